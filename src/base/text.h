@@ -1,0 +1,24 @@
+// Small text helpers for messages: nearest names, sizes, lists.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace trainer {
+
+// The candidate that a person most likely meant by `name` (Damerau-Levenshtein distance, case ignored), or ""
+// where none is near: at most a third of the letters wrong, and at least one right.
+std::string nearest_name(std::string_view name, const std::vector<std::string>& candidates);
+
+// "1.5 KiB", "431.1 MiB".
+std::string format_bytes(int64_t bytes);
+
+// "12,345,678".
+std::string format_count(int64_t count);
+
+std::vector<std::string> split(std::string_view text, char separator);
+std::string trim(std::string_view text);
+
+}  // namespace trainer

@@ -1,0 +1,64 @@
+// What a tensor is apart from its bytes: logical shape, element type, physical order.
+//
+// Shapes are in Caffe's axes (N, C, spatial...). The physical order says how a dense tensor lies in memory; it
+// never changes what an index means. A rank-0 shape is a scalar with one element.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <vector>
+
+namespace trainer {
+
+class Shape {
+ public:
+  Shape() = default;
+  Shape(std::initializer_list<int64_t> dims) : dims_(dims) {}
+  explicit Shape(std::vector<int64_t> dims) : dims_(std::move(dims)) {}
+
+  int rank() const { return static_cast<int>(dims_.size()); }
+  int64_t operator[](int axis) const { return dims_[static_cast<size_t>(axis)]; }
+  int64_t& operator[](int axis) { return dims_[static_cast<size_t>(axis)]; }
+  const std::vector<int64_t>& dims() const { return dims_; }
+
+  int64_t count() const { return count(0, rank()); }
+  // Product of the dims [begin, end); 1 where the range is empty.
+  int64_t count(int begin, int end) const;
+  int64_t count(int begin) const { return count(begin, rank()); }
+
+  bool operator==(const Shape& other) const { return dims_ == other.dims_; }
+  bool operator!=(const Shape& other) const { return dims_ != other.dims_; }
+
+  // "64,20,24,24"; "scalar" for rank 0.
+  std::string text() const;
+  // Caffe's form: "64 20 24 24 (737280)".
+  std::string caffe_text() const;
+
+ private:
+  std::vector<int64_t> dims_;
+};
+
+enum class DType : uint8_t { kF32, kBF16, kF16, kS32, kU8 };
+int64_t size_of(DType dtype);
+const char* name_of(DType dtype);
+
+// kChannelsLast keeps axis 0 outermost and moves axis 1 innermost: N,H,W,C. Equal to row-major where axis 1 or
+// all axes after it have extent 1, and for ranks below 3, where only kRowMajor is used.
+enum class Order : uint8_t { kRowMajor, kChannelsLast };
+const char* name_of(Order order);
+
+struct TensorDesc {
+  Shape shape;
+  DType dtype = DType::kF32;
+  Order order = Order::kRowMajor;
+
+  int64_t bytes() const { return shape.count() * size_of(dtype); }
+  // Elements between neighbours along each logical axis.
+  std::vector<int64_t> strides() const;
+};
+
+// True where both orders put every element of `shape` at the same place.
+bool orders_coincide(const Shape& shape);
+
+}  // namespace trainer
