@@ -1,0 +1,161 @@
+// Physical orders: channels-last for what convolution, pooling and LRN make or read, row-major for the rest.
+//
+// Maps, concats and slices take any order as long as all their operands agree, so values that such ops connect form
+// a component with one order. A component is channels-last where one of the ops that prefer it touches it. What is
+// made or needed in another order (states, weights, reshapes, opaque ops, results) is reordered at that edge.
+#include <map>
+#include <numeric>
+
+#include "base/error.h"
+#include "compile/passes.h"
+
+namespace trainer {
+namespace {
+
+bool has_order(const Graph& graph, int value) { return !orders_coincide(graph.desc(value).shape); }
+
+// Operands and results of a kChannelsLast op that are activations; the others are weights, which are row-major.
+bool is_activation(const Op& op, bool input, size_t position) {
+  switch (op.kind) {
+    case OpKind::kConvolution:
+    case OpKind::kConvolutionInputGradient: return !input || position == 0;
+    case OpKind::kConvolutionWeightGradient: return input;
+    default: return true;
+  }
+}
+
+class Components {
+ public:
+  explicit Components(const Graph& graph) : parent_(graph.values.size()), last_(graph.values.size(), false) {
+    std::iota(parent_.begin(), parent_.end(), 0);
+    for (const Op& op : graph.ops) {
+      const OrderRule rule = order_rule(op);
+      if (rule == OrderRule::kUniform) join_all(graph, op);
+      if (rule != OrderRule::kChannelsLast) continue;
+      for (size_t i = 0; i < op.inputs.size(); ++i) {
+        if (is_activation(op, true, i)) touched_.push_back(op.inputs[i]);
+      }
+      for (size_t i = 0; i < op.outputs.size(); ++i) {
+        if (is_activation(op, false, i)) touched_.push_back(op.outputs[i]);
+      }
+    }
+    for (int value : touched_) last_[static_cast<size_t>(root(value))] = true;
+  }
+
+  Order order_of(const Graph& graph, int value) {
+    return has_order(graph, value) && last_[static_cast<size_t>(root(value))] ? Order::kChannelsLast : Order::kRowMajor;
+  }
+
+ private:
+  int root(int value) {
+    while (parent_[static_cast<size_t>(value)] != value) {
+      parent_[static_cast<size_t>(value)] = parent_[static_cast<size_t>(parent_[static_cast<size_t>(value)])];
+      value = parent_[static_cast<size_t>(value)];
+    }
+    return value;
+  }
+
+  void join_all(const Graph& graph, const Op& op) {
+    int first = -1;
+    for (const std::vector<int>* list : {&op.inputs, &op.outputs}) {
+      for (int value : *list) {
+        const Op& producer = graph.ops[static_cast<size_t>(graph.values[static_cast<size_t>(value)].producer)];
+        if (!has_order(graph, value) || producer.kind == OpKind::kStateRead) continue;
+        if (first < 0) first = root(value);
+        parent_[static_cast<size_t>(root(value))] = root(first);
+      }
+    }
+  }
+
+  std::vector<int> parent_;
+  std::vector<bool> last_;
+  std::vector<int> touched_;
+};
+
+class OrderAssignment {
+ public:
+  explicit OrderAssignment(const Module& module)
+      : module_(module), graph_(*module.graph), components_(graph_), rewriter_(graph_) {}
+
+  Module run() {
+    for (const Op& op : graph_.ops) place(op);
+    std::vector<StateWrite> writes;
+    for (const StateWrite& write : graph_.writes)
+      rewriter_.set(write.value, in_order(rewriter_.mapped(write.value), Order::kRowMajor));
+    for (int result : module_.results) {
+      if (result >= 0) rewriter_.set(result, in_order(rewriter_.mapped(result), Order::kRowMajor));
+    }
+    return rewriter_.finish(module_);
+  }
+
+ private:
+  Order wanted(const Op& op, bool input, size_t position) {
+    const int value = input ? op.inputs[position] : op.outputs[position];
+    if (!has_order(graph_, value)) return Order::kRowMajor;
+    switch (order_rule(op)) {
+      case OrderRule::kChannelsLast: return is_activation(op, input, position) ? Order::kChannelsLast : Order::kRowMajor;
+      case OrderRule::kUniform: return uniform_order(op);
+      case OrderRule::kRowMajor: break;
+    }
+    if (op.kind == OpKind::kSource || op.kind == OpKind::kReshape) {
+      // A batch is built in its final order; a reshape that must copy can read and write any order.
+      return input ? rewriter_.to().desc(rewriter_.mapped(value)).order : components_.order_of(graph_, value);
+    }
+    return Order::kRowMajor;
+  }
+
+  Order uniform_order(const Op& op) {
+    for (const std::vector<int>* list : {&op.outputs, &op.inputs}) {
+      for (int value : *list) {
+        const Op& producer = graph_.ops[static_cast<size_t>(graph_.values[static_cast<size_t>(value)].producer)];
+        if (has_order(graph_, value) && producer.kind != OpKind::kStateRead) return components_.order_of(graph_, value);
+      }
+    }
+    return Order::kRowMajor;
+  }
+
+  void place(const Op& op) {
+    Op moved = op;
+    for (size_t i = 0; i < op.inputs.size(); ++i)
+      moved.inputs[i] = in_order(rewriter_.mapped(op.inputs[i]), wanted(op, true, i));
+    std::vector<TensorDesc> descs;
+    for (size_t i = 0; i < op.outputs.size(); ++i) {
+      descs.push_back(graph_.desc(op.outputs[i]));
+      descs.back().order = wanted(op, false, i);
+    }
+    const std::vector<int> results = rewriter_.append(std::move(moved), descs);
+    for (size_t i = 0; i < results.size(); ++i) {
+      rewriter_.set(op.outputs[i], results[i]);
+      rewriter_.to().values[static_cast<size_t>(results[i])].name = graph_.values[static_cast<size_t>(op.outputs[i])].name;
+    }
+  }
+
+  // `value` of the new graph in this order: itself, or one reorder shared by all who ask.
+  int in_order(int value, Order order) {
+    TensorDesc desc = rewriter_.to().desc(value);
+    if (desc.order == order || orders_coincide(desc.shape)) return value;
+    const auto known = reordered_.find({value, order});
+    if (known != reordered_.end()) return known->second;
+    Op op;
+    op.kind = OpKind::kReorder;
+    op.inputs = {value};
+    const Op& producer = rewriter_.to().ops[static_cast<size_t>(rewriter_.to().values[static_cast<size_t>(value)].producer)];
+    op.shares = producer.shares;
+    desc.order = order;
+    const int result = rewriter_.append(std::move(op), {desc}).front();
+    reordered_[{value, order}] = result;
+    return result;
+  }
+
+  const Module& module_;
+  const Graph& graph_;
+  Components components_;
+  Rewriter rewriter_;
+  std::map<std::pair<int, Order>, int> reordered_;
+};
+
+}  // namespace
+
+Module assign_orders(const Module& module) { return OrderAssignment(module).run(); }
+
+}  // namespace trainer

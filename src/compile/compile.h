@@ -1,0 +1,16 @@
+// The compiler's face: a module in, a program out.
+#pragma once
+
+#include <memory>
+
+#include "compile/module.h"
+#include "runtime/memory.h"
+#include "runtime/program.h"
+
+namespace trainer {
+
+// Runs all passes and plans the result. The module's results are readable after each run of the program; its states
+// are those of the store, by name.
+std::unique_ptr<Program> compile(Module module, Device& device, StateStore& store, Arena& arena);
+
+}  // namespace trainer

@@ -1,0 +1,371 @@
+// Joining maps: groups of ops over one domain become one pass over memory.
+#include <algorithm>
+#include <map>
+#include <queue>
+#include <set>
+
+#include "base/error.h"
+#include "compile/passes.h"
+
+namespace trainer {
+namespace {
+
+constexpr size_t kMostOperands = 16;
+constexpr size_t kMostNodes = 96;
+
+// The ops of a graph partitioned into groups that will run as one; singletons at first.
+class Groups {
+ public:
+  explicit Groups(const Graph& graph) : graph_(graph), group_(graph.ops.size()), members_(graph.ops.size()) {
+    readers_ = readers_of(graph);
+    for (size_t i = 0; i < graph.ops.size(); ++i) {
+      group_[i] = static_cast<int>(i);
+      members_[i] = {static_cast<int>(i)};
+    }
+  }
+
+  int of(int op) const { return group_[static_cast<size_t>(op)]; }
+  const std::vector<int>& members(int group) const { return members_[static_cast<size_t>(group)]; }
+
+  bool try_join(int a, int b) {
+    if (a == b) return true;
+    const Op& first = graph_.ops[static_cast<size_t>(members(a).front())];
+    const Op& second = graph_.ops[static_cast<size_t>(members(b).front())];
+    if (first.kind != OpKind::kMap || second.kind != OpKind::kMap || first.pass() != second.pass()) return false;
+    if (first.as<MapBody>().domain != second.as<MapBody>().domain) return false;
+    if (too_large(a, b) || reads_reduced(a, b) || reads_reduced(b, a)) return false;
+    if (path_outside(a, b) || path_outside(b, a)) return false;
+    for (int op : members(b)) group_[static_cast<size_t>(op)] = a;
+    auto& into = members_[static_cast<size_t>(a)];
+    into.insert(into.end(), members(b).begin(), members(b).end());
+    std::sort(into.begin(), into.end());
+    members_[static_cast<size_t>(b)].clear();
+    return true;
+  }
+
+  // Groups whose results this group reads.
+  std::set<int> sources(int group) const {
+    std::set<int> out;
+    for (int op : members(group)) {
+      for (int input : graph_.ops[static_cast<size_t>(op)].inputs)
+        out.insert(of(graph_.values[static_cast<size_t>(input)].producer));
+    }
+    out.erase(group);
+    return out;
+  }
+
+ private:
+  bool too_large(int a, int b) const {
+    size_t nodes = 0;
+    std::set<int> operands;
+    for (int group : {a, b}) {
+      for (int op : members(group)) {
+        nodes += graph_.ops[static_cast<size_t>(op)].as<MapBody>().nodes.size();
+        for (int input : graph_.ops[static_cast<size_t>(op)].inputs) {
+          const int producer = of(graph_.values[static_cast<size_t>(input)].producer);
+          if (producer != a && producer != b) operands.insert(input);
+        }
+      }
+    }
+    return nodes > kMostNodes || operands.size() > kMostOperands;
+  }
+
+  // True where b reads a result of a that is reduced: it is complete only when a's pass is over.
+  bool reads_reduced(int a, int b) const {
+    for (int op : members(b)) {
+      for (int input : graph_.ops[static_cast<size_t>(op)].inputs) {
+        const int producer = graph_.values[static_cast<size_t>(input)].producer;
+        if (of(producer) != a) continue;
+        const Op& made_by = graph_.ops[static_cast<size_t>(producer)];
+        const auto at = std::find(made_by.outputs.begin(), made_by.outputs.end(), input) - made_by.outputs.begin();
+        if (made_by.as<MapBody>().outputs[static_cast<size_t>(at)].reduction != Reduction::kNone) return true;
+      }
+    }
+    return false;
+  }
+
+  // True where some group other than a and b lies on a path from a to b: joining them would make a circle.
+  bool path_outside(int a, int b) const {
+    const int last = members(b).back();  // nothing that starts after b's last op can lead to it
+    std::vector<int> stack;
+    std::set<int> seen{a};
+    auto push_readers = [&](int group, bool direct) {
+      for (int op : members(group)) {
+        for (int output : graph_.ops[static_cast<size_t>(op)].outputs) {
+          for (int reader : readers_[static_cast<size_t>(output)]) {
+            const int next = of(reader);
+            if (next == b && direct) continue;
+            if (members(next).front() > last || !seen.insert(next).second) continue;
+            stack.push_back(next);
+          }
+        }
+      }
+    };
+    push_readers(a, true);
+    while (!stack.empty()) {
+      const int group = stack.back();
+      stack.pop_back();
+      if (group == b) return true;
+      push_readers(group, false);
+    }
+    return false;
+  }
+
+  const Graph& graph_;
+  std::vector<int> group_;
+  std::vector<std::vector<int>> members_;
+  std::vector<std::vector<int>> readers_;
+};
+
+// Builds the body of a group: nodes of its members in order, equal ones once.
+class BodyBuilder {
+ public:
+  BodyBuilder(const Graph& graph, const Groups& groups, int group) : graph_(graph), groups_(groups), group_(group) {}
+
+  // `kept`: values that someone outside the group reads.
+  Op build(const std::set<int>& kept, std::vector<int>* results) {
+    Op fused;
+    fused.kind = OpKind::kMap;
+    for (int member : groups_.members(group_)) {
+      const Op& op = graph_.ops[static_cast<size_t>(member)];
+      const MapBody& body = op.as<MapBody>();
+      body_.domain = body.domain;
+      std::vector<int> node_of(body.nodes.size());
+      for (size_t i = 0; i < body.nodes.size(); ++i) node_of[i] = add(op, body, body.nodes[i], node_of);
+      for (size_t i = 0; i < body.outputs.size(); ++i) {
+        MapOutput output = body.outputs[i];
+        output.node = node_of[static_cast<size_t>(output.node)];
+        if (output.reduction == Reduction::kNone) value_node_[op.outputs[i]] = output.node;
+        if (!kept.count(op.outputs[i])) continue;
+        body_.outputs.push_back(output);
+        results->push_back(op.outputs[i]);
+      }
+      LayerShare share = op.shares.front();
+      share.weight = static_cast<double>(std::max(1, body.arithmetic_nodes()));
+      auto same = std::find_if(fused.shares.begin(), fused.shares.end(), [&](const LayerShare& s) {
+        return s.layer == share.layer && s.pass == share.pass;
+      });
+      if (same == fused.shares.end()) {
+        fused.shares.push_back(share);
+      } else {
+        same->weight += share.weight;
+      }
+    }
+    drop_dead_nodes();
+    fused.inputs = operands_;
+    fused.attributes = body_;
+    return fused;
+  }
+
+ private:
+  int add(const Op& op, const MapBody& body, MapNode node, const std::vector<int>& node_of) {
+    const int arguments = arity_of(node.fn);
+    if (node.fn == Fn::kInput) {
+      const int value = op.inputs[static_cast<size_t>(node.a)];
+      const auto inner = value_node_.find(value);
+      if (inner != value_node_.end()) return inner->second;
+      const auto at = std::find(operands_.begin(), operands_.end(), value);
+      node.a = static_cast<int>(at - operands_.begin());
+      if (at == operands_.end()) operands_.push_back(value);
+    } else if (node.fn == Fn::kUniform || node.fn == Fn::kNormal) {
+      node.a = position(&body_.keys, body.keys[static_cast<size_t>(node.a)]);
+    } else if (node.fn == Fn::kSegment) {
+      node.a = position(&body_.segments, body.segments[static_cast<size_t>(node.a)]);
+    } else if (arguments > 0) {
+      node.a = node_of[static_cast<size_t>(node.a)];
+      if (arguments > 1) node.b = node_of[static_cast<size_t>(node.b)];
+      if (arguments > 2) node.c = node_of[static_cast<size_t>(node.c)];
+    }
+    const auto same = std::find(body_.nodes.begin(), body_.nodes.end(), node);
+    if (same != body_.nodes.end()) return static_cast<int>(same - body_.nodes.begin());
+    body_.nodes.push_back(node);
+    return static_cast<int>(body_.nodes.size()) - 1;
+  }
+
+  template <typename T>
+  static int position(std::vector<T>* list, const T& item) {
+    const auto at = std::find(list->begin(), list->end(), item);
+    const int index = static_cast<int>(at - list->begin());
+    if (at == list->end()) list->push_back(item);
+    return index;
+  }
+
+  void drop_dead_nodes() {
+    std::vector<bool> live(body_.nodes.size(), false);
+    for (const MapOutput& output : body_.outputs) live[static_cast<size_t>(output.node)] = true;
+    for (size_t i = body_.nodes.size(); i-- > 0;) {
+      const MapNode& node = body_.nodes[i];
+      const int arguments = arity_of(node.fn);
+      if (!live[i] || arguments == 0) continue;
+      for (int argument : {node.a, arguments > 1 ? node.b : node.a, arguments > 2 ? node.c : node.a})
+        live[static_cast<size_t>(argument)] = true;
+    }
+    std::vector<int> moved(body_.nodes.size(), -1), operand_moved(operands_.size(), -1);
+    std::vector<MapNode> nodes;
+    std::vector<int> operands;
+    for (size_t i = 0; i < body_.nodes.size(); ++i) {
+      if (!live[i]) continue;
+      MapNode node = body_.nodes[i];
+      if (node.fn == Fn::kInput) {
+        int& at = operand_moved[static_cast<size_t>(node.a)];
+        if (at < 0) {
+          at = static_cast<int>(operands.size());
+          operands.push_back(operands_[static_cast<size_t>(node.a)]);
+        }
+        node.a = at;
+      } else if (arity_of(node.fn) > 0) {
+        node.a = moved[static_cast<size_t>(node.a)];
+        if (node.b >= 0) node.b = moved[static_cast<size_t>(node.b)];
+        if (node.c >= 0) node.c = moved[static_cast<size_t>(node.c)];
+      }
+      moved[i] = static_cast<int>(nodes.size());
+      nodes.push_back(node);
+    }
+    for (MapOutput& output : body_.outputs) output.node = moved[static_cast<size_t>(output.node)];
+    body_.nodes = std::move(nodes);
+    operands_ = std::move(operands);
+  }
+
+  const Graph& graph_;
+  const Groups& groups_;
+  int group_;
+  MapBody body_;
+  std::vector<int> operands_;
+  std::map<int, int> value_node_;  // values made inside the group
+};
+
+void join_groups(const Graph& graph, Groups* groups) {
+  const auto readers = readers_of(graph);
+  for (size_t i = 0; i < graph.ops.size(); ++i) {
+    if (graph.ops[i].kind != OpKind::kMap) continue;
+    for (int input : graph.ops[i].inputs)
+      groups->try_join(groups->of(graph.values[static_cast<size_t>(input)].producer), groups->of(static_cast<int>(i)));
+  }
+  // Siblings: one read of a value serves all the maps that read it.
+  for (size_t value = 0; value < graph.values.size(); ++value) {
+    const auto& list = readers[value];
+    for (size_t a = 0; a < list.size(); ++a) {
+      for (size_t b = a + 1; b < list.size(); ++b) {
+        if (graph.ops[static_cast<size_t>(list[a])].kind != OpKind::kMap ||
+            graph.ops[static_cast<size_t>(list[b])].kind != OpKind::kMap)
+          continue;
+        if (graph.desc(static_cast<int>(value)).shape != graph.ops[static_cast<size_t>(list[a])].as<MapBody>().domain) continue;
+        groups->try_join(groups->of(list[a]), groups->of(list[b]));
+      }
+    }
+  }
+}
+
+// Groups in an order in which they can run: as early as the first member stood, once all sources are done.
+std::vector<int> ordered_groups(const Graph& graph, const Groups& groups) {
+  std::map<int, int> waiting;
+  std::map<int, std::vector<int>> readers;
+  for (size_t i = 0; i < graph.ops.size(); ++i) {
+    const int group = static_cast<int>(i);
+    if (groups.members(group).empty()) continue;
+    const std::set<int> sources = groups.sources(group);
+    waiting[group] = static_cast<int>(sources.size());
+    for (int source : sources) readers[source].push_back(group);
+  }
+  using Entry = std::pair<int, int>;  // last member, group
+  std::priority_queue<Entry, std::vector<Entry>, std::greater<Entry>> ready;
+  for (const auto& [group, count] : waiting) {
+    if (count == 0) ready.push({groups.members(group).back(), group});
+  }
+  std::vector<int> order;
+  while (!ready.empty()) {
+    const int group = ready.top().second;
+    ready.pop();
+    order.push_back(group);
+    for (int reader : readers[group]) {
+      if (--waiting[reader] == 0) ready.push({groups.members(reader).back(), reader});
+    }
+  }
+  TRAINER_ASSERT(order.size() == waiting.size());
+  return order;
+}
+
+}  // namespace
+
+Module fuse_maps(const Module& module) {
+  const Graph& graph = *module.graph;
+  Groups groups(graph);
+  join_groups(graph, &groups);
+
+  std::set<int> lasting;
+  for (int result : module.results) lasting.insert(result);
+  for (const StateWrite& write : graph.writes) lasting.insert(write.value);
+  const auto readers = readers_of(graph);
+
+  Rewriter rewriter(graph);
+  for (int group : ordered_groups(graph, groups)) {
+    const Op& first = graph.ops[static_cast<size_t>(groups.members(group).front())];
+    if (first.kind != OpKind::kMap) {
+      rewriter.copy(first);
+      continue;
+    }
+    std::set<int> kept;
+    for (int member : groups.members(group)) {
+      for (int output : graph.ops[static_cast<size_t>(member)].outputs) {
+        bool outside = lasting.count(output) > 0;
+        for (int reader : readers[static_cast<size_t>(output)]) outside = outside || groups.of(reader) != group;
+        if (outside) kept.insert(output);
+      }
+    }
+    if (kept.empty()) continue;
+    std::vector<int> values;
+    Op fused = BodyBuilder(graph, groups, group).build(kept, &values);
+    for (int& input : fused.inputs) input = rewriter.mapped(input);
+    std::vector<TensorDesc> descs;
+    for (int value : values) descs.push_back(graph.desc(value));
+    const std::vector<int> results = rewriter.append(std::move(fused), descs);
+    for (size_t i = 0; i < values.size(); ++i) {
+      rewriter.set(values[i], results[i]);
+      rewriter.to().values[static_cast<size_t>(results[i])].name = graph.values[static_cast<size_t>(values[i])].name;
+    }
+  }
+  return rewriter.finish(module);
+}
+
+Module fuse_epilogues(const Module& module) {
+  const Graph& graph = *module.graph;
+  std::vector<int> uses(graph.values.size(), 0);
+  for (const Op& op : graph.ops) {
+    for (int input : op.inputs) ++uses[static_cast<size_t>(input)];
+  }
+  for (int result : module.results) {
+    if (result >= 0) ++uses[static_cast<size_t>(result)];
+  }
+  for (const StateWrite& write : graph.writes) ++uses[static_cast<size_t>(write.value)];
+
+  Rewriter rewriter(graph);
+  std::map<int, int> producer_in_new;  // value of the new graph -> op of the new graph that may take an epilogue
+  for (const Op& op : graph.ops) {
+    if (op.kind == OpKind::kMap && op.inputs.size() == 1 && uses[static_cast<size_t>(op.inputs[0])] == 1) {
+      const MapBody& body = op.as<MapBody>();
+      const auto found = producer_in_new.find(rewriter.mapped(op.inputs[0]));
+      if (found != producer_in_new.end() && body.nodes.size() == 2 && body.nodes[1].fn == Fn::kRelu &&
+          body.outputs.size() == 1 && body.outputs[0].reduction == Reduction::kNone && body.outputs[0].node == 1) {
+        Op& target = rewriter.to().ops[static_cast<size_t>(found->second)];
+        const Epilogue epilogue{true, body.nodes[1].k};
+        if (target.kind == OpKind::kConvolution) {
+          target.as<ConvolutionAttributes>().epilogue = epilogue;
+        } else {
+          target.as<MatmulAttributes>().epilogue = epilogue;
+        }
+        target.shares.push_back({op.shares.front().layer, op.shares.front().pass, 0.02 * target.shares.front().weight});
+        const int value = rewriter.mapped(op.inputs[0]);
+        rewriter.set(op.outputs[0], value);
+        rewriter.to().values[static_cast<size_t>(value)].name = graph.values[static_cast<size_t>(op.outputs[0])].name;
+        producer_in_new.erase(found);
+        continue;
+      }
+    }
+    rewriter.copy(op);
+    if (op.kind == OpKind::kConvolution || op.kind == OpKind::kMatmul)
+      producer_in_new[rewriter.mapped(op.outputs[0])] = static_cast<int>(rewriter.to().ops.size()) - 1;
+  }
+  return rewriter.finish(module);
+}
+
+}  // namespace trainer

@@ -1,0 +1,85 @@
+// Rewriting graphs.
+#include "compile/module.h"
+
+#include "base/error.h"
+#include "ops/opaque.h"
+
+namespace trainer {
+
+Rewriter::Rewriter(const Graph& from) : from_(from), to_(std::make_unique<Graph>()), map_(from.values.size(), -1) {
+  to_->states = from.states;
+  to_->sources = from.sources;
+}
+
+int Rewriter::mapped(int old) const {
+  const int value = map_[static_cast<size_t>(old)];
+  TRAINER_ASSERT(value >= 0);
+  return value;
+}
+
+std::vector<int> Rewriter::append(Op op, const std::vector<TensorDesc>& results) {
+  op.outputs.clear();
+  for (const TensorDesc& desc : results) {
+    ValueInfo info;
+    info.desc = desc;
+    info.producer = static_cast<int>(to_->ops.size());
+    op.outputs.push_back(static_cast<int>(to_->values.size()));
+    to_->values.push_back(std::move(info));
+  }
+  to_->ops.push_back(std::move(op));
+  return to_->ops.back().outputs;
+}
+
+void Rewriter::copy(const Op& op) {
+  Op moved = op;
+  for (int& input : moved.inputs) input = mapped(input);
+  std::vector<TensorDesc> descs;
+  for (int output : op.outputs) descs.push_back(from_.desc(output));
+  const std::vector<int> results = append(std::move(moved), descs);
+  for (size_t i = 0; i < results.size(); ++i) {
+    set(op.outputs[i], results[i]);
+    to_->values[static_cast<size_t>(results[i])].name = from_.values[static_cast<size_t>(op.outputs[i])].name;
+  }
+}
+
+Module Rewriter::finish(const Module& module) {
+  for (const StateWrite& write : from_.writes) to_->writes.push_back({write.state, mapped(write.value)});
+  for (SourceInfo& source : to_->sources) source.value = has(source.value) ? mapped(source.value) : -1;
+  Module out;
+  for (int result : module.results) out.results.push_back(result < 0 ? -1 : mapped(result));
+  out.graph = std::move(to_);
+  return out;
+}
+
+std::vector<bool> live_ops(const Module& module) {
+  const Graph& graph = *module.graph;
+  std::vector<bool> value_live(graph.values.size(), false), op_live(graph.ops.size(), false);
+  for (int result : module.results) {
+    if (result >= 0) value_live[static_cast<size_t>(result)] = true;
+  }
+  for (const StateWrite& write : graph.writes) value_live[static_cast<size_t>(write.value)] = true;
+  for (size_t i = graph.ops.size(); i-- > 0;) {
+    const Op& op = graph.ops[i];
+    // Sources stay: they are how a batch comes in, whoever reads it.
+    bool live = op.kind == OpKind::kSource ||
+                (op.kind == OpKind::kOpaque && op.as<OpaqueAttributes>().op->has_effect());
+    for (int output : op.outputs) live = live || value_live[static_cast<size_t>(output)];
+    op_live[i] = live;
+    if (!live) continue;
+    for (int input : op.inputs) value_live[static_cast<size_t>(input)] = true;
+  }
+  return op_live;
+}
+
+std::vector<std::vector<int>> readers_of(const Graph& graph) {
+  std::vector<std::vector<int>> readers(graph.values.size());
+  for (size_t i = 0; i < graph.ops.size(); ++i) {
+    for (int input : graph.ops[i].inputs) {
+      auto& list = readers[static_cast<size_t>(input)];
+      if (list.empty() || list.back() != static_cast<int>(i)) list.push_back(static_cast<int>(i));
+    }
+  }
+  return readers;
+}
+
+}  // namespace trainer

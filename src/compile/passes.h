@@ -1,0 +1,25 @@
+// The passes between a differentiated graph and a plan, in the order in which compile() runs them.
+#pragma once
+
+#include "compile/module.h"
+
+namespace trainer {
+
+// Drops what nobody reads, joins equal pure ops, folds constants into maps, removes reshapes that change nothing.
+Module simplify(const Module& module);
+
+// Where a backward map reads a forward map's value, computes it again in the backward pass if that needs no more
+// memory than keeping it: activations that can be had from a convolution's output are not stored twice.
+Module recompute_cheap_maps(const Module& module);
+
+// Joins maps over the same domain: producers with consumers, and siblings that read the same values. The reduced
+// results of a map are never read within it.
+Module fuse_maps(const Module& module);
+
+// Moves a relu that is the only reader of a convolution's or matmul's result into it.
+Module fuse_epilogues(const Module& module);
+
+// Gives every value its physical order and places the few reorders.
+Module assign_orders(const Module& module);
+
+}  // namespace trainer

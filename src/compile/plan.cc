@@ -1,0 +1,274 @@
+// The planner: which ops become steps, where values lie, which kernels run them.
+#include "compile/plan.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "base/error.h"
+#include "compile/memory_layout.h"
+#include "ops/cost.h"
+
+namespace trainer {
+namespace {
+
+// A reshape that moves nothing: both sides lie in logical sequence.
+bool is_view(const Graph& graph, const Op& op) {
+  if (op.kind != OpKind::kReshape) return false;
+  const TensorDesc& in = graph.desc(op.inputs[0]);
+  const TensorDesc& out = graph.desc(op.outputs[0]);
+  return (in.order == Order::kRowMajor || orders_coincide(in.shape)) &&
+         (out.order == Order::kRowMajor || orders_coincide(out.shape));
+}
+
+bool is_step(const Graph& graph, const Op& op) {
+  return op.kind != OpKind::kSource && op.kind != OpKind::kStateRead && !is_view(graph, op);
+}
+
+class Planner {
+ public:
+  Planner(const Module& module, Device& device, StateStore& store, Arena& arena)
+      : module_(module), graph_(*module.graph), device_(device), store_(store),
+        program_(std::make_unique<Program>(device, arena)) {}
+
+  std::unique_ptr<Program> run() {
+    find_roots();
+    claim_states();
+    find_lifetimes();
+    share_in_place();
+    make_steps();
+    lay_out();
+    return std::move(program_);
+  }
+
+ private:
+  const Op& producer(int value) const {
+    return graph_.ops[static_cast<size_t>(graph_.values[static_cast<size_t>(value)].producer)];
+  }
+
+  // The value whose memory a value is: itself, or what it is a view of.
+  void find_roots() {
+    root_.resize(graph_.values.size());
+    for (const Op& op : graph_.ops) {
+      for (int output : op.outputs) root_[static_cast<size_t>(output)] = output;
+      if (is_view(graph_, op)) root_[static_cast<size_t>(op.outputs[0])] = root_[static_cast<size_t>(op.inputs[0])];
+    }
+    claimed_.assign(graph_.values.size(), -1);
+    placement_.resize(graph_.values.size());
+    for (const Op& op : graph_.ops) {
+      if (op.kind != OpKind::kSource && op.kind != OpKind::kStateRead) continue;
+      const int index = op.as<IndexAttributes>().index;
+      placement_[static_cast<size_t>(op.outputs[0])] = {
+          op.kind == OpKind::kSource ? Placement::kSource : Placement::kState, index, 0};
+    }
+  }
+
+  bool in_arena(int root) const {
+    const OpKind kind = producer(root).kind;
+    return kind != OpKind::kSource && kind != OpKind::kStateRead && claimed_[static_cast<size_t>(root)] < 0;
+  }
+
+  void claim_states() {
+    for (const StateWrite& write : graph_.writes) {
+      const int root = root_[static_cast<size_t>(write.value)];
+      TRAINER_ASSERT(writable_in_place(graph_, root_, write));
+      claimed_[static_cast<size_t>(root)] = write.state;
+      placement_[static_cast<size_t>(root)] = {Placement::kState, write.state, 0};
+    }
+  }
+
+  void find_lifetimes() {
+    first_.assign(graph_.values.size(), 0);
+    last_.assign(graph_.values.size(), -1);
+    for (size_t i = 0; i < graph_.ops.size(); ++i) {
+      for (int output : graph_.ops[i].outputs) {
+        const int root = root_[static_cast<size_t>(output)];
+        if (root == output) first_[static_cast<size_t>(root)] = static_cast<int>(i);
+        touch(root, static_cast<int>(i));
+      }
+      for (int input : graph_.ops[i].inputs) touch(root_[static_cast<size_t>(input)], static_cast<int>(i));
+    }
+    for (int result : module_.results) {
+      if (result >= 0) touch(root_[static_cast<size_t>(result)], static_cast<int>(graph_.ops.size()));
+    }
+  }
+
+  void touch(int root, int op) { last_[static_cast<size_t>(root)] = std::max(last_[static_cast<size_t>(root)], op); }
+
+  // Lets results of maps take the memory of operands that nobody reads afterwards.
+  void share_in_place() {
+    storage_.resize(graph_.values.size());
+    for (size_t value = 0; value < storage_.size(); ++value) storage_[value] = root_[value];
+    for (size_t i = 0; i < graph_.ops.size(); ++i) {
+      const Op& op = graph_.ops[i];
+      if (op.kind != OpKind::kMap) continue;
+      const MapBody& body = op.as<MapBody>();
+      std::vector<int> taken;
+      for (size_t out = 0; out < op.outputs.size(); ++out) {
+        const int output = op.outputs[out];
+        if (body.outputs[out].reduction != Reduction::kNone || !in_arena(output)) continue;
+        for (int input : op.inputs) {
+          const int storage = storage_of(input);
+          if (!in_arena(storage) || last_[static_cast<size_t>(storage)] != static_cast<int>(i)) continue;
+          if (!same_desc(graph_.desc(input), graph_.desc(output)) || count_operands(op, storage) != 1) continue;
+          if (std::find(taken.begin(), taken.end(), storage) != taken.end()) continue;
+          taken.push_back(storage);
+          storage_[static_cast<size_t>(output)] = storage;
+          touch(storage, last_[static_cast<size_t>(output)]);
+          break;
+        }
+      }
+    }
+  }
+
+  int storage_of(int value) const {
+    int storage = root_[static_cast<size_t>(value)];
+    while (storage_[static_cast<size_t>(storage)] != storage) storage = storage_[static_cast<size_t>(storage)];
+    return storage;
+  }
+
+  static bool same_desc(const TensorDesc& a, const TensorDesc& b) {
+    return a.shape == b.shape && a.dtype == b.dtype && a.order == b.order;
+  }
+
+  int count_operands(const Op& op, int storage) const {
+    int count = 0;
+    for (int input : op.inputs) count += storage_of(input) == storage;
+    return count;
+  }
+
+  void make_steps() {
+    for (const Op& op : graph_.ops) {
+      if (!is_step(graph_, op)) continue;
+      Step step;
+      step.op = op;
+      const OpCost cost = cost_of(graph_, op);
+      step.operations = cost.operations;
+      step.bytes = cost.bytes;
+      program_->steps.push_back(std::move(step));
+    }
+    for (Step& step : program_->steps) {
+      KernelChoice choice = device_.choose(instance_of(graph_, step.op));
+      step.kernel = std::move(choice.kernel);
+      step.implementation = std::move(choice.implementation);
+      step.refused = std::move(choice.refused);
+    }
+  }
+
+  void lay_out() {
+    std::vector<Lifetime> blocks;
+    std::vector<int> block_of(graph_.values.size(), -1);
+    for (size_t value = 0; value < graph_.values.size(); ++value) {
+      const int id = static_cast<int>(value);
+      if (root_[value] != id || storage_of(id) != id || !in_arena(id)) continue;
+      block_of[value] = static_cast<int>(blocks.size());
+      blocks.push_back({first_[value], last_[value], graph_.desc(id).bytes()});
+    }
+    std::vector<int> workspace_of;
+    size_t at = 0;
+    for (size_t i = 0; i < graph_.ops.size(); ++i) {
+      if (!is_step(graph_, graph_.ops[i])) continue;
+      workspace_of.push_back(static_cast<int>(blocks.size()));
+      blocks.push_back({static_cast<int>(i), static_cast<int>(i), program_->steps[at++].kernel->workspace_bytes()});
+    }
+    std::vector<int64_t> offsets;
+    const int64_t total = lay_out_blocks(blocks, &offsets);
+
+    for (size_t value = 0; value < graph_.values.size(); ++value) {
+      const int storage = storage_of(static_cast<int>(value));
+      Placement place = placement_[static_cast<size_t>(storage)];
+      if (block_of[static_cast<size_t>(storage)] >= 0)
+        place = {Placement::kArena, 0, offsets[static_cast<size_t>(block_of[static_cast<size_t>(storage)])]};
+      program_->values.push_back({graph_.values[value].desc, graph_.values[value].name, place});
+    }
+    for (size_t i = 0; i < program_->steps.size(); ++i)
+      program_->steps[i].workspace_offset = offsets[static_cast<size_t>(workspace_of[i])];
+    for (const StateInfo& state : graph_.states) {
+      if (!store_.contains(state.name)) store_.add(state.name, state.shape);
+      TRAINER_ASSERT(store_.shape(state.name).count() == state.shape.count());
+      program_->states.push_back(state.name);
+      program_->state_data.push_back(store_.data(state.name));
+    }
+    program_->sources = graph_.sources;
+    program_->results = module_.results;
+    program_->finish_plan(total);
+  }
+
+ public:
+  // Whether the write's value can be computed in the state's memory: nobody reads the old version after the op that
+  // makes it, or only that op does, element by element.
+  static bool writable_in_place(const Graph& graph, const std::vector<int>& root, const StateWrite& write) {
+    const int value = root[static_cast<size_t>(write.value)];
+    const int made_by = graph.values[static_cast<size_t>(value)].producer;
+    const Op& op = graph.ops[static_cast<size_t>(made_by)];
+    if (op.kind == OpKind::kSource || op.kind == OpKind::kStateRead) return false;
+    const TensorDesc& desc = graph.desc(value);
+    if (desc.dtype != DType::kF32 || (desc.order != Order::kRowMajor && !orders_coincide(desc.shape))) return false;
+    for (const StateWrite& other : graph.writes) {
+      if (&other == &write) break;
+      if (root[static_cast<size_t>(other.value)] == value || other.state == write.state) return false;
+    }
+    for (size_t i = static_cast<size_t>(made_by); i < graph.ops.size(); ++i) {
+      if (is_view(graph, graph.ops[i])) continue;
+      for (int input : graph.ops[i].inputs) {
+        const Op& read = graph.ops[static_cast<size_t>(graph.values[static_cast<size_t>(root[static_cast<size_t>(input)])].producer)];
+        if (read.kind != OpKind::kStateRead || read.as<IndexAttributes>().index != write.state) continue;
+        const bool elementwise = static_cast<int>(i) == made_by && op.kind == OpKind::kMap &&
+                                 graph.desc(input).shape == desc.shape && graph.desc(input).order == desc.order &&
+                                 writes_unreduced(graph, op, value);
+        if (!elementwise) return false;
+      }
+    }
+    return true;
+  }
+
+ private:
+  static bool writes_unreduced(const Graph& graph, const Op& op, int value) {
+    const auto at = std::find(op.outputs.begin(), op.outputs.end(), value) - op.outputs.begin();
+    return op.as<MapBody>().outputs[static_cast<size_t>(at)].reduction == Reduction::kNone;
+  }
+
+  const Module& module_;
+  const Graph& graph_;
+  Device& device_;
+  StateStore& store_;
+  std::unique_ptr<Program> program_;
+  std::vector<int> root_, storage_, claimed_, first_, last_;
+  std::vector<Placement> placement_;
+};
+
+// Appends a copy for each state write that cannot be computed in place.
+Module with_separate_writes(const Module& module) {
+  const Graph& graph = *module.graph;
+  std::vector<int> root(graph.values.size());
+  for (const Op& op : graph.ops) {
+    for (int output : op.outputs) root[static_cast<size_t>(output)] = output;
+    if (is_view(graph, op)) root[static_cast<size_t>(op.outputs[0])] = root[static_cast<size_t>(op.inputs[0])];
+  }
+  Rewriter rewriter(graph);
+  for (const Op& op : graph.ops) rewriter.copy(op);
+  std::vector<int> written;
+  for (const StateWrite& write : graph.writes) {
+    written.push_back(rewriter.mapped(write.value));
+    if (Planner::writable_in_place(graph, root, write)) continue;
+    Op copy;
+    copy.kind = OpKind::kMap;
+    copy.inputs = {written.back()};
+    const TensorDesc desc = graph.desc(write.value);
+    copy.attributes = MapBody{desc.shape, {{Fn::kInput, 0}}, {{0, Reduction::kNone, {}}}, {}, {}};
+    const Op& made_by = graph.ops[static_cast<size_t>(graph.values[static_cast<size_t>(write.value)].producer)];
+    copy.shares = made_by.shares;
+    written.back() = rewriter.append(std::move(copy), {desc}).front();
+  }
+  Module out = rewriter.finish(module);
+  for (size_t i = 0; i < written.size(); ++i) out.graph->writes[i].value = written[i];
+  return out;
+}
+
+}  // namespace
+
+std::unique_ptr<Program> plan(const Module& module, Device& device, StateStore& store, Arena& arena) {
+  const Module separated = with_separate_writes(module);
+  return Planner(separated, device, store, arena).run();
+}
+
+}  // namespace trainer

@@ -1,0 +1,154 @@
+// Dead-value elimination, common subexpressions, constants into maps.
+#include <cmath>
+#include <map>
+#include <optional>
+#include <tuple>
+
+#include "base/error.h"
+#include "compile/passes.h"
+
+namespace trainer {
+namespace {
+
+// The constant that an op's only result is, whatever its shape.
+std::optional<float> constant_of(const Graph& graph, int value) {
+  const Op& op = graph.ops[static_cast<size_t>(graph.values[static_cast<size_t>(value)].producer)];
+  if (op.kind != OpKind::kMap) return std::nullopt;
+  const MapBody& body = op.as<MapBody>();
+  if (body.outputs.size() != 1 || body.outputs[0].reduction != Reduction::kNone) return std::nullopt;
+  const MapNode& node = body.nodes[static_cast<size_t>(body.outputs[0].node)];
+  return node.fn == Fn::kConstant ? std::optional<float>(node.k) : std::nullopt;
+}
+
+std::optional<float> evaluate(Fn fn, float a, float b) {
+  switch (fn) {
+    case Fn::kNegate: return -a;
+    case Fn::kAdd: return a + b;
+    case Fn::kSubtract: return a - b;
+    case Fn::kMultiply: return a * b;
+    case Fn::kDivide: return a / b;
+    case Fn::kSqrt: return std::sqrt(a);
+    case Fn::kExp: return std::exp(a);
+    case Fn::kLog: return std::log(a);
+    case Fn::kMinimum: return std::isnan(a) || a < b ? a : b;
+    case Fn::kMaximum: return std::isnan(a) || a > b ? a : b;
+    default: return std::nullopt;
+  }
+}
+
+// Replaces operands that are constants by kConstant nodes and evaluates what can be.
+void fold_constants(const Graph& graph, Op* op) {
+  MapBody& body = op->as<MapBody>();
+  std::vector<int> operands, position(op->inputs.size(), -1);
+  for (MapNode& node : body.nodes) {
+    if (node.fn != Fn::kInput) continue;
+    const size_t operand = static_cast<size_t>(node.a);
+    if (const auto k = constant_of(graph, op->inputs[operand])) {
+      node = {Fn::kConstant, -1, -1, -1, *k};
+      continue;
+    }
+    if (position[operand] < 0) {
+      position[operand] = static_cast<int>(operands.size());
+      operands.push_back(op->inputs[operand]);
+    }
+    node.a = position[operand];
+  }
+  op->inputs = operands;
+  for (MapNode& node : body.nodes) {
+    const int arguments = arity_of(node.fn);
+    if (arguments == 0 || arguments > 2) continue;
+    const MapNode& a = body.nodes[static_cast<size_t>(node.a)];
+    const MapNode& b = body.nodes[static_cast<size_t>(arguments == 2 ? node.b : node.a)];
+    if (a.fn != Fn::kConstant || b.fn != Fn::kConstant) continue;
+    if (const auto k = evaluate(node.fn, a.k, b.k)) node = {Fn::kConstant, -1, -1, -1, *k};
+  }
+}
+
+// The operand that a map of one function hands on unchanged, or -1: x * 1, x + 0, x - 0, x / 1.
+int identity_operand(const Graph& graph, const Op& op) {
+  const MapBody& body = op.as<MapBody>();
+  if (op.inputs.size() != 1 || body.outputs.size() != 1 || body.outputs[0].reduction != Reduction::kNone) return -1;
+  if (graph.desc(op.inputs[0]).shape != body.domain || graph.desc(op.inputs[0]).dtype != DType::kF32) return -1;
+  const MapNode& node = body.nodes[static_cast<size_t>(body.outputs[0].node)];
+  if (node.fn == Fn::kInput) return op.inputs[0];
+  if (arity_of(node.fn) != 2) return -1;
+  const MapNode& a = body.nodes[static_cast<size_t>(node.a)];
+  const MapNode& b = body.nodes[static_cast<size_t>(node.b)];
+  const auto is = [](const MapNode& n, float k) { return n.fn == Fn::kConstant && n.k == k; };
+  const bool right = ((node.fn == Fn::kMultiply || node.fn == Fn::kDivide) && is(b, 1)) ||
+                     ((node.fn == Fn::kAdd || node.fn == Fn::kSubtract) && is(b, 0));
+  const bool left = (node.fn == Fn::kMultiply && is(a, 1)) || (node.fn == Fn::kAdd && is(a, 0));
+  return (right && a.fn == Fn::kInput) || (left && b.fn == Fn::kInput) ? op.inputs[0] : -1;
+}
+
+bool is_pure(OpKind kind) {
+  return kind == OpKind::kMap || kind == OpKind::kReshape || kind == OpKind::kSlice || kind == OpKind::kPermute;
+}
+
+bool same_attributes(const Op& a, const Op& b) {
+  switch (a.kind) {
+    case OpKind::kMap: return a.as<MapBody>() == b.as<MapBody>();
+    case OpKind::kSlice:
+      return a.as<SliceAttributes>().axis == b.as<SliceAttributes>().axis &&
+             a.as<SliceAttributes>().begin == b.as<SliceAttributes>().begin &&
+             a.as<SliceAttributes>().end == b.as<SliceAttributes>().end;
+    case OpKind::kPermute: return a.as<PermuteAttributes>().axes == b.as<PermuteAttributes>().axes;
+    default: return true;
+  }
+}
+
+}  // namespace
+
+Module simplify(const Module& module) {
+  const Graph& graph = *module.graph;
+  const std::vector<bool> live = live_ops(module);
+  Rewriter rewriter(graph);
+  std::map<std::pair<OpKind, std::vector<int>>, std::vector<int>> known;  // -> ops of the new graph
+  for (size_t i = 0; i < graph.ops.size(); ++i) {
+    if (!live[i]) continue;
+    Op op = graph.ops[i];
+    for (int& input : op.inputs) input = rewriter.mapped(input);
+    if (op.kind == OpKind::kReshape) {
+      const Op& before = rewriter.to().ops[static_cast<size_t>(rewriter.to().values[static_cast<size_t>(op.inputs[0])].producer)];
+      if (before.kind == OpKind::kReshape) op.inputs[0] = before.inputs[0];
+      if (rewriter.to().desc(op.inputs[0]).shape == graph.desc(op.outputs[0]).shape) {
+        rewriter.set(op.outputs[0], op.inputs[0]);
+        continue;
+      }
+    }
+    if (op.kind == OpKind::kMap) {
+      fold_constants(rewriter.to(), &op);
+      const int same = identity_operand(rewriter.to(), op);
+      if (same >= 0) {
+        rewriter.set(op.outputs[0], same);
+        continue;
+      }
+    }
+    if (is_pure(op.kind)) {
+      bool found = false;
+      auto& candidates = known[{op.kind, op.inputs}];
+      for (int candidate : candidates) {
+        const Op& other = rewriter.to().ops[static_cast<size_t>(candidate)];
+        if (!same_attributes(op, other) ||
+            rewriter.to().desc(other.outputs[0]).shape != graph.desc(op.outputs[0]).shape)
+          continue;
+        for (size_t k = 0; k < op.outputs.size(); ++k) rewriter.set(op.outputs[k], other.outputs[k]);
+        found = true;
+        break;
+      }
+      if (found) continue;
+      candidates.push_back(static_cast<int>(rewriter.to().ops.size()));
+    }
+    std::vector<TensorDesc> descs;
+    for (int output : op.outputs) descs.push_back(graph.desc(output));
+    const std::vector<int> old_outputs = op.outputs;
+    const std::vector<int> results = rewriter.append(std::move(op), descs);
+    for (size_t k = 0; k < results.size(); ++k) {
+      rewriter.set(old_outputs[k], results[k]);
+      rewriter.to().values[static_cast<size_t>(results[k])].name = graph.values[static_cast<size_t>(old_outputs[k])].name;
+    }
+  }
+  return rewriter.finish(module);
+}
+
+}  // namespace trainer

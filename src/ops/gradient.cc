@@ -1,0 +1,199 @@
+// The gradient rule of every kind of op. g is the gradient of the result, y the result, a and b operands.
+#include "ops/gradient.h"
+
+#include "base/error.h"
+#include "ops/math.h"
+#include "ops/opaque.h"
+
+namespace trainer {
+namespace {
+
+// Gradients of the arguments of one scalar function.
+void function_gradients(const MapNode& node, const std::vector<Value>& arg, Value y, Value g, std::vector<Value>* out) {
+  auto& d = *out;
+  switch (node.fn) {
+    case Fn::kNegate: d[0] = -g; break;
+    case Fn::kAbs: d[0] = g * sign(arg[0]); break;
+    case Fn::kExp: d[0] = g * y; break;
+    case Fn::kLog: d[0] = g / arg[0]; break;
+    case Fn::kSqrt: d[0] = 0.5f * g / y; break;
+    case Fn::kTanh: d[0] = g * (1.0f - y * y); break;
+    case Fn::kSigmoid: d[0] = g * (y * (1.0f - y)); break;
+    case Fn::kSoftplus: d[0] = g * sigmoid(arg[0]); break;
+    case Fn::kPowerConstant: d[0] = g * (node.k * power(arg[0], node.k - 1)); break;
+    case Fn::kRelu: d[0] = relu_gradient(node.k >= 0 ? y : arg[0], g, node.k); break;
+    case Fn::kAdd:
+      d[0] = g;
+      d[1] = g;
+      break;
+    case Fn::kSubtract:
+      d[0] = g;
+      d[1] = -g;
+      break;
+    case Fn::kMultiply:
+      d[0] = g * arg[1];
+      d[1] = g * arg[0];
+      break;
+    case Fn::kDivide:
+      d[0] = g / arg[1];
+      d[1] = -(g * y / arg[1]);
+      break;
+    case Fn::kMinimum:  // a tie goes to the first
+      d[0] = g * greater_equal(arg[1], arg[0]);
+      d[1] = g * greater(arg[0], arg[1]);
+      break;
+    case Fn::kMaximum:
+      d[0] = g * greater_equal(arg[0], arg[1]);
+      d[1] = g * greater(arg[1], arg[0]);
+      break;
+    case Fn::kPower:
+      d[0] = g * (arg[1] * power(arg[0], arg[1] - 1.0f));
+      d[1] = g * (y * logarithm(arg[0]));
+      break;
+    case Fn::kReluGradient: d[1] = relu_gradient(arg[0], g, node.k); break;
+    case Fn::kSelect: {
+      const Value zero = constant(*g.graph(), Shape{}, 0);
+      d[1] = select(arg[0], g, zero);
+      d[2] = select(arg[0], zero, g);
+      break;
+    }
+    default: break;  // leaves, kSign, kFloor, comparisons: piecewise constant
+  }
+}
+
+std::vector<Value> map_gradients(Graph& graph, const Op& op, Value g, const std::vector<bool>& wanted) {
+  const MapBody& body = op.as<MapBody>();
+  TRAINER_ASSERT(body.outputs.size() == 1);  // differentiation comes before fusion
+  const MapOutput& output = body.outputs.front();
+  const MapNode& node = body.nodes[static_cast<size_t>(output.node)];
+  std::vector<Value> result(op.inputs.size());
+  const Value y = graph.value(op.outputs.front());
+  if (output.reduction != Reduction::kNone) {
+    const Value x = graph.value(op.inputs[static_cast<size_t>(node.a)]);
+    if (wanted[0]) result[0] = output.reduction == Reduction::kSum ? g : g * equal(x, y);
+    return result;
+  }
+  std::vector<Value> arguments, gradients(3);
+  for (int index : {node.a, node.b, node.c}) {
+    if (static_cast<int>(arguments.size()) == arity_of(node.fn)) break;
+    arguments.push_back(graph.value(op.inputs[static_cast<size_t>(body.nodes[static_cast<size_t>(index)].a)]));
+  }
+  function_gradients(node, arguments, y, g, &gradients);
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    if (!gradients[i]) continue;
+    for (size_t operand = 0; operand < op.inputs.size(); ++operand) {
+      if (!wanted[operand] || op.inputs[operand] != arguments[i].id()) continue;
+      const Value part = sum_to_operand(gradients[i], body.domain, arguments[i].shape());
+      result[operand] = result[operand] ? result[operand] + part : part;
+    }
+  }
+  return result;
+}
+
+Value bias_gradient(Value g, const Shape& bias) { return reshape(sum(g, axes_but(g.shape(), 1)), bias); }
+
+std::vector<Value> convolution_gradients(Graph& graph, const Op& op, Value g, const std::vector<bool>& wanted) {
+  const auto& attributes = op.as<ConvolutionAttributes>();
+  const Value x = graph.value(op.inputs[0]), w = graph.value(op.inputs[1]);
+  std::vector<Value> result(op.inputs.size());
+  if (op.kind == OpKind::kConvolution) {
+    if (wanted[0]) result[0] = convolution_input_gradient(g, w, Value(), x.shape(), attributes);
+    if (wanted[1]) result[1] = convolution_weight_gradient(x, g, w.shape(), attributes);
+  } else {
+    if (wanted[0]) result[0] = convolution(g, w, Value(), attributes);
+    if (wanted[1]) result[1] = convolution_weight_gradient(g, x, w.shape(), attributes);
+  }
+  if (op.inputs.size() > 2 && wanted[2]) result[2] = bias_gradient(g, graph.desc(op.inputs[2]).shape);
+  return result;
+}
+
+std::vector<Value> matmul_gradients(Graph& graph, const Op& op, Value g, const std::vector<bool>& wanted) {
+  const auto& attributes = op.as<MatmulAttributes>();
+  const bool ta = attributes.transpose_a, tb = attributes.transpose_b;
+  const Value a = graph.value(op.inputs[0]), b = graph.value(op.inputs[1]);
+  std::vector<Value> result(op.inputs.size());
+  if (wanted[0]) result[0] = ta ? matmul(b, g, Value(), tb, true) : matmul(g, b, Value(), false, !tb);
+  if (wanted[1]) result[1] = tb ? matmul(g, a, Value(), true, ta) : matmul(a, g, Value(), !ta, false);
+  if (op.inputs.size() > 2 && wanted[2]) result[2] = bias_gradient(g, graph.desc(op.inputs[2]).shape);
+  return result;
+}
+
+}  // namespace
+
+Value sum_to_operand(Value gradient, const Shape& domain, const Shape& operand) {
+  if (gradient.shape() == operand) return gradient;
+  float repeats = 1;
+  std::vector<int> axes;
+  for (int axis = 0; axis < domain.rank(); ++axis) {
+    if (domain[axis] == 1 || (operand.rank() > 0 && operand[axis] == domain[axis])) continue;
+    if (gradient.shape().rank() > 0 && gradient.shape()[axis] == domain[axis]) {
+      axes.push_back(axis);
+    } else {
+      repeats *= static_cast<float>(domain[axis]);
+    }
+  }
+  Value result = sum(gradient, axes) * repeats;
+  return operand.rank() == 0 ? reshape(result, operand) : result;
+}
+
+std::vector<Value> gradients_of(Graph& graph, const Op& op, const std::vector<Value>& output_gradients,
+                                const std::vector<bool>& wanted) {
+  const Value given = output_gradients.front();
+  if (op.kind == OpKind::kOpaque) {
+    std::vector<Value> inputs, outputs, full;
+    for (int id : op.inputs) inputs.push_back(graph.value(id));
+    for (size_t i = 0; i < op.outputs.size(); ++i) {
+      outputs.push_back(graph.value(op.outputs[i]));
+      const Value g = output_gradients[i] ? output_gradients[i] : constant(graph, Shape{}, 0);
+      full.push_back(broadcast_to(g, outputs.back().shape()));
+    }
+    return op.as<OpaqueAttributes>().op->gradient(inputs, outputs, full);
+  }
+  if (!given) return std::vector<Value>(op.inputs.size());
+  if (op.kind == OpKind::kMap) return map_gradients(graph, op, given, wanted);
+
+  const Shape& result_shape = graph.desc(op.outputs.front()).shape;
+  const Value x = op.inputs.empty() ? Value() : graph.value(op.inputs.front());
+  if (op.kind == OpKind::kReshape && given.shape().count() == 1 && result_shape.count() != 1)
+    return {reshape(given, Shape{})};
+  const Value g = broadcast_to(given, result_shape);
+  switch (op.kind) {
+    case OpKind::kConvolution:
+    case OpKind::kConvolutionInputGradient: return convolution_gradients(graph, op, g, wanted);
+    case OpKind::kMatmul: return matmul_gradients(graph, op, g, wanted);
+    case OpKind::kMaxPool:
+      return {max_pool_gradient(g, graph.value(op.outputs[1]), x.shape(), op.as<PoolAttributes>())};
+    case OpKind::kSumPool: return {sum_pool_gradient(g, x.shape(), op.as<PoolAttributes>())};
+    case OpKind::kLrn: return {lrn_gradient(x, g, op.as<LrnAttributes>())};
+    case OpKind::kReshape: return {reshape(g, x.shape())};
+    case OpKind::kPermute: {
+      const auto& axes = op.as<PermuteAttributes>().axes;
+      std::vector<int> inverse(axes.size());
+      for (size_t i = 0; i < axes.size(); ++i) inverse[static_cast<size_t>(axes[i])] = static_cast<int>(i);
+      return {permute(g, inverse)};
+    }
+    case OpKind::kSlice: {
+      const auto& range = op.as<SliceAttributes>();
+      return {pad(g, range.axis, range.begin, range.extent)};
+    }
+    case OpKind::kPad: {
+      const auto& range = op.as<SliceAttributes>();
+      return {slice(g, range.axis, range.begin, range.end)};
+    }
+    case OpKind::kConcat: {
+      const int axis = op.as<ConcatAttributes>().axis;
+      std::vector<Value> parts;
+      int64_t begin = 0;
+      for (size_t i = 0; i < op.inputs.size(); ++i) {
+        const int64_t end = begin + graph.desc(op.inputs[i]).shape[axis];
+        parts.push_back(wanted[i] ? slice(g, axis, begin, end) : Value());
+        begin = end;
+      }
+      return parts;
+    }
+    default: TRAINER_ASSERT(false && "an op without a second derivative");
+  }
+  return {};
+}
+
+}  // namespace trainer

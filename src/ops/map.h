@@ -1,0 +1,112 @@
+// `map`: a pointwise expression over broadcast operands with one or more outputs, any of which may be reduced.
+//
+// Bias, scale, activations, batch norm, softmax, dropout, losses, accuracy and the update rules of the solvers
+// are all maps; so are their gradients. The body is a list of scalar nodes in SSA form, evaluated for every
+// element of the domain.
+//
+//   domain    the logical shape that is iterated
+//   operand   a value whose shape has the domain's rank with extent 1 where it is broadcast, or rank 0
+//   output    a node, stored for every element (shape = domain), or reduced over a set of axes (shape = domain
+//             with extent 1 at the reduced axes)
+//
+// Arithmetic is float; an operand of another dtype is converted as it is read. NaN goes through every node that
+// reads it (kMaximum, kMinimum and kRelu included) except comparisons, which are false.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "tensor/shape.h"
+
+namespace trainer {
+
+enum class Fn : uint8_t {
+  // Leaves.
+  kInput,     // operand a
+  kConstant,  // k
+  kIndex,     // the element's coordinate along logical axis a of the domain, as a float
+  kSegment,   // the value of segments[a] at the element's logical row-major index
+  kUniform,   // uniform in (0,1) for key keys[a], the pass number and the element's logical row-major index
+  kNormal,    // standard normal, likewise (philox_normal)
+  // One argument: a.
+  kNegate,
+  kAbs,
+  kSign,  // -1, 0, 1
+  kExp,
+  kLog,
+  kSqrt,
+  kTanh,
+  kSigmoid,
+  kFloor,
+  kSoftplus,       // log(1 + e^x), without overflow
+  kPowerConstant,  // a^k, as std::pow
+  kRelu,           // a > 0 ? a : k * a
+  // Two arguments: a, b.
+  kAdd,
+  kSubtract,
+  kMultiply,
+  kDivide,
+  kMinimum,
+  kMaximum,
+  kPower,         // a^b, as std::pow
+  kGreater,       // 1 or 0
+  kGreaterEqual,  // 1 or 0
+  kEqual,         // 1 or 0
+  kReluGradient,  // a is relu's output (or input), b the gradient: a > 0 ? b : k * b
+  // Three arguments: a, b, c.
+  kSelect,  // a != 0 ? b : c
+};
+int arity_of(Fn fn);
+const char* name_of(Fn fn);
+
+struct MapNode {
+  Fn fn;
+  int a = -1, b = -1, c = -1;  // earlier nodes; for leaves, a is an operand, axis, segment table or key
+  float k = 0;
+
+  bool operator==(const MapNode& other) const {
+    return fn == other.fn && a == other.a && b == other.b && c == other.c && k == other.k;
+  }
+};
+
+enum class Reduction : uint8_t { kNone, kSum, kMax };
+
+struct MapOutput {
+  int node = 0;
+  Reduction reduction = Reduction::kNone;
+  std::vector<int> axes;  // reduced logical axes, ascending; empty where reduction is kNone
+
+  bool operator==(const MapOutput& other) const {
+    return node == other.node && reduction == other.reduction && axes == other.axes;
+  }
+};
+
+// A piecewise constant function of the flat index: values[i] up to (excluding) ends[i].
+struct SegmentTable {
+  std::vector<int64_t> ends;  // ascending; the last is the domain's count
+  std::vector<float> values;
+
+  bool operator==(const SegmentTable& other) const { return ends == other.ends && values == other.values; }
+};
+
+struct MapBody {
+  Shape domain;
+  std::vector<MapNode> nodes;
+  std::vector<MapOutput> outputs;
+  std::vector<uint64_t> keys;
+  std::vector<SegmentTable> segments;
+
+  bool operator==(const MapBody& other) const {
+    return domain == other.domain && nodes == other.nodes && outputs == other.outputs && keys == other.keys &&
+           segments == other.segments;
+  }
+  bool reduces() const;
+  Shape output_shape(size_t output) const;
+  // Arithmetic nodes an element takes: the cost model's operations.
+  int arithmetic_nodes() const;
+  // "y = relu(in0 + in1); sum[0,2,3] in1 * y": for `summary --plan` and tests.
+  std::string text() const;
+};
+
+}  // namespace trainer

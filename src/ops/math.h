@@ -1,0 +1,104 @@
+// Arithmetic on values, so that a layer's formula reads as mathematics. Each function adds one primitive op to the
+// graph of its operands; the compiler fuses them. Operands broadcast: equal ranks with extent 1 where repeated,
+// or rank 0. Shapes that do not fit are a bug of the caller (layers check theirs first).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "ops/graph.h"
+
+namespace trainer {
+
+// Pointwise.
+Value operator+(Value a, Value b);
+Value operator-(Value a, Value b);
+Value operator*(Value a, Value b);
+Value operator/(Value a, Value b);
+Value operator-(Value a);
+Value operator+(Value a, float b);
+Value operator-(Value a, float b);
+Value operator*(Value a, float b);
+Value operator/(Value a, float b);
+Value operator+(float a, Value b);
+Value operator-(float a, Value b);
+Value operator*(float a, Value b);
+Value operator/(float a, Value b);
+Value absolute(Value x);
+Value sign(Value x);
+Value exponential(Value x);
+Value logarithm(Value x);
+Value square_root(Value x);
+Value hyperbolic_tangent(Value x);
+Value sigmoid(Value x);
+Value floor(Value x);
+Value softplus(Value x);
+Value power(Value x, float exponent);
+Value power(Value x, Value exponent);
+Value relu(Value x, float slope = 0);
+Value relu_gradient(Value y, Value gradient, float slope);  // y is relu's output (slope >= 0) or its input
+Value minimum(Value a, Value b);
+Value maximum(Value a, Value b);
+Value minimum(Value a, float b);
+Value maximum(Value a, float b);
+Value greater(Value a, Value b);  // comparisons give 1 or 0
+Value greater_equal(Value a, Value b);
+Value equal(Value a, Value b);
+Value greater(Value a, float b);
+Value greater_equal(Value a, float b);
+Value equal(Value a, float b);
+Value select(Value condition, Value then, Value otherwise);  // condition != 0
+
+// Leaves over a domain.
+Value constant(Graph& graph, const Shape& shape, float value);
+Value index_along(Graph& graph, const Shape& shape, int axis);       // coordinates, as floats
+Value random_uniform(Graph& graph, const Shape& shape, uint64_t key);  // (0,1), new in every pass
+Value random_normal(Graph& graph, const Shape& shape, uint64_t key);
+Value segments(Graph& graph, const SegmentTable& table);             // rank 1
+
+// Reductions keep the rank: extent 1 at the reduced axes (ascending).
+Value sum(Value x, const std::vector<int>& axes);
+Value max(Value x, const std::vector<int>& axes);
+std::vector<int> all_axes(const Shape& shape);
+std::vector<int> axes_but(const Shape& shape, int kept);
+
+// x at the shape's extents, where it is broadcast.
+Value broadcast_to(Value x, const Shape& shape);
+
+// Shape and routing.
+Value reshape(Value x, const Shape& shape);
+Value permute(Value x, const std::vector<int>& axes);
+Value slice(Value x, int axis, int64_t begin, int64_t end);
+Value pad(Value x, int axis, int64_t begin, int64_t extent);  // zeros around x
+Value concat(const std::vector<Value>& parts, int axis);
+// The same value without a way back for the gradient.
+Value stop_gradient(Value x);
+
+// Structured ops; shapes as in ops/graph.h. An empty bias means none.
+Value convolution(Value x, Value weights, Value bias, const ConvolutionAttributes& attributes);
+Value convolution_input_gradient(Value gradient, Value weights, Value bias, const Shape& input,
+                                 const ConvolutionAttributes& attributes);
+Value convolution_weight_gradient(Value x, Value gradient, const Shape& weights, const ConvolutionAttributes& attributes);
+Value matmul(Value a, Value b, Value bias, bool transpose_a, bool transpose_b);
+struct MaxPoolResult {
+  Value y, winner;
+};
+MaxPoolResult max_pool(Value x, const PoolAttributes& attributes, const std::vector<int64_t>& output_size);
+Value max_pool_gradient(Value gradient, Value winner, const Shape& input, const PoolAttributes& attributes);
+Value sum_pool(Value x, const PoolAttributes& attributes, const std::vector<int64_t>& output_size);
+Value sum_pool_gradient(Value gradient, const Shape& input, const PoolAttributes& attributes);
+Value lrn(Value x, const LrnAttributes& attributes);
+Value lrn_gradient(Value x, Value gradient, const LrnAttributes& attributes);
+std::vector<Value> opaque(Graph& graph, std::shared_ptr<const OpaqueOp> op, const std::vector<Value>& inputs,
+                          const std::vector<Shape>& results);
+
+// `y` with a gradient of its own: when the gradient g of y is known, rule(g) gives those of `inputs` (empty Value:
+// none), and what lies between is not differentiated.
+Value with_gradient(Value y, const std::vector<Value>& inputs,
+                    std::function<std::vector<Value>(Value gradient)> rule);
+
+// Extent of a convolution's output along one axis.
+int64_t convolved_extent(int64_t input, int64_t kernel, int64_t stride, int64_t pad, int64_t dilation);
+
+}  // namespace trainer

@@ -1,0 +1,77 @@
+// Device memory of a process: states, which last, and one arena for the values of a pass, which do not.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "runtime/device.h"
+
+namespace trainer {
+
+// A block of device memory, released with its owner.
+class DeviceBlock {
+ public:
+  DeviceBlock(Device& device, int64_t bytes) : device_(device), bytes_(bytes), data_(device.allocate(bytes)) {}
+  ~DeviceBlock() { device_.release(data_, bytes_); }
+  DeviceBlock(const DeviceBlock&) = delete;
+  DeviceBlock& operator=(const DeviceBlock&) = delete;
+  void* data() const { return data_; }
+  int64_t bytes() const { return bytes_; }
+
+ private:
+  Device& device_;
+  int64_t bytes_;
+  void* data_;
+};
+
+// The memory of all programs' values: since one program runs at a time, they share it. It grows to the largest; a
+// program notices by the generation and binds its kernels anew.
+class Arena {
+ public:
+  explicit Arena(Device& device) : device_(device) {}
+  void require(int64_t bytes);
+  char* base() const { return block_ ? static_cast<char*>(block_->data()) : nullptr; }
+  int64_t bytes() const { return block_ ? block_->bytes() : 0; }
+  int generation() const { return generation_; }
+
+ private:
+  Device& device_;
+  std::unique_ptr<DeviceBlock> block_;
+  int generation_ = 0;
+};
+
+// Named float states, row-major, zero when added. A group lies contiguously and can be read as one flat state, so
+// that a solver updates all parameters by one map; each member starts at a multiple of 16 elements and the gaps
+// stay zero.
+class StateStore {
+ public:
+  explicit StateStore(Device& device) : device_(device) {}
+
+  void add(const std::string& name, const Shape& shape);
+  // Adds the members and, under the group's own name, their flat union. Offsets of the members in elements.
+  std::vector<int64_t> add_group(const std::string& group, const std::vector<StateInfo>& members);
+  bool contains(const std::string& name) const { return entries_.count(name) > 0; }
+  const Shape& shape(const std::string& name) const { return find(name).shape; }
+  void* data(const std::string& name) const { return find(name).data; }
+  std::vector<float> read(const std::string& name) const;
+  void write(const std::string& name, const float* values);
+  std::vector<std::string> names() const;
+  int64_t bytes() const { return bytes_; }
+
+ private:
+  struct Entry {
+    Shape shape;
+    void* data = nullptr;
+  };
+  const Entry& find(const std::string& name) const;
+
+  Device& device_;
+  std::map<std::string, Entry> entries_;
+  std::vector<std::unique_ptr<DeviceBlock>> blocks_;
+  int64_t bytes_ = 0;
+};
+
+}  // namespace trainer

@@ -1,0 +1,13 @@
+// The one place that knows the devices by name.
+#include "base/error.h"
+#include "device/cpu/cpu_device.h"
+#include "runtime/device.h"
+
+namespace trainer {
+
+std::unique_ptr<Device> open_device(const std::string& name) {
+  if (name == "cpu") return std::make_unique<cpu::CpuDevice>();
+  throw device_error("no device \"{}\": this build has only \"cpu\"", name);
+}
+
+}  // namespace trainer
