@@ -1,0 +1,53 @@
+// Mistakes in a person's files: collected, then shown together, each with its place in the text.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace trainer {
+
+// A place in a text. Lines and columns count from 1, columns in characters; line 0: the place is not known.
+struct SourcePosition {
+  std::string file;
+  int line = 0;
+  int column = 0;
+  std::string source_line;
+  int length = 1;  // characters to underline
+};
+
+struct Diagnostic {
+  enum Severity { kError, kWarning };
+  Severity severity = kError;
+  SourcePosition position;
+  std::string subject;  // layer "conv1" (Convolution)
+  std::string message;
+  std::string hint;  // the remedy: did you mean "kernel_size"?
+};
+
+// One shape for all:
+//
+//   net.prototxt:12:5: error: layer "conv1" (Convolution): unknown field "kernal_size"; did you mean "kernel_size"?
+//       kernal_size: 5
+//       ^~~~~~~~~~~
+class Diagnostics {
+ public:
+  void add(Diagnostic diagnostic);
+  void error(const SourcePosition& position, const std::string& subject, const std::string& message,
+             const std::string& hint = "");
+  void warning(const SourcePosition& position, const std::string& subject, const std::string& message,
+               const std::string& hint = "");
+
+  bool has_errors() const { return error_count() > 0; }
+  int error_count() const;
+  const std::vector<Diagnostic>& list() const { return list_; }
+
+  // By file and place, equal ones once, at most 50 of them; no closing line. "" where there are none.
+  std::string render(bool color = false) const;
+  // Throws an Error with ExitCode::kConfiguration whose message is render() and a line that counts.
+  void throw_if_errors() const;
+
+ private:
+  std::vector<Diagnostic> list_;
+};
+
+}  // namespace trainer

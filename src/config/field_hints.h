@@ -1,0 +1,20 @@
+// What a person may have meant by a field that its message does not have.
+#pragma once
+
+#include <google/protobuf/message.h>
+
+#include <string>
+
+namespace trainer {
+
+// True for the messages that describe a layer, of any generation of the schema.
+bool is_layer(const google::protobuf::Message& message);
+// layer "conv1" (Convolution)
+std::string layer_subject(const google::protobuf::Message& layer);
+
+// The remedy for an unknown field of `message`: the message it belongs to, the fork it comes from, or the nearest
+// name. `layer` is the layer that encloses the message, or null.
+std::string unknown_field_hint(const std::string& name, const google::protobuf::Message& message,
+                               const google::protobuf::Message* layer);
+
+}  // namespace trainer

@@ -1,0 +1,180 @@
+// --set: one field of a solver or net given on the command line.
+#include "config/override.h"
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "config/field_hints.h"
+#include "config/prototxt.h"
+
+namespace trainer {
+namespace {
+
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
+
+constexpr const char* kFile = "--set";
+
+// Walks "a.b[2].c" from a message to the field to be set.
+class Assignment {
+ public:
+  Assignment(const std::string& text, Positions* positions, Diagnostics* diagnostics)
+      : text_(text), positions_(positions), diagnostics_(diagnostics) {}
+
+  void apply(Message* root, size_t begin) {
+    const size_t equals = text_.find('=', begin);
+    if (equals == std::string::npos) {
+      error(begin, text_.size() - begin, "expected field=value", "for example --set base_lr=0.01");
+      return;
+    }
+    Message* at = root;
+    size_t from = begin;
+    while (true) {
+      size_t end = from;
+      while (end < equals && (std::isalnum(static_cast<unsigned char>(text_[end])) || text_[end] == '_')) ++end;
+      const std::string name = text_.substr(from, end - from);
+      const FieldDescriptor* field = at->GetDescriptor()->FindFieldByName(name);
+      if (field == nullptr) {
+        error(from, std::max<size_t>(1, end - from), fmt::format("unknown field \"{}\"", name),
+              unknown_field_hint(name, *at, is_layer(*at) ? at : nullptr));
+        return;
+      }
+      std::string index;
+      const size_t index_at = end + 1;
+      if (end < equals && text_[end] == '[') {
+        const size_t close = text_.find(']', end);
+        if (close == std::string::npos || close > equals) {
+          error(end, 1, "this \"[\" is not closed", "");
+          return;
+        }
+        index = text_.substr(end + 1, close - end - 1);
+        end = close + 1;
+      }
+      if (end == equals) {
+        set(at, field, index, index_at, equals + 1);
+        return;
+      }
+      if (text_[end] != '.') {
+        error(end, 1, fmt::format("expected \".\" or \"=\", found \"{}\"", text_[end]), "");
+        return;
+      }
+      at = descend(at, field, index, from, index_at);
+      if (at == nullptr) return;
+      from = end + 1;
+    }
+  }
+
+ private:
+  Message* descend(Message* message, const FieldDescriptor* field, const std::string& index, size_t from, size_t index_at) {
+    const auto* reflection = message->GetReflection();
+    if (field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) {
+      error(from, field->name().size(), fmt::format("{} has no fields of its own", field->name()), "");
+      return nullptr;
+    }
+    if (!field->is_repeated()) return reflection->MutableMessage(message, field);
+    const int size = reflection->FieldSize(*message, field);
+    if (field->name() == "layer") return layer_named(message, field, index, index_at);
+    int position = 0;
+    if (!element(index, size, field, index_at, &position)) return nullptr;
+    while (reflection->FieldSize(*message, field) <= position) reflection->AddMessage(message, field);
+    return reflection->MutableRepeatedMessage(message, field, position);
+  }
+
+  Message* layer_named(Message* message, const FieldDescriptor* field, const std::string& name, size_t at) {
+    const auto* reflection = message->GetReflection();
+    std::vector<std::string> names;
+    for (int i = 0; i < reflection->FieldSize(*message, field); ++i) {
+      auto* layer = static_cast<caffe::LayerParameter*>(reflection->MutableRepeatedMessage(message, field, i));
+      if (layer->name() == name) return layer;
+      names.push_back(layer->name());
+    }
+    const std::string near = nearest_name(name, names);
+    error(at, std::max<size_t>(1, name.size()), fmt::format("the net has no layer \"{}\"", name),
+          near.empty() ? "" : fmt::format("did you mean \"{}\"?", near));
+    return nullptr;
+  }
+
+  // An element that exists, or the one behind the last: `param[0]` of a layer without param makes it.
+  bool element(const std::string& index, int size, const FieldDescriptor* field, size_t at, int* position) {
+    const bool number = !index.empty() && index.size() < 6 && index.find_first_not_of("0123456789") == std::string::npos;
+    if (!number) {
+      error(at - 1, index.size() + 2, fmt::format("{} is repeated: say which element, {}[0] for the first", field->name(), field->name()), "");
+      return false;
+    }
+    *position = std::stoi(index);
+    if (*position <= size + 1) return true;
+    error(at, index.size(), fmt::format("{} has {} elements", field->name(), size), "");
+    return false;
+  }
+
+  void set(Message* message, const FieldDescriptor* field, const std::string& index, size_t index_at, size_t value_at) {
+    const auto* reflection = message->GetReflection();
+    std::string value = text_.substr(value_at);
+    const bool bare_text = field->cpp_type() == FieldDescriptor::CPPTYPE_STRING && (value.empty() || (value[0] != '"' && value[0] != '\'' && value[0] != '['));
+    if (bare_text) value = fmt::format("\"{}\"", escaped(value));
+    const SourcePosition where = place(value_at, value.size());
+    if (!index.empty()) {
+      if (!field->is_repeated() || field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
+        error(index_at, index.size(), fmt::format("{} takes no index here", field->name()), "");
+        return;
+      }
+      int position = 0;
+      const int size = reflection->FieldSize(*message, field);
+      if (!element(index, size - 1, field, index_at, &position)) return;
+      if (!parse_field_value(value, where, message, field, diagnostics_)) return;
+      if (position < size) {
+        reflection->SwapElements(message, field, position, size);
+        reflection->RemoveLast(message, field);
+      }
+      positions_->set(*message, field, position, where);
+      return;
+    }
+    reflection->ClearField(message, field);
+    if (!parse_field_value(value, where, message, field, diagnostics_)) return;
+    if (!field->is_repeated()) {
+      positions_->set(*message, field, -1, where);
+    } else {
+      for (int i = 0; i < reflection->FieldSize(*message, field); ++i) positions_->set(*message, field, i, where);
+    }
+  }
+
+  static std::string escaped(const std::string& text) {
+    std::string out;
+    for (char c : text) {
+      if (c == '"' || c == '\\') out += '\\';
+      out += c;
+    }
+    return out;
+  }
+
+  SourcePosition place(size_t at, size_t length) const {
+    return {kFile, 1, static_cast<int>(at) + 1, text_, static_cast<int>(std::max<size_t>(1, length))};
+  }
+  void error(size_t at, size_t length, const std::string& message, const std::string& hint) {
+    diagnostics_->error(place(at, length), "", message, hint);
+  }
+
+  const std::string& text_;
+  Positions* positions_;
+  Diagnostics* diagnostics_;
+};
+
+bool starts_with(const std::string& text, const char* prefix) { return text.rfind(prefix, 0) == 0; }
+
+}  // namespace
+
+bool is_net_override(const std::string& assignment) {
+  return starts_with(assignment, "layer[") || starts_with(assignment, "net.");
+}
+
+void apply_solver_override(const std::string& assignment, caffe::SolverParameter* solver, Positions* positions,
+                           Diagnostics* diagnostics) {
+  if (!is_net_override(assignment)) Assignment(assignment, positions, diagnostics).apply(solver, 0);
+}
+
+void apply_net_override(const std::string& assignment, caffe::NetParameter* net, Positions* positions,
+                        Diagnostics* diagnostics) {
+  if (is_net_override(assignment)) Assignment(assignment, positions, diagnostics).apply(net, starts_with(assignment, "net.") ? 4 : 0);
+}
+
+}  // namespace trainer

@@ -1,0 +1,29 @@
+// --set: one field of a solver or net given on the command line, typed and checked like the text of the file.
+//
+//   base_lr=0.1                                            a field of the solver
+//   stepvalue=[100,200]                                    a list replaces the whole list
+//   layer[conv1].convolution_param.num_output=32           a field of a layer, by its name
+//   layer[conv1].param[1].lr_mult=0                        an element, by its index from 0
+//   net.force_backward=true                                a field of the net itself
+#pragma once
+
+#include <string>
+
+#include "config/diagnostics.h"
+#include "config/positions.h"
+#include "trainer.pb.h"
+
+namespace trainer {
+
+// True where the assignment is meant for nets: it starts with "layer[" or "net.".
+bool is_net_override(const std::string& assignment);
+
+// Apply an assignment of the fitting kind; one of the other kind is passed over. Mistakes go to `diagnostics`, with
+// the assignment as the source line.
+
+void apply_solver_override(const std::string& assignment, caffe::SolverParameter* solver, Positions* positions,
+                           Diagnostics* diagnostics);
+void apply_net_override(const std::string& assignment, caffe::NetParameter* net, Positions* positions,
+                        Diagnostics* diagnostics);
+
+}  // namespace trainer

@@ -1,0 +1,504 @@
+// A recursive-descent parser over protobuf's tokenizer and reflection.
+#include "config/prototxt.h"
+
+#include <google/protobuf/io/tokenizer.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+
+#include <cmath>
+#include <limits>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "config/field_hints.h"
+
+namespace trainer {
+namespace {
+
+using google::protobuf::Descriptor;
+using google::protobuf::EnumValueDescriptor;
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
+using google::protobuf::Reflection;
+using google::protobuf::io::Tokenizer;
+
+constexpr int kDeepest = 64;
+constexpr int kTabWidth = 8;  // of the tokenizer's columns
+
+class Parser : public google::protobuf::io::ErrorCollector {
+ public:
+  Parser(const std::string& text, const std::string& file, Positions* positions, Diagnostics* diagnostics)
+      : file_(file), lines_(split(text, '\n')), positions_(positions), diagnostics_(diagnostics),
+        input_(text.data(), static_cast<int>(text.size())), tokenizer_(&input_, this) {
+    tokenizer_.set_comment_style(Tokenizer::SH_COMMENT_STYLE);
+    tokenizer_.set_allow_f_after_float(true);
+    tokenizer_.Next();
+  }
+
+  bool parse(Message* root) {
+    root_ = root;
+    positions_->set_default({file_, 0, 0, "", 1});
+    fields(root, "", 0);
+    std::vector<std::string> missing;
+    if (errors_.empty() && !root->IsInitialized()) {
+      root->FindInitializationErrors(&missing);
+      for (const std::string& path : missing)
+        errors_.push_back({{file_, 0, 0, "", 1}, nullptr, "required field " + path + " is missing", "add it"});
+    }
+    return report();
+  }
+
+  // One value of a field, the whole text.
+  bool parse_value(Message* message, const FieldDescriptor* field) {
+    root_ = message;
+    field_value(message, field, 0);
+    if (tokenizer_.current().type != Tokenizer::TYPE_END && errors_.empty())
+      error_here(fmt::format("\"{}\" stands behind the value", tokenizer_.current().text), "");
+    return report();
+  }
+
+  void AddError(int line, int column, const std::string& message) override {
+    errors_.push_back({place(line, column, 1), enclosing_layer(), lower_first(message), ""});
+  }
+  void AddWarning(int, int, const std::string&) override {}
+
+ private:
+  struct Problem {
+    SourcePosition position;
+    const Message* layer;  // the layer it stands in, whose name may come later
+    std::string message, hint;
+  };
+
+  static std::string lower_first(std::string text) {
+    if (text.size() > 1 && text[1] >= 'a') text[0] = static_cast<char>(std::tolower(text[0]));
+    while (!text.empty() && text.back() == '.') text.pop_back();
+    return text;
+  }
+
+  bool report() {
+    for (const Problem& problem : errors_)
+      diagnostics_->error(problem.position, problem.layer ? layer_subject(*problem.layer) : "", problem.message, problem.hint);
+    return errors_.empty();
+  }
+
+  // The tokenizer's columns count a tab as up to eight; people's editors count characters.
+  SourcePosition place(int line, int column, int length) const {
+    SourcePosition position{file_, line + 1, 1, "", length};
+    if (line < static_cast<int>(lines_.size())) position.source_line = lines_[static_cast<size_t>(line)];
+    if (!position.source_line.empty() && position.source_line.back() == '\r') position.source_line.pop_back();
+    int at = 0;
+    for (char c : position.source_line) {
+      if (at >= column) break;
+      at += c == '\t' ? kTabWidth - at % kTabWidth : 1;
+      if ((static_cast<unsigned char>(c) & 0xC0) != 0x80) ++position.column;
+    }
+    return position;
+  }
+  SourcePosition here() const {
+    const Tokenizer::Token& token = tokenizer_.current();
+    return place(token.line, token.column, std::max(1, token.end_column - token.column));
+  }
+  void error_at(const SourcePosition& position, const std::string& message, const std::string& hint) {
+    errors_.push_back({position, enclosing_layer(), message, hint});
+  }
+  void error_here(const std::string& message, const std::string& hint) { error_at(here(), message, hint); }
+
+  const Message* enclosing_layer() const {
+    for (size_t i = stack_.size(); i-- > 0;) {
+      if (is_layer(*stack_[i])) return stack_[i];
+    }
+    return nullptr;
+  }
+
+  bool at(const char* text) const {
+    return tokenizer_.current().type != Tokenizer::TYPE_STRING && tokenizer_.current().text == text;
+  }
+  bool take(const char* text) {
+    if (!at(text)) return false;
+    tokenizer_.Next();
+    return true;
+  }
+  bool ended() const { return tokenizer_.current().type == Tokenizer::TYPE_END; }
+  std::string token_text() const { return ended() ? "the end of the file" : "\"" + trimmed(tokenizer_.current().text) + "\""; }
+  static std::string trimmed(const std::string& text) { return text.size() <= 40 ? text : text.substr(0, 37) + "..."; }
+
+  // Fields up to `closing` ("" for the end of the text).
+  void fields(Message* message, const std::string& closing, int depth) {
+    stack_.push_back(message);
+    const SourcePosition opened = here();
+    while (true) {
+      if (ended()) {
+        if (!closing.empty())
+          error_at(opened, fmt::format("the text ends before the \"{}\" that closes this message", closing),
+                   fmt::format("add the missing \"{}\"", closing));
+        break;
+      }
+      if (!closing.empty() && take(closing.c_str())) break;
+      if (at("}") || at(">")) {
+        error_here(closing.empty() ? fmt::format("this \"{}\" closes nothing", tokenizer_.current().text)
+                                   : fmt::format("expected \"{}\" to close this message, found {}", closing, token_text()),
+                   closing.empty() ? "remove it, or look for a brace closed too early above" : "");
+        tokenizer_.Next();
+        if (!closing.empty()) break;
+        continue;
+      }
+      field(message, depth);
+    }
+    stack_.pop_back();
+  }
+
+  void field(Message* message, int depth) {
+    const Descriptor* descriptor = message->GetDescriptor();
+    if (tokenizer_.current().type != Tokenizer::TYPE_IDENTIFIER) {
+      error_here(fmt::format("expected a field name, found {}", token_text()), "");
+      skip_item();
+      return;
+    }
+    const std::string name = tokenizer_.current().text;
+    SourcePosition position = here();
+    const FieldDescriptor* known = descriptor->FindFieldByName(name);
+    tokenizer_.Next();
+    if (known == nullptr) {
+      error_at(position, fmt::format("unknown field \"{}\"{}", name, in_message(*message)),
+               unknown_field_hint(name, *message, enclosing_layer()));
+      skip_value();
+      return;
+    }
+    const Reflection* reflection = message->GetReflection();
+    if (!known->is_repeated() && reflection->HasField(*message, known)) {
+      error_at(position, fmt::format("{} is given twice", name), "keep one of the two");
+      skip_value();
+      return;
+    }
+    const bool is_message = known->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE;
+    if (!take(":") && !is_message) {
+      error_here(fmt::format("expected \":\" behind {}, found {}", name, token_text()), "");
+      if (at("{") || at("<")) {
+        skip_value();
+        return;
+      }
+    }
+    const int before = known->is_repeated() ? reflection->FieldSize(*message, known) : -1;
+    current_field_position_ = position;
+    field_value(message, known, depth);
+    const Tokenizer::Token& last = tokenizer_.previous();
+    if (!is_message && last.line + 1 == position.line)
+      position.length = std::max(position.length, place(last.line, last.end_column, 1).column - position.column);
+    if (before < 0) {
+      positions_->set(*message, known, -1, position);
+    } else {
+      for (int i = before; i < reflection->FieldSize(*message, known); ++i) positions_->set(*message, known, i, position);
+    }
+    if (!take(";")) take(",");
+  }
+
+  static std::string in_message(const Message& message) {
+    const std::string& type = message.GetDescriptor()->name();
+    return type == "NetParameter" ? " of a net" : type == "SolverParameter" ? " of a solver" : " in " + type;
+  }
+
+  void field_value(Message* message, const FieldDescriptor* field, int depth) {
+    if (field->is_repeated() && take("[")) {
+      if (take("]")) return;
+      while (true) {
+        single_value(message, field, depth);
+        if (take("]")) return;
+        if (take(",")) continue;
+        error_here(fmt::format("expected \",\" or \"]\" in the list of {}, found {}", field->name(), token_text()), "");
+        if (at("}") || ended() || tokenizer_.current().type == Tokenizer::TYPE_IDENTIFIER) return;
+        tokenizer_.Next();
+      }
+    }
+    single_value(message, field, depth);
+  }
+
+  void single_value(Message* message, const FieldDescriptor* field, int depth) {
+    const Reflection* reflection = message->GetReflection();
+    auto store = [&](auto set, auto add, auto value) {
+      if (field->is_repeated()) {
+        (reflection->*add)(message, field, value);
+      } else {
+        (reflection->*set)(message, field, value);
+      }
+    };
+    switch (field->cpp_type()) {
+      case FieldDescriptor::CPPTYPE_MESSAGE: sub_message(message, field, depth); return;
+      case FieldDescriptor::CPPTYPE_STRING: {
+        std::string value;
+        if (string_value(field, &value)) {
+          if (field->is_repeated()) {
+            reflection->AddString(message, field, value);
+          } else {
+            reflection->SetString(message, field, value);
+          }
+        }
+        return;
+      }
+      case FieldDescriptor::CPPTYPE_BOOL: {
+        bool value = false;
+        if (bool_value(field, &value)) store(&Reflection::SetBool, &Reflection::AddBool, value);
+        return;
+      }
+      case FieldDescriptor::CPPTYPE_ENUM: {
+        const EnumValueDescriptor* value = enum_value(field);
+        if (value != nullptr) store(&Reflection::SetEnum, &Reflection::AddEnum, value);
+        return;
+      }
+      case FieldDescriptor::CPPTYPE_FLOAT:
+      case FieldDescriptor::CPPTYPE_DOUBLE: {
+        double value = 0;
+        if (!real_value(field, &value)) return;
+        if (field->cpp_type() == FieldDescriptor::CPPTYPE_DOUBLE) {
+          store(&Reflection::SetDouble, &Reflection::AddDouble, value);
+        } else {
+          store(&Reflection::SetFloat, &Reflection::AddFloat, to_float(value));
+        }
+        return;
+      }
+      case FieldDescriptor::CPPTYPE_INT32:
+      case FieldDescriptor::CPPTYPE_INT64: {
+        const bool wide = field->cpp_type() == FieldDescriptor::CPPTYPE_INT64;
+        int64_t value = 0;
+        if (!signed_value(field, wide ? std::numeric_limits<int64_t>::max() : std::numeric_limits<int32_t>::max(), &value)) return;
+        if (wide) {
+          store(&Reflection::SetInt64, &Reflection::AddInt64, value);
+        } else {
+          store(&Reflection::SetInt32, &Reflection::AddInt32, static_cast<int32_t>(value));
+        }
+        return;
+      }
+      case FieldDescriptor::CPPTYPE_UINT32:
+      case FieldDescriptor::CPPTYPE_UINT64: {
+        const bool wide = field->cpp_type() == FieldDescriptor::CPPTYPE_UINT64;
+        uint64_t value = 0;
+        if (!unsigned_value(field, wide ? std::numeric_limits<uint64_t>::max() : std::numeric_limits<uint32_t>::max(), &value)) return;
+        if (wide) {
+          store(&Reflection::SetUInt64, &Reflection::AddUInt64, value);
+        } else {
+          store(&Reflection::SetUInt32, &Reflection::AddUInt32, static_cast<uint32_t>(value));
+        }
+        return;
+      }
+    }
+  }
+
+  static float to_float(double value) {
+    const double largest = std::numeric_limits<float>::max();
+    if (std::fabs(value) <= largest || !std::isfinite(value)) return static_cast<float>(value);
+    // Values that round to the largest float rather than to infinity.
+    const double halfway = largest + 10141204801825835211973625643008.0;
+    if (std::fabs(value) <= halfway) return value > 0 ? std::numeric_limits<float>::max() : std::numeric_limits<float>::lowest();
+    return value > 0 ? std::numeric_limits<float>::infinity() : -std::numeric_limits<float>::infinity();
+  }
+
+  void sub_message(Message* message, const FieldDescriptor* field, int depth) {
+    const Reflection* reflection = message->GetReflection();
+    std::string closing;
+    if (take("{")) {
+      closing = "}";
+    } else if (take("<")) {
+      closing = ">";
+    } else {
+      error_here(fmt::format("{} is a message: expected \"{{\", found {}", field->name(), token_text()),
+                 fmt::format("write {} {{ ... }}", field->name()));
+      skip_value();
+      return;
+    }
+    if (depth >= kDeepest) {
+      error_here("messages are nested too deeply", "");
+      skip_until_closed(1);
+      return;
+    }
+    Message* child = field->is_repeated() ? reflection->AddMessage(message, field) : reflection->MutableMessage(message, field);
+    positions_->set(*child, nullptr, -1, current_field_position_);
+    fields(child, closing, depth + 1);
+  }
+
+  void wrong_value(const FieldDescriptor* field, const std::string& expected, const std::string& hint = "") {
+    error_here(fmt::format("{} takes {}, found {}", field->name(), expected, token_text()), hint);
+    skip_item();
+  }
+
+  bool string_value(const FieldDescriptor* field, std::string* value) {
+    if (tokenizer_.current().type != Tokenizer::TYPE_STRING) {
+      const std::string quoted = tokenizer_.current().type == Tokenizer::TYPE_IDENTIFIER
+                                     ? fmt::format("write \"{}\" in quotes", tokenizer_.current().text) : "";
+      wrong_value(field, "a text in quotes", quoted);
+      return false;
+    }
+    while (tokenizer_.current().type == Tokenizer::TYPE_STRING) {
+      Tokenizer::ParseStringAppend(tokenizer_.current().text, value);
+      tokenizer_.Next();
+    }
+    return true;
+  }
+
+  bool bool_value(const FieldDescriptor* field, bool* value) {
+    const std::string text = tokenizer_.current().text;
+    uint64_t number = 0;
+    if (tokenizer_.current().type == Tokenizer::TYPE_INTEGER) {
+      if (!Tokenizer::ParseInteger(text, 1, &number)) {
+        wrong_value(field, "true or false");
+        return false;
+      }
+      *value = number == 1;
+    } else if (at("true") || at("True") || at("t")) {
+      *value = true;
+    } else if (at("false") || at("False") || at("f")) {
+      *value = false;
+    } else {
+      wrong_value(field, "true or false");
+      return false;
+    }
+    tokenizer_.Next();
+    return true;
+  }
+
+  const EnumValueDescriptor* enum_value(const FieldDescriptor* field) {
+    const auto* type = field->enum_type();
+    const EnumValueDescriptor* value = nullptr;
+    std::vector<std::string> names;
+    std::string list;
+    for (int i = 0; i < type->value_count(); ++i) {
+      names.push_back(type->value(i)->name());
+      list += (i ? ", " : "") + names.back();
+    }
+    const SourcePosition position = here();
+    const std::string text = tokenizer_.current().text;
+    if (tokenizer_.current().type == Tokenizer::TYPE_IDENTIFIER) {
+      value = type->FindValueByName(text);
+      tokenizer_.Next();
+    } else if (tokenizer_.current().type == Tokenizer::TYPE_INTEGER || at("-")) {
+      int64_t number = 0;
+      if (!signed_value(field, std::numeric_limits<int32_t>::max(), &number)) return nullptr;
+      value = type->FindValueByNumber(static_cast<int>(number));
+    } else {
+      wrong_value(field, "one of " + list, tokenizer_.current().type == Tokenizer::TYPE_STRING ? "write it without quotes" : "");
+      return nullptr;
+    }
+    if (value == nullptr) {
+      const std::string near = nearest_name(text, names);
+      error_at(position, fmt::format("{} takes one of {}, found \"{}\"", field->name(), list, text),
+               near.empty() ? "" : fmt::format("did you mean {}?", near));
+    }
+    return value;
+  }
+
+  bool real_value(const FieldDescriptor* field, double* value) {
+    const bool negative = take("-");
+    const Tokenizer::Token& token = tokenizer_.current();
+    if (token.type == Tokenizer::TYPE_INTEGER) {
+      const bool other_base = token.text.size() > 1 && token.text[0] == '0' && token.text.find_first_not_of('0') != std::string::npos;
+      if (other_base) {
+        wrong_value(field, "a decimal number");
+        return false;
+      }
+      uint64_t number = 0;
+      *value = Tokenizer::ParseInteger(token.text, std::numeric_limits<uint64_t>::max(), &number)
+                   ? static_cast<double>(number) : Tokenizer::ParseFloat(token.text);
+    } else if (token.type == Tokenizer::TYPE_FLOAT) {
+      *value = Tokenizer::ParseFloat(token.text);
+    } else if (token.type == Tokenizer::TYPE_IDENTIFIER) {
+      std::string text = token.text;
+      for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+      if (text == "inf" || text == "infinity") {
+        *value = std::numeric_limits<double>::infinity();
+      } else if (text == "nan") {
+        *value = std::numeric_limits<double>::quiet_NaN();
+      } else {
+        wrong_value(field, "a number");
+        return false;
+      }
+    } else {
+      wrong_value(field, "a number", token.type == Tokenizer::TYPE_STRING ? "write it without quotes" : "");
+      return false;
+    }
+    tokenizer_.Next();
+    if (negative) *value = -*value;
+    return true;
+  }
+
+  bool unsigned_value(const FieldDescriptor* field, uint64_t most, uint64_t* value) {
+    const Tokenizer::Token& token = tokenizer_.current();
+    if (token.type != Tokenizer::TYPE_INTEGER) {
+      const bool minus = at("-");
+      wrong_value(field, minus ? "a whole number that is not negative" : "a whole number",
+                  token.type == Tokenizer::TYPE_STRING ? "write it without quotes" : "");
+      return false;
+    }
+    if (!Tokenizer::ParseInteger(token.text, most, value)) {
+      wrong_value(field, fmt::format("a whole number up to {}", most));
+      return false;
+    }
+    tokenizer_.Next();
+    return true;
+  }
+
+  bool signed_value(const FieldDescriptor* field, int64_t most, int64_t* value) {
+    const bool negative = take("-");
+    uint64_t magnitude = 0;
+    if (!unsigned_value(field, static_cast<uint64_t>(most) + (negative ? 1 : 0), &magnitude)) return false;
+    *value = negative ? static_cast<int64_t>(~magnitude + 1) : static_cast<int64_t>(magnitude);
+    return true;
+  }
+
+  // Passes over one scalar token, or a bracketed stretch, that could not be understood.
+  void skip_item() {
+    if (at("{") || at("<") || at("[")) {
+      tokenizer_.Next();
+      skip_until_closed(1);
+    } else if (!at("}") && !at(">") && !ended()) {
+      const bool minus = at("-");
+      tokenizer_.Next();
+      if (minus && !at("}") && !ended()) tokenizer_.Next();
+    }
+  }
+
+  void skip_value() {
+    take(":");
+    const bool text = tokenizer_.current().type == Tokenizer::TYPE_STRING;
+    skip_item();
+    while (text && tokenizer_.current().type == Tokenizer::TYPE_STRING) tokenizer_.Next();
+    if (!take(";")) take(",");
+  }
+
+  void skip_until_closed(int open) {
+    while (open > 0 && !ended()) {
+      if (at("{") || at("<") || at("[")) ++open;
+      if (at("}") || at(">") || at("]")) --open;
+      tokenizer_.Next();
+    }
+  }
+
+  std::string file_;
+  std::vector<std::string> lines_;
+  Positions* positions_;
+  Diagnostics* diagnostics_;
+  google::protobuf::io::ArrayInputStream input_;
+  mutable Tokenizer tokenizer_;  // its accessors are not const
+  Message* root_ = nullptr;
+  std::vector<const Message*> stack_;
+  SourcePosition current_field_position_;
+  std::vector<Problem> errors_;
+};
+
+}  // namespace
+
+bool parse_prototxt(const std::string& text, const std::string& file, Message* message, Positions* positions,
+                    Diagnostics* diagnostics) {
+  return Parser(text, file, positions, diagnostics).parse(message);
+}
+
+bool parse_field_value(const std::string& text, const SourcePosition& where, Message* message,
+                       const FieldDescriptor* field, Diagnostics* diagnostics) {
+  Positions positions;
+  Diagnostics local;
+  const bool good = Parser(text, where.file, &positions, &local).parse_value(message, field);
+  for (Diagnostic diagnostic : local.list()) {
+    diagnostic.position = {where.file, where.line, where.column + diagnostic.position.column - 1, where.source_line,
+                           diagnostic.position.length};
+    diagnostics->add(diagnostic);
+  }
+  return good;
+}
+
+}  // namespace trainer

@@ -1,0 +1,207 @@
+// Files that appear whole or not at all.
+#include "formats/atomic_file.h"
+
+#include <fcntl.h>
+#include <pwd.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include "base/error.h"
+#include "base/text.h"
+
+namespace trainer {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kPendingBytes = 256 * 1024;
+
+std::string folder_of(const std::string& path) {
+  const std::string parent = fs::path(path).parent_path().string();
+  return parent.empty() ? "." : parent;
+}
+
+int64_t free_bytes(const std::string& folder) {
+  struct statvfs status {};
+  if (::statvfs(folder.c_str(), &status) != 0) return -1;
+  return static_cast<int64_t>(status.f_bavail) * static_cast<int64_t>(status.f_frsize);
+}
+
+std::string owner_of(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) return "someone else";
+  char buffer[4096];
+  struct passwd entry {};
+  struct passwd* found = nullptr;
+  ::getpwuid_r(status.st_uid, &entry, buffer, sizeof buffer, &found);
+  return found != nullptr ? found->pw_name : fmt::format("user {}", status.st_uid);
+}
+
+std::string shell_quoted(const std::string& text) {
+  const bool plain = std::all_of(text.begin(), text.end(), [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) || std::strchr("/._-+,@%", c) != nullptr;
+  });
+  if (plain && !text.empty() && text[0] != '-') return text;
+  std::string out = "'";
+  for (char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
+}
+
+// What keeps a file from being made in `folder`, given the system's error number.
+std::string folder_problem(const std::string& folder, int error) {
+  std::error_code ignored;
+  if (error == ENOENT && !fs::exists(folder, ignored)) {
+    fs::path there = fs::path(folder).parent_path();
+    while (!there.empty() && !fs::exists(there, ignored)) {
+      const fs::path above = there.parent_path();
+      if (above == there) break;
+      there = above;
+    }
+    return fmt::format("the folder {} does not exist ({} does). Make it with: mkdir -p {}", folder,
+                       there.empty() ? "the current folder" : there.string(), shell_quoted(folder));
+  }
+  if (error == ENOTDIR) return fmt::format("{} is not a folder", folder);
+  if (error == EACCES || error == EPERM) {
+    return fmt::format("no permission to write in {}, which belongs to {}", folder, owner_of(folder));
+  }
+  if (error == EROFS) return fmt::format("{} lies on a read-only file system", folder);
+  return std::strerror(error);
+}
+
+void flush_folder(const std::string& folder) {
+  const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) return;
+  // Some network file systems refuse to flush a folder; the file itself is safe by then.
+  ::fsync(descriptor);
+  ::close(descriptor);
+}
+
+// A file under a name of its own in `folder`, made new.
+int make_temporary(const std::string& folder, const std::string& base, std::string& name) {
+  static std::atomic<unsigned> next{0};
+  int descriptor = -1;
+  do {
+    name = fmt::format("{}/.{}.{}.{}.tmp", folder, base.substr(0, 200), ::getpid(), next++);
+    descriptor = ::open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  } while (descriptor < 0 && errno == EEXIST);
+  return descriptor;
+}
+
+}  // namespace
+
+AtomicFile::AtomicFile(const std::string& path, int64_t expected_bytes)
+    : path_(path), expected_bytes_(expected_bytes) {
+  const std::string folder = folder_of(path_);
+  std::error_code ignored;
+  if (fs::is_directory(path_, ignored)) throw data_error("cannot write {}: it is a folder", path_);
+  descriptor_ = make_temporary(folder, fs::path(path_).filename().string(), temporary_);
+  if (descriptor_ < 0) throw data_error("cannot write {}: {}", path_, folder_problem(folder, errno));
+  const int64_t free = free_bytes(folder);
+  if (free >= 0 && expected_bytes_ > free) fail("write", ENOSPC);
+}
+
+AtomicFile::~AtomicFile() { remove_temporary(); }
+
+void AtomicFile::remove_temporary() noexcept {
+  if (descriptor_ < 0) return;
+  ::close(descriptor_);
+  descriptor_ = -1;
+  ::unlink(temporary_.c_str());
+}
+
+void AtomicFile::fail(const char* action, int error) {
+  const std::string folder = folder_of(path_);
+  const int64_t free = free_bytes(folder);
+  struct stat status {};
+  const int64_t so_far =
+      ::fstat(descriptor_, &status) == 0 ? std::max<int64_t>(status.st_size, written_) : written_;
+  remove_temporary();
+  if (error == ENOSPC || error == EDQUOT) {
+    const std::string needed = expected_bytes_ > 0 ? format_bytes(expected_bytes_) + " needed"
+                                                   : fmt::format("more than {} needed", format_bytes(so_far));
+    throw data_error("cannot {} {}: {} ({}, {} free in {}). Files of before are untouched", action, path_,
+                     error == EDQUOT ? "your disk quota is used up" : "the disk is full", needed,
+                     free < 0 ? "unknown" : format_bytes(free), folder);
+  }
+  throw data_error("cannot {} {}: {}. Files of before are untouched", action, path_,
+                   folder_problem(folder, error));
+}
+
+void AtomicFile::write(const void* bytes, size_t count) {
+  TRAINER_ASSERT(descriptor_ >= 0);
+  if (pending_.size() + count <= kPendingBytes) {
+    pending_.append(static_cast<const char*>(bytes), count);
+    return;
+  }
+  flush();
+  if (count <= kPendingBytes) {
+    pending_.assign(static_cast<const char*>(bytes), count);
+    return;
+  }
+  const char* from = static_cast<const char*>(bytes);
+  while (count > 0) {
+    const ssize_t put = ::write(descriptor_, from, std::min<size_t>(count, size_t{1} << 30));
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) fail("write", errno);
+    if (put == 0) fail("write", ENOSPC);
+    from += put;
+    count -= static_cast<size_t>(put);
+    written_ += put;
+  }
+}
+
+void AtomicFile::flush() {
+  size_t done = 0;
+  while (done < pending_.size()) {
+    const ssize_t put = ::write(descriptor_, pending_.data() + done, pending_.size() - done);
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) fail("write", errno);
+    if (put == 0) fail("write", ENOSPC);
+    done += static_cast<size_t>(put);
+    written_ += put;
+  }
+  pending_.clear();
+}
+
+void AtomicFile::commit() {
+  TRAINER_ASSERT(descriptor_ >= 0);
+  flush();
+  if (::fsync(descriptor_) != 0) fail("write", errno);
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail("replace", errno);
+  const int descriptor = descriptor_;
+  descriptor_ = -1;
+  flush_folder(folder_of(path_));
+  if (::close(descriptor) != 0 && errno != EINTR) {
+    throw data_error("cannot write {}: {}", path_, std::strerror(errno));
+  }
+}
+
+void check_writable_prefix(const std::string& prefix) {
+  const std::string folder = folder_of(prefix);
+  std::string name;
+  const int descriptor = make_temporary(folder, fs::path(prefix).filename().string(), name);
+  if (descriptor < 0) {
+    throw data_error("cannot write files that begin with {}: {}", prefix, folder_problem(folder, errno));
+  }
+  const char byte = 0;
+  const bool wrote = ::write(descriptor, &byte, 1) == 1;
+  const int error = errno;
+  ::close(descriptor);
+  ::unlink(name.c_str());
+  if (!wrote) {
+    throw data_error("cannot write files that begin with {}: {}", prefix,
+                     error == ENOSPC
+                         ? fmt::format("the disk is full ({} free in {})",
+                                       format_bytes(std::max<int64_t>(0, free_bytes(folder))), folder)
+                         : folder_problem(folder, error));
+  }
+}
+
+}  // namespace trainer

@@ -1,0 +1,46 @@
+// A file that appears whole or not at all: written under a temporary name in the same folder, flushed to the
+// disk, renamed, and the folder flushed. A kill at any instruction leaves the old file or the new one.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace trainer {
+
+class AtomicFile {
+ public:
+  // Makes the temporary file. `expected_bytes`, where known, is compared with the free space first, so that a
+  // full disk is told before anything is written.
+  explicit AtomicFile(const std::string& path, int64_t expected_bytes = 0);
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+  // Without commit() the temporary file is removed.
+  ~AtomicFile();
+
+  const std::string& path() const { return path_; }
+  // For libraries that write by path (HDF5): write this file, close it, then commit().
+  const std::string& temporary_path() const { return temporary_; }
+
+  void write(const void* bytes, size_t count);
+  // Makes everything durable and puts the file in its place.
+  void commit();
+
+ private:
+  void flush();
+  void remove_temporary() noexcept;
+  [[noreturn]] void fail(const char* action, int error);
+
+  std::string path_;
+  std::string temporary_;
+  std::string pending_;
+  int64_t expected_bytes_ = 0;
+  int64_t written_ = 0;
+  int descriptor_ = -1;
+};
+
+// Throws unless files named `prefix`... can be made: tries one, then removes it. The message tells a missing
+// folder (with the command that makes it) from one that is not writable (with its owner) and from a full
+// disk.
+void check_writable_prefix(const std::string& prefix);
+
+}  // namespace trainer

@@ -1,0 +1,21 @@
+// IDX files, the form of MNIST and its kin, plain or gzipped: a magic number, extents, unsigned bytes.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "tensor/shape.h"
+
+namespace trainer {
+
+struct IdxArray {
+  Shape shape;  // images: N,H,W; labels: N
+  std::vector<uint8_t> bytes;
+};
+
+// Only element type 8 (unsigned byte) is accepted; a file too short or too long for its extents is a
+// data_error.
+IdxArray read_idx(const std::string& path);
+
+}  // namespace trainer

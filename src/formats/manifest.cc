@@ -1,0 +1,134 @@
+// Manifests of snapshots.
+#include "formats/manifest.h"
+
+#include <zlib.h>
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "formats/atomic_file.h"
+#include "formats/input_file.h"
+
+namespace trainer {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kTitle = "trainer snapshot manifest 1";
+constexpr int64_t kLargestManifest = 1 << 20;
+
+// A name on one line: newline and backslash escaped.
+std::string escaped(const std::string& name) {
+  std::string out;
+  for (char c : name) out += c == '\n' ? "\\n" : c == '\\' ? "\\\\" : std::string(1, c);
+  return out;
+}
+
+std::string unescaped(std::string_view name) {
+  std::string out;
+  for (size_t i = 0; i < name.size(); ++i) {
+    const bool escape = name[i] == '\\' && i + 1 < name.size();
+    if (escape) ++i;
+    out += escape && name[i] == 'n' ? '\n' : name[i];
+  }
+  return out;
+}
+
+template <typename T>
+bool parse_number(std::string_view text, int base, T& value) {
+  const auto result = std::from_chars(text.data(), text.data() + text.size(), value, base);
+  return result.ec == std::errc() && result.ptr == text.data() + text.size();
+}
+
+}  // namespace
+
+ManifestEntry describe_file(const std::string& path) {
+  const InputFile file(path, "file");
+  ManifestEntry entry;
+  entry.name = fs::path(path).filename().string();
+  entry.bytes = file.size();
+  std::vector<unsigned char> buffer(static_cast<size_t>(std::min<int64_t>(file.size(), 1 << 20)));
+  uLong crc = ::crc32(0, nullptr, 0);
+  for (int64_t offset = 0; offset < file.size();) {
+    const int64_t part = std::min<int64_t>(file.size() - offset, static_cast<int64_t>(buffer.size()));
+    file.read(offset, buffer.data(), part);
+    crc = ::crc32(crc, buffer.data(), static_cast<uInt>(part));
+    offset += part;
+  }
+  entry.crc32 = static_cast<uint32_t>(crc);
+  return entry;
+}
+
+void write_manifest(const std::string& manifest_path, const std::vector<std::string>& files) {
+  const fs::path parent = fs::path(manifest_path).parent_path();
+  const fs::path folder = parent.empty() ? "." : parent;
+  std::string text = fmt::format("{}\n", kTitle);
+  for (const std::string& path : files) {
+    const ManifestEntry entry = describe_file(path);
+    std::error_code problem;
+    const std::string name = fs::relative(path, folder, problem).string();
+    text += fmt::format("{:08x} {} {}\n", entry.crc32, entry.bytes,
+                        escaped(problem || name.empty() ? path : name));
+  }
+  AtomicFile file(manifest_path, static_cast<int64_t>(text.size()));
+  file.write(text.data(), text.size());
+  file.commit();
+}
+
+std::vector<ManifestEntry> read_manifest(const std::string& manifest_path) {
+  const InputFile file(manifest_path, "manifest");
+  if (file.size() > kLargestManifest)
+    throw data_error("{} is no manifest: {} long", manifest_path, format_bytes(file.size()));
+  std::string text(static_cast<size_t>(file.size()), '\0');
+  file.read(0, text.data(), file.size());
+  const std::vector<std::string> lines = split(text, '\n');
+  if (lines[0] != kTitle)
+    throw data_error("{} is no manifest: its first line is not \"{}\"", manifest_path, kTitle);
+  std::vector<ManifestEntry> entries;
+  for (size_t i = 1; i < lines.size(); ++i) {
+    const std::string_view line = lines[i];
+    if (line.empty() && i + 1 == lines.size()) break;
+    const size_t first = line.find(' '), second = first == line.npos ? line.npos : line.find(' ', first + 1);
+    ManifestEntry entry;
+    if (second == line.npos || !parse_number(line.substr(0, first), 16, entry.crc32) ||
+        !parse_number(line.substr(first + 1, second - first - 1), 10, entry.bytes)) {
+      throw data_error("{}, line {}: expected checksum, size and name", manifest_path, i + 1);
+    }
+    entry.name = unescaped(line.substr(second + 1));
+    entries.push_back(std::move(entry));
+  }
+  return entries;
+}
+
+std::vector<std::string> verify_manifest(const std::string& manifest_path) {
+  std::error_code ignored;
+  if (!fs::exists(manifest_path, ignored)) return {};
+  std::vector<std::string> problems;
+  std::vector<ManifestEntry> entries;
+  try {
+    entries = read_manifest(manifest_path);
+  } catch (const Error& error) {
+    return {error.what()};
+  }
+  for (const ManifestEntry& expected : entries) {
+    const std::string path = (fs::path(manifest_path).parent_path() / expected.name).string();
+    try {
+      const ManifestEntry found = describe_file(path);
+      if (found.bytes != expected.bytes) {
+        problems.push_back(
+            fmt::format("{} has {} bytes, {} were written", path, found.bytes, expected.bytes));
+      } else if (found.crc32 != expected.crc32) {
+        problems.push_back(fmt::format("{} has changed: checksum {:08x}, {:08x} was written", path,
+                                       found.crc32, expected.crc32));
+      }
+    } catch (const Error& error) {
+      problems.push_back(error.what());
+    }
+  }
+  return problems;
+}
+
+}  // namespace trainer

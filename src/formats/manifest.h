@@ -1,0 +1,31 @@
+// The list of a snapshot's files with sizes and checksums, beside them as PREFIX_iter_N.manifest. Written
+// last, it says that the snapshot is whole; copying a snapshot without it is allowed.
+//
+// Text, one line a file: CRC-32 in hexadecimal, size in bytes, name relative to the manifest.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace trainer {
+
+struct ManifestEntry {
+  std::string name;  // relative to the manifest's folder
+  int64_t bytes = 0;
+  uint32_t crc32 = 0;  // zlib's CRC-32
+};
+
+// Size and checksum of one file; `name` is left as its last component.
+ManifestEntry describe_file(const std::string& path);
+
+// Describes `files` (paths) and writes the manifest atomically.
+void write_manifest(const std::string& manifest_path, const std::vector<std::string>& files);
+
+std::vector<ManifestEntry> read_manifest(const std::string& manifest_path);
+
+// What differs between the manifest and the files beside it, one sentence each; empty where all is well and
+// where there is no manifest. A manifest that cannot be understood is one of the sentences.
+std::vector<std::string> verify_manifest(const std::string& manifest_path);
+
+}  // namespace trainer

@@ -1,0 +1,61 @@
+// Weight files: `.caffemodel` (binary NetParameter, also the V1 and V0 generations) and `.caffemodel.h5`.
+//
+// Reading takes only names, types and blobs and skips everything else whatever its type, because forks of
+// Caffe reuse field numbers; files beyond 2 GiB are fine. Writing streams from the caller's memory. Files are
+// replaced atomically (atomic_file.h). Errors are data_error and name file, byte offset and layer.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "formats/blob_proto.h"
+
+namespace caffe {
+class LayerParameter;
+}
+
+namespace trainer {
+
+struct WeightLayer {
+  std::string name;
+  // As in the file: "Convolution"; for V1 files the same name, from its enum; "" in HDF5 files, which do not
+  // tell.
+  std::string type;
+  std::vector<WeightBlob> blobs;
+};
+
+struct WeightFile {
+  std::string net_name;  // "" in HDF5 files
+  bool hdf5 = false;
+  std::vector<WeightLayer> layers;  // in file order; HDF5: by name
+};
+
+// Reads either format, told apart by HDF5's signature.
+WeightFile read_weights(const std::string& path);
+
+// One layer to be written. `param` is the effective LayerParameter, its `blobs` ignored; null writes no more
+// than the name (enough for HDF5).
+struct WeightLayerRef {
+  std::string name;
+  const caffe::LayerParameter* param = nullptr;
+  std::vector<BlobRef> blobs;
+};
+
+// The largest binary message that protobuf reads: 2^31 - 1 bytes.
+constexpr int64_t kLargestBinaryMessage = 2147483647;
+
+// The exact size of the binary weight file.
+int64_t binary_weights_size(const std::string& net_name, const std::vector<WeightLayerRef>& layers);
+// Throws data_error with the remedy (snapshot_format: HDF5) if `bytes` passes kLargestBinaryMessage; `what`
+// names the file in the message.
+void check_binary_size(int64_t bytes, const std::string& what);
+
+void write_weights(const std::string& path, const std::string& net_name,
+                   const std::vector<WeightLayerRef>& layers);
+
+// Groups /data/<layer>/<i>, and /diff/<layer>/<i> where diffs are given. A "/" in a layer's name nests
+// groups; a name that HDF5 cannot keep ("", ".", "a//b", a leading or trailing "/") is a data_error.
+void write_weights_hdf5(const std::string& path, const std::vector<WeightLayerRef>& layers);
+
+}  // namespace trainer

@@ -1,0 +1,134 @@
+// Writing weight files.
+#include "base/error.h"
+#include "base/text.h"
+#include "formats/atomic_file.h"
+#include "formats/hdf5_file.h"
+#include "formats/weights.h"
+#include "formats/wire_writer.h"
+#include "trainer.pb.h"
+
+namespace trainer {
+namespace {
+
+constexpr uint32_t kNetName = 1, kNetLayers = 100, kLayerBlobs = 7;
+
+// The layer's message without its blobs.
+std::string serialized_head(const WeightLayerRef& layer) {
+  caffe::LayerParameter named;
+  const caffe::LayerParameter* head = layer.param;
+  if (head == nullptr) {
+    named.set_name(layer.name);
+    head = &named;
+  } else if (head->blobs_size() > 0) {
+    named = *head;
+    named.clear_blobs();
+    head = &named;
+  }
+  return head->SerializeAsString();
+}
+
+int64_t layer_size(const WeightLayerRef& layer, int64_t head_bytes) {
+  int64_t size = head_bytes;
+  for (const BlobRef& blob : layer.blobs) size += bytes_field_size(kLayerBlobs, blob_proto_size(blob));
+  return size;
+}
+
+// HDF5 reads "." and repeated or outer slashes of a path as nothing.
+void check_group_name(const std::string& path, const std::string& name) {
+  for (const std::string& part : split(name, '/')) {
+    if (part.empty() || part == "." || name.find('\0') != std::string::npos) {
+      throw data_error(
+          "cannot write {}: HDF5 cannot keep the layer name \"{}\"; rename it or use snapshot_format: "
+          "BINARYPROTO",
+          path, name);
+    }
+  }
+}
+
+// Room for the file's own structures, beyond the values.
+int64_t hdf5_size_estimate(const std::vector<WeightLayerRef>& layers) {
+  int64_t bytes = 4096;
+  for (const WeightLayerRef& layer : layers) {
+    bytes += 2048;
+    for (const BlobRef& blob : layer.blobs) {
+      bytes += 512 + (blob.shared ? 0 : blob.shape.count() * 4) +
+               (blob.diff != nullptr ? blob.shape.count() * 4 : 0);
+    }
+  }
+  return bytes;
+}
+
+}  // namespace
+
+int64_t binary_weights_size(const std::string& net_name, const std::vector<WeightLayerRef>& layers) {
+  int64_t size = bytes_field_size(kNetName, static_cast<int64_t>(net_name.size()));
+  for (const WeightLayerRef& layer : layers) {
+    const auto head_bytes = static_cast<int64_t>(serialized_head(layer).size());
+    size += bytes_field_size(kNetLayers, layer_size(layer, head_bytes));
+  }
+  return size;
+}
+
+void check_binary_size(int64_t bytes, const std::string& what) {
+  if (bytes <= kLargestBinaryMessage) return;
+  throw data_error(
+      "cannot write {}: it would take {} ({} bytes), and no reader of the binary format takes more than {} "
+      "bytes. Set snapshot_format: HDF5 in the solver",
+      what, format_bytes(bytes), bytes, kLargestBinaryMessage);
+}
+
+void write_weights(const std::string& path, const std::string& net_name,
+                   const std::vector<WeightLayerRef>& layers) {
+  const int64_t size = binary_weights_size(net_name, layers);
+  check_binary_size(size, path);
+  AtomicFile file(path, size);
+  const auto write = [&file](const void* bytes, size_t count) { file.write(bytes, count); };
+  std::string head;
+  append_bytes_field(head, kNetName, net_name);
+  file.write(head.data(), head.size());
+  for (const WeightLayerRef& layer : layers) {
+    const std::string message = serialized_head(layer);
+    head.clear();
+    append_length_prefix(head, kNetLayers, layer_size(layer, static_cast<int64_t>(message.size())));
+    head += message;
+    file.write(head.data(), head.size());
+    for (const BlobRef& blob : layer.blobs) {
+      head.clear();
+      append_length_prefix(head, kLayerBlobs, blob_proto_size(blob));
+      file.write(head.data(), head.size());
+      write_blob_proto(blob, write);
+    }
+  }
+  file.commit();
+}
+
+void write_weights_hdf5(const std::string& path, const std::vector<WeightLayerRef>& layers) {
+  for (const WeightLayerRef& layer : layers) check_group_name(path, layer.name);
+  AtomicFile place(path, hdf5_size_estimate(layers));
+  Hdf5File file = Hdf5File::create(place.temporary_path(), path);
+  file.make_group("data");
+  bool any_diff = false;
+  for (const WeightLayerRef& layer : layers) {
+    const std::string group = "data/" + layer.name;
+    file.make_group(group);
+    for (size_t i = 0; i < layer.blobs.size(); ++i) {
+      const BlobRef& blob = layer.blobs[i];
+      any_diff = any_diff || blob.diff != nullptr;
+      if (!blob.shared) file.write_floats(fmt::format("{}/{}", group, i), blob.shape, blob.data);
+    }
+  }
+  if (any_diff) {
+    for (const WeightLayerRef& layer : layers) {
+      const std::string group = "diff/" + layer.name;
+      file.make_group(group);
+      for (size_t i = 0; i < layer.blobs.size(); ++i) {
+        const BlobRef& blob = layer.blobs[i];
+        if (blob.diff != nullptr) file.write_floats(fmt::format("{}/{}", group, i), blob.shape, blob.diff);
+      }
+    }
+  }
+  file.close();
+  place.commit();
+}
+
+}  // namespace trainer

@@ -1,0 +1,120 @@
+// Atomic files and manifests, with faults: a folder that is missing, a disk that is full, a file that has
+// changed.
+#include "formats/atomic_file.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+
+#include "formats/manifest.h"
+#include "formats/weights.h"
+#include "temp_folder.h"
+
+namespace trainer {
+namespace {
+
+// No file of this process may pass `bytes` while it lives: what a full disk does, without one.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t bytes) : handler_(::signal(SIGXFSZ, SIG_IGN)) {
+    ::getrlimit(RLIMIT_FSIZE, &before_);
+    struct rlimit limit = before_;
+    limit.rlim_cur = bytes;
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  ~FileSizeLimit() {
+    ::setrlimit(RLIMIT_FSIZE, &before_);
+    ::signal(SIGXFSZ, handler_);
+  }
+
+ private:
+  sighandler_t handler_;
+  struct rlimit before_ {};
+};
+
+TEST(AtomicFile, AppearsWithCommitOnly) {
+  const TempFolder folder;
+  const std::string path = folder.write("a", "old");
+  {
+    AtomicFile file(path);
+    file.write("new", 3);
+    EXPECT_EQ(read_all(path), "old");
+  }
+  EXPECT_EQ(read_all(path), "old");
+  EXPECT_EQ(folder.file_count(), 1u);
+  std::string large(700'000, 'x');
+  AtomicFile file(path);
+  file.write("1", 1);
+  file.write(large.data(), large.size());
+  file.write(large.data(), 200'000);
+  file.write(large.data(), 200'000);
+  file.commit();
+  EXPECT_EQ(read_all(path), "1" + large + large.substr(0, 400'000));
+  EXPECT_EQ(folder.file_count(), 1u);
+}
+
+TEST(AtomicFile, AFailedWriteLeavesTheOldFile) {
+  const TempFolder folder;
+  const std::string path = folder.write("a.caffemodel", "old");
+  const std::vector<float> values(100'000, 1.0f);
+  const std::vector<WeightLayerRef> layers = {{"ip", nullptr, {{Shape({100'000}), values.data()}}}};
+  {
+    const FileSizeLimit limit(100'000);
+    EXPECT_TRUE(contains(data_error_of([&] { write_weights(path, "n", layers); }), "a.caffemodel"));
+    EXPECT_TRUE(contains(data_error_of([&] { write_weights_hdf5(path, layers); }), "a.caffemodel"));
+  }
+  EXPECT_EQ(read_all(path), "old");
+  EXPECT_EQ(folder.file_count(), 1u);
+  // The library is sound afterwards.
+  write_weights_hdf5(path, layers);
+  EXPECT_EQ(read_weights(path).layers.at(0).blobs.at(0).data, values);
+}
+
+TEST(AtomicFile, SaysWhatIsMissing) {
+  const TempFolder folder;
+  EXPECT_TRUE(
+      contains(data_error_of([&] { AtomicFile(folder / "no/way/a"); }), "mkdir -p " + (folder / "no/way")));
+  EXPECT_TRUE(
+      contains(data_error_of([&] { check_writable_prefix(folder / "my folder/snap"); }), "mkdir -p '"));
+  EXPECT_TRUE(contains(data_error_of([&] { check_writable_prefix(folder / "x/y/snap"); }),
+                       "(" + folder.path() + " does)"));
+  folder.write("file", "");
+  EXPECT_TRUE(
+      contains(data_error_of([&] { check_writable_prefix(folder / "file/snap"); }), "is not a folder"));
+  EXPECT_TRUE(contains(data_error_of([&] { AtomicFile(folder.path()); }), "it is a folder"));
+  EXPECT_TRUE(
+      contains(data_error_of([&] { AtomicFile(folder / "a", int64_t{1} << 60); }), "the disk is full"));
+  EXPECT_NO_THROW(check_writable_prefix(folder / "snap"));
+  EXPECT_EQ(folder.file_count(), 1u);
+}
+
+TEST(Manifest, TellsWhatDiffers) {
+  const TempFolder folder;
+  const std::string a = folder.write("a b.caffemodel", "hello snapshot"),
+                    b = folder.write("back\\slash", "12345");
+  const std::string manifest = folder / "net_iter_5.manifest";
+  EXPECT_TRUE(verify_manifest(manifest).empty());
+  write_manifest(manifest, {a, b});
+  const std::vector<ManifestEntry> entries = read_manifest(manifest);
+  ASSERT_EQ(entries.size(), 2u);
+  EXPECT_EQ(entries[0].name, "a b.caffemodel");
+  EXPECT_EQ(entries[0].bytes, 14);
+  EXPECT_EQ(entries[0].crc32, 0xe107b3e1u);  // Python's zlib.crc32
+  EXPECT_EQ(entries[1].name, "back\\slash");
+  EXPECT_TRUE(verify_manifest(manifest).empty());
+
+  folder.write("a b.caffemodel", "hello snapshoT");
+  folder.write("back\\slash", "1234");
+  std::vector<std::string> problems = verify_manifest(manifest);
+  ASSERT_EQ(problems.size(), 2u);
+  EXPECT_TRUE(contains(problems[0], "has changed"));
+  EXPECT_TRUE(contains(problems[1], "has 4 bytes, 5 were written"));
+  std::filesystem::remove(a);
+  EXPECT_TRUE(contains(verify_manifest(manifest).at(0), "No such file"));
+  folder.write("net_iter_5.manifest", "{}");
+  EXPECT_TRUE(contains(verify_manifest(manifest).at(0), "is no manifest"));
+  folder.write("net_iter_5.manifest", "trainer snapshot manifest 1\nzz 5 x\n");
+  EXPECT_TRUE(contains(verify_manifest(manifest).at(0), "line 2"));
+}
+
+}  // namespace
+}  // namespace trainer
