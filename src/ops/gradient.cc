@@ -138,6 +138,7 @@ Value sum_to_operand(Value gradient, const Shape& domain, const Shape& operand) 
 
 std::vector<Value> gradients_of(Graph& graph, const Op& op, const std::vector<Value>& output_gradients,
                                 const std::vector<bool>& wanted) {
+  if (op.inputs.empty()) return {};
   const Value given = output_gradients.front();
   if (op.kind == OpKind::kOpaque) {
     std::vector<Value> inputs, outputs, full;

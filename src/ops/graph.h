@@ -25,6 +25,7 @@
 //   kOpaque                       an irregular op that brings its own rules (ops/opaque.h)
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -218,8 +219,9 @@ class Graph {
   Value value(int id) { return Value(this, id); }
   const TensorDesc& desc(int value) const { return values[static_cast<size_t>(value)].desc; }
 
-  std::vector<Op> ops;  // in an order in which they can run
-  std::vector<ValueInfo> values;
+  // Deques: references to ops and values stay good while more are added.
+  std::deque<Op> ops;  // in an order in which they can run
+  std::deque<ValueInfo> values;
   std::vector<StateInfo> states;
   std::vector<StateWrite> writes;
   std::vector<SourceInfo> sources;

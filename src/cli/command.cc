@@ -1,0 +1,106 @@
+// The registry of commands, and the way from a command line to one of them.
+#include "cli/command.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "cli/help_text.h"
+#include "report/log.h"
+
+namespace trainer {
+namespace {
+
+std::vector<const Command*>& registry() {
+  static std::vector<const Command*> list;
+  return list;
+}
+
+int command_index(const std::vector<std::string>& words) {
+  std::vector<const std::vector<Flag>*> tables;
+  for (const Command* command : commands()) tables.push_back(&command->flags);
+  return first_word(tables, words);
+}
+
+// True where a flag of this name stands before the "--" that ends the flags.
+bool asks_for(const std::vector<std::string>& words, const char* name) {
+  for (const std::string& word : words) {
+    if (word == "--") return false;
+    if (word.size() > 1 && word[0] == '-' && word.substr(word[1] == '-' ? 2 : 1) == name) return true;
+  }
+  return false;
+}
+
+Arguments parse_flags(const Command& command, const std::vector<std::string>& words) {
+  try {
+    return Arguments::parse(command.flags, words);
+  } catch (const Error& error) {
+    throw Error(error.code(), fmt::format("{}\n`trainer help {}` lists the flags.", error.what(), command.name));
+  }
+}
+
+}  // namespace
+
+CommandRegistration::CommandRegistration(Command command) {
+  std::vector<const Command*>& list = registry();
+  const Command* kept = new Command(std::move(command));
+  const auto place = std::lower_bound(list.begin(), list.end(), kept, [](const Command* a, const Command* b) {
+    return std::strcmp(a->name, b->name) < 0;
+  });
+  list.insert(place, kept);
+}
+
+const std::vector<const Command*>& commands() { return registry(); }
+
+const Command* find_command(const std::string& name) {
+  for (const Command* command : commands()) {
+    if (command->name == name) return command;
+  }
+  return nullptr;
+}
+
+const Command* command_of(const std::vector<std::string>& words) {
+  const int index = command_index(words);
+  return index < 0 ? nullptr : find_command(words[static_cast<size_t>(index)]);
+}
+
+int run_command_line(const std::vector<std::string>& words) {
+  const int index = command_index(words);
+  if (asks_for(words, "version")) {
+    std::puts("trainer " TRAINER_VERSION);
+    return 0;
+  }
+  const bool help = asks_for(words, "help") || asks_for(words, "h");
+  if (index < 0) {
+    const std::string text = overview_text(terminal_width(help ? stdout : stderr));
+    std::fputs(text.c_str(), help ? stdout : stderr);
+    return help ? 0 : static_cast<int>(ExitCode::kConfiguration);
+  }
+  const std::string& name = words[static_cast<size_t>(index)];
+  const Command* command = find_command(name);
+  if (command == nullptr) {
+    std::vector<std::string> names;
+    for (const Command* known : commands()) names.push_back(known->name);
+    const std::string near = nearest_name(name, names);
+    throw config_error("unknown command \"{}\"{}\ncommands: {}", name,
+                       near.empty() ? "" : fmt::format("; did you mean {}?", near), fmt::join(names, ", "));
+  }
+  if (help) {
+    std::fputs(command_text(*command, terminal_width(stdout)).c_str(), stdout);
+    return 0;
+  }
+  std::vector<std::string> rest = words;
+  rest.erase(rest.begin() + index);
+  try {
+    const Arguments arguments = parse_flags(*command, rest);
+    apply_log_flags();
+    return command->run(arguments);
+  } catch (const UsageError& error) {
+    throw config_error("{}\nusage: trainer {}\n`trainer help {}` tells more.", error.what(),
+                       fmt::join(split(command->usage, '\n'), "\n       trainer "), command->name);
+  }
+}
+
+}  // namespace trainer

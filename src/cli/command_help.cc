@@ -1,0 +1,58 @@
+// trainer help: commands, layers, messages; manual page and shell completion.
+#include <cstdio>
+
+#include "base/error.h"
+#include "cli/command.h"
+#include "cli/help_schema.h"
+#include "cli/help_text.h"
+
+namespace trainer {
+namespace {
+
+std::string log_flags_text(int width) {
+  std::string out;
+  for (const ProcessFlag& flag : process_flags())
+    out += fmt::format("  --{} ({}, default {})\n", flag.name, flag.type, flag.default_value.empty() ? "\"\"" : flag.default_value) +
+           wrap(flag.help, width, 6);
+  return out;
+}
+
+std::string topic_text(const std::vector<std::string>& words, int width) {
+  if (words.empty()) return overview_text(width);
+  if (words[0] == "layer" || words[0] == "layers") return words.size() == 1 ? layer_list_text(width) : layer_text(words[1], width);
+  if (words.size() > 1) throw UsageError(fmt::format("\"{}\" stands alone", words[0]));
+  const Command* command = find_command(words[0]);
+  return command != nullptr ? command_text(*command, width) : message_text(words[0], width);
+}
+
+int run_help(const Arguments& arguments) {
+  const int width = terminal_width(stdout);
+  std::string text;
+  if (arguments.truth("man")) {
+    text = manual_page();
+  } else if (arguments.truth("completion")) {
+    text = completion_script();
+  } else if (arguments.truth("log_flags")) {
+    text = log_flags_text(width);
+  } else {
+    text = topic_text(arguments.words(), width);
+  }
+  std::fputs(text.c_str(), stdout);
+  return 0;
+}
+
+REGISTER_COMMAND(help,
+    .name = "help",
+    .summary = "tells about commands, layers and the fields of prototxt files",
+    .usage = "help [COMMAND]\nhelp layer [TYPE]\nhelp solver | net | MESSAGE",
+    .description = "Without words: all commands. Messages are those of the schema; \"convolution\" means ConvolutionParameter.",
+    .flags =
+        {
+            {"man", FlagType::kTruth, "false", "", "Write the manual page: trainer help --man | man -l -"},
+            {"completion", FlagType::kTruth, "false", "", "Write the bash completion: source <(trainer help --completion)"},
+            {"log_flags", FlagType::kTruth, "false", "", "List the log's flags, which every command takes."},
+        },
+    .run = run_help);
+
+}  // namespace
+}  // namespace trainer

@@ -1,0 +1,154 @@
+// trainer summary: what a net is made of and how it will run, without running it.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "base/text.h"
+#include "cli/command.h"
+#include "cli/net_flags.h"
+#include "ops/cost.h"
+#include "report/log.h"
+#include "train/model.h"
+#include "train/update_rule.h"
+
+namespace trainer {
+namespace {
+
+std::string fit(std::string text, size_t width) {
+  return text.size() <= width ? text : text.substr(0, width - 3) + "...";
+}
+
+// Multiply-adds of the forward pass, by layer.
+std::vector<double> forward_multiply_adds(const LoweredNet& net) {
+  std::vector<double> sums(net.layers.size(), 0.0);
+  for (const Op& op : net.graph->ops) {
+    const int layer = op.shares.front().layer;
+    if (layer >= 0 && op.pass() == Pass::kForward) sums[static_cast<size_t>(layer)] += cost_of(*net.graph, op).multiply_adds;
+  }
+  return sums;
+}
+
+void print_layers(const LoweredNet& net) {
+  const std::vector<double> work = forward_multiply_adds(net);
+  std::printf("%-24s %-18s %-28s %14s %18s\n", "layer", "type", "tops", "parameters", "multiply-adds");
+  int64_t parameters = 0;
+  double total = 0;
+  for (size_t i = 0; i < net.layers.size(); ++i) {
+    const LoweredLayer& layer = net.layers[i];
+    int64_t count = 0;
+    for (int index : layer.parameters) {
+      const ParameterInfo& parameter = net.parameters[static_cast<size_t>(index)];
+      count += parameter.shape.count();
+      if (parameter.owner && !parameter.statistic) parameters += parameter.shape.count();
+    }
+    total += work[i];
+    const std::string shape = layer.tops.empty() ? "" : layer.tops.front().value.shape().text();
+    std::printf("%-24s %-18s %-28s %14s %18s\n", fit(layer.param->name(), 24).c_str(), fit(layer.param->type(), 18).c_str(),
+                fit(layer.tops.empty() ? "" : layer.tops.front().name + " " + shape, 28).c_str(),
+                count == 0 ? "" : format_count(count).c_str(),
+                work[i] == 0 ? "" : format_count(static_cast<int64_t>(work[i])).c_str());
+    for (size_t top = 1; top < layer.tops.size(); ++top)
+      std::printf("%-24s %-18s %s\n", "", "", (layer.tops[top].name + " " + layer.tops[top].value.shape().text()).c_str());
+  }
+  std::printf("%zu layers, %s learned parameters, %s multiply-adds forward\n", net.layers.size(),
+              format_count(parameters).c_str(), format_count(static_cast<int64_t>(total)).c_str());
+}
+
+std::string layer_names(const LoweredNet& net, const Op& op) {
+  std::string text;
+  for (const LayerShare& share : op.shares) {
+    const std::string name = share.layer < 0 ? "-" : net.layers[static_cast<size_t>(share.layer)].param->name();
+    if (text.find(name) == std::string::npos) text += (text.empty() ? "" : "+") + name;
+  }
+  return text;
+}
+
+std::string place_text(const Program& program, int value) {
+  const PlannedValue& planned = program.values[static_cast<size_t>(value)];
+  std::string text = fmt::format("%{}[{}]", value, planned.desc.shape.text());
+  if (planned.desc.dtype != DType::kF32) text += fmt::format(":{}", name_of(planned.desc.dtype));
+  if (planned.desc.order == Order::kChannelsLast) text += "/cl";
+  switch (planned.placement.kind) {
+    case Placement::kArena: return text + fmt::format("@{}", planned.placement.offset);
+    case Placement::kState: return text + "@" + program.states[static_cast<size_t>(planned.placement.index)];
+    case Placement::kSource: return text + "@" + program.sources[static_cast<size_t>(planned.placement.index)].name;
+  }
+  return text;
+}
+
+std::string op_text(const Op& op) {
+  if (op.kind == OpKind::kMap) return "map " + op.as<MapBody>().text();
+  std::string text = name_of(op.kind);
+  if (op.kind == OpKind::kConvolution && op.as<ConvolutionAttributes>().epilogue.relu) text += "+relu";
+  if (op.kind == OpKind::kMatmul && op.as<MatmulAttributes>().epilogue.relu) text += "+relu";
+  return text;
+}
+
+void print_plan(const LoweredNet& net, const Program& program, bool training) {
+  std::printf("\nPlan of the %s pass: %zu steps, arena %s\n", training ? "forward-backward" : "forward",
+              program.steps.size(), format_bytes(program.arena_bytes()).c_str());
+  int reorders = 0, fused = 0;
+  double total_work = 0, reference_work = 0;
+  for (size_t i = 0; i < program.steps.size(); ++i) {
+    const Step& step = program.steps[i];
+    const char* pass = step.op.pass() == Pass::kForward ? "f" : step.op.pass() == Pass::kBackward ? "b" : "u";
+    reorders += step.op.kind == OpKind::kReorder || step.op.kind == OpKind::kReshape;
+    fused += step.op.shares.size() > 1;
+    total_work += step.operations;
+    if (step.implementation == "reference") reference_work += step.operations;
+    std::printf("%4zu %s %-10s %-28s %s\n", i, pass, step.implementation.c_str(), fit(layer_names(net, step.op), 28).c_str(),
+                fit(op_text(step.op), 160).c_str());
+    std::string operands = "in";
+    for (int input : step.op.inputs) operands += " " + place_text(program, input);
+    operands += "  out";
+    for (int output : step.op.outputs) operands += " " + place_text(program, output);
+    std::printf("       %s  %.3g GFLOP %.3g MB\n", operands.c_str(), step.operations * 1e-9, step.bytes * 1e-6);
+    for (const Refusal& refusal : step.refused) std::printf("       not %s: %s\n", refusal.implementation.c_str(), refusal.reason.c_str());
+  }
+  std::printf("%d fused steps, %d permutes; %.1f%% of the operations run by reference implementations\n", fused, reorders,
+              total_work > 0 ? 100 * reference_work / total_work : 0);
+}
+
+int run_summary(const Arguments& arguments) {
+  if (!arguments.words().empty()) throw UsageError("unexpected word: " + arguments.words().front());
+  if (arguments.text("model").empty()) throw UsageError("Need a net: --model=FILE");
+  const bool training = arguments.text("phase") == "TRAIN";
+  const caffe::Phase phase = training ? caffe::TRAIN : caffe::TEST;
+  const ConfiguredNet configured = net_from_flags(arguments, phase);
+  Runtime runtime("cpu");
+  NetSession net(*configured.net.net, *configured.net.positions, phase, 1, runtime);
+  print_layers(net.lowered());
+  add_parameters(net.lowered(), 1, training, runtime.store);
+  const Program& program = net.program(training ? ProgramKind::kTrain : ProgramKind::kForward);
+  if (training) UpdateRule(caffe::SolverParameter(), NetSession::trained_parameters(net.lowered()), runtime);
+  std::printf("planned memory: %s (activations %s, parameters%s %s, data buffers %s)\n",
+              format_bytes(program.arena_bytes() + runtime.store.bytes() + net.stream_buffer_bytes()).c_str(),
+              format_bytes(program.arena_bytes()).c_str(), training ? ", gradients and history of SGD" : "",
+              format_bytes(runtime.store.bytes()).c_str(), format_bytes(net.stream_buffer_bytes()).c_str());
+  if (arguments.truth("plan")) print_plan(net.lowered(), program, training);
+  return 0;
+}
+
+REGISTER_COMMAND(summary,
+    .name = "summary",
+    .summary = "shows a net's layers, shapes, parameters, work and memory",
+    .usage = "summary --model=FILE [--phase=TRAIN|TEST] [--plan]",
+    .description =
+        "Checks and compiles the net without running it. --plan shows each step: which layers were fused into it, its "
+        "implementation and why not a faster one, where its values lie (%value[shape]/cl for channels-last @offset), "
+        "operations and bytes.",
+    .flags =
+        {
+            {"model", FlagType::kFile, "", "FILE", "The net."},
+            {"phase", FlagType::kChoice, "TRAIN", "TRAIN|TEST", "The phase of the net."},
+            {"plan", FlagType::kTruth, "false", "", "Show the steps of the compiled program."},
+            set_flag(),
+            level_flag(),
+            stage_flag(),
+        },
+    .run = run_summary,
+    .computes = true);
+
+}  // namespace
+}  // namespace trainer

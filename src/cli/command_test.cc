@@ -1,0 +1,68 @@
+// trainer test: scores a net with given weights.
+#include <fmt/format.h>
+
+#include "cli/command.h"
+#include "cli/net_flags.h"
+#include "report/log.h"
+#include "train/evaluate.h"
+#include "train/model.h"
+
+namespace trainer {
+namespace {
+
+int run_test(const Arguments& arguments) {
+  if (!arguments.words().empty()) throw UsageError("unexpected word: " + arguments.words().front());
+  if (arguments.text("model").empty()) throw UsageError("Need a model definition to score: --model=FILE");
+  if (arguments.text("weights").empty()) throw UsageError("Need model weights to score: --weights=FILE");
+  const int iterations = static_cast<int>(arguments.integer("iterations"));
+  if (iterations < 1) throw config_error("--iterations is {}; it must be at least 1", iterations);
+  const ConfiguredNet configured = net_from_flags(arguments, caffe::TEST);
+  const std::string device = device_of(arguments, nullptr);
+  log_info(device == "cpu" ? "Use CPU." : "Use " + device);
+
+  Runtime runtime(device);
+  NetSession net(*configured.net.net, *configured.net.positions, caffe::TEST, 0, runtime);
+  add_parameters(net.lowered(), 0, false, runtime.store);
+  const std::string& weights = arguments.text("weights");
+  const std::vector<WeightMatch> matches = load_weights(weights, net.lowered(), runtime.store);
+  require_match(weights, matches);
+  log_info(match_table(weights, matches));
+  log_info(fmt::format("Running for {} iterations.", iterations));
+
+  const Evaluation evaluation = evaluate(
+      net, iterations, [](int) { return true; },
+      [&](int i, const std::vector<std::vector<float>>& outputs) {
+        for (const OutputValue& output : output_values(net.lowered(), outputs))
+          log_info(fmt::format("Batch {}, {} = {}", i, output.name, log_number(output.value)));
+      });
+  log_info(fmt::format("Loss: {}", log_number(evaluation.loss)));
+  for (const OutputValue& output : evaluation.outputs) {
+    std::string line = fmt::format("{} = {}", output.name, log_number(output.value));
+    if (output.loss_weight != 0)
+      line += fmt::format(" (* {} = {} loss)", log_number(output.loss_weight), log_number(output.loss_weight * output.value));
+    log_info(line);
+  }
+  return 0;
+}
+
+REGISTER_COMMAND(test,
+    .name = "test",
+    .summary = "scores a net with given weights",
+    .usage = "test --model=FILE --weights=FILE [--iterations=N] [flags]",
+    .description = "Runs the net forward in phase TEST over N batches and shows the mean of each output.",
+    .flags =
+        {
+            {"model", FlagType::kFile, "", "FILE", "The net."},
+            {"weights", FlagType::kFile, "", "FILE", "The weights; layers are matched by name."},
+            {"iterations", FlagType::kInteger, "50", "N", "Batches to run."},
+            gpu_flag(),
+            cpu_flag(),
+            set_flag(),
+            level_flag(),
+            stage_flag(),
+        },
+    .run = run_test,
+    .computes = true);
+
+}  // namespace
+}  // namespace trainer

@@ -1,0 +1,153 @@
+// trainer time: how long an iteration takes, layer by layer.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "cli/command.h"
+#include "cli/net_flags.h"
+#include "report/log.h"
+#include "train/model.h"
+#include "train/update_rule.h"
+
+namespace trainer {
+namespace {
+
+struct LayerTime {
+  double forward = 0, backward = 0;
+};
+
+// Shares the seconds of each step out to the layers it works for. What belongs to none is the last entry.
+std::vector<LayerTime> layer_times(const Program& program, const std::vector<double>& seconds, size_t layers) {
+  std::vector<LayerTime> times(layers + 1);
+  for (size_t i = 0; i < program.steps.size(); ++i) {
+    double total = 0;
+    for (const LayerShare& share : program.steps[i].op.shares) total += share.weight;
+    for (const LayerShare& share : program.steps[i].op.shares) {
+      LayerTime& time = times[share.layer < 0 ? layers : static_cast<size_t>(share.layer)];
+      const double part = seconds[i] * (total > 0 ? share.weight / total : 1.0);
+      (share.pass == Pass::kForward ? time.forward : time.backward) += part;
+    }
+  }
+  return times;
+}
+
+std::string milliseconds(double seconds) { return fmt::format("{} ms.", log_number(seconds * 1e3)); }
+
+caffe::SolverParameter default_solver() {
+  caffe::SolverParameter solver;
+  solver.set_base_lr(0.001f);
+  solver.set_lr_policy("fixed");
+  solver.set_momentum(0.9f);
+  solver.set_weight_decay(0.0005f);
+  return solver;
+}
+
+class Timing {
+ public:
+  Timing(const Arguments& arguments, const ConfiguredNet& configured, caffe::Phase phase, Runtime& runtime)
+      : net_(*configured.net.net, *configured.net.positions, phase, 1, runtime),
+        iterations_(static_cast<int>(arguments.integer("iterations"))) {
+    add_parameters(net_.lowered(), 1, true, runtime.store);
+    if (arguments.truth("update"))
+      update_ = std::make_unique<UpdateRule>(default_solver(), NetSession::trained_parameters(net_.lowered()), runtime);
+  }
+
+  void run() {
+    net_.program(ProgramKind::kTrain);
+    net_.run_next(ProgramKind::kTrain);
+    log_info("Performing Forward");
+    log_info(fmt::format("Initial loss: {}", log_number(net_.loss())));
+    log_info("Performing Backward");
+    if (update_) update_->apply(0.0f, 0);
+    log_info("*** Benchmark begins ***");
+    log_info(fmt::format("Testing for {} iterations.", iterations_));
+    const double waited = net_.waited_seconds();
+    const auto start = Clock::now();
+    for (int i = 0; i < iterations_; ++i) {
+      const auto before = Clock::now();
+      net_.run_next_timed(ProgramKind::kTrain, &seconds_);
+      if (update_) update_->apply_timed(0.0f, i, &update_seconds_);
+      log_info(fmt::format("Iteration: {} forward-backward time: {}", i + 1, milliseconds(since(before))));
+    }
+    total_ = since(start);
+    wait_ = net_.waited_seconds() - waited;
+    report();
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  static double since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+  void report() {
+    const double n = iterations_;
+    const std::vector<LoweredLayer>& layers = net_.lowered().layers;
+    const std::vector<LayerTime> times = layer_times(net_.program(ProgramKind::kTrain), seconds_, layers.size());
+    log_info("Average time per layer: ");
+    LayerTime sum;
+    for (size_t i = 0; i <= layers.size(); ++i) {
+      const std::string name = i < layers.size() ? layers[i].param->name() : "(no layer)";
+      sum.forward += times[i].forward;
+      sum.backward += times[i].backward;
+      if (i == layers.size() && times[i].forward + times[i].backward == 0) continue;
+      log_info(fmt::format("{:>10}\tforward: {}", name, milliseconds(times[i].forward / n)));
+      log_info(fmt::format("{:>10}\tbackward: {}", name, milliseconds(times[i].backward / n)));
+    }
+    double update = 0;
+    for (double step : update_seconds_) update += step;
+    if (update_) log_info(fmt::format("{:>10}\tupdate: {}", "(solver)", milliseconds(update / n)));
+    log_info(fmt::format("Average wait for data: {}", milliseconds(wait_ / n)));
+    log_info(fmt::format("Average rest (feeding, reading the loss, this log): {}",
+                         milliseconds((total_ - sum.forward - sum.backward - update - wait_) / n)));
+    log_info(fmt::format("Average Forward pass: {}", milliseconds(sum.forward / n)));
+    log_info(fmt::format("Average Backward pass: {}", milliseconds(sum.backward / n)));
+    if (update_) log_info(fmt::format("Average Update: {}", milliseconds(update / n)));
+    log_info(fmt::format("Total Time: {}", milliseconds(total_)));
+    log_info("*** Benchmark ends ***");
+    log_info(fmt::format("Average Forward-Backward: {}", milliseconds(total_ / n)));
+  }
+
+  NetSession net_;
+  int iterations_;
+  std::unique_ptr<UpdateRule> update_;
+  std::vector<double> seconds_, update_seconds_;
+  double total_ = 0, wait_ = 0;
+};
+
+int run_time(const Arguments& arguments) {
+  if (!arguments.words().empty()) throw UsageError("unexpected word: " + arguments.words().front());
+  if (arguments.text("model").empty()) throw UsageError("Need a model definition to time: --model=FILE");
+  if (arguments.integer("iterations") < 1) throw config_error("--iterations must be at least 1");
+  const caffe::Phase phase = arguments.text("phase") == "TEST" ? caffe::TEST : caffe::TRAIN;
+  const ConfiguredNet configured = net_from_flags(arguments, phase);
+  const std::string device = device_of(arguments, nullptr);
+  log_info(device == "cpu" ? "Use CPU." : "Use " + device);
+  Runtime runtime(device);
+  Timing(arguments, configured, phase, runtime).run();
+  return 0;
+}
+
+REGISTER_COMMAND(time,
+    .name = "time",
+    .summary = "measures a net's forward and backward pass, layer by layer",
+    .usage = "time --model=FILE [--iterations=N] [--update] [flags]",
+    .description =
+        "Runs the program that training runs, with its data, and shares the time of fused steps out to the layers. The "
+        "lines sum to the total. Nothing is saved.",
+    .flags =
+        {
+            {"model", FlagType::kFile, "", "FILE", "The net."},
+            {"iterations", FlagType::kInteger, "50", "N", "Iterations to average over."},
+            {"phase", FlagType::kChoice, "TRAIN", "TRAIN|TEST", "The phase of the net."},
+            {"update", FlagType::kTruth, "false", "", "Also run the update of the weights (SGD with momentum)."},
+            gpu_flag(),
+            cpu_flag(),
+            set_flag(),
+            level_flag(),
+            stage_flag(),
+        },
+    .run = run_time,
+    .computes = true);
+
+}  // namespace
+}  // namespace trainer

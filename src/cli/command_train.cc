@@ -1,0 +1,105 @@
+// trainer train: trains the net of a solver.
+#include <fmt/format.h>
+
+#include "cli/command.h"
+#include "cli/net_flags.h"
+#include "cli/signals.h"
+#include "config/override.h"
+#include "report/log.h"
+#include "train/training.h"
+
+namespace trainer {
+namespace {
+
+std::string default_run_folder(const caffe::SolverParameter& solver) {
+  if (solver.snapshot_prefix().empty()) return "";
+  const std::time_t seconds = std::time(nullptr);
+  std::tm local{};
+  localtime_r(&seconds, &local);
+  char stamp[32];
+  std::strftime(stamp, sizeof stamp, "%Y%m%d-%H%M%S", &local);
+  return solver.snapshot_prefix() + "_run/" + stamp;
+}
+
+std::vector<std::string> weight_files(const Arguments& arguments, const caffe::SolverParameter& solver) {
+  if (!arguments.text("weights").empty()) return comma_list(arguments.text("weights"));
+  std::vector<std::string> files;
+  if (!arguments.text("snapshot").empty()) return files;
+  for (const std::string& entry : solver.weights()) {
+    for (const std::string& path : comma_list(entry)) files.push_back(path);
+  }
+  return files;
+}
+
+int run_train(const Arguments& arguments) {
+  if (!arguments.words().empty()) throw UsageError("unexpected word: " + arguments.words().front());
+  if (arguments.text("solver").empty()) throw UsageError("Need a solver definition to train: --solver=FILE");
+  if (!arguments.text("snapshot").empty() && !arguments.text("weights").empty())
+    throw UsageError("Give a snapshot to resume training or weights to finetune but not both.");
+  const SignalEffect on_interrupt = parse_signal_effect("sigint_effect", arguments.text("sigint_effect"));
+  const SignalEffect on_hangup = parse_signal_effect("sighup_effect", arguments.text("sighup_effect"));
+
+  ConfigureOptions configure;
+  configure.overrides = arguments.texts("set");
+  configure.has_level = arguments.given("level");
+  configure.level = static_cast<int>(arguments.integer("level"));
+  configure.stages = stages_of(arguments);
+  Diagnostics diagnostics;
+  TrainingFiles files = configure_training(arguments.text("solver"), configure, &diagnostics);
+  diagnostics.throw_if_errors();
+  RunReport report;
+  if (!diagnostics.list().empty()) report.warning(diagnostics.render());
+
+  TrainingOptions options;
+  options.device = device_of(arguments, files.solver.get());
+  options.snapshot = arguments.text("snapshot");
+  options.weights = weight_files(arguments, *files.solver);
+  options.run_folder = arguments.given("run_dir") ? arguments.text("run_dir") : default_run_folder(*files.solver);
+  options.command_line = "trainer train --solver=" + arguments.text("solver");
+  for (const std::string& assignment : configure.overrides) options.command_line += fmt::format(" --set '{}'", assignment);
+
+  SignalHandlers signals(on_interrupt, on_hangup);
+  int stopped_by = 0;
+  options.poll = [&] {
+    const SignalRequest request = signals.take();
+    if (request.stop) {
+      stopped_by = request.signal;
+      return StopRequest::kStop;
+    }
+    return request.snapshot ? StopRequest::kSnapshot : StopRequest::kNone;
+  };
+  report.note(options.device == "cpu" ? "Use CPU." : "Use " + options.device);
+  report.note(fmt::format("random_seed: {}", files.solver->random_seed()));
+  Training training(std::move(files), options);
+  return training.run(report) ? 128 + stopped_by : 0;
+}
+
+REGISTER_COMMAND(train,
+    .name = "train",
+    .summary = "trains a net",
+    .usage = "train --solver=FILE [--weights=FILE,... | --snapshot=FILE] [flags]",
+    .description =
+        "Trains the net that the solver names, from its fillers, from weights (layers are matched by name) or from a "
+        "snapshot, exactly as if it had never stopped.\n\n"
+        "SIGINT and SIGTERM stop after a snapshot, with exit code 128 + the signal's number; SIGHUP writes a snapshot "
+        "and goes on.",
+    .flags =
+        {
+            {"solver", FlagType::kFile, "", "FILE", "The solver: net, learning rate, schedule, snapshots."},
+            {"weights", FlagType::kText, "", "FILE,FILE", "Weight files to start from, later ones over earlier ones."},
+            {"snapshot", FlagType::kFile, "", "FILE", "The solver state to resume from."},
+            gpu_flag(),
+            cpu_flag(),
+            set_flag(),
+            {"run_dir", FlagType::kFolder, "", "FOLDER",
+             "Where log, metrics and report go. Default: SNAPSHOT_PREFIX_run/DATE-TIME; empty: nowhere."},
+            level_flag(),
+            stage_flag(),
+            {"sigint_effect", FlagType::kChoice, "stop", "stop|snapshot|none", "What SIGINT does."},
+            {"sighup_effect", FlagType::kChoice, "snapshot", "stop|snapshot|none", "What SIGHUP does."},
+        },
+    .run = run_train,
+    .computes = true);
+
+}  // namespace
+}  // namespace trainer

@@ -1,0 +1,61 @@
+// The flags that commands on nets have in common.
+#include "cli/net_flags.h"
+
+#include "base/error.h"
+#include "base/text.h"
+#include "config/override.h"
+#include "report/log.h"
+
+namespace trainer {
+
+Flag gpu_flag() { return {"gpu", FlagType::kText, "", "ID", "Run on this NVIDIA GPU."}; }
+Flag cpu_flag() { return {"cpu", FlagType::kTruth, "false", "", "Run on the CPU, whatever solver_mode says."}; }
+Flag set_flag() {
+  return {"set", FlagType::kText, "", "FIELD=VALUE",
+          "Set a field of the solver or net: base_lr=0.1, layer[conv1].convolution_param.num_output=32. Typed and "
+          "checked like the text of the file.",
+          true};
+}
+Flag level_flag() { return {"level", FlagType::kInteger, "0", "N", "The level of the net's state, for include and exclude rules."}; }
+Flag stage_flag() { return {"stage", FlagType::kText, "", "NAME,NAME", "Stages of the net's state, for include and exclude rules."}; }
+
+std::vector<std::string> comma_list(const std::string& text) {
+  std::vector<std::string> out;
+  for (const std::string& part : split(text, ',')) {
+    if (!trim(part).empty()) out.push_back(trim(part));
+  }
+  return out;
+}
+
+std::string device_of(const Arguments& arguments, const caffe::SolverParameter* solver) {
+  if (arguments.truth("cpu")) {
+    if (arguments.given("gpu")) throw config_error("--cpu and --gpu contradict each other: give one of them");
+    return "cpu";
+  }
+  const std::string& gpu = arguments.text("gpu");
+  if (!gpu.empty()) return "cuda:" + gpu;
+  if (solver != nullptr && solver->has_solver_mode() && solver->solver_mode() == caffe::SolverParameter_SolverMode_GPU)
+    return fmt::format("cuda:{}", solver->device_id());
+  return "cpu";
+}
+
+std::vector<std::string> stages_of(const Arguments& arguments) { return comma_list(arguments.text("stage")); }
+
+ConfiguredNet net_from_flags(const Arguments& arguments, caffe::Phase phase) {
+  caffe::NetState state;
+  state.set_phase(phase);
+  if (arguments.given("level")) state.set_level(static_cast<int>(arguments.integer("level")));
+  for (const std::string& stage : stages_of(arguments)) state.add_stage(stage);
+  ConfiguredNet out;
+  Diagnostics diagnostics;
+  for (const std::string& assignment : arguments.texts("set")) {
+    if (!is_net_override(assignment))
+      throw config_error("--set {}: this command has no solver; write net.FIELD=... or layer[NAME].FIELD=...", assignment);
+  }
+  out.net = configure_net(arguments.text("model"), state, arguments.texts("set"), &out.file, &diagnostics);
+  diagnostics.throw_if_errors();
+  if (!diagnostics.list().empty()) log_warning(diagnostics.render());
+  return out;
+}
+
+}  // namespace trainer

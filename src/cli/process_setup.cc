@@ -1,0 +1,70 @@
+// What must be settled before a command runs.
+#include "cli/process_setup.h"
+
+#include <cpuid.h>
+#include <immintrin.h>
+#include <omp.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+
+#include "base/cores.h"
+#include "report/log.h"
+
+namespace trainer {
+namespace {
+
+// Set in the second start, so that there is no third.
+constexpr const char* kGuard = "TRAINER_STARTED_AGAIN";
+
+// Waiting threads sleep: cores of a shared machine are taken away at any moment, and a team that spins for a thread
+// that does not run takes its core as well.
+constexpr const char* kWaitVariable = "OMP_WAIT_POLICY";
+constexpr const char* kWaitValue = "passive";
+constexpr const char* kSpinVariable = "GOMP_SPINCOUNT";  // a user who set this has decided
+
+constexpr const char* kBlasVariable = "OPENBLAS_CORETYPE";
+constexpr const char* kBlasValue = "SkylakeX";
+
+// OpenBLAS 0.3.21 knows AMD's families up to 0x19 (Zen 4) and takes later ones for Haswell, at half the speed.
+bool openblas_misses_avx512() {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  if (__get_cpuid(0, &eax, &ebx, &ecx, &edx) == 0) return false;
+  char vendor[13] = {};
+  std::memcpy(vendor, &ebx, 4);
+  std::memcpy(vendor + 4, &edx, 4);
+  std::memcpy(vendor + 8, &ecx, 4);
+  if (std::strcmp(vendor, "AuthenticAMD") != 0) return false;
+  __get_cpuid(1, &eax, &ebx, &ecx, &edx);
+  const unsigned family = ((eax >> 8) & 0xf) + ((eax >> 20) & 0xff);
+  return family > 0x19 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+}
+
+// True where something was set that the libraries have already missed.
+bool complete_environment() {
+  bool changed = false;
+  if (std::getenv(kWaitVariable) == nullptr && std::getenv(kSpinVariable) == nullptr)
+    changed = setenv(kWaitVariable, kWaitValue, 1) == 0;
+  if (std::getenv(kBlasVariable) == nullptr && openblas_misses_avx512())
+    changed = setenv(kBlasVariable, kBlasValue, 1) == 0 || changed;
+  return changed;
+}
+
+}  // namespace
+
+void set_up_process(char** argv, bool computes) {
+  if (computes) {
+    if (std::getenv(kGuard) == nullptr && complete_environment() && setenv(kGuard, "1", 1) == 0)
+      execv("/proc/self/exe", argv);
+    unsetenv(kGuard);
+    // Threads take the mode over from the thread that makes them.
+    _MM_SET_FLUSH_ZERO_MODE(_MM_FLUSH_ZERO_ON);
+    _mm_setcsr(_mm_getcsr() | 0x0040);  // denormals that are read count as zero, too
+    omp_set_num_threads(usable_cores());
+  }
+  set_up_logging(argv[0]);
+}
+
+}  // namespace trainer

@@ -1,0 +1,73 @@
+// Signals as requests to the training loop.
+#include "cli/signals.h"
+
+#include <unistd.h>
+
+#include <atomic>
+
+#include "base/error.h"
+
+namespace trainer {
+namespace {
+
+// Lock-free atomics are safe in handlers.
+std::atomic<int> stop_signal{0};
+std::atomic<bool> snapshot_asked{false};
+std::atomic<SignalEffect> interrupt_effect{SignalEffect::kNone};
+std::atomic<SignalEffect> hangup_effect{SignalEffect::kNone};
+static_assert(std::atomic<int>::is_always_lock_free && std::atomic<SignalEffect>::is_always_lock_free);
+
+void handle(int signal) {
+  if (signal == SIGINT && stop_signal.load() != 0) _exit(128 + SIGINT);
+  SignalEffect effect = SignalEffect::kStop;
+  if (signal == SIGINT) effect = interrupt_effect.load();
+  if (signal == SIGHUP) effect = hangup_effect.load();
+  if (effect == SignalEffect::kStop) {
+    int none = 0;
+    stop_signal.compare_exchange_strong(none, signal);
+  } else if (effect == SignalEffect::kSnapshot) {
+    snapshot_asked.store(true);
+  }
+}
+
+}  // namespace
+
+SignalEffect parse_signal_effect(const std::string& flag, const std::string& text) {
+  if (text == "stop") return SignalEffect::kStop;
+  if (text == "snapshot") return SignalEffect::kSnapshot;
+  if (text == "none") return SignalEffect::kNone;
+  throw config_error("--{}: \"{}\" is none of stop, snapshot, none", flag, text);
+}
+
+SignalHandlers::SignalHandlers(SignalEffect on_interrupt, SignalEffect on_hangup) {
+  stop_signal = 0;
+  snapshot_asked = false;
+  interrupt_effect = on_interrupt;
+  hangup_effect = on_hangup;
+  for (int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    struct sigaction action {};
+    action.sa_handler = handle;
+    action.sa_flags = SA_RESTART;
+    sigemptyset(&action.sa_mask);
+    Previous previous{signal, {}};
+    // nohup has SIGHUP ignored: it stays so, the run shall outlive its terminal.
+    if (sigaction(signal, nullptr, &previous.action) != 0 || previous.action.sa_handler == SIG_IGN) continue;
+    if (sigaction(signal, &action, nullptr) == 0) previous_.push_back(previous);
+  }
+}
+
+SignalHandlers::~SignalHandlers() {
+  for (const Previous& previous : previous_) sigaction(previous.signal, &previous.action, nullptr);
+}
+
+SignalRequest SignalHandlers::take() {
+  SignalRequest request;
+  request.signal = stop_signal.load();
+  request.stop = request.signal != 0;
+  request.snapshot = snapshot_asked.load() && snapshot_asked.exchange(false);
+  return request;
+}
+
+bool SignalHandlers::stop_requested() const { return stop_signal.load() != 0; }
+
+}  // namespace trainer

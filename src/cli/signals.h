@@ -1,0 +1,45 @@
+// Signals as requests to the training loop: stop or snapshot at the next safe point.
+//
+// SIGINT and SIGHUP do what --sigint_effect and --sighup_effect say; SIGTERM stops. The handlers only set flags. A
+// SIGINT that comes while a stop is already asked for ends the process at once, with 130.
+#pragma once
+
+#include <csignal>
+#include <string>
+#include <vector>
+
+namespace trainer {
+
+enum class SignalEffect { kNone, kStop, kSnapshot };
+
+// "stop", "snapshot" or "none"; anything else is a config_error that names `flag`.
+SignalEffect parse_signal_effect(const std::string& flag, const std::string& text);
+
+struct SignalRequest {
+  bool stop = false;      // stays true once asked for
+  bool snapshot = false;  // true once for each time it was asked for
+  int signal = 0;         // the signal that asked to stop: the exit code is 128 + signal
+};
+
+// Handles the signals while it lives; one at a time in a process. Every thread may ask; the loop takes.
+class SignalHandlers {
+ public:
+  SignalHandlers(SignalEffect on_interrupt, SignalEffect on_hangup);
+  ~SignalHandlers();
+  SignalHandlers(const SignalHandlers&) = delete;
+  SignalHandlers& operator=(const SignalHandlers&) = delete;
+
+  // What was asked for since the last call; a few loads, for every iteration.
+  SignalRequest take();
+  // True where a stop is asked for; leaves the requests for take().
+  bool stop_requested() const;
+
+ private:
+  struct Previous {
+    int signal;
+    struct sigaction action;
+  };
+  std::vector<Previous> previous_;
+};
+
+}  // namespace trainer

@@ -1,0 +1,90 @@
+// Which layer types read data, and how many threads they get.
+#include "data/batch_stream.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <thread>
+#include <utility>
+
+#include "base/error.h"
+#include "data/datum_feed.h"
+#include "data/hdf5_feed.h"
+#include "data/pipeline.h"
+
+namespace trainer {
+
+namespace {
+
+constexpr int kMostAutomaticWorkers = 8;
+
+// One core in four: the rest is the net's.
+int automatic_workers() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  const int cores = sched_getaffinity(0, sizeof(set), &set) == 0
+                        ? CPU_COUNT(&set)
+                        : static_cast<int>(std::thread::hardware_concurrency());
+  return std::clamp(cores / 4, 1, kMostAutomaticWorkers);
+}
+
+}  // namespace
+
+bool BatchStream::reads(const std::string& layer_type) {
+  return layer_type == "Data" || layer_type == "HDF5Data";
+}
+
+std::unique_ptr<BatchStream> BatchStream::open(const caffe::LayerParameter& layer,
+                                               const StreamOptions& options) {
+  std::vector<std::string> warnings;
+  std::unique_ptr<BatchFeed> feed;
+  if (layer.type() == "Data") {
+    feed = open_datum_feed(layer, options, warnings);
+  } else {
+    TRAINER_ASSERT(layer.type() == "HDF5Data");
+    feed = open_hdf5_feed(layer, options);
+  }
+  PipelineOptions settings;
+  settings.workers = layer.data_param().workers() > 0
+                         ? static_cast<int>(std::min(layer.data_param().workers(), 1024u))
+                     : options.workers > 0 ? options.workers
+                                           : automatic_workers();
+  settings.prefetch = static_cast<int>(std::clamp(layer.data_param().prefetch(), 1u, 1024u));
+  if (options.phase == caffe::TRAIN) {
+    settings.rank = options.rank;
+    settings.world = options.world;
+  }
+  settings.orders = options.orders;
+  settings.log = options.log;
+  auto pipeline = std::make_unique<Pipeline>(std::move(feed), std::move(settings));
+  return std::unique_ptr<BatchStream>(new BatchStream(std::move(pipeline), std::move(warnings)));
+}
+
+BatchStream::BatchStream(std::unique_ptr<Pipeline> pipeline, std::vector<std::string> warnings)
+    : pipeline_(std::move(pipeline)), warnings_(std::move(warnings)) {}
+BatchStream::~BatchStream() = default;
+
+const std::vector<TensorDesc>& BatchStream::layout() { return pipeline_->layout(); }
+void BatchStream::set_orders(const std::vector<Order>& orders) { pipeline_->set_orders(orders); }
+void BatchStream::set_label_limit(int top, const LabelLimit& limit) {
+  pipeline_->add_label_limit(static_cast<size_t>(top), limit);
+}
+void BatchStream::start() { pipeline_->start(); }
+bool BatchStream::started() const { return pipeline_->started(); }
+const std::vector<void*>& BatchStream::next() { return pipeline_->next(); }
+double BatchStream::waited_seconds() const { return pipeline_->waited_seconds(); }
+
+Cursor BatchStream::cursor() const {
+  const uint64_t records = pipeline_->position();
+  return {records, records / static_cast<uint64_t>(records_per_epoch())};
+}
+void BatchStream::seek(const Cursor& cursor) { pipeline_->seek(cursor.records); }
+
+int64_t BatchStream::batch_size() const { return pipeline_->feed().batch_size(); }
+int64_t BatchStream::records_per_epoch() const { return pipeline_->feed().records_per_epoch(); }
+int64_t BatchStream::skipped_records() const { return pipeline_->skipped_records(); }
+int BatchStream::workers() const { return pipeline_->workers(); }
+int64_t BatchStream::buffer_bytes() const { return pipeline_->buffer_bytes(); }
+const std::vector<std::string>& BatchStream::warnings() const { return warnings_; }
+
+}  // namespace trainer

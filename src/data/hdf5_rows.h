@@ -1,0 +1,72 @@
+// Rows of the datasets of several HDF5 files, in an epoch's order, read by runs and never a whole file at
+// once (unless all the files together fit the shuffle's memory).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "data/block_order.h"
+#include "formats/hdf5_file.h"
+#include "tensor/shape.h"
+
+namespace trainer {
+
+struct Hdf5Memory {
+  int64_t block_bytes = int64_t{1} << 20;    // one read
+  int64_t group_bytes = int64_t{64} << 20;   // rows shuffled among each other; two such groups are kept
+  int64_t whole_bytes = int64_t{256} << 20;  // up to this much in all, everything is kept and shuffled as one
+};
+
+// Used by one thread at a time.
+class Hdf5Rows {
+ public:
+  // `list_file` names the files, separated by white space. Opens each one and checks that it has every
+  // dataset, with equal numbers of rows in a file and equal row shapes in all; data_error otherwise.
+  Hdf5Rows(const std::string& list_file, std::vector<std::string> datasets, bool shuffle, uint64_t key,
+           const Hdf5Memory& memory = {});
+
+  uint64_t rows() const { return order_->rows(); }
+  const Shape& row_shape(size_t dataset) const { return row_shapes_[dataset]; }
+  size_t datasets() const { return names_.size(); }
+  int64_t memory_bytes() const;
+
+  // Goes to the row at running offset `offset`; cheap for ascending offsets.
+  void fetch(uint64_t offset);
+  // The row fetched last, row-major; good until the next fetch().
+  const float* row(size_t dataset) const;
+  // `row 7 of /data/train.h5`, for the row fetched last.
+  std::string describe() const;
+
+ private:
+  struct LoadedGroup {
+    Group group;
+    std::vector<std::vector<float>> values;  // per dataset, rows in the order of group.blocks
+    size_t loaded_blocks = 0;
+    uint64_t loaded_rows = 0;
+  };
+  struct File {
+    std::string path;
+    int64_t rows = 0;
+    std::optional<Hdf5File> open;
+  };
+
+  void check_file(File& file);
+  const Hdf5File& opened(size_t file);
+  void set(LoadedGroup& loaded, uint64_t epoch, uint64_t position);
+  void load_block(LoadedGroup& loaded);
+  void load_ahead(uint64_t epoch, uint64_t position);
+
+  std::vector<std::string> names_;
+  std::vector<File> files_;
+  size_t open_files_ = 0;
+  std::vector<Shape> row_shapes_;
+  std::optional<BlockOrder> order_;
+  int64_t group_memory_ = 0;
+  LoadedGroup current_;
+  LoadedGroup coming_;
+  uint64_t stored_row_ = 0;
+};
+
+}  // namespace trainer

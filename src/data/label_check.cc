@@ -1,0 +1,47 @@
+// A label is cut to a whole number as the losses do.
+#include "data/label_check.h"
+
+#include <cmath>
+
+#include "base/error.h"
+
+namespace trainer {
+
+namespace {
+
+bool accepted(float value, const LabelLimit& limit) {
+  const double whole =
+      std::trunc(static_cast<double>(value));  // NaN and infinities fail every comparison below
+  if (limit.ignore && whole == static_cast<double>(*limit.ignore)) return true;
+  return whole >= 0.0 && whole < static_cast<double>(limit.classes);
+}
+
+[[noreturn]] void refuse(float value, const LabelLimit& limit, const std::string& record) {
+  std::string remedy = "Correct the record, or leave it out";
+  if (value >= 0.0f && std::isfinite(value)) {
+    remedy = fmt::format(
+        "If the label is right, the layers before need {:.0f} classes (num_output); if it marks items "
+        "to leave out, set ignore_label: {:.0f}",
+        std::trunc(value) + 1, std::trunc(value));
+  } else if (value < 0.0f && std::isfinite(value)) {
+    remedy = fmt::format("Correct the record, or set ignore_label: {:.0f} if it marks items to leave out",
+                         std::trunc(value));
+  }
+  throw data_error("{}: its label is {}, but {} takes 0 to {}{}. {}", record, value, limit.consumer,
+                   limit.classes - 1, limit.ignore ? fmt::format(" or {} (ignore_label)", *limit.ignore) : "",
+                   remedy);
+}
+
+}  // namespace
+
+void LabelCheck::check(const BatchBuffer& batch, int64_t row, const FeedWorker& worker, int64_t i) const {
+  for (const Demand& demand : limits_) {
+    const float* values = batch.row(demand.top, row);
+    const int64_t count = batch.layout[demand.top].shape.count(1);
+    for (int64_t v = 0; v < count; ++v) {
+      if (!accepted(values[v], demand.limit)) refuse(values[v], demand.limit, worker.describe(i));
+    }
+  }
+}
+
+}  // namespace trainer

@@ -1,0 +1,171 @@
+// Opening and what can be wrong with it.
+#include "data/lmdb_environment.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <map>
+#include <mutex>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "base/text.h"
+
+namespace trainer {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* kRemedy =
+    "`trainer convert` makes a database, e.g. `trainer convert idx IMAGES LABELS {}`; `trainer help convert` "
+    "shows "
+    "the rest";
+
+std::string remedy(const std::string& path) { return fmt::format(fmt::runtime(kRemedy), path); }
+
+std::string absolute(const std::string& path) {
+  std::error_code error;
+  const fs::path result = fs::weakly_canonical(fs::absolute(path, error), error);
+  return result.empty() ? path : result.string();
+}
+
+// Names in `folder`, for "what is there instead".
+std::vector<std::string> names_in(const fs::path& folder) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end && names.size() < 1000;
+       it.increment(error)) {
+    names.push_back(it->path().filename().string());
+  }
+  return names;
+}
+
+std::string list_few(const std::vector<std::string>& names) {
+  std::string text;
+  for (size_t i = 0; i < names.size() && i < 5; ++i) text += (i == 0 ? "" : ", ") + names[i];
+  if (names.size() > 5) text += fmt::format(" and {} more", names.size() - 5);
+  return text.empty() ? "nothing" : text;
+}
+
+[[noreturn]] void throw_missing(const std::string& path) {
+  fs::path parent = fs::path(path).parent_path();
+  std::error_code error;
+  if (!fs::is_directory(parent, error)) {
+    while (parent.has_parent_path() && parent != parent.parent_path() && !fs::is_directory(parent, error)) {
+      parent = parent.parent_path();
+    }
+    throw data_error("there is no database {}: its folder does not exist either, only {} does. {}", path,
+                     parent.string(), remedy(path));
+  }
+  const std::vector<std::string> names = names_in(parent);
+  const std::string near = nearest_name(fs::path(path).filename().string(), names);
+  throw data_error("there is no database {}: {} holds {}{}. {}", path, parent.string(), list_few(names),
+                   near.empty() ? "" : fmt::format("; did you mean {}?", near), remedy(path));
+}
+
+[[noreturn]] void throw_not_lmdb(const std::string& path) {
+  std::error_code error;
+  const fs::path folder(path);
+  if (fs::exists(folder / "CURRENT", error)) {
+    throw data_error("{} holds a LevelDB database, not an LMDB one. {}", path, remedy("NEW_FOLDER"));
+  }
+  throw data_error("{} is a folder without data.mdb, so no LMDB database: it holds {}. {}", path,
+                   list_few(names_in(folder)), remedy("NEW_FOLDER"));
+}
+
+std::mutex registry_mutex;
+std::map<std::string, std::weak_ptr<LmdbEnvironment>> registry;
+
+}  // namespace
+
+std::shared_ptr<LmdbEnvironment> LmdbEnvironment::open(const std::string& path) {
+  const std::string full = absolute(path);
+  std::lock_guard<std::mutex> lock(registry_mutex);
+  std::weak_ptr<LmdbEnvironment>& known = registry[full];
+  if (auto environment = known.lock()) return environment;
+  std::shared_ptr<LmdbEnvironment> environment(new LmdbEnvironment(full));
+  environment->map_file();
+  environment->lock();
+  known = environment;
+  return environment;
+}
+
+LmdbEnvironment::~LmdbEnvironment() {
+  if (transaction_ != nullptr) mdb_txn_abort(transaction_);
+  if (env_ != nullptr) mdb_env_close(env_);
+  if (bytes_ != nullptr) ::munmap(const_cast<char*>(bytes_), static_cast<size_t>(size_));
+}
+
+void LmdbEnvironment::map_file() {
+  std::error_code error;
+  if (!fs::exists(path_, error)) throw_missing(path_);
+  const bool folder = fs::is_directory(path_, error);
+  data_file_ = folder ? (fs::path(path_) / "data.mdb").string() : path_;
+  if (folder && !fs::exists(data_file_, error)) throw_not_lmdb(path_);
+
+  const int descriptor = ::open(data_file_.c_str(), O_RDONLY | O_CLOEXEC);
+  struct stat file {};
+  if (descriptor < 0 || ::fstat(descriptor, &file) != 0) {
+    const int reason = errno;
+    if (descriptor >= 0) ::close(descriptor);
+    throw data_error("{} cannot be read: {}. Its owner can allow it with `chmod -R a+rX {}`", data_file_,
+                     std::strerror(reason), path_);
+  }
+  size_ = static_cast<uint64_t>(file.st_size);
+  changed_ns_ = int64_t{file.st_mtim.tv_sec} * 1000000000 + file.st_mtim.tv_nsec;
+  void* map = MAP_FAILED;
+  if (S_ISREG(file.st_mode) && size_ > 0) {
+    map = ::mmap(nullptr, static_cast<size_t>(size_), PROT_READ, MAP_SHARED, descriptor, 0);
+  }
+  const int reason = errno;
+  ::close(descriptor);
+  if (!S_ISREG(file.st_mode) || size_ == 0) {
+    throw data_error("{} is not an LMDB database. {}", data_file_, remedy("NEW_FOLDER"));
+  }
+  if (map == MAP_FAILED) throw data_error("{} cannot be mapped: {}", data_file_, std::strerror(reason));
+  bytes_ = static_cast<const char*>(map);
+  tree_.emplace(bytes_, size_, 0, data_file_);
+}
+
+// Takes a reader's place; without one where no lock file can be made: a read-only file system, or a folder of
+// somebody else.
+void LmdbEnvironment::lock() {
+  const unsigned int kind = data_file_ == path_ ? MDB_NOSUBDIR : 0;
+  int result = 0;
+  for (unsigned int extra : {0u, static_cast<unsigned int>(MDB_NOLOCK)}) {
+    if (env_ != nullptr) mdb_env_close(env_);
+    env_ = nullptr;
+    result = mdb_env_create(&env_);
+    if (result == 0) result = mdb_env_open(env_, path_.c_str(), MDB_RDONLY | MDB_NOTLS | kind | extra, 0664);
+    if (result == 0) result = mdb_txn_begin(env_, nullptr, MDB_RDONLY, &transaction_);
+    if (result != EACCES && result != EROFS && result != EAGAIN && result != ENOLCK && result != EPERM) break;
+  }
+  if (result == MDB_READERS_FULL) {
+    throw data_error(
+        "{} has as many readers as LMDB allows. Readers that died are cleared by `mdb_stat -rr {}`", path_,
+        path_);
+  }
+  if (result != 0) throw data_error("{} cannot be opened: {}", data_file_, mdb_strerror(result));
+  // The state that the transaction protects; it may be newer than the one that was checked.
+  const uint64_t number = mdb_txn_id(transaction_);
+  if (number != tree_->transaction()) tree_.emplace(bytes_, size_, number, data_file_);
+  if (tree_->entries() == 0) {
+    throw data_error("{} is an empty database: it has no records. Perhaps its making was interrupted; {}",
+                     path_, remedy("NEW_FOLDER"));
+  }
+}
+
+std::string LmdbEnvironment::identity() const {
+  return fmt::format("{}\n{} bytes\nchanged {}\ntransaction {}\n{} entries", path_, size_, changed_ns_,
+                     tree_->transaction(), tree_->entries());
+}
+
+}  // namespace trainer

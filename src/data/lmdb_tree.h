@@ -1,0 +1,87 @@
+// LMDB's B+ tree read with every offset checked: the library trusts its file, and a damaged one ends the
+// process.
+//
+// Pages have a 16-byte header, then 16-bit offsets of nodes; a node has an 8-byte header, a key, and a value,
+// a child's page number (branches) or the number of the first of the pages that hold a large value (leaves).
+// Integers are the host's, as LMDB writes them.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace trainer {
+
+// The main database of a mapped file in the state of one transaction.
+class LmdbTree {
+ public:
+  // `transaction`: the number of the state to read; 0 takes the newest. Throws data_error where the head of
+  // the file is no LMDB one, contradicts the file's size, or describes a kind of database that holds no plain
+  // records.
+  LmdbTree(const char* bytes, uint64_t size, uint64_t transaction, std::string path);
+
+  uint64_t entries() const { return entries_; }
+  uint64_t transaction() const { return transaction_; }
+
+ private:
+  friend class LmdbCursor;
+  struct Node {
+    std::string_view key;
+    std::string_view value;  // leaves
+    uint64_t child = 0;      // branches
+  };
+  // A page whose header is sound.
+  struct Page {
+    const char* bytes = nullptr;
+    uint32_t nodes = 0;
+    bool leaf = false;
+  };
+
+  bool read_head(uint64_t offset, uint64_t transaction);
+  Page page(uint64_t number) const;
+  Node node(const Page& page, uint32_t index) const;
+  std::string_view large_value(uint64_t first_page, uint64_t size) const;
+  [[noreturn]] void damaged(const char* what) const;
+
+  const char* bytes_;
+  uint64_t size_;
+  std::string path_;
+  uint64_t page_size_ = 0;
+  uint64_t entries_ = 0;
+  uint64_t root_ = 0;
+  uint64_t transaction_ = 0;
+};
+
+// A place in a tree. Every move throws data_error where the tree is damaged or ends too early; the place is
+// then lost until first() or find(). The views are good as long as the mapping.
+class LmdbCursor {
+ public:
+  explicit LmdbCursor(const LmdbTree& tree) : tree_(&tree) {}
+
+  void first();
+  void next();
+  // Goes to exactly this key.
+  void find(std::string_view key);
+  std::string_view key() const { return node_.key; }
+  std::string_view value() const { return node_.value; }
+
+ private:
+  struct Level {
+    LmdbTree::Page page;
+    uint32_t index = 0;
+  };
+  static constexpr size_t kDeepest = 32;
+
+  void push(uint64_t page_number);
+  void descend_to_first_leaf();
+  void load();
+
+  const LmdbTree* tree_;
+  std::array<Level, kDeepest> levels_;
+  size_t depth_ = 0;
+  LmdbTree::Node node_;
+};
+
+}  // namespace trainer

@@ -1,0 +1,114 @@
+// Worker threads that fill a ring of batch buffers, and the queue that hands the batches over in order.
+//
+// Batch b lives in slot b % slots. Workers claim rows of the batches in order under claim_mutex_, fill them
+// outside every lock, and say so under state_mutex_. The first error by batch and row wins: batches before it
+// are handed over, then it is thrown. All waiting is on condition variables.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "data/batch_feed.h"
+#include "data/label_check.h"
+
+namespace trainer {
+
+struct PipelineOptions {
+  int workers = 1;
+  int prefetch = 4;  // batches made ahead
+  int rank = 0;
+  int world = 1;
+  std::vector<Order> orders;
+  LogLine log;
+};
+
+class Pipeline {
+ public:
+  Pipeline(std::unique_ptr<BatchFeed> feed, PipelineOptions options);
+  ~Pipeline();
+  Pipeline(const Pipeline&) = delete;
+  Pipeline& operator=(const Pipeline&) = delete;
+
+  const BatchFeed& feed() const { return *feed_; }
+  int workers() const { return options_.workers; }
+  bool started() const { return !threads_.empty(); }
+  void set_orders(const std::vector<Order>& orders);
+  void add_label_limit(size_t top, const LabelLimit& limit);
+
+  const std::vector<TensorDesc>& layout();
+  void start();
+  const std::vector<void*>& next();
+  // Records consumed: where the next batch begins.
+  uint64_t position() const;
+  void seek(uint64_t position);
+
+  double waited_seconds() const { return waited_; }
+  int64_t skipped_records() const { return skipped_records_; }
+  int64_t buffer_bytes();
+
+ private:
+  // Memory for one top that grows when a larger batch comes.
+  struct Memory {
+    void* data = nullptr;
+    int64_t capacity = 0;
+  };
+  struct Slot {
+    BatchBuffer buffer;
+    std::vector<Memory> memory;
+    int filling = 0;      // claimed ranges not yet filled
+    bool closed = false;  // no more rows will be claimed
+    std::exception_ptr error;
+    int64_t error_row = 0;
+    SkippedRecords skipped;
+
+    bool complete() const { return closed && filling == 0; }
+  };
+
+  Slot& slot(uint64_t batch) { return slots_[static_cast<size_t>(batch % slots_.size())]; }
+  uint64_t first_offset(uint64_t batch) const;
+  void describe_batch(uint64_t batch, std::vector<TensorDesc>& layout);
+  void work(FeedWorker& worker);
+  bool claim(FeedWorker& worker, RowRange& range, Slot*& target);
+  bool begin_batch();
+  void fill(FeedWorker& worker, const RowRange& range, Slot& target);
+  void fail(Slot& target, int64_t row, std::exception_ptr error);
+  void reserve(Slot& target);
+  // Waits until `batch` is begun, or complete.
+  void wait_for(uint64_t batch, bool complete, std::unique_lock<std::mutex>& lock);
+  void report_skipped(Slot& target);
+  void stop();
+
+  std::unique_ptr<BatchFeed> feed_;
+  PipelineOptions options_;
+  LabelCheck labels_;
+  int64_t rows_per_claim_ = 1;
+  uint64_t base_ = 0;  // position where batch 0 begins
+  std::vector<std::thread> threads_;
+  std::vector<std::unique_ptr<FeedWorker>> feed_workers_;
+  std::vector<Slot> slots_;
+  std::vector<TensorDesc> next_layout_;  // of batch 0, as seen before start()
+
+  std::mutex claim_mutex_;
+  int64_t claimed_rows_ = 0;  // of batch begun_ - 1; guarded by claim_mutex_
+
+  std::mutex state_mutex_;
+  std::condition_variable work_wanted_;    // a slot is free, or stop
+  std::condition_variable batch_changed_;  // a batch is begun or complete
+  uint64_t begun_ = 0;                     // batches whose rows are being claimed or have been
+  uint64_t handed_ = 0;                    // batches given out
+  uint64_t released_ = 0;                  // batches given back
+  bool stopping_ = false;
+  bool failed_ = false;  // nothing more is to be claimed
+
+  double waited_ = 0.0;
+  int64_t skipped_records_ = 0;
+  int skipped_lines_ = 0;
+};
+
+}  // namespace trainer

@@ -1,0 +1,34 @@
+// The order in which an epoch visits its records: a pure function of (key, epoch).
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace trainer {
+
+// A uniformly drawn permutation of 0..count-1 (Fisher-Yates from the end; the partner of place i comes from
+// the first two words of philox(key, stream, i)).
+void draw_permutation(uint64_t key, uint64_t stream, uint32_t count, std::vector<uint32_t>& permutation);
+
+// Maps running offsets to record numbers; an epoch is every record once.
+class Sampler {
+ public:
+  // Throws data_error where more than 2^32 - 1 records are to be shuffled.
+  Sampler(uint64_t records, bool shuffle, uint64_t key);
+
+  uint64_t epoch(uint64_t offset) const { return offset / records_; }
+  uint64_t position(uint64_t offset) const { return offset % records_; }
+  // Keeps the permutation of the epoch asked for last: ask in ascending order.
+  uint64_t index(uint64_t offset);
+
+  int64_t memory_bytes() const { return shuffle_ ? static_cast<int64_t>(records_ * sizeof(uint32_t)) : 0; }
+
+ private:
+  uint64_t records_;
+  bool shuffle_;
+  uint64_t key_;
+  uint64_t drawn_epoch_ = 0;
+  std::vector<uint32_t> permutation_;
+};
+
+}  // namespace trainer

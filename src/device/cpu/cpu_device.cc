@@ -1,0 +1,145 @@
+// Memory and choice of kernels on the processor.
+#include "device/cpu/cpu_device.h"
+
+#include <immintrin.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <limits>
+#include <string_view>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "device/cpu/implementations.h"
+
+namespace trainer::cpu {
+namespace {
+
+constexpr int64_t kHugePage = int64_t{2} << 20;
+
+bool reference_demanded() {
+  const char* text = std::getenv("TRAINER_IMPL");
+  if (text == nullptr || *text == '\0') return false;
+  if (std::string_view(text) == "reference") return true;
+  throw config_error("environment variable TRAINER_IMPL is \"{}\"; it can only be reference", text);
+}
+
+// The first number of a file; -1 where there is none.
+int64_t read_number(const char* path) {
+  std::ifstream file(path);
+  int64_t value = -1;
+  return file >> value ? value : -1;
+}
+
+// The number after `name` in a file of lines that begin with a name and a number; 0 where there is none.
+int64_t read_entry(const char* path, std::string_view name) {
+  std::ifstream file(path);
+  std::string entry, rest;
+  int64_t value = 0;
+  while (file >> entry >> value) {
+    if (entry == name) return value;
+    std::getline(file, rest);
+  }
+  return 0;
+}
+
+// What may still be taken: of the machine, and of the control group where it has a limit, whose cached file
+// pages count as free. The largest number where the system does not say.
+int64_t free_memory() {
+  int64_t free = read_entry("/proc/meminfo", "MemAvailable:") * 1024;
+  if (free == 0) free = std::numeric_limits<int64_t>::max();
+  const int64_t limit = read_number("/sys/fs/cgroup/memory.max");
+  if (limit < 0) return free;
+  const char* statistics = "/sys/fs/cgroup/memory.stat";
+  const int64_t cached = read_entry(statistics, "inactive_file") + read_entry(statistics, "active_file");
+  const int64_t used = read_number("/sys/fs/cgroup/memory.current") - cached;
+  return std::min(free, std::max<int64_t>(0, limit - used));
+}
+
+[[noreturn]] void refuse_memory(int64_t bytes, int64_t free) {
+  throw device_error(
+      "not enough memory: {} asked for, {} free. A smaller batch_size with a larger iter_size needs less.",
+      format_bytes(bytes), format_bytes(free));
+}
+
+}  // namespace
+
+CpuDevice::CpuDevice() : reference_only_(reference_demanded()) {
+#pragma omp parallel
+  {
+    _MM_SET_FLUSH_ZERO_MODE(_MM_FLUSH_ZERO_ON);
+    constexpr unsigned kDenormalsAreZero = 0x0040;
+    _mm_setcsr(_mm_getcsr() | kDenormalsAreZero);
+  }
+}
+
+KernelChoice CpuDevice::choose(const OpInstance& instance) {
+  KernelChoice choice;
+  for (const Implementation& implementation : implementations_of(instance.op->kind)) {
+    std::string reason;
+    if (reference_only_ && std::string_view(implementation.name) != "reference") {
+      reason = "TRAINER_IMPL asks for the reference";
+    } else {
+      reason = implementation.refuse(instance);
+    }
+    if (reason.empty()) {
+      choice.implementation = implementation.name;
+      choice.kernel = implementation.create(instance);
+      return choice;
+    }
+    choice.refused.push_back({implementation.name, reason});
+  }
+  std::string reasons;
+  for (const Refusal& refusal : choice.refused) {
+    reasons += fmt::format("{}{}: {}", reasons.empty() ? "" : "; ", refusal.implementation, refusal.reason);
+  }
+  throw device_error("the CPU has no kernel for this {} ({})", trainer::name_of(instance.op->kind), reasons);
+}
+
+// Pages come zeroed from the system. They are not touched here, so that each is placed by the thread that
+// first uses it; what is surely too much is refused beforehand instead of by the kernel's killer later.
+void* CpuDevice::allocate(int64_t bytes) {
+  if (bytes <= 0) bytes = 1;
+  if (bytes < kHugePage) {
+    void* memory = std::aligned_alloc(64, static_cast<size_t>((bytes + 63) / 64 * 64));
+    if (memory == nullptr) refuse_memory(bytes, free_memory());
+    std::memset(memory, 0, static_cast<size_t>(bytes));
+    return memory;
+  }
+  const int64_t free = free_memory();
+  if (bytes > free) refuse_memory(bytes, free);
+  // One huge page more than asked for, to cut an aligned piece out of it.
+  const int64_t size = (bytes + kHugePage - 1) / kHugePage * kHugePage, whole = size + kHugePage;
+  void* raw =
+      mmap(nullptr, static_cast<size_t>(whole), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (raw == MAP_FAILED) refuse_memory(bytes, free);
+  char* begin = static_cast<char*>(raw);
+  const int64_t skip =
+      (kHugePage - static_cast<int64_t>(reinterpret_cast<uintptr_t>(raw) % kHugePage)) % kHugePage;
+  if (skip > 0) munmap(begin, static_cast<size_t>(skip));
+  char* memory = begin + skip;
+  munmap(memory + size, static_cast<size_t>(whole - skip - size));
+  madvise(memory, static_cast<size_t>(size), MADV_HUGEPAGE);
+  return memory;
+}
+
+void CpuDevice::release(void* memory, int64_t bytes) {
+  if (memory == nullptr) return;
+  if (bytes < kHugePage) {
+    std::free(memory);
+  } else {
+    munmap(memory, static_cast<size_t>((bytes + kHugePage - 1) / kHugePage * kHugePage));
+  }
+}
+
+void CpuDevice::copy_to_host(void* host, const void* device, int64_t bytes) {
+  std::memcpy(host, device, static_cast<size_t>(bytes));
+}
+void CpuDevice::copy_from_host(void* device, const void* host, int64_t bytes) {
+  std::memcpy(device, host, static_cast<size_t>(bytes));
+}
+
+}  // namespace trainer::cpu

@@ -1,0 +1,24 @@
+// The processor as a device: memory from the host, kernels from implementations.h.
+#pragma once
+
+#include "runtime/device.h"
+
+namespace trainer::cpu {
+
+class CpuDevice : public Device {
+ public:
+  // Makes the threads of OpenMP's team flush subnormal numbers to zero.
+  CpuDevice();
+
+  std::string name() const override { return "cpu"; }
+  KernelChoice choose(const OpInstance& instance) override;
+  void* allocate(int64_t bytes) override;
+  void release(void* memory, int64_t bytes) override;
+  void copy_to_host(void* host, const void* device, int64_t bytes) override;
+  void copy_from_host(void* device, const void* host, int64_t bytes) override;
+
+ private:
+  bool reference_only_;  // TRAINER_IMPL=reference
+};
+
+}  // namespace trainer::cpu

@@ -1,0 +1,123 @@
+// Vectors of N floats for the kernels of isa/: the compiler maps them to the registers of the file's
+// instruction set. Only for files of isa/.
+#pragma once
+
+#include <cstdint>
+
+#pragma GCC diagnostic ignored "-Wpsabi"
+
+namespace trainer::cpu::TRAINER_ISA {
+
+#define TRAINER_INLINE inline __attribute__((always_inline))
+
+template <int N>
+struct Lanes {
+  typedef float F __attribute__((vector_size(N * 4)));
+  typedef int32_t I __attribute__((vector_size(N * 4)));
+  typedef uint8_t B __attribute__((vector_size(N)));
+};
+template <>
+struct Lanes<1> {
+  using F = float;
+  using I = int32_t;
+  using B = uint8_t;
+};
+
+template <typename V, typename T>
+TRAINER_INLINE V load(const T* from) {
+  V v;
+  __builtin_memcpy(&v, from, sizeof v);
+  return v;
+}
+template <typename V, typename T>
+TRAINER_INLINE void store(T* to, const V& v) {
+  __builtin_memcpy(to, &v, sizeof v);
+}
+template <int N>
+TRAINER_INLINE typename Lanes<N>::F broadcast(float value) {
+  return typename Lanes<N>::F{} + value;
+}
+
+// Window offsets as they are stored: u8 or s32.
+template <int N>
+TRAINER_INLINE typename Lanes<N>::I load_offsets(const int32_t* from) {
+  return load<typename Lanes<N>::I>(from);
+}
+template <int N>
+TRAINER_INLINE typename Lanes<N>::I load_offsets(const uint8_t* from) {
+  if constexpr (N == 1) {
+    return *from;
+  } else {
+    return __builtin_convertvector(load<typename Lanes<N>::B>(from), typename Lanes<N>::I);
+  }
+}
+template <int N>
+TRAINER_INLINE void store_offsets(int32_t* to, const typename Lanes<N>::I& v) {
+  store(to, v);
+}
+template <int N>
+TRAINER_INLINE void store_offsets(uint8_t* to, const typename Lanes<N>::I& v) {
+  if constexpr (N == 1) {
+    *to = static_cast<uint8_t>(v);
+  } else {
+    store(to, __builtin_convertvector(v, typename Lanes<N>::B));
+  }
+}
+
+TRAINER_INLINE int64_t lesser(int64_t a, int64_t b) { return a < b ? a : b; }
+TRAINER_INLINE int64_t greater(int64_t a, int64_t b) { return a > b ? a : b; }
+
+template <int N, typename Body>
+TRAINER_INLINE void cover_channels(int64_t channels, const Body& body) {
+  int64_t c = 0;
+  for (; c + N <= channels; c += N) body.template run<N>(c);
+  if (c < channels) body.template run<N>(channels - N);
+}
+
+// Calls body.run<N>(c) for blocks of N channels that cover [0, channels). The last block may overlap the one
+// before it, so that run must be repeatable.
+template <typename Body>
+TRAINER_INLINE void each_channel_block(int64_t channels, const Body& body) {
+  if (channels >= 16) {
+    cover_channels<16>(channels, body);
+  } else if (channels >= 8) {
+    cover_channels<8>(channels, body);
+  } else if (channels >= 4) {
+    cover_channels<4>(channels, body);
+  } else {
+    cover_channels<1>(channels, body);
+  }
+}
+
+// The same, every channel once: for run that adds to memory.
+template <typename Body>
+TRAINER_INLINE void each_channel_once(int64_t begin, int64_t end, const Body& body) {
+  int64_t c = begin;
+  for (; c + 16 <= end; c += 16) body.template run<16>(c);
+  for (; c + 4 <= end; c += 4) body.template run<4>(c);
+  for (; c < end; ++c) body.template run<1>(c);
+}
+
+// The position of an element in [N, D, H, W], stepped in row-major sequence.
+struct Position {
+  int64_t n, at[3];
+  TRAINER_INLINE Position(int64_t index, const int64_t (&extents)[3]) {
+    at[2] = index % extents[2];
+    index /= extents[2];
+    at[1] = index % extents[1];
+    index /= extents[1];
+    at[0] = index % extents[0];
+    n = index / extents[0];
+  }
+  TRAINER_INLINE void step(const int64_t (&extents)[3]) {
+    if (++at[2] < extents[2]) return;
+    at[2] = 0;
+    if (++at[1] < extents[1]) return;
+    at[1] = 0;
+    if (++at[0] < extents[0]) return;
+    at[0] = 0;
+    ++n;
+  }
+};
+
+}  // namespace trainer::cpu::TRAINER_ISA

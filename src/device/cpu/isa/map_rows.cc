@@ -1,0 +1,117 @@
+// Reductions, fills and conversions over rows of a tile.
+#include "device/cpu/isa/map_rows.h"
+
+#include "device/cpu/isa/map_functions.h"
+
+namespace trainer::cpu::TRAINER_ISA {
+namespace {
+
+struct Sum {
+  static constexpr float kStart = 0;
+  static TRAINER_INLINE F join(F a, F b) { return a + b; }
+  static TRAINER_INLINE double join(double a, double b) { return a + b; }
+};
+struct Max {
+  static constexpr float kStart = -__builtin_inff();
+  static TRAINER_INLINE F join(F a, F b) { return is_nan_or(a, larger(a, b)); }
+  static TRAINER_INLINE double join(double a, double b) { return a != a || a > b ? a : b; }
+};
+
+template <typename Reduce>
+TRAINER_INLINE double across(F v) {
+  double total = static_cast<double>(v[0]);
+  for (int i = 1; i < kWidth; ++i) total = Reduce::join(total, static_cast<double>(v[i]));
+  return total;
+}
+
+// Lanes past the end of a row keep what they had.
+template <typename Reduce>
+TRAINER_INLINE F join_first(F total, const float* x, int64_t n) {
+  float rest[kWidth];
+  for (int64_t i = 0; i < kWidth; ++i) rest[i] = i < n ? x[i] : Reduce::kStart;
+  return Reduce::join(total, load<F>(rest));
+}
+
+template <typename Reduce>
+TRAINER_INLINE void reduce_each_row(double* to, const float* x, int64_t rows, int64_t n) {
+  for (int64_t row = 0; row < rows; ++row, x += n) {
+    if (n < kWidth) {
+      double total = to[row];
+      for (int64_t i = 0; i < n; ++i) total = Reduce::join(total, static_cast<double>(x[i]));
+      to[row] = total;
+      continue;
+    }
+    F lanes[4] = {set(Reduce::kStart), set(Reduce::kStart), set(Reduce::kStart), set(Reduce::kStart)};
+    int64_t i = 0;
+    for (; i + 4 * kWidth <= n; i += 4 * kWidth) {
+#pragma GCC unroll 4
+      for (int u = 0; u < 4; ++u) lanes[u] = Reduce::join(lanes[u], load<F>(x + i + u * kWidth));
+    }
+    for (; i + kWidth <= n; i += kWidth) lanes[0] = Reduce::join(lanes[0], load<F>(x + i));
+    if (i < n) lanes[1] = join_first<Reduce>(lanes[1], x + i, n - i);
+    const F joined = Reduce::join(Reduce::join(lanes[0], lanes[1]), Reduce::join(lanes[2], lanes[3]));
+    to[row] = Reduce::join(to[row], across<Reduce>(joined));
+  }
+}
+
+template <typename Reduce>
+TRAINER_INLINE void reduce_rows(double* to, const float* x, int64_t rows, int64_t n) {
+  typedef float H __attribute__((vector_size(kWidth * 2)));
+  constexpr int kHalf = kWidth / 2;
+  int64_t i = 0;
+  for (; i + kWidth <= n; i += kWidth) {
+    F lanes = load<F>(x + i);
+    for (int64_t row = 1; row < rows; ++row) lanes = Reduce::join(lanes, load<F>(x + row * n + i));
+    float joined[kWidth];
+    store(joined, lanes);
+    for (int half = 0; half < 2; ++half) {
+      double* at = to + i + half * kHalf;
+      const D value = __builtin_convertvector(load<H>(joined + half * kHalf), D);
+      const D before = load<D>(at);
+      if constexpr (Reduce::kStart == 0) {
+        store(at, before + value);
+      } else {
+        store(at, ((before != before) | (before > value)) ? before : value);
+      }
+    }
+  }
+  for (; i < n; ++i) {
+    for (int64_t row = 0; row < rows; ++row) to[i] = Reduce::join(to[i], static_cast<double>(x[row * n + i]));
+  }
+}
+
+}  // namespace
+
+void sum_each_row(double* to, const float* x, int64_t rows, int64_t n) { reduce_each_row<Sum>(to, x, rows, n); }
+void sum_rows(double* to, const float* x, int64_t rows, int64_t n) { reduce_rows<Sum>(to, x, rows, n); }
+void max_each_row(double* to, const float* x, int64_t rows, int64_t n) { reduce_each_row<Max>(to, x, rows, n); }
+void max_rows(double* to, const float* x, int64_t rows, int64_t n) { reduce_rows<Max>(to, x, rows, n); }
+
+float dot(const float* a, const float* b, int64_t n) {
+  F lanes[4] = {};
+  int64_t i = 0;
+  for (; i + 4 * kWidth <= n; i += 4 * kWidth) {
+#pragma GCC unroll 4
+    for (int u = 0; u < 4; ++u) lanes[u] = lanes[u] + load<F>(a + i + u * kWidth) * load<F>(b + i + u * kWidth);
+  }
+  for (; i + kWidth <= n; i += kWidth) lanes[0] = lanes[0] + load<F>(a + i) * load<F>(b + i);
+  if (i < n) lanes[1] = lanes[1] + load_first(a + i, n - i) * load_first(b + i, n - i);
+  return static_cast<float>(across<Sum>((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])));
+}
+
+// A row's last register reaches into the next row, which is written after it.
+void fill_rows(float* to, const float* from, int64_t stride, int64_t rows, int64_t n) {
+  for (int64_t row = 0; row < rows; ++row, to += n, from += stride) {
+    const F value = set(*from);
+    for (int64_t i = 0; i < n; i += kWidth) store(to + i, value);
+  }
+}
+
+void convert_u8(float* __restrict to, const uint8_t* __restrict from, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) to[i] = static_cast<float>(from[i]);
+}
+void convert_s32(float* __restrict to, const int32_t* __restrict from, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) to[i] = static_cast<float>(from[i]);
+}
+
+}  // namespace trainer::cpu::TRAINER_ISA

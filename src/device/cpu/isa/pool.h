@@ -1,0 +1,35 @@
+// Pooling rows by instruction set. Tensors are dense [N, spatial..., C]; a row-major [N, C, spatial...] is
+// the same with N * C images of one channel.
+#pragma once
+
+#include "device/cpu/windows.h"
+
+namespace trainer::cpu {
+
+// Each function but max_gradient computes the places [begin, end) of its result, counted over [N,
+// spatial...].
+struct PoolTable {
+  void (*max_u8)(const PoolGeometry& g, const float* x, float* y, uint8_t* winner, int64_t begin,
+                 int64_t end);
+  void (*max_s32)(const PoolGeometry& g, const float* x, float* y, int32_t* winner, int64_t begin,
+                  int64_t end);
+  // Computes channels [begin, end) of image n.
+  void (*max_gradient_u8)(const PoolGeometry& g, const float* gradient, const uint8_t* winner, float* x,
+                          int64_t n, int64_t begin, int64_t end);
+  void (*max_gradient_s32)(const PoolGeometry& g, const float* gradient, const int32_t* winner, float* x,
+                           int64_t n, int64_t begin, int64_t end);
+  void (*sum)(const PoolGeometry& g, const float* x, float* y, int64_t begin, int64_t end);
+  void (*sum_gradient)(const PoolGeometry& g, const float* gradient, float* x, int64_t begin, int64_t end);
+};
+
+namespace isa_v2 {
+extern const PoolTable kPoolTable;
+}
+namespace isa_v3 {
+extern const PoolTable kPoolTable;
+}
+namespace isa_v4 {
+extern const PoolTable kPoolTable;
+}
+
+}  // namespace trainer::cpu

@@ -1,0 +1,118 @@
+// Each leaf is filled along the innermost dim of its pattern, the other dims by counting.
+#include "device/cpu/map_load.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace trainer::cpu {
+namespace {
+
+// Calls visit(value, tile) for rows of n elements of a tile, whose stream's value begins with `value`.
+template <typename Float, typename Visit>
+void each_row(const TilePattern& pattern, size_t outer, int64_t n, int64_t value, Float* tile, const Visit& visit) {
+  int64_t counters[kMostDims] = {};
+  for (;;) {
+    visit(value, tile);
+    tile += n;
+    size_t dim = outer;
+    for (; dim > 0; --dim) {
+      value += pattern[dim - 1].stride;
+      if (++counters[dim - 1] < pattern[dim - 1].extent) break;
+      value -= pattern[dim - 1].stride * pattern[dim - 1].extent;
+      counters[dim - 1] = 0;
+    }
+    if (dim == 0) return;
+  }
+}
+
+struct InnerRow {
+  int64_t n = 1, stride = 1;
+  size_t outer = 0;
+  explicit InnerRow(const TilePattern& pattern) {
+    if (pattern.empty()) return;
+    n = pattern.back().extent;
+    stride = pattern.back().stride;
+    outer = pattern.size() - 1;
+  }
+};
+
+void copy(const MapTable&, const float* from, int64_t n, float* to) {
+  std::memcpy(to, from, static_cast<size_t>(n) * sizeof(float));
+}
+void copy(const MapTable& table, const uint8_t* from, int64_t n, float* to) { table.convert_u8(to, from, n); }
+void copy(const MapTable& table, const int32_t* from, int64_t n, float* to) { table.convert_s32(to, from, n); }
+
+template <typename T>
+void gather(const MapTable& table, const T* from, const TilePattern& pattern, int64_t first, float* to) {
+  const InnerRow row(pattern);
+  if constexpr (sizeof(T) == 4 && !std::is_integral_v<T>) {
+    if (row.stride == 0 && row.outer > 0) {
+      const StridedDim rows = pattern[row.outer - 1];
+      each_row(pattern, row.outer - 1, rows.extent * row.n, first, to, [&](int64_t at, float* tile) {
+        table.fill_rows(tile, from + at, rows.stride, rows.extent, row.n);
+      });
+      return;
+    }
+  }
+  each_row(pattern, row.outer, row.n, first, to, [&](int64_t at, float* tile) {
+    if (row.stride == 1) {
+      copy(table, from + at, row.n, tile);
+    } else {
+      for (int64_t i = 0; i < row.n; ++i) tile[i] = static_cast<float>(from[at + i * row.stride]);
+    }
+  });
+}
+
+void coordinates(const TilePattern& pattern, int64_t first, float* to) {
+  const InnerRow row(pattern);
+  each_row(pattern, row.outer, row.n, first, to, [&](int64_t at, float* tile) {
+    for (int64_t i = 0; i < row.n; ++i) tile[i] = static_cast<float>(at + i * row.stride);
+  });
+}
+
+void segment_values(const SegmentTable& table, const TilePattern& pattern, int64_t first, float* to) {
+  const InnerRow row(pattern);
+  each_row(pattern, row.outer, row.n, first, to, [&](int64_t at, float* tile) {
+    size_t segment = static_cast<size_t>(std::upper_bound(table.ends.begin(), table.ends.end(), at) - table.ends.begin());
+    for (int64_t i = 0; i < row.n;) {
+      while (table.ends[segment] <= at + i * row.stride) ++segment;
+      const int64_t left = (table.ends[segment] - at + row.stride - 1) / row.stride;  // up to the segment's end
+      const int64_t end = std::min(row.n, left);
+      std::fill(tile + i, tile + end, table.values[segment]);
+      i = end;
+    }
+  });
+}
+
+}  // namespace
+
+void load_leaf(const LeafSource& source, const MapNode& leaf, const TilePattern& pattern, int64_t first, float* to) {
+  const MapTable& table = source.table;
+  switch (leaf.fn) {
+    case Fn::kInput:
+      switch (source.dtype) {
+        case DType::kU8: return gather(table, static_cast<const uint8_t*>(source.operand), pattern, first, to);
+        case DType::kS32: return gather(table, static_cast<const int32_t*>(source.operand), pattern, first, to);
+        default: return gather(table, static_cast<const float*>(source.operand), pattern, first, to);
+      }
+    case Fn::kIndex: return coordinates(pattern, first, to);
+    case Fn::kSegment: return segment_values(source.body.segments[static_cast<size_t>(leaf.a)], pattern, first, to);
+    default: {
+      const InnerRow row(pattern);
+      const uint64_t key = source.body.keys[static_cast<size_t>(leaf.a)];
+      const auto draw = leaf.fn == Fn::kUniform ? table.uniform : table.normal;
+      each_row(pattern, row.outer, row.n, first, to, [&](int64_t at, float* tile) {
+        draw(tile, key, source.pass, static_cast<uint64_t>(at), static_cast<uint64_t>(row.stride), row.n);
+      });
+    }
+  }
+}
+
+void scatter_tile(const float* tile, const TilePattern& pattern, int64_t first, float* to) {
+  const InnerRow row(pattern);
+  each_row(pattern, row.outer, row.n, first, tile, [&](int64_t at, const float* from) {
+    for (int64_t i = 0; i < row.n; ++i) to[at + i * row.stride] = from[i];
+  });
+}
+
+}  // namespace trainer::cpu

@@ -1,0 +1,158 @@
+// Convolution and its two gradients by the definition.
+#include "device/cpu/bound_kernel.h"
+#include "device/cpu/reference/reference.h"
+#include "device/cpu/windows.h"
+
+namespace trainer::cpu {
+namespace {
+
+float with_epilogue(const Epilogue& epilogue, double value) {
+  const float v = static_cast<float>(value);
+  return epilogue.relu && !(v > 0) ? epilogue.slope * v : v;
+}
+
+class ConvolutionKernel : public BoundKernel {
+ public:
+  explicit ConvolutionKernel(const OpInstance& instance)
+      : BoundKernel(instance),
+        g_(convolution_geometry(instance)),
+        w_(g_.windows),
+        epilogue_(instance.op->as<ConvolutionAttributes>().epilogue) {
+    const ConvolutionOperands operands = convolution_operands(instance);
+    x_ = steps_of(*operands.x);
+    f_ = steps_of(*operands.weights);
+    y_ = steps_of(*operands.y);
+  }
+
+ protected:
+  struct Place {
+    int64_t at[3];
+  };
+  static Place place(int64_t index, const int64_t (&extents)[3]) {
+    return {{index / (extents[1] * extents[2]), index / extents[2] % extents[1], index % extents[2]}};
+  }
+  static int64_t offset(const Steps& steps, int64_t n, int64_t c, const Place& p) {
+    return n * steps.n + c * steps.c + p.at[0] * steps.spatial[0] + p.at[1] * steps.spatial[1] +
+           p.at[2] * steps.spatial[2];
+  }
+  // The input place that output place `o` meets with tap `k`; false where it is padding.
+  bool meet(const Place& o, const Place& k, Place* i) const {
+    for (int d = 0; d < 3; ++d) {
+      i->at[d] = o.at[d] * w_.stride[d] - w_.pad[d] + k.at[d] * w_.dilation[d];
+      if (i->at[d] < 0 || i->at[d] >= w_.in[d]) return false;
+    }
+    return true;
+  }
+  // The output place whose tap `k` is input place `i`; false where there is none.
+  bool met_by(const Place& i, const Place& k, Place* o) const {
+    for (int d = 0; d < 3; ++d) {
+      const int64_t at = i.at[d] + w_.pad[d] - k.at[d] * w_.dilation[d];
+      if (at < 0 || at % w_.stride[d] != 0 || at / w_.stride[d] >= w_.out[d]) return false;
+      o->at[d] = at / w_.stride[d];
+    }
+    return true;
+  }
+
+  ConvolutionGeometry g_;
+  Windows w_;
+  Epilogue epilogue_;
+  Steps x_, f_, y_;
+};
+
+class Forward : public ConvolutionKernel {
+ public:
+  using ConvolutionKernel::ConvolutionKernel;
+  void run(const RunContext&) override {
+    const float *x = input(0), *weights = input(1), *bias = optional_input(2);
+    float* y = output(0);
+#pragma omp parallel for collapse(3) num_threads(threads())
+    for (int64_t n = 0; n < g_.batch; ++n) {
+      for (int64_t o = 0; o < g_.out_channels(); ++o) {
+        for (int64_t t = 0; t < w_.out_count(); ++t) {
+          const Place out = place(t, w_.out);
+          const int64_t first = o / g_.outputs * g_.inputs;
+          double sum = bias == nullptr ? 0 : bias[o];
+          for (int64_t tap = 0; tap < w_.taps(); ++tap) {
+            const Place k = place(tap, w_.kernel);
+            Place in;
+            if (!meet(out, k, &in)) continue;
+            for (int64_t c = 0; c < g_.inputs; ++c) {
+              sum += double{x[offset(x_, n, first + c, in)]} * weights[offset(f_, o, c, k)];
+            }
+          }
+          y[offset(y_, n, o, out)] = with_epilogue(epilogue_, sum);
+        }
+      }
+    }
+  }
+};
+
+class InputGradient : public ConvolutionKernel {
+ public:
+  using ConvolutionKernel::ConvolutionKernel;
+  void run(const RunContext&) override {
+    const float *gradient = input(0), *weights = input(1), *bias = optional_input(2);
+    float* x = output(0);
+#pragma omp parallel for collapse(3) num_threads(threads())
+    for (int64_t n = 0; n < g_.batch; ++n) {
+      for (int64_t c = 0; c < g_.in_channels(); ++c) {
+        for (int64_t s = 0; s < w_.in_count(); ++s) {
+          const Place in = place(s, w_.in);
+          const int64_t first = c / g_.inputs * g_.outputs;
+          double sum = bias == nullptr ? 0 : bias[c];
+          for (int64_t tap = 0; tap < w_.taps(); ++tap) {
+            const Place k = place(tap, w_.kernel);
+            Place out;
+            if (!met_by(in, k, &out)) continue;
+            for (int64_t o = first; o < first + g_.outputs; ++o) {
+              sum += double{gradient[offset(y_, n, o, out)]} * weights[offset(f_, o, c % g_.inputs, k)];
+            }
+          }
+          x[offset(x_, n, c, in)] = with_epilogue(epilogue_, sum);
+        }
+      }
+    }
+  }
+};
+
+class WeightGradient : public ConvolutionKernel {
+ public:
+  using ConvolutionKernel::ConvolutionKernel;
+  void run(const RunContext&) override {
+    const float *x = input(0), *gradient = input(1);
+    float* weights = output(0);
+#pragma omp parallel for collapse(3) num_threads(threads())
+    for (int64_t o = 0; o < g_.out_channels(); ++o) {
+      for (int64_t c = 0; c < g_.inputs; ++c) {
+        for (int64_t tap = 0; tap < w_.taps(); ++tap) {
+          const Place k = place(tap, w_.kernel);
+          const int64_t channel = o / g_.outputs * g_.inputs + c;
+          double sum = 0;
+          for (int64_t n = 0; n < g_.batch; ++n) {
+            for (int64_t t = 0; t < w_.out_count(); ++t) {
+              const Place out = place(t, w_.out);
+              Place in;
+              if (!meet(out, k, &in)) continue;
+              sum += double{x[offset(x_, n, channel, in)]} * gradient[offset(y_, n, o, out)];
+            }
+          }
+          weights[offset(f_, o, c, k)] = static_cast<float>(sum);
+        }
+      }
+    }
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Kernel> create_convolution_reference(const OpInstance& instance) {
+  return std::make_unique<Forward>(instance);
+}
+std::unique_ptr<Kernel> create_convolution_input_gradient_reference(const OpInstance& instance) {
+  return std::make_unique<InputGradient>(instance);
+}
+std::unique_ptr<Kernel> create_convolution_weight_gradient_reference(const OpInstance& instance) {
+  return std::make_unique<WeightGradient>(instance);
+}
+
+}  // namespace trainer::cpu

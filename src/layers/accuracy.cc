@@ -1,0 +1,50 @@
+// Accuracy: the share of predictions whose label is among the top_k best scores along `axis` (1).
+//   bottom 0  scores, for example (N, C) or (N, C, H, W)
+//   bottom 1  labels, one for each element but the class axis; those equal to ignore_label do not count
+//   top 0     the share, a scalar; 0 where nothing counts
+//   top 1     the share for each class (C), optional
+// A score equal to the label's, or one that is not a number, counts as better. No gradient.
+#include "layers/class_scores.h"
+#include "layers/layer.h"
+
+namespace trainer {
+namespace {
+
+void lower(LayerContext& context) {
+  const caffe::AccuracyParameter& param = context.param().accuracy_param();
+  const std::optional<int> ignore =
+      param.has_ignore_label() ? std::optional<int>(param.ignore_label()) : std::nullopt;
+  const LabelledScores scores = labelled_scores(context, param.axis(), "accuracy_param.axis", ignore);
+  if (param.top_k() < 1 || static_cast<int64_t>(param.top_k()) > scores.classes)
+    context.fail("accuracy_param.top_k", fmt::format("top_k is {} and there are {} classes", param.top_k(), scores.classes),
+                 "top_k must be at least 1 and at most the number of classes");
+
+  const Value x = stop_gradient(context.bottom(0));
+  // The label's own score is among those that are not smaller than it.
+  const Value rank = sum(1.0f - greater(scores.at_label(x), x), {scores.axis});
+  Value correct = greater_equal(constant(context.graph(), Shape{}, static_cast<float>(param.top_k())), rank);
+  if (scores.counted) correct = correct * scores.counted;
+  const Value counted = scores.counted
+                            ? maximum(total(scores.counted), 1.0f)
+                            : constant(context.graph(), Shape{}, static_cast<float>(scores.outer * scores.inner));
+  context.set_top(0, total(correct) / counted);
+
+  if (context.tops() > 1) {
+    const std::vector<int> axes = axes_but(x.shape(), scores.axis);
+    const Value members = scores.counted ? scores.one_hot * scores.counted : scores.one_hot;
+    const Value share = sum(scores.one_hot * correct, axes) / maximum(sum(members, axes), 1.0f);
+    context.set_top(1, reshape(share, Shape{scores.classes}));
+  }
+}
+
+REGISTER_LAYER(accuracy, .type = "Accuracy", .summary = "the share of predictions that are right",
+               .min_bottoms = 2, .max_bottoms = 2, .min_tops = 1, .max_tops = 2, .lower = lower, .example = R"(
+layer { name: "scores" type: "Input" top: "scores" input_param { shape { dim: 4 dim: 5 } } }
+layer { name: "label" type: "DummyData" top: "label" dummy_data_param { shape { dim: 4 } data_filler { value: 2 } } }
+layer { name: "accuracy" type: "Accuracy" bottom: "scores" bottom: "label" top: "accuracy" top: "per_class"
+  accuracy_param { top_k: 2 } }
+)",
+               .label_bottoms = {1});
+
+}  // namespace
+}  // namespace trainer

@@ -1,0 +1,79 @@
+// The layers as Caffe builds them: a Split behind every blob with several readers.
+#include <map>
+
+#include "layers/blob_table.h"
+#include "layers/lower_net.h"
+
+namespace trainer {
+namespace {
+
+using Place = std::pair<int, int>;  // layer, top
+
+bool weighted(const LoweredLayer& layer, size_t top) {
+  return layer.param->loss_weight_size() > 0 && layer.tops[top].loss_weight != 0;
+}
+
+// How often each top is used: by bottoms behind it, and by an explicit loss weight.
+std::map<Place, int> count_uses(const LoweredNet& net) {
+  std::map<Place, int> uses;
+  std::map<std::string, Place> latest;
+  for (size_t i = 0; i < net.layers.size(); ++i) {
+    for (const std::string& bottom : net.layers[i].bottom_names) ++uses[latest[bottom]];
+    for (size_t j = 0; j < net.layers[i].tops.size(); ++j) {
+      const Place place{static_cast<int>(i), static_cast<int>(j)};
+      latest[net.layers[i].tops[j].name] = place;
+      uses[place] = weighted(net.layers[i], j) ? 1 : 0;
+    }
+  }
+  return uses;
+}
+
+CaffeLayer split_of(const LoweredLayer& layer, int top, int copies) {
+  const LoweredTop& blob = layer.tops[static_cast<size_t>(top)];
+  CaffeLayer split;
+  split.name = split_layer_name(blob.name, layer.param->name(), top);
+  split.type = "Split";
+  split.bottoms = {blob.name};
+  for (int copy = 0; copy < copies; ++copy) {
+    split.tops.push_back(split_top_name(blob.name, layer.param->name(), top, copy));
+    split.top_shapes.push_back(blob.value ? blob.value.shape() : Shape{});
+  }
+  return split;
+}
+
+}  // namespace
+
+std::vector<CaffeLayer> caffe_layers(const LoweredNet& net) {
+  const std::map<Place, int> uses = count_uses(net);
+  std::vector<CaffeLayer> layers;
+  std::map<std::string, Place> latest;
+  std::map<Place, int> next_copy;
+  for (size_t i = 0; i < net.layers.size(); ++i) {
+    const LoweredLayer& source = net.layers[i];
+    CaffeLayer layer;
+    layer.name = source.param->name();
+    layer.type = source.param->type();
+    for (const std::string& bottom : source.bottom_names) {
+      const Place place = latest[bottom];
+      const bool split = uses.at(place) > 1;
+      const std::string& owner = net.layers[static_cast<size_t>(place.first)].param->name();
+      layer.bottoms.push_back(split ? split_top_name(bottom, owner, place.second, next_copy[place]++) : bottom);
+    }
+    for (const LoweredTop& top : source.tops) {
+      layer.tops.push_back(top.name);
+      layer.top_shapes.push_back(top.value ? top.value.shape() : Shape{});
+    }
+    layers.push_back(std::move(layer));
+    for (size_t j = 0; j < source.tops.size(); ++j) {
+      const Place place{static_cast<int>(i), static_cast<int>(j)};
+      latest[source.tops[j].name] = place;
+      if (uses.at(place) <= 1) continue;
+      layers.push_back(split_of(source, place.second, uses.at(place)));
+      // The first copy belongs to the loss.
+      next_copy[place] = weighted(source, j) ? 1 : 0;
+    }
+  }
+  return layers;
+}
+
+}  // namespace trainer

@@ -1,0 +1,114 @@
+// What the scalar functions of a map are called and take, and what a body says about itself.
+#include "ops/map.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace trainer {
+namespace {
+
+struct FnInfo {
+  const char* name;
+  int arity;
+};
+
+FnInfo info_of(Fn fn) {
+  switch (fn) {
+    case Fn::kInput: return {"in", 0};
+    case Fn::kConstant: return {"constant", 0};
+    case Fn::kIndex: return {"index", 0};
+    case Fn::kSegment: return {"segment", 0};
+    case Fn::kUniform: return {"uniform", 0};
+    case Fn::kNormal: return {"normal", 0};
+    case Fn::kNegate: return {"-", 1};
+    case Fn::kAbs: return {"abs", 1};
+    case Fn::kSign: return {"sign", 1};
+    case Fn::kExp: return {"exp", 1};
+    case Fn::kLog: return {"log", 1};
+    case Fn::kSqrt: return {"sqrt", 1};
+    case Fn::kTanh: return {"tanh", 1};
+    case Fn::kSigmoid: return {"sigmoid", 1};
+    case Fn::kFloor: return {"floor", 1};
+    case Fn::kSoftplus: return {"softplus", 1};
+    case Fn::kPowerConstant: return {"power", 1};
+    case Fn::kRelu: return {"relu", 1};
+    case Fn::kAdd: return {"+", 2};
+    case Fn::kSubtract: return {"-", 2};
+    case Fn::kMultiply: return {"*", 2};
+    case Fn::kDivide: return {"/", 2};
+    case Fn::kMinimum: return {"min", 2};
+    case Fn::kMaximum: return {"max", 2};
+    case Fn::kPower: return {"power", 2};
+    case Fn::kGreater: return {">", 2};
+    case Fn::kGreaterEqual: return {">=", 2};
+    case Fn::kEqual: return {"==", 2};
+    case Fn::kReluGradient: return {"relu_gradient", 2};
+    case Fn::kSelect: return {"select", 3};
+  }
+  return {"?", 0};
+}
+
+}  // namespace
+
+int arity_of(Fn fn) { return info_of(fn).arity; }
+const char* name_of(Fn fn) { return info_of(fn).name; }
+
+bool MapBody::reduces() const {
+  return std::any_of(outputs.begin(), outputs.end(),
+                     [](const MapOutput& output) { return output.reduction != Reduction::kNone; });
+}
+
+Shape MapBody::output_shape(size_t output) const {
+  Shape shape = domain;
+  for (int axis : outputs[output].axes) shape[axis] = 1;
+  return shape;
+}
+
+int MapBody::arithmetic_nodes() const {
+  return static_cast<int>(std::count_if(nodes.begin(), nodes.end(), [](const MapNode& node) {
+    return arity_of(node.fn) > 0 || node.fn == Fn::kUniform || node.fn == Fn::kNormal;
+  }));
+}
+
+std::string MapBody::text() const {
+  std::vector<std::string> terms;
+  for (const MapNode& node : nodes) {
+    auto term = [&](int i) { return terms[static_cast<size_t>(i)]; };
+    std::string text;
+    switch (arity_of(node.fn)) {
+      case 0:
+        text = node.fn == Fn::kConstant ? fmt::format("{:g}", node.k) : fmt::format("{}{}", name_of(node.fn), node.a);
+        break;
+      case 1:
+        if (node.fn == Fn::kNegate) {
+          text = "-" + term(node.a);
+        } else if (node.fn == Fn::kPowerConstant || (node.fn == Fn::kRelu && node.k != 0)) {
+          text = fmt::format("{}({}, {:g})", name_of(node.fn), term(node.a), node.k);
+        } else {
+          text = fmt::format("{}({})", name_of(node.fn), term(node.a));
+        }
+        break;
+      case 2:
+        text = std::string(name_of(node.fn)).size() <= 2
+                   ? fmt::format("({} {} {})", term(node.a), name_of(node.fn), term(node.b))
+                   : fmt::format("{}({}, {})", name_of(node.fn), term(node.a), term(node.b));
+        break;
+      default: text = fmt::format("{}({}, {}, {})", name_of(node.fn), term(node.a), term(node.b), term(node.c));
+    }
+    terms.push_back(text.size() > 300 ? text.substr(0, 297) + "..." : text);
+  }
+  std::string out;
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    out += i == 0 ? "" : "; ";
+    if (outputs[i].reduction != Reduction::kNone) {
+      out += outputs[i].reduction == Reduction::kSum ? "sum[" : "max[";
+      for (size_t k = 0; k < outputs[i].axes.size(); ++k) out += fmt::format("{}{}", k ? "," : "", outputs[i].axes[k]);
+      out += "] ";
+    }
+    out += terms[static_cast<size_t>(outputs[i].node)];
+  }
+  return out;
+}
+
+}  // namespace trainer

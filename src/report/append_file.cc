@@ -1,0 +1,53 @@
+// A file of the run folder that grows while the run goes on.
+#include "report/append_file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/error.h"
+#include "formats/atomic_file.h"
+
+namespace trainer {
+
+AppendFile::~AppendFile() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+bool AppendFile::open(const std::string& path) {
+  path_ = path;
+  descriptor_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  if (descriptor_ < 0) fail("open", errno);
+  return descriptor_ >= 0;
+}
+
+void AppendFile::write(std::string_view bytes) {
+  while (descriptor_ >= 0 && !bytes.empty()) {
+    const ssize_t count = ::write(descriptor_, bytes.data(), bytes.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return fail("write", errno);
+    bytes.remove_prefix(static_cast<size_t>(count));
+  }
+}
+
+void AppendFile::fail(const char* action, int error) {
+  if (problem_.empty()) problem_ = fmt::format("cannot {} {}: {}", action, path_, std::strerror(error));
+  if (descriptor_ >= 0) ::close(descriptor_);
+  descriptor_ = -1;
+}
+
+std::string write_whole_file(const std::string& path, std::string_view bytes) {
+  try {
+    AtomicFile file(path, static_cast<int64_t>(bytes.size()));
+    file.write(bytes.data(), bytes.size());
+    file.commit();
+    return "";
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
+}  // namespace trainer

@@ -1,0 +1,76 @@
+// TensorBoard's event files.
+#include "report/event_file.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "formats/wire_writer.h"
+#include "report/crc32c.h"
+
+namespace trainer {
+namespace {
+
+// Field numbers of tensorflow.Event, Summary and Summary.Value.
+constexpr uint32_t kEventWallTime = 1, kEventStep = 2, kEventFileVersion = 3, kEventSummary = 5;
+constexpr uint32_t kSummaryValue = 1;
+constexpr uint32_t kValueTag = 1, kValueSimpleValue = 2;
+
+// Both the wire format and TFRecord are little-endian, as is every machine that trainer is built for.
+template <typename T>
+void append_raw(std::string& out, T value) {
+  char bytes[sizeof value];
+  std::memcpy(bytes, &value, sizeof value);
+  out.append(bytes, sizeof value);
+}
+
+void append_double_field(std::string& out, uint32_t field, double value) {
+  append_varint(out, uint64_t{field} << 3 | 1);
+  append_raw(out, value);
+}
+
+void append_float_field(std::string& out, uint32_t field, float value) {
+  append_varint(out, uint64_t{field} << 3 | 5);
+  append_raw(out, value);
+}
+
+}  // namespace
+
+std::string tfrecord(const std::string& bytes) {
+  std::string length;
+  append_raw(length, static_cast<uint64_t>(bytes.size()));
+  std::string out = length;
+  append_raw(out, masked_crc32c(length));
+  out += bytes;
+  append_raw(out, masked_crc32c(bytes));
+  return out;
+}
+
+std::string version_event(double wall_time) {
+  std::string event;
+  append_double_field(event, kEventWallTime, wall_time);
+  append_bytes_field(event, kEventFileVersion, "brain.Event:2");
+  return event;
+}
+
+std::string scalar_event(double wall_time, int64_t step, const std::string& tag, float value) {
+  std::string scalar;
+  append_bytes_field(scalar, kValueTag, tag);
+  append_float_field(scalar, kValueSimpleValue, value);
+  std::string summary;
+  append_bytes_field(summary, kSummaryValue, scalar);
+  std::string event;
+  append_double_field(event, kEventWallTime, wall_time);
+  append_varint_field(event, kEventStep, static_cast<uint64_t>(step));
+  append_bytes_field(event, kEventSummary, summary);
+  return event;
+}
+
+std::string event_file_name(double wall_time) {
+  char host[256] = "localhost";
+  if (gethostname(host, sizeof host - 1) != 0) std::strcpy(host, "localhost");
+  return fmt::format("events.out.tfevents.{}.{}.{}", static_cast<int64_t>(wall_time), host, getpid());
+}
+
+}  // namespace trainer

@@ -1,0 +1,19 @@
+// TensorBoard's event files: TFRecords of tensorflow.Event messages, scalars only.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace trainer {
+
+// One record: length, masked CRC of the length, the bytes, masked CRC of the bytes; little-endian.
+std::string tfrecord(const std::string& bytes);
+
+// The first event of a file.
+std::string version_event(double wall_time);
+std::string scalar_event(double wall_time, int64_t step, const std::string& tag, float value);
+
+// "events.out.tfevents.1700000000.host": TensorBoard looks for such names.
+std::string event_file_name(double wall_time);
+
+}  // namespace trainer

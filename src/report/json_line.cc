@@ -1,0 +1,153 @@
+// One flat JSON object a line.
+#include "report/json_line.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <cstring>
+
+namespace trainer {
+namespace {
+
+std::string quoted(std::string_view text) {
+  std::string out = "\"";
+  for (char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (c == '\n') {
+      out += "\\n";
+    } else if (byte < 0x20) {
+      out += fmt::format("\\u{:04x}", byte);
+    } else {
+      out += c;
+    }
+  }
+  return out + '"';
+}
+
+void append_utf8(std::string& out, unsigned code) {
+  if (code < 0x80) {
+    out += static_cast<char>(code);
+  } else if (code < 0x800) {
+    out += static_cast<char>(0xC0 | code >> 6);
+    out += static_cast<char>(0x80 | (code & 0x3F));
+  } else {
+    out += static_cast<char>(0xE0 | code >> 12);
+    out += static_cast<char>(0x80 | (code >> 6 & 0x3F));
+    out += static_cast<char>(0x80 | (code & 0x3F));
+  }
+}
+
+class LineReader {
+ public:
+  explicit LineReader(std::string_view text) : text_(text) {}
+
+  bool object(JsonFields* fields) {
+    if (!take('{')) return false;
+    if (take('}')) return at_end();
+    do {
+      std::string key, value;
+      if (!string(&key) || !take(':') || !scalar(&value)) return false;
+      (*fields)[key] = value;
+    } while (take(','));
+    return take('}') && at_end();
+  }
+
+ private:
+  void skip_blanks() {
+    while (at_ < text_.size() && std::strchr(" \t\r\n", text_[at_]) != nullptr && text_[at_] != '\0') ++at_;
+  }
+  bool take(char c) {
+    skip_blanks();
+    if (at_ >= text_.size() || text_[at_] != c) return false;
+    ++at_;
+    return true;
+  }
+  bool at_end() {
+    skip_blanks();
+    return at_ == text_.size();
+  }
+  bool string(std::string* out) {
+    if (!take('"')) return false;
+    while (at_ < text_.size()) {
+      const char c = text_[at_++];
+      if (c == '"') return true;
+      if (c != '\\') {
+        *out += c;
+      } else if (!escape(out)) {
+        return false;
+      }
+    }
+    return false;
+  }
+  bool escape(std::string* out) {
+    if (at_ >= text_.size()) return false;
+    const char c = text_[at_++];
+    const char* plain = std::strchr("\"\"\\\\//b\bf\fn\nr\rt\t", c);
+    if (c == 'u') {
+      unsigned code = 0;
+      for (int i = 0; i < 4; ++i, ++at_) {
+        if (at_ >= text_.size() || std::isxdigit(static_cast<unsigned char>(text_[at_])) == 0) return false;
+        const char digit = text_[at_];
+        code = code * 16 + static_cast<unsigned>(digit <= '9' ? digit - '0' : (digit | 0x20) - 'a' + 10);
+      }
+      append_utf8(*out, code);
+      return true;
+    }
+    if (plain == nullptr || c == '\0') return false;
+    *out += plain[1];
+    return true;
+  }
+  bool scalar(std::string* out) {
+    skip_blanks();
+    if (at_ < text_.size() && text_[at_] == '"') return string(out);
+    const size_t begin = at_;
+    while (at_ < text_.size() && (std::isalnum(static_cast<unsigned char>(text_[at_])) != 0 ||
+                                  text_[at_] == '+' || text_[at_] == '-' || text_[at_] == '.'))
+      ++at_;
+    *out = std::string(text_.substr(begin, at_ - begin));
+    return !out->empty();
+  }
+
+  std::string_view text_;
+  size_t at_ = 0;
+};
+
+}  // namespace
+
+void JsonLine::add_key(std::string_view key) {
+  if (text_.size() > 1) text_ += ',';
+  text_ += quoted(key) + ':';
+}
+
+JsonLine& JsonLine::add(std::string_view key, std::string_view text) {
+  add_key(key);
+  text_ += quoted(text);
+  return *this;
+}
+
+JsonLine& JsonLine::add(std::string_view key, int64_t value) {
+  add_key(key);
+  text_ += fmt::format("{}", value);
+  return *this;
+}
+
+JsonLine& JsonLine::add(std::string_view key, double value) {
+  add_key(key);
+  if (std::isfinite(value)) {
+    text_ += fmt::format("{:.9g}", value);
+    return *this;
+  }
+  text_ += "null";
+  return add("not_finite", std::isnan(value) ? "nan" : value > 0 ? "inf" : "-inf");
+}
+
+std::optional<JsonFields> parse_json_line(std::string_view line) {
+  JsonFields fields;
+  if (!LineReader(line).object(&fields)) return std::nullopt;
+  return fields;
+}
+
+}  // namespace trainer

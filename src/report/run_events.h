@@ -1,0 +1,99 @@
+// What happens in a run, as the training loop tells it and the report's sinks receive it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace trainer {
+
+// One element of an output of a net. `loss_weight` 0: not a loss.
+struct OutputValue {
+  std::string name;
+  double value = 0;
+  double loss_weight = 0;
+};
+
+struct RunInfo {
+  std::string net_name;
+  std::string solver_type;         // "SGD"
+  std::string device;              // "CPU, 2 threads"
+  std::string command_line;        // as it was called
+  std::string net_text;            // the net and solver as they are used, in prototxt
+  std::string solver_text;
+  std::string folder;              // run folder; "" for none
+  int64_t first_iteration = 0;     // more than 0 where a snapshot is resumed
+  int64_t max_iteration = 0;
+  int64_t display = 0;             // iterations between train_display calls; 0: none
+  int64_t images_per_iteration = 0;  // batch times iter_size; 0 where not known
+  int64_t images_per_epoch = 0;      // records of the data set; 0 where not known
+};
+
+// After every iteration. Cheap to pass; most calls end at a look at the clock.
+struct StepProgress {
+  int64_t iteration = 0;  // iterations done
+  double loss = 0;        // smoothed
+  double learning_rate = 0;
+  double data_wait_seconds = 0;  // waited for data since the run began
+};
+
+// At an iteration that is displayed, before its update.
+struct TrainDisplay {
+  int64_t iteration = 0;
+  double loss = 0;  // smoothed
+  double learning_rate = 0;
+  double data_wait_seconds = 0;
+  std::vector<OutputValue> outputs;
+};
+
+// Filled in by RunReport: what passed since the display before, tests left out.
+struct TrainPace {
+  double seconds = 0;
+  double iterations_per_second = 0;
+  double images_per_second = 0;  // 0 where not known
+  double data_wait_share = 0;    // 0 to 1
+};
+
+struct TestResult {
+  int64_t iteration = 0;
+  int net = 0;                   // which test net
+  std::optional<double> loss;    // mean total loss, where test_compute_loss is set
+  std::vector<OutputValue> outputs;  // means over the test
+  int64_t images = 0;            // 0 where not known
+};
+
+struct SnapshotFiles {
+  int64_t iteration = 0;
+  std::string weights;
+  std::string state;
+  bool hdf5 = false;
+};
+
+struct RunEnd {
+  int64_t iteration = 0;
+  std::string outcome;  // "done", "stopped by SIGINT", "diverged": in words, for the report
+  bool completed = true;  // reached max_iter: Caffe's "Optimization Done.", else "Optimization stopped early."
+};
+
+// Receives the events of one run, all from the thread of the loop, in this order: begin, then the others, then end.
+class RunSink {
+ public:
+  virtual ~RunSink() = default;
+  virtual void begin(const RunInfo& info) = 0;
+  virtual void step(const StepProgress& progress) {}
+  virtual void train_display(const TrainDisplay& display, const TrainPace& pace) {}
+  virtual void test_begin(int64_t iteration, int net) {}
+  virtual void test_step(int64_t done, int64_t total) {}
+  virtual void test_result(const TestResult& result, double seconds) {}
+  virtual void snapshot(const SnapshotFiles& files) {}
+  virtual void final_loss(int64_t iteration, double loss) {}
+  virtual void note(const std::string& text) {}
+  virtual void warning(const std::string& text) {}
+  virtual void end(const RunEnd& end) = 0;
+};
+
+// The outputs' names, made unique: elements of one blob become "name[0]", "name[1]".
+std::vector<std::string> series_names(const std::vector<OutputValue>& outputs);
+
+}  // namespace trainer

@@ -1,0 +1,177 @@
+// The run folder.
+#include "report/run_folder.h"
+
+#include <fmt/format.h>
+#include <glog/logging.h>
+#include <unistd.h>
+
+#include <ctime>
+#include <filesystem>
+#include <string_view>
+#include <system_error>
+
+#include "base/error.h"
+#include "report/event_file.h"
+#include "report/html_report.h"
+#include "report/json_line.h"
+#include "report/log.h"
+
+namespace trainer {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Tests may come often; the page is made again at most this often, and always at snapshots and the end.
+constexpr std::chrono::seconds kReportEvery{10};
+
+double wall_time() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+std::string local_time(const char* format) {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  localtime_r(&now, &parts);
+  char text[64];
+  return std::string(text, std::strftime(text, sizeof text, format, &parts));
+}
+
+std::string split_name(int test_net) { return test_net == 0 ? "test" : fmt::format("test{}", test_net); }
+
+// The lines and events of one moment, written together.
+struct Batch {
+  std::string lines, events;
+
+  void add(int64_t iteration, const std::string& split, const std::string& name, const OutputValue& output, JsonLine line,
+           double seconds) {
+    line.add("iteration", iteration).add("split", split).add("name", name).add("value", output.value);
+    if (output.loss_weight != 0) line.add("loss_weight", output.loss_weight);
+    line.add("seconds", seconds);
+    lines += line.text();
+    events += tfrecord(scalar_event(wall_time(), iteration, split + "/" + name, static_cast<float>(output.value)));
+  }
+};
+
+}  // namespace
+
+class RunFolder::LogFile : public google::LogSink {
+ public:
+  explicit LogFile(const std::string& path) {
+    if (!file_.open(path)) throw data_error("{}", file_.problem());
+    google::AddLogSink(this);
+  }
+  ~LogFile() override { google::RemoveLogSink(this); }
+  void send(google::LogSeverity severity, const char*, const char* file, int line, const google::LogMessageTime& time,
+            const char* message, size_t length) override {
+    // glog's own ToString puts the year in front whatever the flag says.
+    file_.write(fmt::format("{}{:02}{:02} {:02}:{:02}:{:02}.{:06} {:5} {}:{}] {}\n",
+                            google::GetLogSeverityName(severity)[0], time.month() + 1, time.day(), time.hour(), time.min(),
+                            time.sec(), time.usec(), gettid(), file, line, std::string_view(message, length)));
+  }
+
+ private:
+  AppendFile file_;
+};
+
+std::string default_run_folder(const std::string& snapshot_prefix) {
+  const std::string base = snapshot_prefix + "_run/" + local_time("%Y-%m-%d_%H-%M-%S");
+  std::string path = base;
+  std::error_code ignored;
+  for (int i = 2; fs::exists(path, ignored); ++i) path = fmt::format("{}-{}", base, i);
+  return path;
+}
+
+RunFolder::RunFolder(const std::string& path) : path_(path) {
+  std::error_code error;
+  fs::create_directories(path_, error);
+  if (error || !fs::is_directory(path_, error))
+    throw data_error("cannot make the run folder {}: {}", path_, error ? error.message() : "a file is in its place");
+  if (!metrics_.open(path_ + "/metrics.jsonl")) throw data_error("{}", metrics_.problem());
+  if (!events_.open(path_ + "/" + event_file_name(wall_time()))) throw data_error("{}", events_.problem());
+  log_ = std::make_unique<LogFile>(path_ + "/train.log");
+}
+
+RunFolder::~RunFolder() = default;
+
+double RunFolder::seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
+
+void RunFolder::begin(const RunInfo& info) {
+  start_ = Clock::now();
+  net_text_ = info.net_text;
+  solver_text_ = info.solver_text;
+  write_text("net.prototxt", net_text_);
+  write_text("solver.prototxt", solver_text_);
+  JsonLine line;
+  line.add("event", "begin").add("time", local_time("%Y-%m-%d %H:%M:%S")).add("version", TRAINER_VERSION);
+  line.add("net", info.net_name).add("solver", info.solver_type).add("device", info.device);
+  line.add("command", info.command_line).add("first_iteration", info.first_iteration);
+  line.add("max_iteration", info.max_iteration).add("images_per_iteration", info.images_per_iteration);
+  line.add("images_per_epoch", info.images_per_epoch);
+  metrics_.write(line.text());
+  events_.write(tfrecord(version_event(wall_time())));
+  write_report();
+}
+
+void RunFolder::train_display(const TrainDisplay& display, const TrainPace& pace) {
+  Batch batch;
+  const double now = seconds();
+  JsonLine first;
+  first.add("lr", display.learning_rate).add("data_wait_share", pace.data_wait_share);
+  if (pace.images_per_second > 0) first.add("images_per_second", pace.images_per_second);
+  batch.add(display.iteration, "train", "smoothed_loss", {"", display.loss, 1}, first, now);
+  const std::vector<std::string> names = series_names(display.outputs);
+  for (size_t i = 0; i < names.size(); ++i) {
+    JsonLine line;
+    line.add("lr", display.learning_rate);
+    batch.add(display.iteration, "train", names[i], display.outputs[i], line, now);
+  }
+  batch.events += tfrecord(scalar_event(wall_time(), display.iteration, "train/lr", static_cast<float>(display.learning_rate)));
+  metrics_.write(batch.lines);
+  events_.write(batch.events);
+  check(metrics_.problem());
+  check(events_.problem());
+}
+
+void RunFolder::test_result(const TestResult& result, double) {
+  Batch batch;
+  const double now = seconds();
+  const std::string split = split_name(result.net);
+  if (result.loss) batch.add(result.iteration, split, "total_loss", {"", *result.loss, 1}, {}, now);
+  const std::vector<std::string> names = series_names(result.outputs);
+  for (size_t i = 0; i < names.size(); ++i) batch.add(result.iteration, split, names[i], result.outputs[i], {}, now);
+  metrics_.write(batch.lines);
+  events_.write(batch.events);
+  check(metrics_.problem());
+  check(events_.problem());
+  if (Clock::now() - last_report_ > kReportEvery) write_report();
+}
+
+void RunFolder::snapshot(const SnapshotFiles& files) {
+  JsonLine line;
+  line.add("event", "snapshot").add("iteration", files.iteration).add("weights", files.weights).add("state", files.state);
+  metrics_.write(line.add("seconds", seconds()).text());
+  write_report();
+}
+
+void RunFolder::end(const RunEnd& end) {
+  JsonLine line;
+  line.add("event", "end").add("iteration", end.iteration).add("outcome", end.outcome);
+  metrics_.write(line.add("seconds", seconds()).text());
+  check(metrics_.problem());
+  write_report();
+}
+
+void RunFolder::write_report() {
+  write_text("report.html", html_report(read_history(path_ + "/metrics.jsonl"), net_text_, solver_text_));
+  last_report_ = Clock::now();
+}
+
+void RunFolder::write_text(const char* name, const std::string& text) { check(write_whole_file(path_ + "/" + name, text)); }
+
+void RunFolder::check(const std::string& problem) {
+  if (problem.empty() || told_) return;
+  told_ = true;
+  log_warning(fmt::format("the run folder is incomplete: {}. Training goes on", problem));
+}
+
+}  // namespace trainer

@@ -1,0 +1,110 @@
+// The report of a training run.
+#include "report/run_report.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "report/log_lines_sink.h"
+#include "report/run_folder.h"
+#include "report/terminal_sink.h"
+
+namespace trainer {
+namespace {
+
+double seconds(std::chrono::steady_clock::duration duration) { return std::chrono::duration<double>(duration).count(); }
+
+}  // namespace
+
+// The log's lines are always made: on a terminal only the run folder's file receives them.
+RunReport::RunReport() {
+  sinks_.push_back(std::make_unique<LogLinesSink>());
+  if (wants_live_line(STDERR_FILENO)) sinks_.push_back(std::make_unique<TerminalSink>(STDERR_FILENO));
+}
+
+RunReport::~RunReport() = default;
+
+void RunReport::note(const std::string& text) {
+  for (const auto& sink : sinks_) sink->note(text);
+}
+
+void RunReport::warning(const std::string& text) {
+  for (const auto& sink : sinks_) sink->warning(text);
+}
+
+void RunReport::begin(const RunInfo& info) {
+  RunInfo told = info;
+  if (!info.folder.empty()) {
+    try {
+      sinks_.push_back(std::make_unique<RunFolder>(info.folder));
+      folder_ = info.folder;
+    } catch (const Error& error) {
+      warning(fmt::format("{}; this run will have no report (--run_dir names another place)", error.what()));
+      told.folder.clear();
+    }
+  }
+  images_per_iteration_ = info.images_per_iteration;
+  last_time_ = Clock::now();
+  last_iteration_ = info.first_iteration;
+  for (const auto& sink : sinks_) sink->begin(told);
+}
+
+void RunReport::step(const StepProgress& progress) {
+  for (const auto& sink : sinks_) sink->step(progress);
+}
+
+TrainPace RunReport::pace_since_last(const TrainDisplay& display) {
+  TrainPace pace;
+  const Clock::time_point now = Clock::now();
+  pace.seconds = std::max(0.0, seconds(now - last_time_ - test_time_));
+  if (pace.seconds > 0) {
+    pace.iterations_per_second = static_cast<double>(display.iteration - last_iteration_) / pace.seconds;
+    pace.data_wait_share = std::clamp((display.data_wait_seconds - last_wait_) / pace.seconds, 0.0, 1.0);
+  }
+  pace.images_per_second = pace.iterations_per_second * static_cast<double>(images_per_iteration_);
+  last_time_ = now;
+  last_iteration_ = display.iteration;
+  last_wait_ = display.data_wait_seconds;
+  test_time_ = {};
+  return pace;
+}
+
+void RunReport::train_display(const TrainDisplay& display) {
+  const TrainPace pace = pace_since_last(display);
+  for (const auto& sink : sinks_) sink->train_display(display, pace);
+}
+
+void RunReport::test_begin(int64_t iteration, int net) {
+  test_start_ = Clock::now();
+  for (const auto& sink : sinks_) sink->test_begin(iteration, net);
+}
+
+void RunReport::test_step(int64_t done, int64_t total) {
+  for (const auto& sink : sinks_) sink->test_step(done, total);
+}
+
+void RunReport::test_result(const TestResult& result) {
+  const Clock::duration spent = Clock::now() - test_start_;
+  test_time_ += spent;
+  for (const auto& sink : sinks_) sink->test_result(result, seconds(spent));
+}
+
+void RunReport::test_interrupted() {
+  test_time_ += Clock::now() - test_start_;
+  note("Test interrupted.");
+}
+
+void RunReport::snapshot(const SnapshotFiles& files) {
+  for (const auto& sink : sinks_) sink->snapshot(files);
+}
+
+void RunReport::final_loss(int64_t iteration, double loss) {
+  for (const auto& sink : sinks_) sink->final_loss(iteration, loss);
+}
+
+void RunReport::finish(const RunEnd& end) {
+  for (const auto& sink : sinks_) sink->end(end);
+}
+
+}  // namespace trainer

@@ -1,0 +1,57 @@
+// The report of a training run: what the loop tells goes to the terminal or the log, and to the run folder.
+//
+// On a terminal there is one live line with lasting lines above it; elsewhere the plain lines of Caffe's log. All
+// calls come from the loop's thread; log_warning of log.h may come from any.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <vector>
+
+#include "report/run_events.h"
+
+namespace trainer {
+
+class RunReport {
+ public:
+  RunReport();
+  ~RunReport();
+  RunReport(const RunReport&) = delete;
+  RunReport& operator=(const RunReport&) = delete;
+
+  // Text that stays. Several lines are allowed. Before begin() there is no run folder yet: its log begins later.
+  void note(const std::string& text);
+  void warning(const std::string& text);
+
+  // Before step 0. A run folder that cannot be made is told as a warning, and the run has none.
+  void begin(const RunInfo& info);
+  // Path of the run folder, "" where there is none.
+  const std::string& folder() const { return folder_; }
+
+  void step(const StepProgress& progress);
+  void train_display(const TrainDisplay& display);
+  void test_begin(int64_t iteration, int net);
+  void test_step(int64_t done, int64_t total);
+  void test_result(const TestResult& result);
+  // A test that was given up: nothing is recorded.
+  void test_interrupted();
+  void snapshot(const SnapshotFiles& files);
+  // Caffe's loss line after the last iteration.
+  void final_loss(int64_t iteration, double loss);
+  void finish(const RunEnd& end);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  TrainPace pace_since_last(const TrainDisplay& display);
+
+  std::vector<std::unique_ptr<RunSink>> sinks_;
+  std::string folder_;
+  int64_t images_per_iteration_ = 0;
+  Clock::time_point last_time_{};
+  int64_t last_iteration_ = 0;
+  double last_wait_ = 0;
+  Clock::time_point test_start_{};
+  Clock::duration test_time_{};
+};
+
+}  // namespace trainer

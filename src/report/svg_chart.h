@@ -1,0 +1,25 @@
+// A line chart as inline SVG, coloured by the page's CSS variables --series-0 ... --series-5, --axis and --text.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "report/run_history.h"
+
+namespace trainer {
+
+struct ChartLine {
+  std::string label;
+  const Series* series;
+  int color;     // index of the CSS variable
+  bool markers;  // a dot with a tooltip at each point: for the few points of tests
+};
+
+// "" where no line has a point. The value axis is logarithmic where all values are positive and span more than a
+// factor of 100, otherwise linear.
+std::string svg_chart(const std::string& title, const std::vector<ChartLine>& lines);
+
+// Text for HTML and SVG: & < > and quotes escaped.
+std::string html_escaped(const std::string& text);
+
+}  // namespace trainer

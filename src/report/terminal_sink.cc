@@ -1,0 +1,210 @@
+// A run on a terminal.
+#include "report/terminal_sink.h"
+
+#include <fmt/format.h>
+#include <glog/logging.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <cstdlib>
+#include <string_view>
+
+#include "base/text.h"
+#include "report/log.h"
+
+namespace trainer {
+namespace {
+
+constexpr std::chrono::milliseconds kDrawEvery{100};
+// The pace shown is an average over about this time.
+constexpr double kPaceSeconds = 5;
+
+int columns_of(int descriptor) {
+  winsize size{};
+  return ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+double seconds(std::chrono::steady_clock::duration duration) { return std::chrono::duration<double>(duration).count(); }
+
+}  // namespace
+
+// Keeps glog's lines off the terminal and out of /tmp, and shows warnings as lasting lines.
+class TerminalSink::QuietLog : public google::LogSink {
+ public:
+  explicit QuietLog(TerminalSink& terminal)
+      : terminal_(terminal),
+        logtostderr_(FLAGS_logtostderr),
+        alsologtostderr_(FLAGS_alsologtostderr),
+        stderrthreshold_(FLAGS_stderrthreshold) {
+    if (FLAGS_log_dir.empty()) {
+      for (int severity = 0; severity < google::NUM_SEVERITIES; ++severity) google::SetLogDestination(severity, "");
+    }
+    FLAGS_logtostderr = false;
+    FLAGS_alsologtostderr = false;
+    FLAGS_stderrthreshold = google::NUM_SEVERITIES;
+    google::AddLogSink(this);
+  }
+  ~QuietLog() override {
+    google::RemoveLogSink(this);
+    FLAGS_logtostderr = logtostderr_;
+    FLAGS_alsologtostderr = alsologtostderr_;
+    FLAGS_stderrthreshold = stderrthreshold_;
+  }
+  void send(google::LogSeverity severity, const char*, const char*, int, const google::LogMessageTime&,
+            const char* message, size_t length) override {
+    if (severity < google::GLOG_WARNING) return;
+    terminal_.lasting_line(fmt::format("{}: {}", severity == google::GLOG_WARNING ? "warning" : "error",
+                                       std::string_view(message, length)));
+  }
+
+ private:
+  TerminalSink& terminal_;
+  bool logtostderr_;
+  bool alsologtostderr_;
+  int stderrthreshold_;
+};
+
+bool wants_live_line(int descriptor) {
+  const char* terminal = std::getenv("TERM");
+  return isatty(descriptor) != 0 && terminal != nullptr && *terminal != '\0' && std::string_view(terminal) != "dumb" &&
+         !log_lines_demanded();
+}
+
+TerminalSink::TerminalSink(int descriptor) : descriptor_(descriptor), quiet_log_(std::make_unique<QuietLog>(*this)) {}
+
+TerminalSink::~TerminalSink() {
+  quiet_log_.reset();
+  const std::lock_guard<std::mutex> lock(mutex_);
+  clear();
+}
+
+void TerminalSink::begin(const RunInfo& info) {
+  state_.iteration = info.first_iteration;
+  state_.max_iteration = info.max_iteration;
+  images_per_iteration_ = info.images_per_iteration;
+  images_per_epoch_ = info.images_per_epoch;
+  pace_time_ = Clock::now();
+  pace_iteration_ = info.first_iteration;
+  std::string line = fmt::format("{}: {}", info.net_name, info.solver_type);
+  if (!info.device.empty()) line += " on " + info.device;
+  if (info.first_iteration > 0) line += fmt::format(", from iteration {}", format_count(info.first_iteration));
+  if (!info.folder.empty()) line += fmt::format(", report in {}", info.folder);
+  lasting_line(line);
+}
+
+void TerminalSink::step(const StepProgress& progress) {
+  state_.iteration = progress.iteration;
+  state_.loss = progress.loss;
+  state_.has_loss = true;
+  state_.learning_rate = progress.learning_rate;
+  const Clock::time_point now = Clock::now();
+  if (now - last_draw_ < kDrawEvery) return;
+  update_pace(progress, now);
+  const std::lock_guard<std::mutex> lock(mutex_);
+  draw();
+}
+
+void TerminalSink::update_pace(const StepProgress& progress, Clock::time_point now) {
+  const double span = seconds(now - pace_time_ - test_time_);
+  const int64_t iterations = progress.iteration - pace_iteration_;
+  if (iterations <= 0 || span <= 0) return;
+  const double rate = static_cast<double>(iterations) / span;
+  const double wait = std::clamp((progress.data_wait_seconds - pace_wait_) / span, 0.0, 1.0);
+  const bool first = state_.iterations_per_second < 0;
+  const double weight = first ? 1 : 1 - std::exp(-span / kPaceSeconds);
+  state_.iterations_per_second = first ? rate : state_.iterations_per_second + weight * (rate - state_.iterations_per_second);
+  state_.data_wait_share = first ? wait : state_.data_wait_share + weight * (wait - state_.data_wait_share);
+  if (images_per_iteration_ > 0) {
+    state_.images_per_second = state_.iterations_per_second * static_cast<double>(images_per_iteration_);
+    if (images_per_epoch_ > 0)
+      state_.epoch = static_cast<double>(progress.iteration) * static_cast<double>(images_per_iteration_) /
+                     static_cast<double>(images_per_epoch_);
+  }
+  if (state_.max_iteration > 0)
+    state_.seconds_left = static_cast<double>(state_.max_iteration - progress.iteration) / state_.iterations_per_second;
+  pace_time_ = now;
+  pace_iteration_ = progress.iteration;
+  pace_wait_ = progress.data_wait_seconds;
+  test_time_ = {};
+}
+
+void TerminalSink::train_display(const TrainDisplay& display, const TrainPace&) {
+  state_.loss = display.loss;
+  state_.has_loss = true;
+  state_.learning_rate = display.learning_rate;
+}
+
+void TerminalSink::test_begin(int64_t, int net) {
+  test_start_ = Clock::now();
+  state_.activity = fmt::format("testing net #{}", net);
+  const std::lock_guard<std::mutex> lock(mutex_);
+  draw();
+}
+
+void TerminalSink::test_step(int64_t done, int64_t total) {
+  state_.activity = fmt::format("testing {}/{}", done, total);
+  draw_if_due();
+}
+
+void TerminalSink::test_result(const TestResult& result, double elapsed) {
+  test_time_ += Clock::now() - test_start_;
+  state_.activity.clear();
+  std::string line = fmt::format("iteration {}  test", format_count(result.iteration));
+  if (result.net > 0) line += fmt::format(" net #{}", result.net);
+  if (result.loss) line += fmt::format("  total loss {}", log_number(*result.loss));
+  const std::vector<std::string> names = series_names(result.outputs);
+  for (size_t i = 0; i < names.size(); ++i) line += fmt::format("  {} {}", names[i], log_number(result.outputs[i].value));
+  if (result.images > 0) line += fmt::format("  over {} images", format_count(result.images));
+  lasting_line(fmt::format("{}  ({:.1f} s)", line, elapsed));
+}
+
+void TerminalSink::snapshot(const SnapshotFiles& files) {
+  lasting_line(fmt::format("iteration {}  snapshot {}", format_count(files.iteration), files.state));
+}
+
+void TerminalSink::note(const std::string& text) { lasting_line(text); }
+
+void TerminalSink::end(const RunEnd& end) {
+  lasting_line(fmt::format("iteration {}  {}", format_count(end.iteration), end.outcome));
+  const std::lock_guard<std::mutex> lock(mutex_);
+  clear();
+}
+
+void TerminalSink::lasting_line(const std::string& text) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (shown_.empty()) return put(text + "\n");
+  put("\r\x1b[K" + text + "\n" + shown_);
+}
+
+void TerminalSink::draw_if_due() {
+  if (Clock::now() - last_draw_ < kDrawEvery) return;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  draw();
+}
+
+void TerminalSink::draw() {
+  // The last column stays free: writing there makes some terminals begin a new line.
+  shown_ = live_line_text(state_, columns_of(descriptor_) - 1);
+  put("\r" + shown_ + "\x1b[K");
+  last_draw_ = Clock::now();
+}
+
+void TerminalSink::clear() {
+  if (!shown_.empty()) put("\r\x1b[K");
+  shown_.clear();
+}
+
+void TerminalSink::put(const std::string& bytes) {
+  size_t written = 0;
+  while (written < bytes.size()) {
+    const ssize_t count = write(descriptor_, bytes.data() + written, bytes.size() - written);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return;  // a terminal that went away costs the line, not the run
+    written += static_cast<size_t>(count);
+  }
+}
+
+}  // namespace trainer

@@ -1,0 +1,61 @@
+// A run on a terminal: one live line, redrawn at most ten times a second, and lasting lines for tests, snapshots,
+// notes and warnings. While it lives the log's own lines stay off the terminal; warnings of any thread are shown.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <mutex>
+
+#include "report/live_line.h"
+#include "report/run_events.h"
+
+namespace trainer {
+
+// True where the descriptor is a terminal that understands how to clear a line, and the user did not ask for the
+// log's lines there.
+bool wants_live_line(int descriptor);
+
+class TerminalSink : public RunSink {
+ public:
+  explicit TerminalSink(int descriptor);
+  ~TerminalSink() override;
+
+  void begin(const RunInfo& info) override;
+  void step(const StepProgress& progress) override;
+  void train_display(const TrainDisplay& display, const TrainPace& pace) override;
+  void test_begin(int64_t iteration, int net) override;
+  void test_step(int64_t done, int64_t total) override;
+  void test_result(const TestResult& result, double seconds) override;
+  void snapshot(const SnapshotFiles& files) override;
+  void note(const std::string& text) override;
+  void end(const RunEnd& end) override;
+
+  // From any thread: a line that stays, above the live line.
+  void lasting_line(const std::string& text);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  class QuietLog;
+
+  void update_pace(const StepProgress& progress, Clock::time_point now);
+  void draw_if_due();
+  void draw();
+  void clear();
+  void put(const std::string& bytes);
+
+  const int descriptor_;
+  std::mutex mutex_;   // guards shown_ and what is written to the terminal
+  std::string shown_;  // the live line as it stands there; "" for none
+  LiveState state_;
+  int64_t images_per_iteration_ = 0;
+  int64_t images_per_epoch_ = 0;
+  Clock::time_point last_draw_{};
+  Clock::time_point pace_time_{};  // where the pace was measured last
+  int64_t pace_iteration_ = 0;
+  double pace_wait_ = 0;
+  Clock::duration test_time_{};  // time in tests since pace_time_
+  Clock::time_point test_start_{};
+  std::unique_ptr<QuietLog> quiet_log_;
+};
+
+}  // namespace trainer

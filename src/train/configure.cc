@@ -1,0 +1,214 @@
+// From a solver file to a training's configuration.
+#include "train/configure.h"
+
+#include <algorithm>
+#include <random>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "config/net_state.h"
+#include "config/override.h"
+#include "train/learning_rate.h"
+#include "train/update_rule.h"
+
+namespace trainer {
+namespace {
+
+// Checks what does not depend on the nets. Each problem stands at its field.
+class SolverCheck {
+ public:
+  SolverCheck(const caffe::SolverParameter& solver, const Positions& positions, Diagnostics* diagnostics)
+      : solver_(solver), positions_(positions), diagnostics_(diagnostics) {}
+
+  void run() {
+    check_amounts();
+    check_type();
+    std::string field;
+    const std::string wrong = check_learning_rate(solver_, &field);
+    if (!wrong.empty()) error(field, wrong);
+    if (!solver_.has_base_lr()) error("base_lr", "base_lr is missing: the learning rate to start from");
+    if (solver_.has_base_lr() && solver_.base_lr() < 0) error("base_lr", fmt::format("base_lr is {}; it must not be negative", solver_.base_lr()));
+    if (solver_.regularization_type() != "L2" && solver_.regularization_type() != "L1")
+      error("regularization_type", fmt::format("unknown regularization_type \"{}\"", solver_.regularization_type()),
+            "known are \"L2\" and \"L1\"");
+    check_tests();
+    if (solver_.snapshot() > 0 && solver_.snapshot_prefix().empty())
+      error("snapshot", "snapshot is set, but snapshot_prefix is not: where should snapshots go?");
+  }
+
+ private:
+  void check_amounts() {
+    if (solver_.max_iter() < 0) error("max_iter", "max_iter must not be negative");
+    if (!solver_.has_max_iter() && solver_.max_epochs() == 0)
+      error("max_iter", "neither max_iter nor max_epochs is set: how long should training go on?");
+    if (solver_.max_epochs() < 0) error("max_epochs", "max_epochs must not be negative");
+    if (solver_.iter_size() < 1) error("iter_size", "iter_size must be at least 1");
+    if (solver_.average_loss() < 1) error("average_loss", "average_loss must be at least 1");
+    if (solver_.display() < 0) error("display", "display must not be negative; 0 shows nothing");
+    if (solver_.snapshot() < 0) error("snapshot", "snapshot must not be negative; 0 writes one at the end only");
+    if (solver_.lr_policy() == "poly" && solver_.max_iter() <= 0 && solver_.has_max_iter())
+      error("max_iter", "lr_policy \"poly\" needs a positive max_iter");
+  }
+
+  void check_type() {
+    const std::string& type = solver_.type();
+    if (history_blobs(type) == 0) {
+      const std::string near = nearest_name(type, solver_types());
+      std::string known;
+      for (const std::string& name : solver_types()) known += (known.empty() ? "" : ", ") + name;
+      error("type", fmt::format("unknown solver type \"{}\"", type),
+            (near.empty() ? "" : fmt::format("did you mean \"{}\"? ", near)) + "known are " + known);
+    }
+    if ((type == "AdaGrad" || type == "RMSProp") && solver_.momentum() != 0)
+      error("momentum", fmt::format("momentum cannot be used with {}", type), "remove the field");
+    if (type == "RMSProp" && (solver_.rms_decay() < 0 || solver_.rms_decay() >= 1))
+      error("rms_decay", fmt::format("rms_decay is {}; it must lie in [0, 1)", solver_.rms_decay()));
+  }
+
+  void check_tests() {
+    const int named = solver_.test_net_size() + solver_.test_net_param_size();
+    const bool generic = solver_.has_net() || solver_.has_net_param();
+    const int tests = solver_.test_iter_size();
+    if (generic ? tests < named : tests != named)
+      error("test_iter", fmt::format("test_iter must be given once for each test net: {} for {} test nets", tests, named));
+    for (int i = 0; i < tests; ++i) {
+      if (solver_.test_iter(i) <= 0) error("test_iter", "test_iter must be positive", "", i);
+    }
+    if (tests > 0 && solver_.test_interval() <= 0)
+      error("test_iter", "there are test nets, but test_interval is not set: iterations between two tests");
+    if (solver_.test_state_size() > 0 && solver_.test_state_size() != tests)
+      error("test_state", fmt::format("test_state must be given never or once for each of the {} test nets", tests));
+  }
+
+  void error(const std::string& field, const std::string& message, const std::string& hint = "", int index = -1) {
+    diagnostics_->error(positions_.of(solver_, field, index), "", message, hint);
+  }
+
+  const caffe::SolverParameter& solver_;
+  const Positions& positions_;
+  Diagnostics* diagnostics_;
+};
+
+// The net of the kind asked for: a file, or one written in the solver.
+std::unique_ptr<NetFile> read_net(const std::string& path, const caffe::NetParameter* inline_net,
+                                  const SolverFile& solver, Diagnostics* diagnostics) {
+  if (inline_net == nullptr) return load_net(path, diagnostics);
+  return inline_net_file(*inline_net, solver, diagnostics);
+}
+
+// Keeps the layers that the state includes. The messages stay where they are, and so do their positions.
+void filter(NetFile* file, const caffe::NetState& state, Diagnostics* diagnostics) {
+  auto* layers = file->net->mutable_layer();
+  int kept = 0;
+  for (int i = 0; i < layers->size(); ++i) {
+    const caffe::LayerParameter& layer = layers->Get(i);
+    if (layer.include_size() > 0 && layer.exclude_size() > 0) {
+      diagnostics->error(file->positions.of(layer, "exclude"),
+                         fmt::format("layer \"{}\" ({})", layer.name(), layer.type()),
+                         "both include and exclude rules", "give one kind or the other");
+    }
+    if (layer_is_included(layer, state, nullptr)) layers->SwapElements(kept++, i);
+  }
+  while (layers->size() > kept) layers->RemoveLast();
+}
+
+TrainingFiles::Net configured(std::unique_ptr<NetFile> file, caffe::NetState state,
+                              std::vector<std::unique_ptr<NetFile>>* files, Diagnostics* diagnostics) {
+  filter(file.get(), state, diagnostics);
+  TrainingFiles::Net net;
+  net.net = file->net.get();
+  net.positions = &file->positions;
+  net.state = std::move(state);
+  files->push_back(std::move(file));
+  return net;
+}
+
+caffe::NetState starting_state(caffe::Phase phase, const caffe::NetParameter& net) {
+  caffe::NetState state;
+  state.set_phase(phase);
+  if (net.has_state()) state.MergeFrom(net.state());
+  return state;
+}
+
+}  // namespace
+
+TrainingFiles configure_training(const std::string& solver_path, const ConfigureOptions& options,
+                                 Diagnostics* diagnostics) {
+  TrainingFiles out;
+  std::unique_ptr<SolverFile> file = load_solver(solver_path, diagnostics);
+  if (file == nullptr) return out;
+  for (const std::string& assignment : options.overrides)
+    apply_solver_override(assignment, file->solver.get(), &file->positions, diagnostics);
+  caffe::SolverParameter& solver = *file->solver;
+  SolverCheck(solver, file->positions, diagnostics).run();
+
+  const int train_sources = solver.has_net() + solver.has_net_param() + solver.has_train_net() + solver.has_train_net_param();
+  if (train_sources != 1) {
+    diagnostics->error(file->positions.of(solver, train_sources == 0 ? "" : "net"), "",
+                       train_sources == 0 ? "the solver names no net" : "the solver names more than one net to train",
+                       "give exactly one of net, net_param, train_net, train_net_param");
+    return out;
+  }
+
+  auto add = [&](const std::string& path, const caffe::NetParameter* inline_net, caffe::Phase phase,
+                 const caffe::NetState* more) {
+    std::unique_ptr<NetFile> net = read_net(path, inline_net, *file, diagnostics);
+    if (net == nullptr) return TrainingFiles::Net();
+    for (const std::string& assignment : options.overrides)
+      apply_net_override(assignment, net->net.get(), &net->positions, diagnostics);
+    caffe::NetState state = starting_state(phase, *net->net);
+    if (more != nullptr) state.MergeFrom(*more);
+    if (phase == caffe::TRAIN) {
+      if (options.has_level) state.set_level(options.level);
+      for (const std::string& stage : options.stages) state.add_stage(stage);
+    }
+    return configured(std::move(net), std::move(state), &out.files, diagnostics);
+  };
+
+  const bool generic = solver.has_net() || solver.has_net_param();
+  const caffe::NetState* train_state = solver.has_train_state() ? &solver.train_state() : nullptr;
+  const caffe::NetParameter* inline_train = solver.has_net_param()         ? &solver.net_param()
+                                            : solver.has_train_net_param() ? &solver.train_net_param()
+                                                                           : nullptr;
+  out.train = add(generic ? solver.net() : solver.train_net(), inline_train, caffe::TRAIN, train_state);
+  int index = 0;
+  auto test_state = [&]() { return index < solver.test_state_size() ? &solver.test_state(index) : nullptr; };
+  for (const caffe::NetParameter& net : solver.test_net_param()) {
+    out.tests.push_back(add("", &net, caffe::TEST, test_state()));
+    ++index;
+  }
+  for (const std::string& path : solver.test_net()) {
+    out.tests.push_back(add(path, nullptr, caffe::TEST, test_state()));
+    ++index;
+  }
+  while (generic && index < solver.test_iter_size()) {
+    out.tests.push_back(add(solver.net(), solver.has_net_param() ? &solver.net_param() : nullptr, caffe::TEST, test_state()));
+    ++index;
+  }
+
+  if (solver.random_seed() < 0) {
+    // Below 2^53, so that every reader of a report or a JSON line keeps it.
+    std::random_device entropy;
+    solver.set_random_seed(static_cast<int64_t>((uint64_t{entropy()} << 21 ^ entropy()) & ((uint64_t{1} << 53) - 1)));
+  }
+  out.solver = std::move(file->solver);
+  out.solver_positions = std::move(file->positions);
+  return out;
+}
+
+TrainingFiles::Net configure_net(const std::string& path, const caffe::NetState& state,
+                                 const std::vector<std::string>& overrides, std::unique_ptr<NetFile>* file,
+                                 Diagnostics* diagnostics) {
+  std::unique_ptr<NetFile> net = load_net(path, diagnostics);
+  if (net == nullptr) return {};
+  for (const std::string& assignment : overrides)
+    apply_net_override(assignment, net->net.get(), &net->positions, diagnostics);
+  caffe::NetState merged = starting_state(state.phase(), *net->net);
+  merged.MergeFrom(state);
+  std::vector<std::unique_ptr<NetFile>> files;
+  TrainingFiles::Net out = configured(std::move(net), std::move(merged), &files, diagnostics);
+  *file = std::move(files.front());
+  return out;
+}
+
+}  // namespace trainer

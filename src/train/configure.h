@@ -1,0 +1,30 @@
+// From a solver file to a training's configuration: which nets, in which state, all of it checked.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "config/load.h"
+#include "train/training.h"
+
+namespace trainer {
+
+struct ConfigureOptions {
+  std::vector<std::string> overrides;  // --set assignments
+  int level = 0;                       // --level and --stage: added to the training net's state
+  bool has_level = false;
+  std::vector<std::string> stages;
+};
+
+// Reads the solver and its nets, applies overrides, filters each net for its state and checks the solver's fields.
+// Every problem of all the files goes to `diagnostics`; the result is complete only where there are none. A
+// random_seed below 0 is replaced by a drawn one.
+TrainingFiles configure_training(const std::string& solver_path, const ConfigureOptions& options,
+                                 Diagnostics* diagnostics);
+
+// One net file filtered for a phase: what `test`, `time` and `summary` work on.
+TrainingFiles::Net configure_net(const std::string& path, const caffe::NetState& state,
+                                 const std::vector<std::string>& overrides, std::unique_ptr<NetFile>* file,
+                                 Diagnostics* diagnostics);
+
+}  // namespace trainer

@@ -1,0 +1,207 @@
+// The learned blobs of a net as states of the store.
+#include "train/model.h"
+
+#include <algorithm>
+#include <map>
+
+#include "base/error.h"
+#include "base/philox.h"
+#include "layers/filler.h"
+
+namespace trainer {
+namespace {
+
+std::vector<float> initial_values(const LoweredNet& net, const ParameterInfo& parameter, uint64_t seed) {
+  std::vector<float> values(static_cast<size_t>(parameter.shape.count()), 0.0f);
+  const LoweredLayer& layer = net.layers[static_cast<size_t>(parameter.layer)];
+  if (layer.param->blobs_size() > parameter.blob) {
+    const caffe::BlobProto& given = layer.param->blobs(parameter.blob);
+    const bool doubles = given.double_data_size() > 0;
+    const int count = doubles ? given.double_data_size() : given.data_size();
+    if (count != static_cast<int>(values.size()))
+      throw config_error("layer \"{}\": blobs[{}] written in the net has {} values; the layer's blob {} takes {}",
+                         layer.param->name(), parameter.blob, count, parameter.shape.caffe_text(), values.size());
+    for (int i = 0; i < count; ++i)
+      values[static_cast<size_t>(i)] = doubles ? static_cast<float>(given.double_data(i)) : given.data(i);
+    return values;
+  }
+  if (parameter.statistic) return values;
+  fill(parameter.filler, parameter.shape,
+       philox_key(seed, net.name, parameter.state, "filler"), {values.data(), values.size()});
+  return values;
+}
+
+// Legacy blobs compare right-aligned in four axes: 1,1,3,5 fits 3,5.
+bool shapes_fit(const WeightBlob& blob, const Shape& target) {
+  if (!blob.legacy_shape) return blob.shape == target;
+  if (target.rank() > 4) return false;
+  for (int i = 1; i <= 4; ++i) {
+    const int64_t have = i <= blob.shape.rank() ? blob.shape[blob.shape.rank() - i] : 1;
+    const int64_t want = i <= target.rank() ? target[target.rank() - i] : 1;
+    if (have != want) return false;
+  }
+  return true;
+}
+
+const LoweredLayer* find_layer(const LoweredNet& net, const std::string& name) {
+  for (const LoweredLayer& layer : net.layers) {
+    if (layer.param->name() == name) return &layer;
+  }
+  return nullptr;
+}
+
+// Why the layer's blobs do not fit, or "".
+std::string misfit(const WeightLayer& source, const LoweredLayer& target, const LoweredNet& net, bool hdf5) {
+  // HDF5 files leave out what another layer owns.
+  size_t least = target.parameters.size();
+  while (hdf5 && least > 0 && !net.parameters[static_cast<size_t>(target.parameters[least - 1])].owner) --least;
+  if (source.blobs.size() < least || source.blobs.size() > target.parameters.size())
+    return fmt::format("the file has {} blobs, the net's layer has {}", source.blobs.size(), target.parameters.size());
+  for (size_t i = 0; i < source.blobs.size(); ++i) {
+    const ParameterInfo& parameter = net.parameters[static_cast<size_t>(target.parameters[i])];
+    if (!source.blobs[i].present) {
+      if (parameter.owner) return fmt::format("blob {} is missing from the file", i);
+      continue;
+    }
+    if (!shapes_fit(source.blobs[i], parameter.shape))
+      return fmt::format("blob {}: {} in the file, {} in the net", i, source.blobs[i].shape.caffe_text(),
+                         parameter.shape.caffe_text());
+  }
+  return "";
+}
+
+}  // namespace
+
+void add_parameters(const LoweredNet& net, uint64_t seed, bool trained, StateStore& store) {
+  if (trained && !store.contains("parameters")) {
+    std::vector<StateInfo> parameters, gradients;
+    for (const ParameterInfo* parameter : NetSession::trained_parameters(net)) {
+      parameters.push_back({parameter->state, parameter->shape});
+      gradients.push_back({"gradients/" + parameter->state, parameter->shape});
+    }
+    store.add_group("parameters", parameters);
+    store.add_group("gradients", gradients);
+    for (const ParameterInfo* parameter : NetSession::trained_parameters(net))
+      store.write(parameter->state, initial_values(net, *parameter, seed).data());
+  }
+  for (const ParameterInfo& parameter : net.parameters) {
+    if (!parameter.owner) continue;
+    if (!store.contains(parameter.state)) {
+      store.add(parameter.state, parameter.shape);
+      store.write(parameter.state, initial_values(net, parameter, seed).data());
+    } else if (store.shape(parameter.state) != parameter.shape) {
+      throw config_error("layer \"{}\": blob {} is {} in the training net and {} in this one; nets that share a layer by "
+                         "name need equal shapes. Rename one of the layers, or make them equal",
+                         net.layers[static_cast<size_t>(parameter.layer)].param->name(), parameter.blob,
+                         store.shape(parameter.state).caffe_text(), parameter.shape.caffe_text());
+    }
+  }
+}
+
+std::vector<WeightMatch> load_weights(const std::string& path, const LoweredNet& net, StateStore& store) {
+  const WeightFile file = read_weights(path);
+  std::vector<WeightMatch> matches;
+  std::vector<std::string> seen;
+  for (const WeightLayer& source : file.layers) {
+    const LoweredLayer* target = find_layer(net, source.name);
+    seen.push_back(source.name);
+    if (target == nullptr) {
+      if (!source.blobs.empty()) matches.push_back({WeightMatch::kUnused, source.name, "no layer of this name in the net"});
+      continue;
+    }
+    if (source.blobs.empty() && target->parameters.empty()) continue;
+    const std::string why = misfit(source, *target, net, file.hdf5);
+    if (!why.empty()) {
+      matches.push_back({WeightMatch::kMismatched, source.name, why});
+      continue;
+    }
+    for (size_t i = 0; i < source.blobs.size(); ++i) {
+      const ParameterInfo& parameter = net.parameters[static_cast<size_t>(target->parameters[i])];
+      if (source.blobs[i].present && store.shape(parameter.state).count() == parameter.shape.count())
+        store.write(parameter.state, source.blobs[i].data.data());
+    }
+    matches.push_back({WeightMatch::kLoaded, source.name, ""});
+  }
+  for (const LoweredLayer& layer : net.layers) {
+    if (layer.parameters.empty() || std::find(seen.begin(), seen.end(), layer.param->name()) != seen.end()) continue;
+    matches.push_back({WeightMatch::kFresh, layer.param->name(), "not in the file: starts from its fillers"});
+  }
+  return matches;
+}
+
+std::string match_table(const std::string& path, const std::vector<WeightMatch>& matches) {
+  const char* words[] = {"loaded", "fresh", "mismatched", "unused"};
+  std::map<int, std::vector<const WeightMatch*>> by_kind;
+  for (const WeightMatch& match : matches) by_kind[match.kind].push_back(&match);
+  std::string out = fmt::format("Weights from {}: {} layers loaded, {} fresh, {} mismatched, {} unused", path,
+                                by_kind[WeightMatch::kLoaded].size(), by_kind[WeightMatch::kFresh].size(),
+                                by_kind[WeightMatch::kMismatched].size(), by_kind[WeightMatch::kUnused].size());
+  for (int kind : {WeightMatch::kMismatched, WeightMatch::kFresh, WeightMatch::kUnused}) {
+    for (const WeightMatch* match : by_kind[kind])
+      out += fmt::format("\n  {:<10} {:<24} {}", words[kind], match->layer, match->detail);
+  }
+  return out;
+}
+
+void require_match(const std::string& path, const std::vector<WeightMatch>& matches) {
+  size_t loaded = 0, mismatched = 0;
+  for (const WeightMatch& match : matches) {
+    loaded += match.kind == WeightMatch::kLoaded;
+    mismatched += match.kind == WeightMatch::kMismatched;
+  }
+  if (mismatched > 0)
+    throw data_error("{}\nLayers of the same name must have blobs of the same shape. To learn such a layer from scratch, "
+                     "rename it in the net",
+                     match_table(path, matches));
+  if (loaded == 0)
+    throw data_error("{}\nNothing of this file fits the net: layers are matched by name. Is it the right file?",
+                     match_table(path, matches));
+}
+
+void save_weights(const std::string& path, bool hdf5, const LoweredNet& net, const StateStore& store) {
+  std::vector<caffe::LayerParameter> params;
+  std::vector<const LoweredLayer*> lowered;
+  size_t at = 0;
+  for (const CaffeLayer& layer : caffe_layers(net)) {
+    const bool own = at < net.layers.size() && layer.name == net.layers[at].param->name();
+    caffe::LayerParameter param;
+    if (own) {
+      param = *net.layers[at].param;
+      param.clear_blobs();
+      lowered.push_back(&net.layers[at]);
+      param.set_phase(net.layers[at].phase);
+      if (param.loss_weight_size() == 0 && net.layers[at].type->loss) param.add_loss_weight(1);
+      ++at;
+    } else {
+      param.set_name(layer.name);
+      param.set_type(layer.type);
+      param.set_phase(net.phase);
+      lowered.push_back(nullptr);
+    }
+    param.clear_bottom();
+    param.clear_top();
+    for (const std::string& bottom : layer.bottoms) param.add_bottom(bottom);
+    for (const std::string& top : layer.tops) param.add_top(top);
+    params.push_back(std::move(param));
+  }
+  std::map<std::string, std::vector<float>> values;
+  std::vector<WeightLayerRef> layers;
+  for (size_t i = 0; i < params.size(); ++i) {
+    WeightLayerRef layer{params[i].name(), &params[i], {}};
+    if (lowered[i] != nullptr) {
+      for (int index : lowered[i]->parameters) {
+        const ParameterInfo& parameter = net.parameters[static_cast<size_t>(index)];
+        if (!values.count(parameter.state)) values[parameter.state] = store.read(parameter.state);
+        layer.blobs.push_back({parameter.shape, values[parameter.state].data(), nullptr, !parameter.owner});
+      }
+    }
+    layers.push_back(std::move(layer));
+  }
+  if (hdf5) {
+    write_weights_hdf5(path, layers);
+  } else {
+    write_weights(path, net.name, layers);
+  }
+}
+
+}  // namespace trainer

@@ -1,0 +1,39 @@
+// The learned blobs of a net as states of the store: how they start, and how they go to and come from weight files.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "formats/weights.h"
+#include "layers/lower_net.h"
+#include "train/net_session.h"
+
+namespace trainer {
+
+// Adds the states of the net's parameters that the store lacks, filled by their fillers or by the `blobs` written in
+// the net itself. Trained parameters of a net that will be trained come first, in one group "parameters", with a
+// group "gradients" beside it. A parameter that is there (a test net shares by layer name) must have the same shape.
+void add_parameters(const LoweredNet& net, uint64_t seed, bool trained, StateStore& store);
+
+// What became of each blob of a net and each layer of a weight file.
+struct WeightMatch {
+  enum Kind { kLoaded, kFresh, kMismatched, kUnused } kind;
+  std::string layer;
+  std::string detail;  // shapes, or why
+};
+
+// Copies the file's blobs into the states of layers of the same name. A target that the file lacks keeps its values
+// (kFresh), a source without a target is kUnused. Blobs of another number or shape are kMismatched: nothing of that
+// layer is loaded.
+std::vector<WeightMatch> load_weights(const std::string& path, const LoweredNet& net, StateStore& store);
+
+// Throws for mismatched layers and where nothing was loaded; `table` is shown in the message.
+void require_match(const std::string& path, const std::vector<WeightMatch>& matches);
+
+// "loaded 6 of 8 layers from F; fresh: fc8_new; unused: fc8" and, line by line, what needs attention.
+std::string match_table(const std::string& path, const std::vector<WeightMatch>& matches);
+
+// The model as Caffe writes it: every layer, Split layers included, each with its blobs.
+void save_weights(const std::string& path, bool hdf5, const LoweredNet& net, const StateStore& store);
+
+}  // namespace trainer

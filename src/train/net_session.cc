@@ -1,0 +1,321 @@
+// A net in one phase, ready to run.
+#include "train/net_session.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "compile/compile.h"
+#include "compile/differentiate.h"
+#include "ops/math.h"
+
+namespace trainer {
+namespace {
+
+constexpr size_t kMostPrograms = 16;  // shapes whose programs are kept
+
+// The source that a value is a view of, or -1.
+int source_behind(const Graph& graph, int value) {
+  while (true) {
+    const Op& op = graph.ops[static_cast<size_t>(graph.values[static_cast<size_t>(value)].producer)];
+    if (op.kind == OpKind::kSource) return op.as<IndexAttributes>().index;
+    if (op.kind != OpKind::kReshape) return -1;
+    value = op.inputs[0];
+  }
+}
+
+// How many elements are no label of the range, as a scalar.
+Value count_bad_labels(Value labels, const LabelRange& range) {
+  Value good = greater_equal(labels, 0.0f) * greater(static_cast<float>(range.classes) + 0.0f * labels, labels) *
+               equal(labels, floor(labels));
+  if (range.ignore) good = maximum(good, equal(labels, static_cast<float>(*range.ignore)));
+  const Value bad = 1.0f - good;
+  return reshape(sum(bad, all_axes(bad.shape())), Shape{});
+}
+
+}  // namespace
+
+NetSession::NetSession(const caffe::NetParameter& net, const Positions& positions, caffe::Phase phase, uint64_t seed,
+                       Runtime& runtime)
+    : net_(net), positions_(positions), phase_(phase), seed_(seed), runtime_(runtime) {
+  open_streams();
+  lowered_ = lower();
+}
+
+NetSession::~NetSession() = default;
+
+void NetSession::open_streams() {
+  Diagnostics diagnostics;
+  for (int i = 0; i < net_.layer_size(); ++i) {
+    const caffe::LayerParameter& layer = net_.layer(i);
+    if (!BatchStream::reads(layer.type())) continue;
+    StreamOptions options;
+    options.phase = layer.has_phase() ? layer.phase() : phase_;
+    options.seed = seed_;
+    options.net_name = net_.name();
+    try {
+      streams_.push_back({i, BatchStream::open(layer, options)});
+    } catch (const Error& error) {
+      if (error.code() != ExitCode::kConfiguration) throw;
+      diagnostics.error(positions_.of(layer), fmt::format("layer \"{}\" ({})", layer.name(), layer.type()), error.what());
+    }
+    if (diagnostics.has_errors()) continue;
+    for (const std::string& warning : streams_.back().stream->warnings())
+      diagnostics.warning(positions_.of(layer), fmt::format("layer \"{}\" ({})", layer.name(), layer.type()), warning);
+  }
+  if (diagnostics.has_errors()) {
+    // Other problems of the net belong in the same listing.
+    LowerOptions options;
+    options.phase = phase_;
+    options.source_shapes = [](const caffe::LayerParameter&) { return std::vector<Shape>(); };
+    lower_net(net_, positions_, options, &diagnostics);
+    diagnostics.throw_if_errors();
+  }
+  batch_.resize(streams_.size());
+}
+
+std::unique_ptr<LoweredNet> NetSession::lower() {
+  LowerOptions options;
+  options.phase = phase_;
+  options.seed = seed_;
+  options.source_shapes = [this](const caffe::LayerParameter& layer) {
+    std::vector<Shape> shapes;
+    for (const Stream& stream : streams_) {
+      if (&net_.layer(stream.layer) != &layer) continue;
+      for (const TensorDesc& top : stream.stream->layout()) shapes.push_back(top.shape);
+    }
+    return shapes;
+  };
+  Diagnostics diagnostics;
+  std::unique_ptr<LoweredNet> net = lower_net(net_, positions_, options, &diagnostics);
+  diagnostics.throw_if_errors();
+  return net;
+}
+
+std::vector<const ParameterInfo*> NetSession::trained_parameters(const LoweredNet& net) {
+  std::vector<const ParameterInfo*> trained;
+  for (const ParameterInfo& parameter : net.parameters) {
+    if (parameter.owner && !parameter.statistic && parameter.lr_mult != 0) trained.push_back(&parameter);
+  }
+  return trained;
+}
+
+bool NetSession::fits_next_batch(const Compiled& compiled) {
+  size_t at = 0;
+  for (const Stream& stream : streams_) {
+    for (const TensorDesc& top : stream.stream->layout()) {
+      if (at == compiled.shapes.size() || top.shape != compiled.shapes[at++]) return false;
+    }
+  }
+  return true;
+}
+
+NetSession::Compiled& NetSession::compiled(ProgramKind kind) {
+  if (current_ != nullptr && current_->kind == kind && fits_next_batch(*current_)) return *current_;
+  for (auto it = programs_.begin(); it != programs_.end(); ++it) {
+    if (it->kind != kind || !fits_next_batch(*it)) continue;
+    programs_.splice(programs_.begin(), programs_, it);
+    return *(current_ = &programs_.front());
+  }
+  if (programs_.size() == kMostPrograms) programs_.pop_back();
+  programs_.emplace_front();
+  build(kind, &programs_.front());
+  return *(current_ = &programs_.front());
+}
+
+void NetSession::build(ProgramKind kind, Compiled* out) {
+  out->kind = kind;
+  for (const Stream& stream : streams_) {
+    for (const TensorDesc& top : stream.stream->layout()) out->shapes.push_back(top.shape);
+  }
+  std::unique_ptr<LoweredNet> net = lower();
+  Graph& graph = *net->graph;
+
+  Module module;
+  module.results.push_back(net->loss ? net->loss.id() : -1);
+  for (const NetOutput& output : net->outputs) module.results.push_back(output.value.id());
+  for (const LabelRequirement& label : net->labels) {
+    const int source = source_behind(graph, label.value.id());
+    const bool checked_by_stream =
+        source >= 0 && std::any_of(streams_.begin(), streams_.end(), [&](const Stream& stream) {
+          return stream.layer == graph.sources[static_cast<size_t>(source)].layer;
+        });
+    if (checked_by_stream) continue;
+    graph.set_context(-1, Pass::kForward);
+    out->label_flags.push_back({static_cast<int>(module.results.size()), label.range.consumer});
+    module.results.push_back(count_bad_labels(label.value, label.range).id());
+  }
+  if (kind != ProgramKind::kForward && net->loss) {
+    const std::vector<const ParameterInfo*> trained = trained_parameters(*net);
+    std::vector<Value> wanted;
+    for (const ParameterInfo* parameter : trained) wanted.push_back(graph.read_state({parameter->state, parameter->shape}));
+    const std::vector<Value> gradients = differentiate(graph, net->loss, wanted);
+    graph.set_context(-1, Pass::kBackward);
+    for (size_t i = 0; i < trained.size(); ++i) {
+      if (!gradients[i]) continue;
+      const std::string state = "gradients/" + trained[i]->state;
+      const Value before =
+          kind == ProgramKind::kAccumulate ? graph.read_state({state, trained[i]->shape, StateOwner::kSolver}) : Value();
+      graph.write_state(state, before ? before + gradients[i] : gradients[i]);
+    }
+  }
+  module.graph = std::move(net->graph);
+  out->program = compile(std::move(module), *runtime_.device, runtime_.store, runtime_.arena);
+  connect_streams(*out->program);
+  for (size_t i = 0; i < out->program->sources.size(); ++i) {
+    const SourceInfo& source = out->program->sources[i];
+    const bool streamed = std::any_of(streams_.begin(), streams_.end(),
+                                      [&](const Stream& stream) { return stream.layer == source.layer; });
+    if (streamed || source.value < 0) continue;
+    const TensorDesc& desc = out->program->values[static_cast<size_t>(source.value)].desc;
+    out->inputs.push_back(std::make_unique<DeviceBlock>(*runtime_.device, std::max<int64_t>(desc.bytes(), 1)));
+    out->program->set_source(static_cast<int>(i), out->inputs.back()->data());
+  }
+}
+
+void NetSession::connect_streams(const Program& program) {
+  for (Stream& stream : streams_) {
+    std::vector<Order> orders(stream.stream->layout().size(), Order::kRowMajor);
+    for (const SourceInfo& source : program.sources) {
+      if (source.layer == stream.layer && source.value >= 0)
+        orders[static_cast<size_t>(source.top)] = program.values[static_cast<size_t>(source.value)].desc.order;
+    }
+    if (stream.stream->started()) {
+      for (size_t top = 0; top < orders.size(); ++top) {
+        const TensorDesc& desc = stream.stream->layout()[top];
+        TRAINER_ASSERT(desc.order == orders[top] || orders_coincide(desc.shape));
+      }
+      continue;
+    }
+    stream.stream->set_orders(orders);
+    for (const LabelRequirement& label : lowered_->labels) {
+      const int source = source_behind(*lowered_->graph, label.value.id());
+      if (source < 0 || lowered_->graph->sources[static_cast<size_t>(source)].layer != stream.layer) continue;
+      stream.stream->set_label_limit(lowered_->graph->sources[static_cast<size_t>(source)].top,
+                                     {label.range.classes, label.range.ignore, label.range.consumer});
+    }
+    stream.stream->start();
+  }
+}
+
+Program& NetSession::program(ProgramKind kind) { return *compiled(kind).program; }
+
+void NetSession::take_batch() {
+  for (size_t i = 0; i < streams_.size(); ++i) {
+    const std::vector<void*>& buffers = streams_[i].stream->next();
+    batch_[i].assign(buffers.begin(), buffers.end());
+  }
+}
+
+void NetSession::run(Compiled& compiled, uint64_t pass, std::vector<double>* seconds) {
+  Program& program = *compiled.program;
+  for (size_t s = 0; s < program.sources.size(); ++s) {
+    const SourceInfo& source = program.sources[s];
+    for (size_t i = 0; i < streams_.size(); ++i) {
+      if (streams_[i].layer == source.layer)
+        program.set_source(static_cast<int>(s), batch_[i][static_cast<size_t>(source.top)]);
+    }
+  }
+  if (seconds != nullptr) {
+    seconds->resize(program.steps.size(), 0.0);
+    program.run_timed({pass}, seconds);
+  } else {
+    program.run({pass});
+  }
+  loss_ = 0;
+  if (program.results[0] >= 0) program.read_result(0, &loss_);
+  for (const auto& flag : compiled.label_flags) {
+    float bad = 0;
+    program.read_result(flag.first, &bad);
+    if (bad != 0)
+      throw data_error("{}: {} labels of this batch are not whole numbers in the layer's range of classes",
+                       flag.second, static_cast<int64_t>(bad));
+  }
+}
+
+void NetSession::run_next(ProgramKind kind) { run_next_timed(kind, nullptr); }
+
+void NetSession::run_next_timed(ProgramKind kind, std::vector<double>* seconds) {
+  Compiled& chosen = compiled(kind);
+  take_batch();
+  run(chosen, passes_++, seconds);
+}
+
+void NetSession::run_again(ProgramKind kind) {
+  TRAINER_ASSERT(current_ != nullptr && passes_ > 0);
+  if (current_->kind != kind) {
+    for (Compiled& candidate : programs_) {
+      if (candidate.kind == kind && candidate.shapes == current_->shapes) current_ = &candidate;
+    }
+  }
+  run(*current_, passes_ - 1, nullptr);
+}
+
+int NetSession::find_bad_step(ProgramKind kind) {
+  TRAINER_ASSERT(current_ != nullptr && current_->kind == kind && passes_ > 0);
+  return current_->program->run_checked({passes_ - 1});
+}
+
+const std::vector<std::vector<float>>& NetSession::read_outputs() {
+  TRAINER_ASSERT(current_ != nullptr);
+  const Program& program = *current_->program;
+  const size_t count = lowered_->outputs.size();
+  outputs_.resize(count);
+  for (size_t i = 0; i < count; ++i) {
+    const int result = static_cast<int>(i) + 1;
+    outputs_[i].resize(static_cast<size_t>(program.result_desc(result).shape.count()));
+    program.read_result(result, outputs_[i].data());
+  }
+  return outputs_;
+}
+
+int64_t NetSession::batch_size() const {
+  int64_t most = 0;
+  for (const Stream& stream : streams_) most = std::max(most, stream.stream->batch_size());
+  if (most > 0) return most;
+  for (const LoweredLayer& layer : lowered_->layers) {
+    const bool fed = layer.type != nullptr && layer.bottoms.empty() && !layer.tops.empty();
+    if (fed && layer.tops.front().value && layer.tops.front().value.shape().rank() > 0)
+      most = std::max(most, layer.tops.front().value.shape()[0]);
+  }
+  return most;
+}
+
+int64_t NetSession::records_per_epoch() const {
+  int64_t most = 0;
+  for (const Stream& stream : streams_) most = std::max(most, stream.stream->records_per_epoch());
+  return most;
+}
+
+double NetSession::waited_seconds() const {
+  double total = 0;
+  for (const Stream& stream : streams_) total += stream.stream->waited_seconds();
+  return total;
+}
+
+int64_t NetSession::skipped_records() const {
+  int64_t total = 0;
+  for (const Stream& stream : streams_) total += stream.stream->skipped_records();
+  return total;
+}
+
+int64_t NetSession::stream_buffer_bytes() const {
+  int64_t total = 0;
+  for (const Stream& stream : streams_) total += stream.stream->buffer_bytes();
+  return total;
+}
+
+std::map<std::string, Cursor> NetSession::cursors() const {
+  std::map<std::string, Cursor> out;
+  for (const Stream& stream : streams_) out[net_.layer(stream.layer).name()] = stream.stream->cursor();
+  return out;
+}
+
+void NetSession::seek(const std::map<std::string, Cursor>& cursors) {
+  for (Stream& stream : streams_) {
+    const auto found = cursors.find(net_.layer(stream.layer).name());
+    if (found != cursors.end()) stream.stream->seek(found->second);
+  }
+}
+
+}  // namespace trainer

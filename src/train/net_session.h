@@ -1,0 +1,111 @@
+// A net in one phase, ready to run: its data streams, its programs by shape, its count of passes.
+#pragma once
+
+#include <list>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "config/positions.h"
+#include "data/batch_stream.h"
+#include "layers/lower_net.h"
+#include "runtime/memory.h"
+#include "runtime/program.h"
+
+namespace trainer {
+
+// What every net of a process shares: the device, the named states, the arena of a pass.
+struct Runtime {
+  explicit Runtime(const std::string& device_name)
+      : device(open_device(device_name)), store(*device), arena(*device) {}
+  std::unique_ptr<Device> device;
+  StateStore store;
+  Arena arena;
+};
+
+// The three programs a net is compiled to. Train programs write parameter gradients to the states
+// "gradients/<parameter>"; kAccumulate adds to what is there.
+enum class ProgramKind { kForward, kTrain, kAccumulate };
+
+class NetSession {
+ public:
+  // `net` is filtered for its state and must outlive the session, as must `positions`. Opens the data sets and lowers
+  // the net for the shapes of the first batch. Throws with all problems found.
+  NetSession(const caffe::NetParameter& net, const Positions& positions, caffe::Phase phase, uint64_t seed,
+             Runtime& runtime);
+  ~NetSession();
+
+  const LoweredNet& lowered() const { return *lowered_; }
+  // Names of the parameters' states that gradients are made for.
+  static std::vector<const ParameterInfo*> trained_parameters(const LoweredNet& net);
+
+  // Compiles the program for the batch that comes next, unless it is known. All states of parameters must be in the
+  // store; gradient states too for the train programs.
+  Program& program(ProgramKind kind);
+
+  // Takes the next batch of every stream, then runs a program on it.
+  void run_next(ProgramKind kind);
+  // Runs a program on the batch taken last, without moving on.
+  void run_again(ProgramKind kind);
+  // As run_next, adding each step's seconds.
+  void run_next_timed(ProgramKind kind, std::vector<double>* seconds);
+  // On the last batch, in search of the first NaN or infinity: the index of the step in program(kind), or -1.
+  int find_bad_step(ProgramKind kind);
+
+  // After a pass: the weighted loss (0 where the net has none).
+  float loss() const { return loss_; }
+  // The outputs of the last pass, in the order of lowered().outputs; valid until the next call.
+  const std::vector<std::vector<float>>& read_outputs();
+
+  // Images a pass: the largest batch size among the data sources; 0 where there is none.
+  int64_t batch_size() const;
+  int64_t records_per_epoch() const;
+  double waited_seconds() const;
+  int64_t skipped_records() const;
+  int64_t stream_buffer_bytes() const;
+
+  uint64_t passes() const { return passes_; }
+  void set_passes(uint64_t passes) { passes_ = passes; }
+  // Cursor of each data layer, by its name.
+  std::map<std::string, Cursor> cursors() const;
+  void seek(const std::map<std::string, Cursor>& cursors);
+
+ private:
+  struct Stream {
+    int layer;  // index in the net
+    std::unique_ptr<BatchStream> stream;
+  };
+  struct Compiled {
+    ProgramKind kind;
+    std::vector<Shape> shapes;
+    std::unique_ptr<Program> program;
+    std::vector<std::pair<int, std::string>> label_flags;  // result that counts bad labels, consumer
+    std::vector<std::unique_ptr<DeviceBlock>> inputs;      // zeros for Input layers
+  };
+
+  void open_streams();
+  std::unique_ptr<LoweredNet> lower();
+  Compiled& compiled(ProgramKind kind);
+  void build(ProgramKind kind, Compiled* out);
+  void connect_streams(const Program& program);
+  void take_batch();
+  void run(Compiled& compiled, uint64_t pass, std::vector<double>* seconds);
+  bool fits_next_batch(const Compiled& compiled);
+
+  const caffe::NetParameter& net_;
+  const Positions& positions_;
+  caffe::Phase phase_;
+  uint64_t seed_;
+  Runtime& runtime_;
+  std::vector<Stream> streams_;
+  std::unique_ptr<LoweredNet> lowered_;
+  std::list<Compiled> programs_;  // most recently used first
+  Compiled* current_ = nullptr;
+  std::vector<std::vector<void*>> batch_;  // buffers of each stream's last batch
+  uint64_t passes_ = 0;
+  float loss_ = 0;
+  std::vector<std::vector<float>> outputs_;
+};
+
+}  // namespace trainer

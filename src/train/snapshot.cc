@@ -1,0 +1,234 @@
+// Snapshots: writing, finding and restoring.
+#include "train/snapshot.h"
+
+#include <google/protobuf/text_format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <map>
+#include <set>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "formats/manifest.h"
+#include "formats/solver_state.h"
+#include "train/update_rule.h"
+
+namespace trainer {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool hdf5(const caffe::SolverParameter& solver) {
+  return solver.snapshot_format() == caffe::SolverParameter_SnapshotFormat_HDF5;
+}
+
+std::string text_of(const google::protobuf::Message& message) {
+  std::string text;
+  google::protobuf::TextFormat::PrintToString(message, &text);
+  return text;
+}
+
+std::string net_text(const LoweredNet& net) {
+  std::string text;
+  for (const LoweredLayer& layer : net.layers) text += text_of(*layer.param) + "\n";
+  return text;
+}
+
+std::vector<const ParameterInfo*> owned_parameters(const LoweredNet& net) {
+  std::vector<const ParameterInfo*> owned;
+  for (const ParameterInfo& parameter : net.parameters) {
+    if (parameter.owner) owned.push_back(&parameter);
+  }
+  return owned;
+}
+
+void require_finite(const LoweredNet& net, const std::map<std::string, std::vector<float>>& values) {
+  for (const auto& [state, data] : values) {
+    if (std::all_of(data.begin(), data.end(), [](float x) { return std::isfinite(x); })) continue;
+    throw Error(ExitCode::kDiverged,
+                fmt::format("parameter {} of net \"{}\" is not finite: no snapshot is written, the last one is kept", state,
+                            net.name));
+  }
+}
+
+void add_cursors(const NetSession& session, const std::string& net, caffe::SolverState* state) {
+  for (const auto& [layer, cursor] : session.cursors()) {
+    caffe::DataCursor* entry = state->add_cursors();
+    entry->set_net(net);
+    entry->set_layer(layer);
+    entry->set_records(cursor.records);
+    entry->set_epoch(cursor.epoch);
+  }
+}
+
+std::map<std::string, Cursor> cursors_of(const caffe::SolverState& state, const std::string& net) {
+  std::map<std::string, Cursor> cursors;
+  for (const caffe::DataCursor& entry : state.cursors()) {
+    if (entry.net() == net) cursors[entry.layer()] = {entry.records(), entry.epoch()};
+  }
+  return cursors;
+}
+
+std::string test_net(size_t index) { return fmt::format("test{}", index); }
+
+// The model beside the state where it is not at the recorded path.
+std::string find_model(const std::string& state_path, const std::string& recorded) {
+  if (fs::exists(recorded)) return recorded;
+  const fs::path beside = fs::path(state_path).parent_path() / fs::path(recorded).filename();
+  if (fs::exists(beside)) return beside.string();
+  throw data_error("{}: the model it was written with is missing: neither {} nor {} exists. Copy it to either place",
+                   state_path, fs::absolute(recorded).string(), fs::absolute(beside).string());
+}
+
+void restore_history(const std::string& path, const SolverStateFile& file, const caffe::SolverParameter& solver,
+                     const LoweredNet& net, Runtime& runtime) {
+  const std::vector<const ParameterInfo*> owned = owned_parameters(net);
+  const size_t blobs = static_cast<size_t>(history_blobs(solver.type()));
+  if (file.history.size() != owned.size() * blobs)
+    throw data_error("{}: Incorrect length of history blobs: the state has {}, solver type {} with this net's {} parameters "
+                     "keeps {}. Is it the state of another net or solver type?",
+                     path, file.history.size(), solver.type(), owned.size(), owned.size() * blobs);
+  for (size_t h = 0; h < blobs; ++h) {
+    for (size_t i = 0; i < owned.size(); ++i) {
+      const WeightBlob& blob = file.history[h * owned.size() + i];
+      if (blob.data.size() != static_cast<size_t>(owned[i]->shape.count()))
+        throw data_error("{}: history of {} is {}, the net's blob is {}. A net whose shapes changed cannot be resumed; "
+                         "start from its weights with --weights",
+                         path, owned[i]->state, blob.shape.caffe_text(), owned[i]->shape.caffe_text());
+      const std::string state = UpdateRule::history_state(static_cast<int>(h), owned[i]->state);
+      if (runtime.store.contains(state)) runtime.store.write(state, blob.data.data());
+    }
+  }
+}
+
+// Lines of a that b lacks, "+"/"-" style, for the list of changes.
+void list_changes(const std::string& what, const std::string& before, const std::string& after,
+                  std::vector<std::string>* lines) {
+  if (before.empty() || before == after) return;
+  const std::vector<std::string> old_lines = split(before, '\n'), new_lines = split(after, '\n');
+  const std::multiset<std::string> old_set(old_lines.begin(), old_lines.end()), new_set(new_lines.begin(), new_lines.end());
+  lines->push_back(fmt::format("The {} has changed since the snapshot:", what));
+  for (const std::string& line : old_lines) {
+    if (!new_set.count(line)) lines->push_back("  - " + trim(line));
+  }
+  for (const std::string& line : new_lines) {
+    if (!old_set.count(line)) lines->push_back("  + " + trim(line));
+  }
+}
+
+}  // namespace
+
+SnapshotPaths snapshot_paths(const caffe::SolverParameter& solver, int iteration) {
+  const std::string base = fmt::format("{}_iter_{}", solver.snapshot_prefix(), iteration);
+  const char* ending = hdf5(solver) ? ".h5" : "";
+  return {base + ".caffemodel" + ending, base + ".solverstate" + ending, base + ".manifest"};
+}
+
+SnapshotPaths write_snapshot(const caffe::SolverParameter& solver, const LoopState& loop, const NetSession& train,
+                             const std::vector<std::unique_ptr<NetSession>>& tests, const Runtime& runtime) {
+  const SnapshotPaths files = snapshot_paths(solver, loop.iteration);
+  const LoweredNet& net = train.lowered();
+  std::map<std::string, std::vector<float>> parameters;
+  for (const ParameterInfo* parameter : owned_parameters(net)) parameters[parameter->state] = runtime.store.read(parameter->state);
+  require_finite(net, parameters);
+  parameters.clear();
+  save_weights(files.weights, hdf5(solver), net, runtime.store);
+
+  caffe::SolverState state;
+  state.set_iter(loop.iteration);
+  state.set_learned_net(files.weights);
+  state.set_current_step(loop.current_step);
+  state.set_seed(loop.seed);
+  state.set_forward_passes(train.passes());
+  add_cursors(train, "train", &state);
+  for (size_t i = 0; i < tests.size(); ++i) {
+    add_cursors(*tests[i], test_net(i), &state);
+    state.add_test_passes(tests[i]->passes());
+  }
+  for (float loss : loop.losses) state.add_loss_window(loss);
+  state.set_resolved_solver(text_of(solver));
+  state.set_resolved_net(net_text(net));
+
+  std::map<std::string, std::vector<float>> values;
+  std::vector<BlobRef> history;
+  for (int h = 0; h < history_blobs(solver.type()); ++h) {
+    for (const ParameterInfo* parameter : owned_parameters(net)) {
+      const std::string name = UpdateRule::history_state(h, parameter->state);
+      std::vector<float>& data = values[name];
+      // Parameters that no update touches have a history of zeros.
+      data = runtime.store.contains(name) ? runtime.store.read(name)
+                                          : std::vector<float>(static_cast<size_t>(parameter->shape.count()), 0.0f);
+      history.push_back({parameter->shape, data.data(), nullptr, false});
+    }
+  }
+  if (hdf5(solver)) {
+    write_solver_state_hdf5(files.state, state, history);
+  } else {
+    write_solver_state(files.state, state, history);
+  }
+  write_manifest(files.manifest, {files.weights, files.state});
+  return files;
+}
+
+uint64_t seed_of_snapshot(const std::string& path) { return read_solver_state(path).state.seed(); }
+
+std::vector<std::string> restore_snapshot(const std::string& path, const caffe::SolverParameter& solver,
+                                          LoopState* loop, NetSession& train,
+                                          const std::vector<std::unique_ptr<NetSession>>& tests, Runtime& runtime) {
+  std::vector<std::string> lines;
+  const SolverStateFile file = read_solver_state(path);
+  const caffe::SolverState& state = file.state;
+  if (state.has_learned_net() && !state.learned_net().empty()) {
+    const std::string model = find_model(path, state.learned_net());
+    require_match(model, load_weights(model, train.lowered(), runtime.store));
+    lines.push_back(fmt::format("Model from {}", model));
+  }
+  restore_history(path, file, solver, train.lowered(), runtime);
+  loop->iteration = state.iter();
+  loop->current_step = state.current_step();
+  if (!state.has_seed()) {
+    train.set_passes(static_cast<uint64_t>(state.iter()) * static_cast<uint64_t>(solver.iter_size()));
+    lines.push_back("The state does not tell where the data stood (Caffe does not save it): data starts from the beginning");
+    return lines;
+  }
+  loop->seed = state.seed();
+  loop->losses.assign(state.loss_window().begin(), state.loss_window().end());
+  train.set_passes(state.forward_passes());
+  train.seek(cursors_of(state, "train"));
+  for (size_t i = 0; i < tests.size() && static_cast<int>(i) < state.test_passes_size(); ++i) {
+    tests[i]->set_passes(state.test_passes(static_cast<int>(i)));
+    tests[i]->seek(cursors_of(state, test_net(i)));
+  }
+  list_changes("solver", state.resolved_solver(), text_of(solver), &lines);
+  list_changes("net", state.resolved_net(), net_text(train.lowered()), &lines);
+  return lines;
+}
+
+void prune_snapshots(const caffe::SolverParameter& solver, int iteration) {
+  if (solver.keep_snapshots() <= 0) return;
+  const fs::path prefix = solver.snapshot_prefix();
+  const fs::path folder = prefix.has_parent_path() ? prefix.parent_path() : fs::path(".");
+  const std::string stem = prefix.filename().string() + "_iter_";
+  std::map<int, std::vector<fs::path>> found;
+  std::error_code ignored;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored)) {
+    const std::string name = entry.path().filename().string();
+    if (name.compare(0, stem.size(), stem) != 0) continue;
+    const size_t dot = name.find('.', stem.size());
+    if (dot == std::string::npos) continue;
+    const std::string number = name.substr(stem.size(), dot - stem.size());
+    const std::string ending = name.substr(dot);
+    if (number.empty() || number.find_first_not_of("0123456789") != std::string::npos || number.size() > 9) continue;
+    if (ending.rfind(".caffemodel", 0) != 0 && ending.rfind(".solverstate", 0) != 0 && ending != ".manifest") continue;
+    found[std::stoi(number)].push_back(entry.path());
+  }
+  int kept = 0;
+  for (auto it = found.rbegin(); it != found.rend(); ++it) {
+    if (it->first > iteration || ++kept <= solver.keep_snapshots()) continue;
+    for (const fs::path& path : it->second) fs::remove(path, ignored);
+  }
+}
+
+}  // namespace trainer

@@ -1,0 +1,47 @@
+// Snapshots: the model and the solver's state, together all that an exact resume needs.
+//
+// PREFIX_iter_N.caffemodel[.h5] and PREFIX_iter_N.solverstate[.h5] are Caffe's, readable by Caffe; what it lacks
+// (seed, data cursors, pass counts, loss window) lies in fields of SolverState from 5000 on. A manifest with sizes and
+// checksums is written last and may be missing.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "train/model.h"
+#include "train/net_session.h"
+#include "trainer.pb.h"
+
+namespace trainer {
+
+// What the loop knows beyond the states of the store.
+struct LoopState {
+  int iteration = 0;     // updates done
+  int current_step = 0;  // lr_policy multistep
+  uint64_t seed = 0;
+  std::vector<float> losses;  // the smoothed loss's window, oldest first
+};
+
+struct SnapshotPaths {
+  std::string weights, state, manifest;
+};
+SnapshotPaths snapshot_paths(const caffe::SolverParameter& solver, int iteration);
+
+// Writes weights, state, manifest, in this order and each atomically. Throws a data_error, the earlier snapshot
+// untouched, where one cannot be written or a parameter is not finite.
+SnapshotPaths write_snapshot(const caffe::SolverParameter& solver, const LoopState& loop, const NetSession& train,
+                             const std::vector<std::unique_ptr<NetSession>>& tests, const Runtime& runtime);
+
+// Reads a solver state of either format, and the model it names: at the recorded path, else beside the state. Returns
+// lines to show: what was resumed, what has changed in net or solver since, what Caffe's state does not tell.
+std::vector<std::string> restore_snapshot(const std::string& path, const caffe::SolverParameter& solver,
+                                          LoopState* loop, NetSession& train,
+                                          const std::vector<std::unique_ptr<NetSession>>& tests, Runtime& runtime);
+
+// The seed that a solver state was run with, before anything is built; 0 where the state does not tell.
+uint64_t seed_of_snapshot(const std::string& path);
+
+// Removes older snapshots of this prefix so that `keep` remain (keep_snapshots; 0 keeps all).
+void prune_snapshots(const caffe::SolverParameter& solver, int iteration);
+
+}  // namespace trainer

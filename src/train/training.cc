@@ -1,0 +1,231 @@
+// The training loop.
+#include "train/training.h"
+
+#include <google/protobuf/text_format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "formats/atomic_file.h"
+#include "train/evaluate.h"
+#include "train/learning_rate.h"
+
+namespace trainer {
+Training::Training(TrainingFiles files, const TrainingOptions& options)
+    : files_(std::move(files)), options_(options), runtime_(options.device) {
+  const caffe::SolverParameter& solver = *files_.solver;
+  if (!options.snapshot.empty()) loop_.seed = seed_of_snapshot(options.snapshot);
+  if (loop_.seed == 0) loop_.seed = static_cast<uint64_t>(solver.random_seed());
+  train_ = std::make_unique<NetSession>(*files_.train.net, *files_.train.positions, caffe::TRAIN, loop_.seed, runtime_);
+  add_parameters(train_->lowered(), loop_.seed, true, runtime_.store);
+  for (const TrainingFiles::Net& test : files_.tests) {
+    tests_.push_back(std::make_unique<NetSession>(*test.net, *test.positions, caffe::TEST, loop_.seed, runtime_));
+    add_parameters(tests_.back()->lowered(), loop_.seed, false, runtime_.store);
+  }
+  update_ = std::make_unique<UpdateRule>(solver, NetSession::trained_parameters(train_->lowered()), runtime_);
+  max_iterations_ = solver.max_iter();
+  if (solver.max_epochs() > 0) {
+    const int64_t records = train_->records_per_epoch();
+    const int64_t step = train_->batch_size() * solver.iter_size();
+    if (records <= 0)
+      throw config_error("max_epochs is set, but the net \"{}\" reads no data set whose records could be counted; "
+                         "set max_iter instead", files_.train.net->name());
+    max_iterations_ = static_cast<int>((records * solver.max_epochs() + step - 1) / step);
+  }
+  if (solver.snapshot() > 0 || solver.snapshot_after_train()) check_writable_prefix(solver.snapshot_prefix());
+  train_->program(ProgramKind::kTrain);
+  if (solver.iter_size() > 1) train_->program(ProgramKind::kAccumulate);
+  for (const auto& test : tests_) test->program(ProgramKind::kForward);
+}
+
+Training::~Training() = default;
+
+int64_t Training::planned_bytes() const {
+  int64_t bytes = runtime_.arena.bytes() + runtime_.store.bytes() + train_->stream_buffer_bytes();
+  for (const auto& test : tests_) bytes += test->stream_buffer_bytes();
+  return bytes;
+}
+
+bool Training::run(RunReport& report) {
+  const caffe::SolverParameter& solver = *files_.solver;
+  for (const std::string& path : options_.weights) {
+    const std::vector<WeightMatch> matches = load_weights(path, train_->lowered(), runtime_.store);
+    require_match(path, matches);
+    report.note(match_table(path, matches));
+    for (const auto& test : tests_) load_weights(path, test->lowered(), runtime_.store);
+  }
+  if (!options_.snapshot.empty()) {
+    report.note("Resuming from " + options_.snapshot);
+    for (const std::string& line : restore_snapshot(options_.snapshot, solver, &loop_, *train_, tests_, runtime_))
+      report.note(line);
+  }
+  report.begin(run_info());
+  try {
+    loop(report);
+  } catch (const Error& error) {
+    const bool diverged = error.code() == ExitCode::kDiverged;
+    report.finish({loop_.iteration, diverged ? "diverged" : "failed", false});
+    throw;
+  }
+  report.finish({loop_.iteration, stop_ ? "stopped" : "done", !stop_});
+  return stop_;
+}
+
+RunInfo Training::run_info() const {
+  const caffe::SolverParameter& solver = *files_.solver;
+  RunInfo info;
+  info.net_name = files_.train.net->name();
+  info.solver_type = solver.type();
+  info.device = runtime_.device->name();
+  info.command_line = options_.command_line;
+  google::protobuf::TextFormat::PrintToString(*files_.train.net, &info.net_text);
+  google::protobuf::TextFormat::PrintToString(solver, &info.solver_text);
+  info.folder = options_.run_folder;
+  info.first_iteration = loop_.iteration;
+  info.max_iteration = max_iterations_;
+  info.display = solver.display();
+  info.images_per_iteration = train_->batch_size() * solver.iter_size();
+  info.images_per_epoch = train_->records_per_epoch();
+  return info;
+}
+
+void Training::loop(RunReport& report) {
+  const caffe::SolverParameter& solver = *files_.solver;
+  while (loop_.iteration < max_iterations_ && !stop_) {
+    const int iteration = loop_.iteration;
+    if (solver.test_interval() > 0 && iteration % solver.test_interval() == 0 &&
+        (iteration > 0 || solver.test_initialization())) {
+      if (!test_all(report)) break;
+    }
+    const bool display = solver.display() > 0 && iteration % solver.display() == 0;
+    iterate(display, report);
+    const StopRequest request = options_.poll();
+    stop_ = stop_ || request == StopRequest::kStop;
+    const bool due = solver.snapshot() > 0 && loop_.iteration % solver.snapshot() == 0;
+    if (due || request == StopRequest::kSnapshot) snapshot(report);
+  }
+  const bool already = solver.snapshot() > 0 && loop_.iteration % solver.snapshot() == 0;
+  if (solver.snapshot_after_train() && !already) snapshot(report);
+  if (stop_) return;
+  if (solver.display() > 0 && loop_.iteration % solver.display() == 0) {
+    train_->run_next(ProgramKind::kForward);
+    note_loss(train_->loss());
+    report.final_loss(loop_.iteration, smoothed_loss());
+  }
+  if (solver.test_interval() > 0 && loop_.iteration % solver.test_interval() == 0) test_all(report);
+}
+
+void Training::iterate(bool display, RunReport& report) {
+  const caffe::SolverParameter& solver = *files_.solver;
+  const float rate = learning_rate(solver, loop_.iteration, &loop_.current_step);
+  float loss = 0;
+  for (int i = 0; i < solver.iter_size(); ++i) {
+    const ProgramKind kind = i == 0 ? ProgramKind::kTrain : ProgramKind::kAccumulate;
+    train_->run_next(kind);
+    if (!std::isfinite(train_->loss())) fail_diverged(train_->loss(), rate, kind);
+    loss += train_->loss();
+  }
+  note_loss(loss / static_cast<float>(solver.iter_size()));
+  if (display) display_iteration(rate, report);
+  update_->apply(rate, loop_.iteration);
+  ++loop_.iteration;
+  report.step({loop_.iteration, smoothed_loss(), rate, train_->waited_seconds()});
+}
+
+void Training::display_iteration(float rate, RunReport& report) {
+  TrainDisplay shown;
+  shown.iteration = loop_.iteration;
+  shown.loss = smoothed_loss();
+  shown.learning_rate = rate;
+  shown.data_wait_seconds = train_->waited_seconds();
+  shown.outputs = output_values(train_->lowered(), train_->read_outputs());
+  report.train_display(shown);
+}
+
+// Caffe's window: a plain mean until average_loss losses are held, then the mean of the last ones.
+void Training::note_loss(float loss) {
+  const size_t window = static_cast<size_t>(files_.solver->average_loss());
+  if (loop_.losses.capacity() < window + 1) loop_.losses.reserve(window + 1);
+  loop_.losses.push_back(loss);
+  if (loop_.losses.size() > window) loop_.losses.erase(loop_.losses.begin());
+}
+
+float Training::smoothed_loss() const {
+  if (loop_.losses.empty()) return 0;
+  return std::accumulate(loop_.losses.begin(), loop_.losses.end(), 0.0f) / static_cast<float>(loop_.losses.size());
+}
+
+bool Training::test_all(RunReport& report) {
+  for (size_t i = 0; i < tests_.size(); ++i) {
+    if (!test(i, report)) return false;
+  }
+  return true;
+}
+
+bool Training::test(size_t index, RunReport& report) {
+  NetSession& net = *tests_[index];
+  const int iterations = files_.solver->test_iter(static_cast<int>(index));
+  report.test_begin(loop_.iteration, static_cast<int>(index));
+  const auto may_go_on = [&](int) {
+    const StopRequest request = options_.poll();
+    if (request == StopRequest::kSnapshot) snapshot(report);
+    stop_ = stop_ || request == StopRequest::kStop;
+    return !stop_;
+  };
+  const Evaluation evaluation =
+      evaluate(net, iterations, may_go_on, [&](int i, const auto&) { report.test_step(i + 1, iterations); });
+  if (!evaluation.complete) {
+    report.test_interrupted();
+    return false;
+  }
+  TestResult result;
+  result.iteration = loop_.iteration;
+  result.net = static_cast<int>(index);
+  if (files_.solver->test_compute_loss()) result.loss = evaluation.loss;
+  result.images = net.batch_size() * iterations;
+  result.outputs = evaluation.outputs;
+  report.test_result(result);
+  return true;
+}
+
+void Training::snapshot(RunReport& report) {
+  const caffe::SolverParameter& solver = *files_.solver;
+  const SnapshotPaths paths = snapshot_paths(solver, loop_.iteration);
+  const bool hdf5 = solver.snapshot_format() == caffe::SolverParameter_SnapshotFormat_HDF5;
+  report.snapshot({loop_.iteration, paths.weights, paths.state, hdf5});
+  write_snapshot(solver, loop_, *train_, tests_, runtime_);
+  prune_snapshots(*files_.solver, loop_.iteration);
+}
+
+void Training::fail_diverged(float loss, float rate, ProgramKind kind) {
+  std::string where;
+  const LoweredNet& net = train_->lowered();
+  for (const ParameterInfo& parameter : net.parameters) {
+    const std::vector<float> values = runtime_.store.read(parameter.state);
+    if (std::all_of(values.begin(), values.end(), [](float x) { return std::isfinite(x); })) continue;
+    where = fmt::format("the first bad value is in parameter {} of layer \"{}\": the update before made it so",
+                        parameter.blob, net.layers[static_cast<size_t>(parameter.layer)].param->name());
+    break;
+  }
+  if (where.empty()) {
+    const int step = train_->find_bad_step(kind);
+    if (step >= 0) {
+      const Op& op = train_->program(kind).steps[static_cast<size_t>(step)].op;
+      const int layer = op.shares.empty() ? -1 : op.shares.front().layer;
+      if (layer >= 0) {
+        const caffe::LayerParameter& param = *net.layers[static_cast<size_t>(layer)].param;
+        where = fmt::format("the first bad value comes out of layer \"{}\" ({}), {} pass", param.name(), param.type(),
+                            op.pass() == Pass::kForward ? "forward" : "backward");
+      }
+    }
+  }
+  throw Error(ExitCode::kDiverged,
+              fmt::format("the loss is {} at iteration {} (learning rate {}); {}. No snapshot is written, the last one is "
+                          "kept. Try a smaller base_lr, clip_gradients, or look at the data",
+                          loss, loop_.iteration, rate, where.empty() ? "no single layer shows it" : where));
+}
+
+}  // namespace trainer

@@ -1,0 +1,82 @@
+// The training loop: Caffe's order of test, forward, backward, update, display, snapshot and stop.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "config/load.h"
+#include "report/run_report.h"
+#include "train/model.h"
+#include "train/net_session.h"
+#include "train/snapshot.h"
+#include "train/update_rule.h"
+
+namespace trainer {
+
+// What a signal asks for; polled after each update and before each test batch.
+enum class StopRequest { kNone, kSnapshot, kStop };
+
+struct TrainingOptions {
+  std::string device = "cpu";
+  std::string snapshot;              // solver state to resume from
+  std::vector<std::string> weights;  // weight files to start from
+  std::string run_folder;            // where the report goes; "" for none
+  std::string command_line;          // for the report
+  std::function<StopRequest()> poll = [] { return StopRequest::kNone; };
+};
+
+// A solver with its nets, as read, overridden and checked: what a training is made of.
+struct TrainingFiles {
+  std::unique_ptr<caffe::SolverParameter> solver;
+  Positions solver_positions;
+  struct Net {
+    const caffe::NetParameter* net = nullptr;  // filtered for its state; owned by one of `files`
+    const Positions* positions = nullptr;
+    caffe::NetState state;
+  };
+  Net train;
+  std::vector<Net> tests;
+  std::vector<std::unique_ptr<NetFile>> files;  // own the positions
+};
+
+class Training {
+ public:
+  // Builds everything and checks everything: nets, data, weights, memory, the snapshot folder. Nothing is written
+  // before run().
+  Training(TrainingFiles files, const TrainingOptions& options);
+  ~Training();
+
+  // Trains to the end or until asked to stop; true where it was stopped. Throws an Error with ExitCode::kDiverged
+  // where the loss is no longer finite, naming the first bad layer.
+  bool run(RunReport& report);
+
+  NetSession& train_net() { return *train_; }
+  int64_t planned_bytes() const;
+
+ private:
+  RunInfo run_info() const;
+  void loop(RunReport& report);
+  // False where a signal stopped it.
+  bool test_all(RunReport& report);
+  bool test(size_t index, RunReport& report);
+  void iterate(bool display, RunReport& report);
+  void note_loss(float loss);
+  float smoothed_loss() const;
+  void display_iteration(float rate, RunReport& report);
+  void snapshot(RunReport& report);
+  [[noreturn]] void fail_diverged(float loss, float rate, ProgramKind kind);
+
+  TrainingFiles files_;
+  TrainingOptions options_;
+  Runtime runtime_;
+  std::unique_ptr<NetSession> train_;
+  std::vector<std::unique_ptr<NetSession>> tests_;
+  std::unique_ptr<UpdateRule> update_;
+  LoopState loop_;
+  int max_iterations_ = 0;
+  bool stop_ = false;
+};
+
+}  // namespace trainer

@@ -1,0 +1,175 @@
+// HDF5Data layers: datasets by name, batches across files, integers, shuffling, wrong files.
+#include <algorithm>
+#include <fstream>
+#include <set>
+
+#include "data/hdf5_rows.h"
+#include "data/small_data.h"
+#include "formats/hdf5_file.h"
+
+namespace trainer {
+namespace {
+
+using test::error_text;
+using test::expect_contains;
+using test::options;
+using test::take_many;
+
+caffe::LayerParameter hdf5_layer(const std::string& list, int batch_size, const std::string& more = "") {
+  return test::layer_of("name: 'data' type: 'HDF5Data' top: 'data' top: 'label' hdf5_data_param { source: '" +
+                        list + "' batch_size: " + std::to_string(batch_size) + " } " + more);
+}
+
+// Row r of the file has data 100 * id + r in every place plus the place, and label id + r (as an integer).
+void write_file(const std::string& path, int id, int rows, const Shape& row) {
+  Hdf5File file = Hdf5File::create(path);
+  std::vector<float> data;
+  std::vector<int32_t> labels;
+  for (int r = 0; r < rows; ++r) {
+    for (int64_t i = 0; i < row.count(); ++i)
+      data.push_back(static_cast<float>(100 * id + r) + 0.01f * static_cast<float>(i));
+    labels.push_back(id + r);
+  }
+  std::vector<int64_t> dims{rows};
+  dims.insert(dims.end(), row.dims().begin(), row.dims().end());
+  file.write_floats("data", Shape(dims), data.data());
+  file.write_ints("label", Shape{rows}, labels.data());
+  file.close();
+}
+
+class Hdf5Batches : public testing::Test {
+ protected:
+  void write_list(const std::vector<std::string>& names) {
+    std::ofstream out(folder_ / "list.txt");
+    for (const std::string& name : names) out << folder_ / name << "\n";
+  }
+  std::string open_error(const std::string& more = "", ExitCode code = ExitCode::kData) {
+    return error_text([&] { BatchStream::open(hdf5_layer(folder_ / "list.txt", 2, more), options()); }, code);
+  }
+  test::TemporaryFolder folder_;
+};
+
+TEST_F(Hdf5Batches, StraddleFilesAndEpochs) {
+  write_file(folder_ / "a.h5", 0, 3, Shape{2, 2, 3});
+  write_file(folder_ / "b.h5", 1, 4, Shape{2, 2, 3});
+  write_list({"a.h5", "b.h5"});
+  auto stream = BatchStream::open(hdf5_layer(folder_ / "list.txt", 5), options());
+  EXPECT_EQ(stream->records_per_epoch(), 7);
+  EXPECT_EQ(stream->workers(), 1);
+  EXPECT_EQ(stream->layout()[0].shape, (Shape{5, 2, 2, 3}));
+  EXPECT_EQ(stream->layout()[1].shape, (Shape{5}));
+  stream->set_orders({Order::kChannelsLast});
+  stream->start();
+  int record = 0;
+  for (const test::Batch& batch : take_many(*stream, 6)) {
+    for (size_t n = 0; n < 5; ++n, ++record) {
+      const int in_epoch = record % 7, id = in_epoch < 3 ? 0 : 1,
+                row = in_epoch < 3 ? in_epoch : in_epoch - 3;
+      EXPECT_EQ(batch.tops[1][n], static_cast<float>(id + row));
+      for (size_t i = 0; i < 6; ++i) {
+        for (size_t c = 0; c < 2; ++c) {
+          ASSERT_EQ(batch.tops[0][n * 12 + i * 2 + c],
+                    static_cast<float>(100 * id + row) + 0.01f * static_cast<float>(c * 6 + i));
+        }
+      }
+    }
+  }
+}
+
+TEST_F(Hdf5Batches, RanksTakeEverySecondRow) {
+  write_file(folder_ / "a.h5", 0, 5, Shape{1});
+  write_list({"a.h5"});
+  StreamOptions second = options();
+  second.rank = 1;
+  second.world = 2;
+  auto stream = BatchStream::open(hdf5_layer(folder_ / "list.txt", 4), second);
+  stream->start();
+  EXPECT_EQ(take_many(*stream, 1)[0].tops[1], (std::vector<float>{1, 3, 0, 2}));
+}
+
+// With memory for a few rows only, an epoch is still every row once, and far rows meet.
+TEST_F(Hdf5Batches, ShuffleInLittleMemoryIsAPermutation) {
+  write_file(folder_ / "a.h5", 0, 40, Shape{3});
+  write_file(folder_ / "b.h5", 1, 37, Shape{3});
+  write_list({"a.h5", "b.h5"});
+  Hdf5Memory memory;
+  memory.block_bytes = 4 * 12;   // 4 rows
+  memory.group_bytes = 16 * 12;  // 16 rows
+  memory.whole_bytes = 0;
+  Hdf5Rows rows(folder_ / "list.txt", {"data"}, true, 5, memory);
+  std::set<std::vector<float>> orders;
+  for (uint64_t epoch = 0; epoch < 3; ++epoch) {
+    std::vector<float> order;
+    for (uint64_t i = 0; i < 77; ++i) {
+      rows.fetch(epoch * 77 + i);
+      order.push_back(rows.row(0)[0]);
+    }
+    orders.insert(order);
+    int near = 0;
+    for (size_t i = 1; i < 77; ++i) near += std::abs(order[i] - order[i - 1]) < 4.0f;
+    EXPECT_LT(near, 50);
+    std::sort(order.begin(), order.end());
+    for (int i = 0; i < 77; ++i)
+      EXPECT_EQ(order[static_cast<size_t>(i)], static_cast<float>(i < 40 ? i : 60 + i));
+  }
+  EXPECT_EQ(orders.size(), 3u);
+  // Going back to any place gives the same row, from a fresh object too.
+  Hdf5Rows again(folder_ / "list.txt", {"data"}, true, 5, memory);
+  for (uint64_t offset : {200u, 3u, 76u, 77u, 150u}) {
+    rows.fetch(offset);
+    again.fetch(offset);
+    EXPECT_EQ(rows.row(0)[0], again.row(0)[0]);
+    EXPECT_EQ(rows.describe(), again.describe());
+  }
+}
+
+TEST_F(Hdf5Batches, LabelOutOfRangeNamesFileAndRow) {
+  write_file(folder_ / "a.h5", 0, 5, Shape{1});
+  write_file(folder_ / "b.h5", 4, 5, Shape{1});
+  write_list({"a.h5", "b.h5"});
+  auto stream = BatchStream::open(hdf5_layer(folder_ / "list.txt", 2), options());
+  stream->set_label_limit(1, {7, std::nullopt, "layer 'accuracy' (Accuracy)"});
+  stream->start();
+  take_many(*stream, 4);
+  // Labels 0 1 2 3 4, then 4 5 6 7: the fourth row of b.h5 is too large.
+  expect_contains(error_text([&] { stream->next(); }), {"row 3 of " + folder_ / "b.h5", "its label is 7",
+                                                        "layer 'accuracy' (Accuracy) takes 0 to 6"});
+}
+
+TEST_F(Hdf5Batches, WrongFiles) {
+  expect_contains(open_error(), {"layer 'data' (HDF5Data)", "there is no file " + folder_ / "list.txt"});
+  write_list({});
+  expect_contains(open_error(), {"is empty"});
+  write_list({"missing.h5"});
+  expect_contains(open_error(), {"missing.h5"});
+  write_file(folder_ / "a.h5", 0, 3, Shape{2});
+  write_file(folder_ / "b.h5", 0, 3, Shape{3});
+  write_list({"a.h5", "b.h5"});
+  expect_contains(open_error(), {"rows of dataset 'data' are 3", "b.h5 but 2 in"});
+  {
+    Hdf5File file = Hdf5File::create(folder_ / "c.h5");
+    const float values[4] = {};
+    file.write_floats("data", Shape{2, 2}, values);
+    file.write_floats("labels", Shape{4}, values);
+    file.close();
+  }
+  write_list({"c.h5"});
+  expect_contains(open_error(), {"has no dataset 'label'", "did you mean 'labels'?"});
+  {
+    Hdf5File file = Hdf5File::create(folder_ / "d.h5");
+    const float values[4] = {};
+    file.write_floats("data", Shape{2, 2}, values);
+    file.write_floats("label", Shape{4}, values);
+    file.close();
+  }
+  write_list({"d.h5"});
+  expect_contains(open_error(), {"have 2 and 4 rows"});
+  write_list({"a.h5"});
+  expect_contains(open_error("transform_param { scale: 2 }", ExitCode::kConfiguration),
+                  {"HDF5Data does not transform data."});
+  expect_contains(error_text([&] { BatchStream::open(hdf5_layer(folder_ / "a.h5", 2), options()); }),
+                  {"is an HDF5 file itself"});
+}
+
+}  // namespace
+}  // namespace trainer

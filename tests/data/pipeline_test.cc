@@ -1,0 +1,136 @@
+// The ring and its workers over a feed made for the purpose.
+#include <atomic>
+#include <chrono>
+#include <thread>
+
+#include "data/pipeline.h"
+#include "data/small_data.h"
+
+namespace trainer {
+namespace {
+
+// Row values are running offsets. Rows at `bad_offset` and above throw; a claim at `bad_claim` throws.
+struct CountingFeed : BatchFeed {
+  explicit CountingFeed(int64_t batch) : batch_size_(batch) {}
+
+  struct Worker : FeedWorker {
+    explicit Worker(CountingFeed& f) : feed(f) {}
+    void claim(const RowRange& rows) override {
+      range = rows;
+      if (rows.first_offset >= feed.bad_claim) throw data_error("claim {}", rows.first_offset);
+    }
+    void fill(int64_t i, const BatchBuffer& batch, SkippedRecords&) override {
+      ++feed.filled;
+      if (feed.slow) std::this_thread::sleep_for(std::chrono::microseconds((range.offset(i) * 7919) % 300));
+      if (range.offset(i) >= feed.bad_offset) throw data_error("row {}", range.offset(i));
+      *batch.row(0, range.first_row + i) = static_cast<float>(range.offset(i));
+    }
+    std::string describe(int64_t i) const override { return "row " + std::to_string(range.offset(i)); }
+    CountingFeed& feed;
+    RowRange range;
+  };
+
+  size_t tops() const override { return 1; }
+  int64_t batch_size() const override { return batch_size_; }
+  int64_t records_per_epoch() const override { return 1000; }
+  bool parallel() const override { return true; }
+  int64_t memory_bytes() const override { return 0; }
+  void shape_batch(uint64_t offset, std::vector<TensorDesc>& layout) override {
+    if (offset >= bad_shape) throw data_error("shape {}", offset);
+    layout[0].shape = Shape{batch_size_};
+  }
+  std::unique_ptr<FeedWorker> make_worker() override { return std::make_unique<Worker>(*this); }
+
+  int64_t batch_size_;
+  uint64_t bad_offset = ~uint64_t{0}, bad_claim = ~uint64_t{0}, bad_shape = ~uint64_t{0};
+  bool slow = false;
+  std::atomic<int64_t> filled{0};
+};
+
+PipelineOptions with_workers(int workers, int prefetch = 2) {
+  PipelineOptions options;
+  options.workers = workers;
+  options.prefetch = prefetch;
+  return options;
+}
+
+void expect_batch(Pipeline& pipeline, int64_t batch, int64_t size) {
+  const auto* values = static_cast<const float*>(pipeline.next()[0]);
+  for (int64_t i = 0; i < size; ++i) ASSERT_EQ(values[i], static_cast<float>(batch * size + i));
+}
+
+TEST(Pipeline, OrderUnderManyUnevenWorkers) {
+  auto feed = std::make_unique<CountingFeed>(7);
+  feed->slow = true;
+  Pipeline pipeline(std::move(feed), with_workers(5));
+  pipeline.start();
+  for (int64_t b = 0; b < 60; ++b) expect_batch(pipeline, b, 7);
+  EXPECT_EQ(pipeline.position(), 420u);
+  EXPECT_GT(pipeline.waited_seconds(), 0.0);
+}
+
+TEST(Pipeline, StopsAtThePrefetchDepthAndShutsDownWhileBlocked) {
+  for (int taken : {0, 1, 3}) {
+    auto feed = std::make_unique<CountingFeed>(4);
+    CountingFeed& seen = *feed;
+    auto pipeline = std::make_unique<Pipeline>(std::move(feed), with_workers(3));
+    pipeline->start();
+    for (int64_t b = 0; b < taken; ++b) expect_batch(*pipeline, b, 4);
+    // Two ahead of the one in the consumer's hands; before the first call that place is free as well.
+    const int64_t expected = 4 * (taken == 0 ? 3 : taken + 2);
+    for (int i = 0; i < 2000 && seen.filled < expected; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    EXPECT_EQ(seen.filled, expected);
+    pipeline.reset();
+  }
+  // Never started, and stopped in the middle of the work.
+  Pipeline unused(std::make_unique<CountingFeed>(4), with_workers(2));
+  for (int i = 0; i < 20; ++i) {
+    auto feed = std::make_unique<CountingFeed>(16);
+    feed->slow = true;
+    Pipeline busy(std::move(feed), with_workers(3));
+    busy.start();
+    if (i % 2 == 1) busy.next();
+  }
+}
+
+TEST(Pipeline, TheFirstErrorByPositionComesAfterTheBatchesBefore) {
+  for (int workers : {1, 4}) {
+    for (int kind = 0; kind < 3; ++kind) {
+      auto feed = std::make_unique<CountingFeed>(8);
+      feed->slow = true;
+      (kind == 0 ? feed->bad_offset : kind == 1 ? feed->bad_claim : feed->bad_shape) = kind == 0 ? 43 : 40;
+      Pipeline pipeline(std::move(feed), with_workers(workers, 4));
+      pipeline.start();
+      for (int64_t b = 0; b < 5; ++b) expect_batch(pipeline, b, 8);
+      const std::string expected = kind == 0 ? "row 43" : kind == 1 ? "claim 40" : "shape 40";
+      for (int again = 0; again < 2; ++again) {
+        EXPECT_EQ(test::error_text([&] { pipeline.next(); }), expected);
+      }
+      EXPECT_EQ(pipeline.position(), 40u);
+      // The stream is whole again elsewhere.
+      pipeline.seek(8);
+      expect_batch(pipeline, 1, 8);
+    }
+  }
+}
+
+TEST(Pipeline, SeekWhileRunningAndRanks) {
+  PipelineOptions options = with_workers(2);
+  options.rank = 2;
+  options.world = 3;
+  Pipeline pipeline(std::make_unique<CountingFeed>(2), options);
+  pipeline.start();
+  const float* values = static_cast<const float*>(pipeline.next()[0]);
+  EXPECT_EQ(values[0], 2.0f);
+  EXPECT_EQ(values[1], 5.0f);
+  EXPECT_EQ(pipeline.position(), 6u);
+  pipeline.seek(60);
+  values = static_cast<const float*>(pipeline.next()[0]);
+  EXPECT_EQ(values[0], 62.0f);
+  EXPECT_EQ(values[1], 65.0f);
+}
+
+}  // namespace
+}  // namespace trainer

@@ -1,0 +1,175 @@
+// What a person reads when the data is wrong.
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <random>
+
+#include "data/small_data.h"
+
+namespace trainer {
+namespace {
+
+using test::data_layer;
+using test::error_text;
+using test::expect_contains;
+using test::options;
+using test::take_many;
+
+std::string open_error(const caffe::LayerParameter& layer, ExitCode code = ExitCode::kData) {
+  return error_text([&] { BatchStream::open(layer, options()); }, code);
+}
+
+TEST(WrongData, MissingDatabase) {
+  test::TemporaryFolder folder;
+  std::filesystem::create_directory(folder / "train_lmdb");
+  expect_contains(
+      open_error(data_layer(folder / "train_lmbd", 1)),
+      {"there is no database " + folder / "train_lmbd", "did you mean train_lmdb?", "trainer convert"});
+  expect_contains(open_error(data_layer(folder / "a/b/db", 1)), {folder / "a/b/db", "folder does not exist"});
+}
+
+TEST(WrongData, NoLmdb) {
+  test::TemporaryFolder folder;
+  std::filesystem::create_directory(folder / "empty");
+  expect_contains(open_error(data_layer(folder / "empty", 1)),
+                  {"a folder without data.mdb", "it holds nothing"});
+  std::filesystem::create_directory(folder / "level");
+  std::ofstream(folder / "level/CURRENT") << "MANIFEST-000001\n";
+  expect_contains(open_error(data_layer(folder / "level", 1)), {"LevelDB"});
+  std::filesystem::create_directory(folder / "text");
+  std::ofstream(folder / "text/data.mdb") << std::string(20000, 'x');
+  expect_contains(open_error(data_layer(folder / "text", 1)), {"text/data.mdb is not an LMDB database"});
+  std::ofstream(folder / "file") << "hello";
+  expect_contains(open_error(data_layer(folder / "file", 1)), {"/file is not an LMDB database"});
+  caffe::LayerParameter layer = data_layer(folder / "level", 1);
+  layer.mutable_data_param()->clear_backend();
+  expect_contains(open_error(layer, ExitCode::kConfiguration),
+                  {"layer 'data' (Data)", "the default", "backend: LMDB"});
+}
+
+TEST(WrongData, EmptyAndCutShort) {
+  test::TemporaryFolder folder;
+  test::write_lmdb(folder / "empty", {});
+  expect_contains(open_error(data_layer(folder / "empty", 1)), {folder / "empty", "is an empty database"});
+  test::write_lmdb(folder / "short", test::raw_records(200, 3, 32, 32));
+  const std::string file = folder / "short/data.mdb";
+  std::filesystem::resize_file(file, std::filesystem::file_size(file) / 2);
+  expect_contains(open_error(data_layer(folder / "short", 1)), {"short/data.mdb is cut short"});
+}
+
+// Whatever a damaged file holds, reading it ends in batches or in an Error.
+TEST(WrongData, DamagedPagesNeverCrash) {
+  test::TemporaryFolder folder;
+  test::write_lmdb(folder / "good", test::raw_records(60, 3, 8, 8));
+  const std::string file = folder / "good/data.mdb";
+  std::ifstream in(file, std::ios::binary);
+  const std::string good((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  std::mt19937 random(1);
+  int errors = 0;
+  for (int trial = 0; trial < 200; ++trial) {
+    std::string bytes = good;
+    for (int hits = 0; hits < 4; ++hits) {
+      // Mostly in the heads of pages and the offsets that follow them.
+      size_t at = random() % bytes.size();
+      if (hits > 0) at = at / 4096 * 4096 + random() % 160;
+      for (size_t i = at; i < bytes.size() && i < at + 4; ++i) bytes[i] = static_cast<char>(random());
+    }
+    const std::string damaged = folder / ("damaged" + std::to_string(trial));
+    std::filesystem::create_directory(damaged);
+    std::ofstream(damaged + "/data.mdb", std::ios::binary) << bytes;
+    try {
+      auto stream =
+          BatchStream::open(data_layer(damaged, 10, trial % 2 == 0 ? "shuffle: true" : ""), options());
+      stream->start();
+      for (int i = 0; i < 12; ++i) stream->next();
+    } catch (const Error& error) {
+      ++errors;
+      EXPECT_EQ(error.code(), ExitCode::kData) << error.what();
+    }
+    std::filesystem::remove_all(damaged);
+  }
+  EXPECT_GT(errors, 20);
+}
+
+TEST(WrongData, LabelOutOfRangeIsNamedAfterTheBatchesBefore) {
+  test::TemporaryFolder folder;
+  test::Records records = test::raw_records(20, 1, 2, 2);
+  records[13].second = test::raw_datum(13, 1, 2, 2, 12);
+  test::write_lmdb(folder / "db", records);
+  for (int workers : {1, 3}) {
+    auto stream = BatchStream::open(data_layer(folder / "db", 4, "skip_bad_records: true"),
+                                    options(caffe::TRAIN, workers));
+    stream->set_label_limit(1, {10, std::nullopt, "layer 'loss' (SoftmaxWithLoss)"});
+    stream->start();
+    take_many(*stream, 3);
+    const std::string text = error_text([&] { stream->next(); });
+    expect_contains(text, {"record 13 (key \"00000013\") of " + folder / "db", "its label is 12",
+                           "layer 'loss' (SoftmaxWithLoss) takes 0 to 9", "13 classes", "ignore_label: 12"});
+    EXPECT_EQ(error_text([&] { stream->next(); }), text);
+    EXPECT_EQ(stream->cursor().records, 12u);
+  }
+  auto ignoring = BatchStream::open(data_layer(folder / "db", 4), options());
+  ignoring->set_label_limit(1, {10, 12, "layer 'loss' (SoftmaxWithLoss)"});
+  ignoring->start();
+  take_many(*ignoring, 10);
+}
+
+TEST(WrongData, BadRecordIsFatalOrLeftOut) {
+  test::TemporaryFolder folder;
+  test::Records records = test::raw_records(10, 1, 2, 2);
+  records[3].second = records[3].second.substr(0, records[3].second.size() - 3);
+  records[4].second = test::raw_datum(4, 1, 3, 3, 4);
+  records[9].second = "";
+  test::write_lmdb(folder / "db", records);
+
+  auto strict = BatchStream::open(data_layer(folder / "db", 2), options());
+  strict->start();
+  take_many(*strict, 1);
+  expect_contains(
+      error_text([&] { strict->next(); }),
+      {"layer 'data' (Data)", "record 3 (key \"00000003\") of " + folder / "db", "skip_bad_records: true"});
+
+  StreamOptions listening = options(caffe::TRAIN, 3);
+  std::vector<std::string> lines;
+  listening.log = [&](const std::string& line) { lines.push_back(line); };
+  auto lenient = BatchStream::open(data_layer(folder / "db", 5, "skip_bad_records: true"), listening);
+  lenient->start();
+  const std::vector<test::Batch> batches = take_many(*lenient, 2);
+  // Each bad record's place is taken by the next good one; after the last comes the first.
+  EXPECT_EQ(batches[0].tops[1], (std::vector<float>{0, 1, 2, 5, 5}));
+  EXPECT_EQ(batches[1].tops[1], (std::vector<float>{5, 6, 7, 8, 0}));
+  EXPECT_EQ(lenient->skipped_records(), 4);  // 3 and 4 for row 3, 4 for row 4, 9 for row 9
+  ASSERT_EQ(lines.size(), 4u);
+  expect_contains(lines[0], {"record 3"});
+  expect_contains(lines[1], {"record 4", "gives an item of 1x3x3", "gave 1x2x2"});
+}
+
+TEST(WrongData, OnlyBadRecords) {
+  test::TemporaryFolder folder;
+  test::write_lmdb(folder / "db", {{"a", "?"}, {"b\n", "?"}});
+  auto stream = BatchStream::open(data_layer(folder / "db", 2, "skip_bad_records: true"), options());
+  expect_contains(error_text([&] { stream->start(); }), {"none is left to try"});
+}
+
+TEST(WrongData, WrongTransformations) {
+  test::TemporaryFolder folder;
+  test::write_lmdb(folder / "db", test::raw_records(4, 3, 8, 8));
+  const auto start_error = [&](const std::string& transform) {
+    auto stream = BatchStream::open(data_layer(folder / "db", 2, "", transform), options());
+    return error_text([&] { stream->start(); });
+  };
+  expect_contains(start_error("crop_size: 9"), {"crop_size 9", "3x8x8"});
+  expect_contains(start_error("mean_value: 1 mean_value: 2"),
+                  {"Specify either 1 mean_value or as many as channels: 3"});
+  expect_contains(
+      open_error(data_layer(folder / "db", 2, "", "mean_file: 'x' mean_value: 2"), ExitCode::kConfiguration),
+      {"Cannot specify mean_file and mean_value at the same time"});
+  expect_contains(open_error(data_layer(folder / "db", 2, "", "force_gray: true force_color: true"),
+                             ExitCode::kConfiguration),
+                  {"cannot set both force_color and force_gray"});
+  expect_contains(open_error(data_layer(folder / "db", 0), ExitCode::kConfiguration),
+                  {"batch_size must be at least 1"});
+}
+
+}  // namespace
+}  // namespace trainer

@@ -1,0 +1,227 @@
+// The ops on which a device's implementations are compared with the reference: sizes that select each, and
+// their edges.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <string>
+#include <vector>
+
+#include "device/op_case.h"
+
+namespace trainer::cpu {
+constexpr Order kBothOrders[] = {Order::kRowMajor, Order::kChannelsLast};
+
+struct WindowAxis {  // one spatial axis of a convolution or pool
+  int64_t in, kernel, stride = 1, pad = 0, dilation = 1;
+  int64_t out() const { return (in + 2 * pad - dilation * (kernel - 1) - 1) / stride + 1; }
+};
+
+inline Shape with_channels(int64_t n, int64_t c, const std::vector<int64_t>& spatial) {
+  std::vector<int64_t> dims{n, c};
+  dims.insert(dims.end(), spatial.begin(), spatial.end());
+  return Shape(dims);
+}
+
+inline void add_convolution(std::vector<OpCase>* cases, int64_t n, int64_t c, int64_t o, int64_t group,
+                            const std::vector<WindowAxis>& axes, Epilogue epilogue = {}) {
+  ConvolutionAttributes a;
+  a.group = group;
+  std::vector<int64_t> in, out, kernel;
+  std::string name = fmt::format("n{} c{} o{} g{}", n, c, o, group);
+  for (const WindowAxis& axis : axes) {
+    a.stride.push_back(axis.stride);
+    a.pad.push_back(axis.pad);
+    a.dilation.push_back(axis.dilation);
+    in.push_back(axis.in);
+    out.push_back(axis.out());
+    kernel.push_back(axis.kernel);
+    name += fmt::format(" [{} k{} s{} p{} d{}]", axis.in, axis.kernel, axis.stride, axis.pad, axis.dilation);
+  }
+  for (Order order : kBothOrders) {
+    const TensorDesc x = tensor(with_channels(n, c, in), order), y = tensor(with_channels(n, o, out), order);
+    const TensorDesc w = tensor(with_channels(o, c / group, kernel));
+    const std::string label = name + " " + name_of(order);
+    ConvolutionAttributes plain = a, fused = a;
+    fused.epilogue = epilogue;
+    cases->push_back(op_case(label + " bias", OpKind::kConvolution, fused, {x, w, tensor({o})}, {y}));
+    cases->push_back(op_case(label, OpKind::kConvolution, plain, {x, w}, {y}));
+    cases->push_back(
+        op_case(label + " bias", OpKind::kConvolutionInputGradient, fused, {y, w, tensor({c})}, {x}));
+    cases->push_back(op_case(label, OpKind::kConvolutionInputGradient, plain, {y, w}, {x}));
+    cases->push_back(op_case(label, OpKind::kConvolutionWeightGradient, plain, {x, y}, {w}));
+  }
+}
+
+inline void add_pool(std::vector<OpCase>* cases, int64_t n, int64_t c, const std::vector<WindowAxis>& axes,
+                     const std::vector<int64_t>& out, DType winner) {
+  PoolAttributes a;
+  std::vector<int64_t> in;
+  int64_t taps = 1;
+  std::string name = fmt::format("n{} c{} {}", n, c, name_of(winner));
+  for (const WindowAxis& axis : axes) {
+    a.kernel.push_back(axis.kernel);
+    a.stride.push_back(axis.stride);
+    a.pad.push_back(axis.pad);
+    in.push_back(axis.in);
+    taps *= axis.kernel;
+    name += fmt::format(" [{} k{} s{} p{}]", axis.in, axis.kernel, axis.stride, axis.pad);
+  }
+  for (Order order : kBothOrders) {
+    const TensorDesc x = tensor(with_channels(n, c, in), order), y = tensor(with_channels(n, c, out), order);
+    const TensorDesc w = tensor(y.shape, order, winner);
+    const std::string label = name + " " + name_of(order);
+    const size_t first = cases->size();
+    cases->push_back(op_case(label, OpKind::kMaxPool, a, {x}, {y, w}));
+    cases->push_back(op_case(label, OpKind::kMaxPoolGradient, a, {y, w}, {x}));
+    cases->push_back(op_case(label, OpKind::kSumPool, a, {x}, {y}));
+    cases->push_back(op_case(label, OpKind::kSumPoolGradient, a, {y}, {x}));
+    for (size_t i = first; i < cases->size(); ++i) (*cases)[i].taps = taps;
+  }
+}
+
+inline void add_convolutions(std::vector<OpCase>* cases) {
+  // Channels at the edges of vectors and of oneDNN's blocks; odd pictures.
+  for (int64_t c : {1, 3, 15, 16, 17, 64}) {
+    add_convolution(cases, 2, c, 17, 1, {{7, 3, 1, 1}, {9, 3, 1, 1}}, {true, 0});
+    add_convolution(cases, 3, c, 16, 1, {{5, 1}, {7, 1}}, {true, 0.1f});
+    add_convolution(cases, 2, c, c, c, {{9, 3, 2, 1}, {7, 3, 2, 1}}, {true, 0});
+  }
+  for (int64_t o : {1, 3, 15, 16, 64}) add_convolution(cases, 2, 20, o, 1, {{8, 5}, {8, 5}});
+  add_convolution(cases, 2, 32, 48, 2, {{9, 5, 1, 2}, {9, 5, 1, 2}});  // groups
+  add_convolution(cases, 2, 6, 9, 3, {{9, 3, 2}, {8, 2, 3}});
+  add_convolution(cases, 1, 8, 16, 8, {{6, 3}, {6, 3}});  // several outputs per single input
+  add_convolution(cases, 2, 16, 16, 1, {{11, 3, 1, 2, 2}, {12, 3, 1, 3, 3}});  // dilation
+  add_convolution(cases, 2, 16, 16, 16, {{11, 3, 1, 2, 2}, {12, 3, 2, 3, 3}});
+  add_convolution(cases, 2, 16, 8, 1, {{13, 2, 4}, {13, 3, 5}});  // stride past the kernel
+  add_convolution(cases, 2, 3, 64, 1, {{23, 7, 2, 3}, {21, 7, 2, 3}}, {true, 0});
+  add_convolution(cases, 1, 4, 6, 2, {});                                         // no spatial axis
+  add_convolution(cases, 2, 5, 16, 1, {{12, 3, 2, 1}});                           // one
+  add_convolution(cases, 2, 16, 32, 1, {{5, 3, 1, 1}, {6, 2, 2}, {7, 3, 1, 1}});  // three
+  add_convolution(cases, 2, 16, 16, 16, {{5, 3, 1, 1}, {6, 2, 2}, {7, 3, 1, 1}});
+  add_convolution(cases, 5, 64, 64, 1, {{14, 3, 1, 1}, {14, 3, 1, 1}}, {true, 0});
+}
+
+inline void add_pools(std::vector<OpCase>* cases) {
+  for (int64_t c : {1, 2, 3, 7, 15, 16, 17, 20, 64}) {
+    add_pool(cases, 2, c, {{7, 3, 2}, {9, 3, 2}}, {3, 4}, DType::kU8);
+    // Windows that hang over the end, as Caffe's rounding up gives them.
+    add_pool(cases, 2, c, {{8, 3, 2}, {6, 3, 2}}, {4, 3}, DType::kS32);
+  }
+  add_pool(cases, 3, 33, {{11, 3, 2, 1}, {12, 3, 2, 1}}, {6, 7}, DType::kU8);
+  add_pool(cases, 3, 32, {{9, 2, 3, 1}, {10, 2, 4}}, {4, 3}, DType::kU8);  // stride past the kernel
+  add_pool(cases, 2, 130, {{7, 7}, {7, 7}}, {1, 1}, DType::kU8);
+  add_pool(cases, 2, 24, {{17, 17}, {17, 17}}, {1, 1}, DType::kS32);
+  add_pool(cases, 2, 24, {{19, 3, 2}}, {9}, DType::kU8);
+  add_pool(cases, 2, 24, {{5, 2, 2, 1}, {6, 3, 2}, {7, 3, 1, 1}}, {3, 3, 7}, DType::kU8);
+  add_pool(cases, 8, 64, {{28, 3, 2}, {28, 3, 2}}, {14, 14}, DType::kU8);  // enough work for two threads
+}
+
+inline void add_lrns(std::vector<OpCase>* cases) {
+  for (int64_t c : {1, 3, 15, 16, 17, 64}) {
+    for (float beta : {0.75f, 0.5f, 1.0f, 0.6f}) {
+      LrnAttributes a;
+      a.beta = beta;
+      a.alpha = 0.5f;
+      a.k = beta == 0.6f ? 2.0f : 1.0f;
+      a.size = c == 16 ? 3 : c == 17 ? 9 : 5;
+      for (Order order : kBothOrders) {
+        const TensorDesc x = tensor({2, c, 11, 13}, order);
+        const std::string label = fmt::format("c{} beta {} size {} {}", c, beta, a.size, name_of(order));
+        cases->push_back(op_case(label, OpKind::kLrn, a, {x}, {x}));
+        cases->push_back(op_case(label, OpKind::kLrnGradient, a, {x, x}, {x}));
+      }
+    }
+  }
+}
+
+inline void add_matmuls(std::vector<OpCase>* cases) {
+  struct Sizes {
+    int64_t m, n, k;
+  };
+  for (const Sizes& s :
+       {Sizes{1, 1, 1}, {3, 5, 7}, {64, 10, 500}, {17, 33, 65}, {64, 500, 800}, {500, 80, 64}}) {
+    for (int form = 0; form < 4; ++form) {
+      MatmulAttributes a;
+      a.transpose_a = form % 2 == 1;
+      a.transpose_b = form / 2 == 1;
+      const TensorDesc left = tensor(a.transpose_a ? Shape{s.k, s.m} : Shape{s.m, s.k});
+      const TensorDesc right = tensor(a.transpose_b ? Shape{s.n, s.k} : Shape{s.k, s.n});
+      const TensorDesc y = tensor({s.m, s.n});
+      const std::string label = fmt::format("{}x{}x{} form {}", s.m, s.n, s.k, form);
+      cases->push_back(op_case(label, OpKind::kMatmul, a, {left, right}, {y}));
+      a.epilogue = {true, form == 1 ? 0.2f : 0.0f};
+      cases->push_back(op_case(label + " bias relu", OpKind::kMatmul, a, {left, right, tensor({s.n})}, {y}));
+    }
+  }
+}
+
+inline void add_copies(std::vector<OpCase>* cases) {
+  struct Pictures {
+    int64_t n, c, h, w;
+  };
+  for (const Pictures& p : {Pictures{2, 1, 5, 7},
+                            {2, 2, 5, 7},
+                            {2, 3, 33, 31},
+                            {3, 4, 9, 9},
+                            {2, 15, 7, 9},
+                            {2, 16, 8, 8},
+                            {1, 17, 13, 11},
+                            {2, 64, 24, 23},
+                            {3, 130, 1, 1}}) {
+    const Shape shape{p.n, p.c, p.h, p.w};
+    for (DType dtype : {DType::kF32, DType::kU8, DType::kBF16}) {
+      for (Order order : kBothOrders) {
+        const Order other = order == Order::kRowMajor ? Order::kChannelsLast : Order::kRowMajor;
+        cases->push_back(op_case(fmt::format("{} {} from {}", shape.text(), name_of(dtype), name_of(order)),
+                                 OpKind::kReorder, NoAttributes{}, {tensor(shape, order, dtype)},
+                                 {tensor(shape, other, dtype)}));
+      }
+    }
+    for (Order from : kBothOrders) {
+      for (Order to : kBothOrders) {
+        const std::string label = fmt::format("{} {} to {}", shape.text(), name_of(from), name_of(to));
+        const auto add = [&](OpKind kind, Attributes attributes, const Shape& result) {
+          cases->push_back(op_case(label + " " + result.text(), kind, std::move(attributes),
+                                   {tensor(shape, from)},
+                                   {tensor(result, result.rank() >= 3 ? to : Order::kRowMajor)}));
+        };
+        add(OpKind::kReshape, NoAttributes{}, {p.n, p.c * p.h * p.w});
+        add(OpKind::kReshape, NoAttributes{}, {p.n, p.c, p.h * p.w});
+        add(OpKind::kReshape, NoAttributes{}, {p.w, p.n, p.c * p.h});
+        add(OpKind::kReshape, NoAttributes{}, {1, p.n * p.c, p.h, p.w});
+        add(OpKind::kPermute, PermuteAttributes{{0, 2, 3, 1}}, {p.n, p.h, p.w, p.c});
+        add(OpKind::kPermute, PermuteAttributes{{3, 1, 0, 2}}, {p.w, p.c, p.n, p.h});
+        for (int axis = 0; axis < 4; ++axis) {
+          const int64_t begin = shape[axis] / 3, end = shape[axis] - shape[axis] / 4;
+          Shape slice = shape, padded = shape;
+          slice[axis] = end - begin;
+          padded[axis] = shape[axis] + 5;
+          add(OpKind::kSlice, SliceAttributes{axis, begin, end, shape[axis]}, slice);
+          add(OpKind::kPad, SliceAttributes{axis, 2, 2 + shape[axis], padded[axis]}, padded);
+          Shape joined = shape, second = shape;
+          second[axis] = 3;
+          joined[axis] = shape[axis] * 2 + 3;
+          cases->push_back(op_case(
+              fmt::format("{} axis {}", label, axis), OpKind::kConcat, ConcatAttributes{axis},
+              {tensor(shape, from), tensor(second, from), tensor(shape, from)}, {tensor(joined, to)}));
+        }
+      }
+    }
+  }
+  cases->push_back(op_case("axes without a common division", OpKind::kReshape, NoAttributes{},
+                           {tensor({2, 6, 5, 2}, Order::kChannelsLast)},
+                           {tensor({2, 4, 15}, Order::kRowMajor)}));
+}
+
+inline std::vector<OpCase> kernel_cases() {
+  std::vector<OpCase> cases;
+  add_convolutions(&cases);
+  add_pools(&cases);
+  add_lrns(&cases);
+  add_matmuls(&cases);
+  add_copies(&cases);
+  return cases;
+}
+
+}  // namespace trainer::cpu

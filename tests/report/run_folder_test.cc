@@ -1,0 +1,143 @@
+// What a run leaves in its folder.
+#include "report/run_folder.h"
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <sstream>
+
+#include "base/error.h"
+#include "report/log.h"
+#include "report/run_history.h"
+#include "report/run_report.h"
+
+namespace trainer {
+namespace {
+
+namespace fs = std::filesystem;
+
+class RunFolderTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    set_up_logging("trainer_tests");
+    char name[] = "/tmp/run_folder_test_XXXXXX";
+    ASSERT_NE(mkdtemp(name), nullptr);
+    root_ = name;
+  }
+  void TearDown() override { fs::remove_all(root_); }
+
+  static std::string read(const std::string& path) {
+    std::ifstream file(path);
+    std::ostringstream text;
+    text << file.rdbuf();
+    return text.str();
+  }
+  RunInfo info() const {
+    RunInfo info;
+    info.net_name = "a<b";
+    info.solver_type = "SGD";
+    info.folder = root_ + "/new/run";
+    info.net_text = "name: \"a<b\"\n";
+    info.solver_text = "base_lr: 0.1\n";
+    info.max_iteration = 20;
+    info.display = 10;
+    info.images_per_iteration = 64;
+    return info;
+  }
+  // A run of two displays, a test and a snapshot; the log's lines as they came to the standard error.
+  std::string short_run(double last_loss) {
+    testing::internal::CaptureStderr();
+    RunReport report;
+    report.begin(info());
+    report.train_display({0, 2.5, 0.1, 0, {{"loss", 2.5, 1}}});
+    report.step({1, 2.5, 0.1, 0});
+    report.train_display({10, last_loss, 0.1, 0, {{"loss", last_loss, 1}}});
+    report.test_begin(10, 0);
+    report.test_step(1, 1);
+    report.test_result({10, 0, std::nullopt, {{"accuracy", 0.75, 0}, {"each", 0.5, 0}, {"each", 1, 0}}, 100});
+    report.snapshot({10, "p_iter_10.caffemodel", "p_iter_10.solverstate", false});
+    report.finish({10, "done", true});
+    return testing::internal::GetCapturedStderr();
+  }
+
+  std::string root_;
+};
+
+TEST_F(RunFolderTest, FilesOfARun) {
+  const std::string lines = short_run(1.25);
+  const std::string folder = root_ + "/new/run";
+  EXPECT_EQ(read(folder + "/net.prototxt"), "name: \"a<b\"\n");
+  EXPECT_EQ(read(folder + "/solver.prototxt"), "base_lr: 0.1\n");
+  // Everything that went to the standard error after the folder was made.
+  EXPECT_EQ(read(folder + "/train.log"), lines);
+  EXPECT_NE(lines.find("] Iteration 10, Testing net (#0)\n"), std::string::npos);
+  EXPECT_NE(lines.find("]     Test net output #2: each = 1\n"), std::string::npos);
+  EXPECT_NE(lines.find("] Optimization Done.\n"), std::string::npos);
+
+  const RunHistory history = read_history(folder + "/metrics.jsonl");
+  ASSERT_EQ(history.series.size(), 5u);
+  EXPECT_EQ(history.series[0].name, "smoothed_loss");
+  EXPECT_TRUE(history.series[1].loss);
+  ASSERT_EQ(history.series[1].points.size(), 2u);
+  EXPECT_EQ(history.series[1].points[1].iteration, 10);
+  EXPECT_EQ(history.series[1].points[1].value, 1.25);
+  EXPECT_EQ(history.series[2].split, "test");
+  EXPECT_FALSE(history.series[2].loss);
+  EXPECT_EQ(history.series[4].name, "each[1]");
+  EXPECT_EQ(history.end.at("outcome"), "done");
+  ASSERT_EQ(history.snapshots.size(), 1u);
+
+  const std::string page = read(folder + "/report.html");
+  EXPECT_NE(page.find("<h1>a&lt;b</h1>"), std::string::npos);
+  EXPECT_NE(page.find("<polyline"), std::string::npos);
+  EXPECT_EQ(page.find("<script"), std::string::npos);
+  EXPECT_EQ(page.find("http"), std::string::npos);
+}
+
+TEST_F(RunFolderTest, WhatIsNotFiniteIsCountedAndDrawnNowhere) {
+  short_run(std::numeric_limits<double>::quiet_NaN());
+  const RunHistory history = read_history(root_ + "/new/run/metrics.jsonl");
+  EXPECT_EQ(history.series[1].points.size(), 1u);
+  EXPECT_EQ(history.series[1].not_finite, 1);
+  const std::string page = read(root_ + "/new/run/report.html");
+  EXPECT_EQ(page.find("nan,"), std::string::npos);
+  EXPECT_NE(page.find("were not finite"), std::string::npos);
+}
+
+TEST_F(RunFolderTest, AResumedRunWritesOn) {
+  short_run(1.25);
+  short_run(1.0);
+  const RunHistory history = read_history(root_ + "/new/run/metrics.jsonl");
+  ASSERT_EQ(history.series[1].points.size(), 2u);
+  EXPECT_EQ(history.series[1].points[1].value, 1.0);
+  EXPECT_EQ(history.snapshots.size(), 2u);
+}
+
+TEST_F(RunFolderTest, AFolderThatCannotBeMadeCostsOnlyItself) {
+  std::ofstream(root_ + "/new") << "a file";
+  const std::string lines = short_run(1.25);
+  EXPECT_NE(lines.find("cannot make the run folder " + root_ + "/new/run"), std::string::npos);
+  EXPECT_NE(lines.find("] Optimization Done."), std::string::npos);
+  EXPECT_EQ(read(root_ + "/new"), "a file");
+}
+
+TEST_F(RunFolderTest, DefaultFoldersDiffer) {
+  const std::string first = default_run_folder(root_ + "/net");
+  EXPECT_EQ(first.substr(0, root_.size() + 9), root_ + "/net_run/");
+  fs::create_directories(first);
+  EXPECT_NE(default_run_folder(root_ + "/net"), first);
+}
+
+TEST_F(RunFolderTest, LinesCutOffByAKillArePassedOver) {
+  std::ofstream(root_ + "/m.jsonl") << "{\"iteration\":1,\"split\":\"train\",\"name\":\"loss\",\"value\":3}\n"
+                                       "{\"iteration\":2,\"split\":\"train\",\"name\":\"lo";
+  const RunHistory history = read_history(root_ + "/m.jsonl");
+  ASSERT_EQ(history.series.size(), 1u);
+  EXPECT_EQ(history.series[0].points.size(), 1u);
+}
+
+}  // namespace
+}  // namespace trainer

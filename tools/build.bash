@@ -1,0 +1,79 @@
+# Sourced by tools/quickstart and tools/test: packages and build. Expects `set -euo pipefail` and the repository's root
+# as working directory.
+
+step() { printf '\n== %s\n' "$*"; }
+
+fail() {
+  printf '%s: %s\n' "${0##*/}" "$*" >&2
+  exit 1
+}
+
+package_installed() {
+  [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]
+}
+
+# install_packages required|optional NAME...: with root's rights where they can be had without a password.
+install_packages() {
+  local kind=$1 names=() name runner=()
+  shift
+  for name in "$@"; do
+    package_installed "$name" || names+=("$name")
+  done
+  ((${#names[@]} > 0)) || return 0
+  if ((EUID != 0)); then
+    if ! sudo -n true 2>/dev/null; then
+      [[ $kind == optional ]] && return 0
+      fail "these Debian packages are missing, and installing them needs root:
+  ${names[*]}
+Install them with
+  sudo apt-get install ${names[*]}
+and start ${0##*/} again."
+    fi
+    runner=(sudo -n)
+  fi
+  step "Installing ${names[*]}"
+  local install=(env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${names[@]}")
+  "${runner[@]}" "${install[@]}" </dev/null >/dev/null 2>&1 && return 0
+  # The lists of packages may be old, or not there.
+  "${runner[@]}" apt-get update -q </dev/null >/dev/null || true
+  if [[ $kind == optional ]]; then
+    "${runner[@]}" "${install[@]}" </dev/null >/dev/null 2>&1 || echo "not to be had: ${names[*]}; going on without"
+  else
+    "${runner[@]}" "${install[@]}" </dev/null >/dev/null || fail "apt-get cannot install ${names[*]} (see above)"
+  fi
+}
+
+install_build_packages() {
+  command -v dpkg-query >/dev/null || {
+    echo "This is no Debian system: the packages of tools/packages.txt are taken to be there under other names."
+    return 0
+  }
+  local name kind required=() optional=()
+  while read -r name kind; do
+    [[ -z $name || $name == \#* ]] && continue
+    if [[ $kind == optional ]]; then optional+=("$name"); else required+=("$name"); fi
+  done <tools/packages.txt
+  install_packages required "${required[@]}"
+  install_packages optional "${optional[@]}"
+}
+
+# A compiler takes up to 1 GiB on the files that include the schema.
+build_jobs() {
+  local cores free_gib jobs
+  cores=$(nproc)
+  free_gib=$(awk '/^MemAvailable:/ { print int($2 / 1048576) }' /proc/meminfo)
+  jobs=$((free_gib < cores ? free_gib : cores))
+  echo $((jobs < 1 ? 1 : jobs))
+}
+
+# build TARGET...: builds into build/, configured with $configure_options where that is set.
+build() {
+  local log=build/configure.log
+  mkdir -p build
+  # shellcheck disable=SC2086
+  if ! cmake --preset cpu ${configure_options:-} >"$log" 2>&1; then
+    cat "$log" >&2
+    fail "configuring failed"
+  fi
+  cmake --build build --target "$@" -j "$(build_jobs)"
+}
