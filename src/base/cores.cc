@@ -36,8 +36,8 @@ double quota_v1(const std::string& folder) {
   return quota > 0 && period > 0 ? quota / period : 0;
 }
 
-// A limit set on any parent holds as well. Inside a container the path of /proc/self/cgroup may not exist under the
-// mount; its own group is then the mount itself, which the walk ends with.
+// A limit set on any parent holds as well. Inside a container the path of /proc/self/cgroup may not exist
+// under the mount; its own group is then the mount itself, which the walk ends with.
 double smallest_quota(const std::string& root, std::string path, double (*quota)(const std::string&)) {
   double smallest = 0;
   while (true) {
@@ -97,8 +97,10 @@ CoreGrant granted_cores() {
   text << file.rdbuf();
   grant.quota = cgroup_cpu_quota(text.str(), "/sys/fs/cgroup");
   grant.usable = grant.affinity;
-  if (grant.quota > 0) grant.usable = std::min(grant.usable, std::max(1, static_cast<int>(std::ceil(grant.quota))));
-  if (const char* demanded = std::getenv("OMP_NUM_THREADS")) grant.omp_threads = std::max(0, std::atoi(demanded));
+  if (grant.quota > 0)
+    grant.usable = std::min(grant.usable, std::max(1, static_cast<int>(std::ceil(grant.quota))));
+  if (const char* demanded = std::getenv("OMP_NUM_THREADS"))
+    grant.omp_threads = std::max(0, std::atoi(demanded));
   if (grant.omp_threads > 0) grant.usable = grant.omp_threads;
   return grant;
 }

@@ -56,13 +56,15 @@ std::vector<std::string> column_list(const std::string& text) {
   std::vector<std::string> columns;
   for (const std::string& part : split(text, ',')) {
     const size_t dash = part.find('-');
-    const std::string first = part.substr(0, dash), last = dash == std::string::npos ? "" : part.substr(dash + 1);
+    const std::string first = part.substr(0, dash),
+                      last = dash == std::string::npos ? "" : part.substr(dash + 1);
     if (!is_number(first) || !is_number(last)) {
       columns.push_back(part);
       continue;
     }
     const int begin = std::stoi(first), end = std::stoi(last);
-    if (begin > end || end - begin >= kMostColumns) throw config_error("--columns: {} is no range of columns", part);
+    if (begin > end || end - begin >= kMostColumns)
+      throw config_error("--columns: {} is no range of columns", part);
     for (int i = begin; i <= end; ++i) columns.push_back(fmt::format("{}", i));
   }
   return columns;
@@ -138,28 +140,32 @@ int run_convert(const Arguments& arguments) {
                                near.empty() ? "" : fmt::format(" (did you mean {}?)", near)));
 }
 
-REGISTER_COMMAND(convert,
-    .name = "convert",
-    .summary = "makes LMDB databases and HDF5 files from idx, .npy and CSV files",
+REGISTER_COMMAND(
+    convert, .name = "convert", .summary = "makes LMDB databases and HDF5 files from idx, .npy and CSV files",
     .usage = "convert idx IMAGES LABELS DATABASE\nconvert hdf5 NAME=FILE [NAME=FILE ...] TARGET.h5 [flags]",
     .description =
         "idx: files of the MNIST family (plain or gzipped) into an LMDB of Datum records, for a Data layer.\n"
-        "hdf5: each NAME=FILE, a .npy array or a table (.csv, .txt: commas; .tsv: tabs), becomes the dataset NAME, for the top "
+        "hdf5: each NAME=FILE, a .npy array or a table (.csv, .txt: commas; .tsv: tabs), becomes the dataset "
+        "NAME, for the top "
         "NAME of an HDF5Data layer. Rows are counted along the first axis and must be as many in all.\n"
         "\n"
         "  trainer convert idx train-images.gz train-labels.gz train_lmdb\n"
         "  trainer convert hdf5 data=x.npy label=y.npy train.h5\n"
-        "  trainer convert hdf5 data=iris.csv label=iris.csv iris.h5 --columns data=0-3 --columns label=class\n"
+        "  trainer convert hdf5 data=iris.csv label=iris.csv iris.h5 --columns data=0-3 --columns "
+        "label=class\n"
         "\n"
         "Nothing that exists is overwritten; a conversion that fails leaves nothing behind.",
     .flags =
         {
             {"columns", FlagType::kText, "", "NAME=COLUMNS",
-             "Columns of a table that make the dataset: names from its header, numbers from 0, ranges (1-784), commas between.",
+             "Columns of a table that make the dataset: names from its header, numbers from 0, ranges "
+             "(1-784), commas between.",
              true},
-            {"row_shape", FlagType::kText, "", "NAME=EXTENTS", "Shape of a row, if another than the file's: data=1,28,28.", true},
+            {"row_shape", FlagType::kText, "", "NAME=EXTENTS",
+             "Shape of a row, if another than the file's: data=1,28,28.", true},
             {"list", FlagType::kFile, "", "FILE",
-             "Text file to make that names TARGET.h5, for hdf5_data_param's source. Without it: TARGET.h5.txt."},
+             "Text file to make that names TARGET.h5, for hdf5_data_param's source. Without it: "
+             "TARGET.h5.txt."},
         },
     .run = run_convert);
 

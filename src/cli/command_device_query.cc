@@ -15,7 +15,9 @@ namespace trainer {
 namespace {
 
 // Caffe's form: the value begins in column 32.
-void print(const std::string& label, const std::string& value) { fmt::print("{:<31}{}\n", label + ":", value); }
+void print(const std::string& label, const std::string& value) {
+  fmt::print("{:<31}{}\n", label + ":", value);
+}
 
 // The value of the first "name : value" line of a file of /proc.
 std::string proc_value(const char* path, const std::string& name) {
@@ -23,14 +25,16 @@ std::string proc_value(const char* path, const std::string& name) {
   std::string line;
   while (std::getline(file, line)) {
     const size_t colon = line.find(':');
-    if (colon != std::string::npos && trim(line.substr(0, colon)) == name) return trim(line.substr(colon + 1));
+    if (colon != std::string::npos && trim(line.substr(0, colon)) == name)
+      return trim(line.substr(colon + 1));
   }
   return "";
 }
 
 const char* instruction_set() {
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512vl"))
     return "x86-64-v4 (AVX-512)";
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"))
     return "x86-64-v3 (AVX2)";
@@ -38,14 +42,17 @@ const char* instruction_set() {
 }
 
 // "/proc/meminfo" counts in kB.
-int64_t meminfo_bytes(const char* name) { return std::atoll(proc_value("/proc/meminfo", name).c_str()) * 1024; }
+int64_t meminfo_bytes(const char* name) {
+  return std::atoll(proc_value("/proc/meminfo", name).c_str()) * 1024;
+}
 
 void print_cpu() {
   const CoreGrant cores = granted_cores();
   const std::string flags = " " + proc_value("/proc/cpuinfo", "flags") + " ";
   std::string bf16;
   for (const char* flag : {"avx512_bf16", "amx_bf16"}) {
-    if (flags.find(fmt::format(" {} ", flag)) != std::string::npos) bf16 += (bf16.empty() ? "" : ", ") + std::string(flag);
+    if (flags.find(fmt::format(" {} ", flag)) != std::string::npos)
+      bf16 += (bf16.empty() ? "" : ", ") + std::string(flag);
   }
   print("CPU", proc_value("/proc/cpuinfo", "model name"));
   print("Instruction set", instruction_set());
@@ -81,20 +88,23 @@ void check_ids(const std::string& wanted, size_t count) {
   for (const std::string& part : split(wanted, ',')) {
     const std::string id = trim(part);
     if (id.empty() || id.size() > 6 || id.find_first_not_of("0123456789") != std::string::npos)
-      throw config_error("--gpu: \"{}\" is no device number; write all, or numbers with commas between: 0,1", part);
+      throw config_error("--gpu: \"{}\" is no device number; write all, or numbers with commas between: 0,1",
+                         part);
     if (count > 0 && static_cast<size_t>(std::stoi(id)) >= count)
       throw device_error("there is no GPU {}: the driver sees {}, numbered from 0", id, count);
   }
 }
 
 int run_device_query(const Arguments& arguments) {
-  if (!arguments.words().empty()) throw UsageError(fmt::format("\"{}\" is one word too many", arguments.words()[0]));
+  if (!arguments.words().empty())
+    throw UsageError(fmt::format("\"{}\" is one word too many", arguments.words()[0]));
   const std::string& wanted = arguments.text("gpu");
   check_ids(wanted, 0);
   print_cpu();
   const NvidiaDriver driver = query_nvidia_driver();
   fmt::print("\nQuerying GPUs {}\n", wanted.empty() ? "all" : wanted);
-  if (driver.version > 0) print("Driver's CUDA version", fmt::format("{}.{}", driver.version / 1000, driver.version % 1000 / 10));
+  if (driver.version > 0)
+    print("Driver's CUDA version", fmt::format("{}.{}", driver.version / 1000, driver.version % 1000 / 10));
   if (!driver.unavailable.empty()) {
     fmt::print("No NVIDIA GPU can be used: {}.\n", driver.unavailable);
     return 0;
@@ -106,13 +116,13 @@ int run_device_query(const Arguments& arguments) {
   return 0;
 }
 
-REGISTER_COMMAND(device_query,
-    .name = "device_query",
-    .summary = "shows the CPU as this process may use it, and NVIDIA's GPUs",
-    .usage = "device_query [--gpu=all|0,1]",
-    .description = "No context is opened on a GPU: others' work on it is not disturbed.",
-    .flags = {{"gpu", FlagType::kText, "", "IDS", "GPUs to show: all, or numbers with commas between."}},
-    .run = run_device_query);
+REGISTER_COMMAND(device_query, .name = "device_query",
+                 .summary = "shows the CPU as this process may use it, and NVIDIA's GPUs",
+                 .usage = "device_query [--gpu=all|0,1]",
+                 .description = "No context is opened on a GPU: others' work on it is not disturbed.",
+                 .flags = {{"gpu", FlagType::kText, "", "IDS",
+                            "GPUs to show: all, or numbers with commas between."}},
+                 .run = run_device_query);
 
 }  // namespace
 }  // namespace trainer

@@ -12,14 +12,16 @@ namespace {
 std::string log_flags_text(int width) {
   std::string out;
   for (const ProcessFlag& flag : process_flags())
-    out += fmt::format("  --{} ({}, default {})\n", flag.name, flag.type, flag.default_value.empty() ? "\"\"" : flag.default_value) +
+    out += fmt::format("  --{} ({}, default {})\n", flag.name, flag.type,
+                       flag.default_value.empty() ? "\"\"" : flag.default_value) +
            wrap(flag.help, width, 6);
   return out;
 }
 
 std::string topic_text(const std::vector<std::string>& words, int width) {
   if (words.empty()) return overview_text(width);
-  if (words[0] == "layer" || words[0] == "layers") return words.size() == 1 ? layer_list_text(width) : layer_text(words[1], width);
+  if (words[0] == "layer" || words[0] == "layers")
+    return words.size() == 1 ? layer_list_text(width) : layer_text(words[1], width);
   if (words.size() > 1) throw UsageError(fmt::format("\"{}\" stands alone", words[0]));
   const Command* command = find_command(words[0]);
   return command != nullptr ? command_text(*command, width) : message_text(words[0], width);
@@ -41,15 +43,17 @@ int run_help(const Arguments& arguments) {
   return 0;
 }
 
-REGISTER_COMMAND(help,
-    .name = "help",
-    .summary = "tells about commands, layers and the fields of prototxt files",
+REGISTER_COMMAND(
+    help, .name = "help", .summary = "tells about commands, layers and the fields of prototxt files",
     .usage = "help [COMMAND]\nhelp layer [TYPE]\nhelp solver | net | MESSAGE",
-    .description = "Without words: all commands. Messages are those of the schema; \"convolution\" means ConvolutionParameter.",
+    .description =
+        "Without words: all commands. Messages are those of the schema; \"convolution\" means "
+        "ConvolutionParameter.",
     .flags =
         {
             {"man", FlagType::kTruth, "false", "", "Write the manual page: trainer help --man | man -l -"},
-            {"completion", FlagType::kTruth, "false", "", "Write the bash completion: source <(trainer help --completion)"},
+            {"completion", FlagType::kTruth, "false", "",
+             "Write the bash completion: source <(trainer help --completion)"},
             {"log_flags", FlagType::kTruth, "false", "", "List the log's flags, which every command takes."},
         },
     .run = run_help);

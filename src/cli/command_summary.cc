@@ -24,7 +24,8 @@ std::vector<double> forward_multiply_adds(const LoweredNet& net) {
   std::vector<double> sums(net.layers.size(), 0.0);
   for (const Op& op : net.graph->ops) {
     const int layer = op.shares.front().layer;
-    if (layer >= 0 && op.pass() == Pass::kForward) sums[static_cast<size_t>(layer)] += cost_of(*net.graph, op).multiply_adds;
+    if (layer >= 0 && op.pass() == Pass::kForward)
+      sums[static_cast<size_t>(layer)] += cost_of(*net.graph, op).multiply_adds;
   }
   return sums;
 }
@@ -44,12 +45,14 @@ void print_layers(const LoweredNet& net) {
     }
     total += work[i];
     const std::string shape = layer.tops.empty() ? "" : layer.tops.front().value.shape().text();
-    std::printf("%-24s %-18s %-28s %14s %18s\n", fit(layer.param->name(), 24).c_str(), fit(layer.param->type(), 18).c_str(),
+    std::printf("%-24s %-18s %-28s %14s %18s\n", fit(layer.param->name(), 24).c_str(),
+                fit(layer.param->type(), 18).c_str(),
                 fit(layer.tops.empty() ? "" : layer.tops.front().name + " " + shape, 28).c_str(),
                 count == 0 ? "" : format_count(count).c_str(),
                 work[i] == 0 ? "" : format_count(static_cast<int64_t>(work[i])).c_str());
     for (size_t top = 1; top < layer.tops.size(); ++top)
-      std::printf("%-24s %-18s %s\n", "", "", (layer.tops[top].name + " " + layer.tops[top].value.shape().text()).c_str());
+      std::printf("%-24s %-18s %s\n", "", "",
+                  (layer.tops[top].name + " " + layer.tops[top].value.shape().text()).c_str());
   }
   std::printf("%zu layers, %s learned parameters, %s multiply-adds forward\n", net.layers.size(),
               format_count(parameters).c_str(), format_count(static_cast<int64_t>(total)).c_str());
@@ -58,7 +61,8 @@ void print_layers(const LoweredNet& net) {
 std::string layer_names(const LoweredNet& net, const Op& op) {
   std::string text;
   for (const LayerShare& share : op.shares) {
-    const std::string name = share.layer < 0 ? "-" : net.layers[static_cast<size_t>(share.layer)].param->name();
+    const std::string name =
+        share.layer < 0 ? "-" : net.layers[static_cast<size_t>(share.layer)].param->name();
     if (text.find(name) == std::string::npos) text += (text.empty() ? "" : "+") + name;
   }
   return text;
@@ -72,7 +76,8 @@ std::string place_text(const Program& program, int value) {
   switch (planned.placement.kind) {
     case Placement::kArena: return text + fmt::format("@{}", planned.placement.offset);
     case Placement::kState: return text + "@" + program.states[static_cast<size_t>(planned.placement.index)];
-    case Placement::kSource: return text + "@" + program.sources[static_cast<size_t>(planned.placement.index)].name;
+    case Placement::kSource:
+      return text + "@" + program.sources[static_cast<size_t>(planned.placement.index)].name;
   }
   return text;
 }
@@ -97,17 +102,19 @@ void print_plan(const LoweredNet& net, const Program& program, bool training) {
     fused += step.op.shares.size() > 1;
     total_work += step.operations;
     if (step.implementation == "reference") reference_work += step.operations;
-    std::printf("%4zu %s %-10s %-28s %s\n", i, pass, step.implementation.c_str(), fit(layer_names(net, step.op), 28).c_str(),
-                fit(op_text(step.op), 160).c_str());
+    std::printf("%4zu %s %-10s %-28s %s\n", i, pass, step.implementation.c_str(),
+                fit(layer_names(net, step.op), 28).c_str(), fit(op_text(step.op), 160).c_str());
     std::string operands = "in";
     for (int input : step.op.inputs) operands += " " + place_text(program, input);
     operands += "  out";
     for (int output : step.op.outputs) operands += " " + place_text(program, output);
-    std::printf("       %s  %.3g GFLOP %.3g MB\n", operands.c_str(), step.operations * 1e-9, step.bytes * 1e-6);
-    for (const Refusal& refusal : step.refused) std::printf("       not %s: %s\n", refusal.implementation.c_str(), refusal.reason.c_str());
+    std::printf("       %s  %.3g GFLOP %.3g MB\n", operands.c_str(), step.operations * 1e-9,
+                step.bytes * 1e-6);
+    for (const Refusal& refusal : step.refused)
+      std::printf("       not %s: %s\n", refusal.implementation.c_str(), refusal.reason.c_str());
   }
-  std::printf("%d fused steps, %d permutes; %.1f%% of the operations run by reference implementations\n", fused, reorders,
-              total_work > 0 ? 100 * reference_work / total_work : 0);
+  std::printf("%d fused steps, %d permutes; %.1f%% of the operations run by reference implementations\n",
+              fused, reorders, total_work > 0 ? 100 * reference_work / total_work : 0);
 }
 
 int run_summary(const Arguments& arguments) {
@@ -130,25 +137,25 @@ int run_summary(const Arguments& arguments) {
   return 0;
 }
 
-REGISTER_COMMAND(summary,
-    .name = "summary",
-    .summary = "shows a net's layers, shapes, parameters, work and memory",
-    .usage = "summary --model=FILE [--phase=TRAIN|TEST] [--plan]",
-    .description =
-        "Checks and compiles the net without running it. --plan shows each step: which layers were fused into it, its "
-        "implementation and why not a faster one, where its values lie (%value[shape]/cl for channels-last @offset), "
-        "operations and bytes.",
-    .flags =
-        {
-            {"model", FlagType::kFile, "", "FILE", "The net."},
-            {"phase", FlagType::kChoice, "TRAIN", "TRAIN|TEST", "The phase of the net."},
-            {"plan", FlagType::kTruth, "false", "", "Show the steps of the compiled program."},
-            set_flag(),
-            level_flag(),
-            stage_flag(),
-        },
-    .run = run_summary,
-    .computes = true);
+REGISTER_COMMAND(summary, .name = "summary",
+                 .summary = "shows a net's layers, shapes, parameters, work and memory",
+                 .usage = "summary --model=FILE [--phase=TRAIN|TEST] [--plan]",
+                 .description =
+                     "Checks and compiles the net without running it. --plan shows each step: which layers "
+                     "were fused into it, its "
+                     "implementation and why not a faster one, where its values lie (%value[shape]/cl for "
+                     "channels-last @offset), "
+                     "operations and bytes.",
+                 .flags =
+                     {
+                         {"model", FlagType::kFile, "", "FILE", "The net."},
+                         {"phase", FlagType::kChoice, "TRAIN", "TRAIN|TEST", "The phase of the net."},
+                         {"plan", FlagType::kTruth, "false", "", "Show the steps of the compiled program."},
+                         set_flag(),
+                         level_flag(),
+                         stage_flag(),
+                     },
+                 .run = run_summary, .computes = true);
 
 }  // namespace
 }  // namespace trainer

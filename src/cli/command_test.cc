@@ -39,15 +39,15 @@ int run_test(const Arguments& arguments) {
   for (const OutputValue& output : evaluation.outputs) {
     std::string line = fmt::format("{} = {}", output.name, log_number(output.value));
     if (output.loss_weight != 0)
-      line += fmt::format(" (* {} = {} loss)", log_number(output.loss_weight), log_number(output.loss_weight * output.value));
+      line += fmt::format(" (* {} = {} loss)", log_number(output.loss_weight),
+                          log_number(output.loss_weight * output.value));
     log_info(line);
   }
   return 0;
 }
 
-REGISTER_COMMAND(test,
-    .name = "test",
-    .summary = "scores a net with given weights",
+REGISTER_COMMAND(
+    test, .name = "test", .summary = "scores a net with given weights",
     .usage = "test --model=FILE --weights=FILE [--iterations=N] [flags]",
     .description = "Runs the net forward in phase TEST over N batches and shows the mean of each output.",
     .flags =
@@ -61,8 +61,7 @@ REGISTER_COMMAND(test,
             level_flag(),
             stage_flag(),
         },
-    .run = run_test,
-    .computes = true);
+    .run = run_test, .computes = true);
 
 }  // namespace
 }  // namespace trainer

@@ -18,7 +18,8 @@ struct LayerTime {
 };
 
 // Shares the seconds of each step out to the layers it works for. What belongs to none is the last entry.
-std::vector<LayerTime> layer_times(const Program& program, const std::vector<double>& seconds, size_t layers) {
+std::vector<LayerTime> layer_times(const Program& program, const std::vector<double>& seconds,
+                                   size_t layers) {
   std::vector<LayerTime> times(layers + 1);
   for (size_t i = 0; i < program.steps.size(); ++i) {
     double total = 0;
@@ -50,7 +51,8 @@ class Timing {
         iterations_(static_cast<int>(arguments.integer("iterations"))) {
     add_parameters(net_.lowered(), 1, true, runtime.store);
     if (arguments.truth("update"))
-      update_ = std::make_unique<UpdateRule>(default_solver(), NetSession::trained_parameters(net_.lowered()), runtime);
+      update_ = std::make_unique<UpdateRule>(default_solver(), NetSession::trained_parameters(net_.lowered()),
+                                             runtime);
   }
 
   void run() {
@@ -77,12 +79,15 @@ class Timing {
 
  private:
   using Clock = std::chrono::steady_clock;
-  static double since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+  static double since(Clock::time_point start) {
+    return std::chrono::duration<double>(Clock::now() - start).count();
+  }
 
   void report() {
     const double n = iterations_;
     const std::vector<LoweredLayer>& layers = net_.lowered().layers;
-    const std::vector<LayerTime> times = layer_times(net_.program(ProgramKind::kTrain), seconds_, layers.size());
+    const std::vector<LayerTime> times =
+        layer_times(net_.program(ProgramKind::kTrain), seconds_, layers.size());
     log_info("Average time per layer: ");
     LayerTime sum;
     for (size_t i = 0; i <= layers.size(); ++i) {
@@ -127,27 +132,27 @@ int run_time(const Arguments& arguments) {
   return 0;
 }
 
-REGISTER_COMMAND(time,
-    .name = "time",
-    .summary = "measures a net's forward and backward pass, layer by layer",
-    .usage = "time --model=FILE [--iterations=N] [--update] [flags]",
-    .description =
-        "Runs the program that training runs, with its data, and shares the time of fused steps out to the layers. The "
-        "lines sum to the total. Nothing is saved.",
-    .flags =
-        {
-            {"model", FlagType::kFile, "", "FILE", "The net."},
-            {"iterations", FlagType::kInteger, "50", "N", "Iterations to average over."},
-            {"phase", FlagType::kChoice, "TRAIN", "TRAIN|TEST", "The phase of the net."},
-            {"update", FlagType::kTruth, "false", "", "Also run the update of the weights (SGD with momentum)."},
-            gpu_flag(),
-            cpu_flag(),
-            set_flag(),
-            level_flag(),
-            stage_flag(),
-        },
-    .run = run_time,
-    .computes = true);
+REGISTER_COMMAND(time, .name = "time",
+                 .summary = "measures a net's forward and backward pass, layer by layer",
+                 .usage = "time --model=FILE [--iterations=N] [--update] [flags]",
+                 .description =
+                     "Runs the program that training runs, with its data, and shares the time of fused steps "
+                     "out to the layers. The "
+                     "lines sum to the total. Nothing is saved.",
+                 .flags =
+                     {
+                         {"model", FlagType::kFile, "", "FILE", "The net."},
+                         {"iterations", FlagType::kInteger, "50", "N", "Iterations to average over."},
+                         {"phase", FlagType::kChoice, "TRAIN", "TRAIN|TEST", "The phase of the net."},
+                         {"update", FlagType::kTruth, "false", "",
+                          "Also run the update of the weights (SGD with momentum)."},
+                         gpu_flag(),
+                         cpu_flag(),
+                         set_flag(),
+                         level_flag(),
+                         stage_flag(),
+                     },
+                 .run = run_time, .computes = true);
 
 }  // namespace
 }  // namespace trainer

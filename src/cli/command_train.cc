@@ -54,9 +54,11 @@ int run_train(const Arguments& arguments) {
   options.device = device_of(arguments, files.solver.get());
   options.snapshot = arguments.text("snapshot");
   options.weights = weight_files(arguments, *files.solver);
-  options.run_folder = arguments.given("run_dir") ? arguments.text("run_dir") : default_run_folder(*files.solver);
+  options.run_folder =
+      arguments.given("run_dir") ? arguments.text("run_dir") : default_run_folder(*files.solver);
   options.command_line = "trainer train --solver=" + arguments.text("solver");
-  for (const std::string& assignment : configure.overrides) options.command_line += fmt::format(" --set '{}'", assignment);
+  for (const std::string& assignment : configure.overrides)
+    options.command_line += fmt::format(" --set '{}'", assignment);
 
   SignalHandlers signals(on_interrupt, on_hangup);
   int stopped_by = 0;
@@ -74,19 +76,21 @@ int run_train(const Arguments& arguments) {
   return training.run(report) ? 128 + stopped_by : 0;
 }
 
-REGISTER_COMMAND(train,
-    .name = "train",
-    .summary = "trains a net",
+REGISTER_COMMAND(
+    train, .name = "train", .summary = "trains a net",
     .usage = "train --solver=FILE [--weights=FILE,... | --snapshot=FILE] [flags]",
     .description =
-        "Trains the net that the solver names, from its fillers, from weights (layers are matched by name) or from a "
+        "Trains the net that the solver names, from its fillers, from weights (layers are matched by name) "
+        "or from a "
         "snapshot, exactly as if it had never stopped.\n\n"
-        "SIGINT and SIGTERM stop after a snapshot, with exit code 128 + the signal's number; SIGHUP writes a snapshot "
+        "SIGINT and SIGTERM stop after a snapshot, with exit code 128 + the signal's number; SIGHUP writes a "
+        "snapshot "
         "and goes on.",
     .flags =
         {
             {"solver", FlagType::kFile, "", "FILE", "The solver: net, learning rate, schedule, snapshots."},
-            {"weights", FlagType::kText, "", "FILE,FILE", "Weight files to start from, later ones over earlier ones."},
+            {"weights", FlagType::kText, "", "FILE,FILE",
+             "Weight files to start from, later ones over earlier ones."},
             {"snapshot", FlagType::kFile, "", "FILE", "The solver state to resume from."},
             gpu_flag(),
             cpu_flag(),
@@ -98,8 +102,7 @@ REGISTER_COMMAND(train,
             {"sigint_effect", FlagType::kChoice, "stop", "stop|snapshot|none", "What SIGINT does."},
             {"sighup_effect", FlagType::kChoice, "snapshot", "stop|snapshot|none", "What SIGHUP does."},
         },
-    .run = run_train,
-    .computes = true);
+    .run = run_train, .computes = true);
 
 }  // namespace
 }  // namespace trainer

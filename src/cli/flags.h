@@ -4,8 +4,9 @@
 //   --flag   --noflag   --flag=false   truth values
 //   --                                 ends the flags
 //
-// The same table is the source of help, manual page and completion. A flag that no table has may be a process-wide
-// one that a library keeps in gflags' registry (glog's log_dir, v, ...). A mistake is a config_error.
+// The same table is the source of help, manual page and completion. A flag that no table has may be a
+// process-wide one that a library keeps in gflags' registry (glog's log_dir, v, ...). A mistake is a
+// config_error.
 #pragma once
 
 #include <cstdint>
@@ -21,13 +22,14 @@ struct Flag {
   const char* name;
   FlagType type;
   const char* default_value;  // as typed; "" for none
-  const char* value_name;     // what help shows for the value: "FILE"; for kChoice the choices: "stop|snapshot|none"
+  const char*
+      value_name;  // what help shows for the value: "FILE"; for kChoice the choices: "stop|snapshot|none"
   const char* help;
-  bool repeatable = false;    // every value counts; otherwise the last one does
+  bool repeatable = false;  // every value counts; otherwise the last one does
 };
 
-// The flags and words of one call, checked against a table. Asking for a flag that the table lacks, or as another
-// type, is a bug.
+// The flags and words of one call, checked against a table. Asking for a flag that the table lacks, or as
+// another type, is a bug.
 class Arguments {
  public:
   // `words` come after the command's name. The table must outlive the arguments.
@@ -37,7 +39,7 @@ class Arguments {
   bool truth(const std::string& name) const;
   int64_t integer(const std::string& name) const;
   double number(const std::string& name) const;
-  const std::string& text(const std::string& name) const;               // also kChoice, kFile, kFolder
+  const std::string& text(const std::string& name) const;                // also kChoice, kFile, kFolder
   const std::vector<std::string>& texts(const std::string& name) const;  // of a repeatable flag
   const std::vector<std::string>& words() const { return words_; }
 
@@ -53,8 +55,8 @@ class Arguments {
   std::vector<std::string> words_;
 };
 
-// The index in `words` of the first word that is neither a flag nor a flag's value, or -1; tables of all commands
-// tell which flags take a value, since the command is not known yet.
+// The index in `words` of the first word that is neither a flag nor a flag's value, or -1; tables of all
+// commands tell which flags take a value, since the command is not known yet.
 int first_word(const std::vector<const std::vector<Flag>*>& tables, const std::vector<std::string>& words);
 
 // Process-wide flags: name, type, default and description as gflags knows them.

@@ -32,7 +32,8 @@ std::string troff_paragraphs(const std::string& text) {
     const bool is_literal = !line.empty() && line[0] == ' ';
     if (is_literal != literal) out += is_literal ? ".nf\n" : ".fi\n";
     literal = is_literal;
-    out += line.empty() ? ".PP\n" : troff(line) + "\n";
+    if (line.empty()) continue;
+    out += (literal ? "" : ".PP\n") + troff(line) + "\n";
   }
   return literal ? out + ".fi\n" : out;
 }
@@ -42,7 +43,8 @@ std::string troff_flag(const Flag& flag) {
   if (flag.type != FlagType::kTruth) out += "=\\fI" + troff(flag.value_name) + "\\fR";
   out += "\n" + troff(flag.help);
   if (flag.repeatable) out += " May be given several times.";
-  if (flag.type != FlagType::kTruth && *flag.default_value != '\0') out += troff(fmt::format(" Default: {}.", flag.default_value));
+  if (flag.type != FlagType::kTruth && *flag.default_value != '\0')
+    out += troff(fmt::format(" Default: {}.", flag.default_value));
   return out + "\n";
 }
 
@@ -63,17 +65,21 @@ std::string completion_of_value(const Flag& flag) {
 }  // namespace
 
 std::string manual_page() {
-  std::string out = ".TH TRAINER 1 \"\" \"trainer " TRAINER_VERSION "\"\n.SH NAME\ntrainer \\- trains networks described in "
+  std::string out = ".TH TRAINER 1 \"\" \"trainer " TRAINER_VERSION
+                    "\"\n.SH NAME\ntrainer \\- trains networks described in "
                     "prototxt files\n.SH SYNOPSIS\n.B trainer\n.I command\n[flags]\n.SH COMMANDS\n";
   for (const Command* command : commands()) {
     out += fmt::format(".SS {}\n{}\n", command->name, troff(command->summary));
-    for (const std::string& call : split(command->usage, '\n')) out += ".PP\n.B " + troff("trainer " + call) + "\n";
-    if (*command->description != '\0') out += ".PP\n" + troff_paragraphs(command->description);
+    for (const std::string& call : split(command->usage, '\n'))
+      out += ".PP\n.B " + troff("trainer " + call) + "\n";
+    if (*command->description != '\0') out += troff_paragraphs(command->description);
     for (const Flag& flag : command->flags) out += troff_flag(flag);
   }
-  return out + ".SH EXIT STATUS\n"
-               "0 done, 1 a bug in trainer, 2 command line, net or solver, 3 data or files, 4 diverged, 5 device or memory,\n"
-               "128+n stopped by signal n after a clean snapshot.\n";
+  return out +
+         ".SH EXIT STATUS\n"
+         "0 done, 1 a bug in trainer, 2 command line, net or solver, 3 data or files, 4 diverged, 5 device "
+         "or memory,\n"
+         "128+n stopped by signal n after a clean snapshot.\n";
 }
 
 std::string completion_script() {
@@ -86,7 +92,8 @@ std::string completion_script() {
       flags += fmt::format("{}--{}{}", flags.empty() ? "" : " ", flag.name, truth ? "" : "=");
       if (!truth) values += fmt::format("        --{}) {} ;;\n", flag.name, completion_of_value(flag));
     }
-    cases += fmt::format("    {})\n      flags='{}'\n      case $flag in\n{}      esac ;;\n", command->name, flags, values);
+    cases += fmt::format("    {})\n      flags='{}'\n      case $flag in\n{}      esac ;;\n", command->name,
+                         flags, values);
   }
   // COMP_WORDBREAKS holds "=": --solver=FILE arrives as three words.
   return "# bash completion for trainer; written by `trainer help --completion`.\n"
@@ -94,7 +101,9 @@ std::string completion_script() {
          "  local cur=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]} flag= flags=\n"
          "  COMPREPLY=()\n"
          "  if ((COMP_CWORD == 1)); then\n"
-         "    COMPREPLY=($(compgen -W '" + names + "' -- \"$cur\"))\n"
+         "    COMPREPLY=($(compgen -W '" +
+         names +
+         "' -- \"$cur\"))\n"
          "    return\n"
          "  fi\n"
          "  if [[ $cur == '=' ]]; then\n"
@@ -104,7 +113,8 @@ std::string completion_script() {
          "  elif [[ ${COMP_WORDS[COMP_CWORD-1]} == -* ]]; then\n"
          "    flag=${COMP_WORDS[COMP_CWORD-1]}\n"
          "  fi\n"
-         "  case $command in\n" + cases +
+         "  case $command in\n" +
+         cases +
          "  esac\n"
          "  if [[ $cur == -* ]]; then\n"
          "    compopt -o nospace\n"

@@ -41,7 +41,8 @@ std::string type_text(const FieldDescriptor* field) {
     case FieldDescriptor::TYPE_MESSAGE: return field->message_type()->name();
     case FieldDescriptor::TYPE_ENUM: {
       std::vector<std::string> values;
-      for (int i = 0; i < field->enum_type()->value_count(); ++i) values.push_back(field->enum_type()->value(i)->name());
+      for (int i = 0; i < field->enum_type()->value_count(); ++i)
+        values.push_back(field->enum_type()->value(i)->name());
       return fmt::format("{}", fmt::join(values, "|"));
     }
     default: return field->type_name();
@@ -66,7 +67,8 @@ std::string default_text(const FieldDescriptor* field) {
 }
 
 std::string field_text(const FieldDescriptor* field, int width) {
-  std::string heading = fmt::format("  {} ({}{}", field->name(), field->is_repeated() ? "repeated " : "", type_text(field));
+  std::string heading =
+      fmt::format("  {} ({}{}", field->name(), field->is_repeated() ? "repeated " : "", type_text(field));
   const std::string value = default_text(field);
   if (!value.empty()) heading += ", default " + value;
   if (field->options().deprecated()) heading += ", deprecated";
@@ -102,7 +104,8 @@ std::vector<const FieldDescriptor*> message_fields(const LayerType& layer) {
     const std::string& name = field->name();
     if (field->type() != FieldDescriptor::TYPE_MESSAGE || name.find("_param") == std::string::npos) continue;
     const bool own = plain(name) == plain(layer.type);
-    const bool of_kind = (layer.loss && name == "loss_param") || (layer.data_source && name == "transform_param");
+    const bool of_kind =
+        (layer.loss && name == "loss_param") || (layer.data_source && name == "transform_param");
     if (own || of_kind || example.find(name) != std::string::npos) fields.push_back(field);
   }
   return fields;
@@ -136,16 +139,19 @@ std::string layer_text(const std::string& type, int width) {
                      range_text(layer->min_tops, layer->max_tops));
   for (const FieldDescriptor* field : message_fields(*layer))
     out += fmt::format("\n{} {{\n", field->name()) + fields_text(field->message_type(), width) + "}\n";
-  if (layer->example != nullptr && *layer->example != '\0') out += "\nexample:\n" + wrap(trim(layer->example), width, 2);
+  if (layer->example != nullptr && *layer->example != '\0')
+    out += "\nexample:\n" + wrap(trim(layer->example), width, 2);
   return out;
 }
 
 std::string message_text(const std::string& name, int width) {
   const google::protobuf::FileDescriptor* file = caffe::LayerParameter::descriptor()->file();
-  std::vector<std::string> names;
+  std::vector<std::string> names = {"layer"};
+  for (const Command* command : commands()) names.push_back(command->name);
   for (int i = 0; i < file->message_type_count(); ++i) {
     const Descriptor* message = file->message_type(i);
     names.push_back(message->name());
+    names.push_back(plain(message->name()));
     if (plain(message->name()) != plain(name)) continue;
     return wrap(fmt::format("{}: {}", message->name(), message_comment(message)), width, 0) + "\n" +
            fields_text(message, width);

@@ -10,8 +10,8 @@ std::string layer_list_text(int width);
 // One layer type: summary, bottoms and tops, the fields of its messages, an example. An unknown type is a
 // config_error that names the nearest.
 std::string layer_text(const std::string& type, int width);
-// The fields of a message of the schema: "SolverParameter", or "solver", "net", "convolution". An unknown one is a
-// config_error that names the nearest.
+// The fields of a message of the schema: "SolverParameter", or "solver", "net", "convolution". An unknown one
+// is a config_error that names the nearest.
 std::string message_text(const std::string& name, int width);
 
 }  // namespace trainer

@@ -11,7 +11,8 @@ namespace trainer {
 // Columns to wrap at: the terminal's where `stream` is one (at most 110), else 100.
 int terminal_width(FILE* stream);
 
-// Paragraphs of `text` wrapped at `width` and indented; lines that start with a blank stay lines of their own.
+// Paragraphs of `text` wrapped at `width` and indented; lines that start with a blank stay lines of their
+// own.
 std::string wrap(const std::string& text, int width, int indent);
 
 // All commands, one line each.

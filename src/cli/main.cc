@@ -30,7 +30,8 @@ int main(int argc, char** argv) {
   } catch (const trainer::Error& error) {
     return fail(error.what(), error.code());
   } catch (const std::bad_alloc&) {
-    return fail("out of memory. A smaller batch_size with a larger iter_size needs less.", trainer::ExitCode::kDevice);
+    return fail("out of memory. A smaller batch_size with a larger iter_size needs less.",
+                trainer::ExitCode::kDevice);
   } catch (const std::exception& error) {
     return fail((std::string("internal error: ") + error.what() + " (this is a bug in trainer)").c_str(),
                 trainer::ExitCode::kInternal);

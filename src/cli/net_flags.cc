@@ -9,15 +9,27 @@
 namespace trainer {
 
 Flag gpu_flag() { return {"gpu", FlagType::kText, "", "ID", "Run on this NVIDIA GPU."}; }
-Flag cpu_flag() { return {"cpu", FlagType::kTruth, "false", "", "Run on the CPU, whatever solver_mode says."}; }
+Flag cpu_flag() {
+  return {"cpu", FlagType::kTruth, "false", "", "Run on the CPU, whatever solver_mode says."};
+}
 Flag set_flag() {
-  return {"set", FlagType::kText, "", "FIELD=VALUE",
-          "Set a field of the solver or net: base_lr=0.1, layer[conv1].convolution_param.num_output=32. Typed and "
+  return {"set",
+          FlagType::kText,
+          "",
+          "FIELD=VALUE",
+          "Set a field of the solver or net: base_lr=0.1, layer[conv1].convolution_param.num_output=32. "
+          "Typed and "
           "checked like the text of the file.",
           true};
 }
-Flag level_flag() { return {"level", FlagType::kInteger, "0", "N", "The level of the net's state, for include and exclude rules."}; }
-Flag stage_flag() { return {"stage", FlagType::kText, "", "NAME,NAME", "Stages of the net's state, for include and exclude rules."}; }
+Flag level_flag() {
+  return {"level", FlagType::kInteger, "0", "N",
+          "The level of the net's state, for include and exclude rules."};
+}
+Flag stage_flag() {
+  return {"stage", FlagType::kText, "", "NAME,NAME",
+          "Stages of the net's state, for include and exclude rules."};
+}
 
 std::vector<std::string> comma_list(const std::string& text) {
   std::vector<std::string> out;
@@ -34,7 +46,8 @@ std::string device_of(const Arguments& arguments, const caffe::SolverParameter* 
   }
   const std::string& gpu = arguments.text("gpu");
   if (!gpu.empty()) return "cuda:" + gpu;
-  if (solver != nullptr && solver->has_solver_mode() && solver->solver_mode() == caffe::SolverParameter_SolverMode_GPU)
+  if (solver != nullptr && solver->has_solver_mode() &&
+      solver->solver_mode() == caffe::SolverParameter_SolverMode_GPU)
     return fmt::format("cuda:{}", solver->device_id());
   return "cpu";
 }
@@ -50,7 +63,8 @@ ConfiguredNet net_from_flags(const Arguments& arguments, caffe::Phase phase) {
   Diagnostics diagnostics;
   for (const std::string& assignment : arguments.texts("set")) {
     if (!is_net_override(assignment))
-      throw config_error("--set {}: this command has no solver; write net.FIELD=... or layer[NAME].FIELD=...", assignment);
+      throw config_error("--set {}: this command has no solver; write net.FIELD=... or layer[NAME].FIELD=...",
+                         assignment);
   }
   out.net = configure_net(arguments.text("model"), state, arguments.texts("set"), &out.file, &diagnostics);
   diagnostics.throw_if_errors();

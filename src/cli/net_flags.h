@@ -22,8 +22,8 @@ std::string device_of(const Arguments& arguments, const caffe::SolverParameter* 
 // The stages of --stage, a comma list.
 std::vector<std::string> stages_of(const Arguments& arguments);
 
-// A net from --model in this phase with --level, --stage and --set applied. Throws with all problems; writes warnings
-// to the log.
+// A net from --model in this phase with --level, --stage and --set applied. Throws with all problems; writes
+// warnings to the log.
 struct ConfiguredNet {
   std::unique_ptr<NetFile> file;
   TrainingFiles::Net net;

@@ -20,9 +20,15 @@ struct Attribute {
 };
 constexpr int kComputeMajor = 75, kComputeMinor = 76;
 constexpr Attribute kAttributes[] = {
-    {8, "Total shared memory per block"}, {12, "Total registers per block"}, {10, "Warp size"},
-    {11, "Maximum memory pitch"},         {1, "Maximum threads per block"},  {13, "Clock rate (kHz)"},
-    {9, "Total constant memory"},         {14, "Texture alignment"},         {16, "Number of multiprocessors"},
+    {8, "Total shared memory per block"},
+    {12, "Total registers per block"},
+    {10, "Warp size"},
+    {11, "Maximum memory pitch"},
+    {1, "Maximum threads per block"},
+    {13, "Clock rate (kHz)"},
+    {9, "Total constant memory"},
+    {14, "Texture alignment"},
+    {16, "Number of multiprocessors"},
     {17, "Kernel execution timeout"},
 };
 
@@ -42,9 +48,10 @@ struct Driver {
     return function != nullptr;
   }
   bool complete() {
-    return find(init, "cuInit") && find(driver_version, "cuDriverGetVersion") && find(device_count, "cuDeviceGetCount") &&
-           find(device, "cuDeviceGet") && find(device_name, "cuDeviceGetName") &&
-           find(total_memory, "cuDeviceTotalMem_v2") && find(attribute, "cuDeviceGetAttribute");
+    return find(init, "cuInit") && find(driver_version, "cuDriverGetVersion") &&
+           find(device_count, "cuDeviceGetCount") && find(device, "cuDeviceGet") &&
+           find(device_name, "cuDeviceGetName") && find(total_memory, "cuDeviceTotalMem_v2") &&
+           find(attribute, "cuDeviceGetAttribute");
   }
 };
 
@@ -69,7 +76,8 @@ NvidiaGpu read_gpu(const Driver& driver, int id, Result* result) {
   gpu.memory = memory;
   for (const Attribute& attribute : kAttributes) {
     int value = 0;
-    if (driver.attribute(&value, attribute.number, handle) == kSuccess) gpu.properties.emplace_back(attribute.label, value);
+    if (driver.attribute(&value, attribute.number, handle) == kSuccess)
+      gpu.properties.emplace_back(attribute.label, value);
   }
   return gpu;
 }
@@ -83,7 +91,8 @@ NvidiaDriver query_nvidia_driver() {
   driver.library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
   if (driver.library == nullptr) {
     const char* error = dlerror();
-    answer.unavailable = fmt::format("no NVIDIA driver ({})", error != nullptr ? error : "libcuda.so.1 cannot be opened");
+    answer.unavailable =
+        fmt::format("no NVIDIA driver ({})", error != nullptr ? error : "libcuda.so.1 cannot be opened");
     return answer;
   }
   if (!driver.complete()) {
@@ -95,7 +104,8 @@ NvidiaDriver query_nvidia_driver() {
   driver.driver_version(&answer.version);
   if (result == kSuccess) result = driver.device_count(&count);
   if (result == kSuccess && count == 0) result = kNoDevice;
-  for (int id = 0; id < count && result == kSuccess; ++id) answer.gpus.push_back(read_gpu(driver, id, &result));
+  for (int id = 0; id < count && result == kSuccess; ++id)
+    answer.gpus.push_back(read_gpu(driver, id, &result));
   if (result != kSuccess) answer.unavailable = reason(result);
   return answer;
 }

@@ -11,8 +11,8 @@ namespace trainer {
 struct NvidiaGpu {
   int id = 0;
   std::string name;
-  int major = 0, minor = 0;  // compute capability
-  uint64_t memory = 0;       // bytes
+  int major = 0, minor = 0;                                 // compute capability
+  uint64_t memory = 0;                                      // bytes
   std::vector<std::pair<std::string, int64_t>> properties;  // label, value
 };
 

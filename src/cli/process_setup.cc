@@ -18,8 +18,8 @@ namespace {
 // Set in the second start, so that there is no third.
 constexpr const char* kGuard = "TRAINER_STARTED_AGAIN";
 
-// Waiting threads sleep: cores of a shared machine are taken away at any moment, and a team that spins for a thread
-// that does not run takes its core as well.
+// Waiting threads sleep: cores of a shared machine are taken away at any moment, and a team that spins for a
+// thread that does not run takes its core as well.
 constexpr const char* kWaitVariable = "OMP_WAIT_POLICY";
 constexpr const char* kWaitValue = "passive";
 constexpr const char* kSpinVariable = "GOMP_SPINCOUNT";  // a user who set this has decided
@@ -27,7 +27,8 @@ constexpr const char* kSpinVariable = "GOMP_SPINCOUNT";  // a user who set this 
 constexpr const char* kBlasVariable = "OPENBLAS_CORETYPE";
 constexpr const char* kBlasValue = "SkylakeX";
 
-// OpenBLAS 0.3.21 knows AMD's families up to 0x19 (Zen 4) and takes later ones for Haswell, at half the speed.
+// OpenBLAS 0.3.21 knows AMD's families up to 0x19 (Zen 4) and takes later ones for Haswell, at half the
+// speed.
 bool openblas_misses_avx512() {
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
   if (__get_cpuid(0, &eax, &ebx, &ecx, &edx) == 0) return false;

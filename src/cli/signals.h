@@ -1,7 +1,7 @@
 // Signals as requests to the training loop: stop or snapshot at the next safe point.
 //
-// SIGINT and SIGHUP do what --sigint_effect and --sighup_effect say; SIGTERM stops. The handlers only set flags. A
-// SIGINT that comes while a stop is already asked for ends the process at once, with 130.
+// SIGINT and SIGHUP do what --sigint_effect and --sighup_effect say; SIGTERM stops. The handlers only set
+// flags. A SIGINT that comes while a stop is already asked for ends the process at once, with 130.
 #pragma once
 
 #include <csignal>

@@ -16,7 +16,8 @@ constexpr size_t kMostNodes = 96;
 // The ops of a graph partitioned into groups that will run as one; singletons at first.
 class Groups {
  public:
-  explicit Groups(const Graph& graph) : graph_(graph), group_(graph.ops.size()), members_(graph.ops.size()) {
+  explicit Groups(const Graph& graph)
+      : graph_(graph), group_(graph.ops.size()), members_(graph.ops.size()), visited_(graph.ops.size(), 0) {
     readers_ = readers_of(graph);
     for (size_t i = 0; i < graph.ops.size(); ++i) {
       group_[i] = static_cast<int>(i);
@@ -85,28 +86,28 @@ class Groups {
   }
 
   // True where some group other than a and b lies on a path from a to b: joining them would make a circle.
-  bool path_outside(int a, int b) const {
-    const int last = members(b).back();  // nothing that starts after b's last op can lead to it
+  bool path_outside(int a, int b) {
+    ++visit_;
+    visited_[static_cast<size_t>(a)] = visit_;
     std::vector<int> stack;
-    std::set<int> seen{a};
-    auto push_readers = [&](int group, bool direct) {
+    auto push_readers = [&](int group) {
       for (int op : members(group)) {
         for (int output : graph_.ops[static_cast<size_t>(op)].outputs) {
           for (int reader : readers_[static_cast<size_t>(output)]) {
             const int next = of(reader);
-            if (next == b && direct) continue;
-            if (members(next).front() > last || !seen.insert(next).second) continue;
+            if ((group == a && next == b) || visited_[static_cast<size_t>(next)] == visit_) continue;
+            visited_[static_cast<size_t>(next)] = visit_;
             stack.push_back(next);
           }
         }
       }
     };
-    push_readers(a, true);
+    push_readers(a);
     while (!stack.empty()) {
       const int group = stack.back();
       stack.pop_back();
       if (group == b) return true;
-      push_readers(group, false);
+      push_readers(group);
     }
     return false;
   }
@@ -115,6 +116,8 @@ class Groups {
   std::vector<int> group_;
   std::vector<std::vector<int>> members_;
   std::vector<std::vector<int>> readers_;
+  std::vector<int> visited_;
+  int visit_ = 0;
 };
 
 // Builds the body of a group: nodes of its members in order, equal ones once.

@@ -17,28 +17,35 @@ constexpr int kWidestLine = 100;
 
 bool continues_character(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
 
-// The source line with tabs as spaces, cut to a window around the caret, and the underline below it.
-std::string excerpt(const SourcePosition& position) {
-  if (position.source_line.empty() || position.column <= 0) return "";
+// One string for each character; a tab or another control character is a space.
+std::vector<std::string> characters_of(const std::string& text) {
   std::vector<std::string> characters;
-  for (char c : position.source_line) {
+  for (char c : text) {
     if (continues_character(c) && !characters.empty()) {
       characters.back() += c;
     } else {
-      characters.push_back(static_cast<unsigned char>(c) < 0x20 ? std::string(" ") : std::string(1, c));
+      characters.push_back(static_cast<unsigned char>(c) < 0x20 || c == 0x7F ? " " : std::string(1, c));
     }
   }
+  return characters;
+}
+
+// The source line without its indentation, cut to a window around the place, and the underline below it.
+std::string excerpt(const SourcePosition& position) {
+  const int at_column = position.column - 1 - position.cut_in_front;
+  if (position.source_line.empty() || at_column < 0) return "";
+  const std::vector<std::string> characters = characters_of(position.source_line);
   const int total = static_cast<int>(characters.size());
-  const int at = std::min(position.column - 1, total);
-  const int begin = at > kWidestLine * 2 / 3 ? at - kWidestLine / 3 : 0;
+  const int at = std::min(at_column, total);
+  int begin = at > kWidestLine * 2 / 3 ? at - kWidestLine / 3 : 0;
   const int end = std::min(total, begin + kWidestLine);
-  int indent = begin;
-  while (indent < at && indent < end && characters[static_cast<size_t>(indent)] == " ") ++indent;
-  std::string line = begin > 0 ? "..." : "";
-  std::string under = begin > 0 ? "   " : "";
-  for (int i = indent; i < end; ++i) line += characters[static_cast<size_t>(i)];
-  if (end < total) line += "...";
-  under += std::string(static_cast<size_t>(at - indent), ' ') + '^';
+  const bool cut_in_front = begin > 0 || position.cut_in_front > 0;
+  while (begin < at && begin < end && characters[static_cast<size_t>(begin)] == " ") ++begin;
+  std::string line = cut_in_front ? "..." : "";
+  std::string under(line.size() + static_cast<size_t>(at - begin), ' ');
+  for (int i = begin; i < end; ++i) line += characters[static_cast<size_t>(i)];
+  if (end < total || position.cut_behind) line += "...";
+  under += '^';
   const int tildes = std::min(position.length, std::max(1, end - at)) - 1;
   under += std::string(static_cast<size_t>(std::max(0, tildes)), '~');
   return fmt::format("    {}\n    {}\n", line, under);

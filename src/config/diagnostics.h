@@ -11,8 +11,10 @@ struct SourcePosition {
   std::string file;
   int line = 0;
   int column = 0;
-  std::string source_line;
-  int length = 1;  // characters to underline
+  std::string source_line;  // of a long line, the stretch around the place
+  int length = 1;           // characters to underline
+  int cut_in_front = 0;     // characters of the line that are not in source_line
+  bool cut_behind = false;
 };
 
 struct Diagnostic {

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "config/field_hints.h"
+#include "config/source_text.h"
 
 namespace trainer {
 namespace {
@@ -21,13 +22,13 @@ using google::protobuf::Message;
 using google::protobuf::Reflection;
 using google::protobuf::io::Tokenizer;
 
-constexpr int kDeepest = 64;
-constexpr int kTabWidth = 8;  // of the tokenizer's columns
+// With so many mistakes a text is something else than it should be: the parser gives up.
+constexpr size_t kMostProblems = 200;
 
 class Parser : public google::protobuf::io::ErrorCollector {
  public:
   Parser(const std::string& text, const std::string& file, Positions* positions, Diagnostics* diagnostics)
-      : file_(file), lines_(split(text, '\n')), positions_(positions), diagnostics_(diagnostics),
+      : source_(file, text), positions_(positions), diagnostics_(diagnostics),
         input_(text.data(), static_cast<int>(text.size())), tokenizer_(&input_, this) {
     tokenizer_.set_comment_style(Tokenizer::SH_COMMENT_STYLE);
     tokenizer_.set_allow_f_after_float(true);
@@ -36,13 +37,13 @@ class Parser : public google::protobuf::io::ErrorCollector {
 
   bool parse(Message* root) {
     root_ = root;
-    positions_->set_default({file_, 0, 0, "", 1});
-    fields(root, "", 0);
+    positions_->set_default(source_.nowhere());
+    fields(root, "");
     std::vector<std::string> missing;
     if (errors_.empty() && !root->IsInitialized()) {
       root->FindInitializationErrors(&missing);
       for (const std::string& path : missing)
-        errors_.push_back({{file_, 0, 0, "", 1}, nullptr, "required field " + path + " is missing", "add it"});
+        errors_.push_back({source_.nowhere(), nullptr, "required field " + path + " is missing", "add it"});
     }
     return report();
   }
@@ -50,14 +51,14 @@ class Parser : public google::protobuf::io::ErrorCollector {
   // One value of a field, the whole text.
   bool parse_value(Message* message, const FieldDescriptor* field) {
     root_ = message;
-    field_value(message, field, 0);
+    field_value(message, field);
     if (tokenizer_.current().type != Tokenizer::TYPE_END && errors_.empty())
       error_here(fmt::format("\"{}\" stands behind the value", tokenizer_.current().text), "");
     return report();
   }
 
   void AddError(int line, int column, const std::string& message) override {
-    errors_.push_back({place(line, column, 1), enclosing_layer(), lower_first(message), ""});
+    errors_.push_back({source_.place(line, column, 1), enclosing_layer(), lower_first(message), ""});
   }
   void AddWarning(int, int, const std::string&) override {}
 
@@ -80,22 +81,9 @@ class Parser : public google::protobuf::io::ErrorCollector {
     return errors_.empty();
   }
 
-  // The tokenizer's columns count a tab as up to eight; people's editors count characters.
-  SourcePosition place(int line, int column, int length) const {
-    SourcePosition position{file_, line + 1, 1, "", length};
-    if (line < static_cast<int>(lines_.size())) position.source_line = lines_[static_cast<size_t>(line)];
-    if (!position.source_line.empty() && position.source_line.back() == '\r') position.source_line.pop_back();
-    int at = 0;
-    for (char c : position.source_line) {
-      if (at >= column) break;
-      at += c == '\t' ? kTabWidth - at % kTabWidth : 1;
-      if ((static_cast<unsigned char>(c) & 0xC0) != 0x80) ++position.column;
-    }
-    return position;
-  }
-  SourcePosition here() const {
+  SourcePosition here() {
     const Tokenizer::Token& token = tokenizer_.current();
-    return place(token.line, token.column, std::max(1, token.end_column - token.column));
+    return source_.place(token.line, token.column, std::max(1, token.end_column - token.column));
   }
   void error_at(const SourcePosition& position, const std::string& message, const std::string& hint) {
     errors_.push_back({position, enclosing_layer(), message, hint});
@@ -117,12 +105,13 @@ class Parser : public google::protobuf::io::ErrorCollector {
     tokenizer_.Next();
     return true;
   }
-  bool ended() const { return tokenizer_.current().type == Tokenizer::TYPE_END; }
+  bool gave_up() const { return errors_.size() >= kMostProblems; }
+  bool ended() const { return tokenizer_.current().type == Tokenizer::TYPE_END || gave_up(); }
   std::string token_text() const { return ended() ? "the end of the file" : "\"" + trimmed(tokenizer_.current().text) + "\""; }
   static std::string trimmed(const std::string& text) { return text.size() <= 40 ? text : text.substr(0, 37) + "..."; }
 
   // Fields up to `closing` ("" for the end of the text).
-  void fields(Message* message, const std::string& closing, int depth) {
+  void fields(Message* message, const std::string& closing) {
     stack_.push_back(message);
     const SourcePosition opened = here();
     while (true) {
@@ -141,12 +130,12 @@ class Parser : public google::protobuf::io::ErrorCollector {
         if (!closing.empty()) break;
         continue;
       }
-      field(message, depth);
+      field(message);
     }
     stack_.pop_back();
   }
 
-  void field(Message* message, int depth) {
+  void field(Message* message) {
     const Descriptor* descriptor = message->GetDescriptor();
     if (tokenizer_.current().type != Tokenizer::TYPE_IDENTIFIER) {
       error_here(fmt::format("expected a field name, found {}", token_text()), "");
@@ -179,10 +168,10 @@ class Parser : public google::protobuf::io::ErrorCollector {
     }
     const int before = known->is_repeated() ? reflection->FieldSize(*message, known) : -1;
     current_field_position_ = position;
-    field_value(message, known, depth);
+    field_value(message, known);
     const Tokenizer::Token& last = tokenizer_.previous();
     if (!is_message && last.line + 1 == position.line)
-      position.length = std::max(position.length, place(last.line, last.end_column, 1).column - position.column);
+      position.length = std::max(position.length, source_.place(last.line, last.end_column, 1).column - position.column);
     if (before < 0) {
       positions_->set(*message, known, -1, position);
     } else {
@@ -196,11 +185,11 @@ class Parser : public google::protobuf::io::ErrorCollector {
     return type == "NetParameter" ? " of a net" : type == "SolverParameter" ? " of a solver" : " in " + type;
   }
 
-  void field_value(Message* message, const FieldDescriptor* field, int depth) {
+  void field_value(Message* message, const FieldDescriptor* field) {
     if (field->is_repeated() && take("[")) {
       if (take("]")) return;
       while (true) {
-        single_value(message, field, depth);
+        single_value(message, field);
         if (take("]")) return;
         if (take(",")) continue;
         error_here(fmt::format("expected \",\" or \"]\" in the list of {}, found {}", field->name(), token_text()), "");
@@ -208,10 +197,10 @@ class Parser : public google::protobuf::io::ErrorCollector {
         tokenizer_.Next();
       }
     }
-    single_value(message, field, depth);
+    single_value(message, field);
   }
 
-  void single_value(Message* message, const FieldDescriptor* field, int depth) {
+  void single_value(Message* message, const FieldDescriptor* field) {
     const Reflection* reflection = message->GetReflection();
     auto store = [&](auto set, auto add, auto value) {
       if (field->is_repeated()) {
@@ -221,7 +210,7 @@ class Parser : public google::protobuf::io::ErrorCollector {
       }
     };
     switch (field->cpp_type()) {
-      case FieldDescriptor::CPPTYPE_MESSAGE: sub_message(message, field, depth); return;
+      case FieldDescriptor::CPPTYPE_MESSAGE: sub_message(message, field); return;
       case FieldDescriptor::CPPTYPE_STRING: {
         std::string value;
         if (string_value(field, &value)) {
@@ -290,7 +279,7 @@ class Parser : public google::protobuf::io::ErrorCollector {
     return value > 0 ? std::numeric_limits<float>::infinity() : -std::numeric_limits<float>::infinity();
   }
 
-  void sub_message(Message* message, const FieldDescriptor* field, int depth) {
+  void sub_message(Message* message, const FieldDescriptor* field) {
     const Reflection* reflection = message->GetReflection();
     std::string closing;
     if (take("{")) {
@@ -303,14 +292,9 @@ class Parser : public google::protobuf::io::ErrorCollector {
       skip_value();
       return;
     }
-    if (depth >= kDeepest) {
-      error_here("messages are nested too deeply", "");
-      skip_until_closed(1);
-      return;
-    }
     Message* child = field->is_repeated() ? reflection->AddMessage(message, field) : reflection->MutableMessage(message, field);
     positions_->set(*child, nullptr, -1, current_field_position_);
-    fields(child, closing, depth + 1);
+    fields(child, closing);
   }
 
   void wrong_value(const FieldDescriptor* field, const std::string& expected, const std::string& hint = "") {
@@ -387,7 +371,7 @@ class Parser : public google::protobuf::io::ErrorCollector {
     const bool negative = take("-");
     const Tokenizer::Token& token = tokenizer_.current();
     if (token.type == Tokenizer::TYPE_INTEGER) {
-      const bool other_base = token.text.size() > 1 && token.text[0] == '0' && token.text.find_first_not_of('0') != std::string::npos;
+      const bool other_base = token.text.size() > 1 && token.text[0] == '0';
       if (other_base) {
         wrong_value(field, "a decimal number");
         return false;
@@ -469,8 +453,7 @@ class Parser : public google::protobuf::io::ErrorCollector {
     }
   }
 
-  std::string file_;
-  std::vector<std::string> lines_;
+  SourceText source_;
   Positions* positions_;
   Diagnostics* diagnostics_;
   google::protobuf::io::ArrayInputStream input_;

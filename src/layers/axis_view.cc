@@ -32,17 +32,19 @@ CoveredAxes covered_by_bottom(LayerContext& context, const std::string& message,
   bool fits = first + operand.rank() <= input.rank();
   for (int i = 0; fits && i < operand.rank(); ++i) fits = input[first + i] == operand[i];
   if (!fits)
-    context.fail("bottom", fmt::format("dimension mismatch: bottom 1 \"{}\" is {}, bottom 0 \"{}\" is {}",
-                                       context.param().bottom(1), operand.text(), context.param().bottom(0),
-                                       input.text()),
-                 fmt::format("the shape of bottom 1 must be that of bottom 0 from axis {} on", first));
+    context.fail(
+        "bottom",
+        fmt::format("dimension mismatch: bottom 1 \"{}\" is {}, bottom 0 \"{}\" is {}",
+                    context.param().bottom(1), operand.text(), context.param().bottom(0), input.text()),
+        fmt::format("the shape of bottom 1 must be that of bottom 0 from axis {} on", first));
   return {first, operand};
 }
 
 Value broadcast_view(Value value, const CoveredAxes& covered, int rank) {
   if (covered.shape.rank() == 0) return value;
   std::vector<int64_t> dims(static_cast<size_t>(rank), 1);
-  for (int i = 0; i < covered.shape.rank(); ++i) dims[static_cast<size_t>(covered.first + i)] = covered.shape[i];
+  for (int i = 0; i < covered.shape.rank(); ++i)
+    dims[static_cast<size_t>(covered.first + i)] = covered.shape[i];
   return reshape(value, Shape(dims));
 }
 

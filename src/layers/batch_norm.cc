@@ -1,8 +1,9 @@
-// BatchNorm: y = (x - mean) / sqrt(variance + eps), mean and variance over all axes but axis 1; no scale or bias.
+// BatchNorm: y = (x - mean) / sqrt(variance + eps), mean and variance over all axes but axis 1; no scale or
+// bias.
 //
-// Blobs: [0] the running sum of means (C), [1] that of variances (C), [2] the weight of those sums (1). With global
-// statistics (in TEST, or by use_global_stats) mean and variance are blobs 0 and 1 divided by blob 2. Otherwise they
-// are the batch's, the variance the biased one, and each pass moves the sums on:
+// Blobs: [0] the running sum of means (C), [1] that of variances (C), [2] the weight of those sums (1). With
+// global statistics (in TEST, or by use_global_stats) mean and variance are blobs 0 and 1 divided by blob 2.
+// Otherwise they are the batch's, the variance the biased one, and each pass moves the sums on:
 //   blob2 <- f * blob2 + 1, blob0 <- f * blob0 + mean, blob1 <- f * blob1 + variance * m / (m - 1),
 // with f = moving_average_fraction and m elements a channel. The gradient, then, is
 //   dx = (g - mean(g) - y * mean(g * y)) / sqrt(variance + eps).
@@ -15,15 +16,18 @@ namespace {
 void check(LayerContext& context) {
   const caffe::BatchNormParameter& param = context.param().batch_norm_param();
   if (context.shape(0).rank() < 2)
-    context.fail("bottom", fmt::format("bottom \"{}\" is {}", context.param().bottom(0), context.shape(0).text()),
+    context.fail("bottom",
+                 fmt::format("bottom \"{}\" is {}", context.param().bottom(0), context.shape(0).text()),
                  "batch normalization needs a channel axis: at least 2 axes");
-  if (!(param.eps() >= 0)) context.fail("batch_norm_param.eps", fmt::format("eps is {}", param.eps()),
-                                        "it is added to the variance: give a small positive number");
+  if (!(param.eps() >= 0))
+    context.fail("batch_norm_param.eps", fmt::format("eps is {}", param.eps()),
+                 "it is added to the variance: give a small positive number");
   for (int i = 0; i < context.param().param_size(); ++i) {
     if (context.param().param(i).lr_mult() == 0) continue;
-    context.fail("param", "the statistics of batch normalization are not learned",
-                 "give no param, or param { lr_mult: 0 } for each of the three blobs; scale and bias are learned "
-                 "by a Scale layer with bias_term: true behind this one");
+    context.fail(
+        "param", "the statistics of batch normalization are not learned",
+        "give no param, or param { lr_mult: 0 } for each of the three blobs; scale and bias are learned "
+        "by a Scale layer with bias_term: true behind this one");
   }
 }
 
@@ -45,8 +49,10 @@ void lower(LayerContext& context) {
   const Value mean_sum = context.statistic(Shape{channels});
   const Value variance_sum = context.statistic(Shape{channels});
   const Value weight = context.statistic(Shape{1});
-  const bool global = param.has_use_global_stats() ? param.use_global_stats() : context.phase() == caffe::TEST;
-  if (global) return context.set_top(0, normalized_global(context, mean_sum, variance_sum, weight, param.eps()));
+  const bool global =
+      param.has_use_global_stats() ? param.use_global_stats() : context.phase() == caffe::TEST;
+  if (global)
+    return context.set_top(0, normalized_global(context, mean_sum, variance_sum, weight, param.eps()));
 
   const std::vector<int> axes = axes_but(x.shape(), 1);
   const float count = static_cast<float>(x.shape().count() / channels);
@@ -56,10 +62,10 @@ void lower(LayerContext& context) {
   const Value inverse = 1.0f / square_root(variance + param.eps());
   const Value y = centered * inverse;
   context.set_top(0, with_gradient(y, {x}, [=](Value g) -> std::vector<Value> {
-    const Value mean_g = sum(g, axes) / count;
-    const Value mean_gy = sum(g * y, axes) / count;
-    return {(g - mean_g - y * mean_gy) * inverse};
-  }));
+                    const Value mean_g = sum(g, axes) / count;
+                    const Value mean_gy = sum(g * y, axes) / count;
+                    return {(g - mean_g - y * mean_gy) * inverse};
+                  }));
 
   const float fraction = param.moving_average_fraction();
   const float unbiased = count > 1 ? count / (count - 1) : 1;
@@ -69,7 +75,8 @@ void lower(LayerContext& context) {
 }
 
 REGISTER_LAYER(batch_norm, .type = "BatchNorm", .summary = "normalizes each channel over the batch",
-               .min_bottoms = 1, .max_bottoms = 1, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
+               .min_bottoms = 1, .max_bottoms = 1, .min_tops = 1, .max_tops = 1, .lower = lower,
+               .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 4 } } }
 layer { name: "norm" type: "BatchNorm" bottom: "x" top: "y" }
 )");

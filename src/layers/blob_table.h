@@ -1,4 +1,5 @@
-// The blobs of a net by name while it is assembled. A name may have several versions: an in-place top begins a new one.
+// The blobs of a net by name while it is assembled. A name may have several versions: an in-place top begins
+// a new one.
 #pragma once
 
 #include <map>

@@ -24,12 +24,14 @@ LabelledScores labelled_scores(LayerContext& context, int axis, const std::strin
   result.outer = shape.count(0, result.axis);
   result.inner = shape.count(result.axis + 1);
   if (context.shape(1).count() != result.outer * result.inner)
-    context.fail("bottom",
-                 fmt::format("the number of labels must match the number of predictions: \"{}\" ({}) holds {} labels, "
-                             "\"{}\" ({}) with its classes along axis {} needs {}",
-                             context.param().bottom(1), context.shape(1).text(), context.shape(1).count(),
-                             context.param().bottom(0), shape.text(), result.axis, result.outer * result.inner),
-                 "one label for each prediction, none for the class axis; bottom 0 are the scores, bottom 1 the labels");
+    context.fail(
+        "bottom",
+        fmt::format("the number of labels must match the number of predictions: \"{}\" ({}) holds {} labels, "
+                    "\"{}\" ({}) with its classes along axis {} needs {}",
+                    context.param().bottom(1), context.shape(1).text(), context.shape(1).count(),
+                    context.param().bottom(0), shape.text(), result.axis, result.outer * result.inner),
+        "one label for each prediction, none for the class axis; bottom 0 are the scores, bottom 1 the "
+        "labels");
 
   Shape view = shape;
   view[result.axis] = 1;

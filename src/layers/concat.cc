@@ -26,10 +26,11 @@ void lower(LayerContext& context) {
     const bool same_rank = like.rank() == first.rank();
     if (same_rank) like[axis] = first[axis];
     if (like != first)
-      context.fail("bottom", fmt::format("bottom {} \"{}\" is {}, but bottom 0 \"{}\" is {}", i,
-                                         context.param().bottom(i), context.shape(i).text(),
-                                         context.param().bottom(0), first.text()),
-                   fmt::format("all axes but axis {} must have the same extent", axis));
+      context.fail(
+          "bottom",
+          fmt::format("bottom {} \"{}\" is {}, but bottom 0 \"{}\" is {}", i, context.param().bottom(i),
+                      context.shape(i).text(), context.param().bottom(0), first.text()),
+          fmt::format("all axes but axis {} must have the same extent", axis));
     parts.push_back(context.bottom(i));
   }
   context.set_top(0, concat(parts, axis));

@@ -1,5 +1,5 @@
-// Convolution: y[n, o, t] = b[o] + sum over c, k of W[o, c, k] * x[n, c, t * stride - pad + k * dilation], zero padded,
-// in up to 3 spatial axes behind the channel axis `axis` (1).
+// Convolution: y[n, o, t] = b[o] + sum over c, k of W[o, c, k] * x[n, c, t * stride - pad + k * dilation],
+// zero padded, in up to 3 spatial axes behind the channel axis `axis` (1).
 //   blobs    W (num_output, C / group, kernel...), b (num_output) with bias_term
 //   bottoms  any number of one shape, one top for each; the weights are shared
 //   top      extent floor((in + 2 * pad - dilation * (kernel - 1) - 1) / stride) + 1
@@ -17,10 +17,11 @@ Shape top_shape(LayerContext& context, const ConvolutionWindow& window) {
     const int axis = window.axis + 1 + static_cast<int>(i);
     const int64_t padded = shape[axis] + 2 * window.attributes.pad[i];
     if (padded < window.reach(i))
-      context.fail("convolution_param",
-                   fmt::format("the kernel spans {} along axis {}, where \"{}\" ({}) with its padding has {}",
-                               window.reach(i), axis, context.param().bottom(0), context.shape(0).text(), padded),
-                   "use a smaller kernel, more padding, or a larger input");
+      context.fail(
+          "convolution_param",
+          fmt::format("the kernel spans {} along axis {}, where \"{}\" ({}) with its padding has {}",
+                      window.reach(i), axis, context.param().bottom(0), context.shape(0).text(), padded),
+          "use a smaller kernel, more padding, or a larger input");
     shape[axis] = (padded - window.reach(i)) / window.attributes.stride[i] + 1;
   }
   return shape;
@@ -30,10 +31,11 @@ void lower(LayerContext& context) {
   const caffe::ConvolutionParameter& param = context.param().convolution_param();
   for (int i = 1; i < context.bottoms(); ++i)
     if (context.shape(i) != context.shape(0))
-      context.fail("bottom", fmt::format("bottom {} \"{}\" is {}, but bottom 0 \"{}\" is {}", i,
-                                         context.param().bottom(i), context.shape(i).text(),
-                                         context.param().bottom(0), context.shape(0).text()),
-                   "all inputs must have the same shape: they share the weights");
+      context.fail(
+          "bottom",
+          fmt::format("bottom {} \"{}\" is {}, but bottom 0 \"{}\" is {}", i, context.param().bottom(i),
+                      context.shape(i).text(), context.param().bottom(0), context.shape(0).text()),
+          "all inputs must have the same shape: they share the weights");
   const ConvolutionWindow window = convolution_window(context);
   check_channels(context, window);
   const Shape output = top_shape(context, window);
@@ -42,7 +44,8 @@ void lower(LayerContext& context) {
   std::vector<int64_t> weight_dims{outputs, context.shape(0)[window.axis] / param.group()};
   weight_dims.insert(weight_dims.end(), window.kernel.begin(), window.kernel.end());
   const Shape weight_shape(weight_dims);
-  const Value weights = reshape(context.parameter(weight_shape, &param.weight_filler()), op_weight_shape(weight_shape));
+  const Value weights =
+      reshape(context.parameter(weight_shape, &param.weight_filler()), op_weight_shape(weight_shape));
   const Value bias = param.bias_term() ? context.parameter(Shape{outputs}, &param.bias_filler()) : Value();
 
   for (int i = 0; i < context.bottoms(); ++i) {
@@ -52,8 +55,8 @@ void lower(LayerContext& context) {
 }
 
 REGISTER_LAYER(convolution, .type = "Convolution", .summary = "learned filters over 1 to 3 spatial axes",
-               .min_bottoms = 1, .max_bottoms = kAnyNumber, .min_tops = 1, .max_tops = kAnyNumber, .lower = lower,
-               .example = R"(
+               .min_bottoms = 1, .max_bottoms = kAnyNumber, .min_tops = 1, .max_tops = kAnyNumber,
+               .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 4 dim: 5 dim: 4 } } }
 layer { name: "conv" type: "Convolution" bottom: "x" top: "y"
   convolution_param { num_output: 6 kernel_size: 3 pad: 1 stride: 2 group: 2

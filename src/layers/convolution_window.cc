@@ -21,8 +21,9 @@ struct WindowField {
 std::vector<int64_t> two_dimensional(LayerContext& context, const WindowField& field, size_t axes) {
   const std::string path = fmt::format("convolution_param.{}_{}", field.name, field.h ? "h" : "w");
   if (axes != 2)
-    context.fail(path, fmt::format("{0}_h and {0}_w are for 2 spatial axes; \"{1}\" ({2}) has {3}", field.name,
-                                   context.param().bottom(0), context.shape(0).text(), axes),
+    context.fail(path,
+                 fmt::format("{0}_h and {0}_w are for 2 spatial axes; \"{1}\" ({2}) has {3}", field.name,
+                             context.param().bottom(0), context.shape(0).text(), axes),
                  fmt::format("give {} once, or once for each spatial axis", field.name));
   if (field.values->size() != 0)
     context.fail(path, fmt::format("either {0} or {0}_h/{0}_w should be specified; not both", field.name));
@@ -47,9 +48,10 @@ std::vector<int64_t> read(LayerContext& context, const WindowField& field, size_
   } else if (static_cast<size_t>(field.values->size()) == axes) {
     result.assign(field.values->begin(), field.values->end());
   } else {
-    context.fail(path, fmt::format("{0} must be specified once, or once per spatial dimension ({0} specified {1} "
-                                   "times; {2} spatial dims)",
-                                   field.name, field.values->size(), axes),
+    context.fail(path,
+                 fmt::format("{0} must be specified once, or once per spatial dimension ({0} specified {1} "
+                             "times; {2} spatial dims)",
+                             field.name, field.values->size(), axes),
                  fmt::format("bottom \"{}\" is {}", context.param().bottom(0), context.shape(0).text()));
   }
   for (int64_t value : result) {
@@ -76,17 +78,34 @@ ConvolutionWindow convolution_window(LayerContext& context) {
   window.axis = context.canonical_axis(param.axis(), input.rank(), "convolution_param.axis");
   const size_t axes = static_cast<size_t>(input.rank() - window.axis - 1);
   if (axes > 3)
-    context.fail("bottom", fmt::format("bottom \"{}\" ({}) has {} spatial axes behind channel axis {}",
-                                       context.param().bottom(0), input.text(), axes, window.axis),
+    context.fail("bottom",
+                 fmt::format("bottom \"{}\" ({}) has {} spatial axes behind channel axis {}",
+                             context.param().bottom(0), input.text(), axes, window.axis),
                  "convolutions of up to 3 spatial axes are supported");
 
-  const WindowField kernel{"kernel_size", &param.kernel_size(), given(param.has_kernel_h(), param.kernel_h()),
-                           given(param.has_kernel_w(), param.kernel_w()), std::nullopt, -1, false};
-  const WindowField stride{"stride", &param.stride(), given(param.has_stride_h(), param.stride_h()),
-                           given(param.has_stride_w(), param.stride_w()), std::nullopt, 1, false};
-  const WindowField pad{"pad", &param.pad(), given(param.has_pad_h(), param.pad_h()),
-                        given(param.has_pad_w(), param.pad_w()), 0, 0, true};
-  const WindowField dilation{"dilation", &param.dilation(), std::nullopt, std::nullopt, std::nullopt, 1, false};
+  const WindowField kernel{"kernel_size",
+                           &param.kernel_size(),
+                           given(param.has_kernel_h(), param.kernel_h()),
+                           given(param.has_kernel_w(), param.kernel_w()),
+                           std::nullopt,
+                           -1,
+                           false};
+  const WindowField stride{"stride",
+                           &param.stride(),
+                           given(param.has_stride_h(), param.stride_h()),
+                           given(param.has_stride_w(), param.stride_w()),
+                           std::nullopt,
+                           1,
+                           false};
+  const WindowField pad{"pad",
+                        &param.pad(),
+                        given(param.has_pad_h(), param.pad_h()),
+                        given(param.has_pad_w(), param.pad_w()),
+                        0,
+                        0,
+                        true};
+  const WindowField dilation{"dilation", &param.dilation(), std::nullopt, std::nullopt, std::nullopt, 1,
+                             false};
   window.kernel = read(context, kernel, axes);
   window.attributes.stride = read(context, stride, axes);
   window.attributes.pad = read(context, pad, axes);
@@ -99,7 +118,8 @@ void check_channels(LayerContext& context, const ConvolutionWindow& window) {
   const caffe::ConvolutionParameter& param = context.param().convolution_param();
   const int64_t channels = context.shape(0)[window.axis];
   if (param.num_output() == 0)
-    context.fail("convolution_param", "num_output is missing or 0", "give the number of output channels, for example num_output: 20");
+    context.fail("convolution_param", "num_output is missing or 0",
+                 "give the number of output channels, for example num_output: 20");
   if (param.group() == 0) context.fail("convolution_param.group", "group is 0", "group must be at least 1");
   if (channels % param.group() != 0)
     context.fail("convolution_param.group",

@@ -1,5 +1,5 @@
-// The window of Convolution and its kin: kernel, stride, pad and dilation from convolution_param, one for each spatial
-// axis behind the channel axis.
+// The window of Convolution and its kin: kernel, stride, pad and dilation from convolution_param, one for
+// each spatial axis behind the channel axis.
 #pragma once
 
 #include <vector>
@@ -24,8 +24,8 @@ ConvolutionWindow convolution_window(LayerContext& context);
 // Checks num_output and group against each other and the channels of bottom 0.
 void check_channels(LayerContext& context, const ConvolutionWindow& window);
 
-// For ops, which want (N, C, S...) with at least one spatial axis: the extents before the channel axis as one, and
-// (N, C, 1) where there is no spatial axis.
+// For ops, which want (N, C, S...) with at least one spatial axis: the extents before the channel axis as
+// one, and (N, C, 1) where there is no spatial axis.
 Shape folded_shape(const Shape& shape, int axis);
 ConvolutionAttributes op_attributes(const ConvolutionWindow& window);
 // Weights of this shape (out, in, kernel...), likewise.

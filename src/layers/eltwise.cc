@@ -1,7 +1,8 @@
 // Eltwise: bottoms of one shape combined element by element.
 //   SUM   y = sum of coeff_i * x_i (coeff 1 by default)
 //   PROD  y = product of the x_i; with stable_prod_grad: false the gradient of x_i is g * y / x_i
-//   MAX   y = max of the x_i; the gradient goes to one of them: of bottoms 0 and 1 at a tie to 1, a later bottom
+//   MAX   y = max of the x_i; the gradient goes to one of them: of bottoms 0 and 1 at a tie to 1, a later
+//   bottom
 //         wins only where it is strictly greater
 #include "layers/layer.h"
 
@@ -30,10 +31,11 @@ void lower(LayerContext& context) {
   std::vector<Value> x;
   for (int i = 0; i < context.bottoms(); ++i) {
     if (context.shape(i) != context.shape(0))
-      context.fail("bottom", fmt::format("bottom {} \"{}\" is {}, but bottom 0 \"{}\" is {}", i,
-                                         context.param().bottom(i), context.shape(i).text(),
-                                         context.param().bottom(0), context.shape(0).text()),
-                   "the bottoms of an Eltwise layer have one shape");
+      context.fail(
+          "bottom",
+          fmt::format("bottom {} \"{}\" is {}, but bottom 0 \"{}\" is {}", i, context.param().bottom(i),
+                      context.shape(i).text(), context.param().bottom(0), context.shape(0).text()),
+          "the bottoms of an Eltwise layer have one shape");
     x.push_back(context.bottom(i));
   }
   if (param.coeff_size() != 0 && param.coeff_size() != context.bottoms())

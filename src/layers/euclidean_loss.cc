@@ -1,5 +1,5 @@
-// EuclideanLoss: L = sum of (a - b)^2 / (2 N), N the first extent. The bottoms have equal extents behind the first;
-// both may take a gradient.
+// EuclideanLoss: L = sum of (a - b)^2 / (2 N), N the first extent. The bottoms have equal extents behind the
+// first; both may take a gradient.
 #include "layers/layer.h"
 
 namespace trainer {
@@ -19,7 +19,8 @@ void lower(LayerContext& context) {
 }
 
 REGISTER_LAYER(euclidean_loss, .type = "EuclideanLoss", .summary = "half the mean squared distance",
-               .min_bottoms = 2, .max_bottoms = 2, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
+               .min_bottoms = 2, .max_bottoms = 2, .min_tops = 1, .max_tops = 1, .lower = lower,
+               .example = R"(
 layer { name: "x" type: "Input" top: "a" top: "b" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 4 } } }
 layer { name: "loss" type: "EuclideanLoss" bottom: "a" bottom: "b" top: "loss" }
 )",

@@ -1,5 +1,5 @@
-// Caffe's fillers: how a learned blob starts. Equal to Caffe's in distribution, not in bits: draws are Philox, a pure
-// function of (key, element), so that one blob's start depends on no other.
+// Caffe's fillers: how a learned blob starts. Equal to Caffe's in distribution, not in bits: draws are
+// Philox, a pure function of (key, element), so that one blob's start depends on no other.
 #pragma once
 
 #include <cstdint>

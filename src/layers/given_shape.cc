@@ -25,7 +25,8 @@ Shape given_shape(LayerContext& context, const caffe::BlobShape& shape, const st
   const Shape result(std::vector<int64_t>(shape.dim().begin(), shape.dim().end()));
   const std::string problem = check_shape(result);
   if (!problem.empty())
-    context.fail(field, problem, "every extent must be at least 1, and the whole at most 2,147,483,647 elements");
+    context.fail(field, problem,
+                 "every extent must be at least 1, and the whole at most 2,147,483,647 elements");
   return result;
 }
 

@@ -11,7 +11,8 @@ namespace trainer {
 constexpr int64_t kMostElements = 2147483647;
 int64_t saturating_count(const Shape& shape);
 
-// What is wrong with a shape given in a net, or "": extents below 1, more than 32 axes, more than kMostElements elements.
+// What is wrong with a shape given in a net, or "": extents below 1, more than 32 axes, more than
+// kMostElements elements.
 std::string check_shape(const Shape& shape);
 
 // The shape of `shape { dim ... }` at `field`; fails where it cannot be a blob's.

@@ -1,7 +1,7 @@
 // HDF5Output: appends every batch of two blobs to the data sets "data" and "label" of an HDF5 file. No tops.
 //
-// Rows are (C, H, W): a blob's axes behind the first, ended by 1s. The file is made, and an old one emptied, when the
-// layer first runs; checking a net leaves it alone.
+// Rows are (C, H, W): a blob's axes behind the first, ended by 1s. The file is made, and an old one emptied,
+// when the layer first runs; checking a net leaves it alone.
 #include <map>
 #include <memory>
 #include <mutex>
@@ -14,8 +14,8 @@
 namespace trainer {
 namespace {
 
-// The file behind all ops of one path: a net is lowered again for every shape and kind of pass, and its passes go on
-// appending. Closed with the last of them.
+// The file behind all ops of one path: a net is lowered again for every shape and kind of pass, and its
+// passes go on appending. Closed with the last of them.
 class BatchFile {
  public:
   static std::shared_ptr<BatchFile> of(const std::string& path) {
@@ -29,13 +29,15 @@ class BatchFile {
 
   explicit BatchFile(std::string path) : path_(std::move(path)) {}
 
-  void append(const Shape& data_row, const float* data, const Shape& label_row, const float* label, int64_t rows) {
+  void append(const Shape& data_row, const float* data, const Shape& label_row, const float* label,
+              int64_t rows) {
     const std::lock_guard lock(mutex_);
     if (!contents_) contents_ = std::make_unique<Contents>(path_, data_row, label_row);
     if (contents_->data.row_shape() != data_row || contents_->label.row_shape() != label_row)
-      throw data_error("{}: a batch with rows of {} and labels of {} cannot follow rows of {} and labels of {}", path_,
-                       data_row.text(), label_row.text(), contents_->data.row_shape().text(),
-                       contents_->label.row_shape().text());
+      throw data_error(
+          "{}: a batch with rows of {} and labels of {} cannot follow rows of {} and labels of {}", path_,
+          data_row.text(), label_row.text(), contents_->data.row_shape().text(),
+          contents_->label.row_shape().text());
     contents_->data.append(data, rows);
     contents_->label.append(label, rows);
     contents_->file.flush();
@@ -57,7 +59,10 @@ class BatchFile {
 class AppendToHdf5 : public OpaqueOp {
  public:
   AppendToHdf5(const std::string& path, int64_t rows, Shape data_row, Shape label_row)
-      : file_(BatchFile::of(path)), rows_(rows), data_row_(std::move(data_row)), label_row_(std::move(label_row)) {}
+      : file_(BatchFile::of(path)),
+        rows_(rows),
+        data_row_(std::move(data_row)),
+        label_row_(std::move(label_row)) {}
 
   std::string name() const override { return "append_to_hdf5"; }
   bool has_effect() const override { return true; }
@@ -74,7 +79,8 @@ class AppendToHdf5 : public OpaqueOp {
 Shape row_shape(LayerContext& context, int bottom) {
   const Shape& shape = context.shape(bottom);
   if (shape.rank() < 1 || shape.rank() > 4)
-    context.fail("bottom", fmt::format("bottom {} \"{}\" is {}", bottom, context.param().bottom(bottom), shape.text()),
+    context.fail("bottom",
+                 fmt::format("bottom {} \"{}\" is {}", bottom, context.param().bottom(bottom), shape.text()),
                  "HDF5Output writes blobs of 1 to 4 axes");
   std::vector<int64_t> dims(shape.dims().begin() + 1, shape.dims().end());
   dims.resize(3, 1);
@@ -84,19 +90,22 @@ Shape row_shape(LayerContext& context, int bottom) {
 void lower(LayerContext& context) {
   const std::string& path = context.param().hdf5_output_param().file_name();
   if (path.empty())
-    context.fail("hdf5_output_param", "file_name is missing", "give the HDF5 file to write, for example file_name: \"features.h5\"");
+    context.fail("hdf5_output_param", "file_name is missing",
+                 "give the HDF5 file to write, for example file_name: \"features.h5\"");
   const Shape data_row = row_shape(context, 0), label_row = row_shape(context, 1);
   const int64_t rows = context.shape(0)[0];
   if (context.shape(1)[0] != rows)
-    context.fail("bottom", fmt::format("\"{}\" is {}, \"{}\" is {}", context.param().bottom(0), context.shape(0).text(),
-                                       context.param().bottom(1), context.shape(1).text()),
+    context.fail("bottom",
+                 fmt::format("\"{}\" is {}, \"{}\" is {}", context.param().bottom(0), context.shape(0).text(),
+                             context.param().bottom(1), context.shape(1).text()),
                  "both bottoms must have the same first extent");
   opaque(context.graph(), std::make_shared<AppendToHdf5>(path, rows, data_row, label_row),
          {context.bottom(0), context.bottom(1)}, {});
 }
 
-REGISTER_LAYER(hdf5_output, .type = "HDF5Output", .summary = "appends every batch to an HDF5 file", .min_bottoms = 2,
-               .max_bottoms = 2, .min_tops = 0, .max_tops = 0, .lower = lower, .example = R"(
+REGISTER_LAYER(hdf5_output, .type = "HDF5Output", .summary = "appends every batch to an HDF5 file",
+               .min_bottoms = 2, .max_bottoms = 2, .min_tops = 0, .max_tops = 0, .lower = lower,
+               .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 4 } } }
 layer { name: "label" type: "DummyData" top: "label" dummy_data_param { shape { dim: 2 } data_filler { value: 1 } } }
 layer { name: "output" type: "HDF5Output" bottom: "x" bottom: "label" hdf5_output_param { file_name: "output.h5" } }

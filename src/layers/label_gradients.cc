@@ -45,18 +45,20 @@ void report_label_gradients(const LoweredNet& net, const Positions& positions, D
   for (const LoweredLayer& layer : net.layers) {
     if (layer.type == nullptr) continue;
     bool counts = false;
-    for (const LoweredTop& top : layer.tops) counts = counts || (top.value && leads[static_cast<size_t>(top.value.id())]);
+    for (const LoweredTop& top : layer.tops)
+      counts = counts || (top.value && leads[static_cast<size_t>(top.value.id())]);
     if (!counts) continue;
     for (int bottom : layer.type->label_bottoms) {
       if (bottom >= static_cast<int>(layer.bottoms.size())) continue;
       const Value label = layer.bottoms[static_cast<size_t>(bottom)];
       if (!label || !depends[static_cast<size_t>(label.id())]) continue;
-      diagnostics.error(position_of(positions, *layer.param, fmt::format("bottom[{}]", bottom)), subject_of(*layer.param),
-                        fmt::format("{} Layer cannot backpropagate to label inputs: bottom {} \"{}\" depends on learned "
-                                    "parameters",
-                                    layer.param->type(), bottom, layer.bottom_names[static_cast<size_t>(bottom)]),
-                        "are the bottoms in the right order? Otherwise give propagate_down for each bottom, false for "
-                        "this one");
+      diagnostics.error(
+          position_of(positions, *layer.param, fmt::format("bottom[{}]", bottom)), subject_of(*layer.param),
+          fmt::format("{} Layer cannot backpropagate to label inputs: bottom {} \"{}\" depends on learned "
+                      "parameters",
+                      layer.param->type(), bottom, layer.bottom_names[static_cast<size_t>(bottom)]),
+          "are the bottoms in the right order? Otherwise give propagate_down for each bottom, false for "
+          "this one");
     }
   }
 }

@@ -7,8 +7,8 @@
 
 namespace trainer {
 
-// Reports each label bottom of a TRAIN net that depends on a trained parameter, where the layer has a part in the
-// loss. Expects the net's layers lowered and its loss summed.
+// Reports each label bottom of a TRAIN net that depends on a trained parameter, where the layer has a part in
+// the loss. Expects the net's layers lowered and its loss summed.
 void report_label_gradients(const LoweredNet& net, const Positions& positions, Diagnostics& diagnostics);
 
 }  // namespace trainer

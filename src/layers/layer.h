@@ -1,10 +1,11 @@
 // A layer type is one file in this room: what it accepts and how it lowers to ops.
 //
-// A rule receives a LayerContext with its message and bottoms, checks them, and sets its tops with the functions of
-// ops/math.h. It holds no memory and no device code, and needs no backward: gradients belong to ops. Where Caffe's
-// formula is not the derivative, the rule says so with with_gradient.
+// A rule receives a LayerContext with its message and bottoms, checks them, and sets its tops with the
+// functions of ops/math.h. It holds no memory and no device code, and needs no backward: gradients belong to
+// ops. Where Caffe's formula is not the derivative, the rule says so with with_gradient.
 //
-// To add a layer: a file here that ends in REGISTER_LAYER, its message in proto/trainer.proto if it has fields.
+// To add a layer: a file here that ends in REGISTER_LAYER, its message in proto/trainer.proto if it has
+// fields.
 #pragma once
 
 #include <fmt/format.h>
@@ -25,17 +26,18 @@ class LayerContext;
 constexpr int kAnyNumber = -1;
 
 struct LayerType {
-  const char* type;     // as in `type: "Convolution"`
-  const char* summary;  // one line for `help`
+  const char* type;              // as in `type: "Convolution"`
+  const char* summary;           // one line for `help`
   int min_bottoms, max_bottoms;  // max kAnyNumber: unlimited
   int min_tops, max_tops;
   void (*lower)(LayerContext&);
-  // Layers that `help` shows and the contract test runs: prototxt text of layers fed by Input layers of their own.
+  // Layers that `help` shows and the contract test runs: prototxt text of layers fed by Input layers of their
+  // own.
   const char* example;
-  bool loss = false;                // its first top is optional and weighs 1 by default
-  bool equal_blobs = false;         // one top for each bottom
+  bool loss = false;                    // its first top is optional and weighs 1 by default
+  bool equal_blobs = false;             // one top for each bottom
   std::vector<int> label_bottoms = {};  // bottoms that can take no gradient
-  bool data_source = false;         // its tops come from a data set: opened by room data
+  bool data_source = false;             // its tops come from a data set: opened by room data
   bool allows_in_place = true;
 };
 
@@ -46,7 +48,8 @@ const LayerType* find_layer_type(const std::string& type);
 struct LayerRegistration {
   explicit LayerRegistration(LayerType type);
 };
-#define REGISTER_LAYER(name, ...) static const ::trainer::LayerRegistration registration_##name(::trainer::LayerType{__VA_ARGS__})
+#define REGISTER_LAYER(name, ...) \
+  static const ::trainer::LayerRegistration registration_##name(::trainer::LayerType{__VA_ARGS__})
 
 // A label must be an integer in [0, classes), or the ignored one.
 struct LabelRange {
@@ -76,8 +79,8 @@ class LayerContext {
   // The next learned blob of the layer. `filler` fills it where no weights are loaded; nullptr means constant
   // `fallback`. Shared blobs (param { name }) give the owner's value.
   virtual Value parameter(const Shape& shape, const caffe::FillerParameter* filler, float fallback = 0) = 0;
-  // The next blob of the layer, kept in weight files but written by the pass itself (batch-norm statistics): zeros
-  // at first, no gradient.
+  // The next blob of the layer, kept in weight files but written by the pass itself (batch-norm statistics):
+  // zeros at first, no gradient.
   virtual Value statistic(const Shape& shape) = 0;
   // At the end of the pass the blob with this index becomes `value`.
   virtual void write_statistic(int blob, Value value) = 0;
@@ -98,7 +101,8 @@ class LayerContext {
 
   // Reports a mistake at a field, given by its path within the layer's message ("convolution_param.stride",
   // an element as "bottom[1]", or "" for the layer), and gives the layer up. `hint` is the remedy.
-  [[noreturn]] virtual void fail(const std::string& field, const std::string& message, const std::string& hint = "") = 0;
+  [[noreturn]] virtual void fail(const std::string& field, const std::string& message,
+                                 const std::string& hint = "") = 0;
   virtual void warn(const std::string& field, const std::string& message, const std::string& hint = "") = 0;
 
   // `axis` made non-negative; fails naming `field` where it is outside [-rank, rank).

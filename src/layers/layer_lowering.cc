@@ -14,7 +14,8 @@ std::string subject_of(const caffe::LayerParameter& layer) {
   return fmt::format("layer \"{}\" ({})", layer.name(), layer.type());
 }
 
-SourcePosition position_of(const Positions& positions, const caffe::LayerParameter& layer, const std::string& field) {
+SourcePosition position_of(const Positions& positions, const caffe::LayerParameter& layer,
+                           const std::string& field) {
   const size_t bracket = field.find('[');
   if (bracket == std::string::npos) return positions.of(layer, field);
   return positions.of(layer, field.substr(0, bracket), std::atoi(field.c_str() + bracket + 1));
@@ -48,19 +49,21 @@ void LayerLowering::check_results() {
   const int blobs = static_cast<int>(lowered().parameters.size());
   if (param_->param_size() > blobs)
     fail(fmt::format("param[{}]", blobs),
-         fmt::format("too many params specified: {} for a layer with {} learned blob{}", param_->param_size(), blobs,
-                     blobs == 1 ? "" : "s"),
+         fmt::format("too many params specified: {} for a layer with {} learned blob{}", param_->param_size(),
+                     blobs, blobs == 1 ? "" : "s"),
          "remove what is too many");
   for (size_t i = 0; i < top_values_.size(); ++i) {
     TRAINER_ASSERT(top_values_[i]);
     const std::string problem = check_shape(top_values_[i].shape());
-    if (!problem.empty()) fail(fmt::format("top[{}]", i), fmt::format("top \"{}\": {}", lowered().tops[i].name, problem));
+    if (!problem.empty())
+      fail(fmt::format("top[{}]", i), fmt::format("top \"{}\": {}", lowered().tops[i].name, problem));
   }
 }
 
 Value LayerLowering::parameter(const Shape& shape, const caffe::FillerParameter* filler, float fallback) {
   const std::string misshapen = check_shape(shape);
-  if (!misshapen.empty()) fail("", fmt::format("learned blob {}: {}", lowered().parameters.size(), misshapen));
+  if (!misshapen.empty())
+    fail("", fmt::format("learned blob {}: {}", lowered().parameters.size(), misshapen));
   caffe::FillerParameter constant;
   constant.set_value(fallback);
   if (filler != nullptr) {
@@ -118,12 +121,14 @@ void LayerLowering::require_labels(int bottom, LabelRange range) {
 }
 
 void LayerLowering::fail(const std::string& field, const std::string& message, const std::string& hint) {
-  assembly_.diagnostics.error(position_of(assembly_.positions, *param_, field), subject_of(*param_), message, hint);
+  assembly_.diagnostics.error(position_of(assembly_.positions, *param_, field), subject_of(*param_), message,
+                              hint);
   throw LayerFailure();
 }
 
 void LayerLowering::warn(const std::string& field, const std::string& message, const std::string& hint) {
-  assembly_.diagnostics.warning(position_of(assembly_.positions, *param_, field), subject_of(*param_), message, hint);
+  assembly_.diagnostics.warning(position_of(assembly_.positions, *param_, field), subject_of(*param_),
+                                message, hint);
 }
 
 }  // namespace trainer

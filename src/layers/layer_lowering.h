@@ -24,12 +24,12 @@ struct Assembly {
 
 class LayerLowering : public LayerContext {
  public:
-  // The layer at this index of Assembly::net, with its bottoms already resolved and its tops named. `random_name`
-  // is unique in the net.
+  // The layer at this index of Assembly::net, with its bottoms already resolved and its tops named.
+  // `random_name` is unique in the net.
   LayerLowering(Assembly& assembly, int layer, std::string random_name);
 
-  // Runs the layer's rule and checks what it gives; false where a mistake was reported. The results are then in the
-  // LoweredLayer's tops.
+  // Runs the layer's rule and checks what it gives; false where a mistake was reported. The results are then
+  // in the LoweredLayer's tops.
   bool run();
 
   Value parameter(const Shape& shape, const caffe::FillerParameter* filler, float fallback) override;
@@ -41,7 +41,8 @@ class LayerLowering : public LayerContext {
   std::vector<Shape> source_shapes() override;
   Value source(int top, const Shape& shape) override;
   void require_labels(int bottom, LabelRange range) override;
-  [[noreturn]] void fail(const std::string& field, const std::string& message, const std::string& hint = "") override;
+  [[noreturn]] void fail(const std::string& field, const std::string& message,
+                         const std::string& hint = "") override;
   void warn(const std::string& field, const std::string& message, const std::string& hint = "") override;
 
  private:
@@ -57,6 +58,7 @@ class LayerLowering : public LayerContext {
 // layer "conv1" (Convolution), as messages name it.
 std::string subject_of(const caffe::LayerParameter& layer);
 // The place of a field of a layer; an element of a repeated field as "bottom[1]".
-SourcePosition position_of(const Positions& positions, const caffe::LayerParameter& layer, const std::string& field);
+SourcePosition position_of(const Positions& positions, const caffe::LayerParameter& layer,
+                           const std::string& field);
 
 }  // namespace trainer

@@ -35,9 +35,11 @@ class NetAssembly {
 
  private:
   void add_layer(int index);
-  void error(const LoweredLayer& layer, const std::string& field, const std::string& message, const std::string& hint = "");
+  void error(const LoweredLayer& layer, const std::string& field, const std::string& message,
+             const std::string& hint = "");
 
-  // Each resolves or checks one thing, reports what is wrong, and says whether the layer can still be lowered.
+  // Each resolves or checks one thing, reports what is wrong, and says whether the layer can still be
+  // lowered.
   bool resolve_bottoms(LoweredLayer& layer);
   bool name_tops(LoweredLayer& layer);
   bool check_counts(const LoweredLayer& layer);
@@ -55,7 +57,8 @@ class NetAssembly {
 
 void NetAssembly::error(const LoweredLayer& layer, const std::string& field, const std::string& message,
                         const std::string& hint) {
-  all_.diagnostics.error(position_of(all_.positions, *layer.param, field), subject_of(*layer.param), message, hint);
+  all_.diagnostics.error(position_of(all_.positions, *layer.param, field), subject_of(*layer.param), message,
+                         hint);
 }
 
 std::string NetAssembly::unique_name(const std::string& layer) {
@@ -67,7 +70,8 @@ std::string NetAssembly::unknown_bottom_hint(const LoweredLayer& layer, const st
   for (int i = static_cast<int>(&layer - all_.net.layers.data()) + 1; i < all_.source.layer_size(); ++i) {
     const auto& tops = all_.source.layer(i).top();
     if (std::find(tops.begin(), tops.end(), name) != tops.end())
-      return fmt::format("layer \"{}\" makes it further down: layers run in the order of the file", all_.source.layer(i).name());
+      return fmt::format("layer \"{}\" makes it further down: layers run in the order of the file",
+                         all_.source.layer(i).name());
   }
   std::vector<std::string> names = blobs_.names();
   const std::string nearest = nearest_name(name, names);
@@ -84,7 +88,8 @@ bool NetAssembly::resolve_bottoms(LoweredLayer& layer) {
   bool good = true;
   const bool propagation_given = param.propagate_down_size() > 0;
   if (propagation_given && param.propagate_down_size() != param.bottom_size()) {
-    error(layer, "propagate_down", fmt::format("{} propagate_down for {} bottoms", param.propagate_down_size(), param.bottom_size()),
+    error(layer, "propagate_down",
+          fmt::format("{} propagate_down for {} bottoms", param.propagate_down_size(), param.bottom_size()),
           "give one for each bottom, or none");
     good = false;
   }
@@ -116,17 +121,21 @@ bool NetAssembly::name_tops(LoweredLayer& layer) {
     top.in_place = i < param.bottom_size() && param.bottom(i) == name;
     const std::string field = fmt::format("top[{}]", i);
     const BlobVersion* existing = blobs_.find(name);
-    const bool twice_here = std::find(param.top().begin(), param.top().begin() + i, name) != param.top().begin() + i;
+    const bool twice_here =
+        std::find(param.top().begin(), param.top().begin() + i, name) != param.top().begin() + i;
     if (top.in_place && layer.type != nullptr && !layer.type->allows_in_place) {
-      error(layer, field, fmt::format("{} cannot work in place", param.type()), "give the top a name of its own");
+      error(layer, field, fmt::format("{} cannot work in place", param.type()),
+            "give the top a name of its own");
       good = false;
     } else if (twice_here || (existing != nullptr && existing->layer >= 0 && !top.in_place)) {
       error(layer, field, fmt::format("top blob \"{}\" produced by multiple sources", name),
-            "give it another name; only a top that stands at the same place as the bottom of its name works in place");
+            "give it another name; only a top that stands at the same place as the bottom of its name works "
+            "in place");
       good = false;
     } else if (top.in_place && existing->is_split()) {
       error(layer, field,
-            fmt::format("top blob \"{}\" produced by multiple sources: \"{}\" is also read by another layer, or weighs in the "
+            fmt::format("top blob \"{}\" produced by multiple sources: \"{}\" is also read by another layer, "
+                        "or weighs in the "
                         "loss, before this one changes it in place",
                         name, name),
             "give the top a name of its own, and let the layers below read that");
@@ -146,12 +155,19 @@ bool NetAssembly::check_counts(const LoweredLayer& layer) {
   bool good = true;
   auto check = [&](const char* verb, const char* what, const char* role, int have, int least, int most) {
     std::string rule;
-    if (least == most && have != least) rule = fmt::format("{}", least);
-    else if (have < least) rule = fmt::format("at least {}", least);
-    else if (most != kAnyNumber && have > most) rule = fmt::format("at most {}", most);
-    else return;
-    error(layer, have > 0 ? what : "", fmt::format("{} Layer {} {} {} blob(s) as {}; {} given", type.type, verb, rule, what, role,
-                                   have == 0 ? "none" : have == 1 ? "one is" : fmt::format("{} are", have)),
+    if (least == most && have != least)
+      rule = fmt::format("{}", least);
+    else if (have < least)
+      rule = fmt::format("at least {}", least);
+    else if (most != kAnyNumber && have > most)
+      rule = fmt::format("at most {}", most);
+    else
+      return;
+    error(layer, have > 0 ? what : "",
+          fmt::format("{} Layer {} {} {} blob(s) as {}; {} given", type.type, verb, rule, what, role,
+                      have == 0   ? "none"
+                      : have == 1 ? "one is"
+                                  : fmt::format("{} are", have)),
           fmt::format("`trainer help layer {}` shows an example", type.type));
     good = false;
   };
@@ -159,8 +175,11 @@ bool NetAssembly::check_counts(const LoweredLayer& layer) {
   check("takes", "bottom", "input", bottoms, type.min_bottoms, type.max_bottoms);
   check("produces", "top", "output", tops, type.min_tops, type.max_tops);
   if (good && type.equal_blobs && bottoms != tops) {
-    error(layer, "top", fmt::format("{} Layer produces one top blob as output for each bottom blob input; {} bottoms and {} tops "
-                                    "are given", type.type, bottoms, tops));
+    error(layer, "top",
+          fmt::format(
+              "{} Layer produces one top blob as output for each bottom blob input; {} bottoms and {} tops "
+              "are given",
+              type.type, bottoms, tops));
     good = false;
   }
   return good;
@@ -173,11 +192,13 @@ bool NetAssembly::read_loss_weights(LoweredLayer& layer) {
     return true;
   }
   if (param.loss_weight_size() != static_cast<int>(layer.tops.size())) {
-    error(layer, "loss_weight", fmt::format("{} loss_weight for {} tops", param.loss_weight_size(), layer.tops.size()),
+    error(layer, "loss_weight",
+          fmt::format("{} loss_weight for {} tops", param.loss_weight_size(), layer.tops.size()),
           "loss_weight must be unspecified or specified once per top blob");
     return false;
   }
-  for (int i = 0; i < param.loss_weight_size(); ++i) layer.tops[static_cast<size_t>(i)].loss_weight = param.loss_weight(i);
+  for (int i = 0; i < param.loss_weight_size(); ++i)
+    layer.tops[static_cast<size_t>(i)].loss_weight = param.loss_weight(i);
   return true;
 }
 
@@ -188,7 +209,8 @@ void NetAssembly::add_layer(int index) {
   layer.phase = layer.param->has_phase() ? layer.param->phase() : all_.options.phase;
   all_.net.graph->set_context(index, Pass::kForward);
   if (layer.type == nullptr)
-    error(layer, "type", fmt::format("unknown layer type \"{}\"", layer.param->type()), unknown_type_hint(layer.param->type()));
+    error(layer, "type", fmt::format("unknown layer type \"{}\"", layer.param->type()),
+          unknown_type_hint(layer.param->type()));
 
   bool good = resolve_bottoms(layer);
   good = name_tops(layer) && good;
@@ -224,7 +246,8 @@ void NetAssembly::add_outputs() {
     const LoweredLayer& layer = all_.net.layers[static_cast<size_t>(blob.layer)];
     const LoweredTop& top = layer.tops[static_cast<size_t>(blob.top)];
     if (blob.readers > 0 && !blob.weighted) continue;
-    const std::string name = blob.is_split() ? split_top_name(blob.name, layer.param->name(), blob.top, 0) : blob.name;
+    const std::string name =
+        blob.is_split() ? split_top_name(blob.name, layer.param->name(), blob.top, 0) : blob.name;
     all_.net.outputs.push_back({name, top.value, top.loss_weight});
   }
   std::sort(all_.net.outputs.begin(), all_.net.outputs.end(),

@@ -1,8 +1,9 @@
-// From a net's messages to a graph: filters nothing (the net is already filtered for its state), resolves blobs by
-// name, lowers each layer in file order, and weighs the losses.
+// From a net's messages to a graph: filters nothing (the net is already filtered for its state), resolves
+// blobs by name, lowers each layer in file order, and weighs the losses.
 //
-// SSA makes Caffe's machinery superfluous: a blob read twice is a value used twice, an in-place top is a second
-// version of a name. A table of Caffe's names, split blobs included, serves messages and summaries only.
+// SSA makes Caffe's machinery superfluous: a blob read twice is a value used twice, an in-place top is a
+// second version of a name. A table of Caffe's names, split blobs included, serves messages and summaries
+// only.
 #pragma once
 
 #include <functional>
@@ -19,19 +20,19 @@ namespace trainer {
 
 // One learned blob or statistic of one layer. Sharers have the owner's state.
 struct ParameterInfo {
-  int layer = -1;          // index in LoweredNet::layers
-  int blob = 0;            // index within the layer
-  std::string state;       // name of the state that holds it: "<owner layer>/<blob>"
+  int layer = -1;     // index in LoweredNet::layers
+  int blob = 0;       // index within the layer
+  std::string state;  // name of the state that holds it: "<owner layer>/<blob>"
   bool owner = true;
   bool statistic = false;  // written by the pass, not trained
   Shape shape;             // this layer's view; the owner's has the same count
   float lr_mult = 1, decay_mult = 1;
-  std::string param_name;  // param { name }, or ""
+  std::string param_name;         // param { name }, or ""
   caffe::FillerParameter filler;  // how it starts where no weights are loaded
 };
 
 struct LoweredTop {
-  std::string name;   // "(automatic)" for a loss without a top
+  std::string name;  // "(automatic)" for a loss without a top
   Value value;
   float loss_weight = 0;
   bool in_place = false;
@@ -73,17 +74,18 @@ struct LoweredNet {
 struct LowerOptions {
   caffe::Phase phase = caffe::TRAIN;
   uint64_t seed = 0;
-  // Shapes of the tops of a layer whose type is a data source; none where its data set could not be opened and that
-  // has been reported.
+  // Shapes of the tops of a layer whose type is a data source; none where its data set could not be opened
+  // and that has been reported.
   std::function<std::vector<Shape>(const caffe::LayerParameter&)> source_shapes;
 };
 
-// `net` must outlive the result. Problems are added to `diagnostics`; the result is complete only where there are
-// none. Layers behind a faulty one are checked as far as their bottoms are known.
+// `net` must outlive the result. Problems are added to `diagnostics`; the result is complete only where there
+// are none. Layers behind a faulty one are checked as far as their bottoms are known.
 std::unique_ptr<LoweredNet> lower_net(const caffe::NetParameter& net, const Positions& positions,
                                       const LowerOptions& options, Diagnostics* diagnostics);
 
-// A layer as Caffe would have built it, Split layers included: for outputs, debug lines and `summary --caffe`.
+// A layer as Caffe would have built it, Split layers included: for outputs, debug lines and `summary
+// --caffe`.
 struct CaffeLayer {
   std::string name, type;
   std::vector<std::string> bottoms, tops;

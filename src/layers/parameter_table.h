@@ -14,13 +14,14 @@ class ParameterTable {
  public:
   explicit ParameterTable(LoweredNet& net) : net_(net) {}
 
-  // The next blob of the layer being lowered, as a value of its shape. A blob whose param spec has a name that is
-  // known is the same state; what does not fit is reported through `context`.
-  Value add(LayerContext& context, int layer, const Shape& shape, const caffe::FillerParameter& filler, bool statistic);
+  // The next blob of the layer being lowered, as a value of its shape. A blob whose param spec has a name
+  // that is known is the same state; what does not fit is reported through `context`.
+  Value add(LayerContext& context, int layer, const Shape& shape, const caffe::FillerParameter& filler,
+            bool statistic);
 
  private:
   struct Shared {
-    int owner = -1;                             // index in LoweredNet::parameters
+    int owner = -1;                            // index in LoweredNet::parameters
     std::optional<float> lr_mult, decay_mult;  // given by the owner or a sharer
   };
 

@@ -1,5 +1,6 @@
 // Pooling: what is taken from windows of (N, C, H, W), by height and width.
-//   MAX  the largest; the first of equals takes the gradient. Top 1, optional: where it stood, h * W + w, or -1 where
+//   MAX  the largest; the first of equals takes the gradient. Top 1, optional: where it stood, h * W + w, or
+//   -1 where
 //        the window holds no number
 //   AVE  the mean; zeros of the padding count, what lies beyond the padding at the far end does not
 //   STOCHASTIC  in TEST sum of x^2 / sum of x over the window, 0 where the sum is not positive
@@ -14,19 +15,24 @@ namespace {
 Value winner_index(Graph& graph, Value winner, const Shape& input, const PoolAttributes& pool) {
   const Shape& shape = winner.shape();
   const float width = static_cast<float>(pool.kernel[1]);
-  const float none = winner.dtype() == DType::kU8 ? static_cast<float>(kNoWinnerU8) : static_cast<float>(kNoWinnerS32);
+  const float none =
+      winner.dtype() == DType::kU8 ? static_cast<float>(kNoWinnerU8) : static_cast<float>(kNoWinnerS32);
   const Value dh = floor((winner + 0.5f) / width);
   const Value dw = winner - dh * width;
-  const Value h = index_along(graph, shape, 2) * static_cast<float>(pool.stride[0]) - static_cast<float>(pool.pad[0]) + dh;
-  const Value w = index_along(graph, shape, 3) * static_cast<float>(pool.stride[1]) - static_cast<float>(pool.pad[1]) + dw;
+  const Value h = index_along(graph, shape, 2) * static_cast<float>(pool.stride[0]) -
+                  static_cast<float>(pool.pad[0]) + dh;
+  const Value w = index_along(graph, shape, 3) * static_cast<float>(pool.stride[1]) -
+                  static_cast<float>(pool.pad[1]) + dw;
   const Value index = h * static_cast<float>(input[3]) + w;
   return stop_gradient(select(equal(winner, none), constant(graph, Shape{}, -1), index));
 }
 
-// Pixels of each window along one axis, cut off where the padding at the far end does; (1, 1, .., extent, ..).
+// Pixels of each window along one axis, cut off where the padding at the far end does; (1, 1, .., extent,
+// ..).
 Value window_extent(Graph& graph, const PoolingWindow& window, const Shape& input, int axis) {
   const size_t i = static_cast<size_t>(axis - 2);
-  const int64_t stride = window.attributes.stride[i], pad = window.attributes.pad[i], kernel = window.attributes.kernel[i];
+  const int64_t stride = window.attributes.stride[i], pad = window.attributes.pad[i],
+                kernel = window.attributes.kernel[i];
   const int64_t last = (window.output_size[i] - 1) * stride - pad;
   if (last + kernel <= input[axis] + pad) return constant(graph, Shape{}, static_cast<float>(kernel));
   Shape shape{1, 1, 1, 1};
@@ -55,7 +61,8 @@ void lower(LayerContext& context) {
   const PoolingWindow window = pooling_window(context);
   const Value x = context.bottom(0);
   if (context.tops() > 1 && param.pool() != caffe::PoolingParameter::MAX)
-    context.fail("top", "two tops, and pool is not MAX", "the second top, the positions of the maxima, goes with pool: MAX only");
+    context.fail("top", "two tops, and pool is not MAX",
+                 "the second top, the positions of the maxima, goes with pool: MAX only");
   switch (param.pool()) {
     case caffe::PoolingParameter::MAX: {
       const MaxPoolResult result = max_pool(x, window.attributes, window.output_size);
@@ -72,8 +79,9 @@ void lower(LayerContext& context) {
   }
 }
 
-REGISTER_LAYER(pooling, .type = "Pooling", .summary = "the largest value or the mean of windows", .min_bottoms = 1,
-               .max_bottoms = 1, .min_tops = 1, .max_tops = 2, .lower = lower, .example = R"(
+REGISTER_LAYER(pooling, .type = "Pooling", .summary = "the largest value or the mean of windows",
+               .min_bottoms = 1, .max_bottoms = 1, .min_tops = 1, .max_tops = 2, .lower = lower,
+               .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 4 } } }
 layer { name: "pool" type: "Pooling" bottom: "x" top: "y" pooling_param { pool: AVE kernel_size: 3 stride: 2 } }
 layer { name: "max" type: "Pooling" bottom: "x" top: "m" top: "where" pooling_param { kernel_size: 2 stride: 2 pad: 1 } }

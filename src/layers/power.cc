@@ -1,6 +1,7 @@
 // Power: y = (shift + scale * x)^power. Any shape.
 //
-// The gradient is Caffe's, which divides y by its base: it is NaN where the base is 0, for any power but 0, 1, 2.
+// The gradient is Caffe's, which divides y by its base: it is NaN where the base is 0, for any power but 0,
+// 1, 2.
 #include <cmath>
 
 #include "layers/layer.h"
@@ -21,9 +22,9 @@ void lower(LayerContext& context) {
   if (exponent == 2) return context.set_top(0, base * base);
   const Value y = power(base, exponent);
   context.set_top(0, with_gradient(y, {x}, [=](Value g) -> std::vector<Value> {
-    if (shift == 0) return {g * (exponent * y / x)};
-    return {g * (exponent * scale * y / base)};
-  }));
+                    if (shift == 0) return {g * (exponent * y / x)};
+                    return {g * (exponent * scale * y / base)};
+                  }));
 }
 
 REGISTER_LAYER(power, .type = "Power", .summary = "(shift + scale * x)^power", .min_bottoms = 1,

@@ -15,7 +15,8 @@ void lower(LayerContext& context) {
   const CoveredAxes covered = learned ? covered_axes(context, "scale_param", param.axis(), param.num_axes())
                                       : covered_by_bottom(context, "scale_param", param.axis());
   const Value scale =
-      learned ? context.parameter(covered.shape, param.has_filler() ? &param.filler() : nullptr, 1) : context.bottom(1);
+      learned ? context.parameter(covered.shape, param.has_filler() ? &param.filler() : nullptr, 1)
+              : context.bottom(1);
   Value y = x * broadcast_view(scale, covered, x.shape().rank());
   if (param.bias_term()) {
     const Value bias = context.parameter(covered.shape, &param.bias_filler());
@@ -25,7 +26,8 @@ void lower(LayerContext& context) {
 }
 
 REGISTER_LAYER(scale, .type = "Scale", .summary = "multiplies by a learned or given blob along some axes",
-               .min_bottoms = 1, .max_bottoms = 2, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
+               .min_bottoms = 1, .max_bottoms = 2, .min_tops = 1, .max_tops = 1, .lower = lower,
+               .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 4 } } }
 layer { name: "scale" type: "Scale" bottom: "x" top: "y"
   scale_param { filler { type: "uniform" min: 0.5 max: 2 } bias_term: true } }

@@ -4,12 +4,10 @@
 namespace trainer {
 namespace {
 
-void lower(LayerContext& context) {
-  context.set_top(0, sigmoid(context.bottom(0)));
-}
+void lower(LayerContext& context) { context.set_top(0, sigmoid(context.bottom(0))); }
 
-REGISTER_LAYER(sigmoid, .type = "Sigmoid", .summary = "1 / (1 + e^-x)", .min_bottoms = 1, .max_bottoms = 1, .min_tops = 1,
-               .max_tops = 1, .lower = lower, .example = R"(
+REGISTER_LAYER(sigmoid, .type = "Sigmoid", .summary = "1 / (1 + e^-x)", .min_bottoms = 1, .max_bottoms = 1,
+               .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 4 } } }
 layer { name: "sigmoid" type: "Sigmoid" bottom: "x" top: "y" }
 )");

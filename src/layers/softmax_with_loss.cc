@@ -1,10 +1,10 @@
 // SoftmaxWithLoss: the mean of -log p[label], p the softmax of the scores along softmax_param.axis (1).
 //   bottom 0  scores, for example (N, C) or (N, C, H, W)
 //   bottom 1  labels, one for each element but the class axis
-//   top 0     L = -sum of log(max(p[label], FLT_MIN)) / Z over the labels that are not loss_param.ignore_label
-//   top 1     p, optional
-// Z by loss_param.normalization: VALID (default) the labels counted, FULL all labels, BATCH_SIZE the extents before
-// the class axis, NONE 1. The gradient is (p - onehot) / Z, and 0 at ignored labels.
+//   top 0     L = -sum of log(max(p[label], FLT_MIN)) / Z over the labels that are not
+//   loss_param.ignore_label top 1     p, optional
+// Z by loss_param.normalization: VALID (default) the labels counted, FULL all labels, BATCH_SIZE the extents
+// before the class axis, NONE 1. The gradient is (p - onehot) / Z, and 0 at ignored labels.
 #include <cfloat>
 
 #include "layers/class_scores.h"
@@ -27,15 +27,15 @@ void lower(LayerContext& context) {
   if (scores.counted) surprise = surprise * scores.counted;
   const Value loss = total(surprise) / divisor;
   context.set_top(0, with_gradient(loss, {x}, [=](Value g) -> std::vector<Value> {
-    const Value difference = (probabilities - scores.one_hot) * (g / divisor);
-    return {scores.counted ? difference * scores.counted : difference};
-  }));
+                    const Value difference = (probabilities - scores.one_hot) * (g / divisor);
+                    return {scores.counted ? difference * scores.counted : difference};
+                  }));
   if (context.tops() > 1) context.set_top(1, probabilities);
 }
 
 REGISTER_LAYER(softmax_with_loss, .type = "SoftmaxWithLoss",
-               .summary = "the cross entropy of scores and integer labels", .min_bottoms = 2, .max_bottoms = 2,
-               .min_tops = 1, .max_tops = 2, .lower = lower, .example = R"(
+               .summary = "the cross entropy of scores and integer labels", .min_bottoms = 2,
+               .max_bottoms = 2, .min_tops = 1, .max_tops = 2, .lower = lower, .example = R"(
 layer { name: "scores" type: "Input" top: "scores" input_param { shape { dim: 4 dim: 5 } } }
 layer { name: "label" type: "DummyData" top: "label" dummy_data_param { shape { dim: 4 } data_filler { value: 2 } } }
 layer { name: "loss" type: "SoftmaxWithLoss" bottom: "scores" bottom: "label" top: "loss" }

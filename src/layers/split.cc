@@ -1,5 +1,5 @@
-// Split: every top is the bottom. Needed by nobody, since a blob may be read any number of times; Caffe's saved nets
-// hold them.
+// Split: every top is the bottom. Needed by nobody, since a blob may be read any number of times; Caffe's
+// saved nets hold them.
 #include "layers/layer.h"
 
 namespace trainer {

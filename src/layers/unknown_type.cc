@@ -17,12 +17,14 @@ struct ForeignType {
 };
 
 constexpr const char* kDepthwise = "a fork's name: use Convolution with group equal to its input channels";
-constexpr const char* kDetection = "it belongs to the SSD fork of Caffe (object detection), which is not supported";
+constexpr const char* kDetection =
+    "it belongs to the SSD fork of Caffe (object detection), which is not supported";
 constexpr const char* kRegions = "it belongs to the Fast R-CNN forks of Caffe, which are not supported";
 
 constexpr ForeignType kForeignTypes[] = {
-    {"Python", "layers written in Python are not supported: replace it by built-in layers, or prepare its blobs as "
-               "HDF5 files and read them with HDF5Data"},
+    {"Python",
+     "layers written in Python are not supported: replace it by built-in layers, or prepare its blobs as "
+     "HDF5 files and read them with HDF5Data"},
     {"BN", "a fork's name: use BatchNorm followed by Scale with bias_term: true"},
     {"ConvolutionDepthwise", kDepthwise},
     {"DepthwiseConvolution", kDepthwise},
@@ -38,7 +40,8 @@ constexpr ForeignType kForeignTypes[] = {
 }  // namespace
 
 std::string unknown_type_hint(const std::string& type) {
-  if (type.empty()) return "give the layer a type, for example type: \"Convolution\"; `trainer help layers` lists them";
+  if (type.empty())
+    return "give the layer a type, for example type: \"Convolution\"; `trainer help layers` lists them";
   for (const ForeignType& foreign : kForeignTypes)
     if (type == foreign.type) return foreign.hint;
   std::vector<std::string> known;

@@ -5,7 +5,8 @@
 
 namespace trainer {
 
-// The remedy: what to use in place of a type known from a fork of Caffe, else the nearest name and where to look.
+// The remedy: what to use in place of a type known from a fork of Caffe, else the nearest name and where to
+// look.
 std::string unknown_type_hint(const std::string& type);
 
 }  // namespace trainer

@@ -6,10 +6,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
-
-#include "base/error.h"
-#include "formats/atomic_file.h"
 
 namespace trainer {
 
@@ -40,14 +38,15 @@ void AppendFile::fail(const char* action, int error) {
 }
 
 std::string write_whole_file(const std::string& path, std::string_view bytes) {
-  try {
-    AtomicFile file(path, static_cast<int64_t>(bytes.size()));
-    file.write(bytes.data(), bytes.size());
-    file.commit();
-    return "";
-  } catch (const Error& error) {
-    return error.what();
-  }
+  const std::string temporary = path + ".part";
+  ::unlink(temporary.c_str());
+  AppendFile file;
+  if (file.open(temporary)) file.write(bytes);
+  if (file.problem().empty() && ::rename(temporary.c_str(), path.c_str()) == 0) return "";
+  const int error = errno;
+  ::unlink(temporary.c_str());
+  return !file.problem().empty() ? file.problem()
+                                 : fmt::format("cannot replace {}: {}", path, std::strerror(error));
 }
 
 }  // namespace trainer

@@ -1,5 +1,5 @@
-// A file of the run folder that grows while the run goes on. Its failure never stops a run: the first one is kept for
-// the caller to tell, and nothing more is written.
+// A file of the run folder that grows while the run goes on. Its failure never stops a run: the first one is
+// kept for the caller to tell, and nothing more is written.
 #pragma once
 
 #include <string>
@@ -30,7 +30,8 @@ class AppendFile {
   std::string problem_;
 };
 
-// The whole file made anew; "" or what went wrong.
+// The whole file made anew, so that a reader sees the old one or the new one; "" or what went wrong. Nothing
+// waits for the disk: what is written here can be made again.
 std::string write_whole_file(const std::string& path, std::string_view bytes);
 
 }  // namespace trainer

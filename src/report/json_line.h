@@ -27,8 +27,8 @@ class JsonLine {
 // Values as text: strings without quotes and escapes, numbers as written, "null", "true", "false".
 using JsonFields = std::map<std::string, std::string>;
 
-// A line that JsonLine made, or another flat object of strings, numbers and the three words; nothing where it is
-// anything else, a line cut off by a kill for example.
+// A line that JsonLine made, or another flat object of strings, numbers and the three words; nothing where it
+// is anything else, a line cut off by a kill for example.
 std::optional<JsonFields> parse_json_line(std::string_view line);
 
 }  // namespace trainer

@@ -21,8 +21,8 @@ struct LiveState {
   std::string activity;  // "testing 40/100", shown in front of everything but the iteration
 };
 
-// At most `width` columns. Where that is too narrow, parts are left out, the least telling first: data wait, epoch,
-// rate, speed, percent.
+// At most `width` columns. Where that is too narrow, parts are left out, the least telling first: data wait,
+// epoch, rate, speed, percent.
 std::string live_line_text(const LiveState& state, int width);
 
 // "0:07", "12:34", "3:05:00", "2d 4h".

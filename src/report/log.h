@@ -1,7 +1,7 @@
 // The log: glog's lines in the form that scripts made for Caffe's log read.
 //
-// Prefix "I1121 08:40:01.123456 25210 file.cc:12] " (no year), numbers as an ostream prints them, with six significant
-// digits. The functions that make lines return the text; log_info writes it.
+// Prefix "I1121 08:40:01.123456 25210 file.cc:12] " (no year), numbers as an ostream prints them, with six
+// significant digits. The functions that make lines return the text; log_info writes it.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,8 @@ void log_warning(std::string_view text, const char* file = __builtin_FILE(), int
 std::string log_number(double value);
 
 std::string solving_line(std::string_view net);
-std::string iteration_line(int64_t iteration, double iterations_per_second, double seconds, int64_t display, double loss);
+std::string iteration_line(int64_t iteration, double iterations_per_second, double seconds, int64_t display,
+                           double loss);
 std::string final_loss_line(int64_t iteration, double loss);
 std::string learning_rate_line(int64_t iteration, double rate);
 // `weight` 0: not a loss.

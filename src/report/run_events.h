@@ -17,15 +17,15 @@ struct OutputValue {
 
 struct RunInfo {
   std::string net_name;
-  std::string solver_type;         // "SGD"
-  std::string device;              // "CPU, 2 threads"
-  std::string command_line;        // as it was called
-  std::string net_text;            // the net and solver as they are used, in prototxt
+  std::string solver_type;   // "SGD"
+  std::string device;        // "CPU, 2 threads"
+  std::string command_line;  // as it was called
+  std::string net_text;      // the net and solver as they are used, in prototxt
   std::string solver_text;
-  std::string folder;              // run folder; "" for none
-  int64_t first_iteration = 0;     // more than 0 where a snapshot is resumed
+  std::string folder;           // run folder; "" for none
+  int64_t first_iteration = 0;  // more than 0 where a snapshot is resumed
   int64_t max_iteration = 0;
-  int64_t display = 0;             // iterations between train_display calls; 0: none
+  int64_t display = 0;               // iterations between train_display calls; 0: none
   int64_t images_per_iteration = 0;  // batch times iter_size; 0 where not known
   int64_t images_per_epoch = 0;      // records of the data set; 0 where not known
 };
@@ -57,10 +57,10 @@ struct TrainPace {
 
 struct TestResult {
   int64_t iteration = 0;
-  int net = 0;                   // which test net
-  std::optional<double> loss;    // mean total loss, where test_compute_loss is set
+  int net = 0;                       // which test net
+  std::optional<double> loss;        // mean total loss, where test_compute_loss is set
   std::vector<OutputValue> outputs;  // means over the test
-  int64_t images = 0;            // 0 where not known
+  int64_t images = 0;                // 0 where not known
 };
 
 struct SnapshotFiles {
@@ -73,10 +73,12 @@ struct SnapshotFiles {
 struct RunEnd {
   int64_t iteration = 0;
   std::string outcome;  // "done", "stopped by SIGINT", "diverged": in words, for the report
-  bool completed = true;  // reached max_iter: Caffe's "Optimization Done.", else "Optimization stopped early."
+  bool completed =
+      true;  // reached max_iter: Caffe's "Optimization Done.", else "Optimization stopped early."
 };
 
-// Receives the events of one run, all from the thread of the loop, in this order: begin, then the others, then end.
+// Receives the events of one run, all from the thread of the loop, in this order: begin, then the others,
+// then end.
 class RunSink {
  public:
   virtual ~RunSink() = default;

@@ -2,12 +2,9 @@
 #include "report/run_folder.h"
 
 #include <fmt/format.h>
-#include <glog/logging.h>
-#include <unistd.h>
 
 #include <ctime>
 #include <filesystem>
-#include <string_view>
 #include <system_error>
 
 #include "base/error.h"
@@ -42,36 +39,18 @@ std::string split_name(int test_net) { return test_net == 0 ? "test" : fmt::form
 struct Batch {
   std::string lines, events;
 
-  void add(int64_t iteration, const std::string& split, const std::string& name, const OutputValue& output, JsonLine line,
-           double seconds) {
+  void add(int64_t iteration, const std::string& split, const std::string& name, const OutputValue& output,
+           JsonLine line, double seconds) {
     line.add("iteration", iteration).add("split", split).add("name", name).add("value", output.value);
     if (output.loss_weight != 0) line.add("loss_weight", output.loss_weight);
     line.add("seconds", seconds);
     lines += line.text();
-    events += tfrecord(scalar_event(wall_time(), iteration, split + "/" + name, static_cast<float>(output.value)));
+    events +=
+        tfrecord(scalar_event(wall_time(), iteration, split + "/" + name, static_cast<float>(output.value)));
   }
 };
 
 }  // namespace
-
-class RunFolder::LogFile : public google::LogSink {
- public:
-  explicit LogFile(const std::string& path) {
-    if (!file_.open(path)) throw data_error("{}", file_.problem());
-    google::AddLogSink(this);
-  }
-  ~LogFile() override { google::RemoveLogSink(this); }
-  void send(google::LogSeverity severity, const char*, const char* file, int line, const google::LogMessageTime& time,
-            const char* message, size_t length) override {
-    // glog's own ToString puts the year in front whatever the flag says.
-    file_.write(fmt::format("{}{:02}{:02} {:02}:{:02}:{:02}.{:06} {:5} {}:{}] {}\n",
-                            google::GetLogSeverityName(severity)[0], time.month() + 1, time.day(), time.hour(), time.min(),
-                            time.sec(), time.usec(), gettid(), file, line, std::string_view(message, length)));
-  }
-
- private:
-  AppendFile file_;
-};
 
 std::string default_run_folder(const std::string& snapshot_prefix) {
   const std::string base = snapshot_prefix + "_run/" + local_time("%Y-%m-%d_%H-%M-%S");
@@ -85,13 +64,11 @@ RunFolder::RunFolder(const std::string& path) : path_(path) {
   std::error_code error;
   fs::create_directories(path_, error);
   if (error || !fs::is_directory(path_, error))
-    throw data_error("cannot make the run folder {}: {}", path_, error ? error.message() : "a file is in its place");
+    throw data_error("cannot make the run folder {}: {}", path_,
+                     error ? error.message() : "a file is in its place");
   if (!metrics_.open(path_ + "/metrics.jsonl")) throw data_error("{}", metrics_.problem());
   if (!events_.open(path_ + "/" + event_file_name(wall_time()))) throw data_error("{}", events_.problem());
-  log_ = std::make_unique<LogFile>(path_ + "/train.log");
 }
-
-RunFolder::~RunFolder() = default;
 
 double RunFolder::seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
 
@@ -125,7 +102,8 @@ void RunFolder::train_display(const TrainDisplay& display, const TrainPace& pace
     line.add("lr", display.learning_rate);
     batch.add(display.iteration, "train", names[i], display.outputs[i], line, now);
   }
-  batch.events += tfrecord(scalar_event(wall_time(), display.iteration, "train/lr", static_cast<float>(display.learning_rate)));
+  batch.events += tfrecord(
+      scalar_event(wall_time(), display.iteration, "train/lr", static_cast<float>(display.learning_rate)));
   metrics_.write(batch.lines);
   events_.write(batch.events);
   check(metrics_.problem());
@@ -138,7 +116,8 @@ void RunFolder::test_result(const TestResult& result, double) {
   const std::string split = split_name(result.net);
   if (result.loss) batch.add(result.iteration, split, "total_loss", {"", *result.loss, 1}, {}, now);
   const std::vector<std::string> names = series_names(result.outputs);
-  for (size_t i = 0; i < names.size(); ++i) batch.add(result.iteration, split, names[i], result.outputs[i], {}, now);
+  for (size_t i = 0; i < names.size(); ++i)
+    batch.add(result.iteration, split, names[i], result.outputs[i], {}, now);
   metrics_.write(batch.lines);
   events_.write(batch.events);
   check(metrics_.problem());
@@ -148,7 +127,10 @@ void RunFolder::test_result(const TestResult& result, double) {
 
 void RunFolder::snapshot(const SnapshotFiles& files) {
   JsonLine line;
-  line.add("event", "snapshot").add("iteration", files.iteration).add("weights", files.weights).add("state", files.state);
+  line.add("event", "snapshot")
+      .add("iteration", files.iteration)
+      .add("weights", files.weights)
+      .add("state", files.state);
   metrics_.write(line.add("seconds", seconds()).text());
   write_report();
 }
@@ -166,7 +148,9 @@ void RunFolder::write_report() {
   last_report_ = Clock::now();
 }
 
-void RunFolder::write_text(const char* name, const std::string& text) { check(write_whole_file(path_ + "/" + name, text)); }
+void RunFolder::write_text(const char* name, const std::string& text) {
+  check(write_whole_file(path_ + "/" + name, text));
+}
 
 void RunFolder::check(const std::string& problem) {
   if (problem.empty() || told_) return;

@@ -1,18 +1,18 @@
 // The run folder: what a run leaves behind for people and programs.
 //
 //   net.prototxt, solver.prototxt   as they were used
-//   train.log                       the log's lines
+//   train.log                       the log's lines (log_file.h writes it)
 //   metrics.jsonl                   every displayed value, one JSON object a line
 //   events.out.tfevents.*           the same for TensorBoard
 //   report.html                     charts, made at snapshots, tests and the end
 //
-// Lines of metrics.jsonl: {"event":"begin",...}, {"event":"snapshot",...}, {"event":"end",...}, and for values
+// Lines of metrics.jsonl: {"event":"begin",...}, {"event":"snapshot",...}, {"event":"end",...}, and for
+// values
 //   {"iteration":100,"split":"train","name":"loss","value":0.5,"loss_weight":1,"seconds":1.5,"lr":0.01}
 // with "value":null,"not_finite":"nan" (or "inf", "-inf") where a value is no number.
 #pragma once
 
 #include <chrono>
-#include <memory>
 #include <string>
 
 #include "report/append_file.h"
@@ -25,10 +25,9 @@ std::string default_run_folder(const std::string& snapshot_prefix);
 
 class RunFolder : public RunSink {
  public:
-  // Makes the folder (its parents too) and opens its files; one that is there is written on. A failure is an Error
-  // that says why: the run can go on without.
+  // Makes the folder (its parents too) and opens its files; one that is there is written on. A failure is an
+  // Error that says why: the run can go on without.
   explicit RunFolder(const std::string& path);
-  ~RunFolder() override;
 
   void begin(const RunInfo& info) override;
   void train_display(const TrainDisplay& display, const TrainPace& pace) override;
@@ -37,7 +36,6 @@ class RunFolder : public RunSink {
   void end(const RunEnd& end) override;
 
  private:
-  class LogFile;
   using Clock = std::chrono::steady_clock;
 
   double seconds() const;
@@ -49,7 +47,6 @@ class RunFolder : public RunSink {
   std::string path_;
   AppendFile metrics_;
   AppendFile events_;
-  std::unique_ptr<LogFile> log_;
   std::string net_text_, solver_text_;
   Clock::time_point start_ = Clock::now();
   Clock::time_point last_report_{};

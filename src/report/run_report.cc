@@ -13,7 +13,9 @@
 namespace trainer {
 namespace {
 
-double seconds(std::chrono::steady_clock::duration duration) { return std::chrono::duration<double>(duration).count(); }
+double seconds(std::chrono::steady_clock::duration duration) {
+  return std::chrono::duration<double>(duration).count();
+}
 
 }  // namespace
 
@@ -35,11 +37,16 @@ void RunReport::warning(const std::string& text) {
 
 void RunReport::begin(const RunInfo& info) {
   RunInfo told = info;
-  if (!info.folder.empty()) {
+  if (info.folder.empty()) {
+    log_file_.close();
+  } else {
     try {
       sinks_.push_back(std::make_unique<RunFolder>(info.folder));
       folder_ = info.folder;
+      const std::string problem = log_file_.open(folder_ + "/train.log");
+      if (!problem.empty()) warning(problem);
     } catch (const Error& error) {
+      log_file_.close();
       warning(fmt::format("{}; this run will have no report (--run_dir names another place)", error.what()));
       told.folder.clear();
     }

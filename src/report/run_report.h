@@ -1,13 +1,14 @@
 // The report of a training run: what the loop tells goes to the terminal or the log, and to the run folder.
 //
-// On a terminal there is one live line with lasting lines above it; elsewhere the plain lines of Caffe's log. All
-// calls come from the loop's thread; log_warning of log.h may come from any.
+// On a terminal there is one live line with lasting lines above it; elsewhere the plain lines of Caffe's log.
+// All calls come from the loop's thread; log_warning of log.h may come from any.
 #pragma once
 
 #include <chrono>
 #include <memory>
 #include <vector>
 
+#include "report/log_file.h"
 #include "report/run_events.h"
 
 namespace trainer {
@@ -19,7 +20,8 @@ class RunReport {
   RunReport(const RunReport&) = delete;
   RunReport& operator=(const RunReport&) = delete;
 
-  // Text that stays. Several lines are allowed. Before begin() there is no run folder yet: its log begins later.
+  // Text that stays. Several lines are allowed. Before begin() there is no run folder yet: its log begins
+  // later.
   void note(const std::string& text);
   void warning(const std::string& text);
 
@@ -44,6 +46,7 @@ class RunReport {
   using Clock = std::chrono::steady_clock;
   TrainPace pace_since_last(const TrainDisplay& display);
 
+  LogFile log_file_;
   std::vector<std::unique_ptr<RunSink>> sinks_;
   std::string folder_;
   int64_t images_per_iteration_ = 0;

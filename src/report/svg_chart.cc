@@ -76,7 +76,8 @@ std::vector<SeriesPoint> thinned(const std::vector<SeriesPoint>& points) {
   for (size_t begin = 0; begin < points.size(); begin += stretch) {
     const auto first = points.begin() + static_cast<ptrdiff_t>(begin);
     const auto last = points.begin() + static_cast<ptrdiff_t>(std::min(points.size(), begin + stretch));
-    const auto ends = std::minmax_element(first, last, [](const SeriesPoint& a, const SeriesPoint& b) { return a.value < b.value; });
+    const auto ends = std::minmax_element(
+        first, last, [](const SeriesPoint& a, const SeriesPoint& b) { return a.value < b.value; });
     const auto [low, high] = ends;
     kept.push_back(low < high ? *low : *high);
     if (low != high) kept.push_back(low < high ? *high : *low);
@@ -98,14 +99,17 @@ std::string grid(const Frame& frame, const std::vector<double>& columns, const s
   std::string out;
   for (double row : rows) {
     const double y = frame.y(row);
-    out += fmt::format("<line class=\"grid\" x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/>", kLeft, kWidth - kRight, y, y);
-    out += fmt::format("<text class=\"tick\" text-anchor=\"end\" x=\"{}\" y=\"{:.1f}\">{:.6g}</text>", kLeft - 8, y + 4, row);
+    out += fmt::format("<line class=\"grid\" x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/>", kLeft,
+                       kWidth - kRight, y, y);
+    out += fmt::format("<text class=\"tick\" text-anchor=\"end\" x=\"{}\" y=\"{:.1f}\">{:.6g}</text>",
+                       kLeft - 8, y + 4, row);
   }
   for (double column : columns) {
     const double x = frame.x(column);
     const char* anchor = x > kWidth - 60 ? "end" : "middle";
-    out += fmt::format("<text class=\"tick\" text-anchor=\"{}\" x=\"{:.1f}\" y=\"{}\">{}</text>", anchor,
-                       anchor[0] == 'e' ? kWidth - kRight : x, kHeight - 8, format_count(std::llround(column)));
+    out +=
+        fmt::format("<text class=\"tick\" text-anchor=\"{}\" x=\"{:.1f}\" y=\"{}\">{}</text>", anchor,
+                    anchor[0] == 'e' ? kWidth - kRight : x, kHeight - 8, format_count(std::llround(column)));
   }
   return out;
 }
@@ -113,14 +117,17 @@ std::string grid(const Frame& frame, const std::vector<double>& columns, const s
 std::string line_path(const Frame& frame, const ChartLine& line) {
   std::string points;
   for (const SeriesPoint& point : thinned(line.series->points))
-    points += fmt::format("{}{:.1f},{:.1f}", points.empty() ? "" : " ", frame.x(static_cast<double>(point.iteration)), frame.y(point.value));
-  std::string out = fmt::format("<polyline class=\"curve\" style=\"stroke:var(--series-{})\" points=\"{}\"/>", line.color, points);
+    points += fmt::format("{}{:.1f},{:.1f}", points.empty() ? "" : " ",
+                          frame.x(static_cast<double>(point.iteration)), frame.y(point.value));
+  std::string out = fmt::format("<polyline class=\"curve\" style=\"stroke:var(--series-{})\" points=\"{}\"/>",
+                                line.color, points);
   if (!line.markers || line.series->points.size() > 200) return out;
   for (const SeriesPoint& point : line.series->points)
-    out += fmt::format("<circle r=\"3.5\" style=\"fill:var(--series-{})\" cx=\"{:.1f}\" cy=\"{:.1f}\"><title>{}: {:.6g} at "
-                       "iteration {}</title></circle>",
-                       line.color, frame.x(static_cast<double>(point.iteration)), frame.y(point.value),
-                       html_escaped(line.label), point.value, format_count(point.iteration));
+    out += fmt::format(
+        "<circle r=\"3.5\" style=\"fill:var(--series-{})\" cx=\"{:.1f}\" cy=\"{:.1f}\"><title>{}: {:.6g} at "
+        "iteration {}</title></circle>",
+        line.color, frame.x(static_cast<double>(point.iteration)), frame.y(point.value),
+        html_escaped(line.label), point.value, format_count(point.iteration));
   return out;
 }
 
@@ -155,17 +162,22 @@ std::string svg_chart(const std::string& title, const std::vector<ChartLine>& li
   Range columns_range = x;
   std::vector<double> columns = ticks(columns_range);
   if (x.low == x.high) x = columns_range;
-  columns.erase(std::remove_if(columns.begin(), columns.end(), [&](double c) { return c < x.low || c > x.high; }), columns.end());
+  columns.erase(
+      std::remove_if(columns.begin(), columns.end(), [&](double c) { return c < x.low || c > x.high; }),
+      columns.end());
 
   const Frame frame(x, y);
   std::string legend, curves;
   for (const ChartLine& line : lines) {
     if (line.series->points.empty()) continue;
-    legend += fmt::format("<span><i style=\"background:var(--series-{})\"></i>{}</span>", line.color, html_escaped(line.label));
+    legend += fmt::format("<span><i style=\"background:var(--series-{})\"></i>{}</span>", line.color,
+                          html_escaped(line.label));
     curves += line_path(frame, line) + "\n";
   }
-  return fmt::format("<figure><figcaption><b>{0}</b>{1}</figcaption>\n<svg viewBox=\"0 0 {2} {3}\" role=\"img\" aria-label=\"{0}\">\n{4}\n{5}</svg></figure>\n",
-                     html_escaped(title), legend, kWidth, kHeight, grid(frame, columns, rows), curves);
+  return fmt::format(
+      "<figure><figcaption><b>{0}</b>{1}</figcaption>\n<svg viewBox=\"0 0 {2} {3}\" role=\"img\" "
+      "aria-label=\"{0}\">\n{4}\n{5}</svg></figure>\n",
+      html_escaped(title), legend, kWidth, kHeight, grid(frame, columns, rows), curves);
 }
 
 }  // namespace trainer

@@ -1,4 +1,5 @@
-// A line chart as inline SVG, coloured by the page's CSS variables --series-0 ... --series-5, --axis and --text.
+// A line chart as inline SVG, coloured by the page's CSS variables --series-0 ... --series-5, --axis and
+// --text.
 #pragma once
 
 #include <string>
@@ -15,8 +16,8 @@ struct ChartLine {
   bool markers;  // a dot with a tooltip at each point: for the few points of tests
 };
 
-// "" where no line has a point. The value axis is logarithmic where all values are positive and span more than a
-// factor of 100, otherwise linear.
+// "" where no line has a point. The value axis is logarithmic where all values are positive and span more
+// than a factor of 100, otherwise linear.
 std::string svg_chart(const std::string& title, const std::vector<ChartLine>& lines);
 
 // Text for HTML and SVG: & < > and quotes escaped.

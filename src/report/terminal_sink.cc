@@ -27,7 +27,9 @@ int columns_of(int descriptor) {
   return ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 
-double seconds(std::chrono::steady_clock::duration duration) { return std::chrono::duration<double>(duration).count(); }
+double seconds(std::chrono::steady_clock::duration duration) {
+  return std::chrono::duration<double>(duration).count();
+}
 
 }  // namespace
 
@@ -40,7 +42,8 @@ class TerminalSink::QuietLog : public google::LogSink {
         alsologtostderr_(FLAGS_alsologtostderr),
         stderrthreshold_(FLAGS_stderrthreshold) {
     if (FLAGS_log_dir.empty()) {
-      for (int severity = 0; severity < google::NUM_SEVERITIES; ++severity) google::SetLogDestination(severity, "");
+      for (int severity = 0; severity < google::NUM_SEVERITIES; ++severity)
+        google::SetLogDestination(severity, "");
     }
     FLAGS_logtostderr = false;
     FLAGS_alsologtostderr = false;
@@ -69,11 +72,12 @@ class TerminalSink::QuietLog : public google::LogSink {
 
 bool wants_live_line(int descriptor) {
   const char* terminal = std::getenv("TERM");
-  return isatty(descriptor) != 0 && terminal != nullptr && *terminal != '\0' && std::string_view(terminal) != "dumb" &&
-         !log_lines_demanded();
+  return isatty(descriptor) != 0 && terminal != nullptr && *terminal != '\0' &&
+         std::string_view(terminal) != "dumb" && !log_lines_demanded();
 }
 
-TerminalSink::TerminalSink(int descriptor) : descriptor_(descriptor), quiet_log_(std::make_unique<QuietLog>(*this)) {}
+TerminalSink::TerminalSink(int descriptor)
+    : descriptor_(descriptor), quiet_log_(std::make_unique<QuietLog>(*this)) {}
 
 TerminalSink::~TerminalSink() {
   quiet_log_.reset();
@@ -90,7 +94,8 @@ void TerminalSink::begin(const RunInfo& info) {
   pace_iteration_ = info.first_iteration;
   std::string line = fmt::format("{}: {}", info.net_name, info.solver_type);
   if (!info.device.empty()) line += " on " + info.device;
-  if (info.first_iteration > 0) line += fmt::format(", from iteration {}", format_count(info.first_iteration));
+  if (info.first_iteration > 0)
+    line += fmt::format(", from iteration {}", format_count(info.first_iteration));
   if (!info.folder.empty()) line += fmt::format(", report in {}", info.folder);
   lasting_line(line);
 }
@@ -115,7 +120,8 @@ void TerminalSink::update_pace(const StepProgress& progress, Clock::time_point n
   const double wait = std::clamp((progress.data_wait_seconds - pace_wait_) / span, 0.0, 1.0);
   const bool first = state_.iterations_per_second < 0;
   const double weight = first ? 1 : 1 - std::exp(-span / kPaceSeconds);
-  state_.iterations_per_second = first ? rate : state_.iterations_per_second + weight * (rate - state_.iterations_per_second);
+  state_.iterations_per_second =
+      first ? rate : state_.iterations_per_second + weight * (rate - state_.iterations_per_second);
   state_.data_wait_share = first ? wait : state_.data_wait_share + weight * (wait - state_.data_wait_share);
   if (images_per_iteration_ > 0) {
     state_.images_per_second = state_.iterations_per_second * static_cast<double>(images_per_iteration_);
@@ -124,7 +130,8 @@ void TerminalSink::update_pace(const StepProgress& progress, Clock::time_point n
                      static_cast<double>(images_per_epoch_);
   }
   if (state_.max_iteration > 0)
-    state_.seconds_left = static_cast<double>(state_.max_iteration - progress.iteration) / state_.iterations_per_second;
+    state_.seconds_left =
+        static_cast<double>(state_.max_iteration - progress.iteration) / state_.iterations_per_second;
   pace_time_ = now;
   pace_iteration_ = progress.iteration;
   pace_wait_ = progress.data_wait_seconds;
@@ -156,7 +163,8 @@ void TerminalSink::test_result(const TestResult& result, double elapsed) {
   if (result.net > 0) line += fmt::format(" net #{}", result.net);
   if (result.loss) line += fmt::format("  total loss {}", log_number(*result.loss));
   const std::vector<std::string> names = series_names(result.outputs);
-  for (size_t i = 0; i < names.size(); ++i) line += fmt::format("  {} {}", names[i], log_number(result.outputs[i].value));
+  for (size_t i = 0; i < names.size(); ++i)
+    line += fmt::format("  {} {}", names[i], log_number(result.outputs[i].value));
   if (result.images > 0) line += fmt::format("  over {} images", format_count(result.images));
   lasting_line(fmt::format("{}  ({:.1f} s)", line, elapsed));
 }

@@ -1,5 +1,6 @@
-// A run on a terminal: one live line, redrawn at most ten times a second, and lasting lines for tests, snapshots,
-// notes and warnings. While it lives the log's own lines stay off the terminal; warnings of any thread are shown.
+// A run on a terminal: one live line, redrawn at most ten times a second, and lasting lines for tests,
+// snapshots, notes and warnings. While it lives the log's own lines stay off the terminal; warnings of any
+// thread are shown.
 #pragma once
 
 #include <chrono>
@@ -11,8 +12,8 @@
 
 namespace trainer {
 
-// True where the descriptor is a terminal that understands how to clear a line, and the user did not ask for the
-// log's lines there.
+// True where the descriptor is a terminal that understands how to clear a line, and the user did not ask for
+// the log's lines there.
 bool wants_live_line(int descriptor);
 
 class TerminalSink : public RunSink {

@@ -33,8 +33,11 @@ std::string mistake(const std::vector<std::string>& words) {
 }
 
 TEST(Flags, EverySpellingOfAValue) {
-  for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
-           {"-solver", "s.prototxt"}, {"-solver=s.prototxt"}, {"--solver", "s.prototxt"}, {"--solver=s.prototxt"}}) {
+  for (const std::vector<std::string>& words :
+       std::vector<std::vector<std::string>>{{"-solver", "s.prototxt"},
+                                             {"-solver=s.prototxt"},
+                                             {"--solver", "s.prototxt"},
+                                             {"--solver=s.prototxt"}}) {
     EXPECT_EQ(parse(words).text("solver"), "s.prototxt");
     EXPECT_TRUE(parse(words).given("solver"));
   }
@@ -79,7 +82,8 @@ TEST(Flags, MistakesNameTheFlagAndTheRemedy) {
   EXPECT_EQ(mistake({"--slover=x"}), "unknown flag --slover; did you mean --solver?");
   EXPECT_EQ(mistake({"--solver"}), "--solver needs a value");
   EXPECT_EQ(mistake({"--iterations=ten"}), "--iterations: \"ten\" is not a whole number");
-  EXPECT_EQ(mistake({"--iterations=99999999999999999999"}), "--iterations: \"99999999999999999999\" is not a whole number");
+  EXPECT_EQ(mistake({"--iterations=99999999999999999999"}),
+            "--iterations: \"99999999999999999999\" is not a whole number");
   EXPECT_EQ(mistake({"--threshold=1.5x"}), "--threshold: \"1.5x\" is not a number");
   EXPECT_EQ(mistake({"--update=maybe"}), "--update: \"maybe\" is neither true nor false");
   EXPECT_EQ(mistake({"--sigint_effect=halt"}), "--sigint_effect: \"halt\" is none of stop, snapshot, none");

@@ -53,7 +53,7 @@ class TestTensor {
  public:
   explicit TestTensor(const TensorDesc& desc) : count_(desc.shape.count()), bytes_(static_cast<size_t>(desc.bytes())) {}
   explicit TestTensor(const std::vector<float>& values) : count_(static_cast<int64_t>(values.size())), bytes_(values.size() * 4) {
-    std::memcpy(bytes_.data(), values.data(), bytes_.size());
+    if (!values.empty()) std::memcpy(bytes_.data(), values.data(), bytes_.size());
   }
   template <typename T = float>
   T* data() {
@@ -64,7 +64,7 @@ class TestTensor {
   float operator[](int64_t i) const { return reinterpret_cast<const float*>(bytes_.data())[i]; }
   std::vector<float> floats() const {
     std::vector<float> out(static_cast<size_t>(count_));
-    std::memcpy(out.data(), bytes_.data(), out.size() * 4);
+    if (!out.empty()) std::memcpy(out.data(), bytes_.data(), out.size() * 4);
     return out;
   }
 

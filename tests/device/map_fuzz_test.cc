@@ -51,10 +51,11 @@ class Generator {
   Shape random_domain() {
     const std::vector<int64_t> extents = {1, 2, 3, 5, 7, 15, 16, 17, 20, 33, 64, 100, 600, 1000, 1025, 2100};
     std::vector<int64_t> dims(static_cast<size_t>(random_.below(6)));
+    const int64_t most = random_.chance(20) ? 20000 : 3000;
     int64_t count = 1;
     for (int64_t& dim : dims) {
       do dim = random_.pick(extents);
-      while (count * dim > 20000);
+      while (count * dim > most);
       count *= dim;
     }
     for (size_t i = dims.size(); i > 1; --i) std::swap(dims[i - 1], dims[static_cast<size_t>(random_.below(static_cast<int64_t>(i)))]);
@@ -214,7 +215,7 @@ void compare(uint64_t seed) {
 }
 
 TEST(MapFuzz, TilesAgreeWithTheReference) {
-  for (uint64_t seed = 0; seed < 400; ++seed) {
+  for (uint64_t seed = 0; seed < 120; ++seed) {
     compare(seed);
     if (HasFatalFailure()) return;
   }

@@ -1,4 +1,5 @@
-// Element-wise layers, and those that only route: points where Caffe's formula is not the derivative among them.
+// Element-wise layers, and those that only route: points where Caffe's formula is not the derivative among
+// them.
 #include <numeric>
 
 #include "layers/net_run.h"
@@ -7,7 +8,8 @@ namespace trainer {
 namespace {
 
 NetText one(const std::string& type, const std::string& fields, caffe::Phase phase = caffe::TRAIN) {
-  return NetText(input_layer("x", {5}) + "layer { name: \"l\" type: \"" + type + "\" bottom: \"x\" top: \"y\" " + fields + " }",
+  return NetText(input_layer("x", {5}) + "layer { name: \"l\" type: \"" + type +
+                     "\" bottom: \"x\" top: \"y\" " + fields + " }",
                  phase);
 }
 
@@ -21,8 +23,10 @@ TEST(ReLU, TakesTheSlopeAtZero) {
 }
 
 TEST(SigmoidAndTanH, Values) {
-  expect_near(one("Sigmoid", "").forward("y", {{"x", kX}}), {0.04742587f, 0.1192029f, 0.5f, 0.7310586f, 0.9241418f});
-  expect_near(one("TanH", "").forward("y", {{"x", kX}}), {-0.9950548f, -0.9640276f, 0, 0.7615942f, 0.9866143f});
+  expect_near(one("Sigmoid", "").forward("y", {{"x", kX}}),
+              {0.04742587f, 0.1192029f, 0.5f, 0.7310586f, 0.9241418f});
+  expect_near(one("TanH", "").forward("y", {{"x", kX}}),
+              {-0.9950548f, -0.9640276f, 0, 0.7615942f, 0.9866143f});
 }
 
 TEST(Power, GeneralExponent) {
@@ -33,8 +37,9 @@ TEST(Power, GeneralExponent) {
 }
 
 TEST(Power, SpecialExponents) {
-  expect_near(one("Power", "power_param { power: 2 scale: 2 shift: 1 }").gradient("y", kOnes, "x", {{"x", kX}}),
-              {-20, -12, 4, 12, 24});
+  expect_near(
+      one("Power", "power_param { power: 2 scale: 2 shift: 1 }").gradient("y", kOnes, "x", {{"x", kX}}),
+      {-20, -12, 4, 12, 24});
   expect_near(one("Power", "power_param { scale: 2 shift: 1 }").forward("y", {{"x", kX}}), {-5, -3, 1, 3, 6});
   NetText constant = one("Power", "power_param { power: 2 scale: 0 shift: 3 }");
   expect_near(constant.forward("y", {{"x", kX}}), Numbers(5, 9.0f));
@@ -43,8 +48,9 @@ TEST(Power, SpecialExponents) {
 }
 
 TEST(Dropout, KeepsTheMeanAndIsItsOwnGradient) {
-  const std::string text = input_layer("x", {100, 100}) +
-                           R"(layer { name: "d" type: "Dropout" bottom: "x" top: "y" dropout_param { dropout_ratio: 0.3 } })";
+  const std::string text =
+      input_layer("x", {100, 100}) +
+      R"(layer { name: "d" type: "Dropout" bottom: "x" top: "y" dropout_param { dropout_ratio: 0.3 } })";
   NetText net(text);
   const Given given{{"x", Numbers(10000, 1.0f)}};
   const Numbers y = net.forward("y", given);
@@ -61,7 +67,8 @@ TEST(Dropout, KeepsTheMeanAndIsItsOwnGradient) {
 
 NetText eltwise(const std::string& fields) {
   return NetText(input_layer("a", {3}) + input_layer("b", {3}) + input_layer("c", {3}) +
-                 "layer { name: \"e\" type: \"Eltwise\" bottom: \"a\" bottom: \"b\" bottom: \"c\" top: \"y\" eltwise_param { " +
+                 "layer { name: \"e\" type: \"Eltwise\" bottom: \"a\" bottom: \"b\" bottom: \"c\" top: \"y\" "
+                 "eltwise_param { " +
                  fields + " } }");
 }
 const Given kThree{{"a", {1, 2, 3}}, {"b", {1, -2, 5}}, {"c", {0, 2, 5}}};
@@ -77,12 +84,14 @@ TEST(Eltwise, ProductWithBothGradients) {
   NetText stable = eltwise("operation: PROD");
   expect_near(stable.forward("y", zeros), {0, -8, 75});
   expect_near(stable.gradient("y", {1, 1, 2}, "a", zeros), {6, -4, 50});
-  expect_near(eltwise("operation: PROD stable_prod_grad: false").gradient("y", {1, 1, 2}, "a", zeros), {NAN, -4, 50});
+  expect_near(eltwise("operation: PROD stable_prod_grad: false").gradient("y", {1, 1, 2}, "a", zeros),
+              {NAN, -4, 50});
 }
 
 TEST(Eltwise, MaximumGivesTiesToOneBottom) {
   // The first two tie: the second has it. The first and the third tie: the first keeps it.
-  for (const auto& [name, expected] : std::map<std::string, Numbers>{{"a", {0, 1, 0}}, {"b", {1, 0, 1}}, {"c", {0, 0, 0}}}) {
+  for (const auto& [name, expected] :
+       std::map<std::string, Numbers>{{"a", {0, 1, 0}}, {"b", {1, 0, 1}}, {"c", {0, 0, 0}}}) {
     NetText net = eltwise("operation: MAX");
     expect_near(net.forward("y", kThree), {1, 2, 5});
     expect_near(net.gradient("y", {1, 1, 1}, name, kThree), expected);

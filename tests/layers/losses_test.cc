@@ -6,25 +6,30 @@ namespace {
 
 std::string softmax_loss(const std::string& fields) {
   return input_layer("x", {2, 3, 2}) + input_layer("label", {2, 2}) +
-         "layer { name: \"loss\" type: \"SoftmaxWithLoss\" bottom: \"x\" bottom: \"label\" top: \"loss\" loss_param { " +
+         "layer { name: \"loss\" type: \"SoftmaxWithLoss\" bottom: \"x\" bottom: \"label\" top: \"loss\" "
+         "loss_param { " +
          fields + " } }";
 }
 const Given kScores{{"x", uneven(12)}, {"label", {0, 2, 1, 2}}};
 
 TEST(SoftmaxWithLoss, DividesAsNormalizationSays) {
   expect_near(NetText(softmax_loss("ignore_label: 1")).forward("loss", kScores), {1.970052f});
-  expect_near(NetText(softmax_loss("ignore_label: 1 normalization: FULL")).forward("loss", kScores), {1.477539f});
-  expect_near(NetText(softmax_loss("ignore_label: 1 normalization: BATCH_SIZE")).forward("loss", kScores), {2.955078f});
-  expect_near(NetText(softmax_loss("ignore_label: 1 normalize: false")).forward("loss", kScores), {2.955078f});
-  expect_near(NetText(softmax_loss("ignore_label: 1 normalization: NONE")).forward("loss", kScores), {5.910155f});
+  expect_near(NetText(softmax_loss("ignore_label: 1 normalization: FULL")).forward("loss", kScores),
+              {1.477539f});
+  expect_near(NetText(softmax_loss("ignore_label: 1 normalization: BATCH_SIZE")).forward("loss", kScores),
+              {2.955078f});
+  expect_near(NetText(softmax_loss("ignore_label: 1 normalize: false")).forward("loss", kScores),
+              {2.955078f});
+  expect_near(NetText(softmax_loss("ignore_label: 1 normalization: NONE")).forward("loss", kScores),
+              {5.910155f});
 }
 
 TEST(SoftmaxWithLoss, GradientIsZeroAtIgnoredLabels) {
   NetText net(softmax_loss("ignore_label: 1"));
   EXPECT_EQ(net.blob("loss").shape(), Shape{});
   expect_near(net.gradient("loss", {2}, "x", kScores),
-              {-0.6177615f, 0.0165446f, 0.02197451f, 0.4485676f, 0.595787f, -0.4651122f, 0, 0.4037405f, 0, 0.1814123f, 0,
-               -0.5851529f});
+              {-0.6177615f, 0.0165446f, 0.02197451f, 0.4485676f, 0.595787f, -0.4651122f, 0, 0.4037405f, 0,
+               0.1814123f, 0, -0.5851529f});
   ASSERT_EQ(net.net().labels.size(), 1u);
   EXPECT_EQ(net.net().labels[0].range.classes, 3);
   EXPECT_EQ(net.net().labels[0].range.ignore, 1);
@@ -37,8 +42,9 @@ TEST(SoftmaxWithLoss, AllLabelsIgnored) {
 }
 
 TEST(SoftmaxWithLoss, VanishingProbabilityStaysFinite) {
-  NetText net(input_layer("x", {1, 2}) + input_layer("label", {1}) +
-              R"(layer { name: "loss" type: "SoftmaxWithLoss" bottom: "x" bottom: "label" top: "loss" top: "p" })");
+  NetText net(
+      input_layer("x", {1, 2}) + input_layer("label", {1}) +
+      R"(layer { name: "loss" type: "SoftmaxWithLoss" bottom: "x" bottom: "label" top: "loss" top: "p" })");
   const Given given{{"x", {0, 1000}}, {"label", {0}}};
   expect_near(net.forward("loss", given), {87.33655f});
   expect_near(net.forward("p", given), {0, 1});
@@ -50,11 +56,11 @@ TEST(Softmax, SumsToOneAndHasCaffesGradient) {
   NetText net(input_layer("x", {2, 3, 2}) + R"(layer { name: "s" type: "Softmax" bottom: "x" top: "y" })");
   const Given given{{"x", uneven(12)}};
   expect_near(net.forward("y", given),
-              {0.07335776f, 0.02481689f, 0.03296177f, 0.6728515f, 0.8936805f, 0.3023316f, 0.6056108f, 0.6056108f, 0.2721185f,
-               0.2721185f, 0.1222707f, 0.1222707f});
+              {0.07335776f, 0.02481689f, 0.03296177f, 0.6728515f, 0.8936805f, 0.3023316f, 0.6056108f,
+               0.6056108f, 0.2721185f, 0.2721185f, 0.1222707f, 0.1222707f});
   expect_near(net.gradient("y", uneven(12, 0.7f), "x", given),
-              {-0.1133731f, -0.0517027f, -0.06940041f, 0.1524902f, 0.1827735f, -0.1007875f, 0.1752211f, 0.1752211f,
-               -0.07365443f, -0.07365443f, -0.1015667f, -0.1015667f});
+              {-0.1133731f, -0.0517027f, -0.06940041f, 0.1524902f, 0.1827735f, -0.1007875f, 0.1752211f,
+               0.1752211f, -0.07365443f, -0.07365443f, -0.1015667f, -0.1015667f});
 }
 
 TEST(EuclideanLoss, HalfTheMeanSquaredDistance) {
@@ -68,8 +74,10 @@ TEST(EuclideanLoss, HalfTheMeanSquaredDistance) {
 
 std::string accuracy(const std::string& fields) {
   return input_layer("x", {5, 3}) + input_layer("label", {5}) +
-         "layer { name: \"a\" type: \"Accuracy\" bottom: \"x\" bottom: \"label\" top: \"share\" top: \"classes\" "
-         "accuracy_param { " + fields + " } }";
+         "layer { name: \"a\" type: \"Accuracy\" bottom: \"x\" bottom: \"label\" top: \"share\" top: "
+         "\"classes\" "
+         "accuracy_param { " +
+         fields + " } }";
 }
 
 TEST(Accuracy, TiesCountAgainstThePrediction) {

@@ -4,7 +4,8 @@
 namespace trainer {
 namespace {
 
-std::string ip(const std::string& name, const std::string& bottom, const std::string& top, const std::string& rest = "") {
+std::string ip(const std::string& name, const std::string& bottom, const std::string& top,
+               const std::string& rest = "") {
   return "layer { name: \"" + name + "\" type: \"InnerProduct\" bottom: \"" + bottom + "\" top: \"" + top +
          "\" inner_product_param { num_output: 2 bias_term: false } " + rest + " }\n";
 }
@@ -79,7 +80,8 @@ layer { name: "b" type: "InnerProduct" bottom: "x" top: "z" param { name: "w" sh
 layer { name: "s" type: "Scale" bottom: "f" top: "g" scale_param { axis: 0 } param { name: "w" share_mode: PERMISSIVE } })" +
               "");
   EXPECT_NE(net.problems(), "");  // "f" is not there
-  NetText good(input_layer("x", {1, 2}) + input_layer("f", {4}) + ip("a", "x", "y", "param { name: \"w\" }") + R"(
+  NetText good(input_layer("x", {1, 2}) + input_layer("f", {4}) + ip("a", "x", "y", "param { name: \"w\" }") +
+               R"(
 layer { name: "s" type: "Scale" bottom: "f" top: "g" scale_param { axis: 0 } param { name: "w" share_mode: PERMISSIVE } })");
   ASSERT_EQ(good.problems(), "");
   expect_near(good.forward("g", {{"f", {1, 1, 1, 1}}, {"a/0", {1, 2, 3, 4}}}), {1, 2, 3, 4});
@@ -102,8 +104,10 @@ TEST(NetAssembly, PropagateDownFalseStopsTheGradient) {
 }
 
 TEST(NetAssembly, RandomDrawsDifferByLayer) {
-  const std::string dummy = R"(type: "DummyData" dummy_data_param { shape { dim: 3 dim: 4 } data_filler { type: "gaussian" } })";
-  NetText net("layer { name: \"a\" top: \"a\" " + dummy + " } layer { name: \"b\" top: \"b\" " + dummy + " }");
+  const std::string dummy =
+      R"(type: "DummyData" dummy_data_param { shape { dim: 3 dim: 4 } data_filler { type: "gaussian" } })";
+  NetText net("layer { name: \"a\" top: \"a\" " + dummy + " } layer { name: \"b\" top: \"b\" " + dummy +
+              " }");
   ASSERT_EQ(net.problems(), "");
   EXPECT_NE(net.forward("a", {}), net.forward("b", {}));
   EXPECT_EQ(net.forward("a", {}), net.forward("a", {}));

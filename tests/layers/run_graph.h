@@ -1,4 +1,5 @@
-// Runs a graph op by op on the CPU, every value row-major in memory of its own: slow, and free of the compiler.
+// Runs a graph op by op on the CPU, every value row-major in memory of its own: slow, and free of the
+// compiler.
 #pragma once
 
 #include <cstring>
@@ -49,12 +50,14 @@ class GraphRun {
  private:
   void load(const Op& op, const std::map<std::string, std::vector<float>>& given) {
     const size_t index = static_cast<size_t>(op.as<IndexAttributes>().index);
-    const std::string& name = op.kind == OpKind::kSource ? graph_.sources[index].name : graph_.states[index].name;
+    const std::string& name =
+        op.kind == OpKind::kSource ? graph_.sources[index].name : graph_.states[index].name;
     const auto found = given.find(name);
     if (found == given.end()) return;
     const int output = op.outputs.front();
     TRAINER_ASSERT(static_cast<int64_t>(found->second.size()) == graph_.desc(output).shape.count());
-    std::memcpy(memory_[static_cast<size_t>(output)].data(), found->second.data(), found->second.size() * sizeof(float));
+    std::memcpy(memory_[static_cast<size_t>(output)].data(), found->second.data(),
+                found->second.size() * sizeof(float));
   }
 
   void run(Device& device, const Op& op, uint64_t pass) {

@@ -26,12 +26,14 @@ TEST(LiveLine, EveryPart) {
 }
 
 TEST(LiveLine, NarrowTerminalsLoseTheLeastFirst) {
-  EXPECT_EQ(live_line_text(whole(), 85), "1,200/9,380  12.8%  epoch 1.28  8,421 images/s  lr 0.01  loss 0.3421  ETA 1:02");
+  EXPECT_EQ(live_line_text(whole(), 85),
+            "1,200/9,380  12.8%  epoch 1.28  8,421 images/s  lr 0.01  loss 0.3421  ETA 1:02");
   EXPECT_EQ(live_line_text(whole(), 41), "1,200/9,380  12.8%  loss 0.3421  ETA 1:02");
   EXPECT_EQ(live_line_text(whole(), 30), "1,200/9,380  loss 0.3421");
   EXPECT_EQ(live_line_text(whole(), 5), "1,200");
   EXPECT_EQ(live_line_text(whole(), 0), "");
-  for (int width = 0; width < 120; ++width) EXPECT_LE(live_line_text(whole(), width).size(), static_cast<size_t>(width));
+  for (int width = 0; width < 120; ++width)
+    EXPECT_LE(live_line_text(whole(), width).size(), static_cast<size_t>(width));
 }
 
 TEST(LiveLine, WhatIsNotKnownIsLeftOut) {

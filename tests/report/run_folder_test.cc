@@ -51,6 +51,7 @@ class RunFolderTest : public testing::Test {
   std::string short_run(double last_loss) {
     testing::internal::CaptureStderr();
     RunReport report;
+    report.note("loaded 2 of 2 layers");
     report.begin(info());
     report.train_display({0, 2.5, 0.1, 0, {{"loss", 2.5, 1}}});
     report.step({1, 2.5, 0.1, 0});
@@ -71,8 +72,9 @@ TEST_F(RunFolderTest, FilesOfARun) {
   const std::string folder = root_ + "/new/run";
   EXPECT_EQ(read(folder + "/net.prototxt"), "name: \"a<b\"\n");
   EXPECT_EQ(read(folder + "/solver.prototxt"), "base_lr: 0.1\n");
-  // Everything that went to the standard error after the folder was made.
+  // Everything that went to the standard error, what came before the folder was made too.
   EXPECT_EQ(read(folder + "/train.log"), lines);
+  EXPECT_NE(lines.find("] loaded 2 of 2 layers\n"), std::string::npos);
   EXPECT_NE(lines.find("] Iteration 10, Testing net (#0)\n"), std::string::npos);
   EXPECT_NE(lines.find("]     Test net output #2: each = 1\n"), std::string::npos);
   EXPECT_NE(lines.find("] Optimization Done.\n"), std::string::npos);

@@ -21,8 +21,11 @@ std::vector<std::pair<double, double>> points_of(const std::string& svg) {
 }
 
 TEST(SvgChart, CurvesStayInTheFrame) {
-  const std::vector<std::vector<SeriesPoint>> cases = {
-      {{0, 1}}, {{0, 0}, {10, 0}}, {{0, 87.3}, {10, 1e-4}, {20, 3}}, {{5, -1e30}, {6, 1e30}}, {{0, 1e-300}, {1, 1e300}}};
+  const std::vector<std::vector<SeriesPoint>> cases = {{{0, 1}},
+                                                       {{0, 0}, {10, 0}},
+                                                       {{0, 87.3}, {10, 1e-4}, {20, 3}},
+                                                       {{5, -1e30}, {6, 1e30}},
+                                                       {{0, 1e-300}, {1, 1e300}}};
   for (const auto& points : cases) {
     const Series series{"train", "loss", true, points, 0};
     const std::string svg = svg_chart("Loss", {{"train", &series, 0, true}});

@@ -70,7 +70,9 @@ void coordinates(const TilePattern& pattern, int64_t first, float* to) {
   });
 }
 
-void segment_values(const SegmentTable& table, const TilePattern& pattern, int64_t first, float* to) {
+void segment_values(const MapTable& primitives, const SegmentTable& table, const TilePattern& pattern, int64_t first,
+                    float* to) {
+  const TilePrimitive fill = primitives.primitives[static_cast<int>(TileOp::kCopy)][kScalarA];
   const InnerRow row(pattern);
   each_row(pattern, row.outer, row.n, first, to, [&](int64_t at, float* tile) {
     size_t segment = static_cast<size_t>(std::upper_bound(table.ends.begin(), table.ends.end(), at) - table.ends.begin());
@@ -78,7 +80,7 @@ void segment_values(const SegmentTable& table, const TilePattern& pattern, int64
       while (table.ends[segment] <= at + i * row.stride) ++segment;
       const int64_t left = (table.ends[segment] - at + row.stride - 1) / row.stride;  // up to the segment's end
       const int64_t end = std::min(row.n, left);
-      std::fill(tile + i, tile + end, table.values[segment]);
+      fill(tile + i, &table.values[segment], nullptr, nullptr, 0, end - i);
       i = end;
     }
   });
@@ -96,7 +98,7 @@ void load_leaf(const LeafSource& source, const MapNode& leaf, const TilePattern&
         default: return gather(table, static_cast<const float*>(source.operand), pattern, first, to);
       }
     case Fn::kIndex: return coordinates(pattern, first, to);
-    case Fn::kSegment: return segment_values(source.body.segments[static_cast<size_t>(leaf.a)], pattern, first, to);
+    case Fn::kSegment: return segment_values(table, source.body.segments[static_cast<size_t>(leaf.a)], pattern, first, to);
     default: {
       const InnerRow row(pattern);
       const uint64_t key = source.body.keys[static_cast<size_t>(leaf.a)];

@@ -24,9 +24,9 @@ int highest_bit(uint32_t mask) { return mask == 0 ? -1 : 31 - __builtin_clz(mask
 class Compiler {
  public:
   Compiler(const MapBody& body, const MapStreams& streams, const MapIteration& iteration, const MapTable& table,
-           TileProgram* program)
+           Segments segments, TileProgram* program)
       : body_(body), nodes_(plain_nodes(body.nodes)), streams_(streams), iteration_(iteration), table_(table),
-        program_(*program), info_(nodes_.size()), operand_slot_(streams.operand_dtypes.size(), -1) {
+        segments_(segments), program_(*program), info_(nodes_.size()), operand_slot_(streams.operand_dtypes.size(), -1) {
     program_.loads.resize(last_level() + 1);
     program_.instructions.resize(last_level() + 1);
     program_.last_read.assign(streams.operand_dtypes.size(), -1);
@@ -70,7 +70,8 @@ class Compiler {
       info_[i].scalar = true;
       if (arity_of(nodes_[i].fn) == 0) {
         if (nodes_[i].fn == Fn::kConstant) continue;
-        info_[i].scalar = stream_of(static_cast<int>(i)).constant();
+        info_[i].scalar = stream_of(static_cast<int>(i)).constant() ||
+                          (nodes_[i].fn == Fn::kSegment && segments_ == Segments::kOne);
         info_[i].loops = stream_of(static_cast<int>(i)).loops;
       }
       for (int argument : arguments(nodes_[i])) {
@@ -316,6 +317,7 @@ class Compiler {
   const MapStreams& streams_;
   const MapIteration& iteration_;
   const MapTable& table_;
+  const Segments segments_;
   TileProgram& program_;
   std::vector<NodeInfo> info_;
   std::vector<int> operand_slot_;
@@ -328,8 +330,8 @@ class Compiler {
 }  // namespace
 
 TileProgram::TileProgram(const MapBody& body, const MapStreams& streams, const MapIteration& iteration,
-                         const MapTable& table) {
-  Compiler(body, streams, iteration, table, this).compile();
+                         const MapTable& table, Segments segments) {
+  Compiler(body, streams, iteration, table, segments, this).compile();
 }
 
 }  // namespace trainer::cpu

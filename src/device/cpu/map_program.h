@@ -56,8 +56,12 @@ struct TileReduction {
   int a = -1, b = -1;
 };
 
+// kOne: the program is for tiles that lie within one segment of each table.
+enum class Segments : uint8_t { kAny, kOne };
+
 struct TileProgram {
-  TileProgram(const MapBody& body, const MapStreams& streams, const MapIteration& iteration, const MapTable& table);
+  TileProgram(const MapBody& body, const MapStreams& streams, const MapIteration& iteration, const MapTable& table,
+              Segments segments);
 
   std::vector<TileSlot> slots;
   std::vector<std::vector<TileLoad>> loads;                // by level

@@ -38,7 +38,7 @@ float apply(const MapNode& node, float a, float b, float c) {
   switch (node.fn) {
     case Fn::kNegate: return -a;
     case Fn::kAbs: return std::fabs(a);
-    case Fn::kSign: return static_cast<float>((a > 0) - (a < 0));
+    case Fn::kSign: return std::isnan(a) ? a : static_cast<float>((a > 0) - (a < 0));
     case Fn::kExp: return std::exp(a);
     case Fn::kLog: return std::log(a);
     case Fn::kSqrt: return std::sqrt(a);

@@ -8,39 +8,49 @@ namespace {
 
 struct Sum {
   static constexpr float kStart = 0;
-  static TRAINER_INLINE F join(F a, F b) { return a + b; }
-  static TRAINER_INLINE double join(double a, double b) { return a + b; }
+  template <typename V>
+  static TRAINER_INLINE V join(V a, V b) {
+    return a + b;
+  }
 };
 struct Max {
   static constexpr float kStart = -__builtin_inff();
-  static TRAINER_INLINE F join(F a, F b) { return is_nan_or(a, larger(a, b)); }
-  static TRAINER_INLINE double join(double a, double b) { return a != a || a > b ? a : b; }
+  template <typename V>
+  static TRAINER_INLINE V join(V a, V b) {
+    return ((a != a) | (a > b)) ? a : b;
+  }
 };
+
+template <typename Reduce, int kLanes>
+TRAINER_INLINE double across(const float* x) {
+  if constexpr (kLanes == 1) {
+    return static_cast<double>(x[0]);
+  } else {
+    using Half = typename Lanes<kLanes / 2>::F;
+    float joined[kLanes / 2];
+    store(joined, Reduce::join(load<Half>(x), load<Half>(x + kLanes / 2)));
+    return across<Reduce, kLanes / 2>(joined);
+  }
+}
 
 template <typename Reduce>
 TRAINER_INLINE double across(F v) {
-  double total = static_cast<double>(v[0]);
-  for (int i = 1; i < kWidth; ++i) total = Reduce::join(total, static_cast<double>(v[i]));
-  return total;
+  float lanes[kWidth];
+  store(lanes, v);
+  return across<Reduce, kWidth>(lanes);
 }
 
-// Lanes past the end of a row keep what they had.
+// The first n < kWidth floats; the other lanes change no result.
 template <typename Reduce>
-TRAINER_INLINE F join_first(F total, const float* x, int64_t n) {
-  float rest[kWidth];
-  for (int64_t i = 0; i < kWidth; ++i) rest[i] = i < n ? x[i] : Reduce::kStart;
-  return Reduce::join(total, load<F>(rest));
+TRAINER_INLINE F load_row_end(const float* x, int64_t n) {
+  I lane;
+  for (int i = 0; i < kWidth; ++i) lane[i] = i;
+  return lane < static_cast<int32_t>(n) ? load_first(x, n) : set(Reduce::kStart);
 }
 
 template <typename Reduce>
 TRAINER_INLINE void reduce_each_row(double* to, const float* x, int64_t rows, int64_t n) {
   for (int64_t row = 0; row < rows; ++row, x += n) {
-    if (n < kWidth) {
-      double total = to[row];
-      for (int64_t i = 0; i < n; ++i) total = Reduce::join(total, static_cast<double>(x[i]));
-      to[row] = total;
-      continue;
-    }
     F lanes[4] = {set(Reduce::kStart), set(Reduce::kStart), set(Reduce::kStart), set(Reduce::kStart)};
     int64_t i = 0;
     for (; i + 4 * kWidth <= n; i += 4 * kWidth) {
@@ -48,7 +58,7 @@ TRAINER_INLINE void reduce_each_row(double* to, const float* x, int64_t rows, in
       for (int u = 0; u < 4; ++u) lanes[u] = Reduce::join(lanes[u], load<F>(x + i + u * kWidth));
     }
     for (; i + kWidth <= n; i += kWidth) lanes[0] = Reduce::join(lanes[0], load<F>(x + i));
-    if (i < n) lanes[1] = join_first<Reduce>(lanes[1], x + i, n - i);
+    if (i < n) lanes[1] = Reduce::join(lanes[1], load_row_end<Reduce>(x + i, n - i));
     const F joined = Reduce::join(Reduce::join(lanes[0], lanes[1]), Reduce::join(lanes[2], lanes[3]));
     to[row] = Reduce::join(to[row], across<Reduce>(joined));
   }
@@ -67,12 +77,7 @@ TRAINER_INLINE void reduce_rows(double* to, const float* x, int64_t rows, int64_
     for (int half = 0; half < 2; ++half) {
       double* at = to + i + half * kHalf;
       const D value = __builtin_convertvector(load<H>(joined + half * kHalf), D);
-      const D before = load<D>(at);
-      if constexpr (Reduce::kStart == 0) {
-        store(at, before + value);
-      } else {
-        store(at, ((before != before) | (before > value)) ? before : value);
-      }
+      store(at, Reduce::join(load<D>(at), value));
     }
   }
   for (; i < n; ++i) {

@@ -1,0 +1,74 @@
+// The registry of commands and what is made from its tables.
+#include "cli/command.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "cli/help_text.h"
+
+namespace trainer {
+namespace {
+
+std::string mistake(const std::vector<std::string>& words) {
+  try {
+    run_command_line(words);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::kConfiguration);
+    return error.what();
+  }
+  return "no mistake";
+}
+
+TEST(Commands, AnUnknownOneNamesTheNearestAndAll) {
+  const std::string message = mistake({"convret", "--x=1"});
+  EXPECT_EQ(message.find("unknown command \"convret\"; did you mean convert?\ncommands: "), 0u) << message;
+  EXPECT_NE(message.find("device_query"), std::string::npos);
+}
+
+TEST(Commands, AnUnknownFlagNamesTheHelp) {
+  EXPECT_EQ(mistake({"convert", "--lits=x"}),
+            "unknown flag --lits; did you mean --list?\n`trainer help convert` lists the flags.");
+}
+
+TEST(Commands, TooFewWordsShowTheUsage) {
+  EXPECT_NE(mistake({"convert", "idx", "a"}).find("\nusage: trainer convert idx IMAGES LABELS DATABASE\n"),
+            std::string::npos);
+}
+
+TEST(Commands, AreFoundBehindFlags) {
+  EXPECT_STREQ(command_of({"--gpu", "0", "device_query"})->name, "device_query");
+  EXPECT_EQ(command_of({"--gpu", "device_query"}), nullptr);
+  EXPECT_EQ(command_of({}), nullptr);
+}
+
+// One table is the source of all: none may miss a flag, and every flag says what it does.
+TEST(Commands, HelpManualAndCompletionHaveEveryFlag) {
+  const std::string manual = manual_page(), completion = completion_script();
+  for (const Command* command : commands()) {
+    EXPECT_GT(std::string(command->summary).size(), 10u) << command->name;
+    const std::string help = command_text(*command, 80);
+    std::set<std::string> names;
+    for (const Flag& flag : command->flags) {
+      EXPECT_TRUE(names.insert(flag.name).second) << flag.name;
+      EXPECT_GT(std::string(flag.help).size(), 10u) << flag.name;
+      EXPECT_NE(help.find(flag.name), std::string::npos) << flag.name;
+      EXPECT_NE(completion.find(std::string("--") + flag.name), std::string::npos) << flag.name;
+      EXPECT_NE(manual.find(flag.name), std::string::npos) << flag.name;
+    }
+    // Defaults must be values that the parser itself accepts.
+    std::vector<std::string> words;
+    for (const Flag& flag : command->flags) {
+      if (*flag.default_value != '\0')
+        words.push_back(std::string("--") + flag.name + "=" + flag.default_value);
+    }
+    EXPECT_NO_THROW(Arguments::parse(command->flags, words)) << command->name;
+  }
+}
+
+TEST(HelpText, WrapsAndKeepsIndentedLines) {
+  EXPECT_EQ(wrap("one two three\n  as it is\nfour", 9, 2), "  one two\n  three\n    as it is\n  four\n");
+}
+
+}  // namespace
+}  // namespace trainer

@@ -1,0 +1,76 @@
+// Layers at the rim of a net: sources, dummy data, the HDF5 file that batches are appended to.
+#include <filesystem>
+
+#include "formats/hdf5_file.h"
+#include "formats/temp_folder.h"
+#include "layers/net_run.h"
+
+namespace trainer {
+namespace {
+
+TEST(DummyData, ConstantsStayAndOthersAreDrawnAnew) {
+  NetText net(R"(
+layer { name: "d" type: "DummyData" top: "c" top: "u" top: "b"
+  dummy_data_param { num: 2 channels: 3 height: 4 width: 4
+    data_filler { value: 3 } data_filler { type: "uniform" min: 5 max: 6 } data_filler { type: "bilinear" } } })");
+  ASSERT_EQ(net.problems(), "");
+  EXPECT_EQ(net.blob("u").shape(), (Shape{2, 3, 4, 4}));
+  const GraphRun first(net.graph(), {}, 0), second(net.graph(), {}, 1);
+  EXPECT_EQ(first[net.blob("c")], Numbers(96, 3.0f));
+  EXPECT_NE(first[net.blob("u")], second[net.blob("u")]);
+  for (float value : first[net.blob("u")]) EXPECT_TRUE(value > 5 && value < 6) << value;
+  const Numbers bilinear = first[net.blob("b")];
+  expect_near({bilinear[0], bilinear[1], bilinear[5], bilinear[95]}, {0.0625f, 0.1875f, 0.5625f, 0.0625f});
+}
+
+TEST(DataSource, TakesTheShapesOfItsDataSet) {
+  caffe::NetParameter param;
+  Positions positions;
+  Diagnostics diagnostics;
+  parse_prototxt(
+      R"(layer { name: "d" type: "Data" top: "data" top: "label" data_param { source: "s" batch_size: 4 } }
+layer { name: "r" type: "ReLU" bottom: "data" top: "data" })",
+      "net.prototxt", &param, &positions, &diagnostics);
+  LowerOptions options;
+  options.source_shapes = [](const caffe::LayerParameter&) {
+    return std::vector<Shape>{{4, 1, 28, 28}, {4}};
+  };
+  const auto net = lower_net(param, positions, options, &diagnostics);
+  EXPECT_EQ(diagnostics.render(), "");
+  ASSERT_EQ(net->graph->sources.size(), 2u);
+  EXPECT_EQ(net->graph->sources[1].name, "label");
+  EXPECT_EQ(net->graph->sources[1].layer, 0);
+  EXPECT_EQ(net->graph->sources[1].top, 1);
+  EXPECT_EQ(net->layers[1].tops[0].value.shape(), (Shape{4, 1, 28, 28}));
+
+  // A data set that could not be opened has been reported: what reads it is passed over in silence.
+  options.source_shapes = [](const caffe::LayerParameter&) { return std::vector<Shape>(); };
+  lower_net(param, positions, options, &diagnostics);
+  EXPECT_EQ(diagnostics.render(), "");
+}
+
+TEST(HDF5Output, AppendsEveryBatch) {
+  const TempFolder folder;
+  const std::string path = folder / "out.h5";
+  folder.write("out.h5", "what was there before");
+  const std::string text = input_layer("x", {2, 3}) + input_layer("l", {2}) +
+                           "layer { name: \"o\" type: \"HDF5Output\" bottom: \"x\" bottom: \"l\" "
+                           "hdf5_output_param { file_name: \"" +
+                           path + "\" } }";
+  {
+    NetText net(text);
+    ASSERT_EQ(net.problems(), "");
+    EXPECT_EQ(read_all(path), "what was there before") << "checking a net must not touch the file";
+    GraphRun(net.graph(), {{"x", {1, 2, 3, 4, 5, 6}}, {"l", {0, 1}}});
+    NetText again(text);  // the same net for another program goes on appending
+    GraphRun(again.graph(), {{"x", {7, 8, 9, 10, 11, 12}}, {"l", {2, 3}}});
+  }
+  const Hdf5File file = Hdf5File::open(path);
+  EXPECT_EQ(file.dataset("data").shape, (Shape{4, 3, 1, 1}));
+  EXPECT_EQ(file.dataset("label").shape, (Shape{4, 1, 1, 1}));
+  EXPECT_EQ(file.read_floats("data"), (Numbers{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}));
+  EXPECT_EQ(file.read_floats("label"), (Numbers{0, 1, 2, 3}));
+}
+
+}  // namespace
+}  // namespace trainer
