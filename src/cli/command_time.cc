@@ -1,8 +1,11 @@
 // trainer time: how long an iteration takes, layer by layer.
 #include <fmt/format.h>
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <chrono>
+#include <numeric>
 
 #include "cli/command.h"
 #include "cli/net_flags.h"
@@ -42,6 +45,13 @@ caffe::SolverParameter default_solver() {
   solver.set_momentum(0.9f);
   solver.set_weight_decay(0.0005f);
   return solver;
+}
+
+// The most memory this process has had resident, in MiB.
+int64_t peak_memory() {
+  struct rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_maxrss / 1024;
 }
 
 class Timing {
@@ -107,9 +117,28 @@ class Timing {
     log_info(fmt::format("Average Forward pass: {}", milliseconds(sum.forward / n)));
     log_info(fmt::format("Average Backward pass: {}", milliseconds(sum.backward / n)));
     if (update_) log_info(fmt::format("Average Update: {}", milliseconds(update / n)));
+    report_slowest_steps();
+    log_info(fmt::format("Peak memory: {} MiB", peak_memory()));
     log_info(fmt::format("Total Time: {}", milliseconds(total_)));
     log_info("*** Benchmark ends ***");
     log_info(fmt::format("Average Forward-Backward: {}", milliseconds(total_ / n)));
+  }
+
+  // Where an iteration goes: the three longest steps with what they reach.
+  void report_slowest_steps() {
+    const Program& program = net_.program(ProgramKind::kTrain);
+    std::vector<size_t> order(program.steps.size());
+    std::iota(order.begin(), order.end(), size_t{0});
+    std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return seconds_[a] > seconds_[b]; });
+    for (size_t i = 0; i < std::min<size_t>(3, order.size()); ++i) {
+      const Step& step = program.steps[order[i]];
+      const double seconds = seconds_[order[i]] / iterations_;
+      const int layer = step.op.shares.empty() ? -1 : step.op.shares.front().layer;
+      log_info(fmt::format("Slowest step {}: {} {} of {}, {} ms, {:.1f} GFLOP/s, {:.1f} GB/s", i + 1, step.implementation,
+                           name_of(step.op.kind),
+                           layer < 0 ? "no layer" : net_.lowered().layers[static_cast<size_t>(layer)].param->name(),
+                           log_number(seconds * 1e3), step.operations / seconds * 1e-9, step.bytes / seconds * 1e-9));
+    }
   }
 
   NetSession net_;

@@ -7,12 +7,13 @@
 #include "base/error.h"
 #include "cli/command.h"
 #include "cli/process_setup.h"
+#include "config/diagnostics.h"
 
 namespace {
 
-int fail(const char* message, trainer::ExitCode code) {
+int fail(const char* message, trainer::ExitCode code, const char* prefix = "trainer: error: ") {
   std::fflush(stdout);
-  std::fprintf(stderr, "trainer: error: %s\n", message);
+  std::fprintf(stderr, "%s%s\n", prefix, message);
   return static_cast<int>(code);
 }
 
@@ -27,6 +28,8 @@ int main(int argc, char** argv) {
     if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
       return fail("cannot write to the standard output", trainer::ExitCode::kData);
     return code;
+  } catch (const trainer::DiagnosticsError& error) {
+    return fail(error.what(), error.code(), "");
   } catch (const trainer::Error& error) {
     return fail(error.what(), error.code());
   } catch (const std::bad_alloc&) {

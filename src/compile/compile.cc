@@ -9,6 +9,7 @@ namespace trainer {
 std::unique_ptr<Program> compile(Module module, Device& device, StateStore& store, Arena& arena) {
   module = simplify(module);
   module = recompute_cheap_maps(module);
+  module = duplicate_cheap_maps(module);
   module = fuse_maps(module);
   module = fuse_epilogues(module);
   module = assign_orders(module);

@@ -12,6 +12,10 @@ Module simplify(const Module& module);
 // memory than keeping it: activations that can be had from a convolution's output are not stored twice.
 Module recompute_cheap_maps(const Module& module);
 
+// Gives each map that reads a cheap value its own copy of the map that makes it, so that the value is not stored only
+// to cross a reduction.
+Module duplicate_cheap_maps(const Module& module);
+
 // Joins maps over the same domain: producers with consumers, and siblings that read the same values. The reduced
 // results of a map are never read within it.
 Module fuse_maps(const Module& module);

@@ -1,0 +1,105 @@
+// Giving each reader its own copy of a cheap value.
+//
+// Where a reduction stands between two readers of x - mean, they cannot be one pass, and x - mean would be stored by
+// the first and loaded by the second. Computed again from x, which is loaded either way, it is never stored. Copies
+// that end up in one fused map are one node there.
+#include <algorithm>
+#include <set>
+
+#include "compile/passes.h"
+
+namespace trainer {
+namespace {
+
+constexpr int64_t kSmall = 4096;  // elements below which a stored value costs nothing to speak of
+constexpr int kMostCost = 8;      // additions and multiplications an element
+
+int cost_of_node(const MapNode& node) {
+  switch (node.fn) {
+    case Fn::kExp:
+    case Fn::kLog:
+    case Fn::kTanh:
+    case Fn::kSigmoid:
+    case Fn::kSoftplus:
+    case Fn::kPower:
+    case Fn::kPowerConstant:
+    case Fn::kUniform:
+    case Fn::kNormal: return kMostCost + 1;
+    case Fn::kDivide:
+    case Fn::kSqrt: return 3;
+    default: return arity_of(node.fn) > 0 ? 1 : 0;
+  }
+}
+
+// What computing a value again takes.
+struct Recipe {
+  bool cheap = false;
+  int cost = 0;
+  std::set<int> loads;  // full-size values to read
+};
+
+std::vector<Recipe> find_recipes(const Module& module) {
+  const Graph& graph = *module.graph;
+  const auto readers = readers_of(graph);
+  std::vector<Recipe> recipes(graph.values.size());
+  std::vector<bool> lasting(graph.values.size(), false);
+  for (int result : module.results) {
+    if (result >= 0) lasting[static_cast<size_t>(result)] = true;
+  }
+  for (const StateWrite& write : graph.writes) lasting[static_cast<size_t>(write.value)] = true;
+  for (const Op& op : graph.ops) {
+    if (op.kind != OpKind::kMap || op.as<MapBody>().reduces()) continue;
+    const size_t value = static_cast<size_t>(op.outputs.front());
+    if (graph.values[value].desc.shape.count() < kSmall || lasting[value]) continue;
+    Recipe recipe;
+    for (const MapNode& node : op.as<MapBody>().nodes) recipe.cost += cost_of_node(node);
+    for (int input : op.inputs) {
+      if (graph.desc(input).shape.count() < kSmall) continue;
+      const Recipe& below = recipes[static_cast<size_t>(input)];
+      if (below.cheap) {
+        recipe.cost += below.cost;
+        recipe.loads.insert(below.loads.begin(), below.loads.end());
+      } else {
+        recipe.loads.insert(input);
+      }
+    }
+    const bool only_maps = std::all_of(readers[value].begin(), readers[value].end(), [&](int reader) {
+      return graph.ops[static_cast<size_t>(reader)].kind == OpKind::kMap;
+    });
+    recipe.cheap = only_maps && recipe.cost <= kMostCost && recipe.loads.size() <= 1;
+    recipes[value] = std::move(recipe);
+  }
+  return recipes;
+}
+
+int copy_for_reader(Rewriter* rewriter, const std::vector<Recipe>& recipes, int value, const Op& reader) {
+  if (!recipes[static_cast<size_t>(value)].cheap) return rewriter->mapped(value);
+  const Graph& graph = rewriter->from();
+  Op op = graph.ops[static_cast<size_t>(graph.values[static_cast<size_t>(value)].producer)];
+  for (int& input : op.inputs) input = copy_for_reader(rewriter, recipes, input, reader);
+  for (LayerShare& share : op.shares) share.pass = reader.pass();
+  return rewriter->append(std::move(op), {graph.desc(value)}).front();
+}
+
+}  // namespace
+
+Module duplicate_cheap_maps(const Module& module) {
+  const Graph& graph = *module.graph;
+  const std::vector<Recipe> recipes = find_recipes(module);
+  Rewriter rewriter(graph);
+  for (const Op& op : graph.ops) {
+    if (op.kind == OpKind::kMap && recipes[static_cast<size_t>(op.outputs.front())].cheap) continue;
+    Op moved = op;
+    for (int& input : moved.inputs) input = copy_for_reader(&rewriter, recipes, input, op);
+    std::vector<TensorDesc> descs;
+    for (int output : op.outputs) descs.push_back(graph.desc(output));
+    const std::vector<int> results = rewriter.append(std::move(moved), descs);
+    for (size_t i = 0; i < results.size(); ++i) {
+      rewriter.set(op.outputs[i], results[i]);
+      rewriter.to().values[static_cast<size_t>(results[i])].name = graph.values[static_cast<size_t>(op.outputs[i])].name;
+    }
+  }
+  return rewriter.finish(module);
+}
+
+}  // namespace trainer
