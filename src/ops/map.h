@@ -41,7 +41,7 @@ enum class Fn : uint8_t {
   kFloor,
   kSoftplus,       // log(1 + e^x), without overflow
   kPowerConstant,  // a^k, as std::pow
-  kRelu,           // a > 0 ? a : k * a
+  kRelu,           // a > 0 ? a : k * a; 0 where k is 0 and a is not NaN
   // Two arguments: a, b.
   kAdd,
   kSubtract,

@@ -51,8 +51,10 @@ struct MapCase {
 // Bytes that end where an address checker would notice a read past them.
 class TestTensor {
  public:
-  explicit TestTensor(const TensorDesc& desc) : count_(desc.shape.count()), bytes_(static_cast<size_t>(desc.bytes())) {}
-  explicit TestTensor(const std::vector<float>& values) : count_(static_cast<int64_t>(values.size())), bytes_(values.size() * 4) {
+  explicit TestTensor(const TensorDesc& desc)
+      : count_(desc.shape.count()), bytes_(static_cast<size_t>(desc.bytes())) {}
+  explicit TestTensor(const std::vector<float>& values)
+      : count_(static_cast<int64_t>(values.size())), bytes_(values.size() * 4) {
     if (!values.empty()) std::memcpy(bytes_.data(), values.data(), bytes_.size());
   }
   template <typename T = float>
@@ -109,12 +111,14 @@ inline std::vector<TestTensor> run_map(Kernel& kernel, const MapCase& c, std::ve
   if (alias.empty()) kernel.run({pass + 1});
   kernel.run({pass});
   for (size_t i = 0; i < results.size(); ++i) {
-    if (out[i] != results[i].raw()) std::memcpy(results[i].raw(), out[i], static_cast<size_t>(c.outputs[i].bytes()));
+    if (out[i] != results[i].raw())
+      std::memcpy(results[i].raw(), out[i], static_cast<size_t>(c.outputs[i].bytes()));
   }
   return results;
 }
 
-inline std::vector<TestTensor> run_reference(const MapCase& c, std::vector<TestTensor> operands, uint64_t pass = 0) {
+inline std::vector<TestTensor> run_reference(const MapCase& c, std::vector<TestTensor> operands,
+                                             uint64_t pass = 0) {
   return run_map(*create_map_reference(c.instance()), c, std::move(operands), {}, pass);
 }
 

@@ -1,5 +1,5 @@
-// The tile interpreter against the reference: random bodies, shapes, orders, broadcasts and reductions, at every
-// instruction set of the processor, with one and several threads.
+// The tile interpreter against the reference: random bodies, shapes, orders, broadcasts and reductions, at
+// every instruction set of the processor, with one and several threads.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -12,7 +12,9 @@ namespace {
 class Random {
  public:
   explicit Random(uint64_t seed) : key_(philox_key(seed, "map", "fuzz", "")) {}
-  int64_t below(int64_t n) { return static_cast<int64_t>(philox_element(key_, 0, next_++) % static_cast<uint64_t>(n)); }
+  int64_t below(int64_t n) {
+    return static_cast<int64_t>(philox_element(key_, 0, next_++) % static_cast<uint64_t>(n));
+  }
   bool chance(int64_t percent) { return below(100) < percent; }
   template <typename T>
   T pick(const std::vector<T>& from) {
@@ -23,8 +25,8 @@ class Random {
   uint64_t key_, next_ = 0;
 };
 
-// What is known of a node's values: multiples of 2^-fraction, of size below 2^size. Discontinuous functions take
-// only nodes that float arithmetic computes without rounding.
+// What is known of a node's values: multiples of 2^-fraction, of size below 2^size. Discontinuous functions
+// take only nodes that float arithmetic computes without rounding.
 struct NodeRange {
   int fraction, size;
   bool exact() const { return fraction + size <= 22; }
@@ -58,11 +60,14 @@ class Generator {
       while (count * dim > most);
       count *= dim;
     }
-    for (size_t i = dims.size(); i > 1; --i) std::swap(dims[i - 1], dims[static_cast<size_t>(random_.below(static_cast<int64_t>(i)))]);
+    for (size_t i = dims.size(); i > 1; --i)
+      std::swap(dims[i - 1], dims[static_cast<size_t>(random_.below(static_cast<int64_t>(i)))]);
     return Shape(dims);
   }
 
-  Order random_order() { return random_.chance(90) ? order_ : random_.chance(50) ? Order::kRowMajor : Order::kChannelsLast; }
+  Order random_order() {
+    return random_.chance(90) ? order_ : random_.chance(50) ? Order::kRowMajor : Order::kChannelsLast;
+  }
   int rank() const { return c_.body().domain.rank(); }
 
   Shape random_operand_shape() {
@@ -134,13 +139,17 @@ class Generator {
       case 12: return add(c_.node(Fn::kAbs, a), ra);
       case 13: return add(c_.node(Fn::kSign, a), {0, 1});
       case 14: return add(c_.node(Fn::kFloor, a), {0, ra.size + 1});
-      case 15: return add(c_.node(Fn::kRelu, a, -1, -1, random_.chance(50) ? 0.0f : 0.25f), {ra.fraction + 2, ra.size});
+      case 15:
+        return add(c_.node(Fn::kRelu, a, -1, -1, random_.chance(50) ? 0.0f : 0.25f),
+                   {ra.fraction + 2, ra.size});
       case 16: return add(c_.node(Fn::kMinimum, a, b), joined);
       case 17: return add(c_.node(Fn::kMaximum, a, b), joined);
-      case 18: return add(c_.node(random_.pick<Fn>({Fn::kGreater, Fn::kGreaterEqual, Fn::kEqual}), a, b), {0, 1});
+      case 18:
+        return add(c_.node(random_.pick<Fn>({Fn::kGreater, Fn::kGreaterEqual, Fn::kEqual}), a, b), {0, 1});
       case 19: return add(c_.node(Fn::kReluGradient, a, b, -1, 0.5f), {rb.fraction + 1, rb.size});
       case 20:
-        return add(c_.node(Fn::kSelect, a, b, d), {std::max(rb.fraction, rd.fraction), std::max(rb.size, rd.size)});
+        return add(c_.node(Fn::kSelect, a, b, d),
+                   {std::max(rb.fraction, rd.fraction), std::max(rb.size, rd.size)});
       case 21:
         if (ra.size > 4) return add(c_.node(Fn::kSigmoid, a), {kInexact, 0});
         return add(c_.node(Fn::kExp, a), {kInexact, ra.size <= 1 ? 3 : 6 * (ra.size - 1)});
@@ -163,7 +172,9 @@ class Generator {
   }
 
   void add_output() {
-    const int node = static_cast<int>(ranges_.size()) - 1 - static_cast<int>(random_.below(std::min<int64_t>(3, static_cast<int64_t>(ranges_.size()))));
+    const int node =
+        static_cast<int>(ranges_.size()) - 1 -
+        static_cast<int>(random_.below(std::min<int64_t>(3, static_cast<int64_t>(ranges_.size()))));
     if (rank() == 0 || random_.chance(45)) return c_.store(node, random_order());
     std::vector<int> axes;
     for (int axis = 0; axis < rank(); ++axis) {
@@ -184,7 +195,9 @@ double tolerance_of(const MapCase& c, size_t output, const NodeRange& range) {
   const MapOutput& out = c.body().outputs[output];
   double scale = std::ldexp(4e-6, std::min(range.size, 12));
   if (range.exact()) scale = std::ldexp(1e-7, std::min(range.size, 12));
-  if (out.reduction == Reduction::kSum) scale *= static_cast<double>(c.body().domain.count()) / static_cast<double>(std::max<int64_t>(c.outputs[output].shape.count(), 1));
+  if (out.reduction == Reduction::kSum)
+    scale *= static_cast<double>(c.body().domain.count()) /
+             static_cast<double>(std::max<int64_t>(c.outputs[output].shape.count(), 1));
   return scale;
 }
 
@@ -203,11 +216,13 @@ void compare(uint64_t seed) {
         const NodeRange& range = generator.ranges()[static_cast<size_t>(c.body().outputs[o].node)];
         const double tolerance = tolerance_of(c, o, range);
         for (int64_t i = 0; i < got[o].count(); ++i) {
-          const double difference = std::fabs(static_cast<double>(got[o][i]) - static_cast<double>(expected[o][i]));
+          const double difference =
+              std::fabs(static_cast<double>(got[o][i]) - static_cast<double>(expected[o][i]));
           ASSERT_TRUE(difference <= tolerance + 1e-5 * std::fabs(expected[o][i]))
-              << "seed " << seed << " " << name_of(level) << " threads " << threads << " output " << o << " element " << i
-              << " of " << c.outputs[o].shape.text() << " " << name_of(c.outputs[o].order) << ": expected "
-              << expected[o][i] << ", got " << got[o][i] << "\n[" << c.body().domain.text() << "] " << c.body().text();
+              << "seed " << seed << " " << name_of(level) << " threads " << threads << " output " << o
+              << " element " << i << " of " << c.outputs[o].shape.text() << " " << name_of(c.outputs[o].order)
+              << ": expected " << expected[o][i] << ", got " << got[o][i] << "\n[" << c.body().domain.text()
+              << "] " << c.body().text();
         }
       }
     }

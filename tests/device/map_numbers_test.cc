@@ -1,5 +1,5 @@
-// Maps against numbers computed elsewhere: published vectors of Philox, and sums, statistics and draws worked out in
-// double precision; and what a map promises about memory, sequence and threads.
+// Maps against numbers computed elsewhere: published vectors of Philox, and sums, statistics and draws worked
+// out in double precision; and what a map promises about memory, sequence and threads.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -62,24 +62,29 @@ TEST(MapNumbers, DrawsFollowThePublishedVectors) {
 
 // Draws belong to logical elements, in whatever order these lie in memory.
 TEST(MapNumbers, DrawsDoNotDependOnThePhysicalOrder) {
-  const Shape shape{3, 19, 5, 7};
-  for (Fn fn : {Fn::kUniform, Fn::kNormal}) {
-    MapCase c(shape);
-    c.body().keys = {0x123456789abcdef};
-    c.store(c.node(fn, 0), Order::kChannelsLast);
-    with_every_kernel(c, [&](Kernel& kernel, const std::string& name) {
-      const auto got = run_map(kernel, c, {}, {}, 77);
-      const auto strides = c.outputs[0].strides();
-      for (int64_t element = 0; element < shape.count(); ++element) {
-        const int64_t n = element / 665, ch = element / 35 % 19, h = element / 7 % 5, w = element % 7;
-        const uint64_t at = static_cast<uint64_t>(element);
-        const float expected = fn == Fn::kUniform ? uniform_from_bits(philox_element(c.body().keys[0], 77, at))
-                                                  : philox_normal(c.body().keys[0], 77, at);
-        ASSERT_NEAR(got[0][n * strides[0] + ch * strides[1] + h * strides[2] + w * strides[3]], expected,
-                    fn == Fn::kUniform ? 0 : 4e-6f)
-            << name << " element " << element;
-      }
-    });
+  for (const Shape& shape : {Shape{3, 19, 5, 7}, Shape{2, 37, 3, 12}, Shape{2, 300, 2, 6}}) {
+    for (Fn fn : {Fn::kUniform, Fn::kNormal}) {
+      MapCase c(shape);
+      c.body().keys = {0x123456789abcdef};
+      c.store(c.node(fn, 0), Order::kChannelsLast);
+      with_every_kernel(c, [&](Kernel& kernel, const std::string& name) {
+        const auto got = run_map(kernel, c, {}, {}, 77);
+        int64_t at = 0;  // in memory
+        for (int64_t n = 0; n < shape[0]; ++n) {
+          for (int64_t pixel = 0; pixel < shape.count(2); ++pixel) {
+            for (int64_t channel = 0; channel < shape[1]; ++channel, ++at) {
+              const uint64_t element =
+                  static_cast<uint64_t>((n * shape[1] + channel) * shape.count(2) + pixel);
+              const uint64_t key = c.body().keys[0];
+              const bool uniform = fn == Fn::kUniform;
+              const float expected = uniform ? uniform_from_bits(philox_element(key, 77, element))
+                                             : philox_normal(key, 77, element);
+              ASSERT_NEAR(got[0][at], expected, uniform ? 0 : 4e-6f) << name << " element " << element;
+            }
+          }
+        }
+      });
+    }
   }
 }
 
@@ -112,10 +117,11 @@ TEST(MapNumbers, SoftmaxPieces) {
   c.store(e);
   c.reduce(e, Reduction::kSum, {1});
   c.reduce(x, Reduction::kMax, {1});
-  expect_results(c, {{1, 2, 3, -1, 0, 5}, {3, 5}},
-                 {{0.1353352832366127f, 0.36787944117144233f, 1, 0.0024787521766663585f, 0.006737946999085467f, 1},
-                  {1.5032147244080551f, 1.0092166991757519f},
-                  {3, 5}});
+  expect_results(
+      c, {{1, 2, 3, -1, 0, 5}, {3, 5}},
+      {{0.1353352832366127f, 0.36787944117144233f, 1, 0.0024787521766663585f, 0.006737946999085467f, 1},
+       {1.5032147244080551f, 1.0092166991757519f},
+       {3, 5}});
 }
 
 TEST(MapNumbers, CoordinatesAndSegmentsAreLogical) {
@@ -154,7 +160,8 @@ TEST(MapNumbers, LongSumsKeepTheirDigits) {
       const auto got = run_map(*kernel, c, operands, {-1, -1});
       EXPECT_NEAR(got[0][0], 0.100000001490116 * static_cast<double>(n), 1);
       const double rows = static_cast<double>(n / (shape.rank() == 1 ? 1 : shape[1]));
-      for (int64_t i = 0; i < got[1].count(); ++i) EXPECT_NEAR(got[1][i], 0.0100000002980232 * rows, 1e-6 * 0.01 * rows);
+      for (int64_t i = 0; i < got[1].count(); ++i)
+        EXPECT_NEAR(got[1][i], 0.0100000002980232 * rows, 1e-6 * 0.01 * rows);
     }
   }
 }

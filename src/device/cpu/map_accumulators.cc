@@ -23,7 +23,8 @@ TilePattern window_pattern(const TilePattern& tile) {
 }
 
 TilePattern kept_dims(TilePattern tile) {
-  tile.erase(std::remove_if(tile.begin(), tile.end(), [](const StridedDim& dim) { return dim.stride == 0; }), tile.end());
+  tile.erase(std::remove_if(tile.begin(), tile.end(), [](const StridedDim& dim) { return dim.stride == 0; }),
+             tile.end());
   return tile;
 }
 
@@ -31,9 +32,15 @@ TilePattern kept_dims(TilePattern tile) {
 
 Accumulator::Accumulator(const TileReduction& reduction, const Stream& stream, int64_t count, bool owned,
                          const MapIteration& iteration, const MapTable& table)
-    : table_(table), kind_(reduction.kind), output_(reduction.output), count_(count), owned_(owned),
-      gathers_(reduction.accumulator >= 0), tile_floats_(iteration.whole_tile()) {
-  const TilePattern whole = iteration.tile_pattern(stream, false), last = iteration.tile_pattern(stream, true);
+    : table_(table),
+      kind_(reduction.kind),
+      output_(reduction.output),
+      count_(count),
+      owned_(owned),
+      gathers_(reduction.accumulator >= 0),
+      tile_floats_(iteration.whole_tile()) {
+  const TilePattern whole = iteration.tile_pattern(stream, false),
+                    last = iteration.tile_pattern(stream, true);
   fold_whole_ = window_pattern(whole);
   fold_last_ = window_pattern(last);
   window_ = count_of(kept_dims(whole));

@@ -1,5 +1,5 @@
-// Where the tiles of a reduced output are gathered: floats along the tile for a few tiles, then doubles, then the
-// output or, where several threads reduce the same elements, an array of doubles for each thread.
+// Where the tiles of a reduced output are gathered: floats along the tile for a few tiles, then doubles, then
+// the output or, where several threads reduce the same elements, an array of doubles for each thread.
 #pragma once
 
 #include <cstdint>

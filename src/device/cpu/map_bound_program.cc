@@ -16,7 +16,11 @@ constexpr int64_t kBufferFloats = kTileFloats + 16;
 
 BoundProgram::BoundProgram(TileProgram program, const MapBody& body, const MapStreams& streams,
                            const MapIteration& iteration, const MapTable& table)
-    : program_(std::move(program)), body_(body), streams_(streams), table_(table), whole_tile_(iteration.whole_tile()) {}
+    : program_(std::move(program)),
+      body_(body),
+      streams_(streams),
+      table_(table),
+      whole_tile_(iteration.whole_tile()) {}
 
 int64_t BoundProgram::constants() const {
   return std::count_if(program_.slots.begin(), program_.slots.end(),
@@ -40,18 +44,24 @@ void BoundProgram::bind(std::span<void* const> operands, std::span<void* const> 
   }
   for (size_t i = 0; i < program_.stored.size(); ++i) {
     if (!deferred_[i])
-      cursors_.push_back({program_.stored[i].slot, streams_.of_output(static_cast<size_t>(program_.stored[i].output))});
+      cursors_.push_back(
+          {program_.stored[i].slot, streams_.of_output(static_cast<size_t>(program_.stored[i].output))});
   }
   ahead_.clear();
   for (const Cursor& cursor : cursors_) {
     const Stream& walked = stream(cursor.stream);
     if (!prefetches || walked.strides_of_loops.empty() || !walked.contiguous()) continue;
-    if (walked.strides_of_loops.back() != 0) ahead_.push_back({cursor.slot, walked.strides_of_loops.back()});
+    const bool in_place =
+        program_.slots[static_cast<size_t>(cursor.slot)].kind == SlotKind::kStored &&
+        std::find(operands_.begin(), operands_.end(), base_of(cursor.slot)) != operands_.end();
+    if (!in_place && walked.strides_of_loops.back() != 0)
+      ahead_.push_back({cursor.slot, walked.strides_of_loops.back()});
   }
 }
 
 // Outputs that lie in another order, or share memory with an operand that is read after they are written.
-void BoundProgram::choose_deferred(const std::vector<int64_t>& operand_bytes, const std::vector<int64_t>& output_bytes) {
+void BoundProgram::choose_deferred(const std::vector<int64_t>& operand_bytes,
+                                   const std::vector<int64_t>& output_bytes) {
   deferred_.assign(program_.stored.size(), false);
   for (size_t i = 0; i < program_.stored.size(); ++i) {
     const size_t output = static_cast<size_t>(program_.stored[i].output);
@@ -61,13 +71,15 @@ void BoundProgram::choose_deferred(const std::vector<int64_t>& operand_bytes, co
     for (size_t operand = 0; operand < operands_.size(); ++operand) {
       const auto* from = static_cast<const std::byte*>(operands_[operand]);
       if (from >= begin + output_bytes[output] || begin >= from + operand_bytes[operand]) continue;
-      if (program_.last_read[operand] > static_cast<int64_t>(program_.stored[i].position)) deferred_[i] = true;
+      if (program_.last_read[operand] > static_cast<int64_t>(program_.stored[i].position))
+        deferred_[i] = true;
     }
   }
   any_deferred_ = std::find(deferred_.begin(), deferred_.end(), true) != deferred_.end();
 }
 
-void BoundProgram::place(std::byte* memory, const std::vector<AccumulatorMemory>& accumulators, Slots* slots) const {
+void BoundProgram::place(std::byte* memory, const std::vector<AccumulatorMemory>& accumulators,
+                         Slots* slots) const {
   float* buffers = reinterpret_cast<float*>(memory);
   float* scalars = reinterpret_cast<float*>(memory + aligned(program_.buffers * kBufferFloats * 4));
   float* constant = scalars + program_.scalars;
@@ -86,7 +98,8 @@ void BoundProgram::place(std::byte* memory, const std::vector<AccumulatorMemory>
   }
   for (size_t i = 0; i < program_.stored.size(); ++i) {
     const StoredOutput& stored = program_.stored[i];
-    if (deferred_[i]) (*slots)[static_cast<size_t>(stored.slot)] = (*slots)[static_cast<size_t>(stored.buffer)];
+    if (deferred_[i])
+      (*slots)[static_cast<size_t>(stored.slot)] = (*slots)[static_cast<size_t>(stored.buffer)];
   }
 }
 
@@ -121,7 +134,8 @@ void BoundProgram::run_levels(size_t first, size_t end, const Tile& tile, const 
   }
 }
 
-// The processor's own prefetching starts anew on each page, and a tile reads one page of each operand after another.
+// The processor's own prefetching starts anew on each page, and a tile reads one page of each operand after
+// another.
 void BoundProgram::prefetch(const float* tile) const {
   for (int64_t i = 0; i < whole_tile_; i += 16) __builtin_prefetch(tile + i, 0, 2);
 }
@@ -134,7 +148,9 @@ void BoundProgram::run_load(const TileLoad& load, const Tile& tile, const Slots&
   const LeafSource source{body_, table_, tile.pass, is_operand ? operands_[a] : nullptr,
                           is_operand ? streams_.operand_dtypes[a] : DType::kF32};
   const bool shorter = load.length == TileLength::kTile && tile.last;
-  const TilePattern& pattern = load.length == TileLength::kOne ? kOneElement : shorter ? walked.last : walked.whole;
+  const TilePattern& pattern = load.length == TileLength::kOne ? kOneElement
+                               : shorter                       ? walked.last
+                                                               : walked.whole;
   load_leaf(source, load.leaf, pattern, tile.offsets[load.stream], slots[static_cast<size_t>(load.out)]);
 }
 
@@ -144,8 +160,9 @@ void BoundProgram::store_deferred(const Tile& tile, const Slots& slots) const {
     if (!deferred_[i]) continue;
     const StoredOutput& stored = program_.stored[i];
     const int index = streams_.of_output(static_cast<size_t>(stored.output));
-    scatter_tile(slots[static_cast<size_t>(stored.buffer)], tile.last ? stream(index).last : stream(index).whole,
-                 tile.offsets[index], static_cast<float*>(outputs_[static_cast<size_t>(stored.output)]));
+    scatter_tile(slots[static_cast<size_t>(stored.buffer)],
+                 tile.last ? stream(index).last : stream(index).whole, tile.offsets[index],
+                 static_cast<float*>(outputs_[static_cast<size_t>(stored.output)]));
   }
 }
 

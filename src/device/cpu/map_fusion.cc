@@ -91,7 +91,8 @@ class Fusion {
 
  private:
   bool joins(int argument, Fn fn) const {
-    return argument >= 0 && may_join_[static_cast<size_t>(argument)] && nodes_[static_cast<size_t>(argument)].fn == fn;
+    return argument >= 0 && may_join_[static_cast<size_t>(argument)] &&
+           nodes_[static_cast<size_t>(argument)].fn == fn;
   }
   const MapNode& take(int argument) {
     joined_[static_cast<size_t>(argument)] = true;
@@ -119,8 +120,10 @@ std::vector<MapNode> plain_nodes(const std::vector<MapNode>& nodes) {
   std::vector<MapNode> plain = nodes;
   for (MapNode& node : plain) {
     if (node.fn != Fn::kPowerConstant) continue;
-    if (node.k == 0) node = {Fn::kConstant, -1, -1, -1, 1};
-    else if (node.k == 2) node = {Fn::kMultiply, node.a, node.a, -1, 0};
+    if (node.k == 0)
+      node = {Fn::kConstant, -1, -1, -1, 1};
+    else if (node.k == 2)
+      node = {Fn::kMultiply, node.a, node.a, -1, 0};
   }
   return plain;
 }

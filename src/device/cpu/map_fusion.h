@@ -18,9 +18,9 @@ struct FusedNode {
 // Replaces powers by plainer functions: a^0 is 1, a^2 is a * a.
 std::vector<MapNode> plain_nodes(const std::vector<MapNode>& nodes);
 
-// `may_join[i]`: node i is read once, by a node that runs equally often, and is not one float. `joined[i]`: node i needs
-// no primitive of its own; those taken into their reader are added. Result by node, of no meaning for leaves and
-// joined nodes.
+// `may_join[i]`: node i is read once, by a node that runs equally often, and is not one float. `joined[i]`:
+// node i needs no primitive of its own; those taken into their reader are added. Result by node, of no
+// meaning for leaves and joined nodes.
 std::vector<FusedNode> fuse_nodes(const std::vector<MapNode>& nodes, const std::vector<bool>& may_join,
                                   std::vector<bool>* joined);
 

@@ -9,8 +9,10 @@ namespace {
 std::vector<int> axes_in_order(const Shape& domain, Order order) {
   std::vector<int> axes;
   for (int axis = 0; axis < domain.rank(); ++axis) axes.push_back(axis);
-  if (order == Order::kChannelsLast && domain.rank() >= 3) std::rotate(axes.begin() + 1, axes.begin() + 2, axes.end());
-  axes.erase(std::remove_if(axes.begin(), axes.end(), [&](int axis) { return domain[axis] == 1; }), axes.end());
+  if (order == Order::kChannelsLast && domain.rank() >= 3)
+    std::rotate(axes.begin() + 1, axes.begin() + 2, axes.end());
+  axes.erase(std::remove_if(axes.begin(), axes.end(), [&](int axis) { return domain[axis] == 1; }),
+             axes.end());
   return axes;
 }
 
@@ -89,8 +91,9 @@ void MapIteration::make_loops() {
 
 void MapIteration::move_outwards(const Stream& stream) {
   const TileLoop tiled = tiled_loop_ >= 0 ? loops_[static_cast<size_t>(tiled_loop_)] : TileLoop{0, -1};
-  std::stable_partition(loops_.begin(), loops_.end(),
-                        [&](const TileLoop& loop) { return stream.strides[static_cast<size_t>(loop.dim)] != 0; });
+  std::stable_partition(loops_.begin(), loops_.end(), [&](const TileLoop& loop) {
+    return stream.strides[static_cast<size_t>(loop.dim)] != 0;
+  });
   for (size_t i = 0; i < loops_.size(); ++i) {
     if (loops_[i].dim == tiled.dim) tiled_loop_ = static_cast<int>(i);
   }

@@ -1,9 +1,9 @@
 // How the map interpreter walks a domain: in tiles of some hundred elements that follow physical memory.
 //
-// The domain's axes are put into physical sequence, axes of extent 1 dropped, and neighbours joined where every
-// stream allows it. A tile is a stretch of the innermost dims: all of the last few and `rows` indices of the one
-// before them, the tiled dim. What is left are loops; the tiled dim's loop steps by `rows` and its last step may be
-// shorter.
+// The domain's axes are put into physical sequence, axes of extent 1 dropped, and neighbours joined where
+// every stream allows it. A tile is a stretch of the innermost dims: all of the last few and `rows` indices
+// of the one before them, the tiled dim. What is left are loops; the tiled dim's loop steps by `rows` and its
+// last step may be shorter.
 #pragma once
 
 #include <cstdint>
@@ -27,14 +27,15 @@ int64_t count_of(const TilePattern& pattern);
 // One dim where neighbours are as dense as the strides say; dims of extent 1 dropped.
 TilePattern collapsed(const TilePattern& pattern);
 
-// An integer that is a linear function of the coordinates: the offset of an operand's element, a coordinate, the
-// logical index.
+// An integer that is a linear function of the coordinates: the offset of an operand's element, a coordinate,
+// the logical index.
 struct Stream {
-  std::vector<int64_t> strides;  // along every logical axis of the domain at first; along every dim once walked
-  std::vector<int64_t> steps;    // added when a loop advances and the loops inside it start again
+  std::vector<int64_t>
+      strides;                 // along every logical axis of the domain at first; along every dim once walked
+  std::vector<int64_t> steps;  // added when a loop advances and the loops inside it start again
   std::vector<int64_t> strides_of_loops;
-  TilePattern whole, last;       // collapsed offsets within a tile, and within a tile of the tiled dim's last step
-  uint32_t loops = 0;            // bit i: depends on loop i
+  TilePattern whole, last;  // collapsed offsets within a tile, and within a tile of the tiled dim's last step
+  uint32_t loops = 0;       // bit i: depends on loop i
 
   bool constant() const { return whole.empty() || (whole.size() == 1 && whole[0].stride == 0); }
   bool contiguous() const { return whole.size() == 1 && whole[0].stride == 1; }
@@ -68,7 +69,7 @@ class MapIteration {
   std::vector<Stream*> streams_;
   std::vector<int64_t> extents_;  // of the joined dims, outermost first
   int tiled_dim_ = 0;
-  int64_t inner_ = 1;             // elements of the dims inside the tiled one
+  int64_t inner_ = 1;  // elements of the dims inside the tiled one
   int64_t rows_ = 1, last_rows_ = 1;
   std::vector<TileLoop> loops_;
   int tiled_loop_ = -1;

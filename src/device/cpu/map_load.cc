@@ -9,7 +9,8 @@ namespace {
 
 // Calls visit(value, tile) for rows of n elements of a tile, whose stream's value begins with `value`.
 template <typename Float, typename Visit>
-void each_row(const TilePattern& pattern, size_t outer, int64_t n, int64_t value, Float* tile, const Visit& visit) {
+void each_row(const TilePattern& pattern, size_t outer, int64_t n, int64_t value, Float* tile,
+              const Visit& visit) {
   int64_t counters[kMostDims] = {};
   for (;;) {
     visit(value, tile);
@@ -40,7 +41,9 @@ void copy(const MapTable&, const float* from, int64_t n, float* to) {
   std::memcpy(to, from, static_cast<size_t>(n) * sizeof(float));
 }
 void copy(const MapTable& table, const uint8_t* from, int64_t n, float* to) { table.convert_u8(to, from, n); }
-void copy(const MapTable& table, const int32_t* from, int64_t n, float* to) { table.convert_s32(to, from, n); }
+void copy(const MapTable& table, const int32_t* from, int64_t n, float* to) {
+  table.convert_s32(to, from, n);
+}
 
 template <typename T>
 void gather(const MapTable& table, const T* from, const TilePattern& pattern, int64_t first, float* to) {
@@ -70,15 +73,17 @@ void coordinates(const TilePattern& pattern, int64_t first, float* to) {
   });
 }
 
-void segment_values(const MapTable& primitives, const SegmentTable& table, const TilePattern& pattern, int64_t first,
-                    float* to) {
+void segment_values(const MapTable& primitives, const SegmentTable& table, const TilePattern& pattern,
+                    int64_t first, float* to) {
   const TilePrimitive fill = primitives.primitives[static_cast<int>(TileOp::kCopy)][kScalarA];
   const InnerRow row(pattern);
   each_row(pattern, row.outer, row.n, first, to, [&](int64_t at, float* tile) {
-    size_t segment = static_cast<size_t>(std::upper_bound(table.ends.begin(), table.ends.end(), at) - table.ends.begin());
+    size_t segment =
+        static_cast<size_t>(std::upper_bound(table.ends.begin(), table.ends.end(), at) - table.ends.begin());
     for (int64_t i = 0; i < row.n;) {
       while (table.ends[segment] <= at + i * row.stride) ++segment;
-      const int64_t left = (table.ends[segment] - at + row.stride - 1) / row.stride;  // up to the segment's end
+      const int64_t left =
+          (table.ends[segment] - at + row.stride - 1) / row.stride;  // up to the segment's end
       const int64_t end = std::min(row.n, left);
       fill(tile + i, &table.values[segment], nullptr, nullptr, 0, end - i);
       i = end;
@@ -86,27 +91,37 @@ void segment_values(const MapTable& primitives, const SegmentTable& table, const
   });
 }
 
+void draws(const LeafSource& source, const MapNode& leaf, const TilePattern& pattern, int64_t first,
+           float* to) {
+  const uint64_t key = source.body.keys[static_cast<size_t>(leaf.a)];
+  const auto draw = leaf.fn == Fn::kUniform ? source.table.uniform : source.table.normal;
+  const InnerRow row(pattern);
+  // Rows of neighbouring elements are one call.
+  const bool joins = row.outer > 0 && pattern[row.outer - 1].stride == 1;
+  const int64_t rows = joins ? pattern[row.outer - 1].extent : 1;
+  each_row(pattern, row.outer - (joins ? 1 : 0), rows * row.n, first, to, [&](int64_t at, float* tile) {
+    draw(tile, key, source.pass, static_cast<uint64_t>(at), static_cast<uint64_t>(row.stride), rows, row.n);
+  });
+}
+
 }  // namespace
 
-void load_leaf(const LeafSource& source, const MapNode& leaf, const TilePattern& pattern, int64_t first, float* to) {
+void load_leaf(const LeafSource& source, const MapNode& leaf, const TilePattern& pattern, int64_t first,
+               float* to) {
   const MapTable& table = source.table;
   switch (leaf.fn) {
     case Fn::kInput:
       switch (source.dtype) {
-        case DType::kU8: return gather(table, static_cast<const uint8_t*>(source.operand), pattern, first, to);
-        case DType::kS32: return gather(table, static_cast<const int32_t*>(source.operand), pattern, first, to);
+        case DType::kU8:
+          return gather(table, static_cast<const uint8_t*>(source.operand), pattern, first, to);
+        case DType::kS32:
+          return gather(table, static_cast<const int32_t*>(source.operand), pattern, first, to);
         default: return gather(table, static_cast<const float*>(source.operand), pattern, first, to);
       }
     case Fn::kIndex: return coordinates(pattern, first, to);
-    case Fn::kSegment: return segment_values(table, source.body.segments[static_cast<size_t>(leaf.a)], pattern, first, to);
-    default: {
-      const InnerRow row(pattern);
-      const uint64_t key = source.body.keys[static_cast<size_t>(leaf.a)];
-      const auto draw = leaf.fn == Fn::kUniform ? table.uniform : table.normal;
-      each_row(pattern, row.outer, row.n, first, to, [&](int64_t at, float* tile) {
-        draw(tile, key, source.pass, static_cast<uint64_t>(at), static_cast<uint64_t>(row.stride), row.n);
-      });
-    }
+    case Fn::kSegment:
+      return segment_values(table, source.body.segments[static_cast<size_t>(leaf.a)], pattern, first, to);
+    default: return draws(source, leaf, pattern, first, to);
   }
 }
 

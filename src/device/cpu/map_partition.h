@@ -1,8 +1,9 @@
 // Which part of a map's tiles each thread runs, and whether it finishes reduced elements by itself.
 //
-// The first `loops` loops are split into `parts` consecutive ranges of their joint count. An output is owned where all
-// tiles of a reduced element lie in one part, one behind the other: it is stored as soon as it is complete. The others
-// are summed by each part in an array of its own, and these are added in the sequence of the parts.
+// The first `loops` loops are split into `parts` consecutive ranges of their joint count. An output is owned
+// where all tiles of a reduced element lie in one part, one behind the other: it is stored as soon as it is
+// complete. The others are summed by each part in an array of its own, and these are added in the sequence of
+// the parts.
 #pragma once
 
 #include <cstdint>

@@ -23,10 +23,17 @@ int highest_bit(uint32_t mask) { return mask == 0 ? -1 : 31 - __builtin_clz(mask
 
 class Compiler {
  public:
-  Compiler(const MapBody& body, const MapStreams& streams, const MapIteration& iteration, const MapTable& table,
-           Segments segments, TileProgram* program)
-      : body_(body), nodes_(plain_nodes(body.nodes)), streams_(streams), iteration_(iteration), table_(table),
-        segments_(segments), program_(*program), info_(nodes_.size()), operand_slot_(streams.operand_dtypes.size(), -1) {
+  Compiler(const MapBody& body, const MapStreams& streams, const MapIteration& iteration,
+           const MapTable& table, Segments segments, TileProgram* program)
+      : body_(body),
+        nodes_(plain_nodes(body.nodes)),
+        streams_(streams),
+        iteration_(iteration),
+        table_(table),
+        segments_(segments),
+        program_(*program),
+        info_(nodes_.size()),
+        operand_slot_(streams.operand_dtypes.size(), -1) {
     program_.loads.resize(last_level() + 1);
     program_.instructions.resize(last_level() + 1);
     program_.last_read.assign(streams.operand_dtypes.size(), -1);
@@ -36,7 +43,8 @@ class Compiler {
     add_slot(SlotKind::kConstant);  // kUnread
     analyse();
     find_products();
-    for (size_t i = 0; i < nodes_.size(); ++i) joined_.push_back(info_[i].uses == 0 || only_summed(static_cast<int>(i)));
+    for (size_t i = 0; i < nodes_.size(); ++i)
+      joined_.push_back(info_[i].uses == 0 || only_summed(static_cast<int>(i)));
     fused_ = fuse_nodes(nodes_, joinable(), &joined_);
     for (size_t i = 0; i < nodes_.size(); ++i) {
       if (!joined_[i]) emit_node(static_cast<int>(i));
@@ -133,7 +141,8 @@ class Compiler {
     return tiled < 0 || ((info(node).loops >> tiled) & 1) ? TileLength::kTile : TileLength::kWhole;
   }
   int new_slot(int node) {
-    return info(node).scalar ? add_slot(SlotKind::kScalar, program_.scalars++) : add_slot(SlotKind::kBuffer, -1);
+    return info(node).scalar ? add_slot(SlotKind::kScalar, program_.scalars++)
+                             : add_slot(SlotKind::kBuffer, -1);
   }
 
   void emit_node(int node) {
@@ -178,7 +187,8 @@ class Compiler {
     emit_slots(level, f.op, mode, out, slots, f.k, length);
   }
 
-  void emit_slots(size_t level, TileOp op, int mode, int out, const int (&slots)[3], float k, TileLength length) {
+  void emit_slots(size_t level, TileOp op, int mode, int out, const int (&slots)[3], float k,
+                  TileLength length) {
     const TilePrimitive primitive = table_.primitives[static_cast<int>(op)][mode];
     TRAINER_ASSERT(primitive != nullptr);
     program_.instructions[level].push_back({primitive, out, slots[0], slots[1], slots[2], k, length});
@@ -187,7 +197,8 @@ class Compiler {
   void emit_outputs(int node) {
     for (const bool reduced : {false, true}) {
       for (size_t i = 0; i < body_.outputs.size(); ++i) {
-        if (body_.outputs[i].node != node || (body_.outputs[i].reduction != Reduction::kNone) != reduced) continue;
+        if (body_.outputs[i].node != node || (body_.outputs[i].reduction != Reduction::kNone) != reduced)
+          continue;
         if (reduced) {
           emit_reduction(i, node);
         } else {
@@ -202,7 +213,8 @@ class Compiler {
     auto& last = program_.instructions[last_level()];
     const int buffer = add_slot(SlotKind::kBuffer, -1);
     dedicated_.push_back(buffer);
-    const bool direct = !last.empty() && last.back().out == info(node).slot && last.back().length == TileLength::kTile &&
+    const bool direct = !last.empty() && last.back().out == info(node).slot &&
+                        last.back().length == TileLength::kTile &&
                         program_.slots[static_cast<size_t>(info(node).slot)].kind == SlotKind::kBuffer;
     if (direct) {
       program_.slots[static_cast<size_t>(info(node).slot)] = {SlotKind::kStored, output, 0};
@@ -211,7 +223,8 @@ class Compiler {
     }
     const int slot = add_slot(SlotKind::kStored, output);
     const int slots[3] = {info(node).slot, kUnread, kUnread};
-    emit_slots(last_level(), TileOp::kCopy, info(node).scalar ? kScalarA : 0, slot, slots, 0, TileLength::kTile);
+    emit_slots(last_level(), TileOp::kCopy, info(node).scalar ? kScalarA : 0, slot, slots, 0,
+               TileLength::kTile);
     program_.stored.push_back({output, slot, buffer, last.size() - 1});
   }
 
@@ -225,7 +238,8 @@ class Compiler {
       if (product_[output]) {
         const int slots[3] = {info(n.a).slot, info(n.b).slot, reduction.accumulator};
         const int mode = (info(n.a).scalar ? kScalarA : 0) | (info(n.b).scalar ? kScalarB : 0);
-        emit_slots(last_level(), TileOp::kMultiplyAdd, mode, reduction.accumulator, slots, 0, TileLength::kTile);
+        emit_slots(last_level(), TileOp::kMultiplyAdd, mode, reduction.accumulator, slots, 0,
+                   TileLength::kTile);
       } else {
         const int slots[3] = {reduction.accumulator, info(node).slot, kUnread};
         emit_slots(last_level(), sum ? TileOp::kAdd : TileOp::kMaximum, info(node).scalar ? kScalarB : 0,
@@ -258,19 +272,21 @@ class Compiler {
   void note_reads() {
     auto note = [&](int slot, int64_t position) {
       if (slot < 0 || program_.slots[static_cast<size_t>(slot)].kind != SlotKind::kOperand) return;
-      int64_t& last = program_.last_read[static_cast<size_t>(program_.slots[static_cast<size_t>(slot)].index)];
+      int64_t& last =
+          program_.last_read[static_cast<size_t>(program_.slots[static_cast<size_t>(slot)].index)];
       last = std::max(last, position);
     };
     const auto& last = program_.instructions[last_level()];
-    for (size_t i = 0; i < last.size(); ++i) each_read(last[i], [&](int slot) { note(slot, static_cast<int64_t>(i)); });
+    for (size_t i = 0; i < last.size(); ++i)
+      each_read(last[i], [&](int slot) { note(slot, static_cast<int64_t>(i)); });
     for (const TileReduction& reduction : program_.reductions) {
       note(reduction.a, kReadByReduction);
       note(reduction.b, kReadByReduction);
     }
   }
 
-  // Buffers written in an outer level, and those of stored outputs, are kept; the rest are shared out along the last
-  // level, an instruction's result where possible in place of an operand read for the last time.
+  // Buffers written in an outer level, and those of stored outputs, are kept; the rest are shared out along
+  // the last level, an instruction's result where possible in place of an operand read for the last time.
   void assign_buffers() {
     auto& slots = program_.slots;
     std::vector<int64_t> last_use(slots.size(), -1);
@@ -303,7 +319,8 @@ class Compiler {
     for (size_t i = 0; i < last.size(); ++i) {
       each_read(last[i], [&](int slot) {
         const TileSlot& s = slots[static_cast<size_t>(slot)];
-        if (s.kind != SlotKind::kBuffer || s.index < kept || last_use[static_cast<size_t>(slot)] != static_cast<int64_t>(i))
+        if (s.kind != SlotKind::kBuffer || s.index < kept ||
+            last_use[static_cast<size_t>(slot)] != static_cast<int64_t>(i))
           return;
         free.push_back(s.index);
         last_use[static_cast<size_t>(slot)] = -1;  // once, where it is read twice

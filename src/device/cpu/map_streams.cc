@@ -28,7 +28,8 @@ MapStreams::MapStreams(const OpInstance& instance) {
   };
   int64_t votes[2] = {0, 0};
   auto vote = [&](const TensorDesc& desc) {
-    if (desc.shape == domain && !orders_coincide(domain)) votes[static_cast<int>(desc.order)] += size_of(desc.dtype);
+    if (desc.shape == domain && !orders_coincide(domain))
+      votes[static_cast<int>(desc.order)] += size_of(desc.dtype);
   };
 
   for (const TensorDesc& desc : instance.inputs) {
@@ -61,7 +62,8 @@ MapStreams::MapStreams(const OpInstance& instance) {
       case Fn::kSegment:
       case Fn::kUniform:
       case Fn::kNormal:
-        if (logical_index < 0) logical_index = add(TensorDesc{domain, DType::kF32, Order::kRowMajor}.strides());
+        if (logical_index < 0)
+          logical_index = add(TensorDesc{domain, DType::kF32, Order::kRowMajor}.strides());
         stream = logical_index;
         break;
       default: break;

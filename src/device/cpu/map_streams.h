@@ -19,7 +19,7 @@ struct MapStreams {
   int of_output(size_t output) const { return output_stream_[output]; }
 
   std::vector<Stream> all;
-  std::vector<int> of_node;     // leaf nodes but constants; -1 for the others
+  std::vector<int> of_node;  // leaf nodes but constants; -1 for the others
   std::vector<DType> operand_dtypes;
 
  private:

@@ -13,8 +13,8 @@
 namespace trainer::cpu {
 namespace {
 
-// A team of threads costs 5 to 10 microseconds: less work stays on the caller. In units of 0.01 ns where memory is
-// cached, more where it is not.
+// A team of threads costs 5 to 10 microseconds: less work stays on the caller. In units of 0.01 ns where
+// memory is cached, more where it is not.
 constexpr int64_t kSerialWork = 800000;
 
 // Prefetching pays where operands come from memory, and costs a little where they are in some cache.
@@ -49,13 +49,17 @@ int worthwhile_threads(const MapBody& body, int threads) {
 class MapTiles : public BoundKernel {
  public:
   MapTiles(const OpInstance& instance, const MapTable& table, int threads)
-      : BoundKernel(instance), body_(instance.op->as<MapBody>()), streams_(instance),
-        iteration_(body_.domain, streams_.order(), streams_.pointers()), partition_(&iteration_, reduced_streams(), threads) {
-    programs_.emplace_back(TileProgram(body_, streams_, iteration_, table, Segments::kAny), body_, streams_, iteration_, table);
+      : BoundKernel(instance),
+        body_(instance.op->as<MapBody>()),
+        streams_(instance),
+        iteration_(body_.domain, streams_.order(), streams_.pointers()),
+        partition_(&iteration_, reduced_streams(), threads) {
+    programs_.emplace_back(TileProgram(body_, streams_, iteration_, table, Segments::kAny), body_, streams_,
+                           iteration_, table);
     find_boundaries();
     if (!boundaries_.empty())
-      programs_.emplace_back(TileProgram(body_, streams_, iteration_, table, Segments::kOne), body_, streams_, iteration_,
-                             table);
+      programs_.emplace_back(TileProgram(body_, streams_, iteration_, table, Segments::kOne), body_, streams_,
+                             iteration_, table);
     for (const TensorDesc& desc : instance.inputs) operand_bytes_.push_back(desc.bytes());
     for (const TensorDesc& desc : instance.outputs) output_bytes_.push_back(desc.bytes());
     make_accumulators(table);
@@ -73,8 +77,8 @@ class MapTiles : public BoundKernel {
     for (int64_t each : operand_bytes_) bytes += each;
     for (int64_t each : output_bytes_) bytes += each;
     for (BoundProgram& program : programs_)
-      program.bind(inputs.first(operand_bytes_.size()), outputs.first(output_bytes_.size()), operand_bytes_, output_bytes_,
-                   bytes > kCachedBytes * partition_.parts);
+      program.bind(inputs.first(operand_bytes_.size()), outputs.first(output_bytes_.size()), operand_bytes_,
+                   output_bytes_, bytes > kCachedBytes * partition_.parts);
     for (size_t i = 0; i < parts_.size(); ++i)
       place(&parts_[i], static_cast<std::byte*>(workspace) + part_bytes() * static_cast<int64_t>(i));
   }
@@ -115,8 +119,8 @@ class MapTiles : public BoundKernel {
     return reduced;
   }
 
-  // Where the tiles follow the logical index, those without a boundary of a segment inside have a program of their own,
-  // in which segments are plain numbers.
+  // Where the tiles follow the logical index, those without a boundary of a segment inside have a program of
+  // their own, in which segments are plain numbers.
   void find_boundaries() {
     if (iteration_.loops().size() > 1) return;
     for (size_t i = 0; i < body_.nodes.size(); ++i) {
@@ -137,8 +141,8 @@ class MapTiles : public BoundKernel {
     }
     for (const TileReduction& reduction : programs_[0].program().reductions) {
       const size_t output = static_cast<size_t>(reduction.output);
-      accumulators_.emplace_back(reduction, stream_of_output(output), body_.output_shape(output).count(), owned[output],
-                                 iteration_, table);
+      accumulators_.emplace_back(reduction, stream_of_output(output), body_.output_shape(output).count(),
+                                 owned[output], iteration_, table);
     }
   }
 
@@ -202,29 +206,34 @@ class MapTiles : public BoundKernel {
 
   void run_part(Part* part, uint64_t pass) const {
     start(part);
-    const int loops = static_cast<int>(iteration_.loops().size());
-    const int tiled = iteration_.tiled_loop();
-    const int64_t last_step = tiled >= 0 ? iteration_.loops()[static_cast<size_t>(tiled)].trips - 1 : 0;
-    const int64_t whole = iteration_.whole_tile();
-    Tile tile{{1, whole, whole}, false, part->offsets.data(), pass};
-    // A program of even segments exists for one loop at most: what stands outside it is computed here.
-    for (size_t i = 1; i < programs_.size(); ++i)
-      programs_[i].run_levels(0, static_cast<size_t>(loops), tile, part->slots[i]);
+    const size_t loops = iteration_.loops().size();
+    Tile tile{{1, iteration_.whole_tile(), 0}, false, part->offsets.data(), pass};
+    measure(*part, &tile);
+    for (size_t i = 0; i < programs_.size(); ++i) programs_[i].run_levels(0, loops, tile, part->slots[i]);
     auto boundary = boundaries_.begin();
-    int moved = -1;  // the outermost loop that has moved; -1 at the start
+    size_t first_level = loops;
     for (int64_t left = part->tiles;;) {
-      tile.last = tiled < 0 || part->counters[static_cast<size_t>(tiled)] == last_step;
-      tile.lengths[static_cast<int>(TileLength::kTile)] = tile.last ? iteration_.last_tile() : whole;
-      run_tile(part, moved, tile, &boundary);
+      run_tile(part, first_level, tile, &boundary);
       const bool done = --left == 0;
-      moved = done ? -1 : advance(part->counters.data(), loops);
+      const int moved = done ? -1 : advance(part->counters.data());
       flush(part, moved, tile.last);
       if (done) return;
       move(part, moved);
+      measure(*part, &tile);
+      first_level = static_cast<size_t>(moved) + 1;
     }
   }
 
-  void run_tile(Part* part, int moved, const Tile& tile, std::vector<int64_t>::const_iterator* boundary) const {
+  void measure(const Part& part, Tile* tile) const {
+    const int tiled = iteration_.tiled_loop();
+    tile->last = tiled < 0 || part.counters[static_cast<size_t>(tiled)] ==
+                                  iteration_.loops()[static_cast<size_t>(tiled)].trips - 1;
+    tile->lengths[static_cast<int>(TileLength::kTile)] =
+        tile->last ? iteration_.last_tile() : iteration_.whole_tile();
+  }
+
+  void run_tile(Part* part, size_t first_level, const Tile& tile,
+                std::vector<int64_t>::const_iterator* boundary) const {
     size_t chosen = 0;
     if (!boundaries_.empty()) {
       const int64_t first = tile.offsets[logical_index_];
@@ -236,24 +245,23 @@ class MapTiles : public BoundKernel {
     for (size_t i = 0; i < accumulators_.size(); ++i) {
       if (accumulators_[i].gathers()) accumulators_[i].open_tile(&part->accumulators[i]);
     }
-    const size_t levels = iteration_.loops().size() + 1;
-    if (chosen == 0 || moved >= 0) program.run_levels(static_cast<size_t>(moved + 1), levels, tile, slots);
-    else program.run_levels(levels - 1, levels, tile, slots);
+    program.run_levels(first_level, iteration_.loops().size() + 1, tile, slots);
     for (size_t i = 0; i < accumulators_.size(); ++i) {
       const TileReduction& reduction = program.program().reductions[i];
       if (reduction.accumulator >= 0) {
         accumulators_[i].close_tile(&part->accumulators[i], tile.last);
       } else {
         accumulators_[i].add_tile(&part->accumulators[i], slots[static_cast<size_t>(reduction.a)],
-                                  reduction.b >= 0 ? slots[static_cast<size_t>(reduction.b)] : nullptr, tile.last);
+                                  reduction.b >= 0 ? slots[static_cast<size_t>(reduction.b)] : nullptr,
+                                  tile.last);
       }
     }
     program.store_deferred(tile, slots);
   }
 
   // The outermost loop whose counter has changed.
-  int advance(int64_t* counters, int loops) const {
-    int loop = loops - 1;
+  int advance(int64_t* counters) const {
+    int loop = static_cast<int>(iteration_.loops().size()) - 1;
     while (++counters[loop] == iteration_.loops()[static_cast<size_t>(loop)].trips) counters[loop--] = 0;
     return loop;
   }
@@ -264,7 +272,8 @@ class MapTiles : public BoundKernel {
       const Accumulator& accumulator = accumulators_[i];
       if (accumulator.last_kept_loop() < moved) continue;
       const size_t o = static_cast<size_t>(accumulator.output());
-      accumulator.flush(&part->accumulators[i], output(o), part->offsets[static_cast<size_t>(streams_.of_output(o))], last);
+      accumulator.flush(&part->accumulators[i], output(o),
+                        part->offsets[static_cast<size_t>(streams_.of_output(o))], last);
     }
   }
 
@@ -310,7 +319,8 @@ class EmptyMap : public BoundKernel {
   void run(const RunContext&) override {
     for (size_t i = 0; i < body_.outputs.size(); ++i) {
       const bool is_max = body_.outputs[i].reduction == Reduction::kMax;
-      std::fill_n(output(i), body_.output_shape(i).count(), is_max ? -std::numeric_limits<float>::infinity() : 0.0f);
+      std::fill_n(output(i), body_.output_shape(i).count(),
+                  is_max ? -std::numeric_limits<float>::infinity() : 0.0f);
     }
   }
 
@@ -332,7 +342,8 @@ std::unique_ptr<Kernel> create_map_tiles(const OpInstance& instance) {
 
 std::string refuse_map_tiles(const OpInstance& instance) {
   const MapBody& body = instance.op->as<MapBody>();
-  if (body.domain.rank() > kMostDims) return fmt::format("{} axes; tiles take {}", body.domain.rank(), kMostDims);
+  if (body.domain.rank() > kMostDims)
+    return fmt::format("{} axes; tiles take {}", body.domain.rank(), kMostDims);
   for (const TensorDesc& desc : instance.inputs) {
     if (desc.dtype == DType::kF32 || desc.dtype == DType::kU8 || desc.dtype == DType::kS32) continue;
     return fmt::format("an operand is {}; tiles read f32, u8 and s32", name_of(desc.dtype));

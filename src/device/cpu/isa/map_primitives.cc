@@ -46,13 +46,13 @@ void apply(float* out, const float* a, const float* b, const float* c, float k, 
   }
 }
 
-#define TRAINER_OP(name, arity, expression)                      \
-  struct name {                                                  \
-    static constexpr int kArity = arity;                         \
-    static TRAINER_INLINE F run(F a, F b, F c, float k) {        \
-      (void)a, (void)b, (void)c, (void)k;                        \
-      return expression;                                         \
-    }                                                            \
+#define TRAINER_OP(name, arity, expression)               \
+  struct name {                                           \
+    static constexpr int kArity = arity;                  \
+    static TRAINER_INLINE F run(F a, F b, F c, float k) { \
+      (void)a, (void)b, (void)c, (void)k;                 \
+      return expression;                                  \
+    }                                                     \
   };
 
 TRAINER_INLINE F where(I condition, F then, F otherwise) { return condition ? then : otherwise; }
@@ -95,7 +95,7 @@ TRAINER_OP(PowerConstant, 1, power(a, set(k)))
 TRAINER_OP(Relu, 1, relu_of(a, k))
 TRAINER_OP(Add, 2, a + b)
 TRAINER_OP(Subtract, 2, a - b)
-TRAINER_OP(Multiply, 2, a * b)
+TRAINER_OP(Multiply, 2, a* b)
 TRAINER_OP(Divide, 2, a / b)
 TRAINER_OP(Minimum, 2, -maximum_of(-a, -b))
 TRAINER_OP(Maximum, 2, maximum_of(a, b))
@@ -103,7 +103,7 @@ TRAINER_OP(Power, 2, power(a, b))
 TRAINER_OP(Greater, 2, one_where(a > b))
 TRAINER_OP(GreaterEqual, 2, one_where(a >= b))
 TRAINER_OP(Equal, 2, one_where(a == b))
-TRAINER_OP(ReluGradient, 2, where(a > 0.0f, b, b * k))
+TRAINER_OP(ReluGradient, 2, where(a > 0.0f, b, b* k))
 TRAINER_OP(Select, 3, where(a != 0.0f, b, c))
 TRAINER_OP(AddAdd, 3, a + b + c)
 TRAINER_OP(AddSubtract, 3, a + b - c)
@@ -111,14 +111,14 @@ TRAINER_OP(AddMultiply, 3, (a + b) * c)
 TRAINER_OP(SubtractAdd, 3, a - b + c)
 TRAINER_OP(SubtractSubtract, 3, a - b - c)
 TRAINER_OP(SubtractMultiply, 3, (a - b) * c)
-TRAINER_OP(MultiplyAdd, 3, a * b + c)
-TRAINER_OP(MultiplySubtract, 3, a * b - c)
-TRAINER_OP(MultiplyMultiply, 3, a * b * c)
+TRAINER_OP(MultiplyAdd, 3, a* b + c)
+TRAINER_OP(MultiplySubtract, 3, a* b - c)
+TRAINER_OP(MultiplyMultiply, 3, a* b* c)
 TRAINER_OP(AddSubtractFrom, 3, c - (a + b))
 TRAINER_OP(SubtractSubtractFrom, 3, c - (a - b))
 TRAINER_OP(MultiplySubtractFrom, 3, c - a * b)
 TRAINER_OP(AddRelu, 2, relu_of(a + b, k))
-TRAINER_OP(MultiplyAddRelu, 3, relu_of(a * b + c, k))
+TRAINER_OP(MultiplyAddRelu, 3, relu_of(a* b + c, k))
 
 template <typename Op, int kUnroll = 4>
 constexpr void place(MapTable& table, TileOp op) {

@@ -51,6 +51,10 @@ struct Uniform {
     store(to, to_uniform(alternate_low(first, second)));
     store(to + kWidth, to_uniform(alternate_high(first, second)));
   }
+  // The draws of every counter's first, second, third and fourth word; a and b are neighbouring counters.
+  static TRAINER_INLINE void words(const U64 (&a)[4], const U64 (&b)[4], F (&out)[4]) {
+    for (int i = 0; i < 4; ++i) out[i] = to_uniform((U64)even_lanes((F)a[i], (F)b[i]));
+  }
   // The draw of each counter's given word, in the low half of its lane.
   static TRAINER_INLINE F pick(const U64 (&word)[4], U64 which) {
     const U64 low = (which & 1) != 0 ? word[1] : word[0], high = (which & 1) != 0 ? word[3] : word[2];
@@ -75,6 +79,12 @@ struct Normal {
     box_muller(even_lanes(a, b), odd_lanes(a, b), &even, &odd);
     store(to, alternate_low(even, odd));
     store(to + kWidth, alternate_high(even, odd));
+  }
+  static TRAINER_INLINE void words(const U64 (&a)[4], const U64 (&b)[4], F (&out)[4]) {
+    F u[4];
+    Uniform::words(a, b, u);
+    box_muller(u[0], u[1], &out[0], &out[1]);
+    box_muller(u[2], u[3], &out[2], &out[3]);
   }
   static TRAINER_INLINE F pick(const U64 (&word)[4], U64 which) {
     const auto second = (which & 2) != 0;
@@ -103,7 +113,8 @@ TRAINER_INLINE void draw_consecutive(float* to, uint64_t key, uint64_t stream, u
 }
 
 template <typename Draw>
-TRAINER_INLINE void draw_strided(float* to, uint64_t key, uint64_t stream, uint64_t first, uint64_t stride, int64_t n) {
+TRAINER_INLINE void draw_strided(float* to, uint64_t key, uint64_t stream, uint64_t first, uint64_t stride,
+                                 int64_t n) {
   for (int64_t at = 0; at < n; at += kCounters, first += stride * static_cast<uint64_t>(kCounters)) {
     U64 element = spread(first);
     for (int lane = 0; lane < kCounters; ++lane) element[lane] += stride * static_cast<uint64_t>(lane);
@@ -114,22 +125,59 @@ TRAINER_INLINE void draw_strided(float* to, uint64_t key, uint64_t stream, uint6
   }
 }
 
+// Columns whose counters are whole numbers apart: four rows at a time have theirs in common.
 template <typename Draw>
-TRAINER_INLINE void draw(float* to, uint64_t key, uint64_t stream, uint64_t first, uint64_t stride, int64_t n) {
+TRAINER_INLINE void draw_rows(float* to, uint64_t key, uint64_t stream, uint64_t first, uint64_t stride,
+                              int64_t rows, int64_t n) {
+  const uint64_t step = stride / 4;  // counters
+  U64 lanes;
+  for (int lane = 0; lane < kCounters; ++lane) lanes[lane] = step * static_cast<uint64_t>(lane);
+  for (int64_t row = 0; row < rows;) {
+    const int word = static_cast<int>((first + static_cast<uint64_t>(row)) % 4);
+    const int64_t count = lesser(4 - word, rows - row);
+    uint64_t counter = (first + static_cast<uint64_t>(row)) / 4;
+    for (int64_t column = 0; column < n; column += kWidth, counter += step * kWidth) {
+      U64 a[4], b[4];
+      philox(key, stream, lanes + counter, a);
+      philox(key, stream, lanes + (counter + step * kCounters), b);
+      F draws[4];
+      Draw::words(a, b, draws);
+      for (int64_t i = 0; i < count; ++i) {
+        float* at = to + (row + i) * n + column;
+        if (column + kWidth <= n) {
+          store(at, draws[word + i]);
+        } else {
+          store_first(at, draws[word + i], n - column);
+        }
+      }
+    }
+    row += count;
+  }
+}
+
+template <typename Draw>
+TRAINER_INLINE void draw(float* to, uint64_t key, uint64_t stream, uint64_t first, uint64_t stride,
+                         int64_t rows, int64_t n) {
   if (stride == 1) {
-    draw_consecutive<Draw>(to, key, stream, first, n);
+    for (int64_t row = 0; row < rows; ++row)
+      draw_consecutive<Draw>(to + row * n, key, stream, first + static_cast<uint64_t>(row), n);
+  } else if (stride % 4 == 0) {
+    draw_rows<Draw>(to, key, stream, first, stride, rows, n);
   } else {
-    draw_strided<Draw>(to, key, stream, first, stride, n);
+    for (int64_t row = 0; row < rows; ++row)
+      draw_strided<Draw>(to + row * n, key, stream, first + static_cast<uint64_t>(row), stride, n);
   }
 }
 
 }  // namespace
 
-void uniform(float* to, uint64_t key, uint64_t stream, uint64_t first, uint64_t stride, int64_t n) {
-  draw<Uniform>(to, key, stream, first, stride, n);
+void uniform(float* to, uint64_t key, uint64_t stream, uint64_t first, uint64_t stride, int64_t rows,
+             int64_t n) {
+  draw<Uniform>(to, key, stream, first, stride, rows, n);
 }
-void normal(float* to, uint64_t key, uint64_t stream, uint64_t first, uint64_t stride, int64_t n) {
-  draw<Normal>(to, key, stream, first, stride, n);
+void normal(float* to, uint64_t key, uint64_t stream, uint64_t first, uint64_t stride, int64_t rows,
+            int64_t n) {
+  draw<Normal>(to, key, stream, first, stride, rows, n);
 }
 
 }  // namespace trainer::cpu::TRAINER_ISA

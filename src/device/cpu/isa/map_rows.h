@@ -1,4 +1,5 @@
-// Primitives of MapTable that are no pointwise ops: reductions, fills, conversions, draws. Only for files of isa/.
+// Primitives of MapTable that are no pointwise ops: reductions, fills, conversions, draws. Only for files of
+// isa/.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,9 @@ float dot(const float* a, const float* b, int64_t n);
 void fill_rows(float* to, const float* from, int64_t stride, int64_t rows, int64_t n);
 void convert_u8(float* to, const uint8_t* from, int64_t n);
 void convert_s32(float* to, const int32_t* from, int64_t n);
-void uniform(float* to, uint64_t key, uint64_t stream, uint64_t first, uint64_t stride, int64_t n);
-void normal(float* to, uint64_t key, uint64_t stream, uint64_t first, uint64_t stride, int64_t n);
+void uniform(float* to, uint64_t key, uint64_t stream, uint64_t first, uint64_t stride, int64_t rows,
+             int64_t n);
+void normal(float* to, uint64_t key, uint64_t stream, uint64_t first, uint64_t stride, int64_t rows,
+            int64_t n);
 
 }  // namespace trainer::cpu::TRAINER_ISA

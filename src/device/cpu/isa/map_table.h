@@ -1,8 +1,8 @@
 // The primitives of the map interpreter by instruction set: plain functions over a tile of floats.
 //
-// A primitive reads operand i either as a vector of n floats or as one float for all of them, and writes n floats.
-// Its result may be exactly one of its operands; other overlaps are not allowed. Nothing past n is touched, except
-// where a function says so.
+// A primitive reads operand i either as a vector of n floats or as one float for all of them, and writes n
+// floats. Its result may be exactly one of its operands; other overlaps are not allowed. Nothing past n is
+// touched, except where a function says so.
 #pragma once
 
 #include <cstdint>
@@ -22,13 +22,13 @@ enum class TileOp : uint8_t {
   kSigmoid,
   kFloor,
   kSoftplus,
-  kSquareRootPower,      // a^0.5 as std::pow has it
-  kInverseSquareRoot,    // a^-0.5
-  kThreeQuarters,        // a^0.75
-  kInverseThreeQuarters, // a^-0.75
-  kSmallPower,           // a^k, k a whole number of at most 4 either way
-  kPowerConstant,        // a^k
-  kRelu,                 // a > 0 ? a : k * a; with k == 0 the maximum of a and 0
+  kSquareRootPower,       // a^0.5 as std::pow has it
+  kInverseSquareRoot,     // a^-0.5
+  kThreeQuarters,         // a^0.75
+  kInverseThreeQuarters,  // a^-0.75
+  kSmallPower,            // a^k, k a whole number of at most 4 either way
+  kPowerConstant,         // a^k
+  kRelu,                  // a > 0 ? a : k * a; with k == 0 the maximum of a and 0
   // a, b
   kAdd,
   kSubtract,
@@ -64,14 +64,16 @@ constexpr int kTileOps = static_cast<int>(TileOp::kMultiplyAddRelu) + 1;
 // Bits of a mode: which operands are one float.
 constexpr int kScalarA = 1, kScalarB = 2, kScalarC = 4;
 
-using TilePrimitive = void (*)(float* out, const float* a, const float* b, const float* c, float k, int64_t n);
+using TilePrimitive = void (*)(float* out, const float* a, const float* b, const float* c, float k,
+                               int64_t n);
 
 struct MapTable {
-  // By op and mode. Null: operands that the op does not have, or every operand one float (call mode 0 with n = 1).
+  // By op and mode. Null: operands that the op does not have, or every operand one float (call mode 0 with n
+  // = 1).
   TilePrimitive primitives[kTileOps][8];
 
-  // Rows of n floats, one behind the other. The first four reduce to doubles: to[row] over a row's elements, or
-  // to[i] over the rows.
+  // Rows of n floats, one behind the other. The first four reduce to doubles: to[row] over a row's elements,
+  // or to[i] over the rows.
   void (*sum_each_row)(double* to, const float* x, int64_t rows, int64_t n);
   void (*sum_rows)(double* to, const float* x, int64_t rows, int64_t n);
   void (*max_each_row)(double* to, const float* x, int64_t rows, int64_t n);
@@ -83,13 +85,22 @@ struct MapTable {
   void (*convert_u8)(float* to, const uint8_t* from, int64_t n);
   void (*convert_s32)(float* to, const int32_t* from, int64_t n);
 
-  // The draws of logical elements first, first + stride, ...: as philox_element and philox_normal have them.
-  void (*uniform)(float* to, uint64_t key, uint64_t stream, uint64_t first, uint64_t stride, int64_t n);
-  void (*normal)(float* to, uint64_t key, uint64_t stream, uint64_t first, uint64_t stride, int64_t n);
+  // The draws of logical elements, as philox_element and philox_normal have them: in row r, those of first +
+  // r, first + r + stride, ...
+  void (*uniform)(float* to, uint64_t key, uint64_t stream, uint64_t first, uint64_t stride, int64_t rows,
+                  int64_t n);
+  void (*normal)(float* to, uint64_t key, uint64_t stream, uint64_t first, uint64_t stride, int64_t rows,
+                 int64_t n);
 };
 
-namespace isa_v2 { extern const MapTable kMapTable; }
-namespace isa_v3 { extern const MapTable kMapTable; }
-namespace isa_v4 { extern const MapTable kMapTable; }
+namespace isa_v2 {
+extern const MapTable kMapTable;
+}
+namespace isa_v3 {
+extern const MapTable kMapTable;
+}
+namespace isa_v4 {
+extern const MapTable kMapTable;
+}
 
 }  // namespace trainer::cpu

@@ -1,4 +1,5 @@
-// One register of floats of the file's instruction set, and what the language's vectors lack. Only for files of isa/.
+// One register of floats of the file's instruction set, and what the language's vectors lack. Only for files
+// of isa/.
 #pragma once
 
 #include <immintrin.h>
