@@ -6,20 +6,11 @@
 #include "cli/signals.h"
 #include "config/override.h"
 #include "report/log.h"
+#include "report/run_folder.h"
 #include "train/training.h"
 
 namespace trainer {
 namespace {
-
-std::string default_run_folder(const caffe::SolverParameter& solver) {
-  if (solver.snapshot_prefix().empty()) return "";
-  const std::time_t seconds = std::time(nullptr);
-  std::tm local{};
-  localtime_r(&seconds, &local);
-  char stamp[32];
-  std::strftime(stamp, sizeof stamp, "%Y%m%d-%H%M%S", &local);
-  return solver.snapshot_prefix() + "_run/" + stamp;
-}
 
 std::vector<std::string> weight_files(const Arguments& arguments, const caffe::SolverParameter& solver) {
   if (!arguments.text("weights").empty()) return comma_list(arguments.text("weights"));
@@ -55,7 +46,7 @@ int run_train(const Arguments& arguments) {
   options.snapshot = arguments.text("snapshot");
   options.weights = weight_files(arguments, *files.solver);
   options.run_folder =
-      arguments.given("run_dir") ? arguments.text("run_dir") : default_run_folder(*files.solver);
+      arguments.given("run_dir") ? arguments.text("run_dir") : default_run_folder(files.solver->snapshot_prefix());
   options.command_line = "trainer train --solver=" + arguments.text("solver");
   for (const std::string& assignment : configure.overrides)
     options.command_line += fmt::format(" --set '{}'", assignment);

@@ -1,0 +1,30 @@
+#!/bin/bash
+# Each net of models/ is compiled and run for one iteration with its update, in both phases, on random batches.
+#
+#   tests/system/models.sh TRAINER
+set -uo pipefail
+trainer=$(realpath "$1")
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+passed=0
+failed=0
+for net in models/*/*_train_*.prototxt; do
+  for phase in TRAIN TEST; do
+    if output=$("$trainer" time --model="$net" --stage=bench --phase=$phase --update --iterations=1 2>&1) &&
+      grep -q 'Average Forward-Backward: ' <<<"$output"; then
+      passed=$((passed + 1))
+      echo "ok      $net $phase"
+    else
+      failed=$((failed + 1))
+      echo "FAILED  $net $phase"
+      tail -n 20 <<<"$output"
+    fi
+  done
+done
+if tools/bench --tiny --trainer="$trainer" lenet | grep -q 'lenet (64): trainer [0-9]'; then
+  passed=$((passed + 1))
+else
+  failed=$((failed + 1))
+  echo "FAILED  tools/bench --tiny"
+fi
+echo "$passed passed, $failed failed"
+((failed == 0))

@@ -1,0 +1,160 @@
+// A training that was stopped and resumed ends in the same bits as one that never stopped.
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "formats/solver_state.h"
+#include "formats/weights.h"
+#include "train/small_training.h"
+
+namespace trainer {
+namespace {
+
+struct Case {
+  const char* name;
+  const char* solver;
+  bool hdf5;
+};
+
+const char* kLoop =
+    "max_iter: 60 iter_size: 2 test_iter: 3 test_interval: 20 average_loss: 7 display: 0 weight_decay: 0.001 ";
+
+// What the state tells of the loop; the texts of solver and net differ by the path of the files only.
+std::string loop_fields(caffe::SolverState state) {
+  state.clear_learned_net();
+  state.clear_resolved_solver();
+  state.clear_resolved_net();
+  return state.DebugString();
+}
+
+void expect_same_state(const std::string& a, const std::string& b) {
+  const SolverStateFile left = read_solver_state(a), right = read_solver_state(b);
+  ASSERT_EQ(left.history.size(), right.history.size());
+  ASSERT_FALSE(left.history.empty());
+  bool moved = false;
+  for (size_t i = 0; i < left.history.size(); ++i) {
+    const std::vector<float>&x = left.history[i].data, &y = right.history[i].data;
+    ASSERT_EQ(x.size(), y.size());
+    EXPECT_EQ(std::memcmp(x.data(), y.data(), x.size() * sizeof(float)), 0) << "history blob " << i;
+    for (float value : x) moved = moved || value != 0;
+  }
+  EXPECT_TRUE(moved);
+  EXPECT_EQ(loop_fields(left.state), loop_fields(right.state));
+}
+
+// The arrays of an HDF5 model: its bytes hold the time of writing.
+void expect_same_weights(const std::string& a, const std::string& b, bool hdf5) {
+  if (!hdf5) {
+    const std::string left = read_all(a), right = read_all(b);
+    EXPECT_FALSE(left.empty());
+    EXPECT_TRUE(left == right) << a << " and " << b << " differ";
+    return;
+  }
+  const WeightFile left = read_weights(a), right = read_weights(b);
+  ASSERT_EQ(left.layers.size(), right.layers.size());
+  for (size_t i = 0; i < left.layers.size(); ++i) {
+    ASSERT_EQ(left.layers[i].blobs.size(), right.layers[i].blobs.size());
+    for (size_t k = 0; k < left.layers[i].blobs.size(); ++k) {
+      const std::vector<float>&x = left.layers[i].blobs[k].data, &y = right.layers[i].blobs[k].data;
+      ASSERT_EQ(x.size(), y.size());
+      EXPECT_EQ(std::memcmp(x.data(), y.data(), x.size() * sizeof(float)), 0) << left.layers[i].name << " " << k;
+    }
+  }
+}
+
+void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
+
+class Resume : public testing::TestWithParam<Case> {
+ protected:
+  void compare(SmallTraining& training, int stop_after, int stopped_at) {
+    const std::string ending = GetParam().hdf5 ? ".h5" : "";
+    const std::string solver = kLoop + std::string(GetParam().solver) +
+                               (GetParam().hdf5 ? " snapshot_format: HDF5" : "");
+    EXPECT_FALSE(training.train("whole", solver));
+    EXPECT_TRUE(training.train("parts", solver, "", stop_after));
+    const std::string base = training.folder() / ("parts_iter_" + std::to_string(stopped_at));
+    EXPECT_FALSE(training.train("parts", solver, base + ".solverstate" + ending));
+    expect_same_weights(training.folder() / ("whole_iter_60.caffemodel" + ending),
+                        training.folder() / ("parts_iter_60.caffemodel" + ending), GetParam().hdf5);
+    expect_same_state(training.folder() / ("whole_iter_60.solverstate" + ending),
+                      training.folder() / ("parts_iter_60.solverstate" + ending));
+  }
+};
+
+// The tests at 0 and 20 ask 3 times each before the 25th update: 25 + 6.
+TEST_P(Resume, GivesTheSameBitsAsNeverStopping) {
+  SmallTraining training;
+  compare(training, 31, 25);
+}
+
+// The second batch of the test at iteration 20.
+TEST_P(Resume, AfterAStopInsideATestGivesTheSameBits) {
+  SmallTraining training;
+  compare(training, 25, 20);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Solvers, Resume,
+    testing::Values(
+        Case{"Sgd", "base_lr: 0.05 lr_policy: 'multistep' gamma: 0.5 stepvalue: 10 stepvalue: 24 stepvalue: 40 "
+                    "momentum: 0.9 clip_gradients: 2", false},
+        Case{"SgdHdf5", "base_lr: 0.05 lr_policy: 'step' gamma: 0.5 stepsize: 20 momentum: 0.9", true},
+        Case{"Nesterov", "type: 'Nesterov' base_lr: 0.02 lr_policy: 'poly' power: 1 momentum: 0.9", true},
+        Case{"AdaGrad", "type: 'AdaGrad' base_lr: 0.01 lr_policy: 'fixed' regularization_type: 'L1'", false},
+        Case{"RmsProp", "type: 'RMSProp' base_lr: 0.002 lr_policy: 'inv' gamma: 0.01 power: 0.75 rms_decay: 0.9", false},
+        Case{"AdaDelta", "type: 'AdaDelta' base_lr: 1 lr_policy: 'exp' gamma: 0.99 momentum: 0.95 delta: 1e-6", true},
+        Case{"Adam", "type: 'Adam' base_lr: 0.002 lr_policy: 'fixed' momentum: 0.9 momentum2: 0.99", false}),
+    [](const testing::TestParamInfo<Case>& info) { return info.param.name; });
+
+std::string train_and_listen(SmallTraining& training, const std::string& solver, const std::string& snapshot) {
+  testing::internal::CaptureStderr();
+  training.train("again", solver, snapshot);
+  return testing::internal::GetCapturedStderr();
+}
+
+TEST(ResumeNotes, AChangedSolverIsListed) {
+  SmallTraining training;
+  const std::string solver = "max_iter: 12 lr_policy: 'fixed' momentum: 0.9 ";
+  EXPECT_TRUE(training.train("first", solver + "base_lr: 0.01", "", 5));
+  const std::string said =
+      train_and_listen(training, solver + "base_lr: 0.0625", training.folder() / "first_iter_5.solverstate");
+  EXPECT_TRUE(contains(said, "The solver has changed since the snapshot"));
+  EXPECT_TRUE(contains(said, "- base_lr: 0.01"));
+  EXPECT_TRUE(contains(said, "+ base_lr: 0.0625"));
+  EXPECT_EQ(said.find("The net has changed"), std::string::npos);
+}
+
+TEST(ResumeNotes, AStateOfCaffesOwnResumes) {
+  SmallTraining training;
+  const std::string solver = "max_iter: 12 base_lr: 0.01 lr_policy: 'fixed' momentum: 0.9 ";
+  EXPECT_TRUE(training.train("first", solver, "", 5));
+  const SolverStateFile ours = read_solver_state(training.folder() / "first_iter_5.solverstate");
+  caffe::SolverState caffes;
+  caffes.set_iter(5);
+  caffes.set_learned_net("/elsewhere/first_iter_5.caffemodel");  // is found beside the state
+  caffes.set_current_step(0);
+  std::vector<BlobRef> history;
+  for (const WeightBlob& blob : ours.history) history.push_back({blob.shape, blob.data.data(), nullptr, false});
+  const std::string path = training.folder() / "caffe_iter_5.solverstate";
+  write_solver_state(path, caffes, history);
+
+  const std::string said = train_and_listen(training, solver, path);
+  EXPECT_TRUE(contains(said, "data starts from the beginning"));
+  const SolverStateFile end = read_solver_state(training.folder() / "again_iter_12.solverstate");
+  EXPECT_EQ(end.state.iter(), 12);
+  EXPECT_EQ(end.state.forward_passes(), 12u);
+}
+
+TEST(ResumeNotes, AStateOfAnotherSolverTypeIsRefused) {
+  SmallTraining training;
+  const std::string solver = "max_iter: 12 base_lr: 0.01 lr_policy: 'fixed' momentum: 0.9 ";
+  EXPECT_TRUE(training.train("first", solver, "", 5));
+  EXPECT_TRUE(contains(data_error_of([&] {
+                         training.train("again", solver + "type: 'Adam'",
+                                        training.folder() / "first_iter_5.solverstate");
+                       }),
+                       "Incorrect length of history blobs"));
+}
+
+}  // namespace
+}  // namespace trainer
