@@ -148,7 +148,7 @@ REGISTER_COMMAND(summary, .name = "summary",
                      "operations and bytes.",
                  .flags =
                      {
-                         {"model", FlagType::kFile, "", "FILE", "The net."},
+                         {"model", FlagType::kFile, "", "FILE", "The prototxt file of the net."},
                          {"phase", FlagType::kChoice, "TRAIN", "TRAIN|TEST", "The phase of the net."},
                          {"plan", FlagType::kTruth, "false", "", "Show the steps of the compiled program."},
                          set_flag(),

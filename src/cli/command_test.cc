@@ -52,7 +52,7 @@ REGISTER_COMMAND(
     .description = "Runs the net forward in phase TEST over N batches and shows the mean of each output.",
     .flags =
         {
-            {"model", FlagType::kFile, "", "FILE", "The net."},
+            {"model", FlagType::kFile, "", "FILE", "The prototxt file of the net."},
             {"weights", FlagType::kFile, "", "FILE", "The weights; layers are matched by name."},
             {"iterations", FlagType::kInteger, "50", "N", "Batches to run."},
             gpu_flag(),

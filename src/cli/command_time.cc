@@ -170,7 +170,7 @@ REGISTER_COMMAND(time, .name = "time",
                      "lines sum to the total. Nothing is saved.",
                  .flags =
                      {
-                         {"model", FlagType::kFile, "", "FILE", "The net."},
+                         {"model", FlagType::kFile, "", "FILE", "The prototxt file of the net."},
                          {"iterations", FlagType::kInteger, "50", "N", "Iterations to average over."},
                          {"phase", FlagType::kChoice, "TRAIN", "TRAIN|TEST", "The phase of the net."},
                          {"update", FlagType::kTruth, "false", "",

@@ -12,11 +12,12 @@ TEST(Diagnostics, ShowPlaceSubjectMessageHintAndUnderline) {
   Diagnostics list;
   list.error({"net.prototxt", 12, 5, "    kernal_size: 5", 11}, "layer \"conv1\" (Convolution)",
              "unknown field \"kernal_size\"", "did you mean \"kernel_size\"?");
-  EXPECT_EQ(list.render(),
-            "net.prototxt:12:5: error: layer \"conv1\" (Convolution): unknown field \"kernal_size\"; did you mean "
-            "\"kernel_size\"?\n"
-            "    kernal_size: 5\n"
-            "    ^~~~~~~~~~~\n");
+  EXPECT_EQ(
+      list.render(),
+      "net.prototxt:12:5: error: layer \"conv1\" (Convolution): unknown field \"kernal_size\"; did you mean "
+      "\"kernel_size\"?\n"
+      "    kernal_size: 5\n"
+      "    ^~~~~~~~~~~\n");
 }
 
 TEST(Diagnostics, AreSortedByPlaceAndCountedOnce) {
@@ -27,7 +28,7 @@ TEST(Diagnostics, AreSortedByPlaceAndCountedOnce) {
   list.error({"a", 10, 1, "", 1}, "", "second");
   list.error({}, "", "without a place");
   EXPECT_EQ(list.render(),
-            "error: without a place\n"
+            "trainer: error: without a place\n"
             "a:9:7: warning: first; do this\n"
             "a:10:1: error: second\n"
             "b:1:1: error: third\n");

@@ -18,29 +18,39 @@ TEST(Load, NamesTheNearestFileOfTheSameKind) {
   const TempFolder folder;
   folder.write("lenet.prototxt", "");
   folder.write("lennet.caffemodel", "");
-  EXPECT_EQ(problem(folder / "lennet.prototxt"), fmt::format("error: there is no file {0}/lennet.prototxt; did you mean "
-                                                             "{0}/lenet.prototxt?\n", folder.path()));
-  EXPECT_EQ(problem(folder / "solver.txt"),
-            fmt::format("error: there is no file {}/solver.txt; its folder exists, and holds 0 other .txt files\n",
+  EXPECT_EQ(problem(folder / "lennet.prototxt"),
+            fmt::format("trainer: error: there is no file {0}/lennet.prototxt; did you mean "
+                        "{0}/lenet.prototxt?\n",
                         folder.path()));
+  EXPECT_EQ(
+      problem(folder / "solver.txt"),
+      fmt::format(
+          "trainer: error: there is no file {}/solver.txt; its folder exists, and holds 0 other .txt files\n",
+          folder.path()));
   EXPECT_EQ(problem(folder / "a/b/net.prototxt"),
-            fmt::format("error: there is no file {0}/a/b/net.prototxt; of its path there is {0}\n", folder.path()));
+            fmt::format("trainer: error: there is no file {0}/a/b/net.prototxt; of its path there is {0}\n",
+                        folder.path()));
 }
 
 TEST(Load, RefusesFoldersAndBinaryFiles) {
   const TempFolder folder;
   EXPECT_EQ(problem(folder.path()),
-            fmt::format("error: {} is a folder, not a file; give the prototxt inside it\n", folder.path()));
+            fmt::format("trainer: error: {} is a folder, not a file; give the prototxt inside it\n",
+                        folder.path()));
   const std::string binary = folder.write("x.caffemodel", std::string("ab\0c", 4));
-  EXPECT_EQ(problem(binary), fmt::format("error: {} is a binary file, not a prototxt; weights are given by --weights, "
-                                         "solver states by --snapshot\n", binary));
+  EXPECT_EQ(
+      problem(binary),
+      fmt::format("trainer: error: {} is a binary file, not a prototxt; weights are given by --weights, "
+                  "solver states by --snapshot\n",
+                  binary));
   EXPECT_NE(problem("/dev/zero"), "");
   EXPECT_NE(problem(""), "");
 }
 
 TEST(Load, SaysWhereAMissingFileIsNamed) {
   Diagnostics diagnostics;
-  EXPECT_EQ(load_net("/nowhere/net.prototxt", &diagnostics, {"solver.prototxt", 3, 1, "net: \"/nowhere/net.prototxt\"", 3}),
+  EXPECT_EQ(load_net("/nowhere/net.prototxt", &diagnostics,
+                     {"solver.prototxt", 3, 1, "net: \"/nowhere/net.prototxt\"", 3}),
             nullptr);
   EXPECT_EQ(diagnostics.render(),
             "solver.prototxt:3:1: error: there is no file /nowhere/net.prototxt; of its path there is /\n"
@@ -51,7 +61,8 @@ TEST(Load, SaysWhereAMissingFileIsNamed) {
 TEST(Load, KeepsWhatCouldBeUnderstood) {
   const TempFolder folder;
   Diagnostics diagnostics;
-  const auto file = load_net(folder.write("n.prototxt", "name: \"n\" nmae: \"m\" force_backward: true"), &diagnostics);
+  const auto file =
+      load_net(folder.write("n.prototxt", "name: \"n\" nmae: \"m\" force_backward: true"), &diagnostics);
   ASSERT_NE(file, nullptr);
   EXPECT_FALSE(file->complete);
   EXPECT_EQ(file->net->name(), "n");
@@ -81,7 +92,8 @@ TEST(Load, ASolverCompletesItsPrefixAndConvertsItsType) {
 TEST(Load, ANetInsideASolverKeepsItsPlaces) {
   const TempFolder folder;
   Diagnostics diagnostics;
-  const std::string path = folder.write("s.prototxt", "net_param {\n  layer {\n    name: \"x\"\n    bottom: \"y\"\n  }\n}\n");
+  const std::string path =
+      folder.write("s.prototxt", "net_param {\n  layer {\n    name: \"x\"\n    bottom: \"y\"\n  }\n}\n");
   const auto solver = load_solver(path, &diagnostics);
   ASSERT_NE(solver, nullptr);
   const auto net = inline_net_file(solver->solver->net_param(), *solver, &diagnostics);

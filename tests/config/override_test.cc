@@ -20,8 +20,8 @@ layer { name: "conv1" type: "Convolution" param { lr_mult: 1 } param { lr_mult: 
         convolution_param { num_output: 8 kernel_size: 3 kernel_size: 5 } }
 layer { name: "fire2/relu1-a b" type: "ReLU" })",
                    "net.prototxt", &net, &positions, &diagnostics);
-    parse_prototxt("base_lr: 0.5 stepvalue: 1 stepvalue: 2 type: \"SGD\"", "solver.prototxt", &solver, &positions,
-                   &diagnostics);
+    parse_prototxt("base_lr: 0.5 stepvalue: 1 stepvalue: 2 type: \"SGD\"", "solver.prototxt", &solver,
+                   &positions, &diagnostics);
     apply_solver_override(assignment, &solver, &positions, &diagnostics);
     apply_net_override(assignment, &net, &positions, &diagnostics);
   }
@@ -52,14 +52,19 @@ TEST(Override, ReplacesListsAndElements) {
 }
 
 TEST(Override, SetsFieldsOfLayersAndNets) {
-  EXPECT_EQ(Outcome("layer[conv1].convolution_param.num_output=32").conv().convolution_param().num_output(), 32u);
-  EXPECT_EQ(Outcome("layer[conv1].convolution_param.kernel_size[1]=7").conv().convolution_param().kernel_size(1), 7u);
+  EXPECT_EQ(Outcome("layer[conv1].convolution_param.num_output=32").conv().convolution_param().num_output(),
+            32u);
+  EXPECT_EQ(
+      Outcome("layer[conv1].convolution_param.kernel_size[1]=7").conv().convolution_param().kernel_size(1),
+      7u);
   EXPECT_EQ(Outcome("layer[conv1].param[1].lr_mult=0").conv().param(1).lr_mult(), 0);
   EXPECT_EQ(Outcome("layer[conv1].param[2].lr_mult=3").conv().param_size(), 3);
-  EXPECT_EQ(Outcome("layer[conv1].convolution_param={num_output: 2}").conv().convolution_param().num_output(), 2u);
+  EXPECT_EQ(Outcome("layer[conv1].convolution_param={num_output: 2}").conv().convolution_param().num_output(),
+            2u);
   EXPECT_TRUE(Outcome("net.force_backward=true").net.force_backward());
   EXPECT_EQ(Outcome("layer[fire2/relu1-a b].type=TanH").net.layer(1).type(), "TanH");
-  EXPECT_FLOAT_EQ(Outcome("layer[fire2/relu1-a b].param[1].lr_mult=0.5").net.layer(1).param(1).lr_mult(), 0.5f);
+  EXPECT_FLOAT_EQ(Outcome("layer[fire2/relu1-a b].param[1].lr_mult=0.5").net.layer(1).param(1).lr_mult(),
+                  0.5f);
 }
 
 TEST(Override, StandsInLaterMessages) {
@@ -111,11 +116,31 @@ TEST(Override, SaysWhatIsMalformed) {
             "--set: error: stepvalue has 2 elements\n"
             "    stepvalue[9]=1\n"
             "              ^\n");
-  for (const char* text : {"", "=", "=1", "layer[", "layer[=", "layer[conv1", "layer[conv1]", "layer[conv1]=", "layer[]=1",
-                           "layer[conv1].=1", "layer[conv1]..type=x", "layer[conv1].param.lr_mult=1", "net.", "net.=",
-                           "layer[conv1].param[x].lr_mult=1", "layer[conv1].param[-1].lr_mult=1", "layer.name=x",
-                           "layer[conv1].param[99999999999].lr_mult=1", "stepvalue[99999]=1", "base_lr[0]=1",
-                           "base_lr=", "base_lr=\"", "solver_mode=TPU", "train_state=3", "train_state={level: x}"})
+  for (const char* text : {"",
+                           "=",
+                           "=1",
+                           "layer[",
+                           "layer[=",
+                           "layer[conv1",
+                           "layer[conv1]",
+                           "layer[conv1]=",
+                           "layer[]=1",
+                           "layer[conv1].=1",
+                           "layer[conv1]..type=x",
+                           "layer[conv1].param.lr_mult=1",
+                           "net.",
+                           "net.=",
+                           "layer[conv1].param[x].lr_mult=1",
+                           "layer[conv1].param[-1].lr_mult=1",
+                           "layer.name=x",
+                           "layer[conv1].param[99999999999].lr_mult=1",
+                           "stepvalue[99999]=1",
+                           "base_lr[0]=1",
+                           "base_lr=",
+                           "base_lr=\"",
+                           "solver_mode=TPU",
+                           "train_state=3",
+                           "train_state={level: x}"})
     EXPECT_NE(problem(text), "") << text;
 }
 

@@ -166,7 +166,9 @@ TEST_P(Conformance, AgreesWithCaffe) {
   int most = -1;
   for (const fs::directory_entry& entry : fs::directory_iterator("out")) {
     int iteration = 0;
-    if (std::sscanf(entry.path().filename().c_str(), "w_iter_%d.caffemodel.h5", &iteration) == 1 && iteration > most) {
+    const std::string name = entry.path().filename().string();
+    if (name.find(".caffemodel.h5") == std::string::npos) continue;
+    if (std::sscanf(name.c_str(), "w_iter_%d.", &iteration) == 1 && iteration > most) {
       most = iteration;
       last = entry.path();
     }

@@ -1,0 +1,208 @@
+// Every registered layer's example, compiled as training compiles it, in both phases: the fast kernels against the
+// reference kernels, gradients against central differences of the program itself, and equal bits on a second run.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+
+#include "base/philox.h"
+#include "compile/compile.h"
+#include "compile/differentiate.h"
+#include "config/prototxt.h"
+#include "layers/lower_net.h"
+#include "ops/math.h"
+#include "compile/evaluate.h"
+
+namespace trainer {
+namespace {
+
+// One example as a program of its outputs, of a scalar that weighs them, and of that scalar's gradients.
+class Example {
+ public:
+  Example(const LayerType& type, caffe::Phase phase, bool reference) {
+    setenv("TRAINER_IMPL", reference ? "reference" : "", 1);
+    device_ = open_device("cpu");
+    unsetenv("TRAINER_IMPL");
+    store_ = std::make_unique<StateStore>(*device_);
+    arena_ = std::make_unique<Arena>(*device_);
+
+    caffe::NetParameter param;
+    Positions positions;
+    Diagnostics diagnostics;
+    EXPECT_TRUE(parse_prototxt(type.example, "example", &param, &positions, &diagnostics));
+    LowerOptions options;
+    options.phase = phase;
+    options.seed = 1;
+    const std::unique_ptr<LoweredNet> net = lower_net(param, positions, options, &diagnostics);
+    EXPECT_FALSE(diagnostics.has_errors()) << diagnostics.render();
+    build(*net);
+  }
+
+  const Program& program() const { return *program_; }
+  size_t sources() const { return inputs_.size(); }
+  bool is_label(size_t source) const { return label_[source]; }
+  std::vector<float>& input(size_t source) { return inputs_[source]; }
+  size_t gradients_at() const { return gradients_at_; }
+
+  // All results, row-major.
+  std::vector<std::vector<float>> run() {
+    for (const auto& [name, values] : start_) store_->write(name, values.data());
+    std::vector<std::vector<float>> placed(inputs_.size()), results(program_->results.size());
+    for (size_t i = 0; i < inputs_.size(); ++i) {
+      const int value = program_->sources[i].value;
+      placed[i] = value < 0 ? inputs_[i] : in_order(program_->values[static_cast<size_t>(value)].desc, inputs_[i]);
+      program_->set_source(static_cast<int>(i), placed[i].data());
+    }
+    program_->run({3});
+    for (size_t i = 0; i < results.size(); ++i) {
+      if (program_->results[i] < 0) continue;
+      results[i].resize(static_cast<size_t>(program_->result_desc(static_cast<int>(i)).shape.count()));
+      program_->read_result(static_cast<int>(i), results[i].data());
+    }
+    return results;
+  }
+
+ private:
+  void build(LoweredNet& net) {
+    Graph& graph = *net.graph;
+    for (const ParameterInfo& parameter : net.parameters) {
+      if (!parameter.owner) continue;
+      store_->add(parameter.state, parameter.shape);
+      std::vector<float> values(static_cast<size_t>(parameter.shape.count()));
+      for (size_t i = 0; i < values.size(); ++i)
+        values[i] = 0.5f + uniform_from_bits(philox_element(99, 0, i));  // statistics too: a variance must be positive
+      store_->write(parameter.state, values.data());
+      start_[parameter.state] = values;
+    }
+    Module module;
+    Value scalar = constant(graph, Shape{}, 0);
+    for (const NetOutput& output : net.outputs) {
+      module.results.push_back(output.value.id());
+      const Value weights = random_uniform(graph, output.value.shape(), 5);
+      const Value weighed = output.value * weights;
+      scalar = scalar + reshape(sum(weighed, all_axes(weighed.shape())), Shape{});
+    }
+    module.results.push_back(scalar.id());
+    gradients_at_ = module.results.size();
+    std::vector<Value> wanted;
+    for (const SourceInfo& source : graph.sources) wanted.push_back(graph.value(source.value));
+    for (const ParameterInfo* parameter : trained(net)) wanted.push_back(graph.read_state({parameter->state, parameter->shape}));
+    for (const Value& gradient : differentiate(graph, scalar, wanted)) module.results.push_back(gradient ? gradient.id() : -1);
+
+    for (const SourceInfo& source : graph.sources) {
+      int64_t classes = 0;
+      for (const LabelRequirement& label : net.labels) {
+        const Op& op = graph.ops[static_cast<size_t>(graph.values[static_cast<size_t>(label.value.id())].producer)];
+        if (label.value.id() == source.value || (!op.inputs.empty() && op.inputs[0] == source.value)) classes = label.range.classes;
+      }
+      std::vector<float> values(static_cast<size_t>(graph.desc(source.value).shape.count()));
+      for (size_t i = 0; i < values.size(); ++i) {
+        const float u = uniform_from_bits(philox_element(7, inputs_.size(), i));
+        values[i] = classes > 0 ? std::floor(u * static_cast<float>(classes)) : 0.2f + u;
+      }
+      label_.push_back(classes > 0);
+      inputs_.push_back(values);
+    }
+    module.graph = std::move(net.graph);
+    program_ = compile(std::move(module), *device_, *store_, *arena_);
+  }
+
+  static std::vector<const ParameterInfo*> trained(const LoweredNet& net) {
+    std::vector<const ParameterInfo*> list;
+    for (const ParameterInfo& parameter : net.parameters) {
+      if (parameter.owner && !parameter.statistic) list.push_back(&parameter);
+    }
+    return list;
+  }
+
+  std::unique_ptr<Device> device_;
+  std::unique_ptr<StateStore> store_;
+  std::unique_ptr<Arena> arena_;
+  std::unique_ptr<Program> program_;
+  std::map<std::string, std::vector<float>> start_;
+  std::vector<std::vector<float>> inputs_;
+  std::vector<bool> label_;
+  size_t gradients_at_ = 0;
+};
+
+std::vector<const LayerType*> runnable_types() {
+  std::vector<const LayerType*> types;
+  for (const LayerType* type : layer_types()) {
+    if (!type->data_source) types.push_back(type);
+  }
+  return types;
+}
+
+using TypeAndPhase = std::tuple<const LayerType*, caffe::Phase>;
+
+class LayerContract : public testing::TestWithParam<TypeAndPhase> {
+ protected:
+  // Layers that write files write them here.
+  void SetUp() override {
+    before_ = std::filesystem::current_path();
+    char name[] = "/tmp/trainer_contract_XXXXXX";
+    folder_ = mkdtemp(name);
+    std::filesystem::current_path(folder_);
+  }
+  void TearDown() override {
+    std::filesystem::current_path(before_);
+    std::filesystem::remove_all(folder_);
+  }
+
+ private:
+  std::filesystem::path before_, folder_;
+};
+
+void expect_close(const std::vector<float>& a, const std::vector<float>& b, double tolerance, const std::string& what) {
+  ASSERT_EQ(a.size(), b.size()) << what;
+  for (size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], tolerance * std::max(1.0f, std::fabs(b[i]))) << what << " " << i;
+}
+
+TEST_P(LayerContract, FastKernelsAgreeWithTheReference) {
+  const auto& [type, phase] = GetParam();
+  Example fast(*type, phase, false), reference(*type, phase, true);
+  const auto a = fast.run(), b = reference.run();
+  ASSERT_EQ(a.size(), b.size());
+  for (size_t i = 0; i < a.size(); ++i) expect_close(a[i], b[i], 2e-5, "result " + std::to_string(i));
+}
+
+TEST_P(LayerContract, ASecondRunGivesTheSameBits) {
+  const auto& [type, phase] = GetParam();
+  Example example(*type, phase, false);
+  EXPECT_EQ(example.run(), example.run());
+}
+
+// At points in general position, where Caffe's formulas are the derivatives. Float differences are coarse: what this
+// finds is a wrong formula, not a wrong last digit.
+TEST_P(LayerContract, GradientsAreDerivatives) {
+  const auto& [type, phase] = GetParam();
+  Example example(*type, phase, false);
+  const auto results = example.run();
+  const size_t scalar = example.gradients_at() - 1;
+  for (size_t source = 0; source < example.sources(); ++source) {
+    const std::vector<float>& gradient = results[example.gradients_at() + source];
+    if (gradient.empty() || example.is_label(source)) continue;
+    std::vector<float>& x = example.input(source);
+    const size_t stride = std::max<size_t>(1, x.size() / 7);
+    for (size_t i = 0; i < x.size(); i += stride) {
+      const float kept = x[i], step = 4e-3f;
+      x[i] = kept + step;
+      const double above = example.run()[scalar][0];
+      x[i] = kept - step;
+      const double below = example.run()[scalar][0];
+      x[i] = kept;
+      const double expected = (above - below) / (2 * step);
+      EXPECT_NEAR(gradient[i], expected, 3e-2 * std::max(1.0, std::abs(expected))) << "source " << source << " element " << i;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Layers, LayerContract,
+                         testing::Combine(testing::ValuesIn(runnable_types()), testing::Values(caffe::TRAIN, caffe::TEST)),
+                         [](const testing::TestParamInfo<TypeAndPhase>& info) {
+                           return std::string(std::get<0>(info.param)->type) + caffe::Phase_Name(std::get<1>(info.param));
+                         });
+
+}  // namespace
+}  // namespace trainer

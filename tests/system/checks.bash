@@ -1,0 +1,67 @@
+# Sourced by the scripts of this folder: a fresh working folder, `ok`/`FAIL` lines and the closing sum. Each script takes
+# the program's path as its first argument.
+
+[ $# -ge 1 ] || { echo "usage: ${0##*/} TRAINER" >&2; exit 2; }
+trainer=$(realpath "$1") && [ -x "$trainer" ] || { echo "no program $1" >&2; exit 2; }
+source_folder=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 2
+export LC_ALL=C TERM=dumb NO_COLOR=1
+passed=0 failed=0
+
+ok() { passed=$((passed + 1)); echo "ok $1"; }
+bad() { failed=$((failed + 1)); echo "FAIL $1 ${2:-}"; }
+
+# check NAME REASON COMMAND...: ok where the command succeeds.
+check() {
+  local name=$1 reason=$2
+  shift 2
+  if "$@"; then ok "$name"; else bad "$name" "$reason"; fi
+}
+
+finish() {
+  echo "$passed passed, $failed failed"
+  [ "$failed" -eq 0 ]
+}
+
+# wait_for SECONDS COMMAND...: until the command succeeds.
+wait_for() {
+  local tenths=$(($1 * 10))
+  shift
+  until "$@"; do
+    ((tenths-- > 0)) || return 1
+    sleep 0.1
+  done
+}
+
+# A net of random batches that costs next to nothing, with a test phase; what is learned is `ip`. $1: file.
+write_tiny_net() {
+  cat >"$1" <<'NET'
+name: "tiny"
+layer {
+  name: "data" type: "DummyData" top: "data" top: "label"
+  dummy_data_param {
+    shape { dim: 4 dim: 2 dim: 6 dim: 6 } shape { dim: 4 }
+    data_filler { type: "gaussian" std: 1 } data_filler { type: "constant" value: 1 }
+  }
+}
+layer {
+  name: "conv" type: "Convolution" bottom: "data" top: "conv"
+  convolution_param { num_output: 4 kernel_size: 3 weight_filler { type: "xavier" } }
+}
+layer { name: "relu" type: "ReLU" bottom: "conv" top: "conv" }
+layer {
+  name: "ip" type: "InnerProduct" bottom: "conv" top: "ip"
+  inner_product_param { num_output: 3 weight_filler { type: "xavier" } }
+}
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }
+NET
+}
+
+# write_solver FILE FIELDS...: trains net.prototxt for ever with no output but what the fields ask for.
+write_solver() {
+  local file=$1
+  shift
+  echo "net: 'net.prototxt' base_lr: 0.001 lr_policy: 'fixed' momentum: 0.9 random_seed: 1 $*" >"$file"
+}

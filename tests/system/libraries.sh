@@ -1,0 +1,36 @@
+#!/bin/bash
+# What starting the program takes: the libraries that are loaded with it, and the memory they hold.
+#
+# Most libraries come with Debian's builds of HDF5 (libcurl, Kerberos, LDAP), oneDNN (OpenCL's loader) and OpenBLAS
+# (Fortran's runtime); the limits keep it there.
+source "$(dirname "${BASH_SOURCE[0]}")/checks.bash"
+
+most_direct=18
+most_loaded=60
+most_resident_kib=32768
+# Windowing, image and geography suites, MPI, Python, CUDA: nothing of this belongs in a process that trains.
+unwanted='opencv|gdal|libX11|libGL|libgtk|libQt|libboost|libmpi|libpython|leveldb|snappy|libcuda|cudnn|libtbb'
+
+direct=$(readelf -d "$trainer" | grep -c NEEDED)
+check libraries_linked "$direct libraries are linked, at most $most_direct may be" [ "$direct" -le "$most_direct" ]
+loaded=$(ldd "$trainer" | wc -l)
+check libraries_loaded "$loaded libraries are loaded, at most $most_loaded may be" [ "$loaded" -le "$most_loaded" ]
+found=$(ldd "$trainer" | grep -oE "($unwanted)[^ ]*" | sort -u | tr '\n' ' ')
+check libraries_unwanted "$found" [ -z "$found" ]
+missing=$(ldd "$trainer" | grep 'not found')
+check libraries_found "$missing" [ -z "$missing" ]
+
+# A pipe that is full already holds the program at its first line of output, where its memory can be read.
+mkfifo pipe
+exec 3<>pipe
+head -c 65536 /dev/zero >&3
+"$trainer" --version >&3 &
+pid=$!
+wait_for 10 grep -q '^State:.S' /proc/$pid/status
+sleep 0.3
+kib=$(awk '/^VmHWM:/ { print $2 }' /proc/$pid/status)
+kill $pid
+wait $pid 2>/dev/null
+check memory_at_start "${kib:-?} KiB are resident, at most $most_resident_kib may be" \
+  [ "${kib:-$most_resident_kib}" -lt "$most_resident_kib" ]
+finish
