@@ -4,10 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
 #include <tuple>
-
-#include "base/error.h"
 
 namespace trainer {
 namespace {
@@ -37,7 +34,7 @@ std::string excerpt(const SourcePosition& position) {
   const std::vector<std::string> characters = characters_of(position.source_line);
   const int total = static_cast<int>(characters.size());
   const int at = std::min(at_column, total);
-  int begin = at > kWidestLine * 2 / 3 ? at - kWidestLine / 3 : 0;
+  int begin = total > kWidestLine && at > kWidestLine * 2 / 3 ? at - kWidestLine / 3 : 0;
   const int end = std::min(total, begin + kWidestLine);
   const bool cut_in_front = begin > 0 || position.cut_in_front > 0;
   while (begin < at && begin < end && characters[static_cast<size_t>(begin)] == " ") ++begin;
@@ -52,28 +49,40 @@ std::string excerpt(const SourcePosition& position) {
 }
 
 std::string place_of(const SourcePosition& position) {
-  if (position.file.empty()) return "";
+  if (position.file.empty()) return "trainer: ";
   if (position.line <= 0) return position.file + ": ";
   return fmt::format("{}:{}:{}: ", position.file, position.line, position.column);
 }
 
-}  // namespace
-
-void Diagnostics::add(Diagnostic diagnostic) { list_.push_back(std::move(diagnostic)); }
-
-void Diagnostics::error(const SourcePosition& position, const std::string& subject, const std::string& message,
-                        const std::string& hint) {
-  list_.push_back({Diagnostic::kError, position, subject, message, hint});
+bool same_place(const SourcePosition& a, const SourcePosition& b) {
+  return std::tie(a.file, a.line, a.column, a.source_line) ==
+         std::tie(b.file, b.line, b.column, b.source_line);
 }
 
-void Diagnostics::warning(const SourcePosition& position, const std::string& subject, const std::string& message,
-                          const std::string& hint) {
-  list_.push_back({Diagnostic::kWarning, position, subject, message, hint});
+}  // namespace
+
+void Diagnostics::add(Diagnostic diagnostic) {
+  const bool known = std::any_of(list_.begin(), list_.end(), [&](const Diagnostic& other) {
+    return same_place(other.position, diagnostic.position) && other.severity == diagnostic.severity &&
+           other.subject == diagnostic.subject && other.message == diagnostic.message &&
+           other.hint == diagnostic.hint;
+  });
+  if (!known) list_.push_back(std::move(diagnostic));
+}
+
+void Diagnostics::error(const SourcePosition& position, const std::string& subject,
+                        const std::string& message, const std::string& hint) {
+  add({Diagnostic::kError, position, subject, message, hint});
+}
+
+void Diagnostics::warning(const SourcePosition& position, const std::string& subject,
+                          const std::string& message, const std::string& hint) {
+  add({Diagnostic::kWarning, position, subject, message, hint});
 }
 
 int Diagnostics::error_count() const {
-  return static_cast<int>(std::count_if(list_.begin(), list_.end(),
-                                        [](const Diagnostic& d) { return d.severity == Diagnostic::kError; }));
+  return static_cast<int>(std::count_if(
+      list_.begin(), list_.end(), [](const Diagnostic& d) { return d.severity == Diagnostic::kError; }));
 }
 
 std::string Diagnostics::render(bool color) const {
@@ -88,29 +97,22 @@ std::string Diagnostics::render(bool color) const {
   const char* yellow = color ? "\x1b[1;33m" : "";
   const char* plain = color ? "\x1b[0m" : "";
   std::string out;
-  std::set<std::string> shown;
-  size_t more = 0;
-  for (const Diagnostic* d : sorted) {
-    const bool error = d->severity == Diagnostic::kError;
-    std::string text = fmt::format("{}{}{}{}{}: {}{}{}{}", bold, place_of(d->position), error ? red : yellow,
-                                   error ? "error" : "warning", plain, d->subject, d->subject.empty() ? "" : ": ",
-                                   d->message, d->hint.empty() ? "" : "; " + d->hint);
-    text += "\n" + excerpt(d->position);
-    if (!shown.insert(text).second) continue;
-    if (shown.size() > kMostShown) {
-      ++more;
-    } else {
-      out += text;
-    }
+  for (size_t i = 0; i < sorted.size() && i < kMostShown; ++i) {
+    const Diagnostic& d = *sorted[i];
+    const bool error = d.severity == Diagnostic::kError;
+    out += fmt::format("{}{}{}{}{}: {}{}{}{}\n", bold, place_of(d.position), error ? red : yellow,
+                       error ? "error" : "warning", plain, d.subject, d.subject.empty() ? "" : ": ",
+                       d.message, d.hint.empty() ? "" : "; " + d.hint);
+    out += excerpt(d.position);
   }
-  if (more > 0) out += fmt::format("... and {} more\n", more);
+  if (sorted.size() > kMostShown) out += fmt::format("... and {} more\n", sorted.size() - kMostShown);
   return out;
 }
 
-void Diagnostics::throw_if_errors() const {
+void Diagnostics::throw_if_errors(ExitCode code) const {
   const int errors = error_count();
   if (errors == 0) return;
-  throw Error(ExitCode::kConfiguration, fmt::format("{}{} error{}", render(), errors, errors == 1 ? "" : "s"));
+  throw DiagnosticsError(code, fmt::format("{}{} error{}", render(), errors, errors == 1 ? "" : "s"));
 }
 
 }  // namespace trainer

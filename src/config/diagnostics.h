@@ -4,9 +4,12 @@
 #include <string>
 #include <vector>
 
+#include "base/error.h"
+
 namespace trainer {
 
-// A place in a text. Lines and columns count from 1, columns in characters; line 0: the place is not known.
+// A place in a text; without a file, the command line. Lines and columns count from 1, columns in characters;
+// line 0: in the file or argument as a whole, where columns count only for the underline.
 struct SourcePosition {
   std::string file;
   int line = 0;
@@ -26,13 +29,21 @@ struct Diagnostic {
   std::string hint;  // the remedy: did you mean "kernel_size"?
 };
 
+// Its message is a whole listing of diagnostics, each with its place, and needs no words in front of it.
+class DiagnosticsError : public Error {
+ public:
+  using Error::Error;
+};
+
 // One shape for all:
 //
-//   net.prototxt:12:5: error: layer "conv1" (Convolution): unknown field "kernal_size"; did you mean "kernel_size"?
+//   net.prototxt:12:5: error: layer "conv1" (Convolution): unknown field "kernal_size"; did you mean
+//   "kernel_size"?
 //       kernal_size: 5
 //       ^~~~~~~~~~~
 class Diagnostics {
  public:
+  // One that is there already is not added again: a net may be read for several phases.
   void add(Diagnostic diagnostic);
   void error(const SourcePosition& position, const std::string& subject, const std::string& message,
              const std::string& hint = "");
@@ -43,10 +54,10 @@ class Diagnostics {
   int error_count() const;
   const std::vector<Diagnostic>& list() const { return list_; }
 
-  // By file and place, equal ones once, at most 50 of them; no closing line. "" where there are none.
+  // By file and place, at most 50 of them; no closing line. "" where there are none.
   std::string render(bool color = false) const;
-  // Throws an Error with ExitCode::kConfiguration whose message is render() and a line that counts.
-  void throw_if_errors() const;
+  // Throws a DiagnosticsError: render() and a line that counts.
+  void throw_if_errors(ExitCode code = ExitCode::kConfiguration) const;
 
  private:
   std::vector<Diagnostic> list_;

@@ -22,21 +22,32 @@ struct ForkField {
 // Fields of well-known forks that people paste from.
 constexpr ForkField kForkFields[] = {
     {"PoolingParameter", "ceil_mode", "it comes from a fork; write round_mode: CEIL or round_mode: FLOOR"},
-    {"BatchNormParameter", "scale_bias", "it comes from NVIDIA's fork; write a Scale layer with bias_term: true behind this one"},
-    {"BatchNormParameter", "scale_filler", "it comes from NVIDIA's fork; write a Scale layer with a filler behind this one"},
-    {"BatchNormParameter", "bias_filler", "it comes from NVIDIA's fork; write a Scale layer with a bias_filler behind this one"},
+    {"BatchNormParameter", "scale_bias",
+     "it comes from NVIDIA's fork; write a Scale layer with bias_term: true behind this one"},
+    {"BatchNormParameter", "scale_filler",
+     "it comes from NVIDIA's fork; write a Scale layer with a filler behind this one"},
+    {"BatchNormParameter", "bias_filler",
+     "it comes from NVIDIA's fork; write a Scale layer with a bias_filler behind this one"},
     {"TransformationParameter", "crop_h", "it comes from a fork; crop_size crops a square"},
     {"TransformationParameter", "crop_w", "it comes from a fork; crop_size crops a square"},
     {"LossParameter", "hard_ratio", "it comes from a fork; there is no hard-example mining here"},
     {"LayerParameter", "quantization_param", "it comes from Ristretto; leave it out"},
 };
 
-bool is_message(const FieldDescriptor* field) { return field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE; }
+bool is_layer_descriptor(const Descriptor* descriptor) {
+  return descriptor->name() == "LayerParameter" || descriptor->name() == "V1LayerParameter" ||
+         descriptor->name() == "V0LayerParameter";
+}
+
+bool is_message(const FieldDescriptor* field) {
+  return field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE;
+}
 
 std::string string_field(const Message& message, const char* name) {
   const FieldDescriptor* field = message.GetDescriptor()->FindFieldByName(name);
   if (field == nullptr || !message.GetReflection()->HasField(message, field)) return "";
-  if (field->cpp_type() == FieldDescriptor::CPPTYPE_ENUM) return message.GetReflection()->GetEnum(message, field)->name();
+  if (field->cpp_type() == FieldDescriptor::CPPTYPE_ENUM)
+    return message.GetReflection()->GetEnum(message, field)->name();
   return message.GetReflection()->GetString(message, field);
 }
 
@@ -47,11 +58,14 @@ std::string lower(std::string text) {
 }
 
 // The sub-message of a layer that has the field: the one of the layer's own type first.
-const FieldDescriptor* sub_message_with(const Descriptor* layer, const std::string& name, const std::string& type) {
+const FieldDescriptor* sub_message_with(const Descriptor* layer, const std::string& name,
+                                        const std::string& type) {
   const FieldDescriptor* found = nullptr;
   for (int i = 0; i < layer->field_count(); ++i) {
     const FieldDescriptor* field = layer->field(i);
-    if (!is_message(field) || field->is_repeated() || field->message_type()->FindFieldByName(name) == nullptr) continue;
+    if (!is_message(field) || is_layer_descriptor(field->message_type()) ||
+        field->message_type()->FindFieldByName(name) == nullptr)
+      continue;
     if (lower(field->message_type()->name()) == lower(type) + "parameter") return field;
     if (found == nullptr) found = field;
   }
@@ -60,16 +74,21 @@ const FieldDescriptor* sub_message_with(const Descriptor* layer, const std::stri
 
 }  // namespace
 
-bool is_layer(const Message& message) {
-  const std::string& name = message.GetDescriptor()->name();
-  return name == "LayerParameter" || name == "V1LayerParameter" || name == "V0LayerParameter";
-}
+bool is_layer(const Message& message) { return is_layer_descriptor(message.GetDescriptor()); }
 
 std::string layer_subject(const Message& layer) {
   const std::string name = string_field(layer, "name"), type = string_field(layer, "type");
-  std::string subject = name.empty() ? "layer without a name" : fmt::format("layer \"{}\"", name);
-  if (!type.empty()) subject += fmt::format(" ({})", type);
-  return subject;
+  if (name.empty()) return type.empty() ? "" : fmt::format("a layer of type {}", type);
+  return fmt::format("layer \"{}\"", name) + (type.empty() ? "" : fmt::format(" ({})", type));
+}
+
+std::string other_kind_of_file(const std::string& name, const Message& root) {
+  const Descriptor* kind = root.GetDescriptor();
+  const Descriptor *net = caffe::NetParameter::descriptor(), *solver = caffe::SolverParameter::descriptor();
+  if (kind->FindFieldByName(name) != nullptr) return "";
+  if (kind == net && solver->FindFieldByName(name) != nullptr) return "a solver";
+  if (kind == solver && net->FindFieldByName(name) != nullptr) return "a net";
+  return "";
 }
 
 std::string unknown_field_hint(const std::string& name, const Message& message, const Message* layer) {
@@ -83,14 +102,16 @@ std::string unknown_field_hint(const std::string& name, const Message& message, 
   if (is_layer(message)) {
     const FieldDescriptor* home = sub_message_with(descriptor, name, string_field(message, "type"));
     if (home != nullptr) return fmt::format("it belongs in {} {{ {}: ... }}", home->name(), name);
-  } else if (layer != nullptr && layer->GetDescriptor()->FindFieldByName(name) != nullptr && near.empty()) {
-    return fmt::format("it belongs to the layer itself, outside {}", descriptor->name());
+  } else if (layer != nullptr && near.empty()) {
+    if (layer->GetDescriptor()->FindFieldByName(name) != nullptr)
+      return fmt::format("it belongs to the layer itself, outside {}", descriptor->name());
+    const FieldDescriptor* home =
+        sub_message_with(layer->GetDescriptor(), name, string_field(*layer, "type"));
+    if (home != nullptr) return fmt::format("it belongs in {} {{ {}: ... }}", home->name(), name);
   }
   if (!near.empty()) return fmt::format("did you mean \"{}\"?", near);
-  if (descriptor->name() == "NetParameter" && caffe::SolverParameter::descriptor()->FindFieldByName(name) != nullptr)
-    return "it is a field of a solver: is this file a solver rather than a net?";
-  if (descriptor->name() == "SolverParameter" && caffe::NetParameter::descriptor()->FindFieldByName(name) != nullptr)
-    return "it is a field of a net: is this file a net rather than a solver?";
+  const std::string other = other_kind_of_file(name, message);
+  if (!other.empty()) return fmt::format("it is a field of {}: is this another file than meant?", other);
   if (names.size() > 12) return "";
   std::string list;
   for (const std::string& known : names) list += (list.empty() ? "" : ", ") + known;

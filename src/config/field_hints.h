@@ -9,11 +9,14 @@ namespace trainer {
 
 // True for the messages that describe a layer, of any generation of the schema.
 bool is_layer(const google::protobuf::Message& message);
-// layer "conv1" (Convolution)
+// layer "conv1" (Convolution); "" for a layer of which neither is known.
 std::string layer_subject(const google::protobuf::Message& layer);
 
-// The remedy for an unknown field of `message`: the message it belongs to, the fork it comes from, or the nearest
-// name. `layer` is the layer that encloses the message, or null.
+// "a solver" for a solver's field at the root of a net, "a net" the other way round; "" for all others.
+std::string other_kind_of_file(const std::string& name, const google::protobuf::Message& root);
+
+// The remedy for an unknown field of `message`: the message it belongs to, the fork it comes from, or the
+// nearest name. `layer` is the layer that encloses the message, or null.
 std::string unknown_field_hint(const std::string& name, const google::protobuf::Message& message,
                                const google::protobuf::Message* layer);
 

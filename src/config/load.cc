@@ -16,16 +16,20 @@ SourcePosition place_of(const Positions& positions, const ValuePlace& where) {
   return positions.of(*where.message, where.field == nullptr ? "" : where.field->name(), where.index);
 }
 
-NoteObserver note_into(const Positions& positions, std::vector<std::string>* notes, Diagnostics* diagnostics) {
+NoteObserver note_into(const Positions& positions, std::vector<std::string>* notes,
+                       Diagnostics* diagnostics) {
   return [&positions, notes, diagnostics](const UpgradeNote& note) {
-    const std::string subject =
-        note.where.message != nullptr && is_layer(*note.where.message) ? layer_subject(*note.where.message) : "";
+    const std::string subject = note.where.message != nullptr && is_layer(*note.where.message)
+                                    ? layer_subject(*note.where.message)
+                                    : "";
     switch (note.kind) {
       case UpgradeNote::Kind::kConverted: notes->push_back(note.message); break;
       case UpgradeNote::Kind::kImperfect:
         diagnostics->warning(place_of(positions, note.where), subject, note.message);
         break;
-      case UpgradeNote::Kind::kError: diagnostics->error(place_of(positions, note.where), subject, note.message); break;
+      case UpgradeNote::Kind::kError:
+        diagnostics->error(place_of(positions, note.where), subject, note.message);
+        break;
     }
   };
 }
@@ -45,36 +49,42 @@ void copy_positions(const Message& from, const Positions& source, const Message&
     const bool message = field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE;
     if (!field->is_repeated()) {
       target->set(to, field, -1, source.of(from, field->name()));
-      if (message) copy_positions(reflection->GetMessage(from, field), source, reflection->GetMessage(to, field), target);
+      if (message)
+        copy_positions(reflection->GetMessage(from, field), source, reflection->GetMessage(to, field),
+                       target);
       continue;
     }
     for (int i = 0; i < reflection->FieldSize(from, field); ++i) {
       target->set(to, field, i, source.of(from, field->name(), i));
       if (message)
-        copy_positions(reflection->GetRepeatedMessage(from, field, i), source, reflection->GetRepeatedMessage(to, field, i), target);
+        copy_positions(reflection->GetRepeatedMessage(from, field, i), source,
+                       reflection->GetRepeatedMessage(to, field, i), target);
     }
   }
 }
 
 }  // namespace
 
-std::unique_ptr<NetFile> load_net(const std::string& path, Diagnostics* diagnostics) {
+std::unique_ptr<NetFile> load_net(const std::string& path, Diagnostics* diagnostics,
+                                  const SourcePosition& named_at) {
   std::string text;
-  if (!read_text_file(path, &text, diagnostics)) return nullptr;
+  if (!read_text_file(path, named_at, &text, diagnostics)) return nullptr;
   auto file = std::make_unique<NetFile>();
   file->path = path;
   file->net = std::make_unique<caffe::NetParameter>();
-  if (parse_prototxt(text, path, file->net.get(), &file->positions, diagnostics)) upgrade(file.get(), diagnostics);
+  file->complete = parse_prototxt(text, path, file->net.get(), &file->positions, diagnostics);
+  if (file->complete) upgrade(file.get(), diagnostics);
   return file;
 }
 
 std::unique_ptr<SolverFile> load_solver(const std::string& path, Diagnostics* diagnostics) {
   std::string text;
-  if (!read_text_file(path, &text, diagnostics)) return nullptr;
+  if (!read_text_file(path, {}, &text, diagnostics)) return nullptr;
   auto file = std::make_unique<SolverFile>();
   file->path = path;
   file->solver = std::make_unique<caffe::SolverParameter>();
-  if (parse_prototxt(text, path, file->solver.get(), &file->positions, diagnostics)) {
+  file->complete = parse_prototxt(text, path, file->solver.get(), &file->positions, diagnostics);
+  if (file->complete) {
     SolverFile* raw = file.get();
     upgrade_solver(file->solver.get(), path, note_into(file->positions, &file->notes, diagnostics),
                    [raw](const ValuePlace& from, const ValuePlace& to) { raw->positions.move(from, to); });
@@ -87,6 +97,7 @@ std::unique_ptr<NetFile> inline_net_file(const caffe::NetParameter& net, const S
   auto file = std::make_unique<NetFile>();
   file->path = solver.path;
   file->net = std::make_unique<caffe::NetParameter>(net);
+  file->complete = solver.complete;
   copy_positions(net, solver.positions, *file->net, &file->positions);
   upgrade(file.get(), diagnostics);
   return file;

@@ -15,6 +15,7 @@ struct NetFile {
   std::unique_ptr<caffe::NetParameter> net;
   Positions positions;
   std::string path;
+  bool complete = false;           // read without a mistake: what is not there was not given
   std::vector<std::string> notes;  // what was converted from a legacy form
 };
 
@@ -22,11 +23,14 @@ struct SolverFile {
   std::unique_ptr<caffe::SolverParameter> solver;
   Positions positions;
   std::string path;
+  bool complete = false;
   std::vector<std::string> notes;
 };
 
-// Problems go to `diagnostics`. Null where the file cannot be read at all; otherwise what could be understood.
-std::unique_ptr<NetFile> load_net(const std::string& path, Diagnostics* diagnostics);
+// Problems go to `diagnostics`. Null where the file cannot be read at all; otherwise what could be
+// understood. `named_at` is the place that names the file; the command line is none.
+std::unique_ptr<NetFile> load_net(const std::string& path, Diagnostics* diagnostics,
+                                  const SourcePosition& named_at = {});
 std::unique_ptr<SolverFile> load_solver(const std::string& path, Diagnostics* diagnostics);
 
 // A copy of a net written inside a solver, with its positions.

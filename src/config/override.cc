@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <memory>
+
 #include "base/text.h"
 #include "config/field_hints.h"
 #include "config/prototxt.h"
@@ -31,7 +33,8 @@ class Assignment {
     size_t from = begin;
     while (true) {
       size_t end = from;
-      while (end < equals && (std::isalnum(static_cast<unsigned char>(text_[end])) || text_[end] == '_')) ++end;
+      while (end < equals && (std::isalnum(static_cast<unsigned char>(text_[end])) || text_[end] == '_'))
+        ++end;
       const std::string name = text_.substr(from, end - from);
       const FieldDescriptor* field = at->GetDescriptor()->FindFieldByName(name);
       if (field == nullptr) {
@@ -65,7 +68,8 @@ class Assignment {
   }
 
  private:
-  Message* descend(Message* message, const FieldDescriptor* field, const std::string& index, size_t from, size_t index_at) {
+  Message* descend(Message* message, const FieldDescriptor* field, const std::string& index, size_t from,
+                   size_t index_at) {
     const auto* reflection = message->GetReflection();
     if (field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) {
       error(from, field->name().size(), fmt::format("{} has no fields of its own", field->name()), "");
@@ -75,7 +79,8 @@ class Assignment {
     const int size = reflection->FieldSize(*message, field);
     if (field->name() == "layer") return layer_named(message, field, index, index_at);
     int position = 0;
-    if (!element(index, size, field, index_at, &position)) return nullptr;
+    // Elements that are not there are made: param[1], for a bias, of a layer that has no param at all.
+    if (!element(index, size, size + 1, field, index_at, &position)) return nullptr;
     while (reflection->FieldSize(*message, field) <= position) reflection->AddMessage(message, field);
     return reflection->MutableRepeatedMessage(message, field, position);
   }
@@ -84,7 +89,8 @@ class Assignment {
     const auto* reflection = message->GetReflection();
     std::vector<std::string> names;
     for (int i = 0; i < reflection->FieldSize(*message, field); ++i) {
-      auto* layer = static_cast<caffe::LayerParameter*>(reflection->MutableRepeatedMessage(message, field, i));
+      auto* layer =
+          static_cast<caffe::LayerParameter*>(reflection->MutableRepeatedMessage(message, field, i));
       if (layer->name() == name) return layer;
       names.push_back(layer->name());
     }
@@ -94,23 +100,31 @@ class Assignment {
     return nullptr;
   }
 
-  // An element that exists, or the one behind the last: `param[0]` of a layer without param makes it.
-  bool element(const std::string& index, int size, const FieldDescriptor* field, size_t at, int* position) {
-    const bool number = !index.empty() && index.size() < 6 && index.find_first_not_of("0123456789") == std::string::npos;
+  // Reads an index; `most` is the largest that may be, of a field with `size` elements.
+  bool element(const std::string& index, int size, int most, const FieldDescriptor* field, size_t at,
+               int* position) {
+    const bool number =
+        !index.empty() && index.size() < 6 && index.find_first_not_of("0123456789") == std::string::npos;
     if (!number) {
-      error(at - 1, index.size() + 2, fmt::format("{} is repeated: say which element, {}[0] for the first", field->name(), field->name()), "");
+      error(
+          at - 1, index.size() + 2,
+          fmt::format("{} is repeated: say which element, {}[0] for the first", field->name(), field->name()),
+          "");
       return false;
     }
     *position = std::stoi(index);
-    if (*position <= size + 1) return true;
-    error(at, index.size(), fmt::format("{} has {} elements", field->name(), size), "");
+    if (*position <= most) return true;
+    error(at, index.size(), fmt::format("{} has {} element{}", field->name(), size, size == 1 ? "" : "s"),
+          "");
     return false;
   }
 
-  void set(Message* message, const FieldDescriptor* field, const std::string& index, size_t index_at, size_t value_at) {
+  void set(Message* message, const FieldDescriptor* field, const std::string& index, size_t index_at,
+           size_t value_at) {
     const auto* reflection = message->GetReflection();
     std::string value = text_.substr(value_at);
-    const bool bare_text = field->cpp_type() == FieldDescriptor::CPPTYPE_STRING && (value.empty() || (value[0] != '"' && value[0] != '\'' && value[0] != '['));
+    const bool bare_text = field->cpp_type() == FieldDescriptor::CPPTYPE_STRING &&
+                           (value.empty() || (value[0] != '"' && value[0] != '\'' && value[0] != '['));
     if (bare_text) value = fmt::format("\"{}\"", escaped(value));
     const SourcePosition where = place(value_at, value.size());
     if (!index.empty()) {
@@ -120,7 +134,7 @@ class Assignment {
       }
       int position = 0;
       const int size = reflection->FieldSize(*message, field);
-      if (!element(index, size - 1, field, index_at, &position)) return;
+      if (!element(index, size, size, field, index_at, &position)) return;
       if (!parse_field_value(value, where, message, field, diagnostics_)) return;
       if (position < size) {
         reflection->SwapElements(message, field, position, size);
@@ -129,12 +143,16 @@ class Assignment {
       positions_->set(*message, field, position, where);
       return;
     }
+    // Into another message first: a wrong value must not take the place of a good one.
+    const std::unique_ptr<Message> parsed(message->New());
+    if (!parse_field_value(value, where, parsed.get(), field, diagnostics_)) return;
     reflection->ClearField(message, field);
-    if (!parse_field_value(value, where, message, field, diagnostics_)) return;
+    reflection->SwapFields(message, parsed.get(), {field});
     if (!field->is_repeated()) {
       positions_->set(*message, field, -1, where);
     } else {
-      for (int i = 0; i < reflection->FieldSize(*message, field); ++i) positions_->set(*message, field, i, where);
+      for (int i = 0; i < reflection->FieldSize(*message, field); ++i)
+        positions_->set(*message, field, i, where);
     }
   }
 
@@ -148,7 +166,7 @@ class Assignment {
   }
 
   SourcePosition place(size_t at, size_t length) const {
-    return {kFile, 1, static_cast<int>(at) + 1, text_, static_cast<int>(std::max<size_t>(1, length))};
+    return {kFile, 0, static_cast<int>(at) + 1, text_, static_cast<int>(std::max<size_t>(1, length))};
   }
   void error(size_t at, size_t length, const std::string& message, const std::string& hint) {
     diagnostics_->error(place(at, length), "", message, hint);
@@ -167,14 +185,15 @@ bool is_net_override(const std::string& assignment) {
   return starts_with(assignment, "layer[") || starts_with(assignment, "net.");
 }
 
-void apply_solver_override(const std::string& assignment, caffe::SolverParameter* solver, Positions* positions,
-                           Diagnostics* diagnostics) {
+void apply_solver_override(const std::string& assignment, caffe::SolverParameter* solver,
+                           Positions* positions, Diagnostics* diagnostics) {
   if (!is_net_override(assignment)) Assignment(assignment, positions, diagnostics).apply(solver, 0);
 }
 
 void apply_net_override(const std::string& assignment, caffe::NetParameter* net, Positions* positions,
                         Diagnostics* diagnostics) {
-  if (is_net_override(assignment)) Assignment(assignment, positions, diagnostics).apply(net, starts_with(assignment, "net.") ? 4 : 0);
+  if (is_net_override(assignment))
+    Assignment(assignment, positions, diagnostics).apply(net, starts_with(assignment, "net.") ? 4 : 0);
 }
 
 }  // namespace trainer

@@ -18,11 +18,11 @@ namespace trainer {
 // True where the assignment is meant for nets: it starts with "layer[" or "net.".
 bool is_net_override(const std::string& assignment);
 
-// Apply an assignment of the fitting kind; one of the other kind is passed over. Mistakes go to `diagnostics`, with
-// the assignment as the source line.
+// Apply an assignment of the fitting kind; one of the other kind is passed over. Mistakes go to
+// `diagnostics`, with the assignment as the source line.
 
-void apply_solver_override(const std::string& assignment, caffe::SolverParameter* solver, Positions* positions,
-                           Diagnostics* diagnostics);
+void apply_solver_override(const std::string& assignment, caffe::SolverParameter* solver,
+                           Positions* positions, Diagnostics* diagnostics);
 void apply_net_override(const std::string& assignment, caffe::NetParameter* net, Positions* positions,
                         Diagnostics* diagnostics);
 

@@ -24,12 +24,17 @@ using google::protobuf::io::Tokenizer;
 
 // With so many mistakes a text is something else than it should be: the parser gives up.
 constexpr size_t kMostProblems = 200;
+// Of an enum with more values only the nearest is shown.
+constexpr size_t kMostValuesListed = 8;
 
 class Parser : public google::protobuf::io::ErrorCollector {
  public:
   Parser(const std::string& text, const std::string& file, Positions* positions, Diagnostics* diagnostics)
-      : source_(file, text), positions_(positions), diagnostics_(diagnostics),
-        input_(text.data(), static_cast<int>(text.size())), tokenizer_(&input_, this) {
+      : source_(file, text),
+        positions_(positions),
+        diagnostics_(diagnostics),
+        input_(text.data(), static_cast<int>(text.size())),
+        tokenizer_(&input_, this) {
     tokenizer_.set_comment_style(Tokenizer::SH_COMMENT_STYLE);
     tokenizer_.set_allow_f_after_float(true);
     tokenizer_.Next();
@@ -39,12 +44,6 @@ class Parser : public google::protobuf::io::ErrorCollector {
     root_ = root;
     positions_->set_default(source_.nowhere());
     fields(root, "");
-    std::vector<std::string> missing;
-    if (errors_.empty() && !root->IsInitialized()) {
-      root->FindInitializationErrors(&missing);
-      for (const std::string& path : missing)
-        errors_.push_back({source_.nowhere(), nullptr, "required field " + path + " is missing", "add it"});
-    }
     return report();
   }
 
@@ -58,7 +57,18 @@ class Parser : public google::protobuf::io::ErrorCollector {
   }
 
   void AddError(int line, int column, const std::string& message) override {
-    errors_.push_back({source_.place(line, column, 1), enclosing_layer(), lower_first(message), ""});
+    const SourcePosition position = source_.place(line, column, 1);
+    if (message.find("non ascii") != std::string::npos) {
+      if (line != foreign_line_)
+        error_at(position, "a character beyond ASCII outside of quotes", "quotes must be plain: \" or '");
+      foreign_line_ = line;
+    } else if (message.find("cross line boundaries") != std::string::npos) {
+      error_at(position, "a text in quotes ends with its line", "add the missing quote");
+    } else if (message.find("end of string") != std::string::npos) {
+      error_at(position, "a text in quotes is not closed", "add the missing quote");
+    } else {
+      error_at(position, lower_first(message), "");
+    }
   }
   void AddWarning(int, int, const std::string&) override {}
 
@@ -77,7 +87,8 @@ class Parser : public google::protobuf::io::ErrorCollector {
 
   bool report() {
     for (const Problem& problem : errors_)
-      diagnostics_->error(problem.position, problem.layer ? layer_subject(*problem.layer) : "", problem.message, problem.hint);
+      diagnostics_->error(problem.position, problem.layer ? layer_subject(*problem.layer) : "",
+                          problem.message, problem.hint);
     return errors_.empty();
   }
 
@@ -86,9 +97,11 @@ class Parser : public google::protobuf::io::ErrorCollector {
     return source_.place(token.line, token.column, std::max(1, token.end_column - token.column));
   }
   void error_at(const SourcePosition& position, const std::string& message, const std::string& hint) {
-    errors_.push_back({position, enclosing_layer(), message, hint});
+    if (!gave_up()) errors_.push_back({position, enclosing_layer(), message, hint});
   }
-  void error_here(const std::string& message, const std::string& hint) { error_at(here(), message, hint); }
+  void error_here(const std::string& message, const std::string& hint) {
+    if (!at_foreign()) error_at(here(), message, hint);
+  }
 
   const Message* enclosing_layer() const {
     for (size_t i = stack_.size(); i-- > 0;) {
@@ -107,14 +120,29 @@ class Parser : public google::protobuf::io::ErrorCollector {
   }
   bool gave_up() const { return errors_.size() >= kMostProblems; }
   bool ended() const { return tokenizer_.current().type == Tokenizer::TYPE_END || gave_up(); }
-  std::string token_text() const { return ended() ? "the end of the file" : "\"" + trimmed(tokenizer_.current().text) + "\""; }
-  static std::string trimmed(const std::string& text) { return text.size() <= 40 ? text : text.substr(0, 37) + "..."; }
+  // A character beyond ASCII, outside of a text in quotes; the tokenizer has reported it.
+  bool at_foreign() const {
+    return tokenizer_.current().type == Tokenizer::TYPE_SYMBOL &&
+           static_cast<unsigned char>(tokenizer_.current().text[0]) >= 0x80;
+  }
+  std::string token_text() const {
+    if (tokenizer_.current().type == Tokenizer::TYPE_END) return "the end of the text";
+    const std::string text = trimmed(tokenizer_.current().text);
+    return tokenizer_.current().type == Tokenizer::TYPE_STRING ? text : "\"" + text + "\"";
+  }
+  static std::string trimmed(const std::string& text) {
+    return text.size() <= 40 ? text : text.substr(0, 37) + "...";
+  }
 
   // Fields up to `closing` ("" for the end of the text).
   void fields(Message* message, const std::string& closing) {
     stack_.push_back(message);
-    const SourcePosition opened = here();
+    const SourcePosition opened = current_field_position_;
     while (true) {
+      if (next_layer_) {
+        if (!closing.empty()) break;
+        next_layer_ = false;
+      }
       if (ended()) {
         if (!closing.empty())
           error_at(opened, fmt::format("the text ends before the \"{}\" that closes this message", closing),
@@ -124,7 +152,8 @@ class Parser : public google::protobuf::io::ErrorCollector {
       if (!closing.empty() && take(closing.c_str())) break;
       if (at("}") || at(">")) {
         error_here(closing.empty() ? fmt::format("this \"{}\" closes nothing", tokenizer_.current().text)
-                                   : fmt::format("expected \"{}\" to close this message, found {}", closing, token_text()),
+                                   : fmt::format("expected \"{}\" to close this message, found {}", closing,
+                                                 token_text()),
                    closing.empty() ? "remove it, or look for a brace closed too early above" : "");
         tokenizer_.Next();
         if (!closing.empty()) break;
@@ -145,16 +174,26 @@ class Parser : public google::protobuf::io::ErrorCollector {
     const std::string name = tokenizer_.current().text;
     SourcePosition position = here();
     const FieldDescriptor* known = descriptor->FindFieldByName(name);
+    if (known == nullptr && begins_layer(name)) {
+      error_at(position, fmt::format("a new {} begins inside", name), "a \"}\" is missing above");
+      next_layer_ = true;
+      return;
+    }
     tokenizer_.Next();
     if (known == nullptr) {
-      error_at(position, fmt::format("unknown field \"{}\"{}", name, in_message(*message)),
-               unknown_field_hint(name, *message, enclosing_layer()));
+      const bool other_kind = !other_kind_of_file(name, *message).empty();
+      if (!other_kind || !other_kind_)
+        error_at(position, fmt::format("unknown field \"{}\"{}", name, in_message(*message)),
+                 unknown_field_hint(name, *message, enclosing_layer()));
+      other_kind_ = other_kind_ || other_kind;
       skip_value();
       return;
     }
     const Reflection* reflection = message->GetReflection();
     if (!known->is_repeated() && reflection->HasField(*message, known)) {
-      error_at(position, fmt::format("{} is given twice", name), "keep one of the two");
+      const SourcePosition first = positions_->of(*message, name);
+      error_at(position, fmt::format("{} is given twice", name),
+               first.line > 0 ? fmt::format("the first is in line {}: keep one of the two", first.line) : "");
       skip_value();
       return;
     }
@@ -171,13 +210,21 @@ class Parser : public google::protobuf::io::ErrorCollector {
     field_value(message, known);
     const Tokenizer::Token& last = tokenizer_.previous();
     if (!is_message && last.line + 1 == position.line)
-      position.length = std::max(position.length, source_.place(last.line, last.end_column, 1).column - position.column);
+      position.length =
+          std::max(position.length, source_.place(last.line, last.end_column, 1).column - position.column);
     if (before < 0) {
       positions_->set(*message, known, -1, position);
     } else {
-      for (int i = before; i < reflection->FieldSize(*message, known); ++i) positions_->set(*message, known, i, position);
+      for (int i = before; i < reflection->FieldSize(*message, known); ++i)
+        positions_->set(*message, known, i, position);
     }
     if (!take(";")) take(",");
+  }
+
+  // A layer of the net itself, met inside another message: a brace was forgotten.
+  bool begins_layer(const std::string& name) const {
+    return stack_.size() > 1 && (name == "layer" || name == "layers") &&
+           stack_.front()->GetDescriptor()->FindFieldByName(name) != nullptr;
   }
 
   static std::string in_message(const Message& message) {
@@ -192,7 +239,9 @@ class Parser : public google::protobuf::io::ErrorCollector {
         single_value(message, field);
         if (take("]")) return;
         if (take(",")) continue;
-        error_here(fmt::format("expected \",\" or \"]\" in the list of {}, found {}", field->name(), token_text()), "");
+        error_here(
+            fmt::format("expected \",\" or \"]\" in the list of {}, found {}", field->name(), token_text()),
+            "");
         if (at("}") || ended() || tokenizer_.current().type == Tokenizer::TYPE_IDENTIFIER) return;
         tokenizer_.Next();
       }
@@ -247,7 +296,10 @@ class Parser : public google::protobuf::io::ErrorCollector {
       case FieldDescriptor::CPPTYPE_INT64: {
         const bool wide = field->cpp_type() == FieldDescriptor::CPPTYPE_INT64;
         int64_t value = 0;
-        if (!signed_value(field, wide ? std::numeric_limits<int64_t>::max() : std::numeric_limits<int32_t>::max(), &value)) return;
+        if (!signed_value(field,
+                          wide ? std::numeric_limits<int64_t>::max() : std::numeric_limits<int32_t>::max(),
+                          &value))
+          return;
         if (wide) {
           store(&Reflection::SetInt64, &Reflection::AddInt64, value);
         } else {
@@ -259,7 +311,10 @@ class Parser : public google::protobuf::io::ErrorCollector {
       case FieldDescriptor::CPPTYPE_UINT64: {
         const bool wide = field->cpp_type() == FieldDescriptor::CPPTYPE_UINT64;
         uint64_t value = 0;
-        if (!unsigned_value(field, wide ? std::numeric_limits<uint64_t>::max() : std::numeric_limits<uint32_t>::max(), &value)) return;
+        if (!unsigned_value(
+                field, wide ? std::numeric_limits<uint64_t>::max() : std::numeric_limits<uint32_t>::max(),
+                &value))
+          return;
         if (wide) {
           store(&Reflection::SetUInt64, &Reflection::AddUInt64, value);
         } else {
@@ -275,7 +330,8 @@ class Parser : public google::protobuf::io::ErrorCollector {
     if (std::fabs(value) <= largest || !std::isfinite(value)) return static_cast<float>(value);
     // Values that round to the largest float rather than to infinity.
     const double halfway = largest + 10141204801825835211973625643008.0;
-    if (std::fabs(value) <= halfway) return value > 0 ? std::numeric_limits<float>::max() : std::numeric_limits<float>::lowest();
+    if (std::fabs(value) <= halfway)
+      return value > 0 ? std::numeric_limits<float>::max() : std::numeric_limits<float>::lowest();
     return value > 0 ? std::numeric_limits<float>::infinity() : -std::numeric_limits<float>::infinity();
   }
 
@@ -292,20 +348,43 @@ class Parser : public google::protobuf::io::ErrorCollector {
       skip_value();
       return;
     }
-    Message* child = field->is_repeated() ? reflection->AddMessage(message, field) : reflection->MutableMessage(message, field);
-    positions_->set(*child, nullptr, -1, current_field_position_);
+    Message* child = field->is_repeated() ? reflection->AddMessage(message, field)
+                                          : reflection->MutableMessage(message, field);
+    const SourcePosition position = current_field_position_;
+    positions_->set(*child, nullptr, -1, position);
+    const size_t problems = errors_.size();
     fields(child, closing);
+    if (errors_.size() == problems) require_fields(*child, position);
+  }
+
+  void require_fields(const Message& message, const SourcePosition& position) {
+    const Descriptor* descriptor = message.GetDescriptor();
+    for (int i = 0; i < descriptor->field_count(); ++i) {
+      const FieldDescriptor* field = descriptor->field(i);
+      if (field->is_required() && !message.GetReflection()->HasField(message, field))
+        error_at(position, fmt::format("{} needs the field {}", descriptor->name(), field->name()),
+                 fmt::format("add {}: ...", field->name()));
+    }
   }
 
   void wrong_value(const FieldDescriptor* field, const std::string& expected, const std::string& hint = "") {
-    error_here(fmt::format("{} takes {}, found {}", field->name(), expected, token_text()), hint);
+    SourcePosition position = here();
+    std::string found = token_text();
+    if (at("-")) {
+      tokenizer_.Next();
+      found = fmt::format("\"-{}\"", trimmed(tokenizer_.current().text));
+      position.length = 1 + here().length;
+    }
+    if (!at_foreign())
+      error_at(position, fmt::format("{} takes {}, found {}", field->name(), expected, found), hint);
     skip_item();
   }
 
   bool string_value(const FieldDescriptor* field, std::string* value) {
     if (tokenizer_.current().type != Tokenizer::TYPE_STRING) {
       const std::string quoted = tokenizer_.current().type == Tokenizer::TYPE_IDENTIFIER
-                                     ? fmt::format("write \"{}\" in quotes", tokenizer_.current().text) : "";
+                                     ? fmt::format("write \"{}\" in quotes", tokenizer_.current().text)
+                                     : "";
       wrong_value(field, "a text in quotes", quoted);
       return false;
     }
@@ -346,8 +425,8 @@ class Parser : public google::protobuf::io::ErrorCollector {
       names.push_back(type->value(i)->name());
       list += (i ? ", " : "") + names.back();
     }
-    const SourcePosition position = here();
-    const std::string text = tokenizer_.current().text;
+    SourcePosition position = here();
+    std::string text = tokenizer_.current().text;
     if (tokenizer_.current().type == Tokenizer::TYPE_IDENTIFIER) {
       value = type->FindValueByName(text);
       tokenizer_.Next();
@@ -355,13 +434,19 @@ class Parser : public google::protobuf::io::ErrorCollector {
       int64_t number = 0;
       if (!signed_value(field, std::numeric_limits<int32_t>::max(), &number)) return nullptr;
       value = type->FindValueByNumber(static_cast<int>(number));
+      text = std::to_string(number);
+      position.length = static_cast<int>(text.size());
     } else {
-      wrong_value(field, "one of " + list, tokenizer_.current().type == Tokenizer::TYPE_STRING ? "write it without quotes" : "");
+      wrong_value(field, "one of " + list,
+                  tokenizer_.current().type == Tokenizer::TYPE_STRING ? "write it without quotes" : "");
       return nullptr;
     }
     if (value == nullptr) {
       const std::string near = nearest_name(text, names);
-      error_at(position, fmt::format("{} takes one of {}, found \"{}\"", field->name(), list, text),
+      const bool listed = near.empty() || names.size() <= kMostValuesListed;
+      error_at(position,
+               listed ? fmt::format("{} takes one of {}, found \"{}\"", field->name(), list, text)
+                      : fmt::format("\"{}\" is no value of {}", text, field->name()),
                near.empty() ? "" : fmt::format("did you mean {}?", near));
     }
     return value;
@@ -378,7 +463,8 @@ class Parser : public google::protobuf::io::ErrorCollector {
       }
       uint64_t number = 0;
       *value = Tokenizer::ParseInteger(token.text, std::numeric_limits<uint64_t>::max(), &number)
-                   ? static_cast<double>(number) : Tokenizer::ParseFloat(token.text);
+                   ? static_cast<double>(number)
+                   : Tokenizer::ParseFloat(token.text);
     } else if (token.type == Tokenizer::TYPE_FLOAT) {
       *value = Tokenizer::ParseFloat(token.text);
     } else if (token.type == Tokenizer::TYPE_IDENTIFIER) {
@@ -427,13 +513,15 @@ class Parser : public google::protobuf::io::ErrorCollector {
 
   // Passes over one scalar token, or a bracketed stretch, that could not be understood.
   void skip_item() {
-    if (at("{") || at("<") || at("[")) {
+    const int line = tokenizer_.current().line;
+    if (at_foreign()) {
+      // What stands between curly quotes is no use either.
+      while (!ended() && tokenizer_.current().line == line && !at("{") && !at("}")) tokenizer_.Next();
+    } else if (at("{") || at("<") || at("[")) {
       tokenizer_.Next();
       skip_until_closed(1);
     } else if (!at("}") && !at(">") && !ended()) {
-      const bool minus = at("-");
       tokenizer_.Next();
-      if (minus && !at("}") && !ended()) tokenizer_.Next();
     }
   }
 
@@ -461,6 +549,9 @@ class Parser : public google::protobuf::io::ErrorCollector {
   Message* root_ = nullptr;
   std::vector<const Message*> stack_;
   SourcePosition current_field_position_;
+  int foreign_line_ = -1;    // the last line with a character beyond ASCII
+  bool next_layer_ = false;  // the messages around are to be left: the next layer of the net begins
+  bool other_kind_ = false;  // a solver's field was met in a net, or the other way round
   std::vector<Problem> errors_;
 };
 
@@ -477,8 +568,8 @@ bool parse_field_value(const std::string& text, const SourcePosition& where, Mes
   Diagnostics local;
   const bool good = Parser(text, where.file, &positions, &local).parse_value(message, field);
   for (Diagnostic diagnostic : local.list()) {
-    diagnostic.position = {where.file, where.line, where.column + diagnostic.position.column - 1, where.source_line,
-                           diagnostic.position.length};
+    diagnostic.position = {where.file, where.line, where.column + diagnostic.position.column - 1,
+                           where.source_line, diagnostic.position.length};
     diagnostics->add(diagnostic);
   }
   return good;

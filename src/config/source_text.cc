@@ -10,14 +10,16 @@ namespace trainer {
 namespace {
 
 constexpr int kTabWidth = 8;  // of the tokenizer
-// Of a longer line a place keeps this many bytes on either side: a text in one line has a place for every field.
+// Of a longer line a place keeps this many bytes on either side: a text in one line has a place for every
+// field.
 constexpr size_t kReach = 150;
 
 bool begins_character(char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }
 
 }  // namespace
 
-SourceText::SourceText(std::string file, const std::string& text) : file_(std::move(file)), lines_(split(text, '\n')) {
+SourceText::SourceText(std::string file, const std::string& text)
+    : file_(std::move(file)), lines_(split(text, '\n')) {
   for (std::string& line : lines_) {
     if (!line.empty() && line.back() == '\r') line.pop_back();
   }

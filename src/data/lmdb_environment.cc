@@ -67,8 +67,8 @@ std::string list_few(const std::vector<std::string>& names) {
   }
   const std::vector<std::string> names = names_in(parent);
   const std::string near = nearest_name(fs::path(path).filename().string(), names);
-  throw data_error("there is no database {}: {} holds {}{}. {}", path, parent.string(), list_few(names),
-                   near.empty() ? "" : fmt::format("; did you mean {}?", near), remedy(path));
+  throw data_error("there is no database {}: {} holds {}{} {}", path, parent.string(), list_few(names),
+                   near.empty() ? "." : fmt::format("; did you mean {}?", near), remedy(path));
 }
 
 [[noreturn]] void throw_not_lmdb(const std::string& path) {

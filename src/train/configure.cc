@@ -17,8 +17,8 @@ namespace {
 // Checks what does not depend on the nets. Each problem stands at its field.
 class SolverCheck {
  public:
-  SolverCheck(const caffe::SolverParameter& solver, const Positions& positions, Diagnostics* diagnostics)
-      : solver_(solver), positions_(positions), diagnostics_(diagnostics) {}
+  SolverCheck(const SolverFile& file, Diagnostics* diagnostics)
+      : solver_(*file.solver), positions_(file.positions), diagnostics_(diagnostics) {}
 
   void run() {
     check_amounts();
@@ -70,12 +70,15 @@ class SolverCheck {
     const bool generic = solver_.has_net() || solver_.has_net_param();
     const int tests = solver_.test_iter_size();
     if (generic ? tests < named : tests != named)
-      error("test_iter", fmt::format("test_iter must be given once for each test net: {} for {} test nets", tests, named));
+      error(tests > 0 ? "test_iter" : solver_.test_net_size() > 0 ? "test_net" : "test_net_param",
+            fmt::format("test_iter must be given once for each test net: {} for {} test net{}", tests, named, named == 1 ? "" : "s"),
+            tests > 0 ? "" : "add test_iter: how many batches a test averages over");
     for (int i = 0; i < tests; ++i) {
       if (solver_.test_iter(i) <= 0) error("test_iter", "test_iter must be positive", "", i);
     }
     if (tests > 0 && solver_.test_interval() <= 0)
-      error("test_iter", "there are test nets, but test_interval is not set: iterations between two tests");
+      error(solver_.has_test_interval() ? "test_interval" : "test_iter", "test_iter is set, but test_interval is not",
+            "add test_interval: iterations between two tests");
     if (solver_.test_state_size() > 0 && solver_.test_state_size() != tests)
       error("test_state", fmt::format("test_state must be given never or once for each of the {} test nets", tests));
   }
@@ -88,13 +91,6 @@ class SolverCheck {
   const Positions& positions_;
   Diagnostics* diagnostics_;
 };
-
-// The net of the kind asked for: a file, or one written in the solver.
-std::unique_ptr<NetFile> read_net(const std::string& path, const caffe::NetParameter* inline_net,
-                                  const SolverFile& solver, Diagnostics* diagnostics) {
-  if (inline_net == nullptr) return load_net(path, diagnostics);
-  return inline_net_file(*inline_net, solver, diagnostics);
-}
 
 // Keeps the layers that the state includes. The messages stay where they are, and so do their positions.
 void filter(NetFile* file, const caffe::NetState& state, Diagnostics* diagnostics) {
@@ -140,19 +136,23 @@ TrainingFiles configure_training(const std::string& solver_path, const Configure
   for (const std::string& assignment : options.overrides)
     apply_solver_override(assignment, file->solver.get(), &file->positions, diagnostics);
   caffe::SolverParameter& solver = *file->solver;
-  SolverCheck(solver, file->positions, diagnostics).run();
+  // A field that could not be read would be called missing.
+  if (file->complete) SolverCheck(*file, diagnostics).run();
 
   const int train_sources = solver.has_net() + solver.has_net_param() + solver.has_train_net() + solver.has_train_net_param();
   if (train_sources != 1) {
-    diagnostics->error(file->positions.of(solver, train_sources == 0 ? "" : "net"), "",
+    if (train_sources > 1 || file->complete)
+      diagnostics->error(file->positions.of(solver, train_sources == 0 ? "" : "net"), "",
                        train_sources == 0 ? "the solver names no net" : "the solver names more than one net to train",
                        "give exactly one of net, net_param, train_net, train_net_param");
     return out;
   }
 
-  auto add = [&](const std::string& path, const caffe::NetParameter* inline_net, caffe::Phase phase,
-                 const caffe::NetState* more) {
-    std::unique_ptr<NetFile> net = read_net(path, inline_net, *file, diagnostics);
+  auto add = [&](const std::string& path, const char* field, int index, const caffe::NetParameter* inline_net,
+                 caffe::Phase phase, const caffe::NetState* more) {
+    std::unique_ptr<NetFile> net =
+        inline_net == nullptr ? load_net(path, diagnostics, file->positions.of(solver, field, index))
+                              : inline_net_file(*inline_net, *file, diagnostics);
     if (net == nullptr) return TrainingFiles::Net();
     for (const std::string& assignment : options.overrides)
       apply_net_override(assignment, net->net.get(), &net->positions, diagnostics);
@@ -170,19 +170,19 @@ TrainingFiles configure_training(const std::string& solver_path, const Configure
   const caffe::NetParameter* inline_train = solver.has_net_param()         ? &solver.net_param()
                                             : solver.has_train_net_param() ? &solver.train_net_param()
                                                                            : nullptr;
-  out.train = add(generic ? solver.net() : solver.train_net(), inline_train, caffe::TRAIN, train_state);
+  out.train = add(generic ? solver.net() : solver.train_net(), generic ? "net" : "train_net", -1, inline_train, caffe::TRAIN, train_state);
   int index = 0;
   auto test_state = [&]() { return index < solver.test_state_size() ? &solver.test_state(index) : nullptr; };
   for (const caffe::NetParameter& net : solver.test_net_param()) {
-    out.tests.push_back(add("", &net, caffe::TEST, test_state()));
+    out.tests.push_back(add("", "", -1, &net, caffe::TEST, test_state()));
     ++index;
   }
-  for (const std::string& path : solver.test_net()) {
-    out.tests.push_back(add(path, nullptr, caffe::TEST, test_state()));
+  for (int i = 0; i < solver.test_net_size(); ++i) {
+    out.tests.push_back(add(solver.test_net(i), "test_net", i, nullptr, caffe::TEST, test_state()));
     ++index;
   }
   while (generic && index < solver.test_iter_size()) {
-    out.tests.push_back(add(solver.net(), solver.has_net_param() ? &solver.net_param() : nullptr, caffe::TEST, test_state()));
+    out.tests.push_back(add(solver.net(), "net", -1, solver.has_net_param() ? &solver.net_param() : nullptr, caffe::TEST, test_state()));
     ++index;
   }
 

@@ -18,27 +18,27 @@ std::string check_learning_rate(const caffe::SolverParameter& solver, std::strin
   if (policy.empty()) return "lr_policy is missing; lr_policy: \"fixed\" keeps base_lr throughout";
   if (std::find(known.begin(), known.end(), policy) == known.end()) {
     const std::string near = nearest_name(policy, known);
-    return fmt::format("unknown lr_policy \"{}\"{}; known are fixed, step, exp, inv, multistep, poly, sigmoid", policy,
-                       near.empty() ? "" : fmt::format(", did you mean \"{}\"?", near));
+    return fmt::format("unknown lr_policy \"{}\"; {}known are fixed, step, exp, inv, multistep, poly, sigmoid", policy,
+                       near.empty() ? "" : fmt::format("did you mean \"{}\"? ", near));
   }
   const bool uses_gamma = policy != "fixed" && policy != "poly";
-  *field = "gamma";
   if (uses_gamma && !solver.has_gamma()) return fmt::format("lr_policy \"{}\" needs gamma", policy);
+  if ((policy == "step" || policy == "sigmoid") && !solver.has_stepsize())
+    return fmt::format("lr_policy \"{}\" needs stepsize: {}", policy,
+                       policy == "step" ? "iterations between two steps" : "the iteration of its middle");
+  if (policy == "multistep" && solver.stepvalue_size() == 0)
+    return "lr_policy \"multistep\" needs stepvalue: the iterations of its steps";
+  if ((policy == "poly" || policy == "inv") && !solver.has_power())
+    return fmt::format("lr_policy \"{}\" needs power", policy);
+  *field = "gamma";
   if (uses_gamma && solver.gamma() < 0) return fmt::format("gamma is {}; it must not be negative", solver.gamma());
   *field = "stepsize";
   if (policy == "step" && solver.stepsize() <= 0)
-    return solver.has_stepsize() ? fmt::format("stepsize is {}; it must be positive", solver.stepsize())
-                                 : "lr_policy \"step\" needs stepsize: iterations between two steps";
-  if (policy == "sigmoid" && !solver.has_stepsize()) return "lr_policy \"sigmoid\" needs stepsize: the iteration of its middle";
+    return fmt::format("stepsize is {}; it must be positive", solver.stepsize());
   *field = "stepvalue";
-  if (policy == "multistep") {
-    if (solver.stepvalue_size() == 0) return "lr_policy \"multistep\" needs stepvalue: the iterations of its steps";
-    for (int i = 1; i < solver.stepvalue_size(); ++i) {
-      if (solver.stepvalue(i) < solver.stepvalue(i - 1)) return "the values of stepvalue must ascend";
-    }
+  for (int i = 1; policy == "multistep" && i < solver.stepvalue_size(); ++i) {
+    if (solver.stepvalue(i) < solver.stepvalue(i - 1)) return "the values of stepvalue must ascend";
   }
-  *field = "power";
-  if ((policy == "poly" || policy == "inv") && !solver.has_power()) return fmt::format("lr_policy \"{}\" needs power", policy);
   return "";
 }
 

@@ -46,6 +46,7 @@ NetSession::~NetSession() = default;
 
 void NetSession::open_streams() {
   Diagnostics diagnostics;
+  int data_errors = 0;
   for (int i = 0; i < net_.layer_size(); ++i) {
     const caffe::LayerParameter& layer = net_.layer(i);
     if (!BatchStream::reads(layer.type())) continue;
@@ -56,8 +57,11 @@ void NetSession::open_streams() {
     try {
       streams_.push_back({i, BatchStream::open(layer, options)});
     } catch (const Error& error) {
-      if (error.code() != ExitCode::kConfiguration) throw;
-      diagnostics.error(positions_.of(layer), fmt::format("layer \"{}\" ({})", layer.name(), layer.type()), error.what());
+      if (error.code() != ExitCode::kConfiguration && error.code() != ExitCode::kData) throw;
+      const bool data = error.code() == ExitCode::kData;
+      data_errors += data;
+      const char* source = layer.has_hdf5_data_param() ? "hdf5_data_param.source" : "data_param.source";
+      diagnostics.error(positions_.of(layer, data ? source : ""), fmt::format("layer \"{}\" ({})", layer.name(), layer.type()), error.what());
     }
     if (diagnostics.has_errors()) continue;
     for (const std::string& warning : streams_.back().stream->warnings())
@@ -69,7 +73,7 @@ void NetSession::open_streams() {
     options.phase = phase_;
     options.source_shapes = [](const caffe::LayerParameter&) { return std::vector<Shape>(); };
     lower_net(net_, positions_, options, &diagnostics);
-    diagnostics.throw_if_errors();
+    diagnostics.throw_if_errors(diagnostics.error_count() == data_errors ? ExitCode::kData : ExitCode::kConfiguration);
   }
   batch_.resize(streams_.size());
 }
@@ -305,16 +309,18 @@ int64_t NetSession::stream_buffer_bytes() const {
   return total;
 }
 
-std::map<std::string, Cursor> NetSession::cursors() const {
-  std::map<std::string, Cursor> out;
-  for (const Stream& stream : streams_) out[net_.layer(stream.layer).name()] = stream.stream->cursor();
-  return out;
+NetPosition NetSession::position() const {
+  NetPosition position;
+  position.passes = passes_;
+  for (const Stream& stream : streams_) position.cursors[net_.layer(stream.layer).name()] = stream.stream->cursor();
+  return position;
 }
 
-void NetSession::seek(const std::map<std::string, Cursor>& cursors) {
+void NetSession::seek(const NetPosition& position) {
+  passes_ = position.passes;
   for (Stream& stream : streams_) {
-    const auto found = cursors.find(net_.layer(stream.layer).name());
-    if (found != cursors.end()) stream.stream->seek(found->second);
+    const auto found = position.cursors.find(net_.layer(stream.layer).name());
+    if (found != position.cursors.end()) stream.stream->seek(found->second);
   }
 }
 

@@ -28,6 +28,12 @@ struct Runtime {
 // "gradients/<parameter>"; kAccumulate adds to what is there.
 enum class ProgramKind { kForward, kTrain, kAccumulate };
 
+// Where a net stands: what it takes to go on from there.
+struct NetPosition {
+  uint64_t passes = 0;
+  std::map<std::string, Cursor> cursors;  // of each data layer, by its name
+};
+
 class NetSession {
  public:
   // `net` is filtered for its state and must outlive the session, as must `positions`. Opens the data sets and lowers
@@ -65,11 +71,9 @@ class NetSession {
   int64_t skipped_records() const;
   int64_t stream_buffer_bytes() const;
 
-  uint64_t passes() const { return passes_; }
-  void set_passes(uint64_t passes) { passes_ = passes; }
-  // Cursor of each data layer, by its name.
-  std::map<std::string, Cursor> cursors() const;
-  void seek(const std::map<std::string, Cursor>& cursors);
+  NetPosition position() const;
+  // Data layers that the position does not name stay where they are.
+  void seek(const NetPosition& position);
 
  private:
   struct Stream {

@@ -53,8 +53,8 @@ void require_finite(const LoweredNet& net, const std::map<std::string, std::vect
   }
 }
 
-void add_cursors(const NetSession& session, const std::string& net, caffe::SolverState* state) {
-  for (const auto& [layer, cursor] : session.cursors()) {
+void add_cursors(const NetPosition& position, const std::string& net, caffe::SolverState* state) {
+  for (const auto& [layer, cursor] : position.cursors) {
     caffe::DataCursor* entry = state->add_cursors();
     entry->set_net(net);
     entry->set_layer(layer);
@@ -127,7 +127,7 @@ SnapshotPaths snapshot_paths(const caffe::SolverParameter& solver, int iteration
 }
 
 SnapshotPaths write_snapshot(const caffe::SolverParameter& solver, const LoopState& loop, const NetSession& train,
-                             const std::vector<std::unique_ptr<NetSession>>& tests, const Runtime& runtime) {
+                             const std::vector<NetPosition>& tests, const Runtime& runtime) {
   const SnapshotPaths files = snapshot_paths(solver, loop.iteration);
   const LoweredNet& net = train.lowered();
   std::map<std::string, std::vector<float>> parameters;
@@ -141,11 +141,12 @@ SnapshotPaths write_snapshot(const caffe::SolverParameter& solver, const LoopSta
   state.set_learned_net(files.weights);
   state.set_current_step(loop.current_step);
   state.set_seed(loop.seed);
-  state.set_forward_passes(train.passes());
-  add_cursors(train, "train", &state);
+  const NetPosition position = train.position();
+  state.set_forward_passes(position.passes);
+  add_cursors(position, "train", &state);
   for (size_t i = 0; i < tests.size(); ++i) {
-    add_cursors(*tests[i], test_net(i), &state);
-    state.add_test_passes(tests[i]->passes());
+    add_cursors(tests[i], test_net(i), &state);
+    state.add_test_passes(tests[i].passes);
   }
   for (float loss : loop.losses) state.add_loss_window(loss);
   state.set_resolved_solver(text_of(solver));
@@ -189,18 +190,15 @@ std::vector<std::string> restore_snapshot(const std::string& path, const caffe::
   loop->iteration = state.iter();
   loop->current_step = state.current_step();
   if (!state.has_seed()) {
-    train.set_passes(static_cast<uint64_t>(state.iter()) * static_cast<uint64_t>(solver.iter_size()));
+    train.seek({static_cast<uint64_t>(state.iter()) * static_cast<uint64_t>(solver.iter_size()), {}});
     lines.push_back("The state does not tell where the data stood (Caffe does not save it): data starts from the beginning");
     return lines;
   }
   loop->seed = state.seed();
   loop->losses.assign(state.loss_window().begin(), state.loss_window().end());
-  train.set_passes(state.forward_passes());
-  train.seek(cursors_of(state, "train"));
-  for (size_t i = 0; i < tests.size() && static_cast<int>(i) < state.test_passes_size(); ++i) {
-    tests[i]->set_passes(state.test_passes(static_cast<int>(i)));
-    tests[i]->seek(cursors_of(state, test_net(i)));
-  }
+  train.seek({state.forward_passes(), cursors_of(state, "train")});
+  for (size_t i = 0; i < tests.size() && static_cast<int>(i) < state.test_passes_size(); ++i)
+    tests[i]->seek({state.test_passes(static_cast<int>(i)), cursors_of(state, test_net(i))});
   list_changes("solver", state.resolved_solver(), text_of(solver), &lines);
   list_changes("net", state.resolved_net(), net_text(train.lowered()), &lines);
   return lines;

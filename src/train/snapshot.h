@@ -27,10 +27,11 @@ struct SnapshotPaths {
 };
 SnapshotPaths snapshot_paths(const caffe::SolverParameter& solver, int iteration);
 
-// Writes weights, state, manifest, in this order and each atomically. Throws a data_error, the earlier snapshot
+// Writes weights, state, manifest, in this order and each atomically. `tests` says where each test net shall go on.
+// Throws a data_error, the earlier snapshot
 // untouched, where one cannot be written or a parameter is not finite.
 SnapshotPaths write_snapshot(const caffe::SolverParameter& solver, const LoopState& loop, const NetSession& train,
-                             const std::vector<std::unique_ptr<NetSession>>& tests, const Runtime& runtime);
+                             const std::vector<NetPosition>& tests, const Runtime& runtime);
 
 // Reads a solver state of either format, and the model it names: at the recorded path, else beside the state. Returns
 // lines to show: what was resumed, what has changed in net or solver since, what Caffe's state does not tell.

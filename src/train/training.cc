@@ -35,13 +35,51 @@ Training::Training(TrainingFiles files, const TrainingOptions& options)
                          "set max_iter instead", files_.train.net->name());
     max_iterations_ = static_cast<int>((records * solver.max_epochs() + step - 1) / step);
   }
-  if (solver.snapshot() > 0 || solver.snapshot_after_train()) check_writable_prefix(solver.snapshot_prefix());
+  if (solver.snapshot() > 0 || solver.snapshot_after_train()) {
+    check_writable_prefix(solver.snapshot_prefix());
+    check_snapshot_size();
+  }
   train_->program(ProgramKind::kTrain);
   if (solver.iter_size() > 1) train_->program(ProgramKind::kAccumulate);
   for (const auto& test : tests_) test->program(ProgramKind::kForward);
 }
 
 Training::~Training() = default;
+
+// Binary files end at 2 GiB: better told before the first iteration than at the first snapshot.
+void Training::check_snapshot_size() const {
+  const caffe::SolverParameter& solver = *files_.solver;
+  if (solver.snapshot_format() == caffe::SolverParameter_SnapshotFormat_HDF5) return;
+  int64_t weights = 0, history = 0;
+  for (const ParameterInfo& parameter : train_->lowered().parameters) {
+    const int64_t bytes = parameter.shape.count() * size_of(DType::kF32);
+    weights += bytes;
+    if (parameter.owner) history += bytes * history_blobs(solver.type());
+  }
+  const SnapshotPaths paths = snapshot_paths(solver, 0);
+  check_binary_size(weights, paths.weights);
+  check_binary_size(history, paths.state);
+}
+
+// Steps that no fast implementation takes, with their share of the work; "" where there are none.
+std::string Training::slow_steps() {
+  const Program& program = train_->program(ProgramKind::kTrain);
+  double total = 0, slow = 0;
+  std::string first;
+  for (const Step& step : program.steps) {
+    total += step.operations;
+    if (step.implementation != "reference" || step.op.kind == OpKind::kOpaque) continue;
+    slow += step.operations;
+    if (!first.empty() || step.op.shares.empty() || step.op.shares.front().layer < 0) continue;
+    first = fmt::format("{} of layer \"{}\"", name_of(step.op.kind),
+                        train_->lowered().layers[static_cast<size_t>(step.op.shares.front().layer)].param->name());
+    if (!step.refused.empty())
+      first += fmt::format(" ({}: {})", step.refused.front().implementation, step.refused.front().reason);
+  }
+  if (first.empty()) return "";
+  return fmt::format("Plain reference implementations run {:.1f}% of the operations, first {}; see summary --plan",
+                     total > 0 ? 100 * slow / total : 0, first);
+}
 
 int64_t Training::planned_bytes() const {
   int64_t bytes = runtime_.arena.bytes() + runtime_.store.bytes() + train_->stream_buffer_bytes();
@@ -62,6 +100,9 @@ bool Training::run(RunReport& report) {
     for (const std::string& line : restore_snapshot(options_.snapshot, solver, &loop_, *train_, tests_, runtime_))
       report.note(line);
   }
+  report.note(fmt::format("Planned memory: {}", format_bytes(planned_bytes())));
+  const std::string slow = slow_steps();
+  if (!slow.empty()) report.note(slow);
   report.begin(run_info());
   try {
     loop(report);
@@ -159,9 +200,11 @@ float Training::smoothed_loss() const {
 }
 
 bool Training::test_all(RunReport& report) {
+  for (const auto& test : tests_) before_test_.push_back(test->position());
   for (size_t i = 0; i < tests_.size(); ++i) {
     if (!test(i, report)) return false;
   }
+  before_test_.clear();
   return true;
 }
 
@@ -196,7 +239,11 @@ void Training::snapshot(RunReport& report) {
   const SnapshotPaths paths = snapshot_paths(solver, loop_.iteration);
   const bool hdf5 = solver.snapshot_format() == caffe::SolverParameter_SnapshotFormat_HDF5;
   report.snapshot({loop_.iteration, paths.weights, paths.state, hdf5});
-  write_snapshot(solver, loop_, *train_, tests_, runtime_);
+  std::vector<NetPosition> test_positions = before_test_;
+  if (test_positions.empty()) {
+    for (const auto& test : tests_) test_positions.push_back(test->position());
+  }
+  write_snapshot(solver, loop_, *train_, test_positions, runtime_);
   prune_snapshots(*files_.solver, loop_.iteration);
 }
 

@@ -56,6 +56,8 @@ class Training {
   int64_t planned_bytes() const;
 
  private:
+  void check_snapshot_size() const;
+  std::string slow_steps();
   RunInfo run_info() const;
   void loop(RunReport& report);
   // False where a signal stopped it.
@@ -75,6 +77,8 @@ class Training {
   std::vector<std::unique_ptr<NetSession>> tests_;
   std::unique_ptr<UpdateRule> update_;
   LoopState loop_;
+  // Where the test nets stood when the test began that is under way or was given up: a resumed training tests again.
+  std::vector<NetPosition> before_test_;
   int max_iterations_ = 0;
   bool stop_ = false;
 };
