@@ -3,6 +3,7 @@
 usage: bench_peer.py NET BATCH ITERATIONS LAYOUT   (LAYOUT: nchw or nhwc)
 Prints the median milliseconds of an iteration and the peak memory in MiB.
 """
+import os
 import resource
 import statistics
 import sys
@@ -56,6 +57,8 @@ def resnet50():
 def main():
     name, batch, iterations, layout = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
     torch.manual_seed(1)
+    # PyTorch alone counts physical cores; both sides get what the process may use.
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", len(os.sched_getaffinity(0)))))
     net, shape = {"lenet": lenet, "cifar10_full": cifar10_full, "resnet50": resnet50}[name]()
     x, label = torch.randn(batch, *shape), torch.ones(batch, dtype=torch.long)
     if layout == "nhwc":
