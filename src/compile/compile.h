@@ -9,8 +9,13 @@
 
 namespace trainer {
 
+// kOff leaves each op of the graph a step of its own: slower and larger, to find the op that makes a bad value and to
+// test the passes against.
+enum class Fusion { kOn, kOff };
+
 // Runs all passes and plans the result. The module's results are readable after each run of the program; its states
 // are those of the store, by name.
-std::unique_ptr<Program> compile(Module module, Device& device, StateStore& store, Arena& arena);
+std::unique_ptr<Program> compile(Module module, Device& device, StateStore& store, Arena& arena,
+                                 Fusion fusion = Fusion::kOn);
 
 }  // namespace trainer

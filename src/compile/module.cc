@@ -44,7 +44,12 @@ void Rewriter::copy(const Op& op) {
 
 Module Rewriter::finish(const Module& module) {
   for (const StateWrite& write : from_.writes) to_->writes.push_back({write.state, mapped(write.value)});
-  for (SourceInfo& source : to_->sources) source.value = has(source.value) ? mapped(source.value) : -1;
+  // Not what the old value is mapped to: a pass may have put a reorder in its place.
+  for (SourceInfo& source : to_->sources) source.value = -1;
+  for (const Op& op : to_->ops) {
+    if (op.kind == OpKind::kSource)
+      to_->sources[static_cast<size_t>(op.as<IndexAttributes>().index)].value = op.outputs.front();
+  }
   Module out;
   for (int result : module.results) out.results.push_back(result < 0 ? -1 : mapped(result));
   out.graph = std::move(to_);

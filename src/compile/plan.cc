@@ -24,6 +24,16 @@ bool is_step(const Graph& graph, const Op& op) {
   return op.kind != OpKind::kSource && op.kind != OpKind::kStateRead && !is_view(graph, op);
 }
 
+// For each value, the one whose memory it is: itself, or what it is a view of.
+std::vector<int> roots_of(const Graph& graph) {
+  std::vector<int> root(graph.values.size());
+  for (const Op& op : graph.ops) {
+    for (int output : op.outputs) root[static_cast<size_t>(output)] = output;
+    if (is_view(graph, op)) root[static_cast<size_t>(op.outputs[0])] = root[static_cast<size_t>(op.inputs[0])];
+  }
+  return root;
+}
+
 class Planner {
  public:
   Planner(const Module& module, Device& device, StateStore& store, Arena& arena)
@@ -45,13 +55,8 @@ class Planner {
     return graph_.ops[static_cast<size_t>(graph_.values[static_cast<size_t>(value)].producer)];
   }
 
-  // The value whose memory a value is: itself, or what it is a view of.
   void find_roots() {
-    root_.resize(graph_.values.size());
-    for (const Op& op : graph_.ops) {
-      for (int output : op.outputs) root_[static_cast<size_t>(output)] = output;
-      if (is_view(graph_, op)) root_[static_cast<size_t>(op.outputs[0])] = root_[static_cast<size_t>(op.inputs[0])];
-    }
+    root_ = roots_of(graph_);
     claimed_.assign(graph_.values.size(), -1);
     placement_.resize(graph_.values.size());
     for (const Op& op : graph_.ops) {
@@ -236,28 +241,69 @@ class Planner {
   std::vector<Placement> placement_;
 };
 
+// Appends a copy of an old value; returns the new value.
+int append_copy(Rewriter* rewriter, int value) {
+  const Graph& graph = rewriter->from();
+  const TensorDesc& desc = graph.desc(value);
+  Op copy;
+  copy.kind = OpKind::kMap;
+  copy.inputs = {rewriter->mapped(value)};
+  copy.attributes = MapBody{desc.shape, {{Fn::kInput, 0}}, {{0, Reduction::kNone, {}}}, {}, {}};
+  copy.shares = graph.ops[static_cast<size_t>(graph.values[static_cast<size_t>(value)].producer)].shares;
+  return rewriter->append(std::move(copy), {desc}).front();
+}
+
+// Copies the old version of a state that is written where it is wanted after the pass, as a result or in another
+// state.
+Module with_kept_versions(const Module& module) {
+  const Graph& graph = *module.graph;
+  const std::vector<int> root = roots_of(graph);
+  std::vector<bool> written(graph.states.size(), false);
+  for (const StateWrite& write : graph.writes) written[static_cast<size_t>(write.state)] = true;
+  const auto old_version = [&](int value, int except) {
+    const Op& op = graph.ops[static_cast<size_t>(graph.values[static_cast<size_t>(root[static_cast<size_t>(value)])].producer)];
+    if (op.kind != OpKind::kStateRead) return false;
+    const int state = op.as<IndexAttributes>().index;
+    return state != except && written[static_cast<size_t>(state)];
+  };
+  std::vector<int> copies(graph.values.size(), -1);
+  constexpr int kWanted = -2;
+  for (int result : module.results) {
+    if (result >= 0 && old_version(result, -1)) copies[static_cast<size_t>(result)] = kWanted;
+  }
+  for (const StateWrite& write : graph.writes) {
+    if (old_version(write.value, write.state)) copies[static_cast<size_t>(write.value)] = kWanted;
+  }
+  Rewriter rewriter(graph);
+  for (const Op& op : graph.ops) {
+    rewriter.copy(op);
+    for (int output : op.outputs) {
+      int& copy = copies[static_cast<size_t>(output)];
+      if (copy == kWanted) copy = append_copy(&rewriter, output);
+    }
+  }
+  Module out = rewriter.finish(module);
+  for (size_t i = 0; i < out.results.size(); ++i) {
+    const int result = module.results[i];
+    if (result >= 0 && copies[static_cast<size_t>(result)] >= 0) out.results[i] = copies[static_cast<size_t>(result)];
+  }
+  for (size_t i = 0; i < graph.writes.size(); ++i) {
+    const StateWrite& write = graph.writes[i];
+    if (old_version(write.value, write.state)) out.graph->writes[i].value = copies[static_cast<size_t>(write.value)];
+  }
+  return out;
+}
+
 // Appends a copy for each state write that cannot be computed in place.
 Module with_separate_writes(const Module& module) {
   const Graph& graph = *module.graph;
-  std::vector<int> root(graph.values.size());
-  for (const Op& op : graph.ops) {
-    for (int output : op.outputs) root[static_cast<size_t>(output)] = output;
-    if (is_view(graph, op)) root[static_cast<size_t>(op.outputs[0])] = root[static_cast<size_t>(op.inputs[0])];
-  }
+  const std::vector<int> root = roots_of(graph);
   Rewriter rewriter(graph);
   for (const Op& op : graph.ops) rewriter.copy(op);
   std::vector<int> written;
   for (const StateWrite& write : graph.writes) {
-    written.push_back(rewriter.mapped(write.value));
-    if (Planner::writable_in_place(graph, root, write)) continue;
-    Op copy;
-    copy.kind = OpKind::kMap;
-    copy.inputs = {written.back()};
-    const TensorDesc desc = graph.desc(write.value);
-    copy.attributes = MapBody{desc.shape, {{Fn::kInput, 0}}, {{0, Reduction::kNone, {}}}, {}, {}};
-    const Op& made_by = graph.ops[static_cast<size_t>(graph.values[static_cast<size_t>(write.value)].producer)];
-    copy.shares = made_by.shares;
-    written.back() = rewriter.append(std::move(copy), {desc}).front();
+    const bool in_place = Planner::writable_in_place(graph, root, write);
+    written.push_back(in_place ? rewriter.mapped(write.value) : append_copy(&rewriter, write.value));
   }
   Module out = rewriter.finish(module);
   for (size_t i = 0; i < written.size(); ++i) out.graph->writes[i].value = written[i];
@@ -267,7 +313,7 @@ Module with_separate_writes(const Module& module) {
 }  // namespace
 
 std::unique_ptr<Program> plan(const Module& module, Device& device, StateStore& store, Arena& arena) {
-  const Module separated = with_separate_writes(module);
+  const Module separated = with_separate_writes(with_kept_versions(module));
   return Planner(separated, device, store, arena).run();
 }
 

@@ -1,6 +1,7 @@
 // Running a compiled program.
 #include "runtime/program.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 
@@ -86,11 +87,16 @@ void Program::run_timed(const RunContext& context, std::vector<double>* seconds)
   }
 }
 
-int Program::run_checked(const RunContext& context) {
+int Program::run_checked(const RunContext& context, const std::vector<int>& layers) {
+  const auto concerned = [&](const LayerShare& share) {
+    return std::find(layers.begin(), layers.end(), share.layer) != layers.end();
+  };
   if (generation_ != arena_.generation()) bind_all();
   std::vector<float> host;
   for (size_t i = 0; i < steps.size(); ++i) {
     steps[i].kernel->run(context);
+    const std::vector<LayerShare>& shares = steps[i].op.shares;
+    if (!layers.empty() && std::none_of(shares.begin(), shares.end(), concerned)) continue;
     for (int output : steps[i].op.outputs) {
       const TensorDesc& desc = values[static_cast<size_t>(output)].desc;
       if (desc.dtype != DType::kF32) continue;

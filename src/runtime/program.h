@@ -46,8 +46,8 @@ class Program {
   // The same, adding each step's seconds to `seconds` (one entry a step).
   void run_timed(const RunContext& context, std::vector<double>* seconds);
   // The same, looking at every result; stops at the first step that makes a NaN or an infinity and returns its
-  // index, or -1.
-  int run_checked(const RunContext& context);
+  // index, or -1. Where layers are given, at the results of steps that work for one of them only.
+  int run_checked(const RunContext& context, const std::vector<int>& layers = {});
   // Copies a result (see Module::results) to the host, row-major. `out` has room for its elements.
   void read_result(int result, float* out) const;
   const TensorDesc& result_desc(int result) const;

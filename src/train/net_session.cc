@@ -3,9 +3,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
 #include "base/error.h"
-#include "compile/compile.h"
 #include "compile/differentiate.h"
 #include "ops/math.h"
 
@@ -123,11 +123,12 @@ NetSession::Compiled& NetSession::compiled(ProgramKind kind) {
   }
   if (programs_.size() == kMostPrograms) programs_.pop_back();
   programs_.emplace_front();
-  build(kind, &programs_.front());
+  build(kind, Fusion::kOn, &programs_.front());
+  connect_streams(*programs_.front().program);
   return *(current_ = &programs_.front());
 }
 
-void NetSession::build(ProgramKind kind, Compiled* out) {
+void NetSession::build(ProgramKind kind, Fusion fusion, Compiled* out) {
   out->kind = kind;
   for (const Stream& stream : streams_) {
     for (const TensorDesc& top : stream.stream->layout()) out->shapes.push_back(top.shape);
@@ -164,8 +165,7 @@ void NetSession::build(ProgramKind kind, Compiled* out) {
     }
   }
   module.graph = std::move(net->graph);
-  out->program = compile(std::move(module), *runtime_.device, runtime_.store, runtime_.arena);
-  connect_streams(*out->program);
+  out->program = compile(std::move(module), *runtime_.device, runtime_.store, runtime_.arena, fusion);
   for (size_t i = 0; i < out->program->sources.size(); ++i) {
     const SourceInfo& source = out->program->sources[i];
     const bool streamed = std::any_of(streams_.begin(), streams_.end(),
@@ -177,21 +177,33 @@ void NetSession::build(ProgramKind kind, Compiled* out) {
   }
 }
 
+std::vector<Order> NetSession::source_orders(const Program& program, const Stream& stream) const {
+  std::vector<Order> orders(stream.stream->layout().size(), Order::kRowMajor);
+  for (const SourceInfo& source : program.sources) {
+    if (source.layer == stream.layer && source.value >= 0)
+      orders[static_cast<size_t>(source.top)] = program.values[static_cast<size_t>(source.value)].desc.order;
+  }
+  return orders;
+}
+
+// Whether the streams that run make batches in the orders that the program reads.
+bool NetSession::fits_streams(const Program& program) const {
+  for (const Stream& stream : streams_) {
+    if (!stream.stream->started()) continue;
+    const std::vector<Order> orders = source_orders(program, stream);
+    for (size_t top = 0; top < orders.size(); ++top) {
+      const TensorDesc& desc = stream.stream->layout()[top];
+      if (desc.order != orders[top] && !orders_coincide(desc.shape)) return false;
+    }
+  }
+  return true;
+}
+
 void NetSession::connect_streams(const Program& program) {
+  TRAINER_ASSERT(fits_streams(program));
   for (Stream& stream : streams_) {
-    std::vector<Order> orders(stream.stream->layout().size(), Order::kRowMajor);
-    for (const SourceInfo& source : program.sources) {
-      if (source.layer == stream.layer && source.value >= 0)
-        orders[static_cast<size_t>(source.top)] = program.values[static_cast<size_t>(source.value)].desc.order;
-    }
-    if (stream.stream->started()) {
-      for (size_t top = 0; top < orders.size(); ++top) {
-        const TensorDesc& desc = stream.stream->layout()[top];
-        TRAINER_ASSERT(desc.order == orders[top] || orders_coincide(desc.shape));
-      }
-      continue;
-    }
-    stream.stream->set_orders(orders);
+    if (stream.stream->started()) continue;
+    stream.stream->set_orders(source_orders(program, stream));
     for (const LabelRequirement& label : lowered_->labels) {
       const int source = source_behind(*lowered_->graph, label.value.id());
       if (source < 0 || lowered_->graph->sources[static_cast<size_t>(source)].layer != stream.layer) continue;
@@ -211,8 +223,7 @@ void NetSession::take_batch() {
   }
 }
 
-void NetSession::run(Compiled& compiled, uint64_t pass, std::vector<double>* seconds) {
-  Program& program = *compiled.program;
+void NetSession::set_batch(Program& program) {
   for (size_t s = 0; s < program.sources.size(); ++s) {
     const SourceInfo& source = program.sources[s];
     for (size_t i = 0; i < streams_.size(); ++i) {
@@ -220,6 +231,11 @@ void NetSession::run(Compiled& compiled, uint64_t pass, std::vector<double>* sec
         program.set_source(static_cast<int>(s), batch_[i][static_cast<size_t>(source.top)]);
     }
   }
+}
+
+void NetSession::run(Compiled& compiled, uint64_t pass, std::vector<double>* seconds) {
+  Program& program = *compiled.program;
+  set_batch(program);
   if (seconds != nullptr) {
     seconds->resize(program.steps.size(), 0.0);
     program.run_timed({pass}, seconds);
@@ -255,9 +271,29 @@ void NetSession::run_again(ProgramKind kind) {
   run(*current_, passes_ - 1, nullptr);
 }
 
-int NetSession::find_bad_step(ProgramKind kind) {
+std::optional<LayerShare> NetSession::find_bad_layer(ProgramKind kind) {
   TRAINER_ASSERT(current_ != nullptr && current_->kind == kind && passes_ > 0);
-  return current_->program->run_checked({passes_ - 1});
+  const RunContext context{passes_ - 1};
+  Program& program = *current_->program;
+  const int step = program.run_checked(context);
+  if (step < 0) return std::nullopt;
+  const std::vector<LayerShare>& shares = program.steps[static_cast<size_t>(step)].op.shares;
+  std::vector<int> layers;
+  for (const LayerShare& share : shares) layers.push_back(share.layer);
+  if (std::adjacent_find(layers.begin(), layers.end(), std::not_equal_to<int>()) == layers.end()) return shares.front();
+
+  // A step of several layers: which one shows where each op is a step of its own.
+  try {
+    Compiled single;
+    build(kind, Fusion::kOff, &single);
+    if (!fits_streams(*single.program)) return shares.front();
+    set_batch(*single.program);
+    const int bad = single.program->run_checked(context, layers);
+    if (bad >= 0) return single.program->steps[static_cast<size_t>(bad)].op.shares.front();
+  } catch (const Error&) {
+    // No memory for it.
+  }
+  return shares.front();
 }
 
 const std::vector<std::vector<float>>& NetSession::read_outputs() {

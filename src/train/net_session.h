@@ -4,9 +4,11 @@
 #include <list>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "compile/compile.h"
 #include "config/positions.h"
 #include "data/batch_stream.h"
 #include "layers/lower_net.h"
@@ -56,8 +58,8 @@ class NetSession {
   void run_again(ProgramKind kind);
   // As run_next, adding each step's seconds.
   void run_next_timed(ProgramKind kind, std::vector<double>* seconds);
-  // On the last batch, in search of the first NaN or infinity: the index of the step in program(kind), or -1.
-  int find_bad_step(ProgramKind kind);
+  // Runs the last batch again in search of the first NaN or infinity: the layer and pass that it comes out of.
+  std::optional<LayerShare> find_bad_layer(ProgramKind kind);
 
   // After a pass: the weighted loss (0 where the net has none).
   float loss() const { return loss_; }
@@ -91,9 +93,12 @@ class NetSession {
   void open_streams();
   std::unique_ptr<LoweredNet> lower();
   Compiled& compiled(ProgramKind kind);
-  void build(ProgramKind kind, Compiled* out);
+  void build(ProgramKind kind, Fusion fusion, Compiled* out);
+  std::vector<Order> source_orders(const Program& program, const Stream& stream) const;
+  bool fits_streams(const Program& program) const;
   void connect_streams(const Program& program);
   void take_batch();
+  void set_batch(Program& program);
   void run(Compiled& compiled, uint64_t pass, std::vector<double>* seconds);
   bool fits_next_batch(const Compiled& compiled);
 

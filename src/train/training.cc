@@ -258,15 +258,11 @@ void Training::fail_diverged(float loss, float rate, ProgramKind kind) {
     break;
   }
   if (where.empty()) {
-    const int step = train_->find_bad_step(kind);
-    if (step >= 0) {
-      const Op& op = train_->program(kind).steps[static_cast<size_t>(step)].op;
-      const int layer = op.shares.empty() ? -1 : op.shares.front().layer;
-      if (layer >= 0) {
-        const caffe::LayerParameter& param = *net.layers[static_cast<size_t>(layer)].param;
-        where = fmt::format("the first bad value comes out of layer \"{}\" ({}), {} pass", param.name(), param.type(),
-                            op.pass() == Pass::kForward ? "forward" : "backward");
-      }
+    const std::optional<LayerShare> share = train_->find_bad_layer(kind);
+    if (share && share->layer >= 0) {
+      const caffe::LayerParameter& param = *net.layers[static_cast<size_t>(share->layer)].param;
+      where = fmt::format("the first bad value comes out of layer \"{}\" ({}), {} pass", param.name(), param.type(),
+                          share->pass == Pass::kForward ? "forward" : "backward");
     }
   }
   throw Error(ExitCode::kDiverged,

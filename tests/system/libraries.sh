@@ -26,7 +26,7 @@ exec 3<>pipe
 head -c 65536 /dev/zero >&3
 "$trainer" --version >&3 &
 pid=$!
-wait_for 10 grep -q '^State:.S' /proc/$pid/status
+wait_for 10 grep -qs '^State:.S' /proc/$pid/status
 sleep 0.3
 kib=$(awk '/^VmHWM:/ { print $2 }' /proc/$pid/status)
 kill $pid

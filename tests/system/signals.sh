@@ -23,7 +23,7 @@ ends_with() {
   code=$?
   [ $code = "$1" ]
 }
-ended() { [ ! -e /proc/$pid ] || grep -q '^State:.Z' /proc/$pid/status; }
+ended() { [ ! -e /proc/$pid ] || grep -qs '^State:.Z' /proc/$pid/status; }
 said() { grep -q "$1" log; }
 last_state() { find snap -name '*.solverstate' | sort -V | tail -n 1; }
 # The last snapshot goes on for two more iterations.

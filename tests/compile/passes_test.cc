@@ -1,0 +1,157 @@
+// What the passes make of typical chains: how many steps, which reorders, where results lie.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "compile/evaluate.h"
+
+namespace trainer {
+namespace {
+
+const Shape kImages{4, 8, 16, 16};
+const Shape kFilters{8, 8, 3, 3};
+using V = const std::vector<Value>&;
+
+ConvolutionAttributes same_size() { return {1, {1, 1}, {1, 1}, {1, 1}, {}}; }
+
+int count_steps(const Program& program, OpKind kind) {
+  return static_cast<int>(std::count_if(program.steps.begin(), program.steps.end(),
+                                        [&](const Step& step) { return step.op.kind == kind; }));
+}
+
+// Maps that go over as many elements as `shape` has.
+int count_passes(const Program& program, const Shape& shape) {
+  return static_cast<int>(std::count_if(program.steps.begin(), program.steps.end(), [&](const Step& step) {
+    return step.op.kind == OpKind::kMap && step.op.as<MapBody>().domain.count() == shape.count();
+  }));
+}
+
+// Reorders between two computed values: neither of what comes in nor of what is handed out.
+int count_inner_reorders(const Program& program) {
+  int count = 0;
+  for (const Step& step : program.steps) {
+    if (step.op.kind != OpKind::kReorder) continue;
+    const int input = step.op.inputs[0], output = step.op.outputs[0];
+    const bool given = program.values[static_cast<size_t>(input)].placement.kind != Placement::kArena;
+    const bool wanted = std::find(program.results.begin(), program.results.end(), output) != program.results.end();
+    count += !given && !wanted;
+  }
+  return count;
+}
+
+Value batch_norm(Value x) {
+  const std::vector<int> axes{0, 2, 3};
+  const float count = static_cast<float>(x.shape().count() / x.shape()[1]);
+  const Value centred = x - sum(x, axes) / count;
+  return centred / square_root(sum(centred * centred, axes) / count + 1e-5f);
+}
+
+TEST(Passes, ReluMovesIntoTheConvolution) {
+  Bench bench;
+  Evaluation run(bench, {kImages, kFilters, Shape{8}}, [](Graph&, V s) {
+    return std::vector<Value>{relu(convolution(s[0], s[1], s[2], same_size()))};
+  });
+  EXPECT_EQ(count_steps(run.program(), OpKind::kMap), 0);
+  ASSERT_EQ(count_steps(run.program(), OpKind::kConvolution), 1);
+  for (const Step& step : run.program().steps) {
+    if (step.op.kind == OpKind::kConvolution) {
+      EXPECT_TRUE(step.op.as<ConvolutionAttributes>().epilogue.relu);
+    }
+  }
+}
+
+TEST(Passes, ReluStaysWhereItsOperandIsReadElsewhere) {
+  Bench bench;
+  Evaluation run(bench, {kImages, kFilters, Shape{8}}, [](Graph&, V s) {
+    const Value y = convolution(s[0], s[1], s[2], same_size());
+    return std::vector<Value>{relu(y), y};
+  });
+  for (const Step& step : run.program().steps) {
+    if (step.op.kind == OpKind::kConvolution) {
+      EXPECT_FALSE(step.op.as<ConvolutionAttributes>().epilogue.relu);
+    }
+  }
+}
+
+// Mean, variance, and all that follows in one.
+TEST(Passes, BatchNormScaleReluIsThreePassesOverMemory) {
+  Bench bench;
+  Evaluation run(bench, {kImages, Shape{1, 8, 1, 1}, Shape{1, 8, 1, 1}}, [](Graph&, V s) {
+    return std::vector<Value>{relu(batch_norm(s[0]) * s[1] + s[2])};
+  });
+  EXPECT_EQ(count_passes(run.program(), kImages), 3);
+}
+
+TEST(Passes, SiblingsShareAPass) {
+  Bench bench;
+  Evaluation run(bench, {kImages}, [](Graph&, V s) {
+    return std::vector<Value>{hyperbolic_tangent(s[0]), sum(s[0] * s[0], {0, 2, 3})};
+  });
+  EXPECT_EQ(count_passes(run.program(), kImages), 1);
+}
+
+TEST(Passes, AChainOfLayersIsNotReorderedInside) {
+  Bench bench;
+  Evaluation run(bench, {kImages, kFilters, kFilters}, [](Graph&, V s) {
+    const Value first = relu(batch_norm(convolution(s[0], s[1], Value(), same_size())));
+    const Value pooled = max_pool(first, {{2, 2}, {2, 2}, {0, 0}}, {8, 8}).y;
+    return std::vector<Value>{relu(batch_norm(convolution(pooled, s[2], Value(), same_size())))};
+  });
+  EXPECT_EQ(count_inner_reorders(run.program()), 0);
+}
+
+TEST(Passes, AnUpdateIsComputedInItsState) {
+  Bench bench;
+  bench.store.add("weights", Shape{1000});
+  Evaluation run(bench, {Shape{1000}}, [](Graph& graph, V s) {
+    graph.write_state("weights", graph.read_state({"weights", Shape{1000}}) - s[0] * 0.5f);
+    return std::vector<Value>{};
+  });
+  ASSERT_EQ(run.program().steps.size(), 1u);
+  const int output = run.program().steps[0].op.outputs[0];
+  EXPECT_EQ(run.program().values[static_cast<size_t>(output)].placement.kind, Placement::kState);
+  run({std::vector<float>(1000, 1.0f)});
+  EXPECT_EQ(bench.store.read("weights"), std::vector<float>(1000, -0.5f));
+}
+
+TEST(Passes, StatesCanChangePlaces) {
+  Bench bench;
+  for (const char* name : {"a", "b"}) {
+    bench.store.add(name, Shape{100});
+    bench.store.write(name, std::vector<float>(100, *name == 'a' ? 1.0f : 2.0f).data());
+  }
+  Evaluation run(bench, {Shape{100}}, [](Graph& graph, V) {
+    const Value a = graph.read_state({"a", Shape{100}}), b = graph.read_state({"b", Shape{100}});
+    graph.write_state("a", b);
+    graph.write_state("b", a);
+    return std::vector<Value>{a};
+  });
+  const auto results = run({std::vector<float>(100, 0.0f)});
+  EXPECT_EQ(results[0], std::vector<float>(100, 1.0f));
+  EXPECT_EQ(bench.store.read("a"), std::vector<float>(100, 2.0f));
+  EXPECT_EQ(bench.store.read("b"), std::vector<float>(100, 1.0f));
+}
+
+// What the backward pass needs of relu is had from the convolution's output: only one of the two is kept.
+TEST(Passes, AValueThatCanBeHadAgainIsNotKept) {
+  Bench bench;
+  const auto build = [](Graph& graph, V s) {
+    graph.set_context(0, Pass::kForward);
+    const Value y = convolution(s[0], s[1], Value(), same_size());
+    const Value z = hyperbolic_tangent(y) * 2.0f + y;
+    const Value pooled = max_pool(z, {{2, 2}, {2, 2}, {0, 0}}, {8, 8}).y;
+    const Value far = convolution(pooled, s[1], Value(), same_size());
+    graph.set_context(0, Pass::kBackward);
+    return std::vector<Value>{sum(far * far, {0, 1, 2, 3}), sum(z * y, {0, 2, 3})};
+  };
+  Evaluation run(bench, {kImages, kFilters}, build);
+  // z is made for the pool and made again at the end, within the sum.
+  EXPECT_EQ(count_passes(run.program(), kImages), 2);
+  const Step& last = *std::find_if(run.program().steps.rbegin(), run.program().steps.rend(), [](const Step& step) {
+    return step.op.kind == OpKind::kMap && step.op.as<MapBody>().domain == kImages;
+  });
+  EXPECT_EQ(last.op.inputs.size(), 1u);
+}
+
+}  // namespace
+}  // namespace trainer

@@ -1,0 +1,91 @@
+#!/bin/bash
+# Snapshots are whole whatever happens: kill -9 while they are written, a full disk, a folder that is not there.
+source "$(dirname "${BASH_SOURCE[0]}")/checks.bash"
+
+# 5 MB of weights and 5 MB of history: most of the time goes into snapshots of every iteration.
+write_tiny_net net.prototxt
+sed -i 's/num_output: 3 /num_output: 20000 /' net.prototxt
+write_solver solver.prototxt "max_iter: 2000000000 display: 1 snapshot: 1 keep_snapshots: 2 snapshot_prefix: 'snap/x'"
+
+newest() { find snap -name '*.solverstate*' ! -name '*.tmp*' | grep -E '\.solverstate(\.h5)?$' | sort -V | tail -n 1; }
+iteration_of() { sed -E 's/.*_iter_([0-9]+)\..*/\1/' <<<"$1"; }
+train() { "$trainer" train --solver=solver.prototxt --run_dir= "$@" >log 2>&1; }
+# resumes STATE FLAG...: two more iterations.
+resumes() {
+  local state=$1 iteration
+  shift
+  [ -n "$state" ] || { echo "there is no snapshot" >log; return 1; }
+  iteration=$(iteration_of "$state")
+  train --snapshot="$state" --set max_iter=$((iteration + 2)) "$@"
+}
+
+# killed FORMAT: eight times, at moments that fall into any part of the writing; each time goes on from the newest.
+killed() {
+  local round state= from=()
+  rm -rf snap
+  mkdir snap
+  for round in 1 2 3 4 5 6 7 8; do
+    "$trainer" train --solver=solver.prototxt --run_dir= --set snapshot_format="$1" "${from[@]}" >log 2>&1 &
+    wait_for 30 grep -q 'Snapshotting solver state' log
+    sleep "0.0$((RANDOM % 90 + 10))"
+    kill -9 $!
+    wait $! 2>/dev/null
+    # The first snapshot of the first round may not be there yet.
+    [ -n "$(newest)" ] || [ "$round" = 1 ] || { echo "no snapshot in round $round" >log; return 1; }
+    state=$(newest)
+    [ -z "$state" ] || from=(--snapshot="$state")
+  done
+  resumes "$state" --set snapshot_format="$1"
+}
+check kill_9_leaves_a_snapshot_that_resumes "$(tail -n 1 log 2>/dev/null)" killed BINARYPROTO
+check kill_9_leaves_an_hdf5_snapshot_that_resumes "$(tail -n 1 log 2>/dev/null)" killed HDF5
+
+# full FORMAT COMMAND...: the command runs a training into a disk that holds one snapshot but not many. It must end with
+# 3, name a file of the snapshot, leave no half file, and resume from what is there.
+full() {
+  local format=$1 code
+  shift
+  rm -rf snap
+  mkdir snap
+  "$@" "$trainer" train --solver=solver.prototxt --run_dir= --set snapshot_format="$format" --set keep_snapshots=0 >log 2>&1
+  code=$?
+  [ $code = 3 ] || { echo "exit code $code: $(tail -n 1 log)" >reason; return 1; }
+  grep -q 'snap/x_iter_[0-9]*\.' log || { echo "no file is named: $(tail -n 1 log)" >reason; return 1; }
+}
+check_full() {
+  if full "${@:2}"; then ok "$1"; else bad "$1" "$(cat reason)"; fi
+}
+# A limit for files stands for a disk: each write fails like one, without the signal.
+limited() { (trap '' XFSZ; ulimit -f "$limit"; exec "$@"); }
+limit=2000
+check_full file_size_limit_is_told BINARYPROTO limited
+check_full file_size_limit_is_told_hdf5 HDF5 limited
+check file_size_limit_leaves_nothing_half "$(ls snap)" [ -z "$(find snap -type f)" ]
+
+# A small file system of our own, where the kernel lets us have one.
+on_small_disk() {
+  unshare -rm bash -c 'mount -t tmpfs -o size=25m none snap && "$@"; code=$?
+    cp -r snap kept; exit $code' small_disk "$@"
+}
+if unshare -rm bash -c 'mkdir -p try && mount -t tmpfs none try' 2>/dev/null; then
+  for format in BINARYPROTO HDF5; do
+    rm -rf kept
+    check_full "full_disk_is_told_$format" "$format" on_small_disk
+    rm -rf snap
+    mv kept snap
+    check "full_disk_keeps_a_snapshot_that_resumes_$format" "$(tail -n 1 log)" \
+      resumes "$(newest)" --set snapshot_format="$format"
+  done
+fi
+
+rm -rf snap
+train
+code=$?
+check missing_folder_ends_with_3_or_2 "exit code $code" [ $code = 2 -o $code = 3 ]
+check missing_folder_is_named "$(tail -n 1 log)" grep -q 'snap' log
+check missing_folder_is_told_before_the_first_step "$(tail -n 1 log)" bash -c '! grep -q Iteration log'
+
+mkdir snap
+train --set max_iter=7
+check keep_snapshots_keeps_two "$(ls snap)" [ "$(find snap -name '*.solverstate' | wc -l)" = 2 ]
+finish
