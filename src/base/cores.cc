@@ -106,7 +106,8 @@ CoreGrant granted_cores() {
 }
 
 int usable_cores() {
-  static const int cores = granted_cores().usable;
+  // More threads than this only fail to start.
+  static const int cores = std::min(granted_cores().usable, 1024);
   return cores;
 }
 

@@ -125,6 +125,7 @@ int run_summary(const Arguments& arguments) {
   const ConfiguredNet configured = net_from_flags(arguments, phase);
   Runtime runtime("cpu");
   NetSession net(*configured.net.net, *configured.net.positions, phase, 1, runtime);
+  if (!net.warnings().empty()) log_warning(net.warnings());
   print_layers(net.lowered());
   add_parameters(net.lowered(), 1, training, runtime.store);
   const Program& program = net.program(training ? ProgramKind::kTrain : ProgramKind::kForward);

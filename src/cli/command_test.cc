@@ -22,6 +22,7 @@ int run_test(const Arguments& arguments) {
 
   Runtime runtime(device);
   NetSession net(*configured.net.net, *configured.net.positions, caffe::TEST, 0, runtime);
+  if (!net.warnings().empty()) log_warning(net.warnings());
   add_parameters(net.lowered(), 0, false, runtime.store);
   const std::string& weights = arguments.text("weights");
   const std::vector<WeightMatch> matches = load_weights(weights, net.lowered(), runtime.store);

@@ -1,6 +1,8 @@
 // trainer train: trains the net of a solver.
 #include <fmt/format.h>
 
+#include <csignal>
+
 #include "cli/command.h"
 #include "cli/net_flags.h"
 #include "cli/signals.h"
@@ -51,6 +53,7 @@ int run_train(const Arguments& arguments) {
   for (const std::string& assignment : configure.overrides)
     options.command_line += fmt::format(" --set '{}'", assignment);
 
+  std::signal(SIGPIPE, SIG_IGN);  // a log that nobody reads any more is no reason to lose a run
   SignalHandlers signals(on_interrupt, on_hangup);
   int stopped_by = 0;
   options.poll = [&] {

@@ -1,6 +1,7 @@
 // NumPy arrays and tables of numbers into an HDF5 file and its list.
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -71,13 +72,20 @@ class TableRows : public RowReader {
   int64_t read(int64_t most, float* out) override {
     int64_t count = 0;
     while (count < most && file_.next_row(row_)) {
-      for (size_t column : columns_) *out++ = row_[column];
+      for (size_t column : columns_) *out++ = finite(column);
       ++count;
     }
     return count;
   }
 
  private:
+  // NaN and infinity end a training with nothing that names the row they came from.
+  float finite(size_t column) const {
+    if (std::isfinite(row_[column])) return row_[column];
+    throw data_error("{}, line {}, column {}: {} is not a finite number; remove the row or give it a value", file_.path(),
+                     file_.line(), column + 1, row_[column]);
+  }
+
   size_t find_column(const std::string& name) const {
     const auto& header = file_.header();
     const auto found = std::find(header.begin(), header.end(), name);

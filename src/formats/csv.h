@@ -23,6 +23,8 @@ class CsvFile {
   // The next row, columns() values; false at the end. Blank lines are skipped. An empty field, a word, or
   // another number of columns is a data_error with line and column.
   bool next_row(std::vector<float>& row);
+  // The line on which the last row began, from 1.
+  int64_t line() const { return line_; }
 
  private:
   bool next_record();

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "base/text.h"
 #include "layers/blob_table.h"
@@ -256,10 +257,28 @@ void NetAssembly::add_outputs() {
 
 }  // namespace
 
+namespace {
+
+// Weight files match layers by name: of two layers with one name only the first gets its weights back.
+void warn_of_equal_names(const LoweredNet& net, const Positions& positions, Diagnostics& diagnostics) {
+  std::set<std::string> seen;
+  for (const LoweredLayer& layer : net.layers) {
+    if (layer.parameters.empty() || seen.insert(layer.param->name()).second) continue;
+    diagnostics.warning(positions.of(*layer.param, "name"),
+                        fmt::format("layer \"{}\" ({})", layer.param->name(), layer.param->type()),
+                        "another layer with learned blobs has this name: weight files match layers by name, so what this one "
+                        "learns cannot be loaded again",
+                        "rename one of them");
+  }
+}
+
+}  // namespace
+
 std::unique_ptr<LoweredNet> lower_net(const caffe::NetParameter& net, const Positions& positions,
                                       const LowerOptions& options, Diagnostics* diagnostics) {
   auto lowered = std::make_unique<LoweredNet>();
   NetAssembly(net, positions, options, *diagnostics, *lowered).run();
+  warn_of_equal_names(*lowered, positions, *diagnostics);
   return lowered;
 }
 

@@ -2,6 +2,7 @@
 #include "train/configure.h"
 
 #include <algorithm>
+#include <cmath>
 #include <random>
 
 #include "base/error.h"
@@ -32,12 +33,22 @@ class SolverCheck {
       error("regularization_type", fmt::format("unknown regularization_type \"{}\"", solver_.regularization_type()),
             "known are \"L2\" and \"L1\"");
     check_tests();
-    if (solver_.snapshot() > 0 && solver_.snapshot_prefix().empty())
-      error("snapshot", "snapshot is set, but snapshot_prefix is not: where should snapshots go?");
+    warn_of_ignored();
+    if ((solver_.snapshot() > 0 || solver_.snapshot_after_train()) && solver_.snapshot_prefix().empty())
+      error("snapshot_prefix", "snapshot_prefix is empty, but snapshots are to be written",
+            "name a prefix of their path, or set snapshot_after_train: false and no snapshot");
   }
 
  private:
   void check_amounts() {
+    for (const char* field : {"base_lr", "momentum", "momentum2", "weight_decay", "gamma", "power", "delta", "rms_decay", "clip_gradients"})
+      check_finite(field);
+    if (solver_.momentum() < 0 || solver_.momentum() > 1)
+      error("momentum", fmt::format("momentum is {}; it must lie in [0, 1]", solver_.momentum()));
+    if (solver_.weight_decay() < 0)
+      error("weight_decay", fmt::format("weight_decay is {}; it must not be negative", solver_.weight_decay()));
+    if (solver_.clip_gradients() == 0)
+      error("clip_gradients", "clip_gradients is 0: every gradient would become 0", "remove the field, or give the largest norm to allow");
     if (solver_.max_iter() < 0) error("max_iter", "max_iter must not be negative");
     if (!solver_.has_max_iter() && solver_.max_epochs() == 0)
       error("max_iter", "neither max_iter nor max_epochs is set: how long should training go on?");
@@ -46,8 +57,22 @@ class SolverCheck {
     if (solver_.average_loss() < 1) error("average_loss", "average_loss must be at least 1");
     if (solver_.display() < 0) error("display", "display must not be negative; 0 shows nothing");
     if (solver_.snapshot() < 0) error("snapshot", "snapshot must not be negative; 0 writes one at the end only");
-    if (solver_.lr_policy() == "poly" && solver_.max_iter() <= 0 && solver_.has_max_iter())
+    if (solver_.lr_policy() == "poly" && solver_.max_iter() == 0 && solver_.has_max_iter())
       error("max_iter", "lr_policy \"poly\" needs a positive max_iter");
+  }
+
+  void check_finite(const char* name) {
+    const auto* field = caffe::SolverParameter::descriptor()->FindFieldByName(name);
+    const float value = solver_.GetReflection()->GetFloat(solver_, field);
+    if (!std::isfinite(value)) error(name, fmt::format("{} is {}; it must be a finite number", name, value));
+  }
+
+  // Fields of Caffe that change nothing here.
+  void warn_of_ignored() {
+    const char* no_effect = "it has no effect here";
+    if (solver_.debug_info()) diagnostics_->warning(positions_.of(solver_, "debug_info"), "", "debug_info prints nothing", no_effect);
+    if (solver_.snapshot_diff())
+      diagnostics_->warning(positions_.of(solver_, "snapshot_diff"), "", "snapshots hold no gradients", "snapshot_diff has no effect here");
   }
 
   void check_type() {

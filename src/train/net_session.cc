@@ -24,6 +24,12 @@ int source_behind(const Graph& graph, int value) {
   }
 }
 
+// A stream's messages name its layer, for they may come at any time; here the listing names it already.
+std::string without_layer(const std::string& message, const caffe::LayerParameter& layer) {
+  const std::string prefix = fmt::format("layer '{}' ({}): ", layer.name(), layer.type());
+  return message.rfind(prefix, 0) == 0 ? message.substr(prefix.size()) : message;
+}
+
 // How many elements are no label of the range, as a scalar.
 Value count_bad_labels(Value labels, const LabelRange& range) {
   Value good = greater_equal(labels, 0.0f) * greater(static_cast<float>(range.classes) + 0.0f * labels, labels) *
@@ -39,7 +45,7 @@ NetSession::NetSession(const caffe::NetParameter& net, const Positions& position
                        Runtime& runtime)
     : net_(net), positions_(positions), phase_(phase), seed_(seed), runtime_(runtime) {
   open_streams();
-  lowered_ = lower();
+  lowered_ = lower(&warnings_);
 }
 
 NetSession::~NetSession() = default;
@@ -61,11 +67,13 @@ void NetSession::open_streams() {
       const bool data = error.code() == ExitCode::kData;
       data_errors += data;
       const char* source = layer.has_hdf5_data_param() ? "hdf5_data_param.source" : "data_param.source";
-      diagnostics.error(positions_.of(layer, data ? source : ""), fmt::format("layer \"{}\" ({})", layer.name(), layer.type()), error.what());
+      diagnostics.error(positions_.of(layer, data ? source : ""), fmt::format("layer \"{}\" ({})", layer.name(), layer.type()),
+                        without_layer(error.what(), layer));
     }
     if (diagnostics.has_errors()) continue;
     for (const std::string& warning : streams_.back().stream->warnings())
-      diagnostics.warning(positions_.of(layer), fmt::format("layer \"{}\" ({})", layer.name(), layer.type()), warning);
+      warnings_.warning(positions_.of(layer), fmt::format("layer \"{}\" ({})", layer.name(), layer.type()),
+                        without_layer(warning, layer));
   }
   if (diagnostics.has_errors()) {
     // Other problems of the net belong in the same listing.
@@ -78,7 +86,7 @@ void NetSession::open_streams() {
   batch_.resize(streams_.size());
 }
 
-std::unique_ptr<LoweredNet> NetSession::lower() {
+std::unique_ptr<LoweredNet> NetSession::lower(Diagnostics* warnings) {
   LowerOptions options;
   options.phase = phase_;
   options.seed = seed_;
@@ -93,6 +101,9 @@ std::unique_ptr<LoweredNet> NetSession::lower() {
   Diagnostics diagnostics;
   std::unique_ptr<LoweredNet> net = lower_net(net_, positions_, options, &diagnostics);
   diagnostics.throw_if_errors();
+  if (warnings != nullptr) {
+    for (const Diagnostic& warning : diagnostics.list()) warnings->add(warning);
+  }
   return net;
 }
 
@@ -133,7 +144,7 @@ void NetSession::build(ProgramKind kind, Fusion fusion, Compiled* out) {
   for (const Stream& stream : streams_) {
     for (const TensorDesc& top : stream.stream->layout()) out->shapes.push_back(top.shape);
   }
-  std::unique_ptr<LoweredNet> net = lower();
+  std::unique_ptr<LoweredNet> net = lower(nullptr);
   Graph& graph = *net->graph;
 
   Module module;

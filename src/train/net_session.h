@@ -45,6 +45,8 @@ class NetSession {
   ~NetSession();
 
   const LoweredNet& lowered() const { return *lowered_; }
+  // What is suspicious about the net, as text; "" where nothing is.
+  std::string warnings() const { return warnings_.render(); }
   // Names of the parameters' states that gradients are made for.
   static std::vector<const ParameterInfo*> trained_parameters(const LoweredNet& net);
 
@@ -91,7 +93,7 @@ class NetSession {
   };
 
   void open_streams();
-  std::unique_ptr<LoweredNet> lower();
+  std::unique_ptr<LoweredNet> lower(Diagnostics* warnings);
   Compiled& compiled(ProgramKind kind);
   void build(ProgramKind kind, Fusion fusion, Compiled* out);
   std::vector<Order> source_orders(const Program& program, const Stream& stream) const;
@@ -108,6 +110,7 @@ class NetSession {
   uint64_t seed_;
   Runtime& runtime_;
   std::vector<Stream> streams_;
+  Diagnostics warnings_;
   std::unique_ptr<LoweredNet> lowered_;
   std::list<Compiled> programs_;  // most recently used first
   Compiled* current_ = nullptr;

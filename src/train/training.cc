@@ -19,6 +19,8 @@ Training::Training(TrainingFiles files, const TrainingOptions& options)
   const caffe::SolverParameter& solver = *files_.solver;
   if (!options.snapshot.empty()) loop_.seed = seed_of_snapshot(options.snapshot);
   if (loop_.seed == 0) loop_.seed = static_cast<uint64_t>(solver.random_seed());
+  if (files_.train.net->layer_size() == 0)
+    throw config_error("the net \"{}\" has no layers in phase TRAIN: nothing can be trained", files_.train.net->name());
   train_ = std::make_unique<NetSession>(*files_.train.net, *files_.train.positions, caffe::TRAIN, loop_.seed, runtime_);
   add_parameters(train_->lowered(), loop_.seed, true, runtime_.store);
   for (const TrainingFiles::Net& test : files_.tests) {
@@ -100,6 +102,12 @@ bool Training::run(RunReport& report) {
     for (const std::string& line : restore_snapshot(options_.snapshot, solver, &loop_, *train_, tests_, runtime_))
       report.note(line);
   }
+  std::string warnings = train_->warnings();
+  for (const auto& test : tests_) warnings += test->warnings();
+  if (NetSession::trained_parameters(train_->lowered()).empty())
+    warnings += "warning: the net has no parameter to train (lr_mult is 0 everywhere, or no layer has any)\n";
+  if (!train_->lowered().loss) warnings += "warning: the net has no loss: nothing will be learned\n";
+  if (!warnings.empty()) report.warning(trim(warnings));
   report.note(fmt::format("Planned memory: {}", format_bytes(planned_bytes())));
   const std::string slow = slow_steps();
   if (!slow.empty()) report.note(slow);

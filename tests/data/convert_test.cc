@@ -154,5 +154,22 @@ TEST(ConvertArrays, WrongRequests) {
   EXPECT_FALSE(std::filesystem::exists(folder / "o.h5.txt"));
 }
 
+TEST(ConvertArrays, NumbersThatAreNotFiniteAreNamed) {
+  const std::filesystem::path folder = std::filesystem::temp_directory_path() / fmt::format("trainer_csv_{}", getpid());
+  std::filesystem::create_directories(folder);
+  const std::string table = (folder / "a.csv").string();
+  std::ofstream(table) << "1,2\n3,nan\n";
+  ArraysToHdf5 conversion;
+  conversion.inputs.push_back({"data", table, {}, {}});
+  conversion.target = (folder / "a.h5").string();
+  try {
+    convert_arrays_to_hdf5(conversion);
+    ADD_FAILURE() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("line 2, column 2: nan is not a finite number"), std::string::npos) << error.what();
+  }
+  std::filesystem::remove_all(folder);
+}
+
 }  // namespace
 }  // namespace trainer
