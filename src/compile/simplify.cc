@@ -97,6 +97,15 @@ bool same_attributes(const Op& a, const Op& b) {
   }
 }
 
+Module without_dead_ops(const Module& module) {
+  const std::vector<bool> live = live_ops(module);
+  Rewriter rewriter(*module.graph);
+  for (size_t i = 0; i < live.size(); ++i) {
+    if (live[i]) rewriter.copy(module.graph->ops[i]);
+  }
+  return rewriter.finish(module);
+}
+
 }  // namespace
 
 Module simplify(const Module& module) {
@@ -148,7 +157,8 @@ Module simplify(const Module& module) {
       rewriter.to().values[static_cast<size_t>(results[k])].name = graph.values[static_cast<size_t>(old_outputs[k])].name;
     }
   }
-  return rewriter.finish(module);
+  // A reshape of a reshape has left the first without a reader.
+  return without_dead_ops(rewriter.finish(module));
 }
 
 }  // namespace trainer
