@@ -92,7 +92,6 @@ class OrderAssignment {
 
   Module run() {
     for (const Op& op : graph_.ops) place(op);
-    std::vector<StateWrite> writes;
     for (const StateWrite& write : graph_.writes)
       rewriter_.set(write.value, in_order(rewriter_.mapped(write.value), Order::kRowMajor));
     for (int result : module_.results) {
@@ -137,11 +136,7 @@ class OrderAssignment {
       descs.push_back(graph_.desc(op.outputs[i]));
       descs.back().order = wanted(op, false, i);
     }
-    const std::vector<int> results = rewriter_.append(std::move(moved), descs);
-    for (size_t i = 0; i < results.size(); ++i) {
-      rewriter_.set(op.outputs[i], results[i]);
-      rewriter_.to().values[static_cast<size_t>(results[i])].name = graph_.values[static_cast<size_t>(op.outputs[i])].name;
-    }
+    rewriter_.append_for(op.outputs, std::move(moved), std::move(descs));
   }
 
   // `value` of the new graph in this order: itself, or one reorder shared by all who ask.

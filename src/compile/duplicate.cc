@@ -91,13 +91,7 @@ Module duplicate_cheap_maps(const Module& module) {
     if (op.kind == OpKind::kMap && recipes[static_cast<size_t>(op.outputs.front())].cheap) continue;
     Op moved = op;
     for (int& input : moved.inputs) input = copy_for_reader(&rewriter, recipes, input, op);
-    std::vector<TensorDesc> descs;
-    for (int output : op.outputs) descs.push_back(graph.desc(output));
-    const std::vector<int> results = rewriter.append(std::move(moved), descs);
-    for (size_t i = 0; i < results.size(); ++i) {
-      rewriter.set(op.outputs[i], results[i]);
-      rewriter.to().values[static_cast<size_t>(results[i])].name = graph.values[static_cast<size_t>(op.outputs[i])].name;
-    }
+    rewriter.append_for(op.outputs, std::move(moved));
   }
   return rewriter.finish(module);
 }

@@ -319,13 +319,7 @@ Module fuse_maps(const Module& module) {
     std::vector<int> values;
     Op fused = BodyBuilder(graph, groups, group).build(kept, &values);
     for (int& input : fused.inputs) input = rewriter.mapped(input);
-    std::vector<TensorDesc> descs;
-    for (int value : values) descs.push_back(graph.desc(value));
-    const std::vector<int> results = rewriter.append(std::move(fused), descs);
-    for (size_t i = 0; i < values.size(); ++i) {
-      rewriter.set(values[i], results[i]);
-      rewriter.to().values[static_cast<size_t>(results[i])].name = graph.values[static_cast<size_t>(values[i])].name;
-    }
+    rewriter.append_for(values, std::move(fused));
   }
   return rewriter.finish(module);
 }

@@ -30,16 +30,21 @@ std::vector<int> Rewriter::append(Op op, const std::vector<TensorDesc>& results)
   return to_->ops.back().outputs;
 }
 
+void Rewriter::append_for(const std::vector<int>& old, Op op, std::vector<TensorDesc> results) {
+  if (results.empty()) {
+    for (int value : old) results.push_back(from_.desc(value));
+  }
+  const std::vector<int> added = append(std::move(op), results);
+  for (size_t i = 0; i < old.size(); ++i) {
+    set(old[i], added[i]);
+    to_->values[static_cast<size_t>(added[i])].name = from_.values[static_cast<size_t>(old[i])].name;
+  }
+}
+
 void Rewriter::copy(const Op& op) {
   Op moved = op;
   for (int& input : moved.inputs) input = mapped(input);
-  std::vector<TensorDesc> descs;
-  for (int output : op.outputs) descs.push_back(from_.desc(output));
-  const std::vector<int> results = append(std::move(moved), descs);
-  for (size_t i = 0; i < results.size(); ++i) {
-    set(op.outputs[i], results[i]);
-    to_->values[static_cast<size_t>(results[i])].name = from_.values[static_cast<size_t>(op.outputs[i])].name;
-  }
+  append_for(op.outputs, std::move(moved));
 }
 
 Module Rewriter::finish(const Module& module) {

@@ -26,6 +26,9 @@ class Rewriter {
   void set(int old, int replacement) { map_[static_cast<size_t>(old)] = replacement; }
   // Appends a copy of the op reading the mapped operands; maps its results.
   void copy(const Op& op);
+  // Appends an op whose results stand for the old values `old`: described like them, or by `results`, and named as they
+  // were. Its operands are values of the new graph.
+  void append_for(const std::vector<int>& old, Op op, std::vector<TensorDesc> results = {});
   // Appends an op that is not in the old graph; returns its results.
   std::vector<int> append(Op op, const std::vector<TensorDesc>& results);
 

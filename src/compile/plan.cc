@@ -2,7 +2,6 @@
 #include "compile/plan.h"
 
 #include <algorithm>
-#include <limits>
 
 #include "base/error.h"
 #include "compile/memory_layout.h"

@@ -92,10 +92,7 @@ class Recomputation {
       }
       Op moved = op;
       for (int& input : moved.inputs) input = chosen_.count(input) ? clone(&rewriter, input) : rewriter.mapped(input);
-      std::vector<TensorDesc> descs;
-      for (int output : op.outputs) descs.push_back(graph_.desc(output));
-      const std::vector<int> results = rewriter.append(std::move(moved), descs);
-      for (size_t i = 0; i < results.size(); ++i) rewriter.set(op.outputs[i], results[i]);
+      rewriter.append_for(op.outputs, std::move(moved));
     }
     return rewriter.finish(module);
   }
@@ -106,13 +103,11 @@ class Recomputation {
     if (known >= 0) return known;
     Op op = graph_.ops[static_cast<size_t>(graph_.values[static_cast<size_t>(value)].producer)];
     // A chosen value's operands are chosen themselves, kept, or chains of maps that only this one reads.
-    for (int& input : op.inputs) input = recomputable(input) ? clone(rewriter, input) : rewriter->mapped(input);
+    for (int& input : op.inputs) input = chosen_.count(input) ? clone(rewriter, input) : rewriter->mapped(input);
     for (LayerShare& share : op.shares) share.pass = Pass::kBackward;
     clones_[static_cast<size_t>(value)] = rewriter->append(std::move(op), {graph_.desc(value)}).front();
     return clones_[static_cast<size_t>(value)];
   }
-
-  bool recomputable(int value) const { return chosen_.count(value) > 0; }
 
   const Graph& graph_;
   const std::set<int>& chosen_;

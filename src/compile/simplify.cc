@@ -148,14 +148,7 @@ Module simplify(const Module& module) {
       if (found) continue;
       candidates.push_back(static_cast<int>(rewriter.to().ops.size()));
     }
-    std::vector<TensorDesc> descs;
-    for (int output : op.outputs) descs.push_back(graph.desc(output));
-    const std::vector<int> old_outputs = op.outputs;
-    const std::vector<int> results = rewriter.append(std::move(op), descs);
-    for (size_t k = 0; k < results.size(); ++k) {
-      rewriter.set(old_outputs[k], results[k]);
-      rewriter.to().values[static_cast<size_t>(results[k])].name = graph.values[static_cast<size_t>(old_outputs[k])].name;
-    }
+    rewriter.append_for(graph.ops[i].outputs, std::move(op));
   }
   // A reshape of a reshape has left the first without a reader.
   return without_dead_ops(rewriter.finish(module));

@@ -272,16 +272,6 @@ void NetSession::run_next_timed(ProgramKind kind, std::vector<double>* seconds) 
   run(chosen, passes_++, seconds);
 }
 
-void NetSession::run_again(ProgramKind kind) {
-  TRAINER_ASSERT(current_ != nullptr && passes_ > 0);
-  if (current_->kind != kind) {
-    for (Compiled& candidate : programs_) {
-      if (candidate.kind == kind && candidate.shapes == current_->shapes) current_ = &candidate;
-    }
-  }
-  run(*current_, passes_ - 1, nullptr);
-}
-
 std::optional<LayerShare> NetSession::find_bad_layer(ProgramKind kind) {
   TRAINER_ASSERT(current_ != nullptr && current_->kind == kind && passes_ > 0);
   const RunContext context{passes_ - 1};

@@ -47,7 +47,7 @@ class NetSession {
   const LoweredNet& lowered() const { return *lowered_; }
   // What is suspicious about the net, as text; "" where nothing is.
   std::string warnings() const { return warnings_.render(); }
-  // Names of the parameters' states that gradients are made for.
+  // The parameters that gradients are made for.
   static std::vector<const ParameterInfo*> trained_parameters(const LoweredNet& net);
 
   // Compiles the program for the batch that comes next, unless it is known. All states of parameters must be in the
@@ -56,8 +56,6 @@ class NetSession {
 
   // Takes the next batch of every stream, then runs a program on it.
   void run_next(ProgramKind kind);
-  // Runs a program on the batch taken last, without moving on.
-  void run_again(ProgramKind kind);
   // As run_next, adding each step's seconds.
   void run_next_timed(ProgramKind kind, std::vector<double>* seconds);
   // Runs the last batch again in search of the first NaN or infinity: the layer and pass that it comes out of.
