@@ -21,7 +21,6 @@ struct ForkField {
 
 // Fields of well-known forks that people paste from.
 constexpr ForkField kForkFields[] = {
-    {"PoolingParameter", "ceil_mode", "it comes from a fork; write round_mode: CEIL or round_mode: FLOOR"},
     {"BatchNormParameter", "scale_bias",
      "it comes from NVIDIA's fork; write a Scale layer with bias_term: true behind this one"},
     {"BatchNormParameter", "scale_filler",

@@ -83,6 +83,10 @@ PoolingWindow pooling_window(LayerContext& context) {
   attributes.stride = square_or_pair(context, "stride", "stride",
                                      {param.has_stride(), param.has_stride_h(), param.has_stride_w(),
                                       param.stride(), param.stride_h(), param.stride_w()});
+  if (param.has_ceil_mode() && param.has_round_mode())
+    context.fail("pooling_param.ceil_mode", "ceil_mode and round_mode are both given", "keep round_mode");
+  const bool round_up =
+      param.has_ceil_mode() ? param.ceil_mode() : param.round_mode() == PoolingParameter::CEIL;
   const bool any_pad = attributes.pad[0] != 0 || attributes.pad[1] != 0;
   if (param.global_pooling() && (any_pad || attributes.stride[0] != 1 || attributes.stride[1] != 1))
     context.fail("pooling_param.global_pooling", "pad or stride is given with global_pooling: true",
@@ -102,8 +106,7 @@ PoolingWindow pooling_window(LayerContext& context) {
                                attributes.pad[i], attributes.kernel[i]),
                    "a window must cover more than padding");
     window.output_size.push_back(pooled_extent(extent, attributes.kernel[i], attributes.stride[i],
-                                               attributes.pad[i],
-                                               param.round_mode() == PoolingParameter::CEIL, any_pad));
+                                               attributes.pad[i], round_up, any_pad));
     if (window.output_size[i] < 1)
       context.fail("pooling_param",
                    fmt::format("the kernel spans {} along the {}, where \"{}\" ({}) with its padding has {}",
