@@ -66,7 +66,7 @@ void NetSession::open_streams() {
       if (error.code() != ExitCode::kConfiguration && error.code() != ExitCode::kData) throw;
       const bool data = error.code() == ExitCode::kData;
       data_errors += data;
-      const char* source = layer.has_hdf5_data_param() ? "hdf5_data_param.source" : "data_param.source";
+      const std::string source = BatchStream::source_field(layer.type());
       diagnostics.error(positions_.of(layer, data ? source : ""), fmt::format("layer \"{}\" ({})", layer.name(), layer.type()),
                         without_layer(error.what(), layer));
     }
