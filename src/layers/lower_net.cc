@@ -264,11 +264,12 @@ void warn_of_equal_names(const LoweredNet& net, const Positions& positions, Diag
   std::set<std::string> seen;
   for (const LoweredLayer& layer : net.layers) {
     if (layer.parameters.empty() || seen.insert(layer.param->name()).second) continue;
-    diagnostics.warning(positions.of(*layer.param, "name"),
-                        fmt::format("layer \"{}\" ({})", layer.param->name(), layer.param->type()),
-                        "another layer with learned blobs has this name: weight files match layers by name, so what this one "
-                        "learns cannot be loaded again",
-                        "rename one of them");
+    diagnostics.warning(
+        positions.of(*layer.param, "name"),
+        fmt::format("layer \"{}\" ({})", layer.param->name(), layer.param->type()),
+        "another layer with learned blobs has this name: weight files match layers by name, so what this one "
+        "learns cannot be loaded again",
+        "rename one of them");
   }
 }
 

@@ -26,9 +26,10 @@ struct Runtime {
   Arena arena;
 };
 
-// The three programs a net is compiled to. Train programs write parameter gradients to the states
-// "gradients/<parameter>"; kAccumulate adds to what is there.
-enum class ProgramKind { kForward, kTrain, kAccumulate };
+// The programs a net is compiled to. Train programs write parameter gradients to the states
+// "gradients/<parameter>"; kAccumulate adds to what is there. kExtent finds the next extent that a batch's
+// data decide, and changes nothing.
+enum class ProgramKind { kForward, kTrain, kAccumulate, kExtent };
 
 // Where a net stands: what it takes to go on from there.
 struct NetPosition {
@@ -38,8 +39,8 @@ struct NetPosition {
 
 class NetSession {
  public:
-  // `net` is filtered for its state and must outlive the session, as must `positions`. Opens the data sets and lowers
-  // the net for the shapes of the first batch. Throws with all problems found.
+  // `net` is filtered for its state and must outlive the session, as must `positions`. Opens the data sets
+  // and lowers the net for the shapes of the first batch. Throws with all problems found.
   NetSession(const caffe::NetParameter& net, const Positions& positions, caffe::Phase phase, uint64_t seed,
              Runtime& runtime);
   ~NetSession();
@@ -50,15 +51,16 @@ class NetSession {
   // The parameters that gradients are made for.
   static std::vector<const ParameterInfo*> trained_parameters(const LoweredNet& net);
 
-  // Compiles the program for the batch that comes next, unless it is known. All states of parameters must be in the
-  // store; gradient states too for the train programs.
+  // Compiles the program for the batch that comes next, unless it is known. All states of parameters must be
+  // in the store; gradient states too for the train programs.
   Program& program(ProgramKind kind);
 
   // Takes the next batch of every stream, then runs a program on it.
   void run_next(ProgramKind kind);
   // As run_next, adding each step's seconds.
   void run_next_timed(ProgramKind kind, std::vector<double>* seconds);
-  // Runs the last batch again in search of the first NaN or infinity: the layer and pass that it comes out of.
+  // Runs the last batch again in search of the first NaN or infinity: the layer and pass that it comes out
+  // of.
   std::optional<LayerShare> find_bad_layer(ProgramKind kind);
 
   // After a pass: the weighted loss (0 where the net has none).
@@ -84,16 +86,24 @@ class NetSession {
   };
   struct Compiled {
     ProgramKind kind;
-    std::vector<Shape> shapes;
+    std::vector<Shape> shapes;     // of the streams' tops
+    std::vector<int64_t> extents;  // decided by data; empty where the net has none, or for their largest
     std::unique_ptr<Program> program;
     std::vector<std::pair<int, std::string>> label_flags;  // result that counts bad labels, consumer
     std::vector<std::unique_ptr<DeviceBlock>> inputs;      // zeros for Input layers
   };
 
   void open_streams();
-  std::unique_ptr<LoweredNet> lower(Diagnostics* warnings);
+  std::vector<Shape> next_shapes();
+  std::unique_ptr<LoweredNet> lower(const std::vector<Shape>& shapes, const std::vector<int64_t>& extents,
+                                    Diagnostics* warnings);
   Compiled& compiled(ProgramKind kind);
-  void build(ProgramKind kind, Fusion fusion, Compiled* out);
+  Compiled& compiled(ProgramKind kind, const std::vector<Shape>& shapes, const std::vector<int64_t>& extents);
+  // The program for the batch at hand, whose data decide extents.
+  Compiled& compiled_for_data(ProgramKind kind, const std::vector<Shape>& shapes);
+  // The program for what `out` says.
+  void build(Fusion fusion, Compiled* out);
+  void settle_source_orders(Graph& graph) const;
   std::vector<Order> source_orders(const Program& program, const Stream& stream) const;
   bool fits_streams(const Program& program) const;
   void connect_streams(const Program& program);
