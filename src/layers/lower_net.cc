@@ -9,6 +9,7 @@
 #include "layers/blob_table.h"
 #include "layers/label_gradients.h"
 #include "layers/layer_lowering.h"
+#include "layers/lost_gradients.h"
 #include "layers/unknown_type.h"
 
 namespace trainer {
@@ -280,6 +281,7 @@ std::unique_ptr<LoweredNet> lower_net(const caffe::NetParameter& net, const Posi
   auto lowered = std::make_unique<LoweredNet>();
   NetAssembly(net, positions, options, *diagnostics, *lowered).run();
   warn_of_equal_names(*lowered, positions, *diagnostics);
+  lose_gradients(*lowered, positions, *diagnostics);
   return lowered;
 }
 
