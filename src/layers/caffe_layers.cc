@@ -53,6 +53,7 @@ std::vector<CaffeLayer> caffe_layers(const LoweredNet& net) {
     CaffeLayer layer;
     layer.name = source.param->name();
     layer.type = source.param->type();
+    layer.source = static_cast<int>(i);
     for (const std::string& bottom : source.bottom_names) {
       const Place place = latest[bottom];
       const bool split = uses.at(place) > 1;

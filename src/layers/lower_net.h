@@ -88,6 +88,7 @@ std::unique_ptr<LoweredNet> lower_net(const caffe::NetParameter& net, const Posi
 // --caffe`.
 struct CaffeLayer {
   std::string name, type;
+  int source = -1;  // index in LoweredNet::layers; -1 for a Split that stands in no file
   std::vector<std::string> bottoms, tops;
   std::vector<Shape> top_shapes;
 };

@@ -42,20 +42,58 @@ Value count_bad_labels(Value labels, const LabelRange& range) {
 }  // namespace
 
 NetSession::NetSession(const caffe::NetParameter& net, const Positions& positions, caffe::Phase phase, uint64_t seed,
-                       Runtime& runtime)
-    : net_(net), positions_(positions), phase_(phase), seed_(seed), runtime_(runtime) {
+                       Runtime& runtime, GivenShapes given)
+    : net_(net), positions_(positions), phase_(phase), seed_(seed), runtime_(runtime), given_(std::move(given)) {
   open_streams();
   lowered_ = lower(&warnings_);
 }
 
 NetSession::~NetSession() = default;
 
+bool NetSession::gives_shapes_of(const caffe::LayerParameter& layer) const {
+  return std::any_of(layer.top().begin(), layer.top().end(),
+                     [this](const std::string& top) { return given_.count(top) > 0; });
+}
+
+std::vector<Shape> NetSession::given_shapes(const caffe::LayerParameter& layer) const {
+  std::vector<Shape> shapes;
+  for (const std::string& top : layer.top()) {
+    const auto found = given_.find(top);
+    if (found == given_.end()) return {};
+    shapes.push_back(found->second);
+  }
+  return shapes;
+}
+
+void NetSession::check_given_shapes(Diagnostics* diagnostics) const {
+  std::vector<std::string> tops;
+  for (const caffe::LayerParameter& layer : net_.layer()) {
+    const LayerType* type = find_layer_type(layer.type());
+    if (type == nullptr || !type->data_source) continue;
+    tops.insert(tops.end(), layer.top().begin(), layer.top().end());
+    if (!gives_shapes_of(layer)) continue;
+    for (const std::string& top : layer.top()) {
+      if (given_.count(top) == 0)
+        diagnostics->error(positions_.of(layer, "top"), fmt::format("layer \"{}\" ({})", layer.name(), layer.type()),
+                           fmt::format("the shape of its top \"{}\" is not given, but that of another is", top),
+                           "give the shapes of all its tops, or none to open its data set");
+    }
+  }
+  for (const auto& [name, shape] : given_) {
+    if (std::find(tops.begin(), tops.end(), name) != tops.end()) continue;
+    diagnostics->error({}, "", fmt::format("a shape is given for \"{}\", which is no top of a data layer of this net", name),
+                       tops.empty() ? "it has no data layer in this phase and stage"
+                                    : fmt::format("tops of its data layers: {}", fmt::join(tops, ", ")));
+  }
+}
+
 void NetSession::open_streams() {
   Diagnostics diagnostics;
   int data_errors = 0;
+  check_given_shapes(&diagnostics);
   for (int i = 0; i < net_.layer_size(); ++i) {
     const caffe::LayerParameter& layer = net_.layer(i);
-    if (!BatchStream::reads(layer.type())) continue;
+    if (!BatchStream::reads(layer.type()) || gives_shapes_of(layer)) continue;
     StreamOptions options;
     options.phase = layer.has_phase() ? layer.phase() : phase_;
     options.seed = seed_;
@@ -79,7 +117,7 @@ void NetSession::open_streams() {
     // Other problems of the net belong in the same listing.
     LowerOptions options;
     options.phase = phase_;
-    options.source_shapes = [](const caffe::LayerParameter&) { return std::vector<Shape>(); };
+    options.source_shapes = [this](const caffe::LayerParameter& layer) { return given_shapes(layer); };
     lower_net(net_, positions_, options, &diagnostics);
     diagnostics.throw_if_errors(diagnostics.error_count() == data_errors ? ExitCode::kData : ExitCode::kConfiguration);
   }
@@ -91,7 +129,8 @@ std::unique_ptr<LoweredNet> NetSession::lower(Diagnostics* warnings) {
   options.phase = phase_;
   options.seed = seed_;
   options.source_shapes = [this](const caffe::LayerParameter& layer) {
-    std::vector<Shape> shapes;
+    std::vector<Shape> shapes = given_shapes(layer);
+    if (!shapes.empty()) return shapes;
     for (const Stream& stream : streams_) {
       if (&net_.layer(stream.layer) != &layer) continue;
       for (const TensorDesc& top : stream.stream->layout()) shapes.push_back(top.shape);

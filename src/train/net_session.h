@@ -36,12 +36,16 @@ struct NetPosition {
   std::map<std::string, Cursor> cursors;  // of each data layer, by its name
 };
 
+// Shapes of tops of data layers by the tops' names, for a net that is looked at without its data sets.
+using GivenShapes = std::map<std::string, Shape>;
+
 class NetSession {
  public:
   // `net` is filtered for its state and must outlive the session, as must `positions`. Opens the data sets and lowers
-  // the net for the shapes of the first batch. Throws with all problems found.
+  // the net for the shapes of the first batch. A data layer whose tops are all in `given` has these shapes, and its
+  // data set is not opened: such a session has no batches to run on. Throws with all problems found.
   NetSession(const caffe::NetParameter& net, const Positions& positions, caffe::Phase phase, uint64_t seed,
-             Runtime& runtime);
+             Runtime& runtime, GivenShapes given = {});
   ~NetSession();
 
   const LoweredNet& lowered() const { return *lowered_; }
@@ -90,6 +94,10 @@ class NetSession {
     std::vector<std::unique_ptr<DeviceBlock>> inputs;      // zeros for Input layers
   };
 
+  void check_given_shapes(Diagnostics* diagnostics) const;
+  bool gives_shapes_of(const caffe::LayerParameter& layer) const;
+  // Shapes of all the layer's tops; none where one is not given.
+  std::vector<Shape> given_shapes(const caffe::LayerParameter& layer) const;
   void open_streams();
   std::unique_ptr<LoweredNet> lower(Diagnostics* warnings);
   Compiled& compiled(ProgramKind kind);
@@ -107,6 +115,7 @@ class NetSession {
   caffe::Phase phase_;
   uint64_t seed_;
   Runtime& runtime_;
+  const GivenShapes given_;
   std::vector<Stream> streams_;
   Diagnostics warnings_;
   std::unique_ptr<LoweredNet> lowered_;
