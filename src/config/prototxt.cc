@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "config/field_hints.h"
+#include "config/fork_names.h"
 #include "config/source_text.h"
 
 namespace trainer {
@@ -442,6 +443,14 @@ class Parser : public google::protobuf::io::ErrorCollector {
       return nullptr;
     }
     if (value == nullptr) {
+      const std::string fork =
+          field->name() == "type"
+              ? fork_type_hint(text)
+              : fork_field_hint(field->containing_type()->name(), fmt::format("{}={}", field->name(), text));
+      if (!fork.empty()) {
+        error_at(position, fmt::format("\"{}\" is no value of {}", text, field->name()), fork);
+        return nullptr;
+      }
       const std::string near = nearest_name(text, names);
       const bool listed = near.empty() || names.size() <= kMostValuesListed;
       error_at(position,
