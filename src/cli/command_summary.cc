@@ -12,6 +12,7 @@
 #include "layers/given_shape.h"
 #include "ops/cost.h"
 #include "report/log.h"
+#include "runtime/planning_device.h"
 #include "train/model.h"
 #include "train/update_rule.h"
 
@@ -172,7 +173,7 @@ int run_summary(const Arguments& arguments) {
   const caffe::Phase phase = training ? caffe::TRAIN : caffe::TEST;
   GivenShapes shapes = given_shapes(arguments);
   const ConfiguredNet configured = net_from_flags(arguments, phase);
-  Runtime runtime("cpu");
+  Runtime runtime(planning_device(open_device("cpu")));
   const std::unique_ptr<NetSession> session = open_net(configured, phase, runtime, std::move(shapes));
   NetSession& net = *session;
   if (!net.warnings().empty()) log_warning(net.warnings());
@@ -182,7 +183,7 @@ int run_summary(const Arguments& arguments) {
     return 0;
   }
   print_layers(net.lowered());
-  add_parameters(net.lowered(), 1, training, runtime.store);
+  declare_parameters(net.lowered(), training, runtime.store);
   const Program& program = net.program(training ? ProgramKind::kTrain : ProgramKind::kForward);
   if (training) UpdateRule(caffe::SolverParameter(), NetSession::trained_parameters(net.lowered()), runtime);
   std::printf("planned memory: %s (activations %s, parameters%s %s, data buffers %s)\n",

@@ -438,8 +438,12 @@ class Parser : public google::protobuf::io::ErrorCollector {
       text = std::to_string(number);
       position.length = static_cast<int>(text.size());
     } else {
+      const bool quoted = tokenizer_.current().type == Tokenizer::TYPE_STRING && text.size() >= 2;
+      const std::string near = quoted ? nearest_name(text.substr(1, text.size() - 2), names) : "";
       wrong_value(field, "one of " + list,
-                  tokenizer_.current().type == Tokenizer::TYPE_STRING ? "write it without quotes" : "");
+                  !near.empty() ? fmt::format("write {} without quotes", near)
+                  : quoted      ? "write it without quotes"
+                                : "");
       return nullptr;
     }
     if (value == nullptr) {

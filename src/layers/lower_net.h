@@ -94,4 +94,8 @@ struct CaffeLayer {
 };
 std::vector<CaffeLayer> caffe_layers(const LoweredNet& net);
 
+// A blob by Caffe's name, as it stands when the pass is over: the last version of a name, or a copy that a Split makes
+// ("ip2_ip2_0_split_0"). Null where no layer makes it.
+const LoweredTop* find_blob(const LoweredNet& net, const std::string& name);
+
 }  // namespace trainer

@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "compile/differentiate.h"
 #include "ops/math.h"
 
@@ -189,6 +190,10 @@ void NetSession::build(ProgramKind kind, Fusion fusion, Compiled* out) {
   Module module;
   module.results.push_back(net->loss ? net->loss.id() : -1);
   for (const NetOutput& output : net->outputs) module.results.push_back(output.value.id());
+  for (const std::string& blob : kept_) {
+    out->kept.push_back(static_cast<int>(module.results.size()));
+    module.results.push_back(find_blob(*net, blob)->value.id());
+  }
   for (const LabelRequirement& label : net->labels) {
     const int source = source_behind(graph, label.value.id());
     const bool checked_by_stream =
@@ -347,6 +352,28 @@ const std::vector<std::vector<float>>& NetSession::read_outputs() {
     program.read_result(result, outputs_[i].data());
   }
   return outputs_;
+}
+
+void NetSession::keep_blobs(const std::vector<std::string>& names) {
+  TRAINER_ASSERT(programs_.empty());
+  for (const std::string& name : names) {
+    if (find_blob(*lowered_, name) != nullptr) continue;
+    std::vector<std::string> known;
+    for (const CaffeLayer& layer : caffe_layers(*lowered_)) known.insert(known.end(), layer.tops.begin(), layer.tops.end());
+    const std::string near = nearest_name(name, known);
+    throw config_error("unknown blob \"{}\" in the net \"{}\"{}; its blobs in phase {}: {}", name, lowered_->name,
+                       near.empty() ? "" : fmt::format(", did you mean \"{}\"?", near), caffe::Phase_Name(phase_),
+                       fmt::join(known, ", "));
+  }
+  kept_ = names;
+}
+
+Shape NetSession::kept_shape(size_t blob) const { return current_->program->result_desc(current_->kept[blob]).shape; }
+
+void NetSession::read_kept(size_t blob, std::vector<float>* values) const {
+  TRAINER_ASSERT(current_ != nullptr);
+  values->resize(static_cast<size_t>(kept_shape(blob).count()));
+  current_->program->read_result(current_->kept[blob], values->data());
 }
 
 int64_t NetSession::batch_size() const {

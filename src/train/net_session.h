@@ -19,8 +19,8 @@ namespace trainer {
 
 // What every net of a process shares: the device, the named states, the arena of a pass.
 struct Runtime {
-  explicit Runtime(const std::string& device_name)
-      : device(open_device(device_name)), store(*device), arena(*device) {}
+  explicit Runtime(const std::string& device_name) : Runtime(open_device(device_name)) {}
+  explicit Runtime(std::unique_ptr<Device> opened) : device(std::move(opened)), store(*device), arena(*device) {}
   std::unique_ptr<Device> device;
   StateStore store;
   Arena arena;
@@ -54,6 +54,10 @@ class NetSession {
   // The parameters that gradients are made for.
   static std::vector<const ParameterInfo*> trained_parameters(const LoweredNet& net);
 
+  // Keeps these blobs, by Caffe's names, to be read after each pass; before the first program is compiled. An unknown
+  // name is a config_error.
+  void keep_blobs(const std::vector<std::string>& names);
+
   // Compiles the program for the batch that comes next, unless it is known. All states of parameters must be in the
   // store; gradient states too for the train programs.
   Program& program(ProgramKind kind);
@@ -69,6 +73,10 @@ class NetSession {
   float loss() const { return loss_; }
   // The outputs of the last pass, in the order of lowered().outputs; valid until the next call.
   const std::vector<std::vector<float>>& read_outputs();
+
+  // After a pass: a blob of keep_blobs, by its index there, row-major.
+  Shape kept_shape(size_t blob) const;
+  void read_kept(size_t blob, std::vector<float>* values) const;
 
   // Images a pass: the largest batch size among the data sources; 0 where there is none.
   int64_t batch_size() const;
@@ -90,6 +98,7 @@ class NetSession {
     ProgramKind kind;
     std::vector<Shape> shapes;
     std::unique_ptr<Program> program;
+    std::vector<int> kept;                                 // results of the blobs to be kept
     std::vector<std::pair<int, std::string>> label_flags;  // result that counts bad labels, consumer
     std::vector<std::unique_ptr<DeviceBlock>> inputs;      // zeros for Input layers
   };
@@ -125,6 +134,7 @@ class NetSession {
   uint64_t passes_ = 0;
   float loss_ = 0;
   std::vector<std::vector<float>> outputs_;
+  std::vector<std::string> kept_;
 };
 
 }  // namespace trainer

@@ -66,6 +66,17 @@ check hdf5_data_takes_given_shapes "$(cat log)" same_table --phase=TEST --stage=
 summed_up() { "$trainer" summary --model=net.prototxt --shape data=8,3,6,5 --shape label=8 >table 2>log && grep -q 'planned memory' table; }
 check a_net_without_its_data_set_is_compiled "$(cat log)" summed_up
 
+# 24 GiB of parameters, gradients and history, planned without a byte of memory taken for them.
+cat >huge.prototxt <<'NET'
+layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 dim: 40000 } } }
+layer { name: "a" type: "InnerProduct" bottom: "x" top: "a" inner_product_param { num_output: 50000 } }
+layer { name: "loss" type: "Power" bottom: "a" top: "loss" loss_weight: 1 }
+NET
+huge_summed_up() {
+  (ulimit -v 50000000 && timeout 10 "$trainer" summary --model=huge.prototxt >table 2>log) && grep -q 'planned memory: 22.4 GiB' table
+}
+check a_net_larger_than_memory_is_summed_up "$(cat log)" huge_summed_up
+
 # refused CODE TEXT COMMAND...
 refused() {
   local code=$1 text=$2
@@ -175,5 +186,65 @@ layer {
 NET
 }
 check weights_of_v1_are_upgraded "$(cat log)" weights_upgraded
+
+# Features: rows 1..4 of two columns through y = W x + b, and relu in place behind it.
+printf 'a,b\n1,2\n3,4\n5,6\n7,8\n' >rows.csv
+"$trainer" convert hdf5 data=rows.csv rows.h5 >/dev/null
+cat >features.prototxt <<'NET'
+name: "features"
+layer { name: "rows" type: "HDF5Data" top: "data" hdf5_data_param { source: "rows.h5.txt" batch_size: 2 } }
+layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip" inner_product_param { num_output: 3 } }
+layer { name: "relu" type: "ReLU" bottom: "ip" top: "ip" }
+layer { name: "sum" type: "Eltwise" bottom: "ip" bottom: "ip" top: "sum" }
+NET
+encoded() { protoc -I "$source_folder/proto" --encode=caffe.NetParameter trainer.proto; }
+encoded >w.caffemodel <<'NET'
+layer { name: "ip" type: "InnerProduct"
+  blobs { shape { dim: 3 dim: 2 } data: 1 data: 0 data: 0 data: -1 data: 1 data: 1 }
+  blobs { shape { dim: 3 } data: 0.5 data: 5 data: 0 } }
+NET
+extract() { "$trainer" extract_features w.caffemodel features.prototxt "$@" 2>log; }
+# npy_is FILE SHAPE VALUES
+npy_is() {
+  head -c 128 "$1" | grep -qaF "'descr': '<f4', 'fortran_order': False, 'shape': ($2)" &&
+    [ "$(tail -c +129 "$1" | od -An -v -tf4 -w4 | tr -d ' ' | tr '\n' ' ')" = "$3 " ]
+}
+# Row x: relu(x0 + 0.5, 5 - x1, x0 + x1).
+relu_rows='1.5 3 3 3.5 1 7 5.5 0 11 7.5 0 15'
+features_to_npy() {
+  extract ip,data,sum,ip_relu_0_split_1 ip.npy,data.npy,sum.npy,copy.npy 2 npy && npy_is ip.npy '4, 3, ' "$relu_rows" &&
+    npy_is data.npy '4, 2, ' '1 2 3 4 5 6 7 8' && npy_is sum.npy '4, 3, ' '3 6 6 7 2 14 11 0 22 15 0 30' &&
+    cmp -s ip.npy copy.npy
+}
+check features_go_to_arrays "$(cat log)" features_to_npy
+# Read back through the layers that read such files.
+read_back() {
+  cat >back.prototxt
+  "$trainer" extract_features w.caffemodel back.prototxt ip back.npy "$1" npy 2>log && npy_is back.npy "$2" "$relu_rows"
+}
+features_to_hdf5() {
+  extract ip ip.h5 2 hdf5 CPU && echo ip.h5 >ip.h5.txt && rm -f back.npy && read_back 4 '4, 3, ' <<'NET'
+layer { name: "rows" type: "HDF5Data" top: "ip" hdf5_data_param { source: "ip.h5.txt" batch_size: 1 } }
+layer { name: "d" type: "DummyData" top: "data2" dummy_data_param { shape { dim: 1 dim: 2 } } }
+layer { name: "ip" type: "InnerProduct" bottom: "data2" top: "other" inner_product_param { num_output: 3 } }
+NET
+}
+check features_go_to_hdf5 "$(cat log)" features_to_hdf5
+features_to_lmdb() {
+  extract ip ip_lmdb 2 lmdb && rm -f back.npy && read_back 1 '4, 3, 1, 1, ' <<'NET'
+layer { name: "rows" type: "Data" top: "ip" data_param { source: "ip_lmdb" batch_size: 4 backend: LMDB } }
+layer { name: "d" type: "DummyData" top: "data2" dummy_data_param { shape { dim: 1 dim: 2 } } }
+layer { name: "ip" type: "InnerProduct" bottom: "data2" top: "other" inner_product_param { num_output: 3 } }
+NET
+}
+check features_go_to_a_database "$(cat log)" features_to_lmdb
+check an_unknown_blob_is_named "$(cat log)" refused 2 'unknown blob "pi" in the net "features", did you mean "ip"?' \
+  extract_features w.caffemodel features.prototxt pi x.npy 1 npy
+check leveldb_is_refused "$(cat log)" refused 2 'lmdb' extract_features w.caffemodel features.prototxt ip x 1 leveldb
+check nothing_is_overwritten "$(cat log)" refused 3 'ip.npy exists already' \
+  extract_features w.caffemodel features.prototxt ip ip.npy 1 npy
+check two_blobs_need_two_files "$(cat log)" refused 2 'one output for each blob' \
+  extract_features w.caffemodel features.prototxt ip,data x.npy 1 npy
+check five_words_show_the_usage "$(cat log)" refused 2 'usage: trainer extract_features WEIGHTS' extract_features w.caffemodel a b c 1
 
 finish
