@@ -98,9 +98,14 @@ std::unique_ptr<LoweredNet> lower_net(const caffe::NetParameter& net, const Posi
 // --caffe`.
 struct CaffeLayer {
   std::string name, type;
+  int source = -1;  // index in LoweredNet::layers; -1 for a Split that stands in no file
   std::vector<std::string> bottoms, tops;
   std::vector<Shape> top_shapes;
 };
 std::vector<CaffeLayer> caffe_layers(const LoweredNet& net);
+
+// A blob by Caffe's name, as it stands when the pass is over: the last version of a name, or a copy that a Split makes
+// ("ip2_ip2_0_split_0"). Null where no layer makes it.
+const LoweredTop* find_blob(const LoweredNet& net, const std::string& name);
 
 }  // namespace trainer

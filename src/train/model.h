@@ -15,6 +15,9 @@ namespace trainer {
 // group "gradients" beside it. A parameter that is there (a test net shares by layer name) must have the same shape.
 void add_parameters(const LoweredNet& net, uint64_t seed, bool trained, StateStore& store);
 
+// The same without the values: what is enough to compile a net. Returns the parameters that were added.
+std::vector<const ParameterInfo*> declare_parameters(const LoweredNet& net, bool trained, StateStore& store);
+
 // What became of each blob of a net and each layer of a weight file.
 struct WeightMatch {
   enum Kind { kLoaded, kFresh, kMismatched, kUnused } kind;

@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "compile/differentiate.h"
 #include "ops/math.h"
 
@@ -42,21 +43,59 @@ Value count_bad_labels(Value labels, const LabelRange& range) {
 
 }  // namespace
 
-NetSession::NetSession(const caffe::NetParameter& net, const Positions& positions, caffe::Phase phase,
-                       uint64_t seed, Runtime& runtime)
-    : net_(net), positions_(positions), phase_(phase), seed_(seed), runtime_(runtime) {
+NetSession::NetSession(const caffe::NetParameter& net, const Positions& positions, caffe::Phase phase, uint64_t seed,
+                       Runtime& runtime, GivenShapes given)
+    : net_(net), positions_(positions), phase_(phase), seed_(seed), runtime_(runtime), given_(std::move(given)) {
   open_streams();
   lowered_ = lower(next_shapes(), {}, &warnings_);
 }
 
 NetSession::~NetSession() = default;
 
+bool NetSession::gives_shapes_of(const caffe::LayerParameter& layer) const {
+  return std::any_of(layer.top().begin(), layer.top().end(),
+                     [this](const std::string& top) { return given_.count(top) > 0; });
+}
+
+std::vector<Shape> NetSession::given_shapes(const caffe::LayerParameter& layer) const {
+  std::vector<Shape> shapes;
+  for (const std::string& top : layer.top()) {
+    const auto found = given_.find(top);
+    if (found == given_.end()) return {};
+    shapes.push_back(found->second);
+  }
+  return shapes;
+}
+
+void NetSession::check_given_shapes(Diagnostics* diagnostics) const {
+  std::vector<std::string> tops;
+  for (const caffe::LayerParameter& layer : net_.layer()) {
+    const LayerType* type = find_layer_type(layer.type());
+    if (type == nullptr || !type->data_source) continue;
+    tops.insert(tops.end(), layer.top().begin(), layer.top().end());
+    if (!gives_shapes_of(layer)) continue;
+    for (const std::string& top : layer.top()) {
+      if (given_.count(top) == 0)
+        diagnostics->error(positions_.of(layer, "top"), fmt::format("layer \"{}\" ({})", layer.name(), layer.type()),
+                           fmt::format("the shape of its top \"{}\" is not given, but that of another is", top),
+                           "give the shapes of all its tops, or none to open its data set");
+    }
+  }
+  for (const auto& [name, shape] : given_) {
+    if (std::find(tops.begin(), tops.end(), name) != tops.end()) continue;
+    diagnostics->error({}, "", fmt::format("a shape is given for \"{}\", which is no top of a data layer of this net", name),
+                       tops.empty() ? "it has no data layer in this phase and stage"
+                                    : fmt::format("tops of its data layers: {}", fmt::join(tops, ", ")));
+  }
+}
+
 void NetSession::open_streams() {
   Diagnostics diagnostics;
   int data_errors = 0;
+  check_given_shapes(&diagnostics);
   for (int i = 0; i < net_.layer_size(); ++i) {
     const caffe::LayerParameter& layer = net_.layer(i);
-    if (!BatchStream::reads(layer.type())) continue;
+    if (!BatchStream::reads(layer.type()) || gives_shapes_of(layer)) continue;
     StreamOptions options;
     options.phase = layer.has_phase() ? layer.phase() : phase_;
     options.seed = seed_;
@@ -81,7 +120,7 @@ void NetSession::open_streams() {
     // Other problems of the net belong in the same listing.
     LowerOptions options;
     options.phase = phase_;
-    options.source_shapes = [](const caffe::LayerParameter&) { return std::vector<Shape>(); };
+    options.source_shapes = [this](const caffe::LayerParameter& layer) { return given_shapes(layer); };
     lower_net(net_, positions_, options, &diagnostics);
     diagnostics.throw_if_errors(diagnostics.error_count() == data_errors ? ExitCode::kData
                                                                          : ExitCode::kConfiguration);
@@ -104,6 +143,8 @@ std::unique_ptr<LoweredNet> NetSession::lower(const std::vector<Shape>& shapes,
   options.seed = seed_;
   options.extents = extents;
   options.source_shapes = [&](const caffe::LayerParameter& layer) {
+    const std::vector<Shape> given = given_shapes(layer);
+    if (!given.empty()) return given;
     auto first = shapes.begin();
     for (const Stream& stream : streams_) {
       const auto end = first + static_cast<std::ptrdiff_t>(stream.stream->layout().size());
@@ -202,6 +243,10 @@ void NetSession::build(Fusion fusion, Compiled* out) {
     module.results.push_back(net->loss ? net->loss.id() : -1);
   }
   for (const NetOutput& output : net->outputs) module.results.push_back(output.value.id());
+  for (const std::string& blob : kept_) {
+    out->kept.push_back(static_cast<int>(module.results.size()));
+    module.results.push_back(find_blob(*net, blob)->value.id());
+  }
   for (const LabelRequirement& label : net->labels) {
     const int source = source_behind(graph, label.value.id());
     const bool checked_by_stream =
@@ -383,6 +428,28 @@ const std::vector<std::vector<float>>& NetSession::read_outputs() {
     program.read_result(result, outputs_[i].data());
   }
   return outputs_;
+}
+
+void NetSession::keep_blobs(const std::vector<std::string>& names) {
+  TRAINER_ASSERT(programs_.empty());
+  for (const std::string& name : names) {
+    if (find_blob(*lowered_, name) != nullptr) continue;
+    std::vector<std::string> known;
+    for (const CaffeLayer& layer : caffe_layers(*lowered_)) known.insert(known.end(), layer.tops.begin(), layer.tops.end());
+    const std::string near = nearest_name(name, known);
+    throw config_error("unknown blob \"{}\" in the net \"{}\"{}; its blobs in phase {}: {}", name, lowered_->name,
+                       near.empty() ? "" : fmt::format(", did you mean \"{}\"?", near), caffe::Phase_Name(phase_),
+                       fmt::join(known, ", "));
+  }
+  kept_ = names;
+}
+
+Shape NetSession::kept_shape(size_t blob) const { return current_->program->result_desc(current_->kept[blob]).shape; }
+
+void NetSession::read_kept(size_t blob, std::vector<float>* values) const {
+  TRAINER_ASSERT(current_ != nullptr);
+  values->resize(static_cast<size_t>(kept_shape(blob).count()));
+  current_->program->read_result(current_->kept[blob], values->data());
 }
 
 int64_t NetSession::batch_size() const {
