@@ -43,7 +43,7 @@ Value count_bad_labels(Value labels, const LabelRange& range) {
 
 NetSession::NetSession(const caffe::NetParameter& net, const Positions& positions, caffe::Phase phase, uint64_t seed,
                        Runtime& runtime)
-    : net_(net), positions_(positions), phase_(phase), seed_(seed), runtime_(runtime) {
+    : net_(net), positions_(positions), phase_(phase), seed_(seed), runtime_(runtime), ordinal_(runtime.sessions++) {
   open_streams();
   lowered_ = lower(&warnings_);
 }
@@ -146,6 +146,11 @@ void NetSession::build(ProgramKind kind, Fusion fusion, Compiled* out) {
   }
   std::unique_ptr<LoweredNet> net = lower(nullptr);
   Graph& graph = *net->graph;
+  for (StateInfo& state : graph.states) {
+    if (state.owner != StateOwner::kNet) continue;
+    out->carried[state.name] = state.shape;
+    state.name = stored_name(state.name, state.shape);
+  }
 
   Module module;
   module.results.push_back(net->loss ? net->loss.id() : -1);
@@ -247,6 +252,7 @@ void NetSession::set_batch(Program& program) {
 void NetSession::run(Compiled& compiled, uint64_t pass, std::vector<double>* seconds) {
   Program& program = *compiled.program;
   set_batch(program);
+  hand_over_carried(compiled);
   if (seconds != nullptr) {
     seconds->resize(program.steps.size(), 0.0);
     program.run_timed({pass}, seconds);
@@ -261,6 +267,31 @@ void NetSession::run(Compiled& compiled, uint64_t pass, std::vector<double>* sec
     if (bad != 0)
       throw data_error("{}: {} labels of this batch are not whole numbers in the layer's range of classes",
                        flag.second, static_cast<int64_t>(bad));
+  }
+}
+
+// Carried states are the session's own, and one for each shape: programs for other numbers of items have others.
+std::string NetSession::stored_name(const std::string& carried, const Shape& shape) const {
+  return fmt::format("carried/{}/{}/{}", ordinal_, carried, shape.text());
+}
+
+void NetSession::write_carried(const std::string& name, const Shape& shape, std::vector<float> values) {
+  const std::string stored = stored_name(name, shape);
+  if (!runtime_.store.contains(stored)) runtime_.store.add(stored, shape);
+  values.resize(static_cast<size_t>(shape.count()), 0.0f);
+  runtime_.store.write(stored, values.data());
+  carried_[name] = shape;
+}
+
+// Where the number of items changes, the first ones go on and more begin with zeros.
+void NetSession::hand_over_carried(const Compiled& next) {
+  for (const auto& [name, shape] : next.carried) {
+    const auto last = carried_.find(name);
+    if (last == carried_.end()) {
+      carried_[name] = shape;
+    } else if (last->second != shape) {
+      write_carried(name, shape, runtime_.store.read(stored_name(name, last->second)));
+    }
   }
 }
 
@@ -350,6 +381,7 @@ NetPosition NetSession::position() const {
   NetPosition position;
   position.passes = passes_;
   for (const Stream& stream : streams_) position.cursors[net_.layer(stream.layer).name()] = stream.stream->cursor();
+  for (const auto& [name, shape] : carried_) position.carried[name] = {shape, runtime_.store.read(stored_name(name, shape))};
   return position;
 }
 
@@ -359,6 +391,7 @@ void NetSession::seek(const NetPosition& position) {
     const auto found = position.cursors.find(net_.layer(stream.layer).name());
     if (found != position.cursors.end()) stream.stream->seek(found->second);
   }
+  for (const auto& [name, state] : position.carried) write_carried(name, state.shape, state.values);
 }
 
 }  // namespace trainer
