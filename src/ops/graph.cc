@@ -20,6 +20,8 @@ const char* name_of(OpKind kind) {
     case OpKind::kSumPoolGradient: return "sum_pool_gradient";
     case OpKind::kLrn: return "lrn";
     case OpKind::kLrnGradient: return "lrn_gradient";
+    case OpKind::kRecurrence: return "recurrence";
+    case OpKind::kRecurrenceGradient: return "recurrence_gradient";
     case OpKind::kReshape: return "reshape";
     case OpKind::kPermute: return "permute";
     case OpKind::kSlice: return "slice";

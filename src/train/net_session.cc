@@ -45,7 +45,13 @@ Value count_bad_labels(Value labels, const LabelRange& range) {
 
 NetSession::NetSession(const caffe::NetParameter& net, const Positions& positions, caffe::Phase phase, uint64_t seed,
                        Runtime& runtime, GivenShapes given)
-    : net_(net), positions_(positions), phase_(phase), seed_(seed), runtime_(runtime), given_(std::move(given)) {
+    : net_(net),
+      positions_(positions),
+      phase_(phase),
+      seed_(seed),
+      runtime_(runtime),
+      given_(std::move(given)),
+      ordinal_(runtime.sessions++) {
   open_streams();
   lowered_ = lower(next_shapes(), {}, &warnings_);
 }
@@ -216,9 +222,8 @@ NetSession::Compiled& NetSession::compiled_for_data(ProgramKind kind, const std:
     program.read_result(0, &count);
     if (count == 0)
       throw data_error(
-          "{}: no item of this batch is kept, and what follows needs at least one: use larger batches, or "
-          "leave "
-          "such items out of the data set",
+          "{}: no item of this batch is kept, and what follows needs at least one: use larger batches, or leave such "
+          "items out of the data set",
           extent.layer);
     extents.push_back(static_cast<int64_t>(count));
   }
@@ -229,6 +234,11 @@ void NetSession::build(Fusion fusion, Compiled* out) {
   const ProgramKind kind = out->kind;
   std::unique_ptr<LoweredNet> net = lower(out->shapes, out->extents, nullptr);
   Graph& graph = *net->graph;
+  for (StateInfo& state : graph.states) {
+    if (state.owner != StateOwner::kNet) continue;
+    out->carried[state.name] = state.shape;
+    state.name = stored_name(state.name, state.shape);
+  }
 
   settle_source_orders(graph);
 
@@ -357,6 +367,7 @@ void NetSession::set_batch(Program& program) {
 void NetSession::run(Compiled& compiled, uint64_t pass, std::vector<double>* seconds) {
   Program& program = *compiled.program;
   set_batch(program);
+  hand_over_carried(compiled);
   if (seconds != nullptr) {
     seconds->resize(program.steps.size(), 0.0);
     program.run_timed({pass}, seconds);
@@ -371,6 +382,31 @@ void NetSession::run(Compiled& compiled, uint64_t pass, std::vector<double>* sec
     if (bad != 0)
       throw data_error("{}: {} labels of this batch are not whole numbers in the layer's range of classes",
                        flag.second, static_cast<int64_t>(bad));
+  }
+}
+
+// Carried states are the session's own, and one for each shape: programs for other numbers of items have others.
+std::string NetSession::stored_name(const std::string& carried, const Shape& shape) const {
+  return fmt::format("carried/{}/{}/{}", ordinal_, carried, shape.text());
+}
+
+void NetSession::write_carried(const std::string& name, const Shape& shape, std::vector<float> values) {
+  const std::string stored = stored_name(name, shape);
+  if (!runtime_.store.contains(stored)) runtime_.store.add(stored, shape);
+  values.resize(static_cast<size_t>(shape.count()), 0.0f);
+  runtime_.store.write(stored, values.data());
+  carried_[name] = shape;
+}
+
+// Where the number of items changes, the first ones go on and more begin with zeros.
+void NetSession::hand_over_carried(const Compiled& next) {
+  for (const auto& [name, shape] : next.carried) {
+    const auto last = carried_.find(name);
+    if (last == carried_.end()) {
+      carried_[name] = shape;
+    } else if (last->second != shape) {
+      write_carried(name, shape, runtime_.store.read(stored_name(name, last->second)));
+    }
   }
 }
 
@@ -491,8 +527,8 @@ int64_t NetSession::stream_buffer_bytes() const {
 NetPosition NetSession::position() const {
   NetPosition position;
   position.passes = passes_;
-  for (const Stream& stream : streams_)
-    position.cursors[net_.layer(stream.layer).name()] = stream.stream->cursor();
+  for (const Stream& stream : streams_) position.cursors[net_.layer(stream.layer).name()] = stream.stream->cursor();
+  for (const auto& [name, shape] : carried_) position.carried[name] = {shape, runtime_.store.read(stored_name(name, shape))};
   return position;
 }
 
@@ -502,6 +538,7 @@ void NetSession::seek(const NetPosition& position) {
     const auto found = position.cursors.find(net_.layer(stream.layer).name());
     if (found != position.cursors.end()) stream.stream->seek(found->second);
   }
+  for (const auto& [name, state] : position.carried) write_carried(name, state.shape, state.values);
 }
 
 }  // namespace trainer

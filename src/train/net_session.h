@@ -24,6 +24,7 @@ struct Runtime {
   std::unique_ptr<Device> device;
   StateStore store;
   Arena arena;
+  int sessions = 0;  // so far: each has carried states of its own
 };
 
 // The programs a net is compiled to. Train programs write parameter gradients to the states
@@ -31,10 +32,17 @@ struct Runtime {
 // data decide, and changes nothing.
 enum class ProgramKind { kForward, kTrain, kAccumulate, kExtent };
 
+// What a recurrent layer hands from one pass to the next.
+struct CarriedState {
+  Shape shape;
+  std::vector<float> values;
+};
+
 // Where a net stands: what it takes to go on from there.
 struct NetPosition {
   uint64_t passes = 0;
   std::map<std::string, Cursor> cursors;  // of each data layer, by its name
+  std::map<std::string, CarriedState> carried;
 };
 
 // Shapes of tops of data layers by the tops' names, for a net that is looked at without its data sets.
@@ -88,7 +96,7 @@ class NetSession {
   int64_t stream_buffer_bytes() const;
 
   NetPosition position() const;
-  // Data layers that the position does not name stay where they are.
+  // Data layers and carried states that the position does not name stay as they are.
   void seek(const NetPosition& position);
 
  private:
@@ -104,6 +112,7 @@ class NetSession {
     std::vector<int> kept;                                 // results of the blobs to be kept
     std::vector<std::pair<int, std::string>> label_flags;  // result that counts bad labels, consumer
     std::vector<std::unique_ptr<DeviceBlock>> inputs;      // zeros for Input layers
+    std::map<std::string, Shape> carried;                  // shapes of its carried states, by name
   };
 
   void check_given_shapes(Diagnostics* diagnostics) const;
@@ -127,6 +136,9 @@ class NetSession {
   void take_batch();
   void set_batch(Program& program);
   void run(Compiled& compiled, uint64_t pass, std::vector<double>* seconds);
+  std::string stored_name(const std::string& carried, const Shape& shape) const;
+  void write_carried(const std::string& name, const Shape& shape, std::vector<float> values);
+  void hand_over_carried(const Compiled& next);
   bool fits_next_batch(const Compiled& compiled);
 
   const caffe::NetParameter& net_;
@@ -141,6 +153,8 @@ class NetSession {
   std::list<Compiled> programs_;  // most recently used first
   Compiled* current_ = nullptr;
   std::vector<std::vector<void*>> batch_;  // buffers of each stream's last batch
+  int ordinal_;                           // among the process's sessions
+  std::map<std::string, Shape> carried_;  // the form in which each carried state was last written
   uint64_t passes_ = 0;
   float loss_ = 0;
   std::vector<std::vector<float>> outputs_;

@@ -115,6 +115,9 @@ class Example {
     }
     module.graph = std::move(net.graph);
     program_ = compile(std::move(module), *device_, *store_, *arena_);
+    for (const std::string& state : program_->states) {
+      if (start_.count(state) == 0) start_[state] = store_->read(state);  // carried states start from zeros in each run
+    }
   }
 
   static std::vector<const ParameterInfo*> trained(const LoweredNet& net) {
