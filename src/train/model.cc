@@ -176,7 +176,7 @@ void require_match(const std::string& path, const std::vector<WeightMatch>& matc
                      match_table(path, matches));
 }
 
-void save_weights(const std::string& path, bool hdf5, const LoweredNet& net, const StateStore& store) {
+void save_weights(const std::string& path, bool hdf5, bool diff, const LoweredNet& net, const StateStore& store) {
   std::vector<caffe::LayerParameter> params;
   std::vector<const LoweredLayer*> lowered;
   size_t at = 0;
@@ -202,7 +202,7 @@ void save_weights(const std::string& path, bool hdf5, const LoweredNet& net, con
     for (const std::string& top : layer.tops) param.add_top(top);
     params.push_back(std::move(param));
   }
-  std::map<std::string, std::vector<float>> values;
+  std::map<std::string, std::vector<float>> values, steps;
   std::vector<WeightLayerRef> layers;
   for (size_t i = 0; i < params.size(); ++i) {
     WeightLayerRef layer{params[i].name(), &params[i], {}};
@@ -210,7 +210,13 @@ void save_weights(const std::string& path, bool hdf5, const LoweredNet& net, con
       for (int index : lowered[i]->parameters) {
         const ParameterInfo& parameter = net.parameters[static_cast<size_t>(index)];
         if (!values.count(parameter.state)) values[parameter.state] = store.read(parameter.state);
-        layer.blobs.push_back({parameter.shape, values[parameter.state].data(), nullptr, !parameter.owner});
+        if (diff && !steps.count(parameter.state)) {
+          const std::string gradient = "gradients/" + parameter.state;
+          steps[parameter.state] =
+              store.contains(gradient) ? store.read(gradient) : std::vector<float>(values[parameter.state].size(), 0.0f);
+        }
+        layer.blobs.push_back({parameter.shape, values[parameter.state].data(),
+                               diff ? steps[parameter.state].data() : nullptr, !parameter.owner});
       }
     }
     layers.push_back(std::move(layer));

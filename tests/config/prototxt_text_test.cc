@@ -18,9 +18,9 @@ TEST(PrototxtText, NumbersAreTheShortestThatParseBack) {
   filler.set_min(16777216.0f);
   filler.set_max(std::numeric_limits<float>::infinity());
   filler.set_std(0.12345678f);
-  filler.set_mean(-1e-45f);
+  filler.set_mean(-1e-30f);
   EXPECT_EQ(prototxt_text(filler),
-            "type: \"gau\\\"ss\\n\"\nvalue: 0.1\nmin: 16777216\nmax: inf\nmean: -1e-45\nstd: 0.12345678\n");
+            "type: \"gau\\\"ss\\n\"\nvalue: 0.1\nmin: 16777216\nmax: inf\nmean: -1e-30\nstd: 0.12345678\n");
   caffe::FillerParameter again;
   Positions positions;
   Diagnostics diagnostics;

@@ -247,4 +247,48 @@ check two_blobs_need_two_files "$(cat log)" refused 2 'one output for each blob'
   extract_features w.caffemodel features.prototxt ip,data x.npy 1 npy
 check five_words_show_the_usage "$(cat log)" refused 2 'usage: trainer extract_features WEIGHTS' extract_features w.caffemodel a b c 1
 
+# Weights in the forms of old: four legacy extents aligned at the right, double_data, V1 layers. `shape` must fit exactly.
+old_weights_fit() {
+  encoded >old.caffemodel && rm -f old.npy && "$trainer" extract_features old.caffemodel features.prototxt ip old.npy 2 npy 2>log &&
+    npy_is old.npy '4, 3, ' "$relu_rows"
+}
+check legacy_extents_and_doubles_in_v1_layers "$(cat log)" old_weights_fit <<'NET'
+layers { name: "ip" type: INNER_PRODUCT
+  blobs { num: 1 channels: 1 height: 3 width: 2 data: [1, 0, 0, -1, 1, 1] }
+  blobs { num: 1 channels: 1 height: 1 width: 3 double_data: [0.5, 5, 0] } }
+NET
+check v0_layers "$(cat log)" old_weights_fit <<'NET'
+layers { layer { name: "ip" type: "innerproduct"
+  blobs { num: 1 channels: 1 height: 3 width: 2 data: [1, 0, 0, -1, 1, 1] } blobs { width: 3 height: 1 channels: 1 num: 1 data: [0.5, 5, 0] } } }
+NET
+encoded >old.caffemodel <<'NET'
+layer { name: "ip" blobs { shape { dim: [1, 1, 3, 2] } data: [1, 0, 0, -1, 1, 1] } blobs { shape { dim: 3 } data: [1, 2, 3] } }
+NET
+check shapes_must_fit_exactly "$(cat log)" refused 3 '1 1 3 2 (6) in the file, 3 2 (6) in the net' \
+  extract_features old.caffemodel features.prototxt ip x.npy 1 npy
+
+# Of no real size on the disk.
+truncate -s 3G large.caffemodel
+check binary_nets_end_at_2_gib "$(cat log)" refused 3 'no binary net may have more than 2147483647 bytes' upgrade large.caffemodel never --type=weights
+check a_file_of_nothing_is_no_weights "$(cat log)" refused 3 'large.caffemodel is not a readable weight file' \
+  extract_features large.caffemodel features.prototxt ip x.npy 1 npy
+
+# "/" in names of layers: HDF5 snapshots nest groups, and are read back.
+write_tiny_net net.prototxt
+sed -i 's#"conv"#"block/conv"#g' net.prototxt
+write_solver solver.prototxt "max_iter: 2 snapshot_prefix: 'nested' snapshot_format: HDF5"
+nested_names() {
+  "$trainer" train --solver=solver.prototxt --run_dir= 2>log &&
+    "$trainer" train --solver=solver.prototxt --run_dir= --set max_iter=3 --snapshot=nested_iter_2.solverstate.h5 2>log &&
+    grep -q 'nested_iter_2.caffemodel.h5: 2 layers loaded\|Model from nested_iter_2.caffemodel.h5' log
+}
+check names_with_slashes_in_hdf5 "$(cat log)" nested_names
+sed -i 's#"block/conv"#"block//conv"#g' net.prototxt
+check names_that_hdf5_cannot_keep_are_told_at_once "$(cat log)" eval \
+  "refused 3 'HDF5 cannot keep the layer \"block//conv\"' train --solver=solver.prototxt --run_dir= && ! grep -q Iteration log"
+sed -i 's/num_output: 3 /num_output: 20000000 /' net.prototxt
+write_solver solver.prototxt "max_iter: 2 snapshot_prefix: 'large'"
+check weights_past_2_gib_are_told_at_once "$(cat log)" eval \
+  "refused 3 'Set snapshot_format: HDF5' train --solver=solver.prototxt --run_dir= && ! grep -q Iteration log"
+
 finish
