@@ -18,6 +18,10 @@ double multiply_adds_of(const Graph& graph, const Op& op) {
       const bool transposed = op.as<MatmulAttributes>().transpose_a;
       return count(op.outputs[0]) * static_cast<double>(graph.desc(op.inputs[0]).shape[transposed ? 0 : 1]);
     }
+    // Every step and item meets the weights once.
+    case OpKind::kRecurrence:
+    case OpKind::kRecurrenceGradient:
+      return static_cast<double>(graph.desc(op.inputs[0]).shape.count(0, 2)) * count(op.inputs[1]);
     default: return 0;
   }
 }
@@ -36,6 +40,8 @@ double other_operations(const Graph& graph, const Op& op) {
       const bool forward = op.kind == OpKind::kMaxPool || op.kind == OpKind::kSumPool;
       return window * count(forward ? op.outputs[0] : op.inputs[0]);
     }
+    case OpKind::kRecurrence: return 20 * count(op.inputs[0]);
+    case OpKind::kRecurrenceGradient: return 10 * count(op.outputs[0]);
     case OpKind::kLrn:
     case OpKind::kLrnGradient:
       return count(op.inputs[0]) * (static_cast<double>(op.as<LrnAttributes>().size) + 8);

@@ -118,6 +118,27 @@ std::vector<Value> matmul_gradients(Graph& graph, const Op& op, Value g, const s
   return result;
 }
 
+// The weights meet the hidden states of all steps in one product.
+std::vector<Value> recurrence_gradients(Graph& graph, const Op& op, Value g, const std::vector<bool>& wanted) {
+  const Value pre = graph.value(op.inputs[0]), w = graph.value(op.inputs[1]), cont = graph.value(op.inputs[2]),
+              h_0 = graph.value(op.inputs[3]), h = graph.value(op.outputs[0]);
+  std::vector<Value> result(op.inputs.size());
+  if (!wanted[0] && !wanted[1]) return result;
+  std::vector<Value> operands{g, w, cont, h};
+  if (op.as<RecurrenceAttributes>().cell == Cell::kLstm)
+    operands = {g, w, cont, graph.value(op.inputs[4]), graph.value(op.outputs[1]), graph.value(op.outputs[2])};
+  const Value dp = graph.add_one(OpKind::kRecurrenceGradient, op.attributes, operands, pre.shape());
+  if (wanted[0]) result[0] = dp;
+  if (!wanted[1]) return result;
+  const int64_t steps = h.shape()[0], items = h.shape()[1], hidden = h.shape()[2];
+  Value before = reshape(h_0, Shape{1, items, hidden});
+  if (steps > 1) before = concat({before, slice(h, 0, 0, steps - 1)}, 0);
+  before = before * reshape(cont, Shape{steps, items, 1});
+  result[1] = matmul(reshape(dp, Shape{steps * items, w.shape()[0]}), reshape(before, Shape{steps * items, hidden}), Value(),
+                     true, false);
+  return result;
+}
+
 }  // namespace
 
 Value sum_to_operand(Value gradient, const Shape& domain, const Shape& operand) {
@@ -166,6 +187,7 @@ std::vector<Value> gradients_of(Graph& graph, const Op& op, const std::vector<Va
       return {max_pool_gradient(g, graph.value(op.outputs[1]), x.shape(), op.as<PoolAttributes>())};
     case OpKind::kSumPool: return {sum_pool_gradient(g, x.shape(), op.as<PoolAttributes>())};
     case OpKind::kLrn: return {lrn_gradient(x, g, op.as<LrnAttributes>())};
+    case OpKind::kRecurrence: return recurrence_gradients(graph, op, g, wanted);
     case OpKind::kReshape: return {reshape(g, x.shape())};
     case OpKind::kPermute: {
       const auto& axes = op.as<PermuteAttributes>().axes;

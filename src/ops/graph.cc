@@ -20,6 +20,8 @@ const char* name_of(OpKind kind) {
     case OpKind::kSumPoolGradient: return "sum_pool_gradient";
     case OpKind::kLrn: return "lrn";
     case OpKind::kLrnGradient: return "lrn_gradient";
+    case OpKind::kRecurrence: return "recurrence";
+    case OpKind::kRecurrenceGradient: return "recurrence_gradient";
     case OpKind::kReshape: return "reshape";
     case OpKind::kPermute: return "permute";
     case OpKind::kSlice: return "slice";
@@ -65,7 +67,7 @@ Value Graph::add_one(OpKind kind, Attributes attributes, const std::vector<Value
 Value Graph::add_source(const std::string& name, const Shape& shape, int top) {
   const int index = static_cast<int>(sources.size());
   const Value result = add_one(OpKind::kSource, IndexAttributes{index}, {}, shape);
-  sources.push_back({name, result.id(), layer_, top});
+  sources.push_back({name, result.id(), layer_, top, std::nullopt});
   return result;
 }
 

@@ -17,6 +17,12 @@
 //   kSumPool, kSumPoolGradient    x [N,C,S...] -> [N,C,T...] sums over the window clipped to the input; transpose
 //   kLrn                          x [N,C,S...] -> y = x * (k + alpha/n * sum of x^2 over n channels)^-beta
 //   kLrnGradient                  x, g -> gradient of x
+//   kRecurrence                   p [T,N,GH], w [GH,H], cont [T,N], h_0 [N,H], of an LSTM c_0 [N,H] -> h [T,N,H], of an LSTM
+//                                 c [T,N,H] and gates [T,N,4H]. With s_t = p_t + cont_t * h_{t-1} * w^T:
+//                                 kTanh (G 1): h = tanh(s); kLstm (G 4): gates i, f, o = sigmoid(s), f times cont, g = tanh(s);
+//                                 c_t = f * c_{t-1} + i * g, h = o * tanh(c). As in Caffe, h_0, c_0 and cont take no gradient, and
+//                                 where cont is neither 0 nor 1 that of f is by f * (1 - f), cont included
+//   kRecurrenceGradient           kTanh: g [T,N,H], w, cont, h -> gradient of p; kLstm: g, w, cont, c_0, c, gates -> the same
 //   kReshape                      x -> the same elements in logical row-major sequence
 //   kPermute                      x -> logical axes reordered: result axis i is x's axis axes[i]
 //   kSlice, kPad                  x -> [begin, end) of one axis; and its transpose: zeros around x
@@ -28,6 +34,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -51,6 +58,8 @@ enum class OpKind : uint8_t {
   kSumPoolGradient,
   kLrn,
   kLrnGradient,
+  kRecurrence,
+  kRecurrenceGradient,
   kReshape,
   kPermute,
   kSlice,
@@ -89,6 +98,10 @@ struct LrnAttributes {
   int64_t size = 5;
   float alpha = 1, beta = 0.75f, k = 1;
 };
+enum class Cell : uint8_t { kTanh, kLstm };
+struct RecurrenceAttributes {
+  Cell cell = Cell::kTanh;
+};
 struct PermuteAttributes {
   std::vector<int> axes;
 };
@@ -110,8 +123,8 @@ struct OpaqueAttributes {
 struct NoAttributes {};  // kReshape, kReorder: all is in the result's shape and order
 
 using Attributes = std::variant<NoAttributes, IndexAttributes, MapBody, ConvolutionAttributes, MatmulAttributes,
-                                PoolAttributes, LrnAttributes, PermuteAttributes, SliceAttributes, ConcatAttributes,
-                                OpaqueAttributes>;
+                                PoolAttributes, LrnAttributes, RecurrenceAttributes, PermuteAttributes, SliceAttributes,
+                                ConcatAttributes, OpaqueAttributes>;
 
 // Part of an op's cost that a layer answers for: fused ops have several.
 struct LayerShare {
@@ -191,6 +204,8 @@ struct SourceInfo {
   int value = -1;
   int layer = -1;
   int top = -1;
+  // How the batches lie where that is settled; else the compiler chooses.
+  std::optional<Order> order = std::nullopt;
 };
 
 class Graph {

@@ -265,6 +265,21 @@ Value lrn_gradient(Value x, Value gradient, const LrnAttributes& attributes) {
   return x.graph()->add_one(OpKind::kLrnGradient, attributes, {x, gradient}, x.shape());
 }
 
+RecurrenceResult recurrence(Value pre, Value weights, Value cont, Value h_0, Value c_0, Cell cell) {
+  const Shape states{pre.shape()[0], pre.shape()[1], weights.shape()[1]};
+  const bool lstm = cell == Cell::kLstm;
+  TRAINER_ASSERT(pre.shape()[2] == weights.shape()[0] && weights.shape()[0] == (lstm ? 4 : 1) * states[2]);
+  std::vector<Value> inputs{pre, weights, cont, h_0};
+  std::vector<TensorDesc> results{TensorDesc{states}};
+  if (lstm) {
+    inputs.push_back(c_0);
+    results.push_back(TensorDesc{states});
+    results.push_back(TensorDesc{pre.shape()});
+  }
+  const std::vector<Value> out = pre.graph()->add(OpKind::kRecurrence, RecurrenceAttributes{cell}, inputs, results);
+  return {out[0], lstm ? out[1] : Value()};
+}
+
 std::vector<Value> opaque(Graph& graph, std::shared_ptr<const OpaqueOp> op, const std::vector<Value>& inputs,
                           const std::vector<Shape>& results) {
   std::vector<TensorDesc> descs;

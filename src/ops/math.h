@@ -90,6 +90,10 @@ Value sum_pool(Value x, const PoolAttributes& attributes, const std::vector<int6
 Value sum_pool_gradient(Value gradient, const Shape& input, const PoolAttributes& attributes);
 Value lrn(Value x, const LrnAttributes& attributes);
 Value lrn_gradient(Value x, Value gradient, const LrnAttributes& attributes);
+struct RecurrenceResult {
+  Value h, c;  // c of an LSTM only
+};
+RecurrenceResult recurrence(Value pre, Value weights, Value cont, Value h_0, Value c_0, Cell cell);  // c_0 of an LSTM only
 std::vector<Value> opaque(Graph& graph, std::shared_ptr<const OpaqueOp> op, const std::vector<Value>& inputs,
                           const std::vector<Shape>& results);
 

@@ -71,6 +71,31 @@ std::map<std::string, Cursor> cursors_of(const caffe::SolverState& state, const 
   return cursors;
 }
 
+void add_carried(const NetPosition& position, const std::string& net, caffe::SolverState* state) {
+  for (const auto& [name, carried] : position.carried) {
+    caffe::NamedBlob* entry = state->add_states();
+    entry->set_name(net + "/" + name);
+    for (int64_t dim : carried.shape.dims()) entry->mutable_blob()->mutable_shape()->add_dim(dim);
+    entry->mutable_blob()->mutable_data()->Add(carried.values.begin(), carried.values.end());
+  }
+}
+
+std::map<std::string, CarriedState> carried_of(const std::string& path, const caffe::SolverState& state,
+                                               const std::string& net) {
+  std::map<std::string, CarriedState> carried;
+  const std::string prefix = net + "/";
+  for (const caffe::NamedBlob& entry : state.states()) {
+    if (entry.name().compare(0, prefix.size(), prefix) != 0) continue;
+    const auto& dims = entry.blob().shape().dim();
+    const Shape shape(std::vector<int64_t>(dims.begin(), dims.end()));
+    if (shape.count() != entry.blob().data_size() || std::any_of(dims.begin(), dims.end(), [](int64_t dim) { return dim < 1; }))
+      throw data_error("{}: the carried state {} has {} values for the shape {}: the file is damaged, copy it again", path,
+                       entry.name(), entry.blob().data_size(), shape.text());
+    carried[entry.name().substr(prefix.size())] = {shape, {entry.blob().data().begin(), entry.blob().data().end()}};
+  }
+  return carried;
+}
+
 std::string test_net(size_t index) { return fmt::format("test{}", index); }
 
 // The model beside the state where it is not at the recorded path.
@@ -134,7 +159,7 @@ SnapshotPaths write_snapshot(const caffe::SolverParameter& solver, const LoopSta
   for (const ParameterInfo* parameter : owned_parameters(net)) parameters[parameter->state] = runtime.store.read(parameter->state);
   require_finite(net, parameters);
   parameters.clear();
-  save_weights(files.weights, hdf5(solver), net, runtime.store);
+  save_weights(files.weights, hdf5(solver), solver.snapshot_diff(), net, runtime.store);
 
   caffe::SolverState state;
   state.set_iter(loop.iteration);
@@ -144,8 +169,10 @@ SnapshotPaths write_snapshot(const caffe::SolverParameter& solver, const LoopSta
   const NetPosition position = train.position();
   state.set_forward_passes(position.passes);
   add_cursors(position, "train", &state);
+  add_carried(position, "train", &state);
   for (size_t i = 0; i < tests.size(); ++i) {
     add_cursors(tests[i], test_net(i), &state);
+    add_carried(tests[i], test_net(i), &state);
     state.add_test_passes(tests[i].passes);
   }
   for (float loss : loop.losses) state.add_loss_window(loss);
@@ -190,15 +217,15 @@ std::vector<std::string> restore_snapshot(const std::string& path, const caffe::
   loop->iteration = state.iter();
   loop->current_step = state.current_step();
   if (!state.has_seed()) {
-    train.seek({static_cast<uint64_t>(state.iter()) * static_cast<uint64_t>(solver.iter_size()), {}});
+    train.seek({static_cast<uint64_t>(state.iter()) * static_cast<uint64_t>(solver.iter_size()), {}, {}});
     lines.push_back("The state does not tell where the data stood (Caffe does not save it): data starts from the beginning");
     return lines;
   }
   loop->seed = state.seed();
   loop->losses.assign(state.loss_window().begin(), state.loss_window().end());
-  train.seek({state.forward_passes(), cursors_of(state, "train")});
+  train.seek({state.forward_passes(), cursors_of(state, "train"), carried_of(path, state, "train")});
   for (size_t i = 0; i < tests.size() && static_cast<int>(i) < state.test_passes_size(); ++i)
-    tests[i]->seek({state.test_passes(static_cast<int>(i)), cursors_of(state, test_net(i))});
+    tests[i]->seek({state.test_passes(static_cast<int>(i)), cursors_of(state, test_net(i)), carried_of(path, state, test_net(i))});
   list_changes("solver", state.resolved_solver(), text_of(solver), &lines);
   list_changes("net", state.resolved_net(), net_text(train.lowered()), &lines);
   return lines;

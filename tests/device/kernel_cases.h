@@ -156,6 +156,25 @@ inline void add_matmuls(std::vector<OpCase>* cases) {
   }
 }
 
+inline void add_recurrences(std::vector<OpCase>* cases) {
+  struct Sizes {
+    int64_t steps, items, hidden;
+  };
+  for (const Sizes& s : {Sizes{1, 1, 1}, {3, 2, 5}, {4, 13, 16}, {5, 3, 33}, {3, 30, 70}}) {
+    for (Cell cell : {Cell::kTanh, Cell::kLstm}) {
+      const bool lstm = cell == Cell::kLstm;
+      const int64_t sums = (lstm ? 4 : 1) * s.hidden;
+      const TensorDesc p = tensor({s.steps, s.items, sums}), w = tensor({sums, s.hidden}), cont = tensor({s.steps, s.items}),
+                       first = tensor({s.items, s.hidden}), all = tensor({s.steps, s.items, s.hidden});
+      std::vector<TensorDesc> inputs{p, w, cont, first}, outputs{all}, back{all, w, cont, all};
+      if (lstm) inputs.push_back(first), outputs = {all, all, p}, back = {all, w, cont, first, all, p};
+      const std::string label = fmt::format("{} {}x{}x{}", lstm ? "lstm" : "tanh", s.steps, s.items, s.hidden);
+      cases->push_back(op_case(label, OpKind::kRecurrence, RecurrenceAttributes{cell}, inputs, outputs));
+      cases->push_back(op_case(label, OpKind::kRecurrenceGradient, RecurrenceAttributes{cell}, back, {p}));
+    }
+  }
+}
+
 inline void add_copies(std::vector<OpCase>* cases) {
   struct Pictures {
     int64_t n, c, h, w;
@@ -220,6 +239,7 @@ inline std::vector<OpCase> kernel_cases() {
   add_pools(&cases);
   add_lrns(&cases);
   add_matmuls(&cases);
+  add_recurrences(&cases);
   add_copies(&cases);
   return cases;
 }

@@ -65,6 +65,12 @@ List list_of(OpKind kind) {
     case OpKind::kSumPoolGradient: return pool_list(create_sum_pool_gradient_reference);
     case OpKind::kLrn: return lrn_list(create_lrn_reference);
     case OpKind::kLrnGradient: return lrn_list(create_lrn_gradient_reference);
+    case OpKind::kRecurrence:
+      return {{"direct", refuse_recurrence_direct, create_recurrence_direct},
+              {"reference", refuse_nothing, create_recurrence_reference}};
+    case OpKind::kRecurrenceGradient:
+      return {{"direct", refuse_recurrence_direct, create_recurrence_gradient_direct},
+              {"reference", refuse_nothing, create_recurrence_gradient_reference}};
     case OpKind::kReshape:
     case OpKind::kPermute:
     case OpKind::kSlice:

@@ -22,6 +22,11 @@ std::unique_ptr<Kernel> create_lrn_direct(const OpInstance& instance);
 std::string refuse_depthwise_direct(const OpInstance& instance);
 std::unique_ptr<Kernel> create_depthwise_direct(const OpInstance& instance);
 
+// kRecurrence, kRecurrenceGradient.
+std::string refuse_recurrence_direct(const OpInstance& instance);
+std::unique_ptr<Kernel> create_recurrence_direct(const OpInstance& instance);
+std::unique_ptr<Kernel> create_recurrence_gradient_direct(const OpInstance& instance);
+
 // kReshape, kPermute, kSlice, kPad, kConcat, kReorder; any orders, elements of 1, 2 or 4 bytes.
 std::string refuse_copy_direct(const OpInstance& instance);
 std::unique_ptr<Kernel> create_copy_direct(const OpInstance& instance);

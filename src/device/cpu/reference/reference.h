@@ -24,6 +24,8 @@ std::unique_ptr<Kernel> create_sum_pool_reference(const OpInstance& instance);
 std::unique_ptr<Kernel> create_sum_pool_gradient_reference(const OpInstance& instance);
 std::unique_ptr<Kernel> create_lrn_reference(const OpInstance& instance);
 std::unique_ptr<Kernel> create_lrn_gradient_reference(const OpInstance& instance);
+std::unique_ptr<Kernel> create_recurrence_reference(const OpInstance& instance);
+std::unique_ptr<Kernel> create_recurrence_gradient_reference(const OpInstance& instance);
 // kReshape, kPermute, kSlice, kPad, kConcat, kReorder.
 std::unique_ptr<Kernel> create_copy_reference(const OpInstance& instance);
 // kOpaque: what the op brings.
