@@ -5,10 +5,14 @@
 #include <cstdio>
 
 #include "base/text.h"
+#include "cli/caffe_table.h"
 #include "cli/command.h"
 #include "cli/net_flags.h"
+#include "config/diagnostics.h"
+#include "layers/given_shape.h"
 #include "ops/cost.h"
 #include "report/log.h"
+#include "runtime/planning_device.h"
 #include "train/model.h"
 #include "train/update_rule.h"
 
@@ -117,17 +121,69 @@ void print_plan(const LoweredNet& net, const Program& program, bool training) {
               fused, reorders, total_work > 0 ? 100 * reference_work / total_work : 0);
 }
 
+// "data=16,3,227,227".
+std::pair<std::string, Shape> read_shape(const std::string& word) {
+  const size_t equals = word.rfind('=');
+  const auto refuse = [&word](const std::string& why) {
+    return config_error(
+        "--shape {}: {}; write the name of a data layer's top and its dimensions: data=16,3,227,227", word,
+        why);
+  };
+  if (equals == std::string::npos || equals == 0) throw refuse("there is no NAME= in it");
+  std::vector<int64_t> dims;
+  for (const std::string& part : split(word.substr(equals + 1), ',')) {
+    const std::string number = trim(part);
+    if (number.empty() || number.size() > 10 || number.find_first_not_of("0123456789") != std::string::npos)
+      throw refuse(fmt::format("\"{}\" is no dimension", number));
+    dims.push_back(std::stoll(number));
+  }
+  const std::string problem = check_shape(Shape(dims));
+  if (!problem.empty()) throw refuse(problem);
+  return {word.substr(0, equals), Shape(dims)};
+}
+
+GivenShapes given_shapes(const Arguments& arguments) {
+  GivenShapes shapes;
+  for (const std::string& word : arguments.texts("shape")) {
+    const auto [name, shape] = read_shape(word);
+    if (!shapes.emplace(name, shape).second) throw config_error("--shape gives \"{}\" twice", name);
+  }
+  return shapes;
+}
+
+// A session of the net; where only its data sets are missing, the remedy of this command is told too.
+std::unique_ptr<NetSession> open_net(const ConfiguredNet& configured, caffe::Phase phase, Runtime& runtime,
+                                     GivenShapes shapes) {
+  try {
+    return std::make_unique<NetSession>(*configured.net.net, *configured.net.positions, phase, 1, runtime,
+                                        std::move(shapes));
+  } catch (const DiagnosticsError& error) {
+    if (error.code() != ExitCode::kData) throw;
+    throw DiagnosticsError(error.code(),
+                           fmt::format("{}\nWithout its data sets a net is shown with shapes given for the "
+                                       "tops of its data layers: --shape data=16,3,227,227",
+                                       error.what()));
+  }
+}
+
 int run_summary(const Arguments& arguments) {
   if (!arguments.words().empty()) throw UsageError("unexpected word: " + arguments.words().front());
   if (arguments.text("model").empty()) throw UsageError("Need a net: --model=FILE");
   const bool training = arguments.text("phase") == "TRAIN";
   const caffe::Phase phase = training ? caffe::TRAIN : caffe::TEST;
+  GivenShapes shapes = given_shapes(arguments);
   const ConfiguredNet configured = net_from_flags(arguments, phase);
-  Runtime runtime("cpu");
-  NetSession net(*configured.net.net, *configured.net.positions, phase, 1, runtime);
+  Runtime runtime(planning_device(open_device("cpu")));
+  const std::unique_ptr<NetSession> session = open_net(configured, phase, runtime, std::move(shapes));
+  NetSession& net = *session;
   if (!net.warnings().empty()) log_warning(net.warnings());
+  if (arguments.truth("caffe")) {
+    if (arguments.truth("plan")) throw config_error("--caffe and --plan are two views: give one of them");
+    std::fputs(caffe_table(net.lowered()).c_str(), stdout);
+    return 0;
+  }
   print_layers(net.lowered());
-  add_parameters(net.lowered(), 1, training, runtime.store);
+  declare_parameters(net.lowered(), training, runtime.store);
   const Program& program = net.program(training ? ProgramKind::kTrain : ProgramKind::kForward);
   if (training) UpdateRule(caffe::SolverParameter(), NetSession::trained_parameters(net.lowered()), runtime);
   std::printf("planned memory: %s (activations %s, parameters%s %s, data buffers %s)\n",
@@ -138,25 +194,36 @@ int run_summary(const Arguments& arguments) {
   return 0;
 }
 
-REGISTER_COMMAND(summary, .name = "summary",
-                 .summary = "shows a net's layers, shapes, parameters, work and memory",
-                 .usage = "summary --model=FILE [--phase=TRAIN|TEST] [--plan]",
-                 .description =
-                     "Checks and compiles the net without running it. --plan shows each step: which layers "
-                     "were fused into it, its "
-                     "implementation and why not a faster one, where its values lie (%value[shape]/cl for "
-                     "channels-last @offset), "
-                     "operations and bytes.",
-                 .flags =
-                     {
-                         {"model", FlagType::kFile, "", "FILE", "The prototxt file of the net."},
-                         {"phase", FlagType::kChoice, "TRAIN", "TRAIN|TEST", "The phase of the net."},
-                         {"plan", FlagType::kTruth, "false", "", "Show the steps of the compiled program."},
-                         set_flag(),
-                         level_flag(),
-                         stage_flag(),
-                     },
-                 .run = run_summary, .computes = true);
+REGISTER_COMMAND(
+    summary, .name = "summary", .summary = "shows a net's layers, shapes, parameters, work and memory",
+    .usage = "summary --model=FILE [--phase=TRAIN|TEST] [--shape=TOP=DIMS] [--plan | --caffe]",
+    .description =
+        "Checks and compiles the net without running it. --plan shows each step: which layers "
+        "were fused into it, its "
+        "implementation and why not a faster one, where its values lie (%value[shape]/cl for "
+        "channels-last @offset), "
+        "operations and bytes.\n"
+        "\n"
+        "--caffe shows the net as Caffe builds it, Split layers included, one item a line, columns "
+        "apart by tabs (in names a tab is \\t, a line's end \\n, a backslash \\\\):\n"
+        "  layer  NAME  TYPE  BOTTOM...\n"
+        "  top    LAYER  TYPE  TOP  DIMS   (64,20,24,24; nothing for a scalar)\n"
+        "  blob   LAYER  INDEX  DIMS       learned blobs and statistics, shared ones at each layer",
+    .flags =
+        {
+            {"model", FlagType::kFile, "", "FILE", "The prototxt file of the net."},
+            {"phase", FlagType::kChoice, "TRAIN", "TRAIN|TEST", "The phase of the net."},
+            {"plan", FlagType::kTruth, "false", "", "Show the steps of the compiled program."},
+            {"caffe", FlagType::kTruth, "false", "",
+             "Show layers, tops and blobs as Caffe builds them, for scripts to read."},
+            {"shape", FlagType::kText, "", "TOP=DIMS",
+             "The shape of a data layer's top (data=16,3,227,227), so that its data set is not needed.",
+             true},
+            set_flag(),
+            level_flag(),
+            stage_flag(),
+        },
+    .run = run_summary, .computes = true);
 
 }  // namespace
 }  // namespace trainer

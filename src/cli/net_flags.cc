@@ -55,6 +55,10 @@ std::string device_of(const Arguments& arguments, const caffe::SolverParameter* 
 std::vector<std::string> stages_of(const Arguments& arguments) { return comma_list(arguments.text("stage")); }
 
 ConfiguredNet net_from_flags(const Arguments& arguments, caffe::Phase phase) {
+  return net_from_flags(arguments, phase, arguments.text("model"));
+}
+
+ConfiguredNet net_from_flags(const Arguments& arguments, caffe::Phase phase, const std::string& path) {
   caffe::NetState state;
   state.set_phase(phase);
   if (arguments.given("level")) state.set_level(static_cast<int>(arguments.integer("level")));
@@ -66,7 +70,7 @@ ConfiguredNet net_from_flags(const Arguments& arguments, caffe::Phase phase) {
       throw config_error("--set {}: this command has no solver; write net.FIELD=... or layer[NAME].FIELD=...",
                          assignment);
   }
-  out.net = configure_net(arguments.text("model"), state, arguments.texts("set"), &out.file, &diagnostics);
+  out.net = configure_net(path, state, arguments.texts("set"), &out.file, &diagnostics);
   diagnostics.throw_if_errors();
   if (!diagnostics.list().empty()) log_warning(diagnostics.render());
   return out;

@@ -29,6 +29,8 @@ struct ConfiguredNet {
   TrainingFiles::Net net;
 };
 ConfiguredNet net_from_flags(const Arguments& arguments, caffe::Phase phase);
+// The same for a net that is named by a word of the command line.
+ConfiguredNet net_from_flags(const Arguments& arguments, caffe::Phase phase, const std::string& path);
 
 // The words of a comma list, blanks around them removed.
 std::vector<std::string> comma_list(const std::string& text);

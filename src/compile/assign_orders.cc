@@ -109,6 +109,10 @@ class OrderAssignment {
       case OrderRule::kUniform: return uniform_order(op);
       case OrderRule::kRowMajor: break;
     }
+    if (op.kind == OpKind::kSource) {
+      const SourceInfo& source = graph_.sources[static_cast<size_t>(op.as<IndexAttributes>().index)];
+      if (source.order) return *source.order;
+    }
     if (op.kind == OpKind::kSource || op.kind == OpKind::kReshape) {
       // A batch is built in its final order; a reshape that must copy can read and write any order.
       return input ? rewriter_.to().desc(rewriter_.mapped(value)).order : components_.order_of(graph_, value);

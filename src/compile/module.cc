@@ -6,7 +6,8 @@
 
 namespace trainer {
 
-Rewriter::Rewriter(const Graph& from) : from_(from), to_(std::make_unique<Graph>()), map_(from.values.size(), -1) {
+Rewriter::Rewriter(const Graph& from)
+    : from_(from), to_(std::make_unique<Graph>()), map_(from.values.size(), -1) {
   to_->states = from.states;
   to_->sources = from.sources;
 }
@@ -56,6 +57,7 @@ Module Rewriter::finish(const Module& module) {
       to_->sources[static_cast<size_t>(op.as<IndexAttributes>().index)].value = op.outputs.front();
   }
   Module out;
+  out.effects = module.effects;
   for (int result : module.results) out.results.push_back(result < 0 ? -1 : mapped(result));
   out.graph = std::move(to_);
   return out;
@@ -72,7 +74,7 @@ std::vector<bool> live_ops(const Module& module) {
     const Op& op = graph.ops[i];
     // Sources stay: they are how a batch comes in, whoever reads it.
     bool live = op.kind == OpKind::kSource ||
-                (op.kind == OpKind::kOpaque && op.as<OpaqueAttributes>().op->has_effect());
+                (module.effects && op.kind == OpKind::kOpaque && op.as<OpaqueAttributes>().op->has_effect());
     for (int output : op.outputs) live = live || value_live[static_cast<size_t>(output)];
     op_live[i] = live;
     if (!live) continue;

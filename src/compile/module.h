@@ -11,10 +11,11 @@ namespace trainer {
 struct Module {
   std::unique_ptr<Graph> graph = std::make_unique<Graph>();
   std::vector<int> results;  // value ids, in the caller's order; -1 where there is none
+  bool effects = true;       // false: only the results are wanted, no effects outside the graph
 };
 
-// Copies ops from one graph into another, old values standing for new ones. Every pass that changes ops is a walk
-// over the old graph with one of these.
+// Copies ops from one graph into another, old values standing for new ones. Every pass that changes ops is a
+// walk over the old graph with one of these.
 class Rewriter {
  public:
   explicit Rewriter(const Graph& from);
@@ -26,8 +27,8 @@ class Rewriter {
   void set(int old, int replacement) { map_[static_cast<size_t>(old)] = replacement; }
   // Appends a copy of the op reading the mapped operands; maps its results.
   void copy(const Op& op);
-  // Appends an op whose results stand for the old values `old`: described like them, or by `results`, and named as they
-  // were. Its operands are values of the new graph.
+  // Appends an op whose results stand for the old values `old`: described like them, or by `results`, and
+  // named as they were. Its operands are values of the new graph.
   void append_for(const std::vector<int>& old, Op op, std::vector<TensorDesc> results = {});
   // Appends an op that is not in the old graph; returns its results.
   std::vector<int> append(Op op, const std::vector<TensorDesc>& results);

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "config/fork_names.h"
 #include "trainer.pb.h"
 
 namespace trainer {
@@ -12,26 +13,6 @@ namespace {
 using google::protobuf::Descriptor;
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
-
-struct ForkField {
-  const char* message;
-  const char* field;
-  const char* remedy;
-};
-
-// Fields of well-known forks that people paste from.
-constexpr ForkField kForkFields[] = {
-    {"BatchNormParameter", "scale_bias",
-     "it comes from NVIDIA's fork; write a Scale layer with bias_term: true behind this one"},
-    {"BatchNormParameter", "scale_filler",
-     "it comes from NVIDIA's fork; write a Scale layer with a filler behind this one"},
-    {"BatchNormParameter", "bias_filler",
-     "it comes from NVIDIA's fork; write a Scale layer with a bias_filler behind this one"},
-    {"TransformationParameter", "crop_h", "it comes from a fork; crop_size crops a square"},
-    {"TransformationParameter", "crop_w", "it comes from a fork; crop_size crops a square"},
-    {"LossParameter", "hard_ratio", "it comes from a fork; there is no hard-example mining here"},
-    {"LayerParameter", "quantization_param", "it comes from Ristretto; leave it out"},
-};
 
 bool is_layer_descriptor(const Descriptor* descriptor) {
   return descriptor->name() == "LayerParameter" || descriptor->name() == "V1LayerParameter" ||
@@ -92,9 +73,8 @@ std::string other_kind_of_file(const std::string& name, const Message& root) {
 
 std::string unknown_field_hint(const std::string& name, const Message& message, const Message* layer) {
   const Descriptor* descriptor = message.GetDescriptor();
-  for (const ForkField& known : kForkFields) {
-    if (descriptor->name() == known.message && name == known.field) return known.remedy;
-  }
+  const std::string fork = fork_field_hint(descriptor->name(), name);
+  if (!fork.empty()) return fork;
   std::vector<std::string> names;
   for (int i = 0; i < descriptor->field_count(); ++i) names.push_back(descriptor->field(i)->name());
   const std::string near = nearest_name(name, names);

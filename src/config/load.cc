@@ -77,7 +77,8 @@ std::unique_ptr<NetFile> load_net(const std::string& path, Diagnostics* diagnost
   return file;
 }
 
-std::unique_ptr<SolverFile> load_solver(const std::string& path, Diagnostics* diagnostics) {
+std::unique_ptr<SolverFile> load_solver(const std::string& path, Diagnostics* diagnostics,
+                                        bool complete_prefix) {
   std::string text;
   if (!read_text_file(path, {}, &text, diagnostics)) return nullptr;
   auto file = std::make_unique<SolverFile>();
@@ -86,7 +87,7 @@ std::unique_ptr<SolverFile> load_solver(const std::string& path, Diagnostics* di
   file->complete = parse_prototxt(text, path, file->solver.get(), &file->positions, diagnostics);
   if (file->complete) {
     SolverFile* raw = file.get();
-    upgrade_solver(file->solver.get(), path, note_into(file->positions, &file->notes, diagnostics),
+    upgrade_solver(file->solver.get(), complete_prefix ? path : "", note_into(file->positions, &file->notes, diagnostics),
                    [raw](const ValuePlace& from, const ValuePlace& to) { raw->positions.move(from, to); });
   }
   return file;

@@ -31,7 +31,9 @@ struct SolverFile {
 // understood. `named_at` is the place that names the file; the command line is none.
 std::unique_ptr<NetFile> load_net(const std::string& path, Diagnostics* diagnostics,
                                   const SourcePosition& named_at = {});
-std::unique_ptr<SolverFile> load_solver(const std::string& path, Diagnostics* diagnostics);
+// Without `complete_prefix` snapshot_prefix stays as the file has it.
+std::unique_ptr<SolverFile> load_solver(const std::string& path, Diagnostics* diagnostics,
+                                        bool complete_prefix = true);
 
 // A copy of a net written inside a solver, with its positions.
 std::unique_ptr<NetFile> inline_net_file(const caffe::NetParameter& net, const SolverFile& solver,

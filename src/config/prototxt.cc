@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "config/field_hints.h"
+#include "config/fork_names.h"
 #include "config/source_text.h"
 
 namespace trainer {
@@ -437,11 +438,23 @@ class Parser : public google::protobuf::io::ErrorCollector {
       text = std::to_string(number);
       position.length = static_cast<int>(text.size());
     } else {
+      const bool quoted = tokenizer_.current().type == Tokenizer::TYPE_STRING && text.size() >= 2;
+      const std::string near = quoted ? nearest_name(text.substr(1, text.size() - 2), names) : "";
       wrong_value(field, "one of " + list,
-                  tokenizer_.current().type == Tokenizer::TYPE_STRING ? "write it without quotes" : "");
+                  !near.empty() ? fmt::format("write {} without quotes", near)
+                  : quoted      ? "write it without quotes"
+                                : "");
       return nullptr;
     }
     if (value == nullptr) {
+      const std::string fork =
+          field->name() == "type"
+              ? fork_type_hint(text)
+              : fork_field_hint(field->containing_type()->name(), fmt::format("{}={}", field->name(), text));
+      if (!fork.empty()) {
+        error_at(position, fmt::format("\"{}\" is no value of {}", text, field->name()), fork);
+        return nullptr;
+      }
       const std::string near = nearest_name(text, names);
       const bool listed = near.empty() || names.size() <= kMostValuesListed;
       error_at(position,

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/text.h"
+#include "config/fork_names.h"
 #include "config/upgrade_steps.h"
 
 namespace trainer {
@@ -269,6 +270,11 @@ class V0Upgrade {
   void report_unknown_type(V0LayerParameter* v0) {
     if (!v0->has_type()) {
       note(Kind::kError, {v0, nullptr, -1}, fmt::format("layer \"{}\" has no type", v0->name()));
+      return;
+    }
+    const std::string fork = fork_type_hint(v0->type());
+    if (!fork.empty()) {
+      note(Kind::kError, {v0, field_of(*v0, "type"), -1}, fmt::format("Unknown layer name: {}; {}", v0->type(), fork));
       return;
     }
     std::vector<std::string> names;

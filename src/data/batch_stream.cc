@@ -8,9 +8,12 @@
 #include <utility>
 
 #include "base/error.h"
+#include "data/array_feed.h"
 #include "data/datum_feed.h"
 #include "data/hdf5_feed.h"
+#include "data/image_list_feed.h"
 #include "data/pipeline.h"
+#include "data/window_feed.h"
 
 namespace trainer {
 
@@ -30,23 +33,37 @@ int automatic_workers() {
 
 }  // namespace
 
-bool BatchStream::reads(const std::string& layer_type) {
-  return layer_type == "Data" || layer_type == "HDF5Data";
+bool BatchStream::reads(const std::string& layer_type) { return !source_field(layer_type).empty(); }
+
+std::string BatchStream::source_field(const std::string& layer_type) {
+  if (layer_type == "Data") return "data_param.source";
+  if (layer_type == "HDF5Data") return "hdf5_data_param.source";
+  if (layer_type == "ImageData") return "image_data_param.source";
+  if (layer_type == "MemoryData") return "memory_data_param.source";
+  if (layer_type == "WindowData") return "window_data_param.source";
+  return "";
 }
 
 std::unique_ptr<BatchStream> BatchStream::open(const caffe::LayerParameter& layer,
                                                const StreamOptions& options) {
   std::vector<std::string> warnings;
   std::unique_ptr<BatchFeed> feed;
+  uint32_t workers = layer.data_param().workers();
   if (layer.type() == "Data") {
     feed = open_datum_feed(layer, options, warnings);
-  } else {
-    TRAINER_ASSERT(layer.type() == "HDF5Data");
+  } else if (layer.type() == "HDF5Data") {
     feed = open_hdf5_feed(layer, options);
+  } else if (layer.type() == "ImageData") {
+    feed = open_image_list_feed(layer, options, warnings);
+    workers = layer.image_data_param().workers();
+  } else if (layer.type() == "MemoryData") {
+    feed = open_array_feed(layer, options, warnings);
+  } else {
+    TRAINER_ASSERT(layer.type() == "WindowData");
+    feed = open_window_feed(layer, options, warnings);
   }
   PipelineOptions settings;
-  settings.workers = layer.data_param().workers() > 0
-                         ? static_cast<int>(std::min(layer.data_param().workers(), 1024u))
+  settings.workers = workers > 0           ? static_cast<int>(std::min(workers, 1024u))
                      : options.workers > 0 ? options.workers
                                            : automatic_workers();
   settings.prefetch = static_cast<int>(std::clamp(layer.data_param().prefetch(), 1u, 1024u));

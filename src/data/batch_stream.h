@@ -38,8 +38,8 @@ struct StreamOptions {
   caffe::Phase phase = caffe::TRAIN;
   uint64_t seed = 0;
   std::string net_name;
-  // Worker threads where the layer does not name a number (data_param.workers); 0: by the cores this process
-  // may use, at least 1. HDF5 is always read by one.
+  // Worker threads where the layer does not name a number (`workers` of its message); 0: by the cores this
+  // process may use, at least 1. HDF5 is always read by one.
   int workers = 0;
   int rank = 0;
   int world = 1;
@@ -52,11 +52,13 @@ class Pipeline;
 
 class BatchStream {
  public:
-  // `layer` is a Data (backend LMDB) or HDF5Data layer. Opens the data and checks all that can be checked
-  // without reading it whole.
+  // `layer` is one that reads() knows. Opens the data and checks all that can be checked without reading it
+  // whole.
   static std::unique_ptr<BatchStream> open(const caffe::LayerParameter& layer, const StreamOptions& options);
   // True where open() knows the layer's type.
   static bool reads(const std::string& layer_type);
+  // The field that names the data of a layer of this type, "data_param.source"; "" for other types.
+  static std::string source_field(const std::string& layer_type);
   ~BatchStream();
   BatchStream(const BatchStream&) = delete;
   BatchStream& operator=(const BatchStream&) = delete;

@@ -82,8 +82,8 @@ class TableRows : public RowReader {
   // NaN and infinity end a training with nothing that names the row they came from.
   float finite(size_t column) const {
     if (std::isfinite(row_[column])) return row_[column];
-    throw data_error("{}, line {}, column {}: {} is not a finite number; remove the row or give it a value", file_.path(),
-                     file_.line(), column + 1, row_[column]);
+    throw data_error("{}, line {}, column {}: {} is not a finite number; remove the row or give it a value",
+                     file_.path(), file_.line(), column + 1, row_[column]);
   }
 
   size_t find_column(const std::string& name) const {

@@ -1,4 +1,5 @@
-// JPEG through libjpeg-turbo; which format a file has is told by its first bytes.
+// JPEG through libjpeg-turbo; PNG, PNM and BMP have files of their own. Which format a file has is told by
+// its first bytes.
 #include "data/image_decoder.h"
 
 #include <turbojpeg.h>
@@ -7,6 +8,7 @@
 
 #include "base/error.h"
 #include "data/png_decoder.h"
+#include "data/uncompressed_images.h"
 
 namespace trainer {
 
@@ -18,12 +20,11 @@ bool starts_with(std::string_view file, std::string_view signature) {
 
 const char* name_of_other_format(std::string_view file) {
   if (starts_with(file, "GIF8")) return "a GIF file";
-  if (starts_with(file, "BM")) return "a BMP file";
   if (starts_with(file, "RIFF") && file.substr(8, 4) == "WEBP") return "a WebP file";
   if (starts_with(file, std::string_view("II*\0", 4)) || starts_with(file, std::string_view("MM\0*", 4))) {
     return "a TIFF file";
   }
-  if (file.size() > 2 && file[0] == 'P' && file[1] >= '1' && file[1] <= '6') return "a PNM file";
+  if (file.size() > 2 && file[0] == 'P' && (file[1] == '1' || file[1] == '4')) return "a PBM file";
   if (file.empty()) return "empty";
   return "no image file";
 }
@@ -32,7 +33,7 @@ bool is_png(std::string_view file) { return starts_with(file, "\x89PNG\r\n\x1a\n
 bool is_jpeg(std::string_view file) { return starts_with(file, "\xFF\xD8"); }
 
 [[noreturn]] void throw_unknown_format(std::string_view file) {
-  throw data_error("the encoded picture is {}: JPEG and PNG are read", name_of_other_format(file));
+  throw data_error("the picture is {}: JPEG, PNG, PPM, PGM and BMP are read", name_of_other_format(file));
 }
 
 const unsigned char* bytes_of(std::string_view file) {
@@ -48,8 +49,7 @@ void convert_cmyk(const std::vector<uint8_t>& inks, int channels, uint8_t* out) 
     if (channels == 3) {
       for (int c = 0; c < 3; ++c) out[c] = static_cast<uint8_t>(rgb[2 - c]);
     } else {
-      // Weights of BT.601 in 14-bit fixed point, rounded.
-      out[0] = static_cast<uint8_t>((rgb[0] * 4899 + rgb[1] * 9617 + rgb[2] * 1868 + 8192) >> 14);
+      out[0] = gray_of(rgb[2], rgb[1], rgb[0]);
     }
   }
 }
@@ -68,14 +68,23 @@ ImageDecoder::~ImageDecoder() {
 ItemShape ImageDecoder::shape(std::string_view file, ColorMode mode) {
   if (is_jpeg(file)) return read_jpeg_header(file, mode).shape;
   if (is_png(file)) return decode_png(file, mode, true, pixels_, lines_);
+  if (is_pnm(file)) return decode_pnm(file, mode, true, pixels_);
+  if (is_bmp(file)) return decode_bmp(file, mode, true, pixels_);
   throw_unknown_format(file);
 }
 
 PixelView ImageDecoder::decode(std::string_view file, ColorMode mode) {
   if (is_jpeg(file)) return decode_jpeg(file, mode);
-  if (!is_png(file)) throw_unknown_format(file);
   PixelView view;
-  view.shape = decode_png(file, mode, false, pixels_, lines_);
+  if (is_png(file)) {
+    view.shape = decode_png(file, mode, false, pixels_, lines_);
+  } else if (is_pnm(file)) {
+    view.shape = decode_pnm(file, mode, false, pixels_);
+  } else if (is_bmp(file)) {
+    view.shape = decode_bmp(file, mode, false, pixels_);
+  } else {
+    throw_unknown_format(file);
+  }
   view.bytes = pixels_.data();
   view.interleaved = true;
   return view;

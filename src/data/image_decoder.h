@@ -1,4 +1,4 @@
-// Image files inside records, decoded as OpenCV's imdecode does: JPEG and PNG to 8-bit pixels, colour as B,
+// Image files, decoded as OpenCV's imdecode does: JPEG, PNG, PPM, PGM and BMP to 8-bit pixels, colour as B,
 // G, R.
 #pragma once
 

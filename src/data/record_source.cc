@@ -20,4 +20,6 @@ std::string describe(const Record& record, const std::string& path) {
   return fmt::format("record {} (key \"{}\") of {}", record.index, key, path);
 }
 
+std::string RecordSource::describe(const Record& record) const { return trainer::describe(record, path()); }
+
 }  // namespace trainer

@@ -1,4 +1,4 @@
-// A database of serialised Datum records in key order.
+// Records by number: a database of serialised Datum records in key order, a list of pictures, rows of a file.
 #pragma once
 
 #include <cstdint>
@@ -31,6 +31,10 @@ class RecordSource {
   virtual void read_following(const Record& record, Record& following) = 0;
   // Makes read() cheap for any order of numbers.
   virtual void prepare_random_access(const LogLine& log) = 0;
+  // Bytes that the source keeps for itself.
+  virtual int64_t memory_bytes() const { return 0; }
+  // Where a record comes from, for messages. From any thread.
+  virtual std::string describe(const Record& record) const;
 };
 
 // `record 7 (key "00000007") of /data/train_lmdb`; bytes of the key that are not printable are shown as \xNN.

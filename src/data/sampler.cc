@@ -25,8 +25,8 @@ void draw_permutation(uint64_t key, uint64_t stream, uint32_t count, std::vector
   }
 }
 
-Sampler::Sampler(uint64_t records, bool shuffle, uint64_t key)
-    : records_(records), shuffle_(shuffle), key_(key) {
+Sampler::Sampler(uint64_t records, bool shuffle, uint64_t key, uint64_t first)
+    : records_(records), shuffle_(shuffle), key_(key), first_(first) {
   TRAINER_ASSERT(records > 0);
   if (shuffle && records > std::numeric_limits<uint32_t>::max()) {
     throw data_error(

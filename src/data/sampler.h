@@ -13,11 +13,12 @@ void draw_permutation(uint64_t key, uint64_t stream, uint32_t count, std::vector
 // Maps running offsets to record numbers; an epoch is every record once.
 class Sampler {
  public:
-  // Throws data_error where more than 2^32 - 1 records are to be shuffled.
-  Sampler(uint64_t records, bool shuffle, uint64_t key);
+  // Offset 0 is the `first`-th place of the first epoch. Throws data_error where more than 2^32 - 1 records
+  // are to be shuffled.
+  Sampler(uint64_t records, bool shuffle, uint64_t key, uint64_t first = 0);
 
-  uint64_t epoch(uint64_t offset) const { return offset / records_; }
-  uint64_t position(uint64_t offset) const { return offset % records_; }
+  uint64_t epoch(uint64_t offset) const { return (offset + first_) / records_; }
+  uint64_t position(uint64_t offset) const { return (offset + first_) % records_; }
   // Keeps the permutation of the epoch asked for last: ask in ascending order.
   uint64_t index(uint64_t offset);
 
@@ -27,6 +28,7 @@ class Sampler {
   uint64_t records_;
   bool shuffle_;
   uint64_t key_;
+  uint64_t first_;
   uint64_t drawn_epoch_ = 0;
   std::vector<uint32_t> permutation_;
 };

@@ -4,9 +4,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "formats/atomic_file.h"
-#include "formats/blob_proto.h"
-#include "formats/input_file.h"
-#include "formats/wire_reader.h"
+#include "formats/blob_file.h"
 #include "formats/wire_writer.h"
 
 namespace trainer {
@@ -17,19 +15,7 @@ constexpr uint32_t kNum = 1, kChannels = 2, kHeight = 3, kWidth = 4, kData = 5;
 }  // namespace
 
 MeanImage read_mean_file(const std::string& path) {
-  const InputFile file(path, "mean file");
-  if (file.size() == 0 || file.looks_like_text()) {
-    throw data_error("{} is {}: not a mean file (a binary BlobProto, as compute_image_mean writes)", path,
-                     file.size() == 0 ? "empty" : "text");
-  }
-  WireReader reader(file.descriptor(), file.size());
-  WeightBlob blob;
-  try {
-    blob = read_blob_proto(reader);
-  } catch (const WireError& error) {
-    throw data_error("{} is not a readable mean file: {} at byte {}; the file is {} bytes long", path,
-                     error.what(), error.offset(), file.size());
-  }
+  WeightBlob blob = read_blob_file(path, "mean file");
   const int rank = blob.shape.rank();
   if (rank != 3 && !(rank == 4 && blob.shape[0] == 1)) {
     throw data_error("{} is not a mean file: its shape is {}, one image (1,C,H,W) is needed", path,

@@ -54,8 +54,18 @@ void check_binary_size(int64_t bytes, const std::string& what);
 void write_weights(const std::string& path, const std::string& net_name,
                    const std::vector<WeightLayerRef>& layers);
 
+// A layer of an HDF5 file, and how many blobs it has.
+struct Hdf5LayerName {
+  std::string name;
+  size_t blobs = 0;
+};
+// Throws data_error with the remedy where HDF5 cannot keep these layers side by side: a name that is no path of groups
+// ("", ".", "a//b", a leading or trailing "/"), two layers with blobs of one name, a layer "a/0" beside a blob 0 of
+// layer "a". `what` names the file in the message.
+void check_hdf5_names(const std::string& what, const std::vector<Hdf5LayerName>& layers);
+
 // Groups /data/<layer>/<i>, and /diff/<layer>/<i> where diffs are given. A "/" in a layer's name nests
-// groups; a name that HDF5 cannot keep ("", ".", "a//b", a leading or trailing "/") is a data_error.
+// groups; what check_hdf5_names refuses is refused here too.
 void write_weights_hdf5(const std::string& path, const std::vector<WeightLayerRef>& layers);
 
 }  // namespace trainer

@@ -1,4 +1,6 @@
 // Writing weight files.
+#include <set>
+
 #include "base/error.h"
 #include "base/text.h"
 #include "formats/atomic_file.h"
@@ -31,18 +33,6 @@ int64_t layer_size(const WeightLayerRef& layer, int64_t head_bytes) {
   int64_t size = head_bytes;
   for (const BlobRef& blob : layer.blobs) size += bytes_field_size(kLayerBlobs, blob_proto_size(blob));
   return size;
-}
-
-// HDF5 reads "." and repeated or outer slashes of a path as nothing.
-void check_group_name(const std::string& path, const std::string& name) {
-  for (const std::string& part : split(name, '/')) {
-    if (part.empty() || part == "." || name.find('\0') != std::string::npos) {
-      throw data_error(
-          "cannot write {}: HDF5 cannot keep the layer name \"{}\"; rename it or use snapshot_format: "
-          "BINARYPROTO",
-          path, name);
-    }
-  }
 }
 
 // Room for the file's own structures, beyond the values.
@@ -102,8 +92,35 @@ void write_weights(const std::string& path, const std::string& net_name,
   file.commit();
 }
 
+void check_hdf5_names(const std::string& what, const std::vector<Hdf5LayerName>& layers) {
+  const auto refuse = [&what](const std::string& name, const std::string& why) {
+    return data_error("cannot write {}: HDF5 cannot keep the layer \"{}\": {}. Rename it, or use snapshot_format: BINARYPROTO",
+                      what, name, why);
+  };
+  std::set<std::string> with_blobs, datasets;
+  for (const Hdf5LayerName& layer : layers) {
+    // HDF5 reads "." and repeated or outer slashes of a path as nothing.
+    for (const std::string& part : split(layer.name, '/')) {
+      if (part.empty() || part == "." || layer.name.find('\0') != std::string::npos)
+        throw refuse(layer.name, "its name is no path of groups");
+    }
+    if (layer.blobs > 0 && !with_blobs.insert(layer.name).second)
+      throw refuse(layer.name, "another layer with learned blobs has this name");
+    for (size_t i = 0; i < layer.blobs; ++i) datasets.insert(fmt::format("{}/{}", layer.name, i));
+  }
+  for (const Hdf5LayerName& layer : layers) {
+    for (size_t slash = layer.name.find('/'); slash != std::string::npos;) {
+      slash = layer.name.find('/', slash + 1);
+      if (datasets.count(layer.name.substr(0, slash)) > 0)
+        throw refuse(layer.name, "a blob of another layer stands at its place in the file");
+    }
+  }
+}
+
 void write_weights_hdf5(const std::string& path, const std::vector<WeightLayerRef>& layers) {
-  for (const WeightLayerRef& layer : layers) check_group_name(path, layer.name);
+  std::vector<Hdf5LayerName> names;
+  for (const WeightLayerRef& layer : layers) names.push_back({layer.name, layer.blobs.size()});
+  check_hdf5_names(path, names);
   AtomicFile place(path, hdf5_size_estimate(layers));
   Hdf5File file = Hdf5File::create(place.temporary_path(), path);
   file.make_group("data");

@@ -1,8 +1,8 @@
 // ArgMax: where the largest values are; of equal ones the larger index comes first. Passes no gradient.
 //
-// With axis: that axis becomes top_k indices, or with out_max_val the values alone. Without: each item is flattened, and
-// the top is (N, 1, top_k) of indices, or (N, 2, top_k) of indices and values, with further axes of 1 up to the bottom's
-// rank.
+// With axis: that axis becomes top_k indices, or with out_max_val the values alone. Without: each item is
+// flattened, and the top is (N, 1, top_k) of indices, or (N, 2, top_k) of indices and values, with further
+// axes of 1 up to the bottom's rank.
 #include <algorithm>
 #include <numeric>
 
@@ -16,7 +16,12 @@ class LargestOf : public OpaqueOp {
  public:
   // The values of one ranking lie `inner` apart.
   LargestOf(int64_t outer, int64_t count, int64_t inner, int64_t top, bool indices, bool values)
-      : outer_(outer), count_(count), inner_(inner), top_(top), indices_(indices), values_(values),
+      : outer_(outer),
+        count_(count),
+        inner_(inner),
+        top_(top),
+        indices_(indices),
+        values_(values),
         order_(static_cast<size_t>(count)) {}
 
   std::string name() const override { return "arg_max"; }
@@ -55,7 +60,8 @@ void lower(LayerContext& context) {
   const int64_t candidates = param.has_axis() ? x[axis] : x.count(1);
   const int64_t top = param.top_k();
   if (top < 1 || top > candidates)
-    context.fail("argmax_param.top_k", fmt::format("top_k is {}, and there are {} values to choose from", top, candidates),
+    context.fail("argmax_param.top_k",
+                 fmt::format("top_k is {}, and there are {} values to choose from", top, candidates),
                  fmt::format("give a number from 1 to {}", candidates));
   Shape shape = x;
   std::shared_ptr<const OpaqueOp> op;
@@ -72,9 +78,8 @@ void lower(LayerContext& context) {
   context.set_top(0, opaque(context.graph(), op, {context.bottom(0)}, {shape}).front());
 }
 
-REGISTER_LAYER(arg_max, .type = "ArgMax", .summary = "the places of the largest values", .min_bottoms = 1, .max_bottoms = 1,
-               .min_tops = 1, .max_tops = 1, .lower = lower,
-               .example = R"(
+REGISTER_LAYER(arg_max, .type = "ArgMax", .summary = "the places of the largest values", .min_bottoms = 1,
+               .max_bottoms = 1, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 4 } } }
 layer { name: "argmax" type: "ArgMax" bottom: "x" top: "y" argmax_param { axis: 1 top_k: 2 } }
 )",

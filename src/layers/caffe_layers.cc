@@ -1,4 +1,5 @@
 // The layers as Caffe builds them: a Split behind every blob with several readers.
+#include <algorithm>
 #include <map>
 
 #include "layers/blob_table.h"
@@ -53,6 +54,7 @@ std::vector<CaffeLayer> caffe_layers(const LoweredNet& net) {
     CaffeLayer layer;
     layer.name = source.param->name();
     layer.type = source.param->type();
+    layer.source = static_cast<int>(i);
     for (const std::string& bottom : source.bottom_names) {
       const Place place = latest[bottom];
       const bool split = uses.at(place) > 1;
@@ -75,6 +77,28 @@ std::vector<CaffeLayer> caffe_layers(const LoweredNet& net) {
     }
   }
   return layers;
+}
+
+const LoweredTop* find_blob(const LoweredNet& net, const std::string& name) {
+  const LoweredTop* found = nullptr;
+  for (const LoweredLayer& layer : net.layers) {
+    for (const LoweredTop& top : layer.tops) {
+      if (top.name == name) found = &top;
+    }
+  }
+  if (found != nullptr) return found;
+  int source = -1;
+  for (const CaffeLayer& layer : caffe_layers(net)) {
+    if (layer.source >= 0) {
+      source = layer.source;
+      continue;
+    }
+    if (std::find(layer.tops.begin(), layer.tops.end(), name) == layer.tops.end()) continue;
+    for (const LoweredTop& top : net.layers[static_cast<size_t>(source)].tops) {
+      if (top.name == layer.bottoms.front()) return &top;
+    }
+  }
+  return nullptr;
 }
 
 }  // namespace trainer

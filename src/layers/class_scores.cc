@@ -15,11 +15,13 @@ Value LabelledScores::at_label(Value scores) const {
   return sum(select(one_hot, scores, constant(*scores.graph(), Shape{}, 0)), {axis});
 }
 
-LabelledScores labelled_scores(LayerContext& context, int axis, const std::string& axis_field,
-                               std::optional<int> ignore_label) {
-  const Shape& shape = context.shape(0);
+namespace {
+
+// Scores of this shape, classes along `axis`, with the labels of bottom 1.
+LabelledScores join_labels(LayerContext& context, const Shape& shape, int axis,
+                           std::optional<int> ignore_label) {
   LabelledScores result;
-  result.axis = context.canonical_axis(axis, shape.rank(), axis_field);
+  result.axis = axis;
   result.classes = shape[result.axis];
   result.outer = shape.count(0, result.axis);
   result.inner = shape.count(result.axis + 1);
@@ -40,6 +42,22 @@ LabelledScores labelled_scores(LayerContext& context, int axis, const std::strin
   if (ignore_label) result.counted = 1.0f - equal(result.labels, static_cast<float>(*ignore_label));
   context.require_labels(1, {result.classes, ignore_label, ""});
   return result;
+}
+
+}  // namespace
+
+LabelledScores labelled_scores(LayerContext& context, int axis, const std::string& axis_field,
+                               std::optional<int> ignore_label) {
+  const Shape& shape = context.shape(0);
+  return join_labels(context, shape, context.canonical_axis(axis, shape.rank(), axis_field), ignore_label);
+}
+
+LabelledScores labelled_rows(LayerContext& context, Value* scores) {
+  const Shape& shape = context.shape(0);
+  if (shape.rank() == 0)
+    context.fail("bottom", fmt::format("bottom \"{}\" is a scalar", context.param().bottom(0)));
+  *scores = reshape(context.bottom(0), Shape{shape[0], shape.count(1)});
+  return join_labels(context, scores->shape(), 1, std::nullopt);
 }
 
 Value loss_divisor(LayerContext& context, const LabelledScores& scores,

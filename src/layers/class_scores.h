@@ -29,6 +29,9 @@ struct LabelledScores {
 // classes. `axis_field` names the field that gave `axis`.
 LabelledScores labelled_scores(LayerContext& context, int axis, const std::string& axis_field,
                                std::optional<int> ignore_label);
+// The same where all that follows the first axis of bottom 0 are classes: the scores are `scores`, (N,
+// classes).
+LabelledScores labelled_rows(LayerContext& context, Value* scores);
 
 // The divisor Z of a loss by loss_param, at least 1: a constant, or the number of labels counted.
 Value loss_divisor(LayerContext& context, const LabelledScores& scores,

@@ -2,38 +2,11 @@
 #include "layers/convolution_lowering.h"
 
 namespace trainer {
-namespace {
-
-Shape top_shape(LayerContext& context, const ConvolutionWindow& window) {
-  Shape shape = context.shape(0);
-  shape[window.axis] = context.param().convolution_param().num_output();
-  for (size_t i = 0; i < window.spatial_axes(); ++i) {
-    const int axis = window.axis + 1 + static_cast<int>(i);
-    const int64_t padded = shape[axis] + 2 * window.attributes.pad[i];
-    if (padded < window.reach(i))
-      context.fail(
-          "convolution_param",
-          fmt::format("the kernel spans {} along axis {}, where \"{}\" ({}) with its padding has {}",
-                      window.reach(i), axis, context.param().bottom(0), context.shape(0).text(), padded),
-          "use a smaller kernel, more padding, or a larger input");
-    shape[axis] = (padded - window.reach(i)) / window.attributes.stride[i] + 1;
-  }
-  return shape;
-}
-
-}  // namespace
-
 void lower_convolution(LayerContext& context, const ConvolutionWindow& window) {
   const caffe::ConvolutionParameter& param = context.param().convolution_param();
-  for (int i = 1; i < context.bottoms(); ++i)
-    if (context.shape(i) != context.shape(0))
-      context.fail(
-          "bottom",
-          fmt::format("bottom {} \"{}\" is {}, but bottom 0 \"{}\" is {}", i, context.param().bottom(i),
-                      context.shape(i).text(), context.param().bottom(0), context.shape(0).text()),
-          "all inputs must have the same shape: they share the weights");
+  check_equal_shapes(context);
   check_channels(context, window);
-  const Shape output = top_shape(context, window);
+  const Shape output = convolved_shape(context, window, param.num_output());
 
   const int64_t outputs = param.num_output();
   std::vector<int64_t> weight_dims{outputs, context.shape(0)[window.axis] / window.attributes.group};

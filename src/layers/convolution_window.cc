@@ -114,6 +114,33 @@ ConvolutionWindow convolution_window(LayerContext& context) {
   return window;
 }
 
+void check_equal_shapes(LayerContext& context) {
+  for (int i = 1; i < context.bottoms(); ++i)
+    if (context.shape(i) != context.shape(0))
+      context.fail(
+          "bottom",
+          fmt::format("bottom {} \"{}\" is {}, but bottom 0 \"{}\" is {}", i, context.param().bottom(i),
+                      context.shape(i).text(), context.param().bottom(0), context.shape(0).text()),
+          "all inputs must have the same shape: they share the weights");
+}
+
+Shape convolved_shape(LayerContext& context, const ConvolutionWindow& window, int64_t channels) {
+  Shape shape = context.shape(0);
+  shape[window.axis] = channels;
+  for (size_t i = 0; i < window.spatial_axes(); ++i) {
+    const int axis = window.axis + 1 + static_cast<int>(i);
+    const int64_t padded = shape[axis] + 2 * window.attributes.pad[i];
+    if (padded < window.reach(i))
+      context.fail(
+          "convolution_param",
+          fmt::format("the kernel spans {} along axis {}, where \"{}\" ({}) with its padding has {}",
+                      window.reach(i), axis, context.param().bottom(0), context.shape(0).text(), padded),
+          "use a smaller kernel, more padding, or a larger input");
+    shape[axis] = (padded - window.reach(i)) / window.attributes.stride[i] + 1;
+  }
+  return shape;
+}
+
 void check_channels(LayerContext& context, const ConvolutionWindow& window) {
   const caffe::ConvolutionParameter& param = context.param().convolution_param();
   const int64_t channels = context.shape(0)[window.axis];

@@ -21,6 +21,13 @@ struct ConvolutionWindow {
 // Checks the fields against each other and against the rank of bottom 0.
 ConvolutionWindow convolution_window(LayerContext& context);
 
+// All bottoms share the weights: they must have one shape.
+void check_equal_shapes(LayerContext& context);
+
+// The shape of bottom 0 with these channels and the extents that the window leaves of the spatial axes,
+// floor((in + 2 * pad - dilation * (kernel - 1) - 1) / stride) + 1; fails where the kernel does not fit in.
+Shape convolved_shape(LayerContext& context, const ConvolutionWindow& window, int64_t channels);
+
 // Checks num_output and group against each other and the channels of bottom 0.
 void check_channels(LayerContext& context, const ConvolutionWindow& window);
 

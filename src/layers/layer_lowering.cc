@@ -117,6 +117,12 @@ Value LayerLowering::source(int top, const Shape& shape) {
   return graph_->add_source(lowered().tops[static_cast<size_t>(top)].name, shape, top);
 }
 
+int64_t LayerLowering::data_extent(Value count, int64_t largest) {
+  const size_t index = assembly_.net.data_extents.size();
+  assembly_.net.data_extents.push_back({count, subject_of(*param_)});
+  return index < assembly_.options.extents.size() ? assembly_.options.extents[index] : largest;
+}
+
 void LayerLowering::require_labels(int bottom, LabelRange range) {
   if (range.consumer.empty()) range.consumer = subject_of(*param_);
   assembly_.net.labels.push_back({this->bottom(bottom), std::move(range)});

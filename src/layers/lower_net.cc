@@ -9,6 +9,7 @@
 #include "layers/blob_table.h"
 #include "layers/label_gradients.h"
 #include "layers/layer_lowering.h"
+#include "layers/lost_gradients.h"
 #include "layers/unknown_type.h"
 
 namespace trainer {
@@ -264,11 +265,12 @@ void warn_of_equal_names(const LoweredNet& net, const Positions& positions, Diag
   std::set<std::string> seen;
   for (const LoweredLayer& layer : net.layers) {
     if (layer.parameters.empty() || seen.insert(layer.param->name()).second) continue;
-    diagnostics.warning(positions.of(*layer.param, "name"),
-                        fmt::format("layer \"{}\" ({})", layer.param->name(), layer.param->type()),
-                        "another layer with learned blobs has this name: weight files match layers by name, so what this one "
-                        "learns cannot be loaded again",
-                        "rename one of them");
+    diagnostics.warning(
+        positions.of(*layer.param, "name"),
+        fmt::format("layer \"{}\" ({})", layer.param->name(), layer.param->type()),
+        "another layer with learned blobs has this name: weight files match layers by name, so what this one "
+        "learns cannot be loaded again",
+        "rename one of them");
   }
 }
 
@@ -279,6 +281,7 @@ std::unique_ptr<LoweredNet> lower_net(const caffe::NetParameter& net, const Posi
   auto lowered = std::make_unique<LoweredNet>();
   NetAssembly(net, positions, options, *diagnostics, *lowered).run();
   warn_of_equal_names(*lowered, positions, *diagnostics);
+  lose_gradients(*lowered, positions, *diagnostics);
   return lowered;
 }
 

@@ -60,6 +60,12 @@ struct LabelRequirement {
   LabelRange range;
 };
 
+// An extent that depends on a batch's data.
+struct DataExtent {
+  Value count;        // rank 0
+  std::string layer;  // as messages name it
+};
+
 struct LoweredNet {
   std::string name;
   caffe::Phase phase = caffe::TEST;
@@ -69,6 +75,8 @@ struct LoweredNet {
   std::vector<NetOutput> outputs;
   Value loss;  // rank 0; the weighted sum of all weighted tops; empty where there is none
   std::vector<LabelRequirement> labels;
+  // In layer order: each depends on those before it only.
+  std::vector<DataExtent> data_extents;
 };
 
 struct LowerOptions {
@@ -77,6 +85,8 @@ struct LowerOptions {
   // Shapes of the tops of a layer whose type is a data source; none where its data set could not be opened
   // and that has been reported.
   std::function<std::vector<Shape>(const caffe::LayerParameter&)> source_shapes;
+  // Of LoweredNet::data_extents, as far as they are known; the others are taken at their largest.
+  std::vector<int64_t> extents;
 };
 
 // `net` must outlive the result. Problems are added to `diagnostics`; the result is complete only where there
@@ -88,9 +98,14 @@ std::unique_ptr<LoweredNet> lower_net(const caffe::NetParameter& net, const Posi
 // --caffe`.
 struct CaffeLayer {
   std::string name, type;
+  int source = -1;  // index in LoweredNet::layers; -1 for a Split that stands in no file
   std::vector<std::string> bottoms, tops;
   std::vector<Shape> top_shapes;
 };
 std::vector<CaffeLayer> caffe_layers(const LoweredNet& net);
+
+// A blob by Caffe's name, as it stands when the pass is over: the last version of a name, or a copy that a Split makes
+// ("ip2_ip2_0_split_0"). Null where no layer makes it.
+const LoweredTop* find_blob(const LoweredNet& net, const std::string& name);
 
 }  // namespace trainer

@@ -3,9 +3,12 @@
 //   -1 where
 //        the window holds no number
 //   AVE  the mean; zeros of the padding count, what lies beyond the padding at the far end does not
-//   STOCHASTIC  in TEST sum of x^2 / sum of x over the window, 0 where the sum is not positive
+//   STOCHASTIC  in TRAIN one of the values, drawn in proportion to its size; in TEST the mean of such draws,
+//   sum of x^2 /
+//        sum of x, 0 where the sum is not positive. Inputs are not negative: use it behind a ReLU
 // round_mode CEIL (default) keeps a last window that is cut off, FLOOR leaves it out.
 #include "layers/layer.h"
+#include "layers/pooling_methods.h"
 #include "layers/pooling_window.h"
 
 namespace trainer {
@@ -27,35 +30,6 @@ Value winner_index(Graph& graph, Value winner, const Shape& input, const PoolAtt
   return stop_gradient(select(equal(winner, none), constant(graph, Shape{}, -1), index));
 }
 
-// Pixels of each window along one axis, cut off where the padding at the far end does; (1, 1, .., extent,
-// ..).
-Value window_extent(Graph& graph, const PoolingWindow& window, const Shape& input, int axis) {
-  const size_t i = static_cast<size_t>(axis - 2);
-  const int64_t stride = window.attributes.stride[i], pad = window.attributes.pad[i],
-                kernel = window.attributes.kernel[i];
-  const int64_t last = (window.output_size[i] - 1) * stride - pad;
-  if (last + kernel <= input[axis] + pad) return constant(graph, Shape{}, static_cast<float>(kernel));
-  Shape shape{1, 1, 1, 1};
-  shape[axis] = window.output_size[i];
-  const Value begin = index_along(graph, shape, axis) * static_cast<float>(stride) - static_cast<float>(pad);
-  return minimum(begin + static_cast<float>(kernel), static_cast<float>(input[axis] + pad)) - begin;
-}
-
-Value average_pool(Graph& graph, Value x, const PoolingWindow& window) {
-  const Shape& input = x.shape();
-  const auto& [kernel, stride, pad] = window.attributes;
-  const bool whole = window.output_size[0] == 1 && window.output_size[1] == 1 && pad[0] == 0 && pad[1] == 0 &&
-                     kernel[0] >= input[2] && kernel[1] >= input[3];
-  const Value sums = whole ? sum(x, {2, 3}) : sum_pool(x, window.attributes, window.output_size);
-  return sums / (window_extent(graph, window, input, 2) * window_extent(graph, window, input, 3));
-}
-
-Value expected_pool(Graph& graph, Value x, const PoolingWindow& window) {
-  const Value sums = sum_pool(x, window.attributes, window.output_size);
-  const Value squares = sum_pool(x * x, window.attributes, window.output_size);
-  return select(greater(sums, 0.0f), squares / sums, constant(graph, Shape{}, 0));
-}
-
 void lower(LayerContext& context) {
   const caffe::PoolingParameter& param = context.param().pooling_param();
   const PoolingWindow window = pooling_window(context);
@@ -71,11 +45,8 @@ void lower(LayerContext& context) {
         context.set_top(1, winner_index(context.graph(), result.winner, x.shape(), window.attributes));
       return;
     }
-    case caffe::PoolingParameter::AVE: return context.set_top(0, average_pool(context.graph(), x, window));
-    case caffe::PoolingParameter::STOCHASTIC:
-      if (context.phase() == caffe::TRAIN)
-        context.fail("pooling_param.pool", "pool: STOCHASTIC cannot be trained on the CPU", "use MAX or AVE");
-      return context.set_top(0, expected_pool(context.graph(), x, window));
+    case caffe::PoolingParameter::AVE: return context.set_top(0, average_pool(x, window));
+    case caffe::PoolingParameter::STOCHASTIC: return context.set_top(0, stochastic_pool(context, x, window));
   }
 }
 
@@ -84,6 +55,7 @@ REGISTER_LAYER(pooling, .type = "Pooling", .summary = "the largest value or the 
                .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 4 } } }
 layer { name: "pool" type: "Pooling" bottom: "x" top: "y" pooling_param { pool: AVE kernel_size: 3 stride: 2 } }
+layer { name: "drawn" type: "Pooling" bottom: "x" top: "d" pooling_param { pool: STOCHASTIC kernel_size: 2 stride: 2 } }
 layer { name: "max" type: "Pooling" bottom: "x" top: "m" top: "where" pooling_param { kernel_size: 2 stride: 2 pad: 1 } }
 )");
 

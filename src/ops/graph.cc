@@ -67,7 +67,7 @@ Value Graph::add_one(OpKind kind, Attributes attributes, const std::vector<Value
 Value Graph::add_source(const std::string& name, const Shape& shape, int top) {
   const int index = static_cast<int>(sources.size());
   const Value result = add_one(OpKind::kSource, IndexAttributes{index}, {}, shape);
-  sources.push_back({name, result.id(), layer_, top});
+  sources.push_back({name, result.id(), layer_, top, std::nullopt});
   return result;
 }
 

@@ -35,6 +35,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -204,6 +205,8 @@ struct SourceInfo {
   int value = -1;
   int layer = -1;
   int top = -1;
+  // How the batches lie where that is settled; else the compiler chooses.
+  std::optional<Order> order = std::nullopt;
 };
 
 class Graph {

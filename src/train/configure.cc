@@ -71,8 +71,6 @@ class SolverCheck {
   void warn_of_ignored() {
     const char* no_effect = "it has no effect here";
     if (solver_.debug_info()) diagnostics_->warning(positions_.of(solver_, "debug_info"), "", "debug_info prints nothing", no_effect);
-    if (solver_.snapshot_diff())
-      diagnostics_->warning(positions_.of(solver_, "snapshot_diff"), "", "snapshots hold no gradients", "snapshot_diff has no effect here");
   }
 
   void check_type() {

@@ -1,11 +1,14 @@
 // Running a net forward over many batches and averaging its outputs.
 #include "train/evaluate.h"
 
-#include "base/error.h"
+#include <fmt/format.h>
+
+#include "report/log.h"
 
 namespace trainer {
 
-std::vector<OutputValue> output_values(const LoweredNet& net, const std::vector<std::vector<float>>& outputs) {
+std::vector<OutputValue> output_values(const LoweredNet& net,
+                                       const std::vector<std::vector<float>>& outputs) {
   std::vector<OutputValue> values;
   for (size_t i = 0; i < outputs.size(); ++i) {
     for (float value : outputs[i]) values.push_back({net.outputs[i].name, value, net.outputs[i].loss_weight});
@@ -17,17 +20,18 @@ Evaluation evaluate(NetSession& net, int iterations, const std::function<bool(in
                     const std::function<void(int, const std::vector<std::vector<float>>&)>& after_batch) {
   Evaluation result;
   std::vector<std::vector<double>> sums;
+  std::vector<bool> changing;
   for (int i = 0; i < iterations; ++i) {
     if (!before_batch(i)) return result;
     net.run_next(ProgramKind::kForward);
     result.loss += net.loss();
     const std::vector<std::vector<float>>& outputs = net.read_outputs();
-    if (sums.empty()) sums.resize(outputs.size());
+    if (sums.empty()) sums.resize(outputs.size()), changing.resize(outputs.size());
     for (size_t k = 0; k < outputs.size(); ++k) {
       if (sums[k].empty()) sums[k].resize(outputs[k].size(), 0.0);
-      if (sums[k].size() != outputs[k].size())
-        throw data_error("output \"{}\" has {} elements in batch {} and {} before: outputs of changing size cannot be averaged",
-                         net.lowered().outputs[k].name, outputs[k].size(), i, sums[k].size());
+      // What changes its size from batch to batch has no mean.
+      if (sums[k].size() != outputs[k].size()) changing[k] = true;
+      if (changing[k]) continue;
       for (size_t e = 0; e < outputs[k].size(); ++e) sums[k][e] += outputs[k][e];
     }
     after_batch(i, outputs);
@@ -35,7 +39,11 @@ Evaluation evaluate(NetSession& net, int iterations, const std::function<bool(in
   result.loss /= iterations;
   std::vector<std::vector<float>> means(sums.size());
   for (size_t k = 0; k < sums.size(); ++k) {
-    for (double sum : sums[k]) means[k].push_back(static_cast<float>(sum / iterations));
+    if (changing[k])
+      log_warning(fmt::format("output \"{}\" changes its size from batch to batch: it has no mean",
+                              net.lowered().outputs[k].name));
+    else
+      for (double sum : sums[k]) means[k].push_back(static_cast<float>(sum / iterations));
   }
   result.outputs = output_values(net.lowered(), means);
   result.complete = true;

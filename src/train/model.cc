@@ -11,20 +11,28 @@
 namespace trainer {
 namespace {
 
-std::vector<float> initial_values(const LoweredNet& net, const ParameterInfo& parameter, uint64_t seed) {
-  std::vector<float> values(static_cast<size_t>(parameter.shape.count()), 0.0f);
+// The values written in the net itself, or null.
+const caffe::BlobProto* given_values(const LoweredNet& net, const ParameterInfo& parameter) {
   const LoweredLayer& layer = net.layers[static_cast<size_t>(parameter.layer)];
-  if (layer.param->blobs_size() > parameter.blob) {
-    const caffe::BlobProto& given = layer.param->blobs(parameter.blob);
-    const bool doubles = given.double_data_size() > 0;
-    const int count = doubles ? given.double_data_size() : given.data_size();
-    if (count != static_cast<int>(values.size()))
-      throw config_error("layer \"{}\": blobs[{}] written in the net has {} values; the layer's blob {} takes {}",
-                         layer.param->name(), parameter.blob, count, parameter.shape.caffe_text(), values.size());
-    for (int i = 0; i < count; ++i)
-      values[static_cast<size_t>(i)] = doubles ? static_cast<float>(given.double_data(i)) : given.data(i);
-    return values;
+  return layer.param->blobs_size() > parameter.blob ? &layer.param->blobs(parameter.blob) : nullptr;
+}
+
+void check_given_values(const LoweredNet& net, const ParameterInfo& parameter) {
+  const caffe::BlobProto* given = given_values(net, parameter);
+  if (given == nullptr) return;
+  const int count = given->double_data_size() > 0 ? given->double_data_size() : given->data_size();
+  if (count != parameter.shape.count())
+    throw config_error("layer \"{}\": blobs[{}] written in the net has {} values; the layer's blob {} takes {}",
+                       net.layers[static_cast<size_t>(parameter.layer)].param->name(), parameter.blob, count,
+                       parameter.shape.caffe_text(), parameter.shape.count());
+}
+
+std::vector<float> initial_values(const LoweredNet& net, const ParameterInfo& parameter, uint64_t seed) {
+  if (const caffe::BlobProto* given = given_values(net, parameter)) {
+    if (given->double_data_size() > 0) return {given->double_data().begin(), given->double_data().end()};
+    return {given->data().begin(), given->data().end()};
   }
+  std::vector<float> values(static_cast<size_t>(parameter.shape.count()), 0.0f);
   if (parameter.statistic) return values;
   fill(parameter.filler, parameter.shape,
        philox_key(seed, net.name, parameter.state, "filler"), {values.data(), values.size()});
@@ -72,23 +80,27 @@ std::string misfit(const WeightLayer& source, const LoweredLayer& target, const 
 
 }  // namespace
 
-void add_parameters(const LoweredNet& net, uint64_t seed, bool trained, StateStore& store) {
+std::vector<const ParameterInfo*> declare_parameters(const LoweredNet& net, bool trained, StateStore& store) {
+  std::vector<const ParameterInfo*> added;
+  const auto add = [&](const ParameterInfo& parameter) {
+    check_given_values(net, parameter);
+    added.push_back(&parameter);
+  };
   if (trained && !store.contains("parameters")) {
     std::vector<StateInfo> parameters, gradients;
     for (const ParameterInfo* parameter : NetSession::trained_parameters(net)) {
+      add(*parameter);
       parameters.push_back({parameter->state, parameter->shape});
       gradients.push_back({"gradients/" + parameter->state, parameter->shape});
     }
     store.add_group("parameters", parameters);
     store.add_group("gradients", gradients);
-    for (const ParameterInfo* parameter : NetSession::trained_parameters(net))
-      store.write(parameter->state, initial_values(net, *parameter, seed).data());
   }
   for (const ParameterInfo& parameter : net.parameters) {
     if (!parameter.owner) continue;
     if (!store.contains(parameter.state)) {
+      add(parameter);
       store.add(parameter.state, parameter.shape);
-      store.write(parameter.state, initial_values(net, parameter, seed).data());
     } else if (store.shape(parameter.state) != parameter.shape) {
       throw config_error("layer \"{}\": blob {} is {} in the training net and {} in this one; nets that share a layer by "
                          "name need equal shapes. Rename one of the layers, or make them equal",
@@ -96,6 +108,12 @@ void add_parameters(const LoweredNet& net, uint64_t seed, bool trained, StateSto
                          store.shape(parameter.state).caffe_text(), parameter.shape.caffe_text());
     }
   }
+  return added;
+}
+
+void add_parameters(const LoweredNet& net, uint64_t seed, bool trained, StateStore& store) {
+  for (const ParameterInfo* parameter : declare_parameters(net, trained, store))
+    store.write(parameter->state, initial_values(net, *parameter, seed).data());
 }
 
 std::vector<WeightMatch> load_weights(const std::string& path, const LoweredNet& net, StateStore& store) {
@@ -158,7 +176,7 @@ void require_match(const std::string& path, const std::vector<WeightMatch>& matc
                      match_table(path, matches));
 }
 
-void save_weights(const std::string& path, bool hdf5, const LoweredNet& net, const StateStore& store) {
+void save_weights(const std::string& path, bool hdf5, bool diff, const LoweredNet& net, const StateStore& store) {
   std::vector<caffe::LayerParameter> params;
   std::vector<const LoweredLayer*> lowered;
   size_t at = 0;
@@ -184,7 +202,7 @@ void save_weights(const std::string& path, bool hdf5, const LoweredNet& net, con
     for (const std::string& top : layer.tops) param.add_top(top);
     params.push_back(std::move(param));
   }
-  std::map<std::string, std::vector<float>> values;
+  std::map<std::string, std::vector<float>> values, steps;
   std::vector<WeightLayerRef> layers;
   for (size_t i = 0; i < params.size(); ++i) {
     WeightLayerRef layer{params[i].name(), &params[i], {}};
@@ -192,7 +210,13 @@ void save_weights(const std::string& path, bool hdf5, const LoweredNet& net, con
       for (int index : lowered[i]->parameters) {
         const ParameterInfo& parameter = net.parameters[static_cast<size_t>(index)];
         if (!values.count(parameter.state)) values[parameter.state] = store.read(parameter.state);
-        layer.blobs.push_back({parameter.shape, values[parameter.state].data(), nullptr, !parameter.owner});
+        if (diff && !steps.count(parameter.state)) {
+          const std::string gradient = "gradients/" + parameter.state;
+          steps[parameter.state] =
+              store.contains(gradient) ? store.read(gradient) : std::vector<float>(values[parameter.state].size(), 0.0f);
+        }
+        layer.blobs.push_back({parameter.shape, values[parameter.state].data(),
+                               diff ? steps[parameter.state].data() : nullptr, !parameter.owner});
       }
     }
     layers.push_back(std::move(layer));

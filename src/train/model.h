@@ -15,6 +15,9 @@ namespace trainer {
 // group "gradients" beside it. A parameter that is there (a test net shares by layer name) must have the same shape.
 void add_parameters(const LoweredNet& net, uint64_t seed, bool trained, StateStore& store);
 
+// The same without the values: what is enough to compile a net. Returns the parameters that were added.
+std::vector<const ParameterInfo*> declare_parameters(const LoweredNet& net, bool trained, StateStore& store);
+
 // What became of each blob of a net and each layer of a weight file.
 struct WeightMatch {
   enum Kind { kLoaded, kFresh, kMismatched, kUnused } kind;
@@ -33,7 +36,8 @@ void require_match(const std::string& path, const std::vector<WeightMatch>& matc
 // "loaded 6 of 8 layers from F; fresh: fc8_new; unused: fc8" and, line by line, what needs attention.
 std::string match_table(const std::string& path, const std::vector<WeightMatch>& matches);
 
-// The model as Caffe writes it: every layer, Split layers included, each with its blobs.
-void save_weights(const std::string& path, bool hdf5, const LoweredNet& net, const StateStore& store);
+// The model as Caffe writes it: every layer, Split layers included, each with its blobs; with `diff` (snapshot_diff) also
+// the last step of each blob, zeros for one that is not trained.
+void save_weights(const std::string& path, bool hdf5, bool diff, const LoweredNet& net, const StateStore& store);
 
 }  // namespace trainer

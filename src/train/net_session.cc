@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "compile/differentiate.h"
 #include "ops/math.h"
 
@@ -32,7 +33,8 @@ std::string without_layer(const std::string& message, const caffe::LayerParamete
 
 // How many elements are no label of the range, as a scalar.
 Value count_bad_labels(Value labels, const LabelRange& range) {
-  Value good = greater_equal(labels, 0.0f) * greater(static_cast<float>(range.classes) + 0.0f * labels, labels) *
+  Value good = greater_equal(labels, 0.0f) *
+               greater(static_cast<float>(range.classes) + 0.0f * labels, labels) *
                equal(labels, floor(labels));
   if (range.ignore) good = maximum(good, equal(labels, static_cast<float>(*range.ignore)));
   const Value bad = 1.0f - good;
@@ -42,20 +44,64 @@ Value count_bad_labels(Value labels, const LabelRange& range) {
 }  // namespace
 
 NetSession::NetSession(const caffe::NetParameter& net, const Positions& positions, caffe::Phase phase, uint64_t seed,
-                       Runtime& runtime)
-    : net_(net), positions_(positions), phase_(phase), seed_(seed), runtime_(runtime), ordinal_(runtime.sessions++) {
+                       Runtime& runtime, GivenShapes given)
+    : net_(net),
+      positions_(positions),
+      phase_(phase),
+      seed_(seed),
+      runtime_(runtime),
+      given_(std::move(given)),
+      ordinal_(runtime.sessions++) {
   open_streams();
-  lowered_ = lower(&warnings_);
+  lowered_ = lower(next_shapes(), {}, &warnings_);
 }
 
 NetSession::~NetSession() = default;
 
+bool NetSession::gives_shapes_of(const caffe::LayerParameter& layer) const {
+  return std::any_of(layer.top().begin(), layer.top().end(),
+                     [this](const std::string& top) { return given_.count(top) > 0; });
+}
+
+std::vector<Shape> NetSession::given_shapes(const caffe::LayerParameter& layer) const {
+  std::vector<Shape> shapes;
+  for (const std::string& top : layer.top()) {
+    const auto found = given_.find(top);
+    if (found == given_.end()) return {};
+    shapes.push_back(found->second);
+  }
+  return shapes;
+}
+
+void NetSession::check_given_shapes(Diagnostics* diagnostics) const {
+  std::vector<std::string> tops;
+  for (const caffe::LayerParameter& layer : net_.layer()) {
+    const LayerType* type = find_layer_type(layer.type());
+    if (type == nullptr || !type->data_source) continue;
+    tops.insert(tops.end(), layer.top().begin(), layer.top().end());
+    if (!gives_shapes_of(layer)) continue;
+    for (const std::string& top : layer.top()) {
+      if (given_.count(top) == 0)
+        diagnostics->error(positions_.of(layer, "top"), fmt::format("layer \"{}\" ({})", layer.name(), layer.type()),
+                           fmt::format("the shape of its top \"{}\" is not given, but that of another is", top),
+                           "give the shapes of all its tops, or none to open its data set");
+    }
+  }
+  for (const auto& [name, shape] : given_) {
+    if (std::find(tops.begin(), tops.end(), name) != tops.end()) continue;
+    diagnostics->error({}, "", fmt::format("a shape is given for \"{}\", which is no top of a data layer of this net", name),
+                       tops.empty() ? "it has no data layer in this phase and stage"
+                                    : fmt::format("tops of its data layers: {}", fmt::join(tops, ", ")));
+  }
+}
+
 void NetSession::open_streams() {
   Diagnostics diagnostics;
   int data_errors = 0;
+  check_given_shapes(&diagnostics);
   for (int i = 0; i < net_.layer_size(); ++i) {
     const caffe::LayerParameter& layer = net_.layer(i);
-    if (!BatchStream::reads(layer.type())) continue;
+    if (!BatchStream::reads(layer.type()) || gives_shapes_of(layer)) continue;
     StreamOptions options;
     options.phase = layer.has_phase() ? layer.phase() : phase_;
     options.seed = seed_;
@@ -66,7 +112,7 @@ void NetSession::open_streams() {
       if (error.code() != ExitCode::kConfiguration && error.code() != ExitCode::kData) throw;
       const bool data = error.code() == ExitCode::kData;
       data_errors += data;
-      const char* source = layer.has_hdf5_data_param() ? "hdf5_data_param.source" : "data_param.source";
+      const std::string source = BatchStream::source_field(layer.type());
       diagnostics.error(positions_.of(layer, data ? source : ""), fmt::format("layer \"{}\" ({})", layer.name(), layer.type()),
                         without_layer(error.what(), layer));
     }
@@ -79,24 +125,38 @@ void NetSession::open_streams() {
     // Other problems of the net belong in the same listing.
     LowerOptions options;
     options.phase = phase_;
-    options.source_shapes = [](const caffe::LayerParameter&) { return std::vector<Shape>(); };
+    options.source_shapes = [this](const caffe::LayerParameter& layer) { return given_shapes(layer); };
     lower_net(net_, positions_, options, &diagnostics);
-    diagnostics.throw_if_errors(diagnostics.error_count() == data_errors ? ExitCode::kData : ExitCode::kConfiguration);
+    diagnostics.throw_if_errors(diagnostics.error_count() == data_errors ? ExitCode::kData
+                                                                         : ExitCode::kConfiguration);
   }
   batch_.resize(streams_.size());
 }
 
-std::unique_ptr<LoweredNet> NetSession::lower(Diagnostics* warnings) {
+std::vector<Shape> NetSession::next_shapes() {
+  std::vector<Shape> shapes;
+  for (const Stream& stream : streams_) {
+    for (const TensorDesc& top : stream.stream->layout()) shapes.push_back(top.shape);
+  }
+  return shapes;
+}
+
+std::unique_ptr<LoweredNet> NetSession::lower(const std::vector<Shape>& shapes,
+                                              const std::vector<int64_t>& extents, Diagnostics* warnings) {
   LowerOptions options;
   options.phase = phase_;
   options.seed = seed_;
-  options.source_shapes = [this](const caffe::LayerParameter& layer) {
-    std::vector<Shape> shapes;
+  options.extents = extents;
+  options.source_shapes = [&](const caffe::LayerParameter& layer) {
+    const std::vector<Shape> given = given_shapes(layer);
+    if (!given.empty()) return given;
+    auto first = shapes.begin();
     for (const Stream& stream : streams_) {
-      if (&net_.layer(stream.layer) != &layer) continue;
-      for (const TensorDesc& top : stream.stream->layout()) shapes.push_back(top.shape);
+      const auto end = first + static_cast<std::ptrdiff_t>(stream.stream->layout().size());
+      if (&net_.layer(stream.layer) == &layer) return std::vector<Shape>(first, end);
+      first = end;
     }
-    return shapes;
+    return std::vector<Shape>();
   };
   Diagnostics diagnostics;
   std::unique_ptr<LoweredNet> net = lower_net(net_, positions_, options, &diagnostics);
@@ -126,25 +186,52 @@ bool NetSession::fits_next_batch(const Compiled& compiled) {
 }
 
 NetSession::Compiled& NetSession::compiled(ProgramKind kind) {
-  if (current_ != nullptr && current_->kind == kind && fits_next_batch(*current_)) return *current_;
+  if (current_ != nullptr && current_->kind == kind && current_->extents.empty() &&
+      fits_next_batch(*current_))
+    return *current_;
+  return compiled(kind, next_shapes(), {});
+}
+
+NetSession::Compiled& NetSession::compiled(ProgramKind kind, const std::vector<Shape>& shapes,
+                                           const std::vector<int64_t>& extents) {
   for (auto it = programs_.begin(); it != programs_.end(); ++it) {
-    if (it->kind != kind || !fits_next_batch(*it)) continue;
+    if (it->kind != kind || it->shapes != shapes || it->extents != extents) continue;
     programs_.splice(programs_.begin(), programs_, it);
     return *(current_ = &programs_.front());
   }
   if (programs_.size() == kMostPrograms) programs_.pop_back();
-  programs_.emplace_front();
-  build(kind, Fusion::kOn, &programs_.front());
-  connect_streams(*programs_.front().program);
+  current_ = nullptr;
+  Compiled made;
+  made.kind = kind;
+  made.shapes = shapes;
+  made.extents = extents;
+  build(Fusion::kOn, &made);
+  connect_streams(*made.program);
+  programs_.push_front(std::move(made));
   return *(current_ = &programs_.front());
 }
 
-void NetSession::build(ProgramKind kind, Fusion fusion, Compiled* out) {
-  out->kind = kind;
-  for (const Stream& stream : streams_) {
-    for (const TensorDesc& top : stream.stream->layout()) out->shapes.push_back(top.shape);
+NetSession::Compiled& NetSession::compiled_for_data(ProgramKind kind, const std::vector<Shape>& shapes) {
+  std::vector<int64_t> extents;
+  for (const DataExtent& extent : lowered_->data_extents) {
+    Program& program = *compiled(ProgramKind::kExtent, shapes, extents).program;
+    set_batch(program);
+    program.run({passes_});
+    float count = 0;
+    program.read_result(0, &count);
+    if (count == 0)
+      throw data_error(
+          "{}: no item of this batch is kept, and what follows needs at least one: use larger batches, or leave such "
+          "items out of the data set",
+          extent.layer);
+    extents.push_back(static_cast<int64_t>(count));
   }
-  std::unique_ptr<LoweredNet> net = lower(nullptr);
+  return compiled(kind, shapes, extents);
+}
+
+void NetSession::build(Fusion fusion, Compiled* out) {
+  const ProgramKind kind = out->kind;
+  std::unique_ptr<LoweredNet> net = lower(out->shapes, out->extents, nullptr);
   Graph& graph = *net->graph;
   for (StateInfo& state : graph.states) {
     if (state.owner != StateOwner::kNet) continue;
@@ -152,9 +239,23 @@ void NetSession::build(ProgramKind kind, Fusion fusion, Compiled* out) {
     state.name = stored_name(state.name, state.shape);
   }
 
+  settle_source_orders(graph);
+
   Module module;
-  module.results.push_back(net->loss ? net->loss.id() : -1);
+  if (kind == ProgramKind::kExtent) {
+    module.results.push_back(net->data_extents[out->extents.size()].count.id());
+    module.effects = false;
+    graph.writes.clear();
+    net->outputs.clear();
+    net->labels.clear();
+  } else {
+    module.results.push_back(net->loss ? net->loss.id() : -1);
+  }
   for (const NetOutput& output : net->outputs) module.results.push_back(output.value.id());
+  for (const std::string& blob : kept_) {
+    out->kept.push_back(static_cast<int>(module.results.size()));
+    module.results.push_back(find_blob(*net, blob)->value.id());
+  }
   for (const LabelRequirement& label : net->labels) {
     const int source = source_behind(graph, label.value.id());
     const bool checked_by_stream =
@@ -166,17 +267,19 @@ void NetSession::build(ProgramKind kind, Fusion fusion, Compiled* out) {
     out->label_flags.push_back({static_cast<int>(module.results.size()), label.range.consumer});
     module.results.push_back(count_bad_labels(label.value, label.range).id());
   }
-  if (kind != ProgramKind::kForward && net->loss) {
+  if ((kind == ProgramKind::kTrain || kind == ProgramKind::kAccumulate) && net->loss) {
     const std::vector<const ParameterInfo*> trained = trained_parameters(*net);
     std::vector<Value> wanted;
-    for (const ParameterInfo* parameter : trained) wanted.push_back(graph.read_state({parameter->state, parameter->shape}));
+    for (const ParameterInfo* parameter : trained)
+      wanted.push_back(graph.read_state({parameter->state, parameter->shape}));
     const std::vector<Value> gradients = differentiate(graph, net->loss, wanted);
     graph.set_context(-1, Pass::kBackward);
     for (size_t i = 0; i < trained.size(); ++i) {
       if (!gradients[i]) continue;
       const std::string state = "gradients/" + trained[i]->state;
-      const Value before =
-          kind == ProgramKind::kAccumulate ? graph.read_state({state, trained[i]->shape, StateOwner::kSolver}) : Value();
+      const Value before = kind == ProgramKind::kAccumulate
+                               ? graph.read_state({state, trained[i]->shape, StateOwner::kSolver})
+                               : Value();
       graph.write_state(state, before ? before + gradients[i] : gradients[i]);
     }
   }
@@ -188,8 +291,19 @@ void NetSession::build(ProgramKind kind, Fusion fusion, Compiled* out) {
                                       [&](const Stream& stream) { return stream.layer == source.layer; });
     if (streamed || source.value < 0) continue;
     const TensorDesc& desc = out->program->values[static_cast<size_t>(source.value)].desc;
-    out->inputs.push_back(std::make_unique<DeviceBlock>(*runtime_.device, std::max<int64_t>(desc.bytes(), 1)));
+    out->inputs.push_back(
+        std::make_unique<DeviceBlock>(*runtime_.device, std::max<int64_t>(desc.bytes(), 1)));
     out->program->set_source(static_cast<int>(i), out->inputs.back()->data());
+  }
+}
+
+// Batches of streams that run already lie as they do.
+void NetSession::settle_source_orders(Graph& graph) const {
+  for (SourceInfo& source : graph.sources) {
+    for (const Stream& stream : streams_) {
+      if (stream.layer == source.layer && stream.stream->started())
+        source.order = stream.stream->layout()[static_cast<size_t>(source.top)].order;
+    }
   }
 }
 
@@ -298,9 +412,15 @@ void NetSession::hand_over_carried(const Compiled& next) {
 void NetSession::run_next(ProgramKind kind) { run_next_timed(kind, nullptr); }
 
 void NetSession::run_next_timed(ProgramKind kind, std::vector<double>* seconds) {
-  Compiled& chosen = compiled(kind);
-  take_batch();
-  run(chosen, passes_++, seconds);
+  Compiled* chosen = &compiled(kind);
+  if (lowered_->data_extents.empty()) {
+    take_batch();
+  } else {
+    const std::vector<Shape> shapes = chosen->shapes;
+    take_batch();
+    chosen = &compiled_for_data(kind, shapes);
+  }
+  run(*chosen, passes_++, seconds);
 }
 
 std::optional<LayerShare> NetSession::find_bad_layer(ProgramKind kind) {
@@ -312,12 +432,16 @@ std::optional<LayerShare> NetSession::find_bad_layer(ProgramKind kind) {
   const std::vector<LayerShare>& shares = program.steps[static_cast<size_t>(step)].op.shares;
   std::vector<int> layers;
   for (const LayerShare& share : shares) layers.push_back(share.layer);
-  if (std::adjacent_find(layers.begin(), layers.end(), std::not_equal_to<int>()) == layers.end()) return shares.front();
+  if (std::adjacent_find(layers.begin(), layers.end(), std::not_equal_to<int>()) == layers.end())
+    return shares.front();
 
   // A step of several layers: which one shows where each op is a step of its own.
   try {
     Compiled single;
-    build(kind, Fusion::kOff, &single);
+    single.kind = kind;
+    single.shapes = current_->shapes;
+    single.extents = current_->extents;
+    build(Fusion::kOff, &single);
     if (!fits_streams(*single.program)) return shares.front();
     set_batch(*single.program);
     const int bad = single.program->run_checked(context, layers);
@@ -339,6 +463,28 @@ const std::vector<std::vector<float>>& NetSession::read_outputs() {
     program.read_result(result, outputs_[i].data());
   }
   return outputs_;
+}
+
+void NetSession::keep_blobs(const std::vector<std::string>& names) {
+  TRAINER_ASSERT(programs_.empty());
+  for (const std::string& name : names) {
+    if (find_blob(*lowered_, name) != nullptr) continue;
+    std::vector<std::string> known;
+    for (const CaffeLayer& layer : caffe_layers(*lowered_)) known.insert(known.end(), layer.tops.begin(), layer.tops.end());
+    const std::string near = nearest_name(name, known);
+    throw config_error("unknown blob \"{}\" in the net \"{}\"{}; its blobs in phase {}: {}", name, lowered_->name,
+                       near.empty() ? "" : fmt::format(", did you mean \"{}\"?", near), caffe::Phase_Name(phase_),
+                       fmt::join(known, ", "));
+  }
+  kept_ = names;
+}
+
+Shape NetSession::kept_shape(size_t blob) const { return current_->program->result_desc(current_->kept[blob]).shape; }
+
+void NetSession::read_kept(size_t blob, std::vector<float>* values) const {
+  TRAINER_ASSERT(current_ != nullptr);
+  values->resize(static_cast<size_t>(kept_shape(blob).count()));
+  current_->program->read_result(current_->kept[blob], values->data());
 }
 
 int64_t NetSession::batch_size() const {

@@ -19,17 +19,18 @@ namespace trainer {
 
 // What every net of a process shares: the device, the named states, the arena of a pass.
 struct Runtime {
-  explicit Runtime(const std::string& device_name)
-      : device(open_device(device_name)), store(*device), arena(*device) {}
+  explicit Runtime(const std::string& device_name) : Runtime(open_device(device_name)) {}
+  explicit Runtime(std::unique_ptr<Device> opened) : device(std::move(opened)), store(*device), arena(*device) {}
   std::unique_ptr<Device> device;
   StateStore store;
   Arena arena;
   int sessions = 0;  // so far: each has carried states of its own
 };
 
-// The three programs a net is compiled to. Train programs write parameter gradients to the states
-// "gradients/<parameter>"; kAccumulate adds to what is there.
-enum class ProgramKind { kForward, kTrain, kAccumulate };
+// The programs a net is compiled to. Train programs write parameter gradients to the states
+// "gradients/<parameter>"; kAccumulate adds to what is there. kExtent finds the next extent that a batch's
+// data decide, and changes nothing.
+enum class ProgramKind { kForward, kTrain, kAccumulate, kExtent };
 
 // What a recurrent layer hands from one pass to the next.
 struct CarriedState {
@@ -44,12 +45,16 @@ struct NetPosition {
   std::map<std::string, CarriedState> carried;
 };
 
+// Shapes of tops of data layers by the tops' names, for a net that is looked at without its data sets.
+using GivenShapes = std::map<std::string, Shape>;
+
 class NetSession {
  public:
   // `net` is filtered for its state and must outlive the session, as must `positions`. Opens the data sets and lowers
-  // the net for the shapes of the first batch. Throws with all problems found.
+  // the net for the shapes of the first batch. A data layer whose tops are all in `given` has these shapes, and its
+  // data set is not opened: such a session has no batches to run on. Throws with all problems found.
   NetSession(const caffe::NetParameter& net, const Positions& positions, caffe::Phase phase, uint64_t seed,
-             Runtime& runtime);
+             Runtime& runtime, GivenShapes given = {});
   ~NetSession();
 
   const LoweredNet& lowered() const { return *lowered_; }
@@ -57,6 +62,10 @@ class NetSession {
   std::string warnings() const { return warnings_.render(); }
   // The parameters that gradients are made for.
   static std::vector<const ParameterInfo*> trained_parameters(const LoweredNet& net);
+
+  // Keeps these blobs, by Caffe's names, to be read after each pass; before the first program is compiled. An unknown
+  // name is a config_error.
+  void keep_blobs(const std::vector<std::string>& names);
 
   // Compiles the program for the batch that comes next, unless it is known. All states of parameters must be in the
   // store; gradient states too for the train programs.
@@ -66,13 +75,18 @@ class NetSession {
   void run_next(ProgramKind kind);
   // As run_next, adding each step's seconds.
   void run_next_timed(ProgramKind kind, std::vector<double>* seconds);
-  // Runs the last batch again in search of the first NaN or infinity: the layer and pass that it comes out of.
+  // Runs the last batch again in search of the first NaN or infinity: the layer and pass that it comes out
+  // of.
   std::optional<LayerShare> find_bad_layer(ProgramKind kind);
 
   // After a pass: the weighted loss (0 where the net has none).
   float loss() const { return loss_; }
   // The outputs of the last pass, in the order of lowered().outputs; valid until the next call.
   const std::vector<std::vector<float>>& read_outputs();
+
+  // After a pass: a blob of keep_blobs, by its index there, row-major.
+  Shape kept_shape(size_t blob) const;
+  void read_kept(size_t blob, std::vector<float>* values) const;
 
   // Images a pass: the largest batch size among the data sources; 0 where there is none.
   int64_t batch_size() const;
@@ -92,17 +106,30 @@ class NetSession {
   };
   struct Compiled {
     ProgramKind kind;
-    std::vector<Shape> shapes;
+    std::vector<Shape> shapes;     // of the streams' tops
+    std::vector<int64_t> extents;  // decided by data; empty where the net has none, or for their largest
     std::unique_ptr<Program> program;
+    std::vector<int> kept;                                 // results of the blobs to be kept
     std::vector<std::pair<int, std::string>> label_flags;  // result that counts bad labels, consumer
     std::vector<std::unique_ptr<DeviceBlock>> inputs;      // zeros for Input layers
     std::map<std::string, Shape> carried;                  // shapes of its carried states, by name
   };
 
+  void check_given_shapes(Diagnostics* diagnostics) const;
+  bool gives_shapes_of(const caffe::LayerParameter& layer) const;
+  // Shapes of all the layer's tops; none where one is not given.
+  std::vector<Shape> given_shapes(const caffe::LayerParameter& layer) const;
   void open_streams();
-  std::unique_ptr<LoweredNet> lower(Diagnostics* warnings);
+  std::vector<Shape> next_shapes();
+  std::unique_ptr<LoweredNet> lower(const std::vector<Shape>& shapes, const std::vector<int64_t>& extents,
+                                    Diagnostics* warnings);
   Compiled& compiled(ProgramKind kind);
-  void build(ProgramKind kind, Fusion fusion, Compiled* out);
+  Compiled& compiled(ProgramKind kind, const std::vector<Shape>& shapes, const std::vector<int64_t>& extents);
+  // The program for the batch at hand, whose data decide extents.
+  Compiled& compiled_for_data(ProgramKind kind, const std::vector<Shape>& shapes);
+  // The program for what `out` says.
+  void build(Fusion fusion, Compiled* out);
+  void settle_source_orders(Graph& graph) const;
   std::vector<Order> source_orders(const Program& program, const Stream& stream) const;
   bool fits_streams(const Program& program) const;
   void connect_streams(const Program& program);
@@ -119,6 +146,7 @@ class NetSession {
   caffe::Phase phase_;
   uint64_t seed_;
   Runtime& runtime_;
+  const GivenShapes given_;
   std::vector<Stream> streams_;
   Diagnostics warnings_;
   std::unique_ptr<LoweredNet> lowered_;
@@ -130,6 +158,7 @@ class NetSession {
   uint64_t passes_ = 0;
   float loss_ = 0;
   std::vector<std::vector<float>> outputs_;
+  std::vector<std::string> kept_;
 };
 
 }  // namespace trainer

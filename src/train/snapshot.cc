@@ -159,7 +159,7 @@ SnapshotPaths write_snapshot(const caffe::SolverParameter& solver, const LoopSta
   for (const ParameterInfo* parameter : owned_parameters(net)) parameters[parameter->state] = runtime.store.read(parameter->state);
   require_finite(net, parameters);
   parameters.clear();
-  save_weights(files.weights, hdf5(solver), net, runtime.store);
+  save_weights(files.weights, hdf5(solver), solver.snapshot_diff(), net, runtime.store);
 
   caffe::SolverState state;
   state.set_iter(loop.iteration);

@@ -22,6 +22,11 @@ Training::Training(TrainingFiles files, const TrainingOptions& options)
   if (files_.train.net->layer_size() == 0)
     throw config_error("the net \"{}\" has no layers in phase TRAIN: nothing can be trained", files_.train.net->name());
   train_ = std::make_unique<NetSession>(*files_.train.net, *files_.train.positions, caffe::TRAIN, loop_.seed, runtime_);
+  // Before memory is taken for parameters that no snapshot could hold.
+  if (solver.snapshot() > 0 || solver.snapshot_after_train()) {
+    check_writable_prefix(solver.snapshot_prefix());
+    check_snapshot();
+  }
   add_parameters(train_->lowered(), loop_.seed, true, runtime_.store);
   for (const TrainingFiles::Net& test : files_.tests) {
     tests_.push_back(std::make_unique<NetSession>(*test.net, *test.positions, caffe::TEST, loop_.seed, runtime_));
@@ -37,10 +42,6 @@ Training::Training(TrainingFiles files, const TrainingOptions& options)
                          "set max_iter instead", files_.train.net->name());
     max_iterations_ = static_cast<int>((records * solver.max_epochs() + step - 1) / step);
   }
-  if (solver.snapshot() > 0 || solver.snapshot_after_train()) {
-    check_writable_prefix(solver.snapshot_prefix());
-    check_snapshot_size();
-  }
   train_->program(ProgramKind::kTrain);
   if (solver.iter_size() > 1) train_->program(ProgramKind::kAccumulate);
   for (const auto& test : tests_) test->program(ProgramKind::kForward);
@@ -48,17 +49,25 @@ Training::Training(TrainingFiles files, const TrainingOptions& options)
 
 Training::~Training() = default;
 
-// Binary files end at 2 GiB: better told before the first iteration than at the first snapshot.
-void Training::check_snapshot_size() const {
+// Binary files end at 2 GiB, and HDF5 cannot keep every name: better told before the first iteration than at the first
+// snapshot.
+void Training::check_snapshot() const {
   const caffe::SolverParameter& solver = *files_.solver;
-  if (solver.snapshot_format() == caffe::SolverParameter_SnapshotFormat_HDF5) return;
+  const SnapshotPaths paths = snapshot_paths(solver, 0);
+  if (solver.snapshot_format() == caffe::SolverParameter_SnapshotFormat_HDF5) {
+    std::vector<Hdf5LayerName> names;
+    const LoweredNet& net = train_->lowered();
+    for (const CaffeLayer& layer : caffe_layers(net))
+      names.push_back({layer.name, layer.source < 0 ? 0 : net.layers[static_cast<size_t>(layer.source)].parameters.size()});
+    check_hdf5_names(paths.weights, names);
+    return;
+  }
   int64_t weights = 0, history = 0;
   for (const ParameterInfo& parameter : train_->lowered().parameters) {
     const int64_t bytes = parameter.shape.count() * size_of(DType::kF32);
-    weights += bytes;
+    weights += solver.snapshot_diff() ? 2 * bytes : bytes;
     if (parameter.owner) history += bytes * history_blobs(solver.type());
   }
-  const SnapshotPaths paths = snapshot_paths(solver, 0);
   check_binary_size(weights, paths.weights);
   check_binary_size(history, paths.state);
 }

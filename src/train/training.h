@@ -56,7 +56,7 @@ class Training {
   int64_t planned_bytes() const;
 
  private:
-  void check_snapshot_size() const;
+  void check_snapshot() const;
   std::string slow_steps();
   RunInfo run_info() const;
   void loop(RunReport& report);

@@ -172,6 +172,8 @@ UpdateRule::UpdateRule(const caffe::SolverParameter& solver, const std::vector<c
   if (rule->history > 1) in.h2 = graph.read_state({"history1", flat, StateOwner::kSolver});
   const RuleResult result = rule->make(in);
   graph.write_state("parameters", w - result.step);
+  // As in Caffe, what a snapshot keeps as gradients is the last step.
+  if (solver.snapshot_diff()) graph.write_state("gradients", result.step);
   graph.write_state("history0", result.h);
   if (rule->history > 1) graph.write_state("history1", result.h2);
 

@@ -25,9 +25,6 @@ namespace fs = std::filesystem;
 
 constexpr double kTolerance = 2e-3;
 
-// Where Caffe is wrong: its Flatten replaces the gradient's memory that its Reshape shares with the blob before, so that
-// between the two the gradient is lost and the convolution below does not learn.
-const std::set<std::string> kDifferences = {"flatten_reshape"};
 
 // The unpacked archive, once a process, removed at its end.
 class Cases {
@@ -164,7 +161,6 @@ class Conformance : public testing::TestWithParam<std::string> {
 };
 
 TEST_P(Conformance, AgreesWithCaffe) {
-  if (kDifferences.count(GetParam())) GTEST_SKIP() << "Caffe loses the gradient";
   if (!known_types("net.prototxt")) GTEST_SKIP() << "has a layer type that is not registered";
   if (fs::exists("expected_output.h5")) return run_forward_case();
   train(copy_snapshot());

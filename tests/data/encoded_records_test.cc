@@ -141,7 +141,7 @@ TEST(EncodedRecords, DamagedAndForeignFilesAreNamed) {
   expect_contains(reason(whole_jpeg.substr(0, 20)), {"damaged JPEG"});
   expect_contains(reason(whole_png.substr(0, whole_png.size() / 2)), {"damaged PNG"});
   expect_contains(reason(whole_png.substr(0, 12)), {"damaged PNG"});
-  expect_contains(reason("GIF89a"), {"a GIF file", "JPEG and PNG are read"});
+  expect_contains(reason("GIF89a"), {"a GIF file", "JPEG, PNG, PPM, PGM and BMP are read"});
   expect_contains(reason(""), {"empty"});
   expect_contains(reason("hello"), {"no image file"});
   // And it goes on decoding.

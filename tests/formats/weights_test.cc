@@ -2,6 +2,7 @@
 #include "formats/weights.h"
 
 #include <algorithm>
+#include <fstream>
 
 #include "formats/hdf5_file.h"
 #include "temp_folder.h"
@@ -178,6 +179,23 @@ TEST(Weights, TooLargeForTheBinaryFormSaysWhatToDo) {
   EXPECT_NO_THROW(check_binary_size(kLargestBinaryMessage, "x"));
 }
 
+// A field of 2.2 GB that nobody knows, of which the disk holds nothing, and a layer behind it.
+TEST(Weights, ReadsBehindTwoGigabytes) {
+  const TempFolder folder;
+  constexpr int64_t kHole = 2'200'000'000;
+  const std::string head = from_hex("0a016e7a80ac859908"), layer = from_hex("a206180a01783a132a0c0000803f00000040000040403a030a0103");
+  const std::string path = folder.write("large.caffemodel", head);
+  {
+    std::ofstream file(path, std::ios::binary | std::ios::in | std::ios::ate);
+    file.seekp(static_cast<std::streamoff>(head.size()) + kHole);
+    file << layer;
+  }
+  const WeightFile file = read_weights(path);
+  ASSERT_EQ(file.layers.size(), 1u);
+  EXPECT_EQ(file.layers[0].name, "x");
+  EXPECT_EQ(file.layers[0].blobs.at(0).data, (std::vector<float>{1, 2, 3}));
+}
+
 TEST(Weights, Hdf5KeepsNamesSharingAndGradients) {
   const TempFolder folder;
   const std::string path = folder / "a.caffemodel.h5";
@@ -206,6 +224,16 @@ TEST(Weights, Hdf5KeepsNamesSharingAndGradients) {
   const Hdf5File raw = Hdf5File::open(path);
   EXPECT_EQ(raw.children(""), (std::vector<std::string>{"data", "diff"}));
   EXPECT_FALSE(raw.has_dataset("data/tied/0"));
+  const float value = 0;
+  const BlobRef blob{Shape({1}), &value};
+  // Two layers of one name; a layer where a blob of another one stands, and below it.
+  for (const std::vector<WeightLayerRef>& layers :
+       std::vector<std::vector<WeightLayerRef>>{{{"a", nullptr, {blob}}, {"a", nullptr, {blob}}},
+                                                {{"a", nullptr, {blob}}, {"a/0", nullptr, {}}},
+                                                {{"a/0/b", nullptr, {blob}}, {"a", nullptr, {blob}}}}) {
+    EXPECT_TRUE(contains(data_error_of([&] { write_weights_hdf5(folder / "b.h5", layers); }), "BINARYPROTO"));
+  }
+  EXPECT_NO_THROW(check_hdf5_names("x", {{"a", 1}, {"a/1", 1}, {"a/1/2", 0}, {"relu", 0}, {"relu", 0}}));
   for (const char* name : {"", ".", "a//b", "/a", "a/", "a/./b"}) {
     EXPECT_TRUE(contains(data_error_of([&] {
                            write_weights_hdf5(folder / "b.h5", {{name, nullptr, {}}});

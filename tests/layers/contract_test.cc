@@ -1,18 +1,21 @@
-// Every registered layer's example, compiled as training compiles it, in both phases: the fast kernels against the
-// reference kernels, gradients against central differences of the program itself, and equal bits on a second run.
+// Every registered layer's example, and the nets of modes/ with the modes that an example has no room for,
+// compiled as training compiles it, in both phases: the fast kernels against the reference kernels, gradients
+// against central differences of the program itself, and equal bits on a second run.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 
 #include "base/philox.h"
 #include "compile/compile.h"
 #include "compile/differentiate.h"
+#include "compile/evaluate.h"
 #include "config/prototxt.h"
 #include "layers/lower_net.h"
 #include "ops/math.h"
-#include "compile/evaluate.h"
 
 namespace trainer {
 namespace {
@@ -20,7 +23,7 @@ namespace {
 // One example as a program of its outputs, of a scalar that weighs them, and of that scalar's gradients.
 class Example {
  public:
-  Example(const LayerType& type, caffe::Phase phase, bool reference) {
+  Example(const std::string& text, caffe::Phase phase, bool reference) {
     setenv("TRAINER_IMPL", reference ? "reference" : "", 1);
     device_ = open_device("cpu");
     unsetenv("TRAINER_IMPL");
@@ -30,7 +33,7 @@ class Example {
     caffe::NetParameter param;
     Positions positions;
     Diagnostics diagnostics;
-    EXPECT_TRUE(parse_prototxt(type.example, "example", &param, &positions, &diagnostics));
+    EXPECT_TRUE(parse_prototxt(text, "example", &param, &positions, &diagnostics));
     LowerOptions options;
     options.phase = phase;
     options.seed = 1;
@@ -51,7 +54,8 @@ class Example {
     std::vector<std::vector<float>> placed(inputs_.size()), results(program_->results.size());
     for (size_t i = 0; i < inputs_.size(); ++i) {
       const int value = program_->sources[i].value;
-      placed[i] = value < 0 ? inputs_[i] : in_order(program_->values[static_cast<size_t>(value)].desc, inputs_[i]);
+      placed[i] =
+          value < 0 ? inputs_[i] : in_order(program_->values[static_cast<size_t>(value)].desc, inputs_[i]);
       program_->set_source(static_cast<int>(i), placed[i].data());
     }
     program_->run({3});
@@ -71,7 +75,8 @@ class Example {
       store_->add(parameter.state, parameter.shape);
       std::vector<float> values(static_cast<size_t>(parameter.shape.count()));
       for (size_t i = 0; i < values.size(); ++i)
-        values[i] = 0.5f + uniform_from_bits(philox_element(99, 0, i));  // statistics too: a variance must be positive
+        values[i] = 0.5f + uniform_from_bits(
+                               philox_element(99, 0, i));  // statistics too: a variance must be positive
       store_->write(parameter.state, values.data());
       start_[parameter.state] = values;
     }
@@ -87,14 +92,18 @@ class Example {
     gradients_at_ = module.results.size();
     std::vector<Value> wanted;
     for (const SourceInfo& source : graph.sources) wanted.push_back(graph.value(source.value));
-    for (const ParameterInfo* parameter : trained(net)) wanted.push_back(graph.read_state({parameter->state, parameter->shape}));
-    for (const Value& gradient : differentiate(graph, scalar, wanted)) module.results.push_back(gradient ? gradient.id() : -1);
+    for (const ParameterInfo* parameter : trained(net))
+      wanted.push_back(graph.read_state({parameter->state, parameter->shape}));
+    for (const Value& gradient : differentiate(graph, scalar, wanted))
+      module.results.push_back(gradient ? gradient.id() : -1);
 
     for (const SourceInfo& source : graph.sources) {
       int64_t classes = 0;
       for (const LabelRequirement& label : net.labels) {
-        const Op& op = graph.ops[static_cast<size_t>(graph.values[static_cast<size_t>(label.value.id())].producer)];
-        if (label.value.id() == source.value || (!op.inputs.empty() && op.inputs[0] == source.value)) classes = label.range.classes;
+        const Op& op =
+            graph.ops[static_cast<size_t>(graph.values[static_cast<size_t>(label.value.id())].producer)];
+        if (label.value.id() == source.value || (!op.inputs.empty() && op.inputs[0] == source.value))
+          classes = label.range.classes;
       }
       std::vector<float> values(static_cast<size_t>(graph.desc(source.value).shape.count()));
       for (size_t i = 0; i < values.size(); ++i) {
@@ -129,17 +138,27 @@ class Example {
   size_t gradients_at_ = 0;
 };
 
-std::vector<const LayerType*> runnable_types() {
-  std::vector<const LayerType*> types;
+struct ContractNet {
+  std::string name, text;
+};
+
+std::vector<ContractNet> contract_nets() {
+  std::vector<ContractNet> nets;
   for (const LayerType* type : layer_types()) {
-    if (!type->data_source) types.push_back(type);
+    if (!type->data_source) nets.push_back({type->type, type->example});
   }
-  return types;
+  for (const auto& file : std::filesystem::directory_iterator(TRAINER_SOURCE_DIR "/tests/layers/modes")) {
+    std::ifstream text(file.path());
+    nets.push_back({file.path().stem().string(), {std::istreambuf_iterator<char>(text), {}}});
+  }
+  std::sort(nets.begin(), nets.end(),
+            [](const ContractNet& a, const ContractNet& b) { return a.name < b.name; });
+  return nets;
 }
 
-using TypeAndPhase = std::tuple<const LayerType*, caffe::Phase>;
+using NetAndPhase = std::tuple<ContractNet, caffe::Phase>;
 
-class LayerContract : public testing::TestWithParam<TypeAndPhase> {
+class LayerContract : public testing::TestWithParam<NetAndPhase> {
  protected:
   // Layers that write files write them here.
   void SetUp() override {
@@ -157,30 +176,32 @@ class LayerContract : public testing::TestWithParam<TypeAndPhase> {
   std::filesystem::path before_, folder_;
 };
 
-void expect_close(const std::vector<float>& a, const std::vector<float>& b, double tolerance, const std::string& what) {
+void expect_close(const std::vector<float>& a, const std::vector<float>& b, double tolerance,
+                  const std::string& what) {
   ASSERT_EQ(a.size(), b.size()) << what;
-  for (size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], tolerance * std::max(1.0f, std::fabs(b[i]))) << what << " " << i;
+  for (size_t i = 0; i < a.size(); ++i)
+    EXPECT_NEAR(a[i], b[i], tolerance * std::max(1.0f, std::fabs(b[i]))) << what << " " << i;
 }
 
 TEST_P(LayerContract, FastKernelsAgreeWithTheReference) {
-  const auto& [type, phase] = GetParam();
-  Example fast(*type, phase, false), reference(*type, phase, true);
+  const auto& [net, phase] = GetParam();
+  Example fast(net.text, phase, false), reference(net.text, phase, true);
   const auto a = fast.run(), b = reference.run();
   ASSERT_EQ(a.size(), b.size());
   for (size_t i = 0; i < a.size(); ++i) expect_close(a[i], b[i], 2e-5, "result " + std::to_string(i));
 }
 
 TEST_P(LayerContract, ASecondRunGivesTheSameBits) {
-  const auto& [type, phase] = GetParam();
-  Example example(*type, phase, false);
+  const auto& [net, phase] = GetParam();
+  Example example(net.text, phase, false);
   EXPECT_EQ(example.run(), example.run());
 }
 
-// At points in general position, where Caffe's formulas are the derivatives. Float differences are coarse: what this
-// finds is a wrong formula, not a wrong last digit.
+// At points in general position, where Caffe's formulas are the derivatives. Float differences are coarse:
+// what this finds is a wrong formula, not a wrong last digit.
 TEST_P(LayerContract, GradientsAreDerivatives) {
-  const auto& [type, phase] = GetParam();
-  Example example(*type, phase, false);
+  const auto& [net, phase] = GetParam();
+  Example example(net.text, phase, false);
   const auto results = example.run();
   const size_t scalar = example.gradients_at() - 1;
   for (size_t source = 0; source < example.sources(); ++source) {
@@ -196,15 +217,17 @@ TEST_P(LayerContract, GradientsAreDerivatives) {
       const double below = example.run()[scalar][0];
       x[i] = kept;
       const double expected = (above - below) / (2 * step);
-      EXPECT_NEAR(gradient[i], expected, 3e-2 * std::max(1.0, std::abs(expected))) << "source " << source << " element " << i;
+      EXPECT_NEAR(gradient[i], expected, 3e-2 * std::max(1.0, std::abs(expected)))
+          << "source " << source << " element " << i;
     }
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(Layers, LayerContract,
-                         testing::Combine(testing::ValuesIn(runnable_types()), testing::Values(caffe::TRAIN, caffe::TEST)),
-                         [](const testing::TestParamInfo<TypeAndPhase>& info) {
-                           return std::string(std::get<0>(info.param)->type) + caffe::Phase_Name(std::get<1>(info.param));
+                         testing::Combine(testing::ValuesIn(contract_nets()),
+                                          testing::Values(caffe::TRAIN, caffe::TEST)),
+                         [](const testing::TestParamInfo<NetAndPhase>& info) {
+                           return std::get<0>(info.param).name + caffe::Phase_Name(std::get<1>(info.param));
                          });
 
 }  // namespace

@@ -1,4 +1,6 @@
 // SoftmaxWithLoss, EuclideanLoss, Softmax and Accuracy against numbers computed with numpy.
+#include <tuple>
+
 #include "layers/net_run.h"
 
 namespace trainer {
@@ -106,6 +108,90 @@ TEST(Accuracy, ScoresThatAreNotNumbersAreWrong) {
 TEST(Accuracy, CountsNothingAsZero) {
   const Given given{{"x", uneven(15)}, {"label", Numbers(5, 9.0f)}};
   expect_near(NetText(accuracy("ignore_label: 9")).forward("share", given), {0});
+}
+
+std::string labelled_loss(const std::string& type, const std::string& fields = "") {
+  return input_layer("x", {3, 4}) + input_layer("label", {3}) + "layer { name: \"loss\" type: \"" + type +
+         "\" bottom: \"x\" bottom: \"label\" top: \"loss\" " + fields + " }";
+}
+
+TEST(HingeLoss, BothNorms) {
+  const Given given{{"x", uneven(12)}, {"label", {1, 3, 0}}};
+  NetText linear(labelled_loss("HingeLoss"));
+  expect_near(linear.forward("loss", given), {4.8f});
+  expect_near(linear.gradient("loss", {2}, "x", given),
+              {0.6666667f, -0.6666667f, 0, 0.6666667f, 0.6666667f, 0.6666667f, 0.6666667f, -0.6666667f,
+               -0.6666667f, 0.6666667f, 0.6666667f, 0});
+  NetText squared(labelled_loss("HingeLoss", "hinge_loss_param { norm: L2 }"));
+  expect_near(squared.forward("loss", given), {10.3f});
+  expect_near(squared.gradient("loss", {2}, "x", given), {0.1333333f, -3.066667f, 0, 4, 3.466667f, 2.933333f,
+                                                          2.4f, -0.8f, -1.333333f, 0.8f, 0.2666667f, 0});
+}
+
+TEST(MultinomialLogisticLoss, PassesAGradientWhereTheProbabilityIsZero) {
+  const Given given{{"x", {0.2f, 0.3f, 0.5f, 0, 0, 0.1f, 0.2f, 0.7f, 0.25f, 0.25f, 0.5f, 0}},
+                    {"label", {0, 3, 3}}};
+  NetText net(labelled_loss("MultinomialLogisticLoss"));
+  expect_near(net.forward("loss", given), {16.00594f});
+  expect_near(net.gradient("loss", {2}, "x", given),
+              {-3.333333f, 0, 0, 0, 0, 0, 0, -0.952381f, 0, 0, 0, -6.666667e+19f});
+}
+
+TEST(SigmoidCrossEntropyLoss, DividesAsNormalizationSays) {
+  const std::string text =
+      input_layer("x", {3, 4}) + input_layer("t", {3, 4}) +
+      R"(layer { name: "loss" type: "SigmoidCrossEntropyLoss" bottom: "x" bottom: "t" top: "loss" loss_param { )";
+  const Given given{{"x", uneven(12)}, {"t", {0, 1, 0.5f, -1, 255, 0.25f, 0.9f, -1, 1, 0, 0.3f, 0.6f}}};
+  expect_near(NetText(text + "} }").forward("loss", given), {-131.1538f});
+  NetText valid(text + "normalization: VALID ignore_label: -1 } }");
+  expect_near(valid.forward("loss", given), {-39.89012f});
+  expect_near(valid.gradient("loss", {2}, "x", given),
+              {0.0578101f, -0.157167f, -0.06910694f, 0, -50.8336f, 0.103705f, -0.0420051f, 0, -0.1f,
+               0.08026247f, 0.002005104f, -0.07370496f});
+  expect_near(NetText(text + "normalization: FULL ignore_label: -1 } }").forward("loss", given),
+              {-33.24177f});
+  expect_near(NetText(text + "normalization: NONE ignore_label: 255 } }").forward("loss", given),
+              {12.75482f});
+}
+
+TEST(SigmoidCrossEntropyLoss, StaysFiniteWhereTheSigmoidIsFull) {
+  NetText net(
+      input_layer("x", {2}) + input_layer("t", {2}) +
+      R"(layer { name: "loss" type: "SigmoidCrossEntropyLoss" bottom: "x" bottom: "t" top: "loss" })");
+  expect_near(net.forward("loss", {{"x", {200, -200}}, {"t", {0, 1}}}), {200});
+}
+
+// Pairs: similar, equal but not similar, within the margin, beyond it.
+TEST(ContrastiveLoss, BothVersions) {
+  const std::string text =
+      input_layer("a", {4, 2}) + input_layer("b", {4, 2}) + input_layer("similar", {4}) +
+      R"(layer { name: "loss" type: "ContrastiveLoss" bottom: "a" bottom: "b" bottom: "similar" top: "loss" )";
+  const Given given{{"a", {1, 2, 0, 0, 3, 1, 0.5f, 0.5f}},
+                    {"b", {1, 1, 0, 0, 3, 1.5f, 2.5f, 0.5f}},
+                    {"similar", {1, 0, 0, 0}}};
+  for (const auto& [fields, loss, gradient] : std::vector<std::tuple<std::string, Numbers, Numbers>>{
+           {"}", {0.28125f}, {0, 0.5f, 0, 0, 0, 0.24995f, 0, 0}},
+           {"contrastive_loss_param { legacy_version: true } }",
+            {0.34375f},
+            {0, 0.5f, 0, 0, 0, 0.25f, 0, 0}}}) {
+    NetText net(text + fields);
+    expect_near(net.forward("loss", given), loss);
+    expect_near(net.gradient("loss", {2}, "a", given), gradient);
+    Numbers opposite;
+    for (float value : gradient) opposite.push_back(-value);
+    expect_near(NetText(text + fields).gradient("loss", {2}, "b", given), opposite);
+  }
+}
+
+TEST(InfogainLoss, WeighsByTheRowOfTheLabel) {
+  NetText net(
+      input_layer("x", {3, 4}) + input_layer("label", {3}) + input_layer("h", {1, 1, 4, 4}) +
+      R"(layer { name: "loss" type: "InfogainLoss" bottom: "x" bottom: "label" bottom: "h" top: "loss" })");
+  const Given given{{"x", uneven(12)}, {"label", {1, 3, 0}}, {"h", uneven(16, 0.3f)}};
+  expect_near(net.forward("loss", given), {1.243097f});
+  expect_near(net.gradient("loss", {2}, "x", given),
+              {-0.2805791f, -0.2135754f, -0.142287f, 0.6364415f, 0.2704305f, 0.3667726f, -0.362273f,
+               -0.2749301f, 0.0230299f, 0.1547798f, 0.2694688f, -0.4472785f});
 }
 
 }  // namespace

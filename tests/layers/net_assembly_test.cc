@@ -90,7 +90,8 @@ layer { name: "s" type: "Scale" bottom: "f" top: "g" scale_param { axis: 0 } par
 
 TEST(NetAssembly, LayersOfOneNameKeepTheirStatesApart) {
   NetText net(input_layer("x", {1, 2}) + ip("a", "x", "y") + ip("a", "y", "z"));
-  EXPECT_NE(net.problems().find("warning: layer \"a\" (InnerProduct): another layer with learned blobs has this name"),
+  EXPECT_NE(net.problems().find(
+                "warning: layer \"a\" (InnerProduct): another layer with learned blobs has this name"),
             std::string::npos);
   EXPECT_EQ(net.net().parameters[0].state, "a/0");
   EXPECT_EQ(net.net().parameters[1].state, "a#2/0");

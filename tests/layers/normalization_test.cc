@@ -1,5 +1,7 @@
 // BatchNorm and LRN against numbers computed with numpy in double precision, gradients by finite differences
 // there.
+#include <algorithm>
+
 #include "layers/net_run.h"
 
 namespace trainer {
@@ -72,6 +74,77 @@ layer { name: "lrn" type: "LRN" bottom: "x" top: "y" lrn_param { local_size: 3 a
   expect_near(
       net.gradient("y", uneven(8, 0.7f), "x", given),
       {-0.2176085f, -0.2268668f, -0.238685f, 0.2369001f, 0.2349687f, 0.2103274f, 0.2093138f, 0.1335654f});
+}
+
+std::string mvn(const std::string& fields) {
+  return input_layer("x", {2, 3, 2, 2}) +
+         "layer { name: \"m\" type: \"MVN\" bottom: \"x\" top: \"y\" mvn_param { " + fields + " } }";
+}
+
+// Numbers from numpy.
+TEST(MVN, OverPlanesAndOverItems) {
+  Numbers g = uneven(24, 0.5f);
+  std::reverse(g.begin(), g.end());
+  const Given given{{"x", uneven(24)}};
+  NetText planes(mvn("")), items(mvn("across_channels: true"));
+  expect_near(
+      planes.forward("y", given),
+      {-0.2917622f, -0.5663619f, -0.8409616f, 1.699086f,  1.341641f,   0.4472136f, -0.4472136f, -1.341641f,
+       1.341641f,   0.4472136f,  -0.4472136f, -1.341641f, -0.8724024f, -1.113065f, 1.113065f,   0.8724024f,
+       1.341641f,   0.4472136f,  -0.4472136f, -1.341641f, 1.341641f,   0.4472136f, -0.4472136f, -1.341641f});
+  expect_near(planes.gradient("y", g, "x", given), {-0.1774181f,
+                                                    -0.01326491f,
+                                                    0.1508883f,
+                                                    0.03979472f,
+                                                    0,
+                                                    0,
+                                                    0,
+                                                    0,
+                                                    -0.4583939f,
+                                                    1.375182f,
+                                                    -1.375182f,
+                                                    0.4583939f,
+                                                    -0.0825985f,
+                                                    0.06473936f,
+                                                    -0.06473936f,
+                                                    0.0825985f,
+                                                    0,
+                                                    0,
+                                                    0,
+                                                    0,
+                                                    1.375182f,
+                                                    -1.833576f,
+                                                    -0.4583939f,
+                                                    0.9167879f},
+              2e-5f);
+  expect_near(items.forward("y", given),
+              {-0.7479612f, -1.089886f,  -1.431811f,  1.730996f,   1.389071f,   1.047146f,
+               0.7052205f,  0.3632954f,  0.02137032f, -0.3205548f, -0.6624799f, -1.004405f,
+               -0.9907474f, -1.316473f,  1.696485f,   1.37076f,    1.045035f,   0.7193097f,
+               0.3935846f,  0.06785941f, -0.2578658f, -0.5835909f, -0.9093161f, -1.235041f});
+  expect_near(items.gradient("y", g, "x", given),
+              {-0.4830189f, -0.2365299f,  0.009959151f, -0.517698f,  -0.271209f,   -0.02472004f,
+               0.221769f,   0.468258f,    0.714747f,    0.961236f,   -0.5446411f,  -0.2981521f,
+               -0.2798122f, -0.05165765f, -0.4927463f,  -0.2645917f, -0.03643709f, 0.1917175f,
+               0.4198721f,  0.6480268f,   0.8761814f,   -0.5650055f, -0.3368509f,  -0.1086963f},
+              2e-5f);
+}
+
+// The deviation is 0: Caffe divides by eps, and the root has no derivative.
+TEST(MVN, ConstantPatches) {
+  NetText net(input_layer("x", {1, 1, 1, 2}) +
+              R"(layer { name: "m" type: "MVN" bottom: "x" top: "y" mvn_param { eps: 0.5 } })");
+  const Given given{{"x", {3, 3}}};
+  expect_near(net.forward("y", given), {0, 0});
+  expect_near(net.gradient("y", {1, 0}, "x", given), {1, -1});
+}
+
+TEST(MVN, WithoutVarianceAndWithFourAxes) {
+  NetText net(
+      input_layer("x", {2, 3}) +
+      R"(layer { name: "m" type: "MVN" bottom: "x" top: "y" mvn_param { normalize_variance: false across_channels: true } })");
+  EXPECT_EQ(net.blob("y").shape(), (Shape{2, 3, 1, 1}));
+  expect_near(net.forward("y", {{"x", {1, 2, 6, 0, 0, 3}}}), {-2, -1, 3, -1, -1, 2});
 }
 
 }  // namespace

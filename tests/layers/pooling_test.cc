@@ -76,5 +76,44 @@ TEST(Pooling, NumberOfWindows) {
   EXPECT_EQ(pooled_extent(2, 3, 2, 0, false, false), 0);
 }
 
+TEST(SPP, JoinsFlattenedLevels) {
+  NetText net(input_layer("x", {1, 1, 4, 3}) + R"(
+layer { name: "s" type: "SPP" bottom: "x" top: "y" spp_param { pyramid_height: 2 } }
+layer { name: "t" type: "SPP" bottom: "x" top: "z" spp_param { pyramid_height: 1 pool: AVE } })");
+  ASSERT_EQ(net.problems(), "");
+  EXPECT_EQ(net.blob("y").shape(), (Shape{1, 5}));
+  EXPECT_EQ(net.blob("z").shape(), (Shape{1, 1, 1, 1}));
+  const Given given{{"x", {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}}};
+  expect_near(net.forward("z", given), {6.5f});
+  // Bins of 2 x 2 with one column of padding at either side: columns {0} and {1, 2}.
+  expect_near(net.forward("y", given), {12, 4, 6, 10, 12});
+}
+
+TEST(StochasticPooling, DrawsInProportionAndSendsTheGradientBack) {
+  const int windows = 4000;
+  NetText net(
+      input_layer("x", {windows, 1, 2, 2}) +
+      R"(layer { name: "p" type: "Pooling" bottom: "x" top: "y" pooling_param { pool: STOCHASTIC kernel_size: 2 } })");
+  ASSERT_EQ(net.problems(), "");
+  Numbers x;
+  for (int i = 0; i < windows; ++i) x.insert(x.end(), {1, 0, 3, 6});
+  const Given given{{"x", x}};
+  const Numbers y = net.forward("y", given);
+  std::map<float, int> drawn;
+  for (float value : y) ++drawn[value];
+  EXPECT_EQ(drawn[0], 0);
+  EXPECT_NEAR(drawn[1], windows * 0.1, 80);
+  EXPECT_NEAR(drawn[3], windows * 0.3, 120);
+  EXPECT_NEAR(drawn[6], windows * 0.6, 130);
+  const Numbers gradient = net.gradient("y", Numbers(windows, 1.0f), "x", given);
+  for (int i = 0; i < windows; ++i) {
+    for (int k = 0; k < 4; ++k) {
+      const size_t at = static_cast<size_t>(i * 4 + k);
+      EXPECT_EQ(gradient[at], x[at] == y[static_cast<size_t>(i)] ? 1.0f : 0.0f);
+    }
+  }
+  EXPECT_NE(GraphRun(net.graph(), given, 1)[net.blob("y")], y);
+}
+
 }  // namespace
 }  // namespace trainer

@@ -1,0 +1,162 @@
+// trainer upgrade: nets, solvers and weights of earlier versions of Caffe, written in the current form.
+#include <fcntl.h>
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "cli/command.h"
+#include "config/load.h"
+#include "config/prototxt.h"
+#include "config/prototxt_text.h"
+#include "config/upgrade.h"
+#include "formats/atomic_file.h"
+#include "formats/hdf5_file.h"
+#include "formats/input_file.h"
+#include "formats/weights.h"
+#include "report/log.h"
+
+namespace trainer {
+namespace {
+
+// What became of a file: what was converted, and what could not be.
+struct Outcome {
+  std::vector<std::string> converted;
+  std::string left_out;
+};
+
+void write_text(const std::string& path, const google::protobuf::Message& message) {
+  const std::string text = prototxt_text(message);
+  AtomicFile file(path, static_cast<int64_t>(text.size()));
+  file.write(text.data(), text.size());
+  file.commit();
+}
+
+Outcome outcome_of(std::vector<std::string> notes, const Diagnostics& diagnostics) {
+  return {std::move(notes), diagnostics.render()};
+}
+
+Outcome upgrade_net_text(const std::string& in, const std::string& out) {
+  Diagnostics diagnostics;
+  const std::unique_ptr<NetFile> file = load_net(in, &diagnostics);
+  diagnostics.throw_if_errors();
+  write_text(out, *file->net);
+  return outcome_of(file->notes, diagnostics);
+}
+
+Outcome upgrade_solver_text(const std::string& in, const std::string& out) {
+  Diagnostics diagnostics;
+  const std::unique_ptr<SolverFile> file = load_solver(in, &diagnostics, false);
+  diagnostics.throw_if_errors();
+  write_text(out, *file->solver);
+  return outcome_of(file->notes, diagnostics);
+}
+
+class IntoFile : public google::protobuf::io::CopyingOutputStream {
+ public:
+  explicit IntoFile(AtomicFile& file) : file_(file) {}
+  bool Write(const void* bytes, int count) override {
+    file_.write(bytes, static_cast<size_t>(count));
+    return true;
+  }
+
+ private:
+  AtomicFile& file_;
+};
+
+void read_binary_net(const std::string& in, caffe::NetParameter* net) {
+  const InputFile file(in, "weight file");
+  if (file.size() > kLargestBinaryMessage)
+    throw data_error(
+        "{} is {} long, and no binary net may have more than {} bytes: it cannot be a net of Caffe's", in,
+        format_bytes(file.size()), kLargestBinaryMessage);
+  google::protobuf::io::FileInputStream stream(file.descriptor());
+  if (!net->ParseFromZeroCopyStream(&stream) || (net->layer_size() == 0 && net->layers_size() == 0))
+    throw data_error("{} is not a binary net (.caffemodel): {}", in,
+                     file.looks_like_text()
+                         ? "it is text; leave --type out, or give --type=net or --type=solver"
+                         : "it is damaged, or another kind of file");
+}
+
+Outcome upgrade_net_binary(const std::string& in, const std::string& out) {
+  if (Hdf5File::has_signature(in))
+    throw data_error("{} is an HDF5 file: that form has had one version only, and nothing in it to upgrade",
+                     in);
+  caffe::NetParameter net;
+  read_binary_net(in, &net);
+  Outcome outcome;
+  Diagnostics diagnostics;
+  upgrade_net(&net, [&](const UpgradeNote& note) {
+    if (note.kind == UpgradeNote::Kind::kConverted) return outcome.converted.push_back(note.message);
+    Diagnostic problem;
+    problem.severity = note.kind == UpgradeNote::Kind::kError ? Diagnostic::kError : Diagnostic::kWarning;
+    problem.position.file = in;
+    problem.message = note.message;
+    diagnostics.add(problem);
+  });
+  diagnostics.throw_if_errors(ExitCode::kData);
+  outcome.left_out = diagnostics.render();
+  const auto size = static_cast<int64_t>(net.ByteSizeLong());
+  check_binary_size(size, out);
+  AtomicFile file(out, size);
+  IntoFile target(file);
+  {
+    google::protobuf::io::CopyingOutputStreamAdaptor stream(&target);
+    TRAINER_ASSERT(net.SerializeToZeroCopyStream(&stream));
+  }
+  file.commit();
+  return outcome;
+}
+
+// "net", "solver" or "weights": text or not, and of which of the two texts it has fewer mistakes.
+std::string kind_of(const std::string& path) {
+  if (Hdf5File::has_signature(path) || !InputFile(path, "file").looks_like_text()) return "weights";
+  const auto mistakes = [&path](google::protobuf::Message&& message) {
+    Diagnostics diagnostics;
+    std::string text;
+    Positions positions;
+    if (read_text_file(path, {}, &text, &diagnostics))
+      parse_prototxt(text, path, &message, &positions, &diagnostics);
+    return diagnostics.error_count();
+  };
+  return mistakes(caffe::SolverParameter()) < mistakes(caffe::NetParameter()) ? "solver" : "net";
+}
+
+int run_upgrade(const Arguments& arguments) {
+  if (arguments.words().size() != 2) throw UsageError("upgrade takes two words: IN OUT");
+  const std::string &in = arguments.words()[0], &out = arguments.words()[1];
+  const std::string kind = arguments.text("type").empty() ? kind_of(in) : arguments.text("type");
+  const Outcome outcome = kind == "net"      ? upgrade_net_text(in, out)
+                          : kind == "solver" ? upgrade_solver_text(in, out)
+                                             : upgrade_net_binary(in, out);
+  for (const std::string& note : outcome.converted) log_info(note);
+  if (!outcome.left_out.empty()) {
+    log_warning(outcome.left_out);
+    throw config_error(
+        "{} was written, but it lacks what has no counterpart in the current form (told above)", out);
+  }
+  if (outcome.converted.empty()) log_info("File already in latest proto format: " + in);
+  log_info(fmt::format("Wrote upgraded {} to {}", kind, out));
+  return 0;
+}
+
+REGISTER_COMMAND(upgrade, .name = "upgrade",
+                 .summary = "writes old nets, solvers and weights in the current form",
+                 .usage = "upgrade IN OUT [--type=net|solver|weights]",
+                 .description =
+                     "Does what upgrade_net_proto_text, upgrade_net_proto_binary and "
+                     "upgrade_solver_proto_text do. OUT is written "
+                     "whole or not at all, also where nothing was old, and may be IN. Where something of IN "
+                     "has no counterpart, OUT "
+                     "lacks it, a warning names it and the exit code is 2.",
+                 .flags =
+                     {
+                         {"type", FlagType::kChoice, "", "net|solver|weights",
+                          "What IN is: the text of a net or solver, or binary weights (.caffemodel). Without "
+                          "it, found by looking."},
+                     },
+                 .run = run_upgrade);
+
+}  // namespace
+}  // namespace trainer

@@ -1,0 +1,63 @@
+// Reading lists.
+#include "data/image_list.h"
+
+#include <cstdlib>
+#include <fstream>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "formats/input_file.h"
+
+namespace trainer {
+
+namespace {
+
+constexpr const char* kForm =
+    "each line is the path of a picture, a blank and its class as a number from 0: cats/1.jpg 0";
+
+bool is_number(const std::string& word) {
+  const size_t sign = !word.empty() && (word[0] == '-' || word[0] == '+') ? 1 : 0;
+  return word.size() > sign && word[sign] >= '0' && word[sign] <= '9';
+}
+
+}  // namespace
+
+ImageList::ImageList(const std::string& file) : file_(file) {
+  const InputFile input(file, "list of pictures");
+  if (input.size() > 0 && !input.looks_like_text()) {
+    throw data_error("{} is no text file, and so no list of pictures: {}", file, kForm);
+  }
+  std::ifstream in(file, std::ios::binary);
+  std::string text;
+  for (int64_t line = 1; std::getline(in, text); ++line) {
+    text.erase(text.find_last_not_of(" \t\r") + 1);
+    if (text.empty()) continue;
+    const size_t blank = text.find_last_of(' ');
+    if (blank == std::string::npos) {
+      throw data_error("{}:{}: \"{}\" has no label{}: {}", file, line, text,
+                       text.find('\t') == std::string::npos ? "" : " after a blank (there is a tab)", kForm);
+    }
+    const std::string word = text.substr(blank + 1);
+    if (!is_number(word)) {
+      throw data_error("{}:{}: \"{}\" is no label: {}", file, line, word, kForm);
+    }
+    const std::string path = text.substr(0, blank);
+    paths_.add(path);
+    labels_.push_back(std::atoi(word.c_str()));
+    lines_.push_back(line);
+  }
+  if (labels_.empty()) throw data_error("{} is empty: {}", file, kForm);
+}
+
+int64_t ImageList::memory_bytes() const {
+  return paths_.memory_bytes() +
+         static_cast<int64_t>(labels_.capacity() * sizeof(int32_t) + lines_.capacity() * sizeof(int64_t));
+}
+
+void read_image_file(const std::string& path, std::string& bytes) {
+  const InputFile file(path, "picture");
+  bytes.resize(static_cast<size_t>(file.size()));
+  file.read(0, bytes.data(), file.size());
+}
+
+}  // namespace trainer

@@ -1,0 +1,46 @@
+// The header of an .npy file, and its values.
+#include "formats/npy_writer.h"
+
+#include <fmt/format.h>
+
+#include "base/error.h"
+
+namespace trainer {
+namespace {
+
+constexpr size_t kAlignment = 64;
+
+// Magic, version 1.0, the header's length in two bytes, a Python dictionary padded by blanks.
+std::string header(const Shape& shape) {
+  std::string extents;
+  for (int64_t extent : shape.dims()) extents += fmt::format("{}, ", extent);
+  std::string text = fmt::format("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}", extents);
+  const size_t before = 10;
+  text.append((kAlignment - (before + text.size() + 1) % kAlignment) % kAlignment, ' ');
+  text += '\n';
+  std::string out("\x93NUMPY\x01\0", 8);
+  out += static_cast<char>(text.size() & 255);
+  out += static_cast<char>(text.size() >> 8);
+  return out + text;
+}
+
+}  // namespace
+
+NpyWriter::NpyWriter(const std::string& path, const Shape& shape)
+    : file_(path, shape.count() * 4), missing_(shape.count()) {
+  const std::string text = header(shape);
+  file_.write(text.data(), text.size());
+}
+
+void NpyWriter::write(const float* values, int64_t count) {
+  TRAINER_ASSERT(count <= missing_);
+  missing_ -= count;
+  file_.write(values, static_cast<size_t>(count) * sizeof(float));
+}
+
+void NpyWriter::finish() {
+  TRAINER_ASSERT(missing_ == 0);
+  file_.commit();
+}
+
+}  // namespace trainer

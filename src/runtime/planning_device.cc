@@ -1,0 +1,47 @@
+// Address space without memory.
+#include "runtime/planning_device.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/error.h"
+#include "base/text.h"
+
+namespace trainer {
+namespace {
+
+class PlanningDevice : public Device {
+ public:
+  explicit PlanningDevice(std::unique_ptr<Device> device) : device_(std::move(device)) {}
+
+  std::string name() const override { return device_->name(); }
+  KernelChoice choose(const OpInstance& instance) override { return device_->choose(instance); }
+
+  void* allocate(int64_t bytes) override {
+    void* memory =
+        mmap(nullptr, length(bytes), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED)
+      throw device_error("the plan needs {} of addresses, more than this process may have",
+                         format_bytes(bytes));
+    return memory;
+  }
+  void release(void* memory, int64_t bytes) override { munmap(memory, length(bytes)); }
+
+  void copy_to_host(void*, const void*, int64_t) override { TRAINER_ASSERT(!"a plan has no values"); }
+  void copy_from_host(void*, const void*, int64_t) override {}
+
+ private:
+  static size_t length(int64_t bytes) { return static_cast<size_t>(std::max<int64_t>(bytes, 1)); }
+
+  std::unique_ptr<Device> device_;
+};
+
+}  // namespace
+
+std::unique_ptr<Device> planning_device(std::unique_ptr<Device> device) {
+  return std::make_unique<PlanningDevice>(std::move(device));
+}
+
+}  // namespace trainer
