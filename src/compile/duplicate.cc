@@ -18,6 +18,7 @@ int cost_of_node(const MapNode& node) {
   switch (node.fn) {
     case Fn::kExp:
     case Fn::kLog:
+    case Fn::kErf:
     case Fn::kTanh:
     case Fn::kSigmoid:
     case Fn::kSoftplus:

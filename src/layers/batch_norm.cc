@@ -5,10 +5,10 @@
 // global statistics (in TEST, or by use_global_stats) mean and variance are blobs 0 and 1 divided by blob 2.
 // Otherwise they are the batch's, the variance the biased one, and each pass moves the sums on:
 //   blob2 <- f * blob2 + 1, blob0 <- f * blob0 + mean, blob1 <- f * blob1 + variance * m / (m - 1),
-// with f = moving_average_fraction and m elements a channel. The gradient, then, is
-//   dx = (g - mean(g) - y * mean(g * y)) / sqrt(variance + eps).
+// with f = moving_average_fraction and m elements a channel.
 #include "layers/axis_view.h"
 #include "layers/layer.h"
+#include "layers/standardize.h"
 
 namespace trainer {
 namespace {
@@ -19,9 +19,7 @@ void check(LayerContext& context) {
     context.fail("bottom",
                  fmt::format("bottom \"{}\" is {}", context.param().bottom(0), context.shape(0).text()),
                  "batch normalization needs a channel axis: at least 2 axes");
-  if (!(param.eps() >= 0))
-    context.fail("batch_norm_param.eps", fmt::format("eps is {}", param.eps()),
-                 "it is added to the variance: give a small positive number");
+  check_eps(context, "batch_norm_param", param.eps());
   for (int i = 0; i < context.param().param_size(); ++i) {
     if (context.param().param(i).lr_mult() == 0) continue;
     context.fail(
@@ -54,23 +52,13 @@ void lower(LayerContext& context) {
   if (global)
     return context.set_top(0, normalized_global(context, mean_sum, variance_sum, weight, param.eps()));
 
-  const std::vector<int> axes = axes_but(x.shape(), 1);
-  const float count = static_cast<float>(x.shape().count() / channels);
-  const Value mean = sum(x, axes) / count;
-  const Value centered = x - mean;
-  const Value variance = sum(centered * centered, axes) / count;
-  const Value inverse = 1.0f / square_root(variance + param.eps());
-  const Value y = centered * inverse;
-  context.set_top(0, with_gradient(y, {x}, [=](Value g) -> std::vector<Value> {
-                    const Value mean_g = sum(g, axes) / count;
-                    const Value mean_gy = sum(g * y, axes) / count;
-                    return {(g - mean_g - y * mean_gy) * inverse};
-                  }));
+  const Standardized batch = standardize(x, axes_but(x.shape(), 1), param.eps());
+  context.set_top(0, batch.y);
 
   const float fraction = param.moving_average_fraction();
-  const float unbiased = count > 1 ? count / (count - 1) : 1;
-  context.write_statistic(0, mean_sum * fraction + reshape(mean, Shape{channels}));
-  context.write_statistic(1, variance_sum * fraction + reshape(variance, Shape{channels}) * unbiased);
+  const float unbiased = batch.count > 1 ? batch.count / (batch.count - 1) : 1;
+  context.write_statistic(0, mean_sum * fraction + reshape(batch.mean, Shape{channels}));
+  context.write_statistic(1, variance_sum * fraction + reshape(batch.variance, Shape{channels}) * unbiased);
   context.write_statistic(2, weight * fraction + 1.0f);
 }
 

@@ -4,32 +4,12 @@
 //   bottoms  any number of one shape, one top for each; the weights are shared
 //   top      extent floor((in + 2 * pad - dilation * (kernel - 1) - 1) / stride) + 1
 // With groups, the outputs of a group read the channels of that group only.
-#include "layers/convolution_window.h"
-#include "layers/layer.h"
+#include "layers/convolution_lowering.h"
 
 namespace trainer {
 namespace {
 
-void lower(LayerContext& context) {
-  const caffe::ConvolutionParameter& param = context.param().convolution_param();
-  check_equal_shapes(context);
-  const ConvolutionWindow window = convolution_window(context);
-  check_channels(context, window);
-  const Shape output = convolved_shape(context, window, param.num_output());
-
-  const int64_t outputs = param.num_output();
-  std::vector<int64_t> weight_dims{outputs, context.shape(0)[window.axis] / param.group()};
-  weight_dims.insert(weight_dims.end(), window.kernel.begin(), window.kernel.end());
-  const Shape weight_shape(weight_dims);
-  const Value weights =
-      reshape(context.parameter(weight_shape, &param.weight_filler()), op_weight_shape(weight_shape));
-  const Value bias = param.bias_term() ? context.parameter(Shape{outputs}, &param.bias_filler()) : Value();
-
-  for (int i = 0; i < context.bottoms(); ++i) {
-    const Value x = reshape(context.bottom(i), folded_shape(context.shape(i), window.axis));
-    context.set_top(i, reshape(convolution(x, weights, bias, op_attributes(window)), output));
-  }
-}
+void lower(LayerContext& context) { lower_convolution(context, convolution_window(context)); }
 
 REGISTER_LAYER(convolution, .type = "Convolution", .summary = "learned filters over 1 to 3 spatial axes",
                .min_bottoms = 1, .max_bottoms = kAnyNumber, .min_tops = 1, .max_tops = kAnyNumber,

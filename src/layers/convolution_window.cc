@@ -147,15 +147,14 @@ void check_channels(LayerContext& context, const ConvolutionWindow& window) {
   if (param.num_output() == 0)
     context.fail("convolution_param", "num_output is missing or 0",
                  "give the number of output channels, for example num_output: 20");
-  if (param.group() == 0) context.fail("convolution_param.group", "group is 0", "group must be at least 1");
-  if (channels % param.group() != 0)
-    context.fail("convolution_param.group",
-                 fmt::format("{} input channels in {} groups", channels, param.group()),
+  const int64_t group = window.attributes.group;
+  if (group == 0) context.fail("convolution_param.group", "group is 0", "group must be at least 1");
+  if (channels % group != 0)
+    context.fail("convolution_param.group", fmt::format("{} input channels in {} groups", channels, group),
                  fmt::format("the channels of \"{}\" ({}) should be a multiple of group",
                              context.param().bottom(0), context.shape(0).text()));
-  if (param.num_output() % param.group() != 0)
-    context.fail("convolution_param.num_output",
-                 fmt::format("{} outputs in {} groups", param.num_output(), param.group()),
+  if (param.num_output() % group != 0)
+    context.fail("convolution_param.num_output", fmt::format("{} outputs in {} groups", param.num_output(), group),
                  "the number of output should be multiples of group");
 }
 

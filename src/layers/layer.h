@@ -79,9 +79,9 @@ class LayerContext {
   // The next learned blob of the layer. `filler` fills it where no weights are loaded; nullptr means constant
   // `fallback`. Shared blobs (param { name }) give the owner's value.
   virtual Value parameter(const Shape& shape, const caffe::FillerParameter* filler, float fallback = 0) = 0;
-  // The next blob of the layer, kept in weight files but written by the pass itself (batch-norm statistics):
-  // zeros at first, no gradient.
-  virtual Value statistic(const Shape& shape) = 0;
+  // The next blob of the layer, kept in weight files but not learned (batch-norm statistics): written by the pass
+  // itself or by nobody, `initial` at first, no gradient.
+  virtual Value statistic(const Shape& shape, float initial = 0) = 0;
   // At the end of the pass the blob with this index becomes `value`.
   virtual void write_statistic(int blob, Value value) = 0;
   // A state of the net that lives from pass to pass but is in no weight file (recurrent layers).

@@ -77,8 +77,10 @@ Value LayerLowering::parameter(const Shape& shape, const caffe::FillerParameter*
   return assembly_.parameters.add(*this, layer_, shape, filler != nullptr ? *filler : constant, false);
 }
 
-Value LayerLowering::statistic(const Shape& shape) {
-  return assembly_.parameters.add(*this, layer_, shape, caffe::FillerParameter(), true);
+Value LayerLowering::statistic(const Shape& shape, float initial) {
+  caffe::FillerParameter constant;
+  constant.set_value(initial);
+  return assembly_.parameters.add(*this, layer_, shape, constant, true);
 }
 
 const ParameterInfo& LayerLowering::blob(int index) {

@@ -33,7 +33,7 @@ class LayerLowering : public LayerContext {
   bool run();
 
   Value parameter(const Shape& shape, const caffe::FillerParameter* filler, float fallback) override;
-  Value statistic(const Shape& shape) override;
+  Value statistic(const Shape& shape, float initial) override;
   void write_statistic(int blob, Value value) override;
   Value carried_state(const std::string& name, const Shape& shape) override;
   void write_carried_state(const std::string& name, Value value) override;

@@ -15,8 +15,8 @@ double multiply_adds_of(const Graph& graph, const Op& op) {
     case OpKind::kConvolutionWeightGradient:
       return count(op.inputs[1]) * static_cast<double>(graph.desc(op.outputs[0]).shape.count(1));
     case OpKind::kMatmul: {
-      const bool transposed = op.as<MatmulAttributes>().transpose_a;
-      return count(op.outputs[0]) * static_cast<double>(graph.desc(op.inputs[0]).shape[transposed ? 0 : 1]);
+      const Shape& a = graph.desc(op.inputs[0]).shape;
+      return count(op.outputs[0]) * static_cast<double>(a[a.rank() - (op.as<MatmulAttributes>().transpose_a ? 2 : 1)]);
     }
     // Every step and item meets the weights once.
     case OpKind::kRecurrence:

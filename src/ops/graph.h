@@ -10,7 +10,8 @@
 //   kConvolution                  x [N,C,S...], w [O,C/group,K...], bias [O] (optional) -> y [N,O,T...]
 //   kConvolutionInputGradient     g [N,O,T...], w, bias [C] (optional)  -> [N,C,S...]  also Deconvolution
 //   kConvolutionWeightGradient    x [N,C,S...], g [N,O,T...]            -> [O,C/group,K...]
-//   kMatmul                       a [M,K], b [K,N], bias [N] (optional) -> [M,N]       stored transposed by attribute
+//   kMatmul                       a [M,K], b [K,N], bias [N] (optional) -> [M,N]       stored transposed by attribute;
+//                                 a [B,M,K], b [B,K,N] -> [B,M,N]: B products, without bias
 //   kMaxPool                      x [N,C,S...] -> y [N,C,T...], winner [N,C,T...] u8 or s32: the row-major offset
 //                                 within the window of its first maximum, kNoWinner of the dtype where none
 //   kMaxPoolGradient              g [N,C,T...], winner -> [N,C,S...]
@@ -87,7 +88,7 @@ struct ConvolutionAttributes {
   Epilogue epilogue;
 };
 struct MatmulAttributes {
-  bool transpose_a = false, transpose_b = false;  // a is stored [K,M]; b is stored [N,K]
+  bool transpose_a = false, transpose_b = false;  // a is stored [.. K,M]; b is stored [.. N,K]
   Epilogue epilogue;
 };
 // Window o covers [o * stride - pad, o * stride - pad + kernel) of the input, clipped to it.

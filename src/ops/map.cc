@@ -27,6 +27,7 @@ FnInfo info_of(Fn fn) {
     case Fn::kExp: return {"exp", 1};
     case Fn::kLog: return {"log", 1};
     case Fn::kSqrt: return {"sqrt", 1};
+    case Fn::kErf: return {"erf", 1};
     case Fn::kTanh: return {"tanh", 1};
     case Fn::kSigmoid: return {"sigmoid", 1};
     case Fn::kFloor: return {"floor", 1};

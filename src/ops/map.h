@@ -36,6 +36,7 @@ enum class Fn : uint8_t {
   kExp,
   kLog,
   kSqrt,
+  kErf,
   kTanh,
   kSigmoid,
   kFloor,

@@ -88,6 +88,7 @@ Value sign(Value x) { return map_of(Fn::kSign, {x}); }
 Value exponential(Value x) { return map_of(Fn::kExp, {x}); }
 Value logarithm(Value x) { return map_of(Fn::kLog, {x}); }
 Value square_root(Value x) { return map_of(Fn::kSqrt, {x}); }
+Value error_function(Value x) { return map_of(Fn::kErf, {x}); }
 Value hyperbolic_tangent(Value x) { return map_of(Fn::kTanh, {x}); }
 Value sigmoid(Value x) { return map_of(Fn::kSigmoid, {x}); }
 Value floor(Value x) { return map_of(Fn::kFloor, {x}); }
@@ -224,9 +225,12 @@ Value convolution_weight_gradient(Value x, Value gradient, const Shape& weights,
 }
 
 Value matmul(Value a, Value b, Value bias, bool transpose_a, bool transpose_b) {
-  TRAINER_ASSERT(a.shape().rank() == 2 && b.shape().rank() == 2);
-  TRAINER_ASSERT(a.shape()[transpose_a ? 0 : 1] == b.shape()[transpose_b ? 1 : 0]);
-  const Shape shape{a.shape()[transpose_a ? 1 : 0], b.shape()[transpose_b ? 0 : 1]};
+  const int rank = a.shape().rank(), row = rank - 2, column = rank - 1;
+  TRAINER_ASSERT((rank == 2 || (rank == 3 && !bias && a.shape()[0] == b.shape()[0])) && b.shape().rank() == rank);
+  TRAINER_ASSERT(a.shape()[transpose_a ? row : column] == b.shape()[transpose_b ? column : row]);
+  Shape shape = a.shape();
+  shape[row] = a.shape()[transpose_a ? column : row];
+  shape[column] = b.shape()[transpose_b ? row : column];
   return a.graph()->add_one(OpKind::kMatmul, MatmulAttributes{transpose_a, transpose_b, {}}, with_bias({a, b}, bias),
                             shape);
 }

@@ -30,6 +30,7 @@ Value sign(Value x);
 Value exponential(Value x);
 Value logarithm(Value x);
 Value square_root(Value x);
+Value error_function(Value x);  // erf
 Value hyperbolic_tangent(Value x);
 Value sigmoid(Value x);
 Value floor(Value x);

@@ -152,6 +152,10 @@ inline void add_matmuls(std::vector<OpCase>* cases) {
       cases->push_back(op_case(label, OpKind::kMatmul, a, {left, right}, {y}));
       a.epilogue = {true, form == 1 ? 0.2f : 0.0f};
       cases->push_back(op_case(label + " bias relu", OpKind::kMatmul, a, {left, right, tensor({s.n})}, {y}));
+      const auto several = [](const TensorDesc& matrix) { return tensor({5, matrix.shape[0], matrix.shape[1]}); };
+      a.epilogue = {};
+      if (s.m * s.n * s.k < 100000)
+        cases->push_back(op_case(label + " batch of 5", OpKind::kMatmul, a, {several(left), several(right)}, {several(y)}));
     }
   }
 }

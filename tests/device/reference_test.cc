@@ -96,6 +96,11 @@ TEST(Reference, MatmulInEveryStorage) {
   }
 }
 
+TEST(Reference, MatmulOfABatch) {
+  const OpCase c = op_case("", OpKind::kMatmul, MatmulAttributes{}, {tensor({2, 1, 2}), tensor({2, 2, 2})}, {tensor({2, 1, 2})});
+  EXPECT_EQ(run_reference(c, {{1, 2, 3, 4}, {1, 2, 3, 4, 5, 6, 7, 8}}), (Floats{7, 10, 43, 50}));
+}
+
 TEST(Reference, PoolsWithPaddingAndOverhang) {
   PoolAttributes a;
   a.kernel = {3, 3};

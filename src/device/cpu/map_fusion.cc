@@ -25,6 +25,7 @@ TileOp single_op(const MapNode& node) {
     case Fn::kExp: return TileOp::kExp;
     case Fn::kLog: return TileOp::kLog;
     case Fn::kSqrt: return TileOp::kSqrt;
+    case Fn::kErf: return TileOp::kErf;
     case Fn::kTanh: return TileOp::kTanh;
     case Fn::kSigmoid: return TileOp::kSigmoid;
     case Fn::kFloor: return TileOp::kFloor;

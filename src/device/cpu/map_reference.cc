@@ -42,6 +42,7 @@ float apply(const MapNode& node, float a, float b, float c) {
     case Fn::kExp: return std::exp(a);
     case Fn::kLog: return std::log(a);
     case Fn::kSqrt: return std::sqrt(a);
+    case Fn::kErf: return std::erf(a);
     case Fn::kTanh: return std::tanh(a);
     case Fn::kSigmoid: return 1.0f / (1.0f + std::exp(-a));
     case Fn::kFloor: return std::floor(a);

@@ -30,6 +30,7 @@ int64_t cost_of(Fn fn) {
     case Fn::kExp:
     case Fn::kLog:
     case Fn::kSigmoid: return 10;
+    case Fn::kErf:
     case Fn::kTanh:
     case Fn::kSoftplus: return 20;
     case Fn::kPowerConstant:

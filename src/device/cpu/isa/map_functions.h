@@ -73,6 +73,42 @@ TRAINER_INLINE F hyperbolic_tangent(F x) {
   return is_nan_or(x, size < 0.625f ? small : large);
 }
 
+// About 0 an odd polynomial; beyond 1 one less e^-x^2 / x times a polynomial of 1 / x^2. From 4 on that is 1.
+TRAINER_INLINE F error_function(F x) {
+  const F size = absolute(x);
+  const F z = x * x;
+  F p = set(7.853861353153693e-5f);
+  p = p * z + -8.010193625184903e-4f;
+  p = p * z + 5.188327685732524e-3f;
+  p = p * z + -2.685381193529856e-2f;
+  p = p * z + 1.128358514861418e-1f;
+  p = p * z + -3.761262582423300e-1f;
+  p = p * z + 1.128379165726710f;
+  const F small = x * p;
+  const F s = size < 1.0f ? set(1.0f) : size > 4.0f ? set(4.0f) : size;
+  const F q = 1.0f / s, y = q * q;
+  F near = set(2.326819970068386e-2f);
+  near = near * y + -1.387039388740657e-1f;
+  near = near * y + 3.687424674597105e-1f;
+  near = near * y + -5.824733027278666e-1f;
+  near = near * y + 6.210004621745983e-1f;
+  near = near * y + -4.944515323274145e-1f;
+  near = near * y + 3.404879937665872e-1f;
+  near = near * y + -2.741127028184656e-1f;
+  near = near * y + 5.638259427386472e-1f;
+  F far = set(-1.047766399936249e1f);
+  far = far * y + 1.297719955372516e1f;
+  far = far * y + -7.495518717768503f;
+  far = far * y + 2.921019019210786f;
+  far = far * y + -1.015265279202700f;
+  far = far * y + 4.218463358204948e-1f;
+  far = far * y + -2.820767439740514e-1f;
+  far = far * y + 5.641895067754075e-1f;
+  F large = 1.0f - exponential(-(s * s)) * q * (s < 2.0f ? near : far);
+  large = (F)((I)large | ((I)x & static_cast<int32_t>(0x80000000u)));
+  return is_nan_or(x, size < 1.0f ? small : large);
+}
+
 TRAINER_INLINE F logistic(F x) { return 1.0f / (1.0f + exponential(-x)); }
 
 // log(1 + e^x) = max(x, 0) + log(1 + y), y = e^-|x|; the second term with the rounding error of 1 + y put

@@ -82,6 +82,7 @@ TRAINER_OP(Sign, 1, sign_of(a))
 TRAINER_OP(Exp, 1, exponential(a))
 TRAINER_OP(Log, 1, logarithm(a))
 TRAINER_OP(Sqrt, 1, square_root(a))
+TRAINER_OP(Erf, 1, error_function(a))
 TRAINER_OP(Tanh, 1, hyperbolic_tangent(a))
 TRAINER_OP(Sigmoid, 1, logistic(a))
 TRAINER_OP(Floor, 1, round_down(a))
@@ -146,6 +147,7 @@ constexpr MapTable make_table() {
   place<Exp, 2>(t, TileOp::kExp);
   place<Log, 2>(t, TileOp::kLog);
   place<Sqrt>(t, TileOp::kSqrt);
+  place<Erf, 1>(t, TileOp::kErf);
   place<Tanh, 2>(t, TileOp::kTanh);
   place<Sigmoid, 2>(t, TileOp::kSigmoid);
   place<Floor>(t, TileOp::kFloor);

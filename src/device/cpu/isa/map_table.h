@@ -18,6 +18,7 @@ enum class TileOp : uint8_t {
   kExp,
   kLog,
   kSqrt,
+  kErf,
   kTanh,
   kSigmoid,
   kFloor,

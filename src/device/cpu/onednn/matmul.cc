@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "device/cpu/bound_kernel.h"
+#include "device/cpu/matmul_sizes.h"
 #include "device/cpu/onednn/engine.h"
 #include "device/cpu/onednn/onednn.h"
 
@@ -15,22 +16,18 @@ using dnnl::memory;
 using Tag = memory::format_tag;
 using Type = memory::data_type;
 
-struct Sizes {
-  int64_t m, n, k;
-};
-Sizes sizes_of(const OpInstance& instance) {
-  const Shape& a = instance.inputs[0].shape;
-  return {instance.outputs[0].shape[0], instance.outputs[0].shape[1],
-          a[instance.op->as<MatmulAttributes>().transpose_a ? 0 : 1]};
+// A row-major batch of matrices of `rows` by `columns`, each stored as it is or transposed.
+memory::desc matrices(const MatmulSizes& s, int64_t rows, int64_t columns, bool transposed) {
+  if (s.batch == 1) return memory::desc({rows, columns}, Type::f32, transposed ? Tag::ba : Tag::ab);
+  return memory::desc({s.batch, rows, columns}, Type::f32, transposed ? Tag::acb : Tag::abc);
 }
 
 dnnl::matmul::primitive_desc matmul_desc(const OpInstance& instance) {
   const auto& attributes = instance.op->as<MatmulAttributes>();
-  const Sizes s = sizes_of(instance);
-  const memory::desc a({s.m, s.k}, Type::f32, attributes.transpose_a ? Tag::ba : Tag::ab);
-  const memory::desc b({s.k, s.n}, Type::f32, attributes.transpose_b ? Tag::ba : Tag::ab);
+  const MatmulSizes s = matmul_sizes(instance);
+  const memory::desc a = matrices(s, s.m, s.k, attributes.transpose_a), b = matrices(s, s.k, s.n, attributes.transpose_b),
+                     y = matrices(s, s.m, s.n, false);
   const memory::desc bias({1, s.n}, Type::f32, Tag::ab);
-  const memory::desc y({s.m, s.n}, Type::f32, Tag::ab);
   dnnl::primitive_attr attr;
   attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
   if (attributes.epilogue.relu) {

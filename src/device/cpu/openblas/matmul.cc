@@ -5,6 +5,7 @@
 
 #include "device/cpu/bound_kernel.h"
 #include "device/cpu/finish.h"
+#include "device/cpu/matmul_sizes.h"
 #include "device/cpu/openblas/gemm.h"
 #include "device/cpu/openblas/openblas.h"
 
@@ -16,20 +17,21 @@ class Matmul : public BoundKernel {
   explicit Matmul(const OpInstance& instance)
       : BoundKernel(instance),
         attributes_(instance.op->as<MatmulAttributes>()),
-        m_(instance.outputs[0].shape[0]),
-        n_(instance.outputs[0].shape[1]),
-        k_(instance.inputs[0].shape[attributes_.transpose_a ? 0 : 1]) {}
+        sizes_(matmul_sizes(instance)) {}
 
   void run(const RunContext&) override {
-    gemm(attributes_.transpose_a, attributes_.transpose_b, m_, n_, k_, input(0),
-         attributes_.transpose_a ? m_ : k_, input(1), attributes_.transpose_b ? k_ : n_, false, output(0),
-         n_);
-    finish_rows(threads(), m_, n_, optional_input(2), attributes_.epilogue, output(0));
+    const auto [batch, m, n, k] = sizes_;
+    for (int64_t i = 0; i < batch; ++i) {
+      gemm(attributes_.transpose_a, attributes_.transpose_b, m, n, k, input(0) + i * m * k,
+           attributes_.transpose_a ? m : k, input(1) + i * k * n, attributes_.transpose_b ? k : n, false,
+           output(0) + i * m * n, n);
+    }
+    finish_rows(threads(), batch * m, n, optional_input(2), attributes_.epilogue, output(0));
   }
 
  private:
   MatmulAttributes attributes_;
-  int64_t m_, n_, k_;
+  MatmulSizes sizes_;
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
 // Matrix product by the definition.
 #include "device/cpu/bound_kernel.h"
+#include "device/cpu/matmul_sizes.h"
 #include "device/cpu/reference/reference.h"
 
 namespace trainer::cpu {
@@ -10,31 +11,34 @@ class Matmul : public BoundKernel {
   explicit Matmul(const OpInstance& instance)
       : BoundKernel(instance),
         attributes_(instance.op->as<MatmulAttributes>()),
-        m_(instance.outputs[0].shape[0]),
-        n_(instance.outputs[0].shape[1]),
-        k_(instance.inputs[0].shape[attributes_.transpose_a ? 0 : 1]) {}
+        sizes_(matmul_sizes(instance)) {}
 
   void run(const RunContext&) override {
-    const float *a = input(0), *b = input(1), *bias = optional_input(2);
-    float* y = output(0);
-    const int64_t a_row = attributes_.transpose_a ? 1 : k_, a_column = attributes_.transpose_a ? m_ : 1;
-    const int64_t b_row = attributes_.transpose_b ? 1 : n_, b_column = attributes_.transpose_b ? k_ : 1;
+    const auto [batch, m, n, k] = sizes_;
+    for (int64_t i = 0; i < batch; ++i)
+      multiply(input(0) + i * m * k, input(1) + i * k * n, optional_input(2), output(0) + i * m * n);
+  }
+
+ private:
+  void multiply(const float* a, const float* b, const float* bias, float* y) const {
+    const int64_t m = sizes_.m, n = sizes_.n, k = sizes_.k;
+    const int64_t a_row = attributes_.transpose_a ? 1 : k, a_column = attributes_.transpose_a ? m : 1;
+    const int64_t b_row = attributes_.transpose_b ? 1 : n, b_column = attributes_.transpose_b ? k : 1;
     const Epilogue& epilogue = attributes_.epilogue;
 #pragma omp parallel for collapse(2) num_threads(threads())
-    for (int64_t i = 0; i < m_; ++i) {
-      for (int64_t j = 0; j < n_; ++j) {
+    for (int64_t i = 0; i < m; ++i) {
+      for (int64_t j = 0; j < n; ++j) {
         double sum = bias == nullptr ? 0 : bias[j];
-        for (int64_t l = 0; l < k_; ++l)
+        for (int64_t l = 0; l < k; ++l)
           sum += double{a[i * a_row + l * a_column]} * b[l * b_row + j * b_column];
         const float value = static_cast<float>(sum);
-        y[i * n_ + j] = epilogue.relu && !(value > 0) ? epilogue.slope * value : value;
+        y[i * n + j] = epilogue.relu && !(value > 0) ? epilogue.slope * value : value;
       }
     }
   }
 
- private:
   MatmulAttributes attributes_;
-  int64_t m_, n_, k_;
+  MatmulSizes sizes_;
 };
 
 }  // namespace

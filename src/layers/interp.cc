@@ -1,0 +1,138 @@
+// Interp: images (N, C, H, W) resized bilinearly, corners on corners: place i of n lies at i * (m - 1) / (n - 1) of m.
+// First pad_beg and pad_end rows and columns of zeros are added, or cut off where negative. The size of the top:
+//   height and width;  or that of bottom 1;  or, from the padded size, (size - 1) / shrink_factor + 1, and from there
+//   (size - 1) * zoom_factor + 1
+#include <algorithm>
+
+#include "layers/layer.h"
+#include "ops/opaque.h"
+
+namespace trainer {
+namespace {
+
+struct Taps {
+  int64_t first, second;
+  float weight;  // of the second
+};
+
+std::vector<Taps> taps(int64_t from, int64_t to) {
+  std::vector<Taps> result;
+  const float ratio = to > 1 ? static_cast<float>(from - 1) / static_cast<float>(to - 1) : 0;
+  for (int64_t i = 0; i < to; ++i) {
+    const float at = ratio * static_cast<float>(i);
+    const int64_t first = std::min(static_cast<int64_t>(at), from - 1);
+    result.push_back({first, std::min(first + 1, from - 1), at - static_cast<float>(first)});
+  }
+  return result;
+}
+
+class Bilinear : public OpaqueOp {
+ public:
+  Bilinear(Shape small, Shape large, bool transposed)
+      : from_(std::move(small)), to_(std::move(large)), transposed_(transposed), rows_(taps(from_[2], to_[2])),
+        columns_(taps(from_[3], to_[3])) {}
+
+  std::string name() const override { return transposed_ ? "interp_gradient" : "interp"; }
+
+  void run(std::span<const float* const> inputs, std::span<float* const> outputs, uint64_t) const override {
+    const int64_t planes = from_.count(0, 2), in = from_.count(2), out = to_.count(2);
+#pragma omp parallel for schedule(static)
+    for (int64_t plane = 0; plane < planes; ++plane) {
+      if (transposed_) {
+        spread(inputs[0] + plane * out, outputs[0] + plane * in);
+      } else {
+        sample(inputs[0] + plane * in, outputs[0] + plane * out);
+      }
+    }
+  }
+
+  std::vector<Value> gradient(const std::vector<Value>& inputs, const std::vector<Value>&,
+                              const std::vector<Value>& output_gradients) const override {
+    return opaque(*inputs[0].graph(), std::make_shared<Bilinear>(from_, to_, true), output_gradients, {from_});
+  }
+
+ private:
+  void sample(const float* x, float* y) const {
+    const int64_t width = from_[3];
+    for (const Taps& row : rows_) {
+      const float *above = x + row.first * width, *below = x + row.second * width;
+      for (const Taps& column : columns_) {
+        const float top = (1 - column.weight) * above[column.first] + column.weight * above[column.second];
+        const float bottom = (1 - column.weight) * below[column.first] + column.weight * below[column.second];
+        *y++ = (1 - row.weight) * top + row.weight * bottom;
+      }
+    }
+  }
+  void spread(const float* g, float* dx) const {
+    const int64_t width = from_[3];
+    std::fill_n(dx, from_.count(2), 0.0f);
+    for (const Taps& row : rows_) {
+      float *above = dx + row.first * width, *below = dx + row.second * width;
+      for (const Taps& column : columns_) {
+        const float up = (1 - row.weight) * *g, down = row.weight * *g++;
+        above[column.first] += (1 - column.weight) * up;
+        above[column.second] += column.weight * up;
+        below[column.first] += (1 - column.weight) * down;
+        below[column.second] += column.weight * down;
+      }
+    }
+  }
+
+  const Shape from_, to_;
+  const bool transposed_;
+  const std::vector<Taps> rows_, columns_;
+};
+
+Value padded(Value x, int axis, int64_t before, int64_t after) {
+  const int64_t begin = std::max<int64_t>(-before, 0), end = x.shape()[axis] - std::max<int64_t>(-after, 0);
+  const Value kept = slice(x, axis, begin, end);
+  return pad(kept, axis, std::max<int64_t>(before, 0), end - begin + std::max<int64_t>(before, 0) + std::max<int64_t>(after, 0));
+}
+
+int64_t scaled(int64_t size, const caffe::InterpParameter& param) {
+  return ((size - 1) / param.shrink_factor()) * param.zoom_factor() + 1;
+}
+
+void lower(LayerContext& context) {
+  const caffe::InterpParameter& param = context.param().interp_param();
+  Value x = context.bottom(0);
+  if (x.shape().rank() != 4)
+    context.fail("bottom[0]", fmt::format("bottom \"{}\" is {}", context.param().bottom(0), x.shape().text()),
+                 "it needs 4 axes: (N, C, H, W)");
+  const bool sized = param.has_height() || param.has_width();
+  const bool by_factor = param.has_zoom_factor() || param.has_shrink_factor();
+  if (param.zoom_factor() < 1 || param.shrink_factor() < 1)
+    context.fail("interp_param", fmt::format("zoom_factor {} and shrink_factor {}", param.zoom_factor(), param.shrink_factor()),
+                 "factors are at least 1");
+  if (sized && (param.height() < 1 || param.width() < 1))
+    context.fail("interp_param", fmt::format("height {} and width {}", param.height(), param.width()),
+                 "give both, each at least 1");
+  if (context.bottoms() == 2 && context.shape(1).rank() != 4)
+    context.fail("bottom[1]", fmt::format("bottom \"{}\" is {}", context.param().bottom(1), context.shape(1).text()),
+                 "its height and width are the size of the top: it needs 4 axes");
+  if (int{sized} + int{by_factor} + int{context.bottoms() == 2} != 1)
+    context.fail("interp_param", "the size of the top is given by none or several of height and width, factors, and a second bottom",
+                 "give one of them");
+  for (int axis : {2, 3}) {
+    const int64_t size = x.shape()[axis], before = param.pad_beg(), after = param.pad_end();
+    if (std::max<int64_t>(-before, 0) + std::max<int64_t>(-after, 0) >= size)
+      context.fail("interp_param", fmt::format("pad_beg {} and pad_end {} leave nothing of {} rows or columns", before, after, size));
+    x = padded(x, axis, before, after);
+  }
+  Shape shape = x.shape();
+  for (int axis : {2, 3})
+    shape[axis] = sized ? (axis == 2 ? param.height() : param.width()) : by_factor ? scaled(shape[axis], param) : context.shape(1)[axis];
+  if (shape == x.shape()) return context.set_top(0, x);
+  context.set_top(0, opaque(context.graph(), std::make_shared<Bilinear>(x.shape(), shape, false), {x}, {shape}).front());
+}
+
+REGISTER_LAYER(interp, .type = "Interp", .summary = "resizes images bilinearly", .min_bottoms = 1, .max_bottoms = 2,
+               .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
+layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 4 } } }
+layer { name: "up" type: "Interp" bottom: "x" top: "y" interp_param { zoom_factor: 2 pad_beg: -1 } }
+layer { name: "down" type: "Interp" bottom: "x" top: "z" interp_param { height: 3 width: 6 } }
+)",
+               .allows_in_place = false);
+
+}  // namespace
+}  // namespace trainer
