@@ -1,8 +1,8 @@
 // Attention: y = softmax(scale * Q * K^T) * V, for each of `heads` equal parts of the last axes.
-//   bottoms  Q (N, T, D), K (N, S, D), V (N, S, E), mask (N, S) or (N, T, S) if wanted: 0 where a query must not look
-//   top      (N, T, E)
-// scale is 1 / sqrt(D / heads) unless given. With causal the query at place t looks at places up to t only. A query that
-// may look nowhere gets zeros. No gradient goes to the mask.
+//   bottoms  Q (N, T, D), K (N, S, D), V (N, S, E), mask (N, S) or (N, T, S) if wanted: 0 where a query must
+//   not look top      (N, T, E)
+// scale is 1 / sqrt(D / heads) unless given. With causal the query at place t looks at places up to t only. A
+// query that may look nowhere gets zeros. No gradient goes to the mask.
 #include <cmath>
 
 #include "layers/class_scores.h"
@@ -19,22 +19,26 @@ void check(LayerContext& context) {
   const auto require = [&](int bottom, bool fits, const std::string& needed) {
     if (fits) return;
     context.fail(fmt::format("bottom[{}]", bottom),
-                 fmt::format("the {} \"{}\" are {}", bottom < 3 ? names[bottom] : "mask", context.param().bottom(bottom),
-                             context.shape(bottom).text()),
+                 fmt::format("the {} \"{}\" are {}", bottom < 3 ? names[bottom] : "mask",
+                             context.param().bottom(bottom), context.shape(bottom).text()),
                  "they need the shape " + needed);
   };
   require(0, q.rank() == 3, "(items, queries, features)");
-  require(1, k.rank() == 3 && k[0] == q[0] && k[2] == q[2], fmt::format("({}, keys, {}), as the queries have it", q[0], q[2]));
-  require(2, v.rank() == 3 && v[0] == q[0] && v[1] == k[1], fmt::format("({}, {}, features), as the keys have it", q[0], k[1]));
+  require(1, k.rank() == 3 && k[0] == q[0] && k[2] == q[2],
+          fmt::format("({}, keys, {}), as the queries have it", q[0], q[2]));
+  require(2, v.rank() == 3 && v[0] == q[0] && v[1] == k[1],
+          fmt::format("({}, {}, features), as the keys have it", q[0], k[1]));
   if (context.bottoms() > 3) {
     const Shape keys{q[0], k[1]}, pairs{q[0], q[1], k[1]};
-    require(3, context.shape(3) == keys || context.shape(3) == pairs, fmt::format("({}) or ({})", keys.text(), pairs.text()));
+    require(3, context.shape(3) == keys || context.shape(3) == pairs,
+            fmt::format("({}) or ({})", keys.text(), pairs.text()));
   }
   const int64_t heads = context.param().attention_param().heads();
   if (heads < 1 || q[2] % heads != 0 || v[2] % heads != 0)
-    context.fail("attention_param.heads",
-                 fmt::format("{} heads for {} features of the queries and {} of the values", heads, q[2], v[2]),
-                 "both must be multiples of heads");
+    context.fail(
+        "attention_param.heads",
+        fmt::format("{} heads for {} features of the queries and {} of the values", heads, q[2], v[2]),
+        "both must be multiples of heads");
 }
 
 // (N, L, F) as (N * heads, L, F / heads).
@@ -55,12 +59,14 @@ Value allowed(LayerContext& context) {
   const int64_t queries = context.shape(0)[1], keys = context.shape(1)[1];
   if (context.bottoms() > 3) {
     const Shape& s = context.shape(3);
-    const Value mask = stop_gradient(reshape(context.bottom(3), Shape{s[0], 1, s.rank() == 2 ? 1 : queries, keys}));
+    const Value mask =
+        stop_gradient(reshape(context.bottom(3), Shape{s[0], 1, s.rank() == 2 ? 1 : queries, keys}));
     result = 1.0f - equal(mask, 0.0f);
   }
   if (context.param().attention_param().causal()) {
     const Shape pairs{1, 1, queries, keys};
-    const Value past = greater_equal(index_along(context.graph(), pairs, 2), index_along(context.graph(), pairs, 3));
+    const Value past =
+        greater_equal(index_along(context.graph(), pairs, 2), index_along(context.graph(), pairs, 3));
     result = result ? result * past : past;
   }
   return result;
@@ -72,7 +78,8 @@ void lower(LayerContext& context) {
   const int64_t heads = param.heads();
   const float scale =
       param.has_scale() ? param.scale() : 1 / std::sqrt(static_cast<float>(context.shape(0)[2] / heads));
-  const Value q = split(context.bottom(0), heads), k = split(context.bottom(1), heads), v = split(context.bottom(2), heads);
+  const Value q = split(context.bottom(0), heads), k = split(context.bottom(1), heads),
+              v = split(context.bottom(2), heads);
   const Value products = matmul(q, k, Value(), false, true);
   const Shape flat = products.shape(), full{context.shape(0)[0], heads, flat[1], flat[2]};
   Value scores = reshape(products, full) * scale;
@@ -84,7 +91,8 @@ void lower(LayerContext& context) {
 }
 
 REGISTER_LAYER(attention, .type = "Attention", .summary = "scaled dot-product attention with heads and masks",
-               .min_bottoms = 3, .max_bottoms = 4, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
+               .min_bottoms = 3, .max_bottoms = 4, .min_tops = 1, .max_tops = 1, .lower = lower,
+               .example = R"(
 layer { name: "q" type: "Input" top: "q" input_param { shape { dim: 2 dim: 4 dim: 6 } } }
 layer { name: "k" type: "Input" top: "k" input_param { shape { dim: 2 dim: 5 dim: 6 } } }
 layer { name: "v" type: "Input" top: "v" input_param { shape { dim: 2 dim: 5 dim: 8 } } }

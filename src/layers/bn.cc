@@ -1,13 +1,13 @@
-// BN: batch normalization with scale and shift in one layer, as two families of files write it. Bottom (N, C, ...), all
-// blobs (1, C, 1, 1).
+// BN: batch normalization with scale and shift in one layer, as two families of files write it. Bottom (N, C,
+// ...), all blobs (1, C, 1, 1).
 //
 // SegNet's, told by scale_filler, shift_filler or bn_mode: blobs scale, shift.
 //   LEARN, in both phases   y = scale * (x - mean) / sqrt(variance + 1e-9) + shift, statistics of the batch
 //   INFERENCE               y = scale * x + shift
-// PSPNet's, told by slope_filler, bias_filler, momentum, eps or frozen, and taken where nothing is given: blobs slope,
-// bias, running mean (0 at first), running variance (1 at first).
-//   y = slope * (x - mean) / sqrt(variance + eps) + bias, statistics of the batch in TRAIN, the running ones in TEST
-//   running <- momentum * running + (1 - momentum) * the batch's, the biased variance
+// PSPNet's, told by slope_filler, bias_filler, momentum, eps or frozen, and taken where nothing is given:
+// blobs slope, bias, running mean (0 at first), running variance (1 at first).
+//   y = slope * (x - mean) / sqrt(variance + eps) + bias, statistics of the batch in TRAIN, the running ones
+//   in TEST running <- momentum * running + (1 - momentum) * the batch's, the biased variance
 // With frozen the running statistics hold in TRAIN too, and no blob changes.
 #include "layers/axis_view.h"
 #include "layers/standardize.h"
@@ -39,7 +39,8 @@ void lower_pspnet(LayerContext& context, const Shape& blob) {
     context.fail("bn_param.momentum", fmt::format("momentum is {}", param.momentum()),
                  "it is the weight of the old statistics: from 0 to 1");
   const auto learned = [&](bool given, const caffe::FillerParameter& filler, float fallback) {
-    if (param.frozen()) return context.statistic(blob, given && filler.type() == "constant" ? filler.value() : fallback);
+    if (param.frozen())
+      return context.statistic(blob, given && filler.type() == "constant" ? filler.value() : fallback);
     return context.parameter(blob, given ? &filler : nullptr, fallback);
   };
   const Value slope = learned(param.has_slope_filler(), param.slope_filler(), 1);
@@ -52,7 +53,8 @@ void lower_pspnet(LayerContext& context, const Shape& blob) {
     const Standardized batch = standardize(x, axes_but(x.shape(), 1), param.eps());
     y = batch.y;
     context.write_statistic(2, mean * param.momentum() + reshape(batch.mean, blob) * (1 - param.momentum()));
-    context.write_statistic(3, variance * param.momentum() + reshape(batch.variance, blob) * (1 - param.momentum()));
+    context.write_statistic(
+        3, variance * param.momentum() + reshape(batch.variance, blob) * (1 - param.momentum()));
   }
   context.set_top(0, y * per_channel(slope, rank) + per_channel(bias, rank));
 }
@@ -64,19 +66,22 @@ void lower(LayerContext& context) {
     context.fail("bottom", fmt::format("bottom \"{}\" is {}", context.param().bottom(0), input.text()),
                  "batch normalization needs a channel axis: at least 2 axes");
   const bool segnet = param.has_scale_filler() || param.has_shift_filler() || param.has_bn_mode();
-  const bool pspnet = param.has_slope_filler() || param.has_bias_filler() || param.has_momentum() || param.has_eps() ||
-                      param.has_frozen();
+  const bool pspnet = param.has_slope_filler() || param.has_bias_filler() || param.has_momentum() ||
+                      param.has_eps() || param.has_frozen();
   if (segnet && pspnet)
     context.fail("bn_param", "fields of two kinds of BN",
-                 "give scale_filler, shift_filler, bn_mode (SegNet: 2 blobs), or slope_filler, bias_filler, momentum, eps, "
+                 "give scale_filler, shift_filler, bn_mode (SegNet: 2 blobs), or slope_filler, bias_filler, "
+                 "momentum, eps, "
                  "frozen (PSPNet: 4 blobs)");
   const Shape blob{1, input[1], 1, 1};
   if (segnet) return lower_segnet(context, blob);
   lower_pspnet(context, blob);
 }
 
-REGISTER_LAYER(bn, .type = "BN", .summary = "batch normalization with scale and shift, of SegNet's and PSPNet's files",
-               .min_bottoms = 1, .max_bottoms = 1, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
+REGISTER_LAYER(bn, .type = "BN",
+               .summary = "batch normalization with scale and shift, of SegNet's and PSPNet's files",
+               .min_bottoms = 1, .max_bottoms = 1, .min_tops = 1, .max_tops = 1, .lower = lower,
+               .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 4 } } }
 layer { name: "bn" type: "BN" bottom: "x" top: "y" bn_param { momentum: 0.95 } }
 layer { name: "segnet" type: "BN" bottom: "x" top: "z" bn_param { scale_filler { type: "constant" value: 2 } } }

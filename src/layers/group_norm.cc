@@ -1,5 +1,5 @@
-// GroupNorm: y = gamma_c * (x - mean) / sqrt(variance + eps) + beta_c, mean and biased variance over a group of channels
-// and all axes behind them, in each item.
+// GroupNorm: y = gamma_c * (x - mean) / sqrt(variance + eps) + beta_c, mean and biased variance over a group
+// of channels and all axes behind them, in each item.
 //   bottom  (N, C, ...), C a multiple of groups
 //   blobs   gamma, beta (C), with affine
 #include "layers/axis_view.h"
@@ -23,12 +23,14 @@ void lower(LayerContext& context) {
   const Value grouped = reshape(context.bottom(0), Shape{input[0], groups, input.count(1) / groups});
   const Value y = reshape(standardize(grouped, {2}, param.eps()).y, input);
   if (!param.affine()) return context.set_top(0, y);
-  const Value gamma = context.parameter(Shape{input[1]}, nullptr, 1), beta = context.parameter(Shape{input[1]}, nullptr, 0);
+  const Value gamma = context.parameter(Shape{input[1]}, nullptr, 1),
+              beta = context.parameter(Shape{input[1]}, nullptr, 0);
   context.set_top(0, y * along_axis(gamma, input.rank(), 1) + along_axis(beta, input.rank(), 1));
 }
 
 REGISTER_LAYER(group_norm, .type = "GroupNorm", .summary = "normalizes groups of channels of each item",
-               .min_bottoms = 1, .max_bottoms = 1, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
+               .min_bottoms = 1, .max_bottoms = 1, .min_tops = 1, .max_tops = 1, .lower = lower,
+               .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 6 dim: 3 dim: 4 } } }
 layer { name: "norm" type: "GroupNorm" bottom: "x" top: "y" group_norm_param { groups: 3 } }
 )");

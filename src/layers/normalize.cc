@@ -1,5 +1,5 @@
-// Normalize: y = scale * x / sqrt(sum of x^2 + eps), the sum over the channels at each place, or with across_spatial over
-// the whole item.
+// Normalize: y = scale * x / sqrt(sum of x^2 + eps), the sum over the channels at each place, or with
+// across_spatial over the whole item.
 //   bottom  (N, C, ...)
 //   blob    scale: (C), or one number with channel_shared; starts with scale_filler, or 1
 #include "layers/axis_view.h"
@@ -15,7 +15,8 @@ void lower(LayerContext& context) {
     context.fail("bottom", fmt::format("bottom \"{}\" is {}", context.param().bottom(0), x.shape().text()),
                  "it needs a channel axis: at least 2 axes");
   if (!(param.eps() >= 0))
-    context.fail("norm_param.eps", fmt::format("eps is {}", param.eps()), "it is added to a sum of squares: give a small positive number");
+    context.fail("norm_param.eps", fmt::format("eps is {}", param.eps()),
+                 "it is added to a sum of squares: give a small positive number");
   const Shape blob = param.channel_shared() ? Shape{} : Shape{x.shape()[1]};
   const Value scale = context.parameter(blob, param.has_scale_filler() ? &param.scale_filler() : nullptr, 1);
   const Value squares = sum(x * x, param.across_spatial() ? axes_but(x.shape(), 0) : std::vector<int>{1});
@@ -24,7 +25,8 @@ void lower(LayerContext& context) {
 }
 
 REGISTER_LAYER(normalize, .type = "Normalize", .summary = "divides by the L2 norm over channels, then scales",
-               .min_bottoms = 1, .max_bottoms = 1, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
+               .min_bottoms = 1, .max_bottoms = 1, .min_tops = 1, .max_tops = 1, .lower = lower,
+               .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 4 } } }
 layer { name: "norm" type: "Normalize" bottom: "x" top: "y"
   norm_param { across_spatial: false channel_shared: false scale_filler { type: "constant" value: 20 } } }

@@ -1,7 +1,9 @@
 // PSROIPooling: the means of G x G bins of each region, G = group_size, each bin from channels of its own.
-//   bottoms  x (N, output_dim * G * G, H, W), regions (R, 5): item, x1, y1, x2, y2. With s = spatial_scale a region covers
+//   bottoms  x (N, output_dim * G * G, H, W), regions (R, 5): item, x1, y1, x2, y2. With s = spatial_scale a
+//   region covers
 //            [round(x1) * s, (round(x2) + 1) * s) across, and likewise down; at least 0.1
-//   top      (R, output_dim, G, G): y[d, i, j] is the mean of channel (d * G + i) * G + j over the pixels from floor to ceil
+//   top      (R, output_dim, G, G): y[d, i, j] is the mean of channel (d * G + i) * G + j over the pixels
+//   from floor to ceil
 //            of bin (i, j), cut off at the image; 0 for an empty bin
 // The regions take no gradient.
 #include <algorithm>
@@ -18,14 +20,18 @@ namespace {
 class MeansOfRegions : public OpaqueOp {
  public:
   MeansOfRegions(Shape x, Shape y, float scale, std::string layer, bool transposed)
-      : x_(std::move(x)), y_(std::move(y)), scale_(scale), layer_(std::move(layer)), transposed_(transposed) {}
+      : x_(std::move(x)),
+        y_(std::move(y)),
+        scale_(scale),
+        layer_(std::move(layer)),
+        transposed_(transposed) {}
 
   std::string name() const override { return transposed_ ? "psroi_pooling_gradient" : "psroi_pooling"; }
 
   void run(std::span<const float* const> inputs, std::span<float* const> outputs, uint64_t) const override {
     check_region_rows(inputs[1], y_[0], x_[0], layer_);
     if (transposed_) std::fill_n(outputs[0], x_.count(), 0.0f);
-    // Every channel of x belongs to one bin.
+      // Every channel of x belongs to one bin.
 #pragma omp parallel for schedule(static)
     for (int64_t channel = 0; channel < x_[1]; ++channel) {
       for (int64_t region = 0; region < y_[0]; ++region) {
@@ -71,7 +77,8 @@ class MeansOfRegions : public OpaqueOp {
     const int64_t count = area(rows, columns);
     if (count == 0) return;
     for (int64_t h = rows.begin; h < rows.end; ++h)
-      for (int64_t w = columns.begin; w < columns.end; ++w) plane[h * x_[3] + w] += g / static_cast<float>(count);
+      for (int64_t w = columns.begin; w < columns.end; ++w)
+        plane[h * x_[3] + w] += g / static_cast<float>(count);
   }
 
   const Shape x_, y_;
@@ -84,25 +91,29 @@ void lower(LayerContext& context) {
   const caffe::PSROIPoolingParameter& param = context.param().psroi_pooling_param();
   const int64_t regions = check_regions(context);
   if (!(param.spatial_scale() > 0))
-    context.fail("psroi_pooling_param.spatial_scale", fmt::format("spatial_scale is {}", param.spatial_scale()),
+    context.fail("psroi_pooling_param.spatial_scale",
+                 fmt::format("spatial_scale is {}", param.spatial_scale()),
                  "give 1 / the stride of bottom 0, for example 0.0625");
   if (param.output_dim() < 1 || param.group_size() < 1)
-    context.fail("psroi_pooling_param", fmt::format("output_dim is {} and group_size {}", param.output_dim(), param.group_size()),
+    context.fail("psroi_pooling_param",
+                 fmt::format("output_dim is {} and group_size {}", param.output_dim(), param.group_size()),
                  "both must be positive");
   const Shape& x = context.shape(0);
   const int64_t outputs = param.output_dim(), groups = param.group_size();
   if (x[1] != outputs * groups * groups)
-    context.fail("bottom[0]",
-                 fmt::format("bottom \"{}\" ({}) has {} channels", context.param().bottom(0), x.text(), x[1]),
-                 fmt::format("it needs output_dim * group_size * group_size = {}", outputs * groups * groups));
+    context.fail(
+        "bottom[0]",
+        fmt::format("bottom \"{}\" ({}) has {} channels", context.param().bottom(0), x.text(), x[1]),
+        fmt::format("it needs output_dim * group_size * group_size = {}", outputs * groups * groups));
   const Shape y{regions, outputs, groups, groups};
   const auto op = std::make_shared<MeansOfRegions>(
       x, y, param.spatial_scale(), fmt::format("layer \"{}\" (PSROIPooling)", context.param().name()), false);
   context.set_top(0, opaque(context.graph(), op, {context.bottom(0), context.bottom(1)}, {y}).front());
 }
 
-REGISTER_LAYER(psroi_pooling, .type = "PSROIPooling", .summary = "the means of bins of regions, each bin from channels of its own",
-               .min_bottoms = 2, .max_bottoms = 2, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
+REGISTER_LAYER(psroi_pooling, .type = "PSROIPooling",
+               .summary = "the means of bins of regions, each bin from channels of its own", .min_bottoms = 2,
+               .max_bottoms = 2, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 8 dim: 6 dim: 5 } } }
 layer { name: "regions" type: "DummyData" top: "regions"
   dummy_data_param { shape { dim: 3 dim: 5 } data_filler { type: "constant" value: 1 } } }

@@ -11,7 +11,8 @@ namespace trainer {
 // Checks that bottom 0 is (N, C, H, W) and bottom 1 (R, 5), perhaps with more axes of extent 1, and gives R.
 int64_t check_regions(LayerContext& context);
 
-// Throws a data_error where a row names no item of `items`, or a corner is no number; `layer` says who reads them.
+// Throws a data_error where a row names no item of `items`, or a corner is no number; `layer` says who reads
+// them.
 void check_region_rows(const float* rows, int64_t count, int64_t items, const std::string& layer);
 
 // The range [begin, end) of rows or columns that a bin covers, cut off at `extent`.

@@ -22,7 +22,8 @@ Standardized standardize(Value x, const std::vector<int>& axes, float eps) {
 
 void check_eps(LayerContext& context, const std::string& message, float eps) {
   if (!(eps >= 0))
-    context.fail(message + ".eps", fmt::format("eps is {}", eps), "it is added to the variance: give a small positive number");
+    context.fail(message + ".eps", fmt::format("eps is {}", eps),
+                 "it is added to the variance: give a small positive number");
 }
 
 }  // namespace trainer

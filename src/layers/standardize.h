@@ -1,4 +1,5 @@
-// The core of the normalizing layers: (x - mean) / sqrt(variance + eps), mean and biased variance over some axes.
+// The core of the normalizing layers: (x - mean) / sqrt(variance + eps), mean and biased variance over some
+// axes.
 //
 // The gradient is dx = (g - mean(g) - y * mean(g * y)) / sqrt(variance + eps), as the derivative comes to.
 #pragma once

@@ -1,7 +1,9 @@
 // Upsample: (N, C, H, W) made larger.
-//   two bottoms  y is zero but where bottom 1 says that a max pooling took its values from: y[mask[i]] = x[i], mask a place
-//                h * W' + w in the plane of the top, or -1 for none. Size: upsample_h and upsample_w, or by the factors, one
-//                less with pad_out_h, pad_out_w. Where two values go to one place the later stays.
+//   two bottoms  y is zero but where bottom 1 says that a max pooling took its values from: y[mask[i]] =
+//   x[i], mask a place
+//                h * W' + w in the plane of the top, or -1 for none. Size: upsample_h and upsample_w, or by
+//                the factors, one less with pad_out_h, pad_out_w. Where two values go to one place the later
+//                stays.
 //   one bottom   y[h, w] = x[h / scale, w / scale]
 #include <algorithm>
 
@@ -16,7 +18,10 @@ namespace {
 class ByMask : public OpaqueOp {
  public:
   ByMask(Shape small, Shape large, std::string layer, bool transposed)
-      : small_(std::move(small)), large_(std::move(large)), layer_(std::move(layer)), transposed_(transposed) {}
+      : small_(std::move(small)),
+        large_(std::move(large)),
+        layer_(std::move(layer)),
+        transposed_(transposed) {}
 
   std::string name() const override { return transposed_ ? "upsample_gradient" : "upsample"; }
 
@@ -28,11 +33,13 @@ class ByMask : public OpaqueOp {
       const float* mask = inputs[1] + plane * in;
       if (transposed_) {
         for (int64_t i = 0; i < in; ++i)
-          outputs[0][plane * in + i] = mask[i] < 0 ? 0 : inputs[0][plane * out + static_cast<int64_t>(mask[i])];
+          outputs[0][plane * in + i] =
+              mask[i] < 0 ? 0 : inputs[0][plane * out + static_cast<int64_t>(mask[i])];
       } else {
         std::fill_n(outputs[0] + plane * out, out, 0.0f);
         for (int64_t i = 0; i < in; ++i)
-          if (mask[i] >= 0) outputs[0][plane * out + static_cast<int64_t>(mask[i])] = inputs[0][plane * in + i];
+          if (mask[i] >= 0)
+            outputs[0][plane * out + static_cast<int64_t>(mask[i])] = inputs[0][plane * in + i];
       }
     }
   }
@@ -47,9 +54,11 @@ class ByMask : public OpaqueOp {
   void check(const float* mask, int64_t count, int64_t places) const {
     for (int64_t i = 0; i < count; ++i) {
       if (mask[i] == -1 || (mask[i] >= 0 && mask[i] < static_cast<float>(places))) continue;
-      throw data_error("layer \"{}\" (Upsample): the mask holds {} at element {}, but the plane of the top has {} places: do the "
-                       "scale and size here match those of the pooling that made the mask?",
-                       layer_, mask[i], i, places);
+      throw data_error(
+          "layer \"{}\" (Upsample): the mask holds {} at element {}, but the plane of the top has {} places: "
+          "do the "
+          "scale and size here match those of the pooling that made the mask?",
+          layer_, mask[i], i, places);
     }
   }
 
@@ -81,12 +90,14 @@ void lower(LayerContext& context) {
     context.fail("bottom[0]", fmt::format("bottom \"{}\" is {}", context.param().bottom(0), input.text()),
                  "it needs 4 axes: (N, C, H, W)");
   if (param.has_scale_h() != param.has_scale_w() || param.has_upsample_h() != param.has_upsample_w())
-    context.fail("upsample_param", "one of a pair is missing", "scale_h and scale_w, upsample_h and upsample_w belong together");
+    context.fail("upsample_param", "one of a pair is missing",
+                 "scale_h and scale_w, upsample_h and upsample_w belong together");
   Shape shape = input;
   for (int axis : {2, 3}) {
     shape[axis] = extent(context, axis);
     if (shape[axis] < 1)
-      context.fail("upsample_param", fmt::format("the {} of the top comes to {}", axis == 2 ? "height" : "width", shape[axis]),
+      context.fail("upsample_param",
+                   fmt::format("the {} of the top comes to {}", axis == 2 ? "height" : "width", shape[axis]),
                    "scale is at least 1");
   }
   if (context.bottoms() == 2) {
@@ -96,7 +107,8 @@ void lower(LayerContext& context) {
                                context.shape(1).text(), context.param().bottom(0), input.text()),
                    "the second top of a max pooling is such a mask");
     const auto op = std::make_shared<ByMask>(input, shape, context.param().name(), false);
-    return context.set_top(0, opaque(context.graph(), op, {context.bottom(0), context.bottom(1)}, {shape}).front());
+    return context.set_top(
+        0, opaque(context.graph(), op, {context.bottom(0), context.bottom(1)}, {shape}).front());
   }
   if (param.has_upsample_h() || param.pad_out_h() || param.pad_out_w())
     context.fail("upsample_param", "upsample_h, upsample_w, pad_out_h and pad_out_w go with a mask",
@@ -104,8 +116,9 @@ void lower(LayerContext& context) {
   context.set_top(0, repeated(context.bottom(0), shape));
 }
 
-REGISTER_LAYER(upsample, .type = "Upsample", .summary = "puts values where a max pooling took them from, or repeats them",
-               .min_bottoms = 1, .max_bottoms = 2, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
+REGISTER_LAYER(upsample, .type = "Upsample",
+               .summary = "puts values where a max pooling took them from, or repeats them", .min_bottoms = 1,
+               .max_bottoms = 2, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 4 } } }
 layer { name: "pool" type: "Pooling" bottom: "x" top: "m" top: "where" pooling_param { kernel_size: 2 stride: 2 } }
 layer { name: "unpool" type: "Upsample" bottom: "m" bottom: "where" top: "y" upsample_param { scale: 2 pad_out_h: true } }

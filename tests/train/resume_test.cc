@@ -39,6 +39,7 @@ void expect_same_state(const std::string& a, const std::string& b) {
     for (float value : x) moved = moved || value != 0;
   }
   EXPECT_TRUE(moved);
+  EXPECT_EQ(left.state.states_size(), 4);  // h and c of the LSTM, in the train and the test net
   EXPECT_EQ(loop_fields(left.state), loop_fields(right.state));
 }
 

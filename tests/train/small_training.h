@@ -15,7 +15,7 @@
 namespace trainer {
 
 // 53 records of 3 x 10 x 10 with 10 labels: batches of 8 never end where an epoch does. The net has what an exact
-// resume could lose: shuffled and cropped data, mirroring, dropout, batch norm.
+// resume could lose: shuffled and cropped data, mirroring, dropout, batch norm, states carried from batch to batch.
 class SmallTraining {
  public:
   SmallTraining() { test::write_lmdb(folder_ / "lmdb", test::raw_records(53, 3, 10, 10)); }
@@ -69,8 +69,18 @@ layer {
   inner_product_param { num_output: 12 weight_filler { type: "xavier" } }
 }
 layer { name: "drop" type: "Dropout" bottom: "ip1" top: "ip1" dropout_param { dropout_ratio: 0.4 } }
+layer { name: "steps" type: "Reshape" bottom: "ip1" top: "steps" reshape_param { shape { dim: 4 dim: 2 dim: 12 } } }
 layer {
-  name: "ip2" type: "InnerProduct" bottom: "ip1" top: "ip2"
+  name: "cont" type: "DummyData" top: "cont"
+  dummy_data_param { shape { dim: 4 dim: 2 } data_filler { type: "constant" value: 1 } }
+}
+layer {
+  name: "lstm" type: "LSTM" bottom: "steps" bottom: "cont" top: "lstm"
+  recurrent_param { num_output: 12 weight_filler { type: "xavier" } }
+}
+layer { name: "items" type: "Reshape" bottom: "lstm" top: "items" reshape_param { shape { dim: 8 dim: 12 } } }
+layer {
+  name: "ip2" type: "InnerProduct" bottom: "items" top: "ip2"
   inner_product_param { num_output: 10 weight_filler { type: "xavier" } }
 }
 layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip2" bottom: "label" top: "loss" }

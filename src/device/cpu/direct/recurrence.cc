@@ -1,4 +1,5 @@
-// Recurrences: each thread takes items of the batch through all steps by itself, so that no step waits for a team.
+// Recurrences: each thread takes items of the batch through all steps by itself, so that no step waits for a
+// team.
 #include "device/cpu/isa/recurrence.h"
 
 #include <algorithm>
@@ -24,7 +25,8 @@ class RecurrenceKernel : public BoundKernel {
 
  protected:
   float* scratch(int64_t floats_before) const {
-    return reinterpret_cast<float*>(workspace() + aligned(floats_before * static_cast<int64_t>(sizeof(float))));
+    return reinterpret_cast<float*>(workspace() +
+                                    aligned(floats_before * static_cast<int64_t>(sizeof(float))));
   }
   int64_t states() const { return items_ * hidden_; }  // floats of one step's h
   int64_t gates() const { return items_ * sums_; }
@@ -40,11 +42,14 @@ class Forward : public RecurrenceKernel {
   explicit Forward(const OpInstance& instance)
       : RecurrenceKernel(instance), packed_(table_.packed_floats(hidden_, sums_)) {}
 
-  int64_t workspace_bytes() const override { return (packed_ + states()) * static_cast<int64_t>(sizeof(float)) + kAlignment; }
+  int64_t workspace_bytes() const override {
+    return (packed_ + states()) * static_cast<int64_t>(sizeof(float)) + kAlignment;
+  }
 
   void run(const RunContext&) override {
     table_.pack(input(1), true, hidden_, sums_, scratch(0));
-    parallel_ranges(threads(), items_, work_per_item(), [this](int, int64_t begin, int64_t end) { run_items(begin, end); });
+    parallel_ranges(threads(), items_, work_per_item(),
+                    [this](int, int64_t begin, int64_t end) { run_items(begin, end); });
   }
 
  private:
@@ -53,7 +58,8 @@ class Forward : public RecurrenceKernel {
     float *h = output(0), *out = lstm_ ? output(2) : h, *carried = scratch(packed_) + state;
     for (int64_t t = 0; t < steps_; ++t) {
       const float* cont = input(2) + t * items_ + begin;
-      table_.scale_rows(rows, hidden_, cont, t == 0 ? input(3) + state : h + (t - 1) * states() + state, carried);
+      table_.scale_rows(rows, hidden_, cont, t == 0 ? input(3) + state : h + (t - 1) * states() + state,
+                        carried);
       float* sums = out + t * gates() + gate;
       table_.multiply(rows, hidden_, sums_, carried, scratch(0), input(0) + t * gates() + gate, sums);
       if (!lstm_) {
@@ -80,7 +86,8 @@ class Gradient : public RecurrenceKernel {
 
   void run(const RunContext&) override {
     table_.pack(input(1), false, sums_, hidden_, scratch(0));
-    parallel_ranges(threads(), items_, work_per_item(), [this](int, int64_t begin, int64_t end) { run_items(begin, end); });
+    parallel_ranges(threads(), items_, work_per_item(),
+                    [this](int, int64_t begin, int64_t end) { run_items(begin, end); });
   }
 
  private:

@@ -1,4 +1,5 @@
-// Recurrences: small products with one matrix, packed into panels of two registers' width, and pointwise cells.
+// Recurrences: small products with one matrix, packed into panels of two registers' width, and pointwise
+// cells.
 #include "device/cpu/isa/recurrence.h"
 
 #include "device/cpu/isa/map_functions.h"
@@ -13,7 +14,9 @@ constexpr int kRows = 12;  // with two registers of sums each, of 32 registers
 constexpr int kRows = 6;  // of 16
 #endif
 
-TRAINER_INLINE F load_some(const float* from, int64_t n) { return n >= kWidth ? load<F>(from) : n > 0 ? load_first(from, n) : F{}; }
+TRAINER_INLINE F load_some(const float* from, int64_t n) {
+  return n >= kWidth ? load<F>(from) : n > 0 ? load_first(from, n) : F{};
+}
 TRAINER_INLINE void store_some(float* to, F v, int64_t n) {
   if (n >= kWidth) {
     store(to, v);
@@ -28,7 +31,8 @@ void pack(const float* b, bool transposed, int64_t k, int64_t n, float* packed) 
   for (int64_t first = 0; first < n; first += kPanel) {
     const int64_t columns = lesser(kPanel, n - first);
     for (int64_t row = 0; row < k; ++row, packed += kPanel) {
-      for (int64_t j = 0; j < columns; ++j) packed[j] = transposed ? b[(first + j) * k + row] : b[row * n + first + j];
+      for (int64_t j = 0; j < columns; ++j)
+        packed[j] = transposed ? b[(first + j) * k + row] : b[row * n + first + j];
       for (int64_t j = columns; j < kPanel; ++j) packed[j] = 0;
     }
   }
@@ -58,7 +62,8 @@ TRAINER_INLINE void multiply_block(int64_t k, int64_t n, int64_t columns, const 
   }
 }
 
-void multiply(int64_t rows, int64_t k, int64_t n, const float* a, const float* packed, const float* start, float* y) {
+void multiply(int64_t rows, int64_t k, int64_t n, const float* a, const float* packed, const float* start,
+              float* y) {
   for (int64_t first = 0; first < n; first += kPanel, packed += kPanel * k) {
     const int64_t columns = lesser(kPanel, n - first);
     const auto block = [&](int64_t row) __attribute__((always_inline)) {
@@ -69,7 +74,8 @@ void multiply(int64_t rows, int64_t k, int64_t n, const float* a, const float* p
       multiply_block<kRows>(k, n, columns, a + row * k, packed, block(row), y + row * n + first);
     for (; row + 4 <= rows; row += 4)
       multiply_block<4>(k, n, columns, a + row * k, packed, block(row), y + row * n + first);
-    for (; row < rows; ++row) multiply_block<1>(k, n, columns, a + row * k, packed, block(row), y + row * n + first);
+    for (; row < rows; ++row)
+      multiply_block<1>(k, n, columns, a + row * k, packed, block(row), y + row * n + first);
   }
 }
 
@@ -80,7 +86,8 @@ void scale_rows(int64_t rows, int64_t n, const float* factor, const float* x, fl
 }
 
 void tanh_forward(int64_t count, float* h) {
-  for (int64_t i = 0; i < count; i += kWidth) store_some(h + i, hyperbolic_tangent(load_some(h + i, count - i)), count - i);
+  for (int64_t i = 0; i < count; i += kWidth)
+    store_some(h + i, hyperbolic_tangent(load_some(h + i, count - i)), count - i);
 }
 
 // The gradient of h: g + next_cont * back.
