@@ -13,7 +13,7 @@ declare -A below=(
   [device]="runtime ops config formats tensor base")
 # Header: the folders that may include it.
 declare -A vendors=(
-  [dnnl]="src/device/cpu/onednn" [cblas]="src/device/cpu/openblas" [hdf5]="src/formats" [lmdb]="src/data"
+  [dnnl]="src/device/cpu/onednn" [cblas]="src/device/cpu/openblas" [hdf5]="src/formats" [lmdb]="src/data" [leveldb]="src/data/leveldb"
   [opencv2]="src/data/resize.cc" [turbojpeg]="src/data" [png]="src/data" [cuda]="src/device/cuda" [cudnn]="src/device/cuda")
 
 report() { if [ -z "$2" ]; then passed=$((passed + 1)); echo "ok $1"; else failed=$((failed + 1)); echo "FAIL $1"; echo "$2"; fi; }

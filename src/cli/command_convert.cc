@@ -1,14 +1,18 @@
 // trainer convert: other people's files into what Data and HDF5Data layers read.
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstring>
+#include <limits>
 #include <string>
 
 #include "base/error.h"
 #include "base/text.h"
 #include "cli/command.h"
 #include "data/convert.h"
+#include "report/log.h"
 
 namespace trainer {
 namespace {
@@ -80,6 +84,13 @@ std::vector<int64_t> extents(const std::string& text) {
   return shape;
 }
 
+int pixel_count(const Arguments& arguments, const char* flag) {
+  const int64_t value = arguments.integer(flag);
+  if (value < 0 || value > std::numeric_limits<int>::max())
+    throw config_error("--{}: {} is no number of pixels", flag, value);
+  return static_cast<int>(value);
+}
+
 ArrayInput& input_called(ArraysToHdf5& request, const std::string& dataset, const char* flag) {
   std::vector<std::string> names;
   for (ArrayInput& input : request.inputs) {
@@ -89,23 +100,68 @@ ArrayInput& input_called(ArraysToHdf5& request, const std::string& dataset, cons
   throw config_error("--{}: there is no dataset \"{}\" among {}", flag, dataset, fmt::join(names, ", "));
 }
 
-void refuse_flags(const Arguments& arguments, const char* kind) {
-  for (const char* flag : {"columns", "row_shape", "list"}) {
-    if (arguments.given(flag)) throw config_error("--{} means nothing to `trainer convert {}`", flag, kind);
-  }
-}
+// What one kind of conversion takes besides its words.
+struct Kind {
+  const char* name;
+  std::vector<const char*> flags;
+  int (*run)(const Arguments& arguments);
+};
 
-int convert_idx(const Arguments& arguments) {
+int run_idx(const Arguments& arguments) {
   const std::vector<std::string>& words = arguments.words();
-  refuse_flags(arguments, "idx");
-  if (words.size() != 4) throw UsageError("convert idx takes three words: IMAGES LABELS DATABASE");
+  if (words.size() != 4)
+    throw UsageError(fmt::format("convert {} takes three words: IMAGES LABELS DATABASE", words[0]));
   ProgressLine line;
-  const int64_t records = convert_idx_to_lmdb({words[1], words[2], words[3]}, reporter(line));
+  const int64_t records =
+      convert_idx({words[1], words[2], words[3], arguments.text("backend")}, reporter(line));
   fmt::print("{} records written to {}\n", format_count(records), words[3]);
   return 0;
 }
 
-int convert_hdf5(const Arguments& arguments) {
+int run_cifar(const Arguments& arguments) {
+  const std::vector<std::string>& words = arguments.words();
+  if (words.size() != 3 && words.size() != 4)
+    throw UsageError("convert cifar takes SOURCE_FOLDER TARGET_FOLDER and perhaps lmdb or leveldb");
+  CifarToDatabases request{words[1], words[2], arguments.text("backend")};
+  if (words.size() == 4) request.backend = words[3];
+  ProgressLine line;
+  const auto [trained, tested] = convert_cifar(request, reporter(line));
+  fmt::print("{} records written to {}/cifar10_train_{} and {} to cifar10_test_{}\n", format_count(trained),
+             words[2], request.backend, format_count(tested), request.backend);
+  return 0;
+}
+
+int run_imageset(const Arguments& arguments) {
+  const std::vector<std::string>& words = arguments.words();
+  if (words.size() != 4)
+    throw UsageError("convert imageset takes three words: ROOTFOLDER/ LISTFILE DATABASE");
+  ImagesToDatabase request;
+  request.root = words[1];
+  request.list = words[2];
+  request.target = words[3];
+  request.backend = arguments.text("backend");
+  request.gray = arguments.truth("gray");
+  request.shuffle = arguments.truth("shuffle");
+  request.check_size = arguments.truth("check_size");
+  request.encoded = arguments.truth("encoded");
+  request.encode_type = arguments.text("encode_type");
+  request.resize_height = pixel_count(arguments, "resize_height");
+  request.resize_width = pixel_count(arguments, "resize_width");
+  const ImagesConverted converted = convert_images(
+      request, [](const std::string& warning) { log_warning(warning); },
+      [](int64_t done, int64_t total) {
+        log_info(done == 0 ? fmt::format("A total of {} images.", total)
+                           : fmt::format("Processed {} files.", done));
+      });
+  if (converted.records % 1000 != 0) log_info(fmt::format("Processed {} files.", converted.records));
+  fmt::print("{} records written to {}{}\n", format_count(converted.records), words[3],
+             converted.skipped == 0
+                 ? ""
+                 : fmt::format("; {} pictures could not be read", format_count(converted.skipped)));
+  return 0;
+}
+
+int run_hdf5(const Arguments& arguments) {
   const std::vector<std::string>& words = arguments.words();
   if (words.size() < 3) throw UsageError("convert hdf5 takes datasets and then the file to make");
   ArraysToHdf5 request;
@@ -130,25 +186,70 @@ int convert_hdf5(const Arguments& arguments) {
   return 0;
 }
 
+const std::vector<Kind>& kinds() {
+  static const std::vector<Kind> list = {
+      {"imageset",
+       {"backend", "gray", "shuffle", "check_size", "encoded", "encode_type", "resize_height",
+        "resize_width"},
+       run_imageset},
+      {"idx", {"backend"}, run_idx},
+      {"mnist", {"backend"}, run_idx},
+      {"cifar", {"backend"}, run_cifar},
+      {"hdf5", {"columns", "row_shape", "list"}, run_hdf5},
+  };
+  return list;
+}
+
+// A flag of another kind would have no effect.
+void refuse_other_flags(const Arguments& arguments, const Kind& kind) {
+  for (const Kind& other : kinds()) {
+    for (const char* flag : other.flags) {
+      const bool own = std::any_of(kind.flags.begin(), kind.flags.end(),
+                                   [&](const char* known) { return std::strcmp(known, flag) == 0; });
+      if (!own && arguments.given(flag))
+        throw config_error("--{} means nothing to `trainer convert {}`", flag, kind.name);
+    }
+  }
+}
+
 int run_convert(const Arguments& arguments) {
   if (arguments.words().empty()) throw UsageError("what is to be converted?");
-  const std::string& kind = arguments.words()[0];
-  if (kind == "idx") return convert_idx(arguments);
-  if (kind == "hdf5") return convert_hdf5(arguments);
-  const std::string near = nearest_name(kind, {"idx", "hdf5"});
-  throw UsageError(fmt::format("cannot convert \"{}\"; known: idx, hdf5{}", kind,
+  const std::string& wanted = arguments.words()[0];
+  std::vector<std::string> names;
+  for (const Kind& kind : kinds()) {
+    if (wanted != kind.name) {
+      names.push_back(kind.name);
+      continue;
+    }
+    refuse_other_flags(arguments, kind);
+    return kind.run(arguments);
+  }
+  const std::string near = nearest_name(wanted, names);
+  throw UsageError(fmt::format("cannot convert \"{}\"; known: {}{}", wanted, fmt::join(names, ", "),
                                near.empty() ? "" : fmt::format(" (did you mean {}?)", near)));
 }
 
 REGISTER_COMMAND(
-    convert, .name = "convert", .summary = "makes LMDB databases and HDF5 files from idx, .npy and CSV files",
-    .usage = "convert idx IMAGES LABELS DATABASE\nconvert hdf5 NAME=FILE [NAME=FILE ...] TARGET.h5 [flags]",
+    convert, .name = "convert",
+    .summary = "makes databases and HDF5 files from pictures, idx, CIFAR-10, .npy and CSV files",
+    .usage =
+        "convert imageset ROOTFOLDER/ LISTFILE DATABASE [flags]\nconvert idx IMAGES LABELS DATABASE\n"
+        "convert cifar SOURCE_FOLDER TARGET_FOLDER [lmdb|leveldb]\n"
+        "convert hdf5 NAME=FILE [NAME=FILE ...] TARGET.h5 [flags]",
     .description =
-        "idx: files of the MNIST family (plain or gzipped) into an LMDB of Datum records, for a Data layer.\n"
+        "imageset: the pictures of a list, a line \"path label\" each, into a database of Datum records, for "
+        "a Data "
+        "layer. ROOTFOLDER/ is put before each path as it is. Pictures that cannot be read are left out with "
+        "a "
+        "warning.\n"
+        "idx (or mnist): files of the MNIST family (plain or gzipped) into a database.\n"
+        "cifar: the binary files of CIFAR-10 into cifar10_train_lmdb and cifar10_test_lmdb in "
+        "TARGET_FOLDER.\n"
         "hdf5: each NAME=FILE, a .npy array or a table (.csv, .txt: commas; .tsv: tabs), becomes the dataset "
         "NAME, for the top "
         "NAME of an HDF5Data layer. Rows are counted along the first axis and must be as many in all.\n"
         "\n"
+        "  trainer convert imageset pictures/ train.txt train_lmdb --resize_height=256 --resize_width=256\n"
         "  trainer convert idx train-images.gz train-labels.gz train_lmdb\n"
         "  trainer convert hdf5 data=x.npy label=y.npy train.h5\n"
         "  trainer convert hdf5 data=iris.csv label=iris.csv iris.h5 --columns data=0-3 --columns "
@@ -157,6 +258,18 @@ REGISTER_COMMAND(
         "Nothing that exists is overwritten; a conversion that fails leaves nothing behind.",
     .flags =
         {
+            {"backend", FlagType::kChoice, "lmdb", "lmdb|leveldb", "The kind of database to make."},
+            {"gray", FlagType::kTruth, "false", "", "imageset: read pictures as grey, 1 channel."},
+            {"shuffle", FlagType::kTruth, "false", "",
+             "imageset: take the lines in a random order, the same each time."},
+            {"resize_height", FlagType::kInteger, "0", "PIXELS",
+             "imageset: the height to resize pictures to, together with resize_width. 0: as they are."},
+            {"resize_width", FlagType::kInteger, "0", "PIXELS", "imageset: the width to resize pictures to."},
+            {"check_size", FlagType::kTruth, "false", "",
+             "imageset: end with an error where a picture's size is not the first one's."},
+            {"encoded", FlagType::kTruth, "false", "",
+             "imageset: store image files rather than pixels, in the type of each file."},
+            {"encode_type", FlagType::kText, "", "jpg|png", "imageset: store image files of this type."},
             {"columns", FlagType::kText, "", "NAME=COLUMNS",
              "Columns of a table that make the dataset: names from its header, numbers from 0, ranges "
              "(1-784), commas between.",

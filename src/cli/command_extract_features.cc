@@ -84,13 +84,13 @@ REGISTER_COMMAND(
     extract_features, .name = "extract_features",
     .summary = "writes blobs of a net, computed from data, to files",
     .usage =
-        "extract_features WEIGHTS PROTOTXT BLOB[,BLOB] OUT[,OUT] NUM_BATCHES lmdb|hdf5|npy [CPU|GPU] "
+        "extract_features WEIGHTS PROTOTXT BLOB[,BLOB] OUT[,OUT] NUM_BATCHES lmdb|leveldb|hdf5|npy [CPU|GPU] "
         "[DEVICE_ID]",
     .description =
         "Runs the net forward in phase TEST over NUM_BATCHES batches and writes each BLOB to its OUT:\n"
-        "  lmdb  a database of Datum records with float_data, keys 0000000000, 0000000001, ...\n"
-        "  hdf5  a file with a dataset of the blob's name, for HDF5Data\n"
-        "  npy   a NumPy array\n"
+        "  lmdb, leveldb  a database of Datum records with float_data, keys 0000000000, 0000000001, ...\n"
+        "  hdf5           a file with a dataset of the blob's name, for HDF5Data\n"
+        "  npy            a NumPy array\n"
         "A row of the blob is a record. A blob that layers change in place is written as the last of them "
         "leaves it. "
         "Nothing that exists is overwritten; a call that fails leaves nothing behind.",

@@ -7,21 +7,65 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
+
+#include "data/batch_feed.h"
 
 namespace trainer {
 
 // Called now and then with the items done and the items in all (0: not known).
 using ConvertProgress = std::function<void(int64_t done, int64_t total)>;
 
-struct IdxToLmdb {
+// Databases are of Datum records; `backend` is "lmdb" or "leveldb".
+struct IdxToDatabase {
   std::string images;  // idx3 file (N,H,W) or idx4 (N,C,H,W), plain or gzipped
   std::string labels;  // idx1 file (N)
   std::string target;  // folder to be made
+  std::string backend = "lmdb";
 };
-// Raw Datum records, keys 00000000, 00000001, ...: what Caffe's MNIST example makes. Returns the number of
-// records.
-int64_t convert_idx_to_lmdb(const IdxToLmdb& request, const ConvertProgress& progress = {});
+// Raw records, keys 00000000, 00000001, ...: what Caffe's MNIST example makes. Returns the number of records.
+int64_t convert_idx(const IdxToDatabase& request, const ConvertProgress& progress = {});
+
+struct CifarToDatabases {
+  std::string source;  // folder with data_batch_1.bin ... data_batch_5.bin and test_batch.bin
+  std::string target;  // folder in which cifar10_train_BACKEND and cifar10_test_BACKEND are made
+  std::string backend = "lmdb";
+};
+// Raw records of 3x32x32 in the files' order of channels (red, green, blue), keys 00000, 00001, ...: what
+// Caffe's CIFAR-10 example makes. Returns the number of records for training and testing.
+std::pair<int64_t, int64_t> convert_cifar(const CifarToDatabases& request,
+                                          const ConvertProgress& progress = {});
+
+struct ImagesToDatabase {
+  std::string root;    // put before each path as it is
+  std::string list;    // lines `path label`
+  std::string target;  // folder to be made
+  std::string backend = "lmdb";
+  bool gray = false;
+  bool shuffle = false;                     // the lines, in the same random order each time
+  bool check_size = false;                  // all pictures must have the first one's size
+  bool encoded = false;                     // store image files rather than pixels
+  std::string encode_type;                  // "jpg", "png"; "": as the file is; not empty implies `encoded`
+  int resize_height = 0, resize_width = 0;  // both or neither
+};
+struct ImagesConverted {
+  int64_t records = 0;
+  int64_t skipped = 0;  // could not be read; each was told to `warn`
+};
+// What Caffe's convert_imageset makes. Keys are %08d_PATH, numbered by the line after shuffling, whether it
+// could be read or not. A file is stored as it is where no resize is asked and its ending fits encode_type.
+ImagesConverted convert_images(const ImagesToDatabase& request, const LogLine& warn,
+                               const ConvertProgress& progress = {});
+
+struct DatabaseMean {
+  int64_t records = 0;
+  std::vector<double> channels;  // the mean of each channel
+};
+// The mean image of a database, as Caffe's compute_image_mean does; `target` is the mean file to be made, ""
+// for none. All items must have the first one's size.
+DatabaseMean compute_mean(const std::string& database, const std::string& backend, const std::string& target,
+                          const LogLine& log, const ConvertProgress& progress = {});
 
 // One dataset of the HDF5 file.
 struct ArrayInput {

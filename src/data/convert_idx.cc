@@ -1,16 +1,16 @@
-// IDX pictures and labels into an LMDB database.
+// IDX pictures and labels into a database.
 #include "base/error.h"
 #include "base/text.h"
 #include "data/convert.h"
-#include "data/lmdb_writer.h"
+#include "data/record_writer.h"
 #include "formats/datum.h"
 #include "formats/idx.h"
 
 namespace trainer {
 
-int64_t convert_idx_to_lmdb(const IdxToLmdb& request, const ConvertProgress& progress) {
+int64_t convert_idx(const IdxToDatabase& request, const ConvertProgress& progress) {
   // First, so that an existing target is told before large files are read.
-  LmdbWriter writer(request.target);
+  const auto writer = make_record_writer(request.backend, request.target);
   const IdxArray images = read_idx(request.images);
   const IdxArray labels = read_idx(request.labels);
   const int rank = images.shape.rank();
@@ -35,14 +35,14 @@ int64_t convert_idx_to_lmdb(const IdxToLmdb& request, const ConvertProgress& pro
   const auto width = static_cast<int32_t>(images.shape[rank - 1]);
   const std::string_view pixels(reinterpret_cast<const char*>(images.bytes.data()), images.bytes.size());
   for (int64_t i = 0; i < count; ++i) {
-    writer.put(fmt::format("{:08d}", i),
-               serialize_datum(channels, height, width,
-                               pixels.substr(static_cast<size_t>(i * picture), static_cast<size_t>(picture)),
-                               labels.bytes[static_cast<size_t>(i)]));
-    if (progress && (i + 1) % static_cast<int64_t>(LmdbWriter::kRecordsPerCommit) == 0)
+    writer->put(fmt::format("{:08d}", i),
+                serialize_datum(channels, height, width,
+                                pixels.substr(static_cast<size_t>(i * picture), static_cast<size_t>(picture)),
+                                labels.bytes[static_cast<size_t>(i)]));
+    if (progress && (i + 1) % static_cast<int64_t>(RecordWriter::kRecordsPerCommit) == 0)
       progress(i + 1, count);
   }
-  writer.finish();
+  writer->finish();
   if (progress) progress(count, count);
   return count;
 }

@@ -5,9 +5,8 @@
 
 #include "base/error.h"
 #include "base/philox.h"
-#include "data/image_decoder.h"
+#include "data/leveldb.h"
 #include "data/lmdb_source.h"
-#include "data/picture_feed.h"
 #include "formats/datum.h"
 
 namespace trainer {
@@ -74,18 +73,17 @@ void warn_of_ignored(const caffe::LayerParameter& layer, const std::string& name
   }
 }
 
-std::unique_ptr<RecordSource> open_source(const caffe::DataParameter& param, const std::string& name) {
-  if (!param.has_source() || param.source().empty()) {
-    throw config_error("{}: data_param.source is missing: the folder of the database", name);
-  }
-  if (param.backend() == caffe::DataParameter::LMDB) return std::make_unique<LmdbSource>(param.source());
-  throw config_error(
-      "{}: data_param.backend is LEVELDB{}, and LMDB databases are read: add `backend: LMDB` if {} is "
-      "one, else make one with `trainer convert`",
-      name, param.has_backend() ? "" : " (the default, as in Caffe)", param.source());
+}  // namespace
+
+std::unique_ptr<RecordSource> open_database(caffe::DataParameter::DB backend, const std::string& path,
+                                            const LogLine& log) {
+  if (backend == caffe::DataParameter::LMDB) return std::make_unique<LmdbSource>(path);
+  return open_leveldb_source(path, log);
 }
 
-}  // namespace
+std::unique_ptr<RecordDecoder> make_datum_decoder(ColorMode mode) {
+  return std::make_unique<DatumDecoder>(mode);
+}
 
 std::unique_ptr<BatchFeed> open_datum_feed(const caffe::LayerParameter& layer, const StreamOptions& options,
                                            std::vector<std::string>& warnings) {
@@ -105,7 +103,10 @@ std::unique_ptr<BatchFeed> open_datum_feed(const caffe::LayerParameter& layer, c
   Transformer transformer(layer.transform_param(), options.phase,
                           philox_key(options.seed, options.net_name, layer.name(), "transform"),
                           settings.layer);
-  std::unique_ptr<RecordSource> source = open_source(param, settings.layer);
+  if (param.source().empty()) {
+    throw config_error("{}: data_param.source is missing: the folder of the database", settings.layer);
+  }
+  std::unique_ptr<RecordSource> source = open_database(param.backend(), param.source(), options.log);
   Sampler sampler(source->size(), param.shuffle(),
                   philox_key(options.seed, options.net_name, layer.name(), "shuffle"));
   if (param.shuffle()) source->prepare_random_access(options.log);
@@ -127,8 +128,7 @@ std::unique_ptr<BatchFeed> open_datum_feed(const caffe::LayerParameter& layer, c
     }
   }
   return std::make_unique<PictureFeed>(std::move(settings), std::move(source), std::move(sampler),
-                                       std::move(transformer),
-                                       [mode] { return std::make_unique<DatumDecoder>(mode); });
+                                       std::move(transformer), [mode] { return make_datum_decoder(mode); });
 }
 
 }  // namespace trainer

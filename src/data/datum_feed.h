@@ -6,8 +6,18 @@
 
 #include "data/batch_feed.h"
 #include "data/batch_stream.h"
+#include "data/image_decoder.h"
+#include "data/picture_feed.h"
+#include "data/record_source.h"
 
 namespace trainer {
+
+// Throws data_error or config_error as the kind of database does.
+std::unique_ptr<RecordSource> open_database(caffe::DataParameter::DB backend, const std::string& path,
+                                            const LogLine& log);
+
+// For records that are serialised Datum messages: raw values or an image file.
+std::unique_ptr<RecordDecoder> make_datum_decoder(ColorMode mode);
 
 // `layer` is of type Data. Throws config_error for wrong parameters, data_error for a wrong database; appends
 // to `warnings` what the layer asks for and does not get.

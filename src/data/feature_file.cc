@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "base/error.h"
-#include "data/lmdb_writer.h"
+#include "data/record_writer.h"
 #include "formats/atomic_file.h"
 #include "formats/datum.h"
 #include "formats/hdf5_file.h"
@@ -16,10 +16,11 @@ namespace {
 
 constexpr int kDatumAxes = 4;
 
-class LmdbFeatures : public FeatureFile {
+class DatabaseFeatures : public FeatureFile {
  public:
-  explicit LmdbFeatures(const FeatureRequest& request) : blob_(request.blob), writer_(request.path) {}
-  void finish() override { writer_.finish(); }
+  explicit DatabaseFeatures(const FeatureRequest& request)
+      : blob_(request.blob), writer_(make_record_writer(request.kind, request.path)) {}
+  void finish() override { writer_->finish(); }
 
  private:
   void begin(const Shape& shape) override {
@@ -35,13 +36,13 @@ class LmdbFeatures : public FeatureFile {
     const int64_t size = shape_.count() / batch_rows();
     for (int64_t row = 0; row < batch_rows(); ++row) {
       const std::vector<float> picture(values + row * size, values + (row + 1) * size);
-      writer_.put(fmt::format("{:010}", rows_ + row),
-                  serialize_datum(extent(1), extent(2), extent(3), picture, 0));
+      writer_->put(fmt::format("{:010}", rows_ + row),
+                   serialize_datum(extent(1), extent(2), extent(3), picture, 0));
     }
   }
 
   std::string blob_;
-  LmdbWriter writer_;
+  std::unique_ptr<RecordWriter> writer_;
 };
 
 class Hdf5Features : public FeatureFile {
@@ -102,7 +103,7 @@ void FeatureFile::append(const Shape& shape, const float* values) {
 }
 
 const std::vector<std::string>& feature_kinds() {
-  static const std::vector<std::string> kinds = {"lmdb", "hdf5", "npy"};
+  static const std::vector<std::string> kinds = {"lmdb", "leveldb", "hdf5", "npy"};
   return kinds;
 }
 
@@ -110,9 +111,7 @@ void check_feature_kind(const std::string& kind) {
   for (const std::string& known : feature_kinds()) {
     if (kind == known) return;
   }
-  throw config_error(
-      "unknown kind of features \"{}\"; known: {}{}", kind, fmt::join(feature_kinds(), ", "),
-      kind == "leveldb" ? ". LevelDB databases are not written: an lmdb is read by the same Data layer" : "");
+  throw config_error("unknown kind of features \"{}\"; known: {}", kind, fmt::join(feature_kinds(), ", "));
 }
 
 std::unique_ptr<FeatureFile> make_feature_file(const FeatureRequest& request) {
@@ -120,7 +119,7 @@ std::unique_ptr<FeatureFile> make_feature_file(const FeatureRequest& request) {
   if (std::filesystem::exists(request.path, ignored))
     throw data_error("{} exists already: nothing is overwritten. Remove it, or name another one",
                      request.path);
-  if (request.kind == "lmdb") return std::make_unique<LmdbFeatures>(request);
+  if (request.kind == "lmdb" || request.kind == "leveldb") return std::make_unique<DatabaseFeatures>(request);
   if (request.kind == "hdf5") return std::make_unique<Hdf5Features>(request);
   TRAINER_ASSERT(request.kind == "npy");
   return std::make_unique<NpyFeatures>(request);

@@ -38,7 +38,7 @@ struct FeatureRequest {
   int64_t batches = 0;
 };
 
-// "lmdb": Datum records with channels, height and width (Caffe's axes 1 to 3) and float_data, keys
+// "lmdb", "leveldb": Datum records with channels, height and width (Caffe's axes 1 to 3) and float_data, keys
 // 0000000000, ... "hdf5": a dataset with the blob's name, (rows, ...).   "npy": an array (rows, ...).
 const std::vector<std::string>& feature_kinds();
 // An unknown kind is a config_error.

@@ -6,10 +6,9 @@
 
 #include "base/error.h"
 #include "base/philox.h"
-#include "data/image_decoder.h"
+#include "data/image_file_reader.h"
 #include "data/image_list.h"
 #include "data/picture_feed.h"
-#include "data/resize.h"
 
 namespace trainer {
 
@@ -39,48 +38,22 @@ class ImageListSource : public RecordSource {
   std::shared_ptr<const ImageList> list_;
 };
 
-struct ImageReading {
-  std::string root;  // put before each path as it is
-  ColorMode mode = ColorMode::kColor;
-  int height = 0, width = 0;  // 0: as it is
-};
-
 class ImageFileDecoder : public RecordDecoder {
  public:
-  ImageFileDecoder(std::shared_ptr<const ImageList> list, ImageReading reading)
-      : list_(std::move(list)), reading_(std::move(reading)) {}
+  // `root` is put before each path as it is.
+  ImageFileDecoder(std::shared_ptr<const ImageList> list, std::string root, const ImageReading& reading)
+      : list_(std::move(list)), root_(std::move(root)), reader_(reading) {}
 
-  ItemShape shape(const Record& record) override {
-    read_image_file(reading_.root + std::string(record.key), bytes_);
-    ItemShape shape = decoder_.shape(bytes_, reading_.mode);
-    if (reading_.height > 0) {
-      shape.height = reading_.height;
-      shape.width = reading_.width;
-    }
-    return shape;
-  }
-
+  ItemShape shape(const Record& record) override { return reader_.shape(root_ + std::string(record.key)); }
   PixelView decode(const Record& record, float& label) override {
-    read_image_file(reading_.root + std::string(record.key), bytes_);
     label = static_cast<float>(list_->label(record.index));
-    PixelView view = decoder_.decode(bytes_, reading_.mode);
-    if (reading_.height == 0) return view;
-    const auto channels = static_cast<int>(view.shape.channels);
-    resize_bilinear({view.bytes, channels, static_cast<int>(view.shape.height),
-                     static_cast<int>(view.shape.width), view.shape.width * channels},
-                    reading_.height, reading_.width, resized_);
-    view.shape.height = reading_.height;
-    view.shape.width = reading_.width;
-    view.bytes = resized_.data();
-    return view;
+    return reader_.read(root_ + std::string(record.key));
   }
 
  private:
   std::shared_ptr<const ImageList> list_;
-  ImageReading reading_;
-  ImageDecoder decoder_;
-  std::string bytes_;
-  std::vector<uint8_t> resized_;
+  std::string root_;
+  ImageFileReader reader_;
 };
 
 void warn_of_ignored(const caffe::ImageDataParameter& param, const std::string& name,
@@ -100,7 +73,6 @@ void warn_of_ignored(const caffe::ImageDataParameter& param, const std::string& 
 ImageReading reading_of(const caffe::ImageDataParameter& param, const std::string& name) {
   constexpr uint32_t kLargestExtent = 32767;
   ImageReading reading;
-  reading.root = param.root_folder();
   if (!param.is_color()) reading.mode = ColorMode::kGray;
   if ((param.new_height() > 0) != (param.new_width() > 0)) {
     throw config_error("{}: image_data_param has new_{} without new_{}: set both, or neither", name,
@@ -158,9 +130,11 @@ std::unique_ptr<BatchFeed> open_image_list_feed(const caffe::LayerParameter& lay
   }
   Sampler sampler(list->size(), param.shuffle(),
                   philox_key(options.seed, options.net_name, layer.name(), "shuffle"), first);
-  return std::make_unique<PictureFeed>(
-      std::move(settings), std::make_unique<ImageListSource>(list), std::move(sampler),
-      std::move(transformer), [list, reading] { return std::make_unique<ImageFileDecoder>(list, reading); });
+  return std::make_unique<PictureFeed>(std::move(settings), std::make_unique<ImageListSource>(list),
+                                       std::move(sampler), std::move(transformer),
+                                       [list, reading, root = param.root_folder()] {
+                                         return std::make_unique<ImageFileDecoder>(list, root, reading);
+                                       });
 }
 
 }  // namespace trainer

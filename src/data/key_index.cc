@@ -2,6 +2,7 @@
 // order.
 #include "data/key_index.h"
 
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -11,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/philox.h"
+#include "base/text.h"
 #include "formats/atomic_file.h"
 
 namespace trainer {
@@ -38,6 +40,13 @@ bool take(std::string_view& rest, std::string_view& piece) {
 }
 
 uint64_t checksum(std::string_view bytes) { return philox_key(bytes.size(), bytes, "", ""); }
+
+using Clock = std::chrono::steady_clock;
+
+constexpr uint64_t kKeysPerClockLook = 4096;
+constexpr double kSecondsBetweenLines = 5.0;
+// Shorter walks are repeated rather than cached.
+constexpr uint64_t kKeysWorthCaching = 200000;
 
 }  // namespace
 
@@ -109,6 +118,31 @@ std::string KeyIndex::cache_file(const std::string& database_path) {
     return "";
   }
   return fmt::format("{}/trainer/keys-{:016x}", folder, philox_key(0, database_path, "", ""));
+}
+
+KeyIndex gather_keys(const std::string& path, const std::string& identity, uint64_t expected,
+                     const std::function<bool(std::string_view&)>& next, const LogLine& log) {
+  const bool may_be_cached = expected == 0 || expected >= kKeysWorthCaching;
+  const std::string file = may_be_cached ? KeyIndex::cache_file(path) : "";
+  if (!file.empty()) {
+    std::optional<KeyIndex> known = KeyIndex::load(file, identity);
+    if (known && (expected == 0 || known->size() == expected)) return std::move(*known);
+  }
+  KeyIndex keys;
+  const Clock::time_point start = Clock::now();
+  double next_line = kSecondsBetweenLines;
+  for (std::string_view key; next(key);) {
+    keys.add(key);
+    if (!log || keys.size() % kKeysPerClockLook != 0) continue;
+    if (std::chrono::duration<double>(Clock::now() - start).count() < next_line) continue;
+    log(fmt::format("Reading the keys of {}: {}{}", path, format_count(static_cast<int64_t>(keys.size())),
+                    expected == 0 ? "" : " of " + format_count(static_cast<int64_t>(expected))));
+    next_line += kSecondsBetweenLines;
+  }
+  if (keys.size() >= kKeysWorthCaching && !file.empty() && keys.save(file, identity) && log) {
+    log(fmt::format("The keys of {} are kept in {} for the next run", path, file));
+  }
+  return keys;
 }
 
 }  // namespace trainer

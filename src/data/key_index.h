@@ -4,10 +4,13 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "data/batch_feed.h"
 
 namespace trainer {
 
@@ -32,5 +35,11 @@ class KeyIndex {
   std::string keys_;
   std::vector<uint64_t> ends_;  // end of each key in keys_
 };
+
+// The index of the database at `path` in the state `identity`: from its cache file, or by a walk in which
+// `next` gives key after key and is false at the end. A long walk logs its progress and is cached. `expected`
+// is the number of keys, 0 where only the walk can tell.
+KeyIndex gather_keys(const std::string& path, const std::string& identity, uint64_t expected,
+                     const std::function<bool(std::string_view&)>& next, const LogLine& log);
 
 }  // namespace trainer

@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/text.h"
+#include "data/database_folder.h"
 
 namespace trainer {
 
@@ -24,70 +24,13 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char* kRemedy =
-    "`trainer convert` makes a database, e.g. `trainer convert idx IMAGES LABELS {}`; `trainer help convert` "
-    "shows "
-    "the rest";
-
-std::string remedy(const std::string& path) { return fmt::format(fmt::runtime(kRemedy), path); }
-
-std::string absolute(const std::string& path) {
-  std::error_code error;
-  const fs::path result = fs::weakly_canonical(fs::absolute(path, error), error);
-  return result.empty() ? path : result.string();
-}
-
-// Names in `folder`, for "what is there instead".
-std::vector<std::string> names_in(const fs::path& folder) {
-  std::vector<std::string> names;
-  std::error_code error;
-  for (fs::directory_iterator it(folder, error), end; !error && it != end && names.size() < 1000;
-       it.increment(error)) {
-    names.push_back(it->path().filename().string());
-  }
-  return names;
-}
-
-std::string list_few(const std::vector<std::string>& names) {
-  std::string text;
-  for (size_t i = 0; i < names.size() && i < 5; ++i) text += (i == 0 ? "" : ", ") + names[i];
-  if (names.size() > 5) text += fmt::format(" and {} more", names.size() - 5);
-  return text.empty() ? "nothing" : text;
-}
-
-[[noreturn]] void throw_missing(const std::string& path) {
-  fs::path parent = fs::path(path).parent_path();
-  std::error_code error;
-  if (!fs::is_directory(parent, error)) {
-    while (parent.has_parent_path() && parent != parent.parent_path() && !fs::is_directory(parent, error)) {
-      parent = parent.parent_path();
-    }
-    throw data_error("there is no database {}: its folder does not exist either, only {} does. {}", path,
-                     parent.string(), remedy(path));
-  }
-  const std::vector<std::string> names = names_in(parent);
-  const std::string near = nearest_name(fs::path(path).filename().string(), names);
-  throw data_error("there is no database {}: {} holds {}{} {}", path, parent.string(), list_few(names),
-                   near.empty() ? "." : fmt::format("; did you mean {}?", near), remedy(path));
-}
-
-[[noreturn]] void throw_not_lmdb(const std::string& path) {
-  std::error_code error;
-  const fs::path folder(path);
-  if (fs::exists(folder / "CURRENT", error)) {
-    throw data_error("{} holds a LevelDB database, not an LMDB one. {}", path, remedy("NEW_FOLDER"));
-  }
-  throw data_error("{} is a folder without data.mdb, so no LMDB database: it holds {}. {}", path,
-                   list_few(names_in(folder)), remedy("NEW_FOLDER"));
-}
-
 std::mutex registry_mutex;
 std::map<std::string, std::weak_ptr<LmdbEnvironment>> registry;
 
 }  // namespace
 
 std::shared_ptr<LmdbEnvironment> LmdbEnvironment::open(const std::string& path) {
-  const std::string full = absolute(path);
+  const std::string full = absolute_path(path);
   std::lock_guard<std::mutex> lock(registry_mutex);
   std::weak_ptr<LmdbEnvironment>& known = registry[full];
   if (auto environment = known.lock()) return environment;
@@ -106,10 +49,10 @@ LmdbEnvironment::~LmdbEnvironment() {
 
 void LmdbEnvironment::map_file() {
   std::error_code error;
-  if (!fs::exists(path_, error)) throw_missing(path_);
+  if (!fs::exists(path_, error)) throw_missing_database(path_);
   const bool folder = fs::is_directory(path_, error);
   data_file_ = folder ? (fs::path(path_) / "data.mdb").string() : path_;
-  if (folder && !fs::exists(data_file_, error)) throw_not_lmdb(path_);
+  if (folder && !fs::exists(data_file_, error)) throw_other_database(path_, DatabaseKind::kLmdb);
 
   const int descriptor = ::open(data_file_.c_str(), O_RDONLY | O_CLOEXEC);
   struct stat file {};
@@ -128,7 +71,7 @@ void LmdbEnvironment::map_file() {
   const int reason = errno;
   ::close(descriptor);
   if (!S_ISREG(file.st_mode) || size_ == 0) {
-    throw data_error("{} is not an LMDB database. {}", data_file_, remedy("NEW_FOLDER"));
+    throw data_error("{} is not an LMDB database. {}", data_file_, database_remedy("NEW_FOLDER"));
   }
   if (map == MAP_FAILED) throw data_error("{} cannot be mapped: {}", data_file_, std::strerror(reason));
   bytes_ = static_cast<const char*>(map);
@@ -159,7 +102,7 @@ void LmdbEnvironment::lock() {
   if (number != tree_->transaction()) tree_.emplace(bytes_, size_, number, data_file_);
   if (tree_->entries() == 0) {
     throw data_error("{} is an empty database: it has no records. Perhaps its making was interrupted; {}",
-                     path_, remedy("NEW_FOLDER"));
+                     path_, database_remedy("NEW_FOLDER"));
   }
 }
 

@@ -1,25 +1,11 @@
 // Sequential reading moves one cursor; any other order goes through the key index.
 #include "data/lmdb_source.h"
 
-#include <chrono>
-
 #include "base/error.h"
-#include "base/text.h"
 
 namespace trainer {
 
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-constexpr uint64_t kEntriesPerClockLook = 65536;
-constexpr double kSecondsBetweenLines = 5.0;
-// Shorter walks are repeated rather than cached.
-constexpr uint64_t kEntriesWorthCaching = 200000;
 
 void give(uint64_t index, const LmdbCursor& cursor, Record& record) {
   record.index = index;
@@ -70,33 +56,20 @@ void LmdbSource::read_following(const Record& record, Record& following) {
 
 void LmdbSource::prepare_random_access(const LogLine& log) {
   if (keys_) return;
-  const std::string file = size() >= kEntriesWorthCaching ? KeyIndex::cache_file(path()) : "";
-  const std::string identity = environment_->identity();
-  if (!file.empty()) {
-    keys_ = KeyIndex::load(file, identity);
-    if (keys_ && keys_->size() == size()) return;
-    keys_.reset();
-  }
-  KeyIndex keys;
-  const Clock::time_point start = Clock::now();
-  double next_line = kSecondsBetweenLines;
-  for (uint64_t i = 0; i < size(); ++i) {
-    if (i == 0) {
-      neighbour_cursor_.first();
-    } else {
-      neighbour_cursor_.next();
-    }
-    keys.add(neighbour_cursor_.key());
-    if (log && i % kEntriesPerClockLook == 0 && seconds_since(start) > next_line) {
-      log(fmt::format("Reading the keys of {} for shuffling: {} of {}", path(),
-                      format_count(static_cast<int64_t>(i)), format_count(static_cast<int64_t>(size()))));
-      next_line += kSecondsBetweenLines;
-    }
-  }
-  if (!file.empty() && keys.save(file, identity) && log) {
-    log(fmt::format("The keys of {} are kept in {} for the next run", path(), file));
-  }
-  keys_ = std::move(keys);
+  uint64_t walked = 0;
+  keys_ = gather_keys(
+      path(), environment_->identity(), size(),
+      [&](std::string_view& key) {
+        if (walked == size()) return false;
+        if (walked++ == 0) {
+          neighbour_cursor_.first();
+        } else {
+          neighbour_cursor_.next();
+        }
+        key = neighbour_cursor_.key();
+        return true;
+      },
+      log);
 }
 
 }  // namespace trainer

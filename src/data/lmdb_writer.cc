@@ -1,58 +1,18 @@
 // Transactions that are repeated where the map was too small.
 #include "data/lmdb_writer.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstdlib>
-#include <cstring>
-#include <filesystem>
-#include <system_error>
-
 #include "base/error.h"
 
 namespace trainer {
 
-namespace fs = std::filesystem;
-
-namespace {
-
-void flush_folder(const fs::path& folder) {
-  const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor < 0) return;
-  ::fsync(descriptor);
-  ::close(descriptor);
-}
-
-}  // namespace
-
-LmdbWriter::LmdbWriter(const std::string& target, size_t map_bytes) : map_bytes_(map_bytes) {
-  std::error_code error;
-  fs::path path = fs::absolute(target, error).lexically_normal();
-  if (!path.has_filename()) path = path.parent_path();
-  target_ = path.string();
-  if (fs::symlink_status(path, error).type() != fs::file_type::not_found) {
-    throw data_error("{} exists already: choose another name, or remove it first with `rm -r {}`", target_,
-                     target_);
-  }
-  if (!fs::is_directory(path.parent_path(), error)) {
-    throw data_error("cannot make {}: there is no folder {}. `mkdir -p {}` makes it", target_,
-                     path.parent_path().string(), path.parent_path().string());
-  }
-  std::string pattern = target_ + ".part-XXXXXX";
-  if (::mkdtemp(pattern.data()) == nullptr) {
-    throw data_error("cannot make a folder beside {}: {}", target_, std::strerror(errno));
-  }
-  folder_ = pattern;
+LmdbWriter::LmdbWriter(const std::string& target, size_t map_bytes) : folder_(target), map_bytes_(map_bytes) {
   int result = mdb_env_create(&env_);
   if (result == 0) result = mdb_env_set_mapsize(env_, map_bytes_);
   // Nothing is flushed before finish(): until then an interruption leaves no database anyway.
-  if (result == 0) result = mdb_env_open(env_, folder_.c_str(), MDB_NOSYNC | MDB_NOTLS, 0664);
+  if (result == 0) result = mdb_env_open(env_, folder_.folder().c_str(), MDB_NOSYNC | MDB_NOTLS, 0664);
   if (result != 0) {
     close();
-    throw data_error("cannot make {}: {}", target_, mdb_strerror(result));
+    throw data_error("cannot make {}: {}", folder_.target(), mdb_strerror(result));
   }
 }
 
@@ -61,12 +21,16 @@ LmdbWriter::~LmdbWriter() { close(); }
 void LmdbWriter::close() {
   if (env_ != nullptr) mdb_env_close(env_);
   env_ = nullptr;
-  std::error_code error;
-  if (!folder_.empty()) fs::remove_all(folder_, error);
-  folder_.clear();
 }
 
 void LmdbWriter::put(std::string_view key, std::string_view value) {
+  const auto longest = static_cast<size_t>(mdb_env_get_maxkeysize(env_));
+  if (key.empty() || key.size() > longest) {
+    throw data_error(
+        "cannot write {}: the key \"{}\" is {} bytes long, and LMDB takes 1 to {}. Shorten the path, or make "
+        "a LevelDB database",
+        folder_.target(), key, key.size(), longest);
+  }
   pending_.emplace_back(key, value);
   if (pending_.size() == kRecordsPerCommit) commit();
 }
@@ -96,23 +60,17 @@ void LmdbWriter::commit() {
     result = mdb_env_set_mapsize(env_, map_bytes_);
     if (result == 0) result = try_commit();
   }
-  if (result != 0) throw data_error("cannot write {}: {}", target_, mdb_strerror(result));
+  if (result != 0) throw data_error("cannot write {}: {}", folder_.target(), mdb_strerror(result));
   pending_.clear();
 }
 
 void LmdbWriter::finish() {
   commit();
   const int result = mdb_env_sync(env_, 1);
-  if (result != 0) throw data_error("cannot write {}: {}", target_, mdb_strerror(result));
+  if (result != 0) throw data_error("cannot write {}: {}", folder_.target(), mdb_strerror(result));
   mdb_env_close(env_);
   env_ = nullptr;
-  ::chmod(folder_.c_str(), 0755);
-  flush_folder(folder_);
-  if (::rename(folder_.c_str(), target_.c_str()) != 0) {
-    throw data_error("cannot put {} in its place: {}", target_, std::strerror(errno));
-  }
-  folder_.clear();
-  flush_folder(fs::path(target_).parent_path());
+  folder_.commit();
 }
 
 }  // namespace trainer

@@ -1,5 +1,4 @@
-// Writes a new LMDB database that appears whole or not at all: made in a folder beside the target, then
-// renamed.
+// Writes a new LMDB database that appears whole or not at all.
 #pragma once
 
 #include <lmdb.h>
@@ -10,32 +9,30 @@
 #include <utility>
 #include <vector>
 
+#include "data/database_folder.h"
+#include "data/record_writer.h"
+
 namespace trainer {
 
-class LmdbWriter {
+class LmdbWriter : public RecordWriter {
  public:
-  // Records in one transaction, as Caffe's tools commit.
-  static constexpr size_t kRecordsPerCommit = 1000;
-
   // Throws data_error where something is at `target` already or the folder cannot be made there. `map_bytes`
   // is the first size of the map; it doubles as needed.
   explicit LmdbWriter(const std::string& target, size_t map_bytes = size_t{64} << 20);
   // Without finish() nothing stays behind.
-  ~LmdbWriter();
+  ~LmdbWriter() override;
   LmdbWriter(const LmdbWriter&) = delete;
   LmdbWriter& operator=(const LmdbWriter&) = delete;
 
-  void put(std::string_view key, std::string_view value);
-  // Commits the rest, flushes everything to the disk and puts the database in its place.
-  void finish();
+  void put(std::string_view key, std::string_view value) override;
+  void finish() override;
 
  private:
   void commit();
   int try_commit();
   void close();
 
-  std::string target_;
-  std::string folder_;
+  NewDatabaseFolder folder_;
   MDB_env* env_ = nullptr;
   size_t map_bytes_;
   // Not yet committed, so that they can be put again into a larger map.

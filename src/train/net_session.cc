@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "compile/differentiate.h"
 #include "ops/math.h"
+#include "report/log.h"
 
 namespace trainer {
 namespace {
@@ -96,7 +97,7 @@ void NetSession::check_given_shapes(Diagnostics* diagnostics) const {
 }
 
 void NetSession::open_streams() {
-  Diagnostics diagnostics;
+  Diagnostics diagnostics, misconfigured;
   int data_errors = 0;
   check_given_shapes(&diagnostics);
   for (int i = 0; i < net_.layer_size(); ++i) {
@@ -106,6 +107,7 @@ void NetSession::open_streams() {
     options.phase = layer.has_phase() ? layer.phase() : phase_;
     options.seed = seed_;
     options.net_name = net_.name();
+    options.log = [](const std::string& line) { log_warning(line); };
     try {
       streams_.push_back({i, BatchStream::open(layer, options)});
     } catch (const Error& error) {
@@ -113,20 +115,29 @@ void NetSession::open_streams() {
       const bool data = error.code() == ExitCode::kData;
       data_errors += data;
       const std::string source = BatchStream::source_field(layer.type());
-      diagnostics.error(positions_.of(layer, data ? source : ""), fmt::format("layer \"{}\" ({})", layer.name(), layer.type()),
-                        without_layer(error.what(), layer));
+      (data ? diagnostics : misconfigured)
+          .error(positions_.of(layer, data ? source : ""), fmt::format("layer \"{}\" ({})", layer.name(), layer.type()),
+                 without_layer(error.what(), layer));
     }
-    if (diagnostics.has_errors()) continue;
+    if (diagnostics.has_errors() || misconfigured.has_errors()) continue;
     for (const std::string& warning : streams_.back().stream->warnings())
       warnings_.warning(positions_.of(layer), fmt::format("layer \"{}\" ({})", layer.name(), layer.type()),
                         without_layer(warning, layer));
   }
-  if (diagnostics.has_errors()) {
+  if (diagnostics.has_errors() || misconfigured.has_errors()) {
     // Other problems of the net belong in the same listing.
     LowerOptions options;
     options.phase = phase_;
     options.source_shapes = [this](const caffe::LayerParameter& layer) { return given_shapes(layer); };
     lower_net(net_, positions_, options, &diagnostics);
+    // What a layer's own rule says of it stands at the field; the stream's words are for the rest.
+    const std::vector<Diagnostic> of_rules = diagnostics.list();
+    for (const Diagnostic& wrong : misconfigured.list()) {
+      const bool told = std::any_of(of_rules.begin(), of_rules.end(), [&](const Diagnostic& rule) {
+        return rule.severity == Diagnostic::kError && rule.subject == wrong.subject;
+      });
+      if (!told) diagnostics.add(wrong);
+    }
     diagnostics.throw_if_errors(diagnostics.error_count() == data_errors ? ExitCode::kData
                                                                          : ExitCode::kConfiguration);
   }

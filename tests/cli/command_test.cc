@@ -32,8 +32,9 @@ TEST(Commands, AnUnknownFlagNamesTheHelp) {
 }
 
 TEST(Commands, TooFewWordsShowTheUsage) {
-  EXPECT_NE(mistake({"convert", "idx", "a"}).find("\nusage: trainer convert idx IMAGES LABELS DATABASE\n"),
-            std::string::npos);
+  const std::string text = mistake({"convert", "idx", "a"});
+  EXPECT_NE(text.find("\nusage: trainer convert imageset ROOTFOLDER/"), std::string::npos) << text;
+  EXPECT_NE(text.find("\n       trainer convert idx IMAGES LABELS DATABASE\n"), std::string::npos) << text;
 }
 
 TEST(Commands, AreFoundBehindFlags) {

@@ -35,7 +35,7 @@ void write_idx(const test::TemporaryFolder& folder) {
 TEST(ConvertIdx, MakesTheRecordsOfCaffesExample) {
   test::TemporaryFolder folder;
   write_idx(folder);
-  EXPECT_EQ(convert_idx_to_lmdb({folder / "images", folder / "labels", folder / "db/"}), 3);
+  EXPECT_EQ(convert_idx({folder / "images", folder / "labels", folder / "db/"}), 3);
   LmdbSource source(folder / "db");
   ASSERT_EQ(source.size(), 3u);
   for (int i = 0; i < 3; ++i) {
@@ -54,7 +54,7 @@ TEST(ConvertIdx, MakesTheRecordsOfCaffesExample) {
     EXPECT_EQ(datum.data(), expected);
   }
   expect_contains(error_text([&] {
-                    convert_idx_to_lmdb({folder / "images", folder / "labels", folder / "db"});
+                    convert_idx({folder / "images", folder / "labels", folder / "db"});
                   }),
                   {folder / "db" + " exists already"});
 }
@@ -63,12 +63,12 @@ TEST(ConvertIdx, WrongInputLeavesNothingBehind) {
   test::TemporaryFolder folder;
   write_idx(folder);
   expect_contains(error_text([&] {
-                    convert_idx_to_lmdb({folder / "labels", folder / "images", folder / "db"});
+                    convert_idx({folder / "labels", folder / "images", folder / "db"});
                   }),
                   {"wrong way round"});
   write_text(folder / "two", big_endian(0x801) + big_endian(2) + "\x07\x08");
   expect_contains(error_text([&] {
-                    convert_idx_to_lmdb({folder / "images", folder / "two", folder / "db"});
+                    convert_idx({folder / "images", folder / "two", folder / "db"});
                   }),
                   {"3 pictures", "2 labels"});
   int entries = 0;
@@ -155,7 +155,8 @@ TEST(ConvertArrays, WrongRequests) {
 }
 
 TEST(ConvertArrays, NumbersThatAreNotFiniteAreNamed) {
-  const std::filesystem::path folder = std::filesystem::temp_directory_path() / fmt::format("trainer_csv_{}", getpid());
+  const std::filesystem::path folder =
+      std::filesystem::temp_directory_path() / fmt::format("trainer_csv_{}", getpid());
   std::filesystem::create_directories(folder);
   const std::string table = (folder / "a.csv").string();
   std::ofstream(table) << "1,2\n3,nan\n";
@@ -166,7 +167,9 @@ TEST(ConvertArrays, NumbersThatAreNotFiniteAreNamed) {
     convert_arrays_to_hdf5(conversion);
     ADD_FAILURE() << "accepted";
   } catch (const Error& error) {
-    EXPECT_NE(std::string(error.what()).find("line 2, column 2: nan is not a finite number"), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find("line 2, column 2: nan is not a finite number"),
+              std::string::npos)
+        << error.what();
   }
   std::filesystem::remove_all(folder);
 }

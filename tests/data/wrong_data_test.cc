@@ -41,10 +41,11 @@ TEST(WrongData, NoLmdb) {
   expect_contains(open_error(data_layer(folder / "text", 1)), {"text/data.mdb is not an LMDB database"});
   std::ofstream(folder / "file") << "hello";
   expect_contains(open_error(data_layer(folder / "file", 1)), {"/file is not an LMDB database"});
-  caffe::LayerParameter layer = data_layer(folder / "level", 1);
+  test::write_lmdb(folder / "lmdb", test::raw_records(1, 1, 2, 2));
+  caffe::LayerParameter layer = data_layer(folder / "lmdb", 1);
   layer.mutable_data_param()->clear_backend();
-  expect_contains(open_error(layer, ExitCode::kConfiguration),
-                  {"layer 'data' (Data)", "the default", "backend: LMDB"});
+  expect_contains(open_error(layer),
+                  {"holds an LMDB database", "backend: LMDB (without a backend it is LEVELDB"});
 }
 
 TEST(WrongData, EmptyAndCutShort) {

@@ -240,7 +240,7 @@ NET
 check features_go_to_a_database "$(cat log)" features_to_lmdb
 check an_unknown_blob_is_named "$(cat log)" refused 2 'unknown blob "pi" in the net "features", did you mean "ip"?' \
   extract_features w.caffemodel features.prototxt pi x.npy 1 npy
-check leveldb_is_refused "$(cat log)" refused 2 'lmdb' extract_features w.caffemodel features.prototxt ip x 1 leveldb
+check an_unknown_kind_is_named "$(cat log)" refused 2 'lmdb, leveldb' extract_features w.caffemodel features.prototxt ip x 1 level
 check nothing_is_overwritten "$(cat log)" refused 3 'ip.npy exists already' \
   extract_features w.caffemodel features.prototxt ip ip.npy 1 npy
 check two_blobs_need_two_files "$(cat log)" refused 2 'one output for each blob' \
