@@ -1,0 +1,40 @@
+// Weights of another net: what has its name is taken over, what is frozen stays as it was to the last bit.
+#include <cstring>
+
+#include "data/small_data.h"
+#include "train/train_net.h"
+
+namespace trainer {
+namespace {
+
+std::string net(const TempFolder& folder, const std::string& frozen, const std::string& last, int classes) {
+  return R"(
+layer { name: "data" type: "Data" top: "data" top: "label" transform_param { scale: 0.01 }
+  data_param { source: ")" + (folder / "lmdb") + R"(" backend: LMDB batch_size: 8 } }
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" )" + frozen + frozen + R"(
+  convolution_param { num_output: 6 kernel_size: 3 weight_filler { type: "xavier" } } }
+layer { name: "relu" type: "ReLU" bottom: "conv" top: "conv" }
+layer { name: ")" + last + R"(" type: "InnerProduct" bottom: "conv" top: "score"
+  inner_product_param { num_output: )" + std::to_string(classes) + R"( weight_filler { type: "xavier" } } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "score" bottom: "label" top: "loss" }
+)";
+}
+
+TEST(FineTuning, FrozenLayersKeepTheirBits) {
+  const TempFolder folder;
+  test::write_lmdb(folder / "lmdb", test::raw_records(53, 3, 6, 6));
+  const WeightFile first = train_net(folder, "first", net(folder, "", "score", 10));
+  const std::string weights = folder / "first_iter_" + std::to_string(kTrainNetIterations) + ".caffemodel";
+  const WeightFile second = train_net(folder, "second", net(folder, " param { lr_mult: 0 }", "score_mine", 12), {weights});
+
+  const WeightLayer &before = layer_called(first, "conv"), &after = layer_called(second, "conv");
+  ASSERT_EQ(after.blobs.size(), 2u);
+  for (size_t k = 0; k < 2; ++k) {
+    ASSERT_EQ(after.blobs[k].data.size(), before.blobs[k].data.size());
+    EXPECT_EQ(std::memcmp(after.blobs[k].data.data(), before.blobs[k].data.data(), before.blobs[k].data.size() * 4), 0);
+  }
+  EXPECT_EQ(layer_called(second, "score_mine").blobs[0].shape[0], 12);
+}
+
+}  // namespace
+}  // namespace trainer
