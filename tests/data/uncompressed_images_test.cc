@@ -34,7 +34,7 @@ std::string bmp(int width, int height, int bits, const std::string& palette, con
   const auto offset = static_cast<uint32_t>(54 + palette.size());
   return "BM" + little(0, 4) + little(0, 4) + little(offset, 4) + little(40, 4) +
          little(static_cast<uint32_t>(width), 4) + little(static_cast<uint32_t>(height), 4) + little(1, 2) +
-         little(static_cast<uint32_t>(bits), 2) + little(0, 4) + little(0, 4) + little(0, 8) +
+         little(static_cast<uint32_t>(bits), 2) + little(0, 4) + little(0, 4) + little(0, 4) + little(0, 4) +
          little(static_cast<uint32_t>(palette.size() / 4), 4) + little(0, 4) + palette + lines;
 }
 
