@@ -28,10 +28,18 @@ TEST(Signals, EffectsAreTakenOnce) {
 }
 
 TEST(Signals, TheFirstSignalNamesTheExitCode) {
-  SignalHandlers handlers(SignalEffect::kStop, SignalEffect::kStop);
-  raise(SIGHUP);
-  raise(SIGTERM);
-  EXPECT_EQ(handlers.take().signal, SIGHUP);
+  // Under nohup the test begins with SIGHUP ignored.
+  struct sigaction before {};
+  struct sigaction normal {};
+  normal.sa_handler = SIG_DFL;
+  ASSERT_EQ(sigaction(SIGHUP, &normal, &before), 0);
+  {
+    SignalHandlers handlers(SignalEffect::kStop, SignalEffect::kStop);
+    raise(SIGHUP);
+    raise(SIGTERM);
+    EXPECT_EQ(handlers.take().signal, SIGHUP);
+  }
+  sigaction(SIGHUP, &before, nullptr);
 }
 
 TEST(Signals, ASecondInterruptEndsAtOnce) {
