@@ -4,6 +4,8 @@
     sweep.py TRAINER FOLDER             `summary --caffe`, `upgrade` and refusals against Caffe's own results
     sweep.py TRAINER FOLDER --damage    each file damaged in ten ways: no signal, no hang, a documented exit code
     --jobs N (2)   --seed N (1)   --only TEXT (files whose name holds it)
+    --sanitized                         TRAINER is built with AddressSanitizer: it bounds its own memory, and what it finds
+                                        counts as a failure
 
 The folder holds (paths below files/ name the file in all of them):
     files/NAME.prototxt
@@ -38,14 +40,21 @@ PROTO = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "pr
 Run = collections.namedtuple("Run", "code out err")
 
 
+# AddressSanitizer reserves addresses without end: it counts resident memory itself.
+SANITIZED = {"ASAN_OPTIONS": "detect_leaks=0:exitcode=99:allocator_may_return_null=1:hard_rss_limit_mb=%d" % (MEMORY >> 20),
+             "UBSAN_OPTIONS": "halt_on_error=1:exitcode=99"}
+sanitized = False
+
+
 def limited():
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    if not sanitized:
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def run(words, folder=None, data=None):
     """Code is negative for a signal, "hang" for a command that does not end."""
-    environment = dict(os.environ, OMP_NUM_THREADS="1", LC_ALL="C")
+    environment = dict(os.environ, OMP_NUM_THREADS="1", LC_ALL="C", **(SANITIZED if sanitized else {}))
     try:
         done = subprocess.run(words, cwd=folder, input=data, capture_output=True, timeout=SECONDS, preexec_fn=limited,
                               env=environment, check=False)
@@ -290,10 +299,13 @@ def main():
     parser.add_argument("trainer", type=os.path.abspath)
     parser.add_argument("folder", type=os.path.abspath)
     parser.add_argument("--damage", action="store_true")
+    parser.add_argument("--sanitized", action="store_true")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default="")
     options = parser.parse_args()
+    global sanitized
+    sanitized = options.sanitized
     corpus = Corpus(options.folder, options.only)
     if options.damage:
         tasks = [("%s, %s" % (name, kind), check_damaged, (name, kind, options.seed))
