@@ -10,7 +10,8 @@
 namespace trainer {
 namespace {
 
-// The memory behind a name: the layer that made it, in-place layers passed over, and who reads it.
+// The memory behind a name: the layer that made it (none where that layer failed), in-place layers passed over,
+// and who reads it.
 struct Blob {
   const LoweredLayer* maker = nullptr;
   Value value;
@@ -42,7 +43,7 @@ void stop(const Blob& blob, LoweredNet& net, const Positions& positions, Diagnos
 void lose_gradients(LoweredNet& net, const Positions& positions, Diagnostics& diagnostics) {
   std::map<std::string, Blob> blobs;
   const auto finish = [&](const Blob& blob) {
-    if (blob.readers == 1 && blob.flatten != nullptr && shares_gradient(*blob.maker))
+    if (blob.maker != nullptr && blob.readers == 1 && blob.flatten != nullptr && shares_gradient(*blob.maker))
       stop(blob, net, positions, diagnostics);
   };
   for (const LoweredLayer& layer : net.layers) {

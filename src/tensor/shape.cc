@@ -4,11 +4,21 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+
 namespace trainer {
+namespace {
+
+int64_t saturating_product(int64_t a, int64_t b) {
+  int64_t product;
+  return __builtin_mul_overflow(a, b, &product) ? Shape::kUncountable : std::min(product, Shape::kUncountable);
+}
+
+}  // namespace
 
 int64_t Shape::count(int begin, int end) const {
   int64_t product = 1;
-  for (int axis = begin; axis < end; ++axis) product *= (*this)[axis];
+  for (int axis = begin; axis < end; ++axis) product = saturating_product(product, (*this)[axis]);
   return product;
 }
 
@@ -52,7 +62,7 @@ std::vector<int64_t> TensorDesc::strides() const {
   int64_t next = 1;
   auto place = [&](int axis) {
     strides[static_cast<size_t>(axis)] = next;
-    next *= shape[axis];
+    next = saturating_product(next, shape[axis]);
   };
   if (order == Order::kChannelsLast && rank >= 3) {
     place(1);

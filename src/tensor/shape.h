@@ -22,8 +22,11 @@ class Shape {
   int64_t& operator[](int axis) { return dims_[static_cast<size_t>(axis)]; }
   const std::vector<int64_t>& dims() const { return dims_; }
 
+  // What count() gives for every larger product: far above any tensor, and its bytes still fit 64 bits.
+  static constexpr int64_t kUncountable = int64_t{1} << 60;
+
   int64_t count() const { return count(0, rank()); }
-  // Product of the dims [begin, end); 1 where the range is empty.
+  // Product of the dims [begin, end); 1 where the range is empty, kUncountable where it would be more.
   int64_t count(int begin, int end) const;
   int64_t count(int begin) const { return count(begin, rank()); }
 
