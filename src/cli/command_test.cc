@@ -28,6 +28,7 @@ int run_test(const Arguments& arguments) {
   const std::vector<WeightMatch> matches = load_weights(weights, net.lowered(), runtime.store);
   require_match(weights, matches);
   log_info(match_table(weights, matches));
+  if (configured.net.net->debug_info()) net.set_debug_log([](const std::string& line) { log_info(line); });
   log_info(fmt::format("Running for {} iterations.", iterations));
 
   const Evaluation evaluation = evaluate(

@@ -22,7 +22,7 @@ class NetAssembly {
  public:
   NetAssembly(const caffe::NetParameter& source, const Positions& positions, const LowerOptions& options,
               Diagnostics& diagnostics, LoweredNet& net)
-      : all_{source, positions, options, diagnostics, net, ParameterTable(net)} {
+      : all_{source, positions, options, diagnostics, net, ParameterTable(net, options.separate_readers)} {
     net.name = source.name();
     net.phase = options.phase;
     net.layers.resize(static_cast<size_t>(source.layer_size()));
@@ -107,6 +107,7 @@ bool NetAssembly::resolve_bottoms(LoweredLayer& layer) {
     ++blob->readers;
     Value value = blob->value;
     if (!value) good = false;
+    if (value && all_.options.separate_readers) value = copy_of(value);
     if (value && propagation_given && good && !param.propagate_down(i)) value = stop_gradient(value);
     layer.bottoms.push_back(value);
   }

@@ -29,6 +29,7 @@ struct ParameterInfo {
   float lr_mult = 1, decay_mult = 1;
   std::string param_name;         // param { name }, or ""
   caffe::FillerParameter filler;  // how it starts where no weights are loaded
+  Value value;                    // as this layer reads it
 };
 
 struct LoweredTop {
@@ -87,6 +88,8 @@ struct LowerOptions {
   std::function<std::vector<Shape>(const caffe::LayerParameter&)> source_shapes;
   // Of LoweredNet::data_extents, as far as they are known; the others are taken at their largest.
   std::vector<int64_t> extents;
+  // Each reader of a blob or of a shared parameter reads a copy, so that its gradient can be told from others'.
+  bool separate_readers = false;
 };
 
 // `net` must outlive the result. Problems are added to `diagnostics`; the result is complete only where there

@@ -78,9 +78,11 @@ Value ParameterTable::add(LayerContext& context, int layer, const Shape& shape,
   const Shape stored = parameter.owner
                            ? shape
                            : net_.parameters[static_cast<size_t>(shared_[parameter.param_name].owner)].shape;
+  parameter.value = reshape(context.graph().read_state({parameter.state, stored, StateOwner::kModel}), shape);
+  if (separate_readers_) parameter.value = copy_of(parameter.value);
   lowered.parameters.push_back(static_cast<int>(net_.parameters.size()));
   net_.parameters.push_back(parameter);
-  return reshape(context.graph().read_state({parameter.state, stored, StateOwner::kModel}), shape);
+  return parameter.value;
 }
 
 }  // namespace trainer

@@ -12,7 +12,8 @@ namespace trainer {
 
 class ParameterTable {
  public:
-  explicit ParameterTable(LoweredNet& net) : net_(net) {}
+  // `separate_readers` as in LowerOptions.
+  ParameterTable(LoweredNet& net, bool separate_readers) : net_(net), separate_readers_(separate_readers) {}
 
   // The next blob of the layer being lowered, as a value of its shape. A blob whose param spec has a name
   // that is known is the same state; what does not fit is reported through `context`.
@@ -32,6 +33,7 @@ class ParameterTable {
              std::optional<float>& known, float& owners);
 
   LoweredNet& net_;
+  const bool separate_readers_;
   std::map<std::string, Shared> shared_;
   std::map<std::string, int> holder_;  // name under which a layer's states stand -> layer
 };

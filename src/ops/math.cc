@@ -182,8 +182,12 @@ Value concat(const std::vector<Value>& parts, int axis) {
   return parts.front().graph()->add_one(OpKind::kConcat, ConcatAttributes{axis}, parts, shape);
 }
 
+Value copy_of(Value x) {
+  return x.graph()->add(OpKind::kReshape, NoAttributes{}, {x}, {TensorDesc{x.shape(), x.dtype()}}).front();
+}
+
 Value stop_gradient(Value x) {
-  const Value copy = x.graph()->add(OpKind::kReshape, NoAttributes{}, {x}, {TensorDesc{x.shape(), x.dtype()}}).front();
+  const Value copy = copy_of(x);
   x.graph()->values[static_cast<size_t>(copy.id())].stop_gradient = true;
   return copy;
 }

@@ -73,7 +73,9 @@ Value permute(Value x, const std::vector<int>& axes);
 Value slice(Value x, int axis, int64_t begin, int64_t end);
 Value pad(Value x, int axis, int64_t begin, int64_t extent);  // zeros around x
 Value concat(const std::vector<Value>& parts, int axis);
-// The same value without a way back for the gradient.
+// The same value under an id of its own, which has a gradient of its own.
+Value copy_of(Value x);
+// A copy without a way back for the gradient.
 Value stop_gradient(Value x);
 
 // Structured ops; shapes as in ops/graph.h. An empty bias means none.

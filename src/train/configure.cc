@@ -33,7 +33,6 @@ class SolverCheck {
       error("regularization_type", fmt::format("unknown regularization_type \"{}\"", solver_.regularization_type()),
             "known are \"L2\" and \"L1\"");
     check_tests();
-    warn_of_ignored();
     if ((solver_.snapshot() > 0 || solver_.snapshot_after_train()) && solver_.snapshot_prefix().empty())
       error("snapshot_prefix", "snapshot_prefix is empty, but snapshots are to be written",
             "name a prefix of their path, or set snapshot_after_train: false and no snapshot");
@@ -65,12 +64,6 @@ class SolverCheck {
     const auto* field = caffe::SolverParameter::descriptor()->FindFieldByName(name);
     const float value = solver_.GetReflection()->GetFloat(solver_, field);
     if (!std::isfinite(value)) error(name, fmt::format("{} is {}; it must be a finite number", name, value));
-  }
-
-  // Fields of Caffe that change nothing here.
-  void warn_of_ignored() {
-    const char* no_effect = "it has no effect here";
-    if (solver_.debug_info()) diagnostics_->warning(positions_.of(solver_, "debug_info"), "", "debug_info prints nothing", no_effect);
   }
 
   void check_type() {

@@ -32,6 +32,16 @@ std::string without_layer(const std::string& message, const caffe::LayerParamete
   return message.rfind(prefix, 0) == 0 ? message.substr(prefix.size()) : message;
 }
 
+ProgramKind debug_kind(ProgramKind kind) {
+  switch (kind) {
+    case ProgramKind::kTrain: return ProgramKind::kDebugTrain;
+    case ProgramKind::kAccumulate: return ProgramKind::kDebugAccumulate;
+    default: return ProgramKind::kDebugForward;
+  }
+}
+
+bool is_debug(ProgramKind kind) { return kind >= ProgramKind::kDebugForward; }
+
 // How many elements are no label of the range, as a scalar.
 Value count_bad_labels(Value labels, const LabelRange& range) {
   Value good = greater_equal(labels, 0.0f) *
@@ -54,7 +64,7 @@ NetSession::NetSession(const caffe::NetParameter& net, const Positions& position
       given_(std::move(given)),
       ordinal_(runtime.sessions++) {
   open_streams();
-  lowered_ = lower(next_shapes(), {}, &warnings_);
+  lowered_ = lower(next_shapes(), {}, false, &warnings_);
 }
 
 NetSession::~NetSession() = default;
@@ -153,8 +163,10 @@ std::vector<Shape> NetSession::next_shapes() {
 }
 
 std::unique_ptr<LoweredNet> NetSession::lower(const std::vector<Shape>& shapes,
-                                              const std::vector<int64_t>& extents, Diagnostics* warnings) {
+                                              const std::vector<int64_t>& extents, bool separate_readers,
+                                              Diagnostics* warnings) {
   LowerOptions options;
+  options.separate_readers = separate_readers;
   options.phase = phase_;
   options.seed = seed_;
   options.extents = extents;
@@ -242,7 +254,8 @@ NetSession::Compiled& NetSession::compiled_for_data(ProgramKind kind, const std:
 
 void NetSession::build(Fusion fusion, Compiled* out) {
   const ProgramKind kind = out->kind;
-  std::unique_ptr<LoweredNet> net = lower(out->shapes, out->extents, nullptr);
+  const bool debug = is_debug(kind);
+  std::unique_ptr<LoweredNet> net = lower(out->shapes, out->extents, debug, nullptr);
   Graph& graph = *net->graph;
   for (StateInfo& state : graph.states) {
     if (state.owner != StateOwner::kNet) continue;
@@ -259,13 +272,22 @@ void NetSession::build(Fusion fusion, Compiled* out) {
     graph.writes.clear();
     net->outputs.clear();
     net->labels.clear();
+  } else if (debug) {
+    const DebugScope scope{kind != ProgramKind::kDebugForward, kind == ProgramKind::kDebugAccumulate, net_.force_backward()};
+    out->debug_info = add_debug_info(*net, scope, &module.results);
+    module.effects = false;
+    graph.writes.clear();
+    net->outputs.clear();
+    net->labels.clear();
   } else {
     module.results.push_back(net->loss ? net->loss.id() : -1);
   }
   for (const NetOutput& output : net->outputs) module.results.push_back(output.value.id());
-  for (const std::string& blob : kept_) {
-    out->kept.push_back(static_cast<int>(module.results.size()));
-    module.results.push_back(find_blob(*net, blob)->value.id());
+  if (module.effects) {
+    for (const std::string& blob : kept_) {
+      out->kept.push_back(static_cast<int>(module.results.size()));
+      module.results.push_back(find_blob(*net, blob)->value.id());
+    }
   }
   for (const LabelRequirement& label : net->labels) {
     const int source = source_behind(graph, label.value.id());
@@ -374,6 +396,15 @@ void NetSession::set_batch(Program& program) {
   }
 }
 
+// As it stands before the pass, whose own program goes on to change it.
+void NetSession::log_debug_info(ProgramKind kind, const std::vector<Shape>& shapes) {
+  Compiled& debug = compiled_for_data(kind, shapes);
+  set_batch(*debug.program);
+  hand_over_carried(debug);
+  debug.program->run({passes_});
+  for (const std::string& line : debug.debug_info->lines(*debug.program)) debug_log_(line);
+}
+
 void NetSession::run(Compiled& compiled, uint64_t pass, std::vector<double>* seconds) {
   Program& program = *compiled.program;
   set_batch(program);
@@ -424,11 +455,12 @@ void NetSession::run_next(ProgramKind kind) { run_next_timed(kind, nullptr); }
 
 void NetSession::run_next_timed(ProgramKind kind, std::vector<double>* seconds) {
   Compiled* chosen = &compiled(kind);
-  if (lowered_->data_extents.empty()) {
+  if (lowered_->data_extents.empty() && !debug_log_) {
     take_batch();
   } else {
     const std::vector<Shape> shapes = chosen->shapes;
     take_batch();
+    if (debug_log_) log_debug_info(debug_kind(kind), shapes);
     chosen = &compiled_for_data(kind, shapes);
   }
   run(*chosen, passes_++, seconds);

@@ -1,6 +1,7 @@
 // A net in one phase, ready to run: its data streams, its programs by shape, its count of passes.
 #pragma once
 
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -14,6 +15,7 @@
 #include "layers/lower_net.h"
 #include "runtime/memory.h"
 #include "runtime/program.h"
+#include "train/debug_info.h"
 
 namespace trainer {
 
@@ -29,8 +31,8 @@ struct Runtime {
 
 // The programs a net is compiled to. Train programs write parameter gradients to the states
 // "gradients/<parameter>"; kAccumulate adds to what is there. kExtent finds the next extent that a batch's
-// data decide, and changes nothing.
-enum class ProgramKind { kForward, kTrain, kAccumulate, kExtent };
+// data decide, and the debug kinds find what debug_info says of the others: these change nothing.
+enum class ProgramKind { kForward, kTrain, kAccumulate, kExtent, kDebugForward, kDebugTrain, kDebugAccumulate };
 
 // What a recurrent layer hands from one pass to the next.
 struct CarriedState {
@@ -66,6 +68,9 @@ class NetSession {
   // Keeps these blobs, by Caffe's names, to be read after each pass; before the first program is compiled. An unknown
   // name is a config_error.
   void keep_blobs(const std::vector<std::string>& names);
+
+  // From here on each pass of run_next gives its lines of debug_info, before it changes anything; empty: none.
+  void set_debug_log(std::function<void(const std::string&)> log) { debug_log_ = std::move(log); }
 
   // Compiles the program for the batch that comes next, unless it is known. All states of parameters must be in the
   // store; gradient states too for the train programs.
@@ -113,6 +118,7 @@ class NetSession {
     std::vector<std::pair<int, std::string>> label_flags;  // result that counts bad labels, consumer
     std::vector<std::unique_ptr<DeviceBlock>> inputs;      // zeros for Input layers
     std::map<std::string, Shape> carried;                  // shapes of its carried states, by name
+    std::optional<DebugInfo> debug_info;                   // of the debug kinds
   };
 
   void check_given_shapes(Diagnostics* diagnostics) const;
@@ -122,7 +128,7 @@ class NetSession {
   void open_streams();
   std::vector<Shape> next_shapes();
   std::unique_ptr<LoweredNet> lower(const std::vector<Shape>& shapes, const std::vector<int64_t>& extents,
-                                    Diagnostics* warnings);
+                                    bool separate_readers, Diagnostics* warnings);
   Compiled& compiled(ProgramKind kind);
   Compiled& compiled(ProgramKind kind, const std::vector<Shape>& shapes, const std::vector<int64_t>& extents);
   // The program for the batch at hand, whose data decide extents.
@@ -135,6 +141,7 @@ class NetSession {
   void connect_streams(const Program& program);
   void take_batch();
   void set_batch(Program& program);
+  void log_debug_info(ProgramKind kind, const std::vector<Shape>& shapes);
   void run(Compiled& compiled, uint64_t pass, std::vector<double>* seconds);
   std::string stored_name(const std::string& carried, const Shape& shape) const;
   void write_carried(const std::string& name, const Shape& shape, std::vector<float> values);
@@ -159,6 +166,7 @@ class NetSession {
   float loss_ = 0;
   std::vector<std::vector<float>> outputs_;
   std::vector<std::string> kept_;
+  std::function<void(const std::string&)> debug_log_;
 };
 
 }  // namespace trainer

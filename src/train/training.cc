@@ -180,6 +180,12 @@ void Training::iterate(bool display, RunReport& report) {
   const caffe::SolverParameter& solver = *files_.solver;
   const float rate = learning_rate(solver, loop_.iteration, &loop_.current_step);
   float loss = 0;
+  if (solver.debug_info()) {
+    if (display)
+      train_->set_debug_log([&report](const std::string& line) { report.note(line); });
+    else
+      train_->set_debug_log(nullptr);
+  }
   for (int i = 0; i < solver.iter_size(); ++i) {
     const ProgramKind kind = i == 0 ? ProgramKind::kTrain : ProgramKind::kAccumulate;
     train_->run_next(kind);
@@ -228,6 +234,7 @@ bool Training::test_all(RunReport& report) {
 bool Training::test(size_t index, RunReport& report) {
   NetSession& net = *tests_[index];
   const int iterations = files_.solver->test_iter(static_cast<int>(index));
+  if (files_.solver->debug_info()) net.set_debug_log([&report](const std::string& line) { report.note(line); });
   report.test_begin(loop_.iteration, static_cast<int>(index));
   const auto may_go_on = [&](int) {
     const StopRequest request = options_.poll();
