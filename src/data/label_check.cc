@@ -1,4 +1,4 @@
-// A label is cut to a whole number as the losses do.
+// Labels are whole numbers: no loss has a rule for what lies between two classes.
 #include "data/label_check.h"
 
 #include <cmath>
@@ -10,15 +10,17 @@ namespace trainer {
 namespace {
 
 bool accepted(float value, const LabelLimit& limit) {
-  const double whole =
-      std::trunc(static_cast<double>(value));  // NaN and infinities fail every comparison below
+  const double whole = std::trunc(static_cast<double>(value));
+  if (whole != static_cast<double>(value)) return false;  // NaN too; infinities fail every comparison below
   if (limit.ignore && whole == static_cast<double>(*limit.ignore)) return true;
   return whole >= 0.0 && whole < static_cast<double>(limit.classes);
 }
 
 [[noreturn]] void refuse(float value, const LabelLimit& limit, const std::string& record) {
   std::string remedy = "Correct the record, or leave it out";
-  if (value >= 0.0f && std::isfinite(value)) {
+  if (std::isfinite(value) && value != std::trunc(value)) {
+    remedy = "Labels are whole numbers; a net that learns real numbers takes a loss such as EuclideanLoss";
+  } else if (value >= 0.0f && std::isfinite(value)) {
     remedy = fmt::format(
         "If the label is right, the layers before need {:.0f} classes (num_output); if it marks items "
         "to leave out, set ignore_label: {:.0f}",

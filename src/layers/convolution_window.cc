@@ -10,7 +10,8 @@ namespace {
 
 // One of the fields with its two-dimensional forms ("kernel_h"), and what holds where none is given.
 struct WindowField {
-  const char* name;  // "stride"
+  const char* name;  // "kernel_size"
+  const char* stem;  // "kernel", of kernel_h and kernel_w
   const google::protobuf::RepeatedField<uint32_t>* values;
   std::optional<uint32_t> h, w;
   std::optional<uint32_t> unset;  // one of h and w alone leaves this for the other
@@ -19,17 +20,17 @@ struct WindowField {
 };
 
 std::vector<int64_t> two_dimensional(LayerContext& context, const WindowField& field, size_t axes) {
-  const std::string path = fmt::format("convolution_param.{}_{}", field.name, field.h ? "h" : "w");
+  const std::string path = fmt::format("convolution_param.{}_{}", field.stem, field.h ? "h" : "w");
   if (axes != 2)
     context.fail(path,
-                 fmt::format("{0}_h and {0}_w are for 2 spatial axes; \"{1}\" ({2}) has {3}", field.name,
+                 fmt::format("{0}_h and {0}_w are for 2 spatial axes; \"{1}\" ({2}) has {3}", field.stem,
                              context.param().bottom(0), context.shape(0).text(), axes),
                  fmt::format("give {} once, or once for each spatial axis", field.name));
   if (field.values->size() != 0)
-    context.fail(path, fmt::format("either {0} or {0}_h/{0}_w should be specified; not both", field.name));
+    context.fail(path, fmt::format("either {0} or {1}_h/{1}_w should be specified; not both", field.name, field.stem));
   if (!(field.h && field.w) && !field.unset)
-    context.fail(path, fmt::format("{}_{} is missing", field.name, field.h ? "w" : "h"),
-                 fmt::format("{0}_h and {0}_w belong together", field.name));
+    context.fail(path, fmt::format("{}_{} is missing", field.stem, field.h ? "w" : "h"),
+                 fmt::format("{0}_h and {0}_w belong together", field.stem));
   return {field.h.value_or(field.unset.value_or(0)), field.w.value_or(field.unset.value_or(0))};
 }
 
@@ -55,7 +56,8 @@ std::vector<int64_t> read(LayerContext& context, const WindowField& field, size_
                  fmt::format("bottom \"{}\" is {}", context.param().bottom(0), context.shape(0).text()));
   }
   for (int64_t value : result) {
-    const std::string at = field.h ? path + "_h" : field.w ? path + "_w" : path;
+    const std::string at =
+        field.h || field.w ? fmt::format("convolution_param.{}_{}", field.stem, field.h ? "h" : "w") : path;
     if (value == 0 && !field.may_be_zero)
       context.fail(at, fmt::format("{} is 0", field.name), fmt::format("{} must be at least 1", field.name));
     if (value > std::numeric_limits<int32_t>::max())
@@ -84,6 +86,7 @@ ConvolutionWindow convolution_window(LayerContext& context) {
                  "convolutions of up to 3 spatial axes are supported");
 
   const WindowField kernel{"kernel_size",
+                           "kernel",
                            &param.kernel_size(),
                            given(param.has_kernel_h(), param.kernel_h()),
                            given(param.has_kernel_w(), param.kernel_w()),
@@ -91,6 +94,7 @@ ConvolutionWindow convolution_window(LayerContext& context) {
                            -1,
                            false};
   const WindowField stride{"stride",
+                           "stride",
                            &param.stride(),
                            given(param.has_stride_h(), param.stride_h()),
                            given(param.has_stride_w(), param.stride_w()),
@@ -98,13 +102,14 @@ ConvolutionWindow convolution_window(LayerContext& context) {
                            1,
                            false};
   const WindowField pad{"pad",
+                        "pad",
                         &param.pad(),
                         given(param.has_pad_h(), param.pad_h()),
                         given(param.has_pad_w(), param.pad_w()),
                         0,
                         0,
                         true};
-  const WindowField dilation{"dilation", &param.dilation(), std::nullopt, std::nullopt, std::nullopt, 1,
+  const WindowField dilation{"dilation", "dilation", &param.dilation(), std::nullopt, std::nullopt, std::nullopt, 1,
                              false};
   window.kernel = read(context, kernel, axes);
   window.attributes.stride = read(context, stride, axes);

@@ -47,7 +47,7 @@ void lower(LayerContext& context) {
   const int64_t items = selector[0];
   const Value flags = reshape(context.bottom(selector_at), Shape{items});
   const Value count = reshape(sum(1.0f - equal(flags, 0.0f), {0}), Shape{});
-  const int64_t kept = context.data_extent(count, items);
+  const int64_t kept = context.data_extent(flags, count, items);
   const Value places =
       opaque(context.graph(), std::make_shared<PlacesKept>(items, kept), {flags}, {Shape{kept}}).front();
   for (int i = 0; i < selector_at; ++i) context.set_top(i, rows_by_index(context, context.bottom(i), places));

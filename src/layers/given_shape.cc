@@ -3,20 +3,11 @@
 
 namespace trainer {
 
-int64_t saturating_count(const Shape& shape) {
-  int64_t count = 1;
-  for (int64_t extent : shape.dims()) {
-    if (extent != 0 && count > kMostElements / extent) return kMostElements + 1;
-    count *= extent;
-  }
-  return count;
-}
-
 std::string check_shape(const Shape& shape) {
   if (shape.rank() > 32) return fmt::format("{} axes; a blob has at most 32", shape.rank());
   for (int axis = 0; axis < shape.rank(); ++axis)
     if (shape[axis] < 1) return fmt::format("axis {} has extent {}", axis, shape[axis]);
-  if (saturating_count(shape) > kMostElements)
+  if (shape.count() > kMostElements)
     return fmt::format("{} are more than {} elements", shape.text(), kMostElements);
   return "";
 }

@@ -7,9 +7,7 @@
 
 namespace trainer {
 
-// Elements of a shape, kMostElements + 1 where there are more: never overflows.
 constexpr int64_t kMostElements = 2147483647;
-int64_t saturating_count(const Shape& shape);
 
 // What is wrong with a shape given in a net, or "": extents below 1, more than 32 axes, more than
 // kMostElements elements.

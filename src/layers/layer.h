@@ -96,9 +96,10 @@ class LayerContext {
   // A value that is filled from outside before each pass.
   virtual Value source(int top, const Shape& shape) = 0;
 
-  // An extent of a top that only the data decide: `count`, a rank-0 value, tells it, and it is at most
-  // `largest`. The net is lowered for the extent of the batch at hand, or for `largest` before there is one.
-  virtual int64_t data_extent(Value count, int64_t largest) = 0;
+  // An extent of a top that only the data decide: `count`, a rank-0 value made of `deciding`, tells it, and it is
+  // at most `largest`. The net is lowered for the extent of the batch at hand, or for `largest` before there is one.
+  // Layers with the same deciding value have the same extent.
+  virtual int64_t data_extent(Value deciding, Value count, int64_t largest) = 0;
 
   // The bottom's elements must be labels in this range; checked where they are read or computed.
   virtual void require_labels(int bottom, LabelRange range) = 0;

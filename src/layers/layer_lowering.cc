@@ -1,6 +1,7 @@
 // What a layer's rule may ask of the net around it.
 #include "layers/layer_lowering.h"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "base/error.h"
@@ -117,9 +118,28 @@ Value LayerLowering::source(int top, const Shape& shape) {
   return graph_->add_source(lowered().tops[static_cast<size_t>(top)].name, shape, top);
 }
 
-int64_t LayerLowering::data_extent(Value count, int64_t largest) {
-  const size_t index = assembly_.net.data_extents.size();
-  assembly_.net.data_extents.push_back({count, subject_of(*param_)});
+namespace {
+
+// Where the elements of a value come from, reshapes and copies passed over.
+int origin_of(const Graph& graph, int value) {
+  for (int producer = graph.values[static_cast<size_t>(value)].producer; producer >= 0;
+       producer = graph.values[static_cast<size_t>(value)].producer) {
+    const Op& op = graph.ops[static_cast<size_t>(producer)];
+    if (op.kind != OpKind::kReshape) break;
+    value = op.inputs.front();
+  }
+  return value;
+}
+
+}  // namespace
+
+int64_t LayerLowering::data_extent(Value deciding, Value count, int64_t largest) {
+  std::vector<DataExtent>& known = assembly_.net.data_extents;
+  const int origin = origin_of(*graph_, deciding.id());
+  const auto found =
+      std::find_if(known.begin(), known.end(), [&](const DataExtent& extent) { return extent.origin == origin; });
+  const size_t index = static_cast<size_t>(found - known.begin());
+  if (found == known.end()) known.push_back({count, origin, subject_of(*param_)});
   return index < assembly_.options.extents.size() ? assembly_.options.extents[index] : largest;
 }
 

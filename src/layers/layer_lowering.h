@@ -40,7 +40,7 @@ class LayerLowering : public LayerContext {
   uint64_t random_key(const std::string& purpose) const override;
   std::vector<Shape> source_shapes() override;
   Value source(int top, const Shape& shape) override;
-  int64_t data_extent(Value count, int64_t largest) override;
+  int64_t data_extent(Value deciding, Value count, int64_t largest) override;
   void require_labels(int bottom, LabelRange range) override;
   [[noreturn]] void fail(const std::string& field, const std::string& message,
                          const std::string& hint = "") override;

@@ -64,6 +64,7 @@ struct LabelRequirement {
 // An extent that depends on a batch's data.
 struct DataExtent {
   Value count;        // rank 0
+  int origin;         // the value that decides it
   std::string layer;  // as messages name it
 };
 

@@ -113,6 +113,13 @@ PoolingWindow pooling_window(LayerContext& context) {
                                attributes.kernel[i], kAxisName[i], context.param().bottom(0), input.text(),
                                extent + 2 * attributes.pad[i]),
                    "use a smaller kernel, more padding, or a larger input");
+    const int64_t last = (window.output_size[i] - 1) * attributes.stride[i] - attributes.pad[i];
+    if (last >= extent)
+      context.warn("pooling_param",
+                   fmt::format("the last window along the {} begins at {}, outside of \"{}\" ({}): it covers nothing, and "
+                               "its result is no number",
+                               kAxisName[i], last, context.param().bottom(0), input.text()),
+                   "use a kernel that is no smaller than the stride, or round_mode: FLOOR");
   }
   return window;
 }

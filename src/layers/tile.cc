@@ -1,4 +1,5 @@
 // Tile: its bottom repeated `tiles` times along `axis`.
+#include "layers/given_shape.h"
 #include "layers/layer.h"
 
 namespace trainer {
@@ -11,7 +12,14 @@ void lower(LayerContext& context) {
     context.fail("tile_param.tiles",
                  param.has_tiles() ? fmt::format("tiles is {}", param.tiles()) : "tiles is missing",
                  "give the number of copies, at least 1");
-  context.set_top(0, concat(std::vector<Value>(static_cast<size_t>(param.tiles()), context.bottom(0)), axis));
+  const Shape& shape = context.shape(0);
+  Shape tiled = shape;
+  tiled[axis] *= param.tiles();
+  const std::string problem = check_shape(tiled);
+  if (!problem.empty()) context.fail("tile_param.tiles", fmt::format("the top would be {}", problem));
+  const int64_t outer = shape.count(0, axis), inner = shape.count(axis);
+  const Value once = reshape(context.bottom(0), Shape{outer, 1, inner});
+  context.set_top(0, reshape(broadcast_to(once, Shape{outer, param.tiles(), inner}), tiled));
 }
 
 REGISTER_LAYER(tile, .type = "Tile", .summary = "repeats a blob along an axis", .min_bottoms = 1,

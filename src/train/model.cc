@@ -51,11 +51,21 @@ bool shapes_fit(const WeightBlob& blob, const Shape& target) {
   return true;
 }
 
+// The first layer of this name that has blobs, else the first.
 const LoweredLayer* find_layer(const LoweredNet& net, const std::string& name) {
+  const LoweredLayer* found = nullptr;
   for (const LoweredLayer& layer : net.layers) {
-    if (layer.param->name() == name) return &layer;
+    if (layer.param->name() != name) continue;
+    if (!layer.parameters.empty()) return &layer;
+    if (found == nullptr) found = &layer;
   }
-  return nullptr;
+  return found;
+}
+
+// Whether another layer of the file has this name and blobs.
+bool has_twin_with_blobs(const WeightFile& file, const std::string& name) {
+  return std::any_of(file.layers.begin(), file.layers.end(),
+                     [&](const WeightLayer& layer) { return layer.name == name && !layer.blobs.empty(); });
 }
 
 // Why the layer's blobs do not fit, or "".
@@ -127,7 +137,7 @@ std::vector<WeightMatch> load_weights(const std::string& path, const LoweredNet&
       if (!source.blobs.empty()) matches.push_back({WeightMatch::kUnused, source.name, "no layer of this name in the net"});
       continue;
     }
-    if (source.blobs.empty() && target->parameters.empty()) continue;
+    if (source.blobs.empty() && (target->parameters.empty() || has_twin_with_blobs(file, source.name))) continue;
     const std::string why = misfit(source, *target, net, file.hdf5);
     if (!why.empty()) {
       matches.push_back({WeightMatch::kMismatched, source.name, why});

@@ -256,6 +256,7 @@ void NetSession::build(Fusion fusion, Compiled* out) {
   const ProgramKind kind = out->kind;
   const bool debug = is_debug(kind);
   std::unique_ptr<LoweredNet> net = lower(out->shapes, out->extents, debug, nullptr);
+  check_parameter_shapes(*net, out->shapes);
   Graph& graph = *net->graph;
   for (StateInfo& state : graph.states) {
     if (state.owner != StateOwner::kNet) continue;
@@ -308,7 +309,11 @@ void NetSession::build(Fusion fusion, Compiled* out) {
     const std::vector<Value> gradients = differentiate(graph, net->loss, wanted);
     graph.set_context(-1, Pass::kBackward);
     for (size_t i = 0; i < trained.size(); ++i) {
-      if (!gradients[i]) continue;
+      if (!gradients[i]) {
+        const bool told = i > 0 && !gradients[i - 1] && trained[i - 1]->layer == trained[i]->layer;
+        if (programs_.empty() && !told) warn_of_no_gradient(*net, *trained[i]);
+        continue;
+      }
       const std::string state = "gradients/" + trained[i]->state;
       const Value before = kind == ProgramKind::kAccumulate
                                ? graph.read_state({state, trained[i]->shape, StateOwner::kSolver})
@@ -327,6 +332,28 @@ void NetSession::build(Fusion fusion, Compiled* out) {
     out->inputs.push_back(
         std::make_unique<DeviceBlock>(*runtime_.device, std::max<int64_t>(desc.bytes(), 1)));
     out->program->set_source(static_cast<int>(i), out->inputs.back()->data());
+  }
+}
+
+void NetSession::warn_of_no_gradient(const LoweredNet& net, const ParameterInfo& parameter) {
+  const caffe::LayerParameter& layer = *net.layers[static_cast<size_t>(parameter.layer)].param;
+  warnings_.warning(positions_.of(layer), fmt::format("layer \"{}\" ({})", layer.name(), layer.type()),
+                    fmt::format("learned blob {} does not learn: no gradient reaches it from a loss", parameter.blob),
+                    "if that is meant, say so with param { lr_mult: 0 }");
+}
+
+// Learned blobs keep the shapes that the first batch gave them.
+void NetSession::check_parameter_shapes(const LoweredNet& net, const std::vector<Shape>& shapes) const {
+  for (size_t i = 0; i < net.parameters.size(); ++i) {
+    const ParameterInfo &first = lowered_->parameters[i], &parameter = net.parameters[i];
+    if (parameter.shape == first.shape) continue;
+    std::vector<std::string> tops;
+    for (const Shape& shape : shapes) tops.push_back("(" + shape.text() + ")");
+    const caffe::LayerParameter& layer = *net.layers[static_cast<size_t>(parameter.layer)].param;
+    throw data_error(
+        "layer \"{}\" ({}): this batch, of {}, asks for {} in learned blob {}, which is {} since the first batch. Give all "
+        "batches one size (new_height and new_width of a list of pictures), or use layers whose blobs do not depend on it",
+        layer.name(), layer.type(), fmt::join(tops, ", "), parameter.shape.text(), parameter.blob, first.shape.text());
   }
 }
 

@@ -135,6 +135,8 @@ class NetSession {
   Compiled& compiled_for_data(ProgramKind kind, const std::vector<Shape>& shapes);
   // The program for what `out` says.
   void build(Fusion fusion, Compiled* out);
+  void warn_of_no_gradient(const LoweredNet& net, const ParameterInfo& parameter);
+  void check_parameter_shapes(const LoweredNet& net, const std::vector<Shape>& shapes) const;
   void settle_source_orders(Graph& graph) const;
   std::vector<Order> source_orders(const Program& program, const Stream& stream) const;
   bool fits_streams(const Program& program) const;

@@ -92,6 +92,18 @@ std::string Training::slow_steps() {
                      total > 0 ? 100 * slow / total : 0, first);
 }
 
+// Layers of test nets with learned blobs that are none of the training net's.
+std::set<std::string> Training::untrained_layers() const {
+  std::set<std::string> trained, layers;
+  for (const ParameterInfo& parameter : train_->lowered().parameters) trained.insert(parameter.state);
+  for (const auto& test : tests_) {
+    for (const ParameterInfo& parameter : test->lowered().parameters)
+      if (parameter.owner && parameter.lr_mult != 0 && trained.count(parameter.state) == 0)
+        layers.insert(test->lowered().layers[static_cast<size_t>(parameter.layer)].param->name());
+  }
+  return layers;
+}
+
 int64_t Training::planned_bytes() const {
   int64_t bytes = runtime_.arena.bytes() + runtime_.store.bytes() + train_->stream_buffer_bytes();
   for (const auto& test : tests_) bytes += test->stream_buffer_bytes();
@@ -100,11 +112,15 @@ int64_t Training::planned_bytes() const {
 
 bool Training::run(RunReport& report) {
   const caffe::SolverParameter& solver = *files_.solver;
+  std::set<std::string> loaded;
   for (const std::string& path : options_.weights) {
     const std::vector<WeightMatch> matches = load_weights(path, train_->lowered(), runtime_.store);
     require_match(path, matches);
     report.note(match_table(path, matches));
-    for (const auto& test : tests_) load_weights(path, test->lowered(), runtime_.store);
+    for (const auto& test : tests_) {
+      for (const WeightMatch& match : load_weights(path, test->lowered(), runtime_.store))
+        if (match.kind == WeightMatch::kLoaded) loaded.insert(match.layer);
+    }
   }
   if (!options_.snapshot.empty()) {
     report.note("Resuming from " + options_.snapshot);
@@ -113,6 +129,11 @@ bool Training::run(RunReport& report) {
   }
   std::string warnings = train_->warnings();
   for (const auto& test : tests_) warnings += test->warnings();
+  for (const std::string& layer : untrained_layers()) {
+    if (loaded.count(layer) == 0)
+      warnings += fmt::format("warning: a test net has a layer \"{}\" that the training net lacks: it is tested as its "
+                              "fillers made it. Is the name right?\n", layer);
+  }
   if (NetSession::trained_parameters(train_->lowered()).empty())
     warnings += "warning: the net has no parameter to train (lr_mult is 0 everywhere, or no layer has any)\n";
   if (!train_->lowered().loss) warnings += "warning: the net has no loss: nothing will be learned\n";

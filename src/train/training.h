@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -54,6 +55,7 @@ class Training {
 
   NetSession& train_net() { return *train_; }
   int64_t planned_bytes() const;
+  std::set<std::string> untrained_layers() const;
 
  private:
   void check_snapshot() const;

@@ -136,6 +136,15 @@ TEST_F(Hdf5Batches, LabelOutOfRangeNamesFileAndRow) {
                                                         "layer 'accuracy' (Accuracy) takes 0 to 6"});
 }
 
+TEST_F(Hdf5Batches, LabelBetweenTwoClassesIsRefused) {
+  write_file(folder_ / "a.h5", 0.5f, 5, Shape{1});
+  write_list({"a.h5"});
+  auto stream = BatchStream::open(hdf5_layer(folder_ / "list.txt", 2), options());
+  stream->set_label_limit(1, {7, std::nullopt, "layer 'accuracy' (Accuracy)"});
+  stream->start();
+  expect_contains(error_text([&] { stream->next(); }), {"row 0 of " + folder_ / "a.h5", "its label is 0.5", "whole numbers"});
+}
+
 TEST_F(Hdf5Batches, WrongFiles) {
   expect_contains(open_error(), {"layer 'data' (HDF5Data)", "there is no file " + folder_ / "list.txt"});
   write_list({});

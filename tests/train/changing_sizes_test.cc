@@ -56,6 +56,22 @@ layer { name: "loss" type: "SoftmaxWithLoss" bottom: "score" bottom: "label" top
 )";
 }
 
+TEST(ChangingSizes, ALearnedBlobThatWouldHaveToChangeIsNamed) {
+  const TempFolder folder;
+  write(folder, "own", false);
+  const std::string text = net(folder, "own") + R"(
+layer { name: "ip" type: "InnerProduct" bottom: "score" top: "ip" inner_product_param { num_output: 2 } }
+layer { name: "sum" type: "Reduction" bottom: "ip" top: "sum" loss_weight: 1 })";
+  try {
+    train_net(folder, "ip", text);
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::kData);
+    EXPECT_NE(std::string(error.what()).find("layer \"ip\" (InnerProduct): this batch, of (1,3,"), std::string::npos)
+        << error.what();
+  }
+}
+
 TEST(ChangingSizes, TrainAsIfTheyWerePaddedAndThePaddingIgnored) {
   const TempFolder folder;
   write(folder, "own", false);

@@ -52,6 +52,19 @@ layer { name: "loss" type: "SoftmaxWithLoss" bottom: "few" bottom: "few_label" t
   expect_near_blobs(once, twice);
 }
 
+TEST_F(Filter, TwoLayersWithOneSelectorKeepTheSameItems) {
+  const WeightLayer together = train("together", R"(
+layer { name: "filter" type: "Filter" bottom: "conv" bottom: "label" bottom: "label" top: "some" top: "their_label" }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "some" bottom: "their_label" top: "loss" }
+)");
+  const WeightLayer apart = train("apart", R"(
+layer { name: "items" type: "Filter" bottom: "conv" bottom: "label" top: "some" }
+layer { name: "labels" type: "Filter" bottom: "label" bottom: "label" top: "their_label" }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "some" bottom: "their_label" top: "loss" }
+)");
+  expect_near_blobs(together, apart);
+}
+
 TEST_F(Filter, ABatchOfNothingIsSaid) {
   try {
     train("none", R"(
