@@ -137,12 +137,16 @@ TEST_F(Hdf5Batches, LabelOutOfRangeNamesFileAndRow) {
 }
 
 TEST_F(Hdf5Batches, LabelBetweenTwoClassesIsRefused) {
-  write_file(folder_ / "a.h5", 0.5f, 5, Shape{1});
+  const std::vector<float> numbers{0, 1, 2.5f};
+  Hdf5File file = Hdf5File::create(folder_ / "a.h5");
+  file.write_floats("data", Shape{3, 1}, numbers.data());
+  file.write_floats("label", Shape{3}, numbers.data());
+  file.close();
   write_list({"a.h5"});
-  auto stream = BatchStream::open(hdf5_layer(folder_ / "list.txt", 2), options());
+  auto stream = BatchStream::open(hdf5_layer(folder_ / "list.txt", 3), options());
   stream->set_label_limit(1, {7, std::nullopt, "layer 'accuracy' (Accuracy)"});
   stream->start();
-  expect_contains(error_text([&] { stream->next(); }), {"row 0 of " + folder_ / "a.h5", "its label is 0.5", "whole numbers"});
+  expect_contains(error_text([&] { stream->next(); }), {"row 2 of " + folder_ / "a.h5", "its label is 2.5", "whole numbers"});
 }
 
 TEST_F(Hdf5Batches, WrongFiles) {

@@ -142,7 +142,11 @@ INSTANTIATE_TEST_SUITE_P(
         field_case(
             "KernelTwice",
             R"(layer { name: "c" type: "Convolution" bottom: "x" top: "y" convolution_param { num_output: 4 kernel_size: 1 kernel_h: 2 kernel_w: 2 } })",
-            {"either kernel_size or kernel_size_h"}),
+            {"net.prototxt:2:109", "either kernel_size or kernel_h/kernel_w"}),
+        field_case(
+            "KernelHOfZero",
+            R"(layer { name: "c" type: "Convolution" bottom: "x" top: "y" convolution_param { num_output: 4 kernel_h: 0 kernel_w: 2 } })",
+            {"net.prototxt:2:94", "kernel_size is 0"}),
         field_case(
             "ZeroStride",
             R"(layer { name: "c" type: "Convolution" bottom: "x" top: "y" convolution_param { num_output: 4 kernel_size: 1 stride: 0 } })",
@@ -201,6 +205,13 @@ INSTANTIATE_TEST_SUITE_P(
         field_case("TooManyLevels",
                    R"(layer { name: "c" type: "SPP" bottom: "x" top: "y" spp_param { pyramid_height: 9 } })",
                    {"bins along axis"}),
+        field_case(
+            "WindowBehindTheInput",
+            R"(layer { name: "c" type: "Pooling" bottom: "x" top: "y" pooling_param { kernel_size: 1 stride: 9 } })",
+            {"warning", "the last window along the height begins at 9", "covers nothing"}),
+        field_case("TooManyTiles",
+                   R"(layer { name: "c" type: "Tile" bottom: "x" top: "y" tile_param { tiles: 2147483647 } })",
+                   {"net.prototxt:2:", "more than 2147483647 elements"}),
         field_case("EvenLrn",
                    R"(layer { name: "c" type: "LRN" bottom: "x" top: "y" lrn_param { local_size: 4 } })",
                    {"local_size is 4"}),

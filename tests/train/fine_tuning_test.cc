@@ -36,5 +36,19 @@ TEST(FineTuning, FrozenLayersKeepTheirBits) {
   EXPECT_EQ(layer_called(second, "score_mine").blobs[0].shape[0], 12);
 }
 
+// A file may hold a layer without blobs under the name of one with blobs: only one of them is meant.
+TEST(FineTuning, ALayerWithoutBlobsHidesNoneOfItsName) {
+  const TempFolder folder;
+  test::write_lmdb(folder / "lmdb", test::raw_records(53, 3, 6, 6));
+  std::string text = net(folder, "", "score", 10);
+  text.replace(text.find("\"relu\""), 6, "\"conv\"");
+  const WeightFile first = train_net(folder, "first", text);
+  const std::string weights = folder / "first_iter_" + std::to_string(kTrainNetIterations) + ".caffemodel";
+  std::string frozen = net(folder, " param { lr_mult: 0 }", "score", 10);
+  frozen.replace(frozen.find("\"relu\""), 6, "\"conv\"");
+  const WeightFile second = train_net(folder, "second", frozen, {weights});
+  EXPECT_EQ(layer_called(second, "conv").blobs.at(0).data, layer_called(first, "conv").blobs.at(0).data);
+}
+
 }  // namespace
 }  // namespace trainer
