@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <istream>
 
 namespace trainer {
 namespace {
@@ -84,6 +85,15 @@ std::string trim(std::string_view text) {
   const size_t begin = text.find_first_not_of(blank);
   if (begin == std::string_view::npos) return "";
   return std::string(text.substr(begin, text.find_last_not_of(blank) - begin + 1));
+}
+
+void skip_byte_order_mark(std::istream& in) {
+  if (in.peek() != 0xEF) return;
+  char mark[3] = {};
+  in.read(mark, sizeof mark);
+  if (std::string_view(mark, sizeof mark) == "\xEF\xBB\xBF") return;
+  in.clear();
+  in.seekg(0);
 }
 
 }  // namespace trainer

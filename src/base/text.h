@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <iosfwd>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,5 +21,8 @@ std::string format_count(int64_t count);
 
 std::vector<std::string> split(std::string_view text, char separator);
 std::string trim(std::string_view text);
+
+// Passes over the byte order mark that some editors put before UTF-8 text.
+void skip_byte_order_mark(std::istream& in);
 
 }  // namespace trainer

@@ -11,13 +11,15 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/signals.h"
 #include "data/convert.h"
 #include "report/log.h"
 
 namespace trainer {
 namespace {
 
-// "12,000 of 60,000" on a terminal, redrawn ten times a second; nothing elsewhere.
+// "12,000 of 60,000" on a terminal, redrawn ten times a second; nothing elsewhere. Ends the conversion where a signal
+// asks for it.
 class ProgressLine {
  public:
   ~ProgressLine() {
@@ -25,6 +27,7 @@ class ProgressLine {
   }
   void operator()(int64_t done, int64_t total) {
     using namespace std::chrono;
+    signals_.throw_if_stopped();
     if (!terminal_ || steady_clock::now() - last_ < milliseconds(100)) return;
     last_ = steady_clock::now();
     const std::string all = total > 0 ? " of " + format_count(total) : "";
@@ -33,6 +36,7 @@ class ProgressLine {
   }
 
  private:
+  const SignalHandlers signals_{SignalEffect::kStop, SignalEffect::kStop};
   const bool terminal_ = isatty(STDERR_FILENO) != 0;
   bool drawn_ = false;
   std::chrono::steady_clock::time_point last_{};
@@ -147,11 +151,13 @@ int run_imageset(const Arguments& arguments) {
   request.encode_type = arguments.text("encode_type");
   request.resize_height = pixel_count(arguments, "resize_height");
   request.resize_width = pixel_count(arguments, "resize_width");
+  const SignalHandlers signals(SignalEffect::kStop, SignalEffect::kStop);
   const ImagesConverted converted = convert_images(
       request, [](const std::string& warning) { log_warning(warning); },
-      [](int64_t done, int64_t total) {
-        log_info(done == 0 ? fmt::format("A total of {} images.", total)
-                           : fmt::format("Processed {} files.", done));
+      [&](int64_t done, int64_t total) {
+        signals.throw_if_stopped();
+        if (done == 0) log_info(fmt::format("A total of {} images.", total));
+        else if (done % 1000 == 0) log_info(fmt::format("Processed {} files.", done));
       });
   if (converted.records % 1000 != 0) log_info(fmt::format("Processed {} files.", converted.records));
   fmt::print("{} records written to {}{}\n", format_count(converted.records), words[3],

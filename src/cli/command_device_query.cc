@@ -106,6 +106,7 @@ int run_device_query(const Arguments& arguments) {
   if (driver.version > 0)
     print("Driver's CUDA version", fmt::format("{}.{}", driver.version / 1000, driver.version % 1000 / 10));
   if (!driver.unavailable.empty()) {
+    if (!wanted.empty() && wanted != "all") throw device_error("no NVIDIA GPU can be used: {}", driver.unavailable);
     fmt::print("No NVIDIA GPU can be used: {}.\n", driver.unavailable);
     return 0;
   }

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "cli/command.h"
 #include "cli/net_flags.h"
+#include "cli/signals.h"
 #include "data/feature_file.h"
 #include "report/log.h"
 #include "train/model.h"
@@ -63,8 +64,10 @@ int run_extract_features(const Arguments& arguments) {
   for (size_t i = 0; i < blobs.size(); ++i)
     files.push_back(make_feature_file({kind, blobs[i], paths[i], batches}));
   log_info("Extracting Features");
+  const SignalHandlers signals(SignalEffect::kStop, SignalEffect::kStop);
   std::vector<float> values;
   for (int64_t batch = 0; batch < batches; ++batch) {
+    signals.throw_if_stopped();
     net.run_next(ProgramKind::kForward);
     for (size_t i = 0; i < blobs.size(); ++i) {
       net.read_kept(i, &values);

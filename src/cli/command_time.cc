@@ -59,6 +59,7 @@ class Timing {
   Timing(const Arguments& arguments, const ConfiguredNet& configured, caffe::Phase phase, Runtime& runtime)
       : net_(*configured.net.net, *configured.net.positions, phase, 1, runtime),
         iterations_(static_cast<int>(arguments.integer("iterations"))) {
+    net_.write_no_files();
     add_parameters(net_.lowered(), 1, true, runtime.store);
     if (arguments.truth("update"))
       update_ = std::make_unique<UpdateRule>(default_solver(), NetSession::trained_parameters(net_.lowered()),

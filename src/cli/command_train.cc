@@ -8,7 +8,6 @@
 #include "cli/signals.h"
 #include "config/override.h"
 #include "report/log.h"
-#include "report/run_folder.h"
 #include "train/training.h"
 
 namespace trainer {
@@ -47,8 +46,8 @@ int run_train(const Arguments& arguments) {
   options.device = device_of(arguments, files.solver.get());
   options.snapshot = arguments.text("snapshot");
   options.weights = weight_files(arguments, *files.solver);
-  options.run_folder =
-      arguments.given("run_dir") ? arguments.text("run_dir") : default_run_folder(files.solver->snapshot_prefix());
+  options.run_folder = arguments.text("run_dir");
+  options.new_run_folder = !arguments.given("run_dir");
   options.command_line = "trainer train --solver=" + arguments.text("solver");
   for (const std::string& assignment : configure.overrides)
     options.command_line += fmt::format(" --set '{}'", assignment);

@@ -85,6 +85,7 @@ Outcome upgrade_net_binary(const std::string& in, const std::string& out) {
                      in);
   caffe::NetParameter net;
   read_binary_net(in, &net);
+  read_weights(in);  // names a blob whose values are not as many as its shape says
   Outcome outcome;
   Diagnostics diagnostics;
   upgrade_net(&net, [&](const UpgradeNote& note) {

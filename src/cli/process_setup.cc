@@ -65,9 +65,9 @@ void set_up_process(char** argv, bool computes) {
     _MM_SET_FLUSH_ZERO_MODE(_MM_FLUSH_ZERO_ON);
     _mm_setcsr(_mm_getcsr() | 0x0040);  // denormals that are read count as zero, too
     omp_set_num_threads(usable_cores());
-    // A file-size limit must fail a write, not end a run without a word.
-    std::signal(SIGXFSZ, SIG_IGN);
   }
+  // A file-size limit must fail a write, not end a command without a word.
+  std::signal(SIGXFSZ, SIG_IGN);
   set_up_logging(argv[0]);
 }
 

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cstring>
 
 #include "base/error.h"
 
@@ -69,5 +70,11 @@ SignalRequest SignalHandlers::take() {
 }
 
 bool SignalHandlers::stop_requested() const { return stop_signal.load() != 0; }
+
+void SignalHandlers::throw_if_stopped() const {
+  const int signal = stop_signal.load();
+  if (signal != 0)
+    throw Error(static_cast<ExitCode>(128 + signal), fmt::format("stopped by SIG{}: nothing is left behind", sigabbrev_np(signal)));
+}
 
 }  // namespace trainer

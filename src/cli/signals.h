@@ -33,6 +33,8 @@ class SignalHandlers {
   SignalRequest take();
   // True where a stop is asked for; leaves the requests for take().
   bool stop_requested() const;
+  // Where a stop is asked for, throws what ends a command that makes files: its exit code is 128 + the signal's number.
+  void throw_if_stopped() const;
 
  private:
   struct Previous {

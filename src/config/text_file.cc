@@ -27,8 +27,8 @@ std::string what_is_there(const fs::path& path) {
     const std::string near = nearest_name(path.stem().string(), stems);
     if (!near.empty())
       return fmt::format("did you mean {}?", (folder / near).string() + path.extension().string());
-    return fmt::format("its folder exists, and holds {} other {} files", stems.size(),
-                       path.extension().string());
+    const std::string kind = path.extension().string();
+    return fmt::format("its folder exists, and holds {} other{} files", stems.size(), kind.empty() ? "" : " " + kind);
   }
   while (folder != folder.parent_path() && !fs::exists(folder, ignored)) folder = folder.parent_path();
   return fmt::format("of its path there is {}", folder.string());
@@ -59,12 +59,15 @@ bool read_text_file(const std::string& path, const SourcePosition& named_at, std
     in.read(piece.data(), static_cast<std::streamsize>(piece.size()));
     text->append(piece, 0, static_cast<size_t>(in.gcount()));
     if (text->find('\0', text->size() - static_cast<size_t>(in.gcount())) != std::string::npos)
-      return refuse(fmt::format("{} is a binary file, not a prototxt", path),
-                    "weights are given by --weights, solver states by --snapshot");
+      return text->starts_with("\xFF\xFE") || text->starts_with("\xFE\xFF")
+                 ? refuse(fmt::format("{} is UTF-16 text", path), "save it as UTF-8")
+                 : refuse(fmt::format("{} is a binary file, not a prototxt", path),
+                          "weights are given by --weights, solver states by --snapshot");
     if (text->size() > kLargest)
       return refuse(fmt::format("{} has more than {}", path, format_bytes(static_cast<int64_t>(kLargest))),
                     "a net or solver is a text of a few kilobytes");
   }
+  if (text->starts_with("\xEF\xBB\xBF")) text->erase(0, 3);
   return true;
 }
 

@@ -37,8 +37,7 @@ DatabaseMean compute_mean(const std::string& database, const std::string& backen
   constexpr int64_t kRecordsBetweenReports = 10000;
   std::error_code ignored;
   if (!target.empty() && std::filesystem::exists(target, ignored)) {
-    throw data_error("{} exists already: choose another name, or remove it first with `rm {}`", target,
-                     target);
+    throw data_error("{} exists already: choose another name, or remove it first", target);
   }
   const std::unique_ptr<RecordSource> source = open_database(backend_called(backend), database, log);
   const std::unique_ptr<RecordDecoder> decoder = make_datum_decoder(ColorMode::kAsStored);

@@ -14,7 +14,8 @@
 
 namespace trainer {
 
-// Called now and then with the items done and the items in all (0: not known).
+// Called after each item or block of items with the items done and the items in all (0: not known), the last time
+// before anything is put in its place: what it throws ends the conversion, which leaves nothing behind.
 using ConvertProgress = std::function<void(int64_t done, int64_t total)>;
 
 // Databases are of Datum records; `backend` is "lmdb" or "leveldb".
@@ -54,7 +55,8 @@ struct ImagesConverted {
   int64_t skipped = 0;  // could not be read; each was told to `warn`
 };
 // What Caffe's convert_imageset makes. Keys are %08d_PATH, numbered by the line after shuffling, whether it
-// could be read or not. A file is stored as it is where no resize is asked and its ending fits encode_type.
+// could be read or not. A file is stored as it is where no resize is asked, its ending fits encode_type and it is
+// not to become grey.
 ImagesConverted convert_images(const ImagesToDatabase& request, const LogLine& warn,
                                const ConvertProgress& progress = {});
 

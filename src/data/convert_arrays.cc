@@ -115,7 +115,8 @@ std::unique_ptr<RowReader> open_rows(const ArrayInput& input) {
   }
   if (extension == ".csv" || extension == ".txt") return std::make_unique<TableRows>(input, ',');
   if (extension == ".tsv") return std::make_unique<TableRows>(input, '\t');
-  throw config_error("{}: the kind of file is told by its ending: .npy, .csv, .txt or .tsv", input.path);
+  throw config_error("{}: the kind of file is told by its ending: .npy, .csv, .txt or .tsv{}", input.path,
+                     extension == ".npz" ? "; a .npz holds several arrays: save each with numpy.save" : "");
 }
 
 Shape row_shape_of(const ArrayInput& input, const RowReader& rows) {
@@ -172,7 +173,7 @@ int64_t convert_arrays_to_hdf5(const ArraysToHdf5& request, const ConvertProgres
                        target);
   }
 
-  AtomicFile place(target);
+  AtomicFile place(target), list_file(list);
   Hdf5File file = Hdf5File::create(place.temporary_path(), target);
   int64_t rows = 0;
   for (size_t i = 0; i < request.inputs.size(); ++i) {
@@ -187,8 +188,6 @@ int64_t convert_arrays_to_hdf5(const ArraysToHdf5& request, const ConvertProgres
   if (rows == 0) throw data_error("{} has no rows", request.inputs[0].path);
   file.close();
   place.commit();
-
-  AtomicFile list_file(list);
   const std::string line = target + "\n";
   list_file.write(line.data(), line.size());
   list_file.commit();

@@ -16,7 +16,7 @@ constexpr int kChannels = 3, kSide = 32, kClasses = 10;
 constexpr int64_t kRecordBytes = 1 + kChannels * kSide * kSide;
 
 // Appends the file's records, numbered from `first`; returns how many.
-int64_t add_file(const std::string& path, int64_t first, RecordWriter& writer) {
+int64_t add_file(const std::string& path, int64_t first, RecordWriter& writer, const ConvertProgress& progress) {
   const InputFile file(path, "CIFAR-10 file");
   if (file.size() == 0 || file.size() % kRecordBytes != 0) {
     throw data_error("{} is {} bytes long: a CIFAR-10 file (binary version) has {} bytes for each picture",
@@ -30,6 +30,7 @@ int64_t add_file(const std::string& path, int64_t first, RecordWriter& writer) {
     if (label >= kClasses) throw data_error("{}: picture {} has the class {}, not 0 to 9", path, i, label);
     writer.put(fmt::format("{:05d}", first + i),
                serialize_datum(kChannels, kSide, kSide, std::string_view(record).substr(1), label));
+    if (progress) progress(first + i + 1, 0);
   }
   return count;
 }
@@ -44,10 +45,9 @@ std::pair<int64_t, int64_t> convert_cifar(const CifarToDatabases& request, const
   const auto test = make_record_writer(request.backend, (to / ("cifar10_test_" + request.backend)).string());
   int64_t trained = 0;
   for (int i = 1; i <= kTrainFiles; ++i) {
-    trained += add_file((from / fmt::format("data_batch_{}.bin", i)).string(), trained, *train);
-    if (progress) progress(trained, 0);
+    trained += add_file((from / fmt::format("data_batch_{}.bin", i)).string(), trained, *train, progress);
   }
-  const int64_t tested = add_file((from / "test_batch.bin").string(), 0, *test);
+  const int64_t tested = add_file((from / "test_batch.bin").string(), 0, *test, progress);
   train->finish();
   test->finish();
   return {trained, tested};

@@ -39,11 +39,9 @@ int64_t convert_idx(const IdxToDatabase& request, const ConvertProgress& progres
                 serialize_datum(channels, height, width,
                                 pixels.substr(static_cast<size_t>(i * picture), static_cast<size_t>(picture)),
                                 labels.bytes[static_cast<size_t>(i)]));
-    if (progress && (i + 1) % static_cast<int64_t>(RecordWriter::kRecordsPerCommit) == 0)
-      progress(i + 1, count);
+    if (progress) progress(i + 1, count);
   }
   writer->finish();
-  if (progress) progress(count, count);
   return count;
 }
 

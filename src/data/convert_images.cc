@@ -74,10 +74,11 @@ class ImageConverter {
     if (!encoded) return raw_datum(view, label);
     const std::string ending = ending_of(path);
     const std::string type = request_.encode_type.empty() ? ending : lower_case(request_.encode_type);
-    if (request_.resize_height == 0 && fits(ending, type))
+    const bool to_gray = request_.gray && decoder_.shape(reader_.file(), ColorMode::kAsStored).channels > 1;
+    if (request_.resize_height == 0 && fits(ending, type) && !to_gray)
       return serialize_encoded_datum(reader_.file(), label);
     if (!can_encode(type)) {
-      throw config_error("{}{}: a resized picture cannot be written as \"{}\": give --encode_type=jpg or png",
+      throw config_error("{}{}: a picture that is changed cannot be written as \"{}\": give --encode_type=jpg or png",
                          request_.root, path, type);
     }
     return serialize_encoded_datum(encode_image(view, type), label);
@@ -88,6 +89,7 @@ class ImageConverter {
  private:
   const ImagesToDatabase& request_;
   ImageFileReader reader_;
+  ImageDecoder decoder_;
   ItemShape shape_;
 };
 
@@ -134,8 +136,7 @@ ImagesConverted convert_images(const ImagesToDatabase& request, const LogLine& w
     }
     writer->put(fmt::format("{:08d}_{}", i, path), record);
     ++result.records;
-    if (progress && result.records % static_cast<int64_t>(RecordWriter::kRecordsPerCommit) == 0)
-      progress(result.records, static_cast<int64_t>(order.size()));
+    if (progress) progress(result.records, static_cast<int64_t>(order.size()));
   }
   if (result.records == 0) {
     throw data_error(

@@ -86,15 +86,17 @@ void throw_missing_database(const std::string& path) {
 }
 
 void throw_other_database(const std::string& folder, DatabaseKind wanted) {
+  std::error_code error;
+  const fs::directory_iterator readable(folder, error);
+  if (error) throw data_error("{} cannot be read: {}", folder, error.message());
   const DatabaseKind kind = database_kind(folder);
   if (kind == DatabaseKind::kLevelDb && wanted == DatabaseKind::kLmdb) {
-    throw data_error("{} holds a LevelDB database, not an LMDB one: write backend: LEVELDB", folder);
+    throw data_error("{} holds a LevelDB database, not an LMDB one: write backend: LEVELDB in data_param, or --backend=leveldb", folder);
   }
   if (kind == DatabaseKind::kLmdb && wanted == DatabaseKind::kLevelDb) {
     throw data_error(
-        "{} holds an LMDB database, not a LevelDB one: write backend: LMDB (without a backend it is LEVELDB, "
-        "as "
-        "in Caffe)",
+        "{} holds an LMDB database, not a LevelDB one: write backend: LMDB in data_param (without a backend it is "
+        "LEVELDB, as in Caffe), or --backend=lmdb",
         folder);
   }
   throw data_error(
@@ -104,13 +106,13 @@ void throw_other_database(const std::string& folder, DatabaseKind wanted) {
 }
 
 NewDatabaseFolder::NewDatabaseFolder(const std::string& target) {
+  if (target.empty()) throw config_error("the name of the database to make is empty");
   std::error_code error;
   fs::path path = fs::absolute(target, error).lexically_normal();
   if (!path.has_filename()) path = path.parent_path();
   target_ = path.string();
   if (fs::symlink_status(path, error).type() != fs::file_type::not_found) {
-    throw data_error("{} exists already: choose another name, or remove it first with `rm -r {}`", target_,
-                     target_);
+    throw data_error("{} exists already: choose another name, or remove it first", target_);
   }
   if (!fs::is_directory(path.parent_path(), error)) {
     throw data_error("cannot make {}: there is no folder {}. `mkdir -p {}` makes it", target_,

@@ -32,6 +32,7 @@ std::vector<std::string> read_list(const std::string& path) {
         path);
   }
   std::ifstream in(path);
+  skip_byte_order_mark(in);
   std::vector<std::string> files;
   std::string name;
   while (in >> name) files.push_back(name);
@@ -101,6 +102,9 @@ void Hdf5Rows::check_file(File& file) {
   for (size_t i = 0; i < names_.size(); ++i) {
     if (!opened.has_dataset(names_[i])) {
       const std::vector<std::string> there = opened.children("");
+      if (std::find(there.begin(), there.end(), names_[i]) != there.end())
+        throw data_error("'{}' of {} is a group of datasets: each top is the name of a dataset at the top of the file",
+                         names_[i], file.path);
       const std::string near = nearest_name(names_[i], there);
       std::string list;
       for (const std::string& name : there) list += (list.empty() ? "" : ", ") + name;

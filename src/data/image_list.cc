@@ -1,8 +1,10 @@
 // Reading lists.
 #include "data/image_list.h"
 
-#include <cstdlib>
+#include <charconv>
 #include <fstream>
+#include <optional>
+#include <string_view>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -15,9 +17,11 @@ namespace {
 constexpr const char* kForm =
     "each line is the path of a picture, a blank and its class as a number from 0: cats/1.jpg 0";
 
-bool is_number(const std::string& word) {
-  const size_t sign = !word.empty() && (word[0] == '-' || word[0] == '+') ? 1 : 0;
-  return word.size() > sign && word[sign] >= '0' && word[sign] <= '9';
+std::optional<int32_t> whole_number(std::string_view word) {
+  if (word.size() > 1 && word[0] == '+' && word[1] != '-') word.remove_prefix(1);
+  int32_t value = 0;
+  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
+  return error == std::errc() && end == word.data() + word.size() ? std::optional(value) : std::nullopt;
 }
 
 }  // namespace
@@ -28,6 +32,7 @@ ImageList::ImageList(const std::string& file) : file_(file) {
     throw data_error("{} is no text file, and so no list of pictures: {}", file, kForm);
   }
   std::ifstream in(file, std::ios::binary);
+  skip_byte_order_mark(in);
   std::string text;
   for (int64_t line = 1; std::getline(in, text); ++line) {
     text.erase(text.find_last_not_of(" \t\r") + 1);
@@ -38,12 +43,11 @@ ImageList::ImageList(const std::string& file) : file_(file) {
                        text.find('\t') == std::string::npos ? "" : " after a blank (there is a tab)", kForm);
     }
     const std::string word = text.substr(blank + 1);
-    if (!is_number(word)) {
-      throw data_error("{}:{}: \"{}\" is no label: {}", file, line, word, kForm);
-    }
+    const std::optional<int32_t> label = whole_number(word);
+    if (!label) throw data_error("{}:{}: \"{}\" is no label, which is a whole number: {}", file, line, word, kForm);
     const std::string path = text.substr(0, blank);
     paths_.add(path);
-    labels_.push_back(std::atoi(word.c_str()));
+    labels_.push_back(*label);
     lines_.push_back(line);
   }
   if (labels_.empty()) throw data_error("{} is empty: {}", file, kForm);

@@ -1,7 +1,11 @@
 // Transactions that are repeated where the map was too small.
 #include "data/lmdb_writer.h"
 
+#include <cerrno>
+#include <filesystem>
+
 #include "base/error.h"
+#include "base/text.h"
 
 namespace trainer {
 
@@ -35,6 +39,16 @@ void LmdbWriter::put(std::string_view key, std::string_view value) {
   if (pending_.size() == kRecordsPerCommit) commit();
 }
 
+// LMDB calls a write cut short by a full disk an input/output error.
+void LmdbWriter::fail(int result) const {
+  std::error_code error;
+  const std::filesystem::space_info space = std::filesystem::space(folder_.folder(), error);
+  throw data_error("cannot write {}: {}{}", folder_.target(), mdb_strerror(result),
+                   error || result != EIO ? ""
+                                          : fmt::format(" ({} are free on the disk)",
+                                                        format_bytes(static_cast<int64_t>(space.available))));
+}
+
 int LmdbWriter::try_commit() {
   MDB_txn* transaction = nullptr;
   int result = mdb_txn_begin(env_, nullptr, 0, &transaction);
@@ -60,14 +74,14 @@ void LmdbWriter::commit() {
     result = mdb_env_set_mapsize(env_, map_bytes_);
     if (result == 0) result = try_commit();
   }
-  if (result != 0) throw data_error("cannot write {}: {}", folder_.target(), mdb_strerror(result));
+  if (result != 0) fail(result);
   pending_.clear();
 }
 
 void LmdbWriter::finish() {
   commit();
   const int result = mdb_env_sync(env_, 1);
-  if (result != 0) throw data_error("cannot write {}: {}", folder_.target(), mdb_strerror(result));
+  if (result != 0) fail(result);
   mdb_env_close(env_);
   env_ = nullptr;
   folder_.commit();

@@ -30,6 +30,7 @@ class LmdbWriter : public RecordWriter {
  private:
   void commit();
   int try_commit();
+  [[noreturn]] void fail(int result) const;
   void close();
 
   NewDatabaseFolder folder_;

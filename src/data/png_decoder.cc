@@ -67,6 +67,7 @@ bool read_pixels(png_structp png, png_infop info, const PngHeader* header, png_b
   const int type = header->color_type;
   const bool gray = (type & PNG_COLOR_MASK_COLOR) == 0;
   if (type == PNG_COLOR_TYPE_PALETTE) png_set_palette_to_rgb(png);
+  if (header->depth > 8) png_set_strip_16(png);
   if (type == PNG_COLOR_TYPE_GRAY && header->depth < 8) png_set_expand_gray_1_2_4_to_8(png);
   if (header->channels == 4) {
     if (header->transparent) png_set_tRNS_to_alpha(png);
@@ -107,7 +108,9 @@ class PngReader {
 }  // namespace
 
 void check_picture_size(const ItemShape& shape) {
-  if (shape.count() > kLargestPicture) {
+  // In floating point: the sides may be anything up to 2^31.
+  const auto channels = static_cast<double>(shape.channels), height = static_cast<double>(shape.height);
+  if (channels * height * static_cast<double>(shape.width) > static_cast<double>(kLargestPicture)) {
     throw data_error("a picture of {} values: more than {} are taken for damage", shape.text(),
                      format_bytes(kLargestPicture));
   }
@@ -120,8 +123,11 @@ ItemShape decode_png(std::string_view file, ColorMode mode, bool header_only, st
   if (!read_header(reader.png, reader.info, mode, &header)) {
     throw data_error("a damaged PNG file: {}", reader.input.reason);
   }
-  if (header.depth > 8) {
-    throw data_error("a PNG file of {} bits a channel: pictures of 8 bits are read", header.depth);
+  if (header.depth > 8 && mode == ColorMode::kAsStored) {
+    throw data_error(
+        "a PNG file of {} bits a channel, whose own values would not fit in 8: decode it as colour or grey "
+        "(transform_param.force_color, force_gray)",
+        header.depth);
   }
   const ItemShape shape{header.channels, static_cast<int64_t>(header.height),
                         static_cast<int64_t>(header.width)};

@@ -10,7 +10,7 @@
 namespace trainer {
 
 // Pixels come back interleaved in `pixels`; both vectors are reused memory. With `header_only` nothing but
-// the shape is read. Throws data_error: damaged, more than 8 bits a channel, too large.
+// the shape is read. Throws data_error: damaged, more than 8 bits a channel to be kept as stored, too large.
 ItemShape decode_png(std::string_view file, ColorMode mode, bool header_only, std::vector<uint8_t>& pixels,
                      std::vector<uint8_t*>& lines);
 

@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "formats/input_file.h"
 
 namespace trainer {
@@ -13,7 +14,7 @@ namespace {
 
 class Words {
  public:
-  explicit Words(const std::string& file) : file_(file), in_(file, std::ios::binary) {}
+  explicit Words(const std::string& file) : file_(file), in_(file, std::ios::binary) { skip_byte_order_mark(in_); }
 
   // False at the end of the file.
   bool next(std::string& word) {

@@ -98,13 +98,35 @@ int make_temporary(const std::string& folder, const std::string& base, std::stri
 
 AtomicFile::AtomicFile(const std::string& path, int64_t expected_bytes)
     : path_(path), expected_bytes_(expected_bytes) {
-  const std::string folder = folder_of(path_);
   std::error_code ignored;
   if (fs::is_directory(path_, ignored)) throw data_error("cannot write {}: it is a folder", path_);
+  struct stat old {};
+  const bool exists = ::stat(path_.c_str(), &old) == 0;
+  if (exists && (!S_ISREG(old.st_mode) || path_.starts_with("/dev/") || path_.starts_with("/proc/"))) {
+    open_directly();
+    return;
+  }
+  if (exists && (old.st_mode & 0222) == 0) {
+    throw data_error("cannot write {}: it is write-protected. `chmod u+w {}` allows it", path_, shell_quoted(path_));
+  }
+  if (exists && fs::is_symlink(path_, ignored)) path_ = fs::canonical(path_, ignored).string();
+  const std::string folder = folder_of(path_);
   descriptor_ = make_temporary(folder, fs::path(path_).filename().string(), temporary_);
   if (descriptor_ < 0) throw data_error("cannot write {}: {}", path_, folder_problem(folder, errno));
+  if (exists) ::fchmod(descriptor_, old.st_mode & 07777);
   const int64_t free = free_bytes(folder);
   if (free >= 0 && expected_bytes_ > free) fail("write", ENOSPC);
+}
+
+// To the end: the standard output may be a file that holds lines already.
+void AtomicFile::open_directly() {
+  descriptor_ = ::open(path_.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
+  if (descriptor_ < 0) throw data_error("cannot write {}: {}", path_, std::strerror(errno));
+}
+
+const std::string& AtomicFile::temporary_path() const {
+  if (temporary_.empty()) throw data_error("cannot write {}: it is no file on a disk", path_);
+  return temporary_;
 }
 
 AtomicFile::~AtomicFile() { remove_temporary(); }
@@ -113,7 +135,7 @@ void AtomicFile::remove_temporary() noexcept {
   if (descriptor_ < 0) return;
   ::close(descriptor_);
   descriptor_ = -1;
-  ::unlink(temporary_.c_str());
+  if (!temporary_.empty()) ::unlink(temporary_.c_str());
 }
 
 void AtomicFile::fail(const char* action, int error) {
@@ -173,6 +195,10 @@ void AtomicFile::flush() {
 void AtomicFile::commit() {
   TRAINER_ASSERT(descriptor_ >= 0);
   flush();
+  if (temporary_.empty()) {
+    remove_temporary();
+    return;
+  }
   if (::fsync(descriptor_) != 0) fail("write", errno);
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail("replace", errno);
   const int descriptor = descriptor_;
@@ -184,7 +210,13 @@ void AtomicFile::commit() {
 }
 
 void check_writable_prefix(const std::string& prefix) {
+  constexpr size_t kLongestEnding = 32;  // _iter_2147483647.solverstate.h5
   const std::string folder = folder_of(prefix);
+  const long longest = ::pathconf(folder.c_str(), _PC_NAME_MAX);
+  if (longest > 0 && fs::path(prefix).filename().string().size() + kLongestEnding > static_cast<size_t>(longest)) {
+    throw data_error("cannot write files that begin with {}: with their ending their names would have more than {} bytes",
+                     prefix, longest);
+  }
   std::string name;
   const int descriptor = make_temporary(folder, fs::path(prefix).filename().string(), name);
   if (descriptor < 0) {

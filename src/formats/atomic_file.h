@@ -1,5 +1,8 @@
 // A file that appears whole or not at all: written under a temporary name in the same folder, flushed to the
 // disk, renamed, and the folder flushed. A kill at any instruction leaves the old file or the new one.
+//
+// A link keeps its place, the file it leads to is replaced; that file's permissions are kept, and where they forbid to
+// write, it is refused. What is no file on a disk (a pipe, a terminal, /dev/null) is written directly.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +21,9 @@ class AtomicFile {
   ~AtomicFile();
 
   const std::string& path() const { return path_; }
-  // For libraries that write by path (HDF5): write this file, close it, then commit().
-  const std::string& temporary_path() const { return temporary_; }
+  // For libraries that write by path (HDF5): write this file, close it, then commit(). Throws where the target is no
+  // file on a disk.
+  const std::string& temporary_path() const;
 
   void write(const void* bytes, size_t count);
   // Makes everything durable and puts the file in its place.
@@ -27,11 +31,12 @@ class AtomicFile {
 
  private:
   void flush();
+  void open_directly();
   void remove_temporary() noexcept;
   [[noreturn]] void fail(const char* action, int error);
 
   std::string path_;
-  std::string temporary_;
+  std::string temporary_;  // "": written directly
   std::string pending_;
   int64_t expected_bytes_ = 0;
   int64_t written_ = 0;

@@ -42,11 +42,7 @@ CsvFile::CsvFile(const std::string& path, char separator)
     throw data_error("cannot read CSV file {}: {}", path,
                      in_ ? "it is a folder" : std::generic_category().message(errno));
   }
-  if (in_.peek() == 0xEF) {
-    char mark[3] = {};
-    in_.read(mark, 3);
-    if (std::string_view(mark, 3) != "\xEF\xBB\xBF") in_.seekg(0);
-  }
+  skip_byte_order_mark(in_);
   if (!next_record()) return;
   columns_ = static_cast<int>(fields_.size());
   float value;
@@ -54,6 +50,12 @@ CsvFile::CsvFile(const std::string& path, char separator)
     if (!field.empty() && !parse_number(field, value)) header_ = fields_;
   }
   pending_ = header_.empty();
+  // Columns may be named 0, 1, 2 and so on; another number is a value, in a row that holds a word as well.
+  for (size_t i = 0; i < header_.size(); ++i) {
+    if (parse_number(header_[i], value) && value != static_cast<float>(i))
+      throw data_error("{}, line 1: \"{}\" is a number, others of the line are not. A header line names all columns; in "
+                       "rows all fields are numbers", path_, header_[i].substr(0, 60));
+  }
 }
 
 bool CsvFile::next_record() {

@@ -10,8 +10,10 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "formats/atomic_file.h"
 #include "formats/hdf5_library.h"
 #include "formats/hdf5_write_driver.h"
+#include "formats/input_file.h"
 
 namespace trainer {
 namespace {
@@ -168,6 +170,7 @@ Hdf5File Hdf5File::open(const std::string& path) {
   const hid_t id = H5Fopen(path.c_str(), H5F_ACC_RDONLY, access);
   if (id < 0) {
     const std::string reason = hdf5_reason();
+    InputFile(path, "HDF5 file");
     if (!has_signature(path)) throw data_error("{} is not an HDF5 file", path);
     throw data_error("cannot read HDF5 file {}: {}", path, reason);
   }
@@ -181,7 +184,11 @@ Hdf5File Hdf5File::create(const std::string& path, const std::string& shown) {
   set_write_driver(access, fault.get());
   const hid_t id = H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access);
   const std::string& name = shown.empty() ? path : shown;
-  if (id < 0) throw data_error("cannot make HDF5 file {}: {}", name, hdf5_reason());
+  if (id < 0) {
+    const std::string reason = hdf5_reason();
+    check_writable_prefix(name);
+    throw data_error("cannot make HDF5 file {}: {}", name, reason);
+  }
   return Hdf5File(name, id, std::move(fault));
 }
 

@@ -2,9 +2,11 @@
 //
 // Rows are (C, H, W): a blob's axes behind the first, ended by 1s. The file is made, and an old one emptied,
 // when the layer first runs; checking a net leaves it alone.
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <system_error>
 
 #include "base/error.h"
 #include "formats/hdf5_file.h"
@@ -46,7 +48,14 @@ class BatchFile {
  private:
   struct Contents {
     Contents(const std::string& path, const Shape& data_row, const Shape& label_row)
-        : file(Hdf5File::create(path)), data(file, "data", data_row), label(file, "label", label_row) {}
+        : file(make(path)), data(file, "data", data_row), label(file, "label", label_row) {}
+    static Hdf5File make(const std::string& path) {
+      std::error_code ignored;
+      if (std::filesystem::is_regular_file(path, ignored) && std::filesystem::file_size(path, ignored) > 0 &&
+          !Hdf5File::has_signature(path))
+        throw data_error("{} exists and is no HDF5 file: an HDF5Output layer would replace it. Correct file_name, or remove it", path);
+      return Hdf5File::create(path);
+    }
     Hdf5File file;
     Hdf5Appender data, label;
   };
@@ -58,8 +67,9 @@ class BatchFile {
 
 class AppendToHdf5 : public OpaqueOp {
  public:
-  AppendToHdf5(const std::string& path, int64_t rows, Shape data_row, Shape label_row)
-      : file_(BatchFile::of(path)),
+  // `file` null: computes its inputs and writes nothing.
+  AppendToHdf5(std::shared_ptr<BatchFile> file, int64_t rows, Shape data_row, Shape label_row)
+      : file_(std::move(file)),
         rows_(rows),
         data_row_(std::move(data_row)),
         label_row_(std::move(label_row)) {}
@@ -67,7 +77,7 @@ class AppendToHdf5 : public OpaqueOp {
   std::string name() const override { return "append_to_hdf5"; }
   bool has_effect() const override { return true; }
   void run(std::span<const float* const> inputs, std::span<float* const>, uint64_t) const override {
-    file_->append(data_row_, inputs[0], label_row_, inputs[1], rows_);
+    if (file_) file_->append(data_row_, inputs[0], label_row_, inputs[1], rows_);
   }
 
  private:
@@ -99,7 +109,8 @@ void lower(LayerContext& context) {
                  fmt::format("\"{}\" is {}, \"{}\" is {}", context.param().bottom(0), context.shape(0).text(),
                              context.param().bottom(1), context.shape(1).text()),
                  "both bottoms must have the same first extent");
-  opaque(context.graph(), std::make_shared<AppendToHdf5>(path, rows, data_row, label_row),
+  std::shared_ptr<BatchFile> file = context.writes_files() ? BatchFile::of(path) : nullptr;
+  opaque(context.graph(), std::make_shared<AppendToHdf5>(std::move(file), rows, data_row, label_row),
          {context.bottom(0), context.bottom(1)}, {});
 }
 

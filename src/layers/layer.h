@@ -101,6 +101,9 @@ class LayerContext {
   // Layers with the same deciding value have the same extent.
   virtual int64_t data_extent(Value deciding, Value count, int64_t largest) = 0;
 
+  // Whether a pass may write files; layers that write compute without it all the same.
+  virtual bool writes_files() const = 0;
+
   // The bottom's elements must be labels in this range; checked where they are read or computed.
   virtual void require_labels(int bottom, LabelRange range) = 0;
 

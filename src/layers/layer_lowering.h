@@ -41,6 +41,7 @@ class LayerLowering : public LayerContext {
   std::vector<Shape> source_shapes() override;
   Value source(int top, const Shape& shape) override;
   int64_t data_extent(Value deciding, Value count, int64_t largest) override;
+  bool writes_files() const override { return assembly_.options.writes_files; }
   void require_labels(int bottom, LabelRange range) override;
   [[noreturn]] void fail(const std::string& field, const std::string& message,
                          const std::string& hint = "") override;

@@ -91,6 +91,8 @@ struct LowerOptions {
   std::vector<int64_t> extents;
   // Each reader of a blob or of a shared parameter reads a copy, so that its gradient can be told from others'.
   bool separate_readers = false;
+  // Whether layers that write files do so.
+  bool writes_files = true;
 };
 
 // `net` must outlive the result. Problems are added to `diagnostics`; the result is complete only where there

@@ -52,11 +52,12 @@ struct Batch {
 
 }  // namespace
 
-std::string default_run_folder(const std::string& snapshot_prefix) {
+std::string make_run_folder(const std::string& snapshot_prefix) {
   const std::string base = snapshot_prefix + "_run/" + local_time("%Y-%m-%d_%H-%M-%S");
   std::string path = base;
-  std::error_code ignored;
-  for (int i = 2; fs::exists(path, ignored); ++i) path = fmt::format("{}-{}", base, i);
+  std::error_code error;
+  fs::create_directories(fs::path(base).parent_path(), error);
+  for (int i = 2; !fs::create_directory(path, error) && !error; ++i) path = fmt::format("{}-{}", base, i);
   return path;
 }
 

@@ -20,8 +20,8 @@
 
 namespace trainer {
 
-// SNAPSHOT_PREFIX_run/2026-01-31_14-05-59, with "-2", "-3" behind where that is taken.
-std::string default_run_folder(const std::string& snapshot_prefix);
+// Makes SNAPSHOT_PREFIX_run/2026-01-31_14-05-59, with "-2", "-3" behind where that is taken.
+std::string make_run_folder(const std::string& snapshot_prefix);
 
 class RunFolder : public RunSink {
  public:

@@ -7,7 +7,7 @@ namespace trainer {
 
 std::unique_ptr<Device> open_device(const std::string& name) {
   if (name == "cpu") return std::make_unique<cpu::CpuDevice>();
-  throw device_error("no device \"{}\": this build has only \"cpu\". Run with --cpu, and without --gpu", name);
+  throw device_error("no device \"{}\": this build has only \"cpu\". Run on the CPU: with --cpu and without --gpu, or with CPU in place of GPU", name);
 }
 
 }  // namespace trainer

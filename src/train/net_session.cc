@@ -41,6 +41,7 @@ ProgramKind debug_kind(ProgramKind kind) {
 }
 
 bool is_debug(ProgramKind kind) { return kind >= ProgramKind::kDebugForward; }
+bool only_looks(ProgramKind kind) { return kind == ProgramKind::kExtent || is_debug(kind); }
 
 // How many elements are no label of the range, as a scalar.
 Value count_bad_labels(Value labels, const LabelRange& range) {
@@ -64,7 +65,7 @@ NetSession::NetSession(const caffe::NetParameter& net, const Positions& position
       given_(std::move(given)),
       ordinal_(runtime.sessions++) {
   open_streams();
-  lowered_ = lower(next_shapes(), {}, false, &warnings_);
+  lowered_ = lower(next_shapes(), {}, ProgramKind::kForward, &warnings_);
 }
 
 NetSession::~NetSession() = default;
@@ -163,10 +164,11 @@ std::vector<Shape> NetSession::next_shapes() {
 }
 
 std::unique_ptr<LoweredNet> NetSession::lower(const std::vector<Shape>& shapes,
-                                              const std::vector<int64_t>& extents, bool separate_readers,
+                                              const std::vector<int64_t>& extents, ProgramKind kind,
                                               Diagnostics* warnings) {
   LowerOptions options;
-  options.separate_readers = separate_readers;
+  options.separate_readers = is_debug(kind);
+  options.writes_files = writes_files_ && !only_looks(kind);
   options.phase = phase_;
   options.seed = seed_;
   options.extents = extents;
@@ -255,7 +257,7 @@ NetSession::Compiled& NetSession::compiled_for_data(ProgramKind kind, const std:
 void NetSession::build(Fusion fusion, Compiled* out) {
   const ProgramKind kind = out->kind;
   const bool debug = is_debug(kind);
-  std::unique_ptr<LoweredNet> net = lower(out->shapes, out->extents, debug, nullptr);
+  std::unique_ptr<LoweredNet> net = lower(out->shapes, out->extents, kind, nullptr);
   check_parameter_shapes(*net, out->shapes);
   Graph& graph = *net->graph;
   for (StateInfo& state : graph.states) {
@@ -491,6 +493,23 @@ void NetSession::run_next_timed(ProgramKind kind, std::vector<double>* seconds) 
     chosen = &compiled_for_data(kind, shapes);
   }
   run(*chosen, passes_++, seconds);
+}
+
+std::string NetSession::find_bad_data() const {
+  TRAINER_ASSERT(current_ != nullptr);
+  size_t next = 0;
+  for (size_t i = 0; i < streams_.size(); ++i) {
+    const caffe::LayerParameter& layer = *lowered_->layers[static_cast<size_t>(streams_[i].layer)].param;
+    for (size_t top = 0; top < batch_[i].size(); ++top) {
+      const Shape& shape = current_->shapes[next++];
+      const auto *values = static_cast<const float*>(batch_[i][top]), *end = values + shape.count();
+      const auto* bad = std::find_if_not(values, end, [](float x) { return std::isfinite(x); });
+      if (bad != end)
+        return fmt::format("item {} of top \"{}\" of layer \"{}\" ({})", (bad - values) / shape.count(1),
+                           layer.top(static_cast<int>(top)), layer.name(), layer.type());
+    }
+  }
+  return "";
 }
 
 std::optional<LayerShare> NetSession::find_bad_layer(ProgramKind kind) {

@@ -69,6 +69,9 @@ class NetSession {
   // name is a config_error.
   void keep_blobs(const std::vector<std::string>& names);
 
+  // Layers that write files write none; before the first program is compiled.
+  void write_no_files() { writes_files_ = false; }
+
   // From here on each pass of run_next gives its lines of debug_info, before it changes anything; empty: none.
   void set_debug_log(std::function<void(const std::string&)> log) { debug_log_ = std::move(log); }
 
@@ -80,6 +83,9 @@ class NetSession {
   void run_next(ProgramKind kind);
   // As run_next, adding each step's seconds.
   void run_next_timed(ProgramKind kind, std::vector<double>* seconds);
+  // Where the last batch holds a NaN or infinity: "item 3 of top "data" of layer "data" (HDF5Data)"; "" where it holds
+  // none.
+  std::string find_bad_data() const;
   // Runs the last batch again in search of the first NaN or infinity: the layer and pass that it comes out
   // of.
   std::optional<LayerShare> find_bad_layer(ProgramKind kind);
@@ -128,7 +134,7 @@ class NetSession {
   void open_streams();
   std::vector<Shape> next_shapes();
   std::unique_ptr<LoweredNet> lower(const std::vector<Shape>& shapes, const std::vector<int64_t>& extents,
-                                    bool separate_readers, Diagnostics* warnings);
+                                    ProgramKind kind, Diagnostics* warnings);
   Compiled& compiled(ProgramKind kind);
   Compiled& compiled(ProgramKind kind, const std::vector<Shape>& shapes, const std::vector<int64_t>& extents);
   // The program for the batch at hand, whose data decide extents.
@@ -168,6 +174,7 @@ class NetSession {
   float loss_ = 0;
   std::vector<std::vector<float>> outputs_;
   std::vector<std::string> kept_;
+  bool writes_files_ = true;
   std::function<void(const std::string&)> debug_log_;
 };
 

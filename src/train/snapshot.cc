@@ -143,6 +143,18 @@ void list_changes(const std::string& what, const std::string& before, const std:
   }
 }
 
+// A kill, a copy or another run of the same prefix can leave files of two snapshots side by side.
+void check_manifest(const std::string& state_path) {
+  const size_t ending = state_path.rfind(".solverstate");
+  if (ending == std::string::npos) return;
+  const std::string manifest = state_path.substr(0, ending) + ".manifest";
+  const std::vector<std::string> problems = verify_manifest(manifest);
+  if (!problems.empty())
+    throw data_error("{} and its weights are not as they were written: {}. Resume from another snapshot; where the change is "
+                     "meant, remove {}",
+                     state_path, fmt::join(problems, "; "), manifest);
+}
+
 }  // namespace
 
 SnapshotPaths snapshot_paths(const caffe::SolverParameter& solver, int iteration) {
@@ -207,6 +219,7 @@ std::vector<std::string> restore_snapshot(const std::string& path, const caffe::
                                           const std::vector<std::unique_ptr<NetSession>>& tests, Runtime& runtime) {
   std::vector<std::string> lines;
   const SolverStateFile file = read_solver_state(path);
+  check_manifest(path);
   const caffe::SolverState& state = file.state;
   if (state.has_learned_net() && !state.learned_net().empty()) {
     const std::string model = find_model(path, state.learned_net());

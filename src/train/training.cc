@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "formats/atomic_file.h"
+#include "report/run_folder.h"
 #include "train/evaluate.h"
 #include "train/learning_rate.h"
 
@@ -162,7 +163,7 @@ RunInfo Training::run_info() const {
   info.command_line = options_.command_line;
   google::protobuf::TextFormat::PrintToString(*files_.train.net, &info.net_text);
   google::protobuf::TextFormat::PrintToString(solver, &info.solver_text);
-  info.folder = options_.run_folder;
+  info.folder = options_.new_run_folder ? make_run_folder(solver.snapshot_prefix()) : options_.run_folder;
   info.first_iteration = loop_.iteration;
   info.max_iteration = max_iterations_;
   info.display = solver.display();
@@ -292,28 +293,28 @@ void Training::snapshot(RunReport& report) {
   prune_snapshots(*files_.solver, loop_.iteration);
 }
 
-void Training::fail_diverged(float loss, float rate, ProgramKind kind) {
-  std::string where;
+std::string Training::first_bad_value(ProgramKind kind) {
+  const std::string data = train_->find_bad_data();
+  if (!data.empty()) return "the first bad value stands in the data: " + data;
   const LoweredNet& net = train_->lowered();
   for (const ParameterInfo& parameter : net.parameters) {
     const std::vector<float> values = runtime_.store.read(parameter.state);
     if (std::all_of(values.begin(), values.end(), [](float x) { return std::isfinite(x); })) continue;
-    where = fmt::format("the first bad value is in parameter {} of layer \"{}\": the update before made it so",
-                        parameter.blob, net.layers[static_cast<size_t>(parameter.layer)].param->name());
-    break;
+    return fmt::format("the first bad value is in parameter {} of layer \"{}\": the update before made it so",
+                       parameter.blob, net.layers[static_cast<size_t>(parameter.layer)].param->name());
   }
-  if (where.empty()) {
-    const std::optional<LayerShare> share = train_->find_bad_layer(kind);
-    if (share && share->layer >= 0) {
-      const caffe::LayerParameter& param = *net.layers[static_cast<size_t>(share->layer)].param;
-      where = fmt::format("the first bad value comes out of layer \"{}\" ({}), {} pass", param.name(), param.type(),
-                          share->pass == Pass::kForward ? "forward" : "backward");
-    }
-  }
+  const std::optional<LayerShare> share = train_->find_bad_layer(kind);
+  if (!share || share->layer < 0) return "no single layer shows it";
+  const caffe::LayerParameter& param = *net.layers[static_cast<size_t>(share->layer)].param;
+  return fmt::format("the first bad value comes out of layer \"{}\" ({}), {} pass", param.name(), param.type(),
+                     share->pass == Pass::kForward ? "forward" : "backward");
+}
+
+void Training::fail_diverged(float loss, float rate, ProgramKind kind) {
   throw Error(ExitCode::kDiverged,
               fmt::format("the loss is {} at iteration {} (learning rate {}); {}. No snapshot is written, the last one is "
                           "kept. Try a smaller base_lr, clip_gradients, or look at the data",
-                          loss, loop_.iteration, rate, where.empty() ? "no single layer shows it" : where));
+                          loss, loop_.iteration, rate, first_bad_value(kind)));
 }
 
 }  // namespace trainer

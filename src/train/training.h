@@ -24,6 +24,7 @@ struct TrainingOptions {
   std::string snapshot;              // solver state to resume from
   std::vector<std::string> weights;  // weight files to start from
   std::string run_folder;            // where the report goes; "" for none
+  bool new_run_folder = false;       // it goes into a new folder beside the snapshots
   std::string command_line;          // for the report
   std::function<StopRequest()> poll = [] { return StopRequest::kNone; };
 };
@@ -70,6 +71,8 @@ class Training {
   float smoothed_loss() const;
   void display_iteration(float rate, RunReport& report);
   void snapshot(RunReport& report);
+  // For the message: where it begins.
+  std::string first_bad_value(ProgramKind kind);
   [[noreturn]] void fail_diverged(float loss, float rate, ProgramKind kind);
 
   TrainingFiles files_;

@@ -116,6 +116,36 @@ TEST_F(ConvertImages, EncodedKeepsTheFileWhereItsEndingFits) {
   EXPECT_TRUE(png.encoded());
 }
 
+TEST_F(ConvertImages, EncodedGrayIsGray) {
+  request_.gray = true;
+  request_.encode_type = "png";
+  convert();
+  const caffe::Datum datum = records(folder_ / "db")[0].second;
+  write(folder_ / "x.png", datum.data());
+  write(folder_ / "list", "x.png 0\n");
+  ImageDecoder decoder;
+  EXPECT_EQ(decoder.shape(datum.data(), ColorMode::kAsStored), (ItemShape{1, 1, 2}));
+
+  PixelView view;
+  const uint8_t colours[] = {1, 2, 3, 4, 5, 6};
+  view.shape = {3, 1, 2};
+  view.bytes = colours;
+  view.interleaved = true;
+  write(folder_ / "x.png", encode_image(view, "png"));
+  request_.target = folder_ / "again";
+  request_.encode_type.clear();
+  request_.encoded = true;
+  convert();
+  const caffe::Datum gray = records(folder_ / "again")[0].second;
+  EXPECT_EQ(decoder.shape(gray.data(), ColorMode::kAsStored), (ItemShape{1, 1, 2}));
+}
+
+TEST_F(ConvertImages, WhatItsProgressThrowsLeavesNothingBehind) {
+  EXPECT_THROW(convert_images(request_, nullptr, [](int64_t done, int64_t) { if (done > 0) throw data_error("stopped"); }), Error);
+  for (const fs::directory_entry& entry : fs::directory_iterator(std::string(folder_ / "")))
+    EXPECT_NE(entry.path().filename().string().substr(0, 2), "db") << entry.path();
+}
+
 TEST_F(ConvertImages, JpegIsEncodedAtHighQualityAndJpegEqualsJpg) {
   write(folder_ / "flat.jpeg", "");
   std::vector<uint8_t> pixels;

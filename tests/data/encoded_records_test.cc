@@ -148,6 +148,42 @@ TEST(EncodedRecords, DamagedAndForeignFilesAreNamed) {
   EXPECT_EQ(decoder.decode(whole_jpeg, ColorMode::kGray).shape, (ItemShape{1, 64, 64}));
 }
 
+std::string bmp_header(int32_t width, int32_t height) {
+  std::string file(58, '\0');
+  file[0] = 'B', file[1] = 'M', file[10] = 54, file[14] = 40, file[26] = 1, file[28] = 24;
+  std::memcpy(file.data() + 18, &width, 4);
+  std::memcpy(file.data() + 22, &height, 4);
+  return file;
+}
+
+TEST(EncodedRecords, HugeExtentsAreDamage) {
+  ImageDecoder decoder;
+  for (const int32_t height : {2147483647, -2147483647 - 1, -2147483647}) {
+    const std::string file = bmp_header(2147483647, height);
+    expect_contains(test::error_text([&] { decoder.decode(file, ColorMode::kColor); }), {"are taken for damage"});
+    expect_contains(test::error_text([&] { decoder.shape(file, ColorMode::kGray); }), {"are taken for damage"});
+  }
+  EXPECT_EQ(decoder.decode(bmp_header(1, 1), ColorMode::kColor).shape, (ItemShape{3, 1, 1}));
+}
+
+TEST(EncodedRecords, SixteenBitsAChannelAreCutToEight) {
+  const uint16_t values[] = {0x1234, 0xFFFF};
+  png_image image{};
+  image.version = PNG_IMAGE_VERSION;
+  image.width = 2;
+  image.height = 1;
+  image.format = PNG_FORMAT_LINEAR_Y;
+  png_alloc_size_t size = 0;
+  ASSERT_NE(png_image_write_to_memory(&image, nullptr, &size, 0, values, 0, nullptr), 0);
+  std::string file(size, '\0');
+  ASSERT_NE(png_image_write_to_memory(&image, file.data(), &size, 0, values, 0, nullptr), 0);
+  ImageDecoder decoder;
+  const PixelView view = decoder.decode(file, ColorMode::kGray);
+  EXPECT_EQ(view.bytes[0], 0x12);
+  EXPECT_EQ(view.bytes[1], 0xFF);
+  expect_contains(test::error_text([&] { decoder.decode(file, ColorMode::kAsStored); }), {"16 bits a channel", "force_gray"});
+}
+
 TEST(EncodedRecords, EveryDamagedByteEndsInPixelsOrAnError) {
   std::vector<uint8_t> noise;
   for (int i = 0; i < 16 * 16 * 3; ++i) noise.push_back(static_cast<uint8_t>(i * 7919 % 256));

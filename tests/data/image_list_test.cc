@@ -51,9 +51,9 @@ std::vector<float> labels(BatchStream& stream, int batches) {
   return all;
 }
 
-TEST(ImageListFile, SplitsAtTheLastBlankAndTakesTheLeadingNumber) {
+TEST(ImageListFile, SplitsAtTheLastBlank) {
   const test::TemporaryFolder folder;
-  write(folder / "l", "a b/c d.png 7\r\n\nx.png  3\ny.png 12abc\nz.png -1");
+  write(folder / "l", "\xEF\xBB\xBF" "a b/c d.png 7\r\n\nx.png  3\ny.png +12\nz.png -1");
   const ImageList list(folder / "l");
   ASSERT_EQ(list.size(), 4u);
   EXPECT_EQ(list.path(0), "a b/c d.png");
@@ -72,7 +72,8 @@ TEST(ImageListFile, MistakesAreNamedWithTheirLine) {
   };
   expect_contains(reason("a.png 1\nb.png\n"), {"l:2:", "\"b.png\" has no label"});
   expect_contains(reason("a.png\t1\n"), {"l:1:", "there is a tab"});
-  expect_contains(reason("a.png cat\n"), {"l:1:", "\"cat\" is no label"});
+  for (const std::string label : {"cat", "1.5", "3abc", "0x10", "1e3", "99999999999", "+-1", "-"})
+    expect_contains(reason("a.png " + label + "\n"), {"l:1:", "\"" + label + "\" is no label"});
   expect_contains(reason("\n \n"), {"is empty"});
   expect_contains(reason(std::string("a\0b", 3)), {"is no text file"});
   expect_contains(error_text([&] { ImageList list(folder / "none"); }), {"none", "No such file"});

@@ -45,7 +45,7 @@ TEST(WrongData, NoLmdb) {
   caffe::LayerParameter layer = data_layer(folder / "lmdb", 1);
   layer.mutable_data_param()->clear_backend();
   expect_contains(open_error(layer),
-                  {"holds an LMDB database", "backend: LMDB (without a backend it is LEVELDB"});
+                  {"holds an LMDB database", "backend: LMDB in data_param (without a backend it is LEVELDB"});
 }
 
 TEST(WrongData, EmptyAndCutShort) {

@@ -4,6 +4,11 @@
 
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <thread>
 
 #include "formats/manifest.h"
 #include "formats/weights.h"
@@ -52,6 +57,38 @@ TEST(AtomicFile, AppearsWithCommitOnly) {
   EXPECT_EQ(folder.file_count(), 1u);
 }
 
+TEST(AtomicFile, KeepsLinksPermissionsAndDevices) {
+  const TempFolder folder;
+  const std::string real = folder.write("real", "old"), link = folder / "link";
+  ASSERT_EQ(::chmod(real.c_str(), 0600), 0);
+  ASSERT_EQ(::symlink("real", link.c_str()), 0);
+  AtomicFile through(link);
+  through.write("new", 3);
+  through.commit();
+  EXPECT_EQ(read_all(real), "new");
+  EXPECT_TRUE(std::filesystem::is_symlink(link));
+  struct stat status {};
+  ASSERT_EQ(::stat(real.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 07777, 0600u);
+
+  ASSERT_EQ(::chmod(real.c_str(), 0444), 0);
+  EXPECT_TRUE(contains(data_error_of([&] { AtomicFile file(real); }), "is write-protected"));
+  EXPECT_EQ(read_all(real), "new");
+
+  const std::string pipe = folder / "pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  std::string read;
+  std::thread reader([&] { read = read_all(pipe); });
+  AtomicFile direct(pipe);
+  direct.write("lines", 5);
+  direct.commit();
+  reader.join();
+  EXPECT_EQ(read, "lines");
+  EXPECT_TRUE(std::filesystem::is_fifo(pipe));
+  AtomicFile nowhere("/dev/null");
+  EXPECT_TRUE(contains(data_error_of([&] { nowhere.temporary_path(); }), "no file on a disk"));
+}
+
 TEST(AtomicFile, AFailedWriteLeavesTheOldFile) {
   const TempFolder folder;
   const std::string path = folder.write("a.caffemodel", "old");
@@ -83,6 +120,7 @@ TEST(AtomicFile, SaysWhatIsMissing) {
   EXPECT_TRUE(contains(data_error_of([&] { AtomicFile(folder.path()); }), "it is a folder"));
   EXPECT_TRUE(
       contains(data_error_of([&] { AtomicFile(folder / "a", int64_t{1} << 60); }), "the disk is full"));
+  EXPECT_TRUE(contains(data_error_of([&] { check_writable_prefix(folder / std::string(240, 'x')); }), "more than 255 bytes"));
   EXPECT_NO_THROW(check_writable_prefix(folder / "snap"));
   EXPECT_EQ(folder.file_count(), 1u);
 }

@@ -125,6 +125,8 @@ TEST(Csv, NamesLineAndColumn) {
     });
   };
   EXPECT_TRUE(contains(message("a,b\n1,2\n\n3,x1\n"), "line 4, column 2 (\"b\"): \"x1\" is not a number"));
+  EXPECT_TRUE(contains(message("1,x\n3,4\n"), "line 1: \"1\" is a number"));
+  EXPECT_EQ(CsvFile(folder.write("numbered.csv", "0,1,label\n3,4,5\n")).header().size(), 3u);
   EXPECT_TRUE(contains(message("1,2\n1,\n"), "line 2, column 2: the field is empty"));
   EXPECT_TRUE(contains(message("1,2\n1,2,3\n"), "line 2: 3 columns where the first line has 2"));
   EXPECT_TRUE(contains(message("a,b\n1,\"2\n3,4\n"), "line 2: a quote is opened and never closed"));

@@ -52,7 +52,11 @@ layer { name: "r" type: "ReLU" bottom: "data" top: "data" })",
 TEST(HDF5Output, AppendsEveryBatch) {
   const TempFolder folder;
   const std::string path = folder / "out.h5";
-  folder.write("out.h5", "what was there before");
+  const float before[] = {1, 2};
+  Hdf5File older = Hdf5File::create(path);
+  older.write_floats("older", Shape{2}, before);
+  older.close();
+  const std::string was_there = read_all(path);
   const std::string text = input_layer("x", {2, 3}) + input_layer("l", {2}) +
                            "layer { name: \"o\" type: \"HDF5Output\" bottom: \"x\" bottom: \"l\" "
                            "hdf5_output_param { file_name: \"" +
@@ -60,7 +64,7 @@ TEST(HDF5Output, AppendsEveryBatch) {
   {
     NetText net(text);
     ASSERT_EQ(net.problems(), "");
-    EXPECT_EQ(read_all(path), "what was there before") << "checking a net must not touch the file";
+    EXPECT_EQ(read_all(path), was_there) << "checking a net must not touch the file";
     GraphRun(net.graph(), {{"x", {1, 2, 3, 4, 5, 6}}, {"l", {0, 1}}});
     NetText again(text);  // the same net for another program goes on appending
     GraphRun(again.graph(), {{"x", {7, 8, 9, 10, 11, 12}}, {"l", {2, 3}}});
@@ -70,6 +74,14 @@ TEST(HDF5Output, AppendsEveryBatch) {
   EXPECT_EQ(file.dataset("label").shape, (Shape{4, 1, 1, 1}));
   EXPECT_EQ(file.read_floats("data"), (Numbers{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}));
   EXPECT_EQ(file.read_floats("label"), (Numbers{0, 1, 2, 3}));
+  EXPECT_FALSE(file.has_dataset("older"));
+
+  folder.write("text", "precious");
+  NetText other(input_layer("x", {2, 3}) + input_layer("l", {2}) +
+                "layer { name: \"o\" type: \"HDF5Output\" bottom: \"x\" bottom: \"l\" hdf5_output_param { file_name: \"" +
+                (folder / "text") + "\" } }");
+  EXPECT_THROW(GraphRun(other.graph(), {{"x", {1, 2, 3, 4, 5, 6}}, {"l", {0, 1}}}), Error);
+  EXPECT_EQ(read_all(folder / "text"), "precious");
 }
 
 }  // namespace

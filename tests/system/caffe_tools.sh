@@ -291,4 +291,17 @@ write_solver solver.prototxt "max_iter: 2 snapshot_prefix: 'large'"
 check weights_past_2_gib_are_told_at_once "$(cat log)" eval \
   "refused 3 'Set snapshot_format: HDF5' train --solver=solver.prototxt --run_dir= && ! grep -q Iteration log"
 
+cat >old.prototxt <<'NET'
+layers { name: "x" type: RELU bottom: "x" top: "y" }
+input: "x" input_dim: 1 input_dim: 1 input_dim: 1 input_dim: 1
+NET
+upgraded_to_a_pipe() { "$trainer" upgrade old.prototxt /dev/stdout 2>log | grep -q 'type: "ReLU"' && [ ! -f /dev/stdout ]; }
+check upgrade_writes_to_a_pipe "$(cat log)" upgraded_to_a_pipe
+
+cat >writes.prototxt <<'NET'
+layer { name: "d" type: "DummyData" top: "d" top: "l" dummy_data_param { shape { dim: 2 dim: 3 } shape { dim: 2 } } }
+layer { name: "o" type: "HDF5Output" bottom: "d" bottom: "l" hdf5_output_param { file_name: "out.h5" } }
+NET
+timing_writes_nothing() { "$trainer" time --model=writes.prototxt --iterations=2 >log 2>&1 && [ ! -e out.h5 ]; }
+check timing_writes_no_hdf5_output "$(tail -n 1 log)" timing_writes_nothing
 finish

@@ -99,4 +99,17 @@ printf '\x01%3072s\x02%3072s' "" "" | tr ' ' '\100' >batch.bin
 mkdir cifar && for i in 1 2 3 4 5; do cp batch.bin cifar/data_batch_$i.bin; done && cp batch.bin cifar/test_batch.bin
 cifar() { "$trainer" convert cifar cifar . lmdb >log 2>&1 && grep -q '^10 records written to ./cifar10_train_lmdb and 2 to' log; }
 check cifar "$(cat log)" cifar
+# A conversion that is stopped leaves nothing behind; this one would take minutes.
+for ((i = 0; i < 200000; i++)); do echo "$((i % 24 / 2 * 2)) right.ppm 0"; done >long.txt
+stopped() {
+  "$trainer" convert imageset "my pictures/" long.txt "stopped_$1" "--backend=$1" --resize_height=400 --resize_width=400 >log 2>&1 &
+  local pid=$! code
+  wait_for 20 eval "compgen -G 'stopped_$1.part-*' >/dev/null" || return 1
+  kill -TERM $pid
+  wait $pid
+  code=$?
+  [ $code = 143 ] && [ -z "$(find . -name 'stopped_*')" ] && grep -q 'stopped by SIGTERM' log
+}
+check a_stopped_conversion_leaves_nothing "$(tail -n 1 log; ls)" stopped lmdb
+check a_stopped_leveldb_conversion_leaves_nothing "$(tail -n 1 log; ls)" stopped leveldb
 finish

@@ -14,9 +14,9 @@ train() { "$trainer" train --solver=solver.prototxt --run_dir= "$@" >log 2>&1; }
 resumes() {
   local state=$1 iteration
   shift
-  [ -n "$state" ] || { echo "there is no snapshot" >log; return 1; }
+  [ -n "$state" ] || { echo "there is no snapshot" >&2; return 1; }
   iteration=$(iteration_of "$state")
-  train --snapshot="$state" --set max_iter=$((iteration + 2)) "$@"
+  train --snapshot="$state" --set max_iter=$((iteration + 2)) "$@" || { tail -n 1 log >&2; return 1; }
 }
 
 # killed FORMAT: eight times, at moments that fall into any part of the writing; each time goes on from the newest.
@@ -25,13 +25,14 @@ killed() {
   rm -rf snap
   mkdir snap
   for round in 1 2 3 4 5 6 7 8; do
+    rm -f log
     "$trainer" train --solver=solver.prototxt --run_dir= --set snapshot_format="$1" "${from[@]}" >log 2>&1 &
-    wait_for 30 grep -q 'Snapshotting solver state' log
+    wait_for 30 grep -qs "Snapshotting solver state" log
     sleep "0.0$((RANDOM % 90 + 10))"
     kill -9 $!
     wait $! 2>/dev/null
     # The first snapshot of the first round may not be there yet.
-    [ -n "$(newest)" ] || [ "$round" = 1 ] || { echo "no snapshot in round $round" >log; return 1; }
+    [ -n "$(newest)" ] || [ "$round" = 1 ] || { echo "no snapshot in round $round" >&2; return 1; }
     state=$(newest)
     [ -z "$state" ] || from=(--snapshot="$state")
   done
@@ -88,4 +89,13 @@ check missing_folder_is_told_before_the_first_step "$(tail -n 1 log)" bash -c '!
 mkdir snap
 train --set max_iter=7
 check keep_snapshots_keeps_two "$(ls snap)" [ "$(find snap -name '*.solverstate' | wc -l)" = 2 ]
+
+# The manifest tells files that are no longer what was written together.
+cp snap/x_iter_6.caffemodel snap/x_iter_7.caffemodel
+train --snapshot=snap/x_iter_7.solverstate
+code=$?
+check changed_weights_are_not_resumed_from "exit code $code" [ $code = 3 ]
+check changed_weights_are_named "$(tail -n 1 log)" grep -q 'x_iter_7.caffemodel has changed' log
+rm snap/x_iter_7.manifest
+check without_manifest_they_are "$(tail -n 1 log)" resumes snap/x_iter_7.solverstate
 finish

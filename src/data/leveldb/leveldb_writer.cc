@@ -30,6 +30,8 @@ class LevelDbWriter : public RecordWriter {
 
   void finish() override {
     commit(true);
+    // Out of the log, whose damaged end would be taken for records that were never written.
+    database_->CompactRange(nullptr, nullptr);
     database_.reset();
     folder_.commit();
   }
