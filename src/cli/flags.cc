@@ -47,7 +47,7 @@ std::optional<int64_t> as_integer(const std::string& text) {
   char* end = nullptr;
   errno = 0;
   const long long value = std::strtoll(text.c_str(), &end, 10);
-  if (text.empty() || *end != '\0' || errno != 0) return std::nullopt;
+  if (text.empty() || *end != '\0' || errno != 0 || value != static_cast<int>(value)) return std::nullopt;
   return value;
 }
 
@@ -64,7 +64,7 @@ void check_value(const Flag& flag, const std::string& value) {
       if (!as_truth(value)) throw config_error("--{}: \"{}\" is neither true nor false", flag.name, value);
       break;
     case FlagType::kInteger:
-      if (!as_integer(value)) throw config_error("--{}: \"{}\" is not a whole number", flag.name, value);
+      if (!as_integer(value)) throw config_error("--{}: \"{}\" is not a whole number below 2^31", flag.name, value);
       break;
     case FlagType::kNumber:
       if (!as_number(value)) throw config_error("--{}: \"{}\" is not a number", flag.name, value);

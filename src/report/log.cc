@@ -6,7 +6,11 @@
 #include <glog/logging.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <string>
+#include <system_error>
+
+#include "base/error.h"
 
 namespace trainer {
 namespace {
@@ -51,6 +55,9 @@ void apply_log_flags() {
     FLAGS_logtostderr = false;
     FLAGS_alsologtostderr = true;
   }
+  std::error_code ignored;
+  if (!FLAGS_log_dir.empty() && !std::filesystem::is_directory(FLAGS_log_dir, ignored))
+    throw config_error("--log_dir: there is no folder {}", FLAGS_log_dir);
 }
 
 bool log_lines_demanded() {

@@ -81,9 +81,10 @@ TEST(Flags, RepeatedFlags) {
 TEST(Flags, MistakesNameTheFlagAndTheRemedy) {
   EXPECT_EQ(mistake({"--slover=x"}), "unknown flag --slover; did you mean --solver?");
   EXPECT_EQ(mistake({"--solver"}), "--solver needs a value");
-  EXPECT_EQ(mistake({"--iterations=ten"}), "--iterations: \"ten\" is not a whole number");
+  EXPECT_EQ(mistake({"--iterations=ten"}), "--iterations: \"ten\" is not a whole number below 2^31");
   EXPECT_EQ(mistake({"--iterations=99999999999999999999"}),
-            "--iterations: \"99999999999999999999\" is not a whole number");
+            "--iterations: \"99999999999999999999\" is not a whole number below 2^31");
+  EXPECT_EQ(mistake({"--iterations=2147483648"}), "--iterations: \"2147483648\" is not a whole number below 2^31");
   EXPECT_EQ(mistake({"--threshold=1.5x"}), "--threshold: \"1.5x\" is not a number");
   EXPECT_EQ(mistake({"--update=maybe"}), "--update: \"maybe\" is neither true nor false");
   EXPECT_EQ(mistake({"--sigint_effect=halt"}), "--sigint_effect: \"halt\" is none of stop, snapshot, none");
