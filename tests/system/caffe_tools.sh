@@ -295,7 +295,7 @@ cat >old.prototxt <<'NET'
 layers { name: "x" type: RELU bottom: "x" top: "y" }
 input: "x" input_dim: 1 input_dim: 1 input_dim: 1 input_dim: 1
 NET
-upgraded_to_a_pipe() { "$trainer" upgrade old.prototxt /dev/stdout 2>log | grep -q 'type: "ReLU"' && [ ! -f /dev/stdout ]; }
+upgraded_to_a_pipe() { "$trainer" upgrade old.prototxt /dev/stdout 2>log | grep -q 'type: "ReLU"' && [ -L /dev/stdout ]; }
 check upgrade_writes_to_a_pipe "$(cat log)" upgraded_to_a_pipe
 
 cat >writes.prototxt <<'NET'
