@@ -1,78 +1,317 @@
-"""Times PyTorch on the nets that tools/bench compares: forward, backward and the optimizer's step, on random data.
+"""The peer of tools/bench: a net of the models in PyTorch, built from its prototxt.
 
-usage: bench_peer.py NET BATCH ITERATIONS LAYOUT   (LAYOUT: nchw or nhwc)
-Prints the median milliseconds of an iteration and the peak memory in MiB.
+usage: bench_peer.py time NET MODE PRECISION ITERATIONS
+       bench_peer.py check NET TRAINER
+
+time prints the median milliseconds of forward, backward and the optimizer's step on random data, and the peak memory in
+MiB. MODE: nchw, nhwc (channels-last) or compile (channels-last through torch.compile). PRECISION: fp32, or bf16 through
+autocast.
+
+check trains one iteration on both sides from the same weights and data and prints the largest difference between their
+steps of a blob, in the Euclidean norm and relative to the step. It ends with 1 where that is no rounding.
+
+The net is taken in phase TRAIN with stage "bench", its data layer's shapes as DummyData gives them. OMP_NUM_THREADS sets
+the threads, else the process's cores.
 """
 import os
+import re
 import resource
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
 
+import numpy
 import torch
 from torch import nn
+from torch.nn import functional
 
 
-def lenet():
-    return nn.Sequential(nn.Conv2d(1, 20, 5), nn.MaxPool2d(2), nn.Conv2d(20, 50, 5), nn.MaxPool2d(2), nn.Flatten(),
-                         nn.Linear(800, 500), nn.ReLU(), nn.Linear(500, 10)), (1, 28, 28)
+def parse_prototxt(text):
+    """Fields as {name: [value, ...]}; messages are such dictionaries themselves."""
+    tokens = re.findall(r'#[^\n]*|"[^"]*"|\'[^\']*\'|[{}:]|[^\s{}:"\'#]+', text)
+    tokens = [token for token in tokens if not token.startswith("#")]
+    at = 0
+
+    def value(token):
+        if token[0] in "\"'":
+            return token[1:-1]
+        try:
+            return int(token)
+        except ValueError:
+            pass
+        try:
+            return float(token)
+        except ValueError:
+            return {"true": True, "false": False}.get(token, token)
+
+    def message():
+        nonlocal at
+        fields = {}
+        while at < len(tokens) and tokens[at] != "}":
+            name = tokens[at]
+            at += 1
+            if tokens[at] == ":":
+                at += 1
+            if tokens[at] == "{":
+                at += 1
+                item = message()
+            else:
+                item = value(tokens[at])
+            at += 1
+            fields.setdefault(name, []).append(item)
+        return fields
+
+    return message()
 
 
-def cifar10_full():
-    return nn.Sequential(
-        nn.Conv2d(3, 32, 5, padding=2), nn.MaxPool2d(3, 2, ceil_mode=True), nn.ReLU(), nn.LocalResponseNorm(3, 5e-5, 0.75),
-        nn.Conv2d(32, 32, 5, padding=2), nn.ReLU(), nn.AvgPool2d(3, 2, ceil_mode=True), nn.LocalResponseNorm(3, 5e-5, 0.75),
-        nn.Conv2d(32, 64, 5, padding=2), nn.ReLU(), nn.AvgPool2d(3, 2, ceil_mode=True), nn.Flatten(),
-        nn.Linear(64 * 4 * 4, 10)), (3, 32, 32)
+def is_included(layer):
+    def matches(rule):
+        return (rule.get("phase", ["TRAIN"])[0] == "TRAIN" and all(s == "bench" for s in rule.get("stage", []))
+                and "bench" not in rule.get("not_stage", []))
+    if "include" in layer:
+        return any(matches(rule) for rule in layer["include"])
+    return not any(matches(rule) for rule in layer.get("exclude", []))
 
 
-class Bottleneck(nn.Module):
-    def __init__(self, inputs, width, stride, shortcut):
+def first(message, name, default=None):
+    return message.get(name, [default])[0]
+
+
+def pair(message, stem, default):
+    """A window's height and width, from `stem`, or `stem`_h and `stem`_w."""
+    short = "kernel" if stem == "kernel_size" else stem
+    if short + "_h" in message:
+        return first(message, short + "_h"), first(message, short + "_w")
+    values = message.get(stem, [default])
+    return (values[0], values[-1])
+
+
+class Net(nn.Module):
+    """Runs the layers in order; `parameters_of` maps a layer's blobs to parameters."""
+
+    def __init__(self, path, dropout=True):
         super().__init__()
-        outputs = 4 * width
-        # As in the first Caffe models, a stage's stride is in its first 1x1 convolution.
-        self.main = nn.Sequential(
-            nn.Conv2d(inputs, width, 1, stride, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True),
-            nn.Conv2d(width, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True),
-            nn.Conv2d(width, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
-        self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False),
-                                      nn.BatchNorm2d(outputs)) if shortcut else nn.Identity()
-        self.relu = nn.ReLU(inplace=True)
+        with open(path, encoding="utf-8") as file:
+            self.layers = [layer for layer in parse_prototxt(file.read())["layer"] if is_included(layer)]
+        self.dropout = dropout
+        self.parameters_of, self.steps, self.groups = {}, [], {}
+        self.children_list = nn.ModuleList()
+        shapes = {}
+        skip = set()
+        for i, layer in enumerate(self.layers):
+            if i in skip:
+                continue
+            kind, bottoms, tops = first(layer, "type"), layer.get("bottom", []), layer.get("top", [])
+            if kind == "DummyData":
+                dims = [shape["dim"] for shape in layer["dummy_data_param"][0]["shape"]]
+                shapes.update(zip(tops, dims))
+                self.data_name, self.label_name = tops
+                self.data_shape, self.label_shape, self.data_layer = dims[0], dims[1], first(layer, "name")
+                continue
+            if kind == "Accuracy":
+                continue
+            scale = None
+            if kind == "BatchNorm":
+                # Nobody writes the two apart in PyTorch.
+                follower = self.layers[i + 1]
+                if first(follower, "type") == "Scale" and follower["bottom"] == tops:
+                    scale = follower
+                    skip.add(i + 1)
+                    tops = follower["top"]
+            function = self.build(kind, layer, scale, [shapes[b] for b in bottoms])
+            with torch.no_grad():
+                inputs = [torch.zeros(shapes[b], dtype=torch.long if b == self.label_name else None) for b in bottoms]
+                shapes[tops[0]] = list(function(*inputs).shape)
+            loss_weight = first(layer, "loss_weight", 1.0) if kind == "SoftmaxWithLoss" else None
+            self.steps.append((function, bottoms, tops[0], loss_weight))
 
-    def forward(self, x):
-        return self.relu(self.main(x) + self.shortcut(x))
+    def learn(self, layer, parameters):
+        name = first(layer, "name")
+        self.parameters_of[name] = parameters
+        specs = layer.get("param", [])
+        for i, parameter in enumerate(parameters):
+            spec = specs[i] if i < len(specs) else {}
+            key = (first(spec, "lr_mult", 1.0), first(spec, "decay_mult", 1.0))
+            self.groups.setdefault(key, []).append(parameter)
+
+    def module(self, module):
+        self.children_list.append(module)
+        return module
+
+    def build(self, kind, layer, scale, shapes):
+        if kind == "Convolution":
+            p = layer["convolution_param"][0]
+            bias = first(p, "bias_term", True)
+            conv = self.module(nn.Conv2d(shapes[0][1], first(p, "num_output"), pair(p, "kernel_size", 1), pair(p, "stride", 1),
+                                         pair(p, "pad", 0), pair(p, "dilation", 1), first(p, "group", 1), bias))
+            self.learn(layer, [conv.weight] + ([conv.bias] if bias else []))
+            return conv
+        if kind == "InnerProduct":
+            p = layer["inner_product_param"][0]
+            bias = first(p, "bias_term", True)
+            inputs = int(numpy.prod(shapes[0][1:]))
+            linear = self.module(nn.Linear(inputs, first(p, "num_output"), bias))
+            self.learn(layer, [linear.weight] + ([linear.bias] if bias else []))
+            return (lambda x: linear(x.flatten(1))) if len(shapes[0]) > 2 else linear
+        if kind == "Pooling":
+            p = layer["pooling_param"][0]
+            if first(p, "global_pooling", False):
+                return lambda x: functional.adaptive_avg_pool2d(x, 1)
+            window = pair(p, "kernel_size", 1), pair(p, "stride", 1), pair(p, "pad", 0)
+            if first(p, "pool", "MAX") == "MAX":
+                return self.module(nn.MaxPool2d(*window, ceil_mode=True))
+            return self.module(nn.AvgPool2d(*window, ceil_mode=True))
+        if kind == "ReLU":
+            return self.module(nn.ReLU(inplace=True))
+        if kind == "LRN":
+            p = layer.get("lrn_param", [{}])[0]
+            size, alpha, beta = first(p, "local_size", 5), first(p, "alpha", 1.0), first(p, "beta", 0.75)
+            if first(p, "norm_region", "ACROSS_CHANNELS") == "WITHIN_CHANNEL":
+                return lambda x: x * (1 + alpha * functional.avg_pool2d(x * x, size, 1, size // 2)).pow(-beta)
+            return self.module(nn.LocalResponseNorm(size, alpha, beta, first(p, "k", 1.0)))
+        if kind == "BatchNorm":
+            p = layer.get("batch_norm_param", [{}])[0]
+            norm = self.module(nn.BatchNorm2d(shapes[0][1], first(p, "eps", 1e-5), 1 - first(p, "moving_average_fraction", 0.999),
+                                              affine=scale is not None))
+            if scale is not None:
+                self.learn(scale, [norm.weight, norm.bias])
+            return norm
+        if kind == "Eltwise":
+            return torch.add
+        if kind == "Concat":
+            return lambda *x: torch.cat(x, 1)
+        if kind == "Dropout":
+            ratio = first(layer.get("dropout_param", [{}])[0], "dropout_ratio", 0.5)
+            return self.module(nn.Dropout(ratio)) if self.dropout else lambda x: x
+        if kind == "SoftmaxWithLoss":
+            return lambda x, label: functional.cross_entropy(x.flatten(1), label)
+        raise SystemExit(f"bench_peer.py does not know the layer type {kind}")
+
+    def forward(self, data, label):
+        blobs, loss = {self.data_name: data, self.label_name: label}, 0
+        for function, bottoms, top, loss_weight in self.steps:
+            blobs[top] = function(*[blobs[bottom] for bottom in bottoms])
+            if loss_weight is not None:
+                loss = loss + loss_weight * blobs[top]
+        return loss
+
+    def optimizer(self, rate):
+        groups = [{"params": parameters, "lr": rate * lr, "weight_decay": 0.0005 * decay}
+                  for (lr, decay), parameters in self.groups.items() if lr != 0]
+        # From 2.4 on one kernel updates all parameters.
+        fused = {"fused": True} if tuple(int(n) for n in torch.__version__.split(".")[:2]) >= (2, 4) else {}
+        return torch.optim.SGD(groups, lr=rate, momentum=0.9, **fused)
 
 
-def resnet50():
-    layers = [nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, ceil_mode=True)]
-    inputs = 64
-    for stage, blocks in enumerate([3, 4, 6, 3]):
-        width = 64 << stage
-        for block in range(blocks):
-            layers.append(Bottleneck(inputs, width, 2 if block == 0 and stage > 0 else 1, block == 0))
-            inputs = 4 * width
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2048, 1000)), (3, 224, 224)
+def measure(path, mode, precision, iterations):
+    net = Net(path)
+    data, label = torch.randn(net.data_shape), torch.ones(net.label_shape, dtype=torch.long)
+    if mode != "nchw":
+        net, data = net.to(memory_format=torch.channels_last), data.to(memory_format=torch.channels_last)
+    optimizer = net.optimizer(0.001)
+    run = torch.compile(net) if mode == "compile" else net
+    times = []
+    for i in range(iterations + 3):
+        start = time.perf_counter()
+        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
+            loss = run(data, label)
+        loss.backward()
+        optimizer.step()
+        if i >= 3:
+            times.append(1e3 * (time.perf_counter() - start))
+    print(f"{statistics.median(times):.3f} {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f}")
+
+
+def check(path, trainer):
+    import h5py
+
+    net = Net(path, dropout=False)
+    with tempfile.TemporaryDirectory() as folder:
+        def run(*words):
+            done = subprocess.run([trainer, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+            if done.returncode != 0:
+                raise SystemExit(done.stdout[-2000:])
+
+        def weights(iteration):
+            blobs = {}
+            with h5py.File(f"{folder}/x_iter_{iteration}.caffemodel.h5") as file:
+                for name in net.parameters_of:
+                    blobs[name] = [numpy.array(file[f"data/{name}/{i}"]) for i in range(len(net.parameters_of[name]))]
+            return blobs
+
+        rng = numpy.random.default_rng(1)
+        data = rng.standard_normal(net.data_shape).astype("float32")
+        label = rng.integers(0, 10, net.label_shape).astype("float32")
+        numpy.save(f"{folder}/data.npy", data)
+        numpy.save(f"{folder}/label.npy", label)
+        run("convert", "hdf5", f"{net.data_name}={folder}/data.npy", f"{net.label_name}={folder}/label.npy", f"{folder}/data.h5")
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        for layer in net.layers:
+            if first(layer, "type") == "Dropout":
+                text = re.sub(r"dropout_ratio\s*:\s*[0-9.]+", "dropout_ratio: 0", text)
+        # The net's own data layers leave with the stage; this one takes their place.
+        with open(f"{folder}/net.prototxt", "w", encoding="utf-8") as file:
+            file.write(f"""layer {{ name: "bench_check" type: "HDF5Data" top: "{net.data_name}" top: "{net.label_name}"
+              hdf5_data_param {{ source: "{folder}/data.h5.txt" batch_size: {net.data_shape[0]} }} }}\n{without_data(text)}""")
+        with open(f"{folder}/solver.prototxt", "w", encoding="utf-8") as file:
+            file.write(f"""net: "{folder}/net.prototxt" base_lr: 0.01 lr_policy: "fixed" momentum: 0.9 weight_decay: 0.0005
+              random_seed: 1 snapshot_format: HDF5 snapshot_prefix: "{folder}/x" max_iter: 0 train_state {{ stage: "bench" }}""")
+        run("train", f"--solver={folder}/solver.prototxt", "--run_dir=", "--cpu")
+        before = weights(0)
+        run("train", f"--solver={folder}/solver.prototxt", "--run_dir=", "--cpu", "--set", "max_iter=1",
+            f"--weights={folder}/x_iter_0.caffemodel.h5")
+        ours = weights(1)
+
+    with torch.no_grad():
+        for name, parameters in net.parameters_of.items():
+            for parameter, blob in zip(parameters, before[name]):
+                parameter.copy_(torch.from_numpy(blob.reshape(parameter.shape)))
+    optimizer = net.optimizer(0.01)
+    net(torch.from_numpy(data), torch.from_numpy(label).long()).backward()
+    optimizer.step()
+    worst, worst_name = 0.0, ""
+    for name, parameters in net.parameters_of.items():
+        for i, parameter in enumerate(parameters):
+            theirs = parameter.detach().numpy().reshape(before[name][i].shape)
+            step = numpy.linalg.norm(theirs - before[name][i])
+            # The scales before a normalization have no gradient but rounding.
+            step = max(step, 1e-4 * numpy.linalg.norm(before[name][i]), 1e-9)
+            difference = numpy.linalg.norm(theirs - ours[name][i]) / step
+            if difference > worst:
+                worst, worst_name = difference, f"{name} blob {i}"
+    print(f"largest difference of an update {worst:.1e} ({worst_name})")
+    sys.exit(0 if worst < 0.03 else 1)
+
+
+def without_data(text):
+    """The text less its layers that read or make data."""
+    kept, at = [], 0
+    for match in re.finditer(r"(?m)^layer\s*\{", text):
+        if match.start() < at:
+            continue
+        depth, end = 0, match.start()
+        for end in range(match.start(), len(text)):
+            depth += {"{": 1, "}": -1}.get(text[end], 0)
+            if depth == 0 and text[end] == "}":
+                break
+        if re.search(r'type\s*:\s*"(DummyData|Data)"', text[match.start():end]):
+            kept.append(text[at:match.start()])
+            at = end + 1
+    return "".join(kept) + text[at:]
 
 
 def main():
-    name, batch, iterations, layout = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
-    torch.manual_seed(1)
     # PyTorch alone counts physical cores; both sides get what the process may use.
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", len(os.sched_getaffinity(0)))))
-    net, shape = {"lenet": lenet, "cifar10_full": cifar10_full, "resnet50": resnet50}[name]()
-    x, label = torch.randn(batch, *shape), torch.ones(batch, dtype=torch.long)
-    if layout == "nhwc":
-        net, x = net.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
-    optimizer = torch.optim.SGD(net.parameters(), lr=0.001, momentum=0.9, weight_decay=0.0005)
-    times = []
-    for i in range(iterations + 2):
-        start = time.perf_counter()
-        optimizer.zero_grad(set_to_none=True)
-        nn.functional.cross_entropy(net(x), label).backward()
-        optimizer.step()
-        if i >= 2:
-            times.append(1e3 * (time.perf_counter() - start))
-    print(f"{statistics.median(times):.3f} {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f}")
+    torch.manual_seed(1)
+    if sys.argv[1] == "check":
+        check(*sys.argv[2:4])
+    else:
+        measure(sys.argv[2], sys.argv[3], sys.argv[4], int(sys.argv[5]))
 
 
 main()
