@@ -100,6 +100,8 @@ inline void add_convolutions(std::vector<OpCase>* cases) {
   add_convolution(cases, 2, 16, 32, 1, {{5, 3, 1, 1}, {6, 2, 2}, {7, 3, 1, 1}});  // three
   add_convolution(cases, 2, 16, 16, 16, {{5, 3, 1, 1}, {6, 2, 2}, {7, 3, 1, 1}});
   add_convolution(cases, 5, 64, 64, 1, {{14, 3, 1, 1}, {14, 3, 1, 1}}, {true, 0});
+  add_convolution(cases, 3, 96, 80, 1, {{21, 3, 1, 1}, {18, 3}}, {true, 0.1f});  // several blocks of tiles
+  add_convolution(cases, 4, 40, 33, 1, {{15, 5, 1, 4}, {16, 5, 1, 1}}, {true, 0});
 }
 
 inline void add_pools(std::vector<OpCase>* cases) {

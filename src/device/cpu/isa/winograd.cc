@@ -1,0 +1,326 @@
+// Winograd convolution: transforms over blocks of channels, and the matrix product between them.
+#include "device/cpu/isa/winograd.h"
+
+#include "device/cpu/isa/lanes.h"
+
+namespace trainer::cpu::TRAINER_ISA {
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int kLane = 16, kRows = 12;
+#elif defined(__AVX2__)
+constexpr int kLane = 8, kRows = 6;
+#else
+constexpr int kLane = 4, kRows = 6;
+#endif
+constexpr int kWidth = 2 * kLane;
+constexpr int kSide = 6;
+using F = Lanes<kLane>::F;
+
+// One-dimensional transforms. B^T d:
+TRAINER_INLINE void transform_input(const F (&d)[kSide], F (&o)[kSide]) {
+  const F even = d[4] - 4 * d[2], odd = d[3] - 4 * d[1], even2 = d[4] - d[2], odd2 = 2 * (d[3] - d[1]);
+  o[0] = 4 * d[0] - 5 * d[2] + d[4];
+  o[1] = even + odd;
+  o[2] = even - odd;
+  o[3] = even2 + odd2;
+  o[4] = even2 - odd2;
+  o[5] = 4 * d[1] - 5 * d[3] + d[5];
+}
+
+// A^T s: M outputs.
+template <int M>
+TRAINER_INLINE void transform_output(const F (&s)[kSide], F (&o)[M]) {
+  const F even = s[1] + s[2], odd = s[1] - s[2], even2 = s[3] + s[4], odd2 = s[3] - s[4];
+  o[0] = s[0] + even + even2;
+  if constexpr (M == 4) {
+    o[1] = odd + 2 * odd2;
+    o[2] = even + 4 * even2;
+    o[3] = odd + 8 * odd2 + s[5];
+  } else {
+    o[1] = odd + 2 * odd2 + s[5];
+  }
+}
+
+// A y.
+template <int M>
+TRAINER_INLINE void transform_gradient(const F (&y)[M], F (&o)[kSide]) {
+  F even = y[0], odd = y[1], even2 = y[0], odd2 = 2 * y[1];
+  if constexpr (M == 4) {
+    even += y[2];
+    odd += y[3];
+    even2 += 4 * y[2];
+    odd2 += 8 * y[3];
+  }
+  o[0] = y[0];
+  o[1] = even + odd;
+  o[2] = even - odd;
+  o[3] = even2 + odd2;
+  o[4] = even2 - odd2;
+  o[5] = y[M - 1];
+}
+
+// G w: R taps.
+template <int R>
+TRAINER_INLINE void transform_filter(const F (&w)[R], F (&o)[kSide]) {
+  F even = w[0] + w[2], odd = w[1], even2 = w[0] + 4 * w[2], odd2 = 2 * w[1];
+  if constexpr (R == 5) {
+    even += w[4];
+    odd += w[3];
+    even2 += 16 * w[4];
+    odd2 += 8 * w[3];
+  }
+  o[0] = w[0] * 0.25f;
+  o[1] = (even + odd) * (-1.0f / 6);
+  o[2] = (even - odd) * (-1.0f / 6);
+  o[3] = (even2 + odd2) * (1.0f / 24);
+  o[4] = (even2 - odd2) * (1.0f / 24);
+  o[5] = w[R - 1];
+}
+
+// G^T u.
+template <int R>
+TRAINER_INLINE void transform_filter_back(const F (&u)[kSide], F (&o)[R]) {
+  const F even = (u[1] + u[2]) * (-1.0f / 6), odd = (u[1] - u[2]) * (-1.0f / 6);
+  const F even2 = (u[3] + u[4]) * (1.0f / 24), odd2 = (u[3] - u[4]) * (1.0f / 24);
+  o[0] = u[0] * 0.25f + even + even2;
+  o[1] = odd + 2 * odd2;
+  o[2] = even + 4 * even2;
+  if constexpr (R == 5) {
+    o[3] = odd + 8 * odd2;
+    o[4] = even + 16 * even2;
+  }
+  o[R - 1] += u[5];
+}
+
+// Applies a transform to the columns and then the rows of a square: read(row, column), write(row, column, value).
+template <int From, int To, typename Transform, typename Read, typename Write>
+TRAINER_INLINE void transform_square(const Transform& transform, const Read& read, const Write& write) {
+  F between[To][From];
+#pragma GCC unroll 6
+  for (int column = 0; column < From; ++column) {
+    F from[From], to[To];
+#pragma GCC unroll 6
+    for (int row = 0; row < From; ++row) from[row] = read(row, column);
+    transform(from, to);
+#pragma GCC unroll 6
+    for (int row = 0; row < To; ++row) between[row][column] = to[row];
+  }
+#pragma GCC unroll 6
+  for (int row = 0; row < To; ++row) {
+    F to[To];
+    transform(between[row], to);
+#pragma GCC unroll 6
+    for (int column = 0; column < To; ++column) write(row, column, to[column]);
+  }
+}
+
+// c[Rows][kWidth] = or += the sum over steps of a[row][step] * b[step][kWidth].
+template <int Rows, bool Add>
+TRAINER_INLINE void multiply_block(const float* a, int64_t a_row, int64_t a_step, const float* b, int64_t steps, float* c,
+                                   int64_t c_row) {
+  F sums[Rows][2];
+#pragma GCC unroll 12
+  for (int r = 0; r < Rows; ++r) {
+    sums[r][0] = Add ? load<F>(c + r * c_row) : F{};
+    sums[r][1] = Add ? load<F>(c + r * c_row + kLane) : F{};
+  }
+  for (int64_t s = 0; s < steps; ++s, a += a_step, b += kWidth) {
+    const F b0 = load<F>(b), b1 = load<F>(b + kLane);
+#pragma GCC unroll 12
+    for (int r = 0; r < Rows; ++r) {
+      const float value = a[r * a_row];
+      sums[r][0] += value * b0;
+      sums[r][1] += value * b1;
+    }
+  }
+#pragma GCC unroll 12
+  for (int r = 0; r < Rows; ++r) {
+    store(c + r * c_row, sums[r][0]);
+    store(c + r * c_row + kLane, sums[r][1]);
+  }
+}
+
+template <bool Add>
+void multiply(const float* a, int64_t a_row, int64_t a_step, const float* b, int64_t steps, int64_t rows, float* c,
+              int64_t c_row) {
+  int64_t r = 0;
+  for (; r + kRows <= rows; r += kRows) multiply_block<kRows, Add>(a + r * a_row, a_row, a_step, b, steps, c + r * c_row, c_row);
+  for (; r + 4 <= rows; r += 4) multiply_block<4, Add>(a + r * a_row, a_row, a_step, b, steps, c + r * c_row, c_row);
+  for (; r < rows; ++r) multiply_block<1, Add>(a + r * a_row, a_row, a_step, b, steps, c + r * c_row, c_row);
+}
+
+// Where a tile lies.
+struct TilePlace {
+  int64_t n, row, column;  // of its first output
+  TRAINER_INLINE TilePlace(const WinogradTiles& t, int64_t tile, int m) {
+    column = tile % t.tiles[1] * m;
+    tile /= t.tiles[1];
+    row = tile % t.tiles[0] * m;
+    n = tile / t.tiles[0];
+  }
+};
+
+// A tile of the input, its padding zeros, to V at `to`; places are `apart` floats apart.
+template <int M>
+TRAINER_INLINE void input_tile(const WinogradTiles& t, const float* x, int64_t tile, float* to, int64_t apart) {
+  const TilePlace place(t, tile, M);
+  const int64_t top = place.row - t.pad[0], left = place.column - t.pad[1];
+  const float* image = x + place.n * t.in[0] * t.in[1] * t.in_pixel;
+  static const float zeros[kLane] = {};
+  const float* pixels[kSide][kSide];
+  for (int row = 0; row < kSide; ++row) {
+    for (int column = 0; column < kSide; ++column) {
+      const int64_t h = top + row, w = left + column;
+      const bool inside = h >= 0 && h < t.in[0] && w >= 0 && w < t.in[1];
+      pixels[row][column] = inside ? image + (h * t.in[1] + w) * t.in_pixel : nullptr;
+    }
+  }
+  for (int64_t c = 0;; c = lesser(c + kLane, t.inputs - kLane)) {
+    transform_square<kSide, kSide>(
+        [](const F(&from)[kSide], F(&o)[kSide]) __attribute__((always_inline)) { transform_input(from, o); },
+        [&](int row, int column) __attribute__((always_inline)) {
+          const float* pixel = pixels[row][column];
+          return load<F>(pixel != nullptr ? pixel + c : zeros);
+        },
+        [&](int row, int column, const F& value) __attribute__((always_inline)) {
+          store(to + (row * kSide + column) * apart + c, value);
+        });
+    if (c + kLane >= t.inputs) break;
+  }
+}
+
+template <int M>
+TRAINER_INLINE void output_tile(const WinogradTiles& t, const float* from, int64_t apart, const WinogradFinish& finish,
+                                float* y, int64_t tile) {
+  const TilePlace place(t, tile, M);
+  float* image = y + place.n * t.out[0] * t.out[1] * t.out_pixel;
+  for (int64_t k = 0;; k = lesser(k + kLane, t.outputs - kLane)) {
+    const F bias = finish.bias != nullptr ? load<F>(finish.bias + k) : F{};
+    transform_square<kSide, M>(
+        [](const F(&s)[kSide], F(&o)[M]) __attribute__((always_inline)) { transform_output<M>(s, o); },
+        [&](int row, int column) __attribute__((always_inline)) {
+          return load<F>(from + (row * kSide + column) * apart + k);
+        },
+        [&](int row, int column, const F& sum) __attribute__((always_inline)) {
+          const int64_t h = place.row + row, w = place.column + column;
+          if (h >= t.out[0] || w >= t.out[1]) return;
+          F value = sum + bias;
+          if (finish.slope != 1) value = value > 0 ? value : finish.slope * value;
+          store(image + (h * t.out[1] + w) * t.out_pixel + k, value);
+        });
+    if (k + kLane >= t.outputs) break;
+  }
+}
+
+// A dy A^T of a tile; `to` is the tile's place in the first panel.
+template <int M>
+TRAINER_INLINE void gradient_tile(const WinogradTiles& t, const float* gradient, int64_t tile, int64_t panels, int64_t count,
+                                  float* to) {
+  const TilePlace place(t, tile, M);
+  const float* image = gradient + place.n * t.out[0] * t.out[1] * t.out_pixel;
+  for (int64_t k = 0; k < panels * kWidth; k += kLane) {
+    const int64_t there = greater(0, lesser(kLane, t.outputs - k));
+    float* panel = to + k / kWidth * count * kWidth + k % kWidth;
+    transform_square<M, kSide>(
+        [](const F(&from)[M], F(&o)[kSide]) __attribute__((always_inline)) { transform_gradient<M>(from, o); },
+        [&](int row, int column) __attribute__((always_inline)) {
+          const int64_t h = place.row + row, w = place.column + column;
+          if (h >= t.out[0] || w >= t.out[1]) return F{};
+          const float* pixel = image + (h * t.out[1] + w) * t.out_pixel + k;
+          if (there == kLane) return load<F>(pixel);
+          F value = F{};
+          for (int64_t i = 0; i < there; ++i) value[i] = pixel[i];
+          return value;
+        },
+        [&](int row, int column, const F& value) __attribute__((always_inline)) {
+          store(panel + (row * kSide + column) * panels * count * kWidth, value);
+        });
+  }
+}
+
+template <int R>
+void filters(const WinogradFilters& f, const float* w, int64_t panels, int64_t begin, int64_t end, float* u) {
+  for (int64_t o = begin * kWidth; o < end * kWidth; o += kLane) {
+    const int64_t there = greater(0, lesser(kLane, f.outputs - o));
+    for (int64_t i = 0; i < f.inputs; ++i) {
+      float taps[R * R][kLane] = {};
+      for (int64_t lane = 0; lane < there; ++lane) {
+        const float* from = w + (o + lane) * f.per_output + i * f.per_input;
+        for (int tap = 0; tap < R * R; ++tap) taps[f.turned ? R * R - 1 - tap : tap][lane] = from[tap];
+      }
+      float* to = u + (o / kWidth * f.inputs + i) * kWidth + o % kWidth;
+      transform_square<R, kSide>(
+          [](const F(&from)[R], F(&out)[kSide]) __attribute__((always_inline)) { transform_filter<R>(from, out); },
+          [&](int row, int column) __attribute__((always_inline)) { return load<F>(taps[row * R + column]); },
+          [&](int row, int column, const F& value) __attribute__((always_inline)) {
+            store(to + (row * kSide + column) * panels * f.inputs * kWidth, value);
+          });
+    }
+  }
+}
+
+template <int M>
+void forward(const WinogradTiles& t, const float* x, const float* u, int64_t panels, const WinogradFinish& finish, float* y,
+             int64_t begin, int64_t count, float* scratch) {
+  const int64_t row = panels * kWidth;
+  float* v = scratch;
+  float* m = scratch + kWinogradPlaces * count * t.inputs;
+  for (int64_t i = 0; i < count; ++i) input_tile<M>(t, x, begin + i, v + i * t.inputs, count * t.inputs);
+  for (int64_t place = 0; place < kWinogradPlaces; ++place) {
+    for (int64_t panel = 0; panel < panels; ++panel) {
+      multiply<false>(v + place * count * t.inputs, t.inputs, 1, u + (place * panels + panel) * t.inputs * kWidth, t.inputs,
+                      count, m + place * count * row + panel * kWidth, row);
+    }
+  }
+  for (int64_t i = 0; i < count; ++i) output_tile<M>(t, m + i * row, count * row, finish, y, begin + i);
+}
+
+template <int M>
+void transform(const WinogradTiles& t, const float* x, const float* gradient, int64_t panels, int64_t begin, int64_t count,
+               int64_t first, int64_t end, float* v, float* d) {
+  for (int64_t i = first; i < end; ++i) {
+    input_tile<M>(t, x, begin + i, v + i * t.inputs, count * t.inputs);
+    gradient_tile<M>(t, gradient, begin + i, panels, count, d + i * kWidth);
+  }
+}
+
+void add_products(const float* v, const float* d, int64_t panels, int64_t inputs, int64_t count, int64_t first, int64_t end,
+                  float* sums) {
+  for (int64_t unit = first; unit < end; ++unit) {
+    multiply<true>(v + unit / panels * count * inputs, 1, inputs, d + unit * count * kWidth, count, inputs,
+                   sums + unit * inputs * kWidth, kWidth);
+  }
+}
+
+template <int R>
+void filter_gradient(const WinogradFilters& f, const float* sums, int64_t panels, int64_t begin, int64_t end, float* w) {
+  for (int64_t o = begin * kWidth; o < end * kWidth; o += kLane) {
+    const int64_t there = greater(0, lesser(kLane, f.outputs - o));
+    for (int64_t i = 0; i < f.inputs; ++i) {
+      const float* from = sums + (o / kWidth * f.inputs + i) * kWidth + o % kWidth;
+      float taps[R * R][kLane];
+      transform_square<kSide, R>(
+          [](const F(&u)[kSide], F(&out)[R]) __attribute__((always_inline)) { transform_filter_back<R>(u, out); },
+          [&](int row, int column) __attribute__((always_inline)) {
+            return load<F>(from + (row * kSide + column) * panels * f.inputs * kWidth);
+          },
+          [&](int row, int column, const F& value) __attribute__((always_inline)) { store(taps[row * R + column], value); });
+      for (int64_t lane = 0; lane < there; ++lane) {
+        float* to = w + (o + lane) * f.per_output + i * f.per_input;
+        for (int tap = 0; tap < R * R; ++tap) to[tap] = taps[tap][lane];
+      }
+    }
+  }
+}
+
+}  // namespace
+
+const WinogradTable kWinogradTable = {kWidth,
+                                      {filters<3>, filters<5>},
+                                      {forward<4>, forward<2>},
+                                      {transform<4>, transform<2>},
+                                      add_products,
+                                      {filter_gradient<3>, filter_gradient<5>}};
+
+}  // namespace trainer::cpu::TRAINER_ISA
