@@ -5,10 +5,10 @@
 
 #include <algorithm>
 #include <chrono>
-#include <numeric>
 
 #include "cli/command.h"
 #include "cli/net_flags.h"
+#include "cli/step_times.h"
 #include "report/log.h"
 #include "train/model.h"
 #include "train/update_rule.h"
@@ -57,8 +57,10 @@ int64_t peak_memory() {
 class Timing {
  public:
   Timing(const Arguments& arguments, const ConfiguredNet& configured, caffe::Phase phase, Runtime& runtime)
-      : net_(*configured.net.net, *configured.net.positions, phase, 1, runtime),
-        iterations_(static_cast<int>(arguments.integer("iterations"))) {
+      : device_(*runtime.device),
+        net_(*configured.net.net, *configured.net.positions, phase, 1, runtime),
+        iterations_(static_cast<int>(arguments.integer("iterations"))),
+        trace_(arguments.text("trace")) {
     net_.write_no_files();
     add_parameters(net_.lowered(), 1, true, runtime.store);
     if (arguments.truth("update"))
@@ -118,32 +120,30 @@ class Timing {
     log_info(fmt::format("Average Forward pass: {}", milliseconds(sum.forward / n)));
     log_info(fmt::format("Average Backward pass: {}", milliseconds(sum.backward / n)));
     if (update_) log_info(fmt::format("Average Update: {}", milliseconds(update / n)));
-    report_slowest_steps();
+    report_steps();
     log_info(fmt::format("Peak memory: {} MiB", peak_memory()));
     log_info(fmt::format("Total Time: {}", milliseconds(total_)));
     log_info("*** Benchmark ends ***");
     log_info(fmt::format("Average Forward-Backward: {}", milliseconds(total_ / n)));
   }
 
-  // Where an iteration goes: the three longest steps with what they reach.
-  void report_slowest_steps() {
-    const Program& program = net_.program(ProgramKind::kTrain);
-    std::vector<size_t> order(program.steps.size());
-    std::iota(order.begin(), order.end(), size_t{0});
-    std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return seconds_[a] > seconds_[b]; });
-    for (size_t i = 0; i < std::min<size_t>(3, order.size()); ++i) {
-      const Step& step = program.steps[order[i]];
-      const double seconds = seconds_[order[i]] / iterations_;
-      const int layer = step.op.shares.empty() ? -1 : step.op.shares.front().layer;
-      log_info(fmt::format("Slowest step {}: {} {} of {}, {} ms, {:.1f} GFLOP/s, {:.1f} GB/s", i + 1, step.implementation,
-                           name_of(step.op.kind),
-                           layer < 0 ? "no layer" : net_.lowered().layers[static_cast<size_t>(layer)].param->name(),
-                           log_number(seconds * 1e3), step.operations / seconds * 1e-9, step.bytes / seconds * 1e-9));
-    }
+  // Where an iteration goes.
+  void report_steps() {
+    std::vector<StepTime> steps =
+        step_times(net_.program(ProgramKind::kTrain), net_.lowered().layers, seconds_, iterations_);
+    const DeviceSpeed best = device_.best_speed();
+    if (!trace_.empty()) write_trace(trace_, steps, best);
+    log_info(fmt::format("The machine's best: {:.1f} GFLOP/s, {:.1f} GB/s", best.operations * 1e-9, best.bytes * 1e-9));
+    constexpr size_t kShown = 3;
+    std::sort(steps.begin(), steps.end(), [](const StepTime& a, const StepTime& b) { return a.seconds > b.seconds; });
+    for (size_t i = 0; i < std::min(kShown, steps.size()); ++i)
+      log_info(fmt::format("Slowest step {}: {}, {}", i + 1, steps[i].name, describe(steps[i], best)));
   }
 
+  Device& device_;
   NetSession net_;
   int iterations_;
+  std::string trace_;
   std::unique_ptr<UpdateRule> update_;
   std::vector<double> seconds_, update_seconds_;
   double total_ = 0, wait_ = 0;
@@ -176,6 +176,9 @@ REGISTER_COMMAND(time, .name = "time",
                          {"phase", FlagType::kChoice, "TRAIN", "TRAIN|TEST", "The phase of the net."},
                          {"update", FlagType::kTruth, "false", "",
                           "Also run the update of the weights (SGD with momentum)."},
+                         {"trace", FlagType::kFile, "", "FILE",
+                          "Write the steps of an iteration in Chrome's trace format: each with its time, GFLOP/s, GB/s "
+                          "and bound, beside the machine's best."},
                          gpu_flag(),
                          cpu_flag(),
                          set_flag(),

@@ -49,10 +49,18 @@ struct KernelChoice {
   std::vector<Refusal> refused;
 };
 
+// In a second.
+struct DeviceSpeed {
+  double operations = 0;  // of 32-bit floats; a multiply-add counts as two
+  double bytes = 0;       // read and written
+};
+
 class Device {
  public:
   virtual ~Device() = default;
   virtual std::string name() const = 0;
+  // The best that the device reaches, measured now.
+  virtual DeviceSpeed best_speed() = 0;
   // Throws a device_error naming the op where not even the reference takes it.
   virtual KernelChoice choose(const OpInstance& instance) = 0;
   // Zeroed, 64-byte aligned; throws a device_error saying how much was asked for and how much is free.

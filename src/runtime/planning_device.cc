@@ -17,6 +17,7 @@ class PlanningDevice : public Device {
   explicit PlanningDevice(std::unique_ptr<Device> device) : device_(std::move(device)) {}
 
   std::string name() const override { return device_->name(); }
+  DeviceSpeed best_speed() override { return device_->best_speed(); }
   KernelChoice choose(const OpInstance& instance) override { return device_->choose(instance); }
 
   void* allocate(int64_t bytes) override {

@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "device/cpu/best_speed.h"
 #include "device/cpu/implementations.h"
 
 namespace trainer::cpu {
@@ -75,6 +76,8 @@ CpuDevice::CpuDevice() : reference_only_(reference_demanded()) {
     _mm_setcsr(_mm_getcsr() | kDenormalsAreZero);
   }
 }
+
+DeviceSpeed CpuDevice::best_speed() { return measure_best_speed(); }
 
 KernelChoice CpuDevice::choose(const OpInstance& instance) {
   KernelChoice choice;

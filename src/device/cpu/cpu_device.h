@@ -11,6 +11,7 @@ class CpuDevice : public Device {
   CpuDevice();
 
   std::string name() const override { return "cpu"; }
+  DeviceSpeed best_speed() override;
   KernelChoice choose(const OpInstance& instance) override;
   void* allocate(int64_t bytes) override;
   void release(void* memory, int64_t bytes) override;

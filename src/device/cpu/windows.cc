@@ -1,7 +1,10 @@
 // Reads the geometry of convolution and pooling off an op and its descriptors.
 #include "device/cpu/windows.h"
 
+#include <fmt/format.h>
+
 #include "base/error.h"
+#include "device/cpu/bound_kernel.h"
 
 namespace trainer::cpu {
 namespace {
@@ -84,6 +87,16 @@ PoolGeometry pool_geometry(const OpInstance& instance) {
   set_attribute(attributes.stride, spatial, g.windows.stride);
   set_attribute(attributes.pad, spatial, g.windows.pad);
   return g;
+}
+
+std::string refuse_images(const ConvolutionOperands& operands) {
+  for (const TensorDesc* desc : {operands.x, operands.weights, operands.y}) {
+    if (desc->dtype != DType::kF32) return fmt::format("an operand is {}", trainer::name_of(desc->dtype));
+    if (desc->shape.count() == 0) return "an operand is empty";
+  }
+  if (!lies_in(*operands.x, Order::kChannelsLast)) return "the input is row-major";
+  if (!lies_in(*operands.y, Order::kChannelsLast)) return "the output is row-major";
+  return lies_in(*operands.weights, Order::kRowMajor) ? "" : "the weights are channels-last";
 }
 
 }  // namespace trainer::cpu

@@ -180,14 +180,8 @@ class Winograd : public BoundKernel {
 
 std::string refuse_winograd_direct(const OpInstance& instance) {
   const ConvolutionOperands operands = convolution_operands(instance);
-  for (const TensorDesc* desc : {operands.x, operands.weights, operands.y}) {
-    if (desc->dtype != DType::kF32) return "an operand is " + std::string(name_of(desc->dtype));
-    if (desc->shape.count() == 0) return "an operand is empty";
-  }
-  if (!lies_in(*operands.x, Order::kChannelsLast) || !lies_in(*operands.y, Order::kChannelsLast)) {
-    return "an operand is row-major";
-  }
-  if (!lies_in(*operands.weights, Order::kRowMajor)) return "the weights are channels-last";
+  const std::string reason = refuse_images(operands);
+  if (!reason.empty()) return reason;
   const ConvolutionGeometry g = convolution_geometry(instance);
   const Windows& w = g.windows;
   const int64_t taps = w.kernel[1];

@@ -242,13 +242,8 @@ class Convolution : public BoundKernel {
 
 std::string refuse_convolution_onednn(const OpInstance& instance) {
   const ConvolutionOperands operands = convolution_operands(instance);
-  for (const TensorDesc* desc : {operands.x, operands.weights, operands.y}) {
-    if (desc->dtype != DType::kF32) return fmt::format("an operand is {}", name_of(desc->dtype));
-    if (desc->shape.count() == 0) return "an operand is empty";
-  }
-  if (!lies_in(*operands.x, Order::kChannelsLast)) return "the input is row-major";
-  if (!lies_in(*operands.y, Order::kChannelsLast)) return "the output is row-major";
-  if (!lies_in(*operands.weights, Order::kRowMajor)) return "the weights are channels-last";
+  const std::string reason = refuse_images(operands);
+  if (!reason.empty()) return reason;
   if (!choose(instance, describe(instance))) return "oneDNN has only plain loops for this geometry";
   return "";
 }
