@@ -100,6 +100,13 @@ inline void add_convolutions(std::vector<OpCase>* cases) {
   add_convolution(cases, 2, 16, 32, 1, {{5, 3, 1, 1}, {6, 2, 2}, {7, 3, 1, 1}});  // three
   add_convolution(cases, 2, 16, 16, 16, {{5, 3, 1, 1}, {6, 2, 2}, {7, 3, 1, 1}});
   add_convolution(cases, 5, 64, 64, 1, {{14, 3, 1, 1}, {14, 3, 1, 1}}, {true, 0});
+  add_convolution(cases, 3, 40, 70, 1, {{9, 1}, {11, 1}}, {true, 0.1f});  // pixels
+  add_convolution(cases, 2, 64, 36, 2, {{9, 1, 2}, {12, 1, 3}}, {true, 0});
+  add_convolution(cases, 2, 1024, 48, 1, {{7, 1}, {6, 1}}, {true, 0});
+  add_convolution(cases, 1, 160, 1024, 1, {{9, 1}, {9, 1}});
+  add_convolution(cases, 2, 256, 520, 1, {{13, 1, 2}, {15, 1, 2}}, {true, 0});  // sums that threads share
+  add_convolution(cases, 4, 16, 96, 1, {{105, 1}, {105, 1}}, {true, 0});        // more than the caches hold
+  add_convolution(cases, 2, 17, 16, 1, {{5, 1}, {4, 1}, {6, 1}});
   add_convolution(cases, 3, 96, 80, 1, {{21, 3, 1, 1}, {18, 3}}, {true, 0.1f});  // several blocks of tiles
   add_convolution(cases, 4, 40, 33, 1, {{15, 5, 1, 4}, {16, 5, 1, 1}}, {true, 0});
 }

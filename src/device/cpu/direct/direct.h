@@ -26,6 +26,10 @@ std::unique_ptr<Kernel> create_depthwise_direct(const OpInstance& instance);
 std::string refuse_winograd_direct(const OpInstance& instance);
 std::unique_ptr<Kernel> create_winograd_direct(const OpInstance& instance);
 
+// The three convolution kinds with filters of one pixel and 16 channels a group; channels-last.
+std::string refuse_pointwise_direct(const OpInstance& instance);
+std::unique_ptr<Kernel> create_pointwise_direct(const OpInstance& instance);
+
 // kRecurrence, kRecurrenceGradient.
 std::string refuse_recurrence_direct(const OpInstance& instance);
 std::unique_ptr<Kernel> create_recurrence_direct(const OpInstance& instance);

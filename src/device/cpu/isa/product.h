@@ -1,6 +1,8 @@
 // Matrix products in registers: blocks of a few rows by two vectors. Only for files of isa/.
 #pragma once
 
+#include <immintrin.h>
+
 #include "device/cpu/isa/lanes.h"
 
 namespace trainer::cpu::TRAINER_ISA {
@@ -16,18 +18,64 @@ constexpr int kLane = 4, kRows = 6;
 constexpr int kWidth = 2 * kLane;
 using F = Lanes<kLane>::F;
 
-// c[Rows][kWidth] = or, where Add, += the sums over steps of a[row][step] * b[step][kWidth].
-template <int Rows, bool Add>
+// What becomes of a product: stored, added to what is there, finished with a bias and a slope for what is not above 0,
+// or finished and written around the caches.
+enum class Into { kStore, kAdd, kFinish, kStream };
+struct Finish {
+  const float* bias = nullptr;  // kWidth of them; null: none
+  float slope = 1;              // 1: as it is
+};
+
+// Memory that will be read soon: a product fetches some of it while it computes.
+struct Ahead {
+  const float* at = nullptr;
+  int64_t lines = 0;  // of 64 bytes
+
+  // The lines that a product of so many steps fetches.
+  TRAINER_INLINE Ahead take(int64_t steps) {
+    const Ahead part{at, lesser(steps, lines)};
+    at += part.lines * 16;
+    lines -= part.lines;
+    return part;
+  }
+};
+
+TRAINER_INLINE void stream(float* to, F value) {
+#if defined(__AVX512F__)
+  _mm512_stream_ps(to, reinterpret_cast<__m512>(value));
+#elif defined(__AVX2__)
+  _mm256_stream_ps(to, reinterpret_cast<__m256>(value));
+#else
+  _mm_stream_ps(to, reinterpret_cast<__m128>(value));
+#endif
+}
+
+template <Into Way>
+TRAINER_INLINE void put(float* to, F sum, F bias, float slope) {
+  if constexpr (Way == Into::kFinish || Way == Into::kStream) {
+    sum += bias;
+    if (slope != 1) sum = sum > 0 ? sum : slope * sum;
+  }
+  if constexpr (Way == Into::kStream) {
+    stream(to, sum);
+  } else {
+    store(to, sum);
+  }
+}
+
+// c[Rows][kWidth] of the sums over steps of a[row][step] * b[step][kWidth].
+template <int Rows, Into Way>
 TRAINER_INLINE void multiply_block(const float* a, int64_t a_row, int64_t a_step, const float* b, int64_t steps, float* c,
-                                   int64_t c_row) {
+                                   int64_t c_row, const Finish& finish, Ahead ahead) {
   F sums[Rows][2];
 #pragma GCC unroll 12
   for (int r = 0; r < Rows; ++r) {
-    sums[r][0] = Add ? load<F>(c + r * c_row) : F{};
-    sums[r][1] = Add ? load<F>(c + r * c_row + kLane) : F{};
+    sums[r][0] = Way == Into::kAdd ? load<F>(c + r * c_row) : F{};
+    sums[r][1] = Way == Into::kAdd ? load<F>(c + r * c_row + kLane) : F{};
   }
   for (int64_t s = 0; s < steps; ++s, a += a_step, b += kWidth) {
     const F b0 = load<F>(b), b1 = load<F>(b + kLane);
+    if (s < ahead.lines) __builtin_prefetch(ahead.at + s * 16, 0, 2);
 #pragma GCC unroll 12
     for (int r = 0; r < Rows; ++r) {
       const float value = a[r * a_row];
@@ -35,23 +83,25 @@ TRAINER_INLINE void multiply_block(const float* a, int64_t a_row, int64_t a_step
       sums[r][1] += value * b1;
     }
   }
+  const F bias0 = finish.bias != nullptr ? load<F>(finish.bias) : F{};
+  const F bias1 = finish.bias != nullptr ? load<F>(finish.bias + kLane) : F{};
 #pragma GCC unroll 12
   for (int r = 0; r < Rows; ++r) {
-    store(c + r * c_row, sums[r][0]);
-    store(c + r * c_row + kLane, sums[r][1]);
+    put<Way>(c + r * c_row, sums[r][0], bias0, finish.slope);
+    put<Way>(c + r * c_row + kLane, sums[r][1], bias1, finish.slope);
   }
 }
 
-template <bool Add>
+template <Into Way>
 void multiply(const float* a, int64_t a_row, int64_t a_step, const float* b, int64_t steps, int64_t rows, float* c,
-              int64_t c_row) {
+              int64_t c_row, const Finish& finish, Ahead* ahead) {
   int64_t r = 0;
   for (; r + kRows <= rows; r += kRows)
-    multiply_block<kRows, Add>(a + r * a_row, a_row, a_step, b, steps, c + r * c_row, c_row);
+    multiply_block<kRows, Way>(a + r * a_row, a_row, a_step, b, steps, c + r * c_row, c_row, finish, ahead->take(steps));
   for (; r + 4 <= rows; r += 4)
-    multiply_block<4, Add>(a + r * a_row, a_row, a_step, b, steps, c + r * c_row, c_row);
+    multiply_block<4, Way>(a + r * a_row, a_row, a_step, b, steps, c + r * c_row, c_row, finish, ahead->take(steps));
   for (; r < rows; ++r)
-    multiply_block<1, Add>(a + r * a_row, a_row, a_step, b, steps, c + r * c_row, c_row);
+    multiply_block<1, Way>(a + r * a_row, a_row, a_step, b, steps, c + r * c_row, c_row, finish, ahead->take(steps));
 }
 
 }  // namespace trainer::cpu::TRAINER_ISA

@@ -222,11 +222,12 @@ void forward(const WinogradTiles& t, const float* x, const float* u, int64_t pan
   const int64_t row = panels * kWidth;
   float* v = scratch;
   float* m = scratch + kWinogradPlaces * count * t.inputs;
+  Ahead nothing;
   for (int64_t i = 0; i < count; ++i) input_tile<M>(t, x, begin + i, v + i * t.inputs, count * t.inputs);
   for (int64_t place = 0; place < kWinogradPlaces; ++place) {
     for (int64_t panel = 0; panel < panels; ++panel) {
-      multiply<false>(v + place * count * t.inputs, t.inputs, 1, u + (place * panels + panel) * t.inputs * kWidth, t.inputs,
-                      count, m + place * count * row + panel * kWidth, row);
+      multiply<Into::kStore>(v + place * count * t.inputs, t.inputs, 1, u + (place * panels + panel) * t.inputs * kWidth, t.inputs,
+                      count, m + place * count * row + panel * kWidth, row, {}, &nothing);
     }
   }
   for (int64_t i = 0; i < count; ++i) output_tile<M>(t, m + i * row, count * row, finish, y, begin + i);
@@ -243,9 +244,10 @@ void transform(const WinogradTiles& t, const float* x, const float* gradient, in
 
 void add_products(const float* v, const float* d, int64_t panels, int64_t inputs, int64_t count, int64_t first, int64_t end,
                   float* sums) {
+  Ahead nothing;
   for (int64_t unit = first; unit < end; ++unit) {
-    multiply<true>(v + unit / panels * count * inputs, 1, inputs, d + unit * count * kWidth, count, inputs,
-                   sums + unit * inputs * kWidth, kWidth);
+    multiply<Into::kAdd>(v + unit / panels * count * inputs, 1, inputs, d + unit * count * kWidth, count, inputs,
+                   sums + unit * inputs * kWidth, kWidth, {}, &nothing);
   }
 }
 

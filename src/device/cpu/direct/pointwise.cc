@@ -1,0 +1,261 @@
+// Convolutions by filters of one pixel, with their gradients: matrix products over channels-last pixels.
+//
+// A block of pixels is multiplied while the next one is fetched, and results too large for the caches are written around
+// them. A stride passes over pixels: those that count are gathered a block at a time, and the input gradient's others
+// are sums of nothing.
+#include <algorithm>
+#include <string>
+
+#include "device/cpu/bound_kernel.h"
+#include "device/cpu/direct/direct.h"
+#include "device/cpu/isa.h"
+#include "device/cpu/isa/pointwise.h"
+#include "device/cpu/parallel.h"
+#include "device/cpu/windows.h"
+
+namespace trainer::cpu {
+namespace {
+
+constexpr int64_t kFloat = sizeof(float);
+// Of a thread's block of pixels; of the packed pixels that all threads share, or each has with sums of its own; of sums
+// that each thread has for itself; of a result that no cache holds until it is read.
+constexpr int64_t kBlockBytes = 128 << 10, kTogetherBytes = 2 << 20, kOwnBytes = 512 << 10, kMostSumsApart = 512 << 10,
+                  kLargeBytes = 16 << 20;
+
+int64_t groups_of(int64_t count, int64_t size) { return (count + size - 1) / size; }
+
+class Pointwise : public BoundKernel {
+ public:
+  explicit Pointwise(const OpInstance& instance)
+      : BoundKernel(instance),
+        kind_(instance.op->kind),
+        epilogue_(instance.op->as<ConvolutionAttributes>().epilogue),
+        g_(convolution_geometry(instance)),
+        table_(for_isa(isa_v2::kPointwiseTable, isa_v3::kPointwiseTable, isa_v4::kPointwiseTable)),
+        pixels_(g_.batch * g_.windows.out_count()) {
+    for (int64_t stride : g_.windows.stride) strided_ = strided_ || stride != 1;
+    if (weights()) {
+      apart_ = sums_bytes() <= kMostSumsApart;
+      const int64_t floats = strips() * table_.rows + panels() * table_.width;
+      block_ = std::clamp<int64_t>((apart_ ? kOwnBytes : kTogetherBytes) / (kFloat * floats) / 8 * 8, 32, 512);
+    } else {
+      block_ = std::clamp<int64_t>(kBlockBytes / (kFloat * steps()) / 12 * 12, 24, 192);
+    }
+    block_ = std::min(block_, std::max<int64_t>(pixels_, 1));
+  }
+
+  int64_t workspace_bytes() const override {
+    if (!weights()) return filters_bytes() + threads() * scratch_bytes();
+    return apart_ ? threads() * (sums_bytes() + scratch_bytes()) : sums_bytes() + scratch_bytes();
+  }
+
+  void run(const RunContext&) override {
+    for (int64_t group = 0; group < g_.group; ++group) {
+      if (weights()) {
+        run_weight_gradient(group);
+      } else {
+        run_product(group);
+      }
+    }
+  }
+
+ private:
+  bool weights() const { return kind_ == OpKind::kConvolutionWeightGradient; }
+  bool forward() const { return kind_ == OpKind::kConvolution; }
+  // What a product sums over, and its columns: in the weight gradient's these are inputs and its rows are outputs.
+  int64_t steps() const { return forward() ? g_.inputs : g_.outputs; }
+  int64_t columns() const { return forward() ? g_.outputs : g_.inputs; }
+  int64_t panels() const { return groups_of(columns(), table_.width); }
+  int64_t strips() const { return groups_of(g_.outputs, table_.rows); }
+
+  int64_t filters_bytes() const { return aligned(panels() * table_.width * steps() * kFloat); }
+  int64_t sums_bytes() const { return aligned(panels() * table_.width * strips() * table_.rows * kFloat); }
+  int64_t gathered_floats() const { return (strided_ ? block_ * g_.inputs : 0) + (spread() ? spread_floats() : 0); }
+  // Copied pixels, and behind them the packed ones of the weight gradient.
+  int64_t scratch_bytes() const {
+    const int64_t packed = weights() ? block_ * (strips() * table_.rows + panels() * table_.width) : 0;
+    return aligned((gathered_floats() + packed) * kFloat);
+  }
+  float* filters() const { return reinterpret_cast<float*>(workspace()); }
+  float* sums(int64_t thread) const { return reinterpret_cast<float*>(workspace() + thread * sums_bytes()); }
+  float* scratch(int64_t thread) const {
+    const int64_t before = !weights() ? filters_bytes() : (apart_ ? threads() : 1) * sums_bytes();
+    return reinterpret_cast<float*>(workspace() + before + thread * scratch_bytes());
+  }
+  int64_t weights_at(int64_t group) const { return group * g_.outputs * g_.inputs; }
+
+  // Calls body(i, the offset of the input's pixel) for output pixels [begin, end).
+  template <typename Body>
+  void each_pixel(int64_t begin, int64_t end, const Body& body) const {
+    const Windows& w = g_.windows;
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t column = i % w.out[2], row = i / w.out[2] % w.out[1], depth = i / (w.out[2] * w.out[1]) % w.out[0];
+      const int64_t n = i / w.out_count();
+      const int64_t pixel =
+          ((n * w.in[0] + depth * w.stride[0]) * w.in[1] + row * w.stride[1]) * w.in[2] + column * w.stride[2];
+      body(i, pixel * g_.in_channels());
+    }
+  }
+  // Pixels [begin, end) of the input that count, `pixel_floats` apart; copied to `to` where the stride passes over some.
+  const float* gathered(const float* x, int64_t begin, int64_t end, float* to, int64_t* pixel_floats) const {
+    *pixel_floats = strided_ ? g_.inputs : g_.in_channels();
+    if (!strided_) return x + begin * g_.in_channels();
+    each_pixel(begin, end, [&](int64_t i, int64_t at) { std::copy_n(x + at, g_.inputs, to + (i - begin) * g_.inputs); });
+    return to;
+  }
+  // Rows that are multiples of 4 KiB apart meet in the same few lines of a first-level cache: such a block is copied,
+  // each row a line further.
+  bool spread() const { return !weights() && g_.group * steps() % 1024 == 0; }
+  int64_t spread_floats() const { return block_ * (steps() + 16); }
+  const float* spread_out(const float* x, int64_t count, int64_t pixel, float* to, int64_t* pixel_floats) const {
+    *pixel_floats = steps() + 16;
+    for (int64_t i = 0; i < count; ++i) std::copy_n(x + i * pixel, steps(), to + i * *pixel_floats);
+    return to;
+  }
+  // Pixels [begin, end) of a tensor with so many floats a pixel, where they lie together.
+  static NextRead next_read(const float* tensor, int64_t begin, int64_t end, int64_t pixel_floats) {
+    return {tensor + begin * pixel_floats, std::max<int64_t>(end - begin, 0) * pixel_floats};
+  }
+
+  // Forward, or the input gradient: a product of each block of pixels with the packed filters.
+  void run_product(int64_t group) const {
+    const float* w = input(1) + weights_at(group);
+    parallel_ranges(threads(), panels(), steps() * table_.width, [&](int, int64_t begin, int64_t end) {
+      table_.pack_panels(w, forward() ? 1 : g_.inputs, forward() ? g_.inputs : 1, steps(), columns(), begin, end, filters());
+    });
+    if (strided_ && !forward() && group == 0) fill_passed_over();
+    const float* from = input(0) + group * steps();
+    float* to = output(0) + group * columns();
+    const float* bias = optional_input(2);
+    if (bias != nullptr) bias += group * columns();
+    const int64_t from_pixel = g_.group * steps(), to_pixel = g_.group * columns();
+    const bool gathers = strided_ && forward(), scatters = strided_ && !forward(), spreads = !gathers && spread();
+    const bool around = !scatters && pixels_ * to_pixel * kFloat >= kLargeBytes && to_pixel % 16 == 0 &&
+                        reinterpret_cast<uintptr_t>(to) % kAlignment == 0;
+    parallel_ranges(threads(), pixels_, kSerialWork, [&](int thread, int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; i += block_) {
+        const int64_t stop = std::min(end, i + block_);
+        int64_t pixel_floats = from_pixel;
+        const float* x = from + i * from_pixel;
+        if (gathers) x = gathered(from, i, stop, scratch(thread), &pixel_floats);
+        if (spreads) x = spread_out(x, stop - i, from_pixel, scratch(thread), &pixel_floats);
+        float* y = scatters ? scratch(thread) + (spreads ? spread_floats() : 0) : to + i * to_pixel;
+        const NextRead next =
+            gathers ? NextRead{} : next_read(from, stop, std::min(end, stop + block_), from_pixel);
+        table_.multiply(x, pixel_floats, filters(), steps(), columns(), stop - i, bias, slope(), y,
+                        scatters ? columns() : to_pixel, around, next);
+        if (!scatters) continue;
+        each_pixel(i, stop, [&](int64_t pixel, int64_t at) { std::copy_n(y + (pixel - i) * columns(), columns(), to + at); });
+      }
+    });
+  }
+  float slope() const { return epilogue_.relu ? epilogue_.slope : 1.0f; }
+
+  // What no output pixel reaches: the bias alone.
+  void fill_passed_over() const {
+    const int64_t channels = g_.in_channels();
+    const float* bias = optional_input(2);
+    parallel_ranges(threads(), g_.batch * g_.windows.in_count(), channels, [&](int, int64_t begin, int64_t end) {
+      float* x = output(0);
+      for (int64_t i = begin; i < end; ++i) {
+        for (int64_t c = 0; c < channels; ++c) {
+          const float value = bias == nullptr ? 0.0f : bias[c];
+          x[i * channels + c] = value > 0 ? value : slope() * value;
+        }
+      }
+    });
+  }
+
+  // Either the threads pack a block of pixels together and share its products out, or each takes pixels of its own to
+  // sums of its own.
+  void run_weight_gradient(int64_t group) const {
+    const float* x = input(0) + group * g_.inputs;
+    const float* gradient = input(1) + group * g_.outputs;
+    const int64_t units = strips() * panels(), unit_floats = table_.rows * table_.width;
+#pragma omp parallel num_threads(threads())
+    {
+      const int64_t team = omp_get_num_threads(), thread = omp_get_thread_num();
+      const int64_t first = units * thread / team, end = units * (thread + 1) / team;
+      if (apart_) {
+        std::fill_n(sums(thread), units * unit_floats, 0.0f);
+        const int64_t stop = pixels_ * (thread + 1) / team;
+        for (int64_t i = pixels_ * thread / team; i < stop; i += block_) {
+          const int64_t count = std::min(block_, stop - i);
+          pack(x, gradient, i, count, 0, count, scratch(thread));
+          add(x, gradient, i + count, std::min(stop, i + count + block_), count, 0, units, scratch(thread), sums(thread));
+        }
+#pragma omp barrier
+        for (int64_t other = 1; other < team; ++other) {
+          for (int64_t i = first * unit_floats; i < end * unit_floats; ++i) sums(0)[i] += sums(other)[i];
+        }
+      } else {
+        std::fill(sums(0) + first * unit_floats, sums(0) + end * unit_floats, 0.0f);
+        for (int64_t i = 0; i < pixels_; i += block_) {
+          const int64_t count = std::min(block_, pixels_ - i), next = i + count, ahead = std::min(block_, pixels_ - next);
+          pack(x, gradient, i, count, count * thread / team, count * (thread + 1) / team, scratch(0));
+#pragma omp barrier
+          add(x, gradient, next + ahead * thread / team, next + ahead * (thread + 1) / team, count, first, end, scratch(0),
+              sums(0));
+#pragma omp barrier
+        }
+      }
+#pragma omp barrier
+      unpack(g_.outputs * thread / team, g_.outputs * (thread + 1) / team, output(0) + weights_at(group));
+    }
+  }
+  // Of pixels [begin, begin + count), those in [first, end).
+  void pack(const float* x, const float* gradient, int64_t begin, int64_t count, int64_t first, int64_t end,
+            float* to) const {
+    float* strips_at = to + gathered_floats();
+    table_.pack_strips(gradient + begin * g_.out_channels(), g_.out_channels(), g_.outputs, count, first, end, strips_at);
+    int64_t pixel_floats = 0;
+    const float* from = gathered(x, begin + first, begin + end, to + first * g_.inputs, &pixel_floats);
+    table_.pack_pixels(from - first * pixel_floats, pixel_floats, g_.inputs, count, first, end, panels_of(to));
+  }
+  // The products of `count` packed pixels; those of [next, next_end) are fetched.
+  void add(const float* x, const float* gradient, int64_t next, int64_t next_end, int64_t count, int64_t first, int64_t end,
+           float* packed, float* to) const {
+    const NextRead reads[2] = {next_read(gradient, next, next_end, g_.out_channels()),
+                               strided_ ? NextRead{} : next_read(x, next, next_end, g_.in_channels())};
+    table_.add_products(packed + gathered_floats(), panels_of(packed), strips(), count, first, end, to, reads);
+  }
+  float* panels_of(float* scratch) const { return scratch + gathered_floats() + block_ * strips() * table_.rows; }
+  // Rows [begin, end) of the weights from the sums [panel][output][width].
+  void unpack(int64_t begin, int64_t end, float* to) const {
+    const int64_t outputs = strips() * table_.rows;
+    for (int64_t o = begin; o < end; ++o) {
+      for (int64_t panel = 0; panel < panels(); ++panel) {
+        std::copy_n(sums(0) + (panel * outputs + o) * table_.width,
+                    std::min(table_.width, g_.inputs - panel * table_.width), to + o * g_.inputs + panel * table_.width);
+      }
+    }
+  }
+
+  OpKind kind_;
+  Epilogue epilogue_;
+  ConvolutionGeometry g_;
+  const PointwiseTable& table_;
+  int64_t pixels_;
+  int64_t block_ = 1;
+  bool strided_ = false, apart_ = false;
+};
+
+}  // namespace
+
+std::string refuse_pointwise_direct(const OpInstance& instance) {
+  const ConvolutionOperands operands = convolution_operands(instance);
+  const std::string reason = refuse_images(operands);
+  if (!reason.empty()) return reason;
+  const ConvolutionGeometry g = convolution_geometry(instance);
+  if (g.windows.taps() != 1) return "the kernel is larger than a pixel";
+  for (int64_t pad : g.windows.pad) {
+    if (pad != 0) return "the input is padded";
+  }
+  if (std::min(g.inputs, g.outputs) < 16) return "fewer than 16 channels a group";
+  if (g.batch * g.windows.out_count() < 64) return "fewer than 64 pixels";
+  return "";
+}
+
+std::unique_ptr<Kernel> create_pointwise_direct(const OpInstance& instance) { return std::make_unique<Pointwise>(instance); }
+
+}  // namespace trainer::cpu
