@@ -10,13 +10,25 @@
 namespace trainer {
 namespace {
 
-// A reshape that moves nothing: both sides lie in logical sequence.
+bool lies_row_major(const TensorDesc& desc) { return desc.order == Order::kRowMajor || orders_coincide(desc.shape); }
+
+// The first part of its input's memory: cut from the start along the outermost axis there that has an extent.
+bool is_prefix(const TensorDesc& in, const TensorDesc& out, const SliceAttributes& slice) {
+  if (slice.begin != 0 || lies_row_major(in) != lies_row_major(out)) return false;
+  for (int axis = 0; axis < in.shape.rank(); ++axis) {
+    const bool outside = lies_row_major(in) ? axis < slice.axis : axis != 1 && (axis < slice.axis || slice.axis == 1);
+    if (outside && in.shape[axis] != 1) return false;
+  }
+  return true;
+}
+
+// An op that moves nothing: its result lies where its input does, or where that begins.
 bool is_view(const Graph& graph, const Op& op) {
-  if (op.kind != OpKind::kReshape) return false;
+  if (op.kind != OpKind::kReshape && op.kind != OpKind::kSlice) return false;
   const TensorDesc& in = graph.desc(op.inputs[0]);
   const TensorDesc& out = graph.desc(op.outputs[0]);
-  return (in.order == Order::kRowMajor || orders_coincide(in.shape)) &&
-         (out.order == Order::kRowMajor || orders_coincide(out.shape));
+  if (op.kind == OpKind::kSlice) return is_prefix(in, out, op.as<SliceAttributes>());
+  return lies_row_major(in) && lies_row_major(out);
 }
 
 bool is_step(const Graph& graph, const Op& op) {

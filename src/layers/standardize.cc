@@ -1,4 +1,7 @@
 // Standardization over axes, with its gradient in closed form.
+//
+// Mean and variance come from one pass: sums of x - s and of its square, where s is the first of the elements that are
+// averaged. It lies within their spread, so that the difference of the sums loses nothing that matters.
 #include "layers/standardize.h"
 
 namespace trainer {
@@ -7,11 +10,14 @@ Standardized standardize(Value x, const std::vector<int>& axes, float eps) {
   int64_t elements = 1;
   for (int axis : axes) elements *= x.shape()[axis];
   const float count = static_cast<float>(elements);
-  const Value mean = sum(x, axes) / count;
-  const Value centered = x - mean;
-  const Value variance = sum(centered * centered, axes) / count;
+  Value first = x;
+  for (int axis : axes) first = slice(first, axis, 0, 1);
+  const Value apart = x - first;
+  const Value mean_apart = sum(apart, axes) / count;
+  const Value mean = first + mean_apart;
+  const Value variance = maximum(sum(apart * apart, axes) / count - mean_apart * mean_apart, 0.0f);
   const Value inverse = 1.0f / square_root(variance + eps);
-  const Value y = centered * inverse;
+  const Value y = (x - mean) * inverse;
   const Value marked = with_gradient(y, {x}, [=](Value g) -> std::vector<Value> {
     const Value mean_g = sum(g, axes) / count;
     const Value mean_gy = sum(g * y, axes) / count;

@@ -49,7 +49,7 @@ class Builder {
 
   void add() {
     const Value x = pick(full_), y = pick(full_), row = pick(rows_);
-    switch (below(17)) {
+    switch (below(19)) {
       case 0: full_.push_back(hyperbolic_tangent(x + y)); break;
       case 1: full_.push_back(x * 0.5f - y * 0.25f); break;
       case 2: full_.push_back(relu(x, below(2) ? 0.0f : 0.25f)); break;
@@ -71,6 +71,8 @@ class Builder {
       }
       case 15: others_.push_back(max_pool(x, {{3, 3}, {2, 2}, {0, 0}}, {7, 8}).y); break;
       case 16: full_.push_back(reshape(reshape(x, Shape{16, 272}) * 0.5f, kDomain)); break;
+      case 17: full_.push_back(y - slice(x, 0, 0, 1)); break;
+      case 18: rows_.push_back(slice(slice(slice(x, 0, 0, 1), 2, 0, 1), 3, 0, 1)); break;
     }
   }
 

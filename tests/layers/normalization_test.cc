@@ -27,6 +27,15 @@ TEST(BatchNorm, NormalizesByTheBatchAndMovesItsStatistics) {
                0.01138245f, 0.007740065f, 0.004097682f, -0.002883332f, -0.004324997f, -0.005766663f});
 }
 
+TEST(BatchNorm, KeepsItsDigitsFarFromZero) {
+  NetText net(kBatchNorm);
+  // Both channels: 1000 to 1002.5 by halves, with mean 1001.25 and variance 35/48.
+  const Numbers x{1000, 1001, 1002, 1002.5f, 1000.5f, 1001.5f, 1000.5f, 1001.5f, 1002.5f, 1002, 1001, 1000};
+  Numbers expected;
+  for (float value : x) expected.push_back((value - 1001.25f) * 1.163136f);
+  expect_near(net.forward("y", {{"x", x}, {"bn/0", {0, 0}}, {"bn/1", {0, 0}}, {"bn/2", {0}}}), expected);
+}
+
 TEST(BatchNorm, UsesGlobalStatisticsInTest) {
   NetText net(kBatchNorm, caffe::TEST);
   const Given given{{"x", uneven(12)}, {"bn/0", {1, 2}}, {"bn/1", {3, 4}}, {"bn/2", {2}}};
