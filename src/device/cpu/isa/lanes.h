@@ -2,6 +2,8 @@
 // instruction set. Only for files of isa/.
 #pragma once
 
+#include <immintrin.h>
+
 #include <cstdint>
 
 #pragma GCC diagnostic ignored "-Wpsabi"
@@ -36,6 +38,26 @@ TRAINER_INLINE void store(T* to, const V& v) {
 template <int N>
 TRAINER_INLINE typename Lanes<N>::F broadcast(float value) {
   return typename Lanes<N>::F{} + value;
+}
+
+// Floats in the widest register.
+#if defined(__AVX512F__)
+constexpr int kNative = 16;
+#elif defined(__AVX2__)
+constexpr int kNative = 8;
+#else
+constexpr int kNative = 4;
+#endif
+
+// Writes a register around the caches, to a multiple of its size. Other cores see it after a fence.
+TRAINER_INLINE void stream(float* to, Lanes<kNative>::F value) {
+#if defined(__AVX512F__)
+  _mm512_stream_ps(to, reinterpret_cast<__m512>(value));
+#elif defined(__AVX2__)
+  _mm256_stream_ps(to, reinterpret_cast<__m256>(value));
+#else
+  _mm_stream_ps(to, reinterpret_cast<__m128>(value));
+#endif
 }
 
 // Window offsets as they are stored: u8 or s32.

@@ -13,14 +13,7 @@
 
 namespace trainer::cpu::TRAINER_ISA {
 
-#if defined(__AVX512F__)
-constexpr int kWidth = 16;
-#elif defined(__AVX2__)
-constexpr int kWidth = 8;
-#else
-constexpr int kWidth = 4;
-#endif
-
+constexpr int kWidth = kNative;
 using F = Lanes<kWidth>::F;
 using I = Lanes<kWidth>::I;
 typedef uint32_t U __attribute__((vector_size(kWidth * 4)));

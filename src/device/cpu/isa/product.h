@@ -1,20 +1,12 @@
 // Matrix products in registers: blocks of a few rows by two vectors. Only for files of isa/.
 #pragma once
 
-#include <immintrin.h>
-
 #include "device/cpu/isa/lanes.h"
 
 namespace trainer::cpu::TRAINER_ISA {
 
 // Of the widest vectors; as many rows as leave registers for what is read.
-#if defined(__AVX512F__)
-constexpr int kLane = 16, kRows = 12;
-#elif defined(__AVX2__)
-constexpr int kLane = 8, kRows = 6;
-#else
-constexpr int kLane = 4, kRows = 6;
-#endif
+constexpr int kLane = kNative, kRows = kNative == 16 ? 12 : 6;
 constexpr int kWidth = 2 * kLane;
 using F = Lanes<kLane>::F;
 
@@ -39,16 +31,6 @@ struct Ahead {
     return part;
   }
 };
-
-TRAINER_INLINE void stream(float* to, F value) {
-#if defined(__AVX512F__)
-  _mm512_stream_ps(to, reinterpret_cast<__m512>(value));
-#elif defined(__AVX2__)
-  _mm256_stream_ps(to, reinterpret_cast<__m256>(value));
-#else
-  _mm_stream_ps(to, reinterpret_cast<__m128>(value));
-#endif
-}
 
 template <Into Way>
 TRAINER_INLINE void put(float* to, F sum, F bias, float slope) {
