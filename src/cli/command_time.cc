@@ -120,8 +120,8 @@ class Timing {
     log_info(fmt::format("Average Forward pass: {}", milliseconds(sum.forward / n)));
     log_info(fmt::format("Average Backward pass: {}", milliseconds(sum.backward / n)));
     if (update_) log_info(fmt::format("Average Update: {}", milliseconds(update / n)));
-    report_steps();
     log_info(fmt::format("Peak memory: {} MiB", peak_memory()));
+    report_steps();
     log_info(fmt::format("Total Time: {}", milliseconds(total_)));
     log_info("*** Benchmark ends ***");
     log_info(fmt::format("Average Forward-Backward: {}", milliseconds(total_ / n)));

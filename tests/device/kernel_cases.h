@@ -93,6 +93,10 @@ inline void add_convolutions(std::vector<OpCase>* cases) {
   add_convolution(cases, 1, 8, 16, 8, {{6, 3}, {6, 3}});  // several outputs per single input
   add_convolution(cases, 2, 16, 16, 1, {{11, 3, 1, 2, 2}, {12, 3, 1, 3, 3}});  // dilation
   add_convolution(cases, 2, 16, 16, 16, {{11, 3, 1, 2, 2}, {12, 3, 2, 3, 3}});
+  add_convolution(cases, 2, 32, 32, 32, {{12, 3, 1, 1}, {19, 3, 1, 1}}, {true, 0.1f});  // depthwise by rows
+  add_convolution(cases, 3, 48, 48, 48, {{9, 3, 1, 2}, {10, 3, 1, 0}}, {true, 0});
+  add_convolution(cases, 2, 16, 16, 16, {{2, 3, 1, 1}, {1, 3, 1, 1}});
+  add_convolution(cases, 1, 256, 256, 256, {{130, 3, 1, 1}, {130, 3, 1, 1}});  // more than the caches hold
   add_convolution(cases, 2, 16, 8, 1, {{13, 2, 4}, {13, 3, 5}});  // stride past the kernel
   add_convolution(cases, 2, 3, 64, 1, {{23, 7, 2, 3}, {21, 7, 2, 3}}, {true, 0});
   add_convolution(cases, 1, 4, 6, 2, {});                                         // no spatial axis

@@ -21,6 +21,7 @@ List convolution_list(std::unique_ptr<Kernel> (*reference)(const OpInstance&)) {
   return {
       {"winograd", refuse_winograd_direct, create_winograd_direct},
       {"pointwise", refuse_pointwise_direct, create_pointwise_direct},
+      {"depthwise", refuse_depthwise_rows, create_depthwise_direct},
 #ifdef TRAINER_WITH_ONEDNN
       {"onednn", refuse_convolution_onednn, create_convolution_onednn},
 #endif

@@ -1,5 +1,6 @@
 // Depthwise convolution and its gradients over channels-last tensors.
 #include <algorithm>
+#include <utility>
 
 #include "device/cpu/bound_kernel.h"
 #include "device/cpu/direct/direct.h"
@@ -24,6 +25,14 @@ class Depthwise : public BoundKernel {
     g_.channels = convolution.group;
     g_.windows = convolution.windows;
     taps_ = g_.windows.taps();
+    rows_ = depthwise_takes_rows(g_);
+    // With stride 1 the input gradient is a forward pass over the output's gradient, the filter turned.
+    turned_ = kind_ == OpKind::kConvolutionInputGradient && rows_ && g_.windows.stride[1] == 1 &&
+              std::max(g_.windows.pad[1], g_.windows.pad[2]) < g_.windows.kernel[1];
+    for (int i = 1; turned_ && i < 3; ++i) {
+      std::swap(g_.windows.in[i], g_.windows.out[i]);
+      g_.windows.pad[i] = g_.windows.kernel[i] - 1 - g_.windows.pad[i];
+    }
   }
 
   // Filters [taps, C]: one set, or for the weight gradient one sum for each thread.
@@ -32,6 +41,7 @@ class Depthwise : public BoundKernel {
   }
 
   void run(const RunContext&) override {
+    if (rows_ && (kind_ == OpKind::kConvolution || turned_)) return run_rows();
     const int64_t inputs = g_.batch * g_.windows.in_count(), outputs = g_.batch * g_.windows.out_count();
     const int64_t work = g_.channels * taps_;
     switch (kind_) {
@@ -54,24 +64,42 @@ class Depthwise : public BoundKernel {
   }
 
  private:
+  int64_t row_count() const { return g_.batch * g_.windows.out[1]; }
+  int64_t row_work() const { return g_.windows.out[2] * g_.channels * taps_; }
+
+  void run_rows() {
+    turn_filters();
+    const bool around = leaves_caches(output(0), g_.batch * g_.windows.out_count() * g_.channels);
+    parallel_ranges(threads(), row_count(), row_work(), [this, around](int, int64_t begin, int64_t end) {
+      table_.forward_rows(g_, input(0), filters(0), output(0), begin, end, around);
+    });
+    finish_rows(threads(), g_.batch * g_.windows.out_count(), g_.channels, optional_input(2), epilogue_, output(0));
+  }
+
   int64_t filter_bytes() const { return aligned(taps_ * g_.channels * static_cast<int64_t>(sizeof(float))); }
   float* filters(int thread) const { return reinterpret_cast<float*>(workspace() + thread * filter_bytes()); }
 
-  // [C, taps] to [taps, C].
+  // [C, taps] to [taps, C], for the turned pass in the opposite sequence.
   void turn_filters() const {
     const float* from = input(1);
     float* to = filters(0);
     for (int64_t tap = 0; tap < taps_; ++tap) {
-      for (int64_t c = 0; c < g_.channels; ++c) to[tap * g_.channels + c] = from[c * taps_ + tap];
+      for (int64_t c = 0; c < g_.channels; ++c) to[tap * g_.channels + c] = from[c * taps_ + (turned_ ? taps_ - 1 - tap : tap)];
     }
   }
 
   void run_weight_gradient(int64_t outputs, int64_t work) const {
     const int64_t count = taps_ * g_.channels;
     for (int thread = 0; thread < threads(); ++thread) std::fill_n(filters(thread), count, 0.0f);
-    parallel_ranges(threads(), outputs, work, [this](int thread, int64_t begin, int64_t end) {
-      table_.weight_gradient(g_, input(0), input(1), filters(thread), begin, end);
-    });
+    if (rows_) {
+      parallel_ranges(threads(), row_count(), row_work(), [this](int thread, int64_t begin, int64_t end) {
+        table_.weight_gradient_rows(g_, input(0), input(1), filters(thread), begin, end);
+      });
+    } else {
+      parallel_ranges(threads(), outputs, work, [this](int thread, int64_t begin, int64_t end) {
+        table_.weight_gradient(g_, input(0), input(1), filters(thread), begin, end);
+      });
+    }
     float* result = output(0);
     for (int64_t c = 0; c < g_.channels; ++c) {
       for (int64_t tap = 0; tap < taps_; ++tap) {
@@ -87,6 +115,7 @@ class Depthwise : public BoundKernel {
   const DepthwiseTable& table_;
   PoolGeometry g_;
   int64_t taps_ = 1;
+  bool rows_ = false, turned_ = false;
 };
 
 }  // namespace
@@ -101,6 +130,18 @@ std::string refuse_depthwise_direct(const OpInstance& instance) {
     return "an operand is row-major";
   }
   return lies_in(*operands.weights, Order::kRowMajor) ? "" : "the weights are channels-last";
+}
+
+std::string refuse_depthwise_rows(const OpInstance& instance) {
+  const std::string reason = refuse_depthwise_direct(instance);
+  if (!reason.empty()) return reason;
+  const ConvolutionGeometry convolution = convolution_geometry(instance);
+  if (!depthwise_takes_rows({convolution.batch, convolution.group, convolution.windows}))
+    return "not 3x3 with one stride of 1 or 2, no dilation and channels in sixteens";
+  if (instance.op->kind == OpKind::kConvolutionInputGradient &&
+      (convolution.windows.stride[1] != 1 || std::max(convolution.windows.pad[1], convolution.windows.pad[2]) > 2))
+    return "an input gradient with a stride";
+  return "";
 }
 
 std::unique_ptr<Kernel> create_depthwise_direct(const OpInstance& instance) {

@@ -20,6 +20,8 @@ std::unique_ptr<Kernel> create_lrn_direct(const OpInstance& instance);
 
 // The three convolution kinds with one channel per group; channels-last.
 std::string refuse_depthwise_direct(const OpInstance& instance);
+// Those of them that go by rows, faster: 3x3, one stride of 1 or 2 (the input gradient: 1), channels in sixteens.
+std::string refuse_depthwise_rows(const OpInstance& instance);
 std::unique_ptr<Kernel> create_depthwise_direct(const OpInstance& instance);
 
 // The three convolution kinds with filters of 3x3 or 5x5, stride 1 and 16 channels a group; channels-last.

@@ -18,9 +18,8 @@ namespace {
 
 constexpr int64_t kFloat = sizeof(float);
 // Of a thread's block of pixels; of the packed pixels that all threads share, or each has with sums of its own; of sums
-// that each thread has for itself; of a result that no cache holds until it is read.
-constexpr int64_t kBlockBytes = 128 << 10, kTogetherBytes = 2 << 20, kOwnBytes = 512 << 10, kMostSumsApart = 512 << 10,
-                  kLargeBytes = 16 << 20;
+// that each thread has for itself.
+constexpr int64_t kBlockBytes = 128 << 10, kTogetherBytes = 2 << 20, kOwnBytes = 512 << 10, kMostSumsApart = 512 << 10;
 
 int64_t groups_of(int64_t count, int64_t size) { return (count + size - 1) / size; }
 
@@ -130,8 +129,7 @@ class Pointwise : public BoundKernel {
     if (bias != nullptr) bias += group * columns();
     const int64_t from_pixel = g_.group * steps(), to_pixel = g_.group * columns();
     const bool gathers = strided_ && forward(), scatters = strided_ && !forward(), spreads = !gathers && spread();
-    const bool around = !scatters && pixels_ * to_pixel * kFloat >= kLargeBytes && to_pixel % 16 == 0 &&
-                        reinterpret_cast<uintptr_t>(to) % kAlignment == 0;
+    const bool around = !scatters && to_pixel % 16 == 0 && leaves_caches(to, pixels_ * to_pixel);
     parallel_ranges(threads(), pixels_, kSerialWork, [&](int thread, int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; i += block_) {
         const int64_t stop = std::min(end, i + block_);

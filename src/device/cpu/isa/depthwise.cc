@@ -103,8 +103,114 @@ void weight_gradient(const PoolGeometry& g, const float* x, const float* gradien
   }
 }
 
+// Rows of 3x3 windows: where nothing is padding, a channel block's filter or its sums stay in registers along the row.
+using F = Lanes<kNative>::F;
+constexpr int kSide = 3;
+
+struct RowPart {
+  int64_t begin, end;  // columns whose windows lie inside
+  const float* x;      // the first pixel of the row's first window, as if column 0 lay inside
+
+  TRAINER_INLINE RowPart(const PoolGeometry& g, const float* tensor, int64_t row) {
+    const Windows& w = g.windows;
+    const int64_t s = w.stride[1], top = row % w.out[1] * s - w.pad[1];
+    begin = (w.pad[2] + s - 1) / s;
+    end = w.in[2] + w.pad[2] >= kSide ? lesser(w.out[2], (w.in[2] + w.pad[2] - kSide) / s + 1) : 0;
+    if (top < 0 || top + kSide > w.in[1] || begin > end) begin = end = 0;
+    x = tensor + ((row / w.out[1] * w.in[1] + top) * w.in[2] - w.pad[2]) * g.channels;
+  }
+};
+
+// y of Columns neighbours at once, which share most of what they read.
+template <int Stride, int Columns, bool Around>
+TRAINER_INLINE void filter_columns(const float* x, int64_t line, int64_t channels, const F (&filter)[kSide * kSide], float* y) {
+  F sums[Columns] = {};
+#pragma GCC unroll 3
+  for (int row = 0; row < kSide; ++row) {
+#pragma GCC unroll 8
+    for (int column = 0; column < (Columns - 1) * Stride + kSide; ++column) {
+      const F value = load<F>(x + row * line + column * channels);
+#pragma GCC unroll 4
+      for (int i = 0; i < Columns; ++i) {
+        const int tap = column - i * Stride;
+        if (tap >= 0 && tap < kSide) sums[i] += value * filter[row * kSide + tap];
+      }
+    }
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < Columns; ++i) {
+    if constexpr (Around) {
+      stream(y + i * channels, sums[i]);
+    } else {
+      store(y + i * channels, sums[i]);
+    }
+  }
+}
+
+template <int Stride, bool Around>
+TRAINER_INLINE void filter_row(const PoolGeometry& g, const RowPart& part, const float* filters, float* y) {
+  constexpr int kColumns = 4;
+  const int64_t line = g.windows.in[2] * g.channels, step = Stride * g.channels;
+  for (int64_t c = 0; c < g.channels; c += kNative) {
+    F filter[kSide * kSide];
+#pragma GCC unroll 9
+    for (int tap = 0; tap < kSide * kSide; ++tap) filter[tap] = load<F>(filters + tap * g.channels + c);
+    int64_t i = part.begin;
+    for (; i + kColumns <= part.end; i += kColumns)
+      filter_columns<Stride, kColumns, Around>(part.x + i * step + c, line, g.channels, filter, y + i * g.channels + c);
+    for (; i < part.end; ++i)
+      filter_columns<Stride, 1, Around>(part.x + i * step + c, line, g.channels, filter, y + i * g.channels + c);
+  }
+}
+
+template <int Stride, bool Around>
+void forward_rows(const PoolGeometry& g, const float* x, const float* filters, float* y, int64_t begin, int64_t end) {
+  const int64_t columns = g.windows.out[2];
+  for (int64_t row = begin; row < end; ++row) {
+    const RowPart part(g, x, row);
+    forward(g, x, filters, y, row * columns, row * columns + part.begin);
+    filter_row<Stride, Around>(g, part, filters, y + row * columns * g.channels);
+    forward(g, x, filters, y, row * columns + part.end, (row + 1) * columns);
+  }
+  // What went around the caches is seen by other cores from here on.
+  if (Around) _mm_sfence();
+}
+
+void any_forward_rows(const PoolGeometry& g, const float* x, const float* filters, float* y, int64_t begin, int64_t end,
+                      bool around) {
+  if (g.windows.stride[1] == 1) {
+    (around ? forward_rows<1, true> : forward_rows<1, false>)(g, x, filters, y, begin, end);
+  } else {
+    (around ? forward_rows<2, true> : forward_rows<2, false>)(g, x, filters, y, begin, end);
+  }
+}
+
+void weight_gradient_rows(const PoolGeometry& g, const float* x, const float* gradient, float* filters, int64_t begin,
+                          int64_t end) {
+  const int64_t columns = g.windows.out[2], line = g.windows.in[2] * g.channels, step = g.windows.stride[1] * g.channels;
+  for (int64_t row = begin; row < end; ++row) {
+    const RowPart part(g, x, row);
+    weight_gradient(g, x, gradient, filters, row * columns, row * columns + part.begin);
+    for (int64_t c = 0; c < g.channels && part.begin < part.end; c += kNative) {
+      F sums[kSide * kSide];
+#pragma GCC unroll 9
+      for (int tap = 0; tap < kSide * kSide; ++tap) sums[tap] = load<F>(filters + tap * g.channels + c);
+      for (int64_t i = part.begin; i < part.end; ++i) {
+        const F value = load<F>(gradient + (row * columns + i) * g.channels + c);
+        const float* pixel = part.x + i * step + c;
+#pragma GCC unroll 9
+        for (int tap = 0; tap < kSide * kSide; ++tap)
+          sums[tap] += value * load<F>(pixel + tap / kSide * line + tap % kSide * g.channels);
+      }
+#pragma GCC unroll 9
+      for (int tap = 0; tap < kSide * kSide; ++tap) store(filters + tap * g.channels + c, sums[tap]);
+    }
+    weight_gradient(g, x, gradient, filters, row * columns + part.end, (row + 1) * columns);
+  }
+}
+
 }  // namespace
 
-const DepthwiseTable kDepthwiseTable = {forward, input_gradient, weight_gradient};
+const DepthwiseTable kDepthwiseTable = {forward, input_gradient, weight_gradient, any_forward_rows, weight_gradient_rows};
 
 }  // namespace trainer::cpu::TRAINER_ISA
