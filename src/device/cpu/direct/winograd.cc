@@ -25,7 +25,45 @@ const WinogradTable& winograd_table() {
   return for_isa(isa_v2::kWinogradTable, isa_v3::kWinogradTable, isa_v4::kWinogradTable);
 }
 
-int64_t tiles_of(const WinogradTiles& t) { return t.tiles[0] * t.tiles[1]; }
+// The input gradient is a forward convolution from the output's side.
+bool is_turned(OpKind kind) { return kind == OpKind::kConvolutionInputGradient; }
+
+WinogradTiles tiles_of(const ConvolutionGeometry& g, bool turned) {
+  const Windows& w = g.windows;
+  const int64_t taps = w.kernel[1], side = kSide + 1 - taps;
+  WinogradTiles t{};
+  for (int i = 0; i < 2; ++i) {
+    t.in[i] = turned ? w.out[i + 1] : w.in[i + 1];
+    t.out[i] = turned ? w.in[i + 1] : w.out[i + 1];
+    t.pad[i] = turned ? taps - 1 - w.pad[i + 1] : w.pad[i + 1];
+    t.tiles[i] = (t.out[i] + side - 1) / side;
+  }
+  t.inputs = turned ? g.outputs : g.inputs;
+  t.outputs = turned ? g.inputs : g.outputs;
+  t.in_pixel = g.group * t.inputs;
+  t.out_pixel = g.group * t.outputs;
+  return t;
+}
+
+int64_t panels_of(const WinogradTiles& t) { return (t.outputs + winograd_table().width - 1) / winograd_table().width; }
+
+// Taps of an image that lie inside it, over all places of a window along an axis.
+int64_t taps_inside(const Windows& w, int axis) {
+  int64_t count = 0;
+  for (int64_t o = 0; o < w.out[axis]; ++o) {
+    const int64_t first = o - w.pad[axis];
+    count += std::max<int64_t>(0, std::min(first + w.kernel[axis], w.in[axis]) - std::max<int64_t>(first, 0));
+  }
+  return count;
+}
+
+// Whether enough multiplications are saved for an image, tiles and panels that hang over included, to pay for the
+// transforms: measured, they take about as long as half of the products.
+bool saves_work(const ConvolutionGeometry& g, const WinogradTiles& t) {
+  const int64_t plain = taps_inside(g.windows, 1) * taps_inside(g.windows, 2) * t.inputs * t.outputs;
+  const int64_t ours = t.tiles[0] * t.tiles[1] * kWinogradPlaces * t.inputs * panels_of(t) * winograd_table().width;
+  return 3 * ours < 2 * plain;
+}
 
 class Winograd : public BoundKernel {
  public:
@@ -35,25 +73,13 @@ class Winograd : public BoundKernel {
         epilogue_(instance.op->as<ConvolutionAttributes>().epilogue),
         g_(convolution_geometry(instance)),
         table_(winograd_table()) {
-    const Windows& w = g_.windows;
-    const bool turned = kind_ == OpKind::kConvolutionInputGradient;
-    taps_ = w.kernel[1];
-    filter_ = taps_ == 5 ? 1 : 0;
-    const int64_t side = kSide + 1 - taps_;
-    for (int i = 0; i < 2; ++i) {
-      t_.in[i] = turned ? w.out[i + 1] : w.in[i + 1];
-      t_.out[i] = turned ? w.in[i + 1] : w.out[i + 1];
-      t_.pad[i] = turned ? taps_ - 1 - w.pad[i + 1] : w.pad[i + 1];
-      t_.tiles[i] = (t_.out[i] + side - 1) / side;
-    }
-    t_.inputs = turned ? g_.outputs : g_.inputs;
-    t_.outputs = turned ? g_.inputs : g_.outputs;
-    t_.in_pixel = g_.group * t_.inputs;
-    t_.out_pixel = g_.group * t_.outputs;
-    const int64_t area = taps_ * taps_, filter = g_.inputs * area;
+    const bool turned = is_turned(kind_);
+    const int64_t area = g_.windows.taps(), filter = g_.inputs * area;
+    filter_ = g_.windows.kernel[1] == 5 ? 1 : 0;
+    t_ = tiles_of(g_, turned);
     f_ = {t_.inputs, t_.outputs, turned ? area : filter, turned ? filter : area, turned};
-    panels_ = (t_.outputs + table_.width - 1) / table_.width;
-    tiles_ = g_.batch * tiles_of(t_);
+    panels_ = panels_of(t_);
+    tiles_ = g_.batch * t_.tiles[0] * t_.tiles[1];
     // Tiles at a time: their transforms stay in a cache near by, and the filters' are read once for all of them.
     const bool weights = kind_ == OpKind::kConvolutionWeightGradient;
     apart_ = weights && filters_bytes() <= kMostSumsApart;
@@ -173,7 +199,7 @@ class Winograd : public BoundKernel {
   WinogradFilters f_{};
   int filter_ = 0;
   bool apart_ = false;
-  int64_t taps_ = 3, panels_ = 1, tiles_ = 0, block_ = 1;
+  int64_t panels_ = 1, tiles_ = 0, block_ = 1;
 };
 
 }  // namespace
@@ -191,6 +217,7 @@ std::string refuse_winograd_direct(const OpInstance& instance) {
     if (w.pad[i] >= taps) return "the padding is as wide as the kernel";
   }
   if (std::min(g.inputs, g.outputs) < kLeastChannels) return "fewer than 16 channels a group";
+  if (!saves_work(g, tiles_of(g, is_turned(instance.op->kind)))) return "too few multiplications would be saved";
   return "";
 }
 
