@@ -20,7 +20,7 @@ for net in models/*/*_train_*.prototxt; do
     fi
   done
 done
-if tools/bench --tiny --trainer="$trainer" lenet | grep -q 'lenet (64): trainer [0-9]'; then
+if tools/bench --tiny --trainer="$trainer" lenet | grep -q '^lenet: trainer [0-9]'; then
   passed=$((passed + 1))
 else
   failed=$((failed + 1))
