@@ -123,6 +123,26 @@ void expect_nan_kept(const OpCase& c, const std::vector<Bytes>& operands) {
   }
 }
 
+// What is not above 0 becomes 0 and nothing near it: a layer behind would take a trace of it for a signal.
+TEST(Kernels, ReluLeavesNothingBelowZero) {
+  for (const OpCase& c : kernel_cases()) {
+    const Epilogue* epilogue = c.op->kind == OpKind::kConvolution ? &c.op->as<ConvolutionAttributes>().epilogue
+                               : c.op->kind == OpKind::kMatmul    ? &c.op->as<MatmulAttributes>().epilogue
+                                                                  : nullptr;
+    if (epilogue == nullptr || !epilogue->relu || epilogue->slope != 0) continue;
+    std::vector<Bytes> operands = random_operands(c);
+    float* bias = reinterpret_cast<float*>(operands[2].data());
+    std::fill_n(bias, c.instance.inputs[2].shape.count(), -1e6f);
+    for (const Implementation& implementation : implementations_of(c.op->kind)) {
+      if (!implementation.refuse(c.instance).empty()) continue;
+      const std::vector<Bytes> got = run_kernel(implementation, c.instance, operands, 2);
+      const float* y = reinterpret_cast<const float*>(got[0].data());
+      EXPECT_TRUE(std::all_of(y, y + c.instance.outputs[0].shape.count(), [](float v) { return v == 0; }))
+          << c.name << ", " << implementation.name;
+    }
+  }
+}
+
 TEST(Kernels, ReluKeepsNaN) {
   for (const OpCase& c : kernel_cases()) {
     const bool convolution =

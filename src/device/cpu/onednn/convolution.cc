@@ -2,7 +2,6 @@
 //
 // Our weights are row-major [O, C/group, K...]. oneDNN says in which form it wants them; they are reordered
 // into the workspace before the primitive, and a weight gradient out of it afterwards.
-#include <cfloat>
 #include <optional>
 #include <string_view>
 
@@ -68,14 +67,7 @@ dnnl::convolution_forward::primitive_desc forward_desc(const Description& d, boo
                                              d.stride, d.dilation, d.pad_begin, d.pad_end);
   dnnl::primitive_attr attributes;
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-  if (epilogue.relu) {
-    // With slope 0 oneDNN takes a maximum, which turns NaN into 0 and would hide a diverged net; the smallest
-    // slope takes the way that keeps it.
-    dnnl::post_ops post;
-    post.append_eltwise(1.0f, dnnl::algorithm::eltwise_relu, epilogue.slope == 0 ? FLT_MIN : epilogue.slope,
-                        0.0f);
-    attributes.set_post_ops(post);
-  }
+  if (epilogue.relu) attributes.set_post_ops(onednn_relu(epilogue.slope));
   return dnnl::convolution_forward::primitive_desc(desc, attributes, onednn_engine());
 }
 

@@ -1,6 +1,8 @@
 // oneDNN's engine and stream, and calls of its primitives.
 #include "device/cpu/onednn/engine.h"
 
+#include <cfloat>
+
 #include "base/error.h"
 
 namespace trainer::cpu {
@@ -28,6 +30,15 @@ void OnednnCall::run() const {
   const dnnl_status_t status = dnnl_primitive_execute(primitive_.get(), onednn_stream().get(),
                                                       static_cast<int>(arguments_.size()), arguments_.data());
   TRAINER_ASSERT(status == dnnl_success);
+}
+
+// With slope 0 oneDNN takes a maximum, which turns NaN into 0 and would hide a diverged net. Another slope takes the way
+// that keeps it; the smallest one, twice, leaves no more than 0 of any number.
+dnnl::post_ops onednn_relu(float slope) {
+  dnnl::post_ops post;
+  for (int i = 0; i < (slope == 0 ? 2 : 1); ++i)
+    post.append_eltwise(1.0f, dnnl::algorithm::eltwise_relu, slope == 0 ? FLT_MIN : slope, 0.0f);
+  return post;
 }
 
 }  // namespace trainer::cpu

@@ -28,4 +28,7 @@ class OnednnCall {
 
 dnnl::memory onednn_memory(const dnnl::memory::desc& desc);
 
+// Relu with this slope behind a primitive; NaN stays NaN.
+dnnl::post_ops onednn_relu(float slope);
+
 }  // namespace trainer::cpu

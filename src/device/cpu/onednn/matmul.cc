@@ -1,5 +1,4 @@
 // Matrix product by oneDNN.
-#include <cfloat>
 #include <string_view>
 
 #include <fmt/format.h>
@@ -30,13 +29,7 @@ dnnl::matmul::primitive_desc matmul_desc(const OpInstance& instance) {
   const memory::desc bias({1, s.n}, Type::f32, Tag::ab);
   dnnl::primitive_attr attr;
   attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-  if (attributes.epilogue.relu) {
-    // The smallest slope in place of 0 keeps NaN (onednn/convolution.cc).
-    dnnl::post_ops post;
-    const float slope = attributes.epilogue.slope;
-    post.append_eltwise(1.0f, dnnl::algorithm::eltwise_relu, slope == 0 ? FLT_MIN : slope, 0.0f);
-    attr.set_post_ops(post);
-  }
+  if (attributes.epilogue.relu) attr.set_post_ops(onednn_relu(attributes.epilogue.slope));
   const dnnl::matmul::desc desc =
       instance.inputs.size() > 2 ? dnnl::matmul::desc(a, b, bias, y) : dnnl::matmul::desc(a, b, y);
   return dnnl::matmul::primitive_desc(desc, attr, onednn_engine());
