@@ -6,6 +6,7 @@
 #include <omp.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -64,7 +65,9 @@ void set_up_process(char** argv, bool computes) {
     // Threads take the mode over from the thread that makes them.
     _MM_SET_FLUSH_ZERO_MODE(_MM_FLUSH_ZERO_ON);
     _mm_setcsr(_mm_getcsr() | 0x0040);  // denormals that are read count as zero, too
-    omp_set_num_threads(usable_cores());
+    // oneDNN computes wrongly with fewer threads than it planned for: the team is never smaller than it is asked to be.
+    omp_set_dynamic(0);
+    omp_set_num_threads(std::min(usable_cores(), omp_get_thread_limit()));
   }
   // A file-size limit must fail a write, not end a command without a word.
   std::signal(SIGXFSZ, SIG_IGN);

@@ -33,4 +33,16 @@ kill $pid
 wait $pid 2>/dev/null
 check memory_at_start "${kib:-?} KiB are resident, at most $most_resident_kib may be" \
   [ "${kib:-$most_resident_kib}" -lt "$most_resident_kib" ]
+# A limit below the threads asked for: the numbers are those of a single thread.
+cat >wide.prototxt <<'NET'
+layer {
+  name: "data" type: "DummyData" top: "data" top: "label"
+  dummy_data_param { shape { dim: 32 dim: 600 } shape { dim: 32 } data_filler { type: "gaussian" } data_filler { value: 1 } }
+}
+layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip" inner_product_param { num_output: 400 weight_filler { type: "xavier" } } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }
+NET
+first_loss() { env "$@" "$trainer" time --model=wide.prototxt --iterations=1 2>&1 | sed -n 's/.*Initial loss: //p'; }
+one=$(first_loss OMP_NUM_THREADS=1) limited=$(first_loss OMP_NUM_THREADS=4 OMP_THREAD_LIMIT=1)
+check a_thread_limit_changes_no_number "$one with one thread, $limited with a limit" [ -n "$one" -a "${one:0:5}" = "${limited:0:5}" ]
 finish
