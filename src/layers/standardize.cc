@@ -1,7 +1,8 @@
 // Standardization over axes, with its gradient in closed form.
 //
-// Mean and variance come from one pass: sums of x - s and of its square, where s is the first of the elements that are
-// averaged. It lies within their spread, so that the difference of the sums loses nothing that matters.
+// Mean and variance come from one pass: sums of x - s and of its square, where s is the mean of the first of the
+// elements that are averaged, one line of them along the last axis: near the mean, even where one of them lies far out, so
+// that the difference of the sums loses little.
 #include "layers/standardize.h"
 
 namespace trainer {
@@ -10,8 +11,10 @@ Standardized standardize(Value x, const std::vector<int>& axes, float eps) {
   int64_t elements = 1;
   for (int axis : axes) elements *= x.shape()[axis];
   const float count = static_cast<float>(elements);
-  Value first = x;
-  for (int axis : axes) first = slice(first, axis, 0, 1);
+  Value line = x;
+  for (int axis : axes)
+    if (axis != axes.back()) line = slice(line, axis, 0, 1);
+  const Value first = sum(line, {axes.back()}) / static_cast<float>(x.shape()[axes.back()]);
   const Value apart = x - first;
   const Value mean_apart = sum(apart, axes) / count;
   const Value mean = first + mean_apart;
