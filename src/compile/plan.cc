@@ -218,7 +218,7 @@ class Planner {
     const Op& op = graph.ops[static_cast<size_t>(made_by)];
     if (op.kind == OpKind::kSource || op.kind == OpKind::kStateRead) return false;
     const TensorDesc& desc = graph.desc(value);
-    if (desc.dtype != DType::kF32 || (desc.order != Order::kRowMajor && !orders_coincide(desc.shape))) return false;
+    if (desc.dtype != DType::kF32 || !lies_row_major(desc)) return false;
     for (const StateWrite& other : graph.writes) {
       if (&other == &write) break;
       if (root[static_cast<size_t>(other.value)] == value || other.state == write.state) return false;

@@ -56,9 +56,9 @@ class Training {
 
   NetSession& train_net() { return *train_; }
   int64_t planned_bytes() const;
-  std::set<std::string> untrained_layers() const;
 
  private:
+  std::set<std::string> untrained_layers() const;
   void check_snapshot() const;
   std::string slow_steps();
   RunInfo run_info() const;

@@ -50,7 +50,6 @@ inline bool lies_in(const TensorDesc& desc, Order order) {
 }
 
 constexpr int64_t kAlignment = 64;
-
 constexpr int64_t aligned(int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
 // Whether a result of so many floats is better written around the caches: what is large has left them before it is read,

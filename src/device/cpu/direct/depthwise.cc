@@ -13,6 +13,13 @@
 namespace trainer::cpu {
 namespace {
 
+// Whether the input gradient is a forward pass by rows over the output's gradient, the filter turned.
+bool is_turned(OpKind kind, const PoolGeometry& g) {
+  const Windows& w = g.windows;
+  return kind == OpKind::kConvolutionInputGradient && depthwise_takes_rows(g) && w.stride[1] == 1 &&
+         std::max(w.pad[1], w.pad[2]) < w.kernel[1];
+}
+
 class Depthwise : public BoundKernel {
  public:
   explicit Depthwise(const OpInstance& instance)
@@ -26,9 +33,7 @@ class Depthwise : public BoundKernel {
     g_.windows = convolution.windows;
     taps_ = g_.windows.taps();
     rows_ = depthwise_takes_rows(g_);
-    // With stride 1 the input gradient is a forward pass over the output's gradient, the filter turned.
-    turned_ = kind_ == OpKind::kConvolutionInputGradient && rows_ && g_.windows.stride[1] == 1 &&
-              std::max(g_.windows.pad[1], g_.windows.pad[2]) < g_.windows.kernel[1];
+    turned_ = is_turned(kind_, g_);
     for (int i = 1; turned_ && i < 3; ++i) {
       std::swap(g_.windows.in[i], g_.windows.out[i]);
       g_.windows.pad[i] = g_.windows.kernel[i] - 1 - g_.windows.pad[i];
@@ -136,11 +141,11 @@ std::string refuse_depthwise_rows(const OpInstance& instance) {
   const std::string reason = refuse_depthwise_direct(instance);
   if (!reason.empty()) return reason;
   const ConvolutionGeometry convolution = convolution_geometry(instance);
-  if (!depthwise_takes_rows({convolution.batch, convolution.group, convolution.windows}))
+  const PoolGeometry g{convolution.batch, convolution.group, convolution.windows};
+  if (!depthwise_takes_rows(g))
     return "not 3x3 with one stride of 1 or 2, no dilation and channels in sixteens";
-  if (instance.op->kind == OpKind::kConvolutionInputGradient &&
-      (convolution.windows.stride[1] != 1 || std::max(convolution.windows.pad[1], convolution.windows.pad[2]) > 2))
-    return "an input gradient with a stride";
+  if (instance.op->kind == OpKind::kConvolutionInputGradient && !is_turned(instance.op->kind, g))
+    return "an input gradient with a stride, or padding as wide as the kernel";
   return "";
 }
 

@@ -8,6 +8,7 @@
 
 #include "device/cpu/bound_kernel.h"
 #include "device/cpu/direct/direct.h"
+#include "device/cpu/finish.h"
 #include "device/cpu/isa.h"
 #include "device/cpu/isa/pointwise.h"
 #include "device/cpu/parallel.h"
@@ -149,19 +150,13 @@ class Pointwise : public BoundKernel {
   }
   float slope() const { return epilogue_.relu ? epilogue_.slope : 1.0f; }
 
-  // What no output pixel reaches: the bias alone.
+  // What no output pixel reaches: a sum of nothing, finished.
   void fill_passed_over() const {
-    const int64_t channels = g_.in_channels();
-    const float* bias = optional_input(2);
-    parallel_ranges(threads(), g_.batch * g_.windows.in_count(), channels, [&](int, int64_t begin, int64_t end) {
-      float* x = output(0);
-      for (int64_t i = begin; i < end; ++i) {
-        for (int64_t c = 0; c < channels; ++c) {
-          const float value = bias == nullptr ? 0.0f : bias[c];
-          x[i * channels + c] = value > 0 ? value : slope() * value;
-        }
-      }
+    const int64_t channels = g_.in_channels(), pixels = g_.batch * g_.windows.in_count();
+    parallel_ranges(threads(), pixels, channels, [&](int, int64_t begin, int64_t end) {
+      std::fill(output(0) + begin * channels, output(0) + end * channels, 0.0f);
     });
+    finish_rows(threads(), pixels, channels, optional_input(2), epilogue_, output(0));
   }
 
   // Either the threads pack a block of pixels together and share its products out, or each takes pixels of its own to

@@ -161,9 +161,7 @@ TRAINER_INLINE void output_tile(const WinogradTiles& t, const float* from, int64
         [&](int row, int column, const F& sum) __attribute__((always_inline)) {
           const int64_t h = place.row + row, w = place.column + column;
           if (h >= t.out[0] || w >= t.out[1]) return;
-          F value = sum + bias;
-          if (finish.slope != 1) value = value > 0 ? value : finish.slope * value;
-          store(image + (h * t.out[1] + w) * t.out_pixel + k, value);
+          put<Into::kFinish>(image + (h * t.out[1] + w) * t.out_pixel + k, sum, bias, finish.slope);
         });
     if (k + kLane >= t.outputs) break;
   }
