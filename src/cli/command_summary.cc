@@ -173,7 +173,7 @@ int run_summary(const Arguments& arguments) {
   const caffe::Phase phase = training ? caffe::TRAIN : caffe::TEST;
   GivenShapes shapes = given_shapes(arguments);
   const ConfiguredNet configured = net_from_flags(arguments, phase);
-  Runtime runtime(planning_device(open_device("cpu")));
+  Runtime runtime(planning_device(open_device("cpu")), precision_of(arguments));
   const std::unique_ptr<NetSession> session = open_net(configured, phase, runtime, std::move(shapes));
   NetSession& net = *session;
   if (!net.warnings().empty()) log_warning(net.warnings());
@@ -196,7 +196,7 @@ int run_summary(const Arguments& arguments) {
 
 REGISTER_COMMAND(
     summary, .name = "summary", .summary = "shows a net's layers, shapes, parameters, work and memory",
-    .usage = "summary --model=FILE [--phase=TRAIN|TEST] [--shape=TOP=DIMS] [--plan | --caffe]",
+    .usage = "summary --model=FILE [--phase=TRAIN|TEST] [--shape=TOP=DIMS] [--precision=bf16] [--plan | --caffe]",
     .description =
         "Checks and compiles the net without running it. --plan shows each step: which layers "
         "were fused into it, its "
@@ -219,6 +219,7 @@ REGISTER_COMMAND(
             {"shape", FlagType::kText, "", "TOP=DIMS",
              "The shape of a data layer's top (data=16,3,227,227), so that its data set is not needed.",
              true},
+            precision_flag(),
             set_flag(),
             level_flag(),
             stage_flag(),

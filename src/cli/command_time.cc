@@ -157,7 +157,7 @@ int run_time(const Arguments& arguments) {
   const ConfiguredNet configured = net_from_flags(arguments, phase);
   const std::string device = device_of(arguments, nullptr);
   log_info(device == "cpu" ? "Use CPU." : "Use " + device);
-  Runtime runtime(device);
+  Runtime runtime(device, precision_of(arguments));
   Timing(arguments, configured, phase, runtime).run();
   return 0;
 }
@@ -181,6 +181,7 @@ REGISTER_COMMAND(time, .name = "time",
                           "and bound, beside the machine's best."},
                          gpu_flag(),
                          cpu_flag(),
+                         precision_flag(),
                          set_flag(),
                          level_flag(),
                          stage_flag(),

@@ -44,11 +44,13 @@ int run_train(const Arguments& arguments) {
 
   TrainingOptions options;
   options.device = device_of(arguments, files.solver.get());
+  options.precision = precision_of(arguments);
   options.snapshot = arguments.text("snapshot");
   options.weights = weight_files(arguments, *files.solver);
   options.run_folder = arguments.text("run_dir");
   options.new_run_folder = !arguments.given("run_dir");
   options.command_line = "trainer train --solver=" + arguments.text("solver");
+  if (arguments.given("precision")) options.command_line += " --precision=" + arguments.text("precision");
   for (const std::string& assignment : configure.overrides)
     options.command_line += fmt::format(" --set '{}'", assignment);
 
@@ -87,6 +89,7 @@ REGISTER_COMMAND(
             {"snapshot", FlagType::kFile, "", "FILE", "The solver state to resume from."},
             gpu_flag(),
             cpu_flag(),
+            precision_flag(),
             set_flag(),
             {"run_dir", FlagType::kFolder, "", "FOLDER",
              "Where log, metrics and report go. Default: SNAPSHOT_PREFIX_run/DATE-TIME; empty: nowhere."},

@@ -12,6 +12,11 @@ Flag gpu_flag() { return {"gpu", FlagType::kText, "", "ID", "Run on this NVIDIA 
 Flag cpu_flag() {
   return {"cpu", FlagType::kTruth, "false", "", "Run on the CPU, whatever solver_mode says."};
 }
+Flag precision_flag() {
+  return {"precision", FlagType::kChoice, "fp32", "fp32|bf16",
+          "bf16: convolutions and large inner products multiply bfloat16 and sum floats, and activations are stored as "
+          "bfloat16: faster and in half the memory, to about 3 digits. Weights, their gradients and files stay floats."};
+}
 Flag set_flag() {
   return {"set",
           FlagType::kText,
@@ -50,6 +55,10 @@ std::string device_of(const Arguments& arguments, const caffe::SolverParameter* 
       solver->solver_mode() == caffe::SolverParameter_SolverMode_GPU)
     return fmt::format("cuda:{}", solver->device_id());
   return "cpu";
+}
+
+DType precision_of(const Arguments& arguments) {
+  return arguments.text("precision") == "bf16" ? DType::kBF16 : DType::kF32;
 }
 
 std::vector<std::string> stages_of(const Arguments& arguments) { return comma_list(arguments.text("stage")); }

@@ -12,12 +12,16 @@ namespace trainer {
 
 Flag gpu_flag();
 Flag cpu_flag();
+Flag precision_flag();
 Flag set_flag();
 Flag level_flag();
 Flag stage_flag();
 
 // "cpu", or the GPU asked for by --gpu; `solver` may ask for one by an explicit solver_mode.
 std::string device_of(const Arguments& arguments, const caffe::SolverParameter* solver);
+
+// What --precision says that convolutions and large matrix products multiply.
+DType precision_of(const Arguments& arguments);
 
 // The stages of --stage, a comma list.
 std::vector<std::string> stages_of(const Arguments& arguments);

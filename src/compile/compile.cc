@@ -6,14 +6,17 @@
 
 namespace trainer {
 
-std::unique_ptr<Program> compile(Module module, Device& device, StateStore& store, Arena& arena, Fusion fusion) {
+std::unique_ptr<Program> compile(Module module, Device& device, StateStore& store, Arena& arena,
+                                 const CompileOptions& options) {
   module = simplify(module);
-  if (fusion == Fusion::kOn) {
+  if (options.fusion == Fusion::kOn) {
+    module = simplify(factor_sums(module));
     module = recompute_cheap_maps(module);
     module = duplicate_cheap_maps(module);
     module = fuse_maps(module);
     module = fuse_epilogues(module);
   }
+  if (options.precision == DType::kBF16) module = lower_precision(module);
   module = assign_orders(module);
   return plan(module, device, store, arena);
 }

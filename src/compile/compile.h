@@ -13,9 +13,15 @@ namespace trainer {
 // test the passes against.
 enum class Fusion { kOn, kOff };
 
+struct CompileOptions {
+  Fusion fusion = Fusion::kOn;
+  // What convolutions and large matrix products multiply: kF32, or kBF16 where the device does not refuse it.
+  DType precision = DType::kF32;
+};
+
 // Runs all passes and plans the result. The module's results are readable after each run of the program; its states
 // are those of the store, by name.
 std::unique_ptr<Program> compile(Module module, Device& device, StateStore& store, Arena& arena,
-                                 Fusion fusion = Fusion::kOn);
+                                 const CompileOptions& options = {});
 
 }  // namespace trainer

@@ -5,6 +5,9 @@
 
 namespace trainer {
 
+// Moves factors that are the same for all summands out of sums.
+Module factor_sums(const Module& module);
+
 // Drops what nobody reads, joins equal pure ops, folds constants into maps, removes reshapes that change nothing.
 Module simplify(const Module& module);
 
@@ -22,6 +25,9 @@ Module fuse_maps(const Module& module);
 
 // Moves a relu that is the only reader of a convolution's or matmul's result into it.
 Module fuse_epilogues(const Module& module);
+
+// Makes activations and their gradients bf16 where convolutions and large matrix products make or read them.
+Module lower_precision(const Module& module);
 
 // Gives every value its physical order and places the few reorders.
 Module assign_orders(const Module& module);

@@ -61,6 +61,8 @@ class Device {
   virtual std::string name() const = 0;
   // The best that the device reaches, measured now.
   virtual DeviceSpeed best_speed() = 0;
+  // Why it has no fast kernels for convolutions and matrix products of this type, and what helps; or "".
+  virtual std::string refuse_precision(DType precision) const = 0;
   // Throws a device_error naming the op where not even the reference takes it.
   virtual KernelChoice choose(const OpInstance& instance) = 0;
   // Zeroed, 64-byte aligned; throws a device_error saying how much was asked for and how much is free.

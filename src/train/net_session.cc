@@ -55,6 +55,12 @@ Value count_bad_labels(Value labels, const LabelRange& range) {
 
 }  // namespace
 
+Runtime::Runtime(std::unique_ptr<Device> opened, DType compute)
+    : device(std::move(opened)), precision(compute), store(*device), arena(*device) {
+  const std::string reason = device->refuse_precision(precision);
+  if (!reason.empty()) throw device_error("--precision={}: {}", name_of(precision), reason);
+}
+
 NetSession::NetSession(const caffe::NetParameter& net, const Positions& positions, caffe::Phase phase, uint64_t seed,
                        Runtime& runtime, GivenShapes given)
     : net_(net),
@@ -324,7 +330,8 @@ void NetSession::build(Fusion fusion, Compiled* out) {
     }
   }
   module.graph = std::move(net->graph);
-  out->program = compile(std::move(module), *runtime_.device, runtime_.store, runtime_.arena, fusion);
+  out->program = compile(std::move(module), *runtime_.device, runtime_.store, runtime_.arena,
+                         {fusion, runtime_.precision});
   for (size_t i = 0; i < out->program->sources.size(); ++i) {
     const SourceInfo& source = out->program->sources[i];
     const bool streamed = std::any_of(streams_.begin(), streams_.end(),

@@ -21,9 +21,11 @@ namespace trainer {
 
 // What every net of a process shares: the device, the named states, the arena of a pass.
 struct Runtime {
-  explicit Runtime(const std::string& device_name) : Runtime(open_device(device_name)) {}
-  explicit Runtime(std::unique_ptr<Device> opened) : device(std::move(opened)), store(*device), arena(*device) {}
+  // Throws a device_error where the device does not compute with `precision`.
+  explicit Runtime(const std::string& device_name, DType precision = DType::kF32) : Runtime(open_device(device_name), precision) {}
+  explicit Runtime(std::unique_ptr<Device> opened, DType precision = DType::kF32);
   std::unique_ptr<Device> device;
+  const DType precision;  // of convolutions and large matrix products
   StateStore store;
   Arena arena;
   int sessions = 0;  // so far: each has carried states of its own

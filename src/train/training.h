@@ -21,6 +21,7 @@ enum class StopRequest { kNone, kSnapshot, kStop };
 
 struct TrainingOptions {
   std::string device = "cpu";
+  DType precision = DType::kF32;
   std::string snapshot;              // solver state to resume from
   std::vector<std::string> weights;  // weight files to start from
   std::string run_folder;            // where the report goes; "" for none

@@ -120,7 +120,7 @@ class RandomGraph : public testing::TestWithParam<int> {
     }
     Module module;
     for (const Value& value : Builder(*module.graph, seed).build()) module.results.push_back(value.id());
-    const std::unique_ptr<Program> program = compile(std::move(module), *bench.device, bench.store, bench.arena, fusion);
+    const std::unique_ptr<Program> program = compile(std::move(module), *bench.device, bench.store, bench.arena, {fusion});
     std::vector<std::vector<float>> placed;
     for (size_t i = 0; i < program->sources.size(); ++i) {
       const SourceInfo& source = program->sources[i];

@@ -12,6 +12,7 @@
 #include "device/cpu/isa.h"
 #include "device/cpu/map_kernel.h"
 #include "device/cpu/map_tiles.h"
+#include "tensor/bf16.h"
 
 namespace trainer::cpu {
 
@@ -37,9 +38,9 @@ struct MapCase {
     return node(Fn::kInput, static_cast<int>(inputs.size()) - 1);
   }
   int constant(float k) { return node(Fn::kConstant, -1, -1, -1, k); }
-  void store(int node, Order order = Order::kRowMajor) {
+  void store(int node, Order order = Order::kRowMajor, DType dtype = DType::kF32) {
     body().outputs.push_back({node, Reduction::kNone, {}});
-    outputs.push_back({body().domain, DType::kF32, order});
+    outputs.push_back({body().domain, dtype, order});
   }
   void reduce(int node, Reduction reduction, std::vector<int> axes, Order order = Order::kRowMajor) {
     body().outputs.push_back({node, reduction, std::move(axes)});
@@ -52,7 +53,7 @@ struct MapCase {
 class TestTensor {
  public:
   explicit TestTensor(const TensorDesc& desc)
-      : count_(desc.shape.count()), bytes_(static_cast<size_t>(desc.bytes())) {}
+      : count_(desc.shape.count()), dtype_(desc.dtype), bytes_(static_cast<size_t>(desc.bytes())) {}
   explicit TestTensor(const std::vector<float>& values)
       : count_(static_cast<int64_t>(values.size())), bytes_(values.size() * 4) {
     if (!values.empty()) std::memcpy(bytes_.data(), values.data(), bytes_.size());
@@ -63,7 +64,12 @@ class TestTensor {
   }
   void* raw() { return bytes_.data(); }
   int64_t count() const { return count_; }
-  float operator[](int64_t i) const { return reinterpret_cast<const float*>(bytes_.data())[i]; }
+  size_t bytes() const { return bytes_.size(); }
+  // Of f32 or bf16.
+  float operator[](int64_t i) const {
+    return dtype_ == DType::kBF16 ? to_float(reinterpret_cast<const Bf16*>(bytes_.data())[i])
+                                  : reinterpret_cast<const float*>(bytes_.data())[i];
+  }
   std::vector<float> floats() const {
     std::vector<float> out(static_cast<size_t>(count_));
     if (!out.empty()) std::memcpy(out.data(), bytes_.data(), out.size() * 4);
@@ -72,6 +78,7 @@ class TestTensor {
 
  private:
   int64_t count_;
+  DType dtype_ = DType::kF32;
   std::vector<char> bytes_;
 };
 
@@ -80,10 +87,12 @@ inline TestTensor random_tensor(const TensorDesc& desc, uint64_t key) {
   TestTensor tensor(desc);
   for (int64_t i = 0; i < tensor.count(); ++i) {
     const uint32_t bits = philox_element(key, 0, static_cast<uint64_t>(i));
+    const float value = 0.25f * static_cast<float>(static_cast<int>(bits % 17) - 8);
     switch (desc.dtype) {
       case DType::kU8: tensor.data<uint8_t>()[i] = static_cast<uint8_t>(bits % 5); break;
       case DType::kS32: tensor.data<int32_t>()[i] = static_cast<int32_t>(bits % 9) - 4; break;
-      default: tensor.data()[i] = 0.25f * static_cast<float>(static_cast<int>(bits % 17) - 8);
+      case DType::kBF16: tensor.data<Bf16>()[i] = to_bf16(value); break;
+      default: tensor.data()[i] = value;
     }
   }
   return tensor;
@@ -97,7 +106,7 @@ inline std::vector<TestTensor> run_map(Kernel& kernel, const MapCase& c, std::ve
   for (TestTensor& operand : operands) in.push_back(operand.raw());
   for (const TensorDesc& desc : c.outputs) {
     results.emplace_back(desc);
-    for (int64_t i = 0; i < results.back().count(); ++i) results.back().data()[i] = -12345.0f;
+    if (results.back().bytes() > 0) std::memset(results.back().raw(), 0xC6, results.back().bytes());
   }
   for (size_t i = 0; i < results.size(); ++i) {
     const bool in_place = i < alias.size() && alias[i] >= 0;

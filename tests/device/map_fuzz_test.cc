@@ -88,7 +88,8 @@ class Generator {
 
   void add_leaf() {
     const int64_t kind = random_.below(20);
-    if (kind < 13) return add(c_.input(random_operand_shape(), random_order()), {2, 2});
+    if (kind < 10) return add(c_.input(random_operand_shape(), random_order()), {2, 2});
+    if (kind < 13) return add(c_.input(random_operand_shape(), random_order(), DType::kBF16), {2, 2});
     if (kind == 13) return add(c_.input(random_operand_shape(), random_order(), DType::kU8), {0, 3});
     if (kind == 14) return add(c_.input(random_operand_shape(), random_order(), DType::kS32), {0, 3});
     if (kind == 15) return add(c_.constant(0.75f), {2, 1});
@@ -175,7 +176,7 @@ class Generator {
     const int node =
         static_cast<int>(ranges_.size()) - 1 -
         static_cast<int>(random_.below(std::min<int64_t>(3, static_cast<int64_t>(ranges_.size()))));
-    if (rank() == 0 || random_.chance(45)) return c_.store(node, random_order());
+    if (rank() == 0 || random_.chance(45)) return c_.store(node, random_order(), random_.chance(25) ? DType::kBF16 : DType::kF32);
     std::vector<int> axes;
     for (int axis = 0; axis < rank(); ++axis) {
       if (random_.chance(55)) axes.push_back(axis);
@@ -218,7 +219,9 @@ void compare(uint64_t seed) {
         for (int64_t i = 0; i < got[o].count(); ++i) {
           const double difference =
               std::fabs(static_cast<double>(got[o][i]) - static_cast<double>(expected[o][i]));
-          ASSERT_TRUE(difference <= tolerance + 1e-5 * std::fabs(expected[o][i]))
+          // What is rounded to bf16 may fall to either side.
+          const double relative = c.outputs[o].dtype == DType::kBF16 ? 0x1p-7 : 1e-5;
+          ASSERT_TRUE(difference <= tolerance + relative * std::fabs(expected[o][i]))
               << "seed " << seed << " " << name_of(level) << " threads " << threads << " output " << o
               << " element " << i << " of " << c.outputs[o].shape.text() << " " << name_of(c.outputs[o].order)
               << ": expected " << expected[o][i] << ", got " << got[o][i] << "\n[" << c.body().domain.text()

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "runtime/device.h"
@@ -49,14 +50,25 @@ inline bool lies_in(const TensorDesc& desc, Order order) {
   return desc.order == order || orders_coincide(desc.shape);
 }
 
+// Why a kernel of floats alone cannot take it; or "".
+inline std::string refuse_bf16(const OpInstance& instance) {
+  for (const auto* descs : {&instance.inputs, &instance.outputs}) {
+    for (const TensorDesc& desc : *descs) {
+      if (desc.dtype == DType::kBF16) return "a tensor is bf16";
+    }
+  }
+  return "";
+}
+
 constexpr int64_t kAlignment = 64;
 constexpr int64_t aligned(int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
-// Whether a result of so many floats is better written around the caches: what is large has left them before it is read,
+// Whether a result of so many elements is better written around the caches: what is large has left them before it is read,
 // and its lines need not be read to be written. Measured with 32 MiB of last-level cache.
-inline bool leaves_caches(const float* result, int64_t floats) {
+template <typename T>
+bool leaves_caches(const T* result, int64_t count) {
   constexpr int64_t kLargeBytes = 16 << 20;
-  return floats * static_cast<int64_t>(sizeof(float)) >= kLargeBytes && reinterpret_cast<uintptr_t>(result) % kAlignment == 0;
+  return count * static_cast<int64_t>(sizeof(T)) >= kLargeBytes && reinterpret_cast<uintptr_t>(result) % kAlignment == 0;
 }
 
 }  // namespace trainer::cpu

@@ -15,6 +15,7 @@
 #include "base/text.h"
 #include "device/cpu/best_speed.h"
 #include "device/cpu/implementations.h"
+#include "device/cpu/isa.h"
 
 namespace trainer::cpu {
 namespace {
@@ -78,6 +79,16 @@ CpuDevice::CpuDevice() : reference_only_(reference_demanded()) {
 }
 
 DeviceSpeed CpuDevice::best_speed() { return measure_best_speed(); }
+
+std::string CpuDevice::refuse_precision(DType precision) const {
+  if (precision == DType::kF32 || reference_only_) return "";
+#ifdef TRAINER_WITH_ONEDNN
+  if (isa_level() == IsaLevel::v4) return "";
+  return "the CPU's kernels for it need AVX-512, which this processor does not have or the environment takes away; use fp32";
+#else
+  return "this build has no kernels for it on the CPU: they are oneDNN's; use fp32";
+#endif
+}
 
 KernelChoice CpuDevice::choose(const OpInstance& instance) {
   KernelChoice choice;

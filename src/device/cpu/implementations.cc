@@ -11,6 +11,7 @@
 #endif
 #include "device/cpu/openblas/openblas.h"
 #include "device/cpu/reference/reference.h"
+#include "device/cpu/reference/widened.h"
 
 namespace trainer::cpu {
 namespace {
@@ -36,7 +37,7 @@ List pool_list(std::unique_ptr<Kernel> (*reference)(const OpInstance&)) {
 }
 
 List lrn_list(std::unique_ptr<Kernel> (*reference)(const OpInstance&)) {
-  return {{"direct", refuse_lrn_direct, create_lrn_direct}, {"reference", refuse_nothing, reference}};
+  return {{"direct", refuse_lrn_direct, create_widened<create_lrn_direct>}, {"reference", refuse_nothing, reference}};
 }
 
 List list_of(OpKind kind) {
@@ -46,11 +47,11 @@ List list_of(OpKind kind) {
     case OpKind::kMap:
       return {{"tiles", refuse_map_tiles, create_map_tiles},
               {"reference", refuse_nothing, create_map_reference}};
-    case OpKind::kConvolution: return convolution_list(create_convolution_reference);
+    case OpKind::kConvolution: return convolution_list(create_widened<create_convolution_reference>);
     case OpKind::kConvolutionInputGradient:
-      return convolution_list(create_convolution_input_gradient_reference);
+      return convolution_list(create_widened<create_convolution_input_gradient_reference>);
     case OpKind::kConvolutionWeightGradient:
-      return convolution_list(create_convolution_weight_gradient_reference);
+      return convolution_list(create_widened<create_convolution_weight_gradient_reference>);
     // Measured on Zen with AVX-512, one thread of a busy machine, sizes of inner products and their gradients
     // (M 8 to 4096, N 10 to 9216, K 8 to 9216, each stored form): oneDNN mostly 1.0 to 2.5 times as fast as
     // OpenBLAS, most with few rows; 6 us behind it for 64 x 10 x 500, 20% in one form of 256 x 4096 x 9216.
@@ -60,14 +61,14 @@ List list_of(OpKind kind) {
           {"onednn", refuse_matmul_onednn, create_matmul_onednn},
 #endif
           {"openblas", refuse_matmul_openblas, create_matmul_openblas},
-          {"reference", refuse_nothing, create_matmul_reference},
+          {"reference", refuse_nothing, create_widened<create_matmul_reference>},
       };
-    case OpKind::kMaxPool: return pool_list(create_max_pool_reference);
-    case OpKind::kMaxPoolGradient: return pool_list(create_max_pool_gradient_reference);
-    case OpKind::kSumPool: return pool_list(create_sum_pool_reference);
-    case OpKind::kSumPoolGradient: return pool_list(create_sum_pool_gradient_reference);
-    case OpKind::kLrn: return lrn_list(create_lrn_reference);
-    case OpKind::kLrnGradient: return lrn_list(create_lrn_gradient_reference);
+    case OpKind::kMaxPool: return pool_list(create_widened<create_max_pool_reference>);
+    case OpKind::kMaxPoolGradient: return pool_list(create_widened<create_max_pool_gradient_reference>);
+    case OpKind::kSumPool: return pool_list(create_widened<create_sum_pool_reference>);
+    case OpKind::kSumPoolGradient: return pool_list(create_widened<create_sum_pool_gradient_reference>);
+    case OpKind::kLrn: return lrn_list(create_widened<create_lrn_reference>);
+    case OpKind::kLrnGradient: return lrn_list(create_widened<create_lrn_gradient_reference>);
     case OpKind::kRecurrence:
       return {{"direct", refuse_recurrence_direct, create_recurrence_direct},
               {"reference", refuse_nothing, create_recurrence_reference}};

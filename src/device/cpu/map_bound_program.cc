@@ -36,6 +36,7 @@ void BoundProgram::bind(std::span<void* const> operands, std::span<void* const> 
                         bool prefetches) {
   operands_.assign(operands.begin(), operands.end());
   outputs_.assign(outputs.begin(), outputs.end());
+  prefetches_ = prefetches;
   choose_deferred(operand_bytes, output_bytes);
   cursors_.clear();
   for (size_t slot = 0; slot < program_.slots.size(); ++slot) {
@@ -59,14 +60,14 @@ void BoundProgram::bind(std::span<void* const> operands, std::span<void* const> 
   }
 }
 
-// Outputs that lie in another order, or share memory with an operand that is read after they are written.
+// Outputs that lie in another order, are rounded as they are stored, or share memory with an operand that is read after they are written.
 void BoundProgram::choose_deferred(const std::vector<int64_t>& operand_bytes,
                                    const std::vector<int64_t>& output_bytes) {
   deferred_.assign(program_.stored.size(), false);
   for (size_t i = 0; i < program_.stored.size(); ++i) {
     const size_t output = static_cast<size_t>(program_.stored[i].output);
     const Stream& walked = stream(streams_.of_output(output));
-    deferred_[i] = !walked.whole.empty() && !walked.contiguous();
+    deferred_[i] = (!walked.whole.empty() && !walked.contiguous()) || streams_.output_dtypes[output] != DType::kF32;
     const auto* begin = static_cast<const std::byte*>(outputs_[output]);
     for (size_t operand = 0; operand < operands_.size(); ++operand) {
       const auto* from = static_cast<const std::byte*>(operands_[operand]);
@@ -140,9 +141,21 @@ void BoundProgram::prefetch(const float* tile) const {
   for (int64_t i = 0; i < whole_tile_; i += 16) __builtin_prefetch(tile + i, 0, 2);
 }
 
+void BoundProgram::prefetch_next(const Stream& walked, const Bf16* tile) const {
+  if (!prefetches_ || walked.strides_of_loops.empty()) return;
+  tile += 2 * walked.strides_of_loops.back();
+  for (int64_t i = 0; i < whole_tile_; i += 32) __builtin_prefetch(tile + i, 0, 2);
+}
+
 void BoundProgram::run_load(const TileLoad& load, const Tile& tile, const Slots& slots) const {
   static const TilePattern kOneElement;
   const Stream& walked = stream(load.stream);
+  if (load.converts && walked.contiguous()) {
+    const Bf16* from = static_cast<const Bf16*>(operands_[static_cast<size_t>(load.leaf.a)]) + tile.offsets[load.stream];
+    prefetch_next(walked, from);
+    table_.convert_bf16(slots[static_cast<size_t>(load.out)], from, tile.lengths[static_cast<int>(load.length)]);
+    return;
+  }
   const bool is_operand = load.leaf.fn == Fn::kInput;
   const size_t a = static_cast<size_t>(load.leaf.a);
   const LeafSource source{body_, table_, tile.pass, is_operand ? operands_[a] : nullptr,
@@ -160,9 +173,16 @@ void BoundProgram::store_deferred(const Tile& tile, const Slots& slots) const {
     if (!deferred_[i]) continue;
     const StoredOutput& stored = program_.stored[i];
     const int index = streams_.of_output(static_cast<size_t>(stored.output));
-    scatter_tile(slots[static_cast<size_t>(stored.buffer)],
-                 tile.last ? stream(index).last : stream(index).whole, tile.offsets[index],
-                 static_cast<float*>(outputs_[static_cast<size_t>(stored.output)]));
+    const DType dtype = streams_.output_dtypes[static_cast<size_t>(stored.output)];
+    void* to = outputs_[static_cast<size_t>(stored.output)];
+    if (dtype == DType::kBF16 && stream(index).contiguous()) {
+      Bf16* at = static_cast<Bf16*>(to) + tile.offsets[index];
+      prefetch_next(stream(index), at);
+      table_.round_bf16(at, slots[static_cast<size_t>(stored.buffer)], tile.lengths[static_cast<int>(TileLength::kTile)]);
+      continue;
+    }
+    scatter_tile(table_, slots[static_cast<size_t>(stored.buffer)],
+                 tile.last ? stream(index).last : stream(index).whole, tile.offsets[index], dtype, to);
   }
 }
 

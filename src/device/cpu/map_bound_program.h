@@ -59,6 +59,8 @@ class BoundProgram {
   float* base_of(int slot) const;
   void choose_deferred(const std::vector<int64_t>& operand_bytes, const std::vector<int64_t>& output_bytes);
   void prefetch(const float* tile) const;
+  // Of a tensor of bf16 that is walked contiguously, from its tile at hand.
+  void prefetch_next(const Stream& walked, const Bf16* tile) const;
   void run_load(const TileLoad& load, const Tile& tile, const Slots& slots) const;
 
   const TileProgram program_;
@@ -70,7 +72,7 @@ class BoundProgram {
   std::vector<Cursor> cursors_;
   std::vector<Ahead> ahead_;
   std::vector<bool> deferred_;  // by stored output
-  bool any_deferred_ = false;
+  bool any_deferred_ = false, prefetches_ = false;
 };
 
 }  // namespace trainer::cpu

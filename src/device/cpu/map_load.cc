@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
 
 namespace trainer::cpu {
 namespace {
@@ -45,10 +46,21 @@ void copy(const MapTable& table, const int32_t* from, int64_t n, float* to) {
   table.convert_s32(to, from, n);
 }
 
+void copy(const MapTable& table, const Bf16* from, int64_t n, float* to) { table.convert_bf16(to, from, n); }
+
+template <typename T>
+float as_float(T value) {
+  if constexpr (std::is_same_v<T, Bf16>) {
+    return to_float(value);
+  } else {
+    return static_cast<float>(value);
+  }
+}
+
 template <typename T>
 void gather(const MapTable& table, const T* from, const TilePattern& pattern, int64_t first, float* to) {
   const InnerRow row(pattern);
-  if constexpr (sizeof(T) == 4 && !std::is_integral_v<T>) {
+  if constexpr (std::is_same_v<T, float>) {
     if (row.stride == 0 && row.outer > 0) {
       const StridedDim rows = pattern[row.outer - 1];
       each_row(pattern, row.outer - 1, rows.extent * row.n, first, to, [&](int64_t at, float* tile) {
@@ -61,7 +73,7 @@ void gather(const MapTable& table, const T* from, const TilePattern& pattern, in
     if (row.stride == 1) {
       copy(table, from + at, row.n, tile);
     } else {
-      for (int64_t i = 0; i < row.n; ++i) tile[i] = static_cast<float>(from[at + i * row.stride]);
+      for (int64_t i = 0; i < row.n; ++i) tile[i] = as_float(from[at + i * row.stride]);
     }
   });
 }
@@ -116,6 +128,8 @@ void load_leaf(const LeafSource& source, const MapNode& leaf, const TilePattern&
           return gather(table, static_cast<const uint8_t*>(source.operand), pattern, first, to);
         case DType::kS32:
           return gather(table, static_cast<const int32_t*>(source.operand), pattern, first, to);
+        case DType::kBF16:
+          return gather(table, static_cast<const Bf16*>(source.operand), pattern, first, to);
         default: return gather(table, static_cast<const float*>(source.operand), pattern, first, to);
       }
     case Fn::kIndex: return coordinates(pattern, first, to);
@@ -125,10 +139,16 @@ void load_leaf(const LeafSource& source, const MapNode& leaf, const TilePattern&
   }
 }
 
-void scatter_tile(const float* tile, const TilePattern& pattern, int64_t first, float* to) {
+void scatter_tile(const MapTable& table, const float* tile, const TilePattern& pattern, int64_t first, DType dtype, void* to) {
   const InnerRow row(pattern);
   each_row(pattern, row.outer, row.n, first, tile, [&](int64_t at, const float* from) {
-    for (int64_t i = 0; i < row.n; ++i) to[at + i * row.stride] = from[i];
+    if (dtype == DType::kF32) {
+      for (int64_t i = 0; i < row.n; ++i) static_cast<float*>(to)[at + i * row.stride] = from[i];
+    } else if (row.stride == 1) {
+      table.round_bf16(static_cast<Bf16*>(to) + at, from, row.n);
+    } else {
+      for (int64_t i = 0; i < row.n; ++i) static_cast<Bf16*>(to)[at + i * row.stride] = to_bf16(from[i]);
+    }
   });
 }
 

@@ -20,7 +20,7 @@ struct LeafSource {
 void load_leaf(const LeafSource& source, const MapNode& leaf, const TilePattern& pattern, int64_t first,
                float* to);
 
-// Writes a tile to offsets first + pattern of an output.
-void scatter_tile(const float* tile, const TilePattern& pattern, int64_t first, float* to);
+// Writes a tile to offsets first + pattern of an output of f32 or bf16.
+void scatter_tile(const MapTable& table, const float* tile, const TilePattern& pattern, int64_t first, DType dtype, void* to);
 
 }  // namespace trainer::cpu

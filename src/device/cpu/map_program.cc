@@ -160,6 +160,8 @@ class Compiler {
 
   void emit_leaf(int node) {
     const MapNode& leaf = nodes_[static_cast<size_t>(node)];
+    const bool converts =
+        leaf.fn == Fn::kInput && streams_.operand_dtypes[static_cast<size_t>(leaf.a)] == DType::kBF16 && !info(node).scalar;
     if (leaf.fn == Fn::kInput) {
       int& slot = operand_slot_[static_cast<size_t>(leaf.a)];
       const Stream& stream = stream_of(node);
@@ -173,7 +175,7 @@ class Compiler {
       info(node).slot = new_slot(node);
     }
     program_.loads[level_of(node)].push_back(
-        {leaf, streams_.of_node[static_cast<size_t>(node)], info(node).slot, length_of(node)});
+        {leaf, streams_.of_node[static_cast<size_t>(node)], info(node).slot, length_of(node), converts});
   }
 
   void emit(size_t level, const FusedNode& f, int out, TileLength length) {

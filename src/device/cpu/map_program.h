@@ -40,6 +40,7 @@ struct TileLoad {
   MapNode leaf;
   int stream, out;
   TileLength length;
+  bool converts;  // from bf16
 };
 
 // An output stored for every element. Its slot is the output's memory, or a buffer copied at the end of the

@@ -6,6 +6,7 @@
 #include "base/philox.h"
 #include "device/cpu/bound_kernel.h"
 #include "device/cpu/map_kernel.h"
+#include "tensor/bf16.h"
 
 namespace trainer::cpu {
 namespace {
@@ -25,6 +26,7 @@ float load(const void* data, DType dtype, int64_t at) {
   switch (dtype) {
     case DType::kU8: return static_cast<float>(static_cast<const uint8_t*>(data)[at]);
     case DType::kS32: return static_cast<float>(static_cast<const int32_t*>(data)[at]);
+    case DType::kBF16: return to_float(static_cast<const Bf16*>(data)[at]);
     default: return static_cast<const float*>(data)[at];
   }
 }
@@ -139,7 +141,11 @@ class ReferenceMap : public BoundKernel {
       const float value = nodes_[static_cast<size_t>(out.node)];
       const int64_t at = offset(output_strides_[i]);
       if (out.reduction == Reduction::kNone) {
-        output(i)[at] = value;
+        if (outputs_[i].dtype == DType::kBF16) {
+          output<Bf16>(i)[at] = to_bf16(value);
+        } else {
+          output(i)[at] = value;
+        }
         continue;
       }
       double& total = totals_[i][static_cast<size_t>(at)];

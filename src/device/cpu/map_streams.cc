@@ -39,6 +39,7 @@ MapStreams::MapStreams(const OpInstance& instance) {
   }
   for (const TensorDesc& desc : instance.outputs) {
     output_stream_.push_back(add(domain_strides(desc, domain)));
+    output_dtypes.push_back(desc.dtype);
     vote(desc);
   }
   if (votes[1] > 0 && votes[1] >= votes[0]) order_ = Order::kChannelsLast;

@@ -20,7 +20,7 @@ struct MapStreams {
 
   std::vector<Stream> all;
   std::vector<int> of_node;  // leaf nodes but constants; -1 for the others
-  std::vector<DType> operand_dtypes;
+  std::vector<DType> operand_dtypes, output_dtypes;
 
  private:
   std::vector<int> output_stream_;

@@ -346,12 +346,14 @@ std::string refuse_map_tiles(const OpInstance& instance) {
   if (body.domain.rank() > kMostDims)
     return fmt::format("{} axes; tiles take {}", body.domain.rank(), kMostDims);
   for (const TensorDesc& desc : instance.inputs) {
-    if (desc.dtype == DType::kF32 || desc.dtype == DType::kU8 || desc.dtype == DType::kS32) continue;
-    return fmt::format("an operand is {}; tiles read f32, u8 and s32", name_of(desc.dtype));
+    if (desc.dtype == DType::kF16)
+      return fmt::format("an operand is {}; tiles read f32, bf16, u8 and s32", name_of(desc.dtype));
   }
   for (size_t i = 0; i < instance.outputs.size(); ++i) {
-    if (instance.outputs[i].dtype != DType::kF32)
-      return fmt::format("a result is {}; tiles write f32", name_of(instance.outputs[i].dtype));
+    const DType dtype = instance.outputs[i].dtype;
+    const bool reduced = body.outputs[i].reduction != Reduction::kNone;
+    if (dtype != DType::kF32 && (dtype != DType::kBF16 || reduced))
+      return fmt::format("a{} result is {}; tiles write f32, and bf16 where it is not reduced", reduced ? " reduced" : "", name_of(dtype));
   }
   return "";
 }

@@ -1,8 +1,6 @@
 // Reads the geometry of convolution and pooling off an op and its descriptors.
 #include "device/cpu/windows.h"
 
-#include <fmt/format.h>
-
 #include "base/error.h"
 #include "device/cpu/bound_kernel.h"
 
@@ -91,7 +89,6 @@ PoolGeometry pool_geometry(const OpInstance& instance) {
 
 std::string refuse_images(const ConvolutionOperands& operands) {
   for (const TensorDesc* desc : {operands.x, operands.weights, operands.y}) {
-    if (desc->dtype != DType::kF32) return fmt::format("an operand is {}", trainer::name_of(desc->dtype));
     if (desc->shape.count() == 0) return "an operand is empty";
   }
   if (!lies_in(*operands.x, Order::kChannelsLast)) return "the input is row-major";

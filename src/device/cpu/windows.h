@@ -54,7 +54,7 @@ struct ConvolutionOperands {
   const TensorDesc* y;
 };
 ConvolutionOperands convolution_operands(const OpInstance& instance);
-// Why these are not f32 images, channels-last, with row-major weights, all of them with elements; or "".
+// Why these are not images, channels-last, with row-major weights, all of them with elements; or "".
 std::string refuse_images(const ConvolutionOperands& operands);
 
 // Of the four pool kinds.

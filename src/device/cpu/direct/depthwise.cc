@@ -20,13 +20,15 @@ bool is_turned(OpKind kind, const PoolGeometry& g) {
          std::max(w.pad[1], w.pad[2]) < w.kernel[1];
 }
 
+// T: float or Bf16.
+template <typename T>
 class Depthwise : public BoundKernel {
  public:
   explicit Depthwise(const OpInstance& instance)
       : BoundKernel(instance),
         kind_(instance.op->kind),
         epilogue_(instance.op->as<ConvolutionAttributes>().epilogue),
-        table_(for_isa(isa_v2::kDepthwiseTable, isa_v3::kDepthwiseTable, isa_v4::kDepthwiseTable)) {
+        table_(for_isa(isa_v2::kDepthwiseTables, isa_v3::kDepthwiseTables, isa_v4::kDepthwiseTables).template of<T>()) {
     const ConvolutionGeometry convolution = convolution_geometry(instance);
     g_.batch = convolution.batch;
     g_.channels = convolution.group;
@@ -53,16 +55,16 @@ class Depthwise : public BoundKernel {
       case OpKind::kConvolution:
         turn_filters();
         parallel_ranges(threads(), outputs, work, [this](int, int64_t begin, int64_t end) {
-          table_.forward(g_, input(0), filters(0), output(0), begin, end);
+          table_.forward(g_, input<T>(0), filters(0), output<T>(0), begin, end);
         });
-        finish_rows(threads(), outputs, g_.channels, optional_input(2), epilogue_, output(0));
+        finish_rows(threads(), outputs, g_.channels, optional_input(2), epilogue_, output<T>(0));
         break;
       case OpKind::kConvolutionInputGradient:
         turn_filters();
         parallel_ranges(threads(), inputs, work, [this](int, int64_t begin, int64_t end) {
-          table_.input_gradient(g_, input(0), filters(0), output(0), begin, end);
+          table_.input_gradient(g_, input<T>(0), filters(0), output<T>(0), begin, end);
         });
-        finish_rows(threads(), inputs, g_.channels, optional_input(2), epilogue_, output(0));
+        finish_rows(threads(), inputs, g_.channels, optional_input(2), epilogue_, output<T>(0));
         break;
       default: run_weight_gradient(outputs, work);
     }
@@ -74,11 +76,11 @@ class Depthwise : public BoundKernel {
 
   void run_rows() {
     turn_filters();
-    const bool around = leaves_caches(output(0), g_.batch * g_.windows.out_count() * g_.channels);
+    const bool around = leaves_caches(output<T>(0), g_.batch * g_.windows.out_count() * g_.channels);
     parallel_ranges(threads(), row_count(), row_work(), [this, around](int, int64_t begin, int64_t end) {
-      table_.forward_rows(g_, input(0), filters(0), output(0), begin, end, around);
+      table_.forward_rows(g_, input<T>(0), filters(0), output<T>(0), begin, end, around);
     });
-    finish_rows(threads(), g_.batch * g_.windows.out_count(), g_.channels, optional_input(2), epilogue_, output(0));
+    finish_rows(threads(), g_.batch * g_.windows.out_count(), g_.channels, optional_input(2), epilogue_, output<T>(0));
   }
 
   int64_t filter_bytes() const { return aligned(taps_ * g_.channels * static_cast<int64_t>(sizeof(float))); }
@@ -98,11 +100,11 @@ class Depthwise : public BoundKernel {
     for (int thread = 0; thread < threads(); ++thread) std::fill_n(filters(thread), count, 0.0f);
     if (rows_) {
       parallel_ranges(threads(), row_count(), row_work(), [this](int thread, int64_t begin, int64_t end) {
-        table_.weight_gradient_rows(g_, input(0), input(1), filters(thread), begin, end);
+        table_.weight_gradient_rows(g_, input<T>(0), input<T>(1), filters(thread), begin, end);
       });
     } else {
       parallel_ranges(threads(), outputs, work, [this](int thread, int64_t begin, int64_t end) {
-        table_.weight_gradient(g_, input(0), input(1), filters(thread), begin, end);
+        table_.weight_gradient(g_, input<T>(0), input<T>(1), filters(thread), begin, end);
       });
     }
     float* result = output(0);
@@ -117,7 +119,7 @@ class Depthwise : public BoundKernel {
 
   OpKind kind_;
   Epilogue epilogue_;
-  const DepthwiseTable& table_;
+  const DepthwiseTable<T>& table_;
   PoolGeometry g_;
   int64_t taps_ = 1;
   bool rows_ = false, turned_ = false;
@@ -127,6 +129,7 @@ class Depthwise : public BoundKernel {
 
 std::string refuse_depthwise_direct(const OpInstance& instance) {
   const ConvolutionOperands operands = convolution_operands(instance);
+  if (operands.x->dtype != operands.y->dtype) return "input and output have different types";
   const int64_t group = instance.op->as<ConvolutionAttributes>().group;
   if (group == 1 || operands.x->shape[1] != group || operands.y->shape[1] != group) {
     return "more than one channel per group";
@@ -150,7 +153,8 @@ std::string refuse_depthwise_rows(const OpInstance& instance) {
 }
 
 std::unique_ptr<Kernel> create_depthwise_direct(const OpInstance& instance) {
-  return std::make_unique<Depthwise>(instance);
+  if (convolution_operands(instance).x->dtype == DType::kBF16) return std::make_unique<Depthwise<Bf16>>(instance);
+  return std::make_unique<Depthwise<float>>(instance);
 }
 
 }  // namespace trainer::cpu

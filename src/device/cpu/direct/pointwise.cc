@@ -237,7 +237,8 @@ class Pointwise : public BoundKernel {
 
 std::string refuse_pointwise_direct(const OpInstance& instance) {
   const ConvolutionOperands operands = convolution_operands(instance);
-  const std::string reason = refuse_images(operands);
+  std::string reason = refuse_bf16(instance);
+  if (reason.empty()) reason = refuse_images(operands);
   if (!reason.empty()) return reason;
   const ConvolutionGeometry g = convolution_geometry(instance);
   if (g.windows.taps() != 1) return "the kernel is larger than a pixel";

@@ -23,12 +23,14 @@ bool all_lie_in(const OpInstance& instance, Order order) {
 // A cache line of floats.
 constexpr int64_t kLeastChannels = 16;
 
+// T: float or Bf16.
+template <typename T>
 class Pool : public BoundKernel {
  public:
   explicit Pool(const OpInstance& instance)
       : BoundKernel(instance),
         g_(pool_geometry(instance)),
-        table_(for_isa(isa_v2::kPoolTable, isa_v3::kPoolTable, isa_v4::kPoolTable)),
+        table_(for_isa(isa_v2::kPoolTables, isa_v3::kPoolTables, isa_v4::kPoolTables).template of<T>()),
         kind_(instance.op->kind) {
     if (!all_lie_in(instance, Order::kChannelsLast)) {
       g_.batch *= g_.channels;
@@ -50,17 +52,20 @@ class Pool : public BoundKernel {
   }
 
  private:
+  const T* x() const { return input<T>(0); }
+  T* y() const { return output<T>(0); }
+
   void run_places(int64_t begin, int64_t end) const {
     switch (kind_) {
       case OpKind::kMaxPool:
         if (small_winner_) {
-          table_.max_u8(g_, input(0), output(0), output<uint8_t>(1), begin, end);
+          table_.max_u8(g_, x(), y(), output<uint8_t>(1), begin, end);
         } else {
-          table_.max_s32(g_, input(0), output(0), output<int32_t>(1), begin, end);
+          table_.max_s32(g_, x(), y(), output<int32_t>(1), begin, end);
         }
         break;
-      case OpKind::kSumPool: table_.sum(g_, input(0), output(0), begin, end); break;
-      default: table_.sum_gradient(g_, input(0), output(0), begin, end); break;
+      case OpKind::kSumPool: table_.sum(g_, x(), y(), begin, end); break;
+      default: table_.sum_gradient(g_, x(), y(), begin, end); break;
     }
   }
 
@@ -74,16 +79,16 @@ class Pool : public BoundKernel {
         const int64_t n = i / shares, share = i % shares;
         const int64_t first = g_.channels * share / shares, last = g_.channels * (share + 1) / shares;
         if (small_winner_) {
-          table_.max_gradient_u8(g_, input(0), input<uint8_t>(1), output(0), n, first, last);
+          table_.max_gradient_u8(g_, x(), input<uint8_t>(1), y(), n, first, last);
         } else {
-          table_.max_gradient_s32(g_, input(0), input<int32_t>(1), output(0), n, first, last);
+          table_.max_gradient_s32(g_, x(), input<int32_t>(1), y(), n, first, last);
         }
       }
     });
   }
 
   PoolGeometry g_;
-  const PoolTable& table_;
+  const PoolTable<T>& table_;
   OpKind kind_;
   bool small_winner_ = true;
   int64_t places_ = 0;
@@ -92,6 +97,7 @@ class Pool : public BoundKernel {
 }  // namespace
 
 std::string refuse_pool_direct(const OpInstance& instance) {
+  if (instance.inputs[0].dtype != instance.outputs[0].dtype) return "input and output have different types";
   if (!all_lie_in(instance, Order::kChannelsLast) && !all_lie_in(instance, Order::kRowMajor)) {
     return "operands and results have different orders";
   }
@@ -99,7 +105,8 @@ std::string refuse_pool_direct(const OpInstance& instance) {
 }
 
 std::unique_ptr<Kernel> create_pool_direct(const OpInstance& instance) {
-  return std::make_unique<Pool>(instance);
+  if (instance.inputs[0].dtype == DType::kBF16) return std::make_unique<Pool<Bf16>>(instance);
+  return std::make_unique<Pool<float>>(instance);
 }
 
 }  // namespace trainer::cpu

@@ -59,12 +59,19 @@ int64_t taps_inside(const Windows& w, int axis) {
 
 // Whether enough multiplications are saved for an image, tiles and panels that hang over included, to pay for the
 // transforms: measured, they take about as long as half of the products.
-bool saves_work(const ConvolutionGeometry& g, const WinogradTiles& t) {
+// A plain sum of bf16 is half as fast again; there it counts, too, that a batch of few tiles must pay for
+// the filters' transforms.
+bool saves_work(const ConvolutionGeometry& g, const WinogradTiles& t, bool narrow) {
+  constexpr double kMostOfPlain = 2.0 / 3, kMostOfNarrow = 0.44, kFilterTransform = 8;
   const int64_t plain = taps_inside(g.windows, 1) * taps_inside(g.windows, 2) * t.inputs * t.outputs;
-  const int64_t ours = t.tiles[0] * t.tiles[1] * kWinogradPlaces * t.inputs * panels_of(t) * winograd_table().width;
-  return 3 * ours < 2 * plain;
+  const int64_t products = kWinogradPlaces * t.inputs * panels_of(t) * winograd_table().width;
+  const double tiles = static_cast<double>(t.tiles[0] * t.tiles[1]);
+  const double filters = narrow ? kFilterTransform / static_cast<double>(g.batch) : 0;
+  return (tiles + filters) * static_cast<double>(products) < (narrow ? kMostOfNarrow : kMostOfPlain) * static_cast<double>(plain);
 }
 
+// T: float or Bf16.
+template <typename T>
 class Winograd : public BoundKernel {
  public:
   explicit Winograd(const OpInstance& instance)
@@ -72,7 +79,8 @@ class Winograd : public BoundKernel {
         kind_(instance.op->kind),
         epilogue_(instance.op->as<ConvolutionAttributes>().epilogue),
         g_(convolution_geometry(instance)),
-        table_(winograd_table()) {
+        table_(winograd_table()),
+        images_(for_isa(isa_v2::kWinogradImages, isa_v3::kWinogradImages, isa_v4::kWinogradImages).template of<T>()) {
     const bool turned = is_turned(kind_);
     const int64_t area = g_.windows.taps(), filter = g_.inputs * area;
     filter_ = g_.windows.kernel[1] == 5 ? 1 : 0;
@@ -126,19 +134,19 @@ class Winograd : public BoundKernel {
     });
     const float* bias = optional_input(2);
     const WinogradFinish finish{bias == nullptr ? nullptr : bias + group * t_.outputs, epilogue_.relu ? epilogue_.slope : 1.0f};
-    const float* x = input(0) + group * t_.inputs;
-    float* y = output(0) + group * t_.outputs;
+    const T* x = input<T>(0) + group * t_.inputs;
+    T* y = output<T>(0) + group * t_.outputs;
     parallel_ranges(threads(), tiles_, kSerialWork, [&](int thread, int64_t begin, int64_t end) {
       for (int64_t tile = begin; tile < end; tile += block_) {
-        table_.forward[filter_](t_, x, filters(), panels_, finish, y, tile, std::min(block_, end - tile), scratch(thread));
+        images_.forward[filter_](t_, x, filters(), panels_, finish, y, tile, std::min(block_, end - tile), scratch(thread));
       }
     });
   }
 
   // The threads transform a block of tiles together, then share its products out by place.
   void run_weight_gradient(int64_t group) {
-    const float* x = input(0) + group * t_.inputs;
-    const float* gradient = input(1) + group * t_.outputs;
+    const T* x = input<T>(0) + group * t_.inputs;
+    const T* gradient = input<T>(1) + group * t_.outputs;
     float* sums = filters();
     float* v = scratch(0);
     float* d = v + kWinogradPlaces * block_ * t_.inputs;
@@ -151,7 +159,7 @@ class Winograd : public BoundKernel {
       std::fill(sums + first_unit * unit_floats, sums + end_unit * unit_floats, 0.0f);
       for (int64_t tile = 0; tile < tiles_; tile += block_) {
         const int64_t count = std::min(block_, tiles_ - tile);
-        table_.transform[filter_](t_, x, gradient, panels_, tile, count, count * thread / team, count * (thread + 1) / team, v, d);
+        images_.transform[filter_](t_, x, gradient, panels_, tile, count, count * thread / team, count * (thread + 1) / team, v, d);
 #pragma omp barrier
         table_.add_products(v, d, panels_, t_.inputs, count, first_unit, end_unit, sums);
 #pragma omp barrier
@@ -163,8 +171,8 @@ class Winograd : public BoundKernel {
 
   // Each thread has sums of its own, which are few.
   void run_weight_gradient_apart(int64_t group) {
-    const float* x = input(0) + group * t_.inputs;
-    const float* gradient = input(1) + group * t_.outputs;
+    const T* x = input<T>(0) + group * t_.inputs;
+    const T* gradient = input<T>(1) + group * t_.outputs;
     const int64_t units = kWinogradPlaces * panels_, sums = units * t_.inputs * table_.width;
 #pragma omp parallel num_threads(threads())
     {
@@ -176,7 +184,7 @@ class Winograd : public BoundKernel {
       const int64_t end = tiles_ * (thread + 1) / team;
       for (int64_t tile = tiles_ * thread / team; tile < end; tile += block_) {
         const int64_t count = std::min(block_, end - tile);
-        table_.transform[filter_](t_, x, gradient, panels_, tile, count, 0, count, v, d);
+        images_.transform[filter_](t_, x, gradient, panels_, tile, count, 0, count, v, d);
         table_.add_products(v, d, panels_, t_.inputs, count, 0, units, own);
       }
 #pragma omp barrier
@@ -195,6 +203,7 @@ class Winograd : public BoundKernel {
   Epilogue epilogue_;
   ConvolutionGeometry g_;
   const WinogradTable& table_;
+  const WinogradImages<T>& images_;
   WinogradTiles t_{};
   WinogradFilters f_{};
   int filter_ = 0;
@@ -208,6 +217,7 @@ std::string refuse_winograd_direct(const OpInstance& instance) {
   const ConvolutionOperands operands = convolution_operands(instance);
   const std::string reason = refuse_images(operands);
   if (!reason.empty()) return reason;
+  if (operands.x->dtype != operands.y->dtype) return "input and output have different types";
   const ConvolutionGeometry g = convolution_geometry(instance);
   const Windows& w = g.windows;
   const int64_t taps = w.kernel[1];
@@ -217,10 +227,13 @@ std::string refuse_winograd_direct(const OpInstance& instance) {
     if (w.pad[i] >= taps) return "the padding is as wide as the kernel";
   }
   if (std::min(g.inputs, g.outputs) < kLeastChannels) return "fewer than 16 channels a group";
-  if (!saves_work(g, tiles_of(g, is_turned(instance.op->kind)))) return "too few multiplications would be saved";
+  if (!saves_work(g, tiles_of(g, is_turned(instance.op->kind)), operands.x->dtype == DType::kBF16)) return "too few multiplications would be saved";
   return "";
 }
 
-std::unique_ptr<Kernel> create_winograd_direct(const OpInstance& instance) { return std::make_unique<Winograd>(instance); }
+std::unique_ptr<Kernel> create_winograd_direct(const OpInstance& instance) {
+  if (convolution_operands(instance).x->dtype == DType::kBF16) return std::make_unique<Winograd<Bf16>>(instance);
+  return std::make_unique<Winograd<float>>(instance);
+}
 
 }  // namespace trainer::cpu

@@ -49,56 +49,59 @@ TRAINER_INLINE void each_use(const PoolGeometry& g, const Position& p, const Bod
 
 // to[c] = sum over the taps of from[c] * filters[tap][c]; forward walks an output's taps, backward an input's
 // uses.
-template <bool kForward>
+template <bool kForward, typename T>
 struct SumBlock {
   const PoolGeometry& g;
   const Position& p;
-  const float* from;
+  const T* from;
   const float* filters;
-  float* to;
+  T* to;
 
   template <int N>
   TRAINER_INLINE void run(int64_t c) const {
     using F = typename Lanes<N>::F;
     F sum = F{};
     const auto add = [&](int64_t tap, int64_t at) __attribute__((always_inline)) {
-      sum += load<F>(from + at + c) * load<F>(filters + tap * g.channels + c);
+      sum += load_floats<N>(from + at + c) * load<F>(filters + tap * g.channels + c);
     };
     if constexpr (kForward) {
       each_tap(g, p, add);
     } else {
       each_use(g, p, add);
     }
-    store(to + c, sum);
+    store_floats<N>(to + c, sum);
   }
 };
 
-void forward(const PoolGeometry& g, const float* x, const float* filters, float* y, int64_t begin,
+template <typename T>
+void forward(const PoolGeometry& g, const T* x, const float* filters, T* y, int64_t begin,
              int64_t end) {
   Position p(begin, g.windows.out);
   for (int64_t i = begin; i < end; ++i, p.step(g.windows.out)) {
-    each_channel_block(g.channels, SumBlock<true>{g, p, x, filters, y + i * g.channels});
+    each_channel_block(g.channels, SumBlock<true, T>{g, p, x, filters, y + i * g.channels});
   }
 }
 
-void input_gradient(const PoolGeometry& g, const float* gradient, const float* filters, float* x,
+template <typename T>
+void input_gradient(const PoolGeometry& g, const T* gradient, const float* filters, T* x,
                     int64_t begin, int64_t end) {
   Position p(begin, g.windows.in);
   for (int64_t i = begin; i < end; ++i, p.step(g.windows.in)) {
-    each_channel_block(g.channels, SumBlock<false>{g, p, gradient, filters, x + i * g.channels});
+    each_channel_block(g.channels, SumBlock<false, T>{g, p, gradient, filters, x + i * g.channels});
   }
 }
 
-void weight_gradient(const PoolGeometry& g, const float* x, const float* gradient, float* filters,
+template <typename T>
+void weight_gradient(const PoolGeometry& g, const T* x, const T* gradient, float* filters,
                      int64_t begin, int64_t end) {
   Position p(begin, g.windows.out);
   for (int64_t i = begin; i < end; ++i, p.step(g.windows.out)) {
-    const float* __restrict from = gradient + i * g.channels;
+    const T* __restrict from = gradient + i * g.channels;
     each_tap(
         g, p, [&](int64_t tap, int64_t at) __attribute__((always_inline)) {
-          const float* __restrict pixel = x + at;
+          const T* __restrict pixel = x + at;
           float* __restrict to = filters + tap * g.channels;
-          for (int64_t c = 0; c < g.channels; ++c) to[c] += pixel[c] * from[c];
+          for (int64_t c = 0; c < g.channels; ++c) to[c] += load_floats<1>(pixel + c) * load_floats<1>(from + c);
         });
   }
 }
@@ -107,11 +110,12 @@ void weight_gradient(const PoolGeometry& g, const float* x, const float* gradien
 using F = Lanes<kNative>::F;
 constexpr int kSide = 3;
 
+template <typename T>
 struct RowPart {
   int64_t begin, end;  // columns whose windows lie inside
-  const float* x;      // the first pixel of the row's first window, as if column 0 lay inside
+  const T* x;          // the first pixel of the row's first window, as if column 0 lay inside
 
-  TRAINER_INLINE RowPart(const PoolGeometry& g, const float* tensor, int64_t row) {
+  TRAINER_INLINE RowPart(const PoolGeometry& g, const T* tensor, int64_t row) {
     const Windows& w = g.windows;
     const int64_t s = w.stride[1], top = row % w.out[1] * s - w.pad[1];
     begin = (w.pad[2] + s - 1) / s;
@@ -122,14 +126,14 @@ struct RowPart {
 };
 
 // y of Columns neighbours at once, which share most of what they read.
-template <int Stride, int Columns, bool Around>
-TRAINER_INLINE void filter_columns(const float* x, int64_t line, int64_t channels, const F (&filter)[kSide * kSide], float* y) {
+template <int Stride, int Columns, bool Around, typename T>
+TRAINER_INLINE void filter_columns(const T* x, int64_t line, int64_t channels, const F (&filter)[kSide * kSide], T* y) {
   F sums[Columns] = {};
 #pragma GCC unroll 3
   for (int row = 0; row < kSide; ++row) {
 #pragma GCC unroll 8
     for (int column = 0; column < (Columns - 1) * Stride + kSide; ++column) {
-      const F value = load<F>(x + row * line + column * channels);
+      const F value = load_floats<kNative>(x + row * line + column * channels);
 #pragma GCC unroll 4
       for (int i = 0; i < Columns; ++i) {
         const int tap = column - i * Stride;
@@ -142,13 +146,13 @@ TRAINER_INLINE void filter_columns(const float* x, int64_t line, int64_t channel
     if constexpr (Around) {
       stream(y + i * channels, sums[i]);
     } else {
-      store(y + i * channels, sums[i]);
+      store_floats<kNative>(y + i * channels, sums[i]);
     }
   }
 }
 
-template <int Stride, bool Around>
-TRAINER_INLINE void filter_row(const PoolGeometry& g, const RowPart& part, const float* filters, float* y) {
+template <int Stride, bool Around, typename T>
+TRAINER_INLINE void filter_row(const PoolGeometry& g, const RowPart<T>& part, const float* filters, T* y) {
   constexpr int kColumns = 4;
   const int64_t line = g.windows.in[2] * g.channels, step = Stride * g.channels;
   for (int64_t c = 0; c < g.channels; c += kNative) {
@@ -163,11 +167,11 @@ TRAINER_INLINE void filter_row(const PoolGeometry& g, const RowPart& part, const
   }
 }
 
-template <int Stride, bool Around>
-void forward_rows(const PoolGeometry& g, const float* x, const float* filters, float* y, int64_t begin, int64_t end) {
+template <int Stride, bool Around, typename T>
+void forward_rows(const PoolGeometry& g, const T* x, const float* filters, T* y, int64_t begin, int64_t end) {
   const int64_t columns = g.windows.out[2];
   for (int64_t row = begin; row < end; ++row) {
-    const RowPart part(g, x, row);
+    const RowPart<T> part(g, x, row);
     forward(g, x, filters, y, row * columns, row * columns + part.begin);
     filter_row<Stride, Around>(g, part, filters, y + row * columns * g.channels);
     forward(g, x, filters, y, row * columns + part.end, (row + 1) * columns);
@@ -176,31 +180,32 @@ void forward_rows(const PoolGeometry& g, const float* x, const float* filters, f
   if (Around) _mm_sfence();
 }
 
-void any_forward_rows(const PoolGeometry& g, const float* x, const float* filters, float* y, int64_t begin, int64_t end,
-                      bool around) {
-  if (g.windows.stride[1] == 1) {
-    (around ? forward_rows<1, true> : forward_rows<1, false>)(g, x, filters, y, begin, end);
-  } else {
-    (around ? forward_rows<2, true> : forward_rows<2, false>)(g, x, filters, y, begin, end);
+template <typename T>
+void any_forward_rows(const PoolGeometry& g, const T* x, const float* filters, T* y, int64_t begin, int64_t end, bool around) {
+  const bool every = g.windows.stride[1] == 1;
+  if constexpr (sizeof(T) == sizeof(float)) {
+    if (around) return (every ? forward_rows<1, true, T> : forward_rows<2, true, T>)(g, x, filters, y, begin, end);
   }
+  (every ? forward_rows<1, false, T> : forward_rows<2, false, T>)(g, x, filters, y, begin, end);
 }
 
-void weight_gradient_rows(const PoolGeometry& g, const float* x, const float* gradient, float* filters, int64_t begin,
+template <typename T>
+void weight_gradient_rows(const PoolGeometry& g, const T* x, const T* gradient, float* filters, int64_t begin,
                           int64_t end) {
   const int64_t columns = g.windows.out[2], line = g.windows.in[2] * g.channels, step = g.windows.stride[1] * g.channels;
   for (int64_t row = begin; row < end; ++row) {
-    const RowPart part(g, x, row);
+    const RowPart<T> part(g, x, row);
     weight_gradient(g, x, gradient, filters, row * columns, row * columns + part.begin);
     for (int64_t c = 0; c < g.channels && part.begin < part.end; c += kNative) {
       F sums[kSide * kSide];
 #pragma GCC unroll 9
       for (int tap = 0; tap < kSide * kSide; ++tap) sums[tap] = load<F>(filters + tap * g.channels + c);
       for (int64_t i = part.begin; i < part.end; ++i) {
-        const F value = load<F>(gradient + (row * columns + i) * g.channels + c);
-        const float* pixel = part.x + i * step + c;
+        const F value = load_floats<kNative>(gradient + (row * columns + i) * g.channels + c);
+        const T* pixel = part.x + i * step + c;
 #pragma GCC unroll 9
         for (int tap = 0; tap < kSide * kSide; ++tap)
-          sums[tap] += value * load<F>(pixel + tap / kSide * line + tap % kSide * g.channels);
+          sums[tap] += value * load_floats<kNative>(pixel + tap / kSide * line + tap % kSide * g.channels);
       }
 #pragma GCC unroll 9
       for (int tap = 0; tap < kSide * kSide; ++tap) store(filters + tap * g.channels + c, sums[tap]);
@@ -209,8 +214,13 @@ void weight_gradient_rows(const PoolGeometry& g, const float* x, const float* gr
   }
 }
 
+template <typename T>
+constexpr DepthwiseTable<T> table() {
+  return {forward<T>, input_gradient<T>, weight_gradient<T>, any_forward_rows<T>, weight_gradient_rows<T>};
+}
+
 }  // namespace
 
-const DepthwiseTable kDepthwiseTable = {forward, input_gradient, weight_gradient, any_forward_rows, weight_gradient_rows};
+const ByType<DepthwiseTable> kDepthwiseTables = {table<float>(), table<Bf16>()};
 
 }  // namespace trainer::cpu::TRAINER_ISA

@@ -2,6 +2,7 @@
 // [N, spatial..., C], filters [taps, C].
 #pragma once
 
+#include "device/cpu/isa/by_type.h"
 #include "device/cpu/windows.h"
 
 namespace trainer::cpu {
@@ -13,32 +14,34 @@ inline bool depthwise_takes_rows(const PoolGeometry& g) {
          w.dilation[2] == 1 && w.stride[1] == w.stride[2] && w.stride[1] <= 2 && g.channels % 16 == 0;
 }
 
+// T: float or Bf16.
+template <typename T>
 struct DepthwiseTable {
   // Output places [begin, end), counted over [N, spatial...].
-  void (*forward)(const PoolGeometry& g, const float* x, const float* filters, float* y, int64_t begin,
+  void (*forward)(const PoolGeometry& g, const T* x, const float* filters, T* y, int64_t begin,
                   int64_t end);
   // Input places [begin, end).
-  void (*input_gradient)(const PoolGeometry& g, const float* gradient, const float* filters, float* x,
+  void (*input_gradient)(const PoolGeometry& g, const T* gradient, const float* filters, T* x,
                          int64_t begin, int64_t end);
   // Adds what output places [begin, end) contribute to `filters`.
-  void (*weight_gradient)(const PoolGeometry& g, const float* x, const float* gradient, float* filters,
+  void (*weight_gradient)(const PoolGeometry& g, const T* x, const T* gradient, float* filters,
                           int64_t begin, int64_t end);
   // The first and the last of them for rows [begin, end) of places. `around`: y, at a multiple of 64 bytes, is written
   // around the caches.
-  void (*forward_rows)(const PoolGeometry& g, const float* x, const float* filters, float* y, int64_t begin, int64_t end,
+  void (*forward_rows)(const PoolGeometry& g, const T* x, const float* filters, T* y, int64_t begin, int64_t end,
                        bool around);
-  void (*weight_gradient_rows)(const PoolGeometry& g, const float* x, const float* gradient, float* filters, int64_t begin,
+  void (*weight_gradient_rows)(const PoolGeometry& g, const T* x, const T* gradient, float* filters, int64_t begin,
                                int64_t end);
 };
 
 namespace isa_v2 {
-extern const DepthwiseTable kDepthwiseTable;
+extern const ByType<DepthwiseTable> kDepthwiseTables;
 }
 namespace isa_v3 {
-extern const DepthwiseTable kDepthwiseTable;
+extern const ByType<DepthwiseTable> kDepthwiseTables;
 }
 namespace isa_v4 {
-extern const DepthwiseTable kDepthwiseTable;
+extern const ByType<DepthwiseTable> kDepthwiseTables;
 }
 
 }  // namespace trainer::cpu

@@ -6,7 +6,13 @@
 
 #include <cstdint>
 
+#include "tensor/bf16.h"
+
 #pragma GCC diagnostic ignored "-Wpsabi"
+// g++ 12's own AVX-512 header trips it.
+#ifndef __clang__
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 
 namespace trainer::cpu::TRAINER_ISA {
 
@@ -17,6 +23,8 @@ struct Lanes {
   typedef float F __attribute__((vector_size(N * 4)));
   typedef int32_t I __attribute__((vector_size(N * 4)));
   typedef uint8_t B __attribute__((vector_size(N)));
+  typedef uint16_t H __attribute__((vector_size(N * 2)));
+  typedef uint32_t U __attribute__((vector_size(N * 4)));
 };
 template <>
 struct Lanes<1> {
@@ -58,6 +66,50 @@ TRAINER_INLINE void stream(float* to, Lanes<kNative>::F value) {
 #else
   _mm_stream_ps(to, reinterpret_cast<__m128>(value));
 #endif
+}
+
+// Floats as they are stored: f32 or bf16.
+template <int N>
+TRAINER_INLINE typename Lanes<N>::F load_floats(const float* from) {
+  return load<typename Lanes<N>::F>(from);
+}
+template <int N>
+TRAINER_INLINE typename Lanes<N>::F load_floats(const Bf16* from) {
+  if constexpr (N == 1) {
+    return to_float(*from);
+  }
+#if defined(__AVX512F__)
+  // g++ 12 takes the conversion of a whole register apart.
+  if constexpr (N == 16) {
+    const __m256i half = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+    return (typename Lanes<N>::F)_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16);
+  }
+#endif
+  if constexpr (N > 1) {
+    using U = typename Lanes<N>::U;
+    return (typename Lanes<N>::F)(__builtin_convertvector(load<typename Lanes<N>::H>(from), U) << 16);
+  }
+}
+template <int N>
+TRAINER_INLINE void store_floats(float* to, const typename Lanes<N>::F& value) {
+  store(to, value);
+}
+template <int N>
+TRAINER_INLINE void store_floats(Bf16* to, const typename Lanes<N>::F& value) {
+  if constexpr (N == 1) {
+    *to = to_bf16(value);
+  } else {
+    using U = typename Lanes<N>::U;
+    const U bits = (U)value;
+    const U rounded = value != value ? (bits | 0x400000) : bits + 0x7fff + ((bits >> 16) & 1);
+#if defined(__AVX512F__)
+    if constexpr (N == 16) {
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_cvtepi32_epi16((__m512i)(rounded >> 16)));
+      return;
+    }
+#endif
+    store(to, __builtin_convertvector(rounded >> 16, typename Lanes<N>::H));
+  }
 }
 
 // Window offsets as they are stored: u8 or s32.

@@ -193,6 +193,8 @@ constexpr MapTable make_table() {
   t.fill_rows = fill_rows;
   t.convert_u8 = convert_u8;
   t.convert_s32 = convert_s32;
+  t.convert_bf16 = convert_bf16;
+  t.round_bf16 = round_bf16;
   t.uniform = uniform;
   t.normal = normal;
   return t;

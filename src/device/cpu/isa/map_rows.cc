@@ -124,4 +124,15 @@ void convert_s32(float* __restrict to, const int32_t* __restrict from, int64_t n
   for (int64_t i = 0; i < n; ++i) to[i] = static_cast<float>(from[i]);
 }
 
+void convert_bf16(float* to, const Bf16* from, int64_t n) {
+  int64_t i = 0;
+  for (; i + kWidth <= n; i += kWidth) store(to + i, load_floats<kWidth>(from + i));
+  for (; i < n; ++i) to[i] = to_float(from[i]);
+}
+void round_bf16(Bf16* to, const float* from, int64_t n) {
+  int64_t i = 0;
+  for (; i + kWidth <= n; i += kWidth) store_floats<kWidth>(to + i, load<F>(from + i));
+  for (; i < n; ++i) to[i] = to_bf16(from[i]);
+}
+
 }  // namespace trainer::cpu::TRAINER_ISA

@@ -7,6 +7,8 @@
 
 #include <cstdint>
 
+#include "tensor/bf16.h"
+
 namespace trainer::cpu {
 
 enum class TileOp : uint8_t {
@@ -85,6 +87,8 @@ struct MapTable {
   void (*fill_rows)(float* to, const float* from, int64_t stride, int64_t rows, int64_t n);
   void (*convert_u8)(float* to, const uint8_t* from, int64_t n);
   void (*convert_s32)(float* to, const int32_t* from, int64_t n);
+  void (*convert_bf16)(float* to, const Bf16* from, int64_t n);
+  void (*round_bf16)(Bf16* to, const float* from, int64_t n);
 
   // The draws of logical elements, as philox_element and philox_normal have them: in row r, those of first +
   // r, first + r + stride, ...

@@ -6,11 +6,6 @@
 
 #include "device/cpu/isa/lanes.h"
 
-// g++ 12's own AVX-512 header trips it.
-#ifndef __clang__
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#endif
-
 namespace trainer::cpu::TRAINER_ISA {
 
 constexpr int kWidth = kNative;

@@ -61,14 +61,14 @@ TRAINER_INLINE void each_place(const Box& box, int64_t n, const int64_t (&extent
   }
 }
 
-template <typename Winner>
+template <typename T, typename Winner>
 struct MaxBlock {
   const PoolGeometry& g;
   const Box& box;
   const int64_t (&first)[3];
   int64_t n;
-  const float* x;
-  float* y;
+  const T* x;
+  T* y;
   Winner* winner;
 
   template <int N>
@@ -83,53 +83,55 @@ struct MaxBlock {
         g.channels, [&](int64_t at, int64_t id, int64_t ih, int64_t iw) __attribute__((always_inline)) {
           const int32_t tap = static_cast<int32_t>(
               ((id - first[0]) * w.kernel[1] + ih - first[1]) * w.kernel[2] + iw - first[2]);
-          const F value = load<F>(x + at + c);
+          const F value = load_floats<N>(x + at + c);
           const auto better = value > best;
           best = better ? value : best;
           offset = better ? I{} + tap : offset;
         });
-    store(y + c, best);
+    store_floats<N>(y + c, best);
     store_offsets<N>(winner + c, offset);
   }
 };
 
-template <typename Winner>
-void max_pool(const PoolGeometry& g, const float* x, float* y, Winner* winner, int64_t begin, int64_t end) {
+template <typename T, typename Winner>
+void max_pool(const PoolGeometry& g, const T* x, T* y, Winner* winner, int64_t begin, int64_t end) {
   Position p(begin, g.windows.out);
   for (int64_t i = begin; i < end; ++i, p.step(g.windows.out)) {
     int64_t first[3];
     const Box box = window_of(g.windows, p.at, first);
     each_channel_block(g.channels,
-                       MaxBlock<Winner>{g, box, first, p.n, x, y + i * g.channels, winner + i * g.channels});
+                       MaxBlock<T, Winner>{g, box, first, p.n, x, y + i * g.channels, winner + i * g.channels});
   }
 }
 
 // Adds an output's gradient to the input that won: every tap of the window takes the lanes it won.
-template <typename Winner>
+template <typename T, typename Winner>
 struct MaxGradientBlock {
   const PoolGeometry& g;
   const Box& box;
   const int64_t (&first)[3];
   int64_t n;
-  const float* gradient;
+  const T* gradient;
   const Winner* winner;
-  float* x;
+  T* x;
 
   // For one channel the winner's place is computed; no winner, and none inside the input, adds nowhere.
-  TRAINER_INLINE void add_one(const Windows& w, int32_t offset, float value, float* to) const {
+  TRAINER_INLINE void add_one(const Windows& w, int32_t offset, float value, T* to) const {
     const int32_t rows = static_cast<int32_t>(w.kernel[1]), columns = static_cast<int32_t>(w.kernel[2]);
     const int64_t d = first[0] + offset / columns / rows, h = first[1] + offset / columns % rows,
                   column = first[2] + offset % columns;
     const bool inside = offset >= 0 && d >= box.begin[0] && d < box.end[0] && h >= box.begin[1] &&
                         h < box.end[1] && column >= box.begin[2] && column < box.end[2];
-    if (inside) to[(((n * w.in[0] + d) * w.in[1] + h) * w.in[2] + column) * g.channels] += value;
+    if (!inside) return;
+    T* pixel = to + (((n * w.in[0] + d) * w.in[1] + h) * w.in[2] + column) * g.channels;
+    store_floats<1>(pixel, load_floats<1>(pixel) + value);
   }
 
   template <int N>
   TRAINER_INLINE void run(int64_t c) const {
     using F = typename Lanes<N>::F;
     using I = typename Lanes<N>::I;
-    const F value = load<F>(gradient + c);
+    const F value = load_floats<N>(gradient + c);
     const I offset = load_offsets<N>(winner + c);
     const Windows& w = g.windows;
     if constexpr (N == 1) {
@@ -142,14 +144,14 @@ struct MaxGradientBlock {
           const int32_t tap = static_cast<int32_t>(
               ((id - first[0]) * w.kernel[1] + ih - first[1]) * w.kernel[2] + iw - first[2]);
           const auto won = offset == I{} + tap;
-          store(x + at + c, load<F>(x + at + c) + (won ? value : F{}));
+          store_floats<N>(x + at + c, load_floats<N>(x + at + c) + (won ? value : F{}));
         });
   }
 };
 
 // The output rows are walked in sequence, and the input's rows zeroed just before a window first meets them.
-template <typename Winner>
-void max_pool_gradient(const PoolGeometry& g, const float* gradient, const Winner* winner, float* x,
+template <typename T, typename Winner>
+void max_pool_gradient(const PoolGeometry& g, const T* gradient, const Winner* winner, T* x,
                        int64_t n, int64_t begin, int64_t end) {
   const Windows& w = g.windows;
   const int64_t input_rows = w.in[0] * w.in[1], outputs = w.out[0] * w.out[1] * w.out[2];
@@ -161,22 +163,23 @@ void max_pool_gradient(const PoolGeometry& g, const float* gradient, const Winne
     const int64_t needed = i + 1 == (n + 1) * outputs ? input_rows : (box.end[0] - 1) * w.in[1] + box.end[1];
     for (; zeroed < needed; ++zeroed) {
       for (int64_t k = 0; k < w.in[2]; ++k) {
-        float* pixel = x + ((n * input_rows + zeroed) * w.in[2] + k) * g.channels;
-        for (int64_t c = begin; c < end; ++c) pixel[c] = 0;
+        T* pixel = x + ((n * input_rows + zeroed) * w.in[2] + k) * g.channels;
+        for (int64_t c = begin; c < end; ++c) pixel[c] = T{};
       }
     }
     each_channel_once(
         begin, end,
-        MaxGradientBlock<Winner>{g, box, first, n, gradient + i * g.channels, winner + i * g.channels, x});
+        MaxGradientBlock<T, Winner>{g, box, first, n, gradient + i * g.channels, winner + i * g.channels, x});
   }
 }
 
+template <typename T>
 struct SumBlock {
   const Box& box;
   const int64_t (&extents)[3];  // of `from`
   int64_t n, channels;
-  const float* from;
-  float* to;
+  const T* from;
+  T* to;
 
   template <int N>
   TRAINER_INLINE void run(int64_t c) const {
@@ -184,32 +187,39 @@ struct SumBlock {
     F sum = F{};
     each_place(
         box, n, extents, channels, [&](int64_t at, int64_t, int64_t, int64_t) __attribute__((always_inline)) {
-          sum += load<F>(from + at + c);
+          sum += load_floats<N>(from + at + c);
         });
-    store(to + c, sum);
+    store_floats<N>(to + c, sum);
   }
 };
 
-void sum_pool(const PoolGeometry& g, const float* x, float* y, int64_t begin, int64_t end) {
+template <typename T>
+void sum_pool(const PoolGeometry& g, const T* x, T* y, int64_t begin, int64_t end) {
   Position p(begin, g.windows.out);
   for (int64_t i = begin; i < end; ++i, p.step(g.windows.out)) {
     int64_t first[3];
     const Box box = window_of(g.windows, p.at, first);
-    each_channel_block(g.channels, SumBlock{box, g.windows.in, p.n, g.channels, x, y + i * g.channels});
+    each_channel_block(g.channels, SumBlock<T>{box, g.windows.in, p.n, g.channels, x, y + i * g.channels});
   }
 }
 
-void sum_pool_gradient(const PoolGeometry& g, const float* gradient, float* x, int64_t begin, int64_t end) {
+template <typename T>
+void sum_pool_gradient(const PoolGeometry& g, const T* gradient, T* x, int64_t begin, int64_t end) {
   each_input(
       g, begin, end, [&](int64_t i, const Position& p, const Box& box) __attribute__((always_inline)) {
         each_channel_block(g.channels,
-                           SumBlock{box, g.windows.out, p.n, g.channels, gradient, x + i * g.channels});
+                           SumBlock<T>{box, g.windows.out, p.n, g.channels, gradient, x + i * g.channels});
       });
+}
+
+template <typename T>
+constexpr PoolTable<T> table() {
+  return {max_pool<T, uint8_t>,          max_pool<T, int32_t>, max_pool_gradient<T, uint8_t>,
+          max_pool_gradient<T, int32_t>, sum_pool<T>,          sum_pool_gradient<T>};
 }
 
 }  // namespace
 
-const PoolTable kPoolTable = {max_pool<uint8_t>,          max_pool<int32_t>, max_pool_gradient<uint8_t>,
-                              max_pool_gradient<int32_t>, sum_pool,          sum_pool_gradient};
+const ByType<PoolTable> kPoolTables = {table<float>(), table<Bf16>()};
 
 }  // namespace trainer::cpu::TRAINER_ISA

@@ -32,8 +32,8 @@ struct Ahead {
   }
 };
 
-template <Into Way>
-TRAINER_INLINE void put(float* to, F sum, F bias, float slope) {
+template <Into Way, typename T>
+TRAINER_INLINE void put(T* to, F sum, F bias, float slope) {
   if constexpr (Way == Into::kFinish || Way == Into::kStream) {
     sum += bias;
     if (slope != 1) sum = sum > 0 ? sum : slope * sum;
@@ -41,7 +41,7 @@ TRAINER_INLINE void put(float* to, F sum, F bias, float slope) {
   if constexpr (Way == Into::kStream) {
     stream(to, sum);
   } else {
-    store(to, sum);
+    store_floats<kLane>(to, sum);
   }
 }
 

@@ -118,13 +118,13 @@ struct TilePlace {
 };
 
 // A tile of the input, its padding zeros, to V at `to`; places are `apart` floats apart.
-template <int M>
-TRAINER_INLINE void input_tile(const WinogradTiles& t, const float* x, int64_t tile, float* to, int64_t apart) {
+template <int M, typename T>
+TRAINER_INLINE void input_tile(const WinogradTiles& t, const T* x, int64_t tile, float* to, int64_t apart) {
   const TilePlace place(t, tile, M);
   const int64_t top = place.row - t.pad[0], left = place.column - t.pad[1];
-  const float* image = x + place.n * t.in[0] * t.in[1] * t.in_pixel;
-  static const float zeros[kLane] = {};
-  const float* pixels[kSide][kSide];
+  const T* image = x + place.n * t.in[0] * t.in[1] * t.in_pixel;
+  static const T zeros[kLane] = {};
+  const T* pixels[kSide][kSide];
   for (int row = 0; row < kSide; ++row) {
     for (int column = 0; column < kSide; ++column) {
       const int64_t h = top + row, w = left + column;
@@ -136,8 +136,8 @@ TRAINER_INLINE void input_tile(const WinogradTiles& t, const float* x, int64_t t
     transform_square<kSide, kSide>(
         [](const F(&from)[kSide], F(&o)[kSide]) __attribute__((always_inline)) { transform_input(from, o); },
         [&](int row, int column) __attribute__((always_inline)) {
-          const float* pixel = pixels[row][column];
-          return load<F>(pixel != nullptr ? pixel + c : zeros);
+          const T* pixel = pixels[row][column];
+          return load_floats<kLane>(pixel != nullptr ? pixel + c : zeros);
         },
         [&](int row, int column, const F& value) __attribute__((always_inline)) {
           store(to + (row * kSide + column) * apart + c, value);
@@ -146,11 +146,11 @@ TRAINER_INLINE void input_tile(const WinogradTiles& t, const float* x, int64_t t
   }
 }
 
-template <int M>
-TRAINER_INLINE void output_tile(const WinogradTiles& t, const float* from, int64_t apart, const WinogradFinish& finish,
-                                float* y, int64_t tile) {
+template <int M, typename T>
+TRAINER_INLINE void output_tile(const WinogradTiles& t, const float* from, int64_t apart, const WinogradFinish& finish, T* y,
+                                int64_t tile) {
   const TilePlace place(t, tile, M);
-  float* image = y + place.n * t.out[0] * t.out[1] * t.out_pixel;
+  T* image = y + place.n * t.out[0] * t.out[1] * t.out_pixel;
   for (int64_t k = 0;; k = lesser(k + kLane, t.outputs - kLane)) {
     const F bias = finish.bias != nullptr ? load<F>(finish.bias + k) : F{};
     transform_square<kSide, M>(
@@ -168,11 +168,11 @@ TRAINER_INLINE void output_tile(const WinogradTiles& t, const float* from, int64
 }
 
 // A dy A^T of a tile; `to` is the tile's place in the first panel.
-template <int M>
-TRAINER_INLINE void gradient_tile(const WinogradTiles& t, const float* gradient, int64_t tile, int64_t panels, int64_t count,
+template <int M, typename T>
+TRAINER_INLINE void gradient_tile(const WinogradTiles& t, const T* gradient, int64_t tile, int64_t panels, int64_t count,
                                   float* to) {
   const TilePlace place(t, tile, M);
-  const float* image = gradient + place.n * t.out[0] * t.out[1] * t.out_pixel;
+  const T* image = gradient + place.n * t.out[0] * t.out[1] * t.out_pixel;
   for (int64_t k = 0; k < panels * kWidth; k += kLane) {
     const int64_t there = greater(0, lesser(kLane, t.outputs - k));
     float* panel = to + k / kWidth * count * kWidth + k % kWidth;
@@ -181,10 +181,10 @@ TRAINER_INLINE void gradient_tile(const WinogradTiles& t, const float* gradient,
         [&](int row, int column) __attribute__((always_inline)) {
           const int64_t h = place.row + row, w = place.column + column;
           if (h >= t.out[0] || w >= t.out[1]) return F{};
-          const float* pixel = image + (h * t.out[1] + w) * t.out_pixel + k;
-          if (there == kLane) return load<F>(pixel);
+          const T* pixel = image + (h * t.out[1] + w) * t.out_pixel + k;
+          if (there == kLane) return load_floats<kLane>(pixel);
           F value = F{};
-          for (int64_t i = 0; i < there; ++i) value[i] = pixel[i];
+          for (int64_t i = 0; i < there; ++i) value[i] = load_floats<1>(pixel + i);
           return value;
         },
         [&](int row, int column, const F& value) __attribute__((always_inline)) {
@@ -214,8 +214,8 @@ void filters(const WinogradFilters& f, const float* w, int64_t panels, int64_t b
   }
 }
 
-template <int M>
-void forward(const WinogradTiles& t, const float* x, const float* u, int64_t panels, const WinogradFinish& finish, float* y,
+template <int M, typename T>
+void forward(const WinogradTiles& t, const T* x, const float* u, int64_t panels, const WinogradFinish& finish, T* y,
              int64_t begin, int64_t count, float* scratch) {
   const int64_t row = panels * kWidth;
   float* v = scratch;
@@ -231,8 +231,8 @@ void forward(const WinogradTiles& t, const float* x, const float* u, int64_t pan
   for (int64_t i = 0; i < count; ++i) output_tile<M>(t, m + i * row, count * row, finish, y, begin + i);
 }
 
-template <int M>
-void transform(const WinogradTiles& t, const float* x, const float* gradient, int64_t panels, int64_t begin, int64_t count,
+template <int M, typename T>
+void transform(const WinogradTiles& t, const T* x, const T* gradient, int64_t panels, int64_t begin, int64_t count,
                int64_t first, int64_t end, float* v, float* d) {
   for (int64_t i = first; i < end; ++i) {
     input_tile<M>(t, x, begin + i, v + i * t.inputs, count * t.inputs);
@@ -270,13 +270,15 @@ void filter_gradient(const WinogradFilters& f, const float* sums, int64_t panels
   }
 }
 
+template <typename T>
+constexpr WinogradImages<T> images() {
+  return {{forward<4, T>, forward<2, T>}, {transform<4, T>, transform<2, T>}};
+}
+
 }  // namespace
 
-const WinogradTable kWinogradTable = {kWidth,
-                                      {filters<3>, filters<5>},
-                                      {forward<4>, forward<2>},
-                                      {transform<4>, transform<2>},
-                                      add_products,
-                                      {filter_gradient<3>, filter_gradient<5>}};
+const WinogradTable kWinogradTable = {
+    kWidth, {filters<3>, filters<5>}, add_products, {filter_gradient<3>, filter_gradient<5>}};
+const ByType<WinogradImages> kWinogradImages = {images<float>(), images<Bf16>()};
 
 }  // namespace trainer::cpu::TRAINER_ISA

@@ -9,6 +9,8 @@
 
 #include <cstdint>
 
+#include "device/cpu/isa/by_type.h"
+
 namespace trainer::cpu {
 
 constexpr int kWinogradPlaces = 36;  // of a tile
@@ -41,12 +43,6 @@ struct WinogradTable {
 
   // U as [places][panels][inputs][width]; panels [begin, end) of `panels`.
   void (*filters[2])(const WinogradFilters& f, const float* w, int64_t panels, int64_t begin, int64_t end, float* u);
-  // Outputs of tiles [begin, begin + count). `scratch`: places * count * (inputs + panels * width) floats.
-  void (*forward[2])(const WinogradTiles& t, const float* x, const float* u, int64_t panels, const WinogradFinish& finish,
-                     float* y, int64_t begin, int64_t count, float* scratch);
-  // V as [places][count][inputs] and A dy A^T as [places][panels][count][width], of tiles [begin + first, begin + end).
-  void (*transform[2])(const WinogradTiles& t, const float* x, const float* gradient, int64_t panels, int64_t begin,
-                       int64_t count, int64_t first, int64_t end, float* v, float* d);
   // Adds the products of `count` tiles to sums [places][panels][inputs][width]; units [first, end) of places * panels.
   void (*add_products)(const float* v, const float* d, int64_t panels, int64_t inputs, int64_t count, int64_t first,
                        int64_t end, float* sums);
@@ -55,14 +51,28 @@ struct WinogradTable {
                              float* w);
 };
 
+// Those that read or write images. T: float or Bf16.
+template <typename T>
+struct WinogradImages {
+  // Outputs of tiles [begin, begin + count). `scratch`: places * count * (inputs + panels * width) floats.
+  void (*forward[2])(const WinogradTiles& t, const T* x, const float* u, int64_t panels, const WinogradFinish& finish, T* y,
+                     int64_t begin, int64_t count, float* scratch);
+  // V as [places][count][inputs] and A dy A^T as [places][panels][count][width], of tiles [begin + first, begin + end).
+  void (*transform[2])(const WinogradTiles& t, const T* x, const T* gradient, int64_t panels, int64_t begin, int64_t count,
+                       int64_t first, int64_t end, float* v, float* d);
+};
+
 namespace isa_v2 {
 extern const WinogradTable kWinogradTable;
+extern const ByType<WinogradImages> kWinogradImages;
 }
 namespace isa_v3 {
 extern const WinogradTable kWinogradTable;
+extern const ByType<WinogradImages> kWinogradImages;
 }
 namespace isa_v4 {
 extern const WinogradTable kWinogradTable;
+extern const ByType<WinogradImages> kWinogradImages;
 }
 
 }  // namespace trainer::cpu

@@ -21,9 +21,12 @@ using Dims = memory::dims;
 using Tag = memory::format_tag;
 using Type = memory::data_type;
 
-// An op in oneDNN's terms: one to three spatial axes, dilation counted from 0.
+Type type_of(const TensorDesc& desc) { return desc.dtype == DType::kBF16 ? Type::bf16 : Type::f32; }
+
+// An op in oneDNN's terms: one to three spatial axes, dilation counted from 0. Weights are stored as f32; `any_weights` are
+// of the type that is computed with, `any_gradient` those of the weight gradient.
 struct Description {
-  memory::desc x, weights, any_weights, bias, y;
+  memory::desc x, weights, any_weights, any_gradient, bias, y;
   Dims stride, dilation, pad_begin, pad_end;
 };
 
@@ -48,10 +51,12 @@ Description describe(const OpInstance& instance) {
   const Tag channels_last[] = {Tag::nwc, Tag::nhwc, Tag::ndhwc};
   const Tag plain[] = {Tag::oiw, Tag::oihw, Tag::oidhw};
   const Tag plain_grouped[] = {Tag::goiw, Tag::goihw, Tag::goidhw};
-  d.x = memory::desc(x, Type::f32, channels_last[spatial - 1]);
-  d.y = memory::desc(y, Type::f32, channels_last[spatial - 1]);
+  const bool narrow = operands.x->dtype == DType::kBF16 || operands.y->dtype == DType::kBF16;
+  d.x = memory::desc(x, type_of(*operands.x), channels_last[spatial - 1]);
+  d.y = memory::desc(y, type_of(*operands.y), channels_last[spatial - 1]);
   d.weights = memory::desc(filter, Type::f32, (g.group > 1 ? plain_grouped : plain)[spatial - 1]);
-  d.any_weights = memory::desc(filter, Type::f32, Tag::any);
+  d.any_weights = memory::desc(filter, narrow ? Type::bf16 : Type::f32, Tag::any);
+  d.any_gradient = memory::desc(filter, Type::f32, Tag::any);
   d.bias = memory::desc({g.out_channels()}, Type::f32, Tag::x);
   return d;
 }
@@ -85,7 +90,7 @@ dnnl::convolution_backward_data::primitive_desc input_gradient_desc(const Descri
 }
 
 dnnl::convolution_backward_weights::primitive_desc weight_gradient_desc(const Description& d) {
-  const dnnl::convolution_backward_weights::desc desc(dnnl::algorithm::convolution_direct, d.x, d.any_weights,
+  const dnnl::convolution_backward_weights::desc desc(dnnl::algorithm::convolution_direct, d.x, d.any_gradient,
                                                       d.y, d.stride, d.dilation, d.pad_begin, d.pad_end);
   return dnnl::convolution_backward_weights::primitive_desc(desc, gradient_attributes(), onednn_engine(),
                                                             forward_desc(d, false, {}));
@@ -131,13 +136,6 @@ std::optional<Chosen> choose(const OpInstance& instance, const Description& d) {
   }
 }
 
-OnednnCall reorder(const memory& from, const memory& to) {
-  OnednnCall call{dnnl::reorder(from, to)};
-  call.argument(DNNL_ARG_FROM, from);
-  call.argument(DNNL_ARG_TO, to);
-  return call;
-}
-
 class Convolution : public BoundKernel {
  public:
   explicit Convolution(const OpInstance& instance) : Convolution(instance, describe(instance)) {}
@@ -173,19 +171,28 @@ class Convolution : public BoundKernel {
     if (weights_bytes_ > 0 && kind_ != OpKind::kConvolutionWeightGradient) reorder_.run();
     call_.run();
     if (weights_bytes_ > 0 && kind_ == OpKind::kConvolutionWeightGradient) reorder_.run();
-    if (kind_ == OpKind::kConvolutionInputGradient) {
-      finish_rows(threads(), g_.batch * g_.windows.in_count(), g_.in_channels(), optional_input(2), epilogue_,
-                  output(0));
+    if (kind_ != OpKind::kConvolutionInputGradient) return;
+    if (narrow_) {
+      finish(output<Bf16>(0));
+    } else {
+      finish(output(0));
     }
   }
 
  private:
+  // oneDNN adds no bias to an input gradient and applies no relu.
+  template <typename T>
+  void finish(T* x) const {
+    finish_rows(threads(), g_.batch * g_.windows.in_count(), g_.in_channels(), optional_input(2), epilogue_, x);
+  }
+
   Convolution(const OpInstance& instance, const Description& d)
       : BoundKernel(instance),
         g_(convolution_geometry(instance)),
         kind_(instance.op->kind),
         epilogue_(instance.op->as<ConvolutionAttributes>().epilogue),
         has_bias_(kind_ == OpKind::kConvolution && instance.inputs.size() > 2),
+        narrow_(instance.outputs[0].dtype == DType::kBF16),
         x_(onednn_memory(d.x)),
         y_(onednn_memory(d.y)),
         bias_(onednn_memory(d.bias)),
@@ -195,8 +202,8 @@ class Convolution : public BoundKernel {
     if (chosen.weights != d.weights) {
       their_weights_ = onednn_memory(chosen.weights);
       weights_bytes_ = aligned(static_cast<int64_t>(chosen.weights.get_size()));
-      reorder_ = kind_ == OpKind::kConvolutionWeightGradient ? reorder(their_weights_, our_weights_)
-                                                             : reorder(our_weights_, their_weights_);
+      reorder_ = kind_ == OpKind::kConvolutionWeightGradient ? onednn_reorder(their_weights_, our_weights_)
+                                                             : onednn_reorder(our_weights_, their_weights_);
     }
     scratchpad_ = onednn_memory(chosen.scratchpad);
     scratchpad_bytes_ = aligned(static_cast<int64_t>(chosen.scratchpad.get_size()));
@@ -224,7 +231,7 @@ class Convolution : public BoundKernel {
   ConvolutionGeometry g_;
   OpKind kind_;
   Epilogue epilogue_;
-  bool has_bias_;
+  bool has_bias_, narrow_;  // the second: the result is bf16
   memory x_, y_, bias_, our_weights_, their_weights_, scratchpad_;
   int64_t weights_bytes_ = 0, scratchpad_bytes_ = 0;
   OnednnCall reorder_, call_;

@@ -32,6 +32,13 @@ void OnednnCall::run() const {
   TRAINER_ASSERT(status == dnnl_success);
 }
 
+OnednnCall onednn_reorder(const dnnl::memory& from, const dnnl::memory& to) {
+  OnednnCall call{dnnl::reorder(from, to)};
+  call.argument(DNNL_ARG_FROM, from);
+  call.argument(DNNL_ARG_TO, to);
+  return call;
+}
+
 // With slope 0 oneDNN takes a maximum, which turns NaN into 0 and would hide a diverged net. Another slope takes the way
 // that keeps it; the smallest one, twice, leaves no more than 0 of any number.
 dnnl::post_ops onednn_relu(float slope) {

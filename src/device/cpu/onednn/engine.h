@@ -28,6 +28,9 @@ class OnednnCall {
 
 dnnl::memory onednn_memory(const dnnl::memory::desc& desc);
 
+// A copy from one form and type to another.
+OnednnCall onednn_reorder(const dnnl::memory& from, const dnnl::memory& to);
+
 // Relu with this slope behind a primitive; NaN stays NaN.
 dnnl::post_ops onednn_relu(float slope);
 

@@ -200,9 +200,10 @@ bool images_lie_in(const ConvolutionOperands& operands, Order order) {
 }  // namespace
 
 std::string refuse_convolution_openblas(const OpInstance& instance) {
+  const std::string reason = refuse_bf16(instance);
+  if (!reason.empty()) return reason;
   const ConvolutionOperands operands = convolution_operands(instance);
   for (const TensorDesc* desc : {operands.x, operands.weights, operands.y}) {
-    if (desc->dtype != DType::kF32) return fmt::format("an operand is {}", name_of(desc->dtype));
     if (desc->shape.count() == 0) return "an operand is empty";
     if (desc->shape.count() > INT_MAX) return "an operand is past OpenBLAS's 32-bit sizes";
   }

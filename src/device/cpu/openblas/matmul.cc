@@ -37,8 +37,9 @@ class Matmul : public BoundKernel {
 }  // namespace
 
 std::string refuse_matmul_openblas(const OpInstance& instance) {
+  const std::string reason = refuse_bf16(instance);
+  if (!reason.empty()) return reason;
   for (const TensorDesc& desc : instance.inputs) {
-    if (desc.dtype != DType::kF32) return fmt::format("an operand is {}", name_of(desc.dtype));
     if (desc.shape.count() == 0) return "an operand is empty";
     for (int64_t dim : desc.shape.dims()) {
       if (dim > INT_MAX) return "an extent is past OpenBLAS's 32-bit sizes";

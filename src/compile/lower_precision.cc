@@ -1,0 +1,236 @@
+// Activations and their gradients as bf16, where convolutions and large matrix products make or read them.
+//
+// What such a product sums is f32, as are all maps' arithmetic and reductions, parameters, gradients of parameters,
+// statistics, and results; weights are rounded by the kernels as they pack them. Values that ops only move, pool or
+// normalize keep the type they come in, so they form components of one type. Between maps a value is bf16 where one of
+// them has a bf16 neighbour of the same shape; what an exponential or logarithm makes stays f32.
+#include <algorithm>
+#include <map>
+#include <numeric>
+
+#include "compile/passes.h"
+
+namespace trainer {
+namespace {
+
+constexpr int64_t kSmall = 1 << 14;       // elements below which f32 costs nothing to speak of
+constexpr int64_t kLeastProductRows = 32; // below, a product reads its weights once a row or so: rounding them costs more
+
+// What an op makes of the type of an operand or result.
+enum class Role : uint8_t {
+  kF32,     // must be f32
+  kNarrow,  // an operand that must be bf16, a result that may be
+  kShared,  // any, the same for all that share it
+  kAny,     // converted as it is read or written
+};
+
+bool is_weights(const Graph& graph, int value) {
+  const Op& op = graph.ops[static_cast<size_t>(graph.values[static_cast<size_t>(value)].producer)];
+  if (op.kind == OpKind::kStateRead) return true;
+  const bool moves = op.kind == OpKind::kReshape || op.kind == OpKind::kPermute || op.kind == OpKind::kSlice;
+  return moves && is_weights(graph, op.inputs[0]);
+}
+
+// Rows of the operand that meets the weights, or of both where neither is weights.
+bool is_large_product(const Graph& graph, const Op& op) {
+  const Shape& y = graph.desc(op.outputs[0]).shape;
+  const Shape& a = graph.desc(op.inputs[0]).shape;
+  const int rank = y.rank();
+  const int64_t depth = a[a.rank() - (op.as<MatmulAttributes>().transpose_a ? 2 : 1)];
+  const int64_t rows = is_weights(graph, op.inputs[1])   ? y[rank - 2]
+                       : is_weights(graph, op.inputs[0]) ? y[rank - 1]
+                                                         : std::min(depth, std::min(y[rank - 2], y[rank - 1]));
+  return rows >= kLeastProductRows;
+}
+
+bool computes_narrow(const Graph& graph, const Op& op) {
+  switch (op.kind) {
+    case OpKind::kConvolution:
+    case OpKind::kConvolutionInputGradient:
+    case OpKind::kConvolutionWeightGradient: return true;
+    case OpKind::kMatmul: return is_large_product(graph, op);
+    default: return false;
+  }
+}
+
+Role role_of(const Graph& graph, const Op& op, bool input, size_t position) {
+  if (graph.desc(input ? op.inputs[position] : op.outputs[position]).dtype != DType::kF32) return Role::kF32;
+  switch (op.kind) {
+    case OpKind::kConvolution:
+    case OpKind::kConvolutionInputGradient:
+      return computes_narrow(graph, op) && (!input || position == 0) ? Role::kNarrow : Role::kF32;
+    case OpKind::kConvolutionWeightGradient: return input ? Role::kNarrow : Role::kF32;
+    case OpKind::kMatmul: {
+      if (!computes_narrow(graph, op) || position > 1) return Role::kF32;
+      const bool with_weights = is_weights(graph, op.inputs[0]) || is_weights(graph, op.inputs[1]);
+      // A product of two activations is a gradient of weights, or feeds a softmax.
+      if (!input) return with_weights && graph.desc(op.outputs[0]).shape.count() >= kSmall ? Role::kNarrow : Role::kF32;
+      return is_weights(graph, op.inputs[position]) ? Role::kF32 : Role::kNarrow;
+    }
+    case OpKind::kMap:
+      return input || op.as<MapBody>().outputs[position].reduction == Reduction::kNone ? Role::kAny : Role::kF32;
+    case OpKind::kMaxPool:
+    case OpKind::kMaxPoolGradient:
+    case OpKind::kSumPool:
+    case OpKind::kSumPoolGradient:
+    case OpKind::kLrn:
+    case OpKind::kLrnGradient:
+    case OpKind::kReshape:
+    case OpKind::kPermute:
+    case OpKind::kSlice:
+    case OpKind::kPad:
+    case OpKind::kConcat:
+    case OpKind::kReorder: return Role::kShared;
+    default: return Role::kF32;
+  }
+}
+
+template <typename Visit>
+void each_operand(const Op& op, const Visit& visit) {
+  for (size_t i = 0; i < op.inputs.size(); ++i) visit(op.inputs[i], true, i);
+  for (size_t i = 0; i < op.outputs.size(); ++i) visit(op.outputs[i], false, i);
+}
+
+bool has_wide_range(const MapBody& body) {
+  return std::any_of(body.nodes.begin(), body.nodes.end(), [](const MapNode& node) {
+    return node.fn == Fn::kExp || node.fn == Fn::kLog || node.fn == Fn::kSoftplus || node.fn == Fn::kPower;
+  });
+}
+
+// Which values become bf16, found by components of values that share a type.
+class NarrowValues {
+ public:
+  explicit NarrowValues(const Module& module)
+      : graph_(*module.graph), readers_(readers_of(graph_)), parent_(graph_.values.size()), pinned_(graph_.values.size(), false), narrow_(graph_.values.size(), false) {
+    std::iota(parent_.begin(), parent_.end(), 0);
+    for (const Op& op : graph_.ops) join(op);
+    for (const Op& op : graph_.ops) {
+      each_operand(op, [&](int value, bool input, size_t i) {
+        // Operands of another type are converted on their way in.
+        if (!input && role_of(graph_, op, false, i) == Role::kF32) pin(value);
+      });
+    }
+    for (int result : module.results) {
+      if (result >= 0) pin(result);
+    }
+    for (const StateWrite& write : graph_.writes) pin(write.value);
+    for (const Op& op : graph_.ops) {
+      each_operand(op, [&](int value, bool input, size_t i) {
+        if (role_of(graph_, op, input, i) == Role::kNarrow && (input || is_read_narrow(value))) mark(value);
+      });
+    }
+    while (spread_through_maps()) {
+    }
+  }
+
+  bool contains(int value) const { return narrow_[static_cast<size_t>(root(value))]; }
+
+ private:
+  int root(int value) const {
+    while (parent_[static_cast<size_t>(value)] != value) value = parent_[static_cast<size_t>(value)];
+    return value;
+  }
+  void join(const Op& op) {
+    int first = -1;
+    each_operand(op, [&](int value, bool input, size_t i) {
+      if (role_of(graph_, op, input, i) != Role::kShared) return;
+      if (first < 0) first = root(value);
+      parent_[static_cast<size_t>(root(value))] = root(first);
+    });
+  }
+  void pin(int value) { pinned_[static_cast<size_t>(root(value))] = true; }
+  bool mark(int value) {
+    const size_t component = static_cast<size_t>(root(value));
+    if (pinned_[component] || narrow_[component]) return false;
+    return narrow_[component] = true;
+  }
+
+  // Whether some reader takes it as bf16.
+  bool is_read_narrow(int value) const {
+    for (int reader : readers_[static_cast<size_t>(value)]) {
+      const Op& op = graph_.ops[static_cast<size_t>(reader)];
+      for (size_t i = 0; i < op.inputs.size(); ++i) {
+        if (op.inputs[i] == value && role_of(graph_, op, true, i) != Role::kF32) return true;
+      }
+    }
+    return false;
+  }
+
+  // Whether a value has been marked that maps alone make and read.
+  bool spread_through_maps() {
+    bool marked = false;
+    for (const Op& op : graph_.ops) {
+      if (op.kind != OpKind::kMap) continue;
+      const Shape& domain = op.as<MapBody>().domain;
+      bool beside = false;
+      each_operand(op, [&](int value, bool, size_t) { beside = beside || (contains(value) && graph_.desc(value).shape == domain); });
+      if (!beside) continue;
+      each_operand(op, [&](int value, bool, size_t) {
+        const ValueInfo& info = graph_.values[static_cast<size_t>(value)];
+        const Op& producer = graph_.ops[static_cast<size_t>(info.producer)];
+        if (info.desc.shape != domain || domain.count() < kSmall || producer.kind != OpKind::kMap || has_wide_range(producer.as<MapBody>())) return;
+        marked = mark(value) || marked;
+      });
+    }
+    return marked;
+  }
+
+  const Graph& graph_;
+  const std::vector<std::vector<int>> readers_;
+  std::vector<int> parent_;
+  std::vector<bool> pinned_, narrow_;  // by root
+};
+
+class PrecisionLowering {
+ public:
+  explicit PrecisionLowering(const Module& module) : module_(module), graph_(*module.graph), narrow_(module), rewriter_(graph_) {}
+
+  Module run() {
+    for (const Op& op : graph_.ops) {
+      Op moved = op;
+      for (size_t i = 0; i < op.inputs.size(); ++i) {
+        const int value = rewriter_.mapped(op.inputs[i]);
+        switch (role_of(graph_, op, true, i)) {
+          case Role::kF32: moved.inputs[i] = converted(value, graph_.desc(op.inputs[i]).dtype); break;
+          case Role::kNarrow: moved.inputs[i] = converted(value, DType::kBF16); break;
+          default: moved.inputs[i] = value;
+        }
+      }
+      std::vector<TensorDesc> results;
+      for (int output : op.outputs) {
+        results.push_back(graph_.desc(output));
+        if (narrow_.contains(output)) results.back().dtype = DType::kBF16;
+      }
+      rewriter_.append_for(op.outputs, std::move(moved), std::move(results));
+    }
+    return rewriter_.finish(module_);
+  }
+
+ private:
+  // `value` of the new graph as this type: itself, or one conversion shared by all who ask.
+  int converted(int value, DType dtype) {
+    TensorDesc desc = rewriter_.to().desc(value);
+    if (desc.dtype == dtype) return value;
+    const auto known = converted_.find({value, dtype});
+    if (known != converted_.end()) return known->second;
+    Op op;
+    op.kind = OpKind::kMap;
+    op.inputs = {value};
+    op.attributes = MapBody{desc.shape, {{Fn::kInput, 0}}, {{0, Reduction::kNone, {}}}, {}, {}};
+    op.shares = rewriter_.to().ops[static_cast<size_t>(rewriter_.to().values[static_cast<size_t>(value)].producer)].shares;
+    desc.dtype = dtype;
+    return converted_[{value, dtype}] = rewriter_.append(std::move(op), {desc}).front();
+  }
+
+  const Module& module_;
+  const Graph& graph_;
+  NarrowValues narrow_;
+  Rewriter rewriter_;
+  std::map<std::pair<int, DType>, int> converted_;
+};
+
+}  // namespace
+
+Module lower_precision(const Module& module) { return PrecisionLowering(module).run(); }
+
+}  // namespace trainer

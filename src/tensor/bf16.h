@@ -1,0 +1,23 @@
+// bfloat16: a float without the lower half of its bits.
+//
+// Always inlined: files compiled for different instruction sets share nothing of it.
+#pragma once
+
+#include <cstdint>
+
+namespace trainer {
+
+enum class Bf16 : uint16_t {};
+
+__attribute__((always_inline)) inline float to_float(Bf16 value) {
+  return __builtin_bit_cast(float, static_cast<uint32_t>(value) << 16);
+}
+
+// The nearest one, ties to the even; a NaN stays one.
+__attribute__((always_inline)) inline Bf16 to_bf16(float value) {
+  const uint32_t bits = __builtin_bit_cast(uint32_t, value);
+  if (value != value) return static_cast<Bf16>((bits >> 16) | 0x40);
+  return static_cast<Bf16>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+}
+
+}  // namespace trainer
