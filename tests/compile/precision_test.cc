@@ -1,0 +1,149 @@
+// Lower precision: which values become bf16, and that the numbers stay near those of floats.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "compile/differentiate.h"
+#include "compile/evaluate.h"
+#include "compile/passes.h"
+
+namespace trainer {
+namespace {
+
+const Shape kData{64, 16, 12, 12};
+const Shape kFilters{32, 16, 3, 3}, kPixelFilters{64, 32, 1, 1}, kWeights{10, 64 * 6 * 6};
+
+ConvolutionAttributes window(int64_t pad) { return {1, {1, 1}, {pad, pad}, {1, 1}, {}}; }
+
+// Convolution, normalization, relu, a convolution by pixels, pooling, scores and a log loss of the first class.
+struct SmallNet {
+  Module module;
+  Value convolved, pooled, scores;
+
+  SmallNet() {
+    Graph& graph = *module.graph;
+    const Value x = graph.add_source("x", kData);
+    const Value w1 = graph.read_state({"w1", kFilters}), w2 = graph.read_state({"w2", kPixelFilters}),
+                w3 = graph.read_state({"w3", kWeights});
+    convolved = convolution(x, w1, Value(), window(1));
+    const std::vector<int> axes{0, 2, 3};
+    const float count = static_cast<float>(convolved.shape().count() / 32);
+    const Value centred = convolved - sum(convolved, axes) / count;
+    const Value normal = centred / square_root(sum(centred * centred, axes) / count + 1e-5f);
+    PoolAttributes pool;
+    pool.kernel = pool.stride = {2, 2};
+    pool.pad = {0, 0};
+    pooled = sum_pool(convolution(relu(normal), w2, Value(), window(0)), pool, {6, 6});
+    scores = matmul(reshape(pooled, {64, 64 * 6 * 6}), w3, Value(), false, true);
+    const Value shifted = scores - max(scores, {1});
+    const Value loss = reshape(sum(logarithm(sum(exponential(shifted), {1})) - slice(shifted, 1, 0, 1), {0, 1}) / 64.0f, Shape{});
+    module.results.push_back(loss.id());
+    for (const Value& gradient : differentiate(graph, loss, {w1, w2, w3})) module.results.push_back(gradient.id());
+  }
+};
+
+std::vector<std::vector<float>> run(DType precision) {
+  Bench bench;
+  SmallNet net;
+  std::vector<Shape> shapes{kFilters, kPixelFilters, kWeights};
+  const char* names[] = {"w1", "w2", "w3"};
+  for (size_t i = 0; i < shapes.size(); ++i) {
+    bench.store.add(names[i], shapes[i]);
+    const float scale = std::sqrt(3.0f / static_cast<float>(shapes[i].count(1)));
+    bench.store.write(names[i], random_values(shapes[i], i + 1, -scale, scale).data());
+  }
+  const std::unique_ptr<Program> program =
+      compile(std::move(net.module), *bench.device, bench.store, bench.arena, {Fusion::kOn, precision});
+  std::vector<float> x = in_order(program->values[static_cast<size_t>(program->sources[0].value)].desc, random_values(kData, 9));
+  program->set_source(0, x.data());
+  program->run({});
+  std::vector<std::vector<float>> results(program->results.size());
+  for (size_t i = 0; i < results.size(); ++i) {
+    EXPECT_EQ(program->result_desc(static_cast<int>(i)).dtype, DType::kF32);
+    results[i].resize(static_cast<size_t>(program->result_desc(static_cast<int>(i)).shape.count()));
+    program->read_result(static_cast<int>(i), results[i].data());
+  }
+  return results;
+}
+
+TEST(Precision, GradientsStayNearThoseOfFloats) {
+  const auto exact = run(DType::kF32), rounded = run(DType::kBF16);
+  EXPECT_NEAR(rounded[0][0], exact[0][0], 0.01f * exact[0][0]);
+  for (size_t i = 1; i < exact.size(); ++i) {
+    double difference = 0, size = 0;
+    for (size_t k = 0; k < exact[i].size(); ++k) {
+      difference += std::pow(static_cast<double>(rounded[i][k]) - static_cast<double>(exact[i][k]), 2);
+      size += std::pow(static_cast<double>(exact[i][k]), 2);
+    }
+    EXPECT_LT(std::sqrt(difference / size), 0.05) << "gradient " << i;
+    EXPECT_GT(difference, 0) << "gradient " << i << " was not computed in bf16 at all";
+  }
+}
+
+TEST(Precision, ActivationsAreNarrowAndParametersAreNot) {
+  SmallNet net;
+  const std::vector<int> wide{net.scores.id(), net.module.results[1], net.module.results[2], net.module.results[3]};
+  const Module lowered = lower_precision(net.module);
+  const Graph& graph = *lowered.graph;
+  for (const Op& op : graph.ops) {
+    for (int output : op.outputs) {
+      const DType dtype = graph.desc(output).dtype;
+      switch (op.kind) {
+        case OpKind::kStateRead:
+        case OpKind::kSource:
+        case OpKind::kConvolutionWeightGradient: EXPECT_EQ(dtype, DType::kF32) << name_of(op.kind); break;
+        case OpKind::kConvolution:
+        case OpKind::kConvolutionInputGradient:
+        case OpKind::kSumPool:
+        case OpKind::kSumPoolGradient: EXPECT_EQ(dtype, DType::kBF16) << name_of(op.kind); break;
+        case OpKind::kMap:
+          for (const MapNode& node : op.as<MapBody>().nodes) {
+            if (node.fn == Fn::kExp || node.fn == Fn::kLog) {
+              EXPECT_EQ(dtype, DType::kF32);
+            }
+          }
+          break;
+        default: break;
+      }
+    }
+    if (op.kind == OpKind::kConvolution) {
+      EXPECT_EQ(graph.desc(op.inputs[0]).dtype, DType::kBF16);
+      EXPECT_EQ(graph.desc(op.inputs[1]).dtype, DType::kF32);  // rounded as the kernel packs them
+    }
+  }
+  for (int result : lowered.results) EXPECT_EQ(graph.desc(result).dtype, DType::kF32);
+}
+
+// What a sum's addends have in common stands behind it, so that the sums of one product are one.
+TEST(FactorSums, EqualSumsAreOne) {
+  Bench bench;
+  const Shape images{4, 8, 16, 16}, channels{1, 8, 1, 1};
+  Evaluation evaluate(bench, {images, images, channels, channels}, [](Graph&, const std::vector<Value>& s) {
+    const std::vector<int> axes{0, 2, 3};
+    return std::vector<Value>{sum(s[0] * s[1], axes), sum(s[0] * s[2] * s[1], axes), sum(s[1] * (s[0] / s[3]) * s[2], axes)};
+  });
+  size_t sums = 0;
+  for (const Step& step : evaluate.program().steps) {
+    if (step.op.kind != OpKind::kMap) continue;
+    for (const MapOutput& output : step.op.as<MapBody>().outputs) sums += output.reduction == Reduction::kSum;
+  }
+  EXPECT_EQ(sums, 1u);
+  const std::vector<float> a = random_values(images, 1), b = random_values(images, 2), c = random_values(channels, 3),
+                           d = random_values(channels, 4, 1, 2);
+  const auto results = evaluate({a, b, c, d});
+  for (size_t channel = 0; channel < 8; ++channel) {
+    double expected = 0;
+    for (size_t n = 0; n < 4; ++n) {
+      for (size_t i = 0; i < 256; ++i) {
+        const size_t at = (n * 8 + channel) * 256 + i;
+        expected += static_cast<double>(a[at]) * static_cast<double>(b[at]);
+      }
+    }
+    EXPECT_NEAR(results[0][channel], expected, 1e-3);
+    EXPECT_NEAR(results[1][channel], expected * static_cast<double>(c[channel]), 1e-3);
+    EXPECT_NEAR(results[2][channel], expected * static_cast<double>(c[channel] / d[channel]), 1e-3);
+  }
+}
+
+}  // namespace
+}  // namespace trainer
