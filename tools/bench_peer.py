@@ -1,14 +1,15 @@
 """The peer of tools/bench: a net of the models in PyTorch, built from its prototxt.
 
 usage: bench_peer.py time NET MODE PRECISION ITERATIONS
-       bench_peer.py check NET TRAINER
+       bench_peer.py check NET TRAINER PRECISION
 
 time prints the median milliseconds of forward, backward and the optimizer's step on random data, and the peak memory in
 MiB. MODE: nchw, nhwc (channels-last) or compile (channels-last through torch.compile). PRECISION: fp32, or bf16 through
 autocast.
 
 check trains one iteration on both sides from the same weights and data and prints the largest difference between their
-steps of a blob, in the Euclidean norm and relative to the step. It ends with 1 where that is no rounding.
+steps of a blob, in the Euclidean norm and relative to the step. It ends with 1 where that is no rounding. In bf16 both sides
+are compared with the peer's floats: ours may be no farther from them than twice the peer's own bf16.
 
 The net is taken in phase TRAIN with stage "bench", its data layer's shapes as DummyData gives them. OMP_NUM_THREADS sets
 the threads, else the process's cores.
@@ -225,7 +226,7 @@ def measure(path, mode, precision, iterations):
     print(f"{statistics.median(times):.3f} {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f}")
 
 
-def check(path, trainer):
+def check(path, trainer, precision):
     import h5py
 
     net = Net(path, dropout=False)
@@ -263,28 +264,44 @@ def check(path, trainer):
         run("train", f"--solver={folder}/solver.prototxt", "--run_dir=", "--cpu")
         before = weights(0)
         run("train", f"--solver={folder}/solver.prototxt", "--run_dir=", "--cpu", "--set", "max_iter=1",
-            f"--weights={folder}/x_iter_0.caffemodel.h5")
+            f"--weights={folder}/x_iter_0.caffemodel.h5", f"--precision={precision}")
         ours = weights(1)
 
-    with torch.no_grad():
-        for name, parameters in net.parameters_of.items():
-            for parameter, blob in zip(parameters, before[name]):
-                parameter.copy_(torch.from_numpy(blob.reshape(parameter.shape)))
-    optimizer = net.optimizer(0.01)
-    net(torch.from_numpy(data), torch.from_numpy(label).long()).backward()
-    optimizer.step()
-    worst, worst_name = 0.0, ""
-    for name, parameters in net.parameters_of.items():
-        for i, parameter in enumerate(parameters):
-            theirs = parameter.detach().numpy().reshape(before[name][i].shape)
-            step = numpy.linalg.norm(theirs - before[name][i])
-            # The scales before a normalization have no gradient but rounding.
-            step = max(step, 1e-4 * numpy.linalg.norm(before[name][i]), 1e-9)
-            difference = numpy.linalg.norm(theirs - ours[name][i]) / step
-            if difference > worst:
-                worst, worst_name = difference, f"{name} blob {i}"
-    print(f"largest difference of an update {worst:.1e} ({worst_name})")
-    sys.exit(0 if worst < 0.1 else 1)
+    def peer_weights(enabled):
+        """The peer's weights after its iteration, in bf16 or floats."""
+        with torch.no_grad():
+            for name, parameters in net.parameters_of.items():
+                for parameter, blob in zip(parameters, before[name]):
+                    parameter.copy_(torch.from_numpy(blob.reshape(parameter.shape)))
+        optimizer = net.optimizer(0.01)
+        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+            loss = net(torch.from_numpy(data), torch.from_numpy(label).long())
+        loss.backward()
+        optimizer.step()
+        return {name: [p.detach().numpy().reshape(before[name][i].shape).copy() for i, p in enumerate(parameters)]
+                for name, parameters in net.parameters_of.items()}
+
+    def largest_difference(ours, theirs):
+        worst, worst_name = 0.0, ""
+        for name, blobs in before.items():
+            for i, blob in enumerate(blobs):
+                step = numpy.linalg.norm(theirs[name][i] - blob)
+                # The scales before a normalization have no gradient but rounding.
+                step = max(step, 1e-4 * numpy.linalg.norm(blob), 1e-9)
+                difference = numpy.linalg.norm(theirs[name][i] - ours[name][i]) / step
+                if difference > worst:
+                    worst, worst_name = difference, f"{name} blob {i}"
+        return worst, worst_name
+
+    exact = peer_weights(False)
+    worst, worst_name = largest_difference(ours, exact)
+    text, limit = f"largest difference of an update {worst:.1e} ({worst_name})", 0.1
+    if precision == "bf16":
+        own = largest_difference(peer_weights(True), exact)[0]
+        text, limit = f"{text}, the peer's in bf16 {own:.1e}", 2 * own
+    print(text)
+    sys.exit(0 if worst < limit else 1)
 
 
 def without_data(text):
@@ -309,7 +326,7 @@ def main():
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", len(os.sched_getaffinity(0)))))
     torch.manual_seed(1)
     if sys.argv[1] == "check":
-        check(*sys.argv[2:4])
+        check(*sys.argv[2:5])
     else:
         measure(sys.argv[2], sys.argv[3], sys.argv[4], int(sys.argv[5]))
 
