@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cmath>
+#include <cstdlib>
 #include <istream>
 
 namespace trainer {
@@ -49,6 +51,25 @@ std::string nearest_name(std::string_view name, const std::vector<std::string>& 
   const int length = static_cast<int>(std::max(wanted.size(), best.size()));
   const int allowed = std::max(1, length / 3);
   return best_distance <= allowed && best_distance < static_cast<int>(wanted.size()) ? best : "";
+}
+
+int64_t parse_bytes(const std::string& text) {
+  char* end = nullptr;
+  const double number = std::strtod(text.c_str(), &end);
+  if (end == text.c_str() || !(number > 0)) return -1;
+  std::string unit = trim(end);
+  double scale = 1;
+  const std::string units = "KMGT";
+  if (!unit.empty()) {
+    const size_t power = units.find(static_cast<char>(std::toupper(static_cast<unsigned char>(unit[0]))));
+    if (power != std::string::npos) {
+      scale = std::ldexp(1.0, 10 * (static_cast<int>(power) + 1));
+      unit = unit.substr(1);
+    }
+  }
+  if (!unit.empty() && unit != "B" && unit != "iB") return -1;
+  const double bytes = number * scale;
+  return bytes >= 1 && bytes < 1e18 ? static_cast<int64_t>(bytes) : -1;
 }
 
 std::string format_bytes(int64_t bytes) {

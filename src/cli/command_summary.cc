@@ -184,19 +184,22 @@ int run_summary(const Arguments& arguments) {
   }
   print_layers(net.lowered());
   declare_parameters(net.lowered(), training, runtime.store);
-  const Program& program = net.program(training ? ProgramKind::kTrain : ProgramKind::kForward);
   if (training) UpdateRule(caffe::SolverParameter(), NetSession::trained_parameters(net.lowered()), runtime);
+  if (memory_of(arguments) > 0) runtime.limit_memory(memory_of(arguments), net.stream_buffer_bytes());
+  const Program& program = net.program(training ? ProgramKind::kTrain : ProgramKind::kForward);
   std::printf("planned memory: %s (activations %s, parameters%s %s, data buffers %s)\n",
               format_bytes(program.arena_bytes() + runtime.store.bytes() + net.stream_buffer_bytes()).c_str(),
               format_bytes(program.arena_bytes()).c_str(), training ? ", gradients and history of SGD" : "",
               format_bytes(runtime.store.bytes()).c_str(), format_bytes(net.stream_buffer_bytes()).c_str());
+  const std::string repeated = repeated_text(program);
+  if (!repeated.empty()) std::printf("%s\n", repeated.c_str());
   if (arguments.truth("plan")) print_plan(net.lowered(), program, training);
   return 0;
 }
 
 REGISTER_COMMAND(
     summary, .name = "summary", .summary = "shows a net's layers, shapes, parameters, work and memory",
-    .usage = "summary --model=FILE [--phase=TRAIN|TEST] [--shape=TOP=DIMS] [--precision=bf16] [--plan | --caffe]",
+    .usage = "summary --model=FILE [--phase=TRAIN|TEST] [--shape=TOP=DIMS] [--precision=bf16] [--memory=SIZE] [--plan | --caffe]",
     .description =
         "Checks and compiles the net without running it. --plan shows each step: which layers "
         "were fused into it, its "
@@ -220,6 +223,7 @@ REGISTER_COMMAND(
              "The shape of a data layer's top (data=16,3,227,227), so that its data set is not needed.",
              true},
             precision_flag(),
+            memory_flag(),
             set_flag(),
             level_flag(),
             stage_flag(),

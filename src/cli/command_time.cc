@@ -66,10 +66,19 @@ class Timing {
     if (arguments.truth("update"))
       update_ = std::make_unique<UpdateRule>(default_solver(), NetSession::trained_parameters(net_.lowered()),
                                              runtime);
+    const int64_t memory = memory_of(arguments);
+    if (memory == 0) return;
+    int64_t bytes = net_.stream_buffer_bytes();
+    if (!update_) {
+      for (const ParameterInfo* parameter : NetSession::trained_parameters(net_.lowered()))
+        bytes += TensorDesc{parameter->shape}.bytes();
+    }
+    runtime.limit_memory(memory, bytes);
   }
 
   void run() {
-    net_.program(ProgramKind::kTrain);
+    const std::string repeated = repeated_text(net_.program(ProgramKind::kTrain));
+    if (!repeated.empty()) log_info(repeated);
     net_.run_next(ProgramKind::kTrain);
     log_info("Performing Forward");
     log_info(fmt::format("Initial loss: {}", log_number(net_.loss())));
@@ -182,6 +191,7 @@ REGISTER_COMMAND(time, .name = "time",
                          gpu_flag(),
                          cpu_flag(),
                          precision_flag(),
+                         memory_flag(),
                          set_flag(),
                          level_flag(),
                          stage_flag(),

@@ -45,12 +45,14 @@ int run_train(const Arguments& arguments) {
   TrainingOptions options;
   options.device = device_of(arguments, files.solver.get());
   options.precision = precision_of(arguments);
+  options.memory = memory_of(arguments);
   options.snapshot = arguments.text("snapshot");
   options.weights = weight_files(arguments, *files.solver);
   options.run_folder = arguments.text("run_dir");
   options.new_run_folder = !arguments.given("run_dir");
   options.command_line = "trainer train --solver=" + arguments.text("solver");
   if (arguments.given("precision")) options.command_line += " --precision=" + arguments.text("precision");
+  if (arguments.given("memory")) options.command_line += " --memory=" + arguments.text("memory");
   for (const std::string& assignment : configure.overrides)
     options.command_line += fmt::format(" --set '{}'", assignment);
 
@@ -90,6 +92,7 @@ REGISTER_COMMAND(
             gpu_flag(),
             cpu_flag(),
             precision_flag(),
+            memory_flag(),
             set_flag(),
             {"run_dir", FlagType::kFolder, "", "FOLDER",
              "Where log, metrics and report go. Default: SNAPSHOT_PREFIX_run/DATE-TIME; empty: nowhere."},

@@ -17,6 +17,11 @@ Flag precision_flag() {
           "bf16: convolutions and large inner products multiply bfloat16 and sum floats, and activations are stored as "
           "bfloat16: faster and in half the memory, to about 3 digits. Weights, their gradients and files stay floats."};
 }
+Flag memory_flag() {
+  return {"memory", FlagType::kText, "", "SIZE",
+          "Plan for at most so much memory (800M, 1.5G): parameters, gradients, history, activations and data buffers. Forward "
+          "values are computed again in the backward pass where they do not fit; the results are the same bits."};
+}
 Flag set_flag() {
   return {"set",
           FlagType::kText,
@@ -59,6 +64,14 @@ std::string device_of(const Arguments& arguments, const caffe::SolverParameter* 
 
 DType precision_of(const Arguments& arguments) {
   return arguments.text("precision") == "bf16" ? DType::kBF16 : DType::kF32;
+}
+
+int64_t memory_of(const Arguments& arguments) {
+  const std::string& text = arguments.text("memory");
+  if (text.empty()) return 0;
+  const int64_t bytes = parse_bytes(text);
+  if (bytes < 0) throw config_error("--memory={}: not a size; write 800M or 1.5G", text);
+  return bytes;
 }
 
 std::vector<std::string> stages_of(const Arguments& arguments) { return comma_list(arguments.text("stage")); }

@@ -13,6 +13,7 @@ namespace trainer {
 Flag gpu_flag();
 Flag cpu_flag();
 Flag precision_flag();
+Flag memory_flag();
 Flag set_flag();
 Flag level_flag();
 Flag stage_flag();
@@ -22,6 +23,9 @@ std::string device_of(const Arguments& arguments, const caffe::SolverParameter* 
 
 // What --precision says that convolutions and large matrix products multiply.
 DType precision_of(const Arguments& arguments);
+
+// Bytes that --memory allows; 0 where it is not given.
+int64_t memory_of(const Arguments& arguments);
 
 // The stages of --stage, a comma list.
 std::vector<std::string> stages_of(const Arguments& arguments);

@@ -18,7 +18,7 @@ std::unique_ptr<Program> compile(Module module, Device& device, StateStore& stor
   }
   if (options.precision == DType::kBF16) module = lower_precision(module);
   module = assign_orders(module);
-  return plan(module, device, store, arena);
+  return plan(module, device, store, arena, options.arena_limit);
 }
 
 }  // namespace trainer

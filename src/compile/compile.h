@@ -17,6 +17,8 @@ struct CompileOptions {
   Fusion fusion = Fusion::kOn;
   // What convolutions and large matrix products multiply: kF32, or kBF16 where the device does not refuse it.
   DType precision = DType::kF32;
+  // Bytes of the arena; 0: as many as it takes.
+  int64_t arena_limit = 0;
 };
 
 // Runs all passes and plans the result. The module's results are readable after each run of the program; its states

@@ -2,8 +2,12 @@
 #include "compile/plan.h"
 
 #include <algorithm>
+#include <map>
+#include <string>
 
 #include "base/error.h"
+#include "base/text.h"
+#include "compile/fit_memory.h"
 #include "compile/memory_layout.h"
 #include "ops/cost.h"
 
@@ -45,25 +49,84 @@ std::vector<int> roots_of(const Graph& graph) {
   return root;
 }
 
+// Workspaces of kernels that have been made, for ops that are like theirs.
+class WorkspaceTable {
+ public:
+  void note(const Graph& graph, const Op& op, int64_t bytes) { bytes_[key_of(graph, op)] = bytes; }
+  int64_t bytes_of(const Graph& graph, const Op& op) const {
+    const auto found = bytes_.find(key_of(graph, op));
+    return found == bytes_.end() ? 0 : found->second;
+  }
+
+ private:
+  // What a workspace depends on, but for a map's nodes and a window's stride: two ops of one key differ little in it.
+  static std::string key_of(const Graph& graph, const Op& op) {
+    std::string key = name_of(op.kind);
+    for (const std::vector<int>* values : {&op.inputs, &op.outputs}) {
+      for (int value : *values) {
+        const TensorDesc& desc = graph.desc(value);
+        key += fmt::format(" {}:{}:{}", desc.shape.text(), name_of(desc.dtype), name_of(desc.order));
+      }
+      key += ';';
+    }
+    return key;
+  }
+
+  std::map<std::string, int64_t> bytes_;
+};
+
 class Planner {
  public:
   Planner(const Module& module, Device& device, StateStore& store, Arena& arena)
       : module_(module), graph_(*module.graph), device_(device), store_(store),
         program_(std::make_unique<Program>(device, arena)) {}
 
-  std::unique_ptr<Program> run() {
-    find_roots();
-    claim_states();
-    find_lifetimes();
-    share_in_place();
+  // The bytes of the arena that the program will need, without making its kernels: workspaces are those of `known`.
+  int64_t measure(const WorkspaceTable& known) {
+    place_values();
+    std::vector<int64_t> workspaces;
+    for (const Op& op : graph_.ops) {
+      if (is_step(graph_, op)) workspaces.push_back(known.bytes_of(graph_, op));
+    }
+    return lay_out(workspaces).bytes;
+  }
+
+  // Makes the kernels; the bytes of the arena that the program will need.
+  int64_t prepare(WorkspaceTable* known) {
+    place_values();
     make_steps();
-    lay_out();
+    std::vector<int64_t> workspaces;
+    for (const Step& step : program_->steps) {
+      workspaces.push_back(step.kernel->workspace_bytes());
+      known->note(graph_, step.op, workspaces.back());
+    }
+    layout_ = lay_out(workspaces);
+    return layout_.bytes;
+  }
+
+  std::unique_ptr<Program> finish() {
+    place_all();
     return std::move(program_);
   }
 
  private:
   const Op& producer(int value) const {
     return graph_.ops[static_cast<size_t>(graph_.values[static_cast<size_t>(value)].producer)];
+  }
+
+  // Where blocks lie in the arena.
+  struct Layout {
+    std::vector<int> block_of;      // by value; -1 where it has none of its own
+    std::vector<int> workspace_of;  // by step
+    std::vector<int64_t> offsets;   // by block
+    int64_t bytes = 0;
+  };
+
+  void place_values() {
+    find_roots();
+    claim_states();
+    find_lifetimes();
+    share_in_place();
   }
 
   void find_roots() {
@@ -170,34 +233,38 @@ class Planner {
     }
   }
 
-  void lay_out() {
+  Layout lay_out(const std::vector<int64_t>& workspaces) const {
+    Layout layout;
     std::vector<Lifetime> blocks;
-    std::vector<int> block_of(graph_.values.size(), -1);
+    std::vector<int>& block_of = layout.block_of;
+    block_of.assign(graph_.values.size(), -1);
     for (size_t value = 0; value < graph_.values.size(); ++value) {
       const int id = static_cast<int>(value);
       if (root_[value] != id || storage_of(id) != id || !in_arena(id)) continue;
       block_of[value] = static_cast<int>(blocks.size());
       blocks.push_back({first_[value], last_[value], graph_.desc(id).bytes()});
     }
-    std::vector<int> workspace_of;
     size_t at = 0;
     for (size_t i = 0; i < graph_.ops.size(); ++i) {
       if (!is_step(graph_, graph_.ops[i])) continue;
-      workspace_of.push_back(static_cast<int>(blocks.size()));
-      blocks.push_back({static_cast<int>(i), static_cast<int>(i), program_->steps[at++].kernel->workspace_bytes()});
+      layout.workspace_of.push_back(static_cast<int>(blocks.size()));
+      blocks.push_back({static_cast<int>(i), static_cast<int>(i), workspaces[at++]});
     }
-    std::vector<int64_t> offsets;
-    const int64_t total = lay_out_blocks(blocks, &offsets);
+    layout.bytes = lay_out_blocks(blocks, &layout.offsets);
+    return layout;
+  }
 
+  void place_all() {
+    const std::vector<int64_t>& offsets = layout_.offsets;
     for (size_t value = 0; value < graph_.values.size(); ++value) {
       const int storage = storage_of(static_cast<int>(value));
       Placement place = placement_[static_cast<size_t>(storage)];
-      if (block_of[static_cast<size_t>(storage)] >= 0)
-        place = {Placement::kArena, 0, offsets[static_cast<size_t>(block_of[static_cast<size_t>(storage)])]};
+      const int block = layout_.block_of[static_cast<size_t>(storage)];
+      if (block >= 0) place = {Placement::kArena, 0, offsets[static_cast<size_t>(block)]};
       program_->values.push_back({graph_.values[value].desc, graph_.values[value].name, place});
     }
     for (size_t i = 0; i < program_->steps.size(); ++i)
-      program_->steps[i].workspace_offset = offsets[static_cast<size_t>(workspace_of[i])];
+      program_->steps[i].workspace_offset = offsets[static_cast<size_t>(layout_.workspace_of[i])];
     for (const StateInfo& state : graph_.states) {
       if (!store_.contains(state.name)) store_.add(state.name, state.shape);
       TRAINER_ASSERT(store_.shape(state.name).count() == state.shape.count());
@@ -206,7 +273,7 @@ class Planner {
     }
     program_->sources = graph_.sources;
     program_->results = module_.results;
-    program_->finish_plan(total);
+    program_->finish_plan(layout_.bytes);
   }
 
  public:
@@ -250,6 +317,7 @@ class Planner {
   std::unique_ptr<Program> program_;
   std::vector<int> root_, storage_, claimed_, first_, last_;
   std::vector<Placement> placement_;
+  Layout layout_;
 };
 
 // Appends a copy of an old value; returns the new value.
@@ -323,9 +391,29 @@ Module with_separate_writes(const Module& module) {
 
 }  // namespace
 
-std::unique_ptr<Program> plan(const Module& module, Device& device, StateStore& store, Arena& arena) {
-  const Module separated = with_separate_writes(with_kept_versions(module));
-  return Planner(separated, device, store, arena).run();
+std::unique_ptr<Program> plan(const Module& module, Device& device, StateStore& store, Arena& arena, int64_t limit) {
+  const auto separated = [](const Module& m) { return with_separate_writes(with_kept_versions(m)); };
+  const Module whole = separated(module);
+  Planner planner(whole, device, store, arena);
+  WorkspaceTable workspaces;
+  const int64_t bytes = planner.prepare(&workspaces);
+  if (limit <= 0 || bytes <= limit) return planner.finish();
+
+  const FittedModule fitted = fit_memory(module, limit, [&](const Module& m) {
+    const Module candidate = separated(m);
+    return Planner(candidate, device, store, arena).measure(workspaces);
+  });
+  const Module less = separated(fitted.module);
+  Planner fitted_planner(less, device, store, arena);
+  const int64_t least = fitted_planner.prepare(&workspaces);
+  if (least > limit)
+    throw device_error(
+        "not enough memory: activations and workspaces need {}, {} where forward values are computed again, and {} is left "
+        "for them. A smaller batch_size with a larger iter_size needs less.",
+        format_bytes(bytes), format_bytes(least), format_bytes(limit));
+  std::unique_ptr<Program> program = fitted_planner.finish();
+  program->repeated = {fitted.operations, bytes};
+  return program;
 }
 
 }  // namespace trainer

@@ -35,6 +35,12 @@ struct Step {
   double bytes = 0;       // read and written
 };
 
+// What a program computes again to need less memory.
+struct Repeated {
+  double operations = 0;
+  int64_t bytes_without = 0;  // of the arena that it would need otherwise; 0 where nothing is repeated
+};
+
 class Program {
  public:
   Program(Device& device, Arena& arena) : device_(device), arena_(arena) {}
@@ -61,6 +67,7 @@ class Program {
   std::vector<void*> state_data;
   std::vector<SourceInfo> sources;         // value: index in `values`, -1 where nobody reads it
   std::vector<int> results;                // index in `values`, -1 where there is none
+  Repeated repeated;
   void finish_plan(int64_t arena_bytes);   // after the above: takes the arena and binds
 
  private:

@@ -43,6 +43,7 @@ Training::Training(TrainingFiles files, const TrainingOptions& options)
                          "set max_iter instead", files_.train.net->name());
     max_iterations_ = static_cast<int>((records * solver.max_epochs() + step - 1) / step);
   }
+  if (options.memory > 0) runtime_.limit_memory(options.memory, buffer_bytes());
   train_->program(ProgramKind::kTrain);
   if (solver.iter_size() > 1) train_->program(ProgramKind::kAccumulate);
   for (const auto& test : tests_) test->program(ProgramKind::kForward);
@@ -106,7 +107,11 @@ std::set<std::string> Training::untrained_layers() const {
 }
 
 int64_t Training::planned_bytes() const {
-  int64_t bytes = runtime_.arena.bytes() + runtime_.store.bytes() + train_->stream_buffer_bytes();
+  return runtime_.arena.bytes() + runtime_.store.bytes() + buffer_bytes();
+}
+
+int64_t Training::buffer_bytes() const {
+  int64_t bytes = train_->stream_buffer_bytes();
   for (const auto& test : tests_) bytes += test->stream_buffer_bytes();
   return bytes;
 }
@@ -140,6 +145,8 @@ bool Training::run(RunReport& report) {
   if (!train_->lowered().loss) warnings += "warning: the net has no loss: nothing will be learned\n";
   if (!warnings.empty()) report.warning(trim(warnings));
   report.note(fmt::format("Planned memory: {}", format_bytes(planned_bytes())));
+  const std::string repeated = repeated_text(train_->program(ProgramKind::kTrain));
+  if (!repeated.empty()) report.note(repeated);
   const std::string slow = slow_steps();
   if (!slow.empty()) report.note(slow);
   report.begin(run_info());

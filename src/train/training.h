@@ -22,6 +22,7 @@ enum class StopRequest { kNone, kSnapshot, kStop };
 struct TrainingOptions {
   std::string device = "cpu";
   DType precision = DType::kF32;
+  int64_t memory = 0;  // bytes that may be planned; 0: any
   std::string snapshot;              // solver state to resume from
   std::vector<std::string> weights;  // weight files to start from
   std::string run_folder;            // where the report goes; "" for none
@@ -59,6 +60,7 @@ class Training {
   int64_t planned_bytes() const;
 
  private:
+  int64_t buffer_bytes() const;
   std::set<std::string> untrained_layers() const;
   void check_snapshot() const;
   std::string slow_steps();
