@@ -60,7 +60,8 @@ class Timing {
       : device_(*runtime.device),
         net_(*configured.net.net, *configured.net.positions, phase, 1, runtime),
         iterations_(static_cast<int>(arguments.integer("iterations"))),
-        trace_(arguments.text("trace")) {
+        trace_(arguments.text("trace")),
+        kind_(arguments.truth("forward_only") ? ProgramKind::kForward : ProgramKind::kTrain) {
     net_.write_no_files();
     add_parameters(net_.lowered(), 1, true, runtime.store);
     if (arguments.truth("update"))
@@ -77,12 +78,12 @@ class Timing {
   }
 
   void run() {
-    const std::string repeated = repeated_text(net_.program(ProgramKind::kTrain));
+    const std::string repeated = repeated_text(net_.program(kind_));
     if (!repeated.empty()) log_info(repeated);
-    net_.run_next(ProgramKind::kTrain);
+    net_.run_next(kind_);
     log_info("Performing Forward");
     log_info(fmt::format("Initial loss: {}", log_number(net_.loss())));
-    log_info("Performing Backward");
+    if (kind_ == ProgramKind::kTrain) log_info("Performing Backward");
     if (update_) update_->apply(0.0f, 0);
     log_info("*** Benchmark begins ***");
     log_info(fmt::format("Testing for {} iterations.", iterations_));
@@ -90,7 +91,7 @@ class Timing {
     const auto start = Clock::now();
     for (int i = 0; i < iterations_; ++i) {
       const auto before = Clock::now();
-      net_.run_next_timed(ProgramKind::kTrain, &seconds_);
+      net_.run_next_timed(kind_, &seconds_);
       if (update_) update_->apply_timed(0.0f, i, &update_seconds_);
       log_info(fmt::format("Iteration: {} forward-backward time: {}", i + 1, milliseconds(since(before))));
     }
@@ -109,7 +110,7 @@ class Timing {
     const double n = iterations_;
     const std::vector<LoweredLayer>& layers = net_.lowered().layers;
     const std::vector<LayerTime> times =
-        layer_times(net_.program(ProgramKind::kTrain), seconds_, layers.size());
+        layer_times(net_.program(kind_), seconds_, layers.size());
     log_info("Average time per layer: ");
     LayerTime sum;
     for (size_t i = 0; i <= layers.size(); ++i) {
@@ -139,7 +140,7 @@ class Timing {
   // Where an iteration goes.
   void report_steps() {
     std::vector<StepTime> steps =
-        step_times(net_.program(ProgramKind::kTrain), net_.lowered().layers, seconds_, iterations_);
+        step_times(net_.program(kind_), net_.lowered().layers, seconds_, iterations_);
     const DeviceSpeed best = device_.best_speed();
     if (!trace_.empty()) write_trace(trace_, steps, best);
     log_info(fmt::format("The machine's best: {:.1f} GFLOP/s, {:.1f} GB/s", best.operations * 1e-9, best.bytes * 1e-9));
@@ -153,6 +154,7 @@ class Timing {
   NetSession net_;
   int iterations_;
   std::string trace_;
+  ProgramKind kind_;
   std::unique_ptr<UpdateRule> update_;
   std::vector<double> seconds_, update_seconds_;
   double total_ = 0, wait_ = 0;
@@ -161,6 +163,8 @@ class Timing {
 int run_time(const Arguments& arguments) {
   if (!arguments.words().empty()) throw UsageError("unexpected word: " + arguments.words().front());
   if (arguments.text("model").empty()) throw UsageError("Need a model definition to time: --model=FILE");
+  if (arguments.truth("forward_only") && arguments.truth("update"))
+    throw config_error("--forward_only and --update contradict each other: give one of them");
   if (arguments.integer("iterations") < 1) throw config_error("--iterations must be at least 1");
   const caffe::Phase phase = arguments.text("phase") == "TEST" ? caffe::TEST : caffe::TRAIN;
   const ConfiguredNet configured = net_from_flags(arguments, phase);
@@ -185,6 +189,8 @@ REGISTER_COMMAND(time, .name = "time",
                          {"phase", FlagType::kChoice, "TRAIN", "TRAIN|TEST", "The phase of the net."},
                          {"update", FlagType::kTruth, "false", "",
                           "Also run the update of the weights (SGD with momentum)."},
+                         {"forward_only", FlagType::kTruth, "false", "",
+                          "Run the forward pass only, as test and validation do."},
                          {"trace", FlagType::kFile, "", "FILE",
                           "Write the steps of an iteration in Chrome's trace format: each with its time, GFLOP/s, GB/s "
                           "and bound, beside the machine's best."},

@@ -11,6 +11,9 @@ Module factor_sums(const Module& module);
 // Drops what nobody reads, joins equal pure ops, folds constants into maps, removes reshapes that change nothing.
 Module simplify(const Module& module);
 
+// For a module without a backward pass: moves factors and shifts of a convolution's channels into its weights and bias.
+Module fold_scales(const Module& module);
+
 // Where a backward map reads a forward map's value, computes it again in the backward pass if that needs no more
 // memory than keeping it: activations that can be had from a convolution's output are not stored twice.
 Module recompute_cheap_maps(const Module& module);

@@ -82,6 +82,28 @@ TEST(Passes, BatchNormScaleReluIsThreePassesOverMemory) {
   EXPECT_EQ(count_passes(run.program(), kImages), 3);
 }
 
+// Batch norm by known statistics and the scale behind it leave no pass over the activations.
+TEST(Passes, ScalesFoldIntoTheConvolution) {
+  Bench bench;
+  const Shape channels{1, 8, 1, 1};
+  const std::vector<Shape> shapes{kImages, kFilters, Shape{8}, channels, channels, channels, channels};
+  Evaluation run(bench, shapes, [](Graph&, V s) {
+    const Value y = convolution(s[0], s[1], s[2], same_size());
+    return std::vector<Value>{relu((y - s[3]) / s[4] * s[5] * 0.5f + s[6])};
+  });
+  EXPECT_EQ(count_passes(run.program(), kImages), 0);
+  // The convolution's raw result is wanted: it stays.
+  Evaluation apart(bench, shapes, [](Graph&, V s) {
+    const Value y = convolution(s[0], s[1], s[2], same_size());
+    return std::vector<Value>{relu((y - s[3]) / s[4] * s[5] * 0.5f + s[6]), y};
+  });
+  EXPECT_EQ(count_passes(apart.program(), kImages), 1);
+  std::vector<std::vector<float>> values;
+  for (size_t i = 0; i < shapes.size(); ++i) values.push_back(random_values(shapes[i], i + 1, i == 4 ? 0.5f : -1, 1.5f));
+  const std::vector<float> folded = run(values)[0], plain = apart(values)[0];
+  for (size_t i = 0; i < plain.size(); ++i) ASSERT_NEAR(folded[i], plain[i], 2e-4f) << i;
+}
+
 TEST(Passes, SiblingsShareAPass) {
   Bench bench;
   Evaluation run(bench, {kImages}, [](Graph&, V s) {
