@@ -1,10 +1,12 @@
 """The peer of tools/bench: a net of the models in PyTorch, built from its prototxt.
 
 usage: bench_peer.py time NET MODE PRECISION ITERATIONS
+       bench_peer.py infer NET MODE PRECISION ITERATIONS
        bench_peer.py check NET TRAINER PRECISION
 
 time prints the median milliseconds of forward, backward and the optimizer's step on random data, and the peak memory in
-MiB. MODE: nchw, nhwc (channels-last) or compile (channels-last through torch.compile). PRECISION: fp32, or bf16 through
+MiB. MODE: nchw, nhwc (channels-last) or compile (channels-last through torch.compile); infer times the forward pass alone
+with known statistics, and has a mode frozen (channels-last, traced and optimized for inference). PRECISION: fp32, or bf16 through
 autocast.
 
 check trains one iteration on both sides from the same weights and data and prints the largest difference between their
@@ -206,6 +208,26 @@ class Net(nn.Module):
         return torch.optim.SGD(groups, lr=rate, momentum=0.9, **fused)
 
 
+def infer(path, mode, precision, iterations):
+    net = Net(path).eval()
+    data, label = torch.randn(net.data_shape), torch.ones(net.label_shape, dtype=torch.long)
+    if mode != "nchw":
+        net, data = net.to(memory_format=torch.channels_last), data.to(memory_format=torch.channels_last)
+    times = []
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16", cache_enabled=mode != "frozen"):
+        run = net
+        if mode == "compile":
+            run = torch.compile(net)
+        elif mode == "frozen":
+            run = torch.jit.optimize_for_inference(torch.jit.freeze(torch.jit.trace(net, (data, label))))
+        for i in range(iterations + 3):
+            start = time.perf_counter()
+            run(data, label)
+            if i >= 3:
+                times.append(1e3 * (time.perf_counter() - start))
+    print(f"{statistics.median(times):.3f} {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f}")
+
+
 def measure(path, mode, precision, iterations):
     net = Net(path)
     data, label = torch.randn(net.data_shape), torch.ones(net.label_shape, dtype=torch.long)
@@ -327,6 +349,8 @@ def main():
     torch.manual_seed(1)
     if sys.argv[1] == "check":
         check(*sys.argv[2:5])
+    elif sys.argv[1] == "infer":
+        infer(sys.argv[2], sys.argv[3], sys.argv[4], int(sys.argv[5]))
     else:
         measure(sys.argv[2], sys.argv[3], sys.argv[4], int(sys.argv[5]))
 

@@ -4,7 +4,6 @@
 
 #include "device/cpu/bound_kernel.h"
 #include "device/cpu/direct/direct.h"
-#include "device/cpu/finish.h"
 #include "device/cpu/isa.h"
 #include "device/cpu/isa/depthwise.h"
 #include "device/cpu/parallel.h"
@@ -55,22 +54,21 @@ class Depthwise : public BoundKernel {
       case OpKind::kConvolution:
         turn_filters();
         parallel_ranges(threads(), outputs, work, [this](int, int64_t begin, int64_t end) {
-          table_.forward(g_, input<T>(0), filters(0), output<T>(0), begin, end);
+          table_.forward(g_, input<T>(0), filters(0), finish(), output<T>(0), begin, end);
         });
-        finish_rows(threads(), outputs, g_.channels, optional_input(2), epilogue_, output<T>(0));
         break;
       case OpKind::kConvolutionInputGradient:
         turn_filters();
         parallel_ranges(threads(), inputs, work, [this](int, int64_t begin, int64_t end) {
-          table_.input_gradient(g_, input<T>(0), filters(0), output<T>(0), begin, end);
+          table_.input_gradient(g_, input<T>(0), filters(0), finish(), output<T>(0), begin, end);
         });
-        finish_rows(threads(), inputs, g_.channels, optional_input(2), epilogue_, output<T>(0));
         break;
       default: run_weight_gradient(outputs, work);
     }
   }
 
  private:
+  Finish finish() const { return {optional_input(2), epilogue_.relu ? epilogue_.slope : 1.0f}; }
   int64_t row_count() const { return g_.batch * g_.windows.out[1]; }
   int64_t row_work() const { return g_.windows.out[2] * g_.channels * taps_; }
 
@@ -78,9 +76,8 @@ class Depthwise : public BoundKernel {
     turn_filters();
     const bool around = leaves_caches(output<T>(0), g_.batch * g_.windows.out_count() * g_.channels);
     parallel_ranges(threads(), row_count(), row_work(), [this, around](int, int64_t begin, int64_t end) {
-      table_.forward_rows(g_, input<T>(0), filters(0), output<T>(0), begin, end, around);
+      table_.forward_rows(g_, input<T>(0), filters(0), finish(), output<T>(0), begin, end, around);
     });
-    finish_rows(threads(), g_.batch * g_.windows.out_count(), g_.channels, optional_input(2), epilogue_, output<T>(0));
   }
 
   int64_t filter_bytes() const { return aligned(taps_ * g_.channels * static_cast<int64_t>(sizeof(float))); }

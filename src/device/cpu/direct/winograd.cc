@@ -133,7 +133,7 @@ class Winograd : public BoundKernel {
       table_.filters[filter_](f_, w, panels_, begin, end, filters());
     });
     const float* bias = optional_input(2);
-    const WinogradFinish finish{bias == nullptr ? nullptr : bias + group * t_.outputs, epilogue_.relu ? epilogue_.slope : 1.0f};
+    const Finish finish{bias == nullptr ? nullptr : bias + group * t_.outputs, epilogue_.relu ? epilogue_.slope : 1.0f};
     const T* x = input<T>(0) + group * t_.inputs;
     T* y = output<T>(0) + group * t_.outputs;
     parallel_ranges(threads(), tiles_, kSerialWork, [&](int thread, int64_t begin, int64_t end) {

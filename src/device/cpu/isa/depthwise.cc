@@ -47,6 +47,11 @@ TRAINER_INLINE void each_use(const PoolGeometry& g, const Position& p, const Bod
   }
 }
 
+template <typename V>
+TRAINER_INLINE V finished(V sum, float slope) {
+  return slope != 1 ? (sum > 0 ? sum : slope * sum) : sum;
+}
+
 // to[c] = sum over the taps of from[c] * filters[tap][c]; forward walks an output's taps, backward an input's
 // uses.
 template <bool kForward, typename T>
@@ -55,6 +60,7 @@ struct SumBlock {
   const Position& p;
   const T* from;
   const float* filters;
+  const Finish& finish;
   T* to;
 
   template <int N>
@@ -69,25 +75,26 @@ struct SumBlock {
     } else {
       each_use(g, p, add);
     }
-    store_floats<N>(to + c, sum);
+    const F bias = finish.bias != nullptr ? load<F>(finish.bias + c) : F{};
+    store_floats<N>(to + c, finished(sum + bias, finish.slope));
   }
 };
 
 template <typename T>
-void forward(const PoolGeometry& g, const T* x, const float* filters, T* y, int64_t begin,
+void forward(const PoolGeometry& g, const T* x, const float* filters, const Finish& finish, T* y, int64_t begin,
              int64_t end) {
   Position p(begin, g.windows.out);
   for (int64_t i = begin; i < end; ++i, p.step(g.windows.out)) {
-    each_channel_block(g.channels, SumBlock<true, T>{g, p, x, filters, y + i * g.channels});
+    each_channel_block(g.channels, SumBlock<true, T>{g, p, x, filters, finish, y + i * g.channels});
   }
 }
 
 template <typename T>
-void input_gradient(const PoolGeometry& g, const T* gradient, const float* filters, T* x,
+void input_gradient(const PoolGeometry& g, const T* gradient, const float* filters, const Finish& finish, T* x,
                     int64_t begin, int64_t end) {
   Position p(begin, g.windows.in);
   for (int64_t i = begin; i < end; ++i, p.step(g.windows.in)) {
-    each_channel_block(g.channels, SumBlock<false, T>{g, p, gradient, filters, x + i * g.channels});
+    each_channel_block(g.channels, SumBlock<false, T>{g, p, gradient, filters, finish, x + i * g.channels});
   }
 }
 
@@ -127,7 +134,8 @@ struct RowPart {
 
 // y of Columns neighbours at once, which share most of what they read.
 template <int Stride, int Columns, bool Around, typename T>
-TRAINER_INLINE void filter_columns(const T* x, int64_t line, int64_t channels, const F (&filter)[kSide * kSide], T* y) {
+TRAINER_INLINE void filter_columns(const T* x, int64_t line, int64_t channels, const F (&filter)[kSide * kSide], F bias,
+                                   float slope, T* y) {
   F sums[Columns] = {};
 #pragma GCC unroll 3
   for (int row = 0; row < kSide; ++row) {
@@ -143,50 +151,56 @@ TRAINER_INLINE void filter_columns(const T* x, int64_t line, int64_t channels, c
   }
 #pragma GCC unroll 4
   for (int i = 0; i < Columns; ++i) {
+    const F value = finished(sums[i] + bias, slope);
     if constexpr (Around) {
-      stream(y + i * channels, sums[i]);
+      stream(y + i * channels, value);
     } else {
-      store_floats<kNative>(y + i * channels, sums[i]);
+      store_floats<kNative>(y + i * channels, value);
     }
   }
 }
 
 template <int Stride, bool Around, typename T>
-TRAINER_INLINE void filter_row(const PoolGeometry& g, const RowPart<T>& part, const float* filters, T* y) {
+TRAINER_INLINE void filter_row(const PoolGeometry& g, const RowPart<T>& part, const float* filters, const Finish& finish, T* y) {
   constexpr int kColumns = 4;
   const int64_t line = g.windows.in[2] * g.channels, step = Stride * g.channels;
   for (int64_t c = 0; c < g.channels; c += kNative) {
     F filter[kSide * kSide];
 #pragma GCC unroll 9
     for (int tap = 0; tap < kSide * kSide; ++tap) filter[tap] = load<F>(filters + tap * g.channels + c);
+    const F bias = finish.bias != nullptr ? load<F>(finish.bias + c) : F{};
     int64_t i = part.begin;
     for (; i + kColumns <= part.end; i += kColumns)
-      filter_columns<Stride, kColumns, Around>(part.x + i * step + c, line, g.channels, filter, y + i * g.channels + c);
+      filter_columns<Stride, kColumns, Around>(part.x + i * step + c, line, g.channels, filter, bias, finish.slope,
+                                               y + i * g.channels + c);
     for (; i < part.end; ++i)
-      filter_columns<Stride, 1, Around>(part.x + i * step + c, line, g.channels, filter, y + i * g.channels + c);
+      filter_columns<Stride, 1, Around>(part.x + i * step + c, line, g.channels, filter, bias, finish.slope,
+                                               y + i * g.channels + c);
   }
 }
 
 template <int Stride, bool Around, typename T>
-void forward_rows(const PoolGeometry& g, const T* x, const float* filters, T* y, int64_t begin, int64_t end) {
+void forward_rows(const PoolGeometry& g, const T* x, const float* filters, const Finish& finish, T* y, int64_t begin,
+                  int64_t end) {
   const int64_t columns = g.windows.out[2];
   for (int64_t row = begin; row < end; ++row) {
     const RowPart<T> part(g, x, row);
-    forward(g, x, filters, y, row * columns, row * columns + part.begin);
-    filter_row<Stride, Around>(g, part, filters, y + row * columns * g.channels);
-    forward(g, x, filters, y, row * columns + part.end, (row + 1) * columns);
+    forward(g, x, filters, finish, y, row * columns, row * columns + part.begin);
+    filter_row<Stride, Around>(g, part, filters, finish, y + row * columns * g.channels);
+    forward(g, x, filters, finish, y, row * columns + part.end, (row + 1) * columns);
   }
   // What went around the caches is seen by other cores from here on.
   if (Around) _mm_sfence();
 }
 
 template <typename T>
-void any_forward_rows(const PoolGeometry& g, const T* x, const float* filters, T* y, int64_t begin, int64_t end, bool around) {
+void any_forward_rows(const PoolGeometry& g, const T* x, const float* filters, const Finish& finish, T* y, int64_t begin,
+                      int64_t end, bool around) {
   const bool every = g.windows.stride[1] == 1;
   if constexpr (sizeof(T) == sizeof(float)) {
-    if (around) return (every ? forward_rows<1, true, T> : forward_rows<2, true, T>)(g, x, filters, y, begin, end);
+    if (around) return (every ? forward_rows<1, true, T> : forward_rows<2, true, T>)(g, x, filters, finish, y, begin, end);
   }
-  (every ? forward_rows<1, false, T> : forward_rows<2, false, T>)(g, x, filters, y, begin, end);
+  (every ? forward_rows<1, false, T> : forward_rows<2, false, T>)(g, x, filters, finish, y, begin, end);
 }
 
 template <typename T>

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "device/cpu/isa/by_type.h"
+#include "device/cpu/isa/finish.h"
 #include "device/cpu/windows.h"
 
 namespace trainer::cpu {
@@ -18,18 +19,18 @@ inline bool depthwise_takes_rows(const PoolGeometry& g) {
 template <typename T>
 struct DepthwiseTable {
   // Output places [begin, end), counted over [N, spatial...].
-  void (*forward)(const PoolGeometry& g, const T* x, const float* filters, T* y, int64_t begin,
+  void (*forward)(const PoolGeometry& g, const T* x, const float* filters, const Finish& finish, T* y, int64_t begin,
                   int64_t end);
   // Input places [begin, end).
-  void (*input_gradient)(const PoolGeometry& g, const T* gradient, const float* filters, T* x,
+  void (*input_gradient)(const PoolGeometry& g, const T* gradient, const float* filters, const Finish& finish, T* x,
                          int64_t begin, int64_t end);
   // Adds what output places [begin, end) contribute to `filters`.
   void (*weight_gradient)(const PoolGeometry& g, const T* x, const T* gradient, float* filters,
                           int64_t begin, int64_t end);
   // The first and the last of them for rows [begin, end) of places. `around`: y, at a multiple of 64 bytes, is written
   // around the caches.
-  void (*forward_rows)(const PoolGeometry& g, const T* x, const float* filters, T* y, int64_t begin, int64_t end,
-                       bool around);
+  void (*forward_rows)(const PoolGeometry& g, const T* x, const float* filters, const Finish& finish, T* y, int64_t begin,
+                       int64_t end, bool around);
   void (*weight_gradient_rows)(const PoolGeometry& g, const T* x, const T* gradient, float* filters, int64_t begin,
                                int64_t end);
 };

@@ -1,6 +1,7 @@
 // Matrix products in registers: blocks of a few rows by two vectors. Only for files of isa/.
 #pragma once
 
+#include "device/cpu/isa/finish.h"
 #include "device/cpu/isa/lanes.h"
 
 namespace trainer::cpu::TRAINER_ISA {
@@ -13,10 +14,6 @@ using F = Lanes<kLane>::F;
 // What becomes of a product: stored, added to what is there, finished with a bias and a slope for what is not above 0,
 // or finished and written around the caches.
 enum class Into { kStore, kAdd, kFinish, kStream };
-struct Finish {
-  const float* bias = nullptr;  // kWidth of them; null: none
-  float slope = 1;              // 1: as it is
-};
 
 // Memory that will be read soon: a product fetches some of it while it computes.
 struct Ahead {

@@ -147,7 +147,7 @@ TRAINER_INLINE void input_tile(const WinogradTiles& t, const T* x, int64_t tile,
 }
 
 template <int M, typename T>
-TRAINER_INLINE void output_tile(const WinogradTiles& t, const float* from, int64_t apart, const WinogradFinish& finish, T* y,
+TRAINER_INLINE void output_tile(const WinogradTiles& t, const float* from, int64_t apart, const Finish& finish, T* y,
                                 int64_t tile) {
   const TilePlace place(t, tile, M);
   T* image = y + place.n * t.out[0] * t.out[1] * t.out_pixel;
@@ -215,7 +215,7 @@ void filters(const WinogradFilters& f, const float* w, int64_t panels, int64_t b
 }
 
 template <int M, typename T>
-void forward(const WinogradTiles& t, const T* x, const float* u, int64_t panels, const WinogradFinish& finish, T* y,
+void forward(const WinogradTiles& t, const T* x, const float* u, int64_t panels, const Finish& finish, T* y,
              int64_t begin, int64_t count, float* scratch) {
   const int64_t row = panels * kWidth;
   float* v = scratch;

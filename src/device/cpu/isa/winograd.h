@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "device/cpu/isa/by_type.h"
+#include "device/cpu/isa/finish.h"
 
 namespace trainer::cpu {
 
@@ -28,12 +29,6 @@ struct WinogradFilters {
   int64_t inputs, outputs;
   int64_t per_output, per_input;
   bool turned;  // taps in the opposite sequence: the input gradient
-};
-
-// What becomes of an output before it is stored; slope 1: nothing.
-struct WinogradFinish {
-  const float* bias;  // null: none
-  float slope;        // of what is not above 0
 };
 
 // Functions by filter: [0] 3x3, [1] 5x5. Panels are `width` outputs, the last one filled up with zeros. Tiles are
@@ -55,7 +50,7 @@ struct WinogradTable {
 template <typename T>
 struct WinogradImages {
   // Outputs of tiles [begin, begin + count). `scratch`: places * count * (inputs + panels * width) floats.
-  void (*forward[2])(const WinogradTiles& t, const T* x, const float* u, int64_t panels, const WinogradFinish& finish, T* y,
+  void (*forward[2])(const WinogradTiles& t, const T* x, const float* u, int64_t panels, const Finish& finish, T* y,
                      int64_t begin, int64_t count, float* scratch);
   // V as [places][count][inputs] and A dy A^T as [places][panels][count][width], of tiles [begin + first, begin + end).
   void (*transform[2])(const WinogradTiles& t, const T* x, const T* gradient, int64_t panels, int64_t begin, int64_t count,
