@@ -355,4 +355,5 @@ def main():
         measure(sys.argv[2], sys.argv[3], sys.argv[4], int(sys.argv[5]))
 
 
-main()
+if __name__ == "__main__":
+    main()
