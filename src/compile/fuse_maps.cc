@@ -13,14 +13,21 @@ namespace {
 constexpr size_t kMostOperands = 16;
 constexpr size_t kMostNodes = 96;
 
-// The ops of a graph partitioned into groups that will run as one; singletons at first.
+// The ops of a graph partitioned into groups that will run as one; singletons at first. The groups are kept in a sequence
+// in which each stands behind those whose results it reads: what lies between two groups that are to be joined is all
+// that needs to be searched.
 class Groups {
  public:
   explicit Groups(const Graph& graph)
-      : graph_(graph), group_(graph.ops.size()), members_(graph.ops.size()), visited_(graph.ops.size(), 0) {
+      : graph_(graph),
+        group_(graph.ops.size()),
+        members_(graph.ops.size()),
+        sequence_(graph.ops.size()),
+        rank_(graph.ops.size()),
+        visited_(graph.ops.size(), 0) {
     readers_ = readers_of(graph);
     for (size_t i = 0; i < graph.ops.size(); ++i) {
-      group_[i] = static_cast<int>(i);
+      group_[i] = sequence_[i] = rank_[i] = static_cast<int>(i);
       members_[i] = {static_cast<int>(i)};
     }
   }
@@ -35,7 +42,9 @@ class Groups {
     if (first.kind != OpKind::kMap || second.kind != OpKind::kMap || first.pass() != second.pass()) return false;
     if (first.as<MapBody>().domain != second.as<MapBody>().domain) return false;
     if (too_large(a, b) || reads_reduced(a, b) || reads_reduced(b, a)) return false;
-    if (path_outside(a, b) || path_outside(b, a)) return false;
+    const int former = rank(a) < rank(b) ? a : b, latter = former == a ? b : a;
+    if (path_outside(former, latter)) return false;
+    close_ranks(a, former, latter);
     for (int op : members(b)) group_[static_cast<size_t>(op)] = a;
     auto& into = members_[static_cast<size_t>(a)];
     into.insert(into.end(), members(b).begin(), members(b).end());
@@ -85,7 +94,10 @@ class Groups {
     return false;
   }
 
-  // True where some group other than a and b lies on a path from a to b: joining them would make a circle.
+  int rank(int group) const { return rank_[static_cast<size_t>(group)]; }
+
+  // True where some other group lies on a path from a to b, which stands behind it: joining them would make a circle.
+  // Else all that a path from a leads to before b is marked as visited.
   bool path_outside(int a, int b) {
     ++visit_;
     visited_[static_cast<size_t>(a)] = visit_;
@@ -95,7 +107,7 @@ class Groups {
         for (int output : graph_.ops[static_cast<size_t>(op)].outputs) {
           for (int reader : readers_[static_cast<size_t>(output)]) {
             const int next = of(reader);
-            if ((group == a && next == b) || visited_[static_cast<size_t>(next)] == visit_) continue;
+            if (rank(next) > rank(b) || (group == a && next == b) || visited_[static_cast<size_t>(next)] == visit_) continue;
             visited_[static_cast<size_t>(next)] = visit_;
             stack.push_back(next);
           }
@@ -112,9 +124,29 @@ class Groups {
     return false;
   }
 
+  // Puts `joined` between what it reads and what reads it: of those between the two groups, the visited ones follow it.
+  void close_ranks(int joined, int former, int latter) {
+    const size_t begin = static_cast<size_t>(rank(former)), end = static_cast<size_t>(rank(latter));
+    std::vector<int> behind;
+    size_t at = begin;
+    for (size_t i = begin + 1; i < end; ++i) {
+      const int group = sequence_[i];
+      if (visited_[static_cast<size_t>(group)] == visit_) {
+        behind.push_back(group);
+      } else {
+        sequence_[at++] = group;
+      }
+    }
+    sequence_[at++] = joined;
+    for (int group : behind) sequence_[at++] = group;
+    sequence_[at] = joined == former ? latter : former;  // empty from here on
+    for (size_t i = begin; i <= end; ++i) rank_[static_cast<size_t>(sequence_[i])] = static_cast<int>(i);
+  }
+
   const Graph& graph_;
   std::vector<int> group_;
   std::vector<std::vector<int>> members_;
+  std::vector<int> sequence_, rank_;  // groups in sequence, and where each stands
   std::vector<std::vector<int>> readers_;
   std::vector<int> visited_;
   int visit_ = 0;
