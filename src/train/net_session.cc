@@ -55,29 +55,6 @@ Value count_bad_labels(Value labels, const LabelRange& range) {
 
 }  // namespace
 
-Runtime::Runtime(std::unique_ptr<Device> opened, DType compute)
-    : device(std::move(opened)), precision(compute), store(*device), arena(*device) {
-  const std::string reason = device->refuse_precision(precision);
-  if (!reason.empty()) throw device_error("--precision={}: {}", name_of(precision), reason);
-}
-
-void Runtime::limit_memory(int64_t total, int64_t buffers) {
-  arena_limit = total - store.bytes() - buffers;
-  if (arena_limit <= 0)
-    throw device_error("--memory={}: parameters, gradients and history alone take {}, data buffers {}", format_bytes(total),
-                       format_bytes(store.bytes()), format_bytes(buffers));
-}
-
-std::string repeated_text(const Program& program) {
-  if (program.repeated.bytes_without == 0) return "";
-  double operations = 0;
-  for (const Step& step : program.steps) operations += step.operations;
-  return fmt::format("To fit, activations take {} instead of {}: the backward pass computes forward values again, {:.1f}% more "
-                     "operations, the same bits",
-                     format_bytes(program.arena_bytes()), format_bytes(program.repeated.bytes_without),
-                     100 * program.repeated.operations / (operations - program.repeated.operations));
-}
-
 NetSession::NetSession(const caffe::NetParameter& net, const Positions& positions, caffe::Phase phase, uint64_t seed,
                        Runtime& runtime, GivenShapes given)
     : net_(net),
