@@ -185,7 +185,7 @@ int run_summary(const Arguments& arguments) {
   print_layers(net.lowered());
   declare_parameters(net.lowered(), training, runtime.store);
   if (training) UpdateRule(caffe::SolverParameter(), NetSession::trained_parameters(net.lowered()), runtime);
-  if (memory_of(arguments) > 0) runtime.limit_memory(memory_of(arguments), net.stream_buffer_bytes());
+  runtime.limit_memory(memory_of(arguments), net.stream_buffer_bytes());
   const Program& program = net.program(training ? ProgramKind::kTrain : ProgramKind::kForward);
   std::printf("planned memory: %s (activations %s, parameters%s %s, data buffers %s)\n",
               format_bytes(program.arena_bytes() + runtime.store.bytes() + net.stream_buffer_bytes()).c_str(),

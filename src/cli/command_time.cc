@@ -67,14 +67,7 @@ class Timing {
     if (arguments.truth("update"))
       update_ = std::make_unique<UpdateRule>(default_solver(), NetSession::trained_parameters(net_.lowered()),
                                              runtime);
-    const int64_t memory = memory_of(arguments);
-    if (memory == 0) return;
-    int64_t bytes = net_.stream_buffer_bytes();
-    if (!update_) {
-      for (const ParameterInfo* parameter : NetSession::trained_parameters(net_.lowered()))
-        bytes += TensorDesc{parameter->shape}.bytes();
-    }
-    runtime.limit_memory(memory, bytes);
+    runtime.limit_memory(memory_of(arguments), net_.stream_buffer_bytes());
   }
 
   void run() {
@@ -83,7 +76,7 @@ class Timing {
     net_.run_next(kind_);
     log_info("Performing Forward");
     log_info(fmt::format("Initial loss: {}", log_number(net_.loss())));
-    if (kind_ == ProgramKind::kTrain) log_info("Performing Backward");
+    if (trains()) log_info("Performing Backward");
     if (update_) update_->apply(0.0f, 0);
     log_info("*** Benchmark begins ***");
     log_info(fmt::format("Testing for {} iterations.", iterations_));
@@ -93,7 +86,8 @@ class Timing {
       const auto before = Clock::now();
       net_.run_next_timed(kind_, &seconds_);
       if (update_) update_->apply_timed(0.0f, i, &update_seconds_);
-      log_info(fmt::format("Iteration: {} forward-backward time: {}", i + 1, milliseconds(since(before))));
+      log_info(fmt::format("Iteration: {} {} time: {}", i + 1, trains() ? "forward-backward" : "forward",
+                           milliseconds(since(before))));
     }
     total_ = since(start);
     wait_ = net_.waited_seconds() - waited;
@@ -101,6 +95,8 @@ class Timing {
   }
 
  private:
+  bool trains() const { return kind_ == ProgramKind::kTrain; }
+
   using Clock = std::chrono::steady_clock;
   static double since(Clock::time_point start) {
     return std::chrono::duration<double>(Clock::now() - start).count();
@@ -119,7 +115,7 @@ class Timing {
       sum.backward += times[i].backward;
       if (i == layers.size() && times[i].forward + times[i].backward == 0) continue;
       log_info(fmt::format("{:>10}\tforward: {}", name, milliseconds(times[i].forward / n)));
-      log_info(fmt::format("{:>10}\tbackward: {}", name, milliseconds(times[i].backward / n)));
+      if (trains()) log_info(fmt::format("{:>10}\tbackward: {}", name, milliseconds(times[i].backward / n)));
     }
     double update = 0;
     for (double step : update_seconds_) update += step;
@@ -128,13 +124,13 @@ class Timing {
     log_info(fmt::format("Average rest (feeding, reading the loss, this log): {}",
                          milliseconds((total_ - sum.forward - sum.backward - update - wait_) / n)));
     log_info(fmt::format("Average Forward pass: {}", milliseconds(sum.forward / n)));
-    log_info(fmt::format("Average Backward pass: {}", milliseconds(sum.backward / n)));
+    if (trains()) log_info(fmt::format("Average Backward pass: {}", milliseconds(sum.backward / n)));
     if (update_) log_info(fmt::format("Average Update: {}", milliseconds(update / n)));
     log_info(fmt::format("Peak memory: {} MiB", peak_memory()));
     report_steps();
     log_info(fmt::format("Total Time: {}", milliseconds(total_)));
     log_info("*** Benchmark ends ***");
-    log_info(fmt::format("Average Forward-Backward: {}", milliseconds(total_ / n)));
+    log_info(fmt::format("Average {}: {}", trains() ? "Forward-Backward" : "Forward", milliseconds(total_ / n)));
   }
 
   // Where an iteration goes.

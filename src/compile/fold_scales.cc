@@ -89,7 +89,9 @@ class ScaleFolding {
     return Link{index, node.fn, operand};
   }
 
+  // An operand as large as the value, where batch and image are one element, may be another activation.
   static bool is_per_channel(const Shape& shape, const Shape& domain) {
+    if (shape == domain) return false;
     if (shape.rank() == 0) return true;
     for (int axis = 0; axis < shape.rank(); ++axis) {
       if (axis != 1 && shape[axis] != 1) return false;

@@ -199,9 +199,12 @@ class PrecisionLowering {
       std::vector<TensorDesc> results;
       for (int output : op.outputs) {
         results.push_back(graph_.desc(output));
-        if (narrow_.contains(output)) results.back().dtype = DType::kBF16;
+        // Kernels make no input gradient of f32 from bf16: it is converted behind them.
+        if (narrow_.contains(output) || op.kind == OpKind::kConvolutionInputGradient) results.back().dtype = DType::kBF16;
       }
       rewriter_.append_for(op.outputs, std::move(moved), std::move(results));
+      if (op.kind == OpKind::kConvolutionInputGradient && !narrow_.contains(op.outputs[0]))
+        rewriter_.set(op.outputs[0], converted(rewriter_.mapped(op.outputs[0]), DType::kF32));
     }
     return rewriter_.finish(module_);
   }

@@ -397,7 +397,12 @@ std::unique_ptr<Program> plan(const Module& module, Device& device, StateStore& 
   Planner planner(whole, device, store, arena);
   WorkspaceTable workspaces;
   const int64_t bytes = planner.prepare(&workspaces);
-  if (limit <= 0 || bytes <= limit) return planner.finish();
+  if (limit <= 0) return planner.finish();
+  // States that this plan is the first to need come out of the same memory.
+  for (const StateInfo& state : whole.graph->states) {
+    if (!store.contains(state.name)) limit -= TensorDesc{state.shape}.bytes();
+  }
+  if (bytes <= limit) return planner.finish();
 
   const FittedModule fitted = fit_memory(module, limit, [&](const Module& m) {
     const Module candidate = separated(m);
@@ -410,7 +415,7 @@ std::unique_ptr<Program> plan(const Module& module, Device& device, StateStore& 
     throw device_error(
         "not enough memory: activations and workspaces need {}, {} where forward values are computed again, and {} is left "
         "for them. A smaller batch_size with a larger iter_size needs less.",
-        format_bytes(bytes), format_bytes(least), format_bytes(limit));
+        format_bytes(bytes), format_bytes(least), format_bytes(std::max<int64_t>(limit, 0)));
   std::unique_ptr<Program> program = fitted_planner.finish();
   program->repeated = {fitted.operations, bytes};
   return program;

@@ -325,7 +325,7 @@ void NetSession::build(Fusion fusion, Compiled* out) {
   }
   module.graph = std::move(net->graph);
   out->program = compile(std::move(module), *runtime_.device, runtime_.store, runtime_.arena,
-                         {fusion, runtime_.precision, runtime_.arena_limit});
+                         {fusion, runtime_.precision, runtime_.arena_limit()});
   for (size_t i = 0; i < out->program->sources.size(); ++i) {
     const SourceInfo& source = out->program->sources[i];
     const bool streamed = std::any_of(streams_.begin(), streams_.end(),

@@ -13,10 +13,17 @@ Runtime::Runtime(std::unique_ptr<Device> opened, DType compute)
 }
 
 void Runtime::limit_memory(int64_t total, int64_t buffers) {
-  arena_limit = total - store.bytes() - buffers;
-  if (arena_limit <= 0)
-    throw device_error("--memory={}: parameters, gradients and history alone take {}, data buffers {}", format_bytes(total),
-                       format_bytes(store.bytes()), format_bytes(buffers));
+  memory_limit_ = total;
+  buffer_bytes_ = buffers;
+}
+
+int64_t Runtime::arena_limit() const {
+  if (memory_limit_ == 0) return 0;
+  const int64_t left = memory_limit_ - store.bytes() - buffer_bytes_;
+  if (left <= 0)
+    throw device_error("--memory={}: parameters, gradients and history alone take {}, data buffers {}",
+                       format_bytes(memory_limit_), format_bytes(store.bytes()), format_bytes(buffer_bytes_));
+  return left;
 }
 
 std::string repeated_text(const Program& program) {

@@ -14,16 +14,20 @@ struct Runtime {
   // Throws a device_error where the device does not compute with `precision`.
   explicit Runtime(const std::string& device_name, DType precision = DType::kF32) : Runtime(open_device(device_name), precision) {}
   explicit Runtime(std::unique_ptr<Device> opened, DType precision = DType::kF32);
-  // Leaves the values of a pass what `total` bytes leave beside the states so far and `buffers`. Throws a device_error where
-  // that is nothing.
+  // From here on programs are planned so that states, `buffers` and the values of a pass take at most `total` bytes.
   void limit_memory(int64_t total, int64_t buffers);
+  // What that leaves for the values of a pass beside the states so far; 0 where there is no limit. Throws a device_error where
+  // it leaves nothing.
+  int64_t arena_limit() const;
 
   std::unique_ptr<Device> device;
   const DType precision;  // of convolutions and large matrix products
   StateStore store;
   Arena arena;
-  int64_t arena_limit = 0;  // bytes for the values of a pass; 0: as many as they take
   int sessions = 0;  // so far: each has carried states of its own
+
+ private:
+  int64_t memory_limit_ = 0, buffer_bytes_ = 0;
 };
 
 // What a program computes again to need less memory, as a note: "To fit ..."; "" where nothing is.

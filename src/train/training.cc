@@ -43,7 +43,7 @@ Training::Training(TrainingFiles files, const TrainingOptions& options)
                          "set max_iter instead", files_.train.net->name());
     max_iterations_ = static_cast<int>((records * solver.max_epochs() + step - 1) / step);
   }
-  if (options.memory > 0) runtime_.limit_memory(options.memory, buffer_bytes());
+  runtime_.limit_memory(options.memory, buffer_bytes());
   train_->program(ProgramKind::kTrain);
   if (solver.iter_size() > 1) train_->program(ProgramKind::kAccumulate);
   for (const auto& test : tests_) test->program(ProgramKind::kForward);

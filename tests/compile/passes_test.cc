@@ -104,6 +104,17 @@ TEST(Passes, ScalesFoldIntoTheConvolution) {
   for (size_t i = 0; i < plain.size(); ++i) ASSERT_NEAR(folded[i], plain[i], 2e-4f) << i;
 }
 
+// Of one image with one pixel, a convolution's result has the shape of a channel's factors: two that are added are two.
+TEST(Passes, ConvolutionsThatAreAddedStay) {
+  Bench bench;
+  const Shape image{1, 8, 3, 3};
+  const ConvolutionAttributes whole{1, {1, 1}, {0, 0}, {1, 1}, {}};
+  Evaluation run(bench, {image, kFilters, kFilters}, [&](Graph&, V s) {
+    return std::vector<Value>{convolution(s[0], s[1], Value(), whole) + convolution(s[0], s[2], Value(), whole)};
+  });
+  EXPECT_EQ(count_steps(run.program(), OpKind::kConvolution), 2);
+}
+
 TEST(Passes, SiblingsShareAPass) {
   Bench bench;
   Evaluation run(bench, {kImages}, [](Graph&, V s) {

@@ -114,6 +114,21 @@ TEST(Precision, ActivationsAreNarrowAndParametersAreNot) {
   for (int result : lowered.results) EXPECT_EQ(graph.desc(result).dtype, DType::kF32);
 }
 
+// A Deconvolution that is a net's output: floats are made behind it, by no plain loop.
+TEST(Precision, AnInputGradientThatIsAResultHasAFastKernel) {
+  Bench bench;
+  Module module;
+  const Value x = module.graph->add_source("x", {4, 32, 14, 14}), w = module.graph->read_state({"w", Shape{32, 16, 4, 4}});
+  module.results.push_back(
+      convolution_input_gradient(x, w, Value(), Shape{4, 16, 28, 28}, {1, {2, 2}, {1, 1}, {1, 1}, {}}).id());
+  const std::string refused = bench.device->refuse_precision(DType::kBF16);
+  if (!refused.empty()) GTEST_SKIP() << refused;
+  const std::unique_ptr<Program> program =
+      compile(std::move(module), *bench.device, bench.store, bench.arena, {Fusion::kOn, DType::kBF16});
+  for (const Step& step : program->steps) EXPECT_NE(step.implementation, "reference") << name_of(step.op.kind);
+  EXPECT_EQ(program->result_desc(0).dtype, DType::kF32);
+}
+
 // What a sum's addends have in common stands behind it, so that the sums of one product are one.
 TEST(FactorSums, EqualSumsAreOne) {
   Bench bench;
