@@ -2,7 +2,7 @@
 //
 // A block of pixels is multiplied while the next one is fetched, and results too large for the caches are written around
 // them. A stride passes over pixels: those that count are gathered a block at a time, and the input gradient's others
-// are sums of nothing.
+// are sums of nothing. Of bf16 there is the weight gradient only.
 #include <algorithm>
 #include <string>
 
@@ -24,64 +24,21 @@ constexpr int64_t kBlockBytes = 128 << 10, kTogetherBytes = 2 << 20, kOwnBytes =
 
 int64_t groups_of(int64_t count, int64_t size) { return (count + size - 1) / size; }
 
+const PointwiseTable& pointwise_table() {
+  return for_isa(isa_v2::kPointwiseTable, isa_v3::kPointwiseTable, isa_v4::kPointwiseTable);
+}
+
+// What both kernels know of the pixels.
 class Pointwise : public BoundKernel {
- public:
+ protected:
   explicit Pointwise(const OpInstance& instance)
       : BoundKernel(instance),
-        kind_(instance.op->kind),
-        epilogue_(instance.op->as<ConvolutionAttributes>().epilogue),
         g_(convolution_geometry(instance)),
-        table_(for_isa(isa_v2::kPointwiseTable, isa_v3::kPointwiseTable, isa_v4::kPointwiseTable)),
+        table_(pointwise_table()),
         pixels_(g_.batch * g_.windows.out_count()) {
     for (int64_t stride : g_.windows.stride) strided_ = strided_ || stride != 1;
-    if (weights()) {
-      apart_ = sums_bytes() <= kMostSumsApart;
-      const int64_t floats = strips() * table_.rows + panels() * table_.width;
-      block_ = std::clamp<int64_t>((apart_ ? kOwnBytes : kTogetherBytes) / (kFloat * floats) / 8 * 8, 32, 512);
-    } else {
-      block_ = std::clamp<int64_t>(kBlockBytes / (kFloat * steps()) / 12 * 12, 24, 192);
-    }
-    block_ = std::min(block_, std::max<int64_t>(pixels_, 1));
   }
 
-  int64_t workspace_bytes() const override {
-    if (!weights()) return filters_bytes() + threads() * scratch_bytes();
-    return apart_ ? threads() * (sums_bytes() + scratch_bytes()) : sums_bytes() + scratch_bytes();
-  }
-
-  void run(const RunContext&) override {
-    for (int64_t group = 0; group < g_.group; ++group) {
-      if (weights()) {
-        run_weight_gradient(group);
-      } else {
-        run_product(group);
-      }
-    }
-  }
-
- private:
-  bool weights() const { return kind_ == OpKind::kConvolutionWeightGradient; }
-  bool forward() const { return kind_ == OpKind::kConvolution; }
-  // What a product sums over, and its columns: in the weight gradient's these are inputs and its rows are outputs.
-  int64_t steps() const { return forward() ? g_.inputs : g_.outputs; }
-  int64_t columns() const { return forward() ? g_.outputs : g_.inputs; }
-  int64_t panels() const { return groups_of(columns(), table_.width); }
-  int64_t strips() const { return groups_of(g_.outputs, table_.rows); }
-
-  int64_t filters_bytes() const { return aligned(panels() * table_.width * steps() * kFloat); }
-  int64_t sums_bytes() const { return aligned(panels() * table_.width * strips() * table_.rows * kFloat); }
-  int64_t gathered_floats() const { return (strided_ ? block_ * g_.inputs : 0) + (spread() ? spread_floats() : 0); }
-  // Copied pixels, and behind them the packed ones of the weight gradient.
-  int64_t scratch_bytes() const {
-    const int64_t packed = weights() ? block_ * (strips() * table_.rows + panels() * table_.width) : 0;
-    return aligned((gathered_floats() + packed) * kFloat);
-  }
-  float* filters() const { return reinterpret_cast<float*>(workspace()); }
-  float* sums(int64_t thread) const { return reinterpret_cast<float*>(workspace() + thread * sums_bytes()); }
-  float* scratch(int64_t thread) const {
-    const int64_t before = !weights() ? filters_bytes() : (apart_ ? threads() : 1) * sums_bytes();
-    return reinterpret_cast<float*>(workspace() + before + thread * scratch_bytes());
-  }
   int64_t weights_at(int64_t group) const { return group * g_.outputs * g_.inputs; }
 
   // Calls body(i, the offset of the input's pixel) for output pixels [begin, end).
@@ -96,40 +53,81 @@ class Pointwise : public BoundKernel {
       body(i, pixel * g_.in_channels());
     }
   }
-  // Pixels [begin, end) of the input that count, `pixel_floats` apart; copied to `to` where the stride passes over some.
-  const float* gathered(const float* x, int64_t begin, int64_t end, float* to, int64_t* pixel_floats) const {
-    *pixel_floats = strided_ ? g_.inputs : g_.in_channels();
+  // Pixels [begin, end) of the input that count, `pixel_elements` apart; copied to `to` where the stride passes over some.
+  template <typename T>
+  const T* gathered(const T* x, int64_t begin, int64_t end, T* to, int64_t* pixel_elements) const {
+    *pixel_elements = strided_ ? g_.inputs : g_.in_channels();
     if (!strided_) return x + begin * g_.in_channels();
     each_pixel(begin, end, [&](int64_t i, int64_t at) { std::copy_n(x + at, g_.inputs, to + (i - begin) * g_.inputs); });
     return to;
   }
+  // Pixels [begin, end) of a tensor with so many elements a pixel, where they lie together.
+  template <typename T>
+  static NextRead next_read(const T* tensor, int64_t begin, int64_t end, int64_t pixel_elements) {
+    const int64_t elements = std::max<int64_t>(end - begin, 0) * pixel_elements;
+    return {reinterpret_cast<const float*>(tensor + begin * pixel_elements), elements * static_cast<int64_t>(sizeof(T)) / kFloat};
+  }
+
+  ConvolutionGeometry g_;
+  const PointwiseTable& table_;
+  int64_t pixels_;
+  bool strided_ = false;
+};
+
+// Forward, or the input gradient: a product of each block of pixels with the packed filters.
+class PointwiseProduct : public Pointwise {
+ public:
+  explicit PointwiseProduct(const OpInstance& instance)
+      : Pointwise(instance),
+        forward_(instance.op->kind == OpKind::kConvolution),
+        epilogue_(instance.op->as<ConvolutionAttributes>().epilogue) {
+    block_ = std::clamp<int64_t>(kBlockBytes / (kFloat * steps()) / 12 * 12, 24, 192);
+    block_ = std::min(block_, std::max<int64_t>(pixels_, 1));
+  }
+
+  int64_t workspace_bytes() const override { return filters_bytes() + threads() * scratch_bytes(); }
+
+  void run(const RunContext&) override {
+    for (int64_t group = 0; group < g_.group; ++group) run_group(group);
+  }
+
+ private:
+  // What a product sums over, and its columns.
+  int64_t steps() const { return forward_ ? g_.inputs : g_.outputs; }
+  int64_t columns() const { return forward_ ? g_.outputs : g_.inputs; }
+  int64_t panels() const { return groups_of(columns(), table_.width); }
+
+  int64_t filters_bytes() const { return aligned(panels() * table_.width * steps() * kFloat); }
+  int64_t scratch_bytes() const {
+    return aligned(((strided_ ? block_ * g_.inputs : 0) + (spread() ? spread_floats() : 0)) * kFloat);
+  }
+  float* filters() const { return reinterpret_cast<float*>(workspace()); }
+  float* scratch(int64_t thread) const {
+    return reinterpret_cast<float*>(workspace() + filters_bytes() + thread * scratch_bytes());
+  }
+
   // Rows that are multiples of 4 KiB apart meet in the same few lines of a first-level cache: such a block is copied,
   // each row a line further.
-  bool spread() const { return !weights() && g_.group * steps() % 1024 == 0; }
+  bool spread() const { return g_.group * steps() % 1024 == 0; }
   int64_t spread_floats() const { return block_ * (steps() + 16); }
   const float* spread_out(const float* x, int64_t count, int64_t pixel, float* to, int64_t* pixel_floats) const {
     *pixel_floats = steps() + 16;
     for (int64_t i = 0; i < count; ++i) std::copy_n(x + i * pixel, steps(), to + i * *pixel_floats);
     return to;
   }
-  // Pixels [begin, end) of a tensor with so many floats a pixel, where they lie together.
-  static NextRead next_read(const float* tensor, int64_t begin, int64_t end, int64_t pixel_floats) {
-    return {tensor + begin * pixel_floats, std::max<int64_t>(end - begin, 0) * pixel_floats};
-  }
 
-  // Forward, or the input gradient: a product of each block of pixels with the packed filters.
-  void run_product(int64_t group) const {
+  void run_group(int64_t group) const {
     const float* w = input(1) + weights_at(group);
     parallel_ranges(threads(), panels(), steps() * table_.width, [&](int, int64_t begin, int64_t end) {
-      table_.pack_panels(w, forward() ? 1 : g_.inputs, forward() ? g_.inputs : 1, steps(), columns(), begin, end, filters());
+      table_.pack_panels(w, forward_ ? 1 : g_.inputs, forward_ ? g_.inputs : 1, steps(), columns(), begin, end, filters());
     });
-    if (strided_ && !forward() && group == 0) fill_passed_over();
+    if (strided_ && !forward_ && group == 0) fill_passed_over();
     const float* from = input(0) + group * steps();
     float* to = output(0) + group * columns();
     const float* bias = optional_input(2);
     if (bias != nullptr) bias += group * columns();
     const int64_t from_pixel = g_.group * steps(), to_pixel = g_.group * columns();
-    const bool gathers = strided_ && forward(), scatters = strided_ && !forward(), spreads = !gathers && spread();
+    const bool gathers = strided_ && forward_, scatters = strided_ && !forward_, spreads = !gathers && spread();
     const bool around = !scatters && to_pixel % 16 == 0 && leaves_caches(to, pixels_ * to_pixel);
     parallel_ranges(threads(), pixels_, kSerialWork, [&](int thread, int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; i += block_) {
@@ -159,11 +157,52 @@ class Pointwise : public BoundKernel {
     finish_rows(threads(), pixels, channels, optional_input(2), epilogue_, output(0));
   }
 
+  bool forward_;
+  Epilogue epilogue_;
+  int64_t block_ = 1;
+};
+
+// The product of the output's gradient and the input, both packed a block of pixels at a time. T: float or Bf16.
+template <typename T>
+class PointwiseWeightGradient : public Pointwise {
+ public:
+  explicit PointwiseWeightGradient(const OpInstance& instance) : Pointwise(instance), packing_(table_.sums.of<T>()) {
+    apart_ = sums_bytes() <= kMostSumsApart;
+    const int64_t floats = strips() * table_.rows + panels() * table_.width;
+    block_ = std::clamp<int64_t>((apart_ ? kOwnBytes : kTogetherBytes) / (kFloat * floats) / 8 * 8, 32, 512) * kPixels;
+    block_ = std::min(block_, std::max<int64_t>(pixels_, 1));
+  }
+
+  int64_t workspace_bytes() const override {
+    return apart_ ? threads() * (sums_bytes() + scratch_bytes()) : sums_bytes() + scratch_bytes();
+  }
+
+  void run(const RunContext&) override {
+    for (int64_t group = 0; group < g_.group; ++group) run_group(group);
+  }
+
+ private:
+  static constexpr int64_t kPixels = kFloat / static_cast<int64_t>(sizeof(T));  // of a word
+  static int64_t words_of(int64_t pixels) { return groups_of(pixels, kPixels); }
+
+  int64_t panels() const { return groups_of(g_.inputs, table_.width); }
+  int64_t strips() const { return groups_of(g_.outputs, table_.rows); }
+  int64_t sums_bytes() const { return aligned(panels() * table_.width * strips() * table_.rows * kFloat); }
+  int64_t gathered_floats() const { return strided_ ? words_of(block_) * g_.inputs : 0; }
+  // Copied pixels, and behind them the packed ones.
+  int64_t scratch_bytes() const {
+    return aligned((gathered_floats() + words_of(block_) * (strips() * table_.rows + panels() * table_.width)) * kFloat);
+  }
+  float* sums(int64_t thread) const { return reinterpret_cast<float*>(workspace() + thread * sums_bytes()); }
+  float* scratch(int64_t thread) const {
+    return reinterpret_cast<float*>(workspace() + (apart_ ? threads() : 1) * sums_bytes() + thread * scratch_bytes());
+  }
+
   // Either the threads pack a block of pixels together and share its products out, or each takes pixels of its own to
   // sums of its own.
-  void run_weight_gradient(int64_t group) const {
-    const float* x = input(0) + group * g_.inputs;
-    const float* gradient = input(1) + group * g_.outputs;
+  void run_group(int64_t group) const {
+    const T* x = input<T>(0) + group * g_.inputs;
+    const T* gradient = input<T>(1) + group * g_.outputs;
     const int64_t units = strips() * panels(), unit_floats = table_.rows * table_.width;
 #pragma omp parallel num_threads(threads())
     {
@@ -174,8 +213,8 @@ class Pointwise : public BoundKernel {
         const int64_t stop = pixels_ * (thread + 1) / team;
         for (int64_t i = pixels_ * thread / team; i < stop; i += block_) {
           const int64_t count = std::min(block_, stop - i);
-          pack(x, gradient, i, count, 0, count, scratch(thread));
-          add(x, gradient, i + count, std::min(stop, i + count + block_), count, 0, units, scratch(thread), sums(thread));
+          pack(x, gradient, i, count, 0, words_of(count), scratch(thread));
+          add(x, gradient, i + count, std::min(stop, i + count + block_), words_of(count), 0, units, scratch(thread), sums(thread));
         }
 #pragma omp barrier
         for (int64_t other = 1; other < team; ++other) {
@@ -185,9 +224,10 @@ class Pointwise : public BoundKernel {
         std::fill(sums(0) + first * unit_floats, sums(0) + end * unit_floats, 0.0f);
         for (int64_t i = 0; i < pixels_; i += block_) {
           const int64_t count = std::min(block_, pixels_ - i), next = i + count, ahead = std::min(block_, pixels_ - next);
-          pack(x, gradient, i, count, count * thread / team, count * (thread + 1) / team, scratch(0));
+          const int64_t words = words_of(count);
+          pack(x, gradient, i, count, words * thread / team, words * (thread + 1) / team, scratch(0));
 #pragma omp barrier
-          add(x, gradient, next + ahead * thread / team, next + ahead * (thread + 1) / team, count, first, end, scratch(0),
+          add(x, gradient, next + ahead * thread / team, next + ahead * (thread + 1) / team, words, first, end, scratch(0),
               sums(0));
 #pragma omp barrier
         }
@@ -196,23 +236,26 @@ class Pointwise : public BoundKernel {
       unpack(g_.outputs * thread / team, g_.outputs * (thread + 1) / team, output(0) + weights_at(group));
     }
   }
-  // Of pixels [begin, begin + count), those in [first, end).
-  void pack(const float* x, const float* gradient, int64_t begin, int64_t count, int64_t first, int64_t end,
-            float* to) const {
+  // Of the words of pixels [begin, begin + count), those in [first, end).
+  void pack(const T* x, const T* gradient, int64_t begin, int64_t count, int64_t first, int64_t end, float* to) const {
     float* strips_at = to + gathered_floats();
-    table_.pack_strips(gradient + begin * g_.out_channels(), g_.out_channels(), g_.outputs, count, first, end, strips_at);
-    int64_t pixel_floats = 0;
-    const float* from = gathered(x, begin + first, begin + end, to + first * g_.inputs, &pixel_floats);
-    table_.pack_pixels(from - first * pixel_floats, pixel_floats, g_.inputs, count, first, end, panels_of(to));
+    const int64_t words = words_of(count), first_pixel = first * kPixels, end_pixel = std::min(end * kPixels, count);
+    packing_.pack_strips(gradient + begin * g_.out_channels(), g_.out_channels(), g_.outputs, count, words, first, end, strips_at);
+    int64_t pixel = 0;
+    T* copies = reinterpret_cast<T*>(to) + first_pixel * g_.inputs;
+    const T* from = gathered(x, begin + first_pixel, begin + end_pixel, copies, &pixel);
+    packing_.pack_pixels(from - first_pixel * pixel, pixel, g_.inputs, count, words, first, end, panels_of(to));
   }
-  // The products of `count` packed pixels; those of [next, next_end) are fetched.
-  void add(const float* x, const float* gradient, int64_t next, int64_t next_end, int64_t count, int64_t first, int64_t end,
+  // The products of so many packed words; pixels [next, next_end) are fetched.
+  void add(const T* x, const T* gradient, int64_t next, int64_t next_end, int64_t words, int64_t first, int64_t end,
            float* packed, float* to) const {
     const NextRead reads[2] = {next_read(gradient, next, next_end, g_.out_channels()),
                                strided_ ? NextRead{} : next_read(x, next, next_end, g_.in_channels())};
-    table_.add_products(packed + gathered_floats(), panels_of(packed), strips(), count, first, end, to, reads);
+    packing_.add_products(packed + gathered_floats(), panels_of(packed), strips(), words, first, end, to, reads);
   }
-  float* panels_of(float* scratch) const { return scratch + gathered_floats() + block_ * strips() * table_.rows; }
+  float* panels_of(float* scratch) const {
+    return scratch + gathered_floats() + words_of(block_) * strips() * table_.rows;
+  }
   // Rows [begin, end) of the weights from the sums [panel][output][width].
   void unpack(int64_t begin, int64_t end, float* to) const {
     const int64_t outputs = strips() * table_.rows;
@@ -224,22 +267,22 @@ class Pointwise : public BoundKernel {
     }
   }
 
-  OpKind kind_;
-  Epilogue epilogue_;
-  ConvolutionGeometry g_;
-  const PointwiseTable& table_;
-  int64_t pixels_;
+  const PointwiseSums<T>& packing_;
   int64_t block_ = 1;
-  bool strided_ = false, apart_ = false;
+  bool apart_ = false;
 };
 
 }  // namespace
 
 std::string refuse_pointwise_direct(const OpInstance& instance) {
   const ConvolutionOperands operands = convolution_operands(instance);
-  std::string reason = refuse_bf16(instance);
-  if (reason.empty()) reason = refuse_images(operands);
+  std::string reason = refuse_images(operands);
+  const bool narrow = operands.x->dtype == DType::kBF16 && operands.y->dtype == DType::kBF16 &&
+                      instance.op->kind == OpKind::kConvolutionWeightGradient;
+  if (reason.empty() && !narrow) reason = refuse_bf16(instance);
   if (!reason.empty()) return reason;
+  if (narrow && (pointwise_table().sums.bf16.add_products == nullptr || !__builtin_cpu_supports("avx512bf16")))
+    return "the processor multiplies no bf16";
   const ConvolutionGeometry g = convolution_geometry(instance);
   if (g.windows.taps() != 1) return "the kernel is larger than a pixel";
   for (int64_t pad : g.windows.pad) {
@@ -250,6 +293,10 @@ std::string refuse_pointwise_direct(const OpInstance& instance) {
   return "";
 }
 
-std::unique_ptr<Kernel> create_pointwise_direct(const OpInstance& instance) { return std::make_unique<Pointwise>(instance); }
+std::unique_ptr<Kernel> create_pointwise_direct(const OpInstance& instance) {
+  if (instance.op->kind != OpKind::kConvolutionWeightGradient) return std::make_unique<PointwiseProduct>(instance);
+  if (instance.inputs[0].dtype == DType::kBF16) return std::make_unique<PointwiseWeightGradient<Bf16>>(instance);
+  return std::make_unique<PointwiseWeightGradient<float>>(instance);
+}
 
 }  // namespace trainer::cpu

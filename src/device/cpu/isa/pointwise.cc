@@ -34,8 +34,8 @@ void pack_panels(const float* from, int64_t per_step, int64_t per_column, int64_
 
 // A few pixels at a time: each is read along, and what is written of a panel lies together.
 template <int64_t Width>
-TRAINER_INLINE void pack(const float* from, int64_t pixel_floats, int64_t columns, int64_t count, int64_t first, int64_t end,
-                         float* to) {
+TRAINER_INLINE void pack(const float* from, int64_t pixel_floats, int64_t columns, int64_t, int64_t count, int64_t first,
+                         int64_t end, float* to) {
   constexpr int64_t kPixels = 8;
   for (int64_t begin = first; begin < end; begin += kPixels) {
     const int64_t stop = lesser(end, begin + kPixels);
@@ -54,13 +54,37 @@ TRAINER_INLINE void pack(const float* from, int64_t pixel_floats, int64_t column
   }
 }
 
-void pack_pixels(const float* from, int64_t pixel_floats, int64_t columns, int64_t count, int64_t first, int64_t end,
-                 float* to) {
-  pack<kWidth>(from, pixel_floats, columns, count, first, end, to);
+template <int64_t Width>
+TRAINER_INLINE void pack(const Bf16* from, int64_t pixel_elements, int64_t columns, int64_t pixels, int64_t count,
+                         int64_t first, int64_t end, float* to) {
+  static const Bf16 nothing[Width] = {};
+  constexpr int64_t kPairs = 4;
+  for (int64_t begin = first; begin < end; begin += kPairs) {
+    const int64_t stop = lesser(end, begin + kPairs);
+    for (int64_t column = 0; column < columns; column += Width) {
+      const int64_t there = lesser(Width, columns - column);
+      for (int64_t i = begin; i < stop; ++i) {
+        const Bf16* even = from + 2 * i * pixel_elements + column;
+        const Bf16* odd = 2 * i + 1 < pixels ? even + pixel_elements : nothing;
+        uint32_t words[Width];
+        for (int64_t j = 0; j < Width; ++j) {
+          words[j] = j < there ? static_cast<uint32_t>(even[j]) | static_cast<uint32_t>(odd[j]) << 16 : 0;
+        }
+        __builtin_memcpy(to + column * count + i * Width, words, sizeof words);
+      }
+    }
+  }
 }
-void pack_strips(const float* from, int64_t pixel_floats, int64_t columns, int64_t count, int64_t first, int64_t end,
-                 float* to) {
-  pack<kRows>(from, pixel_floats, columns, count, first, end, to);
+
+template <typename T>
+void pack_pixels(const T* from, int64_t pixel_elements, int64_t columns, int64_t pixels, int64_t count, int64_t first,
+                 int64_t end, float* to) {
+  pack<kWidth>(from, pixel_elements, columns, pixels, count, first, end, to);
+}
+template <typename T>
+void pack_strips(const T* from, int64_t pixel_elements, int64_t columns, int64_t pixels, int64_t count, int64_t first,
+                 int64_t end, float* to) {
+  pack<kRows>(from, pixel_elements, columns, pixels, count, first, end, to);
 }
 
 TRAINER_INLINE Ahead ahead_of(const NextRead& next) { return {next.at, next.floats / 16}; }
@@ -98,18 +122,29 @@ void multiply_panels(const float* x, int64_t x_row, const float* panels, int64_t
   if (around) _mm_sfence();
 }
 
+template <typename Step>
 void add_products(const float* strips, const float* panels, int64_t strip_count, int64_t count, int64_t first, int64_t end,
                   float* sums, const NextRead (&next)[2]) {
   Ahead ahead[2] = {ahead_of(next[0]), ahead_of(next[1])};
   for (int64_t unit = first; unit < end; ++unit) {
-    multiply<Into::kAdd>(strips + unit % strip_count * count * kRows, 1, kRows, panels + unit / strip_count * count * kWidth,
+    multiply<Into::kAdd, Step>(strips + unit % strip_count * count * kRows, 1, kRows, panels + unit / strip_count * count * kWidth,
                          count, kRows, sums + unit * kRows * kWidth, kWidth, {}, &ahead[ahead[0].lines == 0 ? 1 : 0]);
   }
 }
 
 }  // namespace
 
-const PointwiseTable kPointwiseTable = {kWidth,     kRows,           pack_panels, pack_pixels,
-                                        pack_strips, multiply_panels, add_products};
+const PointwiseTable kPointwiseTable = {
+    kWidth,
+    kRows,
+    pack_panels,
+    multiply_panels,
+    {{pack_pixels<float>, pack_strips<float>, add_products<Floats>},
+#if defined(__AVX512F__)
+     {pack_pixels<Bf16>, pack_strips<Bf16>, add_products<Pairs>}}
+#else
+     {}}
+#endif
+};
 
 }  // namespace trainer::cpu::TRAINER_ISA

@@ -42,8 +42,21 @@ TRAINER_INLINE void put(T* to, F sum, F bias, float slope) {
   }
 }
 
+// What a step adds to a register of sums: a product of floats, or of pairs of bf16, which lie in a float's place.
+struct Floats {
+  static TRAINER_INLINE void add(F& sum, const float* a, const F& b) { sum += *a * b; }
+};
+#if defined(__AVX512F__)
+// The processor must have AVX512_BF16; the file is compiled without it.
+struct Pairs {
+  static TRAINER_INLINE void add(F& sum, const float* a, const F& b) {
+    asm("vdpbf16ps %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(b), "m"(*a));
+  }
+};
+#endif
+
 // c[Rows][kWidth] of the sums over steps of a[row][step] * b[step][kWidth].
-template <int Rows, Into Way>
+template <int Rows, Into Way, typename Step>
 TRAINER_INLINE void multiply_block(const float* a, int64_t a_row, int64_t a_step, const float* b, int64_t steps, float* c,
                                    int64_t c_row, const Finish& finish, Ahead ahead) {
   F sums[Rows][2];
@@ -57,9 +70,8 @@ TRAINER_INLINE void multiply_block(const float* a, int64_t a_row, int64_t a_step
     if (s < ahead.lines) __builtin_prefetch(ahead.at + s * 16, 0, 2);
 #pragma GCC unroll 12
     for (int r = 0; r < Rows; ++r) {
-      const float value = a[r * a_row];
-      sums[r][0] += value * b0;
-      sums[r][1] += value * b1;
+      Step::add(sums[r][0], a + r * a_row, b0);
+      Step::add(sums[r][1], a + r * a_row, b1);
     }
   }
   const F bias0 = finish.bias != nullptr ? load<F>(finish.bias) : F{};
@@ -71,16 +83,16 @@ TRAINER_INLINE void multiply_block(const float* a, int64_t a_row, int64_t a_step
   }
 }
 
-template <Into Way>
+template <Into Way, typename Step = Floats>
 void multiply(const float* a, int64_t a_row, int64_t a_step, const float* b, int64_t steps, int64_t rows, float* c,
               int64_t c_row, const Finish& finish, Ahead* ahead) {
   int64_t r = 0;
   for (; r + kRows <= rows; r += kRows)
-    multiply_block<kRows, Way>(a + r * a_row, a_row, a_step, b, steps, c + r * c_row, c_row, finish, ahead->take(steps));
+    multiply_block<kRows, Way, Step>(a + r * a_row, a_row, a_step, b, steps, c + r * c_row, c_row, finish, ahead->take(steps));
   for (; r + 4 <= rows; r += 4)
-    multiply_block<4, Way>(a + r * a_row, a_row, a_step, b, steps, c + r * c_row, c_row, finish, ahead->take(steps));
+    multiply_block<4, Way, Step>(a + r * a_row, a_row, a_step, b, steps, c + r * c_row, c_row, finish, ahead->take(steps));
   for (; r < rows; ++r)
-    multiply_block<1, Way>(a + r * a_row, a_row, a_step, b, steps, c + r * c_row, c_row, finish, ahead->take(steps));
+    multiply_block<1, Way, Step>(a + r * a_row, a_row, a_step, b, steps, c + r * c_row, c_row, finish, ahead->take(steps));
 }
 
 }  // namespace trainer::cpu::TRAINER_ISA
