@@ -54,21 +54,20 @@ std::string nearest_name(std::string_view name, const std::vector<std::string>& 
 }
 
 int64_t parse_bytes(const std::string& text) {
-  char* end = nullptr;
-  const double number = std::strtod(text.c_str(), &end);
-  if (end == text.c_str() || !(number > 0)) return -1;
-  std::string unit = trim(end);
+  const size_t end = std::min(text.find_first_not_of("0123456789."), text.size());
+  std::string unit = trim(text.substr(end));
   double scale = 1;
-  const std::string units = "KMGT";
-  if (!unit.empty()) {
-    const size_t power = units.find(static_cast<char>(std::toupper(static_cast<unsigned char>(unit[0]))));
-    if (power != std::string::npos) {
-      scale = std::ldexp(1.0, 10 * (static_cast<int>(power) + 1));
-      unit = unit.substr(1);
-    }
+  if (!unit.empty() && unit != "B") {
+    const size_t power = std::string("KMGT").find(static_cast<char>(std::toupper(static_cast<unsigned char>(unit[0]))));
+    if (power == std::string::npos) return -1;
+    scale = std::ldexp(1.0, 10 * (static_cast<int>(power) + 1));
+    unit = unit.substr(1);
+    if (!unit.empty() && unit != "B" && unit != "iB") return -1;
   }
-  if (!unit.empty() && unit != "B" && unit != "iB") return -1;
-  const double bytes = number * scale;
+  char* parsed = nullptr;
+  const std::string number = text.substr(0, end);
+  const double bytes = std::strtod(number.c_str(), &parsed) * scale;
+  if (number.empty() || *parsed != '\0') return -1;
   return bytes >= 1 && bytes < 1e18 ? static_cast<int64_t>(bytes) : -1;
 }
 

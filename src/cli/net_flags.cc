@@ -68,7 +68,7 @@ DType precision_of(const Arguments& arguments) {
 
 int64_t memory_of(const Arguments& arguments) {
   const std::string& text = arguments.text("memory");
-  if (text.empty()) return 0;
+  if (!arguments.given("memory")) return 0;
   const int64_t bytes = parse_bytes(text);
   if (bytes < 0) throw config_error("--memory={}: not a size; write 800M or 1.5G", text);
   return bytes;

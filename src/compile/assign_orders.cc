@@ -72,7 +72,7 @@ class Components {
     int first = -1;
     for (const std::vector<int>* list : {&op.inputs, &op.outputs}) {
       for (int value : *list) {
-        const Op& producer = graph.ops[static_cast<size_t>(graph.values[static_cast<size_t>(value)].producer)];
+        const Op& producer = graph.producer(value);
         if (!has_order(graph, value) || producer.kind == OpKind::kStateRead) continue;
         if (first < 0) first = root(value);
         parent_[static_cast<size_t>(root(value))] = root(first);
@@ -124,7 +124,7 @@ class OrderAssignment {
     if (draws_only(graph_, op)) return Order::kRowMajor;
     for (const std::vector<int>* list : {&op.outputs, &op.inputs}) {
       for (int value : *list) {
-        const Op& producer = graph_.ops[static_cast<size_t>(graph_.values[static_cast<size_t>(value)].producer)];
+        const Op& producer = graph_.producer(value);
         if (has_order(graph_, value) && producer.kind != OpKind::kStateRead) return components_.order_of(graph_, value);
       }
     }
@@ -152,7 +152,7 @@ class OrderAssignment {
     Op op;
     op.kind = OpKind::kReorder;
     op.inputs = {value};
-    const Op& producer = rewriter_.to().ops[static_cast<size_t>(rewriter_.to().values[static_cast<size_t>(value)].producer)];
+    const Op& producer = rewriter_.to().producer(value);
     op.shares = producer.shares;
     desc.order = order;
     const int result = rewriter_.append(std::move(op), {desc}).front();

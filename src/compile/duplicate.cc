@@ -76,7 +76,7 @@ std::vector<Recipe> find_recipes(const Module& module) {
 int copy_for_reader(Rewriter* rewriter, const std::vector<Recipe>& recipes, int value, const Op& reader) {
   if (!recipes[static_cast<size_t>(value)].cheap) return rewriter->mapped(value);
   const Graph& graph = rewriter->from();
-  Op op = graph.ops[static_cast<size_t>(graph.values[static_cast<size_t>(value)].producer)];
+  Op op = graph.producer(value);
   for (int& input : op.inputs) input = copy_for_reader(rewriter, recipes, input, reader);
   for (LayerShare& share : op.shares) share.pass = reader.pass();
   return rewriter->append(std::move(op), {graph.desc(value)}).front();

@@ -57,7 +57,7 @@ class SumFactoring {
       product->constants.push_back(value);
       return;
     }
-    const Op& op = graph_.ops[static_cast<size_t>(graph_.values[static_cast<size_t>(value)].producer)];
+    const Op& op = graph_.producer(value);
     if (op.kind == OpKind::kMap && op.as<MapBody>().domain == sum.domain && op.as<MapBody>().outputs.size() == 1) {
       const MapBody& body = op.as<MapBody>();
       const MapNode& node = body.nodes[static_cast<size_t>(body.outputs[0].node)];
@@ -101,13 +101,8 @@ class SumFactoring {
     Op op;
     op.kind = OpKind::kMap;
     op.shares = like.shares;
-    op.inputs = {a};
-    if (b != a) op.inputs.push_back(b);
-    MapBody body{domain, {{Fn::kInput, 0}}, {}, {}, {}};
-    if (b != a) body.nodes.push_back({Fn::kInput, 1});
-    body.nodes.push_back({fn, 0, b == a ? 0 : 1});
-    body.outputs = {{static_cast<int>(body.nodes.size()) - 1, Reduction::kNone, {}}};
-    op.attributes = std::move(body);
+    op.inputs = {a, b};
+    op.attributes = MapBody::binary(domain, fn);
     return rewriter_.append(std::move(op), {TensorDesc{domain}}).front();
   }
 

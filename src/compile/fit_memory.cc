@@ -24,7 +24,7 @@ enum class Keeps : uint8_t {
 };
 
 bool lasts(const Graph& graph, int value) {
-  const OpKind kind = graph.ops[static_cast<size_t>(graph.values[static_cast<size_t>(value)].producer)].kind;
+  const OpKind kind = graph.producer(value).kind;
   return kind == OpKind::kSource || kind == OpKind::kStateRead;
 }
 
@@ -148,7 +148,7 @@ class Repetition {
   int available(int value, double* operations) {
     if (kept_[static_cast<size_t>(value)]) return rewriter_.mapped(value);
     if (copies_[static_cast<size_t>(value)] >= 0) return copies_[static_cast<size_t>(value)];
-    const Op& op = graph_.ops[static_cast<size_t>(graph_.values[static_cast<size_t>(value)].producer)];
+    const Op& op = graph_.producer(value);
     Op copy = op;
     for (int& input : copy.inputs) input = available(input, operations);
     for (LayerShare& share : copy.shares) share.pass = Pass::kBackward;
@@ -195,7 +195,7 @@ class Search {
       : segmentation_(module), limit_(limit), measure_(measure) {}
 
   FittedModule run() {
-    constexpr int kCostlySegments = 16, kMostSpared = 16, kMostSegments = 64;
+    constexpr int kCostlySegments = 8, kMostSpared = 8, kMostSegments = 64;
     consider(kCostlySegments, Keeps::kCostly, true);
     if (fits(best_)) return std::move(best_.fitted);
     for (int count = 2; count <= kMostSegments && count < segmentation_.forward_ops(); count += (count + 2) / 3) {

@@ -152,8 +152,7 @@ class ScaleFolding {
     op.kind = OpKind::kMap;
     op.shares = shares_;
     op.inputs = {a, b};
-    op.attributes =
-        MapBody{domain, {{Fn::kInput, 0}, {Fn::kInput, 1}, {fn, 0, 1}}, {{2, Reduction::kNone, {}}}, {}, {}};
+    op.attributes = MapBody::binary(domain, fn);
     return rewriter_.append(std::move(op), {TensorDesc{domain}}).front();
   }
 

@@ -291,7 +291,7 @@ void join_groups(const Graph& graph, Groups* groups) {
   }
 }
 
-// Groups in an order in which they can run: as early as the first member stood, once all sources are done.
+// Groups in an order in which they can run: where the last member stood, once all sources are done.
 std::vector<int> ordered_groups(const Graph& graph, const Groups& groups) {
   std::map<int, int> waiting;
   std::map<int, std::vector<int>> readers;

@@ -25,7 +25,7 @@ enum class Role : uint8_t {
 };
 
 bool is_weights(const Graph& graph, int value) {
-  const Op& op = graph.ops[static_cast<size_t>(graph.values[static_cast<size_t>(value)].producer)];
+  const Op& op = graph.producer(value);
   if (op.kind == OpKind::kStateRead) return true;
   const bool moves = op.kind == OpKind::kReshape || op.kind == OpKind::kPermute || op.kind == OpKind::kSlice;
   return moves && is_weights(graph, op.inputs[0]);
@@ -219,8 +219,8 @@ class PrecisionLowering {
     Op op;
     op.kind = OpKind::kMap;
     op.inputs = {value};
-    op.attributes = MapBody{desc.shape, {{Fn::kInput, 0}}, {{0, Reduction::kNone, {}}}, {}, {}};
-    op.shares = rewriter_.to().ops[static_cast<size_t>(rewriter_.to().values[static_cast<size_t>(value)].producer)].shares;
+    op.attributes = MapBody::copy(desc.shape);
+    op.shares = rewriter_.to().producer(value).shares;
     desc.dtype = dtype;
     return converted_[{value, dtype}] = rewriter_.append(std::move(op), {desc}).front();
   }

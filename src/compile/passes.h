@@ -1,4 +1,4 @@
-// The passes between a differentiated graph and a plan, in the order in which compile() runs them.
+// The passes between a differentiated graph and a plan; compile() says in which order they run.
 #pragma once
 
 #include "compile/module.h"

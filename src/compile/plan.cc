@@ -49,6 +49,21 @@ std::vector<int> roots_of(const Graph& graph) {
   return root;
 }
 
+// For each state, the ops that read its old version, through views too, and the value that each reads.
+using StateReaders = std::vector<std::vector<std::pair<int, int>>>;
+StateReaders state_readers_of(const Graph& graph, const std::vector<int>& root) {
+  StateReaders readers(graph.states.size());
+  for (size_t i = 0; i < graph.ops.size(); ++i) {
+    if (is_view(graph, graph.ops[i])) continue;
+    for (int input : graph.ops[i].inputs) {
+      const int behind = graph.values[static_cast<size_t>(root[static_cast<size_t>(input)])].producer;
+      const Op& op = graph.ops[static_cast<size_t>(behind)];
+      if (op.kind == OpKind::kStateRead) readers[static_cast<size_t>(op.as<IndexAttributes>().index)].push_back({static_cast<int>(i), input});
+    }
+  }
+  return readers;
+}
+
 // Workspaces of kernels that have been made, for ops that are like theirs.
 class WorkspaceTable {
  public:
@@ -111,7 +126,7 @@ class Planner {
 
  private:
   const Op& producer(int value) const {
-    return graph_.ops[static_cast<size_t>(graph_.values[static_cast<size_t>(value)].producer)];
+    return graph_.producer(value);
   }
 
   // Where blocks lie in the arena.
@@ -147,9 +162,10 @@ class Planner {
   }
 
   void claim_states() {
+    const StateReaders readers = state_readers_of(graph_, root_);
     for (const StateWrite& write : graph_.writes) {
       const int root = root_[static_cast<size_t>(write.value)];
-      TRAINER_ASSERT(writable_in_place(graph_, root_, write));
+      TRAINER_ASSERT(writable_in_place(graph_, root_, readers, write));
       claimed_[static_cast<size_t>(root)] = write.state;
       placement_[static_cast<size_t>(root)] = {Placement::kState, write.state, 0};
     }
@@ -279,7 +295,8 @@ class Planner {
  public:
   // Whether the write's value can be computed in the state's memory: nobody reads the old version after the op that
   // makes it, or only that op does, element by element.
-  static bool writable_in_place(const Graph& graph, const std::vector<int>& root, const StateWrite& write) {
+  static bool writable_in_place(const Graph& graph, const std::vector<int>& root, const StateReaders& readers,
+                                const StateWrite& write) {
     const int value = root[static_cast<size_t>(write.value)];
     const int made_by = graph.values[static_cast<size_t>(value)].producer;
     const Op& op = graph.ops[static_cast<size_t>(made_by)];
@@ -290,16 +307,11 @@ class Planner {
       if (&other == &write) break;
       if (root[static_cast<size_t>(other.value)] == value || other.state == write.state) return false;
     }
-    for (size_t i = static_cast<size_t>(made_by); i < graph.ops.size(); ++i) {
-      if (is_view(graph, graph.ops[i])) continue;
-      for (int input : graph.ops[i].inputs) {
-        const Op& read = graph.ops[static_cast<size_t>(graph.values[static_cast<size_t>(root[static_cast<size_t>(input)])].producer)];
-        if (read.kind != OpKind::kStateRead || read.as<IndexAttributes>().index != write.state) continue;
-        const bool elementwise = static_cast<int>(i) == made_by && op.kind == OpKind::kMap &&
-                                 graph.desc(input).shape == desc.shape && graph.desc(input).order == desc.order &&
-                                 writes_unreduced(graph, op, value);
-        if (!elementwise) return false;
-      }
+    for (const auto& [reader, input] : readers[static_cast<size_t>(write.state)]) {
+      if (reader < made_by) continue;
+      const bool elementwise = reader == made_by && op.kind == OpKind::kMap && graph.desc(input).shape == desc.shape &&
+                               graph.desc(input).order == desc.order && writes_unreduced(graph, op, value);
+      if (!elementwise) return false;
     }
     return true;
   }
@@ -327,8 +339,8 @@ int append_copy(Rewriter* rewriter, int value) {
   Op copy;
   copy.kind = OpKind::kMap;
   copy.inputs = {rewriter->mapped(value)};
-  copy.attributes = MapBody{desc.shape, {{Fn::kInput, 0}}, {{0, Reduction::kNone, {}}}, {}, {}};
-  copy.shares = graph.ops[static_cast<size_t>(graph.values[static_cast<size_t>(value)].producer)].shares;
+  copy.attributes = MapBody::copy(desc.shape);
+  copy.shares = graph.producer(value).shares;
   return rewriter->append(std::move(copy), {desc}).front();
 }
 
@@ -340,7 +352,7 @@ Module with_kept_versions(const Module& module) {
   std::vector<bool> written(graph.states.size(), false);
   for (const StateWrite& write : graph.writes) written[static_cast<size_t>(write.state)] = true;
   const auto old_version = [&](int value, int except) {
-    const Op& op = graph.ops[static_cast<size_t>(graph.values[static_cast<size_t>(root[static_cast<size_t>(value)])].producer)];
+    const Op& op = graph.producer(root[static_cast<size_t>(value)]);
     if (op.kind != OpKind::kStateRead) return false;
     const int state = op.as<IndexAttributes>().index;
     return state != except && written[static_cast<size_t>(state)];
@@ -380,8 +392,9 @@ Module with_separate_writes(const Module& module) {
   Rewriter rewriter(graph);
   for (const Op& op : graph.ops) rewriter.copy(op);
   std::vector<int> written;
+  const StateReaders readers = state_readers_of(graph, root);
   for (const StateWrite& write : graph.writes) {
-    const bool in_place = Planner::writable_in_place(graph, root, write);
+    const bool in_place = Planner::writable_in_place(graph, root, readers, write);
     written.push_back(in_place ? rewriter.mapped(write.value) : append_copy(&rewriter, write.value));
   }
   Module out = rewriter.finish(module);
@@ -404,6 +417,12 @@ std::unique_ptr<Program> plan(const Module& module, Device& device, StateStore& 
   }
   if (bytes <= limit) return planner.finish();
 
+  const std::string left = format_bytes(std::max<int64_t>(limit, 0));
+  const bool trains = std::any_of(module.graph->ops.begin(), module.graph->ops.end(),
+                                  [](const Op& op) { return op.pass() == Pass::kBackward; });
+  if (!trains)
+    throw device_error("not enough memory: the values of a forward pass need {}, and {} is left for them. A smaller batch_size needs less.",
+                       format_bytes(bytes), left);
   const FittedModule fitted = fit_memory(module, limit, [&](const Module& m) {
     const Module candidate = separated(m);
     return Planner(candidate, device, store, arena).measure(workspaces);
@@ -415,7 +434,7 @@ std::unique_ptr<Program> plan(const Module& module, Device& device, StateStore& 
     throw device_error(
         "not enough memory: activations and workspaces need {}, {} where forward values are computed again, and {} is left "
         "for them. A smaller batch_size with a larger iter_size needs less.",
-        format_bytes(bytes), format_bytes(least), format_bytes(std::max<int64_t>(limit, 0)));
+        format_bytes(bytes), format_bytes(least), left);
   std::unique_ptr<Program> program = fitted_planner.finish();
   program->repeated = {fitted.operations, bytes};
   return program;

@@ -59,10 +59,10 @@ class Chooser {
   // Values to read, other than those already kept, when `value` is computed again.
   void expand(int value, std::set<int>* leaves, std::set<int>* visited, int* nodes) const {
     if (!visited->insert(value).second) return;
-    const Op& op = graph_.ops[static_cast<size_t>(graph_.values[static_cast<size_t>(value)].producer)];
+    const Op& op = graph_.producer(value);
     *nodes += op.as<MapBody>().arithmetic_nodes();
     for (int input : op.inputs) {
-      const Op& producer = graph_.ops[static_cast<size_t>(graph_.values[static_cast<size_t>(input)].producer)];
+      const Op& producer = graph_.producer(input);
       const bool lasting = producer.kind == OpKind::kSource || producer.kind == OpKind::kStateRead;
       if (lasting || kept_[static_cast<size_t>(input)] || graph_.desc(input).shape.count() < kSmall) continue;
       if (is_candidate(input)) {
@@ -101,7 +101,7 @@ class Recomputation {
   int clone(Rewriter* rewriter, int value) {
     int& known = clones_[static_cast<size_t>(value)];
     if (known >= 0) return known;
-    Op op = graph_.ops[static_cast<size_t>(graph_.values[static_cast<size_t>(value)].producer)];
+    Op op = graph_.producer(value);
     // A chosen value's operands are chosen themselves, kept, or chains of maps that only this one reads.
     for (int& input : op.inputs) input = chosen_.count(input) ? clone(rewriter, input) : rewriter->mapped(input);
     for (LayerShare& share : op.shares) share.pass = Pass::kBackward;

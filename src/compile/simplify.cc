@@ -12,7 +12,7 @@ namespace {
 
 // The constant that an op's only result is, whatever its shape.
 std::optional<float> constant_of(const Graph& graph, int value) {
-  const Op& op = graph.ops[static_cast<size_t>(graph.values[static_cast<size_t>(value)].producer)];
+  const Op& op = graph.producer(value);
   if (op.kind != OpKind::kMap) return std::nullopt;
   const MapBody& body = op.as<MapBody>();
   if (body.outputs.size() != 1 || body.outputs[0].reduction != Reduction::kNone) return std::nullopt;
@@ -118,7 +118,7 @@ Module simplify(const Module& module) {
     Op op = graph.ops[i];
     for (int& input : op.inputs) input = rewriter.mapped(input);
     if (op.kind == OpKind::kReshape) {
-      const Op& before = rewriter.to().ops[static_cast<size_t>(rewriter.to().values[static_cast<size_t>(op.inputs[0])].producer)];
+      const Op& before = rewriter.to().producer(op.inputs[0]);
       if (before.kind == OpKind::kReshape) op.inputs[0] = before.inputs[0];
       if (rewriter.to().desc(op.inputs[0]).shape == graph.desc(op.outputs[0]).shape) {
         rewriter.set(op.outputs[0], op.inputs[0]);

@@ -233,6 +233,8 @@ class Graph {
   Pass context_pass() const { return pass_; }
 
   Value value(int id) { return Value(this, id); }
+  // The op that makes a value.
+  const Op& producer(int value) const { return ops[static_cast<size_t>(values[static_cast<size_t>(value)].producer)]; }
   const TensorDesc& desc(int value) const { return values[static_cast<size_t>(value)].desc; }
 
   // Deques: references to ops and values stay good while more are added.

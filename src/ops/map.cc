@@ -112,4 +112,10 @@ std::string MapBody::text() const {
   return out;
 }
 
+MapBody MapBody::copy(const Shape& domain) { return {domain, {{Fn::kInput, 0}}, {{0, Reduction::kNone, {}}}, {}, {}}; }
+
+MapBody MapBody::binary(const Shape& domain, Fn fn) {
+  return {domain, {{Fn::kInput, 0}, {Fn::kInput, 1}, {fn, 0, 1}}, {{2, Reduction::kNone, {}}}, {}, {}};
+}
+
 }  // namespace trainer

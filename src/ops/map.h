@@ -106,6 +106,9 @@ struct MapBody {
   Shape output_shape(size_t output) const;
   // Arithmetic nodes an element takes: the cost model's operations.
   int arithmetic_nodes() const;
+  // One node: the operand itself, or fn of two operands.
+  static MapBody copy(const Shape& domain);
+  static MapBody binary(const Shape& domain, Fn fn);
   // "y = relu(in0 + in1); sum[0,2,3] in1 * y": for `summary --plan` and tests.
   std::string text() const;
 };

@@ -19,7 +19,7 @@ constexpr size_t kMostPrograms = 16;  // shapes whose programs are kept
 // The source that a value is a view of, or -1.
 int source_behind(const Graph& graph, int value) {
   while (true) {
-    const Op& op = graph.ops[static_cast<size_t>(graph.values[static_cast<size_t>(value)].producer)];
+    const Op& op = graph.producer(value);
     if (op.kind == OpKind::kSource) return op.as<IndexAttributes>().index;
     if (op.kind != OpKind::kReshape) return -1;
     value = op.inputs[0];
@@ -324,8 +324,14 @@ void NetSession::build(Fusion fusion, Compiled* out) {
     }
   }
   module.graph = std::move(net->graph);
-  out->program = compile(std::move(module), *runtime_.device, runtime_.store, runtime_.arena,
-                         {fusion, runtime_.precision, runtime_.arena_limit()});
+  try {
+    out->program = compile(std::move(module), *runtime_.device, runtime_.store, runtime_.arena,
+                           {fusion, runtime_.precision, runtime_.arena_limit()});
+  } catch (const Error& error) {
+    if (error.code() != ExitCode::kDevice) throw;
+    throw device_error("{}phase {}: {}", net_.name().empty() ? "" : fmt::format("net \"{}\", ", net_.name()),
+                       caffe::Phase_Name(phase_), error.what());
+  }
   for (size_t i = 0; i < out->program->sources.size(); ++i) {
     const SourceInfo& source = out->program->sources[i];
     const bool streamed = std::any_of(streams_.begin(), streams_.end(),

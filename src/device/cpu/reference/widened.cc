@@ -81,17 +81,10 @@ class Widened : public Kernel {
   std::unique_ptr<Kernel> kernel_;
 };
 
-bool has_bf16(const std::vector<TensorDesc>& descs) {
-  for (const TensorDesc& desc : descs) {
-    if (desc.dtype == DType::kBF16) return true;
-  }
-  return false;
-}
-
 }  // namespace
 
 std::unique_ptr<Kernel> create_widened(const OpInstance& instance, CreateKernel create) {
-  if (!has_bf16(instance.inputs) && !has_bf16(instance.outputs)) return create(instance);
+  if (refuse_bf16(instance).empty()) return create(instance);
   return std::make_unique<Widened>(instance, create);
 }
 
