@@ -20,11 +20,13 @@ for net in models/*/*_train_*.prototxt; do
     fi
   done
 done
-if tools/bench --tiny --trainer="$trainer" lenet | grep -q '^lenet: trainer [0-9]'; then
+output=$(tools/bench --tiny --trainer="$trainer" lenet 2>&1)
+if grep -q '^lenet: trainer [0-9]' <<<"$output"; then
   passed=$((passed + 1))
 else
   failed=$((failed + 1))
   echo "FAILED  tools/bench --tiny"
+  tail -n 20 <<<"$output"
 fi
 echo "$passed passed, $failed failed"
 ((failed == 0))
