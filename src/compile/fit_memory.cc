@@ -81,7 +81,8 @@ class Segmentation {
     const int64_t total = kept_before_.back();
     for (int i = 1; i < count; ++i) {
       const auto at = [&](double part) {
-        const auto found = std::lower_bound(kept_before_.begin(), kept_before_.end(), static_cast<int64_t>(part * static_cast<double>(total)));
+        const int64_t bytes = static_cast<int64_t>(part * static_cast<double>(total));
+        const auto found = std::lower_bound(kept_before_.begin(), kept_before_.end(), bytes);
         return static_cast<int>(found - kept_before_.begin());
       };
       const int begin = std::max(at((i - 0.4) / count), ends.empty() ? 1 : ends.back() + 1);

@@ -13,12 +13,13 @@
 namespace trainer {
 namespace {
 
-constexpr int64_t kSmall = 1 << 14;       // elements below which f32 costs nothing to speak of
-constexpr int64_t kLeastProductRows = 32; // below, a product reads its weights once a row or so: rounding them costs more
+constexpr int64_t kSmall = 1 << 14;  // elements below which f32 costs nothing to speak of
+// Below, a product reads its weights but few times: rounding them costs more.
+constexpr int64_t kLeastProductRows = 32;
 
 // What an op makes of the type of an operand or result.
 enum class Role : uint8_t {
-  kF32,     // must be f32
+  kF32,     // f32; of another type: as it is
   kNarrow,  // an operand that must be bf16, a result that may be
   kShared,  // any, the same for all that share it
   kAny,     // converted as it is read or written
@@ -43,25 +44,15 @@ bool is_large_product(const Graph& graph, const Op& op) {
   return rows >= kLeastProductRows;
 }
 
-bool computes_narrow(const Graph& graph, const Op& op) {
-  switch (op.kind) {
-    case OpKind::kConvolution:
-    case OpKind::kConvolutionInputGradient:
-    case OpKind::kConvolutionWeightGradient: return true;
-    case OpKind::kMatmul: return is_large_product(graph, op);
-    default: return false;
-  }
-}
-
 Role role_of(const Graph& graph, const Op& op, bool input, size_t position) {
   if (graph.desc(input ? op.inputs[position] : op.outputs[position]).dtype != DType::kF32) return Role::kF32;
   switch (op.kind) {
     case OpKind::kConvolution:
     case OpKind::kConvolutionInputGradient:
-      return computes_narrow(graph, op) && (!input || position == 0) ? Role::kNarrow : Role::kF32;
+      return !input || position == 0 ? Role::kNarrow : Role::kF32;
     case OpKind::kConvolutionWeightGradient: return input ? Role::kNarrow : Role::kF32;
     case OpKind::kMatmul: {
-      if (!computes_narrow(graph, op) || position > 1) return Role::kF32;
+      if (!is_large_product(graph, op) || position > 1) return Role::kF32;
       const bool with_weights = is_weights(graph, op.inputs[0]) || is_weights(graph, op.inputs[1]);
       // A product of two activations is a gradient of weights, or feeds a softmax.
       if (!input) return with_weights && graph.desc(op.outputs[0]).shape.count() >= kSmall ? Role::kNarrow : Role::kF32;
@@ -101,7 +92,11 @@ bool has_wide_range(const MapBody& body) {
 class NarrowValues {
  public:
   explicit NarrowValues(const Module& module)
-      : graph_(*module.graph), readers_(readers_of(graph_)), parent_(graph_.values.size()), pinned_(graph_.values.size(), false), narrow_(graph_.values.size(), false) {
+      : graph_(*module.graph),
+        readers_(readers_of(graph_)),
+        parent_(graph_.values.size()),
+        pinned_(graph_.values.size(), false),
+        narrow_(graph_.values.size(), false) {
     std::iota(parent_.begin(), parent_.end(), 0);
     for (const Op& op : graph_.ops) join(op);
     for (const Op& op : graph_.ops) {
@@ -163,12 +158,15 @@ class NarrowValues {
       if (op.kind != OpKind::kMap) continue;
       const Shape& domain = op.as<MapBody>().domain;
       bool beside = false;
-      each_operand(op, [&](int value, bool, size_t) { beside = beside || (contains(value) && graph_.desc(value).shape == domain); });
+      each_operand(op, [&](int value, bool, size_t) {
+        beside = beside || (contains(value) && graph_.desc(value).shape == domain);
+      });
       if (!beside) continue;
       each_operand(op, [&](int value, bool, size_t) {
         const ValueInfo& info = graph_.values[static_cast<size_t>(value)];
         const Op& producer = graph_.ops[static_cast<size_t>(info.producer)];
-        if (info.desc.shape != domain || domain.count() < kSmall || producer.kind != OpKind::kMap || has_wide_range(producer.as<MapBody>())) return;
+        if (info.desc.shape != domain || domain.count() < kSmall) return;
+        if (producer.kind != OpKind::kMap || has_wide_range(producer.as<MapBody>())) return;
         marked = mark(value) || marked;
       });
     }
@@ -183,7 +181,8 @@ class NarrowValues {
 
 class PrecisionLowering {
  public:
-  explicit PrecisionLowering(const Module& module) : module_(module), graph_(*module.graph), narrow_(module), rewriter_(graph_) {}
+  explicit PrecisionLowering(const Module& module)
+      : module_(module), graph_(*module.graph), narrow_(module), rewriter_(graph_) {}
 
   Module run() {
     for (const Op& op : graph_.ops) {

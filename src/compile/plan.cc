@@ -58,7 +58,8 @@ StateReaders state_readers_of(const Graph& graph, const std::vector<int>& root) 
     for (int input : graph.ops[i].inputs) {
       const int behind = graph.values[static_cast<size_t>(root[static_cast<size_t>(input)])].producer;
       const Op& op = graph.ops[static_cast<size_t>(behind)];
-      if (op.kind == OpKind::kStateRead) readers[static_cast<size_t>(op.as<IndexAttributes>().index)].push_back({static_cast<int>(i), input});
+      if (op.kind != OpKind::kStateRead) continue;
+      readers[static_cast<size_t>(op.as<IndexAttributes>().index)].push_back({static_cast<int>(i), input});
     }
   }
   return readers;
@@ -421,8 +422,9 @@ std::unique_ptr<Program> plan(const Module& module, Device& device, StateStore& 
   const bool trains = std::any_of(module.graph->ops.begin(), module.graph->ops.end(),
                                   [](const Op& op) { return op.pass() == Pass::kBackward; });
   if (!trains)
-    throw device_error("not enough memory: the values of a forward pass need {}, and {} is left for them. A smaller batch_size needs less.",
-                       format_bytes(bytes), left);
+    throw device_error(
+        "not enough memory: the values of a forward pass need {}, and {} is left for them. A smaller batch_size needs less.",
+        format_bytes(bytes), left);
   const FittedModule fitted = fit_memory(module, limit, [&](const Module& m) {
     const Module candidate = separated(m);
     return Planner(candidate, device, store, arena).measure(workspaces);

@@ -67,7 +67,8 @@ bool saves_work(const ConvolutionGeometry& g, const WinogradTiles& t, bool narro
   const int64_t products = kWinogradPlaces * t.inputs * panels_of(t) * winograd_table().width;
   const double tiles = static_cast<double>(t.tiles[0] * t.tiles[1]);
   const double filters = narrow ? kFilterTransform / static_cast<double>(g.batch) : 0;
-  return (tiles + filters) * static_cast<double>(products) < (narrow ? kMostOfNarrow : kMostOfPlain) * static_cast<double>(plain);
+  const double most = narrow ? kMostOfNarrow : kMostOfPlain;
+  return (tiles + filters) * static_cast<double>(products) < most * static_cast<double>(plain);
 }
 
 // T: float or Bf16.
@@ -227,7 +228,8 @@ std::string refuse_winograd_direct(const OpInstance& instance) {
     if (w.pad[i] >= taps) return "the padding is as wide as the kernel";
   }
   if (std::min(g.inputs, g.outputs) < kLeastChannels) return "fewer than 16 channels a group";
-  if (!saves_work(g, tiles_of(g, is_turned(instance.op->kind)), operands.x->dtype == DType::kBF16)) return "too few multiplications would be saved";
+  const bool narrow = operands.x->dtype == DType::kBF16;
+  if (!saves_work(g, tiles_of(g, is_turned(instance.op->kind)), narrow)) return "too few multiplications would be saved";
   return "";
 }
 
