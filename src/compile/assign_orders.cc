@@ -4,7 +4,6 @@
 // a component with one order. A component is channels-last where one of the ops that prefer it touches it. What is
 // made or needed in another order (states, weights, reshapes, opaque ops, results) is reordered at that edge.
 #include <map>
-#include <numeric>
 
 #include "base/error.h"
 #include "compile/passes.h"
@@ -39,8 +38,7 @@ bool draws_only(const Graph& graph, const Op& op) {
 
 class Components {
  public:
-  explicit Components(const Graph& graph) : parent_(graph.values.size()), last_(graph.values.size(), false) {
-    std::iota(parent_.begin(), parent_.end(), 0);
+  explicit Components(const Graph& graph) : sets_(graph.values.size()), last_(graph.values.size(), false) {
     for (const Op& op : graph.ops) {
       const OrderRule rule = order_rule(op);
       if (rule == OrderRule::kUniform && !draws_only(graph, op)) join_all(graph, op);
@@ -52,35 +50,27 @@ class Components {
         if (is_activation(op, false, i)) touched_.push_back(op.outputs[i]);
       }
     }
-    for (int value : touched_) last_[static_cast<size_t>(root(value))] = true;
+    for (int value : touched_) last_[static_cast<size_t>(sets_.root(value))] = true;
   }
 
   Order order_of(const Graph& graph, int value) {
-    return has_order(graph, value) && last_[static_cast<size_t>(root(value))] ? Order::kChannelsLast : Order::kRowMajor;
+    return has_order(graph, value) && last_[static_cast<size_t>(sets_.root(value))] ? Order::kChannelsLast : Order::kRowMajor;
   }
 
  private:
-  int root(int value) {
-    while (parent_[static_cast<size_t>(value)] != value) {
-      parent_[static_cast<size_t>(value)] = parent_[static_cast<size_t>(parent_[static_cast<size_t>(value)])];
-      value = parent_[static_cast<size_t>(value)];
-    }
-    return value;
-  }
-
   void join_all(const Graph& graph, const Op& op) {
     int first = -1;
     for (const std::vector<int>* list : {&op.inputs, &op.outputs}) {
       for (int value : *list) {
         const Op& producer = graph.producer(value);
         if (!has_order(graph, value) || producer.kind == OpKind::kStateRead) continue;
-        if (first < 0) first = root(value);
-        parent_[static_cast<size_t>(root(value))] = root(first);
+        if (first < 0) first = value;
+        sets_.join(first, value);
       }
     }
   }
 
-  std::vector<int> parent_;
+  DisjointSets sets_;
   std::vector<bool> last_;
   std::vector<int> touched_;
 };

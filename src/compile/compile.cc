@@ -1,20 +1,10 @@
 // The order of the passes.
 #include "compile/compile.h"
 
-#include <algorithm>
-
 #include "compile/passes.h"
 #include "compile/plan.h"
 
 namespace trainer {
-
-namespace {
-
-bool has_backward(const Graph& graph) {
-  return std::any_of(graph.ops.begin(), graph.ops.end(), [](const Op& op) { return op.pass() == Pass::kBackward; });
-}
-
-}  // namespace
 
 std::unique_ptr<Program> compile(Module module, Device& device, StateStore& store, Arena& arena,
                                  const CompileOptions& options) {

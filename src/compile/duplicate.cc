@@ -43,11 +43,7 @@ std::vector<Recipe> find_recipes(const Module& module) {
   const Graph& graph = *module.graph;
   const auto readers = readers_of(graph);
   std::vector<Recipe> recipes(graph.values.size());
-  std::vector<bool> lasting(graph.values.size(), false);
-  for (int result : module.results) {
-    if (result >= 0) lasting[static_cast<size_t>(result)] = true;
-  }
-  for (const StateWrite& write : graph.writes) lasting[static_cast<size_t>(write.value)] = true;
+  const std::vector<bool> lasting = lasting_values(module);
   for (const Op& op : graph.ops) {
     if (op.kind != OpKind::kMap || op.as<MapBody>().reduces()) continue;
     const size_t value = static_cast<size_t>(op.outputs.front());

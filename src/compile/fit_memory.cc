@@ -45,6 +45,7 @@ class Segmentation {
  public:
   explicit Segmentation(const Module& module) : module_(module), graph_(*module.graph) {
     const auto readers = readers_of(graph_);
+    const std::vector<bool> lasting = lasting_values(module);
     last_forward_.assign(graph_.values.size(), -1);
     read_backward_.assign(graph_.values.size(), false);
     pinned_.assign(graph_.values.size(), false);
@@ -64,12 +65,8 @@ class Segmentation {
       }
       const Op& producer = graph_.ops[static_cast<size_t>(graph_.values[value].producer)];
       const bool effect = producer.kind == OpKind::kOpaque && producer.as<OpaqueAttributes>().op->has_effect();
-      pinned_[value] = effect || producer.pass() != Pass::kForward || lasts(graph_, static_cast<int>(value));
+      pinned_[value] = lasting[value] || effect || producer.pass() != Pass::kForward || lasts(graph_, static_cast<int>(value));
     }
-    for (int result : module.results) {
-      if (result >= 0) pinned_[static_cast<size_t>(result)] = true;
-    }
-    for (const StateWrite& write : graph_.writes) pinned_[static_cast<size_t>(write.value)] = true;
     find_crossing_bytes();
   }
 

@@ -23,29 +23,32 @@ struct Link {
 class ScaleFolding {
  public:
   explicit ScaleFolding(const Module& module)
-      : module_(module), graph_(*module.graph), readers_(readers_of(graph_)), rewriter_(graph_) {
-    lasting_.assign(graph_.values.size(), false);
-    for (int result : module.results) {
-      if (result >= 0) lasting_[static_cast<size_t>(result)] = true;
-    }
-    for (const StateWrite& write : graph_.writes) lasting_[static_cast<size_t>(write.value)] = true;
-  }
+      : module_(module),
+        graph_(*module.graph),
+        readers_(readers_of(graph_)),
+        lasting_(lasting_values(module)),
+        rewriter_(graph_) {}
 
   Module run() {
-    std::map<int, int> ends;  // the last op of a chain -> its convolution
+    struct Chain {
+      int convolution;
+      std::vector<Link> links;
+    };
+    std::map<int, Chain> chains;  // by their last op
     std::vector<bool> skipped(graph_.ops.size(), false);
     for (size_t i = 0; i < graph_.ops.size(); ++i) {
       if (graph_.ops[i].kind != OpKind::kConvolution) continue;
-      const std::vector<Link> chain = chain_behind(static_cast<int>(i));
+      std::vector<Link> chain = chain_behind(static_cast<int>(i));
       if (chain.empty()) continue;
       skipped[i] = true;
       for (const Link& link : chain) skipped[static_cast<size_t>(link.op)] = true;
-      ends[chain.back().op] = static_cast<int>(i);
+      const int last = chain.back().op;
+      chains[last] = {static_cast<int>(i), std::move(chain)};
     }
     for (size_t i = 0; i < graph_.ops.size(); ++i) {
-      const auto end = ends.find(static_cast<int>(i));
-      if (end != ends.end()) {
-        place(graph_.ops[static_cast<size_t>(end->second)], chain_behind(end->second));
+      const auto chain = chains.find(static_cast<int>(i));
+      if (chain != chains.end()) {
+        place(graph_.ops[static_cast<size_t>(chain->second.convolution)], chain->second.links);
       } else if (!skipped[i]) {
         rewriter_.copy(graph_.ops[i]);
       }
@@ -101,6 +104,7 @@ class ScaleFolding {
 
   void place(const Op& convolution, const std::vector<Link>& chain) {
     shares_ = convolution.shares;
+    Op folded = convolution;
     const Shape channels{graph_.desc(convolution.outputs[0]).shape[1]};
     int scale = -1, shift = convolution.inputs.size() > 2 ? rewriter_.mapped(convolution.inputs[2]) : -1;
     for (const Link& link : chain) {
@@ -111,10 +115,8 @@ class ScaleFolding {
       } else {
         shift = combine(link.fn, shift < 0 ? constant(0) : shift, operand, channels);
       }
-      for (const LayerShare& share : graph_.ops[static_cast<size_t>(link.op)].shares)
-        shares_.push_back({share.layer, share.pass, 0.02 * convolution.shares.front().weight});
+      add_absorbed_shares(graph_.ops[static_cast<size_t>(link.op)], &folded);
     }
-    Op folded = convolution;
     folded.inputs = {rewriter_.mapped(convolution.inputs[0]), rewriter_.mapped(convolution.inputs[1])};
     if (scale >= 0) {
       const Shape& weights = graph_.desc(convolution.inputs[1]).shape;
@@ -123,7 +125,6 @@ class ScaleFolding {
       folded.inputs[1] = combine(Fn::kMultiply, folded.inputs[1], reshaped(scale, Shape(dims)), weights);
     }
     if (shift >= 0) folded.inputs.push_back(shift);
-    folded.shares = shares_;
     rewriter_.append_for(graph_.ops[static_cast<size_t>(chain.back().op)].outputs, std::move(folded));
   }
 
@@ -159,8 +160,8 @@ class ScaleFolding {
   const Module& module_;
   const Graph& graph_;
   const std::vector<std::vector<int>> readers_;
+  const std::vector<bool> lasting_;
   Rewriter rewriter_;
-  std::vector<bool> lasting_;
   std::vector<LayerShare> shares_;
 };
 

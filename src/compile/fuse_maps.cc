@@ -327,9 +327,7 @@ Module fuse_maps(const Module& module) {
   Groups groups(graph);
   join_groups(graph, &groups);
 
-  std::set<int> lasting;
-  for (int result : module.results) lasting.insert(result);
-  for (const StateWrite& write : graph.writes) lasting.insert(write.value);
+  const std::vector<bool> lasting = lasting_values(module);
   const auto readers = readers_of(graph);
 
   Rewriter rewriter(graph);
@@ -342,7 +340,7 @@ Module fuse_maps(const Module& module) {
     std::set<int> kept;
     for (int member : groups.members(group)) {
       for (int output : graph.ops[static_cast<size_t>(member)].outputs) {
-        bool outside = lasting.count(output) > 0;
+        bool outside = lasting[static_cast<size_t>(output)];
         for (int reader : readers[static_cast<size_t>(output)]) outside = outside || groups.of(reader) != group;
         if (outside) kept.insert(output);
       }
@@ -382,7 +380,7 @@ Module fuse_epilogues(const Module& module) {
         } else {
           target.as<MatmulAttributes>().epilogue = epilogue;
         }
-        target.shares.push_back({op.shares.front().layer, op.shares.front().pass, 0.02 * target.shares.front().weight});
+        add_absorbed_shares(op, &target);
         const int value = rewriter.mapped(op.inputs[0]);
         rewriter.set(op.outputs[0], value);
         rewriter.to().values[static_cast<size_t>(value)].name = graph.values[static_cast<size_t>(op.outputs[0])].name;

@@ -6,7 +6,6 @@
 // them has a bf16 neighbour of the same shape; what an exponential or logarithm makes stays f32.
 #include <algorithm>
 #include <map>
-#include <numeric>
 
 #include "compile/passes.h"
 
@@ -94,10 +93,9 @@ class NarrowValues {
   explicit NarrowValues(const Module& module)
       : graph_(*module.graph),
         readers_(readers_of(graph_)),
-        parent_(graph_.values.size()),
+        sets_(graph_.values.size()),
         pinned_(graph_.values.size(), false),
         narrow_(graph_.values.size(), false) {
-    std::iota(parent_.begin(), parent_.end(), 0);
     for (const Op& op : graph_.ops) join(op);
     for (const Op& op : graph_.ops) {
       each_operand(op, [&](int value, bool input, size_t i) {
@@ -105,10 +103,10 @@ class NarrowValues {
         if (!input && role_of(graph_, op, false, i) == Role::kF32) pin(value);
       });
     }
-    for (int result : module.results) {
-      if (result >= 0) pin(result);
+    const std::vector<bool> lasting = lasting_values(module);
+    for (size_t value = 0; value < lasting.size(); ++value) {
+      if (lasting[value]) pin(static_cast<int>(value));
     }
-    for (const StateWrite& write : graph_.writes) pin(write.value);
     for (const Op& op : graph_.ops) {
       each_operand(op, [&](int value, bool input, size_t i) {
         if (role_of(graph_, op, input, i) == Role::kNarrow && (input || is_read_narrow(value))) mark(value);
@@ -118,24 +116,20 @@ class NarrowValues {
     }
   }
 
-  bool contains(int value) const { return narrow_[static_cast<size_t>(root(value))]; }
+  bool contains(int value) const { return narrow_[static_cast<size_t>(sets_.root(value))]; }
 
  private:
-  int root(int value) const {
-    while (parent_[static_cast<size_t>(value)] != value) value = parent_[static_cast<size_t>(value)];
-    return value;
-  }
   void join(const Op& op) {
     int first = -1;
     each_operand(op, [&](int value, bool input, size_t i) {
       if (role_of(graph_, op, input, i) != Role::kShared) return;
-      if (first < 0) first = root(value);
-      parent_[static_cast<size_t>(root(value))] = root(first);
+      if (first < 0) first = value;
+      sets_.join(first, value);
     });
   }
-  void pin(int value) { pinned_[static_cast<size_t>(root(value))] = true; }
+  void pin(int value) { pinned_[static_cast<size_t>(sets_.root(value))] = true; }
   bool mark(int value) {
-    const size_t component = static_cast<size_t>(root(value));
+    const size_t component = static_cast<size_t>(sets_.root(value));
     if (pinned_[component] || narrow_[component]) return false;
     return narrow_[component] = true;
   }
@@ -175,7 +169,7 @@ class NarrowValues {
 
   const Graph& graph_;
   const std::vector<std::vector<int>> readers_;
-  std::vector<int> parent_;
+  DisjointSets sets_;
   std::vector<bool> pinned_, narrow_;  // by root
 };
 

@@ -1,6 +1,9 @@
 // Rewriting graphs.
 #include "compile/module.h"
 
+#include <algorithm>
+#include <numeric>
+
 #include "base/error.h"
 #include "ops/opaque.h"
 
@@ -81,6 +84,36 @@ std::vector<bool> live_ops(const Module& module) {
     for (int input : op.inputs) value_live[static_cast<size_t>(input)] = true;
   }
   return op_live;
+}
+
+std::vector<bool> lasting_values(const Module& module) {
+  std::vector<bool> lasting(module.graph->values.size(), false);
+  for (int result : module.results) {
+    if (result >= 0) lasting[static_cast<size_t>(result)] = true;
+  }
+  for (const StateWrite& write : module.graph->writes) lasting[static_cast<size_t>(write.value)] = true;
+  return lasting;
+}
+
+bool has_backward(const Graph& graph) {
+  return std::any_of(graph.ops.begin(), graph.ops.end(), [](const Op& op) { return op.pass() == Pass::kBackward; });
+}
+
+void add_absorbed_shares(const Op& absorbed, Op* by) {
+  constexpr double kPart = 0.02;
+  const double weight = kPart * by->shares.front().weight;
+  for (const LayerShare& share : absorbed.shares) by->shares.push_back({share.layer, share.pass, weight});
+}
+
+DisjointSets::DisjointSets(size_t values) : parent_(values) { std::iota(parent_.begin(), parent_.end(), 0); }
+
+int DisjointSets::root(int value) const {
+  while (parent_[static_cast<size_t>(value)] != value) {
+    int& parent = parent_[static_cast<size_t>(value)];
+    parent = parent_[static_cast<size_t>(parent)];
+    value = parent;
+  }
+  return value;
 }
 
 std::vector<std::vector<int>> readers_of(const Graph& graph) {

@@ -44,7 +44,24 @@ class Rewriter {
 
 // For each op: whether a result, a state write or an effect depends on it.
 std::vector<bool> live_ops(const Module& module);
+// For each value: whether it is wanted after the pass, as a result or in a state.
+std::vector<bool> lasting_values(const Module& module);
+bool has_backward(const Graph& graph);
 // For each value: the ops that read it, in order.
 std::vector<std::vector<int>> readers_of(const Graph& graph);
+// The shares of `by`, which does the work of `absorbed` as well: next to nothing.
+void add_absorbed_shares(const Op& absorbed, Op* by);
+
+// Values in sets that grow together.
+class DisjointSets {
+ public:
+  explicit DisjointSets(size_t values);
+  // The value that stands for a set.
+  int root(int value) const;
+  void join(int a, int b) { parent_[static_cast<size_t>(root(b))] = root(a); }
+
+ private:
+  mutable std::vector<int> parent_;  // paths become shorter as they are walked
+};
 
 }  // namespace trainer

@@ -126,10 +126,6 @@ class Planner {
   }
 
  private:
-  const Op& producer(int value) const {
-    return graph_.producer(value);
-  }
-
   // Where blocks lie in the arena.
   struct Layout {
     std::vector<int> block_of;      // by value; -1 where it has none of its own
@@ -158,7 +154,7 @@ class Planner {
   }
 
   bool in_arena(int root) const {
-    const OpKind kind = producer(root).kind;
+    const OpKind kind = graph_.producer(root).kind;
     return kind != OpKind::kSource && kind != OpKind::kStateRead && claimed_[static_cast<size_t>(root)] < 0;
   }
 
@@ -419,9 +415,7 @@ std::unique_ptr<Program> plan(const Module& module, Device& device, StateStore& 
   if (bytes <= limit) return planner.finish();
 
   const std::string left = format_bytes(std::max<int64_t>(limit, 0));
-  const bool trains = std::any_of(module.graph->ops.begin(), module.graph->ops.end(),
-                                  [](const Op& op) { return op.pass() == Pass::kBackward; });
-  if (!trains)
+  if (!has_backward(*module.graph))
     throw device_error(
         "not enough memory: the values of a forward pass need {}, and {} is left for them. A smaller batch_size needs less.",
         format_bytes(bytes), left);
