@@ -2,6 +2,7 @@
 #include "device/cpu/isa/winograd.h"
 
 #include "device/cpu/isa/product.h"
+#include "device/cpu/isa/transpose.h"
 
 namespace trainer::cpu::TRAINER_ISA {
 namespace {
@@ -169,13 +170,13 @@ TRAINER_INLINE void output_tile(const WinogradTiles& t, const float* from, int64
 
 // A dy A^T of a tile; `to` is the tile's place in the first panel.
 template <int M, typename T>
-TRAINER_INLINE void gradient_tile(const WinogradTiles& t, const T* gradient, int64_t tile, int64_t panels, int64_t count,
-                                  float* to) {
+TRAINER_INLINE void gradient_tile(const WinogradTiles& t, const T* gradient, int64_t tile, int64_t panels,
+                                  int64_t panel_apart, int64_t apart, float* to) {
   const TilePlace place(t, tile, M);
   const T* image = gradient + place.n * t.out[0] * t.out[1] * t.out_pixel;
   for (int64_t k = 0; k < panels * kWidth; k += kLane) {
     const int64_t there = greater(0, lesser(kLane, t.outputs - k));
-    float* panel = to + k / kWidth * count * kWidth + k % kWidth;
+    float* panel = to + k / kWidth * panel_apart + k % kWidth;
     transform_square<M, kSide>(
         [](const F(&from)[M], F(&o)[kSide]) __attribute__((always_inline)) { transform_gradient<M>(from, o); },
         [&](int row, int column) __attribute__((always_inline)) {
@@ -188,97 +189,91 @@ TRAINER_INLINE void gradient_tile(const WinogradTiles& t, const T* gradient, int
           return value;
         },
         [&](int row, int column, const F& value) __attribute__((always_inline)) {
-          store(panel + (row * kSide + column) * panels * count * kWidth, value);
+          store(panel + (row * kSide + column) * apart, value);
         });
   }
 }
 
 template <int R>
-void filters(const WinogradFilters& f, const float* w, int64_t panels, int64_t begin, int64_t end, float* u) {
-  for (int64_t o = begin * kWidth; o < end * kWidth; o += kLane) {
-    const int64_t there = greater(0, lesser(kLane, f.outputs - o));
-    for (int64_t i = 0; i < f.inputs; ++i) {
-      float taps[R * R][kLane] = {};
-      for (int64_t lane = 0; lane < there; ++lane) {
-        const float* from = w + (o + lane) * f.per_output + i * f.per_input;
-        for (int tap = 0; tap < R * R; ++tap) taps[f.turned ? R * R - 1 - tap : tap][lane] = from[tap];
-      }
-      float* to = u + (o / kWidth * f.inputs + i) * kWidth + o % kWidth;
+void filters(const WinogradFilters& f, const float* w, int64_t panel, int64_t first, int64_t end, float* u) {
+  const int64_t apart = (end - first) * kWidth;
+  for (int64_t column = 0; column < kWidth; column += kLane) {
+    const int64_t o = panel * kWidth + column, there = greater(0, lesser(kLane, f.outputs - o));
+    float taps[R * R][kLane] = {};
+    for (int64_t i = first; i < end; ++i) {
+      kTransposeTable.words(there, R * R, reinterpret_cast<const uint32_t*>(w + o * f.per_output + i * f.per_input),
+                            f.per_output, reinterpret_cast<uint32_t*>(taps[0]), kLane);
+      float* to = u + (i - first) * kWidth + column;
       transform_square<R, kSide>(
           [](const F(&from)[R], F(&out)[kSide]) __attribute__((always_inline)) { transform_filter<R>(from, out); },
-          [&](int row, int column) __attribute__((always_inline)) { return load<F>(taps[row * R + column]); },
+          [&](int row, int column) __attribute__((always_inline)) {
+            const int tap = row * R + column;
+            return load<F>(taps[f.turned ? R * R - 1 - tap : tap]);
+          },
           [&](int row, int column, const F& value) __attribute__((always_inline)) {
-            store(to + (row * kSide + column) * panels * f.inputs * kWidth, value);
+            store(to + (row * kSide + column) * apart, value);
           });
     }
   }
 }
 
-template <int M, typename T>
-void forward(const WinogradTiles& t, const T* x, const float* u, int64_t panels, const Finish& finish, T* y,
-             int64_t begin, int64_t count, float* scratch) {
-  const int64_t row = panels * kWidth;
-  float* v = scratch;
-  float* m = scratch + kWinogradPlaces * count * t.inputs;
-  Ahead nothing;
-  for (int64_t i = 0; i < count; ++i) input_tile<M>(t, x, begin + i, v + i * t.inputs, count * t.inputs);
-  for (int64_t place = 0; place < kWinogradPlaces; ++place) {
-    for (int64_t panel = 0; panel < panels; ++panel) {
-      multiply<Into::kStore>(v + place * count * t.inputs, t.inputs, 1, u + (place * panels + panel) * t.inputs * kWidth, t.inputs,
-                      count, m + place * count * row + panel * kWidth, row, {}, &nothing);
-    }
-  }
-  for (int64_t i = 0; i < count; ++i) output_tile<M>(t, m + i * row, count * row, finish, y, begin + i);
-}
-
-template <int M, typename T>
-void transform(const WinogradTiles& t, const T* x, const T* gradient, int64_t panels, int64_t begin, int64_t count,
-               int64_t first, int64_t end, float* v, float* d) {
-  for (int64_t i = first; i < end; ++i) {
-    input_tile<M>(t, x, begin + i, v + i * t.inputs, count * t.inputs);
-    gradient_tile<M>(t, gradient, begin + i, panels, count, d + i * kWidth);
-  }
-}
-
-void add_products(const float* v, const float* d, int64_t panels, int64_t inputs, int64_t count, int64_t first, int64_t end,
-                  float* sums) {
-  Ahead nothing;
-  for (int64_t unit = first; unit < end; ++unit) {
-    multiply<Into::kAdd>(v + unit / panels * count * inputs, 1, inputs, d + unit * count * kWidth, count, inputs,
-                   sums + unit * inputs * kWidth, kWidth, {}, &nothing);
-  }
-}
-
 template <int R>
-void filter_gradient(const WinogradFilters& f, const float* sums, int64_t panels, int64_t begin, int64_t end, float* w) {
-  for (int64_t o = begin * kWidth; o < end * kWidth; o += kLane) {
-    const int64_t there = greater(0, lesser(kLane, f.outputs - o));
-    for (int64_t i = 0; i < f.inputs; ++i) {
-      const float* from = sums + (o / kWidth * f.inputs + i) * kWidth + o % kWidth;
+void filter_gradient(const WinogradFilters& f, const float* sums, int64_t panel, int64_t first, int64_t end, float* w) {
+  const int64_t apart = (end - first) * kWidth;
+  for (int64_t column = 0; column < kWidth; column += kLane) {
+    const int64_t o = panel * kWidth + column, there = greater(0, lesser(kLane, f.outputs - o));
+    for (int64_t i = first; i < end; ++i) {
+      const float* from = sums + (i - first) * kWidth + column;
       float taps[R * R][kLane];
       transform_square<kSide, R>(
           [](const F(&u)[kSide], F(&out)[R]) __attribute__((always_inline)) { transform_filter_back<R>(u, out); },
           [&](int row, int column) __attribute__((always_inline)) {
-            return load<F>(from + (row * kSide + column) * panels * f.inputs * kWidth);
+            return load<F>(from + (row * kSide + column) * apart);
           },
           [&](int row, int column, const F& value) __attribute__((always_inline)) { store(taps[row * R + column], value); });
-      for (int64_t lane = 0; lane < there; ++lane) {
-        float* to = w + (o + lane) * f.per_output + i * f.per_input;
-        for (int tap = 0; tap < R * R; ++tap) to[tap] = taps[tap][lane];
-      }
+      kTransposeTable.words(R * R, there, reinterpret_cast<const uint32_t*>(taps[0]), kLane,
+                            reinterpret_cast<uint32_t*>(w + o * f.per_output + i * f.per_input), f.per_output);
     }
   }
 }
 
+void multiply_panel(const float* a, int64_t a_row, int64_t a_step, const float* b, int64_t steps, int64_t rows, float* c,
+                    int64_t c_row, bool add) {
+  Ahead nothing;
+  if (add) {
+    multiply<Into::kAdd>(a, a_row, a_step, b, steps, rows, c, c_row, {}, &nothing);
+  } else {
+    multiply<Into::kStore>(a, a_row, a_step, b, steps, rows, c, c_row, {}, &nothing);
+  }
+}
+
+template <int M, typename T>
+void input(const WinogradTiles& t, const T* x, int64_t begin, int64_t end, int64_t row, int64_t apart, float* v) {
+  for (int64_t tile = begin; tile < end; ++tile) input_tile<M>(t, x, tile, v + (tile - begin) * row, apart);
+}
+
+template <int M, typename T>
+void gradient(const WinogradTiles& t, const T* from, int64_t panels, int64_t begin, int64_t end, int64_t panel_apart,
+              int64_t apart, float* d) {
+  for (int64_t tile = begin; tile < end; ++tile)
+    gradient_tile<M>(t, from, tile, panels, panel_apart, apart, d + (tile - begin) * kWidth);
+}
+
+template <int M, typename T>
+void output(const WinogradTiles& t, const float* m, int64_t row, int64_t apart, const Finish& finish, int64_t begin,
+            int64_t end, T* y) {
+  for (int64_t tile = begin; tile < end; ++tile) output_tile<M>(t, m + (tile - begin) * row, apart, finish, y, tile);
+}
+
 template <typename T>
 constexpr WinogradImages<T> images() {
-  return {{forward<4, T>, forward<2, T>}, {transform<4, T>, transform<2, T>}};
+  return {{input<4, T>, input<2, T>}, {gradient<4, T>, gradient<2, T>}, {output<4, T>, output<2, T>}};
 }
 
 }  // namespace
 
 const WinogradTable kWinogradTable = {
-    kWidth, {filters<3>, filters<5>}, add_products, {filter_gradient<3>, filter_gradient<5>}};
+    kWidth, {filters<3>, filters<5>}, {filter_gradient<3>, filter_gradient<5>}, multiply_panel};
 const ByType<WinogradImages> kWinogradImages = {images<float>(), images<Bf16>()};
 
 }  // namespace trainer::cpu::TRAINER_ISA

@@ -31,30 +31,32 @@ struct WinogradFilters {
   bool turned;  // taps in the opposite sequence: the input gradient
 };
 
-// Functions by filter: [0] 3x3, [1] 5x5. Panels are `width` outputs, the last one filled up with zeros. Tiles are
-// counted over the batch. Places of `transformed` arrays are `count` tiles apart.
+// Functions by filter: [0] 3x3, [1] 5x5. Panels are `width` outputs, the last one filled up with zeros.
 struct WinogradTable {
   int64_t width;
 
-  // U as [places][panels][inputs][width]; panels [begin, end) of `panels`.
-  void (*filters[2])(const WinogradFilters& f, const float* w, int64_t panels, int64_t begin, int64_t end, float* u);
-  // Adds the products of `count` tiles to sums [places][panels][inputs][width]; units [first, end) of places * panels.
-  void (*add_products)(const float* v, const float* d, int64_t panels, int64_t inputs, int64_t count, int64_t first,
-                       int64_t end, float* sums);
-  // The filters' gradient from the sums; panels [begin, end).
-  void (*filter_gradient[2])(const WinogradFilters& f, const float* sums, int64_t panels, int64_t begin, int64_t end,
+  // U of a panel as [places][end - first][width], of inputs [first, end).
+  void (*filters[2])(const WinogradFilters& f, const float* w, int64_t panel, int64_t first, int64_t end, float* u);
+  // The gradient of a panel's filters from sums that lie like U.
+  void (*filter_gradient[2])(const WinogradFilters& f, const float* sums, int64_t panel, int64_t first, int64_t end,
                              float* w);
+  // c[row][width] = or += the sum over steps of a[row * a_row + step * a_step] * b[step][width].
+  void (*multiply)(const float* a, int64_t a_row, int64_t a_step, const float* b, int64_t steps, int64_t rows, float* c,
+                   int64_t c_row, bool add);
 };
 
-// Those that read or write images. T: float or Bf16.
+// Those that read or write images, for tiles [begin, end), counted over the batch; a tile's places are `apart` floats
+// apart. T: float or Bf16.
 template <typename T>
 struct WinogradImages {
-  // Outputs of tiles [begin, begin + count). `scratch`: places * count * (inputs + panels * width) floats.
-  void (*forward[2])(const WinogradTiles& t, const T* x, const float* u, int64_t panels, const Finish& finish, T* y,
-                     int64_t begin, int64_t count, float* scratch);
-  // V as [places][count][inputs] and A dy A^T as [places][panels][count][width], of tiles [begin + first, begin + end).
-  void (*transform[2])(const WinogradTiles& t, const T* x, const T* gradient, int64_t panels, int64_t begin, int64_t count,
-                       int64_t first, int64_t end, float* v, float* d);
+  // V of each tile, `row` floats from a tile to the next.
+  void (*input[2])(const WinogradTiles& t, const T* x, int64_t begin, int64_t end, int64_t row, int64_t apart, float* v);
+  // A dy A^T of each tile, `width` outputs after the other; panels are `panel_apart` floats apart.
+  void (*gradient[2])(const WinogradTiles& t, const T* gradient, int64_t panels, int64_t begin, int64_t end,
+                      int64_t panel_apart, int64_t apart, float* d);
+  // Outputs from M, `row` floats from a tile to the next.
+  void (*output[2])(const WinogradTiles& t, const float* m, int64_t row, int64_t apart, const Finish& finish,
+                    int64_t begin, int64_t end, T* y);
 };
 
 namespace isa_v2 {
