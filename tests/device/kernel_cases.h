@@ -112,6 +112,9 @@ inline void add_convolutions(std::vector<OpCase>* cases) {
   add_convolution(cases, 4, 16, 96, 1, {{105, 1}, {105, 1}}, {true, 0});        // more than the caches hold
   add_convolution(cases, 2, 17, 16, 1, {{5, 1}, {4, 1}, {6, 1}});
   add_convolution(cases, 3, 96, 80, 1, {{21, 3, 1, 1}, {18, 3}}, {true, 0.1f});  // several blocks of tiles
+  add_convolution(cases, 2, 144, 176, 1, {{11, 3, 1, 1}, {12, 3, 1, 1}}, {true, 0.1f});  // more filters than tiles
+  add_convolution(cases, 1, 192, 256, 2, {{12, 3, 1, 1}, {12, 3, 1, 1}}, {true, 0});
+  add_convolution(cases, 1, 160, 128, 1, {{10, 5, 1, 2}, {10, 5, 1, 2}});
   add_convolution(cases, 4, 40, 33, 1, {{15, 5, 1, 4}, {16, 5, 1, 1}}, {true, 0});
 }
 
