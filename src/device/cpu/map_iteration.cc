@@ -1,20 +1,11 @@
-// Joins axes, chooses tiles, and works out how far each stream moves from tile to tile.
+// Chooses tiles, and works out how far each stream moves from tile to tile.
 #include "device/cpu/map_iteration.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace trainer::cpu {
 namespace {
-
-std::vector<int> axes_in_order(const Shape& domain, Order order) {
-  std::vector<int> axes;
-  for (int axis = 0; axis < domain.rank(); ++axis) axes.push_back(axis);
-  if (order == Order::kChannelsLast && domain.rank() >= 3)
-    std::rotate(axes.begin() + 1, axes.begin() + 2, axes.end());
-  axes.erase(std::remove_if(axes.begin(), axes.end(), [&](int axis) { return domain[axis] == 1; }),
-             axes.end());
-  return axes;
-}
 
 int64_t ceiling(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -39,36 +30,12 @@ TilePattern collapsed(const TilePattern& pattern) {
   return out;
 }
 
-MapIteration::MapIteration(const Shape& domain, Order order, std::vector<Stream*> streams)
-    : streams_(std::move(streams)) {
-  std::vector<std::vector<int64_t>> joined(streams_.size());
-  for (int axis : axes_in_order(domain, order)) {
-    const int64_t extent = domain[axis];
-    bool joins = !extents_.empty();
-    for (size_t s = 0; joins && s < streams_.size(); ++s)
-      joins = joined[s].back() == streams_[s]->strides[static_cast<size_t>(axis)] * extent;
-    if (joins) {
-      extents_.back() *= extent;
-    } else {
-      extents_.push_back(extent);
-    }
-    for (size_t s = 0; s < streams_.size(); ++s) {
-      const int64_t stride = streams_[s]->strides[static_cast<size_t>(axis)];
-      if (joins) {
-        joined[s].back() = stride;
-      } else {
-        joined[s].push_back(stride);
-      }
-    }
-  }
-  if (extents_.empty()) {
-    extents_.push_back(1);
-    for (auto& strides : joined) strides.push_back(0);
-  }
-  for (size_t s = 0; s < streams_.size(); ++s) streams_[s]->strides = std::move(joined[s]);
+MapIteration::MapIteration(MapDims dims, std::vector<Stream>* streams)
+    : streams_(*streams), extents_(std::move(dims.extents)) {
+  for (size_t s = 0; s < streams_.size(); ++s) streams_[s].strides = std::move(dims.strides[s]);
   choose_tile();
   make_loops();
-  for (Stream* stream : streams_) walk(stream);
+  for (Stream& stream : streams_) walk(&stream);
 }
 
 void MapIteration::choose_tile() {
@@ -97,7 +64,7 @@ void MapIteration::move_outwards(const Stream& stream) {
   for (size_t i = 0; i < loops_.size(); ++i) {
     if (loops_[i].dim == tiled.dim) tiled_loop_ = static_cast<int>(i);
   }
-  for (Stream* each : streams_) walk(each);
+  for (Stream& each : streams_) walk(&each);
 }
 
 TilePattern MapIteration::tile_pattern(const Stream& stream, bool last) const {

@@ -1,7 +1,6 @@
 // How the map interpreter walks a domain: in tiles of some hundred elements that follow physical memory.
 //
-// The domain's axes are put into physical sequence, axes of extent 1 dropped, and neighbours joined where
-// every stream allows it. A tile is a stretch of the innermost dims: all of the last few and `rows` indices
+// A tile is a stretch of the innermost dims: all of the last few and `rows` indices
 // of the one before them, the tiled dim. What is left are loops; the tiled dim's loop steps by `rows` and its
 // last step may be shorter.
 #pragma once
@@ -9,7 +8,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "tensor/shape.h"
+#include "ops/map_layout.h"
 
 namespace trainer::cpu {
 
@@ -27,12 +26,10 @@ int64_t count_of(const TilePattern& pattern);
 // One dim where neighbours are as dense as the strides say; dims of extent 1 dropped.
 TilePattern collapsed(const TilePattern& pattern);
 
-// An integer that is a linear function of the coordinates: the offset of an operand's element, a coordinate,
-// the logical index.
+// A stream of ops/map_layout.h by loops and tiles.
 struct Stream {
-  std::vector<int64_t>
-      strides;                 // along every logical axis of the domain at first; along every dim once walked
-  std::vector<int64_t> steps;  // added when a loop advances and the loops inside it start again
+  std::vector<int64_t> strides;  // along every dim
+  std::vector<int64_t> steps;    // added when a loop advances and the loops inside it start again
   std::vector<int64_t> strides_of_loops;
   TilePattern whole, last;  // collapsed offsets within a tile, and within a tile of the tiled dim's last step
   uint32_t loops = 0;       // bit i: depends on loop i
@@ -48,8 +45,8 @@ struct TileLoop {
 
 class MapIteration {
  public:
-  // Fits `streams` to the walk: after it, they hold what the tile loop needs.
-  MapIteration(const Shape& domain, Order order, std::vector<Stream*> streams);
+  // Fills `streams`, one for each of the dims' strides, with what the tile loop needs.
+  MapIteration(MapDims dims, std::vector<Stream>* streams);
 
   // Puts the loops that `stream` depends on outside the others, each group in its old sequence.
   void move_outwards(const Stream& stream);
@@ -66,7 +63,7 @@ class MapIteration {
   void make_loops();
   void walk(Stream* stream) const;
 
-  std::vector<Stream*> streams_;
+  std::vector<Stream>& streams_;
   std::vector<int64_t> extents_;  // of the joined dims, outermost first
   int tiled_dim_ = 0;
   int64_t inner_ = 1;  // elements of the dims inside the tiled one

@@ -6,21 +6,11 @@
 #include "base/philox.h"
 #include "device/cpu/bound_kernel.h"
 #include "device/cpu/map_kernel.h"
+#include "ops/map_layout.h"
 #include "tensor/bf16.h"
 
 namespace trainer::cpu {
 namespace {
-
-// Strides of an operand or output over the domain's axes: 0 where it is broadcast or reduced.
-std::vector<int64_t> domain_strides(const TensorDesc& desc, const Shape& domain) {
-  std::vector<int64_t> strides(static_cast<size_t>(domain.rank()), 0);
-  if (desc.shape.rank() == 0) return strides;
-  const std::vector<int64_t> own = desc.strides();
-  for (int axis = 0; axis < domain.rank(); ++axis) {
-    if (desc.shape[axis] != 1) strides[static_cast<size_t>(axis)] = own[static_cast<size_t>(axis)];
-  }
-  return strides;
-}
 
 float load(const void* data, DType dtype, int64_t at) {
   switch (dtype) {

@@ -1,30 +1,23 @@
-// The streams of a map: one for each operand, generated leaf and output.
+// The streams of a map as its interpreter walks them.
 #pragma once
 
 #include <vector>
 
 #include "device/cpu/map_iteration.h"
+#include "ops/map_layout.h"
 #include "runtime/device.h"
 
 namespace trainer::cpu {
 
-struct MapStreams {
-  explicit MapStreams(const OpInstance& instance);
-  MapStreams(const MapStreams&) = delete;
-  MapStreams& operator=(const MapStreams&) = delete;
-
-  // The order that most full operands and outputs have; on a tie, that of channels-last.
-  Order order() const { return order_; }
-  std::vector<Stream*> pointers();
-  int of_output(size_t output) const { return output_stream_[output]; }
+struct MapStreams : MapLayout {
+  explicit MapStreams(const OpInstance& instance)
+      : MapLayout(instance.op->as<MapBody>(), instance.inputs, instance.outputs), all(strides.size()) {
+    for (const TensorDesc& desc : instance.inputs) operand_dtypes.push_back(desc.dtype);
+    for (const TensorDesc& desc : instance.outputs) output_dtypes.push_back(desc.dtype);
+  }
 
   std::vector<Stream> all;
-  std::vector<int> of_node;  // leaf nodes but constants; -1 for the others
   std::vector<DType> operand_dtypes, output_dtypes;
-
- private:
-  std::vector<int> output_stream_;
-  Order order_ = Order::kRowMajor;
 };
 
 }  // namespace trainer::cpu

@@ -53,7 +53,7 @@ class MapTiles : public BoundKernel {
       : BoundKernel(instance),
         body_(instance.op->as<MapBody>()),
         streams_(instance),
-        iteration_(body_.domain, streams_.order(), streams_.pointers()),
+        iteration_(MapDims(body_.domain, streams_.order, streams_.strides), &streams_.all),
         partition_(&iteration_, reduced_streams(), threads) {
     programs_.emplace_back(TileProgram(body_, streams_, iteration_, table, Segments::kAny), body_, streams_,
                            iteration_, table);
