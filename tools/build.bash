@@ -71,7 +71,7 @@ build() {
   local log=build/configure.log
   mkdir -p build
   # shellcheck disable=SC2086
-  if ! cmake --preset cpu ${configure_options:-} >"$log" 2>&1; then
+  if ! cmake --preset release ${configure_options:-} >"$log" 2>&1; then
     cat "$log" >&2
     fail "configuring failed"
   fi

@@ -173,7 +173,8 @@ int run_summary(const Arguments& arguments) {
   const caffe::Phase phase = training ? caffe::TRAIN : caffe::TEST;
   GivenShapes shapes = given_shapes(arguments);
   const ConfiguredNet configured = net_from_flags(arguments, phase);
-  Runtime runtime(planning_device(open_device("cpu")), precision_of(arguments));
+  const std::string& gpu = arguments.text("gpu");
+  Runtime runtime(planning_device(open_device(gpu.empty() ? "cpu" : "cuda:" + gpu)), precision_of(arguments));
   const std::unique_ptr<NetSession> session = open_net(configured, phase, runtime, std::move(shapes));
   NetSession& net = *session;
   if (!net.warnings().empty()) log_warning(net.warnings());
@@ -199,7 +200,7 @@ int run_summary(const Arguments& arguments) {
 
 REGISTER_COMMAND(
     summary, .name = "summary", .summary = "shows a net's layers, shapes, parameters, work and memory",
-    .usage = "summary --model=FILE [--phase=TRAIN|TEST] [--shape=TOP=DIMS] [--precision=bf16] [--memory=SIZE] [--plan | --caffe]",
+    .usage = "summary --model=FILE [--phase=TRAIN|TEST] [--shape=TOP=DIMS] [--gpu=ID|sm_90] [--precision=bf16] [--memory=SIZE] [--plan | --caffe]",
     .description =
         "Checks and compiles the net without running it. --plan shows each step: which layers "
         "were fused into it, its "
@@ -222,6 +223,8 @@ REGISTER_COMMAND(
             {"shape", FlagType::kText, "", "TOP=DIMS",
              "The shape of a data layer's top (data=16,3,227,227), so that its data set is not needed.",
              true},
+            {"gpu", FlagType::kText, "", "ID|sm_90",
+             "Plan for this NVIDIA GPU, or for one of an architecture (sm_75, 80, 89, 90, 100, 120), which need not be there."},
             precision_flag(),
             memory_flag(),
             set_flag(),

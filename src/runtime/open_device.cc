@@ -1,13 +1,50 @@
 // The one place that knows the devices by name.
+#include <dlfcn.h>
+
+#include <filesystem>
+#include <vector>
+
 #include "base/error.h"
 #include "device/cpu/cpu_device.h"
 #include "runtime/device.h"
 
 namespace trainer {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kPlugin = "libtrainer_cuda.so";
+using OpenCudaDevice = Device* (*)(const char* which, const char* version);
+
+// Beside the program, or in the lib folder beside its folder. Never closed: the driver keeps threads of its own.
+OpenCudaDevice open_plugin() {
+  std::error_code ignored;
+  const fs::path program = fs::read_symlink("/proc/self/exe", ignored).parent_path();
+  const std::vector<fs::path> places = {program / kPlugin, program.parent_path() / "lib" / kPlugin};
+  for (const fs::path& place : places) {
+    if (!fs::exists(place, ignored)) continue;
+    void* library = dlopen(place.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (library == nullptr) {
+      const char* reason = dlerror();
+      throw device_error("the CUDA device cannot be loaded: {}. Run on the CPU with --cpu", reason == nullptr ? place.string() : reason);
+    }
+    const auto open = reinterpret_cast<OpenCudaDevice>(dlsym(library, "trainer_open_cuda_device"));
+    if (open == nullptr) throw device_error("{} is no CUDA device of this program", place.string());
+    return open;
+  }
+  throw device_error("this installation has no CUDA device: there is neither {} nor {}. Run on the CPU: with --cpu and without --gpu, or "
+                     "with CPU in place of GPU",
+                     places[0].string(), places[1].string());
+}
+
+}  // namespace
 
 std::unique_ptr<Device> open_device(const std::string& name) {
   if (name == "cpu") return std::make_unique<cpu::CpuDevice>();
-  throw device_error("no device \"{}\": this build has only \"cpu\". Run on the CPU: with --cpu and without --gpu, or with CPU in place of GPU", name);
+  const std::string prefix = "cuda:";
+  TRAINER_ASSERT(name.rfind(prefix, 0) == 0);
+  static const OpenCudaDevice open_cuda_device = open_plugin();
+  return std::unique_ptr<Device>(open_cuda_device(name.substr(prefix.size()).c_str(), TRAINER_VERSION));
 }
 
 }  // namespace trainer

@@ -63,5 +63,7 @@ struct TensorDesc {
 
 // True where both orders put every element of `shape` at the same place.
 bool orders_coincide(const Shape& shape);
+// Whether the bytes of `desc` are those of `order`: by its attribute, or because both orders coincide.
+inline bool lies_in(const TensorDesc& desc, Order order) { return desc.order == order || orders_coincide(desc.shape); }
 
 }  // namespace trainer

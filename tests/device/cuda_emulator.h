@@ -1,7 +1,13 @@
 // Runs CUDA C on the host. A thread of a block is a fiber; at a barrier or a shuffle it hands over to the next one, so
-// that all of them come to it before any goes on. Included before the text of kernels that use no headers.
+// that all of them come to it before any goes on. Every other block runs its threads from the last to the first: where a
+// barrier is missing, one of the two sequences shows it. Included before the text of kernels that use no headers, and
+// before files of kernels, whose launches it runs at once.
 #pragma once
 
+// Its check of jumps does not know stacks other than the thread's.
+#undef _FORTIFY_SOURCE
+
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <cmath>
@@ -10,6 +16,7 @@
 #include <cstring>
 #include <vector>
 
+#define CUDA_EMULATOR
 #define __device__
 #define __global__
 #define __shared__ static
@@ -25,7 +32,9 @@ struct Dim {
 };
 
 struct Fiber {
-  ucontext_t context;
+  ucontext_t start;
+  jmp_buf resumption;
+  bool started = false;
   std::vector<char> stack;
   Dim index;
   bool done = false;
@@ -36,11 +45,22 @@ struct Emulator {
   Dim block, block_size, grid_size;
   std::vector<Fiber> fibers;
   size_t current = 0;
-  ucontext_t scheduler;
+  jmp_buf scheduler;
   void (*kernel)(const void*) = nullptr;
   const void* arguments = nullptr;
 
-  void hand_over() { swapcontext(&fibers[current].context, &scheduler); }
+  // Jumps leave signals alone, which swapcontext asks the kernel about each time.
+  __attribute__((noinline)) void hand_over() {
+    if (_setjmp(fibers[current].resumption) == 0) _longjmp(scheduler, 1);
+  }
+  // Runs the current fiber until it hands over.
+  __attribute__((noinline)) void resume() {
+    Fiber& fiber = fibers[current];
+    if (_setjmp(scheduler) != 0) return;
+    if (fiber.started) _longjmp(fiber.resumption, 1);
+    fiber.started = true;
+    setcontext(&fiber.start);
+  }
 };
 inline Emulator& emulator() {
   static Emulator instance;
@@ -108,21 +128,43 @@ inline void emulate(void (*kernel)(const void*), const void* arguments, int bloc
     for (size_t i = 0; i < e.fibers.size(); ++i) {
       Fiber& fiber = e.fibers[i];
       fiber.index = {static_cast<int>(i) % x, static_cast<int>(i) / x, 0};
-      fiber.done = false;
+      fiber.started = fiber.done = false;
       fiber.stack.resize(64 << 10);
-      getcontext(&fiber.context);
-      fiber.context.uc_stack.ss_sp = fiber.stack.data();
-      fiber.context.uc_stack.ss_size = fiber.stack.size();
-      fiber.context.uc_link = nullptr;
-      makecontext(&fiber.context, run_fiber, 0);
+      getcontext(&fiber.start);
+      fiber.start.uc_stack.ss_sp = fiber.stack.data();
+      fiber.start.uc_stack.ss_size = fiber.stack.size();
+      fiber.start.uc_link = nullptr;
+      makecontext(&fiber.start, run_fiber, 0);
     }
     for (bool left = true; left;) {
       left = false;
-      for (e.current = 0; e.current < e.fibers.size(); ++e.current) {
+      for (size_t i = 0; i < e.fibers.size(); ++i) {
+        e.current = block % 2 == 0 ? i : e.fibers.size() - 1 - i;
         if (e.fibers[e.current].done) continue;
-        swapcontext(&e.scheduler, &e.fibers[e.current].context);
+        e.resume();
         left = left || !e.fibers[e.current].done;
       }
     }
   }
+}
+
+using cudaStream_t = void*;
+enum cudaError_t { cudaSuccess, cudaErrorInvalidValue };
+
+// Blocks that a launch runs at most: kernels whose work is more must walk it in strides of the grid.
+constexpr int kMostEmulatedBlocks = 3;
+
+template <typename Grid, typename Arguments>
+cudaError_t launch_kernel(void (*kernel)(Arguments), const Grid& grid, const Arguments& arguments, cudaStream_t) {
+  struct Call {
+    void (*kernel)(Arguments);
+    const Arguments* arguments;
+  } call{kernel, &arguments};
+  const int blocks = grid.blocks < kMostEmulatedBlocks ? static_cast<int>(grid.blocks) : kMostEmulatedBlocks;
+  const auto run = [](const void* at) {
+    const Call& call = *static_cast<const Call*>(at);
+    call.kernel(*call.arguments);
+  };
+  emulate(run, &call, blocks, grid.x, grid.y);
+  return cudaSuccess;
 }

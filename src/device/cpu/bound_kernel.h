@@ -45,11 +45,6 @@ class BoundKernel : public Kernel {
   std::byte* workspace_ = nullptr;
 };
 
-// Whether the bytes of `desc` are those of `order`: by its attribute, or because both orders coincide.
-inline bool lies_in(const TensorDesc& desc, Order order) {
-  return desc.order == order || orders_coincide(desc.shape);
-}
-
 // Why a kernel of floats alone cannot take it; or "".
 inline std::string refuse_bf16(const OpInstance& instance) {
   for (const auto* descs : {&instance.inputs, &instance.outputs}) {

@@ -12,7 +12,7 @@
 #include "device/cpu/isa.h"
 #include "device/cpu/isa/pointwise.h"
 #include "device/cpu/parallel.h"
-#include "device/cpu/windows.h"
+#include "runtime/windows.h"
 
 namespace trainer::cpu {
 namespace {

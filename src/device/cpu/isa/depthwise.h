@@ -4,7 +4,7 @@
 
 #include "device/cpu/isa/by_type.h"
 #include "device/cpu/isa/finish.h"
-#include "device/cpu/windows.h"
+#include "runtime/windows.h"
 
 namespace trainer::cpu {
 

@@ -11,7 +11,7 @@
 #include "device/cpu/finish.h"
 #include "device/cpu/onednn/engine.h"
 #include "device/cpu/onednn/onednn.h"
-#include "device/cpu/windows.h"
+#include "runtime/windows.h"
 
 namespace trainer::cpu {
 namespace {

@@ -16,7 +16,7 @@
 #include "device/cpu/openblas/openblas.h"
 #include "device/cpu/openblas/unfold.h"
 #include "device/cpu/parallel.h"
-#include "device/cpu/windows.h"
+#include "runtime/windows.h"
 
 namespace trainer::cpu {
 namespace {

@@ -6,7 +6,7 @@
 
 #include <cstdint>
 
-#include "device/cpu/windows.h"
+#include "runtime/windows.h"
 
 namespace trainer::cpu {
 

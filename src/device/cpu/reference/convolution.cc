@@ -1,7 +1,7 @@
 // Convolution and its two gradients by the definition.
 #include "device/cpu/bound_kernel.h"
 #include "device/cpu/reference/reference.h"
-#include "device/cpu/windows.h"
+#include "runtime/windows.h"
 
 namespace trainer::cpu {
 namespace {

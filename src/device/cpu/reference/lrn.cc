@@ -8,7 +8,7 @@
 
 #include "device/cpu/bound_kernel.h"
 #include "device/cpu/reference/reference.h"
-#include "device/cpu/windows.h"
+#include "runtime/windows.h"
 
 namespace trainer::cpu {
 namespace {

@@ -1,10 +1,9 @@
 // Reads the geometry of convolution and pooling off an op and its descriptors.
-#include "device/cpu/windows.h"
+#include "runtime/windows.h"
 
 #include "base/error.h"
-#include "device/cpu/bound_kernel.h"
 
-namespace trainer::cpu {
+namespace trainer {
 namespace {
 
 constexpr int kSpatial = 3;
@@ -96,4 +95,4 @@ std::string refuse_images(const ConvolutionOperands& operands) {
   return lies_in(*operands.weights, Order::kRowMajor) ? "" : "the weights are channels-last";
 }
 
-}  // namespace trainer::cpu
+}  // namespace trainer

@@ -1,13 +1,13 @@
 // The geometry of convolution and pooling, always with three spatial axes: missing ones lead with extent 1.
 //
-// Plain data, so that the kernels of isa/ can take it.
+// Plain data, so that kernels that are compiled apart can take it.
 #pragma once
 
 #include <cstdint>
 
 #include "runtime/device.h"
 
-namespace trainer::cpu {
+namespace trainer {
 
 // Output o meets input o * stride - pad + k * dilation for k in [0, kernel), where that lies in [0, in).
 struct Windows {
@@ -60,4 +60,4 @@ std::string refuse_images(const ConvolutionOperands& operands);
 // Of the four pool kinds.
 PoolGeometry pool_geometry(const OpInstance& instance);
 
-}  // namespace trainer::cpu
+}  // namespace trainer

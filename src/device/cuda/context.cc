@@ -1,0 +1,49 @@
+// Streams and handles.
+#include "device/cuda/context.h"
+
+#include "base/error.h"
+#include "device/cuda/check.h"
+#include "device/cuda/libraries.h"
+
+namespace trainer::cuda {
+
+Context::Context(DeviceProperties of, int ordinal)
+    : properties(std::move(of)), texts(properties.architecture()), ordinal_(ordinal) {
+  if (planned()) return;
+  check(cudaSetDevice(ordinal), "taking GPU {}", ordinal);
+  check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream on GPU {}", ordinal);
+  check(cudaMalloc(reinterpret_cast<void**>(&pass_), sizeof *pass_), "allocating on GPU {}", ordinal);
+}
+
+Context::~Context() {
+  if (cublaslt_ != nullptr) cublaslt().destroy(cublaslt_);
+  if (cudnn_ != nullptr) cudnn().destroy(cudnn_);
+  if (pass_ != nullptr) cudaFree(pass_);
+  if (stream_ != nullptr) cudaStreamDestroy(stream_);
+}
+
+cublasLtHandle_t Context::cublaslt_handle() {
+  if (cublaslt_ == nullptr) {
+    const cublasStatus_t status = cublaslt().create(&cublaslt_);
+    if (status != CUBLAS_STATUS_SUCCESS) throw device_error("cuBLASLt cannot start: {}", cublaslt().error_text(status));
+  }
+  return cublaslt_;
+}
+
+cudnnHandle_t Context::cudnn_handle() {
+  if (cudnn_ == nullptr) {
+    cudnnStatus_t status = cudnn().create(&cudnn_);
+    if (status == CUDNN_STATUS_SUCCESS) status = cudnn().set_stream(cudnn_, stream_);
+    if (status != CUDNN_STATUS_SUCCESS) throw device_error("cuDNN cannot start: {}", cudnn().error_text(status));
+  }
+  return cudnn_;
+}
+
+// From pageable memory: the runtime has read it when the call returns.
+void Context::set_pass(uint64_t pass) {
+  if (pass == known_pass_) return;
+  check(cudaMemcpyAsync(pass_, &pass, sizeof pass, cudaMemcpyHostToDevice, stream_), "setting the number of the pass");
+  known_pass_ = pass;
+}
+
+}  // namespace trainer::cuda

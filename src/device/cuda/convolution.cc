@@ -1,0 +1,234 @@
+// Convolutions and their gradients as graphs of cuDNN: channels-last images, filters packed into the images' type and
+// cuDNN's order (outputs, rows, columns, inputs) on each run, bias and relu in the same kernel.
+#include <map>
+
+#include "base/error.h"
+#include "device/cuda/cudnn_graph.h"
+#include "device/cuda/implementations.h"
+#include "device/cuda/libraries.h"
+#include "runtime/windows.h"
+
+namespace trainer::cuda {
+namespace {
+
+enum Number : int64_t { kX = 1, kWeights, kBias, kY };
+
+std::vector<int64_t> channels_last_strides(const std::vector<int64_t>& extents) {
+  std::vector<int64_t> strides(extents.size());
+  int64_t next = extents[1];
+  strides[1] = 1;
+  for (size_t i = extents.size(); i-- > 2;) strides[i] = next, next *= extents[i];
+  strides[0] = next;
+  return strides;
+}
+
+// Two spatial axes at least: cuDNN's convolutions have no fewer.
+std::vector<int64_t> extents_of(const Shape& shape) {
+  std::vector<int64_t> extents = shape.dims();
+  while (extents.size() < 4) extents.insert(extents.begin() + 2, 1);
+  return extents;
+}
+
+Descriptor tensor_of(int64_t number, cudnnDataType_t type, const Shape& shape) {
+  const std::vector<int64_t> extents = extents_of(shape);
+  return cudnn_tensor(number, type, extents, channels_last_strides(extents));
+}
+
+Descriptor convolution_descriptor(const ConvolutionGeometry& g, size_t spatial) {
+  auto of = [&](const int64_t (&all)[3]) { return std::vector<int64_t>(all + 3 - spatial, all + 3); };
+  const cudnnConvolutionMode_t mode = CUDNN_CROSS_CORRELATION;
+  Descriptor convolution(CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR);
+  convolution.set(CUDNN_ATTR_CONVOLUTION_COMP_TYPE, CUDNN_DATA_FLOAT)
+      .set(CUDNN_ATTR_CONVOLUTION_CONV_MODE, CUDNN_TYPE_CONVOLUTION_MODE, 1, &mode)
+      .set(CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, static_cast<int64_t>(spatial))
+      .set(CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, of(g.windows.stride))
+      .set(CUDNN_ATTR_CONVOLUTION_DILATIONS, of(g.windows.dilation))
+      .set(CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, of(g.windows.pad))
+      .set(CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, of(g.windows.pad))
+      .finalize();
+  return convolution;
+}
+
+Descriptor pointwise_operation(cudnnPointwiseMode_t mode, float slope, const Descriptor& x, const Descriptor* b, const Descriptor& y) {
+  Descriptor pointwise(CUDNN_BACKEND_POINTWISE_DESCRIPTOR);
+  pointwise.set(CUDNN_ATTR_POINTWISE_MODE, CUDNN_TYPE_POINTWISE_MODE, 1, &mode).set(CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_DATA_FLOAT);
+  if (mode == CUDNN_POINTWISE_RELU_FWD && slope != 0) pointwise.set(CUDNN_ATTR_POINTWISE_RELU_LOWER_CLIP_SLOPE, slope);
+  pointwise.finalize();
+  Descriptor operation(CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR);
+  operation.set(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, pointwise).set(CUDNN_ATTR_OPERATION_POINTWISE_XDESC, x);
+  if (b != nullptr) operation.set(CUDNN_ATTR_OPERATION_POINTWISE_BDESC, *b);
+  operation.set(CUDNN_ATTR_OPERATION_POINTWISE_YDESC, y).finalize();
+  return operation;
+}
+
+// The plan of an op, and the type of the filters in it.
+struct ConvolutionPlan {
+  std::unique_ptr<CudnnPlan> plan;
+  std::string reason;  // where there is none
+  DType weights = DType::kF32;
+};
+
+std::unique_ptr<CudnnPlan> make_plan(Context& context, const OpInstance& instance, DType weight_type) {
+  const ConvolutionOperands operands = convolution_operands(instance);
+  const ConvolutionGeometry g = convolution_geometry(instance);
+  const Epilogue& epilogue = instance.op->as<ConvolutionAttributes>().epilogue;
+  const OpKind kind = instance.op->kind;
+  const size_t spatial = extents_of(operands.x->shape).size() - 2;
+  const cudnnDataType_t type = cudnn_type(operands.x->dtype);
+  const bool has_bias = instance.inputs.size() > 2, weight_gradient = kind == OpKind::kConvolutionWeightGradient;
+  const bool forward = kind == OpKind::kConvolution, finishes = !weight_gradient && (has_bias || epilogue.relu);
+
+  const Descriptor convolution = convolution_descriptor(g, spatial);
+  const Descriptor x = tensor_of(kX, type, operands.x->shape), y = tensor_of(kY, type, operands.y->shape);
+  const Descriptor w = tensor_of(kWeights, cudnn_type(weight_type), operands.weights->shape);
+  const Shape& result = instance.outputs[0].shape;
+  // What the convolution makes, and what a bias makes of it, stay in registers.
+  const Descriptor sum = tensor_of(0, CUDNN_DATA_FLOAT, result), biased = tensor_of(0, CUDNN_DATA_FLOAT, result);
+  std::vector<Descriptor> operations;
+  auto convolve = [&](cudnnBackendDescriptorType_t of, cudnnBackendAttributeName_t of_convolution, cudnnBackendAttributeName_t of_x,
+                      cudnnBackendAttributeName_t of_w, cudnnBackendAttributeName_t of_y, cudnnBackendAttributeName_t alpha,
+                      cudnnBackendAttributeName_t beta, const Descriptor& at_x, const Descriptor& at_y) {
+    operations.emplace_back(of);
+    operations.back().set(of_convolution, convolution).set(of_x, at_x).set(of_w, w).set(of_y, at_y).set(alpha, 1.0f).set(beta, 0.0f).finalize();
+  };
+  if (forward) {
+    convolve(CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC,
+             CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W,
+             CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA,
+             CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA, x, finishes ? sum : y);
+  } else if (weight_gradient) {
+    convolve(CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC,
+             CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW,
+             CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_ALPHA,
+             CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA, x, y);
+  } else {
+    convolve(CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC,
+             CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W,
+             CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA,
+             CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA, finishes ? sum : x, y);
+  }
+  const Descriptor& stored = forward ? y : x;
+  std::vector<int64_t> bias_extents(spatial + 2, 1);
+  bias_extents[1] = result[1];
+  const Descriptor bias = cudnn_tensor(kBias, CUDNN_DATA_FLOAT, bias_extents, channels_last_strides(bias_extents));
+  if (finishes && has_bias)
+    operations.push_back(pointwise_operation(CUDNN_POINTWISE_ADD, 0, sum, &bias, epilogue.relu ? biased : stored));
+  if (finishes && epilogue.relu)
+    operations.push_back(pointwise_operation(CUDNN_POINTWISE_RELU_FWD, epilogue.slope, has_bias ? biased : sum, nullptr, stored));
+  std::vector<const Descriptor*> list;
+  for (const Descriptor& operation : operations) list.push_back(&operation);
+  return std::make_unique<CudnnPlan>(context, list, type != CUDNN_DATA_FLOAT);
+}
+
+// All that a plan depends on.
+std::string signature_of(const OpInstance& instance) {
+  const ConvolutionOperands operands = convolution_operands(instance);
+  const ConvolutionAttributes& a = instance.op->as<ConvolutionAttributes>();
+  std::string text = fmt::format("{} {} x{} w{} y{} group {} bias {} relu {} {}", name_of(instance.op->kind), name_of(operands.x->dtype),
+                                 operands.x->shape.text(), operands.weights->shape.text(), operands.y->shape.text(), a.group,
+                                 instance.inputs.size() > 2, a.epilogue.relu, a.epilogue.slope);
+  for (const auto* list : {&a.stride, &a.pad, &a.dilation}) text += fmt::format(" {}", fmt::join(*list, ","));
+  return text;
+}
+
+// Equal convolutions share a plan. Gradients of filters are made as floats where cuDNN can sum to them.
+const ConvolutionPlan& plan_of(Context& context, const OpInstance& instance) {
+  std::string signature = signature_of(instance);
+  const auto known = context.convolutions.find(signature);
+  if (known != context.convolutions.end()) return *std::static_pointer_cast<ConvolutionPlan>(known->second);
+  auto made = std::make_shared<ConvolutionPlan>();
+  const DType type = convolution_operands(instance).x->dtype;
+  std::vector<DType> weight_types = {type};
+  if (instance.op->kind == OpKind::kConvolutionWeightGradient && type != DType::kF32) weight_types = {DType::kF32, type};
+  for (const DType weights : weight_types) {
+    try {
+      made->plan = make_plan(context, instance, weights);
+      made->weights = weights;
+      break;
+    } catch (const CudnnRefusal& refusal) {
+      made->reason = refusal.what();
+    }
+  }
+  context.convolutions.emplace(std::move(signature), made);
+  return *made;
+}
+
+class CudnnConvolution : public BoundKernel {
+ public:
+  CudnnConvolution(Context& context, const OpInstance& instance)
+      : BoundKernel(context, instance), kind_(instance.op->kind), plan_(plan_of(context, instance)) {
+    const TensorDesc& weights = *convolution_operands(instance).weights;
+    TensorDesc packed = weights;
+    packed.dtype = plan_.weights;
+    packed.order = Order::kChannelsLast;
+    if (packed.dtype == weights.dtype && lies_in(weights, Order::kChannelsLast)) return;
+    // A map that copies converts type and order.
+    const bool back = kind_ == OpKind::kConvolutionWeightGradient;
+    copy_op_.kind = OpKind::kMap;
+    copy_op_.attributes = MapBody::copy(weights.shape);
+    copy_ = create_map(context, {&copy_op_, {back ? packed : weights}, {back ? weights : packed}});
+    packed_bytes_ = aligned(packed.bytes());
+  }
+
+  int64_t workspace_bytes() const override { return packed_bytes_ + plan_.plan->workspace_bytes(); }
+
+  void bind(std::span<void* const> inputs, std::span<void* const> outputs, void* workspace) override {
+    BoundKernel::bind(inputs, outputs, workspace);
+    const bool back = kind_ == OpKind::kConvolutionWeightGradient, forward = kind_ == OpKind::kConvolution;
+    void* weights = back ? outputs[0] : inputs[1];
+    if (copy_ != nullptr) {
+      void* const given[] = {weights};
+      void* const packed[] = {workspace};
+      copy_->bind(back ? packed : given, back ? given : packed, nullptr);
+      weights = workspace;
+    }
+    std::vector<int64_t> numbers = {kX, kWeights, kY};
+    std::vector<void*> addresses = {forward || back ? inputs[0] : outputs[0], weights, forward ? outputs[0] : back ? inputs[1] : inputs[0]};
+    if (!back && inputs.size() > 2) {
+      numbers.push_back(kBias);
+      addresses.push_back(inputs[2]);
+    }
+    void* scratch = static_cast<std::byte*>(workspace) + packed_bytes_;
+    pack_ = std::make_unique<Descriptor>(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR);
+    pack_->set(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, numbers)
+        .set(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, static_cast<int64_t>(addresses.size()), addresses.data())
+        .set(CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, 1, &scratch)
+        .finalize();
+  }
+
+  void run(const RunContext& run) override {
+    const bool back = kind_ == OpKind::kConvolutionWeightGradient;
+    if (copy_ != nullptr && !back) copy_->run(run);
+    const cudnnStatus_t status = cudnn().execute(context().cudnn_handle(), plan_.plan->plan().get(), pack_->get());
+    if (status != CUDNN_STATUS_SUCCESS) throw device_error("cuDNN cannot start a convolution: {}", cudnn().error_text(status));
+    if (copy_ != nullptr && back) copy_->run(run);
+  }
+
+ private:
+  OpKind kind_;
+  const ConvolutionPlan& plan_;
+  Op copy_op_;
+  std::unique_ptr<Kernel> copy_;  // packs filters, or unpacks their gradient
+  int64_t packed_bytes_ = 0;
+  std::unique_ptr<Descriptor> pack_;
+};
+
+}  // namespace
+
+std::string refuse_convolution(Context& context, const OpInstance& instance) {
+  const ConvolutionOperands operands = convolution_operands(instance);
+  for (const TensorDesc* desc : {operands.x, operands.weights, operands.y}) {
+    if (desc->shape.count() == 0) return "an operand is empty";
+  }
+  if (operands.x->shape.rank() > 5 || operands.x->shape.rank() < 3) return "it has not 1 to 3 spatial axes";
+  if (!lies_in(*operands.x, Order::kChannelsLast) || !lies_in(*operands.y, Order::kChannelsLast)) return "an image is row-major";
+  if (operands.x->dtype != operands.y->dtype) return "input and output have different types";
+  const ConvolutionPlan& plan = plan_of(context, instance);
+  return plan.plan == nullptr ? plan.reason : "";
+}
+
+std::unique_ptr<Kernel> create_convolution(Context& context, const OpInstance& instance) {
+  return std::make_unique<CudnnConvolution>(context, instance);
+}
+
+}  // namespace trainer::cuda

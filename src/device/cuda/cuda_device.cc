@@ -1,0 +1,145 @@
+// Memory and choice of kernels on an NVIDIA GPU.
+#include "device/cuda/cuda_device.h"
+
+#include <algorithm>
+#include <charconv>
+#include <string_view>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "device/cuda/check.h"
+#include "device/cuda/implementations.h"
+
+namespace trainer::cuda {
+namespace {
+
+constexpr std::string_view kArchitecture = "sm_";
+constexpr int kLeastDriver = 13000;
+
+// Throws where there is no GPU of this number, saying what is missing.
+void find_device(int ordinal) {
+  int version = 0, count = 0;
+  cudaDriverGetVersion(&version);
+  if (version == 0) throw device_error("no NVIDIA driver: libcuda.so.1 cannot be opened. Run on the CPU with --cpu");
+  const cudaError_t result = cudaGetDeviceCount(&count);
+  if (result == cudaErrorStubLibrary)
+    throw device_error("libcuda.so.1 is the toolkit's stub, not a driver: take its folder out of LD_LIBRARY_PATH, or run on the CPU with --cpu");
+  if (version < kLeastDriver)
+    throw device_error("the NVIDIA driver is too old: it knows CUDA {}.{}, and 13.0 is needed. Run on the CPU with --cpu", version / 1000,
+                       version % 1000 / 10);
+  if (result == cudaErrorNoDevice)
+    throw device_error("the driver sees no GPU (CUDA_VISIBLE_DEVICES may hide them). Run on the CPU with --cpu");
+  check(result, "asking the driver for its GPUs");
+  if (ordinal >= count) throw device_error("there is no GPU {}: the driver sees {}, numbered from 0", ordinal, count);
+}
+
+std::unique_ptr<Context> open_context(std::string_view which) {
+  if (which.substr(0, kArchitecture.size()) == kArchitecture)
+    return std::make_unique<Context>(typical_properties(std::string(which)), -1);
+  int ordinal = -1;
+  const auto [end, error] = std::from_chars(which.data(), which.data() + which.size(), ordinal);
+  if (error != std::errc() || end != which.data() + which.size() || ordinal < 0)
+    throw config_error("--gpu={}: not the number of one GPU", which);
+  find_device(ordinal);
+  return std::make_unique<Context>(properties_of(ordinal), ordinal);
+}
+
+double seconds_of(cudaStream_t stream, const auto& enqueue) {
+  cudaEvent_t events[2] = {};
+  for (cudaEvent_t& event : events) check(cudaEventCreate(&event), "making an event");
+  enqueue();  // the first time loads code
+  check(cudaEventRecord(events[0], stream), "timing");
+  enqueue();
+  check(cudaEventRecord(events[1], stream), "timing");
+  check(cudaEventSynchronize(events[1]), "timing");
+  float milliseconds = 0;
+  check(cudaEventElapsedTime(&milliseconds, events[0], events[1]), "timing");
+  for (cudaEvent_t event : events) cudaEventDestroy(event);
+  return static_cast<double>(milliseconds) * 1e-3;
+}
+
+}  // namespace
+
+CudaDevice::CudaDevice(const std::string& which) : context_(open_context(which)) {}
+CudaDevice::~CudaDevice() = default;
+
+std::string CudaDevice::name() const {
+  return context_->planned() ? fmt::format("{} (planned)", context_->properties.name)
+                             : fmt::format("GPU {} ({})", context_->ordinal(), context_->properties.name);
+}
+
+// A large product of floats, and a copy.
+DeviceSpeed CudaDevice::best_speed() {
+  if (context_->planned()) return {};
+  constexpr int64_t kSide = 8192;
+  const TensorDesc matrix{Shape{kSide, kSide}, DType::kF32, Order::kRowMajor};
+  Op op;
+  op.kind = OpKind::kMatmul;
+  op.attributes = MatmulAttributes{};
+  const std::unique_ptr<Kernel> product = create_matmul(*context_, {&op, {matrix, matrix}, {matrix}});
+  void *a = allocate(matrix.bytes()), *b = allocate(matrix.bytes()), *c = allocate(matrix.bytes());
+  void* workspace = allocate(product->workspace_bytes());
+  void* const operands[] = {a, b};
+  void* const results[] = {c};
+  product->bind(operands, results, workspace);
+  DeviceSpeed speed;
+  speed.operations = 2.0 * kSide * kSide * kSide / seconds_of(context_->stream(), [&] { product->run({}); });
+  speed.bytes = 2.0 * static_cast<double>(matrix.bytes()) / seconds_of(context_->stream(), [&] {
+                  check(cudaMemcpyAsync(b, a, static_cast<size_t>(matrix.bytes()), cudaMemcpyDeviceToDevice, context_->stream()), "copying");
+                });
+  for (void* memory : {a, b, c}) release(memory, matrix.bytes());
+  release(workspace, product->workspace_bytes());
+  return speed;
+}
+
+std::string CudaDevice::refuse_precision(DType precision) const {
+  if (precision == DType::kBF16 && context_->properties.major < 8)
+    return fmt::format("{} multiplies no bf16: it takes compute capability 8.0 (Ampere); use fp32", context_->properties.name);
+  return "";
+}
+
+KernelChoice CudaDevice::choose(const OpInstance& instance) {
+  KernelChoice choice;
+  for (const Implementation& implementation : implementations_of(instance.op->kind)) {
+    const std::string reason = implementation.refuse(*context_, instance);
+    if (reason.empty()) {
+      choice.implementation = implementation.name;
+      choice.kernel = implementation.create(*context_, instance);
+      return choice;
+    }
+    choice.refused.push_back({implementation.name, reason});
+  }
+  std::string reasons;
+  for (const Refusal& refusal : choice.refused)
+    reasons += fmt::format("{}{}: {}", reasons.empty() ? "" : "; ", refusal.implementation, refusal.reason);
+  throw device_error("the GPU has no kernel for this {} ({})", trainer::name_of(instance.op->kind), reasons);
+}
+
+void* CudaDevice::allocate(int64_t bytes) {
+  if (context_->planned())
+    throw config_error("--gpu={}: a GPU that is not there can be planned for (trainer summary), not run on", context_->properties.architecture());
+  void* memory = nullptr;
+  const size_t size = static_cast<size_t>(std::max<int64_t>(bytes, 1));
+  if (cudaMalloc(&memory, size) != cudaSuccess) {
+    cudaGetLastError();
+    size_t free = 0, total = 0;
+    cudaMemGetInfo(&free, &total);
+    throw device_error("not enough memory on {}: {} asked for, {} of {} free. A smaller batch_size with a larger iter_size needs less.",
+                       name(), format_bytes(bytes), format_bytes(static_cast<int64_t>(free)), format_bytes(static_cast<int64_t>(total)));
+  }
+  check(cudaMemsetAsync(memory, 0, size, context_->stream()), "clearing memory");
+  return memory;
+}
+
+void CudaDevice::release(void* memory, int64_t) { cudaFree(memory); }
+
+void CudaDevice::copy_to_host(void* host, const void* device, int64_t bytes) {
+  check(cudaMemcpyAsync(host, device, static_cast<size_t>(bytes), cudaMemcpyDeviceToHost, context_->stream()), "copying from the GPU");
+  check(cudaStreamSynchronize(context_->stream()), "running on the GPU");
+}
+
+void CudaDevice::copy_from_host(void* device, const void* host, int64_t bytes) {
+  check(cudaMemcpyAsync(device, host, static_cast<size_t>(bytes), cudaMemcpyHostToDevice, context_->stream()), "copying to the GPU");
+}
+
+}  // namespace trainer::cuda

@@ -1,0 +1,34 @@
+// The table of what the GPU runs each kind of op with.
+#include "device/cuda/implementations.h"
+
+#include <array>
+
+namespace trainer::cuda {
+namespace {
+
+using List = std::vector<Implementation>;
+
+List list_of(OpKind kind) {
+  switch (kind) {
+    case OpKind::kMap: return {{"nvrtc", refuse_map, create_map}};
+    case OpKind::kConvolution:
+    case OpKind::kConvolutionInputGradient:
+    case OpKind::kConvolutionWeightGradient: return {{"cudnn", refuse_convolution, create_convolution}};
+    case OpKind::kMatmul: return {{"cublaslt", refuse_matmul, create_matmul}};
+    case OpKind::kOpaque: return {{"host", refuse_opaque, create_opaque}};
+    default: return {};
+  }
+}
+
+}  // namespace
+
+const std::vector<Implementation>& implementations_of(OpKind kind) {
+  static const std::array<List, kOpKinds> lists = [] {
+    std::array<List, kOpKinds> all;
+    for (int i = 0; i < kOpKinds; ++i) all[static_cast<size_t>(i)] = list_of(static_cast<OpKind>(i));
+    return all;
+  }();
+  return lists[static_cast<size_t>(kind)];
+}
+
+}  // namespace trainer::cuda

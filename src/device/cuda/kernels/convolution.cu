@@ -1,0 +1,251 @@
+// Convolution and its two gradients: as tiles of matrix products whose operands are gathered from the tensors, and for
+// groups of few channels with a thread for each element.
+//
+// A filter's elements count by taps, and of each tap by input channels: images that lie channels-last are read densely.
+#include "device/cuda/kernels/convolution.h"
+
+#include "device/cuda/kernels/launch.h"
+#include "device/cuda/kernels/tiles.h"
+
+namespace trainer::cuda {
+namespace {
+
+// The input place that output place `o` meets with tap `k`; false where it is padding.
+__device__ inline bool meet(const SpatialWindows& w, const Spatial& o, const Spatial& k, Spatial* i) {
+  bool inside = true;
+  for (int axis = 0; axis < 3; ++axis) {
+    i->at[axis] = o.at[axis] * w.stride[axis] - w.pad[axis] + k.at[axis] * w.dilation[axis];
+    inside = inside && i->at[axis] >= 0 && i->at[axis] < w.in[axis];
+  }
+  return inside;
+}
+
+// The output place whose tap `k` is input place `i`; false where there is none.
+__device__ inline bool met_by(const SpatialWindows& w, const Spatial& i, const Spatial& k, Spatial* o) {
+  bool inside = true;
+  for (int axis = 0; axis < 3; ++axis) {
+    const int64_t at = i.at[axis] + w.pad[axis] - k.at[axis] * w.dilation[axis];
+    o->at[axis] = at / w.stride[axis];
+    inside = inside && at >= 0 && o->at[axis] * w.stride[axis] == at && o->at[axis] < w.out[axis];
+  }
+  return inside;
+}
+
+__device__ inline float biased(const ConvolutionArguments& a, float sum, int64_t channel) {
+  return with_epilogue(a.epilogue, a.bias == nullptr ? sum : sum + a.bias[channel]);
+}
+__device__ inline float weight(const ConvolutionArguments& a, int64_t o, int64_t c, const Spatial& tap) {
+  return load(a.w, a.w_type, offset_of(a.w_steps, o, c, tap));
+}
+
+// Batches are groups in all three products.
+struct ForwardProduct {  // rows: output places; columns: outputs; depth: the filter
+  const ConvolutionArguments& a;
+
+  __device__ int64_t batches() const { return a.group; }
+  __device__ int64_t rows() const { return a.batch * count_of_places(a.windows.out); }
+  __device__ int64_t columns() const { return a.outputs; }
+  __device__ int64_t depth_begin(int64_t) const { return 0; }
+  __device__ int64_t depth_end(int64_t) const { return a.inputs * count_of_places(a.windows.kernel); }
+  __device__ bool left_is_dense_along_depth() const { return a.x_steps.c == 1; }
+  __device__ bool right_is_dense_along_depth() const { return true; }
+  __device__ float left(int64_t group, int64_t row, int64_t depth) const {
+    const int64_t area = count_of_places(a.windows.out);
+    Spatial in;
+    const Spatial tap = spatial_of(depth / a.inputs, a.windows.kernel);
+    if (!meet(a.windows, spatial_of(row % area, a.windows.out), tap, &in)) return 0;
+    return load(a.x, a.x_type, offset_of(a.x_steps, row / area, group * a.inputs + depth % a.inputs, in));
+  }
+  __device__ float right(int64_t group, int64_t depth, int64_t column) const {
+    return weight(a, group * a.outputs + column, depth % a.inputs, spatial_of(depth / a.inputs, a.windows.kernel));
+  }
+  __device__ void store(int64_t group, int64_t row, int64_t column, float sum) const {
+    const int64_t area = count_of_places(a.windows.out), o = group * a.outputs + column;
+    const int64_t at = offset_of(a.y_steps, row / area, o, spatial_of(row % area, a.windows.out));
+    cuda::store(a.y, a.y_type, at, biased(a, sum, o));
+  }
+};
+
+struct InputGradientProduct {  // rows: input places; columns: inputs; depth: taps, and of each the outputs
+  const ConvolutionArguments& a;
+
+  __device__ int64_t batches() const { return a.group; }
+  __device__ int64_t rows() const { return a.batch * count_of_places(a.windows.in); }
+  __device__ int64_t columns() const { return a.inputs; }
+  __device__ int64_t depth_begin(int64_t) const { return 0; }
+  __device__ int64_t depth_end(int64_t) const { return a.outputs * count_of_places(a.windows.kernel); }
+  __device__ bool left_is_dense_along_depth() const { return a.y_steps.c == 1; }
+  __device__ bool right_is_dense_along_depth() const { return false; }
+  __device__ float left(int64_t group, int64_t row, int64_t depth) const {
+    const int64_t area = count_of_places(a.windows.in);
+    Spatial out;
+    const Spatial tap = spatial_of(depth / a.outputs, a.windows.kernel);
+    if (!met_by(a.windows, spatial_of(row % area, a.windows.in), tap, &out)) return 0;
+    return load(a.y, a.y_type, offset_of(a.y_steps, row / area, group * a.outputs + depth % a.outputs, out));
+  }
+  __device__ float right(int64_t group, int64_t depth, int64_t column) const {
+    return weight(a, group * a.outputs + depth % a.outputs, column, spatial_of(depth / a.outputs, a.windows.kernel));
+  }
+  __device__ void store(int64_t group, int64_t row, int64_t column, float sum) const {
+    const int64_t area = count_of_places(a.windows.in), c = group * a.inputs + column;
+    const int64_t at = offset_of(a.x_steps, row / area, c, spatial_of(row % area, a.windows.in));
+    cuda::store(a.x, a.x_type, at, biased(a, sum, c));
+  }
+};
+
+// A weight gradient with its parts.
+struct WeightGradient {
+  ConvolutionArguments a;
+  int64_t parts;
+
+  __device__ int64_t filter() const { return a.inputs * count_of_places(a.windows.kernel); }
+  __device__ int64_t places() const { return a.batch * count_of_places(a.windows.out); }
+  __device__ int64_t begin(int64_t part) const { return places() * part / parts; }
+  // Of an output place: the gradient of output o, and the input that a tap of a group's channel c meets.
+  __device__ float gradient(int64_t place, int64_t o) const {
+    const int64_t area = count_of_places(a.windows.out);
+    return load(a.y, a.y_type, offset_of(a.y_steps, place / area, o, spatial_of(place % area, a.windows.out)));
+  }
+  __device__ float input(int64_t place, int64_t channel, const Spatial& tap) const {
+    const int64_t area = count_of_places(a.windows.out);
+    Spatial in;
+    if (!meet(a.windows, spatial_of(place % area, a.windows.out), tap, &in)) return 0;
+    return load(a.x, a.x_type, offset_of(a.x_steps, place / area, channel, in));
+  }
+  __device__ void store(int64_t o, int64_t element, float sum) const {
+    const int64_t at = offset_of(a.w_steps, o, element % a.inputs, spatial_of(element / a.inputs, a.windows.kernel));
+    cuda::store(a.w, a.w_type, at, sum);
+  }
+  __device__ void store_part(int64_t part, int64_t o, int64_t element, float sum) const {
+    if (parts == 1) {
+      store(o, element, sum);
+    } else {
+      a.partial[(part * a.group * a.outputs + o) * filter() + element] = sum;
+    }
+  }
+};
+
+struct WeightGradientProduct {  // batches: groups of each part; rows: outputs; columns: the filter; depth: output places
+  const WeightGradient& w;
+
+  __device__ int64_t batches() const { return w.parts * w.a.group; }
+  __device__ int64_t rows() const { return w.a.outputs; }
+  __device__ int64_t columns() const { return w.filter(); }
+  __device__ int64_t depth_begin(int64_t batch) const { return w.begin(batch / w.a.group); }
+  __device__ int64_t depth_end(int64_t batch) const { return w.begin(batch / w.a.group + 1); }
+  __device__ bool left_is_dense_along_depth() const { return w.a.y_steps.c != 1; }
+  __device__ bool right_is_dense_along_depth() const { return w.a.x_steps.c != 1; }
+  __device__ float left(int64_t batch, int64_t row, int64_t depth) const {
+    return w.gradient(depth, batch % w.a.group * w.a.outputs + row);
+  }
+  __device__ float right(int64_t batch, int64_t depth, int64_t column) const {
+    const int64_t channel = batch % w.a.group * w.a.inputs + column % w.a.inputs;
+    return w.input(depth, channel, spatial_of(column / w.a.inputs, w.a.windows.kernel));
+  }
+  __device__ void store(int64_t batch, int64_t row, int64_t column, float sum) const {
+    w.store_part(batch / w.a.group, batch % w.a.group * w.a.outputs + row, column, sum);
+  }
+};
+
+__global__ void __launch_bounds__(kBlockThreads) convolution(const __grid_constant__ ConvolutionArguments a) {
+  make_tiles(ForwardProduct{a});
+}
+__global__ void __launch_bounds__(kBlockThreads) input_gradient(const __grid_constant__ ConvolutionArguments a) {
+  make_tiles(InputGradientProduct{a});
+}
+__global__ void __launch_bounds__(kBlockThreads) weight_gradient(const __grid_constant__ WeightGradient w) {
+  make_tiles(WeightGradientProduct{w});
+}
+
+__global__ void __launch_bounds__(kBlockThreads) narrow_convolution(const __grid_constant__ ConvolutionArguments a) {
+  const int64_t channels = a.group * a.outputs, taps = count_of_places(a.windows.kernel);
+  const int64_t count = a.batch * channels * count_of_places(a.windows.out);
+  for (int64_t e = first_element(); e < count; e += elements_apart()) {
+    const Place out = place_of(e, channels, a.windows.out, a.y_steps);
+    const int64_t first = out.c / a.outputs * a.inputs;
+    float sum = 0;
+    for (int64_t k = 0; k < taps; ++k) {
+      const Spatial tap = spatial_of(k, a.windows.kernel);
+      Spatial in;
+      if (!meet(a.windows, out.spatial, tap, &in)) continue;
+      for (int64_t c = 0; c < a.inputs; ++c)
+        sum += load(a.x, a.x_type, offset_of(a.x_steps, out.n, first + c, in)) * weight(a, out.c, c, tap);
+    }
+    store(a.y, a.y_type, offset_of(a.y_steps, out), biased(a, sum, out.c));
+  }
+}
+
+__global__ void __launch_bounds__(kBlockThreads) narrow_input_gradient(const __grid_constant__ ConvolutionArguments a) {
+  const int64_t channels = a.group * a.inputs, taps = count_of_places(a.windows.kernel);
+  const int64_t count = a.batch * channels * count_of_places(a.windows.in);
+  for (int64_t e = first_element(); e < count; e += elements_apart()) {
+    const Place in = place_of(e, channels, a.windows.in, a.x_steps);
+    const int64_t first = in.c / a.inputs * a.outputs;
+    float sum = 0;
+    for (int64_t k = 0; k < taps; ++k) {
+      const Spatial tap = spatial_of(k, a.windows.kernel);
+      Spatial out;
+      if (!met_by(a.windows, in.spatial, tap, &out)) continue;
+      for (int64_t o = first; o < first + a.outputs; ++o)
+        sum += load(a.y, a.y_type, offset_of(a.y_steps, in.n, o, out)) * weight(a, o, in.c % a.inputs, tap);
+    }
+    store(a.x, a.x_type, offset_of(a.x_steps, in), biased(a, sum, in.c));
+  }
+}
+
+// A block makes one element of the filters of blockDim.x outputs; the threads along y share the output places.
+__global__ void __launch_bounds__(kBlockThreads) narrow_weight_gradient(const __grid_constant__ WeightGradient w) {
+  __shared__ float sums[kBlockThreads];
+  const ConvolutionArguments& a = w.a;
+  const int64_t channels = a.group * a.outputs, filter = w.filter();
+  const int64_t across = (channels + blockDim.x - 1) / blockDim.x, items = w.parts * filter * across;
+  const int x = static_cast<int>(threadIdx.x), y = static_cast<int>(threadIdx.y), width = static_cast<int>(blockDim.x);
+  for (int64_t item = blockIdx.x; item < items; item += gridDim.x) {
+    const int64_t o = item % across * width + x, element = item / across % filter, part = item / across / filter;
+    const Spatial tap = spatial_of(element / a.inputs, a.windows.kernel);
+    const int64_t channel = o / a.outputs * a.inputs + element % a.inputs;
+    float sum = 0;
+    if (o < channels) {
+      const int64_t end = w.begin(part + 1);
+      for (int64_t place = w.begin(part) + y; place < end; place += blockDim.y)
+        sum += w.input(place, channel, tap) * w.gradient(place, o);
+    }
+    sums[y * width + x] = sum;
+    __syncthreads();
+    for (int half = static_cast<int>(blockDim.y) / 2; half > 0; half /= 2) {
+      if (y < half) sums[y * width + x] += sums[(y + half) * width + x];
+      __syncthreads();
+    }
+    if (y == 0 && o < channels) w.store_part(part, o, element, sums[x]);
+  }
+}
+
+__global__ void __launch_bounds__(kBlockThreads) add_parts(const __grid_constant__ WeightGradient w) {
+  const int64_t filter = w.filter(), weights = w.a.group * w.a.outputs * filter;
+  for (int64_t i = first_element(); i < weights; i += elements_apart()) {
+    float sum = 0;
+    for (int64_t part = 0; part < w.parts; ++part) sum += w.a.partial[part * weights + i];
+    w.store(i / filter, i % filter, sum);
+  }
+}
+
+}  // namespace
+
+cudaError_t launch_convolution(const ConvolutionArguments& a, cudaStream_t stream) {
+  return launch_kernel(is_tiled(a) ? convolution : narrow_convolution, grid_of_convolution(a), a, stream);
+}
+
+cudaError_t launch_convolution_input_gradient(const ConvolutionArguments& a, cudaStream_t stream) {
+  return launch_kernel(is_input_gradient_tiled(a) ? input_gradient : narrow_input_gradient, grid_of_input_gradient(a), a,
+                       stream);
+}
+
+cudaError_t launch_convolution_weight_gradient(const ConvolutionArguments& a, cudaStream_t stream) {
+  const WeightGradient w{a, weight_gradient_parts(a)};
+  const cudaError_t queued =
+      launch_kernel(is_tiled(a) ? weight_gradient : narrow_weight_gradient, grid_of_weight_gradient(a), w, stream);
+  if (queued != cudaSuccess || w.parts == 1) return queued;
+  return launch_kernel(add_parts, grid_of_elements(weights_of(a)), w, stream);
+}
+
+}  // namespace trainer::cuda

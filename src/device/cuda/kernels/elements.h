@@ -1,0 +1,115 @@
+// Elements in device code: types and their conversions, the walk of a grid over elements, and places of tensors.
+//
+// Rounding to bf16 is that of tensor/bf16.h. Offsets have 64 bits; where the operands of a division fit 32 bits, nvcc's
+// code takes the short one by itself.
+#pragma once
+
+#include "device/cuda/kernels/arguments.h"
+
+namespace trainer::cuda {
+
+struct Bf16 {
+  unsigned short bits;
+};
+struct F16 {
+  unsigned short bits;
+};
+
+// Outside nvcc, in tests, the emulator brings these two.
+#ifdef __CUDACC__
+__device__ inline float half_to_float(unsigned short bits) {
+  float x;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(x) : "h"(bits));
+  return x;
+}
+__device__ inline unsigned short float_to_half(float x) {
+  unsigned short bits;
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(x));
+  return bits;
+}
+#endif
+
+__device__ inline float to_float(float x) { return x; }
+__device__ inline float to_float(Bf16 x) { return __uint_as_float(static_cast<unsigned>(x.bits) << 16); }
+__device__ inline float to_float(F16 x) { return half_to_float(x.bits); }
+
+__device__ inline void put(float* to, float x) { *to = x; }
+__device__ inline void put(Bf16* to, float x) {
+  const unsigned bits = __float_as_uint(x);
+  to->bits = static_cast<unsigned short>(x != x ? bits >> 16 | 0x40 : (bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+__device__ inline void put(F16* to, float x) { to->bits = float_to_half(x); }
+
+// Element `at` of an array whose type is known when the kernel runs only.
+__device__ inline float load(const void* from, ElementType type, int64_t at) {
+  switch (type) {
+    case ElementType::kBF16: return to_float(static_cast<const Bf16*>(from)[at]);
+    case ElementType::kF16: return to_float(static_cast<const F16*>(from)[at]);
+    default: return static_cast<const float*>(from)[at];
+  }
+}
+__device__ inline void store(void* to, ElementType type, int64_t at, float x) {
+  switch (type) {
+    case ElementType::kBF16: return put(static_cast<Bf16*>(to) + at, x);
+    case ElementType::kF16: return put(static_cast<F16*>(to) + at, x);
+    default: return put(static_cast<float*>(to) + at, x);
+  }
+}
+
+__device__ inline int64_t lesser(int64_t a, int64_t b) { return a < b ? a : b; }
+__device__ inline int64_t greater(int64_t a, int64_t b) { return a > b ? a : b; }
+
+__device__ inline float with_epilogue(const ReluEpilogue& epilogue, float x) {
+  return epilogue.relu && !(x > 0) ? epilogue.slope * x : x;
+}
+
+// A thread's elements: for (int64_t i = first_element(); i < count; i += elements_apart()).
+__device__ inline int64_t first_element() { return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; }
+__device__ inline int64_t elements_apart() { return static_cast<int64_t>(gridDim.x) * blockDim.x; }
+
+// An index on the three spatial axes.
+struct Spatial {
+  int64_t at[3];
+};
+__device__ inline Spatial spatial_of(int64_t index, const int64_t (&extents)[3]) {
+  Spatial s;
+  s.at[2] = index % extents[2];
+  index /= extents[2];
+  s.at[1] = index % extents[1];
+  s.at[0] = index / extents[1];
+  return s;
+}
+__device__ inline int64_t offset_of(const TensorSteps& steps, int64_t n, int64_t c, const Spatial& s) {
+  return n * steps.n + c * steps.c + s.at[0] * steps.spatial[0] + s.at[1] * steps.spatial[1] + s.at[2] * steps.spatial[2];
+}
+
+struct Place {
+  int64_t n, c;
+  Spatial spatial;
+};
+__device__ inline int64_t offset_of(const TensorSteps& steps, const Place& p) {
+  return offset_of(steps, p.n, p.c, p.spatial);
+}
+
+__device__ inline int64_t count_of_places(const int64_t (&extents)[3]) { return extents[0] * extents[1] * extents[2]; }
+
+// The i-th place of a tensor [N,C,extents], in the sequence in which a tensor with these steps lies: neighbouring
+// threads take neighbouring elements.
+__device__ inline Place place_of(int64_t i, int64_t channels, const int64_t (&extents)[3], const TensorSteps& steps) {
+  const int64_t area = count_of_places(extents);
+  Place p;
+  if (steps.c == 1) {
+    p.c = i % channels;
+    i /= channels;
+    p.spatial = spatial_of(i % area, extents);
+    p.n = i / area;
+  } else {
+    p.spatial = spatial_of(i % area, extents);
+    i /= area;
+    p.c = i % channels;
+    p.n = i / channels;
+  }
+  return p;
+}
+
+}  // namespace trainer::cuda

@@ -1,0 +1,28 @@
+// Arguments of kLrn and kLrnGradient.
+#pragma once
+
+#include "device/cuda/kernels/arguments.h"
+
+namespace trainer::cuda {
+
+// s_c = k + alpha/size * sum of x^2 over the `size` channels around c, of which (size - 1) / 2 lie before it.
+// kLrn:         y_c = x_c * s_c^-beta
+// kLrnGradient: dx_c = g_c * s_c^-beta - 2 alpha beta / size * x_c * sum of g * x * s^(-beta - 1) over the channels that
+//               c is around
+struct LrnArguments {
+  int64_t batch = 0, channels = 0;
+  int64_t extents[3] = {1, 1, 1};
+  int64_t size = 5;
+  float alpha = 1, beta = 0.75f, k = 1;
+  ElementType type = ElementType::kF32;  // of x, g and result
+  const void* x = nullptr;
+  const void* g = nullptr;  // kLrnGradient
+  void* result = nullptr;   // y or dx
+  TensorSteps x_steps, g_steps, result_steps;
+  // kLrnGradient: scratch for g * x * s^(-beta - 1), as many floats as x has elements; lies as x does.
+  float* products = nullptr;
+};
+
+inline Grid grid_of_lrn(const LrnArguments& a) { return grid_of_elements(a.batch * a.channels * count_of(a.extents)); }
+
+}  // namespace trainer::cuda

@@ -1,0 +1,149 @@
+// Opens NVIDIA's libraries and finds their functions.
+#include "device/cuda/libraries.h"
+
+#include <dlfcn.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/text.h"
+
+namespace trainer::cuda {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kVariable = "TRAINER_CUDA_LIBRARIES";
+
+// The folders that are looked through; the empty one leaves it to the system.
+const std::vector<fs::path>& folders() {
+  static const std::vector<fs::path> found = [] {
+    std::vector<fs::path> list;
+    const char* text = std::getenv(kVariable);
+    for (const std::string& word : split(text == nullptr ? "" : text, ':')) {
+      if (word.empty()) continue;
+      list.emplace_back(word);
+      std::error_code ignored;
+      for (const auto& entry : fs::directory_iterator(word, ignored)) {
+        if (fs::is_directory(entry.path() / "lib", ignored)) list.push_back(entry.path() / "lib");
+      }
+    }
+    list.emplace_back();
+    list.emplace_back("/usr/local/cuda/lib64");
+    return list;
+  }();
+  return found;
+}
+
+void* try_open(const fs::path& folder, const std::string& name) {
+  if (!folder.empty() && !fs::exists(folder / name)) return nullptr;
+  return dlopen((folder / name).c_str(), RTLD_NOW | RTLD_LOCAL);
+}
+
+// Never closed: the libraries keep threads and state of their own. `first`: libraries that it would look for by name
+// alone and not find beside itself.
+void* open_library(const std::string& name, const std::vector<std::string>& first = {}) {
+  std::string reasons;
+  for (const fs::path& folder : folders()) {
+    if (!folder.empty() && !fs::exists(folder / name)) continue;
+    for (const std::string& before : first) {
+      for (const fs::path& other : folders()) {
+        if (try_open(other, before) != nullptr) break;
+      }
+    }
+    if (void* library = try_open(folder, name)) return library;
+    const char* reason = dlerror();
+    reasons += fmt::format("{}{}", reasons.empty() ? "" : "; ", reason == nullptr ? "?" : reason);
+  }
+  throw device_error("{} cannot be opened: {}. Install NVIDIA's CUDA 13 libraries (pip install nvidia-cudnn-cu13 nvidia-cublas "
+                     "nvidia-cuda-nvrtc) and name their folder, .../site-packages/nvidia, in {}; or run on the CPU with --cpu",
+                     name, reasons, kVariable);
+}
+
+struct Finder {
+  void* library;
+  const char* name;
+
+  template <typename Function>
+  void operator()(Function* function, const char* symbol) const {
+    *function = reinterpret_cast<Function>(dlsym(library, symbol));
+    if (*function == nullptr) throw device_error("{} is too old: it has no {}", name, symbol);
+  }
+};
+
+}  // namespace
+
+const Nvrtc& nvrtc() {
+  static const Nvrtc table = [] {
+    Nvrtc t;
+    // NVRTC looks for its builtins by name alone.
+    const Finder find{open_library("libnvrtc.so.13", {"libnvrtc-builtins.so.13.0"}), "libnvrtc.so.13"};
+    find(&t.version, "nvrtcVersion");
+    find(&t.create_program, "nvrtcCreateProgram");
+    find(&t.compile_program, "nvrtcCompileProgram");
+    find(&t.destroy_program, "nvrtcDestroyProgram");
+    find(&t.log_size, "nvrtcGetProgramLogSize");
+    find(&t.log, "nvrtcGetProgramLog");
+    find(&t.cubin_size, "nvrtcGetCUBINSize");
+    find(&t.cubin, "nvrtcGetCUBIN");
+    find(&t.error_text, "nvrtcGetErrorString");
+    return t;
+  }();
+  return table;
+}
+
+const CublasLt& cublaslt() {
+  static const CublasLt table = [] {
+    CublasLt t;
+    const Finder find{open_library("libcublasLt.so.13"), "libcublasLt.so.13"};
+    find(&t.create, "cublasLtCreate");
+    find(&t.destroy, "cublasLtDestroy");
+    find(&t.create_matmul, "cublasLtMatmulDescCreate");
+    find(&t.destroy_matmul, "cublasLtMatmulDescDestroy");
+    find(&t.set_matmul, "cublasLtMatmulDescSetAttribute");
+    find(&t.create_layout, "cublasLtMatrixLayoutCreate");
+    find(&t.destroy_layout, "cublasLtMatrixLayoutDestroy");
+    find(&t.set_layout, "cublasLtMatrixLayoutSetAttribute");
+    find(&t.create_preference, "cublasLtMatmulPreferenceCreate");
+    find(&t.destroy_preference, "cublasLtMatmulPreferenceDestroy");
+    find(&t.set_preference, "cublasLtMatmulPreferenceSetAttribute");
+    find(&t.heuristic, "cublasLtMatmulAlgoGetHeuristic");
+    find(&t.matmul, "cublasLtMatmul");
+    find(&t.error_text, "cublasLtGetStatusString");
+    return t;
+  }();
+  return table;
+}
+
+const Cudnn& cudnn() {
+  static const Cudnn table = [] {
+    Cudnn t;
+    // cuDNN ends the process where it does not find these itself.
+    nvrtc();
+    cublaslt();
+    void* library = open_library("libcudnn.so.9");
+    for (const char* part : {"libcudnn_graph.so.9", "libcudnn_engines_precompiled.so.9", "libcudnn_heuristic.so.9",
+                             "libcudnn_engines_runtime_compiled.so.9"})
+      open_library(part);
+    const Finder find{library, "libcudnn.so.9"};
+    find(&t.version, "cudnnGetVersion");
+    find(&t.create, "cudnnCreate");
+    find(&t.destroy, "cudnnDestroy");
+    find(&t.set_stream, "cudnnSetStream");
+    find(&t.create_descriptor, "cudnnBackendCreateDescriptor");
+    find(&t.destroy_descriptor, "cudnnBackendDestroyDescriptor");
+    find(&t.set_attribute, "cudnnBackendSetAttribute");
+    find(&t.get_attribute, "cudnnBackendGetAttribute");
+    find(&t.finalize, "cudnnBackendFinalize");
+    find(&t.execute, "cudnnBackendExecute");
+    find(&t.error_text, "cudnnGetErrorString");
+    find(&t.last_error_text, "cudnnGetLastErrorString");
+    return t;
+  }();
+  return table;
+}
+
+}  // namespace trainer::cuda

@@ -1,0 +1,61 @@
+// NVIDIA's libraries, opened when they are first needed: the plugin links the static CUDA runtime and nothing else.
+//
+// They are looked for in the folders of TRAINER_CUDA_LIBRARIES, then as the system finds them, then in
+// /usr/local/cuda/lib64. A folder is one that holds them, or the "nvidia" folder of Python's wheels, whose parts hold
+// them (cu13/lib, cudnn/lib). Each function throws a device_error that names the library and where it was looked for.
+#pragma once
+
+#include <cublasLt.h>
+#include <cudnn.h>
+#include <nvrtc.h>
+
+namespace trainer::cuda {
+
+struct Nvrtc {
+  decltype(&nvrtcVersion) version;
+  decltype(&nvrtcCreateProgram) create_program;
+  decltype(&nvrtcCompileProgram) compile_program;
+  decltype(&nvrtcDestroyProgram) destroy_program;
+  decltype(&nvrtcGetProgramLogSize) log_size;
+  decltype(&nvrtcGetProgramLog) log;
+  decltype(&nvrtcGetCUBINSize) cubin_size;
+  decltype(&nvrtcGetCUBIN) cubin;
+  decltype(&nvrtcGetErrorString) error_text;
+};
+const Nvrtc& nvrtc();
+
+struct CublasLt {
+  decltype(&cublasLtCreate) create;
+  decltype(&cublasLtDestroy) destroy;
+  decltype(&cublasLtMatmulDescCreate) create_matmul;
+  decltype(&cublasLtMatmulDescDestroy) destroy_matmul;
+  decltype(&cublasLtMatmulDescSetAttribute) set_matmul;
+  decltype(&cublasLtMatrixLayoutCreate) create_layout;
+  decltype(&cublasLtMatrixLayoutDestroy) destroy_layout;
+  decltype(&cublasLtMatrixLayoutSetAttribute) set_layout;
+  decltype(&cublasLtMatmulPreferenceCreate) create_preference;
+  decltype(&cublasLtMatmulPreferenceDestroy) destroy_preference;
+  decltype(&cublasLtMatmulPreferenceSetAttribute) set_preference;
+  decltype(&cublasLtMatmulAlgoGetHeuristic) heuristic;
+  decltype(&cublasLtMatmul) matmul;
+  decltype(&cublasLtGetStatusString) error_text;
+};
+const CublasLt& cublaslt();
+
+struct Cudnn {
+  decltype(&cudnnGetVersion) version;
+  decltype(&cudnnCreate) create;
+  decltype(&cudnnDestroy) destroy;
+  decltype(&cudnnSetStream) set_stream;
+  decltype(&cudnnBackendCreateDescriptor) create_descriptor;
+  decltype(&cudnnBackendDestroyDescriptor) destroy_descriptor;
+  decltype(&cudnnBackendSetAttribute) set_attribute;
+  decltype(&cudnnBackendGetAttribute) get_attribute;
+  decltype(&cudnnBackendFinalize) finalize;
+  decltype(&cudnnBackendExecute) execute;
+  decltype(&cudnnGetErrorString) error_text;
+  decltype(&cudnnGetLastErrorString) last_error_text;
+};
+const Cudnn& cudnn();
+
+}  // namespace trainer::cuda

@@ -1,0 +1,46 @@
+// Opaque ops, which know the host's memory only: operands are fetched, results brought back.
+#include <vector>
+
+#include "device/cuda/check.h"
+#include "device/cuda/implementations.h"
+#include "ops/opaque.h"
+
+namespace trainer::cuda {
+namespace {
+
+class HostOp : public BoundKernel {
+ public:
+  HostOp(Context& context, const OpInstance& instance) : BoundKernel(context, instance), op_(instance.op->as<OpaqueAttributes>().op) {
+    for (const TensorDesc& desc : instance.inputs) operands_.emplace_back(static_cast<size_t>(desc.shape.count()));
+    for (const TensorDesc& desc : instance.outputs) results_.emplace_back(static_cast<size_t>(desc.shape.count()));
+    for (const auto& operand : operands_) from_.push_back(operand.data());
+    for (auto& result : results_) to_.push_back(result.data());
+  }
+
+  void run(const RunContext& run) override {
+    const cudaStream_t stream = context().stream();
+    for (size_t i = 0; i < operands_.size(); ++i) {
+      check(cudaMemcpyAsync(operands_[i].data(), input(i), operands_[i].size() * sizeof(float), cudaMemcpyDeviceToHost, stream),
+            "fetching an operand of {}", op_->name());
+    }
+    check(cudaStreamSynchronize(stream), "running on the GPU");
+    op_->run(from_, to_, run.pass);
+    for (size_t i = 0; i < results_.size(); ++i) {
+      check(cudaMemcpyAsync(output(i), results_[i].data(), results_[i].size() * sizeof(float), cudaMemcpyHostToDevice, stream),
+            "bringing back a result of {}", op_->name());
+    }
+  }
+
+ private:
+  std::shared_ptr<const OpaqueOp> op_;
+  std::vector<std::vector<float>> operands_, results_;
+  std::vector<const float*> from_;
+  std::vector<float*> to_;
+};
+
+}  // namespace
+
+std::string refuse_opaque(Context&, const OpInstance&) { return ""; }
+std::unique_ptr<Kernel> create_opaque(Context& context, const OpInstance& instance) { return std::make_unique<HostOp>(context, instance); }
+
+}  // namespace trainer::cuda

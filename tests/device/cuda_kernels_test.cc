@@ -1,0 +1,669 @@
+// The fixed kernels of the CUDA device, compiled by the host's compiler and run by an emulator of blocks and threads,
+// against the CPU's reference.
+#include <dlfcn.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cfloat>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+
+#include "device/cuda/kernels/convolution.h"
+#include "device/cuda/kernels/copy.h"
+#include "device/cuda/kernels/lrn.h"
+#include "device/cuda/kernels/matmul.h"
+#include "device/cuda/kernels/pool.h"
+#include "device/cuda/kernels/recurrence.h"
+#include "device/kernel_cases.h"
+#include "runtime/windows.h"
+#include "tensor/bf16.h"
+
+namespace trainer::cpu {
+namespace {
+
+static_assert(static_cast<int>(cuda::ElementType::kF32) == static_cast<int>(DType::kF32));
+static_assert(static_cast<int>(cuda::ElementType::kBF16) == static_cast<int>(DType::kBF16));
+static_assert(static_cast<int>(cuda::ElementType::kF16) == static_cast<int>(DType::kF16));
+
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+
+// The emulated launches, in one library.
+class Emulated {
+ public:
+  static const Emulated& get() {
+    static Emulated instance;
+    return instance;
+  }
+
+  template <typename Arguments>
+  void launch(const std::string& name, const Arguments& arguments) const {
+    ASSERT_NE(library_, nullptr);
+    const auto function = reinterpret_cast<int (*)(const Arguments&)>(dlsym(library_, name.c_str()));
+    ASSERT_NE(function, nullptr) << name;
+    ASSERT_EQ(function(arguments), 0) << name;
+  }
+
+ private:
+  Emulated() {
+    char folder[] = "/tmp/trainer_kernels_XXXXXX";
+    if (mkdtemp(folder) == nullptr) return;
+    const std::filesystem::path path = folder;
+    std::string sources = (path / "launches.cc").string();
+    {
+      std::ofstream out(path / "launches.cc");
+      out << "#include \"device/cuda/kernels/launch.h\"\n";
+      const std::pair<const char*, std::vector<const char*>> launches[] = {
+          {"CopyArguments", {"copy"}},
+          {"ReshapeArguments", {"reshape"}},
+          {"PoolArguments", {"max_pool", "max_pool_gradient", "sum_pool", "sum_pool_gradient"}},
+          {"LrnArguments", {"lrn", "lrn_gradient"}},
+          {"MatmulArguments", {"matmul"}},
+          {"ConvolutionArguments", {"convolution", "convolution_input_gradient", "convolution_weight_gradient"}},
+          {"RecurrenceStep", {"tanh_step", "lstm_step"}},
+          {"RecurrenceGradientStep", {"tanh_gradient_step", "lstm_gradient_step"}}};
+      for (const auto& [arguments, names] : launches) {
+        for (const char* name : names) {
+          out << fmt::format("extern \"C\" int {}(const trainer::cuda::{}& a) {{\n", name, arguments)
+              << fmt::format("  return trainer::cuda::launch_{}(a, nullptr);\n}}\n", name);
+        }
+      }
+    }
+    for (const char* family : {"convolution", "copy", "lrn", "matmul", "pool", "recurrence"})
+      sources += fmt::format(" {}/src/device/cuda/kernels/{}.cu", TRAINER_SOURCE_DIR, family);
+    const std::string library = (path / "kernels.so").string();
+    const std::string compile =
+        fmt::format("{} -x c++ -std=c++20 -O1 -ffp-contract=off -w -I{}/src "
+                    "-include {}/tests/device/cuda_emulator.h -shared -fPIC -o {} {}",
+                    TRAINER_COMPILER, TRAINER_SOURCE_DIR, TRAINER_SOURCE_DIR, library, sources);
+    if (std::system(compile.c_str()) == 0) {
+      library_ = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
+    } else {
+      ADD_FAILURE() << compile;
+    }
+    std::filesystem::remove_all(path);
+  }
+
+  void* library_ = nullptr;
+};
+
+template <typename Arguments>
+void launch(const std::string& name, const Arguments& arguments) {
+  Emulated::get().launch(name, arguments);
+}
+
+// Operands and results of an op under test.
+struct OpRun {
+  const OpCase& c;
+  std::vector<Bytes> inputs, outputs;
+
+  OpRun(const OpCase& op, std::vector<Bytes> operands) : c(op), inputs(std::move(operands)) {
+    for (const TensorDesc& desc : c.instance.outputs) {
+      outputs.push_back(storage(desc));
+      std::memset(outputs.back().data(), 0xAB, static_cast<size_t>(desc.bytes()));
+    }
+  }
+  const TensorDesc& in(size_t i) const { return c.instance.inputs[i]; }
+  const TensorDesc& out(size_t i) const { return c.instance.outputs[i]; }
+  float* optional_floats(size_t i) { return i < inputs.size() ? reinterpret_cast<float*>(inputs[i].data()) : nullptr; }
+};
+
+cuda::ElementType type_of(const TensorDesc& desc) { return static_cast<cuda::ElementType>(desc.dtype); }
+
+cuda::TensorSteps kernel_steps(const TensorDesc& desc) {
+  const Steps steps = steps_of(desc);
+  return {steps.n, steps.c, {steps.spatial[0], steps.spatial[1], steps.spatial[2]}};
+}
+
+cuda::SpatialWindows kernel_windows(const Windows& windows) {
+  cuda::SpatialWindows out;
+  for (int i = 0; i < 3; ++i) {
+    out.in[i] = windows.in[i];
+    out.out[i] = windows.out[i];
+    out.kernel[i] = windows.kernel[i];
+    out.stride[i] = windows.stride[i];
+    out.pad[i] = windows.pad[i];
+    out.dilation[i] = windows.dilation[i];
+  }
+  return out;
+}
+
+void* address(void* base, int64_t elements, DType dtype) { return static_cast<char*>(base) + elements * size_of(dtype); }
+
+void run_copy(OpRun& run) {
+  const Op& op = *run.c.op;
+  const TensorDesc& to = run.out(0);
+  const std::vector<int64_t> to_strides = to.strides();
+  if (op.kind == OpKind::kReshape) {
+    cuda::ReshapeArguments a;
+    a.from = run.inputs[0].data();
+    a.to = run.outputs[0].data();
+    a.element_bytes = static_cast<int>(size_of(to.dtype));
+    a.from_dims = run.in(0).shape.rank();
+    a.to_dims = to.shape.rank();
+    const std::vector<int64_t> from_strides = run.in(0).strides();
+    std::copy_n(run.in(0).shape.dims().begin(), a.from_dims, a.from_extents);
+    std::copy_n(from_strides.begin(), a.from_dims, a.from_strides);
+    std::copy_n(to.shape.dims().begin(), a.to_dims, a.to_extents);
+    std::copy_n(to_strides.begin(), a.to_dims, a.to_strides);
+    launch("reshape", a);
+    return;
+  }
+  int64_t joined = 0;
+  for (size_t input = 0; input < run.inputs.size(); ++input) {
+    const TensorDesc& from = run.in(input);
+    const std::vector<int64_t> from_strides = from.strides();
+    cuda::CopyArguments a;
+    a.from = run.inputs[input].data();
+    a.to = run.outputs[0].data();
+    a.element_bytes = static_cast<int>(size_of(to.dtype));
+    a.dims = to.shape.rank();
+    const Shape& domain = op.kind == OpKind::kConcat ? from.shape : to.shape;
+    for (int i = 0; i < a.dims; ++i) {
+      const int source = op.kind == OpKind::kPermute ? op.as<PermuteAttributes>().axes[static_cast<size_t>(i)] : i;
+      a.extents[i] = domain[i];
+      a.from_strides[i] = from_strides[static_cast<size_t>(source)];
+      a.to_strides[i] = to_strides[static_cast<size_t>(i)];
+    }
+    if (op.kind == OpKind::kSlice) {
+      const auto& slice = op.as<SliceAttributes>();
+      a.from = address(run.inputs[0].data(), slice.begin * from_strides[static_cast<size_t>(slice.axis)], to.dtype);
+    } else if (op.kind == OpKind::kPad) {
+      const auto& slice = op.as<SliceAttributes>();
+      a.padded = slice.axis;
+      a.begin = slice.begin;
+      a.end = slice.end;
+    } else if (op.kind == OpKind::kConcat) {
+      const int axis = op.as<ConcatAttributes>().axis;
+      a.to = address(run.outputs[0].data(), joined * to_strides[static_cast<size_t>(axis)], to.dtype);
+      joined += from.shape[axis];
+    }
+    launch("copy", a);
+  }
+}
+
+void run_pool(OpRun& run) {
+  const OpKind kind = run.c.op->kind;
+  const bool forward = kind == OpKind::kMaxPool || kind == OpKind::kSumPool;
+  const PoolGeometry g = pool_geometry(run.c.instance);
+  cuda::PoolArguments a;
+  a.batch = g.batch;
+  a.channels = g.channels;
+  a.windows = kernel_windows(g.windows);
+  a.type = type_of(run.in(0));
+  a.x = forward ? run.inputs[0].data() : run.outputs[0].data();
+  a.y = forward ? run.outputs[0].data() : run.inputs[0].data();
+  a.x_steps = kernel_steps(forward ? run.in(0) : run.out(0));
+  a.y_steps = kernel_steps(forward ? run.out(0) : run.in(0));
+  if (kind == OpKind::kMaxPool || kind == OpKind::kMaxPoolGradient) {
+    const TensorDesc& winner = forward ? run.out(1) : run.in(1);
+    a.winner = forward ? run.outputs[1].data() : run.inputs[1].data();
+    a.winner_steps = kernel_steps(winner);
+    a.wide_winners = winner.dtype == DType::kS32;
+  }
+  launch(kind == OpKind::kMaxPool           ? "max_pool"
+         : kind == OpKind::kMaxPoolGradient ? "max_pool_gradient"
+         : kind == OpKind::kSumPool         ? "sum_pool"
+                                            : "sum_pool_gradient",
+         a);
+}
+
+void run_lrn(OpRun& run) {
+  const auto& attributes = run.c.op->as<LrnAttributes>();
+  const bool forward = run.c.op->kind == OpKind::kLrn;
+  cuda::LrnArguments a;
+  a.batch = run.in(0).shape[0];
+  a.channels = run.in(0).shape[1];
+  set_extents(run.in(0).shape, a.extents);
+  a.size = attributes.size;
+  a.alpha = attributes.alpha;
+  a.beta = attributes.beta;
+  a.k = attributes.k;
+  a.type = type_of(run.in(0));
+  a.x = run.inputs[0].data();
+  a.x_steps = kernel_steps(run.in(0));
+  a.result = run.outputs[0].data();
+  a.result_steps = kernel_steps(run.out(0));
+  std::vector<float> products(static_cast<size_t>(run.in(0).shape.count()));
+  if (!forward) {
+    a.g = run.inputs[1].data();
+    a.g_steps = kernel_steps(run.in(1));
+    a.products = products.data();
+  }
+  launch(forward ? "lrn" : "lrn_gradient", a);
+}
+
+void run_matmul(OpRun& run) {
+  const auto& attributes = run.c.op->as<MatmulAttributes>();
+  const int rank = run.out(0).shape.rank();
+  cuda::MatmulArguments a;
+  a.batch = rank == 3 ? run.out(0).shape[0] : 1;
+  a.m = run.out(0).shape[rank - 2];
+  a.n = run.out(0).shape[rank - 1];
+  a.k = run.in(0).shape[rank - (attributes.transpose_a ? 2 : 1)];
+  a.transpose_a = attributes.transpose_a;
+  a.transpose_b = attributes.transpose_b;
+  a.epilogue = {attributes.epilogue.relu, attributes.epilogue.slope};
+  a.a = run.inputs[0].data();
+  a.b = run.inputs[1].data();
+  a.bias = run.optional_floats(2);
+  a.y = run.outputs[0].data();
+  a.a_type = type_of(run.in(0));
+  a.b_type = type_of(run.in(1));
+  a.y_type = type_of(run.out(0));
+  launch("matmul", a);
+}
+
+// Whether the sums of a weight gradient were cut into parts.
+bool run_convolution(OpRun& run) {
+  const OpKind kind = run.c.op->kind;
+  const auto& attributes = run.c.op->as<ConvolutionAttributes>();
+  const ConvolutionGeometry g = convolution_geometry(run.c.instance);
+  const ConvolutionOperands operands = convolution_operands(run.c.instance);
+  const bool forward = kind == OpKind::kConvolution, weights = kind == OpKind::kConvolutionWeightGradient;
+  cuda::ConvolutionArguments a;
+  a.batch = g.batch;
+  a.group = g.group;
+  a.inputs = g.inputs;
+  a.outputs = g.outputs;
+  a.windows = kernel_windows(g.windows);
+  a.epilogue = {attributes.epilogue.relu, attributes.epilogue.slope};
+  a.x = forward || weights ? run.inputs[0].data() : run.outputs[0].data();
+  a.w = weights ? run.outputs[0].data() : run.inputs[1].data();
+  a.y = forward ? run.outputs[0].data() : weights ? run.inputs[1].data() : run.inputs[0].data();
+  a.bias = weights ? nullptr : run.optional_floats(2);
+  a.x_type = type_of(*operands.x);
+  a.w_type = type_of(*operands.weights);
+  a.y_type = type_of(*operands.y);
+  a.x_steps = kernel_steps(*operands.x);
+  a.w_steps = kernel_steps(*operands.weights);
+  a.y_steps = kernel_steps(*operands.y);
+  std::vector<float> partial(weights ? static_cast<size_t>(cuda::partial_floats(a)) : 0, kNaN);
+  if (!partial.empty()) a.partial = partial.data();
+  launch(forward ? "convolution" : weights ? "convolution_weight_gradient" : "convolution_input_gradient", a);
+  return !partial.empty();
+}
+
+void multiply(int64_t m, int64_t n, int64_t k, const float* a, const float* b, bool transpose_b, float* y) {
+  cuda::MatmulArguments product;
+  product.m = m;
+  product.n = n;
+  product.k = k;
+  product.transpose_b = transpose_b;
+  product.a = a;
+  product.b = b;
+  product.y = y;
+  launch("matmul", product);
+}
+
+void run_recurrence(OpRun& run) {
+  const bool lstm = run.c.op->as<RecurrenceAttributes>().cell == Cell::kLstm;
+  const int64_t steps = run.in(0).shape[0], items = run.in(0).shape[1];
+  const int64_t hidden = run.in(1).shape[1], sums = run.in(1).shape[0];
+  const auto in = [&run](size_t i) { return run.optional_floats(i); };
+  const auto out = [&run](size_t i) { return reinterpret_cast<float*>(run.outputs[i].data()); };
+  const int64_t state = items * hidden, gate = items * sums;
+  std::vector<float> product(static_cast<size_t>(gate), kNaN);
+  for (int64_t t = 0; t < steps; ++t) {
+    multiply(items, sums, hidden, t == 0 ? in(3) : out(0) + (t - 1) * state, in(1), true, product.data());
+    cuda::RecurrenceStep step;
+    step.items = items;
+    step.hidden = hidden;
+    step.p = in(0) + t * gate;
+    step.product = product.data();
+    step.cont = in(2) + t * items;
+    step.h = out(0) + t * state;
+    if (lstm) {
+      step.c_before = t == 0 ? in(4) : out(1) + (t - 1) * state;
+      step.c = out(1) + t * state;
+      step.gates = out(2) + t * gate;
+    }
+    launch(lstm ? "lstm_step" : "tanh_step", step);
+  }
+}
+
+void run_recurrence_gradient(OpRun& run) {
+  const bool lstm = run.c.op->as<RecurrenceAttributes>().cell == Cell::kLstm;
+  const int64_t steps = run.in(0).shape[0], items = run.in(0).shape[1];
+  const int64_t hidden = run.in(1).shape[1], sums = run.in(1).shape[0];
+  const auto in = [&run](size_t i) { return run.optional_floats(i); };
+  float* dp = reinterpret_cast<float*>(run.outputs[0].data());
+  const int64_t state = items * hidden, gate = items * sums;
+  std::vector<float> product(static_cast<size_t>(state), kNaN), dc = product;
+  for (int64_t t = steps - 1; t >= 0; --t) {
+    const bool last = t == steps - 1;
+    if (!last) multiply(items, hidden, sums, dp + (t + 1) * gate, in(1), false, product.data());
+    cuda::RecurrenceGradientStep step;
+    step.items = items;
+    step.hidden = hidden;
+    step.g = in(0) + t * state;
+    step.product = last ? nullptr : product.data();
+    step.cont_after = last ? nullptr : in(2) + (t + 1) * items;
+    step.dp = dp + t * gate;
+    if (lstm) {
+      step.c_before = t == 0 ? in(3) : in(4) + (t - 1) * state;
+      step.c = in(4) + t * state;
+      step.gates = in(5) + t * gate;
+      step.dc = dc.data();
+    } else {
+      step.h = in(3) + t * state;
+    }
+    launch(lstm ? "lstm_gradient_step" : "tanh_gradient_step", step);
+  }
+}
+
+// The value of an element of a float type.
+float value_of(const Bytes& bytes, DType dtype, int64_t i) {
+  const uint16_t bits = reinterpret_cast<const uint16_t*>(bytes.data())[dtype == DType::kF32 ? 0 : i];
+  switch (dtype) {
+    case DType::kF16: return static_cast<float>(__builtin_bit_cast(_Float16, bits));
+    case DType::kBF16: return to_float(static_cast<Bf16>(bits));
+    default: return reinterpret_cast<const float*>(bytes.data())[i];
+  }
+}
+void set_value(Bytes* bytes, DType dtype, int64_t i, float value) {
+  switch (dtype) {
+    case DType::kF32: reinterpret_cast<float*>(bytes->data())[i] = value; break;
+    case DType::kBF16: reinterpret_cast<Bf16*>(bytes->data())[i] = to_bf16(value); break;
+    default: reinterpret_cast<_Float16*>(bytes->data())[i] = static_cast<_Float16>(value);
+  }
+}
+
+bool is_float(DType dtype) { return dtype == DType::kF32 || dtype == DType::kBF16 || dtype == DType::kF16; }
+
+// Normal numbers of about 1; winners among the taps, now and then none; any bytes for other types.
+std::vector<Bytes> random_operands(const OpCase& c) {
+  std::vector<Bytes> operands;
+  for (size_t input = 0; input < c.instance.inputs.size(); ++input) {
+    const TensorDesc& desc = c.instance.inputs[input];
+    const uint64_t key = philox_key(7, c.name, std::to_string(input), "operand");
+    Bytes bytes = storage(desc);
+    for (int64_t i = 0; i < desc.shape.count(); ++i) {
+      const uint64_t element = static_cast<uint64_t>(i);
+      if (is_float(desc.dtype)) {
+        set_value(&bytes, desc.dtype, i, philox_normal(key, 0, element));
+        continue;
+      }
+      const int64_t winner = philox_element(key, 0, element) % static_cast<uint64_t>(c.taps + 1);
+      const bool pool = c.op->kind == OpKind::kMaxPoolGradient;
+      const int64_t any = !pool ? philox_element(key, 1, element) : winner == c.taps ? -1 : winner;
+      if (desc.dtype == DType::kS32) {
+        reinterpret_cast<int32_t*>(bytes.data())[i] = static_cast<int32_t>(any);
+      } else {
+        reinterpret_cast<uint8_t*>(bytes.data())[i] = static_cast<uint8_t>(any);
+      }
+    }
+    operands.push_back(std::move(bytes));
+  }
+  return operands;
+}
+
+// The op with its operands and results of f32 as another type; weights and biases stay f32, as lower_precision leaves
+// them.
+OpCase narrowed(const OpCase& c, DType dtype) {
+  OpCase out = c;
+  const OpKind kind = c.op->kind;
+  const bool has_weights =
+      kind == OpKind::kConvolution || kind == OpKind::kConvolutionInputGradient || kind == OpKind::kMatmul;
+  for (size_t i = 0; i < (has_weights ? 1 : c.instance.inputs.size()); ++i) {
+    if (c.instance.inputs[i].dtype == DType::kF32) out.instance.inputs[i].dtype = dtype;
+  }
+  if (kind != OpKind::kConvolutionWeightGradient) out.instance.outputs[0].dtype = dtype;
+  return out;
+}
+
+// The reference's results in floats, of the same numbers.
+std::vector<Bytes> expected_of(const OpCase& c, const std::vector<Bytes>& operands) {
+  OpCase wide = c;
+  std::vector<Bytes> inputs = operands;
+  const auto widen = [](TensorDesc& desc) {
+    if (is_float(desc.dtype)) desc.dtype = DType::kF32;
+  };
+  if (is_float(c.instance.inputs[0].dtype)) {
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      widen(wide.instance.inputs[i]);
+      if (!is_float(c.instance.inputs[i].dtype)) continue;
+      inputs[i] = storage(wide.instance.inputs[i]);
+      for (int64_t e = 0; e < c.instance.inputs[i].shape.count(); ++e)
+        set_value(&inputs[i], DType::kF32, e, value_of(operands[i], c.instance.inputs[i].dtype, e));
+    }
+    for (TensorDesc& desc : wide.instance.outputs) widen(desc);
+  }
+  return run_kernel(reference_of(c.op->kind), wide.instance, inputs, 1);
+}
+
+// Numbers of f32 within `tolerance` of the largest, narrower ones within their rounding; others the same bits.
+void expect_same(const OpRun& run, const std::vector<Bytes>& expected, float tolerance) {
+  for (size_t output = 0; output < expected.size(); ++output) {
+    const TensorDesc& desc = run.out(output);
+    const Bytes& got = run.outputs[output];
+    EXPECT_EQ(got.back(), 0u) << run.c.name << ": wrote past the end";
+    if (!is_float(desc.dtype)) {
+      EXPECT_TRUE(expected[output] == got) << run.c.name;
+      continue;
+    }
+    float largest = 0;
+    const float* values = reinterpret_cast<const float*>(expected[output].data());
+    for (int64_t i = 0; i < desc.shape.count(); ++i) largest = std::max(largest, std::abs(values[i]));
+    for (int64_t i = 0; i < desc.shape.count(); ++i) {
+      const float wanted = values[i], value = value_of(got, desc.dtype, i);
+      const float rounding = desc.dtype == DType::kF32 ? 0 : desc.dtype == DType::kBF16 ? 0x1p-8f : 0x1p-11f;
+      // Written so that a NaN fails.
+      if (!(std::abs(value - wanted) <= rounding * std::abs(wanted) + tolerance * largest + 1e-6f)) {
+        ADD_FAILURE() << run.c.name << " " << name_of(desc.dtype) << ": element " << i << " is " << value
+                      << ", the reference's " << wanted;
+        return;
+      }
+    }
+  }
+}
+
+constexpr float kTolerance = 1e-5f;
+
+// Runs every case on f32 (and bytes), and with `narrow` on the narrower types too.
+template <typename Execute>
+void check(const std::vector<OpCase>& cases, bool narrow, const Execute& execute, float tolerance = kTolerance) {
+  for (const OpCase& c : cases) {
+    std::vector<OpCase> variants = {c};
+    if (narrow) variants.insert(variants.end(), {narrowed(c, DType::kBF16), narrowed(c, DType::kF16)});
+    for (const OpCase& variant : variants) {
+      OpRun run(variant, random_operands(variant));
+      const std::vector<Bytes> expected = expected_of(variant, run.inputs);
+      execute(run);
+      if (testing::Test::HasFatalFailure()) return;
+      expect_same(run, expected, tolerance);
+    }
+  }
+}
+
+TEST(CudaKernels, CopiesAgreeWithTheReference) {
+  std::vector<OpCase> cases;
+  add_copies(&cases);
+  for (const OpCase& c : cases) {
+    OpRun run(c, random_operands(c));
+    const std::vector<Bytes> expected = run_kernel(reference_of(c.op->kind), c.instance, run.inputs, 1);
+    run_copy(run);
+    ASSERT_FALSE(HasFatalFailure());
+    EXPECT_TRUE(expected == run.outputs) << c.name;
+  }
+}
+
+// Copies of more axes than ops have, in any sequence on both sides, with zeros around the source.
+TEST(CudaKernels, CopiesAnyAxes) {
+  for (uint64_t seed = 0; seed < 300; ++seed) {
+    uint64_t drawn = 0;
+    const auto draw = [seed, &drawn](int64_t end) {
+      return static_cast<int64_t>(philox_element(seed, 0, drawn++) % static_cast<uint64_t>(end));
+    };
+    cuda::CopyArguments a;
+    // Few axes so long that they transpose, or many short ones.
+    const bool few = draw(3) > 0;
+    a.dims = static_cast<int>(few ? 2 + draw(3) : draw(cuda::kCopyDims + 1));
+    a.element_bytes = 1 << draw(3);
+    for (int i = 0; i < a.dims; ++i) a.extents[i] = few && draw(4) > 0 ? 8 + draw(a.dims < 4 ? 40 : 7) : 1 + draw(3);
+    if (a.dims > 0 && draw(2) == 0) {
+      a.padded = static_cast<int>(draw(a.dims));
+      a.begin = draw(a.extents[a.padded]);
+      a.end = a.begin + draw(a.extents[a.padded] - a.begin + 1);
+    }
+    const auto source_extent = [&a](int dim) { return dim == a.padded ? a.end - a.begin : a.extents[dim]; };
+    std::vector<int> from_axes, to_axes;
+    for (int i = 0; i < a.dims; ++i) {
+      from_axes.insert(from_axes.begin() + draw(i + 1), i);
+      to_axes.insert(to_axes.begin() + draw(i + 1), i);
+    }
+    int64_t from_count = 1, to_count = 1;
+    for (int dim : from_axes) a.from_strides[dim] = from_count, from_count *= source_extent(dim);
+    for (int dim : to_axes) a.to_strides[dim] = to_count, to_count *= a.extents[dim];
+    const size_t size = static_cast<size_t>(a.element_bytes);
+    // The source begins an element later than addresses that divide by much.
+    std::vector<char> source(static_cast<size_t>(from_count + 1) * size);
+    std::vector<char> expected(static_cast<size_t>(to_count) * size, 'x'), got = expected;
+    for (size_t i = 0; i < source.size(); ++i) source[i] = static_cast<char>(philox_element(seed, 1, i));
+    a.from = source.data() + (seed % 2 == 0 ? 0 : size);
+    a.to = got.data();
+    for (int64_t element = 0; element < to_count; ++element) {
+      int64_t rest = element, from = 0, to = 0;
+      bool inside = true;
+      for (int dim = 0; dim < a.dims; ++dim) {
+        int64_t at = rest % a.extents[dim];
+        rest /= a.extents[dim];
+        to += at * a.to_strides[dim];
+        if (dim == a.padded) inside = at >= a.begin && at < a.end, at -= a.begin;
+        from += at * a.from_strides[dim];
+      }
+      char* target = expected.data() + static_cast<size_t>(to) * size;
+      if (inside) {
+        std::memcpy(target, static_cast<const char*>(a.from) + static_cast<size_t>(from) * size, size);
+      } else {
+        std::memset(target, 0, size);
+      }
+    }
+    launch("copy", a);
+    ASSERT_FALSE(HasFatalFailure());
+    ASSERT_TRUE(expected == got) << "seed " << seed;
+  }
+}
+
+TEST(CudaKernels, NarrowNumbersAreRoundedToTheEven) {
+  std::vector<float> numbers = {0, -0.0f, 1, -2, 65504, 65520, 1e-8f, FLT_MAX, std::numeric_limits<float>::infinity(), kNaN};
+  for (float step : {0x1p-9f, 0x1p-12f}) {
+    for (int i = 0; i < 64; ++i) numbers.push_back(1 + static_cast<float>(i) * step);
+  }
+  const float one = 1;
+  for (DType dtype : {DType::kBF16, DType::kF16}) {
+    const int64_t count = static_cast<int64_t>(numbers.size());
+    Bytes rounded(numbers.size()), expected(numbers.size());
+    std::vector<float> back(numbers.size());
+    cuda::MatmulArguments a;
+    a.m = count;
+    a.n = a.k = 1;
+    a.a = numbers.data();
+    a.b = &one;
+    a.y = rounded.data();
+    a.y_type = static_cast<cuda::ElementType>(dtype);
+    launch("matmul", a);
+    a.a = rounded.data();
+    a.a_type = a.y_type;
+    a.y = back.data();
+    a.y_type = cuda::ElementType::kF32;
+    launch("matmul", a);
+    for (int64_t i = 0; i < count; ++i) {
+      const float number = numbers[static_cast<size_t>(i)], read = back[static_cast<size_t>(i)];
+      set_value(&expected, dtype, i, number);
+      EXPECT_TRUE(std::isnan(number) ? std::isnan(read) : read == value_of(expected, dtype, i))
+          << number << " is read as " << read;
+    }
+  }
+}
+
+TEST(CudaKernels, PoolsAgreeWithTheReference) {
+  std::vector<OpCase> cases;
+  add_pools(&cases);
+  check(cases, true, run_pool);
+}
+
+TEST(CudaKernels, MaxPoolPassesOverNaN) {
+  PoolAttributes attributes;
+  attributes.kernel = {2};
+  attributes.stride = {2};
+  attributes.pad = {0};
+  const OpCase c = op_case("nan", OpKind::kMaxPool, attributes, {tensor({1, 1, 8})},
+                           {tensor({1, 1, 4}), tensor({1, 1, 4}, Order::kRowMajor, DType::kU8)});
+  const float row[] = {kNaN, -3, kNaN, kNaN, 5, 5, -std::numeric_limits<float>::infinity(), -FLT_MAX};
+  Bytes x = storage(c.instance.inputs[0]);
+  std::memcpy(x.data(), row, sizeof row);
+  OpRun run(c, {x});
+  run_pool(run);
+  const float* y = reinterpret_cast<const float*>(run.outputs[0].data());
+  const uint8_t* winner = reinterpret_cast<const uint8_t*>(run.outputs[1].data());
+  const float values[] = {-3, -FLT_MAX, 5, -FLT_MAX};
+  const int winners[] = {1, kNoWinnerU8, 0, kNoWinnerU8};
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_EQ(y[i], values[i]);
+    EXPECT_EQ(winner[i], winners[i]);
+  }
+}
+
+TEST(CudaKernels, LrnAgreesWithTheReference) {
+  std::vector<OpCase> cases;
+  LrnAttributes even;
+  even.size = 4;
+  for (OpKind kind : {OpKind::kLrn, OpKind::kLrnGradient}) {
+    const TensorDesc x = tensor({2, 7, 3});
+    cases.push_back(op_case("of an even size", kind, even, kind == OpKind::kLrn ? std::vector{x} : std::vector{x, x}, {x}));
+  }
+  add_lrns(&cases);
+  check(cases, false, run_lrn);
+  cases.resize(8);
+  check(cases, true, run_lrn);
+}
+
+TEST(CudaKernels, MatmulsAgreeWithTheReference) {
+  std::vector<OpCase> cases;
+  add_matmuls(&cases);
+  check(cases, false, run_matmul);
+  cases.resize(20);
+  check(cases, true, run_matmul);
+}
+
+// Multiply-adds of a convolution.
+int64_t work_of(const OpCase& c) {
+  const ConvolutionGeometry g = convolution_geometry(c.instance);
+  return g.batch * g.out_channels() * g.filter() * g.windows.out_count();
+}
+
+TEST(CudaKernels, ConvolutionsAgreeWithTheReference) {
+  constexpr int64_t kMostWork = 3'000'000;  // what an emulator of threads does in bearable time
+  std::vector<OpCase> all, cases, few;
+  add_convolutions(&all);
+  // Sums so long that a weight gradient is cut into parts, by tiles and by narrow groups.
+  add_convolution(&all, 5, 8, 9, 1, {{31, 1}, {33, 1}});
+  add_convolution(&all, 5, 9, 9, 9, {{31, 3, 1, 1}, {33, 1}});
+  for (const OpCase& c : all) {
+    if (work_of(c) <= kMostWork) cases.push_back(c);
+  }
+  int parted = 0;
+  check(cases, false, [&parted](OpRun& run) { parted += run_convolution(run); });
+  EXPECT_GT(parted, 3);
+  for (size_t i = 0; i < cases.size(); i += 7) few.push_back(cases[i]);
+  check(few, true, run_convolution);
+}
+
+TEST(CudaKernels, RecurrencesAgreeWithTheReference) {
+  std::vector<OpCase> cases, gradients;
+  add_recurrences(&cases);
+  for (const OpCase& c : cases) {
+    if (c.op->kind == OpKind::kRecurrenceGradient) gradients.push_back(c);
+  }
+  std::erase_if(cases, [](const OpCase& c) { return c.op->kind == OpKind::kRecurrenceGradient; });
+  // Steps hand the rounding of their sums on, several times as large.
+  constexpr float kStepsTolerance = 1e-4f;
+  check(cases, false, run_recurrence, kStepsTolerance);
+  check(gradients, false, run_recurrence_gradient, kStepsTolerance);
+}
+
+}  // namespace
+}  // namespace trainer::cpu

@@ -1,0 +1,144 @@
+#!/bin/bash
+# The bundle, made from the program's build folder, runs where nothing is installed but libc and libstdc++: in a root of
+# its own that holds these and the unpacked bundle. Where this user may not make such a root, the program runs as it is,
+# and what it loads is looked at all the same.
+source "$(dirname "${BASH_SOURCE[0]}")/checks.bash"
+
+most_mib=64
+# The newest that it may ask of its host; README.md promises this.
+newest_glibc=GLIBC_2.34 newest_libstdcxx=GLIBCXX_3.4.30
+of_the_host='lib(c|m|mvec|dl|rt|pthread|resolv|util|stdc\+\+|gcc_s)\.so\.[0-9.]+|ld-linux-x86-64\.so\.2'
+
+build=$(dirname "$trainer")
+cpack --config "$build/CPackConfig.cmake" -B "$work/made" >cpack.log 2>&1
+archive=$(echo made/*.tar.gz)
+[ -f "$archive" ] || { bad bundle_is_made "$(tail -n 20 cpack.log)"; finish; exit; }
+ok bundle_is_made
+bytes=$(stat -c %s "$archive")
+check bundle_size "$bytes bytes, at most $most_mib MiB may be" [ "$bytes" -lt $((most_mib << 20)) ]
+
+# As the host sees it in $bundle, as the program does in $home once it is in its root.
+root="$work/root" home="/home/user/my programs"
+mkdir -p "$root$home" "$root/proc" "$root/work/snap"
+tar -xzf "$archive" -C "$root$home" && rm -rf made
+home+=/$(basename "$archive" .tar.gz) bundle=$root$home
+check one_folder_that_is_named_as_the_file "$(ls "$(dirname "$bundle")")" [ -x "$bundle/bin/trainer" ]
+
+binaries() { find "$bundle/bin" "$bundle/lib" -type f -exec "$@" {} \;; }
+paths=$(binaries readelf -dW | grep -E '\((RPATH|RUNPATH)\)' | grep -vE '\[\$ORIGIN(/\.\./lib)?\]')
+check no_path_leads_out "$paths" [ -z "$paths" ]
+unstripped=$(binaries readelf -SW | grep -E '\.(symtab|debug_info)')
+check stripped "$unstripped" [ -z "$unstripped" ]
+for newest in $newest_glibc $newest_libstdcxx; do
+  asked=$(binaries readelf -VW | grep -oE "Name: ${newest%_*}_[0-9.]+" | cut -c 7- | sort -uV | tail -n 1)
+  check "asks_no_more_than_$newest" "$asked is asked for" \
+    [ "$(printf '%s\n' "$asked" $newest | sort -V | tail -n 1)" = $newest ]
+done
+undescribed=$(cd "$bundle/lib" && for library in *; do
+  package=$(sed -n "s|^lib/${library//+/\\+}: \([^,]*\),.*|\1|p" ../licences/LIBRARIES)
+  [[ $library == libtrainer_* ]] || [ -n "$package" -a -s "../licences/$package" ] || echo "$library"
+done)
+check every_library_has_its_licence "$undescribed" [ -z "$undescribed" ]
+wanted=$(sed -n 's/^OPENBLAS_LIBRARY:.*=//p' "$build/CMakeCache.txt")
+check openblas_is_the_one_built_with "$wanted is another" cmp "$wanted" "$bundle/lib/libopenblas.so.0"
+stray=$(cd "$bundle" && find models -type f ! -name README.md ! -name '*.prototxt' &&
+  find . -mindepth 1 -maxdepth 1 | grep -vE '^\./(bin|lib|licences|models|README\.md|LICENSE)$')
+check nothing_stray "$stray" [ -z "$stray" ]
+
+# The root, with the host's libraries at the places where its loader looks for them.
+ldd "$trainer" | grep -oE '/[^ ]+' | grep -E "/($of_the_host)\$" | while read -r library; do
+  mkdir -p "$root$(dirname "$library")" && cp -L "$library" "$root$library"
+done
+loader=$(ldd "$trainer" | grep -oE '/[^ ]+/ld-linux-x86-64\.so\.2')
+chroot=$(PATH=$PATH:/usr/sbin:/sbin command -v chroot)
+variables=() seen=
+# run PROGRAM ARGUMENT...: with $variables as its environment, in place of the shell that calls it.
+run() {
+  local start=(env -i "${variables[@]}")
+  [ -n "$seen" ] || start=(unshare "${rights[@]}" --mount sh -c 'mount --rbind /proc "$0/proc" && exec "$@"' "$root"
+    "${start[@]}" "$chroot" "$root")
+  exec "${start[@]}" "$@"
+}
+rights=()
+if ! (run "$loader" --version) >/dev/null 2>&1; then
+  rights=(--map-root-user)
+  (run "$loader" --version) >/dev/null 2>root.log || { seen=$root; echo "no root of its own: $(tail -n 1 root.log)"; }
+fi
+program="$seen$home/bin/trainer" here=$seen/work
+# says PATTERN PROGRAM ARGUMENT...: ends with 0 and writes a line like this.
+says() { (run "${@:2}") >log 2>&1 && grep -qE -- "$1" log; }
+# refuses CODE ARGUMENT...: ends with this code.
+refuses() { (run "$program" "${@:2}") >log 2>&1; [ $? = "$1" ]; }
+last_lines() { tail -n 5 log; }
+
+loads="($seen$home/bin/\.\./lib/[^/]+|/\S*/($of_the_host)|linux-vdso\.so\.1)"
+(run "$loader" --list "$program") >list 2>&1
+: >log
+elsewhere=$(grep -vE "^\s*(\S+ => )?$loads \(" list)
+check every_library_is_the_bundles_or_libc "$elsewhere" [ -s list -a -z "$elsewhere" ]
+check device_query "$(last_lines)" says '^Threads used: ' "$program" device_query
+net="$seen$home/models/lenet/lenet_train_test.prototxt"
+check summary "$(last_lines)" says 'ip2 +InnerProduct' "$program" summary --model="$net" --stage=bench
+check time "$(last_lines)" says 'Average Forward-Backward: ' \
+  "$program" time --model="$net" --stage=bench --update --iterations=1
+check exit_code_of_a_mistake "$(last_lines)" refuses 2 train --solver="$here/nowhere.prototxt"
+
+# Libraries that are loaded but do nothing in a net of random batches.
+mkdir "$root/work/pictures"
+printf 'P3 4 4 255 %s' "$(yes 200 | head -n 48 | xargs)" >"$root/work/pictures/a.ppm"
+echo 'a.ppm 1' >"$root/work/list.txt"
+printf '1,2,0\n3,4,1\n' >"$root/work/rows.csv"
+for backend in lmdb leveldb; do
+  check "convert_$backend" "$(last_lines)" says '^1 records? written' "$program" convert imageset "$here/pictures/" \
+    "$here/list.txt" "$here/$backend" --backend=$backend --encoded --encode_type=jpg --resize_height=6 --resize_width=6
+done
+check convert_hdf5 "$(last_lines)" says . "$program" convert hdf5 data="$here/rows.csv" "$here/rows.h5"
+
+# A training computes what the program of the build folder computes, is started again with the environment that process
+# setup wants, and ends as it should.
+write_tiny_net "$root/work/net.prototxt"
+training() { # FOLDER MAX_ITER
+  echo "net: '$1/net.prototxt' base_lr: 0.01 lr_policy: 'fixed' momentum: 0.9 random_seed: 1 display: 1 max_iter: $2
+        snapshot_prefix: '$1/snap/x'"
+}
+losses() { sed -n 's/.*\(Iteration [0-9]*\) .*\(loss = .*\)/\1 \2/p' "$1"; }
+training "$here" 4 >"$root/work/solver.prototxt"
+training "$root/work" 4 >solver.prototxt
+variables=(OMP_NUM_THREADS=2)
+check train "$(last_lines)" says 'Optimization Done' "$program" train --solver="$here/solver.prototxt" --run_dir=
+losses log >losses
+OMP_NUM_THREADS=2 "$trainer" train --solver=solver.prototxt --run_dir= >log 2>&1
+losses log >wanted_losses
+check train_computes_the_same "$(diff losses wanted_losses)" cmp losses wanted_losses
+check train_displays "no loss was displayed" [ -s losses ]
+
+variables=()
+training "$here" 1000000000 >"$root/work/solver.prototxt"
+: >log
+(run "$program" train --solver="$here/solver.prototxt" --run_dir=) >log 2>&1 &
+pid=$!
+wait_for 20 grep -q 'Iteration 3\b' log
+tr '\0' '\n' </proc/$pid/environ >environment
+check starts_itself_again "$(cat environment)" grep -qx OMP_WAIT_POLICY=passive environment
+kill -TERM $pid
+wait $pid
+code=$?
+check stops_with_a_snapshot "exit code $code" [ $code = 143 -a -n "$(compgen -G "$root/work/snap/*.solverstate")" ]
+
+# However it is called, and whatever the environment says of libraries.
+ln -s "$program" "$root/work/trainer"
+check by_a_symbolic_link "$(last_lines)" says '^trainer ' "$here/trainer" --version
+mkdir "$root/work/others"
+for library in "$bundle"/lib/*; do echo 'no library' >"$root/work/others/$(basename "$library")"; done
+variables=(LD_LIBRARY_PATH="$here/others")
+check before_the_library_path "$(last_lines)" says '^Threads used: ' "$program" device_query
+variables=()
+
+# The plugin, where it was built, is loaded: without a GPU it says what it misses of NVIDIA's.
+if [ -e "$bundle/lib/libtrainer_cuda.so" ]; then
+  (run "$program" time --model="$net" --stage=bench --iterations=1 --gpu=0) >log 2>&1
+  code=$?
+  loaded() { [ $code = 0 ] || { [ $code = 5 ] && ! grep -qE 'cannot be loaded|(is|has) no CUDA device' log; }; }
+  check plugin_is_loaded "exit code $code, $(last_lines)" loaded
+fi
+finish

@@ -1,0 +1,65 @@
+# The bundle: a tarball that runs where none of Debian's packages are installed and nobody is root.
+#
+#   cmake --build build --target bundle       makes build/trainer-VERSION-linux-x86_64.tar.gz
+#   cmake --install build --prefix FOLDER     lays the same tree into a folder
+#
+#   bin/trainer   finds lib/ by DT_RPATH. Unlike DT_RUNPATH it also serves the libraries' own dependencies, so that they
+#                 need no path of their own, and it goes before LD_LIBRARY_PATH
+#   lib/          the plugins, and the libraries that program and plugins need beyond the host's libc and libstdc++
+#   models/, README.md, LICENSE
+#   licences/     which package each library comes from, and the packages' copyright files
+
+# A plugin that is built by another CMakeLists.txt takes part once its target is named here.
+set(BUNDLE_PLUGINS)
+foreach(plugin trainer_cuda)
+  if(TARGET ${plugin})
+    list(APPEND BUNDLE_PLUGINS ${plugin})
+  endif()
+endforeach()
+
+# Linked once more, so that the program in the build folder keeps its own paths. CMake's rewriting of a path while
+# installing would leave an empty entry in that one, for which the loader searches the working folder.
+trainer_executable(trainer_bundled src/cli/main.cc)
+target_link_options(trainer_bundled PRIVATE -Wl,--disable-new-dtags)
+set_target_properties(trainer_bundled PROPERTIES
+  OUTPUT_NAME trainer RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bundled
+  BUILD_WITH_INSTALL_RPATH ON INSTALL_RPATH "\$ORIGIN/../lib")
+if(BUNDLE_PLUGINS)
+  set_target_properties(${BUNDLE_PLUGINS} PROPERTIES BUILD_WITH_INSTALL_RPATH ON INSTALL_RPATH "\$ORIGIN")
+endif()
+
+# Libraries in a folder that the system's loader searches would take the place of the system's own.
+if(CMAKE_INSTALL_PREFIX_INITIALIZED_TO_DEFAULT)
+  set(CMAKE_INSTALL_PREFIX ${PROJECT_BINARY_DIR}/bundle CACHE PATH "A folder of trainer's own" FORCE)
+endif()
+install(CODE [[
+  if(CMAKE_INSTALL_PREFIX MATCHES "^(/usr|/usr/local)?/*$")
+    message(FATAL_ERROR "trainer brings libraries along, so it is installed into a folder of its own, not into "
+                        "${CMAKE_INSTALL_PREFIX}; say which with --prefix /opt/trainer")
+  endif()]])
+
+install(TARGETS trainer_bundled RUNTIME DESTINATION bin)
+if(BUNDLE_PLUGINS)
+  install(TARGETS ${BUNDLE_PLUGINS} LIBRARY DESTINATION lib)
+endif()
+set(plugin_files)
+foreach(plugin IN LISTS BUNDLE_PLUGINS)
+  list(APPEND plugin_files "$<TARGET_FILE:${plugin}>")
+endforeach()
+install(CODE "
+  set(BUNDLE_PROGRAM \"$<TARGET_FILE:trainer>\")
+  set(BUNDLE_PLUGINS \"${plugin_files}\")
+  set(BUNDLE_FIRST \"${OPENBLAS_LIBRARY_DIR}\")")
+install(SCRIPT ${CMAKE_CURRENT_LIST_DIR}/bundle_libraries.cmake)
+install(DIRECTORY models DESTINATION .
+  FILES_MATCHING PATTERN "README.md" PATTERN "*.prototxt" PATTERN "*_run" EXCLUDE)
+install(FILES README.md LICENSE DESTINATION .)
+
+set(CPACK_GENERATOR TGZ)
+set(CPACK_PACKAGE_FILE_NAME ${PROJECT_NAME}-${PROJECT_VERSION}-linux-${CMAKE_SYSTEM_PROCESSOR})
+set(CPACK_STRIP_FILES ON)
+set(CPACK_VERBATIM_VARIABLES ON)
+include(CPack)
+# Unlike CPack's own `package` it builds no tests.
+add_custom_target(bundle COMMAND ${CMAKE_CPACK_COMMAND} --config ${PROJECT_BINARY_DIR}/CPackConfig.cmake
+  DEPENDS trainer trainer_bundled ${BUNDLE_PLUGINS} WORKING_DIRECTORY ${PROJECT_BINARY_DIR} USES_TERMINAL VERBATIM)

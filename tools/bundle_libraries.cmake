@@ -1,0 +1,73 @@
+# Run while installing: puts the libraries that BUNDLE_PROGRAM and BUNDLE_PLUGINS need into lib/, each as one file under
+# the name that it is asked for by, and their origin and licences into licences/. BUNDLE_FIRST: the folder that the
+# program looks into before the system's.
+
+# The host's: libc's family has to fit its loader, and a library of the host's (a driver, say) may need a libstdc++ that
+# is newer than ours.
+set(of_the_host "^lib(c|m|mvec|dl|rt|pthread|resolv|util|stdc[+][+]|gcc_s)[.]so" "^ld-linux" "^linux-vdso")
+file(GET_RUNTIME_DEPENDENCIES
+  EXECUTABLES ${BUNDLE_PROGRAM}
+  MODULES ${BUNDLE_PLUGINS}
+  RESOLVED_DEPENDENCIES_VAR libraries
+  UNRESOLVED_DEPENDENCIES_VAR missing
+  CONFLICTING_DEPENDENCIES_PREFIX conflict
+  PRE_EXCLUDE_REGEXES ${of_the_host})
+if(missing)
+  message(FATAL_ERROR "not found: ${missing}")
+endif()
+# Found at one place by the program and at another by a library that a system's alternatives lead elsewhere: what the
+# program loads itself comes first.
+foreach(name IN LISTS conflict_FILENAMES)
+  if(EXISTS ${BUNDLE_FIRST}/${name})
+    list(APPEND libraries ${BUNDLE_FIRST}/${name})
+  else()
+    list(GET conflict_${name} 0 found)
+    list(APPEND libraries ${found})
+  endif()
+endforeach()
+list(SORT libraries)
+
+find_program(DPKG_QUERY dpkg-query)
+set(table "")
+set(packages "")
+foreach(library IN LISTS libraries)
+  get_filename_component(name ${library} NAME)
+  file(REAL_PATH ${library} file)
+  file(INSTALL ${file} DESTINATION ${CMAKE_INSTALL_PREFIX}/lib TYPE PROGRAM RENAME ${name})
+
+  # dpkg knows some files without the /usr in front.
+  set(package "")
+  string(REGEX REPLACE "^/usr/" "/" short ${file})
+  if(DPKG_QUERY)
+    execute_process(COMMAND ${DPKG_QUERY} -S ${file} ${short} OUTPUT_VARIABLE owner ERROR_QUIET)
+    string(REGEX MATCH "^[^:, \n]+" package "${owner}")
+  endif()
+  if(NOT package)
+    message(WARNING "${file} belongs to no package: its licence is left out of the bundle")
+    continue()
+  endif()
+  list(APPEND packages ${package})
+  execute_process(COMMAND ${DPKG_QUERY} -W -f "\${source:Package} \${source:Version}" ${package} OUTPUT_VARIABLE source)
+  string(APPEND table "lib/${name}: ${package}, from Debian's source package ${source}\n")
+endforeach()
+
+list(REMOVE_DUPLICATES packages)
+foreach(package IN LISTS packages)
+  file(REAL_PATH /usr/share/doc/${package}/copyright file)
+  file(INSTALL ${file} DESTINATION ${CMAKE_INSTALL_PREFIX}/licences RENAME ${package})
+  file(READ ${file} text)
+  string(REGEX MATCHALL "/usr/share/common-licenses/[A-Za-z]+(-[0-9]([.][0-9])?)?" mentioned "${text}")
+  foreach(licence IN LISTS mentioned)
+    get_filename_component(name ${licence} NAME)
+    if(EXISTS ${licence})
+      file(REAL_PATH ${licence} file)
+      file(INSTALL ${file} DESTINATION ${CMAKE_INSTALL_PREFIX}/licences/common-licenses RENAME ${name})
+    endif()
+  endforeach()
+endforeach()
+if(table)
+  file(WRITE $ENV{DESTDIR}${CMAKE_INSTALL_PREFIX}/licences/LIBRARIES
+    "The libraries in lib/ are Debian's, unchanged. A file named after a package is its copyright file; the licences\n"
+    "that it refers to (/usr/share/common-licenses) are in common-licenses/. Sources: https://snapshot.debian.org\n\n"
+    "${table}")
+endif()
