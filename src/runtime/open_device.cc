@@ -42,7 +42,7 @@ OpenCudaDevice open_plugin() {
 std::unique_ptr<Device> open_device(const std::string& name) {
   if (name == "cpu") return std::make_unique<cpu::CpuDevice>();
   const std::string prefix = "cuda:";
-  TRAINER_ASSERT(name.rfind(prefix, 0) == 0);
+  if (name.rfind(prefix, 0) != 0) throw device_error("no device \"{}\": there are \"cpu\" and GPUs, \"cuda:0\"", name);
   static const OpenCudaDevice open_cuda_device = open_plugin();
   return std::unique_ptr<Device>(open_cuda_device(name.substr(prefix.size()).c_str(), TRAINER_VERSION));
 }

@@ -11,6 +11,7 @@
 #include <fstream>
 #include <limits>
 
+#include "device/cuda/kernel_arguments.h"
 #include "device/cuda/kernels/convolution.h"
 #include "device/cuda/kernels/copy.h"
 #include "device/cuda/kernels/lrn.h"
@@ -105,184 +106,51 @@ struct OpRun {
       std::memset(outputs.back().data(), 0xAB, static_cast<size_t>(desc.bytes()));
     }
   }
+  cuda::Addresses addresses() {
+    at_inputs.clear();
+    at_outputs.clear();
+    for (Bytes& input : inputs) at_inputs.push_back(input.data());
+    for (Bytes& output : outputs) at_outputs.push_back(output.data());
+    return {at_inputs, at_outputs};
+  }
+  std::vector<void*> at_inputs, at_outputs;
   const TensorDesc& in(size_t i) const { return c.instance.inputs[i]; }
   const TensorDesc& out(size_t i) const { return c.instance.outputs[i]; }
   float* optional_floats(size_t i) { return i < inputs.size() ? reinterpret_cast<float*>(inputs[i].data()) : nullptr; }
 };
 
-cuda::ElementType type_of(const TensorDesc& desc) { return static_cast<cuda::ElementType>(desc.dtype); }
-
-cuda::TensorSteps kernel_steps(const TensorDesc& desc) {
-  const Steps steps = steps_of(desc);
-  return {steps.n, steps.c, {steps.spatial[0], steps.spatial[1], steps.spatial[2]}};
-}
-
-cuda::SpatialWindows kernel_windows(const Windows& windows) {
-  cuda::SpatialWindows out;
-  for (int i = 0; i < 3; ++i) {
-    out.in[i] = windows.in[i];
-    out.out[i] = windows.out[i];
-    out.kernel[i] = windows.kernel[i];
-    out.stride[i] = windows.stride[i];
-    out.pad[i] = windows.pad[i];
-    out.dilation[i] = windows.dilation[i];
-  }
-  return out;
-}
-
-void* address(void* base, int64_t elements, DType dtype) { return static_cast<char*>(base) + elements * size_of(dtype); }
-
 void run_copy(OpRun& run) {
-  const Op& op = *run.c.op;
-  const TensorDesc& to = run.out(0);
-  const std::vector<int64_t> to_strides = to.strides();
-  if (op.kind == OpKind::kReshape) {
-    cuda::ReshapeArguments a;
-    a.from = run.inputs[0].data();
-    a.to = run.outputs[0].data();
-    a.element_bytes = static_cast<int>(size_of(to.dtype));
-    a.from_dims = run.in(0).shape.rank();
-    a.to_dims = to.shape.rank();
-    const std::vector<int64_t> from_strides = run.in(0).strides();
-    std::copy_n(run.in(0).shape.dims().begin(), a.from_dims, a.from_extents);
-    std::copy_n(from_strides.begin(), a.from_dims, a.from_strides);
-    std::copy_n(to.shape.dims().begin(), a.to_dims, a.to_extents);
-    std::copy_n(to_strides.begin(), a.to_dims, a.to_strides);
-    launch("reshape", a);
-    return;
-  }
-  int64_t joined = 0;
-  for (size_t input = 0; input < run.inputs.size(); ++input) {
-    const TensorDesc& from = run.in(input);
-    const std::vector<int64_t> from_strides = from.strides();
-    cuda::CopyArguments a;
-    a.from = run.inputs[input].data();
-    a.to = run.outputs[0].data();
-    a.element_bytes = static_cast<int>(size_of(to.dtype));
-    a.dims = to.shape.rank();
-    const Shape& domain = op.kind == OpKind::kConcat ? from.shape : to.shape;
-    for (int i = 0; i < a.dims; ++i) {
-      const int source = op.kind == OpKind::kPermute ? op.as<PermuteAttributes>().axes[static_cast<size_t>(i)] : i;
-      a.extents[i] = domain[i];
-      a.from_strides[i] = from_strides[static_cast<size_t>(source)];
-      a.to_strides[i] = to_strides[static_cast<size_t>(i)];
-    }
-    if (op.kind == OpKind::kSlice) {
-      const auto& slice = op.as<SliceAttributes>();
-      a.from = address(run.inputs[0].data(), slice.begin * from_strides[static_cast<size_t>(slice.axis)], to.dtype);
-    } else if (op.kind == OpKind::kPad) {
-      const auto& slice = op.as<SliceAttributes>();
-      a.padded = slice.axis;
-      a.begin = slice.begin;
-      a.end = slice.end;
-    } else if (op.kind == OpKind::kConcat) {
-      const int axis = op.as<ConcatAttributes>().axis;
-      a.to = address(run.outputs[0].data(), joined * to_strides[static_cast<size_t>(axis)], to.dtype);
-      joined += from.shape[axis];
-    }
-    launch("copy", a);
-  }
+  if (run.c.op->kind == OpKind::kReshape) return launch("reshape", cuda::reshape_arguments(run.c.instance, run.addresses()));
+  for (size_t input = 0; input < run.inputs.size(); ++input)
+    launch("copy", cuda::copy_arguments(run.c.instance, input, run.addresses()));
 }
 
 void run_pool(OpRun& run) {
   const OpKind kind = run.c.op->kind;
-  const bool forward = kind == OpKind::kMaxPool || kind == OpKind::kSumPool;
-  const PoolGeometry g = pool_geometry(run.c.instance);
-  cuda::PoolArguments a;
-  a.batch = g.batch;
-  a.channels = g.channels;
-  a.windows = kernel_windows(g.windows);
-  a.type = type_of(run.in(0));
-  a.x = forward ? run.inputs[0].data() : run.outputs[0].data();
-  a.y = forward ? run.outputs[0].data() : run.inputs[0].data();
-  a.x_steps = kernel_steps(forward ? run.in(0) : run.out(0));
-  a.y_steps = kernel_steps(forward ? run.out(0) : run.in(0));
-  if (kind == OpKind::kMaxPool || kind == OpKind::kMaxPoolGradient) {
-    const TensorDesc& winner = forward ? run.out(1) : run.in(1);
-    a.winner = forward ? run.outputs[1].data() : run.inputs[1].data();
-    a.winner_steps = kernel_steps(winner);
-    a.wide_winners = winner.dtype == DType::kS32;
-  }
   launch(kind == OpKind::kMaxPool           ? "max_pool"
          : kind == OpKind::kMaxPoolGradient ? "max_pool_gradient"
          : kind == OpKind::kSumPool         ? "sum_pool"
                                             : "sum_pool_gradient",
-         a);
+         cuda::pool_arguments(run.c.instance, run.addresses()));
 }
 
 void run_lrn(OpRun& run) {
-  const auto& attributes = run.c.op->as<LrnAttributes>();
-  const bool forward = run.c.op->kind == OpKind::kLrn;
-  cuda::LrnArguments a;
-  a.batch = run.in(0).shape[0];
-  a.channels = run.in(0).shape[1];
-  set_extents(run.in(0).shape, a.extents);
-  a.size = attributes.size;
-  a.alpha = attributes.alpha;
-  a.beta = attributes.beta;
-  a.k = attributes.k;
-  a.type = type_of(run.in(0));
-  a.x = run.inputs[0].data();
-  a.x_steps = kernel_steps(run.in(0));
-  a.result = run.outputs[0].data();
-  a.result_steps = kernel_steps(run.out(0));
+  cuda::LrnArguments a = cuda::lrn_arguments(run.c.instance, run.addresses());
   std::vector<float> products(static_cast<size_t>(run.in(0).shape.count()));
-  if (!forward) {
-    a.g = run.inputs[1].data();
-    a.g_steps = kernel_steps(run.in(1));
-    a.products = products.data();
-  }
-  launch(forward ? "lrn" : "lrn_gradient", a);
+  a.products = products.data();
+  launch(run.c.op->kind == OpKind::kLrn ? "lrn" : "lrn_gradient", a);
 }
 
-void run_matmul(OpRun& run) {
-  const auto& attributes = run.c.op->as<MatmulAttributes>();
-  const int rank = run.out(0).shape.rank();
-  cuda::MatmulArguments a;
-  a.batch = rank == 3 ? run.out(0).shape[0] : 1;
-  a.m = run.out(0).shape[rank - 2];
-  a.n = run.out(0).shape[rank - 1];
-  a.k = run.in(0).shape[rank - (attributes.transpose_a ? 2 : 1)];
-  a.transpose_a = attributes.transpose_a;
-  a.transpose_b = attributes.transpose_b;
-  a.epilogue = {attributes.epilogue.relu, attributes.epilogue.slope};
-  a.a = run.inputs[0].data();
-  a.b = run.inputs[1].data();
-  a.bias = run.optional_floats(2);
-  a.y = run.outputs[0].data();
-  a.a_type = type_of(run.in(0));
-  a.b_type = type_of(run.in(1));
-  a.y_type = type_of(run.out(0));
-  launch("matmul", a);
-}
+void run_matmul(OpRun& run) { launch("matmul", cuda::matmul_arguments(run.c.instance, run.addresses())); }
 
 // Whether the sums of a weight gradient were cut into parts.
 bool run_convolution(OpRun& run) {
   const OpKind kind = run.c.op->kind;
-  const auto& attributes = run.c.op->as<ConvolutionAttributes>();
-  const ConvolutionGeometry g = convolution_geometry(run.c.instance);
-  const ConvolutionOperands operands = convolution_operands(run.c.instance);
-  const bool forward = kind == OpKind::kConvolution, weights = kind == OpKind::kConvolutionWeightGradient;
-  cuda::ConvolutionArguments a;
-  a.batch = g.batch;
-  a.group = g.group;
-  a.inputs = g.inputs;
-  a.outputs = g.outputs;
-  a.windows = kernel_windows(g.windows);
-  a.epilogue = {attributes.epilogue.relu, attributes.epilogue.slope};
-  a.x = forward || weights ? run.inputs[0].data() : run.outputs[0].data();
-  a.w = weights ? run.outputs[0].data() : run.inputs[1].data();
-  a.y = forward ? run.outputs[0].data() : weights ? run.inputs[1].data() : run.inputs[0].data();
-  a.bias = weights ? nullptr : run.optional_floats(2);
-  a.x_type = type_of(*operands.x);
-  a.w_type = type_of(*operands.weights);
-  a.y_type = type_of(*operands.y);
-  a.x_steps = kernel_steps(*operands.x);
-  a.w_steps = kernel_steps(*operands.weights);
-  a.y_steps = kernel_steps(*operands.y);
+  const bool weights = kind == OpKind::kConvolutionWeightGradient;
+  cuda::ConvolutionArguments a = cuda::convolution_arguments(run.c.instance, run.addresses());
   std::vector<float> partial(weights ? static_cast<size_t>(cuda::partial_floats(a)) : 0, kNaN);
   if (!partial.empty()) a.partial = partial.data();
-  launch(forward ? "convolution" : weights ? "convolution_weight_gradient" : "convolution_input_gradient", a);
+  launch(kind == OpKind::kConvolution ? "convolution" : weights ? "convolution_weight_gradient" : "convolution_input_gradient", a);
   return !partial.empty();
 }
 

@@ -41,7 +41,8 @@ std::unique_ptr<Context> open_context(std::string_view which) {
   if (error != std::errc() || end != which.data() + which.size() || ordinal < 0)
     throw config_error("--gpu={}: not the number of one GPU", which);
   find_device(ordinal);
-  return std::make_unique<Context>(properties_of(ordinal), ordinal);
+  throw device_error("GPU {}: this version plans for GPUs (trainer summary --gpu={}) and computes on the CPU only; run with --cpu", ordinal,
+                     properties_of(ordinal).architecture());
 }
 
 double seconds_of(cudaStream_t stream, const auto& enqueue) {

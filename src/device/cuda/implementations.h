@@ -28,6 +28,19 @@ std::unique_ptr<Kernel> create_matmul(Context& context, const OpInstance& instan
 std::string refuse_convolution(Context& context, const OpInstance& instance);
 std::unique_ptr<Kernel> create_convolution(Context& context, const OpInstance& instance);
 
+// Fixed kernels.
+std::string refuse_copy(Context& context, const OpInstance& instance);
+std::unique_ptr<Kernel> create_copy(Context& context, const OpInstance& instance);
+std::string refuse_pool(Context& context, const OpInstance& instance);
+std::unique_ptr<Kernel> create_pool(Context& context, const OpInstance& instance);
+std::string refuse_lrn(Context& context, const OpInstance& instance);
+std::unique_ptr<Kernel> create_lrn(Context& context, const OpInstance& instance);
+std::string refuse_recurrence(Context& context, const OpInstance& instance);
+std::unique_ptr<Kernel> create_recurrence(Context& context, const OpInstance& instance);
+std::string refuse_plain_matmul(Context& context, const OpInstance& instance);
+std::unique_ptr<Kernel> create_plain_matmul(Context& context, const OpInstance& instance);
+std::string refuse_plain_convolution(Context& context, const OpInstance& instance);
+std::unique_ptr<Kernel> create_plain_convolution(Context& context, const OpInstance& instance);
 // On the host.
 std::string refuse_opaque(Context& context, const OpInstance& instance);
 std::unique_ptr<Kernel> create_opaque(Context& context, const OpInstance& instance);

@@ -14,8 +14,9 @@ namespace {
 class Tables {
  public:
   Tables(const std::vector<SegmentTable>& tables, bool planned) {
-    if (planned) return;
+    if (planned) addresses_.assign(2 * tables.size(), nullptr);
     for (const SegmentTable& table : tables) {
+      if (planned) break;
       add(table.ends.data(), table.ends.size() * sizeof(int64_t));
       add(table.values.data(), table.values.size() * sizeof(float));
     }

@@ -1,0 +1,45 @@
+#!/bin/bash
+# The CUDA device where there is no GPU: what its errors say, and that all nets of models/ are planned for GPUs that are
+# not there, with every convolution of floats through cuDNN.
+#
+#   tests/system/cuda_plan.sh TRAINER
+source "$(dirname "${BASH_SOURCE[0]}")/checks.bash"
+
+write_tiny_net tiny.prototxt
+mkdir alone && cp "$trainer" alone/trainer
+output=$(alone/trainer time --model=tiny.prototxt --iterations=1 --gpu=0 2>&1)
+check no_plugin_exit_code "$output" [ $? -eq 5 ]
+check no_plugin_is_told "$output" grep -q 'no CUDA device: there is neither .*libtrainer_cuda.so' <<<"$output"
+output=$(alone/trainer time --model=tiny.prototxt --iterations=1 --cpu 2>&1)
+check cpu_goes_on "$output" [ $? -eq 0 ]
+
+plugin=$(dirname "$trainer")/libtrainer_cuda.so
+if [ ! -e "$plugin" ]; then
+  echo "SKIPPED the rest: this build has no CUDA device"
+  finish
+  exit
+fi
+if ! ldconfig -p | grep -q 'libcuda\.so\.1'; then
+  output=$("$trainer" time --model=tiny.prototxt --iterations=1 --gpu=0 2>&1)
+  check no_driver_exit_code "$output" [ $? -eq 5 ]
+  check no_driver_is_told "$output" grep -q 'no NVIDIA driver.*--cpu' <<<"$output"
+fi
+output=$("$trainer" time --model=tiny.prototxt --iterations=1 --gpu=sm_90 2>&1)
+check planned_gpu_runs_nothing "exit code $?: $output" [ $? -eq 2 ]
+output=$("$trainer" summary --model=tiny.prototxt --gpu=sm_70 2>&1)
+check unknown_architecture "exit code $?: $output" [ $? -eq 2 ]
+
+cd "$source_folder" || exit 2
+if "$trainer" summary --model=models/lenet/lenet_train_test.prototxt --stage=bench --gpu=sm_90 2>&1 | grep -q 'cannot be opened'; then
+  echo "SKIPPED the rest: NVIDIA's libraries are not installed"
+  finish
+  exit
+fi
+for net in models/*/*_train_*.prototxt; do
+  for architecture in sm_75 sm_80 sm_90 sm_100 sm_120; do
+    output=$("$trainer" summary --model="$net" --stage=bench --gpu=$architecture --plan 2>&1)
+    check "$net $architecture" "exit code $?: $(tail -n 3 <<<"$output")" [ $? -eq 0 ]
+    check "$net $architecture convolutions" "$(grep -m 3 'not cudnn' <<<"$output")" [ "$(grep -c 'not cudnn' <<<"$output")" -eq 0 ]
+  done
+done
+finish
