@@ -1,23 +1,12 @@
-// The geometry of convolution and pooling, always with three spatial axes: missing ones lead with extent 1.
-//
-// Plain data, so that kernels that are compiled apart can take it.
+// The geometry of convolution and pooling, read off an op and its descriptors.
 #pragma once
 
 #include <cstdint>
 
 #include "runtime/device.h"
+#include "runtime/window_geometry.h"
 
 namespace trainer {
-
-// Output o meets input o * stride - pad + k * dilation for k in [0, kernel), where that lies in [0, in).
-struct Windows {
-  int64_t in[3] = {1, 1, 1}, out[3] = {1, 1, 1}, kernel[3] = {1, 1, 1};
-  int64_t stride[3] = {1, 1, 1}, pad[3] = {0, 0, 0}, dilation[3] = {1, 1, 1};
-
-  int64_t in_count() const { return in[0] * in[1] * in[2]; }
-  int64_t out_count() const { return out[0] * out[1] * out[2]; }
-  int64_t taps() const { return kernel[0] * kernel[1] * kernel[2]; }
-};
 
 struct ConvolutionGeometry {
   int64_t batch = 0, group = 1;
@@ -37,10 +26,6 @@ struct PoolGeometry {
   Windows windows;
 };
 
-// Elements between neighbours of a tensor [N,C,spatial...], by the same three spatial axes.
-struct Steps {
-  int64_t n = 0, c = 0, spatial[3] = {0, 0, 0};
-};
 Steps steps_of(const TensorDesc& desc);
 // The last spatial axes of [N,C,spatial...]; `extents` keeps its value where there is none.
 void set_extents(const Shape& shape, int64_t (&extents)[3]);

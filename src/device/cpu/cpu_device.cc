@@ -16,6 +16,7 @@
 #include "device/cpu/best_speed.h"
 #include "device/cpu/implementations.h"
 #include "device/cpu/isa.h"
+#include "runtime/choose.h"
 
 namespace trainer::cpu {
 namespace {
@@ -91,26 +92,13 @@ std::string CpuDevice::refuse_precision(DType precision) const {
 }
 
 KernelChoice CpuDevice::choose(const OpInstance& instance) {
-  KernelChoice choice;
-  for (const Implementation& implementation : implementations_of(instance.op->kind)) {
-    std::string reason;
-    if (reference_only_ && std::string_view(implementation.name) != "reference") {
-      reason = "TRAINER_IMPL asks for the reference";
-    } else {
-      reason = implementation.refuse(instance);
-    }
-    if (reason.empty()) {
-      choice.implementation = implementation.name;
-      choice.kernel = implementation.create(instance);
-      return choice;
-    }
-    choice.refused.push_back({implementation.name, reason});
-  }
-  std::string reasons;
-  for (const Refusal& refusal : choice.refused) {
-    reasons += fmt::format("{}{}: {}", reasons.empty() ? "" : "; ", refusal.implementation, refusal.reason);
-  }
-  throw device_error("the CPU has no kernel for this {} ({})", trainer::name_of(instance.op->kind), reasons);
+  return choose_first(
+      "the CPU", instance, implementations_of(instance.op->kind),
+      [&](const Implementation& implementation) -> std::string {
+        if (reference_only_ && std::string_view(implementation.name) != "reference") return "TRAINER_IMPL asks for the reference";
+        return implementation.refuse(instance);
+      },
+      [&](const Implementation& implementation) { return implementation.create(instance); });
 }
 
 // Pages come zeroed from the system. They are not touched here, so that each is placed by the thread that

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "device/cuda/check.h"
 #include "device/cuda/implementations.h"
+#include "runtime/choose.h"
 
 namespace trainer::cuda {
 namespace {
@@ -100,20 +101,10 @@ std::string CudaDevice::refuse_precision(DType precision) const {
 }
 
 KernelChoice CudaDevice::choose(const OpInstance& instance) {
-  KernelChoice choice;
-  for (const Implementation& implementation : implementations_of(instance.op->kind)) {
-    const std::string reason = implementation.refuse(*context_, instance);
-    if (reason.empty()) {
-      choice.implementation = implementation.name;
-      choice.kernel = implementation.create(*context_, instance);
-      return choice;
-    }
-    choice.refused.push_back({implementation.name, reason});
-  }
-  std::string reasons;
-  for (const Refusal& refusal : choice.refused)
-    reasons += fmt::format("{}{}: {}", reasons.empty() ? "" : "; ", refusal.implementation, refusal.reason);
-  throw device_error("the GPU has no kernel for this {} ({})", trainer::name_of(instance.op->kind), reasons);
+  return choose_first(
+      "the GPU", instance, implementations_of(instance.op->kind),
+      [&](const Implementation& implementation) { return implementation.refuse(*context_, instance); },
+      [&](const Implementation& implementation) { return implementation.create(*context_, instance); });
 }
 
 void* CudaDevice::allocate(int64_t bytes) {

@@ -24,8 +24,6 @@ class CudaDevice : public Device {
   void copy_to_host(void* host, const void* device, int64_t bytes) override;
   void copy_from_host(void* device, const void* host, int64_t bytes) override;
 
-  const Context& context() const { return *context_; }
-
  private:
   std::unique_ptr<Context> context_;
 };

@@ -10,24 +10,6 @@ namespace {
 
 ElementType type_of(const TensorDesc& desc) { return static_cast<ElementType>(desc.dtype); }
 
-TensorSteps kernel_steps(const TensorDesc& desc) {
-  const Steps steps = steps_of(desc);
-  return {steps.n, steps.c, {steps.spatial[0], steps.spatial[1], steps.spatial[2]}};
-}
-
-SpatialWindows kernel_windows(const Windows& windows) {
-  SpatialWindows out;
-  for (int i = 0; i < 3; ++i) {
-    out.in[i] = windows.in[i];
-    out.out[i] = windows.out[i];
-    out.kernel[i] = windows.kernel[i];
-    out.stride[i] = windows.stride[i];
-    out.pad[i] = windows.pad[i];
-    out.dilation[i] = windows.dilation[i];
-  }
-  return out;
-}
-
 void* element(void* base, int64_t elements, DType dtype) { return static_cast<char*>(base) + elements * size_of(dtype); }
 
 const float* bias_of(const Addresses& at) { return at.inputs.size() > 2 ? static_cast<const float*>(at.inputs[2]) : nullptr; }
@@ -90,16 +72,16 @@ PoolArguments pool_arguments(const OpInstance& instance, const Addresses& at) {
   PoolArguments a;
   a.batch = g.batch;
   a.channels = g.channels;
-  a.windows = kernel_windows(g.windows);
+  a.windows = g.windows;
   a.type = type_of(instance.inputs[0]);
   a.x = forward ? at.inputs[0] : at.outputs[0];
   a.y = forward ? at.outputs[0] : at.inputs[0];
-  a.x_steps = kernel_steps(forward ? instance.inputs[0] : instance.outputs[0]);
-  a.y_steps = kernel_steps(forward ? instance.outputs[0] : instance.inputs[0]);
+  a.x_steps = steps_of(forward ? instance.inputs[0] : instance.outputs[0]);
+  a.y_steps = steps_of(forward ? instance.outputs[0] : instance.inputs[0]);
   if (kind == OpKind::kMaxPool || kind == OpKind::kMaxPoolGradient) {
     const TensorDesc& winner = forward ? instance.outputs[1] : instance.inputs[1];
     a.winner = forward ? at.outputs[1] : at.inputs[1];
-    a.winner_steps = kernel_steps(winner);
+    a.winner_steps = steps_of(winner);
     a.wide_winners = winner.dtype == DType::kS32;
   }
   return a;
@@ -118,12 +100,12 @@ LrnArguments lrn_arguments(const OpInstance& instance, const Addresses& at) {
   a.k = attributes.k;
   a.type = type_of(x);
   a.x = at.inputs[0];
-  a.x_steps = kernel_steps(x);
+  a.x_steps = steps_of(x);
   a.result = at.outputs[0];
-  a.result_steps = kernel_steps(instance.outputs[0]);
+  a.result_steps = steps_of(instance.outputs[0]);
   if (instance.op->kind == OpKind::kLrnGradient) {
     a.g = at.inputs[1];
-    a.g_steps = kernel_steps(instance.inputs[1]);
+    a.g_steps = steps_of(instance.inputs[1]);
   }
   return a;
 }
@@ -161,7 +143,7 @@ ConvolutionArguments convolution_arguments(const OpInstance& instance, const Add
   a.group = g.group;
   a.inputs = g.inputs;
   a.outputs = g.outputs;
-  a.windows = kernel_windows(g.windows);
+  a.windows = g.windows;
   a.epilogue = {attributes.epilogue.relu, attributes.epilogue.slope};
   a.x = forward || weights ? at.inputs[0] : at.outputs[0];
   a.w = weights ? at.outputs[0] : at.inputs[1];
@@ -170,9 +152,9 @@ ConvolutionArguments convolution_arguments(const OpInstance& instance, const Add
   a.x_type = type_of(*operands.x);
   a.w_type = type_of(*operands.weights);
   a.y_type = type_of(*operands.y);
-  a.x_steps = kernel_steps(*operands.x);
-  a.w_steps = kernel_steps(*operands.weights);
-  a.y_steps = kernel_steps(*operands.y);
+  a.x_steps = steps_of(*operands.x);
+  a.w_steps = steps_of(*operands.weights);
+  a.y_steps = steps_of(*operands.y);
   return a;
 }
 

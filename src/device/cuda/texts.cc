@@ -121,10 +121,4 @@ cudaKernel_t Texts::kernel(const std::string& text, const char* name) {
   return kernel;
 }
 
-std::vector<std::string> Texts::all() const {
-  std::vector<std::string> texts;
-  for (const auto& [text, library] : loaded_) texts.push_back(text);
-  return texts;
-}
-
 }  // namespace trainer::cuda

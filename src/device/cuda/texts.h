@@ -28,7 +28,6 @@ class Texts {
   void add(const std::string& text) { loaded_.emplace(text, nullptr); }
   // A kernel of a text that was added.
   cudaKernel_t kernel(const std::string& text, const char* name);
-  std::vector<std::string> all() const;
 
  private:
   std::string architecture_;

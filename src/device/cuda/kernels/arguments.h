@@ -1,4 +1,4 @@
-// What the arguments of several kernels share: element types, the geometry of windows, and the grid of blocks.
+// What the arguments of several kernels share: element types, epilogues, and the grid of blocks.
 //
 // Plain data without headers of the program, so that nvcc reads little. The kernels' families are copy.h, pool.h,
 // lrn.h, matmul.h, convolution.h and recurrence.h; launch.h starts them.
@@ -6,22 +6,12 @@
 
 #include <cstdint>
 
+#include "runtime/window_geometry.h"
+
 namespace trainer::cuda {
 
 // The element types that kernels compute with; numbered as trainer::DType is.
 enum class ElementType : uint8_t { kF32, kBF16, kF16 };
-
-// Three spatial axes; missing ones lead with extent 1. Output o meets input o * stride - pad + k * dilation for k in
-// [0, kernel), where that lies in [0, in). Pools have dilation 1.
-struct SpatialWindows {
-  int64_t in[3] = {1, 1, 1}, out[3] = {1, 1, 1}, kernel[3] = {1, 1, 1};
-  int64_t stride[3] = {1, 1, 1}, pad[3] = {0, 0, 0}, dilation[3] = {1, 1, 1};
-};
-
-// Elements between neighbours of a tensor [N,C,spatial...] along each axis; any order that has no gaps and no overlaps.
-struct TensorSteps {
-  int64_t n = 0, c = 0, spatial[3] = {0, 0, 0};
-};
 
 // What is done to a sum before it is stored: x > 0 stays, all else (a NaN too) is multiplied by the slope.
 struct ReluEpilogue {

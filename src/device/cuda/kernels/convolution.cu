@@ -11,7 +11,7 @@ namespace trainer::cuda {
 namespace {
 
 // The input place that output place `o` meets with tap `k`; false where it is padding.
-__device__ inline bool meet(const SpatialWindows& w, const Spatial& o, const Spatial& k, Spatial* i) {
+__device__ inline bool meet(const Windows& w, const Spatial& o, const Spatial& k, Spatial* i) {
   bool inside = true;
   for (int axis = 0; axis < 3; ++axis) {
     i->at[axis] = o.at[axis] * w.stride[axis] - w.pad[axis] + k.at[axis] * w.dilation[axis];
@@ -21,7 +21,7 @@ __device__ inline bool meet(const SpatialWindows& w, const Spatial& o, const Spa
 }
 
 // The output place whose tap `k` is input place `i`; false where there is none.
-__device__ inline bool met_by(const SpatialWindows& w, const Spatial& i, const Spatial& k, Spatial* o) {
+__device__ inline bool met_by(const Windows& w, const Spatial& i, const Spatial& k, Spatial* o) {
   bool inside = true;
   for (int axis = 0; axis < 3; ++axis) {
     const int64_t at = i.at[axis] + w.pad[axis] - k.at[axis] * w.dilation[axis];

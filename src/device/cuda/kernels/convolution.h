@@ -13,14 +13,14 @@ namespace trainer::cuda {
 struct ConvolutionArguments {
   int64_t batch = 0, group = 1;
   int64_t inputs = 0, outputs = 0;  // channels of one group
-  SpatialWindows windows;
+  Windows windows;
   ReluEpilogue epilogue;
   void* x = nullptr;
   void* w = nullptr;
   void* y = nullptr;
   const float* bias = nullptr;
   ElementType x_type = ElementType::kF32, w_type = ElementType::kF32, y_type = ElementType::kF32;
-  TensorSteps x_steps, w_steps, y_steps;  // w's: n for O, c for C/group
+  Steps x_steps, w_steps, y_steps;  // w's: n for O, c for C/group
   // kConvolutionWeightGradient: scratch of partial_floats(); null where that is 0.
   float* partial = nullptr;
 };

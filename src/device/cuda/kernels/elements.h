@@ -79,7 +79,7 @@ __device__ inline Spatial spatial_of(int64_t index, const int64_t (&extents)[3])
   s.at[0] = index / extents[1];
   return s;
 }
-__device__ inline int64_t offset_of(const TensorSteps& steps, int64_t n, int64_t c, const Spatial& s) {
+__device__ inline int64_t offset_of(const Steps& steps, int64_t n, int64_t c, const Spatial& s) {
   return n * steps.n + c * steps.c + s.at[0] * steps.spatial[0] + s.at[1] * steps.spatial[1] + s.at[2] * steps.spatial[2];
 }
 
@@ -87,7 +87,7 @@ struct Place {
   int64_t n, c;
   Spatial spatial;
 };
-__device__ inline int64_t offset_of(const TensorSteps& steps, const Place& p) {
+__device__ inline int64_t offset_of(const Steps& steps, const Place& p) {
   return offset_of(steps, p.n, p.c, p.spatial);
 }
 
@@ -95,7 +95,7 @@ __device__ inline int64_t count_of_places(const int64_t (&extents)[3]) { return 
 
 // The i-th place of a tensor [N,C,extents], in the sequence in which a tensor with these steps lies: neighbouring
 // threads take neighbouring elements.
-__device__ inline Place place_of(int64_t i, int64_t channels, const int64_t (&extents)[3], const TensorSteps& steps) {
+__device__ inline Place place_of(int64_t i, int64_t channels, const int64_t (&extents)[3], const Steps& steps) {
   const int64_t area = count_of_places(extents);
   Place p;
   if (steps.c == 1) {

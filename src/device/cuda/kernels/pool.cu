@@ -14,13 +14,13 @@ struct Range {
 };
 
 // The part of the window of output `o` that lies in the input, as offsets within the window.
-__device__ inline Range taps_of(const SpatialWindows& w, int axis, int64_t o) {
+__device__ inline Range taps_of(const Windows& w, int axis, int64_t o) {
   const int64_t first = o * w.stride[axis] - w.pad[axis];
   return {greater(0, -first), lesser(w.kernel[axis], w.in[axis] - first)};
 }
 
 // The outputs whose window holds input `i`.
-__device__ inline Range outputs_over(const SpatialWindows& w, int axis, int64_t i) {
+__device__ inline Range outputs_over(const Windows& w, int axis, int64_t i) {
   const int64_t last = i + w.pad[axis];  // the input's offset within window 0
   return {last < w.kernel[axis] ? 0 : (last - w.kernel[axis]) / w.stride[axis] + 1,
           lesser(w.out[axis], last / w.stride[axis] + 1)};
@@ -29,7 +29,7 @@ __device__ inline Range outputs_over(const SpatialWindows& w, int axis, int64_t 
 // Calls body(value, tap) for the elements of the window of output place `o`, in row-major sequence.
 template <typename T, typename Body>
 __device__ inline void each_in_window(const PoolArguments& a, const Place& o, const Body& body) {
-  const SpatialWindows& w = a.windows;
+  const Windows& w = a.windows;
   const Range planes = taps_of(w, 0, o.spatial.at[0]), rows = taps_of(w, 1, o.spatial.at[1]),
               columns = taps_of(w, 2, o.spatial.at[2]);
   Spatial corner;
@@ -48,7 +48,7 @@ __device__ inline void each_in_window(const PoolArguments& a, const Place& o, co
 // Calls body(o, tap) for every output place whose window holds input place `i`, there at `tap`.
 template <typename Body>
 __device__ inline void each_window_over(const PoolArguments& a, const Place& i, const Body& body) {
-  const SpatialWindows& w = a.windows;
+  const Windows& w = a.windows;
   const Range planes = outputs_over(w, 0, i.spatial.at[0]), rows = outputs_over(w, 1, i.spatial.at[1]),
               columns = outputs_over(w, 2, i.spatial.at[2]);
   const auto offset = [&w, &i](int axis, int64_t o) { return i.spatial.at[axis] + w.pad[axis] - o * w.stride[axis]; };

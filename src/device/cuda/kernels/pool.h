@@ -12,13 +12,13 @@ namespace trainer::cuda {
 // -FLT_MAX and no winner (255, or -1 of s32).
 struct PoolArguments {
   int64_t batch = 0, channels = 0;
-  SpatialWindows windows;
+  Windows windows;
   ElementType type = ElementType::kF32;  // of x and y
   bool wide_winners = false;             // s32, not u8
   void* x = nullptr;
   void* y = nullptr;
   void* winner = nullptr;  // [N,C,out]: the row-major offset within the window; max pools only
-  TensorSteps x_steps, y_steps, winner_steps;
+  Steps x_steps, y_steps, winner_steps;
 };
 
 inline Grid grid_of_pool(const PoolArguments& a) { return grid_of_elements(a.batch * a.channels * count_of(a.windows.out)); }
