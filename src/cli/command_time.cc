@@ -67,7 +67,7 @@ class Timing {
     if (arguments.truth("update"))
       update_ = std::make_unique<UpdateRule>(default_solver(), NetSession::trained_parameters(net_.lowered()),
                                              runtime);
-    runtime.limit_memory(memory_of(arguments), net_.stream_buffer_bytes());
+    runtime.limit_memory(memory_of(arguments), net_.batch_bytes());
   }
 
   void run() {

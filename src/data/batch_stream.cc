@@ -72,6 +72,7 @@ std::unique_ptr<BatchStream> BatchStream::open(const caffe::LayerParameter& laye
     settings.world = options.world;
   }
   settings.orders = options.orders;
+  settings.memory = options.memory;
   settings.log = options.log;
   auto pipeline = std::make_unique<Pipeline>(std::move(feed), std::move(settings));
   return std::unique_ptr<BatchStream>(new BatchStream(std::move(pipeline), std::move(warnings)));

@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "base/host_memory.h"
 #include "tensor/shape.h"
 #include "trainer.pb.h"
 
@@ -44,6 +45,7 @@ struct StreamOptions {
   int rank = 0;
   int world = 1;
   std::vector<Order> orders;  // wanted physical order of each top; row-major where missing
+  HostMemory* memory = &HostMemory::plain();  // of the batches; outlives the stream
   // Lines for the log (a long scan, a skipped record); always called from the thread that uses the stream.
   std::function<void(const std::string&)> log;
 };

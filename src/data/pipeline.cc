@@ -8,8 +8,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdlib>
-#include <new>
 #include <utility>
 
 #include "base/error.h"
@@ -49,7 +47,7 @@ Pipeline::Pipeline(std::unique_ptr<BatchFeed> feed, PipelineOptions options)
 Pipeline::~Pipeline() {
   stop();
   for (Slot& slot : slots_) {
-    for (Memory& memory : slot.memory) std::free(memory.data);
+    for (Memory& memory : slot.memory) options_.memory->release(memory.data);
   }
 }
 
@@ -183,10 +181,10 @@ void Pipeline::reserve(Slot& target) {
     Memory& memory = target.memory[top];
     const int64_t bytes = aligned(std::max<int64_t>(1, target.buffer.layout[top].bytes()));
     if (bytes > memory.capacity) {
-      std::free(memory.data);
+      options_.memory->release(memory.data);
       memory.data = nullptr;
       memory.capacity = 0;
-      memory.data = std::aligned_alloc(static_cast<size_t>(kAlignment), static_cast<size_t>(bytes));
+      memory.data = options_.memory->allocate(bytes);
       if (memory.data == nullptr) {
         throw device_error("a batch needs {}, and there is no memory for it: choose a smaller batch_size",
                            format_bytes(bytes));

@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/host_memory.h"
 #include "data/batch_feed.h"
 #include "data/label_check.h"
 
@@ -25,6 +26,7 @@ struct PipelineOptions {
   int rank = 0;
   int world = 1;
   std::vector<Order> orders;
+  HostMemory* memory = &HostMemory::plain();
   LogLine log;
 };
 

@@ -5,11 +5,13 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "base/host_memory.h"
 #include "ops/graph.h"
 
 namespace trainer {
@@ -34,7 +36,10 @@ class Kernel {
   virtual int64_t workspace_bytes() const { return 0; }
   // Called when addresses become known and whenever one changes; cheap.
   virtual void bind(std::span<void* const> inputs, std::span<void* const> outputs, void* workspace) = 0;
+  // Computes, or where the device works beside the host, queues the work.
   virtual void run(const RunContext& context) = 0;
+  // Whether what run queues, recorded once, computes the same again: not where the host takes part.
+  virtual bool recordable() const { return true; }
 };
 
 // An implementation passed over and why.
@@ -55,6 +60,50 @@ struct DeviceSpeed {
   double bytes = 0;       // read and written
 };
 
+// Scalars that kernels make, handed to the host as soon as they are known.
+class Readback {
+ public:
+  virtual ~Readback() = default;
+  // Queues their copy behind the kernels so far. `from`: an address for each, of a float.
+  virtual void start(std::span<const void* const> from) = 0;
+  // Waits for the last start; valid until the next one.
+  virtual std::span<const float> wait() = 0;
+};
+
+// Brings batches to a device that does not read the host's memory, while it computes with those before: each buffer has
+// two places there, in turn.
+class Uploads {
+ public:
+  struct Buffer {
+    const void* host = nullptr;
+    int64_t bytes = 0;
+    void* device = nullptr;
+  };
+  virtual ~Uploads() = default;
+  // Begins to copy a batch and fills in where it comes to lie. Kernels queued from here on wait for it; its places are those of
+  // the batch before the last, whose kernels must all be queued.
+  virtual void start(std::span<Buffer> buffers) = 0;
+  // Waits until the host's buffers of the last start may be written again.
+  virtual void wait() = 0;
+};
+
+// Kernels as they were queued once, to be queued again as one.
+class Recording {
+ public:
+  virtual ~Recording() = default;
+  virtual void run() = 0;
+};
+
+// The seconds between marks set among the kernels.
+class StepTimer {
+ public:
+  virtual ~StepTimer() = default;
+  virtual void mark() = 0;
+  // Waits for the last mark; one number fewer than marks since the last read.
+  virtual std::vector<double> read() = 0;
+};
+
+// The defaults are those of a device that is the host: kernels have run when run() returns, and read the host's memory.
 class Device {
  public:
   virtual ~Device() = default;
@@ -70,6 +119,21 @@ class Device {
   virtual void release(void* memory, int64_t bytes) = 0;
   virtual void copy_to_host(void* host, const void* device, int64_t bytes) = 0;
   virtual void copy_from_host(void* device, const void* host, int64_t bytes) = 0;
+
+  // Whether kernels take the host's cores and read its memory.
+  virtual bool is_host() const { return true; }
+  // Waits for all kernels.
+  virtual void synchronize() {}
+  // Before the kernels of a pass.
+  virtual void begin_pass(const RunContext&) {}
+  virtual std::unique_ptr<Readback> make_readback(size_t count);
+  // nullptr where is_host().
+  virtual std::unique_ptr<Uploads> make_uploads() { return nullptr; }
+  virtual std::unique_ptr<StepTimer> make_step_timer();
+  // What `queue` queues, none of which runs; nullptr where this device cannot record it or would gain nothing.
+  virtual std::unique_ptr<Recording> record(const std::function<void()>&) { return nullptr; }
+  // For buffers that Uploads read.
+  virtual HostMemory& host_memory() { return HostMemory::plain(); }
 };
 
 // "cpu"; a GPU by its name "cuda:0". Throws a device_error that names the cause.

@@ -2,7 +2,6 @@
 #include "runtime/program.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 
 #include "base/error.h"
@@ -46,6 +45,8 @@ void Program::bind(Step& step) {
 void Program::bind_all() {
   for (Step& step : steps) bind(step);
   generation_ = arena_.generation();
+  recordings_.clear();
+  has_run_ = false;
 }
 
 void Program::finish_plan(int64_t arena_bytes) {
@@ -59,6 +60,7 @@ void Program::finish_plan(int64_t arena_bytes) {
       if (place.kind == Placement::kSource) source_steps_[static_cast<size_t>(place.index)].push_back(static_cast<int>(i));
     }
   }
+  recordable_ = std::all_of(steps.begin(), steps.end(), [](const Step& step) { return step.kernel->recordable(); });
   bind_all();
 }
 
@@ -70,28 +72,86 @@ void Program::set_source(int source, void* data) {
   for (int step : source_steps_[static_cast<size_t>(source)]) bind(steps[static_cast<size_t>(step)]);
 }
 
-void Program::run(const RunContext& context) {
+void Program::watch(const std::vector<int>& wanted) {
+  TRAINER_ASSERT(wanted.empty() || !steps.empty());
+  for (int result : wanted) {
+    const PlannedValue& value = values[static_cast<size_t>(results[static_cast<size_t>(result)])];
+    TRAINER_ASSERT(value.desc.bytes() == size_of(DType::kF32));
+    watched_.push_back(results[static_cast<size_t>(result)]);
+    // Results stay until the end: the last step that writes there makes it.
+    const auto makes = [&](int output) {
+      const PlannedValue& made = values[static_cast<size_t>(output)];
+      const int64_t before = value.placement.offset - made.placement.offset;
+      return made.placement.kind == value.placement.kind && made.placement.index == value.placement.index && before >= 0 &&
+             before < made.desc.bytes();
+    };
+    for (size_t i = 0; i < steps.size(); ++i) {
+      if (std::any_of(steps[i].op.outputs.begin(), steps[i].op.outputs.end(), makes)) last_watched_step_ = std::max(last_watched_step_, i);
+    }
+  }
+  readback_ = device_.make_readback(watched_.size());
+  watched_data_.resize(watched_.size());
+}
+
+void Program::begin(const RunContext& context) {
   if (generation_ != arena_.generation()) bind_all();
-  for (Step& step : steps) step.kernel->run(context);
+  device_.begin_pass(context);
+}
+
+void Program::run_step(size_t step, const RunContext& context) {
+  steps[step].kernel->run(context);
+  if (watched_.empty() || step != last_watched_step_) return;
+  for (size_t i = 0; i < watched_.size(); ++i) watched_data_[i] = address(watched_[i]);
+  readback_->start(watched_data_);
+}
+
+void Program::run_steps(const RunContext& context) {
+  for (size_t i = 0; i < steps.size(); ++i) run_step(i, context);
+}
+
+// Of the sources that are set; nullptr where the steps are to be queued one by one, as in the first run, when libraries
+// still make what they keep.
+Recording* Program::recording(const RunContext& context) {
+  constexpr size_t kMost = 4;
+  if (!recordable_ || !has_run_) return nullptr;
+  for (const Recorded& known : recordings_) {
+    if (known.sources == source_data_) return known.recording.get();
+  }
+  std::unique_ptr<Recording> made = device_.record([&] { run_steps(context); });
+  recordable_ = made != nullptr;
+  if (!recordable_) return nullptr;
+  if (recordings_.size() == kMost) recordings_.erase(recordings_.begin());
+  recordings_.push_back({source_data_, std::move(made)});
+  return recordings_.back().recording.get();
+}
+
+void Program::run(const RunContext& context) {
+  begin(context);
+  if (Recording* recorded = recording(context)) {
+    recorded->run();
+  } else {
+    run_steps(context);
+  }
+  has_run_ = true;
 }
 
 void Program::run_timed(const RunContext& context, std::vector<double>* seconds) {
-  if (generation_ != arena_.generation()) bind_all();
-  using Clock = std::chrono::steady_clock;
-  Clock::time_point before = Clock::now();
+  begin(context);
+  const std::unique_ptr<StepTimer> timer = device_.make_step_timer();
+  timer->mark();
   for (size_t i = 0; i < steps.size(); ++i) {
-    steps[i].kernel->run(context);
-    const Clock::time_point after = Clock::now();
-    (*seconds)[i] += std::chrono::duration<double>(after - before).count();
-    before = after;
+    run_step(i, context);
+    timer->mark();
   }
+  const std::vector<double> measured = timer->read();
+  for (size_t i = 0; i < steps.size(); ++i) (*seconds)[i] += measured[i];
 }
 
 int Program::run_checked(const RunContext& context, const std::vector<int>& layers) {
   const auto concerned = [&](const LayerShare& share) {
     return std::find(layers.begin(), layers.end(), share.layer) != layers.end();
   };
-  if (generation_ != arena_.generation()) bind_all();
+  begin(context);
   std::vector<float> host;
   for (size_t i = 0; i < steps.size(); ++i) {
     steps[i].kernel->run(context);

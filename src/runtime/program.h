@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -47,9 +48,13 @@ class Program {
 
   // Where the caller's buffer for a source lies; it stays so until set again. Dense, of the planned descriptor.
   void set_source(int source, void* data);
-  // Runs all steps. Every source must be set.
+  // Results, each a scalar, that are wanted after every run; before the first one.
+  void watch(const std::vector<int>& results);
+  // Runs all steps. Every source must be set. On a device beside the host they are only queued.
   void run(const RunContext& context);
-  // The same, adding each step's seconds to `seconds` (one entry a step).
+  // Of the last run, in the sequence of watch: waits no longer than for the steps that make them.
+  std::span<const float> watched() const { return readback_->wait(); }
+  // As run, adding each step's seconds to `seconds` (one entry a step).
   void run_timed(const RunContext& context, std::vector<double>* seconds);
   // The same, looking at every result; stops at the first step that makes a NaN or an infinity and returns its
   // index, or -1. Where layers are given, at the results of steps that work for one of them only.
@@ -71,9 +76,19 @@ class Program {
   void finish_plan(int64_t arena_bytes);   // after the above: takes the arena and binds
 
  private:
+  // The steps as they were queued with these sources.
+  struct Recorded {
+    std::vector<void*> sources;
+    std::unique_ptr<Recording> recording;
+  };
+
   void* address(int value) const;
   void bind(Step& step);
   void bind_all();
+  void begin(const RunContext& context);
+  void run_step(size_t step, const RunContext& context);
+  void run_steps(const RunContext& context);
+  Recording* recording(const RunContext& context);
 
   Device& device_;
   Arena& arena_;
@@ -81,6 +96,12 @@ class Program {
   int generation_ = -1;
   std::vector<void*> source_data_;
   std::vector<std::vector<int>> source_steps_;  // steps that read each source, through views too
+  std::vector<int> watched_;                    // values
+  size_t last_watched_step_ = 0;                // that makes one of them
+  std::unique_ptr<Readback> readback_;
+  std::vector<const void*> watched_data_;
+  bool recordable_ = true, has_run_ = false;    // since all steps were bound
+  std::vector<Recorded> recordings_;
 };
 
 }  // namespace trainer

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <functional>
 
+#include "base/cores.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "compile/differentiate.h"
@@ -15,6 +16,7 @@ namespace trainer {
 namespace {
 
 constexpr size_t kMostPrograms = 16;  // shapes whose programs are kept
+constexpr int kMostWorkers = 16;      // of a stream, where all cores are free for data
 
 // The source that a value is a view of, or -1.
 int source_behind(const Graph& graph, int value) {
@@ -118,9 +120,11 @@ void NetSession::open_streams() {
     options.phase = layer.has_phase() ? layer.phase() : phase_;
     options.seed = seed_;
     options.net_name = net_.name();
+    options.memory = &runtime_.device->host_memory();
+    if (!runtime_.device->is_host()) options.workers = std::clamp(usable_cores() - 1, 1, kMostWorkers);
     options.log = [](const std::string& line) { log_warning(line); };
     try {
-      streams_.push_back({i, BatchStream::open(layer, options)});
+      streams_.push_back({i, BatchStream::open(layer, options), runtime_.device->make_uploads()});
     } catch (const Error& error) {
       if (error.code() != ExitCode::kConfiguration && error.code() != ExitCode::kData) throw;
       const bool data = error.code() == ExitCode::kData;
@@ -152,7 +156,6 @@ void NetSession::open_streams() {
     diagnostics.throw_if_errors(diagnostics.error_count() == data_errors ? ExitCode::kData
                                                                          : ExitCode::kConfiguration);
   }
-  batch_.resize(streams_.size());
 }
 
 std::vector<Shape> NetSession::next_shapes() {
@@ -269,6 +272,7 @@ void NetSession::build(Fusion fusion, Compiled* out) {
   settle_source_orders(graph);
 
   Module module;
+  std::vector<int> watched;
   if (kind == ProgramKind::kExtent) {
     module.results.push_back(net->data_extents[out->extents.size()].count.id());
     module.effects = false;
@@ -284,6 +288,8 @@ void NetSession::build(Fusion fusion, Compiled* out) {
     net->labels.clear();
   } else {
     module.results.push_back(net->loss ? net->loss.id() : -1);
+    out->has_loss = static_cast<bool>(net->loss);
+    if (out->has_loss) watched.push_back(0);
   }
   for (const NetOutput& output : net->outputs) module.results.push_back(output.value.id());
   if (module.effects) {
@@ -300,7 +306,8 @@ void NetSession::build(Fusion fusion, Compiled* out) {
         });
     if (checked_by_stream) continue;
     graph.set_context(-1, Pass::kForward);
-    out->label_flags.push_back({static_cast<int>(module.results.size()), label.range.consumer});
+    watched.push_back(static_cast<int>(module.results.size()));
+    out->label_flags.push_back(label.range.consumer);
     module.results.push_back(count_bad_labels(label.value, label.range).id());
   }
   if ((kind == ProgramKind::kTrain || kind == ProgramKind::kAccumulate) && net->loss) {
@@ -332,6 +339,7 @@ void NetSession::build(Fusion fusion, Compiled* out) {
     throw device_error("{}phase {}: {}", net_.name().empty() ? "" : fmt::format("net \"{}\", ", net_.name()),
                        caffe::Phase_Name(phase_), error.what());
   }
+  out->program->watch(watched);
   for (size_t i = 0; i < out->program->sources.size(); ++i) {
     const SourceInfo& source = out->program->sources[i];
     const bool streamed = std::any_of(streams_.begin(), streams_.end(),
@@ -416,18 +424,26 @@ void NetSession::connect_streams(const Program& program) {
 Program& NetSession::program(ProgramKind kind) { return *compiled(kind).program; }
 
 void NetSession::take_batch() {
-  for (size_t i = 0; i < streams_.size(); ++i) {
-    const std::vector<void*>& buffers = streams_[i].stream->next();
-    batch_[i].assign(buffers.begin(), buffers.end());
+  for (Stream& stream : streams_) {
+    if (stream.uploads) stream.uploads->wait();
+    const std::vector<TensorDesc>& layout = stream.stream->layout();
+    stream.batch.resize(layout.size());
+    for (size_t top = 0; top < layout.size(); ++top) stream.batch[top].bytes = layout[top].bytes();
+    const std::vector<void*>& buffers = stream.stream->next();
+    for (size_t top = 0; top < buffers.size(); ++top) {
+      stream.batch[top].host = buffers[top];
+      stream.batch[top].device = buffers[top];
+    }
+    if (stream.uploads) stream.uploads->start(stream.batch);
   }
 }
 
 void NetSession::set_batch(Program& program) {
   for (size_t s = 0; s < program.sources.size(); ++s) {
     const SourceInfo& source = program.sources[s];
-    for (size_t i = 0; i < streams_.size(); ++i) {
-      if (streams_[i].layer == source.layer)
-        program.set_source(static_cast<int>(s), batch_[i][static_cast<size_t>(source.top)]);
+    for (const Stream& stream : streams_) {
+      if (stream.layer == source.layer)
+        program.set_source(static_cast<int>(s), stream.batch[static_cast<size_t>(source.top)].device);
     }
   }
 }
@@ -451,14 +467,13 @@ void NetSession::run(Compiled& compiled, uint64_t pass, std::vector<double>* sec
   } else {
     program.run({pass});
   }
-  loss_ = 0;
-  if (program.results[0] >= 0) program.read_result(0, &loss_);
-  for (const auto& flag : compiled.label_flags) {
-    float bad = 0;
-    program.read_result(flag.first, &bad);
+  const std::span<const float> watched = program.watched();
+  loss_ = compiled.has_loss ? watched[0] : 0;
+  for (size_t i = 0; i < compiled.label_flags.size(); ++i) {
+    const float bad = watched[i + compiled.has_loss];
     if (bad != 0)
-      throw data_error("{}: {} labels of this batch are not whole numbers in the layer's range of classes",
-                       flag.second, static_cast<int64_t>(bad));
+      throw data_error("{}: {} labels of this batch are not whole numbers in the layer's range of classes", compiled.label_flags[i],
+                       static_cast<int64_t>(bad));
   }
 }
 
@@ -505,11 +520,11 @@ void NetSession::run_next_timed(ProgramKind kind, std::vector<double>* seconds) 
 std::string NetSession::find_bad_data() const {
   TRAINER_ASSERT(current_ != nullptr);
   size_t next = 0;
-  for (size_t i = 0; i < streams_.size(); ++i) {
-    const caffe::LayerParameter& layer = *lowered_->layers[static_cast<size_t>(streams_[i].layer)].param;
-    for (size_t top = 0; top < batch_[i].size(); ++top) {
+  for (const Stream& stream : streams_) {
+    const caffe::LayerParameter& layer = *lowered_->layers[static_cast<size_t>(stream.layer)].param;
+    for (size_t top = 0; top < stream.batch.size(); ++top) {
       const Shape& shape = current_->shapes[next++];
-      const auto *values = static_cast<const float*>(batch_[i][top]), *end = values + shape.count();
+      const auto *values = static_cast<const float*>(stream.batch[top].host), *end = values + shape.count();
       const auto* bad = std::find_if_not(values, end, [](float x) { return std::isfinite(x); });
       if (bad != end)
         return fmt::format("item {} of top \"{}\" of layer \"{}\" ({})", (bad - values) / shape.count(1),
@@ -613,9 +628,15 @@ int64_t NetSession::skipped_records() const {
   return total;
 }
 
-int64_t NetSession::stream_buffer_bytes() const {
+int64_t NetSession::batch_bytes() const {
   int64_t total = 0;
-  for (const Stream& stream : streams_) total += stream.stream->buffer_bytes();
+  for (const Stream& stream : streams_) {
+    if (runtime_.device->is_host()) {
+      total += stream.stream->buffer_bytes();
+      continue;
+    }
+    for (const TensorDesc& top : stream.stream->layout()) total += 2 * top.bytes();
+  }
   return total;
 }
 

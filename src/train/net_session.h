@@ -94,7 +94,8 @@ class NetSession {
   int64_t records_per_epoch() const;
   double waited_seconds() const;
   int64_t skipped_records() const;
-  int64_t stream_buffer_bytes() const;
+  // What batches take where the device finds them: on the host those made ahead, else the two places of each.
+  int64_t batch_bytes() const;
 
   NetPosition position() const;
   // Data layers and carried states that the position does not name stay as they are.
@@ -104,6 +105,8 @@ class NetSession {
   struct Stream {
     int layer;  // index in the net
     std::unique_ptr<BatchStream> stream;
+    std::unique_ptr<Uploads> uploads;       // where the device does not read the host's memory
+    std::vector<Uploads::Buffer> batch{};   // the last one, a buffer for each top
   };
   struct Compiled {
     ProgramKind kind;
@@ -111,7 +114,8 @@ class NetSession {
     std::vector<int64_t> extents;  // decided by data; empty where the net has none, or for their largest
     std::unique_ptr<Program> program;
     std::vector<int> kept;                                 // results of the blobs to be kept
-    std::vector<std::pair<int, std::string>> label_flags;  // result that counts bad labels, consumer
+    bool has_loss = false;                                 // the first that the program watches
+    std::vector<std::string> label_flags;                  // consumers of the labels that the further ones count the bad of
     std::vector<std::unique_ptr<DeviceBlock>> inputs;      // zeros for Input layers
     std::map<std::string, Shape> carried;                  // shapes of its carried states, by name
     std::optional<DebugInfo> debug_info;                   // of the debug kinds
@@ -157,7 +161,6 @@ class NetSession {
   std::unique_ptr<LoweredNet> lowered_;
   std::list<Compiled> programs_;  // most recently used first
   Compiled* current_ = nullptr;
-  std::vector<std::vector<void*>> batch_;  // buffers of each stream's last batch
   int ordinal_;                           // among the process's sessions
   std::map<std::string, Shape> carried_;  // the form in which each carried state was last written
   uint64_t passes_ = 0;

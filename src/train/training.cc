@@ -111,8 +111,8 @@ int64_t Training::planned_bytes() const {
 }
 
 int64_t Training::buffer_bytes() const {
-  int64_t bytes = train_->stream_buffer_bytes();
-  for (const auto& test : tests_) bytes += test->stream_buffer_bytes();
+  int64_t bytes = train_->batch_bytes();
+  for (const auto& test : tests_) bytes += test->batch_bytes();
   return bytes;
 }
 

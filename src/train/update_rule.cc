@@ -10,6 +10,8 @@
 namespace trainer {
 namespace {
 
+constexpr size_t kScalarsApart = 16;  // floats from the learning rate to the correction: each has its line
+
 struct RuleInput {
   Value g, h, h2, rate, correction;
   const caffe::SolverParameter& solver;
@@ -178,9 +180,9 @@ UpdateRule::UpdateRule(const caffe::SolverParameter& solver, const std::vector<c
   if (rule->history > 1) graph.write_state("history1", result.h2);
 
   program_ = compile(std::move(module), *runtime.device, runtime.store, runtime.arena);
-  scalars_ = std::make_unique<DeviceBlock>(*runtime.device, 128);
+  scalars_ = std::make_unique<DeviceBlock>(*runtime.device, 2 * kScalarsApart * size_of(DType::kF32));
   for (size_t i = 0; i < program_->sources.size(); ++i)
-    program_->set_source(static_cast<int>(i), static_cast<char*>(scalars_->data()) + 64 * i);
+    program_->set_source(static_cast<int>(i), static_cast<float*>(scalars_->data()) + kScalarsApart * i);
 }
 
 void UpdateRule::set_scalars(float rate, int iteration) {
@@ -189,9 +191,9 @@ void UpdateRule::set_scalars(float rate, int iteration) {
     const float t = static_cast<float>(iteration + 1);
     correction = std::sqrt(1.0f - std::pow(solver_.momentum2(), t)) / (1.0f - std::pow(solver_.momentum(), t));
   }
-  char* base = static_cast<char*>(scalars_->data());
-  runtime_.device->copy_from_host(base, &rate, sizeof rate);
-  runtime_.device->copy_from_host(base + 64, &correction, sizeof correction);
+  float scalars[2 * kScalarsApart] = {rate};
+  scalars[kScalarsApart] = correction;
+  runtime_.device->copy_from_host(scalars_->data(), scalars, sizeof scalars);
 }
 
 void UpdateRule::apply(float rate, int iteration) {

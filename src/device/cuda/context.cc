@@ -10,7 +10,7 @@ namespace trainer::cuda {
 Context::Context(DeviceProperties of, int ordinal)
     : properties(std::move(of)), texts(properties.architecture()), ordinal_(ordinal) {
   if (planned()) return;
-  check(cudaSetDevice(ordinal), "taking GPU {}", ordinal);
+  enter();
   check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream on GPU {}", ordinal);
   check(cudaMalloc(reinterpret_cast<void**>(&pass_), sizeof *pass_), "allocating on GPU {}", ordinal);
 }
@@ -18,9 +18,12 @@ Context::Context(DeviceProperties of, int ordinal)
 Context::~Context() {
   if (cublaslt_ != nullptr) cublaslt().destroy(cublaslt_);
   if (cudnn_ != nullptr) cudnn().destroy(cudnn_);
-  if (pass_ != nullptr) cudaFree(pass_);
-  if (stream_ != nullptr) cudaStreamDestroy(stream_);
+  if (planned()) return;
+  cudaFree(pass_);
+  cudaStreamDestroy(stream_);
 }
+
+void Context::enter() const { check(cudaSetDevice(ordinal_), "taking GPU {}", ordinal_); }
 
 cublasLtHandle_t Context::cublaslt_handle() {
   if (cublaslt_ == nullptr) {

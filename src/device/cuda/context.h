@@ -35,6 +35,8 @@ class Context {
   // The number of the forward pass in device memory, where kernels that draw read it.
   const uint64_t* pass() const { return pass_; }
   void set_pass(uint64_t pass);
+  // Makes this the GPU of the calling thread.
+  void enter() const;
 
   const DeviceProperties properties;
   Texts texts;

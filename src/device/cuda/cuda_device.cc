@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "device/cuda/check.h"
 #include "device/cuda/implementations.h"
+#include "device/cuda/stream.h"
 #include "runtime/choose.h"
 
 namespace trainer::cuda {
@@ -42,27 +43,21 @@ std::unique_ptr<Context> open_context(std::string_view which) {
   if (error != std::errc() || end != which.data() + which.size() || ordinal < 0)
     throw config_error("--gpu={}: not the number of one GPU", which);
   find_device(ordinal);
-  throw device_error("GPU {}: this version plans for GPUs (trainer summary --gpu={}) and computes on the CPU only; run with --cpu", ordinal,
-                     properties_of(ordinal).architecture());
+  return std::make_unique<Context>(properties_of(ordinal), ordinal);
 }
 
-double seconds_of(cudaStream_t stream, const auto& enqueue) {
-  cudaEvent_t events[2] = {};
-  for (cudaEvent_t& event : events) check(cudaEventCreate(&event), "making an event");
+double seconds_of(Context& context, const std::function<void()>& enqueue) {
+  const std::unique_ptr<StepTimer> timer = cuda::make_step_timer(context);
   enqueue();  // the first time loads code
-  check(cudaEventRecord(events[0], stream), "timing");
+  timer->mark();
   enqueue();
-  check(cudaEventRecord(events[1], stream), "timing");
-  check(cudaEventSynchronize(events[1]), "timing");
-  float milliseconds = 0;
-  check(cudaEventElapsedTime(&milliseconds, events[0], events[1]), "timing");
-  for (cudaEvent_t event : events) cudaEventDestroy(event);
-  return static_cast<double>(milliseconds) * 1e-3;
+  timer->mark();
+  return timer->read().front();
 }
 
 }  // namespace
 
-CudaDevice::CudaDevice(const std::string& which) : context_(open_context(which)) {}
+CudaDevice::CudaDevice(const std::string& which) : context_(open_context(which)), host_memory_(make_locked_memory(*context_)) {}
 CudaDevice::~CudaDevice() = default;
 
 std::string CudaDevice::name() const {
@@ -85,8 +80,8 @@ DeviceSpeed CudaDevice::best_speed() {
   void* const results[] = {c};
   product->bind(operands, results, workspace);
   DeviceSpeed speed;
-  speed.operations = 2.0 * kSide * kSide * kSide / seconds_of(context_->stream(), [&] { product->run({}); });
-  speed.bytes = 2.0 * static_cast<double>(matrix.bytes()) / seconds_of(context_->stream(), [&] {
+  speed.operations = 2.0 * kSide * kSide * kSide / seconds_of(*context_, [&] { product->run({}); });
+  speed.bytes = 2.0 * static_cast<double>(matrix.bytes()) / seconds_of(*context_, [&] {
                   check(cudaMemcpyAsync(b, a, static_cast<size_t>(matrix.bytes()), cudaMemcpyDeviceToDevice, context_->stream()), "copying");
                 });
   for (void* memory : {a, b, c}) release(memory, matrix.bytes());
@@ -123,15 +118,28 @@ void* CudaDevice::allocate(int64_t bytes) {
   return memory;
 }
 
-void CudaDevice::release(void* memory, int64_t) { cudaFree(memory); }
+// Kernels that are queued may still use it.
+void CudaDevice::release(void* memory, int64_t) {
+  cudaStreamSynchronize(context_->stream());
+  cudaFree(memory);
+}
 
 void CudaDevice::copy_to_host(void* host, const void* device, int64_t bytes) {
   check(cudaMemcpyAsync(host, device, static_cast<size_t>(bytes), cudaMemcpyDeviceToHost, context_->stream()), "copying from the GPU");
-  check(cudaStreamSynchronize(context_->stream()), "running on the GPU");
+  synchronize();
 }
 
 void CudaDevice::copy_from_host(void* device, const void* host, int64_t bytes) {
   check(cudaMemcpyAsync(device, host, static_cast<size_t>(bytes), cudaMemcpyHostToDevice, context_->stream()), "copying to the GPU");
 }
+
+void CudaDevice::synchronize() { check(cudaStreamSynchronize(context_->stream()), "running on the GPU"); }
+
+std::unique_ptr<Readback> CudaDevice::make_readback(size_t count) { return cuda::make_readback(*context_, count); }
+std::unique_ptr<Uploads> CudaDevice::make_uploads() {
+  return context_->planned() ? nullptr : cuda::make_uploads(*context_);
+}
+std::unique_ptr<StepTimer> CudaDevice::make_step_timer() { return cuda::make_step_timer(*context_); }
+std::unique_ptr<Recording> CudaDevice::record(const std::function<void()>& queue) { return cuda::record(*context_, queue); }
 
 }  // namespace trainer::cuda

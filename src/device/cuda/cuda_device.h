@@ -23,9 +23,18 @@ class CudaDevice : public Device {
   void release(void* memory, int64_t bytes) override;
   void copy_to_host(void* host, const void* device, int64_t bytes) override;
   void copy_from_host(void* device, const void* host, int64_t bytes) override;
+  bool is_host() const override { return false; }
+  void synchronize() override;
+  void begin_pass(const RunContext& context) override { context_->set_pass(context.pass); }
+  std::unique_ptr<Readback> make_readback(size_t count) override;
+  std::unique_ptr<Uploads> make_uploads() override;
+  std::unique_ptr<StepTimer> make_step_timer() override;
+  std::unique_ptr<Recording> record(const std::function<void()>& queue) override;
+  HostMemory& host_memory() override { return *host_memory_; }
 
  private:
   std::unique_ptr<Context> context_;
+  std::unique_ptr<HostMemory> host_memory_;  // page-locked
 };
 
 }  // namespace trainer::cuda

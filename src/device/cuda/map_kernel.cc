@@ -47,7 +47,6 @@ class MapKernel : public BoundKernel {
       : BoundKernel(context, instance),
         launches_(map_launches(instance, context.properties.multiprocessors)),
         tables_(instance.op->as<MapBody>().segments, context.planned()) {
-    for (const MapNode& node : instance.op->as<MapBody>().nodes) draws_ = draws_ || node.fn == Fn::kUniform || node.fn == Fn::kNormal;
     for (const MapLaunch& launch : launches_) {
       part_floats_ = std::max(part_floats_, launch.part_floats);
       context.texts.add(launch.text);
@@ -75,8 +74,7 @@ class MapKernel : public BoundKernel {
     }
   }
 
-  void run(const RunContext& run) override {
-    if (draws_) context().set_pass(run.pass);
+  void run(const RunContext&) override {
     for (size_t i = 0; i < launches_.size(); ++i) {
       MapLaunch& launch = launches_[i];
       enqueue(kernels_[i], launch.blocks, &launch);
@@ -98,7 +96,6 @@ class MapKernel : public BoundKernel {
   Tables tables_;
   std::vector<cudaKernel_t> kernels_, finishes_;
   int64_t part_floats_ = 0;
-  bool draws_ = false;
 };
 
 }  // namespace

@@ -17,6 +17,7 @@ class HostOp : public BoundKernel {
     for (auto& result : results_) to_.push_back(result.data());
   }
 
+  bool recordable() const override { return false; }
   void run(const RunContext& run) override {
     const cudaStream_t stream = context().stream();
     for (size_t i = 0; i < operands_.size(); ++i) {

@@ -1,0 +1,229 @@
+// Streams, events, page-locked memory and graphs.
+#include "device/cuda/stream.h"
+
+#include <algorithm>
+#include <array>
+#include <mutex>
+#include <set>
+#include <vector>
+
+#include "base/error.h"
+#include "device/cuda/check.h"
+
+namespace trainer::cuda {
+namespace {
+
+class Event {
+ public:
+  explicit Event(unsigned flags = cudaEventDisableTiming) { check(cudaEventCreateWithFlags(&event_, flags), "making an event"); }
+  ~Event() {
+    if (event_ != nullptr) cudaEventDestroy(event_);
+  }
+  Event(Event&& other) noexcept : event_(std::exchange(other.event_, nullptr)) {}
+  Event(const Event&) = delete;
+  Event& operator=(const Event&) = delete;
+  cudaEvent_t get() const { return event_; }
+  // An event that was never recorded counts as reached.
+  void record(cudaStream_t stream) const { check(cudaEventRecord(event_, stream), "marking a place in a stream"); }
+  void wait() const { check(cudaEventSynchronize(event_), "running on the GPU"); }
+
+ private:
+  cudaEvent_t event_ = nullptr;
+};
+
+bool is_captured(cudaStream_t stream) {
+  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+  check(cudaStreamIsCapturing(stream, &status), "asking for a stream's state");
+  return status == cudaStreamCaptureStatusActive;
+}
+
+class StreamReadback : public Readback {
+ public:
+  StreamReadback(Context& context, size_t count) : context_(context), count_(count) {
+    if (context.planned() || count == 0) return;
+    check(cudaHostAlloc(reinterpret_cast<void**>(&values_), count * sizeof(float), cudaHostAllocDefault), "taking page-locked memory");
+    arrived_.emplace();
+  }
+  ~StreamReadback() override {
+    if (values_ == nullptr) return;
+    cudaStreamSynchronize(context_.stream());
+    cudaFreeHost(values_);
+  }
+
+  void start(std::span<const void* const> from) override {
+    const cudaStream_t stream = context_.stream();
+    for (size_t i = 0; i < from.size(); ++i)
+      check(cudaMemcpyAsync(values_ + i, from[i], sizeof(float), cudaMemcpyDeviceToHost, stream), "fetching a number");
+    // In a graph it is reached at each launch.
+    const unsigned flags = is_captured(stream) ? cudaEventRecordExternal : cudaEventRecordDefault;
+    check(cudaEventRecordWithFlags(arrived_->get(), stream, flags), "marking a place in a stream");
+  }
+  std::span<const float> wait() override {
+    if (arrived_) arrived_->wait();
+    return {values_, count_};
+  }
+
+ private:
+  Context& context_;
+  size_t count_;
+  float* values_ = nullptr;
+  std::optional<Event> arrived_;
+};
+
+class StreamUploads : public Uploads {
+ public:
+  explicit StreamUploads(Context& context) : context_(context) {
+    check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream");
+  }
+  ~StreamUploads() override {
+    cudaStreamSynchronize(stream_);
+    cudaStreamSynchronize(context_.stream());
+    for (Place& place : places_) {
+      for (Memory& memory : place.memory) cudaFree(memory.data);
+    }
+    cudaStreamDestroy(stream_);
+  }
+
+  void start(std::span<Buffer> buffers) override {
+    // All that reads the last batch is queued.
+    places_[last_].used.record(context_.stream());
+    last_ = 1 - last_;
+    Place& place = places_[last_];
+    check(cudaStreamWaitEvent(stream_, place.used.get(), 0), "waiting for kernels");
+    place.memory.resize(std::max(place.memory.size(), buffers.size()));
+    for (size_t i = 0; i < buffers.size(); ++i) {
+      Buffer& buffer = buffers[i];
+      reserve(place.memory[i], buffer.bytes);
+      buffer.device = place.memory[i].data;
+      check(cudaMemcpyAsync(buffer.device, buffer.host, static_cast<size_t>(buffer.bytes), cudaMemcpyHostToDevice, stream_),
+            "bringing a batch to the GPU");
+    }
+    place.arrived.record(stream_);
+    check(cudaStreamWaitEvent(context_.stream(), place.arrived.get(), 0), "waiting for a batch");
+  }
+  void wait() override { places_[last_].arrived.wait(); }
+
+ private:
+  struct Memory {
+    void* data = nullptr;
+    int64_t capacity = 0;
+  };
+  struct Place {
+    std::vector<Memory> memory;
+    Event used, arrived;
+  };
+
+  // Batches of pictures can grow.
+  void reserve(Memory& memory, int64_t bytes) {
+    if (bytes <= memory.capacity) return;
+    cudaStreamSynchronize(context_.stream());
+    cudaFree(memory.data);
+    memory = {};
+    check(cudaMalloc(&memory.data, static_cast<size_t>(bytes)), "taking {} bytes for a batch", bytes);
+    memory.capacity = bytes;
+  }
+
+  Context& context_;
+  cudaStream_t stream_ = nullptr;
+  std::array<Place, 2> places_;
+  size_t last_ = 0;
+};
+
+class StreamTimer : public StepTimer {
+ public:
+  explicit StreamTimer(Context& context) : context_(context) {}
+
+  void mark() override {
+    if (marks_ == events_.size()) events_.emplace_back(cudaEventDefault);
+    events_[marks_++].record(context_.stream());
+  }
+  std::vector<double> read() override {
+    std::vector<double> seconds;
+    if (marks_ > 0) events_[marks_ - 1].wait();
+    for (size_t i = 1; i < marks_; ++i) {
+      float milliseconds = 0;
+      check(cudaEventElapsedTime(&milliseconds, events_[i - 1].get(), events_[i].get()), "timing");
+      seconds.push_back(static_cast<double>(milliseconds) * 1e-3);
+    }
+    marks_ = 0;
+    return seconds;
+  }
+
+ private:
+  Context& context_;
+  std::vector<Event> events_;
+  size_t marks_ = 0;
+};
+
+class GraphRecording : public Recording {
+ public:
+  GraphRecording(Context& context, cudaGraphExec_t graph) : context_(context), graph_(graph) {}
+  ~GraphRecording() override {
+    cudaStreamSynchronize(context_.stream());
+    cudaGraphExecDestroy(graph_);
+  }
+  void run() override { check(cudaGraphLaunch(graph_, context_.stream()), "starting a recorded pass"); }
+
+ private:
+  Context& context_;
+  cudaGraphExec_t graph_;
+};
+
+// Where no more memory can be locked, plain memory serves, more slowly.
+class LockedMemory : public HostMemory {
+ public:
+  explicit LockedMemory(Context& context) : context_(context) {}
+
+  void* allocate(int64_t bytes) override {
+    context_.enter();
+    void* memory = nullptr;
+    if (cudaHostAlloc(&memory, static_cast<size_t>(bytes), cudaHostAllocPortable) != cudaSuccess) {
+      cudaGetLastError();
+      return HostMemory::allocate(bytes);
+    }
+    const std::lock_guard<std::mutex> guard(mutex_);
+    locked_.insert(memory);
+    return memory;
+  }
+  void release(void* memory) override {
+    if (memory == nullptr) return;
+    {
+      const std::lock_guard<std::mutex> guard(mutex_);
+      if (locked_.erase(memory) == 0) return HostMemory::release(memory);
+    }
+    cudaFreeHost(memory);
+  }
+
+ private:
+  Context& context_;
+  std::mutex mutex_;
+  std::set<void*> locked_;
+};
+
+}  // namespace
+
+std::unique_ptr<Readback> make_readback(Context& context, size_t count) { return std::make_unique<StreamReadback>(context, count); }
+std::unique_ptr<Uploads> make_uploads(Context& context) { return std::make_unique<StreamUploads>(context); }
+std::unique_ptr<StepTimer> make_step_timer(Context& context) { return std::make_unique<StreamTimer>(context); }
+std::unique_ptr<HostMemory> make_locked_memory(Context& context) { return std::make_unique<LockedMemory>(context); }
+
+std::unique_ptr<Recording> record(Context& context, const std::function<void()>& queue) {
+  const cudaStream_t stream = context.stream();
+  // Other threads may take page-locked memory meanwhile.
+  check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "recording a pass");
+  bool queued = true;
+  try {
+    queue();
+  } catch (const Error&) {
+    queued = false;
+  }
+  cudaGraph_t graph = nullptr;
+  cudaGraphExec_t executable = nullptr;
+  queued = cudaStreamEndCapture(stream, &graph) == cudaSuccess && queued;
+  const bool made = queued && cudaGraphInstantiate(&executable, graph, 0) == cudaSuccess;
+  if (graph != nullptr) cudaGraphDestroy(graph);
+  cudaGetLastError();  // what cannot be recorded is queued step by step
+  return made ? std::make_unique<GraphRecording>(context, executable) : nullptr;
+}
+
+}  // namespace trainer::cuda

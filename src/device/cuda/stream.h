@@ -1,0 +1,19 @@
+// What goes on between the host and a GPU beside the kernels: see the classes of runtime/device.h.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "device/cuda/context.h"
+
+namespace trainer::cuda {
+
+std::unique_ptr<Readback> make_readback(Context& context, size_t count);
+std::unique_ptr<Uploads> make_uploads(Context& context);
+std::unique_ptr<StepTimer> make_step_timer(Context& context);
+// A CUDA graph; nullptr where what is queued cannot be captured.
+std::unique_ptr<Recording> record(Context& context, const std::function<void()>& queue);
+// Page-locked: copies read it without the processor.
+std::unique_ptr<HostMemory> make_locked_memory(Context& context);
+
+}  // namespace trainer::cuda

@@ -1,0 +1,41 @@
+// What devices that are the host need of a device's parts.
+#include "runtime/device.h"
+
+#include <chrono>
+
+namespace trainer {
+namespace {
+
+class HostReadback : public Readback {
+ public:
+  explicit HostReadback(size_t count) : values_(count) {}
+  void start(std::span<const void* const> from) override {
+    for (size_t i = 0; i < from.size(); ++i) values_[i] = *static_cast<const float*>(from[i]);
+  }
+  std::span<const float> wait() override { return values_; }
+
+ private:
+  std::vector<float> values_;
+};
+
+class HostTimer : public StepTimer {
+ public:
+  void mark() override { marks_.push_back(Clock::now()); }
+  std::vector<double> read() override {
+    std::vector<double> seconds;
+    for (size_t i = 1; i < marks_.size(); ++i) seconds.push_back(std::chrono::duration<double>(marks_[i] - marks_[i - 1]).count());
+    marks_.clear();
+    return seconds;
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  std::vector<Clock::time_point> marks_;
+};
+
+}  // namespace
+
+std::unique_ptr<Readback> Device::make_readback(size_t count) { return std::make_unique<HostReadback>(count); }
+std::unique_ptr<StepTimer> Device::make_step_timer() { return std::make_unique<HostTimer>(); }
+
+}  // namespace trainer
