@@ -77,8 +77,8 @@ class Emulated {
     const std::string library = (path / "kernels.so").string();
     const std::string compile =
         fmt::format("{} -x c++ -std=c++20 -O1 -ffp-contract=off -w -I{}/src "
-                    "-include {}/tests/device/cuda_emulator.h -shared -fPIC -o {} {}",
-                    TRAINER_COMPILER, TRAINER_SOURCE_DIR, TRAINER_SOURCE_DIR, library, sources);
+                    "-include {}/tests/emulated_gpu/cuda_emulator.h -shared -fPIC -o {} {} {}/tests/emulated_gpu/cuda_emulator.cc",
+                    TRAINER_COMPILER, TRAINER_SOURCE_DIR, TRAINER_SOURCE_DIR, library, sources, TRAINER_SOURCE_DIR);
     if (std::system(compile.c_str()) == 0) {
       library_ = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
     } else {
