@@ -12,6 +12,7 @@ namespace trainer::cuda {
 namespace {
 
 constexpr int64_t kWorkspace = int64_t{32} << 20;  // that NVIDIA advises for its newest devices
+constexpr uint32_t kOperandAlignment = 64;         // of every value and state; cuBLASLt takes 256 for granted
 
 void check_cublas(cublasStatus_t status, const char* doing) {
   if (status != CUBLAS_STATUS_SUCCESS) throw device_error("cuBLASLt, {}: {}", doing, cublaslt().error_text(status));
@@ -120,6 +121,9 @@ class CublasMatmul : public BoundKernel {
     check_cublas(cublaslt().create_preference(&preference), "asking for a way to multiply");
     const size_t bytes = kWorkspace;
     cublaslt().set_preference(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &bytes, sizeof bytes);
+    for (const auto alignment : {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+                                 CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
+      cublaslt().set_preference(preference, alignment, &kOperandAlignment, sizeof kOperandAlignment);
     cublasLtMatmulHeuristicResult_t result{};
     int found = 0;
     const cublasStatus_t status = cublaslt().heuristic(context().cublaslt_handle(), product_, layouts_[0], layouts_[1], layouts_[2],
