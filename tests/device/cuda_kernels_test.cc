@@ -18,9 +18,7 @@
 #include "device/cuda/kernels/matmul.h"
 #include "device/cuda/kernels/pool.h"
 #include "device/cuda/kernels/recurrence.h"
-#include "device/kernel_cases.h"
-#include "runtime/windows.h"
-#include "tensor/bf16.h"
+#include "device/narrow_cases.h"
 
 namespace trainer::cpu {
 namespace {
@@ -77,8 +75,8 @@ class Emulated {
     const std::string library = (path / "kernels.so").string();
     const std::string compile =
         fmt::format("{} -x c++ -std=c++20 -O1 -ffp-contract=off -w -I{}/src "
-                    "-include {}/tests/device/cuda_emulator.h -shared -fPIC -o {} {}",
-                    TRAINER_COMPILER, TRAINER_SOURCE_DIR, TRAINER_SOURCE_DIR, library, sources);
+                    "-include {}/tests/emulated_gpu/cuda_emulator.h -shared -fPIC -o {} {} {}/tests/emulated_gpu/cuda_emulator.cc",
+                    TRAINER_COMPILER, TRAINER_SOURCE_DIR, TRAINER_SOURCE_DIR, library, sources, TRAINER_SOURCE_DIR);
     if (std::system(compile.c_str()) == 0) {
       library_ = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
     } else {
@@ -95,34 +93,19 @@ void launch(const std::string& name, const Arguments& arguments) {
   Emulated::get().launch(name, arguments);
 }
 
-// Operands and results of an op under test.
-struct OpRun {
-  const OpCase& c;
-  std::vector<Bytes> inputs, outputs;
-
-  OpRun(const OpCase& op, std::vector<Bytes> operands) : c(op), inputs(std::move(operands)) {
-    for (const TensorDesc& desc : c.instance.outputs) {
-      outputs.push_back(storage(desc));
-      std::memset(outputs.back().data(), 0xAB, static_cast<size_t>(desc.bytes()));
-    }
-  }
-  cuda::Addresses addresses() {
-    at_inputs.clear();
-    at_outputs.clear();
-    for (Bytes& input : inputs) at_inputs.push_back(input.data());
-    for (Bytes& output : outputs) at_outputs.push_back(output.data());
-    return {at_inputs, at_outputs};
-  }
-  std::vector<void*> at_inputs, at_outputs;
-  const TensorDesc& in(size_t i) const { return c.instance.inputs[i]; }
-  const TensorDesc& out(size_t i) const { return c.instance.outputs[i]; }
-  float* optional_floats(size_t i) { return i < inputs.size() ? reinterpret_cast<float*>(inputs[i].data()) : nullptr; }
-};
+// The addresses of a run, valid as long as it is.
+cuda::Addresses addresses_of(OpRun& run) {
+  run.at_inputs.clear();
+  run.at_outputs.clear();
+  for (Bytes& input : run.inputs) run.at_inputs.push_back(input.data());
+  for (Bytes& output : run.outputs) run.at_outputs.push_back(output.data());
+  return {run.at_inputs, run.at_outputs};
+}
 
 void run_copy(OpRun& run) {
-  if (run.c.op->kind == OpKind::kReshape) return launch("reshape", cuda::reshape_arguments(run.c.instance, run.addresses()));
+  if (run.c.op->kind == OpKind::kReshape) return launch("reshape", cuda::reshape_arguments(run.c.instance, addresses_of(run)));
   for (size_t input = 0; input < run.inputs.size(); ++input)
-    launch("copy", cuda::copy_arguments(run.c.instance, input, run.addresses()));
+    launch("copy", cuda::copy_arguments(run.c.instance, input, addresses_of(run)));
 }
 
 void run_pool(OpRun& run) {
@@ -131,23 +114,23 @@ void run_pool(OpRun& run) {
          : kind == OpKind::kMaxPoolGradient ? "max_pool_gradient"
          : kind == OpKind::kSumPool         ? "sum_pool"
                                             : "sum_pool_gradient",
-         cuda::pool_arguments(run.c.instance, run.addresses()));
+         cuda::pool_arguments(run.c.instance, addresses_of(run)));
 }
 
 void run_lrn(OpRun& run) {
-  cuda::LrnArguments a = cuda::lrn_arguments(run.c.instance, run.addresses());
+  cuda::LrnArguments a = cuda::lrn_arguments(run.c.instance, addresses_of(run));
   std::vector<float> products(static_cast<size_t>(run.in(0).shape.count()));
   a.products = products.data();
   launch(run.c.op->kind == OpKind::kLrn ? "lrn" : "lrn_gradient", a);
 }
 
-void run_matmul(OpRun& run) { launch("matmul", cuda::matmul_arguments(run.c.instance, run.addresses())); }
+void run_matmul(OpRun& run) { launch("matmul", cuda::matmul_arguments(run.c.instance, addresses_of(run))); }
 
 // Whether the sums of a weight gradient were cut into parts.
 bool run_convolution(OpRun& run) {
   const OpKind kind = run.c.op->kind;
   const bool weights = kind == OpKind::kConvolutionWeightGradient;
-  cuda::ConvolutionArguments a = cuda::convolution_arguments(run.c.instance, run.addresses());
+  cuda::ConvolutionArguments a = cuda::convolution_arguments(run.c.instance, addresses_of(run));
   std::vector<float> partial(weights ? static_cast<size_t>(cuda::partial_floats(a)) : 0, kNaN);
   if (!partial.empty()) a.partial = partial.data();
   launch(kind == OpKind::kConvolution ? "convolution" : weights ? "convolution_weight_gradient" : "convolution_input_gradient", a);
@@ -219,112 +202,6 @@ void run_recurrence_gradient(OpRun& run) {
       step.h = in(3) + t * state;
     }
     launch(lstm ? "lstm_gradient_step" : "tanh_gradient_step", step);
-  }
-}
-
-// The value of an element of a float type.
-float value_of(const Bytes& bytes, DType dtype, int64_t i) {
-  const uint16_t bits = reinterpret_cast<const uint16_t*>(bytes.data())[dtype == DType::kF32 ? 0 : i];
-  switch (dtype) {
-    case DType::kF16: return static_cast<float>(__builtin_bit_cast(_Float16, bits));
-    case DType::kBF16: return to_float(static_cast<Bf16>(bits));
-    default: return reinterpret_cast<const float*>(bytes.data())[i];
-  }
-}
-void set_value(Bytes* bytes, DType dtype, int64_t i, float value) {
-  switch (dtype) {
-    case DType::kF32: reinterpret_cast<float*>(bytes->data())[i] = value; break;
-    case DType::kBF16: reinterpret_cast<Bf16*>(bytes->data())[i] = to_bf16(value); break;
-    default: reinterpret_cast<_Float16*>(bytes->data())[i] = static_cast<_Float16>(value);
-  }
-}
-
-bool is_float(DType dtype) { return dtype == DType::kF32 || dtype == DType::kBF16 || dtype == DType::kF16; }
-
-// Normal numbers of about 1; winners among the taps, now and then none; any bytes for other types.
-std::vector<Bytes> random_operands(const OpCase& c) {
-  std::vector<Bytes> operands;
-  for (size_t input = 0; input < c.instance.inputs.size(); ++input) {
-    const TensorDesc& desc = c.instance.inputs[input];
-    const uint64_t key = philox_key(7, c.name, std::to_string(input), "operand");
-    Bytes bytes = storage(desc);
-    for (int64_t i = 0; i < desc.shape.count(); ++i) {
-      const uint64_t element = static_cast<uint64_t>(i);
-      if (is_float(desc.dtype)) {
-        set_value(&bytes, desc.dtype, i, philox_normal(key, 0, element));
-        continue;
-      }
-      const int64_t winner = philox_element(key, 0, element) % static_cast<uint64_t>(c.taps + 1);
-      const bool pool = c.op->kind == OpKind::kMaxPoolGradient;
-      const int64_t any = !pool ? philox_element(key, 1, element) : winner == c.taps ? -1 : winner;
-      if (desc.dtype == DType::kS32) {
-        reinterpret_cast<int32_t*>(bytes.data())[i] = static_cast<int32_t>(any);
-      } else {
-        reinterpret_cast<uint8_t*>(bytes.data())[i] = static_cast<uint8_t>(any);
-      }
-    }
-    operands.push_back(std::move(bytes));
-  }
-  return operands;
-}
-
-// The op with its operands and results of f32 as another type; weights and biases stay f32, as lower_precision leaves
-// them.
-OpCase narrowed(const OpCase& c, DType dtype) {
-  OpCase out = c;
-  const OpKind kind = c.op->kind;
-  const bool has_weights =
-      kind == OpKind::kConvolution || kind == OpKind::kConvolutionInputGradient || kind == OpKind::kMatmul;
-  for (size_t i = 0; i < (has_weights ? 1 : c.instance.inputs.size()); ++i) {
-    if (c.instance.inputs[i].dtype == DType::kF32) out.instance.inputs[i].dtype = dtype;
-  }
-  if (kind != OpKind::kConvolutionWeightGradient) out.instance.outputs[0].dtype = dtype;
-  return out;
-}
-
-// The reference's results in floats, of the same numbers.
-std::vector<Bytes> expected_of(const OpCase& c, const std::vector<Bytes>& operands) {
-  OpCase wide = c;
-  std::vector<Bytes> inputs = operands;
-  const auto widen = [](TensorDesc& desc) {
-    if (is_float(desc.dtype)) desc.dtype = DType::kF32;
-  };
-  if (is_float(c.instance.inputs[0].dtype)) {
-    for (size_t i = 0; i < inputs.size(); ++i) {
-      widen(wide.instance.inputs[i]);
-      if (!is_float(c.instance.inputs[i].dtype)) continue;
-      inputs[i] = storage(wide.instance.inputs[i]);
-      for (int64_t e = 0; e < c.instance.inputs[i].shape.count(); ++e)
-        set_value(&inputs[i], DType::kF32, e, value_of(operands[i], c.instance.inputs[i].dtype, e));
-    }
-    for (TensorDesc& desc : wide.instance.outputs) widen(desc);
-  }
-  return run_kernel(reference_of(c.op->kind), wide.instance, inputs, 1);
-}
-
-// Numbers of f32 within `tolerance` of the largest, narrower ones within their rounding; others the same bits.
-void expect_same(const OpRun& run, const std::vector<Bytes>& expected, float tolerance) {
-  for (size_t output = 0; output < expected.size(); ++output) {
-    const TensorDesc& desc = run.out(output);
-    const Bytes& got = run.outputs[output];
-    EXPECT_EQ(got.back(), 0u) << run.c.name << ": wrote past the end";
-    if (!is_float(desc.dtype)) {
-      EXPECT_TRUE(expected[output] == got) << run.c.name;
-      continue;
-    }
-    float largest = 0;
-    const float* values = reinterpret_cast<const float*>(expected[output].data());
-    for (int64_t i = 0; i < desc.shape.count(); ++i) largest = std::max(largest, std::abs(values[i]));
-    for (int64_t i = 0; i < desc.shape.count(); ++i) {
-      const float wanted = values[i], value = value_of(got, desc.dtype, i);
-      const float rounding = desc.dtype == DType::kF32 ? 0 : desc.dtype == DType::kBF16 ? 0x1p-8f : 0x1p-11f;
-      // Written so that a NaN fails.
-      if (!(std::abs(value - wanted) <= rounding * std::abs(wanted) + tolerance * largest + 1e-6f)) {
-        ADD_FAILURE() << run.c.name << " " << name_of(desc.dtype) << ": element " << i << " is " << value
-                      << ", the reference's " << wanted;
-        return;
-      }
-    }
   }
 }
 
@@ -495,12 +372,6 @@ TEST(CudaKernels, MatmulsAgreeWithTheReference) {
   check(cases, false, run_matmul);
   cases.resize(20);
   check(cases, true, run_matmul);
-}
-
-// Multiply-adds of a convolution.
-int64_t work_of(const OpCase& c) {
-  const ConvolutionGeometry g = convolution_geometry(c.instance);
-  return g.batch * g.out_channels() * g.filter() * g.windows.out_count();
 }
 
 TEST(CudaKernels, ConvolutionsAgreeWithTheReference) {

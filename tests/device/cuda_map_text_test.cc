@@ -27,21 +27,21 @@ class Emulated {
     folder_ = folder;
     {
       std::ofstream out(folder_ / "maps.cc");
-      out << "#include \"" TRAINER_SOURCE_DIR "/tests/device/cuda_emulator.h\"\n";
+      out << "#include \"" TRAINER_SOURCE_DIR "/tests/emulated_gpu/cuda_emulator.h\"\n";
       for (const auto& [text, number] : numbers_) {
         std::string plain = text;
         for (size_t at; (at = plain.find("extern \"C\" ")) != std::string::npos;) plain.erase(at, 11);
         const bool finishes = plain.find(" finish(") != std::string::npos;
         out << "namespace text" << number << " {\n" << plain << "}\n"
             << "extern \"C\" void launch" << number << "(const void* arguments, int blocks, int lanes, int rows, bool finish) {\n"
-            << "  using namespace text" << number << ";\n  emulate("
-            << (finishes ? "finish ? +[](const void* a) { text" + std::to_string(number) +
-                               "::finish(*static_cast<const Arguments*>(a)); } : "
-                         : "")
-            << "+[](const void* a) { text" << number << "::map(*static_cast<const Arguments*>(a)); }, arguments, blocks, lanes, rows);\n}\n";
+            << "  const EmulatedKernel map = emulated_kernel(\"map\", text" << number << "::map);\n"
+            << "  emulate("
+            << (finishes ? fmt::format("finish ? emulated_kernel(\"finish\", text{}::finish) : ", number) : "")
+            << "map, arguments, blocks, lanes, rows);\n}\n";
       }
     }
-    const std::string compile = fmt::format("{} -std=c++17 -O0 -ffp-contract=off -fno-strict-aliasing -w -shared -fPIC -o {}/maps.so {}/maps.cc",
+    const std::string compile = fmt::format("{} -std=c++17 -O0 -ffp-contract=off -fno-strict-aliasing -w -shared -fPIC -o {}/maps.so {}/maps.cc "
+                                            TRAINER_SOURCE_DIR "/tests/emulated_gpu/cuda_emulator.cc",
                                             TRAINER_COMPILER, folder, folder);
     ASSERT_EQ(std::system(compile.c_str()), 0) << compile;
     library_ = dlopen((folder_ / "maps.so").c_str(), RTLD_NOW | RTLD_LOCAL);

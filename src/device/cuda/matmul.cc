@@ -1,7 +1,8 @@
 // Matrix products through cuBLASLt, with bias and relu in their epilogue.
 //
 // cuBLAS counts by columns: a row-major matrix is its transpose there, and y = a b is asked for as y^T = b^T a^T.
-// Products of two types (floats that meet bf16 activations) round the floats first.
+// Products of two types (floats that meet bf16 activations) round the floats first, and so is a bias, which cuBLASLt
+// takes in the result's type only.
 #include <array>
 
 #include "base/error.h"
@@ -12,6 +13,7 @@ namespace trainer::cuda {
 namespace {
 
 constexpr int64_t kWorkspace = int64_t{32} << 20;  // that NVIDIA advises for its newest devices
+constexpr uint32_t kOperandAlignment = 64;         // of every value and state; cuBLASLt takes 256 for granted
 
 void check_cublas(cublasStatus_t status, const char* doing) {
   if (status != CUBLAS_STATUS_SUCCESS) throw device_error("cuBLASLt, {}: {}", doing, cublaslt().error_text(status));
@@ -32,11 +34,11 @@ class CublasMatmul : public BoundKernel {
   CublasMatmul(Context& context, const OpInstance& instance) : BoundKernel(context, instance) {
     const MatmulAttributes& attributes = instance.op->as<MatmulAttributes>();
     type_ = product_type(instance);
-    for (size_t i = 0; i < 2; ++i) {
+    for (size_t i = 0; i < instance.inputs.size(); ++i) {
       const TensorDesc& operand = instance.inputs[i];
-      if (operand.dtype == type_) continue;
       TensorDesc rounded = operand;
-      rounded.dtype = type_;
+      rounded.dtype = i == kBias ? instance.outputs[0].dtype : type_;
+      if (operand.dtype == rounded.dtype) continue;
       copy_ops_[i].kind = OpKind::kMap;
       copy_ops_[i].attributes = MapBody::copy(operand.shape);
       copies_[i] = create_map(context, {&copy_ops_[i], {operand}, {rounded}});
@@ -53,12 +55,12 @@ class CublasMatmul : public BoundKernel {
     }
   }
 
-  int64_t workspace_bytes() const override { return rounded_bytes_[0] + rounded_bytes_[1] + kWorkspace; }
+  int64_t workspace_bytes() const override { return rounded_bytes_[0] + rounded_bytes_[1] + rounded_bytes_[kBias] + kWorkspace; }
 
   void bind(std::span<void* const> inputs, std::span<void* const> outputs, void* workspace) override {
     BoundKernel::bind(inputs, outputs, workspace);
     std::byte* next = static_cast<std::byte*>(workspace);
-    for (size_t i = 0; i < 2; ++i) {
+    for (size_t i = 0; i < inputs.size(); ++i) {
       operands_[i] = inputs[i];
       if (copies_[i] == nullptr) continue;
       void* const from[] = {inputs[i]};
@@ -68,7 +70,7 @@ class CublasMatmul : public BoundKernel {
       next += rounded_bytes_[i];
     }
     scratch_ = next;
-    if (product_ != nullptr && inputs.size() > 2) set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, inputs[2]);
+    if (product_ != nullptr && inputs.size() > kBias) set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, operands_[kBias]);
   }
 
   void run(const RunContext& run) override {
@@ -108,10 +110,10 @@ class CublasMatmul : public BoundKernel {
     const cublasOperation_t plain = CUBLAS_OP_N, turned = CUBLAS_OP_T;
     set(CUBLASLT_MATMUL_DESC_TRANSA, attributes.transpose_b ? turned : plain);
     set(CUBLASLT_MATMUL_DESC_TRANSB, attributes.transpose_a ? turned : plain);
-    const bool bias = instance.inputs.size() > 2;
+    const bool bias = instance.inputs.size() > kBias;
     set(CUBLASLT_MATMUL_DESC_EPILOGUE, bias ? (attributes.epilogue.relu ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_BIAS)
                                             : (attributes.epilogue.relu ? CUBLASLT_EPILOGUE_RELU : CUBLASLT_EPILOGUE_DEFAULT));
-    if (bias) set(CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, CUDA_R_32F);
+    if (bias) set(CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, cublas_type(y.dtype));
     layouts_ = {layout_of(instance.inputs[1], type_, batch), layout_of(instance.inputs[0], type_, batch), layout_of(y, y.dtype, batch)};
   }
 
@@ -120,6 +122,9 @@ class CublasMatmul : public BoundKernel {
     check_cublas(cublaslt().create_preference(&preference), "asking for a way to multiply");
     const size_t bytes = kWorkspace;
     cublaslt().set_preference(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &bytes, sizeof bytes);
+    for (const auto alignment : {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+                                 CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
+      cublaslt().set_preference(preference, alignment, &kOperandAlignment, sizeof kOperandAlignment);
     cublasLtMatmulHeuristicResult_t result{};
     int found = 0;
     const cublasStatus_t status = cublaslt().heuristic(context().cublaslt_handle(), product_, layouts_[0], layouts_[1], layouts_[2],
@@ -131,10 +136,11 @@ class CublasMatmul : public BoundKernel {
   }
 
   DType type_ = DType::kF32;
-  std::array<Op, 2> copy_ops_;
-  std::array<std::unique_ptr<Kernel>, 2> copies_;  // that round an operand
-  std::array<int64_t, 2> rounded_bytes_ = {};
-  std::array<void*, 2> operands_ = {};
+  static constexpr size_t kBias = 2;
+  std::array<Op, 3> copy_ops_;
+  std::array<std::unique_ptr<Kernel>, 3> copies_;  // that round an operand
+  std::array<int64_t, 3> rounded_bytes_ = {};
+  std::array<void*, 3> operands_ = {};
   void* scratch_ = nullptr;
   cublasLtMatmulDesc_t product_ = nullptr;
   std::array<cublasLtMatrixLayout_t, 3> layouts_ = {};

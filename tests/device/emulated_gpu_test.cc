@@ -1,0 +1,183 @@
+// The CUDA plugin on an emulated GPU (tests/emulated_gpu): what it chooses for each case of kernel_cases.h, and generated
+// maps, against the CPU's reference; with work run as late and as early as streams allow.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+#include <set>
+
+#include "base/error.h"
+#include "device/map_generator.h"
+#include "device/narrow_cases.h"
+#include "runtime/memory.h"
+
+namespace trainer::cpu {
+namespace {
+
+class EmulatedGpu : public testing::Test {
+ protected:
+  void SetUp() override {
+#ifdef EMULATED_LIBRARIES
+    setenv("TRAINER_CUDA_LIBRARIES", EMULATED_LIBRARIES, 1);
+    setenv("XDG_CACHE_HOME", EMULATED_LIBRARIES "/cache", 1);
+    unsetenv("CUDA_VISIBLE_DEVICES");
+    try {
+      device_ = open_device("cuda:0");
+    } catch (const Error& error) {
+      if (std::string(error.what()).find("computes on the CPU only") == std::string::npos) throw;
+      GTEST_SKIP() << error.what();
+    }
+#else
+    GTEST_SKIP() << "this build has no CUDA device";
+#endif
+  }
+  void TearDown() override {
+    unsetenv("EMULATED_GPU_ORDER");
+    unsetenv("EMULATED_CUDNN");
+  }
+  void new_device() {
+    device_.reset();
+    device_ = open_device("cuda:0");
+  }
+
+  // Memory for an operand that is aligned to no more than the contract says, at the end of its allocation.
+  void* place(std::vector<std::unique_ptr<DeviceBlock>>* blocks, int64_t bytes) {
+    constexpr int64_t kAlignment = 64;
+    blocks->push_back(std::make_unique<DeviceBlock>(*device_, bytes + kAlignment));
+    return static_cast<char*>(blocks->back()->data()) + kAlignment;
+  }
+
+  // Runs a kernel on the bytes of its operands; those of its results are given and replaced.
+  template <typename Operands>
+  void execute(Kernel& kernel, Operands& inputs, Operands& outputs, uint64_t pass) {
+    std::vector<std::unique_ptr<DeviceBlock>> blocks;
+    std::vector<void*> in, out;
+    for (auto& [host, bytes] : inputs) {
+      in.push_back(place(&blocks, bytes));
+      device_->copy_from_host(in.back(), host, bytes);
+    }
+    for (auto& [host, bytes] : outputs) {
+      out.push_back(place(&blocks, bytes));
+      device_->copy_from_host(out.back(), host, bytes);
+    }
+    void* workspace = kernel.workspace_bytes() > 0 ? place(&blocks, kernel.workspace_bytes()) : nullptr;
+    kernel.bind(in, out, workspace);
+    kernel.run({pass});
+    for (size_t i = 0; i < out.size(); ++i) device_->copy_to_host(outputs[i].first, out[i], outputs[i].second);
+  }
+
+  void check(const OpCase& c, float tolerance) {
+    OpRun run(c, random_operands(c));
+    const std::vector<Bytes> expected = expected_of(c, run.inputs);
+    const KernelChoice choice = device_->choose(c.instance);
+    chosen_.insert(std::string(name_of(c.op->kind)) + " " + choice.implementation);
+    std::vector<std::pair<void*, int64_t>> inputs, outputs;
+    for (size_t i = 0; i < run.inputs.size(); ++i) inputs.emplace_back(run.inputs[i].data(), run.in(i).bytes());
+    for (size_t i = 0; i < run.outputs.size(); ++i) outputs.emplace_back(run.outputs[i].data(), run.out(i).bytes());
+    SCOPED_TRACE(choice.implementation);
+    execute(*choice.kernel, inputs, outputs, 0);
+    expect_same(run, expected, tolerance);
+  }
+
+  // Every `each`-th case on narrower floats too.
+  void check_all(const std::vector<OpCase>& cases, float tolerance, size_t each = 0, float narrow_tolerance = 1e-5f) {
+    for (const char* order : {"late", "eager"}) {
+      setenv("EMULATED_GPU_ORDER", order, 1);
+      for (size_t i = 0; i < cases.size(); ++i) {
+        check(cases[i], tolerance);
+        if (each == 0 || i % each != 0) continue;
+        for (DType dtype : {DType::kBF16, DType::kF16}) check(narrowed(cases[i], dtype), narrow_tolerance);
+      }
+    }
+  }
+
+  std::unique_ptr<Device> device_;
+  std::set<std::string> chosen_;
+};
+
+constexpr float kSums = 1e-5f, kRoundedWeights = 1e-2f, kSteps = 1e-4f;
+
+std::vector<OpCase> small_convolutions() {
+  constexpr int64_t kMostWork = 1'000'000;
+  std::vector<OpCase> cases;
+  add_convolutions(&cases);
+  std::erase_if(cases, [](const OpCase& c) { return work_of(c) > kMostWork; });
+  return cases;
+}
+
+TEST_F(EmulatedGpu, Convolutions) {
+  check_all(small_convolutions(), kSums, 7, kRoundedWeights);
+  for (const char* implementation : {"cudnn", "plain"}) {
+    for (const char* kind : {"convolution", "convolution_input_gradient", "convolution_weight_gradient"})
+      EXPECT_EQ(chosen_.count(std::string(kind) + " " + implementation), 1u) << kind << " " << implementation;
+  }
+}
+
+TEST_F(EmulatedGpu, ConvolutionsThatCudnnDoesNotKnow) {
+  setenv("EMULATED_CUDNN", "absent-engines", 1);
+  new_device();
+  check_all(small_convolutions(), kSums, 11);
+  for (const std::string& chosen : chosen_) EXPECT_EQ(chosen.find("cudnn"), std::string::npos) << chosen;
+}
+
+TEST_F(EmulatedGpu, Matmuls) {
+  std::vector<OpCase> cases;
+  add_matmuls(&cases);
+  check_all(cases, kSums, 3, kRoundedWeights);
+  EXPECT_EQ(chosen_, (std::set<std::string>{"matmul cublaslt", "matmul plain"}));
+}
+
+TEST_F(EmulatedGpu, PoolsAndLrns) {
+  std::vector<OpCase> cases;
+  add_pools(&cases);
+  add_lrns(&cases);
+  check_all(cases, kSums, 5);
+}
+
+TEST_F(EmulatedGpu, Recurrences) {
+  std::vector<OpCase> cases;
+  add_recurrences(&cases);
+  check_all(cases, kSteps);
+}
+
+TEST_F(EmulatedGpu, Copies) {
+  std::vector<OpCase> cases;
+  add_copies(&cases);
+  check_all(cases, 0);
+}
+
+TEST_F(EmulatedGpu, Maps) {
+  for (uint64_t seed = 0; seed < 40; ++seed) {
+    setenv("EMULATED_GPU_ORDER", seed % 2 == 0 ? "late" : "eager", 1);
+    MapGenerator generator(seed);
+    const MapCase c = generator.make();
+    std::vector<TestTensor> operands, results;
+    std::vector<std::pair<void*, int64_t>> inputs, outputs;
+    for (size_t i = 0; i < c.inputs.size(); ++i) operands.push_back(random_tensor(c.inputs[i], seed + i));
+    const std::vector<TestTensor> expected = run_reference(c, operands, seed);
+    for (const TensorDesc& desc : c.outputs) results.emplace_back(desc);
+    for (TestTensor& operand : operands) inputs.emplace_back(operand.raw(), static_cast<int64_t>(operand.bytes()));
+    for (TestTensor& result : results) outputs.emplace_back(result.raw(), static_cast<int64_t>(result.bytes()));
+    const KernelChoice choice = device_->choose(c.instance());
+    execute(*choice.kernel, inputs, outputs, seed);
+    expect_close(c, generator, expected, results, fmt::format("seed {}", seed));
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST_F(EmulatedGpu, SaysWhatMemoryIsLeft) {
+  try {
+    device_->allocate(int64_t{1} << 40);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("not enough memory on GPU 0"), std::string::npos) << error.what();
+  }
+  DeviceBlock block(*device_, 1000);  // the device goes on
+  std::vector<char> bytes(1000, 'x');
+  device_->copy_to_host(bytes.data(), block.data(), 1000);
+  EXPECT_EQ(bytes, std::vector<char>(1000, 0));
+}
+
+}  // namespace
+}  // namespace trainer::cpu

@@ -1,0 +1,20 @@
+// What the emulated libraries ask of the emulated runtime, and the environment of both:
+//
+//   EMULATED_GPUS=1            GPUs that are present; CUDA_VISIBLE_DEVICES picks among them
+//   EMULATED_GPU_MEMORY=BYTES  of each, 4 GiB
+//   EMULATED_GPU_ORDER=eager   work runs as soon as it is queued, not when it is waited for (streams.h)
+//   EMULATED_GPU_LOG=FILE      a line for each call that matters is appended to it
+//   EMULATED_CUDNN=absent-engines   cuDNN knows no way to compute anything
+//
+// Mistakes that a GPU would not tell end the process with a message: addresses of the host given to kernels, memory
+// touched that is not the toucher's.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <functional>
+
+// Queues work of a library on a stream, for the current device.
+__attribute__((visibility("default"))) cudaError_t emulated_enqueue(cudaStream_t stream, const char* name, std::function<void()> work);
+// Whether these bytes lie in one allocation of the current device.
+__attribute__((visibility("default"))) bool emulated_on_device(const void* memory, size_t bytes);

@@ -1,0 +1,95 @@
+// NVRTC as the host's compiler: a text becomes a library of the host's, in which each kernel k is an EmulatedKernel
+// kernel_k.
+#include <nvrtc.h>
+#include <stdlib.h>
+
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <string_view>
+
+struct _nvrtcProgram {
+  std::string text, cubin, log;
+};
+
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string content_of(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+}
+
+// Texts begin their kernels in one way: extern "C" __global__ void __launch_bounds__(256) NAME(
+std::string descriptions_of_kernels(const std::string& text) {
+  constexpr std::string_view kBefore = "extern \"C\" __global__ void ";
+  std::string descriptions;
+  for (size_t at = text.find(kBefore); at != std::string::npos; at = text.find(kBefore, at)) {
+    at += kBefore.size();
+    constexpr std::string_view kBounds = "__launch_bounds__(";
+    if (text.compare(at, kBounds.size(), kBounds) == 0) at = text.find(')', at) + 2;
+    const std::string name = text.substr(at, text.find('(', at) - at);
+    descriptions += "extern \"C\" EMULATED_EXPORT const EmulatedKernel kernel_" + name + " = emulated_kernel(\"" + name + "\", " + name + ");\n";
+  }
+  return descriptions;
+}
+
+}  // namespace
+
+extern "C" {
+
+// What the emulator makes of a text depends on its header: caches must not mix them up.
+nvrtcResult nvrtcVersion(int* major, int* minor) {
+  *major = 0;
+  *minor = static_cast<int>(std::hash<std::string>()(content_of(EMULATOR_HEADER)) >> 33);
+  return NVRTC_SUCCESS;
+}
+const char* nvrtcGetErrorString(nvrtcResult result) {
+  return result == NVRTC_SUCCESS ? "NVRTC_SUCCESS" : result == NVRTC_ERROR_COMPILATION ? "NVRTC_ERROR_COMPILATION" : "NVRTC_ERROR";
+}
+nvrtcResult nvrtcCreateProgram(nvrtcProgram* program, const char* text, const char*, int, const char* const*, const char* const*) {
+  *program = new _nvrtcProgram{text, {}, {}};
+  return NVRTC_SUCCESS;
+}
+nvrtcResult nvrtcDestroyProgram(nvrtcProgram* program) {
+  delete *program;
+  *program = nullptr;
+  return NVRTC_SUCCESS;
+}
+nvrtcResult nvrtcCompileProgram(nvrtcProgram program, int, const char* const*) {
+  std::string folder = (fs::temp_directory_path() / "emulated_nvrtc_XXXXXX").string();
+  if (mkdtemp(folder.data()) == nullptr) return NVRTC_ERROR_INTERNAL_ERROR;
+  std::ofstream(folder + "/map.cc") << "#include \"" EMULATOR_HEADER "\"\n#line 1 \"map.cu\"\n"
+                                    << program->text << "\n"
+                                    << descriptions_of_kernels(program->text);
+  const std::string command = EMULATOR_COMPILER
+      " -std=c++17 -O1 -ffp-contract=off -fno-strict-aliasing -fvisibility=hidden -w -shared -fPIC -o " + folder + "/map.so " + folder +
+      "/map.cc " EMULATED_RUNTIME_LIBRARY " 2> " + folder + "/log";
+  const bool compiled = std::system(command.c_str()) == 0;
+  program->cubin = compiled ? content_of(folder + "/map.so") : "";
+  program->log = content_of(folder + "/log");
+  std::error_code ignored;
+  fs::remove_all(folder, ignored);
+  return compiled ? NVRTC_SUCCESS : NVRTC_ERROR_COMPILATION;
+}
+nvrtcResult nvrtcGetProgramLogSize(nvrtcProgram program, size_t* size) {
+  *size = program->log.size() + 1;
+  return NVRTC_SUCCESS;
+}
+nvrtcResult nvrtcGetProgramLog(nvrtcProgram program, char* log) {
+  std::memcpy(log, program->log.c_str(), program->log.size() + 1);
+  return NVRTC_SUCCESS;
+}
+nvrtcResult nvrtcGetCUBINSize(nvrtcProgram program, size_t* size) {
+  *size = program->cubin.size();
+  return NVRTC_SUCCESS;
+}
+nvrtcResult nvrtcGetCUBIN(nvrtcProgram program, char* cubin) {
+  std::memcpy(cubin, program->cubin.data(), program->cubin.size());
+  return NVRTC_SUCCESS;
+}
+
+}  // extern "C"

@@ -1,0 +1,249 @@
+// Queues, captures and their replay.
+#include "streams.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+
+#include "device_memory.h"
+
+namespace emulator {
+namespace {
+
+std::vector<std::weak_ptr<Capture>>& captures() {
+  static auto* all = new std::vector<std::weak_ptr<Capture>>;
+  return *all;
+}
+
+void join(std::map<int, size_t>* known, const std::map<int, size_t>& others) {
+  for (const auto& [branch, steps] : others) (*known)[branch] = std::max((*known)[branch], steps);
+}
+
+void add_branch(const std::shared_ptr<Capture>& capture, const std::shared_ptr<Stream>& stream) {
+  stream->capture = capture;
+  stream->branch = capture->graph.branches++;
+  capture->streams.push_back(stream);
+  capture->known.emplace_back();
+  capture->steps.push_back(0);
+  capture->last_work.push_back(0);
+}
+
+cudaError_t add_step(Stream& stream, Work work) {
+  Capture& capture = *stream.capture;
+  if (capture.invalid) return cudaErrorStreamCaptureInvalidated;
+  const size_t branch = static_cast<size_t>(stream.branch);
+  capture.known[branch][stream.branch] = ++capture.steps[branch];
+  if (work.run) capture.last_work[branch] = capture.steps[branch];
+  if (work.waits_for != nullptr) join(&capture.known[branch], work.waits_for->known);
+  if (work.reaches != nullptr) work.reaches->known = capture.known[branch];
+  capture.graph.steps.push_back({stream.branch, std::move(work)});
+  return cudaSuccess;
+}
+
+std::shared_ptr<Record> new_record(const std::shared_ptr<Stream>& stream) {
+  auto made = std::make_shared<Record>();
+  made->stream = stream;
+  return made;
+}
+
+Work reaching(std::shared_ptr<Record> record) {
+  Work work;
+  work.name = "record";
+  work.reaches = std::move(record);
+  return work;
+}
+Work waiting(std::shared_ptr<Record> record) {
+  Work work;
+  work.name = "wait";
+  work.waits_for = std::move(record);
+  return work;
+}
+
+// `stream` goes on when all that `before` holds is done.
+void put_behind(const std::shared_ptr<Stream>& stream, const std::shared_ptr<Stream>& before) {
+  if (before->queue.empty()) return;
+  auto end = new_record(before);
+  before->queue.push_back(reaching(end));
+  stream->queue.push_back(waiting(std::move(end)));
+}
+
+}  // namespace
+
+bool is_eager() {
+  const char* order = std::getenv("EMULATED_GPU_ORDER");
+  return order != nullptr && std::strcmp(order, "eager") == 0;
+}
+
+std::set<std::shared_ptr<Stream>>& streams() {
+  static auto* all = new std::set<std::shared_ptr<Stream>>;
+  return *all;
+}
+
+std::shared_ptr<Stream> stream_zero(int device) {
+  for (const auto& stream : streams()) {
+    if (stream->number == 0 && stream->device == device) return stream;
+  }
+  auto made = std::make_shared<Stream>();
+  made->device = device;
+  streams().insert(made);
+  return made;
+}
+
+cudaError_t enqueue(const std::shared_ptr<Stream>& stream, Work work) {
+  stream->queries = 0;
+  if (stream->capture != nullptr) return add_step(*stream, std::move(work));
+  if (stream->number == 0) {
+    for (const auto& other : streams()) {
+      if (other == stream || other->device != stream->device || !other->blocking) continue;
+      if (other->capture != nullptr) {
+        other->capture->invalid = true;
+        return cudaErrorStreamCaptureImplicit;
+      }
+      put_behind(stream, other);
+    }
+  } else if (stream->blocking) {
+    put_behind(stream, stream_zero(stream->device));
+  }
+  stream->queue.push_back(std::move(work));
+  if (is_eager()) execute(*stream);
+  return cudaSuccess;
+}
+
+void execute(Stream& stream, const Record* until) {
+  while (!stream.queue.empty() && (until == nullptr || !until->done)) {
+    const Work work = std::move(stream.queue.front());
+    stream.queue.pop_front();
+    if (work.waits_for != nullptr && !work.waits_for->done) execute(*work.waits_for->stream, work.waits_for.get());
+    if (work.run) {
+      open_memory(work.devices, work.name.c_str());
+      work.run();
+      open_memory(work.devices, nullptr);
+    }
+    if (work.reaches == nullptr) continue;
+    work.reaches->done = true;
+    work.reaches->time = std::chrono::steady_clock::now();
+  }
+}
+
+void execute_device(int device) {
+  const auto all = streams();
+  for (const auto& stream : all) {
+    if (stream->device == device) execute(*stream);
+  }
+}
+
+cudaError_t record(const std::shared_ptr<Event>& event, const std::shared_ptr<Stream>& stream, bool external) {
+  event->queries = 0;
+  if (external && stream->capture == nullptr) return cudaErrorIllegalState;
+  if (external) {
+    Work work;
+    work.name = "record";
+    work.outside = event;
+    return add_step(*stream, std::move(work));
+  }
+  event->record = new_record(stream);
+  if (stream->capture != nullptr) {
+    event->record->captured = true;
+    event->record->capture = stream->capture;
+  }
+  return enqueue(stream, reaching(event->record));
+}
+
+cudaError_t wait_for(const std::shared_ptr<Event>& event, const std::shared_ptr<Stream>& stream, bool external) {
+  const std::shared_ptr<Record>& place = event->record;
+  if (external) {
+    if (stream->capture == nullptr) return cudaErrorIllegalState;
+    Work work;
+    work.name = "wait";
+    work.outside = event;
+    return add_step(*stream, std::move(work));
+  }
+  if (place == nullptr) return cudaSuccess;
+  if (!place->captured) {
+    if (stream->capture == nullptr) return enqueue(stream, waiting(place));
+    stream->capture->invalid = true;
+    return cudaErrorStreamCaptureIsolation;
+  }
+  const std::shared_ptr<Capture> capture = place->capture.lock();
+  if (capture == nullptr) return cudaErrorCapturedEvent;
+  if (stream->number == 0) return cudaErrorStreamCaptureImplicit;
+  if (stream->capture == nullptr) add_branch(capture, stream);
+  if (stream->capture != capture) {
+    stream->capture->invalid = capture->invalid = true;
+    return cudaErrorStreamCaptureMerge;
+  }
+  return add_step(*stream, waiting(place));
+}
+
+cudaError_t begin_capture(const std::shared_ptr<Stream>& stream, cudaStreamCaptureMode mode) {
+  if (stream->number == 0) return cudaErrorStreamCaptureUnsupported;
+  if (stream->capture != nullptr) return cudaErrorIllegalState;
+  auto capture = std::make_shared<Capture>();
+  capture->mode = mode;
+  capture->thread = std::this_thread::get_id();
+  add_branch(capture, stream);
+  captures().push_back(capture);
+  return cudaSuccess;
+}
+
+cudaError_t end_capture(const std::shared_ptr<Stream>& stream, Graph* graph) {
+  const std::shared_ptr<Capture> capture = stream->capture;
+  if (capture == nullptr) return cudaErrorIllegalState;
+  if (stream->branch != 0) {
+    capture->invalid = true;
+    return cudaErrorStreamCaptureUnmatched;
+  }
+  if (capture->mode != cudaStreamCaptureModeRelaxed && capture->thread != std::this_thread::get_id()) {
+    capture->invalid = true;
+    return cudaErrorStreamCaptureWrongThread;
+  }
+  bool joined = true;
+  for (int branch = 1; branch < capture->graph.branches; ++branch)
+    joined = joined && capture->known[0][branch] >= capture->last_work[static_cast<size_t>(branch)];
+  for (const auto& other : capture->streams) other->capture = nullptr;
+  if (capture->invalid) return cudaErrorStreamCaptureInvalidated;
+  if (!joined) return cudaErrorStreamCaptureUnjoined;
+  *graph = std::move(capture->graph);
+  return cudaSuccess;
+}
+
+cudaError_t unsafe_call(int device) {
+  cudaError_t result = cudaSuccess;
+  for (const auto& weak : captures()) {
+    const std::shared_ptr<Capture> capture = weak.lock();
+    if (capture == nullptr || capture->streams[0]->capture != capture) continue;
+    const bool on_device = std::any_of(capture->streams.begin(), capture->streams.end(),
+                                       [device](const auto& stream) { return stream->device == device; });
+    const bool forbidden = capture->mode == cudaStreamCaptureModeGlobal ||
+                           (capture->mode == cudaStreamCaptureModeThreadLocal && capture->thread == std::this_thread::get_id());
+    if (!forbidden && !on_device) continue;
+    capture->invalid = true;
+    result = cudaErrorStreamCaptureUnsupported;
+  }
+  return result;
+}
+
+// Replays the captured calls: with branches in streams of their own, and with new records.
+cudaError_t launch(const Graph& graph, const std::shared_ptr<Stream>& stream) {
+  std::vector<std::shared_ptr<Stream>> branches = {stream};
+  while (branches.size() < static_cast<size_t>(graph.branches)) {
+    branches.push_back(std::make_shared<Stream>());
+    branches.back()->number = -1;
+    branches.back()->device = stream->device;
+  }
+  std::map<Record*, std::shared_ptr<Record>> records;
+  for (const Graph::Step& step : graph.steps) {
+    const std::shared_ptr<Stream>& branch = branches[static_cast<size_t>(step.branch)];
+    Work work = step.work;
+    if (work.reaches != nullptr) work.reaches = records[work.reaches.get()] = new_record(branch);
+    if (work.waits_for != nullptr) work.waits_for = records.at(work.waits_for.get());
+    if (const std::shared_ptr<Event> event = work.outside.lock()) {
+      if (work.name == "record") work.reaches = event->record = new_record(branch);
+      if (work.name == "wait") work.waits_for = event->record;
+    }
+    if (const cudaError_t result = enqueue(branch, std::move(work)); result != cudaSuccess) return result;
+  }
+  return cudaSuccess;
+}
+
+}  // namespace emulator
