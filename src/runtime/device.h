@@ -36,7 +36,7 @@ class Kernel {
   virtual int64_t workspace_bytes() const { return 0; }
   // Called when addresses become known and whenever one changes; cheap.
   virtual void bind(std::span<void* const> inputs, std::span<void* const> outputs, void* workspace) = 0;
-  // Computes, or where the device works beside the host, queues the work.
+  // Computes, or where the device works beside the host, queues the work; within a pass that Device::begin_pass began.
   virtual void run(const RunContext& context) = 0;
   // Whether what run queues, recorded once, computes the same again: not where the host takes part.
   virtual bool recordable() const { return true; }

@@ -63,6 +63,7 @@ class EmulatedGpu : public testing::Test {
     }
     void* workspace = kernel.workspace_bytes() > 0 ? place(&blocks, kernel.workspace_bytes()) : nullptr;
     kernel.bind(in, out, workspace);
+    device_->begin_pass({pass});
     kernel.run({pass});
     for (size_t i = 0; i < out.size(); ++i) device_->copy_to_host(outputs[i].first, out[i], outputs[i].second);
   }
