@@ -25,7 +25,7 @@ class Example {
  public:
   Example(const std::string& text, caffe::Phase phase, bool reference) {
     setenv("TRAINER_IMPL", reference ? "reference" : "", 1);
-    device_ = open_device("cpu");
+    device_ = open_device(reference ? "cpu" : test_device());
     unsetenv("TRAINER_IMPL");
     store_ = std::make_unique<StateStore>(*device_);
     arena_ = std::make_unique<Arena>(*device_);
@@ -51,13 +51,8 @@ class Example {
   // All results, row-major.
   std::vector<std::vector<float>> run() {
     for (const auto& [name, values] : start_) store_->write(name, values.data());
-    std::vector<std::vector<float>> placed(inputs_.size()), results(program_->results.size());
-    for (size_t i = 0; i < inputs_.size(); ++i) {
-      const int value = program_->sources[i].value;
-      placed[i] =
-          value < 0 ? inputs_[i] : in_order(program_->values[static_cast<size_t>(value)].desc, inputs_[i]);
-      program_->set_source(static_cast<int>(i), placed[i].data());
-    }
+    std::vector<std::vector<float>> results(program_->results.size());
+    const SourceMemory memory(*device_, *program_, inputs_);
     program_->run({3});
     for (size_t i = 0; i < results.size(); ++i) {
       if (program_->results[i] < 0) continue;
