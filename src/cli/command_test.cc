@@ -20,7 +20,7 @@ int run_test(const Arguments& arguments) {
   const std::string device = device_of(arguments, nullptr);
   log_info(device == "cpu" ? "Use CPU." : "Use " + device);
 
-  Runtime runtime(device, precision_of(arguments));
+  Runtime runtime(device, device_options_of(arguments));
   NetSession net(*configured.net.net, *configured.net.positions, caffe::TEST, 0, runtime);
   if (!net.warnings().empty()) log_warning(net.warnings());
   add_parameters(net.lowered(), 0, false, runtime.store);

@@ -166,7 +166,7 @@ int run_time(const Arguments& arguments) {
   const ConfiguredNet configured = net_from_flags(arguments, phase);
   const std::string device = device_of(arguments, nullptr);
   log_info(device == "cpu" ? "Use CPU." : "Use " + device);
-  Runtime runtime(device, precision_of(arguments));
+  Runtime runtime(device, device_options_of(arguments));
   Timing(arguments, configured, phase, runtime).run();
   return 0;
 }

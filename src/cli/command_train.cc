@@ -44,7 +44,7 @@ int run_train(const Arguments& arguments) {
 
   TrainingOptions options;
   options.device = device_of(arguments, files.solver.get());
-  options.precision = precision_of(arguments);
+  options.device_options = device_options_of(arguments);
   options.memory = memory_of(arguments);
   options.snapshot = arguments.text("snapshot");
   options.weights = weight_files(arguments, *files.solver);

@@ -21,8 +21,8 @@ Flag stage_flag();
 // "cpu", or the GPU asked for by --gpu; `solver` may ask for one by an explicit solver_mode.
 std::string device_of(const Arguments& arguments, const caffe::SolverParameter* solver);
 
-// What --precision says that convolutions and large matrix products multiply.
-DType precision_of(const Arguments& arguments);
+// What --precision says.
+DeviceOptions device_options_of(const Arguments& arguments);
 
 // Bytes that --memory allows; 0 where it is not given.
 int64_t memory_of(const Arguments& arguments);

@@ -1,4 +1,4 @@
-// What devices that are the host need of a device's parts.
+// Names of precisions, and what devices that are the host need of a device's parts.
 #include "runtime/device.h"
 
 #include <chrono>
@@ -35,7 +35,25 @@ class HostTimer : public StepTimer {
 
 }  // namespace
 
-std::unique_ptr<Readback> Device::make_readback(size_t count) { return std::make_unique<HostReadback>(count); }
+const char* name_of(Precision precision) {
+  switch (precision) {
+    case Precision::kFP32: return "fp32";
+    case Precision::kTF32: return "tf32";
+    case Precision::kBF16: return "bf16";
+    case Precision::kFP16: return "fp16";
+  }
+  return "?";
+}
+
+DType activation_type(Precision precision) {
+  return precision == Precision::kBF16   ? DType::kBF16
+         : precision == Precision::kFP16 ? DType::kF16
+                                         : DType::kF32;
+}
+
+std::unique_ptr<Readback> Device::make_readback(size_t count) {
+  return std::make_unique<HostReadback>(count);
+}
 std::unique_ptr<StepTimer> Device::make_step_timer() { return std::make_unique<HostTimer>(); }
 
 }  // namespace trainer

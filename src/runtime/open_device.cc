@@ -14,7 +14,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kPlugin = "libtrainer_cuda.so";
-using OpenCudaDevice = Device* (*)(const char* which, const char* version);
+using OpenCudaDevice = Device* (*)(const char* which, const char* version, const DeviceOptions* options);
 
 // Beside the program, or in the lib folder beside its folder. Never closed: the driver keeps threads of its own.
 OpenCudaDevice open_plugin() {
@@ -39,12 +39,13 @@ OpenCudaDevice open_plugin() {
 
 }  // namespace
 
-std::unique_ptr<Device> open_device(const std::string& name) {
+std::unique_ptr<Device> open_device(const std::string& name, const DeviceOptions& options) {
   if (name == "cpu") return std::make_unique<cpu::CpuDevice>();
   const std::string prefix = "cuda:";
   if (name.rfind(prefix, 0) != 0) throw device_error("no device \"{}\": there are \"cpu\" and GPUs, \"cuda:0\"", name);
   static const OpenCudaDevice open_cuda_device = open_plugin();
-  return std::unique_ptr<Device>(open_cuda_device(name.substr(prefix.size()).c_str(), TRAINER_VERSION));
+  return std::unique_ptr<Device>(
+      open_cuda_device(name.substr(prefix.size()).c_str(), TRAINER_VERSION, &options));
 }
 
 }  // namespace trainer

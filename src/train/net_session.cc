@@ -333,7 +333,7 @@ void NetSession::build(Fusion fusion, Compiled* out) {
   module.graph = std::move(net->graph);
   try {
     out->program = compile(std::move(module), *runtime_.device, runtime_.store, runtime_.arena,
-                           {fusion, runtime_.precision, runtime_.arena_limit()});
+                           {fusion, activation_type(runtime_.precision), runtime_.arena_limit()});
   } catch (const Error& error) {
     if (error.code() != ExitCode::kDevice) throw;
     throw device_error("{}phase {}: {}", net_.name().empty() ? "" : fmt::format("net \"{}\", ", net_.name()),

@@ -16,7 +16,7 @@
 
 namespace trainer {
 Training::Training(TrainingFiles files, const TrainingOptions& options)
-    : files_(std::move(files)), options_(options), runtime_(options.device, options.precision) {
+    : files_(std::move(files)), options_(options), runtime_(options.device, options.device_options) {
   const caffe::SolverParameter& solver = *files_.solver;
   if (!options.snapshot.empty()) loop_.seed = seed_of_snapshot(options.snapshot);
   if (loop_.seed == 0) loop_.seed = static_cast<uint64_t>(solver.random_seed());
@@ -167,7 +167,7 @@ RunInfo Training::run_info() const {
   info.net_name = files_.train.net->name();
   info.solver_type = solver.type();
   info.device = runtime_.device->name();
-  if (runtime_.precision != DType::kF32) info.device += fmt::format(", {}", name_of(runtime_.precision));
+  if (runtime_.precision != Precision::kFP32) info.device += fmt::format(", {}", name_of(runtime_.precision));
   info.command_line = options_.command_line;
   google::protobuf::TextFormat::PrintToString(*files_.train.net, &info.net_text);
   google::protobuf::TextFormat::PrintToString(solver, &info.solver_text);

@@ -21,8 +21,8 @@ enum class StopRequest { kNone, kSnapshot, kStop };
 
 struct TrainingOptions {
   std::string device = "cpu";
-  DType precision = DType::kF32;
-  int64_t memory = 0;  // bytes that may be planned; 0: any
+  DeviceOptions device_options;
+  int64_t memory = 0;                // bytes that may be planned; 0: any
   std::string snapshot;              // solver state to resume from
   std::vector<std::string> weights;  // weight files to start from
   std::string run_folder;            // where the report goes; "" for none

@@ -12,7 +12,7 @@ class CpuDevice : public Device {
 
   std::string name() const override { return "cpu"; }
   DeviceSpeed best_speed() override;
-  std::string refuse_precision(DType precision) const override;
+  std::string refuse_precision(Precision precision) const override;
   KernelChoice choose(const OpInstance& instance) override;
   void* allocate(int64_t bytes) override;
   void release(void* memory, int64_t bytes) override;
