@@ -10,6 +10,7 @@
 #include "compile/differentiate.h"
 #include "ops/math.h"
 #include "report/log.h"
+#include "train/loss_scale.h"
 
 namespace trainer {
 namespace {
@@ -122,10 +123,12 @@ void Builder::add_backward(const DebugScope& scope) {
   }
   for (const ParameterInfo& parameter : net_.parameters)
     if (parameter.lr_mult != 0) wanted.push_back(parameter.value);
-  const std::vector<Value> gradients = differentiate(graph, net_.loss, wanted);
-  std::map<int, Value> gradient_of;
-  for (size_t i = 0; i < wanted.size(); ++i) gradient_of[wanted[i].id()] = gradients[i];
+  const Value scale = scope.scales_loss ? read_loss_scale(graph) : Value();
+  const std::vector<Value> gradients = differentiate(graph, scale ? net_.loss * scale : net_.loss, wanted);
   graph.set_context(-1, Pass::kBackward);
+  const auto unscaled = [&](Value gradient) { return scale && gradient ? gradient / scale : gradient; };
+  std::map<int, Value> gradient_of;
+  for (size_t i = 0; i < wanted.size(); ++i) gradient_of[wanted[i].id()] = unscaled(gradients[i]);
 
   const auto add_bottom = [&](const CaffeLayer& layer, size_t bottom, Value gradient) {
     if (!gradient) return;
@@ -149,7 +152,7 @@ void Builder::add_backward(const DebugScope& scope) {
       if (!gradient) continue;
       Value& diff = diffs[parameter.state];
       if (!diff && scope.accumulates)
-        diff = graph.read_state({"gradients/" + parameter.state, stored_shape(net_, parameter), StateOwner::kSolver});
+        diff = unscaled(graph.read_state({"gradients/" + parameter.state, stored_shape(net_, parameter), StateOwner::kSolver}));
       const Value part = reshape(gradient, stored_shape(net_, parameter));
       diff = diff ? diff + part : part;
       add_mean(fmt::format("    [Backward] Layer {}, param blob {} diff: ", layer->name, parameter.blob), diff);

@@ -15,6 +15,7 @@ struct DebugScope {
   bool backward = false;
   bool accumulates = false;
   bool force_backward = false;  // of blobs too above which nothing learns
+  bool scales_loss = false;     // gradients are made, and have accumulated, times the loss scale
 };
 
 // The lines, and which results of a program hold their numbers.

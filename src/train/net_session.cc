@@ -11,6 +11,7 @@
 #include "compile/differentiate.h"
 #include "ops/math.h"
 #include "report/log.h"
+#include "train/loss_scale.h"
 
 namespace trainer {
 namespace {
@@ -280,7 +281,8 @@ void NetSession::build(Fusion fusion, Compiled* out) {
     net->outputs.clear();
     net->labels.clear();
   } else if (debug) {
-    const DebugScope scope{kind != ProgramKind::kDebugForward, kind == ProgramKind::kDebugAccumulate, net_.force_backward()};
+    const DebugScope scope{kind != ProgramKind::kDebugForward, kind == ProgramKind::kDebugAccumulate, net_.force_backward(),
+                           runtime_.scales_loss()};
     out->debug_info = add_debug_info(*net, scope, &module.results);
     module.effects = false;
     graph.writes.clear();
@@ -315,7 +317,8 @@ void NetSession::build(Fusion fusion, Compiled* out) {
     std::vector<Value> wanted;
     for (const ParameterInfo* parameter : trained)
       wanted.push_back(graph.read_state({parameter->state, parameter->shape}));
-    const std::vector<Value> gradients = differentiate(graph, net->loss, wanted);
+    const Value loss = runtime_.scales_loss() ? net->loss * read_loss_scale(graph) : net->loss;
+    const std::vector<Value> gradients = differentiate(graph, loss, wanted);
     graph.set_context(-1, Pass::kBackward);
     for (size_t i = 0; i < trained.size(); ++i) {
       if (!gradients[i]) {

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "train/loss_scale.h"
 
 namespace trainer {
 
@@ -10,6 +11,7 @@ Runtime::Runtime(std::unique_ptr<Device> opened, Precision compute)
     : device(std::move(opened)), precision(compute), store(*device), arena(*device) {
   const std::string reason = device->refuse_precision(precision);
   if (!reason.empty()) throw device_error("--precision={}: {}", name_of(precision), reason);
+  if (scales_loss()) add_loss_scale(store);
 }
 
 void Runtime::limit_memory(int64_t total, int64_t buffers) {

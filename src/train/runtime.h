@@ -21,6 +21,8 @@ struct Runtime {
   // What that leaves for the values of a pass beside the states so far; 0 where there is no limit. Throws a device_error where
   // it leaves nothing.
   int64_t arena_limit() const;
+  // Whether gradients are made, and accumulate, times the loss scale of the store (loss_scale.h).
+  bool scales_loss() const { return precision == Precision::kFP16; }
 
   std::unique_ptr<Device> device;
   const Precision precision;

@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "formats/manifest.h"
 #include "formats/solver_state.h"
+#include "train/loss_scale.h"
 #include "train/update_rule.h"
 
 namespace trainer {
@@ -188,6 +189,7 @@ SnapshotPaths write_snapshot(const caffe::SolverParameter& solver, const LoopSta
     state.add_test_passes(tests[i].passes);
   }
   for (float loss : loop.losses) state.add_loss_window(loss);
+  save_loss_scale(runtime.store, &state);
   state.set_resolved_solver(text_of(solver));
   state.set_resolved_net(net_text(net));
 
@@ -227,6 +229,7 @@ std::vector<std::string> restore_snapshot(const std::string& path, const caffe::
     lines.push_back(fmt::format("Model from {}", model));
   }
   restore_history(path, file, solver, train.lowered(), runtime);
+  restore_loss_scale(path, state, runtime.store);
   loop->iteration = state.iter();
   loop->current_step = state.current_step();
   if (!state.has_seed()) {

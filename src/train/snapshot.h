@@ -1,7 +1,7 @@
 // Snapshots: the model and the solver's state, together all that an exact resume needs.
 //
 // PREFIX_iter_N.caffemodel[.h5] and PREFIX_iter_N.solverstate[.h5] are Caffe's, readable by Caffe; what it lacks
-// (seed, data cursors, pass counts, loss window) lies in fields of SolverState from 5000 on. A manifest with sizes and
+// (seed, data cursors, pass counts, loss window, loss scale) lies in fields of SolverState from 5000 on. A manifest with sizes and
 // checksums is written last and may be missing.
 #pragma once
 

@@ -13,6 +13,7 @@
 #include "report/run_folder.h"
 #include "train/evaluate.h"
 #include "train/learning_rate.h"
+#include "train/loss_scale.h"
 
 namespace trainer {
 Training::Training(TrainingFiles files, const TrainingOptions& options)
@@ -195,6 +196,7 @@ void Training::loop(RunReport& report) {
     const bool due = solver.snapshot() > 0 && loop_.iteration % solver.snapshot() == 0;
     if (due || request == StopRequest::kSnapshot) snapshot(report);
   }
+  note_left_out_updates(report);
   const bool already = solver.snapshot() > 0 && loop_.iteration % solver.snapshot() == 0;
   if (solver.snapshot_after_train() && !already) snapshot(report);
   if (stop_) return;
@@ -237,6 +239,12 @@ void Training::display_iteration(float rate, RunReport& report) {
   shown.data_wait_seconds = train_->waited_seconds();
   shown.outputs = output_values(train_->lowered(), train_->read_outputs());
   report.train_display(shown);
+  note_left_out_updates(report);
+}
+
+void Training::note_left_out_updates(RunReport& report) {
+  const std::string line = describe_left_out_updates(runtime_.store, &left_out_told_);
+  if (!line.empty()) report.note(line);
 }
 
 // Caffe's window: a plain mean until average_loss losses are held, then the mean of the last ones.

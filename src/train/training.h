@@ -73,6 +73,7 @@ class Training {
   void note_loss(float loss);
   float smoothed_loss() const;
   void display_iteration(float rate, RunReport& report);
+  void note_left_out_updates(RunReport& report);
   void snapshot(RunReport& report);
   // For the message: where it begins.
   std::string first_bad_value(ProgramKind kind);
@@ -89,6 +90,7 @@ class Training {
   std::vector<NetPosition> before_test_;
   int max_iterations_ = 0;
   bool stop_ = false;
+  int64_t left_out_told_ = 0;  // updates that loss scaling left out
 };
 
 }  // namespace trainer

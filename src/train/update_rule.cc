@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "compile/compile.h"
 #include "ops/math.h"
+#include "train/loss_scale.h"
 
 namespace trainer {
 namespace {
@@ -154,6 +155,12 @@ UpdateRule::UpdateRule(const caffe::SolverParameter& solver, const std::vector<c
   const Value w = graph.read_state({"parameters", flat});
   Value g = graph.read_state({"gradients", flat, StateOwner::kSolver});
 
+  Value usable;
+  if (runtime.scales_loss()) {
+    usable = update_loss_scale(graph, g);
+    g = g / read_loss_scale(graph);
+  }
+  const auto if_usable = [&](Value next, Value otherwise) { return usable ? select(usable, next, otherwise) : next; };
   clips_ = solver.clip_gradients() >= 0;
   if (clips_) {
     const float cap = solver.clip_gradients();
@@ -173,11 +180,11 @@ UpdateRule::UpdateRule(const caffe::SolverParameter& solver, const std::vector<c
   in.h = graph.read_state({"history0", flat, StateOwner::kSolver});
   if (rule->history > 1) in.h2 = graph.read_state({"history1", flat, StateOwner::kSolver});
   const RuleResult result = rule->make(in);
-  graph.write_state("parameters", w - result.step);
+  graph.write_state("parameters", if_usable(w - result.step, w));
   // As in Caffe, what a snapshot keeps as gradients is the last step.
-  if (solver.snapshot_diff()) graph.write_state("gradients", result.step);
-  graph.write_state("history0", result.h);
-  if (rule->history > 1) graph.write_state("history1", result.h2);
+  if (solver.snapshot_diff()) graph.write_state("gradients", if_usable(result.step, constant(graph, Shape{1}, 0)));
+  graph.write_state("history0", if_usable(result.h, in.h));
+  if (rule->history > 1) graph.write_state("history1", if_usable(result.h2, in.h2));
 
   program_ = compile(std::move(module), *runtime.device, runtime.store, runtime.arena);
   scalars_ = std::make_unique<DeviceBlock>(*runtime.device, 2 * kScalarsApart * size_of(DType::kF32));

@@ -80,11 +80,11 @@ TEST(Precision, GradientsStayNearThoseOfFloats) {
   }
 }
 
-TEST(Precision, ActivationsAreNarrowAndParametersAreNot) {
+void expect_narrow(DType narrow) {
   SmallNet net;
   const std::vector<int> wide{net.scores.id(), net.module.results[1], net.module.results[2],
                               net.module.results[3]};
-  const Module lowered = lower_precision(net.module, DType::kBF16);
+  const Module lowered = lower_precision(net.module, narrow);
   const Graph& graph = *lowered.graph;
   for (const Op& op : graph.ops) {
     for (int output : op.outputs) {
@@ -96,7 +96,7 @@ TEST(Precision, ActivationsAreNarrowAndParametersAreNot) {
         case OpKind::kConvolution:
         case OpKind::kConvolutionInputGradient:
         case OpKind::kSumPool:
-        case OpKind::kSumPoolGradient: EXPECT_EQ(dtype, DType::kBF16) << name_of(op.kind); break;
+        case OpKind::kSumPoolGradient: EXPECT_EQ(dtype, narrow) << name_of(op.kind); break;
         case OpKind::kMap:
           for (const MapNode& node : op.as<MapBody>().nodes) {
             if (node.fn == Fn::kExp || node.fn == Fn::kLog) {
@@ -108,11 +108,15 @@ TEST(Precision, ActivationsAreNarrowAndParametersAreNot) {
       }
     }
     if (op.kind == OpKind::kConvolution) {
-      EXPECT_EQ(graph.desc(op.inputs[0]).dtype, DType::kBF16);
+      EXPECT_EQ(graph.desc(op.inputs[0]).dtype, narrow);
       EXPECT_EQ(graph.desc(op.inputs[1]).dtype, DType::kF32);  // rounded as the kernel packs them
     }
   }
   for (int result : lowered.results) EXPECT_EQ(graph.desc(result).dtype, DType::kF32);
+}
+
+TEST(Precision, ActivationsAreNarrowAndParametersAreNot) {
+  for (const DType narrow : {DType::kBF16, DType::kF16}) expect_narrow(narrow);
 }
 
 // A Deconvolution that is a net's output: floats are made behind it, by no plain loop.

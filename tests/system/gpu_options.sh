@@ -41,5 +41,23 @@ check tf32_rounds "equal weights" bash -c '! cmp -s s_iter_6.caffemodel fp32.caf
 refused tf32_on_the_cpu '--precision=tf32: .*use fp32' "$emulated" train --solver=solver.prototxt --run_dir= --precision=tf32
 refused tf32_on_turing '--precision=tf32: .*compute capability 8.0.*use fp16 or fp32' \
   "$emulated" summary --model=tiny.prototxt --gpu=sm_75 --precision=tf32
+
+# A loss so large that its first gradients are none in float16.
+sed 's/type: "SoftmaxWithLoss"/& loss_weight: 1000/' tiny.prototxt >large.prototxt
+sed 's/tiny/large/; s/base_lr: 0.1/base_lr: 0.0001/; s/max_iter: 6/max_iter: 12/; s/snapshot: 3/snapshot: 6/' solver.prototxt >fp16.prototxt
+train --solver=fp16.prototxt --precision=fp16
+check fp16_trains "$(tail -n 3 train.log)" test -s s_iter_12.caffemodel
+check fp16_tells_what_it_left_out "$(tail -n 5 train.log)" grep -q 'Left out 1 update whose gradients float16 could not hold; the loss scale is 32768' train.log
+check fp16_finds_its_scale "$(grep 'Left out' train.log)" bash -c "! grep 'Iteration 11' -A 9 train.log | grep -q 'Left out'"
+cp s_iter_12.caffemodel whole.caffemodel
+cp s_iter_12.solverstate whole.solverstate
+train --solver=fp16.prototxt --precision=fp16 --snapshot=s_iter_6.solverstate
+check fp16_resumes_to_the_same_bits "$(tail -n 3 train.log)" cmp s_iter_12.caffemodel whole.caffemodel
+check fp16_resumes_to_the_same_state "$(tail -n 3 train.log)" cmp s_iter_12.solverstate whole.solverstate
+train --solver=fp16.prototxt --precision=fp32 --snapshot=s_iter_6.solverstate
+check fp16_goes_on_in_fp32 "$(tail -n 3 train.log)" grep -q 'Optimization Done' train.log
+sed -i 's/base_lr: 0.0001/base_lr: 1e30/' fp16.prototxt
+train --solver=fp16.prototxt --precision=fp16
+check fp16_still_diverges "exit code $?: $(tail -n 3 train.log)" grep -q 'the loss is .*nan\|the loss is .*inf' train.log
 refused fp16_on_the_cpu '--precision=fp16: .*use bf16' "$emulated" train --solver=solver.prototxt --run_dir= --precision=fp16
 finish

@@ -1,5 +1,6 @@
 // debug_info against numbers by hand, and a training that goes on the same with it.
 #include "config/prototxt.h"
+#include "train/cpu_without_refusal.h"
 #include "train/model.h"
 #include "train/net_session.h"
 #include "train/train_net.h"
@@ -33,13 +34,13 @@ const std::string kBackward = R"(    [Backward] Layer loss2, bottom blob y_ip_0_
     [Backward] Layer y_ip_0_split, bottom blob y diff: 1.5
 )";
 
-TEST(DebugInfo, TellsMeansOfBlobsParametersAndGradients) {
+void expect_lines(Precision precision) {
   caffe::NetParameter net;
   Positions positions;
   Diagnostics diagnostics;
   parse_prototxt(kNet, "net.prototxt", &net, &positions, &diagnostics);
   diagnostics.throw_if_errors();
-  Runtime runtime("cpu");
+  Runtime runtime(std::make_unique<CpuWithoutRefusal>(), precision);
   NetSession session(net, positions, caffe::TRAIN, 1, runtime);
   add_parameters(session.lowered(), 1, true, runtime.store);
   caffe::SolverParameter solver;
@@ -69,6 +70,10 @@ TEST(DebugInfo, TellsMeansOfBlobsParametersAndGradients) {
   session.run_next(ProgramKind::kTrain);
   EXPECT_EQ(lines, "");
 }
+
+TEST(DebugInfo, TellsMeansOfBlobsParametersAndGradients) { expect_lines(Precision::kFP32); }
+
+TEST(DebugInfo, TellsGradientsWithoutTheLossScale) { expect_lines(Precision::kFP16); }
 
 TEST(DebugInfo, LeavesTheTrainingAsItIs) {
   const std::string net = R"(

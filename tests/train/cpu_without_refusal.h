@@ -1,0 +1,16 @@
+// A device for runtimes on the CPU that scale the loss as with --precision=fp16, for nets and updates too small to have values of
+// float16, for which the CPU has no kernels.
+#pragma once
+
+#include <string>
+
+#include "device/cpu/cpu_device.h"
+
+namespace trainer {
+
+class CpuWithoutRefusal : public cpu::CpuDevice {
+ public:
+  std::string refuse_precision(Precision) const override { return ""; }
+};
+
+}  // namespace trainer
