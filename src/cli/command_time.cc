@@ -164,9 +164,9 @@ int run_time(const Arguments& arguments) {
   if (arguments.integer("iterations") < 1) throw config_error("--iterations must be at least 1");
   const caffe::Phase phase = arguments.text("phase") == "TEST" ? caffe::TEST : caffe::TRAIN;
   const ConfiguredNet configured = net_from_flags(arguments, phase);
-  const std::string device = device_of(arguments, nullptr);
-  log_info(device == "cpu" ? "Use CPU." : "Use " + device);
-  Runtime runtime(device, precision_of(arguments));
+  const ChosenDevice device = device_of(arguments, nullptr);
+  log_info(device.use);
+  Runtime runtime(device.name, precision_of(arguments));
   Timing(arguments, configured, phase, runtime).run();
   return 0;
 }

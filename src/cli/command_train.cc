@@ -43,7 +43,8 @@ int run_train(const Arguments& arguments) {
   if (!diagnostics.list().empty()) report.warning(diagnostics.render());
 
   TrainingOptions options;
-  options.device = device_of(arguments, files.solver.get());
+  const ChosenDevice device = device_of(arguments, files.solver.get());
+  options.device = device.name;
   options.precision = precision_of(arguments);
   options.memory = memory_of(arguments);
   options.snapshot = arguments.text("snapshot");
@@ -67,7 +68,7 @@ int run_train(const Arguments& arguments) {
     }
     return request.snapshot ? StopRequest::kSnapshot : StopRequest::kNone;
   };
-  report.note(options.device == "cpu" ? "Use CPU." : "Use " + options.device);
+  report.note(device.use);
   report.note(fmt::format("random_seed: {}", files.solver->random_seed()));
   Training training(std::move(files), options);
   return training.run(report) ? 128 + stopped_by : 0;

@@ -4,11 +4,16 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "config/override.h"
+#include "gpus/choose_gpu.h"
 #include "report/log.h"
 
 namespace trainer {
 
-Flag gpu_flag() { return {"gpu", FlagType::kText, "", "ID", "Run on this NVIDIA GPU."}; }
+Flag gpu_flag() {
+  return {"gpu", FlagType::kText, "", "N|auto|all",
+          "Run on the NVIDIA GPU of this number, among those that CUDA_VISIBLE_DEVICES leaves; auto takes one that nobody "
+          "uses, all is every one of them (there may be only one so far). trainer device_query shows who uses which."};
+}
 Flag cpu_flag() {
   return {"cpu", FlagType::kTruth, "false", "", "Run on the CPU, whatever solver_mode says."};
 }
@@ -49,17 +54,34 @@ std::vector<std::string> comma_list(const std::string& text) {
   return out;
 }
 
-std::string device_of(const Arguments& arguments, const caffe::SolverParameter* solver) {
+namespace {
+
+ChosenDevice take_one_gpu(const GpuRequest& request) {
+  const std::vector<TakenGpu> gpus = take_gpus(request);
+  if (gpus.size() != 1)
+    throw config_error("computing on several GPUs is not there yet, and --gpu asks for {}: name one, or take auto",
+                       gpus.size());
+  if (!gpus[0].warning.empty()) log_warning(gpus[0].warning);
+  return {fmt::format("cuda:{}", gpus[0].id), "Use " + gpus[0].text};
+}
+
+}  // namespace
+
+ChosenDevice cpu_device() { return {"cpu", "Use CPU."}; }
+
+ChosenDevice gpu_device(int number) { return take_one_gpu({GpuRequest::Kind::kNumbers, {number}}); }
+
+ChosenDevice device_of(const Arguments& arguments, const caffe::SolverParameter* solver) {
   if (arguments.truth("cpu")) {
     if (arguments.given("gpu")) throw config_error("--cpu and --gpu contradict each other: give one of them");
-    return "cpu";
+    return cpu_device();
   }
   const std::string& gpu = arguments.text("gpu");
-  if (!gpu.empty()) return "cuda:" + gpu;
+  if (!gpu.empty()) return take_one_gpu(parse_gpu_request(gpu));
   if (solver != nullptr && solver->has_solver_mode() &&
       solver->solver_mode() == caffe::SolverParameter_SolverMode_GPU)
-    return fmt::format("cuda:{}", solver->device_id());
-  return "cpu";
+    return gpu_device(solver->device_id());
+  return cpu_device();
 }
 
 DType precision_of(const Arguments& arguments) {

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "device/cuda/cuda_device.h"
+#include "device/cuda/libraries.h"
 
 // Opens a device (see CudaDevice). `version` is the program's: both must be of one build, since they share classes.
 extern "C" __attribute__((visibility("default"))) trainer::Device* trainer_open_cuda_device(const char* which, const char* version) {
@@ -11,3 +12,6 @@ extern "C" __attribute__((visibility("default"))) trainer::Device* trainer_open_
                                 version);
   return new trainer::cuda::CudaDevice(which);
 }
+
+// Opens NVIDIA's libraries and no GPU; throws a device_error that names the one that is missing.
+extern "C" __attribute__((visibility("default"))) void trainer_open_cuda_libraries() { trainer::cuda::cudnn(); }
