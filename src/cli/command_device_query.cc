@@ -136,7 +136,7 @@ int run_device_query(const Arguments& arguments) {
 }
 
 REGISTER_COMMAND(device_query, .name = "device_query",
-                 .summary = "shows the CPU as this process may use it, and NVIDIA's GPUs",
+                 .summary = "shows the CPU as this process may use it, and NVIDIA's GPUs with who uses them",
                  .usage = "device_query [--gpu=all|0,1]",
                  .description =
                      "Of each GPU also who uses its memory, which run holds its lock, and why trainer cannot compute "
