@@ -99,7 +99,8 @@ void print_gpu(const NvidiaGpu& gpu) {
 
 void print_gpus(const NvidiaDriver& driver, const std::vector<int>& wanted) {
   const NvidiaManagement management = query_nvidia_management(driver.gpus);
-  const std::string installation = refuse_gpus();
+  std::string for_all = refuse_driver(driver);
+  if (for_all.empty()) for_all = refuse_gpus();
   if (!management.driver_version.empty()) print("Driver's version", management.driver_version);
   for (const int id : wanted) {
     const NvidiaGpu& gpu = driver.gpus[static_cast<size_t>(id)];
@@ -110,8 +111,9 @@ void print_gpus(const NvidiaDriver& driver, const std::vector<int>& wanted) {
       const GpuLock lock = look_at_gpu_lock(gpu.uuid);
       print("Lock", lock_text(lock));
     }
-    const std::string refusal = refuse_gpu(driver, gpu);
-    print("Can compute", refusal.empty() && installation.empty() ? "yes" : "no: " + (refusal.empty() ? installation : refusal));
+    std::string refusal = refuse_gpu(gpu);
+    if (refusal.empty()) refusal = for_all;
+    print("Can compute", refusal.empty() ? "yes" : "no: " + refusal);
   }
 }
 
@@ -120,14 +122,15 @@ int run_device_query(const Arguments& arguments) {
     throw UsageError(fmt::format("\"{}\" is one word too many", arguments.words()[0]));
   const std::string& wanted = arguments.text("gpu");
   const GpuRequest request = parse_gpu_request(wanted.empty() ? "all" : wanted);
-  if (request.kind == GpuRequest::Kind::kAuto) throw config_error("--gpu=auto: write all, or the numbers of GPUs to show");
+  if (request.kind == GpuRequest::Kind::kAuto)
+    throw config_error("--gpu=auto: write all, or the numbers of GPUs to show");
   print_cpu();
   const NvidiaDriver driver = query_nvidia_driver();
   fmt::print("\nQuerying GPUs {}\n", wanted.empty() ? "all" : wanted);
-  if (driver.version > 0)
-    print("Driver's CUDA version", cuda_version_text(driver.version));
+  if (driver.version > 0) print("Driver's CUDA version", cuda_version_text(driver.version));
   if (!driver.unavailable.empty()) {
-    if (request.kind == GpuRequest::Kind::kNumbers) throw device_error("no NVIDIA GPU can be used: {}", driver.unavailable);
+    if (request.kind == GpuRequest::Kind::kNumbers)
+      throw device_error("no NVIDIA GPU can be used: {}", driver.unavailable);
     fmt::print("No NVIDIA GPU can be used: {}.\n", driver.unavailable);
     return 0;
   }
@@ -135,15 +138,15 @@ int run_device_query(const Arguments& arguments) {
   return 0;
 }
 
-REGISTER_COMMAND(device_query, .name = "device_query",
-                 .summary = "shows the CPU as this process may use it, and NVIDIA's GPUs with who uses them",
-                 .usage = "device_query [--gpu=all|0,1]",
-                 .description =
-                     "Of each GPU also who uses its memory, which run holds its lock, and why trainer cannot compute "
-                     "on it. No context is opened on a GPU: others' work on it is not disturbed.",
-                 .flags = {{"gpu", FlagType::kText, "", "IDS",
-                            "GPUs to show: all, or numbers with commas between."}},
-                 .run = run_device_query);
+REGISTER_COMMAND(
+    device_query, .name = "device_query",
+    .summary = "shows the CPU as this process may use it, and NVIDIA's GPUs with who uses them",
+    .usage = "device_query [--gpu=all|0,1]",
+    .description =
+        "Of each GPU also who uses its memory, which run holds its lock, and why trainer cannot compute "
+        "on it. No context is opened on a GPU: others' work on it is not disturbed.",
+    .flags = {{"gpu", FlagType::kText, "", "IDS", "GPUs to show: all, or numbers with commas between."}},
+    .run = run_device_query);
 
 }  // namespace
 }  // namespace trainer

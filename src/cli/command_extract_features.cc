@@ -30,7 +30,8 @@ ChosenDevice device_of_words(const std::vector<std::string>& words) {
   const std::string mode = words.size() > kWords ? words[kWords] : "CPU";
   if (mode != "CPU" && mode != "GPU") throw UsageError(fmt::format("\"{}\" should be CPU or GPU", mode));
   if (mode == "CPU") return cpu_device();
-  return gpu_device(words.size() > kWords + 1 ? static_cast<int>(whole_number(words[kWords + 1], "DEVICE_ID", 0)) : 0);
+  return gpu_device(
+      words.size() > kWords + 1 ? static_cast<int>(whole_number(words[kWords + 1], "DEVICE_ID", 0)) : 0);
 }
 
 int run_extract_features(const Arguments& arguments) {

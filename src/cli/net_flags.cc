@@ -11,8 +11,9 @@ namespace trainer {
 
 Flag gpu_flag() {
   return {"gpu", FlagType::kText, "", "N|auto|all",
-          "Run on the NVIDIA GPU of this number, among those that CUDA_VISIBLE_DEVICES leaves; auto takes one that nobody "
-          "uses, all is every one of them (there may be only one so far). trainer device_query shows who uses which."};
+          "Run on the NVIDIA GPU of this number, among those that CUDA_VISIBLE_DEVICES leaves. auto takes "
+          "one that nobody uses; all is every one, of which there may be only one so far. trainer "
+          "device_query shows who uses which."};
 }
 Flag cpu_flag() {
   return {"cpu", FlagType::kTruth, "false", "", "Run on the CPU, whatever solver_mode says."};
@@ -59,8 +60,9 @@ namespace {
 ChosenDevice take_one_gpu(const GpuRequest& request) {
   const std::vector<TakenGpu> gpus = take_gpus(request);
   if (gpus.size() != 1)
-    throw config_error("computing on several GPUs is not there yet, and --gpu asks for {}: name one, or take auto",
-                       gpus.size());
+    throw config_error(
+        "computing on several GPUs is not there yet, and --gpu asks for {}: name one, or take auto",
+        gpus.size());
   if (!gpus[0].warning.empty()) log_warning(gpus[0].warning);
   return {fmt::format("cuda:{}", gpus[0].id), "Use " + gpus[0].text};
 }

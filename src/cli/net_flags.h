@@ -23,8 +23,8 @@ struct ChosenDevice {
   std::string use;   // the line that says so: "Use CPU.", "Use GPU 0 (NVIDIA H100), free 79.1 GiB"
 };
 
-// The CPU, or the GPU asked for by --gpu; `solver` may ask for one by an explicit solver_mode. A GPU is locked until the
-// process ends; that another run holds it is written to the log as a warning.
+// The CPU, or the GPU asked for by --gpu; `solver` may ask for one by an explicit solver_mode. A GPU is
+// locked until the process ends; that another run holds it is written to the log as a warning.
 ChosenDevice device_of(const Arguments& arguments, const caffe::SolverParameter* solver);
 ChosenDevice cpu_device();
 ChosenDevice gpu_device(int number);

@@ -25,12 +25,12 @@ struct KnownGpu {
 
 std::vector<KnownGpu> known_gpus() {
   const NvidiaDriver driver = query_nvidia_driver();
-  if (!driver.unavailable.empty())
-    throw device_error("no NVIDIA GPU can be used: {}. {}", driver.unavailable, kRemedy);
+  const std::string refusal = refuse_driver(driver);
+  if (!refusal.empty()) throw device_error("no NVIDIA GPU can be used: {}. {}", refusal, kRemedy);
   const NvidiaManagement management = query_nvidia_management(driver.gpus);
   std::vector<KnownGpu> out;
   for (size_t i = 0; i < driver.gpus.size(); ++i)
-    out.push_back({driver.gpus[i], management.uses[i], refuse_gpu(driver, driver.gpus[i])});
+    out.push_back({driver.gpus[i], management.uses[i], refuse_gpu(driver.gpus[i])});
   return out;
 }
 
@@ -85,8 +85,11 @@ TakenGpu take_free_gpu(const std::vector<KnownGpu>& gpus) {
   }
   std::string list;
   for (const std::string& reason : reasons) list += reason;
-  throw device_error("no GPU is free:{}\nShare one with --gpu=N, wait for one, or run on the CPU with --cpu",
-                     list);
+  const bool any_usable =
+      std::any_of(gpus.begin(), gpus.end(), [](const KnownGpu& known) { return known.refusal.empty(); });
+  throw device_error(
+      "no GPU is free:{}\n{}", list,
+      any_usable ? "Share one with --gpu=N, wait for one, or run on the CPU with --cpu" : kRemedy);
 }
 
 TakenGpu take_named_gpu(const KnownGpu& known) {

@@ -57,6 +57,11 @@ class NoMask {
 
 std::string error_text() { return std::strerror(errno); }
 
+bool make_folder(const char* path) {
+  const NoMask no_mask;
+  return mkdir(path, kFolderMode) == 0 || errno == EEXIST;
+}
+
 // A folder of this name that this user may write to, not a link to one.
 Descriptor open_folder(const char* path) {
   Descriptor folder(open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
@@ -70,11 +75,7 @@ Descriptor find_folder(bool make, GpuLock* lock) {
   for (const bool making : {false, true}) {
     if (making && !make) break;
     for (const char* path : kFolders) {
-      if (making) {
-        const NoMask no_mask;
-        mkdir(path, kFolderMode);
-      }
-      Descriptor folder = open_folder(path);
+      Descriptor folder = !making || make_folder(path) ? open_folder(path) : Descriptor();
       if (folder.open()) {
         lock->path = path;
         return folder;

@@ -132,10 +132,13 @@ std::string cuda_version_text(int version) {
   return fmt::format("{}.{}", version / 1000, version % 1000 / 10);
 }
 
-std::string refuse_gpu(const NvidiaDriver& driver, const NvidiaGpu& gpu) {
-  if (driver.version < kLeastVersion)
-    return fmt::format("the NVIDIA driver is too old: it knows CUDA {}, and {} is needed",
-                       cuda_version_text(driver.version), cuda_version_text(kLeastVersion));
+std::string refuse_driver(const NvidiaDriver& driver) {
+  if (!driver.unavailable.empty() || driver.version >= kLeastVersion) return driver.unavailable;
+  return fmt::format("the NVIDIA driver is too old: it knows CUDA {}, and {} is needed",
+                     cuda_version_text(driver.version), cuda_version_text(kLeastVersion));
+}
+
+std::string refuse_gpu(const NvidiaGpu& gpu) {
   if (gpu.major * 10 + gpu.minor < kLeastCapability)
     return fmt::format("its compute capability is {}.{}; CUDA 13 needs 7.5 (Turing) or newer", gpu.major,
                        gpu.minor);

@@ -30,8 +30,10 @@ NvidiaDriver query_nvidia_driver();
 // "13.0" of 13000.
 std::string cuda_version_text(int version);
 
-// Why this program cannot compute on the GPU, whoever uses it: its generation, its mode, the driver's age; or
-// "".
-std::string refuse_gpu(const NvidiaDriver& driver, const NvidiaGpu& gpu);
+// Why this program cannot compute with the driver, which may also be too old; or "".
+std::string refuse_driver(const NvidiaDriver& driver);
+
+// Why it cannot compute on the GPU, whoever uses it: its generation or its mode; or "".
+std::string refuse_gpu(const NvidiaGpu& gpu);
 
 }  // namespace trainer

@@ -139,8 +139,8 @@ class Device {
 // "cpu"; a GPU by its name "cuda:0". Throws a device_error that names the cause.
 std::unique_ptr<Device> open_device(const std::string& name);
 
-// Why this installation cannot compute on any GPU, whatever GPUs there are: the plugin or a library that it needs is not
-// there; or "". Opens them, and no GPU.
+// Why this installation cannot compute on any GPU, whatever GPUs there are: the plugin or a library that it
+// needs is not there; or "". Opens them, and no GPU.
 std::string refuse_gpus();
 
 }  // namespace trainer

@@ -34,8 +34,9 @@ Plugin open_plugin() {
       const char* reason = dlerror();
       throw device_error("the CUDA device cannot be loaded: {}. Run on the CPU with --cpu", reason == nullptr ? place.string() : reason);
     }
-    const Plugin plugin = {reinterpret_cast<OpenCudaDevice>(dlsym(library, "trainer_open_cuda_device")),
-                           reinterpret_cast<OpenCudaLibraries>(dlsym(library, "trainer_open_cuda_libraries"))};
+    const Plugin plugin = {
+        reinterpret_cast<OpenCudaDevice>(dlsym(library, "trainer_open_cuda_device")),
+        reinterpret_cast<OpenCudaLibraries>(dlsym(library, "trainer_open_cuda_libraries"))};
     if (plugin.open_device == nullptr || plugin.open_libraries == nullptr)
       throw device_error("{} is no CUDA device of this program", place.string());
     return plugin;

@@ -208,7 +208,7 @@ if in_own_root rw true 2>/dev/null; then
   tells folder_that_is_there 5 'Use GPU 0 ' in_own_root rw "${automatic[@]}"
   check runs_meet_in_the_folder_that_is_there "$(find run tmp)" [ -f "tmp/trainer-gpu-locks/$(uuid 0)" -a ! -e run/trainer ]
   rm -r tmp/trainer-gpu-locks && ln -s "$work/target" tmp/trainer-gpu-locks
-  tells folder_is_no_link 5 'GPU 0 \(Fake 0\): it cannot be locked: there is no folder for locks \(/run/lock/trainer: ' in_own_root ro "${automatic[@]}"
+  tells folder_is_no_link 5 'GPU 0 \(Fake 0\): it cannot be locked: there is no folder for locks \(/run/lock/trainer: Read-only file system; /tmp/trainer-gpu-locks: Not a directory\)' in_own_root ro "${automatic[@]}"
   tells named_goes_on_without_a_lock 5 'Use GPU 0 ' in_own_root ro "$trainer" time --model=net.prototxt --gpu=0
   check link_of_a_folder_is_not_followed "$(ls target)" [ -z "$(ls target)" ]
 else
@@ -246,6 +246,8 @@ check query_makes_no_file "$made" [ "$made" = 1 ]
 tells old_gpu_and_prohibited_are_passed_over 5 'Use GPU 0 ' timing --gpu=auto
 tells old_gpu_is_refused 5 'GPU 1 \(Fake 1\): its compute capability is 6\.1.*--cpu' timing --gpu=1
 tells prohibited_is_refused 5 'GPU 2 \(Fake 2\): its compute mode is prohibited.*--cpu' timing --gpu=2
+FAKE_GPUS=$(gpu 1 capability=6.1)
+tells only_old_gpus 5 '^Run on the CPU with --cpu ' timing --gpu=auto
 FAKE_GPUS=$(gpu 1 capability=6.1)$(gpu 2 "mode=3,processes=$$:1")
 tells exclusive_with_a_process_is_not_free 5 'GPU 1 \(Fake 2\): its compute mode allows one process' timing --gpu=auto
 FAKE_GPUS="uuid=MIG-$(uuid 0 | cut -c 5-),name=Fake MIG 1g.5gb,memory=5000,used=100;"
@@ -254,7 +256,7 @@ tells part_of_a_gpu 5 'Use GPU 0 \(Fake MIG 1g\.5gb\), free 4\.8 GiB' timing --g
 # Drivers that are of no use.
 FAKE_GPUS=$(gpu 0)
 for flag in auto 0; do
-  tells "old_driver $flag" 5 'the NVIDIA driver is too old: it knows CUDA 12\.8, and 13\.0 is needed' env FAKE_CUDA_VERSION=12080 "$trainer" time --model=net.prototxt --gpu=$flag
+  tells "old_driver $flag" 5 'the NVIDIA driver is too old: it knows CUDA 12\.8, and 13\.0 is needed\. Run on the CPU with --cpu' env FAKE_CUDA_VERSION=12080 "$trainer" time --model=net.prototxt --gpu=$flag
   tells "stub $flag" 5 "the toolkit's stub, not a driver: take its folder out of LD_LIBRARY_PATH\. Run on the CPU with --cpu" \
     env FAKE_CUDA_INIT=34 "$trainer" time --model=net.prototxt --gpu=$flag
   tells "failing $flag" 5 'the NVIDIA driver answers with error 999\. Run on the CPU with --cpu' env FAKE_CUDA_INIT=999 "$trainer" time --model=net.prototxt --gpu=$flag

@@ -14,4 +14,6 @@ extern "C" __attribute__((visibility("default"))) trainer::Device* trainer_open_
 }
 
 // Opens NVIDIA's libraries and no GPU; throws a device_error that names the one that is missing.
-extern "C" __attribute__((visibility("default"))) void trainer_open_cuda_libraries() { trainer::cuda::cudnn(); }
+extern "C" __attribute__((visibility("default"))) void trainer_open_cuda_libraries() {
+  trainer::cuda::cudnn();
+}
