@@ -3,11 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
-#include <filesystem>
-#include <map>
 #include <set>
 
-#include "base/error.h"
+#include "device/emulated_gpu.h"
 #include "device/map_generator.h"
 #include "device/narrow_cases.h"
 #include "runtime/memory.h"
@@ -18,19 +16,9 @@ namespace {
 class EmulatedGpu : public testing::Test {
  protected:
   void SetUp() override {
-#ifdef EMULATED_LIBRARIES
-    setenv("TRAINER_CUDA_LIBRARIES", EMULATED_LIBRARIES, 1);
-    setenv("XDG_CACHE_HOME", EMULATED_LIBRARIES "/cache", 1);
-    unsetenv("CUDA_VISIBLE_DEVICES");
-    try {
-      device_ = open_device("cuda:0");
-    } catch (const Error& error) {
-      if (std::string(error.what()).find("computes on the CPU only") == std::string::npos) throw;
-      GTEST_SKIP() << error.what();
-    }
-#else
-    GTEST_SKIP() << "this build has no CUDA device";
-#endif
+    std::string reason;
+    device_ = open_emulated_gpu(&reason);
+    if (device_ == nullptr) GTEST_SKIP() << reason;
   }
   void TearDown() override {
     unsetenv("EMULATED_GPU_ORDER");

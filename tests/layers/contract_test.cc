@@ -1,6 +1,6 @@
 // Every registered layer's example, and the nets of modes/ with the modes that an example has no room for,
-// compiled as training compiles it, in both phases: the fast kernels against the reference kernels, gradients
-// against central differences of the program itself, and equal bits on a second run.
+// compiled as training compiles it, in both phases: the fast kernels and an emulated GPU's against the reference
+// kernels, gradients against central differences of the program itself, and equal bits on a second run.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -14,6 +14,7 @@
 #include "compile/differentiate.h"
 #include "compile/evaluate.h"
 #include "config/prototxt.h"
+#include "device/emulated_gpu.h"
 #include "layers/lower_net.h"
 #include "ops/math.h"
 
@@ -23,10 +24,8 @@ namespace {
 // One example as a program of its outputs, of a scalar that weighs them, and of that scalar's gradients.
 class Example {
  public:
-  Example(const std::string& text, caffe::Phase phase, bool reference) {
-    setenv("TRAINER_IMPL", reference ? "reference" : "", 1);
-    device_ = open_device("cpu");
-    unsetenv("TRAINER_IMPL");
+  Example(const std::string& text, caffe::Phase phase, bool reference) : Example(text, phase, open_cpu(reference)) {}
+  Example(const std::string& text, caffe::Phase phase, std::unique_ptr<Device> device) : device_(std::move(device)) {
     store_ = std::make_unique<StateStore>(*device_);
     arena_ = std::make_unique<Arena>(*device_);
 
@@ -51,12 +50,16 @@ class Example {
   // All results, row-major.
   std::vector<std::vector<float>> run() {
     for (const auto& [name, values] : start_) store_->write(name, values.data());
-    std::vector<std::vector<float>> placed(inputs_.size()), results(program_->results.size());
+    std::vector<std::vector<float>> results(program_->results.size());
+    std::vector<std::unique_ptr<DeviceBlock>> placed;
     for (size_t i = 0; i < inputs_.size(); ++i) {
       const int value = program_->sources[i].value;
-      placed[i] =
+      const std::vector<float> values =
           value < 0 ? inputs_[i] : in_order(program_->values[static_cast<size_t>(value)].desc, inputs_[i]);
-      program_->set_source(static_cast<int>(i), placed[i].data());
+      const int64_t bytes = static_cast<int64_t>(values.size() * sizeof(float));
+      placed.push_back(std::make_unique<DeviceBlock>(*device_, bytes));
+      device_->copy_from_host(placed.back()->data(), values.data(), bytes);
+      program_->set_source(static_cast<int>(i), placed.back()->data());
     }
     program_->run({3});
     for (size_t i = 0; i < results.size(); ++i) {
@@ -68,6 +71,13 @@ class Example {
   }
 
  private:
+  static std::unique_ptr<Device> open_cpu(bool reference) {
+    setenv("TRAINER_IMPL", reference ? "reference" : "", 1);
+    std::unique_ptr<Device> device = open_device("cpu");
+    unsetenv("TRAINER_IMPL");
+    return device;
+  }
+
   void build(LoweredNet& net) {
     Graph& graph = *net.graph;
     for (const ParameterInfo& parameter : net.parameters) {
@@ -187,6 +197,18 @@ TEST_P(LayerContract, FastKernelsAgreeWithTheReference) {
   const auto& [net, phase] = GetParam();
   Example fast(net.text, phase, false), reference(net.text, phase, true);
   const auto a = fast.run(), b = reference.run();
+  ASSERT_EQ(a.size(), b.size());
+  for (size_t i = 0; i < a.size(); ++i) expect_close(a[i], b[i], 2e-5, "result " + std::to_string(i));
+}
+
+TEST_P(LayerContract, AGpuAgreesWithTheReference) {
+  const auto& [net, phase] = GetParam();
+  std::string reason;
+  std::unique_ptr<Device> gpu = open_emulated_gpu(&reason);
+  if (gpu == nullptr) GTEST_SKIP() << reason;
+  Example emulated(net.text, phase, std::move(gpu)), reference(net.text, phase, true);
+  const auto a = emulated.run(), b = reference.run();
+  EXPECT_EQ(a, emulated.run());
   ASSERT_EQ(a.size(), b.size());
   for (size_t i = 0; i < a.size(); ++i) expect_close(a[i], b[i], 2e-5, "result " + std::to_string(i));
 }
