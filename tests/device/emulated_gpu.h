@@ -15,6 +15,7 @@ inline std::unique_ptr<Device> open_emulated_gpu(std::string* reason) {
 #ifdef EMULATED_LIBRARIES
   setenv("TRAINER_CUDA_LIBRARIES", EMULATED_LIBRARIES, 1);
   setenv("XDG_CACHE_HOME", EMULATED_LIBRARIES "/cache", 1);
+  setenv("EMULATED_GPUS", "2", 1);
   unsetenv("CUDA_VISIBLE_DEVICES");
   try {
     return open_device("cuda:0");
