@@ -327,6 +327,7 @@ cudaError_t cudaDeviceEnablePeerAccess(int peer, unsigned) {
   peers_of(current_device) |= uint32_t{1} << peer;
   return cudaSuccess;
 }
+cudaError_t cudaSetDeviceFlags(unsigned) { return cudaSuccess; }
 cudaError_t cudaDeviceSynchronize() {
   const Call call;
   log("sync device %d\n", current_device);
@@ -366,6 +367,7 @@ cudaError_t cudaPeekAtLastError() { return last_error; }
   X(cudaErrorStreamCaptureIsolation, "dependency created on uncaptured work in another stream")                         \
   X(cudaErrorStreamCaptureImplicit, "operation would make the legacy stream depend on a capturing blocking stream")     \
   X(cudaErrorStreamCaptureWrongThread, "attempt to terminate a thread-local capture sequence from another thread")      \
+  X(cudaErrorGraphExecUpdateFailure, "the graph update was not performed because it included changes which violated constraints") \
   X(cudaErrorCapturedEvent, "operation not permitted on an event last recorded in a capturing stream")
 
 const char* cudaGetErrorName(cudaError_t error) {
@@ -613,6 +615,10 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t handle, cudaStreamCaptureMode mo
   log("begin capture stream=%d\n", stream->number);
   return result_of(begin_capture(stream, mode));
 }
+cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode* mode) {
+  std::swap(*mode, thread_capture_mode());
+  return cudaSuccess;
+}
 cudaError_t cudaStreamIsCapturing(cudaStream_t handle, cudaStreamCaptureStatus* status) {
   const Call call;
   const auto stream = find(handle);
@@ -640,6 +646,18 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph,
   return cudaSuccess;
 }
 cudaError_t cudaGraphUpload(cudaGraphExec_t, cudaStream_t) { return cudaSuccess; }
+// Steps keep their kinds and branches; all else may change.
+cudaError_t cudaGraphExecUpdate(cudaGraphExec_t executable, cudaGraph_t handle, cudaGraphExecUpdateResultInfo* info) {
+  const Call call;
+  Graph &known = *reinterpret_cast<Graph*>(executable), &graph = *reinterpret_cast<Graph*>(handle);
+  const bool same = std::equal(known.steps.begin(), known.steps.end(), graph.steps.begin(), graph.steps.end(),
+                               [](const Graph::Step& a, const Graph::Step& b) { return a.branch == b.branch && a.work.name == b.work.name; });
+  log("update graph\n");
+  info->result = same ? cudaGraphExecUpdateSuccess : cudaGraphExecUpdateErrorTopologyChanged;
+  if (!same) return result_of(cudaErrorGraphExecUpdateFailure);
+  known = graph;
+  return cudaSuccess;
+}
 cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t handle) {
   const Call call;
   const auto stream = find(handle);

@@ -91,6 +91,8 @@ cudaError_t wait_for(const std::shared_ptr<Event>& event, const std::shared_ptr<
 
 cudaError_t begin_capture(const std::shared_ptr<Stream>& stream, cudaStreamCaptureMode mode);
 cudaError_t end_capture(const std::shared_ptr<Stream>& stream, Graph* graph);
+// What cudaThreadExchangeStreamCaptureMode sets: a relaxed thread may call what it likes.
+cudaStreamCaptureMode& thread_capture_mode();
 // cudaSuccess, or what a call gets that may not be made while streams of this thread, or with `device` of that device,
 // are captured; these captures fail.
 cudaError_t unsafe_call(int device = -1);
