@@ -217,8 +217,8 @@ cudaError_t unsafe_call(int device) {
   for (const auto& weak : captures()) {
     const std::shared_ptr<Capture> capture = weak.lock();
     if (capture == nullptr || capture->streams[0]->capture != capture) continue;
-    const bool on_device = std::any_of(capture->streams.begin(), capture->streams.end(),
-                                       [device](const auto& stream) { return stream->device == device; });
+    const bool on_device =
+        std::any_of(capture->streams.begin(), capture->streams.end(), [device](const auto& stream) { return stream->device == device; });
     const bool own = capture->thread == std::this_thread::get_id();
     const bool forbidden = thread_capture_mode() != cudaStreamCaptureModeRelaxed && capture->mode != cudaStreamCaptureModeRelaxed &&
                            (own || (capture->mode == cudaStreamCaptureModeGlobal && thread_capture_mode() == cudaStreamCaptureModeGlobal));

@@ -55,9 +55,9 @@ struct Capture {
   cudaStreamCaptureMode mode;
   std::thread::id thread;
   bool invalid = false;
-  std::vector<std::shared_ptr<Stream>> streams;    // by branch
-  std::vector<std::map<int, size_t>> known;        // by branch, as in Record
-  std::vector<size_t> steps, last_work;            // by branch
+  std::vector<std::shared_ptr<Stream>> streams;  // by branch
+  std::vector<std::map<int, size_t>> known;      // by branch, as in Record
+  std::vector<size_t> steps, last_work;          // by branch
 };
 
 struct Stream {
