@@ -43,7 +43,8 @@ int run_train(const Arguments& arguments) {
   if (!diagnostics.list().empty()) report.warning(diagnostics.render());
 
   TrainingOptions options;
-  options.device = device_of(arguments, files.solver.get());
+  options.devices = {device_of(arguments, files.solver.get())};
+  if (arguments.truth("scale_batch")) divide_batches(&files, static_cast<int>(options.devices.size()));
   options.precision = precision_of(arguments);
   options.memory = memory_of(arguments);
   options.snapshot = arguments.text("snapshot");
@@ -67,7 +68,7 @@ int run_train(const Arguments& arguments) {
     }
     return request.snapshot ? StopRequest::kSnapshot : StopRequest::kNone;
   };
-  report.note(options.device == "cpu" ? "Use CPU." : "Use " + options.device);
+  report.note(options.devices.front() == "cpu" ? "Use CPU." : fmt::format("Use {}", fmt::join(options.devices, ", ")));
   report.note(fmt::format("random_seed: {}", files.solver->random_seed()));
   Training training(std::move(files), options);
   return training.run(report) ? 128 + stopped_by : 0;
@@ -93,6 +94,8 @@ REGISTER_COMMAND(
             cpu_flag(),
             precision_flag(),
             memory_flag(),
+            {"scale_batch", FlagType::kTruth, "false", "",
+             "Split batch_size among the GPUs; without it each GPU reads batches of batch_size, as in Caffe."},
             set_flag(),
             {"run_dir", FlagType::kFolder, "", "FOLDER",
              "Where log, metrics and report go. Default: SNAPSHOT_PREFIX_run/DATE-TIME; empty: nowhere."},

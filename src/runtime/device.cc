@@ -33,9 +33,29 @@ class HostTimer : public StepTimer {
   std::vector<Clock::time_point> marks_;
 };
 
+class HostMarker : public Marker {
+ public:
+  void set() override {}
+};
+
+class HostSum : public SumAcross {
+ public:
+  void start(std::span<Marker* const>, std::span<float* const> data, int64_t count) override {
+    for (int64_t i = 0; i < count; ++i) {
+      float sum = 0;
+      for (const float* of_device : data) sum += of_device[i];
+      for (float* of_device : data) of_device[i] = sum;
+    }
+  }
+  void finish() override {}
+};
+
 }  // namespace
 
 std::unique_ptr<Readback> Device::make_readback(size_t count) { return std::make_unique<HostReadback>(count); }
 std::unique_ptr<StepTimer> Device::make_step_timer() { return std::make_unique<HostTimer>(); }
+
+std::unique_ptr<Marker> Device::make_marker() { return std::make_unique<HostMarker>(); }
+std::unique_ptr<SumAcross> Device::make_sum_across(std::span<Device* const>) { return std::make_unique<HostSum>(); }
 
 }  // namespace trainer

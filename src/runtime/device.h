@@ -94,6 +94,23 @@ class Recording {
   virtual void run() = 0;
 };
 
+// A place among the kernels of a device, behind those queued when it was set last, which other work waits for.
+class Marker {
+ public:
+  virtual ~Marker() = default;
+  virtual void set() = 0;
+};
+
+// Sums of floats over several devices, beside their kernels. Spans hold an entry for each device.
+class SumAcross {
+ public:
+  virtual ~SumAcross() = default;
+  // Once every device has come to its marker, replaces the `count` floats at data[i] on device i by their sum over all.
+  virtual void start(std::span<Marker* const> markers, std::span<float* const> data, int64_t count) = 0;
+  // Kernels queued from here on, on any of the devices, find the sums.
+  virtual void finish() = 0;
+};
+
 // The seconds between marks set among the kernels.
 class StepTimer {
  public:
@@ -130,6 +147,9 @@ class Device {
   // nullptr where is_host().
   virtual std::unique_ptr<Uploads> make_uploads() { return nullptr; }
   virtual std::unique_ptr<StepTimer> make_step_timer();
+  virtual std::unique_ptr<Marker> make_marker();
+  // Over `devices`, of which this is the first and all are of its kind.
+  virtual std::unique_ptr<SumAcross> make_sum_across(std::span<Device* const> devices);
   // What `queue` queues, none of which runs; nullptr where this device cannot record it or would gain nothing.
   virtual std::unique_ptr<Recording> record(const std::function<void()>&) { return nullptr; }
   // For buffers that Uploads read.

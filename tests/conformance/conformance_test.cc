@@ -106,7 +106,7 @@ void train(const fs::path& snapshot) {
   TrainingFiles files = configure_training("solver.prototxt", {}, &diagnostics);
   diagnostics.throw_if_errors();
   TrainingOptions options;
-  options.device = test_device();
+  options.devices = {test_device()};
   if (snapshot.empty()) {
     options.weights = {"init.caffemodel.h5"};
   } else {
