@@ -2,12 +2,16 @@
 #include <fmt/format.h>
 
 #include <csignal>
+#include <functional>
+#include <memory>
 
 #include "cli/command.h"
 #include "cli/net_flags.h"
 #include "cli/signals.h"
 #include "config/override.h"
 #include "report/log.h"
+#include "train/configure.h"
+#include "train/memory_advice.h"
 #include "train/training.h"
 
 namespace trainer {
@@ -21,6 +25,15 @@ std::vector<std::string> weight_files(const Arguments& arguments, const caffe::S
     for (const std::string& path : comma_list(entry)) files.push_back(path);
   }
   return files;
+}
+
+std::unique_ptr<Training> open_training(TrainingFiles files, const TrainingOptions& options,
+                                        const std::function<TrainingFiles()>& configure_again) {
+  try {
+    return std::make_unique<Training>(std::move(files), options);
+  } catch (const OutOfMemory& error) {
+    throw device_error("{}", memory_advice(configure_again, options, error));
+  }
 }
 
 int run_train(const Arguments& arguments) {
@@ -70,8 +83,14 @@ int run_train(const Arguments& arguments) {
   };
   report.note(options.devices.front() == "cpu" ? "Use CPU." : fmt::format("Use {}", fmt::join(options.devices, ", ")));
   report.note(fmt::format("random_seed: {}", files.solver->random_seed()));
-  Training training(std::move(files), options);
-  return training.run(report) ? 128 + stopped_by : 0;
+  const int parts = arguments.truth("scale_batch") ? static_cast<int>(options.devices.size()) : 1;
+  const auto configure_again = [&] {
+    Diagnostics known;
+    TrainingFiles again = configure_training(arguments.text("solver"), configure, &known);
+    divide_batches(&again, parts);
+    return again;
+  };
+  return open_training(std::move(files), options, configure_again)->run(report) ? 128 + stopped_by : 0;
 }
 
 REGISTER_COMMAND(

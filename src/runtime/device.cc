@@ -3,6 +3,8 @@
 
 #include <chrono>
 
+#include "base/text.h"
+
 namespace trainer {
 namespace {
 
@@ -51,6 +53,12 @@ class HostSum : public SumAcross {
 };
 
 }  // namespace
+
+OutOfMemory OutOfMemory::make(const std::string& device, int64_t bytes, int64_t free) {
+  return {fmt::format("not enough memory on {}: {} asked for, {} free. A smaller batch_size with a larger iter_size needs less.", device,
+                      format_bytes(bytes), format_bytes(free)),
+          device, bytes, free};
+}
 
 std::unique_ptr<Readback> Device::make_readback(size_t count) { return std::make_unique<HostReadback>(count); }
 std::unique_ptr<StepTimer> Device::make_step_timer() { return std::make_unique<HostTimer>(); }

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "base/host_memory.h"
 #include "ops/graph.h"
 
@@ -58,6 +59,18 @@ struct KernelChoice {
 struct DeviceSpeed {
   double operations = 0;  // of 32-bit floats; a multiply-add counts as two
   double bytes = 0;       // read and written
+};
+
+// A device has not the memory that it was asked for.
+class OutOfMemory : public Error {
+ public:
+  OutOfMemory(const std::string& message, const std::string& device, int64_t bytes, int64_t free)
+      : Error(ExitCode::kDevice, message), device(device), bytes(bytes), free(free) {}
+  // `device` as Device::name() gives it.
+  static OutOfMemory make(const std::string& device, int64_t bytes, int64_t free);
+
+  const std::string device;
+  const int64_t bytes, free;  // asked for at last, and there then
 };
 
 // Scalars that kernels make, handed to the host as soon as they are known.
@@ -131,7 +144,9 @@ class Device {
   virtual std::string refuse_precision(DType precision) const = 0;
   // Throws a device_error naming the op where not even the reference takes it.
   virtual KernelChoice choose(const OpInstance& instance) = 0;
-  // Zeroed, 64-byte aligned; throws a device_error saying how much was asked for and how much is free.
+  // Bytes that allocate may still find.
+  virtual int64_t free_memory() = 0;
+  // Zeroed, 64-byte aligned; throws OutOfMemory.
   virtual void* allocate(int64_t bytes) = 0;
   virtual void release(void* memory, int64_t bytes) = 0;
   virtual void copy_to_host(void* host, const void* device, int64_t bytes) = 0;
@@ -156,7 +171,8 @@ class Device {
   virtual HostMemory& host_memory() { return HostMemory::plain(); }
 };
 
-// "cpu"; a GPU by its name "cuda:0". Throws a device_error that names the cause.
+// "cpu"; a GPU by its name "cuda:0"; with "plan:" before it, the same for plans only (runtime/planning_device.h). Throws a
+// device_error that names the cause.
 std::unique_ptr<Device> open_device(const std::string& name);
 
 }  // namespace trainer

@@ -337,10 +337,11 @@ void NetSession::build(Fusion fusion, Compiled* out) {
   try {
     out->program = compile(std::move(module), *runtime_.device, runtime_.store, runtime_.arena,
                            {fusion, runtime_.precision, runtime_.arena_limit()});
+  } catch (const OutOfMemory& error) {
+    throw OutOfMemory(described() + error.what(), error.device, error.bytes, error.free);
   } catch (const Error& error) {
     if (error.code() != ExitCode::kDevice) throw;
-    throw device_error("{}phase {}: {}", net_.name().empty() ? "" : fmt::format("net \"{}\", ", net_.name()),
-                       caffe::Phase_Name(phase_), error.what());
+    throw device_error("{}{}", described(), error.what());
   }
   out->program->watch(watched);
   if (runtime_.sums != nullptr && (kind == ProgramKind::kTrain || kind == ProgramKind::kAccumulate))
@@ -355,6 +356,10 @@ void NetSession::build(Fusion fusion, Compiled* out) {
         std::make_unique<DeviceBlock>(*runtime_.device, std::max<int64_t>(desc.bytes(), 1)));
     out->program->set_source(static_cast<int>(i), out->inputs.back()->data());
   }
+}
+
+std::string NetSession::described() const {
+  return fmt::format("{}phase {}: ", net_.name().empty() ? "" : fmt::format("net \"{}\", ", net_.name()), caffe::Phase_Name(phase_));
 }
 
 void NetSession::warn_of_no_gradient(const LoweredNet& net, const ParameterInfo& parameter) {

@@ -139,6 +139,8 @@ class NetSession {
   Compiled& compiled_for_data(ProgramKind kind, const std::vector<Shape>& shapes);
   // The program for what `out` says.
   void build(Fusion fusion, Compiled* out);
+  // "net "lenet", phase TRAIN: ", before an error of a device.
+  std::string described() const;
   void warn_of_no_gradient(const LoweredNet& net, const ParameterInfo& parameter);
   void check_parameter_shapes(const LoweredNet& net, const std::vector<Shape>& shapes) const;
   void settle_source_orders(Graph& graph) const;

@@ -53,6 +53,11 @@ Training::Training(TrainingFiles files, const TrainingOptions& options)
     if (solver.iter_size() > 1) rank->net->program(ProgramKind::kAccumulate);
   }
   for (const auto& test : tests_) test->program(ProgramKind::kForward);
+  for (const auto& rank : ranks_) {
+    Device& device = *rank->runtime.device;
+    if (!device.is_host() && device.free_memory() < buffer_bytes())
+      throw OutOfMemory::make(device.name(), buffer_bytes(), device.free_memory());
+  }
 }
 
 Training::~Training() = default;
@@ -151,8 +156,26 @@ std::set<std::string> Training::untrained_layers() const {
   return layers;
 }
 
-int64_t Training::planned_bytes() const {
-  return runtime_.arena.bytes() + runtime_.store.bytes() + buffer_bytes();
+MemoryPlan Training::memory_plan() {
+  const Program& program = train_->program(ProgramKind::kTrain);
+  MemoryPlan plan;
+  plan.activations = runtime_.arena.bytes();
+  plan.states = runtime_.store.bytes();
+  plan.batches = buffer_bytes();
+  plan.free = runtime_.device->free_memory();
+  plan.batch = train_->batch_size();
+  double operations = 0;
+  for (const Step& step : program.steps) {
+    operations += step.operations;
+    if (step.op.shares.empty() || step.op.shares.front().layer < 0) continue;
+    const std::string& layer = train_->lowered().layers[static_cast<size_t>(step.op.shares.front().layer)].param->name();
+    for (int output : step.op.outputs) {
+      const PlannedValue& value = program.values[static_cast<size_t>(output)];
+      if (value.placement.kind == Placement::kArena) plan.layers[layer] += value.desc.bytes();
+    }
+  }
+  if (operations > 0) plan.repeated = program.repeated.operations / operations;
+  return plan;
 }
 
 int64_t Training::buffer_bytes() const {
@@ -190,7 +213,7 @@ bool Training::run(RunReport& report) {
     warnings += "warning: the net has no parameter to train (lr_mult is 0 everywhere, or no layer has any)\n";
   if (!train_->lowered().loss) warnings += "warning: the net has no loss: nothing will be learned\n";
   if (!warnings.empty()) report.warning(trim(warnings));
-  report.note(fmt::format("Planned memory: {}", format_bytes(planned_bytes())));
+  report.note(fmt::format("Planned memory: {}", format_bytes(memory_plan().total())));
   const std::string repeated = repeated_text(train_->program(ProgramKind::kTrain));
   if (!repeated.empty()) report.note(repeated);
   const std::string slow = slow_steps();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -46,6 +47,16 @@ struct TrainingFiles {
   std::vector<std::unique_ptr<NetFile>> files;  // own the positions
 };
 
+// Memory on each device, in bytes.
+struct MemoryPlan {
+  int64_t activations = 0, states = 0, batches = 0;
+  int64_t free = 0;
+  int64_t batch = 0;                      // items of a batch
+  double repeated = 0;                    // operations computed again, of all
+  std::map<std::string, int64_t> layers;  // what each layer makes in a training pass
+  int64_t total() const { return activations + states + batches; }
+};
+
 class Training {
  public:
   // Builds everything and checks everything: nets, data, weights, memory, the snapshot folder. Nothing is written
@@ -58,8 +69,7 @@ class Training {
   bool run(RunReport& report);
 
   NetSession& train_net() { return *train_; }
-  // On each device.
-  int64_t planned_bytes() const;
+  MemoryPlan memory_plan();
 
  private:
   // A device with its copy of the net, the weights and the history.

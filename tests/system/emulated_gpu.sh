@@ -41,4 +41,32 @@ output=$("$emulated" train --solver=solver.prototxt --gpu=3 2>&1)
 check absent_gpu_is_told "$output" grep -q 'there is no GPU 3: the driver sees 1' <<<"$output"
 output=$(EMULATED_GPU_MEMORY=100000 "$emulated" train --solver=solver.prototxt --gpu=0 2>&1)
 check little_memory_is_told "$output" grep -q 'not enough memory on GPU 0' <<<"$output"
+
+# Pictures from files, in batches that are too large: what would fit is told, and is true.
+for i in 0 1 2 3; do
+  { printf 'P6 32 32 255\n'; head -c 3072 /dev/zero | tr '\0' "\\$((101 + i))"; } >picture$i.ppm
+  echo "picture$i.ppm $i"
+done >pictures.txt
+cat >large.prototxt <<'NET'
+layer { name: "data" type: "ImageData" top: "data" top: "label" image_data_param { source: "pictures.txt" batch_size: 64 } }
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
+  convolution_param { num_output: 32 kernel_size: 3 weight_filler { type: "xavier" } } }
+layer { name: "relu" type: "ReLU" bottom: "conv" top: "conv" }
+layer { name: "ip" type: "InnerProduct" bottom: "conv" top: "ip" inner_product_param { num_output: 4 weight_filler { type: "xavier" } } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }
+NET
+cat >large_solver.prototxt <<'SOLVER'
+net: "large.prototxt" base_lr: 0.01 lr_policy: "fixed" max_iter: 2 snapshot_after_train: false
+SOLVER
+memory=$((44 << 20))
+output=$(EMULATED_GPU_MEMORY=$memory "$emulated" train --solver=large_solver.prototxt --gpu=0 2>&1)
+check large_batch_exit_code "exit code $?" [ $? -eq 5 ]
+check large_batch_is_told "$output" grep -q 'the training needs .* are free' <<<"$output"
+check largest_layers_are_told "$output" grep -q "largest layers: ip .*, relu" <<<"$output"
+fits=$(sed -n 's/.*What fits: batch_size: \([0-9]*\) with iter_size: \([0-9]*\).*/\1 \2/p' <<<"$output")
+read -r batch iter_size <<<"$fits"
+check what_fits_is_told "$output" [ "$((batch * iter_size))" -eq 64 ]
+output=$(EMULATED_GPU_MEMORY=$memory "$emulated" train --solver=large_solver.prototxt --gpu=0 --set "iter_size=$iter_size" \
+  --set "layer[data].image_data_param.batch_size=$batch" 2>&1)
+check what_fits_runs "exit code $?: $output" [ $? -eq 0 ]
 finish

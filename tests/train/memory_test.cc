@@ -54,7 +54,7 @@ class Memory : public ::testing::Test {
     Training training(configure_training(solver, {}, &diagnostics), options);
     RunReport report;
     training.run(report);
-    return {read_weights(folder_ / name + "_iter_5.caffemodel"), training.planned_bytes(),
+    return {read_weights(folder_ / name + "_iter_5.caffemodel"), training.memory_plan().total(),
             training.train_net().program(ProgramKind::kTrain).repeated};
   }
 

@@ -6,7 +6,6 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "base/text.h"
 #include "device/cuda/check.h"
 #include "device/cuda/implementations.h"
 #include "device/cuda/stream.h"
@@ -108,6 +107,14 @@ KernelChoice CudaDevice::choose(const OpInstance& instance) {
       [&](const Implementation& implementation) { return implementation.create(context, instance); });
 }
 
+int64_t CudaDevice::free_memory() {
+  if (context_->planned()) return context_->properties.memory;
+  size_t free = 0, total = 0;
+  entered();
+  check(cudaMemGetInfo(&free, &total), "asking for the memory that is free");
+  return static_cast<int64_t>(free);
+}
+
 void* CudaDevice::allocate(int64_t bytes) {
   if (context_->planned())
     throw config_error("--gpu={}: a GPU that is not there can be planned for (trainer summary), not run on", context_->properties.architecture());
@@ -116,10 +123,7 @@ void* CudaDevice::allocate(int64_t bytes) {
   const size_t size = static_cast<size_t>(std::max<int64_t>(bytes, 1));
   if (cudaMalloc(&memory, size) != cudaSuccess) {
     cudaGetLastError();
-    size_t free = 0, total = 0;
-    cudaMemGetInfo(&free, &total);
-    throw device_error("not enough memory on {}: {} asked for, {} of {} free. A smaller batch_size with a larger iter_size needs less.",
-                       name(), format_bytes(bytes), format_bytes(static_cast<int64_t>(free)), format_bytes(static_cast<int64_t>(total)));
+    throw OutOfMemory::make(name(), bytes, free_memory());
   }
   check(cudaMemsetAsync(memory, 0, size, context_->stream()), "clearing memory");
   return memory;
@@ -144,7 +148,7 @@ void CudaDevice::synchronize() { check(cudaStreamSynchronize(entered().stream())
 
 std::unique_ptr<Readback> CudaDevice::make_readback(size_t count) { return cuda::make_readback(entered(), count); }
 std::unique_ptr<Uploads> CudaDevice::make_uploads() {
-  return context_->planned() ? nullptr : cuda::make_uploads(entered());
+  return context_->planned() ? nullptr : cuda::make_uploads(*this, entered());
 }
 std::unique_ptr<StepTimer> CudaDevice::make_step_timer() { return cuda::make_step_timer(entered()); }
 std::unique_ptr<Marker> CudaDevice::make_marker() { return cuda::make_marker(entered()); }

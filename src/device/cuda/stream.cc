@@ -135,14 +135,14 @@ class NcclSum : public SumAcross {
 
 class StreamUploads : public Uploads {
  public:
-  explicit StreamUploads(Context& context) : context_(context) {
+  StreamUploads(Device& device, Context& context) : device_(device), context_(context) {
     check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream");
   }
   ~StreamUploads() override {
     cudaStreamSynchronize(stream_);
     cudaStreamSynchronize(context_.stream());
     for (Place& place : places_) {
-      for (Memory& memory : place.memory) cudaFree(memory.data);
+      for (Memory& memory : place.memory) release(memory);
     }
     cudaStreamDestroy(stream_);
   }
@@ -180,13 +180,17 @@ class StreamUploads : public Uploads {
   // Batches of pictures can grow.
   void reserve(Memory& memory, int64_t bytes) {
     if (bytes <= memory.capacity) return;
-    cudaStreamSynchronize(context_.stream());
-    cudaFree(memory.data);
-    memory = {};
-    check(cudaMalloc(&memory.data, static_cast<size_t>(bytes)), "taking {} bytes for a batch", bytes);
+    release(memory);
+    memory.data = device_.allocate(bytes);
     memory.capacity = bytes;
+    device_.synchronize();  // it is cleared among the kernels
+  }
+  void release(Memory& memory) {
+    if (memory.data != nullptr) device_.release(memory.data, memory.capacity);
+    memory = {};
   }
 
+  Device& device_;
   Context& context_;
   cudaStream_t stream_ = nullptr;
   std::array<Place, 2> places_;
@@ -267,7 +271,9 @@ class LockedMemory : public HostMemory {
 }  // namespace
 
 std::unique_ptr<Readback> make_readback(Context& context, size_t count) { return std::make_unique<StreamReadback>(context, count); }
-std::unique_ptr<Uploads> make_uploads(Context& context) { return std::make_unique<StreamUploads>(context); }
+std::unique_ptr<Uploads> make_uploads(Device& device, Context& context) {
+  return std::make_unique<StreamUploads>(device, context);
+}
 std::unique_ptr<Marker> make_marker(Context& context) { return std::make_unique<StreamMarker>(context); }
 std::unique_ptr<SumAcross> make_sum_across(std::vector<Context*> contexts) { return std::make_unique<NcclSum>(std::move(contexts)); }
 std::unique_ptr<StepTimer> make_step_timer(Context& context) { return std::make_unique<StreamTimer>(context); }
