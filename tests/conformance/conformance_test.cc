@@ -12,7 +12,7 @@
 #include <map>
 #include <set>
 
-#include "compile/evaluate.h"
+#include "device/test_device.h"
 #include "formats/hdf5_file.h"
 #include "formats/weights.h"
 #include "train/configure.h"

@@ -1,8 +1,8 @@
 // Devices that train together against one that makes all their passes itself.
 #include <gtest/gtest.h>
 
-#include "compile/evaluate.h"
 #include "data/small_data.h"
+#include "device/test_device.h"
 #include "formats/temp_folder.h"
 #include "train/configure.h"
 #include "train/training.h"
