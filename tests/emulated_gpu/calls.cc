@@ -45,8 +45,8 @@ void log(const char* format, ...) {
   va_end(values);
 }
 
-std::shared_ptr<Stream> find(cudaStream_t handle) {
-  if (handle == nullptr || handle == cudaStreamLegacy || handle == cudaStreamPerThread) return stream_zero(current_device);
+std::shared_ptr<Stream> find(cudaStream_t handle, int device) {
+  if (handle == nullptr || handle == cudaStreamLegacy || handle == cudaStreamPerThread) return stream_zero(device);
   for (const auto& stream : streams()) {
     if (stream.get() == reinterpret_cast<Stream*>(handle)) return stream;
   }

@@ -32,7 +32,7 @@ __attribute__((format(printf, 1, 2))) void log(const char* format, ...);
 inline const char* captured(const Stream& stream) { return stream.capture == nullptr ? "" : " captured"; }
 
 // nullptr for what is no live stream or event.
-std::shared_ptr<Stream> find(cudaStream_t handle);
+std::shared_ptr<Stream> find(cudaStream_t handle, int device = current_device);
 std::shared_ptr<Event> find(cudaEvent_t handle);
 std::set<std::shared_ptr<Event>>& events();
 

@@ -93,6 +93,33 @@ cudaError_t emulated_enqueue(cudaStream_t handle, const char* name, std::functio
   return enqueue(stream, std::move(work));
 }
 
+cudaError_t emulated_enqueue_together(const std::vector<std::pair<int, cudaStream_t>>& handles, const char* name,
+                                      std::function<void()> run) {
+  const Call call;
+  Work work;
+  work.name = name;
+  work.run = std::move(run);
+  std::vector<std::shared_ptr<Stream>> all;
+  for (const auto& [device, handle] : handles) {
+    all.push_back(find(handle, device));
+    if (all.back() == nullptr || all.back()->device != device) return cudaErrorInvalidResourceHandle;
+    if (all.back()->capture != nullptr) return cudaErrorStreamCaptureUnsupported;
+    work.devices |= uint32_t{1} << device;
+  }
+  cudaError_t result = cudaSuccess;
+  const auto keep = [&result](cudaError_t error) { result = result == cudaSuccess ? error : result; };
+  const auto put_before = [&keep](const std::shared_ptr<Stream>& stream, const std::shared_ptr<Stream>& other) {
+    const auto event = std::make_shared<Event>();
+    keep(record(event, stream, false));
+    keep(wait_for(event, other, false));
+  };
+  for (const auto& stream : all) log("launch %s stream=%d\n", name, stream->number);
+  for (size_t i = 1; i < all.size(); ++i) put_before(all[i], all[0]);
+  keep(enqueue(all[0], std::move(work)));
+  for (size_t i = 1; i < all.size(); ++i) put_before(all[0], all[i]);
+  return result;
+}
+
 extern "C" {
 
 cudaError_t emulated_launch(const EmulatedKernel& kernel, const void* argument, unsigned blocks, unsigned x, unsigned y,
@@ -149,6 +176,13 @@ cudaError_t cudaStreamQuery(cudaStream_t handle) {
   }
   if (++stream->queries >= kQueries) execute(*stream);
   return stream->queue.empty() ? cudaSuccess : result_of(cudaErrorNotReady);
+}
+cudaError_t cudaStreamGetDevice(cudaStream_t handle, int* device) {
+  const Call call;
+  const auto stream = find(handle);
+  if (stream == nullptr) return result_of(cudaErrorInvalidResourceHandle);
+  *device = stream->device;
+  return cudaSuccess;
 }
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream_handle, cudaEvent_t handle, unsigned flags) {
   const Call call;
