@@ -24,23 +24,27 @@ layer {{ name: "conv" type: "Convolution" bottom: "data" top: "conv"
 layer {{ name: "pool" type: "Pooling" bottom: "conv" top: "pool" pooling_param {{ pool: MAX kernel_size: 2 stride: 2 }} }}
 layer {{ name: "ip1" type: "InnerProduct" bottom: "pool" top: "ip1"
   inner_product_param {{ num_output: 10 weight_filler {{ type: "xavier" }} }} }}
-layer {{ name: "shared1" type: "InnerProduct" bottom: "ip1" top: "s1" param {{ name: "w" }} param {{ name: "b" }}
+layer {{ name: "wide" type: "InnerProduct" bottom: "ip1" top: "wide"
+  inner_product_param {{ num_output: {} weight_filler {{ type: "xavier" }} }} }}
+layer {{ name: "narrow" type: "InnerProduct" bottom: "wide" top: "narrow"
+  inner_product_param {{ num_output: 10 weight_filler {{ type: "xavier" }} }} }}
+layer {{ name: "shared1" type: "InnerProduct" bottom: "narrow" top: "s1" param {{ name: "w" }} param {{ name: "b" }}
   inner_product_param {{ num_output: 10 weight_filler {{ type: "xavier" }} }} }}
 layer {{ name: "relu" type: "ReLU" bottom: "s1" top: "s1" }}
 layer {{ name: "shared2" type: "InnerProduct" bottom: "s1" top: "s2" param {{ name: "w" }} param {{ name: "b" }}
   inner_product_param {{ num_output: 10 }} }}
 layer {{ name: "loss" type: "SoftmaxWithLoss" bottom: "s2" bottom: "label" top: "loss" }}
 )",
-                       folder_ / "lmdb", batch);
+                       folder_ / "lmdb", batch, width_);
   }
 
   // The weights, one layer after another, after training on so many devices.
   std::vector<float> train(int devices, int batch, int iter_size, int iterations, const std::string& snapshot = "", bool divide = false) {
     const std::string net = folder_.write("net.prototxt", net_text(batch));
     const std::string solver = folder_.write(
-        "solver.prototxt", fmt::format("net: \"{}\" snapshot_prefix: \"{}\" random_seed: 3 base_lr: 0.1 momentum: 0.9 lr_policy: \"fixed\" "
+        "solver.prototxt", fmt::format("net: \"{}\" snapshot_prefix: \"{}\" random_seed: 3 base_lr: {} momentum: 0.9 lr_policy: \"fixed\" "
                                        "weight_decay: 0.01 iter_size: {} max_iter: {} {}",
-                                       net, folder_ / "w", iter_size, iterations, more_));
+                                       net, folder_ / "w", rate_, iter_size, iterations, more_));
     Diagnostics diagnostics;
     TrainingFiles files = configure_training(solver, {}, &diagnostics);
     diagnostics.throw_if_errors();
@@ -67,12 +71,21 @@ layer {{ name: "loss" type: "SoftmaxWithLoss" bottom: "s2" bottom: "label" top: 
 
   TempFolder folder_;
   std::string more_;  // fields of the solver
+  int width_ = 10;
+  float rate_ = 0.1f;
 };
 
 TEST_F(SeveralDevices, DoWhatOneDoesInSeveralPasses) {
   const std::vector<float> one = train(1, 4, 6, 5);
   expect_near(train(3, 4, 2, 5), one);
   expect_near(train(2, 4, 3, 5), one);
+}
+
+// More gradients than a bucket holds.
+TEST_F(SeveralDevices, SumInBuckets) {
+  width_ = 150'000;
+  rate_ = 1e-5f;
+  expect_near(train(2, 4, 1, 3), train(1, 4, 2, 3));
 }
 
 TEST_F(SeveralDevices, SplitABatch) {
