@@ -20,6 +20,7 @@ class PlanningDevice : public Device {
   DeviceSpeed best_speed() override { return device_->best_speed(); }
   std::string refuse_precision(DType precision) const override { return device_->refuse_precision(precision); }
   KernelChoice choose(const OpInstance& instance) override { return device_->choose(instance); }
+  std::vector<std::string> generated_texts() const override { return device_->generated_texts(); }
 
   void* allocate(int64_t bytes) override {
     void* memory =

@@ -107,6 +107,8 @@ KernelChoice CudaDevice::choose(const OpInstance& instance) {
       [&](const Implementation& implementation) { return implementation.create(*context_, instance); });
 }
 
+std::vector<std::string> CudaDevice::generated_texts() const { return context_->texts.list(); }
+
 void* CudaDevice::allocate(int64_t bytes) {
   if (context_->planned())
     throw config_error("--gpu={}: a GPU that is not there can be planned for (trainer summary), not run on", context_->properties.architecture());
