@@ -1,5 +1,6 @@
-// The nets of example_nets.h, compiled as training compiles them, in both phases: the fast kernels against the
-// reference kernels, gradients against central differences of the program itself, and equal bits on a second run.
+// Every registered layer's example, and the nets of modes/ with the modes that an example has no room for,
+// compiled as training compiles it, in both phases: the fast kernels against the reference kernels, gradients
+// against central differences of the program itself, and equal bits on a second run.
 #include <gtest/gtest.h>
 
 #include <algorithm>
