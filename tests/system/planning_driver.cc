@@ -1,5 +1,5 @@
-// Stands in for NVIDIA's driver (libcuda.so.1) where plans are made and never run: cuDNN 9.19 lists its engines of
-// generated code only where it finds a driver with these functions. It sees no GPU.
+// Stands in for NVIDIA's driver (libcuda.so.1) where plans are made and never run: cuDNN 9.19 lists its
+// engines of generated code only where it finds a driver with these functions. It sees no GPU.
 //
 // The parameters that a function does not look at are left out; callers pass them all the same.
 

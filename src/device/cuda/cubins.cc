@@ -22,12 +22,14 @@ void check_nvrtc(nvrtcResult result, const char* doing) {
 }
 
 fs::path cache_folder() {
-  if (const char* folder = std::getenv("XDG_CACHE_HOME"); folder != nullptr && *folder == '/') return fs::path(folder) / "trainer" / "cuda";
+  if (const char* folder = std::getenv("XDG_CACHE_HOME"); folder != nullptr && *folder == '/')
+    return fs::path(folder) / "trainer" / "cuda";
   const char* home = std::getenv("HOME");
   return home == nullptr || *home != '/' ? fs::path() : fs::path(home) / ".cache" / "trainer" / "cuda";
 }
 
-// A cache file is what a cubin was made from, its length and its own; the name is a hash of it, which need not be unique.
+// A cache file is what a cubin was made from, its length and its own; the name is a hash of it, which need
+// not be unique.
 std::string source_of(const std::string& text, const std::string& architecture) {
   int major = 0, minor = 0;
   check_nvrtc(nvrtc().version(&major, &minor), "asking its version");
@@ -37,12 +39,15 @@ std::string source_of(const std::string& text, const std::string& architecture) 
 std::vector<char> read_cache(const fs::path& file, const std::string& source) {
   std::ifstream in(file, std::ios::binary);
   uint64_t sizes[2] = {};
-  if (!in.read(reinterpret_cast<char*>(sizes), sizeof sizes) || sizes[0] != source.size() || sizes[1] > (uint64_t{1} << 30)) return {};
+  if (!in.read(reinterpret_cast<char*>(sizes), sizeof sizes) || sizes[0] != source.size() ||
+      sizes[1] > (uint64_t{1} << 30))
+    return {};
   std::string found(source.size(), '\0');
   std::vector<char> cubin(sizes[1]);
   in.read(found.data(), static_cast<std::streamsize>(found.size()));
   in.read(cubin.data(), static_cast<std::streamsize>(cubin.size()));
-  return in && found == source && in.peek() == std::ifstream::traits_type::eof() ? cubin : std::vector<char>();
+  return in && found == source && in.peek() == std::ifstream::traits_type::eof() ? cubin
+                                                                                 : std::vector<char>();
 }
 
 // To a name of its own, and then renamed: processes that do the same at once do no harm.
@@ -87,7 +92,8 @@ std::vector<char> compile_text(const std::string& text, const std::string& archi
   }
   api.destroy_program(&program);
   if (cubin.empty())
-    throw device_error("NVRTC cannot compile a kernel for {}: {}\n{}\n{}", architecture, api.error_text(compiled), log.c_str(), text);
+    throw device_error("NVRTC cannot compile a kernel for {}: {}\n{}\n{}", architecture,
+                       api.error_text(compiled), log.c_str(), text);
   return cubin;
 }
 
