@@ -30,7 +30,6 @@ namespace {
 using TextSet = std::set<std::string>;
 
 // Four fifths of them differ in expression or element types, the others in walks and strides alone.
-// strides.
 constexpr size_t kMostTexts = 450;
 
 // The plugin that the program opens, whatever lies beside this one.
