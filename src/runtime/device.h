@@ -144,6 +144,8 @@ class Device {
   virtual std::string refuse_precision(DType precision) const = 0;
   // Throws a device_error naming the op where not even the reference takes it.
   virtual KernelChoice choose(const OpInstance& instance) = 0;
+  // The texts of the kernels chosen so far that are compiled for them alone; none where all are part of the device.
+  virtual std::vector<std::string> generated_texts() const { return {}; }
   // Bytes that allocate may still find.
   virtual int64_t free_memory() = 0;
   // Zeroed, 64-byte aligned; throws OutOfMemory.

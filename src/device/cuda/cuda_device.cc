@@ -115,6 +115,8 @@ int64_t CudaDevice::free_memory() {
   return static_cast<int64_t>(free);
 }
 
+std::vector<std::string> CudaDevice::generated_texts() const { return context_->texts.list(); }
+
 void* CudaDevice::allocate(int64_t bytes) {
   if (context_->planned())
     throw config_error("--gpu={}: a GPU that is not there can be planned for (trainer summary), not run on", context_->properties.architecture());

@@ -19,6 +19,7 @@ class CudaDevice : public Device {
   DeviceSpeed best_speed() override;
   std::string refuse_precision(DType precision) const override;
   KernelChoice choose(const OpInstance& instance) override;
+  std::vector<std::string> generated_texts() const override;
   int64_t free_memory() override;
   void* allocate(int64_t bytes) override;
   void release(void* memory, int64_t bytes) override;
