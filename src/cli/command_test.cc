@@ -17,7 +17,7 @@ int run_test(const Arguments& arguments) {
   const int iterations = static_cast<int>(arguments.integer("iterations"));
   if (iterations < 1) throw config_error("--iterations is {}; it must be at least 1", iterations);
   const ConfiguredNet configured = net_from_flags(arguments, caffe::TEST);
-  const ChosenDevice device = device_of(arguments, nullptr);
+  const ChosenDevice device = device_of(arguments);
   log_info(device.use);
 
   Runtime runtime(device.name, precision_of(arguments));

@@ -23,9 +23,11 @@ struct ChosenDevice {
   std::string use;   // the line that says so: "Use CPU.", "Use GPU 0 (NVIDIA H100), free 79.1 GiB"
 };
 
-// The CPU, or the GPU asked for by --gpu; `solver` may ask for one by an explicit solver_mode. A GPU is
+// The CPU, or the GPUs asked for by --gpu; `solver` may ask for one by an explicit solver_mode. A GPU is
 // locked until the process ends; that another run holds it is written to the log as a warning.
-ChosenDevice device_of(const Arguments& arguments, const caffe::SolverParameter* solver);
+std::vector<ChosenDevice> devices_of(const Arguments& arguments, const caffe::SolverParameter& solver);
+// The same for a command that runs on one: several are a config_error.
+ChosenDevice device_of(const Arguments& arguments);
 ChosenDevice cpu_device();
 ChosenDevice gpu_device(int number);
 

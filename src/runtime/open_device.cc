@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "device/cpu/cpu_device.h"
 #include "runtime/device.h"
+#include "runtime/planning_device.h"
 
 namespace trainer {
 namespace {
@@ -54,6 +55,8 @@ const Plugin& plugin() {
 }  // namespace
 
 std::unique_ptr<Device> open_device(const std::string& name) {
+  const std::string plan = "plan:";
+  if (name.rfind(plan, 0) == 0) return planning_device(open_device(name.substr(plan.size())));
   if (name == "cpu") return std::make_unique<cpu::CpuDevice>();
   const std::string prefix = "cuda:";
   if (name.rfind(prefix, 0) != 0) throw device_error("no device \"{}\": there are \"cpu\" and GPUs, \"cuda:0\"", name);

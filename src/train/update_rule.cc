@@ -154,6 +154,8 @@ UpdateRule::UpdateRule(const caffe::SolverParameter& solver, const std::vector<c
   const Value w = graph.read_state({"parameters", flat});
   Value g = graph.read_state({"gradients", flat, StateOwner::kSolver});
 
+  // As in Caffe, devices' gradients are averaged before they are clipped, and those of iter_size passes after it.
+  if (runtime.world > 1) g = g * (1.0f / static_cast<float>(runtime.world));
   clips_ = solver.clip_gradients() >= 0;
   if (clips_) {
     const float cap = solver.clip_gradients();

@@ -1,4 +1,4 @@
-// Compiles a small graph and evaluates it on the CPU: what the compiler's tests are made of.
+// Compiles a small graph and evaluates it: what the compiler's tests are made of.
 #pragma once
 
 #include <algorithm>
@@ -9,6 +9,7 @@
 
 #include "base/philox.h"
 #include "compile/compile.h"
+#include "device/test_device.h"
 #include "ops/math.h"
 #include "runtime/memory.h"
 
@@ -18,7 +19,7 @@ using Build = std::function<std::vector<Value>(Graph&, const std::vector<Value>&
 
 // The device, states and arena of one test.
 struct Bench {
-  std::unique_ptr<Device> device = open_device("cpu");
+  std::unique_ptr<Device> device = open_device(test_device());
   StateStore store{*device};
   Arena arena{*device};
 };
@@ -40,10 +41,29 @@ inline std::vector<float> in_order(const TensorDesc& desc, const std::vector<flo
   return out;
 }
 
+// The sources of a program, given row-major, in its device's memory.
+class SourceMemory {
+ public:
+  SourceMemory(Device& device, Program& program, const std::vector<std::vector<float>>& row_major) {
+    for (size_t i = 0; i < row_major.size(); ++i) {
+      const int value = program.sources[i].value;
+      const std::vector<float> placed =
+          value < 0 ? row_major[i] : in_order(program.values[static_cast<size_t>(value)].desc, row_major[i]);
+      const int64_t bytes = static_cast<int64_t>(placed.size() * sizeof(float));
+      blocks_.push_back(std::make_unique<DeviceBlock>(device, bytes));
+      device.copy_from_host(blocks_.back()->data(), placed.data(), bytes);
+      program.set_source(static_cast<int>(i), blocks_.back()->data());
+    }
+  }
+
+ private:
+  std::vector<std::unique_ptr<DeviceBlock>> blocks_;
+};
+
 // A program of a graph that `build` makes over sources of these shapes.
 class Evaluation {
  public:
-  Evaluation(Bench& bench, const std::vector<Shape>& shapes, const Build& build) {
+  Evaluation(Bench& bench, const std::vector<Shape>& shapes, const Build& build) : device_(*bench.device) {
     Module module;
     std::vector<Value> sources;
     for (size_t i = 0; i < shapes.size(); ++i) sources.push_back(module.graph->add_source("s" + std::to_string(i), shapes[i]));
@@ -53,12 +73,7 @@ class Evaluation {
 
   // Results, row-major, for row-major sources.
   std::vector<std::vector<float>> operator()(const std::vector<std::vector<float>>& sources, uint64_t pass = 0) {
-    std::vector<std::vector<float>> placed(sources.size());
-    for (size_t i = 0; i < sources.size(); ++i) {
-      const int value = program_->sources[i].value;
-      placed[i] = value < 0 ? sources[i] : in_order(program_->values[static_cast<size_t>(value)].desc, sources[i]);
-      program_->set_source(static_cast<int>(i), placed[i].data());
-    }
+    const SourceMemory memory(device_, *program_, sources);
     program_->run({pass});
     std::vector<std::vector<float>> results(program_->results.size());
     for (size_t i = 0; i < results.size(); ++i) {
@@ -71,6 +86,7 @@ class Evaluation {
   Program& program() { return *program_; }
 
  private:
+  Device& device_;
   std::unique_ptr<Program> program_;
 };
 

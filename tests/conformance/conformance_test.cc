@@ -12,6 +12,7 @@
 #include <map>
 #include <set>
 
+#include "device/test_device.h"
 #include "formats/hdf5_file.h"
 #include "formats/weights.h"
 #include "train/configure.h"
@@ -105,6 +106,7 @@ void train(const fs::path& snapshot) {
   TrainingFiles files = configure_training("solver.prototxt", {}, &diagnostics);
   diagnostics.throw_if_errors();
   TrainingOptions options;
+  options.devices = {test_device()};
   if (snapshot.empty()) {
     options.weights = {"init.caffemodel.h5"};
   } else {
@@ -133,7 +135,7 @@ void run_forward_case() {
   const TrainingFiles::Net net = configure_net("net.prototxt", state, {}, &file, &diagnostics);
   diagnostics.throw_if_errors();
   {
-    Runtime runtime("cpu");
+    Runtime runtime(test_device());
     NetSession session(*net.net, *net.positions, caffe::TEST, 0, runtime);
     add_parameters(session.lowered(), 0, false, runtime.store);
     load_weights("init.caffemodel.h5", session.lowered(), runtime.store);

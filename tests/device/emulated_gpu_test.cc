@@ -2,12 +2,12 @@
 // maps, against the CPU's reference; with work run as late and as early as streams allow.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstdlib>
-#include <filesystem>
-#include <map>
 #include <set>
+#include <thread>
 
-#include "base/error.h"
+#include "device/emulated_gpu.h"
 #include "device/map_generator.h"
 #include "device/narrow_cases.h"
 #include "runtime/memory.h"
@@ -18,19 +18,9 @@ namespace {
 class EmulatedGpu : public testing::Test {
  protected:
   void SetUp() override {
-#ifdef EMULATED_LIBRARIES
-    setenv("TRAINER_CUDA_LIBRARIES", EMULATED_LIBRARIES, 1);
-    setenv("XDG_CACHE_HOME", EMULATED_LIBRARIES "/cache", 1);
-    unsetenv("CUDA_VISIBLE_DEVICES");
-    try {
-      device_ = open_device("cuda:0");
-    } catch (const Error& error) {
-      if (std::string(error.what()).find("computes on the CPU only") == std::string::npos) throw;
-      GTEST_SKIP() << error.what();
-    }
-#else
-    GTEST_SKIP() << "this build has no CUDA device";
-#endif
+    std::string reason;
+    device_ = open_emulated_gpu(&reason);
+    if (device_ == nullptr) GTEST_SKIP() << reason;
   }
   void TearDown() override {
     unsetenv("EMULATED_GPU_ORDER");
@@ -63,6 +53,7 @@ class EmulatedGpu : public testing::Test {
     }
     void* workspace = kernel.workspace_bytes() > 0 ? place(&blocks, kernel.workspace_bytes()) : nullptr;
     kernel.bind(in, out, workspace);
+    device_->begin_pass({pass});
     kernel.run({pass});
     for (size_t i = 0; i < out.size(); ++i) device_->copy_to_host(outputs[i].first, out[i], outputs[i].second);
   }
@@ -164,6 +155,46 @@ TEST_F(EmulatedGpu, Maps) {
     expect_close(c, generator, expected, results, fmt::format("seed {}", seed));
     if (HasFatalFailure()) return;
   }
+}
+
+TEST_F(EmulatedGpu, AThreadDrivesEachDevice) {
+  std::vector<std::thread> threads;
+  std::array<int, 2> same = {};
+  for (size_t i = 0; i < same.size(); ++i) {
+    threads.emplace_back([i, &same] {
+      const std::unique_ptr<Device> device = open_device("cuda:" + std::to_string(i));
+      const TensorDesc rows = tensor({2, 20, 33, 31}), channels = tensor(rows.shape, Order::kChannelsLast);
+      const OpCase there = op_case("there", OpKind::kReorder, NoAttributes{}, {rows}, {channels});
+      const OpCase back = op_case("back", OpKind::kReorder, NoAttributes{}, {channels}, {rows});
+      const Bytes sent = random_operands(there)[0];
+      DeviceBlock from(*device, rows.bytes()), to(*device, rows.bytes());
+      void* const at_from[] = {from.data()};
+      void* const at_to[] = {to.data()};
+      const KernelChoice first = device->choose(there.instance), second = device->choose(back.instance);
+      first.kernel->bind(at_from, at_to, nullptr);
+      second.kernel->bind(at_to, at_from, nullptr);
+      device->copy_from_host(from.data(), sent.data(), rows.bytes());
+      for (int round = 0; round < 30; ++round) {
+        first.kernel->run({});
+        second.kernel->run({});
+        Bytes received = storage(rows);
+        device->copy_to_host(received.data(), from.data(), rows.bytes());
+        same[i] += received == sent;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(same, (std::array<int, 2>{30, 30}));
+}
+
+TEST_F(EmulatedGpu, IsGivenNoAddressOfTheHost) {
+  const TensorDesc x = tensor({2, 3});
+  const OpCase c = op_case("by mistake", OpKind::kReshape, NoAttributes{}, {x}, {tensor({6})});
+  float host[6] = {};
+  void* const addresses[] = {host};
+  const KernelChoice choice = device_->choose(c.instance);
+  choice.kernel->bind(addresses, addresses, nullptr);
+  EXPECT_DEATH(choice.kernel->run({}), "kernel copy_elements.* is given an address of the host");
 }
 
 TEST_F(EmulatedGpu, SaysWhatMemoryIsLeft) {

@@ -7,15 +7,12 @@
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 
 #include "base/philox.h"
 #include "compile/compile.h"
-#include "compile/differentiate.h"
 #include "compile/evaluate.h"
 #include "config/prototxt.h"
-#include "layers/lower_net.h"
-#include "ops/math.h"
+#include "layers/example_nets.h"
 
 namespace trainer {
 namespace {
@@ -25,7 +22,7 @@ class Example {
  public:
   Example(const std::string& text, caffe::Phase phase, bool reference) {
     setenv("TRAINER_IMPL", reference ? "reference" : "", 1);
-    device_ = open_device("cpu");
+    device_ = open_device(reference ? "cpu" : test_device());
     unsetenv("TRAINER_IMPL");
     store_ = std::make_unique<StateStore>(*device_);
     arena_ = std::make_unique<Arena>(*device_);
@@ -51,13 +48,8 @@ class Example {
   // All results, row-major.
   std::vector<std::vector<float>> run() {
     for (const auto& [name, values] : start_) store_->write(name, values.data());
-    std::vector<std::vector<float>> placed(inputs_.size()), results(program_->results.size());
-    for (size_t i = 0; i < inputs_.size(); ++i) {
-      const int value = program_->sources[i].value;
-      placed[i] =
-          value < 0 ? inputs_[i] : in_order(program_->values[static_cast<size_t>(value)].desc, inputs_[i]);
-      program_->set_source(static_cast<int>(i), placed[i].data());
-    }
+    std::vector<std::vector<float>> results(program_->results.size());
+    const SourceMemory memory(*device_, *program_, inputs_);
     program_->run({3});
     for (size_t i = 0; i < results.size(); ++i) {
       if (program_->results[i] < 0) continue;
@@ -81,21 +73,11 @@ class Example {
       start_[parameter.state] = values;
     }
     Module module;
-    Value scalar = constant(graph, Shape{}, 0);
-    for (const NetOutput& output : net.outputs) {
-      module.results.push_back(output.value.id());
-      const Value weights = random_uniform(graph, output.value.shape(), 5);
-      const Value weighed = output.value * weights;
-      scalar = scalar + reshape(sum(weighed, all_axes(weighed.shape())), Shape{});
-    }
-    module.results.push_back(scalar.id());
+    const ExampleResults results = add_gradients(net);
+    module.results = results.outputs;
+    module.results.push_back(results.scalar);
     gradients_at_ = module.results.size();
-    std::vector<Value> wanted;
-    for (const SourceInfo& source : graph.sources) wanted.push_back(graph.value(source.value));
-    for (const ParameterInfo* parameter : trained(net))
-      wanted.push_back(graph.read_state({parameter->state, parameter->shape}));
-    for (const Value& gradient : differentiate(graph, scalar, wanted))
-      module.results.push_back(gradient ? gradient.id() : -1);
+    module.results.insert(module.results.end(), results.gradients.begin(), results.gradients.end());
 
     for (const SourceInfo& source : graph.sources) {
       int64_t classes = 0;
@@ -120,14 +102,6 @@ class Example {
     }
   }
 
-  static std::vector<const ParameterInfo*> trained(const LoweredNet& net) {
-    std::vector<const ParameterInfo*> list;
-    for (const ParameterInfo& parameter : net.parameters) {
-      if (parameter.owner && !parameter.statistic) list.push_back(&parameter);
-    }
-    return list;
-  }
-
   std::unique_ptr<Device> device_;
   std::unique_ptr<StateStore> store_;
   std::unique_ptr<Arena> arena_;
@@ -138,25 +112,7 @@ class Example {
   size_t gradients_at_ = 0;
 };
 
-struct ContractNet {
-  std::string name, text;
-};
-
-std::vector<ContractNet> contract_nets() {
-  std::vector<ContractNet> nets;
-  for (const LayerType* type : layer_types()) {
-    if (!type->data_source) nets.push_back({type->type, type->example});
-  }
-  for (const auto& file : std::filesystem::directory_iterator(TRAINER_SOURCE_DIR "/tests/layers/modes")) {
-    std::ifstream text(file.path());
-    nets.push_back({file.path().stem().string(), {std::istreambuf_iterator<char>(text), {}}});
-  }
-  std::sort(nets.begin(), nets.end(),
-            [](const ContractNet& a, const ContractNet& b) { return a.name < b.name; });
-  return nets;
-}
-
-using NetAndPhase = std::tuple<ContractNet, caffe::Phase>;
+using NetAndPhase = std::tuple<ExampleNet, caffe::Phase>;
 
 class LayerContract : public testing::TestWithParam<NetAndPhase> {
  protected:
@@ -224,7 +180,7 @@ TEST_P(LayerContract, GradientsAreDerivatives) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Layers, LayerContract,
-                         testing::Combine(testing::ValuesIn(contract_nets()),
+                         testing::Combine(testing::ValuesIn(example_nets()),
                                           testing::Values(caffe::TRAIN, caffe::TEST)),
                          [](const testing::TestParamInfo<NetAndPhase>& info) {
                            return std::get<0>(info.param).name + caffe::Phase_Name(std::get<1>(info.param));

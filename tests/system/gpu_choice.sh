@@ -57,15 +57,15 @@ tells little_memory_is_shared_by_name 5 'Use GPU 0 ' timing --gpu=0
 
 # What is no list of GPUs.
 FAKE_GPUS=$(gpu 0)$(gpu 1)
-tells several 2 'several GPUs is not there yet.*name one' timing --gpu=0,1
-tells all_of_several 2 'several GPUs is not there yet.*name one' timing --gpu=all
+tells several 2 'only trainer train runs on several GPUs, and --gpu=0,1 names 2: name one' timing --gpu=0,1
+tells all_of_several 2 'only trainer train runs on several GPUs, and --gpu=all names 2: name one' timing --gpu=all
 tells doubled 2 'GPU 1 is named twice' timing --gpu=1,0,01
 tells out_of_range 5 'there is no GPU 2: the driver sees 2' timing --gpu=2
 for junk in x 0x 1.5 -1 0, ,0 '0 1' 12345678901234567890 Auto; do
   tells "junk '$junk'" 2 'no GPU.s number; write a number, several with commas between \(0,1\), all, or auto' timing --gpu="$junk"
 done
 tells planned_only 2 'can be planned for' timing --gpu=sm_90
-echo "net: 'net.prototxt' base_lr: 0.1 lr_policy: 'fixed' max_iter: 1 random_seed: 1 solver_mode: GPU device_id: 1" >solver.prototxt
+echo "net: 'net.prototxt' base_lr: 0.1 lr_policy: 'fixed' max_iter: 1 random_seed: 1 snapshot_after_train: false solver_mode: GPU device_id: 1" >solver.prototxt
 tells solver_asks 5 'Use GPU 1 \(Fake 1\)' "$trainer" train --solver=solver.prototxt --run_dir=
 sed -i 's/device_id: 1/device_id: -1/' solver.prototxt
 tells solver_asks_wrongly 5 'there is no GPU -1' "$trainer" train --solver=solver.prototxt --run_dir=
@@ -280,6 +280,11 @@ emulated=$(dirname "$trainer")/tests/trainer
 if [ -x "$emulated" ]; then
   tells runs_on_the_gpu_taken 0 'Average Forward-Backward' env XDG_CACHE_HOME="$work" TRAINER_CUDA_LIBRARIES="$(dirname "$emulated")/emulated_gpu/lib" \
     "$emulated" time --model=net.prototxt --iterations=1 --gpu=auto
+  FAKE_GPUS=$(gpu 0)$(gpu 1)
+  for list in all 1,0; do
+    tells "trains_on_several $list" 0 'Use GPU 1 \(Fake 1\)' env XDG_CACHE_HOME="$work" EMULATED_GPUS=2 \
+      TRAINER_CUDA_LIBRARIES="$(dirname "$emulated")/emulated_gpu/lib" "$emulated" train --solver=solver.prototxt --run_dir= --gpu=$list
+  done
 fi
 
 # Without NVML, or where it does not answer, locks alone decide.
