@@ -27,12 +27,16 @@ std::vector<std::string> weight_files(const Arguments& arguments, const caffe::S
   return files;
 }
 
-std::unique_ptr<Training> open_training(TrainingFiles files, const TrainingOptions& options,
+std::unique_ptr<Training> open_training(TrainingFiles files, const TrainingOptions& options, const std::vector<ChosenDevice>& devices,
                                         const std::function<TrainingFiles()>& configure_again) {
   try {
     return std::make_unique<Training>(std::move(files), options);
   } catch (const OutOfMemory& error) {
-    throw device_error("{}", memory_advice(configure_again, options, error));
+    std::string advice = memory_advice(configure_again, options, error);
+    for (const ChosenDevice& device : devices) {
+      if (!device.beside.empty()) advice += fmt::format("\n  Others compute on {} as well: {}", device.name, device.beside);
+    }
+    throw device_error("{}", advice);
   }
 }
 
@@ -92,7 +96,7 @@ int run_train(const Arguments& arguments) {
     divide_batches(&again, parts);
     return again;
   };
-  return open_training(std::move(files), options, configure_again)->run(report) ? 128 + stopped_by : 0;
+  return open_training(std::move(files), options, devices, configure_again)->run(report) ? 128 + stopped_by : 0;
 }
 
 REGISTER_COMMAND(

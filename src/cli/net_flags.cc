@@ -61,7 +61,7 @@ namespace {
 
 ChosenDevice chosen(const TakenGpu& gpu) {
   if (!gpu.warning.empty()) log_warning(gpu.warning);
-  return {fmt::format("cuda:{}", gpu.id), "Use " + gpu.text};
+  return {fmt::format("cuda:{}", gpu.id), gpu.beside, "Use " + gpu.text};
 }
 
 // What --gpu says; nothing where the CPU is asked for, or neither.
@@ -75,7 +75,7 @@ std::optional<GpuRequest> request_of(const Arguments& arguments) {
 
 }  // namespace
 
-ChosenDevice cpu_device() { return {"cpu", "Use CPU."}; }
+ChosenDevice cpu_device() { return {"cpu", "", "Use CPU."}; }
 
 ChosenDevice gpu_device(int number) {
   return chosen(take_gpus({GpuRequest::Kind::kNumbers, {number}}).front());

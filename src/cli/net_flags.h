@@ -19,8 +19,9 @@ Flag level_flag();
 Flag stage_flag();
 
 struct ChosenDevice {
-  std::string name;  // "cpu", "cuda:0": what Runtime opens
-  std::string use;   // the line that says so: "Use CPU.", "Use GPU 0 (NVIDIA H100), free 79.1 GiB"
+  std::string name;    // "cpu", "cuda:0": what Runtime opens
+  std::string beside;  // the processes of others on a GPU; or ""
+  std::string use;     // the line that says so: "Use CPU.", "Use GPU 0 (NVIDIA H100), free 79.1 GiB"
 };
 
 // The CPU, or the GPUs asked for by --gpu; `solver` may ask for one by an explicit solver_mode. A GPU is

@@ -45,7 +45,8 @@ TakenGpu taken(const KnownGpu& known) {
   out.id = known.gpu.id;
   out.text = known.name();
   if (known.use.known) out.text += ", free " + format_bytes(known.use.free);
-  if (!known.use.processes.empty()) out.text += ", beside " + processes_text(known.use);
+  out.beside = processes_text(known.use);
+  if (!out.beside.empty()) out.text += ", beside " + out.beside;
   return out;
 }
 

@@ -22,6 +22,7 @@ std::vector<int> named_gpus(const GpuRequest& request, size_t count);
 struct TakenGpu {
   int id = 0;
   std::string text;     // "GPU 1 (NVIDIA H100), free 79.1 GiB, beside pid 77 (bob, python3), 4.0 GiB"
+  std::string beside;   // the processes of others on it; or ""
   std::string warning;  // another run holds its lock, or it cannot be locked; or ""
 };
 

@@ -63,6 +63,8 @@ SOLVER
 memory=$((44 << 20))
 output=$(EMULATED_GPU_MEMORY=$memory "$emulated" train --solver=large_solver.prototxt --gpu=0 2>&1)
 check large_batch_exit_code "exit code $?" [ $? -eq 5 ]
+output=$(FAKE_GPUS="$FAKE_GPUS,used=900,processes=1:900" EMULATED_GPU_MEMORY=$memory "$emulated" train --solver=large_solver.prototxt --gpu=0 2>&1)
+check others_on_it_are_told "$output" grep -q 'Others compute on cuda:0 as well: pid 1 .*900' <<<"$output"
 check large_batch_is_told "$output" grep -q 'the training needs .* are free' <<<"$output"
 check largest_layers_are_told "$output" grep -q "largest layers: ip .*, relu" <<<"$output"
 fits=$(sed -n 's/.*What fits: batch_size: \([0-9]*\) with iter_size: \([0-9]*\).*/\1 \2/p' <<<"$output")
