@@ -24,6 +24,12 @@ inline std::string test_device() {
   return name == nullptr ? "cpu" : name;
 }
 
+// Where the source lies: its tests read files there.
+inline std::string source_folder() {
+  const char* folder = std::getenv("TRAINER_SOURCE_DIR");
+  return folder == nullptr ? TRAINER_SOURCE_DIR : folder;
+}
+
 // The device, states and arena of one test.
 struct Bench {
   std::unique_ptr<Device> device = open_device(test_device());
