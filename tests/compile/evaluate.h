@@ -9,9 +9,9 @@
 
 #include "base/philox.h"
 #include "compile/compile.h"
-#include "device/test_device.h"
 #include "ops/math.h"
 #include "runtime/memory.h"
+#include "test_environment.h"
 
 namespace trainer {
 

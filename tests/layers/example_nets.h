@@ -11,6 +11,7 @@
 #include "compile/differentiate.h"
 #include "layers/lower_net.h"
 #include "ops/math.h"
+#include "test_environment.h"
 
 namespace trainer {
 
@@ -24,7 +25,7 @@ inline std::vector<ExampleNet> example_nets() {
   for (const LayerType* type : layer_types()) {
     if (!type->data_source) nets.push_back({type->type, type->example});
   }
-  for (const auto& file : std::filesystem::directory_iterator(TRAINER_SOURCE_DIR "/tests/layers/modes")) {
+  for (const auto& file : std::filesystem::directory_iterator(source_folder() + "/tests/layers/modes")) {
     std::ifstream text(file.path());
     nets.push_back({file.path().stem().string(), {std::istreambuf_iterator<char>(text), {}}});
   }

@@ -1,6 +1,6 @@
 // --memory: forward values computed again where memory is short, to the same bits.
 #include "data/small_data.h"
-#include "device/test_device.h"
+#include "test_environment.h"
 #include "train/train_net.h"
 
 namespace trainer {

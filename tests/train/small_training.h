@@ -8,8 +8,8 @@
 #include <string>
 
 #include "data/small_data.h"
-#include "device/test_device.h"
 #include "formats/temp_folder.h"
+#include "test_environment.h"
 #include "train/configure.h"
 #include "train/training.h"
 

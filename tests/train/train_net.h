@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "device/test_device.h"
 #include "formats/temp_folder.h"
 #include "formats/weights.h"
+#include "test_environment.h"
 #include "train/configure.h"
 #include "train/training.h"
 
