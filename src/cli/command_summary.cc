@@ -173,7 +173,8 @@ int run_summary(const Arguments& arguments) {
   GivenShapes shapes = given_shapes(arguments);
   const ConfiguredNet configured = net_from_flags(arguments, phase);
   const std::string& gpu = arguments.text("gpu");
-  Runtime runtime(gpu.empty() ? "plan:cpu" : "plan:cuda:" + gpu, precision_of(arguments));
+  const DeviceOptions options = device_options_of(arguments);
+  Runtime runtime(gpu.empty() ? "plan:cpu" : "plan:cuda:" + gpu, options);
   const std::unique_ptr<NetSession> session = open_net(configured, phase, runtime, std::move(shapes));
   NetSession& net = *session;
   if (!net.warnings().empty()) log_warning(net.warnings());
@@ -199,7 +200,9 @@ int run_summary(const Arguments& arguments) {
 
 REGISTER_COMMAND(
     summary, .name = "summary", .summary = "shows a net's layers, shapes, parameters, work and memory",
-    .usage = "summary --model=FILE [--phase=TRAIN|TEST] [--shape=TOP=DIMS] [--gpu=ID|sm_90] [--precision=bf16] [--memory=SIZE] [--plan | --caffe]",
+    .usage =
+        "summary --model=FILE [--phase=TRAIN|TEST] [--shape=TOP=DIMS] [--gpu=ID|sm_90] "
+        "[--precision=bf16|...] [--memory=SIZE] [--plan | --caffe]",
     .description =
         "Checks and compiles the net without running it. --plan shows each step: which layers "
         "were fused into it, its "

@@ -20,7 +20,7 @@ int run_test(const Arguments& arguments) {
   const ChosenDevice device = device_of(arguments);
   log_info(device.use);
 
-  Runtime runtime(device.name, precision_of(arguments));
+  Runtime runtime(device.name, device_options_of(arguments));
   NetSession net(*configured.net.net, *configured.net.positions, caffe::TEST, 0, runtime);
   if (!net.warnings().empty()) log_warning(net.warnings());
   add_parameters(net.lowered(), 0, false, runtime.store);

@@ -186,7 +186,7 @@ int run_time(const Arguments& arguments) {
   const ConfiguredNet configured = net_from_flags(arguments, phase);
   const ChosenDevice device = device_of(arguments);
   log_info(device.use);
-  Runtime runtime(device.name, precision_of(arguments));
+  Runtime runtime(device.name, device_options_of(arguments));
   Timing(arguments, configured, phase, runtime).run();
   return 0;
 }

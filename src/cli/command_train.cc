@@ -64,7 +64,7 @@ int run_train(const Arguments& arguments) {
   options.devices.clear();
   for (const ChosenDevice& device : devices) options.devices.push_back(device.name);
   if (arguments.truth("scale_batch")) divide_batches(&files, static_cast<int>(options.devices.size()));
-  options.precision = precision_of(arguments);
+  options.device_options = device_options_of(arguments);
   options.memory = memory_of(arguments);
   options.snapshot = arguments.text("snapshot");
   options.weights = weight_files(arguments, *files.solver);

@@ -21,9 +21,11 @@ Flag cpu_flag() {
   return {"cpu", FlagType::kTruth, "false", "", "Run on the CPU, whatever solver_mode says."};
 }
 Flag precision_flag() {
-  return {"precision", FlagType::kChoice, "fp32", "fp32|bf16",
-          "bf16: convolutions and large inner products multiply bfloat16 and sum floats, and activations are stored as "
-          "bfloat16: faster and in half the memory, to about 3 digits. Weights, their gradients and files stay floats."};
+  return {"precision", FlagType::kChoice, "fp32", "fp32|tf32|bf16|fp16",
+          "What convolutions and large inner products multiply; what they sum, weights, their gradients and files are floats "
+          "always. fp32: floats. tf32 (GPU): activations are floats, of which tensor cores multiply 10 bits of mantissa: "
+          "faster, to about 3 digits. bf16: activations are bfloat16, in half the memory, to 2 to 3 digits. fp16 (GPU): "
+          "activations are float16, to about 3 digits, in a range that the loss is scaled to fit automatically."};
 }
 Flag memory_flag() {
   return {"memory", FlagType::kText, "", "SIZE",
@@ -104,8 +106,12 @@ ChosenDevice device_of(const Arguments& arguments) {
   return chosen(gpus.front());
 }
 
-DType precision_of(const Arguments& arguments) {
-  return arguments.text("precision") == "bf16" ? DType::kBF16 : DType::kF32;
+DeviceOptions device_options_of(const Arguments& arguments) {
+  DeviceOptions options;
+  for (const Precision precision : {Precision::kTF32, Precision::kBF16, Precision::kFP16}) {
+    if (arguments.text("precision") == name_of(precision)) options.precision = precision;
+  }
+  return options;
 }
 
 int64_t memory_of(const Arguments& arguments) {

@@ -32,8 +32,8 @@ ChosenDevice device_of(const Arguments& arguments);
 ChosenDevice cpu_device();
 ChosenDevice gpu_device(int number);
 
-// What --precision says that convolutions and large matrix products multiply.
-DType precision_of(const Arguments& arguments);
+// What --precision says.
+DeviceOptions device_options_of(const Arguments& arguments);
 
 // Bytes that --memory allows; 0 where it is not given.
 int64_t memory_of(const Arguments& arguments);

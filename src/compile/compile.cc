@@ -17,7 +17,7 @@ std::unique_ptr<Program> compile(Module module, Device& device, StateStore& stor
     module = fuse_maps(module);
     module = fuse_epilogues(module);
   }
-  if (options.precision == DType::kBF16) module = lower_precision(module);
+  if (options.activations != DType::kF32) module = lower_precision(module, options.activations);
   module = assign_orders(module);
   return plan(module, device, store, arena, options.arena_limit);
 }

@@ -15,8 +15,8 @@ enum class Fusion { kOn, kOff };
 
 struct CompileOptions {
   Fusion fusion = Fusion::kOn;
-  // What convolutions and large matrix products multiply: kF32, or kBF16 where the device does not refuse it.
-  DType precision = DType::kF32;
+  // What activations are stored as and convolutions and large matrix products multiply: kF32, kBF16 or kF16.
+  DType activations = DType::kF32;
   // Bytes of the arena; 0: as many as it takes.
   int64_t arena_limit = 0;
 };

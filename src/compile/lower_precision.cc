@@ -1,9 +1,11 @@
-// Activations and their gradients as bf16, where convolutions and large matrix products make or read them.
+// Activations and their gradients as a 16-bit type (bf16 or f16), where convolutions and large matrix
+// products make or read them.
 //
-// What such a product sums is f32, as are all maps' arithmetic and reductions, parameters, gradients of parameters,
-// statistics, and results; weights are rounded by the kernels as they pack them. Values that ops only move, pool or
-// normalize keep the type they come in, so they form components of one type. Between maps a value is bf16 where one of
-// them has a bf16 neighbour of the same shape; what an exponential or logarithm makes stays f32.
+// What such a product sums is f32, as are all maps' arithmetic and reductions, parameters, gradients of
+// parameters, statistics, and results; weights are rounded by the kernels as they pack them. Values that ops
+// only move, pool or normalize keep the type they come in, so they form components of one type. Between maps
+// a value is narrow where one of them has a narrow neighbour of the same shape; what an exponential or
+// logarithm makes stays f32.
 #include <algorithm>
 #include <map>
 
@@ -19,7 +21,7 @@ constexpr int64_t kLeastProductRows = 32;
 // What an op makes of the type of an operand or result.
 enum class Role : uint8_t {
   kF32,     // f32; of another type: as it is
-  kNarrow,  // an operand that must be bf16, a result that may be
+  kNarrow,  // an operand that must be narrow, a result that may be
   kShared,  // any, the same for all that share it
   kAny,     // converted as it is read or written
 };
@@ -87,7 +89,7 @@ bool has_wide_range(const MapBody& body) {
   });
 }
 
-// Which values become bf16, found by components of values that share a type.
+// Which values become narrow, found by components of values that share a type.
 class NarrowValues {
  public:
   explicit NarrowValues(const Module& module)
@@ -134,7 +136,7 @@ class NarrowValues {
     return narrow_[component] = true;
   }
 
-  // Whether some reader takes it as bf16.
+  // Whether some reader takes it as narrow.
   bool is_read_narrow(int value) const {
     for (int reader : readers_[static_cast<size_t>(value)]) {
       const Op& op = graph_.ops[static_cast<size_t>(reader)];
@@ -175,8 +177,8 @@ class NarrowValues {
 
 class PrecisionLowering {
  public:
-  explicit PrecisionLowering(const Module& module)
-      : module_(module), graph_(*module.graph), narrow_(module), rewriter_(graph_) {}
+  PrecisionLowering(const Module& module, DType type)
+      : module_(module), graph_(*module.graph), type_(type), narrow_(module), rewriter_(graph_) {}
 
   Module run() {
     for (const Op& op : graph_.ops) {
@@ -185,15 +187,16 @@ class PrecisionLowering {
         const int value = rewriter_.mapped(op.inputs[i]);
         switch (role_of(graph_, op, true, i)) {
           case Role::kF32: moved.inputs[i] = converted(value, graph_.desc(op.inputs[i]).dtype); break;
-          case Role::kNarrow: moved.inputs[i] = converted(value, DType::kBF16); break;
+          case Role::kNarrow: moved.inputs[i] = converted(value, type_); break;
           default: moved.inputs[i] = value;
         }
       }
       std::vector<TensorDesc> results;
       for (int output : op.outputs) {
         results.push_back(graph_.desc(output));
-        // Kernels make no input gradient of f32 from bf16: it is converted behind them.
-        if (narrow_.contains(output) || op.kind == OpKind::kConvolutionInputGradient) results.back().dtype = DType::kBF16;
+        // Kernels make no input gradient of f32 from narrow types: it is converted behind them.
+        if (narrow_.contains(output) || op.kind == OpKind::kConvolutionInputGradient)
+          results.back().dtype = type_;
       }
       rewriter_.append_for(op.outputs, std::move(moved), std::move(results));
       if (op.kind == OpKind::kConvolutionInputGradient && !narrow_.contains(op.outputs[0]))
@@ -220,6 +223,7 @@ class PrecisionLowering {
 
   const Module& module_;
   const Graph& graph_;
+  const DType type_;
   NarrowValues narrow_;
   Rewriter rewriter_;
   std::map<std::pair<int, DType>, int> converted_;
@@ -227,6 +231,6 @@ class PrecisionLowering {
 
 }  // namespace
 
-Module lower_precision(const Module& module) { return PrecisionLowering(module).run(); }
+Module lower_precision(const Module& module, DType narrow) { return PrecisionLowering(module, narrow).run(); }
 
 }  // namespace trainer

@@ -29,8 +29,9 @@ Module fuse_maps(const Module& module);
 // Moves a relu that is the only reader of a convolution's or matmul's result into it.
 Module fuse_epilogues(const Module& module);
 
-// Makes activations and their gradients bf16 where convolutions and large matrix products make or read them.
-Module lower_precision(const Module& module);
+// Makes activations and their gradients `narrow`, a 16-bit type, where convolutions and large matrix products
+// make or read them.
+Module lower_precision(const Module& module, DType narrow);
 
 // Gives every value its physical order and places the few reorders.
 Module assign_orders(const Module& module);

@@ -1,4 +1,4 @@
-// What devices that are the host need of a device's parts.
+// Names of precisions, and what devices that are the host need of a device's parts.
 #include "runtime/device.h"
 
 #include <chrono>
@@ -58,6 +58,22 @@ OutOfMemory OutOfMemory::make(const std::string& device, int64_t bytes, int64_t 
   return {fmt::format("not enough memory on {}: {} asked for, {} free. A smaller batch_size with a larger iter_size needs less.", device,
                       format_bytes(bytes), format_bytes(free)),
           device, bytes, free};
+}
+
+const char* name_of(Precision precision) {
+  switch (precision) {
+    case Precision::kFP32: return "fp32";
+    case Precision::kTF32: return "tf32";
+    case Precision::kBF16: return "bf16";
+    case Precision::kFP16: return "fp16";
+  }
+  return "?";
+}
+
+DType activation_type(Precision precision) {
+  return precision == Precision::kBF16   ? DType::kBF16
+         : precision == Precision::kFP16 ? DType::kF16
+                                         : DType::kF32;
 }
 
 std::unique_ptr<Readback> Device::make_readback(size_t count) { return std::make_unique<HostReadback>(count); }

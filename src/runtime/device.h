@@ -24,6 +24,23 @@ struct OpInstance {
 };
 OpInstance instance_of(const Graph& graph, const Op& op);
 
+// What convolutions and large matrix products multiply, and activations are stored as; what they sum is f32
+// always.
+enum class Precision : uint8_t {
+  kFP32,
+  kTF32,  // stored as f32; tensor cores may round what they multiply to 10 bits of mantissa
+  kBF16,
+  kFP16,
+};
+// As --precision says it: "fp32".
+const char* name_of(Precision precision);
+DType activation_type(Precision precision);
+
+// How a device is to compute.
+struct DeviceOptions {
+  Precision precision = Precision::kFP32;
+};
+
 struct RunContext {
   uint64_t pass = 0;  // number of the forward pass: the stream of random draws
 };
@@ -140,8 +157,8 @@ class Device {
   virtual std::string name() const = 0;
   // The best that the device reaches, measured now.
   virtual DeviceSpeed best_speed() = 0;
-  // Why it has no fast kernels for convolutions and matrix products of this type, and what helps; or "".
-  virtual std::string refuse_precision(DType precision) const = 0;
+  // Why it has no fast kernels for convolutions and matrix products of this precision, and what helps; or "".
+  virtual std::string refuse_precision(Precision precision) const = 0;
   // Throws a device_error naming the op where not even the reference takes it.
   virtual KernelChoice choose(const OpInstance& instance) = 0;
   // The texts of the kernels chosen so far that are compiled for them alone; none where all are part of the device.
@@ -175,7 +192,7 @@ class Device {
 
 // "cpu"; a GPU by its name "cuda:0"; with "plan:" before it, the same for plans only (runtime/planning_device.h). Throws a
 // device_error that names the cause.
-std::unique_ptr<Device> open_device(const std::string& name);
+std::unique_ptr<Device> open_device(const std::string& name, const DeviceOptions& options = {});
 
 // Why this installation cannot compute on any GPU, whatever GPUs there are: the plugin or a library that it
 // needs is not there; or "". Opens them, and no GPU.

@@ -15,7 +15,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kPlugin = "libtrainer_cuda.so";
-using OpenCudaDevice = Device* (*)(const char* which, const char* version);
+using OpenCudaDevice = Device* (*)(const char* which, const char* version, const DeviceOptions* options);
 using OpenCudaLibraries = void (*)();
 
 struct Plugin {
@@ -54,13 +54,13 @@ const Plugin& plugin() {
 
 }  // namespace
 
-std::unique_ptr<Device> open_device(const std::string& name) {
+std::unique_ptr<Device> open_device(const std::string& name, const DeviceOptions& options) {
   const std::string plan = "plan:";
-  if (name.rfind(plan, 0) == 0) return planning_device(open_device(name.substr(plan.size())));
+  if (name.rfind(plan, 0) == 0) return planning_device(open_device(name.substr(plan.size()), options));
   if (name == "cpu") return std::make_unique<cpu::CpuDevice>();
   const std::string prefix = "cuda:";
   if (name.rfind(prefix, 0) != 0) throw device_error("no device \"{}\": there are \"cpu\" and GPUs, \"cuda:0\"", name);
-  return std::unique_ptr<Device>(plugin().open_device(name.substr(prefix.size()).c_str(), TRAINER_VERSION));
+  return std::unique_ptr<Device>(plugin().open_device(name.substr(prefix.size()).c_str(), TRAINER_VERSION, &options));
 }
 
 std::string refuse_gpus() {

@@ -18,7 +18,9 @@ class PlanningDevice : public Device {
 
   std::string name() const override { return device_->name(); }
   DeviceSpeed best_speed() override { return device_->best_speed(); }
-  std::string refuse_precision(DType precision) const override { return device_->refuse_precision(precision); }
+  std::string refuse_precision(Precision precision) const override {
+    return device_->refuse_precision(precision);
+  }
   int64_t free_memory() override { return device_->free_memory(); }
   bool is_host() const override { return device_->is_host(); }
   KernelChoice choose(const OpInstance& instance) override { return device_->choose(instance); }

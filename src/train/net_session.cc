@@ -336,7 +336,7 @@ void NetSession::build(Fusion fusion, Compiled* out) {
   module.graph = std::move(net->graph);
   try {
     out->program = compile(std::move(module), *runtime_.device, runtime_.store, runtime_.arena,
-                           {fusion, runtime_.precision, runtime_.arena_limit()});
+                           {fusion, activation_type(runtime_.precision), runtime_.arena_limit()});
   } catch (const OutOfMemory& error) {
     throw OutOfMemory(described() + error.what(), error.device, error.bytes, error.free);
   } catch (const Error& error) {

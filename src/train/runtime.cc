@@ -6,7 +6,7 @@
 
 namespace trainer {
 
-Runtime::Runtime(std::unique_ptr<Device> opened, DType compute)
+Runtime::Runtime(std::unique_ptr<Device> opened, Precision compute)
     : device(std::move(opened)), precision(compute), store(*device), arena(*device) {
   const std::string reason = device->refuse_precision(precision);
   if (!reason.empty()) throw device_error("--precision={}: {}", name_of(precision), reason);

@@ -13,17 +13,19 @@ class GradientSums;
 
 // What all nets on a device share: the device, the named states, the arena of a pass.
 struct Runtime {
-  // Throws a device_error where the device does not compute with `precision`.
-  explicit Runtime(const std::string& device_name, DType precision = DType::kF32) : Runtime(open_device(device_name), precision) {}
-  explicit Runtime(std::unique_ptr<Device> opened, DType precision = DType::kF32);
-  // From here on programs are planned so that states, `buffers` and the values of a pass take at most `total` bytes.
+  // Throws a device_error where the device does not compute with this precision.
+  explicit Runtime(const std::string& device_name, const DeviceOptions& options = {})
+      : Runtime(open_device(device_name, options), options.precision) {}
+  explicit Runtime(std::unique_ptr<Device> opened, Precision precision = Precision::kFP32);
+  // From here on programs are planned so that states, `buffers` and the values of a pass take at most `total`
+  // bytes.
   void limit_memory(int64_t total, int64_t buffers);
   // What that leaves for the values of a pass beside the states so far; 0 where there is no limit. Throws a device_error where
   // it leaves nothing.
   int64_t arena_limit() const;
 
   std::unique_ptr<Device> device;
-  const DType precision;  // of convolutions and large matrix products
+  const Precision precision;
   StateStore store;
   Arena arena;
   int sessions = 0;  // so far: each has carried states of its own

@@ -236,7 +236,7 @@ RunInfo Training::run_info() const {
   info.net_name = files_.train.net->name();
   info.solver_type = solver.type();
   for (const auto& rank : ranks_) info.device += (info.device.empty() ? "" : ", ") + rank->runtime.device->name();
-  if (runtime_.precision != DType::kF32) info.device += fmt::format(", {}", name_of(runtime_.precision));
+  if (runtime_.precision != Precision::kFP32) info.device += fmt::format(", {}", name_of(runtime_.precision));
   info.command_line = options_.command_line;
   google::protobuf::TextFormat::PrintToString(*files_.train.net, &info.net_text);
   google::protobuf::TextFormat::PrintToString(solver, &info.solver_text);

@@ -23,7 +23,7 @@ enum class StopRequest { kNone, kSnapshot, kStop };
 
 struct TrainingOptions {
   std::vector<std::string> devices = {"cpu"};  // that train together, each on batches of its own
-  DType precision = DType::kF32;
+  DeviceOptions device_options;
   int64_t memory = 0;  // bytes that may be planned; 0: any
   std::string snapshot;              // solver state to resume from
   std::vector<std::string> weights;  // weight files to start from
@@ -74,7 +74,7 @@ class Training {
  private:
   // A device with its copy of the net, the weights and the history.
   struct Rank {
-    explicit Rank(const std::string& device, const TrainingOptions& options) : runtime(device, options.precision) {}
+    explicit Rank(const std::string& device, const TrainingOptions& options) : runtime(device, options.device_options) {}
     Runtime runtime;
     std::unique_ptr<NetSession> net;
     std::unique_ptr<UpdateRule> update;

@@ -82,8 +82,9 @@ TEST(Precision, GradientsStayNearThoseOfFloats) {
 
 TEST(Precision, ActivationsAreNarrowAndParametersAreNot) {
   SmallNet net;
-  const std::vector<int> wide{net.scores.id(), net.module.results[1], net.module.results[2], net.module.results[3]};
-  const Module lowered = lower_precision(net.module);
+  const std::vector<int> wide{net.scores.id(), net.module.results[1], net.module.results[2],
+                              net.module.results[3]};
+  const Module lowered = lower_precision(net.module, DType::kBF16);
   const Graph& graph = *lowered.graph;
   for (const Op& op : graph.ops) {
     for (int output : op.outputs) {
@@ -121,7 +122,7 @@ TEST(Precision, AnInputGradientThatIsAResultHasAFastKernel) {
   const Value x = module.graph->add_source("x", {4, 32, 14, 14}), w = module.graph->read_state({"w", Shape{32, 16, 4, 4}});
   module.results.push_back(
       convolution_input_gradient(x, w, Value(), Shape{4, 16, 28, 28}, {1, {2, 2}, {1, 1}, {1, 1}, {}}).id());
-  const std::string refused = bench.device->refuse_precision(DType::kBF16);
+  const std::string refused = bench.device->refuse_precision(Precision::kBF16);
   if (!refused.empty()) GTEST_SKIP() << refused;
   const std::unique_ptr<Program> program =
       compile(std::move(module), *bench.device, bench.store, bench.arena, {Fusion::kOn, DType::kBF16});

@@ -1,4 +1,5 @@
-// cuBLASLt on the CPU: products as its documentation has them, and errors where that forbids something.
+// cuBLASLt on the CPU: products as its documentation has them, and errors where that forbids something. Its
+// algorithms differ in the scheme that they are said to sum by.
 #include <cublasLt.h>
 
 #include <algorithm>
@@ -29,6 +30,7 @@ struct Product {
   uint32_t epilogue = CUBLASLT_EPILOGUE_DEFAULT;
   const float* bias = nullptr;
   int32_t bias_type = -1;
+  bool rounds = false;  // floats, to TF32
 
   bool relu() const { return epilogue == CUBLASLT_EPILOGUE_RELU || epilogue == CUBLASLT_EPILOGUE_RELU_BIAS; }
   bool has_bias() const { return epilogue == CUBLASLT_EPILOGUE_BIAS || epilogue == CUBLASLT_EPILOGUE_RELU_BIAS; }
@@ -37,13 +39,25 @@ struct Product {
 struct Preference {
   uint64_t workspace = 0;
   uint32_t alignment[4] = {256, 256, 256, 256};  // of A, B, C, D
+  uint32_t schemes = CUBLASLT_REDUCTION_SCHEME_MASK;
 };
 
 // What an algorithm stands for in its opaque words.
 struct Algorithm {
   uint64_t mark, workspace;
   uint32_t alignment[4];
+  uint32_t scheme;
+
+  const char* launch() const {
+    switch (scheme) {
+      case CUBLASLT_REDUCTION_SCHEME_INPLACE: return "cublasLtMatmul in_place";
+      case CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE: return "cublasLtMatmul in_workspace";
+      default: return "cublasLtMatmul whole";
+    }
+  }
 };
+constexpr uint32_t kSchemes[] = {CUBLASLT_REDUCTION_SCHEME_NONE, CUBLASLT_REDUCTION_SCHEME_INPLACE,
+                                 CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE};
 // More multiply-adds are asked for only by who measures speed: the result is a NaN.
 constexpr int64_t kMostWork = int64_t{1} << 32;
 constexpr uint64_t kMark = 0x656d756c61746564, kWorkspace = 4096;
@@ -90,8 +104,11 @@ void multiply(const Product& p, float alpha, const void* a, const Layout& a_layo
   const int64_t m = d_layout.rows, n = d_layout.columns, k = p.a == CUBLAS_OP_N ? a_layout.columns : a_layout.rows;
   std::vector<float> sums(static_cast<size_t>(m));
   for (int64_t batch = 0; batch < d_layout.batch; ++batch) {
-    const std::vector<float> left = matrix_of(a, a_layout, batch, p.a != CUBLAS_OP_N);
-    const std::vector<float> right = matrix_of(b, b_layout, batch, p.b != CUBLAS_OP_N);
+    std::vector<float> left = matrix_of(a, a_layout, batch, p.a != CUBLAS_OP_N);
+    std::vector<float> right = matrix_of(b, b_layout, batch, p.b != CUBLAS_OP_N);
+    for (std::vector<float>* factors : {&left, &right}) {
+      for (float& factor : *factors) factor = p.rounds ? emulator::to_tf32(factor) : factor;
+    }
     for (int64_t j = 0; j < n; ++j) {
       std::fill(sums.begin(), sums.end(), 0.0f);
       for (int64_t l = 0; l < k; ++l) {
@@ -135,7 +152,9 @@ cublasStatus_t cublasLtDestroy(cublasLtHandle_t handle) {
 cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* product, cublasComputeType_t compute, cudaDataType_t scale) {
   const bool floats = compute == CUBLAS_COMPUTE_32F || compute == CUBLAS_COMPUTE_32F_FAST_TF32;
   if (!floats || scale != CUDA_R_32F) return CUBLAS_STATUS_NOT_SUPPORTED;
-  *product = reinterpret_cast<cublasLtMatmulDesc_t>(new Product);
+  auto* made = new Product;
+  made->rounds = compute == CUBLAS_COMPUTE_32F_FAST_TF32;
+  *product = reinterpret_cast<cublasLtMatmulDesc_t>(made);
   return CUBLAS_STATUS_SUCCESS;
 }
 cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t product) {
@@ -192,8 +211,10 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t p
                                                     const void* value, size_t bytes) {
   if (name == CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES && bytes == sizeof(uint64_t)) {
     std::memcpy(&of(preference)->workspace, value, bytes);
-  } else if (name >= CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES && name <= CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES &&
-             bytes == sizeof(uint32_t)) {
+  } else if (name == CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK && bytes == sizeof(uint32_t)) {
+    std::memcpy(&of(preference)->schemes, value, bytes);
+  } else if (name >= CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES &&
+             name <= CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES && bytes == sizeof(uint32_t)) {
     std::memcpy(&of(preference)->alignment[name - CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES], value, bytes);
   } else {
     return CUBLAS_STATUS_INVALID_VALUE;
@@ -209,12 +230,14 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
   const cublasStatus_t status = status_of(*of(product), *of(a), *of(b), *of(c), *of(d));
   if (status != CUBLAS_STATUS_SUCCESS || requested < 1) return status;
   const Preference& wishes = *of(preference);
-  Algorithm algorithm{kMark, std::min(kWorkspace, wishes.workspace), {}};
-  std::copy_n(wishes.alignment, 4, algorithm.alignment);
-  results[0] = {};
-  std::memcpy(&results[0].algo, &algorithm, sizeof algorithm);
-  results[0].workspaceSize = algorithm.workspace;
-  *count = 1;
+  for (const uint32_t scheme : kSchemes) {
+    if (*count == requested || (scheme & ~wishes.schemes) != 0) continue;
+    Algorithm algorithm{kMark, std::min(kWorkspace, wishes.workspace), {}, scheme};
+    std::copy_n(wishes.alignment, 4, algorithm.alignment);
+    cublasLtMatmulHeuristicResult_t& result = results[(*count)++] = {};
+    std::memcpy(&result.algo, &algorithm, sizeof algorithm);
+    result.workspaceSize = algorithm.workspace;
+  }
   return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -226,7 +249,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t product, co
   const Layout la = *of(a_layout), lb = *of(b_layout), lc = *of(c_layout), ld = *of(d_layout);
   if (const cublasStatus_t status = status_of(p, la, lb, lc, ld); status != CUBLAS_STATUS_SUCCESS) return status;
   const float factor = *static_cast<const float*>(alpha), old = *static_cast<const float*>(beta);
-  Algorithm algorithm{kMark, 0, {1, 1, 1, 1}};
+  Algorithm algorithm{kMark, 0, {1, 1, 1, 1}, CUBLASLT_REDUCTION_SCHEME_NONE};
   if (algo != nullptr) std::memcpy(&algorithm, algo, sizeof algorithm);
   if (algorithm.mark != kMark || workspace_bytes < algorithm.workspace)
     return refuse("not the algorithm of a heuristic, or too small a workspace");
@@ -242,7 +265,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t product, co
     return refuse("the bias does not lie in one allocation");
   if (algorithm.workspace > 0 && (reinterpret_cast<uintptr_t>(workspace) % 16 != 0 || !emulated_on_device(workspace, workspace_bytes)))
     return refuse("the workspace is misaligned or not in one allocation");
-  const cudaError_t queued = emulated_enqueue(stream, "cublasLtMatmul", [=] {
+  const cudaError_t queued = emulated_enqueue(stream, algorithm.launch(), [=] {
     std::memset(workspace, 0xFF, algorithm.workspace);
     if (ld.rows * ld.columns * (la.rows * la.columns / ld.rows) * ld.batch > kMostWork) {
       std::memset(d, 0xFF, ld.bytes());

@@ -1,4 +1,5 @@
-// cuDNN's graph interface on the CPU: descriptors keep what is set, plans interpret convolutions and pointwise operations.
+// cuDNN's graph interface on the CPU: descriptors keep what is set, plans interpret convolutions and
+// pointwise operations. Its engines differ in their notes, and the first rounds floats as tensor cores do.
 #include <cudnn.h>
 
 #include <algorithm>
@@ -21,6 +22,18 @@ struct cudnnContext {
 namespace {
 
 constexpr int64_t kWorkspace = 1024;
+
+struct Engine {
+  const char* launch;  // its name in the log
+  std::vector<cudnnBackendNumericalNote_t> notes;
+};
+enum EngineIndex : int64_t { kTensorCores, kPlain, kAtomics };
+const Engine kEngines[] = {
+    {"cudnnBackendExecute tensor_cores",
+     {CUDNN_NUMERICAL_NOTE_TENSOR_CORE, CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS}},
+    {"cudnnBackendExecute plain", {}},
+    {"cudnnBackendExecute atomics", {CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC}},
+};
 
 thread_local std::string last_error;
 
@@ -69,6 +82,10 @@ struct Data {
   }
   const std::vector<std::shared_ptr<const Data>>& descriptors(int name) const { return attributes.at(name).descriptors; }
   const Data& descriptor(int name) const { return *descriptors(name).at(0); }
+  void set_int64(int name, int64_t value) {
+    Attribute& attribute = attributes[name] = {CUDNN_TYPE_INT64, 1, std::vector<char>(sizeof value), {}};
+    std::memcpy(attribute.bytes.data(), &value, sizeof value);
+  }
 };
 
 using Handle = std::shared_ptr<Data>;
@@ -197,7 +214,7 @@ std::string mismatch_of(const Data& operation) {
 // Values of the tensors of a graph, dense, the last axis fastest.
 class Execution {
  public:
-  explicit Execution(std::map<int64_t, void*> memory) : memory_(std::move(memory)) {}
+  Execution(std::map<int64_t, void*> memory, bool rounds) : memory_(std::move(memory)), rounds_(rounds) {}
 
   void run(const Data& operation) {
     if (const Names* names = names_of(operation.type)) {
@@ -280,15 +297,23 @@ class Execution {
     const bool data = operation.type == CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR;
     const Tensor& result = forward ? y : data ? x : w;
     std::vector<float> sums(static_cast<size_t>(result.count()));
+    const auto factors = [this](const Tensor& t) {
+      std::vector<float> values = read(t);
+      for (float& value : values) value = rounds_ ? emulator::to_tf32(value) : value;
+      return values;
+    };
     if (forward) {
-      const std::vector<float>&a = read(x), &b = read(w);
-      each_product(x, w, y, c, [&](size_t at_x, size_t at_w, size_t at_y) { sums[at_y] += a[at_x] * b[at_w]; });
+      const std::vector<float> a = factors(x), b = factors(w);
+      each_product(x, w, y, c,
+                   [&](size_t at_x, size_t at_w, size_t at_y) { sums[at_y] += a[at_x] * b[at_w]; });
     } else if (data) {
-      const std::vector<float>&a = read(y), &b = read(w);
-      each_product(x, w, y, c, [&](size_t at_x, size_t at_w, size_t at_y) { sums[at_x] += a[at_y] * b[at_w]; });
+      const std::vector<float> a = factors(y), b = factors(w);
+      each_product(x, w, y, c,
+                   [&](size_t at_x, size_t at_w, size_t at_y) { sums[at_x] += a[at_y] * b[at_w]; });
     } else {
-      const std::vector<float>&a = read(x), &b = read(y);
-      each_product(x, w, y, c, [&](size_t at_x, size_t at_w, size_t at_y) { sums[at_w] += a[at_x] * b[at_y]; });
+      const std::vector<float> a = factors(x), b = factors(y);
+      each_product(x, w, y, c,
+                   [&](size_t at_x, size_t at_w, size_t at_y) { sums[at_w] += a[at_x] * b[at_y]; });
     }
     const double alpha = operation.one<double>(names.alpha, 1), beta = operation.one<double>(names.beta, 0);
     for (float& sum : sums) sum *= static_cast<float>(alpha);
@@ -300,6 +325,7 @@ class Execution {
   }
 
   std::map<int64_t, void*> memory_;
+  bool rounds_;
   std::map<int64_t, std::vector<float>> virtuals_;  // and what was read
 };
 
@@ -399,22 +425,49 @@ cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t const descriptor
     case CUDNN_ATTR_ENGINEHEUR_RESULTS: {
       const char* behaviour = std::getenv("EMULATED_CUDNN");
       if (behaviour != nullptr && std::string(behaviour) == "absent-engines") *count = 0;
-      if (*count == 0 || requested < 1) return CUDNN_STATUS_SUCCESS;
-      Data& config = *of(*static_cast<cudnnBackendDescriptor_t*>(values));
-      config.attributes[CUDNN_ATTR_ENGINE_OPERATION_GRAPH] = data->attributes.at(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH);
-      config.finalized = true;
+      if (*count == 0) return CUDNN_STATUS_SUCCESS;
+      *count = std::min(requested, static_cast<int64_t>(std::size(kEngines)));
+      for (int64_t i = 0; i < *count; ++i) {
+        Data& config = *of(static_cast<cudnnBackendDescriptor_t*>(values)[i]);
+        config.attributes[CUDNN_ATTR_ENGINE_OPERATION_GRAPH] =
+            data->attributes.at(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH);
+        config.set_int64(CUDNN_ATTR_ENGINE_GLOBAL_INDEX, i);
+        config.finalized = true;
+      }
       return CUDNN_STATUS_SUCCESS;
     }
-    case CUDNN_ATTR_ENGINECFG_ENGINE: of(*static_cast<cudnnBackendDescriptor_t*>(values))->finalized = true; return CUDNN_STATUS_SUCCESS;
-    case CUDNN_ATTR_ENGINE_NUMERICAL_NOTE: *count = 0; return CUDNN_STATUS_SUCCESS;
-    case CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE: std::memcpy(values, &kWorkspace, sizeof kWorkspace); return CUDNN_STATUS_SUCCESS;
-    default: return refuse("attribute " + std::to_string(name) + " is not emulated", CUDNN_STATUS_NOT_SUPPORTED);
+    case CUDNN_ATTR_ENGINECFG_ENGINE: {
+      Data& engine = *of(*static_cast<cudnnBackendDescriptor_t*>(values));
+      engine.attributes = data->attributes;
+      engine.finalized = true;
+      return CUDNN_STATUS_SUCCESS;
+    }
+    case CUDNN_ATTR_ENGINECFG_KNOB_CHOICES: *count = 0; return CUDNN_STATUS_SUCCESS;
+    case CUDNN_ATTR_ENGINE_GLOBAL_INDEX: {
+      const int64_t index = data->one<int64_t>(name, 0);
+      std::memcpy(values, &index, sizeof index);
+      return CUDNN_STATUS_SUCCESS;
+    }
+    case CUDNN_ATTR_ENGINE_NUMERICAL_NOTE: {
+      const auto& notes = kEngines[data->one<int64_t>(CUDNN_ATTR_ENGINE_GLOBAL_INDEX, 0)].notes;
+      *count = static_cast<int64_t>(notes.size());
+      std::copy_n(notes.begin(), std::min(requested, *count),
+                  static_cast<cudnnBackendNumericalNote_t*>(values));
+      return CUDNN_STATUS_SUCCESS;
+    }
+    case CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE:
+      std::memcpy(values, &kWorkspace, sizeof kWorkspace);
+      return CUDNN_STATUS_SUCCESS;
+    default:
+      return refuse("attribute " + std::to_string(name) + " is not emulated", CUDNN_STATUS_NOT_SUPPORTED);
   }
 }
 
 cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t plan, cudnnBackendDescriptor_t pack) {
   if (!of(plan)->finalized || !of(pack)->finalized) return refuse("not finalized");
-  const Data& graph = of(plan)->descriptor(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG).descriptor(CUDNN_ATTR_ENGINE_OPERATION_GRAPH);
+  const Data& config = of(plan)->descriptor(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG);
+  const Data& graph = config.descriptor(CUDNN_ATTR_ENGINE_OPERATION_GRAPH);
+  const int64_t engine = config.one<int64_t>(CUDNN_ATTR_ENGINE_GLOBAL_INDEX, kPlain);
   const std::vector<int64_t> numbers = of(pack)->all<int64_t>(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS);
   const std::vector<void*> pointers = of(pack)->all<void*>(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS);
   void* workspace = of(pack)->one<void*>(CUDNN_ATTR_VARIANT_PACK_WORKSPACE, nullptr);
@@ -430,12 +483,14 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t
       if (!emulated_on_device(given->second, t.bytes())) return refuse("a tensor is not on the device", CUDNN_STATUS_EXECUTION_FAILED);
     }
   }
-  if (!emulated_on_device(workspace, kWorkspace)) return refuse("the workspace is not on the device", CUDNN_STATUS_EXECUTION_FAILED);
-  const cudaError_t queued = emulated_enqueue(handle->stream, "cudnnBackendExecute", [operations, memory, workspace] {
-    std::memset(workspace, 0xFF, kWorkspace);
-    Execution execution(memory);
-    for (const auto& operation : operations) execution.run(*operation);
-  });
+  if (!emulated_on_device(workspace, kWorkspace))
+    return refuse("the workspace is not on the device", CUDNN_STATUS_EXECUTION_FAILED);
+  const cudaError_t queued =
+      emulated_enqueue(handle->stream, kEngines[engine].launch, [operations, memory, workspace, engine] {
+        std::memset(workspace, 0xFF, kWorkspace);
+        Execution execution(memory, engine == kTensorCores);
+        for (const auto& operation : operations) execution.run(*operation);
+      });
   return queued == cudaSuccess ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_EXECUTION_FAILED;
 }
 

@@ -32,4 +32,14 @@ inline void store(void* to, Element type, int64_t at, float x) {
   }
 }
 
+// To the 10 bits of mantissa that tensor cores multiply, to even.
+inline float to_tf32(float x) {
+  uint32_t bits;
+  std::memcpy(&bits, &x, sizeof bits);
+  if ((bits & 0x7f800000) == 0x7f800000) return x;
+  bits = (bits + 0xfff + (bits >> 13 & 1)) & ~uint32_t{0x1fff};
+  std::memcpy(&x, &bits, sizeof x);
+  return x;
+}
+
 }  // namespace emulator

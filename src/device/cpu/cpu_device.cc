@@ -74,8 +74,11 @@ CpuDevice::CpuDevice() : reference_only_(reference_demanded()) {
 
 DeviceSpeed CpuDevice::best_speed() { return measure_best_speed(); }
 
-std::string CpuDevice::refuse_precision(DType precision) const {
-  if (precision == DType::kF32 || reference_only_) return "";
+std::string CpuDevice::refuse_precision(Precision precision) const {
+  if (precision == Precision::kTF32) return "only NVIDIA's GPUs multiply TF32; use fp32, or bf16 for speed";
+  if (precision == Precision::kFP16)
+    return "the CPU has no kernels for it; use bf16, which needs no scaling of the loss either";
+  if (precision == Precision::kFP32 || reference_only_) return "";
 #ifdef TRAINER_WITH_ONEDNN
   if (isa_level() == IsaLevel::v4) return "";
   return "the CPU's kernels for it need AVX-512, which this processor does not have or the environment takes away; use fp32";

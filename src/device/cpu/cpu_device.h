@@ -12,7 +12,7 @@ class CpuDevice : public Device {
 
   std::string name() const override { return "cpu"; }
   DeviceSpeed best_speed() override;
-  std::string refuse_precision(DType precision) const override;
+  std::string refuse_precision(Precision precision) const override;
   KernelChoice choose(const OpInstance& instance) override;
   int64_t free_memory() override;
   void* allocate(int64_t bytes) override;

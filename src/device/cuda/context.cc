@@ -7,8 +7,8 @@
 
 namespace trainer::cuda {
 
-Context::Context(DeviceProperties of, int ordinal)
-    : properties(std::move(of)), texts(properties.architecture()), ordinal_(ordinal) {
+Context::Context(DeviceProperties of, int ordinal, const DeviceOptions& how)
+    : properties(std::move(of)), options(how), texts(properties.architecture()), ordinal_(ordinal) {
   if (planned()) return;
   enter();
   check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream on GPU {}", ordinal);

@@ -20,8 +20,9 @@ namespace trainer::cuda {
 
 class Context {
  public:
-  // A device of the machine, or where `ordinal` is -1 one that is only planned for: kernels are chosen and never run.
-  Context(DeviceProperties properties, int ordinal);
+  // A device of the machine, or where `ordinal` is -1 one that is only planned for: kernels are chosen and
+  // never run.
+  Context(DeviceProperties properties, int ordinal, const DeviceOptions& options);
   ~Context();
   Context(const Context&) = delete;
   Context& operator=(const Context&) = delete;
@@ -39,6 +40,7 @@ class Context {
   void enter() const;
 
   const DeviceProperties properties;
+  const DeviceOptions options;
   Texts texts;
   std::map<std::string, std::shared_ptr<void>> convolutions;  // what convolution.cc knows of each it has met
 

@@ -117,7 +117,7 @@ std::unique_ptr<CudnnPlan> make_plan(Context& context, const OpInstance& instanc
     operations.push_back(pointwise_operation(CUDNN_POINTWISE_RELU_FWD, epilogue.slope, has_bias ? biased : sum, nullptr, stored));
   std::vector<const Descriptor*> list;
   for (const Descriptor& operation : operations) list.push_back(&operation);
-  return std::make_unique<CudnnPlan>(context, list, type != CUDNN_DATA_FLOAT);
+  return std::make_unique<CudnnPlan>(context, list, type == CUDNN_DATA_FLOAT);
 }
 
 // All that a plan depends on.

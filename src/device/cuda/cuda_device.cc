@@ -34,15 +34,15 @@ void find_device(int ordinal) {
   if (ordinal >= count) throw device_error("there is no GPU {}: the driver sees {}, numbered from 0", ordinal, count);
 }
 
-std::unique_ptr<Context> open_context(std::string_view which) {
+std::unique_ptr<Context> open_context(std::string_view which, const DeviceOptions& options) {
   if (which.substr(0, kArchitecture.size()) == kArchitecture)
-    return std::make_unique<Context>(typical_properties(std::string(which)), -1);
+    return std::make_unique<Context>(typical_properties(std::string(which)), -1, options);
   int ordinal = -1;
   const auto [end, error] = std::from_chars(which.data(), which.data() + which.size(), ordinal);
   if (error != std::errc() || end != which.data() + which.size() || ordinal < 0)
     throw config_error("--gpu={}: not the number of one GPU", which);
   find_device(ordinal);
-  return std::make_unique<Context>(properties_of(ordinal), ordinal);
+  return std::make_unique<Context>(properties_of(ordinal), ordinal, options);
 }
 
 double seconds_of(Context& context, const std::function<void()>& enqueue) {
@@ -56,7 +56,8 @@ double seconds_of(Context& context, const std::function<void()>& enqueue) {
 
 }  // namespace
 
-CudaDevice::CudaDevice(const std::string& which) : context_(open_context(which)), host_memory_(make_locked_memory(*context_)) {}
+CudaDevice::CudaDevice(const std::string& which, const DeviceOptions& options)
+    : context_(open_context(which, options)), host_memory_(make_locked_memory(*context_)) {}
 CudaDevice::~CudaDevice() = default;
 
 Context& CudaDevice::entered() const {
@@ -93,9 +94,11 @@ DeviceSpeed CudaDevice::best_speed() {
   return speed;
 }
 
-std::string CudaDevice::refuse_precision(DType precision) const {
-  if (precision == DType::kBF16 && context_->properties.major < 8)
-    return fmt::format("{} multiplies no bf16: it takes compute capability 8.0 (Ampere); use fp32", context_->properties.name);
+std::string CudaDevice::refuse_precision(Precision precision) const {
+  if ((precision == Precision::kBF16 || precision == Precision::kTF32) && context_->properties.major < 8)
+    return fmt::format(
+        "{} does not multiply it: that takes compute capability 8.0 (Ampere); use fp16 or fp32",
+        context_->properties.name);
   return "";
 }
 

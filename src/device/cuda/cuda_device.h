@@ -10,14 +10,14 @@ namespace trainer::cuda {
 
 class CudaDevice : public Device {
  public:
-  // "0": the GPU of this number; "sm_90": one of an architecture that is only planned for. Throws a device_error
-  // that says why it cannot be used.
-  explicit CudaDevice(const std::string& which);
+  // "0": the GPU of this number; "sm_90": one of an architecture that is only planned for. Throws a
+  // device_error that says why it cannot be used.
+  CudaDevice(const std::string& which, const DeviceOptions& options);
   ~CudaDevice() override;
 
   std::string name() const override;
   DeviceSpeed best_speed() override;
-  std::string refuse_precision(DType precision) const override;
+  std::string refuse_precision(Precision precision) const override;
   KernelChoice choose(const OpInstance& instance) override;
   std::vector<std::string> generated_texts() const override;
   int64_t free_memory() override;

@@ -35,7 +35,8 @@ Descriptor properties_descriptor(const Context& context) {
   return properties;
 }
 
-bool has_note(const Descriptor& config, cudnnBackendNumericalNote_t wanted) {
+// Whether its numbers are not what was asked for.
+bool has_note(const Descriptor& config, const std::vector<cudnnBackendNumericalNote_t>& excluded) {
   Descriptor engine(CUDNN_BACKEND_ENGINE_DESCRIPTOR);
   cudnnBackendDescriptor_t raw = engine.get();
   int64_t count = 0;
@@ -46,7 +47,7 @@ bool has_note(const Descriptor& config, cudnnBackendNumericalNote_t wanted) {
   if (cudnn().get_attribute(engine.get(), CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE, CUDNN_NUMERICAL_NOTE_TYPE_COUNT,
                             &count, notes) != CUDNN_STATUS_SUCCESS)
     return false;
-  return std::find(notes, notes + count, wanted) != notes + count;
+  return std::find_first_of(notes, notes + count, excluded.begin(), excluded.end()) != notes + count;
 }
 
 }  // namespace
@@ -109,13 +110,16 @@ Descriptor cudnn_tensor(int64_t number, cudnnDataType_t type, const std::vector<
   return tensor;
 }
 
-CudnnPlan::CudnnPlan(Context& context, const std::vector<const Descriptor*>& operations, bool tensor_cores) {
+CudnnPlan::CudnnPlan(Context& context, const std::vector<const Descriptor*>& operations, bool floats) {
   std::vector<cudnnBackendDescriptor_t> raw;
   for (const Descriptor* operation : operations) raw.push_back(operation->get());
   Descriptor graph(CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
   graph.set(CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, static_cast<int64_t>(raw.size()), raw.data()).finalize();
   const Descriptor properties = properties_descriptor(context);
 
+  std::vector<cudnnBackendNumericalNote_t> excluded;
+  if (floats && context.options.precision != Precision::kTF32)
+    excluded = {CUDNN_NUMERICAL_NOTE_TENSOR_CORE, CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS};
   std::string reason = "it knows no way to compute this";
   for (const cudnnBackendHeurMode_t mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK}) {
     std::vector<Descriptor> configs;
@@ -140,7 +144,7 @@ CudnnPlan::CudnnPlan(Context& context, const std::vector<const Descriptor*>& ope
     }
     for (int64_t i = 0; i < std::min(count, kMostChoices); ++i) {
       const Descriptor& config = configs[static_cast<size_t>(i)];
-      if (!tensor_cores && has_note(config, CUDNN_NUMERICAL_NOTE_TENSOR_CORE)) continue;
+      if (has_note(config, excluded)) continue;
       try {
         auto plan = std::make_unique<Descriptor>(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
         plan->set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, config).set(CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, properties).finalize();

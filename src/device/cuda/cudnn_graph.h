@@ -50,9 +50,9 @@ Descriptor cudnn_tensor(int64_t number, cudnnDataType_t type, const std::vector<
 // A way to compute a graph, ready to run.
 class CudnnPlan {
  public:
-  // The first of the heuristics' choices that the device takes. `tensor_cores`: whether sums of f32 inputs may round
-  // these to TF32. Throws a CudnnRefusal.
-  CudnnPlan(Context& context, const std::vector<const Descriptor*>& operations, bool tensor_cores);
+  // The first of the heuristics' choices that the device takes and that computes as `context.options` say.
+  // `floats`: whether the inputs are, which tensor cores round to TF32. Throws a CudnnRefusal.
+  CudnnPlan(Context& context, const std::vector<const Descriptor*>& operations, bool floats);
 
   int64_t workspace_bytes() const { return workspace_; }
   const Descriptor& plan() const { return *plan_; }

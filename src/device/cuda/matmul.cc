@@ -106,7 +106,10 @@ class CublasMatmul : public BoundKernel {
   void describe(const OpInstance& instance, const MatmulAttributes& attributes) {
     const TensorDesc& y = instance.outputs[0];
     const int32_t batch = y.shape.rank() == 3 ? static_cast<int32_t>(y.shape[0]) : 1;
-    check_cublas(cublaslt().create_matmul(&product_, CUBLAS_COMPUTE_32F, CUDA_R_32F), "describing a product");
+    const bool rounds = type_ == DType::kF32 && context().options.precision == Precision::kTF32;
+    check_cublas(cublaslt().create_matmul(
+                     &product_, rounds ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F, CUDA_R_32F),
+                 "describing a product");
     const cublasOperation_t plain = CUBLAS_OP_N, turned = CUBLAS_OP_T;
     set(CUBLASLT_MATMUL_DESC_TRANSA, attributes.transpose_b ? turned : plain);
     set(CUBLASLT_MATMUL_DESC_TRANSB, attributes.transpose_a ? turned : plain);
