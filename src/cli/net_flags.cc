@@ -21,11 +21,10 @@ Flag cpu_flag() {
   return {"cpu", FlagType::kTruth, "false", "", "Run on the CPU, whatever solver_mode says."};
 }
 Flag precision_flag() {
-  return {"precision", FlagType::kChoice, "fp32", "fp32|tf32|bf16|fp16",
+  return {"precision", FlagType::kChoice, "fp32", "fp32|tf32|bf16",
           "What convolutions and large inner products multiply; what they sum, weights, their gradients and files are floats "
           "always. fp32: floats. tf32 (GPU): activations are floats, of which tensor cores multiply 10 bits of mantissa: "
-          "faster, to about 3 digits. bf16: activations are bfloat16, in half the memory, to 2 to 3 digits. fp16 (GPU): "
-          "activations are float16, to about 3 digits, in a range that the loss is scaled to fit automatically."};
+          "faster, to about 3 digits. bf16: activations are bfloat16, in half the memory, to 2 to 3 digits."};
 }
 Flag memory_flag() {
   return {"memory", FlagType::kText, "", "SIZE",
@@ -108,7 +107,7 @@ ChosenDevice device_of(const Arguments& arguments) {
 
 DeviceOptions device_options_of(const Arguments& arguments) {
   DeviceOptions options;
-  for (const Precision precision : {Precision::kTF32, Precision::kBF16, Precision::kFP16}) {
+  for (const Precision precision : {Precision::kTF32, Precision::kBF16}) {
     if (arguments.text("precision") == name_of(precision)) options.precision = precision;
   }
   return options;

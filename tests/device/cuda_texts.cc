@@ -37,14 +37,15 @@ std::unique_ptr<Device> planned_gpu() {
   void* plugin = dlopen(TRAINER_CUDA_PLUGIN, RTLD_NOW | RTLD_LOCAL);
   if (plugin == nullptr) throw device_error("{}", dlerror());
   const auto open =
-      reinterpret_cast<Device* (*)(const char*, const char*)>(dlsym(plugin, "trainer_open_cuda_device"));
-  return planning_device(std::unique_ptr<Device>(open("sm_90", TRAINER_VERSION)));
+      reinterpret_cast<Device* (*)(const char*, const char*, const DeviceOptions*)>(dlsym(plugin, "trainer_open_cuda_device"));
+  const DeviceOptions options;
+  return planning_device(std::unique_ptr<Device>(open("sm_90", TRAINER_VERSION, &options)));
 }
 
 // What one precision's programs generate.
 class Generator {
  public:
-  explicit Generator(DType precision) : precision_(precision) {}
+  explicit Generator(Precision precision) : precision_(precision) {}
 
   // Its gradients too in phase TRAIN.
   void add_example(const ExampleNet& example, caffe::Phase phase) {
@@ -59,7 +60,7 @@ class Generator {
       module.results.insert(module.results.end(), results.gradients.begin(), results.gradients.end());
     }
     module.graph = std::move(text.net().graph);
-    compile(std::move(module), *runtime.device, runtime.store, runtime.arena, {Fusion::kOn, precision_});
+    compile(std::move(module), *runtime.device, runtime.store, runtime.arena, {Fusion::kOn, activation_type(precision_)});
     take(runtime);
   }
 
@@ -101,11 +102,11 @@ class Generator {
     texts_.insert(texts.begin(), texts.end());
   }
 
-  DType precision_;
+  Precision precision_;
   TextSet texts_;
 };
 
-TextSet generated_texts(DType precision) {
+TextSet generated_texts(Precision precision) {
   Generator generator(precision);
   for (const auto& file : std::filesystem::recursive_directory_iterator(TRAINER_SOURCE_DIR "/models")) {
     const std::string path = file.path().string();
@@ -159,8 +160,8 @@ TEST(CudaTexts, CompileForEveryArchitecture) {
   } catch (const Error& error) {
     GTEST_SKIP() << error.what();
   }
-  const TextSet floats = generated_texts(DType::kF32);
-  TextSet all = generated_texts(DType::kBF16);
+  const TextSet floats = generated_texts(Precision::kFP32);
+  TextSet all = generated_texts(Precision::kBF16);
   std::vector<Compilation> compilations;
   for (const std::string& text : floats) compilations.push_back({&text, 75, ""});
   all.insert(floats.begin(), floats.end());

@@ -5,12 +5,7 @@
 #   tests/system/emulated_gpu.sh TRAINER
 source "$(dirname "${BASH_SOURCE[0]}")/checks.bash"
 
-emulated=$(dirname "$trainer")/tests/trainer
-export TRAINER_CUDA_LIBRARIES=$(dirname "$trainer")/tests/emulated_gpu/lib
-export LD_LIBRARY_PATH=$(dirname "$trainer")/tests/fake_driver FAKE_GPUS="uuid=GPU-$(printf %08x $$)-0000-4000-8000-000000000000"
-trap 'rm -rf "$work" {/run/lock/trainer,/tmp/trainer-gpu-locks}/"${FAKE_GPUS#uuid=}"' EXIT
-export XDG_CACHE_HOME=$TRAINER_CUDA_LIBRARIES/cache
-if [ ! -e "$TRAINER_CUDA_LIBRARIES/libemulated_cudart.so" ]; then
+if ! use_emulated_gpu; then
   echo "SKIPPED: this build has no emulated GPU"
   finish
   exit

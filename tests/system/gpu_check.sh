@@ -6,9 +6,7 @@
 source "$(dirname "${BASH_SOURCE[0]}")/checks.bash"
 
 built=$(dirname "$trainer")/tests
-export TRAINER_CUDA_LIBRARIES=$built/emulated_gpu/lib
-export XDG_CACHE_HOME=$TRAINER_CUDA_LIBRARIES/cache
-if [ ! -e "$TRAINER_CUDA_LIBRARIES/libemulated_cudart.so" ]; then
+if ! use_emulated_gpu; then
   echo "SKIPPED: this build has no emulated GPU"
   finish
   exit

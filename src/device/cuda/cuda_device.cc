@@ -97,7 +97,7 @@ DeviceSpeed CudaDevice::best_speed() {
 std::string CudaDevice::refuse_precision(Precision precision) const {
   if ((precision == Precision::kBF16 || precision == Precision::kTF32) && context_->properties.major < 8)
     return fmt::format(
-        "{} does not multiply it: that takes compute capability 8.0 (Ampere); use fp16 or fp32",
+        "{} does not multiply it: that takes compute capability 8.0 (Ampere); use fp32",
         context_->properties.name);
   return "";
 }
