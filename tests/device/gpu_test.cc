@@ -127,7 +127,9 @@ TEST_F(Gpu, Matmuls) {
   std::vector<OpCase> cases;
   add_matmuls(&cases);
   check_all(cases, kSums, 3, kRoundedWeights);
-  if (emulated()) EXPECT_EQ(chosen_, (std::set<std::string>{"matmul cublaslt", "matmul plain"}));
+  if (emulated()) {
+    EXPECT_EQ(chosen_, (std::set<std::string>{"matmul cublaslt", "matmul plain"}));
+  }
 }
 
 TEST_F(Gpu, PoolsAndLrns) {
