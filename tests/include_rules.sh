@@ -5,11 +5,11 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 2
 passed=0 failed=0
 # Room: the rooms it may include besides its own.
 declare -A below=(
-  [base]="" [tensor]="base" [formats]="tensor base" [config]="formats tensor base" [ops]="config formats tensor base"
+  [base]="" [gpus]="base" [tensor]="base" [formats]="tensor base" [config]="formats tensor base" [ops]="config formats tensor base"
   [layers]="ops config formats tensor base" [runtime]="ops config formats tensor base"
   [compile]="layers runtime ops config formats tensor base" [data]="config formats tensor base" [report]="config formats tensor base"
   [train]="report compile data layers runtime ops config formats tensor base"
-  [cli]="train report compile data layers runtime ops config formats tensor base"
+  [cli]="gpus train report compile data layers runtime ops config formats tensor base"
   [device]="runtime ops config formats tensor base")
 # Header: the folders that may include it.
 declare -A vendors=(

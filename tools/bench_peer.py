@@ -1,6 +1,8 @@
-"""The peer of tools/bench: a net of the models in PyTorch, built from its prototxt.
+"""The peer of tools/bench and tools/gpu_check: a net of the models in PyTorch, built from its prototxt.
 
 usage: bench_peer.py time NET MODE PRECISION ITERATIONS
+       bench_peer.py serve NET MODE PRECISION ITERATIONS [--device=cuda] [--batch=N]
+       bench_peer.py peak PRECISION [--device=cuda]
        bench_peer.py infer NET MODE PRECISION ITERATIONS
        bench_peer.py check NET TRAINER PRECISION
 
@@ -12,6 +14,11 @@ autocast.
 check trains one iteration on both sides from the same weights and data and prints the largest difference between their
 steps of a blob, in the Euclidean norm and relative to the step. It ends with 1 where that is no rounding. In bf16 both sides
 are compared with the peer's floats: ours may be no farther from them than twice the peer's own bf16.
+
+serve prints "ready" once it is warm, and then for each line that it reads the milliseconds of an iteration, the mean of so
+many without a wait in between, and the peak memory in MiB: on a GPU what PyTorch had allocated at most. More modes: those of
+torch.compile, max-autotune and reduce-overhead, channels-last. More precisions: tf32. peak prints the operations a second of
+a product of large matrices.
 
 The net is taken in phase TRAIN with stage "bench", its data layer's shapes as DummyData gives them. OMP_NUM_THREADS sets
 the threads, else the process's cores.
@@ -94,7 +101,7 @@ def pair(message, stem, default):
 class Net(nn.Module):
     """Runs the layers in order; `parameters_of` maps a layer's blobs to parameters."""
 
-    def __init__(self, path, dropout=True):
+    def __init__(self, path, dropout=True, batch=None):
         super().__init__()
         with open(path, encoding="utf-8") as file:
             self.layers = [layer for layer in parse_prototxt(file.read())["layer"] if is_included(layer)]
@@ -129,6 +136,8 @@ class Net(nn.Module):
                 shapes[tops[0]] = list(function(*inputs).shape)
             loss_weight = first(layer, "loss_weight", 1.0) if kind == "SoftmaxWithLoss" else None
             self.steps.append((function, bottoms, tops[0], loss_weight))
+        if batch:
+            self.data_shape, self.label_shape = [batch, *self.data_shape[1:]], [batch, *self.label_shape[1:]]
 
     def learn(self, layer, parameters):
         name = first(layer, "name")
@@ -228,24 +237,74 @@ def infer(path, mode, precision, iterations):
     print(f"{statistics.median(times):.3f} {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f}")
 
 
-def measure(path, mode, precision, iterations):
-    net = Net(path)
-    data, label = torch.randn(net.data_shape), torch.ones(net.label_shape, dtype=torch.long)
+def training(path, mode, precision, device="cpu", batch=None):
+    """A function that trains one iteration."""
+    net = Net(path, batch=batch).to(device)
+    data = torch.randn(net.data_shape, device=device)
+    label = torch.ones(net.label_shape, dtype=torch.long, device=device)
     if mode != "nchw":
         net, data = net.to(memory_format=torch.channels_last), data.to(memory_format=torch.channels_last)
     optimizer = net.optimizer(0.001)
-    run = torch.compile(net) if mode == "compile" else net
-    times = []
-    for i in range(iterations + 3):
-        start = time.perf_counter()
+    run = net
+    if mode == "compile":
+        run = torch.compile(net)
+    elif mode not in ("nchw", "nhwc"):
+        run = torch.compile(net, mode=mode)
+
+    def iteration():
         optimizer.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
+        with torch.autocast(device, dtype=torch.bfloat16, enabled=precision == "bf16"):
             loss = run(data, label)
         loss.backward()
         optimizer.step()
+
+    return iteration
+
+
+def measure(path, mode, precision, iterations):
+    iteration = training(path, mode, precision)
+    times = []
+    for i in range(iterations + 3):
+        start = time.perf_counter()
+        iteration()
         if i >= 3:
             times.append(1e3 * (time.perf_counter() - start))
     print(f"{statistics.median(times):.3f} {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f}")
+
+
+def prepare(precision, device):
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    torch.backends.cudnn.benchmark = True
+    return torch.cuda.synchronize if device == "cuda" else lambda: None
+
+
+def milliseconds_of(iteration, iterations, synchronize):
+    synchronize()
+    start = time.perf_counter()
+    for _ in range(iterations):
+        iteration()
+    synchronize()
+    return 1e3 * (time.perf_counter() - start) / iterations
+
+
+def serve(path, mode, precision, iterations, device, batch):
+    synchronize = prepare(precision, device)
+    iteration = training(path, mode, precision, device, batch)
+    milliseconds_of(iteration, 5, synchronize)
+    print("ready", flush=True)
+    for _ in sys.stdin:
+        milliseconds = milliseconds_of(iteration, iterations, synchronize)
+        mib = (torch.cuda.max_memory_allocated() / 2**20 if device == "cuda"
+               else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        print(f"{milliseconds:.3f} {mib:.0f}", flush=True)
+
+
+def peak(precision, device):
+    synchronize = prepare(precision, device)
+    side = 8192 if device == "cuda" else 512
+    a, b = (torch.randn(side, side, device=device, dtype=torch.bfloat16 if precision == "bf16" else None) for _ in range(2))
+    milliseconds_of(lambda: a @ b, 3, synchronize)
+    print(f"{2 * side**3 / milliseconds_of(lambda: a @ b, 20, synchronize) * 1e3:.4g}")
 
 
 def check(path, trainer, precision):
@@ -347,12 +406,19 @@ def main():
     # PyTorch alone counts physical cores; both sides get what the process may use.
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", len(os.sched_getaffinity(0)))))
     torch.manual_seed(1)
-    if sys.argv[1] == "check":
-        check(*sys.argv[2:5])
-    elif sys.argv[1] == "infer":
-        infer(sys.argv[2], sys.argv[3], sys.argv[4], int(sys.argv[5]))
+    words = [word for word in sys.argv[1:] if not word.startswith("--")]
+    flags = dict(word[2:].split("=", 1) for word in sys.argv[1:] if word.startswith("--"))
+    device = flags.get("device", "cpu")
+    if words[0] == "check":
+        check(*words[1:4])
+    elif words[0] == "infer":
+        infer(words[1], words[2], words[3], int(words[4]))
+    elif words[0] == "serve":
+        serve(words[1], words[2], words[3], int(words[4]), device, int(flags.get("batch", 0)))
+    elif words[0] == "peak":
+        peak(words[1], device)
     else:
-        measure(sys.argv[2], sys.argv[3], sys.argv[4], int(sys.argv[5]))
+        measure(words[1], words[2], words[3], int(words[4]))
 
 
 if __name__ == "__main__":

@@ -19,11 +19,14 @@ endforeach()
 
 # Linked once more, so that the program in the build folder keeps its own paths. CMake's rewriting of a path while
 # installing would leave an empty entry in that one, for which the loader searches the working folder.
+function(find_in_bundle target name)
+  target_link_options(${target} PRIVATE -Wl,--disable-new-dtags)
+  set_target_properties(${target} PROPERTIES
+    OUTPUT_NAME ${name} RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bundled
+    BUILD_WITH_INSTALL_RPATH ON INSTALL_RPATH "\$ORIGIN/../lib")
+endfunction()
 trainer_executable(trainer_bundled src/cli/main.cc)
-target_link_options(trainer_bundled PRIVATE -Wl,--disable-new-dtags)
-set_target_properties(trainer_bundled PROPERTIES
-  OUTPUT_NAME trainer RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bundled
-  BUILD_WITH_INSTALL_RPATH ON INSTALL_RPATH "\$ORIGIN/../lib")
+find_in_bundle(trainer_bundled trainer)
 if(BUNDLE_PLUGINS)
   set_target_properties(${BUNDLE_PLUGINS} PROPERTIES BUILD_WITH_INSTALL_RPATH ON INSTALL_RPATH "\$ORIGIN")
 endif()
@@ -63,3 +66,30 @@ include(CPack)
 # Unlike CPack's own `package` it builds no tests.
 add_custom_target(bundle COMMAND ${CMAKE_CPACK_COMMAND} --config ${PROJECT_BINARY_DIR}/CPackConfig.cmake
   DEPENDS trainer trainer_bundled ${BUNDLE_PLUGINS} WORKING_DIRECTORY ${PROJECT_BINARY_DIR} USES_TERMINAL VERBATIM)
+
+# The bundle with what tools/gpu_check needs beside it, for a machine that has a GPU and none of Debian's packages.
+#
+#   cmake --build build --target gpu_check_bundle    makes the folder build/gpu_check and build/gpu_check.tar.xz
+#
+# Packed as small as xz can, in minutes: with Fashion-MNIST and the repository beside it, it has to stay under 64 MiB.
+if(TARGET trainer_tests)
+  find_package(GTest REQUIRED)
+  trainer_executable(trainer_tests_bundled $<TARGET_OBJECTS:trainer_tests>)
+  target_link_libraries(trainer_tests_bundled PRIVATE GTest::gtest GTest::gtest_main)
+  find_in_bundle(trainer_tests_bundled trainer_tests)
+  set(gpu_check COMPONENT gpu_check EXCLUDE_FROM_ALL)
+  install(TARGETS trainer_tests_bundled RUNTIME DESTINATION bin ${gpu_check})
+  install(PROGRAMS tools/gpu_check DESTINATION tools ${gpu_check})
+  install(FILES tools/bench.bash tools/bench_peer.py DESTINATION tools ${gpu_check})
+  install(FILES tests/conformance/cases.tar.xz DESTINATION tests/conformance ${gpu_check})
+  install(DIRECTORY tests/layers/modes DESTINATION tests/layers ${gpu_check})
+  install(CODE "set(GPU_CHECK_SOURCE \"${PROJECT_SOURCE_DIR}\")" ${gpu_check})
+  install(SCRIPT tools/gpu_check_files.cmake ${gpu_check})
+  set(folder ${PROJECT_BINARY_DIR}/gpu_check)
+  add_custom_target(gpu_check_bundle
+    COMMAND ${CMAKE_COMMAND} -E rm -rf ${folder}
+    COMMAND ${CMAKE_COMMAND} --install ${PROJECT_BINARY_DIR} --prefix ${folder} --strip
+    COMMAND ${CMAKE_COMMAND} --install ${PROJECT_BINARY_DIR} --prefix ${folder} --strip --component gpu_check
+    COMMAND ${CMAKE_COMMAND} -E env "XZ_OPT=--x86 --lzma2=preset=9" tar -C ${PROJECT_BINARY_DIR} -cJf ${folder}.tar.xz gpu_check
+    DEPENDS trainer trainer_bundled trainer_tests_bundled ${BUNDLE_PLUGINS} USES_TERMINAL VERBATIM)
+endif()

@@ -9,7 +9,11 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "cli/command.h"
-#include "cli/nvidia_driver.h"
+#include "gpus/choose_gpu.h"
+#include "gpus/gpu_lock.h"
+#include "gpus/nvidia_driver.h"
+#include "gpus/nvidia_management.h"
+#include "runtime/device.h"
 
 namespace trainer {
 namespace {
@@ -66,6 +70,24 @@ void print_cpu() {
   print("Available memory", format_bytes(meminfo_bytes("MemAvailable")));
 }
 
+void print_use(const NvidiaManagement& management, const GpuUse& use) {
+  if (!use.known) {
+    print("Memory used", fmt::format("unknown: {}", management.unavailable.empty()
+                                                        ? "NVIDIA's management library does not know this GPU"
+                                                        : management.unavailable));
+    return;
+  }
+  print("Memory used", format_bytes(use.used));
+  print("Memory free", format_bytes(use.free));
+  if (use.processes.empty()) print("Compute processes", "none");
+  for (const GpuProcess& process : use.processes) print("Compute process", process_text(process));
+}
+
+std::string lock_text(const GpuLock& lock) {
+  if (lock.state == GpuLock::State::kHeld) return "held by " + lock.holder;
+  return lock.state == GpuLock::State::kUnusable ? "cannot be used: " + lock.problem : "free";
+}
+
 void print_gpu(const NvidiaGpu& gpu) {
   print("Device id", fmt::format("{}", gpu.id));
   print("Major revision number", fmt::format("{}", gpu.major));
@@ -75,23 +97,23 @@ void print_gpu(const NvidiaGpu& gpu) {
   for (const auto& property : gpu.properties) print(property.first, fmt::format("{}", property.second));
 }
 
-bool is_asked_for(const std::string& wanted, int id) {
-  if (wanted.empty() || wanted == "all") return true;
-  for (const std::string& part : split(wanted, ',')) {
-    if (trim(part) == fmt::format("{}", id)) return true;
-  }
-  return false;
-}
-
-void check_ids(const std::string& wanted, size_t count) {
-  if (wanted.empty() || wanted == "all") return;
-  for (const std::string& part : split(wanted, ',')) {
-    const std::string id = trim(part);
-    if (id.empty() || id.size() > 6 || id.find_first_not_of("0123456789") != std::string::npos)
-      throw config_error("--gpu: \"{}\" is no device number; write all, or numbers with commas between: 0,1",
-                         part);
-    if (count > 0 && static_cast<size_t>(std::stoi(id)) >= count)
-      throw device_error("there is no GPU {}: the driver sees {}, numbered from 0", id, count);
+void print_gpus(const NvidiaDriver& driver, const std::vector<int>& wanted) {
+  const NvidiaManagement management = query_nvidia_management(driver.gpus);
+  std::string for_all = refuse_driver(driver);
+  if (for_all.empty()) for_all = refuse_gpus();
+  if (!management.driver_version.empty()) print("Driver's version", management.driver_version);
+  for (const int id : wanted) {
+    const NvidiaGpu& gpu = driver.gpus[static_cast<size_t>(id)];
+    print_gpu(gpu);
+    print("UUID", gpu.uuid.empty() ? "unknown: the driver is too old" : gpu.uuid);
+    print_use(management, management.uses[static_cast<size_t>(id)]);
+    if (!gpu.uuid.empty()) {
+      const GpuLock lock = look_at_gpu_lock(gpu.uuid);
+      print("Lock", lock_text(lock));
+    }
+    std::string refusal = refuse_gpu(gpu);
+    if (refusal.empty()) refusal = for_all;
+    print("Can compute", refusal.empty() ? "yes" : "no: " + refusal);
   }
 }
 
@@ -99,31 +121,32 @@ int run_device_query(const Arguments& arguments) {
   if (!arguments.words().empty())
     throw UsageError(fmt::format("\"{}\" is one word too many", arguments.words()[0]));
   const std::string& wanted = arguments.text("gpu");
-  check_ids(wanted, 0);
+  const GpuRequest request = parse_gpu_request(wanted.empty() ? "all" : wanted);
+  if (request.kind == GpuRequest::Kind::kAuto)
+    throw config_error("--gpu=auto: write all, or the numbers of GPUs to show");
   print_cpu();
   const NvidiaDriver driver = query_nvidia_driver();
   fmt::print("\nQuerying GPUs {}\n", wanted.empty() ? "all" : wanted);
-  if (driver.version > 0)
-    print("Driver's CUDA version", fmt::format("{}.{}", driver.version / 1000, driver.version % 1000 / 10));
+  if (driver.version > 0) print("Driver's CUDA version", cuda_version_text(driver.version));
   if (!driver.unavailable.empty()) {
-    if (!wanted.empty() && wanted != "all") throw device_error("no NVIDIA GPU can be used: {}", driver.unavailable);
+    if (request.kind == GpuRequest::Kind::kNumbers)
+      throw device_error("no NVIDIA GPU can be used: {}", driver.unavailable);
     fmt::print("No NVIDIA GPU can be used: {}.\n", driver.unavailable);
     return 0;
   }
-  check_ids(wanted, driver.gpus.size());
-  for (const NvidiaGpu& gpu : driver.gpus) {
-    if (is_asked_for(wanted, gpu.id)) print_gpu(gpu);
-  }
+  print_gpus(driver, named_gpus(request, driver.gpus.size()));
   return 0;
 }
 
-REGISTER_COMMAND(device_query, .name = "device_query",
-                 .summary = "shows the CPU as this process may use it, and NVIDIA's GPUs",
-                 .usage = "device_query [--gpu=all|0,1]",
-                 .description = "No context is opened on a GPU: others' work on it is not disturbed.",
-                 .flags = {{"gpu", FlagType::kText, "", "IDS",
-                            "GPUs to show: all, or numbers with commas between."}},
-                 .run = run_device_query);
+REGISTER_COMMAND(
+    device_query, .name = "device_query",
+    .summary = "shows the CPU as this process may use it, and NVIDIA's GPUs with who uses them",
+    .usage = "device_query [--gpu=all|0,1]",
+    .description =
+        "Of each GPU also who uses its memory, which run holds its lock, and why trainer cannot compute "
+        "on it. No context is opened on a GPU: others' work on it is not disturbed.",
+    .flags = {{"gpu", FlagType::kText, "", "IDS", "GPUs to show: all, or numbers with commas between."}},
+    .run = run_device_query);
 
 }  // namespace
 }  // namespace trainer

@@ -25,13 +25,13 @@ int64_t whole_number(const std::string& text, const char* what, int64_t least) {
   return value;
 }
 
-// "cpu" or "cuda:0", from the words behind the six.
-std::string device_of_words(const std::vector<std::string>& words) {
+// The CPU or a GPU, from the words behind the six.
+ChosenDevice device_of_words(const std::vector<std::string>& words) {
   const std::string mode = words.size() > kWords ? words[kWords] : "CPU";
   if (mode != "CPU" && mode != "GPU") throw UsageError(fmt::format("\"{}\" should be CPU or GPU", mode));
-  if (mode == "CPU") return "cpu";
-  return fmt::format("cuda:{}",
-                     words.size() > kWords + 1 ? whole_number(words[kWords + 1], "DEVICE_ID", 0) : 0);
+  if (mode == "CPU") return cpu_device();
+  return gpu_device(
+      words.size() > kWords + 1 ? static_cast<int>(whole_number(words[kWords + 1], "DEVICE_ID", 0)) : 0);
 }
 
 int run_extract_features(const Arguments& arguments) {
@@ -47,11 +47,11 @@ int run_extract_features(const Arguments& arguments) {
     throw config_error("each blob needs an output of its own: {}", words[3]);
   const int64_t batches = whole_number(words[4], "NUM_BATCHES", 1);
   check_feature_kind(kind);
-  const std::string device = device_of_words(words);
+  const ChosenDevice device = device_of_words(words);
 
   const ConfiguredNet configured = net_from_flags(arguments, caffe::TEST, model);
-  log_info(device == "cpu" ? "Using CPU" : "Using " + device);
-  Runtime runtime(device);
+  log_info(device.name == "cpu" ? "Using CPU" : device.use);
+  Runtime runtime(device.name);
   NetSession net(*configured.net.net, *configured.net.positions, caffe::TEST, 0, runtime);
   if (!net.warnings().empty()) log_warning(net.warnings());
   net.keep_blobs(blobs);

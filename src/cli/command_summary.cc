@@ -12,7 +12,6 @@
 #include "layers/given_shape.h"
 #include "ops/cost.h"
 #include "report/log.h"
-#include "runtime/planning_device.h"
 #include "train/model.h"
 #include "train/update_rule.h"
 
@@ -175,8 +174,7 @@ int run_summary(const Arguments& arguments) {
   const ConfiguredNet configured = net_from_flags(arguments, phase);
   const std::string& gpu = arguments.text("gpu");
   const DeviceOptions options = device_options_of(arguments);
-  Runtime runtime(planning_device(open_device(gpu.empty() ? "cpu" : "cuda:" + gpu, options)),
-                  options.precision);
+  Runtime runtime(gpu.empty() ? "plan:cpu" : "plan:cuda:" + gpu, options);
   const std::unique_ptr<NetSession> session = open_net(configured, phase, runtime, std::move(shapes));
   NetSession& net = *session;
   if (!net.warnings().empty()) log_warning(net.warnings());

@@ -17,10 +17,10 @@ int run_test(const Arguments& arguments) {
   const int iterations = static_cast<int>(arguments.integer("iterations"));
   if (iterations < 1) throw config_error("--iterations is {}; it must be at least 1", iterations);
   const ConfiguredNet configured = net_from_flags(arguments, caffe::TEST);
-  const std::string device = device_of(arguments, nullptr);
-  log_info(device == "cpu" ? "Use CPU." : "Use " + device);
+  const ChosenDevice device = device_of(arguments);
+  log_info(device.use);
 
-  Runtime runtime(device, device_options_of(arguments));
+  Runtime runtime(device.name, device_options_of(arguments));
   NetSession net(*configured.net.net, *configured.net.positions, caffe::TEST, 0, runtime);
   if (!net.warnings().empty()) log_warning(net.warnings());
   add_parameters(net.lowered(), 0, false, runtime.store);

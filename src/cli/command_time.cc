@@ -57,7 +57,8 @@ int64_t peak_memory() {
 class Timing {
  public:
   Timing(const Arguments& arguments, const ConfiguredNet& configured, caffe::Phase phase, Runtime& runtime)
-      : device_(*runtime.device),
+      : runtime_(runtime),
+        device_(*runtime.device),
         net_(*configured.net.net, *configured.net.positions, phase, 1, runtime),
         iterations_(static_cast<int>(arguments.integer("iterations"))),
         trace_(arguments.text("trace")),
@@ -81,21 +82,34 @@ class Timing {
     log_info("*** Benchmark begins ***");
     log_info(fmt::format("Testing for {} iterations.", iterations_));
     const double waited = net_.waited_seconds();
-    const auto start = Clock::now();
-    for (int i = 0; i < iterations_; ++i) {
-      const auto before = Clock::now();
-      net_.run_next_timed(kind_, &seconds_);
-      if (update_) update_->apply_timed(0.0f, i, &update_seconds_);
-      log_info(fmt::format("Iteration: {} {} time: {}", i + 1, trains() ? "forward-backward" : "forward",
-                           milliseconds(since(before))));
-    }
-    total_ = since(start);
+    total_ = seconds_of_iterations(device_.is_host());
     wait_ = net_.waited_seconds() - waited;
+    if (!device_.is_host()) one_by_one_ = seconds_of_iterations(true);
     report();
   }
 
  private:
   bool trains() const { return kind_ == ProgramKind::kTrain; }
+
+  // With the seconds of each step, or as training runs them: on a GPU that waits for nothing in between.
+  double seconds_of_iterations(bool by_steps) {
+    device_.synchronize();
+    const auto start = Clock::now();
+    for (int i = 0; i < iterations_; ++i) {
+      const auto before = Clock::now();
+      if (by_steps) {
+        net_.run_next_timed(kind_, &seconds_);
+        if (update_) update_->apply_timed(0.0f, i, &update_seconds_);
+        log_info(fmt::format("Iteration: {} {} time: {}", i + 1, trains() ? "forward-backward" : "forward",
+                             milliseconds(since(before))));
+      } else {
+        net_.run_next(kind_);
+        if (update_) update_->apply(0.0f, i);
+      }
+    }
+    device_.synchronize();
+    return since(start);
+  }
 
   using Clock = std::chrono::steady_clock;
   static double since(Clock::time_point start) {
@@ -121,12 +135,17 @@ class Timing {
     for (double step : update_seconds_) update += step;
     if (update_) log_info(fmt::format("{:>10}\tupdate: {}", "(solver)", milliseconds(update / n)));
     log_info(fmt::format("Average wait for data: {}", milliseconds(wait_ / n)));
-    log_info(fmt::format("Average rest (feeding, reading the loss, this log): {}",
-                         milliseconds((total_ - sum.forward - sum.backward - update - wait_) / n)));
+    if (device_.is_host())
+      log_info(fmt::format("Average rest (feeding, reading the loss, this log): {}",
+                           milliseconds((total_ - sum.forward - sum.backward - update - wait_) / n)));
     log_info(fmt::format("Average Forward pass: {}", milliseconds(sum.forward / n)));
     if (trains()) log_info(fmt::format("Average Backward pass: {}", milliseconds(sum.backward / n)));
     if (update_) log_info(fmt::format("Average Update: {}", milliseconds(update / n)));
     log_info(fmt::format("Peak memory: {} MiB", peak_memory()));
+    if (!device_.is_host()) {
+      log_info(fmt::format("Memory on the GPU: {} MiB", (runtime_.arena.bytes() + runtime_.store.bytes() + net_.batch_bytes()) >> 20));
+      log_info(fmt::format("Average iteration step by step, as the lines above count it: {}", milliseconds(one_by_one_ / n)));
+    }
     report_steps();
     log_info(fmt::format("Total Time: {}", milliseconds(total_)));
     log_info("*** Benchmark ends ***");
@@ -146,6 +165,7 @@ class Timing {
       log_info(fmt::format("Slowest step {}: {}, {}", i + 1, steps[i].name, describe(steps[i], best)));
   }
 
+  Runtime& runtime_;
   Device& device_;
   NetSession net_;
   int iterations_;
@@ -153,7 +173,7 @@ class Timing {
   ProgramKind kind_;
   std::unique_ptr<UpdateRule> update_;
   std::vector<double> seconds_, update_seconds_;
-  double total_ = 0, wait_ = 0;
+  double total_ = 0, wait_ = 0, one_by_one_ = 0;
 };
 
 int run_time(const Arguments& arguments) {
@@ -164,9 +184,9 @@ int run_time(const Arguments& arguments) {
   if (arguments.integer("iterations") < 1) throw config_error("--iterations must be at least 1");
   const caffe::Phase phase = arguments.text("phase") == "TEST" ? caffe::TEST : caffe::TRAIN;
   const ConfiguredNet configured = net_from_flags(arguments, phase);
-  const std::string device = device_of(arguments, nullptr);
-  log_info(device == "cpu" ? "Use CPU." : "Use " + device);
-  Runtime runtime(device, device_options_of(arguments));
+  const ChosenDevice device = device_of(arguments);
+  log_info(device.use);
+  Runtime runtime(device.name, device_options_of(arguments));
   Timing(arguments, configured, phase, runtime).run();
   return 0;
 }

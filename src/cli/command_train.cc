@@ -2,12 +2,16 @@
 #include <fmt/format.h>
 
 #include <csignal>
+#include <functional>
+#include <memory>
 
 #include "cli/command.h"
 #include "cli/net_flags.h"
 #include "cli/signals.h"
 #include "config/override.h"
 #include "report/log.h"
+#include "train/configure.h"
+#include "train/memory_advice.h"
 #include "train/training.h"
 
 namespace trainer {
@@ -21,6 +25,19 @@ std::vector<std::string> weight_files(const Arguments& arguments, const caffe::S
     for (const std::string& path : comma_list(entry)) files.push_back(path);
   }
   return files;
+}
+
+std::unique_ptr<Training> open_training(TrainingFiles files, const TrainingOptions& options, const std::vector<ChosenDevice>& devices,
+                                        const std::function<TrainingFiles()>& configure_again) {
+  try {
+    return std::make_unique<Training>(std::move(files), options);
+  } catch (const OutOfMemory& error) {
+    std::string advice = memory_advice(configure_again, options, error);
+    for (const ChosenDevice& device : devices) {
+      if (!device.beside.empty()) advice += fmt::format("\n  Others compute on {} as well: {}", device.name, device.beside);
+    }
+    throw device_error("{}", advice);
+  }
 }
 
 int run_train(const Arguments& arguments) {
@@ -43,7 +60,10 @@ int run_train(const Arguments& arguments) {
   if (!diagnostics.list().empty()) report.warning(diagnostics.render());
 
   TrainingOptions options;
-  options.device = device_of(arguments, files.solver.get());
+  const std::vector<ChosenDevice> devices = devices_of(arguments, *files.solver);
+  options.devices.clear();
+  for (const ChosenDevice& device : devices) options.devices.push_back(device.name);
+  if (arguments.truth("scale_batch")) divide_batches(&files, static_cast<int>(options.devices.size()));
   options.device_options = device_options_of(arguments);
   options.memory = memory_of(arguments);
   options.snapshot = arguments.text("snapshot");
@@ -67,10 +87,16 @@ int run_train(const Arguments& arguments) {
     }
     return request.snapshot ? StopRequest::kSnapshot : StopRequest::kNone;
   };
-  report.note(options.device == "cpu" ? "Use CPU." : "Use " + options.device);
+  for (const ChosenDevice& device : devices) report.note(device.use);
   report.note(fmt::format("random_seed: {}", files.solver->random_seed()));
-  Training training(std::move(files), options);
-  return training.run(report) ? 128 + stopped_by : 0;
+  const int parts = arguments.truth("scale_batch") ? static_cast<int>(options.devices.size()) : 1;
+  const auto configure_again = [&] {
+    Diagnostics known;
+    TrainingFiles again = configure_training(arguments.text("solver"), configure, &known);
+    divide_batches(&again, parts);
+    return again;
+  };
+  return open_training(std::move(files), options, devices, configure_again)->run(report) ? 128 + stopped_by : 0;
 }
 
 REGISTER_COMMAND(
@@ -93,6 +119,8 @@ REGISTER_COMMAND(
             cpu_flag(),
             precision_flag(),
             memory_flag(),
+            {"scale_batch", FlagType::kTruth, "false", "",
+             "Split batch_size among the GPUs; without it each GPU reads batches of batch_size, as in Caffe."},
             set_flag(),
             {"run_dir", FlagType::kFolder, "", "FOLDER",
              "Where log, metrics and report go. Default: SNAPSHOT_PREFIX_run/DATE-TIME; empty: nowhere."},

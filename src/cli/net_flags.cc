@@ -1,14 +1,22 @@
 // The flags that commands on nets have in common.
 #include "cli/net_flags.h"
 
+#include <optional>
+
 #include "base/error.h"
 #include "base/text.h"
 #include "config/override.h"
+#include "gpus/choose_gpu.h"
 #include "report/log.h"
 
 namespace trainer {
 
-Flag gpu_flag() { return {"gpu", FlagType::kText, "", "ID", "Run on this NVIDIA GPU."}; }
+Flag gpu_flag() {
+  return {
+      "gpu", FlagType::kText, "", "N|auto|all",
+      "Run on the NVIDIA GPU of this number, among those that CUDA_VISIBLE_DEVICES leaves; auto takes one "
+      "that nobody uses. train also takes several, 0,1 or all. trainer device_query shows who uses which."};
+}
 Flag cpu_flag() {
   return {"cpu", FlagType::kTruth, "false", "", "Run on the CPU, whatever solver_mode says."};
 }
@@ -51,17 +59,51 @@ std::vector<std::string> comma_list(const std::string& text) {
   return out;
 }
 
-std::string device_of(const Arguments& arguments, const caffe::SolverParameter* solver) {
-  if (arguments.truth("cpu")) {
-    if (arguments.given("gpu")) throw config_error("--cpu and --gpu contradict each other: give one of them");
-    return "cpu";
-  }
+namespace {
+
+ChosenDevice chosen(const TakenGpu& gpu) {
+  if (!gpu.warning.empty()) log_warning(gpu.warning);
+  return {fmt::format("cuda:{}", gpu.id), gpu.beside, "Use " + gpu.text};
+}
+
+// What --gpu says; nothing where the CPU is asked for, or neither.
+std::optional<GpuRequest> request_of(const Arguments& arguments) {
   const std::string& gpu = arguments.text("gpu");
-  if (!gpu.empty()) return "cuda:" + gpu;
-  if (solver != nullptr && solver->has_solver_mode() &&
-      solver->solver_mode() == caffe::SolverParameter_SolverMode_GPU)
-    return fmt::format("cuda:{}", solver->device_id());
-  return "cpu";
+  if (arguments.truth("cpu") && arguments.given("gpu"))
+    throw config_error("--cpu and --gpu contradict each other: give one of them");
+  if (gpu.empty()) return std::nullopt;
+  return parse_gpu_request(gpu);
+}
+
+}  // namespace
+
+ChosenDevice cpu_device() { return {"cpu", "", "Use CPU."}; }
+
+ChosenDevice gpu_device(int number) {
+  return chosen(take_gpus({GpuRequest::Kind::kNumbers, {number}}).front());
+}
+
+std::vector<ChosenDevice> devices_of(const Arguments& arguments, const caffe::SolverParameter& solver) {
+  const std::optional<GpuRequest> request = request_of(arguments);
+  if (!request) {
+    const bool by_solver = !arguments.truth("cpu") && solver.has_solver_mode() &&
+                           solver.solver_mode() == caffe::SolverParameter_SolverMode_GPU;
+    return {by_solver ? gpu_device(solver.device_id()) : cpu_device()};
+  }
+  std::vector<ChosenDevice> devices;
+  for (const TakenGpu& gpu : take_gpus(*request)) devices.push_back(chosen(gpu));
+  return devices;
+}
+
+ChosenDevice device_of(const Arguments& arguments) {
+  const std::optional<GpuRequest> request = request_of(arguments);
+  if (!request) return cpu_device();
+  const std::vector<TakenGpu> gpus = take_gpus(*request);
+  if (gpus.size() > 1)
+    throw config_error(
+        "only trainer train runs on several GPUs, and --gpu={} names {}: name one, or take auto",
+        arguments.text("gpu"), gpus.size());
+  return chosen(gpus.front());
 }
 
 DeviceOptions device_options_of(const Arguments& arguments) {

@@ -18,8 +18,19 @@ Flag set_flag();
 Flag level_flag();
 Flag stage_flag();
 
-// "cpu", or the GPU asked for by --gpu; `solver` may ask for one by an explicit solver_mode.
-std::string device_of(const Arguments& arguments, const caffe::SolverParameter* solver);
+struct ChosenDevice {
+  std::string name;    // "cpu", "cuda:0": what Runtime opens
+  std::string beside;  // the processes of others on a GPU; or ""
+  std::string use;     // the line that says so: "Use CPU.", "Use GPU 0 (NVIDIA H100), free 79.1 GiB"
+};
+
+// The CPU, or the GPUs asked for by --gpu; `solver` may ask for one by an explicit solver_mode. A GPU is
+// locked until the process ends; that another run holds it is written to the log as a warning.
+std::vector<ChosenDevice> devices_of(const Arguments& arguments, const caffe::SolverParameter& solver);
+// The same for a command that runs on one: several are a config_error.
+ChosenDevice device_of(const Arguments& arguments);
+ChosenDevice cpu_device();
+ChosenDevice gpu_device(int number);
 
 // What --precision says.
 DeviceOptions device_options_of(const Arguments& arguments);

@@ -3,6 +3,8 @@
 
 #include <chrono>
 
+#include "base/text.h"
+
 namespace trainer {
 namespace {
 
@@ -33,7 +35,30 @@ class HostTimer : public StepTimer {
   std::vector<Clock::time_point> marks_;
 };
 
+class HostMarker : public Marker {
+ public:
+  void set() override {}
+};
+
+class HostSum : public SumAcross {
+ public:
+  void start(std::span<Marker* const>, std::span<float* const> data, int64_t count) override {
+    for (int64_t i = 0; i < count; ++i) {
+      float sum = 0;
+      for (const float* of_device : data) sum += of_device[i];
+      for (float* of_device : data) of_device[i] = sum;
+    }
+  }
+  void finish() override {}
+};
+
 }  // namespace
+
+OutOfMemory OutOfMemory::make(const std::string& device, int64_t bytes, int64_t free) {
+  return {fmt::format("not enough memory on {}: {} asked for, {} free. A smaller batch_size with a larger iter_size needs less.", device,
+                      format_bytes(bytes), format_bytes(free)),
+          device, bytes, free};
+}
 
 const char* name_of(Precision precision) {
   switch (precision) {
@@ -51,9 +76,10 @@ DType activation_type(Precision precision) {
                                          : DType::kF32;
 }
 
-std::unique_ptr<Readback> Device::make_readback(size_t count) {
-  return std::make_unique<HostReadback>(count);
-}
+std::unique_ptr<Readback> Device::make_readback(size_t count) { return std::make_unique<HostReadback>(count); }
 std::unique_ptr<StepTimer> Device::make_step_timer() { return std::make_unique<HostTimer>(); }
+
+std::unique_ptr<Marker> Device::make_marker() { return std::make_unique<HostMarker>(); }
+std::unique_ptr<SumAcross> Device::make_sum_across(std::span<Device* const>) { return std::make_unique<HostSum>(); }
 
 }  // namespace trainer

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "base/host_memory.h"
 #include "ops/graph.h"
 
@@ -77,6 +78,18 @@ struct DeviceSpeed {
   double bytes = 0;       // read and written
 };
 
+// A device has not the memory that it was asked for.
+class OutOfMemory : public Error {
+ public:
+  OutOfMemory(const std::string& message, const std::string& device, int64_t bytes, int64_t free)
+      : Error(ExitCode::kDevice, message), device(device), bytes(bytes), free(free) {}
+  // `device` as Device::name() gives it.
+  static OutOfMemory make(const std::string& device, int64_t bytes, int64_t free);
+
+  const std::string device;
+  const int64_t bytes, free;  // asked for at last, and there then
+};
+
 // Scalars that kernels make, handed to the host as soon as they are known.
 class Readback {
  public:
@@ -111,6 +124,23 @@ class Recording {
   virtual void run() = 0;
 };
 
+// A place among the kernels of a device, behind those queued when it was set last, which other work waits for.
+class Marker {
+ public:
+  virtual ~Marker() = default;
+  virtual void set() = 0;
+};
+
+// Sums of floats over several devices, beside their kernels. Spans hold an entry for each device.
+class SumAcross {
+ public:
+  virtual ~SumAcross() = default;
+  // Once every device has come to its marker, replaces the `count` floats at data[i] on device i by their sum over all.
+  virtual void start(std::span<Marker* const> markers, std::span<float* const> data, int64_t count) = 0;
+  // Kernels queued from here on, on any of the devices, find the sums.
+  virtual void finish() = 0;
+};
+
 // The seconds between marks set among the kernels.
 class StepTimer {
  public:
@@ -131,7 +161,11 @@ class Device {
   virtual std::string refuse_precision(Precision precision) const = 0;
   // Throws a device_error naming the op where not even the reference takes it.
   virtual KernelChoice choose(const OpInstance& instance) = 0;
-  // Zeroed, 64-byte aligned; throws a device_error saying how much was asked for and how much is free.
+  // The texts of the kernels chosen so far that are compiled for them alone; none where all are part of the device.
+  virtual std::vector<std::string> generated_texts() const { return {}; }
+  // Bytes that allocate may still find.
+  virtual int64_t free_memory() = 0;
+  // Zeroed, 64-byte aligned; throws OutOfMemory.
   virtual void* allocate(int64_t bytes) = 0;
   virtual void release(void* memory, int64_t bytes) = 0;
   virtual void copy_to_host(void* host, const void* device, int64_t bytes) = 0;
@@ -147,13 +181,21 @@ class Device {
   // nullptr where is_host().
   virtual std::unique_ptr<Uploads> make_uploads() { return nullptr; }
   virtual std::unique_ptr<StepTimer> make_step_timer();
+  virtual std::unique_ptr<Marker> make_marker();
+  // Over `devices`, of which this is the first and all are of its kind.
+  virtual std::unique_ptr<SumAcross> make_sum_across(std::span<Device* const> devices);
   // What `queue` queues, none of which runs; nullptr where this device cannot record it or would gain nothing.
   virtual std::unique_ptr<Recording> record(const std::function<void()>&) { return nullptr; }
   // For buffers that Uploads read.
   virtual HostMemory& host_memory() { return HostMemory::plain(); }
 };
 
-// "cpu"; a GPU by its name "cuda:0". Throws a device_error that names the cause.
+// "cpu"; a GPU by its name "cuda:0"; with "plan:" before it, the same for plans only (runtime/planning_device.h). Throws a
+// device_error that names the cause.
 std::unique_ptr<Device> open_device(const std::string& name, const DeviceOptions& options = {});
+
+// Why this installation cannot compute on any GPU, whatever GPUs there are: the plugin or a library that it
+// needs is not there; or "". Opens them, and no GPU.
+std::string refuse_gpus();
 
 }  // namespace trainer

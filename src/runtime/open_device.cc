@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "device/cpu/cpu_device.h"
 #include "runtime/device.h"
+#include "runtime/planning_device.h"
 
 namespace trainer {
 namespace {
@@ -15,9 +16,15 @@ namespace fs = std::filesystem;
 
 constexpr const char* kPlugin = "libtrainer_cuda.so";
 using OpenCudaDevice = Device* (*)(const char* which, const char* version, const DeviceOptions* options);
+using OpenCudaLibraries = void (*)();
+
+struct Plugin {
+  OpenCudaDevice open_device = nullptr;
+  OpenCudaLibraries open_libraries = nullptr;
+};
 
 // Beside the program, or in the lib folder beside its folder. Never closed: the driver keeps threads of its own.
-OpenCudaDevice open_plugin() {
+Plugin open_plugin() {
   std::error_code ignored;
   const fs::path program = fs::read_symlink("/proc/self/exe", ignored).parent_path();
   const std::vector<fs::path> places = {program / kPlugin, program.parent_path() / "lib" / kPlugin};
@@ -28,24 +35,41 @@ OpenCudaDevice open_plugin() {
       const char* reason = dlerror();
       throw device_error("the CUDA device cannot be loaded: {}. Run on the CPU with --cpu", reason == nullptr ? place.string() : reason);
     }
-    const auto open = reinterpret_cast<OpenCudaDevice>(dlsym(library, "trainer_open_cuda_device"));
-    if (open == nullptr) throw device_error("{} is no CUDA device of this program", place.string());
-    return open;
+    const Plugin plugin = {
+        reinterpret_cast<OpenCudaDevice>(dlsym(library, "trainer_open_cuda_device")),
+        reinterpret_cast<OpenCudaLibraries>(dlsym(library, "trainer_open_cuda_libraries"))};
+    if (plugin.open_device == nullptr || plugin.open_libraries == nullptr)
+      throw device_error("{} is no CUDA device of this program", place.string());
+    return plugin;
   }
   throw device_error("this installation has no CUDA device: there is neither {} nor {}. Run on the CPU: with --cpu and without --gpu, or "
                      "with CPU in place of GPU",
                      places[0].string(), places[1].string());
 }
 
+const Plugin& plugin() {
+  static const Plugin opened = open_plugin();
+  return opened;
+}
+
 }  // namespace
 
 std::unique_ptr<Device> open_device(const std::string& name, const DeviceOptions& options) {
+  const std::string plan = "plan:";
+  if (name.rfind(plan, 0) == 0) return planning_device(open_device(name.substr(plan.size()), options));
   if (name == "cpu") return std::make_unique<cpu::CpuDevice>();
   const std::string prefix = "cuda:";
   if (name.rfind(prefix, 0) != 0) throw device_error("no device \"{}\": there are \"cpu\" and GPUs, \"cuda:0\"", name);
-  static const OpenCudaDevice open_cuda_device = open_plugin();
-  return std::unique_ptr<Device>(
-      open_cuda_device(name.substr(prefix.size()).c_str(), TRAINER_VERSION, &options));
+  return std::unique_ptr<Device>(plugin().open_device(name.substr(prefix.size()).c_str(), TRAINER_VERSION, &options));
+}
+
+std::string refuse_gpus() {
+  try {
+    plugin().open_libraries();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
 }
 
 }  // namespace trainer

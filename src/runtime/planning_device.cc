@@ -21,8 +21,10 @@ class PlanningDevice : public Device {
   std::string refuse_precision(Precision precision) const override {
     return device_->refuse_precision(precision);
   }
+  int64_t free_memory() override { return device_->free_memory(); }
   bool is_host() const override { return device_->is_host(); }
   KernelChoice choose(const OpInstance& instance) override { return device_->choose(instance); }
+  std::vector<std::string> generated_texts() const override { return device_->generated_texts(); }
 
   void* allocate(int64_t bytes) override {
     void* memory =

@@ -93,6 +93,17 @@ void Program::watch(const std::vector<int>& wanted) {
   watched_data_.resize(watched_.size());
 }
 
+int Program::last_writer(const std::string& state) const {
+  int last = -1;
+  for (size_t i = 0; i < steps.size(); ++i) {
+    for (int output : steps[i].op.outputs) {
+      const Placement& place = values[static_cast<size_t>(output)].placement;
+      if (place.kind == Placement::kState && states[static_cast<size_t>(place.index)] == state) last = static_cast<int>(i);
+    }
+  }
+  return last;
+}
+
 void Program::begin(const RunContext& context) {
   if (generation_ != arena_.generation()) bind_all();
   device_.begin_pass(context);
@@ -100,6 +111,9 @@ void Program::begin(const RunContext& context) {
 
 void Program::run_step(size_t step, const RunContext& context) {
   steps[step].kernel->run(context);
+  for (const auto& [marked, marker] : marks_) {
+    if (static_cast<size_t>(marked) == step) marker->set();
+  }
   if (watched_.empty() || step != last_watched_step_) return;
   for (size_t i = 0; i < watched_.size(); ++i) watched_data_[i] = address(watched_[i]);
   readback_->start(watched_data_);

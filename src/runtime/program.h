@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "runtime/device.h"
@@ -50,6 +51,10 @@ class Program {
   void set_source(int source, void* data);
   // Results, each a scalar, that are wanted after every run; before the first one.
   void watch(const std::vector<int>& results);
+  // The last step that writes this state; -1 where none does.
+  int last_writer(const std::string& state) const;
+  // From the next run on the marker is set behind this step; before the first one.
+  void mark_after(int step, Marker& marker) { marks_.emplace_back(step, &marker); }
   // Runs all steps. Every source must be set. On a device beside the host they are only queued.
   void run(const RunContext& context);
   // Of the last run, in the sequence of watch: waits no longer than for the steps that make them.
@@ -98,6 +103,7 @@ class Program {
   std::vector<std::vector<int>> source_steps_;  // steps that read each source, through views too
   std::vector<int> watched_;                    // values
   size_t last_watched_step_ = 0;                // that makes one of them
+  std::vector<std::pair<int, Marker*>> marks_;
   std::unique_ptr<Readback> readback_;
   std::vector<const void*> watched_data_;
   bool recordable_ = true, has_run_ = false;    // since all steps were bound

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "config/net_state.h"
 #include "config/override.h"
+#include "data/batch_stream.h"
 #include "train/learning_rate.h"
 #include "train/update_rule.h"
 
@@ -210,6 +211,31 @@ TrainingFiles configure_training(const std::string& solver_path, const Configure
   out.solver = std::move(file->solver);
   out.solver_positions = std::move(file->positions);
   return out;
+}
+
+void divide_batches(TrainingFiles* files, int devices) {
+  const auto file = std::find_if(files->files.begin(), files->files.end(),
+                                 [&](const auto& candidate) { return candidate->net.get() == files->train.net; });
+  TRAINER_ASSERT(file != files->files.end());
+  Diagnostics diagnostics;
+  for (caffe::LayerParameter& layer : *(*file)->net->mutable_layer()) {
+    const std::string source = BatchStream::source_field(layer.type());
+    if (source.empty()) continue;
+    // "data_param.source" stands beside "data_param.batch_size".
+    const std::string message = source.substr(0, source.find('.'));
+    google::protobuf::Message* param = layer.GetReflection()->MutableMessage(&layer, layer.GetDescriptor()->FindFieldByName(message));
+    const google::protobuf::FieldDescriptor* field = param->GetDescriptor()->FindFieldByName("batch_size");
+    const google::protobuf::Reflection& fields = *param->GetReflection();
+    const uint32_t batch = fields.GetUInt32(*param, field);
+    if (batch % static_cast<uint32_t>(devices) == 0) {
+      fields.SetUInt32(param, field, batch / static_cast<uint32_t>(devices));
+      continue;
+    }
+    diagnostics.error((*file)->positions.of(layer, message + ".batch_size"), fmt::format("layer \"{}\" ({})", layer.name(), layer.type()),
+                      fmt::format("a batch of {} cannot be split evenly among {} devices", batch, devices),
+                      fmt::format("choose a multiple of {}, or leave out --scale_batch", devices));
+  }
+  diagnostics.throw_if_errors();
 }
 
 TrainingFiles::Net configure_net(const std::string& path, const caffe::NetState& state,

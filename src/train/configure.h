@@ -22,6 +22,10 @@ struct ConfigureOptions {
 TrainingFiles configure_training(const std::string& solver_path, const ConfigureOptions& options,
                                  Diagnostics* diagnostics);
 
+// Divides the batches of the training net's data layers among so many devices. A config_error names a layer whose
+// batch_size cannot be divided.
+void divide_batches(TrainingFiles* files, int devices);
+
 // One net file filtered for a phase: what `test`, `time` and `summary` work on.
 TrainingFiles::Net configure_net(const std::string& path, const caffe::NetState& state,
                                  const std::vector<std::string>& overrides, std::unique_ptr<NetFile>* file,

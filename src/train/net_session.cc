@@ -11,6 +11,7 @@
 #include "compile/differentiate.h"
 #include "ops/math.h"
 #include "report/log.h"
+#include "train/gradient_sums.h"
 #include "train/loss_scale.h"
 
 namespace trainer {
@@ -121,6 +122,8 @@ void NetSession::open_streams() {
     options.phase = layer.has_phase() ? layer.phase() : phase_;
     options.seed = seed_;
     options.net_name = net_.name();
+    options.rank = runtime_.rank;
+    options.world = runtime_.world;
     options.memory = &runtime_.device->host_memory();
     if (!runtime_.device->is_host()) options.workers = std::clamp(usable_cores() - 1, 1, kMostWorkers);
     options.log = [](const std::string& line) { log_warning(line); };
@@ -245,7 +248,7 @@ NetSession::Compiled& NetSession::compiled_for_data(ProgramKind kind, const std:
   for (const DataExtent& extent : lowered_->data_extents) {
     Program& program = *compiled(ProgramKind::kExtent, shapes, extents).program;
     set_batch(program);
-    program.run({passes_});
+    program.run({pass_number()});
     float count = 0;
     program.read_result(0, &count);
     if (count == 0)
@@ -337,12 +340,15 @@ void NetSession::build(Fusion fusion, Compiled* out) {
   try {
     out->program = compile(std::move(module), *runtime_.device, runtime_.store, runtime_.arena,
                            {fusion, activation_type(runtime_.precision), runtime_.arena_limit()});
+  } catch (const OutOfMemory& error) {
+    throw OutOfMemory(described() + error.what(), error.device, error.bytes, error.free);
   } catch (const Error& error) {
     if (error.code() != ExitCode::kDevice) throw;
-    throw device_error("{}phase {}: {}", net_.name().empty() ? "" : fmt::format("net \"{}\", ", net_.name()),
-                       caffe::Phase_Name(phase_), error.what());
+    throw device_error("{}{}", described(), error.what());
   }
   out->program->watch(watched);
+  if (runtime_.sums != nullptr && (kind == ProgramKind::kTrain || kind == ProgramKind::kAccumulate))
+    runtime_.sums->mark(runtime_.rank, *out->program);
   for (size_t i = 0; i < out->program->sources.size(); ++i) {
     const SourceInfo& source = out->program->sources[i];
     const bool streamed = std::any_of(streams_.begin(), streams_.end(),
@@ -353,6 +359,10 @@ void NetSession::build(Fusion fusion, Compiled* out) {
         std::make_unique<DeviceBlock>(*runtime_.device, std::max<int64_t>(desc.bytes(), 1)));
     out->program->set_source(static_cast<int>(i), out->inputs.back()->data());
   }
+}
+
+std::string NetSession::described() const {
+  return fmt::format("{}phase {}: ", net_.name().empty() ? "" : fmt::format("net \"{}\", ", net_.name()), caffe::Phase_Name(phase_));
 }
 
 void NetSession::warn_of_no_gradient(const LoweredNet& net, const ParameterInfo& parameter) {
@@ -456,28 +466,8 @@ void NetSession::log_debug_info(ProgramKind kind, const std::vector<Shape>& shap
   Compiled& debug = compiled_for_data(kind, shapes);
   set_batch(*debug.program);
   hand_over_carried(debug);
-  debug.program->run({passes_});
+  debug.program->run({pass_number()});
   for (const std::string& line : debug.debug_info->lines(*debug.program)) debug_log_(line);
-}
-
-void NetSession::run(Compiled& compiled, uint64_t pass, std::vector<double>* seconds) {
-  Program& program = *compiled.program;
-  set_batch(program);
-  hand_over_carried(compiled);
-  if (seconds != nullptr) {
-    seconds->resize(program.steps.size(), 0.0);
-    program.run_timed({pass}, seconds);
-  } else {
-    program.run({pass});
-  }
-  const std::span<const float> watched = program.watched();
-  loss_ = compiled.has_loss ? watched[0] : 0;
-  for (size_t i = 0; i < compiled.label_flags.size(); ++i) {
-    const float bad = watched[i + compiled.has_loss];
-    if (bad != 0)
-      throw data_error("{}: {} labels of this batch are not whole numbers in the layer's range of classes", compiled.label_flags[i],
-                       static_cast<int64_t>(bad));
-  }
 }
 
 // Carried states are the session's own, and one for each shape: programs for other numbers of items have others.
@@ -505,9 +495,12 @@ void NetSession::hand_over_carried(const Compiled& next) {
   }
 }
 
-void NetSession::run_next(ProgramKind kind) { run_next_timed(kind, nullptr); }
+uint64_t NetSession::ranks() const { return phase_ == caffe::TRAIN ? static_cast<uint64_t>(runtime_.world) : 1; }
 
-void NetSession::run_next_timed(ProgramKind kind, std::vector<double>* seconds) {
+uint64_t NetSession::pass_number() const { return passes_ + (phase_ == caffe::TRAIN ? static_cast<uint64_t>(runtime_.rank) : 0); }
+
+// The program for the next batch, with that batch.
+NetSession::Compiled& NetSession::take_next(ProgramKind kind) {
   Compiled* chosen = &compiled(kind);
   if (lowered_->data_extents.empty() && !debug_log_) {
     take_batch();
@@ -517,7 +510,39 @@ void NetSession::run_next_timed(ProgramKind kind, std::vector<double>* seconds) 
     if (debug_log_) log_debug_info(debug_kind(kind), shapes);
     chosen = &compiled_for_data(kind, shapes);
   }
-  run(*chosen, passes_++, seconds);
+  set_batch(*chosen->program);
+  hand_over_carried(*chosen);
+  return *chosen;
+}
+
+void NetSession::queue_next(ProgramKind kind) {
+  Program& program = *take_next(kind).program;
+  program.run({pass_number()});
+  passes_ += ranks();
+}
+
+void NetSession::finish() {
+  const std::span<const float> watched = current_->program->watched();
+  loss_ = current_->has_loss ? watched[0] : 0;
+  for (size_t i = 0; i < current_->label_flags.size(); ++i) {
+    const float bad = watched[i + current_->has_loss];
+    if (bad != 0)
+      throw data_error("{}: {} labels of this batch are not whole numbers in the layer's range of classes", current_->label_flags[i],
+                       static_cast<int64_t>(bad));
+  }
+}
+
+void NetSession::run_next(ProgramKind kind) {
+  queue_next(kind);
+  finish();
+}
+
+void NetSession::run_next_timed(ProgramKind kind, std::vector<double>* seconds) {
+  Program& program = *take_next(kind).program;
+  seconds->resize(program.steps.size(), 0.0);
+  program.run_timed({pass_number()}, seconds);
+  passes_ += ranks();
+  finish();
 }
 
 std::string NetSession::find_bad_data() const {
@@ -539,7 +564,7 @@ std::string NetSession::find_bad_data() const {
 
 std::optional<LayerShare> NetSession::find_bad_layer(ProgramKind kind) {
   TRAINER_ASSERT(current_ != nullptr && current_->kind == kind && passes_ > 0);
-  const RunContext context{passes_ - 1};
+  const RunContext context{pass_number() - ranks()};
   Program& program = *current_->program;
   const int step = program.run_checked(context);
   if (step < 0) return std::nullopt;

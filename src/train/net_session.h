@@ -32,7 +32,7 @@ struct CarriedState {
 
 // Where a net stands: what it takes to go on from there.
 struct NetPosition {
-  uint64_t passes = 0;
+  uint64_t passes = 0;                    // on all ranks
   std::map<std::string, Cursor> cursors;  // of each data layer, by its name
   std::map<std::string, CarriedState> carried;
 };
@@ -71,6 +71,10 @@ class NetSession {
 
   // Takes the next batch of every stream, then runs a program on it.
   void run_next(ProgramKind kind);
+  // The same in two halves: the first only queues the program on a device that works beside the host, the second waits for
+  // the loss.
+  void queue_next(ProgramKind kind);
+  void finish();
   // As run_next, adding each step's seconds.
   void run_next_timed(ProgramKind kind, std::vector<double>* seconds);
   // Where the last batch holds a NaN or infinity: "item 3 of top "data" of layer "data" (HDF5Data)"; "" where it holds
@@ -135,6 +139,8 @@ class NetSession {
   Compiled& compiled_for_data(ProgramKind kind, const std::vector<Shape>& shapes);
   // The program for what `out` says.
   void build(Fusion fusion, Compiled* out);
+  // "net "lenet", phase TRAIN: ", before an error of a device.
+  std::string described() const;
   void warn_of_no_gradient(const LoweredNet& net, const ParameterInfo& parameter);
   void check_parameter_shapes(const LoweredNet& net, const std::vector<Shape>& shapes) const;
   void settle_source_orders(Graph& graph) const;
@@ -144,7 +150,10 @@ class NetSession {
   void take_batch();
   void set_batch(Program& program);
   void log_debug_info(ProgramKind kind, const std::vector<Shape>& shapes);
-  void run(Compiled& compiled, uint64_t pass, std::vector<double>* seconds);
+  Compiled& take_next(ProgramKind kind);
+  // How many devices make passes of this net, and the number of the pass at hand here.
+  uint64_t ranks() const;
+  uint64_t pass_number() const;
   std::string stored_name(const std::string& carried, const Shape& shape) const;
   void write_carried(const std::string& name, const Shape& shape, std::vector<float> values);
   void hand_over_carried(const Compiled& next);
@@ -163,7 +172,7 @@ class NetSession {
   Compiled* current_ = nullptr;
   int ordinal_;                           // among the process's sessions
   std::map<std::string, Shape> carried_;  // the form in which each carried state was last written
-  uint64_t passes_ = 0;
+  uint64_t passes_ = 0;                   // on all ranks
   float loss_ = 0;
   std::vector<std::vector<float>> outputs_;
   std::vector<std::string> kept_;

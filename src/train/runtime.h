@@ -9,7 +9,9 @@
 
 namespace trainer {
 
-// What every net of a process shares: the device, the named states, the arena of a pass.
+class GradientSums;
+
+// What all nets on a device share: the device, the named states, the arena of a pass.
 struct Runtime {
   // Throws a device_error where the device does not compute with this precision.
   explicit Runtime(const std::string& device_name, const DeviceOptions& options = {})
@@ -29,6 +31,8 @@ struct Runtime {
   StateStore store;
   Arena arena;
   int sessions = 0;  // so far: each has carried states of its own
+  int rank = 0, world = 1;         // of the devices that train together
+  GradientSums* sums = nullptr;    // where there are several
 
  private:
   int64_t memory_limit_ = 0, buffer_bytes_ = 0;

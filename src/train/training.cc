@@ -17,40 +17,90 @@
 
 namespace trainer {
 Training::Training(TrainingFiles files, const TrainingOptions& options)
-    : files_(std::move(files)), options_(options), runtime_(options.device, options.device_options) {
+    : files_(std::move(files)), options_(options), ranks_(open_ranks(options)), runtime_(ranks_.front()->runtime) {
   const caffe::SolverParameter& solver = *files_.solver;
   if (!options.snapshot.empty()) loop_.seed = seed_of_snapshot(options.snapshot);
   if (loop_.seed == 0) loop_.seed = static_cast<uint64_t>(solver.random_seed());
   if (files_.train.net->layer_size() == 0)
     throw config_error("the net \"{}\" has no layers in phase TRAIN: nothing can be trained", files_.train.net->name());
-  train_ = std::make_unique<NetSession>(*files_.train.net, *files_.train.positions, caffe::TRAIN, loop_.seed, runtime_);
+  for (const auto& rank : ranks_)
+    rank->net = std::make_unique<NetSession>(*files_.train.net, *files_.train.positions, caffe::TRAIN, loop_.seed, rank->runtime);
+  train_ = ranks_.front()->net.get();
   // Before memory is taken for parameters that no snapshot could hold.
   if (solver.snapshot() > 0 || solver.snapshot_after_train()) {
     check_writable_prefix(solver.snapshot_prefix());
     check_snapshot();
   }
-  add_parameters(train_->lowered(), loop_.seed, true, runtime_.store);
+  for (const auto& rank : ranks_) add_parameters(rank->net->lowered(), loop_.seed, true, rank->runtime.store);
   for (const TrainingFiles::Net& test : files_.tests) {
     tests_.push_back(std::make_unique<NetSession>(*test.net, *test.positions, caffe::TEST, loop_.seed, runtime_));
     add_parameters(tests_.back()->lowered(), loop_.seed, false, runtime_.store);
   }
-  update_ = std::make_unique<UpdateRule>(solver, NetSession::trained_parameters(train_->lowered()), runtime_);
+  for (const auto& rank : ranks_)
+    rank->update = std::make_unique<UpdateRule>(solver, NetSession::trained_parameters(rank->net->lowered()), rank->runtime);
+  sum_gradients();
   max_iterations_ = solver.max_iter();
   if (solver.max_epochs() > 0) {
     const int64_t records = train_->records_per_epoch();
-    const int64_t step = train_->batch_size() * solver.iter_size();
+    const int64_t step = images_per_iteration();
     if (records <= 0)
       throw config_error("max_epochs is set, but the net \"{}\" reads no data set whose records could be counted; "
                          "set max_iter instead", files_.train.net->name());
     max_iterations_ = static_cast<int>((records * solver.max_epochs() + step - 1) / step);
   }
-  runtime_.limit_memory(options.memory, buffer_bytes());
-  train_->program(ProgramKind::kTrain);
-  if (solver.iter_size() > 1) train_->program(ProgramKind::kAccumulate);
+  for (const auto& rank : ranks_) {
+    rank->runtime.limit_memory(options.memory, buffer_bytes());
+    rank->net->program(ProgramKind::kTrain);
+    if (solver.iter_size() > 1) rank->net->program(ProgramKind::kAccumulate);
+  }
   for (const auto& test : tests_) test->program(ProgramKind::kForward);
+  for (const auto& rank : ranks_) {
+    Device& device = *rank->runtime.device;
+    if (!device.is_host() && device.free_memory() < buffer_bytes())
+      throw OutOfMemory::make(device.name(), buffer_bytes(), device.free_memory());
+  }
 }
 
 Training::~Training() = default;
+
+std::vector<std::unique_ptr<Training::Rank>> Training::open_ranks(const TrainingOptions& options) {
+  std::vector<std::unique_ptr<Rank>> ranks;
+  for (const std::string& device : options.devices) {
+    ranks.push_back(std::make_unique<Rank>(device, options));
+    ranks.back()->runtime.rank = static_cast<int>(ranks.size()) - 1;
+    ranks.back()->runtime.world = static_cast<int>(options.devices.size());
+  }
+  return ranks;
+}
+
+void Training::sum_gradients() {
+  if (ranks_.size() == 1) return;
+  std::vector<Runtime*> runtimes;
+  for (const auto& rank : ranks_) runtimes.push_back(&rank->runtime);
+  std::vector<std::string> gradients;
+  for (const ParameterInfo* parameter : NetSession::trained_parameters(train_->lowered()))
+    gradients.push_back("gradients/" + parameter->state);
+  if (gradients.empty()) return;
+  sums_ = std::make_unique<GradientSums>(runtimes, gradients);
+  for (Runtime* runtime : runtimes) runtime->sums = sums_.get();
+}
+
+// What was loaded on the first rank, to the others; what recurrent layers carry is each rank's own.
+void Training::copy_states() {
+  for (size_t i = 1; i < ranks_.size(); ++i) {
+    StateStore& store = ranks_[i]->runtime.store;
+    for (const std::string& name : runtime_.store.names()) {
+      if (store.contains(name) && name.rfind("carried/", 0) != 0) store.write(name, runtime_.store.read(name).data());
+    }
+    NetPosition position = train_->position();
+    position.carried.clear();
+    ranks_[i]->net->seek(position);
+  }
+}
+
+int64_t Training::images_per_iteration() const {
+  return train_->batch_size() * files_.solver->iter_size() * static_cast<int64_t>(ranks_.size());
+}
 
 // Binary files end at 2 GiB, and HDF5 cannot keep every name: better told before the first iteration than at the first
 // snapshot.
@@ -107,8 +157,26 @@ std::set<std::string> Training::untrained_layers() const {
   return layers;
 }
 
-int64_t Training::planned_bytes() const {
-  return runtime_.arena.bytes() + runtime_.store.bytes() + buffer_bytes();
+MemoryPlan Training::memory_plan() {
+  const Program& program = train_->program(ProgramKind::kTrain);
+  MemoryPlan plan;
+  plan.activations = runtime_.arena.bytes();
+  plan.states = runtime_.store.bytes();
+  plan.batches = buffer_bytes();
+  plan.free = runtime_.device->free_memory();
+  plan.batch = train_->batch_size();
+  double operations = 0;
+  for (const Step& step : program.steps) {
+    operations += step.operations;
+    if (step.op.shares.empty() || step.op.shares.front().layer < 0) continue;
+    const std::string& layer = train_->lowered().layers[static_cast<size_t>(step.op.shares.front().layer)].param->name();
+    for (int output : step.op.outputs) {
+      const PlannedValue& value = program.values[static_cast<size_t>(output)];
+      if (value.placement.kind == Placement::kArena) plan.layers[layer] += value.desc.bytes();
+    }
+  }
+  if (operations > 0) plan.repeated = program.repeated.operations / operations;
+  return plan;
 }
 
 int64_t Training::buffer_bytes() const {
@@ -134,6 +202,7 @@ bool Training::run(RunReport& report) {
     for (const std::string& line : restore_snapshot(options_.snapshot, solver, &loop_, *train_, tests_, runtime_))
       report.note(line);
   }
+  copy_states();
   std::string warnings = train_->warnings();
   for (const auto& test : tests_) warnings += test->warnings();
   for (const std::string& layer : untrained_layers()) {
@@ -145,7 +214,7 @@ bool Training::run(RunReport& report) {
     warnings += "warning: the net has no parameter to train (lr_mult is 0 everywhere, or no layer has any)\n";
   if (!train_->lowered().loss) warnings += "warning: the net has no loss: nothing will be learned\n";
   if (!warnings.empty()) report.warning(trim(warnings));
-  report.note(fmt::format("Planned memory: {}", format_bytes(planned_bytes())));
+  report.note(fmt::format("Planned memory: {}", format_bytes(memory_plan().total())));
   const std::string repeated = repeated_text(train_->program(ProgramKind::kTrain));
   if (!repeated.empty()) report.note(repeated);
   const std::string slow = slow_steps();
@@ -167,7 +236,7 @@ RunInfo Training::run_info() const {
   RunInfo info;
   info.net_name = files_.train.net->name();
   info.solver_type = solver.type();
-  info.device = runtime_.device->name();
+  for (const auto& rank : ranks_) info.device += (info.device.empty() ? "" : ", ") + rank->runtime.device->name();
   if (runtime_.precision != Precision::kFP32) info.device += fmt::format(", {}", name_of(runtime_.precision));
   info.command_line = options_.command_line;
   google::protobuf::TextFormat::PrintToString(*files_.train.net, &info.net_text);
@@ -176,7 +245,7 @@ RunInfo Training::run_info() const {
   info.first_iteration = loop_.iteration;
   info.max_iteration = max_iterations_;
   info.display = solver.display();
-  info.images_per_iteration = train_->batch_size() * solver.iter_size();
+  info.images_per_iteration = images_per_iteration();
   info.images_per_epoch = train_->records_per_epoch();
   return info;
 }
@@ -220,13 +289,17 @@ void Training::iterate(bool display, RunReport& report) {
   }
   for (int i = 0; i < solver.iter_size(); ++i) {
     const ProgramKind kind = i == 0 ? ProgramKind::kTrain : ProgramKind::kAccumulate;
-    train_->run_next(kind);
-    if (!std::isfinite(train_->loss())) fail_diverged(train_->loss(), rate, kind);
-    loss += train_->loss();
+    for (const auto& rank : ranks_) rank->net->queue_next(kind);
+    if (sums_ && i + 1 == solver.iter_size()) sums_->start();
+    for (const auto& rank : ranks_) {
+      rank->net->finish();
+      if (!std::isfinite(rank->net->loss())) fail_diverged(*rank, rate, kind);
+      loss += rank->net->loss();
+    }
   }
-  note_loss(loss / static_cast<float>(solver.iter_size()));
+  note_loss(loss / static_cast<float>(solver.iter_size() * static_cast<int>(ranks_.size())));
   if (display) display_iteration(rate, report);
-  update_->apply(rate, loop_.iteration);
+  for (const auto& rank : ranks_) rank->update->apply(rate, loop_.iteration);
   ++loop_.iteration;
   report.step({loop_.iteration, smoothed_loss(), rate, train_->waited_seconds()});
 }
@@ -309,28 +382,28 @@ void Training::snapshot(RunReport& report) {
   prune_snapshots(*files_.solver, loop_.iteration);
 }
 
-std::string Training::first_bad_value(ProgramKind kind) {
-  const std::string data = train_->find_bad_data();
+std::string Training::first_bad_value(const Rank& rank, ProgramKind kind) const {
+  const std::string data = rank.net->find_bad_data();
   if (!data.empty()) return "the first bad value stands in the data: " + data;
-  const LoweredNet& net = train_->lowered();
+  const LoweredNet& net = rank.net->lowered();
   for (const ParameterInfo& parameter : net.parameters) {
-    const std::vector<float> values = runtime_.store.read(parameter.state);
+    const std::vector<float> values = rank.runtime.store.read(parameter.state);
     if (std::all_of(values.begin(), values.end(), [](float x) { return std::isfinite(x); })) continue;
     return fmt::format("the first bad value is in parameter {} of layer \"{}\": the update before made it so",
                        parameter.blob, net.layers[static_cast<size_t>(parameter.layer)].param->name());
   }
-  const std::optional<LayerShare> share = train_->find_bad_layer(kind);
+  const std::optional<LayerShare> share = rank.net->find_bad_layer(kind);
   if (!share || share->layer < 0) return "no single layer shows it";
   const caffe::LayerParameter& param = *net.layers[static_cast<size_t>(share->layer)].param;
   return fmt::format("the first bad value comes out of layer \"{}\" ({}), {} pass", param.name(), param.type(),
                      share->pass == Pass::kForward ? "forward" : "backward");
 }
 
-void Training::fail_diverged(float loss, float rate, ProgramKind kind) {
+void Training::fail_diverged(const Rank& rank, float rate, ProgramKind kind) {
   throw Error(ExitCode::kDiverged,
               fmt::format("the loss is {} at iteration {} (learning rate {}); {}. No snapshot is written, the last one is "
                           "kept. Try a smaller base_lr, clip_gradients, or look at the data",
-                          loss, loop_.iteration, rate, first_bad_value(kind)));
+                          rank.net->loss(), loop_.iteration, rate, first_bad_value(rank, kind)));
 }
 
 }  // namespace trainer

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -9,6 +10,7 @@
 
 #include "config/load.h"
 #include "report/run_report.h"
+#include "train/gradient_sums.h"
 #include "train/model.h"
 #include "train/net_session.h"
 #include "train/snapshot.h"
@@ -20,9 +22,9 @@ namespace trainer {
 enum class StopRequest { kNone, kSnapshot, kStop };
 
 struct TrainingOptions {
-  std::string device = "cpu";
+  std::vector<std::string> devices = {"cpu"};  // that train together, each on batches of its own
   DeviceOptions device_options;
-  int64_t memory = 0;                // bytes that may be planned; 0: any
+  int64_t memory = 0;  // bytes that may be planned; 0: any
   std::string snapshot;              // solver state to resume from
   std::vector<std::string> weights;  // weight files to start from
   std::string run_folder;            // where the report goes; "" for none
@@ -45,6 +47,16 @@ struct TrainingFiles {
   std::vector<std::unique_ptr<NetFile>> files;  // own the positions
 };
 
+// Memory on each device, in bytes.
+struct MemoryPlan {
+  int64_t activations = 0, states = 0, batches = 0;
+  int64_t free = 0;
+  int64_t batch = 0;                      // items of a batch
+  double repeated = 0;                    // operations computed again, of all
+  std::map<std::string, int64_t> layers;  // what each layer makes in a training pass
+  int64_t total() const { return activations + states + batches; }
+};
+
 class Training {
  public:
   // Builds everything and checks everything: nets, data, weights, memory, the snapshot folder. Nothing is written
@@ -57,9 +69,21 @@ class Training {
   bool run(RunReport& report);
 
   NetSession& train_net() { return *train_; }
-  int64_t planned_bytes() const;
+  MemoryPlan memory_plan();
 
  private:
+  // A device with its copy of the net, the weights and the history.
+  struct Rank {
+    explicit Rank(const std::string& device, const TrainingOptions& options) : runtime(device, options.device_options) {}
+    Runtime runtime;
+    std::unique_ptr<NetSession> net;
+    std::unique_ptr<UpdateRule> update;
+  };
+
+  static std::vector<std::unique_ptr<Rank>> open_ranks(const TrainingOptions& options);
+  void sum_gradients();
+  void copy_states();
+  int64_t images_per_iteration() const;
   int64_t buffer_bytes() const;
   std::set<std::string> untrained_layers() const;
   void check_snapshot() const;
@@ -76,15 +100,16 @@ class Training {
   void note_left_out_updates(RunReport& report);
   void snapshot(RunReport& report);
   // For the message: where it begins.
-  std::string first_bad_value(ProgramKind kind);
-  [[noreturn]] void fail_diverged(float loss, float rate, ProgramKind kind);
+  std::string first_bad_value(const Rank& rank, ProgramKind kind) const;
+  [[noreturn]] void fail_diverged(const Rank& rank, float rate, ProgramKind kind);
 
   TrainingFiles files_;
   TrainingOptions options_;
-  Runtime runtime_;
-  std::unique_ptr<NetSession> train_;
+  std::vector<std::unique_ptr<Rank>> ranks_;  // the first one tests and writes snapshots
+  Runtime& runtime_;                          // of the first rank
+  NetSession* train_ = nullptr;
   std::vector<std::unique_ptr<NetSession>> tests_;
-  std::unique_ptr<UpdateRule> update_;
+  std::unique_ptr<GradientSums> sums_;
   LoopState loop_;
   // Where the test nets stood when the test began that is under way or was given up: a resumed training tests again.
   std::vector<NetPosition> before_test_;

@@ -161,6 +161,8 @@ UpdateRule::UpdateRule(const caffe::SolverParameter& solver, const std::vector<c
     g = g / read_loss_scale(graph);
   }
   const auto if_usable = [&](Value next, Value otherwise) { return usable ? select(usable, next, otherwise) : next; };
+  // As in Caffe, devices' gradients are averaged before they are clipped, and those of iter_size passes after it.
+  if (runtime.world > 1) g = g * (1.0f / static_cast<float>(runtime.world));
   clips_ = solver.clip_gradients() >= 0;
   if (clips_) {
     const float cap = solver.clip_gradients();

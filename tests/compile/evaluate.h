@@ -2,27 +2,20 @@
 #pragma once
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <memory>
-#include <string>
 #include <vector>
 
 #include "base/philox.h"
 #include "compile/compile.h"
 #include "ops/math.h"
 #include "runtime/memory.h"
+#include "test_environment.h"
 
 namespace trainer {
 
 using Build = std::function<std::vector<Value>(Graph&, const std::vector<Value>& sources)>;
-
-// The device that tests run on which compare a device with numbers from elsewhere: TRAINER_TEST_DEVICE, else the CPU.
-inline std::string test_device() {
-  const char* name = std::getenv("TRAINER_TEST_DEVICE");
-  return name == nullptr ? "cpu" : name;
-}
 
 // The device, states and arena of one test.
 struct Bench {

@@ -12,9 +12,9 @@
 #include <map>
 #include <set>
 
-#include "compile/evaluate.h"
 #include "formats/hdf5_file.h"
 #include "formats/weights.h"
+#include "test_environment.h"
 #include "train/configure.h"
 #include "train/model.h"
 #include "train/training.h"
@@ -40,7 +40,7 @@ class Cases {
   Cases() {
     char name[] = "/tmp/trainer_conformance_XXXXXX";
     folder_ = mkdtemp(name);
-    const std::string archive = TRAINER_SOURCE_DIR "/tests/conformance/cases.tar.xz";
+    const std::string archive = source_folder() + "/tests/conformance/cases.tar.xz";
     const std::string command = "tar -xJf '" + archive + "' -C '" + folder_.string() + "'";
     if (std::system(command.c_str()) != 0) throw std::runtime_error("cannot unpack " + archive);
   }
@@ -106,7 +106,7 @@ void train(const fs::path& snapshot) {
   TrainingFiles files = configure_training("solver.prototxt", {}, &diagnostics);
   diagnostics.throw_if_errors();
   TrainingOptions options;
-  options.device = test_device();
+  options.devices = {test_device()};
   if (snapshot.empty()) {
     options.weights = {"init.caffemodel.h5"};
   } else {

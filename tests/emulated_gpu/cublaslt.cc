@@ -19,9 +19,7 @@ struct Layout {
   int32_t batch = 1;
 
   Element element() const { return type == CUDA_R_32F ? Element::kF32 : type == CUDA_R_16BF ? Element::kBF16 : Element::kF16; }
-  size_t bytes() const {
-    return static_cast<size_t>((batch - 1) * stride + (columns - 1) * ld + rows) * emulator::size_of(element());
-  }
+  size_t bytes() const { return static_cast<size_t>((batch - 1) * stride + (columns - 1) * ld + rows) * emulator::size_of(element()); }
   bool is_sound() const {
     return (type == CUDA_R_32F || type == CUDA_R_16BF || type == CUDA_R_16F) && rows > 0 && columns > 0 && ld >= rows && batch > 0;
   }
@@ -243,17 +241,18 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
   return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t product, const void* alpha, const void* a, cublasLtMatrixLayout_t a_layout,
-                              const void* b, cublasLtMatrixLayout_t b_layout, const void* beta, const void* c,
-                              cublasLtMatrixLayout_t c_layout, void* d, cublasLtMatrixLayout_t d_layout, const cublasLtMatmulAlgo_t* algo,
-                              void* workspace, size_t workspace_bytes, cudaStream_t stream) {
+cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t product, const void* alpha, const void* a,
+                              cublasLtMatrixLayout_t a_layout, const void* b, cublasLtMatrixLayout_t b_layout, const void* beta,
+                              const void* c, cublasLtMatrixLayout_t c_layout, void* d, cublasLtMatrixLayout_t d_layout,
+                              const cublasLtMatmulAlgo_t* algo, void* workspace, size_t workspace_bytes, cudaStream_t stream) {
   const Product p = *of(product);
   const Layout la = *of(a_layout), lb = *of(b_layout), lc = *of(c_layout), ld = *of(d_layout);
   if (const cublasStatus_t status = status_of(p, la, lb, lc, ld); status != CUBLAS_STATUS_SUCCESS) return status;
   const float factor = *static_cast<const float*>(alpha), old = *static_cast<const float*>(beta);
   Algorithm algorithm{kMark, 0, {1, 1, 1, 1}, CUBLASLT_REDUCTION_SCHEME_NONE};
   if (algo != nullptr) std::memcpy(&algorithm, algo, sizeof algorithm);
-  if (algorithm.mark != kMark || workspace_bytes < algorithm.workspace) return refuse("not the algorithm of a heuristic, or too small a workspace");
+  if (algorithm.mark != kMark || workspace_bytes < algorithm.workspace)
+    return refuse("not the algorithm of a heuristic, or too small a workspace");
   const void* const operands[] = {a, b, c, d};
   const Layout* const layouts[] = {&la, &lb, &lc, &ld};
   for (int i = 0; i < 4; ++i) {

@@ -91,7 +91,8 @@ extern "C" EMULATED_EXPORT cudaError_t emulated_launch(const EmulatedKernel& ker
 using cudaStream_t = void*;
 enum cudaError_t { cudaSuccess, cudaErrorInvalidValue };
 inline cudaError_t cudaGetLastError() { return cudaSuccess; }
-inline cudaError_t emulated_launch(const EmulatedKernel& kernel, const void* argument, unsigned blocks, unsigned x, unsigned y, cudaStream_t) {
+inline cudaError_t emulated_launch(const EmulatedKernel& kernel, const void* argument, unsigned blocks, unsigned x, unsigned y,
+                                   cudaStream_t) {
   emulate(kernel, argument, blocks, x, y);
   return cudaSuccess;
 }

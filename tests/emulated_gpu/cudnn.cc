@@ -164,8 +164,8 @@ std::vector<int> required_by(cudnnBackendDescriptorType_t type) {
       return {CUDNN_ATTR_TENSOR_DATA_TYPE, CUDNN_ATTR_TENSOR_DIMENSIONS, CUDNN_ATTR_TENSOR_STRIDES, CUDNN_ATTR_TENSOR_UNIQUE_ID,
               CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT};
     case CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR:
-      return {CUDNN_ATTR_CONVOLUTION_COMP_TYPE,      CUDNN_ATTR_CONVOLUTION_CONV_MODE,     CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS,
-              CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, CUDNN_ATTR_CONVOLUTION_DILATIONS,     CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS,
+      return {CUDNN_ATTR_CONVOLUTION_COMP_TYPE,      CUDNN_ATTR_CONVOLUTION_CONV_MODE, CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS,
+              CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, CUDNN_ATTR_CONVOLUTION_DILATIONS, CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS,
               CUDNN_ATTR_CONVOLUTION_POST_PADDINGS};
     case CUDNN_BACKEND_POINTWISE_DESCRIPTOR: return {CUDNN_ATTR_POINTWISE_MODE, CUDNN_ATTR_POINTWISE_MATH_PREC};
     case CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR:
@@ -194,7 +194,8 @@ std::string mismatch_of(const Data& operation) {
     }
   }
   if (operation.type == CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR) {
-    const Tensor x(operation.descriptor(CUDNN_ATTR_OPERATION_POINTWISE_XDESC)), y(operation.descriptor(CUDNN_ATTR_OPERATION_POINTWISE_YDESC));
+    const Tensor x(operation.descriptor(CUDNN_ATTR_OPERATION_POINTWISE_XDESC)),
+        y(operation.descriptor(CUDNN_ATTR_OPERATION_POINTWISE_YDESC));
     if (x.extents != y.extents) return "the extents differ";
     const int mode = operation.descriptor(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR).one<int>(CUDNN_ATTR_POINTWISE_MODE, -1);
     if (mode != CUDNN_POINTWISE_ADD && mode != CUDNN_POINTWISE_RELU_FWD) return "this mode is not emulated";
@@ -240,7 +241,8 @@ class Execution {
 
   void apply(const Data& operation) {
     const Data& pointwise = operation.descriptor(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR);
-    const Tensor x(operation.descriptor(CUDNN_ATTR_OPERATION_POINTWISE_XDESC)), y(operation.descriptor(CUDNN_ATTR_OPERATION_POINTWISE_YDESC));
+    const Tensor x(operation.descriptor(CUDNN_ATTR_OPERATION_POINTWISE_XDESC)),
+        y(operation.descriptor(CUDNN_ATTR_OPERATION_POINTWISE_YDESC));
     std::vector<float> values = read(x);
     if (pointwise.one<int>(CUDNN_ATTR_POINTWISE_MODE, -1) == CUDNN_POINTWISE_RELU_FWD) {
       const float slope = static_cast<float>(pointwise.one<double>(CUDNN_ATTR_POINTWISE_RELU_LOWER_CLIP_SLOPE, 0));
@@ -251,8 +253,7 @@ class Execution {
         if (b.extents[i] == 1) b.strides[i] = 0;
       }
       b.extents = x.extents;
-      for (int64_t i = 0; i < x.count(); ++i)
-        values[static_cast<size_t>(i)] += emulator::load(memory_.at(b.number), b.type, b.offset(i));
+      for (int64_t i = 0; i < x.count(); ++i) values[static_cast<size_t>(i)] += emulator::load(memory_.at(b.number), b.type, b.offset(i));
     }
     write(y, std::move(values));
   }
@@ -379,8 +380,8 @@ cudnnStatus_t cudnnBackendDestroyDescriptor(cudnnBackendDescriptor_t descriptor)
   return CUDNN_STATUS_SUCCESS;
 }
 
-cudnnStatus_t cudnnBackendSetAttribute(cudnnBackendDescriptor_t descriptor, cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type,
-                                       int64_t count, const void* values) {
+cudnnStatus_t cudnnBackendSetAttribute(cudnnBackendDescriptor_t descriptor, cudnnBackendAttributeName_t name,
+                                       cudnnBackendAttributeType_t type, int64_t count, const void* values) {
   Data& data = *of(descriptor);
   if (data.finalized) return refuse("an attribute is set after finalize", CUDNN_STATUS_NOT_INITIALIZED);
   Data::Attribute attribute{type, count, {}, {}};
@@ -415,8 +416,8 @@ cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t descriptor) {
   return CUDNN_STATUS_SUCCESS;
 }
 
-cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t const descriptor, cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t,
-                                       int64_t requested, int64_t* count, void* values) {
+cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t const descriptor, cudnnBackendAttributeName_t name,
+                                       cudnnBackendAttributeType_t, int64_t requested, int64_t* count, void* values) {
   const Handle& data = of(descriptor);
   if (!data->finalized) return refuse("an attribute is asked for before finalize", CUDNN_STATUS_NOT_INITIALIZED);
   *count = 1;

@@ -46,11 +46,12 @@ int64_t number_from(const char* variable, int64_t otherwise) {
 void explain_crash(int signal, siginfo_t* info, void*) {
   const uint64_t address = reinterpret_cast<uint64_t>(info->si_addr);
   char text[256];
-  const int length = std::snprintf(text, sizeof text, "emulated GPU: %s touches %s 0x%llx\n", running_now == nullptr ? "the host" : running_now,
-                                   !is_device_address(address)              ? "the host's memory at"
-                                   : device_of(info->si_addr, 1) < 0        ? "device memory that is not allocated, at"
-                                                                            : "device memory that it may not, at",
-                                   static_cast<unsigned long long>(address));
+  const int length =
+      std::snprintf(text, sizeof text, "emulated GPU: %s touches %s 0x%llx\n", running_now == nullptr ? "the host" : running_now,
+                    !is_device_address(address)       ? "the host's memory at"
+                    : device_of(info->si_addr, 1) < 0 ? "device memory that is not allocated, at"
+                                                      : "device memory that it may not, at",
+                    static_cast<unsigned long long>(address));
   if (is_device_address(address) || running_now != nullptr) (void)!write(2, text, static_cast<size_t>(length));
   ::signal(signal, SIG_DFL);
 }

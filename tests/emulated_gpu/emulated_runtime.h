@@ -13,8 +13,14 @@
 #include <cuda_runtime_api.h>
 
 #include <functional>
+#include <utility>
+#include <vector>
 
 // Queues work of a library on a stream, for the current device.
 __attribute__((visibility("default"))) cudaError_t emulated_enqueue(cudaStream_t stream, const char* name, std::function<void()> work);
+// Queues work that several devices do together, one stream of each: it runs when all of the streams have come to it, in
+// the memories of all, and none of them goes on before.
+__attribute__((visibility("default"))) cudaError_t emulated_enqueue_together(const std::vector<std::pair<int, cudaStream_t>>& streams,
+                                                                             const char* name, std::function<void()> work);
 // Whether these bytes lie in one allocation of the current device.
 __attribute__((visibility("default"))) bool emulated_on_device(const void* memory, size_t bytes);

@@ -32,7 +32,8 @@ std::string descriptions_of_kernels(const std::string& text) {
     constexpr std::string_view kBounds = "__launch_bounds__(";
     if (text.compare(at, kBounds.size(), kBounds) == 0) at = text.find(')', at) + 2;
     const std::string name = text.substr(at, text.find('(', at) - at);
-    descriptions += "extern \"C\" EMULATED_EXPORT const EmulatedKernel kernel_" + name + " = emulated_kernel(\"" + name + "\", " + name + ");\n";
+    descriptions +=
+        "extern \"C\" EMULATED_EXPORT const EmulatedKernel kernel_" + name + " = emulated_kernel(\"" + name + "\", " + name + ");\n";
   }
   return descriptions;
 }
@@ -66,8 +67,8 @@ nvrtcResult nvrtcCompileProgram(nvrtcProgram program, int, const char* const*) {
                                     << program->text << "\n"
                                     << descriptions_of_kernels(program->text);
   const std::string command = EMULATOR_COMPILER
-      " -std=c++17 -O1 -ffp-contract=off -fno-strict-aliasing -fvisibility=hidden -w -shared -fPIC -o " + folder + "/map.so " + folder +
-      "/map.cc " EMULATED_RUNTIME_LIBRARY " 2> " + folder + "/log";
+                              " -std=c++17 -O1 -ffp-contract=off -fno-strict-aliasing -fvisibility=hidden -w -shared -fPIC -o " +
+                              folder + "/map.so " + folder + "/map.cc " EMULATED_RUNTIME_LIBRARY " 2> " + folder + "/log";
   const bool compiled = std::system(command.c_str()) == 0;
   program->cubin = compiled ? content_of(folder + "/map.so") : "";
   program->log = content_of(folder + "/log");

@@ -207,15 +207,21 @@ cudaError_t end_capture(const std::shared_ptr<Stream>& stream, Graph* graph) {
   return cudaSuccess;
 }
 
+cudaStreamCaptureMode& thread_capture_mode() {
+  static thread_local cudaStreamCaptureMode mode = cudaStreamCaptureModeGlobal;
+  return mode;
+}
+
 cudaError_t unsafe_call(int device) {
   cudaError_t result = cudaSuccess;
   for (const auto& weak : captures()) {
     const std::shared_ptr<Capture> capture = weak.lock();
     if (capture == nullptr || capture->streams[0]->capture != capture) continue;
-    const bool on_device = std::any_of(capture->streams.begin(), capture->streams.end(),
-                                       [device](const auto& stream) { return stream->device == device; });
-    const bool forbidden = capture->mode == cudaStreamCaptureModeGlobal ||
-                           (capture->mode == cudaStreamCaptureModeThreadLocal && capture->thread == std::this_thread::get_id());
+    const bool on_device =
+        std::any_of(capture->streams.begin(), capture->streams.end(), [device](const auto& stream) { return stream->device == device; });
+    const bool own = capture->thread == std::this_thread::get_id();
+    const bool forbidden = thread_capture_mode() != cudaStreamCaptureModeRelaxed && capture->mode != cudaStreamCaptureModeRelaxed &&
+                           (own || (capture->mode == cudaStreamCaptureModeGlobal && thread_capture_mode() == cudaStreamCaptureModeGlobal));
     if (!forbidden && !on_device) continue;
     capture->invalid = true;
     result = cudaErrorStreamCaptureUnsupported;

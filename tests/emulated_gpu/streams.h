@@ -55,9 +55,9 @@ struct Capture {
   cudaStreamCaptureMode mode;
   std::thread::id thread;
   bool invalid = false;
-  std::vector<std::shared_ptr<Stream>> streams;    // by branch
-  std::vector<std::map<int, size_t>> known;        // by branch, as in Record
-  std::vector<size_t> steps, last_work;            // by branch
+  std::vector<std::shared_ptr<Stream>> streams;  // by branch
+  std::vector<std::map<int, size_t>> known;      // by branch, as in Record
+  std::vector<size_t> steps, last_work;          // by branch
 };
 
 struct Stream {
@@ -91,6 +91,8 @@ cudaError_t wait_for(const std::shared_ptr<Event>& event, const std::shared_ptr<
 
 cudaError_t begin_capture(const std::shared_ptr<Stream>& stream, cudaStreamCaptureMode mode);
 cudaError_t end_capture(const std::shared_ptr<Stream>& stream, Graph* graph);
+// What cudaThreadExchangeStreamCaptureMode sets: a relaxed thread may call what it likes.
+cudaStreamCaptureMode& thread_capture_mode();
 // cudaSuccess, or what a call gets that may not be made while streams of this thread, or with `device` of that device,
 // are captured; these captures fail.
 cudaError_t unsafe_call(int device = -1);

@@ -7,15 +7,12 @@
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 
 #include "base/philox.h"
 #include "compile/compile.h"
-#include "compile/differentiate.h"
 #include "compile/evaluate.h"
 #include "config/prototxt.h"
-#include "layers/lower_net.h"
-#include "ops/math.h"
+#include "layers/example_nets.h"
 
 namespace trainer {
 namespace {
@@ -76,21 +73,11 @@ class Example {
       start_[parameter.state] = values;
     }
     Module module;
-    Value scalar = constant(graph, Shape{}, 0);
-    for (const NetOutput& output : net.outputs) {
-      module.results.push_back(output.value.id());
-      const Value weights = random_uniform(graph, output.value.shape(), 5);
-      const Value weighed = output.value * weights;
-      scalar = scalar + reshape(sum(weighed, all_axes(weighed.shape())), Shape{});
-    }
-    module.results.push_back(scalar.id());
+    const ExampleResults results = add_gradients(net);
+    module.results = results.outputs;
+    module.results.push_back(results.scalar);
     gradients_at_ = module.results.size();
-    std::vector<Value> wanted;
-    for (const SourceInfo& source : graph.sources) wanted.push_back(graph.value(source.value));
-    for (const ParameterInfo* parameter : trained(net))
-      wanted.push_back(graph.read_state({parameter->state, parameter->shape}));
-    for (const Value& gradient : differentiate(graph, scalar, wanted))
-      module.results.push_back(gradient ? gradient.id() : -1);
+    module.results.insert(module.results.end(), results.gradients.begin(), results.gradients.end());
 
     for (const SourceInfo& source : graph.sources) {
       int64_t classes = 0;
@@ -115,14 +102,6 @@ class Example {
     }
   }
 
-  static std::vector<const ParameterInfo*> trained(const LoweredNet& net) {
-    std::vector<const ParameterInfo*> list;
-    for (const ParameterInfo& parameter : net.parameters) {
-      if (parameter.owner && !parameter.statistic) list.push_back(&parameter);
-    }
-    return list;
-  }
-
   std::unique_ptr<Device> device_;
   std::unique_ptr<StateStore> store_;
   std::unique_ptr<Arena> arena_;
@@ -133,25 +112,7 @@ class Example {
   size_t gradients_at_ = 0;
 };
 
-struct ContractNet {
-  std::string name, text;
-};
-
-std::vector<ContractNet> contract_nets() {
-  std::vector<ContractNet> nets;
-  for (const LayerType* type : layer_types()) {
-    if (!type->data_source) nets.push_back({type->type, type->example});
-  }
-  for (const auto& file : std::filesystem::directory_iterator(TRAINER_SOURCE_DIR "/tests/layers/modes")) {
-    std::ifstream text(file.path());
-    nets.push_back({file.path().stem().string(), {std::istreambuf_iterator<char>(text), {}}});
-  }
-  std::sort(nets.begin(), nets.end(),
-            [](const ContractNet& a, const ContractNet& b) { return a.name < b.name; });
-  return nets;
-}
-
-using NetAndPhase = std::tuple<ContractNet, caffe::Phase>;
+using NetAndPhase = std::tuple<ExampleNet, caffe::Phase>;
 
 class LayerContract : public testing::TestWithParam<NetAndPhase> {
  protected:
@@ -219,7 +180,7 @@ TEST_P(LayerContract, GradientsAreDerivatives) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Layers, LayerContract,
-                         testing::Combine(testing::ValuesIn(contract_nets()),
+                         testing::Combine(testing::ValuesIn(example_nets()),
                                           testing::Values(caffe::TRAIN, caffe::TEST)),
                          [](const testing::TestParamInfo<NetAndPhase>& info) {
                            return std::get<0>(info.param).name + caffe::Phase_Name(std::get<1>(info.param));

@@ -4,9 +4,7 @@
 #   tests/system/gpu_options.sh TRAINER
 source "$(dirname "${BASH_SOURCE[0]}")/checks.bash"
 
-build=$(dirname "$trainer")
-emulated=$build/tests/trainer
-if [ ! -e "$emulated" ]; then
+if ! use_emulated_gpu; then
   echo "SKIPPED: this build has no emulated GPU"
   finish
   exit
@@ -15,7 +13,7 @@ write_tiny_net tiny.prototxt
 cat >solver.prototxt <<'SOLVER'
 net: "tiny.prototxt" base_lr: 0.1 momentum: 0.9 lr_policy: "fixed" max_iter: 6 display: 1 snapshot: 3 snapshot_prefix: "s" random_seed: 1
 SOLVER
-export TRAINER_CUDA_LIBRARIES=$build/tests/emulated_gpu/lib XDG_CACHE_HOME=$work/cache EMULATED_GPU_LOG=$work/gpu.log
+export EMULATED_GPU_LOG=$work/gpu.log
 # What ran on the GPU.
 launched() { grep -q "launch $1 " "$EMULATED_GPU_LOG"; }
 not_launched() { ! launched "$1"; }

@@ -1,5 +1,6 @@
 // --memory: forward values computed again where memory is short, to the same bits.
 #include "data/small_data.h"
+#include "test_environment.h"
 #include "train/train_net.h"
 
 namespace trainer {
@@ -50,11 +51,12 @@ class Memory : public ::testing::Test {
                                        "\"\nrandom_seed: 3 base_lr: 0.02 lr_policy: \"fixed\" momentum: 0.9 max_iter: 5\n");
     Diagnostics diagnostics;
     TrainingOptions options;
+    options.devices = {test_device()};
     options.memory = memory;
     Training training(configure_training(solver, {}, &diagnostics), options);
     RunReport report;
     training.run(report);
-    return {read_weights(folder_ / name + "_iter_5.caffemodel"), training.planned_bytes(),
+    return {read_weights(folder_ / name + "_iter_5.caffemodel"), training.memory_plan().total(),
             training.train_net().program(ProgramKind::kTrain).repeated};
   }
 

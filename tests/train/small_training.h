@@ -9,6 +9,7 @@
 
 #include "data/small_data.h"
 #include "formats/temp_folder.h"
+#include "test_environment.h"
 #include "train/configure.h"
 #include "train/training.h"
 
@@ -32,6 +33,7 @@ class SmallTraining {
     TrainingFiles files = configure_training(path, {}, &diagnostics);
     diagnostics.throw_if_errors();
     TrainingOptions options;
+    options.devices = {test_device()};
     options.snapshot = snapshot;
     int polled = 0;
     options.poll = [&] { return ++polled == stop_after ? StopRequest::kStop : StopRequest::kNone; };

@@ -8,6 +8,7 @@
 
 #include "formats/temp_folder.h"
 #include "formats/weights.h"
+#include "test_environment.h"
 #include "train/configure.h"
 #include "train/training.h"
 
@@ -28,6 +29,7 @@ inline WeightFile train_net(const TempFolder& folder, const std::string& name, c
   TrainingFiles files = configure_training(solver, {}, &diagnostics);
   diagnostics.throw_if_errors();
   TrainingOptions options;
+  options.devices = {test_device()};
   options.weights = weights;
   Training training(std::move(files), options);
   RunReport report;

@@ -12,7 +12,6 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "base/text.h"
 #include "device/cpu/best_speed.h"
 #include "device/cpu/implementations.h"
 #include "device/cpu/isa.h"
@@ -51,7 +50,7 @@ int64_t read_entry(const char* path, std::string_view name) {
 
 // What may still be taken: of the machine, and of the control group where it has a limit, whose cached file
 // pages count as free. The largest number where the system does not say.
-int64_t free_memory() {
+int64_t free_bytes() {
   int64_t free = read_entry("/proc/meminfo", "MemAvailable:") * 1024;
   if (free == 0) free = std::numeric_limits<int64_t>::max();
   const int64_t limit = read_number("/sys/fs/cgroup/memory.max");
@@ -60,12 +59,6 @@ int64_t free_memory() {
   const int64_t cached = read_entry(statistics, "inactive_file") + read_entry(statistics, "active_file");
   const int64_t used = read_number("/sys/fs/cgroup/memory.current") - cached;
   return std::min(free, std::max<int64_t>(0, limit - used));
-}
-
-[[noreturn]] void refuse_memory(int64_t bytes, int64_t free) {
-  throw device_error(
-      "not enough memory: {} asked for, {} free. A smaller batch_size with a larger iter_size needs less.",
-      format_bytes(bytes), format_bytes(free));
 }
 
 }  // namespace
@@ -103,23 +96,25 @@ KernelChoice CpuDevice::choose(const OpInstance& instance) {
       [&](const Implementation& implementation) { return implementation.create(instance); });
 }
 
+int64_t CpuDevice::free_memory() { return free_bytes(); }
+
 // Pages come zeroed from the system. They are not touched here, so that each is placed by the thread that
 // first uses it; what is surely too much is refused beforehand instead of by the kernel's killer later.
 void* CpuDevice::allocate(int64_t bytes) {
   if (bytes <= 0) bytes = 1;
   if (bytes < kHugePage) {
     void* memory = std::aligned_alloc(64, static_cast<size_t>((bytes + 63) / 64 * 64));
-    if (memory == nullptr) refuse_memory(bytes, free_memory());
+    if (memory == nullptr) throw OutOfMemory::make(name(), bytes, free_memory());
     std::memset(memory, 0, static_cast<size_t>(bytes));
     return memory;
   }
   const int64_t free = free_memory();
-  if (bytes > free) refuse_memory(bytes, free);
+  if (bytes > free) throw OutOfMemory::make(name(), bytes, free);
   // One huge page more than asked for, to cut an aligned piece out of it.
   const int64_t size = (bytes + kHugePage - 1) / kHugePage * kHugePage, whole = size + kHugePage;
   void* raw =
       mmap(nullptr, static_cast<size_t>(whole), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (raw == MAP_FAILED) refuse_memory(bytes, free);
+  if (raw == MAP_FAILED) throw OutOfMemory::make(name(), bytes, free);
   char* begin = static_cast<char*>(raw);
   const int64_t skip =
       (kHugePage - static_cast<int64_t>(reinterpret_cast<uintptr_t>(raw) % kHugePage)) % kHugePage;

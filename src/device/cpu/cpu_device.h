@@ -14,6 +14,7 @@ class CpuDevice : public Device {
   DeviceSpeed best_speed() override;
   std::string refuse_precision(Precision precision) const override;
   KernelChoice choose(const OpInstance& instance) override;
+  int64_t free_memory() override;
   void* allocate(int64_t bytes) override;
   void release(void* memory, int64_t bytes) override;
   void copy_to_host(void* host, const void* device, int64_t bytes) override;

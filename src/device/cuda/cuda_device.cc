@@ -6,7 +6,6 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "base/text.h"
 #include "device/cuda/check.h"
 #include "device/cuda/implementations.h"
 #include "device/cuda/stream.h"
@@ -61,6 +60,11 @@ CudaDevice::CudaDevice(const std::string& which, const DeviceOptions& options)
     : context_(open_context(which, options)), host_memory_(make_locked_memory(*context_)) {}
 CudaDevice::~CudaDevice() = default;
 
+Context& CudaDevice::entered() const {
+  if (!context_->planned()) context_->enter();
+  return *context_;
+}
+
 std::string CudaDevice::name() const {
   return context_->planned() ? fmt::format("{} (planned)", context_->properties.name)
                              : fmt::format("GPU {} ({})", context_->ordinal(), context_->properties.name);
@@ -99,23 +103,32 @@ std::string CudaDevice::refuse_precision(Precision precision) const {
 }
 
 KernelChoice CudaDevice::choose(const OpInstance& instance) {
+  Context& context = entered();
   return choose_first(
       "the GPU", instance, implementations_of(instance.op->kind),
-      [&](const Implementation& implementation) { return implementation.refuse(*context_, instance); },
-      [&](const Implementation& implementation) { return implementation.create(*context_, instance); });
+      [&](const Implementation& implementation) { return implementation.refuse(context, instance); },
+      [&](const Implementation& implementation) { return implementation.create(context, instance); });
 }
+
+int64_t CudaDevice::free_memory() {
+  if (context_->planned()) return context_->properties.memory;
+  size_t free = 0, total = 0;
+  entered();
+  check(cudaMemGetInfo(&free, &total), "asking for the memory that is free");
+  return static_cast<int64_t>(free);
+}
+
+std::vector<std::string> CudaDevice::generated_texts() const { return context_->texts.list(); }
 
 void* CudaDevice::allocate(int64_t bytes) {
   if (context_->planned())
     throw config_error("--gpu={}: a GPU that is not there can be planned for (trainer summary), not run on", context_->properties.architecture());
+  entered();
   void* memory = nullptr;
   const size_t size = static_cast<size_t>(std::max<int64_t>(bytes, 1));
   if (cudaMalloc(&memory, size) != cudaSuccess) {
     cudaGetLastError();
-    size_t free = 0, total = 0;
-    cudaMemGetInfo(&free, &total);
-    throw device_error("not enough memory on {}: {} asked for, {} of {} free. A smaller batch_size with a larger iter_size needs less.",
-                       name(), format_bytes(bytes), format_bytes(static_cast<int64_t>(free)), format_bytes(static_cast<int64_t>(total)));
+    throw OutOfMemory::make(name(), bytes, free_memory());
   }
   check(cudaMemsetAsync(memory, 0, size, context_->stream()), "clearing memory");
   return memory;
@@ -123,26 +136,32 @@ void* CudaDevice::allocate(int64_t bytes) {
 
 // Kernels that are queued may still use it.
 void CudaDevice::release(void* memory, int64_t) {
-  cudaStreamSynchronize(context_->stream());
+  cudaStreamSynchronize(entered().stream());
   cudaFree(memory);
 }
 
 void CudaDevice::copy_to_host(void* host, const void* device, int64_t bytes) {
-  check(cudaMemcpyAsync(host, device, static_cast<size_t>(bytes), cudaMemcpyDeviceToHost, context_->stream()), "copying from the GPU");
+  check(cudaMemcpyAsync(host, device, static_cast<size_t>(bytes), cudaMemcpyDeviceToHost, entered().stream()), "copying from the GPU");
   synchronize();
 }
 
 void CudaDevice::copy_from_host(void* device, const void* host, int64_t bytes) {
-  check(cudaMemcpyAsync(device, host, static_cast<size_t>(bytes), cudaMemcpyHostToDevice, context_->stream()), "copying to the GPU");
+  check(cudaMemcpyAsync(device, host, static_cast<size_t>(bytes), cudaMemcpyHostToDevice, entered().stream()), "copying to the GPU");
 }
 
-void CudaDevice::synchronize() { check(cudaStreamSynchronize(context_->stream()), "running on the GPU"); }
+void CudaDevice::synchronize() { check(cudaStreamSynchronize(entered().stream()), "running on the GPU"); }
 
-std::unique_ptr<Readback> CudaDevice::make_readback(size_t count) { return cuda::make_readback(*context_, count); }
+std::unique_ptr<Readback> CudaDevice::make_readback(size_t count) { return cuda::make_readback(entered(), count); }
 std::unique_ptr<Uploads> CudaDevice::make_uploads() {
-  return context_->planned() ? nullptr : cuda::make_uploads(*context_);
+  return context_->planned() ? nullptr : cuda::make_uploads(*this, entered());
 }
-std::unique_ptr<StepTimer> CudaDevice::make_step_timer() { return cuda::make_step_timer(*context_); }
-std::unique_ptr<Recording> CudaDevice::record(const std::function<void()>& queue) { return cuda::record(*context_, queue); }
+std::unique_ptr<StepTimer> CudaDevice::make_step_timer() { return cuda::make_step_timer(entered()); }
+std::unique_ptr<Marker> CudaDevice::make_marker() { return cuda::make_marker(entered()); }
+std::unique_ptr<SumAcross> CudaDevice::make_sum_across(std::span<Device* const> devices) {
+  std::vector<Context*> contexts;
+  for (Device* device : devices) contexts.push_back(static_cast<CudaDevice*>(device)->context_.get());
+  return cuda::make_sum_across(std::move(contexts));
+}
+std::unique_ptr<Recording> CudaDevice::record(const std::function<void()>& queue) { return cuda::record(entered(), queue); }
 
 }  // namespace trainer::cuda

@@ -19,20 +19,27 @@ class CudaDevice : public Device {
   DeviceSpeed best_speed() override;
   std::string refuse_precision(Precision precision) const override;
   KernelChoice choose(const OpInstance& instance) override;
+  std::vector<std::string> generated_texts() const override;
+  int64_t free_memory() override;
   void* allocate(int64_t bytes) override;
   void release(void* memory, int64_t bytes) override;
   void copy_to_host(void* host, const void* device, int64_t bytes) override;
   void copy_from_host(void* device, const void* host, int64_t bytes) override;
   bool is_host() const override { return false; }
   void synchronize() override;
-  void begin_pass(const RunContext& context) override { context_->set_pass(context.pass); }
+  void begin_pass(const RunContext& context) override { entered().set_pass(context.pass); }
   std::unique_ptr<Readback> make_readback(size_t count) override;
   std::unique_ptr<Uploads> make_uploads() override;
   std::unique_ptr<StepTimer> make_step_timer() override;
+  std::unique_ptr<Marker> make_marker() override;
+  std::unique_ptr<SumAcross> make_sum_across(std::span<Device* const> devices) override;
   std::unique_ptr<Recording> record(const std::function<void()>& queue) override;
   HostMemory& host_memory() override { return *host_memory_; }
 
  private:
+  // The calling thread may have worked on another GPU.
+  Context& entered() const;
+
   std::unique_ptr<Context> context_;
   std::unique_ptr<HostMemory> host_memory_;  // page-locked
 };

@@ -59,7 +59,7 @@ void* open_library(const std::string& name, const std::vector<std::string>& firs
     reasons += fmt::format("{}{}", reasons.empty() ? "" : "; ", reason == nullptr ? "?" : reason);
   }
   throw device_error("{} cannot be opened: {}. Install NVIDIA's CUDA 13 libraries (pip install nvidia-cudnn-cu13 nvidia-cublas "
-                     "nvidia-cuda-nvrtc) and name their folder, .../site-packages/nvidia, in {}; or run on the CPU with --cpu",
+                     "nvidia-cuda-nvrtc nvidia-nccl-cu13) and name their folder, .../site-packages/nvidia, in {}; or run on the CPU with --cpu",
                      name, reasons, kVariable);
 }
 
@@ -141,6 +141,21 @@ const Cudnn& cudnn() {
     find(&t.execute, "cudnnBackendExecute");
     find(&t.error_text, "cudnnGetErrorString");
     find(&t.last_error_text, "cudnnGetLastErrorString");
+    return t;
+  }();
+  return table;
+}
+
+const Nccl& nccl() {
+  static const Nccl table = [] {
+    Nccl t;
+    const Finder find{open_library("libnccl.so.2"), "libnccl.so.2"};
+    find(&t.init_all, "ncclCommInitAll");
+    find(&t.destroy, "ncclCommDestroy");
+    find(&t.group_start, "ncclGroupStart");
+    find(&t.group_end, "ncclGroupEnd");
+    find(&t.all_reduce, "ncclAllReduce");
+    find(&t.error_text, "ncclGetErrorString");
     return t;
   }();
   return table;

@@ -7,6 +7,7 @@
 
 #include <cublasLt.h>
 #include <cudnn.h>
+#include <nccl.h>
 #include <nvrtc.h>
 
 namespace trainer::cuda {
@@ -57,5 +58,15 @@ struct Cudnn {
   decltype(&cudnnGetLastErrorString) last_error_text;
 };
 const Cudnn& cudnn();
+
+struct Nccl {
+  decltype(&ncclCommInitAll) init_all;
+  decltype(&ncclCommDestroy) destroy;
+  decltype(&ncclGroupStart) group_start;
+  decltype(&ncclGroupEnd) group_end;
+  decltype(&ncclAllReduce) all_reduce;
+  decltype(&ncclGetErrorString) error_text;
+};
+const Nccl& nccl();
 
 }  // namespace trainer::cuda

@@ -1,14 +1,12 @@
 // A map as CUDA C: text of kernels, and the numbers that make them those of one map.
 //
-// The text depends on the expression, on which streams move along which dim and on element types. Extents, strides,
-// constants and keys are arguments, so that a net's many maps share a few texts. It needs no headers.
+// The text depends on the expression, on which streams move along which dim and on element types. Extents,
+// strides, constants and keys are arguments, so that a net's many maps share a few texts. It needs no
+// headers.
 //
-// Three walks over the joined dims of a domain (ops/map_layout.h):
-//   elements   nothing is reduced: a thread takes a few neighbours of the innermost dim
-//   rows       the innermost dim is reduced: the lanes of a warp stride over what one result sums
-//   columns    the innermost dim is kept: lanes stand on neighbouring results, a block's rows share the sum out
-// A large reduction is cut into parts, whose results a second kernel of the text, "finish", joins in double and in
-// sequence: the bits do not depend on the order in which blocks run.
+// A large reduction is cut into parts, whose results a second kernel of the text, "finish", joins in double
+// and in sequence: the bits do not depend on the order in which blocks run. map_walk.h says how kernels walk
+// the domain.
 #pragma once
 
 #include <cstddef>
@@ -27,14 +25,15 @@ struct MapLaunch {
   int64_t blocks = 1, finish_blocks = 0;
   int64_t part_floats = 0;  // of workspace, where the parts' results lie
 
-  // The kernels' one argument. Addresses are its first words: `operands` and `outputs` by their numbers in the map, the
-  // workspace, the pass number in device memory, and for each of `tables` its ends (int64) and values (float).
+  // The kernels' one argument. Addresses are its first words: `operands` and `outputs` by their numbers in
+  // the map, the workspace, the pass number in device memory, and for each of `tables` its ends (int64) and
+  // values (float).
   std::vector<std::byte> arguments;
   std::vector<int> operands, outputs, tables;
 };
 
-// The launches that make a map, in sequence. `multiprocessors`: how many blocks' worth of work keeps the device busy.
-// An operand in whose memory a stored output lies must have the output's order and element type.
+// The launches that make a map, in sequence. `multiprocessors`: how many blocks' worth of work keeps the
+// device busy. An operand in whose memory a stored output lies must have the output's order and element type.
 std::vector<MapLaunch> map_launches(const OpInstance& instance, int multiprocessors);
 
 // Why there is no text for it, or "".

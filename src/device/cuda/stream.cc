@@ -4,15 +4,18 @@
 #include <algorithm>
 #include <array>
 #include <mutex>
+#include <optional>
 #include <set>
-#include <vector>
+#include <utility>
 
 #include "base/error.h"
 #include "device/cuda/check.h"
+#include "device/cuda/libraries.h"
 
 namespace trainer::cuda {
 namespace {
 
+// Of the GPU that is the calling thread's when it is made. One that was never recorded counts as reached.
 class Event {
  public:
   explicit Event(unsigned flags = cudaEventDisableTiming) { check(cudaEventCreateWithFlags(&event_, flags), "making an event"); }
@@ -23,19 +26,18 @@ class Event {
   Event(const Event&) = delete;
   Event& operator=(const Event&) = delete;
   cudaEvent_t get() const { return event_; }
-  // An event that was never recorded counts as reached.
-  void record(cudaStream_t stream) const { check(cudaEventRecord(event_, stream), "marking a place in a stream"); }
+  // In a stream that is captured: at each launch of the graph.
+  void record(cudaStream_t stream) const {
+    cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+    check(cudaStreamIsCapturing(stream, &status), "asking for a stream's state");
+    const unsigned flags = status == cudaStreamCaptureStatusActive ? cudaEventRecordExternal : cudaEventRecordDefault;
+    check(cudaEventRecordWithFlags(event_, stream, flags), "marking a place in a stream");
+  }
   void wait() const { check(cudaEventSynchronize(event_), "running on the GPU"); }
 
  private:
   cudaEvent_t event_ = nullptr;
 };
-
-bool is_captured(cudaStream_t stream) {
-  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
-  check(cudaStreamIsCapturing(stream, &status), "asking for a stream's state");
-  return status == cudaStreamCaptureStatusActive;
-}
 
 class StreamReadback : public Readback {
  public:
@@ -54,9 +56,7 @@ class StreamReadback : public Readback {
     const cudaStream_t stream = context_.stream();
     for (size_t i = 0; i < from.size(); ++i)
       check(cudaMemcpyAsync(values_ + i, from[i], sizeof(float), cudaMemcpyDeviceToHost, stream), "fetching a number");
-    // In a graph it is reached at each launch.
-    const unsigned flags = is_captured(stream) ? cudaEventRecordExternal : cudaEventRecordDefault;
-    check(cudaEventRecordWithFlags(arrived_->get(), stream, flags), "marking a place in a stream");
+    arrived_->record(stream);
   }
   std::span<const float> wait() override {
     if (arrived_) arrived_->wait();
@@ -70,21 +70,85 @@ class StreamReadback : public Readback {
   std::optional<Event> arrived_;
 };
 
+class StreamMarker : public Marker {
+ public:
+  explicit StreamMarker(Context& context) : context_(context) {}
+  void set() override { event_.record(context_.stream()); }
+  const Event& event() const { return event_; }
+
+ private:
+  Context& context_;
+  Event event_;
+};
+
+void check_nccl(ncclResult_t result, const char* doing) {
+  if (result != ncclSuccess) throw device_error("NCCL, {}: {}", doing, nccl().error_text(result));
+}
+
+class NcclSum : public SumAcross {
+ public:
+  explicit NcclSum(std::vector<Context*> contexts) : contexts_(std::move(contexts)) {
+    std::vector<int> ordinals;
+    for (Context* context : contexts_) {
+      ordinals.push_back(context->ordinal());
+      context->enter();
+      streams_.emplace_back();
+      check(cudaStreamCreateWithFlags(&streams_.back(), cudaStreamNonBlocking), "making a stream");
+      done_.emplace_back();
+    }
+    communicators_.resize(contexts_.size());
+    check_nccl(nccl().init_all(communicators_.data(), static_cast<int>(ordinals.size()), ordinals.data()), "joining GPUs");
+  }
+  ~NcclSum() override {
+    for (size_t i = 0; i < contexts_.size(); ++i) {
+      cudaStreamSynchronize(streams_[i]);
+      if (communicators_[i] != nullptr) nccl().destroy(communicators_[i]);
+      cudaStreamDestroy(streams_[i]);
+    }
+  }
+
+  void start(std::span<Marker* const> markers, std::span<float* const> data, int64_t count) override {
+    for (size_t i = 0; i < contexts_.size(); ++i) {
+      contexts_[i]->enter();
+      check(cudaStreamWaitEvent(streams_[i], static_cast<const StreamMarker*>(markers[i])->event().get(), 0), "waiting for gradients");
+    }
+    check_nccl(nccl().group_start(), "summing gradients");
+    for (size_t i = 0; i < contexts_.size(); ++i)
+      check_nccl(nccl().all_reduce(data[i], data[i], static_cast<size_t>(count), ncclFloat, ncclSum, communicators_[i], streams_[i]),
+                 "summing gradients");
+    check_nccl(nccl().group_end(), "summing gradients");
+  }
+  void finish() override {
+    for (size_t i = 0; i < contexts_.size(); ++i) {
+      contexts_[i]->enter();
+      done_[i].record(streams_[i]);
+      check(cudaStreamWaitEvent(contexts_[i]->stream(), done_[i].get(), 0), "waiting for sums");
+    }
+  }
+
+ private:
+  std::vector<Context*> contexts_;
+  std::vector<cudaStream_t> streams_;
+  std::vector<Event> done_;
+  std::vector<ncclComm_t> communicators_;
+};
+
 class StreamUploads : public Uploads {
  public:
-  explicit StreamUploads(Context& context) : context_(context) {
+  StreamUploads(Device& device, Context& context) : device_(device), context_(context) {
     check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream");
   }
   ~StreamUploads() override {
     cudaStreamSynchronize(stream_);
     cudaStreamSynchronize(context_.stream());
     for (Place& place : places_) {
-      for (Memory& memory : place.memory) cudaFree(memory.data);
+      for (Memory& memory : place.memory) release(memory);
     }
     cudaStreamDestroy(stream_);
   }
 
   void start(std::span<Buffer> buffers) override {
+    context_.enter();
     // All that reads the last batch is queued.
     places_[last_].used.record(context_.stream());
     last_ = 1 - last_;
@@ -116,13 +180,17 @@ class StreamUploads : public Uploads {
   // Batches of pictures can grow.
   void reserve(Memory& memory, int64_t bytes) {
     if (bytes <= memory.capacity) return;
-    cudaStreamSynchronize(context_.stream());
-    cudaFree(memory.data);
-    memory = {};
-    check(cudaMalloc(&memory.data, static_cast<size_t>(bytes)), "taking {} bytes for a batch", bytes);
+    release(memory);
+    memory.data = device_.allocate(bytes);
     memory.capacity = bytes;
+    device_.synchronize();  // it is cleared among the kernels
+  }
+  void release(Memory& memory) {
+    if (memory.data != nullptr) device_.release(memory.data, memory.capacity);
+    memory = {};
   }
 
+  Device& device_;
   Context& context_;
   cudaStream_t stream_ = nullptr;
   std::array<Place, 2> places_;
@@ -203,7 +271,11 @@ class LockedMemory : public HostMemory {
 }  // namespace
 
 std::unique_ptr<Readback> make_readback(Context& context, size_t count) { return std::make_unique<StreamReadback>(context, count); }
-std::unique_ptr<Uploads> make_uploads(Context& context) { return std::make_unique<StreamUploads>(context); }
+std::unique_ptr<Uploads> make_uploads(Device& device, Context& context) {
+  return std::make_unique<StreamUploads>(device, context);
+}
+std::unique_ptr<Marker> make_marker(Context& context) { return std::make_unique<StreamMarker>(context); }
+std::unique_ptr<SumAcross> make_sum_across(std::vector<Context*> contexts) { return std::make_unique<NcclSum>(std::move(contexts)); }
 std::unique_ptr<StepTimer> make_step_timer(Context& context) { return std::make_unique<StreamTimer>(context); }
 std::unique_ptr<HostMemory> make_locked_memory(Context& context) { return std::make_unique<LockedMemory>(context); }
 

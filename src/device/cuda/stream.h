@@ -3,14 +3,18 @@
 
 #include <functional>
 #include <memory>
+#include <vector>
 
 #include "device/cuda/context.h"
 
 namespace trainer::cuda {
 
 std::unique_ptr<Readback> make_readback(Context& context, size_t count);
-std::unique_ptr<Uploads> make_uploads(Context& context);
+std::unique_ptr<Uploads> make_uploads(Device& device, Context& context);
 std::unique_ptr<StepTimer> make_step_timer(Context& context);
+std::unique_ptr<Marker> make_marker(Context& context);
+// Sums through NCCL, with markers of make_marker, a context for each GPU.
+std::unique_ptr<SumAcross> make_sum_across(std::vector<Context*> contexts);
 // A CUDA graph; nullptr where what is queued cannot be captured.
 std::unique_ptr<Recording> record(Context& context, const std::function<void()>& queue);
 // Page-locked: copies read it without the processor.

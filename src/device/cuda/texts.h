@@ -1,20 +1,14 @@
-// Texts of kernels, compiled for the device at hand: by NVRTC, once, and kept on disk for later runs.
+// Texts of kernels as code on the device at hand.
 #pragma once
 
 #include <cuda_runtime_api.h>
 
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace trainer::cuda {
-
-// The cubin of a text for an architecture ("sm_90"). Throws a device_error with NVRTC's log.
-std::vector<char> compile_text(const std::string& text, const std::string& architecture);
-
-// The same from the cache folder where it holds this text, else compiled and put there. The folder is
-// $XDG_CACHE_HOME/trainer/cuda or ~/.cache/trainer/cuda; one that cannot be written costs compiling again.
-std::vector<char> cached_cubin(const std::string& text, const std::string& architecture);
 
 // The texts of a process, each loaded once.
 class Texts {
@@ -26,6 +20,8 @@ class Texts {
 
   // Notes that a text is needed; nothing is compiled yet.
   void add(const std::string& text) { loaded_.emplace(text, nullptr); }
+  // Those that were added, each once.
+  std::vector<std::string> list() const;
   // A kernel of a text that was added.
   cudaKernel_t kernel(const std::string& text, const char* name);
 

@@ -1,44 +1,13 @@
-// Elements in device code: types and their conversions, the walk of a grid over elements, and places of tensors.
+// Elements in device code: arrays whose type the kernel learns as it runs, the walk of a grid over elements, and places
+// of tensors.
 //
-// Rounding to bf16 is that of tensor/bf16.h. Offsets have 64 bits; where the operands of a division fit 32 bits, nvcc's
-// code takes the short one by itself.
+// Offsets have 64 bits; where the operands of a division fit 32 bits, nvcc's code takes the short one by itself.
 #pragma once
 
 #include "device/cuda/kernels/arguments.h"
+#include "device/cuda/preludes/numbers.h"
 
 namespace trainer::cuda {
-
-struct Bf16 {
-  unsigned short bits;
-};
-struct F16 {
-  unsigned short bits;
-};
-
-// Outside nvcc, in tests, the emulator brings these two.
-#ifdef __CUDACC__
-__device__ inline float half_to_float(unsigned short bits) {
-  float x;
-  asm("cvt.f32.f16 %0, %1;" : "=f"(x) : "h"(bits));
-  return x;
-}
-__device__ inline unsigned short float_to_half(float x) {
-  unsigned short bits;
-  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(x));
-  return bits;
-}
-#endif
-
-__device__ inline float to_float(float x) { return x; }
-__device__ inline float to_float(Bf16 x) { return __uint_as_float(static_cast<unsigned>(x.bits) << 16); }
-__device__ inline float to_float(F16 x) { return half_to_float(x.bits); }
-
-__device__ inline void put(float* to, float x) { *to = x; }
-__device__ inline void put(Bf16* to, float x) {
-  const unsigned bits = __float_as_uint(x);
-  to->bits = static_cast<unsigned short>(x != x ? bits >> 16 | 0x40 : (bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-__device__ inline void put(F16* to, float x) { to->bits = float_to_half(x); }
 
 // Element `at` of an array whose type is known when the kernel runs only.
 __device__ inline float load(const void* from, ElementType type, int64_t at) {

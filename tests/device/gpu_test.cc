@@ -1,40 +1,39 @@
-// The CUDA plugin on an emulated GPU (tests/emulated_gpu): what it chooses for each case of kernel_cases.h, and generated
-// maps, against the CPU's reference; with work run as late and as early as streams allow.
+// The CUDA plugin's kernels, on a GPU or an emulated one (test_gpu.h): what it chooses for each case of kernel_cases.h, and
+// generated maps, against the CPU's reference; on the emulated one with work run as late and as early as streams allow.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstdlib>
-#include <filesystem>
-#include <map>
+#include <iostream>
 #include <set>
+#include <thread>
 
-#include "base/error.h"
 #include "device/map_generator.h"
 #include "device/narrow_cases.h"
+#include "device/test_gpu.h"
 #include "runtime/memory.h"
 
 namespace trainer::cpu {
 namespace {
 
-class EmulatedGpu : public testing::Test {
+class Gpu : public testing::Test {
  protected:
   void SetUp() override {
-#ifdef EMULATED_LIBRARIES
-    setenv("TRAINER_CUDA_LIBRARIES", EMULATED_LIBRARIES, 1);
-    setenv("XDG_CACHE_HOME", EMULATED_LIBRARIES "/cache", 1);
-    unsetenv("CUDA_VISIBLE_DEVICES");
-    try {
-      device_ = open_device("cuda:0");
-    } catch (const Error& error) {
-      if (std::string(error.what()).find("computes on the CPU only") == std::string::npos) throw;
-      GTEST_SKIP() << error.what();
-    }
-#else
-    GTEST_SKIP() << "this build has no CUDA device";
-#endif
+    std::string reason;
+    device_ = open_test_gpu(&reason);
+    if (device_ == nullptr) GTEST_SKIP() << reason;
   }
   void TearDown() override {
     unsetenv("EMULATED_GPU_ORDER");
     unsetenv("EMULATED_CUDNN");
+    if (device_ == nullptr || emulated()) return;
+    for (const std::string& chosen : chosen_) std::cout << "chosen: " << chosen << "\n";
+  }
+
+  // Where it is not, what is chosen is up to NVIDIA's libraries, and work runs when it runs.
+  bool emulated() const { return is_emulated(*device_); }
+  std::vector<const char*> orders_of_work() const {
+    return emulated() ? std::vector{"late", "eager"} : std::vector{"the GPU's own"};
   }
   void new_device() {
     device_.reset();
@@ -83,7 +82,7 @@ class EmulatedGpu : public testing::Test {
 
   // Every `each`-th case on narrower floats too.
   void check_all(const std::vector<OpCase>& cases, float tolerance, size_t each = 0, float narrow_tolerance = 1e-5f) {
-    for (const char* order : {"late", "eager"}) {
+    for (const char* order : orders_of_work()) {
       setenv("EMULATED_GPU_ORDER", order, 1);
       for (size_t i = 0; i < cases.size(); ++i) {
         check(cases[i], tolerance);
@@ -107,48 +106,52 @@ std::vector<OpCase> small_convolutions() {
   return cases;
 }
 
-TEST_F(EmulatedGpu, Convolutions) {
+TEST_F(Gpu, Convolutions) {
   check_all(small_convolutions(), kSums, 7, kRoundedWeights);
+  if (!emulated()) return;
   for (const char* implementation : {"cudnn", "plain"}) {
     for (const char* kind : {"convolution", "convolution_input_gradient", "convolution_weight_gradient"})
       EXPECT_EQ(chosen_.count(std::string(kind) + " " + implementation), 1u) << kind << " " << implementation;
   }
 }
 
-TEST_F(EmulatedGpu, ConvolutionsThatCudnnDoesNotKnow) {
+TEST_F(Gpu, ConvolutionsThatCudnnDoesNotKnow) {
+  if (!emulated()) GTEST_SKIP() << "cuDNN knows what it knows";
   setenv("EMULATED_CUDNN", "absent-engines", 1);
   new_device();
   check_all(small_convolutions(), kSums, 11);
   for (const std::string& chosen : chosen_) EXPECT_EQ(chosen.find("cudnn"), std::string::npos) << chosen;
 }
 
-TEST_F(EmulatedGpu, Matmuls) {
+TEST_F(Gpu, Matmuls) {
   std::vector<OpCase> cases;
   add_matmuls(&cases);
   check_all(cases, kSums, 3, kRoundedWeights);
-  EXPECT_EQ(chosen_, (std::set<std::string>{"matmul cublaslt", "matmul plain"}));
+  if (emulated()) {
+    EXPECT_EQ(chosen_, (std::set<std::string>{"matmul cublaslt", "matmul plain"}));
+  }
 }
 
-TEST_F(EmulatedGpu, PoolsAndLrns) {
+TEST_F(Gpu, PoolsAndLrns) {
   std::vector<OpCase> cases;
   add_pools(&cases);
   add_lrns(&cases);
   check_all(cases, kSums, 5);
 }
 
-TEST_F(EmulatedGpu, Recurrences) {
+TEST_F(Gpu, Recurrences) {
   std::vector<OpCase> cases;
   add_recurrences(&cases);
   check_all(cases, kSteps);
 }
 
-TEST_F(EmulatedGpu, Copies) {
+TEST_F(Gpu, Copies) {
   std::vector<OpCase> cases;
   add_copies(&cases);
   check_all(cases, 0);
 }
 
-TEST_F(EmulatedGpu, Maps) {
+TEST_F(Gpu, Maps) {
   for (uint64_t seed = 0; seed < 40; ++seed) {
     setenv("EMULATED_GPU_ORDER", seed % 2 == 0 ? "late" : "eager", 1);
     MapGenerator generator(seed);
@@ -167,7 +170,49 @@ TEST_F(EmulatedGpu, Maps) {
   }
 }
 
-TEST_F(EmulatedGpu, SaysWhatMemoryIsLeft) {
+TEST_F(Gpu, AThreadDrivesEachDevice) {
+  if (!has_gpus(2)) GTEST_SKIP() << "it takes two GPUs";
+  std::vector<std::thread> threads;
+  std::array<int, 2> same = {};
+  for (size_t i = 0; i < same.size(); ++i) {
+    threads.emplace_back([i, &same] {
+      const std::unique_ptr<Device> device = open_device("cuda:" + std::to_string(i));
+      const TensorDesc rows = tensor({2, 20, 33, 31}), channels = tensor(rows.shape, Order::kChannelsLast);
+      const OpCase there = op_case("there", OpKind::kReorder, NoAttributes{}, {rows}, {channels});
+      const OpCase back = op_case("back", OpKind::kReorder, NoAttributes{}, {channels}, {rows});
+      const Bytes sent = random_operands(there)[0];
+      DeviceBlock from(*device, rows.bytes()), to(*device, rows.bytes());
+      void* const at_from[] = {from.data()};
+      void* const at_to[] = {to.data()};
+      const KernelChoice first = device->choose(there.instance), second = device->choose(back.instance);
+      first.kernel->bind(at_from, at_to, nullptr);
+      second.kernel->bind(at_to, at_from, nullptr);
+      device->copy_from_host(from.data(), sent.data(), rows.bytes());
+      for (int round = 0; round < 30; ++round) {
+        first.kernel->run({});
+        second.kernel->run({});
+        Bytes received = storage(rows);
+        device->copy_to_host(received.data(), from.data(), rows.bytes());
+        same[i] += received == sent;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(same, (std::array<int, 2>{30, 30}));
+}
+
+TEST_F(Gpu, IsGivenNoAddressOfTheHost) {
+  if (!emulated()) GTEST_SKIP() << "only the emulated one tells";
+  const TensorDesc x = tensor({2, 3});
+  const OpCase c = op_case("by mistake", OpKind::kReshape, NoAttributes{}, {x}, {tensor({6})});
+  float host[6] = {};
+  void* const addresses[] = {host};
+  const KernelChoice choice = device_->choose(c.instance);
+  choice.kernel->bind(addresses, addresses, nullptr);
+  EXPECT_DEATH(choice.kernel->run({}), "kernel copy_elements.* is given an address of the host");
+}
+
+TEST_F(Gpu, SaysWhatMemoryIsLeft) {
   try {
     device_->allocate(int64_t{1} << 40);
     FAIL();

@@ -1,0 +1,162 @@
+// Which GPUs a run takes.
+#include "gpus/choose_gpu.h"
+
+#include <algorithm>
+#include <tuple>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "gpus/gpu_lock.h"
+#include "gpus/nvidia_driver.h"
+#include "gpus/nvidia_management.h"
+
+namespace trainer {
+namespace {
+
+constexpr const char* kRemedy = "Run on the CPU with --cpu (extract_features: with CPU in place of GPU)";
+
+struct KnownGpu {
+  NvidiaGpu gpu;
+  GpuUse use;
+  std::string refusal;  // why it cannot be used, whoever uses it; or ""
+
+  std::string name() const { return fmt::format("GPU {} ({})", gpu.id, gpu.name); }
+};
+
+std::vector<KnownGpu> known_gpus() {
+  const NvidiaDriver driver = query_nvidia_driver();
+  const std::string refusal = refuse_driver(driver);
+  if (!refusal.empty()) throw device_error("no NVIDIA GPU can be used: {}. {}", refusal, kRemedy);
+  const NvidiaManagement management = query_nvidia_management(driver.gpus);
+  std::vector<KnownGpu> out;
+  for (size_t i = 0; i < driver.gpus.size(); ++i)
+    out.push_back({driver.gpus[i], management.uses[i], refuse_gpu(driver.gpus[i])});
+  return out;
+}
+
+std::string processes_text(const GpuUse& use) {
+  std::string text;
+  for (const GpuProcess& process : use.processes) text += (text.empty() ? "" : "; ") + process_text(process);
+  return text;
+}
+
+TakenGpu taken(const KnownGpu& known) {
+  TakenGpu out;
+  out.id = known.gpu.id;
+  out.text = known.name();
+  if (known.use.known) out.text += ", free " + format_bytes(known.use.free);
+  out.beside = processes_text(known.use);
+  if (!out.beside.empty()) out.text += ", beside " + out.beside;
+  return out;
+}
+
+std::string use_text(const GpuUse& use) {
+  if (!use.known) return "";
+  std::string text = fmt::format("; {} of {} used", format_bytes(use.used), format_bytes(use.total));
+  if (!use.processes.empty()) text += " (" + processes_text(use) + ")";
+  return text;
+}
+
+// Why a run that asked for any GPU does not take this one; "" where it would, its lock apart.
+std::string not_free(const KnownGpu& known) {
+  if (!known.refusal.empty()) return known.refusal;
+  if (known.gpu.exclusive && !known.use.processes.empty()) return "its compute mode allows one process";
+  if (known.use.known && known.use.free < known.use.total / 2) return "less than half of its memory is free";
+  return "";
+}
+
+TakenGpu take_free_gpu(const std::vector<KnownGpu>& gpus) {
+  std::vector<const KnownGpu*> order;
+  for (const KnownGpu& known : gpus) order.push_back(&known);
+  std::stable_sort(order.begin(), order.end(), [](const KnownGpu* a, const KnownGpu* b) {
+    return std::tuple(!a->use.processes.empty(), -a->use.free) <
+           std::tuple(!b->use.processes.empty(), -b->use.free);
+  });
+  std::vector<std::string> reasons(gpus.size());
+  for (const KnownGpu* known : order) {
+    std::string reason = not_free(*known);
+    if (reason.empty()) {
+      const GpuLock lock = take_gpu_lock(known->gpu.uuid);
+      if (lock.state == GpuLock::State::kTaken) return taken(*known);
+      reason = lock.state == GpuLock::State::kHeld ? "held by " + lock.holder
+                                                   : "it cannot be locked: " + lock.problem;
+    }
+    reasons[static_cast<size_t>(known->gpu.id)] =
+        fmt::format("\n  {}: {}{}", known->name(), reason, use_text(known->use));
+  }
+  std::string list;
+  for (const std::string& reason : reasons) list += reason;
+  const bool any_usable =
+      std::any_of(gpus.begin(), gpus.end(), [](const KnownGpu& known) { return known.refusal.empty(); });
+  throw device_error(
+      "no GPU is free:{}\n{}", list,
+      any_usable ? "Share one with --gpu=N, wait for one, or run on the CPU with --cpu" : kRemedy);
+}
+
+TakenGpu take_named_gpu(const KnownGpu& known) {
+  if (!known.refusal.empty()) throw device_error("{}: {}. {}", known.name(), known.refusal, kRemedy);
+  TakenGpu out = taken(known);
+  const GpuLock lock = take_gpu_lock(known.gpu.uuid);
+  if (lock.state == GpuLock::State::kHeld)
+    out.warning =
+        fmt::format("GPU {} is in use by another run, {}. Both share it; --gpu=auto takes a free one",
+                    known.gpu.id, lock.holder);
+  if (lock.state == GpuLock::State::kUnusable)
+    out.warning = fmt::format("GPU {} cannot be locked, so that other runs may take it too: {}", known.gpu.id,
+                              lock.problem);
+  return out;
+}
+
+}  // namespace
+
+GpuRequest parse_gpu_request(const std::string& text) {
+  constexpr size_t kMostDigits = 6;
+  GpuRequest request;
+  if (text == "auto" || text == "all") {
+    request.kind = text == "auto" ? GpuRequest::Kind::kAuto : GpuRequest::Kind::kAll;
+    return request;
+  }
+  if (text.rfind("sm_", 0) == 0)
+    throw config_error("--gpu={}: a GPU that is not there can be planned for (trainer summary), not run on",
+                       text);
+  for (const std::string& part : split(text, ',')) {
+    const std::string digits = trim(part);
+    if (digits.empty() || digits.size() > kMostDigits ||
+        digits.find_first_not_of("0123456789") != std::string::npos)
+      throw config_error(
+          "--gpu={}: \"{}\" is no GPU's number; write a number, several with commas between (0,1), all, or "
+          "auto",
+          text, digits);
+    const int number = std::stoi(digits);
+    if (std::find(request.numbers.begin(), request.numbers.end(), number) != request.numbers.end())
+      throw config_error("--gpu={}: GPU {} is named twice", text, number);
+    request.numbers.push_back(number);
+  }
+  return request;
+}
+
+std::vector<int> named_gpus(const GpuRequest& request, size_t count) {
+  if (request.kind == GpuRequest::Kind::kNumbers) {
+    for (const int number : request.numbers) {
+      if (static_cast<size_t>(number) >= count)
+        throw device_error(
+            "there is no GPU {}: the driver sees {}, numbered from 0 (CUDA_VISIBLE_DEVICES may hide others)",
+            number, count);
+    }
+    return request.numbers;
+  }
+  std::vector<int> all(count);
+  for (size_t i = 0; i < count; ++i) all[i] = static_cast<int>(i);
+  return all;
+}
+
+std::vector<TakenGpu> take_gpus(const GpuRequest& request) {
+  const std::vector<KnownGpu> gpus = known_gpus();
+  if (request.kind == GpuRequest::Kind::kAuto) return {take_free_gpu(gpus)};
+  std::vector<TakenGpu> out;
+  for (const int number : named_gpus(request, gpus.size()))
+    out.push_back(take_named_gpu(gpus[static_cast<size_t>(number)]));
+  return out;
+}
+
+}  // namespace trainer

@@ -1,0 +1,189 @@
+// Every text that the CUDA device generates for the layers' examples, the nets of models/ and the update
+// rules, compiled by NVRTC for the architectures that are served. The programs are planned for a GPU that
+// need not be there.
+#include <dlfcn.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <iostream>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "compile/compile.h"
+#include "device/cuda/cubins.h"
+#include "device/cuda/libraries.h"
+#include "layers/example_nets.h"
+#include "layers/net_run.h"
+#include "runtime/planning_device.h"
+#include "train/configure.h"
+#include "train/model.h"
+#include "train/update_rule.h"
+
+namespace trainer {
+namespace {
+
+using TextSet = std::set<std::string>;
+
+// Four fifths of them differ in expression or element types, the others in walks and strides alone.
+constexpr size_t kMostTexts = 450;
+
+// The plugin that the program opens, whatever lies beside this one.
+std::unique_ptr<Device> planned_gpu() {
+  void* plugin = dlopen(TRAINER_CUDA_PLUGIN, RTLD_NOW | RTLD_LOCAL);
+  if (plugin == nullptr) throw device_error("{}", dlerror());
+  const auto open =
+      reinterpret_cast<Device* (*)(const char*, const char*, const DeviceOptions*)>(dlsym(plugin, "trainer_open_cuda_device"));
+  const DeviceOptions options;
+  return planning_device(std::unique_ptr<Device>(open("sm_90", TRAINER_VERSION, &options)));
+}
+
+// What one precision's programs generate.
+class Generator {
+ public:
+  explicit Generator(Precision precision) : precision_(precision) {}
+
+  // Its gradients too in phase TRAIN.
+  void add_example(const ExampleNet& example, caffe::Phase phase) {
+    Runtime runtime(planned_gpu(), precision_);
+    NetText text(example.text, phase);
+    ASSERT_EQ(text.problems(), "") << example.name;
+    declare_parameters(text.net(), false, runtime.store);
+    Module module;
+    module.results = outputs_of(text.net());
+    if (phase == caffe::TRAIN) {
+      const ExampleResults results = add_gradients(text.net());
+      module.results.insert(module.results.end(), results.gradients.begin(), results.gradients.end());
+    }
+    module.graph = std::move(text.net().graph);
+    compile(std::move(module), *runtime.device, runtime.store, runtime.arena, {Fusion::kOn, activation_type(precision_)});
+    take(runtime);
+  }
+
+  void add_model(const std::string& path, caffe::Phase phase) {
+    Runtime runtime(planned_gpu(), precision_);
+    const Model model(path, phase, runtime);
+    model.session->program(phase == caffe::TRAIN ? ProgramKind::kTrain : ProgramKind::kForward);
+    take(runtime);
+  }
+
+  void add_update(const std::string& path, const caffe::SolverParameter& solver) {
+    Runtime runtime(planned_gpu(), precision_);
+    const Model model(path, caffe::TRAIN, runtime);
+    UpdateRule(solver, NetSession::trained_parameters(model.session->lowered()), runtime);
+    take(runtime);
+  }
+
+  const TextSet& texts() const { return texts_; }
+
+ private:
+  // A net of models/ on random batches.
+  struct Model {
+    Model(const std::string& path, caffe::Phase phase, Runtime& runtime) {
+      caffe::NetState state;
+      state.set_phase(phase);
+      state.add_stage("bench");
+      Diagnostics diagnostics;
+      const TrainingFiles::Net net = configure_net(path, state, {}, &file, &diagnostics);
+      diagnostics.throw_if_errors();
+      session = std::make_unique<NetSession>(*net.net, *net.positions, phase, 1, runtime);
+      declare_parameters(session->lowered(), phase == caffe::TRAIN, runtime.store);
+    }
+    std::unique_ptr<NetFile> file;
+    std::unique_ptr<NetSession> session;
+  };
+
+  void take(const Runtime& runtime) {
+    const std::vector<std::string> texts = runtime.device->generated_texts();
+    texts_.insert(texts.begin(), texts.end());
+  }
+
+  Precision precision_;
+  TextSet texts_;
+};
+
+TextSet generated_texts(Precision precision) {
+  Generator generator(precision);
+  for (const auto& file : std::filesystem::recursive_directory_iterator(TRAINER_SOURCE_DIR "/models")) {
+    const std::string path = file.path().string();
+    if (path.find("_train_") == std::string::npos) continue;
+    for (const caffe::Phase phase : {caffe::TRAIN, caffe::TEST}) generator.add_model(path, phase);
+  }
+  for (const std::string& type : solver_types()) {
+    caffe::SolverParameter solver;
+    solver.set_type(type);
+    solver.set_momentum(0.9f);
+    solver.set_weight_decay(0.0005f);
+    solver.set_clip_gradients(35);
+    generator.add_update(TRAINER_SOURCE_DIR "/models/lenet/lenet_train_test.prototxt", solver);
+  }
+  const size_t of_models = generator.texts().size();
+  for (const ExampleNet& example : example_nets()) {
+    for (const caffe::Phase phase : {caffe::TRAIN, caffe::TEST}) generator.add_example(example, phase);
+  }
+  std::cout << fmt::format("{}: {} texts of models and update rules, {} with the layers' examples\n",
+                           name_of(precision), of_models, generator.texts().size());
+  return generator.texts();
+}
+
+struct Compilation {
+  const std::string* text;
+  int architecture;
+  std::string problem;  // "" where it compiles
+};
+
+// What is wrong with a cubin for sm_`architecture`, or "".
+std::string check_cubin(const std::vector<char>& cubin, int architecture) {
+  constexpr size_t kHeader = 64, kMachine = 18, kFlags = 48;  // of a 64-bit ELF file
+  constexpr uint16_t kCuda = 190;
+  if (cubin.size() < kHeader || std::memcmp(cubin.data(),
+                                            "\x7f"
+                                            "ELF",
+                                            4) != 0)
+    return "no ELF file";
+  uint16_t machine = 0;
+  uint32_t flags = 0;
+  std::memcpy(&machine, cubin.data() + kMachine, sizeof machine);
+  std::memcpy(&flags, cubin.data() + kFlags, sizeof flags);
+  if (machine != kCuda) return fmt::format("ELF machine {}", machine);
+  if (static_cast<int>(flags >> 8 & 0xff) != architecture) return fmt::format("ELF flags {:#x}", flags);
+  return "";
+}
+
+TEST(CudaTexts, CompileForEveryArchitecture) {
+  try {
+    cuda::cudnn();  // which takes NVRTC
+  } catch (const Error& error) {
+    GTEST_SKIP() << error.what();
+  }
+  const TextSet floats = generated_texts(Precision::kFP32);
+  TextSet all = generated_texts(Precision::kBF16);
+  std::vector<Compilation> compilations;
+  for (const std::string& text : floats) compilations.push_back({&text, 75, ""});
+  all.insert(floats.begin(), floats.end());
+  for (const std::string& text : all) {
+    for (const int architecture : {80, 90, 100, 120}) compilations.push_back({&text, architecture, ""});
+  }
+  std::cout << all.size() << " texts" << std::endl;
+  EXPECT_LT(all.size(), kMostTexts) << "do names, extents or constants stand in texts?";
+
+#pragma omp parallel for schedule(dynamic)
+  for (size_t i = 0; i < compilations.size(); ++i) {
+    Compilation& c = compilations[i];
+    try {
+      c.problem =
+          check_cubin(cuda::compile_text(*c.text, fmt::format("sm_{}", c.architecture)), c.architecture);
+    } catch (const Error& error) {
+      c.problem = error.what();
+    }
+  }
+  for (const Compilation& c : compilations)
+    EXPECT_EQ(c.problem, "") << "sm_" << c.architecture << "\n" << *c.text;
+}
+
+}  // namespace
+}  // namespace trainer

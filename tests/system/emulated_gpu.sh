@@ -1,0 +1,71 @@
+#!/bin/bash
+# Training on an emulated GPU (tests/emulated_gpu): the losses of the CPU, whether work runs late or early; nothing is
+# allocated or loaded while the loop runs; and what errors say.
+#
+#   tests/system/emulated_gpu.sh TRAINER
+source "$(dirname "${BASH_SOURCE[0]}")/checks.bash"
+
+if ! use_emulated_gpu; then
+  echo "SKIPPED: this build has no emulated GPU"
+  finish
+  exit
+fi
+write_tiny_net tiny.prototxt
+cat >solver.prototxt <<'SOLVER'
+net: "tiny.prototxt" base_lr: 0.05 lr_policy: "fixed" momentum: 0.9 weight_decay: 0.001
+display: 1 max_iter: 30 random_seed: 3 snapshot_after_train: false
+SOLVER
+losses_of() { "$emulated" train --solver=solver.prototxt "$@" 2>&1 | tee output | grep -o 'Iteration .*loss = [0-9.e+-]*' | sed 's/(.*), //'; }
+
+losses_of --cpu >cpu
+losses_of --gpu=0 >late
+EMULATED_GPU_ORDER=eager EMULATED_GPU_LOG=$PWD/log losses_of --gpu=0 >eager
+check trains "$(tail -n 3 output)" [ "$(wc -l <cpu)" -ge 30 ]
+check late_as_early "$(diff late eager | head -n 4)" cmp -s late eager
+check as_the_cpu "$(paste cpu late | head -n 3)" awk '
+  NR == FNR { cpu[FNR] = $NF; next }
+  { difference = $NF - cpu[FNR]; if (difference < 0) difference = -difference; if (difference > 1e-3) wrong = 1 }
+  END { exit wrong || FNR < 30 }' cpu late
+
+lines=$(wc -l <log)
+middle=$(sed -n "$((lines / 2)),$((lines * 3 / 4))p" log | grep -m 3 '^malloc\|^free\|^load library')
+check loop_allocates_nothing "$middle" [ -z "$middle" ]
+
+output=$(FAKE_GPUS= "$emulated" train --solver=solver.prototxt --gpu=0 2>&1)
+check no_gpu "exit code $?: $output" [ $? -eq 5 ]
+check no_gpu_is_told "$output" grep -q 'the driver sees no GPU' <<<"$output"
+output=$("$emulated" train --solver=solver.prototxt --gpu=3 2>&1)
+check absent_gpu_is_told "$output" grep -q 'there is no GPU 3: the driver sees 1' <<<"$output"
+output=$(EMULATED_GPU_MEMORY=100000 "$emulated" train --solver=solver.prototxt --gpu=0 2>&1)
+check little_memory_is_told "$output" grep -q 'not enough memory on GPU 0' <<<"$output"
+
+# Pictures from files, in batches that are too large: what would fit is told, and is true.
+for i in 0 1 2 3; do
+  { printf 'P6 32 32 255\n'; head -c 3072 /dev/zero | tr '\0' "\\$((101 + i))"; } >picture$i.ppm
+  echo "picture$i.ppm $i"
+done >pictures.txt
+cat >large.prototxt <<'NET'
+layer { name: "data" type: "ImageData" top: "data" top: "label" image_data_param { source: "pictures.txt" batch_size: 64 } }
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
+  convolution_param { num_output: 32 kernel_size: 3 weight_filler { type: "xavier" } } }
+layer { name: "relu" type: "ReLU" bottom: "conv" top: "conv" }
+layer { name: "ip" type: "InnerProduct" bottom: "conv" top: "ip" inner_product_param { num_output: 4 weight_filler { type: "xavier" } } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }
+NET
+cat >large_solver.prototxt <<'SOLVER'
+net: "large.prototxt" base_lr: 0.01 lr_policy: "fixed" max_iter: 2 snapshot_after_train: false
+SOLVER
+memory=$((44 << 20))
+output=$(EMULATED_GPU_MEMORY=$memory "$emulated" train --solver=large_solver.prototxt --gpu=0 2>&1)
+check large_batch_exit_code "exit code $?" [ $? -eq 5 ]
+output=$(FAKE_GPUS="$FAKE_GPUS,used=900,processes=1:900" EMULATED_GPU_MEMORY=$memory "$emulated" train --solver=large_solver.prototxt --gpu=0 2>&1)
+check others_on_it_are_told "$output" grep -q 'Others compute on cuda:0 as well: pid 1 .*900' <<<"$output"
+check large_batch_is_told "$output" grep -q 'the training needs .* are free' <<<"$output"
+check largest_layers_are_told "$output" grep -q "largest layers: ip .*, relu" <<<"$output"
+fits=$(sed -n 's/.*What fits: batch_size: \([0-9]*\) with iter_size: \([0-9]*\).*/\1 \2/p' <<<"$output")
+read -r batch iter_size <<<"$fits"
+check what_fits_is_told "$output" [ "$((batch * iter_size))" -eq 64 ]
+output=$(EMULATED_GPU_MEMORY=$memory "$emulated" train --solver=large_solver.prototxt --gpu=0 --set "iter_size=$iter_size" \
+  --set "layer[data].image_data_param.batch_size=$batch" 2>&1)
+check what_fits_runs "exit code $?: $output" [ $? -eq 0 ]
+finish

@@ -1,0 +1,22 @@
+// What the environment says of a run of the tests.
+#pragma once
+
+#include <cstdlib>
+#include <string>
+
+namespace trainer {
+
+// The device of tests that compare with numbers from elsewhere, or a run with another: TRAINER_TEST_DEVICE ("cuda:0"), else the
+// CPU.
+inline std::string test_device() {
+  const char* name = std::getenv("TRAINER_TEST_DEVICE");
+  return name == nullptr ? "cpu" : name;
+}
+
+// Where the source lies, whose files some tests read: TRAINER_SOURCE_DIR, else where it was built.
+inline std::string source_folder() {
+  const char* folder = std::getenv("TRAINER_SOURCE_DIR");
+  return folder == nullptr ? TRAINER_SOURCE_DIR : folder;
+}
+
+}  // namespace trainer

@@ -1,0 +1,119 @@
+// Devices that train together against one that makes all their passes itself.
+#include <gtest/gtest.h>
+
+#include "data/small_data.h"
+#include "device/test_gpu.h"
+#include "formats/temp_folder.h"
+#include "test_environment.h"
+#include "train/configure.h"
+#include "train/training.h"
+
+namespace trainer {
+namespace {
+
+class SeveralDevices : public testing::Test {
+ protected:
+  SeveralDevices() { test::write_lmdb(folder_ / "lmdb", test::raw_records(53, 3, 10, 10)); }
+  void SetUp() override {
+    if (!has_devices(2)) GTEST_SKIP() << "it takes two GPUs";
+  }
+
+  static bool has_devices(int count) { return test_device() == "cpu" || has_gpus(count); }
+
+  // A layer's weights are read twice, in a row.
+  std::string net_text(int batch) const {
+    return fmt::format(R"(name: "net"
+layer {{ name: "data" type: "Data" top: "data" top: "label" transform_param {{ scale: 0.01 }}
+  data_param {{ source: "{}" backend: LMDB batch_size: {} }} }}
+layer {{ name: "conv" type: "Convolution" bottom: "data" top: "conv"
+  convolution_param {{ num_output: 6 kernel_size: 3 weight_filler {{ type: "xavier" }} }} }}
+layer {{ name: "pool" type: "Pooling" bottom: "conv" top: "pool" pooling_param {{ pool: MAX kernel_size: 2 stride: 2 }} }}
+layer {{ name: "ip1" type: "InnerProduct" bottom: "pool" top: "ip1"
+  inner_product_param {{ num_output: 10 weight_filler {{ type: "xavier" }} }} }}
+layer {{ name: "wide" type: "InnerProduct" bottom: "ip1" top: "wide"
+  inner_product_param {{ num_output: {} weight_filler {{ type: "xavier" }} }} }}
+layer {{ name: "narrow" type: "InnerProduct" bottom: "wide" top: "narrow"
+  inner_product_param {{ num_output: 10 weight_filler {{ type: "xavier" }} }} }}
+layer {{ name: "shared1" type: "InnerProduct" bottom: "narrow" top: "s1" param {{ name: "w" }} param {{ name: "b" }}
+  inner_product_param {{ num_output: 10 weight_filler {{ type: "xavier" }} }} }}
+layer {{ name: "relu" type: "ReLU" bottom: "s1" top: "s1" }}
+layer {{ name: "shared2" type: "InnerProduct" bottom: "s1" top: "s2" param {{ name: "w" }} param {{ name: "b" }}
+  inner_product_param {{ num_output: 10 }} }}
+layer {{ name: "loss" type: "SoftmaxWithLoss" bottom: "s2" bottom: "label" top: "loss" }}
+)",
+                       folder_ / "lmdb", batch, width_);
+  }
+
+  // The weights, one layer after another, after training on so many devices.
+  std::vector<float> train(int devices, int batch, int iter_size, int iterations, const std::string& snapshot = "", bool divide = false) {
+    const std::string net = folder_.write("net.prototxt", net_text(batch));
+    const std::string solver = folder_.write(
+        "solver.prototxt", fmt::format("net: \"{}\" snapshot_prefix: \"{}\" random_seed: 3 base_lr: {} momentum: 0.9 lr_policy: \"fixed\" "
+                                       "weight_decay: 0.01 iter_size: {} max_iter: {} {}",
+                                       net, folder_ / "w", rate_, iter_size, iterations, more_));
+    Diagnostics diagnostics;
+    TrainingFiles files = configure_training(solver, {}, &diagnostics);
+    diagnostics.throw_if_errors();
+    if (divide) divide_batches(&files, devices);
+    TrainingOptions options;
+    options.snapshot = snapshot;
+    options.devices = {test_device()};
+    for (int i = 1; i < devices; ++i) options.devices.push_back(test_device() == "cpu" ? "cpu" : fmt::format("cuda:{}", i));
+    Training training(std::move(files), options);
+    RunReport report;
+    training.run(report);
+    std::vector<float> weights;
+    for (const WeightLayer& layer : read_weights(folder_ / fmt::format("w_iter_{}.caffemodel", iterations)).layers) {
+      for (const auto& blob : layer.blobs) weights.insert(weights.end(), blob.data.begin(), blob.data.end());
+    }
+    return weights;
+  }
+
+  static void expect_near(const std::vector<float>& a, const std::vector<float>& b) {
+    ASSERT_EQ(a.size(), b.size());
+    ASSERT_GT(a.size(), 500u);
+    for (size_t i = 0; i < a.size(); ++i) ASSERT_NEAR(a[i], b[i], 1e-5) << i;
+  }
+
+  TempFolder folder_;
+  std::string more_;  // fields of the solver
+  int width_ = 10;
+  float rate_ = 0.1f;
+};
+
+TEST_F(SeveralDevices, DoWhatOneDoesInSeveralPasses) {
+  const std::vector<float> one = train(1, 4, 6, 5);
+  if (has_devices(3)) expect_near(train(3, 4, 2, 5), one);
+  expect_near(train(2, 4, 3, 5), one);
+}
+
+// More gradients than a bucket holds.
+TEST_F(SeveralDevices, SumInBuckets) {
+  width_ = 150'000;
+  rate_ = 1e-5f;
+  expect_near(train(2, 4, 1, 3), train(1, 4, 2, 3));
+}
+
+TEST_F(SeveralDevices, SplitABatch) {
+  more_ = "clip_gradients: 0.5";
+  expect_near(train(2, 8, 1, 6, "", true), train(1, 8, 1, 6));
+}
+
+TEST_F(SeveralDevices, GoOnFromASnapshot) {
+  const std::vector<float> whole = train(2, 4, 1, 7);
+  train(2, 4, 1, 4);
+  EXPECT_EQ(train(2, 4, 1, 7, folder_ / "w_iter_4.solverstate"), whole);
+}
+
+TEST_F(SeveralDevices, ABatchThatCannotBeSplitIsNamed) {
+  try {
+    train(3, 8, 1, 1, "", true);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("net.prototxt:3"), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find("a batch of 8 cannot be split evenly among 3 devices"), std::string::npos) << error.what();
+  }
+}
+
+}  // namespace
+}  // namespace trainer

@@ -1,0 +1,18 @@
+# Run while installing the component gpu_check: which commit it is made from, and Fashion-MNIST where it is there.
+execute_process(COMMAND git -C ${GPU_CHECK_SOURCE} describe --always --abbrev=40 --dirty
+  OUTPUT_VARIABLE commit OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+if(NOT commit)
+  set(commit "unknown")
+endif()
+file(WRITE ${CMAKE_INSTALL_PREFIX}/commit "${commit}\n")
+
+set(data data/fashion-mnist)
+file(MAKE_DIRECTORY ${CMAKE_INSTALL_PREFIX}/${data})
+foreach(folder /usr/share/datasets/fashion-mnist ${GPU_CHECK_SOURCE}/${data} $ENV{FASHION_MNIST})
+  file(GLOB packed ${folder}/*-ubyte.gz)
+  foreach(file IN LISTS packed)
+    # Unpacked: the archive of all packs them better.
+    get_filename_component(name ${file} NAME_WLE)
+    execute_process(COMMAND gzip -dc ${file} OUTPUT_FILE ${CMAKE_INSTALL_PREFIX}/${data}/${name})
+  endforeach()
+endforeach()
