@@ -13,6 +13,7 @@ namespace trainer {
 Flag gpu_flag();
 Flag cpu_flag();
 Flag precision_flag();
+Flag deterministic_flag();
 Flag memory_flag();
 Flag set_flag();
 Flag level_flag();
@@ -21,7 +22,7 @@ Flag stage_flag();
 // "cpu", or the GPU asked for by --gpu; `solver` may ask for one by an explicit solver_mode.
 std::string device_of(const Arguments& arguments, const caffe::SolverParameter* solver);
 
-// What --precision says.
+// What --precision and --deterministic say.
 DeviceOptions device_options_of(const Arguments& arguments);
 
 // Bytes that --memory allows; 0 where it is not given.
