@@ -228,6 +228,7 @@ REGISTER_COMMAND(
             {"gpu", FlagType::kText, "", "ID|sm_90",
              "Plan for this NVIDIA GPU, or for one of an architecture (sm_75, 80, 89, 90, 100, 120), which need not be there."},
             precision_flag(),
+            deterministic_flag(),
             memory_flag(),
             set_flag(),
             level_flag(),

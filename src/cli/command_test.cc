@@ -60,6 +60,7 @@ REGISTER_COMMAND(
             gpu_flag(),
             cpu_flag(),
             precision_flag(),
+            deterministic_flag(),
             set_flag(),
             level_flag(),
             stage_flag(),

@@ -72,6 +72,7 @@ int run_train(const Arguments& arguments) {
   options.new_run_folder = !arguments.given("run_dir");
   options.command_line = "trainer train --solver=" + arguments.text("solver");
   if (arguments.given("precision")) options.command_line += " --precision=" + arguments.text("precision");
+  if (arguments.truth("deterministic")) options.command_line += " --deterministic";
   if (arguments.given("memory")) options.command_line += " --memory=" + arguments.text("memory");
   for (const std::string& assignment : configure.overrides)
     options.command_line += fmt::format(" --set '{}'", assignment);
@@ -118,6 +119,7 @@ REGISTER_COMMAND(
             gpu_flag(),
             cpu_flag(),
             precision_flag(),
+            deterministic_flag(),
             memory_flag(),
             {"scale_batch", FlagType::kTruth, "false", "",
              "Split batch_size among the GPUs; without it each GPU reads batches of batch_size, as in Caffe."},

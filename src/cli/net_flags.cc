@@ -27,6 +27,13 @@ Flag precision_flag() {
           "faster, to about 3 digits. bf16: activations are bfloat16, in half the memory, to 2 to 3 digits. fp16 (GPU): "
           "activations are float16, to about 3 digits, in a range that the loss is scaled to fit automatically."};
 }
+Flag deterministic_flag() {
+  return {"deterministic", FlagType::kTruth, "false", "",
+          "Give the same bits each time on GPUs of one model, with the same libraries, driver and options; a training that was "
+          "stopped and resumed too. Libraries' kernels that sum in no fixed sequence are left out, and kernels are not chosen by "
+          "timing. Changes nothing on the CPU, where all sums have a fixed sequence: the same number of threads gives the same "
+          "bits always."};
+}
 Flag memory_flag() {
   return {"memory", FlagType::kText, "", "SIZE",
           "Plan for at most so much memory (800M, 1.5G): parameters, gradients, history, activations and data buffers. Forward "
@@ -111,6 +118,7 @@ DeviceOptions device_options_of(const Arguments& arguments) {
   for (const Precision precision : {Precision::kTF32, Precision::kBF16, Precision::kFP16}) {
     if (arguments.text("precision") == name_of(precision)) options.precision = precision;
   }
+  options.deterministic = arguments.truth("deterministic");
   return options;
 }
 

@@ -13,6 +13,7 @@ namespace trainer {
 Flag gpu_flag();
 Flag cpu_flag();
 Flag precision_flag();
+Flag deterministic_flag();
 Flag memory_flag();
 Flag set_flag();
 Flag level_flag();
@@ -32,7 +33,7 @@ ChosenDevice device_of(const Arguments& arguments);
 ChosenDevice cpu_device();
 ChosenDevice gpu_device(int number);
 
-// What --precision says.
+// What --precision and --deterministic say.
 DeviceOptions device_options_of(const Arguments& arguments);
 
 // Bytes that --memory allows; 0 where it is not given.

@@ -39,6 +39,8 @@ DType activation_type(Precision precision);
 // How a device is to compute.
 struct DeviceOptions {
   Precision precision = Precision::kFP32;
+  // The same bits each time on one device and its libraries, at the price of kernels that are faster without.
+  bool deterministic = false;
 };
 
 struct RunContext {

@@ -1,5 +1,5 @@
 #!/bin/bash
-# --precision on an emulated GPU (tests/emulated_gpu): what the libraries are asked for, read from its log.
+# --precision and --deterministic on an emulated GPU (tests/emulated_gpu): what the libraries are asked for, read from its log.
 #
 #   tests/system/gpu_options.sh TRAINER
 source "$(dirname "${BASH_SOURCE[0]}")/checks.bash"
@@ -57,5 +57,15 @@ check fp16_goes_on_in_fp32 "$(tail -n 3 train.log)" grep -q 'Optimization Done' 
 sed -i 's/base_lr: 0.0001/base_lr: 1e30/' fp16.prototxt
 train --solver=fp16.prototxt --precision=fp16
 check fp16_still_diverges "exit code $?: $(tail -n 3 train.log)" grep -q 'the loss is .*nan\|the loss is .*inf' train.log
+
+train --deterministic
+cp s_iter_6.caffemodel whole.caffemodel
+check deterministic_sums_in_sequence "$(sort "$EMULATED_GPU_LOG" | uniq -c)" \
+  bash -c "! grep -q 'cudnnBackendExecute atomics\|cublasLtMatmul in_place' '$EMULATED_GPU_LOG'"
+rm -rf "$XDG_CACHE_HOME" s_iter_6.*
+train --deterministic --snapshot=s_iter_3.solverstate
+check deterministic_resumes_to_the_same_bits "$(tail -n 3 train.log)" cmp s_iter_6.caffemodel whole.caffemodel
+output=$("$emulated" train --solver=solver.prototxt --run_dir= --deterministic 2>&1)
+check cpu_takes_deterministic "exit code $?: $output" [ $? -eq 0 ]
 refused fp16_on_the_cpu '--precision=fp16: .*use bf16' "$emulated" train --solver=solver.prototxt --run_dir= --precision=fp16
 finish

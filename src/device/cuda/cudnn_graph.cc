@@ -120,6 +120,7 @@ CudnnPlan::CudnnPlan(Context& context, const std::vector<const Descriptor*>& ope
   std::vector<cudnnBackendNumericalNote_t> excluded;
   if (floats && context.options.precision != Precision::kTF32)
     excluded = {CUDNN_NUMERICAL_NOTE_TENSOR_CORE, CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS};
+  if (context.options.deterministic) excluded.push_back(CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC);
   std::string reason = "it knows no way to compute this";
   for (const cudnnBackendHeurMode_t mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK}) {
     std::vector<Descriptor> configs;

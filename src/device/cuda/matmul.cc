@@ -128,6 +128,10 @@ class CublasMatmul : public BoundKernel {
     for (const auto alignment : {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
                                  CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
       cublaslt().set_preference(preference, alignment, &kOperandAlignment, sizeof kOperandAlignment);
+    // Parts of a sum that lie apart are added in one sequence.
+    const uint32_t repeatable = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
+    if (context().options.deterministic)
+      cublaslt().set_preference(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &repeatable, sizeof repeatable);
     cublasLtMatmulHeuristicResult_t result{};
     int found = 0;
     const cublasStatus_t status = cublaslt().heuristic(context().cublaslt_handle(), product_, layouts_[0], layouts_[1], layouts_[2],
