@@ -13,7 +13,7 @@ write_tiny_net tiny.prototxt
 cat >solver.prototxt <<'SOLVER'
 net: "tiny.prototxt" base_lr: 0.1 momentum: 0.9 lr_policy: "fixed" max_iter: 6 display: 1 snapshot: 3 snapshot_prefix: "s" random_seed: 1
 SOLVER
-export EMULATED_GPU_LOG=$work/gpu.log
+export XDG_CACHE_HOME=$work/cache EMULATED_GPU_LOG=$work/gpu.log
 # What ran on the GPU.
 launched() { grep -q "launch $1 " "$EMULATED_GPU_LOG"; }
 not_launched() { ! launched "$1"; }
