@@ -11,7 +11,7 @@ struct Lifetime {
   int64_t bytes = 0;
 };
 
-// Chooses an offset a block, each a multiple of 64 bytes, and returns the bytes needed. Largest blocks first, each in
+// Chooses an offset a block, each a multiple of 256 bytes, and returns the bytes needed. Largest blocks first, each in
 // the smallest gap that holds it among those alive with it.
 int64_t lay_out_blocks(const std::vector<Lifetime>& blocks, std::vector<int64_t>* offsets);
 

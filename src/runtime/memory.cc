@@ -10,8 +10,8 @@ namespace trainer {
 void Arena::require(int64_t bytes) {
   if (bytes <= this->bytes()) return;
   block_.reset();
+  ++generation_;  // the old addresses are gone, even where there is no memory for the new
   block_ = std::make_unique<DeviceBlock>(device_, bytes);
-  ++generation_;
 }
 
 const StateStore::Entry& StateStore::find(const std::string& name) const {

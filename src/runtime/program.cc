@@ -93,13 +93,16 @@ void Program::watch(const std::vector<int>& wanted) {
   watched_data_.resize(watched_.size());
 }
 
-int Program::last_writer(const std::string& state) const {
+int Program::last_use(const std::string& state) const {
   int last = -1;
   for (size_t i = 0; i < steps.size(); ++i) {
-    for (int output : steps[i].op.outputs) {
-      const Placement& place = values[static_cast<size_t>(output)].placement;
-      if (place.kind == Placement::kState && states[static_cast<size_t>(place.index)] == state) last = static_cast<int>(i);
-    }
+    const auto in_state = [&](int value) {
+      const Placement& place = values[static_cast<size_t>(value)].placement;
+      return place.kind == Placement::kState && states[static_cast<size_t>(place.index)] == state;
+    };
+    const Op& op = steps[i].op;
+    if (std::any_of(op.inputs.begin(), op.inputs.end(), in_state) || std::any_of(op.outputs.begin(), op.outputs.end(), in_state))
+      last = static_cast<int>(i);
   }
   return last;
 }

@@ -51,8 +51,8 @@ class Program {
   void set_source(int source, void* data);
   // Results, each a scalar, that are wanted after every run; before the first one.
   void watch(const std::vector<int>& results);
-  // The last step that writes this state; -1 where none does.
-  int last_writer(const std::string& state) const;
+  // The last step that writes this state or reads what was written; -1 where none does.
+  int last_use(const std::string& state) const;
   // From the next run on the marker is set behind this step; before the first one.
   void mark_after(int step, Marker& marker) { marks_.emplace_back(step, &marker); }
   // Runs all steps. Every source must be set. On a device beside the host they are only queued.

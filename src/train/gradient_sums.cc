@@ -31,7 +31,7 @@ GradientSums::GradientSums(const std::vector<Runtime*>& ranks, const std::vector
 void GradientSums::mark(int rank, Program& program) {
   for (Bucket& bucket : buckets_) {
     int last = 0;
-    for (const std::string& gradient : bucket.gradients) last = std::max(last, program.last_writer(gradient));
+    for (const std::string& gradient : bucket.gradients) last = std::max(last, program.last_use(gradient));
     program.mark_after(last, *bucket.markers[static_cast<size_t>(rank)]);
   }
 }

@@ -16,7 +16,7 @@ class GradientSums {
   // Of devices with equal "gradients", of these parameters in their sequence.
   GradientSums(const std::vector<Runtime*>& ranks, const std::vector<std::string>& gradients);
 
-  // Says where in a program, which makes all gradients, each bucket of this rank is made; before the program's first run.
+  // Says where in a program, which makes all gradients, each bucket of this rank is complete and read no more; before the program's first run.
   void mark(int rank, Program& program);
   // Queues the sums of what the programs that were run last on all ranks make; kernels queued from here on find them.
   void start();

@@ -16,6 +16,7 @@ Context::Context(DeviceProperties of, int ordinal, const DeviceOptions& how)
 }
 
 Context::~Context() {
+  if (!planned()) cudaSetDevice(ordinal_);
   if (cublaslt_ != nullptr) cublaslt().destroy(cublaslt_);
   if (cudnn_ != nullptr) cudnn().destroy(cudnn_);
   if (planned()) return;

@@ -78,7 +78,7 @@ DeviceSpeed CudaDevice::best_speed() {
   Op op;
   op.kind = OpKind::kMatmul;
   op.attributes = MatmulAttributes{};
-  const std::unique_ptr<Kernel> product = create_matmul(*context_, {&op, {matrix, matrix}, {matrix}});
+  const std::unique_ptr<Kernel> product = create_matmul(entered(), {&op, {matrix, matrix}, {matrix}});
   void *a = allocate(matrix.bytes()), *b = allocate(matrix.bytes()), *c = allocate(matrix.bytes());
   void* workspace = allocate(product->workspace_bytes());
   void* const operands[] = {a, b};
@@ -136,7 +136,8 @@ void* CudaDevice::allocate(int64_t bytes) {
 
 // Kernels that are queued may still use it.
 void CudaDevice::release(void* memory, int64_t) {
-  cudaStreamSynchronize(entered().stream());
+  cudaSetDevice(context_->ordinal());  // throws nothing, as destructors come here after errors
+  cudaStreamSynchronize(context_->stream());
   cudaFree(memory);
 }
 

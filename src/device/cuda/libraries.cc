@@ -80,7 +80,9 @@ const Nvrtc& nvrtc() {
   static const Nvrtc table = [] {
     Nvrtc t;
     // NVRTC looks for its builtins by name alone.
-    const Finder find{open_library("libnvrtc.so.13", {"libnvrtc-builtins.so.13.0"}), "libnvrtc.so.13"};
+    std::vector<std::string> builtins;
+    for (int minor = 0; minor < 10; ++minor) builtins.push_back(fmt::format("libnvrtc-builtins.so.13.{}", minor));
+    const Finder find{open_library("libnvrtc.so.13", builtins), "libnvrtc.so.13"};
     find(&t.version, "nvrtcVersion");
     find(&t.create_program, "nvrtcCreateProgram");
     find(&t.compile_program, "nvrtcCompileProgram");
@@ -152,6 +154,7 @@ const Nccl& nccl() {
     const Finder find{open_library("libnccl.so.2"), "libnccl.so.2"};
     find(&t.init_all, "ncclCommInitAll");
     find(&t.destroy, "ncclCommDestroy");
+    find(&t.abort, "ncclCommAbort");
     find(&t.group_start, "ncclGroupStart");
     find(&t.group_end, "ncclGroupEnd");
     find(&t.all_reduce, "ncclAllReduce");

@@ -62,6 +62,7 @@ const Cudnn& cudnn();
 struct Nccl {
   decltype(&ncclCommInitAll) init_all;
   decltype(&ncclCommDestroy) destroy;
+  decltype(&ncclCommAbort) abort;
   decltype(&ncclGroupStart) group_start;
   decltype(&ncclGroupEnd) group_end;
   decltype(&ncclAllReduce) all_reduce;

@@ -13,12 +13,13 @@ namespace {
 // The segment tables of a map in device memory.
 class Tables {
  public:
-  Tables(const std::vector<SegmentTable>& tables, bool planned) {
+  Tables(const Context& context, const std::vector<SegmentTable>& tables) {
+    const bool planned = context.planned();
     if (planned) addresses_.assign(2 * tables.size(), nullptr);
     for (const SegmentTable& table : tables) {
       if (planned) break;
-      add(table.ends.data(), table.ends.size() * sizeof(int64_t));
-      add(table.values.data(), table.values.size() * sizeof(float));
+      add(context, table.ends.data(), table.ends.size() * sizeof(int64_t));
+      add(context, table.values.data(), table.values.size() * sizeof(float));
     }
   }
   ~Tables() {
@@ -31,11 +32,11 @@ class Tables {
   const void* values(int table) const { return addresses_[2 * static_cast<size_t>(table) + 1]; }
 
  private:
-  void add(const void* from, size_t bytes) {
+  void add(const Context& context, const void* from, size_t bytes) {
     void* memory = nullptr;
     check(cudaMalloc(&memory, bytes), "allocating {} bytes for a table of segments", bytes);
     addresses_.push_back(memory);
-    check(cudaMemcpy(memory, from, bytes, cudaMemcpyHostToDevice), "copying a table of segments");
+    check(cudaMemcpyAsync(memory, from, bytes, cudaMemcpyHostToDevice, context.stream()), "copying a table of segments");
   }
 
   std::vector<void*> addresses_;
@@ -46,7 +47,7 @@ class MapKernel : public BoundKernel {
   MapKernel(Context& context, const OpInstance& instance)
       : BoundKernel(context, instance),
         launches_(map_launches(instance, context.properties.multiprocessors)),
-        tables_(instance.op->as<MapBody>().segments, context.planned()) {
+        tables_(context, instance.op->as<MapBody>().segments) {
     for (const MapLaunch& launch : launches_) {
       part_floats_ = std::max(part_floats_, launch.part_floats);
       context.texts.add(launch.text);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <exception>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -100,9 +101,14 @@ class NcclSum : public SumAcross {
     check_nccl(nccl().init_all(communicators_.data(), static_cast<int>(ordinals.size()), ordinals.data()), "joining GPUs");
   }
   ~NcclSum() override {
+    // Where a GPU failed, the others' sums wait for it for ever.
+    const bool failed = std::uncaught_exceptions() > 0;
+    for (ncclComm_t communicator : communicators_) {
+      if (failed && communicator != nullptr) nccl().abort(communicator);
+    }
     for (size_t i = 0; i < contexts_.size(); ++i) {
       cudaStreamSynchronize(streams_[i]);
-      if (communicators_[i] != nullptr) nccl().destroy(communicators_[i]);
+      if (!failed && communicators_[i] != nullptr) nccl().destroy(communicators_[i]);
       cudaStreamDestroy(streams_[i]);
     }
   }
@@ -259,6 +265,7 @@ class LockedMemory : public HostMemory {
       const std::lock_guard<std::mutex> guard(mutex_);
       if (locked_.erase(memory) == 0) return HostMemory::release(memory);
     }
+    cudaSetDevice(context_.ordinal());
     cudaFreeHost(memory);
   }
 
@@ -286,7 +293,7 @@ std::unique_ptr<Recording> record(Context& context, const std::function<void()>&
   bool queued = true;
   try {
     queue();
-  } catch (const Error&) {
+  } catch (...) {
     queued = false;
   }
   cudaGraph_t graph = nullptr;
