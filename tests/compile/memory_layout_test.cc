@@ -31,7 +31,7 @@ TEST_P(MemoryLayout, BlocksOfOneTimeLieApart) {
   const int64_t total = lay_out_blocks(blocks, &offsets);
   ASSERT_EQ(offsets.size(), blocks.size());
   for (size_t i = 0; i < blocks.size(); ++i) {
-    EXPECT_EQ(offsets[i] % 64, 0);
+    EXPECT_EQ(offsets[i] % 256, 0);
     EXPECT_GE(offsets[i], 0);
     EXPECT_LE(offsets[i] + blocks[i].bytes, total);
     for (size_t k = 0; k < i; ++k) {
@@ -46,7 +46,7 @@ TEST_P(MemoryLayout, BlocksOfOneTimeLieApart) {
   for (int step = 0; step < steps; ++step) {
     int64_t alive = 0;
     for (const Lifetime& block : blocks) {
-      if (block.first <= step && step <= block.last) alive += (block.bytes + 63) / 64 * 64;
+      if (block.first <= step && step <= block.last) alive += (block.bytes + 255) / 256 * 256;
     }
     least = std::max(least, alive);
   }
@@ -58,7 +58,7 @@ INSTANTIATE_TEST_SUITE_P(Random, MemoryLayout, testing::Range(0, 200));
 
 TEST(MemoryLayoutChain, ReusesWhatHasDied) {
   std::vector<int64_t> offsets;
-  EXPECT_EQ(lay_out_blocks({{0, 1, 640}, {1, 2, 640}, {2, 3, 640}, {3, 4, 640}}, &offsets), 1280);
+  EXPECT_EQ(lay_out_blocks({{0, 1, 768}, {1, 2, 768}, {2, 3, 768}, {3, 4, 768}}, &offsets), 1536);
 }
 
 }  // namespace
