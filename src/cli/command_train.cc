@@ -63,7 +63,8 @@ int run_train(const Arguments& arguments) {
   const std::vector<ChosenDevice> devices = devices_of(arguments, *files.solver);
   options.devices.clear();
   for (const ChosenDevice& device : devices) options.devices.push_back(device.name);
-  if (arguments.truth("scale_batch")) divide_batches(&files, static_cast<int>(options.devices.size()));
+  const int parts = arguments.truth("scale_batch") ? static_cast<int>(options.devices.size()) : 1;
+  divide_batches(&files, parts);
   options.device_options = device_options_of(arguments);
   options.memory = memory_of(arguments);
   options.snapshot = arguments.text("snapshot");
@@ -90,7 +91,6 @@ int run_train(const Arguments& arguments) {
   };
   for (const ChosenDevice& device : devices) report.note(device.use);
   report.note(fmt::format("random_seed: {}", files.solver->random_seed()));
-  const int parts = arguments.truth("scale_batch") ? static_cast<int>(options.devices.size()) : 1;
   const auto configure_again = [&] {
     Diagnostics known;
     TrainingFiles again = configure_training(arguments.text("solver"), configure, &known);

@@ -214,6 +214,7 @@ TrainingFiles configure_training(const std::string& solver_path, const Configure
 }
 
 void divide_batches(TrainingFiles* files, int devices) {
+  if (devices == 1) return;
   const auto file = std::find_if(files->files.begin(), files->files.end(),
                                  [&](const auto& candidate) { return candidate->net.get() == files->train.net; });
   TRAINER_ASSERT(file != files->files.end());

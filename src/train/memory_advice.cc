@@ -22,7 +22,7 @@ std::optional<MemoryPlan> plan_of(TrainingFiles files, TrainingOptions options, 
   for (std::string& device : options.devices) device = "plan:" + device;
   options.memory = memory;
   try {
-    if (parts > 1) divide_batches(&files, parts);
+    divide_batches(&files, parts);
     return Training(std::move(files), options).memory_plan();
   } catch (const Error&) {
     return std::nullopt;
@@ -42,7 +42,9 @@ std::string largest_layers(const MemoryPlan& plan) {
 }  // namespace
 
 std::string memory_advice(const std::function<TrainingFiles()>& configure, const TrainingOptions& options, const OutOfMemory& error) {
-  const std::optional<MemoryPlan> whole = plan_of(configure(), options, 1, options.memory);
+  TrainingFiles files = configure();
+  const int iter_size = files.solver->iter_size();
+  const std::optional<MemoryPlan> whole = plan_of(std::move(files), options, 1, options.memory);
   if (!whole) return error.what();
   // Of the refusing device nothing is held any more: what was free before is free again.
   const int64_t usable = static_cast<int64_t>(kShareOfFree * static_cast<double>(whole->free));
@@ -55,7 +57,6 @@ std::string memory_advice(const std::function<TrainingFiles()>& configure, const
 
   std::vector<std::string> fits;
   bool divided = false;
-  const int iter_size = configure().solver->iter_size();
   for (int parts = 2; parts <= kMostParts && fits.empty(); parts *= 2) {
     const std::optional<MemoryPlan> smaller = plan_of(configure(), options, parts, options.memory);
     if (!smaller || smaller->batch * parts != whole->batch) break;

@@ -66,8 +66,8 @@ write_solver() {
   echo "net: 'net.prototxt' base_lr: 0.001 lr_policy: 'fixed' momentum: 0.9 random_seed: 1 $*" >"$file"
 }
 
-# The program beside the emulated GPU of tests/emulated_gpu becomes $emulated, with a driver that knows of one GPU. Fails where
-# this build has none.
+# The program beside the emulated GPU of tests/emulated_gpu becomes $emulated, with a driver that knows of one GPU. Ends the
+# script where this build has none.
 use_emulated_gpu() {
   local build
   build=$(dirname "$trainer")
@@ -76,5 +76,8 @@ use_emulated_gpu() {
   export LD_LIBRARY_PATH=$build/tests/fake_driver FAKE_GPUS="uuid=GPU-$(printf %08x $$)-0000-4000-8000-000000000000"
   export XDG_CACHE_HOME=$TRAINER_CUDA_LIBRARIES/cache
   trap 'rm -rf "$work" {/run/lock/trainer,/tmp/trainer-gpu-locks}/"${FAKE_GPUS#uuid=}"' EXIT
-  [ -e "$TRAINER_CUDA_LIBRARIES/libemulated_cudart.so" ]
+  [ -e "$TRAINER_CUDA_LIBRARIES/libemulated_cudart.so" ] && return
+  echo "SKIPPED: this build has no emulated GPU"
+  finish
+  exit
 }
