@@ -52,7 +52,7 @@ struct RunContext {
 class Kernel {
  public:
   virtual ~Kernel() = default;
-  // Scratch memory that run may overwrite, valid during run only; 64-byte aligned.
+  // Scratch memory that run may overwrite, valid during run only; 256-byte aligned on GPUs, elsewhere 64-byte.
   virtual int64_t workspace_bytes() const { return 0; }
   // Called when addresses become known and whenever one changes; cheap.
   virtual void bind(std::span<void* const> inputs, std::span<void* const> outputs, void* workspace) = 0;

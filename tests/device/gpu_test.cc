@@ -40,11 +40,12 @@ class Gpu : public testing::Test {
     device_ = open_device("cuda:0");
   }
 
+  static constexpr int64_t kWorkspaceAlignment = 256;
+
   // Memory for an operand that is aligned to no more than the contract says, at the end of its allocation.
-  void* place(std::vector<std::unique_ptr<DeviceBlock>>* blocks, int64_t bytes) {
-    constexpr int64_t kAlignment = 64;
-    blocks->push_back(std::make_unique<DeviceBlock>(*device_, bytes + kAlignment));
-    return static_cast<char*>(blocks->back()->data()) + kAlignment;
+  void* place(std::vector<std::unique_ptr<DeviceBlock>>* blocks, int64_t bytes, int64_t alignment = 64) {
+    blocks->push_back(std::make_unique<DeviceBlock>(*device_, bytes + alignment));
+    return static_cast<char*>(blocks->back()->data()) + alignment;
   }
 
   // Runs a kernel on the bytes of its operands; those of its results are given and replaced.
@@ -60,7 +61,7 @@ class Gpu : public testing::Test {
       out.push_back(place(&blocks, bytes));
       device_->copy_from_host(out.back(), host, bytes);
     }
-    void* workspace = kernel.workspace_bytes() > 0 ? place(&blocks, kernel.workspace_bytes()) : nullptr;
+    void* workspace = kernel.workspace_bytes() > 0 ? place(&blocks, kernel.workspace_bytes(), kWorkspaceAlignment) : nullptr;
     kernel.bind(in, out, workspace);
     device_->begin_pass({pass});
     kernel.run({pass});

@@ -263,7 +263,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t product, co
   }
   if (p.has_bias() && !emulated_on_device(p.bias, static_cast<size_t>(ld.rows) * emulator::size_of(ld.element())))
     return refuse("the bias does not lie in one allocation");
-  if (algorithm.workspace > 0 && (reinterpret_cast<uintptr_t>(workspace) % 16 != 0 || !emulated_on_device(workspace, workspace_bytes)))
+  if (algorithm.workspace > 0 && (reinterpret_cast<uintptr_t>(workspace) % 256 != 0 || !emulated_on_device(workspace, workspace_bytes)))
     return refuse("the workspace is misaligned or not in one allocation");
   const cudaError_t queued = emulated_enqueue(stream, algorithm.launch(), [=] {
     std::memset(workspace, 0xFF, algorithm.workspace);
