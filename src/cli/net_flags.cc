@@ -119,6 +119,7 @@ DeviceOptions device_options_of(const Arguments& arguments) {
     if (arguments.text("precision") == name_of(precision)) options.precision = precision;
   }
   options.deterministic = arguments.truth("deterministic");
+  options.tell = [](const std::string& line) { log_info(line); };
   return options;
 }
 

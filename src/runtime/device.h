@@ -41,6 +41,8 @@ struct DeviceOptions {
   Precision precision = Precision::kFP32;
   // The same bits each time on one device and its libraries, at the price of kernels that are faster without.
   bool deterministic = false;
+  // Where set, takes a line for the user on what makes a first run start slowly.
+  std::function<void(const std::string& line)> tell;
 };
 
 struct RunContext {

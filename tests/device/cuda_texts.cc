@@ -137,7 +137,7 @@ struct Compilation {
 };
 
 // What is wrong with a cubin for sm_`architecture`, or "".
-std::string check_cubin(const std::vector<char>& cubin, int architecture) {
+std::string check_cubin(const std::string& cubin, int architecture) {
   constexpr size_t kHeader = 64, kMachine = 18, kFlags = 48;  // of a 64-bit ELF file
   constexpr uint16_t kCuda = 190;
   if (cubin.size() < kHeader || std::memcmp(cubin.data(),

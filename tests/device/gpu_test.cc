@@ -26,6 +26,7 @@ class Gpu : public testing::Test {
   void TearDown() override {
     unsetenv("EMULATED_GPU_ORDER");
     unsetenv("EMULATED_CUDNN");
+    unsetenv("EMULATED_CUBLASLT");
     if (device_ == nullptr || emulated()) return;
     for (const std::string& chosen : chosen_) std::cout << "chosen: " << chosen << "\n";
   }
@@ -131,6 +132,16 @@ TEST_F(Gpu, Matmuls) {
   if (emulated()) {
     EXPECT_EQ(chosen_, (std::set<std::string>{"matmul cublaslt", "matmul plain"}));
   }
+}
+
+TEST_F(Gpu, MatmulsThatCublasltDoesNotKnow) {
+  if (!emulated()) GTEST_SKIP() << "cuBLASLt knows what it knows";
+  setenv("EMULATED_CUBLASLT", "absent-algorithms", 1);
+  new_device();
+  std::vector<OpCase> cases;
+  add_matmuls(&cases);
+  check_all(cases, kSums, 3, kRoundedWeights);
+  EXPECT_EQ(chosen_, (std::set<std::string>{"matmul plain"}));
 }
 
 TEST_F(Gpu, PoolsAndLrns) {

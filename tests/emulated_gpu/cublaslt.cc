@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
+#include <string_view>
 #include <vector>
 
 #include "emulated_runtime.h"
@@ -61,6 +63,11 @@ constexpr uint32_t kSchemes[] = {CUBLASLT_REDUCTION_SCHEME_NONE, CUBLASLT_REDUCT
 // More multiply-adds are asked for only by who measures speed: the result is a NaN.
 constexpr int64_t kMostWork = int64_t{1} << 32;
 constexpr uint64_t kMark = 0x656d756c61746564, kWorkspace = 4096;
+
+bool knows_nothing() {
+  const char* behaviour = std::getenv("EMULATED_CUBLASLT");
+  return behaviour != nullptr && std::string_view(behaviour) == "absent-algorithms";
+}
 
 Layout* of(cublasLtMatrixLayout_t layout) { return reinterpret_cast<Layout*>(layout); }
 Product* of(cublasLtMatmulDesc_t product) { return reinterpret_cast<Product*>(product); }
@@ -140,6 +147,7 @@ const char* cublasLtGetStatusString(cublasStatus_t status) {
   }
 }
 
+size_t cublasLtGetVersion() { return 130100; }
 cublasStatus_t cublasLtCreate(cublasLtHandle_t* handle) {
   *handle = reinterpret_cast<cublasLtHandle_t>(new int(0));
   return CUBLAS_STATUS_SUCCESS;
@@ -229,6 +237,7 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
   *count = 0;
   const cublasStatus_t status = status_of(*of(product), *of(a), *of(b), *of(c), *of(d));
   if (status != CUBLAS_STATUS_SUCCESS || requested < 1) return status;
+  if (knows_nothing()) return CUBLAS_STATUS_NOT_SUPPORTED;
   const Preference& wishes = *of(preference);
   for (const uint32_t scheme : kSchemes) {
     if (*count == requested || (scheme & ~wishes.schemes) != 0) continue;
@@ -239,6 +248,18 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
     result.workspaceSize = algorithm.workspace;
   }
   return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t, cublasLtMatmulDesc_t product, cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
+                                       cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d, const cublasLtMatmulAlgo_t* algo,
+                                       cublasLtMatmulHeuristicResult_t* result) {
+  Algorithm algorithm{};
+  std::memcpy(&algorithm, algo, sizeof algorithm);
+  if (algorithm.mark != kMark) return CUBLAS_STATUS_INVALID_VALUE;
+  if (knows_nothing()) return CUBLAS_STATUS_NOT_SUPPORTED;
+  *result = {};
+  result->workspaceSize = algorithm.workspace;
+  return status_of(*of(product), *of(a), *of(b), *of(c), *of(d));
 }
 
 cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t product, const void* alpha, const void* a,

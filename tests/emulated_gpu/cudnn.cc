@@ -35,6 +35,11 @@ const Engine kEngines[] = {
     {"cudnnBackendExecute atomics", {CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC}},
 };
 
+bool knows_nothing() {
+  const char* behaviour = std::getenv("EMULATED_CUDNN");
+  return behaviour != nullptr && std::string(behaviour) == "absent-engines";
+}
+
 thread_local std::string last_error;
 
 cudnnStatus_t refuse(const std::string& reason, cudnnStatus_t status = CUDNN_STATUS_BAD_PARAM) {
@@ -90,6 +95,63 @@ struct Data {
 
 using Handle = std::shared_ptr<Data>;
 const Handle& of(cudnnBackendDescriptor_t descriptor) { return *static_cast<Handle*>(descriptor); }
+
+// A descriptor and all it refers to as bytes, and back.
+template <typename T>
+void write(std::string* out, const T& value) {
+  out->append(reinterpret_cast<const char*>(&value), sizeof value);
+}
+void write(std::string* out, const Data& data) {
+  write(out, data.type);
+  write(out, data.attributes.size());
+  for (const auto& [name, attribute] : data.attributes) {
+    write(out, name);
+    write(out, attribute.type);
+    write(out, attribute.count);
+    write(out, attribute.bytes.size());
+    out->append(attribute.bytes.begin(), attribute.bytes.end());
+    write(out, attribute.descriptors.size());
+    for (const auto& descriptor : attribute.descriptors) write(out, *descriptor);
+  }
+}
+class Reader {
+ public:
+  explicit Reader(const std::vector<char>& from) : from_(from) {}
+  // nullptr where the bytes are no descriptor.
+  std::shared_ptr<const Data> read() {
+    auto data = std::make_shared<Data>();
+    size_t attributes = 0;
+    if (!take(&data->type) || !take(&attributes)) return nullptr;
+    for (size_t i = 0; i < attributes; ++i) {
+      int name = 0;
+      Data::Attribute attribute{};
+      size_t bytes = 0, descriptors = 0;
+      if (!take(&name) || !take(&attribute.type) || !take(&attribute.count) || !take(&bytes) || bytes > from_.size() - at_) return nullptr;
+      attribute.bytes.assign(from_.begin() + static_cast<ptrdiff_t>(at_), from_.begin() + static_cast<ptrdiff_t>(at_ + bytes));
+      at_ += bytes;
+      if (!take(&descriptors)) return nullptr;
+      for (size_t d = 0; d < descriptors; ++d) {
+        attribute.descriptors.push_back(read());
+        if (attribute.descriptors.back() == nullptr) return nullptr;
+      }
+      data->attributes[name] = std::move(attribute);
+    }
+    data->finalized = true;
+    return data;
+  }
+
+ private:
+  template <typename T>
+  bool take(T* value) {
+    if (from_.size() - at_ < sizeof(T)) return false;
+    std::memcpy(value, from_.data() + at_, sizeof(T));
+    at_ += sizeof(T);
+    return true;
+  }
+
+  const std::vector<char>& from_;
+  size_t at_ = 0;
+};
 
 struct Tensor {
   explicit Tensor(const Data& data)
@@ -401,6 +463,12 @@ cudnnStatus_t cudnnBackendSetAttribute(cudnnBackendDescriptor_t descriptor, cudn
 
 cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t descriptor) {
   Data& data = *of(descriptor);
+  if (data.has(CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION)) {
+    auto configuration = Reader(data.attributes[CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION].bytes).read();
+    if (configuration == nullptr) return refuse("the text is none of a plan");
+    if (knows_nothing()) return refuse("there is no such engine", CUDNN_STATUS_NOT_SUPPORTED);
+    data.attributes[CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG] = {CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, {}, {std::move(configuration)}};
+  }
   for (const int name : required_by(data.type)) {
     if (!data.has(name)) return refuse("attribute " + std::to_string(name) + " is missing");
   }
@@ -423,10 +491,7 @@ cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t const descriptor
   *count = 1;
   switch (name) {
     case CUDNN_ATTR_ENGINEHEUR_RESULTS: {
-      const char* behaviour = std::getenv("EMULATED_CUDNN");
-      if (behaviour != nullptr && std::string(behaviour) == "absent-engines") *count = 0;
-      if (*count == 0) return CUDNN_STATUS_SUCCESS;
-      *count = std::min(requested, static_cast<int64_t>(std::size(kEngines)));
+      *count = knows_nothing() ? 0 : std::min(requested, static_cast<int64_t>(std::size(kEngines)));
       for (int64_t i = 0; i < *count; ++i) {
         Data& config = *of(static_cast<cudnnBackendDescriptor_t*>(values)[i]);
         config.attributes[CUDNN_ATTR_ENGINE_OPERATION_GRAPH] =
@@ -442,12 +507,7 @@ cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t const descriptor
       engine.finalized = true;
       return CUDNN_STATUS_SUCCESS;
     }
-    case CUDNN_ATTR_ENGINECFG_KNOB_CHOICES: *count = 0; return CUDNN_STATUS_SUCCESS;
-    case CUDNN_ATTR_ENGINE_GLOBAL_INDEX: {
-      const int64_t index = data->one<int64_t>(name, 0);
-      std::memcpy(values, &index, sizeof index);
-      return CUDNN_STATUS_SUCCESS;
-    }
+    case CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE: *count = 0; return CUDNN_STATUS_SUCCESS;
     case CUDNN_ATTR_ENGINE_NUMERICAL_NOTE: {
       const auto& notes = kEngines[data->one<int64_t>(CUDNN_ATTR_ENGINE_GLOBAL_INDEX, 0)].notes;
       *count = static_cast<int64_t>(notes.size());
@@ -458,6 +518,13 @@ cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t const descriptor
     case CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE:
       std::memcpy(values, &kWorkspace, sizeof kWorkspace);
       return CUDNN_STATUS_SUCCESS;
+    case CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION: {
+      std::string text;
+      write(&text, data->descriptor(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG));
+      *count = static_cast<int64_t>(text.size());
+      std::memcpy(values, text.data(), static_cast<size_t>(std::min(requested, *count)));
+      return CUDNN_STATUS_SUCCESS;
+    }
     default:
       return refuse("attribute " + std::to_string(name) + " is not emulated", CUDNN_STATUS_NOT_SUPPORTED);
   }

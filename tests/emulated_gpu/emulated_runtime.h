@@ -4,7 +4,9 @@
 //   EMULATED_GPU_MEMORY=BYTES  of each, 4 GiB
 //   EMULATED_GPU_ORDER=eager   work runs as soon as it is queued, not when it is waited for (streams.h)
 //   EMULATED_GPU_LOG=FILE      a line for each call that matters is appended to it
-//   EMULATED_CUDNN=absent-engines   cuDNN knows no way to compute anything
+//   EMULATED_GPU_SLOW=NAME     work of this name takes milliseconds longer
+//   EMULATED_CUDNN=absent-engines         cuDNN knows no way to compute anything
+//   EMULATED_CUBLASLT=absent-algorithms   nor cuBLASLt
 //
 // Mistakes that a GPU would not tell end the process with a message: addresses of the host given to kernels, memory
 // touched that is not the toucher's.

@@ -2,8 +2,10 @@
 #include "streams.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <thread>
 
 #include "device_memory.h"
 
@@ -116,6 +118,8 @@ void execute(Stream& stream, const Record* until) {
     if (work.waits_for != nullptr && !work.waits_for->done) execute(*work.waits_for->stream, work.waits_for.get());
     if (work.run) {
       open_memory(work.devices, work.name.c_str());
+      const char* slow = std::getenv("EMULATED_GPU_SLOW");
+      if (slow != nullptr && work.name == slow) std::this_thread::sleep_for(std::chrono::milliseconds(5));
       work.run();
       open_memory(work.devices, nullptr);
     }

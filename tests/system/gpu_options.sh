@@ -1,5 +1,6 @@
 #!/bin/bash
-# --precision and --deterministic on an emulated GPU (tests/emulated_gpu): what the libraries are asked for, read from its log.
+# --precision, --deterministic and the choice of the fastest on an emulated GPU (tests/emulated_gpu): what the libraries are asked
+# for, read from its log.
 #
 #   tests/system/gpu_options.sh TRAINER
 source "$(dirname "${BASH_SOURCE[0]}")/checks.bash"
@@ -64,4 +65,43 @@ check deterministic_resumes_to_the_same_bits "$(tail -n 3 train.log)" cmp s_iter
 output=$("$emulated" train --solver=solver.prototxt --run_dir= --deterministic 2>&1)
 check cpu_takes_deterministic "exit code $?: $output" [ $? -eq 0 ]
 refused fp16_on_the_cpu '--precision=fp16: .*use bf16' "$emulated" train --solver=solver.prototxt --run_dir= --precision=fp16
+
+# What is slow is not chosen, and what was chosen stays so.
+engine() { grep -o 'cudnnBackendExecute [a-z]*' "$EMULATED_GPU_LOG" | tail -n 1; }
+product() { grep -o 'cublasLtMatmul [a-z_]*' "$EMULATED_GPU_LOG" | tail -n 1; }
+tries() { grep -q 'Trying out ways' train.log; }
+tries_nothing() { ! tries; }
+rm -rf "$XDG_CACHE_HOME"
+EMULATED_GPU_SLOW='cudnnBackendExecute plain' train
+check trials_are_told "$(cat train.log)" grep -q "Trying out ways to compute convolutions and products on .*; what is fastest is kept in $XDG_CACHE_HOME/trainer/cuda" train.log
+check the_faster_engine_runs "$(engine)" [ "$(engine)" = 'cudnnBackendExecute atomics' ]
+EMULATED_GPU_SLOW='cudnnBackendExecute atomics' train
+check nothing_is_tried_again "$(cat train.log)" tries_nothing
+check the_kept_engine_runs "$(engine)" [ "$(engine)" = 'cudnnBackendExecute atomics' ]
+EMULATED_GPU_SLOW='cudnnBackendExecute plain' train --deterministic
+check deterministic_runs_have_a_choice_of_their_own "$(engine)" [ "$(engine)" = 'cudnnBackendExecute plain' ]
+check deterministic_runs_try_nothing "$(cat train.log)" tries_nothing
+rm -rf "$XDG_CACHE_HOME"
+EMULATED_GPU_SLOW='cublasLtMatmul whole' train
+check the_slower_product_does_not_run "$(product)" [ "$(product)" != 'cublasLtMatmul whole' ]
+kept=$(product)
+EMULATED_GPU_SLOW=$kept train
+check the_kept_product_runs "$(product)" [ "$(product)" = "$kept" ]
+for file in "$XDG_CACHE_HOME"/trainer/cuda/*; do truncate -s -1 "$file"; done
+train
+check a_cut_cache_is_made_again "$(tail -n 3 train.log)" tries
+train
+check and_kept "$(tail -n 3 train.log)" tries_nothing
+# Values of the right length that mean nothing.
+for file in "$XDG_CACHE_HOME"/trainer/cuda/*; do
+  value=$(od -A n -t u8 -j 8 -N 8 "$file" | tr -d ' ')
+  if grep -q -a 'cuDNN\|cuBLASLt' "$file"; then
+    head -c "$value" /dev/urandom | dd of="$file" bs=1 seek=$(($(stat -c %s "$file") - value)) conv=notrunc status=none
+  fi
+done
+train
+check a_spoilt_cache_is_made_again "$(tail -n 3 train.log)" tries
+check and_trains "$(tail -n 3 train.log)" grep -q 'Optimization Done' train.log
+XDG_CACHE_HOME=/proc/nowhere train
+check without_a_cache_it_trains "$(tail -n 3 train.log)" grep -q 'Optimization Done' train.log
 finish

@@ -24,6 +24,13 @@ Context::~Context() {
   cudaStreamDestroy(stream_);
 }
 
+std::string Context::conditions() const {
+  int driver = 0;
+  cudaDriverGetVersion(&driver);
+  return fmt::format("{} ({}, {} multiprocessors, {}), driver {}, {}{}", properties.name, properties.architecture(), properties.multiprocessors,
+                     planned() ? "planned" : "at hand", driver, name_of(options.precision), options.deterministic ? ", deterministic" : "");
+}
+
 void Context::enter() const { check(cudaSetDevice(ordinal_), "taking GPU {}", ordinal_); }
 
 cublasLtHandle_t Context::cublaslt_handle() {

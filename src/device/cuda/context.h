@@ -39,10 +39,14 @@ class Context {
   // Makes this the GPU of the calling thread.
   void enter() const;
 
+  // All that the fastest way to compute something depends on beside that: the GPU, its driver, the options.
+  std::string conditions() const;
+
   const DeviceProperties properties;
   const DeviceOptions options;
   Texts texts;
   std::map<std::string, std::shared_ptr<void>> convolutions;  // what convolution.cc knows of each it has met
+  std::map<std::string, std::shared_ptr<void>> products;      // matmul.cc likewise
 
  private:
   int ordinal_;

@@ -1,6 +1,7 @@
 // Convolutions and their gradients as graphs of cuDNN: channels-last images, filters packed into the images' type and
 // cuDNN's order (outputs, rows, columns, inputs) on each run, bias and relu in the same kernel.
 #include <map>
+#include <optional>
 
 #include "base/error.h"
 #include "device/cuda/cudnn_graph.h"
@@ -68,7 +69,7 @@ struct ConvolutionPlan {
   DType weights = DType::kF32;
 };
 
-std::unique_ptr<CudnnPlan> make_plan(Context& context, const OpInstance& instance, DType weight_type) {
+std::unique_ptr<CudnnPlan> make_plan(Context& context, const OpInstance& instance, DType weight_type, const std::string& signature) {
   const ConvolutionOperands operands = convolution_operands(instance);
   const ConvolutionGeometry g = convolution_geometry(instance);
   const Epilogue& epilogue = instance.op->as<ConvolutionAttributes>().epilogue;
@@ -117,7 +118,12 @@ std::unique_ptr<CudnnPlan> make_plan(Context& context, const OpInstance& instanc
     operations.push_back(pointwise_operation(CUDNN_POINTWISE_RELU_FWD, epilogue.slope, has_bias ? biased : sum, nullptr, stored));
   std::vector<const Descriptor*> list;
   for (const Descriptor& operation : operations) list.push_back(&operation);
-  return std::make_unique<CudnnPlan>(context, list, type == CUDNN_DATA_FLOAT);
+  TensorDesc weights = *operands.weights;
+  weights.dtype = weight_type;
+  std::vector<CudnnOperand> stored_operands = {{kX, operands.x->bytes()}, {kWeights, weights.bytes()}, {kY, operands.y->bytes()}};
+  if (finishes && has_bias) stored_operands.push_back({kBias, instance.inputs[2].bytes()});
+  return choose_plan(context, list, stored_operands, type == CUDNN_DATA_FLOAT,
+                     fmt::format("{} filters {}", signature, name_of(weight_type)));
 }
 
 // All that a plan depends on.
@@ -142,7 +148,7 @@ const ConvolutionPlan& plan_of(Context& context, const OpInstance& instance) {
   if (instance.op->kind == OpKind::kConvolutionWeightGradient && type != DType::kF32) weight_types = {DType::kF32, type};
   for (const DType weights : weight_types) {
     try {
-      made->plan = make_plan(context, instance, weights);
+      made->plan = make_plan(context, instance, weights, signature);
       made->weights = weights;
       break;
     } catch (const CudnnRefusal& refusal) {
@@ -182,25 +188,15 @@ class CudnnConvolution : public BoundKernel {
       copy_->bind(back ? packed : given, back ? given : packed, nullptr);
       weights = workspace;
     }
-    std::vector<int64_t> numbers = {kX, kWeights, kY};
     std::vector<void*> addresses = {forward || back ? inputs[0] : outputs[0], weights, forward ? outputs[0] : back ? inputs[1] : inputs[0]};
-    if (!back && inputs.size() > 2) {
-      numbers.push_back(kBias);
-      addresses.push_back(inputs[2]);
-    }
-    void* scratch = static_cast<std::byte*>(workspace) + packed_bytes_;
-    pack_ = std::make_unique<Descriptor>(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR);
-    pack_->set(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, numbers)
-        .set(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, static_cast<int64_t>(addresses.size()), addresses.data())
-        .set(CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, 1, &scratch)
-        .finalize();
+    if (!back && inputs.size() > 2) addresses.push_back(inputs[2]);
+    pack_.emplace(plan_.plan->pack(addresses, static_cast<std::byte*>(workspace) + packed_bytes_));
   }
 
   void run(const RunContext& run) override {
     const bool back = kind_ == OpKind::kConvolutionWeightGradient;
     if (copy_ != nullptr && !back) copy_->run(run);
-    const cudnnStatus_t status = cudnn().execute(context().cudnn_handle(), plan_.plan->plan().get(), pack_->get());
-    if (status != CUDNN_STATUS_SUCCESS) throw device_error("cuDNN cannot start a convolution: {}", cudnn().error_text(status));
+    plan_.plan->run(context(), *pack_);
     if (copy_ != nullptr && back) copy_->run(run);
   }
 
@@ -210,7 +206,7 @@ class CudnnConvolution : public BoundKernel {
   Op copy_op_;
   std::unique_ptr<Kernel> copy_;  // packs filters, or unpacks their gradient
   int64_t packed_bytes_ = 0;
-  std::unique_ptr<Descriptor> pack_;
+  std::optional<Descriptor> pack_;
 };
 
 }  // namespace

@@ -1,86 +1,27 @@
-// NVRTC and the cache of what it made.
+// NVRTC.
 #include "device/cuda/cubins.h"
 
-#include <unistd.h>
-
-#include <cstdint>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-
 #include "base/error.h"
-#include "base/philox.h"
+#include "device/cuda/disk_cache.h"
 #include "device/cuda/libraries.h"
 
 namespace trainer::cuda {
 namespace {
 
-namespace fs = std::filesystem;
-
 void check_nvrtc(nvrtcResult result, const char* doing) {
   if (result != NVRTC_SUCCESS) throw device_error("NVRTC, {}: {}", doing, nvrtc().error_text(result));
 }
 
-fs::path cache_folder() {
-  if (const char* folder = std::getenv("XDG_CACHE_HOME"); folder != nullptr && *folder == '/')
-    return fs::path(folder) / "trainer" / "cuda";
-  const char* home = std::getenv("HOME");
-  return home == nullptr || *home != '/' ? fs::path() : fs::path(home) / ".cache" / "trainer" / "cuda";
-}
-
-// A cache file is what a cubin was made from, its length and its own; the name is a hash of it, which need
-// not be unique.
-std::string source_of(const std::string& text, const std::string& architecture) {
-  int major = 0, minor = 0;
-  check_nvrtc(nvrtc().version(&major, &minor), "asking its version");
-  return fmt::format("NVRTC {}.{} {}\n{}", major, minor, architecture, text);
-}
-
-std::vector<char> read_cache(const fs::path& file, const std::string& source) {
-  std::ifstream in(file, std::ios::binary);
-  uint64_t sizes[2] = {};
-  if (!in.read(reinterpret_cast<char*>(sizes), sizeof sizes) || sizes[0] != source.size() ||
-      sizes[1] > (uint64_t{1} << 30))
-    return {};
-  std::string found(source.size(), '\0');
-  std::vector<char> cubin(sizes[1]);
-  in.read(found.data(), static_cast<std::streamsize>(found.size()));
-  in.read(cubin.data(), static_cast<std::streamsize>(cubin.size()));
-  return in && found == source && in.peek() == std::ifstream::traits_type::eof() ? cubin
-                                                                                 : std::vector<char>();
-}
-
-// To a name of its own, and then renamed: processes that do the same at once do no harm.
-void write_cache(const fs::path& file, const std::string& source, const std::vector<char>& cubin) {
-  std::error_code failed;
-  fs::create_directories(file.parent_path(), failed);
-  const fs::path temporary = file.string() + fmt::format(".{}", getpid());
-  {
-    std::ofstream out(temporary, std::ios::binary);
-    const uint64_t sizes[2] = {source.size(), cubin.size()};
-    out.write(reinterpret_cast<const char*>(sizes), sizeof sizes);
-    out.write(source.data(), static_cast<std::streamsize>(source.size()));
-    out.write(cubin.data(), static_cast<std::streamsize>(cubin.size()));
-    out.close();
-    if (!out) {
-      fs::remove(temporary, failed);
-      return;
-    }
-  }
-  fs::rename(temporary, file, failed);
-  if (failed) fs::remove(temporary, failed);
-}
-
 }  // namespace
 
-std::vector<char> compile_text(const std::string& text, const std::string& architecture) {
+std::string compile_text(const std::string& text, const std::string& architecture) {
   const Nvrtc& api = nvrtc();
   nvrtcProgram program = nullptr;
   check_nvrtc(api.create_program(&program, text.c_str(), "map.cu", 0, nullptr, nullptr), "making a program");
   const std::string target = "--gpu-architecture=" + architecture;
   const char* options[] = {target.c_str(), "--std=c++17", "--minimal"};
   const nvrtcResult compiled = api.compile_program(program, 3, options);
-  std::vector<char> cubin;
+  std::string cubin;
   std::string log;
   size_t size = 0;
   if (compiled == NVRTC_SUCCESS && api.cubin_size(program, &size) == NVRTC_SUCCESS) {
@@ -97,15 +38,13 @@ std::vector<char> compile_text(const std::string& text, const std::string& archi
   return cubin;
 }
 
-std::vector<char> cached_cubin(const std::string& text, const std::string& architecture) {
-  const fs::path folder = cache_folder();
-  if (folder.empty()) return compile_text(text, architecture);
-  const std::string source = source_of(text, architecture);
-  const fs::path file = folder / fmt::format("{:016x}.cubin", philox_key(0, source, "", ""));
-  std::vector<char> cubin = read_cache(file, source);
-  if (!cubin.empty()) return cubin;
-  cubin = compile_text(text, architecture);
-  write_cache(file, source, cubin);
+std::string cached_cubin(const std::string& text, const std::string& architecture) {
+  int major = 0, minor = 0;
+  check_nvrtc(nvrtc().version(&major, &minor), "asking its version");
+  const std::string key = fmt::format("NVRTC {}.{} {}\n{}", major, minor, architecture, text);
+  if (std::optional<std::string> found = find_cached(key)) return *std::move(found);
+  std::string cubin = compile_text(text, architecture);
+  keep_cached(key, cubin);
   return cubin;
 }
 

@@ -2,16 +2,14 @@
 #pragma once
 
 #include <string>
-#include <vector>
 
 namespace trainer::cuda {
 
 // The cubin of a text for an architecture ("sm_90"); several threads may compile at once. Throws a
 // device_error with NVRTC's log.
-std::vector<char> compile_text(const std::string& text, const std::string& architecture);
+std::string compile_text(const std::string& text, const std::string& architecture);
 
-// The same from the cache folder where it holds this text, else compiled and put there. The folder is
-// $XDG_CACHE_HOME/trainer/cuda or ~/.cache/trainer/cuda; one that cannot be written costs compiling again.
-std::vector<char> cached_cubin(const std::string& text, const std::string& architecture);
+// The same, kept for later runs (disk_cache.h).
+std::string cached_cubin(const std::string& text, const std::string& architecture);
 
 }  // namespace trainer::cuda

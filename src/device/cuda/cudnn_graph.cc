@@ -6,13 +6,17 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "device/cuda/autotune.h"
+#include "device/cuda/disk_cache.h"
 #include "device/cuda/libraries.h"
 
 namespace trainer::cuda {
 namespace {
 
 constexpr int64_t kMostWorkspace = int64_t{1} << 30, kAlignmentOfTensors = 16;
-constexpr int64_t kMostChoices = 32;
+constexpr int64_t kMostConfigurations = 32, kMostNotes = 32;
+// A plan whose code cuDNN generates takes it up to two seconds.
+constexpr int kMostGenerated = 2;
 
 void check_cudnn(cudnnStatus_t status, const char* doing) {
   if (status == CUDNN_STATUS_SUCCESS) return;
@@ -35,19 +39,111 @@ Descriptor properties_descriptor(const Context& context) {
   return properties;
 }
 
-// Whether its numbers are not what was asked for.
-bool has_note(const Descriptor& config, const std::vector<cudnnBackendNumericalNote_t>& excluded) {
+Descriptor graph_of(const std::vector<const Descriptor*>& operations) {
+  std::vector<cudnnBackendDescriptor_t> raw;
+  for (const Descriptor* operation : operations) raw.push_back(operation->get());
+  Descriptor graph(CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
+  graph.set(CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, static_cast<int64_t>(raw.size()), raw.data()).finalize();
+  return graph;
+}
+
+// The heuristics' configurations of a graph, what they take for the fastest first.
+std::vector<Descriptor> configurations_of(const Descriptor& graph, const Descriptor& properties, cudnnBackendHeurMode_t mode) {
+  Descriptor heuristic(CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR);
+  heuristic.set(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, graph)
+      .set(CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1, &mode)
+      .set(CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, properties)
+      .finalize();
+  std::vector<Descriptor> configurations;
+  std::vector<cudnnBackendDescriptor_t> raw;
+  for (int64_t i = 0; i < kMostConfigurations; ++i) {
+    configurations.emplace_back(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR);
+    raw.push_back(configurations.back().get());
+  }
+  int64_t count = 0;
+  check_cudnn(cudnn().get_attribute(heuristic.get(), CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR, kMostConfigurations,
+                                    &count, raw.data()),
+              "asking for ways to compute");
+  while (static_cast<int64_t>(configurations.size()) > count) configurations.pop_back();
+  return configurations;
+}
+
+// Whether cuDNN notes any of these of a configuration's engine.
+template <typename Note>
+bool has_note(const Descriptor& configuration, cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type,
+              const std::vector<Note>& any) {
   Descriptor engine(CUDNN_BACKEND_ENGINE_DESCRIPTOR);
   cudnnBackendDescriptor_t raw = engine.get();
+  Note notes[kMostNotes];
   int64_t count = 0;
-  if (cudnn().get_attribute(config.get(), CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &count, &raw) !=
-      CUDNN_STATUS_SUCCESS)
+  if (cudnn().get_attribute(configuration.get(), CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &count, &raw) !=
+          CUDNN_STATUS_SUCCESS ||
+      cudnn().get_attribute(engine.get(), name, type, kMostNotes, &count, notes) != CUDNN_STATUS_SUCCESS)
     return false;
-  cudnnBackendNumericalNote_t notes[CUDNN_NUMERICAL_NOTE_TYPE_COUNT];
-  if (cudnn().get_attribute(engine.get(), CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE, CUDNN_NUMERICAL_NOTE_TYPE_COUNT,
-                            &count, notes) != CUDNN_STATUS_SUCCESS)
-    return false;
-  return std::find_first_of(notes, notes + count, excluded.begin(), excluded.end()) != notes + count;
+  return std::any_of(notes, notes + std::min(count, kMostNotes),
+                     [&](Note note) { return std::find(any.begin(), any.end(), note) != any.end(); });
+}
+
+// The first plans of a graph that the device takes and whose engines have none of the notes. Throws a CudnnRefusal where
+// there is none.
+std::vector<std::unique_ptr<CudnnPlan>> plans_of(const Descriptor& graph, const Descriptor& properties,
+                                                 const std::vector<CudnnOperand>& operands,
+                                                 const std::vector<cudnnBackendNumericalNote_t>& excluded, size_t most) {
+  std::vector<std::unique_ptr<CudnnPlan>> plans;
+  std::string reason = "it knows no way to compute this";
+  int generated = 0;
+  for (const cudnnBackendHeurMode_t mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK}) {
+    std::vector<Descriptor> configurations;
+    try {
+      configurations = configurations_of(graph, properties, mode);
+    } catch (const CudnnRefusal& refusal) {
+      reason = refusal.what();
+    }
+    for (const Descriptor& configuration : configurations) {
+      if (plans.size() == most) break;
+      if (has_note(configuration, CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE, excluded)) continue;
+      const bool generates = has_note<cudnnBackendBehaviorNote_t>(configuration, CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE, CUDNN_TYPE_BEHAVIOR_NOTE,
+                                                                  {CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION});
+      if (generates && generated == kMostGenerated) continue;
+      try {
+        Descriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
+        plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, configuration).set(CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, properties).finalize();
+        auto made = std::make_unique<CudnnPlan>(std::move(plan), operands);
+        if (made->workspace_bytes() > kMostWorkspace) {
+          reason = fmt::format("it needs {} bytes of workspace", made->workspace_bytes());
+          continue;
+        }
+        plans.push_back(std::move(made));
+        generated += generates;
+      } catch (const CudnnRefusal& refusal) {
+        reason = refusal.what();
+      }
+    }
+    if (!plans.empty()) return plans;
+  }
+  throw CudnnRefusal(reason);
+}
+
+std::optional<size_t> fastest_of(Context& context, Trials* trials, const std::vector<std::unique_ptr<CudnnPlan>>& plans,
+                                 const std::vector<CudnnOperand>& operands) {
+  int64_t workspace = 0;
+  for (const auto& plan : plans) workspace = std::max(workspace, aligned(plan->workspace_bytes()));
+  int64_t bytes = workspace;
+  for (const CudnnOperand& operand : operands) bytes += aligned(operand.bytes);
+  return trials->fastest(plans.size(), bytes, [&](std::byte* memory) {
+    std::vector<void*> addresses;
+    std::byte* next = memory + workspace;
+    for (const CudnnOperand& operand : operands) {
+      addresses.push_back(next);
+      next += aligned(operand.bytes);
+    }
+    std::vector<Trials::Way> ways;
+    for (const auto& plan : plans) {
+      auto pack = std::make_shared<Descriptor>(plan->pack(addresses, memory));
+      ways.push_back([&context, &plan, pack] { plan->run(context, *pack); });
+    }
+    return ways;
+  });
 }
 
 }  // namespace
@@ -86,6 +182,14 @@ int64_t Descriptor::read_int64(cudnnBackendAttributeName_t name) const {
   return value;
 }
 
+std::string Descriptor::read_text(cudnnBackendAttributeName_t name) const {
+  int64_t count = 0;
+  check_cudnn(cudnn().get_attribute(descriptor_, name, CUDNN_TYPE_CHAR, 0, &count, nullptr), "reading a description");
+  std::string text(static_cast<size_t>(count), '\0');
+  check_cudnn(cudnn().get_attribute(descriptor_, name, CUDNN_TYPE_CHAR, count, &count, text.data()), "reading a description");
+  return text;
+}
+
 cudnnDataType_t cudnn_type(DType dtype) {
   switch (dtype) {
     case DType::kBF16: return CUDNN_DATA_BFLOAT16;
@@ -110,58 +214,59 @@ Descriptor cudnn_tensor(int64_t number, cudnnDataType_t type, const std::vector<
   return tensor;
 }
 
-CudnnPlan::CudnnPlan(Context& context, const std::vector<const Descriptor*>& operations, bool floats) {
-  std::vector<cudnnBackendDescriptor_t> raw;
-  for (const Descriptor* operation : operations) raw.push_back(operation->get());
-  Descriptor graph(CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
-  graph.set(CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, static_cast<int64_t>(raw.size()), raw.data()).finalize();
+CudnnPlan::CudnnPlan(Descriptor finished, std::vector<CudnnOperand> operands)
+    : plan_(std::move(finished)),
+      operands_(std::move(operands)),
+      workspace_(plan_.read_int64(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE)) {}
+
+Descriptor CudnnPlan::pack(std::span<void* const> addresses, void* workspace) const {
+  std::vector<int64_t> numbers;
+  for (const CudnnOperand& operand : operands_) numbers.push_back(operand.number);
+  Descriptor pack(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR);
+  pack.set(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, numbers)
+      .set(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, static_cast<int64_t>(addresses.size()), addresses.data())
+      .set(CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, 1, &workspace)
+      .finalize();
+  return pack;
+}
+
+void CudnnPlan::run(Context& context, const Descriptor& pack) const {
+  const cudnnStatus_t status = cudnn().execute(context.cudnn_handle(), plan_.get(), pack.get());
+  if (status != CUDNN_STATUS_SUCCESS) throw device_error("cuDNN cannot start a convolution: {}", cudnn().error_text(status));
+}
+
+// Plans are kept as the text that cuDNN makes of them, code that it generated included.
+std::unique_ptr<CudnnPlan> choose_plan(Context& context, const std::vector<const Descriptor*>& operations,
+                                       const std::vector<CudnnOperand>& operands, bool floats, const std::string& signature) {
   const Descriptor properties = properties_descriptor(context);
+  const std::string key = fmt::format("cuDNN {} for {}\n{}", cudnn().version(), context.conditions(), signature);
+  if (const std::optional<std::string> text = find_cached(key)) {
+    try {
+      Descriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
+      plan.set(CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, properties)
+          .set(CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, static_cast<int64_t>(text->size()), text->data())
+          .finalize();
+      return std::make_unique<CudnnPlan>(std::move(plan), operands);
+    } catch (const CudnnRefusal&) {
+      // It is made again.
+    }
+  }
 
   std::vector<cudnnBackendNumericalNote_t> excluded;
   if (floats && context.options.precision != Precision::kTF32)
     excluded = {CUDNN_NUMERICAL_NOTE_TENSOR_CORE, CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS};
   if (context.options.deterministic) excluded.push_back(CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC);
-  std::string reason = "it knows no way to compute this";
-  for (const cudnnBackendHeurMode_t mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK}) {
-    std::vector<Descriptor> configs;
-    std::vector<cudnnBackendDescriptor_t> found;
-    int64_t count = 0;
-    try {
-      Descriptor heuristic(CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR);
-      heuristic.set(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, graph)
-          .set(CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1, &mode)
-          .set(CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, properties)
-          .finalize();
-      for (int64_t i = 0; i < kMostChoices; ++i) {
-        configs.emplace_back(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR);
-        found.push_back(configs.back().get());
-      }
-      check_cudnn(cudnn().get_attribute(heuristic.get(), CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR, kMostChoices,
-                                        &count, found.data()),
-                  "asking for ways to compute");
-    } catch (const CudnnRefusal& refusal) {
-      reason = refusal.what();
-      continue;
-    }
-    for (int64_t i = 0; i < std::min(count, kMostChoices); ++i) {
-      const Descriptor& config = configs[static_cast<size_t>(i)];
-      if (has_note(config, excluded)) continue;
-      try {
-        auto plan = std::make_unique<Descriptor>(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
-        plan->set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, config).set(CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, properties).finalize();
-        workspace_ = plan->read_int64(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE);
-        if (workspace_ > kMostWorkspace) {
-          reason = fmt::format("it needs {} bytes of workspace", workspace_);
-          continue;
-        }
-        plan_ = std::move(plan);
-        return;
-      } catch (const CudnnRefusal& refusal) {
-        reason = refusal.what();
-      }
-    }
+  Trials trials(context);
+  std::vector<std::unique_ptr<CudnnPlan>> plans = plans_of(graph_of(operations), properties, operands, excluded, trials.most_ways());
+  const std::optional<size_t> fastest = fastest_of(context, &trials, plans, operands);
+  std::unique_ptr<CudnnPlan> chosen = std::move(plans[fastest.value_or(0)]);
+  if (!fastest) return chosen;
+  try {
+    keep_cached(key, chosen->descriptor().read_text(CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION));
+  } catch (const CudnnRefusal&) {
+    // A later run chooses again.
   }
-  throw CudnnRefusal(reason);
+  return chosen;
 }
 
 }  // namespace trainer::cuda

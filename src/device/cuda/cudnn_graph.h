@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,7 @@ class Descriptor {
   Descriptor& finalize();
 
   int64_t read_int64(cudnnBackendAttributeName_t name) const;
+  std::string read_text(cudnnBackendAttributeName_t name) const;
   cudnnBackendDescriptor_t get() const { return descriptor_; }
 
  private:
@@ -47,19 +49,32 @@ cudnnDataType_t cudnn_type(DType dtype);
 // A tensor of a graph. One without a number (0) is an intermediate result that is not stored.
 Descriptor cudnn_tensor(int64_t number, cudnnDataType_t type, const std::vector<int64_t>& extents, const std::vector<int64_t>& strides);
 
+// A tensor of a graph that is stored.
+struct CudnnOperand {
+  int64_t number = 0, bytes = 0;
+};
+
 // A way to compute a graph, ready to run.
 class CudnnPlan {
  public:
-  // The first of the heuristics' choices that the device takes and that computes as `context.options` say.
-  // `floats`: whether the inputs are, which tensor cores round to TF32. Throws a CudnnRefusal.
-  CudnnPlan(Context& context, const std::vector<const Descriptor*>& operations, bool floats);
+  CudnnPlan(Descriptor finished, std::vector<CudnnOperand> operands);
 
+  const Descriptor& descriptor() const { return plan_; }
   int64_t workspace_bytes() const { return workspace_; }
-  const Descriptor& plan() const { return *plan_; }
+  // What a run needs to know: an address for each operand.
+  Descriptor pack(std::span<void* const> addresses, void* workspace) const;
+  void run(Context& context, const Descriptor& pack) const;
 
  private:
-  std::unique_ptr<Descriptor> plan_;
-  int64_t workspace_ = 0;
+  Descriptor plan_;
+  std::vector<CudnnOperand> operands_;
+  int64_t workspace_;
 };
+
+// The fastest of the heuristics' choices that the device takes and that compute as `context.options` say, or what an
+// earlier run found to be it. `operands`: of the tensors that are stored. `floats`: whether the inputs are, which tensor
+// cores round to TF32. `signature`: all that the graph depends on. Throws a CudnnRefusal.
+std::unique_ptr<CudnnPlan> choose_plan(Context& context, const std::vector<const Descriptor*>& operations,
+                                       const std::vector<CudnnOperand>& operands, bool floats, const std::string& signature);
 
 }  // namespace trainer::cuda

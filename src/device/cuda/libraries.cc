@@ -113,7 +113,9 @@ const CublasLt& cublaslt() {
     find(&t.destroy_preference, "cublasLtMatmulPreferenceDestroy");
     find(&t.set_preference, "cublasLtMatmulPreferenceSetAttribute");
     find(&t.heuristic, "cublasLtMatmulAlgoGetHeuristic");
+    find(&t.check_algorithm, "cublasLtMatmulAlgoCheck");
     find(&t.matmul, "cublasLtMatmul");
+    find(&t.version, "cublasLtGetVersion");
     find(&t.error_text, "cublasLtGetStatusString");
     return t;
   }();

@@ -38,7 +38,9 @@ struct CublasLt {
   decltype(&cublasLtMatmulPreferenceDestroy) destroy_preference;
   decltype(&cublasLtMatmulPreferenceSetAttribute) set_preference;
   decltype(&cublasLtMatmulAlgoGetHeuristic) heuristic;
+  decltype(&cublasLtMatmulAlgoCheck) check_algorithm;
   decltype(&cublasLtMatmul) matmul;
+  decltype(&cublasLtGetVersion) version;
   decltype(&cublasLtGetStatusString) error_text;
 };
 const CublasLt& cublaslt();

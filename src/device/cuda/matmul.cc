@@ -4,16 +4,21 @@
 // Products of two types (floats that meet bf16 activations) round the floats first, and so is a bias, which cuBLASLt
 // takes in the result's type only.
 #include <array>
+#include <cstring>
+#include <optional>
 
 #include "base/error.h"
+#include "device/cuda/autotune.h"
+#include "device/cuda/disk_cache.h"
 #include "device/cuda/implementations.h"
 #include "device/cuda/libraries.h"
 
 namespace trainer::cuda {
 namespace {
 
-constexpr int64_t kWorkspace = int64_t{32} << 20;  // that NVIDIA advises for its newest devices
-constexpr uint32_t kOperandAlignment = 64;         // of every value and state; cuBLASLt takes 256 for granted
+constexpr int64_t kMostWorkspace = int64_t{32} << 20;  // that NVIDIA advises for its newest devices
+constexpr uint32_t kOperandAlignment = 64;             // of every value and state; cuBLASLt takes 256 for granted
+constexpr size_t kBias = 2;                            // its place among the inputs
 
 void check_cublas(cublasStatus_t status, const char* doing) {
   if (status != CUBLAS_STATUS_SUCCESS) throw device_error("cuBLASLt, {}: {}", doing, cublaslt().error_text(status));
@@ -23,39 +28,191 @@ cudaDataType_t cublas_type(DType dtype) {
   return dtype == DType::kBF16 ? CUDA_R_16BF : dtype == DType::kF16 ? CUDA_R_16F : CUDA_R_32F;
 }
 
-// The narrower type of both operands, in which they are multiplied.
-DType product_type(const OpInstance& instance) {
-  const DType a = instance.inputs[0].dtype, b = instance.inputs[1].dtype;
-  return a == DType::kF32 ? b : a;
+// The operands as they are multiplied and added: both factors of the narrower type, a bias of the result's.
+std::vector<TensorDesc> rounded_operands(const OpInstance& instance) {
+  std::vector<TensorDesc> operands = instance.inputs;
+  const DType narrower = operands[0].dtype == DType::kF32 ? operands[1].dtype : operands[0].dtype;
+  for (size_t i = 0; i < operands.size(); ++i) operands[i].dtype = i == kBias ? instance.outputs[0].dtype : narrower;
+  return operands;
+}
+
+// A product as cuBLASLt is told of it.
+class Product {
+ public:
+  Product(const OpInstance& instance, Precision precision) {
+    const MatmulAttributes& attributes = instance.op->as<MatmulAttributes>();
+    const std::vector<TensorDesc> operands = rounded_operands(instance);
+    const TensorDesc& y = instance.outputs[0];
+    const bool rounds = operands[0].dtype == DType::kF32 && precision == Precision::kTF32;
+    check_cublas(cublaslt().create_matmul(&product_, rounds ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F, CUDA_R_32F),
+                 "describing a product");
+    const cublasOperation_t plain = CUBLAS_OP_N, turned = CUBLAS_OP_T;
+    set(CUBLASLT_MATMUL_DESC_TRANSA, attributes.transpose_b ? turned : plain);
+    set(CUBLASLT_MATMUL_DESC_TRANSB, attributes.transpose_a ? turned : plain);
+    const bool bias = operands.size() > kBias;
+    set(CUBLASLT_MATMUL_DESC_EPILOGUE, bias ? (attributes.epilogue.relu ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_BIAS)
+                                            : (attributes.epilogue.relu ? CUBLASLT_EPILOGUE_RELU : CUBLASLT_EPILOGUE_DEFAULT));
+    if (bias) set(CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, cublas_type(y.dtype));
+    describe(&layouts_[0], operands[1]);
+    describe(&layouts_[1], operands[0]);
+    describe(&layouts_[2], y);
+  }
+  ~Product() {
+    for (cublasLtMatrixLayout_t layout : layouts_) {
+      if (layout != nullptr) cublaslt().destroy_layout(layout);
+    }
+    if (product_ != nullptr) cublaslt().destroy_matmul(product_);
+  }
+  Product(const Product&) = delete;
+  Product& operator=(const Product&) = delete;
+
+  // Up to `most` algorithms, what cuBLASLt takes for the fastest first.
+  std::vector<cublasLtMatmulHeuristicResult_t> algorithms(Context& context, size_t most) const {
+    cublasLtMatmulPreference_t preference = nullptr;
+    check_cublas(cublaslt().create_preference(&preference), "asking for a way to multiply");
+    const size_t bytes = kMostWorkspace;
+    cublaslt().set_preference(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &bytes, sizeof bytes);
+    for (const auto alignment : {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+                                 CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
+      cublaslt().set_preference(preference, alignment, &kOperandAlignment, sizeof kOperandAlignment);
+    // Parts of a sum that lie apart are added in one sequence.
+    const uint32_t repeatable = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
+    if (context.options.deterministic)
+      cublaslt().set_preference(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &repeatable, sizeof repeatable);
+    std::vector<cublasLtMatmulHeuristicResult_t> results(most);
+    int found = 0;
+    const cublasStatus_t status = cublaslt().heuristic(context.cublaslt_handle(), product_, layouts_[0], layouts_[1], layouts_[2], layouts_[2],
+                                                       preference, static_cast<int>(most), results.data(), &found);
+    cublaslt().destroy_preference(preference);
+    results.resize(status == CUBLAS_STATUS_SUCCESS ? static_cast<size_t>(found) : 0);
+    return results;
+  }
+  // Whether an algorithm that an earlier run kept is one for it; fills in the workspace.
+  bool takes(Context& context, cublasLtMatmulHeuristicResult_t* result) const {
+    const cublasLtMatmulAlgo_t kept = result->algo;
+    const bool taken = cublaslt().check_algorithm(context.cublaslt_handle(), product_, layouts_[0], layouts_[1], layouts_[2], layouts_[2], &kept,
+                                                  result) == CUBLAS_STATUS_SUCCESS;
+    result->algo = kept;
+    return taken && result->workspaceSize <= static_cast<size_t>(kMostWorkspace);
+  }
+
+  // `bias` may be nullptr where there is none.
+  void run(Context& context, const cublasLtMatmulAlgo_t& algorithm, const void* a, const void* b, const void* bias, void* y, void* workspace,
+           int64_t workspace_bytes) {
+    if (bias != bias_) set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias_ = bias);
+    const float one = 1, zero = 0;
+    check_cublas(cublaslt().matmul(context.cublaslt_handle(), product_, &one, b, layouts_[0], a, layouts_[1], &zero, y, layouts_[2], y,
+                                   layouts_[2], &algorithm, workspace, static_cast<size_t>(workspace_bytes), context.stream()),
+                 "starting a product");
+  }
+
+ private:
+  template <typename T>
+  void set(cublasLtMatmulDescAttributes_t name, const T& value) {
+    check_cublas(cublaslt().set_matmul(product_, name, &value, sizeof value), "describing a product");
+  }
+  // A matrix as it is stored, row-major, or several one after another.
+  static void describe(cublasLtMatrixLayout_t* layout, const TensorDesc& desc) {
+    const int rank = desc.shape.rank();
+    const int64_t rows = desc.shape[rank - 2], columns = desc.shape[rank - 1], apart = rows * columns;
+    const int32_t batch = rank == 3 ? static_cast<int32_t>(desc.shape[0]) : 1;
+    check_cublas(
+        cublaslt().create_layout(layout, cublas_type(desc.dtype), static_cast<uint64_t>(columns), static_cast<uint64_t>(rows), columns),
+        "describing a matrix");
+    if (batch == 1) return;
+    check_cublas(cublaslt().set_layout(*layout, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &batch, sizeof batch), "describing matrices");
+    check_cublas(cublaslt().set_layout(*layout, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &apart, sizeof apart), "describing matrices");
+  }
+
+  cublasLtMatmulDesc_t product_ = nullptr;
+  std::array<cublasLtMatrixLayout_t, 3> layouts_ = {};
+  const void* bias_ = nullptr;
+};
+
+// How a product is computed; no algorithm where cuBLASLt knows none.
+struct Choice {
+  std::optional<cublasLtMatmulAlgo_t> algorithm;
+  int64_t workspace = 0;
+};
+
+// All that the choice depends on, beside the device.
+std::string signature_of(const OpInstance& instance) {
+  const MatmulAttributes& attributes = instance.op->as<MatmulAttributes>();
+  std::string text = fmt::format("product {} {} relu {}", attributes.transpose_a, attributes.transpose_b, attributes.epilogue.relu);
+  for (const TensorDesc& desc : rounded_operands(instance)) text += fmt::format(" {} {}", name_of(desc.dtype), desc.shape.text());
+  return text + fmt::format(" to {}", name_of(instance.outputs[0].dtype));
+}
+
+std::optional<size_t> fastest_of(Context& context, Trials* trials, const OpInstance& instance, Product* product,
+                                 const std::vector<cublasLtMatmulHeuristicResult_t>& algorithms) {
+  std::vector<TensorDesc> tensors = rounded_operands(instance);
+  tensors.push_back(instance.outputs[0]);
+  int64_t bytes = kMostWorkspace;
+  for (const TensorDesc& tensor : tensors) bytes += aligned(tensor.bytes());
+  return trials->fastest(algorithms.size(), bytes, [&](std::byte* memory) {
+    std::vector<void*> addresses;
+    std::byte* next = memory + kMostWorkspace;
+    for (const TensorDesc& tensor : tensors) {
+      addresses.push_back(next);
+      next += aligned(tensor.bytes());
+    }
+    const void* bias = tensors.size() > kBias + 1 ? addresses[kBias] : nullptr;
+    std::vector<Trials::Way> ways;
+    for (const auto& way : algorithms) {
+      ways.push_back([&context, &way, product, memory, bias, addresses] {
+        product->run(context, way.algo, addresses[0], addresses[1], bias, addresses.back(), memory, kMostWorkspace);
+      });
+    }
+    return ways;
+  });
+}
+
+Choice choose(Context& context, const OpInstance& instance, const std::string& signature) {
+  Product product(instance, context.options.precision);
+  const std::string key = fmt::format("cuBLASLt {} for {}\n{}", cublaslt().version(), context.conditions(), signature);
+  cublasLtMatmulHeuristicResult_t chosen{};
+  if (const std::optional<std::string> kept = find_cached(key); kept && kept->size() == sizeof chosen.algo) {
+    std::memcpy(&chosen.algo, kept->data(), sizeof chosen.algo);
+    if (product.takes(context, &chosen)) return {chosen.algo, static_cast<int64_t>(chosen.workspaceSize)};
+  }
+  Trials trials(context);
+  const auto algorithms = product.algorithms(context, trials.most_ways());
+  if (algorithms.empty()) return {};
+  const std::optional<size_t> fastest = fastest_of(context, &trials, instance, &product, algorithms);
+  chosen = algorithms[fastest.value_or(0)];
+  if (fastest) keep_cached(key, std::string(reinterpret_cast<const char*>(&chosen.algo), sizeof chosen.algo));
+  return {chosen.algo, static_cast<int64_t>(chosen.workspaceSize)};
+}
+
+// Equal products are computed alike.
+const Choice& choice_of(Context& context, const OpInstance& instance) {
+  std::string signature = signature_of(instance);
+  const auto known = context.products.find(signature);
+  if (known != context.products.end()) return *std::static_pointer_cast<Choice>(known->second);
+  // Without a device cuBLASLt tells nothing: it is taken to know a way, and to want all the workspace.
+  auto made = std::make_shared<Choice>(context.planned() ? Choice{cublasLtMatmulAlgo_t{}, kMostWorkspace} : choose(context, instance, signature));
+  context.products.emplace(std::move(signature), made);
+  return *made;
 }
 
 class CublasMatmul : public BoundKernel {
  public:
-  CublasMatmul(Context& context, const OpInstance& instance) : BoundKernel(context, instance) {
-    const MatmulAttributes& attributes = instance.op->as<MatmulAttributes>();
-    type_ = product_type(instance);
-    for (size_t i = 0; i < instance.inputs.size(); ++i) {
+  CublasMatmul(Context& context, const OpInstance& instance) : BoundKernel(context, instance), choice_(choice_of(context, instance)) {
+    const std::vector<TensorDesc> rounded = rounded_operands(instance);
+    for (size_t i = 0; i < rounded.size(); ++i) {
       const TensorDesc& operand = instance.inputs[i];
-      TensorDesc rounded = operand;
-      rounded.dtype = i == kBias ? instance.outputs[0].dtype : type_;
-      if (operand.dtype == rounded.dtype) continue;
+      if (operand.dtype == rounded[i].dtype) continue;
       copy_ops_[i].kind = OpKind::kMap;
       copy_ops_[i].attributes = MapBody::copy(operand.shape);
-      copies_[i] = create_map(context, {&copy_ops_[i], {operand}, {rounded}});
-      rounded_bytes_[i] = aligned(rounded.bytes());
+      copies_[i] = create_map(context, {&copy_ops_[i], {operand}, {rounded[i]}});
+      rounded_bytes_[i] = aligned(rounded[i].bytes());
     }
-    if (context.planned()) return;
-    describe(instance, attributes);
-    choose();
-  }
-  ~CublasMatmul() override {
-    if (product_ != nullptr) cublaslt().destroy_matmul(product_);
-    for (cublasLtMatrixLayout_t layout : layouts_) {
-      if (layout != nullptr) cublaslt().destroy_layout(layout);
-    }
+    if (!context.planned()) product_.emplace(instance, context.options.precision);
   }
 
-  int64_t workspace_bytes() const override { return rounded_bytes_[0] + rounded_bytes_[1] + rounded_bytes_[kBias] + kWorkspace; }
+  int64_t workspace_bytes() const override {
+    return rounded_bytes_[0] + rounded_bytes_[1] + rounded_bytes_[kBias] + choice_.workspace;
+  }
 
   void bind(std::span<void* const> inputs, std::span<void* const> outputs, void* workspace) override {
     BoundKernel::bind(inputs, outputs, workspace);
@@ -70,93 +227,28 @@ class CublasMatmul : public BoundKernel {
       next += rounded_bytes_[i];
     }
     scratch_ = next;
-    if (product_ != nullptr && inputs.size() > kBias) set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, operands_[kBias]);
   }
 
   void run(const RunContext& run) override {
     for (const auto& copy : copies_) {
       if (copy != nullptr) copy->run(run);
     }
-    const float one = 1, zero = 0;
-    check_cublas(cublaslt().matmul(context().cublaslt_handle(), product_, &one, operands_[1], layouts_[0], operands_[0], layouts_[1],
-                                   &zero, output(0), layouts_[2], output(0), layouts_[2], &algorithm_, scratch_, kWorkspace,
-                                   context().stream()),
-                 "starting a product");
+    product_->run(context(), *choice_.algorithm, operands_[0], operands_[1], operands_[kBias], output(0), scratch_, choice_.workspace);
   }
 
  private:
-  template <typename T>
-  void set(cublasLtMatmulDescAttributes_t name, const T& value) {
-    check_cublas(cublaslt().set_matmul(product_, name, &value, sizeof value), "describing a product");
-  }
-  // Of `rows` x `columns` as it is stored, row-major.
-  cublasLtMatrixLayout_t layout_of(const TensorDesc& desc, DType dtype, int32_t batch) {
-    const int rank = desc.shape.rank();
-    const int64_t rows = desc.shape[rank - 2], columns = desc.shape[rank - 1], apart = rows * columns;
-    cublasLtMatrixLayout_t layout = nullptr;
-    check_cublas(cublaslt().create_layout(&layout, cublas_type(dtype), static_cast<uint64_t>(columns), static_cast<uint64_t>(rows), columns),
-                 "describing a matrix");
-    if (batch > 1) {
-      check_cublas(cublaslt().set_layout(layout, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &batch, sizeof batch), "describing matrices");
-      check_cublas(cublaslt().set_layout(layout, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &apart, sizeof apart), "describing matrices");
-    }
-    return layout;
-  }
-
-  void describe(const OpInstance& instance, const MatmulAttributes& attributes) {
-    const TensorDesc& y = instance.outputs[0];
-    const int32_t batch = y.shape.rank() == 3 ? static_cast<int32_t>(y.shape[0]) : 1;
-    const bool rounds = type_ == DType::kF32 && context().options.precision == Precision::kTF32;
-    check_cublas(cublaslt().create_matmul(
-                     &product_, rounds ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F, CUDA_R_32F),
-                 "describing a product");
-    const cublasOperation_t plain = CUBLAS_OP_N, turned = CUBLAS_OP_T;
-    set(CUBLASLT_MATMUL_DESC_TRANSA, attributes.transpose_b ? turned : plain);
-    set(CUBLASLT_MATMUL_DESC_TRANSB, attributes.transpose_a ? turned : plain);
-    const bool bias = instance.inputs.size() > kBias;
-    set(CUBLASLT_MATMUL_DESC_EPILOGUE, bias ? (attributes.epilogue.relu ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_BIAS)
-                                            : (attributes.epilogue.relu ? CUBLASLT_EPILOGUE_RELU : CUBLASLT_EPILOGUE_DEFAULT));
-    if (bias) set(CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, cublas_type(y.dtype));
-    layouts_ = {layout_of(instance.inputs[1], type_, batch), layout_of(instance.inputs[0], type_, batch), layout_of(y, y.dtype, batch)};
-  }
-
-  void choose() {
-    cublasLtMatmulPreference_t preference = nullptr;
-    check_cublas(cublaslt().create_preference(&preference), "asking for a way to multiply");
-    const size_t bytes = kWorkspace;
-    cublaslt().set_preference(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &bytes, sizeof bytes);
-    for (const auto alignment : {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
-                                 CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
-      cublaslt().set_preference(preference, alignment, &kOperandAlignment, sizeof kOperandAlignment);
-    // Parts of a sum that lie apart are added in one sequence.
-    const uint32_t repeatable = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
-    if (context().options.deterministic)
-      cublaslt().set_preference(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &repeatable, sizeof repeatable);
-    cublasLtMatmulHeuristicResult_t result{};
-    int found = 0;
-    const cublasStatus_t status = cublaslt().heuristic(context().cublaslt_handle(), product_, layouts_[0], layouts_[1], layouts_[2],
-                                                       layouts_[2], preference, 1, &result, &found);
-    cublaslt().destroy_preference(preference);
-    check_cublas(status, "choosing a way to multiply");
-    if (found == 0) throw device_error("cuBLASLt knows no way to compute a product");
-    algorithm_ = result.algo;
-  }
-
-  DType type_ = DType::kF32;
-  static constexpr size_t kBias = 2;
+  const Choice& choice_;
   std::array<Op, 3> copy_ops_;
   std::array<std::unique_ptr<Kernel>, 3> copies_;  // that round an operand
   std::array<int64_t, 3> rounded_bytes_ = {};
   std::array<void*, 3> operands_ = {};
   void* scratch_ = nullptr;
-  cublasLtMatmulDesc_t product_ = nullptr;
-  std::array<cublasLtMatrixLayout_t, 3> layouts_ = {};
-  cublasLtMatmulAlgo_t algorithm_{};
+  std::optional<Product> product_;
 };
 
 }  // namespace
 
-std::string refuse_matmul(Context&, const OpInstance& instance) {
+std::string refuse_matmul(Context& context, const OpInstance& instance) {
   const MatmulAttributes& attributes = instance.op->as<MatmulAttributes>();
   for (const TensorDesc& operand : instance.inputs) {
     if (operand.shape.count() == 0) return "an operand is empty";
@@ -165,7 +257,7 @@ std::string refuse_matmul(Context&, const OpInstance& instance) {
   if (attributes.epilogue.relu && attributes.epilogue.slope != 0) return "the relu has a slope";
   const DType a = instance.inputs[0].dtype, b = instance.inputs[1].dtype;
   if (a != b && a != DType::kF32 && b != DType::kF32) return "the operands have different 16-bit types";
-  return "";
+  return choice_of(context, instance).algorithm ? "" : "it knows no way to compute this";
 }
 
 std::unique_ptr<Kernel> create_matmul(Context& context, const OpInstance& instance) {

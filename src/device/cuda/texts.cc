@@ -21,7 +21,7 @@ Texts::~Texts() {
 cudaKernel_t Texts::kernel(const std::string& text, const char* name) {
   cudaLibrary_t& library = loaded_.at(text);
   if (library == nullptr) {
-    const std::vector<char> cubin = cached_cubin(text, architecture_);
+    const std::string cubin = cached_cubin(text, architecture_);
     check(cudaLibraryLoadData(&library, cubin.data(), nullptr, nullptr, 0, nullptr, nullptr, 0), "loading a kernel's code");
   }
   cudaKernel_t kernel = nullptr;
