@@ -35,10 +35,11 @@ class Writer {
       case MapWalk::Kind::kRows: kernels = rows_text(); break;
       case MapWalk::Kind::kColumns: kernels = columns_text(); break;
     }
-    launch.text = fmt::format(
-        "{}{}{}{}using namespace trainer::cuda;\ntypedef {} Index;\n{}\n{}", preludes::numbers, preludes::map,
-        walk_.keys.empty() ? "" : preludes::draws, walk_.tables.empty() ? "" : preludes::segments,
-        walk_.has_far ? "long long" : "int", arguments_text(instance_, walk_, constants_.size()), kernels);
+    launch.text =
+        fmt::format("{}{}{}{}{}using namespace trainer::cuda;\ntypedef {} Index;\n{}\n{}", preludes::numbers,
+                    preludes::functions, preludes::map, walk_.keys.empty() ? "" : preludes::draws,
+                    walk_.tables.empty() ? "" : preludes::segments, walk_.has_far ? "long long" : "int",
+                    arguments_text(instance_, walk_, constants_.size()), kernels);
     launch.lanes = walk_.lanes;
     launch.rows = walk_.rows;
     launch.blocks = walk_.blocks;
