@@ -75,7 +75,7 @@ __device__ inline void store_at(const InterpretedMap& a, const InterpretedMap::R
   store(stream.base, stream.type, offset_of(a, stream, c), x);
 }
 __device__ inline float joined(Join join, float a, float b) {
-  return join == Join::kMax ? join_max(a, b) : join_sum(a, b);
+  return join == Join::kMax ? Max::join(a, b) : Sum::join(a, b);
 }
 
 // A row of a block's threads makes one element of the results.
@@ -87,7 +87,8 @@ __global__ void __launch_bounds__(kBlockThreads) interpret(const __grid_constant
        first += static_cast<int>(gridDim.x) * rows) {
     const int kept = first + static_cast<int>(threadIdx.y);
     float sums[InterpretedMap::kMostStreams];
-    for (int i = 0; i < a.result_count; ++i) sums[i] = a.results[i].join == Join::kMax ? -INFINITY : 0;
+    for (int i = 0; i < a.result_count; ++i)
+      sums[i] = a.results[i].join == Join::kMax ? Max::start() : Sum::start();
     for (int element = lane; kept < a.kept && element < a.summed; element += a.lanes) {
       const Coordinates c = coordinates_of(a, kept * a.summed + element);
       float v[InterpretedMap::kMostSteps];

@@ -8,14 +8,20 @@
 
 namespace trainer::cuda {
 
-template <typename T>
-__device__ inline T join_max(T a, T b) {
-  return a != a || a > b ? a : b;
-}
-template <typename T>
-__device__ inline T join_sum(T a, T b) {
-  return a + b;
-}
+struct Sum {
+  static __device__ float start() { return 0; }
+  template <typename T>
+  static __device__ T join(T a, T b) {
+    return a + b;
+  }
+};
+struct Max {
+  static __device__ float start() { return -INFINITY; }
+  template <typename T>
+  static __device__ T join(T a, T b) {
+    return a != a || a > b ? a : b;
+  }
+};
 
 namespace fn {
 
