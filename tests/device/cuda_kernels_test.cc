@@ -11,6 +11,7 @@
 #include <fstream>
 #include <limits>
 
+#include "device/cuda/interpreted_map.h"
 #include "device/cuda/kernel_arguments.h"
 #include "device/cuda/kernels/convolution.h"
 #include "device/cuda/kernels/copy.h"
@@ -18,6 +19,7 @@
 #include "device/cuda/kernels/matmul.h"
 #include "device/cuda/kernels/pool.h"
 #include "device/cuda/kernels/recurrence.h"
+#include "device/map_generator.h"
 #include "device/narrow_cases.h"
 
 namespace trainer::cpu {
@@ -26,6 +28,8 @@ namespace {
 static_assert(static_cast<int>(cuda::ElementType::kF32) == static_cast<int>(DType::kF32));
 static_assert(static_cast<int>(cuda::ElementType::kBF16) == static_cast<int>(DType::kBF16));
 static_assert(static_cast<int>(cuda::ElementType::kF16) == static_cast<int>(DType::kF16));
+static_assert(static_cast<int>(cuda::ElementType::kS32) == static_cast<int>(DType::kS32));
+static_assert(static_cast<int>(cuda::ElementType::kU8) == static_cast<int>(DType::kU8));
 
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
@@ -62,7 +66,8 @@ class Emulated {
           {"MatmulArguments", {"matmul"}},
           {"ConvolutionArguments", {"convolution", "convolution_input_gradient", "convolution_weight_gradient"}},
           {"RecurrenceStep", {"tanh_step", "lstm_step"}},
-          {"RecurrenceGradientStep", {"tanh_gradient_step", "lstm_gradient_step"}}};
+          {"RecurrenceGradientStep", {"tanh_gradient_step", "lstm_gradient_step"}},
+          {"InterpretedMap", {"interpreted"}}};
       for (const auto& [arguments, names] : launches) {
         for (const char* name : names) {
           out << fmt::format("extern \"C\" int {}(const trainer::cuda::{}& a) {{\n", name, arguments)
@@ -70,7 +75,7 @@ class Emulated {
         }
       }
     }
-    for (const char* family : {"convolution", "copy", "lrn", "matmul", "pool", "recurrence"})
+    for (const char* family : {"convolution", "copy", "interpreter", "lrn", "matmul", "pool", "recurrence"})
       sources += fmt::format(" {}/src/device/cuda/kernels/{}.cu", TRAINER_SOURCE_DIR, family);
     const std::string library = (path / "kernels.so").string();
     const std::string compile =
@@ -402,6 +407,44 @@ TEST(CudaKernels, RecurrencesAgreeWithTheReference) {
   constexpr float kStepsTolerance = 1e-4f;
   check(cases, false, run_recurrence, kStepsTolerance);
   check(gradients, false, run_recurrence_gradient, kStepsTolerance);
+}
+
+TEST(CudaKernels, SmallMapsAgreeWithTheReference) {
+  int interpreted = 0, of_several_results = 0;
+  for (uint64_t seed = 0; seed < 400; ++seed) {
+    MapGenerator generator(seed);
+    const MapCase c = generator.make();
+    if (!cuda::refuse_interpreted_map(c.instance()).empty()) continue;
+    std::vector<TestTensor> operands, results;
+    std::vector<void*> in, out;
+    for (size_t i = 0; i < c.inputs.size(); ++i) operands.push_back(random_tensor(c.inputs[i], seed + i));
+    const std::vector<TestTensor> expected = run_reference(c, operands, seed);
+    for (const TensorDesc& desc : c.outputs) results.emplace_back(desc);
+    for (TestTensor& operand : operands) in.push_back(operand.raw());
+    for (TestTensor& result : results) out.push_back(result.raw());
+    const auto launches = cuda::interpreted_map(c.instance(), {in, out}, &seed);
+    for (const cuda::InterpretedMap& map : launches) launch("interpreted", map);
+    expect_close(c, generator, expected, results, fmt::format("seed {}", seed));
+    if (HasFatalFailure()) return;
+    ++interpreted;
+    of_several_results += launches.size() > 1;
+  }
+  EXPECT_GT(interpreted, 150);
+  EXPECT_GT(of_several_results, 10);
+}
+
+TEST(CudaKernels, MapsThatAreNotSmallAreNotInterpreted) {
+  const auto refusal = [](int64_t elements, int nodes) {
+    MapCase c(Shape{elements});
+    int node = c.input(Shape{elements});
+    for (int i = 1; i < nodes; ++i) node = c.node(Fn::kAbs, node);
+    c.store(node);
+    return cuda::refuse_interpreted_map(c.instance());
+  };
+  EXPECT_EQ(refusal(1024, 64), "");
+  EXPECT_EQ(refusal(1025, 1), "1025 elements");
+  EXPECT_NE(refusal(1024, 65), "");
+  EXPECT_NE(refusal(0, 1), "");
 }
 
 }  // namespace

@@ -68,11 +68,18 @@ struct Case {
   std::vector<int> texts;
 };
 
-std::vector<TestTensor> run(const Emulated& emulated, const Case& c, std::vector<TestTensor> operands, uint64_t pass) {
+// `in_place[i]` >= 0: result i lies in place of that operand.
+std::vector<TestTensor> run(const Emulated& emulated, const Case& c, std::vector<TestTensor> operands, uint64_t pass,
+                            const std::vector<int>& in_place = {}) {
   std::vector<TestTensor> results;
+  std::vector<void*> out;
   for (const TensorDesc& desc : c.map.outputs) {
     results.emplace_back(desc);
     if (results.back().bytes() > 0) std::memset(results.back().raw(), 0xC6, results.back().bytes());
+  }
+  for (size_t i = 0; i < results.size(); ++i) {
+    const bool replaces = i < in_place.size() && in_place[i] >= 0;
+    out.push_back(replaces ? operands[static_cast<size_t>(in_place[i])].raw() : results[i].raw());
   }
   for (size_t i = 0; i < c.launches.size(); ++i) {
     const cuda::MapLaunch& launch = c.launches[i];
@@ -80,7 +87,7 @@ std::vector<TestTensor> run(const Emulated& emulated, const Case& c, std::vector
     std::vector<float> parts(static_cast<size_t>(launch.part_floats));
     std::vector<const void*> addresses;
     for (int operand : launch.operands) addresses.push_back(operands[static_cast<size_t>(operand)].raw());
-    for (int output : launch.outputs) addresses.push_back(results[static_cast<size_t>(output)].raw());
+    for (int output : launch.outputs) addresses.push_back(out[static_cast<size_t>(output)]);
     addresses.push_back(parts.data());
     addresses.push_back(&pass);
     for (int table : launch.tables) {
@@ -92,6 +99,9 @@ std::vector<TestTensor> run(const Emulated& emulated, const Case& c, std::vector
     const Launch run = emulated.launch(c.texts[i]);
     run(arguments.data(), static_cast<int>(launch.blocks), launch.lanes, launch.rows, false);
     if (launch.finish_blocks > 0) run(arguments.data(), static_cast<int>(launch.finish_blocks), launch.lanes, launch.rows, true);
+  }
+  for (size_t i = 0; i < results.size(); ++i) {
+    if (out[i] != results[i].raw()) std::memcpy(results[i].raw(), out[i], results[i].bytes());
   }
   return results;
 }
@@ -121,6 +131,94 @@ TEST(CudaMapText, AgreesWithTheReference) {
     if (HasFatalFailure()) return;
   }
   EXPECT_GT(parted, 0);
+}
+
+// A gradient of batch norm, in place: sums of g and of g * (x - mean) over all axes but one, and g * scale, of numbers
+// whose sums floats hold exactly.
+struct GradientCase {
+  Shape shape;
+  Order order;
+  DType dtype;
+  bool whole;             // sums over all axes
+  const char* expected;   // in the text: the width and the groups in flight
+  int lanes;
+
+  Case make(int multiprocessors) const {
+    Case c{MapGenerator(0), MapCase(shape), {}, {}};
+    Shape channels(std::vector<int64_t>(static_cast<size_t>(shape.rank()), 1));
+    channels[1] = shape[1];
+    const int g = c.map.input(shape, order, dtype), x = c.map.input(shape, order, dtype);
+    const int mean = c.map.input(channels), scale = c.map.input(channels);
+    std::vector<int> axes;
+    for (int axis = 0; axis < shape.rank(); ++axis) {
+      if (axis != 1 || whole) axes.push_back(axis);
+    }
+    c.map.reduce(g, Reduction::kSum, axes);
+    c.map.reduce(c.map.node(Fn::kMultiply, g, c.map.node(Fn::kSubtract, x, mean)), Reduction::kSum, axes);
+    c.map.reduce(x, Reduction::kMax, axes);
+    c.map.store(c.map.node(Fn::kMultiply, g, scale), order, dtype);
+    c.launches = cuda::map_launches(c.map.instance(), multiprocessors);
+    return c;
+  }
+};
+
+TEST(CudaMapText, LargeSumsAreExactAndDoNotReadWhatTheyOverwrite) {
+  constexpr Order kRows = Order::kRowMajor, kLast = Order::kChannelsLast;
+  const std::vector<GradientCase> kinds = {
+      {{4, 64, 20, 21}, kLast, DType::kF32, false, "WIDTH = 4, RESULTS = 4, FLIGHT = 4", 16},
+      {{4, 64, 20, 21}, kLast, DType::kBF16, false, "WIDTH = 8, RESULTS = 8, FLIGHT = 4", 8},
+      {{4, 20, 20, 21}, kLast, DType::kBF16, false, "WIDTH = 4, RESULTS = 4, FLIGHT = 4", 8},
+      {{4, 7, 20, 21}, kLast, DType::kF32, false, "WIDTH = 1, RESULTS = 1, FLIGHT = 4", 8},
+      {{4, 300, 3, 3}, kLast, DType::kF32, false, "WIDTH = 4, RESULTS = 4, FLIGHT = 4", 32},
+      {{4, 5, 24, 24}, kRows, DType::kF32, false, "WIDTH = 4, RESULTS = 1, FLIGHT = 4", 32},
+      {{4, 5, 24, 24}, kRows, DType::kBF16, false, "WIDTH = 8, RESULTS = 1, FLIGHT = 4", 32},
+      {{4, 5, 23, 23}, kRows, DType::kBF16, false, "WIDTH = 1, RESULTS = 1, FLIGHT = 4", 32},
+      {{5, 2, 64, 64}, kRows, DType::kF32, false, "WIDTH = 4, RESULTS = 1, FLIGHT = 4", 256},
+      {{8, 4, 32, 36}, kLast, DType::kBF16, true, "WIDTH = 4, RESULTS = 1, FLIGHT = 2", 256}};
+  Emulated emulated;
+  std::vector<Case> cases;
+  for (const GradientCase& kind : kinds) {
+    for (const int multiprocessors : {1, 200}) {
+      cases.push_back(kind.make(multiprocessors));
+      Case& c = cases.back();
+      ASSERT_EQ(c.launches.size(), 1u);
+      EXPECT_NE(c.launches[0].text.find(kind.expected), std::string::npos) << kind.shape.text() << " not " << kind.expected;
+      EXPECT_EQ(c.launches[0].lanes, kind.lanes) << kind.shape.text();
+      c.texts.push_back(emulated.add(c.launches[0].text));
+    }
+  }
+  emulated.build();
+  if (HasFatalFailure()) return;
+  for (size_t i = 0; i < cases.size(); ++i) {
+    const Case& c = cases[i];
+    const GradientCase& kind = kinds[i / 2];
+    std::vector<TestTensor> operands;
+    for (size_t operand = 0; operand < 4; ++operand) operands.push_back(random_tensor(c.map.inputs[operand], 10 * i + operand));
+    const std::vector<TestTensor> got = run(emulated, c, operands, 0, {-1, -1, -1, 0});
+    const size_t sums = static_cast<size_t>(kind.whole ? 1 : kind.shape[1]);
+    std::vector<double> sum(sums, 0), product(sums, 0), most(sums, -INFINITY);
+    const std::vector<int64_t> strides = c.map.inputs[0].strides();
+    for (int64_t n = 0; n < kind.shape[0]; ++n) {
+      for (int64_t channel = 0; channel < kind.shape[1]; ++channel) {
+        for (int64_t y = 0; y < kind.shape[2]; ++y) {
+          for (int64_t x = 0; x < kind.shape[3]; ++x) {
+            const int64_t at = n * strides[0] + channel * strides[1] + y * strides[2] + x * strides[3];
+            const size_t of = kind.whole ? 0 : static_cast<size_t>(channel);
+            const double g = operands[0][at], value = operands[1][at];
+            sum[of] += g;
+            product[of] += g * (value - static_cast<double>(operands[2][channel]));
+            most[of] = std::max(most[of], value);
+            ASSERT_EQ(got[3][at], g * static_cast<double>(operands[3][channel])) << "case " << i << " element " << at;
+          }
+        }
+      }
+    }
+    for (size_t k = 0; k < sums; ++k) {
+      EXPECT_EQ(got[0][static_cast<int64_t>(k)], sum[k]) << "case " << i << " result " << k;
+      EXPECT_EQ(got[1][static_cast<int64_t>(k)], product[k]) << "case " << i << " result " << k;
+      EXPECT_EQ(got[2][static_cast<int64_t>(k)], most[k]) << "case " << i << " result " << k;
+    }
+  }
 }
 
 }  // namespace

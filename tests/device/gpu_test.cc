@@ -164,7 +164,7 @@ TEST_F(Gpu, Copies) {
 }
 
 TEST_F(Gpu, Maps) {
-  for (uint64_t seed = 0; seed < 40; ++seed) {
+  for (uint64_t seed = 0; seed < 60; ++seed) {
     setenv("EMULATED_GPU_ORDER", seed % 2 == 0 ? "late" : "eager", 1);
     MapGenerator generator(seed);
     const MapCase c = generator.make();
@@ -176,10 +176,12 @@ TEST_F(Gpu, Maps) {
     for (TestTensor& operand : operands) inputs.emplace_back(operand.raw(), static_cast<int64_t>(operand.bytes()));
     for (TestTensor& result : results) outputs.emplace_back(result.raw(), static_cast<int64_t>(result.bytes()));
     const KernelChoice choice = device_->choose(c.instance());
+    chosen_.insert("map " + choice.implementation);
     execute(*choice.kernel, inputs, outputs, seed);
     expect_close(c, generator, expected, results, fmt::format("seed {}", seed));
     if (HasFatalFailure()) return;
   }
+  EXPECT_EQ(chosen_, (std::set<std::string>{"map interpreter", "map nvrtc"}));
 }
 
 TEST_F(Gpu, AThreadDrivesEachDevice) {

@@ -24,7 +24,7 @@ struct Fiber {
   std::unique_ptr<char[]> stack;
   jmp_buf resumption;
   bool done = false;
-  float shuffled = 0;
+  double shuffled = 0;
 };
 
 std::vector<std::unique_ptr<Fiber>> fibers;
@@ -72,11 +72,11 @@ void emulated_barrier() {
   hand_over();
 }
 
-float emulated_shuffle(float value, unsigned lane) {
+double emulated_shuffle(double value, unsigned lane) {
   const size_t self = current;
   fibers[self]->shuffled = value;
   hand_over();
-  const float result = fibers[self ^ lane]->shuffled;
+  const double result = fibers[self ^ lane]->shuffled;
   hand_over();
   return result;
 }

@@ -57,10 +57,13 @@ EmulatedKernel emulated_kernel(const char* name, void (*kernel)(Argument)) {
 // Runs a kernel in blocks of x * y threads, in cuda_emulator.cc.
 EMULATED_EXPORT void emulate(const EmulatedKernel& kernel, const void* argument, unsigned blocks, unsigned x, unsigned y);
 EMULATED_EXPORT void emulated_barrier();
-EMULATED_EXPORT float emulated_shuffle(float value, unsigned lane);
+EMULATED_EXPORT double emulated_shuffle(double value, unsigned lane);
 
 inline void __syncthreads() { emulated_barrier(); }
-inline float __shfl_xor_sync(unsigned, float value, int lane) { return emulated_shuffle(value, static_cast<unsigned>(lane)); }
+template <typename T>
+T __shfl_xor_sync(unsigned, T value, int lane) {
+  return static_cast<T>(emulated_shuffle(value, static_cast<unsigned>(lane)));  // of a float or double
+}
 
 inline float __uint_as_float(unsigned bits) {
   float x;

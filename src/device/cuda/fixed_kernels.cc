@@ -4,6 +4,7 @@
 
 #include "device/cuda/check.h"
 #include "device/cuda/implementations.h"
+#include "device/cuda/interpreted_map.h"
 #include "device/cuda/kernel_arguments.h"
 #include "device/cuda/kernels/launch.h"
 
@@ -153,6 +154,13 @@ std::unique_ptr<Kernel> create_copy(Context& context, const OpInstance& instance
         for (size_t i = 0; i < of.inputs.size(); ++i) copies.push_back(copy_arguments(of, i, at));
         return copies;
       });
+}
+
+std::string refuse_small_map(Context&, const OpInstance& instance) { return refuse_interpreted_map(instance); }
+std::unique_ptr<Kernel> create_small_map(Context& context, const OpInstance& instance) {
+  return std::make_unique<FixedKernel<InterpretedMap>>(
+      context, instance, launch_interpreted, 0,
+      [pass = context.pass()](const OpInstance& of, const Addresses& at, float*) { return interpreted_map(of, at, pass); });
 }
 
 std::string refuse_pool(Context&, const OpInstance& instance) { return refuse_numbers(instance, 1); }

@@ -10,7 +10,7 @@ using List = std::vector<Implementation>;
 
 List list_of(OpKind kind) {
   switch (kind) {
-    case OpKind::kMap: return {{"nvrtc", refuse_map, create_map}};
+    case OpKind::kMap: return {{"interpreter", refuse_small_map, create_small_map}, {"nvrtc", refuse_map, create_map}};
     case OpKind::kConvolution:
     case OpKind::kConvolutionInputGradient:
     case OpKind::kConvolutionWeightGradient:

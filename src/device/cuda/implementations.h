@@ -31,6 +31,8 @@ std::unique_ptr<Kernel> create_convolution(Context& context, const OpInstance& i
 // Fixed kernels.
 std::string refuse_copy(Context& context, const OpInstance& instance);
 std::unique_ptr<Kernel> create_copy(Context& context, const OpInstance& instance);
+std::string refuse_small_map(Context& context, const OpInstance& instance);
+std::unique_ptr<Kernel> create_small_map(Context& context, const OpInstance& instance);
 std::string refuse_pool(Context& context, const OpInstance& instance);
 std::unique_ptr<Kernel> create_pool(Context& context, const OpInstance& instance);
 std::string refuse_lrn(Context& context, const OpInstance& instance);

@@ -8,13 +8,13 @@
 namespace trainer::cuda {
 namespace {
 
-ElementType type_of(const TensorDesc& desc) { return static_cast<ElementType>(desc.dtype); }
-
 void* element(void* base, int64_t elements, DType dtype) { return static_cast<char*>(base) + elements * size_of(dtype); }
 
 const float* bias_of(const Addresses& at) { return at.inputs.size() > 2 ? static_cast<const float*>(at.inputs[2]) : nullptr; }
 
 }  // namespace
+
+ElementType type_of(const TensorDesc& desc) { return static_cast<ElementType>(desc.dtype); }
 
 ReshapeArguments reshape_arguments(const OpInstance& instance, const Addresses& at) {
   const TensorDesc &from = instance.inputs[0], &to = instance.outputs[0];

@@ -18,6 +18,8 @@ struct Addresses {
   std::span<void* const> inputs, outputs;
 };
 
+ElementType type_of(const TensorDesc& desc);
+
 ReshapeArguments reshape_arguments(const OpInstance& instance, const Addresses& at);
 // Of kReorder, kPermute, kSlice, kPad and kConcat: the copy of one of the operands.
 CopyArguments copy_arguments(const OpInstance& instance, size_t input, const Addresses& at);

@@ -51,7 +51,7 @@ std::vector<std::byte> packed_arguments(const OpInstance& instance, const MapWal
     bytes.resize(at + sizeof value);
     std::memcpy(bytes.data() + at, &value, sizeof value);
   };
-  for (int64_t number : {walk.units, walk.parts, walk.chunk, walk.summed_count, walk.kept_count})
+  for (int64_t number : {walk.units, walk.parts, walk.chunk, walk.summed_groups, walk.kept_groups})
     append(number);
   for (size_t dim = 0; dim <= walk.innermost(); ++dim)
     append(walk.extent(dim) / (dim == walk.innermost() ? walk.width : 1));

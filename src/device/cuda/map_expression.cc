@@ -7,18 +7,43 @@ namespace trainer::cuda {
 namespace {
 
 // Numbers that are so common that texts with them written out are worth their number.
-bool is_written_out(float k) { return k == 0 || k == 1 || k == -1 || k == 2 || k == 0.5f || k == -0.5f; }
-
-std::string power_text(const std::string& a, float k, std::vector<float>* constants) {
-  if (k == 2) return fmt::format("{0} * {0}", a);
-  if (k == 3) return fmt::format("{0} * {0} * {0}", a);
-  if (k == 1) return a;
-  if (k == -1) return fmt::format("1.0f / {}", a);
-  // As std::pow: minus infinity gives infinity, and -0 is no different from 0.
-  if (k == 0.5f) return fmt::format("({0} == -INFINITY ? INFINITY : sqrtf({0} + 0.0f))", a);
-  if (k == -0.5f) return fmt::format("({0} == -INFINITY ? 0.0f : 1.0f / sqrtf({0} + 0.0f))", a);
-  return fmt::format("powf({}, {})", a, number_text(k, constants));
+bool is_written_out(float k) {
+  return k == 0 || k == 1 || k == -1 || k == 2 || k == 3 || k == 0.5f || k == -0.5f;
 }
+
+// What preludes/functions.h calls it.
+const char* function_of(const MapNode& n) {
+  switch (n.fn) {
+    case Fn::kNegate: return "negate";
+    case Fn::kAbs: return "abs";
+    case Fn::kSign: return "sign";
+    case Fn::kExp: return "exp";
+    case Fn::kLog: return "log";
+    case Fn::kSqrt: return "sqrt";
+    case Fn::kErf: return "erf";
+    case Fn::kTanh: return "tanh";
+    case Fn::kSigmoid: return "sigmoid";
+    case Fn::kFloor: return "floor";
+    case Fn::kSoftplus: return "softplus";
+    case Fn::kPowerConstant: return is_written_out(n.k) ? "power_constant" : "power";
+    case Fn::kRelu: return "relu";
+    case Fn::kAdd: return "add";
+    case Fn::kSubtract: return "subtract";
+    case Fn::kMultiply: return "multiply";
+    case Fn::kDivide: return "divide";
+    case Fn::kMinimum: return "minimum";
+    case Fn::kMaximum: return "maximum";
+    case Fn::kPower: return "power";
+    case Fn::kGreater: return "greater";
+    case Fn::kGreaterEqual: return "greater_equal";
+    case Fn::kEqual: return "equal";
+    case Fn::kReluGradient: return "relu_gradient";
+    case Fn::kSelect: return "select";
+    default: return "?";
+  }
+}
+
+bool takes_constant(Fn fn) { return fn == Fn::kPowerConstant || fn == Fn::kRelu || fn == Fn::kReluGradient; }
 
 }  // namespace
 
@@ -29,39 +54,11 @@ std::string number_text(float k, std::vector<float>* constants) {
 }
 
 std::string expression_text(const MapNode& n, std::vector<float>* constants) {
-  const std::string a = fmt::format("v{}", n.a), b = fmt::format("v{}", n.b), c = fmt::format("v{}", n.c);
-  switch (n.fn) {
-    case Fn::kNegate: return "-" + a;
-    case Fn::kAbs: return fmt::format("fabsf({})", a);
-    case Fn::kSign: return fmt::format("({0} != {0} ? {0} : (float)(({0} > 0.0f) - ({0} < 0.0f)))", a);
-    case Fn::kExp: return fmt::format("expf({})", a);
-    case Fn::kLog: return fmt::format("logf({})", a);
-    case Fn::kSqrt: return fmt::format("sqrtf({})", a);
-    case Fn::kErf: return fmt::format("erff({})", a);
-    case Fn::kTanh: return fmt::format("tanhf({})", a);
-    case Fn::kSigmoid: return fmt::format("1.0f / (1.0f + expf(-{}))", a);
-    case Fn::kFloor: return fmt::format("floorf({})", a);
-    case Fn::kSoftplus:
-      return fmt::format("({0} != {0} ? {0} : fmaxf({0}, 0.0f) + log1pf(expf(-fabsf({0}))))", a);
-    case Fn::kPowerConstant: return power_text(a, n.k, constants);
-    case Fn::kRelu:
-      return n.k == 0 ? fmt::format("({0} > 0.0f || {0} != {0} ? {0} : 0.0f)", a)
-                      : fmt::format("({0} > 0.0f ? {0} : {1} * {0})", a, number_text(n.k, constants));
-    case Fn::kAdd: return a + " + " + b;
-    case Fn::kSubtract: return a + " - " + b;
-    case Fn::kMultiply: return a + " * " + b;
-    case Fn::kDivide: return a + " / " + b;
-    case Fn::kMinimum: return fmt::format("({0} != {0} || {0} < {1} ? {0} : {1})", a, b);
-    case Fn::kMaximum: return fmt::format("({0} != {0} || {0} > {1} ? {0} : {1})", a, b);
-    case Fn::kPower: return fmt::format("powf({}, {})", a, b);
-    case Fn::kGreater: return fmt::format("({} > {} ? 1.0f : 0.0f)", a, b);
-    case Fn::kGreaterEqual: return fmt::format("({} >= {} ? 1.0f : 0.0f)", a, b);
-    case Fn::kEqual: return fmt::format("({} == {} ? 1.0f : 0.0f)", a, b);
-    case Fn::kReluGradient:
-      return fmt::format("({} > 0.0f ? {} : {} * {})", a, b, number_text(n.k, constants), b);
-    case Fn::kSelect: return fmt::format("({} != 0.0f ? {} : {})", a, b, c);
-    default: return "";
-  }
+  std::string text = fmt::format("fn::{}(v{}", function_of(n), n.a);
+  if (arity_of(n.fn) > 1) text += fmt::format(", v{}", n.b);
+  if (arity_of(n.fn) > 2) text += fmt::format(", v{}", n.c);
+  if (takes_constant(n.fn)) text += ", " + number_text(n.k, constants);
+  return text + ")";
 }
 
 }  // namespace trainer::cuda

@@ -12,7 +12,7 @@ namespace trainer::cuda {
 // added.
 std::string number_text(float k, std::vector<float>* constants);
 
-// A node that has arguments, of "v<i>" for its argument i.
+// A node that has arguments, of "v<i>" for its argument i: a call of one of preludes/functions.h.
 std::string expression_text(const MapNode& node, std::vector<float>* constants);
 
 }  // namespace trainer::cuda

@@ -20,8 +20,8 @@ size_t place(const std::vector<T>& list, T value) {
   return static_cast<size_t>(std::find(list.begin(), list.end(), value) - list.begin());
 }
 
-// Writes one launch. In its kernels, stream i of the walk lies at offset p<i>, c<dim> are coordinates, v<i>
-// node values.
+// Writes one launch. In its kernels, stream i of the walk lies at offset p<i>, in sums counted from b<i>;
+// c<dim> are coordinates, x<i> what was loaded of an operand, v<i> node values, s<i> sums of a thread.
 class Writer {
  public:
   Writer(const OpInstance& instance, const MapLayout& layout, const MapWalk& walk)
@@ -35,16 +35,20 @@ class Writer {
       case MapWalk::Kind::kRows: kernels = rows_text(); break;
       case MapWalk::Kind::kColumns: kernels = columns_text(); break;
     }
-    launch.text = fmt::format(
-        "{}{}{}{}using namespace trainer::cuda;\ntypedef {} Index;\n{}\n{}", preludes::numbers, preludes::map,
-        walk_.keys.empty() ? "" : preludes::draws, walk_.tables.empty() ? "" : preludes::segments,
-        walk_.has_far ? "long long" : "int", arguments_text(instance_, walk_, constants_.size()), kernels);
+    launch.text =
+        fmt::format("{}{}{}{}{}using namespace trainer::cuda;\ntypedef {} Index;\n", preludes::numbers,
+                    preludes::functions, preludes::map, walk_.keys.empty() ? "" : preludes::draws,
+                    walk_.tables.empty() ? "" : preludes::segments, walk_.has_far ? "long long" : "int");
+    launch.text += fmt::format("enum {{ WIDTH = {}, RESULTS = {}, FLIGHT = {} }};\n", walk_.width,
+                               walk_.width_of_results(), walk_.in_flight);
+    launch.text += arguments_text(instance_, walk_, constants_.size()) + "\n" + kernels;
     launch.lanes = walk_.lanes;
     launch.rows = walk_.rows;
     launch.blocks = walk_.blocks;
     launch.finish_blocks = walk_.finish_blocks;
     if (walk_.parts > 1)
-      launch.part_floats = walk_.parts * walk_.kept_count * static_cast<int64_t>(walk_.reduced.size());
+      launch.part_floats = walk_.parts * walk_.kept_groups * walk_.width_of_results() *
+                           static_cast<int64_t>(walk_.reduced.size());
     launch.arguments = packed_arguments(instance_, walk_, constants_);
     launch.operands = walk_.operands;
     launch.outputs.assign(walk_.outputs.begin(), walk_.outputs.end());
@@ -84,6 +88,32 @@ class Writer {
     return text;
   }
 
+  // Where stream s is: at one place in a walk over elements; in a sum at one of several in flight, or, where
+  // it does not move, with the result.
+  std::string place_of(int s) const {
+    const size_t at = place(walk_.streams, s);
+    if (walk_.reduced.empty()) return fmt::format("p{}", at);
+    return walk_.moves(s) ? fmt::format("p{}[u]", at) : fmt::format("b{}", at);
+  }
+  int neighbours(int operand) const {
+    return walk_.stride(operand, walk_.innermost()) == 0 ? 1 : walk_.width;
+  }
+  // What was loaded of an operand: neighbours as they lie. An operand's stream has its number.
+  std::string loaded(int operand) const {
+    return fmt::format("x{}{}", place(walk_.operands, operand), walk_.moves(operand) ? "[u]" : "");
+  }
+  // Loads the operands that move along what is summed, or the others.
+  std::string loads(bool moving, const std::string& indent) const {
+    std::string text;
+    for (int operand : walk_.operands) {
+      if (walk_.moves(operand) != moving) continue;
+      text += fmt::format("{}{}{} = load<{}>(a.in{} + {});\n", indent, moving ? "" : "const auto ",
+                          loaded(operand), neighbours(operand), place(walk_.operands, operand),
+                          place_of(operand));
+    }
+    return text;
+  }
+
   // What is the same for all neighbours of a thread is computed before the loop over them.
   bool varies(int i) const {
     const MapNode& n = node(i);
@@ -97,18 +127,17 @@ class Writer {
     return false;
   }
 
-  std::string leaf_text(int i, bool lane) {
+  std::string leaf_text(int i) {
     const MapNode& n = node(i);
     if (n.fn == Fn::kConstant) return number_text(n.k, &constants_);
-    const int s = layout_.of_node[static_cast<size_t>(i)];
-    const size_t at = place(walk_.streams, s);
     if (n.fn == Fn::kInput)
-      return lane && walk_.width > 1 ? fmt::format("x{}[w]", place(walk_.operands, n.a))
-                                     : fmt::format("to_float(a.in{}[p{}])", place(walk_.operands, n.a), at);
+      return fmt::format("to_float({}.at[{}])", loaded(n.a), neighbours(n.a) > 1 ? "w" : "0");
+    const int s = layout_.of_node[static_cast<size_t>(i)];
     const int64_t by = walk_.stride(s, walk_.innermost());
-    std::string index = fmt::format("p{}", at);
-    if (lane && walk_.width > 1)
-      index += by == 1 ? " + w" : fmt::format(" + w * (Index)a.stride[{}][{}]", at, walk_.innermost());
+    std::string index = place_of(s);
+    if (walk_.width > 1 && by == 1) index += " + w";
+    if (walk_.width > 1 && by > 1)
+      index += fmt::format(" + w * (Index)a.stride[{}][{}]", place(walk_.streams, s), walk_.innermost());
     if (n.fn == Fn::kIndex) return fmt::format("(float)({})", index);
     if (n.fn == Fn::kSegment) {
       const size_t table = place(walk_.tables, n.a);
@@ -118,51 +147,35 @@ class Writer {
                        n.fn == Fn::kUniform ? "uniform" : "normal", place(walk_.keys, n.a), index);
   }
 
-  // Loads, nodes and outputs at the offsets p0, p1, ...; each neighbour w of a thread's.
+  // Nodes and outputs, from what was loaded: each neighbour w of a thread's.
   std::string evaluation(const std::string& indent) {
     varies_.assign(body_.nodes.size(), false);
-    std::string loads, before, inside, stores;
+    std::string before, inside, stores;
     for (int i = 0; i < static_cast<int>(body_.nodes.size()); ++i) {
       if (!walk_.used[static_cast<size_t>(i)]) continue;
-      varies_[static_cast<size_t>(i)] = walk_.width > 1 && varies(i);
-      const bool lane = varies_[static_cast<size_t>(i)];
-      const MapNode& n = node(i);
-      if (lane && n.fn == Fn::kInput) {
-        const size_t operand = place(walk_.operands, n.a),
-                     at = place(walk_.streams, layout_.of_node[static_cast<size_t>(i)]);
-        const std::string load = fmt::format("{0}float x{1}[{2}];\n{0}load(x{1}, a.in{1} + p{3});\n", indent,
-                                             operand, walk_.width, at);
-        if (loads.find(load) == std::string::npos) loads += load;
-      }
-      const std::string value = arity_of(n.fn) == 0 ? leaf_text(i, lane) : expression_text(n, &constants_);
+      const bool lane = varies(i);
+      varies_[static_cast<size_t>(i)] = lane;
+      const std::string value =
+          arity_of(node(i).fn) == 0 ? leaf_text(i) : expression_text(node(i), &constants_);
       (lane ? inside : before) +=
           fmt::format("{}{}const float v{} = {};\n", indent, lane ? "  " : "", i, value);
     }
     for (size_t output : walk_.stored) {
-      const size_t number = place(walk_.outputs, output),
-                   at = place(walk_.streams, layout_.of_output(output));
-      const int value = body_.outputs[output].node;
-      if (walk_.width == 1) {
-        stores += fmt::format("{}put(a.out{} + p{}, v{});\n", indent, number, at, value);
-      } else {
-        loads += fmt::format("{}float y{}[{}];\n", indent, number, walk_.width);
-        inside += fmt::format("{}  y{}[w] = v{};\n", indent, number, value);
-        stores += fmt::format("{0}store(a.out{1} + p{2}, y{1});\n", indent, number, at);
-      }
+      const size_t number = place(walk_.outputs, output);
+      before += fmt::format("{}float y{}[WIDTH];\n", indent, number);
+      inside += fmt::format("{}  y{}[w] = v{};\n", indent, number, body_.outputs[output].node);
+      stores += fmt::format("{0}store(a.out{1} + {2}, y{1});\n", indent, number,
+                            place_of(layout_.of_output(output)));
     }
     for (size_t i = 0; i < walk_.reduced.size(); ++i) {
-      stores += fmt::format("{0}s{1} = {2}(s{1}, v{3});\n", indent, i, join_of(walk_.reduced[i]),
-                            body_.outputs[walk_.reduced[i]].node);
+      inside += fmt::format("{0}  s{1}[w] = {2}::join(s{1}[w], v{3});\n", indent, i,
+                            join_of(walk_.reduced[i]), body_.outputs[walk_.reduced[i]].node);
     }
-    if (walk_.width == 1) return loads + before + inside + stores;
-    return fmt::format("{0}{1}{2}#pragma unroll\n{2}for (int w = 0; w < {3}; ++w) {{\n{4}{2}}}\n{5}", loads,
-                       before, indent, walk_.width, inside, stores);
+    return fmt::format("{0}{1}#pragma unroll\n{1}for (int w = 0; w < WIDTH; ++w) {{\n{2}{1}}}\n{3}", before,
+                       indent, inside, stores);
   }
   const char* join_of(size_t output) const {
-    return body_.outputs[output].reduction == Reduction::kSum ? "join_sum" : "join_max";
-  }
-  const char* start_of(size_t output) const {
-    return body_.outputs[output].reduction == Reduction::kSum ? "0.0f" : "-INFINITY";
+    return body_.outputs[output].reduction == Reduction::kSum ? "Sum" : "Max";
   }
 
   std::string elements_text() {
@@ -173,110 +186,127 @@ class Writer {
     text += coordinates("i", walk_.kept, "    ");
     for (size_t s = 0; s < walk_.streams.size(); ++s)
       text += fmt::format("    const Index p{} = {};\n", s, offset(walk_.streams[s], walk_.kept));
-    return text + evaluation("    ") + "  }\n}\n";
+    return text + loads(false, "    ") + evaluation("    ") + "  }\n}\n";
   }
 
-  // Base offsets from the kept dims, then a loop over the summed ones from `first` by `step`.
+  // Makes the sums s<i> of a thread: what all elements of a result share, then a loop over a part's groups
+  // from `first` in steps of `step`, the loads of several groups before the values of the first. Stores might
+  // overwrite what later loads read, for all that the compiler knows: it would not change their sequence by
+  // itself.
   std::string sum_loop(const std::string& first, const std::string& step, const std::string& indent) {
-    std::string text;
-    for (size_t s = 0; s < walk_.streams.size(); ++s)
-      text += fmt::format("{}const Index b{} = {};\n", indent, s, offset(walk_.streams[s], walk_.kept));
-    text += fmt::format(
-        "{0}const Index first = part * (Index)a.chunk, end = first + (Index)a.chunk < (Index)a.summed ? "
-        "first + (Index)a.chunk : "
-        "(Index)a.summed;\n{0}for (Index r = first + {1}; r < end; r += {2}) {{\n",
-        indent, first, step);
-    text += coordinates("r", walk_.summed, indent + "  ");
+    std::string text, places, offsets;
     for (size_t s = 0; s < walk_.streams.size(); ++s) {
-      const std::string along = offset(walk_.streams[s], walk_.summed);
-      text += fmt::format("{}  const Index p{} = b{}{};\n", indent, s, s, along == "0" ? "" : " + " + along);
+      const int stream = walk_.streams[s];
+      text += fmt::format("{}const Index b{} = {};\n", indent, s, offset(stream, walk_.kept));
+      if (!walk_.moves(stream)) continue;
+      places += fmt::format("{}  Index p{}[FLIGHT];\n", indent, s);
+      offsets += fmt::format("{0}      p{1}[u] = b{1} + {2};\n", indent, s, offset(stream, walk_.summed));
     }
-    return text + evaluation(indent + "  ") + indent + "}\n";
+    text += loads(false, indent);
+    text += fmt::format(
+        "{0}const Index begin = part * (Index)a.chunk, after = begin + (Index)a.chunk;\n"
+        "{0}const Index end = after < (Index)a.summed ? after : (Index)a.summed;\n"
+        "{0}for (Index group = begin + (Index){1}; group < end; group += FLIGHT * (Index){2}) {{\n",
+        indent, first, step);
+    const std::string each = fmt::format(
+        "{0}  #pragma unroll\n{0}  for (int u = 0; u < FLIGHT; ++u) {{\n"
+        "{0}    const Index r = group + u * (Index){1};\n{0}    if (r < end) {{\n",
+        indent, step);
+    const std::string close = fmt::format("{0}    }}\n{0}  }}\n", indent);
+    const std::string inner = indent + "      ";
+    for (int operand : walk_.operands) {
+      if (!walk_.moves(operand)) continue;
+      const size_t number = place(walk_.operands, operand);
+      places += fmt::format("{}  decltype(load<{}>(a.in{})) x{}[FLIGHT];\n", indent, neighbours(operand),
+                            number, number);
+    }
+    text += places;
+    text += each + coordinates("r", walk_.summed, inner) + offsets + loads(true, inner) + close;
+    return text + each + evaluation(inner) + close + indent + "}\n";
   }
-  std::string declare_sums(const std::string& indent) const {
+  std::string declare_sums() const {
     std::string text;
     for (size_t i = 0; i < walk_.reduced.size(); ++i)
-      text += fmt::format("{}float s{} = {};\n", indent, i, start_of(walk_.reduced[i]));
+      text += fmt::format("    float s{0}[WIDTH];\n    begin<{1}>(s{0});\n", i, join_of(walk_.reduced[i]));
     return text;
   }
-  // Stores the sums of result k, or of its part.
-  std::string store_sums(const std::string& indent) const {
-    std::string text = fmt::format("{}if (a.part_count == 1) {{\n", indent);
+  // Joins the sums of a block's threads by a function of preludes/map.h.
+  std::string join_sums(const char* function) const {
+    std::string text;
     for (size_t i = 0; i < walk_.reduced.size(); ++i)
-      text += fmt::format("{}  put({}, s{});\n", indent, result_at(walk_.reduced[i]), i);
-    text += fmt::format("{}}} else {{\n", indent);
-    for (size_t i = 0; i < walk_.reduced.size(); ++i)
-      text += fmt::format("{}  a.parts[({} * a.part_count + part) * a.kept + k] = s{};\n", indent, i, i);
-    return text + indent + "}\n";
+      text += fmt::format("    {}<{}>(s{}, shared);\n", function, join_of(walk_.reduced[i]), i);
+    return text;
   }
+  // The places b<s> of group k of results.
+  std::string places_of_results(const std::string& indent) const {
+    std::string text = coordinates("k", walk_.kept, indent);
+    for (size_t output : walk_.reduced) {
+      const int s = layout_.of_output(output);
+      text +=
+          fmt::format("{}const Index b{} = {};\n", indent, place(walk_.streams, s), offset(s, walk_.kept));
+    }
+    return text;
+  }
+  // Of neighbour w in a group.
   std::string result_at(size_t output) const {
-    return fmt::format("a.out{} + b{}", place(walk_.outputs, output),
+    return fmt::format("a.out{} + b{} + w", place(walk_.outputs, output),
                        place(walk_.streams, layout_.of_output(output)));
+  }
+  // Stores the sums of group k of results, or of its part.
+  std::string store_sums() const {
+    std::string text = places_of_results("      ") +
+                       "      #pragma unroll\n      for (int w = 0; w < RESULTS; ++w) {\n"
+                       "        if (a.part_count == 1) {\n";
+    for (size_t i = 0; i < walk_.reduced.size(); ++i)
+      text += fmt::format("          put({}, s{}[w]);\n", result_at(walk_.reduced[i]), i);
+    text += "        } else {\n";
+    for (size_t i = 0; i < walk_.reduced.size(); ++i)
+      text += fmt::format(
+          "          a.parts[(({0} * a.kept + k) * RESULTS + w) * a.part_count + part] = s{0}[w];\n", i);
+    return text + "        }\n      }\n";
   }
 
   std::string rows_text() {
     std::string text =
         "extern \"C\" __global__ void __launch_bounds__(256) map(const __grid_constant__ Arguments a) {\n"
+        "  __shared__ float shared[LANES];\n"
         "  for (Index unit = (Index)blockIdx.x * blockDim.y + threadIdx.y; unit < (Index)a.units; unit += "
         "(Index)gridDim.x * blockDim.y) {\n"
         "    const Index k = unit / (Index)a.part_count, part = unit % (Index)a.part_count;\n";
-    text += coordinates("k", walk_.kept, "    ") + declare_sums("    ") +
-            sum_loop("threadIdx.x", "LANES", "    ");
-    text += "    for (int lane = LANES / 2; lane > 0; lane /= 2) {\n";
-    for (size_t i = 0; i < walk_.reduced.size(); ++i)
-      text += fmt::format("      s{0} = {1}(s{0}, __shfl_xor_sync(~0u, s{0}, lane));\n", i,
-                          join_of(walk_.reduced[i]));
-    text += "    }\n    if (threadIdx.x == 0) {\n" + store_sums("      ") + "    }\n  }\n}\n";
-    return text + finish_text();
+    text += declare_sums() + "    {\n" + coordinates("k", walk_.kept, "      ") +
+            sum_loop("threadIdx.x", "blockDim.x", "      ") + "    }\n" + join_sums("join_lanes");
+    return text + "    if (threadIdx.x == 0) {\n" + store_sums() + "    }\n  }\n}\n" + finish_text();
   }
 
   std::string columns_text() {
-    std::string text = fmt::format(
-        "extern \"C\" __global__ void __launch_bounds__(256) map(const __grid_constant__ Arguments a) {{\n"
-        "  __shared__ float sums[{}][ROWS][LANES];\n"
-        "  for (Index unit = blockIdx.x; unit < (Index)a.units; unit += gridDim.x) {{\n"
-        "    const Index k = unit / (Index)a.part_count * LANES + threadIdx.x, part = unit % "
-        "(Index)a.part_count;\n{}"
-        "    if (k < (Index)a.kept) {{\n",
-        walk_.reduced.size(), declare_sums("    "));
-    text += coordinates("k", walk_.kept, "      ") + sum_loop("threadIdx.y", "ROWS", "      ") + "    }\n";
-    for (size_t i = 0; i < walk_.reduced.size(); ++i)
-      text += fmt::format("    sums[{0}][threadIdx.y][threadIdx.x] = s{0};\n", i);
-    text +=
-        "    __syncthreads();\n    if (threadIdx.y == 0 && k < (Index)a.kept) {\n      for (int y = 1; y < "
-        "ROWS; ++y) {\n";
-    for (size_t i = 0; i < walk_.reduced.size(); ++i)
-      text +=
-          fmt::format("        s{0} = {1}(s{0}, sums[{0}][y][threadIdx.x]);\n", i, join_of(walk_.reduced[i]));
-    text += "      }\n" + coordinates("k", walk_.kept, "      ");
-    for (size_t output : walk_.reduced) {
-      const int s = layout_.of_output(output);
-      text += fmt::format("      const Index b{} = {};\n", place(walk_.streams, s), offset(s, walk_.kept));
-    }
-    text += store_sums("      ") + "    }\n    __syncthreads();\n  }\n}\n";
-    return text + finish_text();
+    std::string text =
+        "extern \"C\" __global__ void __launch_bounds__(256) map(const __grid_constant__ Arguments a) {\n"
+        "  __shared__ float shared[WIDTH][THREADS];\n"
+        "  for (Index unit = blockIdx.x; unit < (Index)a.units; unit += gridDim.x) {\n"
+        "    const Index k = unit / (Index)a.part_count * blockDim.x + threadIdx.x, part = unit % "
+        "(Index)a.part_count;\n";
+    text += declare_sums() + "    if (k < (Index)a.kept) {\n" + coordinates("k", walk_.kept, "      ") +
+            sum_loop("threadIdx.y", "blockDim.y", "      ") + "    }\n" + join_sums("join_rows");
+    return text + "    if (threadIdx.y == 0 && k < (Index)a.kept) {\n" + store_sums() + "    }\n  }\n}\n" +
+           finish_text();
   }
 
+  // Joins the parts of each result, a warp's work.
   std::string finish_text() const {
     std::string text =
         "extern \"C\" __global__ void __launch_bounds__(256) finish(const __grid_constant__ Arguments a) {\n"
-        "  for (Index k = ((Index)blockIdx.x * blockDim.y + threadIdx.y) * blockDim.x + threadIdx.x; k < "
-        "(Index)a.kept;\n"
-        "       k += (Index)gridDim.x * blockDim.y * blockDim.x) {\n";
-    text += coordinates("k", walk_.kept, "    ");
+        "  const Index results = (Index)a.kept * RESULTS, warps = THREADS / LANES;\n"
+        "  for (Index result = blockIdx.x * warps + thread_of_block() / LANES; result < results; result += "
+        "gridDim.x * warps) {\n"
+        "    const Index k = result / RESULTS, w = result % RESULTS;\n";
+    text += places_of_results("    ");
     for (size_t i = 0; i < walk_.reduced.size(); ++i) {
-      const int s = layout_.of_output(walk_.reduced[i]);
-      text += fmt::format("    const Index b{} = {};\n    double t{} = {};\n", place(walk_.streams, s),
-                          offset(s, walk_.kept), i, start_of(walk_.reduced[i]));
+      text += fmt::format(
+          "    const float t{0} = join_parts<{1}>(a.parts + ({0} * a.kept * RESULTS + result) * "
+          "a.part_count, "
+          "a.part_count);\n    if (thread_of_block() % LANES == 0) put({2}, t{0});\n",
+          i, join_of(walk_.reduced[i]), result_at(walk_.reduced[i]));
     }
-    text += "    for (Index part = 0; part < (Index)a.part_count; ++part) {\n";
-    for (size_t i = 0; i < walk_.reduced.size(); ++i)
-      text +=
-          fmt::format("      t{0} = {1}(t{0}, (double)a.parts[({0} * a.part_count + part) * a.kept + k]);\n",
-                      i, join_of(walk_.reduced[i]));
-    text += "    }\n";
-    for (size_t i = 0; i < walk_.reduced.size(); ++i)
-      text += fmt::format("    put({}, (float)t{});\n", result_at(walk_.reduced[i]), i);
     return text + "  }\n}\n";
   }
 

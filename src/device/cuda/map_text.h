@@ -2,11 +2,11 @@
 //
 // The text depends on the expression, on which streams move along which dim and on element types. Extents,
 // strides, constants and keys are arguments, so that a net's many maps share a few texts. It needs no
-// headers.
+// headers. Small maps have none (interpreted_map.h).
 //
-// A large reduction is cut into parts, whose results a second kernel of the text, "finish", joins in double
-// and in sequence: the bits do not depend on the order in which blocks run. map_walk.h says how kernels walk
-// the domain.
+// A large reduction is cut into parts, whose results a second kernel of the text, "finish", joins in double.
+// What joins what is fixed: the bits do not depend on the order in which blocks run. map_walk.h says how
+// kernels walk the domain.
 #pragma once
 
 #include <cstddef>

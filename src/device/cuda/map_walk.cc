@@ -7,9 +7,10 @@
 namespace trainer::cuda {
 namespace {
 
-constexpr int kElementThreads = 256, kWidth = 4;
-// A multiprocessor's share of a large map: blocks at a time. What a lane sums at least before a part ends.
-constexpr int64_t kBlocksEach = 8, kLeastOfPart = 64;
+constexpr int kWidth = 4;
+// A multiprocessor's share of a large sum: blocks at a time. Groups that a lane sums at least before a part
+// ends.
+constexpr int64_t kBlocksEach = 4, kLeastOfPart = 16;
 
 int64_t ceiling(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -55,29 +56,55 @@ bool has_far_offsets(const MapBody& body, const MapWalk& walk) {
   return furthest > std::numeric_limits<int32_t>::max() / 2;
 }
 
-// Whether neighbours along the innermost dim can be read and written `kWidth` at a time. `tensors`: streams
+// Whether neighbours along the innermost dim can be read and written `width` at a time. `tensors`: streams
 // that are places of operands and outputs.
-bool can_be_wide(const MapWalk& walk, int tensors) {
+bool can_be_wide(const MapWalk& walk, int tensors, int width) {
   const size_t last = walk.innermost();
-  if (walk.extent(last) % kWidth != 0) return false;
+  if (walk.extent(last) % width != 0) return false;
   for (int s : walk.streams) {
     if (s >= tensors || walk.stride(s, last) == 0) continue;
     if (walk.stride(s, last) != 1) return false;
     for (size_t dim = 0; dim < last; ++dim) {
-      if (walk.stride(s, dim) % kWidth != 0) return false;
+      if (walk.stride(s, dim) % width != 0) return false;
     }
   }
   return true;
 }
 
-void walk_elements(const MapBody& body, const MapLayout& layout, MapWalk* walk) {
+// As many neighbours as make 16 bytes of the narrowest floats, if so many can be taken together; or half of
+// that.
+int widest(const OpInstance& instance, const MapLayout& layout, const MapWalk& walk) {
+  const int tensors = layout.operands + static_cast<int>(instance.outputs.size());
+  const auto is_narrow = [&](int s) {
+    if (s >= tensors || walk.stride(s, walk.innermost()) == 0) return false;
+    const size_t i = static_cast<size_t>(s), operands = instance.inputs.size();
+    const DType dtype = i < operands ? instance.inputs[i].dtype : instance.outputs[i - operands].dtype;
+    return dtype == DType::kBF16 || dtype == DType::kF16;
+  };
+  if (std::any_of(walk.streams.begin(), walk.streams.end(), is_narrow) &&
+      can_be_wide(walk, tensors, 2 * kWidth))
+    return 2 * kWidth;
+  return can_be_wide(walk, tensors, kWidth) ? kWidth : 1;
+}
+
+void walk_elements(const MapBody& body, MapWalk* walk) {
   for (size_t dim = 0; dim <= walk->innermost(); ++dim) walk->kept.push_back(dim);
-  walk->kind = MapWalk::Kind::kElements;
-  walk->width = can_be_wide(*walk, layout.operands + static_cast<int>(body.outputs.size())) ? kWidth : 1;
   walk->units = body.domain.count() / walk->width;
-  walk->lanes = kElementThreads;
-  walk->rows = 1;
-  walk->blocks = ceiling(walk->units, kElementThreads);
+  walk->blocks = ceiling(walk->units, kThreads);
+}
+
+// Loads in flight cost registers: the fewer operands, the more groups of each. Draws take longer than loads.
+int groups_in_flight(const MapWalk& walk) {
+  const auto moving = std::count_if(walk.operands.begin(), walk.operands.end(),
+                                    [&](int operand) { return walk.moves(operand); });
+  return moving > 4 || !walk.keys.empty() ? 1 : moving > 2 ? 2 : 4;
+}
+
+// The power of two that is enough threads for `count`, at most a warp's.
+int lanes_for(int64_t count) {
+  int lanes = 1;
+  while (lanes < kLanes && lanes < count) lanes *= 2;
+  return lanes;
 }
 
 void walk_sums(const MapLayout& layout, int multiprocessors, MapWalk* walk) {
@@ -85,20 +112,28 @@ void walk_sums(const MapLayout& layout, int multiprocessors, MapWalk* walk) {
   for (size_t dim = 0; dim <= walk->innermost(); ++dim) {
     const bool summed = walk->stride(any, dim) == 0 && walk->extent(dim) != 1;
     (summed ? walk->summed : walk->kept).push_back(dim);
-    (summed ? walk->summed_count : walk->kept_count) *= walk->extent(dim);
+    (summed ? walk->summed_groups : walk->kept_groups) *= walk->extent(dim);
   }
   const bool rows = !walk->summed.empty() && walk->summed.back() == walk->innermost();
   walk->kind = rows ? MapWalk::Kind::kRows : MapWalk::Kind::kColumns;
+  if (rows && walk->summed_groups < walk->width * kLanes) walk->width = 1;  // lanes would be idle
+  (rows ? walk->summed_groups : walk->kept_groups) /= walk->width;
+  walk->in_flight = groups_in_flight(*walk);
+  walk->lanes = !rows                                           ? lanes_for(walk->kept_groups)
+                : walk->summed_groups < kThreads * kLeastOfPart ? kLanes
+                                                                : kThreads;
+  walk->rows = kThreads / walk->lanes;
   // As many parts as keep the device busy, none of them small.
-  const int64_t across = rows ? kLanes : kRows;
-  const int64_t results = ceiling(walk->kept_count, rows ? kRows : kLanes);
+  const int64_t results = ceiling(walk->kept_groups, rows ? walk->rows : walk->lanes);  // in blocks
   const int64_t wanted = ceiling(multiprocessors * kBlocksEach, std::max<int64_t>(results, 1));
-  walk->parts = std::max<int64_t>(1, std::min(wanted, walk->summed_count / (across * kLeastOfPart)));
-  walk->chunk = std::max<int64_t>(ceiling(walk->summed_count, walk->parts), 1);
-  walk->parts = std::max<int64_t>(ceiling(walk->summed_count, walk->chunk), 1);
-  walk->units = (rows ? walk->kept_count : ceiling(walk->kept_count, kLanes)) * walk->parts;
-  walk->blocks = rows ? ceiling(walk->units, kRows) : walk->units;
-  if (walk->parts > 1) walk->finish_blocks = ceiling(walk->kept_count, kLanes * kRows);
+  const int64_t across = rows ? walk->lanes : walk->rows;
+  walk->parts = std::max<int64_t>(1, std::min(wanted, walk->summed_groups / (across * kLeastOfPart)));
+  walk->chunk = std::max<int64_t>(ceiling(walk->summed_groups, walk->parts), 1);
+  walk->parts = std::max<int64_t>(ceiling(walk->summed_groups, walk->chunk), 1);
+  walk->units = (rows ? walk->kept_groups : results) * walk->parts;
+  walk->blocks = rows ? ceiling(walk->units, walk->rows) : walk->units;
+  if (walk->parts > 1)
+    walk->finish_blocks = ceiling(walk->kept_groups * walk->width_of_results(), kThreads / kLanes);
 }
 
 }  // namespace
@@ -111,11 +146,16 @@ MapWalk::MapWalk(const OpInstance& instance, const MapLayout& layout, const std:
   used = nodes_behind(body, outputs);
   number_arguments(body, layout, this);
   has_far = has_far_offsets(body, *this);
+  width = widest(instance, layout, *this);
   if (reduced.empty()) {
-    walk_elements(body, layout, this);
+    walk_elements(body, this);
   } else {
     walk_sums(layout, multiprocessors, this);
   }
+}
+
+bool MapWalk::moves(int stream) const {
+  return std::any_of(summed.begin(), summed.end(), [&](size_t dim) { return stride(stream, dim) != 0; });
 }
 
 std::vector<MapWalk> map_walks(const OpInstance& instance, const MapLayout& layout, int multiprocessors) {

@@ -11,14 +11,15 @@
 
 namespace trainer::cuda {
 
-// Threads of a block along both axes in walks that reduce; LANES and ROWS of preludes/map.h.
-constexpr int kLanes = 32, kRows = 8;
+// Threads of a warp and of a block; LANES and THREADS of preludes/map.h.
+constexpr int kLanes = 32, kThreads = 256;
 
 struct MapWalk {
   // Over the joined dims of the domain.
   enum class Kind : uint8_t {
-    kElements,  // nothing is reduced: a thread takes a few neighbours of the innermost dim
-    kRows,      // the innermost dim is reduced: the lanes of a warp stride over what one result sums
+    kElements,  // nothing is reduced
+    kRows,  // the innermost dim is reduced: the lanes of a warp, or of a block, stride over what one result
+            // sums
     kColumns,  // the innermost dim is kept: lanes stand on neighbouring results, a block's rows share the sum
                // out
   };
@@ -31,6 +32,10 @@ struct MapWalk {
   int64_t extent(size_t dim) const { return dims.extents[dim]; }
   int64_t stride(int stream, size_t dim) const { return dims.strides[static_cast<size_t>(stream)][dim]; }
   size_t innermost() const { return dims.extents.size() - 1; }
+  // Whether a stream moves along what a result sums.
+  bool moves(int stream) const;
+  // Neighbouring results that a thread sums together.
+  int width_of_results() const { return kind == Kind::kColumns ? width : 1; }
 
   std::vector<size_t> outputs, stored, reduced;  // stored and reduced: which of the outputs
   std::vector<bool> used;                        // nodes that they depend on
@@ -39,14 +44,15 @@ struct MapWalk {
 
   MapDims dims;
   std::vector<size_t> kept, summed;  // dims
-  int64_t kept_count = 1, summed_count = 1;
   Kind kind = Kind::kElements;
-  int width = 1;                     // neighbours of the innermost dim that a thread takes
-  bool has_far = false;              // offsets that 32 bits do not hold
-  int64_t parts = 1;                 // into which each sum is cut
-  int64_t chunk = 0;                 // elements that a part sums
-  int64_t units = 0;                 // what blocks stride over: a thread's neighbours, or parts of results
-  int lanes = kLanes, rows = kRows;  // threads of a block
+  int width = 1;      // neighbours of the innermost dim that a thread takes together: a group
+  int in_flight = 1;  // groups that a thread of a sum loads before it goes on with the first
+  int64_t kept_groups = 1, summed_groups = 1;
+  bool has_far = false;  // offsets that 32 bits do not hold
+  int64_t parts = 1;     // into which each sum is cut
+  int64_t chunk = 0;     // groups that a part sums
+  int64_t units = 0;     // what blocks stride over: groups of elements, or parts of groups of results
+  int lanes = kThreads, rows = 1;  // threads of a block
   int64_t blocks = 0, finish_blocks = 0;
 };
 

@@ -4,6 +4,6 @@
 
 namespace trainer::cuda::preludes {
 
-extern const char numbers[], map[], draws[], segments[];
+extern const char numbers[], functions[], map[], draws[], segments[];
 
 }  // namespace trainer::cuda::preludes

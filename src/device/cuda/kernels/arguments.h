@@ -1,7 +1,7 @@
 // What the arguments of several kernels share: element types, epilogues, and the grid of blocks.
 //
 // Plain data without headers of the program, so that nvcc reads little. The kernels' families are copy.h, pool.h,
-// lrn.h, matmul.h, convolution.h and recurrence.h; launch.h starts them.
+// lrn.h, matmul.h, convolution.h, recurrence.h and interpreter.h; launch.h starts them.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +10,8 @@
 
 namespace trainer::cuda {
 
-// The element types that kernels compute with; numbered as trainer::DType is.
-enum class ElementType : uint8_t { kF32, kBF16, kF16 };
+// The element types of what kernels read, numbered as trainer::DType is; they write floats only.
+enum class ElementType : uint8_t { kF32, kBF16, kF16, kS32, kU8 };
 
 // What is done to a sum before it is stored: x > 0 stays, all else (a NaN too) is multiplied by the slope.
 struct ReluEpilogue {

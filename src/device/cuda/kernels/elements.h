@@ -14,6 +14,8 @@ __device__ inline float load(const void* from, ElementType type, int64_t at) {
   switch (type) {
     case ElementType::kBF16: return to_float(static_cast<const Bf16*>(from)[at]);
     case ElementType::kF16: return to_float(static_cast<const F16*>(from)[at]);
+    case ElementType::kS32: return to_float(static_cast<const int*>(from)[at]);
+    case ElementType::kU8: return to_float(static_cast<const unsigned char*>(from)[at]);
     default: return static_cast<const float*>(from)[at];
   }
 }

@@ -8,6 +8,7 @@
 
 #include "device/cuda/kernels/convolution.h"
 #include "device/cuda/kernels/copy.h"
+#include "device/cuda/kernels/interpreter.h"
 #include "device/cuda/kernels/lrn.h"
 #include "device/cuda/kernels/matmul.h"
 #include "device/cuda/kernels/pool.h"
@@ -17,6 +18,8 @@ namespace trainer::cuda {
 
 cudaError_t launch_copy(const CopyArguments& arguments, cudaStream_t stream);
 cudaError_t launch_reshape(const ReshapeArguments& arguments, cudaStream_t stream);
+
+cudaError_t launch_interpreted(const InterpretedMap& arguments, cudaStream_t stream);
 
 cudaError_t launch_max_pool(const PoolArguments& arguments, cudaStream_t stream);
 cudaError_t launch_max_pool_gradient(const PoolArguments& arguments, cudaStream_t stream);

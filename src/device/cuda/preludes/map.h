@@ -1,25 +1,18 @@
-// What all maps use: neighbours read and written together, and how sums and maxima join.
+// What all generated maps use: neighbours read and written together, and sums and maxima joined across
+// threads.
 #pragma once
-
-#ifdef __CUDACC_RTC__
-#define INFINITY __int_as_float(0x7f800000)
-#endif
 
 namespace trainer::cuda {
 
-enum { LANES = 32, ROWS = 8 };
-
-__device__ inline float to_float(int x) { return static_cast<float>(x); }
-__device__ inline float to_float(unsigned char x) { return static_cast<float>(x); }
+enum { LANES = 32, THREADS = 256 };  // of a warp, of a block
 
 template <int W, typename T>
 struct alignas(W * sizeof(T)) Pack {
   T at[W];
 };
 template <int W, typename T>
-__device__ inline void load(float (&x)[W], const T* from) {
-  const Pack<W, T> pack = *reinterpret_cast<const Pack<W, T>*>(from);
-  for (int w = 0; w < W; ++w) x[w] = to_float(pack.at[w]);
+__device__ inline Pack<W, T> load(const T* from) {
+  return *reinterpret_cast<const Pack<W, T>*>(from);
 }
 template <int W, typename T>
 __device__ inline void store(T* to, const float (&x)[W]) {
@@ -28,13 +21,50 @@ __device__ inline void store(T* to, const float (&x)[W]) {
   *reinterpret_cast<Pack<W, T>*>(to) = pack;
 }
 
-template <typename T>
-__device__ inline T join_max(T a, T b) {
-  return a != a || a > b ? a : b;
+__device__ inline int thread_of_block() { return static_cast<int>(threadIdx.y * blockDim.x + threadIdx.x); }
+
+template <typename Join, int W>
+__device__ inline void begin(float (&s)[W]) {
+  for (int w = 0; w < W; ++w) s[w] = Join::start();
 }
-template <typename T>
-__device__ inline T join_sum(T a, T b) {
-  return a + b;
+// What a warp's threads have together.
+template <typename Join, typename T>
+__device__ inline T join_warp(T s) {
+  for (int lane = LANES / 2; lane > 0; lane /= 2) s = Join::join(s, __shfl_xor_sync(~0u, s, lane));
+  return s;
+}
+// Gives the first thread of a block's row what the row has: a row is a warp, or the whole block.
+template <typename Join, int W>
+__device__ inline void join_lanes(float (&s)[W], float (&shared)[LANES]) {
+  for (int w = 1; w < W; ++w) s[0] = Join::join(s[0], s[w]);
+  s[0] = join_warp<Join>(s[0]);
+  if (blockDim.x == LANES) return;
+  if (threadIdx.x % LANES == 0) shared[threadIdx.x / LANES] = s[0];
+  __syncthreads();
+  for (int warp = 1; threadIdx.x == 0 && warp < THREADS / LANES; ++warp)
+    s[0] = Join::join(s[0], shared[warp]);
+  __syncthreads();
+}
+// Gives the threads of a block's first row what all rows have in their lanes.
+template <typename Join, int W>
+__device__ inline void join_rows(float (&s)[W], float (&shared)[W][THREADS]) {
+  const int thread = thread_of_block();
+  for (int w = 0; w < W; ++w) shared[w][thread] = s[w];
+  __syncthreads();
+  for (unsigned half = blockDim.y / 2; half > 0; half /= 2) {
+    for (int w = 0; threadIdx.y < half && w < W; ++w)
+      shared[w][thread] = Join::join(shared[w][thread], shared[w][thread + half * blockDim.x]);
+    __syncthreads();
+  }
+  for (int w = 0; w < W; ++w) s[w] = shared[w][thread];
+}
+// The parts of a result, by a warp.
+template <typename Join>
+__device__ inline float join_parts(const float* parts, long long count) {
+  double all = Join::start();
+  for (long long part = thread_of_block() % LANES; part < count; part += LANES)
+    all = Join::join(all, static_cast<double>(parts[part]));
+  return static_cast<float>(join_warp<Join>(all));
 }
 
 }  // namespace trainer::cuda

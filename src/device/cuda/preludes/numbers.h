@@ -29,6 +29,8 @@ struct F16 {
 __device__ inline float to_float(float x) { return x; }
 __device__ inline float to_float(Bf16 x) { return __uint_as_float(static_cast<unsigned>(x.bits) << 16); }
 __device__ inline float to_float(F16 x) { return half_to_float(x.bits); }
+__device__ inline float to_float(int x) { return static_cast<float>(x); }
+__device__ inline float to_float(unsigned char x) { return static_cast<float>(x); }
 
 __device__ inline void put(float* to, float x) { *to = x; }
 __device__ inline void put(Bf16* to, float x) {

@@ -1,0 +1,125 @@
+// Maps so small that a launch costs more than their arithmetic, step by step: no text is compiled for them.
+#include "device/cuda/kernels/interpreter.h"
+
+#include "device/cuda/kernels/elements.h"
+#include "device/cuda/kernels/launch.h"
+#include "device/cuda/preludes/draws.h"
+#include "device/cuda/preludes/functions.h"
+
+namespace trainer::cuda {
+namespace {
+
+using Join = InterpretedMap::Join;
+
+struct Coordinates {
+  int at[InterpretedMap::kMostDims];
+};
+__device__ inline Coordinates coordinates_of(const InterpretedMap& a, int element) {
+  Coordinates c;
+  for (int dim = a.dims - 1; dim >= 0; --dim) {
+    c.at[dim] = element % a.extents[dim];
+    element /= a.extents[dim];
+  }
+  return c;
+}
+__device__ inline int offset_of(const InterpretedMap& a, const InterpretedMap::Stream& stream,
+                                const Coordinates& c) {
+  int offset = 0;
+  for (int dim = 0; dim < a.dims; ++dim) offset += c.at[dim] * stream.strides[dim];
+  return offset;
+}
+
+__device__ inline float value_of(const InterpretedMap& a, const InterpretedMap::Step& s, const float* v,
+                                 const Coordinates& c) {
+  switch (s.fn) {
+    case Fn::kInput: return load(a.streams[s.a].base, a.streams[s.a].type, offset_of(a, a.streams[s.a], c));
+    case Fn::kConstant: return s.k;
+    case Fn::kIndex: return static_cast<float>(offset_of(a, a.streams[s.a], c));
+    case Fn::kSegment: return 0;  // never given
+    case Fn::kUniform:
+      return uniform(a.keys[s.b], *a.pass, static_cast<unsigned>(offset_of(a, a.streams[s.a], c)));
+    case Fn::kNormal:
+      return normal(a.keys[s.b], *a.pass, static_cast<unsigned>(offset_of(a, a.streams[s.a], c)));
+    case Fn::kNegate: return fn::negate(v[s.a]);
+    case Fn::kAbs: return fn::abs(v[s.a]);
+    case Fn::kSign: return fn::sign(v[s.a]);
+    case Fn::kExp: return fn::exp(v[s.a]);
+    case Fn::kLog: return fn::log(v[s.a]);
+    case Fn::kSqrt: return fn::sqrt(v[s.a]);
+    case Fn::kErf: return fn::erf(v[s.a]);
+    case Fn::kTanh: return fn::tanh(v[s.a]);
+    case Fn::kSigmoid: return fn::sigmoid(v[s.a]);
+    case Fn::kFloor: return fn::floor(v[s.a]);
+    case Fn::kSoftplus: return fn::softplus(v[s.a]);
+    case Fn::kPowerConstant: return fn::power_constant(v[s.a], s.k);
+    case Fn::kRelu: return fn::relu(v[s.a], s.k);
+    case Fn::kAdd: return fn::add(v[s.a], v[s.b]);
+    case Fn::kSubtract: return fn::subtract(v[s.a], v[s.b]);
+    case Fn::kMultiply: return fn::multiply(v[s.a], v[s.b]);
+    case Fn::kDivide: return fn::divide(v[s.a], v[s.b]);
+    case Fn::kMinimum: return fn::minimum(v[s.a], v[s.b]);
+    case Fn::kMaximum: return fn::maximum(v[s.a], v[s.b]);
+    case Fn::kPower: return fn::power(v[s.a], v[s.b]);
+    case Fn::kGreater: return fn::greater(v[s.a], v[s.b]);
+    case Fn::kGreaterEqual: return fn::greater_equal(v[s.a], v[s.b]);
+    case Fn::kEqual: return fn::equal(v[s.a], v[s.b]);
+    case Fn::kReluGradient: return fn::relu_gradient(v[s.a], v[s.b], s.k);
+    case Fn::kSelect: return fn::select(v[s.a], v[s.b], v[s.c]);
+  }
+  return 0;
+}
+
+__device__ inline void store_at(const InterpretedMap& a, const InterpretedMap::Result& result,
+                                const Coordinates& c, float x) {
+  const InterpretedMap::Stream& stream = a.streams[result.stream];
+  store(stream.base, stream.type, offset_of(a, stream, c), x);
+}
+__device__ inline float joined(Join join, float a, float b) {
+  return join == Join::kMax ? Max::join(a, b) : Sum::join(a, b);
+}
+
+// A row of a block's threads makes one element of the results.
+__global__ void __launch_bounds__(kBlockThreads) interpret(const __grid_constant__ InterpretedMap a) {
+  __shared__ float shared[kBlockThreads];
+  const int lane = static_cast<int>(threadIdx.x), rows = static_cast<int>(blockDim.y);
+  float* mine = shared + static_cast<int>(threadIdx.y) * a.lanes + lane;
+  for (int first = static_cast<int>(blockIdx.x) * rows; first < a.kept;
+       first += static_cast<int>(gridDim.x) * rows) {
+    const int kept = first + static_cast<int>(threadIdx.y);
+    float sums[InterpretedMap::kMostStreams];
+    for (int i = 0; i < a.result_count; ++i)
+      sums[i] = a.results[i].join == Join::kMax ? Max::start() : Sum::start();
+    for (int element = lane; kept < a.kept && element < a.summed; element += a.lanes) {
+      const Coordinates c = coordinates_of(a, kept * a.summed + element);
+      float v[InterpretedMap::kMostSteps];
+      for (int i = 0; i < a.step_count; ++i) v[i] = value_of(a, a.steps[i], v, c);
+      for (int i = 0; i < a.result_count; ++i) {
+        const InterpretedMap::Result& result = a.results[i];
+        if (result.join == Join::kStore) {
+          store_at(a, result, c, v[result.step]);
+        } else {
+          sums[i] = joined(result.join, sums[i], v[result.step]);
+        }
+      }
+    }
+    for (int i = 0; i < a.result_count; ++i) {
+      const InterpretedMap::Result& result = a.results[i];
+      if (result.join == Join::kStore) continue;
+      *mine = sums[i];
+      __syncthreads();
+      for (int half = a.lanes / 2; half > 0; half /= 2) {
+        if (lane < half) *mine = joined(result.join, *mine, mine[half]);
+        __syncthreads();
+      }
+      if (lane == 0 && kept < a.kept) store_at(a, result, coordinates_of(a, kept * a.summed), *mine);
+    }
+  }
+}
+
+}  // namespace
+
+cudaError_t launch_interpreted(const InterpretedMap& a, cudaStream_t stream) {
+  return launch_kernel(interpret, grid_of_interpreted(a), a, stream);
+}
+
+}  // namespace trainer::cuda
