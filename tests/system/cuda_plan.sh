@@ -36,6 +36,7 @@ if "$trainer" summary --model=models/lenet/lenet_train_test.prototxt --stage=ben
   exit
 fi
 
+export XDG_CACHE_HOME=$work/cache
 # check_plan NET ARCHITECTURE PRECISION EXIT_CODE OUTPUT
 check_plan() {
   local name="$1 $2 $3"
@@ -49,6 +50,17 @@ for net in models/*/*_train_*.prototxt; do
     check_plan "$net" $architecture fp32 $? "$output"
   done
 done
+
+# What cuDNN reads again of the plans that it wrote is the same.
+net=models/googlenet/googlenet_train_val.prototxt
+kept() { (cd "$XDG_CACHE_HOME/trainer/cuda" && grep -l -a 'cuDNN.*H100' -- * | xargs ls -i); }
+kept >"$work/first"
+check plans_are_kept "$(wc -l <"$work/first") in $XDG_CACHE_HOME" [ "$(wc -l <"$work/first")" -gt 50 ]
+"$trainer" summary --model=$net --stage=bench --gpu=sm_90 --plan >"$work/again" 2>&1
+kept >"$work/second"
+check none_is_made_again "$(diff "$work/first" "$work/second" | head -n 5)" cmp "$work/first" "$work/second"
+XDG_CACHE_HOME=$work/other "$trainer" summary --model=$net --stage=bench --gpu=sm_90 --plan >"$work/anew" 2>&1
+check kept_plans_are_the_same "$(diff "$work/again" "$work/anew" | head -n 5)" cmp "$work/again" "$work/anew"
 
 # cuDNN's fused convolutions of bf16 are code that it generates, up to a second each, where it finds a driver.
 driver=$(dirname "$trainer")/tests/planning_driver
