@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <atomic>
 #include <cstdlib>
 #include <iostream>
 #include <set>
@@ -200,6 +201,69 @@ TEST_F(Gpu, AThreadDrivesEachDevice) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(same, (std::array<int, 2>{30, 30}));
+}
+
+// GPUs 0 and 1, and a float on each for them to sum.
+class TwoGpus {
+ public:
+  TwoGpus() {
+    for (size_t i = 0; i < 2; ++i) {
+      devices_.push_back(open_device("cuda:" + std::to_string(i)));
+      blocks_.push_back(std::make_unique<DeviceBlock>(*devices_[i], sizeof(float)));
+      markers_.push_back(devices_[i]->make_marker());
+    }
+    Device* const devices[] = {devices_[0].get(), devices_[1].get()};
+    sum_ = devices_[0]->make_sum_across(devices);
+  }
+
+  Device& device(size_t i) { return *devices_[i]; }
+  // What both have after the sum of these two.
+  std::array<float, 2> sum(float first, float second, int64_t count = 1) {
+    std::array<float, 2> values{first, second};
+    for (size_t i = 0; i < 2; ++i) {
+      devices_[i]->copy_from_host(blocks_[i]->data(), &values[i], sizeof(float));
+      markers_[i]->set();
+    }
+    Marker* const markers[] = {markers_[0].get(), markers_[1].get()};
+    float* const data[] = {static_cast<float*>(blocks_[0]->data()), static_cast<float*>(blocks_[1]->data())};
+    sum_->start(markers, data, count);
+    sum_->finish();
+    for (size_t i = 0; i < 2; ++i) devices_[i]->copy_to_host(&values[i], blocks_[i]->data(), sizeof(float));
+    return values;
+  }
+
+ private:
+  std::vector<std::unique_ptr<Device>> devices_;
+  std::vector<std::unique_ptr<DeviceBlock>> blocks_;
+  std::vector<std::unique_ptr<Marker>> markers_;
+  std::unique_ptr<SumAcross> sum_;
+};
+
+TEST_F(Gpu, SumsAfterASumThatFailed) {
+  if (!has_gpus(2)) GTEST_SKIP() << "it takes two GPUs";
+  if (!emulated()) GTEST_SKIP() << "NCCL looks at no addresses";
+  TwoGpus gpus;
+  EXPECT_THROW(gpus.sum(1, 2, int64_t{1} << 40), Error);
+  EXPECT_EQ(gpus.sum(3, 4), (std::array<float, 2>{7, 7}));
+}
+
+// The emulated one ends where both happen at once.
+TEST_F(Gpu, SumsWhileAnotherThreadTakesPageLockedMemory) {
+  if (!has_gpus(2)) GTEST_SKIP() << "it takes two GPUs";
+  TwoGpus gpus;
+  std::atomic<bool> done = false;
+  std::thread worker([&] {
+    HostMemory& memory = gpus.device(1).host_memory();
+    while (!done) memory.release(memory.allocate(64));
+  });
+  int right = 0;
+  for (int i = 0; i < 300; ++i) {
+    const float sum = static_cast<float>(i + 2);
+    right += gpus.sum(static_cast<float>(i), 2) == std::array{sum, sum};
+  }
+  done = true;
+  worker.join();
+  EXPECT_EQ(right, 300);
 }
 
 TEST_F(Gpu, IsGivenNoAddressOfTheHost) {

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <thread>
 
 #include "calls.h"
 #include "emulated_runtime.h"
@@ -61,7 +62,18 @@ cudaError_t fill(void* memory, int value, size_t bytes, cudaStream_t handle) {
   return enqueue(stream, std::move(work));
 }
 
+// The thread that starts work on several devices, if one does.
+std::thread::id starting;
+
+// What may wait for all devices.
+void refuse_while_starting(const char* what) {
+  if (starting == std::thread::id() || starting == std::this_thread::get_id()) return;
+  std::fprintf(stderr, "emulated GPU: %s while another thread starts a collective: each may wait for the other\n", what);
+  std::abort();
+}
+
 cudaError_t allocate_pinned(void** memory, size_t bytes) {
+  refuse_while_starting("page-locked memory is taken");
   if (const cudaError_t unsafe = unsafe_call(); unsafe != cudaSuccess) return unsafe;
   const size_t size = (std::max<size_t>(bytes, 1) + 4095) / 4096 * 4096;
   *memory = std::aligned_alloc(4096, size);
@@ -80,6 +92,11 @@ cudaError_t synchronize_device(int device) {
 }
 
 }  // namespace
+
+void emulated_starts_together(bool starts) {
+  const Call call;
+  starting = starts ? std::this_thread::get_id() : std::thread::id();
+}
 
 bool emulated_on_device(const void* memory, size_t bytes) {
   const Call call;
@@ -261,6 +278,7 @@ cudaError_t cudaMallocHost(void** memory, size_t bytes) {
 cudaError_t cudaFreeHost(void* memory) {
   const Call call;
   if (memory == nullptr) return cudaSuccess;
+  refuse_while_starting("page-locked memory is given back");
   if (const cudaError_t unsafe = unsafe_call(); unsafe != cudaSuccess) return result_of(unsafe);
   for (int device = 0; device < device_count(); ++device) execute_device(device);
   log("free host\n");

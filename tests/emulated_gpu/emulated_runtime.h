@@ -7,7 +7,7 @@
 //   EMULATED_CUDNN=absent-engines   cuDNN knows no way to compute anything
 //
 // Mistakes that a GPU would not tell end the process with a message: addresses of the host given to kernels, memory
-// touched that is not the toucher's.
+// touched that is not the toucher's, a thread that waits for all devices while another starts a collective on them.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -22,5 +22,8 @@ __attribute__((visibility("default"))) cudaError_t emulated_enqueue(cudaStream_t
 // the memories of all, and none of them goes on before.
 __attribute__((visibility("default"))) cudaError_t emulated_enqueue_together(const std::vector<std::pair<int, cudaStream_t>>& streams,
                                                                              const char* name, std::function<void()> work);
+// By a thread before it starts work that several devices do together, and when it has. What waits for all devices, called by
+// another thread meanwhile, ends the process.
+__attribute__((visibility("default"))) void emulated_starts_together(bool starts);
 // Whether these bytes lie in one allocation of the current device.
 __attribute__((visibility("default"))) bool emulated_on_device(const void* memory, size_t bytes);
