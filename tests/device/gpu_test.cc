@@ -26,6 +26,7 @@ class Gpu : public testing::Test {
   }
   void TearDown() override {
     unsetenv("EMULATED_GPU_ORDER");
+    unsetenv("EMULATED_GPU_PAGEABLE");
     unsetenv("EMULATED_CUDNN");
     if (device_ == nullptr || emulated()) return;
     for (const std::string& chosen : chosen_) std::cout << "chosen: " << chosen << "\n";
@@ -201,6 +202,19 @@ TEST_F(Gpu, AThreadDrivesEachDevice) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(same, (std::array<int, 2>{30, 30}));
+}
+
+TEST_F(Gpu, IsDoneWithTheHostsMemoryAfterACopy) {
+  setenv("EMULATED_GPU_PAGEABLE", "unstaged", 1);
+  for (const size_t bytes : {1, 4, 256, 257, 100'000}) {
+    const std::string sent(bytes, 'x');
+    std::string host = sent;
+    DeviceBlock block(*device_, static_cast<int64_t>(bytes));
+    device_->copy_from_host(block.data(), host.data(), static_cast<int64_t>(bytes));
+    host.assign(bytes, '-');
+    device_->copy_to_host(host.data(), block.data(), static_cast<int64_t>(bytes));
+    EXPECT_EQ(host, sent) << bytes << " bytes";
+  }
 }
 
 // GPUs 0 and 1, and a float on each for them to sum.

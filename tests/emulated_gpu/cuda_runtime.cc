@@ -35,7 +35,8 @@ cudaError_t copy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, 
   Work work;
   work.name = std::string("copy ") + kKinds[actual];
   work.devices = (to_device >= 0 ? uint32_t{1} << to_device : 0) | (from_device >= 0 ? uint32_t{1} << from_device : 0);
-  if (actual == cudaMemcpyHostToDevice && pageable) {
+  const char* const how = std::getenv("EMULATED_GPU_PAGEABLE");
+  if (actual == cudaMemcpyHostToDevice && pageable && (how == nullptr || std::strcmp(how, "unstaged") != 0)) {
     const char* bytes_of_source = static_cast<const char*>(from);
     work.run = [to, staged = std::vector<char>(bytes_of_source, bytes_of_source + bytes)] {
       std::memcpy(to, staged.data(), staged.size());

@@ -3,11 +3,13 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 #include <string_view>
 
 #include "base/error.h"
 #include "device/cuda/check.h"
 #include "device/cuda/implementations.h"
+#include "device/cuda/kernels/launch.h"
 #include "device/cuda/stream.h"
 #include "runtime/choose.h"
 
@@ -146,8 +148,19 @@ void CudaDevice::copy_to_host(void* host, const void* device, int64_t bytes) {
   synchronize();
 }
 
+// A GPU that shares the host's page tables may read pageable memory after cudaMemcpyAsync has returned. What the training
+// loop copies is small: nothing waits for it.
 void CudaDevice::copy_from_host(void* device, const void* host, int64_t bytes) {
-  check(cudaMemcpyAsync(device, host, static_cast<size_t>(bytes), cudaMemcpyHostToDevice, entered().stream()), "copying to the GPU");
+  const cudaStream_t stream = entered().stream();
+  if (bytes <= kMostSentBytes) {
+    SendArguments sent;
+    sent.to = device;
+    sent.count = bytes;
+    std::memcpy(sent.bytes, host, static_cast<size_t>(bytes));
+    return check(launch_send(sent, stream), "copying to the GPU");
+  }
+  check(cudaMemcpyAsync(device, host, static_cast<size_t>(bytes), cudaMemcpyHostToDevice, stream), "copying to the GPU");
+  synchronize();
 }
 
 void CudaDevice::synchronize() { check(cudaStreamSynchronize(entered().stream()), "running on the GPU"); }

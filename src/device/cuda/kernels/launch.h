@@ -17,6 +17,7 @@ namespace trainer::cuda {
 
 cudaError_t launch_copy(const CopyArguments& arguments, cudaStream_t stream);
 cudaError_t launch_reshape(const ReshapeArguments& arguments, cudaStream_t stream);
+cudaError_t launch_send(const SendArguments& arguments, cudaStream_t stream);
 
 cudaError_t launch_max_pool(const PoolArguments& arguments, cudaStream_t stream);
 cudaError_t launch_max_pool_gradient(const PoolArguments& arguments, cudaStream_t stream);
