@@ -166,7 +166,7 @@ TEST(CudaTexts, CompileForEveryArchitecture) {
   for (const std::string& text : floats) compilations.push_back({&text, 75, ""});
   all.insert(floats.begin(), floats.end());
   for (const std::string& text : all) {
-    for (const int architecture : {80, 90, 100, 120}) compilations.push_back({&text, architecture, ""});
+    for (const int architecture : {80, 90, 100, 110, 120}) compilations.push_back({&text, architecture, ""});
   }
   std::cout << all.size() << " texts" << std::endl;
   EXPECT_LT(all.size(), kMostTexts) << "do names, extents or constants stand in texts?";
