@@ -185,5 +185,16 @@ TEST(CudaTexts, CompileForEveryArchitecture) {
     EXPECT_EQ(c.problem, "") << "sm_" << c.architecture << "\n" << *c.text;
 }
 
+TEST(CudaTexts, ArePtxForAnArchitectureThatNvrtcDoesNotKnow) {
+  try {
+    cuda::nvrtc();
+  } catch (const Error& error) {
+    GTEST_SKIP() << error.what();
+  }
+  const std::vector<char> code = cuda::compile_text("extern \"C\" __global__ void k(float* x) { *x = 1; }", "sm_999");
+  EXPECT_NE(std::string(code.begin(), code.end()).find(".entry k("), std::string::npos);
+  EXPECT_EQ(code.back(), 0);  // as the driver reads it
+}
+
 }  // namespace
 }  // namespace trainer

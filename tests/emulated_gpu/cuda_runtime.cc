@@ -137,7 +137,10 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   if (device < 0 || device >= device_count()) return result_of(cudaErrorInvalidDevice);
   *properties = {};
   std::snprintf(properties->name, sizeof properties->name, "Emulated GPU");
-  properties->major = 9;
+  const char* const capability = std::getenv("EMULATED_GPU_CAPABILITY");
+  const int number = capability == nullptr ? 90 : std::atoi(capability);
+  properties->major = number / 10;
+  properties->minor = number % 10;
   properties->multiProcessorCount = 4;
   properties->totalGlobalMem = memory_of(device);
   properties->l2CacheSize = 50 << 20;

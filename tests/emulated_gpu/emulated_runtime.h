@@ -2,6 +2,7 @@
 //
 //   EMULATED_GPUS=1            GPUs that are present; CUDA_VISIBLE_DEVICES picks among them
 //   EMULATED_GPU_MEMORY=BYTES  of each, 4 GiB
+//   EMULATED_GPU_CAPABILITY=90 of each, 9.0
 //   EMULATED_GPU_ORDER=eager   work runs as soon as it is queued, not when it is waited for (streams.h)
 //   EMULATED_GPU_PAGEABLE=unstaged  copies to a GPU read pageable memory when they run, as where both share page tables
 //   EMULATED_GPU_LOG=FILE      a line for each call that matters is appended to it
