@@ -7,7 +7,7 @@
 #                 need no path of their own, and it goes before LD_LIBRARY_PATH
 #   lib/          the plugins, and the libraries that program and plugins need beyond the host's libc and libstdc++
 #   models/, README.md, LICENSE
-#   licences/     which package each library comes from, and the packages' copyright files
+#   licences/     which package each library comes from, the packages' copyright files, and what NVIDIA's the plugin holds
 
 # A plugin that is built by another CMakeLists.txt takes part once its target is named here.
 set(BUNDLE_PLUGINS)
@@ -52,7 +52,8 @@ endforeach()
 install(CODE "
   set(BUNDLE_PROGRAM \"$<TARGET_FILE:trainer>\")
   set(BUNDLE_PLUGINS \"${plugin_files}\")
-  set(BUNDLE_FIRST \"${OPENBLAS_LIBRARY_DIR}\")")
+  set(BUNDLE_FIRST \"${OPENBLAS_LIBRARY_DIR}\")
+  set(CUDA_RUNTIME \"${CUDAToolkit_VERSION}\")")
 install(SCRIPT ${CMAKE_CURRENT_LIST_DIR}/bundle_libraries.cmake)
 install(DIRECTORY models DESTINATION .
   FILES_MATCHING PATTERN "README.md" PATTERN "*.prototxt" PATTERN "*_run" EXCLUDE)

@@ -1,6 +1,6 @@
 # Run while installing: puts the libraries that BUNDLE_PROGRAM and BUNDLE_PLUGINS need into lib/, each as one file under
 # the name that it is asked for by, and their origin and licences into licences/. BUNDLE_FIRST: the folder that the
-# program looks into before the system's.
+# program looks into before the system's. CUDA_RUNTIME: the version of the one that the plugins hold.
 
 # The host's: libc's family has to fit its loader, and a library of the host's (a driver, say) may need a libstdc++ that
 # is newer than ours.
@@ -65,9 +65,16 @@ foreach(package IN LISTS packages)
     endif()
   endforeach()
 endforeach()
-if(table)
+set(ours "")
+foreach(plugin IN LISTS BUNDLE_PLUGINS)
+  get_filename_component(name ${plugin} NAME)
+  string(APPEND ours "lib/${name}: ours; in it the runtime of NVIDIA's CUDA Toolkit ${CUDA_RUNTIME} (libcudart_static.a), whose licence is "
+                     "https://docs.nvidia.com/cuda/eula/\n")
+endforeach()
+if(table OR ours)
   file(WRITE $ENV{DESTDIR}${CMAKE_INSTALL_PREFIX}/licences/LIBRARIES
-    "The libraries in lib/ are Debian's, unchanged. A file named after a package is its copyright file; the licences\n"
-    "that it refers to (/usr/share/common-licenses) are in common-licenses/. Sources: https://snapshot.debian.org\n\n"
-    "${table}")
+    "The libraries in lib/ are Debian's, unchanged, but for the plugins. A file named after a package is its copyright file\n"
+    "(/usr/share/doc/PACKAGE/copyright); the licences that it refers to (/usr/share/common-licenses) are in\n"
+    "common-licenses/. Sources: https://snapshot.debian.org\n\n"
+    "${table}${ours}")
 endif()

@@ -173,7 +173,7 @@ class Device {
   virtual void* allocate(int64_t bytes) = 0;
   virtual void release(void* memory, int64_t bytes) = 0;
   virtual void copy_to_host(void* host, const void* device, int64_t bytes) = 0;
-  virtual void copy_from_host(void* device, const void* host, int64_t bytes) = 0;
+  virtual void copy_from_host(void* device, const void* host, int64_t bytes) = 0;  // has read the host's memory when it returns
 
   // Whether kernels take the host's cores and read its memory.
   virtual bool is_host() const { return true; }

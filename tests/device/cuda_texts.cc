@@ -166,7 +166,7 @@ TEST(CudaTexts, CompileForEveryArchitecture) {
   for (const std::string& text : floats) compilations.push_back({&text, 75, ""});
   all.insert(floats.begin(), floats.end());
   for (const std::string& text : all) {
-    for (const int architecture : {80, 90, 100, 120}) compilations.push_back({&text, architecture, ""});
+    for (const int architecture : {80, 90, 100, 110, 120}) compilations.push_back({&text, architecture, ""});
   }
   std::cout << all.size() << " texts" << std::endl;
   EXPECT_LT(all.size(), kMostTexts) << "do names, extents or constants stand in texts?";
@@ -183,6 +183,17 @@ TEST(CudaTexts, CompileForEveryArchitecture) {
   }
   for (const Compilation& c : compilations)
     EXPECT_EQ(c.problem, "") << "sm_" << c.architecture << "\n" << *c.text;
+}
+
+TEST(CudaTexts, ArePtxForAnArchitectureThatNvrtcDoesNotKnow) {
+  try {
+    cuda::nvrtc();
+  } catch (const Error& error) {
+    GTEST_SKIP() << error.what();
+  }
+  const std::vector<char> code = cuda::compile_text("extern \"C\" __global__ void k(float* x) { *x = 1; }", "sm_999");
+  EXPECT_NE(std::string(code.begin(), code.end()).find(".entry k("), std::string::npos);
+  EXPECT_EQ(code.back(), 0);  // as the driver reads it
 }
 
 }  // namespace

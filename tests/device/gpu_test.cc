@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <atomic>
 #include <cstdlib>
 #include <iostream>
 #include <set>
@@ -25,6 +26,8 @@ class Gpu : public testing::Test {
   }
   void TearDown() override {
     unsetenv("EMULATED_GPU_ORDER");
+    unsetenv("EMULATED_GPU_PAGEABLE");
+    unsetenv("EMULATED_GPU_CAPABILITY");
     unsetenv("EMULATED_CUDNN");
     unsetenv("EMULATED_CUBLASLT");
     if (device_ == nullptr || emulated()) return;
@@ -80,6 +83,22 @@ class Gpu : public testing::Test {
     SCOPED_TRACE(choice.implementation);
     execute(*choice.kernel, inputs, outputs, 0);
     expect_same(run, expected, tolerance);
+  }
+
+  void check_map(uint64_t seed) {
+    MapGenerator generator(seed);
+    const MapCase c = generator.make();
+    std::vector<TestTensor> operands, results;
+    std::vector<std::pair<void*, int64_t>> inputs, outputs;
+    for (size_t i = 0; i < c.inputs.size(); ++i) operands.push_back(random_tensor(c.inputs[i], seed + i));
+    const std::vector<TestTensor> expected = run_reference(c, operands, seed);
+    for (const TensorDesc& desc : c.outputs) results.emplace_back(desc);
+    for (TestTensor& operand : operands) inputs.emplace_back(operand.raw(), static_cast<int64_t>(operand.bytes()));
+    for (TestTensor& result : results) outputs.emplace_back(result.raw(), static_cast<int64_t>(result.bytes()));
+    const KernelChoice choice = device_->choose(c.instance());
+    chosen_.insert("map " + choice.implementation);
+    execute(*choice.kernel, inputs, outputs, seed);
+    expect_close(c, generator, expected, results, fmt::format("seed {}", seed));
   }
 
   // Every `each`-th case on narrower floats too.
@@ -166,22 +185,18 @@ TEST_F(Gpu, Copies) {
 TEST_F(Gpu, Maps) {
   for (uint64_t seed = 0; seed < 60; ++seed) {
     setenv("EMULATED_GPU_ORDER", seed % 2 == 0 ? "late" : "eager", 1);
-    MapGenerator generator(seed);
-    const MapCase c = generator.make();
-    std::vector<TestTensor> operands, results;
-    std::vector<std::pair<void*, int64_t>> inputs, outputs;
-    for (size_t i = 0; i < c.inputs.size(); ++i) operands.push_back(random_tensor(c.inputs[i], seed + i));
-    const std::vector<TestTensor> expected = run_reference(c, operands, seed);
-    for (const TensorDesc& desc : c.outputs) results.emplace_back(desc);
-    for (TestTensor& operand : operands) inputs.emplace_back(operand.raw(), static_cast<int64_t>(operand.bytes()));
-    for (TestTensor& result : results) outputs.emplace_back(result.raw(), static_cast<int64_t>(result.bytes()));
-    const KernelChoice choice = device_->choose(c.instance());
-    chosen_.insert("map " + choice.implementation);
-    execute(*choice.kernel, inputs, outputs, seed);
-    expect_close(c, generator, expected, results, fmt::format("seed {}", seed));
+    check_map(seed);
     if (HasFatalFailure()) return;
   }
   EXPECT_EQ(chosen_, (std::set<std::string>{"map interpreter", "map nvrtc"}));
+}
+
+// NVRTC makes PTX for it.
+TEST_F(Gpu, MapsOnAGpuThatNvrtcDoesNotKnow) {
+  if (!emulated()) GTEST_SKIP() << "only the emulated one is newer than its NVRTC";
+  setenv("EMULATED_GPU_CAPABILITY", "130", 1);
+  new_device();
+  for (uint64_t seed = 0; chosen_.count("map nvrtc") == 0; ++seed) check_map(seed);
 }
 
 TEST_F(Gpu, AThreadDrivesEachDevice) {
@@ -213,6 +228,82 @@ TEST_F(Gpu, AThreadDrivesEachDevice) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(same, (std::array<int, 2>{30, 30}));
+}
+
+TEST_F(Gpu, IsDoneWithTheHostsMemoryAfterACopy) {
+  setenv("EMULATED_GPU_PAGEABLE", "unstaged", 1);
+  for (const size_t bytes : {1, 4, 256, 257, 100'000}) {
+    const std::string sent(bytes, 'x');
+    std::string host = sent;
+    DeviceBlock block(*device_, static_cast<int64_t>(bytes));
+    device_->copy_from_host(block.data(), host.data(), static_cast<int64_t>(bytes));
+    host.assign(bytes, '-');
+    device_->copy_to_host(host.data(), block.data(), static_cast<int64_t>(bytes));
+    EXPECT_EQ(host, sent) << bytes << " bytes";
+  }
+}
+
+// GPUs 0 and 1, and a float on each for them to sum.
+class TwoGpus {
+ public:
+  TwoGpus() {
+    for (size_t i = 0; i < 2; ++i) {
+      devices_.push_back(open_device("cuda:" + std::to_string(i)));
+      blocks_.push_back(std::make_unique<DeviceBlock>(*devices_[i], sizeof(float)));
+      markers_.push_back(devices_[i]->make_marker());
+    }
+    Device* const devices[] = {devices_[0].get(), devices_[1].get()};
+    sum_ = devices_[0]->make_sum_across(devices);
+  }
+
+  Device& device(size_t i) { return *devices_[i]; }
+  // What both have after the sum of these two.
+  std::array<float, 2> sum(float first, float second, int64_t count = 1) {
+    std::array<float, 2> values{first, second};
+    for (size_t i = 0; i < 2; ++i) {
+      devices_[i]->copy_from_host(blocks_[i]->data(), &values[i], sizeof(float));
+      markers_[i]->set();
+    }
+    Marker* const markers[] = {markers_[0].get(), markers_[1].get()};
+    float* const data[] = {static_cast<float*>(blocks_[0]->data()), static_cast<float*>(blocks_[1]->data())};
+    sum_->start(markers, data, count);
+    sum_->finish();
+    for (size_t i = 0; i < 2; ++i) devices_[i]->copy_to_host(&values[i], blocks_[i]->data(), sizeof(float));
+    return values;
+  }
+
+ private:
+  std::vector<std::unique_ptr<Device>> devices_;
+  std::vector<std::unique_ptr<DeviceBlock>> blocks_;
+  std::vector<std::unique_ptr<Marker>> markers_;
+  std::unique_ptr<SumAcross> sum_;
+};
+
+TEST_F(Gpu, SumsAfterASumThatFailed) {
+  if (!has_gpus(2)) GTEST_SKIP() << "it takes two GPUs";
+  if (!emulated()) GTEST_SKIP() << "NCCL looks at no addresses";
+  TwoGpus gpus;
+  EXPECT_THROW(gpus.sum(1, 2, int64_t{1} << 40), Error);
+  EXPECT_EQ(gpus.sum(3, 4), (std::array<float, 2>{7, 7}));
+}
+
+// The emulated one ends where both happen at once.
+TEST_F(Gpu, SumsWhileAnotherThreadTakesPageLockedMemory) {
+  if (!has_gpus(2)) GTEST_SKIP() << "it takes two GPUs";
+  TwoGpus gpus;
+  std::atomic<bool> done = false;
+  std::thread worker([&] {
+    HostMemory& memory = gpus.device(1).host_memory();
+    while (!done) memory.release(memory.allocate(64));
+  });
+  int right = 0;
+  for (int i = 0; i < 300; ++i) {
+    const float sum = static_cast<float>(i + 2);
+    right += gpus.sum(static_cast<float>(i), 2) == std::array{sum, sum};
+  }
+  done = true;
+  worker.join();
+  EXPECT_EQ(right, 300);
 }
 
 TEST_F(Gpu, IsGivenNoAddressOfTheHost) {

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <thread>
 
 #include "calls.h"
 #include "emulated_runtime.h"
@@ -34,7 +35,8 @@ cudaError_t copy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, 
   Work work;
   work.name = std::string("copy ") + kKinds[actual];
   work.devices = (to_device >= 0 ? uint32_t{1} << to_device : 0) | (from_device >= 0 ? uint32_t{1} << from_device : 0);
-  if (actual == cudaMemcpyHostToDevice && pageable) {
+  const char* const how = std::getenv("EMULATED_GPU_PAGEABLE");
+  if (actual == cudaMemcpyHostToDevice && pageable && (how == nullptr || std::strcmp(how, "unstaged") != 0)) {
     const char* bytes_of_source = static_cast<const char*>(from);
     work.run = [to, staged = std::vector<char>(bytes_of_source, bytes_of_source + bytes)] {
       std::memcpy(to, staged.data(), staged.size());
@@ -61,7 +63,18 @@ cudaError_t fill(void* memory, int value, size_t bytes, cudaStream_t handle) {
   return enqueue(stream, std::move(work));
 }
 
+// The thread that starts work on several devices, if one does.
+std::thread::id starting;
+
+// What may wait for all devices.
+void refuse_while_starting(const char* what) {
+  if (starting == std::thread::id() || starting == std::this_thread::get_id()) return;
+  std::fprintf(stderr, "emulated GPU: %s while another thread starts a collective: each may wait for the other\n", what);
+  std::abort();
+}
+
 cudaError_t allocate_pinned(void** memory, size_t bytes) {
+  refuse_while_starting("page-locked memory is taken");
   if (const cudaError_t unsafe = unsafe_call(); unsafe != cudaSuccess) return unsafe;
   const size_t size = (std::max<size_t>(bytes, 1) + 4095) / 4096 * 4096;
   *memory = std::aligned_alloc(4096, size);
@@ -80,6 +93,11 @@ cudaError_t synchronize_device(int device) {
 }
 
 }  // namespace
+
+void emulated_starts_together(bool starts) {
+  const Call call;
+  starting = starts ? std::this_thread::get_id() : std::thread::id();
+}
 
 bool emulated_on_device(const void* memory, size_t bytes) {
   const Call call;
@@ -119,7 +137,10 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   if (device < 0 || device >= device_count()) return result_of(cudaErrorInvalidDevice);
   *properties = {};
   std::snprintf(properties->name, sizeof properties->name, "Emulated GPU");
-  properties->major = 9;
+  const char* const capability = std::getenv("EMULATED_GPU_CAPABILITY");
+  const int number = capability == nullptr ? 90 : std::atoi(capability);
+  properties->major = number / 10;
+  properties->minor = number % 10;
   properties->multiProcessorCount = 4;
   properties->totalGlobalMem = memory_of(device);
   properties->l2CacheSize = 50 << 20;
@@ -261,6 +282,7 @@ cudaError_t cudaMallocHost(void** memory, size_t bytes) {
 cudaError_t cudaFreeHost(void* memory) {
   const Call call;
   if (memory == nullptr) return cudaSuccess;
+  refuse_while_starting("page-locked memory is given back");
   if (const cudaError_t unsafe = unsafe_call(); unsafe != cudaSuccess) return result_of(unsafe);
   for (int device = 0; device < device_count(); ++device) execute_device(device);
   log("free host\n");

@@ -2,14 +2,16 @@
 //
 //   EMULATED_GPUS=1            GPUs that are present; CUDA_VISIBLE_DEVICES picks among them
 //   EMULATED_GPU_MEMORY=BYTES  of each, 4 GiB
+//   EMULATED_GPU_CAPABILITY=90 of each, 9.0
 //   EMULATED_GPU_ORDER=eager   work runs as soon as it is queued, not when it is waited for (streams.h)
+//   EMULATED_GPU_PAGEABLE=unstaged  copies to a GPU read pageable memory when they run, as where both share page tables
 //   EMULATED_GPU_LOG=FILE      a line for each call that matters is appended to it
 //   EMULATED_GPU_SLOW=NAME     work of this name takes milliseconds longer
 //   EMULATED_CUDNN=absent-engines         cuDNN knows no way to compute anything
 //   EMULATED_CUBLASLT=absent-algorithms   nor cuBLASLt
 //
 // Mistakes that a GPU would not tell end the process with a message: addresses of the host given to kernels, memory
-// touched that is not the toucher's.
+// touched that is not the toucher's, a thread that waits for all devices while another starts a collective on them.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -24,5 +26,8 @@ __attribute__((visibility("default"))) cudaError_t emulated_enqueue(cudaStream_t
 // the memories of all, and none of them goes on before.
 __attribute__((visibility("default"))) cudaError_t emulated_enqueue_together(const std::vector<std::pair<int, cudaStream_t>>& streams,
                                                                              const char* name, std::function<void()> work);
+// By a thread before it starts work that several devices do together, and when it has. What waits for all devices, called by
+// another thread meanwhile, ends the process.
+__attribute__((visibility("default"))) void emulated_starts_together(bool starts);
 // Whether these bytes lie in one allocation of the current device.
 __attribute__((visibility("default"))) bool emulated_on_device(const void* memory, size_t bytes);

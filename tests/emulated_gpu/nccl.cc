@@ -296,8 +296,12 @@ ncclResult_t ncclCommUserRank(const ncclComm_t communicator, int* rank) {
   return ncclSuccess;
 }
 
+// Launches take time, in which other threads go on.
 ncclResult_t ncclGroupStart() {
-  ++depth;
+  if (depth++ == 0) {
+    emulated_starts_together(true);
+    std::this_thread::sleep_for(std::chrono::microseconds(20));
+  }
   return ncclSuccess;
 }
 // A group in which a call failed does nothing.
@@ -306,7 +310,9 @@ ncclResult_t ncclGroupEnd() {
   if (--depth > 0) return ncclSuccess;
   const std::vector<Part> parts = std::exchange(group, {});
   const ncclResult_t error = std::exchange(group_error, ncclSuccess);
-  return error == ncclSuccess ? perform(parts) : error;
+  const ncclResult_t result = error == ncclSuccess ? perform(parts) : error;
+  emulated_starts_together(false);
+  return result;
 }
 
 ncclResult_t ncclAllReduce(const void* send, void* receive, size_t count, ncclDataType_t type, ncclRedOp_t operation,

@@ -3,6 +3,7 @@
 #include <nvrtc.h>
 #include <stdlib.h>
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -11,12 +12,14 @@
 #include <string_view>
 
 struct _nvrtcProgram {
-  std::string text, cubin, log;
+  std::string text, cubin, ptx, log;
 };
 
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr int kArchitectures[] = {75, 80, 90, 100, 110, 120};
 
 std::string content_of(const fs::path& path) {
   std::ifstream in(path, std::ios::binary);
@@ -52,7 +55,7 @@ const char* nvrtcGetErrorString(nvrtcResult result) {
   return result == NVRTC_SUCCESS ? "NVRTC_SUCCESS" : result == NVRTC_ERROR_COMPILATION ? "NVRTC_ERROR_COMPILATION" : "NVRTC_ERROR";
 }
 nvrtcResult nvrtcCreateProgram(nvrtcProgram* program, const char* text, const char*, int, const char* const*, const char* const*) {
-  *program = new _nvrtcProgram{text, {}, {}};
+  *program = new _nvrtcProgram{text, {}, {}, {}};
   return NVRTC_SUCCESS;
 }
 nvrtcResult nvrtcDestroyProgram(nvrtcProgram* program) {
@@ -60,7 +63,23 @@ nvrtcResult nvrtcDestroyProgram(nvrtcProgram* program) {
   *program = nullptr;
   return NVRTC_SUCCESS;
 }
-nvrtcResult nvrtcCompileProgram(nvrtcProgram program, int, const char* const*) {
+nvrtcResult nvrtcGetNumSupportedArchs(int* count) {
+  *count = static_cast<int>(std::size(kArchitectures));
+  return NVRTC_SUCCESS;
+}
+nvrtcResult nvrtcGetSupportedArchs(int* architectures) {
+  std::copy(std::begin(kArchitectures), std::end(kArchitectures), architectures);
+  return NVRTC_SUCCESS;
+}
+// "PTX" is the library too.
+nvrtcResult nvrtcCompileProgram(nvrtcProgram program, int, const char* const* options) {
+  const std::string target = std::string(options[0]).substr(std::strlen("--gpu-architecture="));
+  bool is_cubin = false, is_ptx = false;
+  for (const int architecture : kArchitectures) {
+    is_cubin = is_cubin || target == "sm_" + std::to_string(architecture);
+    is_ptx = is_ptx || target == "compute_" + std::to_string(architecture);
+  }
+  if (!is_cubin && !is_ptx) return NVRTC_ERROR_INVALID_OPTION;
   std::string folder = (fs::temp_directory_path() / "emulated_nvrtc_XXXXXX").string();
   if (mkdtemp(folder.data()) == nullptr) return NVRTC_ERROR_INTERNAL_ERROR;
   std::ofstream(folder + "/map.cc") << "#include \"" EMULATOR_HEADER "\"\n#line 1 \"map.cu\"\n"
@@ -70,7 +89,7 @@ nvrtcResult nvrtcCompileProgram(nvrtcProgram program, int, const char* const*) {
                               " -std=c++17 -O1 -ffp-contract=off -fno-strict-aliasing -fvisibility=hidden -w -shared -fPIC -o " +
                               folder + "/map.so " + folder + "/map.cc " EMULATED_RUNTIME_LIBRARY " 2> " + folder + "/log";
   const bool compiled = std::system(command.c_str()) == 0;
-  program->cubin = compiled ? content_of(folder + "/map.so") : "";
+  (is_cubin ? program->cubin : program->ptx) = compiled ? content_of(folder + "/map.so") : "";
   program->log = content_of(folder + "/log");
   std::error_code ignored;
   fs::remove_all(folder, ignored);
@@ -90,6 +109,14 @@ nvrtcResult nvrtcGetCUBINSize(nvrtcProgram program, size_t* size) {
 }
 nvrtcResult nvrtcGetCUBIN(nvrtcProgram program, char* cubin) {
   std::memcpy(cubin, program->cubin.data(), program->cubin.size());
+  return NVRTC_SUCCESS;
+}
+nvrtcResult nvrtcGetPTXSize(nvrtcProgram program, size_t* size) {
+  *size = program->ptx.size();
+  return NVRTC_SUCCESS;
+}
+nvrtcResult nvrtcGetPTX(nvrtcProgram program, char* ptx) {
+  std::memcpy(ptx, program->ptx.data(), program->ptx.size());
   return NVRTC_SUCCESS;
 }
 

@@ -39,6 +39,10 @@ undescribed=$(cd "$bundle/lib" && for library in *; do
   [[ $library == libtrainer_* ]] || [ -n "$package" -a -s "../licences/$package" ] || echo "$library"
 done)
 check every_library_has_its_licence "$undescribed" [ -z "$undescribed" ]
+if [ -e "$bundle/lib/libtrainer_cuda.so" ]; then
+  check nvidias_runtime_has_its_licence "$(tail -n 1 "$bundle/licences/LIBRARIES")" \
+    grep -q '^lib/libtrainer_cuda\.so: .*NVIDIA.*libcudart_static.* https://docs\.nvidia\.com/cuda/eula/' "$bundle/licences/LIBRARIES"
+fi
 wanted=$(sed -n 's/^OPENBLAS_LIBRARY:.*=//p' "$build/CMakeCache.txt")
 check openblas_is_the_one_built_with "$wanted is another" cmp "$wanted" "$bundle/lib/libopenblas.so.0"
 stray=$(cd "$bundle" && find models -type f ! -name README.md ! -name '*.prototxt' &&

@@ -1,8 +1,11 @@
 // Streams and handles.
 #include "device/cuda/context.h"
 
+#include <cstring>
+
 #include "base/error.h"
 #include "device/cuda/check.h"
+#include "device/cuda/kernels/launch.h"
 #include "device/cuda/libraries.h"
 
 namespace trainer::cuda {
@@ -50,10 +53,23 @@ cudnnHandle_t Context::cudnn_handle() {
   return cudnn_;
 }
 
-// From pageable memory: the runtime has read it when the call returns.
+// A GPU that shares the host's page tables may read pageable memory after cudaMemcpyAsync has returned. What the training
+// loop sends is small: nothing waits for it.
+void Context::send(void* to, const void* from, int64_t bytes) const {
+  if (bytes <= kMostSentBytes) {
+    SendArguments sent;
+    sent.to = to;
+    sent.count = bytes;
+    std::memcpy(sent.bytes, from, static_cast<size_t>(bytes));
+    return check(launch_send(sent, stream_), "copying to the GPU");
+  }
+  check(cudaMemcpyAsync(to, from, static_cast<size_t>(bytes), cudaMemcpyHostToDevice, stream_), "copying to the GPU");
+  check(cudaStreamSynchronize(stream_), "running on the GPU");
+}
+
 void Context::set_pass(uint64_t pass) {
   if (pass == known_pass_) return;
-  check(cudaMemcpyAsync(pass_, &pass, sizeof pass, cudaMemcpyHostToDevice, stream_), "setting the number of the pass");
+  send(pass_, &pass, sizeof pass);
   known_pass_ = pass;
 }
 

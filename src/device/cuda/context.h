@@ -36,6 +36,8 @@ class Context {
   // The number of the forward pass in device memory, where kernels that draw read it.
   const uint64_t* pass() const { return pass_; }
   void set_pass(uint64_t pass);
+  // Copies from the host's memory in the stream; has read it when it returns.
+  void send(void* to, const void* from, int64_t bytes) const;
   // Makes this the GPU of the calling thread.
   void enter() const;
 

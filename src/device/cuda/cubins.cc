@@ -1,6 +1,10 @@
 // NVRTC.
 #include "device/cuda/cubins.h"
 
+#include <algorithm>
+#include <string_view>
+#include <vector>
+
 #include "base/error.h"
 #include "device/cuda/disk_cache.h"
 #include "device/cuda/libraries.h"
@@ -12,30 +16,43 @@ void check_nvrtc(nvrtcResult result, const char* doing) {
   if (result != NVRTC_SUCCESS) throw device_error("NVRTC, {}: {}", doing, nvrtc().error_text(result));
 }
 
+// "sm_90" as it is; "compute_121" where NVRTC is older than the architecture.
+std::string target_of(const std::string& architecture) {
+  int count = 0;
+  check_nvrtc(nvrtc().count_architectures(&count), "asking for its architectures");
+  std::vector<int> known(static_cast<size_t>(count));
+  check_nvrtc(nvrtc().architectures(known.data()), "asking for its architectures");
+  const int wanted = std::stoi(architecture.substr(std::string_view("sm_").size()));
+  std::erase_if(known, [wanted](int each) { return each > wanted; });
+  if (known.empty()) throw device_error("NVRTC compiles for no architecture up to {}", architecture);
+  const int newest = *std::max_element(known.begin(), known.end());
+  return newest == wanted ? architecture : fmt::format("compute_{}", newest);
+}
+
 }  // namespace
 
 std::string compile_text(const std::string& text, const std::string& architecture) {
   const Nvrtc& api = nvrtc();
+  const std::string target = target_of(architecture), option = "--gpu-architecture=" + target;
   nvrtcProgram program = nullptr;
   check_nvrtc(api.create_program(&program, text.c_str(), "map.cu", 0, nullptr, nullptr), "making a program");
-  const std::string target = "--gpu-architecture=" + architecture;
-  const char* options[] = {target.c_str(), "--std=c++17", "--minimal"};
+  const bool is_ptx = target != architecture;
+  const char* options[] = {option.c_str(), "--std=c++17", "--minimal"};
   const nvrtcResult compiled = api.compile_program(program, 3, options);
-  std::string cubin;
-  std::string log;
+  std::string code, log;
   size_t size = 0;
-  if (compiled == NVRTC_SUCCESS && api.cubin_size(program, &size) == NVRTC_SUCCESS) {
-    cubin.resize(size);
-    api.cubin(program, cubin.data());
+  if (compiled == NVRTC_SUCCESS && (is_ptx ? api.ptx_size : api.cubin_size)(program, &size) == NVRTC_SUCCESS) {
+    code.resize(size);
+    (is_ptx ? api.ptx : api.cubin)(program, code.data());
   } else if (api.log_size(program, &size) == NVRTC_SUCCESS && size > 1) {
     log.resize(size);
     api.log(program, log.data());
   }
   api.destroy_program(&program);
-  if (cubin.empty())
-    throw device_error("NVRTC cannot compile a kernel for {}: {}\n{}\n{}", architecture,
+  if (code.empty())
+    throw device_error("NVRTC cannot compile a kernel for {}: {}\n{}\n{}", target,
                        api.error_text(compiled), log.c_str(), text);
-  return cubin;
+  return code;
 }
 
 std::string cached_cubin(const std::string& text, const std::string& architecture) {

@@ -5,7 +5,8 @@
 
 namespace trainer::cuda {
 
-// The cubin of a text for an architecture ("sm_90"); several threads may compile at once. Throws a
+// The code of a text for an architecture ("sm_90"): a cubin, or where NVRTC does not know the architecture, PTX for the
+// newest before it that NVRTC knows, from which the driver makes one. Several threads may compile at once. Throws a
 // device_error with NVRTC's log.
 std::string compile_text(const std::string& text, const std::string& architecture);
 

@@ -146,9 +146,7 @@ void CudaDevice::copy_to_host(void* host, const void* device, int64_t bytes) {
   synchronize();
 }
 
-void CudaDevice::copy_from_host(void* device, const void* host, int64_t bytes) {
-  check(cudaMemcpyAsync(device, host, static_cast<size_t>(bytes), cudaMemcpyHostToDevice, entered().stream()), "copying to the GPU");
-}
+void CudaDevice::copy_from_host(void* device, const void* host, int64_t bytes) { entered().send(device, host, bytes); }
 
 void CudaDevice::synchronize() { check(cudaStreamSynchronize(entered().stream()), "running on the GPU"); }
 

@@ -84,6 +84,8 @@ const Nvrtc& nvrtc() {
     for (int minor = 0; minor < 10; ++minor) builtins.push_back(fmt::format("libnvrtc-builtins.so.13.{}", minor));
     const Finder find{open_library("libnvrtc.so.13", builtins), "libnvrtc.so.13"};
     find(&t.version, "nvrtcVersion");
+    find(&t.count_architectures, "nvrtcGetNumSupportedArchs");
+    find(&t.architectures, "nvrtcGetSupportedArchs");
     find(&t.create_program, "nvrtcCreateProgram");
     find(&t.compile_program, "nvrtcCompileProgram");
     find(&t.destroy_program, "nvrtcDestroyProgram");
@@ -91,6 +93,8 @@ const Nvrtc& nvrtc() {
     find(&t.log, "nvrtcGetProgramLog");
     find(&t.cubin_size, "nvrtcGetCUBINSize");
     find(&t.cubin, "nvrtcGetCUBIN");
+    find(&t.ptx_size, "nvrtcGetPTXSize");
+    find(&t.ptx, "nvrtcGetPTX");
     find(&t.error_text, "nvrtcGetErrorString");
     return t;
   }();

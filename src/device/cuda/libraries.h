@@ -14,6 +14,8 @@ namespace trainer::cuda {
 
 struct Nvrtc {
   decltype(&nvrtcVersion) version;
+  decltype(&nvrtcGetNumSupportedArchs) count_architectures;
+  decltype(&nvrtcGetSupportedArchs) architectures;
   decltype(&nvrtcCreateProgram) create_program;
   decltype(&nvrtcCompileProgram) compile_program;
   decltype(&nvrtcDestroyProgram) destroy_program;
@@ -21,6 +23,8 @@ struct Nvrtc {
   decltype(&nvrtcGetProgramLog) log;
   decltype(&nvrtcGetCUBINSize) cubin_size;
   decltype(&nvrtcGetCUBIN) cubin;
+  decltype(&nvrtcGetPTXSize) ptx_size;
+  decltype(&nvrtcGetPTX) ptx;
   decltype(&nvrtcGetErrorString) error_text;
 };
 const Nvrtc& nvrtc();

@@ -36,7 +36,7 @@ class Tables {
     void* memory = nullptr;
     check(cudaMalloc(&memory, bytes), "allocating {} bytes for a table of segments", bytes);
     addresses_.push_back(memory);
-    check(cudaMemcpyAsync(memory, from, bytes, cudaMemcpyHostToDevice, context.stream()), "copying a table of segments");
+    context.send(memory, from, static_cast<int64_t>(bytes));
   }
 
   std::vector<void*> addresses_;

@@ -82,6 +82,10 @@ class StreamMarker : public Marker {
   Event event_;
 };
 
+// Held while a collective is started on all its GPUs, and while page-locked memory, which other threads take and give back,
+// comes and goes: that may wait for all GPUs, and those on which the collective has started wait for the rest.
+std::mutex starting;
+
 void check_nccl(ncclResult_t result, const char* doing) {
   if (result != ncclSuccess) throw device_error("NCCL, {}: {}", doing, nccl().error_text(result));
 }
@@ -118,11 +122,13 @@ class NcclSum : public SumAcross {
       contexts_[i]->enter();
       check(cudaStreamWaitEvent(streams_[i], static_cast<const StreamMarker*>(markers[i])->event().get(), 0), "waiting for gradients");
     }
+    const std::lock_guard<std::mutex> guard(starting);
     check_nccl(nccl().group_start(), "summing gradients");
-    for (size_t i = 0; i < contexts_.size(); ++i)
-      check_nccl(nccl().all_reduce(data[i], data[i], static_cast<size_t>(count), ncclFloat, ncclSum, communicators_[i], streams_[i]),
-                 "summing gradients");
-    check_nccl(nccl().group_end(), "summing gradients");
+    ncclResult_t result = ncclSuccess;
+    for (size_t i = 0; i < contexts_.size() && result == ncclSuccess; ++i)
+      result = nccl().all_reduce(data[i], data[i], static_cast<size_t>(count), ncclFloat, ncclSum, communicators_[i], streams_[i]);
+    const ncclResult_t ended = nccl().group_end();
+    check_nccl(result == ncclSuccess ? ended : result, "summing gradients");
   }
   void finish() override {
     for (size_t i = 0; i < contexts_.size(); ++i) {
@@ -251,27 +257,24 @@ class LockedMemory : public HostMemory {
   void* allocate(int64_t bytes) override {
     context_.enter();
     void* memory = nullptr;
+    const std::lock_guard<std::mutex> guard(starting);
     if (cudaHostAlloc(&memory, static_cast<size_t>(bytes), cudaHostAllocPortable) != cudaSuccess) {
       cudaGetLastError();
       return HostMemory::allocate(bytes);
     }
-    const std::lock_guard<std::mutex> guard(mutex_);
     locked_.insert(memory);
     return memory;
   }
   void release(void* memory) override {
     if (memory == nullptr) return;
-    {
-      const std::lock_guard<std::mutex> guard(mutex_);
-      if (locked_.erase(memory) == 0) return HostMemory::release(memory);
-    }
+    const std::lock_guard<std::mutex> guard(starting);
+    if (locked_.erase(memory) == 0) return HostMemory::release(memory);
     cudaSetDevice(context_.ordinal());
     cudaFreeHost(memory);
   }
 
  private:
   Context& context_;
-  std::mutex mutex_;
   std::set<void*> locked_;
 };
 

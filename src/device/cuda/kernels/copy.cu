@@ -98,6 +98,10 @@ __global__ void __launch_bounds__(kBlockThreads) reshape_elements(const __grid_c
   }
 }
 
+__global__ void __launch_bounds__(kBlockThreads) send_bytes(const __grid_constant__ SendArguments a) {
+  for (int64_t i = first_element(); i < a.count; i += elements_apart()) static_cast<uint8_t*>(a.to)[i] = a.bytes[i];
+}
+
 }  // namespace
 
 cudaError_t launch_copy(const CopyArguments& arguments, cudaStream_t stream) {
@@ -135,6 +139,10 @@ cudaError_t launch_reshape(const ReshapeArguments& a, cudaStream_t stream) {
     case 4: return launch_kernel(reshape_elements<uint32_t>, grid, a, stream);
     default: return cudaErrorInvalidValue;
   }
+}
+
+cudaError_t launch_send(const SendArguments& a, cudaStream_t stream) {
+  return launch_kernel(send_bytes, grid_of_elements(a.count), a, stream);
 }
 
 }  // namespace trainer::cuda

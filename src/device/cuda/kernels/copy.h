@@ -1,5 +1,5 @@
 // Arguments of the kernels that only move elements: kReorder, kPermute, kSlice, kPad, kConcat (a launch for each input)
-// and kReshape.
+// and kReshape; and of the one that brings a few bytes of the host's.
 #pragma once
 
 #include "device/cuda/kernels/arguments.h"
@@ -35,6 +35,15 @@ struct ReshapeArguments {
   int from_dims = 0, to_dims = 0;
   int64_t from_extents[kCopyDims] = {}, from_strides[kCopyDims] = {};
   int64_t to_extents[kCopyDims] = {}, to_strides[kCopyDims] = {};
+};
+
+constexpr int64_t kMostSentBytes = 256;
+
+// Bytes that travel with the launch, which has read them when it returns.
+struct SendArguments {
+  void* to = nullptr;
+  int64_t count = 0;
+  uint8_t bytes[kMostSentBytes] = {};
 };
 
 inline int64_t count_of(const CopyArguments& a) {

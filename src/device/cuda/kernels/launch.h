@@ -18,6 +18,7 @@ namespace trainer::cuda {
 
 cudaError_t launch_copy(const CopyArguments& arguments, cudaStream_t stream);
 cudaError_t launch_reshape(const ReshapeArguments& arguments, cudaStream_t stream);
+cudaError_t launch_send(const SendArguments& arguments, cudaStream_t stream);
 
 cudaError_t launch_interpreted(const InterpretedMap& arguments, cudaStream_t stream);
 
