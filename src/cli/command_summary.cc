@@ -185,13 +185,13 @@ int run_summary(const Arguments& arguments) {
   }
   print_layers(net.lowered());
   declare_parameters(net.lowered(), training, runtime.store);
-  if (training) UpdateRule(caffe::SolverParameter(), NetSession::trained_parameters(net.lowered()), runtime);
-  runtime.limit_memory(memory_of(arguments), net.batch_bytes());
+  if (training) UpdateRule(caffe::SolverParameter(), trained_parameters(net.lowered()), runtime);
+  runtime.limit_memory(memory_of(arguments), net.data().batch_bytes());
   const Program& program = net.program(training ? ProgramKind::kTrain : ProgramKind::kForward);
   std::printf("planned memory: %s (activations %s, parameters%s %s, data buffers %s)\n",
-              format_bytes(program.arena_bytes() + runtime.store.bytes() + net.batch_bytes()).c_str(),
+              format_bytes(program.arena_bytes() + runtime.store.bytes() + net.data().batch_bytes()).c_str(),
               format_bytes(program.arena_bytes()).c_str(), training ? ", gradients and history of SGD" : "",
-              format_bytes(runtime.store.bytes()).c_str(), format_bytes(net.batch_bytes()).c_str());
+              format_bytes(runtime.store.bytes()).c_str(), format_bytes(net.data().batch_bytes()).c_str());
   const std::string repeated = repeated_text(program);
   if (!repeated.empty()) std::printf("%s\n", repeated.c_str());
   if (arguments.truth("plan")) print_plan(net.lowered(), program, training);

@@ -66,9 +66,9 @@ class Timing {
     net_.write_no_files();
     add_parameters(net_.lowered(), 1, true, runtime.store);
     if (arguments.truth("update"))
-      update_ = std::make_unique<UpdateRule>(default_solver(), NetSession::trained_parameters(net_.lowered()),
+      update_ = std::make_unique<UpdateRule>(default_solver(), trained_parameters(net_.lowered()),
                                              runtime);
-    runtime.limit_memory(memory_of(arguments), net_.batch_bytes());
+    runtime.limit_memory(memory_of(arguments), net_.data().batch_bytes());
   }
 
   void run() {
@@ -81,9 +81,9 @@ class Timing {
     if (update_) update_->apply(0.0f, 0);
     log_info("*** Benchmark begins ***");
     log_info(fmt::format("Testing for {} iterations.", iterations_));
-    const double waited = net_.waited_seconds();
+    const double waited = net_.data().waited_seconds();
     total_ = seconds_of_iterations(device_.is_host());
-    wait_ = net_.waited_seconds() - waited;
+    wait_ = net_.data().waited_seconds() - waited;
     if (!device_.is_host()) one_by_one_ = seconds_of_iterations(true);
     report();
   }
@@ -143,7 +143,7 @@ class Timing {
     if (update_) log_info(fmt::format("Average Update: {}", milliseconds(update / n)));
     log_info(fmt::format("Peak memory: {} MiB", peak_memory()));
     if (!device_.is_host()) {
-      log_info(fmt::format("Memory on the GPU: {} MiB", (runtime_.arena.bytes() + runtime_.store.bytes() + net_.batch_bytes()) >> 20));
+      log_info(fmt::format("Memory on the GPU: {} MiB", (runtime_.arena.bytes() + runtime_.store.bytes() + net_.data().batch_bytes()) >> 20));
       log_info(fmt::format("Average iteration step by step, as the lines above count it: {}", milliseconds(one_by_one_ / n)));
     }
     report_steps();

@@ -57,8 +57,6 @@ class LayerLowering : public LayerContext {
   const std::string random_name_;
 };
 
-// layer "conv1" (Convolution), as messages name it.
-std::string subject_of(const caffe::LayerParameter& layer);
 // The place of a field of a layer; an element of a repeated field as "bottom[1]".
 SourcePosition position_of(const Positions& positions, const caffe::LayerParameter& layer,
                            const std::string& field);

@@ -268,7 +268,7 @@ void warn_of_equal_names(const LoweredNet& net, const Positions& positions, Diag
     if (layer.parameters.empty() || seen.insert(layer.param->name()).second) continue;
     diagnostics.warning(
         positions.of(*layer.param, "name"),
-        fmt::format("layer \"{}\" ({})", layer.param->name(), layer.param->type()),
+        subject_of(*layer.param),
         "another layer with learned blobs has this name: weight files match layers by name, so what this one "
         "learns cannot be loaded again",
         "rename one of them");

@@ -117,7 +117,7 @@ void filter(NetFile* file, const caffe::NetState& state, Diagnostics* diagnostic
     const caffe::LayerParameter& layer = layers->Get(i);
     if (layer.include_size() > 0 && layer.exclude_size() > 0) {
       diagnostics->error(file->positions.of(layer, "exclude"),
-                         fmt::format("layer \"{}\" ({})", layer.name(), layer.type()),
+                         subject_of(layer),
                          "both include and exclude rules", "give one kind or the other");
     }
     if (layer_is_included(layer, state, nullptr)) layers->SwapElements(kept++, i);
@@ -232,7 +232,7 @@ void divide_batches(TrainingFiles* files, int devices) {
       fields.SetUInt32(param, field, batch / static_cast<uint32_t>(devices));
       continue;
     }
-    diagnostics.error((*file)->positions.of(layer, message + ".batch_size"), fmt::format("layer \"{}\" ({})", layer.name(), layer.type()),
+    diagnostics.error((*file)->positions.of(layer, message + ".batch_size"), subject_of(layer),
                       fmt::format("a batch of {} cannot be split evenly among {} devices", batch, devices),
                       fmt::format("choose a multiple of {}, or leave out --scale_batch", devices));
   }

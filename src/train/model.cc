@@ -90,6 +90,14 @@ std::string misfit(const WeightLayer& source, const LoweredLayer& target, const 
 
 }  // namespace
 
+std::vector<const ParameterInfo*> trained_parameters(const LoweredNet& net) {
+  std::vector<const ParameterInfo*> trained;
+  for (const ParameterInfo& parameter : net.parameters) {
+    if (parameter.owner && !parameter.statistic && parameter.lr_mult != 0) trained.push_back(&parameter);
+  }
+  return trained;
+}
+
 std::vector<const ParameterInfo*> declare_parameters(const LoweredNet& net, bool trained, StateStore& store) {
   std::vector<const ParameterInfo*> added;
   const auto add = [&](const ParameterInfo& parameter) {
@@ -98,7 +106,7 @@ std::vector<const ParameterInfo*> declare_parameters(const LoweredNet& net, bool
   };
   if (trained && !store.contains("parameters")) {
     std::vector<StateInfo> parameters, gradients;
-    for (const ParameterInfo* parameter : NetSession::trained_parameters(net)) {
+    for (const ParameterInfo* parameter : trained_parameters(net)) {
       add(*parameter);
       parameters.push_back({parameter->state, parameter->shape});
       gradients.push_back({"gradients/" + parameter->state, parameter->shape});

@@ -6,9 +6,12 @@
 
 #include "formats/weights.h"
 #include "layers/lower_net.h"
-#include "train/net_session.h"
+#include "runtime/memory.h"
 
 namespace trainer {
+
+// The parameters that gradients are made for.
+std::vector<const ParameterInfo*> trained_parameters(const LoweredNet& net);
 
 // Adds the states of the net's parameters that the store lacks, filled by their fillers or by the `blobs` written in
 // the net itself. Trained parameters of a net that will be trained come first, in one group "parameters", with a

@@ -37,11 +37,11 @@ Training::Training(TrainingFiles files, const TrainingOptions& options)
     add_parameters(tests_.back()->lowered(), loop_.seed, false, runtime_.store);
   }
   for (const auto& rank : ranks_)
-    rank->update = std::make_unique<UpdateRule>(solver, NetSession::trained_parameters(rank->net->lowered()), rank->runtime);
+    rank->update = std::make_unique<UpdateRule>(solver, trained_parameters(rank->net->lowered()), rank->runtime);
   sum_gradients();
   max_iterations_ = solver.max_iter();
   if (solver.max_epochs() > 0) {
-    const int64_t records = train_->records_per_epoch();
+    const int64_t records = train_->data().records_per_epoch();
     const int64_t step = images_per_iteration();
     if (records <= 0)
       throw config_error("max_epochs is set, but the net \"{}\" reads no data set whose records could be counted; "
@@ -78,7 +78,7 @@ void Training::sum_gradients() {
   std::vector<Runtime*> runtimes;
   for (const auto& rank : ranks_) runtimes.push_back(&rank->runtime);
   std::vector<std::string> gradients;
-  for (const ParameterInfo* parameter : NetSession::trained_parameters(train_->lowered()))
+  for (const ParameterInfo* parameter : trained_parameters(train_->lowered()))
     gradients.push_back("gradients/" + parameter->state);
   if (gradients.empty()) return;
   sums_ = std::make_unique<GradientSums>(runtimes, gradients);
@@ -180,8 +180,8 @@ MemoryPlan Training::memory_plan() {
 }
 
 int64_t Training::buffer_bytes() const {
-  int64_t bytes = train_->batch_bytes();
-  for (const auto& test : tests_) bytes += test->batch_bytes();
+  int64_t bytes = train_->data().batch_bytes();
+  for (const auto& test : tests_) bytes += test->data().batch_bytes();
   return bytes;
 }
 
@@ -210,7 +210,7 @@ bool Training::run(RunReport& report) {
       warnings += fmt::format("warning: a test net has a layer \"{}\" that the training net lacks: it is tested as its "
                               "fillers made it. Is the name right?\n", layer);
   }
-  if (NetSession::trained_parameters(train_->lowered()).empty())
+  if (trained_parameters(train_->lowered()).empty())
     warnings += "warning: the net has no parameter to train (lr_mult is 0 everywhere, or no layer has any)\n";
   if (!train_->lowered().loss) warnings += "warning: the net has no loss: nothing will be learned\n";
   if (!warnings.empty()) report.warning(trim(warnings));
@@ -246,7 +246,7 @@ RunInfo Training::run_info() const {
   info.max_iteration = max_iterations_;
   info.display = solver.display();
   info.images_per_iteration = images_per_iteration();
-  info.images_per_epoch = train_->records_per_epoch();
+  info.images_per_epoch = train_->data().records_per_epoch();
   return info;
 }
 
@@ -293,7 +293,7 @@ void Training::iterate(bool display, RunReport& report) {
     if (sums_ && i + 1 == solver.iter_size()) sums_->start();
     for (const auto& rank : ranks_) {
       rank->net->finish();
-      if (!std::isfinite(rank->net->loss())) fail_diverged(*rank, rate, kind);
+      if (!std::isfinite(rank->net->loss())) fail_diverged(*rank, rate);
       loss += rank->net->loss();
     }
   }
@@ -301,7 +301,7 @@ void Training::iterate(bool display, RunReport& report) {
   if (display) display_iteration(rate, report);
   for (const auto& rank : ranks_) rank->update->apply(rate, loop_.iteration);
   ++loop_.iteration;
-  report.step({loop_.iteration, smoothed_loss(), rate, train_->waited_seconds()});
+  report.step({loop_.iteration, smoothed_loss(), rate, train_->data().waited_seconds()});
 }
 
 void Training::display_iteration(float rate, RunReport& report) {
@@ -309,7 +309,7 @@ void Training::display_iteration(float rate, RunReport& report) {
   shown.iteration = loop_.iteration;
   shown.loss = smoothed_loss();
   shown.learning_rate = rate;
-  shown.data_wait_seconds = train_->waited_seconds();
+  shown.data_wait_seconds = train_->data().waited_seconds();
   shown.outputs = output_values(train_->lowered(), train_->read_outputs());
   report.train_display(shown);
   note_left_out_updates(report);
@@ -382,8 +382,8 @@ void Training::snapshot(RunReport& report) {
   prune_snapshots(*files_.solver, loop_.iteration);
 }
 
-std::string Training::first_bad_value(const Rank& rank, ProgramKind kind) const {
-  const std::string data = rank.net->find_bad_data();
+std::string Training::first_bad_value(const Rank& rank) const {
+  const std::string data = rank.net->data().find_bad_value();
   if (!data.empty()) return "the first bad value stands in the data: " + data;
   const LoweredNet& net = rank.net->lowered();
   for (const ParameterInfo& parameter : net.parameters) {
@@ -392,18 +392,17 @@ std::string Training::first_bad_value(const Rank& rank, ProgramKind kind) const 
     return fmt::format("the first bad value is in parameter {} of layer \"{}\": the update before made it so",
                        parameter.blob, net.layers[static_cast<size_t>(parameter.layer)].param->name());
   }
-  const std::optional<LayerShare> share = rank.net->find_bad_layer(kind);
+  const std::optional<LayerShare> share = rank.net->find_bad_layer();
   if (!share || share->layer < 0) return "no single layer shows it";
-  const caffe::LayerParameter& param = *net.layers[static_cast<size_t>(share->layer)].param;
-  return fmt::format("the first bad value comes out of layer \"{}\" ({}), {} pass", param.name(), param.type(),
+  return fmt::format("the first bad value comes out of {}, {} pass", subject_of(*net.layers[static_cast<size_t>(share->layer)].param),
                      share->pass == Pass::kForward ? "forward" : "backward");
 }
 
-void Training::fail_diverged(const Rank& rank, float rate, ProgramKind kind) {
+void Training::fail_diverged(const Rank& rank, float rate) {
   throw Error(ExitCode::kDiverged,
               fmt::format("the loss is {} at iteration {} (learning rate {}); {}. No snapshot is written, the last one is "
                           "kept. Try a smaller base_lr, clip_gradients, or look at the data",
-                          rank.net->loss(), loop_.iteration, rate, first_bad_value(rank, kind)));
+                          rank.net->loss(), loop_.iteration, rate, first_bad_value(rank)));
 }
 
 }  // namespace trainer

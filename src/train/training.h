@@ -100,8 +100,8 @@ class Training {
   void note_left_out_updates(RunReport& report);
   void snapshot(RunReport& report);
   // For the message: where it begins.
-  std::string first_bad_value(const Rank& rank, ProgramKind kind) const;
-  [[noreturn]] void fail_diverged(const Rank& rank, float rate, ProgramKind kind);
+  std::string first_bad_value(const Rank& rank) const;
+  [[noreturn]] void fail_diverged(const Rank& rank, float rate);
 
   TrainingFiles files_;
   TrainingOptions options_;

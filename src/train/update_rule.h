@@ -10,8 +10,10 @@
 #include <string>
 #include <vector>
 
+#include "layers/lower_net.h"
 #include "runtime/program.h"
-#include "train/net_session.h"
+#include "train/runtime.h"
+#include "trainer.pb.h"
 
 namespace trainer {
 

@@ -74,7 +74,7 @@ class Generator {
   void add_update(const std::string& path, const caffe::SolverParameter& solver) {
     Runtime runtime(planned_gpu(), precision_);
     const Model model(path, caffe::TRAIN, runtime);
-    UpdateRule(solver, NetSession::trained_parameters(model.session->lowered()), runtime);
+    UpdateRule(solver, trained_parameters(model.session->lowered()), runtime);
     take(runtime);
   }
 

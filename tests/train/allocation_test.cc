@@ -153,7 +153,7 @@ void expect_no_allocations(const std::string& text) {
   caffe::SolverParameter solver;
   solver.set_momentum(0.9f);
   solver.set_weight_decay(0.001f);
-  UpdateRule update(solver, NetSession::trained_parameters(session.lowered()), runtime);
+  UpdateRule update(solver, trained_parameters(session.lowered()), runtime);
   int iteration = 0;
   const auto iterate = [&] {
     for (int i = 0; i < 10; ++i) {

@@ -44,7 +44,7 @@ void expect_lines(Precision precision) {
   NetSession session(net, positions, caffe::TRAIN, 1, runtime);
   add_parameters(session.lowered(), 1, true, runtime.store);
   caffe::SolverParameter solver;
-  UpdateRule update(solver, NetSession::trained_parameters(session.lowered()), runtime);
+  UpdateRule update(solver, trained_parameters(session.lowered()), runtime);
   std::string lines;
   session.set_debug_log([&](const std::string& line) { lines += line + "\n"; });
 

@@ -1,0 +1,76 @@
+// What a net in one phase is compiled to: a program for each kind of pass and shape of batch.
+#pragma once
+
+#include <list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "compile/compile.h"
+#include "train/carried_states.h"
+#include "train/data_layers.h"
+#include "train/debug_info.h"
+
+namespace trainer {
+
+// Train programs write parameter gradients to the states "gradients/<parameter>"; kAccumulate adds to what is there.
+// kExtent finds the next extent that a batch's data decide, and the debug kinds find what debug_info says of the others:
+// these change nothing.
+enum class ProgramKind { kForward, kTrain, kAccumulate, kExtent, kDebugForward, kDebugTrain, kDebugAccumulate };
+
+struct NetProgram {
+  ProgramKind kind;
+  std::vector<Shape> shapes;     // of the streams' tops
+  std::vector<int64_t> extents;  // decided by data; empty where the net has none, or for their largest
+  std::unique_ptr<Program> program;
+  bool has_loss = false;                             // the first that the program watches
+  std::vector<std::string> label_flags;              // consumers of the labels that the further ones count the bad of
+  std::vector<int> outputs, kept;                    // results
+  std::vector<std::unique_ptr<DeviceBlock>> inputs;  // zeros for Input layers
+  std::map<std::string, Shape> carried;              // shapes of its carried states, by name
+  DebugInfo debug_info;                              // of the debug kinds
+};
+
+class NetPrograms {
+ public:
+  // Lowers the net for the shapes of the first batch. Throws with all problems found.
+  NetPrograms(const NetInPhase& net, DataLayers& data, const CarriedStates& carried, Diagnostics* warnings);
+
+  // For the first batch.
+  const LoweredNet& lowered() const { return *lowered_; }
+
+  // Before the first program: blobs that stay readable, by Caffe's names, of which an unknown one is a config_error; and that
+  // layers that write files write none.
+  void keep_blobs(const std::vector<std::string>& names);
+  void write_no_files() { writes_files_ = false; }
+
+  // For the batch that comes next, extents at their largest. Programs are made unless known, and good until the next but one
+  // call.
+  NetProgram& next(ProgramKind kind);
+  NetProgram& find(ProgramKind kind, const std::vector<Shape>& shapes, const std::vector<int64_t>& extents);
+  // One like it that has each op of the graph as a step of its own.
+  NetProgram unfused(const NetProgram& program);
+
+ private:
+  std::unique_ptr<LoweredNet> lower(ProgramKind kind, const std::vector<Shape>& shapes, const std::vector<int64_t>& extents,
+                                    Diagnostics* problems) const;
+  NetProgram& use(std::list<NetProgram>::iterator known);
+  NetProgram make(ProgramKind kind, const std::vector<Shape>& shapes, const std::vector<int64_t>& extents, Fusion fusion);
+  void add_gradients(LoweredNet& net, bool accumulate);
+  void check_parameter_shapes(const LoweredNet& net, const std::vector<Shape>& shapes) const;
+  void warn_of_no_gradient(const LoweredNet& net, const ParameterInfo& parameter);
+  std::unique_ptr<Program> compiled(Module module, Fusion fusion) const;
+
+  const NetInPhase net_;
+  DataLayers& data_;
+  const CarriedStates& carried_;
+  Diagnostics& warnings_;
+  std::unique_ptr<LoweredNet> lowered_;
+  std::list<NetProgram> programs_;  // most recently used first
+  std::vector<std::string> kept_;
+  bool writes_files_ = true;
+};
+
+}  // namespace trainer
