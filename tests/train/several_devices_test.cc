@@ -32,8 +32,9 @@ layer {{ name: "ip1" type: "InnerProduct" bottom: "pool" top: "ip1"
   inner_product_param {{ num_output: 10 weight_filler {{ type: "xavier" }} }} }}
 layer {{ name: "wide" type: "InnerProduct" bottom: "ip1" top: "wide"
   inner_product_param {{ num_output: {} weight_filler {{ type: "xavier" }} }} }}
+{}
 layer {{ name: "narrow" type: "InnerProduct" bottom: "wide" top: "narrow"
-  inner_product_param {{ num_output: 10 weight_filler {{ type: "xavier" }} }} }}
+  inner_product_param {{ num_output: {} weight_filler {{ type: "xavier" }} }} }}
 layer {{ name: "shared1" type: "InnerProduct" bottom: "narrow" top: "s1" param {{ name: "w" }} param {{ name: "b" }}
   inner_product_param {{ num_output: 10 weight_filler {{ type: "xavier" }} }} }}
 layer {{ name: "relu" type: "ReLU" bottom: "s1" top: "s1" }}
@@ -41,7 +42,7 @@ layer {{ name: "shared2" type: "InnerProduct" bottom: "s1" top: "s2" param {{ na
   inner_product_param {{ num_output: 10 }} }}
 layer {{ name: "loss" type: "SoftmaxWithLoss" bottom: "s2" bottom: "label" top: "loss" }}
 )",
-                       folder_ / "lmdb", batch, width_);
+                       folder_ / "lmdb", batch, width_, behind_wide_, narrow_);
   }
 
   // The weights, one layer after another, after training on so many devices.
@@ -64,6 +65,7 @@ layer {{ name: "loss" type: "SoftmaxWithLoss" bottom: "s2" bottom: "label" top: 
     training.run(report);
     std::vector<float> weights;
     for (const WeightLayer& layer : read_weights(folder_ / fmt::format("w_iter_{}.caffemodel", iterations)).layers) {
+      if (layer.name == "norm") continue;  // running means are those of the first device
       for (const auto& blob : layer.blobs) weights.insert(weights.end(), blob.data.begin(), blob.data.end());
     }
     return weights;
@@ -77,7 +79,8 @@ layer {{ name: "loss" type: "SoftmaxWithLoss" bottom: "s2" bottom: "label" top: 
 
   TempFolder folder_;
   std::string more_;  // fields of the solver
-  int width_ = 10;
+  std::string behind_wide_;  // layers in place
+  int width_ = 10, narrow_ = 10;
   float rate_ = 0.1f;
 };
 
@@ -90,6 +93,16 @@ TEST_F(SeveralDevices, DoWhatOneDoesInSeveralPasses) {
 // More gradients than a bucket holds.
 TEST_F(SeveralDevices, SumInBuckets) {
   width_ = 150'000;
+  rate_ = 1e-5f;
+  expect_near(train(2, 4, 1, 3), train(1, 4, 2, 3));
+}
+
+// The gradient of a scale's bias ends the first bucket, and is read again for that of its factor.
+TEST_F(SeveralDevices, SumGradientsThatAreReadNoMore) {
+  behind_wide_ = R"(layer { name: "norm" type: "BatchNorm" bottom: "wide" top: "wide" }
+layer { name: "scale" type: "Scale" bottom: "wide" top: "wide" scale_param { bias_term: true } })";
+  width_ = 150'000;
+  narrow_ = 13;
   rate_ = 1e-5f;
   expect_near(train(2, 4, 1, 3), train(1, 4, 2, 3));
 }
