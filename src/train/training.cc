@@ -212,6 +212,10 @@ bool Training::run(RunReport& report) {
   }
   if (trained_parameters(train_->lowered()).empty())
     warnings += "warning: the net has no parameter to train (lr_mult is 0 everywhere, or no layer has any)\n";
+  if (ranks_.size() > 1 && !options_.snapshot.empty() && !train_->position().carried.empty())
+    warnings +=
+        "warning: a snapshot holds what recurrent layers carry from batch to batch on the first device; on the others they begin "
+        "with zeros\n";
   if (!train_->lowered().loss) warnings += "warning: the net has no loss: nothing will be learned\n";
   if (!warnings.empty()) report.warning(trim(warnings));
   report.note(fmt::format("Planned memory: {}", format_bytes(memory_plan().total())));
