@@ -191,7 +191,7 @@ TEST(CudaTexts, ArePtxForAnArchitectureThatNvrtcDoesNotKnow) {
   } catch (const Error& error) {
     GTEST_SKIP() << error.what();
   }
-  const std::vector<char> code = cuda::compile_text("extern \"C\" __global__ void k(float* x) { *x = 1; }", "sm_999");
+  const std::string code = cuda::compile_text("extern \"C\" __global__ void k(float* x) { *x = 1; }", "sm_999");
   EXPECT_NE(std::string(code.begin(), code.end()).find(".entry k("), std::string::npos);
   EXPECT_EQ(code.back(), 0);  // as the driver reads it
 }
