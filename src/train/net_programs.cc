@@ -102,7 +102,10 @@ NetProgram NetPrograms::unfused(const NetProgram& program) {
 }
 
 NetProgram NetPrograms::make(ProgramKind kind, const std::vector<Shape>& shapes, const std::vector<int64_t>& extents, Fusion fusion) {
-  NetProgram made{kind, shapes, extents};
+  NetProgram made;
+  made.kind = kind;
+  made.shapes = shapes;
+  made.extents = extents;
   Diagnostics problems;
   const std::unique_ptr<LoweredNet> net = lower(kind, shapes, extents, &problems);
   check_parameter_shapes(*net, shapes);

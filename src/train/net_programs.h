@@ -21,7 +21,7 @@ namespace trainer {
 enum class ProgramKind { kForward, kTrain, kAccumulate, kExtent, kDebugForward, kDebugTrain, kDebugAccumulate };
 
 struct NetProgram {
-  ProgramKind kind;
+  ProgramKind kind{};
   std::vector<Shape> shapes;     // of the streams' tops
   std::vector<int64_t> extents;  // decided by data; empty where the net has none, or for their largest
   std::unique_ptr<Program> program;

@@ -94,10 +94,7 @@ train
 check and_kept "$(tail -n 3 train.log)" tries_nothing
 # Values of the right length that mean nothing.
 for file in "$XDG_CACHE_HOME"/trainer/cuda/*; do
-  value=$(od -A n -t u8 -j 8 -N 8 "$file" | tr -d ' ')
-  if grep -q -a 'cuDNN\|cuBLASLt' "$file"; then
-    head -c "$value" /dev/urandom | dd of="$file" bs=1 seek=$(($(stat -c %s "$file") - value)) conv=notrunc status=none
-  fi
+  head -c 16 /dev/urandom | dd of="$file" bs=1 seek=$(($(stat -c %s "$file") - 16)) conv=notrunc status=none
 done
 train
 check a_spoilt_cache_is_made_again "$(tail -n 3 train.log)" tries

@@ -1,4 +1,4 @@
-// Ways are timed as they will run: recorded, several in a row, the best of a few rounds.
+// Ways are timed as they will run, recorded and several in a row: the best of a few rounds, each of which all ways share.
 #include "device/cuda/autotune.h"
 
 #include <algorithm>
@@ -14,7 +14,10 @@ namespace {
 
 using Seconds = std::chrono::duration<double>;
 constexpr Seconds kMostSeconds{120};
-constexpr int kRounds = 3, kInARow = 3;
+constexpr int kRounds = 4, kInARow = 3;
+constexpr double kHopeless = 3;    // times as slow as the best: not run again
+constexpr double kWorthIt = 0.97;  // of the first way's time: less of a gain may be chance
+constexpr double kNever = std::numeric_limits<double>::infinity();
 constexpr int kFiller = 0x3C;  // small numbers of each type; with zeros a GPU draws less power and runs faster
 
 Seconds spent{0};
@@ -28,25 +31,26 @@ void tell_once(const Context& context) {
                                    folder.empty() ? "" : "; what is fastest is kept in " + folder));
 }
 
-// Of one run; infinity where it does not run or cannot be recorded.
-double seconds_of(Context& context, const Trials::Way& way) {
-  constexpr double kNever = std::numeric_limits<double>::infinity();
+// nullptr where it does not run or cannot be recorded.
+std::unique_ptr<Recording> recorded(Context& context, const Trials::Way& way) {
   try {
     way();  // the first time loads code
-  } catch (const Error&) {
-    return kNever;
+    check(cudaStreamSynchronize(context.stream()), "running on the GPU");
+  } catch (const std::exception&) {
+    cudaGetLastError();
+    return nullptr;
   }
-  const std::unique_ptr<Recording> recording = record(context, [&] {
+  return record(context, [&] {
     for (int i = 0; i < kInARow; ++i) way();
   });
-  if (recording == nullptr) return kNever;
+}
+
+double seconds_of(Context& context, Recording& recording) {
   const std::unique_ptr<StepTimer> timer = make_step_timer(context);
-  for (int round = 0; round <= kRounds; ++round) {
-    recording->run();
-    timer->mark();
-  }
-  const std::vector<double> seconds = timer->read();
-  return *std::min_element(seconds.begin(), seconds.end()) / kInARow;
+  timer->mark();
+  recording.run();
+  timer->mark();
+  return timer->read().front();
 }
 
 }  // namespace
@@ -75,11 +79,20 @@ std::optional<size_t> Trials::fastest(size_t count, int64_t bytes, const std::fu
   const std::unique_ptr<void, decltype(release)> owner(memory, release);
   check(cudaMemsetAsync(memory, kFiller, static_cast<size_t>(bytes), stream), "filling memory");
 
-  std::vector<double> seconds;
-  for (const Way& way : ways_on(static_cast<std::byte*>(memory))) seconds.push_back(seconds_of(context_, way));
-  const auto best = std::min_element(seconds.begin(), seconds.end());
-  if (best == seconds.end() || *best == std::numeric_limits<double>::infinity()) return {};
-  return static_cast<size_t>(best - seconds.begin());
+  std::vector<std::unique_ptr<Recording>> recordings;
+  for (const Way& way : ways_on(static_cast<std::byte*>(memory))) recordings.push_back(recorded(context_, way));
+  std::vector<double> seconds(count, kNever);
+  double least = kNever;
+  for (int round = 0; round < kRounds; ++round) {
+    for (size_t way = 0; way < count; ++way) {
+      if (recordings[way] == nullptr || (round > 0 && seconds[way] > kHopeless * least)) continue;
+      seconds[way] = std::min(seconds[way], seconds_of(context_, *recordings[way]));
+      least = std::min(least, seconds[way]);
+    }
+  }
+  if (least == kNever) return {};
+  if (least > kWorthIt * seconds.front()) return 0;
+  return static_cast<size_t>(std::find(seconds.begin(), seconds.end(), least) - seconds.begin());
 }
 
 }  // namespace trainer::cuda

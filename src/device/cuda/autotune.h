@@ -12,7 +12,7 @@
 namespace trainer::cuda {
 
 // The trials for one op. Nothing is tried on a GPU that is only planned for, nor where runs must repeat bit for bit:
-// there the first way is the one to take. All trials of a process share two minutes.
+// there the first way is the one to take. All trials of a process share about two minutes.
 class Trials {
  public:
   explicit Trials(Context& context);

@@ -104,7 +104,7 @@ std::vector<std::unique_ptr<CudnnPlan>> plans_of(const Descriptor& graph, const 
       if (has_note(configuration, CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE, excluded)) continue;
       const bool generates = has_note<cudnnBackendBehaviorNote_t>(configuration, CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE, CUDNN_TYPE_BEHAVIOR_NOTE,
                                                                   {CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION});
-      if (generates && generated == kMostGenerated) continue;
+      if (generates && generated++ >= kMostGenerated && most > 1) continue;
       try {
         Descriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
         plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, configuration).set(CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, properties).finalize();
@@ -114,7 +114,6 @@ std::vector<std::unique_ptr<CudnnPlan>> plans_of(const Descriptor& graph, const 
           continue;
         }
         plans.push_back(std::move(made));
-        generated += generates;
       } catch (const CudnnRefusal& refusal) {
         reason = refusal.what();
       }
@@ -187,6 +186,7 @@ std::string Descriptor::read_text(cudnnBackendAttributeName_t name) const {
   check_cudnn(cudnn().get_attribute(descriptor_, name, CUDNN_TYPE_CHAR, 0, &count, nullptr), "reading a description");
   std::string text(static_cast<size_t>(count), '\0');
   check_cudnn(cudnn().get_attribute(descriptor_, name, CUDNN_TYPE_CHAR, count, &count, text.data()), "reading a description");
+  text.resize(static_cast<size_t>(count));
   return text;
 }
 

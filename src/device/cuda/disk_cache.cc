@@ -1,9 +1,10 @@
-// A file holds the lengths of key and value, then both; its name is a hash of the key, which need not be unique.
+// A file holds a header, key and value; its name is a hash of the key, which need not be unique.
 #include "device/cuda/disk_cache.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
@@ -19,23 +20,33 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr uint64_t kMostBytes = uint64_t{1} << 30;
+// Raised with every change that makes old values wrong under their keys: of the numbering, types or alignment in graphs, or
+// of options that code is compiled with.
+constexpr uint64_t kFormat = 1;
+
+struct Header {
+  uint64_t format, key_bytes, value_bytes, value_hash;
+};
+uint64_t hash_of(const std::string& text) { return philox_key(0, text, "", ""); }
 
 std::mutex mutex;
 std::map<std::string, std::string> known;
 
 std::string file_of(const std::string& key) {
   const std::string folder = cache_folder();
-  return folder.empty() ? "" : fmt::format("{}/{:016x}", folder, philox_key(0, key, "", ""));
+  return folder.empty() ? "" : fmt::format("{}/{:016x}", folder, hash_of(key));
 }
 
 std::optional<std::string> read_file(const std::string& file, const std::string& key) {
   std::ifstream in(file, std::ios::binary);
-  uint64_t sizes[2] = {};
-  if (!in.read(reinterpret_cast<char*>(sizes), sizeof sizes) || sizes[0] != key.size() || sizes[1] > kMostBytes) return {};
-  std::string found(sizes[0], '\0'), value(sizes[1], '\0');
+  Header header{};
+  if (!in.read(reinterpret_cast<char*>(&header), sizeof header) || header.format != kFormat || header.key_bytes != key.size() ||
+      header.value_bytes > kMostBytes)
+    return {};
+  std::string found(header.key_bytes, '\0'), value(header.value_bytes, '\0');
   in.read(found.data(), static_cast<std::streamsize>(found.size()));
   in.read(value.data(), static_cast<std::streamsize>(value.size()));
-  if (!in || found != key || in.peek() != std::ifstream::traits_type::eof()) return {};
+  if (!in || found != key || hash_of(value) != header.value_hash) return {};
   return value;
 }
 
@@ -43,10 +54,11 @@ std::optional<std::string> read_file(const std::string& file, const std::string&
 void write_file(const std::string& file, const std::string& key, const std::string& value) {
   std::error_code failed;
   fs::create_directories(fs::path(file).parent_path(), failed);
-  const std::string temporary = fmt::format("{}.{}", file, getpid());
+  const std::string temporary =
+      fmt::format("{}.{}.{}", file, getpid(), std::chrono::steady_clock::now().time_since_epoch().count());
   std::ofstream out(temporary, std::ios::binary);
-  const uint64_t sizes[2] = {key.size(), value.size()};
-  out.write(reinterpret_cast<const char*>(sizes), sizeof sizes);
+  const Header header{kFormat, key.size(), value.size(), hash_of(value)};
+  out.write(reinterpret_cast<const char*>(&header), sizeof header);
   out << key << value;
   out.close();
   if (out) fs::rename(temporary, file, failed);

@@ -52,7 +52,10 @@ class Product {
     const bool bias = operands.size() > kBias;
     set(CUBLASLT_MATMUL_DESC_EPILOGUE, bias ? (attributes.epilogue.relu ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_BIAS)
                                             : (attributes.epilogue.relu ? CUBLASLT_EPILOGUE_RELU : CUBLASLT_EPILOGUE_DEFAULT));
-    if (bias) set(CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, cublas_type(y.dtype));
+    if (bias) {
+      set(CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, cublas_type(y.dtype));
+      set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias_);
+    }
     describe(&layouts_[0], operands[1]);
     describe(&layouts_[1], operands[0]);
     describe(&layouts_[2], y);
@@ -99,7 +102,7 @@ class Product {
   // `bias` may be nullptr where there is none.
   void run(Context& context, const cublasLtMatmulAlgo_t& algorithm, const void* a, const void* b, const void* bias, void* y, void* workspace,
            int64_t workspace_bytes) {
-    if (bias != bias_) set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias_ = bias);
+    if (bias != nullptr && bias != bias_) set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias_ = bias);
     const float one = 1, zero = 0;
     check_cublas(cublaslt().matmul(context.cublaslt_handle(), product_, &one, b, layouts_[0], a, layouts_[1], &zero, y, layouts_[2], y,
                                    layouts_[2], &algorithm, workspace, static_cast<size_t>(workspace_bytes), context.stream()),
@@ -126,7 +129,7 @@ class Product {
 
   cublasLtMatmulDesc_t product_ = nullptr;
   std::array<cublasLtMatrixLayout_t, 3> layouts_ = {};
-  const void* bias_ = nullptr;
+  const void* bias_ = reinterpret_cast<const void*>(uintptr_t{kOperandAlignment});  // a choice may look at how it is aligned
 };
 
 // How a product is computed; no algorithm where cuBLASLt knows none.
