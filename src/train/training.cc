@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <optional>
 
 #include "base/error.h"
 #include "base/text.h"
 #include "formats/atomic_file.h"
+#include "formats/prefix_lock.h"
 #include "report/run_folder.h"
 #include "train/evaluate.h"
 #include "train/learning_rate.h"
@@ -26,7 +28,7 @@ Training::Training(TrainingFiles files, const TrainingOptions& options)
     rank->net = std::make_unique<NetSession>(*files_.train.net, *files_.train.positions, caffe::TRAIN, loop_.seed, rank->runtime);
   train_ = ranks_.front()->net.get();
   // Before memory is taken for parameters that no snapshot could hold.
-  if (solver.snapshot() > 0 || solver.snapshot_after_train()) {
+  if (writes_snapshots()) {
     check_writable_prefix(solver.snapshot_prefix());
     check_snapshot();
   }
@@ -184,8 +186,12 @@ int64_t Training::buffer_bytes() const {
   return bytes;
 }
 
+bool Training::writes_snapshots() const { return files_.solver->snapshot() > 0 || files_.solver->snapshot_after_train(); }
+
 bool Training::run(RunReport& report) {
   const caffe::SolverParameter& solver = *files_.solver;
+  std::optional<PrefixLock> lock;
+  if (writes_snapshots()) lock.emplace(solver.snapshot_prefix());
   std::set<std::string> loaded;
   for (const std::string& path : options_.weights) {
     const std::vector<WeightMatch> matches = load_weights(path, train_->lowered(), runtime_.store);

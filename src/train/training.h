@@ -87,6 +87,7 @@ class Training {
   int64_t images_per_iteration() const;
   int64_t buffer_bytes() const;
   std::set<std::string> untrained_layers() const;
+  bool writes_snapshots() const;
   void check_snapshot() const;
   std::string slow_steps();
   RunInfo run_info() const;
