@@ -51,7 +51,7 @@ int run_extract_features(const Arguments& arguments) {
 
   const ConfiguredNet configured = net_from_flags(arguments, caffe::TEST, model);
   log_info(device.name == "cpu" ? "Using CPU" : device.use);
-  Runtime runtime(device.name);
+  Runtime runtime(device.name, device_options_of(arguments));
   NetSession net(*configured.net.net, *configured.net.positions, caffe::TEST, 0, runtime);
   if (!net.warnings().empty()) log_warning(net.warnings());
   net.keep_blobs(blobs);
@@ -97,7 +97,7 @@ REGISTER_COMMAND(
         "A row of the blob is a record. A blob that layers change in place is written as the last of them "
         "leaves it. "
         "Nothing that exists is overwritten; a call that fails leaves nothing behind.",
-    .flags = {set_flag(), level_flag(), stage_flag()}, .run = run_extract_features, .computes = true);
+    .flags = {precision_flag(), deterministic_flag(), set_flag(), level_flag(), stage_flag()}, .run = run_extract_features, .computes = true);
 
 }  // namespace
 }  // namespace trainer

@@ -18,7 +18,17 @@ constexpr size_t kMostOpenFiles = 64;
 constexpr int64_t kLargestRow = int64_t{4} << 30;
 constexpr int64_t kLargestTotal = int64_t{16} << 40;
 
-std::vector<std::string> read_list(const std::string& path) {
+int64_t product(const Shape& shape) {
+  int64_t count = 1;
+  for (int64_t extent : shape.dims()) {
+    if (__builtin_mul_overflow(count, extent, &count)) return std::numeric_limits<int64_t>::max();
+  }
+  return count;
+}
+
+}  // namespace
+
+std::vector<std::string> listed_hdf5_files(const std::string& path) {
   std::error_code error;
   if (!std::filesystem::exists(path, error)) {
     throw data_error(
@@ -43,20 +53,10 @@ std::vector<std::string> read_list(const std::string& path) {
   return files;
 }
 
-int64_t product(const Shape& shape) {
-  int64_t count = 1;
-  for (int64_t extent : shape.dims()) {
-    if (__builtin_mul_overflow(count, extent, &count)) return std::numeric_limits<int64_t>::max();
-  }
-  return count;
-}
-
-}  // namespace
-
 Hdf5Rows::Hdf5Rows(const std::string& list_file, std::vector<std::string> datasets, bool shuffle,
                    uint64_t key, const Hdf5Memory& memory)
     : names_(std::move(datasets)) {
-  for (const std::string& path : read_list(list_file)) {
+  for (const std::string& path : listed_hdf5_files(list_file)) {
     File file;
     file.path = path;
     check_file(file);

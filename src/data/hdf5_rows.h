@@ -19,11 +19,13 @@ struct Hdf5Memory {
   int64_t whole_bytes = int64_t{256} << 20;  // up to this much in all, everything is kept and shuffled as one
 };
 
+// The files that `list_file` names, separated by white space; data_error where it names none.
+std::vector<std::string> listed_hdf5_files(const std::string& list_file);
+
 // Used by one thread at a time.
 class Hdf5Rows {
  public:
-  // `list_file` names the files, separated by white space. Opens each one and checks that it has every
-  // dataset, with equal numbers of rows in a file and equal row shapes in all; data_error otherwise.
+  // Opens each of the listed files and checks that it has every dataset, with equal numbers of rows in a file and equal row shapes in all; data_error otherwise.
   Hdf5Rows(const std::string& list_file, std::vector<std::string> datasets, bool shuffle, uint64_t key,
            const Hdf5Memory& memory = {});
 

@@ -48,23 +48,25 @@ void PictureFeed::with_good_record(const Record& record, int64_t row, SkippedRec
   Record neighbours[2];
   const Record* current = &record;
   const uint64_t most = std::min(source_->size(), kMostNeighboursTried);
+  std::string first;  // what is wrong with the record itself
   for (uint64_t tried = 1;; ++tried) {
+    std::string message;
     try {
       use(*current);
-      return;
     } catch (const Error& error) {
-      const std::string message =
-          fmt::format("{}: {}: {}", settings_.layer, source_->describe(*current), error.what());
       if (error.code() != ExitCode::kData) throw;
-      if (!settings_.can_skip) throw data_error("{}", message);
-      if (!settings_.skip_bad_records) {
-        throw data_error("{}. {} {{ skip_bad_records: true }} would leave such records out", message,
-                         settings_.message);
-      }
-      if (tried == most)
-        throw data_error("{} (and so the {} records before it; none is left to try)", message, most - 1);
-      if (skipped != nullptr) skipped->emplace_back(row, message);
+      message = fmt::format("{}: {}: {}", settings_.layer, source_->describe(*current), error.what());
     }
+    if (first.empty()) first = message;
+    if (!settings_.can_skip && !first.empty()) throw data_error("{}", first);
+    if (message.empty()) {
+      if (first.empty() || settings_.skip_bad_records) return;
+      throw data_error("{}. {} {{ skip_bad_records: true }} would leave such records out", first, settings_.message);
+    }
+    if (tried == most && settings_.skip_bad_records)
+      throw data_error("{} (and so the {} records before it; none is left to try)", message, most - 1);
+    if (tried == most) throw data_error("{}{}", first, most > 1 ? fmt::format(" (and so the {} records behind it)", most - 1) : "");
+    if (skipped != nullptr) skipped->emplace_back(row, message);
     Record& next = neighbours[tried % 2];
     {
       std::lock_guard<std::mutex> lock(source_mutex_);

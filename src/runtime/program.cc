@@ -188,9 +188,13 @@ int Program::run_checked(const RunContext& context, const std::vector<int>& laye
 }
 
 void Program::read_result(int result, float* out) const {
+  device_.copy_to_host(out, result_data(result), result_desc(result).bytes());
+}
+
+const void* Program::result_data(int result) const {
   const int value = results[static_cast<size_t>(result)];
   TRAINER_ASSERT(value >= 0);
-  device_.copy_to_host(out, address(value), values[static_cast<size_t>(value)].desc.bytes());
+  return address(value);
 }
 
 const TensorDesc& Program::result_desc(int result) const {

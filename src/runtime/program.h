@@ -67,6 +67,8 @@ class Program {
   // Copies a result (see Module::results) to the host, row-major. `out` has room for its elements.
   void read_result(int result, float* out) const;
   const TensorDesc& result_desc(int result) const;
+  // Where the last run left it on the device.
+  const void* result_data(int result) const;
 
   int64_t arena_bytes() const { return arena_bytes_; }
 

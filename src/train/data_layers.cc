@@ -3,9 +3,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
+#include <system_error>
 
 #include "base/cores.h"
 #include "base/error.h"
+#include "data/hdf5_rows.h"
 #include "report/log.h"
 
 namespace trainer {
@@ -47,6 +50,7 @@ DataLayers::DataLayers(const NetInPhase& net, GivenShapes given, Diagnostics* wa
       (data ? diagnostics : misconfigured).error(net_.positions.of(layer, field), subject_of(layer), without_layer(error.what(), layer));
     }
   }
+  if (data_errors == 0) check_written_files(&diagnostics);
   if (diagnostics.has_errors() || misconfigured.has_errors()) throw_problems(std::move(diagnostics), misconfigured, data_errors);
 }
 
@@ -117,6 +121,23 @@ void DataLayers::check_given(Diagnostics* diagnostics) const {
     diagnostics->error({}, "", fmt::format("a shape is given for \"{}\", which is no top of a data layer of this net", name),
                        tops.empty() ? "it has no data layer in this phase and stage"
                                     : fmt::format("tops of its data layers: {}", fmt::join(tops, ", ")));
+  }
+}
+
+// A layer that writes a file replaces what is there.
+void DataLayers::check_written_files(Diagnostics* diagnostics) const {
+  for (const caffe::LayerParameter& writer : net_.net.layer()) {
+    const std::string& path = writer.hdf5_output_param().file_name();
+    for (const Stream& stream : streams_) {
+      const caffe::LayerParameter& reader = net_.net.layer(stream.layer);
+      if (writer.type() != "HDF5Output" || reader.type() != "HDF5Data") continue;
+      for (const std::string& read : listed_hdf5_files(reader.hdf5_data_param().source())) {
+        std::error_code absent;
+        if (!std::filesystem::equivalent(path, read, absent)) continue;
+        diagnostics->error(net_.positions.of(writer, "hdf5_output_param.file_name"), subject_of(writer),
+                           fmt::format("it would replace {}, which {} reads", read, subject_of(reader)), "give another file_name");
+      }
+    }
   }
 }
 

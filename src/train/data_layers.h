@@ -77,6 +77,7 @@ class DataLayers {
   // Of all the layer's tops; none where one is not given.
   std::vector<Shape> given_shapes(const caffe::LayerParameter& layer) const;
   void check_given(Diagnostics* diagnostics) const;
+  void check_written_files(Diagnostics* diagnostics) const;
   void open(int layer, Diagnostics* warnings);
   void throw_problems(Diagnostics diagnostics, const Diagnostics& misconfigured, int data_errors) const;
   const Stream* find(const SourceInfo& source) const;

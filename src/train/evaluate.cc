@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "base/error.h"
 #include "report/log.h"
 
 namespace trainer {
@@ -21,21 +22,34 @@ Evaluation evaluate(NetSession& net, int iterations, const std::function<bool(in
   Evaluation result;
   std::vector<std::vector<double>> sums;
   std::vector<bool> changing;
-  for (int i = 0; i < iterations; ++i) {
-    if (!before_batch(i)) return result;
-    net.run_next(ProgramKind::kForward);
-    result.loss += net.loss();
-    const std::vector<std::vector<float>>& outputs = net.read_outputs();
-    if (sums.empty()) sums.resize(outputs.size()), changing.resize(outputs.size());
-    for (size_t k = 0; k < outputs.size(); ++k) {
-      if (sums[k].empty()) sums[k].resize(outputs[k].size(), 0.0);
-      // What changes its size from batch to batch has no mean.
-      if (sums[k].size() != outputs[k].size()) changing[k] = true;
-      if (changing[k]) continue;
-      for (size_t e = 0; e < outputs[k].size(); ++e) sums[k][e] += outputs[k][e];
+  int queued = 0, read = 0;
+  const auto read_until = [&](int end) {
+    for (; read < end; ++read) {
+      net.finish();
+      result.loss += net.loss();
+      const std::vector<std::vector<float>>& outputs = net.read_outputs();
+      if (sums.empty()) sums.resize(outputs.size()), changing.resize(outputs.size());
+      for (size_t k = 0; k < outputs.size(); ++k) {
+        if (sums[k].empty()) sums[k].resize(outputs[k].size(), 0.0);
+        // What changes its size from batch to batch has no mean.
+        if (sums[k].size() != outputs[k].size()) changing[k] = true;
+        if (changing[k]) continue;
+        for (size_t e = 0; e < outputs[k].size(); ++e) sums[k][e] += outputs[k][e];
+      }
+      after_batch(read, outputs);
     }
-    after_batch(i, outputs);
+  };
+  for (; queued < iterations && before_batch(queued); ++queued) {
+    try {
+      net.queue_next(ProgramKind::kForward, true);
+    } catch (const Error&) {
+      read_until(queued);  // batches before a bad one count
+      throw;
+    }
+    read_until(net.runs_ahead() ? queued : queued + 1);
   }
+  read_until(queued);
+  if (queued < iterations) return result;
   result.loss /= iterations;
   std::vector<std::vector<float>> means(sums.size());
   for (size_t k = 0; k < sums.size(); ++k) {

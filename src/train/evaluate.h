@@ -19,7 +19,7 @@ struct Evaluation {
 };
 
 // `before_batch` is called with the number of each batch and may stop by returning false; `after_batch`, with the
-// outputs of that batch.
+// outputs of that batch, in sequence: on a device that works beside the host when the next one is queued.
 Evaluation evaluate(NetSession& net, int iterations, const std::function<bool(int)>& before_batch,
                     const std::function<void(int, const std::vector<std::vector<float>>&)>& after_batch);
 

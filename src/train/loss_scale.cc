@@ -57,13 +57,24 @@ void restore_loss_scale(const std::string& path, const caffe::SolverState& state
   store.write(kGoodUpdates, &good_updates);
 }
 
-std::string describe_left_out_updates(const StateStore& store, int64_t* told) {
-  if (!store.contains(kLeftOut)) return "";
-  const int64_t left_out = static_cast<int64_t>(scalar(store, kLeftOut)), more = left_out - *told;
-  *told = left_out;
+LeftOutUpdates::LeftOutUpdates(Device& device, const StateStore& store) : store_(store) {
+  if (store.contains(kLeftOut)) readback_ = device.make_readback(2);
+}
+
+void LeftOutUpdates::start() {
+  if (!readback_) return;
+  const void* const states[] = {store_.data(kLeftOut), store_.data(kScale)};
+  readback_->start(states);
+}
+
+std::string LeftOutUpdates::describe() {
+  if (!readback_) return "";
+  const std::span<const float> values = readback_->wait();
+  const int64_t left_out = static_cast<int64_t>(values[0]), more = left_out - told_;
+  told_ = left_out;
   if (more == 0) return "";
   return fmt::format("Left out {} update{} whose gradients float16 could not hold; the loss scale is {}", more, more == 1 ? "" : "s",
-                     scalar(store, kScale));
+                     values[1]);
 }
 
 }  // namespace trainer

@@ -6,6 +6,8 @@
 // states in device memory: the host never waits for it.
 #pragma once
 
+#include <cstdint>
+#include <memory>
 #include <string>
 
 #include "ops/graph.h"
@@ -31,7 +33,19 @@ void save_loss_scale(const StateStore& store, caffe::SolverState* state);
 // Nothing where the store or the state has none. Throws a data_error where the state of the file at `path` is damaged.
 void restore_loss_scale(const std::string& path, const caffe::SolverState& state, StateStore& store);
 
-// A line on the updates left out since `told` of them had been, which it counts on; "" where there are none.
-std::string describe_left_out_updates(const StateStore& store, int64_t* told);
+// Tells of the updates that loss scaling leaves out; nothing where the store has none of its states.
+class LeftOutUpdates {
+ public:
+  LeftOutUpdates(Device& device, const StateStore& store);
+  // Asks how many they are by then, behind the updates that are queued.
+  void start();
+  // A line on those since the line before, as of the last start; "" where there are none.
+  std::string describe();
+
+ private:
+  const StateStore& store_;
+  std::unique_ptr<Readback> readback_;
+  int64_t told_ = 0;
+};
 
 }  // namespace trainer

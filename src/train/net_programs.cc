@@ -16,10 +16,10 @@ namespace trainer {
 namespace {
 
 constexpr size_t kMostPrograms = 16;
+constexpr int64_t kMostSent = 64;  // elements of all outputs that are fetched one by one behind a pass
 
 bool is_debug(ProgramKind kind) { return kind >= ProgramKind::kDebugForward; }
 bool only_looks(ProgramKind kind) { return kind == ProgramKind::kExtent || is_debug(kind); }
-bool makes_gradients(ProgramKind kind) { return kind == ProgramKind::kTrain || kind == ProgramKind::kAccumulate; }
 
 // How many elements are no label of the range, as a scalar.
 Value count_bad_labels(Value labels, const LabelRange& range) {
@@ -118,7 +118,7 @@ NetProgram NetPrograms::make(ProgramKind kind, const std::vector<Shape>& shapes,
   data_.settle_orders(graph);
 
   Module module;
-  std::vector<int> watched;
+  std::vector<int> told;
   if (only_looks(kind)) {
     if (kind == ProgramKind::kExtent) {
       add_result(module, net->data_extents[extents.size()].count);
@@ -131,7 +131,7 @@ NetProgram NetPrograms::make(ProgramKind kind, const std::vector<Shape>& shapes,
     graph.writes.clear();
   } else {
     made.has_loss = static_cast<bool>(net->loss);
-    if (made.has_loss) watched.push_back(add_result(module, net->loss));
+    if (made.has_loss) told.push_back(add_result(module, net->loss));
     for (const NetOutput& output : net->outputs) made.outputs.push_back(add_result(module, output.value));
     for (const std::string& blob : kept_) made.kept.push_back(add_result(module, find_blob(*net, blob)->value));
     for (const LabelRequirement& label : net->labels) {
@@ -139,13 +139,14 @@ NetProgram NetPrograms::make(ProgramKind kind, const std::vector<Shape>& shapes,
       if (source != nullptr && data_.gives(*source)) continue;  // the stream checks them
       graph.set_context(-1, Pass::kForward);
       made.label_flags.push_back(label.range.consumer);
-      watched.push_back(add_result(module, count_bad_labels(label.value, label.range)));
+      told.push_back(add_result(module, count_bad_labels(label.value, label.range)));
     }
     if (makes_gradients(kind) && net->loss) add_gradients(*net, kind == ProgramKind::kAccumulate);
   }
   module.graph = std::move(net->graph);
   made.program = compiled(std::move(module), fusion);
-  made.program->watch(watched);
+  made.program->watch(makes_gradients(kind) ? told : std::vector<int>());
+  if (!only_looks(kind)) send_results(std::move(told), &made);
   if (net_.runtime.sums != nullptr && makes_gradients(kind)) net_.runtime.sums->mark(net_.runtime.rank, *made.program);
   for (size_t i = 0; i < made.program->sources.size(); ++i) {
     const SourceInfo& source = made.program->sources[i];
@@ -155,6 +156,14 @@ NetProgram NetPrograms::make(ProgramKind kind, const std::vector<Shape>& shapes,
     made.program->set_source(static_cast<int>(i), made.inputs.back()->data());
   }
   return made;
+}
+
+void NetPrograms::send_results(std::vector<int> told, NetProgram* out) const {
+  int64_t elements = 0;
+  for (int output : out->outputs) elements += out->program->result_desc(output).shape.count();
+  out->sends_outputs = elements <= kMostSent;
+  if (out->sends_outputs) told.insert(told.end(), out->outputs.begin(), out->outputs.end());
+  out->late = std::make_unique<LateResults>(*net_.runtime.device, *out->program, std::move(told));
 }
 
 void NetPrograms::add_gradients(LoweredNet& net, bool accumulate) {

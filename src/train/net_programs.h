@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "compile/compile.h"
+#include "runtime/late_results.h"
 #include "train/carried_states.h"
 #include "train/data_layers.h"
 #include "train/debug_info.h"
@@ -19,15 +20,21 @@ namespace trainer {
 // kExtent finds the next extent that a batch's data decide, and the debug kinds find what debug_info says of the others:
 // these change nothing.
 enum class ProgramKind { kForward, kTrain, kAccumulate, kExtent, kDebugForward, kDebugTrain, kDebugAccumulate };
+inline bool makes_gradients(ProgramKind kind) { return kind == ProgramKind::kTrain || kind == ProgramKind::kAccumulate; }
 
 struct NetProgram {
   ProgramKind kind{};
   std::vector<Shape> shapes;     // of the streams' tops
   std::vector<int64_t> extents;  // decided by data; empty where the net has none, or for their largest
   std::unique_ptr<Program> program;
-  bool has_loss = false;                             // the first that the program watches
-  std::vector<std::string> label_flags;              // consumers of the labels that the further ones count the bad of
-  std::vector<int> outputs, kept;                    // results
+  // What each pass tells: the loss where there is one, then how many labels of each of these consumers are bad. A program
+  // with a backward pass watches them, and does not wait for that; behind others they come as late results.
+  bool has_loss = false;
+  std::vector<std::string> label_flags;
+  std::vector<int> outputs, kept;  // results
+  // Of all but those that only look: what each pass tells and, where they are few numbers, the outputs.
+  std::unique_ptr<LateResults> late;
+  bool sends_outputs = false;
   std::vector<std::unique_ptr<DeviceBlock>> inputs;  // zeros for Input layers
   std::map<std::string, Shape> carried;              // shapes of its carried states, by name
   DebugInfo debug_info;                              // of the debug kinds
@@ -58,6 +65,7 @@ class NetPrograms {
                                     Diagnostics* problems) const;
   NetProgram& use(std::list<NetProgram>::iterator known);
   NetProgram make(ProgramKind kind, const std::vector<Shape>& shapes, const std::vector<int64_t>& extents, Fusion fusion);
+  void send_results(std::vector<int> told, NetProgram* out) const;
   void add_gradients(LoweredNet& net, bool accumulate);
   void check_parameter_shapes(const LoweredNet& net, const std::vector<Shape>& shapes) const;
   void warn_of_no_gradient(const LoweredNet& net, const ParameterInfo& parameter);

@@ -72,48 +72,71 @@ void NetSession::log_debug_info(ProgramKind kind) {
 
 // The program for the next batch, with that batch.
 NetProgram& NetSession::take_next(ProgramKind kind) {
-  last_ = &programs_.next(kind);
+  NetProgram* next = &programs_.next(kind);
   data_.take();
   if (debug_log_) log_debug_info(debug_kind(kind));
-  if (debug_log_ || !lowered().data_extents.empty()) last_ = &program_for_data(kind);
-  data_.hand_to(*last_->program);
-  carried_.hand_over(last_->carried);
-  return *last_;
+  if (debug_log_ || !lowered().data_extents.empty()) next = &program_for_data(kind);
+  data_.hand_to(*next->program);
+  carried_.hand_over(next->carried);
+  return *next;
 }
 
-void NetSession::queue_next(ProgramKind kind) {
-  take_next(kind).program->run({pass_number()});
+void NetSession::queue(ProgramKind kind, bool outputs, std::vector<double>* seconds) {
+  TRAINER_ASSERT(unfinished_ == 0 || (unfinished_ == 1 && !makes_gradients(kind)));
+  NetProgram& next = take_next(kind);
+  if (seconds == nullptr) {
+    next.program->run({pass_number()});
+  } else {
+    seconds->resize(next.program->steps.size(), 0.0);
+    next.program->run_timed({pass_number()}, seconds);
+  }
   passes_ += ranks();
+  newest_ ^= 1;
+  ++unfinished_;
+  Pass& pass = last_[newest_];
+  pass.program = &next;
+  pass.outputs_sent = next.sends_outputs && (outputs || !makes_gradients(kind));
+  pass.outputs_read = false;
+  if (pass.outputs_sent || !makes_gradients(kind)) next.late->start();
+  if (outputs && !pass.outputs_sent) read_outputs(&pass);
+}
+
+void NetSession::queue_next(ProgramKind kind, bool outputs) { queue(kind, outputs, nullptr); }
+
+std::span<const float> NetSession::late_results(const Pass& pass) const {
+  const Pass& newest = last_[newest_];
+  return pass.program->late->wait(&pass != &newest && pass.program == newest.program);
 }
 
 void NetSession::finish() {
-  const std::span<const float> watched = last_->program->watched();
-  loss_ = last_->has_loss ? watched[0] : 0;
-  for (size_t i = 0; i < last_->label_flags.size(); ++i) {
-    const float bad = watched[i + last_->has_loss];
+  TRAINER_ASSERT(unfinished_ > 0);
+  --unfinished_;
+  const NetProgram& program = *finished().program;
+  const std::span<const float> told = makes_gradients(program.kind) ? program.program->watched() : late_results(finished());
+  loss_ = program.has_loss ? told[0] : 0;
+  for (size_t i = 0; i < program.label_flags.size(); ++i) {
+    const float bad = told[i + program.has_loss];
     if (bad != 0)
-      throw data_error("{}: {} labels of this batch are not whole numbers in the layer's range of classes", last_->label_flags[i],
+      throw data_error("{}: {} labels of this batch are not whole numbers in the layer's range of classes", program.label_flags[i],
                        static_cast<int64_t>(bad));
   }
 }
 
 void NetSession::run_next(ProgramKind kind) {
-  queue_next(kind);
+  queue(kind, false, nullptr);
   finish();
 }
 
 void NetSession::run_next_timed(ProgramKind kind, std::vector<double>* seconds) {
-  Program& program = *take_next(kind).program;
-  seconds->resize(program.steps.size(), 0.0);
-  program.run_timed({pass_number()}, seconds);
-  passes_ += ranks();
+  queue(kind, false, seconds);
   finish();
 }
 
 std::optional<LayerShare> NetSession::find_bad_layer() {
-  TRAINER_ASSERT(last_ != nullptr && passes_ > 0);
+  TRAINER_ASSERT(passes_ > 0 && last_[newest_].program != nullptr);
   const RunContext context{pass_number() - ranks()};
-  Program& program = *last_->program;
+  const NetProgram& fused = *last_[newest_].program;
+  Program& program = *fused.program;
   const int step = program.run_checked(context);
   if (step < 0) return std::nullopt;
   const std::vector<LayerShare>& shares = program.steps[static_cast<size_t>(step)].op.shares;
@@ -124,7 +147,7 @@ std::optional<LayerShare> NetSession::find_bad_layer() {
 
   // A step of several layers: which one shows where each op is a step of its own.
   try {
-    const NetProgram unfused = programs_.unfused(*last_);
+    const NetProgram unfused = programs_.unfused(fused);
     Program& single = *unfused.program;
     if (!data_.fit(single)) return shares.front();
     data_.hand_to(single);
@@ -136,24 +159,38 @@ std::optional<LayerShare> NetSession::find_bad_layer() {
   return shares.front();
 }
 
-const std::vector<std::vector<float>>& NetSession::read_outputs() {
-  TRAINER_ASSERT(last_ != nullptr);
-  const Program& program = *last_->program;
-  outputs_.resize(last_->outputs.size());
-  for (size_t i = 0; i < outputs_.size(); ++i) {
-    const int result = last_->outputs[i];
-    outputs_[i].resize(static_cast<size_t>(program.result_desc(result).shape.count()));
-    program.read_result(result, outputs_[i].data());
+void NetSession::read_outputs(Pass* pass) const {
+  const NetProgram& program = *pass->program;
+  const float* sent = pass->outputs_sent ? late_results(*pass).data() + program.has_loss + program.label_flags.size() : nullptr;
+  pass->outputs.resize(program.outputs.size());
+  for (size_t i = 0; i < pass->outputs.size(); ++i) {
+    std::vector<float>& values = pass->outputs[i];
+    values.resize(static_cast<size_t>(program.program->result_desc(program.outputs[i]).shape.count()));
+    if (sent == nullptr) {
+      program.program->read_result(program.outputs[i], values.data());
+    } else {
+      std::copy_n(sent, values.size(), values.data());
+      sent += values.size();
+    }
   }
-  return outputs_;
+  pass->outputs_read = true;
 }
 
-Shape NetSession::kept_shape(size_t blob) const { return last_->program->result_desc(last_->kept[blob]).shape; }
+const std::vector<std::vector<float>>& NetSession::read_outputs() {
+  Pass& pass = finished();
+  if (!pass.outputs_read) read_outputs(&pass);
+  return pass.outputs;
+}
+
+Shape NetSession::kept_shape(size_t blob) const {
+  const NetProgram& program = *finished().program;
+  return program.program->result_desc(program.kept[blob]).shape;
+}
 
 void NetSession::read_kept(size_t blob, std::vector<float>* values) const {
-  TRAINER_ASSERT(last_ != nullptr);
+  const NetProgram& program = *finished().program;
   values->resize(static_cast<size_t>(kept_shape(blob).count()));
-  last_->program->read_result(last_->kept[blob], values->data());
+  program.program->read_result(program.kept[blob], values->data());
 }
 
 void NetSession::seek(const NetPosition& position) {

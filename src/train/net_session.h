@@ -1,10 +1,12 @@
 // A net in one phase, ready to run: batch after batch, from where it stands.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -50,19 +52,22 @@ class NetSession {
   // Takes the next batch of every stream, then runs a program on it.
   void run_next(ProgramKind kind);
   // The same in two halves: the first only queues the program on a device that works beside the host, the second waits for
-  // the loss.
-  void queue_next(ProgramKind kind);
+  // the loss. Before it a further pass may be queued, where neither makes gradients. With `outputs`, read_outputs finds those
+  // of this pass whatever ran meanwhile, and as a rule waits for this pass only.
+  void queue_next(ProgramKind kind, bool outputs = false);
   void finish();
+  // Whether it pays to queue a pass before the one before it is finished.
+  bool runs_ahead() const { return !net_.runtime.device->is_host() && !debug_log_; }
   // As run_next, adding each step's seconds.
   void run_next_timed(ProgramKind kind, std::vector<double>* seconds);
   // Runs the last batch again in search of the first NaN or infinity: the layer and pass that it comes out of.
   std::optional<LayerShare> find_bad_layer();
 
-  // After a pass: the weighted loss (0 where the net has none).
+  // Of the pass finished last: the weighted loss (0 where the net has none).
   float loss() const { return loss_; }
-  // The outputs of the last pass, in the order of lowered().outputs; valid until the next call.
+  // Its outputs, in the order of lowered().outputs; valid until a pass is queued.
   const std::vector<std::vector<float>>& read_outputs();
-  // After a pass: a blob of keep_blobs, by its index there, row-major.
+  // A blob of keep_blobs, by its index there, row-major; before another pass is queued.
   Shape kept_shape(size_t blob) const;
   void read_kept(size_t blob, std::vector<float>* values) const;
 
@@ -71,7 +76,18 @@ class NetSession {
   void seek(const NetPosition& position);
 
  private:
+  struct Pass {
+    NetProgram* program = nullptr;
+    bool outputs_sent = false, outputs_read = false;
+    std::vector<std::vector<float>> outputs;
+  };
+
   NetProgram& take_next(ProgramKind kind);
+  void queue(ProgramKind kind, bool outputs, std::vector<double>* seconds);
+  Pass& finished() { return last_[(newest_ + unfinished_) % 2]; }
+  const Pass& finished() const { return last_[(newest_ + unfinished_) % 2]; }
+  std::span<const float> late_results(const Pass& pass) const;
+  void read_outputs(Pass* pass) const;
   // The program for the batch at hand, whose data decide extents.
   NetProgram& program_for_data(ProgramKind kind);
   void log_debug_info(ProgramKind kind);
@@ -84,10 +100,10 @@ class NetSession {
   CarriedStates carried_;
   DataLayers data_;
   NetPrograms programs_;
-  NetProgram* last_ = nullptr;  // of the last pass
-  uint64_t passes_ = 0;         // on all ranks
+  std::array<Pass, 2> last_;
+  size_t newest_ = 0, unfinished_ = 0;  // of these passes
+  uint64_t passes_ = 0;                 // on all ranks
   float loss_ = 0;
-  std::vector<std::vector<float>> outputs_;
   std::function<void(const std::string&)> debug_log_;
 };
 

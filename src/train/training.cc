@@ -6,14 +6,15 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <optional>
 
 #include "base/error.h"
 #include "base/text.h"
 #include "formats/atomic_file.h"
+#include "formats/prefix_lock.h"
 #include "report/run_folder.h"
 #include "train/evaluate.h"
 #include "train/learning_rate.h"
-#include "train/loss_scale.h"
 
 namespace trainer {
 Training::Training(TrainingFiles files, const TrainingOptions& options)
@@ -27,7 +28,7 @@ Training::Training(TrainingFiles files, const TrainingOptions& options)
     rank->net = std::make_unique<NetSession>(*files_.train.net, *files_.train.positions, caffe::TRAIN, loop_.seed, rank->runtime);
   train_ = ranks_.front()->net.get();
   // Before memory is taken for parameters that no snapshot could hold.
-  if (solver.snapshot() > 0 || solver.snapshot_after_train()) {
+  if (writes_snapshots()) {
     check_writable_prefix(solver.snapshot_prefix());
     check_snapshot();
   }
@@ -185,8 +186,12 @@ int64_t Training::buffer_bytes() const {
   return bytes;
 }
 
+bool Training::writes_snapshots() const { return files_.solver->snapshot() > 0 || files_.solver->snapshot_after_train(); }
+
 bool Training::run(RunReport& report) {
   const caffe::SolverParameter& solver = *files_.solver;
+  std::optional<PrefixLock> lock;
+  if (writes_snapshots()) lock.emplace(solver.snapshot_prefix());
   std::set<std::string> loaded;
   for (const std::string& path : options_.weights) {
     const std::vector<WeightMatch> matches = load_weights(path, train_->lowered(), runtime_.store);
@@ -269,6 +274,7 @@ void Training::loop(RunReport& report) {
     const bool due = solver.snapshot() > 0 && loop_.iteration % solver.snapshot() == 0;
     if (due || request == StopRequest::kSnapshot) snapshot(report);
   }
+  left_out_.start();
   note_left_out_updates(report);
   const bool already = solver.snapshot() > 0 && loop_.iteration % solver.snapshot() == 0;
   if (solver.snapshot_after_train() && !already) snapshot(report);
@@ -293,8 +299,9 @@ void Training::iterate(bool display, RunReport& report) {
   }
   for (int i = 0; i < solver.iter_size(); ++i) {
     const ProgramKind kind = i == 0 ? ProgramKind::kTrain : ProgramKind::kAccumulate;
-    for (const auto& rank : ranks_) rank->net->queue_next(kind);
-    if (sums_ && i + 1 == solver.iter_size()) sums_->start();
+    const bool last = i + 1 == solver.iter_size();
+    for (const auto& rank : ranks_) rank->net->queue_next(kind, last && display && rank == ranks_.front());
+    if (sums_ && last) sums_->start();
     for (const auto& rank : ranks_) {
       rank->net->finish();
       if (!std::isfinite(rank->net->loss())) fail_diverged(*rank, rate);
@@ -302,8 +309,9 @@ void Training::iterate(bool display, RunReport& report) {
     }
   }
   note_loss(loss / static_cast<float>(solver.iter_size() * static_cast<int>(ranks_.size())));
-  if (display) display_iteration(rate, report);
+  if (display) left_out_.start();
   for (const auto& rank : ranks_) rank->update->apply(rate, loop_.iteration);
+  if (display) display_iteration(rate, report);
   ++loop_.iteration;
   report.step({loop_.iteration, smoothed_loss(), rate, train_->data().waited_seconds()});
 }
@@ -320,7 +328,7 @@ void Training::display_iteration(float rate, RunReport& report) {
 }
 
 void Training::note_left_out_updates(RunReport& report) {
-  const std::string line = describe_left_out_updates(runtime_.store, &left_out_told_);
+  const std::string line = left_out_.describe();
   if (!line.empty()) report.note(line);
 }
 

@@ -11,6 +11,7 @@
 #include "config/load.h"
 #include "report/run_report.h"
 #include "train/gradient_sums.h"
+#include "train/loss_scale.h"
 #include "train/model.h"
 #include "train/net_session.h"
 #include "train/snapshot.h"
@@ -86,6 +87,7 @@ class Training {
   int64_t images_per_iteration() const;
   int64_t buffer_bytes() const;
   std::set<std::string> untrained_layers() const;
+  bool writes_snapshots() const;
   void check_snapshot() const;
   std::string slow_steps();
   RunInfo run_info() const;
@@ -107,6 +109,7 @@ class Training {
   TrainingOptions options_;
   std::vector<std::unique_ptr<Rank>> ranks_;  // the first one tests and writes snapshots
   Runtime& runtime_;                          // of the first rank
+  LeftOutUpdates left_out_{*runtime_.device, runtime_.store};
   NetSession* train_ = nullptr;
   std::vector<std::unique_ptr<NetSession>> tests_;
   std::unique_ptr<GradientSums> sums_;
@@ -115,7 +118,6 @@ class Training {
   std::vector<NetPosition> before_test_;
   int max_iterations_ = 0;
   bool stop_ = false;
-  int64_t left_out_told_ = 0;  // updates that loss scaling left out
 };
 
 }  // namespace trainer

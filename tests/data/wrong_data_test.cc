@@ -150,6 +150,12 @@ TEST(WrongData, OnlyBadRecords) {
   test::write_lmdb(folder / "db", {{"a", "?"}, {"b\n", "?"}});
   auto stream = BatchStream::open(data_layer(folder / "db", 2, "skip_bad_records: true"), options());
   expect_contains(error_text([&] { stream->start(); }), {"none is left to try"});
+
+  // Where no record is good it does not help to leave out bad ones.
+  auto strict = BatchStream::open(data_layer(folder / "db", 2), options());
+  const std::string text = error_text([&] { strict->start(); });
+  expect_contains(text, {"record 0 (key \"a\") of " + folder / "db", "(and so the 1 records behind it)"});
+  EXPECT_EQ(text.find("skip_bad_records"), std::string::npos) << text;
 }
 
 TEST(WrongData, WrongTransformations) {

@@ -231,10 +231,11 @@ cudaError_t cudaEventSynchronize(cudaEvent_t handle) {
   const Call call;
   const auto event = find(handle);
   if (event == nullptr) return result_of(cudaErrorInvalidResourceHandle);
-  log("sync event\n");
   if (event->record == nullptr) return cudaSuccess;
   if (event->record->captured) return result_of(cudaErrorCapturedEvent);
-  if (!event->record->done) execute(*event->record->stream, event->record.get());
+  Stream& stream = *event->record->stream;
+  if (!event->record->done) execute(stream, event->record.get());
+  log("sync event stream=%d: %zu left\n", stream.number, stream.queue.size());
   return cudaSuccess;
 }
 cudaError_t cudaEventQuery(cudaEvent_t handle) {

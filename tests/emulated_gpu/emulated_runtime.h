@@ -5,7 +5,8 @@
 //   EMULATED_GPU_CAPABILITY=90 of each, 9.0
 //   EMULATED_GPU_ORDER=eager   work runs as soon as it is queued, not when it is waited for (streams.h)
 //   EMULATED_GPU_PAGEABLE=unstaged  copies to a GPU read pageable memory when they run, as where both share page tables
-//   EMULATED_GPU_LOG=FILE      a line for each call that matters is appended to it
+//   EMULATED_GPU_LOG=FILE      a line for each call that matters is appended to it; that of a wait for an event says how
+//                              much of what the stream was given need not be done by then (but in order eager: none)
 //   EMULATED_GPU_SLOW=NAME     work of this name takes milliseconds longer
 //   EMULATED_CUDNN=absent-engines         cuDNN knows no way to compute anything
 //   EMULATED_CUBLASLT=absent-algorithms   nor cuBLASLt

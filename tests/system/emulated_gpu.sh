@@ -1,6 +1,6 @@
 #!/bin/bash
 # Training on an emulated GPU (tests/emulated_gpu): the losses of the CPU, whether work runs late or early; nothing is
-# allocated or loaded while the loop runs; and what errors say.
+# allocated or loaded while the loop runs; what errors say; and that the GPU need not wait for the host.
 #
 #   tests/system/emulated_gpu.sh TRAINER
 source "$(dirname "${BASH_SOURCE[0]}")/checks.bash"
@@ -64,4 +64,24 @@ check what_fits_is_told "$output" [ "$((batch * iter_size))" -eq 64 ]
 output=$(EMULATED_GPU_MEMORY=$memory "$emulated" train --solver=large_solver.prototxt --gpu=0 --set "iter_size=$iter_size" \
   --set "layer[data].image_data_param.batch_size=$batch" 2>&1)
 check what_fits_runs "exit code $?: $output" [ $? -eq 0 ]
+
+# The host waits for the GPU's kernels only while further ones are queued: between the first recorded pass and the last none
+# finds that nothing is left.
+sed 's/batch_size: 64/batch_size: 2/' large.prototxt >small.prototxt
+echo 'layer { name: "accuracy" type: "Accuracy" bottom: "ip" bottom: "label" top: "accuracy" }' >>small.prototxt
+idle() { # LOG: how often the GPU had nothing to do
+  awk '
+    /^launch graph/ { stream = $3; idle += since; since = 0; ++passes }
+    passes > 0 && ($0 ~ "^sync " stream "$" || $0 ~ "^sync event " stream ": 0 left") { ++since }
+    END { print idle + 0, "waits in", passes, "passes" }' "$1"
+}
+EMULATED_GPU_LOG=$PWD/train_log "$emulated" train --solver=large_solver.prototxt --gpu=0 --set net=small.prototxt --set max_iter=12 \
+  --set display=1 --set iter_size=2 --set snapshot_after_train=true --set snapshot_prefix=small >output 2>&1
+check training_keeps_the_gpu_busy "$(idle train_log): $(tail -n 3 output)" grep -q '^0 waits in [2-9][0-9] passes' <(idle train_log)
+EMULATED_GPU_LOG=$PWD/test_log "$emulated" test --model=small.prototxt --weights=small_iter_12.caffemodel --iterations=12 --gpu=0 >tested 2>&1
+check test_keeps_the_gpu_busy "$(idle test_log): $(tail -n 3 tested)" grep -q '^0 waits in 1[0-9] passes' <(idle test_log)
+EMULATED_GPU_ORDER=eager "$emulated" test --model=small.prototxt --weights=small_iter_12.caffemodel --iterations=12 --gpu=0 >early 2>&1
+numbers_of() { grep -o 'Batch .*\|Loss: .*\|[a-z]* = .*' "$1"; }
+check test_is_the_same_early "$(diff <(numbers_of tested) <(numbers_of early) | head -n 4)" cmp -s <(numbers_of tested) <(numbers_of early)
+check test_tells_each_batch "$(cat tested)" [ "$(grep -c 'Batch [0-9]*, accuracy' tested)" -eq 12 ]
 finish

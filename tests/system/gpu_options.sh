@@ -33,6 +33,19 @@ check fp32_rounds_nothing "$(sort "$EMULATED_GPU_LOG" | uniq -c)" not_launched '
 train --precision=tf32
 check tf32_uses_tensor_cores "$(sort "$EMULATED_GPU_LOG" | uniq -c)" launched 'cudnnBackendExecute tensor_cores'
 check tf32_rounds "equal weights" bash -c '! cmp -s s_iter_6.caffemodel fp32.caffemodel'
+extract() { # OUT FLAGS...
+  local out=$1
+  shift
+  rm -f "$EMULATED_GPU_LOG"
+  "$emulated" extract_features fp32.caffemodel tiny.prototxt conv,ip "$out-conv.npy,$out-ip.npy" 1 npy GPU 0 "$@" >extract.log 2>&1
+}
+extract plain
+check features_of_fp32 "$(tail -n 3 extract.log)" not_launched 'cudnnBackendExecute tensor_cores'
+extract rounded --precision=tf32
+check features_of_tf32 "$(tail -n 3 extract.log)" launched 'cudnnBackendExecute tensor_cores'
+extract half --precision=fp16
+check features_of_fp16_are_floats "$(tail -n 3 extract.log)" [ "$(stat -c %s half-conv.npy)" -eq "$(stat -c %s plain-conv.npy)" ]
+check features_of_fp16_are_rounded "equal" bash -c '! cmp -s half-conv.npy plain-conv.npy'
 refused tf32_on_the_cpu '--precision=tf32: .*use fp32' "$emulated" train --solver=solver.prototxt --run_dir= --precision=tf32
 refused tf32_on_turing '--precision=tf32: .*compute capability 8.0.*use fp16 or fp32' \
   "$emulated" summary --model=tiny.prototxt --gpu=sm_75 --precision=tf32

@@ -98,4 +98,17 @@ check changed_weights_are_not_resumed_from "exit code $code" [ $code = 3 ]
 check changed_weights_are_named "$(tail -n 1 log)" grep -q 'x_iter_7.caffemodel has changed' log
 rm snap/x_iter_7.manifest
 check without_manifest_they_are "$(tail -n 1 log)" resumes snap/x_iter_7.solverstate
+
+# Two runs do not replace each other's snapshots.
+"$trainer" train --solver=solver.prototxt --run_dir= >first.log 2>&1 &
+wait_for 30 grep -qs "Snapshotting solver state" first.log
+train --set max_iter=3
+code=$?
+check a_second_run_ends_with_2 "exit code $code: $(tail -n 1 log)" [ $code = 2 ]
+check a_second_run_names_the_first "$(tail -n 1 log)" grep -q "pid $! on .*snap/x" log
+check another_prefix_is_free "$(tail -n 1 log)" train --set max_iter=1 --set snapshot_prefix=snap/y
+kill -9 $!
+wait $! 2>/dev/null
+check a_killed_run_locks_nothing "$(tail -n 1 log)" train --set max_iter=1
+check a_finished_run_leaves_no_lock "$(ls snap)" [ ! -e snap/x.lock ]
 finish

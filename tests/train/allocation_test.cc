@@ -159,6 +159,9 @@ void expect_no_allocations(const std::string& text) {
     for (int i = 0; i < 10; ++i) {
       session.run_next(ProgramKind::kTrain);
       update.apply(0.01f, iteration++);
+      session.queue_next(ProgramKind::kForward, true);
+      session.finish();
+      session.read_outputs();
     }
   };
   // Every buffer of the data layer comes up once, and every thread.

@@ -105,10 +105,11 @@ TEST_F(LossScale, GradientsThatAreNotFiniteChangeNothing) {
       EXPECT_EQ(bench.runtime.store.read("gradients/b"), std::vector<float>(20, 0.0f)) << "the step that a snapshot keeps";
       EXPECT_EQ(bench.scalar("loss_scale"), kFirstLossScale / 2);
       EXPECT_EQ(bench.scalar("loss_scale/good_updates"), 0);
-      int64_t told = 0;
-      EXPECT_EQ(describe_left_out_updates(bench.runtime.store, &told),
-                "Left out 1 update whose gradients float16 could not hold; the loss scale is 32768");
-      EXPECT_EQ(describe_left_out_updates(bench.runtime.store, &told), "");
+      LeftOutUpdates left_out(*bench.runtime.device, bench.runtime.store);
+      left_out.start();
+      EXPECT_EQ(left_out.describe(), "Left out 1 update whose gradients float16 could not hold; the loss scale is 32768");
+      left_out.start();
+      EXPECT_EQ(left_out.describe(), "");
     }
   }
 }

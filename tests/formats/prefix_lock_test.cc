@@ -1,0 +1,63 @@
+// Two runs that write files of one prefix: the second is told, unless the first is no more.
+#include "formats/prefix_lock.h"
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <filesystem>
+#include <memory>
+
+#include "base/error.h"
+#include "formats/temp_folder.h"
+
+namespace trainer {
+namespace {
+
+TEST(PrefixLock, IsHeldOnceAndLeavesNothing) {
+  const TempFolder folder;
+  auto first = std::make_unique<PrefixLock>(folder / "a");
+  try {
+    const PrefixLock second(folder / "a");
+    ADD_FAILURE() << "held twice";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::kConfiguration);
+    EXPECT_NE(std::string(error.what()).find("pid " + std::to_string(getpid()) + " on "), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find(folder / "a"), std::string::npos) << error.what();
+  }
+  const PrefixLock other(folder / "b");
+  first.reset();
+  EXPECT_FALSE(std::filesystem::exists(folder / "a.lock"));
+  first = std::make_unique<PrefixLock>(folder / "a");
+}
+
+TEST(PrefixLock, EndsWithAKilledProcess) {
+  const TempFolder folder;
+  int ready[2];
+  ASSERT_EQ(pipe(ready), 0);
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    const PrefixLock lock(folder / "a");
+    if (write(ready[1], "x", 1) == 1) pause();
+    _exit(1);
+  }
+  char byte;
+  ASSERT_EQ(read(ready[0], &byte, 1), 1);
+  close(ready[0]);
+  close(ready[1]);
+  EXPECT_THROW(PrefixLock(folder / "a"), Error);
+  kill(child, SIGKILL);
+  waitpid(child, nullptr, 0);
+  EXPECT_TRUE(std::filesystem::exists(folder / "a.lock"));
+  const PrefixLock lock(folder / "a");
+}
+
+TEST(PrefixLock, WhereNoFileCanBeMadeNothingIsLocked) {
+  const TempFolder folder;
+  const PrefixLock first(folder / "absent/a"), second(folder / "absent/a");
+}
+
+}  // namespace
+}  // namespace trainer
