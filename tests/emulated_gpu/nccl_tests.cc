@@ -91,12 +91,12 @@ TEST_P(EmulatedNccl, SumsInPlaceBetweenStreams) {
   for (int step = 0; step < 3; ++step) {
     each([&](Gpu& gpu, int rank) {
       fill(gpu, gpu.compute, static_cast<float>(100 * rank + step));
-      cudaEventRecord(gpu.computed, gpu.compute);
+      cudaEventRecordWithFlags(gpu.computed, gpu.compute, cudaEventRecordDefault);
       cudaStreamWaitEvent(gpu.exchange, gpu.computed, 0);
     });
     ASSERT_EQ(sum(), ncclSuccess);
     each([](Gpu& gpu, int) {
-      cudaEventRecord(gpu.exchanged, gpu.exchange);
+      cudaEventRecordWithFlags(gpu.exchanged, gpu.exchange, cudaEventRecordDefault);
       cudaStreamWaitEvent(gpu.compute, gpu.exchanged, 0);
       float* memory = gpu.memory;
       emulated_enqueue(gpu.compute, "negate", [memory] { memory[1] = -memory[1]; });
