@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "cli/net_flags.h"
 #include "config/diagnostics.h"
+#include "gpus/choose_gpu.h"
 #include "layers/given_shape.h"
 #include "ops/cost.h"
 #include "report/log.h"
@@ -165,6 +166,17 @@ std::unique_ptr<NetSession> open_net(const ConfiguredNet& configured, caffe::Pha
   }
 }
 
+// A GPU that is there is asked for what planning depends on, and its lock is left to those that compute.
+std::string device_to_plan_for(const std::string& gpu) {
+  if (gpu.empty()) return "plan:cpu";
+  if (gpu.rfind("sm_", 0) == 0) return "plan:cuda:" + gpu;
+  const GpuRequest request = parse_gpu_request(gpu);
+  if (request.numbers.size() != 1)
+    throw config_error("--gpu={}: a plan is for one GPU; write its number, or an architecture (sm_90)", gpu);
+  check_gpus(request);
+  return fmt::format("plan:cuda:{}", request.numbers.front());
+}
+
 int run_summary(const Arguments& arguments) {
   if (!arguments.words().empty()) throw UsageError("unexpected word: " + arguments.words().front());
   if (arguments.text("model").empty()) throw UsageError("Need a net: --model=FILE");
@@ -172,9 +184,7 @@ int run_summary(const Arguments& arguments) {
   const caffe::Phase phase = training ? caffe::TRAIN : caffe::TEST;
   GivenShapes shapes = given_shapes(arguments);
   const ConfiguredNet configured = net_from_flags(arguments, phase);
-  const std::string& gpu = arguments.text("gpu");
-  const DeviceOptions options = device_options_of(arguments);
-  Runtime runtime(gpu.empty() ? "plan:cpu" : "plan:cuda:" + gpu, options);
+  Runtime runtime(device_to_plan_for(arguments.text("gpu")), device_options_of(arguments));
   const std::unique_ptr<NetSession> session = open_net(configured, phase, runtime, std::move(shapes));
   NetSession& net = *session;
   if (!net.warnings().empty()) log_warning(net.warnings());

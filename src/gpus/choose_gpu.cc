@@ -93,8 +93,18 @@ TakenGpu take_free_gpu(const std::vector<KnownGpu>& gpus) {
       any_usable ? "Share one with --gpu=N, wait for one, or run on the CPU with --cpu" : kRemedy);
 }
 
+// The GPUs that are named; throws where one cannot be used.
+std::vector<KnownGpu> usable_gpus(const std::vector<KnownGpu>& gpus, const GpuRequest& request) {
+  std::vector<KnownGpu> usable;
+  for (const int number : named_gpus(request, gpus.size())) {
+    const KnownGpu& known = gpus[static_cast<size_t>(number)];
+    if (!known.refusal.empty()) throw device_error("{}: {}. {}", known.name(), known.refusal, kRemedy);
+    usable.push_back(known);
+  }
+  return usable;
+}
+
 TakenGpu take_named_gpu(const KnownGpu& known) {
-  if (!known.refusal.empty()) throw device_error("{}: {}. {}", known.name(), known.refusal, kRemedy);
   TakenGpu out = taken(known);
   const GpuLock lock = take_gpu_lock(known.gpu.uuid);
   if (lock.state == GpuLock::State::kHeld)
@@ -154,9 +164,10 @@ std::vector<TakenGpu> take_gpus(const GpuRequest& request) {
   const std::vector<KnownGpu> gpus = known_gpus();
   if (request.kind == GpuRequest::Kind::kAuto) return {take_free_gpu(gpus)};
   std::vector<TakenGpu> out;
-  for (const int number : named_gpus(request, gpus.size()))
-    out.push_back(take_named_gpu(gpus[static_cast<size_t>(number)]));
+  for (const KnownGpu& known : usable_gpus(gpus, request)) out.push_back(take_named_gpu(known));
   return out;
 }
+
+void check_gpus(const GpuRequest& request) { usable_gpus(known_gpus(), request); }
 
 }  // namespace trainer

@@ -34,4 +34,7 @@ struct TakenGpu {
 // cannot be used, or none is free.
 std::vector<TakenGpu> take_gpus(const GpuRequest& request);
 
+// Throws as take_gpus does where a GPU that is named, or one of all, cannot be used; takes no lock.
+void check_gpus(const GpuRequest& request);
+
 }  // namespace trainer

@@ -97,6 +97,7 @@ std::map<std::string, CarriedState> carried_of(const std::string& path, const ca
   return carried;
 }
 
+std::string train_net(size_t rank) { return rank == 0 ? "train" : fmt::format("train{}", rank); }
 std::string test_net(size_t index) { return fmt::format("test{}", index); }
 
 // The model beside the state where it is not at the recorded path.
@@ -164,10 +165,10 @@ SnapshotPaths snapshot_paths(const caffe::SolverParameter& solver, int iteration
   return {base + ".caffemodel" + ending, base + ".solverstate" + ending, base + ".manifest"};
 }
 
-SnapshotPaths write_snapshot(const caffe::SolverParameter& solver, const LoopState& loop, const NetSession& train,
+SnapshotPaths write_snapshot(const caffe::SolverParameter& solver, const LoopState& loop, const std::vector<NetSession*>& train,
                              const std::vector<NetPosition>& tests, const Runtime& runtime) {
   const SnapshotPaths files = snapshot_paths(solver, loop.iteration);
-  const LoweredNet& net = train.lowered();
+  const LoweredNet& net = train.front()->lowered();
   std::map<std::string, std::vector<float>> parameters;
   for (const ParameterInfo* parameter : owned_parameters(net)) parameters[parameter->state] = runtime.store.read(parameter->state);
   require_finite(net, parameters);
@@ -179,10 +180,10 @@ SnapshotPaths write_snapshot(const caffe::SolverParameter& solver, const LoopSta
   state.set_learned_net(files.weights);
   state.set_current_step(loop.current_step);
   state.set_seed(loop.seed);
-  const NetPosition position = train.position();
+  const NetPosition position = train.front()->position();
   state.set_forward_passes(position.passes);
-  add_cursors(position, "train", &state);
-  add_carried(position, "train", &state);
+  add_cursors(position, train_net(0), &state);
+  for (size_t rank = 0; rank < train.size(); ++rank) add_carried(train[rank]->position(), train_net(rank), &state);
   for (size_t i = 0; i < tests.size(); ++i) {
     add_cursors(tests[i], test_net(i), &state);
     add_carried(tests[i], test_net(i), &state);
@@ -217,33 +218,41 @@ SnapshotPaths write_snapshot(const caffe::SolverParameter& solver, const LoopSta
 uint64_t seed_of_snapshot(const std::string& path) { return read_solver_state(path).state.seed(); }
 
 std::vector<std::string> restore_snapshot(const std::string& path, const caffe::SolverParameter& solver,
-                                          LoopState* loop, NetSession& train,
+                                          LoopState* loop, const std::vector<NetSession*>& train,
                                           const std::vector<std::unique_ptr<NetSession>>& tests, Runtime& runtime) {
   std::vector<std::string> lines;
+  NetSession& first = *train.front();
   const SolverStateFile file = read_solver_state(path);
   check_manifest(path);
   const caffe::SolverState& state = file.state;
   if (state.has_learned_net() && !state.learned_net().empty()) {
     const std::string model = find_model(path, state.learned_net());
-    require_match(model, load_weights(model, train.lowered(), runtime.store));
+    require_match(model, load_weights(model, first.lowered(), runtime.store));
     lines.push_back(fmt::format("Model from {}", model));
   }
-  restore_history(path, file, solver, train.lowered(), runtime);
+  restore_history(path, file, solver, first.lowered(), runtime);
   restore_loss_scale(path, state, runtime.store);
   loop->iteration = state.iter();
   loop->current_step = state.current_step();
   if (!state.has_seed()) {
-    train.seek({static_cast<uint64_t>(state.iter()) * static_cast<uint64_t>(solver.iter_size()), {}, {}});
+    first.seek({static_cast<uint64_t>(state.iter()) * static_cast<uint64_t>(solver.iter_size()), {}, {}});
     lines.push_back("The state does not tell where the data stood (Caffe does not save it): data starts from the beginning");
     return lines;
   }
   loop->seed = state.seed();
   loop->losses.assign(state.loss_window().begin(), state.loss_window().end());
-  train.seek({state.forward_passes(), cursors_of(state, "train"), carried_of(path, state, "train")});
+  first.seek({state.forward_passes(), cursors_of(state, train_net(0)), carried_of(path, state, train_net(0))});
+  for (size_t rank = 1; rank < train.size(); ++rank) {
+    const NetPosition position{state.forward_passes(), {}, carried_of(path, state, train_net(rank))};
+    train[rank]->seek(position);
+    if (position.carried.empty() && !first.position().carried.empty())
+      lines.push_back(fmt::format("The state is of fewer devices: what recurrent layers carry begins with zeros on device {} of {}", rank + 1,
+                                  train.size()));
+  }
   for (size_t i = 0; i < tests.size() && static_cast<int>(i) < state.test_passes_size(); ++i)
     tests[i]->seek({state.test_passes(static_cast<int>(i)), cursors_of(state, test_net(i)), carried_of(path, state, test_net(i))});
   list_changes("solver", state.resolved_solver(), text_of(solver), &lines);
-  list_changes("net", state.resolved_net(), net_text(train.lowered()), &lines);
+  list_changes("net", state.resolved_net(), net_text(first.lowered()), &lines);
   return lines;
 }
 

@@ -1,8 +1,8 @@
 // Snapshots: the model and the solver's state, together all that an exact resume needs.
 //
 // PREFIX_iter_N.caffemodel[.h5] and PREFIX_iter_N.solverstate[.h5] are Caffe's, readable by Caffe; what it lacks
-// (seed, data cursors, pass counts, loss window, loss scale) lies in fields of SolverState from 5000 on. A manifest with sizes and
-// checksums is written last and may be missing.
+// (seed, data cursors, pass counts, carried states of each rank, loss window, loss scale) lies in fields of SolverState
+// from 5000 on. A manifest with sizes and checksums is written last and may be missing.
 #pragma once
 
 #include <string>
@@ -27,16 +27,17 @@ struct SnapshotPaths {
 };
 SnapshotPaths snapshot_paths(const caffe::SolverParameter& solver, int iteration);
 
-// Writes weights, state, manifest, in this order and each atomically. `tests` says where each test net shall go on.
-// Throws a data_error, the earlier snapshot
-// untouched, where one cannot be written or a parameter is not finite.
-SnapshotPaths write_snapshot(const caffe::SolverParameter& solver, const LoopState& loop, const NetSession& train,
+// Writes weights, state, manifest, in this order and each atomically. `train` is the net on each rank, `runtime` the first
+// rank's, and `tests` says where each test net shall go on. Throws a data_error, the earlier snapshot untouched, where one
+// cannot be written or a parameter is not finite.
+SnapshotPaths write_snapshot(const caffe::SolverParameter& solver, const LoopState& loop, const std::vector<NetSession*>& train,
                              const std::vector<NetPosition>& tests, const Runtime& runtime);
 
-// Reads a solver state of either format, and the model it names: at the recorded path, else beside the state. Returns
+// Reads a solver state of either format, and the model it names: at the recorded path, else beside the state. Of the ranks
+// after the first only what their layers carry is set; it stays as it is where the state is of fewer ranks. Returns
 // lines to show: what was resumed, what has changed in net or solver since, what Caffe's state does not tell.
 std::vector<std::string> restore_snapshot(const std::string& path, const caffe::SolverParameter& solver,
-                                          LoopState* loop, NetSession& train,
+                                          LoopState* loop, const std::vector<NetSession*>& train,
                                           const std::vector<std::unique_ptr<NetSession>>& tests, Runtime& runtime);
 
 // The seed that a solver state was run with, before anything is built; 0 where the state does not tell.

@@ -86,6 +86,12 @@ void Training::sum_gradients() {
   for (Runtime* runtime : runtimes) runtime->sums = sums_.get();
 }
 
+std::vector<NetSession*> Training::train_nets() const {
+  std::vector<NetSession*> nets;
+  for (const auto& rank : ranks_) nets.push_back(rank->net.get());
+  return nets;
+}
+
 // What was loaded on the first rank, to the others; what recurrent layers carry is each rank's own.
 void Training::copy_states() {
   for (size_t i = 1; i < ranks_.size(); ++i) {
@@ -204,7 +210,7 @@ bool Training::run(RunReport& report) {
   }
   if (!options_.snapshot.empty()) {
     report.note("Resuming from " + options_.snapshot);
-    for (const std::string& line : restore_snapshot(options_.snapshot, solver, &loop_, *train_, tests_, runtime_))
+    for (const std::string& line : restore_snapshot(options_.snapshot, solver, &loop_, train_nets(), tests_, runtime_))
       report.note(line);
   }
   copy_states();
@@ -217,10 +223,6 @@ bool Training::run(RunReport& report) {
   }
   if (trained_parameters(train_->lowered()).empty())
     warnings += "warning: the net has no parameter to train (lr_mult is 0 everywhere, or no layer has any)\n";
-  if (ranks_.size() > 1 && !options_.snapshot.empty() && !train_->position().carried.empty())
-    warnings +=
-        "warning: a snapshot holds what recurrent layers carry from batch to batch on the first device; on the others they begin "
-        "with zeros\n";
   if (!train_->lowered().loss) warnings += "warning: the net has no loss: nothing will be learned\n";
   if (!warnings.empty()) report.warning(trim(warnings));
   report.note(fmt::format("Planned memory: {}", format_bytes(memory_plan().total())));
@@ -390,7 +392,7 @@ void Training::snapshot(RunReport& report) {
   if (test_positions.empty()) {
     for (const auto& test : tests_) test_positions.push_back(test->position());
   }
-  write_snapshot(solver, loop_, *train_, test_positions, runtime_);
+  write_snapshot(solver, loop_, train_nets(), test_positions, runtime_);
   prune_snapshots(*files_.solver, loop_.iteration);
 }
 

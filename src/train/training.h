@@ -83,6 +83,7 @@ class Training {
 
   static std::vector<std::unique_ptr<Rank>> open_ranks(const TrainingOptions& options);
   void sum_gradients();
+  std::vector<NetSession*> train_nets() const;  // of each rank
   void copy_states();
   int64_t images_per_iteration() const;
   int64_t buffer_bytes() const;

@@ -19,10 +19,6 @@ int depth = 0;
 }  // namespace
 
 Call::Call() {
-  if (in_host_function) {
-    std::fprintf(stderr, "emulated GPU: a function queued by cudaLaunchHostFunc calls the runtime\n");
-    std::abort();
-  }
   mutex().lock();
   ++depth;
 }
@@ -45,8 +41,7 @@ void log(const char* format, ...) {
   va_end(values);
 }
 
-std::shared_ptr<Stream> find(cudaStream_t handle, int device) {
-  if (handle == nullptr || handle == cudaStreamLegacy || handle == cudaStreamPerThread) return stream_zero(device);
+std::shared_ptr<Stream> find(cudaStream_t handle) {
   for (const auto& stream : streams()) {
     if (stream.get() == reinterpret_cast<Stream*>(handle)) return stream;
   }
@@ -62,11 +57,6 @@ std::shared_ptr<Event> find(cudaEvent_t handle) {
     if (event.get() == reinterpret_cast<Event*>(handle)) return event;
   }
   return nullptr;
-}
-
-uint32_t& peers_of(int device) {
-  static uint32_t masks[32] = {};
-  return masks[device];
 }
 
 }  // namespace emulator

@@ -13,7 +13,6 @@ namespace emulator {
 
 inline thread_local int current_device = 0;
 inline thread_local cudaError_t last_error = cudaSuccess;
-inline thread_local bool in_host_function = false;
 
 // Held during a call; when none is left, devices' memories are closed.
 class Call {
@@ -32,12 +31,8 @@ __attribute__((format(printf, 1, 2))) void log(const char* format, ...);
 inline const char* captured(const Stream& stream) { return stream.capture == nullptr ? "" : " captured"; }
 
 // nullptr for what is no live stream or event.
-std::shared_ptr<Stream> find(cudaStream_t handle, int device = current_device);
+std::shared_ptr<Stream> find(cudaStream_t handle);
 std::shared_ptr<Event> find(cudaEvent_t handle);
 std::set<std::shared_ptr<Event>>& events();
-
-// Devices whose memory each device may touch beside its own, and all that it may.
-uint32_t& peers_of(int device);
-inline uint32_t reach_of(int device) { return uint32_t{1} << device | peers_of(device); }
 
 }  // namespace emulator

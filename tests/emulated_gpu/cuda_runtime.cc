@@ -14,7 +14,7 @@ namespace {
 
 const char* const kKinds[] = {"HostToHost", "HostToDevice", "DeviceToHost", "DeviceToDevice"};
 
-cudaError_t copy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t handle, bool blocking) {
+cudaError_t copy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t handle) {
   const auto stream = find(handle);
   if (stream == nullptr) return cudaErrorInvalidResourceHandle;
   if (bytes == 0) return cudaSuccess;
@@ -26,12 +26,12 @@ cudaError_t copy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, 
   const int actual = (from_device >= 0 ? 2 : 0) + (to_device >= 0 ? 1 : 0);
   if (kind != cudaMemcpyDefault && kind != actual) return cudaErrorInvalidValue;
   const bool pageable = (to_device < 0 && !is_pinned(to, bytes)) || (from_device < 0 && !is_pinned(from, bytes));
-  if (stream->capture != nullptr && (pageable || blocking)) {
+  if (stream->capture != nullptr && pageable) {
     stream->capture->invalid = true;
     return cudaErrorStreamCaptureUnsupported;
   }
-  log("copy %s %zu bytes %s stream=%d%s%s\n", kKinds[actual], bytes, pageable ? "pageable" : "pinned", stream->number,
-      blocking ? " blocking" : "", captured(*stream));
+  log("copy %s %zu bytes %s stream=%d%s\n", kKinds[actual], bytes, pageable ? "pageable" : "pinned", stream->number,
+      captured(*stream));
   Work work;
   work.name = std::string("copy ") + kKinds[actual];
   work.devices = (to_device >= 0 ? uint32_t{1} << to_device : 0) | (from_device >= 0 ? uint32_t{1} << from_device : 0);
@@ -45,7 +45,7 @@ cudaError_t copy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, 
     work.run = [to, from, bytes] { std::memmove(to, from, bytes); };
   }
   const cudaError_t result = enqueue(stream, std::move(work));
-  if (result == cudaSuccess && (blocking || (pageable && actual != cudaMemcpyHostToDevice))) execute(*stream);
+  if (result == cudaSuccess && pageable && actual != cudaMemcpyHostToDevice) execute(*stream);
   return result;
 }
 
@@ -102,16 +102,12 @@ void emulated_starts_together(bool starts) {
 bool emulated_on_device(const void* memory, size_t bytes) {
   const Call call;
   const int device = device_of(memory, bytes);
-  return device >= 0 && (reach_of(current_device) >> device & 1) != 0;
+  return device == current_device;
 }
 
 extern "C" {
 
 cudaError_t cudaDriverGetVersion(int* version) {
-  *version = 13000;
-  return cudaSuccess;
-}
-cudaError_t cudaRuntimeGetVersion(int* version) {
   *version = 13000;
   return cudaSuccess;
 }
@@ -152,49 +148,6 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   properties->maxThreadsPerMultiProcessor = 2048;
   properties->asyncEngineCount = 2;
   properties->unifiedAddressing = properties->canMapHostMemory = 1;
-  properties->pciBusID = physical_number(device) + 1;
-  return cudaSuccess;
-}
-cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device) {
-  cudaDeviceProp properties;
-  if (const cudaError_t result = cudaGetDeviceProperties(&properties, device); result != cudaSuccess) return result;
-  switch (attribute) {
-    case cudaDevAttrComputeCapabilityMajor: *value = properties.major; break;
-    case cudaDevAttrComputeCapabilityMinor: *value = properties.minor; break;
-    case cudaDevAttrMultiProcessorCount: *value = properties.multiProcessorCount; break;
-    case cudaDevAttrMaxThreadsPerBlock: *value = properties.maxThreadsPerBlock; break;
-    case cudaDevAttrMaxSharedMemoryPerBlockOptin: *value = static_cast<int>(properties.sharedMemPerBlockOptin); break;
-    case cudaDevAttrL2CacheSize: *value = properties.l2CacheSize; break;
-    default: return result_of(cudaErrorNotSupported);
-  }
-  return cudaSuccess;
-}
-cudaError_t cudaDeviceGetPCIBusId(char* text, int length, int device) {
-  const Call call;
-  if (device < 0 || device >= device_count()) return result_of(cudaErrorInvalidDevice);
-  std::snprintf(text, static_cast<size_t>(length), "0000:%02x:00.0", physical_number(device) + 1);
-  return cudaSuccess;
-}
-cudaError_t cudaDeviceCanAccessPeer(int* can, int device, int peer) {
-  *can = device != peer;
-  return cudaSuccess;
-}
-cudaError_t cudaDeviceEnablePeerAccess(int peer, unsigned) {
-  const Call call;
-  if (peer < 0 || peer >= device_count() || peer == current_device) return result_of(cudaErrorInvalidDevice);
-  peers_of(current_device) |= uint32_t{1} << peer;
-  return cudaSuccess;
-}
-cudaError_t cudaSetDeviceFlags(unsigned) { return cudaSuccess; }
-cudaError_t cudaDeviceSynchronize() {
-  const Call call;
-  log("sync device %d\n", current_device);
-  return result_of(synchronize_device(current_device));
-}
-cudaError_t cudaDeviceReset() {
-  const Call call;
-  execute_device(current_device);
-  release_all(current_device);
   return cudaSuccess;
 }
 cudaError_t cudaGetLastError() {
@@ -202,7 +155,6 @@ cudaError_t cudaGetLastError() {
   last_error = cudaSuccess;
   return error;
 }
-cudaError_t cudaPeekAtLastError() { return last_error; }
 
 #define EMULATED_ERRORS(X)                                                                                                        \
   X(cudaSuccess, "no error")                                                                                                      \
@@ -214,7 +166,6 @@ cudaError_t cudaPeekAtLastError() { return last_error; }
   X(cudaErrorInvalidResourceHandle, "invalid resource handle")                                                                    \
   X(cudaErrorSymbolNotFound, "named symbol not found")                                                                            \
   X(cudaErrorInvalidKernelImage, "device kernel image is invalid")                                                                \
-  X(cudaErrorNotReady, "device not ready")                                                                                        \
   X(cudaErrorNotSupported, "operation not supported")                                                                             \
   X(cudaErrorIllegalState, "the operation cannot be performed in the present state")                                              \
   X(cudaErrorStreamCaptureUnsupported, "operation not permitted when stream is capturing")                                        \
@@ -223,9 +174,7 @@ cudaError_t cudaPeekAtLastError() { return last_error; }
   X(cudaErrorStreamCaptureUnmatched, "capture was not ended in the same stream as it began")                                      \
   X(cudaErrorStreamCaptureUnjoined, "capturing stream has unjoined work")                                                         \
   X(cudaErrorStreamCaptureIsolation, "dependency created on uncaptured work in another stream")                                   \
-  X(cudaErrorStreamCaptureImplicit, "operation would make the legacy stream depend on a capturing blocking stream")               \
   X(cudaErrorStreamCaptureWrongThread, "attempt to terminate a thread-local capture sequence from another thread")                \
-  X(cudaErrorGraphExecUpdateFailure, "the graph update was not performed because it included changes which violated constraints") \
   X(cudaErrorCapturedEvent, "operation not permitted on an event last recorded in a capturing stream")
 
 const char* cudaGetErrorName(cudaError_t error) {
@@ -275,10 +224,6 @@ cudaError_t cudaHostAlloc(void** memory, size_t bytes, unsigned) {
   const Call call;
   return result_of(allocate_pinned(memory, bytes));
 }
-cudaError_t cudaMallocHost(void** memory, size_t bytes) {
-  const Call call;
-  return result_of(allocate_pinned(memory, bytes));
-}
 cudaError_t cudaFreeHost(void* memory) {
   const Call call;
   if (memory == nullptr) return cudaSuccess;
@@ -288,24 +233,6 @@ cudaError_t cudaFreeHost(void* memory) {
   log("free host\n");
   if (!unpin(memory)) return result_of(cudaErrorInvalidValue);
   std::free(memory);
-  return cudaSuccess;
-}
-cudaError_t cudaHostRegister(void* memory, size_t bytes, unsigned) {
-  const Call call;
-  if (const cudaError_t unsafe = unsafe_call(); unsafe != cudaSuccess) return result_of(unsafe);
-  log("pin %zu bytes\n", bytes);
-  pin(memory, bytes);
-  return cudaSuccess;
-}
-cudaError_t cudaHostUnregister(void* memory) {
-  const Call call;
-  for (int device = 0; device < device_count(); ++device) execute_device(device);
-  return unpin(memory) ? cudaSuccess : result_of(cudaErrorHostMemoryNotRegistered);
-}
-cudaError_t cudaHostGetDevicePointer(void** device, void* host, unsigned) {
-  const Call call;
-  if (!is_pinned(host, 1)) return result_of(cudaErrorInvalidValue);
-  *device = host;
   return cudaSuccess;
 }
 cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes, const void* memory) {
@@ -320,24 +247,9 @@ cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes, const vo
   return cudaSuccess;
 }
 
-cudaError_t cudaMemcpy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind) {
-  const Call call;
-  if (const cudaError_t unsafe = unsafe_call(); unsafe != cudaSuccess) return result_of(unsafe);
-  return result_of(copy(to, from, bytes, kind, nullptr, true));
-}
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
   const Call call;
-  return result_of(copy(to, from, bytes, kind, stream, false));
-}
-cudaError_t cudaMemcpyPeerAsync(void* to, int to_device, const void* from, int from_device, size_t bytes, cudaStream_t stream) {
-  const Call call;
-  if (device_of(to, bytes) != to_device || device_of(from, bytes) != from_device) return result_of(cudaErrorInvalidValue);
-  return result_of(copy(to, from, bytes, cudaMemcpyDeviceToDevice, stream, false));
-}
-cudaError_t cudaMemset(void* memory, int value, size_t bytes) {
-  const Call call;
-  if (const cudaError_t unsafe = unsafe_call(); unsafe != cudaSuccess) return result_of(unsafe);
-  return result_of(fill(memory, value, bytes, nullptr));
+  return result_of(copy(to, from, bytes, kind, stream));
 }
 cudaError_t cudaMemsetAsync(void* memory, int value, size_t bytes, cudaStream_t stream) {
   const Call call;

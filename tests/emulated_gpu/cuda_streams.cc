@@ -3,7 +3,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -39,7 +38,7 @@ cudaError_t enqueue_kernel(const EmulatedKernel& kernel, const void* argument, u
   const std::vector<char> copy(static_cast<const char*>(argument), static_cast<const char*>(argument) + kernel.argument_bytes);
   Work work;
   work.name = "kernel " + name;
-  work.devices = reach_of(stream->device);
+  work.devices = uint32_t{1} << stream->device;
   work.run = [kernel, name, copy, blocks, x, y] {
     EmulatedKernel named = kernel;
     named.name = name.c_str();
@@ -48,15 +47,12 @@ cudaError_t enqueue_kernel(const EmulatedKernel& kernel, const void* argument, u
   return enqueue(stream, std::move(work));
 }
 
-// So that loops that ask end: who asks a third time in a row waits.
-constexpr int kQueries = 3;
-
 cudaError_t create_stream(cudaStream_t* handle, unsigned flags) {
   static int next = 1;
+  if (flags != cudaStreamNonBlocking) return cudaErrorNotSupported;
   const auto stream = std::make_shared<Stream>();
   stream->number = next++;
   stream->device = current_device;
-  stream->blocking = (flags & cudaStreamNonBlocking) == 0;
   streams().insert(stream);
   *handle = reinterpret_cast<cudaStream_t>(stream.get());
   return cudaSuccess;
@@ -88,7 +84,7 @@ cudaError_t emulated_enqueue(cudaStream_t handle, const char* name, std::functio
   log("launch %s stream=%d%s\n", name, stream->number, captured(*stream));
   Work work;
   work.name = name;
-  work.devices = reach_of(stream->device);
+  work.devices = uint32_t{1} << stream->device;
   work.run = std::move(run);
   return enqueue(stream, std::move(work));
 }
@@ -101,7 +97,7 @@ cudaError_t emulated_enqueue_together(const std::vector<std::pair<int, cudaStrea
   work.run = std::move(run);
   std::vector<std::shared_ptr<Stream>> all;
   for (const auto& [device, handle] : handles) {
-    all.push_back(find(handle, device));
+    all.push_back(find(handle));
     if (all.back() == nullptr || all.back()->device != device) return cudaErrorInvalidResourceHandle;
     if (all.back()->capture != nullptr) return cudaErrorStreamCaptureUnsupported;
     work.devices |= uint32_t{1} << device;
@@ -128,27 +124,14 @@ cudaError_t emulated_launch(const EmulatedKernel& kernel, const void* argument, 
   return result_of(enqueue_kernel(kernel, argument, blocks, x, y, stream));
 }
 
-cudaError_t cudaStreamCreate(cudaStream_t* stream) {
-  const Call call;
-  return create_stream(stream, cudaStreamDefault);
-}
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
   const Call call;
-  return create_stream(stream, flags);
-}
-cudaError_t cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned flags, int) {
-  const Call call;
-  return create_stream(stream, flags);
-}
-cudaError_t cudaDeviceGetStreamPriorityRange(int* least, int* greatest) {
-  *least = 0;
-  *greatest = -5;
-  return cudaSuccess;
+  return result_of(create_stream(stream, flags));
 }
 cudaError_t cudaStreamDestroy(cudaStream_t handle) {
   const Call call;
   const auto stream = find(handle);
-  if (stream == nullptr || stream->number == 0) return result_of(cudaErrorInvalidResourceHandle);
+  if (stream == nullptr) return result_of(cudaErrorInvalidResourceHandle);
   if (stream->capture != nullptr) stream->capture->invalid = true;
   execute(*stream);
   streams().erase(stream);
@@ -166,17 +149,6 @@ cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
   execute(*stream);
   return cudaSuccess;
 }
-cudaError_t cudaStreamQuery(cudaStream_t handle) {
-  const Call call;
-  const auto stream = find(handle);
-  if (stream == nullptr) return result_of(cudaErrorInvalidResourceHandle);
-  if (stream->capture != nullptr) {
-    stream->capture->invalid = true;
-    return result_of(cudaErrorStreamCaptureUnsupported);
-  }
-  if (++stream->queries >= kQueries) execute(*stream);
-  return stream->queue.empty() ? cudaSuccess : result_of(cudaErrorNotReady);
-}
 cudaError_t cudaStreamGetDevice(cudaStream_t handle, int* device) {
   const Call call;
   const auto stream = find(handle);
@@ -192,25 +164,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream_handle, cudaEvent_t handle, 
   log("wait stream=%d%s\n", stream->number, captured(*stream));
   return result_of(wait_for(event, stream, (flags & cudaEventWaitExternal) != 0));
 }
-cudaError_t cudaLaunchHostFunc(cudaStream_t handle, cudaHostFn_t function, void* data) {
-  const Call call;
-  const auto stream = find(handle);
-  if (stream == nullptr) return result_of(cudaErrorInvalidResourceHandle);
-  log("host function stream=%d%s\n", stream->number, captured(*stream));
-  Work work;
-  work.name = "host function";
-  work.run = [function, data] {
-    in_host_function = true;
-    function(data);
-    in_host_function = false;
-  };
-  return result_of(enqueue(stream, std::move(work)));
-}
 
-cudaError_t cudaEventCreate(cudaEvent_t* event) {
-  const Call call;
-  return create_event(event, cudaEventDefault);
-}
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
   const Call call;
   return create_event(event, flags);
@@ -218,10 +172,6 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
 cudaError_t cudaEventDestroy(cudaEvent_t handle) {
   const Call call;
   return events().erase(find(handle)) == 1 ? cudaSuccess : result_of(cudaErrorInvalidResourceHandle);
-}
-cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
-  const Call call;
-  return result_of(record_event(event, stream, false));
 }
 cudaError_t cudaEventRecordWithFlags(cudaEvent_t event, cudaStream_t stream, unsigned flags) {
   const Call call;
@@ -236,16 +186,6 @@ cudaError_t cudaEventSynchronize(cudaEvent_t handle) {
   Stream& stream = *event->record->stream;
   if (!event->record->done) execute(stream, event->record.get());
   log("sync event stream=%d: %zu left\n", stream.number, stream.queue.size());
-  return cudaSuccess;
-}
-cudaError_t cudaEventQuery(cudaEvent_t handle) {
-  const Call call;
-  const auto event = find(handle);
-  if (event == nullptr) return result_of(cudaErrorInvalidResourceHandle);
-  if (event->record == nullptr || event->record->done) return cudaSuccess;
-  if (event->record->captured) return result_of(cudaErrorCapturedEvent);
-  if (++event->queries < kQueries) return result_of(cudaErrorNotReady);
-  execute(*event->record->stream, event->record.get());
   return cudaSuccess;
 }
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t first_handle, cudaEvent_t second_handle) {
@@ -265,10 +205,6 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t handle, cudaStreamCaptureMode mo
   if (stream == nullptr) return result_of(cudaErrorInvalidResourceHandle);
   log("begin capture stream=%d\n", stream->number);
   return result_of(begin_capture(stream, mode));
-}
-cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode* mode) {
-  std::swap(*mode, thread_capture_mode());
-  return cudaSuccess;
 }
 cudaError_t cudaStreamIsCapturing(cudaStream_t handle, cudaStreamCaptureStatus* status) {
   const Call call;
@@ -294,20 +230,6 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph,
   const Call call;
   log("instantiate graph\n");
   *executable = reinterpret_cast<cudaGraphExec_t>(new Graph(*reinterpret_cast<Graph*>(graph)));
-  return cudaSuccess;
-}
-cudaError_t cudaGraphUpload(cudaGraphExec_t, cudaStream_t) { return cudaSuccess; }
-// Steps keep their kinds and branches; all else may change.
-cudaError_t cudaGraphExecUpdate(cudaGraphExec_t executable, cudaGraph_t handle, cudaGraphExecUpdateResultInfo* info) {
-  const Call call;
-  Graph &known = *reinterpret_cast<Graph*>(executable), &graph = *reinterpret_cast<Graph*>(handle);
-  const bool same =
-      std::equal(known.steps.begin(), known.steps.end(), graph.steps.begin(), graph.steps.end(),
-                 [](const Graph::Step& a, const Graph::Step& b) { return a.branch == b.branch && a.work.name == b.work.name; });
-  log("update graph\n");
-  info->result = same ? cudaGraphExecUpdateSuccess : cudaGraphExecUpdateErrorTopologyChanged;
-  if (!same) return result_of(cudaErrorGraphExecUpdateFailure);
-  known = graph;
   return cudaSuccess;
 }
 cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t handle) {

@@ -27,7 +27,6 @@ struct Allocation {
 };
 
 struct Memory {
-  int physical = 0;
   size_t total = 0, used = 0;
   uint64_t next = 0;
   std::map<uint64_t, Allocation> allocations;
@@ -59,21 +58,19 @@ void explain_crash(int signal, siginfo_t* info, void*) {
 // As CUDA reads it: up to the first that is no device.
 std::vector<Memory> visible_devices() {
   const int64_t present = std::min<int64_t>(number_from("EMULATED_GPUS", 1), kMostDevices);
-  std::vector<int> numbers;
   const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");
-  for (int i = 0; visible == nullptr && i < present; ++i) numbers.push_back(i);
+  int64_t count = visible == nullptr ? present : 0;
   while (visible != nullptr && *visible != '\0') {
     char* end = nullptr;
     const long number = std::strtol(visible, &end, 10);
     if (end == visible || number < 0 || number >= present) break;
-    numbers.push_back(static_cast<int>(number));
+    ++count;
     if (*end != ',') break;
     visible = end + 1;
   }
   std::vector<Memory> all;
-  for (const int number : numbers) {
+  while (static_cast<int64_t>(all.size()) < count) {
     Memory memory;
-    memory.physical = number;
     memory.total = static_cast<size_t>(number_from("EMULATED_GPU_MEMORY", int64_t{4} << 30));
     memory.next = kFirstAddress + all.size() * kAddressesEach;
     all.push_back(std::move(memory));
@@ -111,7 +108,6 @@ auto range_at(Map& map, uint64_t address) {
 }  // namespace
 
 int device_count() { return static_cast<int>(memories().size()); }
-int physical_number(int device) { return memory(device).physical; }
 size_t memory_of(int device) { return memory(device).total; }
 size_t free_memory_of(int device) { return memory(device).total - memory(device).used; }
 
@@ -142,10 +138,6 @@ bool release(const void* address) {
     return true;
   }
   return false;
-}
-
-void release_all(int device) {
-  while (!memory(device).allocations.empty()) release(reinterpret_cast<void*>(memory(device).allocations.begin()->first));
 }
 
 int device_of(const void* start, size_t bytes) {

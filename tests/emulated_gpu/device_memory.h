@@ -7,12 +7,10 @@
 namespace emulator {
 
 int device_count();
-int physical_number(int device);  // before CUDA_VISIBLE_DEVICES
 
 // Filled with 0xFF (a NaN in each float), ends at a guard page; nullptr where the device's memory does not hold it.
 void* allocate(int device, size_t bytes);
 bool release(const void* memory);
-void release_all(int device);
 size_t memory_of(int device);
 size_t free_memory_of(int device);
 // The device in whose one live allocation all of these bytes lie, or -1.

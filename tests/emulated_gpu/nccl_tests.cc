@@ -91,12 +91,12 @@ TEST_P(EmulatedNccl, SumsInPlaceBetweenStreams) {
   for (int step = 0; step < 3; ++step) {
     each([&](Gpu& gpu, int rank) {
       fill(gpu, gpu.compute, static_cast<float>(100 * rank + step));
-      cudaEventRecord(gpu.computed, gpu.compute);
+      cudaEventRecordWithFlags(gpu.computed, gpu.compute, cudaEventRecordDefault);
       cudaStreamWaitEvent(gpu.exchange, gpu.computed, 0);
     });
     ASSERT_EQ(sum(), ncclSuccess);
     each([](Gpu& gpu, int) {
-      cudaEventRecord(gpu.exchanged, gpu.exchange);
+      cudaEventRecordWithFlags(gpu.exchanged, gpu.exchange, cudaEventRecordDefault);
       cudaStreamWaitEvent(gpu.compute, gpu.exchanged, 0);
       float* memory = gpu.memory;
       emulated_enqueue(gpu.compute, "negate", [memory] { memory[1] = -memory[1]; });
@@ -121,60 +121,6 @@ TEST_P(EmulatedNccl, RunsWithoutWhatItDoesNotWaitFor) {
   const float count = static_cast<float>(gpus_.size());
   each([&](Gpu& gpu, int) { EXPECT_EQ(read(gpu, gpu.exchange)[0], (eager() ? 5 : 1) * count); });
   each([&](Gpu& gpu, int) { EXPECT_EQ(read(gpu, gpu.compute)[0], eager() ? 5 * count : 5); });
-}
-
-TEST_P(EmulatedNccl, MovesPartsOfMemory) {
-  const size_t count = gpus_.size(), part = kFloats / count;
-  const auto expect = [this](const char* name, auto expected) {
-    each([&](Gpu& gpu, int rank) {
-      const std::vector<float> floats = read(gpu, gpu.exchange);
-      for (size_t i = 0; i < kFloats; ++i)
-        EXPECT_EQ(floats[i], expected(rank, static_cast<int>(i))) << name << " rank " << rank << " at " << i;
-      fill(gpu, gpu.exchange, static_cast<float>(100 * rank));
-    });
-  };
-  const int parts = static_cast<int>(part), last = static_cast<int>(count) - 1;
-  const int all = 100 * last * (last + 1) / 2, ranks = last + 1;
-  each([this](Gpu& gpu, int rank) { fill(gpu, gpu.exchange, static_cast<float>(100 * rank)); });
-  expect("before", [](int rank, int i) { return 100 * rank + i; });
-  together([&](Gpu& gpu, int rank) {
-    ncclReduceScatter(gpu.memory, gpu.memory + static_cast<size_t>(rank) * part, part, ncclFloat32, ncclSum, gpu.communicator,
-                      gpu.exchange);
-  });
-  expect("scatter", [&](int rank, int i) { return i / parts == rank ? all + ranks * i : 100 * rank + i; });
-  together([&](Gpu& gpu, int rank) {
-    ncclAllGather(gpu.memory + static_cast<size_t>(rank) * part, gpu.memory, part, ncclFloat32, gpu.communicator, gpu.exchange);
-  });
-  expect("gather", [&](int, int i) { return 100 * (i / parts) + i; });
-  together([&](Gpu& gpu, int) { ncclBcast(gpu.memory, 2, ncclFloat32, last, gpu.communicator, gpu.exchange); });
-  expect("broadcast", [&](int rank, int i) { return 100 * (i < 2 ? last : rank) + i; });
-  together([&](Gpu& gpu, int rank) {
-    float* to = rank == last ? gpu.memory + 6 : nullptr;
-    ncclReduce(gpu.memory, to, 2, ncclFloat32, ncclMax, last, gpu.communicator, gpu.exchange);
-  });
-  expect("reduce", [&](int rank, int i) { return rank == last && (i == 6 || i == 7) ? 100 * last + i - 6 : 100 * rank + i; });
-}
-
-TEST_P(EmulatedNccl, ReducesHalves) {
-  for (const ncclDataType_t type : {ncclFloat16, ncclBfloat16}) {
-    const bool half = type == ncclFloat16;
-    const uint16_t one = half ? 0x3c00 : 0x3f80, two = 0x4000, three = half ? 0x4200 : 0x4040;
-    each([&](Gpu& gpu, int rank) {
-      uint16_t* memory = reinterpret_cast<uint16_t*>(gpu.memory);
-      const uint16_t value = rank == 0 ? one : rank == 1 ? three : two;
-      emulated_enqueue(gpu.exchange, "fill", [=] { memory[0] = value; });
-    });
-    together([&](Gpu& gpu, int) {
-      ncclAllReduce(gpu.memory, gpu.memory + 1, 1, type, ncclAvg, gpu.communicator, gpu.exchange);
-      ncclAllReduce(gpu.memory, gpu.memory + 2, 1, type, ncclMax, gpu.communicator, gpu.exchange);
-    });
-    each([&](Gpu& gpu, int) {
-      const std::vector<float> floats = read(gpu, gpu.exchange);
-      const uint16_t* halves = reinterpret_cast<const uint16_t*>(floats.data());
-      EXPECT_EQ(halves[2], two);
-      EXPECT_EQ(halves[4], three);
-    });
-  }
 }
 
 TEST_P(EmulatedNccl, ThreadsJoinForTheirRanks) {
@@ -217,9 +163,9 @@ TEST_P(EmulatedNccl, EndsWhatWouldHang) {
   const auto reduce = [](Gpu& gpu, size_t count, cudaStream_t stream) {
     ncclAllReduce(gpu.memory, gpu.memory, count, ncclFloat32, ncclSum, gpu.communicator, stream);
   };
-  EXPECT_DEATH(reduce(gpus_[0], 1, gpus_[0].exchange), "rank 0 calls ncclAllReduce count=1 .* and rank 1 does not join");
+  EXPECT_DEATH(reduce(gpus_[0], 1, gpus_[0].exchange), "rank 0 calls ncclAllReduce count=1 and rank 1 does not join");
   EXPECT_DEATH(together([&](Gpu& gpu, int rank) { reduce(gpu, rank == 0 ? 1 : 2, gpu.exchange); }),
-               "rank 0 calls ncclAllReduce count=1 .* where rank 1 calls ncclAllReduce count=2");
+               "rank 0 calls ncclAllReduce count=1 where rank 1 calls it with count=2");
   EXPECT_DEATH(together([&](Gpu& gpu, int) { reduce(gpu, 1, gpus_[0].exchange); }), "rank 1 of device 1 is given a stream of device 0");
   EXPECT_DEATH(together([&](Gpu& gpu, int) {
                  reduce(gpu, 1, gpu.exchange);

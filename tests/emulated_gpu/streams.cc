@@ -61,14 +61,6 @@ Work waiting(std::shared_ptr<Record> record) {
   return work;
 }
 
-// `stream` goes on when all that `before` holds is done.
-void put_behind(const std::shared_ptr<Stream>& stream, const std::shared_ptr<Stream>& before) {
-  if (before->queue.empty()) return;
-  auto end = new_record(before);
-  before->queue.push_back(reaching(end));
-  stream->queue.push_back(waiting(std::move(end)));
-}
-
 }  // namespace
 
 bool is_eager() {
@@ -81,31 +73,8 @@ std::set<std::shared_ptr<Stream>>& streams() {
   return *all;
 }
 
-std::shared_ptr<Stream> stream_zero(int device) {
-  for (const auto& stream : streams()) {
-    if (stream->number == 0 && stream->device == device) return stream;
-  }
-  auto made = std::make_shared<Stream>();
-  made->device = device;
-  streams().insert(made);
-  return made;
-}
-
 cudaError_t enqueue(const std::shared_ptr<Stream>& stream, Work work) {
-  stream->queries = 0;
   if (stream->capture != nullptr) return add_step(*stream, std::move(work));
-  if (stream->number == 0) {
-    for (const auto& other : streams()) {
-      if (other == stream || other->device != stream->device || !other->blocking) continue;
-      if (other->capture != nullptr) {
-        other->capture->invalid = true;
-        return cudaErrorStreamCaptureImplicit;
-      }
-      put_behind(stream, other);
-    }
-  } else if (stream->blocking) {
-    put_behind(stream, stream_zero(stream->device));
-  }
   stream->queue.push_back(std::move(work));
   if (is_eager()) execute(*stream);
   return cudaSuccess;
@@ -137,7 +106,6 @@ void execute_device(int device) {
 }
 
 cudaError_t record(const std::shared_ptr<Event>& event, const std::shared_ptr<Stream>& stream, bool external) {
-  event->queries = 0;
   if (external && stream->capture == nullptr) return cudaErrorIllegalState;
   if (external) {
     Work work;
@@ -170,7 +138,6 @@ cudaError_t wait_for(const std::shared_ptr<Event>& event, const std::shared_ptr<
   }
   const std::shared_ptr<Capture> capture = place->capture.lock();
   if (capture == nullptr) return cudaErrorCapturedEvent;
-  if (stream->number == 0) return cudaErrorStreamCaptureImplicit;
   if (stream->capture == nullptr) add_branch(capture, stream);
   if (stream->capture != capture) {
     stream->capture->invalid = capture->invalid = true;
@@ -180,7 +147,6 @@ cudaError_t wait_for(const std::shared_ptr<Event>& event, const std::shared_ptr<
 }
 
 cudaError_t begin_capture(const std::shared_ptr<Stream>& stream, cudaStreamCaptureMode mode) {
-  if (stream->number == 0) return cudaErrorStreamCaptureUnsupported;
   if (stream->capture != nullptr) return cudaErrorIllegalState;
   auto capture = std::make_shared<Capture>();
   capture->mode = mode;
@@ -211,11 +177,6 @@ cudaError_t end_capture(const std::shared_ptr<Stream>& stream, Graph* graph) {
   return cudaSuccess;
 }
 
-cudaStreamCaptureMode& thread_capture_mode() {
-  static thread_local cudaStreamCaptureMode mode = cudaStreamCaptureModeGlobal;
-  return mode;
-}
-
 cudaError_t unsafe_call(int device) {
   cudaError_t result = cudaSuccess;
   for (const auto& weak : captures()) {
@@ -224,8 +185,8 @@ cudaError_t unsafe_call(int device) {
     const bool on_device =
         std::any_of(capture->streams.begin(), capture->streams.end(), [device](const auto& stream) { return stream->device == device; });
     const bool own = capture->thread == std::this_thread::get_id();
-    const bool forbidden = thread_capture_mode() != cudaStreamCaptureModeRelaxed && capture->mode != cudaStreamCaptureModeRelaxed &&
-                           (own || (capture->mode == cudaStreamCaptureModeGlobal && thread_capture_mode() == cudaStreamCaptureModeGlobal));
+    const bool forbidden =
+        capture->mode == cudaStreamCaptureModeGlobal || (own && capture->mode == cudaStreamCaptureModeThreadLocal);
     if (!forbidden && !on_device) continue;
     capture->invalid = true;
     result = cudaErrorStreamCaptureUnsupported;

@@ -62,24 +62,20 @@ struct Capture {
 
 struct Stream {
   int number = 0, device = 0;
-  bool blocking = false;  // with the device's stream 0
   std::deque<Work> queue;
   std::shared_ptr<Capture> capture;
   int branch = 0;
-  int queries = 0;
 };
 
 struct Event {
   int device = 0;
   bool timed = true;
   std::shared_ptr<Record> record;
-  int queries = 0;
 };
 
 bool is_eager();
-// The live streams; those of number 0 are the devices' default ones.
+// The live streams. Devices have no default ones.
 std::set<std::shared_ptr<Stream>>& streams();
-std::shared_ptr<Stream> stream_zero(int device);
 
 cudaError_t enqueue(const std::shared_ptr<Stream>& stream, Work work);
 // Runs what is queued, up to `until` where there is one.
@@ -91,8 +87,6 @@ cudaError_t wait_for(const std::shared_ptr<Event>& event, const std::shared_ptr<
 
 cudaError_t begin_capture(const std::shared_ptr<Stream>& stream, cudaStreamCaptureMode mode);
 cudaError_t end_capture(const std::shared_ptr<Stream>& stream, Graph* graph);
-// What cudaThreadExchangeStreamCaptureMode sets: a relaxed thread may call what it likes.
-cudaStreamCaptureMode& thread_capture_mode();
 // cudaSuccess, or what a call gets that may not be made while streams of this thread, or with `device` of that device,
 // are captured; these captures fail.
 cudaError_t unsafe_call(int device = -1);

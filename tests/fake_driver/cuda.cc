@@ -1,5 +1,6 @@
 // libcuda.so.1 without a GPU: answers questions about the GPUs of fake_gpus.h and can compute on none. A CUDA
-// runtime that opens it finds a driver that has none of the functions it needs.
+// runtime that opens it finds a driver that has none of the functions it needs. Plans can be made beside it: cuDNN 9.19
+// lists its engines of generated code only where it finds a driver with the functions at the end.
 #include <cstddef>
 #include <cstring>
 
@@ -14,6 +15,7 @@ constexpr int kSuccess = 0, kInvalidValue = 1, kNotInitialized = 3, kNoDevice = 
 constexpr int kComputeMode = 20, kComputeMajor = 75, kComputeMinor = 76;
 
 bool initialized = false;
+char anything;  // what handles point to
 
 // Numbers and UUIDs of CUDA_VISIBLE_DEVICES, up to the first that names no GPU.
 std::vector<fake::Gpu> visible_gpus() {
@@ -108,3 +110,30 @@ EXPORTED int cuGetProcAddress_v2(const char*, void** address, int, unsigned long
 }
 
 EXPORTED int cuGetExportTable(const void**, const void*) { return kInvalidValue; }
+
+// The parameters that a function does not look at are left out; callers pass them all the same.
+
+#define GIVES_A_HANDLE(name) \
+  EXPORTED int name(void** handle) { return *handle = &anything, kSuccess; }
+GIVES_A_HANDLE(cuLibraryGetKernel)
+GIVES_A_HANDLE(cuLibraryLoadData)
+GIVES_A_HANDLE(cuLibraryLoadFromFile)
+
+#define DOES_NOTHING(name) \
+  EXPORTED int name() { return kSuccess; }
+DOES_NOTHING(cuCtxGetCurrent)
+DOES_NOTHING(cuCtxGetLimit)
+DOES_NOTHING(cuCtxPopCurrent)
+DOES_NOTHING(cuCtxPushCurrent)
+DOES_NOTHING(cuGetErrorName)
+DOES_NOTHING(cuGetErrorString)
+DOES_NOTHING(cuKernelGetAttribute)
+DOES_NOTHING(cuKernelSetAttribute)
+DOES_NOTHING(cuLaunchCooperativeKernel)
+DOES_NOTHING(cuLaunchKernel)
+DOES_NOTHING(cuLibraryUnload)
+DOES_NOTHING(cuLinkAddData)
+DOES_NOTHING(cuLinkComplete)
+DOES_NOTHING(cuLinkCreate)
+DOES_NOTHING(cuLinkDestroy)
+DOES_NOTHING(cuStreamGetCtx)

@@ -140,7 +140,7 @@ variables=()
 
 # The plugin, where it was built, is loaded: without a GPU it says what it misses of NVIDIA's.
 if [ -e "$bundle/lib/libtrainer_cuda.so" ]; then
-  (run "$program" summary --model="$net" --stage=bench --gpu=0) >log 2>&1
+  (run "$program" summary --model="$net" --stage=bench --gpu=sm_90) >log 2>&1
   code=$?
   loaded() { [ $code = 0 ] || { [ $code = 5 ] && ! grep -qE 'cannot be loaded|(is|has) no CUDA device' log; }; }
   check plugin_is_loaded "exit code $code, $(last_lines)" loaded

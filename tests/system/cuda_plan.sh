@@ -7,7 +7,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/checks.bash"
 
 write_tiny_net tiny.prototxt
 mkdir alone && cp "$trainer" alone/trainer
-output=$(alone/trainer summary --model=tiny.prototxt --gpu=0 2>&1)
+output=$(alone/trainer summary --model=tiny.prototxt --gpu=sm_90 2>&1)
 check no_plugin_exit_code "$output" [ $? -eq 5 ]
 check no_plugin_is_told "$output" grep -q 'no CUDA device: there is neither .*libtrainer_cuda.so' <<<"$output"
 output=$(alone/trainer time --model=tiny.prototxt --iterations=1 --cpu 2>&1)
@@ -63,7 +63,7 @@ XDG_CACHE_HOME=$work/other "$trainer" summary --model=$net --stage=bench --gpu=s
 check kept_plans_are_the_same "$(diff "$work/again" "$work/anew" | head -n 5)" cmp "$work/again" "$work/anew"
 
 # cuDNN's fused convolutions of bf16 are code that it generates, up to a second each, where it finds a driver.
-driver=$(dirname "$trainer")/tests/planning_driver
+driver=$(dirname "$trainer")/tests/fake_driver
 if [ ! -e "$driver/libcuda.so.1" ]; then
   echo "SKIPPED plans of bf16: this build has no tests"
   finish

@@ -64,6 +64,11 @@ tells out_of_range 5 'there is no GPU 2: the driver sees 2' timing --gpu=2
 for junk in x 0x 1.5 -1 0, ,0 '0 1' 12345678901234567890 Auto; do
   tells "junk '$junk'" 2 'no GPU.s number; write a number, several with commas between \(0,1\), all, or auto' timing --gpu="$junk"
 done
+planning() { "$trainer" summary --model=net.prototxt "$@"; }
+tells plan_out_of_range 5 'there is no GPU 2: the driver sees 2' planning --gpu=2
+tells plan_of_several 2 'a plan is for one GPU; write its number' planning --gpu=0,1
+tells plan_of_any 2 'a plan is for one GPU; write its number' planning --gpu=auto
+tells plan_without_gpu 5 'the driver sees no GPU .*--cpu' env FAKE_GPUS= "$trainer" summary --model=net.prototxt --gpu=0
 tells planned_only 2 'can be planned for' timing --gpu=sm_90
 echo "net: 'net.prototxt' base_lr: 0.1 lr_policy: 'fixed' max_iter: 1 random_seed: 1 snapshot_after_train: false solver_mode: GPU device_id: 1" >solver.prototxt
 tells solver_asks 5 'Use GPU 1 \(Fake 1\)' "$trainer" train --solver=solver.prototxt --run_dir=

@@ -45,9 +45,26 @@ layer {{ name: "loss" type: "SoftmaxWithLoss" bottom: "s2" bottom: "label" top: 
                        folder_ / "lmdb", batch, width_, behind_wide_, narrow_);
   }
 
+  // A layer that carries its states from batch to batch, which never begin anew.
+  std::string recurrent_net_text(int batch) const {
+    return fmt::format(R"(name: "net"
+layer {{ name: "data" type: "Data" top: "data" top: "label" transform_param {{ scale: 0.01 }}
+  data_param {{ source: "{}" backend: LMDB batch_size: {} }} }}
+layer {{ name: "x" type: "Reshape" bottom: "data" top: "x" reshape_param {{ shape {{ dim: 2 dim: {} dim: -1 }} }} }}
+layer {{ name: "cont" type: "DummyData" top: "cont" dummy_data_param {{ shape {{ dim: 2 dim: {} }}
+  data_filler {{ type: "constant" value: 1 }} }} }}
+layer {{ name: "lstm" type: "LSTM" bottom: "x" bottom: "cont" top: "h"
+  recurrent_param {{ num_output: 16 weight_filler {{ type: "uniform" min: -0.2 max: 0.2 }} }} }}
+layer {{ name: "rows" type: "Reshape" bottom: "h" top: "rows" reshape_param {{ shape {{ dim: {} dim: -1 }} }} }}
+layer {{ name: "ip" type: "InnerProduct" bottom: "rows" top: "ip" inner_product_param {{ num_output: 10 weight_filler {{ type: "xavier" }} }} }}
+layer {{ name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }}
+)",
+                       folder_ / "lmdb", batch, batch, batch, batch);
+  }
+
   // The weights, one layer after another, after training on so many devices.
   std::vector<float> train(int devices, int batch, int iter_size, int iterations, const std::string& snapshot = "", bool divide = false) {
-    const std::string net = folder_.write("net.prototxt", net_text(batch));
+    const std::string net = folder_.write("net.prototxt", recurrent_ ? recurrent_net_text(batch) : net_text(batch));
     const std::string solver = folder_.write(
         "solver.prototxt", fmt::format("net: \"{}\" snapshot_prefix: \"{}\" random_seed: 3 base_lr: {} momentum: 0.9 lr_policy: \"fixed\" "
                                        "weight_decay: 0.01 iter_size: {} max_iter: {} {}",
@@ -80,6 +97,7 @@ layer {{ name: "loss" type: "SoftmaxWithLoss" bottom: "s2" bottom: "label" top: 
   TempFolder folder_;
   std::string more_;  // fields of the solver
   std::string behind_wide_;  // layers in place
+  bool recurrent_ = false;
   int width_ = 10, narrow_ = 10;
   float rate_ = 0.1f;
 };
@@ -116,6 +134,21 @@ TEST_F(SeveralDevices, GoOnFromASnapshot) {
   const std::vector<float> whole = train(2, 4, 1, 7);
   train(2, 4, 1, 4);
   EXPECT_EQ(train(2, 4, 1, 7, folder_ / "w_iter_4.solverstate"), whole);
+}
+
+TEST_F(SeveralDevices, GoOnWithWhatEachCarries) {
+  recurrent_ = true;
+  const std::vector<float> whole = train(2, 4, 1, 7);
+  train(2, 4, 1, 4);
+  const std::string snapshot = folder_ / "w_iter_4.solverstate";
+  EXPECT_EQ(train(2, 4, 1, 7, snapshot), whole);
+  EXPECT_EQ(train(1, 4, 1, 7, snapshot).size(), whole.size());  // fewer and more can go on too
+  if (!has_devices(3)) return;
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(train(3, 4, 1, 7, snapshot).size(), whole.size());
+  const std::string told = testing::internal::GetCapturedStderr();
+  EXPECT_NE(told.find("begins with zeros on device 3 of 3"), std::string::npos) << told;
+  EXPECT_EQ(told.find("on device 2 of 3"), std::string::npos) << told;
 }
 
 TEST_F(SeveralDevices, ABatchThatCannotBeSplitIsNamed) {

@@ -15,33 +15,13 @@ namespace trainer::cuda {
 namespace {
 
 constexpr std::string_view kArchitecture = "sm_";
-constexpr int kLeastDriver = 13000;
-
-// Throws where there is no GPU of this number, saying what is missing.
-void find_device(int ordinal) {
-  int version = 0, count = 0;
-  cudaDriverGetVersion(&version);
-  if (version == 0) throw device_error("no NVIDIA driver: libcuda.so.1 cannot be opened. Run on the CPU with --cpu");
-  const cudaError_t result = cudaGetDeviceCount(&count);
-  if (result == cudaErrorStubLibrary)
-    throw device_error("libcuda.so.1 is the toolkit's stub, not a driver: take its folder out of LD_LIBRARY_PATH, or run on the CPU with --cpu");
-  if (version < kLeastDriver)
-    throw device_error("the NVIDIA driver is too old: it knows CUDA {}.{}, and 13.0 is needed. Run on the CPU with --cpu", version / 1000,
-                       version % 1000 / 10);
-  if (result == cudaErrorNoDevice)
-    throw device_error("the driver sees no GPU (CUDA_VISIBLE_DEVICES may hide them). Run on the CPU with --cpu");
-  check(result, "asking the driver for its GPUs");
-  if (ordinal >= count) throw device_error("there is no GPU {}: the driver sees {}, numbered from 0", ordinal, count);
-}
 
 std::unique_ptr<Context> open_context(std::string_view which, const DeviceOptions& options) {
   if (which.substr(0, kArchitecture.size()) == kArchitecture)
     return std::make_unique<Context>(typical_properties(std::string(which)), -1, options);
   int ordinal = -1;
   const auto [end, error] = std::from_chars(which.data(), which.data() + which.size(), ordinal);
-  if (error != std::errc() || end != which.data() + which.size() || ordinal < 0)
-    throw config_error("--gpu={}: not the number of one GPU", which);
-  find_device(ordinal);
+  TRAINER_ASSERT(error == std::errc() && end == which.data() + which.size());
   return std::make_unique<Context>(properties_of(ordinal), ordinal, options);
 }
 
@@ -121,8 +101,7 @@ int64_t CudaDevice::free_memory() {
 std::vector<std::string> CudaDevice::generated_texts() const { return context_->texts.list(); }
 
 void* CudaDevice::allocate(int64_t bytes) {
-  if (context_->planned())
-    throw config_error("--gpu={}: a GPU that is not there can be planned for (trainer summary), not run on", context_->properties.architecture());
+  TRAINER_ASSERT(!context_->planned());
   entered();
   void* memory = nullptr;
   const size_t size = static_cast<size_t>(std::max<int64_t>(bytes, 1));

@@ -10,8 +10,8 @@ namespace trainer::cuda {
 
 class CudaDevice : public Device {
  public:
-  // "0": the GPU of this number; "sm_90": one of an architecture that is only planned for. Throws a
-  // device_error that says why it cannot be used.
+  // "0": the GPU of this number, of which `gpus` knows that it can be used; "sm_90": one of an architecture that is only
+  // planned for.
   CudaDevice(const std::string& which, const DeviceOptions& options);
   ~CudaDevice() override;
 

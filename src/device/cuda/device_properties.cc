@@ -20,9 +20,6 @@ DeviceProperties properties_of(int ordinal) {
   p.memory = static_cast<int64_t>(read.totalGlobalMem);
   p.l2_cache = read.l2CacheSize;
   p.shared_memory = static_cast<int64_t>(read.sharedMemPerBlockOptin);
-  if (p.major * 10 + p.minor < 75)
-    throw device_error("GPU {} ({}) has compute capability {}.{}; CUDA 13 needs 7.5 (Turing) or newer. Run on the CPU with --cpu",
-                       ordinal, p.name, p.major, p.minor);
   return p;
 }
 

@@ -20,7 +20,7 @@ struct DeviceProperties {
   std::string cudnn_json() const;
 };
 
-// Of the CUDA device `ordinal`. Throws a device_error that says why it cannot be used.
+// Of the CUDA device `ordinal`.
 DeviceProperties properties_of(int ordinal);
 // Those of a usual GPU of an architecture, "sm_90", for plans without a device. Throws a config_error for others than
 // sm_75, sm_80, sm_89, sm_90, sm_100 and sm_120.
