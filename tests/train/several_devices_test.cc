@@ -32,7 +32,6 @@ layer {{ name: "ip1" type: "InnerProduct" bottom: "pool" top: "ip1"
   inner_product_param {{ num_output: 10 weight_filler {{ type: "xavier" }} }} }}
 layer {{ name: "wide" type: "InnerProduct" bottom: "ip1" top: "wide"
   inner_product_param {{ num_output: {} weight_filler {{ type: "xavier" }} }} }}
-{}
 layer {{ name: "narrow" type: "InnerProduct" bottom: "wide" top: "narrow"
   inner_product_param {{ num_output: 10 weight_filler {{ type: "xavier" }} }} }}
 layer {{ name: "shared1" type: "InnerProduct" bottom: "narrow" top: "s1" param {{ name: "w" }} param {{ name: "b" }}
@@ -42,7 +41,7 @@ layer {{ name: "shared2" type: "InnerProduct" bottom: "s1" top: "s2" param {{ na
   inner_product_param {{ num_output: 10 }} }}
 layer {{ name: "loss" type: "SoftmaxWithLoss" bottom: "s2" bottom: "label" top: "loss" }}
 )",
-                       folder_ / "lmdb", batch, width_, behind_wide_);
+                       folder_ / "lmdb", batch, width_);
   }
 
   // A layer that carries its states from batch to batch, which never begin anew.
@@ -82,7 +81,6 @@ layer {{ name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: 
     training.run(report);
     std::vector<float> weights;
     for (const WeightLayer& layer : read_weights(folder_ / fmt::format("w_iter_{}.caffemodel", iterations)).layers) {
-      if (layer.name == "norm") continue;  // running means are those of the first device
       for (const auto& blob : layer.blobs) weights.insert(weights.end(), blob.data.begin(), blob.data.end());
     }
     return weights;
@@ -96,7 +94,6 @@ layer {{ name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: 
 
   TempFolder folder_;
   std::string more_;  // fields of the solver
-  std::string behind_wide_;  // layers in place
   bool recurrent_ = false;
   int width_ = 10;
   float rate_ = 0.1f;
@@ -111,15 +108,6 @@ TEST_F(SeveralDevices, DoWhatOneDoesInSeveralPasses) {
 // More gradients than a bucket holds.
 TEST_F(SeveralDevices, SumInBuckets) {
   width_ = 150'000;
-  rate_ = 1e-5f;
-  expect_near(train(2, 4, 1, 3), train(1, 4, 2, 3));
-}
-
-// The gradient of a scale's bias ends the first bucket, and is read again for that of its factor.
-TEST_F(SeveralDevices, SumGradientsThatAreReadNoMore) {
-  behind_wide_ = R"(layer { name: "norm" type: "BatchNorm" bottom: "wide" top: "wide" }
-layer { name: "scale" type: "Scale" bottom: "wide" top: "wide" scale_param { bias_term: true } })";
-  width_ = 200'000;
   rate_ = 1e-5f;
   expect_near(train(2, 4, 1, 3), train(1, 4, 2, 3));
 }
