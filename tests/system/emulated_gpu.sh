@@ -32,7 +32,7 @@ check no_gpu "exit code $?: $output" [ $? -eq 5 ]
 check no_gpu_is_told "$output" grep -q 'the driver sees no GPU' <<<"$output"
 output=$("$emulated" train --solver=solver.prototxt --gpu=3 2>&1)
 check absent_gpu_is_told "$output" grep -q 'there is no GPU 3: the driver sees 1' <<<"$output"
-output=$(EMULATED_GPU_MEMORY=100000 "$emulated" train --solver=solver.prototxt --gpu=0 2>&1)
+output=$(EMULATED_GPU_MEMORY=4000 "$emulated" train --solver=solver.prototxt --gpu=0 2>&1)
 check little_memory_is_told "$output" grep -q 'not enough memory on GPU 0' <<<"$output"
 
 # Pictures from files, in batches that are too large: what would fit is told, and is true.
@@ -51,7 +51,7 @@ NET
 cat >large_solver.prototxt <<'SOLVER'
 net: "large.prototxt" base_lr: 0.01 lr_policy: "fixed" max_iter: 2 snapshot_after_train: false
 SOLVER
-memory=$((44 << 20))
+memory=$((12 << 20))
 output=$(EMULATED_GPU_MEMORY=$memory "$emulated" train --solver=large_solver.prototxt --gpu=0 2>&1)
 check large_batch_exit_code "exit code $?" [ $? -eq 5 ]
 output=$(FAKE_GPUS="$FAKE_GPUS,used=900,processes=1:900" EMULATED_GPU_MEMORY=$memory "$emulated" train --solver=large_solver.prototxt --gpu=0 2>&1)
@@ -75,12 +75,12 @@ idle() { # LOG: how often the GPU had nothing to do
     passes > 0 && ($0 ~ "^sync " stream "$" || $0 ~ "^sync event " stream ": 0 left") { ++since }
     END { print idle + 0, "waits in", passes, "passes" }' "$1"
 }
-EMULATED_GPU_LOG=$PWD/train_log "$emulated" train --solver=large_solver.prototxt --gpu=0 --set net=small.prototxt --set max_iter=12 \
+EMULATED_GPU_LOG=$PWD/train_log "$emulated" train --solver=large_solver.prototxt --gpu=0 --deterministic --set net=small.prototxt --set max_iter=12 \
   --set display=1 --set iter_size=2 --set snapshot_after_train=true --set snapshot_prefix=small >output 2>&1
 check training_keeps_the_gpu_busy "$(idle train_log): $(tail -n 3 output)" grep -q '^0 waits in [2-9][0-9] passes' <(idle train_log)
-EMULATED_GPU_LOG=$PWD/test_log "$emulated" test --model=small.prototxt --weights=small_iter_12.caffemodel --iterations=12 --gpu=0 >tested 2>&1
+EMULATED_GPU_LOG=$PWD/test_log "$emulated" test --deterministic --model=small.prototxt --weights=small_iter_12.caffemodel --iterations=12 --gpu=0 >tested 2>&1
 check test_keeps_the_gpu_busy "$(idle test_log): $(tail -n 3 tested)" grep -q '^0 waits in 1[0-9] passes' <(idle test_log)
-EMULATED_GPU_ORDER=eager "$emulated" test --model=small.prototxt --weights=small_iter_12.caffemodel --iterations=12 --gpu=0 >early 2>&1
+EMULATED_GPU_ORDER=eager "$emulated" test --deterministic --model=small.prototxt --weights=small_iter_12.caffemodel --iterations=12 --gpu=0 >early 2>&1
 numbers_of() { grep -o 'Batch .*\|Loss: .*\|[a-z]* = .*' "$1"; }
 check test_is_the_same_early "$(diff <(numbers_of tested) <(numbers_of early) | head -n 4)" cmp -s <(numbers_of tested) <(numbers_of early)
 check test_tells_each_batch "$(cat tested)" [ "$(grep -c 'Batch [0-9]*, accuracy' tested)" -eq 12 ]
