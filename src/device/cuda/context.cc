@@ -56,6 +56,7 @@ cudnnHandle_t Context::cudnn_handle() {
 // A GPU that shares the host's page tables may read pageable memory after cudaMemcpyAsync has returned. What the training
 // loop sends is small: nothing waits for it.
 void Context::send(void* to, const void* from, int64_t bytes) const {
+  enter();
   if (bytes <= kMostSentBytes) {
     SendArguments sent;
     sent.to = to;

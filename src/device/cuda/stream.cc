@@ -54,6 +54,8 @@ class StreamReadback : public Readback {
   }
 
   void start(std::span<const void* const> from) override {
+    if (!arrived_) return;
+    context_.enter();
     const cudaStream_t stream = context_.stream();
     for (size_t i = 0; i < from.size(); ++i)
       check(cudaMemcpyAsync(values_ + i, from[i], sizeof(float), cudaMemcpyDeviceToHost, stream), "fetching a number");
