@@ -28,7 +28,7 @@ check speed_is_measured "$(row_of speed '.*' '.*')" grep -qE ' [0-9.]+ ms, [0-9]
   <(row_of speed 'lenet \(4\) fp32' passed)
 check commands_are_logged "$(ls out)" grep -q '^== bin/trainer train .*--gpu=0' out/net.log
 
-EMULATED_GPUS=0 gpu_check out --only=net,resume
+FAKE_GPUS= gpu_check out --only=net,resume
 code=$?
 check exit_code_of_a_failure "$code: $(tail -n 1 log)" [ $code = 1 ]
 check a_failure_stops_nothing "$(cat log)" row_of resume 20_iterations FAILED
