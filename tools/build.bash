@@ -1,7 +1,7 @@
 # Sourced by tools/quickstart and tools/test: packages and build. Expects `set -euo pipefail` and the repository's root
 # as working directory.
 
-step() { printf '\n== %s\n' "$*"; }
+step() { printf '\n== %s (after %d s)\n' "$*" "$SECONDS"; }
 
 fail() {
   printf '%s: %s\n' "${0##*/}" "$*" >&2
