@@ -12,6 +12,7 @@
 #include "device/map_generator.h"
 #include "device/narrow_cases.h"
 #include "device/test_gpu.h"
+#include "ops/opaque.h"
 #include "runtime/memory.h"
 
 namespace trainer::cpu {
@@ -241,6 +242,32 @@ TEST_F(Gpu, IsDoneWithTheHostsMemoryAfterACopy) {
     device_->copy_to_host(host.data(), block.data(), static_cast<int64_t>(bytes));
     EXPECT_EQ(host, sent) << bytes << " bytes";
   }
+}
+
+// Shows where its result lies on the host.
+class One : public OpaqueOp {
+ public:
+  std::string name() const override { return "one"; }
+  void run(std::span<const float* const>, std::span<float* const> outputs, uint64_t) const override {
+    result = outputs[0];
+    *result = 1;
+  }
+  mutable float* result = nullptr;
+};
+
+TEST_F(Gpu, IsDoneWithTheResultsOfOpaqueOps) {
+  setenv("EMULATED_GPU_PAGEABLE", "unstaged", 1);
+  const auto one = std::make_shared<One>();
+  const OpCase c = op_case("one", OpKind::kOpaque, OpaqueAttributes{one}, {}, {tensor({1})});
+  const KernelChoice choice = device_->choose(c.instance);
+  DeviceBlock block(*device_, sizeof(float));
+  void* const results[] = {block.data()};
+  choice.kernel->bind({}, results, nullptr);
+  choice.kernel->run({});
+  *one->result = 2;
+  float got = 0;
+  device_->copy_to_host(&got, block.data(), sizeof got);
+  EXPECT_EQ(got, 1);
 }
 
 // GPUs 0 and 1, and a float on each for them to sum.

@@ -26,10 +26,8 @@ class HostOp : public BoundKernel {
     }
     check(cudaStreamSynchronize(stream), "running on the GPU");
     op_->run(from_, to_, run.pass);
-    for (size_t i = 0; i < results_.size(); ++i) {
-      check(cudaMemcpyAsync(output(i), results_[i].data(), results_[i].size() * sizeof(float), cudaMemcpyHostToDevice, stream),
-            "bringing back a result of {}", op_->name());
-    }
+    for (size_t i = 0; i < results_.size(); ++i)
+      context().send(output(i), results_[i].data(), static_cast<int64_t>(results_[i].size() * sizeof(float)));
   }
 
  private:
