@@ -406,6 +406,7 @@ std::vector<Tensor> tensors_of(const Data& operation) {
 extern "C" {
 
 size_t cudnnGetVersion() { return 91900; }
+size_t cudnnGetCudartVersion() { return 13000; }
 const char* cudnnGetErrorString(cudnnStatus_t status) {
   switch (status) {
     case CUDNN_STATUS_SUCCESS: return "CUDNN_STATUS_SUCCESS";

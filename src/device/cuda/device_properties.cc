@@ -43,7 +43,7 @@ std::string DeviceProperties::cudnn_json() const {
       R"("maxCtasPerSM":{},"regsPerBlock":65536,"maxRegistersPerSM":65536,"maxSharedMemoryPerBlock":49152,)"
       R"("maxSharedMemoryPerBlockOptin":{},"reservedSharedMemoryPerBlock":{},"totalGlobalMem":{},"l2CacheSize":{},)"
       R"("smClockRateKHz":1700000,"memClockRateKHz":2600000,"maxGridSize":[2147483647,65535,65535],"maxBlockSize":[1024,1024,64]}})",
-      name, major * 100 + minor * 10, multiprocessors, major == 7 ? 1024 : major * 10 + minor == 80 || major >= 9 ? 2048 : 1536,
+      name, major * 100 + minor * 10, multiprocessors, major == 7 ? 1024 : major * 10 + minor == 80 || major == 9 || major == 10 ? 2048 : 1536,
       major == 7 ? 16 : 32, shared_memory, major == 7 ? 0 : 1024, memory, l2_cache);
 }
 

@@ -138,6 +138,7 @@ const Cudnn& cudnn() {
       open_library(part);
     const Finder find{library, "libcudnn.so.9"};
     find(&t.version, "cudnnGetVersion");
+    find(&t.cuda_version, "cudnnGetCudartVersion");
     find(&t.create, "cudnnCreate");
     find(&t.destroy, "cudnnDestroy");
     find(&t.set_stream, "cudnnSetStream");

@@ -51,6 +51,7 @@ const CublasLt& cublaslt();
 
 struct Cudnn {
   decltype(&cudnnGetVersion) version;
+  decltype(&cudnnGetCudartVersion) cuda_version;
   decltype(&cudnnCreate) create;
   decltype(&cudnnDestroy) destroy;
   decltype(&cudnnSetStream) set_stream;
