@@ -9,6 +9,7 @@
 #include <cerrno>
 
 #include "base/error.h"
+#include "base/lock_holder.h"
 
 namespace trainer {
 namespace {
@@ -20,14 +21,8 @@ std::string own_name() {
 }
 
 std::string holder_in(int descriptor) {
-  char text[300];
-  const ssize_t size = pread(descriptor, text, sizeof text, 0);
-  if (size <= 0) return "another run";
-  std::string holder(text, static_cast<size_t>(size));
-  for (char& c : holder) {
-    if (c < ' ' || c > '~') c = '?';
-  }
-  return holder;
+  const std::string holder = printable(read_holder(descriptor));
+  return holder.empty() ? "another run" : holder;
 }
 
 bool is_still_there(int descriptor, const std::string& path) {
@@ -56,9 +51,7 @@ PrefixLock::PrefixLock(const std::string& prefix) : path_(prefix + ".lock") {
       continue;
     }
     descriptor_ = descriptor;
-    const std::string name = own_name();
-    // A message without a name is all that a full disk costs.
-    if (ftruncate(descriptor, 0) != 0 || pwrite(descriptor, name.data(), name.size(), 0) < 0) return;
+    write_holder(descriptor, own_name());
     return;
   }
 }

@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/lock_holder.h"
 #include "base/text.h"
 #include "gpus/processes.h"
 
@@ -20,7 +21,7 @@ namespace {
 
 constexpr std::array<const char*, 2> kFolders = {"/run/lock/trainer", "/tmp/trainer-gpu-locks"};
 constexpr mode_t kFolderMode = 01777, kFileMode = 0666;
-constexpr size_t kMostCommand = 200, kMostContent = 512;
+constexpr size_t kMostCommand = 200;
 
 class Descriptor {
  public:
@@ -121,20 +122,10 @@ Descriptor find_file(const std::string& uuid, bool make, GpuLock* lock) {
   return Descriptor();
 }
 
-std::string read_holder(int file) {
-  std::string content(kMostContent, '\0');
-  const ssize_t size = pread(file, content.data(), content.size(), 0);
-  content.resize(size > 0 ? static_cast<size_t>(size) : 0);
-  const std::vector<std::string> lines = split(content, '\n');
+std::string holder_text(int file) {
+  const std::vector<std::string> lines = split(read_holder(file), '\n');
   if (lines.size() < 3) return "a process that has not told its name";
   return fmt::format("pid {} ({}): {}", printable(lines[0]), printable(lines[1]), printable(lines[2]));
-}
-
-void write_holder(int file) {
-  const std::string content =
-      fmt::format("{}\n{}\n{}\n", getpid(), user_name(geteuid()), printable(own_command(kMostCommand)));
-  // A message without a name is all that a full disk costs.
-  if (ftruncate(file, 0) != 0 || pwrite(file, content.data(), content.size(), 0) < 0) return;
 }
 
 // Several tries: a process that only looks holds the lock for a moment, too.
@@ -153,7 +144,7 @@ bool try_lock(int file) {
 void set_refused(int file, GpuLock* lock) {
   if (errno == EWOULDBLOCK) {
     lock->state = GpuLock::State::kHeld;
-    lock->holder = read_holder(file);
+    lock->holder = holder_text(file);
   } else {
     lock->state = GpuLock::State::kUnusable;
     lock->problem = fmt::format("{}: {}", lock->path, error_text());
@@ -170,7 +161,8 @@ GpuLock take_gpu_lock(const std::string& uuid) {
     set_refused(file.number(), &lock);
     return lock;
   }
-  write_holder(file.number());
+  write_holder(file.number(),
+               fmt::format("{}\n{}\n{}\n", getpid(), user_name(geteuid()), printable(own_command(kMostCommand))));
   file.release();  // the end of the process closes it
   lock.state = GpuLock::State::kTaken;
   return lock;

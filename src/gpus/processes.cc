@@ -9,6 +9,7 @@
 #include <iterator>
 #include <vector>
 
+#include "base/lock_holder.h"
 #include "base/text.h"
 
 namespace trainer {
@@ -40,14 +41,6 @@ std::string own_command(size_t most) {
     if (c == '\0') c = ' ';
   }
   return trim(text.substr(0, most));
-}
-
-std::string printable(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c < ' ' || c > '~') c = '?';
-  }
-  return out;
 }
 
 }  // namespace trainer

@@ -4,7 +4,6 @@
 #include <sys/types.h>
 
 #include <string>
-#include <string_view>
 
 namespace trainer {
 
@@ -16,8 +15,5 @@ std::string process_text(int pid);
 
 // The command line of this process, cut after `most` bytes.
 std::string own_command(size_t most);
-
-// Text that others wrote, for a terminal: whatever is not printable ASCII becomes "?".
-std::string printable(std::string_view text);
 
 }  // namespace trainer

@@ -45,14 +45,6 @@ std::unique_ptr<Recording> recorded(Context& context, const Trials::Way& way) {
   });
 }
 
-double seconds_of(Context& context, Recording& recording) {
-  const std::unique_ptr<StepTimer> timer = make_step_timer(context);
-  timer->mark();
-  recording.run();
-  timer->mark();
-  return timer->read().front();
-}
-
 }  // namespace
 
 Trials::Trials(Context& context)
@@ -61,14 +53,17 @@ Trials::~Trials() {
   if (tries_) spent += std::chrono::steady_clock::now() - began_;
 }
 
-std::optional<size_t> Trials::fastest(size_t count, int64_t bytes, const std::function<std::vector<Way>(std::byte*)>& ways_on) {
+std::optional<size_t> Trials::fastest(size_t count, const std::vector<int64_t>& bytes,
+                                      const std::function<std::vector<Way>(std::span<void* const>)>& ways_on) {
   if (!tries_) return 0;
   if (!has_time_) return {};
   if (count == 1) return 0;
   tell_once(context_);
   const cudaStream_t stream = context_.stream();
+  size_t all = 0;
+  for (int64_t block : bytes) all += static_cast<size_t>(aligned(block));
   void* memory = nullptr;
-  if (cudaMalloc(&memory, static_cast<size_t>(bytes)) != cudaSuccess) {
+  if (cudaMalloc(&memory, all) != cudaSuccess) {
     cudaGetLastError();
     return {};
   }
@@ -77,16 +72,22 @@ std::optional<size_t> Trials::fastest(size_t count, int64_t bytes, const std::fu
     cudaFree(block);
   };
   const std::unique_ptr<void, decltype(release)> owner(memory, release);
-  check(cudaMemsetAsync(memory, kFiller, static_cast<size_t>(bytes), stream), "filling memory");
+  check(cudaMemsetAsync(memory, kFiller, all, stream), "filling memory");
+  std::vector<void*> blocks;
+  std::byte* next = static_cast<std::byte*>(memory);
+  for (int64_t block : bytes) {
+    blocks.push_back(next);
+    next += aligned(block);
+  }
 
   std::vector<std::unique_ptr<Recording>> recordings;
-  for (const Way& way : ways_on(static_cast<std::byte*>(memory))) recordings.push_back(recorded(context_, way));
+  for (const Way& way : ways_on(blocks)) recordings.push_back(recorded(context_, way));
   std::vector<double> seconds(count, kNever);
   double least = kNever;
   for (int round = 0; round < kRounds; ++round) {
     for (size_t way = 0; way < count; ++way) {
       if (recordings[way] == nullptr || (round > 0 && seconds[way] > kHopeless * least)) continue;
-      seconds[way] = std::min(seconds[way], seconds_of(context_, *recordings[way]));
+      seconds[way] = std::min(seconds[way], seconds_of(context_, [&] { recordings[way]->run(); }));
       least = std::min(least, seconds[way]);
     }
   }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "device/cuda/context.h"
@@ -25,9 +26,11 @@ class Trials {
 
   // Queues one way to compute.
   using Way = std::function<void()>;
-  // The number of the fastest of `count` ways, which `ways_on` makes for `bytes` of scratch memory. None where time is
-  // spent, no way can be recorded or the GPU has not the memory: then a later process may find out.
-  std::optional<size_t> fastest(size_t count, int64_t bytes, const std::function<std::vector<Way>(std::byte*)>& ways_on);
+  // The number of the fastest of `count` ways, which `ways_on` makes for blocks of scratch memory of these sizes, each
+  // aligned as workspaces are. None where time is spent, no way can be recorded or the GPU has not the memory: then a later
+  // process may find out.
+  std::optional<size_t> fastest(size_t count, const std::vector<int64_t>& bytes,
+                                const std::function<std::vector<Way>(std::span<void* const> blocks)>& ways_on);
 
  private:
   static constexpr size_t kMostWays = 8;

@@ -55,14 +55,14 @@ std::string compile_text(const std::string& text, const std::string& architectur
   return code;
 }
 
-std::string cached_cubin(const std::string& text, const std::string& architecture) {
+std::string cached_code(const std::string& text, const std::string& architecture) {
   int major = 0, minor = 0;
   check_nvrtc(nvrtc().version(&major, &minor), "asking its version");
   const std::string key = fmt::format("NVRTC {}.{} {}\n{}", major, minor, architecture, text);
   if (std::optional<std::string> found = find_cached(key)) return *std::move(found);
-  std::string cubin = compile_text(text, architecture);
-  keep_cached(key, cubin);
-  return cubin;
+  std::string code = compile_text(text, architecture);
+  keep_cached(key, code);
+  return code;
 }
 
 }  // namespace trainer::cuda

@@ -1,4 +1,4 @@
-// Texts of kernels, compiled by NVRTC and kept on disk for later runs.
+// Texts of kernels as code, by NVRTC.
 #pragma once
 
 #include <string>
@@ -11,6 +11,6 @@ namespace trainer::cuda {
 std::string compile_text(const std::string& text, const std::string& architecture);
 
 // The same, kept for later runs (disk_cache.h).
-std::string cached_cubin(const std::string& text, const std::string& architecture);
+std::string cached_code(const std::string& text, const std::string& architecture);
 
 }  // namespace trainer::cuda

@@ -25,15 +25,6 @@ std::unique_ptr<Context> open_context(std::string_view which, const DeviceOption
   return std::make_unique<Context>(properties_of(ordinal), ordinal, options);
 }
 
-double seconds_of(Context& context, const std::function<void()>& enqueue) {
-  const std::unique_ptr<StepTimer> timer = cuda::make_step_timer(context);
-  enqueue();  // the first time loads code
-  timer->mark();
-  enqueue();
-  timer->mark();
-  return timer->read().front();
-}
-
 }  // namespace
 
 CudaDevice::CudaDevice(const std::string& which, const DeviceOptions& options)
@@ -64,11 +55,16 @@ DeviceSpeed CudaDevice::best_speed() {
   void* const operands[] = {a, b};
   void* const results[] = {c};
   product->bind(operands, results, workspace);
+  const auto multiply = [&] { product->run({}); };
+  const auto copy = [&] {
+    check(cudaMemcpyAsync(b, a, static_cast<size_t>(matrix.bytes()), cudaMemcpyDeviceToDevice, context_->stream()), "copying");
+  };
+  // The first time loads code.
+  multiply();
+  copy();
   DeviceSpeed speed;
-  speed.operations = 2.0 * kSide * kSide * kSide / seconds_of(*context_, [&] { product->run({}); });
-  speed.bytes = 2.0 * static_cast<double>(matrix.bytes()) / seconds_of(*context_, [&] {
-                  check(cudaMemcpyAsync(b, a, static_cast<size_t>(matrix.bytes()), cudaMemcpyDeviceToDevice, context_->stream()), "copying");
-                });
+  speed.operations = 2.0 * kSide * kSide * kSide / seconds_of(*context_, multiply);
+  speed.bytes = 2.0 * static_cast<double>(matrix.bytes()) / seconds_of(*context_, copy);
   for (void* memory : {a, b, c}) release(memory, matrix.bytes());
   release(workspace, product->workspace_bytes());
   return speed;
@@ -125,7 +121,7 @@ void CudaDevice::copy_to_host(void* host, const void* device, int64_t bytes) {
   synchronize();
 }
 
-void CudaDevice::copy_from_host(void* device, const void* host, int64_t bytes) { entered().send(device, host, bytes); }
+void CudaDevice::copy_from_host(void* device, const void* host, int64_t bytes) { context_->send(device, host, bytes); }
 
 void CudaDevice::synchronize() { check(cudaStreamSynchronize(entered().stream()), "running on the GPU"); }
 

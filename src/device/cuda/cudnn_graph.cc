@@ -125,20 +125,13 @@ std::vector<std::unique_ptr<CudnnPlan>> plans_of(const Descriptor& graph, const 
 
 std::optional<size_t> fastest_of(Context& context, Trials* trials, const std::vector<std::unique_ptr<CudnnPlan>>& plans,
                                  const std::vector<CudnnOperand>& operands) {
-  int64_t workspace = 0;
-  for (const auto& plan : plans) workspace = std::max(workspace, aligned(plan->workspace_bytes()));
-  int64_t bytes = workspace;
-  for (const CudnnOperand& operand : operands) bytes += aligned(operand.bytes);
-  return trials->fastest(plans.size(), bytes, [&](std::byte* memory) {
-    std::vector<void*> addresses;
-    std::byte* next = memory + workspace;
-    for (const CudnnOperand& operand : operands) {
-      addresses.push_back(next);
-      next += aligned(operand.bytes);
-    }
+  std::vector<int64_t> bytes = {0};
+  for (const auto& plan : plans) bytes[0] = std::max(bytes[0], plan->workspace_bytes());
+  for (const CudnnOperand& operand : operands) bytes.push_back(operand.bytes);
+  return trials->fastest(plans.size(), bytes, [&](std::span<void* const> blocks) {
     std::vector<Trials::Way> ways;
     for (const auto& plan : plans) {
-      auto pack = std::make_shared<Descriptor>(plan->pack(addresses, memory));
+      auto pack = std::make_shared<Descriptor>(plan->pack(blocks.subspan(1), blocks[0]));
       ways.push_back([&context, &plan, pack] { plan->run(context, *pack); });
     }
     return ways;
@@ -232,14 +225,17 @@ Descriptor CudnnPlan::pack(std::span<void* const> addresses, void* workspace) co
 
 void CudnnPlan::run(Context& context, const Descriptor& pack) const {
   const cudnnStatus_t status = cudnn().execute(context.cudnn_handle(), plan_.get(), pack.get());
-  if (status != CUDNN_STATUS_SUCCESS) throw device_error("cuDNN cannot start a convolution: {}", cudnn().error_text(status));
+  if (status == CUDNN_STATUS_SUCCESS) return;
+  const std::string folder = cache_folder();
+  throw device_error("cuDNN cannot start a convolution: {}{}", cudnn().error_text(status),
+                     folder.empty() ? "" : fmt::format(". A way that an earlier run kept may no longer work: delete {} to choose anew", folder));
 }
 
 // Plans are kept as the text that cuDNN makes of them, code that it generated included.
 std::unique_ptr<CudnnPlan> choose_plan(Context& context, const std::vector<const Descriptor*>& operations,
                                        const std::vector<CudnnOperand>& operands, bool floats, const std::string& signature) {
   const Descriptor properties = properties_descriptor(context);
-  const std::string key = fmt::format("cuDNN {} for {}\n{}", cudnn().version(), context.conditions(), signature);
+  const std::string key = fmt::format("cuDNN {} of CUDA {} for {}\n{}", cudnn().version(), cudnn().cuda_version(), context.conditions(), signature);
   if (const std::optional<std::string> text = find_cached(key)) {
     try {
       Descriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);

@@ -11,7 +11,7 @@
 namespace trainer::cuda {
 namespace {
 
-// `multiprocessors` has no say: sums are not cut into parts.
+// The interpreter sums whole: into how many parts a walk would cut a sum has no say.
 std::vector<MapWalk> walks_of(const OpInstance& instance, const MapLayout& layout) {
   return map_walks(instance, layout, 1);
 }
@@ -21,11 +21,6 @@ bool fits(const MapWalk& walk) {
   return steps <= InterpretedMap::kMostSteps && walk.streams.size() <= InterpretedMap::kMostStreams &&
          walk.dims.extents.size() <= InterpretedMap::kMostDims &&
          walk.keys.size() <= InterpretedMap::kMostKeys && walk.tables.empty();
-}
-
-template <typename T>
-uint8_t place(const std::vector<T>& list, T value) {
-  return static_cast<uint8_t>(std::find(list.begin(), list.end(), value) - list.begin());
 }
 
 void set_dims(const MapWalk& walk, InterpretedMap* map) {
@@ -50,8 +45,8 @@ void set_steps(const MapBody& body, const MapLayout& layout, const MapWalk& walk
     InterpretedMap::Step& step = map->steps[map->step_count];
     step.fn = n.fn;
     step.k = n.k;
-    if (layout.of_node[i] >= 0) step.a = place(walk.streams, layout.of_node[i]);
-    if (n.fn == Fn::kUniform || n.fn == Fn::kNormal) step.b = place(walk.keys, n.a);
+    if (layout.of_node[i] >= 0) step.a = static_cast<uint8_t>(place(walk.streams, layout.of_node[i]));
+    if (n.fn == Fn::kUniform || n.fn == Fn::kNormal) step.b = static_cast<uint8_t>(place(walk.keys, n.a));
     if (arity_of(n.fn) > 0) step.a = step_of[static_cast<size_t>(n.a)];
     if (arity_of(n.fn) > 1) step.b = step_of[static_cast<size_t>(n.b)];
     if (arity_of(n.fn) > 2) step.c = step_of[static_cast<size_t>(n.c)];
@@ -63,7 +58,7 @@ void set_steps(const MapBody& body, const MapLayout& layout, const MapWalk& walk
                       : out.reduction == Reduction::kSum ? InterpretedMap::Join::kSum
                                                          : InterpretedMap::Join::kMax;
     map->results[map->result_count++] = {step_of[static_cast<size_t>(out.node)],
-                                         place(walk.streams, layout.of_output(output)), join};
+                                         static_cast<uint8_t>(place(walk.streams, layout.of_output(output))), join};
   }
 }
 

@@ -15,11 +15,6 @@ namespace {
 
 constexpr size_t kMostDims = 8;
 
-template <typename T>
-size_t place(const std::vector<T>& list, T value) {
-  return static_cast<size_t>(std::find(list.begin(), list.end(), value) - list.begin());
-}
-
 // Writes one launch. In its kernels, stream i of the walk lies at offset p<i>, in sums counted from b<i>;
 // c<dim> are coordinates, x<i> what was loaded of an operand, v<i> node values, s<i> sums of a thread.
 class Writer {

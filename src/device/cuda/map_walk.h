@@ -2,6 +2,7 @@
 // threads and parts.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -55,6 +56,12 @@ struct MapWalk {
   int lanes = kThreads, rows = 1;  // threads of a block
   int64_t blocks = 0, finish_blocks = 0;
 };
+
+// A value's number in one of a walk's lists.
+template <typename T>
+size_t place(const std::vector<T>& list, T value) {
+  return static_cast<size_t>(std::find(list.begin(), list.end(), value) - list.begin());
+}
 
 // The walks that make all outputs of a map, in sequence. Stored outputs come last, since they may overwrite
 // operands.

@@ -148,24 +148,14 @@ std::string signature_of(const OpInstance& instance) {
 
 std::optional<size_t> fastest_of(Context& context, Trials* trials, const OpInstance& instance, Product* product,
                                  const std::vector<cublasLtMatmulHeuristicResult_t>& algorithms) {
-  std::vector<TensorDesc> tensors = rounded_operands(instance);
-  tensors.push_back(instance.outputs[0]);
-  int64_t bytes = kMostWorkspace;
-  for (const TensorDesc& tensor : tensors) bytes += aligned(tensor.bytes());
-  return trials->fastest(algorithms.size(), bytes, [&](std::byte* memory) {
-    std::vector<void*> addresses;
-    std::byte* next = memory + kMostWorkspace;
-    for (const TensorDesc& tensor : tensors) {
-      addresses.push_back(next);
-      next += aligned(tensor.bytes());
-    }
-    const void* bias = tensors.size() > kBias + 1 ? addresses[kBias] : nullptr;
+  std::vector<int64_t> bytes = {kMostWorkspace, instance.outputs[0].bytes()};
+  for (const TensorDesc& operand : rounded_operands(instance)) bytes.push_back(operand.bytes());
+  return trials->fastest(algorithms.size(), bytes, [&](std::span<void* const> blocks) {
+    void *const workspace = blocks[0], *const y = blocks[1], *const a = blocks[2], *const b = blocks[3];
+    void* const bias = blocks.size() > 4 ? blocks[4] : nullptr;
     std::vector<Trials::Way> ways;
-    for (const auto& way : algorithms) {
-      ways.push_back([&context, &way, product, memory, bias, addresses] {
-        product->run(context, way.algo, addresses[0], addresses[1], bias, addresses.back(), memory, kMostWorkspace);
-      });
-    }
+    for (const auto& way : algorithms)
+      ways.push_back([=, &context, &way] { product->run(context, way.algo, a, b, bias, y, workspace, kMostWorkspace); });
     return ways;
   });
 }

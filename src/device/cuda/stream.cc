@@ -289,6 +289,13 @@ std::unique_ptr<Uploads> make_uploads(Device& device, Context& context) {
 std::unique_ptr<Marker> make_marker(Context& context) { return std::make_unique<StreamMarker>(context); }
 std::unique_ptr<SumAcross> make_sum_across(std::vector<Context*> contexts) { return std::make_unique<NcclSum>(std::move(contexts)); }
 std::unique_ptr<StepTimer> make_step_timer(Context& context) { return std::make_unique<StreamTimer>(context); }
+double seconds_of(Context& context, const std::function<void()>& queue) {
+  StreamTimer timer(context);
+  timer.mark();
+  queue();
+  timer.mark();
+  return timer.read().front();
+}
 std::unique_ptr<HostMemory> make_locked_memory(Context& context) { return std::make_unique<LockedMemory>(context); }
 
 std::unique_ptr<Recording> record(Context& context, const std::function<void()>& queue) {

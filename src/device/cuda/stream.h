@@ -12,6 +12,8 @@ namespace trainer::cuda {
 std::unique_ptr<Readback> make_readback(Context& context, size_t count);
 std::unique_ptr<Uploads> make_uploads(Device& device, Context& context);
 std::unique_ptr<StepTimer> make_step_timer(Context& context);
+// What `queue` queues takes.
+double seconds_of(Context& context, const std::function<void()>& queue);
 std::unique_ptr<Marker> make_marker(Context& context);
 // Sums through NCCL, with markers of make_marker, a context for each GPU.
 std::unique_ptr<SumAcross> make_sum_across(std::vector<Context*> contexts);

@@ -1,0 +1,28 @@
+// Names in the files of locks.
+#include "base/lock_holder.h"
+
+#include <unistd.h>
+
+namespace trainer {
+
+std::string printable(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) {
+    if (c < ' ' || c > '~') c = '?';
+  }
+  return out;
+}
+
+void write_holder(int file, std::string_view holder) {
+  if (ftruncate(file, 0) != 0 || pwrite(file, holder.data(), holder.size(), 0) < 0) return;
+}
+
+std::string read_holder(int file) {
+  constexpr size_t kMostContent = 512;
+  std::string content(kMostContent, '\0');
+  const ssize_t size = pread(file, content.data(), content.size(), 0);
+  content.resize(size > 0 ? static_cast<size_t>(size) : 0);
+  return content;
+}
+
+}  // namespace trainer

@@ -1,0 +1,17 @@
+// The content of a file that is locked (flock): who holds it, for those who find it so.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace trainer {
+
+// Text that others wrote, for a terminal: whatever is not printable ASCII becomes "?".
+std::string printable(std::string_view text);
+
+// In place of what the file held; a message without a name is all that a full disk costs.
+void write_holder(int file, std::string_view holder);
+// The first 512 bytes, as they are: anybody may have written them. "" where there are none.
+std::string read_holder(int file);
+
+}  // namespace trainer
