@@ -141,7 +141,7 @@ NetProgram NetPrograms::make(ProgramKind kind, const std::vector<Shape>& shapes,
       made.label_flags.push_back(label.range.consumer);
       told.push_back(add_result(module, count_bad_labels(label.value, label.range)));
     }
-    if (makes_gradients(kind) && net->loss) add_gradients(*net, kind == ProgramKind::kAccumulate);
+    if (makes_gradients(kind)) add_gradients(*net, kind == ProgramKind::kAccumulate);
   }
   module.graph = std::move(net->graph);
   made.program = compiled(std::move(module), fusion);
@@ -171,16 +171,18 @@ void NetPrograms::add_gradients(LoweredNet& net, bool accumulate) {
   const std::vector<const ParameterInfo*> trained = trained_parameters(net);
   std::vector<Value> wanted;
   for (const ParameterInfo* parameter : trained) wanted.push_back(graph.read_state({parameter->state, parameter->shape}));
-  const Value loss = net_.runtime.scales_loss() ? net.loss * read_loss_scale(graph) : net.loss;
-  const std::vector<Value> gradients = differentiate(graph, loss, wanted);
+  std::vector<Value> gradients(trained.size());
+  if (net.loss) gradients = differentiate(graph, net_.runtime.scales_loss() ? net.loss * read_loss_scale(graph) : net.loss, wanted);
   graph.set_context(-1, Pass::kBackward);
   for (size_t i = 0; i < trained.size(); ++i) {
+    const StateInfo state{"gradients/" + trained[i]->state, trained[i]->shape, StateOwner::kSolver};
     if (!gradients[i]) {
       const bool told = i > 0 && !gradients[i - 1] && trained[i - 1]->layer == trained[i]->layer;
-      if (programs_.empty() && !told) warn_of_no_gradient(net, *trained[i]);
+      if (net.loss && programs_.empty() && !told) warn_of_no_gradient(net, *trained[i]);
+      // With snapshot_diff the last step stands there.
+      if (!accumulate) graph.write_state(state.name, constant(graph, state.shape, 0));
       continue;
     }
-    const StateInfo state{"gradients/" + trained[i]->state, trained[i]->shape, StateOwner::kSolver};
     graph.write_state(state.name, accumulate ? graph.read_state(state) + gradients[i] : gradients[i]);
   }
 }

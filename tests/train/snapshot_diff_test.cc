@@ -62,5 +62,33 @@ TEST(SnapshotDiffOff, WritesNone) {
   }
 }
 
+// What no gradient reaches decays: by weight_decay * base_lr of itself each iteration.
+TEST(SnapshotDiffWithoutGradients, IsNoGradientOfTheNextIteration) {
+  for (const char* last : {R"(layer { name: "loss" type: "EuclideanLoss" bottom: "a" bottom: "t" top: "loss" })",
+                           R"(layer { name: "silence" type: "Silence" bottom: "a" })"}) {
+    TempFolder folder;
+    const std::string net = folder.write("net.prototxt", std::string(R"(name: "net"
+layer { name: "data" type: "DummyData" top: "x" top: "t" dummy_data_param { shape { dim: 4 dim: 3 } shape { dim: 4 dim: 2 } } }
+layer { name: "a" type: "InnerProduct" bottom: "x" top: "a" inner_product_param { num_output: 2 weight_filler { type: "xavier" } } }
+layer { name: "b" type: "InnerProduct" bottom: "x" top: "b"
+  inner_product_param { num_output: 2 weight_filler { type: "constant" value: 1 } } }
+layer { name: "unread" type: "Silence" bottom: "b" }
+)") + last);
+    const std::string solver = folder.write(
+        "solver.prototxt", fmt::format("net: \"{}\" snapshot_prefix: \"{}\" base_lr: 0.1 lr_policy: \"fixed\" weight_decay: 0.5 max_iter: 4 "
+                                       "snapshot_diff: true", net, folder / "x"));
+    Diagnostics diagnostics;
+    TrainingFiles files = configure_training(solver, {}, &diagnostics);
+    diagnostics.throw_if_errors();
+    TrainingOptions options;
+    options.devices = {test_device()};
+    Training training(std::move(files), options);
+    RunReport report;
+    training.run(report);
+    const auto layers = layers_of(folder / "x_iter_4.caffemodel");
+    for (float weight : layers.at("b").blobs.at(0).data) EXPECT_NEAR(weight, std::pow(0.95, 4), 1e-6);
+  }
+}
+
 }  // namespace
 }  // namespace trainer
