@@ -26,6 +26,9 @@ GradientSums::GradientSums(const std::vector<Runtime*>& ranks, const std::vector
     for (Device* device : devices) bucket.markers.push_back(device->make_marker());
   }
   sum_ = devices.front()->make_sum_across(devices);
+  // Of zeros: what the first sum takes of the devices' memory it takes before programs are fitted into the rest.
+  start();
+  for (Device* device : devices) device->synchronize();
 }
 
 void GradientSums::mark(int rank, Program& program) {

@@ -14,8 +14,6 @@ namespace {
 
 constexpr int kMostParts = 64;  // of a batch that are tried
 constexpr size_t kLargestLayers = 3;
-// Beside what is planned, libraries and recorded passes take some.
-constexpr double kShareOfFree = 0.95;
 
 // nullopt where this cannot be planned at all.
 std::optional<MemoryPlan> plan_of(TrainingFiles files, TrainingOptions options, int parts, int64_t memory) {
@@ -47,7 +45,7 @@ std::string memory_advice(const std::function<TrainingFiles()>& configure, const
   const std::optional<MemoryPlan> whole = plan_of(std::move(files), options, 1, options.memory);
   if (!whole) return error.what();
   // Of the refusing device nothing is held any more: what was free before is free again.
-  const int64_t usable = static_cast<int64_t>(kShareOfFree * static_cast<double>(whole->free));
+  const int64_t usable = static_cast<int64_t>(MemoryPlan::kUsable * static_cast<double>(whole->free));
   std::string text = fmt::format(
       "not enough memory on {}: the training needs {} (activations and workspace {}, parameters, gradients and history {}, batches {}), {} are free",
       error.device, format_bytes(whole->total()), format_bytes(whole->activations), format_bytes(whole->states),

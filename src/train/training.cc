@@ -57,7 +57,8 @@ Training::Training(TrainingFiles files, const TrainingOptions& options)
   for (const auto& test : tests_) test->program(ProgramKind::kForward);
   for (const auto& rank : ranks_) {
     Device& device = *rank->runtime.device;
-    if (!device.is_host() && device.free_memory() < buffer_bytes())
+    const int64_t left = device.free_memory() - buffer_bytes();
+    if (!device.is_host() && static_cast<double>(left) < (1 - MemoryPlan::kUsable) * static_cast<double>(rank->free))
       throw OutOfMemory::make(device.name(), buffer_bytes(), device.free_memory());
   }
 }

@@ -56,6 +56,8 @@ struct MemoryPlan {
   double repeated = 0;                    // operations computed again, of all
   std::map<std::string, int64_t> layers;  // what each layer makes in a training pass
   int64_t total() const { return activations + states + batches; }
+  // Of what is free: libraries and recorded passes take some beside the plan.
+  static constexpr double kUsable = 0.95;
 };
 
 class Training {
@@ -77,6 +79,7 @@ class Training {
   struct Rank {
     explicit Rank(const std::string& device, const TrainingOptions& options) : runtime(device, options.device_options) {}
     Runtime runtime;
+    const int64_t free = runtime.device->free_memory();  // before anything is taken
     std::unique_ptr<NetSession> net;
     std::unique_ptr<UpdateRule> update;
   };
