@@ -35,10 +35,11 @@ const Engine kEngines[] = {
     {"cudnnBackendExecute atomics", {CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC}},
 };
 
-bool knows_nothing() {
+bool behaves(const char* how) {
   const char* behaviour = std::getenv("EMULATED_CUDNN");
-  return behaviour != nullptr && std::string(behaviour) == "absent-engines";
+  return behaviour != nullptr && std::string(behaviour) == how;
 }
+bool knows_nothing() { return behaves("absent-engines"); }
 
 thread_local std::string last_error;
 
@@ -410,6 +411,7 @@ size_t cudnnGetCudartVersion() { return 13000; }
 const char* cudnnGetErrorString(cudnnStatus_t status) {
   switch (status) {
     case CUDNN_STATUS_SUCCESS: return "CUDNN_STATUS_SUCCESS";
+    case CUDNN_STATUS_SUBLIBRARY_VERSION_MISMATCH: return "CUDNN_STATUS_SUBLIBRARY_VERSION_MISMATCH";
     case CUDNN_STATUS_BAD_PARAM: return "CUDNN_STATUS_BAD_PARAM";
     case CUDNN_STATUS_NOT_SUPPORTED: return "CUDNN_STATUS_NOT_SUPPORTED";
     default: return "CUDNN_STATUS_EXECUTION_FAILED";
@@ -470,6 +472,8 @@ cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t descriptor) {
     if (knows_nothing()) return refuse("there is no such engine", CUDNN_STATUS_NOT_SUPPORTED);
     data.attributes[CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG] = {CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, {}, {std::move(configuration)}};
   }
+  if (behaves("mixed-versions") && data.type == CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR)
+    return refuse("a part is of another version", CUDNN_STATUS_SUBLIBRARY_VERSION_MISMATCH);
   for (const int name : required_by(data.type)) {
     if (!data.has(name)) return refuse("attribute " + std::to_string(name) + " is missing");
   }

@@ -48,6 +48,11 @@ extract half --precision=fp16
 check features_of_fp16_are_floats "$(tail -n 3 extract.log)" [ "$(stat -c %s half-conv.npy)" -eq "$(stat -c %s plain-conv.npy)" ]
 check features_of_fp16_are_rounded "equal" bash -c '! cmp -s half-conv.npy plain-conv.npy'
 refused tf32_on_the_cpu '--precision=tf32: .*use fp32' "$emulated" train --solver=solver.prototxt --run_dir= --precision=tf32
+refused broken_cudnn 'SUBLIBRARY_VERSION_MISMATCH.*run on the CPU' env EMULATED_CUDNN=mixed-versions XDG_CACHE_HOME="$work/none" \
+  "$emulated" train --solver=solver.prototxt --run_dir= --gpu=0
+mkdir parts && ln -s "$TRAINER_CUDA_LIBRARIES"/*.so* parts && rm parts/libcudnn_graph.so.9
+refused cudnn_without_a_part 'a part of cuDNN cannot be opened: .*libcudnn_graph.so.9.*Install it anew' env TRAINER_CUDA_LIBRARIES="$work/parts" \
+  "$emulated" train --solver=solver.prototxt --run_dir= --gpu=0
 refused tf32_on_turing '--precision=tf32: .*compute capability 8.0.*use fp16 or fp32' \
   "$emulated" summary --model=tiny.prototxt --gpu=sm_75 --precision=tf32
 

@@ -18,11 +18,25 @@ constexpr int64_t kMostConfigurations = 32, kMostNotes = 32;
 // A plan whose code cuDNN generates takes it up to two seconds.
 constexpr int kMostGenerated = 2;
 
+// Whether cuDNN cannot work at all, whatever it is asked for.
+bool is_broken(cudnnStatus_t status) {
+  switch (status) {
+    case CUDNN_STATUS_NOT_INITIALIZED:
+    case CUDNN_STATUS_SUBLIBRARY_VERSION_MISMATCH:
+    case CUDNN_STATUS_SUBLIBRARY_LOADING_FAILED:
+    case CUDNN_STATUS_NOT_SUPPORTED_INCOMPATIBLE_CUDA_DRIVER:
+    case CUDNN_STATUS_NOT_SUPPORTED_INCOMPATIBLE_CUDART: return true;
+    default: return CUDNN_STATUS_CATEGORY(status) == CUDNN_STATUS_EXECUTION_FAILED;
+  }
+}
+
 void check_cudnn(cudnnStatus_t status, const char* doing) {
   if (status == CUDNN_STATUS_SUCCESS) return;
   char message[1024] = {};
   cudnn().last_error_text(message, sizeof message);
-  throw CudnnRefusal(fmt::format("cuDNN, {}: {} {}", doing, cudnn().error_text(status), message));
+  const std::string text = fmt::format("cuDNN, {}: {} {}", doing, cudnn().error_text(status), message);
+  if (is_broken(status)) throw device_error("{}. Is it whole, and made for this driver? Where it is not, run on the CPU with --cpu", text);
+  throw CudnnRefusal(text);
 }
 
 // Of the device that is planned for, or of that at hand.

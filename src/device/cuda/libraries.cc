@@ -3,6 +3,7 @@
 
 #include <dlfcn.h>
 
+#include <climits>
 #include <cstdlib>
 #include <filesystem>
 #include <string>
@@ -61,6 +62,24 @@ void* open_library(const std::string& name, const std::vector<std::string>& firs
   throw device_error("{} cannot be opened: {}. Install NVIDIA's CUDA 13 libraries (pip install nvidia-cudnn-cu13 nvidia-cublas "
                      "nvidia-cuda-nvrtc nvidia-nccl-cu13) and name their folder, .../site-packages/nvidia, in {}; or run on the CPU with --cpu",
                      name, reasons, kVariable);
+}
+
+// cuDNN looks for its parts by name alone, which may find those of another version, and ends the process where it finds
+// none.
+void open_cudnn_parts(void* cudnn) {
+  char folder[PATH_MAX] = {};
+  dlinfo(cudnn, RTLD_DI_ORIGIN, folder);
+  for (const char* part : {"graph", "engines_precompiled", "heuristic", "engines_runtime_compiled"}) {
+    if (dlopen(fmt::format("{}/libcudnn_{}.so.9", folder, part).c_str(), RTLD_NOW | RTLD_LOCAL) != nullptr) continue;
+    const char* reason = dlerror();
+    throw device_error("a part of cuDNN cannot be opened: {}. Install it anew (pip install --force-reinstall nvidia-cudnn-cu13), or run on "
+                       "the CPU with --cpu", reason == nullptr ? "?" : reason);
+  }
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+    const std::string name = entry.path().filename();
+    if (name.starts_with("libcudnn_") && name.ends_with(".so.9")) dlopen(entry.path().c_str(), RTLD_NOW | RTLD_LOCAL);
+  }
 }
 
 struct Finder {
@@ -133,9 +152,7 @@ const Cudnn& cudnn() {
     nvrtc();
     cublaslt();
     void* library = open_library("libcudnn.so.9");
-    for (const char* part : {"libcudnn_graph.so.9", "libcudnn_engines_precompiled.so.9", "libcudnn_heuristic.so.9",
-                             "libcudnn_engines_runtime_compiled.so.9"})
-      open_library(part);
+    open_cudnn_parts(library);
     const Finder find{library, "libcudnn.so.9"};
     find(&t.version, "cudnnGetVersion");
     find(&t.cuda_version, "cudnnGetCudartVersion");
