@@ -45,8 +45,7 @@ cudaError_t copy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, 
     work.run = [to, from, bytes] { std::memmove(to, from, bytes); };
   }
   const cudaError_t result = enqueue(stream, std::move(work));
-  if (result == cudaSuccess && pageable && actual != cudaMemcpyHostToDevice) execute(*stream);
-  return result;
+  return result == cudaSuccess && pageable && actual != cudaMemcpyHostToDevice ? finish(*stream) : result;
 }
 
 cudaError_t fill(void* memory, int value, size_t bytes, cudaStream_t handle) {
@@ -160,6 +159,8 @@ cudaError_t cudaGetLastError() {
   X(cudaSuccess, "no error")                                                                                                      \
   X(cudaErrorInvalidValue, "invalid argument")                                                                                    \
   X(cudaErrorMemoryAllocation, "out of memory")                                                                                   \
+  X(cudaErrorNotReady, "device not ready")                                                                                        \
+  X(cudaErrorIllegalAddress, "an illegal memory access was encountered")                                                          \
   X(cudaErrorInvalidConfiguration, "invalid configuration argument")                                                              \
   X(cudaErrorInvalidDevice, "invalid device ordinal")                                                                             \
   X(cudaErrorNoDevice, "no CUDA-capable device is detected")                                                                      \

@@ -47,6 +47,13 @@ cudaError_t enqueue_kernel(const EmulatedKernel& kernel, const void* argument, u
   return enqueue(stream, std::move(work));
 }
 
+// It is known to be done when it is asked for again.
+cudaError_t query(Stream& stream, const Record* until) {
+  if (!has_failed(stream.device) && (until == nullptr ? stream.queue.empty() : until->done)) return cudaSuccess;
+  execute(stream, until);
+  return has_failed(stream.device) ? cudaErrorIllegalAddress : cudaErrorNotReady;
+}
+
 cudaError_t create_stream(cudaStream_t* handle, unsigned flags) {
   static int next = 1;
   if (flags != cudaStreamNonBlocking) return cudaErrorNotSupported;
@@ -89,6 +96,11 @@ cudaError_t emulated_enqueue(cudaStream_t handle, const char* name, std::functio
   return enqueue(stream, std::move(work));
 }
 
+void emulated_give_up_failed() {
+  const Call call;
+  give_up_failed();
+}
+
 cudaError_t emulated_enqueue_together(const std::vector<std::pair<int, cudaStream_t>>& handles, const char* name,
                                       std::function<void()> run) {
   const Call call;
@@ -128,6 +140,12 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
   const Call call;
   return result_of(create_stream(stream, flags));
 }
+cudaError_t cudaDeviceGetStreamPriorityRange(int* least, int* greatest) {
+  *least = 0;
+  *greatest = -5;
+  return cudaSuccess;
+}
+cudaError_t cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned flags, int) { return cudaStreamCreateWithFlags(stream, flags); }
 cudaError_t cudaStreamDestroy(cudaStream_t handle) {
   const Call call;
   const auto stream = find(handle);
@@ -146,8 +164,13 @@ cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
     stream->capture->invalid = true;
     return result_of(cudaErrorStreamCaptureUnsupported);
   }
-  execute(*stream);
-  return cudaSuccess;
+  return result_of(finish(*stream));
+}
+cudaError_t cudaStreamQuery(cudaStream_t handle) {
+  const Call call;
+  const auto stream = find(handle);
+  if (stream == nullptr) return result_of(cudaErrorInvalidResourceHandle);
+  return result_of(query(*stream, nullptr));
 }
 cudaError_t cudaStreamGetDevice(cudaStream_t handle, int* device) {
   const Call call;
@@ -184,9 +207,17 @@ cudaError_t cudaEventSynchronize(cudaEvent_t handle) {
   if (event->record == nullptr) return cudaSuccess;
   if (event->record->captured) return result_of(cudaErrorCapturedEvent);
   Stream& stream = *event->record->stream;
-  if (!event->record->done) execute(stream, event->record.get());
+  const cudaError_t result = finish(stream, event->record.get());
   log("sync event stream=%d: %zu left\n", stream.number, stream.queue.size());
-  return cudaSuccess;
+  return result_of(result);
+}
+cudaError_t cudaEventQuery(cudaEvent_t handle) {
+  const Call call;
+  const auto event = find(handle);
+  if (event == nullptr) return result_of(cudaErrorInvalidResourceHandle);
+  if (event->record == nullptr) return cudaSuccess;
+  if (event->record->captured) return result_of(cudaErrorCapturedEvent);
+  return result_of(query(*event->record->stream, event->record.get()));
 }
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t first_handle, cudaEvent_t second_handle) {
   const Call call;
@@ -231,6 +262,10 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph,
   log("instantiate graph\n");
   *executable = reinterpret_cast<cudaGraphExec_t>(new Graph(*reinterpret_cast<Graph*>(graph)));
   return cudaSuccess;
+}
+cudaError_t cudaGraphUpload(cudaGraphExec_t, cudaStream_t handle) {
+  const Call call;
+  return result_of(find(handle) == nullptr ? cudaErrorInvalidResourceHandle : cudaSuccess);
 }
 cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t handle) {
   const Call call;

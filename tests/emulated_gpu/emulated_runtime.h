@@ -7,12 +7,15 @@
 //   EMULATED_GPU_PAGEABLE=unstaged  copies to a GPU read pageable memory when they run, as where both share page tables
 //   EMULATED_GPU_LOG=FILE      a line for each call that matters is appended to it; that of a wait for an event says how
 //                              much of what the stream was given need not be done by then (but in order eager: none)
+//   EMULATED_GPU_FAULT=GPU:COUNT:NAME  the GPU fails at its COUNT-th work of this name, as by an illegal address
 //   EMULATED_GPU_SLOW=NAME     work of this name takes milliseconds longer
 //   EMULATED_CUDNN=absent-engines         cuDNN knows no way to compute anything
+//   EMULATED_CUDNN=mixed-versions         nor can it work, as its parts are of different versions
 //   EMULATED_CUBLASLT=absent-algorithms   nor cuBLASLt
 //
 // Mistakes that a GPU would not tell end the process with a message: addresses of the host given to kernels, memory
-// touched that is not the toucher's, a thread that waits for all devices while another starts a collective on them.
+// touched that is not the toucher's, a thread that waits for all devices while another starts a collective on them, one
+// that waits for work which itself waits for a GPU that failed.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -30,5 +33,7 @@ __attribute__((visibility("default"))) cudaError_t emulated_enqueue_together(con
 // By a thread before it starts work that several devices do together, and when it has. What waits for all devices, called by
 // another thread meanwhile, ends the process.
 __attribute__((visibility("default"))) void emulated_starts_together(bool starts);
+// Lets go of work that waits for GPUs that failed.
+__attribute__((visibility("default"))) void emulated_give_up_failed();
 // Whether these bytes lie in one allocation of the current device.
 __attribute__((visibility("default"))) bool emulated_on_device(const void* memory, size_t bytes);

@@ -79,8 +79,8 @@ void run(const std::vector<Part>& parts) {
   for (const Part& part : parts) std::copy(sums.begin(), sums.end(), part.receive);
 }
 
-// Queues the sums that all ranks have joined.
-void launch(const std::vector<Rank*>& all) {
+// Queues the sums that all ranks have joined; false where a GPU has failed.
+bool launch(const std::vector<Rank*>& all) {
   while (std::all_of(all.begin(), all.end(), [](const Rank* rank) { return rank != nullptr && !rank->parts.empty(); })) {
     std::vector<Part> parts;
     std::vector<std::pair<int, cudaStream_t>> streams;
@@ -92,8 +92,10 @@ void launch(const std::vector<Rank*>& all) {
         die("rank 0 calls ncclAllReduce count=%zu where rank %d calls it with count=%zu", parts[0].count, rank->number, parts.back().count);
     }
     const cudaError_t queued = emulated_enqueue_together(streams, "ncclAllReduce", [parts] { run(parts); });
+    if (queued == cudaErrorIllegalAddress) return false;
     if (queued != cudaSuccess) die("ncclAllReduce cannot be queued: %s", cudaGetErrorString(queued));
   }
+  return true;
 }
 
 // Waits until the others have joined what `rank` has: those that this thread calls for have to be in the same group.
@@ -123,7 +125,9 @@ ncclResult_t perform(const std::vector<Part>& parts) {
     part.rank->thread = std::this_thread::get_id();
     part.rank->parts.push_back(part);
   }
-  for (const Part& part : parts) launch(*part.rank->all);
+  for (const Part& part : parts) {
+    if (!launch(*part.rank->all)) return ncclUnhandledCudaError;
+  }
   joined.notify_all();
   for (const Part& part : parts) await_others(*part.rank, lock);
   return ncclSuccess;
@@ -194,7 +198,10 @@ ncclResult_t ncclCommInitAll(ncclComm_t* communicators, int count, const int* de
   return ncclSuccess;
 }
 ncclResult_t ncclCommDestroy(ncclComm_t communicator) { return destroy(communicator); }
-ncclResult_t ncclCommAbort(ncclComm_t communicator) { return destroy(communicator); }
+ncclResult_t ncclCommAbort(ncclComm_t communicator) {
+  emulated_give_up_failed();
+  return destroy(communicator);
+}
 
 // Launches take time, in which other threads go on.
 ncclResult_t ncclGroupStart() {

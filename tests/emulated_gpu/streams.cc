@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <thread>
@@ -61,6 +62,19 @@ Work waiting(std::shared_ptr<Record> record) {
   return work;
 }
 
+uint32_t failed = 0, given_up = 0;  // a bit for each device
+
+// Where this is the work that a device is to fail at.
+void fail_at(const Work& work) {
+  static int met = 0;
+  int device = 0, count = 0;
+  char name[100];
+  const char* const fault = std::getenv("EMULATED_GPU_FAULT");
+  if (fault == nullptr || std::sscanf(fault, "%d:%d:%99[^\n]", &device, &count, name) != 3) return;
+  const uint32_t bit = uint32_t{1} << device;
+  if (work.name == name && (work.devices & bit) != 0 && ++met == count) failed |= bit;
+}
+
 }  // namespace
 
 bool is_eager() {
@@ -73,7 +87,11 @@ std::set<std::shared_ptr<Stream>>& streams() {
   return *all;
 }
 
+bool has_failed(int device) { return (failed >> device & 1) != 0; }
+void give_up_failed() { given_up = failed; }
+
 cudaError_t enqueue(const std::shared_ptr<Stream>& stream, Work work) {
+  if (has_failed(stream->device)) return cudaErrorIllegalAddress;
   if (stream->capture != nullptr) return add_step(*stream, std::move(work));
   stream->queue.push_back(std::move(work));
   if (is_eager()) execute(*stream);
@@ -82,10 +100,16 @@ cudaError_t enqueue(const std::shared_ptr<Stream>& stream, Work work) {
 
 void execute(Stream& stream, const Record* until) {
   while (!stream.queue.empty() && (until == nullptr || !until->done)) {
+    const std::shared_ptr<Record> awaited = stream.queue.front().waits_for;
+    if (awaited != nullptr && !awaited->done) {
+      execute(*awaited->stream, awaited.get());
+      if (!awaited->done && (given_up >> awaited->stream->device & 1) == 0) return;
+    }
+    fail_at(stream.queue.front());
+    if (has_failed(stream.device) || (stream.queue.front().devices & failed & ~given_up) != 0) return;
     const Work work = std::move(stream.queue.front());
     stream.queue.pop_front();
-    if (work.waits_for != nullptr && !work.waits_for->done) execute(*work.waits_for->stream, work.waits_for.get());
-    if (work.run) {
+    if (work.run && (work.devices & failed) == 0) {
       open_memory(work.devices, work.name.c_str());
       const char* slow = std::getenv("EMULATED_GPU_SLOW");
       if (slow != nullptr && work.name == slow) std::this_thread::sleep_for(std::chrono::milliseconds(5));
@@ -103,6 +127,15 @@ void execute_device(int device) {
   for (const auto& stream : all) {
     if (stream->device == device) execute(*stream);
   }
+}
+
+cudaError_t finish(Stream& stream, const Record* until) {
+  if (until != nullptr && until->done) return cudaSuccess;
+  execute(stream, until);
+  if (has_failed(stream.device)) return cudaErrorIllegalAddress;
+  if (until == nullptr ? stream.queue.empty() : until->done) return cudaSuccess;
+  std::fprintf(stderr, "emulated GPU: a thread waits for ever for stream %d, whose work waits for a GPU that failed\n", stream.number);
+  std::abort();
 }
 
 cudaError_t record(const std::shared_ptr<Event>& event, const std::shared_ptr<Stream>& stream, bool external) {

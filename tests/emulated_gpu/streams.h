@@ -77,10 +77,18 @@ bool is_eager();
 // The live streams. Devices have no default ones.
 std::set<std::shared_ptr<Stream>>& streams();
 
+// Whether it failed (EMULATED_GPU_FAULT): its streams go no further, those of others come to where they wait for it.
+bool has_failed(int device);
+// What others wait for of devices that failed is done, and collectives with them do nothing.
+void give_up_failed();
+
 cudaError_t enqueue(const std::shared_ptr<Stream>& stream, Work work);
-// Runs what is queued, up to `until` where there is one.
+// Runs what is queued, up to `until` where there is one, as far as failed devices allow.
 void execute(Stream& stream, const Record* until = nullptr);
 void execute_device(int device);
+// The same for who waits for it: an error where the stream's device has failed; ends the process where that of another means
+// waiting for ever.
+cudaError_t finish(Stream& stream, const Record* until = nullptr);
 
 cudaError_t record(const std::shared_ptr<Event>& event, const std::shared_ptr<Stream>& stream, bool external);
 cudaError_t wait_for(const std::shared_ptr<Event>& event, const std::shared_ptr<Stream>& stream, bool external);

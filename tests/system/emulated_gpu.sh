@@ -84,4 +84,16 @@ EMULATED_GPU_ORDER=eager "$emulated" test --deterministic --model=small.prototxt
 numbers_of() { grep -o 'Batch .*\|Loss: .*\|[a-z]* = .*' "$1"; }
 check test_is_the_same_early "$(diff <(numbers_of tested) <(numbers_of early) | head -n 4)" cmp -s <(numbers_of tested) <(numbers_of early)
 check test_tells_each_batch "$(cat tested)" [ "$(grep -c 'Batch [0-9]*, accuracy' tested)" -eq 12 ]
+
+# A GPU that fails lets nobody wait for it, whatever the host waits for then.
+for order in late eager; do
+  for fault in 1:9:ncclAllReduce 0:9:ncclAllReduce '1:40:kernel interpret'; do
+    output=$(FAKE_GPUS="$FAKE_GPUS;uuid=GPU-00000001" EMULATED_GPUS=2 EMULATED_GPU_FAULT=$fault EMULATED_GPU_ORDER=$order \
+      timeout 60 "$emulated" train --solver=solver.prototxt --gpu=0,1 --set test_interval=0 2>&1)
+    check "fault_$order $fault" "exit code $?: $output" [ $? -eq 5 ]
+    check "fault_is_told_$order $fault" "$output" grep -q "GPU ${fault%%:*}, .*: an illegal memory access" <<<"$output"
+  done
+done
+output=$(FAKE_GPUS="$FAKE_GPUS;uuid=GPU-00000001" EMULATED_GPUS=2 CUDA_LAUNCH_BLOCKING=1 "$emulated" train --solver=solver.prototxt --gpu=0,1 2>&1)
+check blocking_launches_are_refused "$output" grep -q 'unset it, or train on one GPU' <<<"$output"
 finish

@@ -35,7 +35,7 @@ void tell_once(const Context& context) {
 std::unique_ptr<Recording> recorded(Context& context, const Trials::Way& way) {
   try {
     way();  // the first time loads code
-    check(cudaStreamSynchronize(context.stream()), "running on the GPU");
+    context.wait();
   } catch (const std::exception&) {
     cudaGetLastError();
     return nullptr;

@@ -1,7 +1,9 @@
 // Streams and handles.
 #include "device/cuda/context.h"
 
+#include <chrono>
 #include <cstring>
+#include <thread>
 
 #include "base/error.h"
 #include "device/cuda/check.h"
@@ -14,8 +16,8 @@ Context::Context(DeviceProperties of, int ordinal, const DeviceOptions& how)
     : properties(std::move(of)), options(how), texts(properties.architecture()), ordinal_(ordinal) {
   if (planned()) return;
   enter();
-  check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream on GPU {}", ordinal);
-  check(cudaMalloc(reinterpret_cast<void**>(&pass_), sizeof *pass_), "allocating on GPU {}", ordinal);
+  check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream");
+  check(cudaMalloc(reinterpret_cast<void**>(&pass_), sizeof *pass_), "allocating");
 }
 
 Context::~Context() {
@@ -34,7 +36,36 @@ std::string Context::conditions() const {
                      planned() ? "planned" : "at hand", driver, name_of(options.precision), options.deterministic ? ", deterministic" : "");
 }
 
-void Context::enter() const { check(cudaSetDevice(ordinal_), "taking GPU {}", ordinal_); }
+void Context::check_partners() const {
+  for (const Context* partner : partners) {
+    const cudaError_t state = cudaStreamQuery(partner->stream_);
+    if (state != cudaErrorNotReady) check_on(partner->ordinal_, state, "running");
+  }
+}
+
+template <typename Query>
+void Context::watch_partners_until(Query is_done) const {
+  constexpr std::chrono::microseconds kBetweenLooks(20);
+  cudaError_t state = is_done();
+  for (; state == cudaErrorNotReady; state = is_done()) {
+    check_partners();
+    std::this_thread::sleep_for(kBetweenLooks);
+  }
+  cudaGetLastError();  // "not ready" would pass for an error of the next launch
+  check_on(ordinal_, state, "running");
+}
+
+void Context::wait() const {
+  if (partners.empty()) return check_on(ordinal_, cudaStreamSynchronize(stream_), "running");
+  watch_partners_until([this] { return cudaStreamQuery(stream_); });
+}
+
+void Context::wait(cudaEvent_t event) const {
+  if (partners.empty()) return check_on(ordinal_, cudaEventSynchronize(event), "running");
+  watch_partners_until([event] { return cudaEventQuery(event); });
+}
+
+void Context::enter() const { check_on(ordinal_, cudaSetDevice(ordinal_), "taking it"); }
 
 cublasLtHandle_t Context::cublaslt_handle() {
   if (cublaslt_ == nullptr) {
@@ -62,10 +93,11 @@ void Context::send(void* to, const void* from, int64_t bytes) const {
     sent.to = to;
     sent.count = bytes;
     std::memcpy(sent.bytes, from, static_cast<size_t>(bytes));
-    return check(launch_send(sent, stream_), "copying to the GPU");
+    return check(launch_send(sent, stream_), "copying to it");
   }
-  check(cudaMemcpyAsync(to, from, static_cast<size_t>(bytes), cudaMemcpyHostToDevice, stream_), "copying to the GPU");
-  check(cudaStreamSynchronize(stream_), "running on the GPU");
+  wait();
+  check(cudaMemcpyAsync(to, from, static_cast<size_t>(bytes), cudaMemcpyHostToDevice, stream_), "copying to it");
+  wait();
 }
 
 void Context::set_pass(uint64_t pass) {

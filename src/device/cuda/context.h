@@ -40,6 +40,11 @@ class Context {
   void send(void* to, const void* from, int64_t bytes) const;
   // Makes this the GPU of the calling thread.
   void enter() const;
+  // Wait for all that is queued, or for an event of this GPU. They throw where this GPU or one of `partners` has failed.
+  void wait() const;
+  void wait(cudaEvent_t event) const;
+  // Throws where one of `partners` has failed.
+  void check_partners() const;
 
   // All that the fastest way to compute something depends on beside that: the GPU, its driver, the options.
   std::string conditions() const;
@@ -49,8 +54,13 @@ class Context {
   Texts texts;
   std::map<std::string, std::shared_ptr<void>> convolutions;  // what convolution.cc knows of each it has met
   std::map<std::string, std::shared_ptr<void>> products;      // matmul.cc likewise
+  // The GPUs that sum with this one: where one fails, this one's sums wait for it for ever.
+  std::vector<Context*> partners;
 
  private:
+  template <typename Query>
+  void watch_partners_until(Query is_done) const;
+
   int ordinal_;
   cudaStream_t stream_ = nullptr;
   cublasLtHandle_t cublaslt_ = nullptr;

@@ -116,14 +116,16 @@ void CudaDevice::release(void* memory, int64_t) {
   cudaFree(memory);
 }
 
+// A copy from or to pageable memory may itself wait for the kernels, and knows of no partners.
 void CudaDevice::copy_to_host(void* host, const void* device, int64_t bytes) {
-  check(cudaMemcpyAsync(host, device, static_cast<size_t>(bytes), cudaMemcpyDeviceToHost, entered().stream()), "copying from the GPU");
+  synchronize();
+  check(cudaMemcpyAsync(host, device, static_cast<size_t>(bytes), cudaMemcpyDeviceToHost, entered().stream()), "copying from it");
   synchronize();
 }
 
 void CudaDevice::copy_from_host(void* device, const void* host, int64_t bytes) { context_->send(device, host, bytes); }
 
-void CudaDevice::synchronize() { check(cudaStreamSynchronize(entered().stream()), "running on the GPU"); }
+void CudaDevice::synchronize() { context_->wait(); }
 
 std::unique_ptr<Readback> CudaDevice::make_readback(size_t count) { return cuda::make_readback(entered(), count); }
 std::unique_ptr<Uploads> CudaDevice::make_uploads() {

@@ -11,7 +11,7 @@ namespace trainer::cuda {
 
 DeviceProperties properties_of(int ordinal) {
   cudaDeviceProp read;
-  check(cudaGetDeviceProperties(&read, ordinal), "reading the properties of GPU {}", ordinal);
+  check_on(ordinal, cudaGetDeviceProperties(&read, ordinal), "reading its properties");
   DeviceProperties p;
   p.name = read.name;
   p.major = read.major;

@@ -20,11 +20,12 @@ class HostOp : public BoundKernel {
   bool recordable() const override { return false; }
   void run(const RunContext& run) override {
     const cudaStream_t stream = context().stream();
+    context().wait();
     for (size_t i = 0; i < operands_.size(); ++i) {
       check(cudaMemcpyAsync(operands_[i].data(), input(i), operands_[i].size() * sizeof(float), cudaMemcpyDeviceToHost, stream),
             "fetching an operand of {}", op_->name());
     }
-    check(cudaStreamSynchronize(stream), "running on the GPU");
+    context().wait();
     op_->run(from_, to_, run.pass);
     for (size_t i = 0; i < results_.size(); ++i)
       context().send(output(i), results_[i].data(), static_cast<int64_t>(results_[i].size() * sizeof(float)));

@@ -3,10 +3,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <exception>
 #include <mutex>
 #include <optional>
 #include <set>
+#include <string_view>
 #include <utility>
 
 #include "base/error.h"
@@ -34,7 +36,6 @@ class Event {
     const unsigned flags = status == cudaStreamCaptureStatusActive ? cudaEventRecordExternal : cudaEventRecordDefault;
     check(cudaEventRecordWithFlags(event_, stream, flags), "marking a place in a stream");
   }
-  void wait() const { check(cudaEventSynchronize(event_), "running on the GPU"); }
 
  private:
   cudaEvent_t event_ = nullptr;
@@ -62,7 +63,7 @@ class StreamReadback : public Readback {
     arrived_->record(stream);
   }
   std::span<const float> wait() override {
-    if (arrived_) arrived_->wait();
+    if (arrived_) context_.wait(arrived_->get());
     return {values_, count_};
   }
 
@@ -95,16 +96,23 @@ void check_nccl(ncclResult_t result, const char* doing) {
 class NcclSum : public SumAcross {
  public:
   explicit NcclSum(std::vector<Context*> contexts) : contexts_(std::move(contexts)) {
+    // One thread starts them all, and would wait for the first, which waits for the others.
+    const char* const blocking = std::getenv("CUDA_LAUNCH_BLOCKING");
+    if (blocking != nullptr && std::string_view(blocking) == "1")
+      throw device_error("with CUDA_LAUNCH_BLOCKING=1 several GPUs wait for each other for ever: unset it, or train on one GPU");
     std::vector<int> ordinals;
     for (Context* context : contexts_) {
       ordinals.push_back(context->ordinal());
       context->enter();
+      int least = 0, greatest = 0;
+      check(cudaDeviceGetStreamPriorityRange(&least, &greatest), "asking for the priorities of streams");
       streams_.emplace_back();
-      check(cudaStreamCreateWithFlags(&streams_.back(), cudaStreamNonBlocking), "making a stream");
+      check(cudaStreamCreateWithPriority(&streams_.back(), cudaStreamNonBlocking, greatest), "making a stream");
       done_.emplace_back();
     }
     communicators_.resize(contexts_.size());
     check_nccl(nccl().init_all(communicators_.data(), static_cast<int>(ordinals.size()), ordinals.data()), "joining GPUs");
+    for (Context* context : contexts_) context->partners = contexts_;
   }
   ~NcclSum() override {
     // Where a GPU failed, the others' sums wait for it for ever.
@@ -112,11 +120,12 @@ class NcclSum : public SumAcross {
     for (ncclComm_t communicator : communicators_) {
       if (failed && communicator != nullptr) nccl().abort(communicator);
     }
-    for (size_t i = 0; i < contexts_.size(); ++i) {
-      cudaStreamSynchronize(streams_[i]);
-      if (!failed && communicators_[i] != nullptr) nccl().destroy(communicators_[i]);
-      cudaStreamDestroy(streams_[i]);
+    for (const cudaStream_t stream : streams_) cudaStreamSynchronize(stream);
+    for (ncclComm_t communicator : communicators_) {
+      if (!failed && communicator != nullptr) nccl().destroy(communicator);
     }
+    for (const cudaStream_t stream : streams_) cudaStreamDestroy(stream);
+    for (Context* context : contexts_) context->partners.clear();
   }
 
   void start(std::span<Marker* const> markers, std::span<float* const> data, int64_t count) override {
@@ -130,6 +139,7 @@ class NcclSum : public SumAcross {
     for (size_t i = 0; i < contexts_.size() && result == ncclSuccess; ++i)
       result = nccl().all_reduce(data[i], data[i], static_cast<size_t>(count), ncclFloat, ncclSum, communicators_[i], streams_[i]);
     const ncclResult_t ended = nccl().group_end();
+    if (result != ncclSuccess || ended != ncclSuccess) contexts_[0]->check_partners();  // they tell more
     check_nccl(result == ncclSuccess ? ended : result, "summing gradients");
   }
   void finish() override {
@@ -174,12 +184,12 @@ class StreamUploads : public Uploads {
       reserve(place.memory[i], buffer.bytes);
       buffer.device = place.memory[i].data;
       check(cudaMemcpyAsync(buffer.device, buffer.host, static_cast<size_t>(buffer.bytes), cudaMemcpyHostToDevice, stream_),
-            "bringing a batch to the GPU");
+            "bringing a batch");
     }
     place.arrived.record(stream_);
     check(cudaStreamWaitEvent(context_.stream(), place.arrived.get(), 0), "waiting for a batch");
   }
-  void wait() override { places_[last_].arrived.wait(); }
+  void wait() override { context_.wait(places_[last_].arrived.get()); }
 
  private:
   struct Memory {
@@ -221,7 +231,7 @@ class StreamTimer : public StepTimer {
   }
   std::vector<double> read() override {
     std::vector<double> seconds;
-    if (marks_ > 0) events_[marks_ - 1].wait();
+    if (marks_ > 0) context_.wait(events_[marks_ - 1].get());
     for (size_t i = 1; i < marks_; ++i) {
       float milliseconds = 0;
       check(cudaEventElapsedTime(&milliseconds, events_[i - 1].get(), events_[i].get()), "timing");
@@ -311,7 +321,10 @@ std::unique_ptr<Recording> record(Context& context, const std::function<void()>&
   cudaGraph_t graph = nullptr;
   cudaGraphExec_t executable = nullptr;
   queued = cudaStreamEndCapture(stream, &graph) == cudaSuccess && queued;
-  const bool made = queued && cudaGraphInstantiate(&executable, graph, 0) == cudaSuccess;
+  queued = queued && cudaGraphInstantiate(&executable, graph, 0) == cudaSuccess;
+  // It takes memory of the GPU.
+  const bool made = queued && cudaGraphUpload(executable, stream) == cudaSuccess;
+  if (queued && !made) cudaGraphExecDestroy(executable);
   if (graph != nullptr) cudaGraphDestroy(graph);
   cudaGetLastError();  // what cannot be recorded is queued step by step
   return made ? std::make_unique<GraphRecording>(context, executable) : nullptr;
