@@ -3,9 +3,9 @@
 //
 // What such a product sums is f32, as are all maps' arithmetic and reductions, parameters, gradients of
 // parameters, statistics, and results; weights are rounded by the kernels as they pack them. Values that ops
-// only move, pool or normalize keep the type they come in, so they form components of one type. Between maps
-// a value is narrow where one of them has a narrow neighbour of the same shape; what an exponential or
-// logarithm makes stays f32.
+// only move, pool or normalize keep the type they come in, so they form components of one type; but sums over windows,
+// which f16 may not hold where it holds their means, stay f32 there. Between maps a value is narrow where one of them has a
+// narrow neighbour of the same shape; what an exponential, a logarithm or a square makes stays f32.
 #include <algorithm>
 #include <map>
 
@@ -45,7 +45,7 @@ bool is_large_product(const Graph& graph, const Op& op) {
   return rows >= kLeastProductRows;
 }
 
-Role role_of(const Graph& graph, const Op& op, bool input, size_t position) {
+Role role_of(const Graph& graph, const Op& op, bool input, size_t position, DType narrow) {
   if (graph.desc(input ? op.inputs[position] : op.outputs[position]).dtype != DType::kF32) return Role::kF32;
   switch (op.kind) {
     case OpKind::kConvolution:
@@ -61,9 +61,9 @@ Role role_of(const Graph& graph, const Op& op, bool input, size_t position) {
     }
     case OpKind::kMap:
       return input || op.as<MapBody>().outputs[position].reduction == Reduction::kNone ? Role::kAny : Role::kF32;
+    case OpKind::kSumPool: return !input && narrow == DType::kF16 ? Role::kF32 : Role::kShared;
     case OpKind::kMaxPool:
     case OpKind::kMaxPoolGradient:
-    case OpKind::kSumPool:
     case OpKind::kSumPoolGradient:
     case OpKind::kLrn:
     case OpKind::kLrnGradient:
@@ -85,15 +85,17 @@ void each_operand(const Op& op, const Visit& visit) {
 
 bool has_wide_range(const MapBody& body) {
   return std::any_of(body.nodes.begin(), body.nodes.end(), [](const MapNode& node) {
-    return node.fn == Fn::kExp || node.fn == Fn::kLog || node.fn == Fn::kSoftplus || node.fn == Fn::kPower;
+    return node.fn == Fn::kExp || node.fn == Fn::kLog || node.fn == Fn::kSoftplus || node.fn == Fn::kPower || node.fn == Fn::kPowerConstant ||
+           (node.fn == Fn::kMultiply && node.a == node.b);
   });
 }
 
 // Which values become narrow, found by components of values that share a type.
 class NarrowValues {
  public:
-  explicit NarrowValues(const Module& module)
+  NarrowValues(const Module& module, DType type)
       : graph_(*module.graph),
+        type_(type),
         readers_(readers_of(graph_)),
         sets_(graph_.values.size()),
         pinned_(graph_.values.size(), false),
@@ -102,7 +104,7 @@ class NarrowValues {
     for (const Op& op : graph_.ops) {
       each_operand(op, [&](int value, bool input, size_t i) {
         // Operands of another type are converted on their way in.
-        if (!input && role_of(graph_, op, false, i) == Role::kF32) pin(value);
+        if (!input && role_of(graph_, op, false, i, type_) == Role::kF32) pin(value);
       });
     }
     const std::vector<bool> lasting = lasting_values(module);
@@ -111,7 +113,7 @@ class NarrowValues {
     }
     for (const Op& op : graph_.ops) {
       each_operand(op, [&](int value, bool input, size_t i) {
-        if (role_of(graph_, op, input, i) == Role::kNarrow && (input || is_read_narrow(value))) mark(value);
+        if (role_of(graph_, op, input, i, type_) == Role::kNarrow && (input || is_read_narrow(value))) mark(value);
       });
     }
     while (spread_through_maps()) {
@@ -124,7 +126,7 @@ class NarrowValues {
   void join(const Op& op) {
     int first = -1;
     each_operand(op, [&](int value, bool input, size_t i) {
-      if (role_of(graph_, op, input, i) != Role::kShared) return;
+      if (role_of(graph_, op, input, i, type_) != Role::kShared) return;
       if (first < 0) first = value;
       sets_.join(first, value);
     });
@@ -141,7 +143,7 @@ class NarrowValues {
     for (int reader : readers_[static_cast<size_t>(value)]) {
       const Op& op = graph_.ops[static_cast<size_t>(reader)];
       for (size_t i = 0; i < op.inputs.size(); ++i) {
-        if (op.inputs[i] == value && role_of(graph_, op, true, i) != Role::kF32) return true;
+        if (op.inputs[i] == value && role_of(graph_, op, true, i, type_) != Role::kF32) return true;
       }
     }
     return false;
@@ -170,6 +172,7 @@ class NarrowValues {
   }
 
   const Graph& graph_;
+  const DType type_;
   const std::vector<std::vector<int>> readers_;
   DisjointSets sets_;
   std::vector<bool> pinned_, narrow_;  // by root
@@ -178,14 +181,14 @@ class NarrowValues {
 class PrecisionLowering {
  public:
   PrecisionLowering(const Module& module, DType type)
-      : module_(module), graph_(*module.graph), type_(type), narrow_(module), rewriter_(graph_) {}
+      : module_(module), graph_(*module.graph), type_(type), narrow_(module, type), rewriter_(graph_) {}
 
   Module run() {
     for (const Op& op : graph_.ops) {
       Op moved = op;
       for (size_t i = 0; i < op.inputs.size(); ++i) {
         const int value = rewriter_.mapped(op.inputs[i]);
-        switch (role_of(graph_, op, true, i)) {
+        switch (role_of(graph_, op, true, i, type_)) {
           case Role::kF32: moved.inputs[i] = converted(value, graph_.desc(op.inputs[i]).dtype); break;
           case Role::kNarrow: moved.inputs[i] = converted(value, type_); break;
           default: moved.inputs[i] = value;

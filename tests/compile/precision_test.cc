@@ -95,8 +95,8 @@ void expect_narrow(DType narrow) {
         case OpKind::kConvolutionWeightGradient: EXPECT_EQ(dtype, DType::kF32) << name_of(op.kind); break;
         case OpKind::kConvolution:
         case OpKind::kConvolutionInputGradient:
-        case OpKind::kSumPool:
         case OpKind::kSumPoolGradient: EXPECT_EQ(dtype, narrow) << name_of(op.kind); break;
+        case OpKind::kSumPool: EXPECT_EQ(dtype, narrow == DType::kF16 ? DType::kF32 : narrow); break;
         case OpKind::kMap:
           for (const MapNode& node : op.as<MapBody>().nodes) {
             if (node.fn == Fn::kExp || node.fn == Fn::kLog) {
@@ -117,6 +117,24 @@ void expect_narrow(DType narrow) {
 
 TEST(Precision, ActivationsAreNarrowAndParametersAreNot) {
   for (const DType narrow : {DType::kBF16, DType::kF16}) expect_narrow(narrow);
+}
+
+// float16 ends at 65504, the square of 256.
+TEST(Precision, SumsOfSquaresOverWindowsAreFloats) {
+  Module module;
+  const Value x = module.graph->add_source("x", kData), w = module.graph->read_state({"w", kFilters});
+  const Value convolved = convolution(x, w, Value(), window(1));
+  PoolAttributes pool;
+  pool.kernel = {3, 3};
+  pool.stride = pool.pad = {1, 1};
+  const Value sums = sum_pool(convolved * convolved, pool, {12, 12});
+  module.results.push_back(convolution(sums / 9, module.graph->read_state({"w2", kPixelFilters}), Value(), window(0)).id());
+  const Module lowered = lower_precision(module, DType::kF16);
+  for (const Op& op : lowered.graph->ops) {
+    if (op.kind != OpKind::kSumPool) continue;
+    EXPECT_EQ(lowered.graph->desc(op.inputs[0]).dtype, DType::kF32);
+    EXPECT_EQ(lowered.graph->desc(op.outputs[0]).dtype, DType::kF32);
+  }
 }
 
 // A Deconvolution that is a net's output: floats are made behind it, by no plain loop.

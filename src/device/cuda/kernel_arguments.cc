@@ -74,6 +74,7 @@ PoolArguments pool_arguments(const OpInstance& instance, const Addresses& at) {
   a.channels = g.channels;
   a.windows = g.windows;
   a.type = type_of(instance.inputs[0]);
+  a.y_type = type_of(forward ? instance.outputs[0] : instance.inputs[0]);
   a.x = forward ? at.inputs[0] : at.outputs[0];
   a.y = forward ? at.outputs[0] : at.inputs[0];
   a.x_steps = steps_of(forward ? instance.inputs[0] : instance.outputs[0]);

@@ -101,7 +101,7 @@ __global__ void __launch_bounds__(kBlockThreads) sum_pool(const __grid_constant_
     const Place o = place_of(e, a.channels, a.windows.out, a.y_steps);
     float sum = 0;
     each_in_window<T>(a, o, [&sum](float value, int64_t) { sum += value; });
-    put(static_cast<T*>(a.y) + offset_of(a.y_steps, o), sum);
+    store(a.y, a.y_type, offset_of(a.y_steps, o), sum);
   }
 }
 

@@ -13,7 +13,8 @@ namespace trainer::cuda {
 struct PoolArguments {
   int64_t batch = 0, channels = 0;
   Windows windows;
-  ElementType type = ElementType::kF32;  // of x and y
+  ElementType type = ElementType::kF32;    // of x and y
+  ElementType y_type = ElementType::kF32;  // of the sums that kSumPool makes: also f32
   bool wide_winners = false;             // s32, not u8
   void* x = nullptr;
   void* y = nullptr;
