@@ -40,7 +40,7 @@ inline uint32_t philox_element(uint64_t key, uint64_t stream, uint64_t element) 
   return philox(key, stream, element / 4)[element % 4];
 }
 
-// Uniform in the open interval (0, 1), 2^-24 apart: never 0, so that its logarithm is finite.
+// Uniform in (0, 1], 2^-24 apart: never 0, so that its logarithm is finite.
 inline float uniform_from_bits(uint32_t bits) {
   return (static_cast<float>(bits >> 8) + 0.5f) * (1.0f / 16777216.0f);
 }

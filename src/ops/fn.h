@@ -12,7 +12,7 @@ enum class Fn : uint8_t {
   kConstant,  // k
   kIndex,     // the element's coordinate along logical axis a of the domain, as a float
   kSegment,   // the value of segments[a] at the element's logical row-major index
-  kUniform,   // uniform in (0,1) for key keys[a], the pass number and the element's logical row-major index
+  kUniform,   // uniform in (0, 1] for key keys[a], the pass number and the element's logical row-major index
   kNormal,    // standard normal, likewise (philox_normal)
   // One argument: a.
   kNegate,

@@ -76,14 +76,33 @@ class Gpu : public testing::Test {
   void check(const OpCase& c, float tolerance) {
     OpRun run(c, random_operands(c));
     const std::vector<Bytes> expected = expected_of(c, run.inputs);
-    const KernelChoice choice = device_->choose(c.instance);
-    chosen_.insert(std::string(name_of(c.op->kind)) + " " + choice.implementation);
+    SCOPED_TRACE(compute(run));
+    expect_same(run, expected, tolerance);
+  }
+
+  // Which implementation did it.
+  std::string compute(OpRun& run) {
+    const KernelChoice choice = device_->choose(run.c.instance);
+    chosen_.insert(std::string(name_of(run.c.op->kind)) + " " + choice.implementation);
     std::vector<std::pair<void*, int64_t>> inputs, outputs;
     for (size_t i = 0; i < run.inputs.size(); ++i) inputs.emplace_back(run.inputs[i].data(), run.in(i).bytes());
     for (size_t i = 0; i < run.outputs.size(); ++i) outputs.emplace_back(run.outputs[i].data(), run.out(i).bytes());
-    SCOPED_TRACE(choice.implementation);
     execute(*choice.kernel, inputs, outputs, 0);
-    expect_same(run, expected, tolerance);
+    return choice.implementation;
+  }
+
+  // A relu behind a bias that makes all its operands NaN, or too low.
+  void check_relu(const OpCase& c) {
+    for (const float bias : {std::numeric_limits<float>::quiet_NaN(), -1e6f}) {
+      OpRun run(c, random_operands(c));
+      std::fill_n(run.optional_floats(2), run.in(2).shape.count(), bias);
+      const std::string by = compute(run);
+      for (int64_t i = 0; i < run.out(0).shape.count(); ++i) {
+        const float y = value_of(run.outputs[0], run.out(0).dtype, i);
+        const bool right = std::isnan(bias) ? std::isnan(y) : relu_behind_bias(c)->slope == 0 ? y == 0 : y < 0;
+        ASSERT_TRUE(right) << c.name << ", " << by << ": with a bias of " << bias << " the relu is " << y;
+      }
+    }
   }
 
   void check_map(uint64_t seed) {
@@ -118,7 +137,8 @@ class Gpu : public testing::Test {
   std::set<std::string> chosen_;
 };
 
-constexpr float kSums = 1e-5f, kRoundedWeights = 1e-2f, kSteps = 1e-4f;
+// cuDNN may take Winograd's method for floats.
+constexpr float kSums = 1e-5f, kWinograd = 5e-5f, kRoundedWeights = 1e-2f, kSteps = 1e-4f;
 
 std::vector<OpCase> small_convolutions() {
   constexpr int64_t kMostWork = 1'000'000;
@@ -129,7 +149,7 @@ std::vector<OpCase> small_convolutions() {
 }
 
 TEST_F(Gpu, Convolutions) {
-  check_all(small_convolutions(), kSums, 7, kRoundedWeights);
+  check_all(small_convolutions(), emulated() ? kSums : kWinograd, 7, kRoundedWeights);
   if (!emulated()) return;
   for (const char* implementation : {"cudnn", "plain"}) {
     for (const char* kind : {"convolution", "convolution_input_gradient", "convolution_weight_gradient"})
@@ -145,12 +165,44 @@ TEST_F(Gpu, ConvolutionsThatCudnnDoesNotKnow) {
   for (const std::string& chosen : chosen_) EXPECT_EQ(chosen.find("cudnn"), std::string::npos) << chosen;
 }
 
+// Bias and relu go behind the convolution.
+TEST_F(Gpu, ConvolutionsWithoutFusions) {
+  if (!emulated()) GTEST_SKIP() << "cuDNN knows what it knows";
+  setenv("EMULATED_CUDNN", "absent-fusions", 1);
+  new_device();
+  check_all(small_convolutions(), kSums, 11, kRoundedWeights);
+  for (const char* kind : {"convolution", "convolution_input_gradient"}) EXPECT_EQ(chosen_.count(std::string(kind) + " cudnn"), 1u) << kind;
+}
+
+TEST_F(Gpu, Relus) {
+  std::vector<OpCase> cases = small_convolutions();
+  add_matmuls(&cases);
+  std::erase_if(cases, [](const OpCase& c) { return relu_behind_bias(c) == nullptr; });
+  ASSERT_GT(cases.size(), 20u);
+  for (const OpCase& c : cases) check_relu(c);
+}
+
+TEST_F(Gpu, SumsOverWindowsHoldWhatFloat16DoesNot) {
+  PoolAttributes a;
+  a.kernel = {1, 3};
+  a.stride = {1, 3};
+  a.pad = {0, 0};
+  for (const Order order : kBothOrders) {
+    const TensorDesc x = tensor({2, 8, 1, 6}, order, DType::kF16);
+    const OpCase c = op_case("wide", OpKind::kSumPool, a, {x}, {tensor({2, 8, 1, 2}, order)});
+    OpRun run(c, random_operands(c));
+    for (int64_t i = 0; i < x.shape.count(); ++i) set_value(&run.inputs[0], DType::kF16, i, 60000);
+    compute(run);
+    for (int64_t i = 0; i < run.out(0).shape.count(); ++i) EXPECT_EQ(value_of(run.outputs[0], DType::kF32, i), 180000);
+  }
+}
+
 TEST_F(Gpu, Matmuls) {
   std::vector<OpCase> cases;
   add_matmuls(&cases);
   check_all(cases, kSums, 3, kRoundedWeights);
   if (emulated()) {
-    EXPECT_EQ(chosen_, (std::set<std::string>{"matmul cublaslt", "matmul plain"}));
+    EXPECT_EQ(chosen_, (std::set<std::string>{"matmul cublaslt"}));
   }
 }
 

@@ -176,6 +176,15 @@ inline void add_matmuls(std::vector<OpCase>* cases) {
   }
 }
 
+// The epilogue of a case whose third operand is a bias with a relu behind it, or nullptr.
+inline const Epilogue* relu_behind_bias(const OpCase& c) {
+  const OpKind kind = c.op->kind;
+  const Epilogue* epilogue = nullptr;
+  if (kind == OpKind::kConvolution || kind == OpKind::kConvolutionInputGradient) epilogue = &c.op->as<ConvolutionAttributes>().epilogue;
+  if (kind == OpKind::kMatmul) epilogue = &c.op->as<MatmulAttributes>().epilogue;
+  return epilogue != nullptr && epilogue->relu && c.instance.inputs.size() > 2 ? epilogue : nullptr;
+}
+
 inline void add_recurrences(std::vector<OpCase>* cases) {
   struct Sizes {
     int64_t steps, items, hidden;

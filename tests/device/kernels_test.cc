@@ -126,10 +126,8 @@ void expect_nan_kept(const OpCase& c, const std::vector<Bytes>& operands) {
 // What is not above 0 becomes 0 and nothing near it: a layer behind would take a trace of it for a signal.
 TEST(Kernels, ReluLeavesNothingBelowZero) {
   for (const OpCase& c : kernel_cases()) {
-    const Epilogue* epilogue = c.op->kind == OpKind::kConvolution ? &c.op->as<ConvolutionAttributes>().epilogue
-                               : c.op->kind == OpKind::kMatmul    ? &c.op->as<MatmulAttributes>().epilogue
-                                                                  : nullptr;
-    if (epilogue == nullptr || !epilogue->relu || epilogue->slope != 0) continue;
+    const Epilogue* epilogue = relu_behind_bias(c);
+    if (epilogue == nullptr || epilogue->slope != 0) continue;
     std::vector<Bytes> operands = random_operands(c);
     float* bias = reinterpret_cast<float*>(operands[2].data());
     std::fill_n(bias, c.instance.inputs[2].shape.count(), -1e6f);
@@ -145,10 +143,7 @@ TEST(Kernels, ReluLeavesNothingBelowZero) {
 
 TEST(Kernels, ReluKeepsNaN) {
   for (const OpCase& c : kernel_cases()) {
-    const bool convolution =
-        c.op->kind == OpKind::kConvolution && c.op->as<ConvolutionAttributes>().epilogue.relu;
-    const bool matmul = c.op->kind == OpKind::kMatmul && c.op->as<MatmulAttributes>().epilogue.relu;
-    if (!convolution && !matmul) continue;
+    if (relu_behind_bias(c) == nullptr) continue;
     std::vector<Bytes> operands = random_operands(c);
     float* bias = reinterpret_cast<float*>(operands[2].data());
     std::fill_n(bias, c.instance.inputs[2].shape.count(), std::numeric_limits<float>::quiet_NaN());

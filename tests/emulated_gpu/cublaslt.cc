@@ -34,8 +34,7 @@ struct Product {
   int32_t bias_type = -1;
   bool rounds = false;  // floats, to TF32
 
-  bool relu() const { return epilogue == CUBLASLT_EPILOGUE_RELU || epilogue == CUBLASLT_EPILOGUE_RELU_BIAS; }
-  bool has_bias() const { return epilogue == CUBLASLT_EPILOGUE_BIAS || epilogue == CUBLASLT_EPILOGUE_RELU_BIAS; }
+  bool has_bias() const { return epilogue == CUBLASLT_EPILOGUE_BIAS; }
 };
 
 struct Preference {
@@ -83,7 +82,7 @@ cublasStatus_t status_of(const Product& p, const Layout& a, const Layout& b, con
   const int64_t m = turned_a ? a.columns : a.rows, k = turned_a ? a.rows : a.columns;
   const int64_t k_of_b = turned_b ? b.columns : b.rows, n = turned_b ? b.rows : b.columns;
   if (k != k_of_b || d.rows != m || d.columns != n || c.rows != m || c.columns != n) return CUBLAS_STATUS_INVALID_VALUE;
-  if (p.epilogue != CUBLASLT_EPILOGUE_DEFAULT && !p.relu() && !p.has_bias()) return CUBLAS_STATUS_NOT_SUPPORTED;
+  if (p.epilogue != CUBLASLT_EPILOGUE_DEFAULT && !p.has_bias()) return CUBLAS_STATUS_NOT_SUPPORTED;
   if (a.type != b.type || c.type != d.type || (d.type != a.type && d.type != CUDA_R_32F)) return CUBLAS_STATUS_NOT_SUPPORTED;
   if (p.has_bias() && p.bias_type != -1 && p.bias_type != d.type) return CUBLAS_STATUS_NOT_SUPPORTED;
   return CUBLAS_STATUS_SUCCESS;
@@ -127,7 +126,6 @@ void multiply(const Product& p, float alpha, const void* a, const Layout& a_layo
         float x = alpha * sums[static_cast<size_t>(i)];
         if (beta != 0) x += beta * emulator::load(c, c_layout.element(), batch * c_layout.stride + j * c_layout.ld + i);
         if (p.has_bias()) x += emulator::load(p.bias, d_layout.element(), i);
-        if (p.relu()) x = std::max(x, 0.0f);
         emulator::store(d, d_layout.element(), batch * d_layout.stride + j * d_layout.ld + i, x);
       }
     }

@@ -1,5 +1,5 @@
 // cuDNN's graph interface on the CPU: descriptors keep what is set, plans interpret convolutions and
-// pointwise operations. Its engines differ in their notes, and the first rounds floats as tensor cores do.
+// pointwise operations. Its engines differ in their notes; one rounds floats as tensor cores do.
 #include <cudnn.h>
 
 #include <algorithm>
@@ -27,8 +27,9 @@ struct Engine {
   const char* launch;  // its name in the log
   std::vector<cudnnBackendNumericalNote_t> notes;
 };
-enum EngineIndex : int64_t { kTensorCores, kPlain, kAtomics };
+enum EngineIndex : int64_t { kNarrowSums, kTensorCores, kPlain, kAtomics };
 const Engine kEngines[] = {
+    {"cudnnBackendExecute narrow_sums", {CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION}},
     {"cudnnBackendExecute tensor_cores",
      {CUDNN_NUMERICAL_NOTE_TENSOR_CORE, CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS}},
     {"cudnnBackendExecute plain", {}},
@@ -309,7 +310,7 @@ class Execution {
     std::vector<float> values = read(x);
     if (pointwise.one<int>(CUDNN_ATTR_POINTWISE_MODE, -1) == CUDNN_POINTWISE_RELU_FWD) {
       const float slope = static_cast<float>(pointwise.one<double>(CUDNN_ATTR_POINTWISE_RELU_LOWER_CLIP_SLOPE, 0));
-      for (float& value : values) value = value > 0 ? value : slope * value;
+      for (float& value : values) value = value > 0 || value != value ? value : slope == 0 ? 0 : slope * value;
     } else {
       Tensor b(operation.descriptor(CUDNN_ATTR_OPERATION_POINTWISE_BDESC));
       for (size_t i = 0; i < b.extents.size(); ++i) {
@@ -496,7 +497,9 @@ cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t const descriptor
   *count = 1;
   switch (name) {
     case CUDNN_ATTR_ENGINEHEUR_RESULTS: {
-      *count = knows_nothing() ? 0 : std::min(requested, static_cast<int64_t>(std::size(kEngines)));
+      const Data& graph = data->descriptor(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH);
+      const bool fuses = graph.descriptors(CUDNN_ATTR_OPERATIONGRAPH_OPS).size() > 1;
+      *count = knows_nothing() || (fuses && behaves("absent-fusions")) ? 0 : std::min(requested, static_cast<int64_t>(std::size(kEngines)));
       for (int64_t i = 0; i < *count; ++i) {
         Data& config = *of(static_cast<cudnnBackendDescriptor_t*>(values)[i]);
         config.attributes[CUDNN_ATTR_ENGINE_OPERATION_GRAPH] =
@@ -540,6 +543,7 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t
   const Data& config = of(plan)->descriptor(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG);
   const Data& graph = config.descriptor(CUDNN_ATTR_ENGINE_OPERATION_GRAPH);
   const int64_t engine = config.one<int64_t>(CUDNN_ATTR_ENGINE_GLOBAL_INDEX, kPlain);
+  if (engine == kNarrowSums) return refuse("an engine is taken whose sums are not floats", CUDNN_STATUS_EXECUTION_FAILED);
   const std::vector<int64_t> numbers = of(pack)->all<int64_t>(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS);
   const std::vector<void*> pointers = of(pack)->all<void*>(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS);
   void* workspace = of(pack)->one<void*>(CUDNN_ATTR_VARIANT_PACK_WORKSPACE, nullptr);

@@ -10,7 +10,8 @@
 //   EMULATED_GPU_FAULT=GPU:COUNT:NAME  the GPU fails at its COUNT-th work of this name, as by an illegal address
 //   EMULATED_GPU_SLOW=NAME     work of this name takes milliseconds longer
 //   EMULATED_CUDNN=absent-engines         cuDNN knows no way to compute anything
-//   EMULATED_CUDNN=mixed-versions         nor can it work, as its parts are of different versions
+//   EMULATED_CUDNN=absent-fusions         it knows none for a convolution with anything behind it
+//   EMULATED_CUDNN=mixed-versions         it cannot work, as its parts are of different versions
 //   EMULATED_CUBLASLT=absent-algorithms   nor cuBLASLt
 //
 // Mistakes that a GPU would not tell end the process with a message: addresses of the host given to kernels, memory

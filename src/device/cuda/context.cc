@@ -41,6 +41,7 @@ void Context::check_partners() const {
     const cudaError_t state = cudaStreamQuery(partner->stream_);
     if (state != cudaErrorNotReady) check_on(partner->ordinal_, state, "running");
   }
+  cudaGetLastError();  // "not ready" would pass for an error of the next launch
 }
 
 template <typename Query>
@@ -51,7 +52,7 @@ void Context::watch_partners_until(Query is_done) const {
     check_partners();
     std::this_thread::sleep_for(kBetweenLooks);
   }
-  cudaGetLastError();  // "not ready" would pass for an error of the next launch
+  cudaGetLastError();
   check_on(ordinal_, state, "running");
 }
 

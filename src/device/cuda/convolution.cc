@@ -1,5 +1,8 @@
 // Convolutions and their gradients as graphs of cuDNN: channels-last images, filters packed into the images' type and
-// cuDNN's order (outputs, rows, columns, inputs) on each run, bias and relu in the same kernel.
+// cuDNN's order (outputs, rows, columns, inputs) on each run, bias and relu in the same kernel where cuDNN has one, else
+// in a pass behind.
+//
+// cuDNN makes gradients of filters in the images' type only, from sums of floats.
 #include <map>
 #include <optional>
 
@@ -7,12 +10,14 @@
 #include "device/cuda/cudnn_graph.h"
 #include "device/cuda/implementations.h"
 #include "device/cuda/libraries.h"
+#include "device/cuda/map_step.h"
 #include "runtime/windows.h"
 
 namespace trainer::cuda {
 namespace {
 
 enum Number : int64_t { kX = 1, kWeights, kBias, kY };
+constexpr size_t kBiasInput = 2;
 
 std::vector<int64_t> channels_last_strides(const std::vector<int64_t>& extents) {
   std::vector<int64_t> strides(extents.size());
@@ -62,26 +67,41 @@ Descriptor pointwise_operation(cudnnPointwiseMode_t mode, float slope, const Des
   return operation;
 }
 
-// The plan of an op, and the type of the filters in it.
 struct ConvolutionPlan {
   std::unique_ptr<CudnnPlan> plan;
-  std::string reason;  // where there is none
-  DType weights = DType::kF32;
+  std::string reason;     // where there is none
+  bool finishes = false;  // bias and relu are part of it
 };
 
-std::unique_ptr<CudnnPlan> make_plan(Context& context, const OpInstance& instance, DType weight_type, const std::string& signature) {
+bool has_bias(const OpInstance& instance) {
+  return instance.op->kind != OpKind::kConvolutionWeightGradient && instance.inputs.size() > kBiasInput;
+}
+bool has_epilogue(const OpInstance& instance) {
+  return has_bias(instance) ||
+         (instance.op->kind != OpKind::kConvolutionWeightGradient && instance.op->as<ConvolutionAttributes>().epilogue.relu);
+}
+
+// Its bias as a tensor of the result's rank.
+TensorDesc bias_of(const OpInstance& instance) {
+  const Shape& result = instance.outputs[0].shape;
+  std::vector<int64_t> extents(static_cast<size_t>(result.rank()), 1);
+  extents[1] = result[1];
+  return {Shape(extents), DType::kF32, Order::kRowMajor};
+}
+
+std::unique_ptr<CudnnPlan> make_plan(Context& context, const OpInstance& instance, bool finishes, const std::string& signature) {
   const ConvolutionOperands operands = convolution_operands(instance);
   const ConvolutionGeometry g = convolution_geometry(instance);
   const Epilogue& epilogue = instance.op->as<ConvolutionAttributes>().epilogue;
   const OpKind kind = instance.op->kind;
   const size_t spatial = extents_of(operands.x->shape).size() - 2;
   const cudnnDataType_t type = cudnn_type(operands.x->dtype);
-  const bool has_bias = instance.inputs.size() > 2, weight_gradient = kind == OpKind::kConvolutionWeightGradient;
-  const bool forward = kind == OpKind::kConvolution, finishes = !weight_gradient && (has_bias || epilogue.relu);
+  const bool forward = kind == OpKind::kConvolution, weight_gradient = kind == OpKind::kConvolutionWeightGradient;
+  const bool adds = finishes && has_bias(instance);
 
   const Descriptor convolution = convolution_descriptor(g, spatial);
   const Descriptor x = tensor_of(kX, type, operands.x->shape), y = tensor_of(kY, type, operands.y->shape);
-  const Descriptor w = tensor_of(kWeights, cudnn_type(weight_type), operands.weights->shape);
+  const Descriptor w = tensor_of(kWeights, type, operands.weights->shape);
   const Shape& result = instance.outputs[0].shape;
   // What the convolution makes, and what a bias makes of it, stay in registers.
   const Descriptor sum = tensor_of(0, CUDNN_DATA_FLOAT, result), biased = tensor_of(0, CUDNN_DATA_FLOAT, result);
@@ -109,21 +129,17 @@ std::unique_ptr<CudnnPlan> make_plan(Context& context, const OpInstance& instanc
              CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA, finishes ? sum : x, y);
   }
   const Descriptor& stored = forward ? y : x;
-  std::vector<int64_t> bias_extents(spatial + 2, 1);
-  bias_extents[1] = result[1];
-  const Descriptor bias = cudnn_tensor(kBias, CUDNN_DATA_FLOAT, bias_extents, channels_last_strides(bias_extents));
-  if (finishes && has_bias)
-    operations.push_back(pointwise_operation(CUDNN_POINTWISE_ADD, 0, sum, &bias, epilogue.relu ? biased : stored));
+  const Descriptor bias = tensor_of(kBias, CUDNN_DATA_FLOAT, bias_of(instance).shape);
+  if (adds) operations.push_back(pointwise_operation(CUDNN_POINTWISE_ADD, 0, sum, &bias, epilogue.relu ? biased : stored));
   if (finishes && epilogue.relu)
-    operations.push_back(pointwise_operation(CUDNN_POINTWISE_RELU_FWD, epilogue.slope, has_bias ? biased : sum, nullptr, stored));
+    operations.push_back(pointwise_operation(CUDNN_POINTWISE_RELU_FWD, epilogue.slope, adds ? biased : sum, nullptr, stored));
   std::vector<const Descriptor*> list;
   for (const Descriptor& operation : operations) list.push_back(&operation);
   TensorDesc weights = *operands.weights;
-  weights.dtype = weight_type;
+  weights.dtype = operands.x->dtype;
   std::vector<CudnnOperand> stored_operands = {{kX, operands.x->bytes()}, {kWeights, weights.bytes()}, {kY, operands.y->bytes()}};
-  if (finishes && has_bias) stored_operands.push_back({kBias, instance.inputs[2].bytes()});
-  return choose_plan(context, list, stored_operands, type == CUDNN_DATA_FLOAT,
-                     fmt::format("{} filters {}", signature, name_of(weight_type)));
+  if (adds) stored_operands.push_back({kBias, bias_of(instance).bytes()});
+  return choose_plan(context, list, stored_operands, type == CUDNN_DATA_FLOAT, signature + (finishes ? " finished" : ""));
 }
 
 // All that a plan depends on.
@@ -132,25 +148,22 @@ std::string signature_of(const OpInstance& instance) {
   const ConvolutionAttributes& a = instance.op->as<ConvolutionAttributes>();
   std::string text = fmt::format("{} {} x{} w{} y{} group {} bias {} relu {} {}", name_of(instance.op->kind), name_of(operands.x->dtype),
                                  operands.x->shape.text(), operands.weights->shape.text(), operands.y->shape.text(), a.group,
-                                 instance.inputs.size() > 2, a.epilogue.relu, a.epilogue.slope);
+                                 has_bias(instance), a.epilogue.relu, a.epilogue.slope);
   for (const auto* list : {&a.stride, &a.pad, &a.dilation}) text += fmt::format(" {}", fmt::join(*list, ","));
   return text;
 }
 
-// Equal convolutions share a plan. Gradients of filters are made as floats where cuDNN can sum to them.
+// Equal convolutions share a plan.
 const ConvolutionPlan& plan_of(Context& context, const OpInstance& instance) {
   std::string signature = signature_of(instance);
   const auto known = context.convolutions.find(signature);
   if (known != context.convolutions.end()) return *std::static_pointer_cast<ConvolutionPlan>(known->second);
   auto made = std::make_shared<ConvolutionPlan>();
-  const DType type = convolution_operands(instance).x->dtype;
-  std::vector<DType> weight_types = {type};
-  if (instance.op->kind == OpKind::kConvolutionWeightGradient && type != DType::kF32) weight_types = {DType::kF32, type};
-  for (const DType weights : weight_types) {
+  for (const bool finishes : {true, false}) {
+    if (made->plan != nullptr || (finishes && !has_epilogue(instance))) continue;
     try {
-      made->plan = make_plan(context, instance, weights, signature);
-      made->weights = weights;
-      break;
+      made->plan = make_plan(context, instance, finishes, signature);
+      made->finishes = finishes;
     } catch (const CudnnRefusal& refusal) {
       made->reason = refusal.what();
     }
@@ -165,15 +178,19 @@ class CudnnConvolution : public BoundKernel {
       : BoundKernel(context, instance), kind_(instance.op->kind), plan_(plan_of(context, instance)) {
     const TensorDesc& weights = *convolution_operands(instance).weights;
     TensorDesc packed = weights;
-    packed.dtype = plan_.weights;
+    packed.dtype = convolution_operands(instance).x->dtype;
     packed.order = Order::kChannelsLast;
-    if (packed.dtype == weights.dtype && lies_in(weights, Order::kChannelsLast)) return;
-    // A map that copies converts type and order.
-    const bool back = kind_ == OpKind::kConvolutionWeightGradient;
-    copy_op_.kind = OpKind::kMap;
-    copy_op_.attributes = MapBody::copy(weights.shape);
-    copy_ = create_map(context, {&copy_op_, {back ? packed : weights}, {back ? weights : packed}});
-    packed_bytes_ = aligned(packed.bytes());
+    if (packed.dtype != weights.dtype || !lies_in(weights, Order::kChannelsLast)) {
+      // A map that copies converts type and order.
+      const bool back = kind_ == OpKind::kConvolutionWeightGradient;
+      copy_.emplace(context, MapBody::copy(weights.shape), std::vector{back ? packed : weights}, back ? weights : packed);
+      packed_bytes_ = aligned(packed.bytes());
+    }
+    if (plan_.finishes || !has_epilogue(instance)) return;
+    const TensorDesc& result = instance.outputs[0];
+    std::vector<TensorDesc> operands = {result};
+    if (has_bias(instance)) operands.push_back(bias_of(instance));
+    finish_.emplace(context, body_of(instance.op->as<ConvolutionAttributes>().epilogue, result.shape, has_bias(instance)), operands, result);
   }
 
   int64_t workspace_bytes() const override { return packed_bytes_ + plan_.plan->workspace_bytes(); }
@@ -182,30 +199,34 @@ class CudnnConvolution : public BoundKernel {
     BoundKernel::bind(inputs, outputs, workspace);
     const bool back = kind_ == OpKind::kConvolutionWeightGradient, forward = kind_ == OpKind::kConvolution;
     void* weights = back ? outputs[0] : inputs[1];
-    if (copy_ != nullptr) {
-      void* const given[] = {weights};
-      void* const packed[] = {workspace};
-      copy_->bind(back ? packed : given, back ? given : packed, nullptr);
+    if (copy_) {
+      copy_->bind({back ? &workspace : &weights, 1}, back ? weights : workspace);
       weights = workspace;
     }
     std::vector<void*> addresses = {forward || back ? inputs[0] : outputs[0], weights, forward ? outputs[0] : back ? inputs[1] : inputs[0]};
-    if (!back && inputs.size() > 2) addresses.push_back(inputs[2]);
+    if (plan_.finishes && inputs.size() > kBiasInput) addresses.push_back(inputs[kBiasInput]);
+    if (finish_) {
+      std::vector<void*> operands = {outputs[0]};
+      if (inputs.size() > kBiasInput) operands.push_back(inputs[kBiasInput]);
+      finish_->bind(operands, outputs[0]);
+    }
     pack_.emplace(plan_.plan->pack(addresses, static_cast<std::byte*>(workspace) + packed_bytes_));
   }
 
   void run(const RunContext& run) override {
     const bool back = kind_ == OpKind::kConvolutionWeightGradient;
-    if (copy_ != nullptr && !back) copy_->run(run);
+    if (copy_ && !back) copy_->run(run);
     plan_.plan->run(context(), *pack_);
-    if (copy_ != nullptr && back) copy_->run(run);
+    if (copy_ && back) copy_->run(run);
+    if (finish_) finish_->run(run);
   }
 
  private:
   OpKind kind_;
   const ConvolutionPlan& plan_;
-  Op copy_op_;
-  std::unique_ptr<Kernel> copy_;  // packs filters, or unpacks their gradient
+  std::optional<MapStep> copy_;  // packs filters, or unpacks their gradient
   int64_t packed_bytes_ = 0;
+  std::optional<MapStep> finish_;
   std::optional<Descriptor> pack_;
 };
 

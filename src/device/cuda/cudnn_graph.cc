@@ -14,7 +14,7 @@ namespace trainer::cuda {
 namespace {
 
 constexpr int64_t kMostWorkspace = int64_t{1} << 30, kAlignmentOfTensors = 16;
-constexpr int64_t kMostConfigurations = 32, kMostNotes = 32;
+constexpr int64_t kMostConfigurations = 64, kMostNotes = 32;
 // A plan whose code cuDNN generates takes it up to two seconds.
 constexpr int kMostGenerated = 2;
 
@@ -262,9 +262,9 @@ std::unique_ptr<CudnnPlan> choose_plan(Context& context, const std::vector<const
     }
   }
 
-  std::vector<cudnnBackendNumericalNote_t> excluded;
+  std::vector<cudnnBackendNumericalNote_t> excluded = {CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION};
   if (floats && context.options.precision != Precision::kTF32)
-    excluded = {CUDNN_NUMERICAL_NOTE_TENSOR_CORE, CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS};
+    excluded.insert(excluded.end(), {CUDNN_NUMERICAL_NOTE_TENSOR_CORE, CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS});
   if (context.options.deterministic) excluded.push_back(CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC);
   Trials trials(context);
   std::vector<std::unique_ptr<CudnnPlan>> plans = plans_of(graph_of(operations), properties, operands, excluded, trials.most_ways());

@@ -1,4 +1,4 @@
-// Matrix products through cuBLASLt, with bias and relu in their epilogue.
+// Matrix products through cuBLASLt, with a bias in their epilogue, and the relu in a pass behind: cuBLASLt's makes 0 of NaN.
 //
 // cuBLAS counts by columns: a row-major matrix is its transpose there, and y = a b is asked for as y^T = b^T a^T.
 // Products of two types (floats that meet bf16 activations) round the floats first, and so is a bias, which cuBLASLt
@@ -12,6 +12,7 @@
 #include "device/cuda/disk_cache.h"
 #include "device/cuda/implementations.h"
 #include "device/cuda/libraries.h"
+#include "device/cuda/map_step.h"
 
 namespace trainer::cuda {
 namespace {
@@ -39,7 +40,7 @@ std::vector<TensorDesc> rounded_operands(const OpInstance& instance) {
 // A product as cuBLASLt is told of it.
 class Product {
  public:
-  Product(const OpInstance& instance, Precision precision) {
+  Product(const OpInstance& instance, Precision precision) : narrow_result_(instance.outputs[0].dtype != DType::kF32) {
     const MatmulAttributes& attributes = instance.op->as<MatmulAttributes>();
     const std::vector<TensorDesc> operands = rounded_operands(instance);
     const TensorDesc& y = instance.outputs[0];
@@ -49,10 +50,8 @@ class Product {
     const cublasOperation_t plain = CUBLAS_OP_N, turned = CUBLAS_OP_T;
     set(CUBLASLT_MATMUL_DESC_TRANSA, attributes.transpose_b ? turned : plain);
     set(CUBLASLT_MATMUL_DESC_TRANSB, attributes.transpose_a ? turned : plain);
-    const bool bias = operands.size() > kBias;
-    set(CUBLASLT_MATMUL_DESC_EPILOGUE, bias ? (attributes.epilogue.relu ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_BIAS)
-                                            : (attributes.epilogue.relu ? CUBLASLT_EPILOGUE_RELU : CUBLASLT_EPILOGUE_DEFAULT));
-    if (bias) {
+    if (operands.size() > kBias) {
+      set(CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
       set(CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, cublas_type(y.dtype));
       set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias_);
     }
@@ -78,10 +77,10 @@ class Product {
     for (const auto alignment : {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
                                  CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
       cublaslt().set_preference(preference, alignment, &kOperandAlignment, sizeof kOperandAlignment);
-    // Parts of a sum that lie apart are added in one sequence.
-    const uint32_t repeatable = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
-    if (context.options.deterministic)
-      cublaslt().set_preference(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &repeatable, sizeof repeatable);
+    // Parts of a sum that lie apart are added in one sequence, and as floats; the other schemes add them in the result's type.
+    const uint32_t apart = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
+    if (context.options.deterministic || narrow_result_)
+      cublaslt().set_preference(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &apart, sizeof apart);
     std::vector<cublasLtMatmulHeuristicResult_t> results(most);
     int found = 0;
     const cublasStatus_t status = cublaslt().heuristic(context.cublaslt_handle(), product_, layouts_[0], layouts_[1], layouts_[2], layouts_[2],
@@ -127,6 +126,7 @@ class Product {
     check_cublas(cublaslt().set_layout(*layout, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &apart, sizeof apart), "describing matrices");
   }
 
+  const bool narrow_result_;
   cublasLtMatmulDesc_t product_ = nullptr;
   std::array<cublasLtMatrixLayout_t, 3> layouts_ = {};
   const void* bias_ = reinterpret_cast<const void*>(uintptr_t{kOperandAlignment});  // a choice may look at how it is aligned
@@ -141,7 +141,7 @@ struct Choice {
 // All that the choice depends on, beside the device.
 std::string signature_of(const OpInstance& instance) {
   const MatmulAttributes& attributes = instance.op->as<MatmulAttributes>();
-  std::string text = fmt::format("product {} {} relu {}", attributes.transpose_a, attributes.transpose_b, attributes.epilogue.relu);
+  std::string text = fmt::format("product {} {}", attributes.transpose_a, attributes.transpose_b);
   for (const TensorDesc& desc : rounded_operands(instance)) text += fmt::format(" {} {}", name_of(desc.dtype), desc.shape.text());
   return text + fmt::format(" to {}", name_of(instance.outputs[0].dtype));
 }
@@ -195,11 +195,12 @@ class CublasMatmul : public BoundKernel {
     for (size_t i = 0; i < rounded.size(); ++i) {
       const TensorDesc& operand = instance.inputs[i];
       if (operand.dtype == rounded[i].dtype) continue;
-      copy_ops_[i].kind = OpKind::kMap;
-      copy_ops_[i].attributes = MapBody::copy(operand.shape);
-      copies_[i] = create_map(context, {&copy_ops_[i], {operand}, {rounded[i]}});
+      copies_[i].emplace(context, MapBody::copy(operand.shape), std::vector{operand}, rounded[i]);
       rounded_bytes_[i] = aligned(rounded[i].bytes());
     }
+    const Epilogue& epilogue = instance.op->as<MatmulAttributes>().epilogue;
+    const TensorDesc& y = instance.outputs[0];
+    if (epilogue.relu) relu_.emplace(context, body_of(epilogue, y.shape, false), std::vector{y}, y);
     if (!context.planned()) product_.emplace(instance, context.options.precision);
   }
 
@@ -212,27 +213,27 @@ class CublasMatmul : public BoundKernel {
     std::byte* next = static_cast<std::byte*>(workspace);
     for (size_t i = 0; i < inputs.size(); ++i) {
       operands_[i] = inputs[i];
-      if (copies_[i] == nullptr) continue;
-      void* const from[] = {inputs[i]};
-      void* const to[] = {next};
-      copies_[i]->bind(from, to, nullptr);
+      if (!copies_[i]) continue;
+      copies_[i]->bind({&inputs[i], 1}, next);
       operands_[i] = next;
       next += rounded_bytes_[i];
     }
     scratch_ = next;
+    if (relu_) relu_->bind({&outputs[0], 1}, outputs[0]);
   }
 
   void run(const RunContext& run) override {
-    for (const auto& copy : copies_) {
-      if (copy != nullptr) copy->run(run);
+    for (auto& copy : copies_) {
+      if (copy) copy->run(run);
     }
     product_->run(context(), *choice_.algorithm, operands_[0], operands_[1], operands_[kBias], output(0), scratch_, choice_.workspace);
+    if (relu_) relu_->run(run);
   }
 
  private:
   const Choice& choice_;
-  std::array<Op, 3> copy_ops_;
-  std::array<std::unique_ptr<Kernel>, 3> copies_;  // that round an operand
+  std::array<std::optional<MapStep>, 3> copies_;  // that round an operand
+  std::optional<MapStep> relu_;
   std::array<int64_t, 3> rounded_bytes_ = {};
   std::array<void*, 3> operands_ = {};
   void* scratch_ = nullptr;
@@ -242,12 +243,10 @@ class CublasMatmul : public BoundKernel {
 }  // namespace
 
 std::string refuse_matmul(Context& context, const OpInstance& instance) {
-  const MatmulAttributes& attributes = instance.op->as<MatmulAttributes>();
   for (const TensorDesc& operand : instance.inputs) {
     if (operand.shape.count() == 0) return "an operand is empty";
   }
   if (instance.outputs[0].shape.count() == 0) return "the product is empty";
-  if (attributes.epilogue.relu && attributes.epilogue.slope != 0) return "the relu has a slope";
   const DType a = instance.inputs[0].dtype, b = instance.inputs[1].dtype;
   if (a != b && a != DType::kF32 && b != DType::kF32) return "the operands have different 16-bit types";
   return choice_of(context, instance).algorithm ? "" : "it knows no way to compute this";
