@@ -46,9 +46,11 @@ void Context::check_partners() const {
 
 template <typename Query>
 void Context::watch_partners_until(Query is_done) const {
+  constexpr int kLooksWithoutSleep = 100;  // about as many microseconds: an iteration of a small net
   constexpr std::chrono::microseconds kBetweenLooks(20);
-  cudaError_t state = is_done();
-  for (; state == cudaErrorNotReady; state = is_done()) {
+  cudaError_t state = cudaSuccess;
+  for (int looks = 0; (state = is_done()) == cudaErrorNotReady; ++looks) {
+    if (looks < kLooksWithoutSleep) continue;
     check_partners();
     std::this_thread::sleep_for(kBetweenLooks);
   }
