@@ -73,12 +73,10 @@ struct ConvolutionPlan {
   bool finishes = false;  // bias and relu are part of it
 };
 
-bool has_bias(const OpInstance& instance) {
-  return instance.op->kind != OpKind::kConvolutionWeightGradient && instance.inputs.size() > kBiasInput;
-}
+bool has_bias(const OpInstance& instance) { return instance.inputs.size() > kBiasInput; }
 bool has_epilogue(const OpInstance& instance) {
-  return has_bias(instance) ||
-         (instance.op->kind != OpKind::kConvolutionWeightGradient && instance.op->as<ConvolutionAttributes>().epilogue.relu);
+  return instance.op->kind != OpKind::kConvolutionWeightGradient &&
+         (has_bias(instance) || instance.op->as<ConvolutionAttributes>().epilogue.relu);
 }
 
 // Its bias as a tensor of the result's rank.
