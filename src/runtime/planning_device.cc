@@ -12,6 +12,12 @@
 namespace trainer {
 namespace {
 
+class PlannedSum : public SumAcross {
+ public:
+  void start(std::span<Marker* const>, std::span<float* const>, int64_t) override {}
+  void finish() override {}
+};
+
 class PlanningDevice : public Device {
  public:
   explicit PlanningDevice(std::unique_ptr<Device> device) : device_(std::move(device)) {}
@@ -38,6 +44,7 @@ class PlanningDevice : public Device {
 
   void copy_to_host(void*, const void*, int64_t) override { TRAINER_ASSERT(!"a plan has no values"); }
   void copy_from_host(void*, const void*, int64_t) override {}
+  std::unique_ptr<SumAcross> make_sum_across(std::span<Device* const>) override { return std::make_unique<PlannedSum>(); }
 
  private:
   static size_t length(int64_t bytes) { return static_cast<size_t>(std::max<int64_t>(bytes, 1)); }

@@ -12,12 +12,12 @@
 namespace trainer {
 namespace {
 
-constexpr int kMostParts = 64;  // of a batch that are tried
+constexpr int kMostParts = 1024;  // of a batch that are tried
 constexpr size_t kLargestLayers = 3;
 
 // nullopt where this cannot be planned at all.
 std::optional<MemoryPlan> plan_of(TrainingFiles files, TrainingOptions options, int parts, int64_t memory) {
-  for (std::string& device : options.devices) device = "plan:" + device;
+  options.plans_only = true;
   options.memory = memory;
   try {
     divide_batches(&files, parts);
@@ -47,9 +47,9 @@ std::string memory_advice(const std::function<TrainingFiles()>& configure, const
   // Of the refusing device nothing is held any more: what was free before is free again.
   const int64_t usable = static_cast<int64_t>(MemoryPlan::kUsable * static_cast<double>(whole->free));
   std::string text = fmt::format(
-      "not enough memory on {}: the training needs {} (activations and workspace {}, parameters, gradients and history {}, batches {}), {} are free",
+      "not enough memory on {}: the training needs {} (activations and workspace {}, parameters, gradients and history {}, batches {}), {} are free, of which {} are left to libraries",
       error.device, format_bytes(whole->total()), format_bytes(whole->activations), format_bytes(whole->states),
-      format_bytes(whole->batches), format_bytes(whole->free));
+      format_bytes(whole->batches), format_bytes(whole->free), format_bytes(whole->free - usable));
   const std::string layers = largest_layers(*whole);
   if (!layers.empty()) text += fmt::format("\n  The largest layers: {}", layers);
 

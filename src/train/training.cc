@@ -56,6 +56,7 @@ Training::Training(TrainingFiles files, const TrainingOptions& options)
   }
   for (const auto& test : tests_) test->program(ProgramKind::kForward);
   for (const auto& rank : ranks_) {
+    if (options.plans_only) break;
     Device& device = *rank->runtime.device;
     const int64_t left = device.free_memory() - buffer_bytes();
     if (!device.is_host() && static_cast<double>(left) < (1 - MemoryPlan::kUsable) * static_cast<double>(rank->free))
@@ -68,7 +69,7 @@ Training::~Training() = default;
 std::vector<std::unique_ptr<Training::Rank>> Training::open_ranks(const TrainingOptions& options) {
   std::vector<std::unique_ptr<Rank>> ranks;
   for (const std::string& device : options.devices) {
-    ranks.push_back(std::make_unique<Rank>(device, options));
+    ranks.push_back(std::make_unique<Rank>(options.plans_only ? "plan:" + device : device, options));
     ranks.back()->runtime.rank = static_cast<int>(ranks.size()) - 1;
     ranks.back()->runtime.world = static_cast<int>(options.devices.size());
   }
@@ -197,6 +198,7 @@ bool Training::writes_snapshots() const { return files_.solver->snapshot() > 0 |
 
 bool Training::run(RunReport& report) {
   const caffe::SolverParameter& solver = *files_.solver;
+  last_snapshot_ = options_.snapshot;
   std::optional<PrefixLock> lock;
   if (writes_snapshots()) lock.emplace(solver.snapshot_prefix());
   std::set<std::string> loaded;
@@ -237,7 +239,9 @@ bool Training::run(RunReport& report) {
   } catch (const Error& error) {
     const bool diverged = error.code() == ExitCode::kDiverged;
     report.finish({loop_.iteration, diverged ? "diverged" : "failed", false});
-    throw;
+    if (error.code() != ExitCode::kDevice) throw;
+    throw device_error("{}\nNo snapshot of iteration {} can be written; {}", error.what(), loop_.iteration,
+                       last_snapshot_.empty() ? "there is none to go on from" : "go on with --snapshot=" + last_snapshot_);
   }
   report.finish({loop_.iteration, stop_ ? "stopped" : "done", !stop_});
   return stop_;
@@ -394,6 +398,7 @@ void Training::snapshot(RunReport& report) {
     for (const auto& test : tests_) test_positions.push_back(test->position());
   }
   write_snapshot(solver, loop_, train_nets(), test_positions, runtime_);
+  last_snapshot_ = paths.state;
   prune_snapshots(*files_.solver, loop_.iteration);
 }
 

@@ -31,6 +31,8 @@ struct TrainingOptions {
   std::string run_folder;            // where the report goes; "" for none
   bool new_run_folder = false;       // it goes into a new folder beside the snapshots
   std::string command_line;          // for the report
+  // To plan: nothing is refused for want of memory, and nothing can be run.
+  bool plans_only = false;
   std::function<StopRequest()> poll = [] { return StopRequest::kNone; };
 };
 
@@ -118,6 +120,7 @@ class Training {
   std::vector<std::unique_ptr<NetSession>> tests_;
   std::unique_ptr<GradientSums> sums_;
   LoopState loop_;
+  std::string last_snapshot_;  // its state's file
   // Where the test nets stood when the test began that is under way or was given up: a resumed training tests again.
   std::vector<NetPosition> before_test_;
   int max_iterations_ = 0;
