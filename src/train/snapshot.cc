@@ -249,6 +249,8 @@ std::vector<std::string> restore_snapshot(const std::string& path, const caffe::
       lines.push_back(fmt::format("The state is of fewer devices: what recurrent layers carry begins with zeros on device {} of {}", rank + 1,
                                   train.size()));
   }
+  if (!carried_of(path, state, train_net(train.size())).empty())
+    lines.push_back(fmt::format("The state is of more devices than {}: what recurrent layers carry on the others is left out", train.size()));
   for (size_t i = 0; i < tests.size() && static_cast<int>(i) < state.test_passes_size(); ++i)
     tests[i]->seek({state.test_passes(static_cast<int>(i)), cursors_of(state, test_net(i)), carried_of(path, state, test_net(i))});
   list_changes("solver", state.resolved_solver(), text_of(solver), &lines);
