@@ -122,6 +122,10 @@ done
 train
 check a_spoilt_cache_is_made_again "$(tail -n 3 train.log)" tries
 check and_trains "$(tail -n 3 train.log)" grep -q 'Optimization Done' train.log
+for file in "$XDG_CACHE_HOME"/trainer/cuda/*; do rm "$file" && mkfifo "$file"; done
+timeout -k 5 60 "$emulated" train --solver=solver.prototxt --run_dir= --gpu=0 >train.log 2>&1
+check pipes_in_the_cache_are_passed_over "exit code $?: $(tail -n 3 train.log)" grep -q 'Optimization Done' train.log
 XDG_CACHE_HOME=/proc/nowhere train
+check without_a_cache_it_is_told "$(grep Trying train.log)" grep -q 'each run does so, as nothing can be kept (/proc/nowhere/trainer/cuda: ' train.log
 check without_a_cache_it_trains "$(tail -n 3 train.log)" grep -q 'Optimization Done' train.log
 finish

@@ -26,9 +26,10 @@ void tell_once(const Context& context) {
   static bool told = false;
   if (told || !context.options.tell) return;
   told = true;
-  const std::string folder = cache_folder();
-  context.options.tell(fmt::format("Trying out ways to compute convolutions and products on {}{}", context.properties.name,
-                                   folder.empty() ? "" : "; what is fastest is kept in " + folder));
+  const std::string reason = refuse_keeping();
+  context.options.tell(fmt::format("Trying out ways to compute convolutions and products on {}; {}", context.properties.name,
+                                   reason.empty() ? "what is fastest is kept in " + cache_folder()
+                                                  : fmt::format("each run does so, as nothing can be kept ({})", reason)));
 }
 
 // nullptr where it does not run or cannot be recorded.

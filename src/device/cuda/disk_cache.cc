@@ -4,9 +4,11 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -38,6 +40,8 @@ std::string file_of(const std::string& key) {
 }
 
 std::optional<std::string> read_file(const std::string& file, const std::string& key) {
+  std::error_code ignored;
+  if (!fs::is_regular_file(file, ignored)) return {};
   std::ifstream in(file, std::ios::binary);
   Header header{};
   if (!in.read(reinterpret_cast<char*>(&header), sizeof header) || header.format != kFormat || header.key_bytes != key.size() ||
@@ -72,6 +76,15 @@ std::string cache_folder() {
     return fmt::format("{}/trainer/cuda", folder);
   const char* home = std::getenv("HOME");
   return home == nullptr || *home != '/' ? "" : fmt::format("{}/.cache/trainer/cuda", home);
+}
+
+std::string refuse_keeping() {
+  const std::string folder = cache_folder();
+  if (folder.empty()) return "neither XDG_CACHE_HOME nor HOME names a folder";
+  std::error_code failed;
+  fs::create_directories(folder, failed);
+  if (failed) return fmt::format("{}: {}", folder, failed.message());
+  return access(folder.c_str(), W_OK | X_OK) == 0 ? "" : fmt::format("{}: {}", folder, std::strerror(errno));
 }
 
 std::optional<std::string> find_cached(const std::string& key) {

@@ -12,6 +12,9 @@ namespace trainer::cuda {
 // The folder, or "" where the environment names none.
 std::string cache_folder();
 
+// Why nothing can be kept there; or "".
+std::string refuse_keeping();
+
 // `key`: all that the value depends on, versions of libraries among it; of any length.
 std::optional<std::string> find_cached(const std::string& key);
 // Processes that keep the same at once do no harm.
