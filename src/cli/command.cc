@@ -14,8 +14,8 @@ namespace trainer {
 namespace {
 
 std::vector<const Command*>& registry() {
-  static std::vector<const Command*> list;
-  return list;
+  static auto* list = new std::vector<const Command*>;
+  return *list;
 }
 
 int command_index(const std::vector<std::string>& words) {

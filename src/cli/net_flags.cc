@@ -75,11 +75,10 @@ ChosenDevice chosen(const TakenGpu& gpu) {
 
 // What --gpu says; nothing where the CPU is asked for, or neither.
 std::optional<GpuRequest> request_of(const Arguments& arguments) {
-  const std::string& gpu = arguments.text("gpu");
   if (arguments.truth("cpu") && arguments.given("gpu"))
     throw config_error("--cpu and --gpu contradict each other: give one of them");
-  if (gpu.empty()) return std::nullopt;
-  return parse_gpu_request(gpu);
+  if (!arguments.given("gpu")) return std::nullopt;
+  return parse_gpu_request(arguments.text("gpu"));
 }
 
 }  // namespace

@@ -60,6 +60,7 @@ FAKE_GPUS=$(gpu 0)$(gpu 1)
 tells several 2 'only trainer train runs on several GPUs, and --gpu=0,1 names 2: name one' timing --gpu=0,1
 tells all_of_several 2 'only trainer train runs on several GPUs, and --gpu=all names 2: name one' timing --gpu=all
 tells doubled 2 'GPU 1 is named twice' timing --gpu=1,0,01
+tells unset_variable 2 "\"\" is no GPU's number; write a number" timing --gpu=
 tells out_of_range 5 'there is no GPU 2: the driver sees 2' timing --gpu=2
 for junk in x 0x 1.5 -1 0, ,0 '0 1' 12345678901234567890 Auto; do
   tells "junk '$junk'" 2 'no GPU.s number; write a number, several with commas between \(0,1\), all, or auto' timing --gpu="$junk"
