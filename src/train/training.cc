@@ -55,16 +55,19 @@ Training::Training(TrainingFiles files, const TrainingOptions& options)
     if (solver.iter_size() > 1) rank->net->program(ProgramKind::kAccumulate);
   }
   for (const auto& test : tests_) test->program(ProgramKind::kForward);
+  if (!options.plans_only) check_memory();
+}
+
+Training::~Training() = default;
+
+void Training::check_memory() const {
   for (const auto& rank : ranks_) {
-    if (options.plans_only) break;
     Device& device = *rank->runtime.device;
     const int64_t left = device.free_memory() - buffer_bytes();
     if (!device.is_host() && static_cast<double>(left) < (1 - MemoryPlan::kUsable) * static_cast<double>(rank->free))
       throw OutOfMemory::make(device.name(), buffer_bytes(), device.free_memory());
   }
 }
-
-Training::~Training() = default;
 
 std::vector<std::unique_ptr<Training::Rank>> Training::open_ranks(const TrainingOptions& options) {
   std::vector<std::unique_ptr<Rank>> ranks;

@@ -54,6 +54,16 @@ cudaError_t query(Stream& stream, const Record* until) {
   return has_failed(stream.device) ? cudaErrorIllegalAddress : cudaErrorNotReady;
 }
 
+// What `do_there` gives for the place that an event marks, where it marks one.
+template <typename DoThere>
+cudaError_t at_record_of(cudaEvent_t handle, DoThere do_there) {
+  const auto event = find(handle);
+  if (event == nullptr) return cudaErrorInvalidResourceHandle;
+  if (event->record == nullptr) return cudaSuccess;
+  if (event->record->captured) return cudaErrorCapturedEvent;
+  return do_there(*event->record->stream, event->record.get());
+}
+
 cudaError_t create_stream(cudaStream_t* handle, unsigned flags) {
   static int next = 1;
   if (flags != cudaStreamNonBlocking) return cudaErrorNotSupported;
@@ -202,22 +212,15 @@ cudaError_t cudaEventRecordWithFlags(cudaEvent_t event, cudaStream_t stream, uns
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t handle) {
   const Call call;
-  const auto event = find(handle);
-  if (event == nullptr) return result_of(cudaErrorInvalidResourceHandle);
-  if (event->record == nullptr) return cudaSuccess;
-  if (event->record->captured) return result_of(cudaErrorCapturedEvent);
-  Stream& stream = *event->record->stream;
-  const cudaError_t result = finish(stream, event->record.get());
-  log("sync event stream=%d: %zu left\n", stream.number, stream.queue.size());
-  return result_of(result);
+  return result_of(at_record_of(handle, [](Stream& stream, const Record* record) {
+    const cudaError_t result = finish(stream, record);
+    log("sync event stream=%d: %zu left\n", stream.number, stream.queue.size());
+    return result;
+  }));
 }
 cudaError_t cudaEventQuery(cudaEvent_t handle) {
   const Call call;
-  const auto event = find(handle);
-  if (event == nullptr) return result_of(cudaErrorInvalidResourceHandle);
-  if (event->record == nullptr) return cudaSuccess;
-  if (event->record->captured) return result_of(cudaErrorCapturedEvent);
-  return result_of(query(*event->record->stream, event->record.get()));
+  return result_of(at_record_of(handle, query));
 }
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t first_handle, cudaEvent_t second_handle) {
   const Call call;

@@ -75,9 +75,12 @@ use_emulated_gpu() {
   export TRAINER_CUDA_LIBRARIES=$build/tests/emulated_gpu/lib
   export LD_LIBRARY_PATH=$build/tests/fake_driver FAKE_GPUS="uuid=GPU-$(printf %08x $$)-0000-4000-8000-000000000000"
   export XDG_CACHE_HOME=$TRAINER_CUDA_LIBRARIES/cache
-  trap 'rm -rf "$work" {/run/lock/trainer,/tmp/trainer-gpu-locks}/"${FAKE_GPUS#uuid=}"' EXIT
+  trap 'rm -rf "$work" {/run/lock/trainer,/tmp/trainer-gpu-locks}/"${FAKE_GPUS#uuid=}"*' EXIT
   [ -e "$TRAINER_CUDA_LIBRARIES/libemulated_cudart.so" ] && return
   echo "SKIPPED: this build has no emulated GPU"
   finish
   exit
 }
+
+# Runs a command where there are two of them.
+on_two_gpus() { FAKE_GPUS="$FAKE_GPUS;$FAKE_GPUS-2" EMULATED_GPUS=2 "$@"; }

@@ -70,7 +70,7 @@ far_too_large=("$emulated" train --solver=large_solver.prototxt --set "layer[dat
 output=$(EMULATED_GPU_MEMORY=$memory "${far_too_large[@]}" --gpu=0 2>&1)
 check far_too_large_batch "exit code $?: $output" [ $? -eq 5 ]
 check far_too_large_batch_is_told "$output" grep -q 'What fits: batch_size: ' <<<"$output"
-output=$(FAKE_GPUS="$FAKE_GPUS;uuid=GPU-00000001" EMULATED_GPUS=2 EMULATED_GPU_MEMORY=$memory "${far_too_large[@]}" --gpu=0,1 2>&1)
+output=$(EMULATED_GPU_MEMORY=$memory on_two_gpus "${far_too_large[@]}" --gpu=0,1 2>&1)
 check far_too_large_batch_on_two "exit code $?: $output" [ $? -eq 5 ]
 check far_too_large_batch_on_two_is_told "$output" grep -q 'What fits: batch_size: ' <<<"$output"
 
@@ -97,17 +97,17 @@ check test_tells_each_batch "$(cat tested)" [ "$(grep -c 'Batch [0-9]*, accuracy
 # A GPU that fails lets nobody wait for it, whatever the host waits for then.
 for order in late eager; do
   for fault in 1:9:ncclAllReduce 0:9:ncclAllReduce '1:40:kernel interpret'; do
-    output=$(FAKE_GPUS="$FAKE_GPUS;uuid=GPU-00000001" EMULATED_GPUS=2 EMULATED_GPU_FAULT=$fault EMULATED_GPU_ORDER=$order \
+    output=$(EMULATED_GPU_FAULT=$fault EMULATED_GPU_ORDER=$order on_two_gpus \
       timeout -k 5 60 "$emulated" train --solver=solver.prototxt --gpu=0,1 --set test_interval=0 2>&1)
     check "fault_$order $fault" "exit code $?: $output" [ $? -eq 5 ]
     check "fault_is_told_$order $fault" "$output" grep -q "GPU ${fault%%:*}, .*: an illegal memory access" <<<"$output"
     check "fault_tells_what_is_left_$order $fault" "$output" grep -q 'there is none to go on from' <<<"$output"
   done
 done
-output=$(FAKE_GPUS="$FAKE_GPUS;uuid=GPU-00000001" EMULATED_GPUS=2 EMULATED_GPU_FAULT=1:9:ncclAllReduce "$emulated" train --solver=solver.prototxt \
+output=$(EMULATED_GPU_FAULT=1:9:ncclAllReduce on_two_gpus "$emulated" train --solver=solver.prototxt \
   --gpu=0,1 --set snapshot=2 --set snapshot_prefix=before 2>&1)
 last=$(sed -n 's/.*go on with --snapshot=//p' <<<"$output")
 check fault_tells_what_to_go_on_from "$output" test -s "$last"
-output=$(FAKE_GPUS="$FAKE_GPUS;uuid=GPU-00000001" EMULATED_GPUS=2 CUDA_LAUNCH_BLOCKING=1 "$emulated" train --solver=solver.prototxt --gpu=0,1 2>&1)
+output=$(CUDA_LAUNCH_BLOCKING=1 on_two_gpus "$emulated" train --solver=solver.prototxt --gpu=0,1 2>&1)
 check blocking_launches_are_refused "$output" grep -q 'unset it, or train on one GPU' <<<"$output"
 finish

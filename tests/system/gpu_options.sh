@@ -71,7 +71,7 @@ check fp16_resumes_to_the_same_state "$(tail -n 3 train.log)" cmp s_iter_12.solv
 train --solver=fp16.prototxt --precision=fp32 --snapshot=s_iter_6.solverstate
 check fp16_goes_on_in_fp32 "$(tail -n 3 train.log)" grep -q 'Optimization Done' train.log
 # Two GPUs agree on what is left out: each time the scale halves once.
-FAKE_GPUS="$FAKE_GPUS;uuid=GPU-00000001" EMULATED_GPUS=2 train --solver=fp16.prototxt --precision=fp16 --gpu=0,1
+on_two_gpus train --solver=fp16.prototxt --precision=fp16 --gpu=0,1
 halved=$(grep -c 'Left out 1 update' train.log) scale=$(sed -n 's/.*the loss scale is \([0-9]*\)$/\1/p' train.log | tail -n 1)
 check fp16_on_two_agrees "$halved times, $scale: $(tail -n 3 train.log)" [ "${scale:-0}" -eq $((65536 >> halved)) ]
 sed -i 's/base_lr: 0.0001/base_lr: 1e30/' fp16.prototxt

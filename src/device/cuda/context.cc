@@ -98,8 +98,18 @@ void Context::send(void* to, const void* from, int64_t bytes) const {
     std::memcpy(sent.bytes, from, static_cast<size_t>(bytes));
     return check(launch_send(sent, stream_), "copying to it");
   }
+  copy_pageable(to, from, bytes, cudaMemcpyHostToDevice, "copying to it");
+}
+
+void Context::fetch(void* to, const void* from, int64_t bytes) const {
+  enter();
+  copy_pageable(to, from, bytes, cudaMemcpyDeviceToHost, "copying from it");
+}
+
+// Such a copy may itself wait for the kernels, and knows of no partners.
+void Context::copy_pageable(void* to, const void* from, int64_t bytes, cudaMemcpyKind kind, const char* doing) const {
   wait();
-  check(cudaMemcpyAsync(to, from, static_cast<size_t>(bytes), cudaMemcpyHostToDevice, stream_), "copying to it");
+  check(cudaMemcpyAsync(to, from, static_cast<size_t>(bytes), kind, stream_), "{}", doing);
   wait();
 }
 

@@ -38,6 +38,8 @@ class Context {
   void set_pass(uint64_t pass);
   // Copies from the host's memory in the stream; has read it when it returns.
   void send(void* to, const void* from, int64_t bytes) const;
+  // Copies to the host's memory behind the stream; is done when it returns.
+  void fetch(void* to, const void* from, int64_t bytes) const;
   // Makes this the GPU of the calling thread.
   void enter() const;
   // Wait for all that is queued, or for an event of this GPU. They throw where this GPU or one of `partners` has failed.
@@ -60,6 +62,7 @@ class Context {
  private:
   template <typename Query>
   void watch_partners_until(Query is_done) const;
+  void copy_pageable(void* to, const void* from, int64_t bytes, cudaMemcpyKind kind, const char* doing) const;
 
   int ordinal_;
   cudaStream_t stream_ = nullptr;

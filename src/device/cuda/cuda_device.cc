@@ -116,13 +116,7 @@ void CudaDevice::release(void* memory, int64_t) {
   cudaFree(memory);
 }
 
-// A copy from or to pageable memory may itself wait for the kernels, and knows of no partners.
-void CudaDevice::copy_to_host(void* host, const void* device, int64_t bytes) {
-  synchronize();
-  check(cudaMemcpyAsync(host, device, static_cast<size_t>(bytes), cudaMemcpyDeviceToHost, entered().stream()), "copying from it");
-  synchronize();
-}
-
+void CudaDevice::copy_to_host(void* host, const void* device, int64_t bytes) { context_->fetch(host, device, bytes); }
 void CudaDevice::copy_from_host(void* device, const void* host, int64_t bytes) { context_->send(device, host, bytes); }
 
 void CudaDevice::synchronize() { context_->wait(); }

@@ -151,8 +151,9 @@ std::optional<size_t> fastest_of(Context& context, Trials* trials, const OpInsta
   std::vector<int64_t> bytes = {kMostWorkspace, instance.outputs[0].bytes()};
   for (const TensorDesc& operand : rounded_operands(instance)) bytes.push_back(operand.bytes());
   return trials->fastest(algorithms.size(), bytes, [&](std::span<void* const> blocks) {
-    void *const workspace = blocks[0], *const y = blocks[1], *const a = blocks[2], *const b = blocks[3];
-    void* const bias = blocks.size() > 4 ? blocks[4] : nullptr;
+    const auto operands = blocks.subspan(2);
+    void *const workspace = blocks[0], *const y = blocks[1], *const a = operands[0], *const b = operands[1];
+    void* const bias = operands.size() > kBias ? operands[kBias] : nullptr;
     std::vector<Trials::Way> ways;
     for (const auto& way : algorithms)
       ways.push_back([=, &context, &way] { product->run(context, way.algo, a, b, bias, y, workspace, kMostWorkspace); });

@@ -1,7 +1,6 @@
 // Opaque ops, which know the host's memory only: operands are fetched, results brought back.
 #include <vector>
 
-#include "device/cuda/check.h"
 #include "device/cuda/implementations.h"
 #include "ops/opaque.h"
 
@@ -19,13 +18,8 @@ class HostOp : public BoundKernel {
 
   bool recordable() const override { return false; }
   void run(const RunContext& run) override {
-    const cudaStream_t stream = context().stream();
-    context().wait();
-    for (size_t i = 0; i < operands_.size(); ++i) {
-      check(cudaMemcpyAsync(operands_[i].data(), input(i), operands_[i].size() * sizeof(float), cudaMemcpyDeviceToHost, stream),
-            "fetching an operand of {}", op_->name());
-    }
-    context().wait();
+    for (size_t i = 0; i < operands_.size(); ++i)
+      context().fetch(operands_[i].data(), input(i), static_cast<int64_t>(operands_[i].size() * sizeof(float)));
     op_->run(from_, to_, run.pass);
     for (size_t i = 0; i < results_.size(); ++i)
       context().send(output(i), results_[i].data(), static_cast<int64_t>(results_[i].size() * sizeof(float)));

@@ -13,9 +13,9 @@ namespace trainer::cuda {
 struct PoolArguments {
   int64_t batch = 0, channels = 0;
   Windows windows;
-  ElementType type = ElementType::kF32;    // of x and y
-  ElementType y_type = ElementType::kF32;  // of the sums that kSumPool makes: also f32
-  bool wide_winners = false;             // s32, not u8
+  ElementType type = ElementType::kF32;    // of x, and of y but in kSumPool
+  ElementType y_type = ElementType::kF32;  // where x is narrow, kSumPool makes sums of its type or of f32
+  bool wide_winners = false;               // s32, not u8
   void* x = nullptr;
   void* y = nullptr;
   void* winner = nullptr;  // [N,C,out]: the row-major offset within the window; max pools only
