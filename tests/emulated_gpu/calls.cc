@@ -27,6 +27,12 @@ Call::~Call() {
   mutex().unlock();
 }
 
+void require_no_error(const char* before) {
+  if (last_error == cudaSuccess) return;
+  std::fprintf(stderr, "emulated GPU: %s is started while the error %s of an earlier call is left\n", before, cudaGetErrorName(last_error));
+  std::abort();
+}
+
 void log(const char* format, ...) {
   static FILE* const file = [] {
     const char* path = std::getenv("EMULATED_GPU_LOG");

@@ -93,7 +93,6 @@ extern "C" EMULATED_EXPORT cudaError_t emulated_launch(const EmulatedKernel& ker
 #else
 using cudaStream_t = void*;
 enum cudaError_t { cudaSuccess, cudaErrorInvalidValue };
-inline cudaError_t cudaGetLastError() { return cudaSuccess; }
 inline cudaError_t emulated_launch(const EmulatedKernel& kernel, const void* argument, unsigned blocks, unsigned x, unsigned y,
                                    cudaStream_t) {
   emulate(kernel, argument, blocks, x, y);
@@ -101,13 +100,12 @@ inline cudaError_t emulated_launch(const EmulatedKernel& kernel, const void* arg
 }
 #endif
 
-// As kernels/launch.h has it for nvcc: an error that an earlier call left behind is returned here too.
+// As kernels/launch.h has it for nvcc.
 template <typename Grid, typename Argument>
 cudaError_t emulated_launch_kernel(const char* name, void (*kernel)(Argument), const Grid& grid, const Argument& argument,
                                    cudaStream_t stream) {
   if (grid.blocks == 0) return cudaSuccess;
-  emulated_launch(emulated_kernel(name, kernel), &argument, static_cast<unsigned>(grid.blocks), static_cast<unsigned>(grid.x),
-                  static_cast<unsigned>(grid.y), stream);
-  return cudaGetLastError();
+  return emulated_launch(emulated_kernel(name, kernel), &argument, static_cast<unsigned>(grid.blocks), static_cast<unsigned>(grid.x),
+                         static_cast<unsigned>(grid.y), stream);
 }
 #define launch_kernel(...) emulated_launch_kernel(#__VA_ARGS__, __VA_ARGS__)

@@ -26,6 +26,7 @@ cudaError_t enqueue_kernel(const EmulatedKernel& kernel, const void* argument, u
   if (stream == nullptr || stream->device != current_device) return cudaErrorInvalidResourceHandle;
   if (blocks == 0 || x * y == 0 || x * y > 1024) return cudaErrorInvalidConfiguration;
   const std::string name(kernel.name, std::strcspn(kernel.name, ",("));
+  require_no_error(name.c_str());
   for (size_t at = 0; at + 8 <= kernel.argument_bytes; at += 8) {
     uint64_t word;
     std::memcpy(&word, static_cast<const char*>(argument) + at, sizeof word);
@@ -98,6 +99,7 @@ cudaError_t emulated_enqueue(cudaStream_t handle, const char* name, std::functio
   const Call call;
   const auto stream = find(handle);
   if (stream == nullptr || stream->device != current_device) return cudaErrorInvalidResourceHandle;
+  require_no_error(name);
   log("launch %s stream=%d%s\n", name, stream->number, captured(*stream));
   Work work;
   work.name = name;

@@ -148,6 +148,15 @@ TEST_P(EmulatedRuntime, RefusesWhatCannotBeCaptured) {
   cudaFree(memory);
 }
 
+TEST_P(EmulatedRuntime, WorkIsNotStartedAfterAnErrorThatIsLeft) {
+  EXPECT_EQ(cudaSetDevice(99), cudaErrorInvalidDevice);
+  EXPECT_DEATH(add(first_, 1), "add is started while the error cudaErrorInvalidDevice of an earlier call is left");
+  EXPECT_EQ(cudaGetLastError(), cudaErrorInvalidDevice);
+  clear();
+  add(first_, 1);
+  EXPECT_EQ(value(), 1);
+}
+
 INSTANTIATE_TEST_SUITE_P(Orders, EmulatedRuntime, testing::Values("late", "eager"));
 
 }  // namespace

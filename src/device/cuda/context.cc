@@ -21,17 +21,17 @@ Context::Context(DeviceProperties of, int ordinal, const DeviceOptions& how)
 }
 
 Context::~Context() {
-  if (!planned()) cudaSetDevice(ordinal_);
+  if (!planned()) ignore_result(cudaSetDevice(ordinal_));
   if (cublaslt_ != nullptr) cublaslt().destroy(cublaslt_);
   if (cudnn_ != nullptr) cudnn().destroy(cudnn_);
   if (planned()) return;
-  cudaFree(pass_);
-  cudaStreamDestroy(stream_);
+  ignore_result(cudaFree(pass_));
+  ignore_result(cudaStreamDestroy(stream_));
 }
 
 std::string Context::conditions() const {
   int driver = 0;
-  cudaDriverGetVersion(&driver);
+  ignore_result(cudaDriverGetVersion(&driver));
   return fmt::format("{} ({}, {} multiprocessors, {}), driver {}, {}{}", properties.name, properties.architecture(), properties.multiprocessors,
                      planned() ? "planned" : "at hand", driver, name_of(options.precision), options.deterministic ? ", deterministic" : "");
 }
@@ -39,9 +39,8 @@ std::string Context::conditions() const {
 void Context::check_partners() const {
   for (const Context* partner : partners) {
     const cudaError_t state = cudaStreamQuery(partner->stream_);
-    if (state != cudaErrorNotReady) check_on(partner->ordinal_, state, "running");
+    if (!succeeds(state) && state != cudaErrorNotReady) check_on(partner->ordinal_, state, "running");
   }
-  cudaGetLastError();  // "not ready" would pass for an error of the next launch
 }
 
 template <typename Query>
@@ -50,11 +49,11 @@ void Context::watch_partners_until(Query is_done) const {
   constexpr std::chrono::microseconds kBetweenLooks(20);
   cudaError_t state = cudaSuccess;
   for (int looks = 0; (state = is_done()) == cudaErrorNotReady; ++looks) {
+    ignore_result(state);
     if (looks < kLooksWithoutSleep) continue;
     check_partners();
     std::this_thread::sleep_for(kBetweenLooks);
   }
-  cudaGetLastError();
   check_on(ordinal_, state, "running");
 }
 

@@ -101,19 +101,17 @@ void* CudaDevice::allocate(int64_t bytes) {
   entered();
   void* memory = nullptr;
   const size_t size = static_cast<size_t>(std::max<int64_t>(bytes, 1));
-  if (cudaMalloc(&memory, size) != cudaSuccess) {
-    cudaGetLastError();
-    throw OutOfMemory::make(name(), bytes, free_memory());
-  }
+  if (!succeeds(cudaMalloc(&memory, size))) throw OutOfMemory::make(name(), bytes, free_memory());
   check(cudaMemsetAsync(memory, 0, size, context_->stream()), "clearing memory");
   return memory;
 }
 
 // Kernels that are queued may still use it.
 void CudaDevice::release(void* memory, int64_t) {
-  cudaSetDevice(context_->ordinal());  // throws nothing, as destructors come here after errors
-  cudaStreamSynchronize(context_->stream());
-  cudaFree(memory);
+  // Throws nothing: destructors call it after errors.
+  ignore_result(cudaSetDevice(context_->ordinal()));
+  ignore_result(cudaStreamSynchronize(context_->stream()));
+  ignore_result(cudaFree(memory));
 }
 
 void CudaDevice::copy_to_host(void* host, const void* device, int64_t bytes) { context_->fetch(host, device, bytes); }

@@ -23,7 +23,7 @@ class Tables {
     }
   }
   ~Tables() {
-    for (void* memory : addresses_) cudaFree(memory);
+    for (void* memory : addresses_) ignore_result(cudaFree(memory));
   }
   Tables(const Tables&) = delete;
   Tables& operator=(const Tables&) = delete;

@@ -23,7 +23,7 @@ class Event {
  public:
   explicit Event(unsigned flags = cudaEventDisableTiming) { check(cudaEventCreateWithFlags(&event_, flags), "making an event"); }
   ~Event() {
-    if (event_ != nullptr) cudaEventDestroy(event_);
+    if (event_ != nullptr) ignore_result(cudaEventDestroy(event_));
   }
   Event(Event&& other) noexcept : event_(std::exchange(other.event_, nullptr)) {}
   Event(const Event&) = delete;
@@ -50,8 +50,8 @@ class StreamReadback : public Readback {
   }
   ~StreamReadback() override {
     if (values_ == nullptr) return;
-    cudaStreamSynchronize(context_.stream());
-    cudaFreeHost(values_);
+    ignore_result(cudaStreamSynchronize(context_.stream()));
+    ignore_result(cudaFreeHost(values_));
   }
 
   void start(std::span<const void* const> from) override {
@@ -120,11 +120,11 @@ class NcclSum : public SumAcross {
     for (ncclComm_t communicator : communicators_) {
       if (failed && communicator != nullptr) nccl().abort(communicator);
     }
-    for (const cudaStream_t stream : streams_) cudaStreamSynchronize(stream);
+    for (const cudaStream_t stream : streams_) ignore_result(cudaStreamSynchronize(stream));
     for (ncclComm_t communicator : communicators_) {
       if (!failed && communicator != nullptr) nccl().destroy(communicator);
     }
-    for (const cudaStream_t stream : streams_) cudaStreamDestroy(stream);
+    for (const cudaStream_t stream : streams_) ignore_result(cudaStreamDestroy(stream));
     for (Context* context : contexts_) context->partners.clear();
   }
 
@@ -163,12 +163,12 @@ class StreamUploads : public Uploads {
     check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream");
   }
   ~StreamUploads() override {
-    cudaStreamSynchronize(stream_);
-    cudaStreamSynchronize(context_.stream());
+    ignore_result(cudaStreamSynchronize(stream_));
+    ignore_result(cudaStreamSynchronize(context_.stream()));
     for (Place& place : places_) {
       for (Memory& memory : place.memory) release(memory);
     }
-    cudaStreamDestroy(stream_);
+    ignore_result(cudaStreamDestroy(stream_));
   }
 
   void start(std::span<Buffer> buffers) override {
@@ -251,8 +251,8 @@ class GraphRecording : public Recording {
  public:
   GraphRecording(Context& context, cudaGraphExec_t graph) : context_(context), graph_(graph) {}
   ~GraphRecording() override {
-    cudaStreamSynchronize(context_.stream());
-    cudaGraphExecDestroy(graph_);
+    ignore_result(cudaStreamSynchronize(context_.stream()));
+    ignore_result(cudaGraphExecDestroy(graph_));
   }
   void run() override { check(cudaGraphLaunch(graph_, context_.stream()), "starting a recorded pass"); }
 
@@ -270,10 +270,7 @@ class LockedMemory : public HostMemory {
     context_.enter();
     void* memory = nullptr;
     const std::lock_guard<std::mutex> guard(starting);
-    if (cudaHostAlloc(&memory, static_cast<size_t>(bytes), cudaHostAllocPortable) != cudaSuccess) {
-      cudaGetLastError();
-      return HostMemory::allocate(bytes);
-    }
+    if (!succeeds(cudaHostAlloc(&memory, static_cast<size_t>(bytes), cudaHostAllocPortable))) return HostMemory::allocate(bytes);
     locked_.insert(memory);
     return memory;
   }
@@ -281,8 +278,8 @@ class LockedMemory : public HostMemory {
     if (memory == nullptr) return;
     const std::lock_guard<std::mutex> guard(starting);
     if (locked_.erase(memory) == 0) return HostMemory::release(memory);
-    cudaSetDevice(context_.ordinal());
-    cudaFreeHost(memory);
+    ignore_result(cudaSetDevice(context_.ordinal()));
+    ignore_result(cudaFreeHost(memory));
   }
 
  private:
@@ -320,13 +317,12 @@ std::unique_ptr<Recording> record(Context& context, const std::function<void()>&
   }
   cudaGraph_t graph = nullptr;
   cudaGraphExec_t executable = nullptr;
-  queued = cudaStreamEndCapture(stream, &graph) == cudaSuccess && queued;
-  queued = queued && cudaGraphInstantiate(&executable, graph, 0) == cudaSuccess;
+  queued = succeeds(cudaStreamEndCapture(stream, &graph)) && queued;
+  queued = queued && succeeds(cudaGraphInstantiate(&executable, graph, 0));
   // It takes memory of the GPU.
-  const bool made = queued && cudaGraphUpload(executable, stream) == cudaSuccess;
-  if (queued && !made) cudaGraphExecDestroy(executable);
-  if (graph != nullptr) cudaGraphDestroy(graph);
-  cudaGetLastError();  // what cannot be recorded is queued step by step
+  const bool made = queued && succeeds(cudaGraphUpload(executable, stream));
+  if (queued && !made) ignore_result(cudaGraphExecDestroy(executable));
+  if (graph != nullptr) ignore_result(cudaGraphDestroy(graph));
   return made ? std::make_unique<GraphRecording>(context, executable) : nullptr;
 }
 

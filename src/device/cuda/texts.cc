@@ -14,7 +14,7 @@ std::vector<std::string> Texts::list() const {
 
 Texts::~Texts() {
   for (auto& [text, library] : loaded_) {
-    if (library != nullptr) cudaLibraryUnload(library);
+    if (library != nullptr) ignore_result(cudaLibraryUnload(library));
   }
 }
 

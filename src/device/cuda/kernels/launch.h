@@ -47,8 +47,8 @@ template <typename Arguments>
 cudaError_t launch_kernel(void (*kernel)(Arguments), const Grid& grid, const Arguments& arguments, cudaStream_t stream) {
   if (grid.blocks == 0) return cudaSuccess;
   const dim3 threads(static_cast<unsigned>(grid.x), static_cast<unsigned>(grid.y));
-  kernel<<<static_cast<unsigned>(grid.blocks), threads, 0, stream>>>(arguments);
-  return cudaGetLastError();
+  void* list[] = {const_cast<Arguments*>(&arguments)};
+  return cudaLaunchKernel(reinterpret_cast<const void*>(kernel), dim3(static_cast<unsigned>(grid.blocks)), threads, list, 0, stream);
 }
 #endif
 
