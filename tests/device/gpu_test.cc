@@ -18,6 +18,14 @@
 namespace trainer::cpu {
 namespace {
 
+std::vector<OpCase> small_convolutions() {
+  constexpr int64_t kMostWork = 1'000'000;
+  std::vector<OpCase> cases;
+  add_convolutions(&cases);
+  std::erase_if(cases, [](const OpCase& c) { return work_of(c) > kMostWork; });
+  return cases;
+}
+
 class Gpu : public testing::Test {
  protected:
   void SetUp() override {
@@ -40,9 +48,9 @@ class Gpu : public testing::Test {
   std::vector<const char*> orders_of_work() const {
     return emulated() ? std::vector{"late", "eager"} : std::vector{"the GPU's own"};
   }
-  void new_device() {
+  void new_device(const DeviceOptions& options = {}) {
     device_.reset();
-    device_ = open_device("cuda:0");
+    device_ = open_device("cuda:0", options);
   }
 
   static constexpr int64_t kWorkspaceAlignment = 256;
@@ -91,7 +99,18 @@ class Gpu : public testing::Test {
     return choice.implementation;
   }
 
-  // A relu behind a bias that makes all its operands NaN, or too low.
+  void check_relus() {
+    std::vector<OpCase> cases = small_convolutions();
+    add_matmuls(&cases);
+    std::erase_if(cases, [](const OpCase& c) { return relu_behind_bias(c) == nullptr; });
+    ASSERT_GT(cases.size(), 20u);
+    for (const OpCase& c : cases) {
+      check_relu(c);
+      check_relu(narrowed(c, DType::kBF16));
+    }
+  }
+
+  // A relu after a bias that makes all its operands NaN, or too low.
   void check_relu(const OpCase& c) {
     for (const float bias : {std::numeric_limits<float>::quiet_NaN(), -1e6f}) {
       OpRun run(c, random_operands(c));
@@ -140,14 +159,6 @@ class Gpu : public testing::Test {
 // cuDNN may take Winograd's method for floats.
 constexpr float kSums = 1e-5f, kWinograd = 5e-5f, kRoundedWeights = 1e-2f, kSteps = 1e-4f;
 
-std::vector<OpCase> small_convolutions() {
-  constexpr int64_t kMostWork = 1'000'000;
-  std::vector<OpCase> cases;
-  add_convolutions(&cases);
-  std::erase_if(cases, [](const OpCase& c) { return work_of(c) > kMostWork; });
-  return cases;
-}
-
 TEST_F(Gpu, Convolutions) {
   check_all(small_convolutions(), emulated() ? kSums : kWinograd, 7, kRoundedWeights);
   if (!emulated()) return;
@@ -174,12 +185,31 @@ TEST_F(Gpu, ConvolutionsWithoutFusions) {
   for (const char* kind : {"convolution", "convolution_input_gradient"}) EXPECT_EQ(chosen_.count(std::string(kind) + " cudnn"), 1u) << kind;
 }
 
-TEST_F(Gpu, Relus) {
-  std::vector<OpCase> cases = small_convolutions();
-  add_matmuls(&cases);
-  std::erase_if(cases, [](const OpCase& c) { return relu_behind_bias(c) == nullptr; });
-  ASSERT_GT(cases.size(), 20u);
-  for (const OpCase& c : cases) check_relu(c);
+TEST_F(Gpu, Relus) { check_relus(); }
+
+TEST_F(Gpu, RelusWithoutTrials) {
+  DeviceOptions options;
+  options.deterministic = true;
+  new_device(options);
+  check_relus();
+}
+
+TEST_F(Gpu, RelusWhereNoEnginePassesANan) {
+  if (!emulated()) GTEST_SKIP() << "the engines of a real cuDNN are given";
+  setenv("EMULATED_CUDNN", "drops-nan", 1);
+  for (int round = 0; round < 2; ++round) {  // in the second one the verdicts are kept ones
+    new_device();
+    check_relus();
+  }
+  for (const char* kind : {"convolution", "convolution_input_gradient"}) EXPECT_EQ(chosen_.count(std::string(kind) + " cudnn"), 1u) << kind;
+}
+
+TEST_F(Gpu, AHandledFailureLeavesNoError) {
+  EXPECT_THROW(open_device("cuda:99"), Error);
+  EXPECT_THROW(device_->allocate(int64_t{1} << 50), OutOfMemory);
+  std::vector<OpCase> cases;
+  add_copies(&cases);
+  check(cases.front(), 0);
 }
 
 TEST_F(Gpu, SumsOverWindowsHoldWhatFloat16DoesNot) {

@@ -1,5 +1,6 @@
-// cuDNN's graph interface on the CPU: descriptors keep what is set, plans interpret convolutions and
-// pointwise operations. Its engines differ in their notes; one rounds floats as tensor cores do.
+// cuDNN's graph interface on the CPU: descriptors keep the attributes that are set, plans interpret convolutions and
+// pointwise operations. The engines differ in their notes; one rounds floats as tensor cores do, and one returns 0 for a
+// NaN in a relu, as precompiled engines of cuDNN do.
 #include <cudnn.h>
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "cudnn_attributes.h"
 #include "emulated_runtime.h"
 #include "numbers.h"
 
@@ -26,14 +28,14 @@ constexpr int64_t kWorkspace = 1024;
 struct Engine {
   const char* launch;  // its name in the log
   std::vector<cudnnBackendNumericalNote_t> notes;
+  bool relu_drops_nan;
 };
 enum EngineIndex : int64_t { kNarrowSums, kTensorCores, kPlain, kAtomics };
 const Engine kEngines[] = {
-    {"cudnnBackendExecute narrow_sums", {CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION}},
-    {"cudnnBackendExecute tensor_cores",
-     {CUDNN_NUMERICAL_NOTE_TENSOR_CORE, CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS}},
-    {"cudnnBackendExecute plain", {}},
-    {"cudnnBackendExecute atomics", {CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC}},
+    {"cudnnBackendExecute narrow_sums", {CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION}, false},
+    {"cudnnBackendExecute tensor_cores", {CUDNN_NUMERICAL_NOTE_TENSOR_CORE, CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS}, false},
+    {"cudnnBackendExecute plain", {}, true},
+    {"cudnnBackendExecute atomics", {CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC}, false},
 };
 
 bool behaves(const char* how) {
@@ -41,12 +43,38 @@ bool behaves(const char* how) {
   return behaviour != nullptr && std::string(behaviour) == how;
 }
 bool knows_nothing() { return behaves("absent-engines"); }
+bool drops_nan() { return behaves("drops-nan"); }
 
 thread_local std::string last_error;
 
 cudnnStatus_t refuse(const std::string& reason, cudnnStatus_t status = CUDNN_STATUS_BAD_PARAM) {
   last_error = reason;
   return status;
+}
+
+// A mistake that cuDNN does not report.
+[[noreturn]] void fail(const std::string& mistake) {
+  std::fprintf(stderr, "emulated cuDNN: %s\n", mistake.c_str());
+  std::abort();
+}
+
+struct AttributeType {
+  const char *attribute, *name;
+  cudnnBackendAttributeType_t type;
+};
+const AttributeType* type_of(cudnnBackendAttributeName_t name) {
+#define X(attribute, type) {attribute, {#attribute, #type, type}},
+  static const std::map<int, AttributeType> types = {CUDNN_ATTRIBUTES(X)};
+#undef X
+  const auto found = types.find(name);
+  return found == types.end() ? nullptr : &found->second;
+}
+
+// cuDNN would read other bytes than were meant.
+void require_type(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t given) {
+  const AttributeType* expected = type_of(name);
+  if (expected == nullptr || expected->type == given) return;
+  fail(std::string(expected->attribute) + " has the type " + expected->name + " and is accessed with type " + std::to_string(given));
 }
 
 size_t bytes_of(cudnnBackendAttributeType_t type) {
@@ -242,8 +270,17 @@ std::vector<int> required_by(cudnnBackendDescriptorType_t type) {
   }
 }
 
-// Why an operation's tensors do not fit, or "".
+// Why a descriptor's attributes do not fit each other, or "".
 std::string mismatch_of(const Data& operation) {
+  if (operation.type == CUDNN_BACKEND_POINTWISE_DESCRIPTOR) {
+    for (const int name : {CUDNN_ATTR_POINTWISE_RELU_LOWER_CLIP, CUDNN_ATTR_POINTWISE_RELU_UPPER_CLIP, CUDNN_ATTR_POINTWISE_ELU_ALPHA,
+                           CUDNN_ATTR_POINTWISE_SOFTPLUS_BETA, CUDNN_ATTR_POINTWISE_SWISH_BETA}) {
+      if (operation.has(name)) return "attribute " + std::to_string(name) + " is not emulated";
+    }
+    if (operation.one<int>(CUDNN_ATTR_POINTWISE_MODE, -1) == CUDNN_POINTWISE_RELU_FWD &&
+        operation.one<int>(CUDNN_ATTR_POINTWISE_NAN_PROPAGATION, CUDNN_NOT_PROPAGATE_NAN) != CUDNN_PROPAGATE_NAN)
+      fail("a relu without CUDNN_PROPAGATE_NAN");
+  }
   if (const Names* n = names_of(operation.type)) {
     const Tensor x(operation.descriptor(n->x)), w(operation.descriptor(n->w)), y(operation.descriptor(n->y));
     const Convolution c(operation.descriptor(n->convolution));
@@ -258,6 +295,9 @@ std::string mismatch_of(const Data& operation) {
     }
   }
   if (operation.type == CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR) {
+    for (const int name : {CUDNN_ATTR_OPERATION_POINTWISE_ALPHA1, CUDNN_ATTR_OPERATION_POINTWISE_ALPHA2}) {
+      if (operation.one<float>(name, 1) != 1) return "scales of pointwise operations are not emulated";
+    }
     const Tensor x(operation.descriptor(CUDNN_ATTR_OPERATION_POINTWISE_XDESC)),
         y(operation.descriptor(CUDNN_ATTR_OPERATION_POINTWISE_YDESC));
     if (x.extents != y.extents) return "the extents differ";
@@ -278,7 +318,8 @@ std::string mismatch_of(const Data& operation) {
 // Values of the tensors of a graph, dense, the last axis fastest.
 class Execution {
  public:
-  Execution(std::map<int64_t, void*> memory, bool rounds) : memory_(std::move(memory)), rounds_(rounds) {}
+  Execution(std::map<int64_t, void*> memory, bool rounds, bool drops_nan)
+      : memory_(std::move(memory)), rounds_(rounds), drops_nan_(drops_nan) {}
 
   void run(const Data& operation) {
     if (const Names* names = names_of(operation.type)) {
@@ -310,7 +351,7 @@ class Execution {
     std::vector<float> values = read(x);
     if (pointwise.one<int>(CUDNN_ATTR_POINTWISE_MODE, -1) == CUDNN_POINTWISE_RELU_FWD) {
       const float slope = static_cast<float>(pointwise.one<double>(CUDNN_ATTR_POINTWISE_RELU_LOWER_CLIP_SLOPE, 0));
-      for (float& value : values) value = value > 0 || value != value ? value : slope == 0 ? 0 : slope * value;
+      for (float& value : values) value = value > 0 || (value != value && !drops_nan_) ? value : slope == 0 ? 0 : slope * value;
     } else {
       Tensor b(operation.descriptor(CUDNN_ATTR_OPERATION_POINTWISE_BDESC));
       for (size_t i = 0; i < b.extents.size(); ++i) {
@@ -379,17 +420,17 @@ class Execution {
       each_product(x, w, y, c,
                    [&](size_t at_x, size_t at_w, size_t at_y) { sums[at_w] += a[at_x] * b[at_y]; });
     }
-    const double alpha = operation.one<double>(names.alpha, 1), beta = operation.one<double>(names.beta, 0);
-    for (float& sum : sums) sum *= static_cast<float>(alpha);
+    const float alpha = operation.one<float>(names.alpha, 1), beta = operation.one<float>(names.beta, 0);
+    for (float& sum : sums) sum *= alpha;
     if (beta != 0) {
       const std::vector<float>& old = read(result);
-      for (size_t i = 0; i < sums.size(); ++i) sums[i] += static_cast<float>(beta) * old[i];
+      for (size_t i = 0; i < sums.size(); ++i) sums[i] += beta * old[i];
     }
     write(result, std::move(sums));
   }
 
   std::map<int64_t, void*> memory_;
-  bool rounds_;
+  bool rounds_, drops_nan_;  // factors, as tensor cores do; in relus
   std::map<int64_t, std::vector<float>> virtuals_;  // and what was read
 };
 
@@ -407,7 +448,8 @@ std::vector<Tensor> tensors_of(const Data& operation) {
 
 extern "C" {
 
-size_t cudnnGetVersion() { return 91900; }
+// What is kept of engines of one behaviour is not found with another.
+size_t cudnnGetVersion() { return drops_nan() ? 91901 : 91900; }
 size_t cudnnGetCudartVersion() { return 13000; }
 const char* cudnnGetErrorString(cudnnStatus_t status) {
   switch (status) {
@@ -450,6 +492,8 @@ cudnnStatus_t cudnnBackendSetAttribute(cudnnBackendDescriptor_t descriptor, cudn
                                        cudnnBackendAttributeType_t type, int64_t count, const void* values) {
   Data& data = *of(descriptor);
   if (data.finalized) return refuse("an attribute is set after finalize", CUDNN_STATUS_NOT_INITIALIZED);
+  if (type_of(name) == nullptr) return refuse("attribute " + std::to_string(name) + " is not emulated", CUDNN_STATUS_NOT_SUPPORTED);
+  require_type(name, type);
   Data::Attribute attribute{type, count, {}, {}};
   if (type == CUDNN_TYPE_BACKEND_DESCRIPTOR) {
     const cudnnBackendDescriptor_t* others = static_cast<const cudnnBackendDescriptor_t*>(values);
@@ -491,8 +535,9 @@ cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t descriptor) {
 }
 
 cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t const descriptor, cudnnBackendAttributeName_t name,
-                                       cudnnBackendAttributeType_t, int64_t requested, int64_t* count, void* values) {
+                                       cudnnBackendAttributeType_t type, int64_t requested, int64_t* count, void* values) {
   const Handle& data = of(descriptor);
+  require_type(name, type);
   if (!data->finalized) return refuse("an attribute is asked for before finalize", CUDNN_STATUS_NOT_INITIALIZED);
   *count = 1;
   switch (name) {
@@ -561,10 +606,11 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t
   }
   if (!emulated_on_device(workspace, kWorkspace))
     return refuse("the workspace is not on the device", CUDNN_STATUS_EXECUTION_FAILED);
+  const bool relu_drops_nan = kEngines[engine].relu_drops_nan || drops_nan();
   const cudaError_t queued =
-      emulated_enqueue(handle->stream, kEngines[engine].launch, [operations, memory, workspace, engine] {
+      emulated_enqueue(handle->stream, kEngines[engine].launch, [operations, memory, workspace, engine, relu_drops_nan] {
         std::memset(workspace, 0xFF, kWorkspace);
-        Execution execution(memory, engine == kTensorCores);
+        Execution execution(memory, engine == kTensorCores, relu_drops_nan);
         for (const auto& operation : operations) execution.run(*operation);
       });
   return queued == cudaSuccess ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_EXECUTION_FAILED;

@@ -104,6 +104,22 @@ check the_kept_engine_runs "$(engine)" [ "$(engine)" = 'cudnnBackendExecute atom
 EMULATED_GPU_SLOW='cudnnBackendExecute plain' train --deterministic
 check deterministic_runs_have_a_choice_of_their_own "$(engine)" [ "$(engine)" = 'cudnnBackendExecute plain' ]
 check deterministic_runs_try_nothing "$(cat train.log)" tries_nothing
+
+# A relu is part of a convolution only in an engine that passed a NaN, and a verdict is kept.
+launches() { grep -c '^launch' "$EMULATED_GPU_LOG"; }
+rm -rf "$XDG_CACHE_HOME"
+export EMULATED_GPU_SLOW='cudnnBackendExecute plain'
+train
+train
+fused=$(launches)
+EMULATED_CUDNN=drops-nan train
+check relus_are_tried "$(cat train.log)" tries
+EMULATED_CUDNN=drops-nan train
+apart=$(launches)
+check a_refused_relu_is_not_tried_again "$(cat train.log)" tries_nothing
+check a_relu_that_drops_nans_is_a_map "$fused launches with fused relus, $apart without" [ "$apart" -gt "$fused" ]
+unset EMULATED_GPU_SLOW
+
 rm -rf "$XDG_CACHE_HOME"
 EMULATED_GPU_SLOW='cublasLtMatmul whole' train
 check the_slower_product_does_not_run "$(product)" [ "$(product)" != 'cublasLtMatmul whole' ]

@@ -1,4 +1,4 @@
-// The fastest of several ways to compute the same, found by trying them on the GPU at hand.
+// The fastest of several ways to compute the same, found by trials on the GPU at hand.
 #pragma once
 
 #include <chrono>
@@ -12,8 +12,8 @@
 
 namespace trainer::cuda {
 
-// The trials for one op. Nothing is tried on a GPU that is only planned for, nor where runs must repeat bit for bit:
-// there the first way is the one to take. All trials of a process share about two minutes.
+// The trials for one op. Nothing is tried on a GPU that is only planned for, nor where runs must repeat bit for bit: there
+// the first way wins. All trials of a process share about two minutes.
 class Trials {
  public:
   explicit Trials(Context& context);
@@ -24,16 +24,26 @@ class Trials {
   // How many ways are worth preparing.
   size_t most_ways() const { return tries_ && has_time_ ? kMostWays : 1; }
 
-  // Queues one way to compute.
-  using Way = std::function<void()>;
-  // The number of the fastest of `count` ways, which `ways_on` makes for blocks of scratch memory of these sizes, each
-  // aligned as workspaces are. None where time is spent, no way can be recorded or the GPU has not the memory: then a later
-  // process may find out.
-  std::optional<size_t> fastest(size_t count, const std::vector<int64_t>& bytes,
-                                const std::function<std::vector<Way>(std::span<void* const> blocks)>& ways_on);
+  struct Way {
+    std::function<void()> run;  // queues the computation
+    // Where set, whether the result is right. Called for the fastest ways, until one is; may overwrite the blocks.
+    std::function<bool()> is_right;
+  };
+  struct Verdict {
+    std::optional<size_t> way;
+    // Trials by a later process would find the same: not where time was spent or the GPU lacked memory.
+    bool is_final = false;
+  };
+  // The fastest right one of `count` ways, which `ways_on` makes for blocks of scratch memory of these sizes, each aligned as
+  // workspaces are.
+  Verdict fastest(size_t count, const std::vector<int64_t>& bytes,
+                  const std::function<std::vector<Way>(std::span<void* const> blocks)>& ways_on);
 
  private:
   static constexpr size_t kMostWays = 8;
+
+  // Of each way, infinite where it cannot run or be recorded.
+  std::vector<double> seconds_of_each(const std::vector<Way>& ways);
 
   Context& context_;
   const bool tries_, has_time_;

@@ -1,6 +1,6 @@
 // Convolutions and their gradients as graphs of cuDNN: channels-last images, filters packed into the images' type and
-// cuDNN's order (outputs, rows, columns, inputs) on each run, bias and relu in the same kernel where cuDNN has one, else
-// in a pass behind.
+// cuDNN's order (outputs, rows, columns, inputs) on each run. Bias and relu are part of the graph where cuDNN has a kernel
+// for both, otherwise a map of their own that follows.
 //
 // cuDNN makes gradients of filters in the images' type only, from sums of floats.
 #include <map>
@@ -55,15 +55,32 @@ Descriptor convolution_descriptor(const ConvolutionGeometry& g, size_t spatial) 
   return convolution;
 }
 
-Descriptor pointwise_operation(cudnnPointwiseMode_t mode, float slope, const Descriptor& x, const Descriptor* b, const Descriptor& y) {
+Descriptor pointwise_descriptor(cudnnPointwiseMode_t mode) {
   Descriptor pointwise(CUDNN_BACKEND_POINTWISE_DESCRIPTOR);
   pointwise.set(CUDNN_ATTR_POINTWISE_MODE, CUDNN_TYPE_POINTWISE_MODE, 1, &mode).set(CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_DATA_FLOAT);
-  if (mode == CUDNN_POINTWISE_RELU_FWD && slope != 0) pointwise.set(CUDNN_ATTR_POINTWISE_RELU_LOWER_CLIP_SLOPE, slope);
-  pointwise.finalize();
+  return pointwise;
+}
+
+Descriptor add_operation(const Descriptor& x, const Descriptor& bias, const Descriptor& y) {
   Descriptor operation(CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR);
-  operation.set(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, pointwise).set(CUDNN_ATTR_OPERATION_POINTWISE_XDESC, x);
-  if (b != nullptr) operation.set(CUDNN_ATTR_OPERATION_POINTWISE_BDESC, *b);
-  operation.set(CUDNN_ATTR_OPERATION_POINTWISE_YDESC, y).finalize();
+  operation.set(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, pointwise_descriptor(CUDNN_POINTWISE_ADD).finalize())
+      .set(CUDNN_ATTR_OPERATION_POINTWISE_XDESC, x)
+      .set(CUDNN_ATTR_OPERATION_POINTWISE_BDESC, bias)
+      .set(CUDNN_ATTR_OPERATION_POINTWISE_YDESC, y)
+      .finalize();
+  return operation;
+}
+
+Descriptor relu_operation(float slope, const Descriptor& x, const Descriptor& y) {
+  const cudnnNanPropagation_t propagation = CUDNN_PROPAGATE_NAN;
+  Descriptor pointwise = pointwise_descriptor(CUDNN_POINTWISE_RELU_FWD);
+  pointwise.set(CUDNN_ATTR_POINTWISE_NAN_PROPAGATION, CUDNN_TYPE_NAN_PROPOGATION, 1, &propagation);
+  if (slope != 0) pointwise.set(CUDNN_ATTR_POINTWISE_RELU_LOWER_CLIP_SLOPE, static_cast<double>(slope));
+  Descriptor operation(CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR);
+  operation.set(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, pointwise.finalize())
+      .set(CUDNN_ATTR_OPERATION_POINTWISE_XDESC, x)
+      .set(CUDNN_ATTR_OPERATION_POINTWISE_YDESC, y)
+      .finalize();
   return operation;
 }
 
@@ -128,16 +145,22 @@ std::unique_ptr<CudnnPlan> make_plan(Context& context, const OpInstance& instanc
   }
   const Descriptor& stored = forward ? y : x;
   const Descriptor bias = tensor_of(kBias, CUDNN_DATA_FLOAT, bias_of(instance).shape);
-  if (adds) operations.push_back(pointwise_operation(CUDNN_POINTWISE_ADD, 0, sum, &bias, epilogue.relu ? biased : stored));
-  if (finishes && epilogue.relu)
-    operations.push_back(pointwise_operation(CUDNN_POINTWISE_RELU_FWD, epilogue.slope, adds ? biased : sum, nullptr, stored));
-  std::vector<const Descriptor*> list;
-  for (const Descriptor& operation : operations) list.push_back(&operation);
-  TensorDesc weights = *operands.weights;
-  weights.dtype = operands.x->dtype;
-  std::vector<CudnnOperand> stored_operands = {{kX, operands.x->bytes()}, {kWeights, weights.bytes()}, {kY, operands.y->bytes()}};
-  if (adds) stored_operands.push_back({kBias, bias_of(instance).bytes()});
-  return choose_plan(context, list, stored_operands, type == CUDNN_DATA_FLOAT, signature + (finishes ? " finished" : ""));
+  if (adds) operations.push_back(add_operation(sum, bias, epilogue.relu ? biased : stored));
+  if (finishes && epilogue.relu) operations.push_back(relu_operation(epilogue.slope, adds ? biased : sum, stored));
+
+  const auto operand = [&](int64_t number, const TensorDesc& desc) {
+    return CudnnOperand{number, operands.x->dtype, desc.shape.count() * size_of(operands.x->dtype)};
+  };
+  const CudnnOperand at_x = operand(kX, *operands.x), at_w = operand(kWeights, *operands.weights), at_y = operand(kY, *operands.y);
+  CudnnGraph graph;
+  for (const Descriptor& operation : operations) graph.operations.push_back(&operation);
+  graph.inputs = {forward || weight_gradient ? at_x : at_y, weight_gradient ? at_y : at_w};
+  graph.result = forward ? at_y : weight_gradient ? at_w : at_x;
+  if (adds) graph.inputs.push_back({kBias, DType::kF32, bias_of(instance).bytes()});
+  graph.adds_bias = adds;
+  graph.has_relu = finishes && epilogue.relu;
+  graph.signature = signature + (finishes ? " finished" : "");
+  return choose_plan(context, graph);
 }
 
 // All that a plan depends on.
@@ -195,20 +218,20 @@ class CudnnConvolution : public BoundKernel {
 
   void bind(std::span<void* const> inputs, std::span<void* const> outputs, void* workspace) override {
     BoundKernel::bind(inputs, outputs, workspace);
-    const bool back = kind_ == OpKind::kConvolutionWeightGradient, forward = kind_ == OpKind::kConvolution;
-    void* weights = back ? outputs[0] : inputs[1];
+    const bool back = kind_ == OpKind::kConvolutionWeightGradient;
+    std::vector<void*> addresses(inputs.begin(), inputs.begin() + (plan_.finishes ? inputs.size() : kBiasInput));
+    void* result = outputs[0];
     if (copy_) {
-      copy_->bind({back ? &workspace : &weights, 1}, back ? weights : workspace);
-      weights = workspace;
+      void*& filters = back ? result : addresses[1];
+      copy_->bind({back ? &workspace : &filters, 1}, back ? filters : workspace);
+      filters = workspace;
     }
-    std::vector<void*> addresses = {forward || back ? inputs[0] : outputs[0], weights, forward ? outputs[0] : back ? inputs[1] : inputs[0]};
-    if (plan_.finishes && inputs.size() > kBiasInput) addresses.push_back(inputs[kBiasInput]);
     if (finish_) {
       std::vector<void*> operands = {outputs[0]};
       if (inputs.size() > kBiasInput) operands.push_back(inputs[kBiasInput]);
       finish_->bind(operands, outputs[0]);
     }
-    pack_.emplace(plan_.plan->pack(addresses, static_cast<std::byte*>(workspace) + packed_bytes_));
+    pack_.emplace(plan_.plan->pack(addresses, result, static_cast<std::byte*>(workspace) + packed_bytes_));
   }
 
   void run(const RunContext& run) override {

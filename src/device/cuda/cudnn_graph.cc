@@ -4,9 +4,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
+#include <functional>
+#include <optional>
 
 #include "base/error.h"
 #include "device/cuda/autotune.h"
+#include "device/cuda/check.h"
 #include "device/cuda/disk_cache.h"
 #include "device/cuda/libraries.h"
 
@@ -17,6 +21,7 @@ constexpr int64_t kMostWorkspace = int64_t{1} << 30, kAlignmentOfTensors = 16;
 constexpr int64_t kMostConfigurations = 64, kMostNotes = 32;
 // A plan whose code cuDNN generates takes it up to two seconds.
 constexpr int kMostGenerated = 2;
+constexpr int kNan = 0xFF;  // each byte of a NaN of any type of float
 
 // Whether cuDNN cannot work at all, whatever it is asked for.
 bool is_broken(cudnnStatus_t status) {
@@ -53,15 +58,15 @@ Descriptor properties_descriptor(const Context& context) {
   return properties;
 }
 
-Descriptor graph_of(const std::vector<const Descriptor*>& operations) {
+Descriptor descriptor_of(const CudnnGraph& graph) {
   std::vector<cudnnBackendDescriptor_t> raw;
-  for (const Descriptor* operation : operations) raw.push_back(operation->get());
-  Descriptor graph(CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
-  graph.set(CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, static_cast<int64_t>(raw.size()), raw.data()).finalize();
-  return graph;
+  for (const Descriptor* operation : graph.operations) raw.push_back(operation->get());
+  Descriptor descriptor(CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
+  descriptor.set(CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, static_cast<int64_t>(raw.size()), raw.data()).finalize();
+  return descriptor;
 }
 
-// The heuristics' configurations of a graph, what they take for the fastest first.
+// The heuristics' configurations of a graph, the one they expect to be the fastest first.
 std::vector<Descriptor> configurations_of(const Descriptor& graph, const Descriptor& properties, cudnnBackendHeurMode_t mode) {
   Descriptor heuristic(CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR);
   heuristic.set(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, graph)
@@ -98,31 +103,46 @@ bool has_note(const Descriptor& configuration, cudnnBackendAttributeName_t name,
                      [&](Note note) { return std::find(any.begin(), any.end(), note) != any.end(); });
 }
 
-// The first plans of a graph that the device takes and whose engines have none of the notes. Throws a CudnnRefusal where
-// there is none.
-std::vector<std::unique_ptr<CudnnPlan>> plans_of(const Descriptor& graph, const Descriptor& properties,
-                                                 const std::vector<CudnnOperand>& operands,
-                                                 const std::vector<cudnnBackendNumericalNote_t>& excluded, size_t most) {
+// Which engines may compute a graph.
+struct EngineRules {
+  std::vector<cudnnBackendNumericalNote_t> excluded;
+  bool generated_only = false;  // those whose code cuDNN generates
+};
+
+EngineRules rules_of(const Context& context, const CudnnGraph& graph) {
+  EngineRules rules{{CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION}};
+  // Tensor cores round floats to TF32.
+  if (graph.inputs[0].dtype == DType::kF32 && context.options.precision != Precision::kTF32)
+    rules.excluded.insert(rules.excluded.end(), {CUDNN_NUMERICAL_NOTE_TENSOR_CORE, CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS});
+  if (context.options.deterministic) rules.excluded.push_back(CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC);
+  rules.generated_only = graph.has_relu && context.planned();
+  return rules;
+}
+
+// The first plans of a graph that the device takes and the rules allow, `most` at most. Throws a CudnnRefusal where there is
+// none.
+std::vector<std::unique_ptr<CudnnPlan>> plans_of(const CudnnGraph& graph, const Descriptor& properties, const EngineRules& rules, size_t most) {
+  const Descriptor descriptor = descriptor_of(graph);
   std::vector<std::unique_ptr<CudnnPlan>> plans;
   std::string reason = "it knows no way to compute this";
   int generated = 0;
   for (const cudnnBackendHeurMode_t mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK}) {
     std::vector<Descriptor> configurations;
     try {
-      configurations = configurations_of(graph, properties, mode);
+      configurations = configurations_of(descriptor, properties, mode);
     } catch (const CudnnRefusal& refusal) {
       reason = refusal.what();
     }
     for (const Descriptor& configuration : configurations) {
       if (plans.size() == most) break;
-      if (has_note(configuration, CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE, excluded)) continue;
+      if (has_note(configuration, CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE, rules.excluded)) continue;
       const bool generates = has_note<cudnnBackendBehaviorNote_t>(configuration, CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE, CUDNN_TYPE_BEHAVIOR_NOTE,
                                                                   {CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION});
-      if (generates && generated++ >= kMostGenerated && most > 1) continue;
+      if (generates ? generated++ >= kMostGenerated && most > 1 : rules.generated_only) continue;
       try {
         Descriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
         plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, configuration).set(CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, properties).finalize();
-        auto made = std::make_unique<CudnnPlan>(std::move(plan), operands);
+        auto made = std::make_unique<CudnnPlan>(std::move(plan), graph);
         if (made->workspace_bytes() > kMostWorkspace) {
           reason = fmt::format("it needs {} bytes of workspace", made->workspace_bytes());
           continue;
@@ -137,16 +157,49 @@ std::vector<std::unique_ptr<CudnnPlan>> plans_of(const Descriptor& graph, const 
   throw CudnnRefusal(reason);
 }
 
-std::optional<size_t> fastest_of(Context& context, Trials* trials, const std::vector<std::unique_ptr<CudnnPlan>>& plans,
-                                 const std::vector<CudnnOperand>& operands) {
-  std::vector<int64_t> bytes = {0};
+bool all_are_nan(const Context& context, const void* data, DType dtype, int64_t bytes) {
+  constexpr int64_t kMostBytes = int64_t{16} << 20;
+  std::vector<char> host(static_cast<size_t>(std::min(bytes, kMostBytes)));
+  for (int64_t from = 0; from < bytes; from += kMostBytes) {
+    const int64_t size = std::min(bytes - from, kMostBytes);
+    context.fetch(host.data(), static_cast<const char*>(data) + from, size);
+    for (int64_t at = 0; at < size; at += size_of(dtype)) {
+      uint32_t bits = 0;
+      std::memcpy(&bits, host.data() + at, static_cast<size_t>(size_of(dtype)));
+      const uint32_t infinity = dtype == DType::kF32 ? 0x7F800000 : dtype == DType::kBF16 ? 0x7F80 : 0x7C00;
+      const uint32_t magnitude = dtype == DType::kF32 ? 0x7FFFFFFF : 0x7FFF;
+      if ((bits & magnitude) <= infinity) return false;
+    }
+  }
+  return true;
+}
+
+// Whether a NaN passes the relu of a plan: one in the bias alone, and one in all inputs. A result that sees no input (a
+// window in the padding) counts as a NaN that was lost. Overwrites the inputs.
+bool passes_nan(Context& context, const CudnnGraph& graph, std::span<void* const> inputs, const void* result,
+                const std::function<void()>& run) {
+  for (size_t first = graph.adds_bias ? inputs.size() - 1 : 0;; first = 0) {
+    for (size_t i = first; i < inputs.size(); ++i)
+      check(cudaMemsetAsync(inputs[i], kNan, static_cast<size_t>(graph.inputs[i].bytes), context.stream()), "filling memory");
+    run();
+    if (!all_are_nan(context, result, graph.result.dtype, graph.result.bytes)) return false;
+    if (first == 0) return true;
+  }
+}
+
+Trials::Verdict fastest_of(Context& context, Trials* trials, const std::vector<std::unique_ptr<CudnnPlan>>& plans, const CudnnGraph& graph) {
+  std::vector<int64_t> bytes = {0, graph.result.bytes};
   for (const auto& plan : plans) bytes[0] = std::max(bytes[0], plan->workspace_bytes());
-  for (const CudnnOperand& operand : operands) bytes.push_back(operand.bytes);
+  for (const CudnnOperand& operand : graph.inputs) bytes.push_back(operand.bytes);
   return trials->fastest(plans.size(), bytes, [&](std::span<void* const> blocks) {
+    const auto inputs = blocks.subspan(2);
     std::vector<Trials::Way> ways;
     for (const auto& plan : plans) {
-      auto pack = std::make_shared<Descriptor>(plan->pack(blocks.subspan(1), blocks[0]));
-      ways.push_back([&context, &plan, pack] { plan->run(context, *pack); });
+      auto pack = std::make_shared<Descriptor>(plan->pack(inputs, blocks[1], blocks[0]));
+      Trials::Way way{[&context, &plan, pack] { plan->run(context, *pack); }, {}};
+      if (graph.has_relu)
+        way.is_right = [&context, &graph, inputs, result = blocks[1], run = way.run] { return passes_nan(context, graph, inputs, result, run); };
+      ways.push_back(std::move(way));
     }
     return ways;
   });
@@ -168,10 +221,8 @@ Descriptor& Descriptor::set(cudnnBackendAttributeName_t name, const std::vector<
   return set(name, CUDNN_TYPE_INT64, static_cast<int64_t>(values.size()), values.data());
 }
 Descriptor& Descriptor::set(cudnnBackendAttributeName_t name, int64_t value) { return set(name, CUDNN_TYPE_INT64, 1, &value); }
-Descriptor& Descriptor::set(cudnnBackendAttributeName_t name, float value) {
-  const double number = static_cast<double>(value);
-  return set(name, CUDNN_TYPE_DOUBLE, 1, &number);
-}
+Descriptor& Descriptor::set(cudnnBackendAttributeName_t name, float value) { return set(name, CUDNN_TYPE_FLOAT, 1, &value); }
+Descriptor& Descriptor::set(cudnnBackendAttributeName_t name, double value) { return set(name, CUDNN_TYPE_DOUBLE, 1, &value); }
 Descriptor& Descriptor::set(cudnnBackendAttributeName_t name, bool value) { return set(name, CUDNN_TYPE_BOOLEAN, 1, &value); }
 Descriptor& Descriptor::set(cudnnBackendAttributeName_t name, cudnnDataType_t value) { return set(name, CUDNN_TYPE_DATA_TYPE, 1, &value); }
 Descriptor& Descriptor::set(cudnnBackendAttributeName_t name, const Descriptor& value) {
@@ -221,16 +272,17 @@ Descriptor cudnn_tensor(int64_t number, cudnnDataType_t type, const std::vector<
   return tensor;
 }
 
-CudnnPlan::CudnnPlan(Descriptor finished, std::vector<CudnnOperand> operands)
-    : plan_(std::move(finished)),
-      operands_(std::move(operands)),
-      workspace_(plan_.read_int64(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE)) {}
+CudnnPlan::CudnnPlan(Descriptor finished, const CudnnGraph& graph)
+    : plan_(std::move(finished)), workspace_(plan_.read_int64(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE)) {
+  for (const CudnnOperand& operand : graph.inputs) numbers_.push_back(operand.number);
+  numbers_.push_back(graph.result.number);
+}
 
-Descriptor CudnnPlan::pack(std::span<void* const> addresses, void* workspace) const {
-  std::vector<int64_t> numbers;
-  for (const CudnnOperand& operand : operands_) numbers.push_back(operand.number);
+Descriptor CudnnPlan::pack(std::span<void* const> inputs, void* result, void* workspace) const {
+  std::vector<void*> addresses(inputs.begin(), inputs.end());
+  addresses.push_back(result);
   Descriptor pack(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR);
-  pack.set(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, numbers)
+  pack.set(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, numbers_)
       .set(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, static_cast<int64_t>(addresses.size()), addresses.data())
       .set(CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, 1, &workspace)
       .finalize();
@@ -245,32 +297,35 @@ void CudnnPlan::run(Context& context, const Descriptor& pack) const {
                      folder.empty() ? "" : fmt::format(". A way that an earlier run kept may no longer work: delete {} to choose anew", folder));
 }
 
-// Plans are kept as the text that cuDNN makes of them, code that it generated included.
-std::unique_ptr<CudnnPlan> choose_plan(Context& context, const std::vector<const Descriptor*>& operations,
-                                       const std::vector<CudnnOperand>& operands, bool floats, const std::string& signature) {
+// Plans are kept as the text that cuDNN makes of them, generated code included; an empty text where no plan is right.
+std::unique_ptr<CudnnPlan> choose_plan(Context& context, const CudnnGraph& graph) {
+  const char* const no_relu = "no engine is known to pass a NaN through its relu";
+  if (graph.has_relu && context.options.deterministic) throw CudnnRefusal(no_relu);
   const Descriptor properties = properties_descriptor(context);
-  const std::string key = fmt::format("cuDNN {} of CUDA {} for {}\n{}", cudnn().version(), cudnn().cuda_version(), context.conditions(), signature);
+  const std::string key =
+      fmt::format("cuDNN {} of CUDA {} for {}\n{}", cudnn().version(), cudnn().cuda_version(), context.conditions(), graph.signature);
   if (const std::optional<std::string> text = find_cached(key)) {
+    if (text->empty()) throw CudnnRefusal(no_relu);
     try {
       Descriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
       plan.set(CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, properties)
           .set(CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, static_cast<int64_t>(text->size()), text->data())
           .finalize();
-      return std::make_unique<CudnnPlan>(std::move(plan), operands);
+      return std::make_unique<CudnnPlan>(std::move(plan), graph);
     } catch (const CudnnRefusal&) {
       // It is made again.
     }
   }
 
-  std::vector<cudnnBackendNumericalNote_t> excluded = {CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION};
-  if (floats && context.options.precision != Precision::kTF32)
-    excluded.insert(excluded.end(), {CUDNN_NUMERICAL_NOTE_TENSOR_CORE, CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS});
-  if (context.options.deterministic) excluded.push_back(CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC);
   Trials trials(context);
-  std::vector<std::unique_ptr<CudnnPlan>> plans = plans_of(graph_of(operations), properties, operands, excluded, trials.most_ways());
-  const std::optional<size_t> fastest = fastest_of(context, &trials, plans, operands);
-  std::unique_ptr<CudnnPlan> chosen = std::move(plans[fastest.value_or(0)]);
-  if (!fastest) return chosen;
+  std::vector<std::unique_ptr<CudnnPlan>> plans = plans_of(graph, properties, rules_of(context, graph), trials.most_ways());
+  const Trials::Verdict verdict = fastest_of(context, &trials, plans, graph);
+  if (graph.has_relu && !verdict.way) {
+    if (verdict.is_final) keep_cached(key, "");
+    throw CudnnRefusal(no_relu);
+  }
+  std::unique_ptr<CudnnPlan> chosen = std::move(plans[verdict.way.value_or(0)]);
+  if (!verdict.is_final) return chosen;
   try {
     keep_cached(key, chosen->descriptor().read_text(CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION));
   } catch (const CudnnRefusal&) {

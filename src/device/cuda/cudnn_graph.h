@@ -26,10 +26,12 @@ class Descriptor {
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
 
-  // Each throws a CudnnRefusal; the setters return *this.
+  // Each throws a CudnnRefusal; the setters return *this. The type of a value is the attribute's: cuDNN reads other types
+  // as if they were its own (the scales of convolutions are floats, the parameters of pointwise operations doubles).
   Descriptor& set(cudnnBackendAttributeName_t name, const std::vector<int64_t>& values);
   Descriptor& set(cudnnBackendAttributeName_t name, int64_t value);
   Descriptor& set(cudnnBackendAttributeName_t name, float value);
+  Descriptor& set(cudnnBackendAttributeName_t name, double value);
   Descriptor& set(cudnnBackendAttributeName_t name, bool value);
   Descriptor& set(cudnnBackendAttributeName_t name, cudnnDataType_t value);
   Descriptor& set(cudnnBackendAttributeName_t name, const Descriptor& value);
@@ -51,30 +53,44 @@ Descriptor cudnn_tensor(int64_t number, cudnnDataType_t type, const std::vector<
 
 // A tensor of a graph that is stored.
 struct CudnnOperand {
-  int64_t number = 0, bytes = 0;
+  int64_t number = 0;
+  DType dtype = DType::kF32;
+  int64_t bytes = 0;
+};
+
+// Operations to be computed as one.
+struct CudnnGraph {
+  std::vector<const Descriptor*> operations;
+  std::vector<CudnnOperand> inputs;  // each reaches all elements of the result, but for those that see only padding
+  CudnnOperand result;
+  bool adds_bias = false;  // the last input, to all elements
+  bool has_relu = false;
+  std::string signature;  // all that the graph depends on
 };
 
 // A way to compute a graph, ready to run.
 class CudnnPlan {
  public:
-  CudnnPlan(Descriptor finished, std::vector<CudnnOperand> operands);
+  CudnnPlan(Descriptor finished, const CudnnGraph& graph);
 
   const Descriptor& descriptor() const { return plan_; }
   int64_t workspace_bytes() const { return workspace_; }
-  // What a run needs to know: an address for each operand.
-  Descriptor pack(std::span<void* const> addresses, void* workspace) const;
+  // The arguments of a run: an address for each input, and that of the result.
+  Descriptor pack(std::span<void* const> inputs, void* result, void* workspace) const;
   void run(Context& context, const Descriptor& pack) const;
 
  private:
   Descriptor plan_;
-  std::vector<CudnnOperand> operands_;
+  std::vector<int64_t> numbers_;  // of the inputs and the result
   int64_t workspace_;
 };
 
-// The fastest of the heuristics' choices that the device takes and that compute as `context.options` say, or what an
-// earlier run found to be it. `operands`: of the tensors that are stored. `floats`: whether the inputs are, which tensor
-// cores round to TF32. `signature`: all that the graph depends on. Throws a CudnnRefusal.
-std::unique_ptr<CudnnPlan> choose_plan(Context& context, const std::vector<const Descriptor*>& operations,
-                                       const std::vector<CudnnOperand>& operands, bool floats, const std::string& signature);
+// The fastest of the plans that the heuristics suggest, the device takes and `context.options` allow, or the one that an
+// earlier run found. Throws a CudnnRefusal where there is none.
+//
+// The relu of many engines returns 0 for a NaN, whatever the graph asks for, and would hide that a training diverged. A plan
+// with a relu must have passed a NaN in a trial on this GPU. Where nothing is tried (`deterministic`) there is none. A GPU
+// that is only planned for is assumed to pass NaNs in engines whose code cuDNN generates.
+std::unique_ptr<CudnnPlan> choose_plan(Context& context, const CudnnGraph& graph);
 
 }  // namespace trainer::cuda

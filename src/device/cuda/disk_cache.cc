@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 constexpr uint64_t kMostBytes = uint64_t{1} << 30;
 // Raised with every change that makes old values wrong under their keys: of the numbering, types or alignment in graphs, or
 // of options that code is compiled with.
-constexpr uint64_t kFormat = 1;
+constexpr uint64_t kFormat = 2;
 
 struct Header {
   uint64_t format, key_bytes, value_bytes, value_hash;

@@ -146,7 +146,7 @@ std::string signature_of(const OpInstance& instance) {
   return text + fmt::format(" to {}", name_of(instance.outputs[0].dtype));
 }
 
-std::optional<size_t> fastest_of(Context& context, Trials* trials, const OpInstance& instance, Product* product,
+Trials::Verdict fastest_of(Context& context, Trials* trials, const OpInstance& instance, Product* product,
                                  const std::vector<cublasLtMatmulHeuristicResult_t>& algorithms) {
   std::vector<int64_t> bytes = {kMostWorkspace, instance.outputs[0].bytes()};
   for (const TensorDesc& operand : rounded_operands(instance)) bytes.push_back(operand.bytes());
@@ -156,7 +156,7 @@ std::optional<size_t> fastest_of(Context& context, Trials* trials, const OpInsta
     void* const bias = operands.size() > kBias ? operands[kBias] : nullptr;
     std::vector<Trials::Way> ways;
     for (const auto& way : algorithms)
-      ways.push_back([=, &context, &way] { product->run(context, way.algo, a, b, bias, y, workspace, kMostWorkspace); });
+      ways.push_back({[=, &context, &way] { product->run(context, way.algo, a, b, bias, y, workspace, kMostWorkspace); }, {}});
     return ways;
   });
 }
@@ -172,9 +172,9 @@ Choice choose(Context& context, const OpInstance& instance, const std::string& s
   Trials trials(context);
   const auto algorithms = product.algorithms(context, trials.most_ways());
   if (algorithms.empty()) return {};
-  const std::optional<size_t> fastest = fastest_of(context, &trials, instance, &product, algorithms);
-  chosen = algorithms[fastest.value_or(0)];
-  if (fastest) keep_cached(key, std::string(reinterpret_cast<const char*>(&chosen.algo), sizeof chosen.algo));
+  const Trials::Verdict verdict = fastest_of(context, &trials, instance, &product, algorithms);
+  chosen = algorithms[verdict.way.value_or(0)];
+  if (verdict.is_final) keep_cached(key, std::string(reinterpret_cast<const char*>(&chosen.algo), sizeof chosen.algo));
   return {chosen.algo, static_cast<int64_t>(chosen.workspaceSize)};
 }
 
