@@ -63,9 +63,11 @@ struct AttributeType {
   cudnnBackendAttributeType_t type;
 };
 const AttributeType* type_of(cudnnBackendAttributeName_t name) {
-#define X(attribute, type) {attribute, {#attribute, #type, type}},
+#define TEXT(expanded) #expanded
+#define X(attribute, type) {attribute, {#attribute, TEXT(type), type}},
   static const std::map<int, AttributeType> types = {CUDNN_ATTRIBUTES(X)};
 #undef X
+#undef TEXT
   const auto found = types.find(name);
   return found == types.end() ? nullptr : &found->second;
 }

@@ -15,7 +15,7 @@ TEST(EmulatedCudnn, RefusesScalesOfAnotherType) {
   const double number = 1;
   const float scale = 1;
   EXPECT_DEATH(cudnnBackendSetAttribute(operation, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA, CUDNN_TYPE_DOUBLE, 1, &number),
-               "CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA has the type CUDNN_TYPE_SCALE");
+               "CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA has the type CUDNN_TYPE_FLOAT");
   EXPECT_EQ(cudnnBackendSetAttribute(operation, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA, CUDNN_TYPE_FLOAT, 1, &scale),
             CUDNN_STATUS_SUCCESS);
   cudnnBackendDestroyDescriptor(operation);
