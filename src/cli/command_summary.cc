@@ -2,11 +2,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cstdio>
+#include <optional>
 
 #include "base/text.h"
 #include "cli/caffe_table.h"
 #include "cli/command.h"
+#include "cli/iteration_cost.h"
 #include "cli/net_flags.h"
 #include "config/diagnostics.h"
 #include "gpus/choose_gpu.h"
@@ -112,8 +115,9 @@ void print_plan(const LoweredNet& net, const Program& program, bool training) {
     for (int input : step.op.inputs) operands += " " + place_text(program, input);
     operands += "  out";
     for (int output : step.op.outputs) operands += " " + place_text(program, output);
-    std::printf("       %s  %.3g GFLOP %.3g MB\n", operands.c_str(), step.operations * 1e-9,
-                step.bytes * 1e-6);
+    const int64_t launches = step.kernel->cost().launches;
+    std::printf("       %s  %.3g GFLOP %.3g MB%s\n", operands.c_str(), step.operations * 1e-9, bytes_of(step) * 1e-6,
+                launches == 1 ? "" : fmt::format(" {} launches", launches).c_str());
     for (const Refusal& refusal : step.refused)
       std::printf("       not %s: %s\n", refusal.implementation.c_str(), refusal.reason.c_str());
   }
@@ -169,10 +173,10 @@ std::unique_ptr<NetSession> open_net(const ConfiguredNet& configured, caffe::Pha
 // A GPU that is there is asked for what planning depends on, and its lock is left to those that compute.
 std::string device_to_plan_for(const std::string& gpu) {
   if (gpu.empty()) return "plan:cpu";
-  if (gpu.rfind("sm_", 0) == 0) return "plan:cuda:" + gpu;
+  if (std::isalpha(static_cast<unsigned char>(gpu.front())) != 0 && gpu != "auto" && gpu != "all") return "plan:cuda:" + gpu;
   const GpuRequest request = parse_gpu_request(gpu);
   if (request.numbers.size() != 1)
-    throw config_error("--gpu={}: a plan is for one GPU; write its number, or an architecture (sm_90)", gpu);
+    throw config_error("--gpu={}: a plan is for one GPU; write its number, a name (h200) or an architecture (sm_90)", gpu);
   check_gpus(request);
   return fmt::format("plan:cuda:{}", request.numbers.front());
 }
@@ -195,7 +199,8 @@ int run_summary(const Arguments& arguments) {
   }
   print_layers(net.lowered());
   declare_parameters(net.lowered(), training, runtime.store);
-  if (training) UpdateRule(caffe::SolverParameter(), trained_parameters(net.lowered()), runtime);
+  std::optional<UpdateRule> update;
+  if (training) update.emplace(default_solver(), trained_parameters(net.lowered()), runtime);
   runtime.limit_memory(memory_of(arguments), net.data().batch_bytes());
   const Program& program = net.program(training ? ProgramKind::kTrain : ProgramKind::kForward);
   std::printf("planned memory: %s (activations %s, parameters%s %s, data buffers %s)\n",
@@ -204,21 +209,30 @@ int run_summary(const Arguments& arguments) {
               format_bytes(runtime.store.bytes()).c_str(), format_bytes(net.data().batch_bytes()).c_str());
   const std::string repeated = repeated_text(program);
   if (!repeated.empty()) std::printf("%s\n", repeated.c_str());
-  if (arguments.truth("plan")) print_plan(net.lowered(), program, training);
+  if (!arguments.truth("plan")) return 0;
+  print_plan(net.lowered(), program, training);
+  if (runtime.device->is_host()) return 0;
+  IterationCost cost(runtime.device->data_sheet());
+  cost.add(program);
+  if (update) cost.add(update->program());
+  std::printf("%s\n", cost.text().c_str());
   return 0;
 }
 
 REGISTER_COMMAND(
     summary, .name = "summary", .summary = "shows a net's layers, shapes, parameters, work and memory",
     .usage =
-        "summary --model=FILE [--phase=TRAIN|TEST] [--shape=TOP=DIMS] [--gpu=ID|sm_90] "
+        "summary --model=FILE [--phase=TRAIN|TEST] [--shape=TOP=DIMS] [--gpu=ID|h200|sm_90] "
         "[--precision=bf16|...] [--memory=SIZE] [--plan | --caffe]",
     .description =
         "Checks and compiles the net without running it. --plan shows each step: which layers "
         "were fused into it, its "
         "implementation and why not a faster one, where its values lie (%value[shape]/cl for "
         "channels-last @offset), "
-        "operations and bytes.\n"
+        "operations and bytes. For a GPU it ends with what an iteration costs: launches (kernels, copies and calls of libraries), "
+        "bytes, operations, and the time that these take at least by the GPU's data sheet, each step with the memory's bandwidth "
+        "or the peak of its precision. That is all steps and, in the TRAIN phase, the solver's update as time --update runs it "
+        "(SGD with momentum); not the copies of batches to the GPU and of the loss back.\n"
         "\n"
         "--caffe shows the net as Caffe builds it, Split layers included, one item a line, columns "
         "apart by tabs (in names a tab is \\t, a line's end \\n, a backslash \\\\):\n"
@@ -235,8 +249,9 @@ REGISTER_COMMAND(
             {"shape", FlagType::kText, "", "TOP=DIMS",
              "The shape of a data layer's top (data=16,3,227,227), so that its data set is not needed.",
              true},
-            {"gpu", FlagType::kText, "", "ID|sm_90",
-             "Plan for this NVIDIA GPU, or for one of an architecture (sm_75, 80, 89, 90, 100, 120), which need not be there."},
+            {"gpu", FlagType::kText, "", "ID|h200|sm_90",
+             "Plan for this NVIDIA GPU; or for one that need not be there, by its name or architecture: any other word lists those "
+             "that are known."},
             precision_flag(),
             deterministic_flag(),
             memory_flag(),

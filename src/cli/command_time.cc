@@ -38,15 +38,6 @@ std::vector<LayerTime> layer_times(const Program& program, const std::vector<dou
 
 std::string milliseconds(double seconds) { return fmt::format("{} ms.", log_number(seconds * 1e3)); }
 
-caffe::SolverParameter default_solver() {
-  caffe::SolverParameter solver;
-  solver.set_base_lr(0.001f);
-  solver.set_lr_policy("fixed");
-  solver.set_momentum(0.9f);
-  solver.set_weight_decay(0.0005f);
-  return solver;
-}
-
 // The most memory this process has had resident, in MiB.
 int64_t peak_memory() {
   struct rusage usage{};

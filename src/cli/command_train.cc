@@ -40,6 +40,10 @@ std::unique_ptr<Training> open_training(TrainingFiles files, const TrainingOptio
   }
 }
 
+bool has_tensor_cores(const Device& device) {
+  return !device.is_host() && device.refuse_precision(Precision::kTF32).empty() && device.refuse_precision(Precision::kBF16).empty();
+}
+
 int run_train(const Arguments& arguments) {
   if (!arguments.words().empty()) throw UsageError("unexpected word: " + arguments.words().front());
   if (arguments.text("solver").empty()) throw UsageError("Need a solver definition to train: --solver=FILE");
@@ -97,7 +101,10 @@ int run_train(const Arguments& arguments) {
     divide_batches(&again, parts);
     return again;
   };
-  return open_training(std::move(files), options, devices, configure_again)->run(report) ? 128 + stopped_by : 0;
+  const std::unique_ptr<Training> training = open_training(std::move(files), options, devices, configure_again);
+  if (!arguments.given("precision") && has_tensor_cores(training->device()))
+    report.note("This GPU has tensor cores: --precision=tf32 or bf16 is usually 3 to 5 times as fast as fp32.");
+  return training->run(report) ? 128 + stopped_by : 0;
 }
 
 REGISTER_COMMAND(

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -49,6 +50,19 @@ struct RunContext {
   uint64_t pass = 0;  // number of the forward pass: the stream of random draws
 };
 
+// What one run of a kernel costs beside what its op does (ops/cost.h).
+struct KernelCost {
+  int64_t launches = 1;  // kernels, copies and calls of libraries that it queues
+  // Read and written beside operands read once and results written once: scratch, a result that a second launch changes,
+  // operands that several launches read.
+  int64_t bytes = 0;
+  KernelCost& operator+=(const KernelCost& other) {
+    launches += other.launches;
+    bytes += other.bytes;
+    return *this;
+  }
+};
+
 // An op made ready for fixed shapes. Everything that can be made beforehand is made in the constructor or in bind:
 // run allocates nothing and looks nothing up.
 class Kernel {
@@ -60,6 +74,8 @@ class Kernel {
   virtual void bind(std::span<void* const> inputs, std::span<void* const> outputs, void* workspace) = 0;
   // Computes, or where the device works beside the host, queues the work; within a pass that Device::begin_pass began.
   virtual void run(const RunContext& context) = 0;
+  // Of a run, once addresses are known; of a device that is the host the default.
+  virtual KernelCost cost() const { return {}; }
   // Whether what run queues, recorded once, computes the same again: not where the host takes part.
   virtual bool recordable() const { return true; }
 };
@@ -80,6 +96,13 @@ struct KernelChoice {
 struct DeviceSpeed {
   double operations = 0;  // of 32-bit floats; a multiply-add counts as two
   double bytes = 0;       // read and written
+};
+
+// What its maker says of a device.
+struct DataSheet {
+  std::string name;     // "H200"
+  DeviceSpeed speed;
+  double products = 0;  // operations in a second of convolutions and matrix products in the precision that it computes with
 };
 
 // A device has not the memory that it was asked for.
@@ -161,6 +184,8 @@ class Device {
   virtual std::string name() const = 0;
   // The best that the device reaches, measured now.
   virtual DeviceSpeed best_speed() = 0;
+  // Nothing where none is known.
+  virtual std::optional<DataSheet> data_sheet() const { return std::nullopt; }
   // Why it has no fast kernels for convolutions and matrix products of this precision, and what helps; or "".
   virtual std::string refuse_precision(Precision precision) const = 0;
   // Throws a device_error naming the op where not even the reference takes it.

@@ -24,6 +24,7 @@ class PlanningDevice : public Device {
 
   std::string name() const override { return device_->name(); }
   DeviceSpeed best_speed() override { return device_->best_speed(); }
+  std::optional<DataSheet> data_sheet() const override { return device_->data_sheet(); }
   std::string refuse_precision(Precision precision) const override {
     return device_->refuse_precision(precision);
   }

@@ -74,6 +74,7 @@ class Training {
   bool run(RunReport& report);
 
   NetSession& train_net() { return *train_; }
+  const Device& device() const { return *runtime_.device; }  // the first one
   MemoryPlan memory_plan();
 
  private:

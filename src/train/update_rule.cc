@@ -130,6 +130,15 @@ const std::vector<std::string>& solver_types() {
   return types;
 }
 
+caffe::SolverParameter default_solver() {
+  caffe::SolverParameter solver;
+  solver.set_base_lr(0.001f);
+  solver.set_lr_policy("fixed");
+  solver.set_momentum(0.9f);
+  solver.set_weight_decay(0.0005f);
+  return solver;
+}
+
 std::string UpdateRule::history_state(int index, const std::string& parameter) {
   return fmt::format("history{}/{}", index, parameter);
 }

@@ -20,6 +20,8 @@ namespace trainer {
 // Solver types and how many history blobs a parameter has; 0 for an unknown type.
 int history_blobs(const std::string& solver_type);
 const std::vector<std::string>& solver_types();
+// SGD with momentum and weight decay: for an iteration that is timed or planned without a solver.
+caffe::SolverParameter default_solver();
 
 class UpdateRule {
  public:

@@ -108,6 +108,11 @@ cudaError_t emulated_enqueue(cudaStream_t handle, const char* name, std::functio
   return enqueue(stream, std::move(work));
 }
 
+long long emulated_queued() {
+  const Call call;
+  return queued_work;
+}
+
 void emulated_give_up_failed() {
   const Call call;
   give_up_failed();

@@ -38,5 +38,7 @@ __attribute__((visibility("default"))) cudaError_t emulated_enqueue_together(con
 __attribute__((visibility("default"))) void emulated_starts_together(bool starts);
 // Lets go of work that waits for GPUs that failed.
 __attribute__((visibility("default"))) void emulated_give_up_failed();
+// Kernels, copies, fills and calls of libraries queued so far, by any thread.
+extern "C" __attribute__((visibility("default"))) long long emulated_queued();
 // Whether these bytes lie in one allocation of the current device.
 __attribute__((visibility("default"))) bool emulated_on_device(const void* memory, size_t bytes);

@@ -92,6 +92,7 @@ void give_up_failed() { given_up = failed; }
 
 cudaError_t enqueue(const std::shared_ptr<Stream>& stream, Work work) {
   if (has_failed(stream->device)) return cudaErrorIllegalAddress;
+  if (work.run) ++queued_work;
   if (stream->capture != nullptr) return add_step(*stream, std::move(work));
   stream->queue.push_back(std::move(work));
   if (is_eager()) execute(*stream);

@@ -82,6 +82,7 @@ bool has_failed(int device);
 // What others wait for of devices that failed is done, and collectives with them do nothing.
 void give_up_failed();
 
+inline long long queued_work = 0;  // what runs, captured or not
 cudaError_t enqueue(const std::shared_ptr<Stream>& stream, Work work);
 // Runs what is queued, up to `until` where there is one, as far as failed devices allow.
 void execute(Stream& stream, const Record* until = nullptr);

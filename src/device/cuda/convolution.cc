@@ -206,14 +206,17 @@ class CudnnConvolution : public BoundKernel {
       const bool back = kind_ == OpKind::kConvolutionWeightGradient;
       copy_.emplace(context, MapBody::copy(weights.shape), std::vector{back ? packed : weights}, back ? weights : packed);
       packed_bytes_ = aligned(packed.bytes());
+      cost_ += copy_->cost(packed);
     }
     if (plan_.finishes || !has_epilogue(instance)) return;
     const TensorDesc& result = instance.outputs[0];
     std::vector<TensorDesc> operands = {result};
     if (has_bias(instance)) operands.push_back(bias_of(instance));
     finish_.emplace(context, body_of(instance.op->as<ConvolutionAttributes>().epilogue, result.shape, has_bias(instance)), operands, result);
+    cost_ += finish_->cost(result);
   }
 
+  KernelCost cost() const override { return cost_; }
   int64_t workspace_bytes() const override { return packed_bytes_ + plan_.plan->workspace_bytes(); }
 
   void bind(std::span<void* const> inputs, std::span<void* const> outputs, void* workspace) override {
@@ -245,6 +248,7 @@ class CudnnConvolution : public BoundKernel {
  private:
   OpKind kind_;
   const ConvolutionPlan& plan_;
+  KernelCost cost_;  // of the plan's one call, and of the maps
   std::optional<MapStep> copy_;  // packs filters, or unpacks their gradient
   int64_t packed_bytes_ = 0;
   std::optional<MapStep> finish_;

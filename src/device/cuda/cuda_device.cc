@@ -14,14 +14,11 @@
 namespace trainer::cuda {
 namespace {
 
-constexpr std::string_view kArchitecture = "sm_";
-
 std::unique_ptr<Context> open_context(std::string_view which, const DeviceOptions& options) {
-  if (which.substr(0, kArchitecture.size()) == kArchitecture)
-    return std::make_unique<Context>(typical_properties(std::string(which)), -1, options);
   int ordinal = -1;
   const auto [end, error] = std::from_chars(which.data(), which.data() + which.size(), ordinal);
-  TRAINER_ASSERT(error == std::errc() && end == which.data() + which.size());
+  if (error != std::errc() || end != which.data() + which.size())
+    return std::make_unique<Context>(typical_properties(std::string(which)), -1, options);
   return std::make_unique<Context>(properties_of(ordinal), ordinal, options);
 }
 
@@ -68,6 +65,10 @@ DeviceSpeed CudaDevice::best_speed() {
   for (void* memory : {a, b, c}) release(memory, matrix.bytes());
   release(workspace, product->workspace_bytes());
   return speed;
+}
+
+std::optional<DataSheet> CudaDevice::data_sheet() const {
+  return data_sheet_of(context_->properties, context_->options.precision);
 }
 
 std::string CudaDevice::refuse_precision(Precision precision) const {

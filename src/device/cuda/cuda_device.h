@@ -10,13 +10,14 @@ namespace trainer::cuda {
 
 class CudaDevice : public Device {
  public:
-  // "0": the GPU of this number, of which `gpus` knows that it can be used; "sm_90": one of an architecture that is only
-  // planned for.
+  // "0": the GPU of this number, of which `gpus` knows that it can be used; "h200", "sm_90": one that is only planned for
+  // (typical_properties).
   CudaDevice(const std::string& which, const DeviceOptions& options);
   ~CudaDevice() override;
 
   std::string name() const override;
   DeviceSpeed best_speed() override;
+  std::optional<DataSheet> data_sheet() const override;
   std::string refuse_precision(Precision precision) const override;
   KernelChoice choose(const OpInstance& instance) override;
   std::vector<std::string> generated_texts() const override;

@@ -4,10 +4,77 @@
 #include <cuda_runtime_api.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cctype>
+#include <cstdlib>
+#include <vector>
+
 #include "base/error.h"
 #include "device/cuda/check.h"
 
 namespace trainer::cuda {
+namespace {
+
+constexpr int64_t kKiB = 1024, kMiB = kKiB * kKiB, kGiB = kMiB * kKiB;
+
+struct Gpu {
+  const char* name;
+  int major, minor, multiprocessors;
+  int64_t memory, l2_cache, shared_memory;
+  double bandwidth;         // GB/s
+  double fp32, tf32, half;  // TFLOP/s; half: of bf16 and fp16 with sums of floats
+};
+
+// Rates are those of NVIDIA's data sheets and, of GeForce GPUs, architecture white papers, without sparsity. H100 and H200
+// are the SXM variants, B200 that of HGX.
+constexpr Gpu kGpus[] = {
+    {"T4", 7, 5, 40, 15 * kGiB, 4 * kMiB, 64 * kKiB, 320, 8.1, 8.1, 65},
+    {"A100", 8, 0, 108, 40 * kGiB, 40 * kMiB, 163 * kKiB, 1555, 19.5, 156, 312},
+    {"L4", 8, 9, 58, 23 * kGiB, 48 * kMiB, 99 * kKiB, 300, 30.3, 60, 121},
+    {"RTX 4090", 8, 9, 128, 24 * kGiB, 72 * kMiB, 99 * kKiB, 1008, 82.6, 82.6, 165.2},
+    {"H100", 9, 0, 132, 80 * kGiB, 50 * kMiB, 227 * kKiB, 3350, 66.9, 494.7, 989.4},
+    {"H200", 9, 0, 132, 140 * kGiB, 50 * kMiB, 227 * kKiB, 4800, 66.9, 494.7, 989.4},
+    {"B200", 10, 0, 148, 180 * kGiB, 126 * kMiB, 227 * kKiB, 8000, 80, 1100, 2250},
+    {"RTX 5090", 12, 0, 170, 32 * kGiB, 96 * kMiB, 99 * kKiB, 1792, 104.8, 104.8, 209.5},
+};
+
+DeviceProperties properties_of(const Gpu& gpu) {
+  return {fmt::format("NVIDIA {}", gpu.name), gpu.major, gpu.minor, gpu.multiprocessors, gpu.memory, gpu.l2_cache, gpu.shared_memory};
+}
+
+// "rtx4090" of "RTX 4090".
+std::string key_of(const std::string& name) {
+  std::string key;
+  for (const char c : name) {
+    if (c != ' ') key += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  }
+  return key;
+}
+
+// What they have, each once.
+template <typename Has>
+std::string listed(Has has) {
+  std::vector<std::string> words;
+  for (const Gpu& gpu : kGpus) {
+    const std::string word = has(gpu);
+    if (std::find(words.begin(), words.end(), word) == words.end()) words.push_back(word);
+  }
+  return fmt::format("{}", fmt::join(words, ", "));
+}
+
+// "NVIDIA H100 80GB HBM3" is an H100; an "NVIDIA L40" is no L4, and an "NVIDIA H100 PCIe" has fewer multiprocessors. Some of
+// the memory is not there for programs.
+bool is_one(const DeviceProperties& properties, const Gpu& gpu) {
+  const auto words = [](std::string text) {
+    for (char& c : text) c = std::isalnum(static_cast<unsigned char>(c)) ? c : ' ';
+    return fmt::format(" {} ", text);
+  };
+  constexpr int64_t kNear = 10;  // in percent
+  return words(properties.name).find(words(gpu.name)) != std::string::npos && properties.multiprocessors == gpu.multiprocessors &&
+         std::abs(properties.memory - gpu.memory) * 100 <= kNear * gpu.memory;
+}
+
+}  // namespace
 
 DeviceProperties properties_of(int ordinal) {
   cudaDeviceProp read;
@@ -23,17 +90,23 @@ DeviceProperties properties_of(int ordinal) {
   return p;
 }
 
-DeviceProperties typical_properties(const std::string& architecture) {
-  constexpr int64_t kKiB = 1024, kMiB = kKiB * kKiB, kGiB = kMiB * kKiB;
-  for (const DeviceProperties& p : {DeviceProperties{"NVIDIA T4", 7, 5, 40, 15 * kGiB, 4 * kMiB, 64 * kKiB},
-                                    DeviceProperties{"NVIDIA A100", 8, 0, 108, 40 * kGiB, 40 * kMiB, 163 * kKiB},
-                                    DeviceProperties{"NVIDIA L4", 8, 9, 58, 23 * kGiB, 48 * kMiB, 99 * kKiB},
-                                    DeviceProperties{"NVIDIA H100", 9, 0, 132, 80 * kGiB, 50 * kMiB, 227 * kKiB},
-                                    DeviceProperties{"NVIDIA B200", 10, 0, 148, 180 * kGiB, 126 * kMiB, 227 * kKiB},
-                                    DeviceProperties{"NVIDIA RTX 5090", 12, 0, 170, 32 * kGiB, 96 * kMiB, 99 * kKiB}}) {
-    if (p.architecture() == architecture) return p;
+DeviceProperties typical_properties(const std::string& which) {
+  const std::string wanted = key_of(which);
+  for (const Gpu& gpu : kGpus) {
+    if (wanted == key_of(gpu.name) || wanted == key_of(properties_of(gpu).architecture())) return properties_of(gpu);
   }
-  throw config_error("no GPU \"{}\" is known to plan for: sm_75, sm_80, sm_89, sm_90, sm_100 and sm_120 are", architecture);
+  throw config_error("--gpu={}: no such GPU is known to plan for. Write its name ({}), an architecture ({}), or the number of a GPU of this machine",
+                     which, listed([](const Gpu& gpu) { return key_of(gpu.name); }),
+                     listed([](const Gpu& gpu) { return properties_of(gpu).architecture(); }));
+}
+
+std::optional<DataSheet> data_sheet_of(const DeviceProperties& properties, Precision precision) {
+  for (const Gpu& gpu : kGpus) {
+    if (!is_one(properties, gpu)) continue;
+    const double products[] = {gpu.fp32, gpu.tf32, gpu.half, gpu.half};
+    return DataSheet{gpu.name, {gpu.fp32 * 1e12, gpu.bandwidth * 1e9}, products[static_cast<size_t>(precision)] * 1e12};
+  }
+  return std::nullopt;
 }
 
 std::string DeviceProperties::cudnn_json() const {

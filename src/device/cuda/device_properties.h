@@ -2,7 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+
+#include "runtime/device.h"
 
 namespace trainer::cuda {
 
@@ -22,8 +25,10 @@ struct DeviceProperties {
 
 // Of the CUDA device `ordinal`.
 DeviceProperties properties_of(int ordinal);
-// Those of a usual GPU of an architecture, "sm_90", for plans without a device. Throws a config_error for others than
-// sm_75, sm_80, sm_89, sm_90, sm_100 and sm_120.
-DeviceProperties typical_properties(const std::string& architecture);
+// Of a GPU to plan for without a device: by its name ("h200") or the first one of an architecture ("sm_90"), in small letters
+// or capitals. Throws a config_error that lists them for anything else.
+DeviceProperties typical_properties(const std::string& which);
+// Of a GPU among those, with the peak of this precision; not of another variant with the same name.
+std::optional<DataSheet> data_sheet_of(const DeviceProperties& properties, Precision precision);
 
 }  // namespace trainer::cuda

@@ -1,4 +1,5 @@
 // The ops that run as fixed kernels (kernels/), and the plain convolution and product behind the libraries'.
+#include <algorithm>
 #include <functional>
 #include <utility>
 
@@ -7,6 +8,7 @@
 #include "device/cuda/interpreted_map.h"
 #include "device/cuda/kernel_arguments.h"
 #include "device/cuda/kernels/launch.h"
+#include "device/cuda/map_walk.h"
 
 namespace trainer::cuda {
 namespace {
@@ -17,19 +19,24 @@ class FixedKernel : public BoundKernel {
  public:
   using Launch = cudaError_t (*)(const Arguments& arguments, cudaStream_t stream);
 
-  // `make` fills the arguments of all launches, and says where scratch lies.
+  // `make` fills the arguments of all calls of `launch`, and says where scratch lies. `kernels`: that a call queues. `more_bytes`:
+  // see KernelCost.
   template <typename Make>
-  FixedKernel(Context& context, const OpInstance& instance, Launch launch, int64_t workspace, Make make)
+  FixedKernel(Context& context, const OpInstance& instance, Launch launch, int64_t workspace, Make make, int64_t kernels = 1,
+              int64_t more_bytes = 0)
       : BoundKernel(context, instance), op_(*instance.op), inputs_(instance.inputs), outputs_(instance.outputs), launch_(launch),
-        workspace_(workspace), make_(std::move(make)) {}
+        workspace_(workspace), make_(std::move(make)), kernels_(kernels), more_bytes_(more_bytes) {}
 
   int64_t workspace_bytes() const override { return workspace_; }
   void bind(std::span<void* const> inputs, std::span<void* const> outputs, void* workspace) override {
+    const auto is_empty = [](const TensorDesc& desc) { return desc.shape.count() == 0; };
+    if (std::all_of(outputs_.begin(), outputs_.end(), is_empty)) return;
     arguments_ = make_({&op_, inputs_, outputs_}, Addresses{inputs, outputs}, static_cast<float*>(workspace));
   }
   void run(const RunContext&) override {
     for (const Arguments& arguments : arguments_) check(launch_(arguments, context().stream()), "starting a {}", name_of(op_.kind));
   }
+  KernelCost cost() const override { return {static_cast<int64_t>(arguments_.size()) * kernels_, more_bytes_}; }
 
  private:
   Op op_;
@@ -37,6 +44,7 @@ class FixedKernel : public BoundKernel {
   Launch launch_;
   int64_t workspace_;
   std::function<std::vector<Arguments>(const OpInstance&, const Addresses&, float* scratch)> make_;
+  int64_t kernels_, more_bytes_;
   std::vector<Arguments> arguments_;
 };
 
@@ -65,6 +73,18 @@ class RecurrenceKernel : public BoundKernel {
     return aligned((gradient_ ? 2 * items_ * hidden_ : items_ * sums_) * static_cast<int64_t>(sizeof(float)));
   }
   void run(const RunContext&) override { gradient_ ? run_gradient() : run_forward(); }
+  // A product and a cell each step; the gradient's last step has no product. Each product reads the weights and the state, or
+  // gradient, of the step before again.
+  KernelCost cost() const override {
+    const int64_t products = gradient_ ? std::max<int64_t>(steps_ - 1, 0) : steps_, again = std::max<int64_t>(products - 1, 0);
+    int64_t floats = again * hidden_ * sums_;
+    if (gradient_) {
+      floats += products * (gate() + 2 * state()) + (lstm_ ? (steps_ + 2 * products) * state() : 0);
+    } else {
+      floats += products * 2 * gate() + again * (lstm_ ? 2 : 1) * state();
+    }
+    return {steps_ + products, floats * static_cast<int64_t>(sizeof(float))};
+  }
 
  private:
   const float* in(size_t i) const { return static_cast<const float*>(input(i)); }
@@ -151,7 +171,9 @@ std::unique_ptr<Kernel> create_copy(Context& context, const OpInstance& instance
   return std::make_unique<FixedKernel<CopyArguments>>(
       context, instance, launch_copy, 0, [](const OpInstance& of, const Addresses& at, float*) {
         std::vector<CopyArguments> copies;
-        for (size_t i = 0; i < of.inputs.size(); ++i) copies.push_back(copy_arguments(of, i, at));
+        for (size_t i = 0; i < of.inputs.size(); ++i) {
+          if (of.inputs[i].shape.count() > 0) copies.push_back(copy_arguments(of, i, at));
+        }
         return copies;
       });
 }
@@ -160,7 +182,8 @@ std::string refuse_small_map(Context&, const OpInstance& instance) { return refu
 std::unique_ptr<Kernel> create_small_map(Context& context, const OpInstance& instance) {
   return std::make_unique<FixedKernel<InterpretedMap>>(
       context, instance, launch_interpreted, 0,
-      [pass = context.pass()](const OpInstance& of, const Addresses& at, float*) { return interpreted_map(of, at, pass); });
+      [pass = context.pass()](const OpInstance& of, const Addresses& at, float*) { return interpreted_map(of, at, pass); }, 1,
+      bytes_read_again(instance, interpreted_walks(instance)));
 }
 
 std::string refuse_pool(Context&, const OpInstance& instance) { return refuse_numbers(instance, 1); }
@@ -179,13 +202,16 @@ std::unique_ptr<Kernel> create_pool(Context& context, const OpInstance& instance
 std::string refuse_lrn(Context&, const OpInstance& instance) { return refuse_numbers(instance, instance.inputs.size()); }
 std::unique_ptr<Kernel> create_lrn(Context& context, const OpInstance& instance) {
   const bool forward = instance.op->kind == OpKind::kLrn;
-  const int64_t products = forward ? 0 : aligned(instance.inputs[0].shape.count() * static_cast<int64_t>(sizeof(float)));
-  return std::make_unique<FixedKernel<LrnArguments>>(context, instance, forward ? launch_lrn : launch_lrn_gradient, products,
-                                                     [](const OpInstance& of, const Addresses& at, float* scratch) {
-                                                       LrnArguments a = lrn_arguments(of, at);
-                                                       a.products = scratch;
-                                                       return std::vector<LrnArguments>{a};
-                                                     });
+  const int64_t products = forward ? 0 : instance.inputs[0].shape.count() * static_cast<int64_t>(sizeof(float));
+  const int64_t read_again = forward ? 0 : instance.inputs[0].bytes() + instance.inputs[1].bytes();
+  return std::make_unique<FixedKernel<LrnArguments>>(
+      context, instance, forward ? launch_lrn : launch_lrn_gradient, aligned(products),
+      [](const OpInstance& of, const Addresses& at, float* scratch) {
+        LrnArguments a = lrn_arguments(of, at);
+        a.products = scratch;
+        return std::vector<LrnArguments>{a};
+      },
+      forward ? 1 : 2, 2 * products + read_again);
 }
 
 std::string refuse_plain_matmul(Context&, const OpInstance& instance) { return refuse_numbers(instance, instance.inputs.size()); }
@@ -206,15 +232,16 @@ std::unique_ptr<Kernel> create_plain_convolution(Context& context, const OpInsta
   int64_t partial = 0;
   if (weights) {
     void* const nowhere[] = {nullptr, nullptr};
-    partial = partial_floats(convolution_arguments(instance, {nowhere, nowhere}));
+    partial = partial_floats(convolution_arguments(instance, {nowhere, nowhere})) * static_cast<int64_t>(sizeof(float));
   }
   return std::make_unique<FixedKernel<ConvolutionArguments>>(
-      context, instance, launch, aligned(partial * static_cast<int64_t>(sizeof(float))),
+      context, instance, launch, aligned(partial),
       [](const OpInstance& of, const Addresses& at, float* scratch) {
         ConvolutionArguments a = convolution_arguments(of, at);
         a.partial = scratch;
         return std::vector<ConvolutionArguments>{a};
-      });
+      },
+      partial > 0 ? 2 : 1, 2 * partial);
 }
 
 std::string refuse_recurrence(Context&, const OpInstance&) { return ""; }

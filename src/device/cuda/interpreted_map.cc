@@ -6,7 +6,6 @@
 #include <algorithm>
 
 #include "device/cuda/map_text.h"
-#include "device/cuda/map_walk.h"
 
 namespace trainer::cuda {
 namespace {
@@ -64,14 +63,17 @@ void set_steps(const MapBody& body, const MapLayout& layout, const MapWalk& walk
 
 }  // namespace
 
+std::vector<MapWalk> interpreted_walks(const OpInstance& instance) {
+  return walks_of(instance, MapLayout(instance.op->as<MapBody>(), instance.inputs, instance.outputs));
+}
+
 std::string refuse_interpreted_map(const OpInstance& instance) {
   const MapBody& body = instance.op->as<MapBody>();
   if (const std::string reason = refuse_map_text(instance); !reason.empty()) return reason;
   if (body.domain.count() == 0) return "no elements";
   if (body.domain.count() > InterpretedMap::kMostElements)
     return fmt::format("{} elements", body.domain.count());
-  const MapLayout layout(body, instance.inputs, instance.outputs);
-  const std::vector<MapWalk> walks = walks_of(instance, layout);
+  const std::vector<MapWalk> walks = interpreted_walks(instance);
   return std::all_of(walks.begin(), walks.end(), fits)
              ? ""
              : "more nodes, operands, axes or keys than the interpreter takes, or tables";

@@ -10,11 +10,15 @@
 
 #include "device/cuda/kernel_arguments.h"
 #include "device/cuda/kernels/interpreter.h"
+#include "device/cuda/map_walk.h"
 
 namespace trainer::cuda {
 
 // Why a map has to be compiled, or "".
 std::string refuse_interpreted_map(const OpInstance& instance);
+
+// A walk for each launch.
+std::vector<MapWalk> interpreted_walks(const OpInstance& instance);
 
 // The launches that make a map which is not refused, in sequence.
 std::vector<InterpretedMap> interpreted_map(const OpInstance& instance, const Addresses& at,

@@ -6,6 +6,7 @@
 #include "device/cuda/context.h"
 #include "device/cuda/implementations.h"
 #include "device/cuda/map_text.h"
+#include "device/cuda/map_walk.h"
 
 namespace trainer::cuda {
 namespace {
@@ -47,8 +48,11 @@ class MapKernel : public BoundKernel {
   MapKernel(Context& context, const OpInstance& instance)
       : BoundKernel(context, instance),
         launches_(map_launches(instance, context.properties.multiprocessors)),
-        tables_(context, instance.op->as<MapBody>().segments) {
+        tables_(context, instance.op->as<MapBody>().segments),
+        cost_{0, bytes_read_again(instance, launches_)} {
     for (const MapLaunch& launch : launches_) {
+      cost_.launches += (launch.blocks > 0 ? 1 : 0) + (launch.finish_blocks > 0 ? 1 : 0);
+      cost_.bytes += 2 * launch.part_floats * static_cast<int64_t>(sizeof(float));
       part_floats_ = std::max(part_floats_, launch.part_floats);
       context.texts.add(launch.text);
       if (context.planned()) continue;
@@ -58,6 +62,7 @@ class MapKernel : public BoundKernel {
   }
 
   int64_t workspace_bytes() const override { return part_floats_ * static_cast<int64_t>(sizeof(float)); }
+  KernelCost cost() const override { return cost_; }
 
   void bind(std::span<void* const> inputs, std::span<void* const> outputs, void* workspace) override {
     BoundKernel::bind(inputs, outputs, workspace);
@@ -95,6 +100,7 @@ class MapKernel : public BoundKernel {
 
   std::vector<MapLaunch> launches_;
   Tables tables_;
+  KernelCost cost_;
   std::vector<cudaKernel_t> kernels_, finishes_;
   int64_t part_floats_ = 0;
 };

@@ -23,6 +23,12 @@ class MapStep {
 
   void bind(std::span<void* const> inputs, void* output) { kernel_->bind(inputs, {&output, 1}, nullptr); }
   void run(const RunContext& run) { kernel_->run(run); }
+  // `between`: the tensor that one of the map and the kernel beside it writes, and the other reads.
+  KernelCost cost(const TensorDesc& between) const {
+    KernelCost cost = kernel_->cost();
+    cost.bytes += 2 * between.bytes();
+    return cost;
+  }
 
  private:
   Op op_;

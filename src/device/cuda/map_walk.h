@@ -67,4 +67,19 @@ size_t place(const std::vector<T>& list, T value) {
 // operands.
 std::vector<MapWalk> map_walks(const OpInstance& instance, const MapLayout& layout, int multiprocessors);
 
+// Of operands that several launches read, each with its `operands`: beyond the first time.
+template <typename Launches>
+int64_t bytes_read_again(const OpInstance& instance, const Launches& launches) {
+  std::vector<bool> read(instance.inputs.size(), false);
+  int64_t bytes = 0;
+  for (const auto& launch : launches) {
+    for (const int operand : launch.operands) {
+      const size_t i = static_cast<size_t>(operand);
+      if (read[i]) bytes += instance.inputs[i].bytes();
+      read[i] = true;
+    }
+  }
+  return bytes;
+}
+
 }  // namespace trainer::cuda

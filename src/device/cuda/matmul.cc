@@ -198,16 +198,22 @@ class CublasMatmul : public BoundKernel {
       if (operand.dtype == rounded[i].dtype) continue;
       copies_[i].emplace(context, MapBody::copy(operand.shape), std::vector{operand}, rounded[i]);
       rounded_bytes_[i] = aligned(rounded[i].bytes());
+      cost_ += copies_[i]->cost(rounded[i]);
     }
     const Epilogue& epilogue = instance.op->as<MatmulAttributes>().epilogue;
     const TensorDesc& y = instance.outputs[0];
-    if (epilogue.relu) relu_.emplace(context, body_of(epilogue, y.shape, false), std::vector{y}, y);
+    if (epilogue.relu) {
+      relu_.emplace(context, body_of(epilogue, y.shape, false), std::vector{y}, y);
+      cost_ += relu_->cost(y);
+    }
     if (!context.planned()) product_.emplace(instance, context.options.precision);
   }
 
   int64_t workspace_bytes() const override {
     return rounded_bytes_[0] + rounded_bytes_[1] + rounded_bytes_[kBias] + choice_.workspace;
   }
+
+  KernelCost cost() const override { return cost_; }
 
   void bind(std::span<void* const> inputs, std::span<void* const> outputs, void* workspace) override {
     BoundKernel::bind(inputs, outputs, workspace);
@@ -233,6 +239,7 @@ class CublasMatmul : public BoundKernel {
 
  private:
   const Choice& choice_;
+  KernelCost cost_;  // of the product's one call, and of the maps
   std::array<std::optional<MapStep>, 3> copies_;  // that round an operand
   std::optional<MapStep> relu_;
   std::array<int64_t, 3> rounded_bytes_ = {};

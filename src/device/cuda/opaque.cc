@@ -1,4 +1,5 @@
 // Opaque ops, which know the host's memory only: operands are fetched, results brought back.
+#include <algorithm>
 #include <vector>
 
 #include "device/cuda/implementations.h"
@@ -17,6 +18,10 @@ class HostOp : public BoundKernel {
   }
 
   bool recordable() const override { return false; }
+  KernelCost cost() const override {
+    const auto is_copied = [](const std::vector<float>& values) { return !values.empty(); };
+    return {std::count_if(operands_.begin(), operands_.end(), is_copied) + std::count_if(results_.begin(), results_.end(), is_copied)};
+  }
   void run(const RunContext& run) override {
     for (size_t i = 0; i < operands_.size(); ++i)
       context().fetch(operands_[i].data(), input(i), static_cast<int64_t>(operands_[i].size() * sizeof(float)));

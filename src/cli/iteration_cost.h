@@ -1,0 +1,29 @@
+// What an iteration costs on a GPU by its plan: the last line of `summary --plan`.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "runtime/program.h"
+
+namespace trainer {
+
+// Read and written by a step.
+double bytes_of(const Step& step);
+
+class IterationCost {
+ public:
+  explicit IterationCost(std::optional<DataSheet> sheet) : sheet_(std::move(sheet)) {}
+
+  void add(const Program& program);
+  // "171 launches, 1.94 GB read and written, 0.143 TFLOP; at least 0.68 ms on an H200": each step takes no less than its bytes
+  // at the memory's bandwidth or its operations at their peak. Without a data sheet it ends before the time.
+  std::string text() const;
+
+ private:
+  std::optional<DataSheet> sheet_;
+  int64_t launches_ = 0;
+  double bytes_ = 0, operations_ = 0, seconds_ = 0;
+};
+
+}  // namespace trainer
