@@ -77,7 +77,11 @@ class Gpu : public testing::Test {
     void* workspace = kernel.workspace_bytes() > 0 ? place(&blocks, kernel.workspace_bytes(), kWorkspaceAlignment) : nullptr;
     kernel.bind(in, out, workspace);
     device_->begin_pass({pass});
+    const int64_t queued = emulated() ? queued_on_emulated_gpu() : 0;
     kernel.run({pass});
+    if (emulated()) {
+      EXPECT_EQ(kernel.cost().launches, queued_on_emulated_gpu() - queued);
+    }
     for (size_t i = 0; i < out.size(); ++i) device_->copy_to_host(outputs[i].first, out[i], outputs[i].second);
   }
 

@@ -1,6 +1,9 @@
 // Opens the GPU that tests of the CUDA device run on.
 #pragma once
 
+#include <dlfcn.h>
+
+#include <cstdint>
 #include <cstdlib>
 #include <memory>
 #include <string>
@@ -28,6 +31,17 @@ inline std::unique_ptr<Device> open_test_gpu(std::string* reason) {
 }
 
 inline bool is_emulated(const Device& gpu) { return gpu.name().find("Emulated GPU") != std::string::npos; }
+
+// Kernels, copies and calls of libraries that were queued so far on the emulated one (emulated_queued).
+inline int64_t queued_on_emulated_gpu() {
+#ifdef EMULATED_LIBRARIES
+  static const auto queued = reinterpret_cast<long long (*)()>(
+      dlsym(dlopen(EMULATED_LIBRARIES "/libemulated_cudart.so", RTLD_NOW | RTLD_NOLOAD), "emulated_queued"));
+  return queued();
+#else
+  return 0;
+#endif
+}
 
 // Whether there are so many.
 inline bool has_gpus(int count) {

@@ -1,8 +1,9 @@
 #!/bin/bash
 # The CUDA device where there is no GPU: what its errors say, and that all nets of models/ are planned for GPUs that are
-# not there, with every convolution through cuDNN.
+# not there, with every convolution through cuDNN, and launches and bytes as recorded in cuda_plan_figures.txt.
 #
 #   tests/system/cuda_plan.sh TRAINER
+#   tests/system/cuda_plan.sh TRAINER --record    writes cuda_plan_figures.txt anew
 source "$(dirname "${BASH_SOURCE[0]}")/checks.bash"
 
 write_tiny_net tiny.prototxt
@@ -27,7 +28,20 @@ fi
 output=$("$trainer" time --model=tiny.prototxt --iterations=1 --gpu=sm_90 2>&1)
 check planned_gpu_runs_nothing "exit code $?: $output" [ $? -eq 2 ]
 output=$("$trainer" summary --model=tiny.prototxt --gpu=sm_70 2>&1)
-check unknown_architecture "exit code $?: $output" [ $? -eq 2 ]
+check unknown_gpu "exit code $?: $output" [ $? -eq 2 ]
+check known_gpus_are_told "$output" grep -q 't4, a100, .*h200, .*sm_75, .*sm_120' <<<"$output"
+
+# n * 4096 * 4096 multiply-adds at 66.9 and 494.7 TFLOP/s; weights, a bias and 2 * n * 4096 other floats at 300 GB/s.
+cat >product.prototxt <<'NET'
+layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 4096 dim: 4096 } } }
+layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip" inner_product_param { num_output: 4096 } }
+NET
+costs() { # EXPECTED FLAGS...
+  local expected=$1 output
+  shift
+  output=$("$trainer" summary --model="$work/product.prototxt" --phase=TEST --plan "$@" 2>&1 | tail -n 1)
+  check "product $*" "$output" [ "$output" = "$expected" ]
+}
 
 cd "$source_folder" || exit 2
 if "$trainer" summary --model=models/lenet/lenet_train_test.prototxt --stage=bench --gpu=sm_90 2>&1 | grep -q 'cannot be opened'; then
@@ -37,11 +51,19 @@ if "$trainer" summary --model=models/lenet/lenet_train_test.prototxt --stage=ben
 fi
 
 export XDG_CACHE_HOME=$work/cache
+costs '1 launches, 0.2013 GB read and written, 0.1374 TFLOP; at least 2.05 ms on an H100' --gpu=sm_90
+costs '1 launches, 0.2013 GB read and written, 0.1374 TFLOP; at least 0.278 ms on an H200' --gpu=H200 --precision=tf32
+costs '1 launches, 0.06765 GB read and written, 0.0005369 TFLOP; at least 0.225 ms on an L4' --gpu=l4 --shape data=16,4096
+figures=tests/system/cuda_plan_figures.txt
 # check_plan NET ARCHITECTURE PRECISION EXIT_CODE OUTPUT
 check_plan() {
   local name="$1 $2 $3"
   check "$name" "exit code $4: $(tail -n 3 <<<"$5")" [ "$4" -eq 0 ]
   check "$name convolutions" "$(grep -m 3 'not cudnn' <<<"$5")" [ "$(grep -c 'not cudnn' <<<"$5")" -eq 0 ]
+  local cost number='[0-9.e-]+'
+  cost=$(grep -E "^[0-9]+ launches, $number GB read and written, $number TFLOP; at least $number ms on an? [A-Z0-9 ]+$" <<<"$5")
+  check "$name cost" "$(tail -n 2 <<<"$5")" [ -n "$cost" ]
+  [[ $2 != sm_[89]0 ]] || echo "$1 $2 $3: ${cost% read and written*}" >>"$work/figures"
 }
 
 for net in models/*/*_train_*.prototxt; do
@@ -87,6 +109,20 @@ for net in models/*/*_train_*.prototxt; do
     check_plan "$net" $architecture bf16 "${output##*exit code }" "$output"
   done
 done
+# Another cuDNN may fuse more or less.
+cudnn=$(grep -ahom 1 'cuDNN [0-9]* of CUDA [0-9]*' "$XDG_CACHE_HOME"/trainer/cuda/* | head -n 1)
+if [[ ${2:-} == --record ]]; then
+  { echo "# Launches and bytes of an iteration, planned with $cudnn. To write it anew: tests/system/cuda_plan.sh TRAINER --record"
+    cat "$work/figures"; } >$figures
+  echo "wrote $figures"
+fi
+recorded=$(sed -n '1s/.*planned with \(cuDNN.*\)\. To write.*/\1/p' $figures)
+difference=$(diff <(tail -n +2 $figures) "$work/figures")
+if [[ -n $difference && $recorded != "$cudnn" ]]; then
+  echo "SKIPPED launches and bytes: they are recorded for $recorded, and this is $cudnn"
+else
+  check launches_and_bytes_are_as_recorded "$difference" [ -z "$difference" ]
+fi
 # Here bias and relu stand behind depthwise convolutions, which cuDNN has without them only.
 net=models/mobilenet/mobilenet_train_val.prototxt
 plan_bf16 $net sm_90 --phase=TEST

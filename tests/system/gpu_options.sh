@@ -30,6 +30,16 @@ train --precision=fp32
 check fp32_trains "$(tail -n 3 train.log)" test -s s_iter_6.caffemodel
 cp s_iter_6.caffemodel fp32.caffemodel
 check fp32_rounds_nothing "$(sort "$EMULATED_GPU_LOG" | uniq -c)" not_launched 'cudnnBackendExecute tensor_cores'
+tells_of_tensor_cores() { grep -q 'This GPU has tensor cores: --precision=tf32 or bf16 is usually' train.log; }
+tells_nothing_of_tensor_cores() { ! tells_of_tensor_cores; }
+check fp32_by_choice_is_left_alone "$(cat train.log)" tells_nothing_of_tensor_cores
+train
+check faster_precisions_are_told "$(cat train.log)" [ "$(grep -c 'tensor cores' train.log)" -eq 1 ]
+EMULATED_GPU_CAPABILITY=75 train
+check where_there_are_some "$(cat train.log)" tells_nothing_of_tensor_cores
+check and_trains_without "$(tail -n 3 train.log)" grep -q 'Optimization Done' train.log
+output=$("$emulated" summary --model=tiny.prototxt --gpu=0 --plan 2>&1 | tail -n 1)
+check a_plan_for_an_unknown_gpu_has_no_time "$output" grep -Eqx '[0-9]+ launches, [0-9.e-]+ GB read and written, [0-9.e-]+ TFLOP' <<<"$output"
 # Which engine is the fastest is chance on an emulated GPU; deterministic runs take the library's first.
 train --precision=tf32 --deterministic
 check tf32_uses_tensor_cores "$(sort "$EMULATED_GPU_LOG" | uniq -c)" launched 'cudnnBackendExecute tensor_cores'

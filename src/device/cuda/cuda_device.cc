@@ -14,6 +14,20 @@
 namespace trainer::cuda {
 namespace {
 
+DeviceProperties properties_of(int ordinal) {
+  cudaDeviceProp read;
+  check_on(ordinal, cudaGetDeviceProperties(&read, ordinal), "reading its properties");
+  DeviceProperties p;
+  p.name = read.name;
+  p.major = read.major;
+  p.minor = read.minor;
+  p.multiprocessors = read.multiProcessorCount;
+  p.memory = static_cast<int64_t>(read.totalGlobalMem);
+  p.l2_cache = read.l2CacheSize;
+  p.shared_memory = static_cast<int64_t>(read.sharedMemPerBlockOptin);
+  return p;
+}
+
 std::unique_ptr<Context> open_context(std::string_view which, const DeviceOptions& options) {
   int ordinal = -1;
   const auto [end, error] = std::from_chars(which.data(), which.data() + which.size(), ordinal);

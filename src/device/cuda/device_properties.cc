@@ -1,7 +1,6 @@
-// Properties of devices, read and typical.
+// The GPUs that are known.
 #include "device/cuda/device_properties.h"
 
-#include <cuda_runtime_api.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,7 +9,6 @@
 #include <vector>
 
 #include "base/error.h"
-#include "device/cuda/check.h"
 
 namespace trainer::cuda {
 namespace {
@@ -75,20 +73,6 @@ bool is_one(const DeviceProperties& properties, const Gpu& gpu) {
 }
 
 }  // namespace
-
-DeviceProperties properties_of(int ordinal) {
-  cudaDeviceProp read;
-  check_on(ordinal, cudaGetDeviceProperties(&read, ordinal), "reading its properties");
-  DeviceProperties p;
-  p.name = read.name;
-  p.major = read.major;
-  p.minor = read.minor;
-  p.multiprocessors = read.multiProcessorCount;
-  p.memory = static_cast<int64_t>(read.totalGlobalMem);
-  p.l2_cache = read.l2CacheSize;
-  p.shared_memory = static_cast<int64_t>(read.sharedMemPerBlockOptin);
-  return p;
-}
 
 DeviceProperties typical_properties(const std::string& which) {
   const std::string wanted = key_of(which);

@@ -23,8 +23,6 @@ struct DeviceProperties {
   std::string cudnn_json() const;
 };
 
-// Of the CUDA device `ordinal`.
-DeviceProperties properties_of(int ordinal);
 // Of a GPU to plan for without a device: by its name ("h200") or the first one of an architecture ("sm_90"), in small letters
 // or capitals. Throws a config_error that lists them for anything else.
 DeviceProperties typical_properties(const std::string& which);
