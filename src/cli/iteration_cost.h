@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "runtime/program.h"
 
@@ -16,8 +17,9 @@ class IterationCost {
   explicit IterationCost(std::optional<DataSheet> sheet) : sheet_(std::move(sheet)) {}
 
   void add(const Program& program);
-  // "171 launches, 1.94 GB read and written, 0.143 TFLOP; at least 0.68 ms on an H200": each step takes no less than its bytes
-  // at the memory's bandwidth or its operations at their peak. Without a data sheet it ends before the time.
+  // "171 launches, 1.94 GB read and written, 0.143 TFLOP; at least 0.68 ms on an H200": each step takes no less
+  // than its bytes at the memory's bandwidth or its operations at their peak. Without a data sheet it ends
+  // before the time.
   std::string text() const;
 
  private:

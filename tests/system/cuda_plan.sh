@@ -31,16 +31,15 @@ output=$("$trainer" summary --model=tiny.prototxt --gpu=sm_70 2>&1)
 check unknown_gpu "exit code $?: $output" [ $? -eq 2 ]
 check known_gpus_are_told "$output" grep -q 't4, a100, .*h200, .*sm_75, .*sm_120' <<<"$output"
 
-# n * 4096 * 4096 multiply-adds at 66.9 and 494.7 TFLOP/s; weights, a bias and 2 * n * 4096 other floats at 300 GB/s.
-cat >product.prototxt <<'NET'
-layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 4096 dim: 4096 } } }
+# N * 4096 * 4096 multiply-adds at 66.9 and 494.7 TFLOP/s; weights, a bias and 2 * N * 4096 other floats at 300 GB/s.
+costs() { # N FLAGS EXPECTED
+  local output
+  cat >"$work/product.prototxt" <<NET
+layer { name: "data" type: "Input" top: "data" input_param { shape { dim: $1 dim: 4096 } } }
 layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip" inner_product_param { num_output: 4096 } }
 NET
-costs() { # EXPECTED FLAGS...
-  local expected=$1 output
-  shift
-  output=$("$trainer" summary --model="$work/product.prototxt" --phase=TEST --plan "$@" 2>&1 | tail -n 1)
-  check "product $*" "$output" [ "$output" = "$expected" ]
+  output=$("$trainer" summary --model="$work/product.prototxt" --phase=TEST --plan $2 2>&1 | tail -n 1)
+  check "product of $1 rows, $2" "$output" [ "$output" = "$3" ]
 }
 
 cd "$source_folder" || exit 2
@@ -51,9 +50,9 @@ if "$trainer" summary --model=models/lenet/lenet_train_test.prototxt --stage=ben
 fi
 
 export XDG_CACHE_HOME=$work/cache
-costs '1 launches, 0.2013 GB read and written, 0.1374 TFLOP; at least 2.05 ms on an H100' --gpu=sm_90
-costs '1 launches, 0.2013 GB read and written, 0.1374 TFLOP; at least 0.278 ms on an H200' --gpu=H200 --precision=tf32
-costs '1 launches, 0.06765 GB read and written, 0.0005369 TFLOP; at least 0.225 ms on an L4' --gpu=l4 --shape data=16,4096
+costs 4096 --gpu=sm_90 '1 launches, 0.2013 GB read and written, 0.1374 TFLOP; at least 2.05 ms on an H100'
+costs 4096 '--gpu=H200 --precision=tf32' '1 launches, 0.2013 GB read and written, 0.1374 TFLOP; at least 0.278 ms on an H200'
+costs 16 --gpu=l4 '1 launches, 0.06765 GB read and written, 0.0005369 TFLOP; at least 0.225 ms on an L4'
 figures=tests/system/cuda_plan_figures.txt
 # check_plan NET ARCHITECTURE PRECISION EXIT_CODE OUTPUT
 check_plan() {

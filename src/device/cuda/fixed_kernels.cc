@@ -73,16 +73,13 @@ class RecurrenceKernel : public BoundKernel {
     return aligned((gradient_ ? 2 * items_ * hidden_ : items_ * sums_) * static_cast<int64_t>(sizeof(float)));
   }
   void run(const RunContext&) override { gradient_ ? run_gradient() : run_forward(); }
-  // A product and a cell each step; the gradient's last step has no product. Each product reads the weights and the state, or
-  // gradient, of the step before again.
+  // A product and a cell each step; the last step has no product backward. Beside the ops' values that is the products, c's
+  // gradient, and what the next step reads again: weights and h or dp for its product, c for its cell.
   KernelCost cost() const override {
-    const int64_t products = gradient_ ? std::max<int64_t>(steps_ - 1, 0) : steps_, again = std::max<int64_t>(products - 1, 0);
-    int64_t floats = again * hidden_ * sums_;
-    if (gradient_) {
-      floats += products * (gate() + 2 * state()) + (lstm_ ? (steps_ + 2 * products) * state() : 0);
-    } else {
-      floats += products * 2 * gate() + again * (lstm_ ? 2 : 1) * state();
-    }
+    const int64_t products = gradient_ ? std::max<int64_t>(steps_ - 1, 0) : steps_, again = std::max<int64_t>(steps_ - 1, 0);
+    int64_t floats = std::max<int64_t>(products - 1, 0) * hidden_ * sums_;
+    floats += gradient_ ? products * 2 * state() + again * gate() : products * 2 * gate() + again * state();
+    if (lstm_) floats += again * state() + (gradient_ ? (steps_ + products) * state() : 0);
     return {steps_ + products, floats * static_cast<int64_t>(sizeof(float))};
   }
 
