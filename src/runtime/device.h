@@ -50,7 +50,7 @@ struct RunContext {
   uint64_t pass = 0;  // number of the forward pass: the stream of random draws
 };
 
-// What one run of a kernel costs beside what its op does (ops/cost.h).
+// What a run of a kernel costs that its op does not say (ops/cost.h).
 struct KernelCost {
   int64_t launches = 1;  // kernels, copies and calls of libraries that it queues
   // Read and written beside operands read once and results written once: scratch, a result that a second launch changes,
