@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 #include <cstdio>
 #include <optional>
 
@@ -13,7 +14,6 @@
 #include "cli/net_flags.h"
 #include "config/diagnostics.h"
 #include "gpus/choose_gpu.h"
-#include "layers/given_shape.h"
 #include "ops/cost.h"
 #include "report/log.h"
 #include "train/model.h"
@@ -137,9 +137,11 @@ std::pair<std::string, Shape> read_shape(const std::string& word) {
   std::vector<int64_t> dims;
   for (const std::string& part : split(word.substr(equals + 1), ',')) {
     const std::string number = trim(part);
-    if (number.empty() || number.size() > 10 || number.find_first_not_of("0123456789") != std::string::npos)
+    if (number.empty() || number.find_first_not_of("0123456789") != std::string::npos)
       throw refuse(fmt::format("\"{}\" is no dimension", number));
-    dims.push_back(std::stoll(number));
+    int64_t dim = 0;
+    if (std::from_chars(number.data(), number.data() + number.size(), dim).ec != std::errc()) dim = Shape::kUncountable;
+    dims.push_back(dim);
   }
   const std::string problem = check_shape(Shape(dims));
   if (!problem.empty()) throw refuse(problem);

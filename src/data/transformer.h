@@ -21,7 +21,7 @@ struct ItemShape {
   int64_t height = 0;
   int64_t width = 0;
 
-  int64_t count() const { return channels * height * width; }
+  int64_t count() const { return saturating_product(saturating_product(channels, height), width); }
   bool operator==(const ItemShape& other) const {
     return channels == other.channels && height == other.height && width == other.width;
   }

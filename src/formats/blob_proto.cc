@@ -27,7 +27,6 @@ enum : uint32_t {
   kDoubleDiff = 9
 };
 constexpr uint32_t kShapeDim = 1;
-constexpr size_t kMostAxes = 32;
 
 // The number of elements, or -1 where it passes int64 or an extent is negative.
 int64_t checked_count(const std::vector<int64_t>& dims) {
@@ -59,13 +58,13 @@ WeightBlob read_blob_proto(WireReader& reader) {
       legacy[field - kNum] = static_cast<int32_t>(reader.varint());
       blob.legacy_shape = true;
     } else if (field == kData) {
-      reader.append_floats(blob.data);
+      reader.append_floats(blob.data, kMostElements);
     } else if (field == kDiff) {
-      reader.append_floats(blob.diff);
+      reader.append_floats(blob.diff, kMostElements);
     } else if (field == kDoubleData) {
-      reader.append_doubles(double_data);
+      reader.append_doubles(double_data, kMostElements);
     } else if (field == kDoubleDiff) {
-      reader.append_doubles(double_diff);
+      reader.append_doubles(double_diff, kMostElements);
     } else if (reader.is(kShape, WireType::kBytes)) {
       const int64_t outer = reader.enter();
       while (reader.next()) {
@@ -74,7 +73,7 @@ WeightBlob read_blob_proto(WireReader& reader) {
         } else {
           reader.skip();
         }
-        if (dims.size() > kMostAxes) throw WireError(reader.position(), "a blob of more than 32 axes");
+        if (dims.size() > size_t{kMostAxes}) throw WireError(reader.position(), "a blob of more than 32 axes");
       }
       reader.leave(outer);
     } else {

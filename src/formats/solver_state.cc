@@ -120,13 +120,7 @@ SolverStateFile read_hdf5(const std::string& path) {
   if (file.has_dataset("current_step")) out.state.set_current_step(single("current_step"));
   if (file.has_dataset("learned_net")) out.state.set_learned_net(file.read_string("learned_net"));
   const size_t count = file.children("history").size();
-  for (size_t i = 0; i < count; ++i) {
-    const std::string name = fmt::format("history/{}", i);
-    WeightBlob blob;
-    blob.shape = file.dataset(name).shape;
-    blob.data = file.read_floats(name);
-    out.history.push_back(std::move(blob));
-  }
+  for (size_t i = 0; i < count; ++i) out.history.push_back(read_hdf5_blob(file, fmt::format("history/{}", i)));
   return out;
 }
 

@@ -167,13 +167,6 @@ int blob_number(const std::string& name) {
   return number < static_cast<int>(kMostBlobs) && std::to_string(number) == name ? number : -1;
 }
 
-WeightBlob read_blob(const Hdf5File& file, const std::string& dataset) {
-  WeightBlob blob;
-  blob.shape = file.dataset(dataset).shape;
-  blob.data = file.read_floats(dataset);
-  return blob;
-}
-
 // A layer is a group that holds blobs, or no group: the groups on the way to a layer named "a/b" are none.
 void collect_layers(const Hdf5File& file, const std::string& name, int depth,
                     std::vector<WeightLayer>& layers) {
@@ -193,7 +186,7 @@ void collect_layers(const Hdf5File& file, const std::string& name, int depth,
         layer.blobs.emplace_back();
         layer.blobs.back().present = false;
       }
-      layer.blobs.push_back(read_blob(file, path));
+      layer.blobs.push_back(read_hdf5_blob(file, path));
       const std::string diff = fmt::format("diff/{}/{}", name, child);
       if (file.has_dataset(diff) && file.dataset(diff).shape == layer.blobs.back().shape) {
         layer.blobs.back().diff = file.read_floats(diff);
@@ -221,6 +214,16 @@ WeightFile read_hdf5(const std::string& path) {
 }
 
 }  // namespace
+
+WeightBlob read_hdf5_blob(const Hdf5File& file, const std::string& dataset) {
+  WeightBlob blob;
+  blob.shape = file.dataset(dataset).shape;
+  if (blob.shape.count() > kMostElements)
+    throw data_error("{}: dataset \"{}\" ({}) is no blob: it has more than {} values", file.path(), dataset, blob.shape.text(),
+                     kMostElements);
+  blob.data = file.read_floats(dataset);
+  return blob;
+}
 
 WeightFile read_weights(const std::string& path) {
   return Hdf5File::has_signature(path) ? read_hdf5(path) : read_binary(path);

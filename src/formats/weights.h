@@ -17,6 +17,8 @@ class LayerParameter;
 
 namespace trainer {
 
+class Hdf5File;
+
 struct WeightLayer {
   std::string name;
   // As in the file: "Convolution"; for V1 files the same name, from its enum; "" in HDF5 files, which do not
@@ -33,6 +35,9 @@ struct WeightFile {
 
 // Reads either format, told apart by HDF5's signature.
 WeightFile read_weights(const std::string& path);
+
+// A dataset of an HDF5 snapshot. Throws data_error, before it is read, where it has more elements than a blob.
+WeightBlob read_hdf5_blob(const Hdf5File& file, const std::string& dataset);
 
 // One layer to be written. `param` is the effective LayerParameter, its `blobs` ignored; null writes no more
 // than the name (enough for HDF5).

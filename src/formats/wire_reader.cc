@@ -174,12 +174,18 @@ void WireReader::skip() {
   }
 }
 
-void WireReader::append_floats(std::vector<float>& out) {
+void WireReader::check_room(const std::vector<float>& out, int64_t count, int64_t most) const {
+  if (count > most - static_cast<int64_t>(out.size())) fail(fmt::format("more than {} values, which no blob can have", most));
+}
+
+void WireReader::append_floats(std::vector<float>& out, int64_t most) {
   if (type_ == WireType::kFixed32) {
+    check_room(out, 1, most);
     out.push_back(std::bit_cast<float>(fixed32()));
   } else if (type_ == WireType::kBytes) {
     const int64_t count = length();
     if (count % 4 != 0) fail(fmt::format("{} bytes of floats, no multiple of 4", count));
+    check_room(out, count / 4, most);
     const size_t old = out.size();
     out.resize(old + static_cast<size_t>(count / 4));
     bytes(out.data() + old, count);
@@ -188,12 +194,14 @@ void WireReader::append_floats(std::vector<float>& out) {
   }
 }
 
-void WireReader::append_doubles(std::vector<float>& out) {
+void WireReader::append_doubles(std::vector<float>& out, int64_t most) {
   if (type_ == WireType::kFixed64) {
+    check_room(out, 1, most);
     out.push_back(static_cast<float>(std::bit_cast<double>(fixed64())));
   } else if (type_ == WireType::kBytes) {
     const int64_t count = length();
     if (count % 8 != 0) fail(fmt::format("{} bytes of doubles, no multiple of 8", count));
+    check_room(out, count / 8, most);
     out.reserve(out.size() + static_cast<size_t>(count / 8));
     for (int64_t i = 0; i < count; i += 8)
       out.push_back(static_cast<float>(std::bit_cast<double>(fixed64())));

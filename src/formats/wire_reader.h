@@ -64,9 +64,10 @@ class WireReader {
   // Skips the value after the last tag, groups included.
   void skip();
 
-  // Repeated numbers, both packed and not, appended to `out`. The tag must have been read.
-  void append_floats(std::vector<float>& out);
-  void append_doubles(std::vector<float>& out);
+  // Repeated numbers, both packed and not, appended to `out`, which may come to hold `most`; more are refused before
+  // they are read. The tag must have been read.
+  void append_floats(std::vector<float>& out, int64_t most = INT64_MAX);
+  void append_doubles(std::vector<float>& out, int64_t most = INT64_MAX);
   void append_int64s(std::vector<int64_t>& out);
 
   // Enters the kBytes value after the last tag as a message: next() ends where it ends. Returns the old
@@ -81,6 +82,8 @@ class WireReader {
   void refill();
   void skip_bytes(int64_t count);
   void need(int64_t count);
+  // Of numbers that are to be appended.
+  void check_room(const std::vector<float>& out, int64_t count, int64_t most) const;
   [[noreturn]] void fail(const std::string& reason) const;
 
   int descriptor_ = -1;

@@ -21,13 +21,13 @@ class LargestOf : public OpaqueOp {
         inner_(inner),
         top_(top),
         indices_(indices),
-        values_(values),
-        order_(static_cast<size_t>(count)) {}
+        values_(values) {}
 
   std::string name() const override { return "arg_max"; }
 
   void run(std::span<const float* const> inputs, std::span<float* const> outputs, uint64_t) const override {
     const int64_t rows = indices_ + values_;
+    order_.resize(static_cast<size_t>(count_));
     for (int64_t o = 0; o < outer_; ++o) {
       for (int64_t i = 0; i < inner_; ++i) {
         const float* x = inputs[0] + o * count_ * inner_ + i;
@@ -49,7 +49,7 @@ class LargestOf : public OpaqueOp {
  private:
   const int64_t outer_, count_, inner_, top_;
   const bool indices_, values_;
-  mutable std::vector<int64_t> order_;
+  mutable std::vector<int64_t> order_;  // of one ranking
 };
 
 void lower(LayerContext& context) {

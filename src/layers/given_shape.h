@@ -1,4 +1,4 @@
-// Shapes that a net gives itself.
+// Shapes of blobs, checked before anything is computed from them.
 #pragma once
 
 #include <string>
@@ -7,13 +7,11 @@
 
 namespace trainer {
 
-constexpr int64_t kMostElements = 2147483647;
-
-// What is wrong with a shape given in a net, or "": extents below 1, more than 32 axes, more than
-// kMostElements elements.
-std::string check_shape(const Shape& shape);
-
 // The shape of `shape { dim ... }` at `field`; fails where it cannot be a blob's.
 Shape given_shape(LayerContext& context, const caffe::BlobShape& shape, const std::string& field);
+
+// Fails where a top cannot have this shape. Every top is checked after the rule; a rule calls this where it
+// would compute from the shape before.
+void check_top(LayerContext& context, int top, const Shape& shape);
 
 }  // namespace trainer

@@ -3,6 +3,7 @@
 //
 // It is a convolution in which each channel has K filters, the k-th of them 1 at tap k.
 #include "layers/convolution_window.h"
+#include "layers/given_shape.h"
 #include "layers/layer.h"
 
 namespace trainer {
@@ -16,9 +17,9 @@ void lower(LayerContext& context) {
                              context.param().bottom(0), context.shape(0).text(), window.axis),
                  "Im2col takes 1 to 3 of them");
   const int64_t channels = context.shape(0)[window.axis];
-  int64_t taps = 1;
-  for (int64_t extent : window.kernel) taps *= extent;
-  const Shape output = convolved_shape(context, window, channels * taps);
+  const int64_t taps = Shape(window.kernel).count();
+  const Shape output = convolved_shape(context, window, saturating_product(channels, taps));
+  check_top(context, 0, output);
 
   const Shape filters{channels, taps, taps};
   std::vector<int64_t> weight_dims{channels * taps, 1};

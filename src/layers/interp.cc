@@ -5,6 +5,7 @@
 //   from there (size - 1) * zoom_factor + 1
 #include <algorithm>
 
+#include "layers/given_shape.h"
 #include "layers/layer.h"
 #include "ops/opaque.h"
 
@@ -96,7 +97,7 @@ Value padded(Value x, int axis, int64_t before, int64_t after) {
 }
 
 int64_t scaled(int64_t size, const caffe::InterpParameter& param) {
-  return ((size - 1) / param.shrink_factor()) * param.zoom_factor() + 1;
+  return saturating_product((size - 1) / param.shrink_factor(), param.zoom_factor()) + 1;
 }
 
 void lower(LayerContext& context) {
@@ -137,6 +138,7 @@ void lower(LayerContext& context) {
     shape[axis] = sized       ? (axis == 2 ? param.height() : param.width())
                   : by_factor ? scaled(shape[axis], param)
                               : context.shape(1)[axis];
+  check_top(context, 0, shape);
   if (shape == x.shape()) return context.set_top(0, x);
   context.set_top(
       0, opaque(context.graph(), std::make_shared<Bilinear>(x.shape(), shape, false), {x}, {shape}).front());

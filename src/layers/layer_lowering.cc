@@ -55,16 +55,17 @@ void LayerLowering::check_results() {
          "remove what is too many");
   for (size_t i = 0; i < top_values_.size(); ++i) {
     TRAINER_ASSERT(top_values_[i]);
-    const std::string problem = check_shape(top_values_[i].shape());
-    if (!problem.empty())
-      fail(fmt::format("top[{}]", i), fmt::format("top \"{}\": {}", lowered().tops[i].name, problem));
+    check_top(*this, static_cast<int>(i), top_values_[i].shape());
   }
 }
 
+void LayerLowering::check_own(const std::string& what, const Shape& shape) {
+  const std::string problem = check_shape(shape);
+  if (!problem.empty()) fail("", fmt::format("{}: {}", what, problem), kShapeRemedy);
+}
+
 Value LayerLowering::parameter(const Shape& shape, const caffe::FillerParameter* filler, float fallback) {
-  const std::string misshapen = check_shape(shape);
-  if (!misshapen.empty())
-    fail("", fmt::format("learned blob {}: {}", lowered().parameters.size(), misshapen));
+  check_own(fmt::format("learned blob {}", lowered().parameters.size()), shape);
   caffe::FillerParameter constant;
   constant.set_value(fallback);
   if (filler != nullptr) {
@@ -79,6 +80,7 @@ Value LayerLowering::parameter(const Shape& shape, const caffe::FillerParameter*
 }
 
 Value LayerLowering::statistic(const Shape& shape, float initial) {
+  check_own(fmt::format("blob {}", lowered().parameters.size()), shape);
   caffe::FillerParameter constant;
   constant.set_value(initial);
   return assembly_.parameters.add(*this, layer_, shape, constant, true);
@@ -94,6 +96,7 @@ void LayerLowering::write_statistic(int index, Value value) {
 }
 
 Value LayerLowering::carried_state(const std::string& name, const Shape& shape) {
+  check_own(fmt::format("carried state {}", name), shape);
   return graph_->read_state({random_name_ + ":" + name, shape, StateOwner::kNet});
 }
 

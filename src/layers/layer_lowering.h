@@ -51,6 +51,8 @@ class LayerLowering : public LayerContext {
   LoweredLayer& lowered();
   const ParameterInfo& blob(int index);
   void check_results();
+  // Of a blob of the layer's own; `what` names it.
+  void check_own(const std::string& what, const Shape& shape);
 
   Assembly& assembly_;
   const int layer_;

@@ -53,6 +53,9 @@ std::vector<int64_t> kernel_of(LayerContext& context, const PoolingParameter& pa
   if (kernel[0] == 0 || kernel[1] == 0)
     context.fail("pooling_param", fmt::format("the kernel is {} x {}", kernel[0], kernel[1]),
                  "filter dimensions cannot be zero");
+  // Places within a window count in 32 bits, as a blob's elements do.
+  const std::string problem = check_shape(Shape(kernel));
+  if (!problem.empty()) context.fail("pooling_param", "the kernel: " + problem, "use a smaller kernel");
   return kernel;
 }
 

@@ -100,11 +100,12 @@ void lower(LayerContext& context) {
                  "both must be positive");
   const Shape& x = context.shape(0);
   const int64_t outputs = param.output_dim(), groups = param.group_size();
-  if (x[1] != outputs * groups * groups)
+  const int64_t channels = Shape{outputs, groups, groups}.count();
+  if (x[1] != channels)
     context.fail(
         "bottom[0]",
         fmt::format("bottom \"{}\" ({}) has {} channels", context.param().bottom(0), x.text(), x[1]),
-        fmt::format("it needs output_dim * group_size * group_size = {}", outputs * groups * groups));
+        fmt::format("it needs output_dim * group_size * group_size = {}", channels));
   const Shape y{regions, outputs, groups, groups};
   const auto op = std::make_shared<MeansOfRegions>(
       x, y, param.spatial_scale(), fmt::format("layer \"{}\" (PSROIPooling)", context.param().name()), false);

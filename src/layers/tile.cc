@@ -15,8 +15,7 @@ void lower(LayerContext& context) {
   const Shape& shape = context.shape(0);
   Shape tiled = shape;
   tiled[axis] *= param.tiles();
-  const std::string problem = check_shape(tiled);
-  if (!problem.empty()) context.fail("tile_param.tiles", fmt::format("the top would be {}", problem));
+  check_top(context, 0, tiled);
   const int64_t outer = shape.count(0, axis), inner = shape.count(axis);
   const Value once = reshape(context.bottom(0), Shape{outer, 1, inner});
   context.set_top(0, reshape(broadcast_to(once, Shape{outer, param.tiles(), inner}), tiled));

@@ -1,6 +1,8 @@
 // Reads the geometry of convolution and pooling off an op and its descriptors.
 #include "runtime/windows.h"
 
+#include <limits>
+
 #include "base/error.h"
 
 namespace trainer {
@@ -25,6 +27,13 @@ bool ConvolutionGeometry::pointwise() const {
   const Windows& w = windows;
   for (int i = 0; i < kSpatial; ++i) {
     if (w.kernel[i] != 1 || w.stride[i] != 1 || w.pad[i] != 0 || w.in[i] != w.out[i]) return false;
+  }
+  return true;
+}
+
+bool ConvolutionGeometry::fits_32_bits() const {
+  for (int axis = 0; axis < kSpatial; ++axis) {
+    if (windows.in[axis] + 2 * windows.pad[axis] > std::numeric_limits<int32_t>::max()) return false;
   }
   return true;
 }

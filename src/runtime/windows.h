@@ -19,6 +19,8 @@ struct ConvolutionGeometry {
   int64_t filter() const { return inputs * windows.taps(); }
   // One window at every place, each input once: the operation is a matrix product.
   bool pointwise() const;
+  // Whether the padded extents, and so all that windows reach, fit the 32 bits in which libraries count.
+  bool fits_32_bits() const;
 };
 
 struct PoolGeometry {

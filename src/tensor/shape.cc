@@ -7,14 +7,11 @@
 #include <algorithm>
 
 namespace trainer {
-namespace {
 
 int64_t saturating_product(int64_t a, int64_t b) {
   int64_t product;
   return __builtin_mul_overflow(a, b, &product) ? Shape::kUncountable : std::min(product, Shape::kUncountable);
 }
-
-}  // namespace
 
 int64_t Shape::count(int begin, int end) const {
   int64_t product = 1;
@@ -31,6 +28,17 @@ std::string Shape::caffe_text() const {
   for (int64_t dim : dims_) out += fmt::format("{} ", dim);
   return out + fmt::format("({})", count());
 }
+
+std::string check_shape(const Shape& shape) {
+  if (shape.rank() > kMostAxes) return fmt::format("{} axes; a blob has at most {}", shape.rank(), kMostAxes);
+  for (int axis = 0; axis < shape.rank(); ++axis)
+    if (shape[axis] < 1) return fmt::format("axis {} has extent {}", axis, shape[axis]);
+  if (shape.count() > kMostElements) return fmt::format("{} are more than {} elements", shape.text(), kMostElements);
+  return "";
+}
+
+const char* const kShapeRemedy =
+    "every extent must be at least 1; for fewer elements use a smaller batch, fewer outputs or smaller images";
 
 int64_t size_of(DType dtype) {
   switch (dtype) {

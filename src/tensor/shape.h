@@ -11,6 +11,9 @@
 
 namespace trainer {
 
+// The product of counts and extents, at most Shape::kUncountable.
+int64_t saturating_product(int64_t a, int64_t b);
+
 class Shape {
  public:
   Shape() = default;
@@ -22,8 +25,9 @@ class Shape {
   int64_t& operator[](int axis) { return dims_[static_cast<size_t>(axis)]; }
   const std::vector<int64_t>& dims() const { return dims_; }
 
-  // What count() gives for every larger product: far above any tensor, and its bytes still fit 64 bits.
-  static constexpr int64_t kUncountable = int64_t{1} << 60;
+  // What count() gives for every larger product: far above any tensor of any device, and the sum of the bytes of thousands
+  // still fits 64 bits.
+  static constexpr int64_t kUncountable = int64_t{1} << 48;
 
   int64_t count() const { return count(0, rank()); }
   // Product of the dims [begin, end); 1 where the range is empty, kUncountable where it would be more.
@@ -41,6 +45,15 @@ class Shape {
  private:
   std::vector<int64_t> dims_;
 };
+
+// A blob's elements count in 32 bits, as Caffe's do. Intermediate values of a graph may have more.
+constexpr int64_t kMostElements = 2147483647;
+constexpr int kMostAxes = 32;
+
+// Why no blob can have this shape, or "": extents below 1, more than kMostAxes axes or kMostElements elements.
+std::string check_shape(const Shape& shape);
+// What to do about it.
+extern const char* const kShapeRemedy;
 
 enum class DType : uint8_t { kF32, kBF16, kF16, kS32, kU8 };
 int64_t size_of(DType dtype);

@@ -60,7 +60,7 @@ std::string memory_advice(const std::function<TrainingFiles()>& configure, const
     if (!smaller || smaller->batch * parts != whole->batch) break;
     divided = true;
     if (smaller->total() <= usable)
-      fits.push_back(fmt::format("batch_size: {} with iter_size: {} ({})", smaller->batch, iter_size * parts, format_bytes(smaller->total())));
+      fits.push_back(fmt::format("batch_size: {} with iter_size: {} ({})", smaller->batch, int64_t{iter_size} * parts, format_bytes(smaller->total())));
   }
   if (options.memory == 0) {
     const std::optional<MemoryPlan> repeating = plan_of(configure(), options, 1, usable);

@@ -89,7 +89,7 @@ std::map<std::string, CarriedState> carried_of(const std::string& path, const ca
     if (entry.name().compare(0, prefix.size(), prefix) != 0) continue;
     const auto& dims = entry.blob().shape().dim();
     const Shape shape(std::vector<int64_t>(dims.begin(), dims.end()));
-    if (shape.count() != entry.blob().data_size() || std::any_of(dims.begin(), dims.end(), [](int64_t dim) { return dim < 1; }))
+    if (!check_shape(shape).empty() || shape.count() != entry.blob().data_size())
       throw data_error("{}: the carried state {} has {} values for the shape {}: the file is damaged, copy it again", path,
                        entry.name(), entry.blob().data_size(), shape.text());
     carried[entry.name().substr(prefix.size())] = {shape, {entry.blob().data().begin(), entry.blob().data().end()}};

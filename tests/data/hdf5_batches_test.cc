@@ -5,6 +5,7 @@
 
 #include "data/hdf5_rows.h"
 #include "data/small_data.h"
+#include "formats/absent_dataset.h"
 #include "formats/hdf5_file.h"
 
 namespace trainer {
@@ -182,6 +183,18 @@ TEST_F(Hdf5Batches, WrongFiles) {
                   {"HDF5Data does not transform data."});
   expect_contains(error_text([&] { BatchStream::open(hdf5_layer(folder_ / "a.h5", 2), options()); }),
                   {"is an HDF5 file itself"});
+}
+
+// A file may have more elements than a blob: it is read row by row.
+TEST_F(Hdf5Batches, ReadsFilesOfMoreElementsThanABlob) {
+  Hdf5File::create(folder_ / "large.h5").close();
+  add_absent_dataset(folder_ / "large.h5", "data", {3'000'000, 1000});
+  add_absent_dataset(folder_ / "large.h5", "label", {3'000'000});
+  write_list({"large.h5"});
+  auto stream = BatchStream::open(hdf5_layer(folder_ / "list.txt", 2), options());
+  stream->start();
+  EXPECT_EQ(stream->records_per_epoch(), 3'000'000);
+  EXPECT_EQ(take_many(*stream, 1)[0].tops[0], std::vector<float>(2000, 0.0f));
 }
 
 }  // namespace

@@ -160,6 +160,18 @@ TEST(ImageData, VaryingSizesComeOneByOneAndAreRefusedTogether) {
   expect_contains(error_text([&] { both->next(); }), {"list.txt:2 (b.pgm)", "1x9x2", "1x3x5"});
 }
 
+TEST(ImageData, ALaterBatchThatIsNoBlobIsRefusedBeforeItTakesMemory) {
+  const test::TemporaryFolder folder;
+  write(folder / "small.pgm", gray_file(2, 2, 40));
+  write(folder / "large.pgm", "P5\n32000 32000\n255\n");
+  write(folder / "list.txt", "small.pgm 0\nsmall.pgm 0\nsmall.pgm 0\nlarge.pgm 1\n");
+  auto stream = BatchStream::open(image_layer(folder, 3), options());
+  stream->start();
+  take_many(*stream, 1);
+  expect_contains(error_text([&] { stream->layout(); }),
+                  {"(ImageData)", "list.txt:4 (large.pgm)", "3,1,32000,32000 are more than 2147483647 elements", "image_data_param.batch_size"});
+}
+
 TEST(ImageData, ShuffleDrawsAFreshOrderEachEpochWhateverTheWorkers) {
   const test::TemporaryFolder folder;
   write_pictures(folder, 40);

@@ -1,4 +1,5 @@
 // MemoryData: rows of HDF5 and .npy files.
+#include <filesystem>
 #include <fstream>
 #include <numeric>
 
@@ -75,6 +76,19 @@ TEST_F(MemoryData, NpyHasNoLabels) {
   const auto batch = take_many(*stream, 1)[0];
   EXPECT_EQ(batch.tops[0], (std::vector<float>{1, 2, 3, 4}));
   EXPECT_EQ(batch.tops[1], (std::vector<float>{0, 0}));
+}
+
+// The limit of a blob is none of a file's.
+TEST_F(MemoryData, AFileMayHaveMoreElementsThanABlob) {
+  const std::string header = "{'descr': '|u1', 'fortran_order': False, 'shape': (3000000, 1000), }\n";
+  const std::string path = folder_ / "large.npy";
+  std::ofstream(path, std::ios::binary) << "\x93NUMPY\x01" << '\0' << static_cast<char>(header.size()) << '\0' << header;
+  std::filesystem::resize_file(path, 10 + header.size() + 3'000'000'000);
+  auto stream = BatchStream::open(layer("large.npy", 2, "channels: 1000 height: 1 width: 1"), options(caffe::TEST));
+  EXPECT_EQ(stream->layout()[0].shape, (Shape{2, 1000, 1, 1}));
+  EXPECT_EQ(stream->records_per_epoch(), 3'000'000);
+  expect_contains(error_text([&] { BatchStream::open(layer("large.npy", 1, "channels: 4294967295 height: 4294967295 width: 4294967295"), options(caffe::TEST)); }),
+                  {"items of 1000x1x1", "says 4294967295x4294967295x4294967295"});
 }
 
 TEST_F(MemoryData, MistakesAreNamed) {

@@ -2,8 +2,10 @@
 #include "formats/weights.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 
+#include "absent_dataset.h"
 #include "formats/hdf5_file.h"
 #include "temp_folder.h"
 #include "trainer.pb.h"
@@ -194,6 +196,22 @@ TEST(Weights, ReadsBehindTwoGigabytes) {
   ASSERT_EQ(file.layers.size(), 1u);
   EXPECT_EQ(file.layers[0].name, "x");
   EXPECT_EQ(file.layers[0].blobs.at(0).data, (std::vector<float>{1, 2, 3}));
+}
+
+// 2^31 values that the disk holds nothing of.
+TEST(Weights, RefusesMoreValuesThanABlobHas) {
+  const TempFolder folder;
+  const std::string head = from_hex("a2068f808080200a01783a86808080202a8080808020");
+  const std::string path = folder.write("large.caffemodel", head);
+  std::filesystem::resize_file(path, head.size() + (uintmax_t{1} << 33));
+  EXPECT_TRUE(contains(data_error_of([&] { read_weights(path); }),
+                       "layer \"x\" (number 1 in the file), blob 0: more than 2147483647 values, which no blob can have"));
+
+  const std::string hdf5 = folder / "large.caffemodel.h5";
+  write_weights_hdf5(hdf5, {{"x", nullptr, {}}});
+  add_absent_dataset(hdf5, "data/x/0", {65536, 32768});
+  EXPECT_TRUE(contains(data_error_of([&] { read_weights(hdf5); }),
+                       "dataset \"data/x/0\" (65536,32768) is no blob: it has more than 2147483647 values"));
 }
 
 TEST(Weights, Hdf5KeepsNamesSharingAndGradients) {

@@ -265,6 +265,7 @@ std::string refuse_convolution(Context& context, const OpInstance& instance) {
   if (operands.x->shape.rank() > 5 || operands.x->shape.rank() < 3) return "it has not 1 to 3 spatial axes";
   if (!lies_in(*operands.x, Order::kChannelsLast) || !lies_in(*operands.y, Order::kChannelsLast)) return "an image is row-major";
   if (operands.x->dtype != operands.y->dtype) return "input and output have different types";
+  if (!convolution_geometry(instance).fits_32_bits()) return "a padded image is past 32-bit extents";
   const ConvolutionPlan& plan = plan_of(context, instance);
   return plan.plan == nullptr ? plan.reason : "";
 }

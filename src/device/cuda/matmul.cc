@@ -5,6 +5,7 @@
 // takes in the result's type only.
 #include <array>
 #include <cstring>
+#include <limits>
 #include <optional>
 
 #include "base/error.h"
@@ -253,6 +254,7 @@ class CublasMatmul : public BoundKernel {
 std::string refuse_matmul(Context& context, const OpInstance& instance) {
   for (const TensorDesc& operand : instance.inputs) {
     if (operand.shape.count() == 0) return "an operand is empty";
+    if (operand.shape.rank() == 3 && operand.shape[0] > std::numeric_limits<int32_t>::max()) return "cuBLASLt counts products in 32 bits";
   }
   if (instance.outputs[0].shape.count() == 0) return "the product is empty";
   const DType a = instance.inputs[0].dtype, b = instance.inputs[1].dtype;

@@ -21,6 +21,8 @@ using Dims = memory::dims;
 using Tag = memory::format_tag;
 using Type = memory::data_type;
 
+constexpr int64_t kMostTaps = 1 << 20;
+
 Type type_of(const TensorDesc& desc) { return desc.dtype == DType::kBF16 ? Type::bf16 : Type::f32; }
 
 // An op in oneDNN's terms: one to three spatial axes, dilation counted from 0. Weights are stored as f32; `any_weights` are
@@ -243,6 +245,9 @@ std::string refuse_convolution_onednn(const OpInstance& instance) {
   const ConvolutionOperands operands = convolution_operands(instance);
   const std::string reason = refuse_images(operands);
   if (!reason.empty()) return reason;
+  const ConvolutionGeometry g = convolution_geometry(instance);
+  if (!g.fits_32_bits()) return "a padded image is past oneDNN's 32-bit extents";
+  if (g.windows.taps() > kMostTaps) return fmt::format("more than {} taps; oneDNN allocates tables of them", kMostTaps);
   if (!choose(instance, describe(instance))) return "oneDNN has only plain loops for this geometry";
   return "";
 }
