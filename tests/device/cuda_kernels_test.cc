@@ -19,6 +19,7 @@
 #include "device/cuda/kernels/matmul.h"
 #include "device/cuda/kernels/pool.h"
 #include "device/cuda/kernels/recurrence.h"
+#include "device/far_cases.h"
 #include "device/map_generator.h"
 #include "device/narrow_cases.h"
 
@@ -294,6 +295,23 @@ TEST(CudaKernels, CopiesAnyAxes) {
     launch("copy", a);
     ASSERT_FALSE(HasFatalFailure());
     ASSERT_TRUE(expected == got) << "seed " << seed;
+  }
+}
+
+TEST(CudaKernels, OffsetsBeyond32BitsAreRight) {
+  for (const FarCase& far : far_reads()) {
+    SCOPED_TRACE(far.c.name);
+    check_far(far, [&](std::vector<void*> in, std::vector<void*> out) {
+      const OpInstance& instance = far.c.instance;
+      const cuda::Addresses at{in, out};
+      switch (instance.op->kind) {
+        case OpKind::kSlice: return launch("copy", cuda::copy_arguments(instance, 0, at));
+        case OpKind::kMaxPool:
+        case OpKind::kSumPool: return launch(name_of(instance.op->kind), cuda::pool_arguments(instance, at));
+        default: return launch(name_of(instance.op->kind), cuda::convolution_arguments(instance, at));
+      }
+    });
+    ASSERT_FALSE(HasFatalFailure());
   }
 }
 

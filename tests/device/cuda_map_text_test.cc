@@ -162,6 +162,23 @@ struct GradientCase {
   }
 };
 
+// Indices of 32 bits where all offsets fit with room for the steps of a grid, else of 64.
+TEST(CudaMapText, IndicesAreAsWideAsOffsetsNeed) {
+  const auto index_of = [](const Shape& domain, const Shape& operand) {
+    MapCase c;
+    c.op.kind = OpKind::kMap;
+    c.op.attributes = MapBody{domain, {{Fn::kInput, 0}}, {{0, Reduction::kMax, {1}}}, {}, {}};
+    const OpInstance instance{&c.op, {TensorDesc{operand}}, {TensorDesc{Shape{domain[0], 1}}}};
+    const std::string text = cuda::map_launches(instance, 132)[0].text;
+    const size_t at = text.find("typedef ");
+    return text.substr(at + 8, text.find(" Index;") - at - 8);
+  };
+  EXPECT_EQ(index_of({1024, 1 << 19}, {1024, 1 << 19}), "int");
+  EXPECT_EQ(index_of({1024, (1 << 20) + 1}, {1024, (1 << 20) + 1}), "long long");
+  EXPECT_EQ(index_of({1024, (1 << 20) + 1}, {1, (1 << 20) + 1}), "long long");
+  EXPECT_EQ(index_of({1 << 20, 1 << 20}, {1, 1 << 20}), "long long");
+}
+
 TEST(CudaMapText, LargeSumsAreExactAndDoNotReadWhatTheyOverwrite) {
   constexpr Order kRows = Order::kRowMajor, kLast = Order::kChannelsLast;
   const std::vector<GradientCase> kinds = {

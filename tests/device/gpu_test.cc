@@ -9,6 +9,8 @@
 #include <set>
 #include <thread>
 
+#include "base/text.h"
+#include "device/far_cases.h"
 #include "device/map_generator.h"
 #include "device/narrow_cases.h"
 #include "device/test_gpu.h"
@@ -55,26 +57,46 @@ class Gpu : public testing::Test {
 
   static constexpr int64_t kWorkspaceAlignment = 256;
 
-  // Memory for an operand that is aligned to no more than the contract says, at the end of its allocation.
-  void* place(std::vector<std::unique_ptr<DeviceBlock>>* blocks, int64_t bytes, int64_t alignment = 64) {
-    blocks->push_back(std::make_unique<DeviceBlock>(*device_, bytes + alignment));
-    return static_cast<char*>(blocks->back()->data()) + alignment;
+  // Memory of operands, and on a real GPU what must stay as it is behind each. The emulated one ends a process that touches
+  // what lies behind an allocation.
+  struct Placed {
+    std::vector<std::unique_ptr<DeviceBlock>> blocks;
+    std::vector<void*> guards;
+  };
+  static constexpr int64_t kGuardBytes = 4096;
+  static std::string guard() { return std::string(kGuardBytes, 'g'); }
+
+  // Memory for an operand that is aligned to no more than the contract says, and ends where a guard begins.
+  void* place(Placed* placed, int64_t bytes, int64_t alignment = 64) {
+    placed->blocks.push_back(std::make_unique<DeviceBlock>(*device_, bytes + alignment + (emulated() ? 0 : kGuardBytes)));
+    char* const data = static_cast<char*>(placed->blocks.back()->data()) + alignment;
+    if (emulated()) return data;
+    placed->guards.push_back(data + bytes);
+    device_->copy_from_host(placed->guards.back(), guard().data(), kGuardBytes);
+    return data;
+  }
+  void check_guards(const Placed& placed) {
+    for (const void* at : placed.guards) {
+      std::string found(kGuardBytes, ' ');
+      device_->copy_to_host(found.data(), at, kGuardBytes);
+      EXPECT_TRUE(found == guard()) << "written behind an operand or the workspace";
+    }
   }
 
   // Runs a kernel on the bytes of its operands; those of its results are given and replaced.
   template <typename Operands>
   void execute(Kernel& kernel, Operands& inputs, Operands& outputs, uint64_t pass) {
-    std::vector<std::unique_ptr<DeviceBlock>> blocks;
+    Placed placed;
     std::vector<void*> in, out;
     for (auto& [host, bytes] : inputs) {
-      in.push_back(place(&blocks, bytes));
+      in.push_back(place(&placed, bytes));
       device_->copy_from_host(in.back(), host, bytes);
     }
     for (auto& [host, bytes] : outputs) {
-      out.push_back(place(&blocks, bytes));
+      out.push_back(place(&placed, bytes));
       device_->copy_from_host(out.back(), host, bytes);
     }
-    void* workspace = kernel.workspace_bytes() > 0 ? place(&blocks, kernel.workspace_bytes(), kWorkspaceAlignment) : nullptr;
+    void* workspace = kernel.workspace_bytes() > 0 ? place(&placed, kernel.workspace_bytes(), kWorkspaceAlignment) : nullptr;
     kernel.bind(in, out, workspace);
     device_->begin_pass({pass});
     const int64_t queued = emulated() ? queued_on_emulated_gpu() : 0;
@@ -83,6 +105,38 @@ class Gpu : public testing::Test {
       EXPECT_EQ(kernel.cost().launches, queued_on_emulated_gpu() - queued);
     }
     for (size_t i = 0; i < out.size(); ++i) device_->copy_to_host(outputs[i].first, out[i], outputs[i].second);
+    check_guards(placed);
+  }
+
+  // Operands and results of many gigabytes, of which a few elements go to the device and come back.
+  void check_far(const FarCase& far) {
+    const OpInstance& instance = far.c.instance;
+    const KernelChoice choice = device_->choose(instance);
+    chosen_.insert(std::string(name_of(instance.op->kind)) + " " + choice.implementation);
+    SCOPED_TRACE(far.c.name + " by " + choice.implementation);
+    Placed placed;
+    const auto place_all = [&](const std::vector<TensorDesc>& tensors) {
+      std::vector<void*> addresses;
+      for (const TensorDesc& desc : tensors) addresses.push_back(place(&placed, desc.bytes()));
+      return addresses;
+    };
+    const std::vector<void*> in = place_all(instance.inputs), out = place_all(instance.outputs);
+    void* const workspace = place(&placed, choice.kernel->workspace_bytes(), kWorkspaceAlignment);
+    for (const FarElement& element : far.given) {
+      const TensorDesc& desc = instance.inputs[element.tensor];
+      device_->copy_from_host(static_cast<char*>(in[element.tensor]) + far_offset(desc, element.at), far_bytes(desc.dtype, element.value).data(),
+                              size_of(desc.dtype));
+    }
+    choice.kernel->bind(in, out, workspace);
+    device_->begin_pass({});
+    choice.kernel->run({});
+    for (const FarElement& element : far.expected) {
+      const TensorDesc& desc = instance.outputs[element.tensor];
+      uint32_t bits = 0;
+      device_->copy_to_host(&bits, static_cast<char*>(out[element.tensor]) + far_offset(desc, element.at), size_of(desc.dtype));
+      EXPECT_NEAR(far_value(desc.dtype, bits), element.value, 1e-5) << "at " << Shape(element.at).text();
+    }
+    check_guards(placed);
   }
 
   void check(const OpCase& c, float tolerance) {
@@ -356,6 +410,61 @@ TEST_F(Gpu, IsDoneWithTheResultsOfOpaqueOps) {
   EXPECT_EQ(got, 1);
 }
 
+TEST_F(Gpu, FarOffsets) {
+  constexpr int64_t kNeeded = int64_t{64} << 30;  // operands, results and what the trials of cuDNN's ways take
+  const int64_t free = device_->free_memory();
+  if (free < kNeeded) GTEST_SKIP() << format_bytes(free) << " are free on " << device_->name() << "; it takes " << format_bytes(kNeeded);
+  std::vector<FarCase> cases = far_reads();
+  cases.push_back(far_sum());
+  for (FarCase& far : far_writes()) cases.push_back(std::move(far));
+  for (const FarCase& far : cases) check_far(far);
+}
+
+// A kernel that adds one to each element of a block. The first run is not recorded, as in a program.
+class Counting {
+ public:
+  explicit Counting(Device& device)
+      : device_(device), elements_(is_emulated(device) ? 1 << 12 : 1 << 24), block_(device, elements_ * static_cast<int64_t>(sizeof(float))) {
+    MapBody body{Shape{elements_}, {{Fn::kInput, 0}, {Fn::kConstant, -1, -1, -1, 1}, {Fn::kAdd, 0, 1}}, {{2, Reduction::kNone, {}}}, {}, {}};
+    const TensorDesc x = tensor({elements_});
+    case_ = op_case("count", OpKind::kMap, std::move(body), {x}, {x});
+    kernel_ = device.choose(case_.instance).kernel;
+    void* const addresses[] = {block_.data()};
+    kernel_->bind(addresses, addresses, nullptr);
+    run();
+  }
+  void run() {
+    device_.begin_pass({});
+    kernel_->run({});
+  }
+  float* last() const { return static_cast<float*>(block_.data()) + elements_ - 1; }
+
+ private:
+  Device& device_;
+  int64_t elements_;
+  DeviceBlock block_;
+  OpCase case_;
+  std::unique_ptr<Kernel> kernel_;
+};
+
+TEST_F(Gpu, WaitsForTheEventOfTheLastReplay) {
+  for (const char* order : orders_of_work()) {
+    setenv("EMULATED_GPU_ORDER", order, 1);
+    Counting counting(*device_);
+    const std::unique_ptr<Readback> readback = device_->make_readback(1);
+    const void* const from[] = {counting.last()};
+    const std::unique_ptr<Recording> recording = device_->record([&] {
+      counting.run();
+      readback->start(from);
+    });
+    ASSERT_NE(recording, nullptr);
+    for (int replays = 1; replays <= 100; ++replays) {
+      recording->run();
+      ASSERT_EQ(readback->wait()[0], static_cast<float>(1 + replays)) << order;
+    }
+  }
+}
+
 // GPUs 0 and 1, and a float on each for them to sum.
 class TwoGpus {
  public:
@@ -384,6 +493,28 @@ class TwoGpus {
     for (size_t i = 0; i < 2; ++i) devices_[i]->copy_to_host(&values[i], blocks_[i]->data(), sizeof(float));
     return values;
   }
+  // What both have after so many rounds: each adds one to its own number, which begins with 1, and both take the sum.
+  std::array<float, 2> count_and_sum(int rounds) {
+    std::vector<std::unique_ptr<Counting>> counting;
+    std::vector<std::unique_ptr<Recording>> recordings;
+    for (size_t i = 0; i < 2; ++i) {
+      counting.push_back(std::make_unique<Counting>(*devices_[i]));
+      recordings.push_back(devices_[i]->record([&] {
+        counting[i]->run();
+        markers_[i]->set();
+      }));
+    }
+    Marker* const markers[] = {markers_[0].get(), markers_[1].get()};
+    float* const data[] = {counting[0]->last(), counting[1]->last()};
+    for (int round = 0; round < rounds; ++round) {
+      for (size_t i = 0; i < 2; ++i) recordings[i]->run();
+      sum_->start(markers, data, 1);
+      sum_->finish();
+    }
+    std::array<float, 2> values = {};
+    for (size_t i = 0; i < 2; ++i) devices_[i]->copy_to_host(&values[i], data[i], sizeof(float));
+    return values;
+  }
 
  private:
   std::vector<std::unique_ptr<Device>> devices_;
@@ -391,6 +522,14 @@ class TwoGpus {
   std::vector<std::unique_ptr<Marker>> markers_;
   std::unique_ptr<SumAcross> sum_;
 };
+
+// The markers lie in recordings, and the sums, in streams of their own, are started right after the launches.
+TEST_F(Gpu, SumsWaitForTheMarkersOfTheLastReplay) {
+  if (!has_gpus(2)) GTEST_SKIP() << "it takes two GPUs";
+  TwoGpus gpus;
+  EXPECT_EQ(gpus.count_and_sum(1), (std::array<float, 2>{4, 4}));
+  EXPECT_EQ(gpus.count_and_sum(18), (std::array<float, 2>{786'430, 786'430}));
+}
 
 TEST_F(Gpu, SumsAfterASumThatFailed) {
   if (!has_gpus(2)) GTEST_SKIP() << "it takes two GPUs";
