@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <set>
 
 #include "calls.h"
 #include "cuda_emulator.h"
@@ -33,6 +34,14 @@ cudaError_t enqueue_kernel(const EmulatedKernel& kernel, const void* argument, u
     if (!is_host_address(word)) continue;
     std::fprintf(stderr, "emulated GPU: kernel %s is given an address of the host, 0x%llx, %zu bytes into its arguments\n", name.c_str(),
                  static_cast<unsigned long long>(word), at);
+    std::abort();
+  }
+  // A GPU loads a kernel's code at its first launch, which may wait for the device or take memory.
+  static std::set<void (*)()> loaded;
+  if (stream->capture == nullptr) {
+    loaded.insert(kernel.function);
+  } else if (loaded.count(kernel.function) == 0) {
+    std::fprintf(stderr, "emulated GPU: kernel %s is captured before it was ever launched: its code is not loaded\n", name.c_str());
     std::abort();
   }
   log("launch %s stream=%d blocks=%u threads=%u%s\n", name.c_str(), stream->number, blocks, x * y, captured(*stream));

@@ -15,10 +15,13 @@
 //   EMULATED_CUDNN=drops-nan              a relu in any of its engines returns 0 for a NaN
 //   EMULATED_CUBLASLT=absent-algorithms   nor cuBLASLt
 //
-// Mistakes that a GPU would not tell end the process with a message: addresses of the host given to kernels, memory
-// touched that is not the toucher's, a thread that waits for all devices while another starts a collective on them, one
-// that waits for work which itself waits for a GPU that failed, an attribute of cuDNN that is set with another type than
-// its own, work that is started while cudaGetLastError would return the error of an earlier call.
+// Mistakes that a GPU would not report end the process with a message:
+//   addresses of the host given to kernels, and memory touched that is not the toucher's
+//   a kernel captured before it was ever launched
+//   a thread that waits for all devices while another starts a collective on them
+//   one that waits for work which itself waits for a GPU that failed
+//   an attribute of cuDNN set with another type than its own
+//   work started while cudaGetLastError would return the error of an earlier call
 #pragma once
 
 #include <cuda_runtime_api.h>

@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <vector>
 
+#define EMULATED_RUNTIME
+#include "cuda_emulator.h"
 #include "emulated_runtime.h"
 
 namespace {
@@ -154,6 +156,23 @@ TEST_P(EmulatedRuntime, WorkIsNotStartedAfterAnErrorThatIsLeft) {
   EXPECT_EQ(cudaGetLastError(), cudaErrorInvalidDevice);
   clear();
   add(first_, 1);
+  EXPECT_EQ(value(), 1);
+}
+
+TEST_P(EmulatedRuntime, CapturesNoKernelThatWasNeverLaunched) {
+  const EmulatedKernel kernel = emulated_kernel("add", +[](int* at) { ++*at; });
+  const auto launch = [&] { return emulated_launch(kernel, &device_, 1, 1, 1, first_); };
+  clear();
+  ASSERT_EQ(cudaStreamBeginCapture(first_, cudaStreamCaptureModeThreadLocal), cudaSuccess);
+  EXPECT_DEATH(launch(), "kernel add is captured before it was ever launched");
+  cudaGraph_t graph = nullptr;
+  ASSERT_EQ(cudaStreamEndCapture(first_, &graph), cudaSuccess);
+  cudaGraphDestroy(graph);
+  ASSERT_EQ(launch(), cudaSuccess);
+  ASSERT_EQ(cudaStreamBeginCapture(first_, cudaStreamCaptureModeThreadLocal), cudaSuccess);
+  EXPECT_EQ(launch(), cudaSuccess);
+  ASSERT_EQ(cudaStreamEndCapture(first_, &graph), cudaSuccess);
+  cudaGraphDestroy(graph);
   EXPECT_EQ(value(), 1);
 }
 
