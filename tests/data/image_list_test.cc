@@ -163,13 +163,15 @@ TEST(ImageData, VaryingSizesComeOneByOneAndAreRefusedTogether) {
 TEST(ImageData, ALaterBatchThatIsNoBlobIsRefusedBeforeItTakesMemory) {
   const test::TemporaryFolder folder;
   write(folder / "small.pgm", gray_file(2, 2, 40));
-  write(folder / "large.pgm", "P5\n32000 32000\n255\n");
-  write(folder / "list.txt", "small.pgm 0\nsmall.pgm 0\nsmall.pgm 0\nlarge.pgm 1\n");
-  auto stream = BatchStream::open(image_layer(folder, 3), options());
+  write(folder / "large.pgm", "P5\n18000 18000\n255\n");
+  std::string list;
+  for (int i = 0; i < 7; ++i) list += "small.pgm 0\n";
+  write(folder / "list.txt", list + "large.pgm 1\n");
+  auto stream = BatchStream::open(image_layer(folder, 7), options());
   stream->start();
   take_many(*stream, 1);
   expect_contains(error_text([&] { stream->layout(); }),
-                  {"(ImageData)", "list.txt:4 (large.pgm)", "3,1,32000,32000 are more than 2147483647 elements", "image_data_param.batch_size"});
+                  {"(ImageData)", "list.txt:8 (large.pgm)", "7,1,18000,18000 are more than 2147483647 elements", "image_data_param.batch_size"});
 }
 
 TEST(ImageData, ShuffleDrawsAFreshOrderEachEpochWhateverTheWorkers) {
