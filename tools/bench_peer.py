@@ -2,7 +2,7 @@
 
 usage: bench_peer.py time NET MODE PRECISION ITERATIONS
        bench_peer.py serve NET MODE PRECISION ITERATIONS [--device=cuda] [--batch=N]
-       bench_peer.py peak PRECISION [--device=cuda]
+       bench_peer.py peak PRECISION... [--device=cuda]
        bench_peer.py infer NET MODE PRECISION ITERATIONS
        bench_peer.py check NET TRAINER PRECISION
 
@@ -17,8 +17,8 @@ are compared with the peer's floats: ours may be no farther from them than twice
 
 serve prints "ready" once it is warm, and then for each line that it reads the milliseconds of an iteration, the mean of so
 many without a wait in between, and the peak memory in MiB: on a GPU what PyTorch had allocated at most. More modes: those of
-torch.compile, max-autotune and reduce-overhead, channels-last. More precisions: tf32. peak prints the operations a second of
-a product of large matrices.
+torch.compile, max-autotune and reduce-overhead, channels-last. More precisions: tf32. peak prints for each
+precision the operations a second of a product of large matrices.
 
 The net is taken in phase TRAIN with stage "bench", its data layer's shapes as DummyData gives them. OMP_NUM_THREADS sets
 the threads, else the process's cores.
@@ -304,7 +304,7 @@ def peak(precision, device):
     side = 8192 if device == "cuda" else 512
     a, b = (torch.randn(side, side, device=device, dtype=torch.bfloat16 if precision == "bf16" else None) for _ in range(2))
     milliseconds_of(lambda: a @ b, 3, synchronize)
-    print(f"{2 * side**3 / milliseconds_of(lambda: a @ b, 20, synchronize) * 1e3:.4g}")
+    print(f"{precision} {2 * side**3 / milliseconds_of(lambda: a @ b, 20, synchronize) * 1e3:.4g}", flush=True)
 
 
 def check(path, trainer, precision):
@@ -416,7 +416,8 @@ def main():
     elif words[0] == "serve":
         serve(words[1], words[2], words[3], int(words[4]), device, int(flags.get("batch", 0)))
     elif words[0] == "peak":
-        peak(words[1], device)
+        for precision in words[1:]:
+            peak(precision, device)
     else:
         measure(words[1], words[2], words[3], int(words[4]))
 
