@@ -1,10 +1,14 @@
-# Run while installing the component gpu_check: which commit it is made from, and Fashion-MNIST where it is there.
+# Run while installing the component gpu_check: the commit that it is made from, stand-ins for libraries, and Fashion-MNIST
+# where it is present.
 execute_process(COMMAND git -C ${GPU_CHECK_SOURCE} describe --always --abbrev=40 --dirty
   OUTPUT_VARIABLE commit OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
 if(NOT commit)
   set(commit "unknown")
 endif()
 file(WRITE ${CMAKE_INSTALL_PREFIX}/commit "${commit}\n")
+
+execute_process(COMMAND ${GPU_CHECK_SOURCE}/tools/gpu_check_stubs ${CMAKE_INSTALL_PREFIX} ${GPU_CHECK_COMPILER}
+  COMMAND_ERROR_IS_FATAL ANY)
 
 set(data data/fashion-mnist)
 file(MAKE_DIRECTORY ${CMAKE_INSTALL_PREFIX}/${data})

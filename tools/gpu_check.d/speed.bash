@@ -188,12 +188,12 @@ scaling() {
   local threads one check
   for threads in $(printf '%s\n' 1 2 4 8 16 "$(nproc)" | sort -nu); do
     ((threads <= $(nproc))) || continue
-    check="$1 ($(batch_of "$1")) fp32, $threads threads"
+    check="$1 ($(batch_of "$1")) fp32, threads: $threads"
     has_time 5 "$check" || return
     OMP_NUM_THREADS=$threads time_ours "$1" fp32
     ((code == 0)) || { unfinished "$check"; return; }
     ((threads > 1)) || one=$(average)
-    row passed "$check" "$(average) ms: $(ratio "$one" "$(average)") times as fast as 1 thread"
+    row passed "$check" "$(average) ms: $(ratio "$one" "$(average)") times as fast as one thread"
   done
 }
 
