@@ -145,4 +145,27 @@ if [ -e "$bundle/lib/libtrainer_cuda.so" ]; then
   loaded() { [ $code = 0 ] || { [ $code = 5 ] && ! grep -qE 'cannot be loaded|(is|has) no CUDA device' log; }; }
   check plugin_is_loaded "exit code $code, $(last_lines)" loaded
 fi
+
+# The bundle of gpu_check, where its programs were built: all functions are found in its own libraries, of which some are
+# stand-ins, and what it runs there works with them.
+if [ -x "$build/bundled/trainer_tests" ]; then
+  checked=$work/checked
+  FASHION_MNIST= cmake --install "$build" --prefix "$checked" --strip >log 2>&1 &&
+    FASHION_MNIST= cmake --install "$build" --prefix "$checked" --strip --component gpu_check >>log 2>&1
+  check gpu_check_is_made "$(last_lines)" [ -x "$checked/tools/gpu_check" -a -s "$checked/commit" ]
+  export LD_BIND_NOW=1
+  elsewhere=$(ldd "$checked/bin/trainer" "$checked/bin/trainer_tests" | grep '=>' | grep -vE "=> ($checked/bin/\.\./lib/\S+|/\S*/($of_the_host)) \(")
+  check gpu_check_has_its_libraries "$elsewhere" [ -z "$elsewhere" ]
+  "$checked/bin/trainer_tests" --gtest_list_tests >tests 2>&1
+  check gpu_check_has_its_tests "$(cat tests)" [ "$(grep -cE '^(Gpu|SeveralDevices|Cases/Conformance|Layers/LayerContract)\.' tests)" = 4 ]
+  TRAINER_SOURCE_DIR=$checked "$checked/bin/trainer_tests" --gtest_filter='*Conformance*/solver_sgd*:*Conformance*/tile' >log 2>&1
+  check gpu_check_reads_cases "$(last_lines)" grep -q '^\[  PASSED  \] [1-9][0-9]* tests' log
+  check stand_ins_are_listed "$(tail -n 8 "$checked/licences/LIBRARIES")" grep -q 'libcurl.so.4: a stand-in' "$checked/licences/LIBRARIES"
+  unset LD_BIND_NOW
+fi
+truncate -s 48M fits.tar.xz
+truncate -s $(((48 << 20) + 1)) large.tar.xz
+size() { cmake "-DARCHIVE=$work/$1" -DMOST_MIB=48 -P "$source_folder/tools/gpu_check_size.cmake" >log 2>&1; }
+check size_that_fits "$(cat log)" size fits.tar.xz
+check size_that_is_too_large_is_refused "$(cat log)" eval '! size large.tar.xz && grep -q "large.tar.xz has 49 MiB, and 48 MiB" log'
 finish
