@@ -41,8 +41,11 @@ pack_results() {
   pack results.tar.gz "$out" $names
 }
 pack_caches() {
-  pack trainer_cache.tar.xz "$out/cache" trainer
-  pack torch_cache.tar.xz "$out/cache" torch
+  local name file
+  for name in trainer torch; do
+    file=$packs/${name}_cache.tar.xz
+    [[ -e $file && -z $(find "$out/cache/$name" -newer "$file" -print -quit) ]] || pack "${file##*/}" "$out/cache" $name
+  done
 }
 
 say() { echo "$*" | tee -a "$results"; }
@@ -56,10 +59,10 @@ start_part() {
   done
   part_end=$((SECONDS + most[$part] < end ? SECONDS + most[$part] : end))
 }
-# left LIMIT: so many seconds, or what the part has left where that is less.
+# left LIMIT: so many seconds, or what the part has left where that is less; at least one.
 left() {
   local rest=$((part_end - SECONDS))
-  echo $((rest < 0 ? 0 : rest < $1 ? rest : $1))
+  echo $((rest < 1 ? 1 : rest < $1 ? rest : $1))
 }
 # has_time SECONDS CHECK: a row where the part has less.
 has_time() {
@@ -73,18 +76,17 @@ has_time() {
 attempt() {
   local limit from=$SECONDS
   limit=$(left "$1")
-  cut=$((limit < $1))
-  shift
-  command=$*
+  command=${*:2}
   command=${command//$bundle\//}
-  if ((limit > 0)); then
-    timeout -k 3 "$limit" "$@" </dev/null >output 2>&1
+  if ((part_end > SECONDS)); then
+    timeout -k 3 "$limit" "${@:2}" </dev/null >output 2>&1
     code=$?
   else
     : >output
     code=124
   fi
   took=$((SECONDS - from))
+  cut=$((limit < $1 && SECONDS + 1 >= part_end))
   { echo "== $command"; head -c 2000000 output; echo "== exit code $code after $took s"; echo; } >>"$out/$part.log"
 }
 

@@ -20,6 +20,13 @@ precisions_of() {
   done
 }
 
+peer_precisions() {
+  local found
+  found=$(precisions_of bf16 tf32 fp32)
+  ((${#precisions[@]})) || found=${found/fp32/}
+  echo $found
+}
+
 number_after() { sed -n "s/.*$1: \([0-9.e+-]*\).*/\1/p" output | tail -n 1; }
 average() { number_after 'Average Forward-Backward'; }
 
@@ -53,7 +60,7 @@ serve_words() {
 start_warming() {
   [[ -n $torch && " ${parts[*]} " == *" peer "* ]] || return 0
   local precision net
-  for precision in $(precisions_of bf16 tf32); do
+  for precision in $(peer_precisions); do
     for net in "${nets[@]}"; do serve_words "$net" "$precision" 1; done
   done >to_compile
   # timeout ends all processes that it started.
@@ -173,7 +180,7 @@ check_speed() {
 
 check_peer() {
   local net precision
-  for precision in $(precisions_of bf16 tf32); do
+  for precision in $(peer_precisions); do
     for net in "${nets[@]}"; do compare "$net" "$precision" 150; done
   done
 }
