@@ -64,7 +64,7 @@ start_warming() {
     for net in "${nets[@]}"; do serve_words "$net" "$precision" 1; done
   done >to_compile
   # timeout ends all processes that it started.
-  timeout -k 3 "$(left 600)" xargs -a to_compile -P 4 -L 1 "${peer[@]}" >/dev/null 2>"$out/warming.log" &
+  timeout -k 3 "$(left 600)" xargs -a to_compile -P 4 -L 1 "${peer[@]}" </dev/null >/dev/null 2>"$out/warming.log" &
   warming=$!
 }
 stop_warming() {
@@ -205,7 +205,7 @@ scaling() {
 }
 
 check_cpu() {
-  local on=cpu net precision wanted mode repeats=2 modes
+  local on=cpu net precision wanted mode repeats=$((repeats < 2 ? repeats : 2)) modes
   wanted=$(precisions_of fp32 bf16)
   for net in resnet50 lenet; do
     [[ " ${nets[*]} " != *" $net "* ]] || scaling "$net"
