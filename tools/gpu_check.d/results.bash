@@ -6,6 +6,7 @@ passed=0 failed=0 skipped=0
 open_results() {
   mkdir -p "$1/traces" "$1/cache" && out=$(cd "$1" && pwd) || return 1
   [[ -z $packs ]] || { mkdir -p "$packs" && packs=$(cd "$packs" && pwd); } || return 1
+  [[ $packs != "$out" ]] || { echo "--pack=$packs is OUT: give another folder" >&2; return 1; }
   results=$out/results.md
   touch "$results" || return 1
   export XDG_CACHE_HOME=$out/cache TORCHINDUCTOR_CACHE_DIR=$out/cache/torch
