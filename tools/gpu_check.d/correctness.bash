@@ -76,7 +76,8 @@ check_tests() {
     run_tests kernels 60 'Gpu.Copies:Gpu.SaysWhatMemoryIsLeft'
     run_tests contract 60 '*Contract*/InnerProduct*:*Contract*/Softmax_*'
   else
-    run_tests kernels 120 'Gpu.*'
+    run_tests kernels 120 'Gpu.*-Gpu.FarOffsets'
+    run_tests far_offsets 60 Gpu.FarOffsets
     run_tests contract 120 '*Contract*'
     run_tests conformance 120 '*Conformance*'
     run_tests several_gpus 60 'SeveralDevices.*'
@@ -133,7 +134,7 @@ check_lenet() {
 
 check_sanitizer() {
   command -v compute-sanitizer >/dev/null || { row skipped compute_sanitizer "not installed"; return; }
-  local tool what kernels='Gpu.*-Gpu.SaysWhatMemoryIsLeft'
+  local tool what kernels='Gpu.*-Gpu.SaysWhatMemoryIsLeft:Gpu.FarOffsets:Gpu.AHandledFailureLeavesNoError'
   ((!quick)) || kernels=Gpu.Copies
   for what in training kernels; do
     for tool in memcheck racecheck initcheck; do
@@ -141,7 +142,8 @@ check_sanitizer() {
       [[ $what = training ]] || run=(env "TRAINER_SOURCE_DIR=$bundle" TRAINER_TEST_DEVICE=cuda:0 "$bundle/bin/trainer_tests"
         "--gtest_filter=$kernels")
       has_time 10 "${tool}_$what" || continue
-      attempt 90 compute-sanitizer --tool $tool --target-processes all --error-exitcode 99 --print-limit 20 "${run[@]}"
+      # Calls that fail are the program's to handle: tests ask for GPUs that are not there.
+      attempt 90 compute-sanitizer --tool $tool --report-api-errors no --target-processes all --error-exitcode 99 --print-limit 20 "${run[@]}"
       verdict "${tool}_$what" "$(grep -E 'SUMMARY' output | tail -n 1 | sed 's/=* *//')" true
     done
   done
