@@ -57,8 +57,8 @@ class Gpu : public testing::Test {
 
   static constexpr int64_t kWorkspaceAlignment = 256;
 
-  // Memory of operands, and on a real GPU what must stay as it is behind each. The emulated one ends a process that touches
-  // what lies behind an allocation.
+  // Memory of operands, and on a real GPU a guard zone after each, which must not change. The emulated GPU ends a process that
+  // touches memory after an allocation.
   struct Placed {
     std::vector<std::unique_ptr<DeviceBlock>> blocks;
     std::vector<void*> guards;
@@ -79,7 +79,7 @@ class Gpu : public testing::Test {
     for (const void* at : placed.guards) {
       std::string found(kGuardBytes, ' ');
       device_->copy_to_host(found.data(), at, kGuardBytes);
-      EXPECT_TRUE(found == guard()) << "written behind an operand or the workspace";
+      EXPECT_TRUE(found == guard()) << "a kernel wrote after the end of an operand or of the workspace";
     }
   }
 
@@ -523,7 +523,7 @@ class TwoGpus {
   std::unique_ptr<SumAcross> sum_;
 };
 
-// The markers lie in recordings, and the sums, in streams of their own, are started right after the launches.
+// The markers are part of recordings; the sums, in streams of their own, start right after the launches.
 TEST_F(Gpu, SumsWaitForTheMarkersOfTheLastReplay) {
   if (!has_gpus(2)) GTEST_SKIP() << "it takes two GPUs";
   TwoGpus gpus;
