@@ -63,8 +63,10 @@ DatabaseMean compute_mean(const std::string& database, const std::string& backen
       }
       add(view, sums);
     } catch (const Error& error) {
+      source->check_intact();
       throw Error(error.code(), fmt::format("{}: {}", source->describe(record), error.what()));
     }
+    source->check_intact();
     ++mean.records;
     if (progress && mean.records % kRecordsBetweenReports == 0) progress(mean.records, total);
   }

@@ -2,7 +2,6 @@
 #include "data/lmdb_environment.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,6 +15,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "data/database_folder.h"
 
 namespace trainer {
@@ -44,7 +44,7 @@ std::shared_ptr<LmdbEnvironment> LmdbEnvironment::open(const std::string& path) 
 LmdbEnvironment::~LmdbEnvironment() {
   if (transaction_ != nullptr) mdb_txn_abort(transaction_);
   if (env_ != nullptr) mdb_env_close(env_);
-  if (bytes_ != nullptr) ::munmap(const_cast<char*>(bytes_), static_cast<size_t>(size_));
+  if (descriptor_ >= 0) ::close(descriptor_);
 }
 
 void LmdbEnvironment::map_file() {
@@ -54,28 +54,32 @@ void LmdbEnvironment::map_file() {
   data_file_ = folder ? (fs::path(path_) / "data.mdb").string() : path_;
   if (folder && !fs::exists(data_file_, error)) throw_other_database(path_, DatabaseKind::kLmdb);
 
-  const int descriptor = ::open(data_file_.c_str(), O_RDONLY | O_CLOEXEC);
+  descriptor_ = ::open(data_file_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   struct stat file {};
-  if (descriptor < 0 || ::fstat(descriptor, &file) != 0) {
-    const int reason = errno;
-    if (descriptor >= 0) ::close(descriptor);
+  if (descriptor_ < 0 || ::fstat(descriptor_, &file) != 0) {
     throw data_error("{} cannot be read: {}. Its owner can allow it with `chmod -R a+rX {}`", data_file_,
-                     std::strerror(reason), path_);
+                     std::strerror(errno), path_);
   }
-  size_ = static_cast<uint64_t>(file.st_size);
   changed_ns_ = int64_t{file.st_mtim.tv_sec} * 1000000000 + file.st_mtim.tv_nsec;
-  void* map = MAP_FAILED;
-  if (S_ISREG(file.st_mode) && size_ > 0) {
-    map = ::mmap(nullptr, static_cast<size_t>(size_), PROT_READ, MAP_SHARED, descriptor, 0);
-  }
-  const int reason = errno;
-  ::close(descriptor);
-  if (!S_ISREG(file.st_mode) || size_ == 0) {
+  if (!S_ISREG(file.st_mode) || file.st_size == 0) {
     throw data_error("{} is not an LMDB database. {}", data_file_, database_remedy("NEW_FOLDER"));
   }
-  if (map == MAP_FAILED) throw data_error("{} cannot be mapped: {}", data_file_, std::strerror(reason));
-  bytes_ = static_cast<const char*>(map);
-  tree_.emplace(bytes_, size_, 0, data_file_);
+  file_ = MappedFile::map(descriptor_, static_cast<uint64_t>(file.st_size));
+  if (!file_) throw data_error("{} cannot be mapped: {}", data_file_, std::strerror(errno));
+  tree_.emplace(file_->bytes(), file_->size(), 0, data_file_, [this] { check_intact(); });
+}
+
+void LmdbEnvironment::check_intact() const {
+  struct stat file {};
+  const bool known = ::fstat(descriptor_, &file) == 0;
+  if (known && static_cast<uint64_t>(file.st_size) < file_->size()) {
+    throw data_error("{} was cut short while it was read: it had {} and has {}. Copy or make it again", data_file_,
+                     format_bytes(static_cast<int64_t>(file_->size())), format_bytes(file.st_size));
+  }
+  if (file_->failed()) {
+    throw data_error("{} could not be read: its disk or file system gave an error, or it was cut short for a time. `dmesg` "
+                     "may tell more", data_file_);
+  }
 }
 
 // Takes a reader's place; without one where no lock file can be made: a read-only file system, or a folder of
@@ -99,7 +103,7 @@ void LmdbEnvironment::lock() {
   if (result != 0) throw data_error("{} cannot be opened: {}", data_file_, mdb_strerror(result));
   // The state that the transaction protects; it may be newer than the one that was checked.
   const uint64_t number = mdb_txn_id(transaction_);
-  if (number != tree_->transaction()) tree_.emplace(bytes_, size_, number, data_file_);
+  if (number != tree_->transaction()) tree_.emplace(file_->bytes(), file_->size(), number, data_file_, [this] { check_intact(); });
   if (tree_->entries() == 0) {
     throw data_error("{} is an empty database: it has no records. Perhaps its making was interrupted; {}",
                      path_, database_remedy("NEW_FOLDER"));
@@ -107,7 +111,7 @@ void LmdbEnvironment::lock() {
 }
 
 std::string LmdbEnvironment::identity() const {
-  return fmt::format("{}\n{} bytes\nchanged {}\ntransaction {}\n{} entries", path_, size_, changed_ns_,
+  return fmt::format("{}\n{} bytes\nchanged {}\ntransaction {}\n{} entries", path_, file_->size(), changed_ns_,
                      tree_->transaction(), tree_->entries());
 }
 

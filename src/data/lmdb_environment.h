@@ -2,7 +2,8 @@
 // of the same database by the same process.
 //
 // The library holds the lock and a read transaction, so that no writer touches the pages that are read; the
-// pages themselves are read through LmdbTree, which no damaged file can hurt.
+// pages themselves are read through LmdbTree, which no damaged file can hurt, from a map that a file cut short in
+// between does not hurt either.
 #pragma once
 
 #include <lmdb.h>
@@ -13,6 +14,7 @@
 #include <string>
 
 #include "data/lmdb_tree.h"
+#include "formats/mapped_file.h"
 
 namespace trainer {
 
@@ -29,6 +31,9 @@ class LmdbEnvironment {
   const LmdbTree& tree() const { return *tree_; }
   // Tells one state of the database from another: path, file size, time of change, transaction, entries.
   std::string identity() const;
+  // Throws data_error where the file was cut short since it was opened, or could not be read: what came from the tree
+  // since then may be zeros. To be asked after bytes were used, from any thread.
+  void check_intact() const;
 
  private:
   explicit LmdbEnvironment(std::string path) : path_(std::move(path)) {}
@@ -39,8 +44,8 @@ class LmdbEnvironment {
   std::string data_file_;
   MDB_env* env_ = nullptr;
   MDB_txn* transaction_ = nullptr;
-  const char* bytes_ = nullptr;
-  uint64_t size_ = 0;
+  int descriptor_ = -1;
+  std::unique_ptr<MappedFile> file_;
   int64_t changed_ns_ = 0;
   std::optional<LmdbTree> tree_;
 };

@@ -34,8 +34,8 @@ T load(const char* bytes) {
 
 }  // namespace
 
-LmdbTree::LmdbTree(const char* bytes, uint64_t size, uint64_t transaction, std::string path)
-    : bytes_(bytes), size_(size), path_(std::move(path)) {
+LmdbTree::LmdbTree(const char* bytes, uint64_t size, uint64_t transaction, std::string path, std::function<void()> check_intact)
+    : bytes_(bytes), size_(size), path_(std::move(path)), check_intact_(std::move(check_intact)) {
   if (size < kPageHeader + kHeadBytes || load<uint32_t>(bytes + kPageHeader) != kMagic) {
     throw data_error("{} is not an LMDB database", path_);
   }
@@ -46,17 +46,26 @@ LmdbTree::LmdbTree(const char* bytes, uint64_t size, uint64_t transaction, std::
   page_size_ = load<uint32_t>(bytes + kPageHeader + kHeadPageSize);
   if (page_size_ < 256 || page_size_ > 32768 || (page_size_ & (page_size_ - 1)) != 0)
     damaged("its page size is wrong");
+  check_head(0);
+  check_head(page_size_);
   bool found = read_head(0, transaction);
   found = read_head(page_size_, transaction) || found;
-  if (!found) damaged("neither of its heads is whole");
+  if (!found) damaged("its heads are not of the transaction that is read");
+}
+
+// The library writes two whole heads into a new database and trusts both.
+void LmdbTree::check_head(uint64_t offset) const {
+  if (offset + kPageHeader + kHeadBytes > size_) damaged("it ends within its heads");
+  const char* head = bytes_ + offset + kPageHeader;
+  if (load<uint32_t>(head) != kMagic || load<uint32_t>(head + 4) != kVersion || (load<uint16_t>(bytes_ + offset + 10) & kMeta) == 0)
+    damaged("one of its heads is not whole");
+  if (load<uint32_t>(head + kHeadPageSize) != page_size_) damaged("its heads have different page sizes");
 }
 
 // Takes over the state of the head at `offset` if it is the one asked for, or newer than what is known.
 bool LmdbTree::read_head(uint64_t offset, uint64_t transaction) {
-  if (offset + kPageHeader + kHeadBytes > size_) return false;
   const char* head = bytes_ + offset + kPageHeader;
   const uint64_t number = load<uint64_t>(head + kTransaction);
-  if (load<uint32_t>(head) != kMagic || (load<uint16_t>(bytes_ + offset + 10) & kMeta) == 0) return false;
   if (transaction != 0 ? number != transaction : number < transaction_) return false;
   const uint64_t pages = load<uint64_t>(head + kLastPage) + 1;
   if (pages == 0 || pages > size_ / page_size_) {
@@ -78,6 +87,7 @@ bool LmdbTree::read_head(uint64_t offset, uint64_t transaction) {
 }
 
 void LmdbTree::damaged(const char* what) const {
+  check_intact_();
   throw data_error("{} is damaged: {}. Copy or make it again", path_, what);
 }
 

@@ -9,6 +9,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -19,8 +20,8 @@ class LmdbTree {
  public:
   // `transaction`: the number of the state to read; 0 takes the newest. Throws data_error where the head of
   // the file is no LMDB one, contradicts the file's size, or describes a kind of database that holds no plain
-  // records.
-  LmdbTree(const char* bytes, uint64_t size, uint64_t transaction, std::string path);
+  // records. `check_intact` is called before the tree is called damaged, to throw what tells more.
+  LmdbTree(const char* bytes, uint64_t size, uint64_t transaction, std::string path, std::function<void()> check_intact);
 
   uint64_t entries() const { return entries_; }
   uint64_t transaction() const { return transaction_; }
@@ -39,6 +40,7 @@ class LmdbTree {
     bool leaf = false;
   };
 
+  void check_head(uint64_t offset) const;
   bool read_head(uint64_t offset, uint64_t transaction);
   Page page(uint64_t number) const;
   Node node(const Page& page, uint32_t index) const;
@@ -48,6 +50,7 @@ class LmdbTree {
   const char* bytes_;
   uint64_t size_;
   std::string path_;
+  std::function<void()> check_intact_;
   uint64_t page_size_ = 0;
   uint64_t entries_ = 0;
   uint64_t root_ = 0;

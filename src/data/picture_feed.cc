@@ -57,6 +57,7 @@ void PictureFeed::with_good_record(const Record& record, int64_t row, SkippedRec
       if (error.code() != ExitCode::kData) throw;
       message = fmt::format("{}: {}: {}", settings_.layer, source_->describe(*current), error.what());
     }
+    source_->check_intact();
     if (first.empty()) first = message;
     if (!settings_.can_skip && !first.empty()) throw data_error("{}", first);
     if (message.empty()) {

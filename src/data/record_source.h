@@ -29,6 +29,9 @@ class RecordSource {
   // Reads the neighbour of `record` in key order, the first record after the last; leaves the place of read()
   // alone.
   virtual void read_following(const Record& record, Record& following) = 0;
+  // Throws where what records held may not be what the database holds, which was cut short in between. To be asked after
+  // a record was used, well or not; from any thread.
+  virtual void check_intact() const {}
   // Makes read() cheap for any order of numbers.
   virtual void prepare_random_access(const LogLine& log) = 0;
   // Bytes that the source keeps for itself.

@@ -72,6 +72,26 @@ TEST_F(LevelDb, GivesTheBatchesOfTheSameRecordsInLmdb) {
   }
 }
 
+TEST_F(LevelDb, CutShortWhileItIsRead) {
+  test::Records records;
+  for (int i = 0; i < 4000; ++i) records.emplace_back(test::key(i), test::raw_datum(i, 1, 64, 64, 0));
+  write("level", records);
+  auto stream = BatchStream::open(layer("level", 10, "skip_bad_records: true"), options(caffe::TRAIN, 2));
+  stream->start();
+  stream->next();
+  int tables = 0;
+  for (const auto& entry : fs::directory_iterator(folder_ / "level")) {
+    if (entry.path().extension() != ".ldb") continue;
+    ++tables;
+    fs::resize_file(entry.path(), 0);
+  }
+  ASSERT_GT(tables, 0);
+  const std::string text = error_text([&] {
+    for (int i = 0; i < 400; ++i) stream->next();
+  });
+  expect_contains(text, {"the LevelDB database " + folder_ / "level"});
+}
+
 TEST_F(LevelDb, ComesInKeyOrderAcrossTablesAndLogs) {
   // 20,000 records of 4 KiB: several tables, the rest in the log.
   test::Records records;

@@ -1,4 +1,5 @@
 // What a person reads when the data is wrong.
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -90,6 +91,63 @@ TEST(WrongData, DamagedPagesNeverCrash) {
     std::filesystem::remove_all(damaged);
   }
   EXPECT_GT(errors, 20);
+}
+
+// The library trusts the heads: page sizes, last pages and transactions of both are looked at before it is called.
+TEST(WrongData, DamagedHeadsNeverCrash) {
+  test::TemporaryFolder folder;
+  test::write_lmdb(folder / "good", test::raw_records(60, 3, 8, 8));
+  std::ifstream in(folder / "good/data.mdb", std::ios::binary);
+  const std::string good((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  const auto outcome = [&](const std::string& bytes) {
+    std::filesystem::remove_all(folder / "damaged");
+    std::filesystem::create_directory(folder / "damaged");
+    std::ofstream(folder / "damaged/data.mdb", std::ios::binary) << bytes;
+    try {
+      auto stream = BatchStream::open(data_layer(folder / "damaged", 10), options());
+      stream->start();
+      for (int i = 0; i < 6; ++i) stream->next();
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::kData) << error.what();
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  constexpr size_t kSecondHeadPageSize = 4096 + 16 + 24;
+  for (uint32_t page_size : {0u, 1u, 512u, 8192u, 1u << 20, 1u << 31}) {
+    std::string bytes = good;
+    std::memcpy(bytes.data() + kSecondHeadPageSize, &page_size, sizeof page_size);
+    expect_contains(outcome(bytes), {"damaged/data.mdb is damaged: its heads have different page sizes"});
+  }
+  std::mt19937 random(1);
+  int errors = 0;
+  for (int trial = 0; trial < 300; ++trial) {
+    std::string bytes = good;
+    for (size_t hits = 1 + random() % 3; hits > 0; --hits) {
+      const size_t at = random() % 2 * 4096 + random() % 160;
+      for (size_t i = at; i < at + 4; ++i) bytes[i] = static_cast<char>(random() % 3 == 0 ? random() : random() % 2 * 255);
+    }
+    if (!outcome(bytes).empty()) ++errors;
+  }
+  EXPECT_GT(errors, 20);
+}
+
+// SIGBUS becomes an error of the batch, also where bad records are left out.
+TEST(WrongData, CutShortWhileItIsRead) {
+  for (const char* fields : {"", "shuffle: true", "skip_bad_records: true"}) {
+    for (size_t left : {0, 3 * 4096 + 100}) {
+      test::TemporaryFolder folder;
+      test::write_lmdb(folder / "db", test::raw_records(2000, 3, 32, 32));
+      auto stream = BatchStream::open(data_layer(folder / "db", 10, fields), options(caffe::TRAIN, 2));
+      stream->start();
+      stream->next();
+      std::filesystem::resize_file(folder / "db/data.mdb", left);
+      const std::string text = error_text([&] {
+        for (int i = 0; i < 200; ++i) stream->next();
+      });
+      expect_contains(text, {"db/data.mdb was cut short while it was read"});
+    }
+  }
 }
 
 TEST(WrongData, LabelOutOfRangeIsNamedAfterTheBatchesBefore) {

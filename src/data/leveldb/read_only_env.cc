@@ -1,8 +1,14 @@
 // Files in memory over files on the disk.
 #include "data/leveldb/read_only_env.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstring>
+
+#include "formats/mapped_file.h"
 
 namespace trainer {
 
@@ -63,6 +69,23 @@ class MemoryPlaces : public leveldb::RandomAccessFile {
   Bytes bytes_;
 };
 
+// LevelDB's own map dies of a file that is cut short in between.
+class MappedPlaces : public leveldb::RandomAccessFile {
+ public:
+  MappedPlaces(std::string name, std::unique_ptr<MappedFile> file) : name_(std::move(name)), file_(std::move(file)) {}
+  Status Read(uint64_t offset, size_t count, Slice* result, char* scratch) const override {
+    if (offset > file_->size()) return Status::IOError(name_, "read past the end");
+    const size_t given = std::min(count, static_cast<size_t>(file_->size() - offset));
+    std::memcpy(scratch, file_->bytes() + offset, given);
+    *result = Slice(scratch, given);
+    return file_->failed() ? Status::IOError(name_, "it was cut short while it was read, or its disk gave an error") : Status::OK();
+  }
+
+ private:
+  std::string name_;
+  std::unique_ptr<MappedFile> file_;
+};
+
 class NoLock : public leveldb::FileLock {};
 
 class SilentLogger : public leveldb::Logger {
@@ -92,8 +115,19 @@ Status ReadOnlyEnv::NewSequentialFile(const std::string& name, leveldb::Sequenti
 
 Status ReadOnlyEnv::NewRandomAccessFile(const std::string& name, leveldb::RandomAccessFile** result) {
   const Bytes bytes = find(name);
-  if (bytes == nullptr) return target()->NewRandomAccessFile(name, result);
-  *result = new MemoryPlaces(bytes);
+  if (bytes != nullptr) {
+    *result = new MemoryPlaces(bytes);
+    return Status::OK();
+  }
+  const int descriptor = ::open(name.c_str(), O_RDONLY | O_CLOEXEC);
+  struct stat status {};
+  std::unique_ptr<MappedFile> file;
+  if (descriptor >= 0 && ::fstat(descriptor, &status) == 0 && status.st_size > 0)
+    file = MappedFile::map(descriptor, static_cast<uint64_t>(status.st_size));
+  if (descriptor >= 0) ::close(descriptor);
+  // An empty file, and errors as LevelDB words them.
+  if (!file) return target()->NewRandomAccessFile(name, result);
+  *result = new MappedPlaces(name, std::move(file));
   return Status::OK();
 }
 
