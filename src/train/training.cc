@@ -32,6 +32,7 @@ Training::Training(TrainingFiles files, const TrainingOptions& options)
     check_writable_prefix(solver.snapshot_prefix());
     check_snapshot();
   }
+  if (!options.plans_only) check_states();
   for (const auto& rank : ranks_) add_parameters(rank->net->lowered(), loop_.seed, true, rank->runtime.store);
   for (const TrainingFiles::Net& test : files_.tests) {
     tests_.push_back(std::make_unique<NetSession>(*test.net, *test.positions, caffe::TEST, loop_.seed, runtime_));
@@ -60,9 +61,27 @@ Training::Training(TrainingFiles files, const TrainingOptions& options)
 
 Training::~Training() = default;
 
+// The host's system gives out memory that it does not have and ends a process that touches it: what is surely too much is
+// refused before the first parameter is filled, which is made as a copy.
+void Training::check_states() const {
+  Device& device = *runtime_.device;
+  if (!device.is_host()) return;
+  const auto size = [](const ParameterInfo& parameter) { return parameter.shape.count() * size_of(DType::kF32); };
+  int64_t bytes = 0, largest = 0;
+  for (const ParameterInfo& parameter : train_->lowered().parameters) {
+    if (parameter.owner) bytes += size(parameter);
+    largest = std::max(largest, size(parameter));
+  }
+  for (const ParameterInfo* parameter : trained_parameters(train_->lowered()))
+    bytes += size(*parameter) * (1 + history_blobs(files_.solver->type()));
+  if (bytes + largest > ranks_.front()->free) throw OutOfMemory::make(device.name(), bytes + largest, ranks_.front()->free);
+}
+
 void Training::check_memory() const {
   for (const auto& rank : ranks_) {
     Device& device = *rank->runtime.device;
+    const int64_t total = rank->runtime.arena.bytes() + rank->runtime.store.bytes() + buffer_bytes();
+    if (device.is_host() && total > rank->free) throw OutOfMemory::make(device.name(), total, rank->free);
     const int64_t left = device.free_memory() - buffer_bytes();
     if (!device.is_host() && static_cast<double>(left) < (1 - MemoryPlan::kUsable) * static_cast<double>(rank->free))
       throw OutOfMemory::make(device.name(), buffer_bytes(), device.free_memory());

@@ -89,6 +89,7 @@ class Training {
 
   static std::vector<std::unique_ptr<Rank>> open_ranks(const TrainingOptions& options);
   void sum_gradients();
+  void check_states() const;
   void check_memory() const;
   std::vector<NetSession*> train_nets() const;  // of each rank
   void copy_states();

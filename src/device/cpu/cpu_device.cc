@@ -7,10 +7,9 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
-#include <limits>
 #include <string_view>
 
+#include "base/cgroups.h"
 #include "base/error.h"
 #include "device/cpu/best_speed.h"
 #include "device/cpu/implementations.h"
@@ -27,38 +26,6 @@ bool reference_demanded() {
   if (text == nullptr || *text == '\0') return false;
   if (std::string_view(text) == "reference") return true;
   throw config_error("environment variable TRAINER_IMPL is \"{}\"; it can only be reference", text);
-}
-
-// The first number of a file; -1 where there is none.
-int64_t read_number(const char* path) {
-  std::ifstream file(path);
-  int64_t value = -1;
-  return file >> value ? value : -1;
-}
-
-// The number after `name` in a file of lines that begin with a name and a number; 0 where there is none.
-int64_t read_entry(const char* path, std::string_view name) {
-  std::ifstream file(path);
-  std::string entry, rest;
-  int64_t value = 0;
-  while (file >> entry >> value) {
-    if (entry == name) return value;
-    std::getline(file, rest);
-  }
-  return 0;
-}
-
-// What may still be taken: of the machine, and of the control group where it has a limit, whose cached file
-// pages count as free. The largest number where the system does not say.
-int64_t free_bytes() {
-  int64_t free = read_entry("/proc/meminfo", "MemAvailable:") * 1024;
-  if (free == 0) free = std::numeric_limits<int64_t>::max();
-  const int64_t limit = read_number("/sys/fs/cgroup/memory.max");
-  if (limit < 0) return free;
-  const char* statistics = "/sys/fs/cgroup/memory.stat";
-  const int64_t cached = read_entry(statistics, "inactive_file") + read_entry(statistics, "active_file");
-  const int64_t used = read_number("/sys/fs/cgroup/memory.current") - cached;
-  return std::min(free, std::max<int64_t>(0, limit - used));
 }
 
 }  // namespace
@@ -96,7 +63,7 @@ KernelChoice CpuDevice::choose(const OpInstance& instance) {
       [&](const Implementation& implementation) { return implementation.create(instance); });
 }
 
-int64_t CpuDevice::free_memory() { return free_bytes(); }
+int64_t CpuDevice::free_memory() { return free_host_memory(); }
 
 // Pages come zeroed from the system. They are not touched here, so that each is placed by the thread that
 // first uses it; what is surely too much is refused beforehand instead of by the kernel's killer later.
