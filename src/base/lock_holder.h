@@ -4,10 +4,9 @@
 #include <string>
 #include <string_view>
 
-namespace trainer {
+#include "base/text.h"  // printable(): the content is shown
 
-// Text that others wrote, for a terminal: whatever is not printable ASCII becomes "?".
-std::string printable(std::string_view text);
+namespace trainer {
 
 // In place of what the file held; a message without a name is all that a full disk costs.
 void write_holder(int file, std::string_view holder);

@@ -35,6 +35,28 @@ std::string lower(std::string_view text) {
   return out;
 }
 
+struct Character {
+  size_t bytes = 1;
+  bool valid = false;  // UTF-8
+  bool control = false;
+};
+
+Character character_at(std::string_view text, size_t at) {
+  const auto lead = static_cast<unsigned char>(text[at]);
+  if (lead < 0x80) return {1, true, lead < 0x20 || lead == 0x7F};
+  const size_t bytes = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
+  if (lead < 0xC2 || lead > 0xF4 || at + bytes > text.size()) return {};
+  uint32_t code = lead & (0x7Fu >> bytes);
+  for (size_t i = 1; i < bytes; ++i) {
+    const auto byte = static_cast<unsigned char>(text[at + i]);
+    if ((byte & 0xC0) != 0x80) return {};
+    code = code << 6 | (byte & 0x3Fu);
+  }
+  const bool overlong = code < (bytes == 4 ? 0x10000u : bytes == 3 ? 0x800u : 0x80u);
+  if (overlong || code > 0x10FFFF || (code >= 0xD800 && code < 0xE000)) return {};
+  return {bytes, true, code < 0xA0};
+}
+
 }  // namespace
 
 std::string nearest_name(std::string_view name, const std::vector<std::string>& candidates) {
@@ -87,6 +109,31 @@ std::string format_count(int64_t count) {
   std::string digits = fmt::format("{}", count < 0 ? -count : count);
   for (int i = static_cast<int>(digits.size()) - 3; i > 0; i -= 3) digits.insert(static_cast<size_t>(i), ",");
   return count < 0 ? "-" + digits : digits;
+}
+
+bool has_control_characters(std::string_view text) {
+  for (size_t i = 0; i < text.size();) {
+    const Character character = character_at(text, i);
+    if (character.control) return true;
+    i += character.bytes;
+  }
+  return false;
+}
+
+std::string printable(std::string_view text, bool lines) {
+  std::string out;
+  out.reserve(text.size());
+  for (size_t i = 0; i < text.size();) {
+    const Character character = character_at(text, i);
+    const std::string_view bytes = text.substr(i, character.bytes);
+    if ((character.valid && !character.control) || (lines && (bytes == "\n" || bytes == "\t"))) {
+      out += bytes;
+    } else {
+      for (const char byte : bytes) out += fmt::format("\\x{:02x}", static_cast<unsigned char>(byte));
+    }
+    i += character.bytes;
+  }
+  return out;
 }
 
 std::vector<std::string> split(std::string_view text, char separator) {

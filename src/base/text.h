@@ -22,6 +22,12 @@ int64_t parse_bytes(const std::string& text);
 // "12,345,678".
 std::string format_count(int64_t count);
 
+// True where a character controls a terminal or begins a line: U+0000 to U+001F, U+007F to U+009F.
+bool has_control_characters(std::string_view text);
+// Text from elsewhere (names in files, paths), for a terminal or a log: control characters, and bytes that
+// are no UTF-8, become "\x1b". With `lines`, line feeds and tabs stay.
+std::string printable(std::string_view text, bool lines = false);
+
 std::vector<std::string> split(std::string_view text, char separator);
 std::string trim(std::string_view text);
 

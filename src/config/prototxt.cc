@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <limits>
+#include <set>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -381,6 +382,14 @@ class Parser : public google::protobuf::io::ErrorCollector {
     skip_item();
   }
 
+  // Names reach the log and the terminal, where a line feed or an escape sequence would pass for something
+  // else.
+  static bool is_name(const std::string& field) {
+    static const std::set<std::string> names = {"name",  "input", "bottom",   "top",
+                                                "param", "stage", "not_stage"};
+    return names.count(field) != 0;
+  }
+
   bool string_value(const FieldDescriptor* field, std::string* value) {
     if (tokenizer_.current().type != Tokenizer::TYPE_STRING) {
       const std::string quoted = tokenizer_.current().type == Tokenizer::TYPE_IDENTIFIER
@@ -389,11 +398,15 @@ class Parser : public google::protobuf::io::ErrorCollector {
       wrong_value(field, "a text in quotes", quoted);
       return false;
     }
+    const SourcePosition position = here();
     while (tokenizer_.current().type == Tokenizer::TYPE_STRING) {
       Tokenizer::ParseStringAppend(tokenizer_.current().text, value);
       tokenizer_.Next();
     }
-    return true;
+    if (!is_name(field->name()) || !has_control_characters(*value)) return true;
+    error_at(position, fmt::format("{} holds a control character", field->name()),
+             "write a name of letters, digits and signs");
+    return false;
   }
 
   bool bool_value(const FieldDescriptor* field, bool* value) {

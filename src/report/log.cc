@@ -11,6 +11,7 @@
 #include <system_error>
 
 #include "base/error.h"
+#include "base/text.h"
 
 namespace trainer {
 namespace {
@@ -25,9 +26,8 @@ bool user_set(const char* flag) {
   return gflags::GetCommandLineFlagInfo(flag, &info) && !info.is_default;
 }
 
-// Text is copied, not formatted: glog's stream takes it whole.
 void write(google::LogSeverity severity, std::string_view text, const char* file, int line) {
-  google::LogMessage(file, line, severity).stream() << text;
+  google::LogMessage(file, line, severity).stream() << printable(text, true);
 }
 
 std::string output_line(const char* split, int index, std::string_view name, double value, double weight) {

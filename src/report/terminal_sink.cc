@@ -1,8 +1,10 @@
 // A run on a terminal.
 #include "report/terminal_sink.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <glog/logging.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -21,10 +23,25 @@ namespace {
 constexpr std::chrono::milliseconds kDrawEvery{100};
 // The pace shown is an average over about this time.
 constexpr double kPaceSeconds = 5;
+constexpr size_t kMostKept = size_t{1} << 20;
+// Without a descriptor of its own that never waits, so much is written where the terminal has room for
+// something.
+constexpr size_t kSmallWrite = 128;
 
 int columns_of(int descriptor) {
   winsize size{};
   return ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+// The shell gave the terminal to another job.
+bool in_background(int descriptor) {
+  const pid_t group = tcgetpgrp(descriptor);
+  return group > 0 && group != getpgrp();
+}
+
+bool has_room(int descriptor) {
+  pollfd ready{descriptor, POLLOUT, 0};
+  return poll(&ready, 1, 0) == 1 && (ready.revents & POLLOUT) != 0;
 }
 
 double seconds(std::chrono::steady_clock::duration duration) {
@@ -77,12 +94,16 @@ bool wants_live_line(int descriptor) {
 }
 
 TerminalSink::TerminalSink(int descriptor)
-    : descriptor_(descriptor), quiet_log_(std::make_unique<QuietLog>(*this)) {}
+    : descriptor_(descriptor),
+      unblocked_(open(fmt::format("/proc/self/fd/{}", descriptor).c_str(),
+                      O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)),
+      quiet_log_(std::make_unique<QuietLog>(*this)) {}
 
 TerminalSink::~TerminalSink() {
   quiet_log_.reset();
   const std::lock_guard<std::mutex> lock(mutex_);
   clear();
+  if (unblocked_ >= 0) close(unblocked_);
 }
 
 void TerminalSink::begin(const RunInfo& info) {
@@ -183,8 +204,9 @@ void TerminalSink::end(const RunEnd& end) {
 
 void TerminalSink::lasting_line(const std::string& text) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (shown_.empty()) return put(text + "\n");
-  put("\r\x1b[K" + text + "\n" + shown_);
+  const std::string shown = printable(text, true);
+  if (shown_.empty()) return put(shown + "\n");
+  put("\r\x1b[K" + shown + "\n" + shown_);
 }
 
 void TerminalSink::draw_if_due() {
@@ -194,10 +216,13 @@ void TerminalSink::draw_if_due() {
 }
 
 void TerminalSink::draw() {
+  last_draw_ = Clock::now();
+  write_kept();
+  if (!kept_.empty() || !has_room(descriptor_)) return;
+  if (in_background(descriptor_)) return shown_.clear();
   // The last column stays free: writing there makes some terminals begin a new line.
   shown_ = live_line_text(state_, columns_of(descriptor_) - 1);
   put("\r" + shown_ + "\x1b[K");
-  last_draw_ = Clock::now();
 }
 
 void TerminalSink::clear() {
@@ -206,13 +231,24 @@ void TerminalSink::clear() {
 }
 
 void TerminalSink::put(const std::string& bytes) {
+  if (kept_.size() < kMostKept) kept_ += bytes;
+  write_kept();
+}
+
+void TerminalSink::write_kept() {
   size_t written = 0;
-  while (written < bytes.size()) {
-    const ssize_t count = write(descriptor_, bytes.data() + written, bytes.size() - written);
+  while (written < kept_.size()) {
+    const size_t left = kept_.size() - written;
+    if (unblocked_ < 0 && !has_room(descriptor_)) break;
+    const ssize_t count = unblocked_ >= 0
+                              ? write(unblocked_, kept_.data() + written, left)
+                              : write(descriptor_, kept_.data() + written, std::min(left, kSmallWrite));
     if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) return;  // a terminal that went away costs the line, not the run
+    if (count < 0 && errno == EAGAIN) break;
+    if (count <= 0) return kept_.clear();  // a terminal that went away costs the line, not the run
     written += static_cast<size_t>(count);
   }
+  kept_.erase(0, written);
 }
 
 }  // namespace trainer

@@ -1,6 +1,9 @@
 // A run on a terminal: one live line, redrawn at most ten times a second, and lasting lines for tests,
 // snapshots, notes and warnings. While it lives the log's own lines stay off the terminal; warnings of any
 // thread are shown.
+//
+// A terminal that takes nothing (Ctrl-S, a lost connection) never makes the run wait: live lines are left out
+// and lasting ones kept until there is room. A job in the background shows no live line.
 #pragma once
 
 #include <chrono>
@@ -43,9 +46,12 @@ class TerminalSink : public RunSink {
   void draw();
   void clear();
   void put(const std::string& bytes);
+  void write_kept();
 
   const int descriptor_;
-  std::mutex mutex_;   // guards shown_ and what is written to the terminal
+  int unblocked_ = -1;  // the same terminal, opened so that writing never waits
+  std::mutex mutex_;    // guards shown_, kept_ and what is written to the terminal
+  std::string kept_;    // not yet written
   std::string shown_;  // the live line as it stands there; "" for none
   LiveState state_;
   int64_t images_per_iteration_ = 0;

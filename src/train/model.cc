@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/philox.h"
+#include "base/text.h"
 #include "layers/filler.h"
 
 namespace trainer {
@@ -174,7 +175,7 @@ std::string match_table(const std::string& path, const std::vector<WeightMatch>&
                                 by_kind[WeightMatch::kMismatched].size(), by_kind[WeightMatch::kUnused].size());
   for (int kind : {WeightMatch::kMismatched, WeightMatch::kFresh, WeightMatch::kUnused}) {
     for (const WeightMatch* match : by_kind[kind])
-      out += fmt::format("\n  {:<10} {:<24} {}", words[kind], match->layer, match->detail);
+      out += fmt::format("\n  {:<10} {:<24} {}", words[kind], printable(match->layer), printable(match->detail));
   }
   return out;
 }

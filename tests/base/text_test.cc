@@ -15,5 +15,22 @@ TEST(Text, SizesWithUnits) {
   for (const char* wrong : {"", "M", "0", "-1G", "1X", "1iB", "0x10M", "1.2.3M", "1GG", "nan", "1e30", "inf"}) EXPECT_EQ(parse_bytes(wrong), -1) << wrong;
 }
 
+TEST(Text, PrintableShowsWhatControlsATerminal) {
+  EXPECT_EQ(printable("conv1/3x3 \xc3\xa9\xe4\xb8\xad\xf0\x9f\x98\x80"),
+            "conv1/3x3 \xc3\xa9\xe4\xb8\xad\xf0\x9f\x98\x80");
+  EXPECT_EQ(printable("\x1b[2J\x07\n\t\x7f"), "\\x1b[2J\\x07\\x0a\\x09\\x7f");
+  EXPECT_EQ(printable("a\n\tb\r", true), "a\n\tb\\x0d");
+  EXPECT_EQ(printable("\xc2\x9b"
+                      "2J"),
+            "\\xc2\\x9b2J");  // U+009B begins a sequence as ESC [ does
+  // No UTF-8: single bytes, cut short, overlong, surrogates.
+  EXPECT_EQ(printable("\x9b\xff"), "\\x9b\\xff");
+  EXPECT_EQ(printable("\xe4\xb8"), "\\xe4\\xb8");
+  EXPECT_EQ(printable("\xc0\xaf\xed\xa0\x80"), "\\xc0\\xaf\\xed\\xa0\\x80");
+  EXPECT_TRUE(has_control_characters("a\x01"));
+  EXPECT_TRUE(has_control_characters("\xc2\x85"));
+  EXPECT_FALSE(has_control_characters("\xc2\xa0 \xff"));
+}
+
 }  // namespace
 }  // namespace trainer

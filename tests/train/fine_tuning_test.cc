@@ -20,6 +20,12 @@ layer { name: "loss" type: "SoftmaxWithLoss" bottom: "score" bottom: "label" top
 )";
 }
 
+// The names are those of a file from elsewhere.
+TEST(FineTuning, NamesInTheTableDoNotControlTheTerminal) {
+  const std::string table = match_table("w.caffemodel", {{WeightMatch::kUnused, "a\x1b[2J\nIteration 99, loss = 0", "no layer"}});
+  EXPECT_NE(table.find("a\\x1b[2J\\x0aIteration 99, loss = 0"), std::string::npos) << table;
+}
+
 TEST(FineTuning, FrozenLayersKeepTheirBits) {
   const TempFolder folder;
   test::write_lmdb(folder / "lmdb", test::raw_records(53, 3, 6, 6));
