@@ -3,6 +3,7 @@
 
 #include <optional>
 
+#include "base/cores.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "config/override.h"
@@ -83,7 +84,15 @@ std::optional<GpuRequest> request_of(const Arguments& arguments) {
 
 }  // namespace
 
-ChosenDevice cpu_device() { return {"cpu", "", "Use CPU."}; }
+ChosenDevice cpu_device() {
+  const CoreGrant cores = granted_cores();
+  if (cores.omp_threads > 2 * cores.granted)
+    log_warning(fmt::format(
+        "OMP_NUM_THREADS={} starts {} threads on {} core{}: they take turns and much memory. Set it to {}, "
+        "or unset it",
+        cores.omp_threads, usable_cores(), cores.granted, cores.granted == 1 ? "" : "s", cores.granted));
+  return {"cpu", "", "Use CPU."};
+}
 
 ChosenDevice gpu_device(int number) {
   return chosen(take_gpus({GpuRequest::Kind::kNumbers, {number}}).front());

@@ -4,12 +4,16 @@
 #include <cpuid.h>
 #include <immintrin.h>
 #include <omp.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
+#include <system_error>
+#include <vector>
 
 #include "base/cores.h"
 #include "report/log.h"
@@ -55,6 +59,57 @@ bool complete_environment() {
   return changed;
 }
 
+// The stack that the environment demands for libgomp's threads; 0 where it demands none.
+size_t omp_stack_bytes() {
+  for (const char* name : {"OMP_STACKSIZE", "GOMP_STACKSIZE"}) {
+    const char* text = std::getenv(name);
+    if (text == nullptr) continue;
+    char* unit = nullptr;
+    const size_t number = std::strtoull(text, &unit, 10);
+    if (unit == text) continue;
+    while (*unit == ' ') ++unit;
+    switch (*unit) {
+      case 'b':
+      case 'B': return number;
+      case 'm':
+      case 'M': return number << 20;
+      case 'g':
+      case 'G': return number << 30;
+      default: return number << 10;
+    }
+  }
+  return 0;
+}
+
+// libgomp ends the process where its team cannot be started: as many threads are started before, at once, and
+// what they fail for is thrown.
+void try_threads(int count) {
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  const size_t stack = omp_stack_bytes();
+  if (stack > 0) pthread_attr_setstacksize(&attributes, stack);
+  std::mutex gate;
+  std::vector<pthread_t> threads;
+  int result = 0;
+  {
+    const std::lock_guard<std::mutex> closed(gate);
+    for (int i = 0; i < count && result == 0; ++i) {
+      pthread_t thread{};
+      result = pthread_create(
+          &thread, &attributes,
+          [](void* argument) -> void* {
+            const std::lock_guard<std::mutex> wait(*static_cast<std::mutex*>(argument));
+            return nullptr;
+          },
+          &gate);
+      if (result == 0) threads.push_back(thread);
+    }
+  }
+  for (const pthread_t thread : threads) pthread_join(thread, nullptr);
+  pthread_attr_destroy(&attributes);
+  if (result != 0) throw std::system_error(result, std::generic_category(), "pthread_create");
+}
+
 }  // namespace
 
 void set_up_process(char** argv, bool computes) {
@@ -67,7 +122,9 @@ void set_up_process(char** argv, bool computes) {
     _mm_setcsr(_mm_getcsr() | 0x0040);  // denormals that are read count as zero, too
     // oneDNN computes wrongly with fewer threads than it planned for: the team is never smaller than it is asked to be.
     omp_set_dynamic(0);
-    omp_set_num_threads(std::min(usable_cores(), omp_get_thread_limit()));
+    const int threads = std::min(usable_cores(), omp_get_thread_limit());
+    omp_set_num_threads(threads);
+    try_threads(threads - 1);
   }
   // A file-size limit must fail a write, not end a command without a word.
   std::signal(SIGXFSZ, SIG_IGN);

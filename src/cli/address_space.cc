@@ -1,0 +1,77 @@
+// Ends the program where the limit of its address space leaves OpenBLAS no buffers: it asks for them as it is
+// loaded, for ever.
+//
+// Functions of the executable's .preinit_array run before those that libraries run as they are loaded. Of the
+// C library nothing but system calls is ready then.
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cstddef>
+
+#include "base/error.h"
+
+namespace {
+
+// OpenBLAS takes a buffer for each of its threads, and it has no more than these.
+constexpr long kBufferBytes = long{128} << 20;
+constexpr long kMostThreads = 128;
+// What else is taken until the first error could be told in the usual way.
+constexpr long kOtherBytes = long{16} << 20;
+
+constexpr char kMessage[] =
+    "trainer: error: the limit of the address space leaves the libraries no memory to start: OpenBLAS takes "
+    "128 MiB for each "
+    "thread. Raise the limit (`ulimit -v unlimited`, or what sets it in this job), or use fewer threads "
+    "(OMP_NUM_THREADS=1)\n";
+
+// The number that OpenBLAS reads from this variable; 0 where it is not set.
+__attribute__((no_sanitize("address", "thread", "undefined"))) long number_of(char** environment,
+                                                                              const char* name) {
+  const size_t length = __builtin_strlen(name);
+  for (; *environment != nullptr; ++environment) {
+    const char* entry = *environment;
+    size_t i = 0;
+    while (i < length && entry[i] == name[i]) ++i;
+    if (i < length || entry[i] != '=') continue;
+    long number = 0;
+    for (++i; entry[i] >= '0' && entry[i] <= '9' && number < kMostThreads; ++i)
+      number = 10 * number + (entry[i] - '0');
+    return number;
+  }
+  return 0;
+}
+
+__attribute__((no_sanitize("address", "thread", "undefined"))) long openblas_threads(char** environment) {
+  unsigned long cpus[16] = {};
+  const long bytes = syscall(SYS_sched_getaffinity, 0, sizeof cpus, cpus);
+  long threads = 0;
+  for (unsigned long word : cpus) threads += __builtin_popcountl(word);
+  if (bytes <= 0 || threads > kMostThreads) threads = kMostThreads;
+  for (const char* name : {"OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS"}) {
+    const long wanted = number_of(environment, name);
+    if (wanted > 0) return wanted < threads ? wanted : threads;
+  }
+  return threads;
+}
+
+__attribute__((no_sanitize("address", "thread", "undefined"))) void check_address_space(int, char**,
+                                                                                        char** environment) {
+  const long needed = openblas_threads(environment) * kBufferBytes + kOtherBytes;
+  const long map = syscall(SYS_mmap, nullptr, needed, PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (map != -1) {
+    syscall(SYS_munmap, map, needed);
+    return;
+  }
+  if (syscall(SYS_write, STDERR_FILENO, kMessage, sizeof kMessage - 1) < 0) {
+    // Nobody is there to be told.
+  }
+  syscall(SYS_exit_group, static_cast<int>(trainer::ExitCode::kDevice));
+}
+
+__attribute__((section(".preinit_array"), used)) void (*const check_at_start)(int, char**,
+                                                                              char**) = check_address_space;
+
+}  // namespace
