@@ -36,7 +36,7 @@ class ProgressLine {
   }
 
  private:
-  const SignalHandlers signals_{SignalEffect::kStop, SignalEffect::kStop};
+  const SignalHandlers signals_;
   const bool terminal_ = isatty(STDERR_FILENO) != 0;
   bool drawn_ = false;
   std::chrono::steady_clock::time_point last_{};
@@ -151,7 +151,7 @@ int run_imageset(const Arguments& arguments) {
   request.encode_type = arguments.text("encode_type");
   request.resize_height = pixel_count(arguments, "resize_height");
   request.resize_width = pixel_count(arguments, "resize_width");
-  const SignalHandlers signals(SignalEffect::kStop, SignalEffect::kStop);
+  const SignalHandlers signals;
   const ImagesConverted converted = convert_images(
       request, [](const std::string& warning) { log_warning(warning); },
       [&](int64_t done, int64_t total) {

@@ -64,7 +64,7 @@ int run_extract_features(const Arguments& arguments) {
   for (size_t i = 0; i < blobs.size(); ++i)
     files.push_back(make_feature_file({kind, blobs[i], paths[i], batches}));
   log_info("Extracting Features");
-  const SignalHandlers signals(SignalEffect::kStop, SignalEffect::kStop);
+  const SignalHandlers signals;
   std::vector<float> values;
   for (int64_t batch = 0; batch < batches; ++batch) {
     signals.throw_if_stopped();

@@ -3,7 +3,9 @@
 
 #include <csignal>
 #include <functional>
+#include <map>
 #include <memory>
+#include <utility>
 
 #include "cli/command.h"
 #include "cli/net_flags.h"
@@ -49,8 +51,12 @@ int run_train(const Arguments& arguments) {
   if (arguments.text("solver").empty()) throw UsageError("Need a solver definition to train: --solver=FILE");
   if (!arguments.text("snapshot").empty() && !arguments.text("weights").empty())
     throw UsageError("Give a snapshot to resume training or weights to finetune but not both.");
-  const SignalEffect on_interrupt = parse_signal_effect("sigint_effect", arguments.text("sigint_effect"));
-  const SignalEffect on_hangup = parse_signal_effect("sighup_effect", arguments.text("sighup_effect"));
+  std::map<int, SignalEffect> effects;
+  for (const auto& [signal, flag] : {std::pair{SIGINT, "sigint_effect"},
+                                     {SIGHUP, "sighup_effect"},
+                                     {SIGUSR1, "sigusr1_effect"},
+                                     {SIGUSR2, "sigusr2_effect"}})
+    effects[signal] = parse_signal_effect(flag, arguments.text(flag));
 
   ConfigureOptions configure;
   configure.overrides = arguments.texts("set");
@@ -83,7 +89,7 @@ int run_train(const Arguments& arguments) {
     options.command_line += fmt::format(" --set '{}'", assignment);
 
   std::signal(SIGPIPE, SIG_IGN);  // a log that nobody reads any more is no reason to lose a run
-  SignalHandlers signals(on_interrupt, on_hangup);
+  SignalHandlers signals(effects);
   int stopped_by = 0;
   options.poll = [&] {
     const SignalRequest request = signals.take();
@@ -114,9 +120,9 @@ REGISTER_COMMAND(
         "Trains the net that the solver names, from its fillers, from weights (layers are matched by name) "
         "or from a "
         "snapshot, exactly as if it had never stopped.\n\n"
-        "SIGINT and SIGTERM stop after a snapshot, with exit code 128 + the signal's number; SIGHUP writes a "
-        "snapshot "
-        "and goes on.",
+        "SIGINT, SIGTERM, SIGUSR1, SIGUSR2 and SIGXCPU stop after a snapshot, with exit code 128 + the "
+        "signal's number; "
+        "SIGHUP writes a snapshot and goes on.",
     .flags =
         {
             {"solver", FlagType::kFile, "", "FILE", "The solver: net, learning rate, schedule, snapshots."},
@@ -129,7 +135,8 @@ REGISTER_COMMAND(
             deterministic_flag(),
             memory_flag(),
             {"scale_batch", FlagType::kTruth, "false", "",
-             "Split batch_size among the GPUs; without it each GPU reads batches of batch_size, as in Caffe."},
+             "Split batch_size among the GPUs; without it each GPU reads batches of batch_size, as in "
+             "Caffe."},
             set_flag(),
             {"run_dir", FlagType::kFolder, "", "FOLDER",
              "Where log, metrics and report go. Default: SNAPSHOT_PREFIX_run/DATE-TIME; empty: nowhere."},
@@ -137,6 +144,9 @@ REGISTER_COMMAND(
             stage_flag(),
             {"sigint_effect", FlagType::kChoice, "stop", "stop|snapshot|none", "What SIGINT does."},
             {"sighup_effect", FlagType::kChoice, "snapshot", "stop|snapshot|none", "What SIGHUP does."},
+            {"sigusr1_effect", FlagType::kChoice, "stop", "stop|snapshot|none",
+             "What SIGUSR1 does, which batch systems send as a warning."},
+            {"sigusr2_effect", FlagType::kChoice, "stop", "stop|snapshot|none", "What SIGUSR2 does."},
         },
     .run = run_train, .computes = true);
 

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <cstring>
 
@@ -14,15 +15,12 @@ namespace {
 // Lock-free atomics are safe in handlers.
 std::atomic<int> stop_signal{0};
 std::atomic<bool> snapshot_asked{false};
-std::atomic<SignalEffect> interrupt_effect{SignalEffect::kNone};
-std::atomic<SignalEffect> hangup_effect{SignalEffect::kNone};
+std::array<std::atomic<SignalEffect>, NSIG> effect_of;  // by the signal's number
 static_assert(std::atomic<int>::is_always_lock_free && std::atomic<SignalEffect>::is_always_lock_free);
 
 void handle(int signal) {
   if (signal == SIGINT && stop_signal.load() != 0) _exit(128 + SIGINT);
-  SignalEffect effect = SignalEffect::kStop;
-  if (signal == SIGINT) effect = interrupt_effect.load();
-  if (signal == SIGHUP) effect = hangup_effect.load();
+  const SignalEffect effect = effect_of[static_cast<size_t>(signal)].load();
   if (effect == SignalEffect::kStop) {
     int none = 0;
     stop_signal.compare_exchange_strong(none, signal);
@@ -40,12 +38,13 @@ SignalEffect parse_signal_effect(const std::string& flag, const std::string& tex
   throw config_error("--{}: \"{}\" is none of stop, snapshot, none", flag, text);
 }
 
-SignalHandlers::SignalHandlers(SignalEffect on_interrupt, SignalEffect on_hangup) {
+SignalHandlers::SignalHandlers(const std::map<int, SignalEffect>& effects) {
   stop_signal = 0;
   snapshot_asked = false;
-  interrupt_effect = on_interrupt;
-  hangup_effect = on_hangup;
-  for (int signal : {SIGINT, SIGTERM, SIGHUP}) {
+  // Batch systems send SIGUSR1, SIGUSR2 or SIGXCPU some time before they end a job.
+  for (int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU}) {
+    const auto given = effects.find(signal);
+    effect_of[static_cast<size_t>(signal)] = given == effects.end() ? SignalEffect::kStop : given->second;
     struct sigaction action {};
     action.sa_handler = handle;
     action.sa_flags = SA_RESTART;

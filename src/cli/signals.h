@@ -1,10 +1,11 @@
 // Signals as requests to the training loop: stop or snapshot at the next safe point.
 //
-// SIGINT and SIGHUP do what --sigint_effect and --sighup_effect say; SIGTERM stops. The handlers only set
-// flags. A SIGINT that comes while a stop is already asked for ends the process at once, with 130.
+// SIGINT, SIGHUP, SIGUSR1 and SIGUSR2 do what the command says; SIGTERM and SIGXCPU stop. The handlers only
+// set flags. A SIGINT that comes while a stop is already asked for ends the process at once, with 130.
 #pragma once
 
 #include <csignal>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -21,10 +22,11 @@ struct SignalRequest {
   int signal = 0;         // the signal that asked to stop: the exit code is 128 + signal
 };
 
-// Handles the signals while it lives; one at a time in a process. Every thread may ask; the loop takes.
+// Handles the signals while it lives; one at a time in a process. Every thread may ask; the loop takes. A
+// signal without an effect here stops.
 class SignalHandlers {
  public:
-  SignalHandlers(SignalEffect on_interrupt, SignalEffect on_hangup);
+  explicit SignalHandlers(const std::map<int, SignalEffect>& effects = {});
   ~SignalHandlers();
   SignalHandlers(const SignalHandlers&) = delete;
   SignalHandlers& operator=(const SignalHandlers&) = delete;

@@ -11,7 +11,8 @@ namespace trainer {
 namespace {
 
 TEST(Signals, EffectsAreTakenOnce) {
-  SignalHandlers handlers(SignalEffect::kSnapshot, SignalEffect::kNone);
+  SignalHandlers handlers(
+      {{SIGINT, SignalEffect::kSnapshot}, {SIGHUP, SignalEffect::kNone}, {SIGUSR1, SignalEffect::kSnapshot}});
   EXPECT_FALSE(handlers.take().snapshot);
   raise(SIGINT);
   raise(SIGHUP);
@@ -19,6 +20,8 @@ TEST(Signals, EffectsAreTakenOnce) {
   EXPECT_TRUE(request.snapshot);
   EXPECT_FALSE(request.stop);
   EXPECT_FALSE(handlers.take().snapshot);
+  raise(SIGUSR1);
+  EXPECT_TRUE(handlers.take().snapshot);
   raise(SIGTERM);
   EXPECT_TRUE(handlers.stop_requested());
   request = handlers.take();
@@ -34,7 +37,7 @@ TEST(Signals, TheFirstSignalNamesTheExitCode) {
   normal.sa_handler = SIG_DFL;
   ASSERT_EQ(sigaction(SIGHUP, &normal, &before), 0);
   {
-    SignalHandlers handlers(SignalEffect::kStop, SignalEffect::kStop);
+    SignalHandlers handlers;
     raise(SIGHUP);
     raise(SIGTERM);
     EXPECT_EQ(handlers.take().signal, SIGHUP);
@@ -42,11 +45,19 @@ TEST(Signals, TheFirstSignalNamesTheExitCode) {
   sigaction(SIGHUP, &before, nullptr);
 }
 
+TEST(Signals, WarningsOfBatchSystemsStop) {
+  for (int signal : {SIGUSR1, SIGUSR2, SIGXCPU}) {
+    SignalHandlers handlers;
+    raise(signal);
+    EXPECT_EQ(handlers.take().signal, signal);
+  }
+}
+
 TEST(Signals, ASecondInterruptEndsAtOnce) {
   const pid_t child = fork();
   ASSERT_GE(child, 0);
   if (child == 0) {
-    SignalHandlers handlers(SignalEffect::kStop, SignalEffect::kNone);
+    SignalHandlers handlers;
     raise(SIGINT);
     raise(SIGINT);
     _exit(0);
@@ -63,7 +74,7 @@ TEST(Signals, WhatWasIgnoredStaysIgnored) {
   ignore.sa_handler = SIG_IGN;
   ASSERT_EQ(sigaction(SIGHUP, &ignore, &before), 0);
   {
-    SignalHandlers handlers(SignalEffect::kStop, SignalEffect::kStop);
+    SignalHandlers handlers;
     raise(SIGHUP);
     EXPECT_FALSE(handlers.stop_requested());
   }

@@ -12,7 +12,7 @@ start() {
   rm -rf snap
   mkdir snap
   : >log
-  env --default-signal=INT,HUP,TERM "$trainer" train --solver="$solver" --run_dir= "$@" >>log 2>&1 &
+  env --default-signal=INT,HUP,TERM,USR1,USR2,XCPU "$trainer" train --solver="$solver" --run_dir= "$@" >>log 2>&1 &
   pid=$!
 }
 # ends_with CODE: the training ends within 20 seconds with this code.
@@ -39,7 +39,7 @@ goes_on() {
 }
 
 write_solver solver.prototxt "$training snapshot_prefix: 'snap/x' test_iter: 1 test_interval: 1000000000 test_initialization: false"
-for signal in INT:130 TERM:143; do
+for signal in INT:130 TERM:143 USR1:138 USR2:140 XCPU:152; do
   name=${signal%:*}
   start solver.prototxt
   wait_for 20 said 'Iteration 100\b'
@@ -66,11 +66,14 @@ check sigint_effect_snapshot "no snapshot after 20 s" wait_for 20 has_state
 kill -HUP $pid
 check sighup_effect_stop "exit code is not 129" ends_with 129
 
-start solver.prototxt --sigint_effect=none
+start solver.prototxt --sigint_effect=none --sigusr1_effect=none --sigusr2_effect=snapshot
 wait_for 20 said 'Iteration 100\b'
 kill -INT $pid
+kill -USR1 $pid
 sleep 0.5
 check sigint_effect_none "the training has ended" is_running
+kill -USR2 $pid
+check sigusr2_effect_snapshot "no snapshot after 20 s" wait_for 20 has_state
 kill -TERM $pid
 ends_with 143
 
