@@ -80,6 +80,7 @@ class ArraySource : public RecordSource {
     if (!info.is_number()) {
       throw data_error("{}: dataset \"{}\" holds {}, not numbers", hdf5_->path(), name, name_of(info.kind));
     }
+    hdf5_->check_stored(name);
     return info.shape;
   }
 

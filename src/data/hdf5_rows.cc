@@ -107,12 +107,13 @@ void Hdf5Rows::check_file(File& file) {
                          names_[i], file.path);
       const std::string near = nearest_name(names_[i], there);
       std::string list;
-      for (const std::string& name : there) list += (list.empty() ? "" : ", ") + name;
+      for (const std::string& name : there) list += (list.empty() ? "" : ", ") + printable(name);
       throw data_error("{} has no dataset '{}' (each top is the name of a dataset): it has {}{}", file.path,
                        names_[i], list.empty() ? "none" : list,
                        near.empty() ? "" : fmt::format("; did you mean '{}'?", near));
     }
     const Hdf5DatasetInfo info = opened.dataset(names_[i]);
+    opened.check_stored(names_[i]);
     if (!info.is_number()) {
       throw data_error("dataset '{}' of {} holds {} values: float or integer ones are read", names_[i],
                        file.path, name_of(info.kind));

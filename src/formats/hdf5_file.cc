@@ -274,6 +274,29 @@ std::vector<uint8_t> Hdf5File::read_bytes(const std::string& name) const {
   return read_whole<uint8_t>(path_, id_, name, H5T_NATIVE_UINT8, "integer", true);
 }
 
+void Hdf5File::check_stored(const std::string& name) const {
+  const Hdf5Call call;
+  const Hdf5Handle dataset = open_dataset(path_, id_, name);
+  const Hdf5DatasetInfo info = describe(path_, dataset, name);
+  check_plausible(path_, dataset, name, info);
+  const Hdf5Handle creation(H5Dget_create_plist(dataset), H5Pclose);
+  if (H5Pget_layout(creation) != H5D_CHUNKED) return;
+  std::vector<hsize_t> chunk(static_cast<size_t>(info.shape.rank()));
+  hsize_t stored = 0, needed = 1;
+  const Hdf5Handle all(H5Dget_space(dataset), H5Sclose);
+  if (H5Pget_chunk(creation, info.shape.rank(), chunk.data()) < 0 ||
+      H5Dget_num_chunks(dataset, all, &stored) < 0)
+    return;
+  for (size_t i = 0; i < chunk.size(); ++i)
+    needed *= (static_cast<hsize_t>(info.shape.dims()[i]) + chunk[i] - 1) / chunk[i];
+  if (stored == 0 || stored >= needed) return;
+  throw data_error(
+      "{}: dataset \"{}\" ({}) was not written whole: of {} chunks it stores {}. What is missing would read "
+      "as "
+      "zeros; write it, or shrink the dataset to what was written",
+      path_, name, info.shape.text(), needed, stored);
+}
+
 void Hdf5File::read_rows(const std::string& name, int64_t begin, int64_t end, float* out) const {
   const Hdf5Call call;
   const Hdf5Handle dataset = open_dataset(path_, id_, name);

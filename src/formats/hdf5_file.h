@@ -56,6 +56,9 @@ class Hdf5File {
   std::vector<std::string> children(const std::string& group) const;
 
   Hdf5DatasetInfo dataset(const std::string& name) const;
+  // Throws where the dataset's rows were not all written, so that what is missing would read as zeros. One
+  // without any stored value passes: it is meant to be zeros.
+  void check_stored(const std::string& name) const;
   // The whole dataset, row-major. A size that the file cannot hold is refused before memory is taken.
   std::vector<float> read_floats(const std::string& name) const;
   // Rows [begin, end) of axis 0, into (end - begin) * shape.count(1) floats.

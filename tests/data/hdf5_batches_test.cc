@@ -1,4 +1,6 @@
 // HDF5Data layers: datasets by name, batches across files, integers, shuffling, wrong files.
+#include <hdf5.h>
+
 #include <algorithm>
 #include <fstream>
 #include <set>
@@ -148,6 +150,27 @@ TEST_F(Hdf5Batches, LabelBetweenTwoClassesIsRefused) {
   stream->set_label_limit(1, {7, std::nullopt, "layer 'accuracy' (Accuracy)"});
   stream->start();
   expect_contains(error_text([&] { stream->next(); }), {"row 2 of " + folder_ / "a.h5", "its label is 2.5", "whole numbers"});
+}
+
+// As h5py's resize() leaves it: 9 rows claimed, 4 written.
+TEST_F(Hdf5Batches, RowsThatWereNotWrittenAreRefused) {
+  const hsize_t rows = 4, claimed = 9, chunk = 2, most = H5S_UNLIMITED;
+  const float values[4] = {1, 2, 3, 4};
+  const hid_t file = H5Fcreate((folder_ / "a.h5").c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+  const hid_t space = H5Screate_simple(1, &rows, &most), creation = H5Pcreate(H5P_DATASET_CREATE);
+  H5Pset_chunk(creation, 1, &chunk);
+  for (const char* name : {"data", "label"}) {
+    const hid_t dataset = H5Dcreate2(file, name, H5T_NATIVE_FLOAT, space, H5P_DEFAULT, creation, H5P_DEFAULT);
+    ASSERT_GE(H5Dwrite(dataset, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, values), 0);
+    if (name[0] == 'd') H5Dset_extent(dataset, &claimed);
+    H5Dclose(dataset);
+  }
+  H5Pclose(creation);
+  H5Sclose(space);
+  H5Fclose(file);
+  write_list({"a.h5"});
+  expect_contains(open_error(),
+                  {"a.h5: dataset \"data\" (9) was not written whole: of 5 chunks it stores 2"});
 }
 
 TEST_F(Hdf5Batches, WrongFiles) {
