@@ -1,13 +1,18 @@
 // The run folder.
 #include "report/run_folder.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <ctime>
 #include <filesystem>
 #include <system_error>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "report/event_file.h"
 #include "report/html_report.h"
 #include "report/json_line.h"
@@ -50,15 +55,34 @@ struct Batch {
   }
 };
 
+// The first of base-2, base-3, ... that is not there yet.
+std::string make_next_folder(const std::string& base) {
+  std::error_code error;
+  for (int i = 2;; ++i) {
+    const std::string path = fmt::format("{}-{}", base, i);
+    if (fs::create_directory(path, error) || error) return path;
+  }
+}
+
 }  // namespace
 
 std::string make_run_folder(const std::string& snapshot_prefix) {
   const std::string base = snapshot_prefix + "_run/" + local_time("%Y-%m-%d_%H-%M-%S");
-  std::string path = base;
   std::error_code error;
   fs::create_directories(fs::path(base).parent_path(), error);
-  for (int i = 2; !fs::create_directory(path, error) && !error; ++i) path = fmt::format("{}-{}", base, i);
-  return path;
+  return fs::create_directory(base, error) || error ? base : make_next_folder(base);
+}
+
+FolderLock::~FolderLock() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+bool FolderLock::take(const std::string& folder) {
+  descriptor_ = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor_ < 0 || flock(descriptor_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return true;
+  ::close(descriptor_);
+  descriptor_ = -1;
+  return false;
 }
 
 RunFolder::RunFolder(const std::string& path) : path_(path) {
@@ -67,6 +91,12 @@ RunFolder::RunFolder(const std::string& path) : path_(path) {
   if (error || !fs::is_directory(path_, error))
     throw data_error("cannot make the run folder {}: {}", path_,
                      error ? error.message() : "a file is in its place");
+  if (!lock_.take(path_)) {
+    path_ = make_next_folder(path_.substr(0, path_.find_last_not_of('/') + 1));
+    log_warning(fmt::format("another run writes into {}: this one's report goes to {}", path, path_));
+    lock_.take(path_);
+  }
+  history_ = read_history(path_ + "/metrics.jsonl");
   if (!metrics_.open(path_ + "/metrics.jsonl")) throw data_error("{}", metrics_.problem());
   if (!events_.open(path_ + "/" + event_file_name(wall_time()))) throw data_error("{}", events_.problem());
 }
@@ -85,7 +115,7 @@ void RunFolder::begin(const RunInfo& info) {
   line.add("command", info.command_line).add("first_iteration", info.first_iteration);
   line.add("max_iteration", info.max_iteration).add("images_per_iteration", info.images_per_iteration);
   line.add("images_per_epoch", info.images_per_epoch);
-  metrics_.write(line.text());
+  write_metrics(line.text());
   events_.write(tfrecord(version_event(wall_time())));
   write_report();
 }
@@ -105,7 +135,7 @@ void RunFolder::train_display(const TrainDisplay& display, const TrainPace& pace
   }
   batch.events += tfrecord(
       scalar_event(wall_time(), display.iteration, "train/lr", static_cast<float>(display.learning_rate)));
-  metrics_.write(batch.lines);
+  write_metrics(batch.lines);
   events_.write(batch.events);
   check(metrics_.problem());
   check(events_.problem());
@@ -119,7 +149,7 @@ void RunFolder::test_result(const TestResult& result, double) {
   const std::vector<std::string> names = series_names(result.outputs);
   for (size_t i = 0; i < names.size(); ++i)
     batch.add(result.iteration, split, names[i], result.outputs[i], {}, now);
-  metrics_.write(batch.lines);
+  write_metrics(batch.lines);
   events_.write(batch.events);
   check(metrics_.problem());
   check(events_.problem());
@@ -132,20 +162,25 @@ void RunFolder::snapshot(const SnapshotFiles& files) {
       .add("iteration", files.iteration)
       .add("weights", files.weights)
       .add("state", files.state);
-  metrics_.write(line.add("seconds", seconds()).text());
+  write_metrics(line.add("seconds", seconds()).text());
   write_report();
 }
 
 void RunFolder::end(const RunEnd& end) {
   JsonLine line;
   line.add("event", "end").add("iteration", end.iteration).add("outcome", end.outcome);
-  metrics_.write(line.add("seconds", seconds()).text());
+  write_metrics(line.add("seconds", seconds()).text());
   check(metrics_.problem());
   write_report();
 }
 
+void RunFolder::write_metrics(const std::string& lines) {
+  metrics_.write(lines);
+  for (const std::string& line : split(lines, '\n')) history_.add(line);
+}
+
 void RunFolder::write_report() {
-  write_text("report.html", html_report(read_history(path_ + "/metrics.jsonl"), net_text_, solver_text_));
+  write_text("report.html", html_report(history_, net_text_, solver_text_));
   last_report_ = Clock::now();
 }
 

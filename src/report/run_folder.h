@@ -17,17 +17,36 @@
 
 #include "report/append_file.h"
 #include "report/run_events.h"
+#include "report/run_history.h"
 
 namespace trainer {
 
 // Makes SNAPSHOT_PREFIX_run/2026-01-31_14-05-59, with "-2", "-3" behind where that is taken.
 std::string make_run_folder(const std::string& snapshot_prefix);
 
+// Held until the end of the run, however it ends.
+class FolderLock {
+ public:
+  FolderLock() = default;
+  FolderLock(const FolderLock&) = delete;
+  FolderLock& operator=(const FolderLock&) = delete;
+  ~FolderLock();
+
+  // False where another run holds it; true where the file system has no locks for folders.
+  bool take(const std::string& folder);
+
+ private:
+  int descriptor_ = -1;  // the folder
+};
+
 class RunFolder : public RunSink {
  public:
-  // Makes the folder (its parents too) and opens its files; one that is there is written on. A failure is an
-  // Error that says why: the run can go on without.
+  // Makes the folder (its parents too) and opens its files; one that is there is written on, but where
+  // another run uses it, the next free one of path-2, path-3, ... is made. A failure is an Error that says
+  // why: the run can go on without.
   explicit RunFolder(const std::string& path);
+
+  const std::string& path() const { return path_; }
 
   void begin(const RunInfo& info) override;
   void train_display(const TrainDisplay& display, const TrainPace& pace) override;
@@ -39,14 +58,17 @@ class RunFolder : public RunSink {
   using Clock = std::chrono::steady_clock;
 
   double seconds() const;
+  void write_metrics(const std::string& lines);
   void write_report();
   void write_text(const char* name, const std::string& text);
   // Tells of the first failure, once.
   void check(const std::string& problem);
 
   std::string path_;
+  FolderLock lock_;
   AppendFile metrics_;
   AppendFile events_;
+  RunHistory history_;  // of the folder, earlier runs' too
   std::string net_text_, solver_text_;
   Clock::time_point start_ = Clock::now();
   Clock::time_point last_report_{};

@@ -1,4 +1,4 @@
-// metrics.jsonl read back.
+// Lines of metrics.jsonl, kept in bounded memory.
 #include "report/run_history.h"
 
 #include <algorithm>
@@ -7,6 +7,10 @@
 
 namespace trainer {
 namespace {
+
+// Where a series has more points, every other one of its older half goes, but the lowest and the highest.
+constexpr size_t kMostPoints = 4000;
+constexpr size_t kMostSnapshots = 1000;
 
 std::string field(const JsonFields& fields, const char* key) {
   const auto found = fields.find(key);
@@ -23,8 +27,22 @@ Series& series_of(RunHistory& history, const std::string& split, const std::stri
   return history.series.back();
 }
 
-void add_point(RunHistory& history, const JsonFields& fields) {
-  Series& series = series_of(history, field(fields, "split"), field(fields, "name"));
+bool less_value(const SeriesPoint& a, const SeriesPoint& b) { return a.value < b.value; }
+
+void thin(std::vector<SeriesPoint>& points) {
+  const auto [lowest, highest] = std::minmax_element(points.begin(), points.end(), less_value);
+  const auto half = points.begin() + static_cast<std::ptrdiff_t>(points.size() / 2);
+  auto kept = points.begin();
+  for (auto point = points.begin(); point != half; ++point) {
+    if ((point - points.begin()) % 2 == 0 || point == lowest || point == highest) *kept++ = *point;
+  }
+  points.erase(kept, half);
+}
+
+}  // namespace
+
+void RunHistory::add_point(const JsonFields& fields) {
+  Series& series = series_of(*this, field(fields, "split"), field(fields, "name"));
   series.loss = series.loss || fields.count("loss_weight") != 0;
   const auto iteration = static_cast<int64_t>(number(fields, "iteration"));
   while (!series.points.empty() && series.points.back().iteration >= iteration) series.points.pop_back();
@@ -33,11 +51,27 @@ void add_point(RunHistory& history, const JsonFields& fields) {
   } else {
     series.points.push_back({iteration, number(fields, "value")});
   }
+  if (series.points.size() > kMostPoints) thin(series.points);
 }
 
-bool less_value(const SeriesPoint& a, const SeriesPoint& b) { return a.value < b.value; }
-
-}  // namespace
+void RunHistory::add(const std::string& line) {
+  const std::optional<JsonFields> fields = parse_json_line(line);
+  if (!fields) return;
+  const std::string event = field(*fields, "event");
+  if (event == "begin") {
+    begin = *fields;
+    end.clear();
+  } else if (event == "end") {
+    end = *fields;
+  } else if (event == "snapshot") {
+    snapshots.push_back(*fields);
+    if (snapshots.size() > kMostSnapshots)
+      snapshots.erase(snapshots.begin(), snapshots.begin() + kMostSnapshots / 2);
+  } else if (fields->count("value") != 0) {
+    add_point(*fields);
+  }
+  if (fields->count("seconds") != 0) seconds = number(*fields, "seconds");
+}
 
 const SeriesPoint* Series::highest() const {
   return points.empty() ? nullptr : &*std::max_element(points.begin(), points.end(), less_value);
@@ -51,22 +85,7 @@ RunHistory read_history(const std::string& path) {
   RunHistory history;
   std::ifstream file(path);
   std::string line;
-  while (std::getline(file, line)) {
-    const std::optional<JsonFields> fields = parse_json_line(line);
-    if (!fields) continue;
-    const std::string event = field(*fields, "event");
-    if (event == "begin") {
-      history.begin = *fields;
-      history.end.clear();
-    } else if (event == "end") {
-      history.end = *fields;
-    } else if (event == "snapshot") {
-      history.snapshots.push_back(*fields);
-    } else if (fields->count("value") != 0) {
-      add_point(history, *fields);
-    }
-    if (fields->count("seconds") != 0) history.seconds = number(*fields, "seconds");
-  }
+  while (std::getline(file, line)) history.add(line);
   return history;
 }
 

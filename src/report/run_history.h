@@ -1,4 +1,5 @@
-// metrics.jsonl read back: the curves of a run, for its report.
+// The curves of a run, for its report: what metrics.jsonl holds, of long runs with fewer points of what is
+// long past.
 #pragma once
 
 #include <cstdint>
@@ -26,15 +27,20 @@ struct Series {
 };
 
 struct RunHistory {
+  // A line of metrics.jsonl; one that is no JSON (cut off by a kill) is passed over. A run that was resumed
+  // from an earlier iteration writes these again: the later lines count.
+  void add(const std::string& line);
+
   JsonFields begin;            // of the last begin line
   JsonFields end;              // of the last end line; empty while the run goes on
   double seconds = 0;          // since the last begin
   std::vector<Series> series;  // in order of first appearance
-  std::vector<JsonFields> snapshots;
+  std::vector<JsonFields> snapshots;  // the last ones
+
+ private:
+  void add_point(const JsonFields& fields);
 };
 
-// Reads what is there; lines that are no JSON (cut off by a kill) are passed over. A run that was resumed
-// from an earlier iteration writes these again: the later lines count.
 RunHistory read_history(const std::string& path);
 
 }  // namespace trainer

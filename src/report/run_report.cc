@@ -41,8 +41,9 @@ void RunReport::begin(const RunInfo& info) {
     log_file_.close();
   } else {
     try {
-      sinks_.push_back(std::make_unique<RunFolder>(info.folder));
-      folder_ = info.folder;
+      auto folder = std::make_unique<RunFolder>(info.folder);
+      told.folder = folder_ = folder->path();
+      sinks_.push_back(std::move(folder));
       const std::string problem = log_file_.open(folder_ + "/train.log");
       if (!problem.empty()) warning(problem);
     } catch (const Error& error) {

@@ -118,6 +118,47 @@ TEST_F(RunFolderTest, AResumedRunWritesOn) {
   EXPECT_EQ(history.snapshots.size(), 2u);
 }
 
+TEST_F(RunFolderTest, AFolderInUseGetsAnotherName) {
+  const RunFolder first(root_ + "/run");
+  EXPECT_EQ(first.path(), root_ + "/run");
+  {
+    testing::internal::CaptureStderr();
+    const RunFolder second(root_ + "/run/");
+    EXPECT_EQ(second.path(), root_ + "/run-2");
+    EXPECT_NE(
+        testing::internal::GetCapturedStderr().find("another run writes into " + root_ +
+                                                    "/run/: this one's report goes to " + root_ + "/run-2"),
+        std::string::npos);
+    EXPECT_EQ(RunFolder(root_ + "/run").path(), root_ + "/run-3");
+  }
+  // Folders of runs that have ended are not written on by accident.
+  EXPECT_EQ(RunFolder(root_ + "/run").path(), root_ + "/run-4");
+}
+
+TEST_F(RunFolderTest, HistoryOfALongRunIsBounded) {
+  RunHistory history;
+  const auto line = [](int iteration, double value) {
+    return "{\"iteration\":" + std::to_string(iteration) +
+           ",\"split\":\"test\",\"name\":\"accuracy\",\"value\":" + std::to_string(value) + "}";
+  };
+  constexpr int kLines = 50000;
+  for (int i = 1; i <= kLines; ++i) {
+    history.add(line(i, i == 777 ? 0.99 : i == 20001 ? -3 : 0.5));
+    history.add("{\"event\":\"snapshot\",\"iteration\":" + std::to_string(i) + "}");
+  }
+  const Series& series = history.series.at(0);
+  EXPECT_LE(series.points.size(), 4000u);
+  EXPECT_LE(history.snapshots.size(), 1000u);
+  EXPECT_EQ(history.snapshots.back().at("iteration"), std::to_string(kLines));
+  EXPECT_EQ(series.highest()->iteration, 777);
+  EXPECT_EQ(series.lowest()->iteration, 20001);
+  EXPECT_LE(series.points.front().iteration, 2);
+  for (size_t i = 1; i < series.points.size(); ++i)
+    EXPECT_LT(series.points[i - 1].iteration, series.points[i].iteration);
+  for (int i = 0; i < 1000; ++i)
+    EXPECT_EQ(series.points[series.points.size() - 1 - static_cast<size_t>(i)].iteration, kLines - i);
+}
+
 TEST_F(RunFolderTest, AFolderThatCannotBeMadeCostsOnlyItself) {
   std::ofstream(root_ + "/new") << "a file";
   const std::string lines = short_run(1.25);
