@@ -1,12 +1,10 @@
 // Which layer types read data, and how many threads they get.
 #include "data/batch_stream.h"
 
-#include <sched.h>
-
 #include <algorithm>
-#include <thread>
 #include <utility>
 
+#include "base/cores.h"
 #include "base/error.h"
 #include "data/array_feed.h"
 #include "data/datum_feed.h"
@@ -22,14 +20,7 @@ namespace {
 constexpr int kMostAutomaticWorkers = 8;
 
 // One core in four: the rest is the net's.
-int automatic_workers() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  const int cores = sched_getaffinity(0, sizeof(set), &set) == 0
-                        ? CPU_COUNT(&set)
-                        : static_cast<int>(std::thread::hardware_concurrency());
-  return std::clamp(cores / 4, 1, kMostAutomaticWorkers);
-}
+int automatic_workers() { return std::clamp(granted_cores().usable / 4, 1, kMostAutomaticWorkers); }
 
 }  // namespace
 

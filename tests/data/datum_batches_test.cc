@@ -221,5 +221,19 @@ TEST(DatumBatches, SaysWhatHasNoEffect) {
                               "rand_skip", "those of " + folder / "db" + " are raw"});
 }
 
+// A quarter of what the scheduler, the control groups and OMP_NUM_THREADS leave, at least one.
+TEST(DatumBatches, WorkersFollowTheGrantedCores) {
+  test::TemporaryFolder folder;
+  test::write_lmdb(folder / "db", test::raw_records(10, 1, 2, 2));
+  const auto workers = [&] {
+    return BatchStream::open(test::data_layer(folder / "db", 2), options(caffe::TRAIN, 0))->workers();
+  };
+  setenv("OMP_NUM_THREADS", "16", 1);
+  EXPECT_EQ(workers(), 4);
+  setenv("OMP_NUM_THREADS", "1", 1);
+  EXPECT_EQ(workers(), 1);
+  unsetenv("OMP_NUM_THREADS");
+}
+
 }  // namespace
 }  // namespace trainer
