@@ -16,11 +16,11 @@ CoveredAxes covered_axes(LayerContext& context, const std::string& message, int 
                  "num_axes counts axes; 0 means one number for all, -1 all axes from axis on");
   if (num_axes == 0) return {};
   const int first = context.canonical_axis(axis, input.rank(), message + ".axis");
-  const int end = num_axes == -1 ? input.rank() : first + num_axes;
-  if (end > input.rank())
+  if (num_axes > input.rank() - first)
     context.fail(message + ".num_axes",
                  fmt::format("{} axes from axis {} on, but \"{}\" ({}) has {}", num_axes, first,
                              context.param().bottom(0), input.text(), input.rank()));
+  const int end = num_axes == -1 ? input.rank() : first + num_axes;
   return {first, Shape(std::vector<int64_t>(input.dims().begin() + first, input.dims().begin() + end))};
 }
 

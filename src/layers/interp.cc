@@ -4,6 +4,8 @@
 //   height and width;  or that of bottom 1;  or, from the padded size, (size - 1) / shrink_factor + 1, and
 //   from there (size - 1) * zoom_factor + 1
 #include <algorithm>
+#include <array>
+#include <span>
 
 #include "layers/given_shape.h"
 #include "layers/layer.h"
@@ -17,16 +19,17 @@ struct Taps {
   float weight;  // of the second
 };
 
-std::vector<Taps> taps(int64_t from, int64_t to) {
-  std::vector<Taps> result;
-  const float ratio = to > 1 ? static_cast<float>(from - 1) / static_cast<float>(to - 1) : 0;
-  for (int64_t i = 0; i < to; ++i) {
+// The places of one axis.
+struct Axis {
+  int64_t from, to;
+  float ratio = to > 1 ? static_cast<float>(from - 1) / static_cast<float>(to - 1) : 0;
+
+  Taps operator[](int64_t i) const {
     const float at = ratio * static_cast<float>(i);
     const int64_t first = std::min(static_cast<int64_t>(at), from - 1);
-    result.push_back({first, std::min(first + 1, from - 1), at - static_cast<float>(first)});
+    return {first, std::min(first + 1, from - 1), at - static_cast<float>(first)};
   }
-  return result;
-}
+};
 
 class Bilinear : public OpaqueOp {
  public:
@@ -34,8 +37,8 @@ class Bilinear : public OpaqueOp {
       : from_(std::move(small)),
         to_(std::move(large)),
         transposed_(transposed),
-        rows_(taps(from_[2], to_[2])),
-        columns_(taps(from_[3], to_[3])) {}
+        rows_{from_[2], to_[2]},
+        columns_{from_[3], to_[3]} {}
 
   std::string name() const override { return transposed_ ? "interp_gradient" : "interp"; }
 
@@ -58,35 +61,47 @@ class Bilinear : public OpaqueOp {
   }
 
  private:
-  void sample(const float* x, float* y) const {
-    const int64_t width = from_[3];
-    for (const Taps& row : rows_) {
+  // Calls `visit` with each row and, for a block of columns whose places are made once for all rows, what the
+  // row has there: the block's places and the offset of its first value in the large image.
+  template <typename Visit>
+  void in_blocks(const Visit& visit) const {
+    std::array<Taps, 512> columns;
+    for (int64_t begin = 0; begin < columns_.to; begin += std::ssize(columns)) {
+      const int64_t count = std::min(std::ssize(columns), columns_.to - begin);
+      for (int64_t k = 0; k < count; ++k) columns[static_cast<size_t>(k)] = columns_[begin + k];
+      const std::span<const Taps> block(columns.data(), static_cast<size_t>(count));
+      for (int64_t i = 0; i < rows_.to; ++i) visit(rows_[i], block, i * columns_.to + begin);
+    }
+  }
+  void sample(const float* x, float* out) const {
+    in_blocks([&, width = from_[3]](const Taps& row, std::span<const Taps> columns, int64_t offset) {
       const float *above = x + row.first * width, *below = x + row.second * width;
-      for (const Taps& column : columns_) {
+      float* y = out + offset;
+      for (const Taps& column : columns) {
         const float top = (1 - column.weight) * above[column.first] + column.weight * above[column.second];
         const float bottom = (1 - column.weight) * below[column.first] + column.weight * below[column.second];
         *y++ = (1 - row.weight) * top + row.weight * bottom;
       }
-    }
+    });
   }
-  void spread(const float* g, float* dx) const {
-    const int64_t width = from_[3];
+  void spread(const float* gradient, float* dx) const {
     std::fill_n(dx, from_.count(2), 0.0f);
-    for (const Taps& row : rows_) {
+    in_blocks([&, width = from_[3]](const Taps& row, std::span<const Taps> columns, int64_t offset) {
       float *above = dx + row.first * width, *below = dx + row.second * width;
-      for (const Taps& column : columns_) {
+      const float* g = gradient + offset;
+      for (const Taps& column : columns) {
         const float up = (1 - row.weight) * *g, down = row.weight * *g++;
         above[column.first] += (1 - column.weight) * up;
         above[column.second] += column.weight * up;
         below[column.first] += (1 - column.weight) * down;
         below[column.second] += column.weight * down;
       }
-    }
+    });
   }
 
   const Shape from_, to_;
   const bool transposed_;
-  const std::vector<Taps> rows_, columns_;
+  const Axis rows_, columns_;
 };
 
 Value padded(Value x, int axis, int64_t before, int64_t after) {

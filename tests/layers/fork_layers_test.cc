@@ -155,6 +155,21 @@ TEST(Interp, PutsCornersOnCorners) {
               {-0.665f, -1.318333f, 1.796667f, 0.945f, -0.6066667f, 0.05833333f});
 }
 
+// A plane: y = row + column / 1200. By symmetry each corner has a quarter of all weights.
+TEST(Interp, WideImages) {
+  NetText net(input_layer("x", {1, 1, 2, 2}) +
+              "layer { name: 'i' type: 'Interp' bottom: 'x' top: 'y' interp_param { height: 3 width: 1201 } }");
+  ASSERT_EQ(net.problems(), "");
+  const Given given{{"x", {0, 1, 2, 3}}};
+  Numbers expected;
+  for (int row = 0; row < 3; ++row)
+    for (int column = 0; column < 1201; ++column) expected.push_back(static_cast<float>(row + column / 1200.0));
+  expect_near(net.forward("y", given), expected);
+  const Numbers gradient = net.gradient("y", Numbers(3 * 1201, 1), "x", given);
+  ASSERT_EQ(gradient.size(), 4u);
+  for (float corner : gradient) EXPECT_NEAR(corner, 900.75, 0.01);
+}
+
 TEST(Interp, SizesByFactorsPaddingAndASecondBottom) {
   const auto size = [](const std::string& layer) {
     NetText net(input_layer("x", {1, 1, 9, 5}) + input_layer("like", {3, 2, 7, 4}) + layer);
