@@ -3,11 +3,13 @@
 
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 #include <optional>
 #include <utility>
 
 #include "base/error.h"
 #include "base/philox.h"
+#include "base/text.h"
 #include "data/picture_feed.h"
 #include "formats/hdf5_file.h"
 #include "formats/npy.h"
@@ -64,6 +66,10 @@ class ArraySource : public RecordSource {
   }
   void read_following(const Record& record, Record& following) override {
     read((record.index + 1) % size(), following);
+  }
+  std::string content() override {
+    return fmt::format("{} rows of {}", format_count(shape_[0]),
+                       printable(std::filesystem::path(path_).filename().string()));
   }
   void prepare_random_access(const LogLine&) override {}
   std::string describe(const Record& record) const override {

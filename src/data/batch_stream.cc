@@ -65,12 +65,15 @@ std::unique_ptr<BatchStream> BatchStream::open(const caffe::LayerParameter& laye
   settings.orders = options.orders;
   settings.memory = options.memory;
   settings.log = options.log;
+  std::string content = feed->content();
   auto pipeline = std::make_unique<Pipeline>(std::move(feed), std::move(settings));
-  return std::unique_ptr<BatchStream>(new BatchStream(std::move(pipeline), std::move(warnings)));
+  return std::unique_ptr<BatchStream>(
+      new BatchStream(std::move(pipeline), std::move(warnings), std::move(content)));
 }
 
-BatchStream::BatchStream(std::unique_ptr<Pipeline> pipeline, std::vector<std::string> warnings)
-    : pipeline_(std::move(pipeline)), warnings_(std::move(warnings)) {}
+BatchStream::BatchStream(std::unique_ptr<Pipeline> pipeline, std::vector<std::string> warnings,
+                         std::string content)
+    : pipeline_(std::move(pipeline)), warnings_(std::move(warnings)), content_(std::move(content)) {}
 BatchStream::~BatchStream() = default;
 
 const std::vector<TensorDesc>& BatchStream::layout() { return pipeline_->layout(); }
@@ -85,7 +88,7 @@ double BatchStream::waited_seconds() const { return pipeline_->waited_seconds();
 
 Cursor BatchStream::cursor() const {
   const uint64_t records = pipeline_->position();
-  return {records, records / static_cast<uint64_t>(records_per_epoch())};
+  return {records, records / static_cast<uint64_t>(records_per_epoch()), content_};
 }
 void BatchStream::seek(const Cursor& cursor) { pipeline_->seek(cursor.records); }
 

@@ -26,6 +26,8 @@ namespace trainer {
 struct Cursor {
   uint64_t records = 0;  // running offset of the first record not yet handed out
   uint64_t epoch = 0;    // records / records_per_epoch; kept for people and reports, seek() ignores it
+  std::string
+      content;  // BatchFeed::content() of the data set, for a resumed run to compare; seek() ignores it
 };
 
 // What a consumer demands of a label: a whole number in [0, classes), or exactly `ignore`.
@@ -98,9 +100,10 @@ class BatchStream {
   const std::vector<std::string>& warnings() const;
 
  private:
-  BatchStream(std::unique_ptr<Pipeline> pipeline, std::vector<std::string> warnings);
+  BatchStream(std::unique_ptr<Pipeline> pipeline, std::vector<std::string> warnings, std::string content);
   std::unique_ptr<Pipeline> pipeline_;
   std::vector<std::string> warnings_;
+  std::string content_;
 };
 
 }  // namespace trainer

@@ -49,6 +49,7 @@ class Hdf5Feed : public BatchFeed {
   size_t tops() const override { return rows_.datasets(); }
   int64_t batch_size() const override { return batch_size_; }
   int64_t records_per_epoch() const override { return static_cast<int64_t>(rows_.rows()); }
+  std::string content() override { return rows_.content(); }
   bool parallel() const override { return false; }
   int64_t memory_bytes() const override { return rows_.memory_bytes(); }
   std::unique_ptr<FeedWorker> make_worker() override { return std::make_unique<Hdf5Worker>(rows_); }

@@ -136,6 +136,14 @@ void Hdf5Rows::check_file(File& file) {
   }
 }
 
+std::string Hdf5Rows::content() const {
+  const auto name = [](const File& file) {
+    return printable(std::filesystem::path(file.path).filename().string());
+  };
+  return fmt::format("{} rows of {} files from \"{}\" to \"{}\"", format_count(static_cast<int64_t>(rows())),
+                     files_.size(), name(files_.front()), name(files_.back()));
+}
+
 int64_t Hdf5Rows::memory_bytes() const { return group_memory_; }
 
 const Hdf5File& Hdf5Rows::opened(size_t index) {

@@ -33,6 +33,7 @@ class Hdf5Rows {
   const Shape& row_shape(size_t dataset) const { return row_shapes_[dataset]; }
   size_t datasets() const { return names_.size(); }
   int64_t memory_bytes() const;
+  std::string content() const;  // of BatchFeed
 
   // Goes to the row at running offset `offset`; cheap for ascending offsets.
   void fetch(uint64_t offset);

@@ -2,8 +2,8 @@
 // of the same database by the same process.
 //
 // The library holds the lock and a read transaction, so that no writer touches the pages that are read; the
-// pages themselves are read through LmdbTree, which no damaged file can hurt, from a map that a file cut short in
-// between does not hurt either.
+// pages themselves are read through LmdbTree, which no damaged file can hurt, from a map that a file cut
+// short in between does not hurt either.
 #pragma once
 
 #include <lmdb.h>
@@ -31,8 +31,8 @@ class LmdbEnvironment {
   const LmdbTree& tree() const { return *tree_; }
   // Tells one state of the database from another: path, file size, time of change, transaction, entries.
   std::string identity() const;
-  // Throws data_error where the file was cut short since it was opened, or could not be read: what came from the tree
-  // since then may be zeros. To be asked after bytes were used, from any thread.
+  // Throws data_error where the file was cut short since it was opened, or could not be read: what came from
+  // the tree since then may be zeros. To be asked after bytes were used, from any thread.
   void check_intact() const;
 
  private:

@@ -54,6 +54,13 @@ void LmdbSource::read_following(const Record& record, Record& following) {
   give(last ? 0 : record.index + 1, neighbour_cursor_, following);
 }
 
+std::string LmdbSource::content() {
+  neighbour_cursor_.first();
+  const std::string first(neighbour_cursor_.key());
+  neighbour_cursor_.last();
+  return content_text(size(), first, neighbour_cursor_.key());
+}
+
 void LmdbSource::prepare_random_access(const LogLine& log) {
   if (keys_) return;
   uint64_t walked = 0;

@@ -19,6 +19,7 @@ class LmdbSource : public RecordSource {
   uint64_t size() const override { return environment_->tree().entries(); }
   void read(uint64_t index, Record& record) override;
   void read_following(const Record& record, Record& following) override;
+  std::string content() override;
   void check_intact() const override { environment_->check_intact(); }
   void prepare_random_access(const LogLine& log) override;
 

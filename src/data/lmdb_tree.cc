@@ -34,7 +34,8 @@ T load(const char* bytes) {
 
 }  // namespace
 
-LmdbTree::LmdbTree(const char* bytes, uint64_t size, uint64_t transaction, std::string path, std::function<void()> check_intact)
+LmdbTree::LmdbTree(const char* bytes, uint64_t size, uint64_t transaction, std::string path,
+                   std::function<void()> check_intact)
     : bytes_(bytes), size_(size), path_(std::move(path)), check_intact_(std::move(check_intact)) {
   if (size < kPageHeader + kHeadBytes || load<uint32_t>(bytes + kPageHeader) != kMagic) {
     throw data_error("{} is not an LMDB database", path_);
@@ -57,7 +58,8 @@ LmdbTree::LmdbTree(const char* bytes, uint64_t size, uint64_t transaction, std::
 void LmdbTree::check_head(uint64_t offset) const {
   if (offset + kPageHeader + kHeadBytes > size_) damaged("it ends within its heads");
   const char* head = bytes_ + offset + kPageHeader;
-  if (load<uint32_t>(head) != kMagic || load<uint32_t>(head + 4) != kVersion || (load<uint16_t>(bytes_ + offset + 10) & kMeta) == 0)
+  if (load<uint32_t>(head) != kMagic || load<uint32_t>(head + 4) != kVersion ||
+      (load<uint16_t>(bytes_ + offset + 10) & kMeta) == 0)
     damaged("one of its heads is not whole");
   if (load<uint32_t>(head + kHeadPageSize) != page_size_) damaged("its heads have different page sizes");
 }
@@ -170,6 +172,18 @@ void LmdbCursor::first() {
   depth_ = 0;
   push(tree_->root_);
   descend_to_first_leaf();
+}
+
+void LmdbCursor::last() {
+  depth_ = 0;
+  push(tree_->root_);
+  while (true) {
+    Level& top = levels_[depth_ - 1];
+    top.index = top.page.nodes - 1;
+    if (top.page.leaf) break;
+    push(tree_->node(top.page, top.index).child);
+  }
+  load();
 }
 
 void LmdbCursor::next() {

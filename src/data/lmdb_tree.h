@@ -21,7 +21,8 @@ class LmdbTree {
   // `transaction`: the number of the state to read; 0 takes the newest. Throws data_error where the head of
   // the file is no LMDB one, contradicts the file's size, or describes a kind of database that holds no plain
   // records. `check_intact` is called before the tree is called damaged, to throw what tells more.
-  LmdbTree(const char* bytes, uint64_t size, uint64_t transaction, std::string path, std::function<void()> check_intact);
+  LmdbTree(const char* bytes, uint64_t size, uint64_t transaction, std::string path,
+           std::function<void()> check_intact);
 
   uint64_t entries() const { return entries_; }
   uint64_t transaction() const { return transaction_; }
@@ -64,6 +65,7 @@ class LmdbCursor {
   explicit LmdbCursor(const LmdbTree& tree) : tree_(&tree) {}
 
   void first();
+  void last();
   void next();
   // Goes to exactly this key.
   void find(std::string_view key);

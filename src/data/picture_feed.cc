@@ -37,6 +37,11 @@ PictureFeed::PictureFeed(PictureFeedSettings settings, std::unique_ptr<RecordSou
       make_decoder_(std::move(make_decoder)),
       first_decoder_(make_decoder_()) {}
 
+std::string PictureFeed::content() {
+  std::lock_guard<std::mutex> lock(source_mutex_);
+  return source_->content();
+}
+
 void PictureFeed::read(uint64_t offset, Record& record) {
   std::lock_guard<std::mutex> lock(source_mutex_);
   source_->read(sampler_.index(offset), record);

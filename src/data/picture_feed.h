@@ -53,6 +53,7 @@ class PictureFeed : public BatchFeed {
   size_t tops() const override { return settings_.tops; }
   int64_t batch_size() const override { return settings_.batch_size; }
   int64_t records_per_epoch() const override { return static_cast<int64_t>(source_->size()); }
+  std::string content() override;
   bool parallel() const override { return true; }
   int64_t memory_bytes() const override {
     return source_->memory_bytes() + sampler_.memory_bytes() + transformer_.memory_bytes();

@@ -29,11 +29,13 @@ class RecordSource {
   // Reads the neighbour of `record` in key order, the first record after the last; leaves the place of read()
   // alone.
   virtual void read_following(const Record& record, Record& following) = 0;
-  // Throws where what records held may not be what the database holds, which was cut short in between. To be asked after
-  // a record was used, well or not; from any thread.
+  // Throws where what records held may not be what the database holds, which was cut short in between. To be
+  // asked after a record was used, well or not; from any thread.
   virtual void check_intact() const {}
   // Makes read() cheap for any order of numbers.
   virtual void prepare_random_access(const LogLine& log) = 0;
+  // As BatchFeed::content(). Leaves the place of read() alone.
+  virtual std::string content() = 0;
   // Bytes that the source keeps for itself.
   virtual int64_t memory_bytes() const { return 0; }
   // Where a record comes from, for messages. From any thread.
@@ -42,5 +44,8 @@ class RecordSource {
 
 // `record 7 (key "00000007") of /data/train_lmdb`; bytes of the key that are not printable are shown as \xNN.
 std::string describe(const Record& record, const std::string& path);
+
+// `2,000 records from "00000000" to "00001999"`.
+std::string content_text(uint64_t records, std::string_view first, std::string_view last);
 
 }  // namespace trainer

@@ -54,6 +54,11 @@ class WindowFeed : public BatchFeed {
   int64_t records_per_epoch() const override {
     return static_cast<int64_t>(list_.foreground.size() + list_.background.size());
   }
+  std::string content() override {
+    return fmt::format("{} pictures from \"{}\" to \"{}\", {} foreground and {} background windows",
+                       list_.pictures.size(), printable(list_.pictures.front()),
+                       printable(list_.pictures.back()), list_.foreground.size(), list_.background.size());
+  }
   bool parallel() const override { return true; }
   int64_t memory_bytes() const override {
     int64_t bytes = records_per_epoch() * static_cast<int64_t>(sizeof(Window));

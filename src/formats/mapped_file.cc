@@ -12,8 +12,8 @@
 
 namespace trainer {
 
-// An element of a list that only grows: the handler walks it without a lock, and ranges that are no longer mapped are used
-// again.
+// An element of a list that only grows: the handler walks it without a lock, and ranges that are no longer
+// mapped are used again.
 struct MappedFile::Range {
   std::atomic<uintptr_t> begin{0};  // 0: not in use
   std::atomic<uintptr_t> end{0};
@@ -65,8 +65,8 @@ MappedFile::Range* Ranges::add(uintptr_t begin, uintptr_t end) {
   return range;
 }
 
-// Puts zeros from the page of `address` to the end of its range; false where it is in none. Safe in a handler: atomics, and
-// a system call that takes no lock in the process.
+// Puts zeros from the page of `address` to the end of its range; false where it is in none. Safe in a
+// handler: atomics, and a system call that takes no lock in the process.
 bool Ranges::replace(uintptr_t address) {
   for (Range* range = first.load(); range != nullptr; range = range->next) {
     const uintptr_t begin = range->begin.load(), end = range->end.load();
@@ -79,8 +79,8 @@ bool Ranges::replace(uintptr_t address) {
   return false;
 }
 
-// A fault that is not of a mapped file goes where it would have gone; the default action follows from the fault itself,
-// which comes again.
+// A fault that is not of a mapped file goes where it would have gone; the default action follows from the
+// fault itself, which comes again.
 void Ranges::handle(int signal, siginfo_t* info, void* context) {
   const int kept = errno;
   const bool fault = info->si_code > 0;  // sent by the kernel, with an address
@@ -101,8 +101,8 @@ std::unique_ptr<MappedFile> MappedFile::map(int descriptor, uint64_t size) {
   void* map = ::mmap(nullptr, static_cast<size_t>(size), PROT_READ, MAP_SHARED, descriptor, 0);
   if (map == MAP_FAILED) return nullptr;
   const auto begin = reinterpret_cast<uintptr_t>(map);
-  return std::unique_ptr<MappedFile>(
-      new MappedFile(static_cast<const char*>(map), size, Ranges::add(begin, begin + static_cast<uintptr_t>(size))));
+  return std::unique_ptr<MappedFile>(new MappedFile(
+      static_cast<const char*>(map), size, Ranges::add(begin, begin + static_cast<uintptr_t>(size))));
 }
 
 MappedFile::~MappedFile() {

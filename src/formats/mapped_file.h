@@ -1,7 +1,8 @@
 // A file mapped for reading that may be cut short, or fail on the disk, while it is mapped.
 //
-// The kernel sends SIGBUS to a thread that reads a page which cannot be had. The handler of this file puts zeros in the
-// place of the rest of the map and notes it; the thread goes on, and whoever uses the bytes asks failed() afterwards.
+// The kernel sends SIGBUS to a thread that reads a page which cannot be had. The handler of this file puts
+// zeros in the place of the rest of the map and notes it; the thread goes on, and whoever uses the bytes asks
+// failed() afterwards.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +12,8 @@ namespace trainer {
 
 class MappedFile {
  public:
-  // Maps the first `size` bytes (at least 1) of the open file, or gives nullptr and sets errno. The descriptor may be
-  // closed afterwards.
+  // Maps the first `size` bytes (at least 1) of the open file, or gives nullptr and sets errno. The
+  // descriptor may be closed afterwards.
   static std::unique_ptr<MappedFile> map(int descriptor, uint64_t size);
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;

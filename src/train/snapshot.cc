@@ -61,13 +61,14 @@ void add_cursors(const NetPosition& position, const std::string& net, caffe::Sol
     entry->set_layer(layer);
     entry->set_records(cursor.records);
     entry->set_epoch(cursor.epoch);
+    entry->set_content(cursor.content);
   }
 }
 
 std::map<std::string, Cursor> cursors_of(const caffe::SolverState& state, const std::string& net) {
   std::map<std::string, Cursor> cursors;
   for (const caffe::DataCursor& entry : state.cursors()) {
-    if (entry.net() == net) cursors[entry.layer()] = {entry.records(), entry.epoch()};
+    if (entry.net() == net) cursors[entry.layer()] = {entry.records(), entry.epoch(), entry.content()};
   }
   return cursors;
 }
@@ -142,6 +143,16 @@ void list_changes(const std::string& what, const std::string& before, const std:
   }
   for (const std::string& line : new_lines) {
     if (!old_set.count(line)) lines->push_back("  + " + trim(line));
+  }
+}
+
+// A state that does not tell what the data was is of an earlier version: nothing can be said.
+void list_data_changes(const std::map<std::string, Cursor>& before, const NetSession& net, std::vector<std::string>* lines) {
+  for (const auto& [layer, cursor] : net.position().cursors) {
+    const auto found = before.find(layer);
+    if (found == before.end() || found->second.content.empty() || found->second.content == cursor.content) continue;
+    lines->push_back(fmt::format("The data of layer \"{}\" has changed since the snapshot: it was {}, it is {}", layer,
+                                 printable(found->second.content), cursor.content));
   }
 }
 
@@ -253,6 +264,8 @@ std::vector<std::string> restore_snapshot(const std::string& path, const caffe::
     lines.push_back(fmt::format("The state is of more devices than {}: what recurrent layers carry on the others is left out", train.size()));
   for (size_t i = 0; i < tests.size() && static_cast<int>(i) < state.test_passes_size(); ++i)
     tests[i]->seek({state.test_passes(static_cast<int>(i)), cursors_of(state, test_net(i)), carried_of(path, state, test_net(i))});
+  list_data_changes(cursors_of(state, train_net(0)), first, &lines);
+  for (size_t i = 0; i < tests.size(); ++i) list_data_changes(cursors_of(state, test_net(i)), *tests[i], &lines);
   list_changes("solver", state.resolved_solver(), text_of(solver), &lines);
   list_changes("net", state.resolved_net(), net_text(first.lowered()), &lines);
   return lines;

@@ -53,6 +53,17 @@ TEST(LmdbSource, ReadsAFileOutsideAFolderAndWithoutPermissionToLock) {
   std::filesystem::permissions(folder / "db", std::filesystem::perms::owner_all);
 }
 
+TEST(LmdbSource, ContentTellsDatabasesApart) {
+  test::TemporaryFolder folder;
+  test::write_lmdb(folder / "small", {{"a\n", "0"}});
+  test::write_lmdb(folder / "large", test::raw_records(2345, 1, 4, 4));
+  EXPECT_EQ(LmdbSource(folder / "small").content(), "1 records from \"a\\x0a\" to \"a\\x0a\"");
+  LmdbSource source(folder / "large");
+  EXPECT_EQ(value_at(source, 1), test::raw_datum(1, 1, 4, 4, 1));
+  EXPECT_EQ(source.content(), "2,345 records from \"00000000\" to \"00002344\"");
+  EXPECT_EQ(value_at(source, 2), test::raw_datum(2, 1, 4, 4, 2));
+}
+
 // Several levels of pages, values within pages and beyond them, keys of many lengths: everything as the
 // library itself reads it.
 TEST(LmdbTree, ReadsWhatTheLibraryReads) {

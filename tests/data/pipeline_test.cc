@@ -33,6 +33,7 @@ struct CountingFeed : BatchFeed {
   size_t tops() const override { return 1; }
   int64_t batch_size() const override { return batch_size_; }
   int64_t records_per_epoch() const override { return 1000; }
+  std::string content() override { return ""; }
   bool parallel() const override { return true; }
   int64_t memory_bytes() const override { return 0; }
   void shape_batch(uint64_t offset, std::vector<TensorDesc>& layout) override {

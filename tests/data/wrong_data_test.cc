@@ -93,7 +93,8 @@ TEST(WrongData, DamagedPagesNeverCrash) {
   EXPECT_GT(errors, 20);
 }
 
-// The library trusts the heads: page sizes, last pages and transactions of both are looked at before it is called.
+// The library trusts the heads: page sizes, last pages and transactions of both are looked at before it is
+// called.
 TEST(WrongData, DamagedHeadsNeverCrash) {
   test::TemporaryFolder folder;
   test::write_lmdb(folder / "good", test::raw_records(60, 3, 8, 8));
@@ -125,7 +126,8 @@ TEST(WrongData, DamagedHeadsNeverCrash) {
     std::string bytes = good;
     for (size_t hits = 1 + random() % 3; hits > 0; --hits) {
       const size_t at = random() % 2 * 4096 + random() % 160;
-      for (size_t i = at; i < at + 4; ++i) bytes[i] = static_cast<char>(random() % 3 == 0 ? random() : random() % 2 * 255);
+      for (size_t i = at; i < at + 4; ++i)
+        bytes[i] = static_cast<char>(random() % 3 == 0 ? random() : random() % 2 * 255);
     }
     if (!outcome(bytes).empty()) ++errors;
   }

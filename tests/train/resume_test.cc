@@ -125,6 +125,37 @@ TEST(ResumeNotes, AChangedSolverIsListed) {
   EXPECT_EQ(said.find("The net has changed"), std::string::npos);
 }
 
+TEST(ResumeNotes, AnotherDatabaseIsTold) {
+  SmallTraining training;
+  const std::string solver = "max_iter: 12 base_lr: 0.01 lr_policy: 'fixed' momentum: 0.9 ";
+  for (const char* format : {"", "snapshot_format: HDF5"}) {
+    EXPECT_TRUE(training.train("first", solver + format, "", 5));
+    const std::string state = training.folder() / (*format == 0 ? "first_iter_5.solverstate" : "first_iter_5.solverstate.h5");
+    EXPECT_EQ(train_and_listen(training, solver + format, state).find("The data of layer"), std::string::npos);
+    std::filesystem::remove_all(training.folder() / "lmdb");
+    test::write_lmdb(training.folder() / "lmdb", test::raw_records(31, 3, 10, 10));
+    EXPECT_TRUE(contains(train_and_listen(training, solver + format, state),
+                         "The data of layer \"data\" has changed since the snapshot: it was 53 records from \"00000000\" to \"00000052\", it "
+                         "is 31 records from \"00000000\" to \"00000030\""));
+    std::filesystem::remove_all(training.folder() / "lmdb");
+    test::write_lmdb(training.folder() / "lmdb", test::raw_records(53, 3, 10, 10));
+  }
+  // A state that does not tell is of an earlier version.
+  EXPECT_TRUE(training.train("first", solver, "", 5));
+  const std::string path = training.folder() / "first_iter_5.solverstate";
+  caffe::SolverState old;
+  ASSERT_TRUE(old.ParseFromString(read_all(path)));
+  for (caffe::DataCursor& cursor : *old.mutable_cursors()) {
+    EXPECT_TRUE(cursor.has_content());
+    cursor.clear_content();
+  }
+  training.folder().write("first_iter_5.solverstate", old.SerializeAsString());
+  std::filesystem::remove(training.folder() / "first_iter_5.manifest");
+  std::filesystem::remove_all(training.folder() / "lmdb");
+  test::write_lmdb(training.folder() / "lmdb", test::raw_records(31, 3, 10, 10));
+  EXPECT_EQ(train_and_listen(training, solver, path).find("The data of layer"), std::string::npos);
+}
+
 TEST(ResumeNotes, AStateOfCaffesOwnResumes) {
   SmallTraining training;
   const std::string solver = "max_iter: 12 base_lr: 0.01 lr_policy: 'fixed' momentum: 0.9 ";

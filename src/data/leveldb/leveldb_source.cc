@@ -87,6 +87,7 @@ class LevelDbSource : public RecordSource {
 
   const std::string& path() const override { return path_; }
   uint64_t size() const override { return keys_.size(); }
+  std::string content() override { return content_text(size(), keys_.key(0), keys_.key(size() - 1)); }
   int64_t memory_bytes() const override { return keys_.memory_bytes(); }
 
   void read(uint64_t index, Record& record) override {

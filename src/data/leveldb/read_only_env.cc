@@ -72,13 +72,16 @@ class MemoryPlaces : public leveldb::RandomAccessFile {
 // LevelDB's own map dies of a file that is cut short in between.
 class MappedPlaces : public leveldb::RandomAccessFile {
  public:
-  MappedPlaces(std::string name, std::unique_ptr<MappedFile> file) : name_(std::move(name)), file_(std::move(file)) {}
+  MappedPlaces(std::string name, std::unique_ptr<MappedFile> file)
+      : name_(std::move(name)), file_(std::move(file)) {}
   Status Read(uint64_t offset, size_t count, Slice* result, char* scratch) const override {
     if (offset > file_->size()) return Status::IOError(name_, "read past the end");
     const size_t given = std::min(count, static_cast<size_t>(file_->size() - offset));
     std::memcpy(scratch, file_->bytes() + offset, given);
     *result = Slice(scratch, given);
-    return file_->failed() ? Status::IOError(name_, "it was cut short while it was read, or its disk gave an error") : Status::OK();
+    return file_->failed()
+               ? Status::IOError(name_, "it was cut short while it was read, or its disk gave an error")
+               : Status::OK();
   }
 
  private:
