@@ -14,6 +14,7 @@
 #include "cli/signals.h"
 #include "data/convert.h"
 #include "report/log.h"
+#include "report/terminal_sink.h"
 
 namespace trainer {
 namespace {
@@ -30,6 +31,7 @@ class ProgressLine {
     signals_.throw_if_stopped();
     if (!terminal_ || steady_clock::now() - last_ < milliseconds(100)) return;
     last_ = steady_clock::now();
+    if (in_background(STDERR_FILENO)) return;
     const std::string all = total > 0 ? " of " + format_count(total) : "";
     fmt::print(stderr, "\r{}{}\x1b[K", format_count(done), all);
     drawn_ = true;

@@ -33,12 +33,6 @@ int columns_of(int descriptor) {
   return ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 
-// The shell gave the terminal to another job.
-bool in_background(int descriptor) {
-  const pid_t group = tcgetpgrp(descriptor);
-  return group > 0 && group != getpgrp();
-}
-
 bool has_room(int descriptor) {
   pollfd ready{descriptor, POLLOUT, 0};
   return poll(&ready, 1, 0) == 1 && (ready.revents & POLLOUT) != 0;
@@ -91,6 +85,11 @@ bool wants_live_line(int descriptor) {
   const char* terminal = std::getenv("TERM");
   return isatty(descriptor) != 0 && terminal != nullptr && *terminal != '\0' &&
          std::string_view(terminal) != "dumb" && !log_lines_demanded();
+}
+
+bool in_background(int descriptor) {
+  const pid_t group = tcgetpgrp(descriptor);
+  return group > 0 && group != getpgrp();
 }
 
 TerminalSink::TerminalSink(int descriptor)

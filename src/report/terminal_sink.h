@@ -18,6 +18,8 @@ namespace trainer {
 // True where the descriptor is a terminal that understands how to clear a line, and the user did not ask for
 // the log's lines there.
 bool wants_live_line(int descriptor);
+// True where the shell gave the terminal to another job: a live line would be drawn over its prompt.
+bool in_background(int descriptor);
 
 class TerminalSink : public RunSink {
  public:
