@@ -17,7 +17,7 @@ namespace {
 // OpenBLAS takes a buffer for each of its threads, and it has no more than these.
 constexpr long kBufferBytes = long{128} << 20;
 constexpr long kMostThreads = 128;
-// What else is taken until the first error could be told in the usual way.
+// For the other libraries and for main, which can report errors.
 constexpr long kOtherBytes = long{16} << 20;
 
 constexpr char kMessage[] =
@@ -66,7 +66,7 @@ __attribute__((no_sanitize("address", "thread", "undefined"))) void check_addres
     return;
   }
   if (syscall(SYS_write, STDERR_FILENO, kMessage, sizeof kMessage - 1) < 0) {
-    // Nobody is there to be told.
+    // The standard error is closed.
   }
   syscall(SYS_exit_group, static_cast<int>(trainer::ExitCode::kDevice));
 }

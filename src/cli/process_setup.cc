@@ -81,8 +81,8 @@ size_t omp_stack_bytes() {
   return 0;
 }
 
-// libgomp ends the process where its team cannot be started: as many threads are started before, at once, and
-// what they fail for is thrown.
+// libgomp ends the process where it cannot start its team. This starts as many threads before, all at once, and
+// throws the reason where one cannot be started.
 void try_threads(int count) {
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);

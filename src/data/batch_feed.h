@@ -59,8 +59,7 @@ class BatchFeed {
   virtual size_t tops() const = 0;
   virtual int64_t batch_size() const = 0;
   virtual int64_t records_per_epoch() const = 0;
-  // Tells one data set from another, in later runs too: how many records, the first and the last one. One
-  // line.
+  // Distinguishes data sets, in later runs too: the number of records, the first and the last one. One line.
   virtual std::string content() = 0;
   // False: one worker only.
   virtual bool parallel() const = 0;

@@ -81,7 +81,7 @@ void LmdbEnvironment::check_intact() const {
     throw data_error(
         "{} could not be read: its disk or file system gave an error, or it was cut short for a time. "
         "`dmesg` "
-        "may tell more",
+        "may say more",
         data_file_);
   }
 }

@@ -20,7 +20,7 @@ class LmdbTree {
  public:
   // `transaction`: the number of the state to read; 0 takes the newest. Throws data_error where the head of
   // the file is no LMDB one, contradicts the file's size, or describes a kind of database that holds no plain
-  // records. `check_intact` is called before the tree is called damaged, to throw what tells more.
+  // records. Before the tree is reported as damaged, `check_intact` may throw a better reason.
   LmdbTree(const char* bytes, uint64_t size, uint64_t transaction, std::string path,
            std::function<void()> check_intact);
 

@@ -146,7 +146,7 @@ void list_changes(const std::string& what, const std::string& before, const std:
   }
 }
 
-// A state that does not tell what the data was is of an earlier version: nothing can be said.
+// States of earlier versions do not have the content: they resume without a line.
 void list_data_changes(const std::map<std::string, Cursor>& before, const NetSession& net, std::vector<std::string>* lines) {
   for (const auto& [layer, cursor] : net.position().cursors) {
     const auto found = before.find(layer);

@@ -48,7 +48,7 @@ if [ $EUID = 0 ] && chmod 755 "$work" && setpriv --reuid 4242 --clear-groups tes
 fi
 
 check too_many_threads "$(tail -n 1 log)" ends_with 0 env OMP_NUM_THREADS=$(($(nproc) * 3)) bash -c train
-check too_many_threads_are_told "$(cat log)" said "OMP_NUM_THREADS=$(($(nproc) * 3)) starts"
+check too_many_threads_give_a_warning "$(cat log)" said "OMP_NUM_THREADS=$(($(nproc) * 3)) starts"
 
 # A group of 300 MiB (version 1, where one can be made): 240 MB of weights and as much of gradients and history.
 parent=/sys/fs/cgroup/memory$(awk -F: '$2 == "memory" { print $3 }' /proc/self/cgroup)

@@ -125,7 +125,7 @@ TEST(ResumeNotes, AChangedSolverIsListed) {
   EXPECT_EQ(said.find("The net has changed"), std::string::npos);
 }
 
-TEST(ResumeNotes, AnotherDatabaseIsTold) {
+TEST(ResumeNotes, AnotherDatabaseIsReported) {
   SmallTraining training;
   const std::string solver = "max_iter: 12 base_lr: 0.01 lr_policy: 'fixed' momentum: 0.9 ";
   for (const char* format : {"", "snapshot_format: HDF5"}) {
@@ -140,7 +140,7 @@ TEST(ResumeNotes, AnotherDatabaseIsTold) {
     std::filesystem::remove_all(training.folder() / "lmdb");
     test::write_lmdb(training.folder() / "lmdb", test::raw_records(53, 3, 10, 10));
   }
-  // A state that does not tell is of an earlier version.
+  // A state of an earlier version has no content.
   EXPECT_TRUE(training.train("first", solver, "", 5));
   const std::string path = training.folder() / "first_iter_5.solverstate";
   caffe::SolverState old;
