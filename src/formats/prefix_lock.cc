@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
+#include <string_view>
 
 #include "base/error.h"
 #include "base/lock_holder.h"
@@ -14,51 +16,83 @@
 namespace trainer {
 namespace {
 
+constexpr std::string_view kSignature = "trainer: ";
+
 std::string own_name() {
   char host[256] = "";
   gethostname(host, sizeof host - 1);
-  return fmt::format("pid {} on {}", getpid(), host);
+  return fmt::format("{}pid {} on {}", kSignature, getpid(), host);
+}
+
+// Without O_CREAT first: Linux refuses it for others' files in a folder like /tmp (fs.protected_regular).
+int open_lock(const std::string& path) {
+  constexpr int kFlags = O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+  while (true) {
+    const int existing = open(path.c_str(), kFlags);
+    if (existing >= 0 || errno != ENOENT) return existing;
+    const int made = open(path.c_str(), kFlags | O_CREAT | O_EXCL, 0666);
+    if (made >= 0 || errno != EEXIST) return made;
+  }
+}
+
+// A process that is about to sign its file has left it empty so far.
+bool is_ours(int descriptor) {
+  struct stat status {};
+  if (fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode) || status.st_nlink > 1) return false;
+  return status.st_size == 0 || read_holder(descriptor).starts_with(kSignature);
 }
 
 std::string holder_in(int descriptor) {
-  const std::string holder = printable(read_holder(descriptor));
-  return holder.empty() ? "another run" : holder;
+  const std::string content = read_holder(descriptor);
+  return content.empty() ? "another run" : printable(std::string_view(content).substr(kSignature.size()));
 }
 
 bool is_still_there(int descriptor, const std::string& path) {
   struct stat held {}, there {};
-  return fstat(descriptor, &held) == 0 && stat(path.c_str(), &there) == 0 && held.st_ino == there.st_ino && held.st_dev == there.st_dev;
+  return fstat(descriptor, &held) == 0 && lstat(path.c_str(), &there) == 0 && held.st_ino == there.st_ino &&
+         held.st_dev == there.st_dev;
 }
 
 }  // namespace
 
-PrefixLock::PrefixLock(const std::string& prefix) : path_(prefix + ".lock") {
+std::string PrefixLock::path_of(const std::string& prefix) {
+  const std::filesystem::path path(prefix);
+  return (path.parent_path() / ("." + path.filename().string() + ".trainer-lock")).string();
+}
+
+PrefixLock::PrefixLock(const std::string& prefix) : path_(path_of(prefix)) {
   while (true) {
-    const int descriptor = open(path_.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
+    const int descriptor = open_lock(path_);
     if (descriptor < 0) return;
-    if (flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
-      const bool held = errno == EWOULDBLOCK;
-      const std::string holder = held ? holder_in(descriptor) : "";
-      close(descriptor);
-      if (!held) return;
-      throw config_error(
-          "{} is writing files that begin with {}: this run would replace them. Give it another prefix, or wait for the other to end",
-          holder, prefix);
-    }
+    const bool taken = flock(descriptor, LOCK_EX | LOCK_NB) == 0;
+    const bool held = !taken && errno == EWOULDBLOCK;
     // The holder before may have taken the file away.
-    if (!is_still_there(descriptor, path_)) {
+    if (taken && !is_still_there(descriptor, path_)) {
       close(descriptor);
       continue;
     }
-    descriptor_ = descriptor;
-    write_holder(descriptor, own_name());
-    return;
+    const bool ours = is_ours(descriptor);
+    if (taken && ours) {
+      descriptor_ = descriptor;
+      write_holder(descriptor, own_name());
+      return;
+    }
+    const std::string holder = held && ours ? holder_in(descriptor) : "";
+    close(descriptor);
+    if (!ours)
+      throw data_error("{} has the name of the lock of files that begin with {}, and trainer did not write it: move it away, or "
+                       "give another prefix",
+                       path_, prefix);
+    if (!held) return;
+    throw config_error(
+        "{} is writing files that begin with {}: this run would replace them. Give it another prefix, or wait for the other to end",
+        holder, prefix);
   }
 }
 
 PrefixLock::~PrefixLock() {
   if (descriptor_ < 0) return;
-  unlink(path_.c_str());
+  if (is_still_there(descriptor_, path_)) unlink(path_.c_str());
   close(descriptor_);
 }
 

@@ -28,7 +28,7 @@ TEST(PrefixLock, IsHeldOnceAndLeavesNothing) {
   }
   const PrefixLock other(folder / "b");
   first.reset();
-  EXPECT_FALSE(std::filesystem::exists(folder / "a.lock"));
+  EXPECT_FALSE(std::filesystem::exists(PrefixLock::path_of(folder / "a")));
   first = std::make_unique<PrefixLock>(folder / "a");
 }
 
@@ -50,8 +50,39 @@ TEST(PrefixLock, EndsWithAKilledProcess) {
   EXPECT_THROW(PrefixLock(folder / "a"), Error);
   kill(child, SIGKILL);
   waitpid(child, nullptr, 0);
-  EXPECT_TRUE(std::filesystem::exists(folder / "a.lock"));
+  EXPECT_TRUE(std::filesystem::exists(PrefixLock::path_of(folder / "a")));
   const PrefixLock lock(folder / "a");
+}
+
+// Package managers keep files named *.lock.
+TEST(PrefixLock, LeavesFilesOfOthersAlone) {
+  const TempFolder folder;
+  const std::string pins = folder.write("yarn.lock", "pins");
+  { const PrefixLock lock(folder / "yarn"); }
+  EXPECT_EQ(read_all(pins), "pins");
+  const std::string path = PrefixLock::path_of(folder / "yarn");
+  EXPECT_FALSE(std::filesystem::exists(path));
+
+  std::filesystem::rename(pins, path);
+  EXPECT_TRUE(contains(data_error_of([&] { const PrefixLock lock(folder / "yarn"); }), path));
+  EXPECT_EQ(read_all(path), "pins");
+
+  // Another name of a file that is somewhere else.
+  std::filesystem::rename(path, folder / "elsewhere");
+  folder.write("elsewhere", "");
+  std::filesystem::create_hard_link(folder / "elsewhere", path);
+  EXPECT_TRUE(contains(data_error_of([&] { const PrefixLock lock(folder / "yarn"); }), path));
+}
+
+TEST(PrefixLock, RemovesOnlyTheFileThatItLocked) {
+  const TempFolder folder;
+  const std::string path = PrefixLock::path_of(folder / "a");
+  {
+    const PrefixLock lock(folder / "a");
+    std::filesystem::remove(path);
+    folder.write(std::filesystem::path(path).filename(), "not ours");
+  }
+  EXPECT_EQ(read_all(path), "not ours");
 }
 
 TEST(PrefixLock, WhereNoFileCanBeMadeNothingIsLocked) {

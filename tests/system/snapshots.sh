@@ -110,5 +110,5 @@ check another_prefix_is_free "$(tail -n 1 log)" train --set max_iter=1 --set sna
 kill -9 $!
 wait $! 2>/dev/null
 check a_killed_run_locks_nothing "$(tail -n 1 log)" train --set max_iter=1
-check a_finished_run_leaves_no_lock "$(ls snap)" [ ! -e snap/x.lock ]
+check a_finished_run_leaves_no_lock "$(ls snap)" [ ! -e snap/.x.trainer-lock ]
 finish
