@@ -19,6 +19,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* kTitle = "trainer snapshot manifest 1";
 constexpr int64_t kLargestManifest = 1 << 20;
+constexpr size_t kFiles = 2;  // weights and state
 
 // A name on one line: newline and backslash escaped.
 std::string escaped(const std::string& name) {
@@ -41,6 +42,26 @@ template <typename T>
 bool parse_number(std::string_view text, int base, T& value) {
   const auto result = std::from_chars(text.data(), text.data() + text.size(), value, base);
   return result.ec == std::errc() && result.ptr == text.data() + text.size();
+}
+
+std::string path_of(const ManifestEntry& entry, const std::string& manifest_path) {
+  return (fs::path(manifest_path).parent_path() / entry.name).string();
+}
+
+// How the file differs from what was written, as a sentence; "" where it does not.
+std::string difference(const ManifestEntry& expected, const std::string& manifest_path) {
+  const std::string path = path_of(expected, manifest_path);
+  try {
+    const ManifestEntry found = describe_file(path);
+    if (found.bytes != expected.bytes)
+      return fmt::format("{} has {} bytes, {} were written", path, found.bytes, expected.bytes);
+    if (found.crc32 != expected.crc32)
+      return fmt::format("{} has changed: checksum {:08x}, {:08x} was written", path, found.crc32,
+                         expected.crc32);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
 }
 
 }  // namespace
@@ -100,7 +121,35 @@ std::vector<ManifestEntry> read_manifest(const std::string& manifest_path) {
     entry.name = unescaped(line.substr(second + 1));
     entries.push_back(std::move(entry));
   }
+  if (entries.size() != kFiles || !text.ends_with('\n'))
+    throw data_error("{} was cut: it lists {} files, and a snapshot has {}", manifest_path, entries.size(), kFiles);
   return entries;
+}
+
+std::string manifest_path_of(const std::string& path) {
+  std::string_view base = path;
+  if (base.ends_with(".h5")) base.remove_suffix(3);
+  for (const std::string_view ending : {".caffemodel", ".solverstate"}) {
+    if (base.ends_with(ending)) return std::string(base.substr(0, base.size() - ending.size())) + ".manifest";
+  }
+  return "";
+}
+
+void check_listed(const std::string& path) {
+  const std::string manifest = manifest_path_of(path);
+  std::error_code ignored;
+  if (manifest.empty() || !fs::exists(manifest, ignored)) return;
+  std::string problem;
+  try {
+    for (const ManifestEntry& entry : read_manifest(manifest)) {
+      if (fs::equivalent(path_of(entry, manifest), path, ignored)) problem = difference(entry, manifest);
+    }
+  } catch (const Error& error) {
+    problem = error.what();
+  }
+  if (!problem.empty())
+    throw data_error("{} is not as it was written: {}. Copy it again, or take another snapshot; where the change is meant, remove {}",
+                     path, problem, manifest);
 }
 
 std::vector<std::string> verify_manifest(const std::string& manifest_path) {
@@ -114,19 +163,8 @@ std::vector<std::string> verify_manifest(const std::string& manifest_path) {
     return {error.what()};
   }
   for (const ManifestEntry& expected : entries) {
-    const std::string path = (fs::path(manifest_path).parent_path() / expected.name).string();
-    try {
-      const ManifestEntry found = describe_file(path);
-      if (found.bytes != expected.bytes) {
-        problems.push_back(
-            fmt::format("{} has {} bytes, {} were written", path, found.bytes, expected.bytes));
-      } else if (found.crc32 != expected.crc32) {
-        problems.push_back(fmt::format("{} has changed: checksum {:08x}, {:08x} was written", path,
-                                       found.crc32, expected.crc32));
-      }
-    } catch (const Error& error) {
-      problems.push_back(error.what());
-    }
+    const std::string problem = difference(expected, manifest_path);
+    if (!problem.empty()) problems.push_back(problem);
   }
   return problems;
 }

@@ -22,7 +22,14 @@ ManifestEntry describe_file(const std::string& path);
 // Describes `files` (paths) and writes the manifest atomically.
 void write_manifest(const std::string& manifest_path, const std::vector<std::string>& files);
 
+// One that does not list the snapshot's two files, or does not end with a line's end, was cut: a data_error.
 std::vector<ManifestEntry> read_manifest(const std::string& manifest_path);
+
+// The manifest beside the weights or the state of a snapshot; "" where `path` is named like neither.
+std::string manifest_path_of(const std::string& path);
+
+// Throws a data_error where a manifest is beside `path` and lists it otherwise than it is, or cannot be understood.
+void check_listed(const std::string& path);
 
 // What differs between the manifest and the files beside it, one sentence each; empty where all is well and
 // where there is no manifest. A manifest that cannot be understood is one of the sentences.

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/philox.h"
 #include "base/text.h"
+#include "formats/manifest.h"
 #include "layers/filler.h"
 
 namespace trainer {
@@ -136,6 +137,7 @@ void add_parameters(const LoweredNet& net, uint64_t seed, bool trained, StateSto
 }
 
 std::vector<WeightMatch> load_weights(const std::string& path, const LoweredNet& net, StateStore& store) {
+  check_listed(path);
   const WeightFile file = read_weights(path);
   std::vector<WeightMatch> matches;
   std::vector<std::string> seen;

@@ -30,7 +30,7 @@ struct WeightMatch {
 
 // Copies the file's blobs into the states of layers of the same name. A target that the file lacks keeps its values
 // (kFresh), a source without a target is kUnused. Blobs of another number or shape are kMismatched: nothing of that
-// layer is loaded.
+// layer is loaded. A file that is not as the manifest beside it says is a data_error.
 std::vector<WeightMatch> load_weights(const std::string& path, const LoweredNet& net, StateStore& store);
 
 // Throws for mismatched layers and where nothing was loaded; `table` is shown in the message.

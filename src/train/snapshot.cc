@@ -101,11 +101,11 @@ std::map<std::string, CarriedState> carried_of(const std::string& path, const ca
 std::string train_net(size_t rank) { return rank == 0 ? "train" : fmt::format("train{}", rank); }
 std::string test_net(size_t index) { return fmt::format("test{}", index); }
 
-// The model beside the state where it is not at the recorded path.
+// The model beside the state, else at the recorded path: that may hold another run's by now.
 std::string find_model(const std::string& state_path, const std::string& recorded) {
-  if (fs::exists(recorded)) return recorded;
   const fs::path beside = fs::path(state_path).parent_path() / fs::path(recorded).filename();
   if (fs::exists(beside)) return beside.string();
+  if (fs::exists(recorded)) return recorded;
   throw data_error("{}: the model it was written with is missing: neither {} nor {} exists. Copy it to either place",
                    state_path, fs::absolute(recorded).string(), fs::absolute(beside).string());
 }
@@ -158,9 +158,8 @@ void list_data_changes(const std::map<std::string, Cursor>& before, const NetSes
 
 // A kill, a copy or another run of the same prefix can leave files of two snapshots side by side.
 void check_manifest(const std::string& state_path) {
-  const size_t ending = state_path.rfind(".solverstate");
-  if (ending == std::string::npos) return;
-  const std::string manifest = state_path.substr(0, ending) + ".manifest";
+  const std::string manifest = manifest_path_of(state_path);
+  if (manifest.empty()) return;
   const std::vector<std::string> problems = verify_manifest(manifest);
   if (!problems.empty())
     throw data_error("{} and its weights are not as they were written: {}. Resume from another snapshot; where the change is "

@@ -33,7 +33,7 @@ SnapshotPaths snapshot_paths(const caffe::SolverParameter& solver, int iteration
 SnapshotPaths write_snapshot(const caffe::SolverParameter& solver, const LoopState& loop, const std::vector<NetSession*>& train,
                              const std::vector<NetPosition>& tests, const Runtime& runtime);
 
-// Reads a solver state of either format, and the model it names: at the recorded path, else beside the state. Of the ranks
+// Reads a solver state of either format, and the model it names: beside the state, else at the recorded path. Of the ranks
 // after the first only what their layers carry is set; it stays as it is where the state is of fewer ranks. Returns
 // lines to show: what was resumed, what has changed in net or solver since, what Caffe's state does not tell.
 std::vector<std::string> restore_snapshot(const std::string& path, const caffe::SolverParameter& solver,

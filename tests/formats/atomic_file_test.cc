@@ -154,5 +154,31 @@ TEST(Manifest, TellsWhatDiffers) {
   EXPECT_TRUE(contains(verify_manifest(manifest).at(0), "line 2"));
 }
 
+TEST(Manifest, ChecksAFileThatItLists) {
+  const TempFolder folder;
+  const std::string weights = folder.write("x_iter_5.caffemodel", "weights"),
+                    state = folder.write("x_iter_5.solverstate", "state"),
+                    other = folder.write("x_iter_5.caffemodel.h5", "of an earlier run");
+  EXPECT_NO_THROW(check_listed(weights));
+  const std::string manifest = folder / "x_iter_5.manifest";
+  write_manifest(manifest, {weights, state});
+  EXPECT_EQ(manifest_path_of(other), manifest);
+  EXPECT_EQ(manifest_path_of(folder / "mean.binaryproto"), "");
+  for (const std::string& path : {weights, state, other}) EXPECT_NO_THROW(check_listed(path)) << path;
+
+  folder.write("x_iter_5.caffemodel", "weighty");
+  EXPECT_TRUE(contains(data_error_of([&] { check_listed(weights); }), "x_iter_5.caffemodel has changed"));
+  EXPECT_NO_THROW(check_listed(state));
+  folder.write("x_iter_5.caffemodel", "weights");
+
+  // After any of its lines, or inside one.
+  const std::string whole = read_all(manifest);
+  for (size_t length = 1; length < whole.size(); ++length) {
+    folder.write("x_iter_5.manifest", whole.substr(0, length));
+    EXPECT_TRUE(contains(data_error_of([&] { check_listed(weights); }), manifest)) << length;
+    EXPECT_FALSE(verify_manifest(manifest).empty()) << length;
+  }
+}
+
 }  // namespace
 }  // namespace trainer

@@ -96,6 +96,12 @@ train --snapshot=snap/x_iter_7.solverstate
 code=$?
 check changed_weights_are_not_resumed_from "exit code $code" [ $code = 3 ]
 check changed_weights_are_named "$(tail -n 1 log)" grep -q 'x_iter_7.caffemodel has changed' log
+"$trainer" test --model=net.prototxt --weights=snap/x_iter_7.caffemodel --iterations=1 >log 2>&1
+code=$?
+check changed_weights_are_not_tested "exit code $code: $(tail -n 1 log)" [ $code = 3 ]
+train --weights=snap/x_iter_7.caffemodel --set max_iter=1
+code=$?
+check changed_weights_are_not_trained_from "exit code $code: $(tail -n 1 log)" [ $code = 3 ]
 rm snap/x_iter_7.manifest
 check without_manifest_they_are "$(tail -n 1 log)" resumes snap/x_iter_7.solverstate
 
