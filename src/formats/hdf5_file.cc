@@ -232,6 +232,11 @@ bool Hdf5File::has_dataset(const std::string& name) const {
   return is_type(id_, name, H5I_DATASET);
 }
 
+bool Hdf5File::has_mark(const std::string& name) const {
+  const Hdf5Call call;
+  return H5Aexists(id_, name.c_str()) > 0;
+}
+
 std::vector<std::string> Hdf5File::children(const std::string& group) const {
   const Hdf5Call call;
   if (!is_type(id_, group, H5I_GROUP)) throw data_error("{} has no group \"{}\"", path_, group);

@@ -51,6 +51,8 @@ class Hdf5File {
 
   bool has_group(const std::string& name) const;
   bool has_dataset(const std::string& name) const;
+  // A mark is an attribute of the root group without a value of interest: who wrote the file knows it again by that.
+  bool has_mark(const std::string& name) const;
   // Names of the direct members of a group ("" or "/" is the root), numbers by value, other names by their
   // letters.
   std::vector<std::string> children(const std::string& group) const;
@@ -71,6 +73,7 @@ class Hdf5File {
   // Intermediate groups are made as needed, here and by the writers; making a group that is there does
   // nothing.
   void make_group(const std::string& name);
+  void write_mark(const std::string& name);
   // Contiguous float32, int32 or uint8. A rank-0 shape writes a scalar.
   void write_floats(const std::string& name, const Shape& shape, const float* values);
   void write_ints(const std::string& name, const Shape& shape, const int32_t* values);

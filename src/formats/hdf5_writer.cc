@@ -28,6 +28,14 @@ void Hdf5File::make_group(const std::string& name) {
   check_fault();
 }
 
+void Hdf5File::write_mark(const std::string& name) {
+  const Hdf5Call call;
+  const Hdf5Handle space(H5Screate(H5S_NULL), H5Sclose);
+  const Hdf5Handle mark(H5Acreate2(id_, name.c_str(), H5T_NATIVE_INT32, space, H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
+  if (mark < 0) throw data_error("{}: cannot make attribute \"{}\": {}", path_, name, hdf5_reason());
+  check_fault();
+}
+
 void Hdf5File::write(const std::string& name, const Shape& shape, int64_t type, const void* values) {
   const std::vector<hsize_t> dims = extents_of(shape);
   const Hdf5Handle space(

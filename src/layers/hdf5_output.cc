@@ -16,6 +16,26 @@
 namespace trainer {
 namespace {
 
+constexpr const char* kMark = "trainer_hdf5_output";
+
+bool replaceable(const std::string& path) {
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(path, ignored) || std::filesystem::file_size(path, ignored) == 0) return true;
+  try {
+    return Hdf5File::open(path).has_mark(kMark);
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+void refuse_foreign_file(const std::string& path) {
+  if (!replaceable(path))
+    throw data_error(
+        "{} exists, and no HDF5Output layer of trainer wrote it: this layer would replace it. Give another file_name, or "
+        "remove it",
+        path);
+}
+
 // The file behind all ops of one path: a net is lowered again for every shape and kind of pass, and its
 // passes go on appending. Closed with the last of them.
 class BatchFile {
@@ -50,11 +70,10 @@ class BatchFile {
     Contents(const std::string& path, const Shape& data_row, const Shape& label_row)
         : file(make(path)), data(file, "data", data_row), label(file, "label", label_row) {}
     static Hdf5File make(const std::string& path) {
-      std::error_code ignored;
-      if (std::filesystem::is_regular_file(path, ignored) && std::filesystem::file_size(path, ignored) > 0 &&
-          !Hdf5File::has_signature(path))
-        throw data_error("{} exists and is no HDF5 file: an HDF5Output layer would replace it. Correct file_name, or remove it", path);
-      return Hdf5File::create(path);
+      refuse_foreign_file(path);
+      Hdf5File file = Hdf5File::create(path);
+      file.write_mark(kMark);
+      return file;
     }
     Hdf5File file;
     Hdf5Appender data, label;

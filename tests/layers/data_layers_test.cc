@@ -49,24 +49,21 @@ layer { name: "r" type: "ReLU" bottom: "data" top: "data" })",
   EXPECT_EQ(diagnostics.render(), "");
 }
 
+std::string writing_net(const std::string& path) {
+  return input_layer("x", {2, 3}) + input_layer("l", {2}) +
+         "layer { name: \"o\" type: \"HDF5Output\" bottom: \"x\" bottom: \"l\" hdf5_output_param { file_name: \"" + path + "\" } }";
+}
+
 TEST(HDF5Output, AppendsEveryBatch) {
   const TempFolder folder;
   const std::string path = folder / "out.h5";
-  const float before[] = {1, 2};
-  Hdf5File older = Hdf5File::create(path);
-  older.write_floats("older", Shape{2}, before);
-  older.close();
-  const std::string was_there = read_all(path);
-  const std::string text = input_layer("x", {2, 3}) + input_layer("l", {2}) +
-                           "layer { name: \"o\" type: \"HDF5Output\" bottom: \"x\" bottom: \"l\" "
-                           "hdf5_output_param { file_name: \"" +
-                           path + "\" } }";
-  {
-    NetText net(text);
+  for (int run = 0; run < 2; ++run) {  // the second one replaces what the first one wrote
+    const std::string was_there = read_all(path);
+    NetText net(writing_net(path));
     ASSERT_EQ(net.problems(), "");
     EXPECT_EQ(read_all(path), was_there) << "checking a net must not touch the file";
     GraphRun(net.graph(), {{"x", {1, 2, 3, 4, 5, 6}}, {"l", {0, 1}}});
-    NetText again(text);  // the same net for another program goes on appending
+    NetText again(writing_net(path));  // the same net for another program goes on appending
     GraphRun(again.graph(), {{"x", {7, 8, 9, 10, 11, 12}}, {"l", {2, 3}}});
   }
   const Hdf5File file = Hdf5File::open(path);
@@ -74,14 +71,25 @@ TEST(HDF5Output, AppendsEveryBatch) {
   EXPECT_EQ(file.dataset("label").shape, (Shape{4, 1, 1, 1}));
   EXPECT_EQ(file.read_floats("data"), (Numbers{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}));
   EXPECT_EQ(file.read_floats("label"), (Numbers{0, 1, 2, 3}));
-  EXPECT_FALSE(file.has_dataset("older"));
+}
 
-  folder.write("text", "precious");
-  NetText other(input_layer("x", {2, 3}) + input_layer("l", {2}) +
-                "layer { name: \"o\" type: \"HDF5Output\" bottom: \"x\" bottom: \"l\" hdf5_output_param { file_name: \"" +
-                (folder / "text") + "\" } }");
-  EXPECT_THROW(GraphRun(other.graph(), {{"x", {1, 2, 3, 4, 5, 6}}, {"l", {0, 1}}}), Error);
-  EXPECT_EQ(read_all(folder / "text"), "precious");
+TEST(HDF5Output, LeavesFilesOfOthersAlone) {
+  const TempFolder folder;
+  const float weights[] = {1, 2};
+  Hdf5File best = Hdf5File::create(folder / "best.caffemodel.h5");
+  best.write_floats("data/ip/0", Shape{2}, weights);
+  best.close();
+  for (const std::string& path : {folder / "best.caffemodel.h5", folder.write("text", "precious")}) {
+    const std::string was_there = read_all(path);
+    NetText net(writing_net(path));
+    const std::string error = data_error_of([&] { GraphRun(net.graph(), {{"x", {1, 2, 3, 4, 5, 6}}, {"l", {0, 1}}}); });
+    EXPECT_TRUE(contains(error, path + " exists")) << error;
+    EXPECT_TRUE(contains(error, "Give another file_name, or remove it"));
+    EXPECT_EQ(read_all(path), was_there);
+  }
+  const std::string empty = folder.write("empty", "");
+  NetText net(writing_net(empty));
+  GraphRun(net.graph(), {{"x", {1, 2, 3, 4, 5, 6}}, {"l", {0, 1}}});
 }
 
 }  // namespace
