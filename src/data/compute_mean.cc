@@ -1,10 +1,8 @@
 // Sums in double, so that they stay exact for any number of 8-bit pictures.
-#include <filesystem>
-#include <system_error>
-
 #include "base/error.h"
 #include "data/convert.h"
 #include "data/datum_feed.h"
+#include "formats/atomic_file.h"
 #include "formats/mean_file.h"
 
 namespace trainer {
@@ -35,10 +33,7 @@ void add(const PixelView& view, std::vector<double>& sums) {
 DatabaseMean compute_mean(const std::string& database, const std::string& backend, const std::string& target,
                           const LogLine& log, const ConvertProgress& progress) {
   constexpr int64_t kRecordsBetweenReports = 10000;
-  std::error_code ignored;
-  if (!target.empty() && std::filesystem::exists(target, ignored)) {
-    throw data_error("{} exists already: choose another name, or remove it first", target);
-  }
+  if (!target.empty()) refuse_existing(target);
   const std::unique_ptr<RecordSource> source = open_database(backend_called(backend), database, log);
   const std::unique_ptr<RecordDecoder> decoder = make_datum_decoder(ColorMode::kAsStored);
   const auto total = static_cast<int64_t>(source->size());

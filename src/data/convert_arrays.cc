@@ -6,7 +6,6 @@
 #include <functional>
 #include <memory>
 #include <set>
-#include <system_error>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -147,13 +146,6 @@ int64_t copy_rows(const ArrayInput& input, Hdf5File& file,
   return dataset.rows();
 }
 
-void refuse_existing(const std::string& path) {
-  std::error_code error;
-  if (fs::symlink_status(path, error).type() != fs::file_type::not_found) {
-    throw data_error("{} exists already: choose another name, or remove it first", path);
-  }
-}
-
 }  // namespace
 
 int64_t convert_arrays_to_hdf5(const ArraysToHdf5& request, const ConvertProgress& progress) {
@@ -173,7 +165,7 @@ int64_t convert_arrays_to_hdf5(const ArraysToHdf5& request, const ConvertProgres
                        target);
   }
 
-  AtomicFile place(target), list_file(list);
+  AtomicFile place(target, 0, Existing::kKept), list_file(list, 0, Existing::kKept);
   Hdf5File file = Hdf5File::create(place.temporary_path(), target);
   int64_t rows = 0;
   for (size_t i = 0; i < request.inputs.size(); ++i) {

@@ -1,7 +1,6 @@
 // The kinds of files for features.
 #include "data/feature_file.h"
 
-#include <filesystem>
 #include <optional>
 
 #include "base/error.h"
@@ -49,7 +48,7 @@ class Hdf5Features : public FeatureFile {
  public:
   explicit Hdf5Features(const FeatureRequest& request)
       : blob_(request.blob),
-        place_(request.path),
+        place_(request.path, 0, Existing::kKept),
         file_(Hdf5File::create(place_.temporary_path(), request.path)) {}
   void finish() override {
     rows_of_blob_.reset();
@@ -115,10 +114,7 @@ void check_feature_kind(const std::string& kind) {
 }
 
 std::unique_ptr<FeatureFile> make_feature_file(const FeatureRequest& request) {
-  std::error_code ignored;
-  if (std::filesystem::exists(request.path, ignored))
-    throw data_error("{} exists already: nothing is overwritten. Remove it, or name another one",
-                     request.path);
+  refuse_existing(request.path);
   if (request.kind == "lmdb" || request.kind == "leveldb") return std::make_unique<DatabaseFeatures>(request);
   if (request.kind == "hdf5") return std::make_unique<Hdf5Features>(request);
   TRAINER_ASSERT(request.kind == "npy");

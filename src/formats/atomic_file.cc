@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 
@@ -94,15 +95,37 @@ int make_temporary(const std::string& folder, const std::string& base, std::stri
   return descriptor;
 }
 
+bool is_no_file(const std::string& path, const struct stat& status) {
+  return !S_ISDIR(status.st_mode) &&
+         (!S_ISREG(status.st_mode) || path.starts_with("/dev/") || path.starts_with("/proc/"));
+}
+
+// Fails with EEXIST where something has the name `to`.
+int rename_to_free_name(const char* from, const char* to) {
+  if (::renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) return 0;
+  // Not every file system knows the flag.
+  if (errno != EINVAL && errno != ENOSYS) return -1;
+  if (::link(from, to) != 0) return -1;
+  ::unlink(from);
+  return 0;
+}
+
 }  // namespace
 
-AtomicFile::AtomicFile(const std::string& path, int64_t expected_bytes)
-    : path_(path), expected_bytes_(expected_bytes) {
+void refuse_existing(const std::string& path, const std::string& remedy) {
+  struct stat link {}, target {};
+  if (::lstat(path.c_str(), &link) != 0 || (::stat(path.c_str(), &target) == 0 && is_no_file(path, target))) return;
+  throw data_error("{} exists already: {}", path, remedy);
+}
+
+AtomicFile::AtomicFile(const std::string& path, int64_t expected_bytes, Existing existing)
+    : path_(path), existing_(existing), expected_bytes_(expected_bytes) {
+  if (existing_ == Existing::kKept) refuse_existing(path_);
   std::error_code ignored;
   if (fs::is_directory(path_, ignored)) throw data_error("cannot write {}: it is a folder", path_);
   struct stat old {};
   const bool exists = ::stat(path_.c_str(), &old) == 0;
-  if (exists && (!S_ISREG(old.st_mode) || path_.starts_with("/dev/") || path_.starts_with("/proc/"))) {
+  if (exists && is_no_file(path_, old)) {
     open_directly();
     return;
   }
@@ -192,6 +215,16 @@ void AtomicFile::flush() {
   pending_.clear();
 }
 
+void AtomicFile::rename() {
+  if (existing_ == Existing::kReplaced) {
+    if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail("replace", errno);
+  } else if (rename_to_free_name(temporary_.c_str(), path_.c_str()) != 0) {
+    if (errno != EEXIST) fail("make", errno);
+    remove_temporary();
+    throw data_error("{} exists by now: another process has made it, and it is kept", path_);
+  }
+}
+
 void AtomicFile::commit() {
   TRAINER_ASSERT(descriptor_ >= 0);
   flush();
@@ -200,7 +233,7 @@ void AtomicFile::commit() {
     return;
   }
   if (::fsync(descriptor_) != 0) fail("write", errno);
-  if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail("replace", errno);
+  rename();
   const int descriptor = descriptor_;
   descriptor_ = -1;
   flush_folder(folder_of(path_));

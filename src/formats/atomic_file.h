@@ -10,11 +10,15 @@
 
 namespace trainer {
 
+// What becomes of a file that is at the path already.
+enum class Existing { kReplaced, kKept };
+
 class AtomicFile {
  public:
   // Makes the temporary file. `expected_bytes`, where known, is compared with the free space first, so that a
-  // full disk is told before anything is written.
-  explicit AtomicFile(const std::string& path, int64_t expected_bytes = 0);
+  // full disk is told before anything is written. A file to be kept is a data_error, here and where it appears before
+  // commit().
+  explicit AtomicFile(const std::string& path, int64_t expected_bytes = 0, Existing existing = Existing::kReplaced);
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
   // Without commit() the temporary file is removed.
@@ -32,16 +36,21 @@ class AtomicFile {
  private:
   void flush();
   void open_directly();
+  void rename();
   void remove_temporary() noexcept;
   [[noreturn]] void fail(const char* action, int error);
 
   std::string path_;
+  Existing existing_;
   std::string temporary_;  // "": written directly
   std::string pending_;
   int64_t expected_bytes_ = 0;
   int64_t written_ = 0;
   int descriptor_ = -1;
 };
+
+// Throws a data_error with the remedy where a file is at `path`: for what takes long, before it begins.
+void refuse_existing(const std::string& path, const std::string& remedy = "choose another name, or remove it first");
 
 // Throws unless files named `prefix`... can be made: tries one, then removes it. The message tells a missing
 // folder (with the command that makes it) from one that is not writable (with its owner) and from a full

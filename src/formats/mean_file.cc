@@ -34,7 +34,7 @@ void write_mean_file(const std::string& path, const MeanImage& mean) {
   append_varint_field(head, kWidth, static_cast<uint64_t>(mean.shape[2]));
   const int64_t bytes = mean.shape.count() * 4;
   append_length_prefix(head, kData, bytes);
-  AtomicFile file(path, static_cast<int64_t>(head.size()) + bytes);
+  AtomicFile file(path, static_cast<int64_t>(head.size()) + bytes, Existing::kKept);
   file.write(head.data(), head.size());
   file.write(mean.data.data(), static_cast<size_t>(bytes));
   file.commit();

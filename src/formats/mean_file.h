@@ -15,7 +15,7 @@ struct MeanImage {
 
 // Reads num=1,channels,height,width or the shape form (1,C,H,W or C,H,W).
 MeanImage read_mean_file(const std::string& path);
-// Writes the legacy form, as Caffe's compute_image_mean does.
+// Writes the legacy form, as Caffe's compute_image_mean does. A file that exists is kept: a data_error.
 void write_mean_file(const std::string& path, const MeanImage& mean);
 
 }  // namespace trainer

@@ -27,7 +27,7 @@ std::string header(const Shape& shape) {
 }  // namespace
 
 NpyWriter::NpyWriter(const std::string& path, const Shape& shape)
-    : file_(path, shape.count() * 4), missing_(shape.count()) {
+    : file_(path, shape.count() * 4, Existing::kKept), missing_(shape.count()) {
   const std::string text = header(shape);
   file_.write(text.data(), text.size());
 }

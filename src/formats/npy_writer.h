@@ -11,7 +11,7 @@ namespace trainer {
 
 class NpyWriter {
  public:
-  // Values follow by write(), shape.count() of them in all.
+  // Values follow by write(), shape.count() of them in all. A file that exists is kept: a data_error.
   NpyWriter(const std::string& path, const Shape& shape);
   void write(const float* values, int64_t count);
   // Puts the file in its place; all values must have been written.

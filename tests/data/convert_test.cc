@@ -1,6 +1,8 @@
 // Conversions, read back with the libraries and through the layers.
 #include <filesystem>
 #include <fstream>
+#include <iterator>
+#include <utility>
 
 #include "data/convert.h"
 #include "data/lmdb_source.h"
@@ -131,6 +133,22 @@ TEST(ConvertArrays, NpyAndTableBecomeAnHdf5DataLayersInput) {
   const test::Batch batch = test::take_many(*stream, 1)[0];
   EXPECT_EQ(batch.tops[0], (std::vector<float>{0, 1, 2}));
   EXPECT_EQ(batch.tops[1].back(), 11.5f);
+}
+
+TEST(ConvertArrays, KeepsWhatAnotherConversionMadeMeanwhile) {
+  test::TemporaryFolder folder;
+  write_npy(folder / "x.npy", "(2, 2)", {0, 1, 2, 3});
+  ArraysToHdf5 request;
+  request.inputs = {{"data", folder / "x.npy", {}, {}}};
+  request.target = folder / "out.h5";
+  bool first = true;
+  const auto other_is_faster = [&](int64_t, int64_t) {
+    if (std::exchange(first, false)) convert_arrays_to_hdf5(request);
+  };
+  expect_contains(error_text([&] { convert_arrays_to_hdf5(request, other_is_faster); }), {folder / "out.h5" + " exists by now"});
+  EXPECT_EQ(Hdf5File::open(folder / "out.h5").read_floats("data"), (std::vector<float>{0, 1, 2, 3}));
+  const auto entries = std::distance(std::filesystem::directory_iterator(folder / ""), {});
+  EXPECT_EQ(entries, 3);  // the array, the data set, its list
 }
 
 TEST(ConvertArrays, WrongRequests) {

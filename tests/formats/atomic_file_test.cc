@@ -89,6 +89,24 @@ TEST(AtomicFile, KeepsLinksPermissionsAndDevices) {
   EXPECT_TRUE(contains(data_error_of([&] { nowhere.temporary_path(); }), "no file on a disk"));
 }
 
+TEST(AtomicFile, KeepsWhatAppearsMeanwhile) {
+  const TempFolder folder;
+  AtomicFile file(folder / "a", 0, Existing::kKept);
+  file.write("mine", 4);
+  folder.write("a", "another's");
+  EXPECT_TRUE(contains(data_error_of([&] { file.commit(); }), "another process has made it"));
+  EXPECT_EQ(read_all(folder / "a"), "another's");
+  EXPECT_EQ(folder.file_count(), 1u);
+  EXPECT_TRUE(contains(data_error_of([&] { AtomicFile(folder / "a", 0, Existing::kKept); }), "exists already"));
+  ASSERT_EQ(::symlink("nowhere", (folder / "link").c_str()), 0);
+  EXPECT_TRUE(contains(data_error_of([&] { AtomicFile(folder / "link", 0, Existing::kKept); }), "exists already"));
+  EXPECT_NO_THROW(refuse_existing("/dev/stdout"));
+  AtomicFile fresh(folder / "b", 0, Existing::kKept);
+  fresh.write("mine", 4);
+  fresh.commit();
+  EXPECT_EQ(read_all(folder / "b"), "mine");
+}
+
 TEST(AtomicFile, AFailedWriteLeavesTheOldFile) {
   const TempFolder folder;
   const std::string path = folder.write("a.caffemodel", "old");

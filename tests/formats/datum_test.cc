@@ -76,6 +76,8 @@ TEST(MeanFile, ReadsBothFormsAndWritesTheOldOne) {
     EXPECT_EQ(mean.data, (std::vector<float>{1, 2, 3, 4, 5, 6}));
     write_mean_file(folder / "out", mean);
     EXPECT_EQ(read_all(folder / "out"), legacy);
+    EXPECT_TRUE(contains(data_error_of([&] { write_mean_file(folder / "out", mean); }), "exists already"));
+    std::filesystem::remove(folder / "out");
   }
   const auto message = [&](const std::string& bytes) {
     const std::string path = folder.write("bad", bytes);
