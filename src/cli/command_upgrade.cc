@@ -26,9 +26,14 @@ struct Outcome {
   std::string left_out;
 };
 
-void write_text(const std::string& path, const google::protobuf::Message& message) {
+struct Target {
+  std::string path;
+  Existing existing;
+};
+
+void write_text(const Target& target, const google::protobuf::Message& message) {
   const std::string text = prototxt_text(message);
-  AtomicFile file(path, static_cast<int64_t>(text.size()));
+  AtomicFile file(target.path, static_cast<int64_t>(text.size()), target.existing);
   file.write(text.data(), text.size());
   file.commit();
 }
@@ -37,7 +42,7 @@ Outcome outcome_of(std::vector<std::string> notes, const Diagnostics& diagnostic
   return {std::move(notes), diagnostics.render()};
 }
 
-Outcome upgrade_net_text(const std::string& in, const std::string& out) {
+Outcome upgrade_net_text(const std::string& in, const Target& out) {
   Diagnostics diagnostics;
   const std::unique_ptr<NetFile> file = load_net(in, &diagnostics);
   diagnostics.throw_if_errors();
@@ -45,7 +50,7 @@ Outcome upgrade_net_text(const std::string& in, const std::string& out) {
   return outcome_of(file->notes, diagnostics);
 }
 
-Outcome upgrade_solver_text(const std::string& in, const std::string& out) {
+Outcome upgrade_solver_text(const std::string& in, const Target& out) {
   Diagnostics diagnostics;
   const std::unique_ptr<SolverFile> file = load_solver(in, &diagnostics, false);
   diagnostics.throw_if_errors();
@@ -79,7 +84,7 @@ void read_binary_net(const std::string& in, caffe::NetParameter* net) {
                          : "it is damaged, or another kind of file");
 }
 
-Outcome upgrade_net_binary(const std::string& in, const std::string& out) {
+Outcome upgrade_net_binary(const std::string& in, const Target& out) {
   if (Hdf5File::has_signature(in))
     throw data_error("{} is an HDF5 file: that form has had one version only, and nothing in it to upgrade",
                      in);
@@ -99,8 +104,8 @@ Outcome upgrade_net_binary(const std::string& in, const std::string& out) {
   diagnostics.throw_if_errors(ExitCode::kData);
   outcome.left_out = diagnostics.render();
   const auto size = static_cast<int64_t>(net.ByteSizeLong());
-  check_binary_size(size, out);
-  AtomicFile file(out, size);
+  check_binary_size(size, out.path);
+  AtomicFile file(out.path, size, out.existing);
   IntoFile target(file);
   {
     google::protobuf::io::CopyingOutputStreamAdaptor stream(&target);
@@ -126,7 +131,10 @@ std::string kind_of(const std::string& path) {
 
 int run_upgrade(const Arguments& arguments) {
   if (arguments.words().size() != 2) throw UsageError("upgrade takes two words: IN OUT");
-  const std::string &in = arguments.words()[0], &out = arguments.words()[1];
+  const std::string& in = arguments.words()[0];
+  const bool overwrite = arguments.truth("overwrite");
+  const Target out{arguments.words()[1], overwrite ? Existing::kReplaced : Existing::kKept};
+  if (!overwrite) refuse_existing(out.path, "choose another name, or replace it with --overwrite");
   const std::string kind = arguments.text("type").empty() ? kind_of(in) : arguments.text("type");
   const Outcome outcome = kind == "net"      ? upgrade_net_text(in, out)
                           : kind == "solver" ? upgrade_solver_text(in, out)
@@ -135,20 +143,20 @@ int run_upgrade(const Arguments& arguments) {
   if (!outcome.left_out.empty()) {
     log_warning(outcome.left_out);
     throw config_error(
-        "{} was written, but it lacks what has no counterpart in the current form (told above)", out);
+        "{} was written, but it lacks what has no counterpart in the current form (told above)", out.path);
   }
   if (outcome.converted.empty()) log_info("File already in latest proto format: " + in);
-  log_info(fmt::format("Wrote upgraded {} to {}", kind, out));
+  log_info(fmt::format("Wrote upgraded {} to {}", kind, out.path));
   return 0;
 }
 
 REGISTER_COMMAND(upgrade, .name = "upgrade",
                  .summary = "writes old nets, solvers and weights in the current form",
-                 .usage = "upgrade IN OUT [--type=net|solver|weights]",
+                 .usage = "upgrade IN OUT [--type=net|solver|weights] [--overwrite]",
                  .description =
                      "Does what upgrade_net_proto_text, upgrade_net_proto_binary and "
                      "upgrade_solver_proto_text do. OUT is written "
-                     "whole or not at all, also where nothing was old, and may be IN. Where something of IN "
+                     "whole or not at all, also where nothing was old, and may be IN with --overwrite. Where something of IN "
                      "has no counterpart, OUT "
                      "lacks it, a warning names it and the exit code is 2.",
                  .flags =
@@ -156,6 +164,7 @@ REGISTER_COMMAND(upgrade, .name = "upgrade",
                          {"type", FlagType::kChoice, "", "net|solver|weights",
                           "What IN is: the text of a net or solver, or binary weights (.caffemodel). Without "
                           "it, found by looking."},
+                         {"overwrite", FlagType::kTruth, "false", "", "Replace OUT where it exists."},
                      },
                  .run = run_upgrade);
 

@@ -97,6 +97,7 @@ done
 upgraded() {
   local wanted=$1 in=$2
   shift 2
+  rm -f out.prototxt again.prototxt
   "$trainer" upgrade "$in" out.prototxt "$@" 2>log && diff <(printf '%s\n' "$wanted") out.prototxt >&2 &&
     "$trainer" upgrade out.prototxt again.prototxt "$@" 2>log && grep -q 'already in latest proto format' log &&
     cmp -s out.prototxt again.prototxt
@@ -145,7 +146,11 @@ check a_solver_is_upgraded_and_keeps_its_prefix_unset "$(cat log)" upgraded 'bas
 random_seed: 3
 net: "n"
 type: "Adam"' old_solver.prototxt
-check an_upgrade_in_place "$(cat log)" eval 'cp old_solver.prototxt same.prototxt && "$trainer" upgrade same.prototxt same.prototxt 2>log && grep -q Adam same.prototxt'
+check an_upgrade_in_place "$(cat log)" eval 'cp old_solver.prototxt same.prototxt && "$trainer" upgrade same.prototxt same.prototxt --overwrite 2>log && grep -q Adam same.prototxt'
+echo precious >kept
+check an_upgrade_overwrites_nothing "$(cat log)" refused 3 'replace it with --overwrite' upgrade old.prototxt kept
+check an_upgrade_in_place_is_asked_for "$(cat log)" refused 3 'replace it with --overwrite' upgrade old.prototxt old.prototxt
+check what_exists_is_kept "$(cat kept)" grep -q precious kept
 check both_solver_types_are_refused "$(cat log)" eval \
   'echo "solver_type: ADAM type: \"Adam\"" >bad && refused 2 "solver_type" upgrade bad never && [ ! -e never ]'
 check an_unreadable_net_is_refused "$(cat log)" eval 'echo "layer { nmae: 1" >bad && refused 2 nmae upgrade bad never && [ ! -e never ]'
