@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <system_error>
@@ -14,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "formats/temporaries.h"
 
 namespace trainer {
 
@@ -118,20 +118,23 @@ NewDatabaseFolder::NewDatabaseFolder(const std::string& target) {
     throw data_error("cannot make {}: there is no folder {}. `mkdir -p {}` makes it", target_,
                      path.parent_path().string(), path.parent_path().string());
   }
-  std::string pattern = target_ + ".part-XXXXXX";
-  if (::mkdtemp(pattern.data()) == nullptr) {
-    throw data_error("cannot make a folder beside {}: {}", target_, std::strerror(errno));
-  }
-  folder_ = pattern;
+  const std::string begin = target_ + ".part-";
+  remove_abandoned(begin, "");
+  do {
+    if (lock_ >= 0) ::close(lock_);
+    folder_ = begin + temporary_tag();
+    lock_ = ::mkdir(folder_.c_str(), 0777) == 0 ? ::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (lock_ < 0 && errno != EEXIST) throw data_error("cannot make a folder beside {}: {}", target_, std::strerror(errno));
+  } while (lock_ < 0 || !lock_temporary(lock_));
 }
 
 NewDatabaseFolder::~NewDatabaseFolder() {
   std::error_code error;
   if (!folder_.empty()) fs::remove_all(folder_, error);
+  ::close(lock_);
 }
 
 void NewDatabaseFolder::commit() {
-  ::chmod(folder_.c_str(), 0755);
   flush_folder(folder_);
   if (::rename(folder_.c_str(), target_.c_str()) != 0) {
     throw data_error("cannot put {} in its place: {}", target_, std::strerror(errno));

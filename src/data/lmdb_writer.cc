@@ -13,7 +13,7 @@ LmdbWriter::LmdbWriter(const std::string& target, size_t map_bytes) : folder_(ta
   int result = mdb_env_create(&env_);
   if (result == 0) result = mdb_env_set_mapsize(env_, map_bytes_);
   // Nothing is flushed before finish(): until then an interruption leaves no database anyway.
-  if (result == 0) result = mdb_env_open(env_, folder_.folder().c_str(), MDB_NOSYNC | MDB_NOTLS, 0664);
+  if (result == 0) result = mdb_env_open(env_, folder_.folder().c_str(), MDB_NOSYNC | MDB_NOTLS, 0666);
   if (result != 0) {
     close();
     throw data_error("cannot make {}: {}", folder_.target(), mdb_strerror(result));

@@ -8,14 +8,16 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <set>
+#include <utility>
 
 #include "base/error.h"
 #include "base/text.h"
+#include "formats/temporaries.h"
 
 namespace trainer {
 namespace {
@@ -23,6 +25,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kPendingBytes = 256 * 1024;
+constexpr const char* kTemporaryEnding = ".tmp";
 
 std::string folder_of(const std::string& path) {
   const std::string parent = fs::path(path).parent_path().string();
@@ -84,15 +87,20 @@ void flush_folder(const std::string& folder) {
   ::close(descriptor);
 }
 
-// A file under a name of its own in `folder`, made new.
+std::string temporary_begin(const std::string& folder, const std::string& base) {
+  constexpr size_t kLongestBase = 180;  // with the rest no more than the 255 bytes of a name
+  return folder + "/." + base.substr(0, kLongestBase);
+}
+
+// A file under a name of its own in `folder`, made new and locked.
 int make_temporary(const std::string& folder, const std::string& base, std::string& name) {
-  static std::atomic<unsigned> next{0};
-  int descriptor = -1;
-  do {
-    name = fmt::format("{}/.{}.{}.{}.tmp", folder, base.substr(0, 200), ::getpid(), next++);
-    descriptor = ::open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  } while (descriptor < 0 && errno == EEXIST);
-  return descriptor;
+  while (true) {
+    name = temporary_begin(folder, base) + "." + temporary_tag() + kTemporaryEnding;
+    const int descriptor = ::open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (descriptor < 0 && errno == EEXIST) continue;
+    if (descriptor < 0 || lock_temporary(descriptor)) return descriptor;
+    ::close(descriptor);
+  }
 }
 
 bool is_no_file(const std::string& path, const struct stat& status) {
@@ -118,33 +126,53 @@ void refuse_existing(const std::string& path, const std::string& remedy) {
   throw data_error("{} exists already: {}", path, remedy);
 }
 
+void remove_abandoned_temporaries(const std::string& prefix) {
+  remove_abandoned(temporary_begin(folder_of(prefix), fs::path(prefix).filename().string()), kTemporaryEnding);
+}
+
+void check_replaceable(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) return;
+  if (S_ISDIR(status.st_mode)) throw data_error("cannot write {}: it is a folder", path);
+  if (!S_ISREG(status.st_mode)) throw data_error("cannot write {}: it is no regular file", path);
+  if ((status.st_mode & 0222) == 0)
+    throw data_error("cannot write {}: it is write-protected. `chmod u+w {}` allows it", path, shell_quoted(path));
+}
+
 AtomicFile::AtomicFile(const std::string& path, int64_t expected_bytes, Existing existing)
-    : path_(path), existing_(existing), expected_bytes_(expected_bytes) {
+    : path_(path), existing_(existing) {
   if (existing_ == Existing::kKept) refuse_existing(path_);
-  std::error_code ignored;
-  if (fs::is_directory(path_, ignored)) throw data_error("cannot write {}: it is a folder", path_);
   struct stat old {};
   const bool exists = ::stat(path_.c_str(), &old) == 0;
   if (exists && is_no_file(path_, old)) {
     open_directly();
     return;
   }
-  if (exists && (old.st_mode & 0222) == 0) {
-    throw data_error("cannot write {}: it is write-protected. `chmod u+w {}` allows it", path_, shell_quoted(path_));
-  }
+  check_replaceable(path_);
+  std::error_code ignored;
   if (exists && fs::is_symlink(path_, ignored)) path_ = fs::canonical(path_, ignored).string();
   const std::string folder = folder_of(path_);
+  if (existing_ == Existing::kKept) remove_abandoned_temporaries(path_);
   descriptor_ = make_temporary(folder, fs::path(path_).filename().string(), temporary_);
   if (descriptor_ < 0) throw data_error("cannot write {}: {}", path_, folder_problem(folder, errno));
   if (exists) ::fchmod(descriptor_, old.st_mode & 07777);
-  const int64_t free = free_bytes(folder);
-  if (free >= 0 && expected_bytes_ > free) fail("write", ENOSPC);
+  expect(expected_bytes);
+}
+
+void AtomicFile::expect(int64_t bytes) {
+  expected_bytes_ = bytes;
+  const int64_t free = temporary_.empty() ? -1 : free_bytes(folder_of(path_));
+  if (free >= 0 && bytes > free) fail("write", ENOSPC);
 }
 
 // To the end: the standard output may be a file that holds lines already.
 void AtomicFile::open_directly() {
-  descriptor_ = ::open(path_.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
-  if (descriptor_ < 0) throw data_error("cannot write {}: {}", path_, std::strerror(errno));
+  // O_NONBLOCK for the opening only: that of a pipe would wait for a reader.
+  descriptor_ = ::open(path_.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | O_NONBLOCK);
+  if (descriptor_ < 0)
+    throw data_error("cannot write {}: {}", path_,
+                     errno == ENXIO ? "it is a pipe that no process reads. Start its reader first" : std::strerror(errno));
+  ::fcntl(descriptor_, F_SETFL, ::fcntl(descriptor_, F_GETFL) & ~O_NONBLOCK);
 }
 
 const std::string& AtomicFile::temporary_path() const {
@@ -225,21 +253,28 @@ void AtomicFile::rename() {
   }
 }
 
-void AtomicFile::commit() {
+void AtomicFile::finish() {
   TRAINER_ASSERT(descriptor_ >= 0);
+  if (finished_) return;
   flush();
-  if (temporary_.empty()) {
-    remove_temporary();
-    return;
+  if (!temporary_.empty() && ::fsync(descriptor_) != 0) fail("write", errno);
+  finished_ = true;
+}
+
+void AtomicFile::commit() { commit_together({this}); }
+
+void AtomicFile::commit_together(std::initializer_list<AtomicFile*> files) {
+  for (AtomicFile* file : files) file->finish();
+  for (AtomicFile* file : files) {
+    if (!file->temporary_.empty()) file->rename();
   }
-  if (::fsync(descriptor_) != 0) fail("write", errno);
-  rename();
-  const int descriptor = descriptor_;
-  descriptor_ = -1;
-  flush_folder(folder_of(path_));
-  if (::close(descriptor) != 0 && errno != EINTR) {
-    throw data_error("cannot write {}: {}", path_, std::strerror(errno));
+  std::set<std::string> folders;
+  for (AtomicFile* file : files) {
+    if (!file->temporary_.empty()) folders.insert(folder_of(file->path_));
+    if (::close(std::exchange(file->descriptor_, -1)) != 0 && errno != EINTR)
+      throw data_error("cannot write {}: {}", file->path_, std::strerror(errno));
   }
+  for (const std::string& folder : folders) flush_folder(folder);
 }
 
 void check_writable_prefix(const std::string& prefix) {

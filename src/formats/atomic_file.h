@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 
 namespace trainer {
@@ -30,8 +31,14 @@ class AtomicFile {
   const std::string& temporary_path() const;
 
   void write(const void* bytes, size_t count);
-  // Makes everything durable and puts the file in its place.
+  // Compares the size it will have with the free space.
+  void expect(int64_t bytes);
+  // Makes everything durable under the temporary name.
+  void finish();
+  // The same, and puts the file in its place.
   void commit();
+  // Puts several files in their places, in this sequence, once all of them are durable: nothing between takes time.
+  static void commit_together(std::initializer_list<AtomicFile*> files);
 
  private:
   void flush();
@@ -47,10 +54,17 @@ class AtomicFile {
   int64_t expected_bytes_ = 0;
   int64_t written_ = 0;
   int descriptor_ = -1;
+  bool finished_ = false;
 };
 
 // Throws a data_error with the remedy where a file is at `path`: for what takes long, before it begins.
 void refuse_existing(const std::string& path, const std::string& remedy = "choose another name, or remove it first");
+
+// Throws a data_error where what is at `path` is no regular file, or write-protected.
+void check_replaceable(const std::string& path);
+
+// Removes what killed processes left of files whose names begin with `prefix`.
+void remove_abandoned_temporaries(const std::string& prefix);
 
 // Throws unless files named `prefix`... can be made: tries one, then removes it. The message tells a missing
 // folder (with the command that makes it) from one that is not writable (with its owner) and from a full

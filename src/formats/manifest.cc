@@ -9,7 +9,6 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "formats/atomic_file.h"
 #include "formats/input_file.h"
 
 namespace trainer {
@@ -83,20 +82,11 @@ ManifestEntry describe_file(const std::string& path) {
   return entry;
 }
 
-void write_manifest(const std::string& manifest_path, const std::vector<std::string>& files) {
-  const fs::path parent = fs::path(manifest_path).parent_path();
-  const fs::path folder = parent.empty() ? "." : parent;
+void write_manifest(AtomicFile& manifest, const std::vector<ManifestEntry>& entries) {
   std::string text = fmt::format("{}\n", kTitle);
-  for (const std::string& path : files) {
-    const ManifestEntry entry = describe_file(path);
-    std::error_code problem;
-    const std::string name = fs::relative(path, folder, problem).string();
-    text += fmt::format("{:08x} {} {}\n", entry.crc32, entry.bytes,
-                        escaped(problem || name.empty() ? path : name));
-  }
-  AtomicFile file(manifest_path, static_cast<int64_t>(text.size()));
-  file.write(text.data(), text.size());
-  file.commit();
+  for (const ManifestEntry& entry : entries)
+    text += fmt::format("{:08x} {} {}\n", entry.crc32, entry.bytes, escaped(entry.name));
+  manifest.write(text.data(), text.size());
 }
 
 std::vector<ManifestEntry> read_manifest(const std::string& manifest_path) {
@@ -148,8 +138,7 @@ void check_listed(const std::string& path) {
     problem = error.what();
   }
   if (!problem.empty())
-    throw data_error("{} is not as it was written: {}. Copy it again, or take another snapshot; where the change is meant, remove {}",
-                     path, problem, manifest);
+    throw data_error("{}. Copy {} again, or take another snapshot; where the change is meant, remove {}", problem, path, manifest);
 }
 
 std::vector<std::string> verify_manifest(const std::string& manifest_path) {

@@ -1,5 +1,5 @@
-// The list of a snapshot's files with sizes and checksums, beside them as PREFIX_iter_N.manifest. Written
-// last, it says that the snapshot is whole; copying a snapshot without it is allowed.
+// The list of a snapshot's files with sizes and checksums, beside them as PREFIX_iter_N.manifest. It tells files of two
+// snapshots from those of one; copying a snapshot without it is allowed.
 //
 // Text, one line a file: CRC-32 in hexadecimal, size in bytes, name relative to the manifest.
 #pragma once
@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <string>
 #include <vector>
+
+#include "formats/atomic_file.h"
 
 namespace trainer {
 
@@ -19,8 +21,7 @@ struct ManifestEntry {
 // Size and checksum of one file; `name` is left as its last component.
 ManifestEntry describe_file(const std::string& path);
 
-// Describes `files` (paths) and writes the manifest atomically.
-void write_manifest(const std::string& manifest_path, const std::vector<std::string>& files);
+void write_manifest(AtomicFile& manifest, const std::vector<ManifestEntry>& entries);
 
 // One that does not list the snapshot's two files, or does not end with a line's end, was cut: a data_error.
 std::vector<ManifestEntry> read_manifest(const std::string& manifest_path);

@@ -4,7 +4,6 @@
 #include <google/protobuf/stubs/logging.h>
 
 #include "base/error.h"
-#include "formats/atomic_file.h"
 #include "formats/hdf5_file.h"
 #include "formats/input_file.h"
 #include "formats/weights.h"
@@ -149,12 +148,11 @@ int64_t binary_solver_state_size(const caffe::SolverState& state, const std::vec
   return total_size(serialized_head(state).size(), history);
 }
 
-void write_solver_state(const std::string& path, const caffe::SolverState& state,
-                        const std::vector<BlobRef>& history) {
+void write_solver_state(AtomicFile& file, const caffe::SolverState& state, const std::vector<BlobRef>& history) {
   std::string head = serialized_head(state);
   const int64_t size = total_size(head.size(), history);
-  check_binary_size(size, path);
-  AtomicFile file(path, size);
+  check_binary_size(size, file.path());
+  file.expect(size);
   file.write(head.data(), head.size());
   for (const BlobRef& blob : history) {
     head.clear();
@@ -162,11 +160,9 @@ void write_solver_state(const std::string& path, const caffe::SolverState& state
     file.write(head.data(), head.size());
     write_blob_proto(blob, [&file](const void* bytes, size_t count) { file.write(bytes, count); });
   }
-  file.commit();
 }
 
-void write_solver_state_hdf5(const std::string& path, const caffe::SolverState& state,
-                             const std::vector<BlobRef>& history) {
+void write_solver_state_hdf5(AtomicFile& place, const caffe::SolverState& state, const std::vector<BlobRef>& history) {
   TRAINER_ASSERT(state.history_size() == 0);
   caffe::SolverState own = state;
   own.clear_iter();
@@ -176,8 +172,8 @@ void write_solver_state_hdf5(const std::string& path, const caffe::SolverState& 
   int64_t expected = 8192 + static_cast<int64_t>(own_bytes.size() + state.learned_net().size());
   for (const BlobRef& blob : history) expected += 512 + blob.shape.count() * 4;
 
-  AtomicFile place(path, expected);
-  Hdf5File file = Hdf5File::create(place.temporary_path(), path);
+  place.expect(expected);
+  Hdf5File file = Hdf5File::create(place.temporary_path(), place.path());
   const int32_t iter = state.iter(), current_step = state.current_step();
   file.write_ints("iter", {1}, &iter);
   file.write_string("learned_net", state.learned_net());
@@ -191,7 +187,6 @@ void write_solver_state_hdf5(const std::string& path, const caffe::SolverState& 
                      reinterpret_cast<const uint8_t*>(own_bytes.data()));
   }
   file.close();
-  place.commit();
 }
 
 }  // namespace trainer

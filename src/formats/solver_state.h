@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "formats/atomic_file.h"
 #include "formats/blob_proto.h"
 #include "trainer.pb.h"
 
@@ -23,12 +24,10 @@ struct SolverStateFile {
 // Reads either format, told apart by HDF5's signature. A state of Caffe's own has no fields from 5000 on.
 SolverStateFile read_solver_state(const std::string& path);
 
-// `state.history` must be empty: the history is streamed from the caller's memory. current_step is always
-// written.
-void write_solver_state(const std::string& path, const caffe::SolverState& state,
-                        const std::vector<BlobRef>& history);
-void write_solver_state_hdf5(const std::string& path, const caffe::SolverState& state,
-                             const std::vector<BlobRef>& history);
+// `state.history` must be empty: the history is streamed from the caller's memory, into a file that the caller commits.
+// current_step is always written.
+void write_solver_state(AtomicFile& file, const caffe::SolverState& state, const std::vector<BlobRef>& history);
+void write_solver_state_hdf5(AtomicFile& place, const caffe::SolverState& state, const std::vector<BlobRef>& history);
 
 // The exact size of the binary file.
 int64_t binary_solver_state_size(const caffe::SolverState& state, const std::vector<BlobRef>& history);

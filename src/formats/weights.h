@@ -1,14 +1,15 @@
 // Weight files: `.caffemodel` (binary NetParameter, also the V1 and V0 generations) and `.caffemodel.h5`.
 //
 // Reading takes only names, types and blobs and skips everything else whatever its type, because forks of
-// Caffe reuse field numbers; files beyond 2 GiB are fine. Writing streams from the caller's memory. Files are
-// replaced atomically (atomic_file.h). Errors are data_error and name file, byte offset and layer.
+// Caffe reuse field numbers; files beyond 2 GiB are fine. Writing streams from the caller's memory, into an
+// AtomicFile that the caller commits. Errors are data_error and name file, byte offset and layer.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
+#include "formats/atomic_file.h"
 #include "formats/blob_proto.h"
 
 namespace caffe {
@@ -56,8 +57,7 @@ int64_t binary_weights_size(const std::string& net_name, const std::vector<Weigh
 // names the file in the message.
 void check_binary_size(int64_t bytes, const std::string& what);
 
-void write_weights(const std::string& path, const std::string& net_name,
-                   const std::vector<WeightLayerRef>& layers);
+void write_weights(AtomicFile& file, const std::string& net_name, const std::vector<WeightLayerRef>& layers);
 
 // A layer of an HDF5 file, and how many blobs it has.
 struct Hdf5LayerName {
@@ -71,6 +71,6 @@ void check_hdf5_names(const std::string& what, const std::vector<Hdf5LayerName>&
 
 // Groups /data/<layer>/<i>, and /diff/<layer>/<i> where diffs are given. A "/" in a layer's name nests
 // groups; what check_hdf5_names refuses is refused here too.
-void write_weights_hdf5(const std::string& path, const std::vector<WeightLayerRef>& layers);
+void write_weights_hdf5(AtomicFile& place, const std::vector<WeightLayerRef>& layers);
 
 }  // namespace trainer

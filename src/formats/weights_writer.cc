@@ -3,7 +3,6 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "formats/atomic_file.h"
 #include "formats/hdf5_file.h"
 #include "formats/weights.h"
 #include "formats/wire_writer.h"
@@ -67,11 +66,10 @@ void check_binary_size(int64_t bytes, const std::string& what) {
       what, format_bytes(bytes), bytes, kLargestBinaryMessage);
 }
 
-void write_weights(const std::string& path, const std::string& net_name,
-                   const std::vector<WeightLayerRef>& layers) {
+void write_weights(AtomicFile& file, const std::string& net_name, const std::vector<WeightLayerRef>& layers) {
   const int64_t size = binary_weights_size(net_name, layers);
-  check_binary_size(size, path);
-  AtomicFile file(path, size);
+  check_binary_size(size, file.path());
+  file.expect(size);
   const auto write = [&file](const void* bytes, size_t count) { file.write(bytes, count); };
   std::string head;
   append_bytes_field(head, kNetName, net_name);
@@ -89,7 +87,6 @@ void write_weights(const std::string& path, const std::string& net_name,
       write_blob_proto(blob, write);
     }
   }
-  file.commit();
 }
 
 void check_hdf5_names(const std::string& what, const std::vector<Hdf5LayerName>& layers) {
@@ -117,12 +114,12 @@ void check_hdf5_names(const std::string& what, const std::vector<Hdf5LayerName>&
   }
 }
 
-void write_weights_hdf5(const std::string& path, const std::vector<WeightLayerRef>& layers) {
+void write_weights_hdf5(AtomicFile& place, const std::vector<WeightLayerRef>& layers) {
   std::vector<Hdf5LayerName> names;
   for (const WeightLayerRef& layer : layers) names.push_back({layer.name, layer.blobs.size()});
-  check_hdf5_names(path, names);
-  AtomicFile place(path, hdf5_size_estimate(layers));
-  Hdf5File file = Hdf5File::create(place.temporary_path(), path);
+  check_hdf5_names(place.path(), names);
+  place.expect(hdf5_size_estimate(layers));
+  Hdf5File file = Hdf5File::create(place.temporary_path(), place.path());
   file.make_group("data");
   bool any_diff = false;
   for (const WeightLayerRef& layer : layers) {
@@ -145,7 +142,6 @@ void write_weights_hdf5(const std::string& path, const std::vector<WeightLayerRe
     }
   }
   file.close();
-  place.commit();
 }
 
 }  // namespace trainer

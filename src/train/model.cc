@@ -197,7 +197,7 @@ void require_match(const std::string& path, const std::vector<WeightMatch>& matc
                      match_table(path, matches));
 }
 
-void save_weights(const std::string& path, bool hdf5, bool diff, const LoweredNet& net, const StateStore& store) {
+void save_weights(AtomicFile& file, bool hdf5, bool diff, const LoweredNet& net, const StateStore& store) {
   std::vector<caffe::LayerParameter> params;
   std::vector<const LoweredLayer*> lowered;
   size_t at = 0;
@@ -243,9 +243,9 @@ void save_weights(const std::string& path, bool hdf5, bool diff, const LoweredNe
     layers.push_back(std::move(layer));
   }
   if (hdf5) {
-    write_weights_hdf5(path, layers);
+    write_weights_hdf5(file, layers);
   } else {
-    write_weights(path, net.name, layers);
+    write_weights(file, net.name, layers);
   }
 }
 

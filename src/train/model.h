@@ -41,6 +41,6 @@ std::string match_table(const std::string& path, const std::vector<WeightMatch>&
 
 // The model as Caffe writes it: every layer, Split layers included, each with its blobs; with `diff` (snapshot_diff) also
 // the last step of each blob, zeros for one that is not trained.
-void save_weights(const std::string& path, bool hdf5, bool diff, const LoweredNet& net, const StateStore& store);
+void save_weights(AtomicFile& file, bool hdf5, bool diff, const LoweredNet& net, const StateStore& store);
 
 }  // namespace trainer

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "formats/atomic_file.h"
 #include "formats/manifest.h"
 #include "formats/solver_state.h"
 #include "train/loss_scale.h"
@@ -156,6 +157,15 @@ void list_data_changes(const std::map<std::string, Cursor>& before, const NetSes
   }
 }
 
+ManifestEntry listed(const AtomicFile& file, const std::string& manifest) {
+  ManifestEntry entry = describe_file(file.temporary_path());
+  const fs::path folder = fs::path(manifest).parent_path();
+  std::error_code problem;
+  entry.name = fs::relative(file.path(), folder.empty() ? "." : folder, problem).string();
+  if (problem || entry.name.empty()) entry.name = file.path();
+  return entry;
+}
+
 // A kill, a copy or another run of the same prefix can leave files of two snapshots side by side.
 void check_manifest(const std::string& state_path) {
   const std::string manifest = manifest_path_of(state_path);
@@ -183,7 +193,8 @@ SnapshotPaths write_snapshot(const caffe::SolverParameter& solver, const LoopSta
   for (const ParameterInfo* parameter : owned_parameters(net)) parameters[parameter->state] = runtime.store.read(parameter->state);
   require_finite(net, parameters);
   parameters.clear();
-  save_weights(files.weights, hdf5(solver), solver.snapshot_diff(), net, runtime.store);
+  AtomicFile weights_file(files.weights), state_file(files.state), manifest(files.manifest);
+  save_weights(weights_file, hdf5(solver), solver.snapshot_diff(), net, runtime.store);
 
   caffe::SolverState state;
   state.set_iter(loop.iteration);
@@ -217,11 +228,15 @@ SnapshotPaths write_snapshot(const caffe::SolverParameter& solver, const LoopSta
     }
   }
   if (hdf5(solver)) {
-    write_solver_state_hdf5(files.state, state, history);
+    write_solver_state_hdf5(state_file, state, history);
   } else {
-    write_solver_state(files.state, state, history);
+    write_solver_state(state_file, state, history);
   }
-  write_manifest(files.manifest, {files.weights, files.state});
+  weights_file.finish();
+  state_file.finish();
+  write_manifest(manifest, {listed(weights_file, files.manifest), listed(state_file, files.manifest)});
+  // Where older files are replaced and the process is killed between, the manifest does not fit the rest.
+  AtomicFile::commit_together({&manifest, &weights_file, &state_file});
   return files;
 }
 

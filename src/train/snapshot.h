@@ -2,7 +2,7 @@
 //
 // PREFIX_iter_N.caffemodel[.h5] and PREFIX_iter_N.solverstate[.h5] are Caffe's, readable by Caffe; what it lacks
 // (seed, data cursors, pass counts, carried states of each rank, loss window, loss scale) lies in fields of SolverState
-// from 5000 on. A manifest with sizes and checksums is written last and may be missing.
+// from 5000 on. A manifest with sizes and checksums may be missing.
 #pragma once
 
 #include <string>
@@ -27,7 +27,7 @@ struct SnapshotPaths {
 };
 SnapshotPaths snapshot_paths(const caffe::SolverParameter& solver, int iteration);
 
-// Writes weights, state, manifest, in this order and each atomically. `train` is the net on each rank, `runtime` the first
+// Writes weights, state and manifest, then puts them in their places. `train` is the net on each rank, `runtime` the first
 // rank's, and `tests` says where each test net shall go on. Throws a data_error, the earlier snapshot untouched, where one
 // cannot be written or a parameter is not finite.
 SnapshotPaths write_snapshot(const caffe::SolverParameter& solver, const LoopState& loop, const std::vector<NetSession*>& train,

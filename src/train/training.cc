@@ -222,7 +222,10 @@ bool Training::run(RunReport& report) {
   const caffe::SolverParameter& solver = *files_.solver;
   last_snapshot_ = options_.snapshot;
   std::optional<PrefixLock> lock;
-  if (writes_snapshots()) lock.emplace(solver.snapshot_prefix());
+  if (writes_snapshots()) {
+    lock.emplace(solver.snapshot_prefix());
+    remove_abandoned_temporaries(solver.snapshot_prefix() + "_iter_");
+  }
   std::set<std::string> loaded;
   for (const std::string& path : options_.weights) {
     const std::vector<WeightMatch> matches = load_weights(path, train_->lowered(), runtime_.store);

@@ -1,4 +1,9 @@
 // Conversions, read back with the libraries and through the layers.
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -79,6 +84,53 @@ TEST(ConvertIdx, WrongInputLeavesNothingBehind) {
     EXPECT_EQ(entry.path().string().find("part"), std::string::npos);
   }
   EXPECT_EQ(entries, 3);
+}
+
+// The user's mask of the process, for as long as it lives.
+class Mask {
+ public:
+  explicit Mask(mode_t mask) : before_(::umask(mask)) {}
+  ~Mask() { ::umask(before_); }
+  Mask(const Mask&) = delete;
+  Mask& operator=(const Mask&) = delete;
+
+ private:
+  mode_t before_;
+};
+
+TEST(LmdbWriter, ObeysTheUsersMask) {
+  test::TemporaryFolder folder;
+  const auto mode = [](const std::string& path) {
+    struct stat status {};
+    ::stat(path.c_str(), &status);
+    return status.st_mode & 0777;
+  };
+  for (const mode_t mask : {077, 022, 002}) {
+    const Mask set(mask);
+    const std::string path = folder / std::to_string(mask);
+    LmdbWriter writer(path);
+    writer.put("key", "value");
+    writer.finish();
+    EXPECT_EQ(mode(path), 0777u & ~mask);
+    EXPECT_EQ(mode(path + "/data.mdb"), 0666u & ~mask);
+  }
+}
+
+TEST(LmdbWriter, RemovesWhatAKilledOneLeft) {
+  test::TemporaryFolder folder;
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    LmdbWriter writer(folder / "db");
+    ::kill(::getpid(), SIGKILL);
+  }
+  ::waitpid(child, nullptr, 0);
+  const auto entries = [&] { return std::distance(std::filesystem::directory_iterator(folder / ""), {}); };
+  EXPECT_EQ(entries(), 1);
+  LmdbWriter alive(folder / "db");
+  EXPECT_EQ(entries(), 1);
+  LmdbWriter beside(folder / "db");
+  EXPECT_EQ(entries(), 2);
 }
 
 TEST(LmdbWriter, GrowsItsMap) {

@@ -2,13 +2,17 @@
 // changed.
 #include "formats/atomic_file.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
 #include <filesystem>
-#include <thread>
+#include <memory>
 
 #include "formats/manifest.h"
 #include "formats/weights.h"
@@ -77,13 +81,16 @@ TEST(AtomicFile, KeepsLinksPermissionsAndDevices) {
 
   const std::string pipe = folder / "pipe";
   ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
-  std::string read;
-  std::thread reader([&] { read = read_all(pipe); });
+  EXPECT_TRUE(contains(data_error_of([&] { AtomicFile file(pipe); }), "a pipe that no process reads"));
+  EXPECT_TRUE(contains(data_error_of([&] { check_replaceable(pipe); }), "it is no regular file"));
+  const int reader = ::open(pipe.c_str(), O_RDONLY | O_NONBLOCK);
   AtomicFile direct(pipe);
   direct.write("lines", 5);
   direct.commit();
-  reader.join();
-  EXPECT_EQ(read, "lines");
+  char read[6] = "";
+  EXPECT_EQ(::read(reader, read, 5), 5);
+  ::close(reader);
+  EXPECT_STREQ(read, "lines");
   EXPECT_TRUE(std::filesystem::is_fifo(pipe));
   AtomicFile nowhere("/dev/null");
   EXPECT_TRUE(contains(data_error_of([&] { nowhere.temporary_path(); }), "no file on a disk"));
@@ -107,6 +114,83 @@ TEST(AtomicFile, KeepsWhatAppearsMeanwhile) {
   EXPECT_EQ(read_all(folder / "b"), "mine");
 }
 
+TEST(AtomicFile, FilesAppearTogetherOrNotAtAll) {
+  const TempFolder folder;
+  const std::string a = folder.write("a", "old"), b = folder.write("b", "old");
+  {
+    AtomicFile first(a), second(b);
+    first.write("new", 3);
+    second.write(std::string(1000, 'x').data(), 1000);
+    const FileSizeLimit limit(100);
+    data_error_of([&] { AtomicFile::commit_together({&first, &second}); });
+  }
+  EXPECT_EQ(read_all(a), "old");
+  EXPECT_EQ(read_all(b), "old");
+  EXPECT_EQ(folder.file_count(), 2u);
+  AtomicFile first(a), second(b);
+  first.write("new", 3);
+  second.write("newer", 5);
+  AtomicFile::commit_together({&first, &second});
+  EXPECT_EQ(read_all(a), "new");
+  EXPECT_EQ(read_all(b), "newer");
+  EXPECT_EQ(folder.file_count(), 2u);
+}
+
+std::vector<std::string> names_in(const TempFolder& folder) {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(folder.path())) names.push_back(entry.path().filename());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+// A process that is killed while it writes these files.
+void kill_writer_of(const std::vector<std::string>& paths) {
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    std::vector<std::unique_ptr<AtomicFile>> files;
+    for (const std::string& path : paths) files.push_back(std::make_unique<AtomicFile>(path));
+    ::kill(::getpid(), SIGKILL);
+  }
+  ::waitpid(child, nullptr, 0);
+}
+
+TEST(AtomicFile, WhatKilledProcessesLeftIsRemoved) {
+  const TempFolder folder;
+  kill_writer_of({folder / "x_iter_5.caffemodel", folder / "y_iter_5.caffemodel", folder / std::string(200, 'x') + "_iter_5"});
+  EXPECT_EQ(folder.file_count(), 3u);
+  const std::string mine = folder.write(".x_iter_5.notes.tmp", "a user's");
+  {
+    AtomicFile alive(folder / "x_iter_7.caffemodel");
+    const size_t before = folder.file_count();
+    remove_abandoned_temporaries(folder / "x_iter_");
+    EXPECT_EQ(folder.file_count(), before - 1);
+    remove_abandoned_temporaries(folder / std::string(200, 'x') + "_iter_");
+    EXPECT_EQ(folder.file_count(), before - 2);
+    alive.commit();
+  }
+  const std::vector<std::string> left = names_in(folder);
+  ASSERT_EQ(left.size(), 3u);
+  EXPECT_EQ(left[0], ".x_iter_5.notes.tmp");
+  EXPECT_TRUE(left[1].starts_with(".y_iter_5.caffemodel."));
+  EXPECT_EQ(left[2], "x_iter_7.caffemodel");
+  // What is written once looks for its own.
+  kill_writer_of({folder / "mean"});
+  AtomicFile(folder / "mean", 0, Existing::kKept).commit();
+  EXPECT_EQ(names_in(folder).size(), 4u);
+}
+
+// A clock cannot tell whether a process on another machine lives.
+TEST(AtomicFile, WhatAnotherHostLeftIsOlderThanADay) {
+  const TempFolder folder;
+  const std::string path = folder.write(".x_iter_5.caffemodel.another-host.77.1.tmp", "");
+  remove_abandoned_temporaries(folder / "x_iter_");
+  EXPECT_TRUE(std::filesystem::exists(path));
+  std::filesystem::last_write_time(path, std::filesystem::file_time_type::clock::now() - std::chrono::hours(25));
+  remove_abandoned_temporaries(folder / "x_iter_");
+  EXPECT_FALSE(std::filesystem::exists(path));
+}
+
 TEST(AtomicFile, AFailedWriteLeavesTheOldFile) {
   const TempFolder folder;
   const std::string path = folder.write("a.caffemodel", "old");
@@ -114,13 +198,13 @@ TEST(AtomicFile, AFailedWriteLeavesTheOldFile) {
   const std::vector<WeightLayerRef> layers = {{"ip", nullptr, {{Shape({100'000}), values.data()}}}};
   {
     const FileSizeLimit limit(100'000);
-    EXPECT_TRUE(contains(data_error_of([&] { write_weights(path, "n", layers); }), "a.caffemodel"));
-    EXPECT_TRUE(contains(data_error_of([&] { write_weights_hdf5(path, layers); }), "a.caffemodel"));
+    EXPECT_TRUE(contains(data_error_of([&] { write_whole(write_weights, path, "n", layers); }), "a.caffemodel"));
+    EXPECT_TRUE(contains(data_error_of([&] { write_whole(write_weights_hdf5, path, layers); }), "a.caffemodel"));
   }
   EXPECT_EQ(read_all(path), "old");
   EXPECT_EQ(folder.file_count(), 1u);
   // The library is sound afterwards.
-  write_weights_hdf5(path, layers);
+  write_whole(write_weights_hdf5, path, layers);
   EXPECT_EQ(read_weights(path).layers.at(0).blobs.at(0).data, values);
 }
 
@@ -149,7 +233,7 @@ TEST(Manifest, TellsWhatDiffers) {
                     b = folder.write("back\\slash", "12345");
   const std::string manifest = folder / "net_iter_5.manifest";
   EXPECT_TRUE(verify_manifest(manifest).empty());
-  write_manifest(manifest, {a, b});
+  write_whole(write_manifest, manifest, {describe_file(a), describe_file(b)});
   const std::vector<ManifestEntry> entries = read_manifest(manifest);
   ASSERT_EQ(entries.size(), 2u);
   EXPECT_EQ(entries[0].name, "a b.caffemodel");
@@ -179,7 +263,7 @@ TEST(Manifest, ChecksAFileThatItLists) {
                     other = folder.write("x_iter_5.caffemodel.h5", "of an earlier run");
   EXPECT_NO_THROW(check_listed(weights));
   const std::string manifest = folder / "x_iter_5.manifest";
-  write_manifest(manifest, {weights, state});
+  write_whole(write_manifest, manifest, {describe_file(weights), describe_file(state)});
   EXPECT_EQ(manifest_path_of(other), manifest);
   EXPECT_EQ(manifest_path_of(folder / "mean.binaryproto"), "");
   for (const std::string& path : {weights, state, other}) EXPECT_NO_THROW(check_listed(path)) << path;

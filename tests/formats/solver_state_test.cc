@@ -31,7 +31,7 @@ TEST(SolverState, WritesAndReadsCaffesBytes) {
   const std::string expected =
       from_hex("0807120c6d2e63616666656d6f64656c20021a0f2a080000803f000000403a030a0102");
   EXPECT_EQ(binary_solver_state_size(state, history), static_cast<int64_t>(expected.size()));
-  write_solver_state(folder / "a.solverstate", state, history);
+  write_whole(write_solver_state, folder / "a.solverstate", state, history);
   caffe::SolverState parsed;
   const std::string bytes = read_all(folder / "a.solverstate");
   ASSERT_TRUE(parsed.ParseFromString(bytes));
@@ -46,7 +46,7 @@ TEST(SolverState, WritesAndReadsCaffesBytes) {
   EXPECT_EQ(file.history[0].data, values);
   // current_step is there even where it is 0.
   state.clear_current_step();
-  write_solver_state(folder / "c.solverstate", state, {});
+  write_whole(write_solver_state, folder / "c.solverstate", state, {});
   ASSERT_TRUE(parsed.ParseFromString(read_all(folder / "c.solverstate")));
   EXPECT_TRUE(parsed.has_current_step());
 }
@@ -57,8 +57,8 @@ TEST(SolverState, BothFormatsKeepEverything) {
   const std::vector<float> values = {1, 2, 3, 4, 5, 6};
   std::vector<BlobRef> history;
   for (int i = 0; i < 12; ++i) history.push_back({Shape({1, 2}), values.data() + i % 5});
-  write_solver_state(folder / "a.solverstate", state, history);
-  write_solver_state_hdf5(folder / "a.solverstate.h5", state, history);
+  write_whole(write_solver_state, folder / "a.solverstate", state, history);
+  write_whole(write_solver_state_hdf5, folder / "a.solverstate.h5", state, history);
   for (const char* name : {"a.solverstate", "a.solverstate.h5"}) {
     const SolverStateFile file = read_solver_state(folder / name);
     caffe::SolverState expected = state;
@@ -80,7 +80,7 @@ TEST(SolverState, WithoutFieldsOfOurOwnTheHdf5FormIsCaffes) {
   const TempFolder folder;
   caffe::SolverState state;
   state.set_iter(1);
-  write_solver_state_hdf5(folder / "a.h5", state, {});
+  write_whole(write_solver_state_hdf5, folder / "a.h5", state, {});
   EXPECT_EQ(Hdf5File::open(folder / "a.h5").children(""),
             (std::vector<std::string>{"current_step", "history", "iter", "learned_net"}));
   EXPECT_EQ(read_solver_state(folder / "a.h5").state.learned_net(), "");
@@ -89,7 +89,7 @@ TEST(SolverState, WithoutFieldsOfOurOwnTheHdf5FormIsCaffes) {
 TEST(SolverState, DamageIsAnError) {
   const TempFolder folder;
   const std::vector<float> values = {1, 2};
-  write_solver_state(folder / "a", full_state(), {{Shape({2}), values.data()}});
+  write_whole(write_solver_state, folder / "a", full_state(), {{Shape({2}), values.data()}});
   const std::string good = read_all(folder / "a");
   for (size_t i = 0; i < good.size(); ++i) {
     for (int flip : {0, 0x01, 0x80}) {

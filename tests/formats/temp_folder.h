@@ -10,8 +10,10 @@
 #include <iterator>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 #include "base/error.h"
+#include "formats/atomic_file.h"
 
 namespace trainer {
 
@@ -46,6 +48,14 @@ class TempFolder {
 inline std::string read_all(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(in), {}};
+}
+
+// A file that one of the writers for AtomicFile fills, whole.
+template <typename... Given>
+void write_whole(void (*write)(AtomicFile&, Given...), const std::string& path, std::type_identity_t<Given>... given) {
+  AtomicFile file(path);
+  write(file, given...);
+  file.commit();
 }
 
 inline std::string from_hex(std::string_view text) {

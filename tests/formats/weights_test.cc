@@ -130,7 +130,7 @@ TEST(Weights, WritesTheBytesOfTheBinaryForm) {
   const std::vector<WeightLayerRef> layers = {{"c", &param, {{Shape({2}), values.data()}}}};
   const std::string expected = from_hex("0a016ea2061a0a01631204426961733a0f2a080000803f000000403a030a0102");
   EXPECT_EQ(binary_weights_size("n", layers), static_cast<int64_t>(expected.size()));
-  write_weights(folder / "a.caffemodel", "n", layers);
+  write_whole(write_weights, folder / "a.caffemodel", "n", layers);
   EXPECT_EQ(read_all(folder / "a.caffemodel"), expected);
   EXPECT_EQ(folder.file_count(), 1u);
 }
@@ -146,7 +146,7 @@ TEST(Weights, ProtobufReadsWhatIsWritten) {
   std::vector<float> values(100'000), diff(values.size());
   for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i), diff[i] = -values[i];
   const float scalar = 4;
-  write_weights(folder / "a", "net",
+  write_whole(write_weights, folder / "a", "net",
                 {{"conv", &param, {{Shape({10, 10'000}), values.data(), diff.data()}, {Shape(), &scalar}}},
                  {"empty", nullptr, {{Shape({0, 3}), nullptr}}}});
   caffe::NetParameter net;
@@ -175,7 +175,7 @@ TEST(Weights, TooLargeForTheBinaryFormSaysWhatToDo) {
   const int64_t size = binary_weights_size("n", layers);
   EXPECT_GT(size, kLargestBinaryMessage);
   const TempFolder folder;
-  const std::string message = data_error_of([&] { write_weights(folder / "a", "n", layers); });
+  const std::string message = data_error_of([&] { write_whole(write_weights, folder / "a", "n", layers); });
   EXPECT_TRUE(contains(message, "snapshot_format: HDF5"));
   EXPECT_EQ(folder.file_count(), 0u);
   EXPECT_NO_THROW(check_binary_size(kLargestBinaryMessage, "x"));
@@ -218,7 +218,7 @@ TEST(Weights, Hdf5KeepsNamesSharingAndGradients) {
   const TempFolder folder;
   const std::string path = folder / "a.caffemodel.h5";
   const std::vector<float> a = {1, 2, 3, 4, 5, 6}, b = {7}, diff = {6, 5, 4, 3, 2, 1};
-  write_weights_hdf5(path,
+  write_whole(write_weights_hdf5, path,
                      {{"inception/3x3", nullptr, {{Shape({2, 3}), a.data(), diff.data()}}},
                       {"inception", nullptr, {{Shape({1}), b.data()}}},
                       {"tied", nullptr, {{Shape({2, 3}), a.data(), nullptr, true}, {Shape({1}), b.data()}}},
@@ -249,12 +249,12 @@ TEST(Weights, Hdf5KeepsNamesSharingAndGradients) {
        std::vector<std::vector<WeightLayerRef>>{{{"a", nullptr, {blob}}, {"a", nullptr, {blob}}},
                                                 {{"a", nullptr, {blob}}, {"a/0", nullptr, {}}},
                                                 {{"a/0/b", nullptr, {blob}}, {"a", nullptr, {blob}}}}) {
-    EXPECT_TRUE(contains(data_error_of([&] { write_weights_hdf5(folder / "b.h5", layers); }), "BINARYPROTO"));
+    EXPECT_TRUE(contains(data_error_of([&] { write_whole(write_weights_hdf5, folder / "b.h5", layers); }), "BINARYPROTO"));
   }
   EXPECT_NO_THROW(check_hdf5_names("x", {{"a", 1}, {"a/1", 1}, {"a/1/2", 0}, {"relu", 0}, {"relu", 0}}));
   for (const char* name : {"", ".", "a//b", "/a", "a/", "a/./b"}) {
     EXPECT_TRUE(contains(data_error_of([&] {
-                           write_weights_hdf5(folder / "b.h5", {{name, nullptr, {}}});
+                           write_whole(write_weights_hdf5, folder / "b.h5", {{name, nullptr, {}}});
                          }),
                          "BINARYPROTO"));
   }

@@ -168,7 +168,7 @@ TEST(ResumeNotes, AStateOfCaffesOwnResumes) {
   std::vector<BlobRef> history;
   for (const WeightBlob& blob : ours.history) history.push_back({blob.shape, blob.data.data(), nullptr, false});
   const std::string path = training.folder() / "caffe_iter_5.solverstate";
-  write_solver_state(path, caffes, history);
+  write_whole(write_solver_state, path, caffes, history);
 
   const std::string said = train_and_listen(training, solver, path);
   EXPECT_TRUE(contains(said, "data starts from the beginning"));
