@@ -83,6 +83,7 @@ void BatchStream::set_label_limit(int top, const LabelLimit& limit) {
 }
 void BatchStream::start() { pipeline_->start(); }
 bool BatchStream::started() const { return pipeline_->started(); }
+void BatchStream::await_next() { pipeline_->await_next(); }
 const std::vector<void*>& BatchStream::next() { return pipeline_->next(); }
 double BatchStream::waited_seconds() const { return pipeline_->waited_seconds(); }
 

@@ -80,11 +80,13 @@ class BatchStream {
   // Workers begin. Buffers are allocated here, for (prefetch + 1) batches.
   void start();
   bool started() const;
+  // Blocks until the next batch is complete. Throws where it cannot be made; the cursor stays before it.
+  void await_next();
   // Buffers of the next batch, one per top, 64-byte aligned, row-major or channels-last as layout() says;
-  // theirs until the following call of next() or seek(). Blocks until the batch is complete.
+  // theirs until the following call of await_next(), next() or seek(). Blocks as await_next() does.
   const std::vector<void*>& next();
 
-  // Total time that next() and layout() have blocked.
+  // Total time that await_next(), next() and layout() have blocked.
   double waited_seconds() const;
   Cursor cursor() const;
   // Goes on from `cursor`, workers included where they run: the batches that follow are bit for bit those of

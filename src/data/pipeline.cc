@@ -239,7 +239,7 @@ void Pipeline::wait_for(uint64_t batch, bool complete, std::unique_lock<std::mut
   waited_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-const std::vector<void*>& Pipeline::next() {
+void Pipeline::await_next() {
   TRAINER_ASSERT(started());
   std::unique_lock<std::mutex> lock(state_mutex_);
   if (released_ < handed_) {
@@ -247,8 +247,13 @@ const std::vector<void*>& Pipeline::next() {
     work_wanted_.notify_all();
   }
   wait_for(handed_, true, lock);
+  if (slot(handed_).error) std::rethrow_exception(slot(handed_).error);
+}
+
+const std::vector<void*>& Pipeline::next() {
+  await_next();
+  std::unique_lock<std::mutex> lock(state_mutex_);
   Slot& ready = slot(handed_);
-  if (ready.error) std::rethrow_exception(ready.error);
   ++handed_;
   lock.unlock();
   if (!ready.skipped.empty()) report_skipped(ready);

@@ -45,6 +45,8 @@ class Pipeline {
 
   const std::vector<TensorDesc>& layout();
   void start();
+  // Gives the batch of the last next() back and waits for the one to come.
+  void await_next();
   const std::vector<void*>& next();
   // Records consumed: where the next batch begins.
   uint64_t position() const;

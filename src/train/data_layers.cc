@@ -212,9 +212,13 @@ void DataLayers::start(const Program& program, const LoweredNet& net) {
 }
 
 void DataLayers::take() {
-  size_t at = 0;
+  // No stream goes on where another one fails: their cursors stay at items that belong together.
   for (Stream& stream : streams_) {
     if (stream.uploads) stream.uploads->wait();
+    stream.stream->await_next();
+  }
+  size_t at = 0;
+  for (Stream& stream : streams_) {
     const std::vector<TensorDesc>& layout = stream.stream->layout();
     stream.batch.resize(layout.size());
     shapes_.resize(std::max(shapes_.size(), at + layout.size()));

@@ -242,6 +242,11 @@ bool Training::run(RunReport& report) {
       report.note(line);
   }
   copy_states();
+  saved_iteration_ = loop_.iteration;
+  if (writes_snapshots()) {
+    const std::string replaced = check_replaced_snapshots(solver, loop_.iteration, max_iterations_);
+    if (!replaced.empty()) report.note(replaced);
+  }
   std::string warnings = train_->warnings();
   for (const auto& test : tests_) warnings += test->warnings();
   for (const std::string& layer : untrained_layers()) {
@@ -262,14 +267,29 @@ bool Training::run(RunReport& report) {
   try {
     loop(report);
   } catch (const Error& error) {
-    const bool diverged = error.code() == ExitCode::kDiverged;
-    report.finish({loop_.iteration, diverged ? "diverged" : "failed", false});
-    if (error.code() != ExitCode::kDevice) throw;
-    throw device_error("{}\nNo snapshot of iteration {} can be written; {}", error.what(), loop_.iteration,
-                       last_snapshot_.empty() ? "there is none to go on from" : "go on with --snapshot=" + last_snapshot_);
+    const std::string advice = save_what_is_learned(error, report);
+    report.finish({loop_.iteration, error.code() == ExitCode::kDiverged ? "diverged" : "failed", false});
+    if (advice.empty()) throw;
+    throw Error(error.code(), fmt::format("{}\n{}", error.what(), advice));
   }
   report.finish({loop_.iteration, stop_ ? "stopped" : "done", !stop_});
   return stop_;
+}
+
+std::string Training::save_what_is_learned(const Error& error, RunReport& report) {
+  const bool unsaved = error.code() == ExitCode::kData && !snapshot_failed_ && saved_iteration_ != loop_.iteration;
+  if (unsaved && writes_snapshots()) {
+    try {
+      snapshot(report);
+    } catch (const Error& problem) {
+      return fmt::format("No snapshot of iteration {} can be written: {}", loop_.iteration, problem.what());
+    }
+  }
+  const std::string go_on = last_snapshot_.empty() ? "" : "go on with --snapshot=" + last_snapshot_;
+  if (error.code() == ExitCode::kDevice)
+    return fmt::format("No snapshot of iteration {} can be written; {}", loop_.iteration,
+                       go_on.empty() ? "there is none to go on from" : go_on);
+  return error.code() == ExitCode::kData && !go_on.empty() ? fmt::format("When this is mended, {}", go_on) : "";
 }
 
 RunInfo Training::run_info() const {
@@ -304,12 +324,13 @@ void Training::loop(RunReport& report) {
     const StopRequest request = options_.poll();
     stop_ = stop_ || request == StopRequest::kStop;
     const bool due = solver.snapshot() > 0 && loop_.iteration % solver.snapshot() == 0;
-    if (due || request == StopRequest::kSnapshot) snapshot(report);
+    const bool again = snapshot_failed_ && solver.display() > 0 && loop_.iteration % solver.display() == 0;
+    if (due || again || request == StopRequest::kSnapshot) try_snapshot(report);
   }
   left_out_.start();
   note_left_out_updates(report);
   const bool already = solver.snapshot() > 0 && loop_.iteration % solver.snapshot() == 0;
-  if (solver.snapshot_after_train() && !already) snapshot(report);
+  if (snapshot_failed_ || (solver.snapshot_after_train() && !already)) snapshot(report);
   if (stop_) return;
   if (solver.display() > 0 && loop_.iteration % solver.display() == 0) {
     train_->run_next(ProgramKind::kForward);
@@ -393,7 +414,7 @@ bool Training::test(size_t index, RunReport& report) {
   report.test_begin(loop_.iteration, static_cast<int>(index));
   const auto may_go_on = [&](int) {
     const StopRequest request = options_.poll();
-    if (request == StopRequest::kSnapshot) snapshot(report);
+    if (request == StopRequest::kSnapshot) try_snapshot(report);
     stop_ = stop_ || request == StopRequest::kStop;
     return !stop_;
   };
@@ -415,16 +436,27 @@ bool Training::test(size_t index, RunReport& report) {
 
 void Training::snapshot(RunReport& report) {
   const caffe::SolverParameter& solver = *files_.solver;
-  const SnapshotPaths paths = snapshot_paths(solver, loop_.iteration);
-  const bool hdf5 = solver.snapshot_format() == caffe::SolverParameter_SnapshotFormat_HDF5;
-  report.snapshot({loop_.iteration, paths.weights, paths.state, hdf5});
   std::vector<NetPosition> test_positions = before_test_;
   if (test_positions.empty()) {
     for (const auto& test : tests_) test_positions.push_back(test->position());
   }
-  write_snapshot(solver, loop_, train_nets(), test_positions, runtime_);
+  snapshot_failed_ = true;
+  const SnapshotPaths paths = write_snapshot(solver, loop_, train_nets(), test_positions, runtime_);
+  snapshot_failed_ = false;
+  saved_iteration_ = loop_.iteration;
   last_snapshot_ = paths.state;
-  prune_snapshots(*files_.solver, loop_.iteration);
+  report.snapshot({loop_.iteration, paths.weights, paths.state, solver.snapshot_format() == caffe::SolverParameter_SnapshotFormat_HDF5});
+  prune_snapshots(solver, loop_.iteration);
+}
+
+void Training::try_snapshot(RunReport& report) {
+  try {
+    snapshot(report);
+  } catch (const Error& error) {
+    if (error.code() != ExitCode::kData) throw;
+    report.warning(fmt::format("{}\nThe training goes on without this snapshot; it is tried again {}", error.what(),
+                               files_.solver->display() > 0 ? "at the next display" : "when the next one is due"));
+  }
 }
 
 std::string Training::first_bad_value(const Rank& rank) const {

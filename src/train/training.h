@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "config/load.h"
 #include "report/run_report.h"
 #include "train/gradient_sums.h"
@@ -70,7 +71,7 @@ class Training {
   ~Training();
 
   // Trains to the end or until asked to stop; true where it was stopped. Throws an Error with ExitCode::kDiverged
-  // where the loss is no longer finite, naming the first bad layer.
+  // where the loss is no longer finite, naming the first bad layer. Bad data end the run after a last snapshot.
   bool run(RunReport& report);
 
   NetSession& train_net() { return *train_; }
@@ -110,6 +111,10 @@ class Training {
   void display_iteration(float rate, RunReport& report);
   void note_left_out_updates(RunReport& report);
   void snapshot(RunReport& report);
+  // One that cannot be written is a warning, and is tried again.
+  void try_snapshot(RunReport& report);
+  // After an error that ended the loop: writes a last snapshot where that makes sense, and says from which one to go on.
+  std::string save_what_is_learned(const Error& error, RunReport& report);
   // For the message: where it begins.
   std::string first_bad_value(const Rank& rank) const;
   [[noreturn]] void fail_diverged(const Rank& rank, float rate);
@@ -124,6 +129,8 @@ class Training {
   std::unique_ptr<GradientSums> sums_;
   LoopState loop_;
   std::string last_snapshot_;  // its state's file
+  int saved_iteration_ = 0;    // of the last snapshot, or where the run began
+  bool snapshot_failed_ = false;
   // Where the test nets stood when the test began that is under way or was given up: a resumed training tests again.
   std::vector<NetPosition> before_test_;
   int max_iterations_ = 0;

@@ -41,17 +41,20 @@ killed() {
 check kill_9_leaves_a_snapshot_that_resumes "$(tail -n 1 log 2>/dev/null)" killed BINARYPROTO
 check kill_9_leaves_an_hdf5_snapshot_that_resumes "$(tail -n 1 log 2>/dev/null)" killed HDF5
 
-# full FORMAT COMMAND...: the command runs a training into a disk that holds one snapshot but not many. It must end with
-# 3, name a file of the snapshot, leave no half file, and resume from what is there.
+# full FORMAT COMMAND...: the command runs a training into a disk that holds one snapshot but not many. It must train to its
+# end, then end with 3, name a file of the snapshot, leave no half file, and resume from what is there.
 full() {
   local format=$1 code
   shift
   rm -rf snap
   mkdir snap
-  "$@" "$trainer" train --solver=solver.prototxt --run_dir= --set snapshot_format="$format" --set keep_snapshots=0 >log 2>&1
+  "$@" "$trainer" train --solver=solver.prototxt --run_dir= --set max_iter=6 --set snapshot_format="$format" \
+    --set keep_snapshots=0 >log 2>&1
   code=$?
   [ $code = 3 ] || { echo "exit code $code: $(tail -n 1 log)" >reason; return 1; }
   grep -q 'snap/x_iter_[0-9]*\.' log || { echo "no file is named: $(tail -n 1 log)" >reason; return 1; }
+  grep -q 'Iteration 5 ' log || { echo "the training did not go on: $(tail -n 1 log)" >reason; return 1; }
+  ! grep -q 'Snapshotting to .*_iter_6' log || { echo "a snapshot is told that there is not" >reason; return 1; }
 }
 check_full() {
   if full "${@:2}"; then ok "$1"; else bad "$1" "$(cat reason)"; fi
