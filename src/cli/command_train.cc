@@ -1,5 +1,6 @@
 // trainer train: trains the net of a solver.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <functional>
@@ -12,6 +13,7 @@
 #include "cli/signals.h"
 #include "config/override.h"
 #include "report/log.h"
+#include "report/terminal_sink.h"
 #include "train/configure.h"
 #include "train/memory_advice.h"
 #include "train/training.h"
@@ -27,6 +29,12 @@ std::vector<std::string> weight_files(const Arguments& arguments, const caffe::S
     for (const std::string& path : comma_list(entry)) files.push_back(path);
   }
   return files;
+}
+
+const char* stopping_text() {
+  static const std::string text = fmt::format("{}Stopping after this iteration; press Ctrl-C again to end at once\n",
+                                              wants_live_line(STDERR_FILENO) ? "\r\x1b[K" : "");
+  return text.c_str();
 }
 
 std::unique_ptr<Training> open_training(TrainingFiles files, const TrainingOptions& options, const std::vector<ChosenDevice>& devices,
@@ -89,7 +97,7 @@ int run_train(const Arguments& arguments) {
     options.command_line += fmt::format(" --set '{}'", assignment);
 
   std::signal(SIGPIPE, SIG_IGN);  // a log that nobody reads any more is no reason to lose a run
-  SignalHandlers signals(effects);
+  SignalHandlers signals(effects, stopping_text());
   int stopped_by = 0;
   options.poll = [&] {
     const SignalRequest request = signals.take();

@@ -1,10 +1,12 @@
 // Signals as requests to the training loop.
 #include "cli/signals.h"
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <cstring>
 
 #include "base/error.h"
@@ -16,14 +18,27 @@ namespace {
 std::atomic<int> stop_signal{0};
 std::atomic<bool> snapshot_asked{false};
 std::array<std::atomic<SignalEffect>, NSIG> effect_of;  // by the signal's number
+std::atomic<const char*> stopping_text{nullptr};
 static_assert(std::atomic<int>::is_always_lock_free && std::atomic<SignalEffect>::is_always_lock_free);
+
+// Not to a terminal that takes nothing: the second SIGINT would wait for it.
+void tell_stopping() {
+  const char* text = stopping_text.load();
+  if (text == nullptr) return;
+  const int before = errno;
+  struct pollfd error_stream {STDERR_FILENO, POLLOUT, 0};
+  if (poll(&error_stream, 1, 0) == 1 && write(STDERR_FILENO, text, std::strlen(text)) < 0) {
+    // Nobody is there to be told.
+  }
+  errno = before;
+}
 
 void handle(int signal) {
   if (signal == SIGINT && stop_signal.load() != 0) _exit(128 + SIGINT);
   const SignalEffect effect = effect_of[static_cast<size_t>(signal)].load();
   if (effect == SignalEffect::kStop) {
     int none = 0;
-    stop_signal.compare_exchange_strong(none, signal);
+    if (stop_signal.compare_exchange_strong(none, signal) && signal == SIGINT) tell_stopping();
   } else if (effect == SignalEffect::kSnapshot) {
     snapshot_asked.store(true);
   }
@@ -38,9 +53,10 @@ SignalEffect parse_signal_effect(const std::string& flag, const std::string& tex
   throw config_error("--{}: \"{}\" is none of stop, snapshot, none", flag, text);
 }
 
-SignalHandlers::SignalHandlers(const std::map<int, SignalEffect>& effects) {
+SignalHandlers::SignalHandlers(const std::map<int, SignalEffect>& effects, const char* stopping) {
   stop_signal = 0;
   snapshot_asked = false;
+  stopping_text = stopping;
   // Batch systems send SIGUSR1, SIGUSR2 or SIGXCPU some time before they end a job.
   for (int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU}) {
     const auto given = effects.find(signal);

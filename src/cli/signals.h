@@ -26,7 +26,8 @@ struct SignalRequest {
 // signal without an effect here stops.
 class SignalHandlers {
  public:
-  explicit SignalHandlers(const std::map<int, SignalEffect>& effects = {});
+  // `stopping`, where given, goes to the standard error with the first SIGINT that asks to stop; it must stay.
+  explicit SignalHandlers(const std::map<int, SignalEffect>& effects = {}, const char* stopping = nullptr);
   ~SignalHandlers();
   SignalHandlers(const SignalHandlers&) = delete;
   SignalHandlers& operator=(const SignalHandlers&) = delete;

@@ -81,6 +81,18 @@ TEST(Signals, WhatWasIgnoredStaysIgnored) {
   sigaction(SIGHUP, &before, nullptr);
 }
 
+TEST(Signals, TheFirstInterruptIsAnswered) {
+  const auto answer = [](int signal, SignalEffect on_interrupt) {
+    SignalHandlers handlers(on_interrupt, SignalEffect::kStop, "stopping\n");
+    testing::internal::CaptureStderr();
+    raise(signal);
+    return testing::internal::GetCapturedStderr();
+  };
+  EXPECT_EQ(answer(SIGINT, SignalEffect::kStop), "stopping\n");
+  EXPECT_EQ(answer(SIGINT, SignalEffect::kSnapshot), "");
+  EXPECT_EQ(answer(SIGTERM, SignalEffect::kStop), "");
+}
+
 TEST(Signals, EffectNames) {
   EXPECT_EQ(parse_signal_effect("sigint_effect", "none"), SignalEffect::kNone);
   EXPECT_THROW(parse_signal_effect("sigint_effect", "halt"), Error);

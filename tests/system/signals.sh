@@ -45,6 +45,7 @@ for signal in INT:130 TERM:143 USR1:138 USR2:140 XCPU:152; do
   wait_for 20 said 'Iteration 100\b'
   kill -"$name" $pid
   check "stops_by_SIG$name" "exit code is not ${signal#*:}" ends_with "${signal#*:}"
+  [ $name != INT ] || check SIGINT_is_answered "$(tail -n 1 log)" said 'Stopping after this iteration; press Ctrl-C again'
   check "snapshot_of_SIG${name}_goes_on" "$(tail -n 1 resume_log 2>/dev/null)" goes_on
 done
 
