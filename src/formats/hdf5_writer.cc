@@ -11,6 +11,13 @@ namespace {
 
 constexpr int64_t kChunkBytes = 256 * 1024;
 
+// Without times, so that equal values make equal files.
+Hdf5Handle dataset_properties() {
+  const hid_t id = H5Pcreate(H5P_DATASET_CREATE);
+  H5Pset_obj_track_times(id, false);
+  return Hdf5Handle(id, H5Pclose);
+}
+
 Hdf5Handle link_properties() {
   const hid_t id = H5Pcreate(H5P_LINK_CREATE);
   H5Pset_create_intermediate_group(id, 1);
@@ -41,9 +48,9 @@ void Hdf5File::write(const std::string& name, const Shape& shape, int64_t type, 
   const Hdf5Handle space(
       shape.rank() == 0 ? H5Screate(H5S_SCALAR) : H5Screate_simple(shape.rank(), dims.data(), nullptr),
       H5Sclose);
-  const Hdf5Handle links = link_properties();
+  const Hdf5Handle links = link_properties(), properties = dataset_properties();
   const Hdf5Handle dataset(
-      space < 0 ? -1 : H5Dcreate2(id_, name.c_str(), type, space, links, H5P_DEFAULT, H5P_DEFAULT), H5Dclose);
+      space < 0 ? -1 : H5Dcreate2(id_, name.c_str(), type, space, links, properties, H5P_DEFAULT), H5Dclose);
   if (dataset < 0) throw data_error("{}: cannot make dataset \"{}\": {}", path_, name, hdf5_reason());
   if (shape.count() > 0 && H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0) {
     throw data_error("{}: cannot write dataset \"{}\": {}", path_, name, hdf5_reason());
@@ -91,8 +98,7 @@ Hdf5Appender::Hdf5Appender(Hdf5File& file, const std::string& name, const Shape&
       chunk_bytes = (chunk_bytes + 1) / 2;
     }
   }
-  const Hdf5Handle properties(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
-  const Hdf5Handle links = link_properties();
+  const Hdf5Handle properties = dataset_properties(), links = link_properties();
   const Hdf5Handle space(H5Screate_simple(static_cast<int>(dims.size()), dims.data(), most.data()), H5Sclose);
   if (space >= 0 && H5Pset_chunk(properties, static_cast<int>(chunk.size()), chunk.data()) >= 0) {
     id_ = H5Dcreate2(file.id_, name.c_str(), H5T_NATIVE_FLOAT, space, links, properties, H5P_DEFAULT);

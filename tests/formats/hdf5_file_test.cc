@@ -3,6 +3,7 @@
 
 #include <zlib.h>
 
+#include <chrono>
 #include <thread>
 
 #include "formats/weights.h"
@@ -133,6 +134,24 @@ TEST(Hdf5File, WritesAndAppends) {
   EXPECT_EQ(file.read_floats("data"), (std::vector<float>{1, 2, 3, 4, 5, 6}));
   EXPECT_EQ(file.read_floats("label"), (std::vector<float>{1, 2, 3, 4}));
   EXPECT_EQ(file.read_floats("wide").back(), 1.5f);
+}
+
+// Files hold times of whole seconds, where they hold any.
+TEST(Hdf5File, EqualContentsMakeEqualFiles) {
+  const TempFolder folder;
+  const auto write = [](const std::string& path) {
+    Hdf5File file = Hdf5File::create(path);
+    const float values[] = {1, 2};
+    file.write_floats("group/a", Shape{2}, values);
+    file.write_string("text", "word");
+    Hdf5Appender rows(file, "rows", Shape{2});
+    rows.append(values, 1);
+    file.close();
+    return read_all(path);
+  };
+  const std::string first = write(folder / "first");
+  std::this_thread::sleep_for(std::chrono::milliseconds(1100));
+  EXPECT_TRUE(write(folder / "second") == first);
 }
 
 TEST(Hdf5File, RefusesWhatIsNoHdf5) {

@@ -4,7 +4,6 @@
 #include <cstring>
 
 #include "formats/solver_state.h"
-#include "formats/weights.h"
 #include "train/small_training.h"
 
 namespace trainer {
@@ -43,24 +42,10 @@ void expect_same_state(const std::string& a, const std::string& b) {
   EXPECT_EQ(loop_fields(left.state), loop_fields(right.state));
 }
 
-// The arrays of an HDF5 model: its bytes hold the time of writing.
-void expect_same_weights(const std::string& a, const std::string& b, bool hdf5) {
-  if (!hdf5) {
-    const std::string left = read_all(a), right = read_all(b);
-    EXPECT_FALSE(left.empty());
-    EXPECT_TRUE(left == right) << a << " and " << b << " differ";
-    return;
-  }
-  const WeightFile left = read_weights(a), right = read_weights(b);
-  ASSERT_EQ(left.layers.size(), right.layers.size());
-  for (size_t i = 0; i < left.layers.size(); ++i) {
-    ASSERT_EQ(left.layers[i].blobs.size(), right.layers[i].blobs.size());
-    for (size_t k = 0; k < left.layers[i].blobs.size(); ++k) {
-      const std::vector<float>&x = left.layers[i].blobs[k].data, &y = right.layers[i].blobs[k].data;
-      ASSERT_EQ(x.size(), y.size());
-      EXPECT_EQ(std::memcmp(x.data(), y.data(), x.size() * sizeof(float)), 0) << left.layers[i].name << " " << k;
-    }
-  }
+void expect_same_bytes(const std::string& a, const std::string& b) {
+  const std::string left = read_all(a), right = read_all(b);
+  EXPECT_FALSE(left.empty());
+  EXPECT_TRUE(left == right) << a << " and " << b << " differ";
 }
 
 void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
@@ -75,8 +60,8 @@ class Resume : public testing::TestWithParam<Case> {
     EXPECT_TRUE(training.train("parts", solver, "", stop_after));
     const std::string base = training.folder() / ("parts_iter_" + std::to_string(stopped_at));
     EXPECT_FALSE(training.train("parts", solver, base + ".solverstate" + ending));
-    expect_same_weights(training.folder() / ("whole_iter_60.caffemodel" + ending),
-                        training.folder() / ("parts_iter_60.caffemodel" + ending), GetParam().hdf5);
+    expect_same_bytes(training.folder() / ("whole_iter_60.caffemodel" + ending),
+                      training.folder() / ("parts_iter_60.caffemodel" + ending));
     expect_same_state(training.folder() / ("whole_iter_60.solverstate" + ending),
                       training.folder() / ("parts_iter_60.solverstate" + ending));
   }
