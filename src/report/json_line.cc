@@ -3,15 +3,42 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
 namespace trainer {
 namespace {
 
+// The length of the UTF-8 sequence at the beginning of `text`, or 0 where there is none: no overlong form, no surrogate.
+size_t utf8_length(std::string_view text) {
+  const auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
+  const auto follows = [&](size_t i) { return (byte(i) & 0xC0) == 0x80; };
+  const unsigned first = byte(0), second = byte(1);
+  if (first < 0x80) return 1;
+  if (first >= 0xC2 && first < 0xE0) return follows(1) ? 2 : 0;
+  if (first >= 0xE0 && first < 0xF0) {
+    const bool allowed = (first != 0xE0 || second >= 0xA0) && (first != 0xED || second < 0xA0);
+    return allowed && follows(1) && follows(2) ? 3 : 0;
+  }
+  const bool allowed = (first != 0xF0 || second >= 0x90) && (first < 0xF4 || (first == 0xF4 && second < 0x90));
+  return first >= 0xF0 && allowed && follows(1) && follows(2) && follows(3) ? 4 : 0;
+}
+
+// A byte that is no UTF-8 becomes U+FFFD: JSON is UTF-8.
+std::string valid_utf8(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const size_t length = utf8_length(text);
+    out += length == 0 ? std::string_view("\xEF\xBF\xBD") : text.substr(0, length);
+    text.remove_prefix(std::max<size_t>(length, 1));
+  }
+  return out;
+}
+
 std::string quoted(std::string_view text) {
   std::string out = "\"";
-  for (char c : text) {
+  for (char c : valid_utf8(text)) {
     const auto byte = static_cast<unsigned char>(c);
     if (c == '"' || c == '\\') {
       out += '\\';
@@ -32,6 +59,11 @@ void append_utf8(std::string& out, unsigned code) {
     out += static_cast<char>(code);
   } else if (code < 0x800) {
     out += static_cast<char>(0xC0 | code >> 6);
+    out += static_cast<char>(0x80 | (code & 0x3F));
+  } else if (code >= 0x10000) {
+    out += static_cast<char>(0xF0 | code >> 18);
+    out += static_cast<char>(0x80 | (code >> 12 & 0x3F));
+    out += static_cast<char>(0x80 | (code >> 6 & 0x3F));
     out += static_cast<char>(0x80 | (code & 0x3F));
   } else {
     out += static_cast<char>(0xE0 | code >> 12);
@@ -86,18 +118,35 @@ class LineReader {
     if (at_ >= text_.size()) return false;
     const char c = text_[at_++];
     const char* plain = std::strchr("\"\"\\\\//b\bf\fn\nr\rt\t", c);
-    if (c == 'u') {
-      unsigned code = 0;
-      for (int i = 0; i < 4; ++i, ++at_) {
-        if (at_ >= text_.size() || std::isxdigit(static_cast<unsigned char>(text_[at_])) == 0) return false;
-        const char digit = text_[at_];
-        code = code * 16 + static_cast<unsigned>(digit <= '9' ? digit - '0' : (digit | 0x20) - 'a' + 10);
-      }
-      append_utf8(*out, code);
-      return true;
-    }
+    if (c == 'u') return code_point(out);
     if (plain == nullptr || c == '\0') return false;
     *out += plain[1];
+    return true;
+  }
+  bool code_unit(unsigned* code) {
+    *code = 0;
+    for (int i = 0; i < 4; ++i, ++at_) {
+      if (at_ >= text_.size() || std::isxdigit(static_cast<unsigned char>(text_[at_])) == 0) return false;
+      const char digit = text_[at_];
+      *code = *code * 16 + static_cast<unsigned>(digit <= '9' ? digit - '0' : (digit | 0x20) - 'a' + 10);
+    }
+    return true;
+  }
+  // What is beyond U+FFFF is written as two surrogates; one alone is no character.
+  bool code_point(std::string* out) {
+    unsigned code = 0, low = 0;
+    if (!code_unit(&code)) return false;
+    if (code >= 0xD800 && code < 0xDC00 && text_.substr(at_).starts_with("\\u")) {
+      const size_t before = at_;
+      at_ += 2;
+      if (!code_unit(&low)) return false;
+      if (low >= 0xDC00 && low < 0xE000) {
+        code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
+      } else {
+        at_ = before;
+      }
+    }
+    append_utf8(*out, code >= 0xD800 && code < 0xE000 ? 0xFFFD : code);
     return true;
   }
   bool scalar(std::string* out) {

@@ -32,6 +32,31 @@ TEST(JsonLine, ReadsFlatObjects) {
   EXPECT_EQ(fields->at("d"), "true");
 }
 
+TEST(JsonLine, ReplacesWhatIsNoUtf8) {
+  const std::string bad = "\xEF\xBF\xBD";
+  const auto written = [](const std::string& text) { return JsonLine().add("s", text).text(); };
+  for (const std::string good : {"\xC3\xA9", "\xE2\x82\xAC", "\xED\x9F\xBF", "\xF0\x9F\x98\x80", "\xF4\x8F\xBF\xBF"})
+    EXPECT_EQ(written(good), "{\"s\":\"" + good + "\"}\n");
+  EXPECT_EQ(written("a\xFFz"), "{\"s\":\"a" + bad + "z\"}\n");
+  EXPECT_EQ(written("\xE9t\xE9"), "{\"s\":\"" + bad + "t" + bad + "\"}\n");  // Latin-1
+  // Cut short, overlong, a surrogate, beyond the last character.
+  for (const std::string text : {"\xC3", "\xE2\x82", "\xC0\xAF", "\xE0\x80\xAF", "\xED\xA0\x80", "\xF4\x90\x80\x80"}) {
+    std::string wanted;
+    for (size_t i = 0; i < text.size(); ++i) wanted += bad;
+    EXPECT_EQ(written(text), "{\"s\":\"" + wanted + "\"}\n");
+  }
+  EXPECT_EQ(JsonLine().add("\xFF", int64_t{1}).text(), "{\"" + bad + "\":1}\n");
+}
+
+TEST(JsonLine, JoinsSurrogates) {
+  const auto read = [](const std::string& text) { return parse_json_line("{\"s\":\"" + text + "\"}").value()["s"]; };
+  EXPECT_EQ(read("a\\uD83D\\uDE00z"), "a\xF0\x9F\x98\x80z");
+  EXPECT_EQ(read("\\uD83Dz"), "\xEF\xBF\xBDz");
+  EXPECT_EQ(read("\\uDE00"), "\xEF\xBF\xBD");
+  EXPECT_EQ(read("\\uD83D\\u0041"), "\xEF\xBF\xBD" "A");
+  EXPECT_FALSE(parse_json_line("{\"s\":\"\\uD83D\\u00\"}"));
+}
+
 TEST(JsonLine, RefusesEverythingElse) {
   const std::string whole = "{\"iteration\":100,\"name\":\"lo\\u0020ss\",\"value\":0.5}";
   for (size_t length = 0; length < whole.size(); ++length)
