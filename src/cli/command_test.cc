@@ -1,6 +1,9 @@
 // trainer test: scores a net with given weights.
 #include <fmt/format.h>
 
+#include <cmath>
+
+#include "base/error.h"
 #include "cli/command.h"
 #include "cli/net_flags.h"
 #include "report/log.h"
@@ -9,6 +12,17 @@
 
 namespace trainer {
 namespace {
+
+void require_finite(const Evaluation& evaluation) {
+  std::string bad = std::isfinite(evaluation.loss) ? "" : "the loss";
+  for (const OutputValue& output : evaluation.outputs) {
+    if (bad.empty() && !std::isfinite(output.value)) bad = "output " + output.name;
+  }
+  if (!bad.empty())
+    throw Error(ExitCode::kDiverged, fmt::format("{} is not finite: the weights or the data have values that are none. `trainer train` from "
+                                                 "these weights names the first one",
+                                                 bad));
+}
 
 int run_test(const Arguments& arguments) {
   if (!arguments.words().empty()) throw UsageError("unexpected word: " + arguments.words().front());
@@ -45,6 +59,7 @@ int run_test(const Arguments& arguments) {
                           log_number(output.loss_weight * output.value));
     log_info(line);
   }
+  require_finite(evaluation);
   return 0;
 }
 

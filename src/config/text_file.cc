@@ -1,6 +1,8 @@
 // Reading a text file, or saying helpfully why not.
 #include <fmt/format.h>
 
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 
@@ -48,6 +50,7 @@ bool read_text_file(const std::string& path, const SourcePosition& named_at, std
     return refuse(fmt::format("{} is a folder, not a file", path), "give the prototxt inside it");
   std::ifstream in(path, std::ios::binary);
   if (!in) {
+    if (errno == ELOOP) return refuse(fmt::format("{} is a link that leads to itself", full.string()), "remove it, or let it lead to a file");
     if (fs::exists(full, ignored))
       return refuse(fmt::format("{} cannot be read", full.string()), "its permissions do not allow it");
     return refuse(fmt::format("there is no file {}", full.string()), what_is_there(full));
@@ -67,6 +70,9 @@ bool read_text_file(const std::string& path, const SourcePosition& named_at, std
       return refuse(fmt::format("{} has more than {}", path, format_bytes(static_cast<int64_t>(kLargest))),
                     "a net or solver is a text of a few kilobytes");
   }
+  if (in.bad())
+    return refuse(fmt::format("{} cannot be read beyond byte {}: {}", full.string(), text->size(), std::strerror(errno)),
+                  "copy it again");
   if (text->starts_with("\xEF\xBB\xBF")) text->erase(0, 3);
   return true;
 }

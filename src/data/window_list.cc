@@ -29,6 +29,7 @@ class Words {
       if (c == '\n') ++newest_line_;
       if (blank && !word.empty()) return true;
     }
+    if (in_.bad()) throw data_error("{} cannot be read beyond line {}: copy it again", file_, newest_line_);
     return !word.empty();
   }
   template <typename T>

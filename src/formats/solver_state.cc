@@ -141,7 +141,11 @@ int64_t total_size(size_t head_bytes, const std::vector<BlobRef>& history) {
 }  // namespace
 
 SolverStateFile read_solver_state(const std::string& path) {
-  return Hdf5File::has_signature(path) ? read_hdf5(path) : read_binary(path);
+  SolverStateFile file = Hdf5File::has_signature(path) ? read_hdf5(path) : read_binary(path);
+  if (file.state.iter() < 0 || file.state.current_step() < 0)
+    throw data_error("{}: iteration {} with current_step {} cannot be: the file is damaged, copy it again", path, file.state.iter(),
+                     file.state.current_step());
+  return file;
 }
 
 int64_t binary_solver_state_size(const caffe::SolverState& state, const std::vector<BlobRef>& history) {

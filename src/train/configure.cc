@@ -57,6 +57,7 @@ class SolverCheck {
     if (solver_.average_loss() < 1) error("average_loss", "average_loss must be at least 1");
     if (solver_.display() < 0) error("display", "display must not be negative; 0 shows nothing");
     if (solver_.snapshot() < 0) error("snapshot", "snapshot must not be negative; 0 writes one at the end only");
+    if (solver_.keep_snapshots() < 0) error("keep_snapshots", "keep_snapshots must not be negative; 0 keeps all");
     if (solver_.lr_policy() == "poly" && solver_.max_iter() == 0 && solver_.has_max_iter())
       error("max_iter", "lr_policy \"poly\" needs a positive max_iter");
   }
@@ -167,6 +168,10 @@ TrainingFiles configure_training(const std::string& solver_path, const Configure
 
   auto add = [&](const std::string& path, const char* field, int index, const caffe::NetParameter* inline_net,
                  caffe::Phase phase, const caffe::NetState* more) {
+    if (inline_net == nullptr && path.empty()) {
+      diagnostics->error(file->positions.of(solver, field, index), "", fmt::format("{} is empty", field), "name the prototxt of a net");
+      return TrainingFiles::Net();
+    }
     std::unique_ptr<NetFile> net =
         inline_net == nullptr ? load_net(path, diagnostics, file->positions.of(solver, field, index))
                               : inline_net_file(*inline_net, *file, diagnostics);

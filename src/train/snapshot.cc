@@ -274,11 +274,13 @@ std::vector<std::string> restore_snapshot(const std::string& path, const caffe::
   const SolverStateFile file = read_solver_state(path);
   check_manifest(path);
   const caffe::SolverState& state = file.state;
-  if (state.has_learned_net() && !state.learned_net().empty()) {
-    const std::string model = find_model(path, state.learned_net());
-    require_match(model, load_weights(model, first.lowered(), runtime.store));
-    lines.push_back(fmt::format("Model from {}", model));
-  }
+  if (state.learned_net().empty())
+    throw data_error("{}: it does not name the weights that it was written with, and the training would start from fresh ones: the "
+                     "file is damaged, copy it again",
+                     path);
+  const std::string model = find_model(path, state.learned_net());
+  require_match(model, load_weights(model, first.lowered(), runtime.store));
+  lines.push_back(fmt::format("Model from {}", model));
   restore_history(path, file, solver, first.lowered(), runtime);
   restore_loss_scale(path, state, runtime.store);
   loop->iteration = state.iter();

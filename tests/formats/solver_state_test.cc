@@ -112,5 +112,16 @@ TEST(SolverState, DamageIsAnError) {
   EXPECT_TRUE(contains(message("iter: 7\n"), "is text"));
 }
 
+TEST(SolverState, IterationsBelowZeroAreDamage) {
+  const TempFolder folder;
+  caffe::SolverState state;
+  state.set_iter(-5);
+  state.set_learned_net("x");
+  write_whole(write_solver_state, folder / "a.solverstate", state, {});
+  write_whole(write_solver_state_hdf5, folder / "a.solverstate.h5", state, {});
+  for (const char* name : {"a.solverstate", "a.solverstate.h5"})
+    EXPECT_TRUE(contains(data_error_of([&] { read_solver_state(folder / name); }), "iteration -5")) << name;
+}
+
 }  // namespace
 }  // namespace trainer

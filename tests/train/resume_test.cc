@@ -162,6 +162,16 @@ TEST(ResumeNotes, AStateOfCaffesOwnResumes) {
   EXPECT_EQ(end.state.forward_passes(), 12u);
 }
 
+TEST(ResumeNotes, AStateWithoutWeightsIsRefused) {
+  SmallTraining training;
+  const std::string solver = "max_iter: 12 base_lr: 0.01 lr_policy: 'fixed' momentum: 0.9 ";
+  const std::string path = training.folder() / "bare_iter_5.solverstate";
+  caffe::SolverState bare;
+  bare.set_iter(5);
+  write_whole(write_solver_state, path, bare, {});
+  EXPECT_TRUE(contains(data_error_of([&] { training.train("again", solver, path); }), "does not name the weights"));
+}
+
 TEST(ResumeNotes, AStateOfAnotherSolverTypeIsRefused) {
   SmallTraining training;
   const std::string solver = "max_iter: 12 base_lr: 0.01 lr_policy: 'fixed' momentum: 0.9 ";
