@@ -17,7 +17,7 @@ namespace pb = google::protobuf;
 constexpr int kFirstOwnNumber = 5000;
 const std::set<std::string> kOwnMessages = {
     "AttentionParameter", "BNParameter", "DataCursor", "GELUParameter", "GroupNormParameter", "InterpParameter",
-    "LayerNormParameter", "MatMulParameter", "NamedBlob", "NamedValue", "NormalizeParameter", "PSROIPoolingParameter",
+    "LayerNormParameter", "MatMulParameter", "NamedBlob", "NormalizeParameter", "PSROIPoolingParameter",
     "PermuteParameter", "ROIPoolingParameter", "ShuffleChannelParameter", "SmoothL1LossParameter", "UpsampleParameter"};
 
 std::string type_name(const pb::FieldDescriptor* field) {
