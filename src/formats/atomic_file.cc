@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <set>
 #include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -117,6 +118,22 @@ int rename_to_free_name(const char* from, const char* to) {
   ::unlink(from);
   return 0;
 }
+
+// Holds the files that will be replaced, so that to replace them does not yet free their blocks, which takes time.
+class OpenFiles {
+ public:
+  OpenFiles() = default;
+  ~OpenFiles() {
+    for (int descriptor : descriptors_) ::close(descriptor);
+  }
+  OpenFiles(const OpenFiles&) = delete;
+  OpenFiles& operator=(const OpenFiles&) = delete;
+
+  void add(const std::string& path) { descriptors_.push_back(::open(path.c_str(), O_PATH | O_CLOEXEC)); }
+
+ private:
+  std::vector<int> descriptors_;
+};
 
 }  // namespace
 
@@ -264,7 +281,11 @@ void AtomicFile::finish() {
 void AtomicFile::commit() { commit_together({this}); }
 
 void AtomicFile::commit_together(std::initializer_list<AtomicFile*> files) {
-  for (AtomicFile* file : files) file->finish();
+  OpenFiles replaced;
+  for (AtomicFile* file : files) {
+    file->finish();
+    replaced.add(file->path_);
+  }
   for (AtomicFile* file : files) {
     if (!file->temporary_.empty()) file->rename();
   }
