@@ -52,6 +52,7 @@ near() {
 for folder in "$kept"/*/; do
   version=$(basename "$folder")
   mkdir "$work/$version" && cd "$work/$version" || exit 2
+  : >log
   cp "$folder"/*.prototxt .
   check "data_of_$version" "$(tail -n 1 log)" make_database
   check "trained_as_$version" "$(tail -n 1 log)" train

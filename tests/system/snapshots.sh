@@ -19,7 +19,8 @@ resumes() {
   train --snapshot="$state" --set max_iter=$((iteration + 2)) "$@" || { tail -n 1 log >&2; return 1; }
 }
 
-# killed FORMAT: eight times, at moments that fall into any part of the writing; each time goes on from the newest.
+# killed FORMAT: eight times, at moments that fall into any part of the writing; each time goes on from the newest. The last
+# run removes what the others left.
 killed() {
   local round state= from=()
   rm -rf snap
@@ -36,7 +37,7 @@ killed() {
     state=$(newest)
     [ -z "$state" ] || from=(--snapshot="$state")
   done
-  resumes "$state" --set snapshot_format="$1"
+  resumes "$state" --set snapshot_format="$1" && [ -z "$(find snap -name '*.tmp')" ]
 }
 check kill_9_leaves_a_snapshot_that_resumes "$(tail -n 1 log 2>/dev/null)" killed BINARYPROTO
 check kill_9_leaves_an_hdf5_snapshot_that_resumes "$(tail -n 1 log 2>/dev/null)" killed HDF5
