@@ -19,9 +19,8 @@ void require_finite(const Evaluation& evaluation) {
     if (bad.empty() && !std::isfinite(output.value)) bad = "output " + output.name;
   }
   if (!bad.empty())
-    throw Error(ExitCode::kDiverged, fmt::format("{} is not finite: the weights or the data have values that are none. `trainer train` from "
-                                                 "these weights names the first one",
-                                                 bad));
+    throw Error(ExitCode::kDiverged,
+                fmt::format("{} is not finite: weights or data hold values that are NaN or infinite", bad));
 }
 
 int run_test(const Arguments& arguments) {

@@ -156,8 +156,8 @@ REGISTER_COMMAND(upgrade, .name = "upgrade",
                  .description =
                      "Does what upgrade_net_proto_text, upgrade_net_proto_binary and "
                      "upgrade_solver_proto_text do. OUT is written "
-                     "whole or not at all, also where nothing was old, and may be IN with --overwrite. Where something of IN "
-                     "has no counterpart, OUT "
+                     "whole or not at all, also where nothing was old, and may be IN with --overwrite. Where "
+                     "something of IN has no counterpart, OUT "
                      "lacks it, a warning names it and the exit code is 2.",
                  .flags =
                      {

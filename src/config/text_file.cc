@@ -50,7 +50,8 @@ bool read_text_file(const std::string& path, const SourcePosition& named_at, std
     return refuse(fmt::format("{} is a folder, not a file", path), "give the prototxt inside it");
   std::ifstream in(path, std::ios::binary);
   if (!in) {
-    if (errno == ELOOP) return refuse(fmt::format("{} is a link that leads to itself", full.string()), "remove it, or let it lead to a file");
+    if (errno == ELOOP)
+      return refuse(fmt::format("{} is a link that leads to itself", full.string()), "let it lead to a file");
     if (fs::exists(full, ignored))
       return refuse(fmt::format("{} cannot be read", full.string()), "its permissions do not allow it");
     return refuse(fmt::format("there is no file {}", full.string()), what_is_there(full));

@@ -22,7 +22,8 @@ DatabaseKind database_kind(const std::string& folder);
 // `folder` holds no database of the kind `wanted`: tells of which kind it is, or what it holds.
 [[noreturn]] void throw_other_database(const std::string& folder, DatabaseKind wanted);
 
-// A folder that is filled beside its target and put there in the end. What a killed process left of the same target is removed.
+// A folder that is filled beside its target and put there in the end. What a killed process left of the same target is
+// removed.
 class NewDatabaseFolder {
  public:
   // Throws data_error where something is at `target` already or the folder cannot be made there.

@@ -50,7 +50,8 @@ ImageList::ImageList(const std::string& file) : file_(file) {
     labels_.push_back(*label);
     lines_.push_back(line);
   }
-  if (in.bad()) throw data_error("{} cannot be read beyond line {}: copy it again", file, lines_.empty() ? 0 : lines_.back());
+  if (in.bad())
+    throw data_error("{} cannot be read beyond line {}: copy it again", file, lines_.empty() ? 0 : lines_.back());
   if (labels_.empty()) throw data_error("{} is empty: {}", file, kForm);
 }
 

@@ -51,7 +51,7 @@ class Hdf5File {
 
   bool has_group(const std::string& name) const;
   bool has_dataset(const std::string& name) const;
-  // A mark is an attribute of the root group without a value of interest: who wrote the file knows it again by that.
+  // A mark is an attribute of the root group without a value, by which a writer knows its own files again.
   bool has_mark(const std::string& name) const;
   // Names of the direct members of a group ("" or "/" is the root), numbers by value, other names by their
   // letters.

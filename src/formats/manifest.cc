@@ -138,7 +138,8 @@ void check_listed(const std::string& path) {
     problem = error.what();
   }
   if (!problem.empty())
-    throw data_error("{}. Copy {} again, or take another snapshot; where the change is meant, remove {}", problem, path, manifest);
+    throw data_error("{}. Copy {} again, or take another snapshot; where the change is meant, remove {}", problem, path,
+                     manifest);
 }
 
 std::vector<std::string> verify_manifest(const std::string& manifest_path) {

@@ -80,12 +80,14 @@ PrefixLock::PrefixLock(const std::string& prefix) : path_(path_of(prefix)) {
     const std::string holder = held && ours ? holder_in(descriptor) : "";
     close(descriptor);
     if (!ours)
-      throw data_error("{} has the name of the lock of files that begin with {}, and trainer did not write it: move it away, or "
-                       "give another prefix",
-                       path_, prefix);
+      throw data_error(
+          "{} has the name of the lock of files that begin with {}, and trainer did not write it: move it away, or give another "
+          "prefix",
+          path_, prefix);
     if (!held) return;
     throw config_error(
-        "{} is writing files that begin with {}: this run would replace them. Give it another prefix, or wait for the other to end",
+        "{} is writing files that begin with {}: this run would replace them. Give it another prefix, or wait for the other "
+        "to end",
         holder, prefix);
   }
 }

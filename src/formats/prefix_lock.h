@@ -10,8 +10,8 @@ namespace trainer {
 // this name that trainer did not write is neither changed nor removed.
 class PrefixLock {
  public:
-  // Throws a config_error that names the holder, a data_error where the file's name is taken by something else. Locks nothing
-  // where such a file cannot be made, or the file system knows no locks, as some over a network.
+  // Throws a config_error that names the holder, a data_error where the file's name is taken by something else. Locks
+  // nothing where such a file cannot be made, or the file system knows no locks, as some over a network.
   explicit PrefixLock(const std::string& prefix);
   ~PrefixLock();
   PrefixLock(const PrefixLock&) = delete;

@@ -143,8 +143,8 @@ int64_t total_size(size_t head_bytes, const std::vector<BlobRef>& history) {
 SolverStateFile read_solver_state(const std::string& path) {
   SolverStateFile file = Hdf5File::has_signature(path) ? read_hdf5(path) : read_binary(path);
   if (file.state.iter() < 0 || file.state.current_step() < 0)
-    throw data_error("{}: iteration {} with current_step {} cannot be: the file is damaged, copy it again", path, file.state.iter(),
-                     file.state.current_step());
+    throw data_error("{}: iteration {} with current_step {} cannot be: the file is damaged, copy it again", path,
+                     file.state.iter(), file.state.current_step());
   return file;
 }
 

@@ -59,8 +59,10 @@ void remove_if_abandoned(const fs::path& path, bool own_host) {
                          : descriptor;
   if (opened < 0) return;
   struct stat status {};
-  const bool known = ::fstat(opened, &status) == 0 && (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode));
-  if (known && (own_host || status.st_mtime < std::time(nullptr) - kDay) && ::flock(opened, LOCK_EX | LOCK_NB) == 0) {
+  const bool known = ::fstat(opened, &status) == 0;
+  const bool file = known && S_ISREG(status.st_mode), folder = known && S_ISDIR(status.st_mode);
+  const bool old = file && status.st_mtime < std::time(nullptr) - kDay;
+  if ((own_host ? file || folder : old) && ::flock(opened, LOCK_EX | LOCK_NB) == 0) {
     std::error_code ignored;
     fs::remove_all(path, ignored);
   }

@@ -14,7 +14,7 @@ std::string temporary_tag();
 bool lock_temporary(int descriptor);
 
 // Removes the temporary files and folders whose path is `begin`, anything, a tag and `ending`, and whose process has ended.
-// Those of another host must be older than a day: not every network file system has locks that all hosts see.
+// Of another host's, only files that are older than a day: not every network file system has locks that all hosts see.
 void remove_abandoned(const std::string& begin, const std::string& ending);
 
 }  // namespace trainer

@@ -169,7 +169,8 @@ TrainingFiles configure_training(const std::string& solver_path, const Configure
   auto add = [&](const std::string& path, const char* field, int index, const caffe::NetParameter* inline_net,
                  caffe::Phase phase, const caffe::NetState* more) {
     if (inline_net == nullptr && path.empty()) {
-      diagnostics->error(file->positions.of(solver, field, index), "", fmt::format("{} is empty", field), "name the prototxt of a net");
+      diagnostics->error(file->positions.of(solver, field, index), "", fmt::format("{} is empty", field),
+                         "name the prototxt of a net");
       return TrainingFiles::Net();
     }
     std::unique_ptr<NetFile> net =

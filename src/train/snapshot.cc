@@ -275,8 +275,8 @@ std::vector<std::string> restore_snapshot(const std::string& path, const caffe::
   check_manifest(path);
   const caffe::SolverState& state = file.state;
   if (state.learned_net().empty())
-    throw data_error("{}: it does not name the weights that it was written with, and the training would start from fresh ones: the "
-                     "file is damaged, copy it again",
+    throw data_error("{}: it does not name the weights that it was written with, and the training would start from fresh "
+                     "ones: the file is damaged, copy it again",
                      path);
   const std::string model = find_model(path, state.learned_net());
   require_match(model, load_weights(model, first.lowered(), runtime.store));
@@ -324,7 +324,8 @@ std::string check_replaced_snapshots(const caffe::SolverParameter& solver, int f
   if (replaced.empty()) return "";
   const ptrdiff_t named = std::min(std::ssize(replaced), kNamed);
   return fmt::format("This run replaces snapshots of an earlier one: {}_iter_N for N = {}{}", solver.snapshot_prefix(),
-                     fmt::join(replaced.begin(), replaced.begin() + named, ", "), named < std::ssize(replaced) ? ", ..." : "");
+                     fmt::join(replaced.begin(), replaced.begin() + named, ", "),
+                     named < std::ssize(replaced) ? ", ..." : "");
 }
 
 void prune_snapshots(const caffe::SolverParameter& solver, int iteration) {

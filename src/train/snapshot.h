@@ -43,8 +43,8 @@ std::vector<std::string> restore_snapshot(const std::string& path, const caffe::
 // The seed that a solver state was run with, before anything is built; 0 where the state does not tell.
 uint64_t seed_of_snapshot(const std::string& path);
 
-// Throws a data_error where a file of a snapshot that a run from iteration `first` to `last` is due to write cannot be replaced.
-// Returns a line that says which snapshots of before the run replaces; "" where there are none.
+// Throws a data_error where a file that a run from iteration `first` to `last` is due to write cannot be replaced. Returns a
+// line that says which snapshots of an earlier run it replaces; "" where there are none.
 std::string check_replaced_snapshots(const caffe::SolverParameter& solver, int first, int last);
 
 // Removes older snapshots of this prefix so that `keep` remain (keep_snapshots; 0 keeps all).

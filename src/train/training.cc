@@ -445,7 +445,8 @@ void Training::snapshot(RunReport& report) {
   snapshot_failed_ = false;
   saved_iteration_ = loop_.iteration;
   last_snapshot_ = paths.state;
-  report.snapshot({loop_.iteration, paths.weights, paths.state, solver.snapshot_format() == caffe::SolverParameter_SnapshotFormat_HDF5});
+  const bool hdf5 = solver.snapshot_format() == caffe::SolverParameter_SnapshotFormat_HDF5;
+  report.snapshot({loop_.iteration, paths.weights, paths.state, hdf5});
   prune_snapshots(solver, loop_.iteration);
 }
 

@@ -180,7 +180,7 @@ TEST(AtomicFile, WhatKilledProcessesLeftIsRemoved) {
   EXPECT_EQ(names_in(folder).size(), 4u);
 }
 
-// A clock cannot tell whether a process on another machine lives.
+// The locks of another host may not be seen here.
 TEST(AtomicFile, WhatAnotherHostLeftIsOlderThanADay) {
   const TempFolder folder;
   const std::string path = folder.write(".x_iter_5.caffemodel.another-host.77.1.tmp", "");
