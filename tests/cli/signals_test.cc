@@ -83,7 +83,7 @@ TEST(Signals, WhatWasIgnoredStaysIgnored) {
 
 TEST(Signals, TheFirstInterruptIsAnswered) {
   const auto answer = [](int signal, SignalEffect on_interrupt) {
-    SignalHandlers handlers(on_interrupt, SignalEffect::kStop, "stopping\n");
+    SignalHandlers handlers({{SIGINT, on_interrupt}}, "stopping\n");
     testing::internal::CaptureStderr();
     raise(signal);
     return testing::internal::GetCapturedStderr();
