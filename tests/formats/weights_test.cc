@@ -208,7 +208,7 @@ TEST(Weights, RefusesMoreValuesThanABlobHas) {
                        "layer \"x\" (number 1 in the file), blob 0: more than 2147483647 values, which no blob can have"));
 
   const std::string hdf5 = folder / "large.caffemodel.h5";
-  write_weights_hdf5(hdf5, {{"x", nullptr, {}}});
+  write_whole(write_weights_hdf5, hdf5, {{"x", nullptr, {}}});
   add_absent_dataset(hdf5, "data/x/0", {65536, 32768});
   EXPECT_TRUE(contains(data_error_of([&] { read_weights(hdf5); }),
                        "dataset \"data/x/0\" (65536,32768) is no blob: it has more than 2147483647 values"));
