@@ -7,7 +7,7 @@
 
 #include "data/hdf5_rows.h"
 #include "data/small_data.h"
-#include "formats/absent_dataset.h"
+#include "formats/sparse_dataset.h"
 #include "formats/hdf5_file.h"
 
 namespace trainer {
@@ -211,8 +211,8 @@ TEST_F(Hdf5Batches, WrongFiles) {
 // A file may have more elements than a blob: it is read row by row.
 TEST_F(Hdf5Batches, ReadsFilesOfMoreElementsThanABlob) {
   Hdf5File::create(folder_ / "large.h5").close();
-  add_absent_dataset(folder_ / "large.h5", "data", {3'000'000, 1000});
-  add_absent_dataset(folder_ / "large.h5", "label", {3'000'000});
+  add_sparse_dataset(folder_ / "large.h5", "data", {3'000'000, 1000});
+  add_sparse_dataset(folder_ / "large.h5", "label", {3'000'000});
   write_list({"large.h5"});
   auto stream = BatchStream::open(hdf5_layer(folder_ / "list.txt", 2), options());
   stream->start();

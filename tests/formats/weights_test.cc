@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "absent_dataset.h"
+#include "sparse_dataset.h"
 #include "formats/hdf5_file.h"
 #include "temp_folder.h"
 #include "trainer.pb.h"
@@ -209,7 +209,7 @@ TEST(Weights, RefusesMoreValuesThanABlobHas) {
 
   const std::string hdf5 = folder / "large.caffemodel.h5";
   write_whole(write_weights_hdf5, hdf5, {{"x", nullptr, {}}});
-  add_absent_dataset(hdf5, "data/x/0", {65536, 32768});
+  add_sparse_dataset(hdf5, "data/x/0", {65536, 32768});
   EXPECT_TRUE(contains(data_error_of([&] { read_weights(hdf5); }),
                        "dataset \"data/x/0\" (65536,32768) is no blob: it has more than 2147483647 values"));
 }
