@@ -163,7 +163,7 @@ kill $! && wait $! 2>/dev/null
 # What others may put there. Text for a terminal is harmless, links are not followed.
 printf '1\nx\033[31m\n\033]0;x\007\n' >"$locks/$(uuid 0)"
 hold_first
-tells no_escapes 5 'pid 1 \(x\?\[31m\): \?\]0;x\?' timing --gpu=0
+tells no_escapes 5 'pid 1 \(x\\x1b\[31m\): \\x1b\]0;x\\x07' timing --gpu=0
 kill $! && wait $! 2>/dev/null
 head -c 100000 /dev/zero >"$locks/$(uuid 0)"
 tells any_content 5 'Use GPU 0 ' timing --gpu=auto
