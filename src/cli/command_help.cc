@@ -23,6 +23,7 @@ std::string topic_text(const std::vector<std::string>& words, int width) {
   if (words[0] == "layer" || words[0] == "layers")
     return words.size() == 1 ? layer_list_text(width) : layer_text(words[1], width);
   if (words.size() > 1) throw UsageError(fmt::format("\"{}\" stands alone", words[0]));
+  if (words[0] == "set") return set_text(width);
   const Command* command = find_command(words[0]);
   return command != nullptr ? command_text(*command, width) : message_text(words[0], width);
 }
@@ -45,10 +46,10 @@ int run_help(const Arguments& arguments) {
 
 REGISTER_COMMAND(
     help, .name = "help", .summary = "tells about commands, layers and the fields of prototxt files",
-    .usage = "help [COMMAND]\nhelp layer [TYPE]\nhelp solver | net | MESSAGE",
+    .usage = "help [COMMAND]\nhelp layer [TYPE]\nhelp solver | net | MESSAGE\nhelp set",
     .description =
         "Without words: all commands. Messages are those of the schema; \"convolution\" means "
-        "ConvolutionParameter.",
+        "ConvolutionParameter. `set` is the flag --set.",
     .flags =
         {
             {"man", FlagType::kTruth, "false", "", "Write the manual page: trainer help --man | man -l -"},

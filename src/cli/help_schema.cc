@@ -146,7 +146,7 @@ std::string layer_text(const std::string& type, int width) {
 
 std::string message_text(const std::string& name, int width) {
   const google::protobuf::FileDescriptor* file = caffe::LayerParameter::descriptor()->file();
-  std::vector<std::string> names = {"layer"};
+  std::vector<std::string> names = {"layer", "set"};
   for (const Command* command : commands()) names.push_back(command->name);
   for (int i = 0; i < file->message_type_count(); ++i) {
     const Descriptor* message = file->message_type(i);
@@ -157,7 +157,7 @@ std::string message_text(const std::string& name, int width) {
            fields_text(message, width);
   }
   const std::string near = nearest_name(name, names);
-  throw config_error("no command, layer or message is called \"{}\"{}", name,
+  throw config_error("no command, layer, message or topic is called \"{}\"{}", name,
                      near.empty() ? "" : fmt::format("; did you mean {}?", near));
 }
 

@@ -19,6 +19,8 @@ std::string wrap(const std::string& text, int width, int indent);
 std::string overview_text(int width);
 // Usage, description and flags of one command.
 std::string command_text(const Command& command, int width);
+// How --set is written.
+std::string set_text(int width);
 // Manual page in troff (man section 1).
 std::string manual_page();
 // A bash completion script.

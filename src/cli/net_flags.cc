@@ -46,8 +46,7 @@ Flag set_flag() {
           "",
           "FIELD=VALUE",
           "Set a field of the solver or net: base_lr=0.1, layer[conv1].convolution_param.num_output=32. "
-          "Typed and "
-          "checked like the text of the file.",
+          "`trainer help set` tells more.",
           true};
 }
 Flag level_flag() {

@@ -31,7 +31,6 @@ std::string string_field(const Message& message, const char* name) {
   return message.GetReflection()->GetString(message, field);
 }
 
-// "Convolution" -> "convolutionparameter": how a type's own message is recognised.
 std::string lower(std::string text) {
   for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   return text;
@@ -46,7 +45,7 @@ const FieldDescriptor* sub_message_with(const Descriptor* layer, const std::stri
     if (!is_message(field) || is_layer_descriptor(field->message_type()) ||
         field->message_type()->FindFieldByName(name) == nullptr)
       continue;
-    if (lower(field->message_type()->name()) == lower(type) + "parameter") return field;
+    if (is_message_of_type(*field, type)) return field;
     if (found == nullptr) found = field;
   }
   return found;
@@ -55,6 +54,10 @@ const FieldDescriptor* sub_message_with(const Descriptor* layer, const std::stri
 }  // namespace
 
 bool is_layer(const Message& message) { return is_layer_descriptor(message.GetDescriptor()); }
+
+bool is_message_of_type(const FieldDescriptor& field, const std::string& type) {
+  return is_message(&field) && lower(field.message_type()->name()) == lower(type) + "parameter";
+}
 
 std::string layer_subject(const Message& layer) {
   const std::string name = string_field(layer, "name"), type = string_field(layer, "type");

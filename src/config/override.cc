@@ -2,11 +2,15 @@
 #include "config/override.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
+#include <cstring>
 #include <memory>
 
 #include "base/text.h"
 #include "config/field_hints.h"
+#include "config/net_state.h"
 #include "config/prototxt.h"
 
 namespace trainer {
@@ -16,6 +20,8 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 
 constexpr const char* kFile = "--set";
+
+bool starts_with(const std::string& text, const char* prefix) { return text.rfind(prefix, 0) == 0; }
 
 // Walks "a.b[2].c" from a message to the field to be set.
 class Assignment {
@@ -67,6 +73,13 @@ class Assignment {
     }
   }
 
+  void error(size_t at, size_t length, const std::string& message, const std::string& hint) {
+    diagnostics_->error(place(at, length), "", message, hint);
+  }
+  void warning(size_t at, size_t length, const std::string& message, const std::string& hint) {
+    diagnostics_->warning(place(at, length), "", message, hint);
+  }
+
  private:
   Message* descend(Message* message, const FieldDescriptor* field, const std::string& index, size_t from,
                    size_t index_at) {
@@ -77,27 +90,11 @@ class Assignment {
     }
     if (!field->is_repeated()) return reflection->MutableMessage(message, field);
     const int size = reflection->FieldSize(*message, field);
-    if (field->name() == "layer") return layer_named(message, field, index, index_at);
     int position = 0;
     // Elements that are not there are made: param[1], for a bias, of a layer that has no param at all.
     if (!element(index, size, size + 1, field, index_at, &position)) return nullptr;
     while (reflection->FieldSize(*message, field) <= position) reflection->AddMessage(message, field);
     return reflection->MutableRepeatedMessage(message, field, position);
-  }
-
-  Message* layer_named(Message* message, const FieldDescriptor* field, const std::string& name, size_t at) {
-    const auto* reflection = message->GetReflection();
-    std::vector<std::string> names;
-    for (int i = 0; i < reflection->FieldSize(*message, field); ++i) {
-      auto* layer =
-          static_cast<caffe::LayerParameter*>(reflection->MutableRepeatedMessage(message, field, i));
-      if (layer->name() == name) return layer;
-      names.push_back(layer->name());
-    }
-    const std::string near = nearest_name(name, names);
-    error(at, std::max<size_t>(1, name.size()), fmt::format("the net has no layer \"{}\"", name),
-          near.empty() ? "" : fmt::format("did you mean \"{}\"?", near));
-    return nullptr;
   }
 
   // Reads an index; `most` is the largest that may be, of a field with `size` elements.
@@ -168,21 +165,116 @@ class Assignment {
   SourcePosition place(size_t at, size_t length) const {
     return {kFile, 0, static_cast<int>(at) + 1, text_, static_cast<int>(std::max<size_t>(1, length))};
   }
-  void error(size_t at, size_t length, const std::string& message, const std::string& hint) {
-    diagnostics_->error(place(at, length), "", message, hint);
-  }
 
   const std::string& text_;
   Positions* positions_;
   Diagnostics* diagnostics_;
 };
 
-bool starts_with(const std::string& text, const char* prefix) { return text.rfind(prefix, 0) == 0; }
+// "layer[NAME].FIELD=VALUE" for the layers of that name in the nets of a command.
+class LayerAssignment {
+ public:
+  LayerAssignment(const std::string& text, const std::vector<OverriddenNet>& nets, Diagnostics* diagnostics)
+      : text_(text), nets_(nets), diagnostics_(diagnostics), mistakes_(text, nullptr, diagnostics) {}
+
+  void apply() {
+    const size_t close = text_.find(']');
+    if (close == std::string::npos || close > text_.find('=')) {
+      mistakes_.error(kName - 1, 1, "this \"[\" is not closed", "");
+      return;
+    }
+    const std::string name = text_.substr(kName, close - kName);
+    if (text_.compare(close + 1, 1, ".") != 0) {
+      mistakes_.error(kName, std::max<size_t>(1, name.size()), "a field of the layer is missing",
+                      fmt::format("write layer[{}].FIELD=VALUE", name));
+      return;
+    }
+    find(name);
+    if (layers_.empty()) {
+      unknown(name);
+      return;
+    }
+    const std::string field = text_.substr(close + 2, text_.find_first_of(".=[", close + 2) - close - 2);
+    bool reached = false;
+    for (const Layer& layer : meant_by(field)) {
+      Assignment(text_, layer.net->positions, diagnostics_).apply(layer.param, close + 2);
+      reached = reached || layer_is_included(*layer.param, layer.net->state, nullptr);
+    }
+    if (!reached)
+      mistakes_.warning(kName, std::max<size_t>(1, name.size()),
+                        fmt::format("this changes nothing: no layer \"{}\" that takes {} is in {}", name, field, nets_text()),
+                        "");
+  }
+
+ private:
+  static constexpr size_t kName = 6;  // behind "layer["
+  static constexpr size_t kMostListed = 40;
+  struct Layer {
+    caffe::LayerParameter* param;
+    const OverriddenNet* net;
+  };
+
+  void find(const std::string& name) {
+    for (const OverriddenNet& net : nets_) {
+      for (caffe::LayerParameter& layer : *net.net->mutable_layer()) {
+        if (layer.name() == name) layers_.push_back({&layer, &net});
+      }
+    }
+  }
+
+  // Those that the states include, else all: an assignment may be to a rule. Of layers of several types, those whose own
+  // message the field is.
+  std::vector<Layer> meant_by(const std::string& field) const {
+    const FieldDescriptor* first = caffe::LayerParameter::descriptor()->FindFieldByName(field);
+    std::vector<Layer> own, included;
+    for (const Layer& layer : layers_) {
+      if (first != nullptr && is_message_of_type(*first, layer.param->type())) own.push_back(layer);
+    }
+    const std::vector<Layer>& fitting = own.empty() ? layers_ : own;
+    for (const Layer& layer : fitting) {
+      if (layer_is_included(*layer.param, layer.net->state, nullptr)) included.push_back(layer);
+    }
+    return included.empty() ? fitting : included;
+  }
+
+  std::string nets_text() const {
+    std::vector<std::string> phases;
+    for (const OverriddenNet& net : nets_) {
+      const std::string phase = caffe::Phase_Name(net.state.phase());
+      if (std::find(phases.begin(), phases.end(), phase) == phases.end()) phases.push_back(phase);
+    }
+    return fmt::format("the {} net{}", fmt::join(phases, " or "), phases.size() == 1 ? "" : "s");
+  }
+
+  void unknown(const std::string& name) {
+    std::vector<std::string> names;
+    for (const OverriddenNet& net : nets_) {
+      for (const caffe::LayerParameter& layer : net.net->layer()) {
+        if (std::find(names.begin(), names.end(), layer.name()) == names.end()) names.push_back(layer.name());
+      }
+    }
+    const std::string near = nearest_name(name, names);
+    const size_t listed = std::min(names.size(), kMostListed);
+    mistakes_.error(kName, std::max<size_t>(1, name.size()), fmt::format("the net has no layer \"{}\"", name),
+                    fmt::format("{}its layers: {}{}", near.empty() ? "" : fmt::format("did you mean \"{}\"? ", near),
+                                fmt::join(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(listed), ", "),
+                                listed < names.size() ? fmt::format(" and {} more", names.size() - listed) : ""));
+  }
+
+  const std::string& text_;
+  const std::vector<OverriddenNet>& nets_;
+  Diagnostics* diagnostics_;
+  Assignment mistakes_;
+  std::vector<Layer> layers_;
+};
+
+constexpr const char* kLayer = "layer[";
+constexpr const char* kNet = "net.";
 
 }  // namespace
 
 bool is_net_override(const std::string& assignment) {
-  return starts_with(assignment, "layer[") || starts_with(assignment, "net.");
+  return starts_with(assignment, kLayer) || starts_with(assignment, kNet);
 }
 
 void apply_solver_override(const std::string& assignment, caffe::SolverParameter* solver,
@@ -192,8 +284,11 @@ void apply_solver_override(const std::string& assignment, caffe::SolverParameter
 
 void apply_net_override(const std::string& assignment, caffe::NetParameter* net, Positions* positions,
                         Diagnostics* diagnostics) {
-  if (is_net_override(assignment))
-    Assignment(assignment, positions, diagnostics).apply(net, starts_with(assignment, "net.") ? 4 : 0);
+  if (starts_with(assignment, kNet)) Assignment(assignment, positions, diagnostics).apply(net, std::strlen(kNet));
+}
+
+void apply_layer_override(const std::string& assignment, const std::vector<OverriddenNet>& nets, Diagnostics* diagnostics) {
+  if (starts_with(assignment, kLayer)) LayerAssignment(assignment, nets, diagnostics).apply();
 }
 
 }  // namespace trainer

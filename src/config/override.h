@@ -2,12 +2,13 @@
 //
 //   base_lr=0.1                                            a field of the solver
 //   stepvalue=[100,200]                                    a list replaces the whole list
-//   layer[conv1].convolution_param.num_output=32           a field of a layer, by its name
+//   layer[conv1].convolution_param.num_output=32           a field of a layer, by its name; of all that have the name
 //   layer[conv1].param[1].lr_mult=0                        an element, by its index from 0
 //   net.force_backward=true                                a field of the net itself
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "config/diagnostics.h"
 #include "config/positions.h"
@@ -18,12 +19,23 @@ namespace trainer {
 // True where the assignment is meant for nets: it starts with "layer[" or "net.".
 bool is_net_override(const std::string& assignment);
 
-// Apply an assignment of the fitting kind; one of the other kind is passed over. Mistakes go to
-// `diagnostics`, with the assignment as the source line.
+// Apply an assignment to the solver, to the net itself ("net.") or to layers; each passes over those of another kind.
+// Mistakes go to `diagnostics`, with the assignment as the source line.
 
 void apply_solver_override(const std::string& assignment, caffe::SolverParameter* solver,
                            Positions* positions, Diagnostics* diagnostics);
 void apply_net_override(const std::string& assignment, caffe::NetParameter* net, Positions* positions,
                         Diagnostics* diagnostics);
+
+// A net of the command with the state that its layers will be filtered for.
+struct OverriddenNet {
+  caffe::NetParameter* net;
+  Positions* positions;
+  caffe::NetState state;
+};
+// Sets the field in all layers of the name that the states include. Where these are of several types and the field is the
+// message of one of them (data_param of a Data layer beside an ImageData layer), in those of that type only. That no net
+// has the layer is an error; that no state includes it, a warning.
+void apply_layer_override(const std::string& assignment, const std::vector<OverriddenNet>& nets, Diagnostics* diagnostics);
 
 }  // namespace trainer

@@ -126,15 +126,31 @@ void filter(NetFile* file, const caffe::NetState& state, Diagnostics* diagnostic
   while (layers->size() > kept) layers->RemoveLast();
 }
 
-TrainingFiles::Net configured(std::unique_ptr<NetFile> file, caffe::NetState state,
-                              std::vector<std::unique_ptr<NetFile>>* files, Diagnostics* diagnostics) {
-  filter(file.get(), state, diagnostics);
-  TrainingFiles::Net net;
-  net.net = file->net.get();
-  net.positions = &file->positions;
-  net.state = std::move(state);
-  files->push_back(std::move(file));
-  return net;
+// A net file, if it could be read, and the state to filter it for.
+struct LoadedNet {
+  std::unique_ptr<NetFile> file;
+  caffe::NetState state;
+};
+
+// Applies the assignments to layers of these nets, then keeps what their states include. A net without a file is empty.
+std::vector<TrainingFiles::Net> configured(std::vector<LoadedNet> loaded, const std::vector<std::string>& overrides,
+                                           std::vector<std::unique_ptr<NetFile>>* files, Diagnostics* diagnostics) {
+  std::vector<OverriddenNet> overridden;
+  for (const LoadedNet& net : loaded) {
+    if (net.file != nullptr) overridden.push_back({net.file->net.get(), &net.file->positions, net.state});
+  }
+  if (!overridden.empty()) {
+    for (const std::string& assignment : overrides) apply_layer_override(assignment, overridden, diagnostics);
+  }
+  std::vector<TrainingFiles::Net> nets;
+  for (LoadedNet& net : loaded) {
+    nets.emplace_back();
+    if (net.file == nullptr) continue;
+    filter(net.file.get(), net.state, diagnostics);
+    nets.back() = {net.file->net.get(), &net.file->positions, std::move(net.state)};
+    files->push_back(std::move(net.file));
+  }
+  return nets;
 }
 
 caffe::NetState starting_state(caffe::Phase phase, const caffe::NetParameter& net) {
@@ -166,6 +182,7 @@ TrainingFiles configure_training(const std::string& solver_path, const Configure
     return out;
   }
 
+  std::vector<LoadedNet> loaded;
   auto add = [&](const std::string& path, const char* field, int index, const caffe::NetParameter* inline_net,
                  caffe::Phase phase, const caffe::NetState* more) {
     if (inline_net == nullptr && path.empty()) {
@@ -176,7 +193,10 @@ TrainingFiles configure_training(const std::string& solver_path, const Configure
     std::unique_ptr<NetFile> net =
         inline_net == nullptr ? load_net(path, diagnostics, file->positions.of(solver, field, index))
                               : inline_net_file(*inline_net, *file, diagnostics);
-    if (net == nullptr) return TrainingFiles::Net();
+    if (net == nullptr) {
+      loaded.emplace_back();
+      return;
+    }
     for (const std::string& assignment : options.overrides)
       apply_net_override(assignment, net->net.get(), &net->positions, diagnostics);
     caffe::NetState state = starting_state(phase, *net->net);
@@ -185,7 +205,7 @@ TrainingFiles configure_training(const std::string& solver_path, const Configure
       if (options.has_level) state.set_level(options.level);
       for (const std::string& stage : options.stages) state.add_stage(stage);
     }
-    return configured(std::move(net), std::move(state), &out.files, diagnostics);
+    loaded.push_back({std::move(net), std::move(state)});
   };
 
   const bool generic = solver.has_net() || solver.has_net_param();
@@ -193,21 +213,24 @@ TrainingFiles configure_training(const std::string& solver_path, const Configure
   const caffe::NetParameter* inline_train = solver.has_net_param()         ? &solver.net_param()
                                             : solver.has_train_net_param() ? &solver.train_net_param()
                                                                            : nullptr;
-  out.train = add(generic ? solver.net() : solver.train_net(), generic ? "net" : "train_net", -1, inline_train, caffe::TRAIN, train_state);
+  add(generic ? solver.net() : solver.train_net(), generic ? "net" : "train_net", -1, inline_train, caffe::TRAIN, train_state);
   int index = 0;
   auto test_state = [&]() { return index < solver.test_state_size() ? &solver.test_state(index) : nullptr; };
   for (const caffe::NetParameter& net : solver.test_net_param()) {
-    out.tests.push_back(add("", "", -1, &net, caffe::TEST, test_state()));
+    add("", "", -1, &net, caffe::TEST, test_state());
     ++index;
   }
   for (int i = 0; i < solver.test_net_size(); ++i) {
-    out.tests.push_back(add(solver.test_net(i), "test_net", i, nullptr, caffe::TEST, test_state()));
+    add(solver.test_net(i), "test_net", i, nullptr, caffe::TEST, test_state());
     ++index;
   }
   while (generic && index < solver.test_iter_size()) {
-    out.tests.push_back(add(solver.net(), "net", -1, solver.has_net_param() ? &solver.net_param() : nullptr, caffe::TEST, test_state()));
+    add(solver.net(), "net", -1, solver.has_net_param() ? &solver.net_param() : nullptr, caffe::TEST, test_state());
     ++index;
   }
+  std::vector<TrainingFiles::Net> nets = configured(std::move(loaded), options.overrides, &out.files, diagnostics);
+  out.train = std::move(nets.front());
+  out.tests.assign(nets.begin() + 1, nets.end());
 
   if (solver.random_seed() < 0) {
     // Below 2^53, so that every reader of a report or a JSON line keeps it.
@@ -254,10 +277,12 @@ TrainingFiles::Net configure_net(const std::string& path, const caffe::NetState&
     apply_net_override(assignment, net->net.get(), &net->positions, diagnostics);
   caffe::NetState merged = starting_state(state.phase(), *net->net);
   merged.MergeFrom(state);
+  std::vector<LoadedNet> loaded;
+  loaded.push_back({std::move(net), std::move(merged)});
   std::vector<std::unique_ptr<NetFile>> files;
-  TrainingFiles::Net out = configured(std::move(net), std::move(merged), &files, diagnostics);
+  const std::vector<TrainingFiles::Net> nets = configured(std::move(loaded), overrides, &files, diagnostics);
   *file = std::move(files.front());
-  return out;
+  return nets.front();
 }
 
 }  // namespace trainer

@@ -24,6 +24,7 @@ layer { name: "fire2/relu1-a b" type: "ReLU" })",
                    &positions, &diagnostics);
     apply_solver_override(assignment, &solver, &positions, &diagnostics);
     apply_net_override(assignment, &net, &positions, &diagnostics);
+    apply_layer_override(assignment, {{&net, &positions, caffe::NetState()}}, &diagnostics);
   }
   const caffe::LayerParameter& conv() const { return net.layer(0); }
 };
@@ -80,7 +81,7 @@ TEST(Override, NamesTheNearestField) {
             "    base_rl=0.1\n"
             "    ^~~~~~~\n");
   EXPECT_EQ(problem("layer[conv2].type=ReLU"),
-            "--set: error: the net has no layer \"conv2\"; did you mean \"conv1\"?\n"
+            "--set: error: the net has no layer \"conv2\"; did you mean \"conv1\"? its layers: conv1, fire2/relu1-a b\n"
             "    layer[conv2].type=ReLU\n"
             "          ^~~~~\n");
   EXPECT_EQ(problem("layer[conv1].convolution_param.num_outputs=5"),
@@ -142,6 +143,57 @@ TEST(Override, SaysWhatIsMalformed) {
                            "train_state=3",
                            "train_state={level: x}"})
     EXPECT_NE(problem(text), "") << text;
+}
+
+// A net whose TRAIN and TEST layers have one name, as most of Caffe's examples, in one or both phases.
+struct TwoPhases {
+  caffe::NetParameter nets[2];
+  Positions positions[2];
+  Diagnostics diagnostics;
+
+  TwoPhases(const std::string& assignment, const std::vector<caffe::Phase>& phases, const std::string& test_type = "Data") {
+    const std::string text = R"(
+layer { name: "data" type: "Data" include { phase: TRAIN } data_param { batch_size: 64 } }
+layer { name: "data" type: ")" + test_type + R"(" include { phase: TEST } transform_param { scale: 2 } }
+layer { name: "only_train" type: "ReLU" include { phase: TRAIN } })";
+    std::vector<OverriddenNet> overridden;
+    for (size_t i = 0; i < phases.size(); ++i) {
+      parse_prototxt(text, "net.prototxt", &nets[i], &positions[i], &diagnostics);
+      overridden.push_back({&nets[i], &positions[i], caffe::NetState()});
+      overridden.back().state.set_phase(phases[i]);
+    }
+    apply_layer_override(assignment, overridden, &diagnostics);
+  }
+};
+
+TEST(Override, SetsTheLayersOfThePhase) {
+  const TwoPhases test("layer[data].data_param.batch_size=7", {caffe::TEST});
+  EXPECT_EQ(test.nets[0].layer(0).data_param().batch_size(), 64u);
+  EXPECT_EQ(test.nets[0].layer(1).data_param().batch_size(), 7u);
+  EXPECT_TRUE(test.diagnostics.list().empty());
+  const TwoPhases both("layer[data].data_param.batch_size=7", {caffe::TRAIN, caffe::TEST});
+  EXPECT_EQ(both.nets[0].layer(0).data_param().batch_size(), 7u);
+  EXPECT_EQ(both.nets[1].layer(1).data_param().batch_size(), 7u);
+}
+
+TEST(Override, OfSeveralTypesTheFieldsOwn) {
+  const TwoPhases own("layer[data].data_param.batch_size=7", {caffe::TRAIN, caffe::TEST}, "ImageData");
+  EXPECT_EQ(own.nets[0].layer(0).data_param().batch_size(), 7u);
+  EXPECT_FALSE(own.nets[1].layer(1).has_data_param());
+  EXPECT_TRUE(own.diagnostics.list().empty());
+  const TwoPhases common("layer[data].transform_param.scale=3", {caffe::TRAIN, caffe::TEST}, "ImageData");
+  EXPECT_EQ(common.nets[0].layer(0).transform_param().scale(), 3);
+  EXPECT_EQ(common.nets[1].layer(1).transform_param().scale(), 3);
+}
+
+TEST(Override, SaysThatALayerIsInNoNet) {
+  EXPECT_EQ(TwoPhases("layer[only_train].type=TanH", {caffe::TEST}).diagnostics.render(),
+            "--set: warning: this changes nothing: no layer \"only_train\" that takes type is in the TEST net\n"
+            "    layer[only_train].type=TanH\n"
+            "          ^~~~~~~~~~\n");
+  EXPECT_EQ(TwoPhases("layer[data].data_param.batch_size=7", {caffe::TEST}, "ImageData").diagnostics.error_count(), 0);
+  EXPECT_EQ(TwoPhases("layer[data].data_param.batch_size=7", {caffe::TEST}, "ImageData").diagnostics.list().size(), 1u);
+  EXPECT_TRUE(TwoPhases("layer[only_train].include={ phase: TEST }", {caffe::TEST}).diagnostics.list().empty());
 }
 
 }  // namespace
