@@ -7,7 +7,6 @@
 #include "cli/signals.h"
 #include "data/feature_file.h"
 #include "report/log.h"
-#include "train/model.h"
 
 namespace trainer {
 namespace {
@@ -49,16 +48,14 @@ int run_extract_features(const Arguments& arguments) {
   check_feature_kind(kind);
   const ChosenDevice device = device_of_words(words);
 
-  const ConfiguredNet configured = net_from_flags(arguments, caffe::TEST, model);
+  const ConfiguredNet configured = net_to_run(arguments, model);
   log_info(device.name == "cpu" ? "Using CPU" : device.use);
   Runtime runtime(device.name, device_options_of(arguments));
   NetSession net(*configured.net.net, *configured.net.positions, caffe::TEST, 0, runtime);
   if (!net.warnings().empty()) log_warning(net.warnings());
   net.keep_blobs(blobs);
   add_parameters(net.lowered(), 0, false, runtime.store);
-  const std::vector<WeightMatch> matches = load_weights(weights, net.lowered(), runtime.store);
-  require_match(weights, matches);
-  log_info(match_table(weights, matches));
+  load_trained_weights(arguments, weights, net.lowered(), runtime.store);
 
   std::vector<std::unique_ptr<FeatureFile>> files;
   for (size_t i = 0; i < blobs.size(); ++i)
@@ -97,7 +94,7 @@ REGISTER_COMMAND(
         "A row of the blob is a record. A blob that layers change in place is written as the last of them "
         "leaves it. "
         "Nothing that exists is overwritten; a call that fails leaves nothing behind.",
-    .flags = {precision_flag(), deterministic_flag(), set_flag(), level_flag(), stage_flag()}, .run = run_extract_features, .computes = true);
+    .flags = {precision_flag(), deterministic_flag(), set_flag(), fill_flag(), allow_fresh_flag(), level_flag(), stage_flag()}, .run = run_extract_features, .computes = true);
 
 }  // namespace
 }  // namespace trainer

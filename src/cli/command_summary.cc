@@ -189,7 +189,7 @@ int run_summary(const Arguments& arguments) {
   const bool training = arguments.text("phase") == "TRAIN";
   const caffe::Phase phase = training ? caffe::TRAIN : caffe::TEST;
   GivenShapes shapes = given_shapes(arguments);
-  const ConfiguredNet configured = net_from_flags(arguments, phase);
+  const ConfiguredNet configured = net_to_look_at(arguments, phase);
   Runtime runtime(device_to_plan_for(arguments.text("gpu")), device_options_of(arguments));
   const std::unique_ptr<NetSession> session = open_net(configured, phase, runtime, std::move(shapes));
   NetSession& net = *session;

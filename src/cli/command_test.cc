@@ -8,7 +8,6 @@
 #include "cli/net_flags.h"
 #include "report/log.h"
 #include "train/evaluate.h"
-#include "train/model.h"
 
 namespace trainer {
 namespace {
@@ -29,7 +28,7 @@ int run_test(const Arguments& arguments) {
   if (arguments.text("weights").empty()) throw UsageError("Need model weights to score: --weights=FILE");
   const int iterations = static_cast<int>(arguments.integer("iterations"));
   if (iterations < 1) throw config_error("--iterations is {}; it must be at least 1", iterations);
-  const ConfiguredNet configured = net_from_flags(arguments, caffe::TEST);
+  const ConfiguredNet configured = net_to_run(arguments, arguments.text("model"));
   const ChosenDevice device = device_of(arguments);
   log_info(device.use);
 
@@ -37,10 +36,7 @@ int run_test(const Arguments& arguments) {
   NetSession net(*configured.net.net, *configured.net.positions, caffe::TEST, 0, runtime);
   if (!net.warnings().empty()) log_warning(net.warnings());
   add_parameters(net.lowered(), 0, false, runtime.store);
-  const std::string& weights = arguments.text("weights");
-  const std::vector<WeightMatch> matches = load_weights(weights, net.lowered(), runtime.store);
-  require_match(weights, matches);
-  log_info(match_table(weights, matches));
+  load_trained_weights(arguments, arguments.text("weights"), net.lowered(), runtime.store);
   if (configured.net.net->debug_info()) net.set_debug_log([](const std::string& line) { log_info(line); });
   log_info(fmt::format("Running for {} iterations.", iterations));
 
@@ -76,6 +72,8 @@ REGISTER_COMMAND(
             precision_flag(),
             deterministic_flag(),
             set_flag(),
+            fill_flag(),
+            allow_fresh_flag(),
             level_flag(),
             stage_flag(),
         },

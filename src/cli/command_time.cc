@@ -174,7 +174,7 @@ int run_time(const Arguments& arguments) {
     throw config_error("--forward_only and --update contradict each other: give one of them");
   if (arguments.integer("iterations") < 1) throw config_error("--iterations must be at least 1");
   const caffe::Phase phase = arguments.text("phase") == "TEST" ? caffe::TEST : caffe::TRAIN;
-  const ConfiguredNet configured = net_from_flags(arguments, phase);
+  const ConfiguredNet configured = net_to_look_at(arguments, phase);
   const ChosenDevice device = device_of(arguments);
   log_info(device.use);
   Runtime runtime(device.name, device_options_of(arguments));

@@ -67,7 +67,7 @@ int run_train(const Arguments& arguments) {
     effects[signal] = parse_signal_effect(flag, arguments.text(flag));
 
   ConfigureOptions configure;
-  configure.overrides = arguments.texts("set");
+  configure.edits = {arguments.texts("set"), arguments.texts("fill")};
   configure.has_level = arguments.given("level");
   configure.level = static_cast<int>(arguments.integer("level"));
   configure.stages = stages_of(arguments);
@@ -93,8 +93,9 @@ int run_train(const Arguments& arguments) {
   if (arguments.given("precision")) options.command_line += " --precision=" + arguments.text("precision");
   if (arguments.truth("deterministic")) options.command_line += " --deterministic";
   if (arguments.given("memory")) options.command_line += " --memory=" + arguments.text("memory");
-  for (const std::string& assignment : configure.overrides)
+  for (const std::string& assignment : configure.edits.overrides)
     options.command_line += fmt::format(" --set '{}'", assignment);
+  for (const std::string& fill : configure.edits.fills) options.command_line += fmt::format(" --fill '{}'", fill);
 
   std::signal(SIGPIPE, SIG_IGN);  // a log that nobody reads any more is no reason to lose a run
   SignalHandlers signals(effects, stopping_text());
@@ -146,6 +147,7 @@ REGISTER_COMMAND(
              "Split batch_size among the GPUs; without it each GPU reads batches of batch_size, as in "
              "Caffe."},
             set_flag(),
+            fill_flag(),
             {"run_dir", FlagType::kFolder, "", "FOLDER",
              "Where log, metrics and report go. Default: SNAPSHOT_PREFIX_run/DATE-TIME; empty: nowhere."},
             level_flag(),

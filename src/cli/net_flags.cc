@@ -6,6 +6,7 @@
 #include "base/cores.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "config/net_inputs.h"
 #include "config/override.h"
 #include "gpus/choose_gpu.h"
 #include "report/log.h"
@@ -48,6 +49,14 @@ Flag set_flag() {
           "Set a field of the solver or net: base_lr=0.1, layer[conv1].convolution_param.num_output=32. "
           "`trainer help set` tells more.",
           true};
+}
+Flag fill_flag() {
+  return {"fill", FlagType::kText, "", "TOP=VALUE|gaussian",
+          "Fill this top of an Input layer: with one value (data=0.5), or with numbers drawn anew for each batch.", true};
+}
+Flag allow_fresh_flag() {
+  return {"allow_fresh", FlagType::kTruth, "false", "",
+          "Compute with layers that the weights lack, as their fillers make them."};
 }
 Flag level_flag() {
   return {"level", FlagType::kInteger, "0", "N",
@@ -140,11 +149,9 @@ int64_t memory_of(const Arguments& arguments) {
 
 std::vector<std::string> stages_of(const Arguments& arguments) { return comma_list(arguments.text("stage")); }
 
-ConfiguredNet net_from_flags(const Arguments& arguments, caffe::Phase phase) {
-  return net_from_flags(arguments, phase, arguments.text("model"));
-}
+namespace {
 
-ConfiguredNet net_from_flags(const Arguments& arguments, caffe::Phase phase, const std::string& path) {
+ConfiguredNet configured_net(const Arguments& arguments, caffe::Phase phase, const std::string& path, bool runs) {
   caffe::NetState state;
   state.set_phase(phase);
   if (arguments.given("level")) state.set_level(static_cast<int>(arguments.integer("level")));
@@ -156,10 +163,28 @@ ConfiguredNet net_from_flags(const Arguments& arguments, caffe::Phase phase, con
       throw config_error("--set {}: this command has no solver; write net.FIELD=... or layer[NAME].FIELD=...",
                          assignment);
   }
-  out.net = configure_net(path, state, arguments.texts("set"), &out.file, &diagnostics);
+  const Edits edits{arguments.texts("set"), runs ? arguments.texts("fill") : std::vector<std::string>()};
+  out.net = configure_net(path, state, edits, &out.file, &diagnostics);
+  if (runs && out.net.net != nullptr) require_no_inputs(*out.net.net, *out.net.positions, &diagnostics);
   diagnostics.throw_if_errors();
   if (!diagnostics.list().empty()) log_warning(diagnostics.render());
   return out;
+}
+
+}  // namespace
+
+ConfiguredNet net_to_look_at(const Arguments& arguments, caffe::Phase phase) {
+  return configured_net(arguments, phase, arguments.text("model"), false);
+}
+
+ConfiguredNet net_to_run(const Arguments& arguments, const std::string& path) {
+  return configured_net(arguments, caffe::TEST, path, true);
+}
+
+void load_trained_weights(const Arguments& arguments, const std::string& path, const LoweredNet& net, StateStore& store) {
+  const std::vector<WeightMatch> matches = load_weights(path, net, store);
+  require_trained(path, matches, arguments.truth("allow_fresh"));
+  log_info(match_table(path, matches));
 }
 
 }  // namespace trainer

@@ -7,6 +7,7 @@
 
 #include "cli/flags.h"
 #include "train/configure.h"
+#include "train/model.h"
 
 namespace trainer {
 
@@ -16,6 +17,8 @@ Flag precision_flag();
 Flag deterministic_flag();
 Flag memory_flag();
 Flag set_flag();
+Flag fill_flag();
+Flag allow_fresh_flag();
 Flag level_flag();
 Flag stage_flag();
 
@@ -42,15 +45,20 @@ int64_t memory_of(const Arguments& arguments);
 // The stages of --stage, a comma list.
 std::vector<std::string> stages_of(const Arguments& arguments);
 
-// A net from --model in this phase with --level, --stage and --set applied. Throws with all problems; writes
-// warnings to the log.
+// A net in this phase with --level, --stage, --set and, where the command has it, --fill applied. Throws with all problems;
+// writes warnings to the log.
 struct ConfiguredNet {
   std::unique_ptr<NetFile> file;
   TrainingFiles::Net net;
 };
-ConfiguredNet net_from_flags(const Arguments& arguments, caffe::Phase phase);
-// The same for a net that is named by a word of the command line.
-ConfiguredNet net_from_flags(const Arguments& arguments, caffe::Phase phase, const std::string& path);
+// Of a command that computes with blobs of zeros where nothing fills an Input layer: what it says does not depend on values.
+ConfiguredNet net_to_look_at(const Arguments& arguments, caffe::Phase phase);
+// Of one that tells what the net computes: an Input layer that nothing fills is a problem. `path` is the net's file.
+ConfiguredNet net_to_run(const Arguments& arguments, const std::string& path);
+
+// Loads the weights that the net is to compute with and writes the table of them to the log. Layers that the file lacks are a
+// data_error but with --allow_fresh.
+void load_trained_weights(const Arguments& arguments, const std::string& path, const LoweredNet& net, StateStore& store);
 
 // The words of a comma list, blanks around them removed.
 std::vector<std::string> comma_list(const std::string& text);

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "config/net_inputs.h"
 #include "config/net_state.h"
 #include "config/override.h"
 #include "data/batch_stream.h"
@@ -132,21 +133,25 @@ struct LoadedNet {
   caffe::NetState state;
 };
 
-// Applies the assignments to layers of these nets, then keeps what their states include. A net without a file is empty.
-std::vector<TrainingFiles::Net> configured(std::vector<LoadedNet> loaded, const std::vector<std::string>& overrides,
+// Applies the assignments to layers of these nets, keeps what their states include, then applies the fills. A net without a
+// file is empty.
+std::vector<TrainingFiles::Net> configured(std::vector<LoadedNet> loaded, const Edits& edits,
                                            std::vector<std::unique_ptr<NetFile>>* files, Diagnostics* diagnostics) {
   std::vector<OverriddenNet> overridden;
   for (const LoadedNet& net : loaded) {
     if (net.file != nullptr) overridden.push_back({net.file->net.get(), &net.file->positions, net.state});
   }
   if (!overridden.empty()) {
-    for (const std::string& assignment : overrides) apply_layer_override(assignment, overridden, diagnostics);
+    for (const std::string& assignment : edits.overrides) apply_layer_override(assignment, overridden, diagnostics);
   }
+  for (LoadedNet& net : loaded) {
+    if (net.file != nullptr) filter(net.file.get(), net.state, diagnostics);
+  }
+  if (!overridden.empty()) fill_inputs(edits.fills, overridden, diagnostics);
   std::vector<TrainingFiles::Net> nets;
   for (LoadedNet& net : loaded) {
     nets.emplace_back();
     if (net.file == nullptr) continue;
-    filter(net.file.get(), net.state, diagnostics);
     nets.back() = {net.file->net.get(), &net.file->positions, std::move(net.state)};
     files->push_back(std::move(net.file));
   }
@@ -167,7 +172,7 @@ TrainingFiles configure_training(const std::string& solver_path, const Configure
   TrainingFiles out;
   std::unique_ptr<SolverFile> file = load_solver(solver_path, diagnostics);
   if (file == nullptr) return out;
-  for (const std::string& assignment : options.overrides)
+  for (const std::string& assignment : options.edits.overrides)
     apply_solver_override(assignment, file->solver.get(), &file->positions, diagnostics);
   caffe::SolverParameter& solver = *file->solver;
   // A field that could not be read would be called missing.
@@ -197,7 +202,7 @@ TrainingFiles configure_training(const std::string& solver_path, const Configure
       loaded.emplace_back();
       return;
     }
-    for (const std::string& assignment : options.overrides)
+    for (const std::string& assignment : options.edits.overrides)
       apply_net_override(assignment, net->net.get(), &net->positions, diagnostics);
     caffe::NetState state = starting_state(phase, *net->net);
     if (more != nullptr) state.MergeFrom(*more);
@@ -228,7 +233,10 @@ TrainingFiles configure_training(const std::string& solver_path, const Configure
     add(solver.net(), "net", -1, solver.has_net_param() ? &solver.net_param() : nullptr, caffe::TEST, test_state());
     ++index;
   }
-  std::vector<TrainingFiles::Net> nets = configured(std::move(loaded), options.overrides, &out.files, diagnostics);
+  std::vector<TrainingFiles::Net> nets = configured(std::move(loaded), options.edits, &out.files, diagnostics);
+  for (const TrainingFiles::Net& net : nets) {
+    if (net.net != nullptr) require_no_inputs(*net.net, *net.positions, diagnostics);
+  }
   out.train = std::move(nets.front());
   out.tests.assign(nets.begin() + 1, nets.end());
 
@@ -269,18 +277,17 @@ void divide_batches(TrainingFiles* files, int devices) {
 }
 
 TrainingFiles::Net configure_net(const std::string& path, const caffe::NetState& state,
-                                 const std::vector<std::string>& overrides, std::unique_ptr<NetFile>* file,
-                                 Diagnostics* diagnostics) {
+                                 const Edits& edits, std::unique_ptr<NetFile>* file, Diagnostics* diagnostics) {
   std::unique_ptr<NetFile> net = load_net(path, diagnostics);
   if (net == nullptr) return {};
-  for (const std::string& assignment : overrides)
+  for (const std::string& assignment : edits.overrides)
     apply_net_override(assignment, net->net.get(), &net->positions, diagnostics);
   caffe::NetState merged = starting_state(state.phase(), *net->net);
   merged.MergeFrom(state);
   std::vector<LoadedNet> loaded;
   loaded.push_back({std::move(net), std::move(merged)});
   std::vector<std::unique_ptr<NetFile>> files;
-  const std::vector<TrainingFiles::Net> nets = configured(std::move(loaded), overrides, &files, diagnostics);
+  const std::vector<TrainingFiles::Net> nets = configured(std::move(loaded), edits, &files, diagnostics);
   *file = std::move(files.front());
   return nets.front();
 }

@@ -9,8 +9,14 @@
 
 namespace trainer {
 
+// What the command line changes in solver and nets.
+struct Edits {
+  std::vector<std::string> overrides;  // --set
+  std::vector<std::string> fills;      // --fill
+};
+
 struct ConfigureOptions {
-  std::vector<std::string> overrides;  // --set assignments
+  Edits edits;
   int level = 0;                       // --level and --stage: added to the training net's state
   bool has_level = false;
   std::vector<std::string> stages;
@@ -18,7 +24,7 @@ struct ConfigureOptions {
 
 // Reads the solver and its nets, applies overrides, filters each net for its state and checks the solver's fields.
 // Every problem of all the files goes to `diagnostics`; the result is complete only where there are none. A
-// random_seed below 0 is replaced by a drawn one.
+// random_seed below 0 is replaced by a drawn one. An Input layer that nothing fills is an error.
 TrainingFiles configure_training(const std::string& solver_path, const ConfigureOptions& options,
                                  Diagnostics* diagnostics);
 
@@ -28,7 +34,7 @@ void divide_batches(TrainingFiles* files, int devices);
 
 // One net file filtered for a phase: what `test`, `time` and `summary` work on.
 TrainingFiles::Net configure_net(const std::string& path, const caffe::NetState& state,
-                                 const std::vector<std::string>& overrides, std::unique_ptr<NetFile>* file,
+                                 const Edits& edits, std::unique_ptr<NetFile>* file,
                                  Diagnostics* diagnostics);
 
 }  // namespace trainer

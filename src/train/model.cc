@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "base/error.h"
 #include "base/philox.h"
@@ -90,6 +91,40 @@ std::string misfit(const WeightLayer& source, const LoweredLayer& target, const 
   return "";
 }
 
+size_t count_of(WeightMatch::Kind kind, const std::vector<WeightMatch>& matches) {
+  return static_cast<size_t>(
+      std::count_if(matches.begin(), matches.end(), [kind](const WeightMatch& match) { return match.kind == kind; }));
+}
+
+void require_fit(const std::string& path, const std::vector<WeightMatch>& matches, const char* remedy) {
+  if (count_of(WeightMatch::kMismatched, matches) > 0)
+    throw data_error("{}\nLayers of the same name must have blobs of the same shape{}", match_table(path, matches), remedy);
+  if (count_of(WeightMatch::kLoaded, matches) == 0)
+    throw data_error("{}\nNothing of this file fits the net: layers are matched by name. Is it the right file?",
+                     match_table(path, matches));
+}
+
+// Whether the layer starts from a filler: values that neither the file nor the net itself gives.
+bool is_fresh(const LoweredLayer& layer, const LoweredNet& net, const std::set<std::string>& loaded) {
+  return std::any_of(layer.parameters.begin(), layer.parameters.end(), [&](int index) {
+    const ParameterInfo& parameter = net.parameters[static_cast<size_t>(index)];
+    return parameter.owner && loaded.count(parameter.state) == 0 && given_values(net, parameter) == nullptr;
+  });
+}
+
+// What may be meant by a layer that the file lacks: one of its unused layers with blobs of equal shape, of a similar name or
+// the only one.
+std::string twin_hint(const LoweredLayer& layer, const LoweredNet& net, const WeightFile& file) {
+  std::vector<std::string> fitting;
+  for (const WeightLayer& source : file.layers) {
+    if (!source.blobs.empty() && find_layer(net, source.name) == nullptr && misfit(source, layer, net, file.hdf5).empty())
+      fitting.push_back(source.name);
+  }
+  const std::string near = nearest_name(layer.param->name(), fitting);
+  const std::string& twin = near.empty() && fitting.size() == 1 ? fitting.front() : near;
+  return twin.empty() ? "" : fmt::format("; \"{}\" of the file, which the net lacks, has its shape", twin);
+}
+
 }  // namespace
 
 std::vector<const ParameterInfo*> trained_parameters(const LoweredNet& net) {
@@ -141,6 +176,7 @@ std::vector<WeightMatch> load_weights(const std::string& path, const LoweredNet&
   const WeightFile file = read_weights(path);
   std::vector<WeightMatch> matches;
   std::vector<std::string> seen;
+  std::set<std::string> loaded;  // states
   for (const WeightLayer& source : file.layers) {
     const LoweredLayer* target = find_layer(net, source.name);
     seen.push_back(source.name);
@@ -156,14 +192,16 @@ std::vector<WeightMatch> load_weights(const std::string& path, const LoweredNet&
     }
     for (size_t i = 0; i < source.blobs.size(); ++i) {
       const ParameterInfo& parameter = net.parameters[static_cast<size_t>(target->parameters[i])];
-      if (source.blobs[i].present && store.shape(parameter.state).count() == parameter.shape.count())
-        store.write(parameter.state, source.blobs[i].data.data());
+      if (!source.blobs[i].present || store.shape(parameter.state).count() != parameter.shape.count()) continue;
+      store.write(parameter.state, source.blobs[i].data.data());
+      loaded.insert(parameter.state);
     }
     matches.push_back({WeightMatch::kLoaded, source.name, ""});
   }
   for (const LoweredLayer& layer : net.layers) {
     if (layer.parameters.empty() || std::find(seen.begin(), seen.end(), layer.param->name()) != seen.end()) continue;
-    matches.push_back({WeightMatch::kFresh, layer.param->name(), "not in the file: starts from its fillers"});
+    if (!is_fresh(layer, net, loaded)) continue;
+    matches.push_back({WeightMatch::kFresh, layer.param->name(), "not in the file: starts from its fillers" + twin_hint(layer, net, file)});
   }
   return matches;
 }
@@ -183,18 +221,15 @@ std::string match_table(const std::string& path, const std::vector<WeightMatch>&
 }
 
 void require_match(const std::string& path, const std::vector<WeightMatch>& matches) {
-  size_t loaded = 0, mismatched = 0;
-  for (const WeightMatch& match : matches) {
-    loaded += match.kind == WeightMatch::kLoaded;
-    mismatched += match.kind == WeightMatch::kMismatched;
-  }
-  if (mismatched > 0)
-    throw data_error("{}\nLayers of the same name must have blobs of the same shape. To learn such a layer from scratch, "
-                     "rename it in the net",
-                     match_table(path, matches));
-  if (loaded == 0)
-    throw data_error("{}\nNothing of this file fits the net: layers are matched by name. Is it the right file?",
-                     match_table(path, matches));
+  require_fit(path, matches, ". To learn such a layer from scratch, rename it in the net");
+}
+
+void require_trained(const std::string& path, const std::vector<WeightMatch>& matches, bool allow_fresh) {
+  require_fit(path, matches, "");
+  if (allow_fresh || count_of(WeightMatch::kFresh, matches) == 0) return;
+  throw data_error("{}\nFresh layers would compute with the random numbers of their fillers. Give the weights of this net, or "
+                   "rename the layer as training did (--set 'layer[NAME].name=NEW'); --allow_fresh computes all the same",
+                   match_table(path, matches));
 }
 
 void save_weights(AtomicFile& file, bool hdf5, bool diff, const LoweredNet& net, const StateStore& store) {

@@ -31,4 +31,43 @@ for phase in TRAIN TEST; do
 done
 says help_set 0 'layer\[conv1\]' "$trainer" help set
 
+# A deploy net: no command fills its input, and its weights come from a net with other names.
+cat >deploy.prototxt <<'NET'
+input: "data" input_dim: 2 input_dim: 3 input_dim: 4 input_dim: 4
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param { num_output: 2 kernel_size: 4 } }
+layer { name: "prelu1" type: "PReLU" bottom: "conv" top: "conv" }
+layer { name: "score" type: "InnerProduct" bottom: "conv" top: "score" inner_product_param { num_output: 5 } }
+NET
+cat >trained.prototxt <<'NET'
+layer { name: "data" type: "DummyData" top: "data" dummy_data_param { shape { dim: 2 dim: 3 dim: 4 dim: 4 } data_filler { type: "gaussian" } } }
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param { num_output: 2 kernel_size: 4 weight_filler { value: 0.5 } } }
+layer { name: "prelu1" type: "PReLU" bottom: "conv" top: "conv" }
+layer { name: "score" type: "InnerProduct" bottom: "conv" top: "score" inner_product_param { num_output: 5 weight_filler { value: 1 } } }
+layer { name: "loss" type: "Reduction" bottom: "score" top: "loss" loss_weight: 1 }
+NET
+train_weights() { # PREFIX [--set ...]
+  write_solver solver.prototxt "max_iter: 0 snapshot_prefix: '$1' solver_mode: CPU"
+  "$trainer" train --solver=solver.prototxt --run_dir= --set net=trained.prototxt "${@:2}" >log 2>&1 || bad "weights_$1" "$(cat log)"
+}
+train_weights same
+train_weights renamed --set 'layer[prelu1].name=PReLU1'
+
+unfilled='layer "input" \(Input\): nothing fills its top "data"'
+says test_of_an_unfilled_input 2 "$unfilled" "$trainer" test --model=deploy.prototxt --weights=same_iter_0.caffemodel
+says features_of_an_unfilled_input 2 "$unfilled" "$trainer" extract_features same_iter_0.caffemodel deploy.prototxt score s.npy 1 npy
+says training_of_an_unfilled_input 2 "$unfilled" "$trainer" train --solver=solver.prototxt --run_dir= --set net=deploy.prototxt
+says time_runs_on_zeros 0 'Average Forward' "$trainer" time --model=deploy.prototxt --iterations=1 --forward_only
+says summary_needs_no_input 0 'score 2,5' "$trainer" summary --model=deploy.prototxt --phase=TEST
+# 48 inputs of 2 by weights of 0.5 are 48 in each of 2 channels, whose sum is 96.
+says a_filled_input 0 'Batch 0, score = 96$' "$trainer" test --model=deploy.prototxt --weights=same_iter_0.caffemodel --iterations=1 --fill=data=2
+says an_input_of_noise 0 'score = -?[0-9]+\.[0-9]+' "$trainer" test --model=deploy.prototxt --weights=same_iter_0.caffemodel --iterations=1 --fill=data=gaussian
+says a_fill_of_no_input 2 'no Input layer has a top "dta"; did you mean "data"\?' "$trainer" test --model=deploy.prototxt --weights=same_iter_0.caffemodel --fill=dta=0
+says a_fill_without_a_number 2 'not of the form TOP=VALUE' "$trainer" test --model=deploy.prototxt --weights=same_iter_0.caffemodel --fill=data=much
+
+test_renamed=("$trainer" test --model=deploy.prototxt --weights=renamed_iter_0.caffemodel --iterations=1 --fill=data=2)
+says a_layer_that_the_weights_lack 3 'fresh +prelu1 .*"PReLU1" of the file, which the net lacks, has its shape' "${test_renamed[@]}"
+says features_of_a_fresh_layer 3 'allow_fresh' "$trainer" extract_features renamed_iter_0.caffemodel deploy.prototxt score s.npy 1 npy --fill=data=2
+says fresh_layers_allowed 0 'score = 96$' "${test_renamed[@]}" --allow_fresh
+says a_rename_for_the_test 0 'score = 96$' "${test_renamed[@]}" --set 'layer[prelu1].name=PReLU1'
+
 finish
