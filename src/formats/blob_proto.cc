@@ -5,6 +5,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <cstring>
+#include <limits>
 #include <string>
 
 #include "base/error.h"
@@ -24,8 +27,14 @@ enum : uint32_t {
   kDiff = 6,
   kShape = 7,
   kDoubleData = 8,
-  kDoubleDiff = 9
+  kDoubleDiff = 9,
+  // Of NVIDIA's fork, which OpenCV writes too: values of a type, as bytes.
+  kRawDataType = 10,
+  kRawDiffType = 11,
+  kRawData = 12,
+  kRawDiff = 13
 };
+enum : uint64_t { kRawDouble = 0, kRawFloat = 1, kRawFloat16 = 2 };
 constexpr uint32_t kShapeDim = 1;
 
 // The number of elements, or -1 where it passes int64 or an extent is negative.
@@ -35,6 +44,45 @@ int64_t checked_count(const std::vector<int64_t>& dims) {
     if (dim < 0 || __builtin_mul_overflow(count, dim, &count)) return -1;
   }
   return count;
+}
+
+struct RawValues {
+  uint64_t type = kRawDouble;
+  std::string bytes;
+};
+
+float float_of_half(uint16_t half) {
+  const int exponent = half >> 10 & 31, mantissa = half & 1023;
+  float value = exponent == 0 ? std::ldexp(static_cast<float>(mantissa), -24)
+                              : std::ldexp(static_cast<float>(1024 + mantissa), exponent - 25);
+  if (exponent == 31)
+    value = mantissa == 0 ? std::numeric_limits<float>::infinity() : std::numeric_limits<float>::quiet_NaN();
+  return half >> 15 != 0 ? -value : value;
+}
+
+template <typename T, typename Convert>
+std::vector<float> converted(const std::string& bytes, const WireReader& reader, Convert convert) {
+  if (bytes.size() % sizeof(T) != 0)
+    throw WireError(reader.position(), fmt::format("{} bytes of raw values of {} bytes each", bytes.size(), sizeof(T)));
+  std::vector<float> out(bytes.size() / sizeof(T));
+  for (size_t i = 0; i < out.size(); ++i) {
+    T value{};
+    std::memcpy(&value, bytes.data() + i * sizeof(T), sizeof(T));
+    out[i] = convert(value);
+  }
+  return out;
+}
+
+std::vector<float> floats_of(const RawValues& raw, const WireReader& reader) {
+  const auto as_float = [](auto value) { return static_cast<float>(value); };
+  switch (raw.type) {
+    case kRawDouble: return converted<double>(raw.bytes, reader, as_float);
+    case kRawFloat: return converted<float>(raw.bytes, reader, as_float);
+    case kRawFloat16: return converted<uint16_t>(raw.bytes, reader, float_of_half);
+    default:
+      throw WireError(reader.position(),
+                      fmt::format("its raw values are of type {}; known are 0 (double), 1 (float) and 2 (float16)", raw.type));
+  }
 }
 
 std::string shape_bytes(const Shape& shape) {
@@ -52,6 +100,7 @@ WeightBlob read_blob_proto(WireReader& reader) {
   std::array<int64_t, 4> legacy{};
   std::vector<int64_t> dims;
   std::vector<float> double_data, double_diff;
+  RawValues raw_data, raw_diff;
   while (reader.next()) {
     const uint32_t field = reader.field();
     if (field >= kNum && field <= kWidth && reader.type() == WireType::kVarint) {
@@ -65,6 +114,12 @@ WeightBlob read_blob_proto(WireReader& reader) {
       reader.append_doubles(double_data, kMostElements);
     } else if (field == kDoubleDiff) {
       reader.append_doubles(double_diff, kMostElements);
+    } else if (reader.is(kRawDataType, WireType::kVarint) || reader.is(kRawDiffType, WireType::kVarint)) {
+      RawValues& raw = reader.field() == kRawDataType ? raw_data : raw_diff;
+      raw.type = reader.varint();
+    } else if (reader.is(kRawData, WireType::kBytes) || reader.is(kRawDiff, WireType::kBytes)) {
+      RawValues& raw = reader.field() == kRawData ? raw_data : raw_diff;
+      raw.bytes = reader.text(kMostElements * static_cast<int64_t>(sizeof(double)));
     } else if (reader.is(kShape, WireType::kBytes)) {
       const int64_t outer = reader.enter();
       while (reader.next()) {
@@ -82,6 +137,8 @@ WeightBlob read_blob_proto(WireReader& reader) {
   }
   if (!double_data.empty()) blob.data = std::move(double_data);
   if (!double_diff.empty()) blob.diff = std::move(double_diff);
+  if (blob.data.empty() && !raw_data.bytes.empty()) blob.data = floats_of(raw_data, reader);
+  if (blob.diff.empty() && !raw_diff.bytes.empty()) blob.diff = floats_of(raw_diff, reader);
   if (blob.legacy_shape) dims.assign(legacy.begin(), legacy.end());
   blob.shape = Shape(dims);
   const int64_t count = checked_count(dims);

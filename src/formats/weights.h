@@ -1,8 +1,9 @@
 // Weight files: `.caffemodel` (binary NetParameter, also the V1 and V0 generations) and `.caffemodel.h5`.
 //
 // Reading takes only names, types and blobs and skips everything else whatever its type, because forks of
-// Caffe reuse field numbers; files beyond 2 GiB are fine. Writing streams from the caller's memory, into an
-// AtomicFile that the caller commits. Errors are data_error and name file, byte offset and layer.
+// Caffe reuse field numbers; files beyond 2 GiB are fine. Values may be floats, doubles or, as NVIDIA's fork and OpenCV
+// write them, raw bytes of either or of float16. Writing streams from the caller's memory, into an AtomicFile that the
+// caller commits. Errors are data_error and name file, byte offset and layer.
 #pragma once
 
 #include <cstdint>

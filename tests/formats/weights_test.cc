@@ -2,6 +2,7 @@
 #include "formats/weights.h"
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 
@@ -29,6 +30,11 @@ const char* const kOld =
     "0a036f6c6412281204646174611a04636f6e762204636f6e762804321208021001180120012a08000040400000804012250a230a"
     "02666312"
     "0c696e6e657270726f6475637492030e08011001180120012a0400000041";
+
+// Blobs of raw values: float16 (a denormal and infinity among them), double, float, and float16 with gradients.
+const char* const kRaw =
+    "0a0468616c66a206630a026970120c496e6e657250726f647563743a165002620c003c00b8ff7b01005535007c3a040a0202033a1150006208"
+    "000000000000f83f3a030a01013a115001620800004040000080403a030a01023a1150025802620200406a0200803a030a0101";
 
 std::string read_error(const TempFolder& folder, const std::string& bytes) {
   const std::string path = folder.write("bad.caffemodel", bytes);
@@ -71,8 +77,27 @@ TEST(Weights, ReadsTheOldGenerations) {
   EXPECT_EQ(file.layers[1].blobs.at(0).data, (std::vector<float>{8}));
 }
 
+TEST(Weights, ReadsRawValues) {
+  const TempFolder folder;
+  const WeightFile file = read_weights(folder.write("a.caffemodel", from_hex(kRaw)));
+  ASSERT_EQ(file.layers.size(), 1u);
+  const std::vector<WeightBlob>& blobs = file.layers[0].blobs;
+  ASSERT_EQ(blobs.size(), 4u);
+  EXPECT_EQ(blobs[0].shape, Shape({2, 3}));
+  EXPECT_EQ(blobs[0].data, (std::vector<float>{1, -0.5f, 65504, 0x1p-24f, 0.333251953125f, INFINITY}));
+  EXPECT_EQ(blobs[1].data, (std::vector<float>{1.5f}));
+  EXPECT_EQ(blobs[2].data, (std::vector<float>{3, 4}));
+  EXPECT_EQ(blobs[3].data, (std::vector<float>{2}));
+  ASSERT_EQ(blobs[3].diff, (std::vector<float>{0}));
+  EXPECT_TRUE(std::signbit(blobs[3].diff[0]));
+}
+
 TEST(Weights, NamesWhatIsWrong) {
   const TempFolder folder;
+  EXPECT_TRUE(contains(read_error(folder, from_hex("a206120a01783a0d50036204000000003a030a0101")),
+                       "its raw values are of type 3; known are 0 (double), 1 (float) and 2 (float16)"));
+  EXPECT_TRUE(contains(read_error(folder, from_hex("a206110a01783a0c500262030000003a030a0101")),
+                       "3 bytes of raw values of 2 bytes each"));
   EXPECT_TRUE(
       contains(read_error(folder, from_hex("a206190a01783a142a0c0000803f00000040000040403a040a020202")),
                "layer \"x\" (number 1 in the file), blob 0: its shape (2,2) does not fit its 3 values"));
