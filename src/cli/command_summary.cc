@@ -168,7 +168,8 @@ std::unique_ptr<NetSession> open_net(const ConfiguredNet& configured, caffe::Pha
     throw DiagnosticsError(error.code(),
                            fmt::format("{}\nWithout its data sets a net is shown with shapes given for the "
                                        "tops of its data layers: --shape data=16,3,227,227",
-                                       error.what()));
+                                       error.what()),
+                           error.problems());
   }
 }
 
@@ -189,7 +190,7 @@ int run_summary(const Arguments& arguments) {
   const bool training = arguments.text("phase") == "TRAIN";
   const caffe::Phase phase = training ? caffe::TRAIN : caffe::TEST;
   GivenShapes shapes = given_shapes(arguments);
-  const ConfiguredNet configured = net_to_look_at(arguments, phase);
+  const ConfiguredNet configured = net_to_look_at(arguments, phase, shapes);
   Runtime runtime(device_to_plan_for(arguments.text("gpu")), device_options_of(arguments));
   const std::unique_ptr<NetSession> session = open_net(configured, phase, runtime, std::move(shapes));
   NetSession& net = *session;

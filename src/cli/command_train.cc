@@ -14,6 +14,7 @@
 #include "config/override.h"
 #include "report/log.h"
 #include "report/terminal_sink.h"
+#include "train/check_nets.h"
 #include "train/configure.h"
 #include "train/memory_advice.h"
 #include "train/training.h"
@@ -73,6 +74,11 @@ int run_train(const Arguments& arguments) {
   configure.stages = stages_of(arguments);
   Diagnostics diagnostics;
   TrainingFiles files = configure_training(arguments.text("solver"), configure, &diagnostics);
+  if (diagnostics.has_errors()) {
+    std::vector<TrainingFiles::Net> nets = files.tests;
+    nets.push_back(files.train);
+    add_net_problems(nets, {}, &diagnostics);
+  }
   diagnostics.throw_if_errors();
   RunReport report;
   if (!diagnostics.list().empty()) report.warning(diagnostics.render());

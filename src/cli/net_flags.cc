@@ -10,6 +10,7 @@
 #include "config/override.h"
 #include "gpus/choose_gpu.h"
 #include "report/log.h"
+#include "train/check_nets.h"
 
 namespace trainer {
 
@@ -151,7 +152,8 @@ std::vector<std::string> stages_of(const Arguments& arguments) { return comma_li
 
 namespace {
 
-ConfiguredNet configured_net(const Arguments& arguments, caffe::Phase phase, const std::string& path, bool runs) {
+ConfiguredNet configured_net(const Arguments& arguments, caffe::Phase phase, const std::string& path, bool runs,
+                             const GivenShapes& given) {
   caffe::NetState state;
   state.set_phase(phase);
   if (arguments.given("level")) state.set_level(static_cast<int>(arguments.integer("level")));
@@ -166,6 +168,7 @@ ConfiguredNet configured_net(const Arguments& arguments, caffe::Phase phase, con
   const Edits edits{arguments.texts("set"), runs ? arguments.texts("fill") : std::vector<std::string>()};
   out.net = configure_net(path, state, edits, &out.file, &diagnostics);
   if (runs && out.net.net != nullptr) require_no_inputs(*out.net.net, *out.net.positions, &diagnostics);
+  if (diagnostics.has_errors()) add_net_problems({out.net}, given, &diagnostics);
   diagnostics.throw_if_errors();
   if (!diagnostics.list().empty()) log_warning(diagnostics.render());
   return out;
@@ -173,12 +176,12 @@ ConfiguredNet configured_net(const Arguments& arguments, caffe::Phase phase, con
 
 }  // namespace
 
-ConfiguredNet net_to_look_at(const Arguments& arguments, caffe::Phase phase) {
-  return configured_net(arguments, phase, arguments.text("model"), false);
+ConfiguredNet net_to_look_at(const Arguments& arguments, caffe::Phase phase, const GivenShapes& given) {
+  return configured_net(arguments, phase, arguments.text("model"), false, given);
 }
 
 ConfiguredNet net_to_run(const Arguments& arguments, const std::string& path) {
-  return configured_net(arguments, caffe::TEST, path, true);
+  return configured_net(arguments, caffe::TEST, path, true, {});
 }
 
 void load_trained_weights(const Arguments& arguments, const std::string& path, const LoweredNet& net, StateStore& store) {

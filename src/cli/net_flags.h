@@ -52,7 +52,7 @@ struct ConfiguredNet {
   TrainingFiles::Net net;
 };
 // Of a command that computes with blobs of zeros where nothing fills an Input layer: what it says does not depend on values.
-ConfiguredNet net_to_look_at(const Arguments& arguments, caffe::Phase phase);
+ConfiguredNet net_to_look_at(const Arguments& arguments, caffe::Phase phase, const GivenShapes& given = {});
 // Of one that tells what the net computes: an Input layer that nothing fills is a problem. `path` is the net's file.
 ConfiguredNet net_to_run(const Arguments& arguments, const std::string& path);
 

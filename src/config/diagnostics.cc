@@ -64,10 +64,13 @@ bool same_place(const SourcePosition& a, const SourcePosition& b) {
 void Diagnostics::add(Diagnostic diagnostic) {
   const bool known = std::any_of(list_.begin(), list_.end(), [&](const Diagnostic& other) {
     return same_place(other.position, diagnostic.position) && other.severity == diagnostic.severity &&
-           other.subject == diagnostic.subject && other.message == diagnostic.message &&
-           other.hint == diagnostic.hint;
+           other.subject == diagnostic.subject && other.message == diagnostic.message;
   });
   if (!known) list_.push_back(std::move(diagnostic));
+}
+
+void Diagnostics::add_all(const Diagnostics& others) {
+  for (const Diagnostic& diagnostic : others.list_) add(diagnostic);
 }
 
 void Diagnostics::error(const SourcePosition& position, const std::string& subject,
@@ -112,7 +115,7 @@ std::string Diagnostics::render(bool color) const {
 void Diagnostics::throw_if_errors(ExitCode code) const {
   const int errors = error_count();
   if (errors == 0) return;
-  throw DiagnosticsError(code, fmt::format("{}{} error{}", render(), errors, errors == 1 ? "" : "s"));
+  throw DiagnosticsError(code, fmt::format("{}{} error{}", render(), errors, errors == 1 ? "" : "s"), *this);
 }
 
 }  // namespace trainer

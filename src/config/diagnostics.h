@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -29,12 +30,6 @@ struct Diagnostic {
   std::string hint;  // the remedy: did you mean "kernel_size"?
 };
 
-// Its message is a whole listing of diagnostics, each with its place, and needs no words in front of it.
-class DiagnosticsError : public Error {
- public:
-  using Error::Error;
-};
-
 // One shape for all:
 //
 //   net.prototxt:12:5: error: layer "conv1" (Convolution): unknown field "kernal_size"; did you mean
@@ -43,8 +38,9 @@ class DiagnosticsError : public Error {
 //       ^~~~~~~~~~~
 class Diagnostics {
  public:
-  // One that is there already is not added again: a net may be read for several phases.
+  // One that is there already is not added again, whatever its hint: a net may be read for several phases.
   void add(Diagnostic diagnostic);
+  void add_all(const Diagnostics& others);
   void error(const SourcePosition& position, const std::string& subject, const std::string& message,
              const std::string& hint = "");
   void warning(const SourcePosition& position, const std::string& subject, const std::string& message,
@@ -61,6 +57,17 @@ class Diagnostics {
 
  private:
   std::vector<Diagnostic> list_;
+};
+
+// Its message is a whole listing of diagnostics, each with its place, and needs no words in front of it.
+class DiagnosticsError : public Error {
+ public:
+  DiagnosticsError(ExitCode code, const std::string& message, Diagnostics problems)
+      : Error(code, message), problems_(std::move(problems)) {}
+  const Diagnostics& problems() const { return problems_; }
+
+ private:
+  Diagnostics problems_;
 };
 
 }  // namespace trainer

@@ -45,6 +45,7 @@ void copy_positions(const Message& from, const Positions& source, const Message&
   const auto* reflection = from.GetReflection();
   reflection->ListFields(from, &fields);
   target->set(to, nullptr, -1, source.of(from));
+  if (source.faulty(from)) target->set_faulty(to);
   for (const FieldDescriptor* field : fields) {
     const bool message = field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE;
     if (!field->is_repeated()) {
@@ -73,7 +74,7 @@ std::unique_ptr<NetFile> load_net(const std::string& path, Diagnostics* diagnost
   file->path = path;
   file->net = std::make_unique<caffe::NetParameter>();
   file->complete = parse_prototxt(text, path, file->net.get(), &file->positions, diagnostics);
-  if (file->complete) upgrade(file.get(), diagnostics);
+  if (!file->positions.faulty(*file->net)) upgrade(file.get(), diagnostics);
   return file;
 }
 
@@ -100,7 +101,8 @@ std::unique_ptr<NetFile> inline_net_file(const caffe::NetParameter& net, const S
   file->net = std::make_unique<caffe::NetParameter>(net);
   file->complete = solver.complete;
   copy_positions(net, solver.positions, *file->net, &file->positions);
-  upgrade(file.get(), diagnostics);
+  if (solver.positions.faulty(*solver.solver)) file->positions.set_faulty(*file->net);
+  if (!file->positions.faulty(*file->net)) upgrade(file.get(), diagnostics);
   return file;
 }
 

@@ -52,6 +52,7 @@ SourcePosition Positions::of(const google::protobuf::Message& message, const std
 }
 
 void Positions::move(const ValuePlace& from, const ValuePlace& to) {
+  if (from.field == nullptr && to.field == nullptr && faulty_.count(from.message) > 0) faulty_.insert(to.message);
   const auto found = table_.find(key_of(from));
   if (found == table_.end()) {
     table_.erase(key_of(to));

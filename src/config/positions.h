@@ -4,6 +4,7 @@
 #include <google/protobuf/message.h>
 
 #include <map>
+#include <set>
 #include <string>
 #include <tuple>
 
@@ -28,6 +29,10 @@ class Positions {
   // A value that stood at `from` has come to stand at `to`.
   void move(const ValuePlace& from, const ValuePlace& to);
 
+  // A message whose text holds a mistake: what it lacks may be there.
+  void set_faulty(const google::protobuf::Message& message) { faulty_.insert(&message); }
+  bool faulty(const google::protobuf::Message& message) const { return faulty_.count(&message) > 0; }
+
   // What of() says where nothing is known.
   void set_default(const SourcePosition& position) { default_ = position; }
 
@@ -36,6 +41,7 @@ class Positions {
   static Key key_of(const ValuePlace& place);
 
   std::map<Key, SourcePosition> table_;
+  std::set<const google::protobuf::Message*> faulty_;
   SourcePosition default_;
 };
 

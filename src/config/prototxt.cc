@@ -88,9 +88,11 @@ class Parser : public google::protobuf::io::ErrorCollector {
   }
 
   bool report() {
-    for (const Problem& problem : errors_)
+    for (const Problem& problem : errors_) {
       diagnostics_->error(problem.position, problem.layer ? layer_subject(*problem.layer) : "",
                           problem.message, problem.hint);
+      positions_->set_faulty(problem.layer ? *problem.layer : *root_);
+    }
     return errors_.empty();
   }
 

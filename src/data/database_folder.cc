@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -30,6 +31,25 @@ std::vector<std::string> names_in(const fs::path& folder) {
     names.push_back(it->path().filename().string());
   }
   return names;
+}
+
+// Of `names`, those of databases.
+std::vector<std::string> databases_of(const fs::path& folder, const std::vector<std::string>& names) {
+  std::vector<std::string> databases;
+  for (const std::string& name : names) {
+    if (database_kind((folder / name).string()) != DatabaseKind::kNone) databases.push_back(name);
+  }
+  return databases;
+}
+
+// The name that is nearest, or of which one is a part of the other (train_lmdb, mnist_train_lmdb).
+std::string nearest_database(const std::string& wanted, const std::vector<std::string>& names) {
+  const std::string near = nearest_name(wanted, names);
+  if (!near.empty()) return near;
+  for (const std::string& name : names) {
+    if (wanted.find(name) != std::string::npos || name.find(wanted) != std::string::npos) return name;
+  }
+  return "";
 }
 
 std::string list_few(const std::vector<std::string>& names) {
@@ -79,9 +99,13 @@ void throw_missing_database(const std::string& path) {
     throw data_error("there is no database {}: its folder does not exist either, only {} does. {}", path,
                      parent.string(), database_remedy(path));
   }
-  const std::vector<std::string> names = names_in(parent);
-  const std::string near = nearest_name(fs::path(path).filename().string(), names);
-  throw data_error("there is no database {}: {} holds {}{} {}", path, parent.string(), list_few(names),
+  std::vector<std::string> names = names_in(parent);
+  const std::vector<std::string> databases = databases_of(parent, names);
+  if (!databases.empty()) names = databases;
+  std::sort(names.begin(), names.end());
+  const std::string near = nearest_database(fs::path(path).filename().string(), names);
+  throw data_error("there is no database {}: {} holds {}{}{} {}", path, parent.string(),
+                   databases.empty() ? "" : databases.size() == 1 ? "the database " : "the databases ", list_few(names),
                    near.empty() ? "." : fmt::format("; did you mean {}?", near), database_remedy(path));
 }
 

@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "base/philox.h"
-#include "formats/mean_file.h"
+#include "data/mean_field.h"
 
 namespace trainer {
 
@@ -52,7 +52,7 @@ Transformer::Transformer(const caffe::TransformationParameter& param, caffe::Pha
     throw config_error("{}: cannot set both force_color and force_gray in transform_param", layer);
   }
   if (param.has_mean_file()) {
-    MeanImage mean = read_mean_file(param.mean_file());
+    MeanImage mean = read_mean_field(param);
     TRAINER_ASSERT(mean.shape.rank() == 3);
     mean_shape_ = {mean.shape[0], mean.shape[1], mean.shape[2]};
     mean_image_ = std::move(mean.data);

@@ -15,10 +15,10 @@
 #include "base/philox.h"
 #include "base/text.h"
 #include "data/image_decoder.h"
+#include "data/mean_field.h"
 #include "data/image_list.h"
 #include "data/resize.h"
 #include "data/window_cut.h"
-#include "formats/mean_file.h"
 
 namespace trainer {
 
@@ -176,7 +176,7 @@ void read_mean(const caffe::TransformationParameter& transform, WindowSettings& 
                        settings.mean_values.size());
   }
   if (!transform.has_mean_file()) return;
-  settings.mean = read_mean_file(transform.mean_file());
+  settings.mean = read_mean_field(transform);
   const Shape& shape = settings.mean.shape;
   const int64_t crop = settings.shape.crop, offset = (shape[2] - crop) / 2;
   if (shape[0] != kChannels || shape[2] < crop || shape[1] < crop + offset) {

@@ -12,7 +12,7 @@
 namespace trainer {
 
 std::string subject_of(const caffe::LayerParameter& layer) {
-  return fmt::format("layer \"{}\" ({})", layer.name(), layer.type());
+  return fmt::format("layer \"{}\"", layer.name()) + (layer.type().empty() ? "" : fmt::format(" ({})", layer.type()));
 }
 
 SourcePosition position_of(const Positions& positions, const caffe::LayerParameter& layer,

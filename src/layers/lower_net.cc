@@ -55,6 +55,7 @@ class NetAssembly {
   Assembly all_;
   BlobTable blobs_;
   std::map<std::string, int> layers_of_name_;
+  bool tops_missing_ = false;  // a layer whose text could not be read makes blobs of unknown names
 };
 
 void NetAssembly::error(const LoweredLayer& layer, const std::string& field, const std::string& message,
@@ -99,8 +100,9 @@ bool NetAssembly::resolve_bottoms(LoweredLayer& layer) {
     layer.bottom_names.push_back(param.bottom(i));
     BlobVersion* blob = blobs_.find(param.bottom(i));
     if (blob == nullptr) {
-      error(layer, fmt::format("bottom[{}]", i), fmt::format("unknown bottom blob \"{}\"", param.bottom(i)),
-            unknown_bottom_hint(layer, param.bottom(i)));
+      if (!tops_missing_)
+        error(layer, fmt::format("bottom[{}]", i), fmt::format("unknown bottom blob \"{}\"", param.bottom(i)),
+              unknown_bottom_hint(layer, param.bottom(i)));
       // Said once: from here on the name stands for a blob of unknown shape.
       blob = &blobs_.add(param.bottom(i), -1, -1, Value(), false);
     }
@@ -211,13 +213,16 @@ void NetAssembly::add_layer(int index) {
   layer.type = find_layer_type(layer.param->type());
   layer.phase = layer.param->has_phase() ? layer.param->phase() : all_.options.phase;
   all_.net.graph->set_context(index, Pass::kForward);
-  if (layer.type == nullptr)
+  const bool readable = !all_.positions.faulty(*layer.param);
+  if (layer.type == nullptr && (readable || !layer.param->type().empty()))
     error(layer, "type", fmt::format("unknown layer type \"{}\"", layer.param->type()),
           unknown_type_hint(layer.param->type()));
 
   bool good = resolve_bottoms(layer);
   good = name_tops(layer) && good;
-  if (layer.type != nullptr) {
+  good = good && readable;
+  tops_missing_ = tops_missing_ || (!readable && layer.param->top_size() == 0);
+  if (layer.type != nullptr && readable) {
     good = check_counts(layer) && good;
     good = read_loss_weights(layer) && good;
     const std::string random_name = unique_name(layer.param->name());

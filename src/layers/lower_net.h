@@ -96,7 +96,8 @@ struct LowerOptions {
 };
 
 // `net` must outlive the result. Problems are added to `diagnostics`; the result is complete only where there
-// are none. Layers behind a faulty one are checked as far as their bottoms are known.
+// are none. Layers behind a faulty one are checked as far as their bottoms are known; of a layer with mistakes in its
+// text only its names are checked.
 std::unique_ptr<LoweredNet> lower_net(const caffe::NetParameter& net, const Positions& positions,
                                       const LowerOptions& options, Diagnostics* diagnostics);
 

@@ -21,26 +21,31 @@ namespace {
 class SolverCheck {
  public:
   SolverCheck(const SolverFile& file, Diagnostics* diagnostics)
-      : solver_(*file.solver), positions_(file.positions), diagnostics_(diagnostics) {}
+      : solver_(*file.solver), positions_(file.positions), complete_(file.complete), diagnostics_(diagnostics) {}
 
   void run() {
     check_amounts();
     check_type();
-    std::string field;
-    const std::string wrong = check_learning_rate(solver_, &field);
-    if (!wrong.empty()) error(field, wrong);
+    if (complete_) check_schedule();
     if (!solver_.has_base_lr()) error("base_lr", "base_lr is missing: the learning rate to start from");
     if (solver_.has_base_lr() && solver_.base_lr() < 0) error("base_lr", fmt::format("base_lr is {}; it must not be negative", solver_.base_lr()));
     if (solver_.regularization_type() != "L2" && solver_.regularization_type() != "L1")
       error("regularization_type", fmt::format("unknown regularization_type \"{}\"", solver_.regularization_type()),
             "known are \"L2\" and \"L1\"");
-    check_tests();
     if ((solver_.snapshot() > 0 || solver_.snapshot_after_train()) && solver_.snapshot_prefix().empty())
       error("snapshot_prefix", "snapshot_prefix is empty, but snapshots are to be written",
             "name a prefix of their path, or set snapshot_after_train: false and no snapshot");
   }
 
  private:
+  // Fields that need each other.
+  void check_schedule() {
+    std::string field;
+    const std::string wrong = check_learning_rate(solver_, &field);
+    if (!wrong.empty()) error(field, wrong);
+    check_tests();
+  }
+
   void check_amounts() {
     for (const char* field : {"base_lr", "momentum", "momentum2", "weight_decay", "gamma", "power", "delta", "rms_decay", "clip_gradients"})
       check_finite(field);
@@ -102,12 +107,21 @@ class SolverCheck {
       error("test_state", fmt::format("test_state must be given never or once for each of the {} test nets", tests));
   }
 
+  bool is_set(const std::string& name) const {
+    const auto* field = caffe::SolverParameter::descriptor()->FindFieldByName(name);
+    const auto* reflection = solver_.GetReflection();
+    return field->is_repeated() ? reflection->FieldSize(solver_, field) > 0 : reflection->HasField(solver_, field);
+  }
+
+  // What an incomplete file lacks may be a field that could not be read.
   void error(const std::string& field, const std::string& message, const std::string& hint = "", int index = -1) {
+    if (!complete_ && !is_set(field)) return;
     diagnostics_->error(positions_.of(solver_, field, index), "", message, hint);
   }
 
   const caffe::SolverParameter& solver_;
   const Positions& positions_;
+  const bool complete_;
   Diagnostics* diagnostics_;
 };
 
@@ -175,8 +189,7 @@ TrainingFiles configure_training(const std::string& solver_path, const Configure
   for (const std::string& assignment : options.edits.overrides)
     apply_solver_override(assignment, file->solver.get(), &file->positions, diagnostics);
   caffe::SolverParameter& solver = *file->solver;
-  // A field that could not be read would be called missing.
-  if (file->complete) SolverCheck(*file, diagnostics).run();
+  SolverCheck(*file, diagnostics).run();
 
   const int train_sources = solver.has_net() + solver.has_net_param() + solver.has_train_net() + solver.has_train_net_param();
   if (train_sources != 1) {

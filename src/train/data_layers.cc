@@ -9,6 +9,7 @@
 #include "base/cores.h"
 #include "base/error.h"
 #include "data/hdf5_rows.h"
+#include "data/mean_field.h"
 #include "report/log.h"
 
 namespace trainer {
@@ -39,14 +40,15 @@ DataLayers::DataLayers(const NetInPhase& net, GivenShapes given, Diagnostics* wa
   check_given(&diagnostics);
   for (int i = 0; i < net_.net.layer_size(); ++i) {
     const caffe::LayerParameter& layer = net_.net.layer(i);
-    if (!BatchStream::reads(layer.type()) || is_given(layer)) continue;
+    if (!BatchStream::reads(layer.type()) || is_given(layer) || net_.positions.faulty(layer)) continue;
     try {
       open(i, warnings);
     } catch (const Error& error) {
       if (error.code() != ExitCode::kConfiguration && error.code() != ExitCode::kData) throw;
       const bool data = error.code() == ExitCode::kData;
       data_errors += data;
-      const std::string field = data ? BatchStream::source_field(layer.type()) : "";
+      const auto* of_field = dynamic_cast<const FieldError*>(&error);
+      const std::string field = of_field != nullptr ? of_field->field() : data ? BatchStream::source_field(layer.type()) : "";
       (data ? diagnostics : misconfigured).error(net_.positions.of(layer, field), subject_of(layer), without_layer(error.what(), layer));
     }
   }

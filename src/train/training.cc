@@ -13,6 +13,7 @@
 #include "formats/atomic_file.h"
 #include "formats/prefix_lock.h"
 #include "report/run_folder.h"
+#include "train/check_nets.h"
 #include "train/evaluate.h"
 #include "train/learning_rate.h"
 
@@ -24,8 +25,18 @@ Training::Training(TrainingFiles files, const TrainingOptions& options)
   if (loop_.seed == 0) loop_.seed = static_cast<uint64_t>(solver.random_seed());
   if (files_.train.net->layer_size() == 0)
     throw config_error("the net \"{}\" has no layers in phase TRAIN: nothing can be trained", files_.train.net->name());
-  for (const auto& rank : ranks_)
-    rank->net = std::make_unique<NetSession>(*files_.train.net, *files_.train.positions, caffe::TRAIN, loop_.seed, rank->runtime);
+  NetProblems problems;
+  for (const auto& rank : ranks_) {
+    problems.collect([&] {
+      rank->net = std::make_unique<NetSession>(*files_.train.net, *files_.train.positions, caffe::TRAIN, loop_.seed, rank->runtime);
+    });
+  }
+  for (const TrainingFiles::Net& test : files_.tests) {
+    problems.collect([&] {
+      tests_.push_back(std::make_unique<NetSession>(*test.net, *test.positions, caffe::TEST, loop_.seed, runtime_));
+    });
+  }
+  problems.throw_if_any();
   train_ = ranks_.front()->net.get();
   // Before memory is taken for parameters that no snapshot could hold.
   if (writes_snapshots()) {
@@ -34,10 +45,7 @@ Training::Training(TrainingFiles files, const TrainingOptions& options)
   }
   if (!options.plans_only) check_states();
   for (const auto& rank : ranks_) add_parameters(rank->net->lowered(), loop_.seed, true, rank->runtime.store);
-  for (const TrainingFiles::Net& test : files_.tests) {
-    tests_.push_back(std::make_unique<NetSession>(*test.net, *test.positions, caffe::TEST, loop_.seed, runtime_));
-    add_parameters(tests_.back()->lowered(), loop_.seed, false, runtime_.store);
-  }
+  for (const auto& test : tests_) add_parameters(test->lowered(), loop_.seed, false, runtime_.store);
   for (const auto& rank : ranks_)
     rank->update = std::make_unique<UpdateRule>(solver, trained_parameters(rank->net->lowered()), rank->runtime);
   sum_gradients();

@@ -1,0 +1,31 @@
+// What is wrong with nets beyond what their text shows.
+#include "train/check_nets.h"
+
+#include "train/net_session.h"
+
+namespace trainer {
+
+void NetProblems::collect(const std::function<void()>& open) {
+  try {
+    open();
+  } catch (const DiagnosticsError& error) {
+    list_.add_all(error.problems());
+    data_only_ = data_only_ && error.code() == ExitCode::kData;
+  }
+}
+
+void NetProblems::throw_if_any() const {
+  list_.throw_if_errors(data_only_ ? ExitCode::kData : ExitCode::kConfiguration);
+}
+
+void add_net_problems(const std::vector<TrainingFiles::Net>& nets, const GivenShapes& given, Diagnostics* diagnostics) {
+  NetProblems problems;
+  Runtime runtime("plan:cpu");
+  for (const TrainingFiles::Net& net : nets) {
+    if (net.net == nullptr || net.positions->faulty(*net.net)) continue;
+    problems.collect([&] { NetSession(*net.net, *net.positions, net.state.phase(), 0, runtime, given); });
+  }
+  diagnostics->add_all(problems.list());
+}
+
+}  // namespace trainer
