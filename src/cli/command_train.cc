@@ -115,7 +115,6 @@ int run_train(const Arguments& arguments) {
     return request.snapshot ? StopRequest::kSnapshot : StopRequest::kNone;
   };
   for (const ChosenDevice& device : devices) report.note(device.use);
-  report.note(fmt::format("random_seed: {}", files.solver->random_seed()));
   const auto configure_again = [&] {
     Diagnostics known;
     TrainingFiles again = configure_training(arguments.text("solver"), configure, &known);

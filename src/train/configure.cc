@@ -64,7 +64,7 @@ class SolverCheck {
     if (solver_.display() < 0) error("display", "display must not be negative; 0 shows nothing");
     if (solver_.snapshot() < 0) error("snapshot", "snapshot must not be negative; 0 writes one at the end only");
     if (solver_.keep_snapshots() < 0) error("keep_snapshots", "keep_snapshots must not be negative; 0 keeps all");
-    if (solver_.lr_policy() == "poly" && solver_.max_iter() == 0 && solver_.has_max_iter())
+    if (solver_.lr_policy() == "poly" && solver_.max_iter() == 0 && solver_.has_max_iter() && solver_.max_epochs() == 0)
       error("max_iter", "lr_policy \"poly\" needs a positive max_iter");
   }
 
@@ -255,6 +255,7 @@ TrainingFiles configure_training(const std::string& solver_path, const Configure
 
   if (solver.random_seed() < 0) {
     // Below 2^53, so that every reader of a report or a JSON line keeps it.
+    out.seed_drawn = true;
     std::random_device entropy;
     solver.set_random_seed(static_cast<int64_t>((uint64_t{entropy()} << 21 ^ entropy()) & ((uint64_t{1} << 53) - 1)));
   }

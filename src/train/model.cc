@@ -232,6 +232,10 @@ void require_trained(const std::string& path, const std::vector<WeightMatch>& ma
                    match_table(path, matches));
 }
 
+bool all_loaded(const std::vector<WeightMatch>& matches) {
+  return count_of(WeightMatch::kLoaded, matches) == matches.size();
+}
+
 void save_weights(AtomicFile& file, bool hdf5, bool diff, const LoweredNet& net, const StateStore& store) {
   std::vector<caffe::LayerParameter> params;
   std::vector<const LoweredLayer*> lowered;

@@ -38,6 +38,8 @@ std::vector<WeightMatch> load_weights(const std::string& path, const LoweredNet&
 void require_match(const std::string& path, const std::vector<WeightMatch>& matches);
 void require_trained(const std::string& path, const std::vector<WeightMatch>& matches, bool allow_fresh);
 
+bool all_loaded(const std::vector<WeightMatch>& matches);
+
 // "loaded 6 of 8 layers from F; fresh: fc8_new; unused: fc8" and, line by line, what needs attention.
 std::string match_table(const std::string& path, const std::vector<WeightMatch>& matches);
 

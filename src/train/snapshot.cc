@@ -279,8 +279,9 @@ std::vector<std::string> restore_snapshot(const std::string& path, const caffe::
                      "ones: the file is damaged, copy it again",
                      path);
   const std::string model = find_model(path, state.learned_net());
-  require_match(model, load_weights(model, first.lowered(), runtime.store));
-  lines.push_back(fmt::format("Model from {}", model));
+  const std::vector<WeightMatch> matches = load_weights(model, first.lowered(), runtime.store);
+  require_match(model, matches);
+  lines.push_back(all_loaded(matches) ? fmt::format("Model from {}", model) : match_table(model, matches));
   restore_history(path, file, solver, first.lowered(), runtime);
   restore_loss_scale(path, state, runtime.store);
   loop->iteration = state.iter();

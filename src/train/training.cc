@@ -22,6 +22,7 @@ Training::Training(TrainingFiles files, const TrainingOptions& options)
     : files_(std::move(files)), options_(options), ranks_(open_ranks(options)), runtime_(ranks_.front()->runtime) {
   const caffe::SolverParameter& solver = *files_.solver;
   if (!options.snapshot.empty()) loop_.seed = seed_of_snapshot(options.snapshot);
+  if (loop_.seed != 0 && files_.seed_drawn) files_.solver->set_random_seed(static_cast<int64_t>(loop_.seed));
   if (loop_.seed == 0) loop_.seed = static_cast<uint64_t>(solver.random_seed());
   if (files_.train.net->layer_size() == 0)
     throw config_error("the net \"{}\" has no layers in phase TRAIN: nothing can be trained", files_.train.net->name());
@@ -49,14 +50,13 @@ Training::Training(TrainingFiles files, const TrainingOptions& options)
   for (const auto& rank : ranks_)
     rank->update = std::make_unique<UpdateRule>(solver, trained_parameters(rank->net->lowered()), rank->runtime);
   sum_gradients();
-  max_iterations_ = solver.max_iter();
   if (solver.max_epochs() > 0) {
     const int64_t records = train_->data().records_per_epoch();
     const int64_t step = images_per_iteration();
     if (records <= 0)
       throw config_error("max_epochs is set, but the net \"{}\" reads no data set whose records could be counted; "
                          "set max_iter instead", files_.train.net->name());
-    max_iterations_ = static_cast<int>((records * solver.max_epochs() + step - 1) / step);
+    files_.solver->set_max_iter(static_cast<int>((records * solver.max_epochs() + step - 1) / step));
   }
   for (const auto& rank : ranks_) {
     rank->runtime.limit_memory(options.memory, buffer_bytes());
@@ -229,6 +229,7 @@ bool Training::writes_snapshots() const { return files_.solver->snapshot() > 0 |
 bool Training::run(RunReport& report) {
   const caffe::SolverParameter& solver = *files_.solver;
   last_snapshot_ = options_.snapshot;
+  report.note(fmt::format("random_seed: {}", loop_.seed));
   std::optional<PrefixLock> lock;
   if (writes_snapshots()) {
     lock.emplace(solver.snapshot_prefix());
@@ -312,7 +313,7 @@ RunInfo Training::run_info() const {
   google::protobuf::TextFormat::PrintToString(solver, &info.solver_text);
   info.folder = options_.new_run_folder ? make_run_folder(solver.snapshot_prefix()) : options_.run_folder;
   info.first_iteration = loop_.iteration;
-  info.max_iteration = max_iterations_;
+  info.max_iteration = solver.max_iter();
   info.display = solver.display();
   info.images_per_iteration = images_per_iteration();
   info.images_per_epoch = train_->data().records_per_epoch();
@@ -321,7 +322,7 @@ RunInfo Training::run_info() const {
 
 void Training::loop(RunReport& report) {
   const caffe::SolverParameter& solver = *files_.solver;
-  while (loop_.iteration < max_iterations_ && !stop_) {
+  while (loop_.iteration < solver.max_iter() && !stop_) {
     const int iteration = loop_.iteration;
     if (solver.test_interval() > 0 && iteration % solver.test_interval() == 0 &&
         (iteration > 0 || solver.test_initialization())) {

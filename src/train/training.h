@@ -41,6 +41,7 @@ struct TrainingOptions {
 struct TrainingFiles {
   std::unique_ptr<caffe::SolverParameter> solver;
   Positions solver_positions;
+  bool seed_drawn = false;  // the solver gives no random_seed
   struct Net {
     const caffe::NetParameter* net = nullptr;  // filtered for its state; owned by one of `files`
     const Positions* positions = nullptr;
@@ -133,7 +134,6 @@ class Training {
   bool snapshot_failed_ = false;
   // Where the test nets stood when the test began that is under way or was given up: a resumed training tests again.
   std::vector<NetPosition> before_test_;
-  int max_iterations_ = 0;
   bool stop_ = false;
 };
 
