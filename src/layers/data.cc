@@ -8,10 +8,11 @@ namespace {
 
 void lower(LayerContext& context) {
   const caffe::DataParameter& param = context.param().data_param();
-  if (param.source().empty())
+  const bool known = context.knows_source_shapes();
+  if (!known && param.source().empty())
     context.fail("data_param", "source is missing",
                  "give the path of the database, for example source: \"train_lmdb\"");
-  if (param.batch_size() == 0)
+  if (!known && param.batch_size() == 0)
     context.fail("data_param", "batch_size is missing or 0",
                  "give the number of records in a batch, for example batch_size: 64");
   const caffe::TransformationParameter& transform = context.param().transform_param();

@@ -7,14 +7,15 @@ namespace {
 
 void lower(LayerContext& context) {
   const caffe::HDF5DataParameter& param = context.param().hdf5_data_param();
+  const bool known = context.knows_source_shapes();
   if (context.param().has_transform_param())
     context.fail(
         "transform_param", "HDF5Data does not transform data",
         "remove transform_param; a Power or Scale layer can scale, a Bias layer can subtract a mean");
-  if (param.source().empty())
+  if (!known && param.source().empty())
     context.fail("hdf5_data_param", "source is missing",
                  "give a text file that lists HDF5 files, one a line");
-  if (param.batch_size() == 0)
+  if (!known && param.batch_size() == 0)
     context.fail("hdf5_data_param", "batch_size is missing or 0",
                  "give the number of rows in a batch, for example batch_size: 64");
   const std::vector<Shape> shapes = context.source_shapes();

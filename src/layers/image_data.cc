@@ -9,10 +9,11 @@ namespace {
 
 void lower(LayerContext& context) {
   const caffe::ImageDataParameter& param = context.param().image_data_param();
-  if (param.source().empty())
+  const bool known = context.knows_source_shapes();
+  if (!known && param.source().empty())
     context.fail("image_data_param", "source is missing",
                  "give a text file with a line \"path label\" for each picture");
-  if (param.batch_size() == 0)
+  if (!known && param.batch_size() == 0)
     context.fail("image_data_param.batch_size", "batch_size is 0", "give the number of pictures in a batch");
   if ((param.new_height() > 0) != (param.new_width() > 0))
     context.fail(param.new_height() > 0 ? "image_data_param.new_height" : "image_data_param.new_width",

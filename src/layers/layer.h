@@ -93,6 +93,8 @@ class LayerContext {
 
   // Tops of a data source: the shapes its data set gives (one a top).
   virtual std::vector<Shape> source_shapes() = 0;
+  // Whether these are known: then the data set is open, or not needed.
+  virtual bool knows_source_shapes() const = 0;
   // A value that is filled from outside before each pass.
   virtual Value source(int top, const Shape& shape) = 0;
 

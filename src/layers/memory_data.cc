@@ -9,16 +9,17 @@ namespace {
 
 void lower(LayerContext& context) {
   const caffe::MemoryDataParameter& param = context.param().memory_data_param();
+  const bool known = context.knows_source_shapes();
   const std::pair<const char*, uint32_t> extents[] = {{"batch_size", param.batch_size()},
                                                       {"channels", param.channels()},
                                                       {"height", param.height()},
                                                       {"width", param.width()}};
   for (const auto& [field, value] : extents) {
-    if (value == 0)
+    if (!known && value == 0)
       context.fail("memory_data_param", fmt::format("{} is missing or 0", field),
                    "batch_size, channels, height and width must be given");
   }
-  if (param.source().empty())
+  if (!known && param.source().empty())
     context.fail(
         "memory_data_param", "no program hands over its data here, and source is missing",
         fmt::format("name an HDF5 file with data sets named as the tops, or a .npy file, in "

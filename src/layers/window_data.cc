@@ -9,8 +9,9 @@ namespace {
 
 void lower(LayerContext& context) {
   const caffe::WindowDataParameter& param = context.param().window_data_param();
-  if (param.source().empty()) context.fail("window_data_param", "source is missing", "give a window file");
-  if (param.batch_size() == 0)
+  const bool known = context.knows_source_shapes();
+  if (!known && param.source().empty()) context.fail("window_data_param", "source is missing", "give a window file");
+  if (!known && param.batch_size() == 0)
     context.fail("window_data_param", "batch_size is missing or 0", "give the number of windows in a batch");
   if (context.param().transform_param().crop_size() == 0)
     context.fail("transform_param", "crop_size is missing or 0",

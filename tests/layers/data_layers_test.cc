@@ -43,6 +43,15 @@ layer { name: "r" type: "ReLU" bottom: "data" top: "data" })",
   EXPECT_EQ(net->graph->sources[1].top, 1);
   EXPECT_EQ(net->layers[1].tops[0].value.shape(), (Shape{4, 1, 28, 28}));
 
+  // Where its shapes are given it needs neither source nor batch_size.
+  for (const char* type : {"Data", "HDF5Data", "ImageData", "MemoryData"}) {
+    caffe::NetParameter bare = param;
+    bare.mutable_layer(0)->set_type(type);
+    bare.mutable_layer(0)->clear_data_param();
+    lower_net(bare, positions, options, &diagnostics);
+    EXPECT_EQ(diagnostics.render(), "") << type;
+  }
+
   // A data set that could not be opened has been reported: what reads it is passed over in silence.
   options.source_shapes = [](const caffe::LayerParameter&) { return std::vector<Shape>(); };
   lower_net(param, positions, options, &diagnostics);

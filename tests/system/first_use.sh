@@ -29,6 +29,11 @@ for phase in TRAIN TEST; do
   says set_reaches_the_layer_of_$phase 0 'data 7,6' "$trainer" summary --model=net.prototxt --phase=$phase \
     --set 'layer[data].dummy_data_param={ shape { dim: 7 dim: 6 } }'
 done
+cat >bare.prototxt <<'NET'
+layer { name: "data" type: "Data" top: "data" }
+layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip" inner_product_param { num_output: 3 } }
+NET
+says a_given_shape_stands_for_the_source 0 'data 7,6' "$trainer" summary --model=bare.prototxt --phase=TEST --shape=data=7,6
 says help_set 0 'layer\[conv1\]' "$trainer" help set
 
 # A deploy net: no command fills its input, and its weights come from a net with other names.
@@ -51,6 +56,15 @@ train_weights() { # PREFIX [--set ...]
 }
 train_weights same
 train_weights renamed --set 'layer[prelu1].name=PReLU1'
+
+# A resumed training says what it begins anew, and shows no seed that was drawn in vain.
+echo "net: 'trained.prototxt' base_lr: 0.001 lr_policy: 'fixed' max_iter: 1 snapshot_prefix: 'seedless' solver_mode: CPU" >seedless.prototxt
+"$trainer" train --solver=seedless.prototxt --run_dir= >log 2>&1 || bad seedless "$(cat log)"
+seed=$(grep -o 'random_seed: .*' log)
+resume=("$trainer" train --solver=seedless.prototxt --run_dir= --snapshot=seedless_iter_1.solverstate --set max_iter=2)
+says a_resumed_seed_is_the_states 0 "$seed\$" "${resume[@]}"
+check no_change_of_seed "$(cat log)" test "$(grep -c random_seed log)" = 1
+says a_layer_begun_anew 0 'fresh +mine' "${resume[@]}" --set 'layer[score].name=mine'
 
 unfilled='layer "input" \(Input\): nothing fills its top "data"'
 says test_of_an_unfilled_input 2 "$unfilled" "$trainer" test --model=deploy.prototxt --weights=same_iter_0.caffemodel
