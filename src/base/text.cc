@@ -12,6 +12,8 @@
 namespace trainer {
 namespace {
 
+constexpr size_t kLongestCompared = 128;  // a comparison takes the product of the lengths
+
 int edit_distance(const std::string& a, const std::string& b) {
   const size_t width = b.size() + 1;
   std::vector<int> d((a.size() + 1) * width);
@@ -60,10 +62,12 @@ Character character_at(std::string_view text, size_t at) {
 }  // namespace
 
 std::string nearest_name(std::string_view name, const std::vector<std::string>& candidates) {
+  if (name.size() > kLongestCompared) return "";
   const std::string wanted = lower(name);
   std::string best;
   int best_distance = 1 << 20;
   for (const std::string& candidate : candidates) {
+    if (candidate.size() > kLongestCompared) continue;
     const int distance = edit_distance(wanted, lower(candidate));
     if (distance < best_distance) {
       best_distance = distance;

@@ -10,7 +10,7 @@
 namespace trainer {
 
 // The candidate that a person most likely meant by `name` (Damerau-Levenshtein distance, case ignored), or ""
-// where none is near: at most a third of the letters wrong, and at least one right.
+// where none is near: at most a third of the letters wrong, and at least one right. Names beyond 128 bytes resemble none.
 std::string nearest_name(std::string_view name, const std::vector<std::string>& candidates);
 
 // "1.5 KiB", "431.1 MiB".

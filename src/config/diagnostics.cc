@@ -12,7 +12,16 @@ namespace {
 constexpr size_t kMostShown = 50;
 constexpr int kWidestLine = 100;
 
+constexpr size_t kLongestText = 2000;  // of a message or hint, which may quote a file
+
 bool continues_character(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
+
+std::string shortened(const std::string& text) {
+  if (text.size() <= kLongestText) return text;
+  size_t end = kLongestText;
+  while (end > 0 && continues_character(text[end])) --end;
+  return text.substr(0, end) + "...";
+}
 
 // One string for each character; a tab or another control character is a space.
 std::vector<std::string> characters_of(const std::string& text) {
@@ -104,8 +113,8 @@ std::string Diagnostics::render(bool color) const {
     const Diagnostic& d = *sorted[i];
     const bool error = d.severity == Diagnostic::kError;
     out += fmt::format("{}{}{}{}{}: {}{}{}{}\n", bold, place_of(d.position), error ? red : yellow,
-                       error ? "error" : "warning", plain, d.subject, d.subject.empty() ? "" : ": ",
-                       d.message, d.hint.empty() ? "" : "; " + d.hint);
+                       error ? "error" : "warning", plain, shortened(d.subject), d.subject.empty() ? "" : ": ",
+                       shortened(d.message), d.hint.empty() ? "" : "; " + shortened(d.hint));
     out += excerpt(d.position);
   }
   if (sorted.size() > kMostShown) out += fmt::format("... and {} more\n", sorted.size() - kMostShown);

@@ -36,9 +36,13 @@ std::string lower(std::string text) {
   return text;
 }
 
-// The sub-message of a layer that has the field: the one of the layer's own type first.
-const FieldDescriptor* sub_message_with(const Descriptor* layer, const std::string& name,
-                                        const std::string& type) {
+bool is_common(const FieldDescriptor& field) { return field.name() == "param" || field.name() == "transform_param" || field.name() == "loss_param"; }
+
+// The sub-message of the layer that has the field: the one of the layer's own type, else one that the layer holds or that
+// many types read.
+const FieldDescriptor* sub_message_with(const Message& message, const std::string& name) {
+  const Descriptor* layer = message.GetDescriptor();
+  const std::string type = string_field(message, "type");
   const FieldDescriptor* found = nullptr;
   for (int i = 0; i < layer->field_count(); ++i) {
     const FieldDescriptor* field = layer->field(i);
@@ -46,9 +50,22 @@ const FieldDescriptor* sub_message_with(const Descriptor* layer, const std::stri
         field->message_type()->FindFieldByName(name) == nullptr)
       continue;
     if (is_message_of_type(*field, type)) return field;
-    if (found == nullptr) found = field;
+    const bool held = !field->is_repeated() && message.GetReflection()->HasField(message, field);
+    if (found == nullptr && (held || is_common(*field))) found = field;
   }
   return found;
+}
+
+// The nearest name; that all messages of layers end alike makes none of them resemble another.
+std::string nearest_field(const std::string& name, const std::vector<std::string>& names) {
+  const std::string ending = "_param";
+  if (!name.ends_with(ending)) return nearest_name(name, names);
+  std::vector<std::string> stems;
+  for (const std::string& known : names) {
+    if (known.ends_with(ending)) stems.push_back(known.substr(0, known.size() - ending.size()));
+  }
+  const std::string near = nearest_name(name.substr(0, name.size() - ending.size()), stems);
+  return near.empty() ? "" : near + ending;
 }
 
 }  // namespace
@@ -80,15 +97,14 @@ std::string unknown_field_hint(const std::string& name, const Message& message, 
   if (!fork.empty()) return fork;
   std::vector<std::string> names;
   for (int i = 0; i < descriptor->field_count(); ++i) names.push_back(descriptor->field(i)->name());
-  const std::string near = nearest_name(name, names);
+  const std::string near = nearest_field(name, names);
   if (is_layer(message)) {
-    const FieldDescriptor* home = sub_message_with(descriptor, name, string_field(message, "type"));
+    const FieldDescriptor* home = sub_message_with(message, name);
     if (home != nullptr) return fmt::format("it belongs in {} {{ {}: ... }}", home->name(), name);
   } else if (layer != nullptr && near.empty()) {
     if (layer->GetDescriptor()->FindFieldByName(name) != nullptr)
       return fmt::format("it belongs to the layer itself, outside {}", descriptor->name());
-    const FieldDescriptor* home =
-        sub_message_with(layer->GetDescriptor(), name, string_field(*layer, "type"));
+    const FieldDescriptor* home = sub_message_with(*layer, name);
     if (home != nullptr) return fmt::format("it belongs in {} {{ {}: ... }}", home->name(), name);
   }
   if (!near.empty()) return fmt::format("did you mean \"{}\"?", near);

@@ -32,5 +32,11 @@ TEST(Text, PrintableShowsWhatControlsATerminal) {
   EXPECT_FALSE(has_control_characters("\xc2\xa0 \xff"));
 }
 
+TEST(Text, NamesWithoutEndResembleNone) {
+  const std::string endless(1 << 20, 'x');
+  EXPECT_EQ(nearest_name(endless, {endless + "y"}), "");
+  EXPECT_EQ(nearest_name("name", {endless, "nam"}), "nam");
+}
+
 }  // namespace
 }  // namespace trainer

@@ -88,5 +88,11 @@ TEST(Diagnostics, UnderlineBehindTheEndOfTheLine) {
   EXPECT_EQ(shown("pad:", 4, 1), "f:1:5: error: here\n    pad:\n        ^\n");
 }
 
+TEST(Diagnostics, AreShortWhateverTheyQuote) {
+  Diagnostics diagnostics;
+  diagnostics.error({}, "", "unknown field " + std::string(1 << 20, 'x'), std::string(1 << 20, 'y'));
+  EXPECT_LT(diagnostics.render().size(), 5000u);
+}
+
 }  // namespace
 }  // namespace trainer
