@@ -76,6 +76,11 @@ int run_extract_features(const Arguments& arguments) {
     log_info(
         fmt::format("Extracted features of {} query images for feature blob {}", files[i]->rows(), blobs[i]));
   }
+  const int64_t items = net.data().records_per_epoch(), read = batches * net.data().batch_size();
+  if (items > 0 && read > items)
+    log_warning(fmt::format("The data set has {} items, but {} batches of {} are {}: the last {} repeat its first ones. A batch_size "
+                            "that divides {} avoids that",
+                            items, batches, net.data().batch_size(), read, read - items, items));
   log_info("Successfully extracted the features!");
   return 0;
 }
@@ -93,6 +98,7 @@ REGISTER_COMMAND(
         "  npy            a NumPy array\n"
         "A row of the blob is a record. A blob that layers change in place is written as the last of them "
         "leaves it. "
+        "WEIGHTS is none for a net without learned blobs. "
         "Nothing that exists is overwritten; a call that fails leaves nothing behind.",
     .flags = {precision_flag(), deterministic_flag(), set_flag(), fill_flag(), allow_fresh_flag(), level_flag(), stage_flag()}, .run = run_extract_features, .computes = true);
 

@@ -36,6 +36,8 @@ std::string plain(const std::string& name) {
   return out;
 }
 
+constexpr int kTypeColumn = 24;
+
 std::string type_text(const FieldDescriptor* field) {
   switch (field->type()) {
     case FieldDescriptor::TYPE_MESSAGE: return field->message_type()->name();
@@ -94,7 +96,15 @@ std::string range_text(int least, int most) {
   return least == most ? fmt::format("{}", least) : fmt::format("{} to {}", least, most);
 }
 
-// Fields of LayerParameter that the type reads: named after it, common to its kind, or used in its example.
+// Whether a field is set in prototxt text; "data_param {" is not in "hdf5_data_param {".
+bool sets(const std::string& text, const std::string& field) {
+  for (size_t at = text.find(field); at != std::string::npos; at = text.find(field, at + 1)) {
+    if (at == 0 || text[at - 1] == ' ' || text[at - 1] == '\n') return true;
+  }
+  return false;
+}
+
+// Fields of LayerParameter that the type reads: named after it, common to losses, or used in its example.
 std::vector<const FieldDescriptor*> message_fields(const LayerType& layer) {
   std::vector<const FieldDescriptor*> fields;
   const Descriptor* message = caffe::LayerParameter::descriptor();
@@ -104,9 +114,8 @@ std::vector<const FieldDescriptor*> message_fields(const LayerType& layer) {
     const std::string& name = field->name();
     if (field->type() != FieldDescriptor::TYPE_MESSAGE || name.find("_param") == std::string::npos) continue;
     const bool own = plain(name) == plain(layer.type);
-    const bool of_kind =
-        (layer.loss && name == "loss_param") || (layer.data_source && name == "transform_param");
-    if (own || of_kind || example.find(name) != std::string::npos) fields.push_back(field);
+    const bool of_losses = layer.loss && name == "loss_param";
+    if (own || of_losses || sets(example, name)) fields.push_back(field);
   }
   return fields;
 }
@@ -115,10 +124,7 @@ std::vector<const FieldDescriptor*> message_fields(const LayerType& layer) {
 
 std::string layer_list_text(int width) {
   std::string out;
-  for (const LayerType* layer : layer_types()) {
-    const std::string body = wrap(layer->summary, width, 20);
-    out += fmt::format("  {:<18}", layer->type) + body.substr(std::min<size_t>(body.size(), 20));
-  }
+  for (const LayerType* layer : layer_types()) out += two_columns(layer->type, layer->summary, kTypeColumn, width);
   return out + "\n`trainer help layer TYPE` tells about one.\n";
 }
 

@@ -28,14 +28,6 @@ std::string flag_help(const Flag& flag) {
   return text;
 }
 
-// Name and text in two columns; a long name takes a line of its own.
-std::string two_columns(const std::string& name, const std::string& text, int column, int width) {
-  const std::string body = wrap(text, width, column);
-  if (static_cast<int>(name.size()) + 4 > column) return "  " + name + "\n" + body;
-  const size_t blank = std::min(body.size(), static_cast<size_t>(column));
-  return fmt::format("  {:<{}}", name, column - 2) + body.substr(blank);
-}
-
 }  // namespace
 
 int terminal_width(FILE* stream) {
@@ -68,6 +60,13 @@ std::string wrap(const std::string& text, int width, int indent) {
     out += line + "\n";
   }
   return out;
+}
+
+std::string two_columns(const std::string& name, const std::string& text, int column, int width) {
+  const std::string body = wrap(text, width, column);
+  if (static_cast<int>(name.size()) + 4 > column) return "  " + name + "\n" + body;
+  const size_t blank = std::min(body.size(), static_cast<size_t>(column));
+  return fmt::format("  {:<{}}", name, column - 2) + body.substr(blank);
 }
 
 std::string overview_text(int width) {

@@ -15,6 +15,9 @@ int terminal_width(FILE* stream);
 // own.
 std::string wrap(const std::string& text, int width, int indent);
 
+// Name and text in two columns, the second from `column` on; a long name takes a line of its own.
+std::string two_columns(const std::string& name, const std::string& text, int column, int width);
+
 // All commands, one line each.
 std::string overview_text(int width);
 // Usage, description and flags of one command.

@@ -185,6 +185,7 @@ ConfiguredNet net_to_run(const Arguments& arguments, const std::string& path) {
 }
 
 void load_trained_weights(const Arguments& arguments, const std::string& path, const LoweredNet& net, StateStore& store) {
+  if (path == "none" && net.parameters.empty()) return;
   const std::vector<WeightMatch> matches = load_weights(path, net, store);
   require_trained(path, matches, arguments.truth("allow_fresh"));
   log_info(match_table(path, matches));

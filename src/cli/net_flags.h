@@ -57,7 +57,7 @@ ConfiguredNet net_to_look_at(const Arguments& arguments, caffe::Phase phase, con
 ConfiguredNet net_to_run(const Arguments& arguments, const std::string& path);
 
 // Loads the weights that the net is to compute with and writes the table of them to the log. Layers that the file lacks are a
-// data_error but with --allow_fresh.
+// data_error but with --allow_fresh. A net without learned blobs needs none: "none".
 void load_trained_weights(const Arguments& arguments, const std::string& path, const LoweredNet& net, StateStore& store);
 
 // The words of a comma list, blanks around them removed.

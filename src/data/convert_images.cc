@@ -101,6 +101,7 @@ ImagesConverted convert_images(const ImagesToDatabase& request, const LogLine& w
   // First, so that an existing target is told before pictures are read.
   const auto writer = make_record_writer(request.backend, request.target);
   const ImageList list(request.list);
+  check_root(list, request.root);
   std::vector<uint32_t> order;
   if (list.size() > std::numeric_limits<uint32_t>::max())
     throw data_error("{} has {} pictures: too many for one database", request.list, list.size());

@@ -2,6 +2,7 @@
 #include "data/image_list.h"
 
 #include <charconv>
+#include <filesystem>
 #include <fstream>
 #include <optional>
 #include <string_view>
@@ -58,6 +59,15 @@ ImageList::ImageList(const std::string& file) : file_(file) {
 int64_t ImageList::memory_bytes() const {
   return paths_.memory_bytes() +
          static_cast<int64_t>(labels_.capacity() * sizeof(int32_t) + lines_.capacity() * sizeof(int64_t));
+}
+
+void check_root(const ImageList& list, const std::string& root) {
+  if (root.empty() || root.back() == '/') return;
+  const std::string path(list.path(0));
+  std::error_code absent;
+  if (std::filesystem::exists(root + path, absent) || !std::filesystem::exists(root + "/" + path, absent)) return;
+  throw data_error("the root folder is put before each path as it is, and {}{} does not exist: write it with a / at its end, \"{}/\"",
+                   root, path, root);
 }
 
 void read_image_file(const std::string& path, std::string& bytes) {

@@ -8,6 +8,7 @@
 #include "base/philox.h"
 #include "data/image_file_reader.h"
 #include "data/image_list.h"
+#include "data/mean_field.h"
 #include "data/picture_feed.h"
 
 namespace trainer {
@@ -119,6 +120,11 @@ std::unique_ptr<BatchFeed> open_image_list_feed(const caffe::LayerParameter& lay
                           philox_key(options.seed, options.net_name, layer.name(), "transform"),
                           settings.layer);
   const auto list = std::make_shared<const ImageList>(param.source());
+  try {
+    check_root(*list, param.root_folder());
+  } catch (const Error& error) {
+    throw FieldError(error, "image_data_param.root_folder");
+  }
   uint64_t first = 0;
   if (param.rand_skip() > 0) {
     const PhiloxBlock draw =

@@ -21,10 +21,11 @@ bool accepted(float value, const LabelLimit& limit) {
   if (std::isfinite(value) && value != std::trunc(value)) {
     remedy = "Labels are whole numbers; a net that learns real numbers takes a loss such as EuclideanLoss";
   } else if (value >= 0.0f && std::isfinite(value)) {
+    const bool one_beyond = std::trunc(value) == static_cast<float>(limit.classes);
     remedy = fmt::format(
-        "If the label is right, the layers before need {:.0f} classes (num_output); if it marks items "
+        "{}If the label is right, the layers before need {:.0f} classes (num_output); if it marks items "
         "to leave out, set ignore_label: {:.0f}",
-        std::trunc(value) + 1, std::trunc(value));
+        one_beyond ? "Labels count from 0: where they count from 1, subtract 1. " : "", std::trunc(value) + 1, std::trunc(value));
   } else if (value < 0.0f && std::isfinite(value)) {
     remedy = fmt::format("Correct the record, or set ignore_label: {:.0f} if it marks items to leave out",
                          std::trunc(value));

@@ -4,6 +4,8 @@
 namespace trainer {
 
 MeanImage read_mean_field(const caffe::TransformationParameter& transform) {
+  if (transform.mean_file().empty())
+    throw FieldError(config_error("mean_file is empty: remove the field, or name a file"), "transform_param.mean_file");
   try {
     return read_mean_file(transform.mean_file());
   } catch (const Error& error) {

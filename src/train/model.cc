@@ -157,10 +157,15 @@ std::vector<const ParameterInfo*> declare_parameters(const LoweredNet& net, bool
       add(parameter);
       store.add(parameter.state, parameter.shape);
     } else if (store.shape(parameter.state) != parameter.shape) {
+      const LoweredLayer& layer = net.layers[static_cast<size_t>(parameter.layer)];
+      const std::string bottom =
+          layer.bottoms.empty() ? ""
+                                : fmt::format(" Its bottom \"{}\" is {} in this net: do both nets read data of one shape (channels)?",
+                                              layer.bottom_names.front(), layer.bottoms.front().shape().text());
       throw config_error("layer \"{}\": blob {} is {} in the training net and {} in this one; nets that share a layer by "
-                         "name need equal shapes. Rename one of the layers, or make them equal",
-                         net.layers[static_cast<size_t>(parameter.layer)].param->name(), parameter.blob,
-                         store.shape(parameter.state).caffe_text(), parameter.shape.caffe_text());
+                         "name need equal shapes.{} Layers that are to have weights of their own need different names",
+                         layer.param->name(), parameter.blob, store.shape(parameter.state).caffe_text(),
+                         parameter.shape.caffe_text(), bottom);
     }
   }
   return added;

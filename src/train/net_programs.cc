@@ -59,16 +59,36 @@ std::unique_ptr<LoweredNet> NetPrograms::lower(ProgramKind kind, const std::vect
   return net;
 }
 
+// Each once, in the order of the layers; those of Split layers are left out.
+std::vector<std::string> NetPrograms::blob_names() const {
+  std::vector<std::string> names;
+  for (const LoweredLayer& layer : lowered_->layers) {
+    for (const LoweredTop& top : layer.tops) {
+      if (std::find(names.begin(), names.end(), top.name) == names.end()) names.push_back(top.name);
+    }
+  }
+  return names;
+}
+
+std::vector<std::string> NetPrograms::tops_of_layer(const std::string& name) const {
+  for (const LoweredLayer& layer : lowered_->layers) {
+    if (layer.param->name() == name) return {layer.param->top().begin(), layer.param->top().end()};
+  }
+  return {};
+}
+
 void NetPrograms::keep_blobs(const std::vector<std::string>& names) {
   TRAINER_ASSERT(programs_.empty());
   for (const std::string& name : names) {
     if (find_blob(*lowered_, name) != nullptr) continue;
-    std::vector<std::string> known;
-    for (const CaffeLayer& layer : caffe_layers(*lowered_)) known.insert(known.end(), layer.tops.begin(), layer.tops.end());
+    const std::vector<std::string> known = blob_names();
     const std::string near = nearest_name(name, known);
+    const std::vector<std::string> made = tops_of_layer(name);
     throw config_error("unknown blob \"{}\" in the net \"{}\"{}; its blobs in phase {}: {}", name, lowered_->name,
-                       near.empty() ? "" : fmt::format(", did you mean \"{}\"?", near), caffe::Phase_Name(net_.phase),
-                       fmt::join(known, ", "));
+                       !made.empty()  ? fmt::format(", but a layer has this name: it makes \"{}\"", fmt::join(made, "\", \""))
+                       : near.empty() ? ""
+                                      : fmt::format(", did you mean \"{}\"?", near),
+                       caffe::Phase_Name(net_.phase), fmt::join(known, ", "));
   }
   kept_ = names;
 }

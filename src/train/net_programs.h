@@ -63,6 +63,8 @@ class NetPrograms {
  private:
   std::unique_ptr<LoweredNet> lower(ProgramKind kind, const std::vector<Shape>& shapes, const std::vector<int64_t>& extents,
                                     Diagnostics* problems) const;
+  std::vector<std::string> blob_names() const;
+  std::vector<std::string> tops_of_layer(const std::string& name) const;
   NetProgram& use(std::list<NetProgram>::iterator known);
   NetProgram make(ProgramKind kind, const std::vector<Shape>& shapes, const std::vector<int64_t>& extents, Fusion fusion);
   void send_results(std::vector<int> told, NetProgram* out) const;

@@ -23,10 +23,10 @@ int64_t Runtime::arena_limit() const {
   if (memory_limit_ == 0) return 0;
   const int64_t left = memory_limit_ - store.bytes() - buffer_bytes_;
   if (left <= 0)
-    throw device_error("--memory={}: parameters, gradients and history take {} and data buffers {}, {} before anything is computed; "
-                       "give more, or a smaller batch_size",
-                       format_bytes(memory_limit_), format_bytes(store.bytes()), format_bytes(buffer_bytes_),
-                       format_bytes(store.bytes() + buffer_bytes_));
+    throw device_error("--memory={}: {} take {} and data buffers {}, {} before anything is computed; give more{}",
+                       format_bytes(memory_limit_), store.contains("gradients") ? "parameters, gradients and history" : "parameters",
+                       format_bytes(store.bytes()), format_bytes(buffer_bytes_), format_bytes(store.bytes() + buffer_bytes_),
+                       store.bytes() < memory_limit_ ? ", or a smaller batch_size" : ": no batch_size makes them smaller");
   return left;
 }
 

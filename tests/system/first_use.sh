@@ -84,4 +84,40 @@ says features_of_a_fresh_layer 3 'allow_fresh' "$trainer" extract_features renam
 says fresh_layers_allowed 0 'score = 96$' "${test_renamed[@]}" --allow_fresh
 says a_rename_for_the_test 0 'score = 96$' "${test_renamed[@]}" --set 'layer[prelu1].name=PReLU1'
 
+# Pictures: a root folder without "/", fewer of them than the batches take, labels that count from 1.
+mkdir pictures
+for label in 1 2 3 4; do
+  echo "P3 1 1 255 $label 0 0" >"pictures/$label.ppm"
+  echo "$label.ppm $label"
+done >list.txt
+says a_root_without_a_slash 3 'write it with a / at its end, "pictures/"' "$trainer" convert imageset pictures list.txt db
+check one_message_of_it "$(cat log)" test "$(wc -l <log)" -le 2
+"$trainer" convert imageset pictures/ list.txt db >log 2>&1 || bad convert "$(cat log)"
+cat >pictures.prototxt <<'NET'
+layer { name: "data" type: "Data" top: "data" top: "label" data_param { source: "db" backend: LMDB batch_size: 3 } }
+layer { name: "half" type: "Power" bottom: "data" top: "halves" power_param { scale: 0.5 } }
+layer { name: "silence" type: "Silence" bottom: "label" }
+NET
+features() { "$trainer" extract_features none pictures.prototxt "$@"; }
+says features_that_repeat 0 'The data set has 4 items, but 2 batches of 3 are 6: the last 2 repeat' features halves h.npy 2 npy
+says features_of_one_batch 0 'Extracted features of 3 query' features halves one.npy 1 npy
+check nothing_repeated "$(cat log)" test "$(grep -c repeat log)" = 0
+says a_layer_that_is_no_blob 2 'a layer has this name: it makes "halves"; its blobs in phase TEST: data, label, halves$' features half i.npy 1 npy
+says an_empty_mean_file 2 'mean_file is empty: remove the field' features halves j.npy 1 npy --set 'layer[data].transform_param.mean_file='
+says weights_none_where_some_are_needed 3 'none' "$trainer" extract_features none deploy.prototxt score s.npy 1 npy --fill=data=2
+cat >counted.prototxt <<'NET'
+layer { name: "data" type: "Data" top: "data" top: "label" data_param { source: "db" backend: LMDB batch_size: 4 } }
+layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip" inner_product_param { num_output: 4 } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }
+NET
+says labels_that_count_from_1 3 'Labels count from 0: where they count from 1, subtract 1' \
+  "$trainer" train --solver=solver.prototxt --run_dir= --set net=counted.prototxt --set max_iter=1
+
+says memory_below_the_parameters 5 '--memory=100 bytes: parameters, gradients and history take .*: no batch_size makes them smaller' \
+  "$trainer" summary --model=trained.prototxt --memory=100
+says help_of_long_names 0 '^  ConvolutionDepthwise  ' "$trainer" help layers
+says help_of_refused_fields 0 '^hdf5_data_param \{' "$trainer" help layer HDF5Data
+check refused_fields_are_left_out "$(cat log)" test "$(grep -cE '^(transform_param|data_param) ' log)" = 0
+says help_of_transforms 0 '^transform_param \{' "$trainer" help layer WindowData
+
 finish
