@@ -23,7 +23,11 @@ void add_net_problems(const std::vector<TrainingFiles::Net>& nets, const GivenSh
   Runtime runtime("plan:cpu");
   for (const TrainingFiles::Net& net : nets) {
     if (net.net == nullptr || net.positions->faulty(*net.net)) continue;
-    problems.collect([&] { NetSession(*net.net, *net.positions, net.state.phase(), 0, runtime, given); });
+    try {
+      problems.collect([&] { NetSession(*net.net, *net.positions, net.state.phase(), 0, runtime, given); });
+    } catch (const Error&) {
+      // Nothing for a listing: it is met again once the problems listed are solved.
+    }
   }
   diagnostics->add_all(problems.list());
 }

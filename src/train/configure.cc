@@ -152,16 +152,18 @@ struct LoadedNet {
 std::vector<TrainingFiles::Net> configured(std::vector<LoadedNet> loaded, const Edits& edits,
                                            std::vector<std::unique_ptr<NetFile>>* files, Diagnostics* diagnostics) {
   std::vector<OverriddenNet> overridden;
+  bool complete = true;  // otherwise a layer that is not there may be one that could not be read
   for (const LoadedNet& net : loaded) {
+    complete = complete && net.file != nullptr && !net.file->positions.faulty(*net.file->net);
     if (net.file != nullptr) overridden.push_back({net.file->net.get(), &net.file->positions, net.state});
   }
-  if (!overridden.empty()) {
+  if (complete) {
     for (const std::string& assignment : edits.overrides) apply_layer_override(assignment, overridden, diagnostics);
   }
   for (LoadedNet& net : loaded) {
     if (net.file != nullptr) filter(net.file.get(), net.state, diagnostics);
   }
-  if (!overridden.empty()) fill_inputs(edits.fills, overridden, diagnostics);
+  if (complete) fill_inputs(edits.fills, overridden, diagnostics);
   std::vector<TrainingFiles::Net> nets;
   for (LoadedNet& net : loaded) {
     nets.emplace_back();
