@@ -28,6 +28,12 @@ std::optional<int32_t> whole_number(std::string_view word) {
 }  // namespace
 
 ImageList::ImageList(const std::string& file) : file_(file) {
+  std::error_code absent;
+  if (std::filesystem::is_directory(file, absent))
+    throw data_error(
+        "{0} is a folder, no list of pictures: {1}. This lists a folder with a folder for each class: (cd '{0}' && "
+        "i=0; for d in */; do for f in \"$d\"*; do echo \"$f $i\"; done; i=$((i+1)); done) >list.txt",
+        file, kForm);
   const InputFile input(file, "list of pictures");
   if (input.size() > 0 && !input.looks_like_text()) {
     throw data_error("{} is no text file, and so no list of pictures: {}", file, kForm);

@@ -88,8 +88,16 @@ says a_rename_for_the_test 0 'score = 96$' "${test_renamed[@]}" --set 'layer[pre
 mkdir pictures
 for label in 1 2 3 4; do
   echo "P3 1 1 255 $label 0 0" >"pictures/$label.ppm"
-  echo "$label.ppm $label"
-done >list.txt
+done
+mkdir -p classes/cats classes/dogs
+cp pictures/1.ppm "classes/cats/a cat.ppm"
+cp pictures/2.ppm classes/dogs/a.ppm
+says a_folder_as_a_list 3 'is a folder, no list of pictures' "$trainer" convert imageset classes/ classes/ db
+eval "$(sed -n 's/.*class: \((cd .*\)/\1/p' log)"
+mv list.txt classes.txt
+check the_list_that_it_names "$(cat classes.txt)" test "$(cat classes.txt)" = $'cats/a cat.ppm 0\ndogs/a.ppm 1'
+says a_folder_as_a_list_converted 0 '^2 records written' "$trainer" convert imageset classes/ classes.txt classes_db
+for label in 1 2 3 4; do echo "$label.ppm $label"; done >list.txt
 says a_root_without_a_slash 3 'write it with a / at its end, "pictures/"' "$trainer" convert imageset pictures list.txt db
 check one_message_of_it "$(cat log)" test "$(wc -l <log)" -le 2
 "$trainer" convert imageset pictures/ list.txt db >log 2>&1 || bad convert "$(cat log)"
