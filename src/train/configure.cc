@@ -208,7 +208,8 @@ TrainingFiles configure_training(const std::string& solver_path, const Configure
     if (inline_net == nullptr && path.empty()) {
       diagnostics->error(file->positions.of(solver, field, index), "", fmt::format("{} is empty", field),
                          "name the prototxt of a net");
-      return TrainingFiles::Net();
+      loaded.emplace_back();
+      return;
     }
     std::unique_ptr<NetFile> net =
         inline_net == nullptr ? load_net(path, diagnostics, file->positions.of(solver, field, index))

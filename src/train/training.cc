@@ -253,7 +253,7 @@ bool Training::run(RunReport& report) {
   copy_states();
   saved_iteration_ = loop_.iteration;
   if (writes_snapshots()) {
-    const std::string replaced = check_replaced_snapshots(solver, loop_.iteration, max_iterations_);
+    const std::string replaced = check_replaced_snapshots(solver, loop_.iteration, solver.max_iter());
     if (!replaced.empty()) report.note(replaced);
   }
   std::string warnings = train_->warnings();
