@@ -199,10 +199,12 @@ fi
 # Where locks lie, in a root whose /run/lock and /tmp are folders of this test; relative paths still lead here.
 separate=(unshare --mount)
 "${separate[@]}" true 2>/dev/null || separate+=(--map-root-user)
-mkdir run tmp target
-# in_own_root OPTION COMMAND...: with /run/lock mounted with this option.
+mkdir run tmp target build
+# in_own_root OPTION COMMAND...: with /run/lock mounted with this option. A build below /tmp stays where it is.
 in_own_root() {
-  "${separate[@]}" sh -c 'mount --bind run /run/lock && mount -o remount,bind,$0 /run/lock && mount --bind tmp /tmp && exec "$@"' "$@"
+  BUILD=$(dirname "$trainer") "${separate[@]}" sh -c 'mount --bind run /run/lock && mount -o remount,bind,$0 /run/lock &&
+    mount --bind "$BUILD" build && mount --bind tmp /tmp &&
+    { [ -d "$BUILD" ] || { mkdir -p "$BUILD" && mount -c --bind build "$BUILD"; }; } && exec "$@"' "$@"
 }
 if in_own_root rw true 2>/dev/null; then
   tells folder_is_made 5 'Use GPU 0 ' in_own_root rw "${automatic[@]}"
