@@ -31,7 +31,7 @@ class Trials {
   };
   struct Verdict {
     std::optional<size_t> way;
-    // Trials by a later process would find the same: not where time was spent or the GPU lacked memory.
+    // Trials by a later process would find the same: not where time was spent, the GPU lacked memory or a check failed.
     bool is_final = false;
   };
   // The fastest right one of `count` ways, which `ways_on` makes for blocks of scratch memory of these sizes, each aligned as

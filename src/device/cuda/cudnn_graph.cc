@@ -4,8 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 #include <functional>
+#include <limits>
 #include <optional>
 
 #include "base/error.h"
@@ -157,30 +157,34 @@ std::vector<std::unique_ptr<CudnnPlan>> plans_of(const CudnnGraph& graph, const 
   throw CudnnRefusal(reason);
 }
 
-bool all_are_nan(const Context& context, const void* data, DType dtype, int64_t bytes) {
+// `infinity`: its bits. Those of NaNs are larger, but for the sign.
+template <typename Bits>
+bool all_are_nan(const Context& context, const void* data, int64_t bytes, Bits infinity) {
   constexpr int64_t kMostBytes = int64_t{16} << 20;
-  std::vector<char> host(static_cast<size_t>(std::min(bytes, kMostBytes)));
+  constexpr Bits kMagnitude = std::numeric_limits<Bits>::max() / 2;
+  std::vector<Bits> host(static_cast<size_t>(std::min(bytes, kMostBytes)) / sizeof(Bits));
   for (int64_t from = 0; from < bytes; from += kMostBytes) {
     const int64_t size = std::min(bytes - from, kMostBytes);
     context.fetch(host.data(), static_cast<const char*>(data) + from, size);
-    for (int64_t at = 0; at < size; at += size_of(dtype)) {
-      uint32_t bits = 0;
-      std::memcpy(&bits, host.data() + at, static_cast<size_t>(size_of(dtype)));
-      const uint32_t infinity = dtype == DType::kF32 ? 0x7F800000 : dtype == DType::kBF16 ? 0x7F80 : 0x7C00;
-      const uint32_t magnitude = dtype == DType::kF32 ? 0x7FFFFFFF : 0x7FFF;
-      if ((bits & magnitude) <= infinity) return false;
-    }
+    const auto end = host.begin() + size / static_cast<int64_t>(sizeof(Bits));
+    if (!std::all_of(host.begin(), end, [infinity](Bits bits) { return (bits & kMagnitude) > infinity; })) return false;
   }
   return true;
+}
+bool all_are_nan(const Context& context, const void* data, DType dtype, int64_t bytes) {
+  if (dtype == DType::kF32) return all_are_nan<uint32_t>(context, data, bytes, 0x7F800000);
+  return all_are_nan<uint16_t>(context, data, bytes, dtype == DType::kBF16 ? 0x7F80 : 0x7C00);
 }
 
 // Whether a NaN passes the relu of a plan: one in the bias alone, and one in all inputs. A result that sees no input (a
 // window in the padding) counts as a NaN that was lost. Overwrites the inputs.
-bool passes_nan(Context& context, const CudnnGraph& graph, std::span<void* const> inputs, const void* result,
-                const std::function<void()>& run) {
+bool passes_nan(Context& context, const CudnnGraph& graph, std::span<void* const> inputs, void* result, const std::function<void()>& run) {
+  const auto fill = [&context](void* memory, int byte, const CudnnOperand& operand) {
+    check(cudaMemsetAsync(memory, byte, static_cast<size_t>(operand.bytes), context.stream()), "filling memory");
+  };
   for (size_t first = graph.adds_bias ? inputs.size() - 1 : 0;; first = 0) {
-    for (size_t i = first; i < inputs.size(); ++i)
-      check(cudaMemsetAsync(inputs[i], kNan, static_cast<size_t>(graph.inputs[i].bytes), context.stream()), "filling memory");
+    for (size_t i = 0; i < inputs.size(); ++i) fill(inputs[i], i < first ? 0 : kNan, graph.inputs[i]);
+    fill(result, 0, graph.result);
     run();
     if (!all_are_nan(context, result, graph.result.dtype, graph.result.bytes)) return false;
     if (first == 0) return true;

@@ -24,7 +24,7 @@ struct Gpu {
 };
 
 // Rates are those of NVIDIA's data sheets and, of GeForce GPUs, architecture white papers, without sparsity. H100 and H200
-// are the SXM variants, B200 that of HGX.
+// are the SXM variants, B200 that of HGX in its fastest form.
 constexpr Gpu kGpus[] = {
     {"T4", 7, 5, 40, 15 * kGiB, 4 * kMiB, 64 * kKiB, 320, 8.1, 8.1, 65},
     {"A100", 8, 0, 108, 40 * kGiB, 40 * kMiB, 163 * kKiB, 1555, 19.5, 156, 312},
