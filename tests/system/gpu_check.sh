@@ -75,11 +75,26 @@ wait $pid 2>/dev/null
 check killed_run_leaves_rows "$(cat killed/results.md)" grep -q '^| net | trains_as_the_cpu | passed' killed/results.md
 check killed_run_leaves_packs "$(ls killed_packs)" grep -q '^| net | trains_as_the_cpu | passed' <(tar -xOf killed_packs/results.tar.gz results.md)
 
-FAKE_GPUS= gpu_check without --only=net,resume
+FAKE_GPUS= gpu_check without --only=net,resume,peer
 code=$?
 check exit_code_of_a_failure "$code: $(tail -n 1 log)" [ $code = 1 ]
 check a_failure_stops_nothing "$(cat log)" grep -q '^| resume | 20_iterations | FAILED' log
 check a_failure_tells_why "$(cat log)" grep -q 'the driver sees no GPU' without/results.md
+check no_peer_without_a_gpu "$(cat log)" bash -c '! grep -q "| peer | .* passed" without/results.md'
+
+# Failures of a run that is cut short, and of the side that is compared with, are failures.
+cp -r bundle whole && rm bundle/bin/trainer_tests
+printf '#!/bin/bash\necho "[       OK ] Gpu.Copies (1 ms)"; echo "[  FAILED  ] Gpu.Pools (2 ms)"; sleep 60\n' >bundle/bin/trainer_tests
+chmod +x bundle/bin/trainer_tests
+gpu_check cut --only=tests --seconds=25
+check a_failure_counts_though_time_ends "$(cat log)" grep -q '^| tests | kernels | FAILED | 0 passed, 1 failed: Gpu.Pools' cut/results.md
+mv bundle/bin/trainer bundle/bin/whole
+printf '#!/bin/bash\n[[ " $* " != *" --cpu "* ]] || exit 132\nexec "$(dirname "$0")/whole" "$@"\n' >bundle/bin/trainer
+chmod +x bundle/bin/trainer
+gpu_check no_cpu --only=net
+check nothing_to_compare_with_is_a_failure "$(cat log)" grep -q '^| net | trains_on_the_cpu | FAILED' no_cpu/results.md
+check and_nothing_is_compared "$(cat log)" bash -c '! grep -q trains_as_the_cpu no_cpu/results.md'
+rm -r bundle && mv whole bundle
 gpu_check wrong --only=nothing
 check unknown_part "$?: $(cat log)" grep -q 'unknown word nothing in --only; known: net tests' log
 gpu_check wrong --seconds=x

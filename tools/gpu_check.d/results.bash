@@ -108,9 +108,9 @@ unfinished() {
   if ((code != 124 && code != 137)); then
     row FAILED "$1" "exit code $code: $(grep -v '^ *$' output | tail -n 1 | cut -c -200)"
   elif ((cut)); then
-    row skipped "$1" "no time left: stopped after $took s"
+    row skipped "$1" "no time left: stopped after $took s${2:-}"
   else
-    row FAILED "$1" "stopped after $took s"
+    row FAILED "$1" "stopped after $took s${2:-}"
   fi
 }
 

@@ -126,6 +126,7 @@ compare() {
   local i mode='' why_not='' check
   check="$1 ($(batch_of "$1")) $2 ${modes[0]:-}"
   has_time 15 "$check" || return
+  if [[ $on = gpu ]] && ((!gpu_works)); then row skipped "$check" "the program cannot compute on this GPU: see part net"; return; fi
   start_peer "$1" "$2" "$3" || { row skipped "$check" "$why_not"; return; }
   : >ours; : >theirs
   for ((i = 0; i < repeats; ++i)); do
