@@ -204,7 +204,7 @@ mkdir run tmp target build
 in_own_root() {
   BUILD=$(dirname "$trainer") "${separate[@]}" sh -c 'mount --bind run /run/lock && mount -o remount,bind,$0 /run/lock &&
     mount --bind "$BUILD" build && mount --bind tmp /tmp &&
-    { [ -d "$BUILD" ] || { mkdir -p "$BUILD" && mount -c --bind build "$BUILD"; }; } && exec "$@"' "$@"
+    { [ -e "$BUILD/trainer" ] || { mkdir -p "$BUILD" && mount -c --bind build "$BUILD"; }; } && exec "$@"' "$@"
 }
 if in_own_root rw true 2>/dev/null; then
   tells folder_is_made 5 'Use GPU 0 ' in_own_root rw "${automatic[@]}"
