@@ -154,12 +154,19 @@ std::string check_cubin(const std::string& cubin, int architecture) {
   return "";
 }
 
-TEST(CudaTexts, CompileForEveryArchitecture) {
+// Which of NVIDIA's libraries is not installed, or "". Other errors are failures.
+std::string absence_of(void (*open)()) {
   try {
-    cuda::cudnn();  // which takes NVRTC
+    open();
   } catch (const Error& error) {
-    GTEST_SKIP() << error.what();
+    if (std::string(error.what()).find("Install NVIDIA's CUDA 13 libraries") == std::string::npos) throw;
+    return error.what();
   }
+  return "";
+}
+
+TEST(CudaTexts, CompileForEveryArchitecture) {
+  if (const std::string absent = absence_of([] { cuda::cudnn(); }); !absent.empty()) GTEST_SKIP() << absent;  // takes NVRTC, too
   const TextSet floats = generated_texts(Precision::kFP32);
   TextSet all = generated_texts(Precision::kBF16);
   std::vector<Compilation> compilations;
@@ -186,11 +193,7 @@ TEST(CudaTexts, CompileForEveryArchitecture) {
 }
 
 TEST(CudaTexts, ArePtxForAnArchitectureThatNvrtcDoesNotKnow) {
-  try {
-    cuda::nvrtc();
-  } catch (const Error& error) {
-    GTEST_SKIP() << error.what();
-  }
+  if (const std::string absent = absence_of([] { cuda::nvrtc(); }); !absent.empty()) GTEST_SKIP() << absent;
   const std::string code = cuda::compile_text("extern \"C\" __global__ void k(float* x) { *x = 1; }", "sm_999");
   EXPECT_NE(code.find(".entry k("), std::string::npos);
   EXPECT_EQ(code.back(), 0);  // as the driver reads it

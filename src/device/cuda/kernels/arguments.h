@@ -10,7 +10,7 @@
 
 namespace trainer::cuda {
 
-// The element types of what kernels read, numbered as trainer::DType is; they write floats only.
+// The element types of what kernels read, numbered as trainer::DType is; they write floats of 32 and 16 bits.
 enum class ElementType : uint8_t { kF32, kBF16, kF16, kS32, kU8 };
 
 // What is done to a sum before it is stored: x > 0 stays, all else (a NaN too) is multiplied by the slope.
