@@ -51,9 +51,9 @@ struct ConfiguredNet {
   std::unique_ptr<NetFile> file;
   TrainingFiles::Net net;
 };
-// Of a command that computes with blobs of zeros where nothing fills an Input layer: what it says does not depend on values.
+// For commands whose output does not depend on values: an Input layer that nothing fills holds zeros.
 ConfiguredNet net_to_look_at(const Arguments& arguments, caffe::Phase phase, const GivenShapes& given = {});
-// Of one that tells what the net computes: an Input layer that nothing fills is a problem. `path` is the net's file.
+// For commands that report what the net computes: an Input layer that nothing fills is an error. `path` is the net's file.
 ConfiguredNet net_to_run(const Arguments& arguments, const std::string& path);
 
 // Loads the weights that the net is to compute with and writes the table of them to the log. Layers that the file lacks are a

@@ -28,7 +28,7 @@ void tell_stopping() {
   const int before = errno;
   struct pollfd error_stream {STDERR_FILENO, POLLOUT, 0};
   if (poll(&error_stream, 1, 0) == 1 && write(STDERR_FILENO, text, std::strlen(text)) < 0) {
-    // Nobody is there to be told.
+    // Nothing can be done about a closed error stream.
   }
   errno = before;
 }

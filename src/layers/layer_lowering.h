@@ -52,7 +52,7 @@ class LayerLowering : public LayerContext {
   LoweredLayer& lowered();
   const ParameterInfo& blob(int index);
   void check_results();
-  // Of a blob of the layer's own; `what` names it.
+  // Fails where a blob that the layer owns cannot have this shape; `what` names it.
   void check_own(const std::string& what, const Shape& shape);
 
   Assembly& assembly_;

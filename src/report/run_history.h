@@ -27,7 +27,7 @@ struct Series {
 };
 
 struct RunHistory {
-  // A line of metrics.jsonl; one that is no JSON (cut off by a kill) is passed over. A run that was resumed
+  // A line of metrics.jsonl; one that is no JSON (cut off by a kill) is skipped. A run that was resumed
   // from an earlier iteration writes these again: the later lines count.
   void add(const std::string& line);
 

@@ -1,4 +1,4 @@
-// What is wrong with nets beyond what their text shows.
+// Opens nets to find the problems that their text does not show.
 #include "train/check_nets.h"
 
 #include "train/net_session.h"

@@ -1,4 +1,4 @@
-// What is wrong with nets beyond what their text shows: blobs, shapes, values and data sets.
+// Problems of nets that their text does not show: blobs, shapes, values and data sets.
 #pragma once
 
 #include <functional>
@@ -25,7 +25,7 @@ class NetProblems {
   bool data_only_ = true;
 };
 
-// To a listing with errors, adds what opening each of the nets finds. Layers with mistakes in their text are passed over.
+// Adds to a listing with errors the problems found by opening each net. Skips layers with mistakes in their text.
 void add_net_problems(const std::vector<TrainingFiles::Net>& nets, const GivenShapes& given, Diagnostics* diagnostics);
 
 }  // namespace trainer

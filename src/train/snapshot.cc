@@ -104,7 +104,7 @@ std::map<std::string, CarriedState> carried_of(const std::string& path, const ca
 std::string train_net(size_t rank) { return rank == 0 ? "train" : fmt::format("train{}", rank); }
 std::string test_net(size_t index) { return fmt::format("test{}", index); }
 
-// The model beside the state, else at the recorded path: that may hold another run's by now.
+// Prefers the model beside the state: another run may have replaced the one at the recorded path.
 std::string find_model(const std::string& state_path, const std::string& recorded) {
   const fs::path beside = fs::path(state_path).parent_path() / fs::path(recorded).filename();
   if (fs::exists(beside)) return beside.string();

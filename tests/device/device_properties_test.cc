@@ -1,4 +1,4 @@
-// Which GPUs the plugin knows the data sheet of.
+// The GPUs whose data sheets the plugin has.
 #include "device/cuda/device_properties.h"
 
 #include <gtest/gtest.h>

@@ -61,9 +61,9 @@ struct CudnnOperand {
 // Operations to be computed as one.
 struct CudnnGraph {
   std::vector<const Descriptor*> operations;
-  std::vector<CudnnOperand> inputs;  // each reaches all elements of the result, but for those that see only padding
+  std::vector<CudnnOperand> inputs;  // in the sequence of the op's; a bias comes last
   CudnnOperand result;
-  bool adds_bias = false;  // the last input, to all elements
+  bool adds_bias = false;
   bool has_relu = false;
   std::string signature;  // all that the graph depends on
 };
