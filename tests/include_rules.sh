@@ -7,14 +7,16 @@ passed=0 failed=0
 declare -A below=(
   [base]="" [gpus]="base" [tensor]="base" [formats]="tensor base" [config]="formats tensor base" [ops]="config formats tensor base"
   [layers]="ops config formats tensor base" [runtime]="ops config formats tensor base"
-  [compile]="layers runtime ops config formats tensor base" [data]="config formats tensor base" [report]="config formats tensor base"
-  [train]="report compile data layers runtime ops config formats tensor base"
-  [cli]="gpus train report compile data layers runtime ops config formats tensor base"
+  [lowering]="layers ops config formats tensor base" [compile]="runtime ops config formats tensor base"
+  [data]="config formats tensor base" [report]="config formats tensor base"
+  [session]="report compile data lowering layers runtime ops config formats tensor base"
+  [train]="session report compile data lowering layers runtime ops config formats tensor base"
+  [cli]="gpus train session report compile data lowering layers runtime ops config formats tensor base"
   [device]="runtime ops config formats tensor base")
 # Header: the folders that may include it.
 declare -A vendors=(
-  [dnnl]="src/device/cpu/onednn" [cblas]="src/device/cpu/openblas" [hdf5]="src/formats" [lmdb]="src/data" [leveldb]="src/data/leveldb"
-  [opencv2]="src/data/resize.cc" [turbojpeg]="src/data" [png]="src/data" [cuda]="src/device/cuda" [cudnn]="src/device/cuda")
+  [dnnl]="src/device/cpu/onednn" [cblas]="src/device/cpu/openblas" [hdf5]="src/formats" [lmdb]="src/data/records" [leveldb]="src/data/records/leveldb"
+  [opencv2]="src/data/pictures/resize.cc" [turbojpeg]="src/data/pictures" [png]="src/data/pictures" [cuda]="src/device/cuda" [cudnn]="src/device/cuda")
 
 report() { if [ -z "$2" ]; then passed=$((passed + 1)); echo "ok $1"; else failed=$((failed + 1)); echo "FAIL $1"; echo "$2"; fi; }
 

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "layers/lower_net.h"
+#include "lowering/lower_net.h"
 
 namespace trainer {
 

@@ -2,7 +2,7 @@
 #include <string>
 
 #include "cli/command.h"
-#include "data/convert.h"
+#include "data/convert/convert.h"
 #include "report/log.h"
 
 namespace trainer {

@@ -12,7 +12,7 @@
 #include "base/text.h"
 #include "cli/command.h"
 #include "cli/signals.h"
-#include "data/convert.h"
+#include "data/convert/convert.h"
 #include "report/log.h"
 #include "report/terminal_sink.h"
 

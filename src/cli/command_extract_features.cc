@@ -5,7 +5,7 @@
 #include "cli/command.h"
 #include "cli/net_flags.h"
 #include "cli/signals.h"
-#include "data/feature_file.h"
+#include "data/convert/feature_file.h"
 #include "report/log.h"
 
 namespace trainer {

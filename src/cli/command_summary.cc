@@ -16,7 +16,7 @@
 #include "gpus/choose_gpu.h"
 #include "ops/cost.h"
 #include "report/log.h"
-#include "train/model.h"
+#include "session/parameters.h"
 #include "train/update_rule.h"
 
 namespace trainer {

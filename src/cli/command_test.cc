@@ -7,7 +7,7 @@
 #include "cli/command.h"
 #include "cli/net_flags.h"
 #include "report/log.h"
-#include "train/evaluate.h"
+#include "session/evaluate.h"
 
 namespace trainer {
 namespace {

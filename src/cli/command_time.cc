@@ -10,7 +10,7 @@
 #include "cli/net_flags.h"
 #include "cli/step_times.h"
 #include "report/log.h"
-#include "train/model.h"
+#include "session/parameters.h"
 #include "train/update_rule.h"
 
 namespace trainer {

@@ -14,7 +14,7 @@
 #include "config/override.h"
 #include "report/log.h"
 #include "report/terminal_sink.h"
-#include "train/check_nets.h"
+#include "session/check_nets.h"
 #include "train/configure.h"
 #include "train/memory_advice.h"
 #include "train/training.h"

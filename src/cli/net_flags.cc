@@ -10,7 +10,7 @@
 #include "config/override.h"
 #include "gpus/choose_gpu.h"
 #include "report/log.h"
-#include "train/check_nets.h"
+#include "session/check_nets.h"
 
 namespace trainer {
 

@@ -7,7 +7,7 @@
 
 #include "cli/flags.h"
 #include "train/configure.h"
-#include "train/model.h"
+#include "session/parameters.h"
 
 namespace trainer {
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "layers/lower_net.h"
+#include "lowering/lower_net.h"
 #include "runtime/program.h"
 
 namespace trainer {

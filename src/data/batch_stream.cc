@@ -6,12 +6,12 @@
 
 #include "base/cores.h"
 #include "base/error.h"
-#include "data/array_feed.h"
-#include "data/datum_feed.h"
-#include "data/hdf5_feed.h"
-#include "data/image_list_feed.h"
+#include "data/feeds/array_feed.h"
+#include "data/feeds/datum_feed.h"
+#include "data/feeds/hdf5_feed.h"
+#include "data/feeds/image_list_feed.h"
 #include "data/pipeline.h"
-#include "data/window_feed.h"
+#include "data/feeds/window_feed.h"
 
 namespace trainer {
 

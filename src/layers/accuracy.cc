@@ -4,7 +4,7 @@
 //   top 0     the share, a scalar; 0 where nothing counts
 //   top 1     the share for each class (C), optional
 // A score equal to the label's, or one that is not a number, counts as better. No gradient.
-#include "layers/class_scores.h"
+#include "layers/shared/class_scores.h"
 #include "layers/layer.h"
 
 namespace trainer {

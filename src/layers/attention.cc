@@ -5,7 +5,7 @@
 // query that may look nowhere gets zeros. No gradient goes to the mask.
 #include <cmath>
 
-#include "layers/class_scores.h"
+#include "layers/shared/class_scores.h"
 #include "layers/layer.h"
 
 namespace trainer {

@@ -6,9 +6,9 @@
 // Otherwise they are the batch's, the variance the biased one, and each pass moves the sums on:
 //   blob2 <- f * blob2 + 1, blob0 <- f * blob0 + mean, blob1 <- f * blob1 + variance * m / (m - 1),
 // with f = moving_average_fraction and m elements a channel.
-#include "layers/axis_view.h"
+#include "layers/shared/axis_view.h"
 #include "layers/layer.h"
-#include "layers/standardize.h"
+#include "layers/shared/standardize.h"
 
 namespace trainer {
 namespace {

@@ -1,7 +1,7 @@
 // BatchReindex: y[i] = x[index[i]] along axis 0. The gradient adds up where an item was taken more than once;
 // the indices have none.
 #include "layers/layer.h"
-#include "layers/rows_by_index.h"
+#include "layers/shared/rows_by_index.h"
 
 namespace trainer {
 namespace {

@@ -1,7 +1,7 @@
 // Bias: y = x + b, where b lies along some axes of x.
 //   one bottom   b is learned; its shape is x.shape[axis : axis + num_axes], by default (C)
 //   two bottoms  b is bottom 1, whose shape is that of x from `axis` on; a scalar is added to everything
-#include "layers/axis_view.h"
+#include "layers/shared/axis_view.h"
 #include "layers/layer.h"
 
 namespace trainer {

@@ -9,8 +9,8 @@
 //   y = slope * (x - mean) / sqrt(variance + eps) + bias, statistics of the batch in TRAIN, the running ones
 //   in TEST running <- momentum * running + (1 - momentum) * the batch's, the biased variance
 // With frozen the running statistics hold in TRAIN too, and no blob changes.
-#include "layers/axis_view.h"
-#include "layers/standardize.h"
+#include "layers/shared/axis_view.h"
+#include "layers/shared/standardize.h"
 
 namespace trainer {
 namespace {

@@ -5,7 +5,7 @@
 // The gradient of a is Caffe's, and that of b its negative: (a - b) / N where similar; elsewhere, within the
 // margin,
 // -(margin - d) / (d + 1e-4) * (a - b) / N, or -(a - b) / N with legacy_version.
-#include "layers/class_scores.h"
+#include "layers/shared/class_scores.h"
 #include "layers/layer.h"
 
 namespace trainer {

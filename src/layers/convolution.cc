@@ -4,7 +4,7 @@
 //   bottoms  any number of one shape, one top for each; the weights are shared
 //   top      extent floor((in + 2 * pad - dilation * (kernel - 1) - 1) / stride) + 1
 // With groups, the outputs of a group read the channels of that group only.
-#include "layers/convolution_lowering.h"
+#include "layers/shared/convolution_lowering.h"
 
 namespace trainer {
 namespace {

@@ -4,7 +4,7 @@
 //   bottoms  any number of one shape, one top for each; the weights are shared
 //   top      extent stride * (in - 1) + dilation * (kernel - 1) + 1 - 2 * pad
 // With groups, the channels of a group reach the outputs of that group only.
-#include "layers/convolution_window.h"
+#include "layers/shared/convolution_window.h"
 #include "layers/layer.h"
 
 namespace trainer {

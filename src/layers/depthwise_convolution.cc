@@ -1,7 +1,7 @@
 // DepthwiseConvolution, in other forks ConvolutionDepthwise: Convolution with one group a channel, whatever
 // `group` says.
 //   blobs  W (num_output, 1, kernel...), b (num_output) with bias_term; num_output a multiple of the channels
-#include "layers/convolution_lowering.h"
+#include "layers/shared/convolution_lowering.h"
 
 namespace trainer {
 namespace {

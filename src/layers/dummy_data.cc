@@ -1,9 +1,9 @@
 // DummyData: tops of given shapes, made by fillers. No bottoms. A constant filler gives the same in every
 // pass, the others draw anew.
-#include "layers/filler.h"
-#include "layers/given_shape.h"
+#include "layers/shared/filler.h"
+#include "layers/shared/given_shape.h"
 #include "layers/layer.h"
-#include "layers/random_fill.h"
+#include "layers/shared/random_fill.h"
 
 namespace trainer {
 namespace {

@@ -2,7 +2,7 @@
 //   blobs  W (input_dim, num_output), b (num_output) with bias_term
 //   top    the extents of the bottom, then num_output
 #include "layers/layer.h"
-#include "layers/rows_by_index.h"
+#include "layers/shared/rows_by_index.h"
 
 namespace trainer {
 namespace {

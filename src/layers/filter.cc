@@ -2,7 +2,7 @@
 // bottom (N, ...) a top (K, ...), K the number of those items. A batch of which no item is kept ends the run.
 #include "base/error.h"
 #include "layers/layer.h"
-#include "layers/rows_by_index.h"
+#include "layers/shared/rows_by_index.h"
 #include "ops/opaque.h"
 
 namespace trainer {

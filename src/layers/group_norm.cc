@@ -2,8 +2,8 @@
 // of channels and all axes behind them, in each item.
 //   bottom  (N, C, ...), C a multiple of groups
 //   blobs   gamma, beta (C), with affine
-#include "layers/axis_view.h"
-#include "layers/standardize.h"
+#include "layers/shared/axis_view.h"
+#include "layers/shared/standardize.h"
 
 namespace trainer {
 namespace {

@@ -1,6 +1,6 @@
 // HingeLoss: L = sum of max(0, 1 + s * x) over all scores / N, s = -1 at the label and 1 elsewhere; norm L2
 // squares each term. Bottom 0 is (N, classes) or (N, ...), bottom 1 the N labels.
-#include "layers/class_scores.h"
+#include "layers/shared/class_scores.h"
 #include "layers/layer.h"
 
 namespace trainer {

@@ -2,8 +2,8 @@
 // taps of the kernel in row-major sequence, channels outermost; zeros outside the bottom.
 //
 // It is a convolution in which each channel has K filters, the k-th of them 1 at tap k.
-#include "layers/convolution_window.h"
-#include "layers/given_shape.h"
+#include "layers/shared/convolution_window.h"
+#include "layers/shared/given_shape.h"
 #include "layers/layer.h"
 
 namespace trainer {

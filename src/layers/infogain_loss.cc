@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "formats/blob_file.h"
-#include "layers/class_scores.h"
+#include "layers/shared/class_scores.h"
 #include "layers/layer.h"
 #include "ops/opaque.h"
 

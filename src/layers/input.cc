@@ -1,5 +1,5 @@
 // Input: tops of given shapes that the user of the program fills. No bottoms.
-#include "layers/given_shape.h"
+#include "layers/shared/given_shape.h"
 #include "layers/layer.h"
 
 namespace trainer {

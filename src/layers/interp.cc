@@ -7,7 +7,7 @@
 #include <array>
 #include <span>
 
-#include "layers/given_shape.h"
+#include "layers/shared/given_shape.h"
 #include "layers/layer.h"
 #include "ops/opaque.h"
 

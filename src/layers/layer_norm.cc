@@ -1,8 +1,8 @@
 // LayerNorm: y = gamma * (x - mean) / sqrt(variance + eps) + beta, mean and biased variance over the axes
 // from `axis` on.
 //   blobs  gamma, beta, of the shape of those axes, with affine
-#include "layers/axis_view.h"
-#include "layers/standardize.h"
+#include "layers/shared/axis_view.h"
+#include "layers/shared/standardize.h"
 
 namespace trainer {
 namespace {

@@ -7,7 +7,7 @@
 //   blobs    W_xc (4H, D), b_c (4H), W_xc_static (4H, S) with x_static, W_hc (4H, H)
 // Without expose_hidden the last states of a pass are the first of the next, zeros at the beginning. No
 // gradient passes through first and final states.
-#include "layers/recurrent.h"
+#include "layers/shared/recurrent.h"
 
 namespace trainer {
 namespace {

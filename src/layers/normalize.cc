@@ -2,7 +2,7 @@
 // across_spatial over the whole item.
 //   bottom  (N, C, ...)
 //   blob    scale: (C), or one number with channel_shared; starts with scale_filler, or 1
-#include "layers/axis_view.h"
+#include "layers/shared/axis_view.h"
 #include "layers/layer.h"
 
 namespace trainer {

@@ -8,8 +8,8 @@
 //        sum of x, 0 where the sum is not positive. Inputs are not negative: use it behind a ReLU
 // round_mode CEIL (default) keeps a last window that is cut off, FLOOR leaves it out.
 #include "layers/layer.h"
-#include "layers/pooling_methods.h"
-#include "layers/pooling_window.h"
+#include "layers/shared/pooling_methods.h"
+#include "layers/shared/pooling_window.h"
 
 namespace trainer {
 namespace {

@@ -1,6 +1,6 @@
 // PReLU: y = x where x > 0, a * x elsewhere; a is learned, one for each channel (axis 1), or one in all.
 //   blobs  a (C), or a scalar with channel_shared; 0.25 by default
-#include "layers/axis_view.h"
+#include "layers/shared/axis_view.h"
 #include "layers/layer.h"
 
 namespace trainer {

@@ -7,7 +7,7 @@
 //   blobs    W_xh (H, D), b_h (H), W_xh_static (H, S) with x_static, W_hh (H, H), W_ho (H, H), b_o (H)
 // Without expose_hidden the last state of a pass is the first of the next, zeros at the beginning. No
 // gradient passes through first and final states.
-#include "layers/recurrent.h"
+#include "layers/shared/recurrent.h"
 
 namespace trainer {
 namespace {

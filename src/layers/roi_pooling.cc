@@ -9,7 +9,7 @@
 #include <cmath>
 
 #include "layers/layer.h"
-#include "layers/regions.h"
+#include "layers/shared/regions.h"
 #include "ops/opaque.h"
 
 namespace trainer {

@@ -2,7 +2,7 @@
 //   one bottom   s is learned; its shape is x.shape[axis : axis + num_axes], by default (C)
 //   two bottoms  s is bottom 1, whose shape is that of x from `axis` on; a scalar scales everything
 // With bias_term a bias of the shape of s is learned too. Blobs: [s, b], [s], [b] or none.
-#include "layers/axis_view.h"
+#include "layers/shared/axis_view.h"
 #include "layers/layer.h"
 
 namespace trainer {

@@ -4,7 +4,7 @@
 //
 // Z by loss_param.normalization: BATCH_SIZE (default) the first extent, VALID the elements counted, FULL all
 // elements, NONE 1. The gradient is (p - t) / Z.
-#include "layers/class_scores.h"
+#include "layers/shared/class_scores.h"
 #include "layers/layer.h"
 
 namespace trainer {

@@ -2,7 +2,7 @@
 //   f(d) = (s * d)^2 / 2 where |d| < 1 / s^2, |d| - 1 / (2 s^2) elsewhere
 //   bottoms  a, b (N, ...), or a, b, w_in, w_out, all of one shape; the weights (1 without them) take no
 //   gradient top      a scalar
-#include "layers/class_scores.h"
+#include "layers/shared/class_scores.h"
 #include "layers/layer.h"
 
 namespace trainer {

@@ -1,5 +1,5 @@
 // Softmax: y = e^x / sum of e^x along `axis` (1).
-#include "layers/class_scores.h"
+#include "layers/shared/class_scores.h"
 #include "layers/layer.h"
 
 namespace trainer {

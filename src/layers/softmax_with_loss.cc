@@ -7,7 +7,7 @@
 // before the class axis, NONE 1. The gradient is (p - onehot) / Z, and 0 at ignored labels.
 #include <cfloat>
 
-#include "layers/class_scores.h"
+#include "layers/shared/class_scores.h"
 #include "layers/layer.h"
 
 namespace trainer {

@@ -2,8 +2,8 @@
 // flattened, becomes (N, C * sum of 4^i). A level's kernel is ceil(extent / bins), its stride the kernel, its
 // padding half of what the bins reach beyond the bottom. One level alone gives (N, C, 1, 1).
 #include "layers/layer.h"
-#include "layers/pooling_methods.h"
-#include "layers/pooling_window.h"
+#include "layers/shared/pooling_methods.h"
+#include "layers/shared/pooling_window.h"
 
 namespace trainer {
 namespace {

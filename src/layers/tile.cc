@@ -1,5 +1,5 @@
 // Tile: its bottom repeated `tiles` times along `axis`.
-#include "layers/given_shape.h"
+#include "layers/shared/given_shape.h"
 #include "layers/layer.h"
 
 namespace trainer {

@@ -14,7 +14,7 @@
 #include "formats/atomic_file.h"
 #include "formats/manifest.h"
 #include "formats/solver_state.h"
-#include "train/loss_scale.h"
+#include "session/loss_scale.h"
 #include "train/update_rule.h"
 
 namespace trainer {

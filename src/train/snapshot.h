@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "train/model.h"
-#include "train/net_session.h"
+#include "session/parameters.h"
+#include "session/net_session.h"
 #include "trainer.pb.h"
 
 namespace trainer {

@@ -13,8 +13,8 @@
 #include "formats/atomic_file.h"
 #include "formats/prefix_lock.h"
 #include "report/run_folder.h"
-#include "train/check_nets.h"
-#include "train/evaluate.h"
+#include "session/check_nets.h"
+#include "session/evaluate.h"
 #include "train/learning_rate.h"
 
 namespace trainer {

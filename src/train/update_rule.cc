@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "compile/compile.h"
 #include "ops/math.h"
-#include "train/loss_scale.h"
+#include "session/loss_scale.h"
 
 namespace trainer {
 namespace {

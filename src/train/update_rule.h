@@ -10,9 +10,9 @@
 #include <string>
 #include <vector>
 
-#include "layers/lower_net.h"
+#include "lowering/lower_net.h"
 #include "runtime/program.h"
-#include "train/runtime.h"
+#include "session/device_session.h"
 #include "trainer.pb.h"
 
 namespace trainer {

@@ -16,7 +16,7 @@
 #include "formats/weights.h"
 #include "test_environment.h"
 #include "train/configure.h"
-#include "train/model.h"
+#include "session/parameters.h"
 #include "train/training.h"
 
 namespace trainer {

@@ -3,10 +3,10 @@
 #include <fstream>
 #include <set>
 
-#include "data/convert.h"
-#include "data/image_decoder.h"
-#include "data/image_encoder.h"
-#include "data/lmdb_source.h"
+#include "data/convert/convert.h"
+#include "data/pictures/image_decoder.h"
+#include "data/pictures/image_encoder.h"
+#include "data/records/lmdb_source.h"
 #include "data/small_data.h"
 #include "formats/datum.h"
 #include "formats/mean_file.h"

@@ -9,9 +9,9 @@
 #include <iterator>
 #include <utility>
 
-#include "data/convert.h"
-#include "data/lmdb_source.h"
-#include "data/lmdb_writer.h"
+#include "data/convert/convert.h"
+#include "data/records/lmdb_source.h"
+#include "data/records/lmdb_writer.h"
 #include "data/small_data.h"
 #include "formats/hdf5_file.h"
 

@@ -4,7 +4,7 @@
 
 #include <cstdlib>
 
-#include "data/image_decoder.h"
+#include "data/pictures/image_decoder.h"
 #include "data/small_data.h"
 
 namespace trainer {

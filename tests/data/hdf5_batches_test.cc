@@ -5,7 +5,7 @@
 #include <fstream>
 #include <set>
 
-#include "data/hdf5_rows.h"
+#include "data/feeds/hdf5_rows.h"
 #include "data/small_data.h"
 #include "formats/sparse_dataset.h"
 #include "formats/hdf5_file.h"

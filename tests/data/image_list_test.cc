@@ -3,8 +3,8 @@
 #include <fstream>
 #include <set>
 
-#include "data/image_list.h"
-#include "data/resize.h"
+#include "data/feeds/image_list.h"
+#include "data/pictures/resize.h"
 #include "data/small_data.h"
 
 namespace trainer {

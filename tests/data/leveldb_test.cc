@@ -6,8 +6,8 @@
 #include <fstream>
 #include <set>
 
-#include "data/leveldb.h"
-#include "data/record_writer.h"
+#include "data/records/leveldb.h"
+#include "data/records/record_writer.h"
 #include "data/small_data.h"
 
 namespace trainer {

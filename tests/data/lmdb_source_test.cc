@@ -4,8 +4,8 @@
 #include <fstream>
 #include <iterator>
 
-#include "data/key_index.h"
-#include "data/lmdb_source.h"
+#include "data/records/key_index.h"
+#include "data/records/lmdb_source.h"
 #include "data/small_data.h"
 
 namespace trainer {

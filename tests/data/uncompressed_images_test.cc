@@ -1,7 +1,7 @@
 // PPM, PGM and BMP files, byte by byte.
 #include <numeric>
 
-#include "data/image_decoder.h"
+#include "data/pictures/image_decoder.h"
 #include "data/small_data.h"
 
 namespace trainer {

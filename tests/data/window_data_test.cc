@@ -4,8 +4,8 @@
 #include <set>
 
 #include "data/small_data.h"
-#include "data/window_cut.h"
-#include "data/window_list.h"
+#include "data/feeds/window_cut.h"
+#include "data/feeds/window_list.h"
 
 namespace trainer {
 namespace {

@@ -21,7 +21,7 @@
 #include "layers/net_run.h"
 #include "runtime/planning_device.h"
 #include "train/configure.h"
-#include "train/model.h"
+#include "session/parameters.h"
 #include "train/update_rule.h"
 
 namespace trainer {

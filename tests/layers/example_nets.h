@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "compile/differentiate.h"
-#include "layers/lower_net.h"
+#include "lowering/lower_net.h"
 #include "ops/math.h"
 #include "test_environment.h"
 

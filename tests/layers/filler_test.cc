@@ -1,5 +1,5 @@
 // Fillers: exact structure where they have one, bounds and moments where they draw.
-#include "layers/filler.h"
+#include "layers/shared/filler.h"
 
 #include <gtest/gtest.h>
 

@@ -11,7 +11,7 @@
 
 #include "compile/differentiate.h"
 #include "config/prototxt.h"
-#include "layers/lower_net.h"
+#include "lowering/lower_net.h"
 #include "layers/run_graph.h"
 #include "ops/math.h"
 

@@ -1,6 +1,6 @@
 // Pooling against numbers computed with numpy by Caffe's rules for sizes and divisors.
 #include "layers/net_run.h"
-#include "layers/pooling_window.h"
+#include "layers/shared/pooling_window.h"
 
 namespace trainer {
 namespace {

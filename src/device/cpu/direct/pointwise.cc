@@ -8,7 +8,7 @@
 
 #include "device/cpu/bound_kernel.h"
 #include "device/cpu/direct/direct.h"
-#include "device/cpu/finish.h"
+#include "device/cpu/epilogue.h"
 #include "device/cpu/isa.h"
 #include "device/cpu/isa/pointwise.h"
 #include "device/cpu/parallel.h"

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "device/cpu/isa/by_type.h"
-#include "device/cpu/isa/finish.h"
+#include "device/cpu/isa/epilogue.h"
 #include "runtime/windows.h"
 
 namespace trainer::cpu {

@@ -1,7 +1,7 @@
 // Matrix products in registers: blocks of a few rows by two vectors. Only for files of isa/.
 #pragma once
 
-#include "device/cpu/isa/finish.h"
+#include "device/cpu/isa/epilogue.h"
 #include "device/cpu/isa/lanes.h"
 
 namespace trainer::cpu::TRAINER_ISA {

@@ -10,7 +10,7 @@
 #include <cstdint>
 
 #include "device/cpu/isa/by_type.h"
-#include "device/cpu/isa/finish.h"
+#include "device/cpu/isa/epilogue.h"
 
 namespace trainer::cpu {
 

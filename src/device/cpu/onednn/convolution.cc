@@ -8,7 +8,7 @@
 #include <fmt/format.h>
 
 #include "device/cpu/bound_kernel.h"
-#include "device/cpu/finish.h"
+#include "device/cpu/epilogue.h"
 #include "device/cpu/onednn/engine.h"
 #include "device/cpu/onednn/onednn.h"
 #include "runtime/windows.h"

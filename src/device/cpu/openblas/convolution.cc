@@ -11,7 +11,7 @@
 #include <fmt/format.h>
 
 #include "device/cpu/bound_kernel.h"
-#include "device/cpu/finish.h"
+#include "device/cpu/epilogue.h"
 #include "device/cpu/openblas/gemm.h"
 #include "device/cpu/openblas/openblas.h"
 #include "device/cpu/openblas/unfold.h"

@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 
 #include "device/cpu/bound_kernel.h"
-#include "device/cpu/finish.h"
+#include "device/cpu/epilogue.h"
 #include "device/cpu/matmul_sizes.h"
 #include "device/cpu/openblas/gemm.h"
 #include "device/cpu/openblas/openblas.h"

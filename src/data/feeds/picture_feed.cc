@@ -1,0 +1,152 @@
+// One mutex guards the source; decoding and transforming run outside it.
+#include "data/feeds/picture_feed.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+
+namespace trainer {
+
+namespace {
+
+// So many bad records side by side are no accident.
+constexpr uint64_t kMostNeighboursTried = 1000;
+
+}  // namespace
+
+void check_picture_settings(const PictureFeedSettings& settings, size_t fewest_tops) {
+  if (settings.tops < fewest_tops || settings.tops > 2) {
+    throw config_error("{} has {} tops: it gives {}, the data and the label", settings.layer, settings.tops,
+                       fewest_tops == 2 ? "2" : "1 or 2");
+  }
+  if (settings.batch_size <= 0 || settings.batch_size > std::numeric_limits<int32_t>::max()) {
+    throw config_error("{}: {}.batch_size must be at least 1, not {}", settings.layer, settings.message,
+                       settings.batch_size);
+  }
+}
+
+PictureFeed::PictureFeed(PictureFeedSettings settings, std::unique_ptr<RecordSource> source, Sampler sampler,
+                         Transformer transformer, MakeRecordDecoder make_decoder)
+    : settings_(std::move(settings)),
+      source_(std::move(source)),
+      sampler_(std::move(sampler)),
+      transformer_(std::move(transformer)),
+      make_decoder_(std::move(make_decoder)),
+      first_decoder_(make_decoder_()) {}
+
+std::string PictureFeed::content() {
+  std::lock_guard<std::mutex> lock(source_mutex_);
+  return source_->content();
+}
+
+void PictureFeed::read(uint64_t offset, Record& record) {
+  std::lock_guard<std::mutex> lock(source_mutex_);
+  source_->read(sampler_.index(offset), record);
+}
+
+template <typename Use>
+void PictureFeed::with_good_record(const Record& record, int64_t row, SkippedRecords* skipped,
+                                   const Use& use) {
+  Record neighbours[2];
+  const Record* current = &record;
+  const uint64_t most = std::min(source_->size(), kMostNeighboursTried);
+  std::string first;  // what is wrong with the record itself
+  for (uint64_t tried = 1;; ++tried) {
+    std::string message;
+    try {
+      use(*current);
+    } catch (const Error& error) {
+      if (error.code() != ExitCode::kData) throw;
+      message = fmt::format("{}: {}: {}", settings_.layer, source_->describe(*current), error.what());
+    }
+    source_->check_intact();
+    if (first.empty()) first = message;
+    if (!settings_.can_skip && !first.empty()) throw data_error("{}", first);
+    if (message.empty()) {
+      if (first.empty() || settings_.skip_bad_records) return;
+      throw data_error("{}. {} {{ skip_bad_records: true }} would leave such records out", first, settings_.message);
+    }
+    if (tried == most && settings_.skip_bad_records)
+      throw data_error("{} (and so the {} records before it; none is left to try)", message, most - 1);
+    if (tried == most) throw data_error("{}{}", first, most > 1 ? fmt::format(" (and so the {} records behind it)", most - 1) : "");
+    if (skipped != nullptr) skipped->emplace_back(row, message);
+    Record& next = neighbours[tried % 2];
+    {
+      std::lock_guard<std::mutex> lock(source_mutex_);
+      source_->read_following(*current, next);
+    }
+    current = &next;
+  }
+}
+
+void PictureFeed::shape_batch(uint64_t offset, std::vector<TensorDesc>& layout) {
+  read(offset, first_);
+  bool first_batch = false;
+  with_good_record(first_, 0, nullptr, [&](const Record& record) {
+    const ItemShape out = transformer_.output_shape(first_decoder_->shape(record));
+    Shape& shape = layout[0].shape;
+    first_batch = shape.rank() != 4;
+    if (first_batch) shape = Shape{0, 0, 0, 0};
+    shape[0] = settings_.batch_size;
+    shape[1] = out.channels;
+    shape[2] = out.height;
+    shape[3] = out.width;
+  });
+  // The first batch's shape is checked with the net, at its place in the file.
+  const std::string problem = first_batch ? "" : check_shape(layout[0].shape);
+  if (!problem.empty())
+    throw data_error("{}: {}: a batch of {} such items is too large: {}. Choose a smaller {}.batch_size, or give all items one size",
+                     settings_.layer, source_->describe(first_), settings_.batch_size, problem, settings_.message);
+  if (settings_.tops == 2 && layout[1].shape.rank() != 1) layout[1].shape = Shape{settings_.batch_size};
+}
+
+class PictureWorker : public FeedWorker {
+ public:
+  explicit PictureWorker(PictureFeed& feed) : feed_(feed), decoder_(feed.make_decoder_()) {}
+
+  void claim(const RowRange& range) override {
+    range_ = range;
+    if (records_.size() < static_cast<size_t>(range.rows)) records_.resize(static_cast<size_t>(range.rows));
+    for (int64_t i = 0; i < range.rows; ++i) feed_.read(range.offset(i), records_[static_cast<size_t>(i)]);
+  }
+
+  void fill(int64_t i, const BatchBuffer& batch, SkippedRecords& skipped) override {
+    const int64_t row = range_.first_row + i;
+    feed_.with_good_record(records_[static_cast<size_t>(i)], row, &skipped,
+                           [&](const Record& record) { write(record, range_.offset(i), row, batch); });
+  }
+
+  std::string describe(int64_t i) const override {
+    return feed_.source_->describe(records_[static_cast<size_t>(i)]);
+  }
+
+ private:
+  void write(const Record& record, uint64_t offset, int64_t row, const BatchBuffer& batch) {
+    float label = 0;
+    const PixelView pixels = decoder_->decode(record, label);
+    const ItemShape out = feed_.transformer_.output_shape(pixels.shape);
+    const Shape& wanted = batch.layout[0].shape;
+    const ItemShape expected{wanted[1], wanted[2], wanted[3]};
+    if (out != expected) {
+      throw data_error(
+          "it gives an item of {}, but the first record of the batch gave {}. All items of a batch must "
+          "have one size: resize them, set transform_param.crop_size, or use batch_size: 1",
+          out.text(), expected.text());
+    }
+    feed_.transformer_.apply(pixels, feed_.sampler_.epoch(offset), feed_.sampler_.position(offset),
+                             batch.layout[0].order, batch.row(0, row));
+    if (batch.data.size() > 1) *batch.row(1, row) = label;
+  }
+
+  PictureFeed& feed_;
+  std::unique_ptr<RecordDecoder> decoder_;
+  RowRange range_;
+  std::vector<Record> records_;
+};
+
+std::unique_ptr<FeedWorker> PictureFeed::make_worker() { return std::make_unique<PictureWorker>(*this); }
+
+}  // namespace trainer

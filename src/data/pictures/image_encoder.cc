@@ -1,0 +1,75 @@
+// JPEG through libjpeg-turbo, PNG through libpng, which reports errors by longjmp: the function that calls it
+// keeps only plain values in its frame.
+#include "data/pictures/image_encoder.h"
+
+#include <png.h>
+#include <turbojpeg.h>
+
+#include <csetjmp>
+#include <memory>
+
+#include "base/error.h"
+
+namespace trainer {
+
+namespace {
+
+constexpr int kJpegQuality = 95;
+
+std::string encode_jpeg(const PixelView& pixels) {
+  const std::unique_ptr<void, int (*)(void*)> jpeg(tjInitCompress(), tjDestroy);
+  if (jpeg == nullptr) throw data_error("libjpeg-turbo cannot start: {}", tjGetErrorStr2(nullptr));
+  const bool gray = pixels.shape.channels == 1;
+  unsigned char* bytes = nullptr;
+  unsigned long size = 0;
+  const int result = tjCompress2(jpeg.get(), pixels.bytes, static_cast<int>(pixels.shape.width), 0,
+                                 static_cast<int>(pixels.shape.height), gray ? TJPF_GRAY : TJPF_BGR, &bytes,
+                                 &size, gray ? TJSAMP_GRAY : TJSAMP_420, kJpegQuality, TJFLAG_ACCURATEDCT);
+  const std::unique_ptr<unsigned char, void (*)(unsigned char*)> owner(bytes, tjFree);
+  if (result != 0) throw data_error("it cannot be written as JPEG: {}", tjGetErrorStr2(jpeg.get()));
+  return std::string(reinterpret_cast<const char*>(bytes), size);
+}
+
+void append_bytes(png_structp png, png_bytep bytes, size_t count) {
+  static_cast<std::string*>(png_get_io_ptr(png))->append(reinterpret_cast<const char*>(bytes), count);
+}
+void flush_nothing(png_structp) {}
+
+bool write_png(png_structp png, png_infop info, const PixelView* pixels, std::string* out) {
+  if (setjmp(png_jmpbuf(png)) != 0) return false;
+  const bool gray = pixels->shape.channels == 1;
+  png_set_write_fn(png, out, append_bytes, flush_nothing);
+  png_set_compression_level(png, 1);
+  png_set_IHDR(png, info, static_cast<png_uint_32>(pixels->shape.width),
+               static_cast<png_uint_32>(pixels->shape.height), 8,
+               gray ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,
+               PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+  png_write_info(png, info);
+  if (!gray) png_set_bgr(png);
+  for (int64_t y = 0; y < pixels->shape.height; ++y)
+    png_write_row(png, pixels->bytes + y * pixels->shape.width * pixels->shape.channels);
+  png_write_end(png, info);
+  return true;
+}
+
+std::string encode_png(const PixelView& pixels) {
+  png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, nullptr, nullptr, nullptr);
+  png_infop info = png == nullptr ? nullptr : png_create_info_struct(png);
+  std::string out;
+  const bool written = info != nullptr && write_png(png, info, &pixels, &out);
+  png_destroy_write_struct(&png, &info);
+  if (!written) throw data_error("it cannot be written as PNG");
+  return out;
+}
+
+}  // namespace
+
+bool can_encode(const std::string& type) { return type == "jpg" || type == "jpeg" || type == "png"; }
+
+std::string encode_image(const PixelView& pixels, const std::string& type) {
+  TRAINER_ASSERT(can_encode(type) && pixels.interleaved && pixels.bytes != nullptr);
+  TRAINER_ASSERT(pixels.shape.channels == 1 || pixels.shape.channels == 3);
+  return type == "png" ? encode_png(pixels) : encode_jpeg(pixels);
+}
+
+}  // namespace trainer

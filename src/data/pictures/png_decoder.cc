@@ -1,0 +1,147 @@
+// libpng reports errors by longjmp: the functions that call it keep only plain values in their frames.
+#include "data/pictures/png_decoder.h"
+
+#include <png.h>
+
+#include <csetjmp>
+#include <cstring>
+
+#include "base/error.h"
+#include "base/text.h"
+
+namespace trainer {
+
+namespace {
+
+struct PngInput {
+  const char* bytes;
+  size_t size;
+  size_t at;
+  char reason[160];
+};
+
+void read_bytes(png_structp png, png_bytep out, size_t count) {
+  auto* input = static_cast<PngInput*>(png_get_io_ptr(png));
+  if (count > input->size - input->at) png_error(png, "the file ends too early");
+  std::memcpy(out, input->bytes + input->at, count);
+  input->at += count;
+}
+
+void on_error(png_structp png, png_const_charp message) {
+  auto* input = static_cast<PngInput*>(png_get_error_ptr(png));
+  std::strncpy(input->reason, message, sizeof(input->reason) - 1);
+  longjmp(png_jmpbuf(png), 1);
+}
+
+void on_warning(png_structp, png_const_charp) {}
+
+struct PngHeader {
+  png_uint_32 width = 0, height = 0;
+  int depth = 0, color_type = 0, channels = 0;
+  bool transparent = false;
+};
+
+bool read_header(png_structp png, png_infop info, ColorMode mode, PngHeader* header) {
+  if (setjmp(png_jmpbuf(png)) != 0) return false;
+  png_read_info(png, info);
+  png_get_IHDR(png, info, &header->width, &header->height, &header->depth, &header->color_type, nullptr,
+               nullptr, nullptr);
+  header->transparent = png_get_valid(png, info, PNG_INFO_tRNS) != 0;
+  const int type = header->color_type;
+  if (mode == ColorMode::kGray) {
+    header->channels = 1;
+  } else if (mode == ColorMode::kColor) {
+    header->channels = 3;
+  } else if ((type & PNG_COLOR_MASK_ALPHA) != 0 || (type != PNG_COLOR_TYPE_GRAY && header->transparent)) {
+    header->channels = 4;
+  } else {
+    header->channels = type == PNG_COLOR_TYPE_GRAY ? 1 : 3;
+  }
+  return true;
+}
+
+// Sets the conversions that give header.channels interleaved bytes, then reads all lines.
+bool read_pixels(png_structp png, png_infop info, const PngHeader* header, png_bytepp lines,
+                 size_t line_bytes) {
+  if (setjmp(png_jmpbuf(png)) != 0) return false;
+  const int type = header->color_type;
+  const bool gray = (type & PNG_COLOR_MASK_COLOR) == 0;
+  if (type == PNG_COLOR_TYPE_PALETTE) png_set_palette_to_rgb(png);
+  if (header->depth > 8) png_set_strip_16(png);
+  if (type == PNG_COLOR_TYPE_GRAY && header->depth < 8) png_set_expand_gray_1_2_4_to_8(png);
+  if (header->channels == 4) {
+    if (header->transparent) png_set_tRNS_to_alpha(png);
+  } else {
+    png_set_strip_alpha(png);
+  }
+  if (header->channels == 1 && !gray) png_set_rgb_to_gray(png, 1, 0.299, 0.587);
+  if (header->channels >= 3 && gray) png_set_gray_to_rgb(png);
+  if (header->channels >= 3) png_set_bgr(png);
+  png_set_interlace_handling(png);
+  png_read_update_info(png, info);
+  if (png_get_rowbytes(png, info) != line_bytes) png_error(png, "its lines have an unexpected length");
+  png_read_image(png, lines);
+  return true;
+}
+
+// Ends libpng's structures on every way out.
+class PngReader {
+ public:
+  explicit PngReader(std::string_view file) : input{file.data(), file.size(), 0, {}} {
+    png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &input, on_error, on_warning);
+    info = png == nullptr ? nullptr : png_create_info_struct(png);
+    if (info == nullptr) {
+      png_destroy_read_struct(&png, nullptr, nullptr);
+      throw data_error("libpng cannot start: out of memory");
+    }
+    png_set_read_fn(png, &input, read_bytes);
+  }
+  ~PngReader() { png_destroy_read_struct(&png, &info, nullptr); }
+  PngReader(const PngReader&) = delete;
+  PngReader& operator=(const PngReader&) = delete;
+
+  PngInput input;
+  png_structp png = nullptr;
+  png_infop info = nullptr;
+};
+
+}  // namespace
+
+void check_picture_size(const ItemShape& shape) {
+  // In floating point: the sides may be anything up to 2^31.
+  const auto channels = static_cast<double>(shape.channels), height = static_cast<double>(shape.height);
+  if (channels * height * static_cast<double>(shape.width) > static_cast<double>(kLargestPicture)) {
+    throw data_error("a picture of {} values: more than {} are taken for damage", shape.text(),
+                     format_bytes(kLargestPicture));
+  }
+}
+
+ItemShape decode_png(std::string_view file, ColorMode mode, bool header_only, std::vector<uint8_t>& pixels,
+                     std::vector<uint8_t*>& lines) {
+  PngReader reader(file);
+  PngHeader header;
+  if (!read_header(reader.png, reader.info, mode, &header)) {
+    throw data_error("a damaged PNG file: {}", reader.input.reason);
+  }
+  if (header.depth > 8 && mode == ColorMode::kAsStored) {
+    throw data_error(
+        "a PNG file of {} bits a channel, whose own values would not fit in 8: decode it as colour or grey "
+        "(transform_param.force_color, force_gray)",
+        header.depth);
+  }
+  const ItemShape shape{header.channels, static_cast<int64_t>(header.height),
+                        static_cast<int64_t>(header.width)};
+  check_picture_size(shape);
+  if (header_only) return shape;
+
+  const size_t line_bytes = static_cast<size_t>(shape.width * shape.channels);
+  pixels.resize(static_cast<size_t>(shape.count()));
+  lines.resize(static_cast<size_t>(shape.height));
+  for (size_t y = 0; y < lines.size(); ++y) lines[y] = pixels.data() + y * line_bytes;
+  if (!read_pixels(reader.png, reader.info, &header, lines.data(), line_bytes)) {
+    throw data_error("a damaged PNG file: {}", reader.input.reason);
+  }
+  return shape;
+}
+
+}  // namespace trainer

@@ -1,0 +1,38 @@
+// Standardization over axes, with its gradient in closed form.
+//
+// Mean and variance come from one pass: sums of x - s and of its square, where s is the mean of the first of the
+// elements that are averaged, one line of them along the last axis: near the mean, even where one of them lies far out, so
+// that the difference of the sums loses little.
+#include "layers/shared/standardize.h"
+
+namespace trainer {
+
+Standardized standardize(Value x, const std::vector<int>& axes, float eps) {
+  int64_t elements = 1;
+  for (int axis : axes) elements *= x.shape()[axis];
+  const float count = static_cast<float>(elements);
+  Value line = x;
+  for (int axis : axes)
+    if (axis != axes.back()) line = slice(line, axis, 0, 1);
+  const Value first = sum(line, {axes.back()}) / static_cast<float>(x.shape()[axes.back()]);
+  const Value apart = x - first;
+  const Value mean_apart = sum(apart, axes) / count;
+  const Value mean = first + mean_apart;
+  const Value variance = maximum(sum(apart * apart, axes) / count - mean_apart * mean_apart, 0.0f);
+  const Value inverse = 1.0f / square_root(variance + eps);
+  const Value y = (x - mean) * inverse;
+  const Value marked = with_gradient(y, {x}, [=](Value g) -> std::vector<Value> {
+    const Value mean_g = sum(g, axes) / count;
+    const Value mean_gy = sum(g * y, axes) / count;
+    return {(g - mean_g - y * mean_gy) * inverse};
+  });
+  return {marked, mean, variance, count};
+}
+
+void check_eps(LayerContext& context, const std::string& message, float eps) {
+  if (!(eps >= 0))
+    context.fail(message + ".eps", fmt::format("eps is {}", eps),
+                 "it is added to the variance: give a small positive number");
+}
+
+}  // namespace trainer

@@ -1,0 +1,41 @@
+// The learned blobs of a net while it is assembled: their states, and which layers share one.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+
+#include "layers/layer.h"
+#include "lowering/lower_net.h"
+
+namespace trainer {
+
+class ParameterTable {
+ public:
+  // `separate_readers` as in LowerOptions.
+  ParameterTable(LoweredNet& net, bool separate_readers) : net_(net), separate_readers_(separate_readers) {}
+
+  // The next blob of the layer being lowered, as a value of its shape. A blob whose param spec has a name
+  // that is known is the same state; what does not fit is reported through `context`.
+  Value add(LayerContext& context, int layer, const Shape& shape, const caffe::FillerParameter& filler,
+            bool statistic);
+
+ private:
+  struct Shared {
+    int owner = -1;                            // index in LoweredNet::parameters
+    std::optional<float> lr_mult, decay_mult;  // given by the owner or a sharer
+  };
+
+  std::string state_name(int layer, int blob);
+  void share(LayerContext& context, const caffe::ParamSpec& spec, ParameterInfo& parameter);
+  // Takes over a multiplier given by a sharer; fails where another one is known.
+  void agree(LayerContext& context, const std::string& what, const ParameterInfo& parameter, float given,
+             std::optional<float>& known, float& owners);
+
+  LoweredNet& net_;
+  const bool separate_readers_;
+  std::map<std::string, Shared> shared_;
+  std::map<std::string, int> holder_;  // name under which a layer's states stand -> layer
+};
+
+}  // namespace trainer

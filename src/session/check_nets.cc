@@ -1,0 +1,35 @@
+// Opens nets to find the problems that their text does not show.
+#include "session/check_nets.h"
+
+#include "session/net_session.h"
+
+namespace trainer {
+
+void NetProblems::collect(const std::function<void()>& open) {
+  try {
+    open();
+  } catch (const DiagnosticsError& error) {
+    list_.add_all(error.problems());
+    data_only_ = data_only_ && error.code() == ExitCode::kData;
+  }
+}
+
+void NetProblems::throw_if_any() const {
+  list_.throw_if_errors(data_only_ ? ExitCode::kData : ExitCode::kConfiguration);
+}
+
+void add_net_problems(const std::vector<TrainingFiles::Net>& nets, const GivenShapes& given, Diagnostics* diagnostics) {
+  NetProblems problems;
+  Runtime runtime("plan:cpu");
+  for (const TrainingFiles::Net& net : nets) {
+    if (net.net == nullptr || net.positions->faulty(*net.net)) continue;
+    try {
+      problems.collect([&] { NetSession(*net.net, *net.positions, net.state.phase(), 0, runtime, given); });
+    } catch (const Error&) {
+      // Nothing for a listing: it is met again once the problems listed are solved.
+    }
+  }
+  diagnostics->add_all(problems.list());
+}
+
+}  // namespace trainer

@@ -1,0 +1,31 @@
+// Problems of nets that their text does not show: blobs, shapes, values and data sets.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "config/diagnostics.h"
+#include "session/data_layers.h"
+#include "train/training.h"
+
+namespace trainer {
+
+// Problems of several nets for one listing. A net that shares its text with another repeats the other's problems: they are
+// kept once.
+class NetProblems {
+ public:
+  // Runs what opens a net, and keeps the listing that it throws.
+  void collect(const std::function<void()>& open);
+  // Throws all that was collected; a data_error where no problem is of another kind.
+  void throw_if_any() const;
+  const Diagnostics& list() const { return list_; }
+
+ private:
+  Diagnostics list_;
+  bool data_only_ = true;
+};
+
+// Adds to a listing with errors the problems found by opening each net. Skips layers with mistakes in their text.
+void add_net_problems(const std::vector<TrainingFiles::Net>& nets, const GivenShapes& given, Diagnostics* diagnostics);
+
+}  // namespace trainer

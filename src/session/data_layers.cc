@@ -1,0 +1,305 @@
+// Streams of batches, in the shapes and orders that programs read.
+#include "session/data_layers.h"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <system_error>
+
+#include "base/cores.h"
+#include "base/error.h"
+#include "data/feeds/hdf5_rows.h"
+#include "data/pictures/mean_field.h"
+#include "report/log.h"
+
+namespace trainer {
+namespace {
+
+constexpr int kMostWorkers = 16;  // of a stream, where all cores are free for data
+
+// A stream's messages name its layer, for they may come at any time; here the listing names it already.
+std::string without_layer(const std::string& message, const caffe::LayerParameter& layer) {
+  const std::string prefix = fmt::format("layer '{}' ({}): ", layer.name(), layer.type());
+  return message.rfind(prefix, 0) == 0 ? message.substr(prefix.size()) : message;
+}
+
+}  // namespace
+
+const SourceInfo* source_behind(const Graph& graph, int value) {
+  while (true) {
+    const Op& op = graph.producer(value);
+    if (op.kind == OpKind::kSource) return &graph.sources[static_cast<size_t>(op.as<IndexAttributes>().index)];
+    if (op.kind != OpKind::kReshape) return nullptr;
+    value = op.inputs[0];
+  }
+}
+
+DataLayers::DataLayers(const NetInPhase& net, GivenShapes given, Diagnostics* warnings) : net_(net), given_(std::move(given)) {
+  Diagnostics diagnostics, misconfigured;
+  int data_errors = 0;
+  check_given(&diagnostics);
+  for (int i = 0; i < net_.net.layer_size(); ++i) {
+    const caffe::LayerParameter& layer = net_.net.layer(i);
+    if (!BatchStream::reads(layer.type()) || is_given(layer) || net_.positions.faulty(layer)) continue;
+    try {
+      open(i, warnings);
+    } catch (const Error& error) {
+      if (error.code() != ExitCode::kConfiguration && error.code() != ExitCode::kData) throw;
+      const bool data = error.code() == ExitCode::kData;
+      data_errors += data;
+      const auto* of_field = dynamic_cast<const FieldError*>(&error);
+      const std::string field = of_field != nullptr ? of_field->field() : data ? BatchStream::source_field(layer.type()) : "";
+      (data ? diagnostics : misconfigured).error(net_.positions.of(layer, field), subject_of(layer), without_layer(error.what(), layer));
+    }
+  }
+  if (data_errors == 0) check_written_files(&diagnostics);
+  if (diagnostics.has_errors() || misconfigured.has_errors()) throw_problems(std::move(diagnostics), misconfigured, data_errors);
+}
+
+void DataLayers::open(int index, Diagnostics* warnings) {
+  const caffe::LayerParameter& layer = net_.net.layer(index);
+  Device& device = *net_.runtime.device;
+  StreamOptions options;
+  options.phase = layer.has_phase() ? layer.phase() : net_.phase;
+  options.seed = net_.seed;
+  options.net_name = net_.net.name();
+  options.rank = net_.runtime.rank;
+  options.world = net_.runtime.world;
+  options.memory = &device.host_memory();
+  if (!device.is_host()) options.workers = std::clamp(usable_cores() - 1, 1, kMostWorkers);
+  options.log = [](const std::string& line) { log_warning(line); };
+  streams_.push_back({index, BatchStream::open(layer, options), device.make_uploads(), {}});
+  for (const std::string& warning : streams_.back().stream->warnings())
+    warnings->warning(net_.positions.of(layer), subject_of(layer), without_layer(warning, layer));
+}
+
+// Other problems of the net belong in the same listing.
+void DataLayers::throw_problems(Diagnostics diagnostics, const Diagnostics& misconfigured, int data_errors) const {
+  LowerOptions options;
+  options.phase = net_.phase;
+  options.source_shapes = [this](const caffe::LayerParameter& layer) { return given_shapes(layer); };
+  lower_net(net_.net, net_.positions, options, &diagnostics);
+  // What a layer's own rule says of it stands at the field; the stream's words are for the rest.
+  const std::vector<Diagnostic> of_rules = diagnostics.list();
+  for (const Diagnostic& wrong : misconfigured.list()) {
+    const bool told = std::any_of(of_rules.begin(), of_rules.end(), [&](const Diagnostic& rule) {
+      return rule.severity == Diagnostic::kError && rule.subject == wrong.subject;
+    });
+    if (!told) diagnostics.add(wrong);
+  }
+  diagnostics.throw_if_errors(diagnostics.error_count() == data_errors ? ExitCode::kData : ExitCode::kConfiguration);
+}
+
+bool DataLayers::is_given(const caffe::LayerParameter& layer) const {
+  return std::any_of(layer.top().begin(), layer.top().end(), [this](const std::string& top) { return given_.count(top) > 0; });
+}
+
+std::vector<Shape> DataLayers::given_shapes(const caffe::LayerParameter& layer) const {
+  std::vector<Shape> shapes;
+  for (const std::string& top : layer.top()) {
+    const auto found = given_.find(top);
+    if (found == given_.end()) return {};
+    shapes.push_back(found->second);
+  }
+  return shapes;
+}
+
+void DataLayers::check_given(Diagnostics* diagnostics) const {
+  std::vector<std::string> tops;
+  for (const caffe::LayerParameter& layer : net_.net.layer()) {
+    const LayerType* type = find_layer_type(layer.type());
+    if (type == nullptr || !type->data_source) continue;
+    tops.insert(tops.end(), layer.top().begin(), layer.top().end());
+    if (!is_given(layer)) continue;
+    for (const std::string& top : layer.top()) {
+      if (given_.count(top) == 0)
+        diagnostics->error(net_.positions.of(layer, "top"), subject_of(layer),
+                           fmt::format("the shape of its top \"{}\" is not given, but that of another is", top),
+                           "give the shapes of all its tops, or none to open its data set");
+    }
+  }
+  for (const auto& [name, shape] : given_) {
+    if (std::find(tops.begin(), tops.end(), name) != tops.end()) continue;
+    diagnostics->error({}, "", fmt::format("a shape is given for \"{}\", which is no top of a data layer of this net", name),
+                       tops.empty() ? "it has no data layer in this phase and stage"
+                                    : fmt::format("tops of its data layers: {}", fmt::join(tops, ", ")));
+  }
+}
+
+// A layer that writes a file replaces what is there.
+void DataLayers::check_written_files(Diagnostics* diagnostics) const {
+  for (const caffe::LayerParameter& writer : net_.net.layer()) {
+    const std::string& path = writer.hdf5_output_param().file_name();
+    for (const Stream& stream : streams_) {
+      const caffe::LayerParameter& reader = net_.net.layer(stream.layer);
+      if (writer.type() != "HDF5Output" || reader.type() != "HDF5Data") continue;
+      for (const std::string& read : listed_hdf5_files(reader.hdf5_data_param().source())) {
+        std::error_code absent;
+        if (!std::filesystem::equivalent(path, read, absent)) continue;
+        diagnostics->error(net_.positions.of(writer, "hdf5_output_param.file_name"), subject_of(writer),
+                           fmt::format("it would replace {}, which {} reads", read, subject_of(reader)), "give another file_name");
+      }
+    }
+  }
+}
+
+std::vector<Shape> DataLayers::next_shapes() const {
+  std::vector<Shape> shapes;
+  for (const Stream& stream : streams_) {
+    for (const TensorDesc& top : stream.stream->layout()) shapes.push_back(top.shape);
+  }
+  return shapes;
+}
+
+bool DataLayers::next_has(const std::vector<Shape>& shapes) const {
+  auto shape = shapes.begin();
+  for (const Stream& stream : streams_) {
+    for (const TensorDesc& top : stream.stream->layout()) {
+      if (shape == shapes.end() || top.shape != *shape++) return false;
+    }
+  }
+  return true;
+}
+
+std::vector<Shape> DataLayers::shapes_of(const caffe::LayerParameter& layer, const std::vector<Shape>& shapes) const {
+  auto first = shapes.begin();
+  for (const Stream& stream : streams_) {
+    const auto end = first + net_.net.layer(stream.layer).top_size();
+    if (&net_.net.layer(stream.layer) == &layer) return {first, end};
+    first = end;
+  }
+  return given_shapes(layer);
+}
+
+const DataLayers::Stream* DataLayers::find(const SourceInfo& source) const {
+  const auto found =
+      std::find_if(streams_.begin(), streams_.end(), [&](const Stream& stream) { return stream.layer == source.layer; });
+  return found == streams_.end() ? nullptr : &*found;
+}
+
+void DataLayers::settle_orders(Graph& graph) const {
+  for (SourceInfo& source : graph.sources) {
+    const Stream* giver = find(source);
+    if (giver != nullptr && giver->stream->started())
+      source.order = giver->stream->layout()[static_cast<size_t>(source.top)].order;
+  }
+}
+
+bool DataLayers::fit(const Program& program) const {
+  return std::all_of(program.sources.begin(), program.sources.end(), [&](const SourceInfo& source) {
+    const Stream* giver = find(source);
+    if (giver == nullptr || !giver->stream->started() || source.value < 0) return true;
+    return lies_in(giver->stream->layout()[static_cast<size_t>(source.top)],
+                   program.values[static_cast<size_t>(source.value)].desc.order);
+  });
+}
+
+void DataLayers::start(const Program& program, const LoweredNet& net) {
+  TRAINER_ASSERT(fit(program));
+  for (Stream& stream : streams_) {
+    if (stream.stream->started()) continue;
+    std::vector<Order> orders(stream.stream->layout().size(), Order::kRowMajor);
+    for (const SourceInfo& source : program.sources) {
+      if (source.layer == stream.layer && source.value >= 0)
+        orders[static_cast<size_t>(source.top)] = program.values[static_cast<size_t>(source.value)].desc.order;
+    }
+    stream.stream->set_orders(orders);
+    for (const LabelRequirement& label : net.labels) {
+      const SourceInfo* source = source_behind(*net.graph, label.value.id());
+      if (source != nullptr && source->layer == stream.layer)
+        stream.stream->set_label_limit(source->top, {label.range.classes, label.range.ignore, label.range.consumer});
+    }
+    stream.stream->start();
+  }
+}
+
+void DataLayers::take() {
+  // No stream goes on where another one fails: their cursors stay at items that belong together.
+  for (Stream& stream : streams_) {
+    if (stream.uploads) stream.uploads->wait();
+    stream.stream->await_next();
+  }
+  size_t at = 0;
+  for (Stream& stream : streams_) {
+    const std::vector<TensorDesc>& layout = stream.stream->layout();
+    stream.batch.resize(layout.size());
+    shapes_.resize(std::max(shapes_.size(), at + layout.size()));
+    for (size_t top = 0; top < layout.size(); ++top) {
+      stream.batch[top].bytes = layout[top].bytes();
+      shapes_[at++] = layout[top].shape;
+    }
+    const std::vector<void*>& buffers = stream.stream->next();
+    for (size_t top = 0; top < buffers.size(); ++top) {
+      stream.batch[top].host = buffers[top];
+      stream.batch[top].device = buffers[top];
+    }
+    if (stream.uploads) stream.uploads->start(stream.batch);
+  }
+}
+
+void DataLayers::hand_to(Program& program) const {
+  for (size_t s = 0; s < program.sources.size(); ++s) {
+    const Stream* giver = find(program.sources[s]);
+    if (giver != nullptr) program.set_source(static_cast<int>(s), giver->batch[static_cast<size_t>(program.sources[s].top)].device);
+  }
+}
+
+std::string DataLayers::find_bad_value() const {
+  auto shape = shapes_.begin();
+  for (const Stream& stream : streams_) {
+    const caffe::LayerParameter& layer = net_.net.layer(stream.layer);
+    for (size_t top = 0; top < stream.batch.size(); ++top, ++shape) {
+      const auto *values = static_cast<const float*>(stream.batch[top].host), *end = values + shape->count();
+      const auto* bad = std::find_if_not(values, end, [](float x) { return std::isfinite(x); });
+      if (bad != end)
+        return fmt::format("item {} of top \"{}\" of {}", (bad - values) / shape->count(1), layer.top(static_cast<int>(top)),
+                           subject_of(layer));
+    }
+  }
+  return "";
+}
+
+int64_t DataLayers::batch_size() const {
+  int64_t most = 0;
+  for (const Stream& stream : streams_) most = std::max(most, stream.stream->batch_size());
+  return most;
+}
+
+int64_t DataLayers::records_per_epoch() const {
+  int64_t most = 0;
+  for (const Stream& stream : streams_) most = std::max(most, stream.stream->records_per_epoch());
+  return most;
+}
+
+double DataLayers::waited_seconds() const {
+  double total = 0;
+  for (const Stream& stream : streams_) total += stream.stream->waited_seconds();
+  return total;
+}
+
+int64_t DataLayers::batch_bytes() const {
+  int64_t total = 0;
+  for (const Stream& stream : streams_) {
+    if (net_.runtime.device->is_host()) {
+      total += stream.stream->buffer_bytes();
+      continue;
+    }
+    for (const TensorDesc& top : stream.stream->layout()) total += 2 * top.bytes();
+  }
+  return total;
+}
+
+std::map<std::string, Cursor> DataLayers::cursors() const {
+  std::map<std::string, Cursor> cursors;
+  for (const Stream& stream : streams_) cursors[net_.net.layer(stream.layer).name()] = stream.stream->cursor();
+  return cursors;
+}
+
+void DataLayers::seek(const std::map<std::string, Cursor>& cursors) {
+  for (Stream& stream : streams_) {
+    const auto found = cursors.find(net_.net.layer(stream.layer).name());
+    if (found != cursors.end()) stream.stream->seek(found->second);
+  }
+}
+
+}  // namespace trainer

@@ -1,0 +1,52 @@
+// Buckets, and where they are complete.
+#include "session/gradient_sums.h"
+
+#include <algorithm>
+
+namespace trainer {
+
+GradientSums::GradientSums(const std::vector<Runtime*>& ranks, const std::vector<std::string>& gradients) {
+  constexpr int64_t kBucketFloats = int64_t{2} << 20;  // 8 MiB: enough to be summed at the links' speed
+  const StateStore& store = ranks.front()->store;
+  const float* flat = static_cast<const float*>(store.data("gradients"));
+  int64_t end = store.shape("gradients").count();
+  for (auto gradient = gradients.rbegin(); gradient != gradients.rend(); ++gradient) {
+    if (buckets_.empty() || buckets_.back().count >= kBucketFloats) buckets_.emplace_back();
+    Bucket& bucket = buckets_.back();
+    const int64_t begin = static_cast<const float*>(store.data(*gradient)) - flat;
+    bucket.gradients.push_back(*gradient);
+    bucket.count += end - begin;
+    end = begin;
+    bucket.data.clear();
+    for (const Runtime* rank : ranks) bucket.data.push_back(static_cast<float*>(rank->store.data("gradients")) + begin);
+  }
+  std::vector<Device*> devices;
+  for (const Runtime* rank : ranks) devices.push_back(rank->device.get());
+  for (Bucket& bucket : buckets_) {
+    for (Device* device : devices) bucket.markers.push_back(device->make_marker());
+  }
+  sum_ = devices.front()->make_sum_across(devices);
+  // Of zeros: what the first sum takes of the devices' memory it takes before programs are fitted into the rest.
+  start();
+  for (Device* device : devices) device->synchronize();
+}
+
+void GradientSums::mark(int rank, Program& program) {
+  for (Bucket& bucket : buckets_) {
+    int last = 0;
+    for (const std::string& gradient : bucket.gradients) last = std::max(last, program.last_use(gradient));
+    program.mark_after(last, *bucket.markers[static_cast<size_t>(rank)]);
+  }
+}
+
+void GradientSums::start() {
+  std::vector<Marker*> markers;
+  for (const Bucket& bucket : buckets_) {
+    markers.clear();
+    for (const auto& marker : bucket.markers) markers.push_back(marker.get());
+    sum_->start(markers, bucket.data, bucket.count);
+  }
+  sum_->finish();
+}
+
+}  // namespace trainer

@@ -1,0 +1,247 @@
+// From a net and the shapes of a batch to a program.
+#include "session/net_programs.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "compile/differentiate.h"
+#include "ops/math.h"
+#include "session/gradient_sums.h"
+#include "session/loss_scale.h"
+#include "session/parameters.h"
+
+namespace trainer {
+namespace {
+
+constexpr size_t kMostPrograms = 16;
+constexpr int64_t kMostSent = 64;  // elements of all outputs that are fetched one by one behind a pass
+
+bool is_debug(ProgramKind kind) { return kind >= ProgramKind::kDebugForward; }
+bool only_looks(ProgramKind kind) { return kind == ProgramKind::kExtent || is_debug(kind); }
+
+// How many elements are no label of the range, as a scalar.
+Value count_bad_labels(Value labels, const LabelRange& range) {
+  Value good = greater_equal(labels, 0.0f) *
+               greater(static_cast<float>(range.classes) + 0.0f * labels, labels) *
+               equal(labels, floor(labels));
+  if (range.ignore) good = maximum(good, equal(labels, static_cast<float>(*range.ignore)));
+  const Value bad = 1.0f - good;
+  return reshape(sum(bad, all_axes(bad.shape())), Shape{});
+}
+
+int add_result(Module& module, Value value) {
+  module.results.push_back(value.id());
+  return static_cast<int>(module.results.size()) - 1;
+}
+
+}  // namespace
+
+NetPrograms::NetPrograms(const NetInPhase& net, DataLayers& data, const CarriedStates& carried, Diagnostics* warnings)
+    : net_(net), data_(data), carried_(carried), warnings_(*warnings) {
+  Diagnostics problems;
+  lowered_ = lower(ProgramKind::kForward, data.next_shapes(), {}, &problems);
+  for (const Diagnostic& warning : problems.list()) warnings_.add(warning);
+}
+
+std::unique_ptr<LoweredNet> NetPrograms::lower(ProgramKind kind, const std::vector<Shape>& shapes,
+                                               const std::vector<int64_t>& extents, Diagnostics* problems) const {
+  LowerOptions options;
+  options.separate_readers = is_debug(kind);
+  options.writes_files = writes_files_ && !only_looks(kind);
+  options.phase = net_.phase;
+  options.seed = net_.seed;
+  options.extents = extents;
+  options.source_shapes = [&](const caffe::LayerParameter& layer) { return data_.shapes_of(layer, shapes); };
+  std::unique_ptr<LoweredNet> net = lower_net(net_.net, net_.positions, options, problems);
+  problems->throw_if_errors();
+  return net;
+}
+
+// Each once, in the order of the layers; those of Split layers are left out.
+std::vector<std::string> NetPrograms::blob_names() const {
+  std::vector<std::string> names;
+  for (const LoweredLayer& layer : lowered_->layers) {
+    for (const LoweredTop& top : layer.tops) {
+      if (std::find(names.begin(), names.end(), top.name) == names.end()) names.push_back(top.name);
+    }
+  }
+  return names;
+}
+
+std::vector<std::string> NetPrograms::tops_of_layer(const std::string& name) const {
+  for (const LoweredLayer& layer : lowered_->layers) {
+    if (layer.param->name() == name) return {layer.param->top().begin(), layer.param->top().end()};
+  }
+  return {};
+}
+
+void NetPrograms::keep_blobs(const std::vector<std::string>& names) {
+  TRAINER_ASSERT(programs_.empty());
+  for (const std::string& name : names) {
+    if (find_blob(*lowered_, name) != nullptr) continue;
+    const std::vector<std::string> known = blob_names();
+    const std::string near = nearest_name(name, known);
+    const std::vector<std::string> made = tops_of_layer(name);
+    throw config_error("unknown blob \"{}\" in the net \"{}\"{}; its blobs in phase {}: {}", name, lowered_->name,
+                       !made.empty()  ? fmt::format(", but a layer has this name: it makes \"{}\"", fmt::join(made, "\", \""))
+                       : near.empty() ? ""
+                                      : fmt::format(", did you mean \"{}\"?", near),
+                       caffe::Phase_Name(net_.phase), fmt::join(known, ", "));
+  }
+  kept_ = names;
+}
+
+NetProgram& NetPrograms::use(std::list<NetProgram>::iterator known) {
+  programs_.splice(programs_.begin(), programs_, known);
+  return programs_.front();
+}
+
+NetProgram& NetPrograms::next(ProgramKind kind) {
+  const auto known = std::find_if(programs_.begin(), programs_.end(), [&](const NetProgram& program) {
+    return program.kind == kind && program.extents.empty() && data_.next_has(program.shapes);
+  });
+  return known == programs_.end() ? find(kind, data_.next_shapes(), {}) : use(known);
+}
+
+NetProgram& NetPrograms::find(ProgramKind kind, const std::vector<Shape>& shapes, const std::vector<int64_t>& extents) {
+  const auto known = std::find_if(programs_.begin(), programs_.end(), [&](const NetProgram& program) {
+    return program.kind == kind && program.shapes == shapes && program.extents == extents;
+  });
+  if (known != programs_.end()) return use(known);
+  if (programs_.size() == kMostPrograms) programs_.pop_back();
+  NetProgram made = make(kind, shapes, extents, Fusion::kOn);
+  data_.start(*made.program, *lowered_);
+  programs_.push_front(std::move(made));
+  return programs_.front();
+}
+
+NetProgram NetPrograms::unfused(const NetProgram& program) {
+  return make(program.kind, program.shapes, program.extents, Fusion::kOff);
+}
+
+NetProgram NetPrograms::make(ProgramKind kind, const std::vector<Shape>& shapes, const std::vector<int64_t>& extents, Fusion fusion) {
+  NetProgram made;
+  made.kind = kind;
+  made.shapes = shapes;
+  made.extents = extents;
+  Diagnostics problems;
+  const std::unique_ptr<LoweredNet> net = lower(kind, shapes, extents, &problems);
+  check_parameter_shapes(*net, shapes);
+  Graph& graph = *net->graph;
+  for (StateInfo& state : graph.states) {
+    if (state.owner != StateOwner::kNet) continue;
+    made.carried[state.name] = state.shape;
+    state.name = carried_.stored_name(state.name, state.shape);
+  }
+  data_.settle_orders(graph);
+
+  Module module;
+  std::vector<int> told;
+  if (only_looks(kind)) {
+    if (kind == ProgramKind::kExtent) {
+      add_result(module, net->data_extents[extents.size()].count);
+    } else {
+      const DebugScope scope{kind != ProgramKind::kDebugForward, kind == ProgramKind::kDebugAccumulate, net_.net.force_backward(),
+                             net_.runtime.scales_loss()};
+      made.debug_info = add_debug_info(*net, scope, &module.results);
+    }
+    module.effects = false;
+    graph.writes.clear();
+  } else {
+    made.has_loss = static_cast<bool>(net->loss);
+    if (made.has_loss) told.push_back(add_result(module, net->loss));
+    for (const NetOutput& output : net->outputs) made.outputs.push_back(add_result(module, output.value));
+    for (const std::string& blob : kept_) made.kept.push_back(add_result(module, find_blob(*net, blob)->value));
+    for (const LabelRequirement& label : net->labels) {
+      const SourceInfo* source = source_behind(graph, label.value.id());
+      if (source != nullptr && data_.gives(*source)) continue;  // the stream checks them
+      graph.set_context(-1, Pass::kForward);
+      made.label_flags.push_back(label.range.consumer);
+      told.push_back(add_result(module, count_bad_labels(label.value, label.range)));
+    }
+    if (makes_gradients(kind)) add_gradients(*net, kind == ProgramKind::kAccumulate);
+  }
+  module.graph = std::move(net->graph);
+  made.program = compiled(std::move(module), fusion);
+  made.program->watch(makes_gradients(kind) ? told : std::vector<int>());
+  if (!only_looks(kind)) send_results(std::move(told), &made);
+  if (net_.runtime.sums != nullptr && makes_gradients(kind)) net_.runtime.sums->mark(net_.runtime.rank, *made.program);
+  for (size_t i = 0; i < made.program->sources.size(); ++i) {
+    const SourceInfo& source = made.program->sources[i];
+    if (data_.gives(source) || source.value < 0) continue;
+    const TensorDesc& desc = made.program->values[static_cast<size_t>(source.value)].desc;
+    made.inputs.push_back(std::make_unique<DeviceBlock>(*net_.runtime.device, std::max<int64_t>(desc.bytes(), 1)));
+    made.program->set_source(static_cast<int>(i), made.inputs.back()->data());
+  }
+  return made;
+}
+
+void NetPrograms::send_results(std::vector<int> told, NetProgram* out) const {
+  int64_t elements = 0;
+  for (int output : out->outputs) elements += out->program->result_desc(output).shape.count();
+  out->sends_outputs = elements <= kMostSent;
+  if (out->sends_outputs) told.insert(told.end(), out->outputs.begin(), out->outputs.end());
+  out->late = std::make_unique<LateResults>(*net_.runtime.device, *out->program, std::move(told));
+}
+
+void NetPrograms::add_gradients(LoweredNet& net, bool accumulate) {
+  Graph& graph = *net.graph;
+  const std::vector<const ParameterInfo*> trained = trained_parameters(net);
+  std::vector<Value> wanted;
+  for (const ParameterInfo* parameter : trained) wanted.push_back(graph.read_state({parameter->state, parameter->shape}));
+  std::vector<Value> gradients(trained.size());
+  if (net.loss) gradients = differentiate(graph, net_.runtime.scales_loss() ? net.loss * read_loss_scale(graph) : net.loss, wanted);
+  graph.set_context(-1, Pass::kBackward);
+  for (size_t i = 0; i < trained.size(); ++i) {
+    const StateInfo state{"gradients/" + trained[i]->state, trained[i]->shape, StateOwner::kSolver};
+    if (!gradients[i]) {
+      const bool told = i > 0 && !gradients[i - 1] && trained[i - 1]->layer == trained[i]->layer;
+      if (net.loss && programs_.empty() && !told) warn_of_no_gradient(net, *trained[i]);
+      // With snapshot_diff the last step stands there.
+      if (!accumulate) graph.write_state(state.name, constant(graph, state.shape, 0));
+      continue;
+    }
+    graph.write_state(state.name, accumulate ? graph.read_state(state) + gradients[i] : gradients[i]);
+  }
+}
+
+std::unique_ptr<Program> NetPrograms::compiled(Module module, Fusion fusion) const {
+  const std::string net = fmt::format("{}phase {}: ", net_.net.name().empty() ? "" : fmt::format("net \"{}\", ", net_.net.name()),
+                                      caffe::Phase_Name(net_.phase));
+  Runtime& runtime = net_.runtime;
+  try {
+    return compile(std::move(module), *runtime.device, runtime.store, runtime.arena,
+                   {fusion, activation_type(runtime.precision), runtime.arena_limit()});
+  } catch (const OutOfMemory& error) {
+    throw OutOfMemory(net + error.what(), error.device, error.bytes, error.free);
+  } catch (const Error& error) {
+    if (error.code() != ExitCode::kDevice) throw;
+    throw device_error("{}{}", net, error.what());
+  }
+}
+
+void NetPrograms::warn_of_no_gradient(const LoweredNet& net, const ParameterInfo& parameter) {
+  const caffe::LayerParameter& layer = *net.layers[static_cast<size_t>(parameter.layer)].param;
+  warnings_.warning(net_.positions.of(layer), subject_of(layer),
+                    fmt::format("learned blob {} does not learn: no gradient reaches it from a loss", parameter.blob),
+                    "if that is meant, say so with param { lr_mult: 0 }");
+}
+
+// Learned blobs keep the shapes that the first batch gave them.
+void NetPrograms::check_parameter_shapes(const LoweredNet& net, const std::vector<Shape>& shapes) const {
+  for (size_t i = 0; i < net.parameters.size(); ++i) {
+    const ParameterInfo &first = lowered_->parameters[i], &parameter = net.parameters[i];
+    if (parameter.shape == first.shape) continue;
+    std::vector<std::string> tops;
+    for (const Shape& shape : shapes) tops.push_back("(" + shape.text() + ")");
+    throw data_error(
+        "{}: this batch, of {}, asks for {} in learned blob {}, which is {} since the first batch. Give all "
+        "batches one size (new_height and new_width of a list of pictures), or use layers whose blobs do not depend on it",
+        subject_of(*net.layers[static_cast<size_t>(parameter.layer)].param), fmt::join(tops, ", "), parameter.shape.text(),
+        parameter.blob, first.shape.text());
+  }
+}
+
+}  // namespace trainer

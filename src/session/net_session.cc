@@ -1,0 +1,202 @@
+// Passes of a net: a batch, the program for it, and what comes out.
+#include "session/net_session.h"
+
+#include <algorithm>
+#include <functional>
+
+#include "base/error.h"
+
+namespace trainer {
+namespace {
+
+ProgramKind debug_kind(ProgramKind kind) {
+  switch (kind) {
+    case ProgramKind::kTrain: return ProgramKind::kDebugTrain;
+    case ProgramKind::kAccumulate: return ProgramKind::kDebugAccumulate;
+    default: return ProgramKind::kDebugForward;
+  }
+}
+
+}  // namespace
+
+NetSession::NetSession(const caffe::NetParameter& net, const Positions& positions, caffe::Phase phase, uint64_t seed,
+                       Runtime& runtime, GivenShapes given)
+    : net_{net, positions, phase, seed, runtime},
+      carried_(runtime),
+      data_(net_, std::move(given), &warnings_),
+      programs_(net_, data_, carried_, &warnings_) {}
+
+int64_t NetSession::batch_size() const {
+  if (const int64_t most = data_.batch_size(); most > 0) return most;
+  int64_t most = 0;
+  for (const LoweredLayer& layer : lowered().layers) {
+    const bool fed = layer.type != nullptr && layer.bottoms.empty() && !layer.tops.empty();
+    if (fed && layer.tops.front().value && layer.tops.front().value.shape().rank() > 0)
+      most = std::max(most, layer.tops.front().value.shape()[0]);
+  }
+  return most;
+}
+
+uint64_t NetSession::ranks() const { return net_.phase == caffe::TRAIN ? static_cast<uint64_t>(net_.runtime.world) : 1; }
+
+uint64_t NetSession::pass_number() const {
+  return passes_ + (net_.phase == caffe::TRAIN ? static_cast<uint64_t>(net_.runtime.rank) : 0);
+}
+
+NetProgram& NetSession::program_for_data(ProgramKind kind) {
+  std::vector<int64_t> extents;
+  for (const DataExtent& extent : lowered().data_extents) {
+    Program& program = *programs_.find(ProgramKind::kExtent, data_.shapes(), extents).program;
+    data_.hand_to(program);
+    program.run({pass_number()});
+    float count = 0;
+    program.read_result(0, &count);
+    if (count == 0)
+      throw data_error(
+          "{}: no item of this batch is kept, and what follows needs at least one: use larger batches, or leave such "
+          "items out of the data set",
+          extent.layer);
+    extents.push_back(static_cast<int64_t>(count));
+  }
+  return programs_.find(kind, data_.shapes(), extents);
+}
+
+// As it stands before the pass, whose own program goes on to change it.
+void NetSession::log_debug_info(ProgramKind kind) {
+  NetProgram& debug = program_for_data(kind);
+  data_.hand_to(*debug.program);
+  carried_.hand_over(debug.carried);
+  debug.program->run({pass_number()});
+  for (const std::string& line : debug.debug_info.lines(*debug.program)) debug_log_(line);
+}
+
+// The program for the next batch, with that batch.
+NetProgram& NetSession::take_next(ProgramKind kind) {
+  NetProgram* next = &programs_.next(kind);
+  data_.take();
+  if (debug_log_) log_debug_info(debug_kind(kind));
+  if (debug_log_ || !lowered().data_extents.empty()) next = &program_for_data(kind);
+  data_.hand_to(*next->program);
+  carried_.hand_over(next->carried);
+  return *next;
+}
+
+void NetSession::queue(ProgramKind kind, bool outputs, std::vector<double>* seconds) {
+  TRAINER_ASSERT(unfinished_ == 0 || (unfinished_ == 1 && !makes_gradients(kind)));
+  NetProgram& next = take_next(kind);
+  if (seconds == nullptr) {
+    next.program->run({pass_number()});
+  } else {
+    seconds->resize(next.program->steps.size(), 0.0);
+    next.program->run_timed({pass_number()}, seconds);
+  }
+  passes_ += ranks();
+  newest_ ^= 1;
+  ++unfinished_;
+  Pass& pass = last_[newest_];
+  pass.program = &next;
+  pass.outputs_sent = next.sends_outputs && (outputs || !makes_gradients(kind));
+  pass.outputs_read = false;
+  if (pass.outputs_sent || !makes_gradients(kind)) next.late->start();
+  if (outputs && !pass.outputs_sent) read_outputs(&pass);
+}
+
+void NetSession::queue_next(ProgramKind kind, bool outputs) { queue(kind, outputs, nullptr); }
+
+std::span<const float> NetSession::late_results(const Pass& pass) const {
+  const Pass& newest = last_[newest_];
+  return pass.program->late->wait(&pass != &newest && pass.program == newest.program);
+}
+
+void NetSession::finish() {
+  TRAINER_ASSERT(unfinished_ > 0);
+  --unfinished_;
+  const NetProgram& program = *finished().program;
+  const std::span<const float> told = makes_gradients(program.kind) ? program.program->watched() : late_results(finished());
+  loss_ = program.has_loss ? told[0] : 0;
+  for (size_t i = 0; i < program.label_flags.size(); ++i) {
+    const float bad = told[i + program.has_loss];
+    if (bad != 0)
+      throw data_error("{}: {} labels of this batch are not whole numbers in the layer's range of classes", program.label_flags[i],
+                       static_cast<int64_t>(bad));
+  }
+}
+
+void NetSession::run_next(ProgramKind kind) {
+  queue(kind, false, nullptr);
+  finish();
+}
+
+void NetSession::run_next_timed(ProgramKind kind, std::vector<double>* seconds) {
+  queue(kind, false, seconds);
+  finish();
+}
+
+std::optional<LayerShare> NetSession::find_bad_layer() {
+  TRAINER_ASSERT(passes_ > 0 && last_[newest_].program != nullptr);
+  const RunContext context{pass_number() - ranks()};
+  const NetProgram& fused = *last_[newest_].program;
+  Program& program = *fused.program;
+  const int step = program.run_checked(context);
+  if (step < 0) return std::nullopt;
+  const std::vector<LayerShare>& shares = program.steps[static_cast<size_t>(step)].op.shares;
+  std::vector<int> layers;
+  for (const LayerShare& share : shares) layers.push_back(share.layer);
+  if (std::adjacent_find(layers.begin(), layers.end(), std::not_equal_to<int>()) == layers.end())
+    return shares.front();
+
+  // A step of several layers: which one shows where each op is a step of its own.
+  try {
+    const NetProgram unfused = programs_.unfused(fused);
+    Program& single = *unfused.program;
+    if (!data_.fit(single)) return shares.front();
+    data_.hand_to(single);
+    const int bad = single.run_checked(context, layers);
+    if (bad >= 0) return single.steps[static_cast<size_t>(bad)].op.shares.front();
+  } catch (const Error&) {
+    // No memory for it.
+  }
+  return shares.front();
+}
+
+void NetSession::read_outputs(Pass* pass) const {
+  const NetProgram& program = *pass->program;
+  const float* sent = pass->outputs_sent ? late_results(*pass).data() + program.has_loss + program.label_flags.size() : nullptr;
+  pass->outputs.resize(program.outputs.size());
+  for (size_t i = 0; i < pass->outputs.size(); ++i) {
+    std::vector<float>& values = pass->outputs[i];
+    values.resize(static_cast<size_t>(program.program->result_desc(program.outputs[i]).shape.count()));
+    if (sent == nullptr) {
+      program.program->read_result(program.outputs[i], values.data());
+    } else {
+      std::copy_n(sent, values.size(), values.data());
+      sent += values.size();
+    }
+  }
+  pass->outputs_read = true;
+}
+
+const std::vector<std::vector<float>>& NetSession::read_outputs() {
+  Pass& pass = finished();
+  if (!pass.outputs_read) read_outputs(&pass);
+  return pass.outputs;
+}
+
+Shape NetSession::kept_shape(size_t blob) const {
+  const NetProgram& program = *finished().program;
+  return program.program->result_desc(program.kept[blob]).shape;
+}
+
+void NetSession::read_kept(size_t blob, std::vector<float>* values) const {
+  const NetProgram& program = *finished().program;
+  values->resize(static_cast<size_t>(kept_shape(blob).count()));
+  program.program->read_result(program.kept[blob], values->data());
+}
+
+void NetSession::seek(const NetPosition& position) {
+  passes_ = position.passes;
+  data_.seek(position.cursors);
+  carried_.set(position.carried);
+}
+
+}  // namespace trainer

@@ -1,0 +1,155 @@
+// Loss scaling: an update sees the gradients without the scale, to the bit; one that float16 could not hold changes nothing.
+#include "session/loss_scale.h"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <optional>
+
+#include "base/error.h"
+#include "session/cpu_without_refusal.h"
+#include "train/update_rule.h"
+
+namespace trainer {
+namespace {
+
+// Two parameters with an update rule, in either precision.
+struct Bench {
+  Runtime runtime;
+  std::vector<ParameterInfo> parameters;
+  std::optional<UpdateRule> update;
+
+  Bench(const caffe::SolverParameter& solver, Precision precision) : runtime(std::make_unique<CpuWithoutRefusal>(), precision) {
+    const auto add = [this](const char* state, Shape shape, float lr_mult) {
+      ParameterInfo parameter;
+      parameter.state = state;
+      parameter.shape = shape;
+      parameter.lr_mult = lr_mult;
+      parameters.push_back(parameter);
+    };
+    add("a", Shape{3, 5}, 1);
+    add("b", Shape{20}, 2);
+    std::vector<StateInfo> values, gradients;
+    std::vector<const ParameterInfo*> trained;
+    for (const ParameterInfo& parameter : parameters) {
+      values.push_back({parameter.state, parameter.shape});
+      gradients.push_back({"gradients/" + parameter.state, parameter.shape});
+      trained.push_back(&parameter);
+    }
+    runtime.store.add_group("parameters", values);
+    runtime.store.add_group("gradients", gradients);
+    for (const ParameterInfo& parameter : parameters) fill(parameter.state, 0.7f);
+    update.emplace(solver, trained, runtime);
+  }
+
+  void fill(const std::string& state, float factor) {
+    std::vector<float> values(static_cast<size_t>(runtime.store.shape(state).count()));
+    for (size_t i = 0; i < values.size(); ++i) values[i] = factor * (1.0f / static_cast<float>(i + 3) - 0.1f);
+    runtime.store.write(state, values.data());
+  }
+  void step(int iteration, float scale) {
+    for (const ParameterInfo& parameter : parameters)
+      fill("gradients/" + parameter.state, scale * (1.0f + static_cast<float>(iteration)));
+    update->apply(0.1f, iteration);
+  }
+  float scalar(const char* state) const { return runtime.store.read(state).front(); }
+  void set(const char* state, float value) { runtime.store.write(state, &value); }
+};
+
+class LossScale : public testing::Test {
+ protected:
+  static caffe::SolverParameter solver(const std::string& type) {
+    caffe::SolverParameter solver;
+    solver.set_type(type);
+    solver.set_momentum(0.9f);
+    solver.set_weight_decay(0.01f);
+    solver.set_clip_gradients(0.5f);
+    solver.set_iter_size(3);
+    solver.set_snapshot_diff(true);
+    return solver;
+  }
+  static void expect_same(const Bench& a, const Bench& b) {
+    for (const std::string& state : a.runtime.store.names()) EXPECT_EQ(a.runtime.store.read(state), b.runtime.store.read(state)) << state;
+  }
+};
+
+TEST_F(LossScale, UpdatesAreThoseWithoutAScale) {
+  for (const std::string& type : solver_types()) {
+    SCOPED_TRACE(type);
+    Bench plain(solver(type), Precision::kFP32), scaled(solver(type), Precision::kFP16);
+    for (int i = 0; i < 3; ++i) {
+      plain.step(i, 1);
+      scaled.step(i, kFirstLossScale);
+    }
+    expect_same(plain, scaled);
+    EXPECT_EQ(scaled.scalar("loss_scale/good_updates"), 3);
+  }
+}
+
+TEST_F(LossScale, GradientsThatAreNotFiniteChangeNothing) {
+  for (const std::string& type : solver_types()) {
+    for (const float bad : {std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(),
+                            std::numeric_limits<float>::quiet_NaN()}) {
+      SCOPED_TRACE(type);
+      Bench bench(solver(type), Precision::kFP16), before(solver(type), Precision::kFP16);
+      bench.step(0, kFirstLossScale);
+      before.step(0, kFirstLossScale);
+      std::vector<float> gradient(20, 1.0f);
+      gradient[19] = bad;
+      bench.runtime.store.write("gradients/b", gradient.data());
+      bench.update->apply(0.1f, 1);
+      for (const std::string& state : before.runtime.store.names()) {
+        if (state.rfind("loss_scale", 0) == 0 || state.rfind("gradients", 0) == 0) continue;
+        EXPECT_EQ(bench.runtime.store.read(state), before.runtime.store.read(state)) << state;
+      }
+      EXPECT_EQ(bench.runtime.store.read("gradients/b"), std::vector<float>(20, 0.0f)) << "the step that a snapshot keeps";
+      EXPECT_EQ(bench.scalar("loss_scale"), kFirstLossScale / 2);
+      EXPECT_EQ(bench.scalar("loss_scale/good_updates"), 0);
+      LeftOutUpdates left_out(*bench.runtime.device, bench.runtime.store);
+      left_out.start();
+      EXPECT_EQ(left_out.describe(), "Left out 1 update whose gradients float16 could not hold; the loss scale is 32768");
+      left_out.start();
+      EXPECT_EQ(left_out.describe(), "");
+    }
+  }
+}
+
+TEST_F(LossScale, DoublesAfterManyGoodUpdatesWithinItsBounds) {
+  Bench bench(solver("SGD"), Precision::kFP16);
+  bench.set("loss_scale/good_updates", kStepsToDouble - 2);
+  bench.step(0, 1);
+  EXPECT_EQ(bench.scalar("loss_scale"), kFirstLossScale);
+  bench.step(0, 1);
+  EXPECT_EQ(bench.scalar("loss_scale"), 2 * kFirstLossScale);
+  EXPECT_EQ(bench.scalar("loss_scale/good_updates"), 0);
+  bench.set("loss_scale", kMostLossScale);
+  bench.set("loss_scale/good_updates", kStepsToDouble - 1);
+  bench.step(0, 1);
+  EXPECT_EQ(bench.scalar("loss_scale"), kMostLossScale);
+  bench.set("loss_scale", kLeastLossScale);
+  bench.step(0, std::numeric_limits<float>::infinity());
+  EXPECT_EQ(bench.scalar("loss_scale"), kLeastLossScale);
+}
+
+TEST_F(LossScale, SnapshotsKeepIt) {
+  Bench bench(solver("SGD"), Precision::kFP16), other(solver("SGD"), Precision::kFP16), plain(solver("SGD"), Precision::kFP32);
+  bench.set("loss_scale", 64);
+  bench.set("loss_scale/good_updates", 1234);
+  caffe::SolverState state, empty;
+  save_loss_scale(bench.runtime.store, &state);
+  restore_loss_scale("x.solverstate", empty, other.runtime.store);
+  EXPECT_EQ(other.scalar("loss_scale"), kFirstLossScale);
+  restore_loss_scale("x.solverstate", state, other.runtime.store);
+  EXPECT_EQ(other.scalar("loss_scale"), 64);
+  EXPECT_EQ(other.scalar("loss_scale/good_updates"), 1234);
+  restore_loss_scale("x.solverstate", state, plain.runtime.store);
+  save_loss_scale(plain.runtime.store, &empty);
+  EXPECT_FALSE(empty.has_loss_scale());
+  for (const float damaged : {0.0f, -4.0f, std::numeric_limits<float>::quiet_NaN(), 1e30f}) {
+    state.set_loss_scale(damaged);
+    EXPECT_THROW(restore_loss_scale("x.solverstate", state, other.runtime.store), Error) << damaged;
+  }
+}
+
+}  // namespace
+}  // namespace trainer
