@@ -9,7 +9,7 @@ namespace trainer {
 namespace {
 
 int run_compute_mean(const Arguments& arguments) {
-  const std::vector<std::string>& words = arguments.words();
+  const std::vector<std::string>& words = arguments.positional();
   if (words.empty() || words.size() > 2)
     throw UsageError("compute_mean takes INPUT_DB and perhaps OUTPUT_FILE");
   const std::string target = words.size() > 1 ? words[1] : "";

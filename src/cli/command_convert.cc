@@ -114,7 +114,7 @@ struct Kind {
 };
 
 int run_idx(const Arguments& arguments) {
-  const std::vector<std::string>& words = arguments.words();
+  const std::vector<std::string>& words = arguments.positional();
   if (words.size() != 4)
     throw UsageError(fmt::format("convert {} takes three words: IMAGES LABELS DATABASE", words[0]));
   ProgressLine line;
@@ -125,7 +125,7 @@ int run_idx(const Arguments& arguments) {
 }
 
 int run_cifar(const Arguments& arguments) {
-  const std::vector<std::string>& words = arguments.words();
+  const std::vector<std::string>& words = arguments.positional();
   if (words.size() != 3 && words.size() != 4)
     throw UsageError("convert cifar takes SOURCE_FOLDER TARGET_FOLDER and perhaps lmdb or leveldb");
   CifarToDatabases request{words[1], words[2], arguments.text("backend")};
@@ -138,7 +138,7 @@ int run_cifar(const Arguments& arguments) {
 }
 
 int run_imageset(const Arguments& arguments) {
-  const std::vector<std::string>& words = arguments.words();
+  const std::vector<std::string>& words = arguments.positional();
   if (words.size() != 4)
     throw UsageError("convert imageset takes three words: ROOTFOLDER/ LISTFILE DATABASE");
   ImagesToDatabase request;
@@ -146,10 +146,10 @@ int run_imageset(const Arguments& arguments) {
   request.list = words[2];
   request.target = words[3];
   request.backend = arguments.text("backend");
-  request.gray = arguments.truth("gray");
-  request.shuffle = arguments.truth("shuffle");
-  request.check_size = arguments.truth("check_size");
-  request.encoded = arguments.truth("encoded");
+  request.gray = arguments.get_bool("gray");
+  request.shuffle = arguments.get_bool("shuffle");
+  request.check_size = arguments.get_bool("check_size");
+  request.encoded = arguments.get_bool("encoded");
   request.encode_type = arguments.text("encode_type");
   request.resize_height = pixel_count(arguments, "resize_height");
   request.resize_width = pixel_count(arguments, "resize_width");
@@ -170,7 +170,7 @@ int run_imageset(const Arguments& arguments) {
 }
 
 int run_hdf5(const Arguments& arguments) {
-  const std::vector<std::string>& words = arguments.words();
+  const std::vector<std::string>& words = arguments.positional();
   if (words.size() < 3) throw UsageError("convert hdf5 takes datasets and then the file to make");
   ArraysToHdf5 request;
   for (size_t i = 1; i + 1 < words.size(); ++i) {
@@ -221,8 +221,8 @@ void refuse_other_flags(const Arguments& arguments, const Kind& kind) {
 }
 
 int run_convert(const Arguments& arguments) {
-  if (arguments.words().empty()) throw UsageError("what is to be converted?");
-  const std::string& wanted = arguments.words()[0];
+  if (arguments.positional().empty()) throw UsageError("what is to be converted?");
+  const std::string& wanted = arguments.positional()[0];
   std::vector<std::string> names;
   for (const Kind& kind : kinds()) {
     if (wanted != kind.name) {
@@ -267,15 +267,15 @@ REGISTER_COMMAND(
     .flags =
         {
             {"backend", FlagType::kChoice, "lmdb", "lmdb|leveldb", "The kind of database to make."},
-            {"gray", FlagType::kTruth, "false", "", "imageset: read pictures as grey, 1 channel."},
-            {"shuffle", FlagType::kTruth, "false", "",
+            {"gray", FlagType::kBool, "false", "", "imageset: read pictures as grey, 1 channel."},
+            {"shuffle", FlagType::kBool, "false", "",
              "imageset: take the lines in a random order, the same each time."},
             {"resize_height", FlagType::kInteger, "0", "PIXELS",
              "imageset: the height to resize pictures to, together with resize_width. 0: as they are."},
             {"resize_width", FlagType::kInteger, "0", "PIXELS", "imageset: the width to resize pictures to."},
-            {"check_size", FlagType::kTruth, "false", "",
+            {"check_size", FlagType::kBool, "false", "",
              "imageset: end with an error where a picture's size is not the first one's."},
-            {"encoded", FlagType::kTruth, "false", "",
+            {"encoded", FlagType::kBool, "false", "",
              "imageset: store image files rather than pixels, in the type of each file."},
             {"encode_type", FlagType::kText, "", "jpg|png", "imageset: store image files of this type."},
             {"columns", FlagType::kText, "", "NAME=COLUMNS",

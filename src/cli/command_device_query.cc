@@ -118,8 +118,8 @@ void print_gpus(const NvidiaDriver& driver, const std::vector<int>& wanted) {
 }
 
 int run_device_query(const Arguments& arguments) {
-  if (!arguments.words().empty())
-    throw UsageError(fmt::format("\"{}\" is one word too many", arguments.words()[0]));
+  if (!arguments.positional().empty())
+    throw UsageError(fmt::format("\"{}\" is one word too many", arguments.positional()[0]));
   const std::string& wanted = arguments.text("gpu");
   const GpuRequest request = parse_gpu_request(wanted.empty() ? "all" : wanted);
   if (request.kind == GpuRequest::Kind::kAuto)

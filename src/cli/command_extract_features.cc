@@ -34,7 +34,7 @@ ChosenDevice device_of_words(const std::vector<std::string>& words) {
 }
 
 int run_extract_features(const Arguments& arguments) {
-  const std::vector<std::string>& words = arguments.words();
+  const std::vector<std::string>& words = arguments.positional();
   if (words.size() < kWords || words.size() > kWords + 2)
     throw UsageError(fmt::format("extract_features takes six to eight words, {} are given", words.size()));
   const std::string &weights = words[0], &model = words[1], &kind = words[5];
@@ -50,12 +50,12 @@ int run_extract_features(const Arguments& arguments) {
 
   const ConfiguredNet configured = net_to_run(arguments, model);
   log_info(device.name == "cpu" ? "Using CPU" : device.use);
-  Runtime runtime(device.name, device_options_of(arguments));
-  NetSession net(*configured.net.net, *configured.net.positions, caffe::TEST, 0, runtime);
+  DeviceSession device_session(device.name, device_options_of(arguments));
+  NetSession net(*configured.net.net, *configured.net.positions, caffe::TEST, 0, device_session);
   if (!net.warnings().empty()) log_warning(net.warnings());
   net.keep_blobs(blobs);
-  add_parameters(net.lowered(), 0, false, runtime.store);
-  load_trained_weights(arguments, weights, net.lowered(), runtime.store);
+  add_parameters(net.lowered(), 0, false, device_session.store);
+  load_trained_weights(arguments, weights, net.lowered(), device_session.store);
 
   std::vector<std::unique_ptr<FeatureFile>> files;
   for (size_t i = 0; i < blobs.size(); ++i)

@@ -31,14 +31,14 @@ std::string topic_text(const std::vector<std::string>& words, int width) {
 int run_help(const Arguments& arguments) {
   const int width = terminal_width(stdout);
   std::string text;
-  if (arguments.truth("man")) {
+  if (arguments.get_bool("man")) {
     text = manual_page();
-  } else if (arguments.truth("completion")) {
+  } else if (arguments.get_bool("completion")) {
     text = completion_script();
-  } else if (arguments.truth("log_flags")) {
+  } else if (arguments.get_bool("log_flags")) {
     text = log_flags_text(width);
   } else {
-    text = topic_text(arguments.words(), width);
+    text = topic_text(arguments.positional(), width);
   }
   std::fputs(text.c_str(), stdout);
   return 0;
@@ -52,10 +52,10 @@ REGISTER_COMMAND(
         "ConvolutionParameter. `set` is the flag --set.",
     .flags =
         {
-            {"man", FlagType::kTruth, "false", "", "Write the manual page: trainer help --man | man -l -"},
-            {"completion", FlagType::kTruth, "false", "",
+            {"man", FlagType::kBool, "false", "", "Write the manual page: trainer help --man | man -l -"},
+            {"completion", FlagType::kBool, "false", "",
              "Write the bash completion: source <(trainer help --completion)"},
-            {"log_flags", FlagType::kTruth, "false", "", "List the log's flags, which every command takes."},
+            {"log_flags", FlagType::kBool, "false", "", "List the log's flags, which every command takes."},
         },
     .run = run_help);
 

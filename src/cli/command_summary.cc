@@ -79,7 +79,7 @@ std::string place_text(const Program& program, int value) {
   const PlannedValue& planned = program.values[static_cast<size_t>(value)];
   std::string text = fmt::format("%{}[{}]", value, planned.desc.shape.text());
   if (planned.desc.dtype != DType::kF32) text += fmt::format(":{}", name_of(planned.desc.dtype));
-  if (planned.desc.order == Order::kChannelsLast) text += "/cl";
+  if (planned.desc.order == MemoryFormat::kChannelsLast) text += "/cl";
   switch (planned.placement.kind) {
     case Placement::kArena: return text + fmt::format("@{}", planned.placement.offset);
     case Placement::kState: return text + "@" + program.states[static_cast<size_t>(planned.placement.index)];
@@ -158,10 +158,10 @@ GivenShapes given_shapes(const Arguments& arguments) {
 }
 
 // A session of the net; where only its data sets are missing, the remedy of this command is told too.
-std::unique_ptr<NetSession> open_net(const ConfiguredNet& configured, caffe::Phase phase, Runtime& runtime,
+std::unique_ptr<NetSession> open_net(const ConfiguredNet& configured, caffe::Phase phase, DeviceSession& device_session,
                                      GivenShapes shapes) {
   try {
-    return std::make_unique<NetSession>(*configured.net.net, *configured.net.positions, phase, 1, runtime,
+    return std::make_unique<NetSession>(*configured.net.net, *configured.net.positions, phase, 1, device_session,
                                         std::move(shapes));
   } catch (const DiagnosticsError& error) {
     if (error.code() != ExitCode::kData) throw;
@@ -185,37 +185,37 @@ std::string device_to_plan_for(const std::string& gpu) {
 }
 
 int run_summary(const Arguments& arguments) {
-  if (!arguments.words().empty()) throw UsageError("unexpected word: " + arguments.words().front());
+  if (!arguments.positional().empty()) throw UsageError("unexpected word: " + arguments.positional().front());
   if (arguments.text("model").empty()) throw UsageError("Need a net: --model=FILE");
   const bool training = arguments.text("phase") == "TRAIN";
   const caffe::Phase phase = training ? caffe::TRAIN : caffe::TEST;
   GivenShapes shapes = given_shapes(arguments);
   const ConfiguredNet configured = net_to_look_at(arguments, phase, shapes);
-  Runtime runtime(device_to_plan_for(arguments.text("gpu")), device_options_of(arguments));
-  const std::unique_ptr<NetSession> session = open_net(configured, phase, runtime, std::move(shapes));
+  DeviceSession device_session(device_to_plan_for(arguments.text("gpu")), device_options_of(arguments));
+  const std::unique_ptr<NetSession> session = open_net(configured, phase, device_session, std::move(shapes));
   NetSession& net = *session;
   if (!net.warnings().empty()) log_warning(net.warnings());
-  if (arguments.truth("caffe")) {
-    if (arguments.truth("plan")) throw config_error("--caffe and --plan are two views: give one of them");
+  if (arguments.get_bool("caffe")) {
+    if (arguments.get_bool("plan")) throw config_error("--caffe and --plan are two views: give one of them");
     std::fputs(caffe_table(net.lowered()).c_str(), stdout);
     return 0;
   }
   print_layers(net.lowered());
-  declare_parameters(net.lowered(), training, runtime.store);
+  declare_parameters(net.lowered(), training, device_session.store);
   std::optional<UpdateRule> update;
-  if (training) update.emplace(default_solver(), trained_parameters(net.lowered()), runtime);
-  runtime.limit_memory(memory_of(arguments), net.data().batch_bytes());
+  if (training) update.emplace(default_solver(), trained_parameters(net.lowered()), device_session);
+  device_session.limit_memory(memory_of(arguments), net.data().batch_bytes());
   const Program& program = net.program(training ? ProgramKind::kTrain : ProgramKind::kForward);
   std::printf("planned memory: %s (activations %s, parameters%s %s, data buffers %s)\n",
-              format_bytes(program.arena_bytes() + runtime.store.bytes() + net.data().batch_bytes()).c_str(),
+              format_bytes(program.arena_bytes() + device_session.store.bytes() + net.data().batch_bytes()).c_str(),
               format_bytes(program.arena_bytes()).c_str(), training ? ", gradients and history of SGD" : "",
-              format_bytes(runtime.store.bytes()).c_str(), format_bytes(net.data().batch_bytes()).c_str());
+              format_bytes(device_session.store.bytes()).c_str(), format_bytes(net.data().batch_bytes()).c_str());
   const std::string repeated = repeated_text(program);
   if (!repeated.empty()) std::printf("%s\n", repeated.c_str());
-  if (!arguments.truth("plan")) return 0;
+  if (!arguments.get_bool("plan")) return 0;
   print_plan(net.lowered(), program, training);
-  if (runtime.device->is_host()) return 0;
-  IterationCost cost(runtime.device->data_sheet());
+  if (device_session.device->is_host()) return 0;
+  IterationCost cost(device_session.device->data_sheet());
   cost.add(program);
   if (update) cost.add(update->program());
   std::printf("%s\n", cost.text().c_str());
@@ -246,8 +246,8 @@ REGISTER_COMMAND(
         {
             {"model", FlagType::kFile, "", "FILE", "The prototxt file of the net."},
             {"phase", FlagType::kChoice, "TRAIN", "TRAIN|TEST", "The phase of the net."},
-            {"plan", FlagType::kTruth, "false", "", "Show the steps of the compiled program."},
-            {"caffe", FlagType::kTruth, "false", "",
+            {"plan", FlagType::kBool, "false", "", "Show the steps of the compiled program."},
+            {"caffe", FlagType::kBool, "false", "",
              "Show layers, tops and blobs as Caffe builds them, for scripts to read."},
             {"shape", FlagType::kText, "", "TOP=DIMS",
              "The shape of a data layer's top (data=16,3,227,227), so that its data set is not needed.",

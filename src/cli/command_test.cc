@@ -23,7 +23,7 @@ void require_finite(const Evaluation& evaluation) {
 }
 
 int run_test(const Arguments& arguments) {
-  if (!arguments.words().empty()) throw UsageError("unexpected word: " + arguments.words().front());
+  if (!arguments.positional().empty()) throw UsageError("unexpected word: " + arguments.positional().front());
   if (arguments.text("model").empty()) throw UsageError("Need a model definition to score: --model=FILE");
   if (arguments.text("weights").empty()) throw UsageError("Need model weights to score: --weights=FILE");
   const int iterations = static_cast<int>(arguments.integer("iterations"));
@@ -32,11 +32,11 @@ int run_test(const Arguments& arguments) {
   const ChosenDevice device = device_of(arguments);
   log_info(device.use);
 
-  Runtime runtime(device.name, device_options_of(arguments));
-  NetSession net(*configured.net.net, *configured.net.positions, caffe::TEST, 0, runtime);
+  DeviceSession device_session(device.name, device_options_of(arguments));
+  NetSession net(*configured.net.net, *configured.net.positions, caffe::TEST, 0, device_session);
   if (!net.warnings().empty()) log_warning(net.warnings());
-  add_parameters(net.lowered(), 0, false, runtime.store);
-  load_trained_weights(arguments, arguments.text("weights"), net.lowered(), runtime.store);
+  add_parameters(net.lowered(), 0, false, device_session.store);
+  load_trained_weights(arguments, arguments.text("weights"), net.lowered(), device_session.store);
   if (configured.net.net->debug_info()) net.set_debug_log([](const std::string& line) { log_info(line); });
   log_info(fmt::format("Running for {} iterations.", iterations));
 

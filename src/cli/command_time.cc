@@ -47,19 +47,19 @@ int64_t peak_memory() {
 
 class Timing {
  public:
-  Timing(const Arguments& arguments, const ConfiguredNet& configured, caffe::Phase phase, Runtime& runtime)
-      : runtime_(runtime),
-        device_(*runtime.device),
-        net_(*configured.net.net, *configured.net.positions, phase, 1, runtime),
+  Timing(const Arguments& arguments, const ConfiguredNet& configured, caffe::Phase phase, DeviceSession& device_session)
+      : device_session_(device_session),
+        device_(*device_session.device),
+        net_(*configured.net.net, *configured.net.positions, phase, 1, device_session),
         iterations_(static_cast<int>(arguments.integer("iterations"))),
         trace_(arguments.text("trace")),
-        kind_(arguments.truth("forward_only") ? ProgramKind::kForward : ProgramKind::kTrain) {
+        kind_(arguments.get_bool("forward_only") ? ProgramKind::kForward : ProgramKind::kTrain) {
     net_.write_no_files();
-    add_parameters(net_.lowered(), 1, true, runtime.store);
-    if (arguments.truth("update"))
+    add_parameters(net_.lowered(), 1, true, device_session.store);
+    if (arguments.get_bool("update"))
       update_ = std::make_unique<UpdateRule>(default_solver(), trained_parameters(net_.lowered()),
-                                             runtime);
-    runtime.limit_memory(memory_of(arguments), net_.data().batch_bytes());
+                                             device_session);
+    device_session.limit_memory(memory_of(arguments), net_.data().batch_bytes());
   }
 
   void run() {
@@ -134,7 +134,7 @@ class Timing {
     if (update_) log_info(fmt::format("Average Update: {}", milliseconds(update / n)));
     log_info(fmt::format("Peak memory: {} MiB", peak_memory()));
     if (!device_.is_host()) {
-      log_info(fmt::format("Memory on the GPU: {} MiB", (runtime_.arena.bytes() + runtime_.store.bytes() + net_.data().batch_bytes()) >> 20));
+      log_info(fmt::format("Memory on the GPU: {} MiB", (device_session_.arena.bytes() + device_session_.store.bytes() + net_.data().batch_bytes()) >> 20));
       log_info(fmt::format("Average iteration step by step, as the lines above count it: {}", milliseconds(one_by_one_ / n)));
     }
     report_steps();
@@ -156,7 +156,7 @@ class Timing {
       log_info(fmt::format("Slowest step {}: {}, {}", i + 1, steps[i].name, describe(steps[i], best)));
   }
 
-  Runtime& runtime_;
+  DeviceSession& device_session_;
   Device& device_;
   NetSession net_;
   int iterations_;
@@ -168,17 +168,17 @@ class Timing {
 };
 
 int run_time(const Arguments& arguments) {
-  if (!arguments.words().empty()) throw UsageError("unexpected word: " + arguments.words().front());
+  if (!arguments.positional().empty()) throw UsageError("unexpected word: " + arguments.positional().front());
   if (arguments.text("model").empty()) throw UsageError("Need a model definition to time: --model=FILE");
-  if (arguments.truth("forward_only") && arguments.truth("update"))
+  if (arguments.get_bool("forward_only") && arguments.get_bool("update"))
     throw config_error("--forward_only and --update contradict each other: give one of them");
   if (arguments.integer("iterations") < 1) throw config_error("--iterations must be at least 1");
   const caffe::Phase phase = arguments.text("phase") == "TEST" ? caffe::TEST : caffe::TRAIN;
   const ConfiguredNet configured = net_to_look_at(arguments, phase);
   const ChosenDevice device = device_of(arguments);
   log_info(device.use);
-  Runtime runtime(device.name, device_options_of(arguments));
-  Timing(arguments, configured, phase, runtime).run();
+  DeviceSession device_session(device.name, device_options_of(arguments));
+  Timing(arguments, configured, phase, device_session).run();
   return 0;
 }
 
@@ -194,9 +194,9 @@ REGISTER_COMMAND(time, .name = "time",
                          {"model", FlagType::kFile, "", "FILE", "The prototxt file of the net."},
                          {"iterations", FlagType::kInteger, "50", "N", "Iterations to average over."},
                          {"phase", FlagType::kChoice, "TRAIN", "TRAIN|TEST", "The phase of the net."},
-                         {"update", FlagType::kTruth, "false", "",
+                         {"update", FlagType::kBool, "false", "",
                           "Also run the update of the weights (SGD with momentum)."},
-                         {"forward_only", FlagType::kTruth, "false", "",
+                         {"forward_only", FlagType::kBool, "false", "",
                           "Run the forward pass only, as test and validation do."},
                          {"trace", FlagType::kFile, "", "FILE",
                           "Write the steps of an iteration in Chrome's trace format: each with its time, GFLOP/s, GB/s "

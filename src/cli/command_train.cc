@@ -56,7 +56,7 @@ bool has_tensor_cores(const Device& device) {
 }
 
 int run_train(const Arguments& arguments) {
-  if (!arguments.words().empty()) throw UsageError("unexpected word: " + arguments.words().front());
+  if (!arguments.positional().empty()) throw UsageError("unexpected word: " + arguments.positional().front());
   if (arguments.text("solver").empty()) throw UsageError("Need a solver definition to train: --solver=FILE");
   if (!arguments.text("snapshot").empty() && !arguments.text("weights").empty())
     throw UsageError("Give a snapshot to resume training or weights to finetune but not both.");
@@ -87,7 +87,7 @@ int run_train(const Arguments& arguments) {
   const std::vector<ChosenDevice> devices = devices_of(arguments, *files.solver);
   options.devices.clear();
   for (const ChosenDevice& device : devices) options.devices.push_back(device.name);
-  const int parts = arguments.truth("scale_batch") ? static_cast<int>(options.devices.size()) : 1;
+  const int parts = arguments.get_bool("scale_batch") ? static_cast<int>(options.devices.size()) : 1;
   divide_batches(&files, parts);
   options.device_options = device_options_of(arguments);
   options.memory = memory_of(arguments);
@@ -97,7 +97,7 @@ int run_train(const Arguments& arguments) {
   options.new_run_folder = !arguments.given("run_dir");
   options.command_line = "trainer train --solver=" + arguments.text("solver");
   if (arguments.given("precision")) options.command_line += " --precision=" + arguments.text("precision");
-  if (arguments.truth("deterministic")) options.command_line += " --deterministic";
+  if (arguments.get_bool("deterministic")) options.command_line += " --deterministic";
   if (arguments.given("memory")) options.command_line += " --memory=" + arguments.text("memory");
   for (const std::string& assignment : configure.edits.overrides)
     options.command_line += fmt::format(" --set '{}'", assignment);
@@ -148,7 +148,7 @@ REGISTER_COMMAND(
             precision_flag(),
             deterministic_flag(),
             memory_flag(),
-            {"scale_batch", FlagType::kTruth, "false", "",
+            {"scale_batch", FlagType::kBool, "false", "",
              "Split batch_size among the GPUs; without it each GPU reads batches of batch_size, as in "
              "Caffe."},
             set_flag(),

@@ -130,10 +130,10 @@ std::string kind_of(const std::string& path) {
 }
 
 int run_upgrade(const Arguments& arguments) {
-  if (arguments.words().size() != 2) throw UsageError("upgrade takes two words: IN OUT");
-  const std::string& in = arguments.words()[0];
-  const bool overwrite = arguments.truth("overwrite");
-  const Target out{arguments.words()[1], overwrite ? Existing::kReplaced : Existing::kKept};
+  if (arguments.positional().size() != 2) throw UsageError("upgrade takes two words: IN OUT");
+  const std::string& in = arguments.positional()[0];
+  const bool overwrite = arguments.get_bool("overwrite");
+  const Target out{arguments.positional()[1], overwrite ? Existing::kReplaced : Existing::kKept};
   if (!overwrite) refuse_existing(out.path, "choose another name, or replace it with --overwrite");
   const std::string kind = arguments.text("type").empty() ? kind_of(in) : arguments.text("type");
   const Outcome outcome = kind == "net"      ? upgrade_net_text(in, out)
@@ -164,7 +164,7 @@ REGISTER_COMMAND(upgrade, .name = "upgrade",
                          {"type", FlagType::kChoice, "", "net|solver|weights",
                           "What IN is: the text of a net or solver, or binary weights (.caffemodel). Without "
                           "it, found by looking."},
-                         {"overwrite", FlagType::kTruth, "false", "", "Replace OUT where it exists."},
+                         {"overwrite", FlagType::kBool, "false", "", "Replace OUT where it exists."},
                      },
                  .run = run_upgrade);
 

@@ -33,7 +33,7 @@ std::optional<FlagWord> as_flag(const std::string& word) {
   return flag;
 }
 
-std::optional<bool> as_truth(const std::string& text) {
+std::optional<bool> parse_bool(const std::string& text) {
   for (const char* yes : {"true", "t", "yes", "y", "1"}) {
     if (text == yes) return true;
   }
@@ -60,8 +60,8 @@ std::optional<double> as_number(const std::string& text) {
 
 void check_value(const Flag& flag, const std::string& value) {
   switch (flag.type) {
-    case FlagType::kTruth:
-      if (!as_truth(value)) throw config_error("--{}: \"{}\" is neither true nor false", flag.name, value);
+    case FlagType::kBool:
+      if (!parse_bool(value)) throw config_error("--{}: \"{}\" is neither true nor false", flag.name, value);
       break;
     case FlagType::kInteger:
       if (!as_integer(value)) throw config_error("--{}: \"{}\" is not a whole number below 2^31", flag.name, value);
@@ -152,17 +152,17 @@ Arguments Arguments::parse(const std::vector<Flag>& table, const std::vector<std
       if (!flags_ended && words[i] == "--") {
         flags_ended = true;
       } else {
-        arguments.words_.push_back(words[i]);
+        arguments.positional_.push_back(words[i]);
       }
       continue;
     }
     const Flag* flag = find_flag(table, word->name);
     std::string value;
     if (flag != nullptr) {
-      value = flag->type == FlagType::kTruth && !word->value ? "true" : value_of(*word, words, &i);
+      value = flag->type == FlagType::kBool && !word->value ? "true" : value_of(*word, words, &i);
     } else {
       flag = find_flag(table, without_no(word->name));
-      if (flag == nullptr || flag->type != FlagType::kTruth || word->value) {
+      if (flag == nullptr || flag->type != FlagType::kBool || word->value) {
         if (take_process_flag(*word, words, &i)) continue;
         refuse_unknown(table, word->name);
       }
@@ -185,10 +185,10 @@ const Arguments::Entry& Arguments::entry(const std::string& name) const {
 
 bool Arguments::given(const std::string& name) const { return entry(name).given; }
 
-bool Arguments::truth(const std::string& name) const {
+bool Arguments::get_bool(const std::string& name) const {
   const Entry& found = entry(name);
-  TRAINER_ASSERT(found.flag->type == FlagType::kTruth);
-  return as_truth(found.values.back()).value_or(false);
+  TRAINER_ASSERT(found.flag->type == FlagType::kBool);
+  return parse_bool(found.values.back()).value_or(false);
 }
 
 int64_t Arguments::integer(const std::string& name) const {
@@ -225,7 +225,7 @@ int first_word(const std::vector<const std::vector<Flag>*>& tables, const std::v
     bool takes_value = false;
     for (const std::vector<Flag>* table : tables) {
       const Flag* flag = find_flag(*table, word->name);
-      takes_value = takes_value || (flag != nullptr && flag->type != FlagType::kTruth);
+      takes_value = takes_value || (flag != nullptr && flag->type != FlagType::kBool);
     }
     const std::optional<gflags::CommandLineFlagInfo> info = process_flag(word->name);
     takes_value = takes_value || (info && info->type != "bool");

@@ -16,7 +16,7 @@
 
 namespace trainer {
 
-enum class FlagType { kTruth, kInteger, kNumber, kText, kChoice, kFile, kFolder };
+enum class FlagType { kBool, kInteger, kNumber, kText, kChoice, kFile, kFolder };
 
 struct Flag {
   const char* name;
@@ -36,12 +36,12 @@ class Arguments {
   static Arguments parse(const std::vector<Flag>& table, const std::vector<std::string>& words);
 
   bool given(const std::string& name) const;
-  bool truth(const std::string& name) const;
+  bool get_bool(const std::string& name) const;
   int64_t integer(const std::string& name) const;
   double number(const std::string& name) const;
   const std::string& text(const std::string& name) const;                // also kChoice, kFile, kFolder
   const std::vector<std::string>& texts(const std::string& name) const;  // of a repeatable flag
-  const std::vector<std::string>& words() const { return words_; }
+  const std::vector<std::string>& positional() const { return positional_; }
 
  private:
   struct Entry {
@@ -52,7 +52,7 @@ class Arguments {
   const Entry& entry(const std::string& name) const;
 
   std::map<std::string, Entry> entries_;
-  std::vector<std::string> words_;
+  std::vector<std::string> positional_;
 };
 
 // The index in `words` of the first word that is neither a flag nor a flag's value, or -1; tables of all

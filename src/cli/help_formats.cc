@@ -40,10 +40,10 @@ std::string troff_paragraphs(const std::string& text) {
 
 std::string troff_flag(const Flag& flag) {
   std::string out = ".TP\n.B " + troff(fmt::format("--{}", flag.name));
-  if (flag.type != FlagType::kTruth) out += "=\\fI" + troff(flag.value_name) + "\\fR";
+  if (flag.type != FlagType::kBool) out += "=\\fI" + troff(flag.value_name) + "\\fR";
   out += "\n" + troff(flag.help);
   if (flag.repeatable) out += " May be given several times.";
-  if (flag.type != FlagType::kTruth && *flag.default_value != '\0')
+  if (flag.type != FlagType::kBool && *flag.default_value != '\0')
     out += troff(fmt::format(" Default: {}.", flag.default_value));
   return out + "\n";
 }
@@ -88,7 +88,7 @@ std::string completion_script() {
     names += (names.empty() ? "" : " ") + std::string(command->name);
     std::string flags, values;
     for (const Flag& flag : command->flags) {
-      const bool truth = flag.type == FlagType::kTruth;
+      const bool truth = flag.type == FlagType::kBool;
       flags += fmt::format("{}--{}{}", flags.empty() ? "" : " ", flag.name, truth ? "" : "=");
       if (!truth) values += fmt::format("        --{}) {} ;;\n", flag.name, completion_of_value(flag));
     }

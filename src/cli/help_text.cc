@@ -14,7 +14,7 @@ namespace {
 constexpr int kFlagColumn = 28;
 
 std::string flag_heading(const Flag& flag) {
-  if (flag.type == FlagType::kTruth)
+  if (flag.type == FlagType::kBool)
     return std::string(flag.default_value) == "true" ? fmt::format("--no{}", flag.name)
                                                      : fmt::format("--{}", flag.name);
   return fmt::format("--{}={}", flag.name, flag.value_name);
@@ -23,7 +23,7 @@ std::string flag_heading(const Flag& flag) {
 std::string flag_help(const Flag& flag) {
   std::string text = flag.help;
   if (flag.repeatable) text += " May be given several times.";
-  if (flag.type != FlagType::kTruth && *flag.default_value != '\0')
+  if (flag.type != FlagType::kBool && *flag.default_value != '\0')
     text += fmt::format(" Default: {}.", flag.default_value);
   return text;
 }

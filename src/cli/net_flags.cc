@@ -21,7 +21,7 @@ Flag gpu_flag() {
       "that nobody uses. train also takes several, 0,1 or all. trainer device_query shows who uses which."};
 }
 Flag cpu_flag() {
-  return {"cpu", FlagType::kTruth, "false", "", "Run on the CPU, whatever solver_mode says."};
+  return {"cpu", FlagType::kBool, "false", "", "Run on the CPU, whatever solver_mode says."};
 }
 Flag precision_flag() {
   return {"precision", FlagType::kChoice, "fp32", "fp32|tf32|bf16|fp16",
@@ -31,7 +31,7 @@ Flag precision_flag() {
           "activations are float16, to about 3 digits, in a range that the loss is scaled to fit automatically."};
 }
 Flag deterministic_flag() {
-  return {"deterministic", FlagType::kTruth, "false", "",
+  return {"deterministic", FlagType::kBool, "false", "",
           "Give the same bits each time on GPUs of one model, with the same libraries, driver and options; a training that was "
           "stopped and resumed too. Libraries' kernels that sum in no fixed sequence are left out, and kernels are not chosen by "
           "timing. Changes nothing on the CPU, where all sums have a fixed sequence: the same number of threads gives the same "
@@ -56,7 +56,7 @@ Flag fill_flag() {
           "Fill this top of an Input layer: with one value (data=0.5), or with numbers drawn anew for each batch.", true};
 }
 Flag allow_fresh_flag() {
-  return {"allow_fresh", FlagType::kTruth, "false", "",
+  return {"allow_fresh", FlagType::kBool, "false", "",
           "Compute with layers that the weights lack, as their fillers make them."};
 }
 Flag level_flag() {
@@ -85,7 +85,7 @@ ChosenDevice chosen(const TakenGpu& gpu) {
 
 // What --gpu says; nothing where the CPU is asked for, or neither.
 std::optional<GpuRequest> request_of(const Arguments& arguments) {
-  if (arguments.truth("cpu") && arguments.given("gpu"))
+  if (arguments.get_bool("cpu") && arguments.given("gpu"))
     throw config_error("--cpu and --gpu contradict each other: give one of them");
   if (!arguments.given("gpu")) return std::nullopt;
   return parse_gpu_request(arguments.text("gpu"));
@@ -110,7 +110,7 @@ ChosenDevice gpu_device(int number) {
 std::vector<ChosenDevice> devices_of(const Arguments& arguments, const caffe::SolverParameter& solver) {
   const std::optional<GpuRequest> request = request_of(arguments);
   if (!request) {
-    const bool by_solver = !arguments.truth("cpu") && solver.has_solver_mode() &&
+    const bool by_solver = !arguments.get_bool("cpu") && solver.has_solver_mode() &&
                            solver.solver_mode() == caffe::SolverParameter_SolverMode_GPU;
     return {by_solver ? gpu_device(solver.device_id()) : cpu_device()};
   }
@@ -135,7 +135,7 @@ DeviceOptions device_options_of(const Arguments& arguments) {
   for (const Precision precision : {Precision::kTF32, Precision::kBF16, Precision::kFP16}) {
     if (arguments.text("precision") == name_of(precision)) options.precision = precision;
   }
-  options.deterministic = arguments.truth("deterministic");
+  options.deterministic = arguments.get_bool("deterministic");
   options.tell = [](const std::string& line) { log_info(line); };
   return options;
 }
@@ -187,7 +187,7 @@ ConfiguredNet net_to_run(const Arguments& arguments, const std::string& path) {
 void load_trained_weights(const Arguments& arguments, const std::string& path, const LoweredNet& net, StateStore& store) {
   if (path == "none" && net.parameters.empty()) return;
   const std::vector<WeightMatch> matches = load_weights(path, net, store);
-  require_trained(path, matches, arguments.truth("allow_fresh"));
+  require_trained(path, matches, arguments.get_bool("allow_fresh"));
   log_info(match_table(path, matches));
 }
 

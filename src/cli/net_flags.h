@@ -23,7 +23,7 @@ Flag level_flag();
 Flag stage_flag();
 
 struct ChosenDevice {
-  std::string name;    // "cpu", "cuda:0": what Runtime opens
+  std::string name;    // "cpu", "cuda:0": what DeviceSession opens
   std::string beside;  // the processes of others on a GPU; or ""
   std::string use;     // the line that says so: "Use CPU.", "Use GPU 0 (NVIDIA H100), free 79.1 GiB"
 };

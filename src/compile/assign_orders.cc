@@ -53,8 +53,8 @@ class Components {
     for (int value : touched_) last_[static_cast<size_t>(sets_.root(value))] = true;
   }
 
-  Order order_of(const Graph& graph, int value) {
-    return has_order(graph, value) && last_[static_cast<size_t>(sets_.root(value))] ? Order::kChannelsLast : Order::kRowMajor;
+  MemoryFormat order_of(const Graph& graph, int value) {
+    return has_order(graph, value) && last_[static_cast<size_t>(sets_.root(value))] ? MemoryFormat::kChannelsLast : MemoryFormat::kRowMajor;
   }
 
  private:
@@ -83,19 +83,19 @@ class OrderAssignment {
   Module run() {
     for (const Op& op : graph_.ops) place(op);
     for (const StateWrite& write : graph_.writes)
-      rewriter_.set(write.value, in_order(rewriter_.mapped(write.value), Order::kRowMajor));
+      rewriter_.set(write.value, in_order(rewriter_.mapped(write.value), MemoryFormat::kRowMajor));
     for (int result : module_.results) {
-      if (result >= 0) rewriter_.set(result, in_order(rewriter_.mapped(result), Order::kRowMajor));
+      if (result >= 0) rewriter_.set(result, in_order(rewriter_.mapped(result), MemoryFormat::kRowMajor));
     }
     return rewriter_.finish(module_);
   }
 
  private:
-  Order wanted(const Op& op, bool input, size_t position) {
+  MemoryFormat wanted(const Op& op, bool input, size_t position) {
     const int value = input ? op.inputs[position] : op.outputs[position];
-    if (!has_order(graph_, value)) return Order::kRowMajor;
+    if (!has_order(graph_, value)) return MemoryFormat::kRowMajor;
     switch (order_rule(op)) {
-      case OrderRule::kChannelsLast: return is_activation(op, input, position) ? Order::kChannelsLast : Order::kRowMajor;
+      case OrderRule::kChannelsLast: return is_activation(op, input, position) ? MemoryFormat::kChannelsLast : MemoryFormat::kRowMajor;
       case OrderRule::kUniform: return uniform_order(op);
       case OrderRule::kRowMajor: break;
     }
@@ -107,18 +107,18 @@ class OrderAssignment {
       // A batch is built in its final order; a reshape that must copy can read and write any order.
       return input ? rewriter_.to().desc(rewriter_.mapped(value)).order : components_.order_of(graph_, value);
     }
-    return Order::kRowMajor;
+    return MemoryFormat::kRowMajor;
   }
 
-  Order uniform_order(const Op& op) {
-    if (draws_only(graph_, op)) return Order::kRowMajor;
+  MemoryFormat uniform_order(const Op& op) {
+    if (draws_only(graph_, op)) return MemoryFormat::kRowMajor;
     for (const std::vector<int>* list : {&op.outputs, &op.inputs}) {
       for (int value : *list) {
         const Op& producer = graph_.producer(value);
         if (has_order(graph_, value) && producer.kind != OpKind::kStateRead) return components_.order_of(graph_, value);
       }
     }
-    return Order::kRowMajor;
+    return MemoryFormat::kRowMajor;
   }
 
   void place(const Op& op) {
@@ -134,7 +134,7 @@ class OrderAssignment {
   }
 
   // `value` of the new graph in this order: itself, or one reorder shared by all who ask.
-  int in_order(int value, Order order) {
+  int in_order(int value, MemoryFormat order) {
     TensorDesc desc = rewriter_.to().desc(value);
     if (desc.order == order || orders_coincide(desc.shape)) return value;
     const auto known = reordered_.find({value, order});
@@ -154,7 +154,7 @@ class OrderAssignment {
   const Graph& graph_;
   Components components_;
   Rewriter rewriter_;
-  std::map<std::pair<int, Order>, int> reordered_;
+  std::map<std::pair<int, MemoryFormat>, int> reordered_;
 };
 
 }  // namespace

@@ -14,7 +14,7 @@
 namespace trainer {
 namespace {
 
-bool lies_row_major(const TensorDesc& desc) { return desc.order == Order::kRowMajor || orders_coincide(desc.shape); }
+bool lies_row_major(const TensorDesc& desc) { return desc.order == MemoryFormat::kRowMajor || orders_coincide(desc.shape); }
 
 // The first part of its input's memory: cut from the start along the outermost axis there that has an extent.
 bool is_prefix(const TensorDesc& in, const TensorDesc& out, const SliceAttributes& slice) {

@@ -76,8 +76,8 @@ BatchStream::BatchStream(std::unique_ptr<Pipeline> pipeline, std::vector<std::st
     : pipeline_(std::move(pipeline)), warnings_(std::move(warnings)), content_(std::move(content)) {}
 BatchStream::~BatchStream() = default;
 
-const std::vector<TensorDesc>& BatchStream::layout() { return pipeline_->layout(); }
-void BatchStream::set_orders(const std::vector<Order>& orders) { pipeline_->set_orders(orders); }
+const std::vector<TensorDesc>& BatchStream::next_batch_descs() { return pipeline_->next_batch_descs(); }
+void BatchStream::set_orders(const std::vector<MemoryFormat>& orders) { pipeline_->set_orders(orders); }
 void BatchStream::set_label_limit(int top, const LabelLimit& limit) {
   pipeline_->add_label_limit(static_cast<size_t>(top), limit);
 }

@@ -4,7 +4,7 @@
 // workers or on timing. Records are numbered by a running offset that counts on across epochs; with `world` >
 // 1 in phase TRAIN a record with offset r belongs to rank r mod world.
 //
-// A stream is used by one thread. open(), layout(), seek() and next() throw data_error for wrong data and
+// A stream is used by one thread. open(), next_batch_descs(), seek() and next() throw data_error for wrong data and
 // config_error for a wrong layer. Batches before a wrong record are still handed out; next() then throws, and
 // throws the same again when called again.
 #pragma once
@@ -46,7 +46,7 @@ struct StreamOptions {
   int workers = 0;
   int rank = 0;
   int world = 1;
-  std::vector<Order> orders;  // wanted physical order of each top; row-major where missing
+  std::vector<MemoryFormat> orders;  // wanted physical order of each top; row-major where missing
   HostMemory* memory = &HostMemory::plain();  // of the batches; outlives the stream
   // Lines for the log (a long scan, a skipped record); always called from the thread that uses the stream.
   std::function<void(const std::string&)> log;
@@ -69,11 +69,11 @@ class BatchStream {
 
   // Shape (batch size first), f32 and order of each top of the batch that next() will give. Constant from
   // batch to batch except for pictures of varying size without crop. Waits for that batch to be begun. The
-  // reference is good until the next call of layout(), next() or seek().
-  const std::vector<TensorDesc>& layout();
+  // reference is good until the next call of next_batch_descs(), next() or seek().
+  const std::vector<TensorDesc>& next_batch_descs();
 
   // Before start(). A rank below 3 stays row-major whatever is asked.
-  void set_orders(const std::vector<Order>& orders);
+  void set_orders(const std::vector<MemoryFormat>& orders);
   // Before start(). May be called several times for one top: each limit is demanded.
   void set_label_limit(int top, const LabelLimit& limit);
 
@@ -82,11 +82,11 @@ class BatchStream {
   bool started() const;
   // Blocks until the next batch is complete. Throws where it cannot be made; the cursor stays before it.
   void await_next();
-  // Buffers of the next batch, one per top, 64-byte aligned, row-major or channels-last as layout() says;
+  // Buffers of the next batch, one per top, 64-byte aligned, row-major or channels-last as next_batch_descs() says;
   // theirs until the following call of await_next(), next() or seek(). Blocks as await_next() does.
   const std::vector<void*>& next();
 
-  // Total time that await_next(), next() and layout() have blocked.
+  // Total time that await_next(), next() and next_batch_descs() have blocked.
   double waited_seconds() const;
   Cursor cursor() const;
   // Goes on from `cursor`, workers included where they run: the batches that follow are bit for bit those of

@@ -37,7 +37,7 @@ Pipeline::Pipeline(std::unique_ptr<BatchFeed> feed, PipelineOptions options)
   if (!feed_->parallel()) options_.workers = 1;
   options_.workers = std::max(1, options_.workers);
   options_.prefetch = std::max(1, options_.prefetch);
-  options_.orders.resize(feed_->tops(), Order::kRowMajor);
+  options_.orders.resize(feed_->tops(), MemoryFormat::kRowMajor);
   // Several claims a batch keep all workers at the batch that is wanted first.
   const int64_t batch = feed_->batch_size();
   rows_per_claim_ = options_.workers == 1 ? batch : std::max<int64_t>(1, batch / (2 * options_.workers));
@@ -51,7 +51,7 @@ Pipeline::~Pipeline() {
   }
 }
 
-void Pipeline::set_orders(const std::vector<Order>& orders) {
+void Pipeline::set_orders(const std::vector<MemoryFormat>& orders) {
   TRAINER_ASSERT(!started() && orders.size() <= feed_->tops());
   std::copy(orders.begin(), orders.end(), options_.orders.begin());
 }
@@ -71,11 +71,11 @@ void Pipeline::describe_batch(uint64_t batch, std::vector<TensorDesc>& layout) {
   feed_->shape_batch(first_offset(batch), layout);
   for (size_t top = 0; top < layout.size(); ++top) {
     layout[top].dtype = DType::kF32;
-    layout[top].order = layout[top].shape.rank() >= 3 ? options_.orders[top] : Order::kRowMajor;
+    layout[top].order = layout[top].shape.rank() >= 3 ? options_.orders[top] : MemoryFormat::kRowMajor;
   }
 }
 
-const std::vector<TensorDesc>& Pipeline::layout() {
+const std::vector<TensorDesc>& Pipeline::next_batch_descs() {
   if (!started()) {
     describe_batch(0, next_layout_);
     return next_layout_;
@@ -299,7 +299,7 @@ void Pipeline::stop() {
 
 int64_t Pipeline::buffer_bytes() {
   int64_t bytes = 0;
-  for (const TensorDesc& top : started() ? next_layout_ : layout()) bytes += aligned(top.bytes());
+  for (const TensorDesc& top : started() ? next_layout_ : next_batch_descs()) bytes += aligned(top.bytes());
   return bytes * (options_.prefetch + 1) + feed_->memory_bytes();
 }
 

@@ -25,7 +25,7 @@ struct PipelineOptions {
   int prefetch = 4;  // batches made ahead
   int rank = 0;
   int world = 1;
-  std::vector<Order> orders;
+  std::vector<MemoryFormat> orders;
   HostMemory* memory = &HostMemory::plain();
   LogLine log;
 };
@@ -40,10 +40,10 @@ class Pipeline {
   const BatchFeed& feed() const { return *feed_; }
   int workers() const { return options_.workers; }
   bool started() const { return !threads_.empty(); }
-  void set_orders(const std::vector<Order>& orders);
+  void set_orders(const std::vector<MemoryFormat>& orders);
   void add_label_limit(size_t top, const LabelLimit& limit);
 
-  const std::vector<TensorDesc>& layout();
+  const std::vector<TensorDesc>& next_batch_descs();
   void start();
   // Gives the batch of the last next() back and waits for the one to come.
   void await_next();

@@ -40,7 +40,7 @@ void stop(const Blob& blob, LoweredNet& net, const Positions& positions, Diagnos
 
 }  // namespace
 
-void lose_gradients(LoweredNet& net, const Positions& positions, Diagnostics& diagnostics) {
+void drop_gradients_caffe_drops(LoweredNet& net, const Positions& positions, Diagnostics& diagnostics) {
   std::map<std::string, Blob> blobs;
   const auto finish = [&](const Blob& blob) {
     if (blob.maker != nullptr && blob.readers == 1 && blob.flatten != nullptr && shares_gradient(*blob.maker))

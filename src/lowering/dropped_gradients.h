@@ -14,6 +14,6 @@
 namespace trainer {
 
 // Stops the gradient at such blobs, so that weights learn as in Caffe, and warns of each in phase TRAIN.
-void lose_gradients(LoweredNet& net, const Positions& positions, Diagnostics& diagnostics);
+void drop_gradients_caffe_drops(LoweredNet& net, const Positions& positions, Diagnostics& diagnostics);
 
 }  // namespace trainer

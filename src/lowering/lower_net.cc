@@ -287,7 +287,7 @@ std::unique_ptr<LoweredNet> lower_net(const caffe::NetParameter& net, const Posi
   auto lowered = std::make_unique<LoweredNet>();
   NetAssembly(net, positions, options, *diagnostics, *lowered).run();
   warn_of_equal_names(*lowered, positions, *diagnostics);
-  lose_gradients(*lowered, positions, *diagnostics);
+  drop_gradients_caffe_drops(*lowered, positions, *diagnostics);
   return lowered;
 }
 

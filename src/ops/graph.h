@@ -206,7 +206,7 @@ struct SourceInfo {
   int layer = -1;
   int top = -1;
   // How the batches lie where that is settled; else the compiler chooses.
-  std::optional<Order> order = std::nullopt;
+  std::optional<MemoryFormat> order = std::nullopt;
 };
 
 class Graph {

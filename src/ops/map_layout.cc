@@ -7,10 +7,10 @@
 namespace trainer {
 namespace {
 
-std::vector<int> axes_in_order(const Shape& domain, Order order) {
+std::vector<int> axes_in_order(const Shape& domain, MemoryFormat order) {
   std::vector<int> axes;
   for (int axis = 0; axis < domain.rank(); ++axis) axes.push_back(axis);
-  if (order == Order::kChannelsLast && domain.rank() >= 3) std::rotate(axes.begin() + 1, axes.begin() + 2, axes.end());
+  if (order == MemoryFormat::kChannelsLast && domain.rank() >= 3) std::rotate(axes.begin() + 1, axes.begin() + 2, axes.end());
   axes.erase(std::remove_if(axes.begin(), axes.end(), [&](int axis) { return domain[axis] == 1; }), axes.end());
   return axes;
 }
@@ -41,7 +41,7 @@ MapLayout::MapLayout(const MapBody& body, const std::vector<TensorDesc>& inputs,
       if (desc.shape == domain && !orders_coincide(domain)) votes[static_cast<int>(desc.order)] += size_of(desc.dtype);
     }
   }
-  if (votes[1] > 0 && votes[1] >= votes[0]) order = Order::kChannelsLast;
+  if (votes[1] > 0 && votes[1] >= votes[0]) order = MemoryFormat::kChannelsLast;
 
   std::vector<int> coordinate(static_cast<size_t>(domain.rank()), -1);
   int logical_index = -1;
@@ -62,7 +62,7 @@ MapLayout::MapLayout(const MapBody& body, const std::vector<TensorDesc>& inputs,
       case Fn::kSegment:
       case Fn::kUniform:
       case Fn::kNormal:
-        if (logical_index < 0) logical_index = add(TensorDesc{domain, DType::kF32, Order::kRowMajor}.strides());
+        if (logical_index < 0) logical_index = add(TensorDesc{domain, DType::kF32, MemoryFormat::kRowMajor}.strides());
         stream = logical_index;
         break;
       default: break;
@@ -71,7 +71,7 @@ MapLayout::MapLayout(const MapBody& body, const std::vector<TensorDesc>& inputs,
   }
 }
 
-MapDims::MapDims(const Shape& domain, Order order, const std::vector<std::vector<int64_t>>& by_axis)
+MapDims::MapDims(const Shape& domain, MemoryFormat order, const std::vector<std::vector<int64_t>>& by_axis)
     : strides(by_axis.size()) {
   for (int axis : axes_in_order(domain, order)) {
     const int64_t extent = domain[axis];

@@ -23,12 +23,12 @@ struct MapLayout {
   std::vector<std::vector<int64_t>> strides;  // of each stream, along the domain's axes
   std::vector<int> of_node;                   // the streams of leaves but constants; -1 for other nodes
   // That of most full operands and outputs, by bytes; on a tie channels-last.
-  Order order = Order::kRowMajor;
+  MemoryFormat order = MemoryFormat::kRowMajor;
 };
 
 // The domain's axes in physical sequence, those of extent 1 dropped and neighbours joined where every stream allows it.
 struct MapDims {
-  MapDims(const Shape& domain, Order order, const std::vector<std::vector<int64_t>>& strides_by_axis);
+  MapDims(const Shape& domain, MemoryFormat order, const std::vector<std::vector<int64_t>>& strides_by_axis);
 
   std::vector<int64_t> extents;               // at least one, outermost first
   std::vector<std::vector<int64_t>> strides;  // of each stream

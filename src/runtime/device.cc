@@ -35,14 +35,14 @@ class HostTimer : public StepTimer {
   std::vector<Clock::time_point> marks_;
 };
 
-class HostMarker : public Marker {
+class HostEvent : public DeviceEvent {
  public:
   void set() override {}
 };
 
-class HostSum : public SumAcross {
+class HostAllReduce : public AllReduce {
  public:
-  void start(std::span<Marker* const>, std::span<float* const> data, int64_t count) override {
+  void start(std::span<DeviceEvent* const>, std::span<float* const> data, int64_t count) override {
     for (int64_t i = 0; i < count; ++i) {
       float sum = 0;
       for (const float* of_device : data) sum += of_device[i];
@@ -79,7 +79,7 @@ DType activation_type(Precision precision) {
 std::unique_ptr<Readback> Device::make_readback(size_t count) { return std::make_unique<HostReadback>(count); }
 std::unique_ptr<StepTimer> Device::make_step_timer() { return std::make_unique<HostTimer>(); }
 
-std::unique_ptr<Marker> Device::make_marker() { return std::make_unique<HostMarker>(); }
-std::unique_ptr<SumAcross> Device::make_sum_across(std::span<Device* const>) { return std::make_unique<HostSum>(); }
+std::unique_ptr<DeviceEvent> Device::make_event() { return std::make_unique<HostEvent>(); }
+std::unique_ptr<AllReduce> Device::make_all_reduce(std::span<Device* const>) { return std::make_unique<HostAllReduce>(); }
 
 }  // namespace trainer

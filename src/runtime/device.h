@@ -145,25 +145,25 @@ class Uploads {
 };
 
 // Kernels as they were queued once, to be queued again as one.
-class Recording {
+class CapturedPass {
  public:
-  virtual ~Recording() = default;
+  virtual ~CapturedPass() = default;
   virtual void run() = 0;
 };
 
 // A place among the kernels of a device, behind those queued when it was set last, which other work waits for.
-class Marker {
+class DeviceEvent {
  public:
-  virtual ~Marker() = default;
+  virtual ~DeviceEvent() = default;
   virtual void set() = 0;
 };
 
 // Sums of floats over several devices, beside their kernels. Spans hold an entry for each device.
-class SumAcross {
+class AllReduce {
  public:
-  virtual ~SumAcross() = default;
+  virtual ~AllReduce() = default;
   // Once every device has come to its marker, replaces the `count` floats at data[i] on device i by their sum over all.
-  virtual void start(std::span<Marker* const> markers, std::span<float* const> data, int64_t count) = 0;
+  virtual void start(std::span<DeviceEvent* const> markers, std::span<float* const> data, int64_t count) = 0;
   // Kernels queued from here on, on any of the devices, find the sums.
   virtual void finish() = 0;
 };
@@ -210,11 +210,11 @@ class Device {
   // nullptr where is_host().
   virtual std::unique_ptr<Uploads> make_uploads() { return nullptr; }
   virtual std::unique_ptr<StepTimer> make_step_timer();
-  virtual std::unique_ptr<Marker> make_marker();
+  virtual std::unique_ptr<DeviceEvent> make_event();
   // Over `devices`, of which this is the first and all are of its kind.
-  virtual std::unique_ptr<SumAcross> make_sum_across(std::span<Device* const> devices);
+  virtual std::unique_ptr<AllReduce> make_all_reduce(std::span<Device* const> devices);
   // What `queue` queues, none of which runs; nullptr where this device cannot record it or would gain nothing.
-  virtual std::unique_ptr<Recording> record(const std::function<void()>&) { return nullptr; }
+  virtual std::unique_ptr<CapturedPass> record(const std::function<void()>&) { return nullptr; }
   // For buffers that Uploads read.
   virtual HostMemory& host_memory() { return HostMemory::plain(); }
 };

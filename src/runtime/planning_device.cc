@@ -12,9 +12,9 @@
 namespace trainer {
 namespace {
 
-class PlannedSum : public SumAcross {
+class PlannedAllReduce : public AllReduce {
  public:
-  void start(std::span<Marker* const>, std::span<float* const>, int64_t) override {}
+  void start(std::span<DeviceEvent* const>, std::span<float* const>, int64_t) override {}
   void finish() override {}
 };
 
@@ -45,7 +45,7 @@ class PlanningDevice : public Device {
 
   void copy_to_host(void*, const void*, int64_t) override { TRAINER_ASSERT(!"a plan has no values"); }
   void copy_from_host(void*, const void*, int64_t) override {}
-  std::unique_ptr<SumAcross> make_sum_across(std::span<Device* const>) override { return std::make_unique<PlannedSum>(); }
+  std::unique_ptr<AllReduce> make_all_reduce(std::span<Device* const>) override { return std::make_unique<PlannedAllReduce>(); }
 
  private:
   static size_t length(int64_t bytes) { return static_cast<size_t>(std::max<int64_t>(bytes, 1)); }

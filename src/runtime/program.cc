@@ -128,13 +128,13 @@ void Program::run_steps(const RunContext& context) {
 
 // Of the sources that are set; nullptr where the steps are to be queued one by one, as in the first run, when libraries
 // still make what they keep.
-Recording* Program::recording(const RunContext& context) {
+CapturedPass* Program::recording(const RunContext& context) {
   constexpr size_t kMost = 4;
   if (!recordable_ || !has_run_) return nullptr;
   for (const Recorded& known : recordings_) {
     if (known.sources == source_data_) return known.recording.get();
   }
-  std::unique_ptr<Recording> made = device_.record([&] { run_steps(context); });
+  std::unique_ptr<CapturedPass> made = device_.record([&] { run_steps(context); });
   recordable_ = made != nullptr;
   if (!recordable_) return nullptr;
   if (recordings_.size() == kMost) recordings_.erase(recordings_.begin());
@@ -144,7 +144,7 @@ Recording* Program::recording(const RunContext& context) {
 
 void Program::run(const RunContext& context) {
   begin(context);
-  if (Recording* recorded = recording(context)) {
+  if (CapturedPass* recorded = recording(context)) {
     recorded->run();
   } else {
     run_steps(context);

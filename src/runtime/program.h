@@ -54,7 +54,7 @@ class Program {
   // The last step that writes this state or reads what was written; -1 where none does.
   int last_use(const std::string& state) const;
   // From the next run on the marker is set behind this step; before the first one.
-  void mark_after(int step, Marker& marker) { marks_.emplace_back(step, &marker); }
+  void mark_after(int step, DeviceEvent& marker) { marks_.emplace_back(step, &marker); }
   // Runs all steps. Every source must be set. On a device beside the host they are only queued.
   void run(const RunContext& context);
   // Of the last run, in the sequence of watch: waits no longer than for the steps that make them.
@@ -86,7 +86,7 @@ class Program {
   // The steps as they were queued with these sources.
   struct Recorded {
     std::vector<void*> sources;
-    std::unique_ptr<Recording> recording;
+    std::unique_ptr<CapturedPass> recording;
   };
 
   void* address(int value) const;
@@ -95,7 +95,7 @@ class Program {
   void begin(const RunContext& context);
   void run_step(size_t step, const RunContext& context);
   void run_steps(const RunContext& context);
-  Recording* recording(const RunContext& context);
+  CapturedPass* recording(const RunContext& context);
 
   Device& device_;
   Arena& arena_;
@@ -105,7 +105,7 @@ class Program {
   std::vector<std::vector<int>> source_steps_;  // steps that read each source, through views too
   std::vector<int> watched_;                    // values
   size_t last_watched_step_ = 0;                // that makes one of them
-  std::vector<std::pair<int, Marker*>> marks_;
+  std::vector<std::pair<int, DeviceEvent*>> marks_;
   std::unique_ptr<Readback> readback_;
   std::vector<const void*> watched_data_;
   bool recordable_ = true, has_run_ = false;    // since all steps were bound

@@ -18,7 +18,7 @@ struct Windows {
 };
 
 // Elements between neighbours of a tensor [N,C,spatial...] along each axis.
-struct Steps {
+struct Strides {
   int64_t n = 0, c = 0, spatial[3] = {0, 0, 0};
 };
 

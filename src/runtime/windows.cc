@@ -38,11 +38,11 @@ bool ConvolutionGeometry::fits_32_bits() const {
   return true;
 }
 
-Steps steps_of(const TensorDesc& desc) {
+Strides strides_of(const TensorDesc& desc) {
   const std::vector<int64_t> strides = desc.strides();
   const int spatial = desc.shape.rank() - 2;
   TRAINER_ASSERT(spatial >= 0 && spatial <= kSpatial);
-  Steps steps;
+  Strides steps;
   steps.n = strides[0];
   steps.c = strides[1];
   for (int i = 0; i < spatial; ++i)
@@ -99,9 +99,9 @@ std::string refuse_images(const ConvolutionOperands& operands) {
   for (const TensorDesc* desc : {operands.x, operands.weights, operands.y}) {
     if (desc->shape.count() == 0) return "an operand is empty";
   }
-  if (!lies_in(*operands.x, Order::kChannelsLast)) return "the input is row-major";
-  if (!lies_in(*operands.y, Order::kChannelsLast)) return "the output is row-major";
-  return lies_in(*operands.weights, Order::kRowMajor) ? "" : "the weights are channels-last";
+  if (!lies_in(*operands.x, MemoryFormat::kChannelsLast)) return "the input is row-major";
+  if (!lies_in(*operands.y, MemoryFormat::kChannelsLast)) return "the output is row-major";
+  return lies_in(*operands.weights, MemoryFormat::kRowMajor) ? "" : "the weights are channels-last";
 }
 
 }  // namespace trainer

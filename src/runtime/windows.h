@@ -28,7 +28,7 @@ struct PoolGeometry {
   Windows windows;
 };
 
-Steps steps_of(const TensorDesc& desc);
+Strides strides_of(const TensorDesc& desc);
 // The last spatial axes of [N,C,spatial...]; `extents` keeps its value where there is none.
 void set_extents(const Shape& shape, int64_t (&extents)[3]);
 

@@ -17,7 +17,7 @@ struct CarriedState {
 
 class CarriedStates {
  public:
-  explicit CarriedStates(Runtime& runtime) : store_(runtime.store), ordinal_(runtime.sessions++) {}
+  explicit CarriedStates(DeviceSession& device_session) : store_(device_session.store), ordinal_(device_session.sessions++) {}
 
   // The name in the store of what the net calls `name`.
   std::string stored_name(const std::string& name, const Shape& shape) const;

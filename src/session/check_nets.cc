@@ -20,11 +20,11 @@ void NetProblems::throw_if_any() const {
 
 void add_net_problems(const std::vector<TrainingFiles::Net>& nets, const GivenShapes& given, Diagnostics* diagnostics) {
   NetProblems problems;
-  Runtime runtime("plan:cpu");
+  DeviceSession device_session("plan:cpu");
   for (const TrainingFiles::Net& net : nets) {
     if (net.net == nullptr || net.positions->faulty(*net.net)) continue;
     try {
-      problems.collect([&] { NetSession(*net.net, *net.positions, net.state.phase(), 0, runtime, given); });
+      problems.collect([&] { NetSession(*net.net, *net.positions, net.state.phase(), 0, device_session, given); });
     } catch (const Error&) {
       // Nothing for a listing: it is met again once the problems listed are solved.
     }

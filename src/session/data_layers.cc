@@ -58,13 +58,13 @@ DataLayers::DataLayers(const NetInPhase& net, GivenShapes given, Diagnostics* wa
 
 void DataLayers::open(int index, Diagnostics* warnings) {
   const caffe::LayerParameter& layer = net_.net.layer(index);
-  Device& device = *net_.runtime.device;
+  Device& device = *net_.device_session.device;
   StreamOptions options;
   options.phase = layer.has_phase() ? layer.phase() : net_.phase;
   options.seed = net_.seed;
   options.net_name = net_.net.name();
-  options.rank = net_.runtime.rank;
-  options.world = net_.runtime.world;
+  options.rank = net_.device_session.rank;
+  options.world = net_.device_session.world;
   options.memory = &device.host_memory();
   if (!device.is_host()) options.workers = std::clamp(usable_cores() - 1, 1, kMostWorkers);
   options.log = [](const std::string& line) { log_warning(line); };
@@ -146,7 +146,7 @@ void DataLayers::check_written_files(Diagnostics* diagnostics) const {
 std::vector<Shape> DataLayers::next_shapes() const {
   std::vector<Shape> shapes;
   for (const Stream& stream : streams_) {
-    for (const TensorDesc& top : stream.stream->layout()) shapes.push_back(top.shape);
+    for (const TensorDesc& top : stream.stream->next_batch_descs()) shapes.push_back(top.shape);
   }
   return shapes;
 }
@@ -154,7 +154,7 @@ std::vector<Shape> DataLayers::next_shapes() const {
 bool DataLayers::next_has(const std::vector<Shape>& shapes) const {
   auto shape = shapes.begin();
   for (const Stream& stream : streams_) {
-    for (const TensorDesc& top : stream.stream->layout()) {
+    for (const TensorDesc& top : stream.stream->next_batch_descs()) {
       if (shape == shapes.end() || top.shape != *shape++) return false;
     }
   }
@@ -181,7 +181,7 @@ void DataLayers::settle_orders(Graph& graph) const {
   for (SourceInfo& source : graph.sources) {
     const Stream* giver = find(source);
     if (giver != nullptr && giver->stream->started())
-      source.order = giver->stream->layout()[static_cast<size_t>(source.top)].order;
+      source.order = giver->stream->next_batch_descs()[static_cast<size_t>(source.top)].order;
   }
 }
 
@@ -189,7 +189,7 @@ bool DataLayers::fit(const Program& program) const {
   return std::all_of(program.sources.begin(), program.sources.end(), [&](const SourceInfo& source) {
     const Stream* giver = find(source);
     if (giver == nullptr || !giver->stream->started() || source.value < 0) return true;
-    return lies_in(giver->stream->layout()[static_cast<size_t>(source.top)],
+    return lies_in(giver->stream->next_batch_descs()[static_cast<size_t>(source.top)],
                    program.values[static_cast<size_t>(source.value)].desc.order);
   });
 }
@@ -198,7 +198,7 @@ void DataLayers::start(const Program& program, const LoweredNet& net) {
   TRAINER_ASSERT(fit(program));
   for (Stream& stream : streams_) {
     if (stream.stream->started()) continue;
-    std::vector<Order> orders(stream.stream->layout().size(), Order::kRowMajor);
+    std::vector<MemoryFormat> orders(stream.stream->next_batch_descs().size(), MemoryFormat::kRowMajor);
     for (const SourceInfo& source : program.sources) {
       if (source.layer == stream.layer && source.value >= 0)
         orders[static_cast<size_t>(source.top)] = program.values[static_cast<size_t>(source.value)].desc.order;
@@ -221,7 +221,7 @@ void DataLayers::take() {
   }
   size_t at = 0;
   for (Stream& stream : streams_) {
-    const std::vector<TensorDesc>& layout = stream.stream->layout();
+    const std::vector<TensorDesc>& layout = stream.stream->next_batch_descs();
     stream.batch.resize(layout.size());
     shapes_.resize(std::max(shapes_.size(), at + layout.size()));
     for (size_t top = 0; top < layout.size(); ++top) {
@@ -280,11 +280,11 @@ double DataLayers::waited_seconds() const {
 int64_t DataLayers::batch_bytes() const {
   int64_t total = 0;
   for (const Stream& stream : streams_) {
-    if (net_.runtime.device->is_host()) {
+    if (net_.device_session.device->is_host()) {
       total += stream.stream->buffer_bytes();
       continue;
     }
-    for (const TensorDesc& top : stream.stream->layout()) total += 2 * top.bytes();
+    for (const TensorDesc& top : stream.stream->next_batch_descs()) total += 2 * top.bytes();
   }
   return total;
 }

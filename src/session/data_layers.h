@@ -23,7 +23,7 @@ struct NetInPhase {
   const Positions& positions;
   caffe::Phase phase;
   uint64_t seed;
-  Runtime& runtime;
+  DeviceSession& device_session;
 };
 
 class DataLayers {

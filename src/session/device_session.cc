@@ -7,19 +7,19 @@
 
 namespace trainer {
 
-Runtime::Runtime(std::unique_ptr<Device> opened, Precision compute)
+DeviceSession::DeviceSession(std::unique_ptr<Device> opened, Precision compute)
     : device(std::move(opened)), precision(compute), store(*device), arena(*device) {
   const std::string reason = device->refuse_precision(precision);
   if (!reason.empty()) throw device_error("--precision={}: {}", name_of(precision), reason);
   if (scales_loss()) add_loss_scale(store);
 }
 
-void Runtime::limit_memory(int64_t total, int64_t buffers) {
+void DeviceSession::limit_memory(int64_t total, int64_t buffers) {
   memory_limit_ = total;
   buffer_bytes_ = buffers;
 }
 
-int64_t Runtime::arena_limit() const {
+int64_t DeviceSession::arena_limit() const {
   if (memory_limit_ == 0) return 0;
   const int64_t left = memory_limit_ - store.bytes() - buffer_bytes_;
   if (left <= 0)

@@ -12,11 +12,11 @@ namespace trainer {
 class GradientSums;
 
 // What all nets on a device share: the device, the named states, the arena of a pass.
-struct Runtime {
+struct DeviceSession {
   // Throws a device_error where the device does not compute with this precision.
-  explicit Runtime(const std::string& device_name, const DeviceOptions& options = {})
-      : Runtime(open_device(device_name, options), options.precision) {}
-  explicit Runtime(std::unique_ptr<Device> opened, Precision precision = Precision::kFP32);
+  explicit DeviceSession(const std::string& device_name, const DeviceOptions& options = {})
+      : DeviceSession(open_device(device_name, options), options.precision) {}
+  explicit DeviceSession(std::unique_ptr<Device> opened, Precision precision = Precision::kFP32);
   // From here on programs are planned so that states, `buffers` and the values of a pass take at most `total`
   // bytes.
   void limit_memory(int64_t total, int64_t buffers);

@@ -5,7 +5,7 @@
 
 namespace trainer {
 
-GradientSums::GradientSums(const std::vector<Runtime*>& ranks, const std::vector<std::string>& gradients) {
+GradientSums::GradientSums(const std::vector<DeviceSession*>& ranks, const std::vector<std::string>& gradients) {
   constexpr int64_t kBucketFloats = int64_t{2} << 20;  // 8 MiB: enough to be summed at the links' speed
   const StateStore& store = ranks.front()->store;
   const float* flat = static_cast<const float*>(store.data("gradients"));
@@ -18,14 +18,14 @@ GradientSums::GradientSums(const std::vector<Runtime*>& ranks, const std::vector
     bucket.count += end - begin;
     end = begin;
     bucket.data.clear();
-    for (const Runtime* rank : ranks) bucket.data.push_back(static_cast<float*>(rank->store.data("gradients")) + begin);
+    for (const DeviceSession* rank : ranks) bucket.data.push_back(static_cast<float*>(rank->store.data("gradients")) + begin);
   }
   std::vector<Device*> devices;
-  for (const Runtime* rank : ranks) devices.push_back(rank->device.get());
+  for (const DeviceSession* rank : ranks) devices.push_back(rank->device.get());
   for (Bucket& bucket : buckets_) {
-    for (Device* device : devices) bucket.markers.push_back(device->make_marker());
+    for (Device* device : devices) bucket.markers.push_back(device->make_event());
   }
-  sum_ = devices.front()->make_sum_across(devices);
+  sum_ = devices.front()->make_all_reduce(devices);
   // Of zeros: what the first sum takes of the devices' memory it takes before programs are fitted into the rest.
   start();
   for (Device* device : devices) device->synchronize();
@@ -40,7 +40,7 @@ void GradientSums::mark(int rank, Program& program) {
 }
 
 void GradientSums::start() {
-  std::vector<Marker*> markers;
+  std::vector<DeviceEvent*> markers;
   for (const Bucket& bucket : buckets_) {
     markers.clear();
     for (const auto& marker : bucket.markers) markers.push_back(marker.get());

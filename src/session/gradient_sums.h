@@ -14,7 +14,7 @@ namespace trainer {
 class GradientSums {
  public:
   // Of devices with equal "gradients", of these parameters in their sequence.
-  GradientSums(const std::vector<Runtime*>& ranks, const std::vector<std::string>& gradients);
+  GradientSums(const std::vector<DeviceSession*>& ranks, const std::vector<std::string>& gradients);
 
   // Says where in a program, which makes all gradients, each bucket of this rank is complete and read no more; before the program's first run.
   void mark(int rank, Program& program);
@@ -26,11 +26,11 @@ class GradientSums {
     std::vector<std::string> gradients;
     std::vector<float*> data;  // for each rank
     int64_t count = 0;
-    std::vector<std::unique_ptr<Marker>> markers;
+    std::vector<std::unique_ptr<DeviceEvent>> markers;
   };
 
   std::vector<Bucket> buckets_;
-  std::unique_ptr<SumAcross> sum_;
+  std::unique_ptr<AllReduce> sum_;
 };
 
 }  // namespace trainer

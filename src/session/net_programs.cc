@@ -144,7 +144,7 @@ NetProgram NetPrograms::make(ProgramKind kind, const std::vector<Shape>& shapes,
       add_result(module, net->data_extents[extents.size()].count);
     } else {
       const DebugScope scope{kind != ProgramKind::kDebugForward, kind == ProgramKind::kDebugAccumulate, net_.net.force_backward(),
-                             net_.runtime.scales_loss()};
+                             net_.device_session.scales_loss()};
       made.debug_info = add_debug_info(*net, scope, &module.results);
     }
     module.effects = false;
@@ -167,12 +167,12 @@ NetProgram NetPrograms::make(ProgramKind kind, const std::vector<Shape>& shapes,
   made.program = compiled(std::move(module), fusion);
   made.program->watch(makes_gradients(kind) ? told : std::vector<int>());
   if (!only_looks(kind)) send_results(std::move(told), &made);
-  if (net_.runtime.sums != nullptr && makes_gradients(kind)) net_.runtime.sums->mark(net_.runtime.rank, *made.program);
+  if (net_.device_session.sums != nullptr && makes_gradients(kind)) net_.device_session.sums->mark(net_.device_session.rank, *made.program);
   for (size_t i = 0; i < made.program->sources.size(); ++i) {
     const SourceInfo& source = made.program->sources[i];
     if (data_.gives(source) || source.value < 0) continue;
     const TensorDesc& desc = made.program->values[static_cast<size_t>(source.value)].desc;
-    made.inputs.push_back(std::make_unique<DeviceBlock>(*net_.runtime.device, std::max<int64_t>(desc.bytes(), 1)));
+    made.inputs.push_back(std::make_unique<DeviceBlock>(*net_.device_session.device, std::max<int64_t>(desc.bytes(), 1)));
     made.program->set_source(static_cast<int>(i), made.inputs.back()->data());
   }
   return made;
@@ -183,7 +183,7 @@ void NetPrograms::send_results(std::vector<int> told, NetProgram* out) const {
   for (int output : out->outputs) elements += out->program->result_desc(output).shape.count();
   out->sends_outputs = elements <= kMostSent;
   if (out->sends_outputs) told.insert(told.end(), out->outputs.begin(), out->outputs.end());
-  out->late = std::make_unique<LateResults>(*net_.runtime.device, *out->program, std::move(told));
+  out->late = std::make_unique<AsyncResults>(*net_.device_session.device, *out->program, std::move(told));
 }
 
 void NetPrograms::add_gradients(LoweredNet& net, bool accumulate) {
@@ -192,7 +192,7 @@ void NetPrograms::add_gradients(LoweredNet& net, bool accumulate) {
   std::vector<Value> wanted;
   for (const ParameterInfo* parameter : trained) wanted.push_back(graph.read_state({parameter->state, parameter->shape}));
   std::vector<Value> gradients(trained.size());
-  if (net.loss) gradients = differentiate(graph, net_.runtime.scales_loss() ? net.loss * read_loss_scale(graph) : net.loss, wanted);
+  if (net.loss) gradients = differentiate(graph, net_.device_session.scales_loss() ? net.loss * read_loss_scale(graph) : net.loss, wanted);
   graph.set_context(-1, Pass::kBackward);
   for (size_t i = 0; i < trained.size(); ++i) {
     const StateInfo state{"gradients/" + trained[i]->state, trained[i]->shape, StateOwner::kSolver};
@@ -210,10 +210,10 @@ void NetPrograms::add_gradients(LoweredNet& net, bool accumulate) {
 std::unique_ptr<Program> NetPrograms::compiled(Module module, Fusion fusion) const {
   const std::string net = fmt::format("{}phase {}: ", net_.net.name().empty() ? "" : fmt::format("net \"{}\", ", net_.net.name()),
                                       caffe::Phase_Name(net_.phase));
-  Runtime& runtime = net_.runtime;
+  DeviceSession& device_session = net_.device_session;
   try {
-    return compile(std::move(module), *runtime.device, runtime.store, runtime.arena,
-                   {fusion, activation_type(runtime.precision), runtime.arena_limit()});
+    return compile(std::move(module), *device_session.device, device_session.store, device_session.arena,
+                   {fusion, activation_type(device_session.precision), device_session.arena_limit()});
   } catch (const OutOfMemory& error) {
     throw OutOfMemory(net + error.what(), error.device, error.bytes, error.free);
   } catch (const Error& error) {

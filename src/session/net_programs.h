@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "compile/compile.h"
-#include "runtime/late_results.h"
+#include "runtime/async_results.h"
 #include "session/carried_states.h"
 #include "session/data_layers.h"
 #include "session/debug_info.h"
@@ -33,7 +33,7 @@ struct NetProgram {
   std::vector<std::string> label_flags;
   std::vector<int> outputs, kept;  // results
   // Of all but those that only look: what each pass tells and, where they are few numbers, the outputs.
-  std::unique_ptr<LateResults> late;
+  std::unique_ptr<AsyncResults> late;
   bool sends_outputs = false;
   std::vector<std::unique_ptr<DeviceBlock>> inputs;  // zeros for Input layers
   std::map<std::string, Shape> carried;              // shapes of its carried states, by name

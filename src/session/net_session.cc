@@ -20,9 +20,9 @@ ProgramKind debug_kind(ProgramKind kind) {
 }  // namespace
 
 NetSession::NetSession(const caffe::NetParameter& net, const Positions& positions, caffe::Phase phase, uint64_t seed,
-                       Runtime& runtime, GivenShapes given)
-    : net_{net, positions, phase, seed, runtime},
-      carried_(runtime),
+                       DeviceSession& device_session, GivenShapes given)
+    : net_{net, positions, phase, seed, device_session},
+      carried_(device_session),
       data_(net_, std::move(given), &warnings_),
       programs_(net_, data_, carried_, &warnings_) {}
 
@@ -37,10 +37,10 @@ int64_t NetSession::batch_size() const {
   return most;
 }
 
-uint64_t NetSession::ranks() const { return net_.phase == caffe::TRAIN ? static_cast<uint64_t>(net_.runtime.world) : 1; }
+uint64_t NetSession::ranks() const { return net_.phase == caffe::TRAIN ? static_cast<uint64_t>(net_.device_session.world) : 1; }
 
 uint64_t NetSession::pass_number() const {
-  return passes_ + (net_.phase == caffe::TRAIN ? static_cast<uint64_t>(net_.runtime.rank) : 0);
+  return passes_ + (net_.phase == caffe::TRAIN ? static_cast<uint64_t>(net_.device_session.rank) : 0);
 }
 
 NetProgram& NetSession::program_for_data(ProgramKind kind) {
@@ -103,7 +103,7 @@ void NetSession::queue(ProgramKind kind, bool outputs, std::vector<double>* seco
 
 void NetSession::queue_next(ProgramKind kind, bool outputs) { queue(kind, outputs, nullptr); }
 
-std::span<const float> NetSession::late_results(const Pass& pass) const {
+std::span<const float> NetSession::async_results(const Pass& pass) const {
   const Pass& newest = last_[newest_];
   return pass.program->late->wait(&pass != &newest && pass.program == newest.program);
 }
@@ -112,7 +112,7 @@ void NetSession::finish() {
   TRAINER_ASSERT(unfinished_ > 0);
   --unfinished_;
   const NetProgram& program = *finished().program;
-  const std::span<const float> told = makes_gradients(program.kind) ? program.program->watched() : late_results(finished());
+  const std::span<const float> told = makes_gradients(program.kind) ? program.program->watched() : async_results(finished());
   loss_ = program.has_loss ? told[0] : 0;
   for (size_t i = 0; i < program.label_flags.size(); ++i) {
     const float bad = told[i + program.has_loss];
@@ -161,7 +161,7 @@ std::optional<LayerShare> NetSession::find_bad_layer() {
 
 void NetSession::read_outputs(Pass* pass) const {
   const NetProgram& program = *pass->program;
-  const float* sent = pass->outputs_sent ? late_results(*pass).data() + program.has_loss + program.label_flags.size() : nullptr;
+  const float* sent = pass->outputs_sent ? async_results(*pass).data() + program.has_loss + program.label_flags.size() : nullptr;
   pass->outputs.resize(program.outputs.size());
   for (size_t i = 0; i < pass->outputs.size(); ++i) {
     std::vector<float>& values = pass->outputs[i];

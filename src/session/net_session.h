@@ -28,7 +28,7 @@ class NetSession {
   // `net` is filtered for its state and must outlive the session, as must `positions`. Opens the data sets, but those of
   // layers whose tops are all in `given`, and lowers the net for the shapes of the first batch. Throws with all problems
   // found.
-  NetSession(const caffe::NetParameter& net, const Positions& positions, caffe::Phase phase, uint64_t seed, Runtime& runtime,
+  NetSession(const caffe::NetParameter& net, const Positions& positions, caffe::Phase phase, uint64_t seed, DeviceSession& device_session,
              GivenShapes given = {});
 
   const LoweredNet& lowered() const { return programs_.lowered(); }
@@ -57,7 +57,7 @@ class NetSession {
   void queue_next(ProgramKind kind, bool outputs = false);
   void finish();
   // Whether it pays to queue a pass before the one before it is finished.
-  bool runs_ahead() const { return !net_.runtime.device->is_host() && !debug_log_; }
+  bool runs_ahead() const { return !net_.device_session.device->is_host() && !debug_log_; }
   // As run_next, adding each step's seconds.
   void run_next_timed(ProgramKind kind, std::vector<double>* seconds);
   // Runs the last batch again in search of the first NaN or infinity: the layer and pass that it comes out of.
@@ -86,7 +86,7 @@ class NetSession {
   void queue(ProgramKind kind, bool outputs, std::vector<double>* seconds);
   Pass& finished() { return last_[(newest_ + unfinished_) % 2]; }
   const Pass& finished() const { return last_[(newest_ + unfinished_) % 2]; }
-  std::span<const float> late_results(const Pass& pass) const;
+  std::span<const float> async_results(const Pass& pass) const;
   void read_outputs(Pass* pass) const;
   // The program for the batch at hand, whose data decide extents.
   NetProgram& program_for_data(ProgramKind kind);

@@ -62,7 +62,7 @@ const char* name_of(DType dtype) {
   return "?";
 }
 
-const char* name_of(Order order) { return order == Order::kRowMajor ? "row-major" : "channels-last"; }
+const char* name_of(MemoryFormat order) { return order == MemoryFormat::kRowMajor ? "row-major" : "channels-last"; }
 
 std::vector<int64_t> TensorDesc::strides() const {
   const int rank = shape.rank();
@@ -72,7 +72,7 @@ std::vector<int64_t> TensorDesc::strides() const {
     strides[static_cast<size_t>(axis)] = next;
     next = saturating_product(next, shape[axis]);
   };
-  if (order == Order::kChannelsLast && rank >= 3) {
+  if (order == MemoryFormat::kChannelsLast && rank >= 3) {
     place(1);
     for (int axis = rank - 1; axis >= 2; --axis) place(axis);
     place(0);

@@ -61,13 +61,13 @@ const char* name_of(DType dtype);
 
 // kChannelsLast keeps axis 0 outermost and moves axis 1 innermost: N,H,W,C. Equal to row-major where axis 1 or
 // all axes after it have extent 1, and for ranks below 3, where only kRowMajor is used.
-enum class Order : uint8_t { kRowMajor, kChannelsLast };
-const char* name_of(Order order);
+enum class MemoryFormat : uint8_t { kRowMajor, kChannelsLast };
+const char* name_of(MemoryFormat order);
 
 struct TensorDesc {
   Shape shape;
   DType dtype = DType::kF32;
-  Order order = Order::kRowMajor;
+  MemoryFormat order = MemoryFormat::kRowMajor;
 
   int64_t bytes() const { return shape.count() * size_of(dtype); }
   // Elements between neighbours along each logical axis.
@@ -77,6 +77,6 @@ struct TensorDesc {
 // True where both orders put every element of `shape` at the same place.
 bool orders_coincide(const Shape& shape);
 // Whether the bytes of `desc` are those of `order`: by its attribute, or because both orders coincide.
-inline bool lies_in(const TensorDesc& desc, Order order) { return desc.order == order || orders_coincide(desc.shape); }
+inline bool lies_in(const TensorDesc& desc, MemoryFormat order) { return desc.order == order || orders_coincide(desc.shape); }
 
 }  // namespace trainer

@@ -114,7 +114,7 @@ std::string find_model(const std::string& state_path, const std::string& recorde
 }
 
 void restore_history(const std::string& path, const SolverStateFile& file, const caffe::SolverParameter& solver,
-                     const LoweredNet& net, Runtime& runtime) {
+                     const LoweredNet& net, DeviceSession& device_session) {
   const std::vector<const ParameterInfo*> owned = owned_parameters(net);
   const size_t blobs = static_cast<size_t>(history_blobs(solver.type()));
   if (file.history.size() != owned.size() * blobs)
@@ -129,7 +129,7 @@ void restore_history(const std::string& path, const SolverStateFile& file, const
                          "start from its weights with --weights",
                          path, owned[i]->state, blob.shape.caffe_text(), owned[i]->shape.caffe_text());
       const std::string state = UpdateRule::history_state(static_cast<int>(h), owned[i]->state);
-      if (runtime.store.contains(state)) runtime.store.write(state, blob.data.data());
+      if (device_session.store.contains(state)) device_session.store.write(state, blob.data.data());
     }
   }
 }
@@ -209,16 +209,16 @@ SnapshotPaths snapshot_paths(const caffe::SolverParameter& solver, int iteration
 }
 
 SnapshotPaths write_snapshot(const caffe::SolverParameter& solver, const LoopState& loop, const std::vector<NetSession*>& train,
-                             const std::vector<NetPosition>& tests, const Runtime& runtime) {
+                             const std::vector<NetPosition>& tests, const DeviceSession& device_session) {
   const SnapshotPaths files = snapshot_paths(solver, loop.iteration);
   for (const std::string& path : {files.weights, files.state, files.manifest}) check_replaceable(path);
   const LoweredNet& net = train.front()->lowered();
   std::map<std::string, std::vector<float>> parameters;
-  for (const ParameterInfo* parameter : owned_parameters(net)) parameters[parameter->state] = runtime.store.read(parameter->state);
+  for (const ParameterInfo* parameter : owned_parameters(net)) parameters[parameter->state] = device_session.store.read(parameter->state);
   require_finite(net, parameters);
   parameters.clear();
   AtomicFile weights_file(files.weights), state_file(files.state), manifest(files.manifest);
-  save_weights(weights_file, hdf5(solver), solver.snapshot_diff(), net, runtime.store);
+  save_weights(weights_file, hdf5(solver), solver.snapshot_diff(), net, device_session.store);
 
   caffe::SolverState state;
   state.set_iter(loop.iteration);
@@ -235,7 +235,7 @@ SnapshotPaths write_snapshot(const caffe::SolverParameter& solver, const LoopSta
     state.add_test_passes(tests[i].passes);
   }
   for (float loss : loop.losses) state.add_loss_window(loss);
-  save_loss_scale(runtime.store, &state);
+  save_loss_scale(device_session.store, &state);
   state.set_resolved_solver(text_of(solver));
   state.set_resolved_net(net_text(net));
 
@@ -246,7 +246,7 @@ SnapshotPaths write_snapshot(const caffe::SolverParameter& solver, const LoopSta
       const std::string name = UpdateRule::history_state(h, parameter->state);
       std::vector<float>& data = values[name];
       // Parameters that no update touches have a history of zeros.
-      data = runtime.store.contains(name) ? runtime.store.read(name)
+      data = device_session.store.contains(name) ? device_session.store.read(name)
                                           : std::vector<float>(static_cast<size_t>(parameter->shape.count()), 0.0f);
       history.push_back({parameter->shape, data.data(), nullptr, false});
     }
@@ -268,7 +268,7 @@ uint64_t seed_of_snapshot(const std::string& path) { return read_solver_state(pa
 
 std::vector<std::string> restore_snapshot(const std::string& path, const caffe::SolverParameter& solver,
                                           LoopState* loop, const std::vector<NetSession*>& train,
-                                          const std::vector<std::unique_ptr<NetSession>>& tests, Runtime& runtime) {
+                                          const std::vector<std::unique_ptr<NetSession>>& tests, DeviceSession& device_session) {
   std::vector<std::string> lines;
   NetSession& first = *train.front();
   const SolverStateFile file = read_solver_state(path);
@@ -279,11 +279,11 @@ std::vector<std::string> restore_snapshot(const std::string& path, const caffe::
                      "ones: the file is damaged, copy it again",
                      path);
   const std::string model = find_model(path, state.learned_net());
-  const std::vector<WeightMatch> matches = load_weights(model, first.lowered(), runtime.store);
+  const std::vector<WeightMatch> matches = load_weights(model, first.lowered(), device_session.store);
   require_match(model, matches);
   lines.push_back(all_loaded(matches) ? fmt::format("Model from {}", model) : match_table(model, matches));
-  restore_history(path, file, solver, first.lowered(), runtime);
-  restore_loss_scale(path, state, runtime.store);
+  restore_history(path, file, solver, first.lowered(), device_session);
+  restore_loss_scale(path, state, device_session.store);
   loop->iteration = state.iter();
   loop->current_step = state.current_step();
   if (!state.has_seed()) {

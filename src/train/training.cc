@@ -19,7 +19,7 @@
 
 namespace trainer {
 Training::Training(TrainingFiles files, const TrainingOptions& options)
-    : files_(std::move(files)), options_(options), ranks_(open_ranks(options)), runtime_(ranks_.front()->runtime) {
+    : files_(std::move(files)), options_(options), ranks_(open_ranks(options)), device_session_(ranks_.front()->device_session) {
   const caffe::SolverParameter& solver = *files_.solver;
   if (!options.snapshot.empty()) loop_.seed = seed_of_snapshot(options.snapshot);
   if (loop_.seed != 0 && files_.seed_drawn) files_.solver->set_random_seed(static_cast<int64_t>(loop_.seed));
@@ -29,12 +29,12 @@ Training::Training(TrainingFiles files, const TrainingOptions& options)
   NetProblems problems;
   for (const auto& rank : ranks_) {
     problems.collect([&] {
-      rank->net = std::make_unique<NetSession>(*files_.train.net, *files_.train.positions, caffe::TRAIN, loop_.seed, rank->runtime);
+      rank->net = std::make_unique<NetSession>(*files_.train.net, *files_.train.positions, caffe::TRAIN, loop_.seed, rank->device_session);
     });
   }
   for (const TrainingFiles::Net& test : files_.tests) {
     problems.collect([&] {
-      tests_.push_back(std::make_unique<NetSession>(*test.net, *test.positions, caffe::TEST, loop_.seed, runtime_));
+      tests_.push_back(std::make_unique<NetSession>(*test.net, *test.positions, caffe::TEST, loop_.seed, device_session_));
     });
   }
   problems.throw_if_any();
@@ -45,10 +45,10 @@ Training::Training(TrainingFiles files, const TrainingOptions& options)
     check_snapshot();
   }
   if (!options.plans_only) check_states();
-  for (const auto& rank : ranks_) add_parameters(rank->net->lowered(), loop_.seed, true, rank->runtime.store);
-  for (const auto& test : tests_) add_parameters(test->lowered(), loop_.seed, false, runtime_.store);
+  for (const auto& rank : ranks_) add_parameters(rank->net->lowered(), loop_.seed, true, rank->device_session.store);
+  for (const auto& test : tests_) add_parameters(test->lowered(), loop_.seed, false, device_session_.store);
   for (const auto& rank : ranks_)
-    rank->update = std::make_unique<UpdateRule>(solver, trained_parameters(rank->net->lowered()), rank->runtime);
+    rank->update = std::make_unique<UpdateRule>(solver, trained_parameters(rank->net->lowered()), rank->device_session);
   sum_gradients();
   if (solver.max_epochs() > 0) {
     const int64_t records = train_->data().records_per_epoch();
@@ -59,7 +59,7 @@ Training::Training(TrainingFiles files, const TrainingOptions& options)
     files_.solver->set_max_iter(static_cast<int>((records * solver.max_epochs() + step - 1) / step));
   }
   for (const auto& rank : ranks_) {
-    rank->runtime.limit_memory(options.memory, buffer_bytes());
+    rank->device_session.limit_memory(options.memory, buffer_bytes());
     rank->net->program(ProgramKind::kTrain);
     if (solver.iter_size() > 1) rank->net->program(ProgramKind::kAccumulate);
   }
@@ -72,7 +72,7 @@ Training::~Training() = default;
 // The host's system gives out memory that it does not have and ends a process that touches it: what is surely too much is
 // refused before the first parameter is filled, which is made as a copy.
 void Training::check_states() const {
-  Device& device = *runtime_.device;
+  Device& device = *device_session_.device;
   if (!device.is_host()) return;
   const auto size = [](const ParameterInfo& parameter) { return parameter.shape.count() * size_of(DType::kF32); };
   int64_t bytes = 0, largest = 0;
@@ -87,8 +87,8 @@ void Training::check_states() const {
 
 void Training::check_memory() const {
   for (const auto& rank : ranks_) {
-    Device& device = *rank->runtime.device;
-    const int64_t total = rank->runtime.arena.bytes() + rank->runtime.store.bytes() + buffer_bytes();
+    Device& device = *rank->device_session.device;
+    const int64_t total = rank->device_session.arena.bytes() + rank->device_session.store.bytes() + buffer_bytes();
     if (device.is_host() && total > rank->free) throw OutOfMemory::make(device.name(), total, rank->free);
     const int64_t left = device.free_memory() - buffer_bytes();
     if (!device.is_host() && static_cast<double>(left) < (1 - MemoryPlan::kUsable) * static_cast<double>(rank->free))
@@ -100,22 +100,22 @@ std::vector<std::unique_ptr<Training::Rank>> Training::open_ranks(const Training
   std::vector<std::unique_ptr<Rank>> ranks;
   for (const std::string& device : options.devices) {
     ranks.push_back(std::make_unique<Rank>(options.plans_only ? "plan:" + device : device, options));
-    ranks.back()->runtime.rank = static_cast<int>(ranks.size()) - 1;
-    ranks.back()->runtime.world = static_cast<int>(options.devices.size());
+    ranks.back()->device_session.rank = static_cast<int>(ranks.size()) - 1;
+    ranks.back()->device_session.world = static_cast<int>(options.devices.size());
   }
   return ranks;
 }
 
 void Training::sum_gradients() {
   if (ranks_.size() == 1) return;
-  std::vector<Runtime*> runtimes;
-  for (const auto& rank : ranks_) runtimes.push_back(&rank->runtime);
+  std::vector<DeviceSession*> device_sessions;
+  for (const auto& rank : ranks_) device_sessions.push_back(&rank->device_session);
   std::vector<std::string> gradients;
   for (const ParameterInfo* parameter : trained_parameters(train_->lowered()))
     gradients.push_back("gradients/" + parameter->state);
   if (gradients.empty()) return;
-  sums_ = std::make_unique<GradientSums>(runtimes, gradients);
-  for (Runtime* runtime : runtimes) runtime->sums = sums_.get();
+  sums_ = std::make_unique<GradientSums>(device_sessions, gradients);
+  for (DeviceSession* device_session : device_sessions) device_session->sums = sums_.get();
 }
 
 std::vector<NetSession*> Training::train_nets() const {
@@ -127,9 +127,9 @@ std::vector<NetSession*> Training::train_nets() const {
 // What was loaded on the first rank, to the others; what recurrent layers carry is each rank's own.
 void Training::copy_states() {
   for (size_t i = 1; i < ranks_.size(); ++i) {
-    StateStore& store = ranks_[i]->runtime.store;
-    for (const std::string& name : runtime_.store.names()) {
-      if (store.contains(name) && name.rfind("carried/", 0) != 0) store.write(name, runtime_.store.read(name).data());
+    StateStore& store = ranks_[i]->device_session.store;
+    for (const std::string& name : device_session_.store.names()) {
+      if (store.contains(name) && name.rfind("carried/", 0) != 0) store.write(name, device_session_.store.read(name).data());
     }
     NetPosition position = train_->position();
     position.carried.clear();
@@ -199,10 +199,10 @@ std::set<std::string> Training::untrained_layers() const {
 MemoryPlan Training::memory_plan() {
   const Program& program = train_->program(ProgramKind::kTrain);
   MemoryPlan plan;
-  plan.activations = runtime_.arena.bytes();
-  plan.states = runtime_.store.bytes();
+  plan.activations = device_session_.arena.bytes();
+  plan.states = device_session_.store.bytes();
   plan.batches = buffer_bytes();
-  plan.free = runtime_.device->free_memory();
+  plan.free = device_session_.device->free_memory();
   plan.batch = train_->batch_size();
   double operations = 0;
   for (const Step& step : program.steps) {
@@ -237,17 +237,17 @@ bool Training::run(RunReport& report) {
   }
   std::set<std::string> loaded;
   for (const std::string& path : options_.weights) {
-    const std::vector<WeightMatch> matches = load_weights(path, train_->lowered(), runtime_.store);
+    const std::vector<WeightMatch> matches = load_weights(path, train_->lowered(), device_session_.store);
     require_match(path, matches);
     report.note(match_table(path, matches));
     for (const auto& test : tests_) {
-      for (const WeightMatch& match : load_weights(path, test->lowered(), runtime_.store))
+      for (const WeightMatch& match : load_weights(path, test->lowered(), device_session_.store))
         if (match.kind == WeightMatch::kLoaded) loaded.insert(match.layer);
     }
   }
   if (!options_.snapshot.empty()) {
     report.note("Resuming from " + options_.snapshot);
-    for (const std::string& line : restore_snapshot(options_.snapshot, solver, &loop_, train_nets(), tests_, runtime_))
+    for (const std::string& line : restore_snapshot(options_.snapshot, solver, &loop_, train_nets(), tests_, device_session_))
       report.note(line);
   }
   copy_states();
@@ -306,8 +306,8 @@ RunInfo Training::run_info() const {
   RunInfo info;
   info.net_name = files_.train.net->name();
   info.solver_type = solver.type();
-  for (const auto& rank : ranks_) info.device += (info.device.empty() ? "" : ", ") + rank->runtime.device->name();
-  if (runtime_.precision != Precision::kFP32) info.device += fmt::format(", {}", name_of(runtime_.precision));
+  for (const auto& rank : ranks_) info.device += (info.device.empty() ? "" : ", ") + rank->device_session.device->name();
+  if (device_session_.precision != Precision::kFP32) info.device += fmt::format(", {}", name_of(device_session_.precision));
   info.command_line = options_.command_line;
   google::protobuf::TextFormat::PrintToString(*files_.train.net, &info.net_text);
   google::protobuf::TextFormat::PrintToString(solver, &info.solver_text);
@@ -450,7 +450,7 @@ void Training::snapshot(RunReport& report) {
     for (const auto& test : tests_) test_positions.push_back(test->position());
   }
   snapshot_failed_ = true;
-  const SnapshotPaths paths = write_snapshot(solver, loop_, train_nets(), test_positions, runtime_);
+  const SnapshotPaths paths = write_snapshot(solver, loop_, train_nets(), test_positions, device_session_);
   snapshot_failed_ = false;
   saved_iteration_ = loop_.iteration;
   last_snapshot_ = paths.state;
@@ -474,7 +474,7 @@ std::string Training::first_bad_value(const Rank& rank) const {
   if (!data.empty()) return "the first bad value stands in the data: " + data;
   const LoweredNet& net = rank.net->lowered();
   for (const ParameterInfo& parameter : net.parameters) {
-    const std::vector<float> values = rank.runtime.store.read(parameter.state);
+    const std::vector<float> values = rank.device_session.store.read(parameter.state);
     if (std::all_of(values.begin(), values.end(), [](float x) { return std::isfinite(x); })) continue;
     return fmt::format("the first bad value is in parameter {} of layer \"{}\": the update before made it so",
                        parameter.blob, net.layers[static_cast<size_t>(parameter.layer)].param->name());

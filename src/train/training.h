@@ -76,15 +76,15 @@ class Training {
   bool run(RunReport& report);
 
   NetSession& train_net() { return *train_; }
-  const Device& device() const { return *runtime_.device; }  // the first one
+  const Device& device() const { return *device_session_.device; }  // the first one
   MemoryPlan memory_plan();
 
  private:
   // A device with its copy of the net, the weights and the history.
   struct Rank {
-    explicit Rank(const std::string& device, const TrainingOptions& options) : runtime(device, options.device_options) {}
-    Runtime runtime;
-    const int64_t free = runtime.device->free_memory();  // before anything is taken
+    explicit Rank(const std::string& device, const TrainingOptions& options) : device_session(device, options.device_options) {}
+    DeviceSession device_session;
+    const int64_t free = device_session.device->free_memory();  // before anything is taken
     std::unique_ptr<NetSession> net;
     std::unique_ptr<UpdateRule> update;
   };
@@ -123,8 +123,8 @@ class Training {
   TrainingFiles files_;
   TrainingOptions options_;
   std::vector<std::unique_ptr<Rank>> ranks_;  // the first one tests and writes snapshots
-  Runtime& runtime_;                          // of the first rank
-  LeftOutUpdates left_out_{*runtime_.device, runtime_.store};
+  DeviceSession& device_session_;                          // of the first rank
+  LeftOutUpdates left_out_{*device_session_.device, device_session_.store};
   NetSession* train_ = nullptr;
   std::vector<std::unique_ptr<NetSession>> tests_;
   std::unique_ptr<GradientSums> sums_;

@@ -144,34 +144,34 @@ std::string UpdateRule::history_state(int index, const std::string& parameter) {
 }
 
 UpdateRule::UpdateRule(const caffe::SolverParameter& solver, const std::vector<const ParameterInfo*>& parameters,
-                       Runtime& runtime)
-    : solver_(solver), runtime_(runtime) {
+                       DeviceSession& device_session)
+    : solver_(solver), device_session_(device_session) {
   const Rule* rule = find_rule(solver.type());
   TRAINER_ASSERT(rule != nullptr);
   for (int i = 0; i < rule->history; ++i) {
     std::vector<StateInfo> members;
     for (const ParameterInfo* parameter : parameters)
       members.push_back({history_state(i, parameter->state), parameter->shape});
-    runtime.store.add_group(fmt::format("history{}", i), members);
+    device_session.store.add_group(fmt::format("history{}", i), members);
   }
 
   Module module;
   Graph& graph = *module.graph;
   graph.set_context(-1, Pass::kUpdate);
-  const Shape flat = runtime.store.shape("parameters");
+  const Shape flat = device_session.store.shape("parameters");
   const Value rate = graph.add_source("rate", Shape{1});
   const Value correction = graph.add_source("correction", Shape{1});
   const Value w = graph.read_state({"parameters", flat});
   Value g = graph.read_state({"gradients", flat, StateOwner::kSolver});
 
   Value usable;
-  if (runtime.scales_loss()) {
+  if (device_session.scales_loss()) {
     usable = update_loss_scale(graph, g);
     g = g / read_loss_scale(graph);
   }
   const auto if_usable = [&](Value next, Value otherwise) { return usable ? select(usable, next, otherwise) : next; };
   // As in Caffe, devices' gradients are averaged before they are clipped, and those of iter_size passes after it.
-  if (runtime.world > 1) g = g * (1.0f / static_cast<float>(runtime.world));
+  if (device_session.world > 1) g = g * (1.0f / static_cast<float>(device_session.world));
   clips_ = solver.clip_gradients() >= 0;
   if (clips_) {
     const float cap = solver.clip_gradients();
@@ -184,10 +184,10 @@ UpdateRule::UpdateRule(const caffe::SolverParameter& solver, const std::vector<c
   const auto decay_mult = [](const ParameterInfo& p) { return p.decay_mult; };
   const auto lr_mult = [](const ParameterInfo& p) { return p.lr_mult; };
   if (weight_decay != 0) {
-    const Value decay = multiplier(graph, runtime.store, parameters, decay_mult) * weight_decay;
+    const Value decay = multiplier(graph, device_session.store, parameters, decay_mult) * weight_decay;
     g = g + decay * (solver.regularization_type() == "L1" ? sign(w) : w);
   }
-  RuleInput in{g, Value(), Value(), rate * multiplier(graph, runtime.store, parameters, lr_mult), correction, solver_};
+  RuleInput in{g, Value(), Value(), rate * multiplier(graph, device_session.store, parameters, lr_mult), correction, solver_};
   in.h = graph.read_state({"history0", flat, StateOwner::kSolver});
   if (rule->history > 1) in.h2 = graph.read_state({"history1", flat, StateOwner::kSolver});
   const RuleResult result = rule->make(in);
@@ -197,8 +197,8 @@ UpdateRule::UpdateRule(const caffe::SolverParameter& solver, const std::vector<c
   graph.write_state("history0", if_usable(result.h, in.h));
   if (rule->history > 1) graph.write_state("history1", if_usable(result.h2, in.h2));
 
-  program_ = compile(std::move(module), *runtime.device, runtime.store, runtime.arena);
-  scalars_ = std::make_unique<DeviceBlock>(*runtime.device, 2 * kScalarsApart * size_of(DType::kF32));
+  program_ = compile(std::move(module), *device_session.device, device_session.store, device_session.arena);
+  scalars_ = std::make_unique<DeviceBlock>(*device_session.device, 2 * kScalarsApart * size_of(DType::kF32));
   for (size_t i = 0; i < program_->sources.size(); ++i)
     program_->set_source(static_cast<int>(i), static_cast<float*>(scalars_->data()) + kScalarsApart * i);
 }
@@ -211,7 +211,7 @@ void UpdateRule::set_scalars(float rate, int iteration) {
   }
   float scalars[2 * kScalarsApart] = {rate};
   scalars[kScalarsApart] = correction;
-  runtime_.device->copy_from_host(scalars_->data(), scalars, sizeof scalars);
+  device_session_.device->copy_from_host(scalars_->data(), scalars, sizeof scalars);
 }
 
 void UpdateRule::apply(float rate, int iteration) {

@@ -28,7 +28,7 @@ class UpdateRule {
   // The states "parameters" and "gradients" must be in the store; adds the groups "history0", "history1" whose
   // members are named history_state(i, parameter).
   UpdateRule(const caffe::SolverParameter& solver, const std::vector<const ParameterInfo*>& parameters,
-             Runtime& runtime);
+             DeviceSession& device_session);
 
   // Applies the update of iteration `iteration` with this rate.
   void apply(float rate, int iteration);
@@ -46,7 +46,7 @@ class UpdateRule {
   bool clips_ = false;
   std::unique_ptr<Program> program_;
   std::unique_ptr<DeviceBlock> scalars_;  // rate, and Adam's correction
-  Runtime& runtime_;
+  DeviceSession& device_session_;
 };
 
 }  // namespace trainer

@@ -13,11 +13,11 @@ const std::vector<Flag> kTable = {
     {"solver", FlagType::kFile, "", "FILE", "The solver."},
     {"iterations", FlagType::kInteger, "50", "N", "How many."},
     {"threshold", FlagType::kNumber, "0.5", "X", "A number."},
-    {"update", FlagType::kTruth, "false", "", "Also the update."},
+    {"update", FlagType::kBool, "false", "", "Also the update."},
     {"run_dir", FlagType::kFolder, "", "DIR", "Where."},
     {"set", FlagType::kText, "", "KEY=VALUE", "Change a field.", true},
     {"sigint_effect", FlagType::kChoice, "stop", "stop|snapshot|none", "On SIGINT."},
-    {"normalise", FlagType::kTruth, "true", "", "A flag that begins with no."},
+    {"normalise", FlagType::kBool, "true", "", "A flag that begins with no."},
 };
 
 Arguments parse(const std::vector<std::string>& words) { return Arguments::parse(kTable, words); }
@@ -52,25 +52,25 @@ TEST(Flags, DefaultsHoldWhereNothingIsGiven) {
   EXPECT_EQ(arguments.text("solver"), "");
   EXPECT_EQ(arguments.integer("iterations"), 50);
   EXPECT_EQ(arguments.number("threshold"), 0.5);
-  EXPECT_FALSE(arguments.truth("update"));
-  EXPECT_TRUE(arguments.truth("normalise"));
+  EXPECT_FALSE(arguments.get_bool("update"));
+  EXPECT_TRUE(arguments.get_bool("normalise"));
   EXPECT_TRUE(arguments.texts("set").empty());
 }
 
 TEST(Flags, TruthValuesTakeNoWord) {
   const Arguments arguments = parse({"--update", "true"});
-  EXPECT_TRUE(arguments.truth("update"));
-  EXPECT_EQ(arguments.words(), std::vector<std::string>{"true"});
-  EXPECT_FALSE(parse({"--update", "--noupdate"}).truth("update"));
-  EXPECT_FALSE(parse({"--update=false"}).truth("update"));
-  EXPECT_FALSE(parse({"--nonormalise"}).truth("normalise"));
+  EXPECT_TRUE(arguments.get_bool("update"));
+  EXPECT_EQ(arguments.positional(), std::vector<std::string>{"true"});
+  EXPECT_FALSE(parse({"--update", "--noupdate"}).get_bool("update"));
+  EXPECT_FALSE(parse({"--update=false"}).get_bool("update"));
+  EXPECT_FALSE(parse({"--nonormalise"}).get_bool("normalise"));
 }
 
 TEST(Flags, StandAnywhereUntilTwoDashes) {
   const Arguments arguments = parse({"one", "--iterations=3", "two", "-", "--", "--update", "--"});
   EXPECT_EQ(arguments.integer("iterations"), 3);
-  EXPECT_EQ(arguments.words(), (std::vector<std::string>{"one", "two", "-", "--update", "--"}));
-  EXPECT_FALSE(arguments.truth("update"));
+  EXPECT_EQ(arguments.positional(), (std::vector<std::string>{"one", "two", "-", "--update", "--"}));
+  EXPECT_FALSE(arguments.get_bool("update"));
 }
 
 TEST(Flags, RepeatedFlags) {
@@ -94,7 +94,7 @@ TEST(Flags, MistakesNameTheFlagAndTheRemedy) {
 TEST(Flags, ProcessWideFlagsAreGlogsAlone) {
   std::string before;
   ASSERT_TRUE(gflags::GetCommandLineOption("minloglevel", &before));
-  EXPECT_EQ(parse({"-minloglevel", "2", "word"}).words(), std::vector<std::string>{"word"});
+  EXPECT_EQ(parse({"-minloglevel", "2", "word"}).positional(), std::vector<std::string>{"word"});
   std::string after;
   gflags::GetCommandLineOption("minloglevel", &after);
   EXPECT_EQ(after, "2");

@@ -126,10 +126,10 @@ void run_forward_case() {
   const TrainingFiles::Net net = configure_net("net.prototxt", state, {}, &file, &diagnostics);
   diagnostics.throw_if_errors();
   {
-    Runtime runtime(test_device());
-    NetSession session(*net.net, *net.positions, caffe::TEST, 0, runtime);
-    add_parameters(session.lowered(), 0, false, runtime.store);
-    load_weights("init.caffemodel.h5", session.lowered(), runtime.store);
+    DeviceSession device_session(test_device());
+    NetSession session(*net.net, *net.positions, caffe::TEST, 0, device_session);
+    add_parameters(session.lowered(), 0, false, device_session.store);
+    load_weights("init.caffemodel.h5", session.lowered(), device_session.store);
     session.run_next(ProgramKind::kForward);
   }
   Hdf5File got = Hdf5File::open("output.h5"), expected = Hdf5File::open("expected_output.h5");

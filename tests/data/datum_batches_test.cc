@@ -22,7 +22,7 @@ TEST(DatumBatches, ScaleAndMeanValuesInKeyOrderAcrossEpochs) {
       data_layer(folder / "db", 3, "", "scale: 0.5 mean_value: 10 mean_value: 20 mean_value: 30"), options());
   EXPECT_EQ(stream->records_per_epoch(), 5);
   EXPECT_EQ(stream->batch_size(), 3);
-  const std::vector<TensorDesc> layout = stream->layout();
+  const std::vector<TensorDesc> layout = stream->next_batch_descs();
   ASSERT_EQ(layout.size(), 2u);
   EXPECT_EQ(layout[0].shape, (Shape{3, 3, 4, 6}));
   EXPECT_EQ(layout[1].shape, (Shape{3}));
@@ -56,9 +56,9 @@ TEST(DatumBatches, CentreCropOfTestPhaseWithMeanFileInChannelsLast) {
   auto stream = BatchStream::open(
       data_layer(folder / "db", 4, "", "crop_size: 4 mean_file: '" + folder / "mean.binaryproto" + "'"),
       options(caffe::TEST));
-  stream->set_orders({Order::kChannelsLast, Order::kChannelsLast});
-  EXPECT_EQ(stream->layout()[0].order, Order::kChannelsLast);
-  EXPECT_EQ(stream->layout()[1].order, Order::kRowMajor);
+  stream->set_orders({MemoryFormat::kChannelsLast, MemoryFormat::kChannelsLast});
+  EXPECT_EQ(stream->next_batch_descs()[0].order, MemoryFormat::kChannelsLast);
+  EXPECT_EQ(stream->next_batch_descs()[1].order, MemoryFormat::kRowMajor);
   stream->start();
   const test::Batch batch = take_many(*stream, 1)[0];
   // Offsets (7 - 4) / 2 = 1 and (6 - 4) / 2 = 1.
@@ -190,7 +190,7 @@ TEST(DatumBatches, BatchesOfOneMayChangeTheirSize) {
   auto stream = BatchStream::open(data_layer(folder / "db", 1), options());
   stream->start();
   for (int i = 0; i < 6; ++i) {
-    const std::vector<TensorDesc> layout = stream->layout();
+    const std::vector<TensorDesc> layout = stream->next_batch_descs();
     EXPECT_EQ(layout[0].shape, i % 2 == 0 ? (Shape{1, 1, 2, 3}) : (Shape{1, 1, 9, 8}));
     const test::Batch batch = test::take(*stream, layout);
     EXPECT_EQ(batch.tops[0].back(), static_cast<float>(i % 2 == 0 ? pixel(0, 0, 1, 2) : pixel(1, 0, 8, 7)));

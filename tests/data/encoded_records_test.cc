@@ -68,7 +68,7 @@ std::vector<float> first_data(const std::string& record, const std::string& tran
   test::TemporaryFolder folder;
   test::write_lmdb(folder / "db", {{"0", record}});
   auto stream = BatchStream::open(data_layer(folder / "db", 1, "", transform), options());
-  EXPECT_EQ(stream->layout()[0].shape, expected);
+  EXPECT_EQ(stream->next_batch_descs()[0].shape, expected);
   stream->start();
   return test::take_many(*stream, 1)[0].tops[0];
 }

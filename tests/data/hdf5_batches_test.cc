@@ -59,9 +59,9 @@ TEST_F(Hdf5Batches, StraddleFilesAndEpochs) {
   auto stream = BatchStream::open(hdf5_layer(folder_ / "list.txt", 5), options());
   EXPECT_EQ(stream->records_per_epoch(), 7);
   EXPECT_EQ(stream->workers(), 1);
-  EXPECT_EQ(stream->layout()[0].shape, (Shape{5, 2, 2, 3}));
-  EXPECT_EQ(stream->layout()[1].shape, (Shape{5}));
-  stream->set_orders({Order::kChannelsLast});
+  EXPECT_EQ(stream->next_batch_descs()[0].shape, (Shape{5, 2, 2, 3}));
+  EXPECT_EQ(stream->next_batch_descs()[1].shape, (Shape{5}));
+  stream->set_orders({MemoryFormat::kChannelsLast});
   stream->start();
   int record = 0;
   for (const test::Batch& batch : take_many(*stream, 6)) {

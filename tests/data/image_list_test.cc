@@ -83,7 +83,7 @@ TEST(ImageData, ReadsInOrderWithRootFolderAndTransforms) {
   const test::TemporaryFolder folder;
   write_pictures(folder, 5);
   auto stream = BatchStream::open(image_layer(folder, 3, "", "scale: 0.5 mean_value: 1"), options());
-  EXPECT_EQ(stream->layout()[0].shape, (Shape{3, 1, 2, 2}));
+  EXPECT_EQ(stream->next_batch_descs()[0].shape, (Shape{3, 1, 2, 2}));
   stream->start();
   const auto batches = take_many(*stream, 2);
   EXPECT_EQ(batches[0].tops[0], (std::vector<float>{-.5f, -.5f, -.5f, -.5f, 0, 0, 0, 0, .5f, .5f, .5f, .5f}));
@@ -132,7 +132,7 @@ TEST(ImageData, ResizesPicturesOfAnySize) {
   write(folder / "b.pgm", gray_file(9, 2, 50));
   write(folder / "list.txt", "a.pgm 0\nb.pgm 1\n");
   auto stream = BatchStream::open(image_layer(folder, 2, "new_height: 4 new_width: 6"), options());
-  EXPECT_EQ(stream->layout()[0].shape, (Shape{2, 1, 4, 6}));
+  EXPECT_EQ(stream->next_batch_descs()[0].shape, (Shape{2, 1, 4, 6}));
   stream->start();
   std::vector<float> expected(24, 40.0f);
   expected.resize(48, 50.0f);
@@ -152,7 +152,7 @@ TEST(ImageData, VaryingSizesComeOneByOneAndAreRefusedTogether) {
   auto stream = BatchStream::open(image_layer(folder, 1), options());
   stream->start();
   for (const Shape& shape : {Shape{1, 1, 3, 5}, Shape{1, 1, 9, 2}, Shape{1, 1, 3, 5}}) {
-    EXPECT_EQ(stream->layout()[0].shape, shape);
+    EXPECT_EQ(stream->next_batch_descs()[0].shape, shape);
     take_many(*stream, 1);
   }
   auto both = BatchStream::open(image_layer(folder, 2), options());
@@ -170,7 +170,7 @@ TEST(ImageData, ALaterBatchThatIsNoBlobIsRefusedBeforeItTakesMemory) {
   auto stream = BatchStream::open(image_layer(folder, 7), options());
   stream->start();
   take_many(*stream, 1);
-  expect_contains(error_text([&] { stream->layout(); }),
+  expect_contains(error_text([&] { stream->next_batch_descs(); }),
                   {"(ImageData)", "list.txt:8 (large.pgm)", "7,1,18000,18000 are more than 2147483647 elements", "image_data_param.batch_size"});
 }
 

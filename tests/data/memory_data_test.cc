@@ -40,7 +40,7 @@ class MemoryData : public testing::Test {
 TEST_F(MemoryData, GivesRowsInOrderAndGoesOnFromTheFirst) {
   write("x.h5", Shape{3, 1, 1, 2}, Shape{3});
   auto stream = BatchStream::open(layer("x.h5", 2, "channels: 1 height: 1 width: 2", "scale: 2"), options());
-  EXPECT_EQ(stream->layout()[0].shape, (Shape{2, 1, 1, 2}));
+  EXPECT_EQ(stream->next_batch_descs()[0].shape, (Shape{2, 1, 1, 2}));
   ASSERT_EQ(stream->warnings().size(), 1u);
   expect_contains(stream->warnings()[0], {"3 items", "no multiple of batch_size 2"});
   stream->start();
@@ -58,7 +58,7 @@ TEST_F(MemoryData, CropsAndTakesRowsOfAnyRank) {
   EXPECT_EQ(take_many(*stream, 1)[0].tops[0], (std::vector<float>{4, 13}));
   write("rows.h5", Shape{2, 6}, Shape{2});
   auto rows = BatchStream::open(layer("rows.h5", 2, "channels: 3 height: 1 width: 2"), options());
-  EXPECT_EQ(rows->layout()[0].shape, (Shape{2, 3, 1, 2}));
+  EXPECT_EQ(rows->next_batch_descs()[0].shape, (Shape{2, 3, 1, 2}));
 }
 
 TEST_F(MemoryData, NpyHasNoLabels) {
@@ -85,7 +85,7 @@ TEST_F(MemoryData, AFileMayHaveMoreElementsThanABlob) {
   std::ofstream(path, std::ios::binary) << "\x93NUMPY\x01" << '\0' << static_cast<char>(header.size()) << '\0' << header;
   std::filesystem::resize_file(path, 10 + header.size() + 3'000'000'000);
   auto stream = BatchStream::open(layer("large.npy", 2, "channels: 1000 height: 1 width: 1"), options(caffe::TEST));
-  EXPECT_EQ(stream->layout()[0].shape, (Shape{2, 1000, 1, 1}));
+  EXPECT_EQ(stream->next_batch_descs()[0].shape, (Shape{2, 1000, 1, 1}));
   EXPECT_EQ(stream->records_per_epoch(), 3'000'000);
   expect_contains(error_text([&] { BatchStream::open(layer("large.npy", 1, "channels: 4294967295 height: 4294967295 width: 4294967295"), options(caffe::TEST)); }),
                   {"items of 1000x1x1", "says 4294967295x4294967295x4294967295"});

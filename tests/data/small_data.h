@@ -132,7 +132,7 @@ inline Batch take(BatchStream& stream, const std::vector<TensorDesc>& layout) {
 inline std::vector<Batch> take_many(BatchStream& stream, int count) {
   std::vector<Batch> batches;
   for (int i = 0; i < count; ++i) {
-    const std::vector<TensorDesc> layout = stream.layout();
+    const std::vector<TensorDesc> layout = stream.next_batch_descs();
     batches.push_back(take(stream, layout));
   }
   return batches;

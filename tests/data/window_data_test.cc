@@ -124,7 +124,7 @@ TEST_F(WindowData, BackgroundComesFirstThenForegroundWithMeanAndScale) {
   auto stream = BatchStream::open(
       layer(8, "bg_threshold: 0.3 scale: 0.5", "crop_size: 2 mean_value: 1 mean_value: 2 mean_value: 3"),
       options());
-  EXPECT_EQ(stream->layout()[0].shape, (Shape{8, 3, 2, 2}));
+  EXPECT_EQ(stream->next_batch_descs()[0].shape, (Shape{8, 3, 2, 2}));
   stream->start();
   std::set<float> classes;
   for (const test::Batch& batch : take_many(*stream, 20)) {
@@ -177,7 +177,7 @@ TEST_F(WindowData, AroundTheCutStaysExactlyZero) {
   write(folder_ / "w", "# 0\nb.ppm\n3 1 1\n1\n7 1.0 0 0 0 0\n");
   auto stream =
       BatchStream::open(layer(1, "fg_fraction: 1 context_pad: 1", "crop_size: 4 mean_value: 3"), options());
-  stream->set_orders({Order::kChannelsLast});
+  stream->set_orders({MemoryFormat::kChannelsLast});
   stream->start();
   std::vector<float> expected(48, 0.0f);
   const size_t at = (1 * 4 + 1) * 3;

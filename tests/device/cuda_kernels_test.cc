@@ -359,7 +359,7 @@ TEST(CudaKernels, MaxPoolPassesOverNaN) {
   attributes.stride = {2};
   attributes.pad = {0};
   const OpCase c = op_case("nan", OpKind::kMaxPool, attributes, {tensor({1, 1, 8})},
-                           {tensor({1, 1, 4}), tensor({1, 1, 4}, Order::kRowMajor, DType::kU8)});
+                           {tensor({1, 1, 4}), tensor({1, 1, 4}, MemoryFormat::kRowMajor, DType::kU8)});
   const float row[] = {kNaN, -3, kNaN, kNaN, 5, 5, -std::numeric_limits<float>::infinity(), -FLT_MAX};
   Bytes x = storage(c.instance.inputs[0]);
   std::memcpy(x.data(), row, sizeof row);
@@ -421,7 +421,7 @@ TEST(CudaKernels, RecurrencesAgreeWithTheReference) {
     if (c.op->kind == OpKind::kRecurrenceGradient) gradients.push_back(c);
   }
   std::erase_if(cases, [](const OpCase& c) { return c.op->kind == OpKind::kRecurrenceGradient; });
-  // Steps hand the rounding of their sums on, several times as large.
+  // Strides hand the rounding of their sums on, several times as large.
   constexpr float kStepsTolerance = 1e-4f;
   check(cases, false, run_recurrence, kStepsTolerance);
   check(gradients, false, run_recurrence_gradient, kStepsTolerance);

@@ -137,7 +137,7 @@ TEST(CudaMapText, AgreesWithTheReference) {
 // whose sums floats hold exactly.
 struct GradientCase {
   Shape shape;
-  Order order;
+  MemoryFormat order;
   DType dtype;
   bool whole;             // sums over all axes
   const char* expected;   // in the text: the width and the groups in flight
@@ -180,7 +180,7 @@ TEST(CudaMapText, IndicesAreAsWideAsOffsetsNeed) {
 }
 
 TEST(CudaMapText, LargeSumsAreExactAndDoNotReadWhatTheyOverwrite) {
-  constexpr Order kRows = Order::kRowMajor, kLast = Order::kChannelsLast;
+  constexpr MemoryFormat kRows = MemoryFormat::kRowMajor, kLast = MemoryFormat::kChannelsLast;
   const std::vector<GradientCase> kinds = {
       {{4, 64, 20, 21}, kLast, DType::kF32, false, "WIDTH = 4, RESULTS = 4, FLIGHT = 4", 16},
       {{4, 64, 20, 21}, kLast, DType::kBF16, false, "WIDTH = 8, RESULTS = 8, FLIGHT = 4", 8},

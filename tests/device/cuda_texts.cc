@@ -49,10 +49,10 @@ class Generator {
 
   // Its gradients too in phase TRAIN.
   void add_example(const ExampleNet& example, caffe::Phase phase) {
-    Runtime runtime(planned_gpu(), precision_);
+    DeviceSession device_session(planned_gpu(), precision_);
     NetText text(example.text, phase);
     ASSERT_EQ(text.problems(), "") << example.name;
-    declare_parameters(text.net(), false, runtime.store);
+    declare_parameters(text.net(), false, device_session.store);
     Module module;
     module.results = outputs_of(text.net());
     if (phase == caffe::TRAIN) {
@@ -60,22 +60,22 @@ class Generator {
       module.results.insert(module.results.end(), results.gradients.begin(), results.gradients.end());
     }
     module.graph = std::move(text.net().graph);
-    compile(std::move(module), *runtime.device, runtime.store, runtime.arena, {Fusion::kOn, activation_type(precision_)});
-    take(runtime);
+    compile(std::move(module), *device_session.device, device_session.store, device_session.arena, {Fusion::kOn, activation_type(precision_)});
+    take(device_session);
   }
 
   void add_model(const std::string& path, caffe::Phase phase) {
-    Runtime runtime(planned_gpu(), precision_);
-    const Model model(path, phase, runtime);
+    DeviceSession device_session(planned_gpu(), precision_);
+    const Model model(path, phase, device_session);
     model.session->program(phase == caffe::TRAIN ? ProgramKind::kTrain : ProgramKind::kForward);
-    take(runtime);
+    take(device_session);
   }
 
   void add_update(const std::string& path, const caffe::SolverParameter& solver) {
-    Runtime runtime(planned_gpu(), precision_);
-    const Model model(path, caffe::TRAIN, runtime);
-    UpdateRule(solver, trained_parameters(model.session->lowered()), runtime);
-    take(runtime);
+    DeviceSession device_session(planned_gpu(), precision_);
+    const Model model(path, caffe::TRAIN, device_session);
+    UpdateRule(solver, trained_parameters(model.session->lowered()), device_session);
+    take(device_session);
   }
 
   const TextSet& texts() const { return texts_; }
@@ -83,22 +83,22 @@ class Generator {
  private:
   // A net of models/ on random batches.
   struct Model {
-    Model(const std::string& path, caffe::Phase phase, Runtime& runtime) {
+    Model(const std::string& path, caffe::Phase phase, DeviceSession& device_session) {
       caffe::NetState state;
       state.set_phase(phase);
       state.add_stage("bench");
       Diagnostics diagnostics;
       const TrainingFiles::Net net = configure_net(path, state, {}, &file, &diagnostics);
       diagnostics.throw_if_errors();
-      session = std::make_unique<NetSession>(*net.net, *net.positions, phase, 1, runtime);
-      declare_parameters(session->lowered(), phase == caffe::TRAIN, runtime.store);
+      session = std::make_unique<NetSession>(*net.net, *net.positions, phase, 1, device_session);
+      declare_parameters(session->lowered(), phase == caffe::TRAIN, device_session.store);
     }
     std::unique_ptr<NetFile> file;
     std::unique_ptr<NetSession> session;
   };
 
-  void take(const Runtime& runtime) {
-    const std::vector<std::string> texts = runtime.device->generated_texts();
+  void take(const DeviceSession& device_session) {
+    const std::vector<std::string> texts = device_session.device->generated_texts();
     texts_.insert(texts.begin(), texts.end());
   }
 

@@ -104,7 +104,7 @@ inline void add_far_reads(std::vector<FarCase>* cases, const FarImages& images) 
 
   const PoolAttributes window = far_window(images);
   const TensorDesc pooled = tensor({images.items, 1, 1, 2}),
-                   winner = tensor(pooled.shape, Order::kRowMajor, DType::kU8);
+                   winner = tensor(pooled.shape, MemoryFormat::kRowMajor, DType::kU8);
   cases->push_back({op_case("far", OpKind::kMaxPool, window, {x}, {pooled, winner}),
                     given,
                     {{0, {last, 0, 0, 1}, 5}, {0, {second, 0, 0, 0}, 2}}});
@@ -162,7 +162,7 @@ inline std::vector<FarCase> far_writes() {
   const TensorDesc x = tensor(image);
   const Shape channels{2, 3, 1, width};
   cases.push_back({op_case("far", OpKind::kReorder, NoAttributes{}, {tensor(channels)},
-                           {tensor(channels, Order::kChannelsLast)}),
+                           {tensor(channels, MemoryFormat::kChannelsLast)}),
                    {{0, {1, 2, 0, end}, 5}, {0, {1, 0, 0, 1}, 3}},
                    {{0, {1, 2, 0, end}, 5}, {0, {1, 0, 0, 1}, 3}, {0, {0, 2, 0, end}, 0}}});
   cases.push_back({op_case("far", OpKind::kPermute, PermuteAttributes{{2, 0, 1, 3}}, {x},
@@ -183,7 +183,7 @@ inline std::vector<FarCase> far_writes() {
 
   const PoolAttributes window = far_window(kFarItems);
   const TensorDesc pooled = tensor({items, 1, 1, 2}),
-                   winner = tensor(pooled.shape, Order::kRowMajor, DType::kU8);
+                   winner = tensor(pooled.shape, MemoryFormat::kRowMajor, DType::kU8);
   cases.push_back({op_case("far", OpKind::kMaxPoolGradient, window, {pooled, winner}, {x}),
                    {{0, {last, 0, 0, 1}, 5}, {1, {last, 0, 0, 1}, 3}},
                    {{0, {last, 0, 1, end}, 5}, {0, {last, 0, 0, end - 1}, 0}}});
@@ -220,7 +220,7 @@ inline std::vector<FarCase> far_writes() {
   ConvolutionAttributes convolution;
   convolution.stride = convolution.pad = convolution.dilation = {1, 1};
   for (const DType dtype : {DType::kF32, DType::kBF16}) {
-    const TensorDesc images = tensor({64, 8, 2'000, 2'000}, Order::kChannelsLast, dtype),
+    const TensorDesc images = tensor({64, 8, 2'000, 2'000}, MemoryFormat::kChannelsLast, dtype),
                      filters = tensor({8, 8, 3, 3});
     const std::vector<int64_t> far_x = {63, 5, 1'999, 1'998}, far_y = {63, 7, 1'998, 1'999},
                                tap = {7, 5, 2, 0};

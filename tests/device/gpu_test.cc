@@ -275,7 +275,7 @@ TEST_F(Gpu, SumsOverWindowsHoldWhatFloat16DoesNot) {
   a.kernel = {1, 3};
   a.stride = {1, 3};
   a.pad = {0, 0};
-  for (const Order order : kBothOrders) {
+  for (const MemoryFormat order : kBothOrders) {
     const TensorDesc x = tensor({2, 8, 1, 6}, order, DType::kF16);
     const OpCase c = op_case("wide", OpKind::kSumPool, a, {x}, {tensor({2, 8, 1, 2}, order)});
     OpRun run(c, random_operands(c));
@@ -347,7 +347,7 @@ TEST_F(Gpu, AThreadDrivesEachDevice) {
   for (size_t i = 0; i < same.size(); ++i) {
     threads.emplace_back([i, &same] {
       const std::unique_ptr<Device> device = open_device("cuda:" + std::to_string(i));
-      const TensorDesc rows = tensor({2, 20, 33, 31}), channels = tensor(rows.shape, Order::kChannelsLast);
+      const TensorDesc rows = tensor({2, 20, 33, 31}), channels = tensor(rows.shape, MemoryFormat::kChannelsLast);
       const OpCase there = op_case("there", OpKind::kReorder, NoAttributes{}, {rows}, {channels});
       const OpCase back = op_case("back", OpKind::kReorder, NoAttributes{}, {channels}, {rows});
       const Bytes sent = random_operands(there)[0];
@@ -453,7 +453,7 @@ TEST_F(Gpu, WaitsForTheEventOfTheLastReplay) {
     Counting counting(*device_);
     const std::unique_ptr<Readback> readback = device_->make_readback(1);
     const void* const from[] = {counting.last()};
-    const std::unique_ptr<Recording> recording = device_->record([&] {
+    const std::unique_ptr<CapturedPass> recording = device_->record([&] {
       counting.run();
       readback->start(from);
     });
@@ -472,10 +472,10 @@ class TwoGpus {
     for (size_t i = 0; i < 2; ++i) {
       devices_.push_back(open_device("cuda:" + std::to_string(i)));
       blocks_.push_back(std::make_unique<DeviceBlock>(*devices_[i], sizeof(float)));
-      markers_.push_back(devices_[i]->make_marker());
+      markers_.push_back(devices_[i]->make_event());
     }
     Device* const devices[] = {devices_[0].get(), devices_[1].get()};
-    sum_ = devices_[0]->make_sum_across(devices);
+    sum_ = devices_[0]->make_all_reduce(devices);
   }
 
   Device& device(size_t i) { return *devices_[i]; }
@@ -486,7 +486,7 @@ class TwoGpus {
       devices_[i]->copy_from_host(blocks_[i]->data(), &values[i], sizeof(float));
       markers_[i]->set();
     }
-    Marker* const markers[] = {markers_[0].get(), markers_[1].get()};
+    DeviceEvent* const markers[] = {markers_[0].get(), markers_[1].get()};
     float* const data[] = {static_cast<float*>(blocks_[0]->data()), static_cast<float*>(blocks_[1]->data())};
     sum_->start(markers, data, count);
     sum_->finish();
@@ -496,7 +496,7 @@ class TwoGpus {
   // What both have after so many rounds: each adds one to its own number, which begins with 1, and both take the sum.
   std::array<float, 2> count_and_sum(int rounds) {
     std::vector<std::unique_ptr<Counting>> counting;
-    std::vector<std::unique_ptr<Recording>> recordings;
+    std::vector<std::unique_ptr<CapturedPass>> recordings;
     for (size_t i = 0; i < 2; ++i) {
       counting.push_back(std::make_unique<Counting>(*devices_[i]));
       recordings.push_back(devices_[i]->record([&] {
@@ -504,7 +504,7 @@ class TwoGpus {
         markers_[i]->set();
       }));
     }
-    Marker* const markers[] = {markers_[0].get(), markers_[1].get()};
+    DeviceEvent* const markers[] = {markers_[0].get(), markers_[1].get()};
     float* const data[] = {counting[0]->last(), counting[1]->last()};
     for (int round = 0; round < rounds; ++round) {
       for (size_t i = 0; i < 2; ++i) recordings[i]->run();
@@ -519,8 +519,8 @@ class TwoGpus {
  private:
   std::vector<std::unique_ptr<Device>> devices_;
   std::vector<std::unique_ptr<DeviceBlock>> blocks_;
-  std::vector<std::unique_ptr<Marker>> markers_;
-  std::unique_ptr<SumAcross> sum_;
+  std::vector<std::unique_ptr<DeviceEvent>> markers_;
+  std::unique_ptr<AllReduce> sum_;
 };
 
 // The markers are part of recordings; the sums, in streams of their own, start right after the launches.

@@ -10,7 +10,7 @@
 #include "device/op_case.h"
 
 namespace trainer::cpu {
-constexpr Order kBothOrders[] = {Order::kRowMajor, Order::kChannelsLast};
+constexpr MemoryFormat kBothOrders[] = {MemoryFormat::kRowMajor, MemoryFormat::kChannelsLast};
 
 struct WindowAxis {  // one spatial axis of a convolution or pool
   int64_t in, kernel, stride = 1, pad = 0, dilation = 1;
@@ -38,7 +38,7 @@ inline void add_convolution(std::vector<OpCase>* cases, int64_t n, int64_t c, in
     kernel.push_back(axis.kernel);
     name += fmt::format(" [{} k{} s{} p{} d{}]", axis.in, axis.kernel, axis.stride, axis.pad, axis.dilation);
   }
-  for (Order order : kBothOrders) {
+  for (MemoryFormat order : kBothOrders) {
     const TensorDesc x = tensor(with_channels(n, c, in), order), y = tensor(with_channels(n, o, out), order);
     const TensorDesc w = tensor(with_channels(o, c / group, kernel));
     const std::string label = name + " " + name_of(order);
@@ -67,7 +67,7 @@ inline void add_pool(std::vector<OpCase>* cases, int64_t n, int64_t c, const std
     taps *= axis.kernel;
     name += fmt::format(" [{} k{} s{} p{}]", axis.in, axis.kernel, axis.stride, axis.pad);
   }
-  for (Order order : kBothOrders) {
+  for (MemoryFormat order : kBothOrders) {
     const TensorDesc x = tensor(with_channels(n, c, in), order), y = tensor(with_channels(n, c, out), order);
     const TensorDesc w = tensor(y.shape, order, winner);
     const std::string label = name + " " + name_of(order);
@@ -141,7 +141,7 @@ inline void add_lrns(std::vector<OpCase>* cases) {
       a.alpha = 0.5f;
       a.k = beta == 0.6f ? 2.0f : 1.0f;
       a.size = c == 16 ? 3 : c == 17 ? 9 : 5;
-      for (Order order : kBothOrders) {
+      for (MemoryFormat order : kBothOrders) {
         const TensorDesc x = tensor({2, c, 11, 13}, order);
         const std::string label = fmt::format("c{} beta {} size {} {}", c, beta, a.size, name_of(order));
         cases->push_back(op_case(label, OpKind::kLrn, a, {x}, {x}));
@@ -219,20 +219,20 @@ inline void add_copies(std::vector<OpCase>* cases) {
                             {3, 130, 1, 1}}) {
     const Shape shape{p.n, p.c, p.h, p.w};
     for (DType dtype : {DType::kF32, DType::kU8, DType::kBF16}) {
-      for (Order order : kBothOrders) {
-        const Order other = order == Order::kRowMajor ? Order::kChannelsLast : Order::kRowMajor;
+      for (MemoryFormat order : kBothOrders) {
+        const MemoryFormat other = order == MemoryFormat::kRowMajor ? MemoryFormat::kChannelsLast : MemoryFormat::kRowMajor;
         cases->push_back(op_case(fmt::format("{} {} from {}", shape.text(), name_of(dtype), name_of(order)),
                                  OpKind::kReorder, NoAttributes{}, {tensor(shape, order, dtype)},
                                  {tensor(shape, other, dtype)}));
       }
     }
-    for (Order from : kBothOrders) {
-      for (Order to : kBothOrders) {
+    for (MemoryFormat from : kBothOrders) {
+      for (MemoryFormat to : kBothOrders) {
         const std::string label = fmt::format("{} {} to {}", shape.text(), name_of(from), name_of(to));
         const auto add = [&](OpKind kind, Attributes attributes, const Shape& result) {
           cases->push_back(op_case(label + " " + result.text(), kind, std::move(attributes),
                                    {tensor(shape, from)},
-                                   {tensor(result, result.rank() >= 3 ? to : Order::kRowMajor)}));
+                                   {tensor(result, result.rank() >= 3 ? to : MemoryFormat::kRowMajor)}));
         };
         add(OpKind::kReshape, NoAttributes{}, {p.n, p.c * p.h * p.w});
         add(OpKind::kReshape, NoAttributes{}, {p.n, p.c, p.h * p.w});
@@ -258,8 +258,8 @@ inline void add_copies(std::vector<OpCase>* cases) {
     }
   }
   cases->push_back(op_case("axes without a common division", OpKind::kReshape, NoAttributes{},
-                           {tensor({2, 6, 5, 2}, Order::kChannelsLast)},
-                           {tensor({2, 4, 15}, Order::kRowMajor)}));
+                           {tensor({2, 6, 5, 2}, MemoryFormat::kChannelsLast)},
+                           {tensor({2, 4, 15}, MemoryFormat::kRowMajor)}));
 }
 
 inline std::vector<OpCase> kernel_cases() {

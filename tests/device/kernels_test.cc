@@ -160,8 +160,8 @@ TEST(Kernels, MaxPoolPassesOverNaN) {
   for (int64_t channels : {1, 4, 8, 16, 20}) {
     const OpCase c =
         op_case("nan", OpKind::kMaxPool, a, {tensor({1, channels, 1, 6})},
-                {tensor({1, channels, 1, 3}), tensor({1, channels, 1, 3}, Order::kRowMajor, DType::kU8)});
-    for (Order order : {Order::kRowMajor, Order::kChannelsLast}) {
+                {tensor({1, channels, 1, 3}), tensor({1, channels, 1, 3}, MemoryFormat::kRowMajor, DType::kU8)});
+    for (MemoryFormat order : {MemoryFormat::kRowMajor, MemoryFormat::kChannelsLast}) {
       OpInstance instance = c.instance;
       instance.inputs[0].order = instance.outputs[0].order = instance.outputs[1].order = order;
       Bytes x = storage(instance.inputs[0]);

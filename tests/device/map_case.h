@@ -33,16 +33,16 @@ struct MapCase {
     body().nodes.push_back({fn, a, b, c, k});
     return static_cast<int>(body().nodes.size()) - 1;
   }
-  int input(Shape shape, Order order = Order::kRowMajor, DType dtype = DType::kF32) {
+  int input(Shape shape, MemoryFormat order = MemoryFormat::kRowMajor, DType dtype = DType::kF32) {
     inputs.push_back({std::move(shape), dtype, order});
     return node(Fn::kInput, static_cast<int>(inputs.size()) - 1);
   }
   int constant(float k) { return node(Fn::kConstant, -1, -1, -1, k); }
-  void store(int node, Order order = Order::kRowMajor, DType dtype = DType::kF32) {
+  void store(int node, MemoryFormat order = MemoryFormat::kRowMajor, DType dtype = DType::kF32) {
     body().outputs.push_back({node, Reduction::kNone, {}});
     outputs.push_back({body().domain, dtype, order});
   }
-  void reduce(int node, Reduction reduction, std::vector<int> axes, Order order = Order::kRowMajor) {
+  void reduce(int node, Reduction reduction, std::vector<int> axes, MemoryFormat order = MemoryFormat::kRowMajor) {
     body().outputs.push_back({node, reduction, std::move(axes)});
     outputs.push_back({body().output_shape(body().outputs.size() - 1), DType::kF32, order});
   }

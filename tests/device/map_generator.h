@@ -41,7 +41,7 @@ class MapGenerator {
   MapCase make() {
     c_ = MapCase(random_domain());
     const int leaves = 1 + static_cast<int>(random_.below(4)), nodes = 1 + static_cast<int>(random_.below(9));
-    order_ = random_.chance(50) ? Order::kChannelsLast : Order::kRowMajor;
+    order_ = random_.chance(50) ? MemoryFormat::kChannelsLast : MemoryFormat::kRowMajor;
     for (int i = 0; i < leaves; ++i) add_leaf();
     for (int i = 0; i < nodes; ++i) add_function();
     const int outputs = 1 + static_cast<int>(random_.below(3));
@@ -66,8 +66,8 @@ class MapGenerator {
     return Shape(dims);
   }
 
-  Order random_order() {
-    return random_.chance(90) ? order_ : random_.chance(50) ? Order::kRowMajor : Order::kChannelsLast;
+  MemoryFormat random_order() {
+    return random_.chance(90) ? order_ : random_.chance(50) ? MemoryFormat::kRowMajor : MemoryFormat::kChannelsLast;
   }
   int rank() const { return c_.body().domain.rank(); }
 
@@ -190,7 +190,7 @@ class MapGenerator {
   MapRandom random_;
   MapCase c_;
   std::vector<NodeRange> ranges_;
-  Order order_ = Order::kRowMajor;
+  MemoryFormat order_ = MemoryFormat::kRowMajor;
 };
 
 inline double tolerance_of(const MapCase& c, size_t output, const NodeRange& range) {

@@ -66,7 +66,7 @@ TEST(MapNumbers, DrawsDoNotDependOnThePhysicalOrder) {
     for (Fn fn : {Fn::kUniform, Fn::kNormal}) {
       MapCase c(shape);
       c.body().keys = {0x123456789abcdef};
-      c.store(c.node(fn, 0), Order::kChannelsLast);
+      c.store(c.node(fn, 0), MemoryFormat::kChannelsLast);
       with_every_kernel(c, [&](Kernel& kernel, const std::string& name) {
         const auto got = run_map(kernel, c, {}, {}, 77);
         int64_t at = 0;  // in memory
@@ -127,9 +127,9 @@ TEST(MapNumbers, SoftmaxPieces) {
 TEST(MapNumbers, CoordinatesAndSegmentsAreLogical) {
   MapCase c(Shape{1, 2, 1, 3});
   c.body().segments = {{{1, 4, 6}, {0.5f, 7, -1}}};
-  c.store(c.node(Fn::kIndex, 1), Order::kChannelsLast);
-  c.store(c.node(Fn::kIndex, 3), Order::kChannelsLast);
-  c.store(c.node(Fn::kSegment, 0), Order::kChannelsLast);
+  c.store(c.node(Fn::kIndex, 1), MemoryFormat::kChannelsLast);
+  c.store(c.node(Fn::kIndex, 3), MemoryFormat::kChannelsLast);
+  c.store(c.node(Fn::kSegment, 0), MemoryFormat::kChannelsLast);
   expect_results(c, {}, {{0, 1, 0, 1, 0, 1}, {0, 0, 1, 1, 2, 2}, {0.5f, 7, 7, -1, 7, -1}});
 }
 
@@ -201,7 +201,7 @@ TEST(MapNumbers, ResultsMayLieInPlaceOfOperands) {
 TEST(MapNumbers, TheSameThreadsGiveTheSameBits) {
   const Shape shape{8, 30, 25, 25};
   MapCase c(shape);
-  const int x = c.input(shape, Order::kChannelsLast);
+  const int x = c.input(shape, MemoryFormat::kChannelsLast);
   c.reduce(c.node(Fn::kExp, x), Reduction::kSum, {0, 2, 3});
   c.reduce(c.node(Fn::kTanh, x), Reduction::kSum, {0, 1, 2, 3});
   const std::vector<TestTensor> operands = {random_tensor(c.inputs[0], 5)};
@@ -217,7 +217,7 @@ TEST(MapNumbers, TheSameThreadsGiveTheSameBits) {
 
 TEST(MapNumbers, TilesRefuseOtherTypes) {
   MapCase c(Shape{4});
-  c.store(c.input(Shape{4}, Order::kRowMajor, DType::kF16));
+  c.store(c.input(Shape{4}, MemoryFormat::kRowMajor, DType::kF16));
   EXPECT_NE(refuse_map_tiles(c.instance()).find("f16"), std::string::npos);
 }
 

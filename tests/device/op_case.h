@@ -23,7 +23,7 @@ struct OpCase {
 
 using Bytes = std::vector<uint32_t>;  // 4-byte aligned storage
 
-inline TensorDesc tensor(Shape shape, Order order = Order::kRowMajor, DType dtype = DType::kF32) {
+inline TensorDesc tensor(Shape shape, MemoryFormat order = MemoryFormat::kRowMajor, DType dtype = DType::kF32) {
   TensorDesc desc;
   desc.shape = std::move(shape);
   desc.order = order;

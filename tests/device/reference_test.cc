@@ -74,8 +74,8 @@ TEST(Reference, ConvolutionReadsChannelsLast) {
   // Two channels of a 1 x 2 picture, interleaved; a pointwise filter picks channel 1.
   const ConvolutionAttributes a = convolution({1, 1}, {0, 0}, {1, 1});
   const OpCase c =
-      op_case("", OpKind::kConvolution, a, {tensor({1, 2, 1, 2}, Order::kChannelsLast), tensor({2, 2, 1, 1})},
-              {tensor({1, 2, 1, 2}, Order::kChannelsLast)});
+      op_case("", OpKind::kConvolution, a, {tensor({1, 2, 1, 2}, MemoryFormat::kChannelsLast), tensor({2, 2, 1, 1})},
+              {tensor({1, 2, 1, 2}, MemoryFormat::kChannelsLast)});
   EXPECT_EQ(run_reference(c, {{1, 10, 2, 20}, {0, 1, 2, 0}}), (Floats{10, 2, 20, 4}));
 }
 
@@ -107,7 +107,7 @@ TEST(Reference, PoolsWithPaddingAndOverhang) {
   a.stride = {2, 2};
   a.pad = {1, 1};
   const TensorDesc x = tensor({1, 2, 4, 5}), y = tensor({1, 2, 3, 3}),
-                   winner = tensor(y.shape, Order::kRowMajor, DType::kS32);
+                   winner = tensor(y.shape, MemoryFormat::kRowMajor, DType::kS32);
   const Floats image = pattern(40, 5, 13, 6);
   const OpCase max = op_case("", OpKind::kMaxPool, a, {x}, {y, winner});
   EXPECT_EQ(run_reference(max, {image}), (Floats{6, 4, 1, 6, 6, 6, 4, 6, 6, 3, 5, 5, 6, 6, 4, 5, 5, 2}));
@@ -127,7 +127,7 @@ TEST(Reference, PoolGradientsByHand) {
   const TensorDesc x = tensor({1, 1, 4}), y = tensor({1, 1, 3});
   // Windows of 1 5 2 2: the maximum 5 lies second in the first and first in the next; of 2 2 the first wins.
   const OpCase max =
-      op_case("", OpKind::kMaxPool, a, {x}, {y, tensor(y.shape, Order::kRowMajor, DType::kS32)});
+      op_case("", OpKind::kMaxPool, a, {x}, {y, tensor(y.shape, MemoryFormat::kRowMajor, DType::kS32)});
   const Floats winners = run_reference(max, {{1, 5, 2, 2}}, 1);
   const OpCase gradient = op_case("", OpKind::kMaxPoolGradient, a, max.instance.outputs, {x});
   EXPECT_EQ(run_reference(gradient, {{10, 20, 40}, winners}), (Floats{0, 30, 40, 0}));
@@ -153,7 +153,7 @@ TEST(Reference, LrnAndItsGradient) {
 TEST(Reference, MovesElements) {
   const Floats values{0, 1, 2, 3, 4, 5};
   const TensorDesc x = tensor({1, 2, 1, 3});
-  const TensorDesc last = tensor(x.shape, Order::kChannelsLast);
+  const TensorDesc last = tensor(x.shape, MemoryFormat::kChannelsLast);
   EXPECT_EQ(run_reference(op_case("", OpKind::kReorder, NoAttributes{}, {x}, {last}), {values}),
             (Floats{0, 3, 1, 4, 2, 5}));
   EXPECT_EQ(run_reference(op_case("", OpKind::kReorder, NoAttributes{}, {last}, {x}), {values}),

@@ -36,8 +36,8 @@ layer { name: "lstm" type: "LSTM" bottom: "x" bottom: "cont" top: "h"
   }
 
   std::unique_ptr<NetSession> session() {
-    auto session = std::make_unique<NetSession>(net_, positions_, caffe::TEST, 1, runtime_);
-    add_parameters(session->lowered(), 1, false, runtime_.store);
+    auto session = std::make_unique<NetSession>(net_, positions_, caffe::TEST, 1, device_session_);
+    add_parameters(session->lowered(), 1, false, device_session_.store);
     return session;
   }
 
@@ -58,7 +58,7 @@ layer { name: "lstm" type: "LSTM" bottom: "x" bottom: "cont" top: "h"
   TempFolder folder_;
   caffe::NetParameter net_;
   Positions positions_;
-  Runtime runtime_{"cpu"};
+  DeviceSession device_session_{"cpu"};
 };
 
 TEST_F(Carried, FirstItemsGoOnWhereTheirNumberChanges) {

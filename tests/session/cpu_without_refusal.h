@@ -1,4 +1,4 @@
-// A device for runtimes on the CPU that scale the loss as with --precision=fp16, for nets and updates too small to have values of
+// A device for sessions on the CPU that scale the loss as with --precision=fp16, for nets and updates too small to have values of
 // float16, for which the CPU has no kernels.
 #pragma once
 

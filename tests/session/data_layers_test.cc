@@ -16,9 +16,9 @@ std::string error_of(const std::string& text) {
   Diagnostics diagnostics, warnings;
   parse_prototxt(text, "net.prototxt", &net, &positions, &diagnostics);
   diagnostics.throw_if_errors();
-  Runtime runtime("cpu");
+  DeviceSession device_session("cpu");
   try {
-    DataLayers({net, positions, caffe::TEST, 1, runtime}, {}, &warnings);
+    DataLayers({net, positions, caffe::TEST, 1, device_session}, {}, &warnings);
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ExitCode::kConfiguration);
     return error.what();

@@ -40,11 +40,11 @@ void expect_lines(Precision precision) {
   Diagnostics diagnostics;
   parse_prototxt(kNet, "net.prototxt", &net, &positions, &diagnostics);
   diagnostics.throw_if_errors();
-  Runtime runtime(std::make_unique<CpuWithoutRefusal>(), precision);
-  NetSession session(net, positions, caffe::TRAIN, 1, runtime);
-  add_parameters(session.lowered(), 1, true, runtime.store);
+  DeviceSession device_session(std::make_unique<CpuWithoutRefusal>(), precision);
+  NetSession session(net, positions, caffe::TRAIN, 1, device_session);
+  add_parameters(session.lowered(), 1, true, device_session.store);
   caffe::SolverParameter solver;
-  UpdateRule update(solver, trained_parameters(session.lowered()), runtime);
+  UpdateRule update(solver, trained_parameters(session.lowered()), device_session);
   std::string lines;
   session.set_debug_log([&](const std::string& line) { lines += line + "\n"; });
 

@@ -34,8 +34,8 @@ Evaluation evaluate_text(const std::string& text, int iterations, std::vector<Ou
   Diagnostics diagnostics;
   parse_prototxt(text, "net.prototxt", &net, &positions, &diagnostics);
   diagnostics.throw_if_errors();
-  Runtime runtime(test_device());
-  NetSession session(net, positions, caffe::TEST, 1, runtime);
+  DeviceSession device_session(test_device());
+  NetSession session(net, positions, caffe::TEST, 1, device_session);
   return evaluate(session, iterations, before, [&](int i, const Outputs& outputs) {
     EXPECT_EQ(static_cast<size_t>(i), batches->size());
     batches->push_back(outputs);

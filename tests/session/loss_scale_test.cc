@@ -15,11 +15,11 @@ namespace {
 
 // Two parameters with an update rule, in either precision.
 struct Bench {
-  Runtime runtime;
+  DeviceSession device_session;
   std::vector<ParameterInfo> parameters;
   std::optional<UpdateRule> update;
 
-  Bench(const caffe::SolverParameter& solver, Precision precision) : runtime(std::make_unique<CpuWithoutRefusal>(), precision) {
+  Bench(const caffe::SolverParameter& solver, Precision precision) : device_session(std::make_unique<CpuWithoutRefusal>(), precision) {
     const auto add = [this](const char* state, Shape shape, float lr_mult) {
       ParameterInfo parameter;
       parameter.state = state;
@@ -36,24 +36,24 @@ struct Bench {
       gradients.push_back({"gradients/" + parameter.state, parameter.shape});
       trained.push_back(&parameter);
     }
-    runtime.store.add_group("parameters", values);
-    runtime.store.add_group("gradients", gradients);
+    device_session.store.add_group("parameters", values);
+    device_session.store.add_group("gradients", gradients);
     for (const ParameterInfo& parameter : parameters) fill(parameter.state, 0.7f);
-    update.emplace(solver, trained, runtime);
+    update.emplace(solver, trained, device_session);
   }
 
   void fill(const std::string& state, float factor) {
-    std::vector<float> values(static_cast<size_t>(runtime.store.shape(state).count()));
+    std::vector<float> values(static_cast<size_t>(device_session.store.shape(state).count()));
     for (size_t i = 0; i < values.size(); ++i) values[i] = factor * (1.0f / static_cast<float>(i + 3) - 0.1f);
-    runtime.store.write(state, values.data());
+    device_session.store.write(state, values.data());
   }
   void step(int iteration, float scale) {
     for (const ParameterInfo& parameter : parameters)
       fill("gradients/" + parameter.state, scale * (1.0f + static_cast<float>(iteration)));
     update->apply(0.1f, iteration);
   }
-  float scalar(const char* state) const { return runtime.store.read(state).front(); }
-  void set(const char* state, float value) { runtime.store.write(state, &value); }
+  float scalar(const char* state) const { return device_session.store.read(state).front(); }
+  void set(const char* state, float value) { device_session.store.write(state, &value); }
 };
 
 class LossScale : public testing::Test {
@@ -69,7 +69,7 @@ class LossScale : public testing::Test {
     return solver;
   }
   static void expect_same(const Bench& a, const Bench& b) {
-    for (const std::string& state : a.runtime.store.names()) EXPECT_EQ(a.runtime.store.read(state), b.runtime.store.read(state)) << state;
+    for (const std::string& state : a.device_session.store.names()) EXPECT_EQ(a.device_session.store.read(state), b.device_session.store.read(state)) << state;
   }
 };
 
@@ -96,16 +96,16 @@ TEST_F(LossScale, GradientsThatAreNotFiniteChangeNothing) {
       before.step(0, kFirstLossScale);
       std::vector<float> gradient(20, 1.0f);
       gradient[19] = bad;
-      bench.runtime.store.write("gradients/b", gradient.data());
+      bench.device_session.store.write("gradients/b", gradient.data());
       bench.update->apply(0.1f, 1);
-      for (const std::string& state : before.runtime.store.names()) {
+      for (const std::string& state : before.device_session.store.names()) {
         if (state.rfind("loss_scale", 0) == 0 || state.rfind("gradients", 0) == 0) continue;
-        EXPECT_EQ(bench.runtime.store.read(state), before.runtime.store.read(state)) << state;
+        EXPECT_EQ(bench.device_session.store.read(state), before.device_session.store.read(state)) << state;
       }
-      EXPECT_EQ(bench.runtime.store.read("gradients/b"), std::vector<float>(20, 0.0f)) << "the step that a snapshot keeps";
+      EXPECT_EQ(bench.device_session.store.read("gradients/b"), std::vector<float>(20, 0.0f)) << "the step that a snapshot keeps";
       EXPECT_EQ(bench.scalar("loss_scale"), kFirstLossScale / 2);
       EXPECT_EQ(bench.scalar("loss_scale/good_updates"), 0);
-      LeftOutUpdates left_out(*bench.runtime.device, bench.runtime.store);
+      LeftOutUpdates left_out(*bench.device_session.device, bench.device_session.store);
       left_out.start();
       EXPECT_EQ(left_out.describe(), "Left out 1 update whose gradients float16 could not hold; the loss scale is 32768");
       left_out.start();
@@ -136,18 +136,18 @@ TEST_F(LossScale, SnapshotsKeepIt) {
   bench.set("loss_scale", 64);
   bench.set("loss_scale/good_updates", 1234);
   caffe::SolverState state, empty;
-  save_loss_scale(bench.runtime.store, &state);
-  restore_loss_scale("x.solverstate", empty, other.runtime.store);
+  save_loss_scale(bench.device_session.store, &state);
+  restore_loss_scale("x.solverstate", empty, other.device_session.store);
   EXPECT_EQ(other.scalar("loss_scale"), kFirstLossScale);
-  restore_loss_scale("x.solverstate", state, other.runtime.store);
+  restore_loss_scale("x.solverstate", state, other.device_session.store);
   EXPECT_EQ(other.scalar("loss_scale"), 64);
   EXPECT_EQ(other.scalar("loss_scale/good_updates"), 1234);
-  restore_loss_scale("x.solverstate", state, plain.runtime.store);
-  save_loss_scale(plain.runtime.store, &empty);
+  restore_loss_scale("x.solverstate", state, plain.device_session.store);
+  save_loss_scale(plain.device_session.store, &empty);
   EXPECT_FALSE(empty.has_loss_scale());
   for (const float damaged : {0.0f, -4.0f, std::numeric_limits<float>::quiet_NaN(), 1e30f}) {
     state.set_loss_scale(damaged);
-    EXPECT_THROW(restore_loss_scale("x.solverstate", state, other.runtime.store), Error) << damaged;
+    EXPECT_THROW(restore_loss_scale("x.solverstate", state, other.device_session.store), Error) << damaged;
   }
 }
 

@@ -2,7 +2,7 @@
 //
 // malloc and its kin are replaced in this program and count while asked to. What is counted is our own code, worker
 // threads of the data layers included: an allocation is ours when the first caller outside the C and C++ runtimes
-// lies in this executable. oneDNN, OpenBLAS, LMDB and OpenMP's runtime take and give back small blocks inside their
+// lies in this executable. oneDNN, OpenBLAS, LMDB and OpenMP's device_session take and give back small blocks inside their
 // own calls, which is theirs to decide and does not grow; they are not counted.
 #include <dlfcn.h>
 #include <execinfo.h>
@@ -147,13 +147,13 @@ void expect_no_allocations(const std::string& text) {
   Diagnostics diagnostics;
   parse_prototxt(text, "net.prototxt", &net, &positions, &diagnostics);
   diagnostics.throw_if_errors();
-  Runtime runtime("cpu");
-  NetSession session(net, positions, caffe::TRAIN, 1, runtime);
-  add_parameters(session.lowered(), 1, true, runtime.store);
+  DeviceSession device_session("cpu");
+  NetSession session(net, positions, caffe::TRAIN, 1, device_session);
+  add_parameters(session.lowered(), 1, true, device_session.store);
   caffe::SolverParameter solver;
   solver.set_momentum(0.9f);
   solver.set_weight_decay(0.001f);
-  UpdateRule update(solver, trained_parameters(session.lowered()), runtime);
+  UpdateRule update(solver, trained_parameters(session.lowered()), device_session);
   int iteration = 0;
   const auto iterate = [&] {
     for (int i = 0; i < 10; ++i) {

@@ -14,7 +14,7 @@ namespace {
 
 void place_row(const float* row, const TensorDesc& top, float* out) {
   const int64_t count = top.shape.count(1);
-  if (top.order == Order::kRowMajor || orders_coincide(top.shape)) {
+  if (top.order == MemoryFormat::kRowMajor || orders_coincide(top.shape)) {
     std::memcpy(out, row, static_cast<size_t>(count) * sizeof(float));
     return;
   }

@@ -117,7 +117,7 @@ class WindowWorker : public FeedWorker {
   }
 
  private:
-  void write(const Draw& draw, Order order, float* out) {
+  void write(const Draw& draw, MemoryFormat order, float* out) {
     const WindowSettings& settings = feed_.settings();
     const int64_t crop = settings.shape.crop;
     const PixelView picture = decoder_.decode(feed_.picture(*draw.window, bytes_), ColorMode::kColor);
@@ -129,7 +129,7 @@ class WindowWorker : public FeedWorker {
     resize_bilinear(
         {picture.bytes + cut.y * row_bytes + cut.x * kChannels, kChannels, cut.height, cut.width, row_bytes},
         cut.to_height, cut.to_width, cut_);
-    const bool channels_last = order == Order::kChannelsLast;
+    const bool channels_last = order == MemoryFormat::kChannelsLast;
     const int64_t out_c = channels_last ? 1 : crop * crop, out_w = channels_last ? kChannels : 1;
     for (int h = 0; h < cut.to_height; ++h) {
       for (int w = 0; w < cut.to_width; ++w) {

@@ -80,7 +80,7 @@ ItemShape Transformer::output_shape(const ItemShape& item) const {
   return {item.channels, crop_, crop_};
 }
 
-void Transformer::apply(const PixelView& pixels, uint64_t epoch, uint64_t position, Order order,
+void Transformer::apply(const PixelView& pixels, uint64_t epoch, uint64_t position, MemoryFormat order,
                         float* out) const {
   const ItemShape& in = pixels.shape;
   const int64_t height = crop_ > 0 ? crop_ : in.height, width = crop_ > 0 ? crop_ : in.width;
@@ -95,7 +95,7 @@ void Transformer::apply(const PixelView& pixels, uint64_t epoch, uint64_t positi
     }
   }
 
-  const bool channels_last = order == Order::kChannelsLast;
+  const bool channels_last = order == MemoryFormat::kChannelsLast;
   const int64_t in_c = pixels.interleaved ? 1 : in.height * in.width;
   const int64_t in_w = pixels.interleaved ? in.channels : 1;
   const int64_t in_h = in.width * in_w;

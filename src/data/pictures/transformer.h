@@ -50,7 +50,7 @@ class Transformer {
 
   // Writes output_shape(pixels.shape).count() floats. `pixels` must have passed output_shape(). Safe from
   // several threads.
-  void apply(const PixelView& pixels, uint64_t epoch, uint64_t position, Order order, float* out) const;
+  void apply(const PixelView& pixels, uint64_t epoch, uint64_t position, MemoryFormat order, float* out) const;
 
   int64_t memory_bytes() const { return static_cast<int64_t>(mean_image_.size() * sizeof(float)); }
 

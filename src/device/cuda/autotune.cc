@@ -33,7 +33,7 @@ void tell_once(const Context& context) {
 }
 
 // nullptr where it does not run or cannot be recorded.
-std::unique_ptr<Recording> recorded(Context& context, const Trials::Way& way) {
+std::unique_ptr<CapturedPass> recorded(Context& context, const Trials::Way& way) {
   try {
     way.run();  // the first time loads code
     context.wait();
@@ -82,7 +82,7 @@ Trials::~Trials() {
 }
 
 std::vector<double> Trials::seconds_of_each(const std::vector<Way>& ways) {
-  std::vector<std::unique_ptr<Recording>> recordings;
+  std::vector<std::unique_ptr<CapturedPass>> recordings;
   for (const Way& way : ways) recordings.push_back(recorded(context_, way));
   std::vector<double> seconds(ways.size(), kNever);
   double least = kNever;

@@ -101,7 +101,7 @@ TensorDesc bias_of(const OpInstance& instance) {
   const Shape& result = instance.outputs[0].shape;
   std::vector<int64_t> extents(static_cast<size_t>(result.rank()), 1);
   extents[1] = result[1];
-  return {Shape(extents), DType::kF32, Order::kRowMajor};
+  return {Shape(extents), DType::kF32, MemoryFormat::kRowMajor};
 }
 
 std::unique_ptr<CudnnPlan> make_plan(Context& context, const OpInstance& instance, bool finishes, const std::string& signature) {
@@ -200,8 +200,8 @@ class CudnnConvolution : public BoundKernel {
     const TensorDesc& weights = *convolution_operands(instance).weights;
     TensorDesc packed = weights;
     packed.dtype = convolution_operands(instance).x->dtype;
-    packed.order = Order::kChannelsLast;
-    if (packed.dtype != weights.dtype || !lies_in(weights, Order::kChannelsLast)) {
+    packed.order = MemoryFormat::kChannelsLast;
+    if (packed.dtype != weights.dtype || !lies_in(weights, MemoryFormat::kChannelsLast)) {
       // A map that copies converts type and order.
       const bool back = kind_ == OpKind::kConvolutionWeightGradient;
       copy_.emplace(context, MapBody::copy(weights.shape), std::vector{back ? packed : weights}, back ? weights : packed);
@@ -263,7 +263,7 @@ std::string refuse_convolution(Context& context, const OpInstance& instance) {
     if (desc->shape.count() == 0) return "an operand is empty";
   }
   if (operands.x->shape.rank() > 5 || operands.x->shape.rank() < 3) return "it has not 1 to 3 spatial axes";
-  if (!lies_in(*operands.x, Order::kChannelsLast) || !lies_in(*operands.y, Order::kChannelsLast)) return "an image is row-major";
+  if (!lies_in(*operands.x, MemoryFormat::kChannelsLast) || !lies_in(*operands.y, MemoryFormat::kChannelsLast)) return "an image is row-major";
   if (operands.x->dtype != operands.y->dtype) return "input and output have different types";
   if (!convolution_geometry(instance).fits_32_bits()) return "a padded image is past 32-bit extents";
   const ConvolutionPlan& plan = plan_of(context, instance);

@@ -56,7 +56,7 @@ std::string CudaDevice::name() const {
 DeviceSpeed CudaDevice::best_speed() {
   if (context_->planned()) return {};
   constexpr int64_t kSide = 8192;
-  const TensorDesc matrix{Shape{kSide, kSide}, DType::kF32, Order::kRowMajor};
+  const TensorDesc matrix{Shape{kSide, kSide}, DType::kF32, MemoryFormat::kRowMajor};
   Op op;
   op.kind = OpKind::kMatmul;
   op.attributes = MatmulAttributes{};
@@ -139,12 +139,12 @@ std::unique_ptr<Uploads> CudaDevice::make_uploads() {
   return context_->planned() ? nullptr : cuda::make_uploads(*this, entered());
 }
 std::unique_ptr<StepTimer> CudaDevice::make_step_timer() { return cuda::make_step_timer(entered()); }
-std::unique_ptr<Marker> CudaDevice::make_marker() { return cuda::make_marker(entered()); }
-std::unique_ptr<SumAcross> CudaDevice::make_sum_across(std::span<Device* const> devices) {
+std::unique_ptr<DeviceEvent> CudaDevice::make_event() { return cuda::make_event(entered()); }
+std::unique_ptr<AllReduce> CudaDevice::make_all_reduce(std::span<Device* const> devices) {
   std::vector<Context*> contexts;
   for (Device* device : devices) contexts.push_back(static_cast<CudaDevice*>(device)->context_.get());
-  return cuda::make_sum_across(std::move(contexts));
+  return cuda::make_all_reduce(std::move(contexts));
 }
-std::unique_ptr<Recording> CudaDevice::record(const std::function<void()>& queue) { return cuda::record(entered(), queue); }
+std::unique_ptr<CapturedPass> CudaDevice::record(const std::function<void()>& queue) { return cuda::record(entered(), queue); }
 
 }  // namespace trainer::cuda

@@ -32,9 +32,9 @@ class CudaDevice : public Device {
   std::unique_ptr<Readback> make_readback(size_t count) override;
   std::unique_ptr<Uploads> make_uploads() override;
   std::unique_ptr<StepTimer> make_step_timer() override;
-  std::unique_ptr<Marker> make_marker() override;
-  std::unique_ptr<SumAcross> make_sum_across(std::span<Device* const> devices) override;
-  std::unique_ptr<Recording> record(const std::function<void()>& queue) override;
+  std::unique_ptr<DeviceEvent> make_event() override;
+  std::unique_ptr<AllReduce> make_all_reduce(std::span<Device* const> devices) override;
+  std::unique_ptr<CapturedPass> record(const std::function<void()>& queue) override;
   HostMemory& host_memory() override { return *host_memory_; }
 
  private:

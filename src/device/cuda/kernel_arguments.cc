@@ -77,12 +77,12 @@ PoolArguments pool_arguments(const OpInstance& instance, const Addresses& at) {
   a.y_type = type_of(forward ? instance.outputs[0] : instance.inputs[0]);
   a.x = forward ? at.inputs[0] : at.outputs[0];
   a.y = forward ? at.outputs[0] : at.inputs[0];
-  a.x_steps = steps_of(forward ? instance.inputs[0] : instance.outputs[0]);
-  a.y_steps = steps_of(forward ? instance.outputs[0] : instance.inputs[0]);
+  a.x_strides = strides_of(forward ? instance.inputs[0] : instance.outputs[0]);
+  a.y_strides = strides_of(forward ? instance.outputs[0] : instance.inputs[0]);
   if (kind == OpKind::kMaxPool || kind == OpKind::kMaxPoolGradient) {
     const TensorDesc& winner = forward ? instance.outputs[1] : instance.inputs[1];
     a.winner = forward ? at.outputs[1] : at.inputs[1];
-    a.winner_steps = steps_of(winner);
+    a.winner_strides = strides_of(winner);
     a.wide_winners = winner.dtype == DType::kS32;
   }
   return a;
@@ -101,12 +101,12 @@ LrnArguments lrn_arguments(const OpInstance& instance, const Addresses& at) {
   a.k = attributes.k;
   a.type = type_of(x);
   a.x = at.inputs[0];
-  a.x_steps = steps_of(x);
+  a.x_strides = strides_of(x);
   a.result = at.outputs[0];
-  a.result_steps = steps_of(instance.outputs[0]);
+  a.result_strides = strides_of(instance.outputs[0]);
   if (instance.op->kind == OpKind::kLrnGradient) {
     a.g = at.inputs[1];
-    a.g_steps = steps_of(instance.inputs[1]);
+    a.g_strides = strides_of(instance.inputs[1]);
   }
   return a;
 }
@@ -153,9 +153,9 @@ ConvolutionArguments convolution_arguments(const OpInstance& instance, const Add
   a.x_type = type_of(*operands.x);
   a.w_type = type_of(*operands.weights);
   a.y_type = type_of(*operands.y);
-  a.x_steps = steps_of(*operands.x);
-  a.w_steps = steps_of(*operands.weights);
-  a.y_steps = steps_of(*operands.y);
+  a.x_strides = strides_of(*operands.x);
+  a.w_strides = strides_of(*operands.weights);
+  a.y_strides = strides_of(*operands.y);
   return a;
 }
 

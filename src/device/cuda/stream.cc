@@ -74,7 +74,7 @@ class StreamReadback : public Readback {
   std::optional<Event> arrived_;
 };
 
-class StreamMarker : public Marker {
+class StreamMarker : public DeviceEvent {
  public:
   explicit StreamMarker(Context& context) : context_(context) {}
   void set() override { event_.record(context_.stream()); }
@@ -93,9 +93,9 @@ void check_nccl(ncclResult_t result, const char* doing) {
   if (result != ncclSuccess) throw device_error("NCCL, {}: {}", doing, nccl().error_text(result));
 }
 
-class NcclSum : public SumAcross {
+class NcclAllReduce : public AllReduce {
  public:
-  explicit NcclSum(std::vector<Context*> contexts) : contexts_(std::move(contexts)) {
+  explicit NcclAllReduce(std::vector<Context*> contexts) : contexts_(std::move(contexts)) {
     // One thread starts them all, and would wait for the first, which waits for the others.
     const char* const blocking = std::getenv("CUDA_LAUNCH_BLOCKING");
     if (blocking != nullptr && std::string_view(blocking) == "1")
@@ -114,7 +114,7 @@ class NcclSum : public SumAcross {
     check_nccl(nccl().init_all(communicators_.data(), static_cast<int>(ordinals.size()), ordinals.data()), "joining GPUs");
     for (Context* context : contexts_) context->partners = contexts_;
   }
-  ~NcclSum() override {
+  ~NcclAllReduce() override {
     // Where a GPU failed, the others' sums wait for it for ever.
     const bool failed = std::uncaught_exceptions() > 0;
     for (ncclComm_t communicator : communicators_) {
@@ -128,7 +128,7 @@ class NcclSum : public SumAcross {
     for (Context* context : contexts_) context->partners.clear();
   }
 
-  void start(std::span<Marker* const> markers, std::span<float* const> data, int64_t count) override {
+  void start(std::span<DeviceEvent* const> markers, std::span<float* const> data, int64_t count) override {
     for (size_t i = 0; i < contexts_.size(); ++i) {
       contexts_[i]->enter();
       check(cudaStreamWaitEvent(streams_[i], static_cast<const StreamMarker*>(markers[i])->event().get(), 0), "waiting for gradients");
@@ -247,10 +247,10 @@ class StreamTimer : public StepTimer {
   size_t marks_ = 0;
 };
 
-class GraphRecording : public Recording {
+class CapturedGraph : public CapturedPass {
  public:
-  GraphRecording(Context& context, cudaGraphExec_t graph) : context_(context), graph_(graph) {}
-  ~GraphRecording() override {
+  CapturedGraph(Context& context, cudaGraphExec_t graph) : context_(context), graph_(graph) {}
+  ~CapturedGraph() override {
     ignore_result(cudaStreamSynchronize(context_.stream()));
     ignore_result(cudaGraphExecDestroy(graph_));
   }
@@ -293,8 +293,8 @@ std::unique_ptr<Readback> make_readback(Context& context, size_t count) { return
 std::unique_ptr<Uploads> make_uploads(Device& device, Context& context) {
   return std::make_unique<StreamUploads>(device, context);
 }
-std::unique_ptr<Marker> make_marker(Context& context) { return std::make_unique<StreamMarker>(context); }
-std::unique_ptr<SumAcross> make_sum_across(std::vector<Context*> contexts) { return std::make_unique<NcclSum>(std::move(contexts)); }
+std::unique_ptr<DeviceEvent> make_event(Context& context) { return std::make_unique<StreamMarker>(context); }
+std::unique_ptr<AllReduce> make_all_reduce(std::vector<Context*> contexts) { return std::make_unique<NcclAllReduce>(std::move(contexts)); }
 std::unique_ptr<StepTimer> make_step_timer(Context& context) { return std::make_unique<StreamTimer>(context); }
 double seconds_of(Context& context, const std::function<void()>& queue) {
   StreamTimer timer(context);
@@ -305,7 +305,7 @@ double seconds_of(Context& context, const std::function<void()>& queue) {
 }
 std::unique_ptr<HostMemory> make_locked_memory(Context& context) { return std::make_unique<LockedMemory>(context); }
 
-std::unique_ptr<Recording> record(Context& context, const std::function<void()>& queue) {
+std::unique_ptr<CapturedPass> record(Context& context, const std::function<void()>& queue) {
   const cudaStream_t stream = context.stream();
   // Other threads may take page-locked memory meanwhile.
   check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "recording a pass");
@@ -323,7 +323,7 @@ std::unique_ptr<Recording> record(Context& context, const std::function<void()>&
   const bool made = queued && succeeds(cudaGraphUpload(executable, stream));
   if (queued && !made) ignore_result(cudaGraphExecDestroy(executable));
   if (graph != nullptr) ignore_result(cudaGraphDestroy(graph));
-  return made ? std::make_unique<GraphRecording>(context, executable) : nullptr;
+  return made ? std::make_unique<CapturedGraph>(context, executable) : nullptr;
 }
 
 }  // namespace trainer::cuda

@@ -53,9 +53,9 @@ class Lrn : public BoundKernel {
 
 std::string refuse_lrn_direct(const OpInstance& instance) {
   for (const TensorDesc& desc : instance.inputs) {
-    if (!lies_in(desc, Order::kChannelsLast)) return "an operand is row-major";
+    if (!lies_in(desc, MemoryFormat::kChannelsLast)) return "an operand is row-major";
   }
-  return lies_in(instance.outputs[0], Order::kChannelsLast) ? "" : "the result is row-major";
+  return lies_in(instance.outputs[0], MemoryFormat::kChannelsLast) ? "" : "the result is row-major";
 }
 
 std::unique_ptr<Kernel> create_lrn_direct(const OpInstance& instance) {

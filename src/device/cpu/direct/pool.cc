@@ -10,7 +10,7 @@
 namespace trainer::cpu {
 namespace {
 
-bool all_lie_in(const OpInstance& instance, Order order) {
+bool all_lie_in(const OpInstance& instance, MemoryFormat order) {
   for (const TensorDesc& desc : instance.inputs) {
     if (!lies_in(desc, order)) return false;
   }
@@ -32,7 +32,7 @@ class Pool : public BoundKernel {
         g_(pool_geometry(instance)),
         table_(for_isa(isa_v2::kPoolTables, isa_v3::kPoolTables, isa_v4::kPoolTables).template of<T>()),
         kind_(instance.op->kind) {
-    if (!all_lie_in(instance, Order::kChannelsLast)) {
+    if (!all_lie_in(instance, MemoryFormat::kChannelsLast)) {
       g_.batch *= g_.channels;
       g_.channels = 1;
     }
@@ -98,7 +98,7 @@ class Pool : public BoundKernel {
 
 std::string refuse_pool_direct(const OpInstance& instance) {
   if (instance.inputs[0].dtype != instance.outputs[0].dtype) return "input and output have different types";
-  if (!all_lie_in(instance, Order::kChannelsLast) && !all_lie_in(instance, Order::kRowMajor)) {
+  if (!all_lie_in(instance, MemoryFormat::kChannelsLast) && !all_lie_in(instance, MemoryFormat::kRowMajor)) {
     return "operands and results have different orders";
   }
   return "";

@@ -145,7 +145,7 @@ void StridedCopy::move_elements(const char* from, char* to, int64_t count) const
 
 bool reshape_axes(const TensorDesc& from, const TensorDesc& to, std::vector<CopyAxis>* axes) {
   const auto row_major = [](const TensorDesc& desc) {
-    return desc.order == Order::kRowMajor || orders_coincide(desc.shape);
+    return desc.order == MemoryFormat::kRowMajor || orders_coincide(desc.shape);
   };
   if (row_major(from) && row_major(to)) {
     axes->push_back({from.shape.count(), 1, 1});

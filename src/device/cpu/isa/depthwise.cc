@@ -126,7 +126,7 @@ struct RowPart {
     const Windows& w = g.windows;
     const int64_t s = w.stride[1], top = row % w.out[1] * s - w.pad[1];
     begin = (w.pad[2] + s - 1) / s;
-    end = w.in[2] + w.pad[2] >= kSide ? lesser(w.out[2], (w.in[2] + w.pad[2] - kSide) / s + 1) : 0;
+    end = w.in[2] + w.pad[2] >= kSide ? min64(w.out[2], (w.in[2] + w.pad[2] - kSide) / s + 1) : 0;
     if (top < 0 || top + kSide > w.in[1] || begin > end) begin = end = 0;
     x = tensor + ((row / w.out[1] * w.in[1] + top) * w.in[2] - w.pad[2]) * g.channels;
   }

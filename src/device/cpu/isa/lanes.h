@@ -138,8 +138,8 @@ TRAINER_INLINE void store_offsets(uint8_t* to, const typename Lanes<N>::I& v) {
   }
 }
 
-TRAINER_INLINE int64_t lesser(int64_t a, int64_t b) { return a < b ? a : b; }
-TRAINER_INLINE int64_t greater(int64_t a, int64_t b) { return a > b ? a : b; }
+TRAINER_INLINE int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
+TRAINER_INLINE int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
 
 template <int N, typename Body>
 TRAINER_INLINE void cover_channels(int64_t channels, const Body& body) {

@@ -65,7 +65,7 @@ void forward_sized(const LrnWindow& l, int64_t pixels, const float* __restrict x
   const float factor = l.alpha / static_cast<float>(l.size), k = l.k, beta = l.beta;
   const int64_t tile = lrn_tile(l.channels), channels = l.channels, size = l.size;
   for (int64_t first = 0; first < pixels; first += tile) {
-    const int64_t count = lesser(tile, pixels - first);
+    const int64_t count = min64(tile, pixels - first);
     squares(l, t, count, x + first * channels);
     for (int64_t p = 0; p < count; ++p) {
       const float* __restrict square = t.square + p * t.step;
@@ -86,7 +86,7 @@ void gradient_sized(const LrnWindow& l, int64_t pixels, const float* __restrict 
               slope = 2 * beta * factor;
   const int64_t tile = lrn_tile(l.channels), channels = l.channels, size = l.size;
   for (int64_t first = 0; first < pixels; first += tile) {
-    const int64_t count = lesser(tile, pixels - first);
+    const int64_t count = min64(tile, pixels - first);
     squares(l, t, count, x + first * channels);
     for (int64_t p = 0; p < count; ++p) {
       const int64_t at = (first + p) * channels;

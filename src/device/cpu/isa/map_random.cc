@@ -108,7 +108,7 @@ TRAINER_INLINE void draw_consecutive(float* to, uint64_t key, uint64_t stream, u
     }
     float draws[kBlock];
     Draw::block(word, draws);
-    for (int64_t i = greater(at, 0); i < lesser(at + kBlock, n); ++i) to[i] = draws[i - at];
+    for (int64_t i = max64(at, 0); i < min64(at + kBlock, n); ++i) to[i] = draws[i - at];
   }
 }
 
@@ -121,7 +121,7 @@ TRAINER_INLINE void draw_strided(float* to, uint64_t key, uint64_t stream, uint6
     U64 word[4];
     philox(key, stream, element >> 2, word);
     const F draws = Draw::pick(word, element & 3);
-    for (int64_t i = 0; i < lesser(kCounters, n - at); ++i) to[at + i] = draws[2 * i];
+    for (int64_t i = 0; i < min64(kCounters, n - at); ++i) to[at + i] = draws[2 * i];
   }
 }
 
@@ -134,7 +134,7 @@ TRAINER_INLINE void draw_rows(float* to, uint64_t key, uint64_t stream, uint64_t
   for (int lane = 0; lane < kCounters; ++lane) lanes[lane] = step * static_cast<uint64_t>(lane);
   for (int64_t row = 0; row < rows;) {
     const int word = static_cast<int>((first + static_cast<uint64_t>(row)) % 4);
-    const int64_t count = lesser(4 - word, rows - row);
+    const int64_t count = min64(4 - word, rows - row);
     uint64_t counter = (first + static_cast<uint64_t>(row)) / 4;
     for (int64_t column = 0; column < n; column += kWidth, counter += step * kWidth) {
       U64 a[4], b[4];

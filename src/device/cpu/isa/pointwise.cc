@@ -12,7 +12,7 @@ void pack_panels(const float* from, int64_t per_step, int64_t per_column, int64_
   for (int64_t panel = begin; panel < end; ++panel) {
     float* out = to + panel * steps * kWidth;
     const float* in = from + panel * kWidth * per_column;
-    const int64_t there = lesser(kWidth, columns - panel * kWidth);
+    const int64_t there = min64(kWidth, columns - panel * kWidth);
     if (there == kWidth && per_column == 1) {
       for (int64_t s = 0; s < steps; ++s) {
         store(out + s * kWidth, load<F>(in + s * per_step));
@@ -38,9 +38,9 @@ TRAINER_INLINE void pack(const float* from, int64_t pixel_floats, int64_t column
                          int64_t end, float* to) {
   constexpr int64_t kPixels = 8;
   for (int64_t begin = first; begin < end; begin += kPixels) {
-    const int64_t stop = lesser(end, begin + kPixels);
+    const int64_t stop = min64(end, begin + kPixels);
     for (int64_t column = 0; column < columns; column += Width) {
-      const int64_t there = lesser(Width, columns - column);
+      const int64_t there = min64(Width, columns - column);
       float* out = to + column * count;
       for (int64_t i = begin; i < stop; ++i) {
         const float* in = from + i * pixel_floats + column;
@@ -60,9 +60,9 @@ TRAINER_INLINE void pack(const Bf16* from, int64_t pixel_elements, int64_t colum
   static const Bf16 nothing[Width] = {};
   constexpr int64_t kPairs = 4;
   for (int64_t begin = first; begin < end; begin += kPairs) {
-    const int64_t stop = lesser(end, begin + kPairs);
+    const int64_t stop = min64(end, begin + kPairs);
     for (int64_t column = 0; column < columns; column += Width) {
-      const int64_t there = lesser(Width, columns - column);
+      const int64_t there = min64(Width, columns - column);
       for (int64_t i = begin; i < stop; ++i) {
         const Bf16* even = from + 2 * i * pixel_elements + column;
         const Bf16* odd = 2 * i + 1 < pixels ? even + pixel_elements : nothing;
@@ -110,7 +110,7 @@ void multiply_panels(const float* x, int64_t x_row, const float* panels, int64_t
     }
     float block[kRows * kWidth];
     for (int64_t r = 0; r < rows; r += kRows) {
-      const int64_t count = lesser(kRows, rows - r);
+      const int64_t count = min64(kRows, rows - r);
       multiply<Into::kFinish>(x + r * x_row, x_row, 1, panel, steps, count, block, kWidth, {whole_bias, slope}, &ahead);
       for (int64_t i = 0; i < count; ++i) {
         float* out = y + (r + i) * y_row + column;

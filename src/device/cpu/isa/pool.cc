@@ -18,8 +18,8 @@ TRAINER_INLINE Box window_of(const Windows& w, const int64_t (&o)[3], int64_t (&
   Box box;
   for (int d = 0; d < 3; ++d) {
     first[d] = o[d] * w.stride[d] - w.pad[d];
-    box.begin[d] = greater(first[d], 0);
-    box.end[d] = lesser(first[d] + w.kernel[d], w.in[d]);
+    box.begin[d] = max64(first[d], 0);
+    box.end[d] = min64(first[d] + w.kernel[d], w.in[d]);
   }
   return box;
 }
@@ -28,7 +28,7 @@ TRAINER_INLINE Box window_of(const Windows& w, const int64_t (&o)[3], int64_t (&
 TRAINER_INLINE void outputs_over(const Windows& w, int axis, int64_t i, Box* box) {
   const int64_t last = i + w.pad[axis], reach = last - w.kernel[axis] + 1;
   box->begin[axis] = reach <= 0 ? 0 : (reach + w.stride[axis] - 1) / w.stride[axis];
-  box->end[axis] = lesser(last / w.stride[axis] + 1, w.out[axis]);
+  box->end[axis] = min64(last / w.stride[axis] + 1, w.out[axis]);
 }
 
 // Calls body(place's index, position, outputs over it) for the input places [begin, end). The outputs over
@@ -41,7 +41,7 @@ TRAINER_INLINE void each_input(const PoolGeometry& g, int64_t begin, int64_t end
   for (int64_t i = begin; i < end;) {
     outputs_over(w, 0, p.at[0], &box);
     outputs_over(w, 1, p.at[1], &box);
-    const int64_t row = lesser(end - i, w.in[2] - p.at[2]);
+    const int64_t row = min64(end - i, w.in[2] - p.at[2]);
     for (int64_t k = 0; k < row; ++k, ++i, p.step(w.in)) {
       outputs_over(w, 2, p.at[2], &box);
       body(i, p, box);

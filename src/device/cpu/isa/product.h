@@ -22,7 +22,7 @@ struct Ahead {
 
   // The lines that a product of so many steps fetches.
   TRAINER_INLINE Ahead take(int64_t steps) {
-    const Ahead part{at, lesser(steps, lines)};
+    const Ahead part{at, min64(steps, lines)};
     at += part.lines * 16;
     lines -= part.lines;
     return part;

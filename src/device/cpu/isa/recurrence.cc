@@ -29,7 +29,7 @@ int64_t packed_floats(int64_t k, int64_t n) { return (n + kPanel - 1) / kPanel *
 
 void pack(const float* b, bool transposed, int64_t k, int64_t n, float* packed) {
   for (int64_t first = 0; first < n; first += kPanel) {
-    const int64_t columns = lesser(kPanel, n - first);
+    const int64_t columns = min64(kPanel, n - first);
     for (int64_t row = 0; row < k; ++row, packed += kPanel) {
       for (int64_t j = 0; j < columns; ++j)
         packed[j] = transposed ? b[(first + j) * k + row] : b[row * n + first + j];
@@ -65,7 +65,7 @@ TRAINER_INLINE void multiply_block(int64_t k, int64_t n, int64_t columns, const 
 void multiply(int64_t rows, int64_t k, int64_t n, const float* a, const float* packed, const float* start,
               float* y) {
   for (int64_t first = 0; first < n; first += kPanel, packed += kPanel * k) {
-    const int64_t columns = lesser(kPanel, n - first);
+    const int64_t columns = min64(kPanel, n - first);
     const auto block = [&](int64_t row) __attribute__((always_inline)) {
       return start == nullptr ? nullptr : start + row * n + first;
     };

@@ -84,7 +84,7 @@ void words(int64_t rows, int64_t columns, const uint32_t* from, int64_t from_ste
   const int64_t whole_rows = rows / 8 * 8, whole_columns = columns / 8 * 8;
   for (int64_t first = 0; first < whole_rows; first += kStrip) {
     for (int64_t j = 0; j < whole_columns; j += 8) {
-      for (int64_t i = first; i < lesser(first + kStrip, whole_rows); i += 8) {
+      for (int64_t i = first; i < min64(first + kStrip, whole_rows); i += 8) {
         transpose_block(from + i * from_step + j, from_step, to + j * to_step + i, to_step);
       }
     }
@@ -101,7 +101,7 @@ void blocks(int64_t rows, int64_t columns, const T* from, int64_t from_step, T* 
   constexpr int64_t kBlock = 32;
   for (int64_t j = 0; j < columns; j += kBlock) {
     for (int64_t i = 0; i < rows; i += kBlock) {
-      transpose_plain(lesser(kBlock, rows - i), lesser(kBlock, columns - j), from + i * from_step + j,
+      transpose_plain(min64(kBlock, rows - i), min64(kBlock, columns - j), from + i * from_step + j,
                       from_step, to + j * to_step + i, to_step);
     }
   }

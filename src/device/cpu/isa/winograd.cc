@@ -133,7 +133,7 @@ TRAINER_INLINE void input_tile(const WinogradTiles& t, const T* x, int64_t tile,
       pixels[row][column] = inside ? image + (h * t.in[1] + w) * t.in_pixel : nullptr;
     }
   }
-  for (int64_t c = 0;; c = lesser(c + kLane, t.inputs - kLane)) {
+  for (int64_t c = 0;; c = min64(c + kLane, t.inputs - kLane)) {
     transform_square<kSide, kSide>(
         [](const F(&from)[kSide], F(&o)[kSide]) __attribute__((always_inline)) { transform_input(from, o); },
         [&](int row, int column) __attribute__((always_inline)) {
@@ -152,7 +152,7 @@ TRAINER_INLINE void output_tile(const WinogradTiles& t, const float* from, int64
                                 int64_t tile) {
   const TilePlace place(t, tile, M);
   T* image = y + place.n * t.out[0] * t.out[1] * t.out_pixel;
-  for (int64_t k = 0;; k = lesser(k + kLane, t.outputs - kLane)) {
+  for (int64_t k = 0;; k = min64(k + kLane, t.outputs - kLane)) {
     const F bias = finish.bias != nullptr ? load<F>(finish.bias + k) : F{};
     transform_square<kSide, M>(
         [](const F(&s)[kSide], F(&o)[M]) __attribute__((always_inline)) { transform_output<M>(s, o); },
@@ -175,7 +175,7 @@ TRAINER_INLINE void gradient_tile(const WinogradTiles& t, const T* gradient, int
   const TilePlace place(t, tile, M);
   const T* image = gradient + place.n * t.out[0] * t.out[1] * t.out_pixel;
   for (int64_t k = 0; k < panels * kWidth; k += kLane) {
-    const int64_t there = greater(0, lesser(kLane, t.outputs - k));
+    const int64_t there = max64(0, min64(kLane, t.outputs - k));
     float* panel = to + k / kWidth * panel_apart + k % kWidth;
     transform_square<M, kSide>(
         [](const F(&from)[M], F(&o)[kSide]) __attribute__((always_inline)) { transform_gradient<M>(from, o); },
@@ -198,7 +198,7 @@ template <int R>
 void filters(const WinogradFilters& f, const float* w, int64_t panel, int64_t first, int64_t end, float* u) {
   const int64_t apart = (end - first) * kWidth;
   for (int64_t column = 0; column < kWidth; column += kLane) {
-    const int64_t o = panel * kWidth + column, there = greater(0, lesser(kLane, f.outputs - o));
+    const int64_t o = panel * kWidth + column, there = max64(0, min64(kLane, f.outputs - o));
     float taps[R * R][kLane] = {};
     for (int64_t i = first; i < end; ++i) {
       kTransposeTable.words(there, R * R, reinterpret_cast<const uint32_t*>(w + o * f.per_output + i * f.per_input),
@@ -221,7 +221,7 @@ template <int R>
 void filter_gradient(const WinogradFilters& f, const float* sums, int64_t panel, int64_t first, int64_t end, float* w) {
   const int64_t apart = (end - first) * kWidth;
   for (int64_t column = 0; column < kWidth; column += kLane) {
-    const int64_t o = panel * kWidth + column, there = greater(0, lesser(kLane, f.outputs - o));
+    const int64_t o = panel * kWidth + column, there = max64(0, min64(kLane, f.outputs - o));
     for (int64_t i = first; i < end; ++i) {
       const float* from = sums + (i - first) * kWidth + column;
       float taps[R * R][kLane];

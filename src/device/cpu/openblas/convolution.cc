@@ -193,7 +193,7 @@ class RowMajor : public ConvolutionKernel {
   bool unfolds_;
 };
 
-bool images_lie_in(const ConvolutionOperands& operands, Order order) {
+bool images_lie_in(const ConvolutionOperands& operands, MemoryFormat order) {
   return lies_in(*operands.x, order) && lies_in(*operands.y, order);
 }
 
@@ -207,15 +207,15 @@ std::string refuse_convolution_openblas(const OpInstance& instance) {
     if (desc->shape.count() == 0) return "an operand is empty";
     if (desc->shape.count() > INT_MAX) return "an operand is past OpenBLAS's 32-bit sizes";
   }
-  if (!lies_in(*operands.weights, Order::kRowMajor)) return "the weights are channels-last";
-  if (!images_lie_in(operands, Order::kChannelsLast) && !images_lie_in(operands, Order::kRowMajor)) {
+  if (!lies_in(*operands.weights, MemoryFormat::kRowMajor)) return "the weights are channels-last";
+  if (!images_lie_in(operands, MemoryFormat::kChannelsLast) && !images_lie_in(operands, MemoryFormat::kRowMajor)) {
     return "input and output have different orders";
   }
   return "";
 }
 
 std::unique_ptr<Kernel> create_convolution_openblas(const OpInstance& instance) {
-  if (images_lie_in(convolution_operands(instance), Order::kChannelsLast)) {
+  if (images_lie_in(convolution_operands(instance), MemoryFormat::kChannelsLast)) {
     return std::make_unique<ChannelsLast>(instance);
   }
   return std::make_unique<RowMajor>(instance);

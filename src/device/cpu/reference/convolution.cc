@@ -19,9 +19,9 @@ class ConvolutionKernel : public BoundKernel {
         w_(g_.windows),
         epilogue_(instance.op->as<ConvolutionAttributes>().epilogue) {
     const ConvolutionOperands operands = convolution_operands(instance);
-    x_ = steps_of(*operands.x);
-    f_ = steps_of(*operands.weights);
-    y_ = steps_of(*operands.y);
+    x_ = strides_of(*operands.x);
+    f_ = strides_of(*operands.weights);
+    y_ = strides_of(*operands.y);
   }
 
  protected:
@@ -31,7 +31,7 @@ class ConvolutionKernel : public BoundKernel {
   static Place place(int64_t index, const int64_t (&extents)[3]) {
     return {{index / (extents[1] * extents[2]), index / extents[2] % extents[1], index % extents[2]}};
   }
-  static int64_t offset(const Steps& steps, int64_t n, int64_t c, const Place& p) {
+  static int64_t offset(const Strides& steps, int64_t n, int64_t c, const Place& p) {
     return n * steps.n + c * steps.c + p.at[0] * steps.spatial[0] + p.at[1] * steps.spatial[1] +
            p.at[2] * steps.spatial[2];
   }
@@ -56,7 +56,7 @@ class ConvolutionKernel : public BoundKernel {
   ConvolutionGeometry g_;
   Windows w_;
   Epilogue epilogue_;
-  Steps x_, f_, y_;
+  Strides x_, f_, y_;
 };
 
 class Forward : public ConvolutionKernel {

@@ -16,7 +16,7 @@ namespace {
 class LrnKernel : public BoundKernel {
  public:
   explicit LrnKernel(const OpInstance& instance)
-      : BoundKernel(instance), a_(instance.op->as<LrnAttributes>()), x_(steps_of(instance.inputs[0])) {
+      : BoundKernel(instance), a_(instance.op->as<LrnAttributes>()), x_(strides_of(instance.inputs[0])) {
     const Shape& shape = instance.inputs[0].shape;
     batch_ = shape[0];
     channels_ = shape[1];
@@ -47,19 +47,19 @@ class LrnKernel : public BoundKernel {
       }
     }
   }
-  static int64_t offset(const Steps& steps, int64_t n, int64_t d, int64_t h, int64_t w) {
+  static int64_t offset(const Strides& steps, int64_t n, int64_t d, int64_t h, int64_t w) {
     return n * steps.n + d * steps.spatial[0] + h * steps.spatial[1] + w * steps.spatial[2];
   }
 
   LrnAttributes a_;
-  Steps x_;
+  Strides x_;
   int64_t batch_ = 0, channels_ = 0, before_ = 0, after_ = 0;
   int64_t extents_[3] = {1, 1, 1};
 };
 
 class Lrn : public LrnKernel {
  public:
-  explicit Lrn(const OpInstance& instance) : LrnKernel(instance), y_(steps_of(instance.outputs[0])) {}
+  explicit Lrn(const OpInstance& instance) : LrnKernel(instance), y_(strides_of(instance.outputs[0])) {}
 
   void run(const RunContext&) override {
     each_place([&](int64_t n, int64_t d, int64_t h, int64_t w) {
@@ -72,13 +72,13 @@ class Lrn : public LrnKernel {
   }
 
  private:
-  Steps y_;
+  Strides y_;
 };
 
 class LrnGradient : public LrnKernel {
  public:
   explicit LrnGradient(const OpInstance& instance)
-      : LrnKernel(instance), g_(steps_of(instance.inputs[1])), dx_(steps_of(instance.outputs[0])) {}
+      : LrnKernel(instance), g_(strides_of(instance.inputs[1])), dx_(strides_of(instance.outputs[0])) {}
 
   void run(const RunContext&) override {
     const double beta = a_.beta, factor = 2 * double{a_.alpha} * beta / static_cast<double>(a_.size);
@@ -98,7 +98,7 @@ class LrnGradient : public LrnKernel {
   }
 
  private:
-  Steps g_, dx_;
+  Strides g_, dx_;
 };
 
 }  // namespace

@@ -18,7 +18,7 @@ class PoolKernel : public BoundKernel {
       : BoundKernel(instance), g_(pool_geometry(instance)), w_(g_.windows) {}
 
  protected:
-  static int64_t offset(const Steps& steps, int64_t n, int64_t c, int64_t d, int64_t h, int64_t w) {
+  static int64_t offset(const Strides& steps, int64_t n, int64_t c, int64_t d, int64_t h, int64_t w) {
     return n * steps.n + c * steps.c + d * steps.spatial[0] + h * steps.spatial[1] + w * steps.spatial[2];
   }
 
@@ -83,9 +83,9 @@ class MaxPool : public PoolKernel {
  public:
   explicit MaxPool(const OpInstance& instance)
       : PoolKernel(instance),
-        x_(steps_of(instance.inputs[0])),
-        y_(steps_of(instance.outputs[0])),
-        winner_(steps_of(instance.outputs[1])) {}
+        x_(strides_of(instance.inputs[0])),
+        y_(strides_of(instance.outputs[0])),
+        winner_(strides_of(instance.outputs[1])) {}
 
   void run(const RunContext&) override {
     const float* x = input(0);
@@ -107,7 +107,7 @@ class MaxPool : public PoolKernel {
   }
 
  private:
-  Steps x_, y_, winner_;
+  Strides x_, y_, winner_;
 };
 
 template <typename Winner>
@@ -115,9 +115,9 @@ class MaxPoolGradient : public PoolKernel {
  public:
   explicit MaxPoolGradient(const OpInstance& instance)
       : PoolKernel(instance),
-        g_steps_(steps_of(instance.inputs[0])),
-        winner_(steps_of(instance.inputs[1])),
-        x_(steps_of(instance.outputs[0])) {}
+        g_steps_(strides_of(instance.inputs[0])),
+        winner_(strides_of(instance.inputs[1])),
+        x_(strides_of(instance.outputs[0])) {}
 
   void run(const RunContext&) override {
     const float* gradient = input(0);
@@ -135,13 +135,13 @@ class MaxPoolGradient : public PoolKernel {
   }
 
  private:
-  Steps g_steps_, winner_, x_;
+  Strides g_steps_, winner_, x_;
 };
 
 class SumPool : public PoolKernel {
  public:
   explicit SumPool(const OpInstance& instance)
-      : PoolKernel(instance), x_(steps_of(instance.inputs[0])), y_(steps_of(instance.outputs[0])) {}
+      : PoolKernel(instance), x_(strides_of(instance.inputs[0])), y_(strides_of(instance.outputs[0])) {}
 
   void run(const RunContext&) override {
     const float* x = input(0);
@@ -155,13 +155,13 @@ class SumPool : public PoolKernel {
   }
 
  private:
-  Steps x_, y_;
+  Strides x_, y_;
 };
 
 class SumPoolGradient : public PoolKernel {
  public:
   explicit SumPoolGradient(const OpInstance& instance)
-      : PoolKernel(instance), y_(steps_of(instance.inputs[0])), x_(steps_of(instance.outputs[0])) {}
+      : PoolKernel(instance), y_(strides_of(instance.inputs[0])), x_(strides_of(instance.outputs[0])) {}
 
   void run(const RunContext&) override {
     const float* gradient = input(0);
@@ -176,7 +176,7 @@ class SumPoolGradient : public PoolKernel {
   }
 
  private:
-  Steps y_, x_;
+  Strides y_, x_;
 };
 
 }  // namespace

@@ -35,7 +35,7 @@ __device__ inline float biased(const ConvolutionArguments& a, float sum, int64_t
   return with_epilogue(a.epilogue, a.bias == nullptr ? sum : sum + a.bias[channel]);
 }
 __device__ inline float weight(const ConvolutionArguments& a, int64_t o, int64_t c, const Spatial& tap) {
-  return load(a.w, a.w_type, offset_of(a.w_steps, o, c, tap));
+  return load(a.w, a.w_type, offset_of(a.w_strides, o, c, tap));
 }
 
 // Batches are groups in all three products.
@@ -47,21 +47,21 @@ struct ForwardProduct {  // rows: output places; columns: outputs; depth: the fi
   __device__ int64_t columns() const { return a.outputs; }
   __device__ int64_t depth_begin(int64_t) const { return 0; }
   __device__ int64_t depth_end(int64_t) const { return a.inputs * count_of_places(a.windows.kernel); }
-  __device__ bool left_is_dense_along_depth() const { return a.x_steps.c == 1; }
+  __device__ bool left_is_dense_along_depth() const { return a.x_strides.c == 1; }
   __device__ bool right_is_dense_along_depth() const { return true; }
   __device__ float left(int64_t group, int64_t row, int64_t depth) const {
     const int64_t area = count_of_places(a.windows.out);
     Spatial in;
     const Spatial tap = spatial_of(depth / a.inputs, a.windows.kernel);
     if (!meet(a.windows, spatial_of(row % area, a.windows.out), tap, &in)) return 0;
-    return load(a.x, a.x_type, offset_of(a.x_steps, row / area, group * a.inputs + depth % a.inputs, in));
+    return load(a.x, a.x_type, offset_of(a.x_strides, row / area, group * a.inputs + depth % a.inputs, in));
   }
   __device__ float right(int64_t group, int64_t depth, int64_t column) const {
     return weight(a, group * a.outputs + column, depth % a.inputs, spatial_of(depth / a.inputs, a.windows.kernel));
   }
   __device__ void store(int64_t group, int64_t row, int64_t column, float sum) const {
     const int64_t area = count_of_places(a.windows.out), o = group * a.outputs + column;
-    const int64_t at = offset_of(a.y_steps, row / area, o, spatial_of(row % area, a.windows.out));
+    const int64_t at = offset_of(a.y_strides, row / area, o, spatial_of(row % area, a.windows.out));
     cuda::store(a.y, a.y_type, at, biased(a, sum, o));
   }
 };
@@ -74,21 +74,21 @@ struct InputGradientProduct {  // rows: input places; columns: inputs; depth: ta
   __device__ int64_t columns() const { return a.inputs; }
   __device__ int64_t depth_begin(int64_t) const { return 0; }
   __device__ int64_t depth_end(int64_t) const { return a.outputs * count_of_places(a.windows.kernel); }
-  __device__ bool left_is_dense_along_depth() const { return a.y_steps.c == 1; }
+  __device__ bool left_is_dense_along_depth() const { return a.y_strides.c == 1; }
   __device__ bool right_is_dense_along_depth() const { return false; }
   __device__ float left(int64_t group, int64_t row, int64_t depth) const {
     const int64_t area = count_of_places(a.windows.in);
     Spatial out;
     const Spatial tap = spatial_of(depth / a.outputs, a.windows.kernel);
     if (!met_by(a.windows, spatial_of(row % area, a.windows.in), tap, &out)) return 0;
-    return load(a.y, a.y_type, offset_of(a.y_steps, row / area, group * a.outputs + depth % a.outputs, out));
+    return load(a.y, a.y_type, offset_of(a.y_strides, row / area, group * a.outputs + depth % a.outputs, out));
   }
   __device__ float right(int64_t group, int64_t depth, int64_t column) const {
     return weight(a, group * a.outputs + depth % a.outputs, column, spatial_of(depth / a.outputs, a.windows.kernel));
   }
   __device__ void store(int64_t group, int64_t row, int64_t column, float sum) const {
     const int64_t area = count_of_places(a.windows.in), c = group * a.inputs + column;
-    const int64_t at = offset_of(a.x_steps, row / area, c, spatial_of(row % area, a.windows.in));
+    const int64_t at = offset_of(a.x_strides, row / area, c, spatial_of(row % area, a.windows.in));
     cuda::store(a.x, a.x_type, at, biased(a, sum, c));
   }
 };
@@ -104,16 +104,16 @@ struct WeightGradient {
   // Of an output place: the gradient of output o, and the input that a tap of a group's channel c meets.
   __device__ float gradient(int64_t place, int64_t o) const {
     const int64_t area = count_of_places(a.windows.out);
-    return load(a.y, a.y_type, offset_of(a.y_steps, place / area, o, spatial_of(place % area, a.windows.out)));
+    return load(a.y, a.y_type, offset_of(a.y_strides, place / area, o, spatial_of(place % area, a.windows.out)));
   }
   __device__ float input(int64_t place, int64_t channel, const Spatial& tap) const {
     const int64_t area = count_of_places(a.windows.out);
     Spatial in;
     if (!meet(a.windows, spatial_of(place % area, a.windows.out), tap, &in)) return 0;
-    return load(a.x, a.x_type, offset_of(a.x_steps, place / area, channel, in));
+    return load(a.x, a.x_type, offset_of(a.x_strides, place / area, channel, in));
   }
   __device__ void store(int64_t o, int64_t element, float sum) const {
-    const int64_t at = offset_of(a.w_steps, o, element % a.inputs, spatial_of(element / a.inputs, a.windows.kernel));
+    const int64_t at = offset_of(a.w_strides, o, element % a.inputs, spatial_of(element / a.inputs, a.windows.kernel));
     cuda::store(a.w, a.w_type, at, sum);
   }
   __device__ void store_part(int64_t part, int64_t o, int64_t element, float sum) const {
@@ -133,8 +133,8 @@ struct WeightGradientProduct {  // batches: groups of each part; rows: outputs; 
   __device__ int64_t columns() const { return w.filter(); }
   __device__ int64_t depth_begin(int64_t batch) const { return w.begin(batch / w.a.group); }
   __device__ int64_t depth_end(int64_t batch) const { return w.begin(batch / w.a.group + 1); }
-  __device__ bool left_is_dense_along_depth() const { return w.a.y_steps.c != 1; }
-  __device__ bool right_is_dense_along_depth() const { return w.a.x_steps.c != 1; }
+  __device__ bool left_is_dense_along_depth() const { return w.a.y_strides.c != 1; }
+  __device__ bool right_is_dense_along_depth() const { return w.a.x_strides.c != 1; }
   __device__ float left(int64_t batch, int64_t row, int64_t depth) const {
     return w.gradient(depth, batch % w.a.group * w.a.outputs + row);
   }
@@ -160,8 +160,8 @@ __global__ void __launch_bounds__(kBlockThreads) weight_gradient(const __grid_co
 __global__ void __launch_bounds__(kBlockThreads) narrow_convolution(const __grid_constant__ ConvolutionArguments a) {
   const int64_t channels = a.group * a.outputs, taps = count_of_places(a.windows.kernel);
   const int64_t count = a.batch * channels * count_of_places(a.windows.out);
-  for (int64_t e = first_element(); e < count; e += elements_apart()) {
-    const Place out = place_of(e, channels, a.windows.out, a.y_steps);
+  for (int64_t e = first_element(); e < count; e += grid_stride()) {
+    const Place out = place_of(e, channels, a.windows.out, a.y_strides);
     const int64_t first = out.c / a.outputs * a.inputs;
     float sum = 0;
     for (int64_t k = 0; k < taps; ++k) {
@@ -169,17 +169,17 @@ __global__ void __launch_bounds__(kBlockThreads) narrow_convolution(const __grid
       Spatial in;
       if (!meet(a.windows, out.spatial, tap, &in)) continue;
       for (int64_t c = 0; c < a.inputs; ++c)
-        sum += load(a.x, a.x_type, offset_of(a.x_steps, out.n, first + c, in)) * weight(a, out.c, c, tap);
+        sum += load(a.x, a.x_type, offset_of(a.x_strides, out.n, first + c, in)) * weight(a, out.c, c, tap);
     }
-    store(a.y, a.y_type, offset_of(a.y_steps, out), biased(a, sum, out.c));
+    store(a.y, a.y_type, offset_of(a.y_strides, out), biased(a, sum, out.c));
   }
 }
 
 __global__ void __launch_bounds__(kBlockThreads) narrow_input_gradient(const __grid_constant__ ConvolutionArguments a) {
   const int64_t channels = a.group * a.inputs, taps = count_of_places(a.windows.kernel);
   const int64_t count = a.batch * channels * count_of_places(a.windows.in);
-  for (int64_t e = first_element(); e < count; e += elements_apart()) {
-    const Place in = place_of(e, channels, a.windows.in, a.x_steps);
+  for (int64_t e = first_element(); e < count; e += grid_stride()) {
+    const Place in = place_of(e, channels, a.windows.in, a.x_strides);
     const int64_t first = in.c / a.inputs * a.outputs;
     float sum = 0;
     for (int64_t k = 0; k < taps; ++k) {
@@ -187,9 +187,9 @@ __global__ void __launch_bounds__(kBlockThreads) narrow_input_gradient(const __g
       Spatial out;
       if (!met_by(a.windows, in.spatial, tap, &out)) continue;
       for (int64_t o = first; o < first + a.outputs; ++o)
-        sum += load(a.y, a.y_type, offset_of(a.y_steps, in.n, o, out)) * weight(a, o, in.c % a.inputs, tap);
+        sum += load(a.y, a.y_type, offset_of(a.y_strides, in.n, o, out)) * weight(a, o, in.c % a.inputs, tap);
     }
-    store(a.x, a.x_type, offset_of(a.x_steps, in), biased(a, sum, in.c));
+    store(a.x, a.x_type, offset_of(a.x_strides, in), biased(a, sum, in.c));
   }
 }
 
@@ -222,7 +222,7 @@ __global__ void __launch_bounds__(kBlockThreads) narrow_weight_gradient(const __
 
 __global__ void __launch_bounds__(kBlockThreads) add_parts(const __grid_constant__ WeightGradient w) {
   const int64_t filter = w.filter(), weights = w.a.group * w.a.outputs * filter;
-  for (int64_t i = first_element(); i < weights; i += elements_apart()) {
+  for (int64_t i = first_element(); i < weights; i += grid_stride()) {
     float sum = 0;
     for (int64_t part = 0; part < w.parts; ++part) sum += w.a.partial[part * weights + i];
     w.store(i / filter, i % filter, sum);

@@ -20,7 +20,7 @@ struct ConvolutionArguments {
   void* y = nullptr;
   const float* bias = nullptr;
   ElementType x_type = ElementType::kF32, w_type = ElementType::kF32, y_type = ElementType::kF32;
-  Steps x_steps, w_steps, y_steps;  // w's: n for O, c for C/group
+  Strides x_strides, w_strides, y_strides;  // w's: n for O, c for C/group
   // kConvolutionWeightGradient: scratch of partial_floats(); null where that is 0.
   float* partial = nullptr;
 };
@@ -50,7 +50,7 @@ inline Grid grid_of_input_gradient(const ConvolutionArguments& a) {
 // Threads of a block that share an element of a narrow weight gradient lie along y; neighbours along x take
 // neighbouring outputs where those are dense.
 inline Grid narrow_weight_gradient_block(const ConvolutionArguments& a) {
-  const int outputs = a.y_steps.c == 1 && a.group * a.outputs > 1 ? 32 : 1;
+  const int outputs = a.y_strides.c == 1 && a.group * a.outputs > 1 ? 32 : 1;
   return {0, outputs, kBlockThreads / outputs};
 }
 inline int64_t weight_gradient_blocks_of_part(const ConvolutionArguments& a) {

@@ -41,7 +41,7 @@ template <typename T>
 __global__ void __launch_bounds__(kBlockThreads) copy_elements(const __grid_constant__ CopyArguments a) {
   int64_t count = 1;
   for (int dim = 0; dim < a.dims; ++dim) count *= a.extents[dim];
-  for (int64_t i = first_element(); i < count; i += elements_apart()) {
+  for (int64_t i = first_element(); i < count; i += grid_stride()) {
     const Offsets at = outer_offsets(a, a.dims, i);
     static_cast<T*>(a.to)[at.to] = at.inside ? static_cast<const T*>(a.from)[at.from] : T{};
   }
@@ -92,14 +92,14 @@ template <typename T>
 __global__ void __launch_bounds__(kBlockThreads) reshape_elements(const __grid_constant__ ReshapeArguments a) {
   int64_t count = 1;
   for (int dim = 0; dim < a.to_dims; ++dim) count *= a.to_extents[dim];
-  for (int64_t i = first_element(); i < count; i += elements_apart()) {
+  for (int64_t i = first_element(); i < count; i += grid_stride()) {
     static_cast<T*>(a.to)[offset_of(a.to_dims, a.to_extents, a.to_strides, i)] =
         static_cast<const T*>(a.from)[offset_of(a.from_dims, a.from_extents, a.from_strides, i)];
   }
 }
 
 __global__ void __launch_bounds__(kBlockThreads) send_bytes(const __grid_constant__ SendArguments a) {
-  for (int64_t i = first_element(); i < a.count; i += elements_apart()) static_cast<uint8_t*>(a.to)[i] = a.bytes[i];
+  for (int64_t i = first_element(); i < a.count; i += grid_stride()) static_cast<uint8_t*>(a.to)[i] = a.bytes[i];
 }
 
 }  // namespace

@@ -27,16 +27,16 @@ __device__ inline void store(void* to, ElementType type, int64_t at, float x) {
   }
 }
 
-__device__ inline int64_t lesser(int64_t a, int64_t b) { return a < b ? a : b; }
-__device__ inline int64_t greater(int64_t a, int64_t b) { return a > b ? a : b; }
+__device__ inline int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
+__device__ inline int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
 
 __device__ inline float with_epilogue(const ReluEpilogue& epilogue, float x) {
   return epilogue.relu && !(x > 0) ? epilogue.slope * x : x;
 }
 
-// A thread's elements: for (int64_t i = first_element(); i < count; i += elements_apart()).
+// A thread's elements: for (int64_t i = first_element(); i < count; i += grid_stride()).
 __device__ inline int64_t first_element() { return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; }
-__device__ inline int64_t elements_apart() { return static_cast<int64_t>(gridDim.x) * blockDim.x; }
+__device__ inline int64_t grid_stride() { return static_cast<int64_t>(gridDim.x) * blockDim.x; }
 
 // An index on the three spatial axes.
 struct Spatial {
@@ -50,7 +50,7 @@ __device__ inline Spatial spatial_of(int64_t index, const int64_t (&extents)[3])
   s.at[0] = index / extents[1];
   return s;
 }
-__device__ inline int64_t offset_of(const Steps& steps, int64_t n, int64_t c, const Spatial& s) {
+__device__ inline int64_t offset_of(const Strides& steps, int64_t n, int64_t c, const Spatial& s) {
   return n * steps.n + c * steps.c + s.at[0] * steps.spatial[0] + s.at[1] * steps.spatial[1] + s.at[2] * steps.spatial[2];
 }
 
@@ -58,7 +58,7 @@ struct Place {
   int64_t n, c;
   Spatial spatial;
 };
-__device__ inline int64_t offset_of(const Steps& steps, const Place& p) {
+__device__ inline int64_t offset_of(const Strides& steps, const Place& p) {
   return offset_of(steps, p.n, p.c, p.spatial);
 }
 
@@ -66,7 +66,7 @@ __device__ inline int64_t count_of_places(const int64_t (&extents)[3]) { return 
 
 // The i-th place of a tensor [N,C,extents], in the sequence in which a tensor with these steps lies: neighbouring
 // threads take neighbouring elements.
-__device__ inline Place place_of(int64_t i, int64_t channels, const int64_t (&extents)[3], const Steps& steps) {
+__device__ inline Place place_of(int64_t i, int64_t channels, const int64_t (&extents)[3], const Strides& steps) {
   const int64_t area = count_of_places(extents);
   Place p;
   if (steps.c == 1) {

@@ -12,8 +12,8 @@ namespace {
 template <typename Term>
 __device__ inline float sum_around(const LrnArguments& a, int64_t c, int64_t before, int64_t after, const Term& term) {
   float sum = 0;
-  const int64_t end = lesser(a.channels, c + after + 1);
-  for (int64_t i = greater(0, c - before); i < end; ++i) sum += term(i);
+  const int64_t end = min64(a.channels, c + after + 1);
+  for (int64_t i = max64(0, c - before); i < end; ++i) sum += term(i);
   return sum;
 }
 
@@ -21,9 +21,9 @@ __device__ inline float sum_around(const LrnArguments& a, int64_t c, int64_t bef
 template <typename T>
 __device__ inline float denominator(const LrnArguments& a, const Place& p) {
   const int64_t before = (a.size - 1) / 2;
-  const T* x = static_cast<const T*>(a.x) + offset_of(a.x_steps, p.n, 0, p.spatial);
+  const T* x = static_cast<const T*>(a.x) + offset_of(a.x_strides, p.n, 0, p.spatial);
   const float squares = sum_around(a, p.c, before, a.size - 1 - before, [&a, x](int64_t c) {
-    const float value = to_float(x[c * a.x_steps.c]);
+    const float value = to_float(x[c * a.x_strides.c]);
     return value * value;
   });
   return a.k + a.alpha / static_cast<float>(a.size) * squares;
@@ -32,21 +32,21 @@ __device__ inline float denominator(const LrnArguments& a, const Place& p) {
 template <typename T>
 __global__ void __launch_bounds__(kBlockThreads) lrn(const __grid_constant__ LrnArguments a) {
   const int64_t count = a.batch * a.channels * count_of_places(a.extents);
-  for (int64_t e = first_element(); e < count; e += elements_apart()) {
-    const Place p = place_of(e, a.channels, a.extents, a.x_steps);
-    const float x = to_float(static_cast<const T*>(a.x)[offset_of(a.x_steps, p)]);
-    put(static_cast<T*>(a.result) + offset_of(a.result_steps, p), x * powf(denominator<T>(a, p), -a.beta));
+  for (int64_t e = first_element(); e < count; e += grid_stride()) {
+    const Place p = place_of(e, a.channels, a.extents, a.x_strides);
+    const float x = to_float(static_cast<const T*>(a.x)[offset_of(a.x_strides, p)]);
+    put(static_cast<T*>(a.result) + offset_of(a.result_strides, p), x * powf(denominator<T>(a, p), -a.beta));
   }
 }
 
 template <typename T>
 __global__ void __launch_bounds__(kBlockThreads) lrn_products(const __grid_constant__ LrnArguments a) {
   const int64_t count = a.batch * a.channels * count_of_places(a.extents);
-  for (int64_t e = first_element(); e < count; e += elements_apart()) {
-    const Place p = place_of(e, a.channels, a.extents, a.x_steps);
-    const int64_t at = offset_of(a.x_steps, p);
+  for (int64_t e = first_element(); e < count; e += grid_stride()) {
+    const Place p = place_of(e, a.channels, a.extents, a.x_strides);
+    const int64_t at = offset_of(a.x_strides, p);
     const float x = to_float(static_cast<const T*>(a.x)[at]);
-    const float g = to_float(static_cast<const T*>(a.g)[offset_of(a.g_steps, p)]);
+    const float g = to_float(static_cast<const T*>(a.g)[offset_of(a.g_strides, p)]);
     a.products[at] = g * x * powf(denominator<T>(a, p), -a.beta - 1);
   }
 }
@@ -56,15 +56,15 @@ __global__ void __launch_bounds__(kBlockThreads) lrn_gradient(const __grid_const
   const int64_t count = a.batch * a.channels * count_of_places(a.extents);
   const int64_t before = (a.size - 1) / 2;
   const float factor = 2 * a.alpha * a.beta / static_cast<float>(a.size);
-  for (int64_t e = first_element(); e < count; e += elements_apart()) {
-    const Place p = place_of(e, a.channels, a.extents, a.x_steps);
-    const float x = to_float(static_cast<const T*>(a.x)[offset_of(a.x_steps, p)]);
-    const float g = to_float(static_cast<const T*>(a.g)[offset_of(a.g_steps, p)]);
-    const float* products = a.products + offset_of(a.x_steps, p.n, 0, p.spatial);
+  for (int64_t e = first_element(); e < count; e += grid_stride()) {
+    const Place p = place_of(e, a.channels, a.extents, a.x_strides);
+    const float x = to_float(static_cast<const T*>(a.x)[offset_of(a.x_strides, p)]);
+    const float g = to_float(static_cast<const T*>(a.g)[offset_of(a.g_strides, p)]);
+    const float* products = a.products + offset_of(a.x_strides, p.n, 0, p.spatial);
     const float sum =
-        sum_around(a, p.c, a.size - 1 - before, before, [&a, products](int64_t c) { return products[c * a.x_steps.c]; });
+        sum_around(a, p.c, a.size - 1 - before, before, [&a, products](int64_t c) { return products[c * a.x_strides.c]; });
     const float direct = g * powf(denominator<T>(a, p), -a.beta);
-    put(static_cast<T*>(a.result) + offset_of(a.result_steps, p), direct - factor * x * sum);
+    put(static_cast<T*>(a.result) + offset_of(a.result_strides, p), direct - factor * x * sum);
   }
 }
 

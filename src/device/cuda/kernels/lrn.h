@@ -18,7 +18,7 @@ struct LrnArguments {
   const void* x = nullptr;
   const void* g = nullptr;  // kLrnGradient
   void* result = nullptr;   // y or dx
-  Steps x_steps, g_steps, result_steps;
+  Strides x_strides, g_strides, result_strides;
   // kLrnGradient: scratch for g * x * s^(-beta - 1), as many floats as x has elements; lies as x does.
   float* products = nullptr;
 };

@@ -16,14 +16,14 @@ struct Range {
 // The part of the window of output `o` that lies in the input, as offsets within the window.
 __device__ inline Range taps_of(const Windows& w, int axis, int64_t o) {
   const int64_t first = o * w.stride[axis] - w.pad[axis];
-  return {greater(0, -first), lesser(w.kernel[axis], w.in[axis] - first)};
+  return {max64(0, -first), min64(w.kernel[axis], w.in[axis] - first)};
 }
 
 // The outputs whose window holds input `i`.
 __device__ inline Range outputs_over(const Windows& w, int axis, int64_t i) {
   const int64_t last = i + w.pad[axis];  // the input's offset within window 0
   return {last < w.kernel[axis] ? 0 : (last - w.kernel[axis]) / w.stride[axis] + 1,
-          lesser(w.out[axis], last / w.stride[axis] + 1)};
+          min64(w.out[axis], last / w.stride[axis] + 1)};
 }
 
 // Calls body(value, tap) for the elements of the window of output place `o`, in row-major sequence.
@@ -34,13 +34,13 @@ __device__ inline void each_in_window(const PoolArguments& a, const Place& o, co
               columns = taps_of(w, 2, o.spatial.at[2]);
   Spatial corner;
   for (int axis = 0; axis < 3; ++axis) corner.at[axis] = o.spatial.at[axis] * w.stride[axis] - w.pad[axis];
-  const int64_t base = offset_of(a.x_steps, o.n, o.c, corner);
+  const int64_t base = offset_of(a.x_strides, o.n, o.c, corner);
   for (int64_t plane = planes.begin; plane < planes.end; ++plane) {
     for (int64_t row = rows.begin; row < rows.end; ++row) {
-      const int64_t line = base + plane * a.x_steps.spatial[0] + row * a.x_steps.spatial[1];
+      const int64_t line = base + plane * a.x_strides.spatial[0] + row * a.x_strides.spatial[1];
       const int64_t tap = (plane * w.kernel[1] + row) * w.kernel[2];
       for (int64_t column = columns.begin; column < columns.end; ++column)
-        body(to_float(static_cast<const T*>(a.x)[line + column * a.x_steps.spatial[2]]), tap + column);
+        body(to_float(static_cast<const T*>(a.x)[line + column * a.x_strides.spatial[2]]), tap + column);
     }
   }
 }
@@ -65,8 +65,8 @@ __device__ inline void each_window_over(const PoolArguments& a, const Place& i, 
 template <typename T, typename Winner>
 __global__ void __launch_bounds__(kBlockThreads) max_pool(const __grid_constant__ PoolArguments a) {
   const int64_t count = a.batch * a.channels * count_of_places(a.windows.out);
-  for (int64_t e = first_element(); e < count; e += elements_apart()) {
-    const Place o = place_of(e, a.channels, a.windows.out, a.y_steps);
+  for (int64_t e = first_element(); e < count; e += grid_stride()) {
+    const Place o = place_of(e, a.channels, a.windows.out, a.y_strides);
     float best = -FLT_MAX;
     Winner winner = static_cast<Winner>(-1);
     each_in_window<T>(a, o, [&best, &winner](float value, int64_t tap) {
@@ -75,46 +75,46 @@ __global__ void __launch_bounds__(kBlockThreads) max_pool(const __grid_constant_
         winner = static_cast<Winner>(tap);
       }
     });
-    put(static_cast<T*>(a.y) + offset_of(a.y_steps, o), best);
-    static_cast<Winner*>(a.winner)[offset_of(a.winner_steps, o)] = winner;
+    put(static_cast<T*>(a.y) + offset_of(a.y_strides, o), best);
+    static_cast<Winner*>(a.winner)[offset_of(a.winner_strides, o)] = winner;
   }
 }
 
 template <typename T, typename Winner>
 __global__ void __launch_bounds__(kBlockThreads) max_pool_gradient(const __grid_constant__ PoolArguments a) {
   const int64_t count = a.batch * a.channels * count_of_places(a.windows.in);
-  for (int64_t e = first_element(); e < count; e += elements_apart()) {
-    const Place i = place_of(e, a.channels, a.windows.in, a.x_steps);
+  for (int64_t e = first_element(); e < count; e += grid_stride()) {
+    const Place i = place_of(e, a.channels, a.windows.in, a.x_strides);
     float sum = 0;
     each_window_over(a, i, [&a, &sum](const Place& o, int64_t tap) {
-      if (static_cast<const Winner*>(a.winner)[offset_of(a.winner_steps, o)] == static_cast<Winner>(tap))
-        sum += to_float(static_cast<const T*>(a.y)[offset_of(a.y_steps, o)]);
+      if (static_cast<const Winner*>(a.winner)[offset_of(a.winner_strides, o)] == static_cast<Winner>(tap))
+        sum += to_float(static_cast<const T*>(a.y)[offset_of(a.y_strides, o)]);
     });
-    put(static_cast<T*>(a.x) + offset_of(a.x_steps, i), sum);
+    put(static_cast<T*>(a.x) + offset_of(a.x_strides, i), sum);
   }
 }
 
 template <typename T>
 __global__ void __launch_bounds__(kBlockThreads) sum_pool(const __grid_constant__ PoolArguments a) {
   const int64_t count = a.batch * a.channels * count_of_places(a.windows.out);
-  for (int64_t e = first_element(); e < count; e += elements_apart()) {
-    const Place o = place_of(e, a.channels, a.windows.out, a.y_steps);
+  for (int64_t e = first_element(); e < count; e += grid_stride()) {
+    const Place o = place_of(e, a.channels, a.windows.out, a.y_strides);
     float sum = 0;
     each_in_window<T>(a, o, [&sum](float value, int64_t) { sum += value; });
-    store(a.y, a.y_type, offset_of(a.y_steps, o), sum);
+    store(a.y, a.y_type, offset_of(a.y_strides, o), sum);
   }
 }
 
 template <typename T>
 __global__ void __launch_bounds__(kBlockThreads) sum_pool_gradient(const __grid_constant__ PoolArguments a) {
   const int64_t count = a.batch * a.channels * count_of_places(a.windows.in);
-  for (int64_t e = first_element(); e < count; e += elements_apart()) {
-    const Place i = place_of(e, a.channels, a.windows.in, a.x_steps);
+  for (int64_t e = first_element(); e < count; e += grid_stride()) {
+    const Place i = place_of(e, a.channels, a.windows.in, a.x_strides);
     float sum = 0;
     each_window_over(a, i, [&a, &sum](const Place& o, int64_t) {
-      sum += to_float(static_cast<const T*>(a.y)[offset_of(a.y_steps, o)]);
+      sum += to_float(static_cast<const T*>(a.y)[offset_of(a.y_strides, o)]);
     });
-    put(static_cast<T*>(a.x) + offset_of(a.x_steps, i), sum);
+    put(static_cast<T*>(a.x) + offset_of(a.x_strides, i), sum);
   }
 }
 

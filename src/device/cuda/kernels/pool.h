@@ -19,7 +19,7 @@ struct PoolArguments {
   void* x = nullptr;
   void* y = nullptr;
   void* winner = nullptr;  // [N,C,out]: the row-major offset within the window; max pools only
-  Steps x_steps, y_steps, winner_steps;
+  Strides x_strides, y_strides, winner_strides;
 };
 
 inline Grid grid_of_pool(const PoolArguments& a) { return grid_of_elements(a.batch * a.channels * count_of(a.windows.out)); }

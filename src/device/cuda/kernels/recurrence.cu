@@ -10,12 +10,12 @@ namespace {
 __device__ inline float logistic(float x) { return 1 / (1 + expf(-x)); }
 
 __global__ void __launch_bounds__(kBlockThreads) tanh_step(const __grid_constant__ RecurrenceStep a) {
-  for (int64_t i = first_element(); i < a.items * a.hidden; i += elements_apart())
+  for (int64_t i = first_element(); i < a.items * a.hidden; i += grid_stride())
     a.h[i] = tanhf(a.p[i] + a.cont[i / a.hidden] * a.product[i]);
 }
 
 __global__ void __launch_bounds__(kBlockThreads) lstm_step(const __grid_constant__ RecurrenceStep a) {
-  for (int64_t e = first_element(); e < a.items * a.hidden; e += elements_apart()) {
+  for (int64_t e = first_element(); e < a.items * a.hidden; e += grid_stride()) {
     const int64_t item = e / a.hidden, first = item * 4 * a.hidden + e % a.hidden;
     const float cont = a.cont[item];
     const auto sum = [&a, first, cont](int gate) {
@@ -38,12 +38,12 @@ __device__ inline float gradient_of_h(const RecurrenceGradientStep& a, int64_t e
 }
 
 __global__ void __launch_bounds__(kBlockThreads) tanh_gradient_step(const __grid_constant__ RecurrenceGradientStep a) {
-  for (int64_t e = first_element(); e < a.items * a.hidden; e += elements_apart())
+  for (int64_t e = first_element(); e < a.items * a.hidden; e += grid_stride())
     a.dp[e] = gradient_of_h(a, e) * (1 - a.h[e] * a.h[e]);
 }
 
 __global__ void __launch_bounds__(kBlockThreads) lstm_gradient_step(const __grid_constant__ RecurrenceGradientStep a) {
-  for (int64_t e = first_element(); e < a.items * a.hidden; e += elements_apart()) {
+  for (int64_t e = first_element(); e < a.items * a.hidden; e += grid_stride()) {
     const int64_t first = e / a.hidden * 4 * a.hidden + e % a.hidden;
     const float i = a.gates[first], f = a.gates[first + a.hidden], o = a.gates[first + 2 * a.hidden],
                 g = a.gates[first + 3 * a.hidden];

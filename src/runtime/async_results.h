@@ -11,10 +11,10 @@
 
 namespace trainer {
 
-class LateResults {
+class AsyncResults {
  public:
   // Results are floats, each fetched by itself: at most a few dozen elements in all.
-  LateResults(Device& device, const Program& program, std::vector<int> results);
+  AsyncResults(Device& device, const Program& program, std::vector<int> results);
 
   // Queues their copies behind the program's last run.
   void start();

@@ -1,11 +1,11 @@
 // Two places that results are copied to in turn.
-#include "runtime/late_results.h"
+#include "runtime/async_results.h"
 
 #include "base/error.h"
 
 namespace trainer {
 
-LateResults::LateResults(Device& device, const Program& program, std::vector<int> results)
+AsyncResults::AsyncResults(Device& device, const Program& program, std::vector<int> results)
     : program_(program), results_(std::move(results)) {
   int64_t count = 0;
   for (int result : results_) {
@@ -16,7 +16,7 @@ LateResults::LateResults(Device& device, const Program& program, std::vector<int
   for (auto& place : places_) place = device.make_readback(elements_.size());
 }
 
-void LateResults::start() {
+void AsyncResults::start() {
   size_t at = 0;
   for (int result : results_) {
     const auto* data = static_cast<const float*>(program_.result_data(result));
