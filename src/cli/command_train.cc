@@ -15,7 +15,7 @@
 #include "report/log.h"
 #include "report/terminal_sink.h"
 #include "session/check_nets.h"
-#include "train/configure.h"
+#include "train/configure_training.h"
 #include "train/memory_advice.h"
 #include "train/training.h"
 
@@ -75,7 +75,7 @@ int run_train(const Arguments& arguments) {
   Diagnostics diagnostics;
   TrainingFiles files = configure_training(arguments.text("solver"), configure, &diagnostics);
   if (diagnostics.has_errors()) {
-    std::vector<TrainingFiles::Net> nets = files.tests;
+    std::vector<FilteredNet> nets = files.tests;
     nets.push_back(files.train);
     add_net_problems(nets, {}, &diagnostics);
   }

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "cli/flags.h"
-#include "train/configure.h"
+#include "train/configure_training.h"
 #include "session/parameters.h"
 
 namespace trainer {
@@ -49,7 +49,7 @@ std::vector<std::string> stages_of(const Arguments& arguments);
 // writes warnings to the log.
 struct ConfiguredNet {
   std::unique_ptr<NetFile> file;
-  TrainingFiles::Net net;
+  FilteredNet net;
 };
 // For commands whose output does not depend on values: an Input layer that nothing fills holds zeros.
 ConfiguredNet net_to_look_at(const Arguments& arguments, caffe::Phase phase, const GivenShapes& given = {});

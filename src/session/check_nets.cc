@@ -18,10 +18,10 @@ void NetProblems::throw_if_any() const {
   list_.throw_if_errors(data_only_ ? ExitCode::kData : ExitCode::kConfiguration);
 }
 
-void add_net_problems(const std::vector<TrainingFiles::Net>& nets, const GivenShapes& given, Diagnostics* diagnostics) {
+void add_net_problems(const std::vector<FilteredNet>& nets, const GivenShapes& given, Diagnostics* diagnostics) {
   NetProblems problems;
   DeviceSession device_session("plan:cpu");
-  for (const TrainingFiles::Net& net : nets) {
+  for (const FilteredNet& net : nets) {
     if (net.net == nullptr || net.positions->faulty(*net.net)) continue;
     try {
       problems.collect([&] { NetSession(*net.net, *net.positions, net.state.phase(), 0, device_session, given); });

@@ -6,7 +6,7 @@
 
 #include "config/diagnostics.h"
 #include "session/data_layers.h"
-#include "train/training.h"
+#include "session/configure_net.h"
 
 namespace trainer {
 
@@ -26,6 +26,6 @@ class NetProblems {
 };
 
 // Adds to a listing with errors the problems found by opening each net. Skips layers with mistakes in their text.
-void add_net_problems(const std::vector<TrainingFiles::Net>& nets, const GivenShapes& given, Diagnostics* diagnostics);
+void add_net_problems(const std::vector<FilteredNet>& nets, const GivenShapes& given, Diagnostics* diagnostics);
 
 }  // namespace trainer

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/text.h"
-#include "train/configure.h"
+#include "train/configure_training.h"
 
 namespace trainer {
 namespace {

@@ -32,7 +32,7 @@ Training::Training(TrainingFiles files, const TrainingOptions& options)
       rank->net = std::make_unique<NetSession>(*files_.train.net, *files_.train.positions, caffe::TRAIN, loop_.seed, rank->device_session);
     });
   }
-  for (const TrainingFiles::Net& test : files_.tests) {
+  for (const FilteredNet& test : files_.tests) {
     problems.collect([&] {
       tests_.push_back(std::make_unique<NetSession>(*test.net, *test.positions, caffe::TEST, loop_.seed, device_session_));
     });

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "base/error.h"
-#include "config/load.h"
 #include "report/run_report.h"
+#include "session/configure_net.h"
 #include "session/gradient_sums.h"
 #include "session/loss_scale.h"
 #include "session/parameters.h"
@@ -42,13 +42,8 @@ struct TrainingFiles {
   std::unique_ptr<caffe::SolverParameter> solver;
   Positions solver_positions;
   bool seed_drawn = false;  // the solver gives no random_seed
-  struct Net {
-    const caffe::NetParameter* net = nullptr;  // filtered for its state; owned by one of `files`
-    const Positions* positions = nullptr;
-    caffe::NetState state;
-  };
-  Net train;
-  std::vector<Net> tests;
+  FilteredNet train;
+  std::vector<FilteredNet> tests;
   std::vector<std::unique_ptr<NetFile>> files;  // own the positions
 };
 

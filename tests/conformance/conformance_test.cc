@@ -15,7 +15,7 @@
 #include "formats/hdf5_file.h"
 #include "formats/weights.h"
 #include "test_environment.h"
-#include "train/configure.h"
+#include "train/configure_training.h"
 #include "session/parameters.h"
 #include "train/training.h"
 
@@ -123,7 +123,7 @@ void run_forward_case() {
   Diagnostics diagnostics;
   caffe::NetState state;
   state.set_phase(caffe::TEST);
-  const TrainingFiles::Net net = configure_net("net.prototxt", state, {}, &file, &diagnostics);
+  const FilteredNet net = configure_net("net.prototxt", state, {}, &file, &diagnostics);
   diagnostics.throw_if_errors();
   {
     DeviceSession device_session(test_device());

@@ -20,7 +20,7 @@
 #include "layers/example_nets.h"
 #include "layers/net_run.h"
 #include "runtime/planning_device.h"
-#include "train/configure.h"
+#include "train/configure_training.h"
 #include "session/parameters.h"
 #include "train/update_rule.h"
 
@@ -88,7 +88,7 @@ class Generator {
       state.set_phase(phase);
       state.add_stage("bench");
       Diagnostics diagnostics;
-      const TrainingFiles::Net net = configure_net(path, state, {}, &file, &diagnostics);
+      const FilteredNet net = configure_net(path, state, {}, &file, &diagnostics);
       diagnostics.throw_if_errors();
       session = std::make_unique<NetSession>(*net.net, *net.positions, phase, 1, device_session);
       declare_parameters(session->lowered(), phase == caffe::TRAIN, device_session.store);

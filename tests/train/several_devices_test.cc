@@ -5,7 +5,7 @@
 #include "device/test_gpu.h"
 #include "formats/temp_folder.h"
 #include "test_environment.h"
-#include "train/configure.h"
+#include "train/configure_training.h"
 #include "train/training.h"
 
 namespace trainer {

@@ -9,7 +9,7 @@
 #include "formats/temp_folder.h"
 #include "formats/weights.h"
 #include "test_environment.h"
-#include "train/configure.h"
+#include "train/configure_training.h"
 #include "train/training.h"
 
 namespace trainer {

@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "lowering/layer_lowering.h"
+#include "config/diagnostics.h"
 #include "ops/opaque.h"
 
 namespace trainer {

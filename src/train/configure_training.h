@@ -4,16 +4,10 @@
 #include <string>
 #include <vector>
 
-#include "config/load.h"
+#include "session/configure_net.h"
 #include "train/training.h"
 
 namespace trainer {
-
-// What the command line changes in solver and nets.
-struct Edits {
-  std::vector<std::string> overrides;  // --set
-  std::vector<std::string> fills;      // --fill
-};
 
 struct ConfigureOptions {
   Edits edits;
@@ -31,10 +25,5 @@ TrainingFiles configure_training(const std::string& solver_path, const Configure
 // Divides the batches of the training net's data layers among so many devices. A config_error names a layer whose
 // batch_size cannot be divided.
 void divide_batches(TrainingFiles* files, int devices);
-
-// One net file filtered for a phase: what `test`, `time` and `summary` work on.
-TrainingFiles::Net configure_net(const std::string& path, const caffe::NetState& state,
-                                 const Edits& edits, std::unique_ptr<NetFile>* file,
-                                 Diagnostics* diagnostics);
 
 }  // namespace trainer

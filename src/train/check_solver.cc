@@ -1,0 +1,124 @@
+// The rules for the values of solver fields.
+#include "train/check_solver.h"
+
+#include <cmath>
+
+#include "base/text.h"
+#include "train/learning_rate.h"
+#include "train/update_rule.h"
+
+namespace trainer {
+namespace {
+
+class SolverCheck {
+ public:
+  SolverCheck(const SolverFile& file, Diagnostics* diagnostics)
+      : solver_(*file.solver), positions_(file.positions), complete_(file.complete), diagnostics_(diagnostics) {}
+
+  void run() {
+    check_amounts();
+    check_type();
+    if (complete_) check_schedule();
+    if (!solver_.has_base_lr()) error("base_lr", "base_lr is missing: the learning rate to start from");
+    if (solver_.has_base_lr() && solver_.base_lr() < 0) error("base_lr", fmt::format("base_lr is {}; it must not be negative", solver_.base_lr()));
+    if (solver_.regularization_type() != "L2" && solver_.regularization_type() != "L1")
+      error("regularization_type", fmt::format("unknown regularization_type \"{}\"", solver_.regularization_type()),
+            "known are \"L2\" and \"L1\"");
+    if ((solver_.snapshot() > 0 || solver_.snapshot_after_train()) && solver_.snapshot_prefix().empty())
+      error("snapshot_prefix", "snapshot_prefix is empty, but snapshots are to be written",
+            "name a prefix of their path, or set snapshot_after_train: false and no snapshot");
+  }
+
+ private:
+  // Fields that need each other.
+  void check_schedule() {
+    std::string field;
+    const std::string wrong = check_learning_rate(solver_, &field);
+    if (!wrong.empty()) error(field, wrong);
+    check_tests();
+  }
+
+  void check_amounts() {
+    for (const char* field : {"base_lr", "momentum", "momentum2", "weight_decay", "gamma", "power", "delta", "rms_decay", "clip_gradients"})
+      check_finite(field);
+    if (solver_.momentum() < 0 || solver_.momentum() > 1)
+      error("momentum", fmt::format("momentum is {}; it must lie in [0, 1]", solver_.momentum()));
+    if (solver_.weight_decay() < 0)
+      error("weight_decay", fmt::format("weight_decay is {}; it must not be negative", solver_.weight_decay()));
+    if (solver_.clip_gradients() == 0)
+      error("clip_gradients", "clip_gradients is 0: every gradient would become 0", "remove the field, or give the largest norm to allow");
+    if (solver_.max_iter() < 0) error("max_iter", "max_iter must not be negative");
+    if (!solver_.has_max_iter() && solver_.max_epochs() == 0)
+      error("max_iter", "neither max_iter nor max_epochs is set: how long should training go on?");
+    if (solver_.max_epochs() < 0) error("max_epochs", "max_epochs must not be negative");
+    if (solver_.iter_size() < 1) error("iter_size", "iter_size must be at least 1");
+    if (solver_.average_loss() < 1) error("average_loss", "average_loss must be at least 1");
+    if (solver_.display() < 0) error("display", "display must not be negative; 0 shows nothing");
+    if (solver_.snapshot() < 0) error("snapshot", "snapshot must not be negative; 0 writes one at the end only");
+    if (solver_.keep_snapshots() < 0) error("keep_snapshots", "keep_snapshots must not be negative; 0 keeps all");
+    if (solver_.lr_policy() == "poly" && solver_.max_iter() == 0 && solver_.has_max_iter() && solver_.max_epochs() == 0)
+      error("max_iter", "lr_policy \"poly\" needs a positive max_iter");
+  }
+
+  void check_finite(const char* name) {
+    const auto* field = caffe::SolverParameter::descriptor()->FindFieldByName(name);
+    const float value = solver_.GetReflection()->GetFloat(solver_, field);
+    if (!std::isfinite(value)) error(name, fmt::format("{} is {}; it must be a finite number", name, value));
+  }
+
+  void check_type() {
+    const std::string& type = solver_.type();
+    if (history_blobs(type) == 0) {
+      const std::string near = nearest_name(type, solver_types());
+      std::string known;
+      for (const std::string& name : solver_types()) known += (known.empty() ? "" : ", ") + name;
+      error("type", fmt::format("unknown solver type \"{}\"", type),
+            (near.empty() ? "" : fmt::format("did you mean \"{}\"? ", near)) + "known are " + known);
+    }
+    if ((type == "AdaGrad" || type == "RMSProp") && solver_.momentum() != 0)
+      error("momentum", fmt::format("momentum cannot be used with {}", type), "remove the field");
+    if (type == "RMSProp" && (solver_.rms_decay() < 0 || solver_.rms_decay() >= 1))
+      error("rms_decay", fmt::format("rms_decay is {}; it must lie in [0, 1)", solver_.rms_decay()));
+  }
+
+  void check_tests() {
+    const int named = solver_.test_net_size() + solver_.test_net_param_size();
+    const bool generic = solver_.has_net() || solver_.has_net_param();
+    const int tests = solver_.test_iter_size();
+    if (generic ? tests < named : tests != named)
+      error(tests > 0 ? "test_iter" : solver_.test_net_size() > 0 ? "test_net" : "test_net_param",
+            fmt::format("test_iter must be given once for each test net: {} for {} test net{}", tests, named, named == 1 ? "" : "s"),
+            tests > 0 ? "" : "add test_iter: how many batches a test averages over");
+    for (int i = 0; i < tests; ++i) {
+      if (solver_.test_iter(i) <= 0) error("test_iter", "test_iter must be positive", "", i);
+    }
+    if (tests > 0 && solver_.test_interval() <= 0)
+      error(solver_.has_test_interval() ? "test_interval" : "test_iter", "test_iter is set, but test_interval is not",
+            "add test_interval: iterations between two tests");
+    if (solver_.test_state_size() > 0 && solver_.test_state_size() != tests)
+      error("test_state", fmt::format("test_state must be given never or once for each of the {} test nets", tests));
+  }
+
+  bool is_set(const std::string& name) const {
+    const auto* field = caffe::SolverParameter::descriptor()->FindFieldByName(name);
+    const auto* reflection = solver_.GetReflection();
+    return field->is_repeated() ? reflection->FieldSize(solver_, field) > 0 : reflection->HasField(solver_, field);
+  }
+
+  // What an incomplete file lacks may be a field that could not be read.
+  void error(const std::string& field, const std::string& message, const std::string& hint = "", int index = -1) {
+    if (!complete_ && !is_set(field)) return;
+    diagnostics_->error(positions_.of(solver_, field, index), "", message, hint);
+  }
+
+  const caffe::SolverParameter& solver_;
+  const Positions& positions_;
+  const bool complete_;
+  Diagnostics* diagnostics_;
+};
+
+}  // namespace
+
+void check_solver(const SolverFile& file, Diagnostics* diagnostics) { SolverCheck(file, diagnostics).run(); }
+
+}  // namespace trainer

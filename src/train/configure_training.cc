@@ -1,0 +1,125 @@
+// From a solver file to a training's configuration.
+#include "train/configure_training.h"
+
+#include <algorithm>
+#include <random>
+
+#include "base/error.h"
+#include "config/net_inputs.h"
+#include "config/override.h"
+#include "data/batch_stream.h"
+#include "train/check_solver.h"
+
+namespace trainer {
+
+TrainingFiles configure_training(const std::string& solver_path, const ConfigureOptions& options,
+                                 Diagnostics* diagnostics) {
+  TrainingFiles out;
+  std::unique_ptr<SolverFile> file = load_solver(solver_path, diagnostics);
+  if (file == nullptr) return out;
+  for (const std::string& assignment : options.edits.overrides)
+    apply_solver_override(assignment, file->solver.get(), &file->positions, diagnostics);
+  caffe::SolverParameter& solver = *file->solver;
+  check_solver(*file, diagnostics);
+
+  const int train_sources = solver.has_net() + solver.has_net_param() + solver.has_train_net() + solver.has_train_net_param();
+  if (train_sources != 1) {
+    if (train_sources > 1 || file->complete)
+      diagnostics->error(file->positions.of(solver, train_sources == 0 ? "" : "net"), "",
+                       train_sources == 0 ? "the solver names no net" : "the solver names more than one net to train",
+                       "give exactly one of net, net_param, train_net, train_net_param");
+    return out;
+  }
+
+  std::vector<LoadedNet> loaded;
+  auto add = [&](const std::string& path, const char* field, int index, const caffe::NetParameter* inline_net,
+                 caffe::Phase phase, const caffe::NetState* more) {
+    if (inline_net == nullptr && path.empty()) {
+      diagnostics->error(file->positions.of(solver, field, index), "", fmt::format("{} is empty", field),
+                         "name the prototxt of a net");
+      loaded.emplace_back();
+      return;
+    }
+    std::unique_ptr<NetFile> net =
+        inline_net == nullptr ? load_net(path, diagnostics, file->positions.of(solver, field, index))
+                              : inline_net_file(*inline_net, *file, diagnostics);
+    if (net == nullptr) {
+      loaded.emplace_back();
+      return;
+    }
+    for (const std::string& assignment : options.edits.overrides)
+      apply_net_override(assignment, net->net.get(), &net->positions, diagnostics);
+    caffe::NetState state = starting_state(phase, *net->net);
+    if (more != nullptr) state.MergeFrom(*more);
+    if (phase == caffe::TRAIN) {
+      if (options.has_level) state.set_level(options.level);
+      for (const std::string& stage : options.stages) state.add_stage(stage);
+    }
+    loaded.push_back({std::move(net), std::move(state)});
+  };
+
+  const bool generic = solver.has_net() || solver.has_net_param();
+  const caffe::NetState* train_state = solver.has_train_state() ? &solver.train_state() : nullptr;
+  const caffe::NetParameter* inline_train = solver.has_net_param()         ? &solver.net_param()
+                                            : solver.has_train_net_param() ? &solver.train_net_param()
+                                                                           : nullptr;
+  add(generic ? solver.net() : solver.train_net(), generic ? "net" : "train_net", -1, inline_train, caffe::TRAIN, train_state);
+  int index = 0;
+  auto test_state = [&]() { return index < solver.test_state_size() ? &solver.test_state(index) : nullptr; };
+  for (const caffe::NetParameter& net : solver.test_net_param()) {
+    add("", "", -1, &net, caffe::TEST, test_state());
+    ++index;
+  }
+  for (int i = 0; i < solver.test_net_size(); ++i) {
+    add(solver.test_net(i), "test_net", i, nullptr, caffe::TEST, test_state());
+    ++index;
+  }
+  while (generic && index < solver.test_iter_size()) {
+    add(solver.net(), "net", -1, solver.has_net_param() ? &solver.net_param() : nullptr, caffe::TEST, test_state());
+    ++index;
+  }
+  std::vector<FilteredNet> nets = filter_nets(std::move(loaded), options.edits, &out.files, diagnostics);
+  for (const FilteredNet& net : nets) {
+    if (net.net != nullptr) require_no_inputs(*net.net, *net.positions, diagnostics);
+  }
+  out.train = std::move(nets.front());
+  out.tests.assign(nets.begin() + 1, nets.end());
+
+  if (solver.random_seed() < 0) {
+    // Below 2^53, so that every reader of a report or a JSON line keeps it.
+    out.seed_drawn = true;
+    std::random_device entropy;
+    solver.set_random_seed(static_cast<int64_t>((uint64_t{entropy()} << 21 ^ entropy()) & ((uint64_t{1} << 53) - 1)));
+  }
+  out.solver = std::move(file->solver);
+  out.solver_positions = std::move(file->positions);
+  return out;
+}
+
+void divide_batches(TrainingFiles* files, int devices) {
+  if (devices == 1) return;
+  const auto file = std::find_if(files->files.begin(), files->files.end(),
+                                 [&](const auto& candidate) { return candidate->net.get() == files->train.net; });
+  TRAINER_ASSERT(file != files->files.end());
+  Diagnostics diagnostics;
+  for (caffe::LayerParameter& layer : *(*file)->net->mutable_layer()) {
+    const std::string source = BatchStream::source_field(layer.type());
+    if (source.empty()) continue;
+    // "data_param.source" stands beside "data_param.batch_size".
+    const std::string message = source.substr(0, source.find('.'));
+    google::protobuf::Message* param = layer.GetReflection()->MutableMessage(&layer, layer.GetDescriptor()->FindFieldByName(message));
+    const google::protobuf::FieldDescriptor* field = param->GetDescriptor()->FindFieldByName("batch_size");
+    const google::protobuf::Reflection& fields = *param->GetReflection();
+    const uint32_t batch = fields.GetUInt32(*param, field);
+    if (batch % static_cast<uint32_t>(devices) == 0) {
+      fields.SetUInt32(param, field, batch / static_cast<uint32_t>(devices));
+      continue;
+    }
+    diagnostics.error((*file)->positions.of(layer, message + ".batch_size"), subject_of(layer),
+                      fmt::format("a batch of {} cannot be split evenly among {} devices", batch, devices),
+                      fmt::format("choose a multiple of {}, or leave out --scale_batch", devices));
+  }
+  diagnostics.throw_if_errors();
+}
+
+}  // namespace trainer
