@@ -35,10 +35,8 @@ CoreGrant granted_cores() {
   grant.affinity = affinity_cores(grant.machine);
   grant.quota = cgroup_cpu_quota();
   grant.granted = grant.affinity;
-  if (grant.quota > 0)
-    grant.granted = std::min(grant.granted, std::max(1, static_cast<int>(std::ceil(grant.quota))));
-  if (const char* demanded = std::getenv("OMP_NUM_THREADS"))
-    grant.omp_threads = std::max(0, std::atoi(demanded));
+  if (grant.quota > 0) grant.granted = std::min(grant.granted, std::max(1, static_cast<int>(std::ceil(grant.quota))));
+  if (const char* demanded = std::getenv("OMP_NUM_THREADS")) grant.omp_threads = std::max(0, std::atoi(demanded));
   grant.usable = grant.omp_threads > 0 ? grant.omp_threads : grant.granted;
   return grant;
 }

@@ -50,7 +50,6 @@ Error device_error(fmt::format_string<Args...> format, Args&&... args) {
 // Thrown by TRAINER_ASSERT: exit code 1, "this is a bug in trainer".
 [[noreturn]] void assertion_failed(const char* condition, const char* file, int line);
 
-#define TRAINER_ASSERT(condition) \
-  ((condition) ? (void)0 : ::trainer::assertion_failed(#condition, __FILE__, __LINE__))
+#define TRAINER_ASSERT(condition) ((condition) ? (void)0 : ::trainer::assertion_failed(#condition, __FILE__, __LINE__))
 
 }  // namespace trainer

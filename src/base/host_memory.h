@@ -1,4 +1,5 @@
-// Where buffers that the host fills come from: plain memory, or that of a device which copies from its own memory faster.
+// Where buffers that the host fills come from: plain memory, or that of a device which copies from its own memory
+// faster.
 #pragma once
 
 #include <cstdint>

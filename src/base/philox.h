@@ -41,9 +41,7 @@ inline uint32_t philox_element(uint64_t key, uint64_t stream, uint64_t element) 
 }
 
 // Uniform in (0, 1], 2^-24 apart: never 0, so that its logarithm is finite.
-inline float uniform_from_bits(uint32_t bits) {
-  return (static_cast<float>(bits >> 8) + 0.5f) * (1.0f / 16777216.0f);
-}
+inline float uniform_from_bits(uint32_t bits) { return (static_cast<float>(bits >> 8) + 0.5f) * (1.0f / 16777216.0f); }
 
 // Standard normal for logical element `element` (Box-Muller; even and odd elements share one pair of uniforms).
 inline float philox_normal(uint64_t key, uint64_t stream, uint64_t element) {

@@ -10,13 +10,14 @@
 namespace trainer {
 
 // The candidate that a person most likely meant by `name` (Damerau-Levenshtein distance, case ignored), or ""
-// where none is near: at most a third of the letters wrong, and at least one right. Names beyond 128 bytes resemble none.
+// where none is near: at most a third of the letters wrong, and at least one right. Names beyond 128 bytes resemble
+// none.
 std::string nearest_name(std::string_view name, const std::vector<std::string>& candidates);
 
 // "1.5 KiB", "431.1 MiB".
 std::string format_bytes(int64_t bytes);
-// Bytes from "1500000", "800M", "1.5G": K, M, G and T are powers of 1,024, with or without "iB" or "B"; -1 where it is none of
-// these or not above 0.
+// Bytes from "1500000", "800M", "1.5G": K, M, G and T are powers of 1,024, with or without "iB" or "B"; -1 where it is
+// none of these or not above 0.
 int64_t parse_bytes(const std::string& text);
 
 // "12,345,678".

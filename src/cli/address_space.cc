@@ -27,8 +27,7 @@ constexpr char kMessage[] =
     "(OMP_NUM_THREADS=1)\n";
 
 // The number that OpenBLAS reads from this variable; 0 where it is not set.
-__attribute__((no_sanitize("address", "thread", "undefined"))) long number_of(char** environment,
-                                                                              const char* name) {
+__attribute__((no_sanitize("address", "thread", "undefined"))) long number_of(char** environment, const char* name) {
   const size_t length = __builtin_strlen(name);
   for (; *environment != nullptr; ++environment) {
     const char* entry = *environment;
@@ -36,8 +35,7 @@ __attribute__((no_sanitize("address", "thread", "undefined"))) long number_of(ch
     while (i < length && entry[i] == name[i]) ++i;
     if (i < length || entry[i] != '=') continue;
     long number = 0;
-    for (++i; entry[i] >= '0' && entry[i] <= '9' && number < kMostThreads; ++i)
-      number = 10 * number + (entry[i] - '0');
+    for (++i; entry[i] >= '0' && entry[i] <= '9' && number < kMostThreads; ++i) number = 10 * number + (entry[i] - '0');
     return number;
   }
   return 0;
@@ -59,8 +57,8 @@ __attribute__((no_sanitize("address", "thread", "undefined"))) long openblas_thr
 __attribute__((no_sanitize("address", "thread", "undefined"))) void check_address_space(int, char**,
                                                                                         char** environment) {
   const long needed = openblas_threads(environment) * kBufferBytes + kOtherBytes;
-  const long map = syscall(SYS_mmap, nullptr, needed, PROT_READ | PROT_WRITE,
-                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  const long map =
+      syscall(SYS_mmap, nullptr, needed, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (map != -1) {
     syscall(SYS_munmap, map, needed);
     return;

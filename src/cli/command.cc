@@ -37,8 +37,7 @@ Arguments parse_flags(const Command& command, const std::vector<std::string>& wo
   try {
     return Arguments::parse(command.flags, words);
   } catch (const Error& error) {
-    throw Error(error.code(),
-                fmt::format("{}\n`trainer help {}` lists the flags.", error.what(), command.name));
+    throw Error(error.code(), fmt::format("{}\n`trainer help {}` lists the flags.", error.what(), command.name));
   }
 }
 

@@ -18,10 +18,9 @@ class UsageError : public Error {
 
 struct Command {
   const char* name;
-  const char* summary;  // one line for `trainer help`
-  const char* usage;    // its calls, one a line, without the program's name: "train --solver=FILE [flags]"
-  const char*
-      description;  // paragraphs, blank lines between them; lines that start with a blank stay as they are
+  const char* summary;      // one line for `trainer help`
+  const char* usage;        // its calls, one a line, without the program's name: "train --solver=FILE [flags]"
+  const char* description;  // paragraphs, blank lines between them; lines that start with a blank stay as they are
   std::vector<Flag> flags;
   // Runs the command and returns the exit code. Mistakes of the user are thrown as Error.
   int (*run)(const Arguments& arguments);

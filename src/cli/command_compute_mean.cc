@@ -10,8 +10,7 @@ namespace {
 
 int run_compute_mean(const Arguments& arguments) {
   const std::vector<std::string>& words = arguments.positional();
-  if (words.empty() || words.size() > 2)
-    throw UsageError("compute_mean takes INPUT_DB and perhaps OUTPUT_FILE");
+  if (words.empty() || words.size() > 2) throw UsageError("compute_mean takes INPUT_DB and perhaps OUTPUT_FILE");
   const std::string target = words.size() > 1 ? words[1] : "";
   int64_t reported = 0;
   const auto report = [&](int64_t done) {

@@ -66,15 +66,13 @@ std::vector<std::string> column_list(const std::string& text) {
   std::vector<std::string> columns;
   for (const std::string& part : split(text, ',')) {
     const size_t dash = part.find('-');
-    const std::string first = part.substr(0, dash),
-                      last = dash == std::string::npos ? "" : part.substr(dash + 1);
+    const std::string first = part.substr(0, dash), last = dash == std::string::npos ? "" : part.substr(dash + 1);
     if (!is_number(first) || !is_number(last)) {
       columns.push_back(part);
       continue;
     }
     const int begin = std::stoi(first), end = std::stoi(last);
-    if (begin > end || end - begin >= kMostColumns)
-      throw config_error("--columns: {} is no range of columns", part);
+    if (begin > end || end - begin >= kMostColumns) throw config_error("--columns: {} is no range of columns", part);
     for (int i = begin; i <= end; ++i) columns.push_back(fmt::format("{}", i));
   }
   return columns;
@@ -118,8 +116,7 @@ int run_idx(const Arguments& arguments) {
   if (words.size() != 4)
     throw UsageError(fmt::format("convert {} takes three words: IMAGES LABELS DATABASE", words[0]));
   ProgressLine line;
-  const int64_t records =
-      convert_idx({words[1], words[2], words[3], arguments.text("backend")}, reporter(line));
+  const int64_t records = convert_idx({words[1], words[2], words[3], arguments.text("backend")}, reporter(line));
   fmt::print("{} records written to {}\n", format_count(records), words[3]);
   return 0;
 }
@@ -132,15 +129,14 @@ int run_cifar(const Arguments& arguments) {
   if (words.size() == 4) request.backend = words[3];
   ProgressLine line;
   const auto [trained, tested] = convert_cifar(request, reporter(line));
-  fmt::print("{} records written to {}/cifar10_train_{} and {} to cifar10_test_{}\n", format_count(trained),
-             words[2], request.backend, format_count(tested), request.backend);
+  fmt::print("{} records written to {}/cifar10_train_{} and {} to cifar10_test_{}\n", format_count(trained), words[2],
+             request.backend, format_count(tested), request.backend);
   return 0;
 }
 
 int run_imageset(const Arguments& arguments) {
   const std::vector<std::string>& words = arguments.positional();
-  if (words.size() != 4)
-    throw UsageError("convert imageset takes three words: ROOTFOLDER/ LISTFILE DATABASE");
+  if (words.size() != 4) throw UsageError("convert imageset takes three words: ROOTFOLDER/ LISTFILE DATABASE");
   ImagesToDatabase request;
   request.root = words[1];
   request.list = words[2];
@@ -158,14 +154,15 @@ int run_imageset(const Arguments& arguments) {
       request, [](const std::string& warning) { log_warning(warning); },
       [&](int64_t done, int64_t total) {
         signals.throw_if_stopped();
-        if (done == 0) log_info(fmt::format("A total of {} images.", total));
-        else if (done % 1000 == 0) log_info(fmt::format("Processed {} files.", done));
+        if (done == 0)
+          log_info(fmt::format("A total of {} images.", total));
+        else if (done % 1000 == 0)
+          log_info(fmt::format("Processed {} files.", done));
       });
   if (converted.records % 1000 != 0) log_info(fmt::format("Processed {} files.", converted.records));
-  fmt::print("{} records written to {}{}\n", format_count(converted.records), words[3],
-             converted.skipped == 0
-                 ? ""
-                 : fmt::format("; {} pictures could not be read", format_count(converted.skipped)));
+  fmt::print(
+      "{} records written to {}{}\n", format_count(converted.records), words[3],
+      converted.skipped == 0 ? "" : fmt::format("; {} pictures could not be read", format_count(converted.skipped)));
   return 0;
 }
 
@@ -197,8 +194,7 @@ int run_hdf5(const Arguments& arguments) {
 const std::vector<Kind>& kinds() {
   static const std::vector<Kind> list = {
       {"imageset",
-       {"backend", "gray", "shuffle", "check_size", "encoded", "encode_type", "resize_height",
-        "resize_width"},
+       {"backend", "gray", "shuffle", "check_size", "encoded", "encode_type", "resize_height", "resize_width"},
        run_imageset},
       {"idx", {"backend"}, run_idx},
       {"mnist", {"backend"}, run_idx},

@@ -19,9 +19,7 @@ namespace trainer {
 namespace {
 
 // Caffe's form: the value begins in column 32.
-void print(const std::string& label, const std::string& value) {
-  fmt::print("{:<31}{}\n", label + ":", value);
-}
+void print(const std::string& label, const std::string& value) { fmt::print("{:<31}{}\n", label + ":", value); }
 
 // The value of the first "name : value" line of a file of /proc.
 std::string proc_value(const char* path, const std::string& name) {
@@ -29,16 +27,14 @@ std::string proc_value(const char* path, const std::string& name) {
   std::string line;
   while (std::getline(file, line)) {
     const size_t colon = line.find(':');
-    if (colon != std::string::npos && trim(line.substr(0, colon)) == name)
-      return trim(line.substr(colon + 1));
+    if (colon != std::string::npos && trim(line.substr(0, colon)) == name) return trim(line.substr(colon + 1));
   }
   return "";
 }
 
 const char* instruction_set() {
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512vl"))
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
     return "x86-64-v4 (AVX-512)";
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"))
     return "x86-64-v3 (AVX2)";
@@ -46,9 +42,7 @@ const char* instruction_set() {
 }
 
 // "/proc/meminfo" counts in kB.
-int64_t meminfo_bytes(const char* name) {
-  return std::atoll(proc_value("/proc/meminfo", name).c_str()) * 1024;
-}
+int64_t meminfo_bytes(const char* name) { return std::atoll(proc_value("/proc/meminfo", name).c_str()) * 1024; }
 
 void print_cpu() {
   const CoreGrant cores = granted_cores();
@@ -138,15 +132,14 @@ int run_device_query(const Arguments& arguments) {
   return 0;
 }
 
-REGISTER_COMMAND(
-    device_query, .name = "device_query",
-    .summary = "shows the CPU as this process may use it, and NVIDIA's GPUs with who uses them",
-    .usage = "device_query [--gpu=all|0,1]",
-    .description =
-        "Of each GPU also who uses its memory, which run holds its lock, and why trainer cannot compute "
-        "on it. No context is opened on a GPU: others' work on it is not disturbed.",
-    .flags = {{"gpu", FlagType::kText, "", "IDS", "GPUs to show: all, or numbers with commas between."}},
-    .run = run_device_query);
+REGISTER_COMMAND(device_query, .name = "device_query",
+                 .summary = "shows the CPU as this process may use it, and NVIDIA's GPUs with who uses them",
+                 .usage = "device_query [--gpu=all|0,1]",
+                 .description =
+                     "Of each GPU also who uses its memory, which run holds its lock, and why trainer cannot compute "
+                     "on it. No context is opened on a GPU: others' work on it is not disturbed.",
+                 .flags = {{"gpu", FlagType::kText, "", "IDS", "GPUs to show: all, or numbers with commas between."}},
+                 .run = run_device_query);
 
 }  // namespace
 }  // namespace trainer

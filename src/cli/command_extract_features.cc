@@ -15,12 +15,10 @@ constexpr size_t kWords = 6;
 constexpr int64_t kMostBatches = 1'000'000'000;
 
 int64_t whole_number(const std::string& text, const char* what, int64_t least) {
-  const bool number =
-      !text.empty() && text.size() <= 10 && text.find_first_not_of("0123456789") == std::string::npos;
+  const bool number = !text.empty() && text.size() <= 10 && text.find_first_not_of("0123456789") == std::string::npos;
   const int64_t value = number ? std::stoll(text) : -1;
   if (value < least || value > kMostBatches)
-    throw config_error("{} is \"{}\"; it must be a whole number from {} to {}", what, text, least,
-                       kMostBatches);
+    throw config_error("{} is \"{}\"; it must be a whole number from {} to {}", what, text, least, kMostBatches);
   return value;
 }
 
@@ -29,8 +27,7 @@ ChosenDevice device_of_words(const std::vector<std::string>& words) {
   const std::string mode = words.size() > kWords ? words[kWords] : "CPU";
   if (mode != "CPU" && mode != "GPU") throw UsageError(fmt::format("\"{}\" should be CPU or GPU", mode));
   if (mode == "CPU") return cpu_device();
-  return gpu_device(
-      words.size() > kWords + 1 ? static_cast<int>(whole_number(words[kWords + 1], "DEVICE_ID", 0)) : 0);
+  return gpu_device(words.size() > kWords + 1 ? static_cast<int>(whole_number(words[kWords + 1], "DEVICE_ID", 0)) : 0);
 }
 
 int run_extract_features(const Arguments& arguments) {
@@ -58,8 +55,7 @@ int run_extract_features(const Arguments& arguments) {
   load_trained_weights(arguments, weights, net.lowered(), device_session.store);
 
   std::vector<std::unique_ptr<FeatureFile>> files;
-  for (size_t i = 0; i < blobs.size(); ++i)
-    files.push_back(make_feature_file({kind, blobs[i], paths[i], batches}));
+  for (size_t i = 0; i < blobs.size(); ++i) files.push_back(make_feature_file({kind, blobs[i], paths[i], batches}));
   log_info("Extracting Features");
   const SignalHandlers signals;
   std::vector<float> values;
@@ -73,21 +69,20 @@ int run_extract_features(const Arguments& arguments) {
   }
   for (size_t i = 0; i < blobs.size(); ++i) {
     files[i]->finish();
-    log_info(
-        fmt::format("Extracted features of {} query images for feature blob {}", files[i]->rows(), blobs[i]));
+    log_info(fmt::format("Extracted features of {} query images for feature blob {}", files[i]->rows(), blobs[i]));
   }
   const int64_t items = net.data().records_per_epoch(), read = batches * net.data().batch_size();
   if (items > 0 && read > items)
-    log_warning(fmt::format("The data set has {} items, but {} batches of {} are {}: the last {} repeat its first ones. A batch_size "
-                            "that divides {} avoids that",
-                            items, batches, net.data().batch_size(), read, read - items, items));
+    log_warning(fmt::format(
+        "The data set has {} items, but {} batches of {} are {}: the last {} repeat its first ones. A batch_size "
+        "that divides {} avoids that",
+        items, batches, net.data().batch_size(), read, read - items, items));
   log_info("Successfully extracted the features!");
   return 0;
 }
 
 REGISTER_COMMAND(
-    extract_features, .name = "extract_features",
-    .summary = "writes blobs of a net, computed from data, to files",
+    extract_features, .name = "extract_features", .summary = "writes blobs of a net, computed from data, to files",
     .usage =
         "extract_features WEIGHTS PROTOTXT BLOB[,BLOB] OUT[,OUT] NUM_BATCHES lmdb|leveldb|hdf5|npy [CPU|GPU] "
         "[DEVICE_ID]",
@@ -100,7 +95,9 @@ REGISTER_COMMAND(
         "leaves it. "
         "WEIGHTS is none for a net without learned blobs. "
         "Nothing that exists is overwritten; a call that fails leaves nothing behind.",
-    .flags = {precision_flag(), deterministic_flag(), set_flag(), fill_flag(), allow_fresh_flag(), level_flag(), stage_flag()}, .run = run_extract_features, .computes = true);
+    .flags = {precision_flag(), deterministic_flag(), set_flag(), fill_flag(), allow_fresh_flag(), level_flag(),
+              stage_flag()},
+    .run = run_extract_features, .computes = true);
 
 }  // namespace
 }  // namespace trainer

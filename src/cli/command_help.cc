@@ -44,20 +44,20 @@ int run_help(const Arguments& arguments) {
   return 0;
 }
 
-REGISTER_COMMAND(
-    help, .name = "help", .summary = "tells about commands, layers and the fields of prototxt files",
-    .usage = "help [COMMAND]\nhelp layer [TYPE]\nhelp solver | net | MESSAGE\nhelp set",
-    .description =
-        "Without words: all commands. Messages are those of the schema; \"convolution\" means "
-        "ConvolutionParameter. `set` is the flag --set.",
-    .flags =
-        {
-            {"man", FlagType::kBool, "false", "", "Write the manual page: trainer help --man | man -l -"},
-            {"completion", FlagType::kBool, "false", "",
-             "Write the bash completion: source <(trainer help --completion)"},
-            {"log_flags", FlagType::kBool, "false", "", "List the log's flags, which every command takes."},
-        },
-    .run = run_help);
+REGISTER_COMMAND(help, .name = "help", .summary = "tells about commands, layers and the fields of prototxt files",
+                 .usage = "help [COMMAND]\nhelp layer [TYPE]\nhelp solver | net | MESSAGE\nhelp set",
+                 .description =
+                     "Without words: all commands. Messages are those of the schema; \"convolution\" means "
+                     "ConvolutionParameter. `set` is the flag --set.",
+                 .flags =
+                     {
+                         {"man", FlagType::kBool, "false", "", "Write the manual page: trainer help --man | man -l -"},
+                         {"completion", FlagType::kBool, "false", "",
+                          "Write the bash completion: source <(trainer help --completion)"},
+                         {"log_flags", FlagType::kBool, "false", "",
+                          "List the log's flags, which every command takes."},
+                     },
+                 .run = run_help);
 
 }  // namespace
 }  // namespace trainer

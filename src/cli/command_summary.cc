@@ -68,8 +68,7 @@ void print_layers(const LoweredNet& net) {
 std::string layer_names(const LoweredNet& net, const Op& op) {
   std::string text;
   for (const LayerShare& share : op.shares) {
-    const std::string name =
-        share.layer < 0 ? "-" : net.layers[static_cast<size_t>(share.layer)].param->name();
+    const std::string name = share.layer < 0 ? "-" : net.layers[static_cast<size_t>(share.layer)].param->name();
     if (text.find(name) == std::string::npos) text += (text.empty() ? "" : "+") + name;
   }
   return text;
@@ -83,8 +82,7 @@ std::string place_text(const Program& program, int value) {
   switch (planned.placement.kind) {
     case Placement::kArena: return text + fmt::format("@{}", planned.placement.offset);
     case Placement::kState: return text + "@" + program.states[static_cast<size_t>(planned.placement.index)];
-    case Placement::kSource:
-      return text + "@" + program.sources[static_cast<size_t>(planned.placement.index)].name;
+    case Placement::kSource: return text + "@" + program.sources[static_cast<size_t>(planned.placement.index)].name;
   }
   return text;
 }
@@ -121,17 +119,16 @@ void print_plan(const LoweredNet& net, const Program& program, bool training) {
     for (const Refusal& refusal : step.refused)
       std::printf("       not %s: %s\n", refusal.implementation.c_str(), refusal.reason.c_str());
   }
-  std::printf("%d fused steps, %d permutes; %.1f%% of the operations run by reference implementations\n",
-              fused, reorders, total_work > 0 ? 100 * reference_work / total_work : 0);
+  std::printf("%d fused steps, %d permutes; %.1f%% of the operations run by reference implementations\n", fused,
+              reorders, total_work > 0 ? 100 * reference_work / total_work : 0);
 }
 
 // "data=16,3,227,227".
 std::pair<std::string, Shape> read_shape(const std::string& word) {
   const size_t equals = word.rfind('=');
   const auto refuse = [&word](const std::string& why) {
-    return config_error(
-        "--shape {}: {}; write the name of a data layer's top and its dimensions: data=16,3,227,227", word,
-        why);
+    return config_error("--shape {}: {}; write the name of a data layer's top and its dimensions: data=16,3,227,227",
+                        word, why);
   };
   if (equals == std::string::npos || equals == 0) throw refuse("there is no NAME= in it");
   std::vector<int64_t> dims;
@@ -176,10 +173,12 @@ std::unique_ptr<NetSession> open_net(const ConfiguredNet& configured, caffe::Pha
 // A GPU that is there is asked for what planning depends on, and its lock is left to those that compute.
 std::string device_to_plan_for(const std::string& gpu) {
   if (gpu.empty()) return "plan:cpu";
-  if (std::isalpha(static_cast<unsigned char>(gpu.front())) != 0 && gpu != "auto" && gpu != "all") return "plan:cuda:" + gpu;
+  if (std::isalpha(static_cast<unsigned char>(gpu.front())) != 0 && gpu != "auto" && gpu != "all")
+    return "plan:cuda:" + gpu;
   const GpuRequest request = parse_gpu_request(gpu);
   if (request.numbers.size() != 1)
-    throw config_error("--gpu={}: a plan is for one GPU; write its number, a name (h200) or an architecture (sm_90)", gpu);
+    throw config_error("--gpu={}: a plan is for one GPU; write its number, a name (h200) or an architecture (sm_90)",
+                       gpu);
   check_gpus(request);
   return fmt::format("plan:cuda:{}", request.numbers.front());
 }
@@ -222,47 +221,50 @@ int run_summary(const Arguments& arguments) {
   return 0;
 }
 
-REGISTER_COMMAND(
-    summary, .name = "summary", .summary = "shows a net's layers, shapes, parameters, work and memory",
-    .usage =
-        "summary --model=FILE [--phase=TRAIN|TEST] [--shape=TOP=DIMS] [--gpu=ID|h200|sm_90] "
-        "[--precision=bf16|...] [--memory=SIZE] [--plan | --caffe]",
-    .description =
-        "Checks and compiles the net without running it. --plan shows each step: which layers "
-        "were fused into it, its "
-        "implementation and why not a faster one, where its values lie (%value[shape]/cl for "
-        "channels-last @offset), "
-        "operations and bytes. For a GPU it ends with what an iteration costs: launches (kernels, copies and calls of libraries), "
-        "bytes, operations, and the time that these take at least by the GPU's data sheet, each step with the memory's bandwidth "
-        "or the peak of its precision. That is all steps and, in the TRAIN phase, the solver's update as time --update runs it "
-        "(SGD with momentum); not the copies of batches to the GPU and of the loss back.\n"
-        "\n"
-        "--caffe shows the net as Caffe builds it, Split layers included, one item a line, columns "
-        "apart by tabs (in names a tab is \\t, a line's end \\n, a backslash \\\\):\n"
-        "  layer  NAME  TYPE  BOTTOM...\n"
-        "  top    LAYER  TYPE  TOP  DIMS   (64,20,24,24; nothing for a scalar)\n"
-        "  blob   LAYER  INDEX  DIMS       learned blobs and statistics, shared ones at each layer",
-    .flags =
-        {
-            {"model", FlagType::kFile, "", "FILE", "The prototxt file of the net."},
-            {"phase", FlagType::kChoice, "TRAIN", "TRAIN|TEST", "The phase of the net."},
-            {"plan", FlagType::kBool, "false", "", "Show the steps of the compiled program."},
-            {"caffe", FlagType::kBool, "false", "",
-             "Show layers, tops and blobs as Caffe builds them, for scripts to read."},
-            {"shape", FlagType::kText, "", "TOP=DIMS",
-             "The shape of a data layer's top (data=16,3,227,227), so that its data set is not needed.",
-             true},
-            {"gpu", FlagType::kText, "", "ID|h200|sm_90",
-             "Plan for this NVIDIA GPU; or for one that need not be there, by its name or architecture: any other word lists those "
-             "that are known."},
-            precision_flag(),
-            deterministic_flag(),
-            memory_flag(),
-            set_flag(),
-            level_flag(),
-            stage_flag(),
-        },
-    .run = run_summary, .computes = true);
+REGISTER_COMMAND(summary, .name = "summary", .summary = "shows a net's layers, shapes, parameters, work and memory",
+                 .usage =
+                     "summary --model=FILE [--phase=TRAIN|TEST] [--shape=TOP=DIMS] [--gpu=ID|h200|sm_90] "
+                     "[--precision=bf16|...] [--memory=SIZE] [--plan | --caffe]",
+                 .description =
+                     "Checks and compiles the net without running it. --plan shows each step: which layers "
+                     "were fused into it, its "
+                     "implementation and why not a faster one, where its values lie (%value[shape]/cl for "
+                     "channels-last @offset), "
+                     "operations and bytes. For a GPU it ends with what an iteration costs: launches (kernels, copies "
+                     "and calls of libraries), "
+                     "bytes, operations, and the time that these take at least by the GPU's data sheet, each step with "
+                     "the memory's bandwidth "
+                     "or the peak of its precision. That is all steps and, in the TRAIN phase, the solver's update as "
+                     "time --update runs it "
+                     "(SGD with momentum); not the copies of batches to the GPU and of the loss back.\n"
+                     "\n"
+                     "--caffe shows the net as Caffe builds it, Split layers included, one item a line, columns "
+                     "apart by tabs (in names a tab is \\t, a line's end \\n, a backslash \\\\):\n"
+                     "  layer  NAME  TYPE  BOTTOM...\n"
+                     "  top    LAYER  TYPE  TOP  DIMS   (64,20,24,24; nothing for a scalar)\n"
+                     "  blob   LAYER  INDEX  DIMS       learned blobs and statistics, shared ones at each layer",
+                 .flags =
+                     {
+                         {"model", FlagType::kFile, "", "FILE", "The prototxt file of the net."},
+                         {"phase", FlagType::kChoice, "TRAIN", "TRAIN|TEST", "The phase of the net."},
+                         {"plan", FlagType::kBool, "false", "", "Show the steps of the compiled program."},
+                         {"caffe", FlagType::kBool, "false", "",
+                          "Show layers, tops and blobs as Caffe builds them, for scripts to read."},
+                         {"shape", FlagType::kText, "", "TOP=DIMS",
+                          "The shape of a data layer's top (data=16,3,227,227), so that its data set is not needed.",
+                          true},
+                         {"gpu", FlagType::kText, "", "ID|h200|sm_90",
+                          "Plan for this NVIDIA GPU; or for one that need not be there, by its name or architecture: "
+                          "any other word lists those "
+                          "that are known."},
+                         precision_flag(),
+                         deterministic_flag(),
+                         memory_flag(),
+                         set_flag(),
+                         level_flag(),
+                         stage_flag(),
+                     },
+                 .run = run_summary, .computes = true);
 
 }  // namespace
 }  // namespace trainer

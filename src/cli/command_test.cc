@@ -58,26 +58,25 @@ int run_test(const Arguments& arguments) {
   return 0;
 }
 
-REGISTER_COMMAND(
-    test, .name = "test", .summary = "scores a net with given weights",
-    .usage = "test --model=FILE --weights=FILE [--iterations=N] [flags]",
-    .description = "Runs the net forward in phase TEST over N batches and shows the mean of each output.",
-    .flags =
-        {
-            {"model", FlagType::kFile, "", "FILE", "The prototxt file of the net."},
-            {"weights", FlagType::kFile, "", "FILE", "The weights; layers are matched by name."},
-            {"iterations", FlagType::kInteger, "50", "N", "Batches to run."},
-            gpu_flag(),
-            cpu_flag(),
-            precision_flag(),
-            deterministic_flag(),
-            set_flag(),
-            fill_flag(),
-            allow_fresh_flag(),
-            level_flag(),
-            stage_flag(),
-        },
-    .run = run_test, .computes = true);
+REGISTER_COMMAND(test, .name = "test", .summary = "scores a net with given weights",
+                 .usage = "test --model=FILE --weights=FILE [--iterations=N] [flags]",
+                 .description = "Runs the net forward in phase TEST over N batches and shows the mean of each output.",
+                 .flags =
+                     {
+                         {"model", FlagType::kFile, "", "FILE", "The prototxt file of the net."},
+                         {"weights", FlagType::kFile, "", "FILE", "The weights; layers are matched by name."},
+                         {"iterations", FlagType::kInteger, "50", "N", "Batches to run."},
+                         gpu_flag(),
+                         cpu_flag(),
+                         precision_flag(),
+                         deterministic_flag(),
+                         set_flag(),
+                         fill_flag(),
+                         allow_fresh_flag(),
+                         level_flag(),
+                         stage_flag(),
+                     },
+                 .run = run_test, .computes = true);
 
 }  // namespace
 }  // namespace trainer

@@ -21,8 +21,7 @@ struct LayerTime {
 };
 
 // Shares the seconds of each step out to the layers it works for. What belongs to none is the last entry.
-std::vector<LayerTime> layer_times(const Program& program, const std::vector<double>& seconds,
-                                   size_t layers) {
+std::vector<LayerTime> layer_times(const Program& program, const std::vector<double>& seconds, size_t layers) {
   std::vector<LayerTime> times(layers + 1);
   for (size_t i = 0; i < program.steps.size(); ++i) {
     double total = 0;
@@ -40,7 +39,7 @@ std::string milliseconds(double seconds) { return fmt::format("{} ms.", log_numb
 
 // The most memory this process has had resident, in MiB.
 int64_t peak_memory() {
-  struct rusage usage{};
+  struct rusage usage {};
   getrusage(RUSAGE_SELF, &usage);
   return usage.ru_maxrss / 1024;
 }
@@ -57,8 +56,7 @@ class Timing {
     net_.write_no_files();
     add_parameters(net_.lowered(), 1, true, device_session.store);
     if (arguments.get_bool("update"))
-      update_ = std::make_unique<UpdateRule>(default_solver(), trained_parameters(net_.lowered()),
-                                             device_session);
+      update_ = std::make_unique<UpdateRule>(default_solver(), trained_parameters(net_.lowered()), device_session);
     device_session.limit_memory(memory_of(arguments), net_.data().batch_bytes());
   }
 
@@ -103,15 +101,12 @@ class Timing {
   }
 
   using Clock = std::chrono::steady_clock;
-  static double since(Clock::time_point start) {
-    return std::chrono::duration<double>(Clock::now() - start).count();
-  }
+  static double since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
   void report() {
     const double n = iterations_;
     const std::vector<LoweredLayer>& layers = net_.lowered().layers;
-    const std::vector<LayerTime> times =
-        layer_times(net_.program(kind_), seconds_, layers.size());
+    const std::vector<LayerTime> times = layer_times(net_.program(kind_), seconds_, layers.size());
     log_info("Average time per layer: ");
     LayerTime sum;
     for (size_t i = 0; i <= layers.size(); ++i) {
@@ -134,8 +129,11 @@ class Timing {
     if (update_) log_info(fmt::format("Average Update: {}", milliseconds(update / n)));
     log_info(fmt::format("Peak memory: {} MiB", peak_memory()));
     if (!device_.is_host()) {
-      log_info(fmt::format("Memory on the GPU: {} MiB", (device_session_.arena.bytes() + device_session_.store.bytes() + net_.data().batch_bytes()) >> 20));
-      log_info(fmt::format("Average iteration step by step, as the lines above count it: {}", milliseconds(one_by_one_ / n)));
+      log_info(fmt::format(
+          "Memory on the GPU: {} MiB",
+          (device_session_.arena.bytes() + device_session_.store.bytes() + net_.data().batch_bytes()) >> 20));
+      log_info(fmt::format("Average iteration step by step, as the lines above count it: {}",
+                           milliseconds(one_by_one_ / n)));
     }
     report_steps();
     log_info(fmt::format("Total Time: {}", milliseconds(total_)));
@@ -145,8 +143,7 @@ class Timing {
 
   // Where an iteration goes.
   void report_steps() {
-    std::vector<StepTime> steps =
-        step_times(net_.program(kind_), net_.lowered().layers, seconds_, iterations_);
+    std::vector<StepTime> steps = step_times(net_.program(kind_), net_.lowered().layers, seconds_, iterations_);
     const DeviceSpeed best = device_.best_speed();
     if (!trace_.empty()) write_trace(trace_, steps, best);
     log_info(fmt::format("The machine's best: {:.1f} GFLOP/s, {:.1f} GB/s", best.operations * 1e-9, best.bytes * 1e-9));
@@ -182,35 +179,33 @@ int run_time(const Arguments& arguments) {
   return 0;
 }
 
-REGISTER_COMMAND(time, .name = "time",
-                 .summary = "measures a net's forward and backward pass, layer by layer",
-                 .usage = "time --model=FILE [--iterations=N] [--update] [flags]",
-                 .description =
-                     "Runs the program that training runs, with its data, and shares the time of fused steps "
-                     "out to the layers. The "
-                     "lines sum to the total. Nothing is saved.",
-                 .flags =
-                     {
-                         {"model", FlagType::kFile, "", "FILE", "The prototxt file of the net."},
-                         {"iterations", FlagType::kInteger, "50", "N", "Iterations to average over."},
-                         {"phase", FlagType::kChoice, "TRAIN", "TRAIN|TEST", "The phase of the net."},
-                         {"update", FlagType::kBool, "false", "",
-                          "Also run the update of the weights (SGD with momentum)."},
-                         {"forward_only", FlagType::kBool, "false", "",
-                          "Run the forward pass only, as test and validation do."},
-                         {"trace", FlagType::kFile, "", "FILE",
-                          "Write the steps of an iteration in Chrome's trace format: each with its time, GFLOP/s, GB/s "
-                          "and bound, beside the machine's best."},
-                         gpu_flag(),
-                         cpu_flag(),
-                         precision_flag(),
-                         deterministic_flag(),
-                         memory_flag(),
-                         set_flag(),
-                         level_flag(),
-                         stage_flag(),
-                     },
-                 .run = run_time, .computes = true);
+REGISTER_COMMAND(
+    time, .name = "time", .summary = "measures a net's forward and backward pass, layer by layer",
+    .usage = "time --model=FILE [--iterations=N] [--update] [flags]",
+    .description =
+        "Runs the program that training runs, with its data, and shares the time of fused steps "
+        "out to the layers. The "
+        "lines sum to the total. Nothing is saved.",
+    .flags =
+        {
+            {"model", FlagType::kFile, "", "FILE", "The prototxt file of the net."},
+            {"iterations", FlagType::kInteger, "50", "N", "Iterations to average over."},
+            {"phase", FlagType::kChoice, "TRAIN", "TRAIN|TEST", "The phase of the net."},
+            {"update", FlagType::kBool, "false", "", "Also run the update of the weights (SGD with momentum)."},
+            {"forward_only", FlagType::kBool, "false", "", "Run the forward pass only, as test and validation do."},
+            {"trace", FlagType::kFile, "", "FILE",
+             "Write the steps of an iteration in Chrome's trace format: each with its time, GFLOP/s, GB/s "
+             "and bound, beside the machine's best."},
+            gpu_flag(),
+            cpu_flag(),
+            precision_flag(),
+            deterministic_flag(),
+            memory_flag(),
+            set_flag(),
+            level_flag(),
+            stage_flag(),
+        },
+    .run = run_time, .computes = true);
 
 }  // namespace
 }  // namespace trainer

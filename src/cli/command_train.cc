@@ -38,21 +38,24 @@ const char* stopping_text() {
   return text.c_str();
 }
 
-std::unique_ptr<Training> open_training(TrainingFiles files, const TrainingOptions& options, const std::vector<ChosenDevice>& devices,
+std::unique_ptr<Training> open_training(TrainingFiles files, const TrainingOptions& options,
+                                        const std::vector<ChosenDevice>& devices,
                                         const std::function<TrainingFiles()>& configure_again) {
   try {
     return std::make_unique<Training>(std::move(files), options);
   } catch (const OutOfMemory& error) {
     std::string advice = memory_advice(configure_again, options, error);
     for (const ChosenDevice& device : devices) {
-      if (!device.beside.empty()) advice += fmt::format("\n  Others compute on {} as well: {}", device.name, device.beside);
+      if (!device.beside.empty())
+        advice += fmt::format("\n  Others compute on {} as well: {}", device.name, device.beside);
     }
     throw device_error("{}", advice);
   }
 }
 
 bool has_tensor_cores(const Device& device) {
-  return !device.is_host() && device.refuse_precision(Precision::kTF32).empty() && device.refuse_precision(Precision::kBF16).empty();
+  return !device.is_host() && device.refuse_precision(Precision::kTF32).empty() &&
+         device.refuse_precision(Precision::kBF16).empty();
 }
 
 int run_train(const Arguments& arguments) {
@@ -140,8 +143,7 @@ REGISTER_COMMAND(
     .flags =
         {
             {"solver", FlagType::kFile, "", "FILE", "The solver: net, learning rate, schedule, snapshots."},
-            {"weights", FlagType::kText, "", "FILE,FILE",
-             "Weight files to start from, later ones over earlier ones."},
+            {"weights", FlagType::kText, "", "FILE,FILE", "Weight files to start from, later ones over earlier ones."},
             {"snapshot", FlagType::kFile, "", "FILE", "The solver state to resume from."},
             gpu_flag(),
             cpu_flag(),

@@ -73,21 +73,18 @@ class IntoFile : public google::protobuf::io::CopyingOutputStream {
 void read_binary_net(const std::string& in, caffe::NetParameter* net) {
   const InputFile file(in, "weight file");
   if (file.size() > kLargestBinaryMessage)
-    throw data_error(
-        "{} is {} long, and no binary net may have more than {} bytes: it cannot be a net of Caffe's", in,
-        format_bytes(file.size()), kLargestBinaryMessage);
+    throw data_error("{} is {} long, and no binary net may have more than {} bytes: it cannot be a net of Caffe's", in,
+                     format_bytes(file.size()), kLargestBinaryMessage);
   google::protobuf::io::FileInputStream stream(file.descriptor());
   if (!net->ParseFromZeroCopyStream(&stream) || (net->layer_size() == 0 && net->layers_size() == 0))
     throw data_error("{} is not a binary net (.caffemodel): {}", in,
-                     file.looks_like_text()
-                         ? "it is text; leave --type out, or give --type=net or --type=solver"
-                         : "it is damaged, or another kind of file");
+                     file.looks_like_text() ? "it is text; leave --type out, or give --type=net or --type=solver"
+                                            : "it is damaged, or another kind of file");
 }
 
 Outcome upgrade_net_binary(const std::string& in, const Target& out) {
   if (Hdf5File::has_signature(in))
-    throw data_error("{} is an HDF5 file: that form has had one version only, and nothing in it to upgrade",
-                     in);
+    throw data_error("{} is an HDF5 file: that form has had one version only, and nothing in it to upgrade", in);
   caffe::NetParameter net;
   read_binary_net(in, &net);
   read_weights(in);  // names a blob whose values are not as many as its shape says
@@ -122,8 +119,7 @@ std::string kind_of(const std::string& path) {
     Diagnostics diagnostics;
     std::string text;
     Positions positions;
-    if (read_text_file(path, {}, &text, &diagnostics))
-      parse_prototxt(text, path, &message, &positions, &diagnostics);
+    if (read_text_file(path, {}, &text, &diagnostics)) parse_prototxt(text, path, &message, &positions, &diagnostics);
     return diagnostics.error_count();
   };
   return mistakes(caffe::SolverParameter()) < mistakes(caffe::NetParameter()) ? "solver" : "net";
@@ -142,16 +138,15 @@ int run_upgrade(const Arguments& arguments) {
   for (const std::string& note : outcome.converted) log_info(note);
   if (!outcome.left_out.empty()) {
     log_warning(outcome.left_out);
-    throw config_error(
-        "{} was written, but it lacks what has no counterpart in the current form (told above)", out.path);
+    throw config_error("{} was written, but it lacks what has no counterpart in the current form (told above)",
+                       out.path);
   }
   if (outcome.converted.empty()) log_info("File already in latest proto format: " + in);
   log_info(fmt::format("Wrote upgraded {} to {}", kind, out.path));
   return 0;
 }
 
-REGISTER_COMMAND(upgrade, .name = "upgrade",
-                 .summary = "writes old nets, solvers and weights in the current form",
+REGISTER_COMMAND(upgrade, .name = "upgrade", .summary = "writes old nets, solvers and weights in the current form",
                  .usage = "upgrade IN OUT [--type=net|solver|weights] [--overwrite]",
                  .description =
                      "Does what upgrade_net_proto_text, upgrade_net_proto_binary and "

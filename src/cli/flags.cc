@@ -105,8 +105,7 @@ const Flag* find_flag(const std::vector<Flag>& table, const std::string& name) {
   for (const Flag& flag : table) known.push_back(flag.name);
   for (const ProcessFlag& flag : process_flags()) known.push_back(flag.name);
   const std::string near = nearest_name(name, known);
-  throw config_error("unknown flag --{}{}", name,
-                     near.empty() ? "" : fmt::format("; did you mean --{}?", near));
+  throw config_error("unknown flag --{}{}", name, near.empty() ? "" : fmt::format("; did you mean --{}?", near));
 }
 
 // The value of the flag at words[*i]: after "=", or the next word, which is then passed over.
@@ -239,11 +238,9 @@ std::vector<ProcessFlag> process_flags() {
   gflags::GetAllFlags(&all);
   std::vector<ProcessFlag> flags;
   for (const gflags::CommandLineFlagInfo& info : all) {
-    if (!belongs_to_gflags(info))
-      flags.push_back({info.name, info.type, info.default_value, info.description});
+    if (!belongs_to_gflags(info)) flags.push_back({info.name, info.type, info.default_value, info.description});
   }
-  std::sort(flags.begin(), flags.end(),
-            [](const ProcessFlag& a, const ProcessFlag& b) { return a.name < b.name; });
+  std::sort(flags.begin(), flags.end(), [](const ProcessFlag& a, const ProcessFlag& b) { return a.name < b.name; });
   return flags;
 }
 

@@ -22,8 +22,7 @@ struct Flag {
   const char* name;
   FlagType type;
   const char* default_value;  // as typed; "" for none
-  const char*
-      value_name;  // what help shows for the value: "FILE"; for kChoice the choices: "stop|snapshot|none"
+  const char* value_name;     // what help shows for the value: "FILE"; for kChoice the choices: "stop|snapshot|none"
   const char* help;
   bool repeatable = false;  // every value counts; otherwise the last one does
 };

@@ -70,8 +70,7 @@ std::string manual_page() {
                     "prototxt files\n.SH SYNOPSIS\n.B trainer\n.I command\n[flags]\n.SH COMMANDS\n";
   for (const Command* command : commands()) {
     out += fmt::format(".SS {}\n{}\n", command->name, troff(command->summary));
-    for (const std::string& call : split(command->usage, '\n'))
-      out += ".PP\n.B " + troff("trainer " + call) + "\n";
+    for (const std::string& call : split(command->usage, '\n')) out += ".PP\n.B " + troff("trainer " + call) + "\n";
     if (*command->description != '\0') out += troff_paragraphs(command->description);
     for (const Flag& flag : command->flags) out += troff_flag(flag);
   }
@@ -92,8 +91,8 @@ std::string completion_script() {
       flags += fmt::format("{}--{}{}", flags.empty() ? "" : " ", flag.name, truth ? "" : "=");
       if (!truth) values += fmt::format("        --{}) {} ;;\n", flag.name, completion_of_value(flag));
     }
-    cases += fmt::format("    {})\n      flags='{}'\n      case $flag in\n{}      esac ;;\n", command->name,
-                         flags, values);
+    cases +=
+        fmt::format("    {})\n      flags='{}'\n      case $flag in\n{}      esac ;;\n", command->name, flags, values);
   }
   // COMP_WORDBREAKS holds "=": --solver=FILE arrives as three words.
   return "# bash completion for trainer; written by `trainer help --completion`.\n"

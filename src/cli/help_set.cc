@@ -5,7 +5,8 @@ namespace trainer {
 
 std::string set_text(int width) {
   return wrap(
-      "--set FIELD=VALUE sets a field of the solver or net for one run. It is typed and checked like the text of the file, and "
+      "--set FIELD=VALUE sets a field of the solver or net for one run. It is typed and checked like the text of the "
+      "file, and "
       "may be given several times; the values apply in that order.\n"
       "\n"
       "Which field:\n"
@@ -14,8 +15,10 @@ std::string set_text(int width) {
       "  layer[conv1].convolution_param.num_output=32   a field of a layer, by the layer's name\n"
       "  layer[conv1].param[1].lr_mult=0                an element of a repeated field, by its index from 0\n"
       "\n"
-      "layer[NAME] means all layers of that name in the nets of the command: train sets the TRAIN and the TEST layer, test and "
-      "extract_features the TEST layer. Where these layers have different types, a field such as data_param is set in those "
+      "layer[NAME] means all layers of that name in the nets of the command: train sets the TRAIN and the TEST layer, "
+      "test and "
+      "extract_features the TEST layer. Where these layers have different types, a field such as data_param is set in "
+      "those "
       "whose type it belongs to. The layer that replaces `input:` fields of a net is called \"input\".\n"
       "\n"
       "Which value:\n"

@@ -32,8 +32,7 @@ std::string flag_help(const Flag& flag) {
 
 int terminal_width(FILE* stream) {
   winsize size{};
-  if (isatty(fileno(stream)) == 0 || ioctl(fileno(stream), TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
-    return 100;
+  if (isatty(fileno(stream)) == 0 || ioctl(fileno(stream), TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return 100;
   return std::clamp(static_cast<int>(size.ws_col), 40, 110);
 }
 
@@ -70,8 +69,8 @@ std::string two_columns(const std::string& name, const std::string& text, int co
 }
 
 std::string overview_text(int width) {
-  std::string out = "trainer " TRAINER_VERSION
-                    ": trains networks described in prototxt files.\n\nusage: trainer COMMAND [flags]\n\n";
+  std::string out =
+      "trainer " TRAINER_VERSION ": trains networks described in prototxt files.\n\nusage: trainer COMMAND [flags]\n\n";
   for (const Command* command : commands()) out += two_columns(command->name, command->summary, 16, width);
   out += "\n";
   out += wrap(
@@ -91,13 +90,11 @@ std::string command_text(const Command& command, int width) {
   }
   if (*command.description != '\0') out += "\n" + wrap(command.description, width, 0);
   if (!command.flags.empty()) out += "\nflags:\n";
-  for (const Flag& flag : command.flags)
-    out += two_columns(flag_heading(flag), flag_help(flag), kFlagColumn, width);
-  out += "\n" +
-         wrap(
-             "glog's flags (--log_dir, --logtostderr, --minloglevel, --v, ...) are known to every command; "
-             "`trainer help --log-flags` lists them.",
-             width, 0);
+  for (const Flag& flag : command.flags) out += two_columns(flag_heading(flag), flag_help(flag), kFlagColumn, width);
+  out += "\n" + wrap(
+                    "glog's flags (--log_dir, --logtostderr, --minloglevel, --v, ...) are known to every command; "
+                    "`trainer help --log-flags` lists them.",
+                    width, 0);
   return out;
 }
 

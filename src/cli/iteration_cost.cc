@@ -9,8 +9,8 @@ namespace trainer {
 namespace {
 
 bool is_product(OpKind kind) {
-  return kind == OpKind::kMatmul || kind == OpKind::kConvolution ||
-         kind == OpKind::kConvolutionInputGradient || kind == OpKind::kConvolutionWeightGradient;
+  return kind == OpKind::kMatmul || kind == OpKind::kConvolution || kind == OpKind::kConvolutionInputGradient ||
+         kind == OpKind::kConvolutionWeightGradient;
 }
 
 // "an H200", "a B200": the article goes by how the first letter is called.
@@ -35,8 +35,8 @@ void IterationCost::add(const Program& program) {
 }
 
 std::string IterationCost::text() const {
-  std::string text = fmt::format("{} launches, {:.4g} GB read and written, {:.4g} TFLOP", launches_,
-                                 bytes_ * 1e-9, operations_ * 1e-12);
+  std::string text = fmt::format("{} launches, {:.4g} GB read and written, {:.4g} TFLOP", launches_, bytes_ * 1e-9,
+                                 operations_ * 1e-12);
   if (sheet_) text += fmt::format("; at least {:.3g} ms on {}", seconds_ * 1e3, with_article(sheet_->name));
   return text;
 }

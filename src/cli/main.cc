@@ -55,8 +55,7 @@ int main(int argc, char** argv) {
     return fail_without_memory(command != nullptr && command->computes);
   } catch (const std::exception& error) {
     const auto* system = dynamic_cast<const std::system_error*>(&error);
-    if (system != nullptr && system->code() == std::errc::resource_unavailable_try_again)
-      return fail_without_threads();
+    if (system != nullptr && system->code() == std::errc::resource_unavailable_try_again) return fail_without_threads();
     return fail((std::string("internal error: ") + error.what() + " (this is a bug in trainer)").c_str(),
                 trainer::ExitCode::kInternal);
   }

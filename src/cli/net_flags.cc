@@ -15,31 +15,34 @@
 namespace trainer {
 
 Flag gpu_flag() {
-  return {
-      "gpu", FlagType::kText, "", "N|auto|all",
-      "Run on the NVIDIA GPU of this number, among those that CUDA_VISIBLE_DEVICES leaves; auto takes one "
-      "that nobody uses. train also takes several, 0,1 or all. trainer device_query shows who uses which."};
+  return {"gpu", FlagType::kText, "", "N|auto|all",
+          "Run on the NVIDIA GPU of this number, among those that CUDA_VISIBLE_DEVICES leaves; auto takes one "
+          "that nobody uses. train also takes several, 0,1 or all. trainer device_query shows who uses which."};
 }
-Flag cpu_flag() {
-  return {"cpu", FlagType::kBool, "false", "", "Run on the CPU, whatever solver_mode says."};
-}
+Flag cpu_flag() { return {"cpu", FlagType::kBool, "false", "", "Run on the CPU, whatever solver_mode says."}; }
 Flag precision_flag() {
-  return {"precision", FlagType::kChoice, "fp32", "fp32|tf32|bf16|fp16",
-          "What convolutions and large inner products multiply; what they sum, weights, their gradients and files are floats "
-          "always. fp32: floats. tf32 (GPU): activations are floats, of which tensor cores multiply 10 bits of mantissa: "
-          "faster, to about 3 digits. bf16: activations are bfloat16, in half the memory, to 2 to 3 digits. fp16 (GPU): "
-          "activations are float16, to about 3 digits, in a range that the loss is scaled to fit automatically."};
+  return {
+      "precision", FlagType::kChoice, "fp32", "fp32|tf32|bf16|fp16",
+      "What convolutions and large inner products multiply; what they sum, weights, their gradients and files are "
+      "floats "
+      "always. fp32: floats. tf32 (GPU): activations are floats, of which tensor cores multiply 10 bits of mantissa: "
+      "faster, to about 3 digits. bf16: activations are bfloat16, in half the memory, to 2 to 3 digits. fp16 (GPU): "
+      "activations are float16, to about 3 digits, in a range that the loss is scaled to fit automatically."};
 }
 Flag deterministic_flag() {
   return {"deterministic", FlagType::kBool, "false", "",
-          "Give the same bits each time on GPUs of one model, with the same libraries, driver and options; a training that was "
-          "stopped and resumed too. Libraries' kernels that sum in no fixed sequence are left out, and kernels are not chosen by "
-          "timing. Changes nothing on the CPU, where all sums have a fixed sequence: the same number of threads gives the same "
+          "Give the same bits each time on GPUs of one model, with the same libraries, driver and options; a training "
+          "that was "
+          "stopped and resumed too. Libraries' kernels that sum in no fixed sequence are left out, and kernels are not "
+          "chosen by "
+          "timing. Changes nothing on the CPU, where all sums have a fixed sequence: the same number of threads gives "
+          "the same "
           "bits always."};
 }
 Flag memory_flag() {
   return {"memory", FlagType::kText, "", "SIZE",
-          "Plan for at most so much memory (800M, 1.5G): parameters, gradients, history, activations and data buffers. Forward "
+          "Plan for at most so much memory (800M, 1.5G): parameters, gradients, history, activations and data buffers. "
+          "Forward "
           "values are computed again in the backward pass where they do not fit; the results are the same bits."};
 }
 Flag set_flag() {
@@ -52,20 +55,22 @@ Flag set_flag() {
           true};
 }
 Flag fill_flag() {
-  return {"fill", FlagType::kText, "", "TOP=VALUE|gaussian",
-          "Fill this top of an Input layer: with one value (data=0.5), or with numbers drawn anew for each batch.", true};
+  return {"fill",
+          FlagType::kText,
+          "",
+          "TOP=VALUE|gaussian",
+          "Fill this top of an Input layer: with one value (data=0.5), or with numbers drawn anew for each batch.",
+          true};
 }
 Flag allow_fresh_flag() {
   return {"allow_fresh", FlagType::kBool, "false", "",
           "Compute with layers that the weights lack, as their fillers make them."};
 }
 Flag level_flag() {
-  return {"level", FlagType::kInteger, "0", "N",
-          "The level of the net's state, for include and exclude rules."};
+  return {"level", FlagType::kInteger, "0", "N", "The level of the net's state, for include and exclude rules."};
 }
 Flag stage_flag() {
-  return {"stage", FlagType::kText, "", "NAME,NAME",
-          "Stages of the net's state, for include and exclude rules."};
+  return {"stage", FlagType::kText, "", "NAME,NAME", "Stages of the net's state, for include and exclude rules."};
 }
 
 std::vector<std::string> comma_list(const std::string& text) {
@@ -96,16 +101,14 @@ std::optional<GpuRequest> request_of(const Arguments& arguments) {
 ChosenDevice cpu_device() {
   const CoreGrant cores = granted_cores();
   if (cores.omp_threads > 2 * cores.granted)
-    log_warning(fmt::format(
-        "OMP_NUM_THREADS={} starts {} threads on {} core{}: they take turns and much memory. Set it to {}, "
-        "or unset it",
-        cores.omp_threads, usable_cores(), cores.granted, cores.granted == 1 ? "" : "s", cores.granted));
+    log_warning(
+        fmt::format("OMP_NUM_THREADS={} starts {} threads on {} core{}: they take turns and much memory. Set it to {}, "
+                    "or unset it",
+                    cores.omp_threads, usable_cores(), cores.granted, cores.granted == 1 ? "" : "s", cores.granted));
   return {"cpu", "", "Use CPU."};
 }
 
-ChosenDevice gpu_device(int number) {
-  return chosen(take_gpus({GpuRequest::Kind::kNumbers, {number}}).front());
-}
+ChosenDevice gpu_device(int number) { return chosen(take_gpus({GpuRequest::Kind::kNumbers, {number}}).front()); }
 
 std::vector<ChosenDevice> devices_of(const Arguments& arguments, const caffe::SolverParameter& solver) {
   const std::optional<GpuRequest> request = request_of(arguments);
@@ -124,9 +127,8 @@ ChosenDevice device_of(const Arguments& arguments) {
   if (!request) return cpu_device();
   const std::vector<TakenGpu> gpus = take_gpus(*request);
   if (gpus.size() > 1)
-    throw config_error(
-        "only trainer train runs on several GPUs, and --gpu={} names {}: name one, or take auto",
-        arguments.text("gpu"), gpus.size());
+    throw config_error("only trainer train runs on several GPUs, and --gpu={} names {}: name one, or take auto",
+                       arguments.text("gpu"), gpus.size());
   return chosen(gpus.front());
 }
 
@@ -184,7 +186,8 @@ ConfiguredNet net_to_run(const Arguments& arguments, const std::string& path) {
   return configured_net(arguments, caffe::TEST, path, true, {});
 }
 
-void load_trained_weights(const Arguments& arguments, const std::string& path, const LoweredNet& net, StateStore& store) {
+void load_trained_weights(const Arguments& arguments, const std::string& path, const LoweredNet& net,
+                          StateStore& store) {
   if (path == "none" && net.parameters.empty()) return;
   const std::vector<WeightMatch> matches = load_weights(path, net, store);
   require_trained(path, matches, arguments.get_bool("allow_fresh"));

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "cli/flags.h"
-#include "train/configure_training.h"
 #include "session/parameters.h"
+#include "train/configure_training.h"
 
 namespace trainer {
 
@@ -45,20 +45,22 @@ int64_t memory_of(const Arguments& arguments);
 // The stages of --stage, a comma list.
 std::vector<std::string> stages_of(const Arguments& arguments);
 
-// A net in this phase with --level, --stage, --set and, where the command has it, --fill applied. Throws with all problems;
-// writes warnings to the log.
+// A net in this phase with --level, --stage, --set and, where the command has it, --fill applied. Throws with all
+// problems; writes warnings to the log.
 struct ConfiguredNet {
   std::unique_ptr<NetFile> file;
   FilteredNet net;
 };
 // For commands whose output does not depend on values: an Input layer that nothing fills holds zeros.
 ConfiguredNet net_to_look_at(const Arguments& arguments, caffe::Phase phase, const GivenShapes& given = {});
-// For commands that report what the net computes: an Input layer that nothing fills is an error. `path` is the net's file.
+// For commands that report what the net computes: an Input layer that nothing fills is an error. `path` is the net's
+// file.
 ConfiguredNet net_to_run(const Arguments& arguments, const std::string& path);
 
-// Loads the weights that the net is to compute with and writes the table of them to the log. Layers that the file lacks are a
-// data_error but with --allow_fresh. A net without learned blobs needs none: "none".
-void load_trained_weights(const Arguments& arguments, const std::string& path, const LoweredNet& net, StateStore& store);
+// Loads the weights that the net is to compute with and writes the table of them to the log. Layers that the file lacks
+// are a data_error but with --allow_fresh. A net without learned blobs needs none: "none".
+void load_trained_weights(const Arguments& arguments, const std::string& path, const LoweredNet& net,
+                          StateStore& store);
 
 // The words of a comma list, blanks around them removed.
 std::vector<std::string> comma_list(const std::string& text);

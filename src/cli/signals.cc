@@ -26,7 +26,9 @@ void tell_stopping() {
   const char* text = stopping_text.load();
   if (text == nullptr) return;
   const int before = errno;
-  struct pollfd error_stream {STDERR_FILENO, POLLOUT, 0};
+  struct pollfd error_stream {
+    STDERR_FILENO, POLLOUT, 0
+  };
   if (poll(&error_stream, 1, 0) == 1 && write(STDERR_FILENO, text, std::strlen(text)) < 0) {
     // Nothing can be done about a closed error stream.
   }
@@ -89,7 +91,8 @@ bool SignalHandlers::stop_requested() const { return stop_signal.load() != 0; }
 void SignalHandlers::throw_if_stopped() const {
   const int signal = stop_signal.load();
   if (signal != 0)
-    throw Error(static_cast<ExitCode>(128 + signal), fmt::format("stopped by SIG{}: nothing is left behind", sigabbrev_np(signal)));
+    throw Error(static_cast<ExitCode>(128 + signal),
+                fmt::format("stopped by SIG{}: nothing is left behind", sigabbrev_np(signal)));
 }
 
 }  // namespace trainer

@@ -10,7 +10,9 @@
 namespace trainer {
 namespace {
 
-double giga_a_second(double amount, const StepTime& step) { return step.seconds > 0 ? amount / step.seconds * 1e-9 : 0; }
+double giga_a_second(double amount, const StepTime& step) {
+  return step.seconds > 0 ? amount / step.seconds * 1e-9 : 0;
+}
 
 // What a step cannot do without: the longer of its computing and its memory traffic, each at the machine's best.
 bool bound_by_memory(const StepTime& step, const DeviceSpeed& best) {

@@ -54,7 +54,8 @@ class Components {
   }
 
   MemoryFormat order_of(const Graph& graph, int value) {
-    return has_order(graph, value) && last_[static_cast<size_t>(sets_.root(value))] ? MemoryFormat::kChannelsLast : MemoryFormat::kRowMajor;
+    return has_order(graph, value) && last_[static_cast<size_t>(sets_.root(value))] ? MemoryFormat::kChannelsLast
+                                                                                    : MemoryFormat::kRowMajor;
   }
 
  private:
@@ -95,7 +96,8 @@ class OrderAssignment {
     const int value = input ? op.inputs[position] : op.outputs[position];
     if (!has_order(graph_, value)) return MemoryFormat::kRowMajor;
     switch (order_rule(op)) {
-      case OrderRule::kChannelsLast: return is_activation(op, input, position) ? MemoryFormat::kChannelsLast : MemoryFormat::kRowMajor;
+      case OrderRule::kChannelsLast:
+        return is_activation(op, input, position) ? MemoryFormat::kChannelsLast : MemoryFormat::kRowMajor;
       case OrderRule::kUniform: return uniform_order(op);
       case OrderRule::kRowMajor: break;
     }

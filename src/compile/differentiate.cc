@@ -43,8 +43,9 @@ std::vector<Value> differentiate(Graph& graph, Value loss, const std::vector<Val
   const int layer = graph.context_layer();
   const Pass pass = graph.context_pass();
   const size_t forward_ops = graph.ops.size();
-  graph.set_context(graph.ops[static_cast<size_t>(graph.values[static_cast<size_t>(loss.id())].producer)].shares.front().layer,
-                    Pass::kBackward);
+  graph.set_context(
+      graph.ops[static_cast<size_t>(graph.values[static_cast<size_t>(loss.id())].producer)].shares.front().layer,
+      Pass::kBackward);
   accumulate(loss.id(), constant(graph, Shape{}, 1));
   for (size_t i = forward_ops; i-- > 0;) {
     const Op op = graph.ops[i];  // a copy: rules append to graph.ops
@@ -72,7 +73,11 @@ std::vector<Value> differentiate(Graph& graph, Value loss, const std::vector<Val
   std::vector<Value> result;
   for (const Value& value : wanted) {
     const Value gradient = gradients[static_cast<size_t>(value.id())];
-    if (gradient) graph.set_context(graph.ops[static_cast<size_t>(graph.values[static_cast<size_t>(gradient.id())].producer)].shares.front().layer, Pass::kBackward);
+    if (gradient)
+      graph.set_context(graph.ops[static_cast<size_t>(graph.values[static_cast<size_t>(gradient.id())].producer)]
+                            .shares.front()
+                            .layer,
+                        Pass::kBackward);
     result.push_back(gradient ? broadcast_to(gradient, value.shape()) : Value());
   }
   graph.set_context(layer, pass);

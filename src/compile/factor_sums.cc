@@ -1,8 +1,8 @@
 // Moving factors that are the same for all summands out of a sum.
 //
-// The gradients of a normalization, and of the scale and shift behind it, sum the same products several times, each time
-// with other factors of a channel: sum(g), sum(g * scale), sum(g * (x - mean) * scale / deviation). With the factors
-// outside, equal sums are one.
+// The gradients of a normalization, and of the scale and shift behind it, sum the same products several times, each
+// time with other factors of a channel: sum(g), sum(g * scale), sum(g * (x - mean) * scale / deviation). With the
+// factors outside, equal sums are one.
 #include <algorithm>
 
 #include "compile/passes.h"
@@ -91,8 +91,10 @@ class SumFactoring {
     inner.inputs = {value};
     const TensorDesc result = graph_.desc(sum.outputs[0]);
     value = rewriter_.append(std::move(inner), {result}).front();
-    for (int factor : product.constants) value = append(sum, Fn::kMultiply, value, rewriter_.mapped(factor), result.shape);
-    for (int divisor : product.divisors) value = append(sum, Fn::kDivide, value, rewriter_.mapped(divisor), result.shape);
+    for (int factor : product.constants)
+      value = append(sum, Fn::kMultiply, value, rewriter_.mapped(factor), result.shape);
+    for (int divisor : product.divisors)
+      value = append(sum, Fn::kDivide, value, rewriter_.mapped(divisor), result.shape);
     rewriter_.set(sum.outputs[0], value);
     rewriter_.to().values[static_cast<size_t>(value)].name = graph_.values[static_cast<size_t>(sum.outputs[0])].name;
   }

@@ -1,9 +1,9 @@
 // Recomputation in segments: Chen et al., Training Deep Nets with Sublinear Memory Cost (2016).
 //
-// The forward ops are cut into segments where few bytes are alive across the cut. What is alive there is kept, and so is
-// a segment's own work, or parts of it: its backward ops then read copies, made just before the first of them needs one
-// from what is kept. Several numbers of segments are tried, and where one fits, its segments are spared again while it
-// still does.
+// The forward ops are cut into segments where few bytes are alive across the cut. What is alive there is kept, and so
+// is a segment's own work, or parts of it: its backward ops then read copies, made just before the first of them needs
+// one from what is kept. Several numbers of segments are tried, and where one fits, its segments are spared again while
+// it still does.
 #include "compile/fit_memory.h"
 
 #include <algorithm>
@@ -65,7 +65,8 @@ class Segmentation {
       }
       const Op& producer = graph_.ops[static_cast<size_t>(graph_.values[value].producer)];
       const bool effect = producer.kind == OpKind::kOpaque && producer.as<OpaqueAttributes>().op->has_effect();
-      pinned_[value] = lasting[value] || effect || producer.pass() != Pass::kForward || lasts(graph_, static_cast<int>(value));
+      pinned_[value] =
+          lasting[value] || effect || producer.pass() != Pass::kForward || lasts(graph_, static_cast<int>(value));
     }
     find_crossing_bytes();
   }

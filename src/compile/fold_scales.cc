@@ -16,7 +16,7 @@ namespace {
 struct Link {
   int op;
   Fn fn;
-  int operand = -1;    // value; -1: the constant
+  int operand = -1;  // value; -1: the constant
   float constant = 0;
 };
 
@@ -77,7 +77,8 @@ class ScaleFolding {
     if (op.kind != OpKind::kMap || op.outputs.size() != 1) return std::nullopt;
     const MapBody& body = op.as<MapBody>();
     const MapNode& node = body.nodes[static_cast<size_t>(body.outputs[0].node)];
-    if (body.domain != shape || body.outputs[0].reduction != Reduction::kNone || arity_of(node.fn) != 2) return std::nullopt;
+    if (body.domain != shape || body.outputs[0].reduction != Reduction::kNone || arity_of(node.fn) != 2)
+      return std::nullopt;
     const MapNode& a = body.nodes[static_cast<size_t>(node.a)];
     const MapNode& b = body.nodes[static_cast<size_t>(node.b)];
     const auto reads = [&](const MapNode& n) { return n.fn == Fn::kInput ? op.inputs[static_cast<size_t>(n.a)] : -1; };

@@ -13,9 +13,9 @@ namespace {
 constexpr size_t kMostOperands = 16;
 constexpr size_t kMostNodes = 96;
 
-// The ops of a graph partitioned into groups that will run as one; singletons at first. The groups are kept in a sequence
-// in which each stands behind those whose results it reads: what lies between two groups that are to be joined is all
-// that needs to be searched.
+// The ops of a graph partitioned into groups that will run as one; singletons at first. The groups are kept in a
+// sequence in which each stands behind those whose results it reads: what lies between two groups that are to be joined
+// is all that needs to be searched.
 class Groups {
  public:
   explicit Groups(const Graph& graph)
@@ -107,7 +107,8 @@ class Groups {
         for (int output : graph_.ops[static_cast<size_t>(op)].outputs) {
           for (int reader : readers_[static_cast<size_t>(output)]) {
             const int next = of(reader);
-            if (rank(next) > rank(b) || (group == a && next == b) || visited_[static_cast<size_t>(next)] == visit_) continue;
+            if (rank(next) > rank(b) || (group == a && next == b) || visited_[static_cast<size_t>(next)] == visit_)
+              continue;
             visited_[static_cast<size_t>(next)] = visit_;
             stack.push_back(next);
           }
@@ -177,9 +178,8 @@ class BodyBuilder {
       }
       LayerShare share = op.shares.front();
       share.weight = static_cast<double>(std::max(1, body.arithmetic_nodes()));
-      auto same = std::find_if(fused.shares.begin(), fused.shares.end(), [&](const LayerShare& s) {
-        return s.layer == share.layer && s.pass == share.pass;
-      });
+      auto same = std::find_if(fused.shares.begin(), fused.shares.end(),
+                               [&](const LayerShare& s) { return s.layer == share.layer && s.pass == share.pass; });
       if (same == fused.shares.end()) {
         fused.shares.push_back(share);
       } else {
@@ -284,7 +284,8 @@ void join_groups(const Graph& graph, Groups* groups) {
         if (graph.ops[static_cast<size_t>(list[a])].kind != OpKind::kMap ||
             graph.ops[static_cast<size_t>(list[b])].kind != OpKind::kMap)
           continue;
-        if (graph.desc(static_cast<int>(value)).shape != graph.ops[static_cast<size_t>(list[a])].as<MapBody>().domain) continue;
+        if (graph.desc(static_cast<int>(value)).shape != graph.ops[static_cast<size_t>(list[a])].as<MapBody>().domain)
+          continue;
         groups->try_join(groups->of(list[a]), groups->of(list[b]));
       }
     }

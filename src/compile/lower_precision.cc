@@ -4,8 +4,8 @@
 // What such a product sums is f32, as are all maps' arithmetic and reductions, parameters, gradients of
 // parameters, statistics, and results; weights are rounded by the kernels as they pack them. Values that ops
 // only move, pool or normalize keep the type they come in, so they form components of one type; but sums over windows,
-// which f16 may not hold where it holds their means, stay f32 there. Between maps a value is narrow where one of them has a
-// narrow neighbour of the same shape; what an exponential, a logarithm or a square makes stays f32.
+// which f16 may not hold where it holds their means, stay f32 there. Between maps a value is narrow where one of them
+// has a narrow neighbour of the same shape; what an exponential, a logarithm or a square makes stays f32.
 #include <algorithm>
 #include <map>
 
@@ -49,8 +49,7 @@ Role role_of(const Graph& graph, const Op& op, bool input, size_t position, DTyp
   if (graph.desc(input ? op.inputs[position] : op.outputs[position]).dtype != DType::kF32) return Role::kF32;
   switch (op.kind) {
     case OpKind::kConvolution:
-    case OpKind::kConvolutionInputGradient:
-      return !input || position == 0 ? Role::kNarrow : Role::kF32;
+    case OpKind::kConvolutionInputGradient: return !input || position == 0 ? Role::kNarrow : Role::kF32;
     case OpKind::kConvolutionWeightGradient: return input ? Role::kNarrow : Role::kF32;
     case OpKind::kMatmul: {
       if (!is_large_product(graph, op) || position > 1) return Role::kF32;
@@ -85,8 +84,8 @@ void each_operand(const Op& op, const Visit& visit) {
 
 bool has_wide_range(const MapBody& body) {
   return std::any_of(body.nodes.begin(), body.nodes.end(), [](const MapNode& node) {
-    return node.fn == Fn::kExp || node.fn == Fn::kLog || node.fn == Fn::kSoftplus || node.fn == Fn::kPower || node.fn == Fn::kPowerConstant ||
-           (node.fn == Fn::kMultiply && node.a == node.b);
+    return node.fn == Fn::kExp || node.fn == Fn::kLog || node.fn == Fn::kSoftplus || node.fn == Fn::kPower ||
+           node.fn == Fn::kPowerConstant || (node.fn == Fn::kMultiply && node.a == node.b);
   });
 }
 
@@ -198,8 +197,7 @@ class PrecisionLowering {
       for (int output : op.outputs) {
         results.push_back(graph_.desc(output));
         // Kernels make no input gradient of f32 from narrow types: it is converted behind them.
-        if (narrow_.contains(output) || op.kind == OpKind::kConvolutionInputGradient)
-          results.back().dtype = type_;
+        if (narrow_.contains(output) || op.kind == OpKind::kConvolutionInputGradient) results.back().dtype = type_;
       }
       rewriter_.append_for(op.outputs, std::move(moved), std::move(results));
       if (op.kind == OpKind::kConvolutionInputGradient && !narrow_.contains(op.outputs[0]))

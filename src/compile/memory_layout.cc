@@ -13,7 +13,8 @@ int64_t lay_out_blocks(const std::vector<Lifetime>& blocks, std::vector<int64_t>
   offsets->assign(blocks.size(), 0);
   std::vector<size_t> by_size(blocks.size());
   std::iota(by_size.begin(), by_size.end(), size_t{0});
-  std::stable_sort(by_size.begin(), by_size.end(), [&](size_t a, size_t b) { return blocks[a].bytes > blocks[b].bytes; });
+  std::stable_sort(by_size.begin(), by_size.end(),
+                   [&](size_t a, size_t b) { return blocks[a].bytes > blocks[b].bytes; });
 
   std::vector<size_t> placed;  // in order of offset
   int64_t total = 0;

@@ -9,8 +9,7 @@
 
 namespace trainer {
 
-Rewriter::Rewriter(const Graph& from)
-    : from_(from), to_(std::make_unique<Graph>()), map_(from.values.size(), -1) {
+Rewriter::Rewriter(const Graph& from) : from_(from), to_(std::make_unique<Graph>()), map_(from.values.size(), -1) {
   to_->states = from.states;
   to_->sources = from.sources;
 }

@@ -14,7 +14,9 @@
 namespace trainer {
 namespace {
 
-bool lies_row_major(const TensorDesc& desc) { return desc.order == MemoryFormat::kRowMajor || orders_coincide(desc.shape); }
+bool lies_row_major(const TensorDesc& desc) {
+  return desc.order == MemoryFormat::kRowMajor || orders_coincide(desc.shape);
+}
 
 // The first part of its input's memory: cut from the start along the outermost axis there that has an extent.
 bool is_prefix(const TensorDesc& in, const TensorDesc& out, const SliceAttributes& slice) {
@@ -94,7 +96,10 @@ class WorkspaceTable {
 class Planner {
  public:
   Planner(const Module& module, Device& device, StateStore& store, Arena& arena)
-      : module_(module), graph_(*module.graph), device_(device), store_(store),
+      : module_(module),
+        graph_(*module.graph),
+        device_(device),
+        store_(store),
         program_(std::make_unique<Program>(device, arena)) {}
 
   // The bytes of the arena that the program will need, without making its kernels: workspaces are those of `known`.
@@ -417,7 +422,8 @@ std::unique_ptr<Program> plan(const Module& module, Device& device, StateStore& 
   const std::string left = format_bytes(std::max<int64_t>(limit, 0));
   if (!has_backward(*module.graph))
     throw device_error(
-        "not enough memory: the values of a forward pass need {}, and {} is left for them. A smaller batch_size needs less.",
+        "not enough memory: the values of a forward pass need {}, and {} is left for them. A smaller batch_size needs "
+        "less.",
         format_bytes(bytes), left);
   const FittedModule fitted = fit_memory(module, limit, [&](const Module& m) {
     const Module candidate = separated(m);
@@ -428,7 +434,8 @@ std::unique_ptr<Program> plan(const Module& module, Device& device, StateStore& 
   const int64_t least = fitted_planner.prepare(&workspaces);
   if (least > limit)
     throw device_error(
-        "not enough memory: activations and workspaces need {}, {} where forward values are computed again, and {} is left "
+        "not enough memory: activations and workspaces need {}, {} where forward values are computed again, and {} is "
+        "left "
         "for them. A smaller batch_size with a larger iter_size needs less.",
         format_bytes(bytes), format_bytes(least), left);
   std::unique_ptr<Program> program = fitted_planner.finish();

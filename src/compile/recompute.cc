@@ -11,8 +11,8 @@
 namespace trainer {
 namespace {
 
-constexpr int64_t kSmall = 4096;      // elements below which keeping a value costs nothing to speak of
-constexpr int kMostNodes = 24;        // arithmetic per element above which keeping it is cheaper
+constexpr int64_t kSmall = 4096;  // elements below which keeping a value costs nothing to speak of
+constexpr int kMostNodes = 24;    // arithmetic per element above which keeping it is cheaper
 
 class Chooser {
  public:

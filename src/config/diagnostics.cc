@@ -64,8 +64,7 @@ std::string place_of(const SourcePosition& position) {
 }
 
 bool same_place(const SourcePosition& a, const SourcePosition& b) {
-  return std::tie(a.file, a.line, a.column, a.source_line) ==
-         std::tie(b.file, b.line, b.column, b.source_line);
+  return std::tie(a.file, a.line, a.column, a.source_line) == std::tie(b.file, b.line, b.column, b.source_line);
 }
 
 }  // namespace
@@ -82,19 +81,19 @@ void Diagnostics::add_all(const Diagnostics& others) {
   for (const Diagnostic& diagnostic : others.list_) add(diagnostic);
 }
 
-void Diagnostics::error(const SourcePosition& position, const std::string& subject,
-                        const std::string& message, const std::string& hint) {
+void Diagnostics::error(const SourcePosition& position, const std::string& subject, const std::string& message,
+                        const std::string& hint) {
   add({Diagnostic::kError, position, subject, message, hint});
 }
 
-void Diagnostics::warning(const SourcePosition& position, const std::string& subject,
-                          const std::string& message, const std::string& hint) {
+void Diagnostics::warning(const SourcePosition& position, const std::string& subject, const std::string& message,
+                          const std::string& hint) {
   add({Diagnostic::kWarning, position, subject, message, hint});
 }
 
 int Diagnostics::error_count() const {
-  return static_cast<int>(std::count_if(
-      list_.begin(), list_.end(), [](const Diagnostic& d) { return d.severity == Diagnostic::kError; }));
+  return static_cast<int>(
+      std::count_if(list_.begin(), list_.end(), [](const Diagnostic& d) { return d.severity == Diagnostic::kError; }));
 }
 
 std::string Diagnostics::render(bool color) const {

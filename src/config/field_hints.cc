@@ -19,9 +19,7 @@ bool is_layer_descriptor(const Descriptor* descriptor) {
          descriptor->name() == "V0LayerParameter";
 }
 
-bool is_message(const FieldDescriptor* field) {
-  return field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE;
-}
+bool is_message(const FieldDescriptor* field) { return field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE; }
 
 std::string string_field(const Message& message, const char* name) {
   const FieldDescriptor* field = message.GetDescriptor()->FindFieldByName(name);
@@ -36,10 +34,12 @@ std::string lower(std::string text) {
   return text;
 }
 
-bool is_common(const FieldDescriptor& field) { return field.name() == "param" || field.name() == "transform_param" || field.name() == "loss_param"; }
+bool is_common(const FieldDescriptor& field) {
+  return field.name() == "param" || field.name() == "transform_param" || field.name() == "loss_param";
+}
 
-// The sub-message of the layer that has the field: the one of the layer's own type, else one that the layer holds or that
-// many types read.
+// The sub-message of the layer that has the field: the one of the layer's own type, else one that the layer holds or
+// that many types read.
 const FieldDescriptor* sub_message_with(const Message& message, const std::string& name) {
   const Descriptor* layer = message.GetDescriptor();
   const std::string type = string_field(message, "type");

@@ -16,20 +16,16 @@ SourcePosition place_of(const Positions& positions, const ValuePlace& where) {
   return positions.of(*where.message, where.field == nullptr ? "" : where.field->name(), where.index);
 }
 
-NoteObserver note_into(const Positions& positions, std::vector<std::string>* notes,
-                       Diagnostics* diagnostics) {
+NoteObserver note_into(const Positions& positions, std::vector<std::string>* notes, Diagnostics* diagnostics) {
   return [&positions, notes, diagnostics](const UpgradeNote& note) {
-    const std::string subject = note.where.message != nullptr && is_layer(*note.where.message)
-                                    ? layer_subject(*note.where.message)
-                                    : "";
+    const std::string subject =
+        note.where.message != nullptr && is_layer(*note.where.message) ? layer_subject(*note.where.message) : "";
     switch (note.kind) {
       case UpgradeNote::Kind::kConverted: notes->push_back(note.message); break;
       case UpgradeNote::Kind::kImperfect:
         diagnostics->warning(place_of(positions, note.where), subject, note.message);
         break;
-      case UpgradeNote::Kind::kError:
-        diagnostics->error(place_of(positions, note.where), subject, note.message);
-        break;
+      case UpgradeNote::Kind::kError: diagnostics->error(place_of(positions, note.where), subject, note.message); break;
     }
   };
 }
@@ -51,8 +47,7 @@ void copy_positions(const Message& from, const Positions& source, const Message&
     if (!field->is_repeated()) {
       target->set(to, field, -1, source.of(from, field->name()));
       if (message)
-        copy_positions(reflection->GetMessage(from, field), source, reflection->GetMessage(to, field),
-                       target);
+        copy_positions(reflection->GetMessage(from, field), source, reflection->GetMessage(to, field), target);
       continue;
     }
     for (int i = 0; i < reflection->FieldSize(from, field); ++i) {
@@ -66,8 +61,7 @@ void copy_positions(const Message& from, const Positions& source, const Message&
 
 }  // namespace
 
-std::unique_ptr<NetFile> load_net(const std::string& path, Diagnostics* diagnostics,
-                                  const SourcePosition& named_at) {
+std::unique_ptr<NetFile> load_net(const std::string& path, Diagnostics* diagnostics, const SourcePosition& named_at) {
   std::string text;
   if (!read_text_file(path, named_at, &text, diagnostics)) return nullptr;
   auto file = std::make_unique<NetFile>();
@@ -78,8 +72,7 @@ std::unique_ptr<NetFile> load_net(const std::string& path, Diagnostics* diagnost
   return file;
 }
 
-std::unique_ptr<SolverFile> load_solver(const std::string& path, Diagnostics* diagnostics,
-                                        bool complete_prefix) {
+std::unique_ptr<SolverFile> load_solver(const std::string& path, Diagnostics* diagnostics, bool complete_prefix) {
   std::string text;
   if (!read_text_file(path, {}, &text, diagnostics)) return nullptr;
   auto file = std::make_unique<SolverFile>();
@@ -88,7 +81,8 @@ std::unique_ptr<SolverFile> load_solver(const std::string& path, Diagnostics* di
   file->complete = parse_prototxt(text, path, file->solver.get(), &file->positions, diagnostics);
   if (file->complete) {
     SolverFile* raw = file.get();
-    upgrade_solver(file->solver.get(), complete_prefix ? path : "", note_into(file->positions, &file->notes, diagnostics),
+    upgrade_solver(file->solver.get(), complete_prefix ? path : "",
+                   note_into(file->positions, &file->notes, diagnostics),
                    [raw](const ValuePlace& from, const ValuePlace& to) { raw->positions.move(from, to); });
   }
   return file;

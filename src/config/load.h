@@ -32,8 +32,7 @@ struct SolverFile {
 std::unique_ptr<NetFile> load_net(const std::string& path, Diagnostics* diagnostics,
                                   const SourcePosition& named_at = {});
 // Without `complete_prefix` snapshot_prefix stays as the file has it.
-std::unique_ptr<SolverFile> load_solver(const std::string& path, Diagnostics* diagnostics,
-                                        bool complete_prefix = true);
+std::unique_ptr<SolverFile> load_solver(const std::string& path, Diagnostics* diagnostics, bool complete_prefix = true);
 
 // A copy of a net written inside a solver, with its positions.
 std::unique_ptr<NetFile> inline_net_file(const caffe::NetParameter& net, const SolverFile& solver,

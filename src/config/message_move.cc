@@ -15,8 +15,7 @@ using google::protobuf::Message;
 using google::protobuf::Reflection;
 
 bool is_int32_kind(const FieldDescriptor* field) {
-  return field->cpp_type() == FieldDescriptor::CPPTYPE_INT32 ||
-         field->cpp_type() == FieldDescriptor::CPPTYPE_UINT32;
+  return field->cpp_type() == FieldDescriptor::CPPTYPE_INT32 || field->cpp_type() == FieldDescriptor::CPPTYPE_UINT32;
 }
 
 bool same_kind(const FieldDescriptor* a, const FieldDescriptor* b) {
@@ -31,8 +30,7 @@ void transfer(const Message& from, const FieldDescriptor* from_field, int index,
               const FieldDescriptor* to_field, Get get, GetRepeated get_repeated, Set set, Add add) {
   const Reflection* source = from.GetReflection();
   const Reflection* target = to->GetReflection();
-  const auto value =
-      index < 0 ? (source->*get)(from, from_field) : (source->*get_repeated)(from, from_field, index);
+  const auto value = index < 0 ? (source->*get)(from, from_field) : (source->*get_repeated)(from, from_field, index);
   if (to_field->is_repeated()) {
     (target->*add)(to, to_field, value);
   } else {
@@ -46,11 +44,9 @@ bool transfer_integer(const Message& from, const FieldDescriptor* from_field, in
   const Reflection* target = to->GetReflection();
   int64_t value = 0;
   if (from_field->cpp_type() == FieldDescriptor::CPPTYPE_INT32) {
-    value =
-        index < 0 ? source->GetInt32(from, from_field) : source->GetRepeatedInt32(from, from_field, index);
+    value = index < 0 ? source->GetInt32(from, from_field) : source->GetRepeatedInt32(from, from_field, index);
   } else {
-    value =
-        index < 0 ? source->GetUInt32(from, from_field) : source->GetRepeatedUInt32(from, from_field, index);
+    value = index < 0 ? source->GetUInt32(from, from_field) : source->GetRepeatedUInt32(from, from_field, index);
   }
   if (to_field->cpp_type() == FieldDescriptor::CPPTYPE_INT32) {
     if (value > std::numeric_limits<int32_t>::max()) return false;
@@ -59,8 +55,7 @@ bool transfer_integer(const Message& from, const FieldDescriptor* from_field, in
   } else {
     if (value < 0) return false;
     const uint32_t narrow = static_cast<uint32_t>(value);
-    to_field->is_repeated() ? target->AddUInt32(to, to_field, narrow)
-                            : target->SetUInt32(to, to_field, narrow);
+    to_field->is_repeated() ? target->AddUInt32(to, to_field, narrow) : target->SetUInt32(to, to_field, narrow);
   }
   return true;
 }
@@ -72,32 +67,29 @@ bool transfer_scalar(const Message& from, const FieldDescriptor* from_field, int
     case FieldDescriptor::CPPTYPE_INT32:
     case FieldDescriptor::CPPTYPE_UINT32: return transfer_integer(from, from_field, index, to, to_field);
     case FieldDescriptor::CPPTYPE_INT64:
-      transfer(from, from_field, index, to, to_field, &R::GetInt64, &R::GetRepeatedInt64, &R::SetInt64,
-               &R::AddInt64);
+      transfer(from, from_field, index, to, to_field, &R::GetInt64, &R::GetRepeatedInt64, &R::SetInt64, &R::AddInt64);
       return true;
     case FieldDescriptor::CPPTYPE_UINT64:
       transfer(from, from_field, index, to, to_field, &R::GetUInt64, &R::GetRepeatedUInt64, &R::SetUInt64,
                &R::AddUInt64);
       return true;
     case FieldDescriptor::CPPTYPE_FLOAT:
-      transfer(from, from_field, index, to, to_field, &R::GetFloat, &R::GetRepeatedFloat, &R::SetFloat,
-               &R::AddFloat);
+      transfer(from, from_field, index, to, to_field, &R::GetFloat, &R::GetRepeatedFloat, &R::SetFloat, &R::AddFloat);
       return true;
     case FieldDescriptor::CPPTYPE_DOUBLE:
       transfer(from, from_field, index, to, to_field, &R::GetDouble, &R::GetRepeatedDouble, &R::SetDouble,
                &R::AddDouble);
       return true;
     case FieldDescriptor::CPPTYPE_BOOL:
-      transfer(from, from_field, index, to, to_field, &R::GetBool, &R::GetRepeatedBool, &R::SetBool,
-               &R::AddBool);
+      transfer(from, from_field, index, to, to_field, &R::GetBool, &R::GetRepeatedBool, &R::SetBool, &R::AddBool);
       return true;
     case FieldDescriptor::CPPTYPE_STRING:
       transfer(from, from_field, index, to, to_field, &R::GetString, &R::GetRepeatedString, &R::SetString,
                &R::AddString);
       return true;
     case FieldDescriptor::CPPTYPE_ENUM:
-      transfer(from, from_field, index, to, to_field, &R::GetEnumValue, &R::GetRepeatedEnumValue,
-               &R::SetEnumValue, &R::AddEnumValue);
+      transfer(from, from_field, index, to, to_field, &R::GetEnumValue, &R::GetRepeatedEnumValue, &R::SetEnumValue,
+               &R::AddEnumValue);
       return true;
     case FieldDescriptor::CPPTYPE_MESSAGE: break;
   }
@@ -109,8 +101,7 @@ void move_repeated_messages(Message* from, const FieldDescriptor* from_field, Me
                             const FieldDescriptor* to_field) {
   const Reflection* source = from->GetReflection();
   std::vector<Message*> elements(static_cast<size_t>(source->FieldSize(*from, from_field)));
-  for (size_t i = elements.size(); i > 0; --i)
-    elements[i - 1] = source->UnsafeArenaReleaseLast(from, from_field);
+  for (size_t i = elements.size(); i > 0; --i) elements[i - 1] = source->UnsafeArenaReleaseLast(from, from_field);
   for (Message* element : elements) {
     to->GetReflection()->UnsafeArenaAddAllocatedMessage(to, to_field, element);
   }
@@ -118,8 +109,8 @@ void move_repeated_messages(Message* from, const FieldDescriptor* from_field, Me
 
 }  // namespace
 
-bool move_field(Message* from, const FieldDescriptor* from_field, Message* to,
-                const FieldDescriptor* to_field, const MoveObserver& moved) {
+bool move_field(Message* from, const FieldDescriptor* from_field, Message* to, const FieldDescriptor* to_field,
+                const MoveObserver& moved) {
   TRAINER_ASSERT(same_kind(from_field, to_field));
   TRAINER_ASSERT(to_field->is_repeated() || !from_field->is_repeated());
   TRAINER_ASSERT(from->GetArena() == to->GetArena());

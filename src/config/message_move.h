@@ -30,13 +30,12 @@ bool move_field(google::protobuf::Message* from, const google::protobuf::FieldDe
 
 // Copies one value that is not a message, element `index` of a repeated field or, with -1, a singular field,
 // and tells of it as of a move. Conversions and result as in move_field.
-bool copy_value(const google::protobuf::Message& from, const google::protobuf::FieldDescriptor* from_field,
-                int index, google::protobuf::Message* to, const google::protobuf::FieldDescriptor* to_field,
+bool copy_value(const google::protobuf::Message& from, const google::protobuf::FieldDescriptor* from_field, int index,
+                google::protobuf::Message* to, const google::protobuf::FieldDescriptor* to_field,
                 const MoveObserver& moved);
 
 // Moves every set field of `from` for which `to` has a field of the same name and kind; the rest stays in
 // `from`.
-void move_equal_fields(google::protobuf::Message* from, google::protobuf::Message* to,
-                       const MoveObserver& moved);
+void move_equal_fields(google::protobuf::Message* from, google::protobuf::Message* to, const MoveObserver& moved);
 
 }  // namespace trainer

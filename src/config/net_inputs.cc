@@ -19,7 +19,8 @@ constexpr const char* kInput = "Input";
 constexpr const char* kGaussian = "gaussian";
 
 // By top; a mistake is reported.
-std::map<std::string, caffe::FillerParameter> parse_fills(const std::vector<std::string>& fills, Diagnostics* diagnostics) {
+std::map<std::string, caffe::FillerParameter> parse_fills(const std::vector<std::string>& fills,
+                                                          Diagnostics* diagnostics) {
   std::map<std::string, caffe::FillerParameter> parsed;
   for (const std::string& text : fills) {
     const size_t equals = text.rfind('=');
@@ -48,7 +49,8 @@ void fill_layer(const std::map<std::string, caffe::FillerParameter>& fillers, co
   for (const std::string& top : layer->top()) {
     const auto found = fillers.find(top);
     if (found == fillers.end()) {
-      diagnostics->error(positions.of(*layer, "top"), layer_subject(*layer), fmt::format("--fill names another top of this layer, but not \"{}\"", top),
+      diagnostics->error(positions.of(*layer, "top"), layer_subject(*layer),
+                         fmt::format("--fill names another top of this layer, but not \"{}\"", top),
                          fmt::format("add --fill={}=0", top));
       return;
     }
@@ -61,14 +63,16 @@ void fill_layer(const std::map<std::string, caffe::FillerParameter>& fillers, co
 
 }  // namespace
 
-void fill_inputs(const std::vector<std::string>& fills, const std::vector<OverriddenNet>& nets, Diagnostics* diagnostics) {
+void fill_inputs(const std::vector<std::string>& fills, const std::vector<OverriddenNet>& nets,
+                 Diagnostics* diagnostics) {
   const std::map<std::string, caffe::FillerParameter> fillers = parse_fills(fills, diagnostics);
   std::vector<std::string> tops;
   for (const OverriddenNet& net : nets) {
     for (caffe::LayerParameter& layer : *net.net->mutable_layer()) {
       if (layer.type() != kInput) continue;
       tops.insert(tops.end(), layer.top().begin(), layer.top().end());
-      if (std::any_of(layer.top().begin(), layer.top().end(), [&](const std::string& top) { return fillers.count(top) > 0; }))
+      if (std::any_of(layer.top().begin(), layer.top().end(),
+                      [&](const std::string& top) { return fillers.count(top) > 0; }))
         fill_layer(fillers, *net.positions, &layer, diagnostics);
     }
   }
@@ -76,9 +80,9 @@ void fill_inputs(const std::vector<std::string>& fills, const std::vector<Overri
     if (std::find(tops.begin(), tops.end(), name) != tops.end()) continue;
     const std::string near = nearest_name(name, tops);
     diagnostics->error({}, "", fmt::format("--fill={}=...: no Input layer has a top \"{}\"", name, name),
-                       tops.empty()    ? "the net has no Input layer"
+                       tops.empty()   ? "the net has no Input layer"
                        : near.empty() ? fmt::format("tops of Input layers: {}", fmt::join(tops, ", "))
-                                       : fmt::format("did you mean \"{}\"?", near));
+                                      : fmt::format("did you mean \"{}\"?", near));
   }
 }
 
@@ -93,10 +97,11 @@ void require_no_inputs(const caffe::NetParameter& net, const Positions& position
     for (int i = 0; i < layer.top_size(); ++i) {
       const std::string& top = layer.top(i);
       if (!is_read(top)) continue;
-      diagnostics->error(positions.of(layer, "top", i), layer_subject(layer), fmt::format("nothing fills its top \"{}\"", top),
-                         fmt::format("read data: --set 'layer[{0}].type=HDF5Data' --set 'layer[{0}].hdf5_data_param={{ source: "
-                                     "\"list.txt\" batch_size: 8 }}'; or try the net: --fill={1}=0, --fill={1}=gaussian",
-                                     layer.name(), top));
+      diagnostics->error(
+          positions.of(layer, "top", i), layer_subject(layer), fmt::format("nothing fills its top \"{}\"", top),
+          fmt::format("read data: --set 'layer[{0}].type=HDF5Data' --set 'layer[{0}].hdf5_data_param={{ source: "
+                      "\"list.txt\" batch_size: 8 }}'; or try the net: --fill={1}=0, --fill={1}=gaussian",
+                      layer.name(), top));
     }
   }
 }

@@ -34,8 +34,7 @@ bool meets(const caffe::NetState& state, const caffe::NetStateRule& rule, std::s
   return true;
 }
 
-bool layer_is_included(const caffe::LayerParameter& layer, const caffe::NetState& state,
-                       std::string* why_not) {
+bool layer_is_included(const caffe::LayerParameter& layer, const caffe::NetState& state, std::string* why_not) {
   for (const caffe::NetStateRule& rule : layer.exclude()) {
     if (!meets(state, rule, nullptr)) continue;
     if (why_not != nullptr) *why_not = "an exclude rule is met";

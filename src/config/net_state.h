@@ -11,7 +11,6 @@ namespace trainer {
 bool meets(const caffe::NetState& state, const caffe::NetStateRule& rule, std::string* why_not);
 
 // No rules: kept. exclude: dropped where any rule is met. include: kept where any rule is met.
-bool layer_is_included(const caffe::LayerParameter& layer, const caffe::NetState& state,
-                       std::string* why_not);
+bool layer_is_included(const caffe::LayerParameter& layer, const caffe::NetState& state, std::string* why_not);
 
 }  // namespace trainer

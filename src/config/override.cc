@@ -39,8 +39,7 @@ class Assignment {
     size_t from = begin;
     while (true) {
       size_t end = from;
-      while (end < equals && (std::isalnum(static_cast<unsigned char>(text_[end])) || text_[end] == '_'))
-        ++end;
+      while (end < equals && (std::isalnum(static_cast<unsigned char>(text_[end])) || text_[end] == '_')) ++end;
       const std::string name = text_.substr(from, end - from);
       const FieldDescriptor* field = at->GetDescriptor()->FindFieldByName(name);
       if (field == nullptr) {
@@ -98,26 +97,21 @@ class Assignment {
   }
 
   // Reads an index; `most` is the largest that may be, of a field with `size` elements.
-  bool element(const std::string& index, int size, int most, const FieldDescriptor* field, size_t at,
-               int* position) {
+  bool element(const std::string& index, int size, int most, const FieldDescriptor* field, size_t at, int* position) {
     const bool number =
         !index.empty() && index.size() < 6 && index.find_first_not_of("0123456789") == std::string::npos;
     if (!number) {
-      error(
-          at - 1, index.size() + 2,
-          fmt::format("{} is repeated: say which element, {}[0] for the first", field->name(), field->name()),
-          "");
+      error(at - 1, index.size() + 2,
+            fmt::format("{} is repeated: say which element, {}[0] for the first", field->name(), field->name()), "");
       return false;
     }
     *position = std::stoi(index);
     if (*position <= most) return true;
-    error(at, index.size(), fmt::format("{} has {} element{}", field->name(), size, size == 1 ? "" : "s"),
-          "");
+    error(at, index.size(), fmt::format("{} has {} element{}", field->name(), size, size == 1 ? "" : "s"), "");
     return false;
   }
 
-  void set(Message* message, const FieldDescriptor* field, const std::string& index, size_t index_at,
-           size_t value_at) {
+  void set(Message* message, const FieldDescriptor* field, const std::string& index, size_t index_at, size_t value_at) {
     const auto* reflection = message->GetReflection();
     std::string value = text_.substr(value_at);
     const bool bare_text = field->cpp_type() == FieldDescriptor::CPPTYPE_STRING &&
@@ -148,8 +142,7 @@ class Assignment {
     if (!field->is_repeated()) {
       positions_->set(*message, field, -1, where);
     } else {
-      for (int i = 0; i < reflection->FieldSize(*message, field); ++i)
-        positions_->set(*message, field, i, where);
+      for (int i = 0; i < reflection->FieldSize(*message, field); ++i) positions_->set(*message, field, i, where);
     }
   }
 
@@ -201,9 +194,9 @@ class LayerAssignment {
       reached = reached || layer_is_included(*layer.param, layer.net->state, nullptr);
     }
     if (!reached)
-      mistakes_.warning(kName, std::max<size_t>(1, name.size()),
-                        fmt::format("this changes nothing: no layer \"{}\" that takes {} is in {}", name, field, nets_text()),
-                        "");
+      mistakes_.warning(
+          kName, std::max<size_t>(1, name.size()),
+          fmt::format("this changes nothing: no layer \"{}\" that takes {} is in {}", name, field, nets_text()), "");
   }
 
  private:
@@ -222,8 +215,8 @@ class LayerAssignment {
     }
   }
 
-  // Those that the states include, else all: an assignment may be to a rule. Of layers of several types, those whose own
-  // message the field is.
+  // Those that the states include, else all: an assignment may be to a rule. Of layers of several types, those whose
+  // own message the field is.
   std::vector<Layer> meant_by(const std::string& field) const {
     const FieldDescriptor* first = caffe::LayerParameter::descriptor()->FindFieldByName(field);
     std::vector<Layer> own, included;
@@ -277,8 +270,8 @@ bool is_net_override(const std::string& assignment) {
   return starts_with(assignment, kLayer) || starts_with(assignment, kNet);
 }
 
-void apply_solver_override(const std::string& assignment, caffe::SolverParameter* solver,
-                           Positions* positions, Diagnostics* diagnostics) {
+void apply_solver_override(const std::string& assignment, caffe::SolverParameter* solver, Positions* positions,
+                           Diagnostics* diagnostics) {
   if (!is_net_override(assignment)) Assignment(assignment, positions, diagnostics).apply(solver, 0);
 }
 
@@ -287,7 +280,8 @@ void apply_net_override(const std::string& assignment, caffe::NetParameter* net,
   if (starts_with(assignment, kNet)) Assignment(assignment, positions, diagnostics).apply(net, std::strlen(kNet));
 }
 
-void apply_layer_override(const std::string& assignment, const std::vector<OverriddenNet>& nets, Diagnostics* diagnostics) {
+void apply_layer_override(const std::string& assignment, const std::vector<OverriddenNet>& nets,
+                          Diagnostics* diagnostics) {
   if (starts_with(assignment, kLayer)) LayerAssignment(assignment, nets, diagnostics).apply();
 }
 

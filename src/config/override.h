@@ -22,8 +22,8 @@ bool is_net_override(const std::string& assignment);
 // Apply an assignment to the solver, to the net itself ("net.") or to layers; each passes over those of another kind.
 // Mistakes go to `diagnostics`, with the assignment as the source line.
 
-void apply_solver_override(const std::string& assignment, caffe::SolverParameter* solver,
-                           Positions* positions, Diagnostics* diagnostics);
+void apply_solver_override(const std::string& assignment, caffe::SolverParameter* solver, Positions* positions,
+                           Diagnostics* diagnostics);
 void apply_net_override(const std::string& assignment, caffe::NetParameter* net, Positions* positions,
                         Diagnostics* diagnostics);
 
@@ -33,9 +33,10 @@ struct OverriddenNet {
   Positions* positions;
   caffe::NetState state;
 };
-// Sets the field in all layers of the name that the states include. Where these are of several types and the field is the
-// message of one of them (data_param of a Data layer beside an ImageData layer), in those of that type only. That no net
-// has the layer is an error; that no state includes it, a warning.
-void apply_layer_override(const std::string& assignment, const std::vector<OverriddenNet>& nets, Diagnostics* diagnostics);
+// Sets the field in all layers of the name that the states include. Where these are of several types and the field is
+// the message of one of them (data_param of a Data layer beside an ImageData layer), in those of that type only. That
+// no net has the layer is an error; that no state includes it, a warning.
+void apply_layer_override(const std::string& assignment, const std::vector<OverriddenNet>& nets,
+                          Diagnostics* diagnostics);
 
 }  // namespace trainer

@@ -6,17 +6,15 @@
 namespace trainer {
 
 Positions::Key Positions::key_of(const ValuePlace& place) {
-  return {place.message, place.field == nullptr ? 0 : place.field->number(),
-          place.field == nullptr ? -1 : place.index};
+  return {place.message, place.field == nullptr ? 0 : place.field->number(), place.field == nullptr ? -1 : place.index};
 }
 
-void Positions::set(const google::protobuf::Message& message, const google::protobuf::FieldDescriptor* field,
-                    int index, const SourcePosition& position) {
+void Positions::set(const google::protobuf::Message& message, const google::protobuf::FieldDescriptor* field, int index,
+                    const SourcePosition& position) {
   table_[key_of({&message, field, index})] = position;
 }
 
-SourcePosition Positions::of(const google::protobuf::Message& message, const std::string& path,
-                             int index) const {
+SourcePosition Positions::of(const google::protobuf::Message& message, const std::string& path, int index) const {
   const google::protobuf::Message* at = &message;
   SourcePosition best = default_;
   auto look = [&](const google::protobuf::Message* m, int number, int i) {

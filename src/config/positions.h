@@ -18,13 +18,12 @@ namespace trainer {
 class Positions {
  public:
   // The place of a value. field null: the message as a whole. index -1: a singular field.
-  void set(const google::protobuf::Message& message, const google::protobuf::FieldDescriptor* field,
-           int index, const SourcePosition& position);
+  void set(const google::protobuf::Message& message, const google::protobuf::FieldDescriptor* field, int index,
+           const SourcePosition& position);
 
   // The place of a field, given by a path of names ("convolution_param.stride"), as exactly as it is known:
   // the element, else the field's first element, else the message that holds it, else nothing but the file.
-  SourcePosition of(const google::protobuf::Message& message, const std::string& path = "",
-                    int index = -1) const;
+  SourcePosition of(const google::protobuf::Message& message, const std::string& path = "", int index = -1) const;
 
   // A value that stood at `from` has come to stand at `to`.
   void move(const ValuePlace& from, const ValuePlace& to);

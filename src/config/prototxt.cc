@@ -89,8 +89,8 @@ class Parser : public google::protobuf::io::ErrorCollector {
 
   bool report() {
     for (const Problem& problem : errors_) {
-      diagnostics_->error(problem.position, problem.layer ? layer_subject(*problem.layer) : "",
-                          problem.message, problem.hint);
+      diagnostics_->error(problem.position, problem.layer ? layer_subject(*problem.layer) : "", problem.message,
+                          problem.hint);
       positions_->set_faulty(problem.layer ? *problem.layer : *root_);
     }
     return errors_.empty();
@@ -134,9 +134,7 @@ class Parser : public google::protobuf::io::ErrorCollector {
     const std::string text = trimmed(tokenizer_.current().text);
     return tokenizer_.current().type == Tokenizer::TYPE_STRING ? text : "\"" + text + "\"";
   }
-  static std::string trimmed(const std::string& text) {
-    return text.size() <= 40 ? text : text.substr(0, 37) + "...";
-  }
+  static std::string trimmed(const std::string& text) { return text.size() <= 40 ? text : text.substr(0, 37) + "..."; }
 
   // Fields up to `closing` ("" for the end of the text).
   void fields(Message* message, const std::string& closing) {
@@ -155,9 +153,9 @@ class Parser : public google::protobuf::io::ErrorCollector {
       }
       if (!closing.empty() && take(closing.c_str())) break;
       if (at("}") || at(">")) {
-        error_here(closing.empty() ? fmt::format("this \"{}\" closes nothing", tokenizer_.current().text)
-                                   : fmt::format("expected \"{}\" to close this message, found {}", closing,
-                                                 token_text()),
+        error_here(closing.empty()
+                       ? fmt::format("this \"{}\" closes nothing", tokenizer_.current().text)
+                       : fmt::format("expected \"{}\" to close this message, found {}", closing, token_text()),
                    closing.empty() ? "remove it, or look for a brace closed too early above" : "");
         tokenizer_.Next();
         if (!closing.empty()) break;
@@ -243,9 +241,7 @@ class Parser : public google::protobuf::io::ErrorCollector {
         single_value(message, field);
         if (take("]")) return;
         if (take(",")) continue;
-        error_here(
-            fmt::format("expected \",\" or \"]\" in the list of {}, found {}", field->name(), token_text()),
-            "");
+        error_here(fmt::format("expected \",\" or \"]\" in the list of {}, found {}", field->name(), token_text()), "");
         if (at("}") || ended() || tokenizer_.current().type == Tokenizer::TYPE_IDENTIFIER) return;
         tokenizer_.Next();
       }
@@ -300,8 +296,7 @@ class Parser : public google::protobuf::io::ErrorCollector {
       case FieldDescriptor::CPPTYPE_INT64: {
         const bool wide = field->cpp_type() == FieldDescriptor::CPPTYPE_INT64;
         int64_t value = 0;
-        if (!signed_value(field,
-                          wide ? std::numeric_limits<int64_t>::max() : std::numeric_limits<int32_t>::max(),
+        if (!signed_value(field, wide ? std::numeric_limits<int64_t>::max() : std::numeric_limits<int32_t>::max(),
                           &value))
           return;
         if (wide) {
@@ -315,9 +310,8 @@ class Parser : public google::protobuf::io::ErrorCollector {
       case FieldDescriptor::CPPTYPE_UINT64: {
         const bool wide = field->cpp_type() == FieldDescriptor::CPPTYPE_UINT64;
         uint64_t value = 0;
-        if (!unsigned_value(
-                field, wide ? std::numeric_limits<uint64_t>::max() : std::numeric_limits<uint32_t>::max(),
-                &value))
+        if (!unsigned_value(field, wide ? std::numeric_limits<uint64_t>::max() : std::numeric_limits<uint32_t>::max(),
+                            &value))
           return;
         if (wide) {
           store(&Reflection::SetUInt64, &Reflection::AddUInt64, value);
@@ -352,8 +346,8 @@ class Parser : public google::protobuf::io::ErrorCollector {
       skip_value();
       return;
     }
-    Message* child = field->is_repeated() ? reflection->AddMessage(message, field)
-                                          : reflection->MutableMessage(message, field);
+    Message* child =
+        field->is_repeated() ? reflection->AddMessage(message, field) : reflection->MutableMessage(message, field);
     const SourcePosition position = current_field_position_;
     positions_->set(*child, nullptr, -1, position);
     const size_t problems = errors_.size();
@@ -379,16 +373,14 @@ class Parser : public google::protobuf::io::ErrorCollector {
       found = fmt::format("\"-{}\"", trimmed(tokenizer_.current().text));
       position.length = 1 + here().length;
     }
-    if (!at_foreign())
-      error_at(position, fmt::format("{} takes {}, found {}", field->name(), expected, found), hint);
+    if (!at_foreign()) error_at(position, fmt::format("{} takes {}, found {}", field->name(), expected, found), hint);
     skip_item();
   }
 
   // Names reach the log and the terminal, where a line feed or an escape sequence would pass for something
   // else.
   static bool is_name(const std::string& field) {
-    static const std::set<std::string> names = {"name",  "input", "bottom",   "top",
-                                                "param", "stage", "not_stage"};
+    static const std::set<std::string> names = {"name", "input", "bottom", "top", "param", "stage", "not_stage"};
     return names.count(field) != 0;
   }
 
@@ -462,10 +454,9 @@ class Parser : public google::protobuf::io::ErrorCollector {
       return nullptr;
     }
     if (value == nullptr) {
-      const std::string fork =
-          field->name() == "type"
-              ? fork_type_hint(text)
-              : fork_field_hint(field->containing_type()->name(), fmt::format("{}={}", field->name(), text));
+      const std::string fork = field->name() == "type" ? fork_type_hint(text)
+                                                       : fork_field_hint(field->containing_type()->name(),
+                                                                         fmt::format("{}={}", field->name(), text));
       if (!fork.empty()) {
         error_at(position, fmt::format("\"{}\" is no value of {}", text, field->name()), fork);
         return nullptr;
@@ -596,8 +587,8 @@ bool parse_field_value(const std::string& text, const SourcePosition& where, Mes
   Diagnostics local;
   const bool good = Parser(text, where.file, &positions, &local).parse_value(message, field);
   for (Diagnostic diagnostic : local.list()) {
-    diagnostic.position = {where.file, where.line, where.column + diagnostic.position.column - 1,
-                           where.source_line, diagnostic.position.length};
+    diagnostic.position = {where.file, where.line, where.column + diagnostic.position.column - 1, where.source_line,
+                           diagnostic.position.length};
     diagnostics->add(diagnostic);
   }
   return good;

@@ -21,9 +21,8 @@ bool parse_prototxt(const std::string& text, const std::string& file, google::pr
 
 // Parses one value as it would stand behind "field:" (or the braces of a message field), for --set. A
 // repeated field takes a [list] or one more element. `where` is the place of the assignment in messages.
-bool parse_field_value(const std::string& text, const SourcePosition& where,
-                       google::protobuf::Message* message, const google::protobuf::FieldDescriptor* field,
-                       Diagnostics* diagnostics);
+bool parse_field_value(const std::string& text, const SourcePosition& where, google::protobuf::Message* message,
+                       const google::protobuf::FieldDescriptor* field, Diagnostics* diagnostics);
 
 // Reads a file whole. Where it is missing, a folder, or not text, says so with the path as resolved, what is
 // there instead and the remedy, and returns false. `named_at` is the place that names the file.

@@ -49,8 +49,7 @@ template <typename Descriptor>
 std::string comment_of(const Descriptor* commented) {
   pb::SourceLocation location;
   if (commented == nullptr || !commented->GetSourceLocation(&location)) return "";
-  return to_paragraphs(location.leading_comments.empty() ? location.trailing_comments
-                                                         : location.leading_comments);
+  return to_paragraphs(location.leading_comments.empty() ? location.trailing_comments : location.leading_comments);
 }
 
 }  // namespace

@@ -18,8 +18,7 @@ bool begins_character(char c) { return (static_cast<unsigned char>(c) & 0xC0) !=
 
 }  // namespace
 
-SourceText::SourceText(std::string file, const std::string& text)
-    : file_(std::move(file)), lines_(split(text, '\n')) {
+SourceText::SourceText(std::string file, const std::string& text) : file_(std::move(file)), lines_(split(text, '\n')) {
   for (std::string& line : lines_) {
     if (!line.empty() && line.back() == '\r') line.pop_back();
   }
@@ -43,9 +42,8 @@ SourcePosition SourceText::place(int line, int column, int length) {
   while (end < text.size() && !begins_character(text[end])) ++end;
   position.source_line = text.substr(begin, end - begin);
   const auto in_front = static_cast<std::ptrdiff_t>(begin), at = static_cast<std::ptrdiff_t>(cursor_.byte);
-  position.cut_in_front =
-      cursor_.characters -
-      static_cast<int>(std::count_if(text.begin() + in_front, text.begin() + at, begins_character));
+  position.cut_in_front = cursor_.characters -
+                          static_cast<int>(std::count_if(text.begin() + in_front, text.begin() + at, begins_character));
   position.cut_behind = end < text.size();
   return position;
 }

@@ -27,8 +27,7 @@ std::string what_is_there(const fs::path& path) {
       if (entry.path().extension() == path.extension()) stems.push_back(entry.path().stem().string());
     }
     const std::string near = nearest_name(path.stem().string(), stems);
-    if (!near.empty())
-      return fmt::format("did you mean {}?", (folder / near).string() + path.extension().string());
+    if (!near.empty()) return fmt::format("did you mean {}?", (folder / near).string() + path.extension().string());
     const std::string kind = path.extension().string();
     return fmt::format("its folder exists, and holds {} other{} files", stems.size(), kind.empty() ? "" : " " + kind);
   }
@@ -72,8 +71,9 @@ bool read_text_file(const std::string& path, const SourcePosition& named_at, std
                     "a net or solver is a text of a few kilobytes");
   }
   if (in.bad())
-    return refuse(fmt::format("{} cannot be read beyond byte {}: {}", full.string(), text->size(), std::strerror(errno)),
-                  "copy it again");
+    return refuse(
+        fmt::format("{} cannot be read beyond byte {}: {}", full.string(), text->size(), std::strerror(errno)),
+        "copy it again");
   if (text->starts_with("\xEF\xBB\xBF")) text->erase(0, 3);
   return true;
 }

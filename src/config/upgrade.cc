@@ -30,28 +30,25 @@ bool mixes_formats(const NetParameter& net, const NoteObserver& noted) {
   if (net.layers_size() == 0 || net.layer_size() == 0) return false;
   if (noted) {
     noted({Kind::kError,
-           fmt::format(
-               "the net has {} legacy `layers` entries beside {} `layer` entries; write them all as `layer`",
-               net.layers_size(), net.layer_size()),
+           fmt::format("the net has {} legacy `layers` entries beside {} `layer` entries; write them all as `layer`",
+                       net.layers_size(), net.layer_size()),
            {&net, field_of(net, "layers"), 0}});
   }
   return true;
 }
 
 // Gives each input its shape: its input_shape, or its four extents in input_dim.
-void fill_input_shapes(NetParameter* net, LayerParameter* layer, const NoteObserver& noted,
-                       const MoveObserver& moved) {
+void fill_input_shapes(NetParameter* net, LayerParameter* layer, const NoteObserver& noted, const MoveObserver& moved) {
   const int inputs = layer->top_size();
   const bool by_shape = net->input_shape_size() > 0;
   const char* source = by_shape ? "input_shape" : "input_dim";
   const int given = by_shape ? net->input_shape_size() : net->input_dim_size();
   const int needed = by_shape ? inputs : kLegacyAxes * inputs;
   if (given != needed && noted) {
-    noted(
-        {given < needed ? Kind::kError : Kind::kImperfect,
-         fmt::format("{} inputs need {} `{}` entries{}, but there are {}{}", inputs, needed, source,
-                     by_shape ? "" : " (4 each)", given, given < needed ? "" : ": the last ones are dropped"),
-         {net, field_of(*net, source), given < needed ? 0 : needed}});
+    noted({given < needed ? Kind::kError : Kind::kImperfect,
+           fmt::format("{} inputs need {} `{}` entries{}, but there are {}{}", inputs, needed, source,
+                       by_shape ? "" : " (4 each)", given, given < needed ? "" : ": the last ones are dropped"),
+           {net, field_of(*net, source), given < needed ? 0 : needed}});
   }
   if (given < needed) return;
 
@@ -118,8 +115,7 @@ void freeze_batch_norm(NetParameter* net, const NoteObserver& noted) {
     if (layer.type() != "BatchNorm" || layer.param_size() != 3) continue;
     for (int i = 0; i < layer.param_size(); ++i) {
       caffe::ParamSpec* spec = layer.mutable_param(i);
-      if (spec->has_lr_mult() && spec->lr_mult() == 0 && spec->has_decay_mult() && spec->decay_mult() == 0)
-        continue;
+      if (spec->has_lr_mult() && spec->lr_mult() == 0 && spec->has_decay_mult() && spec->decay_mult() == 0) continue;
       spec->set_lr_mult(0);
       spec->set_decay_mult(0);
       if (noted && !any) {
@@ -162,8 +158,7 @@ void complete_snapshot_prefix(SolverParameter* solver, const std::filesystem::pa
   if (!solver->has_snapshot_prefix()) {
     solver->set_snapshot_prefix(std::filesystem::path(solver_path).replace_extension().string());
   } else if (std::filesystem::is_directory(solver->snapshot_prefix(), ignored)) {
-    solver->set_snapshot_prefix(
-        (std::filesystem::path(solver->snapshot_prefix()) / solver_path.stem()).string());
+    solver->set_snapshot_prefix((std::filesystem::path(solver->snapshot_prefix()) / solver_path.stem()).string());
   }
 }
 

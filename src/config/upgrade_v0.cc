@@ -168,17 +168,16 @@ class V0Upgrade {
     const FieldDescriptor* bottoms = field_of(*layer, "bottom");
     if (type != "conv" && type != "pool") {
       note(Kind::kError, {layer, bottoms, bottom},
-           fmt::format(
-               "padding layer \"{}\" feeds a layer of type \"{}\"; only conv and pool can take its padding",
-               padding->layer().name(), type));
+           fmt::format("padding layer \"{}\" feeds a layer of type \"{}\"; only conv and pool can take its padding",
+                       padding->layer().name(), type));
     } else if (layer->bottom_size() != 1) {
       note(Kind::kError, {layer, bottoms, bottom},
            fmt::format("padding layer \"{}\" feeds a layer with {} bottoms; it must be the only one",
                        padding->layer().name(), layer->bottom_size()));
     } else if (padding->bottom_size() != 1 || padding->top_size() != 1) {
       note(Kind::kError, {padding, nullptr, -1},
-           fmt::format("padding layer \"{}\" has {} bottoms and {} tops; it takes one of each",
-                       padding->layer().name(), padding->bottom_size(), padding->top_size()));
+           fmt::format("padding layer \"{}\" has {} bottoms and {} tops; it takes one of each", padding->layer().name(),
+                       padding->bottom_size(), padding->top_size()));
     } else {
       const FieldDescriptor* pad = field_of(padding->layer(), "pad");
       copy_value(padding->layer(), pad, -1, layer->mutable_layer(), pad, moved_);
@@ -234,8 +233,8 @@ class V0Upgrade {
     }
   }
 
-  void move_setting(V1LayerParameter* layer, V0LayerParameter* v0, const FieldDescriptor* field,
-                    const char* param, const char* target) {
+  void move_setting(V1LayerParameter* layer, V0LayerParameter* v0, const FieldDescriptor* field, const char* param,
+                    const char* target) {
     const FieldDescriptor* param_field = field_of(*layer, param);
     const bool is_new = !layer->GetReflection()->HasField(*layer, param_field);
     Message* settings = layer->GetReflection()->MutableMessage(layer, param_field);
@@ -254,8 +253,7 @@ class V0Upgrade {
     v0.GetReflection()->ListFields(v0, &fields);
     for (const FieldDescriptor* field : fields) {
       if (field->name() == "new_num" || field->name() == "new_channels") {
-        note(Kind::kConverted, {&v0, field, -1},
-             fmt::format("`{}` has no effect and is dropped", field->name()));
+        note(Kind::kConverted, {&v0, field, -1}, fmt::format("`{}` has no effect and is dropped", field->name()));
       } else {
         report_unknown_field(v0, field, type);
       }
@@ -303,9 +301,7 @@ bool upgrade_v0_layers(NetParameter* net, const NoteObserver& noted, const MoveO
   const auto first = std::find_if(net->layers().begin(), net->layers().end(), is_v0);
   if (first == net->layers().end()) return true;
   if (noted)
-    noted({Kind::kConverted,
-           "layers in the V0 format were converted to the V1 format",
-           {&*first, nullptr, -1}});
+    noted({Kind::kConverted, "layers in the V0 format were converted to the V1 format", {&*first, nullptr, -1}});
   return V0Upgrade(net, noted, moved).run();
 }
 

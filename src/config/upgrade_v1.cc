@@ -95,14 +95,13 @@ void move_transformation(V1LayerParameter* layer, const NoteObserver& noted, con
       moved({settings, field, -1}, {layer->mutable_transform_param(), nullptr, -1});
       moved({settings, field, -1}, {layer, field_of(*layer, "transform_param"), -1});
     }
-    move_field(settings, field, layer->mutable_transform_param(), field_of(layer->transform_param(), setting),
-               moved);
+    move_field(settings, field, layer->mutable_transform_param(), field_of(layer->transform_param(), setting), moved);
   }
 }
 
 // Spreads a list with one value for each parameter over the entries of `param`, which are added as needed.
-void spread_over_params(const V1LayerParameter& from, const char* list, LayerParameter* to,
-                        const char* setting, const MoveObserver& moved) {
+void spread_over_params(const V1LayerParameter& from, const char* list, LayerParameter* to, const char* setting,
+                        const MoveObserver& moved) {
   const FieldDescriptor* from_field = field_of(from, list);
   const FieldDescriptor* param_field = field_of(*to, "param");
   const int count = from.GetReflection()->FieldSize(from, from_field);
@@ -139,8 +138,7 @@ void upgrade_v1_layers(NetParameter* net, const NoteObserver& noted, const MoveO
   const FieldDescriptor* legacy = field_of(*net, "layers");
   const FieldDescriptor* current = field_of(*net, "layer");
   for (V1LayerParameter& layer : *net->mutable_layers()) move_transformation(&layer, noted, moved);
-  if (noted)
-    noted({Kind::kConverted, "`layers` in the V1 format were converted to `layer`", {net, legacy, 0}});
+  if (noted) noted({Kind::kConverted, "`layers` in the V1 format were converted to `layer`", {net, legacy, 0}});
   for (int i = 0; i < net->layers_size(); ++i) {
     LayerParameter* layer = net->add_layer();
     if (moved) moved({net, legacy, i}, {net, current, i});

@@ -10,8 +10,8 @@
 #include "data/feeds/datum_feed.h"
 #include "data/feeds/hdf5_feed.h"
 #include "data/feeds/image_list_feed.h"
-#include "data/pipeline.h"
 #include "data/feeds/window_feed.h"
+#include "data/pipeline.h"
 
 namespace trainer {
 
@@ -35,8 +35,7 @@ std::string BatchStream::source_field(const std::string& layer_type) {
   return "";
 }
 
-std::unique_ptr<BatchStream> BatchStream::open(const caffe::LayerParameter& layer,
-                                               const StreamOptions& options) {
+std::unique_ptr<BatchStream> BatchStream::open(const caffe::LayerParameter& layer, const StreamOptions& options) {
   std::vector<std::string> warnings;
   std::unique_ptr<BatchFeed> feed;
   uint32_t workers = layer.data_param().workers();
@@ -67,12 +66,10 @@ std::unique_ptr<BatchStream> BatchStream::open(const caffe::LayerParameter& laye
   settings.log = options.log;
   std::string content = feed->content();
   auto pipeline = std::make_unique<Pipeline>(std::move(feed), std::move(settings));
-  return std::unique_ptr<BatchStream>(
-      new BatchStream(std::move(pipeline), std::move(warnings), std::move(content)));
+  return std::unique_ptr<BatchStream>(new BatchStream(std::move(pipeline), std::move(warnings), std::move(content)));
 }
 
-BatchStream::BatchStream(std::unique_ptr<Pipeline> pipeline, std::vector<std::string> warnings,
-                         std::string content)
+BatchStream::BatchStream(std::unique_ptr<Pipeline> pipeline, std::vector<std::string> warnings, std::string content)
     : pipeline_(std::move(pipeline)), warnings_(std::move(warnings)), content_(std::move(content)) {}
 BatchStream::~BatchStream() = default;
 

@@ -26,8 +26,7 @@ namespace trainer {
 struct Cursor {
   uint64_t records = 0;  // running offset of the first record not yet handed out
   uint64_t epoch = 0;    // records / records_per_epoch; kept for people and reports, seek() ignores it
-  std::string
-      content;  // BatchFeed::content() of the data set, for a resumed run to compare; seek() ignores it
+  std::string content;   // BatchFeed::content() of the data set, for a resumed run to compare; seek() ignores it
 };
 
 // What a consumer demands of a label: a whole number in [0, classes), or exactly `ignore`.
@@ -46,7 +45,7 @@ struct StreamOptions {
   int workers = 0;
   int rank = 0;
   int world = 1;
-  std::vector<MemoryFormat> orders;  // wanted physical order of each top; row-major where missing
+  std::vector<MemoryFormat> orders;           // wanted physical order of each top; row-major where missing
   HostMemory* memory = &HostMemory::plain();  // of the batches; outlives the stream
   // Lines for the log (a long scan, a skipped record); always called from the thread that uses the stream.
   std::function<void(const std::string&)> log;

@@ -25,14 +25,14 @@ bool accepted(float value, const LabelLimit& limit) {
     remedy = fmt::format(
         "{}If the label is right, the layers before need {:.0f} classes (num_output); if it marks items "
         "to leave out, set ignore_label: {:.0f}",
-        one_beyond ? "Labels count from 0: where they count from 1, subtract 1. " : "", std::trunc(value) + 1, std::trunc(value));
+        one_beyond ? "Labels count from 0: where they count from 1, subtract 1. " : "", std::trunc(value) + 1,
+        std::trunc(value));
   } else if (value < 0.0f && std::isfinite(value)) {
     remedy = fmt::format("Correct the record, or set ignore_label: {:.0f} if it marks items to leave out",
                          std::trunc(value));
   }
-  throw data_error("{}: its label is {}, but {} takes 0 to {}{}. {}", record, value, limit.consumer,
-                   limit.classes - 1, limit.ignore ? fmt::format(" or {} (ignore_label)", *limit.ignore) : "",
-                   remedy);
+  throw data_error("{}: its label is {}, but {} takes 0 to {}{}. {}", record, value, limit.consumer, limit.classes - 1,
+                   limit.ignore ? fmt::format(" or {} (ignore_label)", *limit.ignore) : "", remedy);
 }
 
 }  // namespace

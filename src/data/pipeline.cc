@@ -102,8 +102,7 @@ void Pipeline::start() {
       reserve(slot);
     }
   }
-  while (feed_workers_.size() < static_cast<size_t>(options_.workers))
-    feed_workers_.push_back(feed_->make_worker());
+  while (feed_workers_.size() < static_cast<size_t>(options_.workers)) feed_workers_.push_back(feed_->make_worker());
   try {
     for (auto& worker : feed_workers_) threads_.emplace_back([this, &worker] { work(*worker); });
   } catch (...) {

@@ -138,7 +138,8 @@ class OpenFiles {
 }  // namespace
 
 void refuse_existing(const std::string& path, const std::string& remedy) {
-  struct stat link {}, target {};
+  struct stat link {
+  }, target{};
   if (::lstat(path.c_str(), &link) != 0 || (::stat(path.c_str(), &target) == 0 && is_no_file(path, target))) return;
   throw data_error("{} exists already: {}", path, remedy);
 }
@@ -187,8 +188,9 @@ void AtomicFile::open_directly() {
   // O_NONBLOCK for the opening only: that of a pipe would wait for a reader.
   descriptor_ = ::open(path_.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | O_NONBLOCK);
   if (descriptor_ < 0)
-    throw data_error("cannot write {}: {}", path_,
-                     errno == ENXIO ? "it is a pipe that no process reads. Start its reader first" : std::strerror(errno));
+    throw data_error(
+        "cannot write {}: {}", path_,
+        errno == ENXIO ? "it is a pipe that no process reads. Start its reader first" : std::strerror(errno));
   ::fcntl(descriptor_, F_SETFL, ::fcntl(descriptor_, F_GETFL) & ~O_NONBLOCK);
 }
 
@@ -210,8 +212,7 @@ void AtomicFile::fail(const char* action, int error) {
   const std::string folder = folder_of(path_);
   const int64_t free = free_bytes(folder);
   struct stat status {};
-  const int64_t so_far =
-      ::fstat(descriptor_, &status) == 0 ? std::max<int64_t>(status.st_size, written_) : written_;
+  const int64_t so_far = ::fstat(descriptor_, &status) == 0 ? std::max<int64_t>(status.st_size, written_) : written_;
   remove_temporary();
   if (error == ENOSPC || error == EDQUOT) {
     const std::string needed = expected_bytes_ > 0 ? format_bytes(expected_bytes_) + " needed"
@@ -220,8 +221,7 @@ void AtomicFile::fail(const char* action, int error) {
                      error == EDQUOT ? "your disk quota is used up" : "the disk is full", needed,
                      free < 0 ? "unknown" : format_bytes(free), folder);
   }
-  throw data_error("cannot {} {}: {}. Files of before are untouched", action, path_,
-                   folder_problem(folder, error));
+  throw data_error("cannot {} {}: {}. Files of before are untouched", action, path_, folder_problem(folder, error));
 }
 
 void AtomicFile::write(const void* bytes, size_t count) {
@@ -303,8 +303,9 @@ void check_writable_prefix(const std::string& prefix) {
   const std::string folder = folder_of(prefix);
   const long longest = ::pathconf(folder.c_str(), _PC_NAME_MAX);
   if (longest > 0 && fs::path(prefix).filename().string().size() + kLongestEnding > static_cast<size_t>(longest)) {
-    throw data_error("cannot write files that begin with {}: with their ending their names would have more than {} bytes",
-                     prefix, longest);
+    throw data_error(
+        "cannot write files that begin with {}: with their ending their names would have more than {} bytes", prefix,
+        longest);
   }
   std::string name;
   const int descriptor = make_temporary(folder, fs::path(prefix).filename().string(), name);
@@ -318,10 +319,9 @@ void check_writable_prefix(const std::string& prefix) {
   ::unlink(name.c_str());
   if (!wrote) {
     throw data_error("cannot write files that begin with {}: {}", prefix,
-                     error == ENOSPC
-                         ? fmt::format("the disk is full ({} free in {})",
-                                       format_bytes(std::max<int64_t>(0, free_bytes(folder))), folder)
-                         : folder_problem(folder, error));
+                     error == ENOSPC ? fmt::format("the disk is full ({} free in {})",
+                                                   format_bytes(std::max<int64_t>(0, free_bytes(folder))), folder)
+                                     : folder_problem(folder, error));
   }
 }
 

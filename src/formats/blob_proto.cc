@@ -80,8 +80,9 @@ std::vector<float> floats_of(const RawValues& raw, const WireReader& reader) {
     case kRawFloat: return converted<float>(raw.bytes, reader, as_float);
     case kRawFloat16: return converted<uint16_t>(raw.bytes, reader, float_of_half);
     default:
-      throw WireError(reader.position(),
-                      fmt::format("its raw values are of type {}; known are 0 (double), 1 (float) and 2 (float16)", raw.type));
+      throw WireError(
+          reader.position(),
+          fmt::format("its raw values are of type {}; known are 0 (double), 1 (float) and 2 (float16)", raw.type));
   }
 }
 
@@ -142,14 +143,12 @@ WeightBlob read_blob_proto(WireReader& reader) {
   if (blob.legacy_shape) dims.assign(legacy.begin(), legacy.end());
   blob.shape = Shape(dims);
   const int64_t count = checked_count(dims);
-  const auto holds = [count](const std::vector<float>& values) {
-    return static_cast<int64_t>(values.size()) == count;
-  };
+  const auto holds = [count](const std::vector<float>& values) { return static_cast<int64_t>(values.size()) == count; };
   if (!holds(blob.data) || (!blob.diff.empty() && !holds(blob.diff))) {
     const bool in_data = !holds(blob.data);
-    throw WireError(reader.position(), fmt::format("its shape ({}) does not fit its {} {}", blob.shape.text(),
-                                                   in_data ? blob.data.size() : blob.diff.size(),
-                                                   in_data ? "values" : "gradients"));
+    throw WireError(reader.position(),
+                    fmt::format("its shape ({}) does not fit its {} {}", blob.shape.text(),
+                                in_data ? blob.data.size() : blob.diff.size(), in_data ? "values" : "gradients"));
   }
   return blob;
 }

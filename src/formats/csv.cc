@@ -53,8 +53,10 @@ CsvFile::CsvFile(const std::string& path, char separator)
   // Columns may be named 0, 1, 2 and so on; another number is a value, in a row that holds a word as well.
   for (size_t i = 0; i < header_.size(); ++i) {
     if (parse_number(header_[i], value) && value != static_cast<float>(i))
-      throw data_error("{}, line 1: \"{}\" is a number, others of the line are not. A header line names all columns; in "
-                       "rows all fields are numbers", path_, header_[i].substr(0, 60));
+      throw data_error(
+          "{}, line 1: \"{}\" is a number, others of the line are not. A header line names all columns; in "
+          "rows all fields are numbers",
+          path_, header_[i].substr(0, 60));
   }
 }
 
@@ -101,9 +103,9 @@ bool CsvFile::next_record() {
       field += static_cast<char>(c);
     }
     if (field.size() > kLongestField || fields_.size() > kMostColumns) {
-      throw data_error("{}, line {}: not a table of numbers; {}", path_, line_,
-                       field.size() > kLongestField ? "a field is longer than 4,096 characters"
-                                                    : "more than 16,777,216 columns");
+      throw data_error(
+          "{}, line {}: not a table of numbers; {}", path_, line_,
+          field.size() > kLongestField ? "a field is longer than 4,096 characters" : "more than 16,777,216 columns");
     }
   }
 }
@@ -113,8 +115,8 @@ float CsvFile::number(size_t column) const {
   if (parse_number(fields_[column], value)) return value;
   const std::string name = header_.empty() ? "" : fmt::format(" (\"{}\")", header_[column]);
   if (trim(fields_[column]).empty()) {
-    throw data_error("{}, line {}, column {}{}: the field is empty; a number is needed", path_, line_,
-                     column + 1, name);
+    throw data_error("{}, line {}, column {}{}: the field is empty; a number is needed", path_, line_, column + 1,
+                     name);
   }
   throw data_error("{}, line {}, column {}{}: \"{}\" is not a number", path_, line_, column + 1, name,
                    fields_[column].substr(0, 60));
@@ -124,8 +126,7 @@ bool CsvFile::next_row(std::vector<float>& row) {
   if (!pending_ && !next_record()) return false;
   pending_ = false;
   if (static_cast<int>(fields_.size()) != columns_) {
-    throw data_error("{}, line {}: {} columns where the first line has {}", path_, line_, fields_.size(),
-                     columns_);
+    throw data_error("{}, line {}: {} columns where the first line has {}", path_, line_, fields_.size(), columns_);
   }
   row.resize(fields_.size());
   for (size_t column = 0; column < fields_.size(); ++column) row[column] = number(column);

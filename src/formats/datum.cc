@@ -10,8 +10,7 @@
 namespace trainer {
 namespace {
 
-constexpr uint32_t kChannels = 1, kHeight = 2, kWidth = 3, kData = 4, kLabel = 5, kFloatData = 6,
-                   kEncoded = 7;
+constexpr uint32_t kChannels = 1, kHeight = 2, kWidth = 3, kData = 4, kLabel = 5, kFloatData = 6, kEncoded = 7;
 
 void append_int(std::string& out, uint32_t field, int32_t value) {
   append_varint_field(out, field, static_cast<uint64_t>(int64_t{value}));
@@ -26,17 +25,14 @@ void append_extents(std::string& out, int32_t channels, int32_t height, int32_t 
 void check_payload(const DatumView& datum) {
   if (datum.encoded) return;
   if (datum.channels < 0 || datum.height < 0 || datum.width < 0) {
-    throw data_error("a record of {}x{}x{} (channels, height, width)", datum.channels, datum.height,
-                     datum.width);
+    throw data_error("a record of {}x{}x{} (channels, height, width)", datum.channels, datum.height, datum.width);
   }
   int64_t expected = int64_t{datum.channels} * datum.height;
   if (__builtin_mul_overflow(expected, int64_t{datum.width}, &expected)) expected = -1;
-  const int64_t found =
-      static_cast<int64_t>(datum.bytes.empty() ? datum.float_data.size() : datum.bytes.size());
+  const int64_t found = static_cast<int64_t>(datum.bytes.empty() ? datum.float_data.size() : datum.bytes.size());
   if (found != expected) {
-    throw data_error("a record of {}x{}x{} (channels, height, width) with {} {}", datum.channels,
-                     datum.height, datum.width, found,
-                     datum.bytes.empty() && found > 0 ? "float values" : "bytes of pixels");
+    throw data_error("a record of {}x{}x{} (channels, height, width) with {} {}", datum.channels, datum.height,
+                     datum.width, found, datum.bytes.empty() && found > 0 ? "float values" : "bytes of pixels");
   }
 }
 
@@ -75,8 +71,7 @@ void parse_datum(std::string_view record, DatumView& out) {
   check_payload(out);
 }
 
-std::string serialize_datum(int32_t channels, int32_t height, int32_t width, std::string_view pixels,
-                            int32_t label) {
+std::string serialize_datum(int32_t channels, int32_t height, int32_t width, std::string_view pixels, int32_t label) {
   TRAINER_ASSERT(static_cast<int64_t>(pixels.size()) == int64_t{channels} * height * width);
   std::string out;
   out.reserve(pixels.size() + 48);

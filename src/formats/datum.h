@@ -25,8 +25,7 @@ void parse_datum(std::string_view record, DatumView& out);
 
 // A raw record: `pixels` holds channels * height * width bytes. `encoded` is written explicitly as false, as
 // Caffe's converters do.
-std::string serialize_datum(int32_t channels, int32_t height, int32_t width, std::string_view pixels,
-                            int32_t label);
+std::string serialize_datum(int32_t channels, int32_t height, int32_t width, std::string_view pixels, int32_t label);
 std::string serialize_datum(int32_t channels, int32_t height, int32_t width, const std::vector<float>& values,
                             int32_t label);
 // An image file as it is (encoded = true, no extents).

@@ -85,27 +85,25 @@ Hdf5DatasetInfo describe(const std::string& path, hid_t dataset, const std::stri
 }
 
 // Memory is taken for a whole dataset only if its stored bytes can hold it, even compressed.
-void check_plausible(const std::string& path, hid_t dataset, const std::string& name,
-                     const Hdf5DatasetInfo& info) {
+void check_plausible(const std::string& path, hid_t dataset, const std::string& name, const Hdf5DatasetInfo& info) {
   const auto stored = static_cast<int64_t>(H5Dget_storage_size(dataset));
   constexpr int64_t kSmall = int64_t{1} << 24;
   constexpr int64_t kBestCompression = 1100;
   const int64_t count = info.shape.count();
   if (count > kSmall && count / kBestCompression > stored) {
-    throw data_error("{}: dataset \"{}\" ({}) claims {} values but stores only {}; the file is damaged", path,
-                     name, info.shape.text(), format_count(count), format_bytes(stored));
+    throw data_error("{}: dataset \"{}\" ({}) claims {} values but stores only {}; the file is damaged", path, name,
+                     info.shape.text(), format_count(count), format_bytes(stored));
   }
 }
 
 template <typename T>
-std::vector<T> read_whole(const std::string& path, hid_t file, const std::string& name, hid_t type,
-                          const char* wanted, bool integer_only) {
+std::vector<T> read_whole(const std::string& path, hid_t file, const std::string& name, hid_t type, const char* wanted,
+                          bool integer_only) {
   const Hdf5Call call;
   const Hdf5Handle dataset = open_dataset(path, file, name);
   const Hdf5DatasetInfo info = describe(path, dataset, name);
   if (!info.is_number() || (integer_only && info.kind != Hdf5Kind::kInteger)) {
-    throw data_error("{}: dataset \"{}\" holds {} values, {} are needed", path, name, name_of(info.kind),
-                     wanted);
+    throw data_error("{}: dataset \"{}\" holds {} values, {} are needed", path, name, name_of(info.kind), wanted);
   }
   check_plausible(path, dataset, name, info);
   std::vector<T> values(static_cast<size_t>(info.shape.count()));
@@ -117,8 +115,7 @@ std::vector<T> read_whole(const std::string& path, hid_t file, const std::string
 
 bool comes_before(const std::string& a, const std::string& b) {
   const auto is_number = [](const std::string& text) {
-    return !text.empty() &&
-           std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+    return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
   };
   const bool a_number = is_number(a), b_number = is_number(b);
   if (a_number != b_number) return a_number;
@@ -146,8 +143,7 @@ bool Hdf5File::has_signature(const std::string& path) {
   // It may follow a block of the user's own, of 512 bytes or a power of two times that.
   for (int64_t offset = 0; in; offset = offset == 0 ? 512 : offset * 2) {
     char found[8] = {};
-    if (in.seekg(offset) && in.read(found, sizeof found) &&
-        std::memcmp(found, kSignature, sizeof found) == 0) {
+    if (in.seekg(offset) && in.read(found, sizeof found) && std::memcmp(found, kSignature, sizeof found) == 0) {
       return true;
     }
   }
@@ -159,8 +155,7 @@ Hdf5File Hdf5File::open(const std::string& path) {
   std::error_code problem;
   const auto status = std::filesystem::status(path, problem);
   if (!std::filesystem::exists(status)) {
-    throw data_error("cannot read HDF5 file {}: {}", path,
-                     problem ? problem.message() : "No such file or directory");
+    throw data_error("cannot read HDF5 file {}: {}", path, problem ? problem.message() : "No such file or directory");
   }
   if (!std::filesystem::is_regular_file(status)) {
     throw data_error("cannot read HDF5 file {}: it is {}", path,
@@ -247,11 +242,10 @@ std::vector<std::string> Hdf5File::children(const std::string& group) const {
   }
   std::vector<std::string> names;
   for (hsize_t i = 0; i < info.nlinks; ++i) {
-    const ssize_t length =
-        H5Lget_name_by_idx(id, ".", H5_INDEX_NAME, H5_ITER_INC, i, nullptr, 0, H5P_DEFAULT);
+    const ssize_t length = H5Lget_name_by_idx(id, ".", H5_INDEX_NAME, H5_ITER_INC, i, nullptr, 0, H5P_DEFAULT);
     std::string name(static_cast<size_t>(std::max<ssize_t>(length, 0)) + 1, '\0');
-    if (length < 0 || H5Lget_name_by_idx(id, ".", H5_INDEX_NAME, H5_ITER_INC, i, name.data(), name.size(),
-                                         H5P_DEFAULT) < 0) {
+    if (length < 0 ||
+        H5Lget_name_by_idx(id, ".", H5_INDEX_NAME, H5_ITER_INC, i, name.data(), name.size(), H5P_DEFAULT) < 0) {
       throw data_error("{}: cannot list group \"{}\": {}", path_, group, hdf5_reason());
     }
     name.pop_back();
@@ -289,8 +283,7 @@ void Hdf5File::check_stored(const std::string& name) const {
   std::vector<hsize_t> chunk(static_cast<size_t>(info.shape.rank()));
   hsize_t stored = 0, needed = 1;
   const Hdf5Handle all(H5Dget_space(dataset), H5Sclose);
-  if (H5Pget_chunk(creation, info.shape.rank(), chunk.data()) < 0 ||
-      H5Dget_num_chunks(dataset, all, &stored) < 0)
+  if (H5Pget_chunk(creation, info.shape.rank(), chunk.data()) < 0 || H5Dget_num_chunks(dataset, all, &stored) < 0)
     return;
   for (size_t i = 0; i < chunk.size(); ++i)
     needed *= (static_cast<hsize_t>(info.shape.dims()[i]) + chunk[i] - 1) / chunk[i];
@@ -310,11 +303,9 @@ void Hdf5File::read_rows(const std::string& name, int64_t begin, int64_t end, fl
     throw data_error("{}: dataset \"{}\" holds {} values, float or integer are needed", path_, name,
                      name_of(info.kind));
   }
-  if (info.shape.rank() == 0)
-    throw data_error("{}: dataset \"{}\" is a scalar; rows are needed", path_, name);
+  if (info.shape.rank() == 0) throw data_error("{}: dataset \"{}\" is a scalar; rows are needed", path_, name);
   if (begin < 0 || end < begin || end > info.shape[0]) {
-    throw data_error("{}: dataset \"{}\" has {} rows; [{}, {}) were asked for", path_, name, info.shape[0],
-                     begin, end);
+    throw data_error("{}: dataset \"{}\" has {} rows; [{}, {}) were asked for", path_, name, info.shape[0], begin, end);
   }
   if (end == begin || info.shape.count(1) == 0) return;
   std::vector<hsize_t> start(static_cast<size_t>(info.shape.rank()), 0), count = extents_of(info.shape);
@@ -324,8 +315,7 @@ void Hdf5File::read_rows(const std::string& name, int64_t begin, int64_t end, fl
   const Hdf5Handle wanted(H5Screate_simple(info.shape.rank(), count.data(), nullptr), H5Sclose);
   if (H5Sselect_hyperslab(stored, H5S_SELECT_SET, start.data(), nullptr, count.data(), nullptr) < 0 ||
       H5Dread(dataset, H5T_NATIVE_FLOAT, wanted, stored, H5P_DEFAULT, out) < 0) {
-    throw data_error("{}: cannot read rows {} to {} of dataset \"{}\": {}", path_, begin, end - 1, name,
-                     hdf5_reason());
+    throw data_error("{}: cannot read rows {} to {} of dataset \"{}\": {}", path_, begin, end - 1, name, hdf5_reason());
   }
 }
 

@@ -96,8 +96,8 @@ herr_t write(H5FD_t* handle, H5FD_mem_t, hid_t, haddr_t address, size_t count, c
   const char* from = static_cast<const char*>(buffer);
   file->end_of_file = std::max(file->end_of_file, address + count);
   while (count > 0 && file->fault->error == 0) {
-    const ssize_t put = ::pwrite(file->descriptor, from, std::min<size_t>(count, size_t{1} << 30),
-                                 static_cast<off_t>(address));
+    const ssize_t put =
+        ::pwrite(file->descriptor, from, std::min<size_t>(count, size_t{1} << 30), static_cast<off_t>(address));
     if (put < 0 && errno == EINTR) continue;
     if (put <= 0) {
       file->fault->error = put < 0 ? errno : ENOSPC;

@@ -46,11 +46,10 @@ void Hdf5File::write_mark(const std::string& name) {
 void Hdf5File::write(const std::string& name, const Shape& shape, int64_t type, const void* values) {
   const std::vector<hsize_t> dims = extents_of(shape);
   const Hdf5Handle space(
-      shape.rank() == 0 ? H5Screate(H5S_SCALAR) : H5Screate_simple(shape.rank(), dims.data(), nullptr),
-      H5Sclose);
+      shape.rank() == 0 ? H5Screate(H5S_SCALAR) : H5Screate_simple(shape.rank(), dims.data(), nullptr), H5Sclose);
   const Hdf5Handle links = link_properties(), properties = dataset_properties();
-  const Hdf5Handle dataset(
-      space < 0 ? -1 : H5Dcreate2(id_, name.c_str(), type, space, links, properties, H5P_DEFAULT), H5Dclose);
+  const Hdf5Handle dataset(space < 0 ? -1 : H5Dcreate2(id_, name.c_str(), type, space, links, properties, H5P_DEFAULT),
+                           H5Dclose);
   if (dataset < 0) throw data_error("{}: cannot make dataset \"{}\": {}", path_, name, hdf5_reason());
   if (shape.count() > 0 && H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0) {
     throw data_error("{}: cannot write dataset \"{}\": {}", path_, name, hdf5_reason());

@@ -18,8 +18,7 @@ constexpr uint8_t kUnsignedByte = 8;
 // zlib reads a file that is not compressed as it is.
 class MaybeGzipped {
  public:
-  explicit MaybeGzipped(const std::string& path)
-      : path_(path), file_(::gzopen(path.c_str(), "rb"), &::gzclose) {
+  explicit MaybeGzipped(const std::string& path) : path_(path), file_(::gzopen(path.c_str(), "rb"), &::gzclose) {
     if (!file_) throw data_error("cannot read IDX file {}", path);
     ::gzbuffer(file_.get(), 256 * 1024);
   }
@@ -28,13 +27,11 @@ class MaybeGzipped {
   int64_t read(uint8_t* out, int64_t count) {
     int64_t done = 0;
     while (done < count) {
-      const int got =
-          ::gzread(file_.get(), out + done, static_cast<unsigned>(std::min(count - done, kPieceBytes)));
+      const int got = ::gzread(file_.get(), out + done, static_cast<unsigned>(std::min(count - done, kPieceBytes)));
       int problem = Z_OK;
       const char* reason = ::gzerror(file_.get(), &problem);
       if (got < 0 || (problem != Z_OK && problem != Z_STREAM_END)) {
-        throw data_error("{}: the compressed data is damaged or cut off ({}). Download it again", path_,
-                         reason);
+        throw data_error("{}: the compressed data is damaged or cut off ({}). Download it again", path_, reason);
       }
       if (got == 0) break;
       done += got;
@@ -57,8 +54,7 @@ IdxArray read_idx(const std::string& path) {
     throw data_error("{} is not an IDX file: it does not begin with two zero bytes", path);
   }
   if (magic[2] != kUnsignedByte) {
-    throw data_error("{}: elements of IDX type 0x{:02x}; only unsigned bytes (0x08) are read", path,
-                     magic[2]);
+    throw data_error("{}: elements of IDX type 0x{:02x}; only unsigned bytes (0x08) are read", path, magic[2]);
   }
   std::vector<int64_t> dims;
   int64_t count = 1;
@@ -81,8 +77,7 @@ IdxArray read_idx(const std::string& path) {
     }
   }
   uint8_t extra;
-  if (file.read(&extra, 1) != 0)
-    throw data_error("{} is longer than its extents ({}) say", path, out.shape.text());
+  if (file.read(&extra, 1) != 0) throw data_error("{} is longer than its extents ({}) say", path, out.shape.text());
   return out;
 }
 

@@ -35,8 +35,7 @@ InputFile::~InputFile() { ::close(descriptor_); }
 void InputFile::read(int64_t offset, void* out, int64_t count) const {
   char* to = static_cast<char*>(out);
   while (count > 0) {
-    const ssize_t got =
-        ::pread(descriptor_, to, static_cast<size_t>(std::min<int64_t>(count, 1 << 30)), offset);
+    const ssize_t got = ::pread(descriptor_, to, static_cast<size_t>(std::min<int64_t>(count, 1 << 30)), offset);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) throw data_error("cannot read {} at byte {}: {}", path_, offset, std::strerror(errno));
     if (got == 0) throw data_error("{} ends at byte {}; {} bytes more were expected", path_, offset, count);

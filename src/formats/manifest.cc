@@ -55,8 +55,7 @@ std::string difference(const ManifestEntry& expected, const std::string& manifes
     if (found.bytes != expected.bytes)
       return fmt::format("{} has {} bytes, {} were written", path, found.bytes, expected.bytes);
     if (found.crc32 != expected.crc32)
-      return fmt::format("{} has changed: checksum {:08x}, {:08x} was written", path, found.crc32,
-                         expected.crc32);
+      return fmt::format("{} has changed: checksum {:08x}, {:08x} was written", path, found.crc32, expected.crc32);
   } catch (const Error& error) {
     return error.what();
   }
@@ -96,8 +95,7 @@ std::vector<ManifestEntry> read_manifest(const std::string& manifest_path) {
   std::string text(static_cast<size_t>(file.size()), '\0');
   file.read(0, text.data(), file.size());
   const std::vector<std::string> lines = split(text, '\n');
-  if (lines[0] != kTitle)
-    throw data_error("{} is no manifest: its first line is not \"{}\"", manifest_path, kTitle);
+  if (lines[0] != kTitle) throw data_error("{} is no manifest: its first line is not \"{}\"", manifest_path, kTitle);
   std::vector<ManifestEntry> entries;
   for (size_t i = 1; i < lines.size(); ++i) {
     const std::string_view line = lines[i];

@@ -101,8 +101,8 @@ std::unique_ptr<MappedFile> MappedFile::map(int descriptor, uint64_t size) {
   void* map = ::mmap(nullptr, static_cast<size_t>(size), PROT_READ, MAP_SHARED, descriptor, 0);
   if (map == MAP_FAILED) return nullptr;
   const auto begin = reinterpret_cast<uintptr_t>(map);
-  return std::unique_ptr<MappedFile>(new MappedFile(
-      static_cast<const char*>(map), size, Ranges::add(begin, begin + static_cast<uintptr_t>(size))));
+  return std::unique_ptr<MappedFile>(
+      new MappedFile(static_cast<const char*>(map), size, Ranges::add(begin, begin + static_cast<uintptr_t>(size))));
 }
 
 MappedFile::~MappedFile() {

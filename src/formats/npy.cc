@@ -67,15 +67,14 @@ NpyFile::NpyFile(const std::string& path) : file_(path, "NumPy file") {
   unsigned char head[12] = {};
   file_.read(0, head, std::min<int64_t>(file_.size(), 12));
   if (file_.size() < 12 || std::memcmp(head, "\x93NUMPY", 6) != 0) {
-    throw data_error(
-        "{} is not a .npy file{}", path,
-        std::memcmp(head, "PK", 2) == 0 ? "; it looks like a .npz archive: unpack it first" : "");
+    throw data_error("{} is not a .npy file{}", path,
+                     std::memcmp(head, "PK", 2) == 0 ? "; it looks like a .npz archive: unpack it first" : "");
   }
   const int version = head[6];
   if (version < 1 || version > 3) throw data_error("{}: .npy format version {} is unknown", path, version);
-  const int64_t length = version == 1 ? int64_t{head[8]} | int64_t{head[9]} << 8
-                                      : int64_t{head[8]} | int64_t{head[9]} << 8 | int64_t{head[10]} << 16 |
-                                            int64_t{head[11]} << 24;
+  const int64_t length =
+      version == 1 ? int64_t{head[8]} | int64_t{head[9]} << 8
+                   : int64_t{head[8]} | int64_t{head[9]} << 8 | int64_t{head[10]} << 16 | int64_t{head[11]} << 24;
   const int64_t begin = version == 1 ? 10 : 12;
   if (length > kLargestHeader || begin + length > file_.size()) {
     throw data_error("{}: its header claims {} bytes; the file is {} bytes long", path, length, file_.size());
@@ -87,8 +86,7 @@ NpyFile::NpyFile(const std::string& path) : file_(path, "NumPy file") {
 
   int64_t bytes = element_bytes_;
   for (int64_t dim : shape_.dims()) {
-    if (__builtin_mul_overflow(bytes, dim, &bytes))
-      throw data_error("{}: impossible shape {}", path, shape_.text());
+    if (__builtin_mul_overflow(bytes, dim, &bytes)) throw data_error("{}: impossible shape {}", path, shape_.text());
   }
   if (bytes != file_.size() - data_offset_) {
     throw data_error("{}: shape ({}) needs {} bytes of values, the file holds {}", path, shape_.text(), bytes,
@@ -99,16 +97,14 @@ NpyFile::NpyFile(const std::string& path) : file_(path, "NumPy file") {
 void NpyFile::parse_header(const std::string& header) {
   const std::string_view descr = value_of(header, "descr");
   const size_t end = descr.empty() ? descr.npos : descr.find(descr[0], 1);
-  const std::string type(end == descr.npos || descr[0] == '[' ? descr.substr(0, 40)
-                                                              : descr.substr(1, end - 1));
+  const std::string type(end == descr.npos || descr[0] == '[' ? descr.substr(0, 40) : descr.substr(1, end - 1));
   const bool known_order = type.size() >= 3 && std::strchr("<>|=", type[0]) != nullptr;
   if (known_order) {
     kind_ = type[1] == 'b' ? 'u' : type[1];
     const auto parsed = std::from_chars(type.data() + 2, type.data() + type.size(), element_bytes_);
     if (parsed.ptr != type.data() + type.size()) element_bytes_ = 0;
   }
-  if (!known_order || (type[1] == 'b' && element_bytes_ != 1) ||
-      converter_for(kind_, element_bytes_) == nullptr) {
+  if (!known_order || (type[1] == 'b' && element_bytes_ != 1) || converter_for(kind_, element_bytes_) == nullptr) {
     throw data_error(
         "{}: element type {} is not read; f4, f8, i1 to i8, u1 to u8 and booleans are. Convert it with "
         "array.astype('float32')",
@@ -118,17 +114,15 @@ void NpyFile::parse_header(const std::string& header) {
 
   const std::string_view order = value_of(header, "fortran_order");
   if (order.substr(0, 5) != "False") {
-    throw data_error(
-        "{}: {}", path(),
-        order.substr(0, 4) == "True"
-            ? "the array is stored column by column (Fortran order). Save numpy.ascontiguousarray(array)"
-            : "its header does not tell the order of the values");
+    throw data_error("{}: {}", path(),
+                     order.substr(0, 4) == "True"
+                         ? "the array is stored column by column (Fortran order). Save numpy.ascontiguousarray(array)"
+                         : "its header does not tell the order of the values");
   }
 
   const std::string_view tuple = value_of(header, "shape");
   const size_t close = tuple.find(')');
-  if (tuple.empty() || tuple[0] != '(' || close == tuple.npos)
-    throw data_error("{}: its header has no shape", path());
+  if (tuple.empty() || tuple[0] != '(' || close == tuple.npos) throw data_error("{}: its header has no shape", path());
   std::vector<int64_t> dims;
   for (const std::string& part : split(tuple.substr(1, close - 1), ',')) {
     const std::string digits = trim(part);

@@ -48,7 +48,8 @@ std::string holder_in(int descriptor) {
 }
 
 bool is_still_there(int descriptor, const std::string& path) {
-  struct stat held {}, there {};
+  struct stat held {
+  }, there{};
   return fstat(descriptor, &held) == 0 && lstat(path.c_str(), &there) == 0 && held.st_ino == there.st_ino &&
          held.st_dev == there.st_dev;
 }
@@ -81,12 +82,14 @@ PrefixLock::PrefixLock(const std::string& prefix) : path_(path_of(prefix)) {
     close(descriptor);
     if (!ours)
       throw data_error(
-          "{} has the name of the lock of files that begin with {}, and trainer did not write it: move it away, or give another "
+          "{} has the name of the lock of files that begin with {}, and trainer did not write it: move it away, or "
+          "give another "
           "prefix",
           path_, prefix);
     if (!held) return;
     throw config_error(
-        "{} is writing files that begin with {}: this run would replace them. Give it another prefix, or wait for the other "
+        "{} is writing files that begin with {}: this run would replace them. Give it another prefix, or wait for the "
+        "other "
         "to end",
         holder, prefix);
   }

@@ -5,9 +5,9 @@
 
 namespace trainer {
 
-// It is the lock (flock) of the file .PREFIX.trainer-lock beside the prefix's files, which exists as long as it is held; the
-// kernel ends it with the process, however that ends, and a file that a killed process leaves locks nothing. A file of
-// this name that trainer did not write is neither changed nor removed.
+// It is the lock (flock) of the file .PREFIX.trainer-lock beside the prefix's files, which exists as long as it is
+// held; the kernel ends it with the process, however that ends, and a file that a killed process leaves locks nothing.
+// A file of this name that trainer did not write is neither changed nor removed.
 class PrefixLock {
  public:
   // Throws a config_error that names the holder, a data_error where the file's name is taken by something else. Locks

@@ -67,12 +67,10 @@ SolverStateFile read_binary(const std::string& path) {
   try {
     while (reader.next()) {
       if (reader.is(kIter, WireType::kBytes)) {
-        throw data_error("{} is not a solver state; it looks like a weight file (give it with --weights)",
-                         path);
+        throw data_error("{} is not a solver state; it looks like a weight file (give it with --weights)", path);
       }
       if (reader.is(kHistory, WireType::kBytes)) {
-        if (out.history.size() == kMostHistory)
-          throw WireError(reader.position(), "more than a million history blobs");
+        if (out.history.size() == kMostHistory) throw WireError(reader.position(), "more than a million history blobs");
         const int64_t outer = reader.enter_truncated(promised_end);
         if (promised_end > file.size()) throw WireError(reader.position(), "the message ends too early");
         out.history.push_back(read_blob_proto(reader));

@@ -29,7 +29,8 @@ std::string host_name() {
   char host[256] = "";
   gethostname(host, sizeof host - 1);
   std::string name = std::string(host).substr(0, kLongestHost);
-  std::replace_if(name.begin(), name.end(), [](char c) { return c == '.' || c == '/'; }, '_');
+  std::replace_if(
+      name.begin(), name.end(), [](char c) { return c == '.' || c == '/'; }, '_');
   return name;
 }
 
@@ -44,7 +45,8 @@ bool take_number(std::string_view* name) {
 
 // The host in a name of this form; nothing where it is another name.
 std::optional<std::string> host_in(std::string_view name, const std::string& begin, const std::string& ending) {
-  if (!name.starts_with(begin) || !name.ends_with(ending) || name.size() < begin.size() + ending.size()) return std::nullopt;
+  if (!name.starts_with(begin) || !name.ends_with(ending) || name.size() < begin.size() + ending.size())
+    return std::nullopt;
   name.remove_suffix(ending.size());
   if (!take_number(&name) || !take_number(&name) || name.size() < begin.size()) return std::nullopt;
   const size_t dot = name.rfind('.');

@@ -86,8 +86,7 @@ void read_layer(WireReader& reader, const LayerFields& fields, WeightLayer& laye
         layer.type = number < kV1Types.size() ? kV1Types[number] : fmt::format("V1 type {}", number);
       }
     } else if (reader.is(fields.blobs, WireType::kBytes)) {
-      if (layer.blobs.size() == kMostBlobs)
-        throw WireError(reader.position(), "more than 65,536 blobs in one layer");
+      if (layer.blobs.size() == kMostBlobs) throw WireError(reader.position(), "more than 65,536 blobs in one layer");
       const int64_t outer = reader.enter();
       layer.blobs.push_back(read_blob_proto(reader));
       reader.leave(outer);
@@ -127,11 +126,9 @@ WeightFile read_binary(const std::string& path) {
         out.net_name = reader.text();
       } else if (reader.is(kNetName, WireType::kVarint) && out.layers.empty()) {
         throw data_error(
-            "{} is not a weight file; it looks like a solver state (give it with --snapshot) or a mean image",
-            path);
+            "{} is not a weight file; it looks like a solver state (give it with --snapshot) or a mean image", path);
       } else if (v1 || reader.is(kNetLayers, WireType::kBytes)) {
-        if (out.layers.size() == kMostLayers)
-          throw WireError(reader.position(), "more than a million layers");
+        if (out.layers.size() == kMostLayers) throw WireError(reader.position(), "more than a million layers");
         const int64_t outer = reader.enter_truncated(promised_end);
         out.layers.emplace_back();
         in_layer = true;
@@ -151,8 +148,8 @@ WeightFile read_binary(const std::string& path) {
           "download it again (byte {}: {})",
           path, file.size(), place.substr(2), promised_end, error.offset(), error.what());
     }
-    throw data_error("{} is not a readable weight file{}: {} at byte {}; the file is {} bytes long", path,
-                     place, error.what(), error.offset(), file.size());
+    throw data_error("{} is not a readable weight file{}: {} at byte {}; the file is {} bytes long", path, place,
+                     error.what(), error.offset(), file.size());
   }
   if (out.layers.empty()) {
     throw data_error("{} is not a weight file: no layer in its {} bytes", path, file.size());
@@ -168,11 +165,9 @@ int blob_number(const std::string& name) {
 }
 
 // A layer is a group that holds blobs, or no group: the groups on the way to a layer named "a/b" are none.
-void collect_layers(const Hdf5File& file, const std::string& name, int depth,
-                    std::vector<WeightLayer>& layers) {
+void collect_layers(const Hdf5File& file, const std::string& name, int depth, std::vector<WeightLayer>& layers) {
   const std::string group = name.empty() ? "data" : "data/" + name;
-  if (depth > kDeepestGroup)
-    throw data_error("{}: groups are nested too deeply at \"{}\"", file.path(), group);
+  if (depth > kDeepestGroup) throw data_error("{}: groups are nested too deeply at \"{}\"", file.path(), group);
   if (layers.size() == kMostLayers) throw data_error("{}: more than a million layers", file.path());
   WeightLayer layer;
   layer.name = name;
@@ -219,8 +214,8 @@ WeightBlob read_hdf5_blob(const Hdf5File& file, const std::string& dataset) {
   WeightBlob blob;
   blob.shape = file.dataset(dataset).shape;
   if (blob.shape.count() > kMostElements)
-    throw data_error("{}: dataset \"{}\" ({}) is no blob: it has more than {} values", file.path(), dataset, blob.shape.text(),
-                     kMostElements);
+    throw data_error("{}: dataset \"{}\" ({}) is no blob: it has more than {} values", file.path(), dataset,
+                     blob.shape.text(), kMostElements);
   blob.data = file.read_floats(dataset);
   return blob;
 }

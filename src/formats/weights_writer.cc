@@ -40,8 +40,7 @@ int64_t hdf5_size_estimate(const std::vector<WeightLayerRef>& layers) {
   for (const WeightLayerRef& layer : layers) {
     bytes += 2048;
     for (const BlobRef& blob : layer.blobs) {
-      bytes += 512 + (blob.shared ? 0 : blob.shape.count() * 4) +
-               (blob.diff != nullptr ? blob.shape.count() * 4 : 0);
+      bytes += 512 + (blob.shared ? 0 : blob.shape.count() * 4) + (blob.diff != nullptr ? blob.shape.count() * 4 : 0);
     }
   }
   return bytes;
@@ -91,8 +90,9 @@ void write_weights(AtomicFile& file, const std::string& net_name, const std::vec
 
 void check_hdf5_names(const std::string& what, const std::vector<Hdf5LayerName>& layers) {
   const auto refuse = [&what](const std::string& name, const std::string& why) {
-    return data_error("cannot write {}: HDF5 cannot keep the layer \"{}\": {}. Rename it, or use snapshot_format: BINARYPROTO",
-                      what, name, why);
+    return data_error(
+        "cannot write {}: HDF5 cannot keep the layer \"{}\": {}. Rename it, or use snapshot_format: BINARYPROTO", what,
+        name, why);
   };
   std::set<std::string> with_blobs, datasets;
   for (const Hdf5LayerName& layer : layers) {

@@ -42,8 +42,7 @@ void WireReader::refill() {
   begin_ = cursor_ = end_ = buffer_.data();
   while (end_ - begin_ < wanted) {
     const int64_t have = end_ - begin_;
-    const ssize_t got =
-        ::pread(descriptor_, buffer_.data() + have, static_cast<size_t>(wanted - have), base_ + have);
+    const ssize_t got = ::pread(descriptor_, buffer_.data() + have, static_cast<size_t>(wanted - have), base_ + have);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) fail(fmt::format("reading failed: {}", std::strerror(errno)));
     if (got == 0) fail("the file became shorter while it was read");
@@ -114,8 +113,7 @@ void WireReader::bytes(void* out, int64_t count) {
   char* to = static_cast<char*>(out);
   while (count > 0) {
     if (cursor_ == end_ && count >= static_cast<int64_t>(kBufferBytes) && descriptor_ >= 0) {
-      const ssize_t got =
-          ::pread(descriptor_, to, static_cast<size_t>(std::min<int64_t>(count, 1 << 30)), position());
+      const ssize_t got = ::pread(descriptor_, to, static_cast<size_t>(std::min<int64_t>(count, 1 << 30)), position());
       if (got < 0 && errno == EINTR) continue;
       if (got < 0) fail(fmt::format("reading failed: {}", std::strerror(errno)));
       if (got == 0) fail("the file became shorter while it was read");
@@ -175,7 +173,8 @@ void WireReader::skip() {
 }
 
 void WireReader::check_room(const std::vector<float>& out, int64_t count, int64_t most) const {
-  if (count > most - static_cast<int64_t>(out.size())) fail(fmt::format("more than {} values, which no blob can have", most));
+  if (count > most - static_cast<int64_t>(out.size()))
+    fail(fmt::format("more than {} values, which no blob can have", most));
 }
 
 void WireReader::append_floats(std::vector<float>& out, int64_t most) {
@@ -203,8 +202,7 @@ void WireReader::append_doubles(std::vector<float>& out, int64_t most) {
     if (count % 8 != 0) fail(fmt::format("{} bytes of doubles, no multiple of 8", count));
     check_room(out, count / 8, most);
     out.reserve(out.size() + static_cast<size_t>(count / 8));
-    for (int64_t i = 0; i < count; i += 8)
-      out.push_back(static_cast<float>(std::bit_cast<double>(fixed64())));
+    for (int64_t i = 0; i < count; i += 8) out.push_back(static_cast<float>(std::bit_cast<double>(fixed64())));
   } else {
     skip();
   }
@@ -232,8 +230,7 @@ int64_t WireReader::enter() {
 int64_t WireReader::enter_truncated(int64_t& promised_end) {
   const uint64_t count = varint();
   const int64_t outer = limit_;
-  const int64_t taken =
-      count > static_cast<uint64_t>(remaining()) ? remaining() : static_cast<int64_t>(count);
+  const int64_t taken = count > static_cast<uint64_t>(remaining()) ? remaining() : static_cast<int64_t>(count);
   // A damaged length may be anything up to 2^64.
   promised_end = count > uint64_t{1} << 62 ? INT64_MAX : position() + static_cast<int64_t>(count);
   limit_ = position() + taken;

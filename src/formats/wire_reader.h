@@ -22,14 +22,7 @@ class WireError : public std::runtime_error {
   int64_t offset_;
 };
 
-enum class WireType : uint8_t {
-  kVarint = 0,
-  kFixed64 = 1,
-  kBytes = 2,
-  kGroup = 3,
-  kEndGroup = 4,
-  kFixed32 = 5
-};
+enum class WireType : uint8_t { kVarint = 0, kFixed64 = 1, kBytes = 2, kGroup = 3, kEndGroup = 4, kFixed32 = 5 };
 
 class WireReader {
  public:

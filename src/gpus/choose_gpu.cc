@@ -69,8 +69,7 @@ TakenGpu take_free_gpu(const std::vector<KnownGpu>& gpus) {
   std::vector<const KnownGpu*> order;
   for (const KnownGpu& known : gpus) order.push_back(&known);
   std::stable_sort(order.begin(), order.end(), [](const KnownGpu* a, const KnownGpu* b) {
-    return std::tuple(!a->use.processes.empty(), -a->use.free) <
-           std::tuple(!b->use.processes.empty(), -b->use.free);
+    return std::tuple(!a->use.processes.empty(), -a->use.free) < std::tuple(!b->use.processes.empty(), -b->use.free);
   });
   std::vector<std::string> reasons(gpus.size());
   for (const KnownGpu* known : order) {
@@ -78,8 +77,7 @@ TakenGpu take_free_gpu(const std::vector<KnownGpu>& gpus) {
     if (reason.empty()) {
       const GpuLock lock = take_gpu_lock(known->gpu.uuid);
       if (lock.state == GpuLock::State::kTaken) return taken(*known);
-      reason = lock.state == GpuLock::State::kHeld ? "held by " + lock.holder
-                                                   : "it cannot be locked: " + lock.problem;
+      reason = lock.state == GpuLock::State::kHeld ? "held by " + lock.holder : "it cannot be locked: " + lock.problem;
     }
     reasons[static_cast<size_t>(known->gpu.id)] =
         fmt::format("\n  {}: {}{}", known->name(), reason, use_text(known->use));
@@ -88,9 +86,8 @@ TakenGpu take_free_gpu(const std::vector<KnownGpu>& gpus) {
   for (const std::string& reason : reasons) list += reason;
   const bool any_usable =
       std::any_of(gpus.begin(), gpus.end(), [](const KnownGpu& known) { return known.refusal.empty(); });
-  throw device_error(
-      "no GPU is free:{}\n{}", list,
-      any_usable ? "Share one with --gpu=N, wait for one, or run on the CPU with --cpu" : kRemedy);
+  throw device_error("no GPU is free:{}\n{}", list,
+                     any_usable ? "Share one with --gpu=N, wait for one, or run on the CPU with --cpu" : kRemedy);
 }
 
 // The GPUs that are named; throws where one cannot be used.
@@ -108,12 +105,11 @@ TakenGpu take_named_gpu(const KnownGpu& known) {
   TakenGpu out = taken(known);
   const GpuLock lock = take_gpu_lock(known.gpu.uuid);
   if (lock.state == GpuLock::State::kHeld)
-    out.warning =
-        fmt::format("GPU {} is in use by another run, {}. Both share it; --gpu=auto takes a free one",
-                    known.gpu.id, lock.holder);
+    out.warning = fmt::format("GPU {} is in use by another run, {}. Both share it; --gpu=auto takes a free one",
+                              known.gpu.id, lock.holder);
   if (lock.state == GpuLock::State::kUnusable)
-    out.warning = fmt::format("GPU {} cannot be locked, so that other runs may take it too: {}", known.gpu.id,
-                              lock.problem);
+    out.warning =
+        fmt::format("GPU {} cannot be locked, so that other runs may take it too: {}", known.gpu.id, lock.problem);
   return out;
 }
 
@@ -127,12 +123,10 @@ GpuRequest parse_gpu_request(const std::string& text) {
     return request;
   }
   if (text.rfind("sm_", 0) == 0)
-    throw config_error("--gpu={}: a GPU that is not there can be planned for (trainer summary), not run on",
-                       text);
+    throw config_error("--gpu={}: a GPU that is not there can be planned for (trainer summary), not run on", text);
   for (const std::string& part : split(text, ',')) {
     const std::string digits = trim(part);
-    if (digits.empty() || digits.size() > kMostDigits ||
-        digits.find_first_not_of("0123456789") != std::string::npos)
+    if (digits.empty() || digits.size() > kMostDigits || digits.find_first_not_of("0123456789") != std::string::npos)
       throw config_error(
           "--gpu={}: \"{}\" is no GPU's number; write a number, several with commas between (0,1), all, or "
           "auto",
@@ -150,8 +144,8 @@ std::vector<int> named_gpus(const GpuRequest& request, size_t count) {
     for (const int number : request.numbers) {
       if (static_cast<size_t>(number) >= count)
         throw device_error(
-            "there is no GPU {}: the driver sees {}, numbered from 0 (CUDA_VISIBLE_DEVICES may hide others)",
-            number, count);
+            "there is no GPU {}: the driver sees {}, numbered from 0 (CUDA_VISIBLE_DEVICES may hide others)", number,
+            count);
     }
     return request.numbers;
   }

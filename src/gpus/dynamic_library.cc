@@ -6,8 +6,7 @@
 
 namespace trainer {
 
-DynamicLibrary::DynamicLibrary(const char* name)
-    : name_(name), library_(dlopen(name, RTLD_NOW | RTLD_LOCAL)) {
+DynamicLibrary::DynamicLibrary(const char* name) : name_(name), library_(dlopen(name, RTLD_NOW | RTLD_LOCAL)) {
   if (library_ != nullptr) return;
   const char* reason = dlerror();
   problem_ = reason != nullptr ? reason : name_ + " cannot be opened";

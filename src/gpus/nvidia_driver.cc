@@ -25,15 +25,9 @@ struct Attribute {
 constexpr int kComputeMajor = 75, kComputeMinor = 76, kComputeMode = 20;
 constexpr int kProhibited = 2, kExclusiveProcess = 3;
 constexpr Attribute kAttributes[] = {
-    {8, "Total shared memory per block"},
-    {12, "Total registers per block"},
-    {10, "Warp size"},
-    {11, "Maximum memory pitch"},
-    {1, "Maximum threads per block"},
-    {13, "Clock rate (kHz)"},
-    {9, "Total constant memory"},
-    {14, "Texture alignment"},
-    {16, "Number of multiprocessors"},
+    {8, "Total shared memory per block"}, {12, "Total registers per block"}, {10, "Warp size"},
+    {11, "Maximum memory pitch"},         {1, "Maximum threads per block"},  {13, "Clock rate (kHz)"},
+    {9, "Total constant memory"},         {14, "Texture alignment"},         {16, "Number of multiprocessors"},
     {17, "Kernel execution timeout"},
 };
 
@@ -75,8 +69,7 @@ std::string reason(Result result) {
 std::string uuid_text(const Uuid& uuid, const std::string& name) {
   std::string text = name.find(" MIG ") != std::string::npos ? "MIG" : "GPU";
   for (size_t i = 0; i < sizeof uuid.bytes; ++i)
-    text +=
-        fmt::format("{}{:02x}", i == 0 || i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", uuid.bytes[i]);
+    text += fmt::format("{}{:02x}", i == 0 || i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", uuid.bytes[i]);
   return text;
 }
 
@@ -113,8 +106,8 @@ NvidiaDriver query_nvidia_driver() {
   NvidiaDriver answer;
   const Driver driver;
   if (!driver.problem().empty()) {
-    answer.unavailable = fmt::format(
-        "{} ({})", driver.found() ? "the NVIDIA driver is too old" : "no NVIDIA driver", driver.problem());
+    answer.unavailable =
+        fmt::format("{} ({})", driver.found() ? "the NVIDIA driver is too old" : "no NVIDIA driver", driver.problem());
     return answer;
   }
   int count = 0;
@@ -122,15 +115,12 @@ NvidiaDriver query_nvidia_driver() {
   driver.driver_version(&answer.version);
   if (result == kSuccess) result = driver.device_count(&count);
   if (result == kSuccess && count == 0) result = kNoDevice;
-  for (int id = 0; id < count && result == kSuccess; ++id)
-    answer.gpus.push_back(read_gpu(driver, id, &result));
+  for (int id = 0; id < count && result == kSuccess; ++id) answer.gpus.push_back(read_gpu(driver, id, &result));
   if (result != kSuccess) answer.unavailable = reason(result);
   return answer;
 }
 
-std::string cuda_version_text(int version) {
-  return fmt::format("{}.{}", version / 1000, version % 1000 / 10);
-}
+std::string cuda_version_text(int version) { return fmt::format("{}.{}", version / 1000, version % 1000 / 10); }
 
 std::string refuse_driver(const NvidiaDriver& driver) {
   if (!driver.unavailable.empty() || driver.version >= kLeastVersion) return driver.unavailable;
@@ -140,10 +130,8 @@ std::string refuse_driver(const NvidiaDriver& driver) {
 
 std::string refuse_gpu(const NvidiaGpu& gpu) {
   if (gpu.major * 10 + gpu.minor < kLeastCapability)
-    return fmt::format("its compute capability is {}.{}; CUDA 13 needs 7.5 (Turing) or newer", gpu.major,
-                       gpu.minor);
-  if (gpu.prohibited)
-    return "its compute mode is prohibited (an administrator allows it with nvidia-smi -c 0)";
+    return fmt::format("its compute capability is {}.{}; CUDA 13 needs 7.5 (Turing) or newer", gpu.major, gpu.minor);
+  if (gpu.prohibited) return "its compute mode is prohibited (an administrator allows it with nvidia-smi -c 0)";
   return "";
 }
 

@@ -13,8 +13,7 @@ namespace {
 // The few declarations of nvml.h that are needed.
 using Result = int;
 using DeviceHandle = struct OpaqueDevice*;
-constexpr Result kSuccess = 0, kNoPermission = 4, kInsufficientSize = 7, kDriverNotLoaded = 9,
-                 kVersionMismatch = 18;
+constexpr Result kSuccess = 0, kNoPermission = 4, kInsufficientSize = 7, kDriverNotLoaded = 9, kVersionMismatch = 18;
 struct Memory {
   unsigned long long total, free, used;
 };
@@ -63,8 +62,7 @@ std::vector<GpuProcess> read_processes(const Management& management, DeviceHandl
   std::vector<GpuProcess> out;
   if (result != kSuccess) return out;
   for (const ProcessInfo& info : list)
-    out.push_back(
-        {static_cast<int>(info.pid), info.memory == kNotAvailable ? -1 : static_cast<int64_t>(info.memory)});
+    out.push_back({static_cast<int>(info.pid), info.memory == kNotAvailable ? -1 : static_cast<int64_t>(info.memory)});
   return out;
 }
 

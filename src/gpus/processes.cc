@@ -18,8 +18,7 @@ std::string user_name(uid_t user) {
   std::vector<char> buffer(16384);
   passwd entry{};
   passwd* found = nullptr;
-  if (getpwuid_r(user, &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr)
-    return found->pw_name;
+  if (getpwuid_r(user, &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr) return found->pw_name;
   return fmt::format("user {}", user);
 }
 
@@ -30,8 +29,7 @@ std::string process_text(int pid) {
   std::string name;
   std::ifstream file(folder + "/comm");
   std::getline(file, name);
-  return fmt::format("pid {} ({}{}{})", pid, user_name(status.st_uid), name.empty() ? "" : ", ",
-                     printable(name));
+  return fmt::format("pid {} ({}{}{})", pid, user_name(status.st_uid), name.empty() ? "" : ", ", printable(name));
 }
 
 std::string own_command(size_t most) {

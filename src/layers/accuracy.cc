@@ -4,16 +4,15 @@
 //   top 0     the share, a scalar; 0 where nothing counts
 //   top 1     the share for each class (C), optional
 // A score equal to the label's, or one that is not a number, counts as better. No gradient.
-#include "layers/shared/class_scores.h"
 #include "layers/layer.h"
+#include "layers/shared/class_scores.h"
 
 namespace trainer {
 namespace {
 
 void lower(LayerContext& context) {
   const caffe::AccuracyParameter& param = context.param().accuracy_param();
-  const std::optional<int> ignore =
-      param.has_ignore_label() ? std::optional<int>(param.ignore_label()) : std::nullopt;
+  const std::optional<int> ignore = param.has_ignore_label() ? std::optional<int>(param.ignore_label()) : std::nullopt;
   const LabelledScores scores = labelled_scores(context, param.axis(), "accuracy_param.axis", ignore);
   if (param.top_k() < 1 || static_cast<int64_t>(param.top_k()) > scores.classes)
     context.fail("accuracy_param.top_k",
@@ -25,9 +24,9 @@ void lower(LayerContext& context) {
   const Value rank = sum(1.0f - greater(scores.at_label(x), x), {scores.axis});
   Value correct = greater_equal(constant(context.graph(), Shape{}, static_cast<float>(param.top_k())), rank);
   if (scores.counted) correct = correct * scores.counted;
-  const Value counted =
-      scores.counted ? maximum(total(scores.counted), 1.0f)
-                     : constant(context.graph(), Shape{}, static_cast<float>(scores.outer * scores.inner));
+  const Value counted = scores.counted
+                            ? maximum(total(scores.counted), 1.0f)
+                            : constant(context.graph(), Shape{}, static_cast<float>(scores.outer * scores.inner));
   context.set_top(0, total(correct) / counted);
 
   if (context.tops() > 1) {
@@ -38,9 +37,8 @@ void lower(LayerContext& context) {
   }
 }
 
-REGISTER_LAYER(accuracy, .type = "Accuracy", .summary = "the share of predictions that are right",
-               .min_bottoms = 2, .max_bottoms = 2, .min_tops = 1, .max_tops = 2, .lower = lower,
-               .example = R"(
+REGISTER_LAYER(accuracy, .type = "Accuracy", .summary = "the share of predictions that are right", .min_bottoms = 2,
+               .max_bottoms = 2, .min_tops = 1, .max_tops = 2, .lower = lower, .example = R"(
 layer { name: "scores" type: "Input" top: "scores" input_param { shape { dim: 4 dim: 5 } } }
 layer { name: "label" type: "DummyData" top: "label" dummy_data_param { shape { dim: 4 } data_filler { value: 2 } } }
 layer { name: "accuracy" type: "Accuracy" bottom: "scores" bottom: "label" top: "accuracy" top: "per_class"

@@ -16,12 +16,7 @@ class LargestOf : public OpaqueOp {
  public:
   // The values of one ranking lie `inner` apart.
   LargestOf(int64_t outer, int64_t count, int64_t inner, int64_t top, bool indices, bool values)
-      : outer_(outer),
-        count_(count),
-        inner_(inner),
-        top_(top),
-        indices_(indices),
-        values_(values) {}
+      : outer_(outer), count_(count), inner_(inner), top_(top), indices_(indices), values_(values) {}
 
   std::string name() const override { return "arg_max"; }
 

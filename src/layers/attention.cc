@@ -5,8 +5,8 @@
 // query that may look nowhere gets zeros. No gradient goes to the mask.
 #include <cmath>
 
-#include "layers/shared/class_scores.h"
 #include "layers/layer.h"
+#include "layers/shared/class_scores.h"
 
 namespace trainer {
 namespace {
@@ -35,10 +35,9 @@ void check(LayerContext& context) {
   }
   const int64_t heads = context.param().attention_param().heads();
   if (heads < 1 || q[2] % heads != 0 || v[2] % heads != 0)
-    context.fail(
-        "attention_param.heads",
-        fmt::format("{} heads for {} features of the queries and {} of the values", heads, q[2], v[2]),
-        "both must be multiples of heads");
+    context.fail("attention_param.heads",
+                 fmt::format("{} heads for {} features of the queries and {} of the values", heads, q[2], v[2]),
+                 "both must be multiples of heads");
 }
 
 // (N, L, F) as (N * heads, L, F / heads).
@@ -59,14 +58,12 @@ Value allowed(LayerContext& context) {
   const int64_t queries = context.shape(0)[1], keys = context.shape(1)[1];
   if (context.bottoms() > 3) {
     const Shape& s = context.shape(3);
-    const Value mask =
-        stop_gradient(reshape(context.bottom(3), Shape{s[0], 1, s.rank() == 2 ? 1 : queries, keys}));
+    const Value mask = stop_gradient(reshape(context.bottom(3), Shape{s[0], 1, s.rank() == 2 ? 1 : queries, keys}));
     result = 1.0f - equal(mask, 0.0f);
   }
   if (context.param().attention_param().causal()) {
     const Shape pairs{1, 1, queries, keys};
-    const Value past =
-        greater_equal(index_along(context.graph(), pairs, 2), index_along(context.graph(), pairs, 3));
+    const Value past = greater_equal(index_along(context.graph(), pairs, 2), index_along(context.graph(), pairs, 3));
     result = result ? result * past : past;
   }
   return result;
@@ -91,8 +88,7 @@ void lower(LayerContext& context) {
 }
 
 REGISTER_LAYER(attention, .type = "Attention", .summary = "scaled dot-product attention with heads and masks",
-               .min_bottoms = 3, .max_bottoms = 4, .min_tops = 1, .max_tops = 1, .lower = lower,
-               .example = R"(
+               .min_bottoms = 3, .max_bottoms = 4, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
 layer { name: "q" type: "Input" top: "q" input_param { shape { dim: 2 dim: 4 dim: 6 } } }
 layer { name: "k" type: "Input" top: "k" input_param { shape { dim: 2 dim: 5 dim: 6 } } }
 layer { name: "v" type: "Input" top: "v" input_param { shape { dim: 2 dim: 5 dim: 8 } } }

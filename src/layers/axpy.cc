@@ -9,8 +9,8 @@ void lower(LayerContext& context) {
   const Shape &a = context.shape(0), &x = context.shape(1);
   if (context.shape(2) != x)
     context.fail("bottom[2]",
-                 fmt::format("y \"{}\" is {}, but x \"{}\" is {}", context.param().bottom(2),
-                             context.shape(2).text(), context.param().bottom(1), x.text()),
+                 fmt::format("y \"{}\" is {}, but x \"{}\" is {}", context.param().bottom(2), context.shape(2).text(),
+                             context.param().bottom(1), x.text()),
                  "x and y have one shape");
   if (x.rank() < 2 || a.rank() < 2 || a[0] != x[0] || a[1] != x[1] || a.count(2) != 1)
     context.fail("bottom[0]",

@@ -6,8 +6,8 @@
 // Otherwise they are the batch's, the variance the biased one, and each pass moves the sums on:
 //   blob2 <- f * blob2 + 1, blob0 <- f * blob0 + mean, blob1 <- f * blob1 + variance * m / (m - 1),
 // with f = moving_average_fraction and m elements a channel.
-#include "layers/shared/axis_view.h"
 #include "layers/layer.h"
+#include "layers/shared/axis_view.h"
 #include "layers/shared/standardize.h"
 
 namespace trainer {
@@ -16,16 +16,14 @@ namespace {
 void check(LayerContext& context) {
   const caffe::BatchNormParameter& param = context.param().batch_norm_param();
   if (context.shape(0).rank() < 2)
-    context.fail("bottom",
-                 fmt::format("bottom \"{}\" is {}", context.param().bottom(0), context.shape(0).text()),
+    context.fail("bottom", fmt::format("bottom \"{}\" is {}", context.param().bottom(0), context.shape(0).text()),
                  "batch normalization needs a channel axis: at least 2 axes");
   check_eps(context, "batch_norm_param", param.eps());
   for (int i = 0; i < context.param().param_size(); ++i) {
     if (context.param().param(i).lr_mult() == 0) continue;
-    context.fail(
-        "param", "the statistics of batch normalization are not learned",
-        "give no param, or param { lr_mult: 0 } for each of the three blobs; scale and bias are learned "
-        "by a Scale layer with bias_term: true behind this one");
+    context.fail("param", "the statistics of batch normalization are not learned",
+                 "give no param, or param { lr_mult: 0 } for each of the three blobs; scale and bias are learned "
+                 "by a Scale layer with bias_term: true behind this one");
   }
 }
 
@@ -47,10 +45,8 @@ void lower(LayerContext& context) {
   const Value mean_sum = context.statistic(Shape{channels});
   const Value variance_sum = context.statistic(Shape{channels});
   const Value weight = context.statistic(Shape{1});
-  const bool global =
-      param.has_use_global_stats() ? param.use_global_stats() : context.phase() == caffe::TEST;
-  if (global)
-    return context.set_top(0, normalized_global(context, mean_sum, variance_sum, weight, param.eps()));
+  const bool global = param.has_use_global_stats() ? param.use_global_stats() : context.phase() == caffe::TEST;
+  if (global) return context.set_top(0, normalized_global(context, mean_sum, variance_sum, weight, param.eps()));
 
   const Standardized batch = standardize(x, axes_but(x.shape(), 1), param.eps());
   context.set_top(0, batch.y);
@@ -62,9 +58,8 @@ void lower(LayerContext& context) {
   context.write_statistic(2, weight * fraction + 1.0f);
 }
 
-REGISTER_LAYER(batch_norm, .type = "BatchNorm", .summary = "normalizes each channel over the batch",
-               .min_bottoms = 1, .max_bottoms = 1, .min_tops = 1, .max_tops = 1, .lower = lower,
-               .example = R"(
+REGISTER_LAYER(batch_norm, .type = "BatchNorm", .summary = "normalizes each channel over the batch", .min_bottoms = 1,
+               .max_bottoms = 1, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 4 } } }
 layer { name: "norm" type: "BatchNorm" bottom: "x" top: "y" }
 )");

@@ -15,9 +15,8 @@ void lower(LayerContext& context) {
   context.set_top(0, rows_by_index(context, context.bottom(0), context.bottom(1)));
 }
 
-REGISTER_LAYER(batch_reindex, .type = "BatchReindex",
-               .summary = "chooses and repeats items of a batch by index", .min_bottoms = 2, .max_bottoms = 2,
-               .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
+REGISTER_LAYER(batch_reindex, .type = "BatchReindex", .summary = "chooses and repeats items of a batch by index",
+               .min_bottoms = 2, .max_bottoms = 2, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 5 } } }
 layer { name: "index" type: "Input" top: "index" input_param { shape { dim: 4 } } }
 layer { name: "reindex" type: "BatchReindex" bottom: "x" bottom: "index" top: "y" }

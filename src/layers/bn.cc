@@ -53,8 +53,7 @@ void lower_pspnet(LayerContext& context, const Shape& blob) {
     const Standardized batch = standardize(x, axes_but(x.shape(), 1), param.eps());
     y = batch.y;
     context.write_statistic(2, mean * param.momentum() + reshape(batch.mean, blob) * (1 - param.momentum()));
-    context.write_statistic(
-        3, variance * param.momentum() + reshape(batch.variance, blob) * (1 - param.momentum()));
+    context.write_statistic(3, variance * param.momentum() + reshape(batch.variance, blob) * (1 - param.momentum()));
   }
   context.set_top(0, y * per_channel(slope, rank) + per_channel(bias, rank));
 }
@@ -66,8 +65,8 @@ void lower(LayerContext& context) {
     context.fail("bottom", fmt::format("bottom \"{}\" is {}", context.param().bottom(0), input.text()),
                  "batch normalization needs a channel axis: at least 2 axes");
   const bool segnet = param.has_scale_filler() || param.has_shift_filler() || param.has_bn_mode();
-  const bool pspnet = param.has_slope_filler() || param.has_bias_filler() || param.has_momentum() ||
-                      param.has_eps() || param.has_frozen();
+  const bool pspnet = param.has_slope_filler() || param.has_bias_filler() || param.has_momentum() || param.has_eps() ||
+                      param.has_frozen();
   if (segnet && pspnet)
     context.fail("bn_param", "fields of two kinds of BN",
                  "give scale_filler, shift_filler, bn_mode (SegNet: 2 blobs), or slope_filler, bias_filler, "
@@ -78,10 +77,8 @@ void lower(LayerContext& context) {
   lower_pspnet(context, blob);
 }
 
-REGISTER_LAYER(bn, .type = "BN",
-               .summary = "batch normalization with scale and shift, of SegNet's and PSPNet's files",
-               .min_bottoms = 1, .max_bottoms = 1, .min_tops = 1, .max_tops = 1, .lower = lower,
-               .example = R"(
+REGISTER_LAYER(bn, .type = "BN", .summary = "batch normalization with scale and shift, of SegNet's and PSPNet's files",
+               .min_bottoms = 1, .max_bottoms = 1, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 4 } } }
 layer { name: "bn" type: "BN" bottom: "x" top: "y" bn_param { momentum: 0.95 } }
 layer { name: "segnet" type: "BN" bottom: "x" top: "z" bn_param { scale_filler { type: "constant" value: 2 } } }

@@ -9,8 +9,7 @@ int concat_axis(LayerContext& context) {
   const int rank = context.shape(0).rank();
   if (!param.has_concat_dim()) return context.canonical_axis(param.axis(), rank, "concat_param.axis");
   if (param.has_axis())
-    context.fail("concat_param.concat_dim", "both axis and concat_dim are given",
-                 "they mean the same: keep axis");
+    context.fail("concat_param.concat_dim", "both axis and concat_dim are given", "they mean the same: keep axis");
   if (param.concat_dim() >= static_cast<uint32_t>(rank))
     context.fail("concat_param.concat_dim",
                  fmt::format("concat_dim {} of a blob with {} axes", param.concat_dim(), rank));
@@ -26,11 +25,10 @@ void lower(LayerContext& context) {
     const bool same_rank = like.rank() == first.rank();
     if (same_rank) like[axis] = first[axis];
     if (like != first)
-      context.fail(
-          "bottom",
-          fmt::format("bottom {} \"{}\" is {}, but bottom 0 \"{}\" is {}", i, context.param().bottom(i),
-                      context.shape(i).text(), context.param().bottom(0), first.text()),
-          fmt::format("all axes but axis {} must have the same extent", axis));
+      context.fail("bottom",
+                   fmt::format("bottom {} \"{}\" is {}, but bottom 0 \"{}\" is {}", i, context.param().bottom(i),
+                               context.shape(i).text(), context.param().bottom(0), first.text()),
+                   fmt::format("all axes but axis {} must have the same extent", axis));
     parts.push_back(context.bottom(i));
   }
   context.set_top(0, concat(parts, axis));

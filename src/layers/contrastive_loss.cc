@@ -2,11 +2,10 @@
 // d is the distance of a and b. legacy_version takes max(margin - d^2, 0). Bottoms a and b (N, C), and N
 // flags, similar where not 0.
 //
-// The gradient of a is Caffe's, and that of b its negative: (a - b) / N where similar; elsewhere, within the
-// margin,
+// The gradient of a is Caffe's, and that of b its negative: (a - b) / N where similar; elsewhere, within the margin,
 // -(margin - d) / (d + 1e-4) * (a - b) / N, or -(a - b) / N with legacy_version.
-#include "layers/shared/class_scores.h"
 #include "layers/layer.h"
+#include "layers/shared/class_scores.h"
 
 namespace trainer {
 namespace {
@@ -15,8 +14,7 @@ void check(LayerContext& context) {
   const Shape& a = context.shape(0);
   for (int i : {0, 1}) {
     const Shape& shape = context.shape(i);
-    if (shape.rank() < 2 || shape.rank() > 4 || shape.count(2) != 1 || shape.count() != a.count() ||
-        shape[0] != a[0])
+    if (shape.rank() < 2 || shape.rank() > 4 || shape.count(2) != 1 || shape.count() != a.count() || shape[0] != a[0])
       context.fail(fmt::format("bottom[{}]", i),
                    fmt::format("\"{}\" is {}, \"{}\" is {}", context.param().bottom(0), a.text(),
                                context.param().bottom(1), context.shape(1).text()),
@@ -44,17 +42,15 @@ void lower(LayerContext& context) {
   const Value apart = legacy ? maximum(room, 0.0f) : maximum(room, 0.0f) * maximum(room, 0.0f);
   const Value loss = total(select(similar, square, apart)) / (2 * count);
   context.set_top(0, with_gradient(loss, {a, b}, [=](Value g) -> std::vector<Value> {
-                    const Value push =
-                        legacy ? -greater(room, 0.0f) : -(maximum(room, 0.0f) / (distance + 1e-4f));
+                    const Value push = legacy ? -greater(room, 0.0f) : -(maximum(room, 0.0f) / (distance + 1e-4f));
                     const Value one = constant(*g.graph(), Shape{}, 1);
                     const Value of_a = difference * (select(similar, one, push) * (g / count));
                     return {of_a, -of_a};
                   }));
 }
 
-REGISTER_LAYER(contrastive_loss, .type = "ContrastiveLoss",
-               .summary = "draws similar pairs together and others apart", .min_bottoms = 3, .max_bottoms = 3,
-               .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
+REGISTER_LAYER(contrastive_loss, .type = "ContrastiveLoss", .summary = "draws similar pairs together and others apart",
+               .min_bottoms = 3, .max_bottoms = 3, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "a" top: "b" input_param { shape { dim: 4 dim: 5 } } }
 layer { name: "similar" type: "DummyData" top: "similar" dummy_data_param { shape { dim: 4 } data_filler { value: 1 } } }
 layer { name: "loss" type: "ContrastiveLoss" bottom: "a" bottom: "b" bottom: "similar" top: "loss" }

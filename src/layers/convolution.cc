@@ -12,8 +12,8 @@ namespace {
 void lower(LayerContext& context) { lower_convolution(context, convolution_window(context)); }
 
 REGISTER_LAYER(convolution, .type = "Convolution", .summary = "learned filters over 1 to 3 spatial axes",
-               .min_bottoms = 1, .max_bottoms = kAnyNumber, .min_tops = 1, .max_tops = kAnyNumber,
-               .lower = lower, .example = R"(
+               .min_bottoms = 1, .max_bottoms = kAnyNumber, .min_tops = 1, .max_tops = kAnyNumber, .lower = lower,
+               .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 4 dim: 5 dim: 4 } } }
 layer { name: "conv" type: "Convolution" bottom: "x" top: "y"
   convolution_param { num_output: 6 kernel_size: 3 pad: 1 stride: 2 group: 2

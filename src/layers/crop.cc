@@ -25,11 +25,10 @@ void lower(LayerContext& context) {
                            : param.offset_size() == 1 ? param.offset(0)
                                                       : param.offset(axis - first);
     if (from[axis] - offset < like[axis])
-      context.fail(
-          "crop_param",
-          fmt::format("the crop for dimension {} is out-of-bounds with size {} and offset {}: \"{}\" is {}",
-                      axis, like[axis], offset, context.param().bottom(0), from.text()),
-          "use a smaller offset");
+      context.fail("crop_param",
+                   fmt::format("the crop for dimension {} is out-of-bounds with size {} and offset {}: \"{}\" is {}",
+                               axis, like[axis], offset, context.param().bottom(0), from.text()),
+                   "use a smaller offset");
     y = slice(y, axis, offset, offset + like[axis]);
   }
   context.set_top(0, y);

@@ -23,12 +23,11 @@ void lower(LayerContext& context) {
     context.fail("transform_param.force_gray", "cannot set both force_color and force_gray", "keep one");
 
   const std::vector<Shape> shapes = context.source_shapes();
-  for (int i = 0; i < context.tops(); ++i)
-    context.set_top(i, context.source(i, shapes.at(static_cast<size_t>(i))));
+  for (int i = 0; i < context.tops(); ++i) context.set_top(i, context.source(i, shapes.at(static_cast<size_t>(i))));
 }
 
-REGISTER_LAYER(data, .type = "Data", .summary = "batches of a database's records", .min_bottoms = 0,
-               .max_bottoms = 0, .min_tops = 1, .max_tops = 2, .lower = lower, .example = R"(
+REGISTER_LAYER(data, .type = "Data", .summary = "batches of a database's records", .min_bottoms = 0, .max_bottoms = 0,
+               .min_tops = 1, .max_tops = 2, .lower = lower, .example = R"(
 layer { name: "data" type: "Data" top: "data" top: "label"
   transform_param { scale: 0.00390625 }
   data_param { source: "train_lmdb" batch_size: 64 backend: LMDB } }

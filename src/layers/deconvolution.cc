@@ -4,8 +4,8 @@
 //   bottoms  any number of one shape, one top for each; the weights are shared
 //   top      extent stride * (in - 1) + dilation * (kernel - 1) + 1 - 2 * pad
 // With groups, the channels of a group reach the outputs of that group only.
-#include "layers/shared/convolution_window.h"
 #include "layers/layer.h"
+#include "layers/shared/convolution_window.h"
 
 namespace trainer {
 namespace {
@@ -18,11 +18,11 @@ Shape top_shape(LayerContext& context, const ConvolutionWindow& window) {
     const int64_t spread = window.attributes.stride[i] * (shape[axis] - 1) + window.reach(i);
     shape[axis] = spread - 2 * window.attributes.pad[i];
     if (shape[axis] < 1)
-      context.fail("convolution_param",
-                   fmt::format("the padding takes {} along axis {}, where \"{}\" ({}) spreads over {}",
-                               2 * window.attributes.pad[i], axis, context.param().bottom(0),
-                               context.shape(0).text(), spread),
-                   "use less padding, a larger kernel, or a larger stride");
+      context.fail(
+          "convolution_param",
+          fmt::format("the padding takes {} along axis {}, where \"{}\" ({}) spreads over {}",
+                      2 * window.attributes.pad[i], axis, context.param().bottom(0), context.shape(0).text(), spread),
+          "use less padding, a larger kernel, or a larger stride");
   }
   return shape;
 }
@@ -38,21 +38,20 @@ void lower(LayerContext& context) {
   std::vector<int64_t> weight_dims{context.shape(0)[window.axis], outputs / param.group()};
   weight_dims.insert(weight_dims.end(), window.kernel.begin(), window.kernel.end());
   const Shape weight_shape(weight_dims);
-  const Value weights =
-      reshape(context.parameter(weight_shape, &param.weight_filler()), op_weight_shape(weight_shape));
+  const Value weights = reshape(context.parameter(weight_shape, &param.weight_filler()), op_weight_shape(weight_shape));
   const Value bias = param.bias_term() ? context.parameter(Shape{outputs}, &param.bias_filler()) : Value();
 
   for (int i = 0; i < context.bottoms(); ++i) {
     const Value x = reshape(context.bottom(i), folded_shape(context.shape(i), window.axis));
-    const Value y = convolution_input_gradient(x, weights, bias, folded_shape(output, window.axis),
-                                               op_attributes(window));
+    const Value y =
+        convolution_input_gradient(x, weights, bias, folded_shape(output, window.axis), op_attributes(window));
     context.set_top(i, reshape(y, output));
   }
 }
 
 REGISTER_LAYER(deconvolution, .type = "Deconvolution", .summary = "the transpose of a convolution: enlarges",
-               .min_bottoms = 1, .max_bottoms = kAnyNumber, .min_tops = 1, .max_tops = kAnyNumber,
-               .lower = lower, .example = R"(
+               .min_bottoms = 1, .max_bottoms = kAnyNumber, .min_tops = 1, .max_tops = kAnyNumber, .lower = lower,
+               .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 4 dim: 3 dim: 5 } } }
 layer { name: "deconv" type: "Deconvolution" bottom: "x" top: "y"
   convolution_param { num_output: 6 kernel_size: 4 pad: 1 stride: 2 group: 2

@@ -12,24 +12,23 @@ void lower(LayerContext& context) {
   const int64_t channels = context.shape(0)[window.axis];
   if (param.has_group() && param.group() != channels)
     context.warn("convolution_param.group",
-                 fmt::format("group: {} has no effect: \"{}\" has {} channels, each a group of its own",
-                             param.group(), context.param().bottom(0), channels));
+                 fmt::format("group: {} has no effect: \"{}\" has {} channels, each a group of its own", param.group(),
+                             context.param().bottom(0), channels));
   window.attributes.group = channels;
   lower_convolution(context, window);
 }
 
 REGISTER_LAYER(depthwise_convolution, .type = "DepthwiseConvolution",
-               .summary = "a convolution of each channel by itself", .min_bottoms = 1,
-               .max_bottoms = kAnyNumber, .min_tops = 1, .max_tops = kAnyNumber, .lower = lower,
-               .example = R"(
+               .summary = "a convolution of each channel by itself", .min_bottoms = 1, .max_bottoms = kAnyNumber,
+               .min_tops = 1, .max_tops = kAnyNumber, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 4 dim: 5 dim: 4 } } }
 layer { name: "conv" type: "DepthwiseConvolution" bottom: "x" top: "y"
   convolution_param { num_output: 4 kernel_size: 3 pad: 1 weight_filler { type: "xavier" } } }
 )",
                .equal_blobs = true);
-REGISTER_LAYER(convolution_depthwise, .type = "ConvolutionDepthwise",
-               .summary = "another name of DepthwiseConvolution", .min_bottoms = 1, .max_bottoms = kAnyNumber,
-               .min_tops = 1, .max_tops = kAnyNumber, .lower = lower, .example = R"(
+REGISTER_LAYER(convolution_depthwise, .type = "ConvolutionDepthwise", .summary = "another name of DepthwiseConvolution",
+               .min_bottoms = 1, .max_bottoms = kAnyNumber, .min_tops = 1, .max_tops = kAnyNumber, .lower = lower,
+               .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 4 dim: 5 dim: 4 } } }
 layer { name: "conv" type: "ConvolutionDepthwise" bottom: "x" top: "y"
   convolution_param { num_output: 4 kernel_size: 3 stride: 2 weight_filler { type: "xavier" } } }

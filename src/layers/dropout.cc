@@ -17,8 +17,7 @@ void lower(LayerContext& context) {
 }
 
 REGISTER_LAYER(dropout, .type = "Dropout", .summary = "zeroes a random share of the elements while training",
-               .min_bottoms = 1, .max_bottoms = 1, .min_tops = 1, .max_tops = 1, .lower = lower,
-               .example = R"(
+               .min_bottoms = 1, .max_bottoms = 1, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 4 } } }
 layer { name: "dropout" type: "Dropout" bottom: "x" top: "y" dropout_param { dropout_ratio: 0.4 } }
 )");

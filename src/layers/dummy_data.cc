@@ -1,8 +1,8 @@
 // DummyData: tops of given shapes, made by fillers. No bottoms. A constant filler gives the same in every
 // pass, the others draw anew.
+#include "layers/layer.h"
 #include "layers/shared/filler.h"
 #include "layers/shared/given_shape.h"
-#include "layers/layer.h"
 #include "layers/shared/random_fill.h"
 
 namespace trainer {
@@ -14,10 +14,7 @@ using caffe::DummyDataParameter;
 Shape legacy_shape(LayerContext& context, const DummyDataParameter& param, int top) {
   caffe::BlobShape shape;
   const std::pair<const char*, const google::protobuf::RepeatedField<uint32_t>*> fields[] = {
-      {"num", &param.num()},
-      {"channels", &param.channels()},
-      {"height", &param.height()},
-      {"width", &param.width()}};
+      {"num", &param.num()}, {"channels", &param.channels()}, {"height", &param.height()}, {"width", &param.width()}};
   for (const auto& [name, values] : fields) {
     if (values->size() != 1 && values->size() != context.tops())
       context.fail("dummy_data_param", fmt::format("{} {} for {} tops", values->size(), name, context.tops()),
@@ -30,8 +27,7 @@ Shape legacy_shape(LayerContext& context, const DummyDataParameter& param, int t
 Shape shape_of(LayerContext& context, const DummyDataParameter& param, int top) {
   const bool legacy = param.num_size() + param.channels_size() + param.height_size() + param.width_size() > 0;
   if (legacy && param.shape_size() > 0)
-    context.fail("dummy_data_param.shape", "both shape and num, channels, height, width are given",
-                 "keep shape");
+    context.fail("dummy_data_param.shape", "both shape and num, channels, height, width are given", "keep shape");
   if (legacy) return legacy_shape(context, param, top);
   if (param.shape_size() != 1 && param.shape_size() != context.tops())
     context.fail("dummy_data_param", fmt::format("{} shapes for {} tops", param.shape_size(), context.tops()),
@@ -43,8 +39,7 @@ void lower(LayerContext& context) {
   const DummyDataParameter& param = context.param().dummy_data_param();
   const int fillers = param.data_filler_size();
   if (fillers > 1 && fillers != context.tops())
-    context.fail("dummy_data_param.data_filler",
-                 fmt::format("{} data_filler for {} tops", fillers, context.tops()),
+    context.fail("dummy_data_param.data_filler", fmt::format("{} data_filler for {} tops", fillers, context.tops()),
                  "give none (zeros), one, or one for each top");
   for (int i = 0; i < context.tops(); ++i) {
     const Shape shape = shape_of(context, param, i);
@@ -61,8 +56,7 @@ void lower(LayerContext& context) {
 }
 
 REGISTER_LAYER(dummy_data, .type = "DummyData", .summary = "blobs made by fillers, to try a net without data",
-               .min_bottoms = 0, .max_bottoms = 0, .min_tops = 1, .max_tops = kAnyNumber, .lower = lower,
-               .example = R"(
+               .min_bottoms = 0, .max_bottoms = 0, .min_tops = 1, .max_tops = kAnyNumber, .lower = lower, .example = R"(
 layer { name: "dummy" type: "DummyData" top: "data" top: "label"
   dummy_data_param { shape { dim: 2 dim: 3 dim: 5 dim: 4 } shape { dim: 2 }
     data_filler { type: "gaussian" std: 2 } data_filler { value: 1 } } }

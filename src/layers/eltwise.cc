@@ -31,16 +31,14 @@ void lower(LayerContext& context) {
   std::vector<Value> x;
   for (int i = 0; i < context.bottoms(); ++i) {
     if (context.shape(i) != context.shape(0))
-      context.fail(
-          "bottom",
-          fmt::format("bottom {} \"{}\" is {}, but bottom 0 \"{}\" is {}", i, context.param().bottom(i),
-                      context.shape(i).text(), context.param().bottom(0), context.shape(0).text()),
-          "the bottoms of an Eltwise layer have one shape");
+      context.fail("bottom",
+                   fmt::format("bottom {} \"{}\" is {}, but bottom 0 \"{}\" is {}", i, context.param().bottom(i),
+                               context.shape(i).text(), context.param().bottom(0), context.shape(0).text()),
+                   "the bottoms of an Eltwise layer have one shape");
     x.push_back(context.bottom(i));
   }
   if (param.coeff_size() != 0 && param.coeff_size() != context.bottoms())
-    context.fail("eltwise_param.coeff",
-                 fmt::format("{} coeff for {} bottoms", param.coeff_size(), context.bottoms()),
+    context.fail("eltwise_param.coeff", fmt::format("{} coeff for {} bottoms", param.coeff_size(), context.bottoms()),
                  "give one coeff for each bottom, or none");
   switch (param.operation()) {
     case caffe::EltwiseParameter::PROD:
@@ -58,9 +56,8 @@ void lower(LayerContext& context) {
   context.set_top(0, y);
 }
 
-REGISTER_LAYER(eltwise, .type = "Eltwise", .summary = "sum, product or maximum of blobs of one shape",
-               .min_bottoms = 2, .max_bottoms = kAnyNumber, .min_tops = 1, .max_tops = 1, .lower = lower,
-               .example = R"(
+REGISTER_LAYER(eltwise, .type = "Eltwise", .summary = "sum, product or maximum of blobs of one shape", .min_bottoms = 2,
+               .max_bottoms = kAnyNumber, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
 layer { name: "a" type: "Input" top: "a" top: "b" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 4 } } }
 layer { name: "eltwise" type: "Eltwise" bottom: "a" bottom: "b" top: "y"
   eltwise_param { operation: SUM coeff: 1 coeff: -0.5 } }

@@ -19,16 +19,14 @@ void lower(LayerContext& context) {
   const Value weights = context.parameter(Shape{rows, outputs}, &param.weight_filler());
   context.require_labels(0, {rows, std::nullopt, ""});
   Value y = rows_by_index(context, weights, reshape(context.bottom(0), Shape{input.count()}));
-  if (param.bias_term())
-    y = y + reshape(context.parameter(Shape{outputs}, &param.bias_filler()), Shape{1, outputs});
+  if (param.bias_term()) y = y + reshape(context.parameter(Shape{outputs}, &param.bias_filler()), Shape{1, outputs});
   std::vector<int64_t> dims = input.dims();
   dims.push_back(outputs);
   context.set_top(0, reshape(y, Shape(dims)));
 }
 
-REGISTER_LAYER(embed, .type = "Embed", .summary = "a learned vector for each of a set of numbers",
-               .min_bottoms = 1, .max_bottoms = 1, .min_tops = 1, .max_tops = 1, .lower = lower,
-               .example = R"(
+REGISTER_LAYER(embed, .type = "Embed", .summary = "a learned vector for each of a set of numbers", .min_bottoms = 1,
+               .max_bottoms = 1, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 4 dim: 3 } } }
 layer { name: "embed" type: "Embed" bottom: "x" top: "y"
   embed_param { input_dim: 6 num_output: 5 weight_filler { type: "uniform" } bias_filler { type: "uniform" } } }

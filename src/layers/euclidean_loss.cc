@@ -18,9 +18,8 @@ void lower(LayerContext& context) {
   context.set_top(0, squares / (2 * static_cast<float>(a[0])));
 }
 
-REGISTER_LAYER(euclidean_loss, .type = "EuclideanLoss", .summary = "half the mean squared distance",
-               .min_bottoms = 2, .max_bottoms = 2, .min_tops = 1, .max_tops = 1, .lower = lower,
-               .example = R"(
+REGISTER_LAYER(euclidean_loss, .type = "EuclideanLoss", .summary = "half the mean squared distance", .min_bottoms = 2,
+               .max_bottoms = 2, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "a" top: "b" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 4 } } }
 layer { name: "loss" type: "EuclideanLoss" bottom: "a" bottom: "b" top: "loss" }
 )",

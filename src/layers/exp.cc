@@ -9,11 +9,9 @@ namespace {
 void lower(LayerContext& context) {
   const caffe::ExpParameter& param = context.param().exp_param();
   if (param.base() != -1 && !(param.base() > 0))
-    context.fail("exp_param.base", fmt::format("base is {}", param.base()),
-                 "give a base above 0, or -1 for e");
+    context.fail("exp_param.base", fmt::format("base is {}", param.base()), "give a base above 0, or -1 for e");
   const float log_base = param.base() == -1 ? 1.0f : std::log(param.base());
-  context.set_top(
-      0, exponential(context.bottom(0) * (param.scale() * log_base)) * std::exp(param.shift() * log_base));
+  context.set_top(0, exponential(context.bottom(0) * (param.scale() * log_base)) * std::exp(param.shift() * log_base));
 }
 
 REGISTER_LAYER(exp, .type = "Exp", .summary = "base^(shift + scale * x)", .min_bottoms = 1, .max_bottoms = 1,

@@ -34,10 +34,9 @@ void lower(LayerContext& context) {
     context.fail("top", fmt::format("{} tops for {} bottoms", context.tops(), context.bottoms()),
                  "give one top for each bottom but the last, which selects");
   if (selector.rank() < 1 || selector.count(1) != 1)
-    context.fail(
-        fmt::format("bottom[{}]", selector_at),
-        fmt::format("the selector \"{}\" is {}", context.param().bottom(selector_at), selector.text()),
-        "it holds one number for each item: all axes behind the first have extent 1");
+    context.fail(fmt::format("bottom[{}]", selector_at),
+                 fmt::format("the selector \"{}\" is {}", context.param().bottom(selector_at), selector.text()),
+                 "it holds one number for each item: all axes behind the first have extent 1");
   for (int i = 0; i < selector_at; ++i)
     if (context.shape(i).rank() < 1 || context.shape(i)[0] != selector[0])
       context.fail(fmt::format("bottom[{}]", i),
@@ -54,8 +53,7 @@ void lower(LayerContext& context) {
 }
 
 REGISTER_LAYER(filter, .type = "Filter", .summary = "keeps some items of a batch", .min_bottoms = 2,
-               .max_bottoms = kAnyNumber, .min_tops = 1, .max_tops = kAnyNumber, .lower = lower,
-               .example = R"(
+               .max_bottoms = kAnyNumber, .min_tops = 1, .max_tops = kAnyNumber, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 5 } } }
 layer { name: "keep" type: "DummyData" top: "keep" dummy_data_param { shape { dim: 2 } data_filler { value: 1 } } }
 layer { name: "filter" type: "Filter" bottom: "x" bottom: "keep" top: "y" }

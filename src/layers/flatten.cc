@@ -18,8 +18,8 @@ void lower(LayerContext& context) {
   context.set_top(0, reshape(context.bottom(0), Shape(dims)));
 }
 
-REGISTER_LAYER(flatten, .type = "Flatten", .summary = "several axes become one", .min_bottoms = 1,
-               .max_bottoms = 1, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
+REGISTER_LAYER(flatten, .type = "Flatten", .summary = "several axes become one", .min_bottoms = 1, .max_bottoms = 1,
+               .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 4 } } }
 layer { name: "flatten" type: "Flatten" bottom: "x" top: "y" flatten_param { axis: 1 end_axis: 2 } }
 )",

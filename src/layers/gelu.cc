@@ -13,9 +13,8 @@ void lower(LayerContext& context) {
   context.set_top(0, 0.5f * x * (1.0f + s));
 }
 
-REGISTER_LAYER(gelu, .type = "GELU", .summary = "x times the normal distribution function of x",
-               .min_bottoms = 1, .max_bottoms = 1, .min_tops = 1, .max_tops = 1, .lower = lower,
-               .example = R"(
+REGISTER_LAYER(gelu, .type = "GELU", .summary = "x times the normal distribution function of x", .min_bottoms = 1,
+               .max_bottoms = 1, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 4 } } }
 layer { name: "gelu" type: "GELU" bottom: "x" top: "y" }
 layer { name: "tanh" type: "GELU" bottom: "x" top: "z" gelu_param { approximate: true } }

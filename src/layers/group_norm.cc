@@ -29,8 +29,7 @@ void lower(LayerContext& context) {
 }
 
 REGISTER_LAYER(group_norm, .type = "GroupNorm", .summary = "normalizes groups of channels of each item",
-               .min_bottoms = 1, .max_bottoms = 1, .min_tops = 1, .max_tops = 1, .lower = lower,
-               .example = R"(
+               .min_bottoms = 1, .max_bottoms = 1, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 6 dim: 3 dim: 4 } } }
 layer { name: "norm" type: "GroupNorm" bottom: "x" top: "y" group_norm_param { groups: 3 } }
 )");

@@ -9,18 +9,15 @@ void lower(LayerContext& context) {
   const caffe::HDF5DataParameter& param = context.param().hdf5_data_param();
   const bool known = context.knows_source_shapes();
   if (context.param().has_transform_param())
-    context.fail(
-        "transform_param", "HDF5Data does not transform data",
-        "remove transform_param; a Power or Scale layer can scale, a Bias layer can subtract a mean");
+    context.fail("transform_param", "HDF5Data does not transform data",
+                 "remove transform_param; a Power or Scale layer can scale, a Bias layer can subtract a mean");
   if (!known && param.source().empty())
-    context.fail("hdf5_data_param", "source is missing",
-                 "give a text file that lists HDF5 files, one a line");
+    context.fail("hdf5_data_param", "source is missing", "give a text file that lists HDF5 files, one a line");
   if (!known && param.batch_size() == 0)
     context.fail("hdf5_data_param", "batch_size is missing or 0",
                  "give the number of rows in a batch, for example batch_size: 64");
   const std::vector<Shape> shapes = context.source_shapes();
-  for (int i = 0; i < context.tops(); ++i)
-    context.set_top(i, context.source(i, shapes.at(static_cast<size_t>(i))));
+  for (int i = 0; i < context.tops(); ++i) context.set_top(i, context.source(i, shapes.at(static_cast<size_t>(i))));
 }
 
 REGISTER_LAYER(hdf5_data, .type = "HDF5Data", .summary = "batches of rows of HDF5 files", .min_bottoms = 0,

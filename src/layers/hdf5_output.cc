@@ -31,7 +31,8 @@ bool replaceable(const std::string& path) {
 void refuse_foreign_file(const std::string& path) {
   if (!replaceable(path))
     throw data_error(
-        "{} exists, and no HDF5Output layer of trainer wrote it: this layer would replace it. Give another file_name, or "
+        "{} exists, and no HDF5Output layer of trainer wrote it: this layer would replace it. Give another file_name, "
+        "or "
         "remove it",
         path);
 }
@@ -51,15 +52,13 @@ class BatchFile {
 
   explicit BatchFile(std::string path) : path_(std::move(path)) {}
 
-  void append(const Shape& data_row, const float* data, const Shape& label_row, const float* label,
-              int64_t rows) {
+  void append(const Shape& data_row, const float* data, const Shape& label_row, const float* label, int64_t rows) {
     const std::lock_guard lock(mutex_);
     if (!contents_) contents_ = std::make_unique<Contents>(path_, data_row, label_row);
     if (contents_->data.row_shape() != data_row || contents_->label.row_shape() != label_row)
-      throw data_error(
-          "{}: a batch with rows of {} and labels of {} cannot follow rows of {} and labels of {}", path_,
-          data_row.text(), label_row.text(), contents_->data.row_shape().text(),
-          contents_->label.row_shape().text());
+      throw data_error("{}: a batch with rows of {} and labels of {} cannot follow rows of {} and labels of {}", path_,
+                       data_row.text(), label_row.text(), contents_->data.row_shape().text(),
+                       contents_->label.row_shape().text());
     contents_->data.append(data, rows);
     contents_->label.append(label, rows);
     contents_->file.flush();
@@ -88,10 +87,7 @@ class AppendToHdf5 : public OpaqueOp {
  public:
   // `file` null: computes its inputs and writes nothing.
   AppendToHdf5(std::shared_ptr<BatchFile> file, int64_t rows, Shape data_row, Shape label_row)
-      : file_(std::move(file)),
-        rows_(rows),
-        data_row_(std::move(data_row)),
-        label_row_(std::move(label_row)) {}
+      : file_(std::move(file)), rows_(rows), data_row_(std::move(data_row)), label_row_(std::move(label_row)) {}
 
   std::string name() const override { return "append_to_hdf5"; }
   bool has_effect() const override { return true; }
@@ -108,8 +104,7 @@ class AppendToHdf5 : public OpaqueOp {
 Shape row_shape(LayerContext& context, int bottom) {
   const Shape& shape = context.shape(bottom);
   if (shape.rank() < 1 || shape.rank() > 4)
-    context.fail("bottom",
-                 fmt::format("bottom {} \"{}\" is {}", bottom, context.param().bottom(bottom), shape.text()),
+    context.fail("bottom", fmt::format("bottom {} \"{}\" is {}", bottom, context.param().bottom(bottom), shape.text()),
                  "HDF5Output writes blobs of 1 to 4 axes");
   std::vector<int64_t> dims(shape.dims().begin() + 1, shape.dims().end());
   dims.resize(3, 1);
@@ -133,9 +128,8 @@ void lower(LayerContext& context) {
          {context.bottom(0), context.bottom(1)}, {});
 }
 
-REGISTER_LAYER(hdf5_output, .type = "HDF5Output", .summary = "appends every batch to an HDF5 file",
-               .min_bottoms = 2, .max_bottoms = 2, .min_tops = 0, .max_tops = 0, .lower = lower,
-               .example = R"(
+REGISTER_LAYER(hdf5_output, .type = "HDF5Output", .summary = "appends every batch to an HDF5 file", .min_bottoms = 2,
+               .max_bottoms = 2, .min_tops = 0, .max_tops = 0, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 4 } } }
 layer { name: "label" type: "DummyData" top: "label" dummy_data_param { shape { dim: 2 } data_filler { value: 1 } } }
 layer { name: "output" type: "HDF5Output" bottom: "x" bottom: "label" hdf5_output_param { file_name: "output.h5" } }

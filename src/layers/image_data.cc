@@ -25,13 +25,11 @@ void lower(LayerContext& context) {
                  "cannot specify mean_file and mean_value at the same time: keep one");
 
   const std::vector<Shape> shapes = context.source_shapes();
-  for (int i = 0; i < context.tops(); ++i)
-    context.set_top(i, context.source(i, shapes.at(static_cast<size_t>(i))));
+  for (int i = 0; i < context.tops(); ++i) context.set_top(i, context.source(i, shapes.at(static_cast<size_t>(i))));
 }
 
-REGISTER_LAYER(image_data, .type = "ImageData", .summary = "batches of image files named in a list",
-               .min_bottoms = 0, .max_bottoms = 0, .min_tops = 2, .max_tops = 2, .lower = lower,
-               .example = R"(
+REGISTER_LAYER(image_data, .type = "ImageData", .summary = "batches of image files named in a list", .min_bottoms = 0,
+               .max_bottoms = 0, .min_tops = 2, .max_tops = 2, .lower = lower, .example = R"(
 layer { name: "data" type: "ImageData" top: "data" top: "label"
   transform_param { crop_size: 224 mirror: true mean_value: 104 mean_value: 117 mean_value: 123 }
   image_data_param { source: "train.txt" root_folder: "images/" batch_size: 32 new_height: 256 new_width: 256

@@ -7,8 +7,8 @@
 
 #include "base/error.h"
 #include "formats/blob_file.h"
-#include "layers/shared/class_scores.h"
 #include "layers/layer.h"
+#include "layers/shared/class_scores.h"
 #include "ops/opaque.h"
 
 namespace trainer {
@@ -33,8 +33,8 @@ Value infogain_matrix(LayerContext& context, int64_t classes) {
   const std::string remedy = fmt::format("it needs {0} x {0} elements, a row for each label", classes);
   if (context.bottoms() > 2) {
     if (context.shape(2).count() != classes * classes)
-      context.fail("bottom[2]",
-                   fmt::format("\"{}\" is {}", context.param().bottom(2), context.shape(2).text()), remedy);
+      context.fail("bottom[2]", fmt::format("\"{}\" is {}", context.param().bottom(2), context.shape(2).text()),
+                   remedy);
     return stop_gradient(reshape(context.bottom(2), Shape{classes, classes}));
   }
   const std::string& source = context.param().infogain_loss_param().source();
@@ -48,10 +48,9 @@ Value infogain_matrix(LayerContext& context, int64_t classes) {
     context.fail("infogain_loss_param.source", error.what());
   }
   if (blob.shape.count() != classes * classes)
-    context.fail("infogain_loss_param.source",
-                 fmt::format("the matrix of {} is {}", source, blob.shape.text()), remedy);
-  return opaque(context.graph(), std::make_shared<FileMatrix>(std::move(blob.data)), {},
-                {Shape{classes, classes}})
+    context.fail("infogain_loss_param.source", fmt::format("the matrix of {} is {}", source, blob.shape.text()),
+                 remedy);
+  return opaque(context.graph(), std::make_shared<FileMatrix>(std::move(blob.data)), {}, {Shape{classes, classes}})
       .front();
 }
 
@@ -61,8 +60,8 @@ Value rows_of_labels(const LabelledScores& scores, Value matrix) {
   const Shape by_place{scores.outer, scores.classes, scores.inner},
       by_class{scores.outer * scores.inner, scores.classes};
   const Value one_hot = reshape(permute(reshape(scores.one_hot, by_place), {0, 2, 1}), by_class);
-  const Value rows = reshape(matmul(one_hot, matrix, Value(), false, false),
-                             Shape{scores.outer, scores.inner, scores.classes});
+  const Value rows =
+      reshape(matmul(one_hot, matrix, Value(), false, false), Shape{scores.outer, scores.inner, scores.classes});
   return reshape(permute(rows, {0, 2, 1}), shape);
 }
 
@@ -70,10 +69,9 @@ void lower(LayerContext& context) {
   const caffe::LossParameter& param = context.param().loss_param();
   if (param.has_normalize())
     context.fail("loss_param.normalize", "normalize is deprecated", "use normalization: VALID or BATCH_SIZE");
-  const std::optional<int> ignore =
-      param.has_ignore_label() ? std::optional<int>(param.ignore_label()) : std::nullopt;
-  const LabelledScores scores = labelled_scores(context, context.param().infogain_loss_param().axis(),
-                                                "infogain_loss_param.axis", ignore);
+  const std::optional<int> ignore = param.has_ignore_label() ? std::optional<int>(param.ignore_label()) : std::nullopt;
+  const LabelledScores scores =
+      labelled_scores(context, context.param().infogain_loss_param().axis(), "infogain_loss_param.axis", ignore);
   const Value x = context.bottom(0);
   Value rows = rows_of_labels(scores, infogain_matrix(context, scores.classes));
   if (scores.counted) rows = rows * scores.counted;
@@ -86,9 +84,8 @@ void lower(LayerContext& context) {
   if (context.tops() > 1) context.set_top(1, probabilities);
 }
 
-REGISTER_LAYER(infogain_loss, .type = "InfogainLoss",
-               .summary = "the cross entropy weighed by a matrix of classes", .min_bottoms = 2,
-               .max_bottoms = 3, .min_tops = 1, .max_tops = 2, .lower = lower, .example = R"(
+REGISTER_LAYER(infogain_loss, .type = "InfogainLoss", .summary = "the cross entropy weighed by a matrix of classes",
+               .min_bottoms = 2, .max_bottoms = 3, .min_tops = 1, .max_tops = 2, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 4 dim: 5 } } }
 layer { name: "label" type: "DummyData" top: "label" dummy_data_param { shape { dim: 4 } data_filler { value: 2 } } }
 layer { name: "h" type: "Input" top: "h" input_param { shape { dim: 5 dim: 5 } } }

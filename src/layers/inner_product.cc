@@ -18,8 +18,7 @@ void lower(LayerContext& context) {
   const Shape weight_shape = param.transpose() ? Shape{inputs, outputs} : Shape{outputs, inputs};
   const Value weights = context.parameter(weight_shape, &param.weight_filler());
   const Value bias = param.bias_term() ? context.parameter(Shape{outputs}, &param.bias_filler()) : Value();
-  const Value y =
-      matmul(reshape(context.bottom(0), Shape{rows, inputs}), weights, bias, false, !param.transpose());
+  const Value y = matmul(reshape(context.bottom(0), Shape{rows, inputs}), weights, bias, false, !param.transpose());
 
   std::vector<int64_t> dims(input.dims().begin(), input.dims().begin() + axis);
   dims.push_back(outputs);

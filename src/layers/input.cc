@@ -1,6 +1,6 @@
 // Input: tops of given shapes that the user of the program fills. No bottoms.
-#include "layers/shared/given_shape.h"
 #include "layers/layer.h"
+#include "layers/shared/given_shape.h"
 
 namespace trainer {
 namespace {
@@ -11,8 +11,8 @@ void lower(LayerContext& context) {
     context.fail("input_param", fmt::format("{} shapes for {} tops", param.shape_size(), context.tops()),
                  "give input_param { shape { dim: ... } } once, or once for each top");
   for (int i = 0; i < context.tops(); ++i)
-    context.set_top(i, context.source(i, given_shape(context, param.shape(param.shape_size() == 1 ? 0 : i),
-                                                     "input_param.shape")));
+    context.set_top(
+        i, context.source(i, given_shape(context, param.shape(param.shape_size() == 1 ? 0 : i), "input_param.shape")));
 }
 
 REGISTER_LAYER(input, .type = "Input", .summary = "blobs that are filled from outside", .min_bottoms = 0,

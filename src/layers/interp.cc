@@ -7,8 +7,8 @@
 #include <array>
 #include <span>
 
-#include "layers/shared/given_shape.h"
 #include "layers/layer.h"
+#include "layers/shared/given_shape.h"
 #include "ops/opaque.h"
 
 namespace trainer {
@@ -56,8 +56,7 @@ class Bilinear : public OpaqueOp {
 
   std::vector<Value> gradient(const std::vector<Value>& inputs, const std::vector<Value>&,
                               const std::vector<Value>& output_gradients) const override {
-    return opaque(*inputs[0].graph(), std::make_shared<Bilinear>(from_, to_, true), output_gradients,
-                  {from_});
+    return opaque(*inputs[0].graph(), std::make_shared<Bilinear>(from_, to_, true), output_gradients, {from_});
   }
 
  private:
@@ -124,28 +123,24 @@ void lower(LayerContext& context) {
   const bool sized = param.has_height() || param.has_width();
   const bool by_factor = param.has_zoom_factor() || param.has_shrink_factor();
   if (param.zoom_factor() < 1 || param.shrink_factor() < 1)
-    context.fail(
-        "interp_param",
-        fmt::format("zoom_factor {} and shrink_factor {}", param.zoom_factor(), param.shrink_factor()),
-        "factors are at least 1");
+    context.fail("interp_param",
+                 fmt::format("zoom_factor {} and shrink_factor {}", param.zoom_factor(), param.shrink_factor()),
+                 "factors are at least 1");
   if (sized && (param.height() < 1 || param.width() < 1))
     context.fail("interp_param", fmt::format("height {} and width {}", param.height(), param.width()),
                  "give both, each at least 1");
   if (context.bottoms() == 2 && context.shape(1).rank() != 4)
-    context.fail("bottom[1]",
-                 fmt::format("bottom \"{}\" is {}", context.param().bottom(1), context.shape(1).text()),
+    context.fail("bottom[1]", fmt::format("bottom \"{}\" is {}", context.param().bottom(1), context.shape(1).text()),
                  "its height and width are the size of the top: it needs 4 axes");
   if (int{sized} + int{by_factor} + int{context.bottoms() == 2} != 1)
-    context.fail(
-        "interp_param",
-        "the size of the top is given by none or several of height and width, factors, and a second bottom",
-        "give one of them");
+    context.fail("interp_param",
+                 "the size of the top is given by none or several of height and width, factors, and a second bottom",
+                 "give one of them");
   for (int axis : {2, 3}) {
     const int64_t size = x.shape()[axis], before = param.pad_beg(), after = param.pad_end();
     if (std::max<int64_t>(-before, 0) + std::max<int64_t>(-after, 0) >= size)
-      context.fail(
-          "interp_param",
-          fmt::format("pad_beg {} and pad_end {} leave nothing of {} rows or columns", before, after, size));
+      context.fail("interp_param",
+                   fmt::format("pad_beg {} and pad_end {} leave nothing of {} rows or columns", before, after, size));
     x = padded(x, axis, before, after);
   }
   Shape shape = x.shape();
@@ -155,12 +150,12 @@ void lower(LayerContext& context) {
                               : context.shape(1)[axis];
   check_top(context, 0, shape);
   if (shape == x.shape()) return context.set_top(0, x);
-  context.set_top(
-      0, opaque(context.graph(), std::make_shared<Bilinear>(x.shape(), shape, false), {x}, {shape}).front());
+  context.set_top(0,
+                  opaque(context.graph(), std::make_shared<Bilinear>(x.shape(), shape, false), {x}, {shape}).front());
 }
 
-REGISTER_LAYER(interp, .type = "Interp", .summary = "resizes images bilinearly", .min_bottoms = 1,
-               .max_bottoms = 2, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
+REGISTER_LAYER(interp, .type = "Interp", .summary = "resizes images bilinearly", .min_bottoms = 1, .max_bottoms = 2,
+               .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 4 } } }
 layer { name: "up" type: "Interp" bottom: "x" top: "y" interp_param { zoom_factor: 2 pad_beg: -1 } }
 layer { name: "down" type: "Interp" bottom: "x" top: "z" interp_param { height: 3 width: 6 } }

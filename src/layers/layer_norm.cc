@@ -16,14 +16,12 @@ void lower(LayerContext& context) {
   for (int axis = covered.first; axis < rank; ++axis) axes.push_back(axis);
   const Value y = standardize(context.bottom(0), axes, param.eps()).y;
   if (!param.affine()) return context.set_top(0, y);
-  const Value gamma = context.parameter(covered.shape, nullptr, 1),
-              beta = context.parameter(covered.shape, nullptr, 0);
+  const Value gamma = context.parameter(covered.shape, nullptr, 1), beta = context.parameter(covered.shape, nullptr, 0);
   context.set_top(0, y * broadcast_view(gamma, covered, rank) + broadcast_view(beta, covered, rank));
 }
 
-REGISTER_LAYER(layer_norm, .type = "LayerNorm", .summary = "normalizes each item over its last axes",
-               .min_bottoms = 1, .max_bottoms = 1, .min_tops = 1, .max_tops = 1, .lower = lower,
-               .example = R"(
+REGISTER_LAYER(layer_norm, .type = "LayerNorm", .summary = "normalizes each item over its last axes", .min_bottoms = 1,
+               .max_bottoms = 1, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 8 } } }
 layer { name: "norm" type: "LayerNorm" bottom: "x" top: "y" }
 )");

@@ -15,8 +15,8 @@ namespace {
 void lower(LayerContext& context) {
   const RecurrentInput input = recurrent_input(context, 2);
   const Value sums = input_sums(context, input, 4 * input.hidden);
-  const Value weights = context.parameter(Shape{4 * input.hidden, input.hidden},
-                                          &context.param().recurrent_param().weight_filler());
+  const Value weights =
+      context.parameter(Shape{4 * input.hidden, input.hidden}, &context.param().recurrent_param().weight_filler());
   const Value h_0 = first_state(context, input, 0, "h"), c_0 = first_state(context, input, 1, "c");
   const RecurrenceResult result = recurrence(sums, weights, input.cont, h_0, c_0, Cell::kLstm);
   context.set_top(0, result.h);
@@ -24,9 +24,8 @@ void lower(LayerContext& context) {
   finish_state(context, input, 1, "c", result.c);
 }
 
-REGISTER_LAYER(lstm, .type = "LSTM",
-               .summary = "a recurrent layer with gated memory (long short-term memory)", .min_bottoms = 2,
-               .max_bottoms = 5, .min_tops = 1, .max_tops = 3, .lower = lower, .example = R"(
+REGISTER_LAYER(lstm, .type = "LSTM", .summary = "a recurrent layer with gated memory (long short-term memory)",
+               .min_bottoms = 2, .max_bottoms = 5, .min_tops = 1, .max_tops = 3, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 4 dim: 3 dim: 5 } } }
 layer { name: "mark" type: "Input" top: "mark" input_param { shape { dim: 4 dim: 3 } } }
 layer { name: "cont" type: "Threshold" bottom: "mark" top: "cont" threshold_param { threshold: 0.5 } }

@@ -10,10 +10,9 @@ namespace {
 
 void check(LayerContext& context, int bottom, const char* what, const Shape& needed) {
   if (context.shape(bottom) == needed) return;
-  context.fail(
-      fmt::format("bottom[{}]", bottom),
-      fmt::format("{} \"{}\" is {}", what, context.param().bottom(bottom), context.shape(bottom).text()),
-      fmt::format("beside c_prev {} it needs the shape {}", context.shape(0).text(), needed.text()));
+  context.fail(fmt::format("bottom[{}]", bottom),
+               fmt::format("{} \"{}\" is {}", what, context.param().bottom(bottom), context.shape(bottom).text()),
+               fmt::format("beside c_prev {} it needs the shape {}", context.shape(0).text(), needed.text()));
 }
 
 void lower(LayerContext& context) {
@@ -25,21 +24,18 @@ void lower(LayerContext& context) {
   check(context, 1, "the sums", Shape{1, items, 4 * hidden});
   check(context, 2, "cont", Shape{1, items});
 
-  const auto block = [&](int64_t gate) {
-    return slice(context.bottom(1), 2, gate * hidden, (gate + 1) * hidden);
-  };
+  const auto block = [&](int64_t gate) { return slice(context.bottom(1), 2, gate * hidden, (gate + 1) * hidden); };
   const Value cont = reshape(context.bottom(2), Shape{1, items, 1});
   const Value f_sum = block(1), opened = cont * sigmoid(f_sum);
-  const Value f = with_gradient(
-      opened, {f_sum}, [=](Value g) -> std::vector<Value> { return {g * opened * (1.0f - opened)}; });
+  const Value f =
+      with_gradient(opened, {f_sum}, [=](Value g) -> std::vector<Value> { return {g * opened * (1.0f - opened)}; });
   const Value c = f * context.bottom(0) + sigmoid(block(0)) * hyperbolic_tangent(block(3));
   context.set_top(0, c);
   context.set_top(1, sigmoid(block(2)) * hyperbolic_tangent(c));
 }
 
 REGISTER_LAYER(lstm_unit, .type = "LSTMUnit", .summary = "one step of an LSTM, from the sums of its gates",
-               .min_bottoms = 3, .max_bottoms = 3, .min_tops = 2, .max_tops = 2, .lower = lower,
-               .example = R"(
+               .min_bottoms = 3, .max_bottoms = 3, .min_tops = 2, .max_tops = 2, .lower = lower, .example = R"(
 layer { name: "c" type: "Input" top: "c_prev" input_param { shape { dim: 1 dim: 3 dim: 5 } } }
 layer { name: "sums" type: "Input" top: "sums" input_param { shape { dim: 1 dim: 3 dim: 20 } } }
 layer { name: "mark" type: "Input" top: "mark" input_param { shape { dim: 1 dim: 3 } } }

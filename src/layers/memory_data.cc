@@ -20,19 +20,16 @@ void lower(LayerContext& context) {
                    "batch_size, channels, height and width must be given");
   }
   if (!known && param.source().empty())
-    context.fail(
-        "memory_data_param", "no program hands over its data here, and source is missing",
-        fmt::format("name an HDF5 file with data sets named as the tops, or a .npy file, in "
-                    "memory_data_param.source, or with --set 'layer[{}].memory_data_param.source=FILE'",
-                    context.param().name()));
+    context.fail("memory_data_param", "no program hands over its data here, and source is missing",
+                 fmt::format("name an HDF5 file with data sets named as the tops, or a .npy file, in "
+                             "memory_data_param.source, or with --set 'layer[{}].memory_data_param.source=FILE'",
+                             context.param().name()));
   const std::vector<Shape> shapes = context.source_shapes();
-  for (int i = 0; i < context.tops(); ++i)
-    context.set_top(i, context.source(i, shapes.at(static_cast<size_t>(i))));
+  for (int i = 0; i < context.tops(); ++i) context.set_top(i, context.source(i, shapes.at(static_cast<size_t>(i))));
 }
 
 REGISTER_LAYER(memory_data, .type = "MemoryData", .summary = "batches of the items of an HDF5 or .npy file",
-               .min_bottoms = 0, .max_bottoms = 0, .min_tops = 2, .max_tops = 2, .lower = lower,
-               .example = R"(
+               .min_bottoms = 0, .max_bottoms = 0, .min_tops = 2, .max_tops = 2, .lower = lower, .example = R"(
 layer { name: "data" type: "MemoryData" top: "data" top: "label"
   transform_param { scale: 0.00390625 }
   memory_data_param { source: "items.h5" batch_size: 16 channels: 1 height: 28 width: 28 } }

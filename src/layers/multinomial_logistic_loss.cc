@@ -1,8 +1,8 @@
 // MultinomialLogisticLoss: L = -sum of log(max(p at the label, 1e-20)) / N. Bottom 0 holds probabilities, (N,
 // classes) or (N, ...), bottom 1 the N labels. The gradient is -1 / (N * max(p, 1e-20)) at the label, where p
 // is cut off as well.
-#include "layers/shared/class_scores.h"
 #include "layers/layer.h"
+#include "layers/shared/class_scores.h"
 
 namespace trainer {
 namespace {

@@ -11,8 +11,7 @@ void lower(LayerContext& context) {
   const caffe::MVNParameter& param = context.param().mvn_param();
   std::vector<int64_t> dims(context.shape(0).dims().begin(), context.shape(0).dims().end());
   if (dims.size() > 4)
-    context.fail("bottom",
-                 fmt::format("bottom \"{}\" is {}", context.param().bottom(0), context.shape(0).text()),
+    context.fail("bottom", fmt::format("bottom \"{}\" is {}", context.param().bottom(0), context.shape(0).text()),
                  "MVN takes up to 4 axes: num, channels, height, width");
   dims.resize(4, 1);
   const Value x = reshape(context.bottom(0), Shape(dims));
@@ -27,10 +26,8 @@ void lower(LayerContext& context) {
                   }));
 }
 
-REGISTER_LAYER(mvn, .type = "MVN",
-               .summary = "subtracts the mean of an item or channel, divides by its deviation",
-               .min_bottoms = 1, .max_bottoms = 1, .min_tops = 1, .max_tops = 1, .lower = lower,
-               .example = R"(
+REGISTER_LAYER(mvn, .type = "MVN", .summary = "subtracts the mean of an item or channel, divides by its deviation",
+               .min_bottoms = 1, .max_bottoms = 1, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 4 } } }
 layer { name: "mvn" type: "MVN" bottom: "x" top: "y" }
 )");

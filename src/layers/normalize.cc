@@ -2,8 +2,8 @@
 // across_spatial over the whole item.
 //   bottom  (N, C, ...)
 //   blob    scale: (C), or one number with channel_shared; starts with scale_filler, or 1
-#include "layers/shared/axis_view.h"
 #include "layers/layer.h"
+#include "layers/shared/axis_view.h"
 
 namespace trainer {
 namespace {
@@ -25,8 +25,7 @@ void lower(LayerContext& context) {
 }
 
 REGISTER_LAYER(normalize, .type = "Normalize", .summary = "divides by the L2 norm over channels, then scales",
-               .min_bottoms = 1, .max_bottoms = 1, .min_tops = 1, .max_tops = 1, .lower = lower,
-               .example = R"(
+               .min_bottoms = 1, .max_bottoms = 1, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 4 } } }
 layer { name: "norm" type: "Normalize" bottom: "x" top: "y"
   norm_param { across_spatial: false channel_shared: false scale_filler { type: "constant" value: 20 } } }

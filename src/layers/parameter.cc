@@ -11,8 +11,8 @@ void lower(LayerContext& context) {
   context.set_top(0, context.parameter(shape, param.has_blob_filler() ? &param.blob_filler() : nullptr));
 }
 
-REGISTER_LAYER(parameter, .type = "Parameter", .summary = "a learned blob as a top", .min_bottoms = 0,
-               .max_bottoms = 0, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
+REGISTER_LAYER(parameter, .type = "Parameter", .summary = "a learned blob as a top", .min_bottoms = 0, .max_bottoms = 0,
+               .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
 layer { name: "parameter" type: "Parameter" top: "y" parameter_param { shape { dim: 2 dim: 3 } } }
 )");
 

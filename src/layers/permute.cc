@@ -13,22 +13,20 @@ void lower(LayerContext& context) {
     const int axis = static_cast<int>(given);
     if (given >= static_cast<uint32_t>(input.rank()))
       context.fail("permute_param.order",
-                   fmt::format("order names axis {}, but \"{}\" ({}) has {} axes", given,
-                               context.param().bottom(0), input.text(), input.rank()),
+                   fmt::format("order names axis {}, but \"{}\" ({}) has {} axes", given, context.param().bottom(0),
+                               input.text(), input.rank()),
                    "axes count from 0");
     if (std::count(axes.begin(), axes.end(), axis) > 0)
-      context.fail("permute_param.order", fmt::format("order names axis {} twice", axis),
-                   "name each axis once");
+      context.fail("permute_param.order", fmt::format("order names axis {} twice", axis), "name each axis once");
     axes.push_back(axis);
   }
   for (int axis = 0; axis < input.rank(); ++axis)
     if (std::count(axes.begin(), axes.end(), axis) == 0) axes.push_back(axis);
-  context.set_top(
-      0, std::is_sorted(axes.begin(), axes.end()) ? context.bottom(0) : permute(context.bottom(0), axes));
+  context.set_top(0, std::is_sorted(axes.begin(), axes.end()) ? context.bottom(0) : permute(context.bottom(0), axes));
 }
 
-REGISTER_LAYER(permute, .type = "Permute", .summary = "reorders the axes of a blob", .min_bottoms = 1,
-               .max_bottoms = 1, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
+REGISTER_LAYER(permute, .type = "Permute", .summary = "reorders the axes of a blob", .min_bottoms = 1, .max_bottoms = 1,
+               .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 4 } } }
 layer { name: "permute" type: "Permute" bottom: "x" top: "y" permute_param { order: 0 order: 2 order: 3 order: 1 } }
 )",

@@ -18,14 +18,13 @@ namespace {
 Value winner_index(Graph& graph, Value winner, const Shape& input, const PoolAttributes& pool) {
   const Shape& shape = winner.shape();
   const float width = static_cast<float>(pool.kernel[1]);
-  const float none =
-      winner.dtype() == DType::kU8 ? static_cast<float>(kNoWinnerU8) : static_cast<float>(kNoWinnerS32);
+  const float none = winner.dtype() == DType::kU8 ? static_cast<float>(kNoWinnerU8) : static_cast<float>(kNoWinnerS32);
   const Value dh = floor((winner + 0.5f) / width);
   const Value dw = winner - dh * width;
-  const Value h = index_along(graph, shape, 2) * static_cast<float>(pool.stride[0]) -
-                  static_cast<float>(pool.pad[0]) + dh;
-  const Value w = index_along(graph, shape, 3) * static_cast<float>(pool.stride[1]) -
-                  static_cast<float>(pool.pad[1]) + dw;
+  const Value h =
+      index_along(graph, shape, 2) * static_cast<float>(pool.stride[0]) - static_cast<float>(pool.pad[0]) + dh;
+  const Value w =
+      index_along(graph, shape, 3) * static_cast<float>(pool.stride[1]) - static_cast<float>(pool.pad[1]) + dw;
   const Value index = h * static_cast<float>(input[3]) + w;
   return stop_gradient(select(equal(winner, none), constant(graph, Shape{}, -1), index));
 }
@@ -50,9 +49,8 @@ void lower(LayerContext& context) {
   }
 }
 
-REGISTER_LAYER(pooling, .type = "Pooling", .summary = "the largest value or the mean of windows",
-               .min_bottoms = 1, .max_bottoms = 1, .min_tops = 1, .max_tops = 2, .lower = lower,
-               .example = R"(
+REGISTER_LAYER(pooling, .type = "Pooling", .summary = "the largest value or the mean of windows", .min_bottoms = 1,
+               .max_bottoms = 1, .min_tops = 1, .max_tops = 2, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 4 } } }
 layer { name: "pool" type: "Pooling" bottom: "x" top: "y" pooling_param { pool: AVE kernel_size: 3 stride: 2 } }
 layer { name: "drawn" type: "Pooling" bottom: "x" top: "d" pooling_param { pool: STOCHASTIC kernel_size: 2 stride: 2 } }

@@ -27,8 +27,8 @@ void lower(LayerContext& context) {
                   }));
 }
 
-REGISTER_LAYER(power, .type = "Power", .summary = "(shift + scale * x)^power", .min_bottoms = 1,
-               .max_bottoms = 1, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
+REGISTER_LAYER(power, .type = "Power", .summary = "(shift + scale * x)^power", .min_bottoms = 1, .max_bottoms = 1,
+               .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 4 } } }
 layer { name: "power" type: "Power" bottom: "x" top: "y" power_param { power: 2 scale: 0.5 shift: 1 } }
 )");

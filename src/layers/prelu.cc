@@ -1,7 +1,7 @@
 // PReLU: y = x where x > 0, a * x elsewhere; a is learned, one for each channel (axis 1), or one in all.
 //   blobs  a (C), or a scalar with channel_shared; 0.25 by default
-#include "layers/shared/axis_view.h"
 #include "layers/layer.h"
+#include "layers/shared/axis_view.h"
 
 namespace trainer {
 namespace {
@@ -13,16 +13,14 @@ void lower(LayerContext& context) {
     context.fail("bottom", fmt::format("bottom \"{}\" is {}", context.param().bottom(0), x.shape().text()),
                  "PReLU needs a channel axis: at least 2 axes");
   const caffe::FillerParameter* filler = param.has_filler() ? &param.filler() : nullptr;
-  const Value slope =
-      param.channel_shared()
-          ? context.parameter(Shape{}, filler, 0.25f)
-          : along_axis(context.parameter(Shape{x.shape()[1]}, filler, 0.25f), x.shape().rank(), 1);
+  const Value slope = param.channel_shared()
+                          ? context.parameter(Shape{}, filler, 0.25f)
+                          : along_axis(context.parameter(Shape{x.shape()[1]}, filler, 0.25f), x.shape().rank(), 1);
   context.set_top(0, select(greater(x, 0.0f), x, slope * x));
 }
 
-REGISTER_LAYER(prelu, .type = "PReLU", .summary = "x above 0, a learned slope times x below",
-               .min_bottoms = 1, .max_bottoms = 1, .min_tops = 1, .max_tops = 1, .lower = lower,
-               .example = R"(
+REGISTER_LAYER(prelu, .type = "PReLU", .summary = "x above 0, a learned slope times x below", .min_bottoms = 1,
+               .max_bottoms = 1, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 4 } } }
 layer { name: "prelu" type: "PReLU" bottom: "x" top: "y" }
 )");

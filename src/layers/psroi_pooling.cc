@@ -20,11 +20,7 @@ namespace {
 class MeansOfRegions : public OpaqueOp {
  public:
   MeansOfRegions(Shape x, Shape y, float scale, std::string layer, bool transposed)
-      : x_(std::move(x)),
-        y_(std::move(y)),
-        scale_(scale),
-        layer_(std::move(layer)),
-        transposed_(transposed) {}
+      : x_(std::move(x)), y_(std::move(y)), scale_(scale), layer_(std::move(layer)), transposed_(transposed) {}
 
   std::string name() const override { return transposed_ ? "psroi_pooling_gradient" : "psroi_pooling"; }
 
@@ -77,8 +73,7 @@ class MeansOfRegions : public OpaqueOp {
     const int64_t count = area(rows, columns);
     if (count == 0) return;
     for (int64_t h = rows.begin; h < rows.end; ++h)
-      for (int64_t w = columns.begin; w < columns.end; ++w)
-        plane[h * x_[3] + w] += g / static_cast<float>(count);
+      for (int64_t w = columns.begin; w < columns.end; ++w) plane[h * x_[3] + w] += g / static_cast<float>(count);
   }
 
   const Shape x_, y_;
@@ -91,8 +86,7 @@ void lower(LayerContext& context) {
   const caffe::PSROIPoolingParameter& param = context.param().psroi_pooling_param();
   const int64_t regions = check_regions(context);
   if (!(param.spatial_scale() > 0))
-    context.fail("psroi_pooling_param.spatial_scale",
-                 fmt::format("spatial_scale is {}", param.spatial_scale()),
+    context.fail("psroi_pooling_param.spatial_scale", fmt::format("spatial_scale is {}", param.spatial_scale()),
                  "give 1 / the stride of bottom 0, for example 0.0625");
   if (param.output_dim() < 1 || param.group_size() < 1)
     context.fail("psroi_pooling_param",
@@ -102,10 +96,9 @@ void lower(LayerContext& context) {
   const int64_t outputs = param.output_dim(), groups = param.group_size();
   const int64_t channels = Shape{outputs, groups, groups}.count();
   if (x[1] != channels)
-    context.fail(
-        "bottom[0]",
-        fmt::format("bottom \"{}\" ({}) has {} channels", context.param().bottom(0), x.text(), x[1]),
-        fmt::format("it needs output_dim * group_size * group_size = {}", channels));
+    context.fail("bottom[0]",
+                 fmt::format("bottom \"{}\" ({}) has {} channels", context.param().bottom(0), x.text(), x[1]),
+                 fmt::format("it needs output_dim * group_size * group_size = {}", channels));
   const Shape y{regions, outputs, groups, groups};
   const auto op = std::make_shared<MeansOfRegions>(
       x, y, param.spatial_scale(), fmt::format("layer \"{}\" (PSROIPooling)", context.param().name()), false);

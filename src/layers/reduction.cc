@@ -23,15 +23,13 @@ void lower(LayerContext& context) {
   std::vector<int> axes;
   for (int axis = first; axis < rank; ++axis) axes.push_back(axis);
   float coeff = param.coeff();
-  if (param.operation() == caffe::ReductionParameter::MEAN)
-    coeff /= static_cast<float>(x.shape().count(first));
+  if (param.operation() == caffe::ReductionParameter::MEAN) coeff /= static_cast<float>(x.shape().count(first));
   const Shape kept(std::vector<int64_t>(x.shape().dims().begin(), x.shape().dims().begin() + first));
   context.set_top(0, reshape(sum(summand(x, param.operation()), axes), kept) * coeff);
 }
 
-REGISTER_LAYER(reduction, .type = "Reduction", .summary = "sums or means over the last axes",
-               .min_bottoms = 1, .max_bottoms = 1, .min_tops = 1, .max_tops = 1, .lower = lower,
-               .example = R"(
+REGISTER_LAYER(reduction, .type = "Reduction", .summary = "sums or means over the last axes", .min_bottoms = 1,
+               .max_bottoms = 1, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 4 } } }
 layer { name: "reduction" type: "Reduction" bottom: "x" top: "y" reduction_param { operation: SUMSQ axis: 2 coeff: 0.5 } }
 )");

@@ -10,16 +10,14 @@ void lower(LayerContext& context) {
   const Shape& x = context.shape(0);
   const int begin = param.axis() < 0 ? x.rank() + param.axis() + 1 : param.axis();
   if (begin < 0 || begin > x.rank())
-    context.fail(
-        "reshape_param.axis",
-        fmt::format("axis {} is outside \"{}\", {}", param.axis(), context.param().bottom(0), x.text()),
-        fmt::format("give an axis from {} to {}", -x.rank() - 1, x.rank()));
+    context.fail("reshape_param.axis",
+                 fmt::format("axis {} is outside \"{}\", {}", param.axis(), context.param().bottom(0), x.text()),
+                 fmt::format("give an axis from {} to {}", -x.rank() - 1, x.rank()));
   const int end = param.num_axes() == -1 ? x.rank() : begin + param.num_axes();
   if (param.num_axes() < -1 || end > x.rank())
-    context.fail(
-        "reshape_param.num_axes",
-        fmt::format("num_axes is {}, and {} axes follow axis {}", param.num_axes(), x.rank() - begin, begin),
-        "-1 means all of them");
+    context.fail("reshape_param.num_axes",
+                 fmt::format("num_axes is {}, and {} axes follow axis {}", param.num_axes(), x.rank() - begin, begin),
+                 "-1 means all of them");
   std::vector<int64_t> dims(x.dims().begin(), x.dims().begin() + begin);
   int inferred = -1;
   for (int i = 0; i < param.shape().dim_size(); ++i) {
@@ -32,8 +30,7 @@ void lower(LayerContext& context) {
                      "give the extent");
       dim = x[begin + i];
     } else if (dim == -1) {
-      if (inferred >= 0)
-        context.fail("reshape_param.shape", "more than one dim is -1", "one extent can be inferred");
+      if (inferred >= 0) context.fail("reshape_param.shape", "more than one dim is -1", "one extent can be inferred");
       inferred = static_cast<int>(dims.size());
       dim = 1;
     } else if (dim < 0) {
@@ -46,10 +43,9 @@ void lower(LayerContext& context) {
   Shape shape(dims);
   if (inferred >= 0) {
     if (shape.count() == 0 || x.count() % shape.count() != 0)
-      context.fail(
-          "reshape_param.shape",
-          fmt::format("bottom count ({}) must be divisible by the product of the specified dimensions ({})",
-                      x.count(), shape.count()));
+      context.fail("reshape_param.shape",
+                   fmt::format("bottom count ({}) must be divisible by the product of the specified dimensions ({})",
+                               x.count(), shape.count()));
     shape[inferred] = x.count() / shape.count();
   }
   if (shape.count() != x.count())

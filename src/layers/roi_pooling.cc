@@ -46,8 +46,7 @@ class MaximaOfRegions : public OpaqueOp {
   }
   static Bin bin(const Side& side, int64_t i, int64_t extent) {
     const float first = static_cast<float>(i);
-    return bin_of(std::floor(first * side.step) + side.begin, std::ceil((first + 1) * side.step) + side.begin,
-                  extent);
+    return bin_of(std::floor(first * side.step) + side.begin, std::ceil((first + 1) * side.step) + side.begin, extent);
   }
 
   void pool(const float* x, const float* region, float* y, float* place) const {
@@ -55,8 +54,7 @@ class MaximaOfRegions : public OpaqueOp {
     const float* item = x + static_cast<int64_t>(region[0]) * x_.count(1);
     for (int64_t channel = 0; channel < x_[1]; ++channel, item += x_.count(2)) {
       for (int64_t i = 0; i < y_[2]; ++i) {
-        for (int64_t j = 0; j < y_[3]; ++j)
-          maximum(item, bin(down, i, x_[2]), bin(across, j, x_[3]), y++, place++);
+        for (int64_t j = 0; j < y_[3]; ++j) maximum(item, bin(down, i, x_[2]), bin(across, j, x_[3]), y++, place++);
       }
     }
   }
@@ -91,8 +89,7 @@ class ToMaxima : public OpaqueOp {
 #pragma omp parallel for schedule(static)
     for (int64_t channel = 0; channel < x_[1]; ++channel) {
       for (int64_t region = 0; region < y_[0]; ++region) {
-        const int64_t item = static_cast<int64_t>(inputs[1][region * 5]),
-                      at = (region * x_[1] + channel) * bins;
+        const int64_t item = static_cast<int64_t>(inputs[1][region * 5]), at = (region * x_[1] + channel) * bins;
         float* to = outputs[0] + (item * x_[1] + channel) * plane;
         for (int64_t i = at; i < at + bins; ++i)
           if (inputs[2][i] >= 0) to[static_cast<int64_t>(inputs[2][i])] += inputs[0][i];
@@ -104,35 +101,32 @@ class ToMaxima : public OpaqueOp {
   const Shape x_, y_;
 };
 
-std::vector<Value> MaximaOfRegions::gradient(const std::vector<Value>& inputs,
-                                             const std::vector<Value>& outputs,
+std::vector<Value> MaximaOfRegions::gradient(const std::vector<Value>& inputs, const std::vector<Value>& outputs,
                                              const std::vector<Value>& output_gradients) const {
-  return {opaque(*inputs[0].graph(), std::make_shared<ToMaxima>(x_, y_),
-                 {output_gradients[0], inputs[1], outputs[1]}, {x_})
-              .front(),
-          Value()};
+  return {
+      opaque(*inputs[0].graph(), std::make_shared<ToMaxima>(x_, y_), {output_gradients[0], inputs[1], outputs[1]}, {x_})
+          .front(),
+      Value()};
 }
 
 void lower(LayerContext& context) {
   const caffe::ROIPoolingParameter& param = context.param().roi_pooling_param();
   const int64_t regions = check_regions(context);
   if (param.pooled_h() == 0 || param.pooled_w() == 0)
-    context.fail("roi_pooling_param",
-                 fmt::format("pooled_h is {} and pooled_w {}", param.pooled_h(), param.pooled_w()),
+    context.fail("roi_pooling_param", fmt::format("pooled_h is {} and pooled_w {}", param.pooled_h(), param.pooled_w()),
                  "give the numbers of bins, for example pooled_h: 7 pooled_w: 7");
   if (!(param.spatial_scale() > 0))
     context.fail("roi_pooling_param.spatial_scale", fmt::format("spatial_scale is {}", param.spatial_scale()),
                  "it is 1 / the stride of bottom 0, for example 0.0625");
   const Shape& x = context.shape(0);
   const Shape y{regions, x[1], param.pooled_h(), param.pooled_w()};
-  const auto op = std::make_shared<MaximaOfRegions>(
-      x, y, param.spatial_scale(), fmt::format("layer \"{}\" (ROIPooling)", context.param().name()));
+  const auto op = std::make_shared<MaximaOfRegions>(x, y, param.spatial_scale(),
+                                                    fmt::format("layer \"{}\" (ROIPooling)", context.param().name()));
   context.set_top(0, opaque(context.graph(), op, {context.bottom(0), context.bottom(1)}, {y, y}).front());
 }
 
-REGISTER_LAYER(roi_pooling, .type = "ROIPooling", .summary = "the maxima of bins of regions",
-               .min_bottoms = 2, .max_bottoms = 2, .min_tops = 1, .max_tops = 1, .lower = lower,
-               .example = R"(
+REGISTER_LAYER(roi_pooling, .type = "ROIPooling", .summary = "the maxima of bins of regions", .min_bottoms = 2,
+               .max_bottoms = 2, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 6 dim: 5 } } }
 layer { name: "regions" type: "DummyData" top: "regions"
   dummy_data_param { shape { dim: 3 dim: 5 } data_filler { type: "constant" value: 1 } } }

@@ -2,8 +2,8 @@
 //   one bottom   s is learned; its shape is x.shape[axis : axis + num_axes], by default (C)
 //   two bottoms  s is bottom 1, whose shape is that of x from `axis` on; a scalar scales everything
 // With bias_term a bias of the shape of s is learned too. Blobs: [s, b], [s], [b] or none.
-#include "layers/shared/axis_view.h"
 #include "layers/layer.h"
+#include "layers/shared/axis_view.h"
 
 namespace trainer {
 namespace {
@@ -15,8 +15,7 @@ void lower(LayerContext& context) {
   const CoveredAxes covered = learned ? covered_axes(context, "scale_param", param.axis(), param.num_axes())
                                       : covered_by_bottom(context, "scale_param", param.axis());
   const Value scale =
-      learned ? context.parameter(covered.shape, param.has_filler() ? &param.filler() : nullptr, 1)
-              : context.bottom(1);
+      learned ? context.parameter(covered.shape, param.has_filler() ? &param.filler() : nullptr, 1) : context.bottom(1);
   Value y = x * broadcast_view(scale, covered, x.shape().rank());
   if (param.bias_term()) {
     const Value bias = context.parameter(covered.shape, &param.bias_filler());
@@ -26,8 +25,7 @@ void lower(LayerContext& context) {
 }
 
 REGISTER_LAYER(scale, .type = "Scale", .summary = "multiplies by a learned or given blob along some axes",
-               .min_bottoms = 1, .max_bottoms = 2, .min_tops = 1, .max_tops = 1, .lower = lower,
-               .example = R"(
+               .min_bottoms = 1, .max_bottoms = 2, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 4 } } }
 layer { name: "scale" type: "Scale" bottom: "x" top: "y"
   scale_param { filler { type: "uniform" min: 0.5 max: 2 } bias_term: true } }

@@ -13,14 +13,12 @@ void lower(LayerContext& context) {
     context.fail("shuffle_channel_param.group",
                  fmt::format("{} groups for \"{}\" ({})", groups, context.param().bottom(0), input.text()),
                  "the channels, axis 1, must be a multiple of group");
-  const Value grouped =
-      reshape(context.bottom(0), Shape{input[0], groups, input[1] / groups, input.count(2)});
+  const Value grouped = reshape(context.bottom(0), Shape{input[0], groups, input[1] / groups, input.count(2)});
   context.set_top(0, reshape(permute(grouped, {0, 2, 1, 3}), input));
 }
 
 REGISTER_LAYER(shuffle_channel, .type = "ShuffleChannel", .summary = "exchanges channels between groups",
-               .min_bottoms = 1, .max_bottoms = 1, .min_tops = 1, .max_tops = 1, .lower = lower,
-               .example = R"(
+               .min_bottoms = 1, .max_bottoms = 1, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 6 dim: 5 dim: 4 } } }
 layer { name: "shuffle" type: "ShuffleChannel" bottom: "x" top: "y" shuffle_channel_param { group: 3 } }
 )");

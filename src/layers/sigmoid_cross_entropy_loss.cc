@@ -4,8 +4,8 @@
 //
 // Z by loss_param.normalization: BATCH_SIZE (default) the first extent, VALID the elements counted, FULL all
 // elements, NONE 1. The gradient is (p - t) / Z.
-#include "layers/shared/class_scores.h"
 #include "layers/layer.h"
+#include "layers/shared/class_scores.h"
 
 namespace trainer {
 namespace {
@@ -15,20 +15,18 @@ void lower(LayerContext& context) {
   const Value x = context.bottom(0);
   const Shape& shape = x.shape();
   if (shape.rank() == 0 || context.shape(1).count() != shape.count())
-    context.fail("bottom",
-                 fmt::format("the inputs must have the same count: \"{}\" is {}, \"{}\" is {}",
-                             context.param().bottom(0), shape.text(), context.param().bottom(1),
-                             context.shape(1).text()),
-                 "one target for each score");
+    context.fail(
+        "bottom",
+        fmt::format("the inputs must have the same count: \"{}\" is {}, \"{}\" is {}", context.param().bottom(0),
+                    shape.text(), context.param().bottom(1), context.shape(1).text()),
+        "one target for each score");
   const Value targets = reshape(context.bottom(1), shape);
   LabelledScores elements;
   elements.outer = shape[0];
   elements.inner = shape.count(1);
   if (param.has_ignore_label())
-    elements.counted =
-        1.0f - equal(sign(targets) * floor(absolute(targets)), static_cast<float>(param.ignore_label()));
-  const Value divisor =
-      loss_divisor(context, elements, normalization_mode(param, caffe::LossParameter::BATCH_SIZE));
+    elements.counted = 1.0f - equal(sign(targets) * floor(absolute(targets)), static_cast<float>(param.ignore_label()));
+  const Value divisor = loss_divisor(context, elements, normalization_mode(param, caffe::LossParameter::BATCH_SIZE));
 
   Value surprise = softplus(-absolute(x)) - x * (targets - greater_equal(x, 0.0f));
   if (elements.counted) surprise = surprise * elements.counted;
@@ -39,9 +37,8 @@ void lower(LayerContext& context) {
 }
 
 REGISTER_LAYER(sigmoid_cross_entropy_loss, .type = "SigmoidCrossEntropyLoss",
-               .summary = "the cross entropy of scores and targets in [0, 1], each on its own",
-               .min_bottoms = 2, .max_bottoms = 2, .min_tops = 1, .max_tops = 1, .lower = lower,
-               .example = R"(
+               .summary = "the cross entropy of scores and targets in [0, 1], each on its own", .min_bottoms = 2,
+               .max_bottoms = 2, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" top: "t" input_param { shape { dim: 4 dim: 5 } } }
 layer { name: "loss" type: "SigmoidCrossEntropyLoss" bottom: "x" bottom: "t" top: "loss" }
 )",

@@ -10,11 +10,9 @@ int slice_axis(LayerContext& context) {
   const int rank = context.shape(0).rank();
   if (!param.has_slice_dim()) return context.canonical_axis(param.axis(), rank, "slice_param.axis");
   if (param.has_axis())
-    context.fail("slice_param.slice_dim", "both axis and slice_dim are given",
-                 "they mean the same: keep axis");
+    context.fail("slice_param.slice_dim", "both axis and slice_dim are given", "they mean the same: keep axis");
   if (param.slice_dim() >= static_cast<uint32_t>(rank))
-    context.fail("slice_param.slice_dim",
-                 fmt::format("slice_dim {} of a blob with {} axes", param.slice_dim(), rank));
+    context.fail("slice_param.slice_dim", fmt::format("slice_dim {} of a blob with {} axes", param.slice_dim(), rank));
   return static_cast<int>(param.slice_dim());
 }
 
@@ -25,25 +23,22 @@ std::vector<int64_t> cuts(LayerContext& context, int64_t extent) {
   std::vector<int64_t> ends;
   if (param.slice_point_size() == 0) {
     if (extent % tops != 0)
-      context.fail(
-          "top",
-          fmt::format("number of top blobs ({}) should evenly divide input slice axis ({})", tops, extent),
-          "give slice_point for parts of different sizes");
+      context.fail("top",
+                   fmt::format("number of top blobs ({}) should evenly divide input slice axis ({})", tops, extent),
+                   "give slice_point for parts of different sizes");
     for (int i = 1; i <= tops; ++i) ends.push_back(extent / tops * i);
     return ends;
   }
   if (param.slice_point_size() != tops - 1)
-    context.fail("slice_param.slice_point",
-                 fmt::format("{} slice_point for {} tops", param.slice_point_size(), tops),
+    context.fail("slice_param.slice_point", fmt::format("{} slice_point for {} tops", param.slice_point_size(), tops),
                  "give one less than there are tops");
   ends.assign(param.slice_point().begin(), param.slice_point().end());
   ends.push_back(extent);
   for (size_t i = 0; i < ends.size(); ++i)
     if (ends[i] <= (i == 0 ? 0 : ends[i - 1]))
-      context.fail(
-          "slice_param.slice_point",
-          fmt::format("part {} would end at {} and begin at {}", i, ends[i], i == 0 ? 0 : ends[i - 1]),
-          fmt::format("slice points grow, from 1 to {}", extent - 1));
+      context.fail("slice_param.slice_point",
+                   fmt::format("part {} would end at {} and begin at {}", i, ends[i], i == 0 ? 0 : ends[i - 1]),
+                   fmt::format("slice points grow, from 1 to {}", extent - 1));
   return ends;
 }
 

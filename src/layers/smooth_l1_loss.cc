@@ -2,8 +2,8 @@
 //   f(d) = (s * d)^2 / 2 where |d| < 1 / s^2, |d| - 1 / (2 s^2) elsewhere
 //   bottoms  a, b (N, ...), or a, b, w_in, w_out, all of one shape; the weights (1 without them) take no
 //   gradient top      a scalar
-#include "layers/shared/class_scores.h"
 #include "layers/layer.h"
+#include "layers/shared/class_scores.h"
 
 namespace trainer {
 namespace {
@@ -11,18 +11,16 @@ namespace {
 void lower(LayerContext& context) {
   const float sigma = context.param().smooth_l1_loss_param().sigma();
   const Shape& shape = context.shape(0);
-  if (context.bottoms() == 3)
-    context.fail("bottom", "3 bottoms", "give both inside and outside weights, or neither");
+  if (context.bottoms() == 3) context.fail("bottom", "3 bottoms", "give both inside and outside weights, or neither");
   if (!(sigma > 0))
     context.fail("smooth_l1_loss_param.sigma", fmt::format("sigma is {}", sigma), "it must be positive");
   if (shape.rank() < 1) context.fail("bottom[0]", "a scalar has no items to average over");
   for (int i = 1; i < context.bottoms(); ++i)
     if (context.shape(i) != shape)
-      context.fail(
-          fmt::format("bottom[{}]", i),
-          fmt::format("bottom {} \"{}\" is {}, but bottom 0 \"{}\" is {}", i, context.param().bottom(i),
-                      context.shape(i).text(), context.param().bottom(0), shape.text()),
-          "all bottoms have one shape");
+      context.fail(fmt::format("bottom[{}]", i),
+                   fmt::format("bottom {} \"{}\" is {}, but bottom 0 \"{}\" is {}", i, context.param().bottom(i),
+                               context.shape(i).text(), context.param().bottom(0), shape.text()),
+                   "all bottoms have one shape");
   const bool weighted = context.bottoms() == 4;
   const float squared = sigma * sigma;
   Value d = context.bottom(0) - context.bottom(1);
@@ -33,9 +31,8 @@ void lower(LayerContext& context) {
   context.set_top(0, total(f) / static_cast<float>(shape[0]));
 }
 
-REGISTER_LAYER(smooth_l1_loss, .type = "SmoothL1Loss",
-               .summary = "a distance that is square near 0 and linear beyond", .min_bottoms = 2,
-               .max_bottoms = 4, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
+REGISTER_LAYER(smooth_l1_loss, .type = "SmoothL1Loss", .summary = "a distance that is square near 0 and linear beyond",
+               .min_bottoms = 2, .max_bottoms = 4, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "a" top: "b" input_param { shape { dim: 3 dim: 8 } } }
 layer { name: "w" type: "Input" top: "inside" top: "outside" input_param { shape { dim: 3 dim: 8 } } }
 layer { name: "loss" type: "SmoothL1Loss" bottom: "a" bottom: "b" bottom: "inside" bottom: "outside" top: "loss"

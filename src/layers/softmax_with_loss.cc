@@ -7,16 +7,15 @@
 // before the class axis, NONE 1. The gradient is (p - onehot) / Z, and 0 at ignored labels.
 #include <cfloat>
 
-#include "layers/shared/class_scores.h"
 #include "layers/layer.h"
+#include "layers/shared/class_scores.h"
 
 namespace trainer {
 namespace {
 
 void lower(LayerContext& context) {
   const caffe::LossParameter& param = context.param().loss_param();
-  const std::optional<int> ignore =
-      param.has_ignore_label() ? std::optional<int>(param.ignore_label()) : std::nullopt;
+  const std::optional<int> ignore = param.has_ignore_label() ? std::optional<int>(param.ignore_label()) : std::nullopt;
   const LabelledScores scores =
       labelled_scores(context, context.param().softmax_param().axis(), "softmax_param.axis", ignore);
   const Value x = context.bottom(0);
@@ -34,8 +33,8 @@ void lower(LayerContext& context) {
 }
 
 REGISTER_LAYER(softmax_with_loss, .type = "SoftmaxWithLoss",
-               .summary = "the cross entropy of scores and integer labels", .min_bottoms = 2,
-               .max_bottoms = 2, .min_tops = 1, .max_tops = 2, .lower = lower, .example = R"(
+               .summary = "the cross entropy of scores and integer labels", .min_bottoms = 2, .max_bottoms = 2,
+               .min_tops = 1, .max_tops = 2, .lower = lower, .example = R"(
 layer { name: "scores" type: "Input" top: "scores" input_param { shape { dim: 4 dim: 5 } } }
 layer { name: "label" type: "DummyData" top: "label" dummy_data_param { shape { dim: 4 } data_filler { value: 2 } } }
 layer { name: "loss" type: "SoftmaxWithLoss" bottom: "scores" bottom: "label" top: "loss" }

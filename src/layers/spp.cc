@@ -27,9 +27,8 @@ PoolingWindow level_window(LayerContext& context, uint32_t level) {
   }
   const bool any_pad = window.attributes.pad[0] != 0 || window.attributes.pad[1] != 0;
   for (size_t i = 0; i < 2; ++i)
-    window.output_size.push_back(pooled_extent(context.shape(0)[static_cast<int>(i) + 2],
-                                               window.attributes.kernel[i], window.attributes.stride[i],
-                                               window.attributes.pad[i], true, any_pad));
+    window.output_size.push_back(pooled_extent(context.shape(0)[static_cast<int>(i) + 2], window.attributes.kernel[i],
+                                               window.attributes.stride[i], window.attributes.pad[i], true, any_pad));
   if (any_pad && context.param().spp_param().pool() == caffe::SPPParameter::STOCHASTIC)
     context.fail("spp_param.pool", fmt::format("pool: STOCHASTIC, and level {} needs padding", level),
                  "use MAX or AVE");
@@ -51,8 +50,7 @@ void lower(LayerContext& context) {
                  levels == 0 ? "pyramid_height is missing or 0" : fmt::format("{} levels", levels),
                  fmt::format("give the number of levels, 1 to {}", kMostLevels));
   if (context.shape(0).rank() != 4)
-    context.fail("bottom",
-                 fmt::format("bottom \"{}\" is {}", context.param().bottom(0), context.shape(0).text()),
+    context.fail("bottom", fmt::format("bottom \"{}\" is {}", context.param().bottom(0), context.shape(0).text()),
                  "SPP takes 4 axes: num, channels, height, width");
   std::vector<Value> parts;
   for (uint32_t level = 0; level < levels; ++level) {
@@ -63,9 +61,8 @@ void lower(LayerContext& context) {
   context.set_top(0, concat(parts, 1));
 }
 
-REGISTER_LAYER(spp, .type = "SPP", .summary = "pools into the same number of bins whatever the size",
-               .min_bottoms = 1, .max_bottoms = 1, .min_tops = 1, .max_tops = 1, .lower = lower,
-               .example = R"(
+REGISTER_LAYER(spp, .type = "SPP", .summary = "pools into the same number of bins whatever the size", .min_bottoms = 1,
+               .max_bottoms = 1, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 4 } } }
 layer { name: "spp" type: "SPP" bottom: "x" top: "y" spp_param { pool: AVE pyramid_height: 2 } }
 )",

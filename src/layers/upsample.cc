@@ -18,10 +18,7 @@ namespace {
 class ByMask : public OpaqueOp {
  public:
   ByMask(Shape small, Shape large, std::string layer, bool transposed)
-      : small_(std::move(small)),
-        large_(std::move(large)),
-        layer_(std::move(layer)),
-        transposed_(transposed) {}
+      : small_(std::move(small)), large_(std::move(large)), layer_(std::move(layer)), transposed_(transposed) {}
 
   std::string name() const override { return transposed_ ? "upsample_gradient" : "upsample"; }
 
@@ -33,13 +30,11 @@ class ByMask : public OpaqueOp {
       const float* mask = inputs[1] + plane * in;
       if (transposed_) {
         for (int64_t i = 0; i < in; ++i)
-          outputs[0][plane * in + i] =
-              mask[i] < 0 ? 0 : inputs[0][plane * out + static_cast<int64_t>(mask[i])];
+          outputs[0][plane * in + i] = mask[i] < 0 ? 0 : inputs[0][plane * out + static_cast<int64_t>(mask[i])];
       } else {
         std::fill_n(outputs[0] + plane * out, out, 0.0f);
         for (int64_t i = 0; i < in; ++i)
-          if (mask[i] >= 0)
-            outputs[0][plane * out + static_cast<int64_t>(mask[i])] = inputs[0][plane * in + i];
+          if (mask[i] >= 0) outputs[0][plane * out + static_cast<int64_t>(mask[i])] = inputs[0][plane * in + i];
       }
     }
   }
@@ -107,8 +102,7 @@ void lower(LayerContext& context) {
                                context.shape(1).text(), context.param().bottom(0), input.text()),
                    "the second top of a max pooling is such a mask");
     const auto op = std::make_shared<ByMask>(input, shape, context.param().name(), false);
-    return context.set_top(
-        0, opaque(context.graph(), op, {context.bottom(0), context.bottom(1)}, {shape}).front());
+    return context.set_top(0, opaque(context.graph(), op, {context.bottom(0), context.bottom(1)}, {shape}).front());
   }
   if (param.has_upsample_h() || param.pad_out_h() || param.pad_out_w())
     context.fail("upsample_param", "upsample_h, upsample_w, pad_out_h and pad_out_w go with a mask",

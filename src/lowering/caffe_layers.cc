@@ -59,8 +59,7 @@ std::vector<CaffeLayer> caffe_layers(const LoweredNet& net) {
       const Place place = latest[bottom];
       const bool split = uses.at(place) > 1;
       const std::string& owner = net.layers[static_cast<size_t>(place.first)].param->name();
-      layer.bottoms.push_back(split ? split_top_name(bottom, owner, place.second, next_copy[place]++)
-                                    : bottom);
+      layer.bottoms.push_back(split ? split_top_name(bottom, owner, place.second, next_copy[place]++) : bottom);
     }
     for (const LoweredTop& top : source.tops) {
       layer.tops.push_back(top.name);

@@ -15,8 +15,7 @@ std::string subject_of(const caffe::LayerParameter& layer) {
   return fmt::format("layer \"{}\"", layer.name()) + (layer.type().empty() ? "" : fmt::format(" ({})", layer.type()));
 }
 
-SourcePosition position_of(const Positions& positions, const caffe::LayerParameter& layer,
-                           const std::string& field) {
+SourcePosition position_of(const Positions& positions, const caffe::LayerParameter& layer, const std::string& field) {
   const size_t bracket = field.find('[');
   if (bracket == std::string::npos) return positions.of(layer, field);
   return positions.of(layer, field.substr(0, bracket), std::atoi(field.c_str() + bracket + 1));
@@ -50,8 +49,8 @@ void LayerLowering::check_results() {
   const int blobs = static_cast<int>(lowered().parameters.size());
   if (param_->param_size() > blobs)
     fail(fmt::format("param[{}]", blobs),
-         fmt::format("too many params specified: {} for a layer with {} learned blob{}", param_->param_size(),
-                     blobs, blobs == 1 ? "" : "s"),
+         fmt::format("too many params specified: {} for a layer with {} learned blob{}", param_->param_size(), blobs,
+                     blobs == 1 ? "" : "s"),
          "remove what is too many");
   for (size_t i = 0; i < top_values_.size(); ++i) {
     TRAINER_ASSERT(top_values_[i]);
@@ -156,14 +155,12 @@ void LayerLowering::require_labels(int bottom, LabelRange range) {
 }
 
 void LayerLowering::fail(const std::string& field, const std::string& message, const std::string& hint) {
-  assembly_.diagnostics.error(position_of(assembly_.positions, *param_, field), subject_of(*param_), message,
-                              hint);
+  assembly_.diagnostics.error(position_of(assembly_.positions, *param_, field), subject_of(*param_), message, hint);
   throw LayerFailure();
 }
 
 void LayerLowering::warn(const std::string& field, const std::string& message, const std::string& hint) {
-  assembly_.diagnostics.warning(position_of(assembly_.positions, *param_, field), subject_of(*param_),
-                                message, hint);
+  assembly_.diagnostics.warning(position_of(assembly_.positions, *param_, field), subject_of(*param_), message, hint);
 }
 
 }  // namespace trainer

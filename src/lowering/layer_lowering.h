@@ -44,8 +44,7 @@ class LayerLowering : public LayerContext {
   int64_t data_extent(Value deciding, Value count, int64_t largest) override;
   bool writes_files() const override { return assembly_.options.writes_files; }
   void require_labels(int bottom, LabelRange range) override;
-  [[noreturn]] void fail(const std::string& field, const std::string& message,
-                         const std::string& hint = "") override;
+  [[noreturn]] void fail(const std::string& field, const std::string& message, const std::string& hint = "") override;
   void warn(const std::string& field, const std::string& message, const std::string& hint = "") override;
 
  private:
@@ -61,7 +60,6 @@ class LayerLowering : public LayerContext {
 };
 
 // The place of a field of a layer; an element of a repeated field as "bottom[1]".
-SourcePosition position_of(const Positions& positions, const caffe::LayerParameter& layer,
-                           const std::string& field);
+SourcePosition position_of(const Positions& positions, const caffe::LayerParameter& layer, const std::string& field);
 
 }  // namespace trainer

@@ -7,9 +7,9 @@
 
 #include "base/text.h"
 #include "lowering/blob_table.h"
+#include "lowering/dropped_gradients.h"
 #include "lowering/label_gradients.h"
 #include "lowering/layer_lowering.h"
-#include "lowering/dropped_gradients.h"
 #include "lowering/unknown_type.h"
 
 namespace trainer {
@@ -60,8 +60,7 @@ class NetAssembly {
 
 void NetAssembly::error(const LoweredLayer& layer, const std::string& field, const std::string& message,
                         const std::string& hint) {
-  all_.diagnostics.error(position_of(all_.positions, *layer.param, field), subject_of(*layer.param), message,
-                         hint);
+  all_.diagnostics.error(position_of(all_.positions, *layer.param, field), subject_of(*layer.param), message, hint);
 }
 
 std::string NetAssembly::unique_name(const std::string& layer) {
@@ -126,11 +125,9 @@ bool NetAssembly::name_tops(LoweredLayer& layer) {
     top.in_place = i < param.bottom_size() && param.bottom(i) == name;
     const std::string field = fmt::format("top[{}]", i);
     const BlobVersion* existing = blobs_.find(name);
-    const bool twice_here =
-        std::find(param.top().begin(), param.top().begin() + i, name) != param.top().begin() + i;
+    const bool twice_here = std::find(param.top().begin(), param.top().begin() + i, name) != param.top().begin() + i;
     if (top.in_place && layer.type != nullptr && !layer.type->allows_in_place) {
-      error(layer, field, fmt::format("{} cannot work in place", param.type()),
-            "give the top a name of its own");
+      error(layer, field, fmt::format("{} cannot work in place", param.type()), "give the top a name of its own");
       good = false;
     } else if (twice_here || (existing != nullptr && existing->layer >= 0 && !top.in_place)) {
       error(layer, field, fmt::format("top blob \"{}\" produced by multiple sources", name),
@@ -181,10 +178,9 @@ bool NetAssembly::check_counts(const LoweredLayer& layer) {
   check("produces", "top", "output", tops, type.min_tops, type.max_tops);
   if (good && type.equal_blobs && bottoms != tops) {
     error(layer, "top",
-          fmt::format(
-              "{} Layer produces one top blob as output for each bottom blob input; {} bottoms and {} tops "
-              "are given",
-              type.type, bottoms, tops));
+          fmt::format("{} Layer produces one top blob as output for each bottom blob input; {} bottoms and {} tops "
+                      "are given",
+                      type.type, bottoms, tops));
     good = false;
   }
   return good;
@@ -197,8 +193,7 @@ bool NetAssembly::read_loss_weights(LoweredLayer& layer) {
     return true;
   }
   if (param.loss_weight_size() != static_cast<int>(layer.tops.size())) {
-    error(layer, "loss_weight",
-          fmt::format("{} loss_weight for {} tops", param.loss_weight_size(), layer.tops.size()),
+    error(layer, "loss_weight", fmt::format("{} loss_weight for {} tops", param.loss_weight_size(), layer.tops.size()),
           "loss_weight must be unspecified or specified once per top blob");
     return false;
   }
@@ -254,8 +249,7 @@ void NetAssembly::add_outputs() {
     const LoweredLayer& layer = all_.net.layers[static_cast<size_t>(blob.layer)];
     const LoweredTop& top = layer.tops[static_cast<size_t>(blob.top)];
     if (blob.readers > 0 && !blob.weighted) continue;
-    const std::string name =
-        blob.is_split() ? split_top_name(blob.name, layer.param->name(), blob.top, 0) : blob.name;
+    const std::string name = blob.is_split() ? split_top_name(blob.name, layer.param->name(), blob.top, 0) : blob.name;
     all_.net.outputs.push_back({name, top.value, top.loss_weight});
   }
   std::sort(all_.net.outputs.begin(), all_.net.outputs.end(),
@@ -272,8 +266,7 @@ void warn_of_equal_names(const LoweredNet& net, const Positions& positions, Diag
   for (const LoweredLayer& layer : net.layers) {
     if (layer.parameters.empty() || seen.insert(layer.param->name()).second) continue;
     diagnostics.warning(
-        positions.of(*layer.param, "name"),
-        subject_of(*layer.param),
+        positions.of(*layer.param, "name"), subject_of(*layer.param),
         "another layer with learned blobs has this name: weight files match layers by name, so what this one "
         "learns cannot be loaded again",
         "rename one of them");

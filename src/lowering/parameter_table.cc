@@ -15,12 +15,12 @@ std::string ParameterTable::state_name(int layer, int blob) {
   return fmt::format("{}/{}", holder, blob);
 }
 
-void ParameterTable::agree(LayerContext& context, const std::string& what, const ParameterInfo& parameter,
-                           float given, std::optional<float>& known, float& owners) {
+void ParameterTable::agree(LayerContext& context, const std::string& what, const ParameterInfo& parameter, float given,
+                           std::optional<float>& known, float& owners) {
   if (known && *known != given)
     context.fail(fmt::format("param[{}]", parameter.blob),
-                 fmt::format("shared param \"{}\" has mismatched {}: {} here, {} before",
-                             parameter.param_name, what, given, *known),
+                 fmt::format("shared param \"{}\" has mismatched {}: {} here, {} before", parameter.param_name, what,
+                             given, *known),
                  "layers that share a blob must give it the same value, or only one of them gives it");
   known = given;
   owners = given;
@@ -38,15 +38,14 @@ void ParameterTable::share(LayerContext& context, const caffe::ParamSpec& spec, 
   const std::string& owner_name = net_.layers[static_cast<size_t>(owner.layer)].param->name();
   const bool permissive = spec.share_mode() == caffe::ParamSpec::PERMISSIVE;
   if (permissive ? owner.shape.count() != parameter.shape.count() : owner.shape != parameter.shape)
-    context.fail(
-        fmt::format("param[{}]", parameter.blob),
-        fmt::format("cannot share param \"{}\" owned by layer \"{}\" with layer \"{}\"; {} mismatch: the "
-                    "owner's is {}, this layer expects {}",
-                    spec.name(), owner_name, context.param().name(), permissive ? "count" : "shape",
-                    owner.shape.caffe_text(), parameter.shape.caffe_text()),
-        permissive ? "shared blobs must hold the same number of elements"
-                   : "shared blobs must have one shape, or the same number of elements with share_mode: "
-                     "PERMISSIVE");
+    context.fail(fmt::format("param[{}]", parameter.blob),
+                 fmt::format("cannot share param \"{}\" owned by layer \"{}\" with layer \"{}\"; {} mismatch: the "
+                             "owner's is {}, this layer expects {}",
+                             spec.name(), owner_name, context.param().name(), permissive ? "count" : "shape",
+                             owner.shape.caffe_text(), parameter.shape.caffe_text()),
+                 permissive ? "shared blobs must hold the same number of elements"
+                            : "shared blobs must have one shape, or the same number of elements with share_mode: "
+                              "PERMISSIVE");
   if (owner.statistic != parameter.statistic)
     context.fail(fmt::format("param[{}]", parameter.blob),
                  fmt::format("param \"{}\" is learned in one layer and a statistic in another", spec.name()));
@@ -57,8 +56,8 @@ void ParameterTable::share(LayerContext& context, const caffe::ParamSpec& spec, 
   parameter.state = owner.state;
 }
 
-Value ParameterTable::add(LayerContext& context, int layer, const Shape& shape,
-                          const caffe::FillerParameter& filler, bool statistic) {
+Value ParameterTable::add(LayerContext& context, int layer, const Shape& shape, const caffe::FillerParameter& filler,
+                          bool statistic) {
   LoweredLayer& lowered = net_.layers[static_cast<size_t>(layer)];
   ParameterInfo parameter;
   parameter.layer = layer;
@@ -75,9 +74,8 @@ Value ParameterTable::add(LayerContext& context, int layer, const Shape& shape,
     if (!spec.name().empty()) share(context, spec, parameter);
   }
   if (parameter.owner) parameter.state = state_name(layer, parameter.blob);
-  const Shape stored = parameter.owner
-                           ? shape
-                           : net_.parameters[static_cast<size_t>(shared_[parameter.param_name].owner)].shape;
+  const Shape stored =
+      parameter.owner ? shape : net_.parameters[static_cast<size_t>(shared_[parameter.param_name].owner)].shape;
   parameter.value = reshape(context.graph().read_state({parameter.state, stored, StateOwner::kModel}), shape);
   if (separate_readers_) parameter.value = copy_of(parameter.value);
   lowered.parameters.push_back(static_cast<int>(net_.parameters.size()));

@@ -17,8 +17,7 @@ class ParameterTable {
 
   // The next blob of the layer being lowered, as a value of its shape. A blob whose param spec has a name
   // that is known is the same state; what does not fit is reported through `context`.
-  Value add(LayerContext& context, int layer, const Shape& shape, const caffe::FillerParameter& filler,
-            bool statistic);
+  Value add(LayerContext& context, int layer, const Shape& shape, const caffe::FillerParameter& filler, bool statistic);
 
  private:
   struct Shared {

@@ -11,8 +11,7 @@
 
 namespace trainer {
 std::string unknown_type_hint(const std::string& type) {
-  if (type.empty())
-    return "give the layer a type, for example type: \"Convolution\"; `trainer help layers` lists them";
+  if (type.empty()) return "give the layer a type, for example type: \"Convolution\"; `trainer help layers` lists them";
   const std::string fork = fork_type_hint(type);
   if (!fork.empty()) return fork;
   std::vector<std::string> known;

@@ -43,8 +43,7 @@ double other_operations(const Graph& graph, const Op& op) {
     case OpKind::kRecurrence: return 20 * count(op.inputs[0]);
     case OpKind::kRecurrenceGradient: return 10 * count(op.outputs[0]);
     case OpKind::kLrn:
-    case OpKind::kLrnGradient:
-      return count(op.inputs[0]) * (static_cast<double>(op.as<LrnAttributes>().size) + 8);
+    case OpKind::kLrnGradient: return count(op.inputs[0]) * (static_cast<double>(op.as<LrnAttributes>().size) + 8);
     default: return 0;
   }
 }

@@ -135,8 +135,8 @@ std::vector<Value> recurrence_gradients(Graph& graph, const Op& op, Value g, con
   Value before = reshape(h_0, Shape{1, items, hidden});
   if (steps > 1) before = concat({before, slice(h, 0, 0, steps - 1)}, 0);
   before = before * reshape(cont, Shape{steps, items, 1});
-  result[1] = matmul(reshape(dp, Shape{steps * items, w.shape()[0]}), reshape(before, Shape{steps * items, hidden}), Value(),
-                     true, false);
+  result[1] = matmul(reshape(dp, Shape{steps * items, w.shape()[0]}), reshape(before, Shape{steps * items, hidden}),
+                     Value(), true, false);
   return result;
 }
 

@@ -18,18 +18,19 @@
 //   kSumPool, kSumPoolGradient    x [N,C,S...] -> [N,C,T...] sums over the window clipped to the input; transpose
 //   kLrn                          x [N,C,S...] -> y = x * (k + alpha/n * sum of x^2 over n channels)^-beta
 //   kLrnGradient                  x, g -> gradient of x
-//   kRecurrence                   p [T,N,GH], w [GH,H], cont [T,N], h_0 [N,H], of an LSTM c_0 [N,H] -> h [T,N,H], of an LSTM
+//   kRecurrence                   p [T,N,GH], w [GH,H], cont [T,N], h_0 [N,H], of an LSTM c_0 [N,H] -> h [T,N,H], of an
+//   LSTM
 //                                 c [T,N,H] and gates [T,N,4H]. With s_t = p_t + cont_t * h_{t-1} * w^T:
-//                                 kTanh (G 1): h = tanh(s); kLstm (G 4): gates i, f, o = sigmoid(s), f times cont, g = tanh(s);
-//                                 c_t = f * c_{t-1} + i * g, h = o * tanh(c). As in Caffe, h_0, c_0 and cont take no gradient, and
-//                                 where cont is neither 0 nor 1 that of f is by f * (1 - f), cont included
-//   kRecurrenceGradient           kTanh: g [T,N,H], w, cont, h -> gradient of p; kLstm: g, w, cont, c_0, c, gates -> the same
-//   kReshape                      x -> the same elements in logical row-major sequence
-//   kPermute                      x -> logical axes reordered: result axis i is x's axis axes[i]
-//   kSlice, kPad                  x -> [begin, end) of one axis; and its transpose: zeros around x
-//   kConcat                       x... -> joined along an axis
-//   kReorder                      x -> the same value in another physical order (placed by the compiler only)
-//   kOpaque                       an irregular op that brings its own rules (ops/opaque.h)
+//                                 kTanh (G 1): h = tanh(s); kLstm (G 4): gates i, f, o = sigmoid(s), f times cont, g =
+//                                 tanh(s); c_t = f * c_{t-1} + i * g, h = o * tanh(c). As in Caffe, h_0, c_0 and cont
+//                                 take no gradient, and where cont is neither 0 nor 1 that of f is by f * (1 - f), cont
+//                                 included
+//   kRecurrenceGradient           kTanh: g [T,N,H], w, cont, h -> gradient of p; kLstm: g, w, cont, c_0, c, gates ->
+//   the same kReshape                      x -> the same elements in logical row-major sequence kPermute x -> logical
+//   axes reordered: result axis i is x's axis axes[i] kSlice, kPad                  x -> [begin, end) of one axis; and
+//   its transpose: zeros around x kConcat                       x... -> joined along an axis kReorder x -> the same
+//   value in another physical order (placed by the compiler only) kOpaque                       an irregular op that
+//   brings its own rules (ops/opaque.h)
 #pragma once
 
 #include <deque>
@@ -179,8 +180,8 @@ struct CustomGradient {
 
 struct ValueInfo {
   TensorDesc desc;
-  int producer = -1;      // op
-  std::string name;       // the blob it is, where it is one
+  int producer = -1;  // op
+  std::string name;   // the blob it is, where it is one
   bool stop_gradient = false;
   std::shared_ptr<CustomGradient> custom_gradient;
 };

@@ -10,7 +10,8 @@ namespace {
 std::vector<int> axes_in_order(const Shape& domain, MemoryFormat order) {
   std::vector<int> axes;
   for (int axis = 0; axis < domain.rank(); ++axis) axes.push_back(axis);
-  if (order == MemoryFormat::kChannelsLast && domain.rank() >= 3) std::rotate(axes.begin() + 1, axes.begin() + 2, axes.end());
+  if (order == MemoryFormat::kChannelsLast && domain.rank() >= 3)
+    std::rotate(axes.begin() + 1, axes.begin() + 2, axes.end());
   axes.erase(std::remove_if(axes.begin(), axes.end(), [&](int axis) { return domain[axis] == 1; }), axes.end());
   return axes;
 }

@@ -219,8 +219,8 @@ Value convolution(Value x, Value weights, Value bias, const ConvolutionAttribute
 
 Value convolution_input_gradient(Value gradient, Value weights, Value bias, const Shape& input,
                                  const ConvolutionAttributes& attributes) {
-  return gradient.graph()->add_one(OpKind::kConvolutionInputGradient, attributes,
-                                   with_bias({gradient, weights}, bias), input);
+  return gradient.graph()->add_one(OpKind::kConvolutionInputGradient, attributes, with_bias({gradient, weights}, bias),
+                                   input);
 }
 
 Value convolution_weight_gradient(Value x, Value gradient, const Shape& weights,
@@ -295,10 +295,10 @@ std::vector<Value> opaque(Graph& graph, std::shared_ptr<const OpaqueOp> op, cons
   return graph.add(OpKind::kOpaque, OpaqueAttributes{std::move(op)}, inputs, descs);
 }
 
-Value with_gradient(Value y, const std::vector<Value>& inputs,
-                    std::function<std::vector<Value>(Value gradient)> rule) {
+Value with_gradient(Value y, const std::vector<Value>& inputs, std::function<std::vector<Value>(Value gradient)> rule) {
   // A value of its own, so that other uses of y keep their derivative.
-  const Value marked = y.graph()->add(OpKind::kReshape, NoAttributes{}, {y}, {TensorDesc{y.shape(), y.dtype()}}).front();
+  const Value marked =
+      y.graph()->add(OpKind::kReshape, NoAttributes{}, {y}, {TensorDesc{y.shape(), y.dtype()}}).front();
   y.graph()->values[static_cast<size_t>(marked.id())].custom_gradient =
       std::make_shared<CustomGradient>(CustomGradient{inputs, std::move(rule)});
   return marked;

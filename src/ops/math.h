@@ -53,10 +53,10 @@ Value select(Value condition, Value then, Value otherwise);  // condition != 0
 
 // Leaves over a domain.
 Value constant(Graph& graph, const Shape& shape, float value);
-Value index_along(Graph& graph, const Shape& shape, int axis);       // coordinates, as floats
+Value index_along(Graph& graph, const Shape& shape, int axis);         // coordinates, as floats
 Value random_uniform(Graph& graph, const Shape& shape, uint64_t key);  // (0,1), new in every pass
 Value random_normal(Graph& graph, const Shape& shape, uint64_t key);
-Value segments(Graph& graph, const SegmentTable& table);             // rank 1
+Value segments(Graph& graph, const SegmentTable& table);  // rank 1
 
 // Reductions keep the rank: extent 1 at the reduced axes (ascending).
 Value sum(Value x, const std::vector<int>& axes);
@@ -82,7 +82,8 @@ Value stop_gradient(Value x);
 Value convolution(Value x, Value weights, Value bias, const ConvolutionAttributes& attributes);
 Value convolution_input_gradient(Value gradient, Value weights, Value bias, const Shape& input,
                                  const ConvolutionAttributes& attributes);
-Value convolution_weight_gradient(Value x, Value gradient, const Shape& weights, const ConvolutionAttributes& attributes);
+Value convolution_weight_gradient(Value x, Value gradient, const Shape& weights,
+                                  const ConvolutionAttributes& attributes);
 Value matmul(Value a, Value b, Value bias, bool transpose_a, bool transpose_b);
 struct MaxPoolResult {
   Value y, winner;
@@ -96,14 +97,14 @@ Value lrn_gradient(Value x, Value gradient, const LrnAttributes& attributes);
 struct RecurrenceResult {
   Value h, c;  // c of an LSTM only
 };
-RecurrenceResult recurrence(Value pre, Value weights, Value cont, Value h_0, Value c_0, Cell cell);  // c_0 of an LSTM only
+RecurrenceResult recurrence(Value pre, Value weights, Value cont, Value h_0, Value c_0,
+                            Cell cell);  // c_0 of an LSTM only
 std::vector<Value> opaque(Graph& graph, std::shared_ptr<const OpaqueOp> op, const std::vector<Value>& inputs,
                           const std::vector<Shape>& results);
 
 // `y` with a gradient of its own: when the gradient g of y is known, rule(g) gives those of `inputs` (empty Value:
 // none), and what lies between is not differentiated.
-Value with_gradient(Value y, const std::vector<Value>& inputs,
-                    std::function<std::vector<Value>(Value gradient)> rule);
+Value with_gradient(Value y, const std::vector<Value>& inputs, std::function<std::vector<Value>(Value gradient)> rule);
 
 // Extent of a convolution's output along one axis.
 int64_t convolved_extent(int64_t input, int64_t kernel, int64_t stride, int64_t pad, int64_t dilation);

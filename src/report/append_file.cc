@@ -45,8 +45,7 @@ std::string write_whole_file(const std::string& path, std::string_view bytes) {
   if (file.problem().empty() && ::rename(temporary.c_str(), path.c_str()) == 0) return "";
   const int error = errno;
   ::unlink(temporary.c_str());
-  return !file.problem().empty() ? file.problem()
-                                 : fmt::format("cannot replace {}: {}", path, std::strerror(error));
+  return !file.problem().empty() ? file.problem() : fmt::format("cannot replace {}: {}", path, std::strerror(error));
 }
 
 }  // namespace trainer

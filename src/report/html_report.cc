@@ -49,9 +49,8 @@ int64_t integer(const JsonFields& fields, const char* key) { return std::atoll(f
 bool is_test(const Series& series) { return series.split.compare(0, 4, "test") == 0; }
 
 std::string fact(const std::string& name, const std::string& value) {
-  return value.empty()
-             ? ""
-             : fmt::format("<div><span>{}</span><b>{}</b></div>\n", html_escaped(name), html_escaped(value));
+  return value.empty() ? ""
+                       : fmt::format("<div><span>{}</span><b>{}</b></div>\n", html_escaped(name), html_escaped(value));
 }
 
 std::string facts(const RunHistory& history) {
@@ -65,8 +64,8 @@ std::string facts(const RunHistory& history) {
   for (const Series& series : history.series) {
     if (!is_test(series) || series.points.empty()) continue;
     const SeriesPoint& best = series.loss ? *series.lowest() : *series.highest();
-    out += fact(fmt::format("{} {}, last", series.split, series.name),
-                fmt::format("{:.6g}", series.points.back().value));
+    out +=
+        fact(fmt::format("{} {}, last", series.split, series.name), fmt::format("{:.6g}", series.points.back().value));
     out += fact(fmt::format("{} {}, {}", series.split, series.name, series.loss ? "lowest" : "highest"),
                 fmt::format("{:.6g} at {}", best.value, format_count(best.iteration)));
   }
@@ -91,11 +90,10 @@ std::string charts(const RunHistory& history) {
     const std::string title = series.loss ? "Loss" : series.name;
     std::vector<ChartLine>& lines = by_title[title];
     if (lines.empty()) titles.push_back(title);
-    lines.push_back({series.split + " " + series.name, &series, static_cast<int>(lines.size()) % kColors,
-                     is_test(series)});
+    lines.push_back(
+        {series.split + " " + series.name, &series, static_cast<int>(lines.size()) % kColors, is_test(series)});
   }
-  std::stable_partition(titles.begin(), titles.end(),
-                        [](const std::string& title) { return title == "Loss"; });
+  std::stable_partition(titles.begin(), titles.end(), [](const std::string& title) { return title == "Loss"; });
   std::string out;
   for (const std::string& title : titles) out += svg_chart(title, by_title[title]);
   return out.empty() ? "<p class=\"soft\">No values yet.</p>\n" : out;
@@ -138,34 +136,30 @@ std::string snapshot_table(const RunHistory& history) {
   const size_t skipped = history.snapshots.size() > kRowsShown ? history.snapshots.size() - kRowsShown : 0;
   for (size_t i = history.snapshots.size(); i > skipped; --i) {
     const JsonFields& snapshot = history.snapshots[i - 1];
-    out +=
-        fmt::format("<tr><td>{}</td><td class=\"text\">{}</td></tr>\n",
-                    format_count(integer(snapshot, "iteration")), html_escaped(field(snapshot, "weights")));
+    out += fmt::format("<tr><td>{}</td><td class=\"text\">{}</td></tr>\n", format_count(integer(snapshot, "iteration")),
+                       html_escaped(field(snapshot, "weights")));
   }
   return out + "</table></div>\n";
 }
 
 std::string folded(const char* title, const std::string& text) {
-  return text.empty() ? ""
-                      : fmt::format("<details><summary>{}</summary><pre>{}</pre></details>\n", title,
-                                    html_escaped(text));
+  return text.empty()
+             ? ""
+             : fmt::format("<details><summary>{}</summary><pre>{}</pre></details>\n", title, html_escaped(text));
 }
 
 }  // namespace
 
-std::string html_report(const RunHistory& history, const std::string& net_text,
-                        const std::string& solver_text) {
+std::string html_report(const RunHistory& history, const std::string& net_text, const std::string& solver_text) {
   const std::string net = html_escaped(field(history.begin, "net"));
   return fmt::format(
              "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
              "content=\"width=device-width\">\n<title>{0}: a run of "
              "trainer</title>\n<style>{1}</style></head>\n"
              "<body>\n<h1>{0}</h1>\n<p class=\"soft\">{2}<br>{3}</p>\n",
-             net, kStyle, html_escaped(field(history.begin, "time")),
-             html_escaped(field(history.begin, "command"))) +
-         facts(history) + warnings(history) + charts(history) + test_table(history) +
-         snapshot_table(history) + "<h2>Files</h2>\n" + folded("Solver", solver_text) +
-         folded("Net", net_text) +
+             net, kStyle, html_escaped(field(history.begin, "time")), html_escaped(field(history.begin, "command"))) +
+         facts(history) + warnings(history) + charts(history) + test_table(history) + snapshot_table(history) +
+         "<h2>Files</h2>\n" + folded("Solver", solver_text) + folded("Net", net_text) +
          "<p class=\"soft\">Made by trainer " TRAINER_VERSION
          " from metrics.jsonl beside this file.</p>\n</body></html>\n";
 }

@@ -8,7 +8,6 @@
 namespace trainer {
 
 // Charts and tables from the history; the net's and solver's text folded below.
-std::string html_report(const RunHistory& history, const std::string& net_text,
-                        const std::string& solver_text);
+std::string html_report(const RunHistory& history, const std::string& net_text, const std::string& solver_text);
 
 }  // namespace trainer

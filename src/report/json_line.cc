@@ -10,7 +10,8 @@
 namespace trainer {
 namespace {
 
-// The length of the UTF-8 sequence at the beginning of `text`, or 0 where there is none: no overlong form, no surrogate.
+// The length of the UTF-8 sequence at the beginning of `text`, or 0 where there is none: no overlong form, no
+// surrogate.
 size_t utf8_length(std::string_view text) {
   const auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
   const auto follows = [&](size_t i) { return (byte(i) & 0xC0) == 0x80; };
@@ -153,8 +154,8 @@ class LineReader {
     skip_blanks();
     if (at_ < text_.size() && text_[at_] == '"') return string(out);
     const size_t begin = at_;
-    while (at_ < text_.size() && (std::isalnum(static_cast<unsigned char>(text_[at_])) != 0 ||
-                                  text_[at_] == '+' || text_[at_] == '-' || text_[at_] == '.'))
+    while (at_ < text_.size() && (std::isalnum(static_cast<unsigned char>(text_[at_])) != 0 || text_[at_] == '+' ||
+                                  text_[at_] == '-' || text_[at_] == '.'))
       ++at_;
     *out = std::string(text_.substr(begin, at_ - begin));
     return !out->empty();

@@ -40,10 +40,9 @@ std::string duration_text(double seconds) {
 std::string live_line_text(const LiveState& state, int width) {
   std::vector<Part> parts;
   const bool bounded = state.max_iteration > 0;
-  parts.push_back(
-      {bounded ? fmt::format("{}/{}", format_count(state.iteration), format_count(state.max_iteration))
-               : format_count(state.iteration),
-       9});
+  parts.push_back({bounded ? fmt::format("{}/{}", format_count(state.iteration), format_count(state.max_iteration))
+                           : format_count(state.iteration),
+                   9});
   if (bounded)
     parts.push_back({fmt::format("{:.1f}%", 100.0 * static_cast<double>(state.iteration) /
                                                 static_cast<double>(state.max_iteration)),
@@ -57,8 +56,7 @@ std::string live_line_text(const LiveState& state, int width) {
   }
   if (state.learning_rate >= 0) parts.push_back({fmt::format("lr {:.4g}", state.learning_rate), 3});
   if (state.has_loss) parts.push_back({fmt::format("loss {:.4f}", state.loss), 7});
-  if (state.data_wait_share >= 0)
-    parts.push_back({fmt::format("data wait {:.1f}%", 100 * state.data_wait_share), 1});
+  if (state.data_wait_share >= 0) parts.push_back({fmt::format("data wait {:.1f}%", 100 * state.data_wait_share), 1});
   if (state.seconds_left >= 0) parts.push_back({"ETA " + duration_text(state.seconds_left), 6});
 
   std::string line = joined(parts);

@@ -61,16 +61,12 @@ void apply_log_flags() {
 }
 
 bool log_lines_demanded() {
-  return (user_set("logtostderr") && FLAGS_logtostderr) ||
-         (user_set("alsologtostderr") && FLAGS_alsologtostderr) || std::getenv("GLOG_logtostderr") != nullptr;
+  return (user_set("logtostderr") && FLAGS_logtostderr) || (user_set("alsologtostderr") && FLAGS_alsologtostderr) ||
+         std::getenv("GLOG_logtostderr") != nullptr;
 }
 
-void log_info(std::string_view text, const char* file, int line) {
-  write(google::GLOG_INFO, text, file, line);
-}
-void log_warning(std::string_view text, const char* file, int line) {
-  write(google::GLOG_WARNING, text, file, line);
-}
+void log_info(std::string_view text, const char* file, int line) { write(google::GLOG_INFO, text, file, line); }
+void log_warning(std::string_view text, const char* file, int line) { write(google::GLOG_WARNING, text, file, line); }
 
 std::string log_number(double value) { return fmt::format("{:g}", value); }
 
@@ -78,8 +74,8 @@ std::string solving_line(std::string_view net) { return fmt::format("Solving {}"
 
 std::string iteration_line(int64_t iteration, double iterations_per_second, double seconds, int64_t display,
                            double loss) {
-  return fmt::format("Iteration {} ({} iter/s, {}s/{} iters), loss = {}", iteration,
-                     log_number(iterations_per_second), log_number(seconds), display, log_number(loss));
+  return fmt::format("Iteration {} ({} iter/s, {}s/{} iters), loss = {}", iteration, log_number(iterations_per_second),
+                     log_number(seconds), display, log_number(loss));
 }
 
 std::string final_loss_line(int64_t iteration, double loss) {

@@ -17,13 +17,13 @@ class LogFile::Sink : public google::LogSink {
   Sink() { google::AddLogSink(this); }
   ~Sink() override { google::RemoveLogSink(this); }
 
-  void send(google::LogSeverity severity, const char*, const char* file, int line,
-            const google::LogMessageTime& time, const char* message, size_t length) override {
+  void send(google::LogSeverity severity, const char*, const char* file, int line, const google::LogMessageTime& time,
+            const char* message, size_t length) override {
     // glog's own ToString puts the year in front whatever the flag says.
-    const std::string text = fmt::format("{}{:02}{:02} {:02}:{:02}:{:02}.{:06} {:5} {}:{}] {}\n",
-                                         google::GetLogSeverityName(severity)[0], time.month() + 1,
-                                         time.day(), time.hour(), time.min(), time.sec(), time.usec(),
-                                         gettid(), file, line, std::string_view(message, length));
+    const std::string text =
+        fmt::format("{}{:02}{:02} {:02}:{:02}:{:02}.{:06} {:5} {}:{}] {}\n", google::GetLogSeverityName(severity)[0],
+                    time.month() + 1, time.day(), time.hour(), time.min(), time.sec(), time.usec(), gettid(), file,
+                    line, std::string_view(message, length));
     const std::lock_guard<std::mutex> lock(mutex_);
     if (state_ == kKeeping) kept_ += text;
     if (state_ == kWriting) file_.write(text);

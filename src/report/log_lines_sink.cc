@@ -12,8 +12,7 @@ void LogLinesSink::begin(const RunInfo& info) {
 }
 
 void LogLinesSink::train_display(const TrainDisplay& display, const TrainPace& pace) {
-  log_info(
-      iteration_line(display.iteration, pace.iterations_per_second, pace.seconds, display_, display.loss));
+  log_info(iteration_line(display.iteration, pace.iterations_per_second, pace.seconds, display_, display.loss));
   int index = 0;
   for (const OutputValue& output : display.outputs)
     log_info(train_output_line(index++, output.name, output.value, output.loss_weight));

@@ -72,9 +72,8 @@ struct SnapshotFiles {
 
 struct RunEnd {
   int64_t iteration = 0;
-  std::string outcome;  // "done", "stopped by SIGINT", "diverged": in words, for the report
-  bool completed =
-      true;  // reached max_iter: Caffe's "Optimization Done.", else "Optimization stopped early."
+  std::string outcome;    // "done", "stopped by SIGINT", "diverged": in words, for the report
+  bool completed = true;  // reached max_iter: Caffe's "Optimization Done.", else "Optimization stopped early."
 };
 
 // Receives the events of one run, all from the thread of the loop, in this order: begin, then the others,

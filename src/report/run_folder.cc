@@ -50,8 +50,7 @@ struct Batch {
     if (output.loss_weight != 0) line.add("loss_weight", output.loss_weight);
     line.add("seconds", seconds);
     lines += line.text();
-    events +=
-        tfrecord(scalar_event(wall_time(), iteration, split + "/" + name, static_cast<float>(output.value)));
+    events += tfrecord(scalar_event(wall_time(), iteration, split + "/" + name, static_cast<float>(output.value)));
   }
 };
 
@@ -89,8 +88,7 @@ RunFolder::RunFolder(const std::string& path) : path_(path) {
   std::error_code error;
   fs::create_directories(path_, error);
   if (error || !fs::is_directory(path_, error))
-    throw data_error("cannot make the run folder {}: {}", path_,
-                     error ? error.message() : "a file is in its place");
+    throw data_error("cannot make the run folder {}: {}", path_, error ? error.message() : "a file is in its place");
   if (!lock_.take(path_)) {
     path_ = make_next_folder(path_.substr(0, path_.find_last_not_of('/') + 1));
     log_warning(fmt::format("another run writes into {}: this one's report goes to {}", path, path_));
@@ -133,8 +131,8 @@ void RunFolder::train_display(const TrainDisplay& display, const TrainPace& pace
     line.add("lr", display.learning_rate);
     batch.add(display.iteration, "train", names[i], display.outputs[i], line, now);
   }
-  batch.events += tfrecord(
-      scalar_event(wall_time(), display.iteration, "train/lr", static_cast<float>(display.learning_rate)));
+  batch.events +=
+      tfrecord(scalar_event(wall_time(), display.iteration, "train/lr", static_cast<float>(display.learning_rate)));
   write_metrics(batch.lines);
   events_.write(batch.events);
   check(metrics_.problem());
@@ -147,8 +145,7 @@ void RunFolder::test_result(const TestResult& result, double) {
   const std::string split = split_name(result.net);
   if (result.loss) batch.add(result.iteration, split, "total_loss", {"", *result.loss, 1}, {}, now);
   const std::vector<std::string> names = series_names(result.outputs);
-  for (size_t i = 0; i < names.size(); ++i)
-    batch.add(result.iteration, split, names[i], result.outputs[i], {}, now);
+  for (size_t i = 0; i < names.size(); ++i) batch.add(result.iteration, split, names[i], result.outputs[i], {}, now);
   write_metrics(batch.lines);
   events_.write(batch.events);
   check(metrics_.problem());

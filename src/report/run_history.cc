@@ -65,8 +65,7 @@ void RunHistory::add(const std::string& line) {
     end = *fields;
   } else if (event == "snapshot") {
     snapshots.push_back(*fields);
-    if (snapshots.size() > kMostSnapshots)
-      snapshots.erase(snapshots.begin(), snapshots.begin() + kMostSnapshots / 2);
+    if (snapshots.size() > kMostSnapshots) snapshots.erase(snapshots.begin(), snapshots.begin() + kMostSnapshots / 2);
   } else if (fields->count("value") != 0) {
     add_point(*fields);
   }

@@ -31,10 +31,10 @@ struct RunHistory {
   // from an earlier iteration writes these again: the later lines count.
   void add(const std::string& line);
 
-  JsonFields begin;            // of the last begin line
-  JsonFields end;              // of the last end line; empty while the run goes on
-  double seconds = 0;          // since the last begin
-  std::vector<Series> series;  // in order of first appearance
+  JsonFields begin;                   // of the last begin line
+  JsonFields end;                     // of the last end line; empty while the run goes on
+  double seconds = 0;                 // since the last begin
+  std::vector<Series> series;         // in order of first appearance
   std::vector<JsonFields> snapshots;  // the last ones
 
  private:

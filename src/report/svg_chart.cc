@@ -76,8 +76,8 @@ std::vector<SeriesPoint> thinned(const std::vector<SeriesPoint>& points) {
   for (size_t begin = 0; begin < points.size(); begin += stretch) {
     const auto first = points.begin() + static_cast<ptrdiff_t>(begin);
     const auto last = points.begin() + static_cast<ptrdiff_t>(std::min(points.size(), begin + stretch));
-    const auto ends = std::minmax_element(
-        first, last, [](const SeriesPoint& a, const SeriesPoint& b) { return a.value < b.value; });
+    const auto ends =
+        std::minmax_element(first, last, [](const SeriesPoint& a, const SeriesPoint& b) { return a.value < b.value; });
     const auto [low, high] = ends;
     kept.push_back(low < high ? *low : *high);
     if (low != high) kept.push_back(low < high ? *high : *low);
@@ -99,17 +99,16 @@ std::string grid(const Frame& frame, const std::vector<double>& columns, const s
   std::string out;
   for (double row : rows) {
     const double y = frame.y(row);
-    out += fmt::format("<line class=\"grid\" x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/>", kLeft,
-                       kWidth - kRight, y, y);
-    out += fmt::format("<text class=\"tick\" text-anchor=\"end\" x=\"{}\" y=\"{:.1f}\">{:.6g}</text>",
-                       kLeft - 8, y + 4, row);
+    out += fmt::format("<line class=\"grid\" x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/>", kLeft, kWidth - kRight,
+                       y, y);
+    out += fmt::format("<text class=\"tick\" text-anchor=\"end\" x=\"{}\" y=\"{:.1f}\">{:.6g}</text>", kLeft - 8, y + 4,
+                       row);
   }
   for (double column : columns) {
     const double x = frame.x(column);
     const char* anchor = x > kWidth - 60 ? "end" : "middle";
-    out +=
-        fmt::format("<text class=\"tick\" text-anchor=\"{}\" x=\"{:.1f}\" y=\"{}\">{}</text>", anchor,
-                    anchor[0] == 'e' ? kWidth - kRight : x, kHeight - 8, format_count(std::llround(column)));
+    out += fmt::format("<text class=\"tick\" text-anchor=\"{}\" x=\"{:.1f}\" y=\"{}\">{}</text>", anchor,
+                       anchor[0] == 'e' ? kWidth - kRight : x, kHeight - 8, format_count(std::llround(column)));
   }
   return out;
 }
@@ -117,17 +116,17 @@ std::string grid(const Frame& frame, const std::vector<double>& columns, const s
 std::string line_path(const Frame& frame, const ChartLine& line) {
   std::string points;
   for (const SeriesPoint& point : thinned(line.series->points))
-    points += fmt::format("{}{:.1f},{:.1f}", points.empty() ? "" : " ",
-                          frame.x(static_cast<double>(point.iteration)), frame.y(point.value));
-  std::string out = fmt::format("<polyline class=\"curve\" style=\"stroke:var(--series-{})\" points=\"{}\"/>",
-                                line.color, points);
+    points += fmt::format("{}{:.1f},{:.1f}", points.empty() ? "" : " ", frame.x(static_cast<double>(point.iteration)),
+                          frame.y(point.value));
+  std::string out =
+      fmt::format("<polyline class=\"curve\" style=\"stroke:var(--series-{})\" points=\"{}\"/>", line.color, points);
   if (!line.markers || line.series->points.size() > 200) return out;
   for (const SeriesPoint& point : line.series->points)
     out += fmt::format(
         "<circle r=\"3.5\" style=\"fill:var(--series-{})\" cx=\"{:.1f}\" cy=\"{:.1f}\"><title>{}: {:.6g} at "
         "iteration {}</title></circle>",
-        line.color, frame.x(static_cast<double>(point.iteration)), frame.y(point.value),
-        html_escaped(line.label), point.value, format_count(point.iteration));
+        line.color, frame.x(static_cast<double>(point.iteration)), frame.y(point.value), html_escaped(line.label),
+        point.value, format_count(point.iteration));
   return out;
 }
 
@@ -162,9 +161,8 @@ std::string svg_chart(const std::string& title, const std::vector<ChartLine>& li
   Range columns_range = x;
   std::vector<double> columns = ticks(columns_range);
   if (x.low == x.high) x = columns_range;
-  columns.erase(
-      std::remove_if(columns.begin(), columns.end(), [&](double c) { return c < x.low || c > x.high; }),
-      columns.end());
+  columns.erase(std::remove_if(columns.begin(), columns.end(), [&](double c) { return c < x.low || c > x.high; }),
+                columns.end());
 
   const Frame frame(x, y);
   std::string legend, curves;

@@ -38,9 +38,7 @@ bool has_room(int descriptor) {
   return poll(&ready, 1, 0) == 1 && (ready.revents & POLLOUT) != 0;
 }
 
-double seconds(std::chrono::steady_clock::duration duration) {
-  return std::chrono::duration<double>(duration).count();
-}
+double seconds(std::chrono::steady_clock::duration duration) { return std::chrono::duration<double>(duration).count(); }
 
 }  // namespace
 
@@ -53,8 +51,7 @@ class TerminalSink::QuietLog : public google::LogSink {
         alsologtostderr_(FLAGS_alsologtostderr),
         stderrthreshold_(FLAGS_stderrthreshold) {
     if (FLAGS_log_dir.empty()) {
-      for (int severity = 0; severity < google::NUM_SEVERITIES; ++severity)
-        google::SetLogDestination(severity, "");
+      for (int severity = 0; severity < google::NUM_SEVERITIES; ++severity) google::SetLogDestination(severity, "");
     }
     FLAGS_logtostderr = false;
     FLAGS_alsologtostderr = false;
@@ -83,8 +80,8 @@ class TerminalSink::QuietLog : public google::LogSink {
 
 bool wants_live_line(int descriptor) {
   const char* terminal = std::getenv("TERM");
-  return isatty(descriptor) != 0 && terminal != nullptr && *terminal != '\0' &&
-         std::string_view(terminal) != "dumb" && !log_lines_demanded();
+  return isatty(descriptor) != 0 && terminal != nullptr && *terminal != '\0' && std::string_view(terminal) != "dumb" &&
+         !log_lines_demanded();
 }
 
 bool in_background(int descriptor) {
@@ -94,8 +91,8 @@ bool in_background(int descriptor) {
 
 TerminalSink::TerminalSink(int descriptor)
     : descriptor_(descriptor),
-      unblocked_(open(fmt::format("/proc/self/fd/{}", descriptor).c_str(),
-                      O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)),
+      unblocked_(
+          open(fmt::format("/proc/self/fd/{}", descriptor).c_str(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)),
       quiet_log_(std::make_unique<QuietLog>(*this)) {}
 
 TerminalSink::~TerminalSink() {
@@ -114,8 +111,7 @@ void TerminalSink::begin(const RunInfo& info) {
   pace_iteration_ = info.first_iteration;
   std::string line = fmt::format("{}: {}", info.net_name, info.solver_type);
   if (!info.device.empty()) line += " on " + info.device;
-  if (info.first_iteration > 0)
-    line += fmt::format(", from iteration {}", format_count(info.first_iteration));
+  if (info.first_iteration > 0) line += fmt::format(", from iteration {}", format_count(info.first_iteration));
   if (!info.folder.empty()) line += fmt::format(", report in {}", info.folder);
   lasting_line(line);
 }
@@ -150,8 +146,7 @@ void TerminalSink::update_pace(const StepProgress& progress, Clock::time_point n
                      static_cast<double>(images_per_epoch_);
   }
   if (state_.max_iteration > 0)
-    state_.seconds_left =
-        static_cast<double>(state_.max_iteration - progress.iteration) / state_.iterations_per_second;
+    state_.seconds_left = static_cast<double>(state_.max_iteration - progress.iteration) / state_.iterations_per_second;
   pace_time_ = now;
   pace_iteration_ = progress.iteration;
   pace_wait_ = progress.data_wait_seconds;
@@ -239,9 +234,8 @@ void TerminalSink::write_kept() {
   while (written < kept_.size()) {
     const size_t left = kept_.size() - written;
     if (unblocked_ < 0 && !has_room(descriptor_)) break;
-    const ssize_t count = unblocked_ >= 0
-                              ? write(unblocked_, kept_.data() + written, left)
-                              : write(descriptor_, kept_.data() + written, std::min(left, kSmallWrite));
+    const ssize_t count = unblocked_ >= 0 ? write(unblocked_, kept_.data() + written, left)
+                                          : write(descriptor_, kept_.data() + written, std::min(left, kSmallWrite));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0 && errno == EAGAIN) break;
     if (count <= 0) return kept_.clear();  // a terminal that went away costs the line, not the run

@@ -54,7 +54,7 @@ class TerminalSink : public RunSink {
   int unblocked_ = -1;  // the same terminal, opened so that writing never waits
   std::mutex mutex_;    // guards shown_, kept_ and what is written to the terminal
   std::string kept_;    // not yet written
-  std::string shown_;  // the live line as it stands there; "" for none
+  std::string shown_;   // the live line as it stands there; "" for none
   LiveState state_;
   int64_t images_per_iteration_ = 0;
   int64_t images_per_epoch_ = 0;

@@ -1,4 +1,5 @@
-// Small results of a program, handed to the host behind each of its runs: what one run made is read while the next one goes on.
+// Small results of a program, handed to the host behind each of its runs: what one run made is read while the next one
+// goes on.
 #pragma once
 
 #include <array>
@@ -18,8 +19,8 @@ class AsyncResults {
 
   // Queues their copies behind the program's last run.
   void start();
-  // Their elements in sequence, as of the last start or of the one before it: waits no longer than for the runs that made
-  // them. Valid until the next start but one.
+  // Their elements in sequence, as of the last start or of the one before it: waits no longer than for the runs that
+  // made them. Valid until the next start but one.
   std::span<const float> wait(bool before = false) { return places_[last_ ^ (before ? 1 : 0)]->wait(); }
 
  private:

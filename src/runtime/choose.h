@@ -13,8 +13,9 @@ namespace trainer {
 // The first of `implementations` (each with a `name`) for which refuse(implementation) says "", with the kernel that
 // create(implementation) makes. Throws a device_error with all reasons where there is none. `device`: "the CPU".
 template <typename Implementation, typename Refuse, typename Create>
-KernelChoice choose_first(const char* device, const OpInstance& instance, const std::vector<Implementation>& implementations,
-                          const Refuse& refuse, const Create& create) {
+KernelChoice choose_first(const char* device, const OpInstance& instance,
+                          const std::vector<Implementation>& implementations, const Refuse& refuse,
+                          const Create& create) {
   KernelChoice choice;
   std::string reasons;
   for (const Implementation& implementation : implementations) {

@@ -25,7 +25,8 @@ class HostTimer : public StepTimer {
   void mark() override { marks_.push_back(Clock::now()); }
   std::vector<double> read() override {
     std::vector<double> seconds;
-    for (size_t i = 1; i < marks_.size(); ++i) seconds.push_back(std::chrono::duration<double>(marks_[i] - marks_[i - 1]).count());
+    for (size_t i = 1; i < marks_.size(); ++i)
+      seconds.push_back(std::chrono::duration<double>(marks_[i] - marks_[i - 1]).count());
     marks_.clear();
     return seconds;
   }
@@ -55,9 +56,11 @@ class HostAllReduce : public AllReduce {
 }  // namespace
 
 OutOfMemory OutOfMemory::make(const std::string& device, int64_t bytes, int64_t free) {
-  return {fmt::format("not enough memory on {}: {} asked for, {} free. A smaller batch_size with a larger iter_size needs less.", device,
-                      format_bytes(bytes), format_bytes(free)),
-          device, bytes, free};
+  return {
+      fmt::format(
+          "not enough memory on {}: {} asked for, {} free. A smaller batch_size with a larger iter_size needs less.",
+          device, format_bytes(bytes), format_bytes(free)),
+      device, bytes, free};
 }
 
 const char* name_of(Precision precision) {
@@ -71,15 +74,15 @@ const char* name_of(Precision precision) {
 }
 
 DType activation_type(Precision precision) {
-  return precision == Precision::kBF16   ? DType::kBF16
-         : precision == Precision::kFP16 ? DType::kF16
-                                         : DType::kF32;
+  return precision == Precision::kBF16 ? DType::kBF16 : precision == Precision::kFP16 ? DType::kF16 : DType::kF32;
 }
 
 std::unique_ptr<Readback> Device::make_readback(size_t count) { return std::make_unique<HostReadback>(count); }
 std::unique_ptr<StepTimer> Device::make_step_timer() { return std::make_unique<HostTimer>(); }
 
 std::unique_ptr<DeviceEvent> Device::make_event() { return std::make_unique<HostEvent>(); }
-std::unique_ptr<AllReduce> Device::make_all_reduce(std::span<Device* const>) { return std::make_unique<HostAllReduce>(); }
+std::unique_ptr<AllReduce> Device::make_all_reduce(std::span<Device* const>) {
+  return std::make_unique<HostAllReduce>();
+}
 
 }  // namespace trainer

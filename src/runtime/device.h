@@ -53,8 +53,8 @@ struct RunContext {
 // What a run of a kernel costs that its op does not say (ops/cost.h).
 struct KernelCost {
   int64_t launches = 1;  // kernels, copies and calls of libraries that it queues
-  // Read and written beside operands read once and results written once: scratch, a result that a second launch changes,
-  // operands that several launches read.
+  // Read and written beside operands read once and results written once: scratch, a result that a second launch
+  // changes, operands that several launches read.
   int64_t bytes = 0;
   KernelCost& operator+=(const KernelCost& other) {
     launches += other.launches;
@@ -100,9 +100,10 @@ struct DeviceSpeed {
 
 // What its maker says of a device.
 struct DataSheet {
-  std::string name;     // "H200"
+  std::string name;  // "H200"
   DeviceSpeed speed;
-  double products = 0;  // operations in a second of convolutions and matrix products in the precision that it computes with
+  double products =
+      0;  // operations in a second of convolutions and matrix products in the precision that it computes with
 };
 
 // A device has not the memory that it was asked for.
@@ -137,8 +138,8 @@ class Uploads {
     void* device = nullptr;
   };
   virtual ~Uploads() = default;
-  // Begins to copy a batch and fills in where it comes to lie. Kernels queued from here on wait for it; its places are those of
-  // the batch before the last, whose kernels must all be queued.
+  // Begins to copy a batch and fills in where it comes to lie. Kernels queued from here on wait for it; its places are
+  // those of the batch before the last, whose kernels must all be queued.
   virtual void start(std::span<Buffer> buffers) = 0;
   // Waits until the host's buffers of the last start may be written again.
   virtual void wait() = 0;
@@ -198,7 +199,8 @@ class Device {
   virtual void* allocate(int64_t bytes) = 0;
   virtual void release(void* memory, int64_t bytes) = 0;
   virtual void copy_to_host(void* host, const void* device, int64_t bytes) = 0;
-  virtual void copy_from_host(void* device, const void* host, int64_t bytes) = 0;  // has read the host's memory when it returns
+  virtual void copy_from_host(void* device, const void* host,
+                              int64_t bytes) = 0;  // has read the host's memory when it returns
 
   // Whether kernels take the host's cores and read its memory.
   virtual bool is_host() const { return true; }
@@ -219,8 +221,8 @@ class Device {
   virtual HostMemory& host_memory() { return HostMemory::plain(); }
 };
 
-// "cpu"; a GPU by its name "cuda:0"; with "plan:" before it, the same for plans only (runtime/planning_device.h). Throws a
-// device_error that names the cause.
+// "cpu"; a GPU by its name "cuda:0"; with "plan:" before it, the same for plans only (runtime/planning_device.h).
+// Throws a device_error that names the cause.
 std::unique_ptr<Device> open_device(const std::string& name, const DeviceOptions& options = {});
 
 // Why this installation cannot compute on any GPU, whatever GPUs there are: the plugin or a library that it

@@ -33,18 +33,20 @@ Plugin open_plugin() {
     void* library = dlopen(place.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (library == nullptr) {
       const char* reason = dlerror();
-      throw device_error("the CUDA device cannot be loaded: {}. Run on the CPU with --cpu", reason == nullptr ? place.string() : reason);
+      throw device_error("the CUDA device cannot be loaded: {}. Run on the CPU with --cpu",
+                         reason == nullptr ? place.string() : reason);
     }
-    const Plugin plugin = {
-        reinterpret_cast<OpenCudaDevice>(dlsym(library, "trainer_open_cuda_device")),
-        reinterpret_cast<OpenCudaLibraries>(dlsym(library, "trainer_open_cuda_libraries"))};
+    const Plugin plugin = {reinterpret_cast<OpenCudaDevice>(dlsym(library, "trainer_open_cuda_device")),
+                           reinterpret_cast<OpenCudaLibraries>(dlsym(library, "trainer_open_cuda_libraries"))};
     if (plugin.open_device == nullptr || plugin.open_libraries == nullptr)
       throw device_error("{} is no CUDA device of this program", place.string());
     return plugin;
   }
-  throw device_error("this installation has no CUDA device: there is neither {} nor {}. Run on the CPU: with --cpu and without --gpu, or "
-                     "with CPU in place of GPU",
-                     places[0].string(), places[1].string());
+  throw device_error(
+      "this installation has no CUDA device: there is neither {} nor {}. Run on the CPU: with --cpu and without --gpu, "
+      "or "
+      "with CPU in place of GPU",
+      places[0].string(), places[1].string());
 }
 
 const Plugin& plugin() {

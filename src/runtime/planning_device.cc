@@ -25,27 +25,25 @@ class PlanningDevice : public Device {
   std::string name() const override { return device_->name(); }
   DeviceSpeed best_speed() override { return device_->best_speed(); }
   std::optional<DataSheet> data_sheet() const override { return device_->data_sheet(); }
-  std::string refuse_precision(Precision precision) const override {
-    return device_->refuse_precision(precision);
-  }
+  std::string refuse_precision(Precision precision) const override { return device_->refuse_precision(precision); }
   int64_t free_memory() override { return device_->free_memory(); }
   bool is_host() const override { return device_->is_host(); }
   KernelChoice choose(const OpInstance& instance) override { return device_->choose(instance); }
   std::vector<std::string> generated_texts() const override { return device_->generated_texts(); }
 
   void* allocate(int64_t bytes) override {
-    void* memory =
-        mmap(nullptr, length(bytes), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* memory = mmap(nullptr, length(bytes), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED)
-      throw device_error("the plan needs {} of addresses, more than this process may have",
-                         format_bytes(bytes));
+      throw device_error("the plan needs {} of addresses, more than this process may have", format_bytes(bytes));
     return memory;
   }
   void release(void* memory, int64_t bytes) override { munmap(memory, length(bytes)); }
 
   void copy_to_host(void*, const void*, int64_t) override { TRAINER_ASSERT(!"a plan has no values"); }
   void copy_from_host(void*, const void*, int64_t) override {}
-  std::unique_ptr<AllReduce> make_all_reduce(std::span<Device* const>) override { return std::make_unique<PlannedAllReduce>(); }
+  std::unique_ptr<AllReduce> make_all_reduce(std::span<Device* const>) override {
+    return std::make_unique<PlannedAllReduce>();
+  }
 
  private:
   static size_t length(int64_t bytes) { return static_cast<size_t>(std::max<int64_t>(bytes, 1)); }

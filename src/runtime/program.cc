@@ -57,7 +57,8 @@ void Program::finish_plan(int64_t arena_bytes) {
   for (size_t i = 0; i < steps.size(); ++i) {
     for (int input : steps[i].op.inputs) {
       const Placement& place = values[static_cast<size_t>(input)].placement;
-      if (place.kind == Placement::kSource) source_steps_[static_cast<size_t>(place.index)].push_back(static_cast<int>(i));
+      if (place.kind == Placement::kSource)
+        source_steps_[static_cast<size_t>(place.index)].push_back(static_cast<int>(i));
     }
   }
   recordable_ = std::all_of(steps.begin(), steps.end(), [](const Step& step) { return step.kernel->recordable(); });
@@ -82,11 +83,12 @@ void Program::watch(const std::vector<int>& wanted) {
     const auto makes = [&](int output) {
       const PlannedValue& made = values[static_cast<size_t>(output)];
       const int64_t before = value.placement.offset - made.placement.offset;
-      return made.placement.kind == value.placement.kind && made.placement.index == value.placement.index && before >= 0 &&
-             before < made.desc.bytes();
+      return made.placement.kind == value.placement.kind && made.placement.index == value.placement.index &&
+             before >= 0 && before < made.desc.bytes();
     };
     for (size_t i = 0; i < steps.size(); ++i) {
-      if (std::any_of(steps[i].op.outputs.begin(), steps[i].op.outputs.end(), makes)) last_watched_step_ = std::max(last_watched_step_, i);
+      if (std::any_of(steps[i].op.outputs.begin(), steps[i].op.outputs.end(), makes))
+        last_watched_step_ = std::max(last_watched_step_, i);
     }
   }
   readback_ = device_.make_readback(watched_.size());
@@ -101,7 +103,8 @@ int Program::last_use(const std::string& state) const {
       return place.kind == Placement::kState && states[static_cast<size_t>(place.index)] == state;
     };
     const Op& op = steps[i].op;
-    if (std::any_of(op.inputs.begin(), op.inputs.end(), in_state) || std::any_of(op.outputs.begin(), op.outputs.end(), in_state))
+    if (std::any_of(op.inputs.begin(), op.inputs.end(), in_state) ||
+        std::any_of(op.outputs.begin(), op.outputs.end(), in_state))
       last = static_cast<int>(i);
   }
   return last;

@@ -75,12 +75,12 @@ class Program {
   // Filled by the planner.
   std::vector<PlannedValue> values;
   std::vector<Step> steps;
-  std::vector<std::string> states;         // names in the store
+  std::vector<std::string> states;  // names in the store
   std::vector<void*> state_data;
-  std::vector<SourceInfo> sources;         // value: index in `values`, -1 where nobody reads it
-  std::vector<int> results;                // index in `values`, -1 where there is none
+  std::vector<SourceInfo> sources;  // value: index in `values`, -1 where nobody reads it
+  std::vector<int> results;         // index in `values`, -1 where there is none
   Repeated repeated;
-  void finish_plan(int64_t arena_bytes);   // after the above: takes the arena and binds
+  void finish_plan(int64_t arena_bytes);  // after the above: takes the arena and binds
 
  private:
   // The steps as they were queued with these sources.
@@ -108,7 +108,7 @@ class Program {
   std::vector<std::pair<int, DeviceEvent*>> marks_;
   std::unique_ptr<Readback> readback_;
   std::vector<const void*> watched_data_;
-  bool recordable_ = true, has_run_ = false;    // since all steps were bound
+  bool recordable_ = true, has_run_ = false;  // since all steps were bound
   std::vector<Recorded> recordings_;
 };
 

@@ -45,8 +45,7 @@ Strides strides_of(const TensorDesc& desc) {
   Strides steps;
   steps.n = strides[0];
   steps.c = strides[1];
-  for (int i = 0; i < spatial; ++i)
-    steps.spatial[kSpatial - spatial + i] = strides[static_cast<size_t>(2 + i)];
+  for (int i = 0; i < spatial; ++i) steps.spatial[kSpatial - spatial + i] = strides[static_cast<size_t>(2 + i)];
   return steps;
 }
 

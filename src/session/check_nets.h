@@ -5,13 +5,13 @@
 #include <vector>
 
 #include "config/diagnostics.h"
-#include "session/data_layers.h"
 #include "session/configure_net.h"
+#include "session/data_layers.h"
 
 namespace trainer {
 
-// Problems of several nets for one listing. A net that shares its text with another repeats the other's problems: they are
-// kept once.
+// Problems of several nets for one listing. A net that shares its text with another repeats the other's problems: they
+// are kept once.
 class NetProblems {
  public:
   // Runs what opens a net, and keeps the listing that it throws.

@@ -15,9 +15,8 @@ void filter(NetFile* file, const caffe::NetState& state, Diagnostics* diagnostic
   for (int i = 0; i < layers->size(); ++i) {
     const caffe::LayerParameter& layer = layers->Get(i);
     if (layer.include_size() > 0 && layer.exclude_size() > 0) {
-      diagnostics->error(file->positions.of(layer, "exclude"),
-                         subject_of(layer),
-                         "both include and exclude rules", "give one kind or the other");
+      diagnostics->error(file->positions.of(layer, "exclude"), subject_of(layer), "both include and exclude rules",
+                         "give one kind or the other");
     }
     if (layer_is_included(layer, state, nullptr)) layers->SwapElements(kept++, i);
   }
@@ -27,7 +26,7 @@ void filter(NetFile* file, const caffe::NetState& state, Diagnostics* diagnostic
 }  // namespace
 
 std::vector<FilteredNet> filter_nets(std::vector<LoadedNet> loaded, const Edits& edits,
-                                           std::vector<std::unique_ptr<NetFile>>* files, Diagnostics* diagnostics) {
+                                     std::vector<std::unique_ptr<NetFile>>* files, Diagnostics* diagnostics) {
   std::vector<OverriddenNet> overridden;
   bool complete = true;  // otherwise a layer that is not there may be one that could not be read
   for (const LoadedNet& net : loaded) {
@@ -58,8 +57,8 @@ caffe::NetState starting_state(caffe::Phase phase, const caffe::NetParameter& ne
   return state;
 }
 
-FilteredNet configure_net(const std::string& path, const caffe::NetState& state,
-                                 const Edits& edits, std::unique_ptr<NetFile>* file, Diagnostics* diagnostics) {
+FilteredNet configure_net(const std::string& path, const caffe::NetState& state, const Edits& edits,
+                          std::unique_ptr<NetFile>* file, Diagnostics* diagnostics) {
   std::unique_ptr<NetFile> net = load_net(path, diagnostics);
   if (net == nullptr) return {};
   for (const std::string& assignment : edits.overrides)

@@ -31,8 +31,8 @@ struct FilteredNet {
 // The state of a net in this phase, with the net's own `state` merged in.
 caffe::NetState starting_state(caffe::Phase phase, const caffe::NetParameter& net);
 
-// Applies the overrides of layers, keeps the layers that each state includes, then applies the fills. Moves the files of
-// the nets to the end of `files`.
+// Applies the overrides of layers, keeps the layers that each state includes, then applies the fills. Moves the files
+// of the nets to the end of `files`.
 std::vector<FilteredNet> filter_nets(std::vector<LoadedNet> loaded, const Edits& edits,
                                      std::vector<std::unique_ptr<NetFile>>* files, Diagnostics* diagnostics);
 

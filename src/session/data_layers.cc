@@ -34,7 +34,8 @@ const SourceInfo* source_behind(const Graph& graph, int value) {
   }
 }
 
-DataLayers::DataLayers(const NetInPhase& net, GivenShapes given, Diagnostics* warnings) : net_(net), given_(std::move(given)) {
+DataLayers::DataLayers(const NetInPhase& net, GivenShapes given, Diagnostics* warnings)
+    : net_(net), given_(std::move(given)) {
   Diagnostics diagnostics, misconfigured;
   int data_errors = 0;
   check_given(&diagnostics);
@@ -48,12 +49,16 @@ DataLayers::DataLayers(const NetInPhase& net, GivenShapes given, Diagnostics* wa
       const bool data = error.code() == ExitCode::kData;
       data_errors += data;
       const auto* of_field = dynamic_cast<const FieldError*>(&error);
-      const std::string field = of_field != nullptr ? of_field->field() : data ? BatchStream::source_field(layer.type()) : "";
-      (data ? diagnostics : misconfigured).error(net_.positions.of(layer, field), subject_of(layer), without_layer(error.what(), layer));
+      const std::string field = of_field != nullptr ? of_field->field()
+                                : data              ? BatchStream::source_field(layer.type())
+                                                    : "";
+      (data ? diagnostics : misconfigured)
+          .error(net_.positions.of(layer, field), subject_of(layer), without_layer(error.what(), layer));
     }
   }
   if (data_errors == 0) check_written_files(&diagnostics);
-  if (diagnostics.has_errors() || misconfigured.has_errors()) throw_problems(std::move(diagnostics), misconfigured, data_errors);
+  if (diagnostics.has_errors() || misconfigured.has_errors())
+    throw_problems(std::move(diagnostics), misconfigured, data_errors);
 }
 
 void DataLayers::open(int index, Diagnostics* warnings) {
@@ -91,7 +96,8 @@ void DataLayers::throw_problems(Diagnostics diagnostics, const Diagnostics& misc
 }
 
 bool DataLayers::is_given(const caffe::LayerParameter& layer) const {
-  return std::any_of(layer.top().begin(), layer.top().end(), [this](const std::string& top) { return given_.count(top) > 0; });
+  return std::any_of(layer.top().begin(), layer.top().end(),
+                     [this](const std::string& top) { return given_.count(top) > 0; });
 }
 
 std::vector<Shape> DataLayers::given_shapes(const caffe::LayerParameter& layer) const {
@@ -120,7 +126,8 @@ void DataLayers::check_given(Diagnostics* diagnostics) const {
   }
   for (const auto& [name, shape] : given_) {
     if (std::find(tops.begin(), tops.end(), name) != tops.end()) continue;
-    diagnostics->error({}, "", fmt::format("a shape is given for \"{}\", which is no top of a data layer of this net", name),
+    diagnostics->error({}, "",
+                       fmt::format("a shape is given for \"{}\", which is no top of a data layer of this net", name),
                        tops.empty() ? "it has no data layer in this phase and stage"
                                     : fmt::format("tops of its data layers: {}", fmt::join(tops, ", ")));
   }
@@ -137,7 +144,8 @@ void DataLayers::check_written_files(Diagnostics* diagnostics) const {
         std::error_code absent;
         if (!std::filesystem::equivalent(path, read, absent)) continue;
         diagnostics->error(net_.positions.of(writer, "hdf5_output_param.file_name"), subject_of(writer),
-                           fmt::format("it would replace {}, which {} reads", read, subject_of(reader)), "give another file_name");
+                           fmt::format("it would replace {}, which {} reads", read, subject_of(reader)),
+                           "give another file_name");
       }
     }
   }
@@ -172,8 +180,8 @@ std::vector<Shape> DataLayers::shapes_of(const caffe::LayerParameter& layer, con
 }
 
 const DataLayers::Stream* DataLayers::find(const SourceInfo& source) const {
-  const auto found =
-      std::find_if(streams_.begin(), streams_.end(), [&](const Stream& stream) { return stream.layer == source.layer; });
+  const auto found = std::find_if(streams_.begin(), streams_.end(),
+                                  [&](const Stream& stream) { return stream.layer == source.layer; });
   return found == streams_.end() ? nullptr : &*found;
 }
 
@@ -240,7 +248,8 @@ void DataLayers::take() {
 void DataLayers::hand_to(Program& program) const {
   for (size_t s = 0; s < program.sources.size(); ++s) {
     const Stream* giver = find(program.sources[s]);
-    if (giver != nullptr) program.set_source(static_cast<int>(s), giver->batch[static_cast<size_t>(program.sources[s].top)].device);
+    if (giver != nullptr)
+      program.set_source(static_cast<int>(s), giver->batch[static_cast<size_t>(program.sources[s].top)].device);
   }
 }
 
@@ -252,8 +261,8 @@ std::string DataLayers::find_bad_value() const {
       const auto *values = static_cast<const float*>(stream.batch[top].host), *end = values + shape->count();
       const auto* bad = std::find_if_not(values, end, [](float x) { return std::isfinite(x); });
       if (bad != end)
-        return fmt::format("item {} of top \"{}\" of {}", (bad - values) / shape->count(1), layer.top(static_cast<int>(top)),
-                           subject_of(layer));
+        return fmt::format("item {} of top \"{}\" of {}", (bad - values) / shape->count(1),
+                           layer.top(static_cast<int>(top)), subject_of(layer));
     }
   }
   return "";

@@ -28,8 +28,8 @@ struct NetInPhase {
 
 class DataLayers {
  public:
-  // Opens the data sets. A layer whose tops are all in `given` has these shapes, and its data set is not opened: it gives
-  // no batches. Throws with all problems of the net where a data set cannot be opened.
+  // Opens the data sets. A layer whose tops are all in `given` has these shapes, and its data set is not opened: it
+  // gives no batches. Throws with all problems of the net where a data set cannot be opened.
   DataLayers(const NetInPhase& net, GivenShapes given, Diagnostics* warnings);
 
   // Shapes of the tops of all streams, for the batch that comes next and for the one taken last.
@@ -52,7 +52,8 @@ class DataLayers {
   void take();
   // Lets the program read the batch that was taken.
   void hand_to(Program& program) const;
-  // Where that batch holds a NaN or infinity: "item 3 of top "data" of layer "data" (HDF5Data)"; "" where it holds none.
+  // Where that batch holds a NaN or infinity: "item 3 of top "data" of layer "data" (HDF5Data)"; "" where it holds
+  // none.
   std::string find_bad_value() const;
 
   int64_t batch_size() const;  // the largest; 0 where there is no stream

@@ -32,7 +32,8 @@ Value split_value(const LoweredLayer& maker, const CaffeLayer& split) {
   return Value();
 }
 
-// Where Caffe would go backward: through layers that learn or stand above one that does, to the bottoms that it asks for.
+// Where Caffe would go backward: through layers that learn or stand above one that does, to the bottoms that it asks
+// for.
 struct BackwardNeed {
   std::vector<bool> layers;
   std::vector<std::vector<bool>> bottoms;
@@ -132,7 +133,8 @@ void Builder::add_backward(const DebugScope& scope) {
 
   const auto add_bottom = [&](const CaffeLayer& layer, size_t bottom, Value gradient) {
     if (!gradient) return;
-    add_mean(fmt::format("    [Backward] Layer {}, bottom blob {} diff: ", layer.name, layer.bottoms[bottom]), gradient);
+    add_mean(fmt::format("    [Backward] Layer {}, bottom blob {} diff: ", layer.name, layer.bottoms[bottom]),
+             gradient);
   };
   // Of each state, from the last layer that reads it to the first.
   std::map<std::string, Value> diffs;
@@ -152,7 +154,8 @@ void Builder::add_backward(const DebugScope& scope) {
       if (!gradient) continue;
       Value& diff = diffs[parameter.state];
       if (!diff && scope.accumulates)
-        diff = unscaled(graph.read_state({"gradients/" + parameter.state, stored_shape(net_, parameter), StateOwner::kSolver}));
+        diff = unscaled(
+            graph.read_state({"gradients/" + parameter.state, stored_shape(net_, parameter), StateOwner::kSolver}));
       const Value part = reshape(gradient, stored_shape(net_, parameter));
       diff = diff ? diff + part : part;
       add_mean(fmt::format("    [Backward] Layer {}, param blob {} diff: ", layer->name, parameter.blob), diff);
@@ -191,7 +194,8 @@ std::vector<std::string> DebugInfo::lines(const Program& program) const {
   if (!data.absolute.empty())
     lines.push_back(fmt::format("    [Backward] All net params (data, diff): L1 norm = ({}, {}); L2 norm = ({}, {})",
                                 log_number(sum_of(data.absolute)), log_number(sum_of(diff.absolute)),
-                                log_number(std::sqrt(sum_of(data.square))), log_number(std::sqrt(sum_of(diff.square)))));
+                                log_number(std::sqrt(sum_of(data.square))),
+                                log_number(std::sqrt(sum_of(diff.square)))));
   return lines;
 }
 

@@ -23,10 +23,11 @@ int64_t DeviceSession::arena_limit() const {
   if (memory_limit_ == 0) return 0;
   const int64_t left = memory_limit_ - store.bytes() - buffer_bytes_;
   if (left <= 0)
-    throw device_error("--memory={}: {} take {} and data buffers {}, {} before anything is computed; give more{}",
-                       format_bytes(memory_limit_), store.contains("gradients") ? "parameters, gradients and history" : "parameters",
-                       format_bytes(store.bytes()), format_bytes(buffer_bytes_), format_bytes(store.bytes() + buffer_bytes_),
-                       store.bytes() < memory_limit_ ? ", or a smaller batch_size" : ": no batch_size makes them smaller");
+    throw device_error(
+        "--memory={}: {} take {} and data buffers {}, {} before anything is computed; give more{}",
+        format_bytes(memory_limit_), store.contains("gradients") ? "parameters, gradients and history" : "parameters",
+        format_bytes(store.bytes()), format_bytes(buffer_bytes_), format_bytes(store.bytes() + buffer_bytes_),
+        store.bytes() < memory_limit_ ? ", or a smaller batch_size" : ": no batch_size makes them smaller");
   return left;
 }
 
@@ -34,10 +35,11 @@ std::string repeated_text(const Program& program) {
   if (program.repeated.bytes_without == 0) return "";
   double operations = 0;
   for (const Step& step : program.steps) operations += step.operations;
-  return fmt::format("To fit, activations take {} instead of {}: the backward pass computes forward values again, {:.1f}% more "
-                     "operations, the same bits",
-                     format_bytes(program.arena_bytes()), format_bytes(program.repeated.bytes_without),
-                     100 * program.repeated.operations / (operations - program.repeated.operations));
+  return fmt::format(
+      "To fit, activations take {} instead of {}: the backward pass computes forward values again, {:.1f}% more "
+      "operations, the same bits",
+      format_bytes(program.arena_bytes()), format_bytes(program.repeated.bytes_without),
+      100 * program.repeated.operations / (operations - program.repeated.operations));
 }
 
 }  // namespace trainer

@@ -20,8 +20,8 @@ struct DeviceSession {
   // From here on programs are planned so that states, `buffers` and the values of a pass take at most `total`
   // bytes.
   void limit_memory(int64_t total, int64_t buffers);
-  // What that leaves for the values of a pass beside the states so far; 0 where there is no limit. Throws a device_error where
-  // it leaves nothing.
+  // What that leaves for the values of a pass beside the states so far; 0 where there is no limit. Throws a
+  // device_error where it leaves nothing.
   int64_t arena_limit() const;
   // Whether gradients are made, and accumulate, times the loss scale of the store (loss_scale.h).
   bool scales_loss() const { return precision == Precision::kFP16; }
@@ -30,9 +30,9 @@ struct DeviceSession {
   const Precision precision;
   StateStore store;
   Arena arena;
-  int sessions = 0;  // so far: each has carried states of its own
-  int rank = 0, world = 1;         // of the devices that train together
-  GradientSums* sums = nullptr;    // where there are several
+  int sessions = 0;              // so far: each has carried states of its own
+  int rank = 0, world = 1;       // of the devices that train together
+  GradientSums* sums = nullptr;  // where there are several
 
  private:
   int64_t memory_limit_ = 0, buffer_bytes_ = 0;

@@ -8,8 +8,7 @@
 
 namespace trainer {
 
-std::vector<OutputValue> output_values(const LoweredNet& net,
-                                       const std::vector<std::vector<float>>& outputs) {
+std::vector<OutputValue> output_values(const LoweredNet& net, const std::vector<std::vector<float>>& outputs) {
   std::vector<OutputValue> values;
   for (size_t i = 0; i < outputs.size(); ++i) {
     for (float value : outputs[i]) values.push_back({net.outputs[i].name, value, net.outputs[i].loss_weight});

@@ -13,8 +13,8 @@ namespace trainer {
 std::vector<OutputValue> output_values(const LoweredNet& net, const std::vector<std::vector<float>>& outputs);
 
 struct Evaluation {
-  bool complete = false;  // false where `between` stopped it
-  double loss = 0;        // mean weighted loss
+  bool complete = false;             // false where `between` stopped it
+  double loss = 0;                   // mean weighted loss
   std::vector<OutputValue> outputs;  // means
 };
 

@@ -18,7 +18,8 @@ GradientSums::GradientSums(const std::vector<DeviceSession*>& ranks, const std::
     bucket.count += end - begin;
     end = begin;
     bucket.data.clear();
-    for (const DeviceSession* rank : ranks) bucket.data.push_back(static_cast<float*>(rank->store.data("gradients")) + begin);
+    for (const DeviceSession* rank : ranks)
+      bucket.data.push_back(static_cast<float*>(rank->store.data("gradients")) + begin);
   }
   std::vector<Device*> devices;
   for (const DeviceSession* rank : ranks) devices.push_back(rank->device.get());

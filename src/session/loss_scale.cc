@@ -29,7 +29,8 @@ Value read_loss_scale(Graph& graph) { return read_scalar(graph, kScale); }
 
 Value update_loss_scale(Graph& graph, Value gradients) {
   // A comparison with a NaN is false.
-  const Value finite_ones = greater_equal(constant(graph, Shape{}, std::numeric_limits<float>::max()), absolute(gradients));
+  const Value finite_ones =
+      greater_equal(constant(graph, Shape{}, std::numeric_limits<float>::max()), absolute(gradients));
   const Value bad = sum(1.0f - finite_ones, all_axes(gradients.shape()));
   const Value finite = equal(bad, 0.0f), good = reshape(finite, Shape{});
   const Value scale = read_scalar(graph, kScale), counted = read_scalar(graph, kGoodUpdates) + 1.0f;
@@ -51,8 +52,8 @@ void restore_loss_scale(const std::string& path, const caffe::SolverState& state
   if (!store.contains(kScale) || !state.has_loss_scale()) return;
   const float scale = state.loss_scale(), good_updates = static_cast<float>(state.good_updates());
   if (!(scale >= kLeastLossScale && scale <= kMostLossScale) || good_updates >= static_cast<float>(kStepsToDouble))
-    throw data_error("{}: a loss scale of {} after {} good updates cannot be: the file is damaged, copy it again", path, scale,
-                     state.good_updates());
+    throw data_error("{}: a loss scale of {} after {} good updates cannot be: the file is damaged, copy it again", path,
+                     scale, state.good_updates());
   store.write(kScale, &scale);
   store.write(kGoodUpdates, &good_updates);
 }
@@ -73,8 +74,8 @@ std::string LeftOutUpdates::describe() {
   const int64_t left_out = static_cast<int64_t>(values[0]), more = left_out - told_;
   told_ = left_out;
   if (more == 0) return "";
-  return fmt::format("Left out {} update{} whose gradients float16 could not hold; the loss scale is {}", more, more == 1 ? "" : "s",
-                     values[1]);
+  return fmt::format("Left out {} update{} whose gradients float16 could not hold; the loss scale is {}", more,
+                     more == 1 ? "" : "s", values[1]);
 }
 
 }  // namespace trainer

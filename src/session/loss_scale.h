@@ -1,9 +1,9 @@
 // Loss scaling: what --precision=fp16 needs so that small gradients of activations do not vanish in float16.
 //
 // The gradient of the loss is multiplied by a scale, a power of two, and so are the gradients that accumulate over an
-// iteration; the update divides them by it before all else. Where they hold an infinity or a NaN the update changes neither
-// weights nor history, and the scale halves; after kStepsToDouble good updates in a row it doubles. All of this is arithmetic on
-// states in device memory: the host never waits for it.
+// iteration; the update divides them by it before all else. Where they hold an infinity or a NaN the update changes
+// neither weights nor history, and the scale halves; after kStepsToDouble good updates in a row it doubles. All of this
+// is arithmetic on states in device memory: the host never waits for it.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +25,8 @@ void add_loss_scale(StateStore& store);
 // The scale in a graph, rank 0.
 Value read_loss_scale(Graph& graph);
 
-// Adds to an update's graph what becomes of the scale. Returns whether all of `gradients` are finite, 1 or 0, in their rank.
+// Adds to an update's graph what becomes of the scale. Returns whether all of `gradients` are finite, 1 or 0, in their
+// rank.
 Value update_loss_scale(Graph& graph, Value gradients);
 
 // What a snapshot keeps of it; nothing where the store has none.

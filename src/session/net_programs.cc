@@ -23,8 +23,7 @@ bool only_looks(ProgramKind kind) { return kind == ProgramKind::kExtent || is_de
 
 // How many elements are no label of the range, as a scalar.
 Value count_bad_labels(Value labels, const LabelRange& range) {
-  Value good = greater_equal(labels, 0.0f) *
-               greater(static_cast<float>(range.classes) + 0.0f * labels, labels) *
+  Value good = greater_equal(labels, 0.0f) * greater(static_cast<float>(range.classes) + 0.0f * labels, labels) *
                equal(labels, floor(labels));
   if (range.ignore) good = maximum(good, equal(labels, static_cast<float>(*range.ignore)));
   const Value bad = 1.0f - good;
@@ -85,7 +84,8 @@ void NetPrograms::keep_blobs(const std::vector<std::string>& names) {
     const std::string near = nearest_name(name, known);
     const std::vector<std::string> made = tops_of_layer(name);
     throw config_error("unknown blob \"{}\" in the net \"{}\"{}; its blobs in phase {}: {}", name, lowered_->name,
-                       !made.empty()  ? fmt::format(", but a layer has this name: it makes \"{}\"", fmt::join(made, "\", \""))
+                       !made.empty()
+                           ? fmt::format(", but a layer has this name: it makes \"{}\"", fmt::join(made, "\", \""))
                        : near.empty() ? ""
                                       : fmt::format(", did you mean \"{}\"?", near),
                        caffe::Phase_Name(net_.phase), fmt::join(known, ", "));
@@ -121,7 +121,8 @@ NetProgram NetPrograms::unfused(const NetProgram& program) {
   return make(program.kind, program.shapes, program.extents, Fusion::kOff);
 }
 
-NetProgram NetPrograms::make(ProgramKind kind, const std::vector<Shape>& shapes, const std::vector<int64_t>& extents, Fusion fusion) {
+NetProgram NetPrograms::make(ProgramKind kind, const std::vector<Shape>& shapes, const std::vector<int64_t>& extents,
+                             Fusion fusion) {
   NetProgram made;
   made.kind = kind;
   made.shapes = shapes;
@@ -143,8 +144,8 @@ NetProgram NetPrograms::make(ProgramKind kind, const std::vector<Shape>& shapes,
     if (kind == ProgramKind::kExtent) {
       add_result(module, net->data_extents[extents.size()].count);
     } else {
-      const DebugScope scope{kind != ProgramKind::kDebugForward, kind == ProgramKind::kDebugAccumulate, net_.net.force_backward(),
-                             net_.device_session.scales_loss()};
+      const DebugScope scope{kind != ProgramKind::kDebugForward, kind == ProgramKind::kDebugAccumulate,
+                             net_.net.force_backward(), net_.device_session.scales_loss()};
       made.debug_info = add_debug_info(*net, scope, &module.results);
     }
     module.effects = false;
@@ -167,12 +168,14 @@ NetProgram NetPrograms::make(ProgramKind kind, const std::vector<Shape>& shapes,
   made.program = compiled(std::move(module), fusion);
   made.program->watch(makes_gradients(kind) ? told : std::vector<int>());
   if (!only_looks(kind)) send_results(std::move(told), &made);
-  if (net_.device_session.sums != nullptr && makes_gradients(kind)) net_.device_session.sums->mark(net_.device_session.rank, *made.program);
+  if (net_.device_session.sums != nullptr && makes_gradients(kind))
+    net_.device_session.sums->mark(net_.device_session.rank, *made.program);
   for (size_t i = 0; i < made.program->sources.size(); ++i) {
     const SourceInfo& source = made.program->sources[i];
     if (data_.gives(source) || source.value < 0) continue;
     const TensorDesc& desc = made.program->values[static_cast<size_t>(source.value)].desc;
-    made.inputs.push_back(std::make_unique<DeviceBlock>(*net_.device_session.device, std::max<int64_t>(desc.bytes(), 1)));
+    made.inputs.push_back(
+        std::make_unique<DeviceBlock>(*net_.device_session.device, std::max<int64_t>(desc.bytes(), 1)));
     made.program->set_source(static_cast<int>(i), made.inputs.back()->data());
   }
   return made;
@@ -190,9 +193,12 @@ void NetPrograms::add_gradients(LoweredNet& net, bool accumulate) {
   Graph& graph = *net.graph;
   const std::vector<const ParameterInfo*> trained = trained_parameters(net);
   std::vector<Value> wanted;
-  for (const ParameterInfo* parameter : trained) wanted.push_back(graph.read_state({parameter->state, parameter->shape}));
+  for (const ParameterInfo* parameter : trained)
+    wanted.push_back(graph.read_state({parameter->state, parameter->shape}));
   std::vector<Value> gradients(trained.size());
-  if (net.loss) gradients = differentiate(graph, net_.device_session.scales_loss() ? net.loss * read_loss_scale(graph) : net.loss, wanted);
+  if (net.loss)
+    gradients =
+        differentiate(graph, net_.device_session.scales_loss() ? net.loss * read_loss_scale(graph) : net.loss, wanted);
   graph.set_context(-1, Pass::kBackward);
   for (size_t i = 0; i < trained.size(); ++i) {
     const StateInfo state{"gradients/" + trained[i]->state, trained[i]->shape, StateOwner::kSolver};
@@ -208,8 +214,9 @@ void NetPrograms::add_gradients(LoweredNet& net, bool accumulate) {
 }
 
 std::unique_ptr<Program> NetPrograms::compiled(Module module, Fusion fusion) const {
-  const std::string net = fmt::format("{}phase {}: ", net_.net.name().empty() ? "" : fmt::format("net \"{}\", ", net_.net.name()),
-                                      caffe::Phase_Name(net_.phase));
+  const std::string net =
+      fmt::format("{}phase {}: ", net_.net.name().empty() ? "" : fmt::format("net \"{}\", ", net_.net.name()),
+                  caffe::Phase_Name(net_.phase));
   DeviceSession& device_session = net_.device_session;
   try {
     return compile(std::move(module), *device_session.device, device_session.store, device_session.arena,
@@ -238,9 +245,10 @@ void NetPrograms::check_parameter_shapes(const LoweredNet& net, const std::vecto
     for (const Shape& shape : shapes) tops.push_back("(" + shape.text() + ")");
     throw data_error(
         "{}: this batch, of {}, asks for {} in learned blob {}, which is {} since the first batch. Give all "
-        "batches one size (new_height and new_width of a list of pictures), or use layers whose blobs do not depend on it",
-        subject_of(*net.layers[static_cast<size_t>(parameter.layer)].param), fmt::join(tops, ", "), parameter.shape.text(),
-        parameter.blob, first.shape.text());
+        "batches one size (new_height and new_width of a list of pictures), or use layers whose blobs do not depend on "
+        "it",
+        subject_of(*net.layers[static_cast<size_t>(parameter.layer)].param), fmt::join(tops, ", "),
+        parameter.shape.text(), parameter.blob, first.shape.text());
   }
 }
 

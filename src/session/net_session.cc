@@ -37,7 +37,9 @@ int64_t NetSession::batch_size() const {
   return most;
 }
 
-uint64_t NetSession::ranks() const { return net_.phase == caffe::TRAIN ? static_cast<uint64_t>(net_.device_session.world) : 1; }
+uint64_t NetSession::ranks() const {
+  return net_.phase == caffe::TRAIN ? static_cast<uint64_t>(net_.device_session.world) : 1;
+}
 
 uint64_t NetSession::pass_number() const {
   return passes_ + (net_.phase == caffe::TRAIN ? static_cast<uint64_t>(net_.device_session.rank) : 0);
@@ -112,13 +114,14 @@ void NetSession::finish() {
   TRAINER_ASSERT(unfinished_ > 0);
   --unfinished_;
   const NetProgram& program = *finished().program;
-  const std::span<const float> told = makes_gradients(program.kind) ? program.program->watched() : async_results(finished());
+  const std::span<const float> told =
+      makes_gradients(program.kind) ? program.program->watched() : async_results(finished());
   loss_ = program.has_loss ? told[0] : 0;
   for (size_t i = 0; i < program.label_flags.size(); ++i) {
     const float bad = told[i + program.has_loss];
     if (bad != 0)
-      throw data_error("{}: {} labels of this batch are not whole numbers in the layer's range of classes", program.label_flags[i],
-                       static_cast<int64_t>(bad));
+      throw data_error("{}: {} labels of this batch are not whole numbers in the layer's range of classes",
+                       program.label_flags[i], static_cast<int64_t>(bad));
   }
 }
 
@@ -142,8 +145,7 @@ std::optional<LayerShare> NetSession::find_bad_layer() {
   const std::vector<LayerShare>& shares = program.steps[static_cast<size_t>(step)].op.shares;
   std::vector<int> layers;
   for (const LayerShare& share : shares) layers.push_back(share.layer);
-  if (std::adjacent_find(layers.begin(), layers.end(), std::not_equal_to<int>()) == layers.end())
-    return shares.front();
+  if (std::adjacent_find(layers.begin(), layers.end(), std::not_equal_to<int>()) == layers.end()) return shares.front();
 
   // A step of several layers: which one shows where each op is a step of its own.
   try {
@@ -161,7 +163,8 @@ std::optional<LayerShare> NetSession::find_bad_layer() {
 
 void NetSession::read_outputs(Pass* pass) const {
   const NetProgram& program = *pass->program;
-  const float* sent = pass->outputs_sent ? async_results(*pass).data() + program.has_loss + program.label_flags.size() : nullptr;
+  const float* sent =
+      pass->outputs_sent ? async_results(*pass).data() + program.has_loss + program.label_flags.size() : nullptr;
   pass->outputs.resize(program.outputs.size());
   for (size_t i = 0; i < pass->outputs.size(); ++i) {
     std::vector<float>& values = pass->outputs[i];

@@ -25,11 +25,11 @@ struct NetPosition {
 
 class NetSession {
  public:
-  // `net` is filtered for its state and must outlive the session, as must `positions`. Opens the data sets, but those of
-  // layers whose tops are all in `given`, and lowers the net for the shapes of the first batch. Throws with all problems
-  // found.
-  NetSession(const caffe::NetParameter& net, const Positions& positions, caffe::Phase phase, uint64_t seed, DeviceSession& device_session,
-             GivenShapes given = {});
+  // `net` is filtered for its state and must outlive the session, as must `positions`. Opens the data sets, but those
+  // of layers whose tops are all in `given`, and lowers the net for the shapes of the first batch. Throws with all
+  // problems found.
+  NetSession(const caffe::NetParameter& net, const Positions& positions, caffe::Phase phase, uint64_t seed,
+             DeviceSession& device_session, GivenShapes given = {});
 
   const LoweredNet& lowered() const { return programs_.lowered(); }
   const DataLayers& data() const { return data_; }
@@ -51,9 +51,9 @@ class NetSession {
 
   // Takes the next batch of every stream, then runs a program on it.
   void run_next(ProgramKind kind);
-  // The same in two halves: the first only queues the program on a device that works beside the host, the second waits for
-  // the loss. Before it a further pass may be queued, where neither makes gradients. With `outputs`, read_outputs finds those
-  // of this pass whatever ran meanwhile, and as a rule waits for this pass only.
+  // The same in two halves: the first only queues the program on a device that works beside the host, the second waits
+  // for the loss. Before it a further pass may be queued, where neither makes gradients. With `outputs`, read_outputs
+  // finds those of this pass whatever ran meanwhile, and as a rule waits for this pass only.
   void queue_next(ProgramKind kind, bool outputs = false);
   void finish();
   // Whether it pays to queue a pass before the one before it is finished.

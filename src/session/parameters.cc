@@ -37,8 +37,8 @@ std::vector<float> initial_values(const LoweredNet& net, const ParameterInfo& pa
   }
   std::vector<float> values(static_cast<size_t>(parameter.shape.count()), 0.0f);
   if (parameter.statistic) return values;
-  fill(parameter.filler, parameter.shape,
-       philox_key(seed, net.name, parameter.state, "filler"), {values.data(), values.size()});
+  fill(parameter.filler, parameter.shape, philox_key(seed, net.name, parameter.state, "filler"),
+       {values.data(), values.size()});
   return values;
 }
 
@@ -98,7 +98,8 @@ size_t count_of(WeightMatch::Kind kind, const std::vector<WeightMatch>& matches)
 
 void require_fit(const std::string& path, const std::vector<WeightMatch>& matches, const char* remedy) {
   if (count_of(WeightMatch::kMismatched, matches) > 0)
-    throw data_error("{}\nLayers of the same name must have blobs of the same shape{}", match_table(path, matches), remedy);
+    throw data_error("{}\nLayers of the same name must have blobs of the same shape{}", match_table(path, matches),
+                     remedy);
   if (count_of(WeightMatch::kLoaded, matches) == 0)
     throw data_error("{}\nNothing of this file fits the net: layers are matched by name. Is it the right file?",
                      match_table(path, matches));
@@ -112,12 +113,13 @@ bool is_fresh(const LoweredLayer& layer, const LoweredNet& net, const std::set<s
   });
 }
 
-// What may be meant by a layer that the file lacks: one of its unused layers with blobs of equal shape, of a similar name or
-// the only one.
+// What may be meant by a layer that the file lacks: one of its unused layers with blobs of equal shape, of a similar
+// name or the only one.
 std::string twin_hint(const LoweredLayer& layer, const LoweredNet& net, const WeightFile& file) {
   std::vector<std::string> fitting;
   for (const WeightLayer& source : file.layers) {
-    if (!source.blobs.empty() && find_layer(net, source.name) == nullptr && misfit(source, layer, net, file.hdf5).empty())
+    if (!source.blobs.empty() && find_layer(net, source.name) == nullptr &&
+        misfit(source, layer, net, file.hdf5).empty())
       fitting.push_back(source.name);
   }
   const std::string near = nearest_name(layer.param->name(), fitting);
@@ -159,13 +161,15 @@ std::vector<const ParameterInfo*> declare_parameters(const LoweredNet& net, bool
     } else if (store.shape(parameter.state) != parameter.shape) {
       const LoweredLayer& layer = net.layers[static_cast<size_t>(parameter.layer)];
       const std::string bottom =
-          layer.bottoms.empty() ? ""
-                                : fmt::format(" Its bottom \"{}\" is {} in this net: do both nets read data of one shape (channels)?",
-                                              layer.bottom_names.front(), layer.bottoms.front().shape().text());
-      throw config_error("layer \"{}\": blob {} is {} in the training net and {} in this one; nets that share a layer by "
-                         "name need equal shapes.{} Layers that are to have weights of their own need different names",
-                         layer.param->name(), parameter.blob, store.shape(parameter.state).caffe_text(),
-                         parameter.shape.caffe_text(), bottom);
+          layer.bottoms.empty()
+              ? ""
+              : fmt::format(" Its bottom \"{}\" is {} in this net: do both nets read data of one shape (channels)?",
+                            layer.bottom_names.front(), layer.bottoms.front().shape().text());
+      throw config_error(
+          "layer \"{}\": blob {} is {} in the training net and {} in this one; nets that share a layer by "
+          "name need equal shapes.{} Layers that are to have weights of their own need different names",
+          layer.param->name(), parameter.blob, store.shape(parameter.state).caffe_text(), parameter.shape.caffe_text(),
+          bottom);
     }
   }
   return added;
@@ -186,7 +190,8 @@ std::vector<WeightMatch> load_weights(const std::string& path, const LoweredNet&
     const LoweredLayer* target = find_layer(net, source.name);
     seen.push_back(source.name);
     if (target == nullptr) {
-      if (!source.blobs.empty()) matches.push_back({WeightMatch::kUnused, source.name, "no layer of this name in the net"});
+      if (!source.blobs.empty())
+        matches.push_back({WeightMatch::kUnused, source.name, "no layer of this name in the net"});
       continue;
     }
     if (source.blobs.empty() && (target->parameters.empty() || has_twin_with_blobs(file, source.name))) continue;
@@ -206,7 +211,8 @@ std::vector<WeightMatch> load_weights(const std::string& path, const LoweredNet&
   for (const LoweredLayer& layer : net.layers) {
     if (layer.parameters.empty() || std::find(seen.begin(), seen.end(), layer.param->name()) != seen.end()) continue;
     if (!is_fresh(layer, net, loaded)) continue;
-    matches.push_back({WeightMatch::kFresh, layer.param->name(), "not in the file: starts from its fillers" + twin_hint(layer, net, file)});
+    matches.push_back({WeightMatch::kFresh, layer.param->name(),
+                       "not in the file: starts from its fillers" + twin_hint(layer, net, file)});
   }
   return matches;
 }
@@ -232,9 +238,10 @@ void require_match(const std::string& path, const std::vector<WeightMatch>& matc
 void require_trained(const std::string& path, const std::vector<WeightMatch>& matches, bool allow_fresh) {
   require_fit(path, matches, "");
   if (allow_fresh || count_of(WeightMatch::kFresh, matches) == 0) return;
-  throw data_error("{}\nFresh layers would compute with the random numbers of their fillers. Give the weights of this net, or "
-                   "rename the layer as training did (--set 'layer[NAME].name=NEW'); --allow_fresh computes all the same",
-                   match_table(path, matches));
+  throw data_error(
+      "{}\nFresh layers would compute with the random numbers of their fillers. Give the weights of this net, or "
+      "rename the layer as training did (--set 'layer[NAME].name=NEW'); --allow_fresh computes all the same",
+      match_table(path, matches));
 }
 
 bool all_loaded(const std::vector<WeightMatch>& matches) {
@@ -277,8 +284,8 @@ void save_weights(AtomicFile& file, bool hdf5, bool diff, const LoweredNet& net,
         if (!values.count(parameter.state)) values[parameter.state] = store.read(parameter.state);
         if (diff && !steps.count(parameter.state)) {
           const std::string gradient = "gradients/" + parameter.state;
-          steps[parameter.state] =
-              store.contains(gradient) ? store.read(gradient) : std::vector<float>(values[parameter.state].size(), 0.0f);
+          steps[parameter.state] = store.contains(gradient) ? store.read(gradient)
+                                                            : std::vector<float>(values[parameter.state].size(), 0.0f);
         }
         layer.blobs.push_back({parameter.shape, values[parameter.state].data(),
                                diff ? steps[parameter.state].data() : nullptr, !parameter.owner});

@@ -33,8 +33,8 @@ struct WeightMatch {
 // layer is loaded. A file that is not as the manifest beside it says is a data_error.
 std::vector<WeightMatch> load_weights(const std::string& path, const LoweredNet& net, StateStore& store);
 
-// Throws for mismatched layers and where nothing was loaded: for a net to be trained, and for one to compute with, where
-// fresh layers are refused too but with `allow_fresh`.
+// Throws for mismatched layers and where nothing was loaded: for a net to be trained, and for one to compute with,
+// where fresh layers are refused too but with `allow_fresh`.
 void require_match(const std::string& path, const std::vector<WeightMatch>& matches);
 void require_trained(const std::string& path, const std::vector<WeightMatch>& matches, bool allow_fresh);
 
@@ -43,8 +43,8 @@ bool all_loaded(const std::vector<WeightMatch>& matches);
 // "loaded 6 of 8 layers from F; fresh: fc8_new; unused: fc8" and, line by line, what needs attention.
 std::string match_table(const std::string& path, const std::vector<WeightMatch>& matches);
 
-// The model as Caffe writes it: every layer, Split layers included, each with its blobs; with `diff` (snapshot_diff) also
-// the last step of each blob, zeros for one that is not trained.
+// The model as Caffe writes it: every layer, Split layers included, each with its blobs; with `diff` (snapshot_diff)
+// also the last step of each blob, zeros for one that is not trained.
 void save_weights(AtomicFile& file, bool hdf5, bool diff, const LoweredNet& net, const StateStore& store);
 
 }  // namespace trainer

@@ -19,9 +19,7 @@ int64_t Shape::count(int begin, int end) const {
   return product;
 }
 
-std::string Shape::text() const {
-  return dims_.empty() ? "scalar" : fmt::format("{}", fmt::join(dims_, ","));
-}
+std::string Shape::text() const { return dims_.empty() ? "scalar" : fmt::format("{}", fmt::join(dims_, ",")); }
 
 std::string Shape::caffe_text() const {
   std::string out;
@@ -82,8 +80,6 @@ std::vector<int64_t> TensorDesc::strides() const {
   return strides;
 }
 
-bool orders_coincide(const Shape& shape) {
-  return shape.rank() < 3 || shape[1] == 1 || shape.count(2) == 1;
-}
+bool orders_coincide(const Shape& shape) { return shape.rank() < 3 || shape[1] == 1 || shape.count(2) == 1; }
 
 }  // namespace trainer

@@ -25,8 +25,8 @@ class Shape {
   int64_t& operator[](int axis) { return dims_[static_cast<size_t>(axis)]; }
   const std::vector<int64_t>& dims() const { return dims_; }
 
-  // What count() gives for every larger product: far above any tensor of any device, and the sum of the bytes of thousands
-  // still fits 64 bits.
+  // What count() gives for every larger product: far above any tensor of any device, and the sum of the bytes of
+  // thousands still fits 64 bits.
   static constexpr int64_t kUncountable = int64_t{1} << 48;
 
   int64_t count() const { return count(0, rank()); }
@@ -77,6 +77,8 @@ struct TensorDesc {
 // True where both orders put every element of `shape` at the same place.
 bool orders_coincide(const Shape& shape);
 // Whether the bytes of `desc` are those of `order`: by its attribute, or because both orders coincide.
-inline bool lies_in(const TensorDesc& desc, MemoryFormat order) { return desc.order == order || orders_coincide(desc.shape); }
+inline bool lies_in(const TensorDesc& desc, MemoryFormat order) {
+  return desc.order == order || orders_coincide(desc.shape);
+}
 
 }  // namespace trainer

@@ -20,7 +20,8 @@ class SolverCheck {
     check_type();
     if (complete_) check_schedule();
     if (!solver_.has_base_lr()) error("base_lr", "base_lr is missing: the learning rate to start from");
-    if (solver_.has_base_lr() && solver_.base_lr() < 0) error("base_lr", fmt::format("base_lr is {}; it must not be negative", solver_.base_lr()));
+    if (solver_.has_base_lr() && solver_.base_lr() < 0)
+      error("base_lr", fmt::format("base_lr is {}; it must not be negative", solver_.base_lr()));
     if (solver_.regularization_type() != "L2" && solver_.regularization_type() != "L1")
       error("regularization_type", fmt::format("unknown regularization_type \"{}\"", solver_.regularization_type()),
             "known are \"L2\" and \"L1\"");
@@ -39,14 +40,16 @@ class SolverCheck {
   }
 
   void check_amounts() {
-    for (const char* field : {"base_lr", "momentum", "momentum2", "weight_decay", "gamma", "power", "delta", "rms_decay", "clip_gradients"})
+    for (const char* field :
+         {"base_lr", "momentum", "momentum2", "weight_decay", "gamma", "power", "delta", "rms_decay", "clip_gradients"})
       check_finite(field);
     if (solver_.momentum() < 0 || solver_.momentum() > 1)
       error("momentum", fmt::format("momentum is {}; it must lie in [0, 1]", solver_.momentum()));
     if (solver_.weight_decay() < 0)
       error("weight_decay", fmt::format("weight_decay is {}; it must not be negative", solver_.weight_decay()));
     if (solver_.clip_gradients() == 0)
-      error("clip_gradients", "clip_gradients is 0: every gradient would become 0", "remove the field, or give the largest norm to allow");
+      error("clip_gradients", "clip_gradients is 0: every gradient would become 0",
+            "remove the field, or give the largest norm to allow");
     if (solver_.max_iter() < 0) error("max_iter", "max_iter must not be negative");
     if (!solver_.has_max_iter() && solver_.max_epochs() == 0)
       error("max_iter", "neither max_iter nor max_epochs is set: how long should training go on?");
@@ -86,8 +89,11 @@ class SolverCheck {
     const bool generic = solver_.has_net() || solver_.has_net_param();
     const int tests = solver_.test_iter_size();
     if (generic ? tests < named : tests != named)
-      error(tests > 0 ? "test_iter" : solver_.test_net_size() > 0 ? "test_net" : "test_net_param",
-            fmt::format("test_iter must be given once for each test net: {} for {} test net{}", tests, named, named == 1 ? "" : "s"),
+      error(tests > 0                     ? "test_iter"
+            : solver_.test_net_size() > 0 ? "test_net"
+                                          : "test_net_param",
+            fmt::format("test_iter must be given once for each test net: {} for {} test net{}", tests, named,
+                        named == 1 ? "" : "s"),
             tests > 0 ? "" : "add test_iter: how many batches a test averages over");
     for (int i = 0; i < tests; ++i) {
       if (solver_.test_iter(i) <= 0) error("test_iter", "test_iter must be positive", "", i);

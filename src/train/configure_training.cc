@@ -22,12 +22,13 @@ TrainingFiles configure_training(const std::string& solver_path, const Configure
   caffe::SolverParameter& solver = *file->solver;
   check_solver(*file, diagnostics);
 
-  const int train_sources = solver.has_net() + solver.has_net_param() + solver.has_train_net() + solver.has_train_net_param();
+  const int train_sources =
+      solver.has_net() + solver.has_net_param() + solver.has_train_net() + solver.has_train_net_param();
   if (train_sources != 1) {
     if (train_sources > 1 || file->complete)
       diagnostics->error(file->positions.of(solver, train_sources == 0 ? "" : "net"), "",
-                       train_sources == 0 ? "the solver names no net" : "the solver names more than one net to train",
-                       "give exactly one of net, net_param, train_net, train_net_param");
+                         train_sources == 0 ? "the solver names no net" : "the solver names more than one net to train",
+                         "give exactly one of net, net_param, train_net, train_net_param");
     return out;
   }
 
@@ -40,9 +41,9 @@ TrainingFiles configure_training(const std::string& solver_path, const Configure
       loaded.emplace_back();
       return;
     }
-    std::unique_ptr<NetFile> net =
-        inline_net == nullptr ? load_net(path, diagnostics, file->positions.of(solver, field, index))
-                              : inline_net_file(*inline_net, *file, diagnostics);
+    std::unique_ptr<NetFile> net = inline_net == nullptr
+                                       ? load_net(path, diagnostics, file->positions.of(solver, field, index))
+                                       : inline_net_file(*inline_net, *file, diagnostics);
     if (net == nullptr) {
       loaded.emplace_back();
       return;
@@ -63,7 +64,8 @@ TrainingFiles configure_training(const std::string& solver_path, const Configure
   const caffe::NetParameter* inline_train = solver.has_net_param()         ? &solver.net_param()
                                             : solver.has_train_net_param() ? &solver.train_net_param()
                                                                            : nullptr;
-  add(generic ? solver.net() : solver.train_net(), generic ? "net" : "train_net", -1, inline_train, caffe::TRAIN, train_state);
+  add(generic ? solver.net() : solver.train_net(), generic ? "net" : "train_net", -1, inline_train, caffe::TRAIN,
+      train_state);
   int index = 0;
   auto test_state = [&]() { return index < solver.test_state_size() ? &solver.test_state(index) : nullptr; };
   for (const caffe::NetParameter& net : solver.test_net_param()) {
@@ -107,7 +109,8 @@ void divide_batches(TrainingFiles* files, int devices) {
     if (source.empty()) continue;
     // "data_param.source" stands beside "data_param.batch_size".
     const std::string message = source.substr(0, source.find('.'));
-    google::protobuf::Message* param = layer.GetReflection()->MutableMessage(&layer, layer.GetDescriptor()->FindFieldByName(message));
+    google::protobuf::Message* param =
+        layer.GetReflection()->MutableMessage(&layer, layer.GetDescriptor()->FindFieldByName(message));
     const google::protobuf::FieldDescriptor* field = param->GetDescriptor()->FindFieldByName("batch_size");
     const google::protobuf::Reflection& fields = *param->GetReflection();
     const uint32_t batch = fields.GetUInt32(*param, field);

@@ -11,7 +11,7 @@ namespace trainer {
 
 struct ConfigureOptions {
   Edits edits;
-  int level = 0;                       // --level and --stage: added to the training net's state
+  int level = 0;  // --level and --stage: added to the training net's state
   bool has_level = false;
   std::vector<std::string> stages;
 };

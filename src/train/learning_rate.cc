@@ -54,8 +54,7 @@ float learning_rate(const caffe::SolverParameter& solver, int iteration, int* cu
   }
   if (policy == "poly")
     return base * std::pow(1.0f - static_cast<float>(iteration) / static_cast<float>(solver.max_iter()), power);
-  if (policy == "sigmoid")
-    return base / (1.0f + std::exp(-gamma * static_cast<float>(iteration - solver.stepsize())));
+  if (policy == "sigmoid") return base / (1.0f + std::exp(-gamma * static_cast<float>(iteration - solver.stepsize())));
   return base;
 }
 

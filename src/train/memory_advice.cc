@@ -33,13 +33,15 @@ std::string largest_layers(const MemoryPlan& plan) {
   std::sort(layers.rbegin(), layers.rend());
   layers.resize(std::min(layers.size(), kLargestLayers));
   std::string text;
-  for (const auto& [bytes, name] : layers) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name, format_bytes(bytes));
+  for (const auto& [bytes, name] : layers)
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name, format_bytes(bytes));
   return text;
 }
 
 }  // namespace
 
-std::string memory_advice(const std::function<TrainingFiles()>& configure, const TrainingOptions& options, const OutOfMemory& error) {
+std::string memory_advice(const std::function<TrainingFiles()>& configure, const TrainingOptions& options,
+                          const OutOfMemory& error) {
   TrainingFiles files = configure();
   const int iter_size = files.solver->iter_size();
   const std::optional<MemoryPlan> whole = plan_of(std::move(files), options, 1, options.memory);
@@ -47,7 +49,8 @@ std::string memory_advice(const std::function<TrainingFiles()>& configure, const
   // Of the refusing device nothing is held any more: what was free before is free again.
   const int64_t usable = static_cast<int64_t>(MemoryPlan::kUsable * static_cast<double>(whole->free));
   std::string text = fmt::format(
-      "not enough memory on {}: the training needs {} (activations and workspace {}, parameters, gradients and history {}, batches {}), {} are free, of which {} are left to libraries",
+      "not enough memory on {}: the training needs {} (activations and workspace {}, parameters, gradients and history "
+      "{}, batches {}), {} are free, of which {} are left to libraries",
       error.device, format_bytes(whole->total()), format_bytes(whole->activations), format_bytes(whole->states),
       format_bytes(whole->batches), format_bytes(whole->free), format_bytes(whole->free - usable));
   const std::string layers = largest_layers(*whole);
@@ -60,13 +63,14 @@ std::string memory_advice(const std::function<TrainingFiles()>& configure, const
     if (!smaller || smaller->batch * parts != whole->batch) break;
     divided = true;
     if (smaller->total() <= usable)
-      fits.push_back(fmt::format("batch_size: {} with iter_size: {} ({})", smaller->batch, int64_t{iter_size} * parts, format_bytes(smaller->total())));
+      fits.push_back(fmt::format("batch_size: {} with iter_size: {} ({})", smaller->batch, int64_t{iter_size} * parts,
+                                 format_bytes(smaller->total())));
   }
   if (options.memory == 0) {
     const std::optional<MemoryPlan> repeating = plan_of(configure(), options, 1, usable);
     if (repeating && repeating->total() <= usable)
-      fits.push_back(fmt::format("--memory={}M, which computes forward values again, {:.0f}% more operations", usable >> 20,
-                                 100 * repeating->repeated));
+      fits.push_back(fmt::format("--memory={}M, which computes forward values again, {:.0f}% more operations",
+                                 usable >> 20, 100 * repeating->repeated));
   }
   if (!fits.empty()) text += fmt::format("\n  What fits: {}", fmt::join(fits, "; or "));
   if (fits.empty() && divided) text += "\n  No smaller batch fits either.";

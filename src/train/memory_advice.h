@@ -10,6 +10,7 @@ namespace trainer {
 
 // The text of the refusal, found by planning the training again, whole and with smaller batches. `configure` gives the
 // training's files anew.
-std::string memory_advice(const std::function<TrainingFiles()>& configure, const TrainingOptions& options, const OutOfMemory& error);
+std::string memory_advice(const std::function<TrainingFiles()>& configure, const TrainingOptions& options,
+                          const OutOfMemory& error);
 
 }  // namespace trainer

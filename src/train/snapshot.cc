@@ -52,8 +52,8 @@ void require_finite(const LoweredNet& net, const std::map<std::string, std::vect
   for (const auto& [state, data] : values) {
     if (std::all_of(data.begin(), data.end(), [](float x) { return std::isfinite(x); })) continue;
     throw Error(ExitCode::kDiverged,
-                fmt::format("parameter {} of net \"{}\" is not finite: no snapshot is written, the last one is kept", state,
-                            net.name));
+                fmt::format("parameter {} of net \"{}\" is not finite: no snapshot is written, the last one is kept",
+                            state, net.name));
   }
 }
 
@@ -94,8 +94,8 @@ std::map<std::string, CarriedState> carried_of(const std::string& path, const ca
     const auto& dims = entry.blob().shape().dim();
     const Shape shape(std::vector<int64_t>(dims.begin(), dims.end()));
     if (!check_shape(shape).empty() || shape.count() != entry.blob().data_size())
-      throw data_error("{}: the carried state {} has {} values for the shape {}: the file is damaged, copy it again", path,
-                       entry.name(), entry.blob().data_size(), shape.text());
+      throw data_error("{}: the carried state {} has {} values for the shape {}: the file is damaged, copy it again",
+                       path, entry.name(), entry.blob().data_size(), shape.text());
     carried[entry.name().substr(prefix.size())] = {shape, {entry.blob().data().begin(), entry.blob().data().end()}};
   }
   return carried;
@@ -118,16 +118,18 @@ void restore_history(const std::string& path, const SolverStateFile& file, const
   const std::vector<const ParameterInfo*> owned = owned_parameters(net);
   const size_t blobs = static_cast<size_t>(history_blobs(solver.type()));
   if (file.history.size() != owned.size() * blobs)
-    throw data_error("{}: Incorrect length of history blobs: the state has {}, solver type {} with this net's {} parameters "
-                     "keeps {}. Is it the state of another net or solver type?",
-                     path, file.history.size(), solver.type(), owned.size(), owned.size() * blobs);
+    throw data_error(
+        "{}: Incorrect length of history blobs: the state has {}, solver type {} with this net's {} parameters "
+        "keeps {}. Is it the state of another net or solver type?",
+        path, file.history.size(), solver.type(), owned.size(), owned.size() * blobs);
   for (size_t h = 0; h < blobs; ++h) {
     for (size_t i = 0; i < owned.size(); ++i) {
       const WeightBlob& blob = file.history[h * owned.size() + i];
       if (blob.data.size() != static_cast<size_t>(owned[i]->shape.count()))
-        throw data_error("{}: history of {} is {}, the net's blob is {}. A net whose shapes changed cannot be resumed; "
-                         "start from its weights with --weights",
-                         path, owned[i]->state, blob.shape.caffe_text(), owned[i]->shape.caffe_text());
+        throw data_error(
+            "{}: history of {} is {}, the net's blob is {}. A net whose shapes changed cannot be resumed; "
+            "start from its weights with --weights",
+            path, owned[i]->state, blob.shape.caffe_text(), owned[i]->shape.caffe_text());
       const std::string state = UpdateRule::history_state(static_cast<int>(h), owned[i]->state);
       if (device_session.store.contains(state)) device_session.store.write(state, blob.data.data());
     }
@@ -139,7 +141,8 @@ void list_changes(const std::string& what, const std::string& before, const std:
                   std::vector<std::string>* lines) {
   if (before.empty() || before == after) return;
   const std::vector<std::string> old_lines = split(before, '\n'), new_lines = split(after, '\n');
-  const std::multiset<std::string> old_set(old_lines.begin(), old_lines.end()), new_set(new_lines.begin(), new_lines.end());
+  const std::multiset<std::string> old_set(old_lines.begin(), old_lines.end()),
+      new_set(new_lines.begin(), new_lines.end());
   lines->push_back(fmt::format("The {} has changed since the snapshot:", what));
   for (const std::string& line : old_lines) {
     if (!new_set.count(line)) lines->push_back("  - " + trim(line));
@@ -150,7 +153,8 @@ void list_changes(const std::string& what, const std::string& before, const std:
 }
 
 // States of earlier versions do not have the content: they resume without a line.
-void list_data_changes(const std::map<std::string, Cursor>& before, const NetSession& net, std::vector<std::string>* lines) {
+void list_data_changes(const std::map<std::string, Cursor>& before, const NetSession& net,
+                       std::vector<std::string>* lines) {
   for (const auto& [layer, cursor] : net.position().cursors) {
     const auto found = before.find(layer);
     if (found == before.end() || found->second.content.empty() || found->second.content == cursor.content) continue;
@@ -174,9 +178,10 @@ void check_manifest(const std::string& state_path) {
   if (manifest.empty()) return;
   const std::vector<std::string> problems = verify_manifest(manifest);
   if (!problems.empty())
-    throw data_error("{} and its weights are not as they were written: {}. Resume from another snapshot; where the change is "
-                     "meant, remove {}",
-                     state_path, fmt::join(problems, "; "), manifest);
+    throw data_error(
+        "{} and its weights are not as they were written: {}. Resume from another snapshot; where the change is "
+        "meant, remove {}",
+        state_path, fmt::join(problems, "; "), manifest);
 }
 
 // The files of each iteration's snapshot, of either format.
@@ -208,13 +213,15 @@ SnapshotPaths snapshot_paths(const caffe::SolverParameter& solver, int iteration
   return {base + ".caffemodel" + ending, base + ".solverstate" + ending, base + ".manifest"};
 }
 
-SnapshotPaths write_snapshot(const caffe::SolverParameter& solver, const LoopState& loop, const std::vector<NetSession*>& train,
-                             const std::vector<NetPosition>& tests, const DeviceSession& device_session) {
+SnapshotPaths write_snapshot(const caffe::SolverParameter& solver, const LoopState& loop,
+                             const std::vector<NetSession*>& train, const std::vector<NetPosition>& tests,
+                             const DeviceSession& device_session) {
   const SnapshotPaths files = snapshot_paths(solver, loop.iteration);
   for (const std::string& path : {files.weights, files.state, files.manifest}) check_replaceable(path);
   const LoweredNet& net = train.front()->lowered();
   std::map<std::string, std::vector<float>> parameters;
-  for (const ParameterInfo* parameter : owned_parameters(net)) parameters[parameter->state] = device_session.store.read(parameter->state);
+  for (const ParameterInfo* parameter : owned_parameters(net))
+    parameters[parameter->state] = device_session.store.read(parameter->state);
   require_finite(net, parameters);
   parameters.clear();
   AtomicFile weights_file(files.weights), state_file(files.state), manifest(files.manifest);
@@ -246,8 +253,9 @@ SnapshotPaths write_snapshot(const caffe::SolverParameter& solver, const LoopSta
       const std::string name = UpdateRule::history_state(h, parameter->state);
       std::vector<float>& data = values[name];
       // Parameters that no update touches have a history of zeros.
-      data = device_session.store.contains(name) ? device_session.store.read(name)
-                                          : std::vector<float>(static_cast<size_t>(parameter->shape.count()), 0.0f);
+      data = device_session.store.contains(name)
+                 ? device_session.store.read(name)
+                 : std::vector<float>(static_cast<size_t>(parameter->shape.count()), 0.0f);
       history.push_back({parameter->shape, data.data(), nullptr, false});
     }
   }
@@ -268,16 +276,18 @@ uint64_t seed_of_snapshot(const std::string& path) { return read_solver_state(pa
 
 std::vector<std::string> restore_snapshot(const std::string& path, const caffe::SolverParameter& solver,
                                           LoopState* loop, const std::vector<NetSession*>& train,
-                                          const std::vector<std::unique_ptr<NetSession>>& tests, DeviceSession& device_session) {
+                                          const std::vector<std::unique_ptr<NetSession>>& tests,
+                                          DeviceSession& device_session) {
   std::vector<std::string> lines;
   NetSession& first = *train.front();
   const SolverStateFile file = read_solver_state(path);
   check_manifest(path);
   const caffe::SolverState& state = file.state;
   if (state.learned_net().empty())
-    throw data_error("{}: it does not name the weights that it was written with, and the training would start from fresh "
-                     "ones: the file is damaged, copy it again",
-                     path);
+    throw data_error(
+        "{}: it does not name the weights that it was written with, and the training would start from fresh "
+        "ones: the file is damaged, copy it again",
+        path);
   const std::string model = find_model(path, state.learned_net());
   const std::vector<WeightMatch> matches = load_weights(model, first.lowered(), device_session.store);
   require_match(model, matches);
@@ -288,7 +298,8 @@ std::vector<std::string> restore_snapshot(const std::string& path, const caffe::
   loop->current_step = state.current_step();
   if (!state.has_seed()) {
     first.seek({static_cast<uint64_t>(state.iter()) * static_cast<uint64_t>(solver.iter_size()), {}, {}});
-    lines.push_back("The state does not tell where the data stood (Caffe does not save it): data starts from the beginning");
+    lines.push_back(
+        "The state does not tell where the data stood (Caffe does not save it): data starts from the beginning");
     return lines;
   }
   loop->seed = state.seed();
@@ -298,13 +309,16 @@ std::vector<std::string> restore_snapshot(const std::string& path, const caffe::
     const NetPosition position{state.forward_passes(), {}, carried_of(path, state, train_net(rank))};
     train[rank]->seek(position);
     if (position.carried.empty() && !first.position().carried.empty())
-      lines.push_back(fmt::format("The state is of fewer devices: what recurrent layers carry begins with zeros on device {} of {}", rank + 1,
-                                  train.size()));
+      lines.push_back(
+          fmt::format("The state is of fewer devices: what recurrent layers carry begins with zeros on device {} of {}",
+                      rank + 1, train.size()));
   }
   if (!carried_of(path, state, train_net(train.size())).empty())
-    lines.push_back(fmt::format("The state is of more devices than {}: what recurrent layers carry on the others is left out", train.size()));
+    lines.push_back(fmt::format(
+        "The state is of more devices than {}: what recurrent layers carry on the others is left out", train.size()));
   for (size_t i = 0; i < tests.size() && static_cast<int>(i) < state.test_passes_size(); ++i)
-    tests[i]->seek({state.test_passes(static_cast<int>(i)), cursors_of(state, test_net(i)), carried_of(path, state, test_net(i))});
+    tests[i]->seek(
+        {state.test_passes(static_cast<int>(i)), cursors_of(state, test_net(i)), carried_of(path, state, test_net(i))});
   list_data_changes(cursors_of(state, train_net(0)), first, &lines);
   for (size_t i = 0; i < tests.size(); ++i) list_data_changes(cursors_of(state, test_net(i)), *tests[i], &lines);
   list_changes("solver", state.resolved_solver(), text_of(solver), &lines);

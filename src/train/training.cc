@@ -19,7 +19,10 @@
 
 namespace trainer {
 Training::Training(TrainingFiles files, const TrainingOptions& options)
-    : files_(std::move(files)), options_(options), ranks_(open_ranks(options)), device_session_(ranks_.front()->device_session) {
+    : files_(std::move(files)),
+      options_(options),
+      ranks_(open_ranks(options)),
+      device_session_(ranks_.front()->device_session) {
   const caffe::SolverParameter& solver = *files_.solver;
   if (!options.snapshot.empty()) loop_.seed = seed_of_snapshot(options.snapshot);
   if (loop_.seed != 0 && files_.seed_drawn) files_.solver->set_random_seed(static_cast<int64_t>(loop_.seed));
@@ -29,12 +32,14 @@ Training::Training(TrainingFiles files, const TrainingOptions& options)
   NetProblems problems;
   for (const auto& rank : ranks_) {
     problems.collect([&] {
-      rank->net = std::make_unique<NetSession>(*files_.train.net, *files_.train.positions, caffe::TRAIN, loop_.seed, rank->device_session);
+      rank->net = std::make_unique<NetSession>(*files_.train.net, *files_.train.positions, caffe::TRAIN, loop_.seed,
+                                               rank->device_session);
     });
   }
   for (const FilteredNet& test : files_.tests) {
     problems.collect([&] {
-      tests_.push_back(std::make_unique<NetSession>(*test.net, *test.positions, caffe::TEST, loop_.seed, device_session_));
+      tests_.push_back(
+          std::make_unique<NetSession>(*test.net, *test.positions, caffe::TEST, loop_.seed, device_session_));
     });
   }
   problems.throw_if_any();
@@ -54,8 +59,10 @@ Training::Training(TrainingFiles files, const TrainingOptions& options)
     const int64_t records = train_->data().records_per_epoch();
     const int64_t step = images_per_iteration();
     if (records <= 0)
-      throw config_error("max_epochs is set, but the net \"{}\" reads no data set whose records could be counted; "
-                         "set max_iter instead", files_.train.net->name());
+      throw config_error(
+          "max_epochs is set, but the net \"{}\" reads no data set whose records could be counted; "
+          "set max_iter instead",
+          files_.train.net->name());
     files_.solver->set_max_iter(static_cast<int>((records * solver.max_epochs() + step - 1) / step));
   }
   for (const auto& rank : ranks_) {
@@ -69,8 +76,8 @@ Training::Training(TrainingFiles files, const TrainingOptions& options)
 
 Training::~Training() = default;
 
-// The host's system gives out memory that it does not have and ends a process that touches it: what is surely too much is
-// refused before the first parameter is filled, which is made as a copy.
+// The host's system gives out memory that it does not have and ends a process that touches it: what is surely too much
+// is refused before the first parameter is filled, which is made as a copy.
 void Training::check_states() const {
   Device& device = *device_session_.device;
   if (!device.is_host()) return;
@@ -82,7 +89,8 @@ void Training::check_states() const {
   }
   for (const ParameterInfo* parameter : trained_parameters(train_->lowered()))
     bytes += size(*parameter) * (1 + history_blobs(files_.solver->type()));
-  if (bytes + largest > ranks_.front()->free) throw OutOfMemory::make(device.name(), bytes + largest, ranks_.front()->free);
+  if (bytes + largest > ranks_.front()->free)
+    throw OutOfMemory::make(device.name(), bytes + largest, ranks_.front()->free);
 }
 
 void Training::check_memory() const {
@@ -129,7 +137,8 @@ void Training::copy_states() {
   for (size_t i = 1; i < ranks_.size(); ++i) {
     StateStore& store = ranks_[i]->device_session.store;
     for (const std::string& name : device_session_.store.names()) {
-      if (store.contains(name) && name.rfind("carried/", 0) != 0) store.write(name, device_session_.store.read(name).data());
+      if (store.contains(name) && name.rfind("carried/", 0) != 0)
+        store.write(name, device_session_.store.read(name).data());
     }
     NetPosition position = train_->position();
     position.carried.clear();
@@ -150,7 +159,8 @@ void Training::check_snapshot() const {
     std::vector<Hdf5LayerName> names;
     const LoweredNet& net = train_->lowered();
     for (const CaffeLayer& layer : caffe_layers(net))
-      names.push_back({layer.name, layer.source < 0 ? 0 : net.layers[static_cast<size_t>(layer.source)].parameters.size()});
+      names.push_back(
+          {layer.name, layer.source < 0 ? 0 : net.layers[static_cast<size_t>(layer.source)].parameters.size()});
     check_hdf5_names(paths.weights, names);
     return;
   }
@@ -208,7 +218,8 @@ MemoryPlan Training::memory_plan() {
   for (const Step& step : program.steps) {
     operations += step.operations;
     if (step.op.shares.empty() || step.op.shares.front().layer < 0) continue;
-    const std::string& layer = train_->lowered().layers[static_cast<size_t>(step.op.shares.front().layer)].param->name();
+    const std::string& layer =
+        train_->lowered().layers[static_cast<size_t>(step.op.shares.front().layer)].param->name();
     for (int output : step.op.outputs) {
       const PlannedValue& value = program.values[static_cast<size_t>(output)];
       if (value.placement.kind == Placement::kArena) plan.layers[layer] += value.desc.bytes();
@@ -224,7 +235,9 @@ int64_t Training::buffer_bytes() const {
   return bytes;
 }
 
-bool Training::writes_snapshots() const { return files_.solver->snapshot() > 0 || files_.solver->snapshot_after_train(); }
+bool Training::writes_snapshots() const {
+  return files_.solver->snapshot() > 0 || files_.solver->snapshot_after_train();
+}
 
 bool Training::run(RunReport& report) {
   const caffe::SolverParameter& solver = *files_.solver;
@@ -247,7 +260,8 @@ bool Training::run(RunReport& report) {
   }
   if (!options_.snapshot.empty()) {
     report.note("Resuming from " + options_.snapshot);
-    for (const std::string& line : restore_snapshot(options_.snapshot, solver, &loop_, train_nets(), tests_, device_session_))
+    for (const std::string& line :
+         restore_snapshot(options_.snapshot, solver, &loop_, train_nets(), tests_, device_session_))
       report.note(line);
   }
   copy_states();
@@ -260,8 +274,10 @@ bool Training::run(RunReport& report) {
   for (const auto& test : tests_) warnings += test->warnings();
   for (const std::string& layer : untrained_layers()) {
     if (loaded.count(layer) == 0)
-      warnings += fmt::format("warning: a test net has a layer \"{}\" that the training net lacks: it is tested as its "
-                              "fillers made it. Is the name right?\n", layer);
+      warnings += fmt::format(
+          "warning: a test net has a layer \"{}\" that the training net lacks: it is tested as its "
+          "fillers made it. Is the name right?\n",
+          layer);
   }
   if (trained_parameters(train_->lowered()).empty())
     warnings += "warning: the net has no parameter to train (lr_mult is 0 everywhere, or no layer has any)\n";
@@ -306,8 +322,10 @@ RunInfo Training::run_info() const {
   RunInfo info;
   info.net_name = files_.train.net->name();
   info.solver_type = solver.type();
-  for (const auto& rank : ranks_) info.device += (info.device.empty() ? "" : ", ") + rank->device_session.device->name();
-  if (device_session_.precision != Precision::kFP32) info.device += fmt::format(", {}", name_of(device_session_.precision));
+  for (const auto& rank : ranks_)
+    info.device += (info.device.empty() ? "" : ", ") + rank->device_session.device->name();
+  if (device_session_.precision != Precision::kFP32)
+    info.device += fmt::format(", {}", name_of(device_session_.precision));
   info.command_line = options_.command_line;
   google::protobuf::TextFormat::PrintToString(*files_.train.net, &info.net_text);
   google::protobuf::TextFormat::PrintToString(solver, &info.solver_text);
@@ -481,15 +499,17 @@ std::string Training::first_bad_value(const Rank& rank) const {
   }
   const std::optional<LayerShare> share = rank.net->find_bad_layer();
   if (!share || share->layer < 0) return "no single layer shows it";
-  return fmt::format("the first bad value comes out of {}, {} pass", subject_of(*net.layers[static_cast<size_t>(share->layer)].param),
+  return fmt::format("the first bad value comes out of {}, {} pass",
+                     subject_of(*net.layers[static_cast<size_t>(share->layer)].param),
                      share->pass == Pass::kForward ? "forward" : "backward");
 }
 
 void Training::fail_diverged(const Rank& rank, float rate) {
-  throw Error(ExitCode::kDiverged,
-              fmt::format("the loss is {} at iteration {} (learning rate {}); {}. No snapshot is written, the last one is "
-                          "kept. Try a smaller base_lr, clip_gradients, or look at the data",
-                          rank.net->loss(), loop_.iteration, rate, first_bad_value(rank)));
+  throw Error(
+      ExitCode::kDiverged,
+      fmt::format("the loss is {} at iteration {} (learning rate {}); {}. No snapshot is written, the last one is "
+                  "kept. Try a smaller base_lr, clip_gradients, or look at the data",
+                  rank.net->loss(), loop_.iteration, rate, first_bad_value(rank)));
 }
 
 }  // namespace trainer

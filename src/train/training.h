@@ -13,8 +13,8 @@
 #include "session/configure_net.h"
 #include "session/gradient_sums.h"
 #include "session/loss_scale.h"
-#include "session/parameters.h"
 #include "session/net_session.h"
+#include "session/parameters.h"
 #include "train/snapshot.h"
 #include "train/update_rule.h"
 
@@ -26,7 +26,7 @@ enum class StopRequest { kNone, kSnapshot, kStop };
 struct TrainingOptions {
   std::vector<std::string> devices = {"cpu"};  // that train together, each on batches of its own
   DeviceOptions device_options;
-  int64_t memory = 0;  // bytes that may be planned; 0: any
+  int64_t memory = 0;                // bytes that may be planned; 0: any
   std::string snapshot;              // solver state to resume from
   std::vector<std::string> weights;  // weight files to start from
   std::string run_folder;            // where the report goes; "" for none
@@ -77,7 +77,8 @@ class Training {
  private:
   // A device with its copy of the net, the weights and the history.
   struct Rank {
-    explicit Rank(const std::string& device, const TrainingOptions& options) : device_session(device, options.device_options) {}
+    explicit Rank(const std::string& device, const TrainingOptions& options)
+        : device_session(device, options.device_options) {}
     DeviceSession device_session;
     const int64_t free = device_session.device->free_memory();  // before anything is taken
     std::unique_ptr<NetSession> net;
@@ -109,7 +110,8 @@ class Training {
   void snapshot(RunReport& report);
   // One that cannot be written is a warning, and is tried again.
   void try_snapshot(RunReport& report);
-  // After an error that ended the loop: writes a last snapshot where that makes sense, and says from which one to go on.
+  // After an error that ended the loop: writes a last snapshot where that makes sense, and says from which one to go
+  // on.
   std::string save_what_is_learned(const Error& error, RunReport& report);
   // For the message: where it begins.
   std::string first_bad_value(const Rank& rank) const;
@@ -118,7 +120,7 @@ class Training {
   TrainingFiles files_;
   TrainingOptions options_;
   std::vector<std::unique_ptr<Rank>> ranks_;  // the first one tests and writes snapshots
-  DeviceSession& device_session_;                          // of the first rank
+  DeviceSession& device_session_;             // of the first rank
   LeftOutUpdates left_out_{*device_session_.device, device_session_.store};
   NetSession* train_ = nullptr;
   std::vector<std::unique_ptr<NetSession>> tests_;

@@ -187,7 +187,8 @@ UpdateRule::UpdateRule(const caffe::SolverParameter& solver, const std::vector<c
     const Value decay = multiplier(graph, device_session.store, parameters, decay_mult) * weight_decay;
     g = g + decay * (solver.regularization_type() == "L1" ? sign(w) : w);
   }
-  RuleInput in{g, Value(), Value(), rate * multiplier(graph, device_session.store, parameters, lr_mult), correction, solver_};
+  RuleInput in{g,          Value(), Value(), rate * multiplier(graph, device_session.store, parameters, lr_mult),
+               correction, solver_};
   in.h = graph.read_state({"history0", flat, StateOwner::kSolver});
   if (rule->history > 1) in.h2 = graph.read_state({"history1", flat, StateOwner::kSolver});
   const RuleResult result = rule->make(in);

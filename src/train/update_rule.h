@@ -1,9 +1,9 @@
 // The update rule of each solver type as one map over the flat arena of parameters, gradients and history.
 //
-// Order as in Caffe, behind the loss scale (loss_scale.h) where there is one: average over the devices that train together,
-// clip by the global norm of the accumulated gradient, divide by iter_size, regularise, then the rule with rate * lr_mult.
-// lr_mult and decay_mult are piecewise constant over the arena (SegmentTable); padding between parameters has gradient,
-// weight and history zero and stays so.
+// Order as in Caffe, behind the loss scale (loss_scale.h) where there is one: average over the devices that train
+// together, clip by the global norm of the accumulated gradient, divide by iter_size, regularise, then the rule with
+// rate * lr_mult. lr_mult and decay_mult are piecewise constant over the arena (SegmentTable); padding between
+// parameters has gradient, weight and history zero and stays so.
 #pragma once
 
 #include <memory>

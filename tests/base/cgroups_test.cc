@@ -73,8 +73,7 @@ TEST_F(Cgroups, MemoryOfVersion2) {
   set("/user.slice/job.scope/memory.max", "1000000\n");
   set("/user.slice/job.scope/memory.current", "700000\n");
   EXPECT_EQ(free_host_memory(root_), 300000);
-  set("/user.slice/job.scope/memory.stat",
-      "anon 400000\nfile 300000\ninactive_file 150000\nactive_file 100000\n");
+  set("/user.slice/job.scope/memory.stat", "anon 400000\nfile 300000\ninactive_file 150000\nactive_file 100000\n");
   EXPECT_EQ(free_host_memory(root_), 550000);
   set("/user.slice/memory.max", "1000000\n");
   set("/user.slice/memory.current", "1200000\n");
@@ -92,8 +91,7 @@ TEST_F(Cgroups, MemoryOfVersion1) {
   set("/memory/memory.usage_in_bytes", "100\n");
   set("/memory/slurm/job_7/memory.limit_in_bytes", "314572800\n");
   set("/memory/slurm/job_7/memory.usage_in_bytes", "14572800\n");
-  set("/memory/slurm/job_7/memory.stat",
-      "inactive_file 1\ntotal_inactive_file 4000000\ntotal_active_file 572800\n");
+  set("/memory/slurm/job_7/memory.stat", "inactive_file 1\ntotal_inactive_file 4000000\ntotal_active_file 572800\n");
   EXPECT_EQ(free_host_memory(root_), 304572800);
 }
 

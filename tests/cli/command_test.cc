@@ -60,8 +60,7 @@ TEST(Commands, HelpManualAndCompletionHaveEveryFlag) {
     // Defaults must be values that the parser itself accepts.
     std::vector<std::string> words;
     for (const Flag& flag : command->flags) {
-      if (*flag.default_value != '\0')
-        words.push_back(std::string("--") + flag.name + "=" + flag.default_value);
+      if (*flag.default_value != '\0') words.push_back(std::string("--") + flag.name + "=" + flag.default_value);
     }
     EXPECT_NO_THROW(Arguments::parse(command->flags, words)) << command->name;
   }

@@ -33,11 +33,8 @@ std::string mistake(const std::vector<std::string>& words) {
 }
 
 TEST(Flags, EverySpellingOfAValue) {
-  for (const std::vector<std::string>& words :
-       std::vector<std::vector<std::string>>{{"-solver", "s.prototxt"},
-                                             {"-solver=s.prototxt"},
-                                             {"--solver", "s.prototxt"},
-                                             {"--solver=s.prototxt"}}) {
+  for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
+           {"-solver", "s.prototxt"}, {"-solver=s.prototxt"}, {"--solver", "s.prototxt"}, {"--solver=s.prototxt"}}) {
     EXPECT_EQ(parse(words).text("solver"), "s.prototxt");
     EXPECT_TRUE(parse(words).given("solver"));
   }

@@ -66,7 +66,8 @@ class Evaluation {
   Evaluation(Bench& bench, const std::vector<Shape>& shapes, const Build& build) : device_(*bench.device) {
     Module module;
     std::vector<Value> sources;
-    for (size_t i = 0; i < shapes.size(); ++i) sources.push_back(module.graph->add_source("s" + std::to_string(i), shapes[i]));
+    for (size_t i = 0; i < shapes.size(); ++i)
+      sources.push_back(module.graph->add_source("s" + std::to_string(i), shapes[i]));
     for (const Value& value : build(*module.graph, sources)) module.results.push_back(value.id());
     program_ = compile(std::move(module), *bench.device, bench.store, bench.arena);
   }

@@ -36,8 +36,8 @@ TEST_P(MemoryLayout, BlocksOfOneTimeLieApart) {
     EXPECT_LE(offsets[i] + blocks[i].bytes, total);
     for (size_t k = 0; k < i; ++k) {
       const bool same_time = blocks[i].first <= blocks[k].last && blocks[k].first <= blocks[i].last;
-      const bool same_place = std::max(offsets[i], offsets[k]) <
-                              std::min(offsets[i] + blocks[i].bytes, offsets[k] + blocks[k].bytes);
+      const bool same_place =
+          std::max(offsets[i], offsets[k]) < std::min(offsets[i] + blocks[i].bytes, offsets[k] + blocks[k].bytes);
       EXPECT_FALSE(same_time && same_place) << "blocks " << i << " and " << k;
     }
   }

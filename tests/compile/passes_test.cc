@@ -48,9 +48,8 @@ Value batch_norm(Value x) {
 
 TEST(Passes, ReluMovesIntoTheConvolution) {
   Bench bench;
-  Evaluation run(bench, {kImages, kFilters, Shape{8}}, [](Graph&, V s) {
-    return std::vector<Value>{relu(convolution(s[0], s[1], s[2], same_size()))};
-  });
+  Evaluation run(bench, {kImages, kFilters, Shape{8}},
+                 [](Graph&, V s) { return std::vector<Value>{relu(convolution(s[0], s[1], s[2], same_size()))}; });
   EXPECT_EQ(count_steps(run.program(), OpKind::kMap), 0);
   ASSERT_EQ(count_steps(run.program(), OpKind::kConvolution), 1);
   for (const Step& step : run.program().steps) {
@@ -76,9 +75,8 @@ TEST(Passes, ReluStaysWhereItsOperandIsReadElsewhere) {
 // Mean, variance, and all that follows in one.
 TEST(Passes, BatchNormScaleReluIsThreePassesOverMemory) {
   Bench bench;
-  Evaluation run(bench, {kImages, Shape{1, 8, 1, 1}, Shape{1, 8, 1, 1}}, [](Graph&, V s) {
-    return std::vector<Value>{relu(batch_norm(s[0]) * s[1] + s[2])};
-  });
+  Evaluation run(bench, {kImages, Shape{1, 8, 1, 1}, Shape{1, 8, 1, 1}},
+                 [](Graph&, V s) { return std::vector<Value>{relu(batch_norm(s[0]) * s[1] + s[2])}; });
   EXPECT_EQ(count_passes(run.program(), kImages), 3);
 }
 
@@ -99,7 +97,8 @@ TEST(Passes, ScalesFoldIntoTheConvolution) {
   });
   EXPECT_EQ(count_passes(apart.program(), kImages), 1);
   std::vector<std::vector<float>> values;
-  for (size_t i = 0; i < shapes.size(); ++i) values.push_back(random_values(shapes[i], i + 1, i == 4 ? 0.5f : -1, 1.5f));
+  for (size_t i = 0; i < shapes.size(); ++i)
+    values.push_back(random_values(shapes[i], i + 1, i == 4 ? 0.5f : -1, 1.5f));
   const std::vector<float> folded = run(values)[0], plain = apart(values)[0];
   for (size_t i = 0; i < plain.size(); ++i) ASSERT_NEAR(folded[i], plain[i], 2e-4f) << i;
 }

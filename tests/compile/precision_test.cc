@@ -36,7 +36,8 @@ struct SmallNet {
     pooled = sum_pool(convolution(relu(normal), w2, Value(), window(0)), pool, {6, 6});
     scores = matmul(reshape(pooled, {64, 64 * 6 * 6}), w3, Value(), false, true);
     const Value shifted = scores - max(scores, {1});
-    const Value loss = reshape(sum(logarithm(sum(exponential(shifted), {1})) - slice(shifted, 1, 0, 1), {0, 1}) / 64.0f, Shape{});
+    const Value loss =
+        reshape(sum(logarithm(sum(exponential(shifted), {1})) - slice(shifted, 1, 0, 1), {0, 1}) / 64.0f, Shape{});
     module.results.push_back(loss.id());
     for (const Value& gradient : differentiate(graph, loss, {w1, w2, w3})) module.results.push_back(gradient.id());
   }
@@ -54,7 +55,8 @@ std::vector<std::vector<float>> run(DType precision) {
   }
   const std::unique_ptr<Program> program =
       compile(std::move(net.module), *bench.device, bench.store, bench.arena, {Fusion::kOn, precision});
-  std::vector<float> x = in_order(program->values[static_cast<size_t>(program->sources[0].value)].desc, random_values(kData, 9));
+  std::vector<float> x =
+      in_order(program->values[static_cast<size_t>(program->sources[0].value)].desc, random_values(kData, 9));
   program->set_source(0, x.data());
   program->run({});
   std::vector<std::vector<float>> results(program->results.size());
@@ -82,8 +84,7 @@ TEST(Precision, GradientsStayNearThoseOfFloats) {
 
 void expect_narrow(DType narrow) {
   SmallNet net;
-  const std::vector<int> wide{net.scores.id(), net.module.results[1], net.module.results[2],
-                              net.module.results[3]};
+  const std::vector<int> wide{net.scores.id(), net.module.results[1], net.module.results[2], net.module.results[3]};
   const Module lowered = lower_precision(net.module, narrow);
   const Graph& graph = *lowered.graph;
   for (const Op& op : graph.ops) {
@@ -128,7 +129,8 @@ TEST(Precision, SumsOfSquaresOverWindowsAreFloats) {
   pool.kernel = {3, 3};
   pool.stride = pool.pad = {1, 1};
   const Value sums = sum_pool(convolved * convolved, pool, {12, 12});
-  module.results.push_back(convolution(sums / 9, module.graph->read_state({"w2", kPixelFilters}), Value(), window(0)).id());
+  module.results.push_back(
+      convolution(sums / 9, module.graph->read_state({"w2", kPixelFilters}), Value(), window(0)).id());
   const Module lowered = lower_precision(module, DType::kF16);
   for (const Op& op : lowered.graph->ops) {
     if (op.kind != OpKind::kSumPool) continue;
@@ -141,7 +143,8 @@ TEST(Precision, SumsOfSquaresOverWindowsAreFloats) {
 TEST(Precision, AnInputGradientThatIsAResultHasAFastKernel) {
   Bench bench;
   Module module;
-  const Value x = module.graph->add_source("x", {4, 32, 14, 14}), w = module.graph->read_state({"w", Shape{32, 16, 4, 4}});
+  const Value x = module.graph->add_source("x", {4, 32, 14, 14}),
+              w = module.graph->read_state({"w", Shape{32, 16, 4, 4}});
   module.results.push_back(
       convolution_input_gradient(x, w, Value(), Shape{4, 16, 28, 28}, {1, {2, 2}, {1, 1}, {1, 1}, {}}).id());
   const std::string refused = bench.device->refuse_precision(Precision::kBF16);
@@ -158,7 +161,8 @@ TEST(FactorSums, EqualSumsAreOne) {
   const Shape images{4, 8, 16, 16}, channels{1, 8, 1, 1};
   Evaluation evaluate(bench, {images, images, channels, channels}, [](Graph&, const std::vector<Value>& s) {
     const std::vector<int> axes{0, 2, 3};
-    return std::vector<Value>{sum(s[0] * s[1], axes), sum(s[0] * s[2] * s[1], axes), sum(s[1] * (s[0] / s[3]) * s[2], axes)};
+    return std::vector<Value>{sum(s[0] * s[1], axes), sum(s[0] * s[2] * s[1], axes),
+                              sum(s[1] * (s[0] / s[3]) * s[2], axes)};
   });
   size_t sums = 0;
   for (const Step& step : evaluate.program().steps) {

@@ -57,11 +57,15 @@ class Builder {
       case 4: full_.push_back(x - row); break;
       case 5: full_.push_back(hyperbolic_tangent(x * row)); break;
       case 6: full_.push_back(maximum(x, y)); break;
-      case 7: full_.push_back(select(greater(full_[static_cast<size_t>(below(static_cast<int>(given_)))], 0.1f), x, y)); break;
+      case 7:
+        full_.push_back(select(greater(full_[static_cast<size_t>(below(static_cast<int>(given_)))], 0.1f), x, y));
+        break;
       case 8: rows_.push_back(sum(x * y, {0, 2, 3}) / static_cast<float>(kDomain.count() / 8)); break;
       case 9: rows_.push_back(max(x, {0, 2, 3})); break;
       case 10: rows_.push_back(hyperbolic_tangent(pick(rows_) - row * 0.5f)); break;
-      case 11: full_.push_back(x * greater(random_uniform(graph_, kDomain, static_cast<uint64_t>(below(1000))), 0.3f)); break;
+      case 11:
+        full_.push_back(x * greater(random_uniform(graph_, kDomain, static_cast<uint64_t>(below(1000))), 0.3f));
+        break;
       case 12: full_.push_back(x + 0.1f * random_normal(graph_, kDomain, static_cast<uint64_t>(below(1000)))); break;
       case 13: full_.push_back(concat({slice(x, 1, 5, 8), slice(y, 1, 0, 5)}, 1)); break;
       case 14: {
@@ -120,12 +124,14 @@ class RandomGraph : public testing::TestWithParam<int> {
     }
     Module module;
     for (const Value& value : Builder(*module.graph, seed).build()) module.results.push_back(value.id());
-    const std::unique_ptr<Program> program = compile(std::move(module), *bench.device, bench.store, bench.arena, {fusion});
+    const std::unique_ptr<Program> program =
+        compile(std::move(module), *bench.device, bench.store, bench.arena, {fusion});
     std::vector<std::vector<float>> placed;
     for (size_t i = 0; i < program->sources.size(); ++i) {
       const SourceInfo& source = program->sources[i];
       const std::vector<float>& values = given[source.name];
-      placed.push_back(source.value < 0 ? values : in_order(program->values[static_cast<size_t>(source.value)].desc, values));
+      placed.push_back(source.value < 0 ? values
+                                        : in_order(program->values[static_cast<size_t>(source.value)].desc, values));
       program->set_source(static_cast<int>(i), placed.back().data());
     }
     program->run({kPass});

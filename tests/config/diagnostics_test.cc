@@ -12,12 +12,11 @@ TEST(Diagnostics, ShowPlaceSubjectMessageHintAndUnderline) {
   Diagnostics list;
   list.error({"net.prototxt", 12, 5, "    kernal_size: 5", 11}, "layer \"conv1\" (Convolution)",
              "unknown field \"kernal_size\"", "did you mean \"kernel_size\"?");
-  EXPECT_EQ(
-      list.render(),
-      "net.prototxt:12:5: error: layer \"conv1\" (Convolution): unknown field \"kernal_size\"; did you mean "
-      "\"kernel_size\"?\n"
-      "    kernal_size: 5\n"
-      "    ^~~~~~~~~~~\n");
+  EXPECT_EQ(list.render(),
+            "net.prototxt:12:5: error: layer \"conv1\" (Convolution): unknown field \"kernal_size\"; did you mean "
+            "\"kernel_size\"?\n"
+            "    kernal_size: 5\n"
+            "    ^~~~~~~~~~~\n");
 }
 
 TEST(Diagnostics, AreSortedByPlaceAndCountedOnce) {

@@ -24,34 +24,31 @@ TEST(Load, NamesTheNearestFileOfTheSameKind) {
                         folder.path()));
   EXPECT_EQ(
       problem(folder / "solver.txt"),
-      fmt::format(
-          "trainer: error: there is no file {}/solver.txt; its folder exists, and holds 0 other .txt files\n",
-          folder.path()));
-  EXPECT_EQ(problem(folder / "a/b/net.prototxt"),
-            fmt::format("trainer: error: there is no file {0}/a/b/net.prototxt; of its path there is {0}\n",
-                        folder.path()));
+      fmt::format("trainer: error: there is no file {}/solver.txt; its folder exists, and holds 0 other .txt files\n",
+                  folder.path()));
+  EXPECT_EQ(
+      problem(folder / "a/b/net.prototxt"),
+      fmt::format("trainer: error: there is no file {0}/a/b/net.prototxt; of its path there is {0}\n", folder.path()));
 }
 
 TEST(Load, RefusesFoldersAndBinaryFiles) {
   const TempFolder folder;
   EXPECT_EQ(problem(folder.path()),
-            fmt::format("trainer: error: {} is a folder, not a file; give the prototxt inside it\n",
-                        folder.path()));
+            fmt::format("trainer: error: {} is a folder, not a file; give the prototxt inside it\n", folder.path()));
   const std::string binary = folder.write("x.caffemodel", std::string("ab\0c", 4));
-  EXPECT_EQ(
-      problem(binary),
-      fmt::format("trainer: error: {} is a binary file, not a prototxt; weights are given by --weights, "
-                  "solver states by --snapshot\n",
-                  binary));
+  EXPECT_EQ(problem(binary),
+            fmt::format("trainer: error: {} is a binary file, not a prototxt; weights are given by --weights, "
+                        "solver states by --snapshot\n",
+                        binary));
   EXPECT_NE(problem("/dev/zero"), "");
   EXPECT_NE(problem(""), "");
 }
 
 TEST(Load, SaysWhereAMissingFileIsNamed) {
   Diagnostics diagnostics;
-  EXPECT_EQ(load_net("/nowhere/net.prototxt", &diagnostics,
-                     {"solver.prototxt", 3, 1, "net: \"/nowhere/net.prototxt\"", 3}),
-            nullptr);
+  EXPECT_EQ(
+      load_net("/nowhere/net.prototxt", &diagnostics, {"solver.prototxt", 3, 1, "net: \"/nowhere/net.prototxt\"", 3}),
+      nullptr);
   EXPECT_EQ(diagnostics.render(),
             "solver.prototxt:3:1: error: there is no file /nowhere/net.prototxt; of its path there is /\n"
             "    net: \"/nowhere/net.prototxt\"\n"
@@ -61,8 +58,7 @@ TEST(Load, SaysWhereAMissingFileIsNamed) {
 TEST(Load, KeepsWhatCouldBeUnderstood) {
   const TempFolder folder;
   Diagnostics diagnostics;
-  const auto file =
-      load_net(folder.write("n.prototxt", "name: \"n\" nmae: \"m\" force_backward: true"), &diagnostics);
+  const auto file = load_net(folder.write("n.prototxt", "name: \"n\" nmae: \"m\" force_backward: true"), &diagnostics);
   ASSERT_NE(file, nullptr);
   EXPECT_FALSE(file->complete);
   EXPECT_EQ(file->net->name(), "n");

@@ -44,8 +44,7 @@ TEST(NetState, EveryStageIsNeededAndNoNotStageAllowed) {
   EXPECT_EQ(left_out("include { stage: 'a' stage: 'b' }", "stage: 'a'"), "stage \"b\" is not active");
   EXPECT_EQ(left_out("include { not_stage: 'a' }", "stage: 'b'"), "");
   EXPECT_EQ(left_out("include { not_stage: 'a' }", "stage: 'b' stage: 'a'"), "stage \"a\" is active");
-  EXPECT_EQ(left_out("include { stage: 'a' not_stage: 'b' }", "stage: 'a' stage: 'b'"),
-            "stage \"b\" is active");
+  EXPECT_EQ(left_out("include { stage: 'a' not_stage: 'b' }", "stage: 'a' stage: 'b'"), "stage \"b\" is active");
 }
 
 TEST(NetState, OneRuleOfSeveralSuffices) {

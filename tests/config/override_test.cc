@@ -20,8 +20,8 @@ layer { name: "conv1" type: "Convolution" param { lr_mult: 1 } param { lr_mult: 
         convolution_param { num_output: 8 kernel_size: 3 kernel_size: 5 } }
 layer { name: "fire2/relu1-a b" type: "ReLU" })",
                    "net.prototxt", &net, &positions, &diagnostics);
-    parse_prototxt("base_lr: 0.5 stepvalue: 1 stepvalue: 2 type: \"SGD\"", "solver.prototxt", &solver,
-                   &positions, &diagnostics);
+    parse_prototxt("base_lr: 0.5 stepvalue: 1 stepvalue: 2 type: \"SGD\"", "solver.prototxt", &solver, &positions,
+                   &diagnostics);
     apply_solver_override(assignment, &solver, &positions, &diagnostics);
     apply_net_override(assignment, &net, &positions, &diagnostics);
     apply_layer_override(assignment, {{&net, &positions, caffe::NetState()}}, &diagnostics);
@@ -53,19 +53,14 @@ TEST(Override, ReplacesListsAndElements) {
 }
 
 TEST(Override, SetsFieldsOfLayersAndNets) {
-  EXPECT_EQ(Outcome("layer[conv1].convolution_param.num_output=32").conv().convolution_param().num_output(),
-            32u);
-  EXPECT_EQ(
-      Outcome("layer[conv1].convolution_param.kernel_size[1]=7").conv().convolution_param().kernel_size(1),
-      7u);
+  EXPECT_EQ(Outcome("layer[conv1].convolution_param.num_output=32").conv().convolution_param().num_output(), 32u);
+  EXPECT_EQ(Outcome("layer[conv1].convolution_param.kernel_size[1]=7").conv().convolution_param().kernel_size(1), 7u);
   EXPECT_EQ(Outcome("layer[conv1].param[1].lr_mult=0").conv().param(1).lr_mult(), 0);
   EXPECT_EQ(Outcome("layer[conv1].param[2].lr_mult=3").conv().param_size(), 3);
-  EXPECT_EQ(Outcome("layer[conv1].convolution_param={num_output: 2}").conv().convolution_param().num_output(),
-            2u);
+  EXPECT_EQ(Outcome("layer[conv1].convolution_param={num_output: 2}").conv().convolution_param().num_output(), 2u);
   EXPECT_TRUE(Outcome("net.force_backward=true").net.force_backward());
   EXPECT_EQ(Outcome("layer[fire2/relu1-a b].type=TanH").net.layer(1).type(), "TanH");
-  EXPECT_FLOAT_EQ(Outcome("layer[fire2/relu1-a b].param[1].lr_mult=0.5").net.layer(1).param(1).lr_mult(),
-                  0.5f);
+  EXPECT_FLOAT_EQ(Outcome("layer[fire2/relu1-a b].param[1].lr_mult=0.5").net.layer(1).param(1).lr_mult(), 0.5f);
 }
 
 TEST(Override, StandsInLaterMessages) {
@@ -151,10 +146,12 @@ struct TwoPhases {
   Positions positions[2];
   Diagnostics diagnostics;
 
-  TwoPhases(const std::string& assignment, const std::vector<caffe::Phase>& phases, const std::string& test_type = "Data") {
+  TwoPhases(const std::string& assignment, const std::vector<caffe::Phase>& phases,
+            const std::string& test_type = "Data") {
     const std::string text = R"(
 layer { name: "data" type: "Data" include { phase: TRAIN } data_param { batch_size: 64 } }
-layer { name: "data" type: ")" + test_type + R"(" include { phase: TEST } transform_param { scale: 2 } }
+layer { name: "data" type: ")" +
+                             test_type + R"(" include { phase: TEST } transform_param { scale: 2 } }
 layer { name: "only_train" type: "ReLU" include { phase: TRAIN } })";
     std::vector<OverriddenNet> overridden;
     for (size_t i = 0; i < phases.size(); ++i) {

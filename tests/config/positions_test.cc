@@ -9,9 +9,7 @@
 namespace trainer {
 namespace {
 
-std::string at(const SourcePosition& position) {
-  return fmt::format("{}:{}", position.line, position.column);
-}
+std::string at(const SourcePosition& position) { return fmt::format("{}:{}", position.line, position.column); }
 
 class LoadedNet {
  public:

@@ -88,68 +88,61 @@ net_param { name: "inner" layer { clip_param { min: 0 max: 1 } } }
 
 TEST(Prototxt, TakesWhatTextFormatTakes) {
   const std::vector<std::string> texts = {
-      "", "\n\n", "# only a comment", kNet, kV1Net, "name: \"a\" 'b' \"\"", "name: \"\xc3\xa9\"",
-      "name: \"\xff\"",
+      "", "\n\n", "# only a comment", kNet, kV1Net, "name: \"a\" 'b' \"\"", "name: \"\xc3\xa9\"", "name: \"\xff\"",
       // Separators.
-      "name: 'a';", "name: 'a',", "name: 'a',,", "name: 'a';,", ";name: 'a'", ",", "layer {;}",
-      "layer { name: 'x', }",
+      "name: 'a';", "name: 'a',", "name: 'a',,", "name: 'a';,", ";name: 'a'", ",", "layer {;}", "layer { name: 'x', }",
       // Braces and colons.
-      "layer {}", "layer: {}", "layer < >", "layer: <>", "layer { >", "layer < }", "layer {", "layer }",
-      "layer", "layer: ", "layer: 3", "layer :{ }", "layer [ ]", "layer: [{}, {name: 'b'}]", "layer [{}, <>]",
-      "layer: [{},]", "layer: [{} {}]", "layer: [", "layer: []", "state: []", "state: [{}]", "}", ">", "]",
-      "{", "{}", "layer { layer { } }", "layer { name: 'a' name: 'b' }", "state {} state {}",
-      "name: 'a' name: 'a'", "name 'a'", "name: a", "name: 1", "name:", "name: [\"a\"]", "name: \"a",
-      "name: \"a\nb\"", "name: \"a\\\nb\"", "name: '\\q'", "name: '\\x'", "name: '\\777'", "name: '\\u00e9'",
-      "name: '\\ud800'", "name: '\\U0010ffff'", "name: '\\U00110000'",
+      "layer {}", "layer: {}", "layer < >", "layer: <>", "layer { >", "layer < }", "layer {", "layer }", "layer",
+      "layer: ", "layer: 3", "layer :{ }", "layer [ ]", "layer: [{}, {name: 'b'}]", "layer [{}, <>]", "layer: [{},]",
+      "layer: [{} {}]", "layer: [", "layer: []", "state: []", "state: [{}]", "}", ">", "]", "{", "{}",
+      "layer { layer { } }", "layer { name: 'a' name: 'b' }", "state {} state {}", "name: 'a' name: 'a'", "name 'a'",
+      "name: a", "name: 1", "name:", "name: [\"a\"]", "name: \"a", "name: \"a\nb\"", "name: \"a\\\nb\"", "name: '\\q'",
+      "name: '\\x'", "name: '\\777'", "name: '\\u00e9'", "name: '\\ud800'", "name: '\\U0010ffff'",
+      "name: '\\U00110000'",
       // Numbers: int32, uint32, int64.
-      "input_dim: 1", "input_dim: -1", "input_dim: - 1", "input_dim: --1", "input_dim: +1",
-      "input_dim: 2147483647", "input_dim: 2147483648", "input_dim: -2147483648", "input_dim: -2147483649",
-      "input_dim: 0x7fffffff", "input_dim: 0x", "input_dim: 0xg", "input_dim: 017", "input_dim: 08",
-      "input_dim: 1.0", "input_dim: 1e3", "input_dim: 1f", "input_dim: 99999999999999999999999",
-      "input_dim: [1, 2]", "input_dim: [1 2]", "input_dim: [1,, 2]", "input_dim: [,]", "input_dim: []",
-      "input_dim: [", "input_dim: [1", "input_dim: [1]]", "input_dim: [[1]]", "input_dim: [-1,-2]",
-      "input_dim [1]", "input_dim: 1 2", "input_dim: true", "input_dim: inf",
-      "input_shape { dim: 9223372036854775807 dim: -9223372036854775808 }",
-      "input_shape { dim: 9223372036854775808 }", "layer { data_param { batch_size: 4294967295 } }",
-      "layer { data_param { batch_size: 4294967296 } }", "layer { data_param { batch_size: -1 } }",
-      "layer { data_param { batch_size: -0 } }",
+      "input_dim: 1", "input_dim: -1", "input_dim: - 1", "input_dim: --1", "input_dim: +1", "input_dim: 2147483647",
+      "input_dim: 2147483648", "input_dim: -2147483648", "input_dim: -2147483649", "input_dim: 0x7fffffff",
+      "input_dim: 0x", "input_dim: 0xg", "input_dim: 017", "input_dim: 08", "input_dim: 1.0", "input_dim: 1e3",
+      "input_dim: 1f", "input_dim: 99999999999999999999999", "input_dim: [1, 2]", "input_dim: [1 2]",
+      "input_dim: [1,, 2]", "input_dim: [,]", "input_dim: []", "input_dim: [", "input_dim: [1", "input_dim: [1]]",
+      "input_dim: [[1]]", "input_dim: [-1,-2]", "input_dim [1]", "input_dim: 1 2", "input_dim: true", "input_dim: inf",
+      "input_shape { dim: 9223372036854775807 dim: -9223372036854775808 }", "input_shape { dim: 9223372036854775808 }",
+      "layer { data_param { batch_size: 4294967295 } }", "layer { data_param { batch_size: 4294967296 } }",
+      "layer { data_param { batch_size: -1 } }", "layer { data_param { batch_size: -0 } }",
       // Floats.
-      "layer { loss_weight: 1 }", "layer { loss_weight: 1. }", "layer { loss_weight: .5 }",
-      "layer { loss_weight: . }", "layer { loss_weight: 1e }", "layer { loss_weight: 1e+ }",
-      "layer { loss_weight: 1e400 }", "layer { loss_weight: 1e39 }", "layer { loss_weight: 3.4028235e38 }",
-      "layer { loss_weight: 3.4028236e38 }", "layer { loss_weight: 1e-50 }", "layer { loss_weight: -inf }",
-      "layer { loss_weight: INF }", "layer { loss_weight: Infinity }", "layer { loss_weight: nan }",
-      "layer { loss_weight: -nan }", "layer { loss_weight: 0x10 }", "layer { loss_weight: 010 }",
-      "layer { loss_weight: 00 }", "layer { loss_weight: -0 }", "layer { loss_weight: 1F }",
-      "layer { loss_weight: 1.5f }", "layer { loss_weight: 18446744073709551615 }",
-      "layer { loss_weight: 18446744073709551616 }", "layer { loss_weight: 123456789012345678901234567890 }",
-      "layer { loss_weight: \"1\" }", "layer { loss_weight: infx }", "layer { loss_weight: - }",
-      "layer { loss_weight: 1.2.3 }", "layer { loss_weight: 1..2 }", "layer { loss_weight: 3abc }",
+      "layer { loss_weight: 1 }", "layer { loss_weight: 1. }", "layer { loss_weight: .5 }", "layer { loss_weight: . }",
+      "layer { loss_weight: 1e }", "layer { loss_weight: 1e+ }", "layer { loss_weight: 1e400 }",
+      "layer { loss_weight: 1e39 }", "layer { loss_weight: 3.4028235e38 }", "layer { loss_weight: 3.4028236e38 }",
+      "layer { loss_weight: 1e-50 }", "layer { loss_weight: -inf }", "layer { loss_weight: INF }",
+      "layer { loss_weight: Infinity }", "layer { loss_weight: nan }", "layer { loss_weight: -nan }",
+      "layer { loss_weight: 0x10 }", "layer { loss_weight: 010 }", "layer { loss_weight: 00 }",
+      "layer { loss_weight: -0 }", "layer { loss_weight: 1F }", "layer { loss_weight: 1.5f }",
+      "layer { loss_weight: 18446744073709551615 }", "layer { loss_weight: 18446744073709551616 }",
+      "layer { loss_weight: 123456789012345678901234567890 }", "layer { loss_weight: \"1\" }",
+      "layer { loss_weight: infx }", "layer { loss_weight: - }", "layer { loss_weight: 1.2.3 }",
+      "layer { loss_weight: 1..2 }", "layer { loss_weight: 3abc }",
       // Truth.
-      "force_backward: true", "force_backward: True", "force_backward: TRUE", "force_backward: t",
-      "force_backward: f", "force_backward: 0", "force_backward: 1", "force_backward: 2",
-      "force_backward: 0x1", "force_backward: 01", "force_backward: -1", "force_backward: \"true\"",
-      "force_backward: yes", "force_backward: 1.0",
+      "force_backward: true", "force_backward: True", "force_backward: TRUE", "force_backward: t", "force_backward: f",
+      "force_backward: 0", "force_backward: 1", "force_backward: 2", "force_backward: 0x1", "force_backward: 01",
+      "force_backward: -1", "force_backward: \"true\"", "force_backward: yes", "force_backward: 1.0",
       // Enums.
       "state { phase: TEST }", "state { phase: test }", "state { phase: 1 }", "state { phase: 2 }",
       "state { phase: -1 }", "state { phase: 0x1 }", "state { phase: \"TEST\" }", "state { phase: 1.0 }",
-      "state { phase: 99999999999 }", "state { phase: - }", "state { phase: TEST.x }",
-      "state { phase: [TEST] }", "state { phase: }",
+      "state { phase: 99999999999 }", "state { phase: - }", "state { phase: TEST.x }", "state { phase: [TEST] }",
+      "state { phase: }",
       // Required fields, unknown ones, odd names.
       "layer { clip_param { min: 1 } }", "layer { clip_param {} }", "layer { clip_param { min: 1 max: 2 } }",
-      "nam: 'a'", "nam { a: 1 b { c: 'x' } }", "Name: 'a'", "[caffe.x]: 1", "[a.b/c] {}", "1: 2",
-      "name: 'a' -", "name.x: 'a'", "\"name\": 'a'", "NetParameter { }", "@", "$ a", "name: 'a' \x01",
-      std::string("name: 'a' \0 ", 12), "/* a */ name: 'a'", "// a", "name: 'a' / 'b'",
-      "\xef\xbb\xbfname: 'a'", "layer{name:'x'}layer{name:'y'}", "input_dim:1input_dim:2",
-      "name:'a'input:'b'", "input_dim: 1\r\nname: 'a'\r\n", "name\t:\t'a'", "name:\n\n'a'",
-      "name: 'a' # \"unclosed"};
+      "nam: 'a'", "nam { a: 1 b { c: 'x' } }", "Name: 'a'", "[caffe.x]: 1", "[a.b/c] {}", "1: 2", "name: 'a' -",
+      "name.x: 'a'", "\"name\": 'a'", "NetParameter { }", "@", "$ a", "name: 'a' \x01",
+      std::string("name: 'a' \0 ", 12), "/* a */ name: 'a'", "// a", "name: 'a' / 'b'", "\xef\xbb\xbfname: 'a'",
+      "layer{name:'x'}layer{name:'y'}", "input_dim:1input_dim:2", "name:'a'input:'b'", "input_dim: 1\r\nname: 'a'\r\n",
+      "name\t:\t'a'", "name:\n\n'a'", "name: 'a' # \"unclosed"};
   for (const std::string& text : texts) expect_as_text_format<caffe::NetParameter>(text);
   expect_as_text_format<caffe::SolverParameter>(kSolver);
 }
 
 TEST(Prototxt, SurvivesDeepNestingAndLongTokens) {
-  for (const char* piece :
-       {"layer { ", "layer [", "layer < ", "nothing { ", "[", "{", "- ", "\"", "'a' ", "name: "}) {
+  for (const char* piece : {"layer { ", "layer [", "layer < ", "nothing { ", "[", "{", "- ", "\"", "'a' ", "name: "}) {
     std::string text;
     while (text.size() < 200000) text += piece;
     EXPECT_NE(errors_of(text), "") << piece;
@@ -162,9 +155,7 @@ TEST(Prototxt, SurvivesDeepNestingAndLongTokens) {
 std::vector<std::string> tokens_of(const std::string& text) {
   std::vector<std::string> out;
   size_t at = 0;
-  const auto word = [](char c) {
-    return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.';
-  };
+  const auto word = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.'; };
   while (at < text.size()) {
     size_t end = at + 1;
     if (word(text[at])) {

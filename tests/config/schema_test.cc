@@ -15,10 +15,22 @@ namespace {
 namespace pb = google::protobuf;
 
 constexpr int kFirstOwnNumber = 5000;
-const std::set<std::string> kOwnMessages = {
-    "AttentionParameter", "BNParameter", "DataCursor", "GELUParameter", "GroupNormParameter", "InterpParameter",
-    "LayerNormParameter", "MatMulParameter", "NamedBlob", "NormalizeParameter", "PSROIPoolingParameter",
-    "PermuteParameter", "ROIPoolingParameter", "ShuffleChannelParameter", "SmoothL1LossParameter", "UpsampleParameter"};
+const std::set<std::string> kOwnMessages = {"AttentionParameter",
+                                            "BNParameter",
+                                            "DataCursor",
+                                            "GELUParameter",
+                                            "GroupNormParameter",
+                                            "InterpParameter",
+                                            "LayerNormParameter",
+                                            "MatMulParameter",
+                                            "NamedBlob",
+                                            "NormalizeParameter",
+                                            "PSROIPoolingParameter",
+                                            "PermuteParameter",
+                                            "ROIPoolingParameter",
+                                            "ShuffleChannelParameter",
+                                            "SmoothL1LossParameter",
+                                            "UpsampleParameter"};
 
 std::string type_name(const pb::FieldDescriptor* field) {
   if (field->message_type() != nullptr) return field->message_type()->name();
@@ -77,11 +89,7 @@ TEST(Schema, AgreesWithCaffesFieldByField) {
       ASSERT_NE(field, nullptr) << line;
       listed.insert(field->full_name());
       EXPECT_EQ(field->number(), number) << line;
-      EXPECT_EQ(field->is_required()   ? "required"
-                : field->is_repeated() ? "repeated"
-                                       : "optional",
-                label)
-          << line;
+      EXPECT_EQ(field->is_required() ? "required" : field->is_repeated() ? "repeated" : "optional", label) << line;
       EXPECT_EQ(type_name(field), type) << line;
       EXPECT_EQ(field->is_packed() ? "packed" : "-", packed) << line;
       expect_default(field, value);
@@ -99,8 +107,7 @@ TEST(Schema, AgreesWithCaffesFieldByField) {
 
   const auto expect_listed = [&listed](const pb::EnumDescriptor* type) {
     for (int v = 0; v < type->value_count(); ++v) {
-      EXPECT_EQ(listed.count(type->full_name() + "." + type->value(v)->name()), 1u)
-          << type->value(v)->full_name();
+      EXPECT_EQ(listed.count(type->full_name() + "." + type->value(v)->name()), 1u) << type->value(v)->full_name();
     }
   };
   for (int e = 0; e < schema()->enum_type_count(); ++e) expect_listed(schema()->enum_type(e));
@@ -111,8 +118,7 @@ TEST(Schema, AgreesWithCaffesFieldByField) {
     for (int e = 0; e < message->enum_type_count(); ++e) expect_listed(message->enum_type(e));
     for (int f = 0; f < message->field_count(); ++f) {
       const pb::FieldDescriptor* field = message->field(f);
-      EXPECT_TRUE(listed.count(field->full_name()) == 1 || field->number() >= kFirstOwnNumber)
-          << field->full_name();
+      EXPECT_TRUE(listed.count(field->full_name()) == 1 || field->number() >= kFirstOwnNumber) << field->full_name();
     }
   }
 }
@@ -134,12 +140,10 @@ TEST(Schema, EveryMessageFieldAndEnumHasAComment) {
 TEST(SchemaHelp, JoinsLinesAndKeepsIndentedOnes) {
   const auto* solver = caffe::SolverParameter::descriptor();
   const std::string policy = field_comment(solver->FindFieldByName("lr_policy"));
-  EXPECT_EQ(policy.find("How the learning rate changes with the iteration i, counted from 0:\n  \"fixed\""),
-            0u);
+  EXPECT_EQ(policy.find("How the learning rate changes with the iteration i, counted from 0:\n  \"fixed\""), 0u);
   EXPECT_EQ(field_comment(solver->FindFieldByName("display")),
             "The iterations between two reports of loss and learning rate. 0 or absent: none.");
-  EXPECT_EQ(message_comment(caffe::ReLUParameter::descriptor()),
-            "ReLU: x for x > 0, negative_slope * x otherwise.");
+  EXPECT_EQ(message_comment(caffe::ReLUParameter::descriptor()), "ReLU: x for x > 0, negative_slope * x otherwise.");
 }
 
 TEST(SchemaHelp, FindsTheValuesOfNestedEnums) {
@@ -149,9 +153,7 @@ TEST(SchemaHelp, FindsTheValuesOfNestedEnums) {
   EXPECT_EQ(enum_value_comment(caffe::Phase_descriptor()->FindValueByName("TEST")), "Scoring.");
 }
 
-TEST(SchemaHelp, KnowsOnlyItsOwnSchema) {
-  EXPECT_EQ(message_comment(pb::FileDescriptorProto::descriptor()), "");
-}
+TEST(SchemaHelp, KnowsOnlyItsOwnSchema) { EXPECT_EQ(message_comment(pb::FileDescriptorProto::descriptor()), ""); }
 
 }  // namespace
 }  // namespace trainer

@@ -165,12 +165,9 @@ TEST(Upgrade, V0PaddingLayersGoIntoTheirConsumers) {
 TEST(Upgrade, V0MistakesAndLosses) {
   expect_error(R"(layers { layer { name: "x" type: "innerprodct" } })", "did you mean \"innerproduct\"?");
   expect_error(R"(layers { layer { name: "x" } })", "layer \"x\" has no type");
-  expect_error(R"(layers { layer { name: "x" type: "relu" } } layers { name: "y" type: RELU })",
-               "cannot be mixed");
-  expect_error(R"(layers { layer { name: "x" type: "images" new_height: -1 } })",
-               "`new_height` must not be negative");
-  expect_error(R"(layers { layer { name: "x" type: "relu" } } layer { name: "y" type: "ReLU" })",
-               "write them all as");
+  expect_error(R"(layers { layer { name: "x" type: "relu" } } layers { name: "y" type: RELU })", "cannot be mixed");
+  expect_error(R"(layers { layer { name: "x" type: "images" new_height: -1 } })", "`new_height` must not be negative");
+  expect_error(R"(layers { layer { name: "x" type: "relu" } } layer { name: "y" type: "ReLU" })", "write them all as");
   const std::string relu = R"(layer { name: "x" type: "ReLU" })";
   expect_loss(R"(layers { layer { name: "x" type: "relu" stride: 2 } })",
               "Unknown parameter stride for layer type relu", relu);
@@ -196,8 +193,7 @@ TEST(Upgrade, V1ListsGoIntoParamEntries) {
             param { name: "z" } loss_weight: 0.25 blobs { num: 1 data: 3 }
             convolution_param { num_output: 2 weight_filler { type: "xavier" } } loss_param { normalize: false } }
     layer { name: "n" bottom: "c" })");
-  expect_error(R"(layers { name: "a" type: RELU } layer { name: "b" type: "ReLU" })",
-               "write them all as `layer`");
+  expect_error(R"(layers { name: "a" type: RELU } layer { name: "b" type: "ReLU" })", "write them all as `layer`");
 }
 
 TEST(Upgrade, V1TypesHaveTheirStrings) {
@@ -265,11 +261,10 @@ TEST(Upgrade, V1ImageSettingsMoveToTransformParam) {
 TEST(Upgrade, InputsBecomeALayerInFront) {
   const std::string relu = R"(layer { name: "r" type: "ReLU" bottom: "a" top: "r" })";
   const std::string sigmoid = R"(layer { name: "s" type: "Sigmoid" bottom: "b" top: "s" })";
-  expect_upgrade(
-      "input: 'a' input: 'b' input_shape { dim: 2 dim: 3 } input_shape { dim: 4 }" + relu + sigmoid,
-      "layer { name: 'input' type: 'Input' top: 'a' top: 'b' input_param { shape { dim: 2 dim: 3 } "
-      "shape { dim: 4 } } }" +
-          relu + sigmoid);
+  expect_upgrade("input: 'a' input: 'b' input_shape { dim: 2 dim: 3 } input_shape { dim: 4 }" + relu + sigmoid,
+                 "layer { name: 'input' type: 'Input' top: 'a' top: 'b' input_param { shape { dim: 2 dim: 3 } "
+                 "shape { dim: 4 } } }" +
+                     relu + sigmoid);
   expect_upgrade("input: 'a' input_dim: 10 input_dim: 3 input_dim: 5 input_dim: 6 " + relu,
                  "layer { name: 'input' type: 'Input' top: 'a' input_param { shape { dim: 10 dim: 3 dim: 5 "
                  "dim: 6 } } }" +
@@ -277,17 +272,15 @@ TEST(Upgrade, InputsBecomeALayerInFront) {
   expect_upgrade("name: 'weights' input: 'a'" + relu, "name: 'weights'" + relu);
   expect_error("input: 'a' input: 'b' input_shape { dim: 2 }",
                "2 inputs need 2 `input_shape` entries, but there are 1");
-  expect_error("input: 'a' input_dim: 1 input_dim: 2",
-               "1 inputs need 4 `input_dim` entries (4 each), but there are 2");
+  expect_error("input: 'a' input_dim: 1 input_dim: 2", "1 inputs need 4 `input_dim` entries (4 each), but there are 2");
   expect_loss("input: 'a' input_shape { dim: 2 } input_shape { dim: 3 }", "the last ones are dropped",
               "layer { name: 'input' type: 'Input' top: 'a' input_param { shape { dim: 2 } } }");
 }
 
 TEST(Upgrade, BatchNormStatisticsAreNotLearned) {
   const std::string zero = "param { lr_mult: 0 decay_mult: 0 }";
-  expect_upgrade(
-      "layer { type: 'BatchNorm' param { lr_mult: 1 } param { name: 'v' lr_mult: 0 } param { } }",
-      "layer { type: 'BatchNorm' " + zero + "param { name: 'v' lr_mult: 0 decay_mult: 0 }" + zero + "}");
+  expect_upgrade("layer { type: 'BatchNorm' param { lr_mult: 1 } param { name: 'v' lr_mult: 0 } param { } }",
+                 "layer { type: 'BatchNorm' " + zero + "param { name: 'v' lr_mult: 0 decay_mult: 0 }" + zero + "}");
 }
 
 using Place = std::tuple<const Message*, std::string, int>;

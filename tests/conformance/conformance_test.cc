@@ -14,9 +14,9 @@
 
 #include "formats/hdf5_file.h"
 #include "formats/weights.h"
+#include "session/parameters.h"
 #include "test_environment.h"
 #include "train/configure_training.h"
-#include "session/parameters.h"
 #include "train/training.h"
 
 namespace trainer {
@@ -25,7 +25,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr double kTolerance = 2e-3;
-
 
 // The unpacked archive, once a process, removed at its end.
 class Cases {

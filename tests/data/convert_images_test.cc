@@ -19,9 +19,7 @@ namespace fs = std::filesystem;
 using test::error_text;
 using test::expect_contains;
 
-void write(const std::string& path, const std::string& bytes) {
-  std::ofstream(path, std::ios::binary) << bytes;
-}
+void write(const std::string& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
 std::string bytes_of(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
   return std::string(std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>());
@@ -141,7 +139,11 @@ TEST_F(ConvertImages, EncodedGrayIsGray) {
 }
 
 TEST_F(ConvertImages, WhatItsProgressThrowsLeavesNothingBehind) {
-  EXPECT_THROW(convert_images(request_, nullptr, [](int64_t done, int64_t) { if (done > 0) throw data_error("stopped"); }), Error);
+  EXPECT_THROW(convert_images(request_, nullptr,
+                              [](int64_t done, int64_t) {
+                                if (done > 0) throw data_error("stopped");
+                              }),
+               Error);
   for (const fs::directory_entry& entry : fs::directory_iterator(std::string(folder_ / "")))
     EXPECT_NE(entry.path().filename().string().substr(0, 2), "db") << entry.path();
 }
@@ -217,8 +219,7 @@ TEST(ConvertCifar, ReadsTheBinaryFiles) {
   std::string all;
   for (int file = 1; file <= 5; ++file) {
     std::string bytes;
-    for (int i = 0; i < 2; ++i)
-      bytes += static_cast<char>(file) + std::string(3072, static_cast<char>(file * 10 + i));
+    for (int i = 0; i < 2; ++i) bytes += static_cast<char>(file) + std::string(3072, static_cast<char>(file * 10 + i));
     write(folder / ("data_batch_" + std::to_string(file) + ".bin"), bytes);
   }
   std::string bytes(1, '\x09');
@@ -248,10 +249,9 @@ TEST(ConvertCifar, ReadsTheBinaryFiles) {
 TEST(ComputeMean, DividesSumsByTheNumberOfRecords) {
   const test::TemporaryFolder folder;
   const std::vector<float> values = {0.5f, 1.5f, 2.5f, 3.5f};
-  test::write_lmdb(folder / "db",
-                   {{"a", serialize_datum(2, 1, 2, std::string_view("\x01\x02\x03\xff", 4), 0)},
-                    {"b", serialize_datum(2, 1, 2, std::string_view("\x02\x02\x04\xfe", 4), 0)},
-                    {"c", serialize_datum(2, 1, 2, values, 0)}});
+  test::write_lmdb(folder / "db", {{"a", serialize_datum(2, 1, 2, std::string_view("\x01\x02\x03\xff", 4), 0)},
+                                   {"b", serialize_datum(2, 1, 2, std::string_view("\x02\x02\x04\xfe", 4), 0)},
+                                   {"c", serialize_datum(2, 1, 2, values, 0)}});
   const DatabaseMean mean = compute_mean(folder / "db", "lmdb", folder / "mean.binaryproto", {});
   EXPECT_EQ(mean.records, 3);
   const MeanImage image = read_mean_file(folder / "mean.binaryproto");
@@ -267,8 +267,7 @@ TEST(ComputeMean, DividesSumsByTheNumberOfRecords) {
 
   expect_contains(error_text([&] { compute_mean(folder / "db", "lmdb", folder / "mean.binaryproto", {}); }),
                   {"exists already"});
-  test::write_lmdb(folder / "two",
-                   {{"a", test::raw_datum(0, 1, 2, 2, 0)}, {"b", test::raw_datum(0, 1, 2, 3, 0)}});
+  test::write_lmdb(folder / "two", {{"a", test::raw_datum(0, 1, 2, 2, 0)}, {"b", test::raw_datum(0, 1, 2, 3, 0)}});
   expect_contains(error_text([&] { compute_mean(folder / "two", "lmdb", "", {}); }),
                   {"record 1 (key \"b\")", "1x2x3", "1x2x2"});
 }
@@ -278,8 +277,7 @@ TEST(ComputeMean, StaysExactOverManyRecords) {
   const test::TemporaryFolder folder;
   test::Records all;
   for (int i = 0; i < 70000; ++i)
-    all.emplace_back(test::key(i),
-                     serialize_datum(1, 1, 1, std::string_view(i % 2 == 0 ? "\xff" : "\xfc", 1), 0));
+    all.emplace_back(test::key(i), serialize_datum(1, 1, 1, std::string_view(i % 2 == 0 ? "\xff" : "\xfc", 1), 0));
   test::write_lmdb(folder / "db", all);
   EXPECT_EQ(compute_mean(folder / "db", "lmdb", "", {}).channels[0], 253.5);
 }

@@ -27,9 +27,7 @@ std::string big_endian(uint32_t value) {
   return bytes;
 }
 
-void write_text(const std::string& path, const std::string& text) {
-  std::ofstream(path, std::ios::binary) << text;
-}
+void write_text(const std::string& path, const std::string& text) { std::ofstream(path, std::ios::binary) << text; }
 
 // 3 pictures of 2 x 2 whose bytes count up, labels 7 8 9.
 void write_idx(const test::TemporaryFolder& folder) {
@@ -137,8 +135,7 @@ TEST(LmdbWriter, GrowsItsMap) {
   test::TemporaryFolder folder;
   {
     LmdbWriter writer(folder / "db", 64 << 10);
-    for (int i = 0; i < 2500; ++i)
-      writer.put(test::key(i), std::string(700, static_cast<char>('a' + i % 26)));
+    for (int i = 0; i < 2500; ++i) writer.put(test::key(i), std::string(700, static_cast<char>('a' + i % 26)));
     writer.finish();
   }
   LmdbSource source(folder / "db");
@@ -197,7 +194,8 @@ TEST(ConvertArrays, KeepsWhatAnotherConversionMadeMeanwhile) {
   const auto other_is_faster = [&](int64_t, int64_t) {
     if (std::exchange(first, false)) convert_arrays_to_hdf5(request);
   };
-  expect_contains(error_text([&] { convert_arrays_to_hdf5(request, other_is_faster); }), {folder / "out.h5" + " exists by now"});
+  expect_contains(error_text([&] { convert_arrays_to_hdf5(request, other_is_faster); }),
+                  {folder / "out.h5" + " exists by now"});
   EXPECT_EQ(Hdf5File::open(folder / "out.h5").read_floats("data"), (std::vector<float>{0, 1, 2, 3}));
   const auto entries = std::distance(std::filesystem::directory_iterator(folder / ""), {});
   EXPECT_EQ(entries, 3);  // the array, the data set, its list
@@ -212,21 +210,17 @@ TEST(ConvertArrays, WrongRequests) {
   };
   expect_contains(error({{"a", folder / "x.npy", {}, {}}, {"b", folder / "t.csv", {}, {}}}, ExitCode::kData),
                   {"x.npy has 2 rows but", "t.csv has 3"});
-  expect_contains(error({{"a", folder / "t.csv", {"alhpa"}, {}}}, ExitCode::kConfiguration),
-                  {"did you mean 'alpha'?"});
-  expect_contains(error({{"a", folder / "x.npy", {}, {3}}}, ExitCode::kConfiguration),
-                  {"2 values", "shape 3"});
-  expect_contains(
-      error({{"a", folder / "x.npy", {}, {}}, {"a", folder / "x.npy", {}, {}}}, ExitCode::kConfiguration),
-      {"two arrays"});
+  expect_contains(error({{"a", folder / "t.csv", {"alhpa"}, {}}}, ExitCode::kConfiguration), {"did you mean 'alpha'?"});
+  expect_contains(error({{"a", folder / "x.npy", {}, {3}}}, ExitCode::kConfiguration), {"2 values", "shape 3"});
+  expect_contains(error({{"a", folder / "x.npy", {}, {}}, {"a", folder / "x.npy", {}, {}}}, ExitCode::kConfiguration),
+                  {"two arrays"});
   expect_contains(error({{"a", folder / "x.mat", {}, {}}}, ExitCode::kConfiguration), {".npy, .csv"});
   EXPECT_FALSE(std::filesystem::exists(folder / "o.h5"));
   EXPECT_FALSE(std::filesystem::exists(folder / "o.h5.txt"));
 }
 
 TEST(ConvertArrays, NumbersThatAreNotFiniteAreNamed) {
-  const std::filesystem::path folder =
-      std::filesystem::temp_directory_path() / fmt::format("trainer_csv_{}", getpid());
+  const std::filesystem::path folder = std::filesystem::temp_directory_path() / fmt::format("trainer_csv_{}", getpid());
   std::filesystem::create_directories(folder);
   const std::string table = (folder / "a.csv").string();
   std::ofstream(table) << "1,2\n3,nan\n";
@@ -237,8 +231,7 @@ TEST(ConvertArrays, NumbersThatAreNotFiniteAreNamed) {
     convert_arrays_to_hdf5(conversion);
     ADD_FAILURE() << "accepted";
   } catch (const Error& error) {
-    EXPECT_NE(std::string(error.what()).find("line 2, column 2: nan is not a finite number"),
-              std::string::npos)
+    EXPECT_NE(std::string(error.what()).find("line 2, column 2: nan is not a finite number"), std::string::npos)
         << error.what();
   }
   std::filesystem::remove_all(folder);

@@ -173,8 +173,7 @@ TEST(DatumBatches, RanksShareTheRunningOffsetsOfTrainOnly) {
       labels.insert(labels.end(), batch.tops[1].begin(), batch.tops[1].end());
     }
     // Offsets 0 2 4 6 8 10 and 1 3 5 7 9 11, each modulo 5.
-    EXPECT_EQ(labels,
-              rank == 0 ? (std::vector<float>{0, 2, 4, 1, 3, 0}) : (std::vector<float>{1, 3, 0, 2, 4, 1}));
+    EXPECT_EQ(labels, rank == 0 ? (std::vector<float>{0, 2, 4, 1, 3, 0}) : (std::vector<float>{1, 3, 0, 2, 4, 1}));
     EXPECT_EQ(stream->cursor().records, 12u);
     shared.phase = caffe::TEST;
     auto test_stream = BatchStream::open(data_layer(folder / "db", 3), shared);
@@ -185,8 +184,7 @@ TEST(DatumBatches, RanksShareTheRunningOffsetsOfTrainOnly) {
 
 TEST(DatumBatches, BatchesOfOneMayChangeTheirSize) {
   test::TemporaryFolder folder;
-  test::write_lmdb(folder / "db",
-                   {{"a", test::raw_datum(0, 1, 2, 3, 0)}, {"b", test::raw_datum(1, 1, 9, 8, 1)}});
+  test::write_lmdb(folder / "db", {{"a", test::raw_datum(0, 1, 2, 3, 0)}, {"b", test::raw_datum(1, 1, 9, 8, 1)}});
   auto stream = BatchStream::open(data_layer(folder / "db", 1), options());
   stream->start();
   for (int i = 0; i < 6; ++i) {

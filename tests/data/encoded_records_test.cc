@@ -63,8 +63,7 @@ std::string encoded(const std::string& file, int label) {
   return datum.SerializeAsString();
 }
 
-std::vector<float> first_data(const std::string& record, const std::string& transform,
-                              const Shape& expected) {
+std::vector<float> first_data(const std::string& record, const std::string& transform, const Shape& expected) {
   test::TemporaryFolder folder;
   test::write_lmdb(folder / "db", {{"0", record}});
   auto stream = BatchStream::open(data_layer(folder / "db", 1, "", transform), options());
@@ -99,8 +98,7 @@ TEST(EncodedRecords, PngGrayStaysOneChannelOrIsForcedToThree) {
 TEST(EncodedRecords, PngWithTransparencyHasFourChannelsAsStored) {
   const std::string record = encoded(png({10, 20, 30, 255, 40, 50, 60, 0}, 2, 1, PNG_FORMAT_RGBA), 0);
   EXPECT_EQ(first_data(record, "", Shape{1, 4, 1, 2}), (std::vector<float>{30, 60, 20, 50, 10, 40, 255, 0}));
-  EXPECT_EQ(first_data(record, "force_color: true", Shape{1, 3, 1, 2}),
-            (std::vector<float>{30, 60, 20, 50, 10, 40}));
+  EXPECT_EQ(first_data(record, "force_color: true", Shape{1, 3, 1, 2}), (std::vector<float>{30, 60, 20, 50, 10, 40}));
 }
 
 TEST(EncodedRecords, JpegColourAndGray) {
@@ -181,15 +179,15 @@ TEST(EncodedRecords, SixteenBitsAChannelAreCutToEight) {
   const PixelView view = decoder.decode(file, ColorMode::kGray);
   EXPECT_EQ(view.bytes[0], 0x12);
   EXPECT_EQ(view.bytes[1], 0xFF);
-  expect_contains(test::error_text([&] { decoder.decode(file, ColorMode::kAsStored); }), {"16 bits a channel", "force_gray"});
+  expect_contains(test::error_text([&] { decoder.decode(file, ColorMode::kAsStored); }),
+                  {"16 bits a channel", "force_gray"});
 }
 
 TEST(EncodedRecords, EveryDamagedByteEndsInPixelsOrAnError) {
   std::vector<uint8_t> noise;
   for (int i = 0; i < 16 * 16 * 3; ++i) noise.push_back(static_cast<uint8_t>(i * 7919 % 256));
   ImageDecoder decoder;
-  for (const std::string& file :
-       {jpeg(noise, 16, 16, TJPF_RGB, TJSAMP_420), png(noise, 16, 16, PNG_FORMAT_RGB)}) {
+  for (const std::string& file : {jpeg(noise, 16, 16, TJPF_RGB, TJSAMP_420), png(noise, 16, 16, PNG_FORMAT_RGB)}) {
     for (size_t at = 0; at < file.size(); ++at) {
       std::string damaged = file;
       damaged[at] = static_cast<char>(damaged[at] ^ 0xFF);

@@ -7,8 +7,8 @@
 
 #include "data/feeds/hdf5_rows.h"
 #include "data/small_data.h"
-#include "formats/sparse_dataset.h"
 #include "formats/hdf5_file.h"
+#include "formats/sparse_dataset.h"
 
 namespace trainer {
 namespace {
@@ -19,8 +19,8 @@ using test::options;
 using test::take_many;
 
 caffe::LayerParameter hdf5_layer(const std::string& list, int batch_size, const std::string& more = "") {
-  return test::layer_of("name: 'data' type: 'HDF5Data' top: 'data' top: 'label' hdf5_data_param { source: '" +
-                        list + "' batch_size: " + std::to_string(batch_size) + " } " + more);
+  return test::layer_of("name: 'data' type: 'HDF5Data' top: 'data' top: 'label' hdf5_data_param { source: '" + list +
+                        "' batch_size: " + std::to_string(batch_size) + " } " + more);
 }
 
 // Row r of the file has data 100 * id + r in every place plus the place, and label id + r (as an integer).
@@ -66,8 +66,7 @@ TEST_F(Hdf5Batches, StraddleFilesAndEpochs) {
   int record = 0;
   for (const test::Batch& batch : take_many(*stream, 6)) {
     for (size_t n = 0; n < 5; ++n, ++record) {
-      const int in_epoch = record % 7, id = in_epoch < 3 ? 0 : 1,
-                row = in_epoch < 3 ? in_epoch : in_epoch - 3;
+      const int in_epoch = record % 7, id = in_epoch < 3 ? 0 : 1, row = in_epoch < 3 ? in_epoch : in_epoch - 3;
       EXPECT_EQ(batch.tops[1][n], static_cast<float>(id + row));
       for (size_t i = 0; i < 6; ++i) {
         for (size_t c = 0; c < 2; ++c) {
@@ -112,8 +111,7 @@ TEST_F(Hdf5Batches, ShuffleInLittleMemoryIsAPermutation) {
     for (size_t i = 1; i < 77; ++i) near += std::abs(order[i] - order[i - 1]) < 4.0f;
     EXPECT_LT(near, 50);
     std::sort(order.begin(), order.end());
-    for (int i = 0; i < 77; ++i)
-      EXPECT_EQ(order[static_cast<size_t>(i)], static_cast<float>(i < 40 ? i : 60 + i));
+    for (int i = 0; i < 77; ++i) EXPECT_EQ(order[static_cast<size_t>(i)], static_cast<float>(i < 40 ? i : 60 + i));
   }
   EXPECT_EQ(orders.size(), 3u);
   // Going back to any place gives the same row, from a fresh object too.
@@ -135,8 +133,8 @@ TEST_F(Hdf5Batches, LabelOutOfRangeNamesFileAndRow) {
   stream->start();
   take_many(*stream, 4);
   // Labels 0 1 2 3 4, then 4 5 6 7: the fourth row of b.h5 is too large.
-  expect_contains(error_text([&] { stream->next(); }), {"row 3 of " + folder_ / "b.h5", "its label is 7",
-                                                        "layer 'accuracy' (Accuracy) takes 0 to 6"});
+  expect_contains(error_text([&] { stream->next(); }),
+                  {"row 3 of " + folder_ / "b.h5", "its label is 7", "layer 'accuracy' (Accuracy) takes 0 to 6"});
 }
 
 TEST_F(Hdf5Batches, LabelBetweenTwoClassesIsRefused) {
@@ -149,7 +147,8 @@ TEST_F(Hdf5Batches, LabelBetweenTwoClassesIsRefused) {
   auto stream = BatchStream::open(hdf5_layer(folder_ / "list.txt", 3), options());
   stream->set_label_limit(1, {7, std::nullopt, "layer 'accuracy' (Accuracy)"});
   stream->start();
-  expect_contains(error_text([&] { stream->next(); }), {"row 2 of " + folder_ / "a.h5", "its label is 2.5", "whole numbers"});
+  expect_contains(error_text([&] { stream->next(); }),
+                  {"row 2 of " + folder_ / "a.h5", "its label is 2.5", "whole numbers"});
 }
 
 // As h5py's resize() leaves it: 9 rows claimed, 4 written.
@@ -169,8 +168,7 @@ TEST_F(Hdf5Batches, RowsThatWereNotWrittenAreRefused) {
   H5Sclose(space);
   H5Fclose(file);
   write_list({"a.h5"});
-  expect_contains(open_error(),
-                  {"a.h5: dataset \"data\" (9) was not written whole: of 5 chunks it stores 2"});
+  expect_contains(open_error(), {"a.h5: dataset \"data\" (9) was not written whole: of 5 chunks it stores 2"});
 }
 
 TEST_F(Hdf5Batches, WrongFiles) {

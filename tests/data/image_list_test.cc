@@ -15,9 +15,7 @@ using test::expect_contains;
 using test::options;
 using test::take_many;
 
-void write(const std::string& path, const std::string& bytes) {
-  std::ofstream(path, std::ios::binary) << bytes;
-}
+void write(const std::string& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
 
 // A binary PGM of one grey.
 std::string gray_file(int height, int width, int value) {
@@ -36,12 +34,11 @@ void write_pictures(const test::TemporaryFolder& folder, int count) {
   write(folder / "list.txt", list);
 }
 
-caffe::LayerParameter image_layer(const test::TemporaryFolder& folder, int batch,
-                                  const std::string& fields = "", const std::string& transform = "") {
-  return test::layer_of(
-      "name: 'data' type: 'ImageData' top: 'data' top: 'label' image_data_param { source: '" +
-      folder / "list.txt" + "' root_folder: '" + folder / "" + "' is_color: false batch_size: " +
-      std::to_string(batch) + " " + fields + " } transform_param { " + transform + " }");
+caffe::LayerParameter image_layer(const test::TemporaryFolder& folder, int batch, const std::string& fields = "",
+                                  const std::string& transform = "") {
+  return test::layer_of("name: 'data' type: 'ImageData' top: 'data' top: 'label' image_data_param { source: '" +
+                        folder / "list.txt" + "' root_folder: '" + folder / "" + "' is_color: false batch_size: " +
+                        std::to_string(batch) + " " + fields + " } transform_param { " + transform + " }");
 }
 
 std::vector<float> labels(BatchStream& stream, int batches) {
@@ -53,7 +50,9 @@ std::vector<float> labels(BatchStream& stream, int batches) {
 
 TEST(ImageListFile, SplitsAtTheLastBlank) {
   const test::TemporaryFolder folder;
-  write(folder / "l", "\xEF\xBB\xBF" "a b/c d.png 7\r\n\nx.png  3\ny.png +12\nz.png -1");
+  write(folder / "l",
+        "\xEF\xBB\xBF"
+        "a b/c d.png 7\r\n\nx.png  3\ny.png +12\nz.png -1");
   const ImageList list(folder / "l");
   ASSERT_EQ(list.size(), 4u);
   EXPECT_EQ(list.path(0), "a b/c d.png");
@@ -138,9 +137,8 @@ TEST(ImageData, ResizesPicturesOfAnySize) {
   expected.resize(48, 50.0f);
   EXPECT_EQ(take_many(*stream, 1)[0].tops[0], expected);
 
-  const std::string half =
-      error_text([&] { BatchStream::open(image_layer(folder, 1, "new_height: 4"), options()); },
-                 ExitCode::kConfiguration);
+  const std::string half = error_text([&] { BatchStream::open(image_layer(folder, 1, "new_height: 4"), options()); },
+                                      ExitCode::kConfiguration);
   expect_contains(half, {"new_height without new_width"});
 }
 
@@ -171,7 +169,8 @@ TEST(ImageData, ALaterBatchThatIsNoBlobIsRefusedBeforeItTakesMemory) {
   stream->start();
   take_many(*stream, 1);
   expect_contains(error_text([&] { stream->next_batch_descs(); }),
-                  {"(ImageData)", "list.txt:8 (large.pgm)", "7,1,18000,18000 are more than 2147483647 elements", "image_data_param.batch_size"});
+                  {"(ImageData)", "list.txt:8 (large.pgm)", "7,1,18000,18000 are more than 2147483647 elements",
+                   "image_data_param.batch_size"});
 }
 
 TEST(ImageData, ShuffleDrawsAFreshOrderEachEpochWhateverTheWorkers) {

@@ -21,8 +21,7 @@ std::string value_at(LmdbSource& source, uint64_t index) {
 TEST(LmdbSource, ReadsAnyNumberWithAndWithoutTheKeyIndex) {
   test::TemporaryFolder folder;
   // Keys come in the order of their bytes, whatever their lengths.
-  test::write_lmdb(folder / "db",
-                   {{"b", "2"}, {"a", "0"}, {"a/b c.jpg", "1"}, {std::string("z\0q", 3), "3"}});
+  test::write_lmdb(folder / "db", {{"b", "2"}, {"a", "0"}, {"a/b c.jpg", "1"}, {std::string("z\0q", 3), "3"}});
   LmdbSource source(folder / "db"), second(folder / "db");
   ASSERT_EQ(source.size(), 4u);
   for (uint64_t index : {2u, 0u, 1u, 1u, 3u, 0u}) EXPECT_EQ(value_at(source, index), std::to_string(index));
@@ -42,8 +41,7 @@ TEST(LmdbSource, ReadsAFileOutsideAFolderAndWithoutPermissionToLock) {
   test::write_lmdb(folder / "db", {{"a", "0"}});
   std::filesystem::remove(folder / "db/lock.mdb");
   std::filesystem::copy_file(folder / "db/data.mdb", folder / "single.mdb");
-  std::filesystem::permissions(folder / "db",
-                               std::filesystem::perms::owner_read | std::filesystem::perms::owner_exec);
+  std::filesystem::permissions(folder / "db", std::filesystem::perms::owner_read | std::filesystem::perms::owner_exec);
   {
     LmdbSource source(folder / "db");
     EXPECT_EQ(value_at(source, 0), "0");

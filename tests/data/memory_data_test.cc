@@ -19,8 +19,7 @@ class MemoryData : public testing::Test {
  protected:
   // Values 0, 1, 2, ...; labels 10, 11, ...
   void write(const std::string& name, const Shape& data, const Shape& labels) {
-    std::vector<float> values(static_cast<size_t>(data.count())),
-        numbers(static_cast<size_t>(labels.count()));
+    std::vector<float> values(static_cast<size_t>(data.count())), numbers(static_cast<size_t>(labels.count()));
     std::iota(values.begin(), values.end(), 0.0f);
     std::iota(numbers.begin(), numbers.end(), 10.0f);
     Hdf5File file = Hdf5File::create(folder_ / name);
@@ -52,8 +51,8 @@ TEST_F(MemoryData, GivesRowsInOrderAndGoesOnFromTheFirst) {
 
 TEST_F(MemoryData, CropsAndTakesRowsOfAnyRank) {
   write("x.h5", Shape{2, 1, 3, 3}, Shape{2, 1});
-  auto stream = BatchStream::open(layer("x.h5", 2, "channels: 1 height: 1 width: 1", "crop_size: 1"),
-                                  options(caffe::TEST));
+  auto stream =
+      BatchStream::open(layer("x.h5", 2, "channels: 1 height: 1 width: 1", "crop_size: 1"), options(caffe::TEST));
   stream->start();
   EXPECT_EQ(take_many(*stream, 1)[0].tops[0], (std::vector<float>{4, 13}));
   write("rows.h5", Shape{2, 6}, Shape{2});
@@ -82,12 +81,17 @@ TEST_F(MemoryData, NpyHasNoLabels) {
 TEST_F(MemoryData, AFileMayHaveMoreElementsThanABlob) {
   const std::string header = "{'descr': '|u1', 'fortran_order': False, 'shape': (3000000, 1000), }\n";
   const std::string path = folder_ / "large.npy";
-  std::ofstream(path, std::ios::binary) << "\x93NUMPY\x01" << '\0' << static_cast<char>(header.size()) << '\0' << header;
+  std::ofstream(path, std::ios::binary) << "\x93NUMPY\x01" << '\0' << static_cast<char>(header.size()) << '\0'
+                                        << header;
   std::filesystem::resize_file(path, 10 + header.size() + 3'000'000'000);
   auto stream = BatchStream::open(layer("large.npy", 2, "channels: 1000 height: 1 width: 1"), options(caffe::TEST));
   EXPECT_EQ(stream->next_batch_descs()[0].shape, (Shape{2, 1000, 1, 1}));
   EXPECT_EQ(stream->records_per_epoch(), 3'000'000);
-  expect_contains(error_text([&] { BatchStream::open(layer("large.npy", 1, "channels: 4294967295 height: 4294967295 width: 4294967295"), options(caffe::TEST)); }),
+  expect_contains(error_text([&] {
+                    BatchStream::open(
+                        layer("large.npy", 1, "channels: 4294967295 height: 4294967295 width: 4294967295"),
+                        options(caffe::TEST));
+                  }),
                   {"items of 1000x1x1", "says 4294967295x4294967295x4294967295"});
 }
 
@@ -99,10 +103,8 @@ TEST_F(MemoryData, MistakesAreNamed) {
   write("labels.h5", Shape{3, 1, 1, 2}, Shape{4});
   expect_contains(reason(layer("", 1, "channels: 1 height: 1 width: 2"), ExitCode::kConfiguration),
                   {"memory_data_param.source", "--set 'layer[data].memory_data_param.source=FILE'"});
-  expect_contains(reason(layer("x.h5", 1, "channels: 3 height: 1 width: 2")),
-                  {"items of 1x1x2", "says 3x1x2"});
-  expect_contains(reason(layer("x.h5", 1, "channels: 0 height: 1 width: 2"), ExitCode::kConfiguration),
-                  {"at least 1"});
+  expect_contains(reason(layer("x.h5", 1, "channels: 3 height: 1 width: 2")), {"items of 1x1x2", "says 3x1x2"});
+  expect_contains(reason(layer("x.h5", 1, "channels: 0 height: 1 width: 2"), ExitCode::kConfiguration), {"at least 1"});
   expect_contains(reason(layer("labels.h5", 1, "channels: 1 height: 1 width: 2")),
                   {"one label for each of the 3 items"});
   expect_contains(reason(layer("none.h5", 1, "channels: 1 height: 1 width: 2")), {"none.h5", "No such file"});

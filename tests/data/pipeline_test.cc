@@ -79,8 +79,7 @@ TEST(Pipeline, StopsAtThePrefetchDepthAndShutsDownWhileBlocked) {
     for (int64_t b = 0; b < taken; ++b) expect_batch(*pipeline, b, 4);
     // Two ahead of the one in the consumer's hands; before the first call that place is free as well.
     const int64_t expected = 4 * (taken == 0 ? 3 : taken + 2);
-    for (int i = 0; i < 2000 && seen.filled < expected; ++i)
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    for (int i = 0; i < 2000 && seen.filled < expected; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
     EXPECT_EQ(seen.filled, expected);
     pipeline.reset();

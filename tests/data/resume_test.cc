@@ -33,20 +33,17 @@ void expect_same_after_resume(const caffe::LayerParameter& layer) {
     auto after = BatchStream::open(layer, options(caffe::TRAIN, 3));
     after->seek(cursor);
     after->start();
-    EXPECT_TRUE(take_many(*after, 17 - stop) == std::vector<Batch>(expected.begin() + stop, expected.end()))
-        << stop;
+    EXPECT_TRUE(take_many(*after, 17 - stop) == std::vector<Batch>(expected.begin() + stop, expected.end())) << stop;
     // And back again while it runs.
     after->seek(cursor);
-    EXPECT_TRUE(take_many(*after, 17 - stop) == std::vector<Batch>(expected.begin() + stop, expected.end()))
-        << stop;
+    EXPECT_TRUE(take_many(*after, 17 - stop) == std::vector<Batch>(expected.begin() + stop, expected.end())) << stop;
   }
 }
 
 TEST(Resume, ShuffleCropMirrorOfLmdb) {
   test::TemporaryFolder folder;
   test::write_lmdb(folder / "db", test::raw_records(20, 3, 9, 8));
-  expect_same_after_resume(
-      test::data_layer(folder / "db", 6, "shuffle: true", "crop_size: 5 mirror: true scale: 0.1"));
+  expect_same_after_resume(test::data_layer(folder / "db", 6, "shuffle: true", "crop_size: 5 mirror: true scale: 0.1"));
 }
 
 TEST(Resume, SequentialLmdb) {

@@ -48,8 +48,7 @@ inline void write_lmdb(const std::string& folder, const Records& records) {
   ASSERT_EQ(mdb_txn_begin(env, nullptr, 0, &txn), 0);
   ASSERT_EQ(mdb_dbi_open(txn, nullptr, 0, &dbi), 0);
   for (const auto& [name, bytes] : records) {
-    MDB_val key{name.size(), const_cast<char*>(name.data())},
-        value{bytes.size(), const_cast<char*>(bytes.data())};
+    MDB_val key{name.size(), const_cast<char*>(name.data())}, value{bytes.size(), const_cast<char*>(bytes.data())};
     ASSERT_EQ(mdb_put(txn, dbi, &key, &value, 0), 0);
   }
   ASSERT_EQ(mdb_txn_commit(txn), 0);
@@ -95,8 +94,7 @@ inline caffe::LayerParameter layer_of(const std::string& text) {
   return layer;
 }
 
-inline caffe::LayerParameter data_layer(const std::string& source, int batch_size,
-                                        const std::string& data_param = "",
+inline caffe::LayerParameter data_layer(const std::string& source, int batch_size, const std::string& data_param = "",
                                         const std::string& transform = "") {
   return layer_of("name: 'data' type: 'Data' top: 'data' top: 'label' data_param { source: '" + source +
                   "' backend: LMDB batch_size: " + std::to_string(batch_size) + " " + data_param +

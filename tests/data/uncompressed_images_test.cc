@@ -45,8 +45,7 @@ TEST(UncompressedImages, Pnm) {
   EXPECT_EQ(pixels(colour, ColorMode::kGray, {1, 1, 2}), (std::vector<int>{18, 124}));
   const std::string gray = "P5\n1 3\n255\n" + bytes({7, 77, 250});
   EXPECT_EQ(pixels(gray, ColorMode::kAsStored, {1, 3, 1}), (std::vector<int>{7, 77, 250}));
-  EXPECT_EQ(pixels(gray, ColorMode::kColor, {3, 3, 1}),
-            (std::vector<int>{7, 7, 7, 77, 77, 77, 250, 250, 250}));
+  EXPECT_EQ(pixels(gray, ColorMode::kColor, {3, 3, 1}), (std::vector<int>{7, 7, 7, 77, 77, 77, 250, 250, 250}));
   EXPECT_EQ(pixels("P2 2 1 255 7 255\n", ColorMode::kAsStored, {1, 1, 2}), (std::vector<int>{7, 255}));
   EXPECT_EQ(pixels("P3 1 1 255 1 2 3\n", ColorMode::kAsStored, {3, 1, 1}), (std::vector<int>{3, 2, 1}));
 }
@@ -83,9 +82,8 @@ TEST(UncompressedImages, WhatIsRefusedIsNamed) {
 
 TEST(UncompressedImages, EveryDamagedByteEndsInPixelsOrAnError) {
   const std::string lines = bytes({1, 2, 3, 4, 5, 6, 0, 0});
-  for (const std::string& file :
-       {bmp(2, 1, 24, "", lines), bmp(2, 1, 8, bytes({1, 2, 3, 0}), bytes({0, 0, 0, 0})),
-        "P6 2 1 255\n" + lines, std::string("P3 1 1 255 1 2 3\n")}) {
+  for (const std::string& file : {bmp(2, 1, 24, "", lines), bmp(2, 1, 8, bytes({1, 2, 3, 0}), bytes({0, 0, 0, 0})),
+                                  "P6 2 1 255\n" + lines, std::string("P3 1 1 255 1 2 3\n")}) {
     for (size_t at = 0; at < file.size(); ++at) {
       for (int change : {0xFF, 0x80, 0x01, 0x10}) {
         std::string damaged = file;

@@ -3,9 +3,9 @@
 #include <fstream>
 #include <set>
 
-#include "data/small_data.h"
 #include "data/feeds/window_cut.h"
 #include "data/feeds/window_list.h"
+#include "data/small_data.h"
 
 namespace trainer {
 namespace {
@@ -15,9 +15,7 @@ using test::expect_contains;
 using test::options;
 using test::take_many;
 
-void write(const std::string& path, const std::string& bytes) {
-  std::ofstream(path, std::ios::binary) << bytes;
-}
+void write(const std::string& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
 
 Window window(int x1, int y1, int x2, int y2) {
   Window result;
@@ -60,10 +58,7 @@ TEST(WindowCut, WindowsOutsideThePictureAreRefused) {
                     cut_window(window(2, 2, 6, 4), {8, 0, false}, 6, 6, false);
                   }),
                   {"(2, 2) to (6, 4)", "6 high and 6 wide"});
-  expect_contains(error_text([] {
-                    cut_window(window(40, 40, 41, 41), {8, 1, false}, 6, 6, false);
-                  }),
-                  {"leaves"});
+  expect_contains(error_text([] { cut_window(window(40, 40, 41, 41), {8, 1, false}, 6, 6, false); }), {"leaves"});
 }
 
 constexpr const char* kList =
@@ -104,17 +99,15 @@ class WindowData : public testing::Test {
   void SetUp() override {
     // 4 wide, 2 high; blue counts 0..7, green and red are 100 and 200.
     std::string picture = "P6 4 2 255\n";
-    for (int i = 0; i < 8; ++i)
-      picture += {static_cast<char>(200), static_cast<char>(100), static_cast<char>(i)};
+    for (int i = 0; i < 8; ++i) picture += {static_cast<char>(200), static_cast<char>(100), static_cast<char>(i)};
     write(folder_ / "a.ppm", picture);
     write(folder_ / "b.ppm", std::string("P6 1 1 255\n") + "\x1e\x14\x0a");
     write(folder_ / "w", kList);
   }
   caffe::LayerParameter layer(int batch, const std::string& fields, const std::string& transform) {
-    return test::layer_of(
-        "name: 'data' type: 'WindowData' top: 'data' top: 'label' window_data_param { source: '" +
-        folder_ / "w" + "' root_folder: '" + folder_ / "" + "' batch_size: " + std::to_string(batch) + " " +
-        fields + " } transform_param { " + transform + " }");
+    return test::layer_of("name: 'data' type: 'WindowData' top: 'data' top: 'label' window_data_param { source: '" +
+                          folder_ / "w" + "' root_folder: '" + folder_ / "" + "' batch_size: " + std::to_string(batch) +
+                          " " + fields + " } transform_param { " + transform + " }");
   }
   test::TemporaryFolder folder_;
 };
@@ -122,8 +115,7 @@ class WindowData : public testing::Test {
 TEST_F(WindowData, BackgroundComesFirstThenForegroundWithMeanAndScale) {
   // int(8 * 0.25) = 2 foreground windows.
   auto stream = BatchStream::open(
-      layer(8, "bg_threshold: 0.3 scale: 0.5", "crop_size: 2 mean_value: 1 mean_value: 2 mean_value: 3"),
-      options());
+      layer(8, "bg_threshold: 0.3 scale: 0.5", "crop_size: 2 mean_value: 1 mean_value: 2 mean_value: 3"), options());
   EXPECT_EQ(stream->next_batch_descs()[0].shape, (Shape{8, 3, 2, 2}));
   stream->start();
   std::set<float> classes;
@@ -152,8 +144,8 @@ TEST_F(WindowData, BackgroundComesFirstThenForegroundWithMeanAndScale) {
 }
 
 TEST_F(WindowData, MirrorsHalfOfTheWindows) {
-  auto stream = BatchStream::open(layer(10, "fg_fraction: 0 bg_threshold: 0.3", "crop_size: 2 mirror: true"),
-                                  options());
+  auto stream =
+      BatchStream::open(layer(10, "fg_fraction: 0 bg_threshold: 0.3", "crop_size: 2 mirror: true"), options());
   stream->start();
   int mirrored = 0;
   for (const test::Batch& batch : take_many(*stream, 20)) {
@@ -175,8 +167,7 @@ TEST_F(WindowData, AroundTheCutStaysExactlyZero) {
   // Crop 4, pad 1 grows by 2. The one pixel of b.ppm: half 0.5, centre 0.5; x from round(-0.5) = -1 to
   // round(1.5) = 2; 1 of 4 outside on the left, 2 on the right, so that pixel 1 of the item has it.
   write(folder_ / "w", "# 0\nb.ppm\n3 1 1\n1\n7 1.0 0 0 0 0\n");
-  auto stream =
-      BatchStream::open(layer(1, "fg_fraction: 1 context_pad: 1", "crop_size: 4 mean_value: 3"), options());
+  auto stream = BatchStream::open(layer(1, "fg_fraction: 1 context_pad: 1", "crop_size: 4 mean_value: 3"), options());
   stream->set_orders({MemoryFormat::kChannelsLast});
   stream->start();
   std::vector<float> expected(48, 0.0f);
@@ -190,8 +181,7 @@ TEST_F(WindowData, AroundTheCutStaysExactlyZero) {
 TEST_F(WindowData, DoesNotDependOnWorkersAndResumes) {
   const std::string fields = "bg_threshold: 0.3 fg_fraction: 0.5", transform = "crop_size: 3 mirror: true";
   auto one = BatchStream::open(layer(6, fields, transform), options(caffe::TRAIN, 1));
-  auto four =
-      BatchStream::open(layer(6, fields + " cache_images: true", transform), options(caffe::TRAIN, 4));
+  auto four = BatchStream::open(layer(6, fields + " cache_images: true", transform), options(caffe::TRAIN, 4));
   one->start();
   four->start();
   EXPECT_EQ(take_many(*one, 6), take_many(*four, 6));
@@ -206,8 +196,7 @@ TEST_F(WindowData, MistakesAreNamed) {
     return error_text([&] { BatchStream::open(layer(4, fields, transform), options()); }, code);
   };
   expect_contains(reason("", "", ExitCode::kConfiguration), {"transform_param.crop_size"});
-  expect_contains(reason("crop_mode: 'round'", "crop_size: 4", ExitCode::kConfiguration),
-                  {"\"warp\" or \"square\""});
+  expect_contains(reason("crop_mode: 'round'", "crop_size: 4", ExitCode::kConfiguration), {"\"warp\" or \"square\""});
   expect_contains(reason("context_pad: 2", "crop_size: 4", ExitCode::kConfiguration),
                   {"leaves nothing of crop_size 4"});
   expect_contains(reason("fg_fraction: 2", "crop_size: 4", ExitCode::kConfiguration), {"fg_fraction"});

@@ -23,17 +23,15 @@ std::string open_error(const caffe::LayerParameter& layer, ExitCode code = ExitC
 TEST(WrongData, MissingDatabase) {
   test::TemporaryFolder folder;
   std::filesystem::create_directory(folder / "train_lmdb");
-  expect_contains(
-      open_error(data_layer(folder / "train_lmbd", 1)),
-      {"there is no database " + folder / "train_lmbd", "did you mean train_lmdb?", "trainer convert"});
+  expect_contains(open_error(data_layer(folder / "train_lmbd", 1)),
+                  {"there is no database " + folder / "train_lmbd", "did you mean train_lmdb?", "trainer convert"});
   expect_contains(open_error(data_layer(folder / "a/b/db", 1)), {folder / "a/b/db", "folder does not exist"});
 }
 
 TEST(WrongData, NoLmdb) {
   test::TemporaryFolder folder;
   std::filesystem::create_directory(folder / "empty");
-  expect_contains(open_error(data_layer(folder / "empty", 1)),
-                  {"a folder without data.mdb", "it holds nothing"});
+  expect_contains(open_error(data_layer(folder / "empty", 1)), {"a folder without data.mdb", "it holds nothing"});
   std::filesystem::create_directory(folder / "level");
   std::ofstream(folder / "level/CURRENT") << "MANIFEST-000001\n";
   expect_contains(open_error(data_layer(folder / "level", 1)), {"LevelDB"});
@@ -80,8 +78,7 @@ TEST(WrongData, DamagedPagesNeverCrash) {
     std::filesystem::create_directory(damaged);
     std::ofstream(damaged + "/data.mdb", std::ios::binary) << bytes;
     try {
-      auto stream =
-          BatchStream::open(data_layer(damaged, 10, trial % 2 == 0 ? "shuffle: true" : ""), options());
+      auto stream = BatchStream::open(data_layer(damaged, 10, trial % 2 == 0 ? "shuffle: true" : ""), options());
       stream->start();
       for (int i = 0; i < 12; ++i) stream->next();
     } catch (const Error& error) {
@@ -158,8 +155,8 @@ TEST(WrongData, LabelOutOfRangeIsNamedAfterTheBatchesBefore) {
   records[13].second = test::raw_datum(13, 1, 2, 2, 12);
   test::write_lmdb(folder / "db", records);
   for (int workers : {1, 3}) {
-    auto stream = BatchStream::open(data_layer(folder / "db", 4, "skip_bad_records: true"),
-                                    options(caffe::TRAIN, workers));
+    auto stream =
+        BatchStream::open(data_layer(folder / "db", 4, "skip_bad_records: true"), options(caffe::TRAIN, workers));
     stream->set_label_limit(1, {10, std::nullopt, "layer 'loss' (SoftmaxWithLoss)"});
     stream->start();
     take_many(*stream, 3);
@@ -186,9 +183,8 @@ TEST(WrongData, BadRecordIsFatalOrLeftOut) {
   auto strict = BatchStream::open(data_layer(folder / "db", 2), options());
   strict->start();
   take_many(*strict, 1);
-  expect_contains(
-      error_text([&] { strict->next(); }),
-      {"layer 'data' (Data)", "record 3 (key \"00000003\") of " + folder / "db", "skip_bad_records: true"});
+  expect_contains(error_text([&] { strict->next(); }),
+                  {"layer 'data' (Data)", "record 3 (key \"00000003\") of " + folder / "db", "skip_bad_records: true"});
 
   StreamOptions listening = options(caffe::TRAIN, 3);
   std::vector<std::string> lines;
@@ -231,9 +227,9 @@ TEST(WrongData, WrongTransformations) {
   expect_contains(
       open_error(data_layer(folder / "db", 2, "", "mean_file: 'x' mean_value: 2"), ExitCode::kConfiguration),
       {"Cannot specify mean_file and mean_value at the same time"});
-  expect_contains(open_error(data_layer(folder / "db", 2, "", "force_gray: true force_color: true"),
-                             ExitCode::kConfiguration),
-                  {"cannot set both force_color and force_gray"});
+  expect_contains(
+      open_error(data_layer(folder / "db", 2, "", "force_gray: true force_color: true"), ExitCode::kConfiguration),
+      {"cannot set both force_color and force_gray"});
   expect_contains(open_error(data_layer(folder / "db", 0), ExitCode::kConfiguration),
                   {"batch_size must be at least 1"});
 }

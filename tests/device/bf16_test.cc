@@ -19,9 +19,9 @@ TEST(Bf16, IsTheUpperHalfOfAFloatRoundedToTheEven) {
   EXPECT_EQ(bits(1.0f), 0x3F80);
   EXPECT_EQ(bits(-2.0f), 0xC000);
   EXPECT_EQ(bits(0.0f), 0);
-  EXPECT_EQ(bits(1.0f + 0x1p-8f), 0x3F80);              // halfway: to the even one below
-  EXPECT_EQ(bits(1.0f + 3 * 0x1p-8f), 0x3F82);          // halfway: to the even one above
-  EXPECT_EQ(bits(1.0f + 0x1p-8f + 0x1p-20f), 0x3F81);   // past halfway
+  EXPECT_EQ(bits(1.0f + 0x1p-8f), 0x3F80);                     // halfway: to the even one below
+  EXPECT_EQ(bits(1.0f + 3 * 0x1p-8f), 0x3F82);                 // halfway: to the even one above
+  EXPECT_EQ(bits(1.0f + 0x1p-8f + 0x1p-20f), 0x3F81);          // past halfway
   EXPECT_EQ(bits(std::numeric_limits<float>::max()), 0x7F80);  // rounds to infinity
   EXPECT_EQ(bits(std::numeric_limits<float>::infinity()), 0x7F80);
   EXPECT_TRUE(std::isnan(to_float(to_bf16(std::numeric_limits<float>::quiet_NaN()))));
@@ -116,13 +116,14 @@ TEST(Bf16, KernelsAgreeWithTheReference) {
       exercised[implementation.name].insert(c.op->kind);
       for (int threads : {1, 2}) {
         const std::vector<Bytes> got = run_kernel(implementation, c.instance, operands, threads);
-        const std::vector<float> a = floats(expected[0], wide.instance.outputs[0]), b = floats(got[0], c.instance.outputs[0]);
+        const std::vector<float> a = floats(expected[0], wide.instance.outputs[0]),
+                                 b = floats(got[0], c.instance.outputs[0]);
         float largest = 0;
         for (float value : a) largest = std::max(largest, std::abs(value));
         for (size_t i = 0; i < a.size(); ++i) {
-          ASSERT_TRUE(std::abs(a[i] - b[i]) <= kTolerance * largest) << c.name << ", " << implementation.name << ", threads "
-                                                                     << threads << ": element " << i << " is " << b[i]
-                                                                     << ", the reference's " << a[i];
+          ASSERT_TRUE(std::abs(a[i] - b[i]) <= kTolerance * largest)
+              << c.name << ", " << implementation.name << ", threads " << threads << ": element " << i << " is " << b[i]
+              << ", the reference's " << a[i];
         }
         if (got.size() > 1) {
           EXPECT_TRUE(got[1] == expected[1]) << c.name << ", " << implementation.name << ": winners";

@@ -79,10 +79,10 @@ class Emulated {
     for (const char* family : {"convolution", "copy", "interpreter", "lrn", "matmul", "pool", "recurrence"})
       sources += fmt::format(" {}/src/device/cuda/kernels/{}.cu", TRAINER_SOURCE_DIR, family);
     const std::string library = (path / "kernels.so").string();
-    const std::string compile =
-        fmt::format("{} -x c++ -std=c++20 -O1 -ffp-contract=off -w -I{}/src "
-                    "-include {}/tests/emulated_gpu/cuda_emulator.h -shared -fPIC -o {} {} {}/tests/emulated_gpu/cuda_emulator.cc",
-                    TRAINER_COMPILER, TRAINER_SOURCE_DIR, TRAINER_SOURCE_DIR, library, sources, TRAINER_SOURCE_DIR);
+    const std::string compile = fmt::format(
+        "{} -x c++ -std=c++20 -O1 -ffp-contract=off -w -I{}/src "
+        "-include {}/tests/emulated_gpu/cuda_emulator.h -shared -fPIC -o {} {} {}/tests/emulated_gpu/cuda_emulator.cc",
+        TRAINER_COMPILER, TRAINER_SOURCE_DIR, TRAINER_SOURCE_DIR, library, sources, TRAINER_SOURCE_DIR);
     if (std::system(compile.c_str()) == 0) {
       library_ = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
     } else {
@@ -109,7 +109,8 @@ cuda::Addresses addresses_of(OpRun& run) {
 }
 
 void run_copy(OpRun& run) {
-  if (run.c.op->kind == OpKind::kReshape) return launch("reshape", cuda::reshape_arguments(run.c.instance, addresses_of(run)));
+  if (run.c.op->kind == OpKind::kReshape)
+    return launch("reshape", cuda::reshape_arguments(run.c.instance, addresses_of(run)));
   for (size_t input = 0; input < run.inputs.size(); ++input)
     launch("copy", cuda::copy_arguments(run.c.instance, input, addresses_of(run)));
 }
@@ -139,7 +140,10 @@ bool run_convolution(OpRun& run) {
   cuda::ConvolutionArguments a = cuda::convolution_arguments(run.c.instance, addresses_of(run));
   std::vector<float> partial(weights ? static_cast<size_t>(cuda::partial_floats(a)) : 0, kNaN);
   if (!partial.empty()) a.partial = partial.data();
-  launch(kind == OpKind::kConvolution ? "convolution" : weights ? "convolution_weight_gradient" : "convolution_input_gradient", a);
+  launch(kind == OpKind::kConvolution ? "convolution"
+         : weights                    ? "convolution_weight_gradient"
+                                      : "convolution_input_gradient",
+         a);
   return !partial.empty();
 }
 
@@ -316,7 +320,8 @@ TEST(CudaKernels, OffsetsBeyond32BitsAreRight) {
 }
 
 TEST(CudaKernels, NarrowNumbersAreRoundedToTheEven) {
-  std::vector<float> numbers = {0, -0.0f, 1, -2, 65504, 65520, 1e-8f, FLT_MAX, std::numeric_limits<float>::infinity(), kNaN};
+  std::vector<float> numbers = {0,   -0.0f, 1, -2, 65504, 65520, 1e-8f, FLT_MAX, std::numeric_limits<float>::infinity(),
+                                kNaN};
   for (float step : {0x1p-9f, 0x1p-12f}) {
     for (int i = 0; i < 64; ++i) numbers.push_back(1 + static_cast<float>(i) * step);
   }
@@ -381,7 +386,8 @@ TEST(CudaKernels, LrnAgreesWithTheReference) {
   even.size = 4;
   for (OpKind kind : {OpKind::kLrn, OpKind::kLrnGradient}) {
     const TensorDesc x = tensor({2, 7, 3});
-    cases.push_back(op_case("of an even size", kind, even, kind == OpKind::kLrn ? std::vector{x} : std::vector{x, x}, {x}));
+    cases.push_back(
+        op_case("of an even size", kind, even, kind == OpKind::kLrn ? std::vector{x} : std::vector{x, x}, {x}));
   }
   add_lrns(&cases);
   check(cases, false, run_lrn);

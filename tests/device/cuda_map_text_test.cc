@@ -32,17 +32,20 @@ class Emulated {
         std::string plain = text;
         for (size_t at; (at = plain.find("extern \"C\" ")) != std::string::npos;) plain.erase(at, 11);
         const bool finishes = plain.find(" finish(") != std::string::npos;
-        out << "namespace text" << number << " {\n" << plain << "}\n"
-            << "extern \"C\" void launch" << number << "(const void* arguments, int blocks, int lanes, int rows, bool finish) {\n"
+        out << "namespace text" << number << " {\n"
+            << plain << "}\n"
+            << "extern \"C\" void launch" << number
+            << "(const void* arguments, int blocks, int lanes, int rows, bool finish) {\n"
             << "  const EmulatedKernel map = emulated_kernel(\"map\", text" << number << "::map);\n"
             << "  emulate("
             << (finishes ? fmt::format("finish ? emulated_kernel(\"finish\", text{}::finish) : ", number) : "")
             << "map, arguments, blocks, lanes, rows);\n}\n";
       }
     }
-    const std::string compile = fmt::format("{} -std=c++17 -O0 -ffp-contract=off -fno-strict-aliasing -w -shared -fPIC -o {}/maps.so {}/maps.cc "
-                                            TRAINER_SOURCE_DIR "/tests/emulated_gpu/cuda_emulator.cc",
-                                            TRAINER_COMPILER, folder, folder);
+    const std::string compile = fmt::format(
+        "{} -std=c++17 -O0 -ffp-contract=off -fno-strict-aliasing -w -shared -fPIC -o {}/maps.so "
+        "{}/maps.cc " TRAINER_SOURCE_DIR "/tests/emulated_gpu/cuda_emulator.cc",
+        TRAINER_COMPILER, folder, folder);
     ASSERT_EQ(std::system(compile.c_str()), 0) << compile;
     library_ = dlopen((folder_ / "maps.so").c_str(), RTLD_NOW | RTLD_LOCAL);
     ASSERT_NE(library_, nullptr) << dlerror();
@@ -98,7 +101,8 @@ std::vector<TestTensor> run(const Emulated& emulated, const Case& c, std::vector
     std::memcpy(arguments.data(), addresses.data(), addresses.size() * sizeof(void*));
     const Launch run = emulated.launch(c.texts[i]);
     run(arguments.data(), static_cast<int>(launch.blocks), launch.lanes, launch.rows, false);
-    if (launch.finish_blocks > 0) run(arguments.data(), static_cast<int>(launch.finish_blocks), launch.lanes, launch.rows, true);
+    if (launch.finish_blocks > 0)
+      run(arguments.data(), static_cast<int>(launch.finish_blocks), launch.lanes, launch.rows, true);
   }
   for (size_t i = 0; i < results.size(); ++i) {
     if (out[i] != results[i].raw()) std::memcpy(results[i].raw(), out[i], results[i].bytes());
@@ -139,8 +143,8 @@ struct GradientCase {
   Shape shape;
   MemoryFormat order;
   DType dtype;
-  bool whole;             // sums over all axes
-  const char* expected;   // in the text: the width and the groups in flight
+  bool whole;            // sums over all axes
+  const char* expected;  // in the text: the width and the groups in flight
   int lanes;
 
   Case make(int multiprocessors) const {
@@ -199,7 +203,8 @@ TEST(CudaMapText, LargeSumsAreExactAndDoNotReadWhatTheyOverwrite) {
       cases.push_back(kind.make(multiprocessors));
       Case& c = cases.back();
       ASSERT_EQ(c.launches.size(), 1u);
-      EXPECT_NE(c.launches[0].text.find(kind.expected), std::string::npos) << kind.shape.text() << " not " << kind.expected;
+      EXPECT_NE(c.launches[0].text.find(kind.expected), std::string::npos)
+          << kind.shape.text() << " not " << kind.expected;
       EXPECT_EQ(c.launches[0].lanes, kind.lanes) << kind.shape.text();
       c.texts.push_back(emulated.add(c.launches[0].text));
     }
@@ -210,7 +215,8 @@ TEST(CudaMapText, LargeSumsAreExactAndDoNotReadWhatTheyOverwrite) {
     const Case& c = cases[i];
     const GradientCase& kind = kinds[i / 2];
     std::vector<TestTensor> operands;
-    for (size_t operand = 0; operand < 4; ++operand) operands.push_back(random_tensor(c.map.inputs[operand], 10 * i + operand));
+    for (size_t operand = 0; operand < 4; ++operand)
+      operands.push_back(random_tensor(c.map.inputs[operand], 10 * i + operand));
     const std::vector<TestTensor> got = run(emulated, c, operands, 0, {-1, -1, -1, 0});
     const size_t sums = static_cast<size_t>(kind.whole ? 1 : kind.shape[1]);
     std::vector<double> sum(sums, 0), product(sums, 0), most(sums, -INFINITY);

@@ -20,8 +20,8 @@
 #include "layers/example_nets.h"
 #include "layers/net_run.h"
 #include "runtime/planning_device.h"
-#include "train/configure_training.h"
 #include "session/parameters.h"
+#include "train/configure_training.h"
 #include "train/update_rule.h"
 
 namespace trainer {
@@ -36,8 +36,8 @@ constexpr size_t kMostTexts = 300;
 std::unique_ptr<Device> planned_gpu() {
   void* plugin = dlopen(TRAINER_CUDA_PLUGIN, RTLD_NOW | RTLD_LOCAL);
   if (plugin == nullptr) throw device_error("{}", dlerror());
-  const auto open =
-      reinterpret_cast<Device* (*)(const char*, const char*, const DeviceOptions*)>(dlsym(plugin, "trainer_open_cuda_device"));
+  const auto open = reinterpret_cast<Device* (*)(const char*, const char*, const DeviceOptions*)>(
+      dlsym(plugin, "trainer_open_cuda_device"));
   const DeviceOptions options;
   return planning_device(std::unique_ptr<Device>(open("sm_90", TRAINER_VERSION, &options)));
 }
@@ -60,7 +60,8 @@ class Generator {
       module.results.insert(module.results.end(), results.gradients.begin(), results.gradients.end());
     }
     module.graph = std::move(text.net().graph);
-    compile(std::move(module), *device_session.device, device_session.store, device_session.arena, {Fusion::kOn, activation_type(precision_)});
+    compile(std::move(module), *device_session.device, device_session.store, device_session.arena,
+            {Fusion::kOn, activation_type(precision_)});
     take(device_session);
   }
 
@@ -166,7 +167,8 @@ std::string absence_of(void (*open)()) {
 }
 
 TEST(CudaTexts, CompileForEveryArchitecture) {
-  if (const std::string absent = absence_of([] { cuda::cudnn(); }); !absent.empty()) GTEST_SKIP() << absent;  // takes NVRTC, too
+  if (const std::string absent = absence_of([] { cuda::cudnn(); }); !absent.empty())
+    GTEST_SKIP() << absent;  // takes NVRTC, too
   const TextSet floats = generated_texts(Precision::kFP32);
   TextSet all = generated_texts(Precision::kBF16);
   std::vector<Compilation> compilations;
@@ -182,14 +184,12 @@ TEST(CudaTexts, CompileForEveryArchitecture) {
   for (size_t i = 0; i < compilations.size(); ++i) {
     Compilation& c = compilations[i];
     try {
-      c.problem =
-          check_cubin(cuda::compile_text(*c.text, fmt::format("sm_{}", c.architecture)), c.architecture);
+      c.problem = check_cubin(cuda::compile_text(*c.text, fmt::format("sm_{}", c.architecture)), c.architecture);
     } catch (const Error& error) {
       c.problem = error.what();
     }
   }
-  for (const Compilation& c : compilations)
-    EXPECT_EQ(c.problem, "") << "sm_" << c.architecture << "\n" << *c.text;
+  for (const Compilation& c : compilations) EXPECT_EQ(c.problem, "") << "sm_" << c.architecture << "\n" << *c.text;
 }
 
 TEST(CudaTexts, ArePtxForAnArchitectureThatNvrtcDoesNotKnow) {

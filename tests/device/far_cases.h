@@ -97,10 +97,10 @@ inline void add_far_reads(std::vector<FarCase>* cases, const FarImages& images) 
       {0, {last, 0, 1, end}, 5}, {0, {last, 0, 0, end - 1}, 3}, {0, {second, 0, 1, 1}, 2}};
 
   const TensorDesc cut = tensor({images.items, 1, images.rows, 4});
-  cases->push_back({op_case("far", OpKind::kSlice,
-                            SliceAttributes{3, images.width - 4, images.width, images.width}, {x}, {cut}),
-                    given,
-                    {{0, {last, 0, 1, 3}, 5}, {0, {last, 0, 0, 2}, 3}, {0, {second, 0, 1, 1}, 0}}});
+  cases->push_back(
+      {op_case("far", OpKind::kSlice, SliceAttributes{3, images.width - 4, images.width, images.width}, {x}, {cut}),
+       given,
+       {{0, {last, 0, 1, 3}, 5}, {0, {last, 0, 0, 2}, 3}, {0, {second, 0, 1, 1}, 0}}});
 
   const PoolAttributes window = far_window(images);
   const TensorDesc pooled = tensor({images.items, 1, 1, 2}),
@@ -118,16 +118,14 @@ inline void add_far_reads(std::vector<FarCase>* cases, const FarImages& images) 
   convolution.dilation = {1, 1};
   const TensorDesc w = tensor({2, 1, 2, 2}), y = tensor({images.items, 2, 1, 2});
   std::vector<FarElement> with_weights = given, with_gradients = given;
-  with_weights.insert(with_weights.end(),
-                      {{1, {1, 0, 1, 1}, 7}, {1, {1, 0, 0, 0}, 11}, {1, {0, 0, 1, 1}, 1}});
+  with_weights.insert(with_weights.end(), {{1, {1, 0, 1, 1}, 7}, {1, {1, 0, 0, 0}, 11}, {1, {0, 0, 1, 1}, 1}});
   cases->push_back({op_case("far", OpKind::kConvolution, convolution, {x, w}, {y}),
                     with_weights,
                     {{0, {last, 1, 0, 1}, 68}, {0, {last, 0, 0, 1}, 5}, {0, {second, 1, 0, 0}, 14}}});
   with_gradients.insert(with_gradients.end(), {{1, {last, 1, 0, 1}, 7}, {1, {second, 0, 0, 0}, 11}});
-  cases->push_back(
-      {op_case("far", OpKind::kConvolutionWeightGradient, convolution, {x, y}, {w}),
-       with_gradients,
-       {{0, {1, 0, 1, 1}, 35}, {0, {1, 0, 0, 0}, 21}, {0, {0, 0, 1, 1}, 22}, {0, {0, 0, 0, 0}, 0}}});
+  cases->push_back({op_case("far", OpKind::kConvolutionWeightGradient, convolution, {x, y}, {w}),
+                    with_gradients,
+                    {{0, {1, 0, 1, 1}, 35}, {0, {1, 0, 0, 0}, 21}, {0, {0, 0, 1, 1}, 22}, {0, {0, 0, 0, 0}, 0}}});
 }
 
 inline std::vector<FarCase> far_reads() {
@@ -138,18 +136,18 @@ inline std::vector<FarCase> far_reads() {
 }
 
 inline FarCase far_map(std::string name, const Shape& domain, std::vector<MapNode> nodes, MapOutput output,
-                       std::vector<TensorDesc> inputs, const TensorDesc& result,
-                       std::vector<FarElement> given, std::vector<FarElement> expected) {
+                       std::vector<TensorDesc> inputs, const TensorDesc& result, std::vector<FarElement> given,
+                       std::vector<FarElement> expected) {
   MapBody body{domain, std::move(nodes), {std::move(output)}, {}, {}};
-  return {op_case(std::move(name), OpKind::kMap, std::move(body), std::move(inputs), {result}),
-          std::move(given), std::move(expected)};
+  return {op_case(std::move(name), OpKind::kMap, std::move(body), std::move(inputs), {result}), std::move(given),
+          std::move(expected)};
 }
 
 // A sum over more than 2^31 bytes.
 inline FarCase far_sum() {
   const Shape domain{3, 200'000'000};
-  return far_map("far sum", domain, {{Fn::kInput, 0}}, {0, Reduction::kSum, {1}}, {tensor(domain)},
-                 tensor({3, 1}), {{0, {2, domain[1] - 1}, 5}, {0, {2, 7}, 1}, {0, {1, domain[1] - 1}, 2}},
+  return far_map("far sum", domain, {{Fn::kInput, 0}}, {0, Reduction::kSum, {1}}, {tensor(domain)}, tensor({3, 1}),
+                 {{0, {2, domain[1] - 1}, 5}, {0, {2, 7}, 1}, {0, {1, domain[1] - 1}, 2}},
                  {{0, {2, 0}, 6}, {0, {1, 0}, 2}, {0, {0, 0}, 0}});
 }
 
@@ -165,10 +163,10 @@ inline std::vector<FarCase> far_writes() {
                            {tensor(channels, MemoryFormat::kChannelsLast)}),
                    {{0, {1, 2, 0, end}, 5}, {0, {1, 0, 0, 1}, 3}},
                    {{0, {1, 2, 0, end}, 5}, {0, {1, 0, 0, 1}, 3}, {0, {0, 2, 0, end}, 0}}});
-  cases.push_back({op_case("far", OpKind::kPermute, PermuteAttributes{{2, 0, 1, 3}}, {x},
-                           {tensor({rows, items, 1, width})}),
-                   {{0, {last, 0, 1, end}, 5}},
-                   {{0, {1, last, 0, end}, 5}, {0, {0, last, 0, end}, 0}}});
+  cases.push_back(
+      {op_case("far", OpKind::kPermute, PermuteAttributes{{2, 0, 1, 3}}, {x}, {tensor({rows, items, 1, width})}),
+       {{0, {last, 0, 1, end}, 5}},
+       {{0, {1, last, 0, end}, 5}, {0, {0, last, 0, end}, 0}}});
   const TensorDesc part = tensor({1, 1, rows, width});
   cases.push_back({op_case("far", OpKind::kConcat, ConcatAttributes{0}, {part, part, part}, {x}),
                    {{2, {0, 0, 1, end}, 5}, {1, {0, 0, 0, 0}, 3}},
@@ -206,13 +204,11 @@ inline std::vector<FarCase> far_writes() {
                    {{0, place, -0.08f}, {0, {1, 2, 0, place[3]}, 0}}});
 
   MatmulAttributes product;
-  const TensorDesc wide = tensor({2'100, 1'000'000}), columns = tensor({1'000'000, 8}),
-                   few = tensor({2'100, 8});
+  const TensorDesc wide = tensor({2'100, 1'000'000}), columns = tensor({1'000'000, 8}), few = tensor({2'100, 8});
   cases.push_back({op_case("far operand", OpKind::kMatmul, product, {wide, columns}, {few}),
                    {{0, {2'099, 999'999}, 5}, {1, {999'999, 3}, 2}},
                    {{0, {2'099, 3}, 10}, {0, {2'098, 3}, 0}}});
-  const TensorDesc tall = tensor({4, 23'000, 8}), flat = tensor({4, 8, 22'000}),
-                   large = tensor({4, 23'000, 22'000});
+  const TensorDesc tall = tensor({4, 23'000, 8}), flat = tensor({4, 8, 22'000}), large = tensor({4, 23'000, 22'000});
   cases.push_back({op_case("far results", OpKind::kMatmul, product, {tall, flat}, {large}),
                    {{0, {3, 22'999, 7}, 5}, {1, {3, 7, 21'999}, 2}},
                    {{0, {3, 22'999, 21'999}, 10}, {0, {3, 22'999, 21'998}, 0}}});
@@ -222,19 +218,16 @@ inline std::vector<FarCase> far_writes() {
   for (const DType dtype : {DType::kF32, DType::kBF16}) {
     const TensorDesc images = tensor({64, 8, 2'000, 2'000}, MemoryFormat::kChannelsLast, dtype),
                      filters = tensor({8, 8, 3, 3});
-    const std::vector<int64_t> far_x = {63, 5, 1'999, 1'998}, far_y = {63, 7, 1'998, 1'999},
-                               tap = {7, 5, 2, 0};
+    const std::vector<int64_t> far_x = {63, 5, 1'999, 1'998}, far_y = {63, 7, 1'998, 1'999}, tap = {7, 5, 2, 0};
     cases.push_back({op_case("far", OpKind::kConvolution, convolution, {images, filters}, {images}),
                      {{0, far_x, 2}, {1, tap, 3}},
                      {{0, far_y, 6}, {0, {62, 7, 1'998, 1'999}, 0}}});
-    cases.push_back(
-        {op_case("far", OpKind::kConvolutionInputGradient, convolution, {images, filters}, {images}),
-         {{0, far_y, 2}, {1, tap, 3}},
-         {{0, far_x, 6}, {0, {62, 5, 1'999, 1'998}, 0}}});
-    cases.push_back(
-        {op_case("far", OpKind::kConvolutionWeightGradient, convolution, {images, images}, {filters}),
-         {{0, far_x, 2}, {1, far_y, 3}},
-         {{0, tap, 6}, {0, {7, 5, 0, 0}, 0}}});
+    cases.push_back({op_case("far", OpKind::kConvolutionInputGradient, convolution, {images, filters}, {images}),
+                     {{0, far_y, 2}, {1, tap, 3}},
+                     {{0, far_x, 6}, {0, {62, 5, 1'999, 1'998}, 0}}});
+    cases.push_back({op_case("far", OpKind::kConvolutionWeightGradient, convolution, {images, images}, {filters}),
+                     {{0, far_x, 2}, {1, far_y, 3}},
+                     {{0, tap, 6}, {0, {7, 5, 0, 0}, 0}}});
   }
   return cases;
 }

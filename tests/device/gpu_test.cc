@@ -1,5 +1,6 @@
-// The CUDA plugin's kernels, on a GPU or an emulated one (test_gpu.h): what it chooses for each case of kernel_cases.h, and
-// generated maps, against the CPU's reference; on the emulated one with work run as late and as early as streams allow.
+// The CUDA plugin's kernels, on a GPU or an emulated one (test_gpu.h): what it chooses for each case of kernel_cases.h,
+// and generated maps, against the CPU's reference; on the emulated one with work run as late and as early as streams
+// allow.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -57,8 +58,8 @@ class Gpu : public testing::Test {
 
   static constexpr int64_t kWorkspaceAlignment = 256;
 
-  // Memory of operands, and on a real GPU a guard zone after each, which must not change. The emulated GPU ends a process that
-  // touches memory after an allocation.
+  // Memory of operands, and on a real GPU a guard zone after each, which must not change. The emulated GPU ends a
+  // process that touches memory after an allocation.
   struct Placed {
     std::vector<std::unique_ptr<DeviceBlock>> blocks;
     std::vector<void*> guards;
@@ -68,7 +69,8 @@ class Gpu : public testing::Test {
 
   // Memory for an operand that is aligned to no more than the contract says, and ends where a guard begins.
   void* place(Placed* placed, int64_t bytes, int64_t alignment = 64) {
-    placed->blocks.push_back(std::make_unique<DeviceBlock>(*device_, bytes + alignment + (emulated() ? 0 : kGuardBytes)));
+    placed->blocks.push_back(
+        std::make_unique<DeviceBlock>(*device_, bytes + alignment + (emulated() ? 0 : kGuardBytes)));
     char* const data = static_cast<char*>(placed->blocks.back()->data()) + alignment;
     if (emulated()) return data;
     placed->guards.push_back(data + bytes);
@@ -96,7 +98,8 @@ class Gpu : public testing::Test {
       out.push_back(place(&placed, bytes));
       device_->copy_from_host(out.back(), host, bytes);
     }
-    void* workspace = kernel.workspace_bytes() > 0 ? place(&placed, kernel.workspace_bytes(), kWorkspaceAlignment) : nullptr;
+    void* workspace =
+        kernel.workspace_bytes() > 0 ? place(&placed, kernel.workspace_bytes(), kWorkspaceAlignment) : nullptr;
     kernel.bind(in, out, workspace);
     device_->begin_pass({pass});
     const int64_t queued = emulated() ? queued_on_emulated_gpu() : 0;
@@ -124,8 +127,8 @@ class Gpu : public testing::Test {
     void* const workspace = place(&placed, choice.kernel->workspace_bytes(), kWorkspaceAlignment);
     for (const FarElement& element : far.given) {
       const TensorDesc& desc = instance.inputs[element.tensor];
-      device_->copy_from_host(static_cast<char*>(in[element.tensor]) + far_offset(desc, element.at), far_bytes(desc.dtype, element.value).data(),
-                              size_of(desc.dtype));
+      device_->copy_from_host(static_cast<char*>(in[element.tensor]) + far_offset(desc, element.at),
+                              far_bytes(desc.dtype, element.value).data(), size_of(desc.dtype));
     }
     choice.kernel->bind(in, out, workspace);
     device_->begin_pass({});
@@ -133,7 +136,8 @@ class Gpu : public testing::Test {
     for (const FarElement& element : far.expected) {
       const TensorDesc& desc = instance.outputs[element.tensor];
       uint32_t bits = 0;
-      device_->copy_to_host(&bits, static_cast<char*>(out[element.tensor]) + far_offset(desc, element.at), size_of(desc.dtype));
+      device_->copy_to_host(&bits, static_cast<char*>(out[element.tensor]) + far_offset(desc, element.at),
+                            size_of(desc.dtype));
       EXPECT_NEAR(far_value(desc.dtype, bits), element.value, 1e-5) << "at " << Shape(element.at).text();
     }
     check_guards(placed);
@@ -240,7 +244,8 @@ TEST_F(Gpu, ConvolutionsWithoutFusions) {
   setenv("EMULATED_CUDNN", "absent-fusions", 1);
   new_device();
   check_all(small_convolutions(), kSums, 11, kRoundedWeights);
-  for (const char* kind : {"convolution", "convolution_input_gradient"}) EXPECT_EQ(chosen_.count(std::string(kind) + " cudnn"), 1u) << kind;
+  for (const char* kind : {"convolution", "convolution_input_gradient"})
+    EXPECT_EQ(chosen_.count(std::string(kind) + " cudnn"), 1u) << kind;
 }
 
 TEST_F(Gpu, Relus) { check_relus(); }
@@ -259,7 +264,8 @@ TEST_F(Gpu, RelusWhereNoEnginePassesANan) {
     new_device();
     check_relus();
   }
-  for (const char* kind : {"convolution", "convolution_input_gradient"}) EXPECT_EQ(chosen_.count(std::string(kind) + " cudnn"), 1u) << kind;
+  for (const char* kind : {"convolution", "convolution_input_gradient"})
+    EXPECT_EQ(chosen_.count(std::string(kind) + " cudnn"), 1u) << kind;
 }
 
 TEST_F(Gpu, AHandledFailureLeavesNoError) {
@@ -413,7 +419,8 @@ TEST_F(Gpu, IsDoneWithTheResultsOfOpaqueOps) {
 TEST_F(Gpu, FarOffsets) {
   constexpr int64_t kNeeded = int64_t{64} << 30;  // operands, results and what the trials of cuDNN's ways take
   const int64_t free = device_->free_memory();
-  if (free < kNeeded) GTEST_SKIP() << format_bytes(free) << " are free on " << device_->name() << "; it takes " << format_bytes(kNeeded);
+  if (free < kNeeded)
+    GTEST_SKIP() << format_bytes(free) << " are free on " << device_->name() << "; it takes " << format_bytes(kNeeded);
   std::vector<FarCase> cases = far_reads();
   cases.push_back(far_sum());
   for (FarCase& far : far_writes()) cases.push_back(std::move(far));
@@ -424,8 +431,14 @@ TEST_F(Gpu, FarOffsets) {
 class Counting {
  public:
   explicit Counting(Device& device)
-      : device_(device), elements_(is_emulated(device) ? 1 << 12 : 1 << 24), block_(device, elements_ * static_cast<int64_t>(sizeof(float))) {
-    MapBody body{Shape{elements_}, {{Fn::kInput, 0}, {Fn::kConstant, -1, -1, -1, 1}, {Fn::kAdd, 0, 1}}, {{2, Reduction::kNone, {}}}, {}, {}};
+      : device_(device),
+        elements_(is_emulated(device) ? 1 << 12 : 1 << 24),
+        block_(device, elements_ * static_cast<int64_t>(sizeof(float))) {
+    MapBody body{Shape{elements_},
+                 {{Fn::kInput, 0}, {Fn::kConstant, -1, -1, -1, 1}, {Fn::kAdd, 0, 1}},
+                 {{2, Reduction::kNone, {}}},
+                 {},
+                 {}};
     const TensorDesc x = tensor({elements_});
     case_ = op_case("count", OpKind::kMap, std::move(body), {x}, {x});
     kernel_ = device.choose(case_.instance).kernel;

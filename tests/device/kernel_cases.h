@@ -46,8 +46,7 @@ inline void add_convolution(std::vector<OpCase>* cases, int64_t n, int64_t c, in
     fused.epilogue = epilogue;
     cases->push_back(op_case(label + " bias", OpKind::kConvolution, fused, {x, w, tensor({o})}, {y}));
     cases->push_back(op_case(label, OpKind::kConvolution, plain, {x, w}, {y}));
-    cases->push_back(
-        op_case(label + " bias", OpKind::kConvolutionInputGradient, fused, {y, w, tensor({c})}, {x}));
+    cases->push_back(op_case(label + " bias", OpKind::kConvolutionInputGradient, fused, {y, w, tensor({c})}, {x}));
     cases->push_back(op_case(label, OpKind::kConvolutionInputGradient, plain, {y, w}, {x}));
     cases->push_back(op_case(label, OpKind::kConvolutionWeightGradient, plain, {x, y}, {w}));
   }
@@ -90,14 +89,14 @@ inline void add_convolutions(std::vector<OpCase>* cases) {
   for (int64_t o : {1, 3, 15, 16, 64}) add_convolution(cases, 2, 20, o, 1, {{8, 5}, {8, 5}});
   add_convolution(cases, 2, 32, 48, 2, {{9, 5, 1, 2}, {9, 5, 1, 2}});  // groups
   add_convolution(cases, 2, 6, 9, 3, {{9, 3, 2}, {8, 2, 3}});
-  add_convolution(cases, 1, 8, 16, 8, {{6, 3}, {6, 3}});  // several outputs per single input
+  add_convolution(cases, 1, 8, 16, 8, {{6, 3}, {6, 3}});                       // several outputs per single input
   add_convolution(cases, 2, 16, 16, 1, {{11, 3, 1, 2, 2}, {12, 3, 1, 3, 3}});  // dilation
   add_convolution(cases, 2, 16, 16, 16, {{11, 3, 1, 2, 2}, {12, 3, 2, 3, 3}});
   add_convolution(cases, 2, 32, 32, 32, {{12, 3, 1, 1}, {19, 3, 1, 1}}, {true, 0.1f});  // depthwise by rows
   add_convolution(cases, 3, 48, 48, 48, {{9, 3, 1, 2}, {10, 3, 1, 0}}, {true, 0});
   add_convolution(cases, 2, 16, 16, 16, {{2, 3, 1, 1}, {1, 3, 1, 1}});
   add_convolution(cases, 1, 256, 256, 256, {{130, 3, 1, 1}, {130, 3, 1, 1}});  // more than the caches hold
-  add_convolution(cases, 2, 16, 8, 1, {{13, 2, 4}, {13, 3, 5}});  // stride past the kernel
+  add_convolution(cases, 2, 16, 8, 1, {{13, 2, 4}, {13, 3, 5}});               // stride past the kernel
   add_convolution(cases, 2, 3, 64, 1, {{23, 7, 2, 3}, {21, 7, 2, 3}}, {true, 0});
   add_convolution(cases, 1, 4, 6, 2, {});                                         // no spatial axis
   add_convolution(cases, 2, 5, 16, 1, {{12, 3, 2, 1}});                           // one
@@ -111,7 +110,7 @@ inline void add_convolutions(std::vector<OpCase>* cases) {
   add_convolution(cases, 2, 256, 520, 1, {{13, 1, 2}, {15, 1, 2}}, {true, 0});  // sums that threads share
   add_convolution(cases, 4, 16, 96, 1, {{105, 1}, {105, 1}}, {true, 0});        // more than the caches hold
   add_convolution(cases, 2, 17, 16, 1, {{5, 1}, {4, 1}, {6, 1}});
-  add_convolution(cases, 3, 96, 80, 1, {{21, 3, 1, 1}, {18, 3}}, {true, 0.1f});  // several blocks of tiles
+  add_convolution(cases, 3, 96, 80, 1, {{21, 3, 1, 1}, {18, 3}}, {true, 0.1f});          // several blocks of tiles
   add_convolution(cases, 2, 144, 176, 1, {{11, 3, 1, 1}, {12, 3, 1, 1}}, {true, 0.1f});  // more filters than tiles
   add_convolution(cases, 1, 192, 256, 2, {{12, 3, 1, 1}, {12, 3, 1, 1}}, {true, 0});
   add_convolution(cases, 1, 160, 128, 1, {{10, 5, 1, 2}, {10, 5, 1, 2}});
@@ -155,8 +154,7 @@ inline void add_matmuls(std::vector<OpCase>* cases) {
   struct Sizes {
     int64_t m, n, k;
   };
-  for (const Sizes& s :
-       {Sizes{1, 1, 1}, {3, 5, 7}, {64, 10, 500}, {17, 33, 65}, {64, 500, 800}, {500, 80, 64}}) {
+  for (const Sizes& s : {Sizes{1, 1, 1}, {3, 5, 7}, {64, 10, 500}, {17, 33, 65}, {64, 500, 800}, {500, 80, 64}}) {
     for (int form = 0; form < 4; ++form) {
       MatmulAttributes a;
       a.transpose_a = form % 2 == 1;
@@ -171,7 +169,8 @@ inline void add_matmuls(std::vector<OpCase>* cases) {
       const auto several = [](const TensorDesc& matrix) { return tensor({5, matrix.shape[0], matrix.shape[1]}); };
       a.epilogue = {};
       if (s.m * s.n * s.k < 100000)
-        cases->push_back(op_case(label + " batch of 5", OpKind::kMatmul, a, {several(left), several(right)}, {several(y)}));
+        cases->push_back(
+            op_case(label + " batch of 5", OpKind::kMatmul, a, {several(left), several(right)}, {several(y)}));
     }
   }
 }
@@ -180,7 +179,8 @@ inline void add_matmuls(std::vector<OpCase>* cases) {
 inline const Epilogue* relu_behind_bias(const OpCase& c) {
   const OpKind kind = c.op->kind;
   const Epilogue* epilogue = nullptr;
-  if (kind == OpKind::kConvolution || kind == OpKind::kConvolutionInputGradient) epilogue = &c.op->as<ConvolutionAttributes>().epilogue;
+  if (kind == OpKind::kConvolution || kind == OpKind::kConvolutionInputGradient)
+    epilogue = &c.op->as<ConvolutionAttributes>().epilogue;
   if (kind == OpKind::kMatmul) epilogue = &c.op->as<MatmulAttributes>().epilogue;
   return epilogue != nullptr && epilogue->relu && c.instance.inputs.size() > 2 ? epilogue : nullptr;
 }
@@ -193,8 +193,9 @@ inline void add_recurrences(std::vector<OpCase>* cases) {
     for (Cell cell : {Cell::kTanh, Cell::kLstm}) {
       const bool lstm = cell == Cell::kLstm;
       const int64_t sums = (lstm ? 4 : 1) * s.hidden;
-      const TensorDesc p = tensor({s.steps, s.items, sums}), w = tensor({sums, s.hidden}), cont = tensor({s.steps, s.items}),
-                       first = tensor({s.items, s.hidden}), all = tensor({s.steps, s.items, s.hidden});
+      const TensorDesc p = tensor({s.steps, s.items, sums}), w = tensor({sums, s.hidden}),
+                       cont = tensor({s.steps, s.items}), first = tensor({s.items, s.hidden}),
+                       all = tensor({s.steps, s.items, s.hidden});
       std::vector<TensorDesc> inputs{p, w, cont, first}, outputs{all}, back{all, w, cont, all};
       if (lstm) inputs.push_back(first), outputs = {all, all, p}, back = {all, w, cont, first, all, p};
       const std::string label = fmt::format("{} {}x{}x{}", lstm ? "lstm" : "tanh", s.steps, s.items, s.hidden);
@@ -220,7 +221,8 @@ inline void add_copies(std::vector<OpCase>* cases) {
     const Shape shape{p.n, p.c, p.h, p.w};
     for (DType dtype : {DType::kF32, DType::kU8, DType::kBF16}) {
       for (MemoryFormat order : kBothOrders) {
-        const MemoryFormat other = order == MemoryFormat::kRowMajor ? MemoryFormat::kChannelsLast : MemoryFormat::kRowMajor;
+        const MemoryFormat other =
+            order == MemoryFormat::kRowMajor ? MemoryFormat::kChannelsLast : MemoryFormat::kRowMajor;
         cases->push_back(op_case(fmt::format("{} {} from {}", shape.text(), name_of(dtype), name_of(order)),
                                  OpKind::kReorder, NoAttributes{}, {tensor(shape, order, dtype)},
                                  {tensor(shape, other, dtype)}));
@@ -230,8 +232,7 @@ inline void add_copies(std::vector<OpCase>* cases) {
       for (MemoryFormat to : kBothOrders) {
         const std::string label = fmt::format("{} {} to {}", shape.text(), name_of(from), name_of(to));
         const auto add = [&](OpKind kind, Attributes attributes, const Shape& result) {
-          cases->push_back(op_case(label + " " + result.text(), kind, std::move(attributes),
-                                   {tensor(shape, from)},
+          cases->push_back(op_case(label + " " + result.text(), kind, std::move(attributes), {tensor(shape, from)},
                                    {tensor(result, result.rank() >= 3 ? to : MemoryFormat::kRowMajor)}));
         };
         add(OpKind::kReshape, NoAttributes{}, {p.n, p.c * p.h * p.w});
@@ -250,9 +251,9 @@ inline void add_copies(std::vector<OpCase>* cases) {
           Shape joined = shape, second = shape;
           second[axis] = 3;
           joined[axis] = shape[axis] * 2 + 3;
-          cases->push_back(op_case(
-              fmt::format("{} axis {}", label, axis), OpKind::kConcat, ConcatAttributes{axis},
-              {tensor(shape, from), tensor(second, from), tensor(shape, from)}, {tensor(joined, to)}));
+          cases->push_back(op_case(fmt::format("{} axis {}", label, axis), OpKind::kConcat, ConcatAttributes{axis},
+                                   {tensor(shape, from), tensor(second, from), tensor(shape, from)},
+                                   {tensor(joined, to)}));
         }
       }
     }

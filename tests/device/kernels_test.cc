@@ -27,11 +27,9 @@ Bytes random_operand(const OpCase& c, size_t input) {
     const int64_t winner = philox_element(key, 0, element) % static_cast<uint64_t>(c.taps + 1);
     const bool pool = c.op->kind == OpKind::kMaxPoolGradient;
     if (desc.dtype == DType::kS32) {
-      reinterpret_cast<int32_t*>(bytes.data())[i] =
-          static_cast<int32_t>(winner == c.taps ? kNoWinnerS32 : winner);
+      reinterpret_cast<int32_t*>(bytes.data())[i] = static_cast<int32_t>(winner == c.taps ? kNoWinnerS32 : winner);
     } else if (desc.dtype == DType::kU8) {
-      const int64_t any =
-          pool ? (winner == c.taps ? kNoWinnerU8 : winner) : philox_element(key, 1, element) % 256;
+      const int64_t any = pool ? (winner == c.taps ? kNoWinnerU8 : winner) : philox_element(key, 1, element) % 256;
       reinterpret_cast<uint8_t*>(bytes.data())[i] = static_cast<uint8_t>(any);
     } else {
       reinterpret_cast<uint16_t*>(bytes.data())[i] = static_cast<uint16_t>(philox_element(key, 1, element));
@@ -52,7 +50,8 @@ float tolerance_of(const Implementation& implementation) {
 }
 
 // Sums in float differ from the reference's in double; everything else must be the same bits.
-void expect_same(const Bytes& expected, const Bytes& got, const TensorDesc& desc, float tolerance, const std::string& what) {
+void expect_same(const Bytes& expected, const Bytes& got, const TensorDesc& desc, float tolerance,
+                 const std::string& what) {
   if (desc.dtype != DType::kF32) {
     EXPECT_TRUE(expected == got) << what;
     return;
@@ -78,8 +77,7 @@ TEST(Kernels, AgreeWithTheReference) {
     const std::vector<Bytes> expected = run_kernel(reference_of(c.op->kind), c.instance, operands, 2);
     exercised.insert({c.op->kind, "reference"});
     for (const Implementation& implementation : implementations_of(c.op->kind)) {
-      if (!implementation.refuse(c.instance).empty() || &implementation == &reference_of(c.op->kind))
-        continue;
+      if (!implementation.refuse(c.instance).empty() || &implementation == &reference_of(c.op->kind)) continue;
       exercised.insert({c.op->kind, implementation.name});
       for (int threads : {1, 2}) {
         const std::vector<Bytes> got = run_kernel(implementation, c.instance, operands, threads);
@@ -103,9 +101,9 @@ TEST(Kernels, AgreeWithTheReference) {
 TEST(Kernels, AreReproducible) {
   for (const OpCase& c : kernel_cases()) {
     const std::vector<Bytes> operands = random_operands(c);
-    const Implementation& first = *std::find_if(
-        implementations_of(c.op->kind).begin(), implementations_of(c.op->kind).end(),
-        [&](const Implementation& implementation) { return implementation.refuse(c.instance).empty(); });
+    const Implementation& first =
+        *std::find_if(implementations_of(c.op->kind).begin(), implementations_of(c.op->kind).end(),
+                      [&](const Implementation& implementation) { return implementation.refuse(c.instance).empty(); });
     EXPECT_TRUE(run_kernel(first, c.instance, operands, 2) == run_kernel(first, c.instance, operands, 2))
         << c.name << ", " << first.name;
   }
@@ -118,8 +116,7 @@ void expect_nan_kept(const OpCase& c, const std::vector<Bytes>& operands) {
     const std::vector<Bytes> got = run_kernel(implementation, c.instance, operands, 2);
     const float* y = reinterpret_cast<const float*>(got[0].data());
     const int64_t count = c.instance.outputs[0].shape.count();
-    EXPECT_TRUE(std::all_of(y, y + count, [](float v) { return std::isnan(v); }))
-        << c.name << implementation.name;
+    EXPECT_TRUE(std::all_of(y, y + count, [](float v) { return std::isnan(v); })) << c.name << implementation.name;
   }
 }
 
@@ -168,8 +165,7 @@ TEST(Kernels, MaxPoolPassesOverNaN) {
       const float row[] = {nan, -3, nan, nan, 5, 5};
       const std::vector<int64_t> strides = instance.inputs[0].strides(), out = instance.outputs[0].strides();
       for (int64_t ch = 0; ch < channels; ++ch) {
-        for (int64_t w = 0; w < 6; ++w)
-          reinterpret_cast<float*>(x.data())[ch * strides[1] + w * strides[3]] = row[w];
+        for (int64_t w = 0; w < 6; ++w) reinterpret_cast<float*>(x.data())[ch * strides[1] + w * strides[3]] = row[w];
       }
       for (const Implementation& implementation : implementations_of(OpKind::kMaxPool)) {
         const std::vector<Bytes> got = run_kernel(implementation, instance, {x}, 1);

@@ -120,14 +120,12 @@ inline std::vector<TestTensor> run_map(Kernel& kernel, const MapCase& c, std::ve
   if (alias.empty()) kernel.run({pass + 1});
   kernel.run({pass});
   for (size_t i = 0; i < results.size(); ++i) {
-    if (out[i] != results[i].raw())
-      std::memcpy(results[i].raw(), out[i], static_cast<size_t>(c.outputs[i].bytes()));
+    if (out[i] != results[i].raw()) std::memcpy(results[i].raw(), out[i], static_cast<size_t>(c.outputs[i].bytes()));
   }
   return results;
 }
 
-inline std::vector<TestTensor> run_reference(const MapCase& c, std::vector<TestTensor> operands,
-                                             uint64_t pass = 0) {
+inline std::vector<TestTensor> run_reference(const MapCase& c, std::vector<TestTensor> operands, uint64_t pass = 0) {
   return run_map(*create_map_reference(c.instance()), c, std::move(operands), {}, pass);
 }
 

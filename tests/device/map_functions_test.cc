@@ -38,8 +38,7 @@ double units_in_last_place(double expected, float got) {
   if (got == rounded) return 0;
   // Denormals may count as zero, and overflow sets in within a rounding error of the limit.
   if (std::fabs(expected) < 1.3e-38) return std::fabs(got) < 1.3e-38 ? 0 : 1e9;
-  if (std::isinf(rounded) || std::isinf(got))
-    return std::fabs(expected) > 3.4028e38 && got > 3.4e38 ? 0 : 1e9;
+  if (std::isinf(rounded) || std::isinf(got)) return std::fabs(expected) > 3.4028e38 && got > 3.4e38 ? 0 : 1e9;
   const double unit = std::fabs(std::nextafter(rounded, 2 * rounded) - static_cast<double>(rounded));
   return std::fabs(expected - static_cast<double>(got)) / unit;
 }
@@ -64,20 +63,13 @@ const Accuracy kAccuracies[] = {
     {"softplus", Fn::kSoftplus, 0, 20, false, 2.5,
      [](double x, double) { return std::max(x, 0.0) + std::log1p(std::exp(-std::fabs(x))); }},
     {"floor", Fn::kFloor, 0, 20, false, 0, [](double x, double) { return std::floor(x); }},
-    {"power 0.5", Fn::kPowerConstant, 0.5f, 126, true, 0.51,
-     [](double x, double k) { return std::pow(x, k); }},
-    {"power -0.5", Fn::kPowerConstant, -0.5f, 100, true, 1.5,
-     [](double x, double k) { return std::pow(x, k); }},
-    {"power 0.75", Fn::kPowerConstant, 0.75f, 100, true, 2.5,
-     [](double x, double k) { return std::pow(x, k); }},
-    {"power -0.75", Fn::kPowerConstant, -0.75f, 100, true, 3.5,
-     [](double x, double k) { return std::pow(x, k); }},
-    {"power 0.3", Fn::kPowerConstant, 0.3f, 100, true, 0.6,
-     [](double x, double k) { return std::pow(x, k); }},
-    {"power 2.7", Fn::kPowerConstant, 2.7f, 100, true, 0.6,
-     [](double x, double k) { return std::pow(x, k); }},
-    {"power -11.5", Fn::kPowerConstant, -11.5f, 40, true, 0.6,
-     [](double x, double k) { return std::pow(x, k); }},
+    {"power 0.5", Fn::kPowerConstant, 0.5f, 126, true, 0.51, [](double x, double k) { return std::pow(x, k); }},
+    {"power -0.5", Fn::kPowerConstant, -0.5f, 100, true, 1.5, [](double x, double k) { return std::pow(x, k); }},
+    {"power 0.75", Fn::kPowerConstant, 0.75f, 100, true, 2.5, [](double x, double k) { return std::pow(x, k); }},
+    {"power -0.75", Fn::kPowerConstant, -0.75f, 100, true, 3.5, [](double x, double k) { return std::pow(x, k); }},
+    {"power 0.3", Fn::kPowerConstant, 0.3f, 100, true, 0.6, [](double x, double k) { return std::pow(x, k); }},
+    {"power 2.7", Fn::kPowerConstant, 2.7f, 100, true, 0.6, [](double x, double k) { return std::pow(x, k); }},
+    {"power -11.5", Fn::kPowerConstant, -11.5f, 40, true, 0.6, [](double x, double k) { return std::pow(x, k); }},
     {"power 2", Fn::kPowerConstant, 2, 60, false, 0.51, [](double x, double k) { return std::pow(x, k); }},
     {"power 3", Fn::kPowerConstant, 3, 40, false, 1.5, [](double x, double k) { return std::pow(x, k); }},
     {"power -2", Fn::kPowerConstant, -2, 40, false, 1.5, [](double x, double k) { return std::pow(x, k); }},
@@ -93,8 +85,7 @@ TEST(MapFunctions, AreWithinAFewUnitsInTheLastPlace) {
       double worst = 0;
       float where = 0;
       for (size_t i = 0; i < x.size(); ++i) {
-        const double units =
-            units_in_last_place(f.exact(static_cast<double>(x[i]), static_cast<double>(f.k)), y[i]);
+        const double units = units_in_last_place(f.exact(static_cast<double>(x[i]), static_cast<double>(f.k)), y[i]);
         if (units > worst) worst = units, where = x[i];
       }
       EXPECT_LE(worst, f.units) << f.name << " at " << where << ", " << name_of(level);
@@ -188,8 +179,7 @@ TEST(MapFunctions, PassOnNanOfEitherArgument) {
   const Shape shape{6};
   MapCase c(shape);
   const int x = c.input(shape), y = c.input(shape);
-  for (Fn fn : {Fn::kMinimum, Fn::kMaximum, Fn::kGreater, Fn::kGreaterEqual, Fn::kEqual})
-    c.store(c.node(fn, x, y));
+  for (Fn fn : {Fn::kMinimum, Fn::kMaximum, Fn::kGreater, Fn::kGreaterEqual, Fn::kEqual}) c.store(c.node(fn, x, y));
   c.store(c.node(Fn::kSelect, x, c.constant(1), c.constant(2)));
   c.reduce(x, Reduction::kMax, {0});
   const std::vector<std::vector<float>> expected = {{kNan, kNan, 1, kNan, -kInfinity, 3},
@@ -204,14 +194,12 @@ TEST(MapFunctions, PassOnNanOfEitherArgument) {
     for (size_t o = 0; o < expected.size(); ++o) {
       for (size_t i = 0; i < expected[o].size(); ++i) {
         const float e = expected[o][i], g = got[o][static_cast<int64_t>(i)];
-        EXPECT_TRUE(std::isnan(e) ? std::isnan(g) : e == g)
-            << name << " output " << o << " element " << i << ": " << g;
+        EXPECT_TRUE(std::isnan(e) ? std::isnan(g) : e == g) << name << " output " << o << " element " << i << ": " << g;
       }
     }
   };
   check(*create_map_reference(c.instance()), "reference");
-  for (IsaLevel level : available_levels())
-    check(*create_map_tiles(c.instance(), table_of(level), 1), name_of(level));
+  for (IsaLevel level : available_levels()) check(*create_map_tiles(c.instance(), table_of(level), 1), name_of(level));
 }
 
 }  // namespace

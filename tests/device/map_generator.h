@@ -13,9 +13,7 @@ namespace trainer::cpu {
 class MapRandom {
  public:
   explicit MapRandom(uint64_t seed) : key_(philox_key(seed, "map", "fuzz", "")) {}
-  int64_t below(int64_t n) {
-    return static_cast<int64_t>(philox_element(key_, 0, next_++) % static_cast<uint64_t>(n));
-  }
+  int64_t below(int64_t n) { return static_cast<int64_t>(philox_element(key_, 0, next_++) % static_cast<uint64_t>(n)); }
   bool chance(int64_t percent) { return below(100) < percent; }
   template <typename T>
   T pick(const std::vector<T>& from) {
@@ -141,17 +139,13 @@ class MapGenerator {
       case 12: return add(c_.node(Fn::kAbs, a), ra);
       case 13: return add(c_.node(Fn::kSign, a), {0, 1});
       case 14: return add(c_.node(Fn::kFloor, a), {0, ra.size + 1});
-      case 15:
-        return add(c_.node(Fn::kRelu, a, -1, -1, random_.chance(50) ? 0.0f : 0.25f),
-                   {ra.fraction + 2, ra.size});
+      case 15: return add(c_.node(Fn::kRelu, a, -1, -1, random_.chance(50) ? 0.0f : 0.25f), {ra.fraction + 2, ra.size});
       case 16: return add(c_.node(Fn::kMinimum, a, b), joined);
       case 17: return add(c_.node(Fn::kMaximum, a, b), joined);
-      case 18:
-        return add(c_.node(random_.pick<Fn>({Fn::kGreater, Fn::kGreaterEqual, Fn::kEqual}), a, b), {0, 1});
+      case 18: return add(c_.node(random_.pick<Fn>({Fn::kGreater, Fn::kGreaterEqual, Fn::kEqual}), a, b), {0, 1});
       case 19: return add(c_.node(Fn::kReluGradient, a, b, -1, 0.5f), {rb.fraction + 1, rb.size});
       case 20:
-        return add(c_.node(Fn::kSelect, a, b, d),
-                   {std::max(rb.fraction, rd.fraction), std::max(rb.size, rd.size)});
+        return add(c_.node(Fn::kSelect, a, b, d), {std::max(rb.fraction, rd.fraction), std::max(rb.size, rd.size)});
       case 21:
         if (ra.size > 4) return add(c_.node(Fn::kSigmoid, a), {kInexact, 0});
         return add(c_.node(Fn::kExp, a), {kInexact, ra.size <= 1 ? 3 : 6 * (ra.size - 1)});
@@ -174,10 +168,10 @@ class MapGenerator {
   }
 
   void add_output() {
-    const int node =
-        static_cast<int>(ranges_.size()) - 1 -
-        static_cast<int>(random_.below(std::min<int64_t>(3, static_cast<int64_t>(ranges_.size()))));
-    if (rank() == 0 || random_.chance(45)) return c_.store(node, random_order(), random_.chance(25) ? DType::kBF16 : DType::kF32);
+    const int node = static_cast<int>(ranges_.size()) - 1 -
+                     static_cast<int>(random_.below(std::min<int64_t>(3, static_cast<int64_t>(ranges_.size()))));
+    if (rank() == 0 || random_.chance(45))
+      return c_.store(node, random_order(), random_.chance(25) ? DType::kBF16 : DType::kF32);
     std::vector<int> axes;
     for (int axis = 0; axis < rank(); ++axis) {
       if (random_.chance(55)) axes.push_back(axis);

@@ -73,12 +73,11 @@ TEST(MapNumbers, DrawsDoNotDependOnThePhysicalOrder) {
         for (int64_t n = 0; n < shape[0]; ++n) {
           for (int64_t pixel = 0; pixel < shape.count(2); ++pixel) {
             for (int64_t channel = 0; channel < shape[1]; ++channel, ++at) {
-              const uint64_t element =
-                  static_cast<uint64_t>((n * shape[1] + channel) * shape.count(2) + pixel);
+              const uint64_t element = static_cast<uint64_t>((n * shape[1] + channel) * shape.count(2) + pixel);
               const uint64_t key = c.body().keys[0];
               const bool uniform = fn == Fn::kUniform;
-              const float expected = uniform ? uniform_from_bits(philox_element(key, 77, element))
-                                             : philox_normal(key, 77, element);
+              const float expected =
+                  uniform ? uniform_from_bits(philox_element(key, 77, element)) : philox_normal(key, 77, element);
               ASSERT_NEAR(got[0][at], expected, uniform ? 0 : 4e-6f) << name << " element " << element;
             }
           }
@@ -104,10 +103,10 @@ TEST(MapNumbers, BatchStatistics) {
   const int y = normal.input(shape), m = normal.input(channels), v = normal.input(channels);
   const int deviation = normal.node(Fn::kSqrt, normal.node(Fn::kAdd, v, normal.constant(1e-5f)));
   normal.store(normal.node(Fn::kDivide, normal.node(Fn::kSubtract, y, m), deviation));
-  expect_results(normal, {x, {1, 0.4166666666666667f}, {3.3333333333333335f, 5.534722222222222f}},
-                 {{0, 0.5477217359231784f, 1.6431652077695351f, -0.6021703509363974f, 0.03542178534919983f,
-                   1.0980753458251953f, -0.5477217359231784f, -1.6431652077695351f, 0, 0.673013921634797f,
-                   0.673013921634797f, -1.8773546235075917f}});
+  expect_results(
+      normal, {x, {1, 0.4166666666666667f}, {3.3333333333333335f, 5.534722222222222f}},
+      {{0, 0.5477217359231784f, 1.6431652077695351f, -0.6021703509363974f, 0.03542178534919983f, 1.0980753458251953f,
+        -0.5477217359231784f, -1.6431652077695351f, 0, 0.673013921634797f, 0.673013921634797f, -1.8773546235075917f}});
 }
 
 TEST(MapNumbers, SoftmaxPieces) {
@@ -117,11 +116,10 @@ TEST(MapNumbers, SoftmaxPieces) {
   c.store(e);
   c.reduce(e, Reduction::kSum, {1});
   c.reduce(x, Reduction::kMax, {1});
-  expect_results(
-      c, {{1, 2, 3, -1, 0, 5}, {3, 5}},
-      {{0.1353352832366127f, 0.36787944117144233f, 1, 0.0024787521766663585f, 0.006737946999085467f, 1},
-       {1.5032147244080551f, 1.0092166991757519f},
-       {3, 5}});
+  expect_results(c, {{1, 2, 3, -1, 0, 5}, {3, 5}},
+                 {{0.1353352832366127f, 0.36787944117144233f, 1, 0.0024787521766663585f, 0.006737946999085467f, 1},
+                  {1.5032147244080551f, 1.0092166991757519f},
+                  {3, 5}});
 }
 
 TEST(MapNumbers, CoordinatesAndSegmentsAreLogical) {

@@ -22,8 +22,8 @@ void expect_near(const Floats& got, const Floats& expected) {
   for (size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], expected[i], 1e-6) << "element " << i;
 }
 
-ConvolutionAttributes convolution(std::vector<int64_t> stride, std::vector<int64_t> pad,
-                                  std::vector<int64_t> dilation, int64_t group = 1) {
+ConvolutionAttributes convolution(std::vector<int64_t> stride, std::vector<int64_t> pad, std::vector<int64_t> dilation,
+                                  int64_t group = 1) {
   ConvolutionAttributes a;
   a.group = group;
   a.stride = std::move(stride);
@@ -46,9 +46,8 @@ TEST(Reference, ConvolutionByHand) {
             (Floats{12, 16, 24, 28}));
   ConvolutionAttributes leaky = a;
   leaky.epilogue = {true, 0.5f};
-  EXPECT_EQ(
-      run_reference(op_case("", OpKind::kConvolution, leaky, {x, w, bias}, {y}), {image, filter, {-50}}),
-      (Floats{-6.5f, -1.5f, 17, 27}));
+  EXPECT_EQ(run_reference(op_case("", OpKind::kConvolution, leaky, {x, w, bias}, {y}), {image, filter, {-50}}),
+            (Floats{-6.5f, -1.5f, 17, 27}));
 }
 
 // Two groups, strides 2 and 1, padding 1 and 0, dilation 1 and 2.
@@ -57,8 +56,7 @@ TEST(Reference, ConvolutionWithGroupsStridesAndDilation) {
   const TensorDesc x = tensor({1, 4, 5, 4}), w = tensor({4, 2, 3, 2}), y = tensor({1, 4, 3, 2});
   const Floats image = pattern(80, 5, 11, 5), filter = pattern(48, 3, 7, 3), gradient = pattern(24, 7, 9, 4);
   EXPECT_EQ(run_reference(op_case("", OpKind::kConvolution, a, {x, w}, {y}), {image, filter}),
-            (Floats{-30, 0, -7, 9,  -8, -19, 47, -8, -11, 50, 12, -40,
-                    30,  0, -4, 25, 8,  -37, 9,  8,  39,  -6, -5, -23}));
+            (Floats{-30, 0, -7, 9, -8, -19, 47, -8, -11, 50, 12, -40, 30, 0, -4, 25, 8, -37, 9, 8, 39, -6, -5, -23}));
   EXPECT_EQ(run_reference(op_case("", OpKind::kConvolutionInputGradient, a, {y, w}, {x}), {gradient, filter}),
             (Floats{-18, 9, 4,   -3, -1, 17,  4,  -10, 9,  9,  -1, 1,  -1,  -28, 3,   7,   -18, 9, 3,   -4,
                     2,   0, -18, 9,  1,  -12, -1, 17,  -2, -4, 9,  9,  2,   7,   -1,  -28, 3,   1, -18, 9,
@@ -90,14 +88,14 @@ TEST(Reference, MatmulInEveryStorage) {
                              {tensor(attributes.transpose_a ? Shape{3, 2} : Shape{2, 3}),
                               tensor(attributes.transpose_b ? Shape{2, 3} : Shape{3, 2}), tensor({2})},
                              {tensor({2, 2})});
-    EXPECT_EQ(run_reference(
-                  c, {attributes.transpose_a ? a_stored : a, attributes.transpose_b ? b_stored : b, {0, 1}}),
+    EXPECT_EQ(run_reference(c, {attributes.transpose_a ? a_stored : a, attributes.transpose_b ? b_stored : b, {0, 1}}),
               (Floats{58, 65, 139, 155}));
   }
 }
 
 TEST(Reference, MatmulOfABatch) {
-  const OpCase c = op_case("", OpKind::kMatmul, MatmulAttributes{}, {tensor({2, 1, 2}), tensor({2, 2, 2})}, {tensor({2, 1, 2})});
+  const OpCase c =
+      op_case("", OpKind::kMatmul, MatmulAttributes{}, {tensor({2, 1, 2}), tensor({2, 2, 2})}, {tensor({2, 1, 2})});
   EXPECT_EQ(run_reference(c, {{1, 2, 3, 4}, {1, 2, 3, 4, 5, 6, 7, 8}}), (Floats{7, 10, 43, 50}));
 }
 
@@ -126,8 +124,7 @@ TEST(Reference, PoolGradientsByHand) {
   a.pad = {0};
   const TensorDesc x = tensor({1, 1, 4}), y = tensor({1, 1, 3});
   // Windows of 1 5 2 2: the maximum 5 lies second in the first and first in the next; of 2 2 the first wins.
-  const OpCase max =
-      op_case("", OpKind::kMaxPool, a, {x}, {y, tensor(y.shape, MemoryFormat::kRowMajor, DType::kS32)});
+  const OpCase max = op_case("", OpKind::kMaxPool, a, {x}, {y, tensor(y.shape, MemoryFormat::kRowMajor, DType::kS32)});
   const Floats winners = run_reference(max, {{1, 5, 2, 2}}, 1);
   const OpCase gradient = op_case("", OpKind::kMaxPoolGradient, a, max.instance.outputs, {x});
   EXPECT_EQ(run_reference(gradient, {{10, 20, 40}, winners}), (Floats{0, 30, 40, 0}));
@@ -160,20 +157,18 @@ TEST(Reference, MovesElements) {
             (Floats{0, 2, 4, 1, 3, 5}));
   EXPECT_EQ(run_reference(op_case("", OpKind::kReshape, NoAttributes{}, {last}, {tensor({1, 6})}), {values}),
             (Floats{0, 2, 4, 1, 3, 5}));
-  EXPECT_EQ(run_reference(
-                op_case("", OpKind::kPermute, PermuteAttributes{{3, 0, 1, 2}}, {x}, {tensor({3, 1, 2, 1})}),
-                {values}),
+  EXPECT_EQ(run_reference(op_case("", OpKind::kPermute, PermuteAttributes{{3, 0, 1, 2}}, {x}, {tensor({3, 1, 2, 1})}),
+                          {values}),
             (Floats{0, 3, 1, 4, 2, 5}));
   EXPECT_EQ(
-      run_reference(op_case("", OpKind::kSlice, SliceAttributes{3, 1, 3, 3}, {x}, {tensor({1, 2, 1, 2})}),
-                    {values}),
+      run_reference(op_case("", OpKind::kSlice, SliceAttributes{3, 1, 3, 3}, {x}, {tensor({1, 2, 1, 2})}), {values}),
       (Floats{1, 2, 4, 5}));
-  EXPECT_EQ(run_reference(op_case("", OpKind::kPad, SliceAttributes{1, 1, 3, 4}, {x}, {tensor({1, 4, 1, 3})}),
-                          {values}),
-            (Floats{0, 0, 0, 0, 1, 2, 3, 4, 5, 0, 0, 0}));
-  EXPECT_EQ(run_reference(op_case("", OpKind::kConcat, ConcatAttributes{3}, {x, tensor({1, 2, 1, 1})},
-                                  {tensor({1, 2, 1, 4})}),
-                          {values, {8, 9}}),
+  EXPECT_EQ(
+      run_reference(op_case("", OpKind::kPad, SliceAttributes{1, 1, 3, 4}, {x}, {tensor({1, 4, 1, 3})}), {values}),
+      (Floats{0, 0, 0, 0, 1, 2, 3, 4, 5, 0, 0, 0}));
+  EXPECT_EQ(run_reference(
+                op_case("", OpKind::kConcat, ConcatAttributes{3}, {x, tensor({1, 2, 1, 1})}, {tensor({1, 2, 1, 4})}),
+                {values, {8, 9}}),
             (Floats{0, 1, 2, 8, 3, 4, 5, 9}));
 }
 
@@ -186,8 +181,8 @@ class Doubling : public OpaqueOp {
 };
 
 TEST(Reference, RunsOpaqueOps) {
-  const OpCase c = op_case("", OpKind::kOpaque, OpaqueAttributes{std::make_shared<Doubling>()}, {tensor({3})},
-                           {tensor({3})});
+  const OpCase c =
+      op_case("", OpKind::kOpaque, OpaqueAttributes{std::make_shared<Doubling>()}, {tensor({3})}, {tensor({3})});
   EXPECT_EQ(run_reference(c, {{1, 2, 3}}), (Floats{2, 4, 6}));
 }
 

@@ -12,8 +12,7 @@ class SparseMemory {
  public:
   explicit SparseMemory(int64_t bytes)
       : bytes_(static_cast<size_t>(bytes)),
-        data_(mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
-                   0)) {}
+        data_(mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)) {}
   ~SparseMemory() {
     if (is_there()) munmap(data_, bytes_);
   }

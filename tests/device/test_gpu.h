@@ -14,8 +14,8 @@
 
 namespace trainer {
 
-// The one that TRAINER_TEST_DEVICE names, with the plugin and the libraries that are there; where it names none, the one
-// that tests/emulated_gpu emulates. nullptr, with the reason, where this build has none.
+// The one that TRAINER_TEST_DEVICE names, with the plugin and the libraries that are there; where it names none, the
+// one that tests/emulated_gpu emulates. nullptr, with the reason, where this build has none.
 inline std::unique_ptr<Device> open_test_gpu(std::string* reason) {
   if (test_device().rfind("cuda:", 0) == 0) return open_device(test_device());
 #ifdef EMULATED_LIBRARIES

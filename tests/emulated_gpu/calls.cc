@@ -29,7 +29,8 @@ Call::~Call() {
 
 void require_no_error(const char* before) {
   if (last_error == cudaSuccess) return;
-  std::fprintf(stderr, "emulated GPU: %s is started while the error %s of an earlier call is left\n", before, cudaGetErrorName(last_error));
+  std::fprintf(stderr, "emulated GPU: %s is started while the error %s of an earlier call is left\n", before,
+               cudaGetErrorName(last_error));
   std::abort();
 }
 

@@ -27,8 +27,8 @@ inline cudaError_t result_of(cudaError_t error) {
   return error;
 }
 
-// Ends the process where the thread left the error of an earlier call: libraries and launches look at cudaGetLastError, and
-// would report it as theirs.
+// Ends the process where the thread left the error of an earlier call: libraries and launches look at cudaGetLastError,
+// and would report it as theirs.
 void require_no_error(const char* before);
 
 __attribute__((format(printf, 1, 2))) void log(const char* format, ...);

@@ -20,10 +20,15 @@ struct Layout {
   int64_t rows, columns, ld, stride = 0;
   int32_t batch = 1;
 
-  Element element() const { return type == CUDA_R_32F ? Element::kF32 : type == CUDA_R_16BF ? Element::kBF16 : Element::kF16; }
-  size_t bytes() const { return static_cast<size_t>((batch - 1) * stride + (columns - 1) * ld + rows) * emulator::size_of(element()); }
+  Element element() const {
+    return type == CUDA_R_32F ? Element::kF32 : type == CUDA_R_16BF ? Element::kBF16 : Element::kF16;
+  }
+  size_t bytes() const {
+    return static_cast<size_t>((batch - 1) * stride + (columns - 1) * ld + rows) * emulator::size_of(element());
+  }
   bool is_sound() const {
-    return (type == CUDA_R_32F || type == CUDA_R_16BF || type == CUDA_R_16F) && rows > 0 && columns > 0 && ld >= rows && batch > 0;
+    return (type == CUDA_R_32F || type == CUDA_R_16BF || type == CUDA_R_16F) && rows > 0 && columns > 0 && ld >= rows &&
+           batch > 0;
   }
 };
 
@@ -83,7 +88,8 @@ cublasStatus_t status_of(const Product& p, const Layout& a, const Layout& b, con
   const int64_t k_of_b = turned_b ? b.columns : b.rows, n = turned_b ? b.rows : b.columns;
   if (k != k_of_b || d.rows != m || d.columns != n || c.rows != m || c.columns != n) return CUBLAS_STATUS_INVALID_VALUE;
   if (p.epilogue != CUBLASLT_EPILOGUE_DEFAULT && !p.has_bias()) return CUBLAS_STATUS_NOT_SUPPORTED;
-  if (a.type != b.type || c.type != d.type || (d.type != a.type && d.type != CUDA_R_32F)) return CUBLAS_STATUS_NOT_SUPPORTED;
+  if (a.type != b.type || c.type != d.type || (d.type != a.type && d.type != CUDA_R_32F))
+    return CUBLAS_STATUS_NOT_SUPPORTED;
   if (p.has_bias() && p.bias_type != -1 && p.bias_type != d.type) return CUBLAS_STATUS_NOT_SUPPORTED;
   return CUBLAS_STATUS_SUCCESS;
 }
@@ -105,8 +111,9 @@ std::vector<float> matrix_of(const void* memory, const Layout& layout, int64_t b
   return matrix;
 }
 
-void multiply(const Product& p, float alpha, const void* a, const Layout& a_layout, const void* b, const Layout& b_layout, float beta,
-              const void* c, const Layout& c_layout, void* d, const Layout& d_layout) {
+void multiply(const Product& p, float alpha, const void* a, const Layout& a_layout, const void* b,
+              const Layout& b_layout, float beta, const void* c, const Layout& c_layout, void* d,
+              const Layout& d_layout) {
   const int64_t m = d_layout.rows, n = d_layout.columns, k = p.a == CUBLAS_OP_N ? a_layout.columns : a_layout.rows;
   std::vector<float> sums(static_cast<size_t>(m));
   for (int64_t batch = 0; batch < d_layout.batch; ++batch) {
@@ -155,7 +162,8 @@ cublasStatus_t cublasLtDestroy(cublasLtHandle_t handle) {
   return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* product, cublasComputeType_t compute, cudaDataType_t scale) {
+cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* product, cublasComputeType_t compute,
+                                        cudaDataType_t scale) {
   const bool floats = compute == CUBLAS_COMPUTE_32F || compute == CUBLAS_COMPUTE_32F_FAST_TF32;
   if (!floats || scale != CUDA_R_32F) return CUBLAS_STATUS_NOT_SUPPORTED;
   auto* made = new Product;
@@ -167,8 +175,8 @@ cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t product) {
   delete of(product);
   return CUBLAS_STATUS_SUCCESS;
 }
-cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t product, cublasLtMatmulDescAttributes_t name, const void* value,
-                                              size_t bytes) {
+cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t product, cublasLtMatmulDescAttributes_t name,
+                                              const void* value, size_t bytes) {
   Product& p = *of(product);
   const auto set = [value, bytes](auto* member) {
     if (bytes != sizeof *member) return CUBLAS_STATUS_INVALID_VALUE;
@@ -185,16 +193,18 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t product, cubl
   }
 }
 
-cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* layout, cudaDataType type, uint64_t rows, uint64_t columns, int64_t ld) {
-  *layout = reinterpret_cast<cublasLtMatrixLayout_t>(new Layout{type, static_cast<int64_t>(rows), static_cast<int64_t>(columns), ld});
+cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* layout, cudaDataType type, uint64_t rows,
+                                          uint64_t columns, int64_t ld) {
+  *layout = reinterpret_cast<cublasLtMatrixLayout_t>(
+      new Layout{type, static_cast<int64_t>(rows), static_cast<int64_t>(columns), ld});
   return CUBLAS_STATUS_SUCCESS;
 }
 cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t layout) {
   delete of(layout);
   return CUBLAS_STATUS_SUCCESS;
 }
-cublasStatus_t cublasLtMatrixLayoutSetAttribute(cublasLtMatrixLayout_t layout, cublasLtMatrixLayoutAttribute_t name, const void* value,
-                                                size_t bytes) {
+cublasStatus_t cublasLtMatrixLayoutSetAttribute(cublasLtMatrixLayout_t layout, cublasLtMatrixLayoutAttribute_t name,
+                                                const void* value, size_t bytes) {
   if (name == CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT && bytes == sizeof(int32_t)) {
     std::memcpy(&of(layout)->batch, value, bytes);
   } else if (name == CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET && bytes == sizeof(int64_t)) {
@@ -213,14 +223,15 @@ cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t prefer
   delete of(preference);
   return CUBLAS_STATUS_SUCCESS;
 }
-cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t preference, cublasLtMatmulPreferenceAttributes_t name,
-                                                    const void* value, size_t bytes) {
+cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t preference,
+                                                    cublasLtMatmulPreferenceAttributes_t name, const void* value,
+                                                    size_t bytes) {
   if (name == CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES && bytes == sizeof(uint64_t)) {
     std::memcpy(&of(preference)->workspace, value, bytes);
   } else if (name == CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK && bytes == sizeof(uint32_t)) {
     std::memcpy(&of(preference)->schemes, value, bytes);
-  } else if (name >= CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES &&
-             name <= CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES && bytes == sizeof(uint32_t)) {
+  } else if (name >= CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES && name <= CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES &&
+             bytes == sizeof(uint32_t)) {
     std::memcpy(&of(preference)->alignment[name - CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES], value, bytes);
   } else {
     return CUBLAS_STATUS_INVALID_VALUE;
@@ -229,9 +240,9 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t p
 }
 
 cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t product, cublasLtMatrixLayout_t a,
-                                              cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
-                                              cublasLtMatmulPreference_t preference, int requested,
-                                              cublasLtMatmulHeuristicResult_t results[], int* count) {
+                                              cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t c,
+                                              cublasLtMatrixLayout_t d, cublasLtMatmulPreference_t preference,
+                                              int requested, cublasLtMatmulHeuristicResult_t results[], int* count) {
   *count = 0;
   const cublasStatus_t status = status_of(*of(product), *of(a), *of(b), *of(c), *of(d));
   if (status != CUBLAS_STATUS_SUCCESS || requested < 1) return status;
@@ -248,9 +259,9 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
   return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t, cublasLtMatmulDesc_t product, cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
-                                       cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d, const cublasLtMatmulAlgo_t* algo,
-                                       cublasLtMatmulHeuristicResult_t* result) {
+cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t, cublasLtMatmulDesc_t product, cublasLtMatrixLayout_t a,
+                                       cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
+                                       const cublasLtMatmulAlgo_t* algo, cublasLtMatmulHeuristicResult_t* result) {
   Algorithm algorithm{};
   std::memcpy(&algorithm, algo, sizeof algorithm);
   if (algorithm.mark != kMark) return CUBLAS_STATUS_INVALID_VALUE;
@@ -261,9 +272,10 @@ cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t, cublasLtMatmulDesc_t pr
 }
 
 cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t product, const void* alpha, const void* a,
-                              cublasLtMatrixLayout_t a_layout, const void* b, cublasLtMatrixLayout_t b_layout, const void* beta,
-                              const void* c, cublasLtMatrixLayout_t c_layout, void* d, cublasLtMatrixLayout_t d_layout,
-                              const cublasLtMatmulAlgo_t* algo, void* workspace, size_t workspace_bytes, cudaStream_t stream) {
+                              cublasLtMatrixLayout_t a_layout, const void* b, cublasLtMatrixLayout_t b_layout,
+                              const void* beta, const void* c, cublasLtMatrixLayout_t c_layout, void* d,
+                              cublasLtMatrixLayout_t d_layout, const cublasLtMatmulAlgo_t* algo, void* workspace,
+                              size_t workspace_bytes, cudaStream_t stream) {
   const Product p = *of(product);
   const Layout la = *of(a_layout), lb = *of(b_layout), lc = *of(c_layout), ld = *of(d_layout);
   if (const cublasStatus_t status = status_of(p, la, lb, lc, ld); status != CUBLAS_STATUS_SUCCESS) return status;
@@ -278,11 +290,13 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t product, co
     if (i == 2 && old == 0) continue;
     if (reinterpret_cast<uintptr_t>(operands[i]) % algorithm.alignment[i] != 0)
       return refuse("an operand is not as aligned as the preferences promised (256 bytes where they say nothing)");
-    if (!emulated_on_device(operands[i], layouts[i]->bytes())) return refuse("an operand does not lie in one allocation");
+    if (!emulated_on_device(operands[i], layouts[i]->bytes()))
+      return refuse("an operand does not lie in one allocation");
   }
   if (p.has_bias() && !emulated_on_device(p.bias, static_cast<size_t>(ld.rows) * emulator::size_of(ld.element())))
     return refuse("the bias does not lie in one allocation");
-  if (algorithm.workspace > 0 && (reinterpret_cast<uintptr_t>(workspace) % 256 != 0 || !emulated_on_device(workspace, workspace_bytes)))
+  if (algorithm.workspace > 0 &&
+      (reinterpret_cast<uintptr_t>(workspace) % 256 != 0 || !emulated_on_device(workspace, workspace_bytes)))
     return refuse("the workspace is misaligned or not in one allocation");
   const cudaError_t queued = emulated_enqueue(stream, algorithm.launch(), [=] {
     std::memset(workspace, 0xFF, algorithm.workspace);

@@ -1,6 +1,6 @@
-// Runs the threads of a block as fibers: at a barrier or a shuffle one hands over to the next, so that all of them come to
-// it before any goes on. Every other block runs its threads from the last to the first: where a barrier is missing, one of
-// the two sequences shows it.
+// Runs the threads of a block as fibers: at a barrier or a shuffle one hands over to the next, so that all of them come
+// to it before any goes on. Every other block runs its threads from the last to the first: where a barrier is missing,
+// one of the two sequences shows it.
 #include "cuda_emulator.h"
 
 #include <setjmp.h>

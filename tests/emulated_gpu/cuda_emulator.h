@@ -55,7 +55,8 @@ EmulatedKernel emulated_kernel(const char* name, void (*kernel)(Argument)) {
 }
 
 // Runs a kernel in blocks of x * y threads, in cuda_emulator.cc.
-EMULATED_EXPORT void emulate(const EmulatedKernel& kernel, const void* argument, unsigned blocks, unsigned x, unsigned y);
+EMULATED_EXPORT void emulate(const EmulatedKernel& kernel, const void* argument, unsigned blocks, unsigned x,
+                             unsigned y);
 EMULATED_EXPORT void emulated_barrier();
 EMULATED_EXPORT double emulated_shuffle(double value, unsigned lane);
 
@@ -88,13 +89,13 @@ inline unsigned short float_to_half(float x) {
 }
 
 #ifdef EMULATED_RUNTIME
-extern "C" EMULATED_EXPORT cudaError_t emulated_launch(const EmulatedKernel& kernel, const void* argument, unsigned blocks, unsigned x,
-                                                       unsigned y, cudaStream_t stream);
+extern "C" EMULATED_EXPORT cudaError_t emulated_launch(const EmulatedKernel& kernel, const void* argument,
+                                                       unsigned blocks, unsigned x, unsigned y, cudaStream_t stream);
 #else
 using cudaStream_t = void*;
 enum cudaError_t { cudaSuccess, cudaErrorInvalidValue };
-inline cudaError_t emulated_launch(const EmulatedKernel& kernel, const void* argument, unsigned blocks, unsigned x, unsigned y,
-                                   cudaStream_t) {
+inline cudaError_t emulated_launch(const EmulatedKernel& kernel, const void* argument, unsigned blocks, unsigned x,
+                                   unsigned y, cudaStream_t) {
   emulate(kernel, argument, blocks, x, y);
   return cudaSuccess;
 }
@@ -102,10 +103,10 @@ inline cudaError_t emulated_launch(const EmulatedKernel& kernel, const void* arg
 
 // As kernels/launch.h has it for nvcc.
 template <typename Grid, typename Argument>
-cudaError_t emulated_launch_kernel(const char* name, void (*kernel)(Argument), const Grid& grid, const Argument& argument,
-                                   cudaStream_t stream) {
+cudaError_t emulated_launch_kernel(const char* name, void (*kernel)(Argument), const Grid& grid,
+                                   const Argument& argument, cudaStream_t stream) {
   if (grid.blocks == 0) return cudaSuccess;
-  return emulated_launch(emulated_kernel(name, kernel), &argument, static_cast<unsigned>(grid.blocks), static_cast<unsigned>(grid.x),
-                         static_cast<unsigned>(grid.y), stream);
+  return emulated_launch(emulated_kernel(name, kernel), &argument, static_cast<unsigned>(grid.blocks),
+                         static_cast<unsigned>(grid.x), static_cast<unsigned>(grid.y), stream);
 }
 #define launch_kernel(...) emulated_launch_kernel(#__VA_ARGS__, __VA_ARGS__)

@@ -68,7 +68,8 @@ std::thread::id starting;
 // What may wait for all devices.
 void refuse_while_starting(const char* what) {
   if (starting == std::thread::id() || starting == std::this_thread::get_id()) return;
-  std::fprintf(stderr, "emulated GPU: %s while another thread starts a collective: each may wait for the other\n", what);
+  std::fprintf(stderr, "emulated GPU: %s while another thread starts a collective: each may wait for the other\n",
+               what);
   std::abort();
 }
 
@@ -155,27 +156,27 @@ cudaError_t cudaGetLastError() {
   return error;
 }
 
-#define EMULATED_ERRORS(X)                                                                                                        \
-  X(cudaSuccess, "no error")                                                                                                      \
-  X(cudaErrorInvalidValue, "invalid argument")                                                                                    \
-  X(cudaErrorMemoryAllocation, "out of memory")                                                                                   \
-  X(cudaErrorNotReady, "device not ready")                                                                                        \
-  X(cudaErrorIllegalAddress, "an illegal memory access was encountered")                                                          \
-  X(cudaErrorInvalidConfiguration, "invalid configuration argument")                                                              \
-  X(cudaErrorInvalidDevice, "invalid device ordinal")                                                                             \
-  X(cudaErrorNoDevice, "no CUDA-capable device is detected")                                                                      \
-  X(cudaErrorInvalidResourceHandle, "invalid resource handle")                                                                    \
-  X(cudaErrorSymbolNotFound, "named symbol not found")                                                                            \
-  X(cudaErrorInvalidKernelImage, "device kernel image is invalid")                                                                \
-  X(cudaErrorNotSupported, "operation not supported")                                                                             \
-  X(cudaErrorIllegalState, "the operation cannot be performed in the present state")                                              \
-  X(cudaErrorStreamCaptureUnsupported, "operation not permitted when stream is capturing")                                        \
-  X(cudaErrorStreamCaptureInvalidated, "operation failed due to a previous error during capture")                                 \
-  X(cudaErrorStreamCaptureMerge, "operation would result in a merge of separate capture sequences")                               \
-  X(cudaErrorStreamCaptureUnmatched, "capture was not ended in the same stream as it began")                                      \
-  X(cudaErrorStreamCaptureUnjoined, "capturing stream has unjoined work")                                                         \
-  X(cudaErrorStreamCaptureIsolation, "dependency created on uncaptured work in another stream")                                   \
-  X(cudaErrorStreamCaptureWrongThread, "attempt to terminate a thread-local capture sequence from another thread")                \
+#define EMULATED_ERRORS(X)                                                                                         \
+  X(cudaSuccess, "no error")                                                                                       \
+  X(cudaErrorInvalidValue, "invalid argument")                                                                     \
+  X(cudaErrorMemoryAllocation, "out of memory")                                                                    \
+  X(cudaErrorNotReady, "device not ready")                                                                         \
+  X(cudaErrorIllegalAddress, "an illegal memory access was encountered")                                           \
+  X(cudaErrorInvalidConfiguration, "invalid configuration argument")                                               \
+  X(cudaErrorInvalidDevice, "invalid device ordinal")                                                              \
+  X(cudaErrorNoDevice, "no CUDA-capable device is detected")                                                       \
+  X(cudaErrorInvalidResourceHandle, "invalid resource handle")                                                     \
+  X(cudaErrorSymbolNotFound, "named symbol not found")                                                             \
+  X(cudaErrorInvalidKernelImage, "device kernel image is invalid")                                                 \
+  X(cudaErrorNotSupported, "operation not supported")                                                              \
+  X(cudaErrorIllegalState, "the operation cannot be performed in the present state")                               \
+  X(cudaErrorStreamCaptureUnsupported, "operation not permitted when stream is capturing")                         \
+  X(cudaErrorStreamCaptureInvalidated, "operation failed due to a previous error during capture")                  \
+  X(cudaErrorStreamCaptureMerge, "operation would result in a merge of separate capture sequences")                \
+  X(cudaErrorStreamCaptureUnmatched, "capture was not ended in the same stream as it began")                       \
+  X(cudaErrorStreamCaptureUnjoined, "capturing stream has unjoined work")                                          \
+  X(cudaErrorStreamCaptureIsolation, "dependency created on uncaptured work in another stream")                    \
+  X(cudaErrorStreamCaptureWrongThread, "attempt to terminate a thread-local capture sequence from another thread") \
   X(cudaErrorCapturedEvent, "operation not permitted on an event last recorded in a capturing stream")
 
 const char* cudaGetErrorName(cudaError_t error) {

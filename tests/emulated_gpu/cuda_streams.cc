@@ -32,8 +32,9 @@ cudaError_t enqueue_kernel(const EmulatedKernel& kernel, const void* argument, u
     uint64_t word;
     std::memcpy(&word, static_cast<const char*>(argument) + at, sizeof word);
     if (!is_host_address(word)) continue;
-    std::fprintf(stderr, "emulated GPU: kernel %s is given an address of the host, 0x%llx, %zu bytes into its arguments\n", name.c_str(),
-                 static_cast<unsigned long long>(word), at);
+    std::fprintf(stderr,
+                 "emulated GPU: kernel %s is given an address of the host, 0x%llx, %zu bytes into its arguments\n",
+                 name.c_str(), static_cast<unsigned long long>(word), at);
     std::abort();
   }
   // A GPU loads a kernel's code at its first launch, which may wait for the device or take memory.
@@ -41,11 +42,13 @@ cudaError_t enqueue_kernel(const EmulatedKernel& kernel, const void* argument, u
   if (stream->capture == nullptr) {
     loaded.insert(kernel.function);
   } else if (loaded.count(kernel.function) == 0) {
-    std::fprintf(stderr, "emulated GPU: kernel %s is captured before it was ever launched: its code is not loaded\n", name.c_str());
+    std::fprintf(stderr, "emulated GPU: kernel %s is captured before it was ever launched: its code is not loaded\n",
+                 name.c_str());
     std::abort();
   }
   log("launch %s stream=%d blocks=%u threads=%u%s\n", name.c_str(), stream->number, blocks, x * y, captured(*stream));
-  const std::vector<char> copy(static_cast<const char*>(argument), static_cast<const char*>(argument) + kernel.argument_bytes);
+  const std::vector<char> copy(static_cast<const char*>(argument),
+                               static_cast<const char*>(argument) + kernel.argument_bytes);
   Work work;
   work.name = "kernel " + name;
   work.devices = uint32_t{1} << stream->device;
@@ -171,7 +174,9 @@ cudaError_t cudaDeviceGetStreamPriorityRange(int* least, int* greatest) {
   *greatest = -5;
   return cudaSuccess;
 }
-cudaError_t cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned flags, int) { return cudaStreamCreateWithFlags(stream, flags); }
+cudaError_t cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned flags, int) {
+  return cudaStreamCreateWithFlags(stream, flags);
+}
 cudaError_t cudaStreamDestroy(cudaStream_t handle) {
   const Call call;
   const auto stream = find(handle);
@@ -304,8 +309,8 @@ cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
 }
 
 // The code is what nvrtc.cc makes: ELF, whose length its header tells.
-cudaError_t cudaLibraryLoadData(cudaLibrary_t* handle, const void* code, cudaJitOption*, void**, unsigned, cudaLibraryOption*, void**,
-                                unsigned) {
+cudaError_t cudaLibraryLoadData(cudaLibrary_t* handle, const void* code, cudaJitOption*, void**, unsigned,
+                                cudaLibraryOption*, void**, unsigned) {
   const Call call;
   if (const cudaError_t unsafe = unsafe_call(); unsafe != cudaSuccess) return result_of(unsafe);
   uint64_t sections = 0;
@@ -329,7 +334,8 @@ cudaError_t cudaLibraryLoadData(cudaLibrary_t* handle, const void* code, cudaJit
 }
 cudaError_t cudaLibraryGetKernel(cudaKernel_t* kernel, cudaLibrary_t library, const char* name) {
   const Call call;
-  *kernel = reinterpret_cast<cudaKernel_t>(dlsym(reinterpret_cast<Library*>(library)->opened, (std::string("kernel_") + name).c_str()));
+  *kernel = reinterpret_cast<cudaKernel_t>(
+      dlsym(reinterpret_cast<Library*>(library)->opened, (std::string("kernel_") + name).c_str()));
   return *kernel == nullptr ? result_of(cudaErrorSymbolNotFound) : cudaSuccess;
 }
 cudaError_t cudaLibraryUnload(cudaLibrary_t handle) {
@@ -343,7 +349,8 @@ cudaError_t cudaLibraryUnload(cudaLibrary_t handle) {
 cudaError_t cudaLaunchKernel(const void* kernel, dim3 grid, dim3 block, void** arguments, size_t, cudaStream_t stream) {
   const Call call;
   if (grid.y * grid.z * block.z != 1) return result_of(cudaErrorNotSupported);
-  return result_of(enqueue_kernel(*static_cast<const EmulatedKernel*>(kernel), arguments[0], grid.x, block.x, block.y, stream));
+  return result_of(
+      enqueue_kernel(*static_cast<const EmulatedKernel*>(kernel), arguments[0], grid.x, block.x, block.y, stream));
 }
 
 }  // extern "C"

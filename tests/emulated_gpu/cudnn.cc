@@ -1,6 +1,6 @@
 // cuDNN's graph interface on the CPU: descriptors keep the attributes that are set, plans interpret convolutions and
-// pointwise operations. The engines differ in their notes; one rounds floats as tensor cores do, and one returns 0 for a
-// NaN in a relu, as precompiled engines of cuDNN do.
+// pointwise operations. The engines differ in their notes; one rounds floats as tensor cores do, and one returns 0 for
+// a NaN in a relu, as precompiled engines of cuDNN do.
 #include <cudnn.h>
 
 #include <algorithm>
@@ -33,7 +33,9 @@ struct Engine {
 enum EngineIndex : int64_t { kNarrowSums, kTensorCores, kPlain, kAtomics };
 const Engine kEngines[] = {
     {"cudnnBackendExecute narrow_sums", {CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION}, false},
-    {"cudnnBackendExecute tensor_cores", {CUDNN_NUMERICAL_NOTE_TENSOR_CORE, CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS}, false},
+    {"cudnnBackendExecute tensor_cores",
+     {CUDNN_NUMERICAL_NOTE_TENSOR_CORE, CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS},
+     false},
     {"cudnnBackendExecute plain", {}, true},
     {"cudnnBackendExecute atomics", {CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC}, false},
 };
@@ -76,7 +78,8 @@ const AttributeType* type_of(cudnnBackendAttributeName_t name) {
 void require_type(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t given) {
   const AttributeType* expected = type_of(name);
   if (expected == nullptr || expected->type == given) return;
-  fail(std::string(expected->attribute) + " has the type " + expected->name + " and is accessed with type " + std::to_string(given));
+  fail(std::string(expected->attribute) + " has the type " + expected->name + " and is accessed with type " +
+       std::to_string(given));
 }
 
 size_t bytes_of(cudnnBackendAttributeType_t type) {
@@ -117,7 +120,9 @@ struct Data {
     if (has(name)) std::memcpy(&otherwise, attributes.at(name).bytes.data(), sizeof(T));
     return otherwise;
   }
-  const std::vector<std::shared_ptr<const Data>>& descriptors(int name) const { return attributes.at(name).descriptors; }
+  const std::vector<std::shared_ptr<const Data>>& descriptors(int name) const {
+    return attributes.at(name).descriptors;
+  }
   const Data& descriptor(int name) const { return *descriptors(name).at(0); }
   void set_int64(int name, int64_t value) {
     Attribute& attribute = attributes[name] = {CUDNN_TYPE_INT64, 1, std::vector<char>(sizeof value), {}};
@@ -158,8 +163,11 @@ class Reader {
       int name = 0;
       Data::Attribute attribute{};
       size_t bytes = 0, descriptors = 0;
-      if (!take(&name) || !take(&attribute.type) || !take(&attribute.count) || !take(&bytes) || bytes > from_.size() - at_) return nullptr;
-      attribute.bytes.assign(from_.begin() + static_cast<ptrdiff_t>(at_), from_.begin() + static_cast<ptrdiff_t>(at_ + bytes));
+      if (!take(&name) || !take(&attribute.type) || !take(&attribute.count) || !take(&bytes) ||
+          bytes > from_.size() - at_)
+        return nullptr;
+      attribute.bytes.assign(from_.begin() + static_cast<ptrdiff_t>(at_),
+                             from_.begin() + static_cast<ptrdiff_t>(at_ + bytes));
       at_ += bytes;
       if (!take(&descriptors)) return nullptr;
       for (size_t d = 0; d < descriptors; ++d) {
@@ -234,15 +242,18 @@ struct Names {
   int convolution, x, w, y, alpha, beta;
 };
 const Names* names_of(cudnnBackendDescriptorType_t type) {
-  static const Names forward = {CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X,
-                                CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W,         CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y,
-                                CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA,     CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA};
-  static const Names data = {CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX,
-                             CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W,         CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY,
-                             CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA,     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA};
-  static const Names filter = {CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X,
-                               CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW,        CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY,
-                               CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_ALPHA,     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA};
+  static const Names forward = {
+      CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X,
+      CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W,         CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y,
+      CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA,     CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA};
+  static const Names data = {
+      CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX,
+      CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W,         CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY,
+      CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA,     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA};
+  static const Names filter = {
+      CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X,
+      CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW,        CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY,
+      CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_ALPHA,     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA};
   switch (type) {
     case CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR: return &forward;
     case CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR: return &data;
@@ -255,19 +266,23 @@ std::vector<int> required_by(cudnnBackendDescriptorType_t type) {
   if (const Names* n = names_of(type)) return {n->convolution, n->x, n->w, n->y, n->alpha, n->beta};
   switch (type) {
     case CUDNN_BACKEND_TENSOR_DESCRIPTOR:
-      return {CUDNN_ATTR_TENSOR_DATA_TYPE, CUDNN_ATTR_TENSOR_DIMENSIONS, CUDNN_ATTR_TENSOR_STRIDES, CUDNN_ATTR_TENSOR_UNIQUE_ID,
-              CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT};
+      return {CUDNN_ATTR_TENSOR_DATA_TYPE, CUDNN_ATTR_TENSOR_DIMENSIONS, CUDNN_ATTR_TENSOR_STRIDES,
+              CUDNN_ATTR_TENSOR_UNIQUE_ID, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT};
     case CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR:
-      return {CUDNN_ATTR_CONVOLUTION_COMP_TYPE,      CUDNN_ATTR_CONVOLUTION_CONV_MODE, CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS,
-              CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, CUDNN_ATTR_CONVOLUTION_DILATIONS, CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS,
+      return {CUDNN_ATTR_CONVOLUTION_COMP_TYPE,    CUDNN_ATTR_CONVOLUTION_CONV_MODE,
+              CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES,
+              CUDNN_ATTR_CONVOLUTION_DILATIONS,    CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS,
               CUDNN_ATTR_CONVOLUTION_POST_PADDINGS};
     case CUDNN_BACKEND_POINTWISE_DESCRIPTOR: return {CUDNN_ATTR_POINTWISE_MODE, CUDNN_ATTR_POINTWISE_MATH_PREC};
     case CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR:
-      return {CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, CUDNN_ATTR_OPERATION_POINTWISE_XDESC, CUDNN_ATTR_OPERATION_POINTWISE_YDESC};
+      return {CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, CUDNN_ATTR_OPERATION_POINTWISE_XDESC,
+              CUDNN_ATTR_OPERATION_POINTWISE_YDESC};
     case CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR: return {CUDNN_ATTR_OPERATIONGRAPH_OPS};
-    case CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR: return {CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, CUDNN_ATTR_ENGINEHEUR_MODE};
+    case CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR:
+      return {CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, CUDNN_ATTR_ENGINEHEUR_MODE};
     case CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR: return {CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG};
-    case CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR: return {CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS};
+    case CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR:
+      return {CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS};
     default: return {};
   }
 }
@@ -275,8 +290,9 @@ std::vector<int> required_by(cudnnBackendDescriptorType_t type) {
 // Why a descriptor's attributes do not fit each other, or "".
 std::string mismatch_of(const Data& operation) {
   if (operation.type == CUDNN_BACKEND_POINTWISE_DESCRIPTOR) {
-    for (const int name : {CUDNN_ATTR_POINTWISE_RELU_LOWER_CLIP, CUDNN_ATTR_POINTWISE_RELU_UPPER_CLIP, CUDNN_ATTR_POINTWISE_ELU_ALPHA,
-                           CUDNN_ATTR_POINTWISE_SOFTPLUS_BETA, CUDNN_ATTR_POINTWISE_SWISH_BETA}) {
+    for (const int name :
+         {CUDNN_ATTR_POINTWISE_RELU_LOWER_CLIP, CUDNN_ATTR_POINTWISE_RELU_UPPER_CLIP, CUDNN_ATTR_POINTWISE_ELU_ALPHA,
+          CUDNN_ATTR_POINTWISE_SOFTPLUS_BETA, CUDNN_ATTR_POINTWISE_SWISH_BETA}) {
       if (operation.has(name)) return "attribute " + std::to_string(name) + " is not emulated";
     }
     if (operation.one<int>(CUDNN_ATTR_POINTWISE_MODE, -1) == CUDNN_POINTWISE_RELU_FWD &&
@@ -287,13 +303,18 @@ std::string mismatch_of(const Data& operation) {
     const Tensor x(operation.descriptor(n->x)), w(operation.descriptor(n->w)), y(operation.descriptor(n->y));
     const Convolution c(operation.descriptor(n->convolution));
     const size_t axes = c.stride.size() + 2;
-    if (axes < 4 || x.extents.size() != axes || w.extents.size() != axes || y.extents.size() != axes) return "the ranks differ";
-    if (c.dilation.size() + 2 != axes || c.before.size() + 2 != axes || c.after.size() + 2 != axes) return "the convolution's ranks differ";
+    if (axes < 4 || x.extents.size() != axes || w.extents.size() != axes || y.extents.size() != axes)
+      return "the ranks differ";
+    if (c.dilation.size() + 2 != axes || c.before.size() + 2 != axes || c.after.size() + 2 != axes)
+      return "the convolution's ranks differ";
     if (x.extents[0] != y.extents[0] || w.extents[0] != y.extents[1]) return "batches or outputs differ";
-    if (x.extents[1] % w.extents[1] != 0 || y.extents[1] % (x.extents[1] / w.extents[1]) != 0) return "channels do not divide into groups";
+    if (x.extents[1] % w.extents[1] != 0 || y.extents[1] % (x.extents[1] / w.extents[1]) != 0)
+      return "channels do not divide into groups";
     for (size_t i = 2; i < axes; ++i) {
-      const int64_t reach = c.dilation[i - 2] * (w.extents[i] - 1) + 1, padded = x.extents[i] + c.before[i - 2] + c.after[i - 2];
-      if (padded < reach || (padded - reach) / c.stride[i - 2] + 1 != y.extents[i]) return "a spatial extent does not fit";
+      const int64_t reach = c.dilation[i - 2] * (w.extents[i] - 1) + 1,
+                    padded = x.extents[i] + c.before[i - 2] + c.after[i - 2];
+      if (padded < reach || (padded - reach) / c.stride[i - 2] + 1 != y.extents[i])
+        return "a spatial extent does not fit";
     }
   }
   if (operation.type == CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR) {
@@ -303,9 +324,11 @@ std::string mismatch_of(const Data& operation) {
     const Tensor x(operation.descriptor(CUDNN_ATTR_OPERATION_POINTWISE_XDESC)),
         y(operation.descriptor(CUDNN_ATTR_OPERATION_POINTWISE_YDESC));
     if (x.extents != y.extents) return "the extents differ";
-    const int mode = operation.descriptor(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR).one<int>(CUDNN_ATTR_POINTWISE_MODE, -1);
+    const int mode =
+        operation.descriptor(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR).one<int>(CUDNN_ATTR_POINTWISE_MODE, -1);
     if (mode != CUDNN_POINTWISE_ADD && mode != CUDNN_POINTWISE_RELU_FWD) return "this mode is not emulated";
-    if ((mode == CUDNN_POINTWISE_ADD) != operation.has(CUDNN_ATTR_OPERATION_POINTWISE_BDESC)) return "an operand too many or too few";
+    if ((mode == CUDNN_POINTWISE_ADD) != operation.has(CUDNN_ATTR_OPERATION_POINTWISE_BDESC))
+      return "an operand too many or too few";
     if (mode == CUDNN_POINTWISE_ADD) {
       const Tensor b(operation.descriptor(CUDNN_ATTR_OPERATION_POINTWISE_BDESC));
       if (b.extents.size() != x.extents.size()) return "the ranks differ";
@@ -337,7 +360,8 @@ class Execution {
     if (t.is_virtual && known != virtuals_.end()) return known->second;
     std::vector<float>& values = virtuals_[t.number];
     values.resize(static_cast<size_t>(t.count()));
-    for (int64_t i = 0; i < t.count(); ++i) values[static_cast<size_t>(i)] = emulator::load(memory_.at(t.number), t.type, t.offset(i));
+    for (int64_t i = 0; i < t.count(); ++i)
+      values[static_cast<size_t>(i)] = emulator::load(memory_.at(t.number), t.type, t.offset(i));
     return values;
   }
   void write(const Tensor& t, std::vector<float> values) {
@@ -353,14 +377,16 @@ class Execution {
     std::vector<float> values = read(x);
     if (pointwise.one<int>(CUDNN_ATTR_POINTWISE_MODE, -1) == CUDNN_POINTWISE_RELU_FWD) {
       const float slope = static_cast<float>(pointwise.one<double>(CUDNN_ATTR_POINTWISE_RELU_LOWER_CLIP_SLOPE, 0));
-      for (float& value : values) value = value > 0 || (value != value && !drops_nan_) ? value : slope == 0 ? 0 : slope * value;
+      for (float& value : values)
+        value = value > 0 || (value != value && !drops_nan_) ? value : slope == 0 ? 0 : slope * value;
     } else {
       Tensor b(operation.descriptor(CUDNN_ATTR_OPERATION_POINTWISE_BDESC));
       for (size_t i = 0; i < b.extents.size(); ++i) {
         if (b.extents[i] == 1) b.strides[i] = 0;
       }
       b.extents = x.extents;
-      for (int64_t i = 0; i < x.count(); ++i) values[static_cast<size_t>(i)] += emulator::load(memory_.at(b.number), b.type, b.offset(i));
+      for (int64_t i = 0; i < x.count(); ++i)
+        values[static_cast<size_t>(i)] += emulator::load(memory_.at(b.number), b.type, b.offset(i));
     }
     write(y, std::move(values));
   }
@@ -377,7 +403,8 @@ class Execution {
         int64_t rest_y = at, rest_w = tap, from = 0, step = 1;
         bool inside = true;
         for (size_t i = spatial; i-- > 0;) {
-          const int64_t place = rest_y % y.extents[i + 2] * c.stride[i] - c.before[i] + rest_w % w.extents[i + 2] * c.dilation[i];
+          const int64_t place =
+              rest_y % y.extents[i + 2] * c.stride[i] - c.before[i] + rest_w % w.extents[i + 2] * c.dilation[i];
           inside = inside && place >= 0 && place < x.extents[i + 2];
           from += place * step;
           step *= x.extents[i + 2];
@@ -389,7 +416,8 @@ class Execution {
           for (int64_t o = 0; o < y.extents[1]; ++o) {
             const int64_t first = o / group_outputs * each;
             for (int64_t i = 0; i < each; ++i)
-              of(static_cast<size_t>((n * x.extents[1] + first + i) * x_area + from), static_cast<size_t>((o * each + i) * w_area + tap),
+              of(static_cast<size_t>((n * x.extents[1] + first + i) * x_area + from),
+                 static_cast<size_t>((o * each + i) * w_area + tap),
                  static_cast<size_t>((n * y.extents[1] + o) * y_area + at));
           }
         }
@@ -411,16 +439,13 @@ class Execution {
     };
     if (forward) {
       const std::vector<float> a = factors(x), b = factors(w);
-      each_product(x, w, y, c,
-                   [&](size_t at_x, size_t at_w, size_t at_y) { sums[at_y] += a[at_x] * b[at_w]; });
+      each_product(x, w, y, c, [&](size_t at_x, size_t at_w, size_t at_y) { sums[at_y] += a[at_x] * b[at_w]; });
     } else if (data) {
       const std::vector<float> a = factors(y), b = factors(w);
-      each_product(x, w, y, c,
-                   [&](size_t at_x, size_t at_w, size_t at_y) { sums[at_x] += a[at_y] * b[at_w]; });
+      each_product(x, w, y, c, [&](size_t at_x, size_t at_w, size_t at_y) { sums[at_x] += a[at_y] * b[at_w]; });
     } else {
       const std::vector<float> a = factors(x), b = factors(y);
-      each_product(x, w, y, c,
-                   [&](size_t at_x, size_t at_w, size_t at_y) { sums[at_w] += a[at_x] * b[at_y]; });
+      each_product(x, w, y, c, [&](size_t at_x, size_t at_w, size_t at_y) { sums[at_w] += a[at_x] * b[at_y]; });
     }
     const float alpha = operation.one<float>(names.alpha, 1), beta = operation.one<float>(names.beta, 0);
     for (float& sum : sums) sum *= alpha;
@@ -432,7 +457,7 @@ class Execution {
   }
 
   std::map<int64_t, void*> memory_;
-  bool rounds_, drops_nan_;  // factors, as tensor cores do; in relus
+  bool rounds_, drops_nan_;                         // factors, as tensor cores do; in relus
   std::map<int64_t, std::vector<float>> virtuals_;  // and what was read
 };
 
@@ -494,7 +519,8 @@ cudnnStatus_t cudnnBackendSetAttribute(cudnnBackendDescriptor_t descriptor, cudn
                                        cudnnBackendAttributeType_t type, int64_t count, const void* values) {
   Data& data = *of(descriptor);
   if (data.finalized) return refuse("an attribute is set after finalize", CUDNN_STATUS_NOT_INITIALIZED);
-  if (type_of(name) == nullptr) return refuse("attribute " + std::to_string(name) + " is not emulated", CUDNN_STATUS_NOT_SUPPORTED);
+  if (type_of(name) == nullptr)
+    return refuse("attribute " + std::to_string(name) + " is not emulated", CUDNN_STATUS_NOT_SUPPORTED);
   require_type(name, type);
   Data::Attribute attribute{type, count, {}, {}};
   if (type == CUDNN_TYPE_BACKEND_DESCRIPTOR) {
@@ -517,7 +543,8 @@ cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t descriptor) {
     auto configuration = Reader(data.attributes[CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION].bytes).read();
     if (configuration == nullptr) return refuse("the text is none of a plan");
     if (knows_nothing()) return refuse("there is no such engine", CUDNN_STATUS_NOT_SUPPORTED);
-    data.attributes[CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG] = {CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, {}, {std::move(configuration)}};
+    data.attributes[CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG] = {
+        CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, {}, {std::move(configuration)}};
   }
   if (behaves("mixed-versions") && data.type == CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR)
     return refuse("a part is of another version", CUDNN_STATUS_SUBLIBRARY_VERSION_MISMATCH);
@@ -527,17 +554,20 @@ cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t descriptor) {
   if (const std::string mismatch = mismatch_of(data); !mismatch.empty()) return refuse(mismatch);
   if (data.type == CUDNN_BACKEND_TENSOR_DESCRIPTOR) {
     const Tensor t(data);
-    if (t.extents.empty() || t.extents.size() != t.strides.size()) return refuse("extents and strides differ in number");
+    if (t.extents.empty() || t.extents.size() != t.strides.size())
+      return refuse("extents and strides differ in number");
   }
   if (data.type == CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR &&
-      data.attributes[CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS].count != data.attributes[CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS].count)
+      data.attributes[CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS].count !=
+          data.attributes[CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS].count)
     return refuse("numbers and pointers differ in number");
   data.finalized = true;
   return CUDNN_STATUS_SUCCESS;
 }
 
 cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t const descriptor, cudnnBackendAttributeName_t name,
-                                       cudnnBackendAttributeType_t type, int64_t requested, int64_t* count, void* values) {
+                                       cudnnBackendAttributeType_t type, int64_t requested, int64_t* count,
+                                       void* values) {
   const Handle& data = of(descriptor);
   require_type(name, type);
   if (!data->finalized) return refuse("an attribute is asked for before finalize", CUDNN_STATUS_NOT_INITIALIZED);
@@ -546,7 +576,9 @@ cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t const descriptor
     case CUDNN_ATTR_ENGINEHEUR_RESULTS: {
       const Data& graph = data->descriptor(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH);
       const bool fuses = graph.descriptors(CUDNN_ATTR_OPERATIONGRAPH_OPS).size() > 1;
-      *count = knows_nothing() || (fuses && behaves("absent-fusions")) ? 0 : std::min(requested, static_cast<int64_t>(std::size(kEngines)));
+      *count = knows_nothing() || (fuses && behaves("absent-fusions"))
+                   ? 0
+                   : std::min(requested, static_cast<int64_t>(std::size(kEngines)));
       for (int64_t i = 0; i < *count; ++i) {
         Data& config = *of(static_cast<cudnnBackendDescriptor_t*>(values)[i]);
         config.attributes[CUDNN_ATTR_ENGINE_OPERATION_GRAPH] =
@@ -566,8 +598,7 @@ cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t const descriptor
     case CUDNN_ATTR_ENGINE_NUMERICAL_NOTE: {
       const auto& notes = kEngines[data->one<int64_t>(CUDNN_ATTR_ENGINE_GLOBAL_INDEX, 0)].notes;
       *count = static_cast<int64_t>(notes.size());
-      std::copy_n(notes.begin(), std::min(requested, *count),
-                  static_cast<cudnnBackendNumericalNote_t*>(values));
+      std::copy_n(notes.begin(), std::min(requested, *count), static_cast<cudnnBackendNumericalNote_t*>(values));
       return CUDNN_STATUS_SUCCESS;
     }
     case CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE:
@@ -580,8 +611,7 @@ cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t const descriptor
       std::memcpy(values, text.data(), static_cast<size_t>(std::min(requested, *count)));
       return CUDNN_STATUS_SUCCESS;
     }
-    default:
-      return refuse("attribute " + std::to_string(name) + " is not emulated", CUDNN_STATUS_NOT_SUPPORTED);
+    default: return refuse("attribute " + std::to_string(name) + " is not emulated", CUDNN_STATUS_NOT_SUPPORTED);
   }
 }
 
@@ -590,7 +620,8 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t
   const Data& config = of(plan)->descriptor(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG);
   const Data& graph = config.descriptor(CUDNN_ATTR_ENGINE_OPERATION_GRAPH);
   const int64_t engine = config.one<int64_t>(CUDNN_ATTR_ENGINE_GLOBAL_INDEX, kPlain);
-  if (engine == kNarrowSums) return refuse("an engine is taken whose sums are not floats", CUDNN_STATUS_EXECUTION_FAILED);
+  if (engine == kNarrowSums)
+    return refuse("an engine is taken whose sums are not floats", CUDNN_STATUS_EXECUTION_FAILED);
   const std::vector<int64_t> numbers = of(pack)->all<int64_t>(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS);
   const std::vector<void*> pointers = of(pack)->all<void*>(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS);
   void* workspace = of(pack)->one<void*>(CUDNN_ATTR_VARIANT_PACK_WORKSPACE, nullptr);
@@ -602,19 +633,21 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t
       if (t.is_virtual) continue;
       const auto given = memory.find(t.number);
       if (given == memory.end()) return refuse("tensor " + std::to_string(t.number) + " is not given");
-      if (reinterpret_cast<int64_t>(given->second) % t.alignment != 0) return refuse("a tensor is not aligned as it was said to be");
-      if (!emulated_on_device(given->second, t.bytes())) return refuse("a tensor is not on the device", CUDNN_STATUS_EXECUTION_FAILED);
+      if (reinterpret_cast<int64_t>(given->second) % t.alignment != 0)
+        return refuse("a tensor is not aligned as it was said to be");
+      if (!emulated_on_device(given->second, t.bytes()))
+        return refuse("a tensor is not on the device", CUDNN_STATUS_EXECUTION_FAILED);
     }
   }
   if (!emulated_on_device(workspace, kWorkspace))
     return refuse("the workspace is not on the device", CUDNN_STATUS_EXECUTION_FAILED);
   const bool relu_drops_nan = kEngines[engine].relu_drops_nan || drops_nan();
-  const cudaError_t queued =
-      emulated_enqueue(handle->stream, kEngines[engine].launch, [operations, memory, workspace, engine, relu_drops_nan] {
-        std::memset(workspace, 0xFF, kWorkspace);
-        Execution execution(memory, engine == kTensorCores, relu_drops_nan);
-        for (const auto& operation : operations) execution.run(*operation);
-      });
+  const cudaError_t queued = emulated_enqueue(handle->stream, kEngines[engine].launch,
+                                              [operations, memory, workspace, engine, relu_drops_nan] {
+                                                std::memset(workspace, 0xFF, kWorkspace);
+                                                Execution execution(memory, engine == kTensorCores, relu_drops_nan);
+                                                for (const auto& operation : operations) execution.run(*operation);
+                                              });
   return queued == cudaSuccess ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_EXECUTION_FAILED;
 }
 

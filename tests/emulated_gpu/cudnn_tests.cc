@@ -14,18 +14,21 @@ TEST(EmulatedCudnn, RefusesScalesOfAnotherType) {
   const cudnnBackendDescriptor_t operation = make(CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR);
   const double number = 1;
   const float scale = 1;
-  EXPECT_DEATH(cudnnBackendSetAttribute(operation, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA, CUDNN_TYPE_DOUBLE, 1, &number),
+  EXPECT_DEATH(cudnnBackendSetAttribute(operation, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA, CUDNN_TYPE_DOUBLE, 1,
+                                        &number),
                "CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA has the type CUDNN_TYPE_FLOAT");
-  EXPECT_EQ(cudnnBackendSetAttribute(operation, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA, CUDNN_TYPE_FLOAT, 1, &scale),
-            CUDNN_STATUS_SUCCESS);
+  EXPECT_EQ(
+      cudnnBackendSetAttribute(operation, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA, CUDNN_TYPE_FLOAT, 1, &scale),
+      CUDNN_STATUS_SUCCESS);
   cudnnBackendDestroyDescriptor(operation);
 }
 
 TEST(EmulatedCudnn, RefusesParametersOfPointwiseOperationsOfAnotherType) {
   const cudnnBackendDescriptor_t pointwise = make(CUDNN_BACKEND_POINTWISE_DESCRIPTOR);
   const float slope = 0.5f;
-  EXPECT_DEATH(cudnnBackendSetAttribute(pointwise, CUDNN_ATTR_POINTWISE_RELU_LOWER_CLIP_SLOPE, CUDNN_TYPE_FLOAT, 1, &slope),
-               "CUDNN_TYPE_DOUBLE");
+  EXPECT_DEATH(
+      cudnnBackendSetAttribute(pointwise, CUDNN_ATTR_POINTWISE_RELU_LOWER_CLIP_SLOPE, CUDNN_TYPE_FLOAT, 1, &slope),
+      "CUDNN_TYPE_DOUBLE");
   cudnnBackendDestroyDescriptor(pointwise);
 }
 
@@ -42,7 +45,8 @@ TEST(EmulatedCudnn, RefusesRelusThatDropNans) {
 TEST(EmulatedCudnn, DoesNotAcceptAttributesThatItIgnores) {
   const cudnnBackendDescriptor_t pointwise = make(CUDNN_BACKEND_POINTWISE_DESCRIPTOR);
   const int64_t axis = 1;
-  EXPECT_EQ(cudnnBackendSetAttribute(pointwise, CUDNN_ATTR_POINTWISE_AXIS, CUDNN_TYPE_INT64, 1, &axis), CUDNN_STATUS_NOT_SUPPORTED);
+  EXPECT_EQ(cudnnBackendSetAttribute(pointwise, CUDNN_ATTR_POINTWISE_AXIS, CUDNN_TYPE_INT64, 1, &axis),
+            CUDNN_STATUS_NOT_SUPPORTED);
   cudnnBackendDestroyDescriptor(pointwise);
 }
 

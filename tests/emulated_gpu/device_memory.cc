@@ -45,12 +45,12 @@ int64_t number_from(const char* variable, int64_t otherwise) {
 void explain_crash(int signal, siginfo_t* info, void*) {
   const uint64_t address = reinterpret_cast<uint64_t>(info->si_addr);
   char text[256];
-  const int length =
-      std::snprintf(text, sizeof text, "emulated GPU: %s touches %s 0x%llx\n", running_now == nullptr ? "the host" : running_now,
-                    !is_device_address(address)       ? "the host's memory at"
-                    : device_of(info->si_addr, 1) < 0 ? "device memory that is not allocated, at"
-                                                      : "device memory that it may not, at",
-                    static_cast<unsigned long long>(address));
+  const int length = std::snprintf(text, sizeof text, "emulated GPU: %s touches %s 0x%llx\n",
+                                   running_now == nullptr ? "the host" : running_now,
+                                   !is_device_address(address)       ? "the host's memory at"
+                                   : device_of(info->si_addr, 1) < 0 ? "device memory that is not allocated, at"
+                                                                     : "device memory that it may not, at",
+                                   static_cast<unsigned long long>(address));
   if (is_device_address(address) || running_now != nullptr) (void)!write(2, text, static_cast<size_t>(length));
   ::signal(signal, SIG_DFL);
 }
@@ -145,12 +145,15 @@ int device_of(const void* start, size_t bytes) {
   for (size_t device = 0; device < memories().size(); ++device) {
     auto& allocations = memories()[device].allocations;
     const auto found = range_at(allocations, address);
-    if (found != allocations.end() && address + bytes <= found->first + found->second.bytes) return static_cast<int>(device);
+    if (found != allocations.end() && address + bytes <= found->first + found->second.bytes)
+      return static_cast<int>(device);
   }
   return -1;
 }
 
-bool is_device_address(uint64_t address) { return address >= kFirstAddress && address < kFirstAddress + kMostDevices * kAddressesEach; }
+bool is_device_address(uint64_t address) {
+  return address >= kFirstAddress && address < kFirstAddress + kMostDevices * kAddressesEach;
+}
 
 void pin(void* start, size_t bytes) { pinned()[reinterpret_cast<uint64_t>(start)] = bytes; }
 bool unpin(void* start) { return pinned().erase(reinterpret_cast<uint64_t>(start)) > 0; }
@@ -161,7 +164,8 @@ bool is_pinned(const void* start, size_t bytes) {
 }
 
 bool is_host_address(uint64_t number) {
-  if (number < 0x500000000000 || number >= 0x800000000000 || is_pinned(reinterpret_cast<void*>(number), 1)) return false;
+  if (number < 0x500000000000 || number >= 0x800000000000 || is_pinned(reinterpret_cast<void*>(number), 1))
+    return false;
   return msync(reinterpret_cast<void*>(number / kPage * kPage), kPage, MS_ASYNC) == 0;
 }
 

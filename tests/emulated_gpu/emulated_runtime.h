@@ -5,7 +5,8 @@
 //   EMULATED_GPU_CAPABILITY=90 of each, 9.0
 //   EMULATED_GPU_ORDER=eager   work runs as soon as it is queued, not when it is waited for (streams.h)
 //   EMULATED_GPU_PAGEABLE=unstaged  copies to a GPU read pageable memory when they run, as where both share page tables
-//   EMULATED_GPU_LOG=FILE      a line for each call that matters is appended to it; that of a wait for an event says how
+//   EMULATED_GPU_LOG=FILE      a line for each call that matters is appended to it; that of a wait for an event says
+//   how
 //                              much of what the stream was given need not be done by then (but in order eager: none)
 //   EMULATED_GPU_FAULT=GPU:COUNT:NAME  the GPU fails at its COUNT-th work of this name, as by an illegal address
 //   EMULATED_GPU_SLOW=NAME     work of this name takes milliseconds longer
@@ -31,13 +32,14 @@
 #include <vector>
 
 // Queues work of a library on a stream, for the current device.
-__attribute__((visibility("default"))) cudaError_t emulated_enqueue(cudaStream_t stream, const char* name, std::function<void()> work);
+__attribute__((visibility("default"))) cudaError_t emulated_enqueue(cudaStream_t stream, const char* name,
+                                                                    std::function<void()> work);
 // Queues work that several devices do together, one stream of each: it runs when all of the streams have come to it, in
 // the memories of all, and none of them goes on before.
-__attribute__((visibility("default"))) cudaError_t emulated_enqueue_together(const std::vector<std::pair<int, cudaStream_t>>& streams,
-                                                                             const char* name, std::function<void()> work);
-// By a thread before it starts work that several devices do together, and when it has. What waits for all devices, called by
-// another thread meanwhile, ends the process.
+__attribute__((visibility("default"))) cudaError_t emulated_enqueue_together(
+    const std::vector<std::pair<int, cudaStream_t>>& streams, const char* name, std::function<void()> work);
+// By a thread before it starts work that several devices do together, and when it has. What waits for all devices,
+// called by another thread meanwhile, ends the process.
 __attribute__((visibility("default"))) void emulated_starts_together(bool starts);
 // Lets go of work that waits for GPUs that failed.
 __attribute__((visibility("default"))) void emulated_give_up_failed();

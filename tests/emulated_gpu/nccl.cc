@@ -68,7 +68,9 @@ ncclResult_t refuse(ncclResult_t result, const char* reason) {
   return result;
 }
 
-bool overlap(const float* a, size_t a_count, const float* b, size_t b_count) { return a < b + b_count && b < a + a_count; }
+bool overlap(const float* a, size_t a_count, const float* b, size_t b_count) {
+  return a < b + b_count && b < a + a_count;
+}
 
 // In the order of the ranks; all is read before anything is written.
 void run(const std::vector<Part>& parts) {
@@ -81,7 +83,8 @@ void run(const std::vector<Part>& parts) {
 
 // Queues the sums that all ranks have joined; false where a GPU has failed.
 bool launch(const std::vector<Rank*>& all) {
-  while (std::all_of(all.begin(), all.end(), [](const Rank* rank) { return rank != nullptr && !rank->parts.empty(); })) {
+  while (
+      std::all_of(all.begin(), all.end(), [](const Rank* rank) { return rank != nullptr && !rank->parts.empty(); })) {
     std::vector<Part> parts;
     std::vector<std::pair<int, cudaStream_t>> streams;
     for (Rank* rank : all) {
@@ -89,7 +92,8 @@ bool launch(const std::vector<Rank*>& all) {
       rank->parts.pop_front();
       streams.emplace_back(rank->device, parts.back().stream);
       if (parts.back().count != parts[0].count)
-        die("rank 0 calls ncclAllReduce count=%zu where rank %d calls it with count=%zu", parts[0].count, rank->number, parts.back().count);
+        die("rank 0 calls ncclAllReduce count=%zu where rank %d calls it with count=%zu", parts[0].count, rank->number,
+            parts.back().count);
     }
     const cudaError_t queued = emulated_enqueue_together(streams, "ncclAllReduce", [parts] { run(parts); });
     if (queued == cudaErrorIllegalAddress) return false;
@@ -104,7 +108,8 @@ void await_others(const Rank& rank, std::unique_lock<std::mutex>& lock) {
   for (bool late = false; !rank.parts.empty(); late = joined.wait_until(lock, end) == std::cv_status::timeout) {
     for (size_t number = 0; number < rank.all->size(); ++number) {
       const Rank* other = (*rank.all)[number];
-      if (other != nullptr && (!other->parts.empty() || (other->thread != std::this_thread::get_id() && !late))) continue;
+      if (other != nullptr && (!other->parts.empty() || (other->thread != std::this_thread::get_id() && !late)))
+        continue;
       die("rank %d calls ncclAllReduce count=%zu and rank %zu %s", rank.number, rank.parts.front().count, number,
           other == nullptr ? "is destroyed" : "does not join");
     }
@@ -117,7 +122,8 @@ ncclResult_t perform(const std::vector<Part>& parts) {
       if (i == j || parts[i].rank != parts[j].rank) continue;
       if (overlap(parts[i].receive, parts[i].count, parts[j].send, parts[j].count) ||
           overlap(parts[i].receive, parts[i].count, parts[j].receive, parts[j].count))
-        die("rank %d: one group, whose collectives run in any order, writes memory that another of them uses", parts[i].rank->number);
+        die("rank %d: one group, whose collectives run in any order, writes memory that another of them uses",
+            parts[i].rank->number);
     }
   }
   std::unique_lock<std::mutex> lock(mutex);
@@ -136,7 +142,8 @@ ncclResult_t perform(const std::vector<Part>& parts) {
 bool is_memory_of(int device, const float* memory, size_t bytes) {
   cudaPointerAttributes attributes;
   if (bytes == 0) return true;
-  return emulated_on_device(memory, bytes) && cudaPointerGetAttributes(&attributes, memory) == cudaSuccess && attributes.device == device;
+  return emulated_on_device(memory, bytes) && cudaPointerGetAttributes(&attributes, memory) == cudaSuccess &&
+         attributes.device == device;
 }
 
 // With the rank's device as the current one.
@@ -224,7 +231,8 @@ ncclResult_t ncclGroupEnd() {
 
 ncclResult_t ncclAllReduce(const void* send, void* receive, size_t count, ncclDataType_t type, ncclRedOp_t operation,
                            ncclComm_t communicator, cudaStream_t stream) {
-  const Part part{count, static_cast<const float*>(send), static_cast<float*>(receive), stream, reinterpret_cast<Rank*>(communicator)};
+  const Part part{count, static_cast<const float*>(send), static_cast<float*>(receive), stream,
+                  reinterpret_cast<Rank*>(communicator)};
   if (type != ncclFloat32 || operation != ncclSum) return refuse(ncclInvalidArgument, "only sums of floats are made");
   {
     const std::lock_guard<std::mutex> lock(mutex);

@@ -33,8 +33,10 @@ class EmulatedNccl : public testing::TestWithParam<std::tuple<const char*, int>>
     ASSERT_EQ(ncclCommInitAll(communicators.data(), std::get<1>(GetParam()), nullptr), ncclSuccess);
     each([&](Gpu& gpu, int rank) {
       gpu.communicator = communicators[static_cast<size_t>(rank)];
-      for (cudaStream_t* stream : {&gpu.compute, &gpu.exchange}) cudaStreamCreateWithFlags(stream, cudaStreamNonBlocking);
-      for (cudaEvent_t* event : {&gpu.computed, &gpu.exchanged}) cudaEventCreateWithFlags(event, cudaEventDisableTiming);
+      for (cudaStream_t* stream : {&gpu.compute, &gpu.exchange})
+        cudaStreamCreateWithFlags(stream, cudaStreamNonBlocking);
+      for (cudaEvent_t* event : {&gpu.computed, &gpu.exchanged})
+        cudaEventCreateWithFlags(event, cudaEventDisableTiming);
       ASSERT_EQ(cudaMalloc(reinterpret_cast<void**>(&gpu.memory), kFloats * sizeof(float)), cudaSuccess);
     });
   }
@@ -64,8 +66,9 @@ class EmulatedNccl : public testing::TestWithParam<std::tuple<const char*, int>>
     return ncclGroupEnd();
   }
   ncclResult_t sum(size_t count = kFloats) {
-    return together(
-        [count](Gpu& gpu, int) { ncclAllReduce(gpu.memory, gpu.memory, count, ncclFloat32, ncclSum, gpu.communicator, gpu.exchange); });
+    return together([count](Gpu& gpu, int) {
+      ncclAllReduce(gpu.memory, gpu.memory, count, ncclFloat32, ncclSum, gpu.communicator, gpu.exchange);
+    });
   }
   void fill(Gpu& gpu, cudaStream_t stream, float first) {
     float* memory = gpu.memory;
@@ -77,7 +80,8 @@ class EmulatedNccl : public testing::TestWithParam<std::tuple<const char*, int>>
   }
   std::vector<float> read(Gpu& gpu, cudaStream_t stream) {
     std::vector<float> floats(kFloats);
-    EXPECT_EQ(cudaMemcpyAsync(floats.data(), gpu.memory, kFloats * sizeof(float), cudaMemcpyDeviceToHost, stream), cudaSuccess);
+    EXPECT_EQ(cudaMemcpyAsync(floats.data(), gpu.memory, kFloats * sizeof(float), cudaMemcpyDeviceToHost, stream),
+              cudaSuccess);
     EXPECT_EQ(cudaStreamSynchronize(stream), cudaSuccess);
     return floats;
   }
@@ -130,7 +134,8 @@ TEST_P(EmulatedNccl, ThreadsJoinForTheirRanks) {
       cudaSetDevice(rank);
       for (int step = 0; step < 3; ++step) {
         fill(gpu, gpu.exchange, static_cast<float>(step));
-        EXPECT_EQ(ncclAllReduce(gpu.memory, gpu.memory, kFloats, ncclFloat32, ncclSum, gpu.communicator, gpu.exchange), ncclSuccess);
+        EXPECT_EQ(ncclAllReduce(gpu.memory, gpu.memory, kFloats, ncclFloat32, ncclSum, gpu.communicator, gpu.exchange),
+                  ncclSuccess);
         EXPECT_EQ(read(gpu, gpu.exchange)[1], static_cast<float>(gpus_.size()) * static_cast<float>(step + 1));
       }
     });
@@ -166,7 +171,8 @@ TEST_P(EmulatedNccl, EndsWhatWouldHang) {
   EXPECT_DEATH(reduce(gpus_[0], 1, gpus_[0].exchange), "rank 0 calls ncclAllReduce count=1 and rank 1 does not join");
   EXPECT_DEATH(together([&](Gpu& gpu, int rank) { reduce(gpu, rank == 0 ? 1 : 2, gpu.exchange); }),
                "rank 0 calls ncclAllReduce count=1 where rank 1 calls it with count=2");
-  EXPECT_DEATH(together([&](Gpu& gpu, int) { reduce(gpu, 1, gpus_[0].exchange); }), "rank 1 of device 1 is given a stream of device 0");
+  EXPECT_DEATH(together([&](Gpu& gpu, int) { reduce(gpu, 1, gpus_[0].exchange); }),
+               "rank 1 of device 1 is given a stream of device 0");
   EXPECT_DEATH(together([&](Gpu& gpu, int) {
                  reduce(gpu, 1, gpu.exchange);
                  reduce(gpu, 1, gpu.exchange);
@@ -174,6 +180,7 @@ TEST_P(EmulatedNccl, EndsWhatWouldHang) {
                "writes memory that another of them uses");
 }
 
-INSTANTIATE_TEST_SUITE_P(Orders, EmulatedNccl, testing::Combine(testing::Values("late", "eager"), testing::Values(2, 3)));
+INSTANTIATE_TEST_SUITE_P(Orders, EmulatedNccl,
+                         testing::Combine(testing::Values("late", "eager"), testing::Values(2, 3)));
 
 }  // namespace

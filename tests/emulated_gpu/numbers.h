@@ -28,7 +28,8 @@ inline void store(void* to, Element type, int64_t at, float x) {
   } else {
     uint32_t bits;
     std::memcpy(&bits, &x, sizeof bits);
-    static_cast<uint16_t*>(to)[at] = static_cast<uint16_t>(x != x ? bits >> 16 | 0x40 : (bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+    static_cast<uint16_t*>(to)[at] =
+        static_cast<uint16_t>(x != x ? bits >> 16 | 0x40 : (bits + 0x7fff + (bits >> 16 & 1)) >> 16);
   }
 }
 

@@ -35,8 +35,8 @@ std::string descriptions_of_kernels(const std::string& text) {
     constexpr std::string_view kBounds = "__launch_bounds__(";
     if (text.compare(at, kBounds.size(), kBounds) == 0) at = text.find(')', at) + 2;
     const std::string name = text.substr(at, text.find('(', at) - at);
-    descriptions +=
-        "extern \"C\" EMULATED_EXPORT const EmulatedKernel kernel_" + name + " = emulated_kernel(\"" + name + "\", " + name + ");\n";
+    descriptions += "extern \"C\" EMULATED_EXPORT const EmulatedKernel kernel_" + name + " = emulated_kernel(\"" +
+                    name + "\", " + name + ");\n";
   }
   return descriptions;
 }
@@ -52,9 +52,12 @@ nvrtcResult nvrtcVersion(int* major, int* minor) {
   return NVRTC_SUCCESS;
 }
 const char* nvrtcGetErrorString(nvrtcResult result) {
-  return result == NVRTC_SUCCESS ? "NVRTC_SUCCESS" : result == NVRTC_ERROR_COMPILATION ? "NVRTC_ERROR_COMPILATION" : "NVRTC_ERROR";
+  return result == NVRTC_SUCCESS             ? "NVRTC_SUCCESS"
+         : result == NVRTC_ERROR_COMPILATION ? "NVRTC_ERROR_COMPILATION"
+                                             : "NVRTC_ERROR";
 }
-nvrtcResult nvrtcCreateProgram(nvrtcProgram* program, const char* text, const char*, int, const char* const*, const char* const*) {
+nvrtcResult nvrtcCreateProgram(nvrtcProgram* program, const char* text, const char*, int, const char* const*,
+                               const char* const*) {
   *program = new _nvrtcProgram{text, {}, {}, {}};
   return NVRTC_SUCCESS;
 }
@@ -85,9 +88,10 @@ nvrtcResult nvrtcCompileProgram(nvrtcProgram program, int, const char* const* op
   std::ofstream(folder + "/map.cc") << "#include \"" EMULATOR_HEADER "\"\n#line 1 \"map.cu\"\n"
                                     << program->text << "\n"
                                     << descriptions_of_kernels(program->text);
-  const std::string command = EMULATOR_COMPILER
-                              " -std=c++17 -O1 -ffp-contract=off -fno-strict-aliasing -fvisibility=hidden -w -shared -fPIC -o " +
-                              folder + "/map.so " + folder + "/map.cc " EMULATED_RUNTIME_LIBRARY " 2> " + folder + "/log";
+  const std::string command =
+      EMULATOR_COMPILER
+      " -std=c++17 -O1 -ffp-contract=off -fno-strict-aliasing -fvisibility=hidden -w -shared -fPIC -o " +
+      folder + "/map.so " + folder + "/map.cc " EMULATED_RUNTIME_LIBRARY " 2> " + folder + "/log";
   const bool compiled = std::system(command.c_str()) == 0;
   (is_cubin ? program->cubin : program->ptx) = compiled ? content_of(folder + "/map.so") : "";
   program->log = content_of(folder + "/log");

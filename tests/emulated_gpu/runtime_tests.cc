@@ -15,8 +15,10 @@ class EmulatedRuntime : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
     setenv("EMULATED_GPU_ORDER", GetParam(), 1);
-    for (cudaStream_t* stream : {&first_, &second_}) ASSERT_EQ(cudaStreamCreateWithFlags(stream, cudaStreamNonBlocking), cudaSuccess);
-    for (cudaEvent_t* event : {&event_, &other_event_}) ASSERT_EQ(cudaEventCreateWithFlags(event, cudaEventDisableTiming), cudaSuccess);
+    for (cudaStream_t* stream : {&first_, &second_})
+      ASSERT_EQ(cudaStreamCreateWithFlags(stream, cudaStreamNonBlocking), cudaSuccess);
+    for (cudaEvent_t* event : {&event_, &other_event_})
+      ASSERT_EQ(cudaEventCreateWithFlags(event, cudaEventDisableTiming), cudaSuccess);
     ASSERT_EQ(cudaMalloc(reinterpret_cast<void**>(&device_), sizeof(int)), cudaSuccess);
     ASSERT_EQ(cudaHostAlloc(reinterpret_cast<void**>(&pinned_), sizeof(int), cudaHostAllocDefault), cudaSuccess);
   }
@@ -55,8 +57,10 @@ class EmulatedRuntime : public testing::TestWithParam<const char*> {
 TEST_P(EmulatedRuntime, MemoryBelongsToTheDevice) {
   EXPECT_DEATH(*device_ = 1, "the host touches device memory");
   EXPECT_EQ(value(), -1) << "fresh memory is not zero";
-  EXPECT_EQ(expected(cudaMemcpyAsync(device_, pinned_, 2 * sizeof(int), cudaMemcpyHostToDevice, first_)), cudaErrorInvalidValue);
-  EXPECT_EQ(expected(cudaMemcpyAsync(device_, pinned_, sizeof(int), cudaMemcpyDeviceToHost, first_)), cudaErrorInvalidValue);
+  EXPECT_EQ(expected(cudaMemcpyAsync(device_, pinned_, 2 * sizeof(int), cudaMemcpyHostToDevice, first_)),
+            cudaErrorInvalidValue);
+  EXPECT_EQ(expected(cudaMemcpyAsync(device_, pinned_, sizeof(int), cudaMemcpyDeviceToHost, first_)),
+            cudaErrorInvalidValue);
   EXPECT_EQ(expected(cudaFree(&first_)), cudaErrorInvalidValue);
   void* much = nullptr;
   EXPECT_EQ(expected(cudaMalloc(&much, size_t{1} << 40)), cudaErrorMemoryAllocation);
@@ -123,7 +127,9 @@ TEST_P(EmulatedRuntime, RefusesWhatCannotBeCaptured) {
   cudaGraph_t graph = nullptr;
   void* memory = nullptr;
   int pageable = 0;
-  const auto begin = [this](cudaStreamCaptureMode mode) { ASSERT_EQ(cudaStreamBeginCapture(first_, mode), cudaSuccess); };
+  const auto begin = [this](cudaStreamCaptureMode mode) {
+    ASSERT_EQ(cudaStreamBeginCapture(first_, mode), cudaSuccess);
+  };
   begin(cudaStreamCaptureModeGlobal);
   EXPECT_EQ(expected(cudaMalloc(&memory, 8)), cudaErrorStreamCaptureUnsupported);
   EXPECT_EQ(expected(cudaStreamEndCapture(first_, &graph)), cudaErrorStreamCaptureInvalidated);
@@ -135,7 +141,8 @@ TEST_P(EmulatedRuntime, RefusesWhatCannotBeCaptured) {
   EXPECT_EQ(expected(cudaStreamSynchronize(first_)), cudaErrorStreamCaptureUnsupported);
   EXPECT_EQ(expected(cudaStreamEndCapture(first_, &graph)), cudaErrorStreamCaptureInvalidated);
   begin(cudaStreamCaptureModeThreadLocal);
-  EXPECT_EQ(expected(cudaMemcpyAsync(device_, &pageable, sizeof(int), cudaMemcpyHostToDevice, first_)), cudaErrorStreamCaptureUnsupported);
+  EXPECT_EQ(expected(cudaMemcpyAsync(device_, &pageable, sizeof(int), cudaMemcpyHostToDevice, first_)),
+            cudaErrorStreamCaptureUnsupported);
   EXPECT_EQ(expected(cudaStreamEndCapture(first_, &graph)), cudaErrorStreamCaptureInvalidated);
   cudaEventRecordWithFlags(event_, second_, cudaEventRecordDefault);
   begin(cudaStreamCaptureModeThreadLocal);
@@ -161,7 +168,7 @@ TEST_P(EmulatedRuntime, WorkIsNotStartedAfterAnErrorThatIsLeft) {
 
 TEST_P(EmulatedRuntime, CapturesNoKernelThatWasNeverLaunched) {
   // Kernels stay loaded from one order to the next.
-  const auto add_one = +[](int* at) { *at += 1; }, add_two = +[](int* at) { *at += 2; };
+  const auto add_one = +[](int*at) { *at += 1; }, add_two = +[](int*at) { *at += 2; };
   const EmulatedKernel kernel = emulated_kernel("add", eager() ? add_two : add_one);
   const auto launch = [&] { return emulated_launch(kernel, &device_, 1, 1, 1, first_); };
   clear();

@@ -135,7 +135,8 @@ cudaError_t finish(Stream& stream, const Record* until) {
   execute(stream, until);
   if (has_failed(stream.device)) return cudaErrorIllegalAddress;
   if (until == nullptr ? stream.queue.empty() : until->done) return cudaSuccess;
-  std::fprintf(stderr, "emulated GPU: a thread waits for ever for stream %d, whose work waits for a GPU that failed\n", stream.number);
+  std::fprintf(stderr, "emulated GPU: a thread waits for ever for stream %d, whose work waits for a GPU that failed\n",
+               stream.number);
   std::abort();
 }
 
@@ -216,8 +217,8 @@ cudaError_t unsafe_call(int device) {
   for (const auto& weak : captures()) {
     const std::shared_ptr<Capture> capture = weak.lock();
     if (capture == nullptr || capture->streams[0]->capture != capture) continue;
-    const bool on_device =
-        std::any_of(capture->streams.begin(), capture->streams.end(), [device](const auto& stream) { return stream->device == device; });
+    const bool on_device = std::any_of(capture->streams.begin(), capture->streams.end(),
+                                       [device](const auto& stream) { return stream->device == device; });
     const bool own = capture->thread == std::this_thread::get_id();
     const bool forbidden =
         capture->mode == cudaStreamCaptureModeGlobal || (own && capture->mode == cudaStreamCaptureModeThreadLocal);

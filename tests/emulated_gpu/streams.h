@@ -1,7 +1,7 @@
 // Streams as queues of work, events as places in them, and the capture of work into graphs.
 //
-// Work runs when somebody must wait for it, a stream at a time and no further than needed; with EMULATED_GPU_ORDER=eager
-// as soon as it is queued. What is not synchronised gives different numbers in the two.
+// Work runs when somebody must wait for it, a stream at a time and no further than needed; with
+// EMULATED_GPU_ORDER=eager as soon as it is queued. What is not synchronised gives different numbers in the two.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -87,8 +87,8 @@ cudaError_t enqueue(const std::shared_ptr<Stream>& stream, Work work);
 // Runs what is queued, up to `until` where there is one, as far as failed devices allow.
 void execute(Stream& stream, const Record* until = nullptr);
 void execute_device(int device);
-// The same for who waits for it: an error where the stream's device has failed; ends the process where that of another means
-// waiting for ever.
+// The same for who waits for it: an error where the stream's device has failed; ends the process where that of another
+// means waiting for ever.
 cudaError_t finish(Stream& stream, const Record* until = nullptr);
 
 cudaError_t record(const std::shared_ptr<Event>& event, const std::shared_ptr<Stream>& stream, bool external);

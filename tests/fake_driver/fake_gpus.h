@@ -41,9 +41,7 @@ inline std::vector<std::string> parts_of(const std::string& text, char separator
   return parts;
 }
 
-inline unsigned long long mebibytes(const std::string& text) {
-  return std::strtoull(text.c_str(), nullptr, 10) << 20;
-}
+inline unsigned long long mebibytes(const std::string& text) { return std::strtoull(text.c_str(), nullptr, 10) << 20; }
 
 inline void set_field(Gpu* gpu, const std::string& name, const std::string& value) {
   if (name == "uuid") gpu->uuid = value;

@@ -157,7 +157,8 @@ void kill_writer_of(const std::vector<std::string>& paths) {
 
 TEST(AtomicFile, WhatKilledProcessesLeftIsRemoved) {
   const TempFolder folder;
-  kill_writer_of({folder / "x_iter_5.caffemodel", folder / "y_iter_5.caffemodel", folder / std::string(200, 'x') + "_iter_5"});
+  kill_writer_of(
+      {folder / "x_iter_5.caffemodel", folder / "y_iter_5.caffemodel", folder / std::string(200, 'x') + "_iter_5"});
   EXPECT_EQ(folder.file_count(), 3u);
   const std::string mine = folder.write(".x_iter_5.notes.tmp", "a user's");
   {
@@ -210,27 +211,23 @@ TEST(AtomicFile, AFailedWriteLeavesTheOldFile) {
 
 TEST(AtomicFile, SaysWhatIsMissing) {
   const TempFolder folder;
+  EXPECT_TRUE(contains(data_error_of([&] { AtomicFile(folder / "no/way/a"); }), "mkdir -p " + (folder / "no/way")));
+  EXPECT_TRUE(contains(data_error_of([&] { check_writable_prefix(folder / "my folder/snap"); }), "mkdir -p '"));
   EXPECT_TRUE(
-      contains(data_error_of([&] { AtomicFile(folder / "no/way/a"); }), "mkdir -p " + (folder / "no/way")));
-  EXPECT_TRUE(
-      contains(data_error_of([&] { check_writable_prefix(folder / "my folder/snap"); }), "mkdir -p '"));
-  EXPECT_TRUE(contains(data_error_of([&] { check_writable_prefix(folder / "x/y/snap"); }),
-                       "(" + folder.path() + " does)"));
+      contains(data_error_of([&] { check_writable_prefix(folder / "x/y/snap"); }), "(" + folder.path() + " does)"));
   folder.write("file", "");
-  EXPECT_TRUE(
-      contains(data_error_of([&] { check_writable_prefix(folder / "file/snap"); }), "is not a folder"));
+  EXPECT_TRUE(contains(data_error_of([&] { check_writable_prefix(folder / "file/snap"); }), "is not a folder"));
   EXPECT_TRUE(contains(data_error_of([&] { AtomicFile(folder.path()); }), "it is a folder"));
+  EXPECT_TRUE(contains(data_error_of([&] { AtomicFile(folder / "a", int64_t{1} << 60); }), "the disk is full"));
   EXPECT_TRUE(
-      contains(data_error_of([&] { AtomicFile(folder / "a", int64_t{1} << 60); }), "the disk is full"));
-  EXPECT_TRUE(contains(data_error_of([&] { check_writable_prefix(folder / std::string(240, 'x')); }), "more than 255 bytes"));
+      contains(data_error_of([&] { check_writable_prefix(folder / std::string(240, 'x')); }), "more than 255 bytes"));
   EXPECT_NO_THROW(check_writable_prefix(folder / "snap"));
   EXPECT_EQ(folder.file_count(), 1u);
 }
 
 TEST(Manifest, TellsWhatDiffers) {
   const TempFolder folder;
-  const std::string a = folder.write("a b.caffemodel", "hello snapshot"),
-                    b = folder.write("back\\slash", "12345");
+  const std::string a = folder.write("a b.caffemodel", "hello snapshot"), b = folder.write("back\\slash", "12345");
   const std::string manifest = folder / "net_iter_5.manifest";
   EXPECT_TRUE(verify_manifest(manifest).empty());
   write_whole(write_manifest, manifest, {describe_file(a), describe_file(b)});

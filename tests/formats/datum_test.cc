@@ -27,8 +27,7 @@ TEST(Datum, FloatsAndEncoded) {
   DatumView datum;
   const std::string floats = from_hex("08011001180228ffffffffffffffffff01350000003f35000000c03800");
   EXPECT_EQ(serialize_datum(1, 1, 2, std::vector<float>{0.5f, -2.0f}, -1), floats);
-  for (const std::string& record :
-       {floats, from_hex("08011001180228ffffffffffffffffff0132080000003f000000c0")}) {
+  for (const std::string& record : {floats, from_hex("08011001180228ffffffffffffffffff0132080000003f000000c0")}) {
     parse_datum(record, datum);
     EXPECT_EQ(datum.float_data, (std::vector<float>{0.5f, -2.0f}));
     EXPECT_TRUE(datum.bytes.empty());

@@ -46,8 +46,8 @@ std::string python_file(const TempFolder& folder) {
   const std::string packed = from_hex(kFromPython);
   std::string bytes(18232, '\0');
   uLongf size = bytes.size();
-  EXPECT_EQ(::uncompress(reinterpret_cast<Bytef*>(bytes.data()), &size,
-                         reinterpret_cast<const Bytef*>(packed.data()), packed.size()),
+  EXPECT_EQ(::uncompress(reinterpret_cast<Bytef*>(bytes.data()), &size, reinterpret_cast<const Bytef*>(packed.data()),
+                         packed.size()),
             Z_OK);
   return folder.write("python.h5", bytes);
 }

@@ -36,9 +36,7 @@ class MappedFileTest : public testing::Test {
   int descriptor_ = -1;
 };
 
-int64_t sum(const MappedFile& file) {
-  return std::accumulate(file.bytes(), file.bytes() + file.size(), int64_t{0});
-}
+int64_t sum(const MappedFile& file) { return std::accumulate(file.bytes(), file.bytes() + file.size(), int64_t{0}); }
 
 TEST_F(MappedFileTest, LostPagesAreZerosForEveryThread) {
   const auto file = map();
@@ -70,8 +68,7 @@ TEST_F(MappedFileTest, OtherMapsAreNotConcerned) {
 
 TEST_F(MappedFileTest, AnyOtherFaultEndsTheProcess) {
   const auto file = map();
-  const auto* other =
-      static_cast<const volatile char*>(mmap(nullptr, page_, PROT_READ, MAP_SHARED, descriptor_, 0));
+  const auto* other = static_cast<const volatile char*>(mmap(nullptr, page_, PROT_READ, MAP_SHARED, descriptor_, 0));
   ASSERT_EQ(ftruncate(descriptor_, 0), 0);
   EXPECT_DEATH(static_cast<void>(*other), "");
 }

@@ -23,7 +23,8 @@ TEST(PrefixLock, IsHeldOnceAndLeavesNothing) {
     ADD_FAILURE() << "held twice";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ExitCode::kConfiguration);
-    EXPECT_NE(std::string(error.what()).find("pid " + std::to_string(getpid()) + " on "), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find("pid " + std::to_string(getpid()) + " on "), std::string::npos)
+        << error.what();
     EXPECT_NE(std::string(error.what()).find(folder / "a"), std::string::npos) << error.what();
   }
   const PrefixLock other(folder / "b");

@@ -28,8 +28,7 @@ TEST(SolverState, WritesAndReadsCaffesBytes) {
   state.set_current_step(2);
   const std::vector<float> values = {1, 2};
   const std::vector<BlobRef> history = {{Shape({2}), values.data()}};
-  const std::string expected =
-      from_hex("0807120c6d2e63616666656d6f64656c20021a0f2a080000803f000000403a030a0102");
+  const std::string expected = from_hex("0807120c6d2e63616666656d6f64656c20021a0f2a080000803f000000403a030a0102");
   EXPECT_EQ(binary_solver_state_size(state, history), static_cast<int64_t>(expected.size()));
   write_whole(write_solver_state, folder / "a.solverstate", state, history);
   caffe::SolverState parsed;

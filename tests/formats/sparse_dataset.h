@@ -18,7 +18,8 @@ inline void add_sparse_dataset(const std::string& path, const std::string& name,
   const Hdf5Handle creation(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
   H5Pset_alloc_time(creation, H5D_ALLOC_TIME_EARLY);
   H5Pset_fill_time(creation, H5D_FILL_TIME_NEVER);
-  const Hdf5Handle dataset(H5Dcreate2(file, name.c_str(), H5T_NATIVE_FLOAT, space, groups, creation, H5P_DEFAULT), H5Dclose);
+  const Hdf5Handle dataset(H5Dcreate2(file, name.c_str(), H5T_NATIVE_FLOAT, space, groups, creation, H5P_DEFAULT),
+                           H5Dclose);
   ASSERT_GE(dataset, 0) << hdf5_reason();
 }
 

@@ -24,9 +24,8 @@ std::vector<float> all_values(const NpyFile& file) {
 
 TEST(Npy, ReadsNumbers) {
   const TempFolder folder;
-  const NpyFile floats(
-      folder.write("a.npy", npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }",
-                                from_hex("000000000000003f0000803f0000c03f0000004000002040"))));
+  const NpyFile floats(folder.write("a.npy", npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }",
+                                                 from_hex("000000000000003f0000803f0000c03f0000004000002040"))));
   EXPECT_EQ(floats.shape(), Shape({2, 3}));
   EXPECT_EQ(all_values(floats), (std::vector<float>{0, 0.5, 1, 1.5, 2, 2.5}));
   float row[3];
@@ -34,14 +33,13 @@ TEST(Npy, ReadsNumbers) {
   EXPECT_EQ(row[0], 1.5f);
 
   const NpyFile swapped(folder.write(
-      "b.npy",
-      npy("{'descr': '>i2', 'fortran_order': False, 'shape': (2, 2), }", from_hex("0001fffe012c0004"))));
+      "b.npy", npy("{'descr': '>i2', 'fortran_order': False, 'shape': (2, 2), }", from_hex("0001fffe012c0004"))));
   EXPECT_EQ(swapped.kind(), 'i');
   EXPECT_EQ(swapped.element_bytes(), 2);
   EXPECT_EQ(all_values(swapped), (std::vector<float>{1, -2, 300, 4}));
 
-  const NpyFile booleans(folder.write(
-      "c.npy", npy("{'descr': '|b1', 'fortran_order': False, 'shape': (2,), }", from_hex("0100"))));
+  const NpyFile booleans(
+      folder.write("c.npy", npy("{'descr': '|b1', 'fortran_order': False, 'shape': (2,), }", from_hex("0100"))));
   EXPECT_EQ(all_values(booleans), (std::vector<float>{1, 0}));
   const NpyFile scalar(folder.write(
       "d.npy", npy("{'descr': '<f8', 'fortran_order': False, 'shape': (), }", from_hex("0000000000000440"))));
@@ -56,18 +54,15 @@ TEST(Npy, RefusesWithReason) {
     return data_error_of([&] { NpyFile file(path); });
   };
   const std::string four(32, '\0');
-  EXPECT_TRUE(
-      contains(message(npy("{'descr': '<f8', 'fortran_order': True, 'shape': (2, 2), }", four)), "Fortran"));
-  EXPECT_TRUE(
-      contains(message(npy("{'descr': '<c8', 'fortran_order': False, 'shape': (4,), }", four)), "type <c8"));
-  EXPECT_TRUE(
-      contains(message(npy("{'descr': [('x', '<f4')], 'fortran_order': False, 'shape': (8,), }", four)),
-               "element type"));
+  EXPECT_TRUE(contains(message(npy("{'descr': '<f8', 'fortran_order': True, 'shape': (2, 2), }", four)), "Fortran"));
+  EXPECT_TRUE(contains(message(npy("{'descr': '<c8', 'fortran_order': False, 'shape': (4,), }", four)), "type <c8"));
+  EXPECT_TRUE(contains(message(npy("{'descr': [('x', '<f4')], 'fortran_order': False, 'shape': (8,), }", four)),
+                       "element type"));
   EXPECT_TRUE(contains(message(npy("{'descr': '<f8', 'fortran_order': False, 'shape': (5,), }", four)),
                        "needs 40 bytes of values, the file holds 32"));
-  EXPECT_TRUE(contains(
-      message(npy("{'descr': '<f8', 'fortran_order': False, 'shape': (9999999999, 9999999999), }", four)),
-      "impossible shape"));
+  EXPECT_TRUE(
+      contains(message(npy("{'descr': '<f8', 'fortran_order': False, 'shape': (9999999999, 9999999999), }", four)),
+               "impossible shape"));
   EXPECT_TRUE(contains(message(npy("{'descr': '<f8', 'fortran_order': False, 'shape': (-4, -1), }", four)),
                        "impossible shape"));
   EXPECT_TRUE(contains(message("PK\x03\x04 an archive"), ".npz"));
@@ -91,8 +86,8 @@ TEST(Npy, RefusesWithReason) {
 
 TEST(Csv, HeaderQuotesAndLineEnds) {
   const TempFolder folder;
-  CsvFile file(folder.write(
-      "a.csv", "\xEF\xBB\xBF\"wid,th\",\"say \"\"hi\"\"\",label\r\n1,-2.5, 3 \r\n\r\n\"4\",+5e1,nan"));
+  CsvFile file(
+      folder.write("a.csv", "\xEF\xBB\xBF\"wid,th\",\"say \"\"hi\"\"\",label\r\n1,-2.5, 3 \r\n\r\n\"4\",+5e1,nan"));
   EXPECT_EQ(file.header(), (std::vector<std::string>{"wid,th", "say \"hi\"", "label"}));
   std::vector<float> row;
   ASSERT_TRUE(file.next_row(row));

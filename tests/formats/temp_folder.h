@@ -61,8 +61,7 @@ void write_whole(void (*write)(AtomicFile&, Given...), const std::string& path, 
 inline std::string from_hex(std::string_view text) {
   const auto digit = [](char c) { return c <= '9' ? c - '0' : c - 'a' + 10; };
   std::string out;
-  for (size_t i = 0; i + 1 < text.size(); i += 2)
-    out += static_cast<char>(digit(text[i]) * 16 + digit(text[i + 1]));
+  for (size_t i = 0; i + 1 < text.size(); i += 2) out += static_cast<char>(digit(text[i]) * 16 + digit(text[i + 1]));
   return out;
 }
 

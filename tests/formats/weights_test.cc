@@ -6,8 +6,8 @@
 #include <filesystem>
 #include <fstream>
 
-#include "sparse_dataset.h"
 #include "formats/hdf5_file.h"
+#include "sparse_dataset.h"
 #include "temp_folder.h"
 #include "trainer.pb.h"
 
@@ -98,18 +98,15 @@ TEST(Weights, NamesWhatIsWrong) {
                        "its raw values are of type 3; known are 0 (double), 1 (float) and 2 (float16)"));
   EXPECT_TRUE(contains(read_error(folder, from_hex("a206110a01783a0c500262030000003a030a0101")),
                        "3 bytes of raw values of 2 bytes each"));
-  EXPECT_TRUE(
-      contains(read_error(folder, from_hex("a206190a01783a142a0c0000803f00000040000040403a040a020202")),
-               "layer \"x\" (number 1 in the file), blob 0: its shape (2,2) does not fit its 3 values"));
+  EXPECT_TRUE(contains(read_error(folder, from_hex("a206190a01783a142a0c0000803f00000040000040403a040a020202")),
+                       "layer \"x\" (number 1 in the file), blob 0: its shape (2,2) does not fit its 3 values"));
   // Extents whose product overflows, and negative ones whose product is right.
-  EXPECT_TRUE(
-      contains(read_error(folder, from_hex("a206290a01783a242a0c0000803f00000040000040403a140a12808080808080"
-                                           "808040808080808080808040")),
-               "does not fit its 3 values"));
-  EXPECT_TRUE(
-      contains(read_error(folder, from_hex("a2062b0a01783a262a0c0000803f00000040000040403a160a14fdffffffffff"
-                                           "ffffff01ffffffffffffffffff01")),
-               "does not fit its 3 values"));
+  EXPECT_TRUE(contains(read_error(folder, from_hex("a206290a01783a242a0c0000803f00000040000040403a140a12808080808080"
+                                                   "808040808080808080808040")),
+                       "does not fit its 3 values"));
+  EXPECT_TRUE(contains(read_error(folder, from_hex("a2062b0a01783a262a0c0000803f00000040000040403a160a14fdffffffffff"
+                                                   "ffffff01ffffffffffffffffff01")),
+                       "does not fit its 3 values"));
   const std::string cut = read_error(folder, from_hex(kTiny).substr(0, 50));
   EXPECT_TRUE(contains(cut, "the file is 50 bytes long and ends inside layer \"ip\""));
   EXPECT_TRUE(contains(cut, "should reach byte 108"));
@@ -172,8 +169,8 @@ TEST(Weights, ProtobufReadsWhatIsWritten) {
   for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i), diff[i] = -values[i];
   const float scalar = 4;
   write_whole(write_weights, folder / "a", "net",
-                {{"conv", &param, {{Shape({10, 10'000}), values.data(), diff.data()}, {Shape(), &scalar}}},
-                 {"empty", nullptr, {{Shape({0, 3}), nullptr}}}});
+              {{"conv", &param, {{Shape({10, 10'000}), values.data(), diff.data()}, {Shape(), &scalar}}},
+               {"empty", nullptr, {{Shape({0, 3}), nullptr}}}});
   caffe::NetParameter net;
   ASSERT_TRUE(net.ParseFromString(read_all(folder / "a")));
   ASSERT_EQ(net.layer_size(), 2);
@@ -210,7 +207,8 @@ TEST(Weights, TooLargeForTheBinaryFormSaysWhatToDo) {
 TEST(Weights, ReadsBehindTwoGigabytes) {
   const TempFolder folder;
   constexpr int64_t kHole = 2'200'000'000;
-  const std::string head = from_hex("0a016e7a80ac859908"), layer = from_hex("a206180a01783a132a0c0000803f00000040000040403a030a0103");
+  const std::string head = from_hex("0a016e7a80ac859908"),
+                    layer = from_hex("a206180a01783a132a0c0000803f00000040000040403a030a0103");
   const std::string path = folder.write("large.caffemodel", head);
   {
     std::ofstream file(path, std::ios::binary | std::ios::in | std::ios::ate);
@@ -229,8 +227,9 @@ TEST(Weights, RefusesMoreValuesThanABlobHas) {
   const std::string head = from_hex("a2068f808080200a01783a86808080202a8080808020");
   const std::string path = folder.write("large.caffemodel", head);
   std::filesystem::resize_file(path, head.size() + (uintmax_t{1} << 33));
-  EXPECT_TRUE(contains(data_error_of([&] { read_weights(path); }),
-                       "layer \"x\" (number 1 in the file), blob 0: more than 2147483647 values, which no blob can have"));
+  EXPECT_TRUE(
+      contains(data_error_of([&] { read_weights(path); }),
+               "layer \"x\" (number 1 in the file), blob 0: more than 2147483647 values, which no blob can have"));
 
   const std::string hdf5 = folder / "large.caffemodel.h5";
   write_whole(write_weights_hdf5, hdf5, {{"x", nullptr, {}}});
@@ -244,10 +243,10 @@ TEST(Weights, Hdf5KeepsNamesSharingAndGradients) {
   const std::string path = folder / "a.caffemodel.h5";
   const std::vector<float> a = {1, 2, 3, 4, 5, 6}, b = {7}, diff = {6, 5, 4, 3, 2, 1};
   write_whole(write_weights_hdf5, path,
-                     {{"inception/3x3", nullptr, {{Shape({2, 3}), a.data(), diff.data()}}},
-                      {"inception", nullptr, {{Shape({1}), b.data()}}},
-                      {"tied", nullptr, {{Shape({2, 3}), a.data(), nullptr, true}, {Shape({1}), b.data()}}},
-                      {"relu/x", nullptr, {}}});
+              {{"inception/3x3", nullptr, {{Shape({2, 3}), a.data(), diff.data()}}},
+               {"inception", nullptr, {{Shape({1}), b.data()}}},
+               {"tied", nullptr, {{Shape({2, 3}), a.data(), nullptr, true}, {Shape({1}), b.data()}}},
+               {"relu/x", nullptr, {}}});
   const WeightFile file = read_weights(path);
   EXPECT_TRUE(file.hdf5);
   const auto layer = [&](const std::string& name) -> const WeightLayer& {
@@ -274,7 +273,8 @@ TEST(Weights, Hdf5KeepsNamesSharingAndGradients) {
        std::vector<std::vector<WeightLayerRef>>{{{"a", nullptr, {blob}}, {"a", nullptr, {blob}}},
                                                 {{"a", nullptr, {blob}}, {"a/0", nullptr, {}}},
                                                 {{"a/0/b", nullptr, {blob}}, {"a", nullptr, {blob}}}}) {
-    EXPECT_TRUE(contains(data_error_of([&] { write_whole(write_weights_hdf5, folder / "b.h5", layers); }), "BINARYPROTO"));
+    EXPECT_TRUE(
+        contains(data_error_of([&] { write_whole(write_weights_hdf5, folder / "b.h5", layers); }), "BINARYPROTO"));
   }
   EXPECT_NO_THROW(check_hdf5_names("x", {{"a", 1}, {"a/1", 1}, {"a/1/2", 0}, {"relu", 0}, {"relu", 0}}));
   for (const char* name : {"", ".", "a//b", "/a", "a/", "a/./b"}) {

@@ -5,8 +5,8 @@ namespace trainer {
 namespace {
 
 NetText one(const std::string& type, const std::string& fields = "") {
-  return NetText(input_layer("x", {5}) + "layer { name: \"l\" type: \"" + type +
-                 "\" bottom: \"x\" top: \"y\" " + fields + " }");
+  return NetText(input_layer("x", {5}) + "layer { name: \"l\" type: \"" + type + "\" bottom: \"x\" top: \"y\" " +
+                 fields + " }");
 }
 
 const Numbers kX{-3, -2, 0, 1, 2.5f};
@@ -18,9 +18,7 @@ void expect_function(NetText net, const Numbers& x, const Numbers& y, const Numb
   expect_near(net.gradient("y", kOnes, "x", {{"x", x}}), gradient);
 }
 
-TEST(AbsVal, HasNoGradientAtZero) {
-  expect_function(one("AbsVal"), kX, {3, 2, 0, 1, 2.5f}, {-1, -1, 0, 1, 1});
-}
+TEST(AbsVal, HasNoGradientAtZero) { expect_function(one("AbsVal"), kX, {3, 2, 0, 1, 2.5f}, {-1, -1, 0, 1, 1}); }
 
 TEST(BNLL, Values) {
   expect_function(one("BNLL"), kX, {0.04858735f, 0.126928f, 0.6931472f, 1.313262f, 2.57889f},
@@ -39,11 +37,9 @@ TEST(ELU, TakesAlphaAtZeroAndStaysFinite) {
 }
 
 TEST(Exp, Values) {
-  expect_function(one("Exp", "exp_param { base: 2 scale: 0.5 shift: 1 }"), kX,
-                  {0.7071068f, 1, 2, 2.828427f, 4.756828f},
+  expect_function(one("Exp", "exp_param { base: 2 scale: 0.5 shift: 1 }"), kX, {0.7071068f, 1, 2, 2.828427f, 4.756828f},
                   {0.2450645f, 0.3465736f, 0.6931472f, 0.9802582f, 1.648591f});
-  expect_near(one("Exp").forward("y", {{"x", {0, 1, 2, -1, 0}}}),
-              {1, 2.7182818f, 7.3890561f, 0.36787944f, 1});
+  expect_near(one("Exp").forward("y", {{"x", {0, 1, 2, -1, 0}}}), {1, 2.7182818f, 7.3890561f, 0.36787944f, 1});
 }
 
 TEST(Log, Values) {
@@ -53,8 +49,7 @@ TEST(Log, Values) {
 }
 
 TEST(Swish, Values) {
-  expect_function(one("Swish", "swish_param { beta: 1.5 }"), kX,
-                  {-0.03296083f, -0.09485175f, 0, 0.8175745f, 2.442557f},
+  expect_function(one("Swish", "swish_param { beta: 1.5 }"), kX, {-0.03296083f, -0.09485175f, 0, 0.8175745f, 2.442557f},
                   {-0.03791109f, -0.08810411f, 0.5f, 1.041294f, 1.061208f});
 }
 
@@ -64,9 +59,8 @@ TEST(PReLU, TakesTheSlopeAtZero) {
   expect_near(net.forward("y", given), {1, -1, 0, 4, 5, 6, 7, 8});
   expect_near(net.gradient("y", {1, 1, 1, 1, 2, 2, 2, 2}, "x", given), {1, 0.5f, -1, -1, 2, 2, -2, 2});
   expect_near(net.gradient("y", {1, 1, 1, 1, 2, 2, 2, 2}, "p/0", given), {-2, -18});
-  NetText shared(
-      input_layer("x", {2, 2, 2}) +
-      R"(layer { name: "p" type: "PReLU" bottom: "x" top: "y" prelu_param { channel_shared: true } })");
+  NetText shared(input_layer("x", {2, 2, 2}) +
+                 R"(layer { name: "p" type: "PReLU" bottom: "x" top: "y" prelu_param { channel_shared: true } })");
   EXPECT_EQ(shared.net().parameters[0].shape, Shape{});
   expect_near(shared.gradient("y", Numbers(8, 1.0f), "p/0", {{"x", given.at("x")}, {"p/0", {0.5f}}}), {-13});
 }

@@ -70,8 +70,7 @@ class Example {
       store_->add(parameter.state, parameter.shape);
       std::vector<float> values(static_cast<size_t>(parameter.shape.count()));
       for (size_t i = 0; i < values.size(); ++i)
-        values[i] = 0.5f + uniform_from_bits(
-                               philox_element(99, 0, i));  // statistics too: a variance must be positive
+        values[i] = 0.5f + uniform_from_bits(philox_element(99, 0, i));  // statistics too: a variance must be positive
       store_->write(parameter.state, values.data());
       start_[parameter.state] = values;
     }
@@ -85,8 +84,7 @@ class Example {
     for (const SourceInfo& source : graph.sources) {
       int64_t classes = 0;
       for (const LabelRequirement& label : net.labels) {
-        const Op& op =
-            graph.ops[static_cast<size_t>(graph.values[static_cast<size_t>(label.value.id())].producer)];
+        const Op& op = graph.ops[static_cast<size_t>(graph.values[static_cast<size_t>(label.value.id())].producer)];
         if (label.value.id() == source.value || (!op.inputs.empty() && op.inputs[0] == source.value))
           classes = label.range.classes;
       }
@@ -135,8 +133,7 @@ class LayerContract : public testing::TestWithParam<NetAndPhase> {
   std::filesystem::path before_, folder_;
 };
 
-void expect_close(const std::vector<float>& a, const std::vector<float>& b, double tolerance,
-                  const std::string& what) {
+void expect_close(const std::vector<float>& a, const std::vector<float>& b, double tolerance, const std::string& what) {
   ASSERT_EQ(a.size(), b.size()) << what;
   for (size_t i = 0; i < a.size(); ++i)
     EXPECT_NEAR(a[i], b[i], tolerance * std::max(1.0f, std::fabs(b[i]))) << what << " " << i;
@@ -158,8 +155,11 @@ TEST_P(LayerContract, ASecondRunGivesTheSameBits) {
 
 // Sources on which an example's result depends and to which Caffe passes no gradient: targets, weights and matrices of
 // losses, states that a recurrent layer begins with. By the example's name.
-const std::map<std::string, std::set<size_t>> kWithoutGradient = {
-    {"InfogainLoss", {1}}, {"SigmoidCrossEntropyLoss", {1}}, {"SmoothL1Loss", {2}}, {"loss_modes", {1, 4}}, {"recurrent_modes", {4}}};
+const std::map<std::string, std::set<size_t>> kWithoutGradient = {{"InfogainLoss", {1}},
+                                                                  {"SigmoidCrossEntropyLoss", {1}},
+                                                                  {"SmoothL1Loss", {2}},
+                                                                  {"loss_modes", {1, 4}},
+                                                                  {"recurrent_modes", {4}}};
 
 // At points in general position, where Caffe's formulas are the derivatives. Float differences are coarse:
 // what this finds is a wrong formula, not a wrong last digit.
@@ -171,7 +171,8 @@ TEST_P(LayerContract, GradientsAreDerivatives) {
   for (size_t source = 0; source < example.sources(); ++source) {
     const std::vector<float>& gradient = results[example.gradients_at() + source];
     if (example.is_label(source)) continue;
-    if (const auto none = kWithoutGradient.find(net.name); none != kWithoutGradient.end() && none->second.count(source) > 0) {
+    if (const auto none = kWithoutGradient.find(net.name);
+        none != kWithoutGradient.end() && none->second.count(source) > 0) {
       EXPECT_TRUE(gradient.empty()) << "source " << source << " has a gradient";
       continue;
     }

@@ -32,9 +32,7 @@ TEST(DataSource, TakesTheShapesOfItsDataSet) {
 layer { name: "r" type: "ReLU" bottom: "data" top: "data" })",
       "net.prototxt", &param, &positions, &diagnostics);
   LowerOptions options;
-  options.source_shapes = [](const caffe::LayerParameter&) {
-    return std::vector<Shape>{{4, 1, 28, 28}, {4}};
-  };
+  options.source_shapes = [](const caffe::LayerParameter&) { return std::vector<Shape>{{4, 1, 28, 28}, {4}}; };
   const auto net = lower_net(param, positions, options, &diagnostics);
   EXPECT_EQ(diagnostics.render(), "");
   ASSERT_EQ(net->graph->sources.size(), 2u);
@@ -60,7 +58,8 @@ layer { name: "r" type: "ReLU" bottom: "data" top: "data" })",
 
 std::string writing_net(const std::string& path) {
   return input_layer("x", {2, 3}) + input_layer("l", {2}) +
-         "layer { name: \"o\" type: \"HDF5Output\" bottom: \"x\" bottom: \"l\" hdf5_output_param { file_name: \"" + path + "\" } }";
+         "layer { name: \"o\" type: \"HDF5Output\" bottom: \"x\" bottom: \"l\" hdf5_output_param { file_name: \"" +
+         path + "\" } }";
 }
 
 TEST(HDF5Output, AppendsEveryBatch) {

@@ -8,9 +8,9 @@ namespace trainer {
 namespace {
 
 NetText one(const std::string& type, const std::string& fields, caffe::Phase phase = caffe::TRAIN) {
-  return NetText(input_layer("x", {5}) + "layer { name: \"l\" type: \"" + type +
-                     "\" bottom: \"x\" top: \"y\" " + fields + " }",
-                 phase);
+  return NetText(
+      input_layer("x", {5}) + "layer { name: \"l\" type: \"" + type + "\" bottom: \"x\" top: \"y\" " + fields + " }",
+      phase);
 }
 
 const Numbers kX{-3, -2, 0, 1, 2.5f};
@@ -23,10 +23,8 @@ TEST(ReLU, TakesTheSlopeAtZero) {
 }
 
 TEST(SigmoidAndTanH, Values) {
-  expect_near(one("Sigmoid", "").forward("y", {{"x", kX}}),
-              {0.04742587f, 0.1192029f, 0.5f, 0.7310586f, 0.9241418f});
-  expect_near(one("TanH", "").forward("y", {{"x", kX}}),
-              {-0.9950548f, -0.9640276f, 0, 0.7615942f, 0.9866143f});
+  expect_near(one("Sigmoid", "").forward("y", {{"x", kX}}), {0.04742587f, 0.1192029f, 0.5f, 0.7310586f, 0.9241418f});
+  expect_near(one("TanH", "").forward("y", {{"x", kX}}), {-0.9950548f, -0.9640276f, 0, 0.7615942f, 0.9866143f});
 }
 
 TEST(Power, GeneralExponent) {
@@ -37,9 +35,8 @@ TEST(Power, GeneralExponent) {
 }
 
 TEST(Power, SpecialExponents) {
-  expect_near(
-      one("Power", "power_param { power: 2 scale: 2 shift: 1 }").gradient("y", kOnes, "x", {{"x", kX}}),
-      {-20, -12, 4, 12, 24});
+  expect_near(one("Power", "power_param { power: 2 scale: 2 shift: 1 }").gradient("y", kOnes, "x", {{"x", kX}}),
+              {-20, -12, 4, 12, 24});
   expect_near(one("Power", "power_param { scale: 2 shift: 1 }").forward("y", {{"x", kX}}), {-5, -3, 1, 3, 6});
   NetText constant = one("Power", "power_param { power: 2 scale: 0 shift: 3 }");
   expect_near(constant.forward("y", {{"x", kX}}), Numbers(5, 9.0f));
@@ -84,8 +81,7 @@ TEST(Eltwise, ProductWithBothGradients) {
   NetText stable = eltwise("operation: PROD");
   expect_near(stable.forward("y", zeros), {0, -8, 75});
   expect_near(stable.gradient("y", {1, 1, 2}, "a", zeros), {6, -4, 50});
-  expect_near(eltwise("operation: PROD stable_prod_grad: false").gradient("y", {1, 1, 2}, "a", zeros),
-              {NAN, -4, 50});
+  expect_near(eltwise("operation: PROD stable_prod_grad: false").gradient("y", {1, 1, 2}, "a", zeros), {NAN, -4, 50});
 }
 
 TEST(Eltwise, MaximumGivesTiesToOneBottom) {

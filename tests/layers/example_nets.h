@@ -29,8 +29,7 @@ inline std::vector<ExampleNet> example_nets() {
     std::ifstream text(file.path());
     nets.push_back({file.path().stem().string(), {std::istreambuf_iterator<char>(text), {}}});
   }
-  std::sort(nets.begin(), nets.end(),
-            [](const ExampleNet& a, const ExampleNet& b) { return a.name < b.name; });
+  std::sort(nets.begin(), nets.end(), [](const ExampleNet& a, const ExampleNet& b) { return a.name < b.name; });
   return nets;
 }
 
@@ -58,8 +57,7 @@ inline ExampleResults add_gradients(LoweredNet& net) {
   std::vector<Value> wanted;
   for (const SourceInfo& source : graph.sources) wanted.push_back(graph.value(source.value));
   for (const ParameterInfo& parameter : net.parameters) {
-    if (parameter.owner && !parameter.statistic)
-      wanted.push_back(graph.read_state({parameter.state, parameter.shape}));
+    if (parameter.owner && !parameter.statistic) wanted.push_back(graph.read_state({parameter.state, parameter.shape}));
   }
   ExampleResults results{outputs_of(net), scalar.id(), {}};
   for (const Value& gradient : differentiate(graph, scalar, wanted))

@@ -62,8 +62,7 @@ TEST(Filler, GaussianHasItsMoments) {
   const Moments m = moments(values);
   EXPECT_NEAR(m.mean, 1, 0.01);
   EXPECT_NEAR(m.deviation, 0.5, 0.01);
-  const auto within =
-      std::count_if(values.begin(), values.end(), [](float v) { return std::fabs(v - 1) < 0.5f; });
+  const auto within = std::count_if(values.begin(), values.end(), [](float v) { return std::fabs(v - 1) < 0.5f; });
   EXPECT_NEAR(static_cast<double>(within) / static_cast<double>(values.size()), 0.6827, 0.01);
 }
 
@@ -104,8 +103,8 @@ TEST(Filler, XavierAndMsraTakeTheFanAskedFor) {
 
 TEST(Filler, BilinearInterpolates) {
   EXPECT_EQ(filled("type: 'bilinear'", {1, 1, 4, 4}),
-            (std::vector<float>{0.0625f, 0.1875f, 0.1875f, 0.0625f, 0.1875f, 0.5625f, 0.5625f, 0.1875f,
-                                0.1875f, 0.5625f, 0.5625f, 0.1875f, 0.0625f, 0.1875f, 0.1875f, 0.0625f}));
+            (std::vector<float>{0.0625f, 0.1875f, 0.1875f, 0.0625f, 0.1875f, 0.5625f, 0.5625f, 0.1875f, 0.1875f,
+                                0.5625f, 0.5625f, 0.1875f, 0.0625f, 0.1875f, 0.1875f, 0.0625f}));
   const std::vector<float> odd = filled("type: 'bilinear'", {1, 2, 3, 3});
   for (size_t plane = 0; plane < 18; plane += 9) {
     EXPECT_NEAR(odd[plane], 0.25f, 1e-6f);

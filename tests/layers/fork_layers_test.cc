@@ -28,9 +28,8 @@ TEST(Permute, AppendsTheAxesLeftOut) {
               "layer { name: 'p' type: 'Permute' bottom: 'x' top: 'y' permute_param { order: 2 } }");
   EXPECT_EQ(net.blob("y").shape(), (Shape{3, 1, 2}));
   expect_near(net.forward("y", {{"x", {1, 2, 3, 4, 5, 6}}}), {1, 4, 2, 5, 3, 6});
-  NetText twice(
-      input_layer("x", {1, 2, 3}) +
-      "layer { name: 'p' type: 'Permute' bottom: 'x' top: 'y' permute_param { order: 1 order: 1 } }");
+  NetText twice(input_layer("x", {1, 2, 3}) +
+                "layer { name: 'p' type: 'Permute' bottom: 'x' top: 'y' permute_param { order: 1 order: 1 } }");
   EXPECT_NE(twice.problems().find("order names axis 1 twice"), std::string::npos);
 }
 
@@ -40,12 +39,11 @@ layer { name: "n" type: "Normalize" bottom: "x" top: "y" norm_param { across_spa
   ASSERT_EQ(net.problems(), "");
   EXPECT_EQ(net.net().parameters[0].filler.value(), 1);
   const Given given{{"x", uneven(12)}, {"n/0", {1, 2, 3}}};
-  expect_near(net.forward("y", given),
-              {-0.4831453f, -0.7060631f, -0.8226877f, 0.8377078f, 1.71785f, 1.303501f, 0.7742943f, 0.3350831f,
-               0, -0.6517505f, -1.161441f, -1.507874f});
+  expect_near(net.forward("y", given), {-0.4831453f, -0.7060631f, -0.8226877f, 0.8377078f, 1.71785f, 1.303501f,
+                                        0.7742943f, 0.3350831f, 0, -0.6517505f, -1.161441f, -1.507874f});
   expect_near(net.gradient("y", uneven(12, 0.7f), "x", given),
-              {0.2397626f, 0.2420193f, 0.2454576f, -0.3024566f, 0.1750029f, 0.232823f, 0.1554935f,
-               0.05678777f, 0, -0.2296828f, -0.4264965f, -0.5222006f});
+              {0.2397626f, 0.2420193f, 0.2454576f, -0.3024566f, 0.1750029f, 0.232823f, 0.1554935f, 0.05678777f, 0,
+               -0.2296828f, -0.4264965f, -0.5222006f});
 }
 
 TEST(Normalize, AcrossSpaceTakesOneNormAnItem) {
@@ -54,18 +52,16 @@ TEST(Normalize, AcrossSpaceTakesOneNormAnItem) {
 }
 
 std::string bn(const std::string& fields) {
-  return input_layer("x", {2, 2, 1, 3}) + "layer { name: 'bn' type: 'BN' bottom: 'x' top: 'y' bn_param { " +
-         fields + " } }";
+  return input_layer("x", {2, 2, 1, 3}) + "layer { name: 'bn' type: 'BN' bottom: 'x' top: 'y' bn_param { " + fields +
+         " } }";
 }
 
 TEST(Bn, OfPspnetKeepsRunningStatistics) {
-  const Given given{
-      {"x", uneven(12)}, {"bn/0", {2, 3}}, {"bn/1", {0.5f, -1}}, {"bn/2", {1, 2}}, {"bn/3", {3, 4}}};
+  const Given given{{"x", uneven(12)}, {"bn/0", {2, 3}}, {"bn/1", {0.5f, -1}}, {"bn/2", {1, 2}}, {"bn/3", {3, 4}}};
   NetText train(bn("eps: 0.01"));
   ASSERT_EQ(train.problems(), "");
-  expect_near(train.forward("y", given),
-              {-0.482468f, -1.355773f, -2.229078f, 2.847188f, 1.885391f, 0.9235941f, 3.229078f, 2.355773f,
-               1.482468f, -2.923594f, -3.885391f, -4.847188f});
+  expect_near(train.forward("y", given), {-0.482468f, -1.355773f, -2.229078f, 2.847188f, 1.885391f, 0.9235941f,
+                                          3.229078f, 2.355773f, 1.482468f, -2.923594f, -3.885391f, -4.847188f});
   const GraphRun run(train.graph(), given);
   expect_near(run.written("bn/2"), {0.855f, 1.84f});
   expect_near(run.written("bn/3"), {2.782917f, 3.754667f});
@@ -89,30 +85,26 @@ TEST(Bn, OfSegnetHasTwoBlobs) {
   NetText learn(bn("shift_filler { type: 'constant' value: 0.001 }"), caffe::TEST);
   ASSERT_EQ(learn.problems(), "");
   EXPECT_EQ(learn.net().parameters.size(), 2u);
-  expect_near(learn.forward("y", given),
-              {-0.4883746f, -1.36693f, -2.245485f, 2.859605f, 1.894704f, 0.9298026f, 3.245485f, 2.36693f,
-               1.488375f, -2.929803f, -3.894704f, -4.859605f});
+  expect_near(learn.forward("y", given), {-0.4883746f, -1.36693f, -2.245485f, 2.859605f, 1.894704f, 0.9298026f,
+                                          3.245485f, 2.36693f, 1.488375f, -2.929803f, -3.894704f, -4.859605f});
   NetText inference(bn("bn_mode: INFERENCE"));
-  expect_near(inference.forward(
-                  "y", {{"x", {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}}, {"bn/0", {2, 3}}, {"bn/1", {1, -1}}}),
-              {3, 5, 7, 11, 14, 17, 15, 17, 19, 29, 32, 35});
+  expect_near(
+      inference.forward("y", {{"x", {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}}, {"bn/0", {2, 3}}, {"bn/1", {1, -1}}}),
+      {3, 5, 7, 11, 14, 17, 15, 17, 19, 29, 32, 35});
 }
 
 TEST(Bn, RefusesFieldsOfBothKinds) {
-  EXPECT_NE(NetText(bn("bn_mode: LEARN frozen: true")).problems().find("fields of two kinds of BN"),
-            std::string::npos);
+  EXPECT_NE(NetText(bn("bn_mode: LEARN frozen: true")).problems().find("fields of two kinds of BN"), std::string::npos);
 }
 
 TEST(ShuffleChannel, TakesTheChannelsOfAllGroupsInTurn) {
-  NetText net(
-      input_layer("x", {1, 6, 1, 1}) +
-      "layer { name: 's' type: 'ShuffleChannel' bottom: 'x' top: 'y' shuffle_channel_param { group: 3 } }");
+  NetText net(input_layer("x", {1, 6, 1, 1}) +
+              "layer { name: 's' type: 'ShuffleChannel' bottom: 'x' top: 'y' shuffle_channel_param { group: 3 } }");
   expect_near(net.forward("y", {{"x", {0, 1, 2, 3, 4, 5}}}), {0, 2, 4, 1, 3, 5});
 }
 
 TEST(Axpy, ScalesChannelsAndAdds) {
-  NetText net(input_layer("a", {1, 2, 1, 1}) + input_layer("x", {1, 2, 1, 2}) +
-              input_layer("y", {1, 2, 1, 2}) +
+  NetText net(input_layer("a", {1, 2, 1, 1}) + input_layer("x", {1, 2, 1, 2}) + input_layer("y", {1, 2, 1, 2}) +
               "layer { name: 'axpy' type: 'Axpy' bottom: 'a' bottom: 'x' bottom: 'y' top: 'z' }");
   const Given given{{"a", {2, -1}}, {"x", {1, 2, 3, 4}}, {"y", {10, 20, 30, 40}}};
   expect_near(net.forward("z", given), {12, 24, 27, 36});
@@ -183,8 +175,7 @@ TEST(Interp, SizesByFactorsPaddingAndASecondBottom) {
             (Shape{1, 1, 5, 3}));
   EXPECT_EQ(size(head + "bottom: 'like' }"), (Shape{1, 1, 7, 4}));
   // Rows 1.. of x, a row of zeros behind them.
-  NetText net(input_layer("x", {1, 1, 3, 3}) + head +
-              "interp_param { height: 3 width: 3 pad_beg: -1 pad_end: 1 } }");
+  NetText net(input_layer("x", {1, 1, 3, 3}) + head + "interp_param { height: 3 width: 3 pad_beg: -1 pad_end: 1 } }");
   expect_near(net.forward("y", {{"x", {1, 2, 3, 4, 5, 6, 7, 8, 9}}}), {5, 6, 0, 8, 9, 0, 0, 0, 0});
   NetText none(input_layer("x", {1, 1, 9, 5}) + head + "}");
   EXPECT_NE(none.problems().find("the size of the top is given by none or several"), std::string::npos);
@@ -206,9 +197,8 @@ layer { name: "u" type: "Upsample" bottom: "m" bottom: "where" top: "y" upsample
 }
 
 TEST(Upsample, RepeatsPixels) {
-  NetText net(
-      input_layer("x", {1, 1, 2, 2}) +
-      "layer { name: 'u' type: 'Upsample' bottom: 'x' top: 'y' upsample_param { scale_h: 2 scale_w: 3 } }");
+  NetText net(input_layer("x", {1, 1, 2, 2}) +
+              "layer { name: 'u' type: 'Upsample' bottom: 'x' top: 'y' upsample_param { scale_h: 2 scale_w: 3 } }");
   expect_near(net.forward("y", {{"x", {1, 2, 3, 4}}}),
               {1, 1, 1, 2, 2, 2, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 3, 3, 3, 4, 4, 4});
   expect_near(net.gradient("y", Numbers(24, 1), "x", {}), {6, 6, 6, 6});
@@ -237,13 +227,12 @@ layer { name: "p" type: "PSROIPooling" bottom: "x" bottom: "r" top: "y"
   psroi_pooling_param { output_dim: 2 group_size: 2 spatial_scale: 0.5 } })");
   ASSERT_EQ(net.problems(), "");
   const Given given{{"x", uneven(160)}, {"r", {0, 2, 0, 7, 5, 0, 5, 4, 20, 6}}};
-  expect_near(net.forward("y", given), {-0.45f, -0.65f, 0, -0.2f, 0.35f, 0.15f, 0.8f, 0.6f, -0.6333333f, 0,
-                                        -0.55f, 0, -1.2f, 0, 0.25f, 0});
+  expect_near(net.forward("y", given),
+              {-0.45f, -0.65f, 0, -0.2f, 0.35f, 0.15f, 0.8f, 0.6f, -0.6333333f, 0, -0.55f, 0, -1.2f, 0, 0.25f, 0});
   Numbers gradient = net.gradient("y", uneven(16, 0.7f), "x", given);
   gradient.resize(40);
-  expect_near(gradient,
-              {0, -0.1575f, -0.1575f, 0, 0, 0, -0.1575f, -0.1575f, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-               0, -0.2275f, -0.2275f, 0, 0, 0, -0.2275f, -0.2275f, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0});
+  expect_near(gradient, {0, -0.1575f, -0.1575f, 0, 0, 0, -0.1575f, -0.1575f, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+                         0, -0.2275f, -0.2275f, 0, 0, 0, -0.2275f, -0.2275f, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0});
 }
 
 }  // namespace

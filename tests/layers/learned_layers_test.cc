@@ -12,14 +12,13 @@ layer { name: "conv" type: "Convolution" bottom: "x" top: "y"
   const Given given{{"x", uneven(48)}, {"conv/0", uneven(24, 0.3f)}, {"conv/1", {0.1f, -0.2f, 0.3f, 0.4f}}};
   EXPECT_EQ(net.blob("y").shape(), (Shape{2, 4, 3}));
   EXPECT_EQ(net.net().parameters[0].shape, (Shape{4, 2, 3}));
-  expect_near(net.forward("y", given),
-              {1.642f,  0.19f,   -2.732f, -0.644f, -0.62f,  1.144f,  0.222f,  0.432f,
-               -1.728f, 1.09f,   0.955f,  2.374f,  -1.964f, -2.894f, 0.334f,  0.52f,
-               1.36f,   -0.812f, -0.609f, -0.15f,  1.257f,  1.708f,  -0.836f, -0.893f});
-  expect_near(net.gradient("y", uneven(24, 0.7f), "conv/0", given),
-              {-2.443f, -2.968f, -5.075f, -0.63f,  5.341f,  6.965f,  1.316f,  0.518f,
-               3.01f,   -1.148f, -0.315f, -2.415f, -0.658f, -0.161f, -0.245f, -0.511f,
-               -1.239f, -1.323f, -0.574f, -1.757f, 0.175f,  0.749f,  -1.071f, 0.861f});
+  expect_near(net.forward("y", given), {1.642f,  0.19f,   -2.732f, -0.644f, -0.62f,  1.144f,  0.222f,  0.432f,
+                                        -1.728f, 1.09f,   0.955f,  2.374f,  -1.964f, -2.894f, 0.334f,  0.52f,
+                                        1.36f,   -0.812f, -0.609f, -0.15f,  1.257f,  1.708f,  -0.836f, -0.893f});
+  expect_near(
+      net.gradient("y", uneven(24, 0.7f), "conv/0", given),
+      {-2.443f, -2.968f, -5.075f, -0.63f,  5.341f,  6.965f,  1.316f,  0.518f,  3.01f,  -1.148f, -0.315f, -2.415f,
+       -0.658f, -0.161f, -0.245f, -0.511f, -1.239f, -1.323f, -0.574f, -1.757f, 0.175f, 0.749f,  -1.071f, 0.861f});
   expect_near(net.gradient("y", uneven(24, 0.7f), "conv/1", given), {-4.06f, 5.25f, 0.21f, -4.83f});
 }
 
@@ -29,8 +28,8 @@ layer { name: "conv" type: "Convolution" bottom: "x" top: "y"
   convolution_param { axis: 2 num_output: 2 kernel_size: 2 bias_term: false } })");
   const Given given{{"x", uneven(24)}, {"conv/0", uneven(12, 0.3f)}};
   EXPECT_EQ(net.blob("y").shape(), (Shape{2, 1, 2, 3}));
-  expect_near(net.forward("y", given), {0.51f, 0.402f, -1.305f, -0.372f, -0.228f, 0.408f, 0.321f, -1.386f,
-                                        -2.601f, -0.12f, 0.516f, 1.644f});
+  expect_near(net.forward("y", given),
+              {0.51f, 0.402f, -1.305f, -0.372f, -0.228f, 0.408f, 0.321f, -1.386f, -2.601f, -0.12f, 0.516f, 1.644f});
 }
 
 TEST(Convolution, NoSpatialAxisIsAProduct) {
@@ -38,9 +37,8 @@ TEST(Convolution, NoSpatialAxisIsAProduct) {
 layer { name: "conv" type: "Convolution" bottom: "x" top: "y" convolution_param { num_output: 2 kernel_size: 5 } })");
   EXPECT_EQ(net.blob("y").shape(), (Shape{2, 2}));
   EXPECT_EQ(net.net().parameters[0].shape, (Shape{2, 3}));
-  expect_near(
-      net.forward("y", {{"x", {1, 2, 3, 4, 5, 6}}, {"conv/0", {1, 0, 0, 1, 1, 1}}, {"conv/1", {10, 20}}}),
-      {11, 26, 14, 35});
+  expect_near(net.forward("y", {{"x", {1, 2, 3, 4, 5, 6}}, {"conv/0", {1, 0, 0, 1, 1, 1}}, {"conv/1", {10, 20}}}),
+              {11, 26, 14, 35});
 }
 
 TEST(Convolution, SeveralBottomsShareTheWeights) {
@@ -61,8 +59,7 @@ layer { name: "ip" type: "InnerProduct" bottom: "x" top: "y"
   EXPECT_EQ(net.blob("y").shape(), (Shape{2, 2, 2}));
   EXPECT_EQ(net.net().parameters[0].shape, (Shape{3, 2}));
   expect_near(net.forward("y", given), {0.65f, -2.235f, -0.8f, 0.52f, -0.2f, -0.62f, 0.4f, -1.76f});
-  expect_near(net.gradient("y", uneven(8, 0.7f), "ip/0", given),
-              {-1.141f, 4.179f, -1.085f, 3.535f, -1.029f, 2.891f});
+  expect_near(net.gradient("y", uneven(8, 0.7f), "ip/0", given), {-1.141f, 4.179f, -1.085f, 3.535f, -1.029f, 2.891f});
 }
 
 TEST(InnerProduct, FoldsAllAxesBehindTheFirst) {
@@ -80,10 +77,8 @@ layer { name: "s" type: "Scale" bottom: "x" top: "y" scale_param { axis: 0 num_a
   EXPECT_EQ(net.net().parameters[0].filler.value(), 1);
   expect_near(net.forward("y", given),
               {0.18f, 0.36f, 0.78f, -1.625f, -1.785f, -1.445f, 1.3f, 0.9f, 0.4f, 0.08f, -0.18f, -0.42f});
-  expect_near(net.gradient("y", uneven(12, 0.7f), "s/0", given),
-              {1.75f, 4.823f, 2.8f, 0.56f, 0.112f, 1.456f});
-  expect_near(net.gradient("y", uneven(12, 0.7f), "s/1", given),
-              {-1.54f, 0.21f, 1.96f, 0.84f, -0.28f, -1.4f});
+  expect_near(net.gradient("y", uneven(12, 0.7f), "s/0", given), {1.75f, 4.823f, 2.8f, 0.56f, 0.112f, 1.456f});
+  expect_near(net.gradient("y", uneven(12, 0.7f), "s/1", given), {-1.54f, 0.21f, 1.96f, 0.84f, -0.28f, -1.4f});
 }
 
 TEST(Scale, ByASecondBottomAndByAScalar) {

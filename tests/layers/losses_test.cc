@@ -16,22 +16,17 @@ const Given kScores{{"x", uneven(12)}, {"label", {0, 2, 1, 2}}};
 
 TEST(SoftmaxWithLoss, DividesAsNormalizationSays) {
   expect_near(NetText(softmax_loss("ignore_label: 1")).forward("loss", kScores), {1.970052f});
-  expect_near(NetText(softmax_loss("ignore_label: 1 normalization: FULL")).forward("loss", kScores),
-              {1.477539f});
-  expect_near(NetText(softmax_loss("ignore_label: 1 normalization: BATCH_SIZE")).forward("loss", kScores),
-              {2.955078f});
-  expect_near(NetText(softmax_loss("ignore_label: 1 normalize: false")).forward("loss", kScores),
-              {2.955078f});
-  expect_near(NetText(softmax_loss("ignore_label: 1 normalization: NONE")).forward("loss", kScores),
-              {5.910155f});
+  expect_near(NetText(softmax_loss("ignore_label: 1 normalization: FULL")).forward("loss", kScores), {1.477539f});
+  expect_near(NetText(softmax_loss("ignore_label: 1 normalization: BATCH_SIZE")).forward("loss", kScores), {2.955078f});
+  expect_near(NetText(softmax_loss("ignore_label: 1 normalize: false")).forward("loss", kScores), {2.955078f});
+  expect_near(NetText(softmax_loss("ignore_label: 1 normalization: NONE")).forward("loss", kScores), {5.910155f});
 }
 
 TEST(SoftmaxWithLoss, GradientIsZeroAtIgnoredLabels) {
   NetText net(softmax_loss("ignore_label: 1"));
   EXPECT_EQ(net.blob("loss").shape(), Shape{});
-  expect_near(net.gradient("loss", {2}, "x", kScores),
-              {-0.6177615f, 0.0165446f, 0.02197451f, 0.4485676f, 0.595787f, -0.4651122f, 0, 0.4037405f, 0,
-               0.1814123f, 0, -0.5851529f});
+  expect_near(net.gradient("loss", {2}, "x", kScores), {-0.6177615f, 0.0165446f, 0.02197451f, 0.4485676f, 0.595787f,
+                                                        -0.4651122f, 0, 0.4037405f, 0, 0.1814123f, 0, -0.5851529f});
   ASSERT_EQ(net.net().labels.size(), 1u);
   EXPECT_EQ(net.net().labels[0].range.classes, 3);
   EXPECT_EQ(net.net().labels[0].range.ignore, 1);
@@ -44,9 +39,8 @@ TEST(SoftmaxWithLoss, AllLabelsIgnored) {
 }
 
 TEST(SoftmaxWithLoss, VanishingProbabilityStaysFinite) {
-  NetText net(
-      input_layer("x", {1, 2}) + input_layer("label", {1}) +
-      R"(layer { name: "loss" type: "SoftmaxWithLoss" bottom: "x" bottom: "label" top: "loss" top: "p" })");
+  NetText net(input_layer("x", {1, 2}) + input_layer("label", {1}) +
+              R"(layer { name: "loss" type: "SoftmaxWithLoss" bottom: "x" bottom: "label" top: "loss" top: "p" })");
   const Given given{{"x", {0, 1000}}, {"label", {0}}};
   expect_near(net.forward("loss", given), {87.33655f});
   expect_near(net.forward("p", given), {0, 1});
@@ -57,12 +51,11 @@ TEST(SoftmaxWithLoss, VanishingProbabilityStaysFinite) {
 TEST(Softmax, SumsToOneAndHasCaffesGradient) {
   NetText net(input_layer("x", {2, 3, 2}) + R"(layer { name: "s" type: "Softmax" bottom: "x" top: "y" })");
   const Given given{{"x", uneven(12)}};
-  expect_near(net.forward("y", given),
-              {0.07335776f, 0.02481689f, 0.03296177f, 0.6728515f, 0.8936805f, 0.3023316f, 0.6056108f,
-               0.6056108f, 0.2721185f, 0.2721185f, 0.1222707f, 0.1222707f});
+  expect_near(net.forward("y", given), {0.07335776f, 0.02481689f, 0.03296177f, 0.6728515f, 0.8936805f, 0.3023316f,
+                                        0.6056108f, 0.6056108f, 0.2721185f, 0.2721185f, 0.1222707f, 0.1222707f});
   expect_near(net.gradient("y", uneven(12, 0.7f), "x", given),
-              {-0.1133731f, -0.0517027f, -0.06940041f, 0.1524902f, 0.1827735f, -0.1007875f, 0.1752211f,
-               0.1752211f, -0.07365443f, -0.07365443f, -0.1015667f, -0.1015667f});
+              {-0.1133731f, -0.0517027f, -0.06940041f, 0.1524902f, 0.1827735f, -0.1007875f, 0.1752211f, 0.1752211f,
+               -0.07365443f, -0.07365443f, -0.1015667f, -0.1015667f});
 }
 
 TEST(EuclideanLoss, HalfTheMeanSquaredDistance) {
@@ -120,17 +113,16 @@ TEST(HingeLoss, BothNorms) {
   NetText linear(labelled_loss("HingeLoss"));
   expect_near(linear.forward("loss", given), {4.8f});
   expect_near(linear.gradient("loss", {2}, "x", given),
-              {0.6666667f, -0.6666667f, 0, 0.6666667f, 0.6666667f, 0.6666667f, 0.6666667f, -0.6666667f,
-               -0.6666667f, 0.6666667f, 0.6666667f, 0});
+              {0.6666667f, -0.6666667f, 0, 0.6666667f, 0.6666667f, 0.6666667f, 0.6666667f, -0.6666667f, -0.6666667f,
+               0.6666667f, 0.6666667f, 0});
   NetText squared(labelled_loss("HingeLoss", "hinge_loss_param { norm: L2 }"));
   expect_near(squared.forward("loss", given), {10.3f});
-  expect_near(squared.gradient("loss", {2}, "x", given), {0.1333333f, -3.066667f, 0, 4, 3.466667f, 2.933333f,
-                                                          2.4f, -0.8f, -1.333333f, 0.8f, 0.2666667f, 0});
+  expect_near(squared.gradient("loss", {2}, "x", given),
+              {0.1333333f, -3.066667f, 0, 4, 3.466667f, 2.933333f, 2.4f, -0.8f, -1.333333f, 0.8f, 0.2666667f, 0});
 }
 
 TEST(MultinomialLogisticLoss, PassesAGradientWhereTheProbabilityIsZero) {
-  const Given given{{"x", {0.2f, 0.3f, 0.5f, 0, 0, 0.1f, 0.2f, 0.7f, 0.25f, 0.25f, 0.5f, 0}},
-                    {"label", {0, 3, 3}}};
+  const Given given{{"x", {0.2f, 0.3f, 0.5f, 0, 0, 0.1f, 0.2f, 0.7f, 0.25f, 0.25f, 0.5f, 0}}, {"label", {0, 3, 3}}};
   NetText net(labelled_loss("MultinomialLogisticLoss"));
   expect_near(net.forward("loss", given), {16.00594f});
   expect_near(net.gradient("loss", {2}, "x", given),
@@ -146,18 +138,15 @@ TEST(SigmoidCrossEntropyLoss, DividesAsNormalizationSays) {
   NetText valid(text + "normalization: VALID ignore_label: -1 } }");
   expect_near(valid.forward("loss", given), {-39.89012f});
   expect_near(valid.gradient("loss", {2}, "x", given),
-              {0.0578101f, -0.157167f, -0.06910694f, 0, -50.8336f, 0.103705f, -0.0420051f, 0, -0.1f,
-               0.08026247f, 0.002005104f, -0.07370496f});
-  expect_near(NetText(text + "normalization: FULL ignore_label: -1 } }").forward("loss", given),
-              {-33.24177f});
-  expect_near(NetText(text + "normalization: NONE ignore_label: 255 } }").forward("loss", given),
-              {12.75482f});
+              {0.0578101f, -0.157167f, -0.06910694f, 0, -50.8336f, 0.103705f, -0.0420051f, 0, -0.1f, 0.08026247f,
+               0.002005104f, -0.07370496f});
+  expect_near(NetText(text + "normalization: FULL ignore_label: -1 } }").forward("loss", given), {-33.24177f});
+  expect_near(NetText(text + "normalization: NONE ignore_label: 255 } }").forward("loss", given), {12.75482f});
 }
 
 TEST(SigmoidCrossEntropyLoss, StaysFiniteWhereTheSigmoidIsFull) {
-  NetText net(
-      input_layer("x", {2}) + input_layer("t", {2}) +
-      R"(layer { name: "loss" type: "SigmoidCrossEntropyLoss" bottom: "x" bottom: "t" top: "loss" })");
+  NetText net(input_layer("x", {2}) + input_layer("t", {2}) +
+              R"(layer { name: "loss" type: "SigmoidCrossEntropyLoss" bottom: "x" bottom: "t" top: "loss" })");
   expect_near(net.forward("loss", {{"x", {200, -200}}, {"t", {0, 1}}}), {200});
 }
 
@@ -166,14 +155,11 @@ TEST(ContrastiveLoss, BothVersions) {
   const std::string text =
       input_layer("a", {4, 2}) + input_layer("b", {4, 2}) + input_layer("similar", {4}) +
       R"(layer { name: "loss" type: "ContrastiveLoss" bottom: "a" bottom: "b" bottom: "similar" top: "loss" )";
-  const Given given{{"a", {1, 2, 0, 0, 3, 1, 0.5f, 0.5f}},
-                    {"b", {1, 1, 0, 0, 3, 1.5f, 2.5f, 0.5f}},
-                    {"similar", {1, 0, 0, 0}}};
+  const Given given{
+      {"a", {1, 2, 0, 0, 3, 1, 0.5f, 0.5f}}, {"b", {1, 1, 0, 0, 3, 1.5f, 2.5f, 0.5f}}, {"similar", {1, 0, 0, 0}}};
   for (const auto& [fields, loss, gradient] : std::vector<std::tuple<std::string, Numbers, Numbers>>{
            {"}", {0.28125f}, {0, 0.5f, 0, 0, 0, 0.24995f, 0, 0}},
-           {"contrastive_loss_param { legacy_version: true } }",
-            {0.34375f},
-            {0, 0.5f, 0, 0, 0, 0.25f, 0, 0}}}) {
+           {"contrastive_loss_param { legacy_version: true } }", {0.34375f}, {0, 0.5f, 0, 0, 0, 0.25f, 0, 0}}}) {
     NetText net(text + fields);
     expect_near(net.forward("loss", given), loss);
     expect_near(net.gradient("loss", {2}, "a", given), gradient);
@@ -184,14 +170,13 @@ TEST(ContrastiveLoss, BothVersions) {
 }
 
 TEST(InfogainLoss, WeighsByTheRowOfTheLabel) {
-  NetText net(
-      input_layer("x", {3, 4}) + input_layer("label", {3}) + input_layer("h", {1, 1, 4, 4}) +
-      R"(layer { name: "loss" type: "InfogainLoss" bottom: "x" bottom: "label" bottom: "h" top: "loss" })");
+  NetText net(input_layer("x", {3, 4}) + input_layer("label", {3}) + input_layer("h", {1, 1, 4, 4}) +
+              R"(layer { name: "loss" type: "InfogainLoss" bottom: "x" bottom: "label" bottom: "h" top: "loss" })");
   const Given given{{"x", uneven(12)}, {"label", {1, 3, 0}}, {"h", uneven(16, 0.3f)}};
   expect_near(net.forward("loss", given), {1.243097f});
   expect_near(net.gradient("loss", {2}, "x", given),
-              {-0.2805791f, -0.2135754f, -0.142287f, 0.6364415f, 0.2704305f, 0.3667726f, -0.362273f,
-               -0.2749301f, 0.0230299f, 0.1547798f, 0.2694688f, -0.4472785f});
+              {-0.2805791f, -0.2135754f, -0.142287f, 0.6364415f, 0.2704305f, 0.3667726f, -0.362273f, -0.2749301f,
+               0.0230299f, 0.1547798f, 0.2694688f, -0.4472785f});
 }
 
 }  // namespace

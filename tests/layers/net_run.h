@@ -11,8 +11,8 @@
 
 #include "compile/differentiate.h"
 #include "config/prototxt.h"
-#include "lowering/lower_net.h"
 #include "layers/run_graph.h"
+#include "lowering/lower_net.h"
 #include "ops/math.h"
 
 namespace trainer {
@@ -26,8 +26,7 @@ inline void expect_near(const Numbers& actual, const Numbers& expected, float to
     if (std::isnan(expected[i])) {
       EXPECT_TRUE(std::isnan(actual[i])) << "element " << i << " is " << actual[i];
     } else {
-      EXPECT_NEAR(actual[i], expected[i], tolerance * std::max(1.0f, std::fabs(expected[i])))
-          << "element " << i;
+      EXPECT_NEAR(actual[i], expected[i], tolerance * std::max(1.0f, std::fabs(expected[i]))) << "element " << i;
     }
   }
 }
@@ -74,8 +73,7 @@ class NetText {
   }
 
   // The gradient of sum of weights * blob with respect to a source or state.
-  Numbers gradient(const std::string& name, const Numbers& weights, const std::string& of,
-                   const Given& given) {
+  Numbers gradient(const std::string& name, const Numbers& weights, const std::string& of, const Given& given) {
     const Value value = blob(name);
     const Value target = leaf(of);
     const Value weight = graph().add_source("test weights", value.shape());
@@ -96,8 +94,7 @@ class NetText {
 };
 
 inline std::string input_layer(const std::string& name, const std::vector<int>& dims) {
-  std::string text =
-      "layer { name: \"" + name + "\" type: \"Input\" top: \"" + name + "\" input_param { shape {";
+  std::string text = "layer { name: \"" + name + "\" type: \"Input\" top: \"" + name + "\" input_param { shape {";
   for (int dim : dims) text += " dim: " + std::to_string(dim);
   return text + " } } }\n";
 }

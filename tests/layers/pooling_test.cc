@@ -14,8 +14,8 @@ TEST(Pooling, AverageCountsPaddingButNotWhatLiesBeyond) {
   NetText net(pooling("pool: AVE kernel_size: 3 stride: 2 pad: 1"));
   const Given given{{"x", uneven(20)}};
   EXPECT_EQ(net.blob("y").shape(), (Shape{1, 1, 3, 3}));
-  expect_near(net.forward("y", given), {-0.02222222f, 0.02222222f, 0.3555556f, 0.2444444f, -0.2333333f, -0.1f,
-                                        0.3666667f, 0.25f, -0.03333333f});
+  expect_near(net.forward("y", given),
+              {-0.02222222f, 0.02222222f, 0.3555556f, 0.2444444f, -0.2333333f, -0.1f, 0.3666667f, 0.25f, -0.03333333f});
   expect_near(net.gradient("y", uneven(9, 0.7f), "x", given),
               {-0.07f,      -0.1711111f,  -0.1011111f,  -0.2333333f, -0.1322222f, 0.08555556f, 0.1088889f,
                0.02333333f, -0.01555556f, -0.03888889f, 0.1555556f,  0.28f,       0.1244444f,  0.2177778f,
@@ -27,10 +27,10 @@ TEST(Pooling, AverageOfWindowsCutOffAtTheEnd) {
   const Given given{{"x", uneven(20)}};
   EXPECT_EQ(net.blob("y").shape(), (Shape{1, 1, 2, 3}));
   expect_near(net.forward("y", given), {-0.3666667f, -0.4833333f, 0.9666667f, 0.05f, -0.75f, 0.7f});
-  expect_near(net.gradient("y", uneven(6, 0.7f), "x", given),
-              {-0.105f,     -0.105f,     -0.1516667f, -0.1516667f, -0.3966667f, -0.105f,    -0.105f,
-               -0.1516667f, -0.1516667f, -0.3966667f, 0.245f,      0.245f,      0.1283333f, 0.1283333f,
-               0.02333333f, 0.35f,       0.35f,       0.28f,       0.28f,       0.42f});
+  expect_near(
+      net.gradient("y", uneven(6, 0.7f), "x", given),
+      {-0.105f, -0.105f, -0.1516667f, -0.1516667f, -0.3966667f, -0.105f, -0.105f, -0.1516667f, -0.1516667f, -0.3966667f,
+       0.245f,  0.245f,  0.1283333f,  0.1283333f,  0.02333333f, 0.35f,   0.35f,   0.28f,       0.28f,       0.42f});
 }
 
 TEST(Pooling, GlobalAverageIsTheMean) {
@@ -59,8 +59,7 @@ TEST(Pooling, PlaceInAWindowOfMoreThan255Pixels) {
 
 TEST(Pooling, StochasticInTestIsTheExpectedValue) {
   NetText net(pooling("pool: STOCHASTIC kernel_size: 2 stride: 2"), caffe::TEST);
-  const Numbers x{0,    0,    1.7f, 2, 1.6f, 0,    0,    0.4f, 0,    0.4f,
-                  0.8f, 1.2f, 1.6f, 2, 1.7f, 1.3f, 0.9f, 0.5f, 0.1f, 0.3f};
+  const Numbers x{0, 0, 1.7f, 2, 1.6f, 0, 0, 0.4f, 0, 0.4f, 0.8f, 1.2f, 1.6f, 2, 1.7f, 1.3f, 0.9f, 0.5f, 0.1f, 0.3f};
   expect_near(net.forward("y", {{"x", x}}), {0, 1.719512f, 1.36f, 1.090476f, 1.62381f, 1.49f});
 }
 

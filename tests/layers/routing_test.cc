@@ -5,14 +5,13 @@ namespace trainer {
 namespace {
 
 std::string input(const std::string& name, const std::string& dims) {
-  return "layer { name: \"" + name + "\" type: \"Input\" top: \"" + name + "\" input_param { shape { " +
-         dims + " } } }\n";
+  return "layer { name: \"" + name + "\" type: \"Input\" top: \"" + name + "\" input_param { shape { " + dims +
+         " } } }\n";
 }
 
 TEST(ArgMax, OfEqualValuesTheLargerIndexComesFirst) {
-  NetText net(
-      input("x", "dim: 2 dim: 4") +
-      "layer { name: 'a' type: 'ArgMax' bottom: 'x' top: 'y' argmax_param { top_k: 3 out_max_val: true } }");
+  NetText net(input("x", "dim: 2 dim: 4") +
+              "layer { name: 'a' type: 'ArgMax' bottom: 'x' top: 'y' argmax_param { top_k: 3 out_max_val: true } }");
   ASSERT_EQ(net.problems(), "");
   EXPECT_EQ(net.blob("y").shape(), (Shape{2, 2, 3}));
   expect_near(net.forward("y", {{"x", {5, 7, 7, 1, 0, -1, 3, 2}}}), {2, 1, 0, 7, 7, 5, 2, 3, 0, 3, 2, 0});
@@ -54,9 +53,8 @@ TEST(Tile, RepeatsWholeSlices) {
 }
 
 TEST(Threshold, IsStrict) {
-  NetText net(
-      input("x", "dim: 3") +
-      "layer { name: 't' type: 'Threshold' bottom: 'x' top: 'y' threshold_param { threshold: 0.5 } }");
+  NetText net(input("x", "dim: 3") +
+              "layer { name: 't' type: 'Threshold' bottom: 'x' top: 'y' threshold_param { threshold: 0.5 } }");
   expect_near(net.forward("y", {{"x", {0.4f, 0.5f, 0.6f}}}), {0, 0, 1});
 }
 
@@ -84,8 +82,7 @@ layer { name: "c" type: "Crop" bottom: "x" bottom: "like" top: "y" crop_param { 
 
 TEST(Reduction, AllKindsOverTrailingAxes) {
   const std::string text =
-      input_layer("x", {2, 3}) +
-      "layer { name: \"r\" type: \"Reduction\" bottom: \"x\" top: \"y\" reduction_param { ";
+      input_layer("x", {2, 3}) + "layer { name: \"r\" type: \"Reduction\" bottom: \"x\" top: \"y\" reduction_param { ";
   const Given given{{"x", {1, -2, 0, 4, -5, 6}}};
   expect_near(NetText(text + "} }").forward("y", given), {4});
   NetText asum(text + "operation: ASUM axis: 1 coeff: 2 } }");
@@ -100,17 +97,15 @@ TEST(Reduction, AllKindsOverTrailingAxes) {
 }
 
 TEST(Parameter, IsItsBlob) {
-  NetText net(
-      R"(layer { name: "p" type: "Parameter" top: "y" parameter_param { shape { dim: 2 dim: 2 } } })");
+  NetText net(R"(layer { name: "p" type: "Parameter" top: "y" parameter_param { shape { dim: 2 dim: 2 } } })");
   const Given given{{"p/0", {1, 2, 3, 4}}};
   expect_near(net.forward("y", given), {1, 2, 3, 4});
   expect_near(net.gradient("y", {5, 6, 7, 8}, "p/0", given), {5, 6, 7, 8});
 }
 
 TEST(Embed, AddsUpTheGradientsOfARow) {
-  NetText net(
-      input_layer("x", {3}) +
-      R"(layer { name: "e" type: "Embed" bottom: "x" top: "y" embed_param { input_dim: 3 num_output: 2 } })");
+  NetText net(input_layer("x", {3}) +
+              R"(layer { name: "e" type: "Embed" bottom: "x" top: "y" embed_param { input_dim: 3 num_output: 2 } })");
   const Given given{{"x", {2, 0, 2}}, {"e/0", {1, 2, 3, 4, 5, 6}}, {"e/1", {10, 20}}};
   expect_near(net.forward("y", given), {15, 26, 11, 22, 15, 26});
   expect_near(net.gradient("y", {1, 2, 3, 4, 5, 6}, "e/0", given), {3, 4, 0, 0, 6, 8});

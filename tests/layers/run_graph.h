@@ -50,8 +50,7 @@ class GraphRun {
  private:
   void load(const Op& op, const std::map<std::string, std::vector<float>>& given) {
     const size_t index = static_cast<size_t>(op.as<IndexAttributes>().index);
-    const std::string& name =
-        op.kind == OpKind::kSource ? graph_.sources[index].name : graph_.states[index].name;
+    const std::string& name = op.kind == OpKind::kSource ? graph_.sources[index].name : graph_.states[index].name;
     const auto found = given.find(name);
     if (found == given.end()) return;
     const int output = op.outputs.front();

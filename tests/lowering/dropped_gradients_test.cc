@@ -21,9 +21,8 @@ TEST(LostGradients, EndAtTheReshapeAndAreSaid) {
   const std::string flat = R"(layer { name: "flat" type: "Flatten" bottom: "shape" top: "flat" })";
   EXPECT_FALSE(learns(net(flat), "flat"));
   const std::string problems = NetText(net(flat)).problems();
-  EXPECT_NE(
-      problems.find("layer \"flat\" (Flatten): no gradient passes from here to layer \"shape\" (Reshape)"),
-      std::string::npos)
+  EXPECT_NE(problems.find("layer \"flat\" (Flatten): no gradient passes from here to layer \"shape\" (Reshape)"),
+            std::string::npos)
       << problems;
   EXPECT_EQ(NetText(net(flat), caffe::TEST).problems(), "");
 }

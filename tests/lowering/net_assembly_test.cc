@@ -90,8 +90,7 @@ layer { name: "s" type: "Scale" bottom: "f" top: "g" scale_param { axis: 0 } par
 
 TEST(NetAssembly, LayersOfOneNameKeepTheirStatesApart) {
   NetText net(input_layer("x", {1, 2}) + ip("a", "x", "y") + ip("a", "y", "z"));
-  EXPECT_NE(net.problems().find(
-                "warning: layer \"a\" (InnerProduct): another layer with learned blobs has this name"),
+  EXPECT_NE(net.problems().find("warning: layer \"a\" (InnerProduct): another layer with learned blobs has this name"),
             std::string::npos);
   EXPECT_EQ(net.net().parameters[0].state, "a/0");
   EXPECT_EQ(net.net().parameters[1].state, "a#2/0");
@@ -108,8 +107,7 @@ TEST(NetAssembly, PropagateDownFalseStopsTheGradient) {
 TEST(NetAssembly, RandomDrawsDifferByLayer) {
   const std::string dummy =
       R"(type: "DummyData" dummy_data_param { shape { dim: 3 dim: 4 } data_filler { type: "gaussian" } })";
-  NetText net("layer { name: \"a\" top: \"a\" " + dummy + " } layer { name: \"b\" top: \"b\" " + dummy +
-              " }");
+  NetText net("layer { name: \"a\" top: \"a\" " + dummy + " } layer { name: \"b\" top: \"b\" " + dummy + " }");
   ASSERT_EQ(net.problems(), "");
   EXPECT_NE(net.forward("a", {}), net.forward("b", {}));
   EXPECT_EQ(net.forward("a", {}), net.forward("a", {}));

@@ -86,11 +86,10 @@ layer { name: "b" type: "ReLU" bottom: "x" top: "x" })",
             kScores + kLabel +
                 R"(layer { name: "a" type: "Accuracy" bottom: "s" bottom: "l" top: "a" loss_weight: 1 loss_weight: 2 })",
             {"2 loss_weight for 1 tops"}},
-        Case{
-            "PropagateDown",
-            kScores +
-                R"(layer { name: "a" type: "ReLU" bottom: "s" top: "a" propagate_down: true propagate_down: true })",
-            {"2 propagate_down for 1 bottoms"}},
+        Case{"PropagateDown",
+             kScores +
+                 R"(layer { name: "a" type: "ReLU" bottom: "s" top: "a" propagate_down: true propagate_down: true })",
+             {"2 propagate_down for 1 bottoms"}},
         Case{"TooManyParams",
              kScores +
                  R"(layer { name: "a" type: "InnerProduct" bottom: "s" top: "a" param { } param { } param { }
@@ -101,21 +100,18 @@ layer { name: "b" type: "ReLU" bottom: "x" top: "x" })",
             kScores +
                 R"(layer { name: "a" type: "InnerProduct" bottom: "s" top: "a" param { name: "w" } inner_product_param { num_output: 1 } }
 layer { name: "b" type: "InnerProduct" bottom: "s" top: "b" param { name: "w" } inner_product_param { num_output: 2 } })",
-            {"cannot share param \"w\" owned by layer \"a\" with layer \"b\"; shape mismatch", "1 5 (5)",
-             "2 5 (10)"}},
+            {"cannot share param \"w\" owned by layer \"a\" with layer \"b\"; shape mismatch", "1 5 (5)", "2 5 (10)"}},
         Case{
             "SharedMultipliers",
             kScores +
                 R"(layer { name: "a" type: "InnerProduct" bottom: "s" top: "a" param { name: "w" lr_mult: 1 } inner_product_param { num_output: 1 } }
 layer { name: "b" type: "InnerProduct" bottom: "s" top: "b" param { name: "w" lr_mult: 2 } inner_product_param { num_output: 1 } })",
             {"shared param \"w\" has mismatched lr_mult: 2 here, 1 before"}},
-        Case{
-            "LabelThatIsLearned",
-            kScores +
-                R"(layer { name: "ip" type: "InnerProduct" bottom: "s" top: "l" inner_product_param { num_output: 1 } }
+        Case{"LabelThatIsLearned",
+             kScores +
+                 R"(layer { name: "ip" type: "InnerProduct" bottom: "s" top: "l" inner_product_param { num_output: 1 } }
 layer { name: "loss" type: "SoftmaxWithLoss" bottom: "s" bottom: "l" top: "loss" })",
-            {"SoftmaxWithLoss Layer cannot backpropagate to label inputs", "bottom 1 \"l\"",
-             "propagate_down"}},
+             {"SoftmaxWithLoss Layer cannot backpropagate to label inputs", "bottom 1 \"l\"", "propagate_down"}},
         Case{"EverythingAtOnce",
              kInput + R"(layer { name: "a" type: "Rellu" bottom: "x" top: "a" }
 layer { name: "b" type: "Sigmoid" bottom: "a" top: "b" }
@@ -166,20 +162,17 @@ INSTANTIATE_TEST_SUITE_P(
             {"learned blob 0"}),
         field_case("NoOutputs", R"(layer { name: "c" type: "InnerProduct" bottom: "x" top: "y" })",
                    {"num_output is missing or 0"}),
-        field_case(
-            "UnknownFiller",
-            R"(layer { name: "c" type: "InnerProduct" bottom: "x" top: "y" inner_product_param { num_output: 1
+        field_case("UnknownFiller",
+                   R"(layer { name: "c" type: "InnerProduct" bottom: "x" top: "y" inner_product_param { num_output: 1
   weight_filler { type: "xavierr" } } })",
-            {"net.prototxt:3:19", "unknown filler \"xavierr\": did you mean \"xavier\"?"}),
-        field_case("BadAxis",
-                   R"(layer { name: "c" type: "Softmax" bottom: "x" top: "y" softmax_param { axis: 4 } })",
+                   {"net.prototxt:3:19", "unknown filler \"xavierr\": did you mean \"xavier\"?"}),
+        field_case("BadAxis", R"(layer { name: "c" type: "Softmax" bottom: "x" top: "y" softmax_param { axis: 4 } })",
                    {"axis 4 of a blob with 4 axes", "from -4 to -1"}),
         field_case("PoolWithoutKernel", R"(layer { name: "c" type: "Pooling" bottom: "x" top: "y" })",
                    {"kernel_size is missing"}),
-        field_case(
-            "PoolKernelHAlone",
-            R"(layer { name: "c" type: "Pooling" bottom: "x" top: "y" pooling_param { kernel_h: 2 } })",
-            {"kernel_w is missing"}),
+        field_case("PoolKernelHAlone",
+                   R"(layer { name: "c" type: "Pooling" bottom: "x" top: "y" pooling_param { kernel_h: 2 } })",
+                   {"kernel_w is missing"}),
         field_case(
             "PoolPadding",
             R"(layer { name: "c" type: "Pooling" bottom: "x" top: "y" pooling_param { kernel_size: 2 pad: 2 } })",
@@ -196,8 +189,7 @@ INSTANTIATE_TEST_SUITE_P(
             "SlicePoints",
             R"(layer { name: "c" type: "Slice" bottom: "x" top: "y" top: "z" slice_param { slice_point: 1 slice_point: 2 } })",
             {"2 slice_point for 2 tops"}),
-        field_case("LogBaseOne",
-                   R"(layer { name: "c" type: "Log" bottom: "x" top: "y" log_param { base: 1 } })",
+        field_case("LogBaseOne", R"(layer { name: "c" type: "Log" bottom: "x" top: "y" log_param { base: 1 } })",
                    {"base is 1"}),
         field_case("EmbedWithoutSize",
                    R"(layer { name: "c" type: "Embed" bottom: "x" top: "y" embed_param { num_output: 2 } })",
@@ -212,70 +204,66 @@ INSTANTIATE_TEST_SUITE_P(
         field_case("TooManyTiles",
                    R"(layer { name: "c" type: "Tile" bottom: "x" top: "y" tile_param { tiles: 2147483647 } })",
                    {"net.prototxt:2:", "more than 2147483647 elements"}),
-        field_case("TooManyPlacesInAWindow",
-                   R"(layer { name: "c" type: "Pooling" bottom: "x" top: "y" pooling_param { kernel_size: 65536 pad: 65535 } })",
-                   {"the kernel: 65536,65536 are more than 2147483647 elements"}),
-        field_case("TooManyColumns",
-                   R"(layer { name: "c" type: "Im2col" bottom: "x" top: "y" convolution_param { kernel_size: 2147483647 pad: 2147483647 } })",
-                   {"more than 2147483647 elements"}),
-        field_case("TooManyPixels",
-                   R"(layer { name: "c" type: "Interp" bottom: "x" top: "y" interp_param { height: 2147483647 width: 2147483647 } })",
-                   {"2147483647,2147483647 are more than 2147483647 elements"}),
+        field_case(
+            "TooManyPlacesInAWindow",
+            R"(layer { name: "c" type: "Pooling" bottom: "x" top: "y" pooling_param { kernel_size: 65536 pad: 65535 } })",
+            {"the kernel: 65536,65536 are more than 2147483647 elements"}),
+        field_case(
+            "TooManyColumns",
+            R"(layer { name: "c" type: "Im2col" bottom: "x" top: "y" convolution_param { kernel_size: 2147483647 pad: 2147483647 } })",
+            {"more than 2147483647 elements"}),
+        field_case(
+            "TooManyPixels",
+            R"(layer { name: "c" type: "Interp" bottom: "x" top: "y" interp_param { height: 2147483647 width: 2147483647 } })",
+            {"2147483647,2147483647 are more than 2147483647 elements"}),
         field_case("TooManyGroups",
                    R"(layer { name: "c" type: "PSROIPooling" bottom: "x" bottom: "x" top: "y"
   psroi_pooling_param { output_dim: 2147483647 group_size: 2147483647 spatial_scale: 1 } })",
                    {"layer \"c\" (PSROIPooling)"}),
-        field_case("TooLargeAWeight",
-                   R"(layer { name: "c" type: "InnerProduct" bottom: "x" top: "y" inner_product_param { num_output: 4294967295 } })",
-                   {"learned blob 0", "more than 2147483647 elements", "use a smaller batch, fewer outputs or smaller images"}),
+        field_case(
+            "TooLargeAWeight",
+            R"(layer { name: "c" type: "InnerProduct" bottom: "x" top: "y" inner_product_param { num_output: 4294967295 } })",
+            {"learned blob 0", "more than 2147483647 elements",
+             "use a smaller batch, fewer outputs or smaller images"}),
         field_case("TooLargeASpread",
                    R"(layer { name: "c" type: "Deconvolution" bottom: "x" top: "y"
   convolution_param { num_output: 1 kernel_size: 2147483647 dilation: 2147483647 stride: 2147483647 } })",
                    {"more than 2147483647 elements"}),
-        field_case("EvenLrn",
-                   R"(layer { name: "c" type: "LRN" bottom: "x" top: "y" lrn_param { local_size: 4 } })",
+        field_case("EvenLrn", R"(layer { name: "c" type: "LRN" bottom: "x" top: "y" lrn_param { local_size: 4 } })",
                    {"local_size is 4"}),
-        field_case(
-            "DropoutRatio",
-            R"(layer { name: "c" type: "Dropout" bottom: "x" top: "y" dropout_param { dropout_ratio: 1 } })",
-            {"dropout_ratio is 1"}),
+        field_case("DropoutRatio",
+                   R"(layer { name: "c" type: "Dropout" bottom: "x" top: "y" dropout_param { dropout_ratio: 1 } })",
+                   {"dropout_ratio is 1"}),
         field_case("BatchNormLearned",
                    R"(layer { name: "c" type: "BatchNorm" bottom: "x" top: "y" param { lr_mult: 1 } })",
                    {"not learned", "lr_mult: 0"}),
         field_case("ScaleShape", R"(layer { name: "c" type: "Scale" bottom: "x" bottom: "x" top: "y" })",
                    {"dimension mismatch"}),
-        field_case(
-            "EltwiseCoefficients",
-            R"(layer { name: "c" type: "Eltwise" bottom: "x" bottom: "x" top: "y" eltwise_param { coeff: 1 } })",
-            {"1 coeff for 2 bottoms"}),
+        field_case("EltwiseCoefficients",
+                   R"(layer { name: "c" type: "Eltwise" bottom: "x" bottom: "x" top: "y" eltwise_param { coeff: 1 } })",
+                   {"1 coeff for 2 bottoms"}),
         field_case("InputShapes", R"(layer { name: "c" type: "Input" top: "y" })", {"0 shapes for 1 tops"}),
-        field_case("NegativeShape",
-                   R"(layer { name: "c" type: "Input" top: "y" input_param { shape { dim: -2 } } })",
+        field_case("NegativeShape", R"(layer { name: "c" type: "Input" top: "y" input_param { shape { dim: -2 } } })",
                    {"axis 0 has extent -2"}),
         field_case(
             "HugeShape",
             R"(layer { name: "c" type: "Input" top: "y" input_param { shape { dim: 3000000000 dim: 3000000000 dim: 3000000000 } } })",
             {"more than 2147483647 elements"}),
-        field_case("DataWithoutSource", R"(layer { name: "c" type: "Data" top: "y" })",
-                   {"source is missing"}),
-        field_case("Hdf5Transform",
-                   R"(layer { name: "c" type: "HDF5Data" top: "y" transform_param { scale: 2 } })",
+        field_case("DataWithoutSource", R"(layer { name: "c" type: "Data" top: "y" })", {"source is missing"}),
+        field_case("Hdf5Transform", R"(layer { name: "c" type: "HDF5Data" top: "y" transform_param { scale: 2 } })",
                    {"does not transform data"}),
-        field_case(
-            "DummyLegacyAndShape",
-            R"(layer { name: "c" type: "DummyData" top: "y" dummy_data_param { num: 1 shape { dim: 2 } } })",
-            {"both shape and num"}),
+        field_case("DummyLegacyAndShape",
+                   R"(layer { name: "c" type: "DummyData" top: "y" dummy_data_param { num: 1 shape { dim: 2 } } })",
+                   {"both shape and num"}),
         Case{"LabelCount",
              kScores + kInput + R"(layer { name: "a" type: "Accuracy" bottom: "s" bottom: "x" top: "a" })",
              {"the number of labels must match the number of predictions", "needs 4"}},
-        Case{
-            "TopK",
-            kScores + kLabel +
-                R"(layer { name: "a" type: "Accuracy" bottom: "s" bottom: "l" top: "a" accuracy_param { top_k: 6 } })",
-            {"top_k is 6 and there are 5 classes"}},
-        Case{"EuclideanShapes",
+        Case{"TopK",
              kScores + kLabel +
-                 R"(layer { name: "a" type: "EuclideanLoss" bottom: "s" bottom: "l" top: "a" })",
+                 R"(layer { name: "a" type: "Accuracy" bottom: "s" bottom: "l" top: "a" accuracy_param { top_k: 6 } })",
+             {"top_k is 6 and there are 5 classes"}},
+        Case{"EuclideanShapes",
+             kScores + kLabel + R"(layer { name: "a" type: "EuclideanLoss" bottom: "s" bottom: "l" top: "a" })",
              {"the inputs must have the same dimension"}}),
     [](const auto& info) { return std::string(info.param.name); });
 

@@ -23,9 +23,8 @@ TEST(EventFile, CheckValueOfCrc32c) {
 TEST(EventFile, RecordsMatchKnownBytes) {
   EXPECT_EQ(hex(tfrecord(version_event(1.5))),
             "1800000000000000a37f4b2209000000000000f83f1a0d627261696e2e4576656e743a322a28646c");
-  EXPECT_EQ(
-      hex(tfrecord(scalar_event(2.25, 300, "train/loss", 0.5f))),
-      "2100000000000000017becf609000000000000024010ac022a130a110a0a747261696e2f6c6f7373150000003fd2017983");
+  EXPECT_EQ(hex(tfrecord(scalar_event(2.25, 300, "train/loss", 0.5f))),
+            "2100000000000000017becf609000000000000024010ac022a130a110a0a747261696e2f6c6f7373150000003fd2017983");
 }
 
 TEST(EventFile, NameIsFoundByTensorBoard) {

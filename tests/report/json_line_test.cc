@@ -23,8 +23,7 @@ TEST(JsonLine, WhatIsNoNumberIsNullWithAFlag) {
 }
 
 TEST(JsonLine, ReadsFlatObjects) {
-  const auto fields =
-      parse_json_line(" {\"a\" : 1.5e-3, \"b\":\"x\\u00e9\\n\\\"\", \"c\":null , \"d\":true}\r");
+  const auto fields = parse_json_line(" {\"a\" : 1.5e-3, \"b\":\"x\\u00e9\\n\\\"\", \"c\":null , \"d\":true}\r");
   ASSERT_TRUE(fields);
   EXPECT_EQ(fields->at("a"), "1.5e-3");
   EXPECT_EQ(fields->at("b"), "x\xc3\xa9\n\"");
@@ -53,7 +52,9 @@ TEST(JsonLine, JoinsSurrogates) {
   EXPECT_EQ(read("a\\uD83D\\uDE00z"), "a\xF0\x9F\x98\x80z");
   EXPECT_EQ(read("\\uD83Dz"), "\xEF\xBF\xBDz");
   EXPECT_EQ(read("\\uDE00"), "\xEF\xBF\xBD");
-  EXPECT_EQ(read("\\uD83D\\u0041"), "\xEF\xBF\xBD" "A");
+  EXPECT_EQ(read("\\uD83D\\u0041"),
+            "\xEF\xBF\xBD"
+            "A");
   EXPECT_FALSE(parse_json_line("{\"s\":\"\\uD83D\\u00\"}"));
 }
 
@@ -62,8 +63,7 @@ TEST(JsonLine, RefusesEverythingElse) {
   for (size_t length = 0; length < whole.size(); ++length)
     EXPECT_FALSE(parse_json_line(whole.substr(0, length))) << length;
   EXPECT_TRUE(parse_json_line(whole));
-  for (const char* text :
-       {"[]", "{\"a\":{}}", "{\"a\":[1]}", "{\"a\":1,}", "{\"a\":1}x", "{a:1}", "{\"a\":\"\\x\"}"})
+  for (const char* text : {"[]", "{\"a\":{}}", "{\"a\":[1]}", "{\"a\":1,}", "{\"a\":1}x", "{a:1}", "{\"a\":\"\\x\"}"})
     EXPECT_FALSE(parse_json_line(text)) << text;
 }
 

@@ -125,10 +125,9 @@ TEST_F(RunFolderTest, AFolderInUseGetsAnotherName) {
     testing::internal::CaptureStderr();
     const RunFolder second(root_ + "/run/");
     EXPECT_EQ(second.path(), root_ + "/run-2");
-    EXPECT_NE(
-        testing::internal::GetCapturedStderr().find("another run writes into " + root_ +
-                                                    "/run/: this one's report goes to " + root_ + "/run-2"),
-        std::string::npos);
+    EXPECT_NE(testing::internal::GetCapturedStderr().find("another run writes into " + root_ +
+                                                          "/run/: this one's report goes to " + root_ + "/run-2"),
+              std::string::npos);
     EXPECT_EQ(RunFolder(root_ + "/run").path(), root_ + "/run-3");
   }
   // Folders of runs that have ended are not written on by accident.

@@ -5,8 +5,8 @@
 #include "config/prototxt.h"
 #include "data/small_data.h"
 #include "formats/temp_folder.h"
-#include "session/parameters.h"
 #include "session/net_session.h"
+#include "session/parameters.h"
 
 namespace trainer {
 namespace {
@@ -19,8 +19,7 @@ class Carried : public testing::Test {
   // Batches of 2 steps and as many items as the record is wide: 3, 2, 3.
   Carried() {
     test::Records records;
-    for (int i = 0; i < 3; ++i)
-      records.emplace_back(test::key(i), test::raw_datum(i, 1, 2, i == 1 ? 2 : 3, 0));
+    for (int i = 0; i < 3; ++i) records.emplace_back(test::key(i), test::raw_datum(i, 1, 2, i == 1 ? 2 : 3, 0));
     test::write_lmdb(folder_ / "lmdb", records);
     const std::string text = R"(
 layer { name: "data" type: "Data" top: "data" data_param { source: ")" +

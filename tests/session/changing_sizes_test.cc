@@ -43,8 +43,8 @@ void write(const TempFolder& folder, const std::string& name, bool padded) {
 
 std::string net(const TempFolder& folder, const std::string& name) {
   const auto source = [&](const std::string& kind, const std::string& top, const std::string& transform) {
-    return "layer { name: \"" + kind + "\" type: \"Data\" top: \"" + top + "\" " + transform + " data_param { source: \"" +
-           (folder / name) + "_" + kind + "\" backend: LMDB batch_size: 1 } }\n";
+    return "layer { name: \"" + kind + "\" type: \"Data\" top: \"" + top + "\" " + transform +
+           " data_param { source: \"" + (folder / name) + "_" + kind + "\" backend: LMDB batch_size: 1 } }\n";
   };
   return source("pictures", "data", "transform_param { scale: 0.01 }") + source("masks", "label", "") + R"(
 layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"

@@ -37,12 +37,15 @@ TEST(DataLayers, AnOutputDoesNotReplaceWhatIsRead) {
   }
   const std::string list = folder.write("list.txt", (folder / "rows.h5") + "\n");
   const auto net = [&](const std::string& output) {
-    return "layer { name: 'in' type: 'HDF5Data' top: 'data' top: 'label' hdf5_data_param { source: '" + list + "' batch_size: 1 } }\n" +
-           "layer { name: 'out' type: 'HDF5Output' bottom: 'data' bottom: 'label' hdf5_output_param { file_name: '" + output + "' } }\n";
+    return "layer { name: 'in' type: 'HDF5Data' top: 'data' top: 'label' hdf5_data_param { source: '" + list +
+           "' batch_size: 1 } }\n" +
+           "layer { name: 'out' type: 'HDF5Output' bottom: 'data' bottom: 'label' hdf5_output_param { file_name: '" +
+           output + "' } }\n";
   };
   const std::string error = error_of(net(folder / "./rows.h5"));
   EXPECT_NE(error.find("net.prototxt:2:"), std::string::npos) << error;
-  EXPECT_NE(error.find("layer \"out\" (HDF5Output): it would replace " + (folder / "rows.h5") + ", which layer \"in\" (HDF5Data) reads"),
+  EXPECT_NE(error.find("layer \"out\" (HDF5Output): it would replace " + (folder / "rows.h5") +
+                       ", which layer \"in\" (HDF5Data) reads"),
             std::string::npos)
       << error;
   EXPECT_EQ(error_of(net(folder / "other.h5")), "");

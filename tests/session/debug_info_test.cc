@@ -1,8 +1,8 @@
 // debug_info against numbers by hand, and a training that goes on the same with it.
 #include "config/prototxt.h"
 #include "session/cpu_without_refusal.h"
-#include "session/parameters.h"
 #include "session/net_session.h"
+#include "session/parameters.h"
 #include "train/train_net.h"
 
 namespace trainer {
@@ -91,7 +91,8 @@ layer { name: "loss" type: "EuclideanLoss" bottom: "y" bottom: "t" top: "loss" }
   const TempFolder folder;
   const WeightFile plain = train_net(folder, "plain", net);
   const WeightFile told = train_net(folder, "told", net, {}, "debug_info: true display: 2 iter_size: 1");
-  for (const char* name : {"conv", "bn", "ip"}) expect_near_blobs(layer_called(plain, name), layer_called(told, name), 0);
+  for (const char* name : {"conv", "bn", "ip"})
+    expect_near_blobs(layer_called(plain, name), layer_called(told, name), 0);
 }
 
 }  // namespace

@@ -27,8 +27,9 @@ std::string data_layer(const std::string& folder, int batch_size) {
 }
 
 // Tests the net over so many batches; fills in what each of them gave.
-Evaluation evaluate_text(const std::string& text, int iterations, std::vector<Outputs>* batches,
-                         const std::function<bool(int)>& before = [](int) { return true; }) {
+Evaluation evaluate_text(
+    const std::string& text, int iterations, std::vector<Outputs>* batches,
+    const std::function<bool(int)>& before = [](int) { return true; }) {
   caffe::NetParameter net;
   Positions positions;
   Diagnostics diagnostics;
@@ -78,7 +79,8 @@ TEST_F(Evaluate, EachBatchHasItsOutputsAndAllHaveTheirMean) {
 
 TEST_F(Evaluate, OutputsMayBeLarge) {
   write_pixels({3, 7, 20, 41, 90});
-  const std::string tiles = "layer { name: 'tiles' type: 'Tile' bottom: 'data' top: 'many' tile_param { tiles: 300 } }\n";
+  const std::string tiles =
+      "layer { name: 'tiles' type: 'Tile' bottom: 'data' top: 'many' tile_param { tiles: 300 } }\n";
   const Evaluation result = evaluate_text(data_layer(folder_ / "lmdb", 2) + tiles + kSums, 4, &batches_);
   ASSERT_EQ(batches_.size(), 4u);
   const float pixels[4][2] = {{3, 7}, {20, 41}, {90, 3}, {7, 20}};
@@ -97,7 +99,8 @@ TEST_F(Evaluate, OutputsMayChangeTheirSizes) {
   std::vector<Outputs> expected;
   for (size_t i = 0; i < 5; ++i) {
     records.push_back({test::key(static_cast<int>(i)), datum(std::string(widths[i], static_cast<char>(10 + i)), 1, 0)});
-    expected.push_back({{static_cast<float>(widths[i] * (10 + i))}, std::vector<float>(widths[i], static_cast<float>(2 * (10 + i)))});
+    expected.push_back(
+        {{static_cast<float>(widths[i] * (10 + i))}, std::vector<float>(widths[i], static_cast<float>(2 * (10 + i)))});
   }
   test::write_lmdb(folder_ / "lmdb", records);
   const Evaluation result = evaluate_text(data_layer(folder_ / "lmdb", 1) + kSums, 5, &batches_);
@@ -119,7 +122,8 @@ TEST_F(Evaluate, WhatStopsItIsAskedBeforeEachBatch) {
 }
 
 TEST_F(Evaluate, BatchesBeforeABadRecordCount) {
-  test::write_lmdb(folder_ / "lmdb", {{test::key(0), datum("ab", 1, 0)}, {test::key(1), datum("cd", 1, 0)}, {test::key(2), "no record"}});
+  test::write_lmdb(folder_ / "lmdb",
+                   {{test::key(0), datum("ab", 1, 0)}, {test::key(1), datum("cd", 1, 0)}, {test::key(2), "no record"}});
   try {
     evaluate_text(data_layer(folder_ / "lmdb", 1) + kSums, 3, &batches_);
     ADD_FAILURE() << "nothing was thrown";

@@ -1,4 +1,5 @@
-// What kernels say that they queue (KernelCost) beside what the emulated GPU is given, step by step of whole training passes.
+// What kernels say that they queue (KernelCost) beside what the emulated GPU is given, step by step of whole training
+// passes.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -6,8 +7,8 @@
 
 #include "config/prototxt.h"
 #include "device/test_gpu.h"
-#include "session/parameters.h"
 #include "session/net_session.h"
+#include "session/parameters.h"
 #include "train/update_rule.h"
 
 namespace trainer {

@@ -1,4 +1,5 @@
-// Loss scaling: an update sees the gradients without the scale, to the bit; one that float16 could not hold changes nothing.
+// Loss scaling: an update sees the gradients without the scale, to the bit; one that float16 could not hold changes
+// nothing.
 #include "session/loss_scale.h"
 
 #include <gtest/gtest.h>
@@ -19,7 +20,8 @@ struct Bench {
   std::vector<ParameterInfo> parameters;
   std::optional<UpdateRule> update;
 
-  Bench(const caffe::SolverParameter& solver, Precision precision) : device_session(std::make_unique<CpuWithoutRefusal>(), precision) {
+  Bench(const caffe::SolverParameter& solver, Precision precision)
+      : device_session(std::make_unique<CpuWithoutRefusal>(), precision) {
     const auto add = [this](const char* state, Shape shape, float lr_mult) {
       ParameterInfo parameter;
       parameter.state = state;
@@ -69,7 +71,8 @@ class LossScale : public testing::Test {
     return solver;
   }
   static void expect_same(const Bench& a, const Bench& b) {
-    for (const std::string& state : a.device_session.store.names()) EXPECT_EQ(a.device_session.store.read(state), b.device_session.store.read(state)) << state;
+    for (const std::string& state : a.device_session.store.names())
+      EXPECT_EQ(a.device_session.store.read(state), b.device_session.store.read(state)) << state;
   }
 };
 
@@ -102,12 +105,14 @@ TEST_F(LossScale, GradientsThatAreNotFiniteChangeNothing) {
         if (state.rfind("loss_scale", 0) == 0 || state.rfind("gradients", 0) == 0) continue;
         EXPECT_EQ(bench.device_session.store.read(state), before.device_session.store.read(state)) << state;
       }
-      EXPECT_EQ(bench.device_session.store.read("gradients/b"), std::vector<float>(20, 0.0f)) << "the step that a snapshot keeps";
+      EXPECT_EQ(bench.device_session.store.read("gradients/b"), std::vector<float>(20, 0.0f))
+          << "the step that a snapshot keeps";
       EXPECT_EQ(bench.scalar("loss_scale"), kFirstLossScale / 2);
       EXPECT_EQ(bench.scalar("loss_scale/good_updates"), 0);
       LeftOutUpdates left_out(*bench.device_session.device, bench.device_session.store);
       left_out.start();
-      EXPECT_EQ(left_out.describe(), "Left out 1 update whose gradients float16 could not hold; the loss scale is 32768");
+      EXPECT_EQ(left_out.describe(),
+                "Left out 1 update whose gradients float16 could not hold; the loss scale is 32768");
       left_out.start();
       EXPECT_EQ(left_out.describe(), "");
     }
@@ -132,7 +137,8 @@ TEST_F(LossScale, DoublesAfterManyGoodUpdatesWithinItsBounds) {
 }
 
 TEST_F(LossScale, SnapshotsKeepIt) {
-  Bench bench(solver("SGD"), Precision::kFP16), other(solver("SGD"), Precision::kFP16), plain(solver("SGD"), Precision::kFP32);
+  Bench bench(solver("SGD"), Precision::kFP16), other(solver("SGD"), Precision::kFP16),
+      plain(solver("SGD"), Precision::kFP32);
   bench.set("loss_scale", 64);
   bench.set("loss_scale/good_updates", 1234);
   caffe::SolverState state, empty;

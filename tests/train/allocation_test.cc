@@ -2,8 +2,8 @@
 //
 // malloc and its kin are replaced in this program and count while asked to. What is counted is our own code, worker
 // threads of the data layers included: an allocation is ours when the first caller outside the C and C++ runtimes
-// lies in this executable. oneDNN, OpenBLAS, LMDB and OpenMP's device_session take and give back small blocks inside their
-// own calls, which is theirs to decide and does not grow; they are not counted.
+// lies in this executable. oneDNN, OpenBLAS, LMDB and OpenMP's device_session take and give back small blocks inside
+// their own calls, which is theirs to decide and does not grow; they are not counted.
 #include <dlfcn.h>
 #include <execinfo.h>
 #include <gtest/gtest.h>
@@ -188,7 +188,8 @@ TEST(Allocation, NoneInAnIterationOfANetFedByLmdb) {
   expect_no_allocations(R"(
 layer {
   name: "data" type: "Data" top: "data" top: "label" transform_param { crop_size: 24 mirror: true scale: 0.01 }
-  data_param { backend: LMDB batch_size: 16 shuffle: true source: ")" + (folder / "lmdb") + R"(" }
+  data_param { backend: LMDB batch_size: 16 shuffle: true source: ")" +
+                        (folder / "lmdb") + R"(" }
 }
 layer {
   name: "conv1" type: "Convolution" bottom: "data" top: "conv1"

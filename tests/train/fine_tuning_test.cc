@@ -10,19 +10,24 @@ namespace {
 std::string net(const TempFolder& folder, const std::string& frozen, const std::string& last, int classes) {
   return R"(
 layer { name: "data" type: "Data" top: "data" top: "label" transform_param { scale: 0.01 }
-  data_param { source: ")" + (folder / "lmdb") + R"(" backend: LMDB batch_size: 8 } }
-layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" )" + frozen + frozen + R"(
+  data_param { source: ")" +
+         (folder / "lmdb") + R"(" backend: LMDB batch_size: 8 } }
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" )" +
+         frozen + frozen + R"(
   convolution_param { num_output: 6 kernel_size: 3 weight_filler { type: "xavier" } } }
 layer { name: "relu" type: "ReLU" bottom: "conv" top: "conv" }
-layer { name: ")" + last + R"(" type: "InnerProduct" bottom: "conv" top: "score"
-  inner_product_param { num_output: )" + std::to_string(classes) + R"( weight_filler { type: "xavier" } } }
+layer { name: ")" +
+         last + R"(" type: "InnerProduct" bottom: "conv" top: "score"
+  inner_product_param { num_output: )" +
+         std::to_string(classes) + R"( weight_filler { type: "xavier" } } }
 layer { name: "loss" type: "SoftmaxWithLoss" bottom: "score" bottom: "label" top: "loss" }
 )";
 }
 
 // The names are those of a file from elsewhere.
 TEST(FineTuning, NamesInTheTableDoNotControlTheTerminal) {
-  const std::string table = match_table("w.caffemodel", {{WeightMatch::kUnused, "a\x1b[2J\nIteration 99, loss = 0", "no layer"}});
+  const std::string table =
+      match_table("w.caffemodel", {{WeightMatch::kUnused, "a\x1b[2J\nIteration 99, loss = 0", "no layer"}});
   EXPECT_NE(table.find("a\\x1b[2J\\x0aIteration 99, loss = 0"), std::string::npos) << table;
 }
 
@@ -31,7 +36,8 @@ TEST(FineTuning, FrozenLayersKeepTheirBits) {
   test::write_lmdb(folder / "lmdb", test::raw_records(53, 3, 6, 6));
   const WeightFile first = train_net(folder, "first", net(folder, "", "score", 10));
   const std::string weights = folder / "first_iter_" + std::to_string(kTrainNetIterations) + ".caffemodel";
-  const WeightFile second = train_net(folder, "second", net(folder, " param { lr_mult: 0 }", "score_mine", 12), {weights});
+  const WeightFile second =
+      train_net(folder, "second", net(folder, " param { lr_mult: 0 }", "score_mine", 12), {weights});
 
   const WeightLayer &before = layer_called(first, "conv"), &after = layer_called(second, "conv");
   ASSERT_EQ(after.blobs.size(), 2u);

@@ -10,20 +10,27 @@ namespace {
 std::string deep_net(const TempFolder& folder) {
   std::string text = R"(
 layer { name: "data" type: "Data" top: "data" top: "label" transform_param { scale: 0.01 }
-  data_param { source: ")" + (folder / "lmdb") + R"(" backend: LMDB batch_size: 8 } }
+  data_param { source: ")" +
+                     (folder / "lmdb") + R"(" backend: LMDB batch_size: 8 } }
 layer { name: "first" type: "Convolution" bottom: "data" top: "b0"
   convolution_param { num_output: 12 kernel_size: 3 pad: 1 weight_filler { type: "xavier" } } }
 )";
   for (int i = 0; i < 6; ++i) {
     const std::string in = "b" + std::to_string(i), out = "b" + std::to_string(i + 1), n = std::to_string(i);
     text += R"(
-layer { name: "conv)" + n + R"(" type: "Convolution" bottom: ")" + in + R"(" top: "c)" + n + R"("
+layer { name: "conv)" +
+            n + R"(" type: "Convolution" bottom: ")" + in + R"(" top: "c)" + n + R"("
   convolution_param { num_output: 12 kernel_size: 3 pad: 1 weight_filler { type: "xavier" } } }
-layer { name: "bn)" + n + R"(" type: "BatchNorm" bottom: "c)" + n + R"(" top: "c)" + n + R"(" }
-layer { name: "scale)" + n + R"(" type: "Scale" bottom: "c)" + n + R"(" top: "c)" + n + R"(" scale_param { bias_term: true } }
-layer { name: "relu)" + n + R"(" type: "ReLU" bottom: "c)" + n + R"(" top: "c)" + n + R"(" }
-layer { name: "drop)" + n + R"(" type: "Dropout" bottom: "c)" + n + R"(" top: "c)" + n + R"(" dropout_param { dropout_ratio: 0.2 } }
-layer { name: "sum)" + n + R"(" type: "Eltwise" bottom: ")" + in + R"(" bottom: "c)" + n + R"(" top: ")" + out + R"(" }
+layer { name: "bn)" +
+            n + R"(" type: "BatchNorm" bottom: "c)" + n + R"(" top: "c)" + n + R"(" }
+layer { name: "scale)" +
+            n + R"(" type: "Scale" bottom: "c)" + n + R"(" top: "c)" + n + R"(" scale_param { bias_term: true } }
+layer { name: "relu)" +
+            n + R"(" type: "ReLU" bottom: "c)" + n + R"(" top: "c)" + n + R"(" }
+layer { name: "drop)" +
+            n + R"(" type: "Dropout" bottom: "c)" + n + R"(" top: "c)" + n + R"(" dropout_param { dropout_ratio: 0.2 } }
+layer { name: "sum)" +
+            n + R"(" type: "Eltwise" bottom: ")" + in + R"(" bottom: "c)" + n + R"(" top: ")" + out + R"(" }
 )";
   }
   return text + R"(
@@ -46,9 +53,10 @@ class Memory : public ::testing::Test {
 
   Trained train(const std::string& name, int64_t memory) const {
     const std::string net = folder_.write(name + ".prototxt", deep_net(folder_));
-    const std::string solver = folder_.write(
-        name + "_solver.prototxt", "net: \"" + net + "\"\nsnapshot_prefix: \"" + (folder_ / name) +
-                                       "\"\nrandom_seed: 3 base_lr: 0.02 lr_policy: \"fixed\" momentum: 0.9 max_iter: 5\n");
+    const std::string solver =
+        folder_.write(name + "_solver.prototxt",
+                      "net: \"" + net + "\"\nsnapshot_prefix: \"" + (folder_ / name) +
+                          "\"\nrandom_seed: 3 base_lr: 0.02 lr_policy: \"fixed\" momentum: 0.9 max_iter: 5\n");
     Diagnostics diagnostics;
     TrainingOptions options;
     options.devices = {test_device()};
@@ -75,7 +83,8 @@ TEST_F(Memory, LessGivesTheSameBits) {
     ASSERT_EQ(less.weights.layers.size(), whole.weights.layers.size());
     for (size_t i = 0; i < whole.weights.layers.size(); ++i) {
       for (size_t k = 0; k < whole.weights.layers[i].blobs.size(); ++k)
-        EXPECT_EQ(less.weights.layers[i].blobs[k].data, whole.weights.layers[i].blobs[k].data) << whole.weights.layers[i].name;
+        EXPECT_EQ(less.weights.layers[i].blobs[k].data, whole.weights.layers[i].blobs[k].data)
+            << whole.weights.layers[i].name;
     }
   }
 }

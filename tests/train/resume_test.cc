@@ -54,8 +54,8 @@ class Resume : public testing::TestWithParam<Case> {
  protected:
   void compare(SmallTraining& training, int stop_after, int stopped_at) {
     const std::string ending = GetParam().hdf5 ? ".h5" : "";
-    const std::string solver = kLoop + std::string(GetParam().solver) +
-                               (GetParam().hdf5 ? " snapshot_format: HDF5" : "");
+    const std::string solver =
+        kLoop + std::string(GetParam().solver) + (GetParam().hdf5 ? " snapshot_format: HDF5" : "");
     EXPECT_FALSE(training.train("whole", solver));
     EXPECT_TRUE(training.train("parts", solver, "", stop_after));
     const std::string base = training.folder() / ("parts_iter_" + std::to_string(stopped_at));
@@ -82,12 +82,15 @@ TEST_P(Resume, AfterAStopInsideATestGivesTheSameBits) {
 INSTANTIATE_TEST_SUITE_P(
     Solvers, Resume,
     testing::Values(
-        Case{"Sgd", "base_lr: 0.05 lr_policy: 'multistep' gamma: 0.5 stepvalue: 10 stepvalue: 24 stepvalue: 40 "
-                    "momentum: 0.9 clip_gradients: 2", false},
+        Case{"Sgd",
+             "base_lr: 0.05 lr_policy: 'multistep' gamma: 0.5 stepvalue: 10 stepvalue: 24 stepvalue: 40 "
+             "momentum: 0.9 clip_gradients: 2",
+             false},
         Case{"SgdHdf5", "base_lr: 0.05 lr_policy: 'step' gamma: 0.5 stepsize: 20 momentum: 0.9", true},
         Case{"Nesterov", "type: 'Nesterov' base_lr: 0.02 lr_policy: 'poly' power: 1 momentum: 0.9", true},
         Case{"AdaGrad", "type: 'AdaGrad' base_lr: 0.01 lr_policy: 'fixed' regularization_type: 'L1'", false},
-        Case{"RmsProp", "type: 'RMSProp' base_lr: 0.002 lr_policy: 'inv' gamma: 0.01 power: 0.75 rms_decay: 0.9", false},
+        Case{"RmsProp", "type: 'RMSProp' base_lr: 0.002 lr_policy: 'inv' gamma: 0.01 power: 0.75 rms_decay: 0.9",
+             false},
         Case{"AdaDelta", "type: 'AdaDelta' base_lr: 1 lr_policy: 'exp' gamma: 0.99 momentum: 0.95 delta: 1e-6", true},
         Case{"Adam", "type: 'Adam' base_lr: 0.002 lr_policy: 'fixed' momentum: 0.9 momentum2: 0.99", false}),
     [](const testing::TestParamInfo<Case>& info) { return info.param.name; });
@@ -115,12 +118,14 @@ TEST(ResumeNotes, AnotherDatabaseIsReported) {
   const std::string solver = "max_iter: 12 base_lr: 0.01 lr_policy: 'fixed' momentum: 0.9 ";
   for (const char* format : {"", "snapshot_format: HDF5"}) {
     EXPECT_TRUE(training.train("first", solver + format, "", 5));
-    const std::string state = training.folder() / (*format == 0 ? "first_iter_5.solverstate" : "first_iter_5.solverstate.h5");
+    const std::string state =
+        training.folder() / (*format == 0 ? "first_iter_5.solverstate" : "first_iter_5.solverstate.h5");
     EXPECT_EQ(train_and_listen(training, solver + format, state).find("The data of layer"), std::string::npos);
     std::filesystem::remove_all(training.folder() / "lmdb");
     test::write_lmdb(training.folder() / "lmdb", test::raw_records(31, 3, 10, 10));
     EXPECT_TRUE(contains(train_and_listen(training, solver + format, state),
-                         "The data of layer \"data\" has changed since the snapshot: it was 53 records from \"00000000\" to \"00000052\", it "
+                         "The data of layer \"data\" has changed since the snapshot: it was 53 records from "
+                         "\"00000000\" to \"00000052\", it "
                          "is 31 records from \"00000000\" to \"00000030\""));
     std::filesystem::remove_all(training.folder() / "lmdb");
     test::write_lmdb(training.folder() / "lmdb", test::raw_records(53, 3, 10, 10));

@@ -62,12 +62,14 @@ layer {{ name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: 
   }
 
   // The weights, one layer after another, after training on so many devices.
-  std::vector<float> train(int devices, int batch, int iter_size, int iterations, const std::string& snapshot = "", bool divide = false) {
+  std::vector<float> train(int devices, int batch, int iter_size, int iterations, const std::string& snapshot = "",
+                           bool divide = false) {
     const std::string net = folder_.write("net.prototxt", recurrent_ ? recurrent_net_text(batch) : net_text(batch));
     const std::string solver = folder_.write(
-        "solver.prototxt", fmt::format("net: \"{}\" snapshot_prefix: \"{}\" random_seed: 3 base_lr: {} momentum: 0.9 lr_policy: \"fixed\" "
-                                       "weight_decay: 0.01 iter_size: {} max_iter: {} {}",
-                                       net, folder_ / "w", rate_, iter_size, iterations, more_));
+        "solver.prototxt",
+        fmt::format("net: \"{}\" snapshot_prefix: \"{}\" random_seed: 3 base_lr: {} momentum: 0.9 lr_policy: \"fixed\" "
+                    "weight_decay: 0.01 iter_size: {} max_iter: {} {}",
+                    net, folder_ / "w", rate_, iter_size, iterations, more_));
     Diagnostics diagnostics;
     TrainingFiles files = configure_training(solver, {}, &diagnostics);
     diagnostics.throw_if_errors();
@@ -75,7 +77,8 @@ layer {{ name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: 
     TrainingOptions options;
     options.snapshot = snapshot;
     options.devices = {test_device()};
-    for (int i = 1; i < devices; ++i) options.devices.push_back(test_device() == "cpu" ? "cpu" : fmt::format("cuda:{}", i));
+    for (int i = 1; i < devices; ++i)
+      options.devices.push_back(test_device() == "cpu" ? "cpu" : fmt::format("cuda:{}", i));
     Training training(std::move(files), options);
     RunReport report;
     training.run(report);
@@ -148,7 +151,8 @@ TEST_F(SeveralDevices, ABatchThatCannotBeSplitIsNamed) {
     FAIL();
   } catch (const Error& error) {
     EXPECT_NE(std::string(error.what()).find("net.prototxt:3"), std::string::npos) << error.what();
-    EXPECT_NE(std::string(error.what()).find("a batch of 8 cannot be split evenly among 3 devices"), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find("a batch of 8 cannot be split evenly among 3 devices"), std::string::npos)
+        << error.what();
   }
 }
 

@@ -26,8 +26,8 @@ class SmallTraining {
 
   // Trains with `solver` (fields beside net and prefix) and files PREFIX_iter_N; stops after `stop_after` iterations
   // where that is positive. True where it was stopped.
-  bool train(const std::string& prefix, const std::string& solver, const std::string& snapshot = "",
-             int stop_after = 0, const std::function<void(Training&)>& look = {}) {
+  bool train(const std::string& prefix, const std::string& solver, const std::string& snapshot = "", int stop_after = 0,
+             const std::function<void(Training&)>& look = {}) {
     const std::string path = write_files(prefix, solver);
     Diagnostics diagnostics;
     TrainingFiles files = configure_training(path, {}, &diagnostics);

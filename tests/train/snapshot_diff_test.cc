@@ -22,11 +22,10 @@ class SnapshotDiff : public testing::TestWithParam<const char*> {};
 
 TEST_P(SnapshotDiff, IsTheLastStep) {
   SmallTraining small;
-  small.train(
-      "x", std::string(
-               "max_iter: 3 snapshot: 1 snapshot_diff: true base_lr: 0.01 lr_policy: \"fixed\" iter_size: 2 "
-               "weight_decay: 0.01 ") +
-               GetParam());
+  small.train("x",
+              std::string("max_iter: 3 snapshot: 1 snapshot_diff: true base_lr: 0.01 lr_policy: \"fixed\" iter_size: 2 "
+                          "weight_decay: 0.01 ") +
+                  GetParam());
   const bool hdf5 = std::string(GetParam()).find("HDF5") != std::string::npos;
   const auto weights = [&](int iteration) {
     return layers_of(small.folder() / fmt::format("x_iter_{}.caffemodel{}", iteration, hdf5 ? ".h5" : ""));
@@ -52,8 +51,7 @@ TEST_P(SnapshotDiff, IsTheLastStep) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Solvers, SnapshotDiff,
-                         testing::Values("momentum: 0.9",
-                                         "type: \"Adam\" momentum: 0.9 snapshot_format: HDF5"));
+                         testing::Values("momentum: 0.9", "type: \"Adam\" momentum: 0.9 snapshot_format: HDF5"));
 
 TEST(SnapshotDiffOff, WritesNone) {
   SmallTraining small;

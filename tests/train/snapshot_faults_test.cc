@@ -36,7 +36,8 @@ class SnapshotFaults : public testing::Test {
   std::string snapshots() const { return folder_ / "snap"; }
 
   // `every` is called after each iteration with its number.
-  void train(const std::string& fields, const std::string& snapshot = "", const std::function<void(int)>& every = [](int) {}) {
+  void train(
+      const std::string& fields, const std::string& snapshot = "", const std::function<void(int)>& every = [](int) {}) {
     const auto images = [&](const std::string& name) {
       return fmt::format(
           "layer {{ name: '{0}' type: 'ImageData' top: '{0}' top: '{0}_label' transform_param {{ scale: 0.01 }} "
@@ -50,9 +51,10 @@ layer { name: "ip" type: "InnerProduct" bottom: "sum" top: "ip"
   inner_product_param { num_output: 3 weight_filler { type: "xavier" } } }
 layer { name: "drop" type: "Dropout" bottom: "ip" top: "ip" }
 layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "other_label" })");
-    const std::string solver = folder_.write(
-        "solver.prototxt", "net: '" + net + "' snapshot_prefix: '" + snapshots() +
-                               "/x' base_lr: 0.01 lr_policy: 'fixed' momentum: 0.9 random_seed: 3 max_iter: 10 " + fields);
+    const std::string solver =
+        folder_.write("solver.prototxt",
+                      "net: '" + net + "' snapshot_prefix: '" + snapshots() +
+                          "/x' base_lr: 0.01 lr_policy: 'fixed' momentum: 0.9 random_seed: 3 max_iter: 10 " + fields);
     Diagnostics diagnostics;
     TrainingFiles files = configure_training(solver, {}, &diagnostics);
     diagnostics.throw_if_errors();
@@ -70,13 +72,16 @@ layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "other_label" 
   }
 
   // All that a training with these fields writes to the log.
-  std::string log_of(const std::string& fields, const std::function<void(int)>& every = [](int) {}) {
+  std::string log_of(
+      const std::string& fields, const std::function<void(int)>& every = [](int) {}) {
     testing::internal::CaptureStderr();
     train(fields, "", every);
     return testing::internal::GetCapturedStderr();
   }
 
-  bool exists(int iteration) const { return fs::exists(snapshots() + fmt::format("/x_iter_{}.solverstate", iteration)); }
+  bool exists(int iteration) const {
+    return fs::exists(snapshots() + fmt::format("/x_iter_{}.solverstate", iteration));
+  }
 
   TempFolder folder_;
 };
@@ -151,7 +156,8 @@ TEST_F(SnapshotFaults, WhatCannotBeReplacedIsFoundBeforeTheFirstIteration) {
 
 TEST_F(SnapshotFaults, WhatWillBeReplacedIsToldAtTheStart) {
   EXPECT_EQ(log_of("snapshot: 5").find("an earlier one"), std::string::npos);
-  EXPECT_TRUE(contains(log_of("snapshot: 5"), "This run replaces snapshots of an earlier one: " + snapshots() + "/x_iter_N for N = 5, 10"));
+  EXPECT_TRUE(contains(log_of("snapshot: 5"),
+                       "This run replaces snapshots of an earlier one: " + snapshots() + "/x_iter_N for N = 5, 10"));
   EXPECT_EQ(log_of("snapshot: 3 snapshot_after_train: false").find("an earlier one"), std::string::npos);
 }
 

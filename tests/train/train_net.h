@@ -16,15 +16,15 @@ namespace trainer {
 
 constexpr int kTrainNetIterations = 12;
 
-// Trains with files `name`.* in the folder and more fields of the solver, from `weights` where given; returns what the last snapshot holds.
+// Trains with files `name`.* in the folder and more fields of the solver, from `weights` where given; returns what the
+// last snapshot holds.
 inline WeightFile train_net(const TempFolder& folder, const std::string& name, const std::string& net,
                             const std::vector<std::string>& weights = {}, const std::string& fields = "") {
   const std::string path = folder.write(name + ".prototxt", net);
-  const std::string solver =
-      folder.write(name + "_solver.prototxt",
-                   "net: \"" + path + "\"\nsnapshot_prefix: \"" + (folder / name) +
-                       "\"\nrandom_seed: 3 base_lr: 0.05 lr_policy: \"fixed\" momentum: 0.9 max_iter: " +
-                       std::to_string(kTrainNetIterations) + "\n" + fields);
+  const std::string solver = folder.write(
+      name + "_solver.prototxt", "net: \"" + path + "\"\nsnapshot_prefix: \"" + (folder / name) +
+                                     "\"\nrandom_seed: 3 base_lr: 0.05 lr_policy: \"fixed\" momentum: 0.9 max_iter: " +
+                                     std::to_string(kTrainNetIterations) + "\n" + fields);
   Diagnostics diagnostics;
   TrainingFiles files = configure_training(solver, {}, &diagnostics);
   diagnostics.throw_if_errors();

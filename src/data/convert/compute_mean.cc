@@ -72,8 +72,7 @@ DatabaseMean compute_mean(const std::string& database, const std::string& backen
   const int64_t pixels = shape.height * shape.width;
   for (int64_t c = 0; c < shape.channels; ++c) {
     double sum = 0;
-    for (int64_t i = 0; i < pixels; ++i)
-      sum += static_cast<double>(image.data[static_cast<size_t>(c * pixels + i)]);
+    for (int64_t i = 0; i < pixels; ++i) sum += static_cast<double>(image.data[static_cast<size_t>(c * pixels + i)]);
     mean.channels.push_back(sum / static_cast<double>(pixels));
   }
   if (!target.empty()) write_mean_file(target, image);

@@ -35,8 +35,7 @@ struct CifarToDatabases {
 };
 // Raw records of 3x32x32 in the files' order of channels (red, green, blue), keys 00000, 00001, ...: what
 // Caffe's CIFAR-10 example makes. Returns the number of records for training and testing.
-std::pair<int64_t, int64_t> convert_cifar(const CifarToDatabases& request,
-                                          const ConvertProgress& progress = {});
+std::pair<int64_t, int64_t> convert_cifar(const CifarToDatabases& request, const ConvertProgress& progress = {});
 
 struct ImagesToDatabase {
   std::string root;    // put before each path as it is

@@ -36,8 +36,7 @@ class RowReader {
 class NpyRows : public RowReader {
  public:
   explicit NpyRows(const std::string& path) : file_(path) {
-    if (file_.shape().rank() < 1)
-      throw data_error("{} is a single value: its first axis should count the rows", path);
+    if (file_.shape().rank() < 1) throw data_error("{} is a single value: its first axis should count the rows", path);
   }
   int64_t total() const override { return file_.shape()[0]; }
   Shape row_shape() const override {
@@ -123,21 +122,19 @@ Shape row_shape_of(const ArrayInput& input, const RowReader& rows) {
   if (found.count() <= 0) throw data_error("{} has rows without values", input.path);
   if (input.row_shape.empty()) return found;
   const Shape wanted(input.row_shape);
-  if (wanted.count() != found.count() || std::any_of(input.row_shape.begin(), input.row_shape.end(),
-                                                     [](int64_t extent) { return extent < 1; })) {
+  if (wanted.count() != found.count() ||
+      std::any_of(input.row_shape.begin(), input.row_shape.end(), [](int64_t extent) { return extent < 1; })) {
     throw config_error("rows of {} have {} values: they cannot take the shape {}", input.path, found.count(),
                        wanted.text());
   }
   return wanted;
 }
 
-int64_t copy_rows(const ArrayInput& input, Hdf5File& file,
-                  const std::function<void(int64_t, int64_t)>& progress) {
+int64_t copy_rows(const ArrayInput& input, Hdf5File& file, const std::function<void(int64_t, int64_t)>& progress) {
   const std::unique_ptr<RowReader> rows = open_rows(input);
   const Shape shape = row_shape_of(input, *rows);
   Hdf5Appender dataset(file, input.dataset, shape);
-  const int64_t slab =
-      std::max<int64_t>(1, kSlabBytes / (shape.count() * static_cast<int64_t>(sizeof(float))));
+  const int64_t slab = std::max<int64_t>(1, kSlabBytes / (shape.count() * static_cast<int64_t>(sizeof(float))));
   std::vector<float> values(static_cast<size_t>(slab * shape.count()));
   while (const int64_t count = rows->read(slab, values.data())) {
     dataset.append(values.data(), count);
@@ -153,16 +150,14 @@ int64_t convert_arrays_to_hdf5(const ArraysToHdf5& request, const ConvertProgres
   std::set<std::string> names;
   for (const ArrayInput& input : request.inputs) {
     if (input.dataset.empty()) throw config_error("{}: the name of its dataset is missing", input.path);
-    if (!names.insert(input.dataset).second)
-      throw config_error("two arrays are to be dataset '{}'", input.dataset);
+    if (!names.insert(input.dataset).second) throw config_error("two arrays are to be dataset '{}'", input.dataset);
   }
   const std::string list = request.list.empty() ? request.target + ".txt" : request.list;
   refuse_existing(request.target);
   refuse_existing(list);
   const std::string target = fs::absolute(request.target).lexically_normal().string();
   if (target.find_first_of(" \t\r\n") != std::string::npos) {
-    throw config_error("'{}' has a space in it: names in the list of HDF5 files are separated by spaces",
-                       target);
+    throw config_error("'{}' has a space in it: names in the list of HDF5 files are separated by spaces", target);
   }
 
   AtomicFile place(target, 0, Existing::kKept), list_file(list, 0, Existing::kKept);

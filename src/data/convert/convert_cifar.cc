@@ -19,8 +19,8 @@ constexpr int64_t kRecordBytes = 1 + kChannels * kSide * kSide;
 int64_t add_file(const std::string& path, int64_t first, RecordWriter& writer, const ConvertProgress& progress) {
   const InputFile file(path, "CIFAR-10 file");
   if (file.size() == 0 || file.size() % kRecordBytes != 0) {
-    throw data_error("{} is {} bytes long: a CIFAR-10 file (binary version) has {} bytes for each picture",
-                     path, format_count(file.size()), kRecordBytes);
+    throw data_error("{} is {} bytes long: a CIFAR-10 file (binary version) has {} bytes for each picture", path,
+                     format_count(file.size()), kRecordBytes);
   }
   const int64_t count = file.size() / kRecordBytes;
   std::string record(static_cast<size_t>(kRecordBytes), '\0');
@@ -40,8 +40,7 @@ int64_t add_file(const std::string& path, int64_t first, RecordWriter& writer, c
 std::pair<int64_t, int64_t> convert_cifar(const CifarToDatabases& request, const ConvertProgress& progress) {
   constexpr int kTrainFiles = 5;
   const std::filesystem::path from(request.source), to(request.target);
-  const auto train =
-      make_record_writer(request.backend, (to / ("cifar10_train_" + request.backend)).string());
+  const auto train = make_record_writer(request.backend, (to / ("cifar10_train_" + request.backend)).string());
   const auto test = make_record_writer(request.backend, (to / ("cifar10_test_" + request.backend)).string());
   int64_t trained = 0;
   for (int i = 1; i <= kTrainFiles; ++i) {

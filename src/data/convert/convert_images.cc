@@ -8,9 +8,9 @@
 #include "base/philox.h"
 #include "base/text.h"
 #include "data/convert/convert.h"
+#include "data/feeds/image_list.h"
 #include "data/pictures/image_encoder.h"
 #include "data/pictures/image_file_reader.h"
-#include "data/feeds/image_list.h"
 #include "data/records/record_writer.h"
 #include "data/sampler.h"
 #include "formats/datum.h"
@@ -49,8 +49,8 @@ std::string raw_datum(const PixelView& view, int32_t label) {
 void check_request(const ImagesToDatabase& request) {
   if ((request.resize_height > 0) != (request.resize_width > 0) || request.resize_height < 0 ||
       request.resize_width < 0)
-    throw config_error("resize_height {} and resize_width {}: give both above 0, or neither",
-                       request.resize_height, request.resize_width);
+    throw config_error("resize_height {} and resize_width {}: give both above 0, or neither", request.resize_height,
+                       request.resize_width);
   constexpr int kLargestExtent = 32767;
   if (std::max(request.resize_height, request.resize_width) > kLargestExtent)
     throw config_error("pictures cannot be resized to {}x{}: the most is {}", request.resize_height,
@@ -64,8 +64,7 @@ class ImageConverter {
  public:
   explicit ImageConverter(const ImagesToDatabase& request)
       : request_(request),
-        reader_({request.gray ? ColorMode::kGray : ColorMode::kColor, request.resize_height,
-                 request.resize_width}) {}
+        reader_({request.gray ? ColorMode::kGray : ColorMode::kColor, request.resize_height, request.resize_width}) {}
 
   std::string record(const std::string& path, int32_t label) {
     const PixelView view = reader_.read(request_.root + path);
@@ -95,8 +94,7 @@ class ImageConverter {
 
 }  // namespace
 
-ImagesConverted convert_images(const ImagesToDatabase& request, const LogLine& warn,
-                               const ConvertProgress& progress) {
+ImagesConverted convert_images(const ImagesToDatabase& request, const LogLine& warn, const ConvertProgress& progress) {
   check_request(request);
   // First, so that an existing target is told before pictures are read.
   const auto writer = make_record_writer(request.backend, request.target);
@@ -106,8 +104,7 @@ ImagesConverted convert_images(const ImagesToDatabase& request, const LogLine& w
   if (list.size() > std::numeric_limits<uint32_t>::max())
     throw data_error("{} has {} pictures: too many for one database", request.list, list.size());
   if (request.shuffle) {
-    draw_permutation(philox_key(0, "", "convert imageset", "shuffle"), 0, static_cast<uint32_t>(list.size()),
-                     order);
+    draw_permutation(philox_key(0, "", "convert imageset", "shuffle"), 0, static_cast<uint32_t>(list.size()), order);
   } else {
     order.resize(static_cast<size_t>(list.size()));
     std::iota(order.begin(), order.end(), 0u);
@@ -118,8 +115,7 @@ ImagesConverted convert_images(const ImagesToDatabase& request, const LogLine& w
   ItemShape first;
   for (size_t i = 0; i < order.size(); ++i) {
     const std::string path(list.path(order[i]));
-    const std::string place =
-        fmt::format("{}:{} ({}{})", request.list, list.line(order[i]), request.root, path);
+    const std::string place = fmt::format("{}:{} ({}{})", request.list, list.line(order[i]), request.root, path);
     std::string record;
     try {
       record = converter.record(path, list.label(order[i]));
@@ -131,9 +127,8 @@ ImagesConverted convert_images(const ImagesToDatabase& request, const LogLine& w
     }
     if (result.records == 0) first = converter.shape();
     if (request.check_size && converter.shape() != first) {
-      throw data_error(
-          "{}: it is {}, but the first picture is {}: resize them (--resize_height, --resize_width)", place,
-          converter.shape().text(), first.text());
+      throw data_error("{}: it is {}, but the first picture is {}: resize them (--resize_height, --resize_width)",
+                       place, converter.shape().text(), first.text());
     }
     writer->put(fmt::format("{:08d}_{}", i, path), record);
     ++result.records;

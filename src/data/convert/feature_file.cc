@@ -24,19 +24,15 @@ class DatabaseFeatures : public FeatureFile {
  private:
   void begin(const Shape& shape) override {
     if (shape.rank() > kDatumAxes)
-      throw config_error(
-          "blob \"{}\" is {}: a record of a database has 3 axes at most. Extract it to hdf5 or npy", blob_,
-          shape.text());
+      throw config_error("blob \"{}\" is {}: a record of a database has 3 axes at most. Extract it to hdf5 or npy",
+                         blob_, shape.text());
   }
   void add(const float* values) override {
-    const auto extent = [this](int axis) {
-      return static_cast<int32_t>(axis < shape_.rank() ? shape_[axis] : 1);
-    };
+    const auto extent = [this](int axis) { return static_cast<int32_t>(axis < shape_.rank() ? shape_[axis] : 1); };
     const int64_t size = shape_.count() / batch_rows();
     for (int64_t row = 0; row < batch_rows(); ++row) {
       const std::vector<float> picture(values + row * size, values + (row + 1) * size);
-      writer_->put(fmt::format("{:010}", rows_ + row),
-                   serialize_datum(extent(1), extent(2), extent(3), picture, 0));
+      writer_->put(fmt::format("{:010}", rows_ + row), serialize_datum(extent(1), extent(2), extent(3), picture, 0));
     }
   }
 

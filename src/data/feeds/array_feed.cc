@@ -28,9 +28,8 @@ class ArraySource : public RecordSource {
       shape_ = numbers(data_);
       labels_ = numbers(label_);
       if (labels_.rank() < 1 || labels_.count(1) != 1 || labels_[0] != shape_[0]) {
-        throw data_error(
-            "{}: dataset \"{}\" has the shape {}: one label for each of the {} items of \"{}\" is needed",
-            hdf5_->path(), label_, labels_.text(), shape_[0], data_);
+        throw data_error("{}: dataset \"{}\" has the shape {}: one label for each of the {} items of \"{}\" is needed",
+                         hdf5_->path(), label_, labels_.text(), shape_[0], data_);
       }
       path_ = hdf5_->path();
     } else {
@@ -39,8 +38,8 @@ class ArraySource : public RecordSource {
       path_ = npy_->path();
     }
     if (shape_.rank() < 2) {
-      throw data_error("{} has the shape {}: the first axis counts the items, the others are an item's",
-                       path_, shape_.text());
+      throw data_error("{} has the shape {}: the first axis counts the items, the others are an item's", path_,
+                       shape_.text());
     }
     if (shape_[0] == 0) throw data_error("{} has no items", path_);
   }
@@ -72,9 +71,7 @@ class ArraySource : public RecordSource {
                        printable(std::filesystem::path(path_).filename().string()));
   }
   void prepare_random_access(const LogLine&) override {}
-  std::string describe(const Record& record) const override {
-    return fmt::format("row {} of {}", record.index, path_);
-  }
+  std::string describe(const Record& record) const override { return fmt::format("row {} of {}", record.index, path_); }
 
  private:
   Shape numbers(const std::string& name) const {
@@ -135,8 +132,8 @@ std::unique_ptr<BatchFeed> open_array_feed(const caffe::LayerParameter& layer, c
   check_picture_settings(settings, 2);
   const ItemShape wanted{param.channels(), param.height(), param.width()};
   if (wanted.channels < 1 || wanted.height < 1 || wanted.width < 1) {
-    throw config_error("{}: memory_data_param's channels, height and width must be at least 1, not {}",
-                       settings.layer, wanted.text());
+    throw config_error("{}: memory_data_param's channels, height and width must be at least 1, not {}", settings.layer,
+                       wanted.text());
   }
   if (param.source().empty()) {
     throw config_error(
@@ -147,8 +144,7 @@ std::unique_ptr<BatchFeed> open_array_feed(const caffe::LayerParameter& layer, c
         settings.layer, layer.top(0), layer.top(1), layer.name());
   }
   Transformer transformer(layer.transform_param(), options.phase,
-                          philox_key(options.seed, options.net_name, layer.name(), "transform"),
-                          settings.layer);
+                          philox_key(options.seed, options.net_name, layer.name(), "transform"), settings.layer);
   auto source = std::make_unique<ArraySource>(param.source(), layer.top(0), layer.top(1));
   const ItemShape item = item_shape(source->shape(), wanted);
   const ItemShape given = transformer.output_shape(item);
@@ -157,8 +153,7 @@ std::unique_ptr<BatchFeed> open_array_feed(const caffe::LayerParameter& layer, c
         "{}: {} gives items of {}{}, but memory_data_param says {}. Correct channels, height and width, or "
         "the file",
         settings.layer, source->path(), given.text(),
-        layer.transform_param().crop_size() > 0 ? fmt::format(" after crop_size ({} before)", item.text())
-                                                : "",
+        layer.transform_param().crop_size() > 0 ? fmt::format(" after crop_size ({} before)", item.text()) : "",
         wanted.text());
   }
   if (!source->has_labels()) {
@@ -168,9 +163,8 @@ std::unique_ptr<BatchFeed> open_array_feed(const caffe::LayerParameter& layer, c
           "{}=LABELS.npy train.h5`",
           settings.layer, source->path(), layer.top(0), source->path(), layer.top(1));
     }
-    warnings.push_back(
-        fmt::format("{}: {} has no labels: all are 0. An HDF5 file can have datasets \"{}\" and \"{}\"",
-                    settings.layer, source->path(), layer.top(0), layer.top(1)));
+    warnings.push_back(fmt::format("{}: {} has no labels: all are 0. An HDF5 file can have datasets \"{}\" and \"{}\"",
+                                   settings.layer, source->path(), layer.top(0), layer.top(1)));
   }
   if (source->size() % param.batch_size() != 0) {
     warnings.push_back(
@@ -180,8 +174,7 @@ std::unique_ptr<BatchFeed> open_array_feed(const caffe::LayerParameter& layer, c
   }
   Sampler sampler(source->size(), false, 0);
   return std::make_unique<PictureFeed>(std::move(settings), std::move(source), std::move(sampler),
-                                       std::move(transformer),
-                                       [item] { return std::make_unique<ArrayDecoder>(item); });
+                                       std::move(transformer), [item] { return std::make_unique<ArrayDecoder>(item); });
 }
 
 }  // namespace trainer

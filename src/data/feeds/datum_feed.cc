@@ -52,8 +52,7 @@ class DatumDecoder : public RecordDecoder {
   ImageDecoder images_;
 };
 
-void warn_of_ignored(const caffe::LayerParameter& layer, const std::string& name,
-                     std::vector<std::string>& warnings) {
+void warn_of_ignored(const caffe::LayerParameter& layer, const std::string& name, std::vector<std::string>& warnings) {
   const caffe::DataParameter& param = layer.data_param();
   const std::pair<bool, const char*> moved[] = {{param.has_scale(), "scale"},
                                                 {param.has_mean_file(), "mean_file"},
@@ -61,8 +60,8 @@ void warn_of_ignored(const caffe::LayerParameter& layer, const std::string& name
                                                 {param.has_mirror(), "mirror"}};
   for (const auto& [set, field] : moved) {
     if (set) {
-      warnings.push_back(fmt::format("{}: data_param.{} has no effect, as in Caffe: set transform_param.{}",
-                                     name, field, field));
+      warnings.push_back(
+          fmt::format("{}: data_param.{} has no effect, as in Caffe: set transform_param.{}", name, field, field));
     }
   }
   if (param.rand_skip() > 0) warnings.push_back(name + ": data_param.rand_skip has no effect, as in Caffe");
@@ -81,9 +80,7 @@ std::unique_ptr<RecordSource> open_database(caffe::DataParameter::DB backend, co
   return open_leveldb_source(path, log);
 }
 
-std::unique_ptr<RecordDecoder> make_datum_decoder(ColorMode mode) {
-  return std::make_unique<DatumDecoder>(mode);
-}
+std::unique_ptr<RecordDecoder> make_datum_decoder(ColorMode mode) { return std::make_unique<DatumDecoder>(mode); }
 
 std::unique_ptr<BatchFeed> open_datum_feed(const caffe::LayerParameter& layer, const StreamOptions& options,
                                            std::vector<std::string>& warnings) {
@@ -101,14 +98,12 @@ std::unique_ptr<BatchFeed> open_datum_feed(const caffe::LayerParameter& layer, c
   warn_of_ignored(layer, settings.layer, warnings);
 
   Transformer transformer(layer.transform_param(), options.phase,
-                          philox_key(options.seed, options.net_name, layer.name(), "transform"),
-                          settings.layer);
+                          philox_key(options.seed, options.net_name, layer.name(), "transform"), settings.layer);
   if (param.source().empty()) {
     throw config_error("{}: data_param.source is missing: the folder of the database", settings.layer);
   }
   std::unique_ptr<RecordSource> source = open_database(param.backend(), param.source(), options.log);
-  Sampler sampler(source->size(), param.shuffle(),
-                  philox_key(options.seed, options.net_name, layer.name(), "shuffle"));
+  Sampler sampler(source->size(), param.shuffle(), philox_key(options.seed, options.net_name, layer.name(), "shuffle"));
   if (param.shuffle()) source->prepare_random_access(options.log);
   if (mode != ColorMode::kAsStored) {
     Record first;
@@ -122,9 +117,8 @@ std::unique_ptr<BatchFeed> open_datum_feed(const caffe::LayerParameter& layer, c
       // Told with its place when the record is read for a batch.
     }
     if (raw) {
-      warnings.push_back(
-          fmt::format("{}: force_color and force_gray act on encoded records; those of {} are raw",
-                      settings.layer, source->path()));
+      warnings.push_back(fmt::format("{}: force_color and force_gray act on encoded records; those of {} are raw",
+                                     settings.layer, source->path()));
     }
   }
   return std::make_unique<PictureFeed>(std::move(settings), std::move(source), std::move(sampler),

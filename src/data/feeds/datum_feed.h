@@ -6,8 +6,8 @@
 
 #include "data/batch_feed.h"
 #include "data/batch_stream.h"
-#include "data/pictures/image_decoder.h"
 #include "data/feeds/picture_feed.h"
+#include "data/pictures/image_decoder.h"
 #include "data/records/record_source.h"
 
 namespace trainer {

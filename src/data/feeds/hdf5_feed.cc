@@ -76,11 +76,9 @@ std::unique_ptr<BatchFeed> open_hdf5_feed(const caffe::LayerParameter& layer, co
   const caffe::HDF5DataParameter& param = layer.hdf5_data_param();
   if (layer.has_transform_param()) {
     throw config_error(
-        "{}: HDF5Data does not transform data. Remove transform_param; a Power layer can scale and shift",
-        name);
+        "{}: HDF5Data does not transform data. Remove transform_param; a Power layer can scale and shift", name);
   }
-  if (layer.top_size() < 1)
-    throw config_error("{} needs at least one top: each is the name of a dataset", name);
+  if (layer.top_size() < 1) throw config_error("{} needs at least one top: each is the name of a dataset", name);
   if (!param.has_source() || param.source().empty()) {
     throw config_error("{}: hdf5_data_param.source is missing: a text file that names the HDF5 files", name);
   }
@@ -90,8 +88,7 @@ std::unique_ptr<BatchFeed> open_hdf5_feed(const caffe::LayerParameter& layer, co
   const uint64_t key = philox_key(options.seed, options.net_name, layer.name(), "shuffle");
   const std::vector<std::string> datasets(layer.top().begin(), layer.top().end());
   try {
-    return std::make_unique<Hdf5Feed>(param.batch_size(),
-                                      Hdf5Rows(param.source(), datasets, param.shuffle(), key));
+    return std::make_unique<Hdf5Feed>(param.batch_size(), Hdf5Rows(param.source(), datasets, param.shuffle(), key));
   } catch (const Error& error) {
     throw Error(error.code(), fmt::format("{}: {}", name, error.what()));
   }

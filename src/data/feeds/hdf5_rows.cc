@@ -31,9 +31,8 @@ int64_t product(const Shape& shape) {
 std::vector<std::string> listed_hdf5_files(const std::string& path) {
   std::error_code error;
   if (!std::filesystem::exists(path, error)) {
-    throw data_error(
-        "there is no file {}: it should name the HDF5 files, one a line. `trainer convert` writes both",
-        std::filesystem::absolute(path, error).string());
+    throw data_error("there is no file {}: it should name the HDF5 files, one a line. `trainer convert` writes both",
+                     std::filesystem::absolute(path, error).string());
   }
   if (Hdf5File::has_signature(path)) {
     throw data_error(
@@ -53,8 +52,8 @@ std::vector<std::string> listed_hdf5_files(const std::string& path) {
   return files;
 }
 
-Hdf5Rows::Hdf5Rows(const std::string& list_file, std::vector<std::string> datasets, bool shuffle,
-                   uint64_t key, const Hdf5Memory& memory)
+Hdf5Rows::Hdf5Rows(const std::string& list_file, std::vector<std::string> datasets, bool shuffle, uint64_t key,
+                   const Hdf5Memory& memory)
     : names_(std::move(datasets)) {
   for (const std::string& path : listed_hdf5_files(list_file)) {
     File file;
@@ -68,14 +67,12 @@ Hdf5Rows::Hdf5Rows(const std::string& list_file, std::vector<std::string> datase
     const int64_t count = product(shape);
     if (count <= 0) throw data_error("the datasets listed in {} have rows without values", list_file);
     if (count > kLargestRow / 4 || (row_bytes += count * 4) > kLargestRow) {
-      throw data_error("a row of the datasets listed in {} takes more than {}", list_file,
-                       format_bytes(kLargestRow));
+      throw data_error("a row of the datasets listed in {} takes more than {}", list_file, format_bytes(kLargestRow));
     }
   }
   for (const File& file : files_) {
     if (file.rows > kLargestTotal / row_bytes || (total_rows += file.rows) > kLargestTotal / row_bytes) {
-      throw data_error("the files listed in {} announce more than {}", list_file,
-                       format_bytes(kLargestTotal));
+      throw data_error("the files listed in {} announce more than {}", list_file, format_bytes(kLargestTotal));
     }
   }
   if (total_rows == 0) throw data_error("the files listed in {} have no rows", list_file);
@@ -108,38 +105,35 @@ void Hdf5Rows::check_file(File& file) {
       const std::string near = nearest_name(names_[i], there);
       std::string list;
       for (const std::string& name : there) list += (list.empty() ? "" : ", ") + printable(name);
-      throw data_error("{} has no dataset '{}' (each top is the name of a dataset): it has {}{}", file.path,
-                       names_[i], list.empty() ? "none" : list,
-                       near.empty() ? "" : fmt::format("; did you mean '{}'?", near));
+      throw data_error("{} has no dataset '{}' (each top is the name of a dataset): it has {}{}", file.path, names_[i],
+                       list.empty() ? "none" : list, near.empty() ? "" : fmt::format("; did you mean '{}'?", near));
     }
     const Hdf5DatasetInfo info = opened.dataset(names_[i]);
     opened.check_stored(names_[i]);
     if (!info.is_number()) {
-      throw data_error("dataset '{}' of {} holds {} values: float or integer ones are read", names_[i],
-                       file.path, name_of(info.kind));
+      throw data_error("dataset '{}' of {} holds {} values: float or integer ones are read", names_[i], file.path,
+                       name_of(info.kind));
     }
     if (info.shape.rank() < 1) {
-      throw data_error("dataset '{}' of {} is a single value: its first axis should count the rows",
-                       names_[i], file.path);
+      throw data_error("dataset '{}' of {} is a single value: its first axis should count the rows", names_[i],
+                       file.path);
     }
     if (i == 0) file.rows = info.shape[0];
     if (info.shape[0] != file.rows) {
-      throw data_error("datasets '{}' and '{}' of {} have {} and {} rows: the numbers must be equal",
-                       names_[0], names_[i], file.path, file.rows, info.shape[0]);
+      throw data_error("datasets '{}' and '{}' of {} have {} and {} rows: the numbers must be equal", names_[0],
+                       names_[i], file.path, file.rows, info.shape[0]);
     }
     const Shape row(std::vector<int64_t>(info.shape.dims().begin() + 1, info.shape.dims().end()));
     if (i == row_shapes_.size()) row_shapes_.push_back(row);
     if (row != row_shapes_[i]) {
-      throw data_error("rows of dataset '{}' are {} in {} but {} in {}: all files must agree", names_[i],
-                       row.text(), file.path, row_shapes_[i].text(), files_.front().path);
+      throw data_error("rows of dataset '{}' are {} in {} but {} in {}: all files must agree", names_[i], row.text(),
+                       file.path, row_shapes_[i].text(), files_.front().path);
     }
   }
 }
 
 std::string Hdf5Rows::content() const {
-  const auto name = [](const File& file) {
-    return printable(std::filesystem::path(file.path).filename().string());
-  };
+  const auto name = [](const File& file) { return printable(std::filesystem::path(file.path).filename().string()); };
   return fmt::format("{} rows of {} files from \"{}\" to \"{}\"", format_count(static_cast<int64_t>(rows())),
                      files_.size(), name(files_.front()), name(files_.back()));
 }
@@ -166,8 +160,7 @@ void Hdf5Rows::set(LoadedGroup& loaded, uint64_t epoch, uint64_t position) {
   loaded.loaded_blocks = 0;
   loaded.loaded_rows = 0;
   for (size_t i = 0; i < names_.size(); ++i) {
-    loaded.values[i].resize(static_cast<size_t>(loaded.group.rows) *
-                            static_cast<size_t>(row_shapes_[i].count()));
+    loaded.values[i].resize(static_cast<size_t>(loaded.group.rows) * static_cast<size_t>(row_shapes_[i].count()));
   }
 }
 

@@ -25,7 +25,8 @@ std::vector<std::string> listed_hdf5_files(const std::string& list_file);
 // Used by one thread at a time.
 class Hdf5Rows {
  public:
-  // Opens each of the listed files and checks that it has every dataset, with equal numbers of rows in a file and equal row shapes in all; data_error otherwise.
+  // Opens each of the listed files and checks that it has every dataset, with equal numbers of rows in a file and equal
+  // row shapes in all; data_error otherwise.
   Hdf5Rows(const std::string& list_file, std::vector<std::string> datasets, bool shuffle, uint64_t key,
            const Hdf5Memory& memory = {});
 

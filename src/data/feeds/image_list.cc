@@ -72,8 +72,10 @@ void check_root(const ImageList& list, const std::string& root) {
   const std::string path(list.path(0));
   std::error_code absent;
   if (std::filesystem::exists(root + path, absent) || !std::filesystem::exists(root + "/" + path, absent)) return;
-  throw data_error("the root folder is put before each path as it is, and {}{} does not exist: write it with a / at its end, \"{}/\"",
-                   root, path, root);
+  throw data_error(
+      "the root folder is put before each path as it is, and {}{} does not exist: write it with a / at its end, "
+      "\"{}/\"",
+      root, path, root);
 }
 
 void read_image_file(const std::string& path, std::string& bytes) {

@@ -31,8 +31,8 @@ class ImageList {
   std::vector<int64_t> lines_;
 };
 
-// Throws a data_error where the first picture is found only with a "/" between `root`, which is put before each path as it
-// is, and its path.
+// Throws a data_error where the first picture is found only with a "/" between `root`, which is put before each path as
+// it is, and its path.
 void check_root(const ImageList& list, const std::string& root);
 
 // The bytes of an image file, into reused memory. Throws data_error: not there, a folder, unreadable.

@@ -6,10 +6,10 @@
 
 #include "base/error.h"
 #include "base/philox.h"
-#include "data/pictures/image_file_reader.h"
 #include "data/feeds/image_list.h"
-#include "data/pictures/mean_field.h"
 #include "data/feeds/picture_feed.h"
+#include "data/pictures/image_file_reader.h"
+#include "data/pictures/mean_field.h"
 
 namespace trainer {
 
@@ -66,8 +66,8 @@ void warn_of_ignored(const caffe::ImageDataParameter& param, const std::string& 
                                                 {param.has_mirror(), "mirror"}};
   for (const auto& [set, field] : moved) {
     if (set) {
-      warnings.push_back(fmt::format(
-          "{}: image_data_param.{} has no effect, as in Caffe: set transform_param.{}", name, field, field));
+      warnings.push_back(fmt::format("{}: image_data_param.{} has no effect, as in Caffe: set transform_param.{}", name,
+                                     field, field));
     }
   }
 }
@@ -78,8 +78,7 @@ ImageReading reading_of(const caffe::ImageDataParameter& param, const std::strin
   if (!param.is_color()) reading.mode = ColorMode::kGray;
   if ((param.new_height() > 0) != (param.new_width() > 0)) {
     throw config_error("{}: image_data_param has new_{} without new_{}: set both, or neither", name,
-                       param.new_height() > 0 ? "height" : "width",
-                       param.new_height() > 0 ? "width" : "height");
+                       param.new_height() > 0 ? "height" : "width", param.new_height() > 0 ? "width" : "height");
   }
   if (param.new_height() > kLargestExtent || param.new_width() > kLargestExtent) {
     throw config_error("{}: pictures cannot be resized to {}x{}: the most is {}", name, param.new_height(),
@@ -92,8 +91,7 @@ ImageReading reading_of(const caffe::ImageDataParameter& param, const std::strin
 
 }  // namespace
 
-std::unique_ptr<BatchFeed> open_image_list_feed(const caffe::LayerParameter& layer,
-                                                const StreamOptions& options,
+std::unique_ptr<BatchFeed> open_image_list_feed(const caffe::LayerParameter& layer, const StreamOptions& options,
                                                 std::vector<std::string>& warnings) {
   const caffe::ImageDataParameter& param = layer.image_data_param();
   PictureFeedSettings settings;
@@ -117,8 +115,7 @@ std::unique_ptr<BatchFeed> open_image_list_feed(const caffe::LayerParameter& lay
                        "image_data_param.is_color");
   }
   Transformer transformer(layer.transform_param(), options.phase,
-                          philox_key(options.seed, options.net_name, layer.name(), "transform"),
-                          settings.layer);
+                          philox_key(options.seed, options.net_name, layer.name(), "transform"), settings.layer);
   const auto list = std::make_shared<const ImageList>(param.source());
   try {
     check_root(*list, param.root_folder());
@@ -127,21 +124,18 @@ std::unique_ptr<BatchFeed> open_image_list_feed(const caffe::LayerParameter& lay
   }
   uint64_t first = 0;
   if (param.rand_skip() > 0) {
-    const PhiloxBlock draw =
-        philox(philox_key(options.seed, options.net_name, layer.name(), "rand_skip"), 0, 0);
+    const PhiloxBlock draw = philox(philox_key(options.seed, options.net_name, layer.name(), "rand_skip"), 0, 0);
     first = (uint64_t{draw[0]} * param.rand_skip()) >> 32;
     if (first >= list->size()) {
-      throw config_error("{}: image_data_param.rand_skip is {}, but {} has {} pictures: choose less",
-                         settings.layer, param.rand_skip(), param.source(), list->size());
+      throw config_error("{}: image_data_param.rand_skip is {}, but {} has {} pictures: choose less", settings.layer,
+                         param.rand_skip(), param.source(), list->size());
     }
   }
-  Sampler sampler(list->size(), param.shuffle(),
-                  philox_key(options.seed, options.net_name, layer.name(), "shuffle"), first);
-  return std::make_unique<PictureFeed>(std::move(settings), std::make_unique<ImageListSource>(list),
-                                       std::move(sampler), std::move(transformer),
-                                       [list, reading, root = param.root_folder()] {
-                                         return std::make_unique<ImageFileDecoder>(list, root, reading);
-                                       });
+  Sampler sampler(list->size(), param.shuffle(), philox_key(options.seed, options.net_name, layer.name(), "shuffle"),
+                  first);
+  return std::make_unique<PictureFeed>(
+      std::move(settings), std::make_unique<ImageListSource>(list), std::move(sampler), std::move(transformer),
+      [list, reading, root = param.root_folder()] { return std::make_unique<ImageFileDecoder>(list, root, reading); });
 }
 
 }  // namespace trainer

@@ -48,8 +48,7 @@ void PictureFeed::read(uint64_t offset, Record& record) {
 }
 
 template <typename Use>
-void PictureFeed::with_good_record(const Record& record, int64_t row, SkippedRecords* skipped,
-                                   const Use& use) {
+void PictureFeed::with_good_record(const Record& record, int64_t row, SkippedRecords* skipped, const Use& use) {
   Record neighbours[2];
   const Record* current = &record;
   const uint64_t most = std::min(source_->size(), kMostNeighboursTried);
@@ -71,7 +70,8 @@ void PictureFeed::with_good_record(const Record& record, int64_t row, SkippedRec
     }
     if (tried == most && settings_.skip_bad_records)
       throw data_error("{} (and so the {} records before it; none is left to try)", message, most - 1);
-    if (tried == most) throw data_error("{}{}", first, most > 1 ? fmt::format(" (and so the {} records behind it)", most - 1) : "");
+    if (tried == most)
+      throw data_error("{}{}", first, most > 1 ? fmt::format(" (and so the {} records behind it)", most - 1) : "");
     if (skipped != nullptr) skipped->emplace_back(row, message);
     Record& next = neighbours[tried % 2];
     {
@@ -98,8 +98,9 @@ void PictureFeed::shape_batch(uint64_t offset, std::vector<TensorDesc>& layout) 
   // The first batch's shape is checked with the net, at its place in the file.
   const std::string problem = first_batch ? "" : check_shape(layout[0].shape);
   if (!problem.empty())
-    throw data_error("{}: {}: a batch of {} such items is too large: {}. Choose a smaller {}.batch_size, or give all items one size",
-                     settings_.layer, source_->describe(first_), settings_.batch_size, problem, settings_.message);
+    throw data_error(
+        "{}: {}: a batch of {} such items is too large: {}. Choose a smaller {}.batch_size, or give all items one size",
+        settings_.layer, source_->describe(first_), settings_.batch_size, problem, settings_.message);
   if (settings_.tops == 2 && layout[1].shape.rank() != 1) layout[1].shape = Shape{settings_.batch_size};
 }
 
@@ -119,9 +120,7 @@ class PictureWorker : public FeedWorker {
                            [&](const Record& record) { write(record, range_.offset(i), row, batch); });
   }
 
-  std::string describe(int64_t i) const override {
-    return feed_.source_->describe(records_[static_cast<size_t>(i)]);
-  }
+  std::string describe(int64_t i) const override { return feed_.source_->describe(records_[static_cast<size_t>(i)]); }
 
  private:
   void write(const Record& record, uint64_t offset, int64_t row, const BatchBuffer& batch) {

@@ -15,9 +15,9 @@
 #include <string>
 
 #include "data/batch_feed.h"
+#include "data/pictures/transformer.h"
 #include "data/records/record_source.h"
 #include "data/sampler.h"
-#include "data/pictures/transformer.h"
 
 namespace trainer {
 

@@ -14,11 +14,11 @@
 #include "base/error.h"
 #include "base/philox.h"
 #include "base/text.h"
+#include "data/feeds/image_list.h"
+#include "data/feeds/window_cut.h"
 #include "data/pictures/image_decoder.h"
 #include "data/pictures/mean_field.h"
-#include "data/feeds/image_list.h"
 #include "data/pictures/resize.h"
-#include "data/feeds/window_cut.h"
 
 namespace trainer {
 
@@ -56,8 +56,8 @@ class WindowFeed : public BatchFeed {
   }
   std::string content() override {
     return fmt::format("{} pictures from \"{}\" to \"{}\", {} foreground and {} background windows",
-                       list_.pictures.size(), printable(list_.pictures.front()),
-                       printable(list_.pictures.back()), list_.foreground.size(), list_.background.size());
+                       list_.pictures.size(), printable(list_.pictures.front()), printable(list_.pictures.back()),
+                       list_.foreground.size(), list_.background.size());
   }
   bool parallel() const override { return true; }
   int64_t memory_bytes() const override {
@@ -73,8 +73,7 @@ class WindowFeed : public BatchFeed {
 
   const WindowSettings& settings() const { return settings_; }
   Draw draw(int64_t row, uint64_t offset) const {
-    const std::vector<Window>& windows =
-        row < settings_.background_rows ? list_.background : list_.foreground;
+    const std::vector<Window>& windows = row < settings_.background_rows ? list_.background : list_.foreground;
     const PhiloxBlock block = philox(settings_.key, 0, offset);
     const uint64_t index = (uint64_t{block[0]} * windows.size()) >> 32;
     return {&windows[static_cast<size_t>(index)], settings_.mirror && (block[1] >> 31) != 0};
@@ -180,9 +179,8 @@ void read_mean(const caffe::TransformationParameter& transform, WindowSettings& 
   const Shape& shape = settings.mean.shape;
   const int64_t crop = settings.shape.crop, offset = (shape[2] - crop) / 2;
   if (shape[0] != kChannels || shape[2] < crop || shape[1] < crop + offset) {
-    throw data_error(
-        "{}: the mean image {} is {}: 3 channels and at least crop_size {} on each side are needed",
-        settings.layer, transform.mean_file(), shape.text(), crop);
+    throw data_error("{}: the mean image {} is {}: 3 channels and at least crop_size {} on each side are needed",
+                     settings.layer, transform.mean_file(), shape.text(), crop);
   }
 }
 
@@ -197,8 +195,7 @@ WindowSettings settings_of(const caffe::LayerParameter& layer, const StreamOptio
   settings.mirror = transform.mirror();
   settings.key = philox_key(options.seed, options.net_name, layer.name(), "windows");
   if (layer.top_size() != 2)
-    throw config_error("{} has {} tops: it gives 2, the data and the label", settings.layer,
-                       layer.top_size());
+    throw config_error("{} has {} tops: it gives 2, the data and the label", settings.layer, layer.top_size());
   if (param.source().empty())
     throw config_error("{}: window_data_param.source is missing: a window file", settings.layer);
   if (param.batch_size() < 1 || param.batch_size() > std::numeric_limits<int32_t>::max())
@@ -206,8 +203,8 @@ WindowSettings settings_of(const caffe::LayerParameter& layer, const StreamOptio
                        param.batch_size());
   constexpr uint32_t kLargestCrop = 32767;
   if (transform.crop_size() < 1 || transform.crop_size() > kLargestCrop) {
-    throw config_error("{}: transform_param.crop_size, the side of an item, must be 1 to {}, not {}",
-                       settings.layer, kLargestCrop, transform.crop_size());
+    throw config_error("{}: transform_param.crop_size, the side of an item, must be 1 to {}, not {}", settings.layer,
+                       kLargestCrop, transform.crop_size());
   }
   settings.shape.crop = static_cast<int>(transform.crop_size());
   if (param.context_pad() >= (transform.crop_size() + 1) / 2) {
@@ -216,13 +213,12 @@ WindowSettings settings_of(const caffe::LayerParameter& layer, const StreamOptio
   }
   settings.shape.context_pad = static_cast<int>(param.context_pad());
   if (param.crop_mode() != "warp" && param.crop_mode() != "square") {
-    throw config_error("{}: window_data_param.crop_mode is \"{}\": \"warp\" or \"square\" are known",
-                       settings.layer, param.crop_mode());
+    throw config_error("{}: window_data_param.crop_mode is \"{}\": \"warp\" or \"square\" are known", settings.layer,
+                       param.crop_mode());
   }
   settings.shape.square = param.crop_mode() == "square";
   if (!(param.fg_fraction() >= 0 && param.fg_fraction() <= 1)) {
-    throw config_error("{}: window_data_param.fg_fraction must be 0 to 1, not {}", settings.layer,
-                       param.fg_fraction());
+    throw config_error("{}: window_data_param.fg_fraction must be 0 to 1, not {}", settings.layer, param.fg_fraction());
   }
   const auto foreground = static_cast<int64_t>(static_cast<float>(param.batch_size()) * param.fg_fraction());
   settings.background_rows = settings.batch_size - foreground;
@@ -230,21 +226,18 @@ WindowSettings settings_of(const caffe::LayerParameter& layer, const StreamOptio
   return settings;
 }
 
-void warn_of_ignored(const caffe::LayerParameter& layer, const std::string& name,
-                     std::vector<std::string>& warnings) {
+void warn_of_ignored(const caffe::LayerParameter& layer, const std::string& name, std::vector<std::string>& warnings) {
   const caffe::WindowDataParameter& param = layer.window_data_param();
-  const std::pair<bool, const char*> moved[] = {{param.has_mean_file(), "mean_file"},
-                                                {param.has_crop_size(), "crop_size"},
-                                                {param.has_mirror(), "mirror"}};
+  const std::pair<bool, const char*> moved[] = {
+      {param.has_mean_file(), "mean_file"}, {param.has_crop_size(), "crop_size"}, {param.has_mirror(), "mirror"}};
   for (const auto& [set, field] : moved) {
     if (set) {
-      warnings.push_back(fmt::format(
-          "{}: window_data_param.{} has no effect, as in Caffe: set transform_param.{}", name, field, field));
+      warnings.push_back(fmt::format("{}: window_data_param.{} has no effect, as in Caffe: set transform_param.{}",
+                                     name, field, field));
     }
   }
   if (layer.transform_param().has_scale()) {
-    warnings.push_back(
-        name + ": transform_param.scale has no effect here, as in Caffe: set window_data_param.scale");
+    warnings.push_back(name + ": transform_param.scale has no effect here, as in Caffe: set window_data_param.scale");
   }
 }
 
@@ -257,8 +250,7 @@ std::unique_ptr<BatchFeed> open_window_feed(const caffe::LayerParameter& layer, 
   warn_of_ignored(layer, settings.layer, warnings);
   WindowList list = read_window_list(param.source(), param.fg_threshold(), param.bg_threshold());
   const int64_t foreground_rows = settings.batch_size - settings.background_rows;
-  if ((settings.background_rows > 0 && list.background.empty()) ||
-      (foreground_rows > 0 && list.foreground.empty())) {
+  if ((settings.background_rows > 0 && list.background.empty()) || (foreground_rows > 0 && list.foreground.empty())) {
     throw data_error(
         "{}: a batch takes {} background and {} foreground windows, but {} has {} and {}: change "
         "fg_threshold, bg_threshold "

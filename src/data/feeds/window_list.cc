@@ -88,13 +88,13 @@ WindowList read_window_list(const std::string& file, float fg_threshold, float b
       window.x2 = words.number<int32_t>("x2");
       window.y2 = words.number<int32_t>("y2");
       if (window.x2 < window.x1 || window.y2 < window.y1) {
-        words.fail(fmt::format("the window from ({}, {}) to ({}, {}) is turned around", window.x1, window.y1,
-                               window.x2, window.y2));
+        words.fail(fmt::format("the window from ({}, {}) to ({}, {}) is turned around", window.x1, window.y1, window.x2,
+                               window.y2));
       }
       if (overlap >= fg_threshold) {
         if (window.label <= 0) {
-          words.fail(fmt::format("a window of overlap {} is foreground and needs a class above 0, not {}",
-                                 overlap, window.label));
+          words.fail(fmt::format("a window of overlap {} is foreground and needs a class above 0, not {}", overlap,
+                                 window.label));
         }
         list.foreground.push_back(window);
       } else if (overlap < bg_threshold) {

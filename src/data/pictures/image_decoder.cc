@@ -36,9 +36,7 @@ bool is_jpeg(std::string_view file) { return starts_with(file, "\xFF\xD8"); }
   throw data_error("the picture is {}: JPEG, PNG, PPM, PGM and BMP are read", name_of_other_format(file));
 }
 
-const unsigned char* bytes_of(std::string_view file) {
-  return reinterpret_cast<const unsigned char*>(file.data());
-}
+const unsigned char* bytes_of(std::string_view file) { return reinterpret_cast<const unsigned char*>(file.data()); }
 
 // Inks are stored inverted, as Adobe's programs write them.
 void convert_cmyk(const std::vector<uint8_t>& inks, int channels, uint8_t* out) {

@@ -23,8 +23,8 @@ std::string encode_jpeg(const PixelView& pixels) {
   unsigned char* bytes = nullptr;
   unsigned long size = 0;
   const int result = tjCompress2(jpeg.get(), pixels.bytes, static_cast<int>(pixels.shape.width), 0,
-                                 static_cast<int>(pixels.shape.height), gray ? TJPF_GRAY : TJPF_BGR, &bytes,
-                                 &size, gray ? TJSAMP_GRAY : TJSAMP_420, kJpegQuality, TJFLAG_ACCURATEDCT);
+                                 static_cast<int>(pixels.shape.height), gray ? TJPF_GRAY : TJPF_BGR, &bytes, &size,
+                                 gray ? TJSAMP_GRAY : TJSAMP_420, kJpegQuality, TJFLAG_ACCURATEDCT);
   const std::unique_ptr<unsigned char, void (*)(unsigned char*)> owner(bytes, tjFree);
   if (result != 0) throw data_error("it cannot be written as JPEG: {}", tjGetErrorStr2(jpeg.get()));
   return std::string(reinterpret_cast<const char*>(bytes), size);
@@ -40,10 +40,9 @@ bool write_png(png_structp png, png_infop info, const PixelView* pixels, std::st
   const bool gray = pixels->shape.channels == 1;
   png_set_write_fn(png, out, append_bytes, flush_nothing);
   png_set_compression_level(png, 1);
-  png_set_IHDR(png, info, static_cast<png_uint_32>(pixels->shape.width),
-               static_cast<png_uint_32>(pixels->shape.height), 8,
-               gray ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,
-               PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+  png_set_IHDR(png, info, static_cast<png_uint_32>(pixels->shape.width), static_cast<png_uint_32>(pixels->shape.height),
+               8, gray ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
+               PNG_FILTER_TYPE_DEFAULT);
   png_write_info(png, info);
   if (!gray) png_set_bgr(png);
   for (int64_t y = 0; y < pixels->shape.height; ++y)

@@ -21,8 +21,8 @@ PixelView ImageFileReader::read(const std::string& path) {
   PixelView view = decoder_.decode(bytes_, reading_.mode);
   if (reading_.height == 0) return view;
   const auto channels = static_cast<int>(view.shape.channels);
-  resize_bilinear({view.bytes, channels, static_cast<int>(view.shape.height),
-                   static_cast<int>(view.shape.width), view.shape.width * channels},
+  resize_bilinear({view.bytes, channels, static_cast<int>(view.shape.height), static_cast<int>(view.shape.width),
+                   view.shape.width * channels},
                   reading_.height, reading_.width, resized_);
   view.shape.height = reading_.height;
   view.shape.width = reading_.width;

@@ -44,8 +44,8 @@ struct PngHeader {
 bool read_header(png_structp png, png_infop info, ColorMode mode, PngHeader* header) {
   if (setjmp(png_jmpbuf(png)) != 0) return false;
   png_read_info(png, info);
-  png_get_IHDR(png, info, &header->width, &header->height, &header->depth, &header->color_type, nullptr,
-               nullptr, nullptr);
+  png_get_IHDR(png, info, &header->width, &header->height, &header->depth, &header->color_type, nullptr, nullptr,
+               nullptr);
   header->transparent = png_get_valid(png, info, PNG_INFO_tRNS) != 0;
   const int type = header->color_type;
   if (mode == ColorMode::kGray) {
@@ -61,8 +61,7 @@ bool read_header(png_structp png, png_infop info, ColorMode mode, PngHeader* hea
 }
 
 // Sets the conversions that give header.channels interleaved bytes, then reads all lines.
-bool read_pixels(png_structp png, png_infop info, const PngHeader* header, png_bytepp lines,
-                 size_t line_bytes) {
+bool read_pixels(png_structp png, png_infop info, const PngHeader* header, png_bytepp lines, size_t line_bytes) {
   if (setjmp(png_jmpbuf(png)) != 0) return false;
   const int type = header->color_type;
   const bool gray = (type & PNG_COLOR_MASK_COLOR) == 0;
@@ -129,8 +128,7 @@ ItemShape decode_png(std::string_view file, ColorMode mode, bool header_only, st
         "(transform_param.force_color, force_gray)",
         header.depth);
   }
-  const ItemShape shape{header.channels, static_cast<int64_t>(header.height),
-                        static_cast<int64_t>(header.width)};
+  const ItemShape shape{header.channels, static_cast<int64_t>(header.height), static_cast<int64_t>(header.width)};
   check_picture_size(shape);
   if (header_only) return shape;
 

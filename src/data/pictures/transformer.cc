@@ -17,8 +17,8 @@ int64_t bounded(uint32_t bits, int64_t bound) {
 
 // One line of pixels. Steps are in elements; a mirrored line has a negative out_step.
 template <typename T>
-void transform_line(const T* in, int64_t in_step, const float* mean, int64_t mean_step, float scale,
-                    float* out, int64_t out_step, int64_t count) {
+void transform_line(const T* in, int64_t in_step, const float* mean, int64_t mean_step, float scale, float* out,
+                    int64_t out_step, int64_t count) {
   if (in_step == 1 && out_step == 1 && mean_step == 0) {
     const float value = *mean;
     for (int64_t i = 0; i < count; ++i) out[i] = (static_cast<float>(in[i]) - value) * scale;

@@ -41,8 +41,7 @@ class Transformer {
  public:
   // Reads the mean file. `layer` names the layer in messages. Throws config_error for contradictory settings
   // and data_error for an unreadable mean file.
-  Transformer(const caffe::TransformationParameter& param, caffe::Phase phase, uint64_t key,
-              const std::string& layer);
+  Transformer(const caffe::TransformationParameter& param, caffe::Phase phase, uint64_t key, const std::string& layer);
 
   // What becomes of an item; throws data_error (without a place) where crop_size, mean_file or mean_value do
   // not fit it.

@@ -88,15 +88,14 @@ BmpHeader read_bmp_header(std::string_view file) {
   }
   if (header.width < 1 || header.height < 1) throw data_error("a damaged BMP file: its extents are wrong");
   if (compression != 0 || (header.bits != 8 && header.bits != 24 && header.bits != 32)) {
-    throw data_error("a BMP file of {} bits a pixel{}: uncompressed ones of 8, 24 or 32 bits are read",
-                     header.bits, compression != 0 ? ", compressed" : "");
+    throw data_error("a BMP file of {} bits a pixel{}: uncompressed ones of 8, 24 or 32 bits are read", header.bits,
+                     compression != 0 ? ", compressed" : "");
   }
   if (header.bits == 8) {
     const uint32_t used = little_endian(file, 46, 4);
     header.colours = used == 0 || used > 256 ? 256 : used;
     header.palette_at = kFileHeader + info;
-    if (header.palette_at + header.colours * 4 > file.size())
-      throw data_error("a damaged BMP file: it ends too early");
+    if (header.palette_at + header.colours * 4 > file.size()) throw data_error("a damaged BMP file: it ends too early");
   }
   return header;
 }
@@ -104,8 +103,7 @@ BmpHeader read_bmp_header(std::string_view file) {
 }  // namespace
 
 bool is_pnm(std::string_view file) {
-  return file.size() > 2 && file[0] == 'P' &&
-         (file[1] == '2' || file[1] == '3' || file[1] == '5' || file[1] == '6');
+  return file.size() > 2 && file[0] == 'P' && (file[1] == '2' || file[1] == '3' || file[1] == '5' || file[1] == '6');
 }
 
 bool is_bmp(std::string_view file) { return file.substr(0, 2) == "BM"; }
@@ -132,9 +130,7 @@ ItemShape decode_pnm(std::string_view file, ColorMode mode, bool header_only, st
   }
   pixels.resize(count * static_cast<size_t>(channels));
   const auto* bytes = reinterpret_cast<const uint8_t*>(file.data()) + std::min(begin, file.size());
-  const auto next = [&] {
-    return binary ? int{*bytes++} : static_cast<int>(std::min<int64_t>(text.number(), most));
-  };
+  const auto next = [&] { return binary ? int{*bytes++} : static_cast<int>(std::min<int64_t>(text.number(), most)); };
   uint8_t* out = pixels.data();
   for (size_t i = 0; i < count; ++i, out += channels) {
     if (stored == 1) {

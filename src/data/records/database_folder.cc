@@ -26,8 +26,7 @@ namespace {
 std::vector<std::string> names_in(const fs::path& folder) {
   std::vector<std::string> names;
   std::error_code error;
-  for (fs::directory_iterator it(folder, error), end; !error && it != end && names.size() < 1000;
-       it.increment(error)) {
+  for (fs::directory_iterator it(folder, error), end; !error && it != end && names.size() < 1000; it.increment(error)) {
     names.push_back(it->path().filename().string());
   }
   return names;
@@ -105,8 +104,11 @@ void throw_missing_database(const std::string& path) {
   std::sort(names.begin(), names.end());
   const std::string near = nearest_database(fs::path(path).filename().string(), names);
   throw data_error("there is no database {}: {} holds {}{}{} {}", path, parent.string(),
-                   databases.empty() ? "" : databases.size() == 1 ? "the database " : "the databases ", list_few(names),
-                   near.empty() ? "." : fmt::format("; did you mean {}?", near), database_remedy(path));
+                   databases.empty()       ? ""
+                   : databases.size() == 1 ? "the database "
+                                           : "the databases ",
+                   list_few(names), near.empty() ? "." : fmt::format("; did you mean {}?", near),
+                   database_remedy(path));
 }
 
 void throw_other_database(const std::string& folder, DatabaseKind wanted) {
@@ -115,7 +117,9 @@ void throw_other_database(const std::string& folder, DatabaseKind wanted) {
   if (error) throw data_error("{} cannot be read: {}", folder, error.message());
   const DatabaseKind kind = database_kind(folder);
   if (kind == DatabaseKind::kLevelDb && wanted == DatabaseKind::kLmdb) {
-    throw data_error("{} holds a LevelDB database, not an LMDB one: write backend: LEVELDB in data_param, or --backend=leveldb", folder);
+    throw data_error(
+        "{} holds a LevelDB database, not an LMDB one: write backend: LEVELDB in data_param, or --backend=leveldb",
+        folder);
   }
   if (kind == DatabaseKind::kLmdb && wanted == DatabaseKind::kLevelDb) {
     throw data_error(
@@ -123,10 +127,9 @@ void throw_other_database(const std::string& folder, DatabaseKind wanted) {
         "LEVELDB, as in Caffe), or --backend=lmdb",
         folder);
   }
-  throw data_error(
-      "{} is a folder without {}: it holds {}. {}", folder,
-      wanted == DatabaseKind::kLmdb ? "data.mdb, so no LMDB database" : "CURRENT, so no LevelDB database",
-      list_few(names_in(folder)), database_remedy("NEW_FOLDER"));
+  throw data_error("{} is a folder without {}: it holds {}. {}", folder,
+                   wanted == DatabaseKind::kLmdb ? "data.mdb, so no LMDB database" : "CURRENT, so no LevelDB database",
+                   list_few(names_in(folder)), database_remedy("NEW_FOLDER"));
 }
 
 NewDatabaseFolder::NewDatabaseFolder(const std::string& target) {
@@ -148,7 +151,8 @@ NewDatabaseFolder::NewDatabaseFolder(const std::string& target) {
     if (lock_ >= 0) ::close(lock_);
     folder_ = begin + temporary_tag();
     lock_ = ::mkdir(folder_.c_str(), 0777) == 0 ? ::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    if (lock_ < 0 && errno != EEXIST) throw data_error("cannot make a folder beside {}: {}", target_, std::strerror(errno));
+    if (lock_ < 0 && errno != EEXIST)
+      throw data_error("cannot make a folder beside {}: {}", target_, std::strerror(errno));
   } while (lock_ < 0 || !lock_temporary(lock_));
 }
 

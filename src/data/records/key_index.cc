@@ -92,14 +92,12 @@ std::optional<KeyIndex> KeyIndex::load(const std::string& file, const std::strin
   const std::string content((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
   std::string_view rest = content;
   uint64_t sum = 0;
-  if (rest.size() < kSignatureSize + sizeof(sum) || rest.substr(0, kSignatureSize) != kSignature)
-    return std::nullopt;
+  if (rest.size() < kSignatureSize + sizeof(sum) || rest.substr(0, kSignatureSize) != kSignature) return std::nullopt;
   rest.remove_prefix(kSignatureSize);
   std::memcpy(&sum, rest.data(), sizeof(sum));
   rest.remove_prefix(sizeof(sum));
   std::string_view name, keys, ends;
-  if (checksum(rest) != sum || !take(rest, name) || !take(rest, keys) || !take(rest, ends))
-    return std::nullopt;
+  if (checksum(rest) != sum || !take(rest, name) || !take(rest, keys) || !take(rest, ends)) return std::nullopt;
   if (name != identity || ends.size() % sizeof(uint64_t) != 0) return std::nullopt;
   KeyIndex index;
   index.keys_ = std::string(keys);

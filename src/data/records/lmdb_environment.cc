@@ -73,9 +73,8 @@ void LmdbEnvironment::check_intact() const {
   struct stat file {};
   const bool known = ::fstat(descriptor_, &file) == 0;
   if (known && static_cast<uint64_t>(file.st_size) < file_->size()) {
-    throw data_error("{} was cut short while it was read: it had {} and has {}. Copy or make it again",
-                     data_file_, format_bytes(static_cast<int64_t>(file_->size())),
-                     format_bytes(file.st_size));
+    throw data_error("{} was cut short while it was read: it had {} and has {}. Copy or make it again", data_file_,
+                     format_bytes(static_cast<int64_t>(file_->size())), format_bytes(file.st_size));
   }
   if (file_->failed()) {
     throw data_error(
@@ -100,9 +99,8 @@ void LmdbEnvironment::lock() {
     if (result != EACCES && result != EROFS && result != EAGAIN && result != ENOLCK && result != EPERM) break;
   }
   if (result == MDB_READERS_FULL) {
-    throw data_error(
-        "{} has as many readers as LMDB allows. Readers that died are cleared by `mdb_stat -rr {}`", path_,
-        path_);
+    throw data_error("{} has as many readers as LMDB allows. Readers that died are cleared by `mdb_stat -rr {}`", path_,
+                     path_);
   }
   if (result != 0) throw data_error("{} cannot be opened: {}", data_file_, mdb_strerror(result));
   // The state that the transaction protects; it may be newer than the one that was checked.
@@ -110,14 +108,14 @@ void LmdbEnvironment::lock() {
   if (number != tree_->transaction())
     tree_.emplace(file_->bytes(), file_->size(), number, data_file_, [this] { check_intact(); });
   if (tree_->entries() == 0) {
-    throw data_error("{} is an empty database: it has no records. Perhaps its making was interrupted; {}",
-                     path_, database_remedy("NEW_FOLDER"));
+    throw data_error("{} is an empty database: it has no records. Perhaps its making was interrupted; {}", path_,
+                     database_remedy("NEW_FOLDER"));
   }
 }
 
 std::string LmdbEnvironment::identity() const {
-  return fmt::format("{}\n{} bytes\nchanged {}\ntransaction {}\n{} entries", path_, file_->size(),
-                     changed_ns_, tree_->transaction(), tree_->entries());
+  return fmt::format("{}\n{} bytes\nchanged {}\ntransaction {}\n{} entries", path_, file_->size(), changed_ns_,
+                     tree_->transaction(), tree_->entries());
 }
 
 }  // namespace trainer

@@ -17,8 +17,7 @@ constexpr uint16_t kLargeValue = 1, kSubDatabase = 2, kDuplicates = 4;
 constexpr uint32_t kMagic = 0xBEEFC0DE, kVersion = 1;
 // Within a head (meta page): magic, version, address, map size, then two descriptions of 48 bytes (free
 // pages, main), the last page's number and the transaction's.
-constexpr uint64_t kHeadPageSize = 24, kMainDatabase = 72, kLastPage = 120, kTransaction = 128,
-                   kHeadBytes = 136;
+constexpr uint64_t kHeadPageSize = 24, kMainDatabase = 72, kLastPage = 120, kTransaction = 128, kHeadBytes = 136;
 // Within a description: 4 bytes, flags, depth, three page counts, entries, root.
 constexpr uint64_t kFlags = 4, kEntries = 32, kRoot = 40;
 constexpr uint64_t kNoPage = ~uint64_t{0};
@@ -41,12 +40,11 @@ LmdbTree::LmdbTree(const char* bytes, uint64_t size, uint64_t transaction, std::
     throw data_error("{} is not an LMDB database", path_);
   }
   if (load<uint32_t>(bytes + kPageHeader + 4) != kVersion) {
-    throw data_error("{} has LMDB data format {}: version {} is read", path_,
-                     load<uint32_t>(bytes + kPageHeader + 4), kVersion);
+    throw data_error("{} has LMDB data format {}: version {} is read", path_, load<uint32_t>(bytes + kPageHeader + 4),
+                     kVersion);
   }
   page_size_ = load<uint32_t>(bytes + kPageHeader + kHeadPageSize);
-  if (page_size_ < 256 || page_size_ > 32768 || (page_size_ & (page_size_ - 1)) != 0)
-    damaged("its page size is wrong");
+  if (page_size_ < 256 || page_size_ > 32768 || (page_size_ & (page_size_ - 1)) != 0) damaged("its page size is wrong");
   check_head(0);
   check_head(page_size_);
   bool found = read_head(0, transaction);
@@ -71,14 +69,13 @@ bool LmdbTree::read_head(uint64_t offset, uint64_t transaction) {
   if (transaction != 0 ? number != transaction : number < transaction_) return false;
   const uint64_t pages = load<uint64_t>(head + kLastPage) + 1;
   if (pages == 0 || pages > size_ / page_size_) {
-    throw data_error("{} is cut short: it has {}, its head describes {} pages of {}. Copy or make it again",
-                     path_, format_bytes(static_cast<int64_t>(size_)), pages,
-                     format_bytes(static_cast<int64_t>(page_size_)));
+    throw data_error("{} is cut short: it has {}, its head describes {} pages of {}. Copy or make it again", path_,
+                     format_bytes(static_cast<int64_t>(size_)), pages, format_bytes(static_cast<int64_t>(page_size_)));
   }
   const char* database = head + kMainDatabase;
   if (load<uint16_t>(database + kFlags) != 0) {
-    throw data_error(
-        "{} is an LMDB database with duplicate, reversed or integer keys: none with one record a key", path_);
+    throw data_error("{} is an LMDB database with duplicate, reversed or integer keys: none with one record a key",
+                     path_);
   }
   entries_ = load<uint64_t>(database + kEntries);
   root_ = load<uint64_t>(database + kRoot);
@@ -100,10 +97,8 @@ LmdbTree::Page LmdbTree::page(uint64_t number) const {
   const auto flags = load<uint16_t>(page.bytes + 10);
   const uint64_t lower = load<uint16_t>(page.bytes + 12);
   page.leaf = (flags & kLeaf) != 0;
-  if (((flags & kBranch) != 0) == page.leaf || (flags & kPlainKeysOnly) != 0)
-    damaged("a page is of the wrong kind");
-  if (lower <= kPageHeader || lower > page_size_ || lower % 2 != 0)
-    damaged("a page has a wrong number of records");
+  if (((flags & kBranch) != 0) == page.leaf || (flags & kPlainKeysOnly) != 0) damaged("a page is of the wrong kind");
+  if (lower <= kPageHeader || lower > page_size_ || lower % 2 != 0) damaged("a page has a wrong number of records");
   page.nodes = static_cast<uint32_t>((lower - kPageHeader) / 2);
   return page;
 }
@@ -125,8 +120,7 @@ LmdbTree::Node LmdbTree::node(const Page& page, uint32_t index) const {
     return node;
   }
   if ((flags & (kSubDatabase | kDuplicates)) != 0) {
-    throw data_error("{} holds databases within the database: records are read from an unnamed one only",
-                     path_);
+    throw data_error("{} holds databases within the database: records are read from an unnamed one only", path_);
   }
   const char* value = bytes + kNodeHeader + key_size;
   if ((flags & kLargeValue) != 0) {
@@ -143,8 +137,7 @@ std::string_view LmdbTree::large_value(uint64_t first_page, uint64_t size) const
   if (first_page < 2 || first_page >= size_ / page_size_) damaged("a large record lies outside the file");
   const uint64_t at = first_page * page_size_;
   if (kPageHeader + size > size_ - at) damaged("a large record reaches beyond the file");
-  if ((load<uint16_t>(bytes_ + at + 10) & kOverflow) == 0)
-    damaged("a large record is not where it should be");
+  if ((load<uint16_t>(bytes_ + at + 10) & kOverflow) == 0) damaged("a large record is not where it should be");
   return std::string_view(bytes_ + at + kPageHeader, size);
 }
 

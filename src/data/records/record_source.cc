@@ -21,8 +21,8 @@ std::string describe(const Record& record, const std::string& path) {
 }
 
 std::string content_text(uint64_t records, std::string_view first, std::string_view last) {
-  return fmt::format("{} records from \"{}\" to \"{}\"", format_count(static_cast<int64_t>(records)),
-                     shown_key(first), shown_key(last));
+  return fmt::format("{} records from \"{}\" to \"{}\"", format_count(static_cast<int64_t>(records)), shown_key(first),
+                     shown_key(last));
 }
 
 std::string RecordSource::describe(const Record& record) const { return trainer::describe(record, path()); }

@@ -58,12 +58,13 @@ inline std::string refuse_bf16(const OpInstance& instance) {
 constexpr int64_t kAlignment = 64;
 constexpr int64_t aligned(int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
-// Whether a result of so many elements is better written around the caches: what is large has left them before it is read,
-// and its lines need not be read to be written. Measured with 32 MiB of last-level cache.
+// Whether a result of so many elements is better written around the caches: what is large has left them before it is
+// read, and its lines need not be read to be written. Measured with 32 MiB of last-level cache.
 template <typename T>
 bool leaves_caches(const T* result, int64_t count) {
   constexpr int64_t kLargeBytes = 16 << 20;
-  return count * static_cast<int64_t>(sizeof(T)) >= kLargeBytes && reinterpret_cast<uintptr_t>(result) % kAlignment == 0;
+  return count * static_cast<int64_t>(sizeof(T)) >= kLargeBytes &&
+         reinterpret_cast<uintptr_t>(result) % kAlignment == 0;
 }
 
 }  // namespace trainer::cpu

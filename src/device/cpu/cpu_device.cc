@@ -43,11 +43,13 @@ DeviceSpeed CpuDevice::best_speed() { return measure_best_speed(); }
 
 std::string CpuDevice::refuse_precision(Precision precision) const {
   if (precision == Precision::kTF32) return "only NVIDIA's GPUs multiply TF32; use fp32, or bf16 for speed";
-  if (precision == Precision::kFP16) return "the CPU has no kernels for it; use bf16, which needs no scaling of the loss either";
+  if (precision == Precision::kFP16)
+    return "the CPU has no kernels for it; use bf16, which needs no scaling of the loss either";
   if (precision == Precision::kFP32 || reference_only_) return "";
 #ifdef TRAINER_WITH_ONEDNN
   if (isa_level() == IsaLevel::v4) return "";
-  return "the CPU's kernels for it need AVX-512, which this processor does not have or the environment takes away; use fp32";
+  return "the CPU's kernels for it need AVX-512, which this processor does not have or the environment takes away; use "
+         "fp32";
 #else
   return "this build has no kernels for it on the CPU: they are oneDNN's; use fp32";
 #endif
@@ -57,7 +59,8 @@ KernelChoice CpuDevice::choose(const OpInstance& instance) {
   return choose_first(
       "the CPU", instance, implementations_of(instance.op->kind),
       [&](const Implementation& implementation) -> std::string {
-        if (reference_only_ && std::string_view(implementation.name) != "reference") return "TRAINER_IMPL asks for the reference";
+        if (reference_only_ && std::string_view(implementation.name) != "reference")
+          return "TRAINER_IMPL asks for the reference";
         return implementation.refuse(instance);
       },
       [&](const Implementation& implementation) { return implementation.create(instance); });
@@ -79,12 +82,10 @@ void* CpuDevice::allocate(int64_t bytes) {
   if (bytes > free) throw OutOfMemory::make(name(), bytes, free);
   // One huge page more than asked for, to cut an aligned piece out of it.
   const int64_t size = (bytes + kHugePage - 1) / kHugePage * kHugePage, whole = size + kHugePage;
-  void* raw =
-      mmap(nullptr, static_cast<size_t>(whole), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* raw = mmap(nullptr, static_cast<size_t>(whole), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (raw == MAP_FAILED) throw OutOfMemory::make(name(), bytes, free);
   char* begin = static_cast<char*>(raw);
-  const int64_t skip =
-      (kHugePage - static_cast<int64_t>(reinterpret_cast<uintptr_t>(raw) % kHugePage)) % kHugePage;
+  const int64_t skip = (kHugePage - static_cast<int64_t>(reinterpret_cast<uintptr_t>(raw) % kHugePage)) % kHugePage;
   if (skip > 0) munmap(begin, static_cast<size_t>(skip));
   char* memory = begin + skip;
   munmap(memory + size, static_cast<size_t>(whole - skip - size));

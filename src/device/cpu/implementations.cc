@@ -45,8 +45,7 @@ List list_of(OpKind kind) {
     case OpKind::kSource:
     case OpKind::kStateRead: return {};
     case OpKind::kMap:
-      return {{"tiles", refuse_map_tiles, create_map_tiles},
-              {"reference", refuse_nothing, create_map_reference}};
+      return {{"tiles", refuse_map_tiles, create_map_tiles}, {"reference", refuse_nothing, create_map_reference}};
     case OpKind::kConvolution: return convolution_list(create_widened<create_convolution_reference>);
     case OpKind::kConvolutionInputGradient:
       return convolution_list(create_widened<create_convolution_input_gradient_reference>);
@@ -81,8 +80,7 @@ List list_of(OpKind kind) {
     case OpKind::kPad:
     case OpKind::kConcat:
     case OpKind::kReorder:
-      return {{"direct", refuse_copy_direct, create_copy_direct},
-              {"reference", refuse_nothing, create_copy_reference}};
+      return {{"direct", refuse_copy_direct, create_copy_direct}, {"reference", refuse_nothing, create_copy_reference}};
     case OpKind::kOpaque: return {{"reference", refuse_nothing, create_opaque}};
   }
   return {};

@@ -39,8 +39,7 @@ Accumulator::Accumulator(const TileReduction& reduction, const Stream& stream, i
       owned_(owned),
       gathers_(reduction.accumulator >= 0),
       tile_floats_(iteration.whole_tile()) {
-  const TilePattern whole = iteration.tile_pattern(stream, false),
-                    last = iteration.tile_pattern(stream, true);
+  const TilePattern whole = iteration.tile_pattern(stream, false), last = iteration.tile_pattern(stream, true);
   fold_whole_ = window_pattern(whole);
   fold_last_ = window_pattern(last);
   window_ = count_of(kept_dims(whole));
@@ -90,8 +89,8 @@ void Accumulator::fold(const TilePattern& pattern, const float* tile, double* wi
   const StridedDim inner = pattern.back();
   const size_t outer = pattern.size() >= 2 ? pattern.size() - 2 : 0;
   const int64_t rows = pattern.size() >= 2 ? pattern[outer].extent : 1;
-  const auto reduce = inner.stride == 0 ? (sum ? table_.sum_each_row : table_.max_each_row)
-                                        : (sum ? table_.sum_rows : table_.max_rows);
+  const auto reduce =
+      inner.stride == 0 ? (sum ? table_.sum_each_row : table_.max_each_row) : (sum ? table_.sum_rows : table_.max_rows);
   int64_t counters[kMostDims] = {}, offset = 0;
   for (;;) {
     reduce(window + offset, tile, rows, inner.extent);

@@ -45,22 +45,21 @@ void BoundProgram::bind(std::span<void* const> operands, std::span<void* const> 
   }
   for (size_t i = 0; i < program_.stored.size(); ++i) {
     if (!deferred_[i])
-      cursors_.push_back(
-          {program_.stored[i].slot, streams_.of_output(static_cast<size_t>(program_.stored[i].output))});
+      cursors_.push_back({program_.stored[i].slot, streams_.of_output(static_cast<size_t>(program_.stored[i].output))});
   }
   ahead_.clear();
   for (const Cursor& cursor : cursors_) {
     const Stream& walked = stream(cursor.stream);
     if (!prefetches || walked.strides_of_loops.empty() || !walked.contiguous()) continue;
-    const bool in_place =
-        program_.slots[static_cast<size_t>(cursor.slot)].kind == SlotKind::kStored &&
-        std::find(operands_.begin(), operands_.end(), base_of(cursor.slot)) != operands_.end();
+    const bool in_place = program_.slots[static_cast<size_t>(cursor.slot)].kind == SlotKind::kStored &&
+                          std::find(operands_.begin(), operands_.end(), base_of(cursor.slot)) != operands_.end();
     if (!in_place && walked.strides_of_loops.back() != 0)
       ahead_.push_back({cursor.slot, walked.strides_of_loops.back()});
   }
 }
 
-// Outputs that lie in another order, are rounded as they are stored, or share memory with an operand that is read after they are written.
+// Outputs that lie in another order, are rounded as they are stored, or share memory with an operand that is read after
+// they are written.
 void BoundProgram::choose_deferred(const std::vector<int64_t>& operand_bytes,
                                    const std::vector<int64_t>& output_bytes) {
   deferred_.assign(program_.stored.size(), false);
@@ -72,15 +71,13 @@ void BoundProgram::choose_deferred(const std::vector<int64_t>& operand_bytes,
     for (size_t operand = 0; operand < operands_.size(); ++operand) {
       const auto* from = static_cast<const std::byte*>(operands_[operand]);
       if (from >= begin + output_bytes[output] || begin >= from + operand_bytes[operand]) continue;
-      if (program_.last_read[operand] > static_cast<int64_t>(program_.stored[i].position))
-        deferred_[i] = true;
+      if (program_.last_read[operand] > static_cast<int64_t>(program_.stored[i].position)) deferred_[i] = true;
     }
   }
   any_deferred_ = std::find(deferred_.begin(), deferred_.end(), true) != deferred_.end();
 }
 
-void BoundProgram::place(std::byte* memory, const std::vector<AccumulatorMemory>& accumulators,
-                         Slots* slots) const {
+void BoundProgram::place(std::byte* memory, const std::vector<AccumulatorMemory>& accumulators, Slots* slots) const {
   float* buffers = reinterpret_cast<float*>(memory);
   float* scalars = reinterpret_cast<float*>(memory + aligned(program_.buffers * kBufferFloats * 4));
   float* constant = scalars + program_.scalars;
@@ -99,8 +96,7 @@ void BoundProgram::place(std::byte* memory, const std::vector<AccumulatorMemory>
   }
   for (size_t i = 0; i < program_.stored.size(); ++i) {
     const StoredOutput& stored = program_.stored[i];
-    if (deferred_[i])
-      (*slots)[static_cast<size_t>(stored.slot)] = (*slots)[static_cast<size_t>(stored.buffer)];
+    if (deferred_[i]) (*slots)[static_cast<size_t>(stored.slot)] = (*slots)[static_cast<size_t>(stored.buffer)];
   }
 }
 
@@ -151,7 +147,8 @@ void BoundProgram::run_load(const TileLoad& load, const Tile& tile, const Slots&
   static const TilePattern kOneElement;
   const Stream& walked = stream(load.stream);
   if (load.converts && walked.contiguous()) {
-    const Bf16* from = static_cast<const Bf16*>(operands_[static_cast<size_t>(load.leaf.a)]) + tile.offsets[load.stream];
+    const Bf16* from =
+        static_cast<const Bf16*>(operands_[static_cast<size_t>(load.leaf.a)]) + tile.offsets[load.stream];
     prefetch_next(walked, from);
     table_.convert_bf16(slots[static_cast<size_t>(load.out)], from, tile.lengths[static_cast<int>(load.length)]);
     return;
@@ -161,9 +158,7 @@ void BoundProgram::run_load(const TileLoad& load, const Tile& tile, const Slots&
   const LeafSource source{body_, table_, tile.pass, is_operand ? operands_[a] : nullptr,
                           is_operand ? streams_.operand_dtypes[a] : DType::kF32};
   const bool shorter = load.length == TileLength::kTile && tile.last;
-  const TilePattern& pattern = load.length == TileLength::kOne ? kOneElement
-                               : shorter                       ? walked.last
-                                                               : walked.whole;
+  const TilePattern& pattern = load.length == TileLength::kOne ? kOneElement : shorter ? walked.last : walked.whole;
   load_leaf(source, load.leaf, pattern, tile.offsets[load.stream], slots[static_cast<size_t>(load.out)]);
 }
 
@@ -178,7 +173,8 @@ void BoundProgram::store_deferred(const Tile& tile, const Slots& slots) const {
     if (dtype == DType::kBF16 && stream(index).contiguous()) {
       Bf16* at = static_cast<Bf16*>(to) + tile.offsets[index];
       prefetch_next(stream(index), at);
-      table_.round_bf16(at, slots[static_cast<size_t>(stored.buffer)], tile.lengths[static_cast<int>(TileLength::kTile)]);
+      table_.round_bf16(at, slots[static_cast<size_t>(stored.buffer)],
+                        tile.lengths[static_cast<int>(TileLength::kTile)]);
       continue;
     }
     scatter_tile(table_, slots[static_cast<size_t>(stored.buffer)],

@@ -23,17 +23,16 @@ class BoundProgram {
   // Addresses by slot; one such table for each part.
   using Slots = std::vector<float*>;
 
-  BoundProgram(TileProgram program, const MapBody& body, const MapStreams& streams,
-               const MapIteration& iteration, const MapTable& table);
+  BoundProgram(TileProgram program, const MapBody& body, const MapStreams& streams, const MapIteration& iteration,
+               const MapTable& table);
 
   const TileProgram& program() const { return program_; }
   // Of a part's buffers and scalars.
   int64_t bytes() const;
 
   // `prefetches`: the operands do not stay in a cache.
-  void bind(std::span<void* const> operands, std::span<void* const> outputs,
-            const std::vector<int64_t>& operand_bytes, const std::vector<int64_t>& output_bytes,
-            bool prefetches);
+  void bind(std::span<void* const> operands, std::span<void* const> outputs, const std::vector<int64_t>& operand_bytes,
+            const std::vector<int64_t>& output_bytes, bool prefetches);
   void place(std::byte* memory, const std::vector<AccumulatorMemory>& accumulators, Slots* slots) const;
 
   // Moves to a part's first tile; then from tile to tile by `step`, which holds each stream's.

@@ -92,8 +92,7 @@ class Fusion {
 
  private:
   bool joins(int argument, Fn fn) const {
-    return argument >= 0 && may_join_[static_cast<size_t>(argument)] &&
-           nodes_[static_cast<size_t>(argument)].fn == fn;
+    return argument >= 0 && may_join_[static_cast<size_t>(argument)] && nodes_[static_cast<size_t>(argument)].fn == fn;
   }
   const MapNode& take(int argument) {
     joined_[static_cast<size_t>(argument)] = true;

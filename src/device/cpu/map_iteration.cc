@@ -58,9 +58,8 @@ void MapIteration::make_loops() {
 
 void MapIteration::move_outwards(const Stream& stream) {
   const TileLoop tiled = tiled_loop_ >= 0 ? loops_[static_cast<size_t>(tiled_loop_)] : TileLoop{0, -1};
-  std::stable_partition(loops_.begin(), loops_.end(), [&](const TileLoop& loop) {
-    return stream.strides[static_cast<size_t>(loop.dim)] != 0;
-  });
+  std::stable_partition(loops_.begin(), loops_.end(),
+                        [&](const TileLoop& loop) { return stream.strides[static_cast<size_t>(loop.dim)] != 0; });
   for (size_t i = 0; i < loops_.size(); ++i) {
     if (loops_[i].dim == tiled.dim) tiled_loop_ = static_cast<int>(i);
   }
@@ -83,8 +82,8 @@ void MapIteration::walk(Stream* stream) const {
   stream->strides_of_loops.assign(loops_.size(), 0);
   int64_t restart = 0;
   for (size_t i = loops_.size(); i-- > 0;) {
-    const int64_t stride = stream->strides[static_cast<size_t>(loops_[i].dim)] *
-                           (static_cast<int>(i) == tiled_loop_ ? rows_ : 1);
+    const int64_t stride =
+        stream->strides[static_cast<size_t>(loops_[i].dim)] * (static_cast<int>(i) == tiled_loop_ ? rows_ : 1);
     stream->strides_of_loops[i] = stride;
     stream->steps[i] = stride - restart;
     restart += stride * (loops_[i].trips - 1);

@@ -10,8 +10,7 @@ namespace {
 
 // Calls visit(value, tile) for rows of n elements of a tile, whose stream's value begins with `value`.
 template <typename Float, typename Visit>
-void each_row(const TilePattern& pattern, size_t outer, int64_t n, int64_t value, Float* tile,
-              const Visit& visit) {
+void each_row(const TilePattern& pattern, size_t outer, int64_t n, int64_t value, Float* tile, const Visit& visit) {
   int64_t counters[kMostDims] = {};
   for (;;) {
     visit(value, tile);
@@ -42,9 +41,7 @@ void copy(const MapTable&, const float* from, int64_t n, float* to) {
   std::memcpy(to, from, static_cast<size_t>(n) * sizeof(float));
 }
 void copy(const MapTable& table, const uint8_t* from, int64_t n, float* to) { table.convert_u8(to, from, n); }
-void copy(const MapTable& table, const int32_t* from, int64_t n, float* to) {
-  table.convert_s32(to, from, n);
-}
+void copy(const MapTable& table, const int32_t* from, int64_t n, float* to) { table.convert_s32(to, from, n); }
 
 void copy(const MapTable& table, const Bf16* from, int64_t n, float* to) { table.convert_bf16(to, from, n); }
 
@@ -63,9 +60,8 @@ void gather(const MapTable& table, const T* from, const TilePattern& pattern, in
   if constexpr (std::is_same_v<T, float>) {
     if (row.stride == 0 && row.outer > 0) {
       const StridedDim rows = pattern[row.outer - 1];
-      each_row(pattern, row.outer - 1, rows.extent * row.n, first, to, [&](int64_t at, float* tile) {
-        table.fill_rows(tile, from + at, rows.stride, rows.extent, row.n);
-      });
+      each_row(pattern, row.outer - 1, rows.extent * row.n, first, to,
+               [&](int64_t at, float* tile) { table.fill_rows(tile, from + at, rows.stride, rows.extent, row.n); });
       return;
     }
   }
@@ -85,8 +81,8 @@ void coordinates(const TilePattern& pattern, int64_t first, float* to) {
   });
 }
 
-void segment_values(const MapTable& primitives, const SegmentTable& table, const TilePattern& pattern,
-                    int64_t first, float* to) {
+void segment_values(const MapTable& primitives, const SegmentTable& table, const TilePattern& pattern, int64_t first,
+                    float* to) {
   const TilePrimitive fill = primitives.primitives[static_cast<int>(TileOp::kCopy)][kScalarA];
   const InnerRow row(pattern);
   each_row(pattern, row.outer, row.n, first, to, [&](int64_t at, float* tile) {
@@ -94,8 +90,7 @@ void segment_values(const MapTable& primitives, const SegmentTable& table, const
         static_cast<size_t>(std::upper_bound(table.ends.begin(), table.ends.end(), at) - table.ends.begin());
     for (int64_t i = 0; i < row.n;) {
       while (table.ends[segment] <= at + i * row.stride) ++segment;
-      const int64_t left =
-          (table.ends[segment] - at + row.stride - 1) / row.stride;  // up to the segment's end
+      const int64_t left = (table.ends[segment] - at + row.stride - 1) / row.stride;  // up to the segment's end
       const int64_t end = std::min(row.n, left);
       fill(tile + i, &table.values[segment], nullptr, nullptr, 0, end - i);
       i = end;
@@ -103,8 +98,7 @@ void segment_values(const MapTable& primitives, const SegmentTable& table, const
   });
 }
 
-void draws(const LeafSource& source, const MapNode& leaf, const TilePattern& pattern, int64_t first,
-           float* to) {
+void draws(const LeafSource& source, const MapNode& leaf, const TilePattern& pattern, int64_t first, float* to) {
   const uint64_t key = source.body.keys[static_cast<size_t>(leaf.a)];
   const auto draw = leaf.fn == Fn::kUniform ? source.table.uniform : source.table.normal;
   const InnerRow row(pattern);
@@ -118,18 +112,14 @@ void draws(const LeafSource& source, const MapNode& leaf, const TilePattern& pat
 
 }  // namespace
 
-void load_leaf(const LeafSource& source, const MapNode& leaf, const TilePattern& pattern, int64_t first,
-               float* to) {
+void load_leaf(const LeafSource& source, const MapNode& leaf, const TilePattern& pattern, int64_t first, float* to) {
   const MapTable& table = source.table;
   switch (leaf.fn) {
     case Fn::kInput:
       switch (source.dtype) {
-        case DType::kU8:
-          return gather(table, static_cast<const uint8_t*>(source.operand), pattern, first, to);
-        case DType::kS32:
-          return gather(table, static_cast<const int32_t*>(source.operand), pattern, first, to);
-        case DType::kBF16:
-          return gather(table, static_cast<const Bf16*>(source.operand), pattern, first, to);
+        case DType::kU8: return gather(table, static_cast<const uint8_t*>(source.operand), pattern, first, to);
+        case DType::kS32: return gather(table, static_cast<const int32_t*>(source.operand), pattern, first, to);
+        case DType::kBF16: return gather(table, static_cast<const Bf16*>(source.operand), pattern, first, to);
         default: return gather(table, static_cast<const float*>(source.operand), pattern, first, to);
       }
     case Fn::kIndex: return coordinates(pattern, first, to);
@@ -139,7 +129,8 @@ void load_leaf(const LeafSource& source, const MapNode& leaf, const TilePattern&
   }
 }
 
-void scatter_tile(const MapTable& table, const float* tile, const TilePattern& pattern, int64_t first, DType dtype, void* to) {
+void scatter_tile(const MapTable& table, const float* tile, const TilePattern& pattern, int64_t first, DType dtype,
+                  void* to) {
   const InnerRow row(pattern);
   each_row(pattern, row.outer, row.n, first, tile, [&](int64_t at, const float* from) {
     if (dtype == DType::kF32) {

@@ -17,10 +17,10 @@ struct LeafSource {
 };
 
 // `first` is the stream's value at the tile's first element; up to 15 floats past the tile may be written.
-void load_leaf(const LeafSource& source, const MapNode& leaf, const TilePattern& pattern, int64_t first,
-               float* to);
+void load_leaf(const LeafSource& source, const MapNode& leaf, const TilePattern& pattern, int64_t first, float* to);
 
 // Writes a tile to offsets first + pattern of an output of f32 or bf16.
-void scatter_tile(const MapTable& table, const float* tile, const TilePattern& pattern, int64_t first, DType dtype, void* to);
+void scatter_tile(const MapTable& table, const float* tile, const TilePattern& pattern, int64_t first, DType dtype,
+                  void* to);
 
 }  // namespace trainer::cpu

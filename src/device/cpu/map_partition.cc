@@ -26,8 +26,8 @@ int64_t steps_of(const MapIteration& iteration, int first, int last) {
 
 MapPartition::MapPartition(MapIteration* iteration, const std::vector<ReducedStream>& reduced, int threads)
     : owned(reduced.size(), false) {
-  const auto largest = std::max_element(reduced.begin(), reduced.end(),
-                                        [](const auto& a, const auto& b) { return a.count < b.count; });
+  const auto largest =
+      std::max_element(reduced.begin(), reduced.end(), [](const auto& a, const auto& b) { return a.count < b.count; });
   if (largest != reduced.end()) iteration->move_outwards(*largest->stream);
 
   const int all = static_cast<int>(iteration->loops().size());

@@ -23,8 +23,8 @@ int highest_bit(uint32_t mask) { return mask == 0 ? -1 : 31 - __builtin_clz(mask
 
 class Compiler {
  public:
-  Compiler(const MapBody& body, const MapStreams& streams, const MapIteration& iteration,
-           const MapTable& table, Segments segments, TileProgram* program)
+  Compiler(const MapBody& body, const MapStreams& streams, const MapIteration& iteration, const MapTable& table,
+           Segments segments, TileProgram* program)
       : body_(body),
         nodes_(plain_nodes(body.nodes)),
         streams_(streams),
@@ -78,8 +78,8 @@ class Compiler {
       info_[i].scalar = true;
       if (arity_of(nodes_[i].fn) == 0) {
         if (nodes_[i].fn == Fn::kConstant) continue;
-        info_[i].scalar = stream_of(static_cast<int>(i)).constant() ||
-                          (nodes_[i].fn == Fn::kSegment && segments_ == Segments::kOne);
+        info_[i].scalar =
+            stream_of(static_cast<int>(i)).constant() || (nodes_[i].fn == Fn::kSegment && segments_ == Segments::kOne);
         info_[i].loops = stream_of(static_cast<int>(i)).loops;
       }
       for (int argument : arguments(nodes_[i])) {
@@ -141,8 +141,7 @@ class Compiler {
     return tiled < 0 || ((info(node).loops >> tiled) & 1) ? TileLength::kTile : TileLength::kWhole;
   }
   int new_slot(int node) {
-    return info(node).scalar ? add_slot(SlotKind::kScalar, program_.scalars++)
-                             : add_slot(SlotKind::kBuffer, -1);
+    return info(node).scalar ? add_slot(SlotKind::kScalar, program_.scalars++) : add_slot(SlotKind::kBuffer, -1);
   }
 
   void emit_node(int node) {
@@ -160,8 +159,8 @@ class Compiler {
 
   void emit_leaf(int node) {
     const MapNode& leaf = nodes_[static_cast<size_t>(node)];
-    const bool converts =
-        leaf.fn == Fn::kInput && streams_.operand_dtypes[static_cast<size_t>(leaf.a)] == DType::kBF16 && !info(node).scalar;
+    const bool converts = leaf.fn == Fn::kInput &&
+                          streams_.operand_dtypes[static_cast<size_t>(leaf.a)] == DType::kBF16 && !info(node).scalar;
     if (leaf.fn == Fn::kInput) {
       int& slot = operand_slot_[static_cast<size_t>(leaf.a)];
       const Stream& stream = stream_of(node);
@@ -189,8 +188,7 @@ class Compiler {
     emit_slots(level, f.op, mode, out, slots, f.k, length);
   }
 
-  void emit_slots(size_t level, TileOp op, int mode, int out, const int (&slots)[3], float k,
-                  TileLength length) {
+  void emit_slots(size_t level, TileOp op, int mode, int out, const int (&slots)[3], float k, TileLength length) {
     const TilePrimitive primitive = table_.primitives[static_cast<int>(op)][mode];
     TRAINER_ASSERT(primitive != nullptr);
     program_.instructions[level].push_back({primitive, out, slots[0], slots[1], slots[2], k, length});
@@ -199,8 +197,7 @@ class Compiler {
   void emit_outputs(int node) {
     for (const bool reduced : {false, true}) {
       for (size_t i = 0; i < body_.outputs.size(); ++i) {
-        if (body_.outputs[i].node != node || (body_.outputs[i].reduction != Reduction::kNone) != reduced)
-          continue;
+        if (body_.outputs[i].node != node || (body_.outputs[i].reduction != Reduction::kNone) != reduced) continue;
         if (reduced) {
           emit_reduction(i, node);
         } else {
@@ -225,8 +222,7 @@ class Compiler {
     }
     const int slot = add_slot(SlotKind::kStored, output);
     const int slots[3] = {info(node).slot, kUnread, kUnread};
-    emit_slots(last_level(), TileOp::kCopy, info(node).scalar ? kScalarA : 0, slot, slots, 0,
-               TileLength::kTile);
+    emit_slots(last_level(), TileOp::kCopy, info(node).scalar ? kScalarA : 0, slot, slots, 0, TileLength::kTile);
     program_.stored.push_back({output, slot, buffer, last.size() - 1});
   }
 
@@ -240,8 +236,7 @@ class Compiler {
       if (product_[output]) {
         const int slots[3] = {info(n.a).slot, info(n.b).slot, reduction.accumulator};
         const int mode = (info(n.a).scalar ? kScalarA : 0) | (info(n.b).scalar ? kScalarB : 0);
-        emit_slots(last_level(), TileOp::kMultiplyAdd, mode, reduction.accumulator, slots, 0,
-                   TileLength::kTile);
+        emit_slots(last_level(), TileOp::kMultiplyAdd, mode, reduction.accumulator, slots, 0, TileLength::kTile);
       } else {
         const int slots[3] = {reduction.accumulator, info(node).slot, kUnread};
         emit_slots(last_level(), sum ? TileOp::kAdd : TileOp::kMaximum, info(node).scalar ? kScalarB : 0,
@@ -274,13 +269,11 @@ class Compiler {
   void note_reads() {
     auto note = [&](int slot, int64_t position) {
       if (slot < 0 || program_.slots[static_cast<size_t>(slot)].kind != SlotKind::kOperand) return;
-      int64_t& last =
-          program_.last_read[static_cast<size_t>(program_.slots[static_cast<size_t>(slot)].index)];
+      int64_t& last = program_.last_read[static_cast<size_t>(program_.slots[static_cast<size_t>(slot)].index)];
       last = std::max(last, position);
     };
     const auto& last = program_.instructions[last_level()];
-    for (size_t i = 0; i < last.size(); ++i)
-      each_read(last[i], [&](int slot) { note(slot, static_cast<int64_t>(i)); });
+    for (size_t i = 0; i < last.size(); ++i) each_read(last[i], [&](int slot) { note(slot, static_cast<int64_t>(i)); });
     for (const TileReduction& reduction : program_.reductions) {
       note(reduction.a, kReadByReduction);
       note(reduction.b, kReadByReduction);

@@ -63,8 +63,8 @@ struct TileReduction {
 enum class Segments : uint8_t { kAny, kOne };
 
 struct TileProgram {
-  TileProgram(const MapBody& body, const MapStreams& streams, const MapIteration& iteration,
-              const MapTable& table, Segments segments);
+  TileProgram(const MapBody& body, const MapStreams& streams, const MapIteration& iteration, const MapTable& table,
+              Segments segments);
 
   std::vector<TileSlot> slots;
   std::vector<std::vector<TileLoad>> loads;                // by level

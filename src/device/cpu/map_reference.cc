@@ -38,8 +38,7 @@ float apply(const MapNode& node, float a, float b, float c) {
     case Fn::kTanh: return std::tanh(a);
     case Fn::kSigmoid: return 1.0f / (1.0f + std::exp(-a));
     case Fn::kFloor: return std::floor(a);
-    case Fn::kSoftplus:
-      return std::max(a, 0.0f) + std::log1p(std::exp(-std::fabs(a))) + (std::isnan(a) ? a : 0.0f);
+    case Fn::kSoftplus: return std::max(a, 0.0f) + std::log1p(std::exp(-std::fabs(a))) + (std::isnan(a) ? a : 0.0f);
     case Fn::kPowerConstant: return std::pow(a, node.k);
     case Fn::kRelu: return a > 0 ? a : (node.k == 0 && !std::isnan(a) ? 0.0f : node.k * a);
     case Fn::kAdd: return a + b;
@@ -61,10 +60,7 @@ float apply(const MapNode& node, float a, float b, float c) {
 class ReferenceMap : public BoundKernel {
  public:
   explicit ReferenceMap(const OpInstance& instance)
-      : BoundKernel(instance),
-        body_(instance.op->as<MapBody>()),
-        inputs_(instance.inputs),
-        outputs_(instance.outputs) {
+      : BoundKernel(instance), body_(instance.op->as<MapBody>()), inputs_(instance.inputs), outputs_(instance.outputs) {
     for (const TensorDesc& desc : inputs_) input_strides_.push_back(domain_strides(desc, body_.domain));
     for (const TensorDesc& desc : outputs_) {
       output_strides_.push_back(domain_strides(desc, body_.domain));
@@ -81,8 +77,7 @@ class ReferenceMap : public BoundKernel {
   void run(const RunContext& context) override {
     for (size_t i = 0; i < totals_.size(); ++i) {
       const bool is_max = body_.outputs[i].reduction == Reduction::kMax;
-      std::fill(totals_[i].begin(), totals_[i].end(),
-                is_max ? -std::numeric_limits<double>::infinity() : 0.0);
+      std::fill(totals_[i].begin(), totals_[i].end(), is_max ? -std::numeric_limits<double>::infinity() : 0.0);
     }
     std::fill(coordinates_.begin(), coordinates_.end(), 0);
     const int64_t count = body_.domain.count();
@@ -115,9 +110,7 @@ class ReferenceMap : public BoundKernel {
         case Fn::kUniform:
           nodes_[i] = uniform_from_bits(philox_element(body_.keys[a], pass, static_cast<uint64_t>(element)));
           break;
-        case Fn::kNormal:
-          nodes_[i] = philox_normal(body_.keys[a], pass, static_cast<uint64_t>(element));
-          break;
+        case Fn::kNormal: nodes_[i] = philox_normal(body_.keys[a], pass, static_cast<uint64_t>(element)); break;
         default:
           nodes_[i] = apply(node, nodes_[a], node.b >= 0 ? nodes_[static_cast<size_t>(node.b)] : 0,
                             node.c >= 0 ? nodes_[static_cast<size_t>(node.c)] : 0);

@@ -55,8 +55,8 @@ class MapTiles : public BoundKernel {
         streams_(instance),
         iteration_(MapDims(body_.domain, streams_.order, streams_.strides), &streams_.all),
         partition_(&iteration_, reduced_streams(), threads) {
-    programs_.emplace_back(TileProgram(body_, streams_, iteration_, table, Segments::kAny), body_, streams_,
-                           iteration_, table);
+    programs_.emplace_back(TileProgram(body_, streams_, iteration_, table, Segments::kAny), body_, streams_, iteration_,
+                           table);
     find_boundaries();
     if (!boundaries_.empty())
       programs_.emplace_back(TileProgram(body_, streams_, iteration_, table, Segments::kOne), body_, streams_,
@@ -142,8 +142,8 @@ class MapTiles : public BoundKernel {
     }
     for (const TileReduction& reduction : programs_[0].program().reductions) {
       const size_t output = static_cast<size_t>(reduction.output);
-      accumulators_.emplace_back(reduction, stream_of_output(output), body_.output_shape(output).count(),
-                                 owned[output], iteration_, table);
+      accumulators_.emplace_back(reduction, stream_of_output(output), body_.output_shape(output).count(), owned[output],
+                                 iteration_, table);
     }
   }
 
@@ -227,10 +227,9 @@ class MapTiles : public BoundKernel {
 
   void measure(const Part& part, Tile* tile) const {
     const int tiled = iteration_.tiled_loop();
-    tile->last = tiled < 0 || part.counters[static_cast<size_t>(tiled)] ==
-                                  iteration_.loops()[static_cast<size_t>(tiled)].trips - 1;
-    tile->lengths[static_cast<int>(TileLength::kTile)] =
-        tile->last ? iteration_.last_tile() : iteration_.whole_tile();
+    tile->last = tiled < 0 ||
+                 part.counters[static_cast<size_t>(tiled)] == iteration_.loops()[static_cast<size_t>(tiled)].trips - 1;
+    tile->lengths[static_cast<int>(TileLength::kTile)] = tile->last ? iteration_.last_tile() : iteration_.whole_tile();
   }
 
   void run_tile(Part* part, size_t first_level, const Tile& tile,
@@ -253,8 +252,7 @@ class MapTiles : public BoundKernel {
         accumulators_[i].close_tile(&part->accumulators[i], tile.last);
       } else {
         accumulators_[i].add_tile(&part->accumulators[i], slots[static_cast<size_t>(reduction.a)],
-                                  reduction.b >= 0 ? slots[static_cast<size_t>(reduction.b)] : nullptr,
-                                  tile.last);
+                                  reduction.b >= 0 ? slots[static_cast<size_t>(reduction.b)] : nullptr, tile.last);
       }
     }
     program.store_deferred(tile, slots);
@@ -273,8 +271,8 @@ class MapTiles : public BoundKernel {
       const Accumulator& accumulator = accumulators_[i];
       if (accumulator.last_kept_loop() < moved) continue;
       const size_t o = static_cast<size_t>(accumulator.output());
-      accumulator.flush(&part->accumulators[i], output(o),
-                        part->offsets[static_cast<size_t>(streams_.of_output(o))], last);
+      accumulator.flush(&part->accumulators[i], output(o), part->offsets[static_cast<size_t>(streams_.of_output(o))],
+                        last);
     }
   }
 
@@ -320,8 +318,7 @@ class EmptyMap : public BoundKernel {
   void run(const RunContext&) override {
     for (size_t i = 0; i < body_.outputs.size(); ++i) {
       const bool is_max = body_.outputs[i].reduction == Reduction::kMax;
-      std::fill_n(output(i), body_.output_shape(i).count(),
-                  is_max ? -std::numeric_limits<float>::infinity() : 0.0f);
+      std::fill_n(output(i), body_.output_shape(i).count(), is_max ? -std::numeric_limits<float>::infinity() : 0.0f);
     }
   }
 
@@ -343,8 +340,7 @@ std::unique_ptr<Kernel> create_map_tiles(const OpInstance& instance) {
 
 std::string refuse_map_tiles(const OpInstance& instance) {
   const MapBody& body = instance.op->as<MapBody>();
-  if (body.domain.rank() > kMostDims)
-    return fmt::format("{} axes; tiles take {}", body.domain.rank(), kMostDims);
+  if (body.domain.rank() > kMostDims) return fmt::format("{} axes; tiles take {}", body.domain.rank(), kMostDims);
   for (const TensorDesc& desc : instance.inputs) {
     if (desc.dtype == DType::kF16)
       return fmt::format("an operand is {}; tiles read f32, bf16, u8 and s32", name_of(desc.dtype));
@@ -353,7 +349,8 @@ std::string refuse_map_tiles(const OpInstance& instance) {
     const DType dtype = instance.outputs[i].dtype;
     const bool reduced = body.outputs[i].reduction != Reduction::kNone;
     if (dtype != DType::kF32 && (dtype != DType::kBF16 || reduced))
-      return fmt::format("a{} result is {}; tiles write f32, and bf16 where it is not reduced", reduced ? " reduced" : "", name_of(dtype));
+      return fmt::format("a{} result is {}; tiles write f32, and bf16 where it is not reduced",
+                         reduced ? " reduced" : "", name_of(dtype));
   }
   return "";
 }

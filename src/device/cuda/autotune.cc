@@ -1,4 +1,5 @@
-// Times each way as a captured graph of several launches. The ways alternate over a few rounds, and the best time counts.
+// Times each way as a captured graph of several launches. The ways alternate over a few rounds, and the best time
+// counts.
 #include "device/cuda/autotune.h"
 
 #include <algorithm>
@@ -27,9 +28,10 @@ void tell_once(const Context& context) {
   if (told || !context.options.tell) return;
   told = true;
   const std::string reason = refuse_keeping();
-  context.options.tell(fmt::format("Trying out ways to compute convolutions and products on {}; {}", context.properties.name,
-                                   reason.empty() ? "what is fastest is kept in " + cache_folder()
-                                                  : fmt::format("each run does so, as nothing can be kept ({})", reason)));
+  context.options.tell(
+      fmt::format("Trying out ways to compute convolutions and products on {}; {}", context.properties.name,
+                  reason.empty() ? "what is fastest is kept in " + cache_folder()
+                                 : fmt::format("each run does so, as nothing can be kept ({})", reason)));
 }
 
 // nullptr where it does not run or cannot be recorded.
@@ -76,7 +78,9 @@ class Blocks {
 }  // namespace
 
 Trials::Trials(Context& context)
-    : context_(context), tries_(!context.planned() && !context.options.deterministic), has_time_(spent < kMostSeconds) {}
+    : context_(context),
+      tries_(!context.planned() && !context.options.deterministic),
+      has_time_(spent < kMostSeconds) {}
 Trials::~Trials() {
   if (tries_) spent += std::chrono::steady_clock::now() - began_;
 }

@@ -12,8 +12,8 @@
 
 namespace trainer::cuda {
 
-// The trials for one op. Nothing is tried on a GPU that is only planned for, nor where runs must repeat bit for bit: there
-// the first way wins. All trials of a process share about two minutes.
+// The trials for one op. Nothing is tried on a GPU that is only planned for, nor where runs must repeat bit for bit:
+// there the first way wins. All trials of a process share about two minutes.
 class Trials {
  public:
   explicit Trials(Context& context);
@@ -34,8 +34,8 @@ class Trials {
     // Trials by a later process would find the same: not where time was spent, the GPU lacked memory or a check failed.
     bool is_final = false;
   };
-  // The fastest right one of `count` ways, which `ways_on` makes for blocks of scratch memory of these sizes, each aligned as
-  // workspaces are.
+  // The fastest right one of `count` ways, which `ways_on` makes for blocks of scratch memory of these sizes, each
+  // aligned as workspaces are.
   Verdict fastest(size_t count, const std::vector<int64_t>& bytes,
                   const std::function<std::vector<Way>(std::span<void* const> blocks)>& ways_on);
 

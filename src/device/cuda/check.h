@@ -1,5 +1,5 @@
-// Results of CUDA's functions as errors. The runtime also keeps each thread's last error until it is read: whoever handles
-// a failure clears it, so that no later call reports it.
+// Results of CUDA's functions as errors. The runtime also keeps each thread's last error until it is read: whoever
+// handles a failure clears it, so that no later call reports it.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -22,8 +22,8 @@ inline void ignore_result(cudaError_t result) { succeeds(result); }
 template <typename... Args>
 void check_on(int ordinal, cudaError_t result, fmt::format_string<Args...> doing, Args&&... args) {
   if (succeeds(result)) return;
-  throw device_error("GPU {}, {}: {} ({})", ordinal, fmt::format(doing, std::forward<Args>(args)...), cudaGetErrorString(result),
-                     cudaGetErrorName(result));
+  throw device_error("GPU {}, {}: {} ({})", ordinal, fmt::format(doing, std::forward<Args>(args)...),
+                     cudaGetErrorString(result), cudaGetErrorName(result));
 }
 
 // On the calling thread's GPU.

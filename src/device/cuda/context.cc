@@ -32,8 +32,9 @@ Context::~Context() {
 std::string Context::conditions() const {
   int driver = 0;
   ignore_result(cudaDriverGetVersion(&driver));
-  return fmt::format("{} ({}, {} multiprocessors, {}), driver {}, {}{}", properties.name, properties.architecture(), properties.multiprocessors,
-                     planned() ? "planned" : "at hand", driver, name_of(options.precision), options.deterministic ? ", deterministic" : "");
+  return fmt::format("{} ({}, {} multiprocessors, {}), driver {}, {}{}", properties.name, properties.architecture(),
+                     properties.multiprocessors, planned() ? "planned" : "at hand", driver, name_of(options.precision),
+                     options.deterministic ? ", deterministic" : "");
 }
 
 void Context::check_partners() const {
@@ -86,8 +87,8 @@ cudnnHandle_t Context::cudnn_handle() {
   return cudnn_;
 }
 
-// A GPU that shares the host's page tables may read pageable memory after cudaMemcpyAsync has returned. What the training
-// loop sends is small: nothing waits for it.
+// A GPU that shares the host's page tables may read pageable memory after cudaMemcpyAsync has returned. What the
+// training loop sends is small: nothing waits for it.
 void Context::send(void* to, const void* from, int64_t bytes) const {
   enter();
   if (bytes <= kMostSentBytes) {

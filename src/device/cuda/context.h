@@ -42,7 +42,8 @@ class Context {
   void fetch(void* to, const void* from, int64_t bytes) const;
   // Makes this the GPU of the calling thread.
   void enter() const;
-  // Wait for all that is queued, or for an event of this GPU. They throw where this GPU or one of `partners` has failed.
+  // Wait for all that is queued, or for an event of this GPU. They throw where this GPU or one of `partners` has
+  // failed.
   void wait() const;
   void wait(cudaEvent_t event) const;
   // Throws where one of `partners` has failed.

@@ -1,6 +1,6 @@
 // Convolutions and their gradients as graphs of cuDNN: channels-last images, filters packed into the images' type and
-// cuDNN's order (outputs, rows, columns, inputs) on each run. Bias and relu are part of the graph where cuDNN has a kernel
-// for both, otherwise a map of their own that follows.
+// cuDNN's order (outputs, rows, columns, inputs) on each run. Bias and relu are part of the graph where cuDNN has a
+// kernel for both, otherwise a map of their own that follows.
 //
 // cuDNN makes gradients of filters in the images' type only, from sums of floats.
 #include <map>
@@ -41,7 +41,7 @@ Descriptor tensor_of(int64_t number, cudnnDataType_t type, const Shape& shape) {
 }
 
 Descriptor convolution_descriptor(const ConvolutionGeometry& g, size_t spatial) {
-  auto of = [&](const int64_t (&all)[3]) { return std::vector<int64_t>(all + 3 - spatial, all + 3); };
+  auto of = [&](const int64_t(&all)[3]) { return std::vector<int64_t>(all + 3 - spatial, all + 3); };
   const cudnnConvolutionMode_t mode = CUDNN_CROSS_CORRELATION;
   Descriptor convolution(CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR);
   convolution.set(CUDNN_ATTR_CONVOLUTION_COMP_TYPE, CUDNN_DATA_FLOAT)
@@ -57,7 +57,8 @@ Descriptor convolution_descriptor(const ConvolutionGeometry& g, size_t spatial) 
 
 Descriptor pointwise_descriptor(cudnnPointwiseMode_t mode) {
   Descriptor pointwise(CUDNN_BACKEND_POINTWISE_DESCRIPTOR);
-  pointwise.set(CUDNN_ATTR_POINTWISE_MODE, CUDNN_TYPE_POINTWISE_MODE, 1, &mode).set(CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_DATA_FLOAT);
+  pointwise.set(CUDNN_ATTR_POINTWISE_MODE, CUDNN_TYPE_POINTWISE_MODE, 1, &mode)
+      .set(CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_DATA_FLOAT);
   return pointwise;
 }
 
@@ -104,7 +105,8 @@ TensorDesc bias_of(const OpInstance& instance) {
   return {Shape(extents), DType::kF32, MemoryFormat::kRowMajor};
 }
 
-std::unique_ptr<CudnnPlan> make_plan(Context& context, const OpInstance& instance, bool finishes, const std::string& signature) {
+std::unique_ptr<CudnnPlan> make_plan(Context& context, const OpInstance& instance, bool finishes,
+                                     const std::string& signature) {
   const ConvolutionOperands operands = convolution_operands(instance);
   const ConvolutionGeometry g = convolution_geometry(instance);
   const Epilogue& epilogue = instance.op->as<ConvolutionAttributes>().epilogue;
@@ -121,11 +123,19 @@ std::unique_ptr<CudnnPlan> make_plan(Context& context, const OpInstance& instanc
   // What the convolution makes, and what a bias makes of it, stay in registers.
   const Descriptor sum = tensor_of(0, CUDNN_DATA_FLOAT, result), biased = tensor_of(0, CUDNN_DATA_FLOAT, result);
   std::vector<Descriptor> operations;
-  auto convolve = [&](cudnnBackendDescriptorType_t of, cudnnBackendAttributeName_t of_convolution, cudnnBackendAttributeName_t of_x,
-                      cudnnBackendAttributeName_t of_w, cudnnBackendAttributeName_t of_y, cudnnBackendAttributeName_t alpha,
+  auto convolve = [&](cudnnBackendDescriptorType_t of, cudnnBackendAttributeName_t of_convolution,
+                      cudnnBackendAttributeName_t of_x, cudnnBackendAttributeName_t of_w,
+                      cudnnBackendAttributeName_t of_y, cudnnBackendAttributeName_t alpha,
                       cudnnBackendAttributeName_t beta, const Descriptor& at_x, const Descriptor& at_y) {
     operations.emplace_back(of);
-    operations.back().set(of_convolution, convolution).set(of_x, at_x).set(of_w, w).set(of_y, at_y).set(alpha, 1.0f).set(beta, 0.0f).finalize();
+    operations.back()
+        .set(of_convolution, convolution)
+        .set(of_x, at_x)
+        .set(of_w, w)
+        .set(of_y, at_y)
+        .set(alpha, 1.0f)
+        .set(beta, 0.0f)
+        .finalize();
   };
   if (forward) {
     convolve(CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC,
@@ -133,15 +143,16 @@ std::unique_ptr<CudnnPlan> make_plan(Context& context, const OpInstance& instanc
              CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA,
              CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA, x, finishes ? sum : y);
   } else if (weight_gradient) {
-    convolve(CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC,
-             CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW,
-             CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_ALPHA,
-             CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA, x, y);
+    convolve(CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR,
+             CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X,
+             CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY,
+             CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_ALPHA, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA, x, y);
   } else {
-    convolve(CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC,
-             CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W,
-             CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA,
-             CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA, finishes ? sum : x, y);
+    convolve(CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR,
+             CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX,
+             CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY,
+             CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA,
+             finishes ? sum : x, y);
   }
   const Descriptor& stored = forward ? y : x;
   const Descriptor bias = tensor_of(kBias, CUDNN_DATA_FLOAT, bias_of(instance).shape);
@@ -151,7 +162,8 @@ std::unique_ptr<CudnnPlan> make_plan(Context& context, const OpInstance& instanc
   const auto operand = [&](int64_t number, const TensorDesc& desc) {
     return CudnnOperand{number, operands.x->dtype, desc.shape.count() * size_of(operands.x->dtype)};
   };
-  const CudnnOperand at_x = operand(kX, *operands.x), at_w = operand(kWeights, *operands.weights), at_y = operand(kY, *operands.y);
+  const CudnnOperand at_x = operand(kX, *operands.x), at_w = operand(kWeights, *operands.weights),
+                     at_y = operand(kY, *operands.y);
   CudnnGraph graph;
   for (const Descriptor& operation : operations) graph.operations.push_back(&operation);
   graph.inputs = {forward || weight_gradient ? at_x : at_y, weight_gradient ? at_y : at_w};
@@ -167,9 +179,10 @@ std::unique_ptr<CudnnPlan> make_plan(Context& context, const OpInstance& instanc
 std::string signature_of(const OpInstance& instance) {
   const ConvolutionOperands operands = convolution_operands(instance);
   const ConvolutionAttributes& a = instance.op->as<ConvolutionAttributes>();
-  std::string text = fmt::format("{} {} x{} w{} y{} group {} bias {} relu {} {}", name_of(instance.op->kind), name_of(operands.x->dtype),
-                                 operands.x->shape.text(), operands.weights->shape.text(), operands.y->shape.text(), a.group,
-                                 has_bias(instance), a.epilogue.relu, a.epilogue.slope);
+  std::string text =
+      fmt::format("{} {} x{} w{} y{} group {} bias {} relu {} {}", name_of(instance.op->kind),
+                  name_of(operands.x->dtype), operands.x->shape.text(), operands.weights->shape.text(),
+                  operands.y->shape.text(), a.group, has_bias(instance), a.epilogue.relu, a.epilogue.slope);
   for (const auto* list : {&a.stride, &a.pad, &a.dilation}) text += fmt::format(" {}", fmt::join(*list, ","));
   return text;
 }
@@ -204,7 +217,8 @@ class CudnnConvolution : public BoundKernel {
     if (packed.dtype != weights.dtype || !lies_in(weights, MemoryFormat::kChannelsLast)) {
       // A map that copies converts type and order.
       const bool back = kind_ == OpKind::kConvolutionWeightGradient;
-      copy_.emplace(context, MapBody::copy(weights.shape), std::vector{back ? packed : weights}, back ? weights : packed);
+      copy_.emplace(context, MapBody::copy(weights.shape), std::vector{back ? packed : weights},
+                    back ? weights : packed);
       packed_bytes_ = aligned(packed.bytes());
       cost_ += copy_->cost(packed);
     }
@@ -212,7 +226,9 @@ class CudnnConvolution : public BoundKernel {
     const TensorDesc& result = instance.outputs[0];
     std::vector<TensorDesc> operands = {result};
     if (has_bias(instance)) operands.push_back(bias_of(instance));
-    finish_.emplace(context, body_of(instance.op->as<ConvolutionAttributes>().epilogue, result.shape, has_bias(instance)), operands, result);
+    finish_.emplace(context,
+                    body_of(instance.op->as<ConvolutionAttributes>().epilogue, result.shape, has_bias(instance)),
+                    operands, result);
     cost_ += finish_->cost(result);
   }
 
@@ -248,7 +264,7 @@ class CudnnConvolution : public BoundKernel {
  private:
   OpKind kind_;
   const ConvolutionPlan& plan_;
-  KernelCost cost_;  // of the plan's one call, and of the maps
+  KernelCost cost_;              // of the plan's one call, and of the maps
   std::optional<MapStep> copy_;  // packs filters, or unpacks their gradient
   int64_t packed_bytes_ = 0;
   std::optional<MapStep> finish_;
@@ -263,7 +279,8 @@ std::string refuse_convolution(Context& context, const OpInstance& instance) {
     if (desc->shape.count() == 0) return "an operand is empty";
   }
   if (operands.x->shape.rank() > 5 || operands.x->shape.rank() < 3) return "it has not 1 to 3 spatial axes";
-  if (!lies_in(*operands.x, MemoryFormat::kChannelsLast) || !lies_in(*operands.y, MemoryFormat::kChannelsLast)) return "an image is row-major";
+  if (!lies_in(*operands.x, MemoryFormat::kChannelsLast) || !lies_in(*operands.y, MemoryFormat::kChannelsLast))
+    return "an image is row-major";
   if (operands.x->dtype != operands.y->dtype) return "input and output have different types";
   if (!convolution_geometry(instance).fits_32_bits()) return "a padded image is past 32-bit extents";
   const ConvolutionPlan& plan = plan_of(context, instance);

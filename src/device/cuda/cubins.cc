@@ -50,8 +50,8 @@ std::string compile_text(const std::string& text, const std::string& architectur
   }
   api.destroy_program(&program);
   if (code.empty())
-    throw device_error("NVRTC cannot compile a kernel for {}: {}\n{}\n{}", target,
-                       api.error_text(compiled), log.c_str(), text);
+    throw device_error("NVRTC cannot compile a kernel for {}: {}\n{}\n{}", target, api.error_text(compiled),
+                       log.c_str(), text);
   return code;
 }
 

@@ -68,7 +68,8 @@ DeviceSpeed CudaDevice::best_speed() {
   product->bind(operands, results, workspace);
   const auto multiply = [&] { product->run({}); };
   const auto copy = [&] {
-    check(cudaMemcpyAsync(b, a, static_cast<size_t>(matrix.bytes()), cudaMemcpyDeviceToDevice, context_->stream()), "copying");
+    check(cudaMemcpyAsync(b, a, static_cast<size_t>(matrix.bytes()), cudaMemcpyDeviceToDevice, context_->stream()),
+          "copying");
   };
   // The first time loads code.
   multiply();
@@ -87,9 +88,8 @@ std::optional<DataSheet> CudaDevice::data_sheet() const {
 
 std::string CudaDevice::refuse_precision(Precision precision) const {
   if ((precision == Precision::kBF16 || precision == Precision::kTF32) && context_->properties.major < 8)
-    return fmt::format(
-        "{} does not multiply it: that takes compute capability 8.0 (Ampere); use fp16 or fp32",
-        context_->properties.name);
+    return fmt::format("{} does not multiply it: that takes compute capability 8.0 (Ampere); use fp16 or fp32",
+                       context_->properties.name);
   return "";
 }
 
@@ -145,6 +145,8 @@ std::unique_ptr<AllReduce> CudaDevice::make_all_reduce(std::span<Device* const> 
   for (Device* device : devices) contexts.push_back(static_cast<CudaDevice*>(device)->context_.get());
   return cuda::make_all_reduce(std::move(contexts));
 }
-std::unique_ptr<CapturedPass> CudaDevice::record(const std::function<void()>& queue) { return cuda::record(entered(), queue); }
+std::unique_ptr<CapturedPass> CudaDevice::record(const std::function<void()>& queue) {
+  return cuda::record(entered(), queue);
+}
 
 }  // namespace trainer::cuda

@@ -10,8 +10,8 @@ namespace trainer::cuda {
 
 class CudaDevice : public Device {
  public:
-  // "0": the GPU of this number, of which `gpus` knows that it can be used; "h200", "sm_90": one that is only planned for
-  // (typical_properties).
+  // "0": the GPU of this number, of which `gpus` knows that it can be used; "h200", "sm_90": one that is only planned
+  // for (typical_properties).
   CudaDevice(const std::string& which, const DeviceOptions& options);
   ~CudaDevice() override;
 

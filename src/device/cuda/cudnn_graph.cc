@@ -40,7 +40,8 @@ void check_cudnn(cudnnStatus_t status, const char* doing) {
   char message[1024] = {};
   cudnn().last_error_text(message, sizeof message);
   const std::string text = fmt::format("cuDNN, {}: {} {}", doing, cudnn().error_text(status), message);
-  if (is_broken(status)) throw device_error("{}. Is it whole, and made for this driver? Where it is not, run on the CPU with --cpu", text);
+  if (is_broken(status))
+    throw device_error("{}. Is it whole, and made for this driver? Where it is not, run on the CPU with --cpu", text);
   throw CudnnRefusal(text);
 }
 
@@ -49,7 +50,8 @@ Descriptor properties_descriptor(const Context& context) {
   Descriptor properties(CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR);
   if (context.planned()) {
     const std::string json = context.properties.cudnn_json();
-    properties.set(CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, static_cast<int64_t>(json.size()), json.data());
+    properties.set(CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, static_cast<int64_t>(json.size()),
+                   json.data());
   } else {
     const int32_t ordinal = context.ordinal();
     properties.set(CUDNN_ATTR_DEVICEPROP_DEVICE_ID, CUDNN_TYPE_INT32, 1, &ordinal);
@@ -62,12 +64,15 @@ Descriptor descriptor_of(const CudnnGraph& graph) {
   std::vector<cudnnBackendDescriptor_t> raw;
   for (const Descriptor* operation : graph.operations) raw.push_back(operation->get());
   Descriptor descriptor(CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
-  descriptor.set(CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, static_cast<int64_t>(raw.size()), raw.data()).finalize();
+  descriptor
+      .set(CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, static_cast<int64_t>(raw.size()), raw.data())
+      .finalize();
   return descriptor;
 }
 
 // The heuristics' configurations of a graph, the one they expect to be the fastest first.
-std::vector<Descriptor> configurations_of(const Descriptor& graph, const Descriptor& properties, cudnnBackendHeurMode_t mode) {
+std::vector<Descriptor> configurations_of(const Descriptor& graph, const Descriptor& properties,
+                                          cudnnBackendHeurMode_t mode) {
   Descriptor heuristic(CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR);
   heuristic.set(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, graph)
       .set(CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1, &mode)
@@ -80,8 +85,8 @@ std::vector<Descriptor> configurations_of(const Descriptor& graph, const Descrip
     raw.push_back(configurations.back().get());
   }
   int64_t count = 0;
-  check_cudnn(cudnn().get_attribute(heuristic.get(), CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR, kMostConfigurations,
-                                    &count, raw.data()),
+  check_cudnn(cudnn().get_attribute(heuristic.get(), CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR,
+                                    kMostConfigurations, &count, raw.data()),
               "asking for ways to compute");
   while (static_cast<int64_t>(configurations.size()) > count) configurations.pop_back();
   return configurations;
@@ -95,8 +100,8 @@ bool has_note(const Descriptor& configuration, cudnnBackendAttributeName_t name,
   cudnnBackendDescriptor_t raw = engine.get();
   Note notes[kMostNotes];
   int64_t count = 0;
-  if (cudnn().get_attribute(configuration.get(), CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &count, &raw) !=
-          CUDNN_STATUS_SUCCESS ||
+  if (cudnn().get_attribute(configuration.get(), CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &count,
+                            &raw) != CUDNN_STATUS_SUCCESS ||
       cudnn().get_attribute(engine.get(), name, type, kMostNotes, &count, notes) != CUDNN_STATUS_SUCCESS)
     return false;
   return std::any_of(notes, notes + std::min(count, kMostNotes),
@@ -113,15 +118,17 @@ EngineRules rules_of(const Context& context, const CudnnGraph& graph) {
   EngineRules rules{{CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION}};
   // Tensor cores round floats to TF32.
   if (graph.inputs[0].dtype == DType::kF32 && context.options.precision != Precision::kTF32)
-    rules.excluded.insert(rules.excluded.end(), {CUDNN_NUMERICAL_NOTE_TENSOR_CORE, CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS});
+    rules.excluded.insert(rules.excluded.end(),
+                          {CUDNN_NUMERICAL_NOTE_TENSOR_CORE, CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS});
   if (context.options.deterministic) rules.excluded.push_back(CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC);
   rules.generated_only = graph.has_relu && context.planned();
   return rules;
 }
 
-// The first plans of a graph that the device takes and the rules allow, `most` at most. Throws a CudnnRefusal where there is
-// none.
-std::vector<std::unique_ptr<CudnnPlan>> plans_of(const CudnnGraph& graph, const Descriptor& properties, const EngineRules& rules, size_t most) {
+// The first plans of a graph that the device takes and the rules allow, `most` at most. Throws a CudnnRefusal where
+// there is none.
+std::vector<std::unique_ptr<CudnnPlan>> plans_of(const CudnnGraph& graph, const Descriptor& properties,
+                                                 const EngineRules& rules, size_t most) {
   const Descriptor descriptor = descriptor_of(graph);
   std::vector<std::unique_ptr<CudnnPlan>> plans;
   std::string reason = "it knows no way to compute this";
@@ -135,13 +142,17 @@ std::vector<std::unique_ptr<CudnnPlan>> plans_of(const CudnnGraph& graph, const 
     }
     for (const Descriptor& configuration : configurations) {
       if (plans.size() == most) break;
-      if (has_note(configuration, CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE, rules.excluded)) continue;
-      const bool generates = has_note<cudnnBackendBehaviorNote_t>(configuration, CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE, CUDNN_TYPE_BEHAVIOR_NOTE,
-                                                                  {CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION});
+      if (has_note(configuration, CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE, rules.excluded))
+        continue;
+      const bool generates =
+          has_note<cudnnBackendBehaviorNote_t>(configuration, CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE, CUDNN_TYPE_BEHAVIOR_NOTE,
+                                               {CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION});
       if (generates ? generated++ >= kMostGenerated && most > 1 : rules.generated_only) continue;
       try {
         Descriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
-        plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, configuration).set(CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, properties).finalize();
+        plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, configuration)
+            .set(CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, properties)
+            .finalize();
         auto made = std::make_unique<CudnnPlan>(std::move(plan), graph);
         if (made->workspace_bytes() > kMostWorkspace) {
           reason = fmt::format("it needs {} bytes of workspace", made->workspace_bytes());
@@ -178,7 +189,8 @@ bool all_are_nan(const Context& context, const void* data, DType dtype, int64_t 
 
 // Whether a NaN passes the relu of a plan: one in the bias alone, and one in all inputs. A result that sees no input (a
 // window in the padding) counts as a NaN that was lost. Overwrites the inputs.
-bool passes_nan(Context& context, const CudnnGraph& graph, std::span<void* const> inputs, void* result, const std::function<void()>& run) {
+bool passes_nan(Context& context, const CudnnGraph& graph, std::span<void* const> inputs, void* result,
+                const std::function<void()>& run) {
   const auto fill = [&context](void* memory, int byte, const CudnnOperand& operand) {
     check(cudaMemsetAsync(memory, byte, static_cast<size_t>(operand.bytes), context.stream()), "filling memory");
   };
@@ -191,7 +203,8 @@ bool passes_nan(Context& context, const CudnnGraph& graph, std::span<void* const
   }
 }
 
-Trials::Verdict fastest_of(Context& context, Trials* trials, const std::vector<std::unique_ptr<CudnnPlan>>& plans, const CudnnGraph& graph) {
+Trials::Verdict fastest_of(Context& context, Trials* trials, const std::vector<std::unique_ptr<CudnnPlan>>& plans,
+                           const CudnnGraph& graph) {
   std::vector<int64_t> bytes = {0, graph.result.bytes};
   for (const auto& plan : plans) bytes[0] = std::max(bytes[0], plan->workspace_bytes());
   for (const CudnnOperand& operand : graph.inputs) bytes.push_back(operand.bytes);
@@ -202,7 +215,9 @@ Trials::Verdict fastest_of(Context& context, Trials* trials, const std::vector<s
       auto pack = std::make_shared<Descriptor>(plan->pack(inputs, blocks[1], blocks[0]));
       Trials::Way way{[&context, &plan, pack] { plan->run(context, *pack); }, {}};
       if (graph.has_relu)
-        way.is_right = [&context, &graph, inputs, result = blocks[1], run = way.run] { return passes_nan(context, graph, inputs, result, run); };
+        way.is_right = [&context, &graph, inputs, result = blocks[1], run = way.run] {
+          return passes_nan(context, graph, inputs, result, run);
+        };
       ways.push_back(std::move(way));
     }
     return ways;
@@ -217,18 +232,29 @@ Descriptor::Descriptor(cudnnBackendDescriptorType_t type) {
 Descriptor::~Descriptor() {
   if (descriptor_ != nullptr) cudnn().destroy_descriptor(descriptor_);
 }
-Descriptor& Descriptor::set(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, int64_t count, const void* values) {
+Descriptor& Descriptor::set(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, int64_t count,
+                            const void* values) {
   check_cudnn(cudnn().set_attribute(descriptor_, name, type, count, values), "describing an operation");
   return *this;
 }
 Descriptor& Descriptor::set(cudnnBackendAttributeName_t name, const std::vector<int64_t>& values) {
   return set(name, CUDNN_TYPE_INT64, static_cast<int64_t>(values.size()), values.data());
 }
-Descriptor& Descriptor::set(cudnnBackendAttributeName_t name, int64_t value) { return set(name, CUDNN_TYPE_INT64, 1, &value); }
-Descriptor& Descriptor::set(cudnnBackendAttributeName_t name, float value) { return set(name, CUDNN_TYPE_FLOAT, 1, &value); }
-Descriptor& Descriptor::set(cudnnBackendAttributeName_t name, double value) { return set(name, CUDNN_TYPE_DOUBLE, 1, &value); }
-Descriptor& Descriptor::set(cudnnBackendAttributeName_t name, bool value) { return set(name, CUDNN_TYPE_BOOLEAN, 1, &value); }
-Descriptor& Descriptor::set(cudnnBackendAttributeName_t name, cudnnDataType_t value) { return set(name, CUDNN_TYPE_DATA_TYPE, 1, &value); }
+Descriptor& Descriptor::set(cudnnBackendAttributeName_t name, int64_t value) {
+  return set(name, CUDNN_TYPE_INT64, 1, &value);
+}
+Descriptor& Descriptor::set(cudnnBackendAttributeName_t name, float value) {
+  return set(name, CUDNN_TYPE_FLOAT, 1, &value);
+}
+Descriptor& Descriptor::set(cudnnBackendAttributeName_t name, double value) {
+  return set(name, CUDNN_TYPE_DOUBLE, 1, &value);
+}
+Descriptor& Descriptor::set(cudnnBackendAttributeName_t name, bool value) {
+  return set(name, CUDNN_TYPE_BOOLEAN, 1, &value);
+}
+Descriptor& Descriptor::set(cudnnBackendAttributeName_t name, cudnnDataType_t value) {
+  return set(name, CUDNN_TYPE_DATA_TYPE, 1, &value);
+}
 Descriptor& Descriptor::set(cudnnBackendAttributeName_t name, const Descriptor& value) {
   const cudnnBackendDescriptor_t raw = value.get();
   return set(name, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &raw);
@@ -247,7 +273,8 @@ std::string Descriptor::read_text(cudnnBackendAttributeName_t name) const {
   int64_t count = 0;
   check_cudnn(cudnn().get_attribute(descriptor_, name, CUDNN_TYPE_CHAR, 0, &count, nullptr), "reading a description");
   std::string text(static_cast<size_t>(count), '\0');
-  check_cudnn(cudnn().get_attribute(descriptor_, name, CUDNN_TYPE_CHAR, count, &count, text.data()), "reading a description");
+  check_cudnn(cudnn().get_attribute(descriptor_, name, CUDNN_TYPE_CHAR, count, &count, text.data()),
+              "reading a description");
   text.resize(static_cast<size_t>(count));
   return text;
 }
@@ -263,7 +290,8 @@ cudnnDataType_t cudnn_type(DType dtype) {
   return CUDNN_DATA_FLOAT;
 }
 
-Descriptor cudnn_tensor(int64_t number, cudnnDataType_t type, const std::vector<int64_t>& extents, const std::vector<int64_t>& strides) {
+Descriptor cudnn_tensor(int64_t number, cudnnDataType_t type, const std::vector<int64_t>& extents,
+                        const std::vector<int64_t>& strides) {
   static int64_t next_virtual = 1000;
   Descriptor tensor(CUDNN_BACKEND_TENSOR_DESCRIPTOR);
   tensor.set(CUDNN_ATTR_TENSOR_DATA_TYPE, type)
@@ -287,7 +315,8 @@ Descriptor CudnnPlan::pack(std::span<void* const> inputs, void* result, void* wo
   addresses.push_back(result);
   Descriptor pack(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR);
   pack.set(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, numbers_)
-      .set(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, static_cast<int64_t>(addresses.size()), addresses.data())
+      .set(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, static_cast<int64_t>(addresses.size()),
+           addresses.data())
       .set(CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, 1, &workspace)
       .finalize();
   return pack;
@@ -297,8 +326,11 @@ void CudnnPlan::run(Context& context, const Descriptor& pack) const {
   const cudnnStatus_t status = cudnn().execute(context.cudnn_handle(), plan_.get(), pack.get());
   if (status == CUDNN_STATUS_SUCCESS) return;
   const std::string folder = cache_folder();
-  throw device_error("cuDNN cannot start a convolution: {}{}", cudnn().error_text(status),
-                     folder.empty() ? "" : fmt::format(". A way that an earlier run kept may no longer work: delete {} to choose anew", folder));
+  throw device_error(
+      "cuDNN cannot start a convolution: {}{}", cudnn().error_text(status),
+      folder.empty()
+          ? ""
+          : fmt::format(". A way that an earlier run kept may no longer work: delete {} to choose anew", folder));
 }
 
 // Plans are kept as the text that cuDNN makes of them, generated code included; an empty text where no plan is right.
@@ -306,14 +338,15 @@ std::unique_ptr<CudnnPlan> choose_plan(Context& context, const CudnnGraph& graph
   const char* const no_relu = "no engine is known to pass a NaN through its relu";
   if (graph.has_relu && context.options.deterministic) throw CudnnRefusal(no_relu);
   const Descriptor properties = properties_descriptor(context);
-  const std::string key =
-      fmt::format("cuDNN {} of CUDA {} for {}\n{}", cudnn().version(), cudnn().cuda_version(), context.conditions(), graph.signature);
+  const std::string key = fmt::format("cuDNN {} of CUDA {} for {}\n{}", cudnn().version(), cudnn().cuda_version(),
+                                      context.conditions(), graph.signature);
   if (const std::optional<std::string> text = find_cached(key)) {
     if (text->empty()) throw CudnnRefusal(no_relu);
     try {
       Descriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
       plan.set(CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, properties)
-          .set(CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, static_cast<int64_t>(text->size()), text->data())
+          .set(CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, static_cast<int64_t>(text->size()),
+               text->data())
           .finalize();
       return std::make_unique<CudnnPlan>(std::move(plan), graph);
     } catch (const CudnnRefusal&) {
@@ -322,7 +355,8 @@ std::unique_ptr<CudnnPlan> choose_plan(Context& context, const CudnnGraph& graph
   }
 
   Trials trials(context);
-  std::vector<std::unique_ptr<CudnnPlan>> plans = plans_of(graph, properties, rules_of(context, graph), trials.most_ways());
+  std::vector<std::unique_ptr<CudnnPlan>> plans =
+      plans_of(graph, properties, rules_of(context, graph), trials.most_ways());
   const Trials::Verdict verdict = fastest_of(context, &trials, plans, graph);
   if (graph.has_relu && !verdict.way) {
     if (verdict.is_final) keep_cached(key, "");

@@ -26,8 +26,9 @@ class Descriptor {
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
 
-  // Each throws a CudnnRefusal; the setters return *this. The type of a value is the attribute's: cuDNN reads other types
-  // as if they were its own (the scales of convolutions are floats, the parameters of pointwise operations doubles).
+  // Each throws a CudnnRefusal; the setters return *this. The type of a value is the attribute's: cuDNN reads other
+  // types as if they were its own (the scales of convolutions are floats, the parameters of pointwise operations
+  // doubles).
   Descriptor& set(cudnnBackendAttributeName_t name, const std::vector<int64_t>& values);
   Descriptor& set(cudnnBackendAttributeName_t name, int64_t value);
   Descriptor& set(cudnnBackendAttributeName_t name, float value);
@@ -35,7 +36,8 @@ class Descriptor {
   Descriptor& set(cudnnBackendAttributeName_t name, bool value);
   Descriptor& set(cudnnBackendAttributeName_t name, cudnnDataType_t value);
   Descriptor& set(cudnnBackendAttributeName_t name, const Descriptor& value);
-  Descriptor& set(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, int64_t count, const void* values);
+  Descriptor& set(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, int64_t count,
+                  const void* values);
   Descriptor& finalize();
 
   int64_t read_int64(cudnnBackendAttributeName_t name) const;
@@ -49,7 +51,8 @@ class Descriptor {
 cudnnDataType_t cudnn_type(DType dtype);
 
 // A tensor of a graph. One without a number (0) is an intermediate result that is not stored.
-Descriptor cudnn_tensor(int64_t number, cudnnDataType_t type, const std::vector<int64_t>& extents, const std::vector<int64_t>& strides);
+Descriptor cudnn_tensor(int64_t number, cudnnDataType_t type, const std::vector<int64_t>& extents,
+                        const std::vector<int64_t>& strides);
 
 // A tensor of a graph that is stored.
 struct CudnnOperand {
@@ -85,12 +88,12 @@ class CudnnPlan {
   int64_t workspace_;
 };
 
-// The fastest of the plans that the heuristics suggest, the device takes and `context.options` allow, or the one that an
-// earlier run found. Throws a CudnnRefusal where there is none.
+// The fastest of the plans that the heuristics suggest, the device takes and `context.options` allow, or the one that
+// an earlier run found. Throws a CudnnRefusal where there is none.
 //
-// The relu of many engines returns 0 for a NaN, whatever the graph asks for, and would hide that a training diverged. A plan
-// with a relu must have passed a NaN in a trial on this GPU. Where nothing is tried (`deterministic`) there is none. A GPU
-// that is only planned for is assumed to pass NaNs in engines whose code cuDNN generates.
+// The relu of many engines returns 0 for a NaN, whatever the graph asks for, and would hide that a training diverged. A
+// plan with a relu must have passed a NaN in a trial on this GPU. Where nothing is tried (`deterministic`) there is
+// none. A GPU that is only planned for is assumed to pass NaNs in engines whose code cuDNN generates.
 std::unique_ptr<CudnnPlan> choose_plan(Context& context, const CudnnGraph& graph);
 
 }  // namespace trainer::cuda

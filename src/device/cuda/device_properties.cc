@@ -23,8 +23,8 @@ struct Gpu {
   double fp32, tf32, half;  // TFLOP/s; half: of bf16 and fp16 with sums of floats
 };
 
-// Rates are those of NVIDIA's data sheets and, of GeForce GPUs, architecture white papers, without sparsity. H100 and H200
-// are the SXM variants, B200 that of HGX in its fastest form.
+// Rates are those of NVIDIA's data sheets and, of GeForce GPUs, architecture white papers, without sparsity. H100 and
+// H200 are the SXM variants, B200 that of HGX in its fastest form.
 constexpr Gpu kGpus[] = {
     {"T4", 7, 5, 40, 15 * kGiB, 4 * kMiB, 64 * kKiB, 320, 8.1, 8.1, 65},
     {"A100", 8, 0, 108, 40 * kGiB, 40 * kMiB, 163 * kKiB, 1555, 19.5, 156, 312},
@@ -37,7 +37,13 @@ constexpr Gpu kGpus[] = {
 };
 
 DeviceProperties properties_of(const Gpu& gpu) {
-  return {fmt::format("NVIDIA {}", gpu.name), gpu.major, gpu.minor, gpu.multiprocessors, gpu.memory, gpu.l2_cache, gpu.shared_memory};
+  return {fmt::format("NVIDIA {}", gpu.name),
+          gpu.major,
+          gpu.minor,
+          gpu.multiprocessors,
+          gpu.memory,
+          gpu.l2_cache,
+          gpu.shared_memory};
 }
 
 // "rtx4090" of "RTX 4090".
@@ -60,15 +66,16 @@ std::string listed(Has has) {
   return fmt::format("{}", fmt::join(words, ", "));
 }
 
-// "NVIDIA H100 80GB HBM3" is an H100; an "NVIDIA L40" is no L4, and an "NVIDIA H100 PCIe" has fewer multiprocessors. Some of
-// the memory is not there for programs.
+// "NVIDIA H100 80GB HBM3" is an H100; an "NVIDIA L40" is no L4, and an "NVIDIA H100 PCIe" has fewer multiprocessors.
+// Some of the memory is not there for programs.
 bool is_one(const DeviceProperties& properties, const Gpu& gpu) {
   const auto words = [](std::string text) {
     for (char& c : text) c = std::isalnum(static_cast<unsigned char>(c)) ? c : ' ';
     return fmt::format(" {} ", text);
   };
   constexpr int64_t kNear = 10;  // in percent
-  return words(properties.name).find(words(gpu.name)) != std::string::npos && properties.multiprocessors == gpu.multiprocessors &&
+  return words(properties.name).find(words(gpu.name)) != std::string::npos &&
+         properties.multiprocessors == gpu.multiprocessors &&
          std::abs(properties.memory - gpu.memory) * 100 <= kNear * gpu.memory;
 }
 
@@ -79,9 +86,11 @@ DeviceProperties typical_properties(const std::string& which) {
   for (const Gpu& gpu : kGpus) {
     if (wanted == key_of(gpu.name) || wanted == key_of(properties_of(gpu).architecture())) return properties_of(gpu);
   }
-  throw config_error("--gpu={}: no such GPU is known to plan for. Write its name ({}), an architecture ({}), or the number of a GPU of this machine",
-                     which, listed([](const Gpu& gpu) { return key_of(gpu.name); }),
-                     listed([](const Gpu& gpu) { return properties_of(gpu).architecture(); }));
+  throw config_error(
+      "--gpu={}: no such GPU is known to plan for. Write its name ({}), an architecture ({}), or the number of a GPU "
+      "of this machine",
+      which, listed([](const Gpu& gpu) { return key_of(gpu.name); }),
+      listed([](const Gpu& gpu) { return properties_of(gpu).architecture(); }));
 }
 
 std::optional<DataSheet> data_sheet_of(const DeviceProperties& properties, Precision precision) {
@@ -100,7 +109,10 @@ std::string DeviceProperties::cudnn_json() const {
       R"("maxCtasPerSM":{},"regsPerBlock":65536,"maxRegistersPerSM":65536,"maxSharedMemoryPerBlock":49152,)"
       R"("maxSharedMemoryPerBlockOptin":{},"reservedSharedMemoryPerBlock":{},"totalGlobalMem":{},"l2CacheSize":{},)"
       R"("smClockRateKHz":1700000,"memClockRateKHz":2600000,"maxGridSize":[2147483647,65535,65535],"maxBlockSize":[1024,1024,64]}})",
-      name, major * 100 + minor * 10, multiprocessors, major == 7 ? 1024 : major * 10 + minor == 80 || major == 9 || major == 10 ? 2048 : 1536,
+      name, major * 100 + minor * 10, multiprocessors,
+      major == 7                                              ? 1024
+      : major * 10 + minor == 80 || major == 9 || major == 10 ? 2048
+                                                              : 1536,
       major == 7 ? 16 : 32, shared_memory, major == 7 ? 0 : 1024, memory, l2_cache);
 }
 

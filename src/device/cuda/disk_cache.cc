@@ -22,8 +22,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr uint64_t kMostBytes = uint64_t{1} << 30;
-// Raised with every change that makes old values wrong under their keys: of the numbering, types or alignment in graphs, or
-// of options that code is compiled with.
+// Raised with every change that makes old values wrong under their keys: of the numbering, types or alignment in
+// graphs, or of options that code is compiled with.
 constexpr uint64_t kFormat = 2;
 
 struct Header {
@@ -44,8 +44,8 @@ std::optional<std::string> read_file(const std::string& file, const std::string&
   if (!fs::is_regular_file(file, ignored)) return {};
   std::ifstream in(file, std::ios::binary);
   Header header{};
-  if (!in.read(reinterpret_cast<char*>(&header), sizeof header) || header.format != kFormat || header.key_bytes != key.size() ||
-      header.value_bytes > kMostBytes)
+  if (!in.read(reinterpret_cast<char*>(&header), sizeof header) || header.format != kFormat ||
+      header.key_bytes != key.size() || header.value_bytes > kMostBytes)
     return {};
   std::string found(header.key_bytes, '\0'), value(header.value_bytes, '\0');
   in.read(found.data(), static_cast<std::streamsize>(found.size()));

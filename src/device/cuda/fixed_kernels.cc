@@ -19,13 +19,20 @@ class FixedKernel : public BoundKernel {
  public:
   using Launch = cudaError_t (*)(const Arguments& arguments, cudaStream_t stream);
 
-  // `make` fills the arguments of all calls of `launch`, and says where scratch lies. `kernels`: that a call queues. `more_bytes`:
-  // see KernelCost.
+  // `make` fills the arguments of all calls of `launch`, and says where scratch lies. `kernels`: that a call queues.
+  // `more_bytes`: see KernelCost.
   template <typename Make>
-  FixedKernel(Context& context, const OpInstance& instance, Launch launch, int64_t workspace, Make make, int64_t kernels = 1,
-              int64_t more_bytes = 0)
-      : BoundKernel(context, instance), op_(*instance.op), inputs_(instance.inputs), outputs_(instance.outputs), launch_(launch),
-        workspace_(workspace), make_(std::move(make)), kernels_(kernels), more_bytes_(more_bytes) {}
+  FixedKernel(Context& context, const OpInstance& instance, Launch launch, int64_t workspace, Make make,
+              int64_t kernels = 1, int64_t more_bytes = 0)
+      : BoundKernel(context, instance),
+        op_(*instance.op),
+        inputs_(instance.inputs),
+        outputs_(instance.outputs),
+        launch_(launch),
+        workspace_(workspace),
+        make_(std::move(make)),
+        kernels_(kernels),
+        more_bytes_(more_bytes) {}
 
   int64_t workspace_bytes() const override { return workspace_; }
   void bind(std::span<void* const> inputs, std::span<void* const> outputs, void* workspace) override {
@@ -34,7 +41,8 @@ class FixedKernel : public BoundKernel {
     arguments_ = make_({&op_, inputs_, outputs_}, Addresses{inputs, outputs}, static_cast<float*>(workspace));
   }
   void run(const RunContext&) override {
-    for (const Arguments& arguments : arguments_) check(launch_(arguments, context().stream()), "starting a {}", name_of(op_.kind));
+    for (const Arguments& arguments : arguments_)
+      check(launch_(arguments, context().stream()), "starting a {}", name_of(op_.kind));
   }
   KernelCost cost() const override { return {static_cast<int64_t>(arguments_.size()) * kernels_, more_bytes_}; }
 
@@ -73,10 +81,11 @@ class RecurrenceKernel : public BoundKernel {
     return aligned((gradient_ ? 2 * items_ * hidden_ : items_ * sums_) * static_cast<int64_t>(sizeof(float)));
   }
   void run(const RunContext&) override { gradient_ ? run_gradient() : run_forward(); }
-  // A product and a cell each step; the last step has no product backward. Beside the ops' values that is the products, c's
-  // gradient, and what the next step reads again: weights and h or dp for its product, c for its cell.
+  // A product and a cell each step; the last step has no product backward. Beside the ops' values that is the products,
+  // c's gradient, and what the next step reads again: weights and h or dp for its product, c for its cell.
   KernelCost cost() const override {
-    const int64_t products = gradient_ ? std::max<int64_t>(steps_ - 1, 0) : steps_, again = std::max<int64_t>(steps_ - 1, 0);
+    const int64_t products = gradient_ ? std::max<int64_t>(steps_ - 1, 0) : steps_,
+                  again = std::max<int64_t>(steps_ - 1, 0);
     int64_t floats = std::max<int64_t>(products - 1, 0) * hidden_ * sums_;
     floats += gradient_ ? products * 2 * state() + again * gate() : products * 2 * gate() + again * state();
     if (lstm_) floats += again * state() + (gradient_ ? (steps_ + products) * state() : 0);
@@ -141,7 +150,8 @@ class RecurrenceKernel : public BoundKernel {
       } else {
         step.h = in(3) + t * state();
       }
-      check((lstm_ ? launch_lstm_gradient_step : launch_tanh_gradient_step)(step, context().stream()), "starting a step");
+      check((lstm_ ? launch_lstm_gradient_step : launch_tanh_gradient_step)(step, context().stream()),
+            "starting a step");
     }
   }
 
@@ -165,22 +175,25 @@ std::unique_ptr<Kernel> create_copy(Context& context, const OpInstance& instance
         context, instance, launch_reshape, 0, [](const OpInstance& of, const Addresses& at, float*) {
           return std::vector<ReshapeArguments>{reshape_arguments(of, at)};
         });
-  return std::make_unique<FixedKernel<CopyArguments>>(
-      context, instance, launch_copy, 0, [](const OpInstance& of, const Addresses& at, float*) {
-        std::vector<CopyArguments> copies;
-        for (size_t i = 0; i < of.inputs.size(); ++i) {
-          if (of.inputs[i].shape.count() > 0) copies.push_back(copy_arguments(of, i, at));
-        }
-        return copies;
-      });
+  return std::make_unique<FixedKernel<CopyArguments>>(context, instance, launch_copy, 0,
+                                                      [](const OpInstance& of, const Addresses& at, float*) {
+                                                        std::vector<CopyArguments> copies;
+                                                        for (size_t i = 0; i < of.inputs.size(); ++i) {
+                                                          if (of.inputs[i].shape.count() > 0)
+                                                            copies.push_back(copy_arguments(of, i, at));
+                                                        }
+                                                        return copies;
+                                                      });
 }
 
 std::string refuse_small_map(Context&, const OpInstance& instance) { return refuse_interpreted_map(instance); }
 std::unique_ptr<Kernel> create_small_map(Context& context, const OpInstance& instance) {
   return std::make_unique<FixedKernel<InterpretedMap>>(
       context, instance, launch_interpreted, 0,
-      [pass = context.pass()](const OpInstance& of, const Addresses& at, float*) { return interpreted_map(of, at, pass); }, 1,
-      bytes_read_again(instance, interpreted_walks(instance)));
+      [pass = context.pass()](const OpInstance& of, const Addresses& at, float*) {
+        return interpreted_map(of, at, pass);
+      },
+      1, bytes_read_again(instance, interpreted_walks(instance)));
 }
 
 std::string refuse_pool(Context&, const OpInstance& instance) { return refuse_numbers(instance, 1); }
@@ -196,7 +209,9 @@ std::unique_ptr<Kernel> create_pool(Context& context, const OpInstance& instance
                                                       });
 }
 
-std::string refuse_lrn(Context&, const OpInstance& instance) { return refuse_numbers(instance, instance.inputs.size()); }
+std::string refuse_lrn(Context&, const OpInstance& instance) {
+  return refuse_numbers(instance, instance.inputs.size());
+}
 std::unique_ptr<Kernel> create_lrn(Context& context, const OpInstance& instance) {
   const bool forward = instance.op->kind == OpKind::kLrn;
   const int64_t products = forward ? 0 : instance.inputs[0].shape.count() * static_cast<int64_t>(sizeof(float));
@@ -211,7 +226,9 @@ std::unique_ptr<Kernel> create_lrn(Context& context, const OpInstance& instance)
       forward ? 1 : 2, 2 * products + read_again);
 }
 
-std::string refuse_plain_matmul(Context&, const OpInstance& instance) { return refuse_numbers(instance, instance.inputs.size()); }
+std::string refuse_plain_matmul(Context&, const OpInstance& instance) {
+  return refuse_numbers(instance, instance.inputs.size());
+}
 std::unique_ptr<Kernel> create_plain_matmul(Context& context, const OpInstance& instance) {
   return std::make_unique<FixedKernel<MatmulArguments>>(context, instance, launch_matmul, 0,
                                                         [](const OpInstance& of, const Addresses& at, float*) {
@@ -219,7 +236,9 @@ std::unique_ptr<Kernel> create_plain_matmul(Context& context, const OpInstance& 
                                                         });
 }
 
-std::string refuse_plain_convolution(Context&, const OpInstance& instance) { return refuse_numbers(instance, instance.inputs.size()); }
+std::string refuse_plain_convolution(Context&, const OpInstance& instance) {
+  return refuse_numbers(instance, instance.inputs.size());
+}
 std::unique_ptr<Kernel> create_plain_convolution(Context& context, const OpInstance& instance) {
   const OpKind kind = instance.op->kind;
   const bool weights = kind == OpKind::kConvolutionWeightGradient;

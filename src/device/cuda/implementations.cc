@@ -14,7 +14,8 @@ List list_of(OpKind kind) {
     case OpKind::kConvolution:
     case OpKind::kConvolutionInputGradient:
     case OpKind::kConvolutionWeightGradient:
-      return {{"cudnn", refuse_convolution, create_convolution}, {"plain", refuse_plain_convolution, create_plain_convolution}};
+      return {{"cudnn", refuse_convolution, create_convolution},
+              {"plain", refuse_plain_convolution, create_plain_convolution}};
     case OpKind::kMatmul:
       return {{"cublaslt", refuse_matmul, create_matmul}, {"plain", refuse_plain_matmul, create_plain_matmul}};
     case OpKind::kMaxPool:

@@ -18,8 +18,8 @@ std::vector<MapWalk> walks_of(const OpInstance& instance, const MapLayout& layou
 bool fits(const MapWalk& walk) {
   const auto steps = std::count(walk.used.begin(), walk.used.end(), true);
   return steps <= InterpretedMap::kMostSteps && walk.streams.size() <= InterpretedMap::kMostStreams &&
-         walk.dims.extents.size() <= InterpretedMap::kMostDims &&
-         walk.keys.size() <= InterpretedMap::kMostKeys && walk.tables.empty();
+         walk.dims.extents.size() <= InterpretedMap::kMostDims && walk.keys.size() <= InterpretedMap::kMostKeys &&
+         walk.tables.empty();
 }
 
 void set_dims(const MapWalk& walk, InterpretedMap* map) {
@@ -71,16 +71,14 @@ std::string refuse_interpreted_map(const OpInstance& instance) {
   const MapBody& body = instance.op->as<MapBody>();
   if (const std::string reason = refuse_map_text(instance); !reason.empty()) return reason;
   if (body.domain.count() == 0) return "no elements";
-  if (body.domain.count() > InterpretedMap::kMostElements)
-    return fmt::format("{} elements", body.domain.count());
+  if (body.domain.count() > InterpretedMap::kMostElements) return fmt::format("{} elements", body.domain.count());
   const std::vector<MapWalk> walks = interpreted_walks(instance);
   return std::all_of(walks.begin(), walks.end(), fits)
              ? ""
              : "more nodes, operands, axes or keys than the interpreter takes, or tables";
 }
 
-std::vector<InterpretedMap> interpreted_map(const OpInstance& instance, const Addresses& at,
-                                            const uint64_t* pass) {
+std::vector<InterpretedMap> interpreted_map(const OpInstance& instance, const Addresses& at, const uint64_t* pass) {
   const MapBody& body = instance.op->as<MapBody>();
   const MapLayout layout(body, instance.inputs, instance.outputs);
   std::vector<InterpretedMap> maps;

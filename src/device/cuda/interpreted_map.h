@@ -21,7 +21,6 @@ std::string refuse_interpreted_map(const OpInstance& instance);
 std::vector<MapWalk> interpreted_walks(const OpInstance& instance);
 
 // The launches that make a map which is not refused, in sequence.
-std::vector<InterpretedMap> interpreted_map(const OpInstance& instance, const Addresses& at,
-                                            const uint64_t* pass);
+std::vector<InterpretedMap> interpreted_map(const OpInstance& instance, const Addresses& at, const uint64_t* pass);
 
 }  // namespace trainer::cuda

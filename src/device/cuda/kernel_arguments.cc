@@ -8,9 +8,13 @@
 namespace trainer::cuda {
 namespace {
 
-void* element(void* base, int64_t elements, DType dtype) { return static_cast<char*>(base) + elements * size_of(dtype); }
+void* element(void* base, int64_t elements, DType dtype) {
+  return static_cast<char*>(base) + elements * size_of(dtype);
+}
 
-const float* bias_of(const Addresses& at) { return at.inputs.size() > 2 ? static_cast<const float*>(at.inputs[2]) : nullptr; }
+const float* bias_of(const Addresses& at) {
+  return at.inputs.size() > 2 ? static_cast<const float*>(at.inputs[2]) : nullptr;
+}
 
 }  // namespace
 

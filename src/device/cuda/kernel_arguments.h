@@ -15,7 +15,7 @@ namespace trainer::cuda {
 
 // Where the operands and results of an op lie.
 struct Addresses {
-  std::span<void* const> inputs, outputs;
+  std::span<void*const> inputs, outputs;
 };
 
 ElementType type_of(const TensorDesc& desc);

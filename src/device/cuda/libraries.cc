@@ -59,9 +59,11 @@ void* open_library(const std::string& name, const std::vector<std::string>& firs
     const char* reason = dlerror();
     reasons += fmt::format("{}{}", reasons.empty() ? "" : "; ", reason == nullptr ? "?" : reason);
   }
-  throw device_error("{} cannot be opened: {}. Install NVIDIA's CUDA 13 libraries (pip install nvidia-cudnn-cu13 nvidia-cublas "
-                     "nvidia-cuda-nvrtc nvidia-nccl-cu13) and name their folder, .../site-packages/nvidia, in {}; or run on the CPU with --cpu",
-                     name, reasons, kVariable);
+  throw device_error(
+      "{} cannot be opened: {}. Install NVIDIA's CUDA 13 libraries (pip install nvidia-cudnn-cu13 nvidia-cublas "
+      "nvidia-cuda-nvrtc nvidia-nccl-cu13) and name their folder, .../site-packages/nvidia, in {}; or run on the CPU "
+      "with --cpu",
+      name, reasons, kVariable);
 }
 
 // cuDNN looks for its parts by name alone, which may find those of another version, and ends the process where it finds
@@ -72,8 +74,11 @@ void open_cudnn_parts(void* cudnn) {
   for (const char* part : {"graph", "engines_precompiled", "heuristic", "engines_runtime_compiled"}) {
     if (dlopen(fmt::format("{}/libcudnn_{}.so.9", folder, part).c_str(), RTLD_NOW | RTLD_LOCAL) != nullptr) continue;
     const char* reason = dlerror();
-    throw device_error("a part of cuDNN cannot be opened: {}. Install it anew (pip install --force-reinstall nvidia-cudnn-cu13), or run on "
-                       "the CPU with --cpu", reason == nullptr ? "?" : reason);
+    throw device_error(
+        "a part of cuDNN cannot be opened: {}. Install it anew (pip install --force-reinstall nvidia-cudnn-cu13), or "
+        "run on "
+        "the CPU with --cpu",
+        reason == nullptr ? "?" : reason);
   }
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(folder, ignored)) {

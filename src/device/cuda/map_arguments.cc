@@ -27,8 +27,8 @@ std::string arguments_text(const OpInstance& instance, const MapWalk& walk, size
   const size_t dims = walk.dims.extents.size();
   std::string text = "struct Arguments {\n";
   for (size_t i = 0; i < walk.operands.size(); ++i)
-    text += fmt::format("  const {}* in{};\n",
-                        type_of(instance.inputs[static_cast<size_t>(walk.operands[i])].dtype), i);
+    text +=
+        fmt::format("  const {}* in{};\n", type_of(instance.inputs[static_cast<size_t>(walk.operands[i])].dtype), i);
   for (size_t i = 0; i < walk.outputs.size(); ++i)
     text += fmt::format("  {}* out{};\n", type_of(instance.outputs[walk.outputs[i]].dtype), i);
   text += "  float* parts;\n  const unsigned long long* pass;\n";
@@ -51,15 +51,13 @@ std::vector<std::byte> packed_arguments(const OpInstance& instance, const MapWal
     bytes.resize(at + sizeof value);
     std::memcpy(bytes.data() + at, &value, sizeof value);
   };
-  for (int64_t number : {walk.units, walk.parts, walk.chunk, walk.summed_groups, walk.kept_groups})
-    append(number);
+  for (int64_t number : {walk.units, walk.parts, walk.chunk, walk.summed_groups, walk.kept_groups}) append(number);
   for (size_t dim = 0; dim <= walk.innermost(); ++dim)
     append(walk.extent(dim) / (dim == walk.innermost() ? walk.width : 1));
   for (int s : walk.streams) {
     for (size_t dim = 0; dim <= walk.innermost(); ++dim) append(walk.stride(s, dim));
   }
-  for (int table : walk.tables)
-    append(static_cast<int64_t>(body.segments[static_cast<size_t>(table)].ends.size()));
+  for (int table : walk.tables) append(static_cast<int64_t>(body.segments[static_cast<size_t>(table)].ends.size()));
   for (int key : walk.keys) append(body.keys[static_cast<size_t>(key)]);
   for (float k : constants) append(k);
   if (constants.empty()) append(0.0f);

@@ -7,9 +7,7 @@ namespace trainer::cuda {
 namespace {
 
 // Numbers that are so common that texts with them written out are worth their number.
-bool is_written_out(float k) {
-  return k == 0 || k == 1 || k == -1 || k == 2 || k == 3 || k == 0.5f || k == -0.5f;
-}
+bool is_written_out(float k) { return k == 0 || k == 1 || k == -1 || k == 2 || k == 3 || k == 0.5f || k == -0.5f; }
 
 // What preludes/functions.h calls it.
 const char* function_of(const MapNode& n) {

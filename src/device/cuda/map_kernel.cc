@@ -92,10 +92,12 @@ class MapKernel : public BoundKernel {
   void enqueue(cudaKernel_t kernel, int64_t blocks, MapLaunch* launch) const {
     if (blocks == 0) return;
     // The kernels stride over what is left.
-    const dim3 grid(static_cast<unsigned>(std::min<int64_t>(blocks, int64_t{context().properties.multiprocessors} * 32)));
+    const dim3 grid(
+        static_cast<unsigned>(std::min<int64_t>(blocks, int64_t{context().properties.multiprocessors} * 32)));
     const dim3 block(static_cast<unsigned>(launch->lanes), static_cast<unsigned>(launch->rows));
     void* arguments[] = {launch->arguments.data()};
-    check(cudaLaunchKernel(reinterpret_cast<const void*>(kernel), grid, block, arguments, 0, context().stream()), "starting a map");
+    check(cudaLaunchKernel(reinterpret_cast<const void*>(kernel), grid, block, arguments, 0, context().stream()),
+          "starting a map");
   }
 
   std::vector<MapLaunch> launches_;

@@ -30,10 +30,9 @@ class Writer {
       case MapWalk::Kind::kRows: kernels = rows_text(); break;
       case MapWalk::Kind::kColumns: kernels = columns_text(); break;
     }
-    launch.text =
-        fmt::format("{}{}{}{}{}using namespace trainer::cuda;\ntypedef {} Index;\n", preludes::numbers,
-                    preludes::functions, preludes::map, walk_.keys.empty() ? "" : preludes::draws,
-                    walk_.tables.empty() ? "" : preludes::segments, walk_.has_far ? "long long" : "int");
+    launch.text = fmt::format("{}{}{}{}{}using namespace trainer::cuda;\ntypedef {} Index;\n", preludes::numbers,
+                              preludes::functions, preludes::map, walk_.keys.empty() ? "" : preludes::draws,
+                              walk_.tables.empty() ? "" : preludes::segments, walk_.has_far ? "long long" : "int");
     launch.text += fmt::format("enum {{ WIDTH = {}, RESULTS = {}, FLIGHT = {} }};\n", walk_.width,
                                walk_.width_of_results(), walk_.in_flight);
     launch.text += arguments_text(instance_, walk_, constants_.size()) + "\n" + kernels;
@@ -42,8 +41,8 @@ class Writer {
     launch.blocks = walk_.blocks;
     launch.finish_blocks = walk_.finish_blocks;
     if (walk_.parts > 1)
-      launch.part_floats = walk_.parts * walk_.kept_groups * walk_.width_of_results() *
-                           static_cast<int64_t>(walk_.reduced.size());
+      launch.part_floats =
+          walk_.parts * walk_.kept_groups * walk_.width_of_results() * static_cast<int64_t>(walk_.reduced.size());
     launch.arguments = packed_arguments(instance_, walk_, constants_);
     launch.operands = walk_.operands;
     launch.outputs.assign(walk_.outputs.begin(), walk_.outputs.end());
@@ -62,20 +61,17 @@ class Writer {
       if (by == 0) continue;
       text += text.empty() ? "" : " + ";
       text += by == 1 ? fmt::format("c{}", dim)
-                      : fmt::format("c{} * (Index)a.stride[{}][{}]", dim, place(walk_.streams, stream_number),
-                                    dim);
+                      : fmt::format("c{} * (Index)a.stride[{}][{}]", dim, place(walk_.streams, stream_number), dim);
     }
     return text.empty() ? "0" : text;
   }
   // Splits `from` into the coordinates of some dims; that of the innermost dim counts groups of neighbours.
-  std::string coordinates(const std::string& from, const std::vector<size_t>& of,
-                          const std::string& indent) const {
+  std::string coordinates(const std::string& from, const std::vector<size_t>& of, const std::string& indent) const {
     std::string text;
     const std::string rest = of.size() > 1 ? "rest_" + from : from;
     if (of.size() > 1) text += fmt::format("{}Index {} = {};\n", indent, rest, from);
     for (size_t i = of.size(); i-- > 0;) {
-      const std::string groups =
-          walk_.width > 1 && of[i] == walk_.innermost() ? fmt::format(" * {}", walk_.width) : "";
+      const std::string groups = walk_.width > 1 && of[i] == walk_.innermost() ? fmt::format(" * {}", walk_.width) : "";
       const std::string within = i == 0 ? "" : fmt::format(" % (Index)a.extent[{}]", of[i]);
       text += fmt::format("{}const Index c{} = {}{}{};\n", indent, of[i], rest, within, groups);
       if (i > 0) text += fmt::format("{}{} /= (Index)a.extent[{}];\n", indent, rest, of[i]);
@@ -90,9 +86,7 @@ class Writer {
     if (walk_.reduced.empty()) return fmt::format("p{}", at);
     return walk_.moves(s) ? fmt::format("p{}[u]", at) : fmt::format("b{}", at);
   }
-  int neighbours(int operand) const {
-    return walk_.stride(operand, walk_.innermost()) == 0 ? 1 : walk_.width;
-  }
+  int neighbours(int operand) const { return walk_.stride(operand, walk_.innermost()) == 0 ? 1 : walk_.width; }
   // What was loaded of an operand: neighbours as they lie. An operand's stream has its number.
   std::string loaded(int operand) const {
     return fmt::format("x{}{}", place(walk_.operands, operand), walk_.moves(operand) ? "[u]" : "");
@@ -102,9 +96,8 @@ class Writer {
     std::string text;
     for (int operand : walk_.operands) {
       if (walk_.moves(operand) != moving) continue;
-      text += fmt::format("{}{}{} = load<{}>(a.in{} + {});\n", indent, moving ? "" : "const auto ",
-                          loaded(operand), neighbours(operand), place(walk_.operands, operand),
-                          place_of(operand));
+      text += fmt::format("{}{}{} = load<{}>(a.in{} + {});\n", indent, moving ? "" : "const auto ", loaded(operand),
+                          neighbours(operand), place(walk_.operands, operand), place_of(operand));
     }
     return text;
   }
@@ -113,8 +106,7 @@ class Writer {
   bool varies(int i) const {
     const MapNode& n = node(i);
     if (arity_of(n.fn) == 0)
-      return n.fn != Fn::kConstant &&
-             walk_.stride(layout_.of_node[static_cast<size_t>(i)], walk_.innermost()) != 0;
+      return n.fn != Fn::kConstant && walk_.stride(layout_.of_node[static_cast<size_t>(i)], walk_.innermost()) != 0;
     const int arguments[] = {n.a, n.b, n.c};
     for (int argument = 0; argument < arity_of(n.fn); ++argument) {
       if (varies_[static_cast<size_t>(arguments[argument])]) return true;
@@ -125,8 +117,7 @@ class Writer {
   std::string leaf_text(int i) {
     const MapNode& n = node(i);
     if (n.fn == Fn::kConstant) return number_text(n.k, &constants_);
-    if (n.fn == Fn::kInput)
-      return fmt::format("to_float({}.at[{}])", loaded(n.a), neighbours(n.a) > 1 ? "w" : "0");
+    if (n.fn == Fn::kInput) return fmt::format("to_float({}.at[{}])", loaded(n.a), neighbours(n.a) > 1 ? "w" : "0");
     const int s = layout_.of_node[static_cast<size_t>(i)];
     const int64_t by = walk_.stride(s, walk_.innermost());
     std::string index = place_of(s);
@@ -138,8 +129,8 @@ class Writer {
       const size_t table = place(walk_.tables, n.a);
       return fmt::format("segment(a.ends{0}, a.values{0}, a.entries[{0}], {1})", table, index);
     }
-    return fmt::format("{}(a.key[{}], *a.pass, (unsigned long long)({}))",
-                       n.fn == Fn::kUniform ? "uniform" : "normal", place(walk_.keys, n.a), index);
+    return fmt::format("{}(a.key[{}], *a.pass, (unsigned long long)({}))", n.fn == Fn::kUniform ? "uniform" : "normal",
+                       place(walk_.keys, n.a), index);
   }
 
   // Nodes and outputs, from what was loaded: each neighbour w of a thread's.
@@ -150,24 +141,21 @@ class Writer {
       if (!walk_.used[static_cast<size_t>(i)]) continue;
       const bool lane = varies(i);
       varies_[static_cast<size_t>(i)] = lane;
-      const std::string value =
-          arity_of(node(i).fn) == 0 ? leaf_text(i) : expression_text(node(i), &constants_);
-      (lane ? inside : before) +=
-          fmt::format("{}{}const float v{} = {};\n", indent, lane ? "  " : "", i, value);
+      const std::string value = arity_of(node(i).fn) == 0 ? leaf_text(i) : expression_text(node(i), &constants_);
+      (lane ? inside : before) += fmt::format("{}{}const float v{} = {};\n", indent, lane ? "  " : "", i, value);
     }
     for (size_t output : walk_.stored) {
       const size_t number = place(walk_.outputs, output);
       before += fmt::format("{}float y{}[WIDTH];\n", indent, number);
       inside += fmt::format("{}  y{}[w] = v{};\n", indent, number, body_.outputs[output].node);
-      stores += fmt::format("{0}store(a.out{1} + {2}, y{1});\n", indent, number,
-                            place_of(layout_.of_output(output)));
+      stores += fmt::format("{0}store(a.out{1} + {2}, y{1});\n", indent, number, place_of(layout_.of_output(output)));
     }
     for (size_t i = 0; i < walk_.reduced.size(); ++i) {
-      inside += fmt::format("{0}  s{1}[w] = {2}::join(s{1}[w], v{3});\n", indent, i,
-                            join_of(walk_.reduced[i]), body_.outputs[walk_.reduced[i]].node);
+      inside += fmt::format("{0}  s{1}[w] = {2}::join(s{1}[w], v{3});\n", indent, i, join_of(walk_.reduced[i]),
+                            body_.outputs[walk_.reduced[i]].node);
     }
-    return fmt::format("{0}{1}#pragma unroll\n{1}for (int w = 0; w < WIDTH; ++w) {{\n{2}{1}}}\n{3}", before,
-                       indent, inside, stores);
+    return fmt::format("{0}{1}#pragma unroll\n{1}for (int w = 0; w < WIDTH; ++w) {{\n{2}{1}}}\n{3}", before, indent,
+                       inside, stores);
   }
   const char* join_of(size_t output) const {
     return body_.outputs[output].reduction == Reduction::kSum ? "Sum" : "Max";
@@ -212,8 +200,8 @@ class Writer {
     for (int operand : walk_.operands) {
       if (!walk_.moves(operand)) continue;
       const size_t number = place(walk_.operands, operand);
-      places += fmt::format("{}  decltype(load<{}>(a.in{})) x{}[FLIGHT];\n", indent, neighbours(operand),
-                            number, number);
+      places +=
+          fmt::format("{}  decltype(load<{}>(a.in{})) x{}[FLIGHT];\n", indent, neighbours(operand), number, number);
     }
     text += places;
     text += each + coordinates("r", walk_.summed, inner) + offsets + loads(true, inner) + close;
@@ -237,8 +225,7 @@ class Writer {
     std::string text = coordinates("k", walk_.kept, indent);
     for (size_t output : walk_.reduced) {
       const int s = layout_.of_output(output);
-      text +=
-          fmt::format("{}const Index b{} = {};\n", indent, place(walk_.streams, s), offset(s, walk_.kept));
+      text += fmt::format("{}const Index b{} = {};\n", indent, place(walk_.streams, s), offset(s, walk_.kept));
     }
     return text;
   }
@@ -256,8 +243,8 @@ class Writer {
       text += fmt::format("          put({}, s{}[w]);\n", result_at(walk_.reduced[i]), i);
     text += "        } else {\n";
     for (size_t i = 0; i < walk_.reduced.size(); ++i)
-      text += fmt::format(
-          "          a.parts[(({0} * a.kept + k) * RESULTS + w) * a.part_count + part] = s{0}[w];\n", i);
+      text +=
+          fmt::format("          a.parts[(({0} * a.kept + k) * RESULTS + w) * a.part_count + part] = s{0}[w];\n", i);
     return text + "        }\n      }\n";
   }
 

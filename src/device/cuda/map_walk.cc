@@ -14,9 +14,7 @@ constexpr int64_t kBlocksEach = 4, kLeastOfPart = 16;
 
 int64_t ceiling(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-bool is_reduced(const MapBody& body, size_t output) {
-  return body.outputs[output].reduction != Reduction::kNone;
-}
+bool is_reduced(const MapBody& body, size_t output) { return body.outputs[output].reduction != Reduction::kNone; }
 
 std::vector<bool> nodes_behind(const MapBody& body, const std::vector<size_t>& outputs) {
   std::vector<bool> used(body.nodes.size(), false);
@@ -25,8 +23,7 @@ std::vector<bool> nodes_behind(const MapBody& body, const std::vector<size_t>& o
     if (!used[i]) continue;
     const MapNode& n = body.nodes[i];
     const int arguments[] = {n.a, n.b, n.c};
-    for (int argument = 0; argument < arity_of(n.fn); ++argument)
-      used[static_cast<size_t>(arguments[argument])] = true;
+    for (int argument = 0; argument < arity_of(n.fn); ++argument) used[static_cast<size_t>(arguments[argument])] = true;
   }
   return used;
 }
@@ -81,8 +78,7 @@ int widest(const OpInstance& instance, const MapLayout& layout, const MapWalk& w
     const DType dtype = i < operands ? instance.inputs[i].dtype : instance.outputs[i - operands].dtype;
     return dtype == DType::kBF16 || dtype == DType::kF16;
   };
-  if (std::any_of(walk.streams.begin(), walk.streams.end(), is_narrow) &&
-      can_be_wide(walk, tensors, 2 * kWidth))
+  if (std::any_of(walk.streams.begin(), walk.streams.end(), is_narrow) && can_be_wide(walk, tensors, 2 * kWidth))
     return 2 * kWidth;
   return can_be_wide(walk, tensors, kWidth) ? kWidth : 1;
 }
@@ -95,8 +91,8 @@ void walk_elements(const MapBody& body, MapWalk* walk) {
 
 // Loads in flight cost registers: the fewer operands, the more groups of each. Draws take longer than loads.
 int groups_in_flight(const MapWalk& walk) {
-  const auto moving = std::count_if(walk.operands.begin(), walk.operands.end(),
-                                    [&](int operand) { return walk.moves(operand); });
+  const auto moving =
+      std::count_if(walk.operands.begin(), walk.operands.end(), [&](int operand) { return walk.moves(operand); });
   return moving > 4 || !walk.keys.empty() ? 1 : moving > 2 ? 2 : 4;
 }
 
@@ -132,8 +128,7 @@ void walk_sums(const MapLayout& layout, int multiprocessors, MapWalk* walk) {
   walk->parts = std::max<int64_t>(ceiling(walk->summed_groups, walk->chunk), 1);
   walk->units = (rows ? walk->kept_groups : results) * walk->parts;
   walk->blocks = rows ? ceiling(walk->units, walk->rows) : walk->units;
-  if (walk->parts > 1)
-    walk->finish_blocks = ceiling(walk->kept_groups * walk->width_of_results(), kThreads / kLanes);
+  if (walk->parts > 1) walk->finish_blocks = ceiling(walk->kept_groups * walk->width_of_results(), kThreads / kLanes);
 }
 
 }  // namespace
@@ -183,8 +178,7 @@ std::vector<MapWalk> map_walks(const OpInstance& instance, const MapLayout& layo
     groups.back().insert(groups.back().end(), stored.begin(), stored.end());
   }
   std::vector<MapWalk> walks;
-  for (const std::vector<size_t>& group : groups)
-    walks.emplace_back(instance, layout, group, multiprocessors);
+  for (const std::vector<size_t>& group : groups) walks.emplace_back(instance, layout, group, multiprocessors);
   return walks;
 }
 

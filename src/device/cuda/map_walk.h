@@ -19,16 +19,15 @@ struct MapWalk {
   // Over the joined dims of the domain.
   enum class Kind : uint8_t {
     kElements,  // nothing is reduced
-    kRows,  // the innermost dim is reduced: the lanes of a warp, or of a block, stride over what one result
-            // sums
-    kColumns,  // the innermost dim is kept: lanes stand on neighbouring results, a block's rows share the sum
-               // out
+    kRows,      // the innermost dim is reduced: the lanes of a warp, or of a block, stride over what one result
+                // sums
+    kColumns,   // the innermost dim is kept: lanes stand on neighbouring results, a block's rows share the sum
+                // out
   };
 
   // `outputs`: stored ones, and reduced ones that all keep the same axes. `multiprocessors`: how many blocks'
   // worth of work keeps the device busy.
-  MapWalk(const OpInstance& instance, const MapLayout& layout, const std::vector<size_t>& outputs,
-          int multiprocessors);
+  MapWalk(const OpInstance& instance, const MapLayout& layout, const std::vector<size_t>& outputs, int multiprocessors);
 
   int64_t extent(size_t dim) const { return dims.extents[dim]; }
   int64_t stride(int stream, size_t dim) const { return dims.strides[static_cast<size_t>(stream)][dim]; }
@@ -49,10 +48,10 @@ struct MapWalk {
   int width = 1;      // neighbours of the innermost dim that a thread takes together: a group
   int in_flight = 1;  // groups that a thread of a sum loads before it goes on with the first
   int64_t kept_groups = 1, summed_groups = 1;
-  bool has_far = false;  // offsets that 32 bits do not hold
-  int64_t parts = 1;     // into which each sum is cut
-  int64_t chunk = 0;     // groups that a part sums
-  int64_t units = 0;     // what blocks stride over: groups of elements, or parts of groups of results
+  bool has_far = false;            // offsets that 32 bits do not hold
+  int64_t parts = 1;               // into which each sum is cut
+  int64_t chunk = 0;               // groups that a part sums
+  int64_t units = 0;               // what blocks stride over: groups of elements, or parts of groups of results
   int lanes = kThreads, rows = 1;  // threads of a block
   int64_t blocks = 0, finish_blocks = 0;
 };

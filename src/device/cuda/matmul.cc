@@ -1,4 +1,5 @@
-// Matrix products through cuBLASLt, with a bias in their epilogue, and the relu in a pass behind: cuBLASLt's makes 0 of NaN.
+// Matrix products through cuBLASLt, with a bias in their epilogue, and the relu in a pass behind: cuBLASLt's makes 0 of
+// NaN.
 //
 // cuBLAS counts by columns: a row-major matrix is its transpose there, and y = a b is asked for as y^T = b^T a^T.
 // Products of two types (floats that meet bf16 activations) round the floats first, and so is a bias, which cuBLASLt
@@ -46,8 +47,9 @@ class Product {
     const std::vector<TensorDesc> operands = rounded_operands(instance);
     const TensorDesc& y = instance.outputs[0];
     const bool rounds = operands[0].dtype == DType::kF32 && precision == Precision::kTF32;
-    check_cublas(cublaslt().create_matmul(&product_, rounds ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F, CUDA_R_32F),
-                 "describing a product");
+    check_cublas(
+        cublaslt().create_matmul(&product_, rounds ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F, CUDA_R_32F),
+        "describing a product");
     const cublasOperation_t plain = CUBLAS_OP_N, turned = CUBLAS_OP_T;
     set(CUBLASLT_MATMUL_DESC_TRANSA, attributes.transpose_b ? turned : plain);
     set(CUBLASLT_MATMUL_DESC_TRANSB, attributes.transpose_a ? turned : plain);
@@ -75,17 +77,20 @@ class Product {
     check_cublas(cublaslt().create_preference(&preference), "asking for a way to multiply");
     const size_t bytes = kMostWorkspace;
     cublaslt().set_preference(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &bytes, sizeof bytes);
-    for (const auto alignment : {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
-                                 CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
+    for (const auto alignment :
+         {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+          CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
       cublaslt().set_preference(preference, alignment, &kOperandAlignment, sizeof kOperandAlignment);
-    // Parts of a sum that lie apart are added in one sequence, and as floats; the other schemes add them in the result's type.
+    // Parts of a sum that lie apart are added in one sequence, and as floats; the other schemes add them in the
+    // result's type.
     const uint32_t apart = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
     if (context.options.deterministic || narrow_result_)
       cublaslt().set_preference(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &apart, sizeof apart);
     std::vector<cublasLtMatmulHeuristicResult_t> results(most);
     int found = 0;
-    const cublasStatus_t status = cublaslt().heuristic(context.cublaslt_handle(), product_, layouts_[0], layouts_[1], layouts_[2], layouts_[2],
-                                                       preference, static_cast<int>(most), results.data(), &found);
+    const cublasStatus_t status =
+        cublaslt().heuristic(context.cublaslt_handle(), product_, layouts_[0], layouts_[1], layouts_[2], layouts_[2],
+                             preference, static_cast<int>(most), results.data(), &found);
     cublaslt().destroy_preference(preference);
     results.resize(status == CUBLAS_STATUS_SUCCESS ? static_cast<size_t>(found) : 0);
     return results;
@@ -93,19 +98,20 @@ class Product {
   // Whether an algorithm that an earlier run kept is one for it; fills in the workspace.
   bool takes(Context& context, cublasLtMatmulHeuristicResult_t* result) const {
     const cublasLtMatmulAlgo_t kept = result->algo;
-    const bool taken = cublaslt().check_algorithm(context.cublaslt_handle(), product_, layouts_[0], layouts_[1], layouts_[2], layouts_[2], &kept,
-                                                  result) == CUBLAS_STATUS_SUCCESS;
+    const bool taken = cublaslt().check_algorithm(context.cublaslt_handle(), product_, layouts_[0], layouts_[1],
+                                                  layouts_[2], layouts_[2], &kept, result) == CUBLAS_STATUS_SUCCESS;
     result->algo = kept;
     return taken && result->workspaceSize <= static_cast<size_t>(kMostWorkspace);
   }
 
   // `bias` may be nullptr where there is none.
-  void run(Context& context, const cublasLtMatmulAlgo_t& algorithm, const void* a, const void* b, const void* bias, void* y, void* workspace,
-           int64_t workspace_bytes) {
+  void run(Context& context, const cublasLtMatmulAlgo_t& algorithm, const void* a, const void* b, const void* bias,
+           void* y, void* workspace, int64_t workspace_bytes) {
     if (bias != nullptr && bias != bias_) set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias_ = bias);
     const float one = 1, zero = 0;
-    check_cublas(cublaslt().matmul(context.cublaslt_handle(), product_, &one, b, layouts_[0], a, layouts_[1], &zero, y, layouts_[2], y,
-                                   layouts_[2], &algorithm, workspace, static_cast<size_t>(workspace_bytes), context.stream()),
+    check_cublas(cublaslt().matmul(context.cublaslt_handle(), product_, &one, b, layouts_[0], a, layouts_[1], &zero, y,
+                                   layouts_[2], y, layouts_[2], &algorithm, workspace,
+                                   static_cast<size_t>(workspace_bytes), context.stream()),
                  "starting a product");
   }
 
@@ -119,18 +125,21 @@ class Product {
     const int rank = desc.shape.rank();
     const int64_t rows = desc.shape[rank - 2], columns = desc.shape[rank - 1], apart = rows * columns;
     const int32_t batch = rank == 3 ? static_cast<int32_t>(desc.shape[0]) : 1;
-    check_cublas(
-        cublaslt().create_layout(layout, cublas_type(desc.dtype), static_cast<uint64_t>(columns), static_cast<uint64_t>(rows), columns),
-        "describing a matrix");
+    check_cublas(cublaslt().create_layout(layout, cublas_type(desc.dtype), static_cast<uint64_t>(columns),
+                                          static_cast<uint64_t>(rows), columns),
+                 "describing a matrix");
     if (batch == 1) return;
-    check_cublas(cublaslt().set_layout(*layout, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &batch, sizeof batch), "describing matrices");
-    check_cublas(cublaslt().set_layout(*layout, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &apart, sizeof apart), "describing matrices");
+    check_cublas(cublaslt().set_layout(*layout, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &batch, sizeof batch),
+                 "describing matrices");
+    check_cublas(cublaslt().set_layout(*layout, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &apart, sizeof apart),
+                 "describing matrices");
   }
 
   const bool narrow_result_;
   cublasLtMatmulDesc_t product_ = nullptr;
   std::array<cublasLtMatrixLayout_t, 3> layouts_ = {};
-  const void* bias_ = reinterpret_cast<const void*>(uintptr_t{kOperandAlignment});  // a choice may look at how it is aligned
+  const void* bias_ =
+      reinterpret_cast<const void*>(uintptr_t{kOperandAlignment});  // a choice may look at how it is aligned
 };
 
 // How a product is computed; no algorithm where cuBLASLt knows none.
@@ -143,12 +152,13 @@ struct Choice {
 std::string signature_of(const OpInstance& instance) {
   const MatmulAttributes& attributes = instance.op->as<MatmulAttributes>();
   std::string text = fmt::format("product {} {}", attributes.transpose_a, attributes.transpose_b);
-  for (const TensorDesc& desc : rounded_operands(instance)) text += fmt::format(" {} {}", name_of(desc.dtype), desc.shape.text());
+  for (const TensorDesc& desc : rounded_operands(instance))
+    text += fmt::format(" {} {}", name_of(desc.dtype), desc.shape.text());
   return text + fmt::format(" to {}", name_of(instance.outputs[0].dtype));
 }
 
 Trials::Verdict fastest_of(Context& context, Trials* trials, const OpInstance& instance, Product* product,
-                                 const std::vector<cublasLtMatmulHeuristicResult_t>& algorithms) {
+                           const std::vector<cublasLtMatmulHeuristicResult_t>& algorithms) {
   std::vector<int64_t> bytes = {kMostWorkspace, instance.outputs[0].bytes()};
   for (const TensorDesc& operand : rounded_operands(instance)) bytes.push_back(operand.bytes());
   return trials->fastest(algorithms.size(), bytes, [&](std::span<void* const> blocks) {
@@ -157,7 +167,8 @@ Trials::Verdict fastest_of(Context& context, Trials* trials, const OpInstance& i
     void* const bias = operands.size() > kBias ? operands[kBias] : nullptr;
     std::vector<Trials::Way> ways;
     for (const auto& way : algorithms)
-      ways.push_back({[=, &context, &way] { product->run(context, way.algo, a, b, bias, y, workspace, kMostWorkspace); }, {}});
+      ways.push_back(
+          {[=, &context, &way] { product->run(context, way.algo, a, b, bias, y, workspace, kMostWorkspace); }, {}});
     return ways;
   });
 }
@@ -185,14 +196,16 @@ const Choice& choice_of(Context& context, const OpInstance& instance) {
   const auto known = context.products.find(signature);
   if (known != context.products.end()) return *std::static_pointer_cast<Choice>(known->second);
   // Without a device cuBLASLt tells nothing: it is taken to know a way, and to want all the workspace.
-  auto made = std::make_shared<Choice>(context.planned() ? Choice{cublasLtMatmulAlgo_t{}, kMostWorkspace} : choose(context, instance, signature));
+  auto made = std::make_shared<Choice>(context.planned() ? Choice{cublasLtMatmulAlgo_t{}, kMostWorkspace}
+                                                         : choose(context, instance, signature));
   context.products.emplace(std::move(signature), made);
   return *made;
 }
 
 class CublasMatmul : public BoundKernel {
  public:
-  CublasMatmul(Context& context, const OpInstance& instance) : BoundKernel(context, instance), choice_(choice_of(context, instance)) {
+  CublasMatmul(Context& context, const OpInstance& instance)
+      : BoundKernel(context, instance), choice_(choice_of(context, instance)) {
     const std::vector<TensorDesc> rounded = rounded_operands(instance);
     for (size_t i = 0; i < rounded.size(); ++i) {
       const TensorDesc& operand = instance.inputs[i];
@@ -234,13 +247,14 @@ class CublasMatmul : public BoundKernel {
     for (auto& copy : copies_) {
       if (copy) copy->run(run);
     }
-    product_->run(context(), *choice_.algorithm, operands_[0], operands_[1], operands_[kBias], output(0), scratch_, choice_.workspace);
+    product_->run(context(), *choice_.algorithm, operands_[0], operands_[1], operands_[kBias], output(0), scratch_,
+                  choice_.workspace);
     if (relu_) relu_->run(run);
   }
 
  private:
   const Choice& choice_;
-  KernelCost cost_;  // of the product's one call, and of the maps
+  KernelCost cost_;                               // of the product's one call, and of the maps
   std::array<std::optional<MapStep>, 3> copies_;  // that round an operand
   std::optional<MapStep> relu_;
   std::array<int64_t, 3> rounded_bytes_ = {};
@@ -254,7 +268,8 @@ class CublasMatmul : public BoundKernel {
 std::string refuse_matmul(Context& context, const OpInstance& instance) {
   for (const TensorDesc& operand : instance.inputs) {
     if (operand.shape.count() == 0) return "an operand is empty";
-    if (operand.shape.rank() == 3 && operand.shape[0] > std::numeric_limits<int32_t>::max()) return "cuBLASLt counts products in 32 bits";
+    if (operand.shape.rank() == 3 && operand.shape[0] > std::numeric_limits<int32_t>::max())
+      return "cuBLASLt counts products in 32 bits";
   }
   if (instance.outputs[0].shape.count() == 0) return "the product is empty";
   const DType a = instance.inputs[0].dtype, b = instance.inputs[1].dtype;

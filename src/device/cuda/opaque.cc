@@ -10,7 +10,8 @@ namespace {
 
 class HostOp : public BoundKernel {
  public:
-  HostOp(Context& context, const OpInstance& instance) : BoundKernel(context, instance), op_(instance.op->as<OpaqueAttributes>().op) {
+  HostOp(Context& context, const OpInstance& instance)
+      : BoundKernel(context, instance), op_(instance.op->as<OpaqueAttributes>().op) {
     for (const TensorDesc& desc : instance.inputs) operands_.emplace_back(static_cast<size_t>(desc.shape.count()));
     for (const TensorDesc& desc : instance.outputs) results_.emplace_back(static_cast<size_t>(desc.shape.count()));
     for (const auto& operand : operands_) from_.push_back(operand.data());
@@ -20,7 +21,8 @@ class HostOp : public BoundKernel {
   bool recordable() const override { return false; }
   KernelCost cost() const override {
     const auto is_copied = [](const std::vector<float>& values) { return !values.empty(); };
-    return {std::count_if(operands_.begin(), operands_.end(), is_copied) + std::count_if(results_.begin(), results_.end(), is_copied)};
+    return {std::count_if(operands_.begin(), operands_.end(), is_copied) +
+            std::count_if(results_.begin(), results_.end(), is_copied)};
   }
   void run(const RunContext& run) override {
     for (size_t i = 0; i < operands_.size(); ++i)
@@ -40,6 +42,8 @@ class HostOp : public BoundKernel {
 }  // namespace
 
 std::string refuse_opaque(Context&, const OpInstance&) { return ""; }
-std::unique_ptr<Kernel> create_opaque(Context& context, const OpInstance& instance) { return std::make_unique<HostOp>(context, instance); }
+std::unique_ptr<Kernel> create_opaque(Context& context, const OpInstance& instance) {
+  return std::make_unique<HostOp>(context, instance);
+}
 
 }  // namespace trainer::cuda

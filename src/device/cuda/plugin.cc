@@ -11,12 +11,10 @@ extern "C" __attribute__((visibility("default"))) trainer::Device* trainer_open_
     const char* which, const char* version, const trainer::DeviceOptions* options) {
   if (std::strcmp(version, TRAINER_VERSION) != 0)
     throw trainer::device_error(
-        "libtrainer_cuda.so is of version {} and the program of {}: install both from one build",
-        TRAINER_VERSION, version);
+        "libtrainer_cuda.so is of version {} and the program of {}: install both from one build", TRAINER_VERSION,
+        version);
   return new trainer::cuda::CudaDevice(which, *options);
 }
 
 // Opens NVIDIA's libraries and no GPU; throws a device_error that names the one that is missing.
-extern "C" __attribute__((visibility("default"))) void trainer_open_cuda_libraries() {
-  trainer::cuda::cudnn();
-}
+extern "C" __attribute__((visibility("default"))) void trainer_open_cuda_libraries() { trainer::cuda::cudnn(); }

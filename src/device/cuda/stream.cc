@@ -21,7 +21,9 @@ namespace {
 // Of the GPU that is the calling thread's when it is made. One that was never recorded counts as reached.
 class Event {
  public:
-  explicit Event(unsigned flags = cudaEventDisableTiming) { check(cudaEventCreateWithFlags(&event_, flags), "making an event"); }
+  explicit Event(unsigned flags = cudaEventDisableTiming) {
+    check(cudaEventCreateWithFlags(&event_, flags), "making an event");
+  }
   ~Event() {
     if (event_ != nullptr) ignore_result(cudaEventDestroy(event_));
   }
@@ -45,7 +47,8 @@ class StreamReadback : public Readback {
  public:
   StreamReadback(Context& context, size_t count) : context_(context), count_(count) {
     if (context.planned() || count == 0) return;
-    check(cudaHostAlloc(reinterpret_cast<void**>(&values_), count * sizeof(float), cudaHostAllocDefault), "taking page-locked memory");
+    check(cudaHostAlloc(reinterpret_cast<void**>(&values_), count * sizeof(float), cudaHostAllocDefault),
+          "taking page-locked memory");
     arrived_.emplace();
   }
   ~StreamReadback() override {
@@ -85,8 +88,8 @@ class StreamMarker : public DeviceEvent {
   Event event_;
 };
 
-// Held while a collective is started on all its GPUs, and while page-locked memory, which other threads take and give back,
-// comes and goes: that may wait for all GPUs, and those on which the collective has started wait for the rest.
+// Held while a collective is started on all its GPUs, and while page-locked memory, which other threads take and give
+// back, comes and goes: that may wait for all GPUs, and those on which the collective has started wait for the rest.
 std::mutex starting;
 
 void check_nccl(ncclResult_t result, const char* doing) {
@@ -99,7 +102,8 @@ class NcclAllReduce : public AllReduce {
     // One thread starts them all, and would wait for the first, which waits for the others.
     const char* const blocking = std::getenv("CUDA_LAUNCH_BLOCKING");
     if (blocking != nullptr && std::string_view(blocking) == "1")
-      throw device_error("with CUDA_LAUNCH_BLOCKING=1 several GPUs wait for each other for ever: unset it, or train on one GPU");
+      throw device_error(
+          "with CUDA_LAUNCH_BLOCKING=1 several GPUs wait for each other for ever: unset it, or train on one GPU");
     std::vector<int> ordinals;
     for (Context* context : contexts_) {
       ordinals.push_back(context->ordinal());
@@ -111,7 +115,8 @@ class NcclAllReduce : public AllReduce {
       done_.emplace_back();
     }
     communicators_.resize(contexts_.size());
-    check_nccl(nccl().init_all(communicators_.data(), static_cast<int>(ordinals.size()), ordinals.data()), "joining GPUs");
+    check_nccl(nccl().init_all(communicators_.data(), static_cast<int>(ordinals.size()), ordinals.data()),
+               "joining GPUs");
     for (Context* context : contexts_) context->partners = contexts_;
   }
   ~NcclAllReduce() override {
@@ -131,13 +136,15 @@ class NcclAllReduce : public AllReduce {
   void start(std::span<DeviceEvent* const> markers, std::span<float* const> data, int64_t count) override {
     for (size_t i = 0; i < contexts_.size(); ++i) {
       contexts_[i]->enter();
-      check(cudaStreamWaitEvent(streams_[i], static_cast<const StreamMarker*>(markers[i])->event().get(), 0), "waiting for gradients");
+      check(cudaStreamWaitEvent(streams_[i], static_cast<const StreamMarker*>(markers[i])->event().get(), 0),
+            "waiting for gradients");
     }
     const std::lock_guard<std::mutex> guard(starting);
     check_nccl(nccl().group_start(), "summing gradients");
     ncclResult_t result = ncclSuccess;
     for (size_t i = 0; i < contexts_.size() && result == ncclSuccess; ++i)
-      result = nccl().all_reduce(data[i], data[i], static_cast<size_t>(count), ncclFloat, ncclSum, communicators_[i], streams_[i]);
+      result = nccl().all_reduce(data[i], data[i], static_cast<size_t>(count), ncclFloat, ncclSum, communicators_[i],
+                                 streams_[i]);
     const ncclResult_t ended = nccl().group_end();
     if (result != ncclSuccess || ended != ncclSuccess) contexts_[0]->check_partners();  // they tell more
     check_nccl(result == ncclSuccess ? ended : result, "summing gradients");
@@ -183,7 +190,8 @@ class StreamUploads : public Uploads {
       Buffer& buffer = buffers[i];
       reserve(place.memory[i], buffer.bytes);
       buffer.device = place.memory[i].data;
-      check(cudaMemcpyAsync(buffer.device, buffer.host, static_cast<size_t>(buffer.bytes), cudaMemcpyHostToDevice, stream_),
+      check(cudaMemcpyAsync(buffer.device, buffer.host, static_cast<size_t>(buffer.bytes), cudaMemcpyHostToDevice,
+                            stream_),
             "bringing a batch");
     }
     place.arrived.record(stream_);
@@ -270,7 +278,8 @@ class LockedMemory : public HostMemory {
     context_.enter();
     void* memory = nullptr;
     const std::lock_guard<std::mutex> guard(starting);
-    if (!succeeds(cudaHostAlloc(&memory, static_cast<size_t>(bytes), cudaHostAllocPortable))) return HostMemory::allocate(bytes);
+    if (!succeeds(cudaHostAlloc(&memory, static_cast<size_t>(bytes), cudaHostAllocPortable)))
+      return HostMemory::allocate(bytes);
     locked_.insert(memory);
     return memory;
   }
@@ -289,12 +298,16 @@ class LockedMemory : public HostMemory {
 
 }  // namespace
 
-std::unique_ptr<Readback> make_readback(Context& context, size_t count) { return std::make_unique<StreamReadback>(context, count); }
+std::unique_ptr<Readback> make_readback(Context& context, size_t count) {
+  return std::make_unique<StreamReadback>(context, count);
+}
 std::unique_ptr<Uploads> make_uploads(Device& device, Context& context) {
   return std::make_unique<StreamUploads>(device, context);
 }
 std::unique_ptr<DeviceEvent> make_event(Context& context) { return std::make_unique<StreamMarker>(context); }
-std::unique_ptr<AllReduce> make_all_reduce(std::vector<Context*> contexts) { return std::make_unique<NcclAllReduce>(std::move(contexts)); }
+std::unique_ptr<AllReduce> make_all_reduce(std::vector<Context*> contexts) {
+  return std::make_unique<NcclAllReduce>(std::move(contexts));
+}
 std::unique_ptr<StepTimer> make_step_timer(Context& context) { return std::make_unique<StreamTimer>(context); }
 double seconds_of(Context& context, const std::function<void()>& queue) {
   StreamTimer timer(context);

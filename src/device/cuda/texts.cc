@@ -22,7 +22,8 @@ cudaKernel_t Texts::kernel(const std::string& text, const char* name) {
   cudaLibrary_t& library = loaded_.at(text);
   if (library == nullptr) {
     const std::string code = cached_code(text, architecture_);
-    check(cudaLibraryLoadData(&library, code.data(), nullptr, nullptr, 0, nullptr, nullptr, 0), "loading a kernel's code");
+    check(cudaLibraryLoadData(&library, code.data(), nullptr, nullptr, 0, nullptr, nullptr, 0),
+          "loading a kernel's code");
   }
   cudaKernel_t kernel = nullptr;
   check(cudaLibraryGetKernel(&kernel, library, name), "finding the kernel \"{}\"", name);

@@ -18,22 +18,20 @@ Value LabelledScores::at_label(Value scores) const {
 namespace {
 
 // Scores of this shape, classes along `axis`, with the labels of bottom 1.
-LabelledScores join_labels(LayerContext& context, const Shape& shape, int axis,
-                           std::optional<int> ignore_label) {
+LabelledScores join_labels(LayerContext& context, const Shape& shape, int axis, std::optional<int> ignore_label) {
   LabelledScores result;
   result.axis = axis;
   result.classes = shape[result.axis];
   result.outer = shape.count(0, result.axis);
   result.inner = shape.count(result.axis + 1);
   if (context.shape(1).count() != result.outer * result.inner)
-    context.fail(
-        "bottom",
-        fmt::format("the number of labels must match the number of predictions: \"{}\" ({}) holds {} labels, "
-                    "\"{}\" ({}) with its classes along axis {} needs {}",
-                    context.param().bottom(1), context.shape(1).text(), context.shape(1).count(),
-                    context.param().bottom(0), shape.text(), result.axis, result.outer * result.inner),
-        "one label for each prediction, none for the class axis; bottom 0 are the scores, bottom 1 the "
-        "labels");
+    context.fail("bottom",
+                 fmt::format("the number of labels must match the number of predictions: \"{}\" ({}) holds {} labels, "
+                             "\"{}\" ({}) with its classes along axis {} needs {}",
+                             context.param().bottom(1), context.shape(1).text(), context.shape(1).count(),
+                             context.param().bottom(0), shape.text(), result.axis, result.outer * result.inner),
+                 "one label for each prediction, none for the class axis; bottom 0 are the scores, bottom 1 the "
+                 "labels");
 
   Shape view = shape;
   view[result.axis] = 1;
@@ -54,14 +52,12 @@ LabelledScores labelled_scores(LayerContext& context, int axis, const std::strin
 
 LabelledScores labelled_rows(LayerContext& context, Value* scores) {
   const Shape& shape = context.shape(0);
-  if (shape.rank() == 0)
-    context.fail("bottom", fmt::format("bottom \"{}\" is a scalar", context.param().bottom(0)));
+  if (shape.rank() == 0) context.fail("bottom", fmt::format("bottom \"{}\" is a scalar", context.param().bottom(0)));
   *scores = reshape(context.bottom(0), Shape{shape[0], shape.count(1)});
   return join_labels(context, scores->shape(), 1, std::nullopt);
 }
 
-Value loss_divisor(LayerContext& context, const LabelledScores& scores,
-                   caffe::LossParameter::NormalizationMode mode) {
+Value loss_divisor(LayerContext& context, const LabelledScores& scores, caffe::LossParameter::NormalizationMode mode) {
   float divisor = 1;
   switch (mode) {
     case caffe::LossParameter::VALID:

@@ -34,8 +34,7 @@ LabelledScores labelled_scores(LayerContext& context, int axis, const std::strin
 LabelledScores labelled_rows(LayerContext& context, Value* scores);
 
 // The divisor Z of a loss by loss_param, at least 1: a constant, or the number of labels counted.
-Value loss_divisor(LayerContext& context, const LabelledScores& scores,
-                   caffe::LossParameter::NormalizationMode mode);
+Value loss_divisor(LayerContext& context, const LabelledScores& scores, caffe::LossParameter::NormalizationMode mode);
 // loss_param.normalization, or what the older field `normalize` stands for, or `fallback`.
 caffe::LossParameter::NormalizationMode normalization_mode(const caffe::LossParameter& param,
                                                            caffe::LossParameter::NormalizationMode fallback);

@@ -12,8 +12,7 @@ void lower_convolution(LayerContext& context, const ConvolutionWindow& window) {
   std::vector<int64_t> weight_dims{outputs, context.shape(0)[window.axis] / window.attributes.group};
   weight_dims.insert(weight_dims.end(), window.kernel.begin(), window.kernel.end());
   const Shape weight_shape(weight_dims);
-  const Value weights =
-      reshape(context.parameter(weight_shape, &param.weight_filler()), op_weight_shape(weight_shape));
+  const Value weights = reshape(context.parameter(weight_shape, &param.weight_filler()), op_weight_shape(weight_shape));
   const Value bias = param.bias_term() ? context.parameter(Shape{outputs}, &param.bias_filler()) : Value();
 
   for (int i = 0; i < context.bottoms(); ++i) {

@@ -67,9 +67,7 @@ std::vector<int64_t> read(LayerContext& context, const WindowField& field, size_
   return result;
 }
 
-std::optional<uint32_t> given(bool has, uint32_t value) {
-  return has ? std::optional<uint32_t>(value) : std::nullopt;
-}
+std::optional<uint32_t> given(bool has, uint32_t value) { return has ? std::optional<uint32_t>(value) : std::nullopt; }
 
 }  // namespace
 
@@ -81,8 +79,8 @@ ConvolutionWindow convolution_window(LayerContext& context) {
   const size_t axes = static_cast<size_t>(input.rank() - window.axis - 1);
   if (axes > 3)
     context.fail("bottom",
-                 fmt::format("bottom \"{}\" ({}) has {} spatial axes behind channel axis {}",
-                             context.param().bottom(0), input.text(), axes, window.axis),
+                 fmt::format("bottom \"{}\" ({}) has {} spatial axes behind channel axis {}", context.param().bottom(0),
+                             input.text(), axes, window.axis),
                  "convolutions of up to 3 spatial axes are supported");
 
   const WindowField kernel{"kernel_size",
@@ -101,16 +99,11 @@ ConvolutionWindow convolution_window(LayerContext& context) {
                            std::nullopt,
                            1,
                            false};
-  const WindowField pad{"pad",
-                        "pad",
-                        &param.pad(),
-                        given(param.has_pad_h(), param.pad_h()),
-                        given(param.has_pad_w(), param.pad_w()),
-                        0,
-                        0,
-                        true};
-  const WindowField dilation{"dilation", "dilation", &param.dilation(), std::nullopt, std::nullopt, std::nullopt, 1,
-                             false};
+  const WindowField pad{
+      "pad", "pad", &param.pad(), given(param.has_pad_h(), param.pad_h()), given(param.has_pad_w(), param.pad_w()),
+      0,     0,     true};
+  const WindowField dilation{"dilation", "dilation", &param.dilation(), std::nullopt, std::nullopt, std::nullopt,
+                             1,          false};
   window.kernel = read(context, kernel, axes);
   window.attributes.stride = read(context, stride, axes);
   window.attributes.pad = read(context, pad, axes);
@@ -122,11 +115,10 @@ ConvolutionWindow convolution_window(LayerContext& context) {
 void check_equal_shapes(LayerContext& context) {
   for (int i = 1; i < context.bottoms(); ++i)
     if (context.shape(i) != context.shape(0))
-      context.fail(
-          "bottom",
-          fmt::format("bottom {} \"{}\" is {}, but bottom 0 \"{}\" is {}", i, context.param().bottom(i),
-                      context.shape(i).text(), context.param().bottom(0), context.shape(0).text()),
-          "all inputs must have the same shape: they share the weights");
+      context.fail("bottom",
+                   fmt::format("bottom {} \"{}\" is {}, but bottom 0 \"{}\" is {}", i, context.param().bottom(i),
+                               context.shape(i).text(), context.param().bottom(0), context.shape(0).text()),
+                   "all inputs must have the same shape: they share the weights");
 }
 
 Shape convolved_shape(LayerContext& context, const ConvolutionWindow& window, int64_t channels) {
@@ -136,11 +128,10 @@ Shape convolved_shape(LayerContext& context, const ConvolutionWindow& window, in
     const int axis = window.axis + 1 + static_cast<int>(i);
     const int64_t padded = shape[axis] + 2 * window.attributes.pad[i];
     if (padded < window.reach(i))
-      context.fail(
-          "convolution_param",
-          fmt::format("the kernel spans {} along axis {}, where \"{}\" ({}) with its padding has {}",
-                      window.reach(i), axis, context.param().bottom(0), context.shape(0).text(), padded),
-          "use a smaller kernel, more padding, or a larger input");
+      context.fail("convolution_param",
+                   fmt::format("the kernel spans {} along axis {}, where \"{}\" ({}) with its padding has {}",
+                               window.reach(i), axis, context.param().bottom(0), context.shape(0).text(), padded),
+                   "use a smaller kernel, more padding, or a larger input");
     shape[axis] = (padded - window.reach(i)) / window.attributes.stride[i] + 1;
   }
   return shape;
@@ -156,8 +147,8 @@ void check_channels(LayerContext& context, const ConvolutionWindow& window) {
   if (group == 0) context.fail("convolution_param.group", "group is 0", "group must be at least 1");
   if (channels % group != 0)
     context.fail("convolution_param.group", fmt::format("{} input channels in {} groups", channels, group),
-                 fmt::format("the channels of \"{}\" ({}) should be a multiple of group",
-                             context.param().bottom(0), context.shape(0).text()));
+                 fmt::format("the channels of \"{}\" ({}) should be a multiple of group", context.param().bottom(0),
+                             context.shape(0).text()));
   if (param.num_output() % group != 0)
     context.fail("convolution_param.num_output", fmt::format("{} outputs in {} groups", param.num_output(), group),
                  "the number of output should be multiples of group");

@@ -34,8 +34,7 @@ void fill_uniform(float low, float high, uint64_t key, uint64_t stream, std::spa
   const float below_high = std::max(low, std::nextafter(high, low));
   fill_blocks(key, stream, out, [=](const PhiloxBlock& block) {
     std::array<float, 4> values;
-    for (size_t i = 0; i < 4; ++i)
-      values[i] = std::min(low + (high - low) * uniform_from_bits(block[i]), below_high);
+    for (size_t i = 0; i < 4; ++i) values[i] = std::min(low + (high - low) * uniform_from_bits(block[i]), below_high);
     return values;
   });
 }
@@ -102,17 +101,14 @@ std::string check_filler(const caffe::FillerParameter& filler, const Shape& shap
   if (std::find(kTypes.begin(), kTypes.end(), type) == kTypes.end()) {
     const std::string nearest = nearest_name(type, kTypes);
     return fmt::format("unknown filler \"{}\"{}; the fillers are {}", type,
-                       nearest.empty() ? "" : fmt::format(": did you mean \"{}\"?", nearest),
-                       fmt::join(kTypes, ", "));
+                       nearest.empty() ? "" : fmt::format(": did you mean \"{}\"?", nearest), fmt::join(kTypes, ", "));
   }
   if (type == "bilinear" && (shape.rank() != 4 || shape[2] != shape[3]))
     return fmt::format("filler \"bilinear\" wants 4 axes and a square filter; the blob is {}", shape.text());
   if (filler.sparse() != -1) {
     *field = "sparse";
-    if (type != "gaussian")
-      return fmt::format("sparse belongs to filler \"gaussian\"; \"{}\" does not take it", type);
-    if (filler.sparse() < 0)
-      return fmt::format("sparse is {}; it counts elements, or is -1 for all", filler.sparse());
+    if (type != "gaussian") return fmt::format("sparse belongs to filler \"gaussian\"; \"{}\" does not take it", type);
+    if (filler.sparse() < 0) return fmt::format("sparse is {}; it counts elements, or is -1 for all", filler.sparse());
     if (shape.rank() == 0) return "a sparse filler for a single number";
   }
   if (type == "gaussian" && !(filler.std() > 0)) {
@@ -140,8 +136,7 @@ void fill(const caffe::FillerParameter& filler, const Shape& shape, uint64_t key
   }
   if (type == "gaussian") {
     fill_gaussian(filler.mean(), filler.std(), key, out);
-    if (filler.sparse() >= 0)
-      keep_share(static_cast<float>(filler.sparse()) / static_cast<float>(shape[0]), key, out);
+    if (filler.sparse() >= 0) keep_share(static_cast<float>(filler.sparse()) / static_cast<float>(shape[0]), key, out);
     return;
   }
   std::fill(out.begin(), out.end(), filler.value());

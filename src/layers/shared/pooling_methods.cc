@@ -37,8 +37,7 @@ class DrawFromWindows : public OpaqueOp {
 
   std::string name() const override { return "stochastic_pool"; }
 
-  void run(std::span<const float* const> inputs, std::span<float* const> outputs,
-           uint64_t pass) const override {
+  void run(std::span<const float* const> inputs, std::span<float* const> outputs, uint64_t pass) const override {
     const int64_t planes = input_[0] * input_[1], height = output_[2], width = output_[3];
 #pragma omp parallel for schedule(static)
     for (int64_t plane = 0; plane < planes; ++plane) {
@@ -124,8 +123,7 @@ Value stochastic_pool(LayerContext& context, Value x, const PoolingWindow& windo
   Shape output = x.shape();
   output[2] = window.output_size[0];
   output[3] = window.output_size[1];
-  const auto draw =
-      std::make_shared<DrawFromWindows>(x.shape(), output, window.attributes, context.random_key("draw"));
+  const auto draw = std::make_shared<DrawFromWindows>(x.shape(), output, window.attributes, context.random_key("draw"));
   return opaque(context.graph(), draw, {x}, {output, output}).front();
 }
 

@@ -48,8 +48,8 @@ std::vector<int64_t> kernel_of(LayerContext& context, const PoolingParameter& pa
                  "give kernel_size, or kernel_h and kernel_w, or global_pooling: true");
   const std::vector<int64_t> kernel =
       square_or_pair(context, "kernel_size", "kernel",
-                     {param.has_kernel_size(), param.has_kernel_h(), param.has_kernel_w(),
-                      param.kernel_size(), param.kernel_h(), param.kernel_w()});
+                     {param.has_kernel_size(), param.has_kernel_h(), param.has_kernel_w(), param.kernel_size(),
+                      param.kernel_h(), param.kernel_w()});
   if (kernel[0] == 0 || kernel[1] == 0)
     context.fail("pooling_param", fmt::format("the kernel is {} x {}", kernel[0], kernel[1]),
                  "filter dimensions cannot be zero");
@@ -61,8 +61,7 @@ std::vector<int64_t> kernel_of(LayerContext& context, const PoolingParameter& pa
 
 }  // namespace
 
-int64_t pooled_extent(int64_t input, int64_t kernel, int64_t stride, int64_t pad, bool round_up,
-                      bool any_pad) {
+int64_t pooled_extent(int64_t input, int64_t kernel, int64_t stride, int64_t pad, bool round_up, bool any_pad) {
   const int64_t room = input + 2 * pad - kernel;
   const int64_t rounding = round_up ? stride - 1 : 0;
   // Integer division rounds towards zero; room may be negative.
@@ -84,19 +83,17 @@ PoolingWindow pooling_window(LayerContext& context) {
       context, "pad", "pad",
       {param.has_pad(), param.has_pad_h(), param.has_pad_w(), param.pad(), param.pad_h(), param.pad_w()});
   attributes.stride = square_or_pair(context, "stride", "stride",
-                                     {param.has_stride(), param.has_stride_h(), param.has_stride_w(),
-                                      param.stride(), param.stride_h(), param.stride_w()});
+                                     {param.has_stride(), param.has_stride_h(), param.has_stride_w(), param.stride(),
+                                      param.stride_h(), param.stride_w()});
   if (param.has_ceil_mode() && param.has_round_mode())
     context.fail("pooling_param.ceil_mode", "ceil_mode and round_mode are both given", "keep round_mode");
-  const bool round_up =
-      param.has_ceil_mode() ? param.ceil_mode() : param.round_mode() == PoolingParameter::CEIL;
+  const bool round_up = param.has_ceil_mode() ? param.ceil_mode() : param.round_mode() == PoolingParameter::CEIL;
   const bool any_pad = attributes.pad[0] != 0 || attributes.pad[1] != 0;
   if (param.global_pooling() && (any_pad || attributes.stride[0] != 1 || attributes.stride[1] != 1))
     context.fail("pooling_param.global_pooling", "pad or stride is given with global_pooling: true",
                  "only pad: 0 and stride: 1 go with global pooling: remove them");
   if (any_pad && param.pool() == PoolingParameter::STOCHASTIC)
-    context.fail("pooling_param.pad", "padding with pool: STOCHASTIC",
-                 "padding is for average and max pooling only");
+    context.fail("pooling_param.pad", "padding with pool: STOCHASTIC", "padding is for average and max pooling only");
 
   for (size_t i = 0; i < 2; ++i) {
     const int64_t extent = input[static_cast<int>(i) + 2];
@@ -108,8 +105,8 @@ PoolingWindow pooling_window(LayerContext& context) {
                    fmt::format("the padding of the {}, {}, is not less than the kernel, {}", kAxisName[i],
                                attributes.pad[i], attributes.kernel[i]),
                    "a window must cover more than padding");
-    window.output_size.push_back(pooled_extent(extent, attributes.kernel[i], attributes.stride[i],
-                                               attributes.pad[i], round_up, any_pad));
+    window.output_size.push_back(
+        pooled_extent(extent, attributes.kernel[i], attributes.stride[i], attributes.pad[i], round_up, any_pad));
     if (window.output_size[i] < 1)
       context.fail("pooling_param",
                    fmt::format("the kernel spans {} along the {}, where \"{}\" ({}) with its padding has {}",
@@ -118,11 +115,12 @@ PoolingWindow pooling_window(LayerContext& context) {
                    "use a smaller kernel, more padding, or a larger input");
     const int64_t last = (window.output_size[i] - 1) * attributes.stride[i] - attributes.pad[i];
     if (last >= extent)
-      context.warn("pooling_param",
-                   fmt::format("the last window along the {} begins at {}, outside of \"{}\" ({}): it covers nothing, and "
-                               "its result is no number",
-                               kAxisName[i], last, context.param().bottom(0), input.text()),
-                   "use a kernel that is no smaller than the stride, or round_mode: FLOOR");
+      context.warn(
+          "pooling_param",
+          fmt::format("the last window along the {} begins at {}, outside of \"{}\" ({}): it covers nothing, and "
+                      "its result is no number",
+                      kAxisName[i], last, context.param().bottom(0), input.text()),
+          "use a kernel that is no smaller than the stride, or round_mode: FLOOR");
   }
   return window;
 }

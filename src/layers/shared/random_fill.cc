@@ -24,8 +24,7 @@ Value random_fill(LayerContext& context, const caffe::FillerParameter& filler, c
   Graph& graph = context.graph();
   const uint64_t key = context.random_key(purpose);
   const std::string& type = filler.type();
-  if (type == "uniform")
-    return random_uniform(graph, shape, key) * (filler.max() - filler.min()) + filler.min();
+  if (type == "uniform") return random_uniform(graph, shape, key) * (filler.max() - filler.min()) + filler.min();
   if (type == "gaussian") {
     const Value dense = random_normal(graph, shape, key) * filler.std() + filler.mean();
     if (filler.sparse() < 0) return dense;

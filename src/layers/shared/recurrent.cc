@@ -4,13 +4,11 @@
 namespace trainer {
 namespace {
 
-void check_bottom(LayerContext& context, int bottom, const std::string& what, bool fits,
-                  const std::string& needed) {
+void check_bottom(LayerContext& context, int bottom, const std::string& what, bool fits, const std::string& needed) {
   if (fits) return;
-  context.fail(
-      fmt::format("bottom[{}]", bottom),
-      fmt::format("{} \"{}\" is {}", what, context.param().bottom(bottom), context.shape(bottom).text()),
-      "it needs the shape " + needed);
+  context.fail(fmt::format("bottom[{}]", bottom),
+               fmt::format("{} \"{}\" is {}", what, context.param().bottom(bottom), context.shape(bottom).text()),
+               "it needs the shape " + needed);
 }
 
 }  // namespace
@@ -18,11 +16,9 @@ void check_bottom(LayerContext& context, int bottom, const std::string& what, bo
 RecurrentInput recurrent_input(LayerContext& context, int states) {
   const caffe::RecurrentParameter& param = context.param().recurrent_param();
   if (param.num_output() == 0)
-    context.fail("recurrent_param.num_output", "num_output must be positive",
-                 "it is the size of the hidden state");
+    context.fail("recurrent_param.num_output", "num_output must be positive", "it is the size of the hidden state");
   if (param.debug_info())
-    context.warn("recurrent_param.debug_info", "debug_info has no effect",
-                 "the blobs of single steps are not kept");
+    context.warn("recurrent_param.debug_info", "debug_info has no effect", "the blobs of single steps are not kept");
   RecurrentInput input;
   input.exposed = param.expose_hidden();
   const int exposed = input.exposed ? states : 0;
@@ -30,13 +26,11 @@ RecurrentInput recurrent_input(LayerContext& context, int states) {
     context.fail("bottom",
                  fmt::format("{} bottoms, where {} needs {} or {}", context.bottoms(), context.param().type(),
                              2 + exposed, 3 + exposed),
-                 input.exposed
-                     ? "give x, cont, perhaps x_static, and the first states, as expose_hidden asks"
-                     : "give x, cont and perhaps x_static; first states go with expose_hidden: true");
+                 input.exposed ? "give x, cont, perhaps x_static, and the first states, as expose_hidden asks"
+                               : "give x, cont and perhaps x_static; first states go with expose_hidden: true");
   if (context.tops() != 1 + exposed)
-    context.fail(
-        "top", fmt::format("{} tops, where {} makes {}", context.tops(), context.param().type(), 1 + exposed),
-        "final states are tops with expose_hidden: true only");
+    context.fail("top", fmt::format("{} tops, where {} makes {}", context.tops(), context.param().type(), 1 + exposed),
+                 "final states are tops with expose_hidden: true only");
 
   const Shape& x = context.shape(0);
   check_bottom(context, 0, "x", x.rank() >= 2, "(steps, items, ...)");
@@ -44,8 +38,7 @@ RecurrentInput recurrent_input(LayerContext& context, int states) {
   input.items = x[1];
   input.hidden = param.num_output();
   const Shape cont{input.steps, input.items};
-  check_bottom(context, 1, "cont", context.shape(1) == cont,
-               cont.text() + ": the steps and items of bottom 0");
+  check_bottom(context, 1, "cont", context.shape(1) == cont, cont.text() + ": the steps and items of bottom 0");
   input.x = reshape(context.bottom(0), Shape{input.steps * input.items, x.count(2)});
   input.cont = context.bottom(1);
   if (context.bottoms() == 3 + exposed) {
@@ -64,11 +57,9 @@ Value input_sums(LayerContext& context, const RecurrentInput& input, int64_t sum
   const caffe::RecurrentParameter& param = context.param().recurrent_param();
   const Value weights = context.parameter(Shape{sums, input.x.shape()[1]}, &param.weight_filler());
   const Value bias = context.parameter(Shape{sums}, &param.bias_filler());
-  const Value moving =
-      reshape(matmul(input.x, weights, bias, false, true), Shape{input.steps, input.items, sums});
+  const Value moving = reshape(matmul(input.x, weights, bias, false, true), Shape{input.steps, input.items, sums});
   if (!input.x_static) return moving;
-  const Value fixed_weights =
-      context.parameter(Shape{sums, input.x_static.shape()[1]}, &param.weight_filler());
+  const Value fixed_weights = context.parameter(Shape{sums, input.x_static.shape()[1]}, &param.weight_filler());
   const Value fixed = matmul(input.x_static, fixed_weights, Value(), false, true);
   return moving + reshape(fixed, Shape{1, input.items, sums});
 }
@@ -80,8 +71,7 @@ Value first_state(LayerContext& context, const RecurrentInput& input, int index,
   return stop_gradient(reshape(context.bottom(bottom), shape));
 }
 
-void finish_state(LayerContext& context, const RecurrentInput& input, int index, const std::string& name,
-                  Value all) {
+void finish_state(LayerContext& context, const RecurrentInput& input, int index, const std::string& name, Value all) {
   const Value last = slice(all, 0, input.steps - 1, input.steps);
   if (input.exposed) return context.set_top(1 + index, stop_gradient(last));
   context.write_carried_state(name, reshape(last, Shape{input.items, input.hidden}));

@@ -26,7 +26,6 @@ Value input_sums(LayerContext& context, const RecurrentInput& input, int64_t sum
 // State number `index`, called `name`, before the first step: (N, H). No gradient passes.
 Value first_state(LayerContext& context, const RecurrentInput& input, int index, const std::string& name);
 // Hands on what the state is after the last step, from its values in all steps (T, N, H).
-void finish_state(LayerContext& context, const RecurrentInput& input, int index, const std::string& name,
-                  Value all);
+void finish_state(LayerContext& context, const RecurrentInput& input, int index, const std::string& name, Value all);
 
 }  // namespace trainer

@@ -80,8 +80,8 @@ class LevelDbSource : public RecordSource {
         },
         log);
     if (keys_.size() == 0) {
-      throw data_error("{} is an empty database: it has no records. Perhaps its making was interrupted; {}",
-                       path_, database_remedy("NEW_FOLDER"));
+      throw data_error("{} is an empty database: it has no records. Perhaps its making was interrupted; {}", path_,
+                       database_remedy("NEW_FOLDER"));
     }
   }
 
@@ -118,14 +118,13 @@ class LevelDbSource : public RecordSource {
     std::error_code error;
     if (!fs::exists(path_, error)) throw_missing_database(path_);
     if (!fs::is_directory(path_, error)) {
-      throw data_error("{} is a file: a LevelDB database is a folder. {}", path_,
-                       database_remedy("NEW_FOLDER"));
+      throw data_error("{} is a file: a LevelDB database is a folder. {}", path_, database_remedy("NEW_FOLDER"));
     }
     // A folder that may not be looked into has no files either.
     fs::directory_iterator it(path_, error);
     if (error) {
-      throw data_error("{} cannot be read: {}. Its owner can allow it with `chmod -R a+rX {}`", path_,
-                       error.message(), path_);
+      throw data_error("{} cannot be read: {}. Its owner can allow it with `chmod -R a+rX {}`", path_, error.message(),
+                       path_);
     }
     if (database_kind(path_) != DatabaseKind::kLevelDb) throw_other_database(path_, DatabaseKind::kLevelDb);
     if (const pid_t holder = holder_of(path_); holder != 0) {
@@ -149,9 +148,8 @@ class LevelDbSource : public RecordSource {
 
   [[noreturn]] void fail(const leveldb::Status& status) const {
     if (status.IsCorruption()) {
-      throw data_error(
-          "the LevelDB database {} is damaged: {}. Copy it again from where it came, or make it anew", path_,
-          status.ToString());
+      throw data_error("the LevelDB database {} is damaged: {}. Copy it again from where it came, or make it anew",
+                       path_, status.ToString());
     }
     throw data_error("the LevelDB database {} cannot be read: {}", path_, status.ToString());
   }
@@ -159,9 +157,8 @@ class LevelDbSource : public RecordSource {
   void give(uint64_t index, const leveldb::Iterator& iterator, Record& record) const {
     check(iterator);
     if (!iterator.Valid() || view(iterator.key()) != keys_.key(index)) {
-      throw data_error(
-          "the LevelDB database {} has lost its record {}: has it been changed while it was read?", path_,
-          index);
+      throw data_error("the LevelDB database {} has lost its record {}: has it been changed while it was read?", path_,
+                       index);
     }
     record.index = index;
     record.key = keys_.key(index);

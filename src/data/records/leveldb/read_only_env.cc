@@ -72,16 +72,14 @@ class MemoryPlaces : public leveldb::RandomAccessFile {
 // LevelDB's own map dies of a file that is cut short in between.
 class MappedPlaces : public leveldb::RandomAccessFile {
  public:
-  MappedPlaces(std::string name, std::unique_ptr<MappedFile> file)
-      : name_(std::move(name)), file_(std::move(file)) {}
+  MappedPlaces(std::string name, std::unique_ptr<MappedFile> file) : name_(std::move(name)), file_(std::move(file)) {}
   Status Read(uint64_t offset, size_t count, Slice* result, char* scratch) const override {
     if (offset > file_->size()) return Status::IOError(name_, "read past the end");
     const size_t given = std::min(count, static_cast<size_t>(file_->size() - offset));
     std::memcpy(scratch, file_->bytes() + offset, given);
     *result = Slice(scratch, given);
-    return file_->failed()
-               ? Status::IOError(name_, "it was cut short while it was read, or its disk gave an error")
-               : Status::OK();
+    return file_->failed() ? Status::IOError(name_, "it was cut short while it was read, or its disk gave an error")
+                           : Status::OK();
   }
 
  private:
@@ -148,16 +146,13 @@ Status ReadOnlyEnv::NewAppendableFile(const std::string& name, leveldb::Writable
   return Status::NotSupported(name, "the database is only read");
 }
 
-bool ReadOnlyEnv::FileExists(const std::string& name) {
-  return find(name) != nullptr || target()->FileExists(name);
-}
+bool ReadOnlyEnv::FileExists(const std::string& name) { return find(name) != nullptr || target()->FileExists(name); }
 
 Status ReadOnlyEnv::GetChildren(const std::string& folder, std::vector<std::string>* names) {
   const Status status = target()->GetChildren(folder, names);
   std::lock_guard<std::mutex> lock(mutex_);
   for (const auto& [name, bytes] : files_) {
-    if (name.compare(0, folder.size() + 1, folder + "/") == 0)
-      names->push_back(name.substr(folder.size() + 1));
+    if (name.compare(0, folder.size() + 1, folder + "/") == 0) names->push_back(name.substr(folder.size() + 1));
   }
   return status;
 }

@@ -22,13 +22,11 @@ std::vector<CopyAxis> axes_of(const Shape& domain, const TensorDesc& from, const
   return axes;
 }
 
-std::vector<CopyAxis> permuted_axes(const TensorDesc& from, const TensorDesc& to,
-                                    const std::vector<int>& permutation) {
+std::vector<CopyAxis> permuted_axes(const TensorDesc& from, const TensorDesc& to, const std::vector<int>& permutation) {
   const std::vector<int64_t> from_strides = from.strides(), to_strides = to.strides();
   std::vector<CopyAxis> axes;
   for (size_t i = 0; i < permutation.size(); ++i) {
-    axes.push_back(
-        {to.shape[static_cast<int>(i)], from_strides[static_cast<size_t>(permutation[i])], to_strides[i]});
+    axes.push_back({to.shape[static_cast<int>(i)], from_strides[static_cast<size_t>(permutation[i])], to_strides[i]});
   }
   return axes;
 }
@@ -73,12 +71,11 @@ class Copy : public BoundKernel {
 
   void run(const RunContext&) override {
     if (zeroed_ > 0) {
-      parallel_ranges(threads(), (zeroed_ + kZeroGrain - 1) / kZeroGrain, kZeroGrain / 4,
-                      [this](int, int64_t begin, int64_t end) {
-                        const int64_t last = std::min(end * kZeroGrain, zeroed_);
-                        std::memset(output<char>(0) + begin * kZeroGrain, 0,
-                                    static_cast<size_t>(last - begin * kZeroGrain));
-                      });
+      parallel_ranges(
+          threads(), (zeroed_ + kZeroGrain - 1) / kZeroGrain, kZeroGrain / 4, [this](int, int64_t begin, int64_t end) {
+            const int64_t last = std::min(end * kZeroGrain, zeroed_);
+            std::memset(output<char>(0) + begin * kZeroGrain, 0, static_cast<size_t>(last - begin * kZeroGrain));
+          });
     }
     for (size_t i = 0; i < copies_.size(); ++i) copies_[i].run(input<char>(i), output<char>(0));
   }
@@ -104,8 +101,6 @@ std::string refuse_copy_direct(const OpInstance& instance) {
   return "";
 }
 
-std::unique_ptr<Kernel> create_copy_direct(const OpInstance& instance) {
-  return std::make_unique<Copy>(instance);
-}
+std::unique_ptr<Kernel> create_copy_direct(const OpInstance& instance) { return std::make_unique<Copy>(instance); }
 
 }  // namespace trainer::cpu

@@ -88,7 +88,8 @@ class Depthwise : public BoundKernel {
     const float* from = input(1);
     float* to = filters(0);
     for (int64_t tap = 0; tap < taps_; ++tap) {
-      for (int64_t c = 0; c < g_.channels; ++c) to[tap * g_.channels + c] = from[c * taps_ + (turned_ ? taps_ - 1 - tap : tap)];
+      for (int64_t c = 0; c < g_.channels; ++c)
+        to[tap * g_.channels + c] = from[c * taps_ + (turned_ ? taps_ - 1 - tap : tap)];
     }
   }
 
@@ -142,8 +143,7 @@ std::string refuse_depthwise_rows(const OpInstance& instance) {
   if (!reason.empty()) return reason;
   const ConvolutionGeometry convolution = convolution_geometry(instance);
   const PoolGeometry g{convolution.batch, convolution.group, convolution.windows};
-  if (!depthwise_takes_rows(g))
-    return "not 3x3 with one stride of 1 or 2, no dilation and channels in sixteens";
+  if (!depthwise_takes_rows(g)) return "not 3x3 with one stride of 1 or 2, no dilation and channels in sixteens";
   if (instance.op->kind == OpKind::kConvolutionInputGradient && !is_turned(instance.op->kind, g))
     return "an input gradient with a stride, or padding as wide as the kernel";
   return "";

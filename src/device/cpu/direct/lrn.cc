@@ -25,17 +25,16 @@ class Lrn : public BoundKernel {
   int64_t workspace_bytes() const override { return threads() * scratch_bytes(); }
 
   void run(const RunContext&) override {
-    parallel_ranges(threads(), pixels_, window_.channels * (window_.size + 8),
-                    [this](int thread, int64_t begin, int64_t end) {
-                      float* scratch = reinterpret_cast<float*>(workspace() + thread * scratch_bytes());
-                      const int64_t first = begin * window_.channels;
-                      if (gradient_) {
-                        table_.gradient(window_, end - begin, input(0) + first, input(1) + first,
-                                        output(0) + first, scratch);
-                      } else {
-                        table_.forward(window_, end - begin, input(0) + first, output(0) + first, scratch);
-                      }
-                    });
+    parallel_ranges(
+        threads(), pixels_, window_.channels * (window_.size + 8), [this](int thread, int64_t begin, int64_t end) {
+          float* scratch = reinterpret_cast<float*>(workspace() + thread * scratch_bytes());
+          const int64_t first = begin * window_.channels;
+          if (gradient_) {
+            table_.gradient(window_, end - begin, input(0) + first, input(1) + first, output(0) + first, scratch);
+          } else {
+            table_.forward(window_, end - begin, input(0) + first, output(0) + first, scratch);
+          }
+        });
   }
 
  private:
@@ -58,8 +57,6 @@ std::string refuse_lrn_direct(const OpInstance& instance) {
   return lies_in(instance.outputs[0], MemoryFormat::kChannelsLast) ? "" : "the result is row-major";
 }
 
-std::unique_ptr<Kernel> create_lrn_direct(const OpInstance& instance) {
-  return std::make_unique<Lrn>(instance);
-}
+std::unique_ptr<Kernel> create_lrn_direct(const OpInstance& instance) { return std::make_unique<Lrn>(instance); }
 
 }  // namespace trainer::cpu

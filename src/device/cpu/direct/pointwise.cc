@@ -1,8 +1,8 @@
 // Convolutions by filters of one pixel, with their gradients: matrix products over channels-last pixels.
 //
-// A block of pixels is multiplied while the next one is fetched, and results too large for the caches are written around
-// them. A stride passes over pixels: those that count are gathered a block at a time, and the input gradient's others
-// are sums of nothing. Of bf16 there is the weight gradient only.
+// A block of pixels is multiplied while the next one is fetched, and results too large for the caches are written
+// around them. A stride passes over pixels: those that count are gathered a block at a time, and the input gradient's
+// others are sums of nothing. Of bf16 there is the weight gradient only.
 #include <algorithm>
 #include <string>
 
@@ -53,19 +53,22 @@ class Pointwise : public BoundKernel {
       body(i, pixel * g_.in_channels());
     }
   }
-  // Pixels [begin, end) of the input that count, `pixel_elements` apart; copied to `to` where the stride passes over some.
+  // Pixels [begin, end) of the input that count, `pixel_elements` apart; copied to `to` where the stride passes over
+  // some.
   template <typename T>
   const T* gathered(const T* x, int64_t begin, int64_t end, T* to, int64_t* pixel_elements) const {
     *pixel_elements = strided_ ? g_.inputs : g_.in_channels();
     if (!strided_) return x + begin * g_.in_channels();
-    each_pixel(begin, end, [&](int64_t i, int64_t at) { std::copy_n(x + at, g_.inputs, to + (i - begin) * g_.inputs); });
+    each_pixel(begin, end,
+               [&](int64_t i, int64_t at) { std::copy_n(x + at, g_.inputs, to + (i - begin) * g_.inputs); });
     return to;
   }
   // Pixels [begin, end) of a tensor with so many elements a pixel, where they lie together.
   template <typename T>
   static NextRead next_read(const T* tensor, int64_t begin, int64_t end, int64_t pixel_elements) {
     const int64_t elements = std::max<int64_t>(end - begin, 0) * pixel_elements;
-    return {reinterpret_cast<const float*>(tensor + begin * pixel_elements), elements * static_cast<int64_t>(sizeof(T)) / kFloat};
+    return {reinterpret_cast<const float*>(tensor + begin * pixel_elements),
+            elements * static_cast<int64_t>(sizeof(T)) / kFloat};
   }
 
   ConvolutionGeometry g_;
@@ -119,7 +122,8 @@ class PointwiseProduct : public Pointwise {
   void run_group(int64_t group) const {
     const float* w = input(1) + weights_at(group);
     parallel_ranges(threads(), panels(), steps() * table_.width, [&](int, int64_t begin, int64_t end) {
-      table_.pack_panels(w, forward_ ? 1 : g_.inputs, forward_ ? g_.inputs : 1, steps(), columns(), begin, end, filters());
+      table_.pack_panels(w, forward_ ? 1 : g_.inputs, forward_ ? g_.inputs : 1, steps(), columns(), begin, end,
+                         filters());
     });
     if (strided_ && !forward_ && group == 0) fill_passed_over();
     const float* from = input(0) + group * steps();
@@ -137,12 +141,12 @@ class PointwiseProduct : public Pointwise {
         if (gathers) x = gathered(from, i, stop, scratch(thread), &pixel_floats);
         if (spreads) x = spread_out(x, stop - i, from_pixel, scratch(thread), &pixel_floats);
         float* y = scatters ? scratch(thread) + (spreads ? spread_floats() : 0) : to + i * to_pixel;
-        const NextRead next =
-            gathers ? NextRead{} : next_read(from, stop, std::min(end, stop + block_), from_pixel);
+        const NextRead next = gathers ? NextRead{} : next_read(from, stop, std::min(end, stop + block_), from_pixel);
         table_.multiply(x, pixel_floats, filters(), steps(), columns(), stop - i, bias, slope(), y,
                         scatters ? columns() : to_pixel, around, next);
         if (!scatters) continue;
-        each_pixel(i, stop, [&](int64_t pixel, int64_t at) { std::copy_n(y + (pixel - i) * columns(), columns(), to + at); });
+        each_pixel(i, stop,
+                   [&](int64_t pixel, int64_t at) { std::copy_n(y + (pixel - i) * columns(), columns(), to + at); });
       }
     });
   }
@@ -191,7 +195,8 @@ class PointwiseWeightGradient : public Pointwise {
   int64_t gathered_floats() const { return strided_ ? words_of(block_) * g_.inputs : 0; }
   // Copied pixels, and behind them the packed ones.
   int64_t scratch_bytes() const {
-    return aligned((gathered_floats() + words_of(block_) * (strips() * table_.rows + panels() * table_.width)) * kFloat);
+    return aligned((gathered_floats() + words_of(block_) * (strips() * table_.rows + panels() * table_.width)) *
+                   kFloat);
   }
   float* sums(int64_t thread) const { return reinterpret_cast<float*>(workspace() + thread * sums_bytes()); }
   float* scratch(int64_t thread) const {
@@ -214,7 +219,8 @@ class PointwiseWeightGradient : public Pointwise {
         for (int64_t i = pixels_ * thread / team; i < stop; i += block_) {
           const int64_t count = std::min(block_, stop - i);
           pack(x, gradient, i, count, 0, words_of(count), scratch(thread));
-          add(x, gradient, i + count, std::min(stop, i + count + block_), words_of(count), 0, units, scratch(thread), sums(thread));
+          add(x, gradient, i + count, std::min(stop, i + count + block_), words_of(count), 0, units, scratch(thread),
+              sums(thread));
         }
 #pragma omp barrier
         for (int64_t other = 1; other < team; ++other) {
@@ -223,12 +229,13 @@ class PointwiseWeightGradient : public Pointwise {
       } else {
         std::fill(sums(0) + first * unit_floats, sums(0) + end * unit_floats, 0.0f);
         for (int64_t i = 0; i < pixels_; i += block_) {
-          const int64_t count = std::min(block_, pixels_ - i), next = i + count, ahead = std::min(block_, pixels_ - next);
+          const int64_t count = std::min(block_, pixels_ - i), next = i + count,
+                        ahead = std::min(block_, pixels_ - next);
           const int64_t words = words_of(count);
           pack(x, gradient, i, count, words * thread / team, words * (thread + 1) / team, scratch(0));
 #pragma omp barrier
-          add(x, gradient, next + ahead * thread / team, next + ahead * (thread + 1) / team, words, first, end, scratch(0),
-              sums(0));
+          add(x, gradient, next + ahead * thread / team, next + ahead * (thread + 1) / team, words, first, end,
+              scratch(0), sums(0));
 #pragma omp barrier
         }
       }
@@ -240,7 +247,8 @@ class PointwiseWeightGradient : public Pointwise {
   void pack(const T* x, const T* gradient, int64_t begin, int64_t count, int64_t first, int64_t end, float* to) const {
     float* strips_at = to + gathered_floats();
     const int64_t words = words_of(count), first_pixel = first * kPixels, end_pixel = std::min(end * kPixels, count);
-    packing_.pack_strips(gradient + begin * g_.out_channels(), g_.out_channels(), g_.outputs, count, words, first, end, strips_at);
+    packing_.pack_strips(gradient + begin * g_.out_channels(), g_.out_channels(), g_.outputs, count, words, first, end,
+                         strips_at);
     int64_t pixel = 0;
     T* copies = reinterpret_cast<T*>(to) + first_pixel * g_.inputs;
     const T* from = gathered(x, begin + first_pixel, begin + end_pixel, copies, &pixel);
@@ -262,7 +270,8 @@ class PointwiseWeightGradient : public Pointwise {
     for (int64_t o = begin; o < end; ++o) {
       for (int64_t panel = 0; panel < panels(); ++panel) {
         std::copy_n(sums(0) + (panel * outputs + o) * table_.width,
-                    std::min(table_.width, g_.inputs - panel * table_.width), to + o * g_.inputs + panel * table_.width);
+                    std::min(table_.width, g_.inputs - panel * table_.width),
+                    to + o * g_.inputs + panel * table_.width);
       }
     }
   }

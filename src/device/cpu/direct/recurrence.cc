@@ -25,8 +25,7 @@ class RecurrenceKernel : public BoundKernel {
 
  protected:
   float* scratch(int64_t floats_before) const {
-    return reinterpret_cast<float*>(workspace() +
-                                    aligned(floats_before * static_cast<int64_t>(sizeof(float))));
+    return reinterpret_cast<float*>(workspace() + aligned(floats_before * static_cast<int64_t>(sizeof(float))));
   }
   int64_t states() const { return items_ * hidden_; }  // floats of one step's h
   int64_t gates() const { return items_ * sums_; }
@@ -58,8 +57,7 @@ class Forward : public RecurrenceKernel {
     float *h = output(0), *out = lstm_ ? output(2) : h, *carried = scratch(packed_) + state;
     for (int64_t t = 0; t < steps_; ++t) {
       const float* cont = input(2) + t * items_ + begin;
-      table_.scale_rows(rows, hidden_, cont, t == 0 ? input(3) + state : h + (t - 1) * states() + state,
-                        carried);
+      table_.scale_rows(rows, hidden_, cont, t == 0 ? input(3) + state : h + (t - 1) * states() + state, carried);
       float* sums = out + t * gates() + gate;
       table_.multiply(rows, hidden_, sums_, carried, scratch(0), input(0) + t * gates() + gate, sums);
       if (!lstm_) {

@@ -20,8 +20,7 @@ constexpr int64_t kTransposePart = 64;  // a multiple of every block edge of isa
 std::vector<CopyAxis> merged(std::vector<CopyAxis> axes) {
   axes.erase(std::remove_if(axes.begin(), axes.end(), [](const CopyAxis& axis) { return axis.extent == 1; }),
              axes.end());
-  std::stable_sort(axes.begin(), axes.end(),
-                   [](const CopyAxis& a, const CopyAxis& b) { return a.to > b.to; });
+  std::stable_sort(axes.begin(), axes.end(), [](const CopyAxis& a, const CopyAxis& b) { return a.to > b.to; });
   std::vector<CopyAxis> joined;
   for (const CopyAxis& axis : axes) {
     CopyAxis* outer = joined.empty() ? nullptr : &joined.back();
@@ -36,8 +35,7 @@ std::vector<CopyAxis> merged(std::vector<CopyAxis> axes) {
 
 }  // namespace
 
-StridedCopy::StridedCopy(std::vector<CopyAxis> axes, int64_t from, int64_t to, int64_t element_bytes,
-                         int threads)
+StridedCopy::StridedCopy(std::vector<CopyAxis> axes, int64_t from, int64_t to, int64_t element_bytes, int threads)
     : outer_(merged(std::move(axes))),
       from_(from),
       to_(to),
@@ -74,8 +72,7 @@ void StridedCopy::run(const void* from, void* to) const {
   const int64_t count = inner_.extent * cross_.extent;
   const int64_t work = parts_ == 0 ? 0 : std::max<int64_t>(1, count / parts_);
   parallel_ranges(threads_, items_, work, [&](int, int64_t begin, int64_t end) {
-    run_items(static_cast<const char*>(from) + from_ * bytes_, static_cast<char*>(to) + to_ * bytes_, begin,
-              end);
+    run_items(static_cast<const char*>(from) + from_ * bytes_, static_cast<char*>(to) + to_ * bytes_, begin, end);
   });
 }
 

@@ -152,7 +152,8 @@ class WinogradProduct : public Winograd {
   int64_t tiles_bytes() const { return aligned(kWinogradPlaces * tiles_ * t_.inputs * kFloat); }
   int64_t scratch_bytes() const {
     return aligned((by_panels_ ? panel_floats(kInputsTogether) + kWinogradPlaces * tiles_ * table_.width
-                               : kWinogradPlaces * block_ * (t_.inputs + panels_ * table_.width)) * kFloat);
+                               : kWinogradPlaces * block_ * (t_.inputs + panels_ * table_.width)) *
+                   kFloat);
   }
   float* scratch(int64_t thread) const {
     return at((by_panels_ ? tiles_bytes() : filters_bytes()) + thread * scratch_bytes());
@@ -180,8 +181,9 @@ class WinogradProduct : public Winograd {
         images_.input[filter_](t_, x(group), tile, tile + count, t_.inputs, count * t_.inputs, v);
         for (int64_t place = 0; place < kWinogradPlaces; ++place) {
           for (int64_t panel = 0; panel < panels_; ++panel) {
-            table_.multiply(v + place * count * t_.inputs, t_.inputs, 1, u + panel * panel_floats(t_.inputs) + place * t_.inputs * width,
-                            t_.inputs, count, m + place * count * outputs + panel * width, outputs, false);
+            table_.multiply(v + place * count * t_.inputs, t_.inputs, 1,
+                            u + panel * panel_floats(t_.inputs) + place * t_.inputs * width, t_.inputs, count,
+                            m + place * count * outputs + panel * width, outputs, false);
           }
         }
         images_.output[filter_](t_, m, outputs, count * outputs, finish(group), tile, tile + count, y(group));
@@ -204,8 +206,8 @@ class WinogradProduct : public Winograd {
           const int64_t count = std::min(kInputsTogether, t_.inputs - first);
           table_.filters[filter_](f_, weights(group), panel, first, first + count, u);
           for (int64_t place = 0; place < kWinogradPlaces; ++place) {
-            table_.multiply(part_of(v, first) + place * tiles_ * count, count, 1, u + place * count * width, count, tiles_,
-                            m + place * tiles_ * width, width, first > 0);
+            table_.multiply(part_of(v, first) + place * tiles_ * count, count, 1, u + place * count * width, count,
+                            tiles_, m + place * tiles_ * width, width, first > 0);
           }
         }
         WinogradTiles part = t_;
@@ -223,9 +225,9 @@ class WinogradProduct : public Winograd {
   int64_t block_;
 };
 
-// The filters' gradient. Few sums: each thread has its own. Many and few tiles: all tiles are transformed, and each thread
-// makes a part of the sums after the other. Otherwise the threads transform a block of tiles together and share its
-// products out. T: float or Bf16.
+// The filters' gradient. Few sums: each thread has its own. Many and few tiles: all tiles are transformed, and each
+// thread makes a part of the sums after the other. Otherwise the threads transform a block of tiles together and share
+// its products out. T: float or Bf16.
 template <typename T>
 class WinogradWeightGradient : public Winograd {
  public:
@@ -287,13 +289,15 @@ class WinogradWeightGradient : public Winograd {
   void add_units(const float* v, int64_t count, int64_t begin, int64_t end, float* sums) const {
     for (int64_t unit = begin; unit < end; ++unit) {
       const int64_t place = unit / panels_, panel = unit % panels_;
-      table_.multiply(v + place * count * t_.inputs, 1, t_.inputs, gradient_at(v, count, panel, place), count, t_.inputs,
-                      sums + panel * panel_floats(t_.inputs) + place * t_.inputs * table_.width, table_.width, true);
+      table_.multiply(v + place * count * t_.inputs, 1, t_.inputs, gradient_at(v, count, panel, place), count,
+                      t_.inputs, sums + panel * panel_floats(t_.inputs) + place * t_.inputs * table_.width,
+                      table_.width, true);
     }
   }
   void finish(int64_t group, int64_t begin, int64_t end) const {
     for (int64_t panel = begin; panel < end; ++panel)
-      table_.filter_gradient[filter_](f_, sums(0) + panel * panel_floats(t_.inputs), panel, 0, t_.inputs, weights(group));
+      table_.filter_gradient[filter_](f_, sums(0) + panel * panel_floats(t_.inputs), panel, 0, t_.inputs,
+                                      weights(group));
   }
 
   void run_at_once(int64_t group) const {
@@ -310,8 +314,8 @@ class WinogradWeightGradient : public Winograd {
         const int64_t panel = unit / parts, first = unit % parts * kInputsTogether;
         const int64_t count = std::min(kInputsTogether, t_.inputs - first);
         for (int64_t place = 0; place < kWinogradPlaces; ++place) {
-          table_.multiply(part_of(v, first) + place * tiles_ * count, 1, count, gradient_at(v, tiles_, panel, place), tiles_,
-                          count, sums(thread) + place * count * table_.width, table_.width, false);
+          table_.multiply(part_of(v, first) + place * tiles_ * count, 1, count, gradient_at(v, tiles_, panel, place),
+                          tiles_, count, sums(thread) + place * count * table_.width, table_.width, false);
         }
         table_.filter_gradient[filter_](f_, sums(thread), panel, first, first + count, weights(group));
       }
@@ -320,9 +324,8 @@ class WinogradWeightGradient : public Winograd {
 
   void run_together(int64_t group) const {
     const int64_t units = kWinogradPlaces * panels_;
-    parallel_ranges(threads(), filters_bytes() / kFloat, 1, [&](int, int64_t begin, int64_t end) {
-      std::fill(sums(0) + begin, sums(0) + end, 0.0f);
-    });
+    parallel_ranges(threads(), filters_bytes() / kFloat, 1,
+                    [&](int, int64_t begin, int64_t end) { std::fill(sums(0) + begin, sums(0) + end, 0.0f); });
 #pragma omp parallel num_threads(threads())
     {
       const int64_t team = omp_get_num_threads(), thread = omp_get_thread_num();
@@ -380,14 +383,16 @@ std::string refuse_winograd_direct(const OpInstance& instance) {
   const ConvolutionGeometry g = convolution_geometry(instance);
   const Windows& w = g.windows;
   const int64_t taps = w.kernel[1];
-  if (operands.x->shape.rank() != 4 || w.kernel[2] != taps || (taps != 3 && taps != 5)) return "the kernel is not 3x3 or 5x5";
+  if (operands.x->shape.rank() != 4 || w.kernel[2] != taps || (taps != 3 && taps != 5))
+    return "the kernel is not 3x3 or 5x5";
   for (int i = 1; i < 3; ++i) {
     if (w.stride[i] != 1 || w.dilation[i] != 1) return "stride or dilation is not 1";
     if (w.pad[i] >= taps) return "the padding is as wide as the kernel";
   }
   if (std::min(g.inputs, g.outputs) < kLeastChannels) return "fewer than 16 channels a group";
   const bool narrow = operands.x->dtype == DType::kBF16;
-  if (!saves_work(g, tiles_of(g, is_turned(instance.op->kind)), narrow)) return "too few multiplications would be saved";
+  if (!saves_work(g, tiles_of(g, is_turned(instance.op->kind)), narrow))
+    return "too few multiplications would be saved";
   return "";
 }
 

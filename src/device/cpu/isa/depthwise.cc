@@ -39,8 +39,8 @@ TRAINER_INLINE void each_use(const PoolGeometry& g, const Position& p, const Bod
       for (int64_t kw = 0; kw < w.kernel[2]; ++kw) {
         const int64_t column = p.at[2] + w.pad[2] - kw * w.dilation[2];
         if (column < 0 || column % w.stride[2] != 0 || column / w.stride[2] >= w.out[2]) continue;
-        const int64_t place = ((p.n * w.out[0] + d / w.stride[0]) * w.out[1] + h / w.stride[1]) * w.out[2] +
-                              column / w.stride[2];
+        const int64_t place =
+            ((p.n * w.out[0] + d / w.stride[0]) * w.out[1] + h / w.stride[1]) * w.out[2] + column / w.stride[2];
         body((kd * w.kernel[1] + kh) * w.kernel[2] + kw, place * g.channels);
       }
     }
@@ -99,8 +99,7 @@ void input_gradient(const PoolGeometry& g, const T* gradient, const float* filte
 }
 
 template <typename T>
-void weight_gradient(const PoolGeometry& g, const T* x, const T* gradient, float* filters,
-                     int64_t begin, int64_t end) {
+void weight_gradient(const PoolGeometry& g, const T* x, const T* gradient, float* filters, int64_t begin, int64_t end) {
   Position p(begin, g.windows.out);
   for (int64_t i = begin; i < end; ++i, p.step(g.windows.out)) {
     const T* __restrict from = gradient + i * g.channels;
@@ -161,7 +160,8 @@ TRAINER_INLINE void filter_columns(const T* x, int64_t line, int64_t channels, c
 }
 
 template <int Stride, bool Around, typename T>
-TRAINER_INLINE void filter_row(const PoolGeometry& g, const RowPart<T>& part, const float* filters, const Finish& finish, T* y) {
+TRAINER_INLINE void filter_row(const PoolGeometry& g, const RowPart<T>& part, const float* filters,
+                               const Finish& finish, T* y) {
   constexpr int kColumns = 4;
   const int64_t line = g.windows.in[2] * g.channels, step = Stride * g.channels;
   for (int64_t c = 0; c < g.channels; c += kNative) {
@@ -175,7 +175,7 @@ TRAINER_INLINE void filter_row(const PoolGeometry& g, const RowPart<T>& part, co
                                                y + i * g.channels + c);
     for (; i < part.end; ++i)
       filter_columns<Stride, 1, Around>(part.x + i * step + c, line, g.channels, filter, bias, finish.slope,
-                                               y + i * g.channels + c);
+                                        y + i * g.channels + c);
   }
 }
 
@@ -194,11 +194,12 @@ void forward_rows(const PoolGeometry& g, const T* x, const float* filters, const
 }
 
 template <typename T>
-void any_forward_rows(const PoolGeometry& g, const T* x, const float* filters, const Finish& finish, T* y, int64_t begin,
-                      int64_t end, bool around) {
+void any_forward_rows(const PoolGeometry& g, const T* x, const float* filters, const Finish& finish, T* y,
+                      int64_t begin, int64_t end, bool around) {
   const bool every = g.windows.stride[1] == 1;
   if constexpr (sizeof(T) == sizeof(float)) {
-    if (around) return (every ? forward_rows<1, true, T> : forward_rows<2, true, T>)(g, x, filters, finish, y, begin, end);
+    if (around)
+      return (every ? forward_rows<1, true, T> : forward_rows<2, true, T>)(g, x, filters, finish, y, begin, end);
   }
   (every ? forward_rows<1, false, T> : forward_rows<2, false, T>)(g, x, filters, finish, y, begin, end);
 }
@@ -206,7 +207,8 @@ void any_forward_rows(const PoolGeometry& g, const T* x, const float* filters, c
 template <typename T>
 void weight_gradient_rows(const PoolGeometry& g, const T* x, const T* gradient, float* filters, int64_t begin,
                           int64_t end) {
-  const int64_t columns = g.windows.out[2], line = g.windows.in[2] * g.channels, step = g.windows.stride[1] * g.channels;
+  const int64_t columns = g.windows.out[2], line = g.windows.in[2] * g.channels,
+                step = g.windows.stride[1] * g.channels;
   for (int64_t row = begin; row < end; ++row) {
     const RowPart<T> part(g, x, row);
     weight_gradient(g, x, gradient, filters, row * columns, row * columns + part.begin);

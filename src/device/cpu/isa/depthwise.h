@@ -11,8 +11,9 @@ namespace trainer::cpu {
 // What the functions of rows take: 3x3 filters in the plane, undilated, with one stride of 1 or 2.
 inline bool depthwise_takes_rows(const PoolGeometry& g) {
   const Windows& w = g.windows;
-  return w.in[0] == 1 && w.out[0] == 1 && w.kernel[0] == 1 && w.kernel[1] == 3 && w.kernel[2] == 3 && w.dilation[1] == 1 &&
-         w.dilation[2] == 1 && w.stride[1] == w.stride[2] && w.stride[1] <= 2 && g.channels % 16 == 0;
+  return w.in[0] == 1 && w.out[0] == 1 && w.kernel[0] == 1 && w.kernel[1] == 3 && w.kernel[2] == 3 &&
+         w.dilation[1] == 1 && w.dilation[2] == 1 && w.stride[1] == w.stride[2] && w.stride[1] <= 2 &&
+         g.channels % 16 == 0;
 }
 
 // T: float or Bf16.
@@ -25,12 +26,12 @@ struct DepthwiseTable {
   void (*input_gradient)(const PoolGeometry& g, const T* gradient, const float* filters, const Finish& finish, T* x,
                          int64_t begin, int64_t end);
   // Adds what output places [begin, end) contribute to `filters`.
-  void (*weight_gradient)(const PoolGeometry& g, const T* x, const T* gradient, float* filters,
-                          int64_t begin, int64_t end);
+  void (*weight_gradient)(const PoolGeometry& g, const T* x, const T* gradient, float* filters, int64_t begin,
+                          int64_t end);
   // The first and the last of them for rows [begin, end) of places. `around`: y, at a multiple of 64 bytes, is written
   // around the caches.
-  void (*forward_rows)(const PoolGeometry& g, const T* x, const float* filters, const Finish& finish, T* y, int64_t begin,
-                       int64_t end, bool around);
+  void (*forward_rows)(const PoolGeometry& g, const T* x, const float* filters, const Finish& finish, T* y,
+                       int64_t begin, int64_t end, bool around);
   void (*weight_gradient_rows)(const PoolGeometry& g, const T* x, const T* gradient, float* filters, int64_t begin,
                                int64_t end);
 };

@@ -59,8 +59,7 @@ TRAINER_INLINE void squares(const LrnWindow& l, const Tile& t, int64_t pixels, c
 }
 
 template <typename Power, int kSize>
-void forward_sized(const LrnWindow& l, int64_t pixels, const float* __restrict x, float* __restrict y,
-                   float* scratch) {
+void forward_sized(const LrnWindow& l, int64_t pixels, const float* __restrict x, float* __restrict y, float* scratch) {
   const Tile t(l, scratch);
   const float factor = l.alpha / static_cast<float>(l.size), k = l.k, beta = l.beta;
   const int64_t tile = lrn_tile(l.channels), channels = l.channels, size = l.size;
@@ -82,8 +81,7 @@ template <typename Power, int kSize>
 void gradient_sized(const LrnWindow& l, int64_t pixels, const float* __restrict x, const float* __restrict g,
                     float* __restrict dx, float* scratch) {
   const Tile t(l, scratch);
-  const float factor = l.alpha / static_cast<float>(l.size), k = l.k, beta = l.beta,
-              slope = 2 * beta * factor;
+  const float factor = l.alpha / static_cast<float>(l.size), k = l.k, beta = l.beta, slope = 2 * beta * factor;
   const int64_t tile = lrn_tile(l.channels), channels = l.channels, size = l.size;
   for (int64_t first = 0; first < pixels; first += tile) {
     const int64_t count = min64(tile, pixels - first);
@@ -120,8 +118,7 @@ void forward_of(const LrnWindow& l, int64_t pixels, const float* x, float* y, fl
 }
 
 template <typename Power>
-void gradient_of(const LrnWindow& l, int64_t pixels, const float* x, const float* g, float* dx,
-                 float* scratch) {
+void gradient_of(const LrnWindow& l, int64_t pixels, const float* x, const float* g, float* dx, float* scratch) {
   switch (l.size) {
     case 3: return gradient_sized<Power, 3>(l, pixels, x, g, dx, scratch);
     case 5: return gradient_sized<Power, 5>(l, pixels, x, g, dx, scratch);

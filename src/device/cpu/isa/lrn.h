@@ -13,14 +13,11 @@ struct LrnWindow {
 struct LrnTable {
   // `pixels` vectors of `channels` floats; `scratch` holds lrn_scratch_floats.
   void (*forward)(const LrnWindow& window, int64_t pixels, const float* x, float* y, float* scratch);
-  void (*gradient)(const LrnWindow& window, int64_t pixels, const float* x, const float* g, float* dx,
-                   float* scratch);
+  void (*gradient)(const LrnWindow& window, int64_t pixels, const float* x, const float* g, float* dx, float* scratch);
 };
 
 // Pixels that are worked on together: as many as keep the scratch memory in L1.
-constexpr int64_t lrn_tile(int64_t channels) {
-  return channels >= 2048 ? 1 : channels <= 64 ? 32 : 2048 / channels;
-}
+constexpr int64_t lrn_tile(int64_t channels) { return channels >= 2048 ? 1 : channels <= 64 ? 32 : 2048 / channels; }
 // For each pixel of a tile two vectors with room for a window of zeros, and one without.
 constexpr int64_t lrn_scratch_floats(int64_t channels, int64_t size) {
   return lrn_tile(channels) * (2 * (channels + size) + channels);

@@ -128,8 +128,8 @@ TRAINER_INLINE void sine_cosine(F angle, F* sine, F* cosine) {
   r = r - q * 7.54978995489188216e-8f;
   const F z = r * r;
   const F s = ((-1.9515295891e-4f * z + 8.3321608736e-3f) * z + -1.6666654611e-1f) * z * r + r;
-  const F c = ((2.443315711809948e-5f * z + -1.388731625493765e-3f) * z + 4.166664568298827e-2f) * z * z -
-              0.5f * z + 1.0f;
+  const F c =
+      ((2.443315711809948e-5f * z + -1.388731625493765e-3f) * z + 4.166664568298827e-2f) * z * z - 0.5f * z + 1.0f;
   const I quadrant = __builtin_convertvector(q, I);
   const auto swap = (quadrant & 1) != 0;
   const F a = swap ? c : s, b = swap ? s : c;
@@ -156,9 +156,8 @@ TRAINER_INLINE D power_of_positive(D x, D y) {
   power = power < -200.0 ? D{} - 200.0 : power;
   const D shift = power + 6755399441055744.0;
   const D r = (power - (shift - 6755399441055744.0)) * 0.6931471805599453;
-  constexpr double kInverseFactorials[] = {1.0 / 3628800, 1.0 / 362880, 1.0 / 40320, 1.0 / 5040,
-                                           1.0 / 720,     1.0 / 120,    1.0 / 24,    1.0 / 6,
-                                           0.5,           1.0,          1.0};
+  constexpr double kInverseFactorials[] = {1.0 / 3628800, 1.0 / 362880, 1.0 / 40320, 1.0 / 5040, 1.0 / 720, 1.0 / 120,
+                                           1.0 / 24,      1.0 / 6,      0.5,         1.0,        1.0};
   D q = D{} + 1.0 / 39916800;
 #pragma GCC unroll 11
   for (int i = 0; i < 11; ++i) q = q * r + kInverseFactorials[i];
@@ -174,8 +173,7 @@ TRAINER_INLINE F power(F x, F y) {
   store(reinterpret_cast<float*>(xs), safe_x);
   store(reinterpret_cast<float*>(ys), safe_y);
   for (int half = 0; half < 2; ++half) {
-    const D value =
-        power_of_positive(__builtin_convertvector(xs[half], D), __builtin_convertvector(ys[half], D));
+    const D value = power_of_positive(__builtin_convertvector(xs[half], D), __builtin_convertvector(ys[half], D));
     out[half] = __builtin_convertvector(value, H);
   }
   F result = load<F>(reinterpret_cast<const float*>(out));

@@ -113,8 +113,7 @@ TRAINER_INLINE void draw_consecutive(float* to, uint64_t key, uint64_t stream, u
 }
 
 template <typename Draw>
-TRAINER_INLINE void draw_strided(float* to, uint64_t key, uint64_t stream, uint64_t first, uint64_t stride,
-                                 int64_t n) {
+TRAINER_INLINE void draw_strided(float* to, uint64_t key, uint64_t stream, uint64_t first, uint64_t stride, int64_t n) {
   for (int64_t at = 0; at < n; at += kCounters, first += stride * static_cast<uint64_t>(kCounters)) {
     U64 element = spread(first);
     for (int lane = 0; lane < kCounters; ++lane) element[lane] += stride * static_cast<uint64_t>(lane);
@@ -127,8 +126,8 @@ TRAINER_INLINE void draw_strided(float* to, uint64_t key, uint64_t stream, uint6
 
 // Columns whose counters are whole numbers apart: four rows at a time have theirs in common.
 template <typename Draw>
-TRAINER_INLINE void draw_rows(float* to, uint64_t key, uint64_t stream, uint64_t first, uint64_t stride,
-                              int64_t rows, int64_t n) {
+TRAINER_INLINE void draw_rows(float* to, uint64_t key, uint64_t stream, uint64_t first, uint64_t stride, int64_t rows,
+                              int64_t n) {
   const uint64_t step = stride / 4;  // counters
   U64 lanes;
   for (int lane = 0; lane < kCounters; ++lane) lanes[lane] = step * static_cast<uint64_t>(lane);
@@ -156,8 +155,8 @@ TRAINER_INLINE void draw_rows(float* to, uint64_t key, uint64_t stream, uint64_t
 }
 
 template <typename Draw>
-TRAINER_INLINE void draw(float* to, uint64_t key, uint64_t stream, uint64_t first, uint64_t stride,
-                         int64_t rows, int64_t n) {
+TRAINER_INLINE void draw(float* to, uint64_t key, uint64_t stream, uint64_t first, uint64_t stride, int64_t rows,
+                         int64_t n) {
   if (stride == 1) {
     for (int64_t row = 0; row < rows; ++row)
       draw_consecutive<Draw>(to + row * n, key, stream, first + static_cast<uint64_t>(row), n);
@@ -171,12 +170,10 @@ TRAINER_INLINE void draw(float* to, uint64_t key, uint64_t stream, uint64_t firs
 
 }  // namespace
 
-void uniform(float* to, uint64_t key, uint64_t stream, uint64_t first, uint64_t stride, int64_t rows,
-             int64_t n) {
+void uniform(float* to, uint64_t key, uint64_t stream, uint64_t first, uint64_t stride, int64_t rows, int64_t n) {
   draw<Uniform>(to, key, stream, first, stride, rows, n);
 }
-void normal(float* to, uint64_t key, uint64_t stream, uint64_t first, uint64_t stride, int64_t rows,
-            int64_t n) {
+void normal(float* to, uint64_t key, uint64_t stream, uint64_t first, uint64_t stride, int64_t rows, int64_t n) {
   draw<Normal>(to, key, stream, first, stride, rows, n);
 }
 

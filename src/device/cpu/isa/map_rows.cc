@@ -87,13 +87,9 @@ TRAINER_INLINE void reduce_rows(double* to, const float* x, int64_t rows, int64_
 
 }  // namespace
 
-void sum_each_row(double* to, const float* x, int64_t rows, int64_t n) {
-  reduce_each_row<Sum>(to, x, rows, n);
-}
+void sum_each_row(double* to, const float* x, int64_t rows, int64_t n) { reduce_each_row<Sum>(to, x, rows, n); }
 void sum_rows(double* to, const float* x, int64_t rows, int64_t n) { reduce_rows<Sum>(to, x, rows, n); }
-void max_each_row(double* to, const float* x, int64_t rows, int64_t n) {
-  reduce_each_row<Max>(to, x, rows, n);
-}
+void max_each_row(double* to, const float* x, int64_t rows, int64_t n) { reduce_each_row<Max>(to, x, rows, n); }
 void max_rows(double* to, const float* x, int64_t rows, int64_t n) { reduce_rows<Max>(to, x, rows, n); }
 
 float dot(const float* a, const float* b, int64_t n) {
@@ -101,8 +97,7 @@ float dot(const float* a, const float* b, int64_t n) {
   int64_t i = 0;
   for (; i + 4 * kWidth <= n; i += 4 * kWidth) {
 #pragma GCC unroll 4
-    for (int u = 0; u < 4; ++u)
-      lanes[u] = lanes[u] + load<F>(a + i + u * kWidth) * load<F>(b + i + u * kWidth);
+    for (int u = 0; u < 4; ++u) lanes[u] = lanes[u] + load<F>(a + i + u * kWidth) * load<F>(b + i + u * kWidth);
   }
   for (; i + kWidth <= n; i += kWidth) lanes[0] = lanes[0] + load<F>(a + i) * load<F>(b + i);
   if (i < n) lanes[1] = lanes[1] + load_first(a + i, n - i) * load_first(b + i, n - i);

@@ -67,8 +67,7 @@ constexpr int kTileOps = static_cast<int>(TileOp::kMultiplyAddRelu) + 1;
 // Bits of a mode: which operands are one float.
 constexpr int kScalarA = 1, kScalarB = 2, kScalarC = 4;
 
-using TilePrimitive = void (*)(float* out, const float* a, const float* b, const float* c, float k,
-                               int64_t n);
+using TilePrimitive = void (*)(float* out, const float* a, const float* b, const float* c, float k, int64_t n);
 
 struct MapTable {
   // By op and mode. Null: operands that the op does not have, or every operand one float (call mode 0 with n
@@ -92,10 +91,8 @@ struct MapTable {
 
   // The draws of logical elements, as philox_element and philox_normal have them: in row r, those of first +
   // r, first + r + stride, ...
-  void (*uniform)(float* to, uint64_t key, uint64_t stream, uint64_t first, uint64_t stride, int64_t rows,
-                  int64_t n);
-  void (*normal)(float* to, uint64_t key, uint64_t stream, uint64_t first, uint64_t stride, int64_t rows,
-                 int64_t n);
+  void (*uniform)(float* to, uint64_t key, uint64_t stream, uint64_t first, uint64_t stride, int64_t rows, int64_t n);
+  void (*normal)(float* to, uint64_t key, uint64_t stream, uint64_t first, uint64_t stride, int64_t rows, int64_t n);
 };
 
 namespace isa_v2 {

@@ -34,8 +34,8 @@ void pack_panels(const float* from, int64_t per_step, int64_t per_column, int64_
 
 // A few pixels at a time: each is read along, and what is written of a panel lies together.
 template <int64_t Width>
-TRAINER_INLINE void pack(const float* from, int64_t pixel_floats, int64_t columns, int64_t, int64_t count, int64_t first,
-                         int64_t end, float* to) {
+TRAINER_INLINE void pack(const float* from, int64_t pixel_floats, int64_t columns, int64_t, int64_t count,
+                         int64_t first, int64_t end, float* to) {
   constexpr int64_t kPixels = 8;
   for (int64_t begin = first; begin < end; begin += kPixels) {
     const int64_t stop = min64(end, begin + kPixels);
@@ -123,27 +123,27 @@ void multiply_panels(const float* x, int64_t x_row, const float* panels, int64_t
 }
 
 template <typename Step>
-void add_products(const float* strips, const float* panels, int64_t strip_count, int64_t count, int64_t first, int64_t end,
-                  float* sums, const NextRead (&next)[2]) {
+void add_products(const float* strips, const float* panels, int64_t strip_count, int64_t count, int64_t first,
+                  int64_t end, float* sums, const NextRead (&next)[2]) {
   Ahead ahead[2] = {ahead_of(next[0]), ahead_of(next[1])};
   for (int64_t unit = first; unit < end; ++unit) {
-    multiply<Into::kAdd, Step>(strips + unit % strip_count * count * kRows, 1, kRows, panels + unit / strip_count * count * kWidth,
-                         count, kRows, sums + unit * kRows * kWidth, kWidth, {}, &ahead[ahead[0].lines == 0 ? 1 : 0]);
+    multiply<Into::kAdd, Step>(strips + unit % strip_count * count * kRows, 1, kRows,
+                               panels + unit / strip_count * count * kWidth, count, kRows, sums + unit * kRows * kWidth,
+                               kWidth, {}, &ahead[ahead[0].lines == 0 ? 1 : 0]);
   }
 }
 
 }  // namespace
 
-const PointwiseTable kPointwiseTable = {
-    kWidth,
-    kRows,
-    pack_panels,
-    multiply_panels,
-    {{pack_pixels<float>, pack_strips<float>, add_products<Floats>},
+const PointwiseTable kPointwiseTable = {kWidth,
+                                        kRows,
+                                        pack_panels,
+                                        multiply_panels,
+                                        {{pack_pixels<float>, pack_strips<float>, add_products<Floats>},
 #if defined(__AVX512F__)
-     {pack_pixels<Bf16>, pack_strips<Bf16>, add_products<Pairs>}}
+                                         {pack_pixels<Bf16>, pack_strips<Bf16>, add_products<Pairs>}}
 #else
-     {}}
+                                          {}}
 #endif
 };
 

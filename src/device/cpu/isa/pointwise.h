@@ -16,17 +16,17 @@ struct NextRead {
   int64_t floats;
 };
 
-// Sums of products of pixels, for the weight gradient. T: float or Bf16. Packed pixels are words of 4 bytes: a float, or two
-// pixels' bf16 of one column, the first in the lower half; `count` and ranges of packed pixels are in words, those that a
-// source lacks are zero.
+// Sums of products of pixels, for the weight gradient. T: float or Bf16. Packed pixels are words of 4 bytes: a float,
+// or two pixels' bf16 of one column, the first in the lower half; `count` and ranges of packed pixels are in words,
+// those that a source lacks are zero.
 template <typename T>
 struct PointwiseSums {
   // Panels or strips of words [first, end) of `count`, of `pixels` pixels: from[pixel * pixel_elements + column] to
   // to[panel][count][width], or with `rows` in place of width.
-  void (*pack_pixels)(const T* from, int64_t pixel_elements, int64_t columns, int64_t pixels, int64_t count, int64_t first,
-                      int64_t end, float* to);
-  void (*pack_strips)(const T* from, int64_t pixel_elements, int64_t columns, int64_t pixels, int64_t count, int64_t first,
-                      int64_t end, float* to);
+  void (*pack_pixels)(const T* from, int64_t pixel_elements, int64_t columns, int64_t pixels, int64_t count,
+                      int64_t first, int64_t end, float* to);
+  void (*pack_strips)(const T* from, int64_t pixel_elements, int64_t columns, int64_t pixels, int64_t count,
+                      int64_t first, int64_t end, float* to);
   // sums[panel][strip * rows + row][width] += strips times panels over `count` words; units [first, end) of
   // panels * strips.
   void (*add_products)(const float* strips, const float* panels, int64_t strip_count, int64_t count, int64_t first,

@@ -79,10 +79,9 @@ struct MaxBlock {
     I offset = I{} - 1;
     const Windows& w = g.windows;
     each_place(
-        box, n, w.in,
-        g.channels, [&](int64_t at, int64_t id, int64_t ih, int64_t iw) __attribute__((always_inline)) {
-          const int32_t tap = static_cast<int32_t>(
-              ((id - first[0]) * w.kernel[1] + ih - first[1]) * w.kernel[2] + iw - first[2]);
+        box, n, w.in, g.channels, [&](int64_t at, int64_t id, int64_t ih, int64_t iw) __attribute__((always_inline)) {
+          const int32_t tap =
+              static_cast<int32_t>(((id - first[0]) * w.kernel[1] + ih - first[1]) * w.kernel[2] + iw - first[2]);
           const F value = load_floats<N>(x + at + c);
           const auto better = value > best;
           best = better ? value : best;
@@ -120,8 +119,8 @@ struct MaxGradientBlock {
     const int32_t rows = static_cast<int32_t>(w.kernel[1]), columns = static_cast<int32_t>(w.kernel[2]);
     const int64_t d = first[0] + offset / columns / rows, h = first[1] + offset / columns % rows,
                   column = first[2] + offset % columns;
-    const bool inside = offset >= 0 && d >= box.begin[0] && d < box.end[0] && h >= box.begin[1] &&
-                        h < box.end[1] && column >= box.begin[2] && column < box.end[2];
+    const bool inside = offset >= 0 && d >= box.begin[0] && d < box.end[0] && h >= box.begin[1] && h < box.end[1] &&
+                        column >= box.begin[2] && column < box.end[2];
     if (!inside) return;
     T* pixel = to + (((n * w.in[0] + d) * w.in[1] + h) * w.in[2] + column) * g.channels;
     store_floats<1>(pixel, load_floats<1>(pixel) + value);
@@ -139,10 +138,9 @@ struct MaxGradientBlock {
       return;
     }
     each_place(
-        box, n, w.in,
-        g.channels, [&](int64_t at, int64_t id, int64_t ih, int64_t iw) __attribute__((always_inline)) {
-          const int32_t tap = static_cast<int32_t>(
-              ((id - first[0]) * w.kernel[1] + ih - first[1]) * w.kernel[2] + iw - first[2]);
+        box, n, w.in, g.channels, [&](int64_t at, int64_t id, int64_t ih, int64_t iw) __attribute__((always_inline)) {
+          const int32_t tap =
+              static_cast<int32_t>(((id - first[0]) * w.kernel[1] + ih - first[1]) * w.kernel[2] + iw - first[2]);
           const auto won = offset == I{} + tap;
           store_floats<N>(x + at + c, load_floats<N>(x + at + c) + (won ? value : F{}));
         });
@@ -151,8 +149,8 @@ struct MaxGradientBlock {
 
 // The output rows are walked in sequence, and the input's rows zeroed just before a window first meets them.
 template <typename T, typename Winner>
-void max_pool_gradient(const PoolGeometry& g, const T* gradient, const Winner* winner, T* x,
-                       int64_t n, int64_t begin, int64_t end) {
+void max_pool_gradient(const PoolGeometry& g, const T* gradient, const Winner* winner, T* x, int64_t n, int64_t begin,
+                       int64_t end) {
   const Windows& w = g.windows;
   const int64_t input_rows = w.in[0] * w.in[1], outputs = w.out[0] * w.out[1] * w.out[2];
   int64_t zeroed = 0;
@@ -207,8 +205,7 @@ template <typename T>
 void sum_pool_gradient(const PoolGeometry& g, const T* gradient, T* x, int64_t begin, int64_t end) {
   each_input(
       g, begin, end, [&](int64_t i, const Position& p, const Box& box) __attribute__((always_inline)) {
-        each_channel_block(g.channels,
-                           SumBlock<T>{box, g.windows.out, p.n, g.channels, gradient, x + i * g.channels});
+        each_channel_block(g.channels, SumBlock<T>{box, g.windows.out, p.n, g.channels, gradient, x + i * g.channels});
       });
 }
 

@@ -14,10 +14,10 @@ struct PoolTable {
   void (*max_u8)(const PoolGeometry& g, const T* x, T* y, uint8_t* winner, int64_t begin, int64_t end);
   void (*max_s32)(const PoolGeometry& g, const T* x, T* y, int32_t* winner, int64_t begin, int64_t end);
   // Computes channels [begin, end) of image n.
-  void (*max_gradient_u8)(const PoolGeometry& g, const T* gradient, const uint8_t* winner, T* x, int64_t n, int64_t begin,
-                          int64_t end);
-  void (*max_gradient_s32)(const PoolGeometry& g, const T* gradient, const int32_t* winner, T* x, int64_t n, int64_t begin,
-                           int64_t end);
+  void (*max_gradient_u8)(const PoolGeometry& g, const T* gradient, const uint8_t* winner, T* x, int64_t n,
+                          int64_t begin, int64_t end);
+  void (*max_gradient_s32)(const PoolGeometry& g, const T* gradient, const int32_t* winner, T* x, int64_t n,
+                           int64_t begin, int64_t end);
   void (*sum)(const PoolGeometry& g, const T* x, T* y, int64_t begin, int64_t end);
   void (*sum_gradient)(const PoolGeometry& g, const T* gradient, T* x, int64_t begin, int64_t end);
 };

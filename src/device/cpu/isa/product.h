@@ -57,8 +57,8 @@ struct Pairs {
 
 // c[Rows][kWidth] of the sums over steps of a[row][step] * b[step][kWidth].
 template <int Rows, Into Way, typename Step>
-TRAINER_INLINE void multiply_block(const float* a, int64_t a_row, int64_t a_step, const float* b, int64_t steps, float* c,
-                                   int64_t c_row, const Finish& finish, Ahead ahead) {
+TRAINER_INLINE void multiply_block(const float* a, int64_t a_row, int64_t a_step, const float* b, int64_t steps,
+                                   float* c, int64_t c_row, const Finish& finish, Ahead ahead) {
   F sums[Rows][2];
 #pragma GCC unroll 12
   for (int r = 0; r < Rows; ++r) {
@@ -88,11 +88,14 @@ void multiply(const float* a, int64_t a_row, int64_t a_step, const float* b, int
               int64_t c_row, const Finish& finish, Ahead* ahead) {
   int64_t r = 0;
   for (; r + kRows <= rows; r += kRows)
-    multiply_block<kRows, Way, Step>(a + r * a_row, a_row, a_step, b, steps, c + r * c_row, c_row, finish, ahead->take(steps));
+    multiply_block<kRows, Way, Step>(a + r * a_row, a_row, a_step, b, steps, c + r * c_row, c_row, finish,
+                                     ahead->take(steps));
   for (; r + 4 <= rows; r += 4)
-    multiply_block<4, Way, Step>(a + r * a_row, a_row, a_step, b, steps, c + r * c_row, c_row, finish, ahead->take(steps));
+    multiply_block<4, Way, Step>(a + r * a_row, a_row, a_step, b, steps, c + r * c_row, c_row, finish,
+                                 ahead->take(steps));
   for (; r < rows; ++r)
-    multiply_block<1, Way, Step>(a + r * a_row, a_row, a_step, b, steps, c + r * c_row, c_row, finish, ahead->take(steps));
+    multiply_block<1, Way, Step>(a + r * a_row, a_row, a_step, b, steps, c + r * c_row, c_row, finish,
+                                 ahead->take(steps));
 }
 
 }  // namespace trainer::cpu::TRAINER_ISA

@@ -31,8 +31,7 @@ void pack(const float* b, bool transposed, int64_t k, int64_t n, float* packed) 
   for (int64_t first = 0; first < n; first += kPanel) {
     const int64_t columns = min64(kPanel, n - first);
     for (int64_t row = 0; row < k; ++row, packed += kPanel) {
-      for (int64_t j = 0; j < columns; ++j)
-        packed[j] = transposed ? b[(first + j) * k + row] : b[row * n + first + j];
+      for (int64_t j = 0; j < columns; ++j) packed[j] = transposed ? b[(first + j) * k + row] : b[row * n + first + j];
       for (int64_t j = columns; j < kPanel; ++j) packed[j] = 0;
     }
   }
@@ -62,8 +61,7 @@ TRAINER_INLINE void multiply_block(int64_t k, int64_t n, int64_t columns, const 
   }
 }
 
-void multiply(int64_t rows, int64_t k, int64_t n, const float* a, const float* packed, const float* start,
-              float* y) {
+void multiply(int64_t rows, int64_t k, int64_t n, const float* a, const float* packed, const float* start, float* y) {
   for (int64_t first = 0; first < n; first += kPanel, packed += kPanel * k) {
     const int64_t columns = min64(kPanel, n - first);
     const auto block = [&](int64_t row) __attribute__((always_inline)) {
@@ -74,8 +72,7 @@ void multiply(int64_t rows, int64_t k, int64_t n, const float* a, const float* p
       multiply_block<kRows>(k, n, columns, a + row * k, packed, block(row), y + row * n + first);
     for (; row + 4 <= rows; row += 4)
       multiply_block<4>(k, n, columns, a + row * k, packed, block(row), y + row * n + first);
-    for (; row < rows; ++row)
-      multiply_block<1>(k, n, columns, a + row * k, packed, block(row), y + row * n + first);
+    for (; row < rows; ++row) multiply_block<1>(k, n, columns, a + row * k, packed, block(row), y + row * n + first);
   }
 }
 

@@ -28,8 +28,8 @@ struct RecurrenceTable {
   void (*pack)(const float* b, bool transposed, int64_t k, int64_t n, float* packed);
   // y [rows, n] = start + a [rows, k] * b; start has y's form, null stands for zeros. A row's bits do not
   // depend on rows.
-  void (*multiply)(int64_t rows, int64_t k, int64_t n, const float* a, const float* packed,
-                   const float* start, float* y);
+  void (*multiply)(int64_t rows, int64_t k, int64_t n, const float* a, const float* packed, const float* start,
+                   float* y);
   // y = factor[row] * x.
   void (*scale_rows)(int64_t rows, int64_t n, const float* factor, const float* x, float* y);
   // h: the sums of a step in, their tanh out.
@@ -37,8 +37,7 @@ struct RecurrenceTable {
   void (*tanh_gradient)(int64_t rows, int64_t hidden, const StepGradient& from, const float* h, float* dp);
   // gates: the sums of a step in, what they open out.
   void (*lstm_forward)(const LstmStep& step, float* gates, float* h);
-  void (*lstm_gradient)(const LstmStep& step, const StepGradient& from, const float* gates, float* dc,
-                        float* dp);
+  void (*lstm_gradient)(const LstmStep& step, const StepGradient& from, const float* gates, float* dc, float* dp);
 };
 
 namespace isa_v2 {

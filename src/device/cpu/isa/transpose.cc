@@ -31,8 +31,8 @@ TRAINER_INLINE void transpose_block(const uint32_t* from, int64_t from_step, uin
 }
 
 template <typename T>
-TRAINER_INLINE void transpose_plain(int64_t rows, int64_t columns, const T* __restrict from,
-                                    int64_t from_step, T* __restrict to, int64_t to_step) {
+TRAINER_INLINE void transpose_plain(int64_t rows, int64_t columns, const T* __restrict from, int64_t from_step,
+                                    T* __restrict to, int64_t to_step) {
   for (int64_t i = 0; i < rows; ++i) {
     for (int64_t j = 0; j < columns; ++j) to[j * to_step + i] = from[i * from_step + j];
   }
@@ -40,8 +40,7 @@ TRAINER_INLINE void transpose_plain(int64_t rows, int64_t columns, const T* __re
 
 // Few rows into a dense result: R streams in, one out.
 template <int R, typename T>
-TRAINER_INLINE void interleave(int64_t columns, const T* __restrict from, int64_t from_step,
-                               T* __restrict to) {
+TRAINER_INLINE void interleave(int64_t columns, const T* __restrict from, int64_t from_step, T* __restrict to) {
   for (int64_t j = 0; j < columns; ++j) {
     for (int i = 0; i < R; ++i) to[j * R + i] = from[i * from_step + j];
   }
@@ -75,8 +74,7 @@ TRAINER_INLINE bool transpose_narrow(int64_t rows, int64_t columns, const T* fro
   return true;
 }
 
-void words(int64_t rows, int64_t columns, const uint32_t* from, int64_t from_step, uint32_t* to,
-           int64_t to_step) {
+void words(int64_t rows, int64_t columns, const uint32_t* from, int64_t from_step, uint32_t* to, int64_t to_step) {
   if (transpose_narrow(rows, columns, from, from_step, to, to_step)) return;
   // Strips of 16 rows complete cache lines of the result, and are few enough to stay in L1 where the rows lie
   // a power of two apart.
@@ -89,10 +87,9 @@ void words(int64_t rows, int64_t columns, const uint32_t* from, int64_t from_ste
       }
     }
   }
-  transpose_plain(rows - whole_rows, columns, from + whole_rows * from_step, from_step, to + whole_rows,
+  transpose_plain(rows - whole_rows, columns, from + whole_rows * from_step, from_step, to + whole_rows, to_step);
+  transpose_plain(whole_rows, columns - whole_columns, from + whole_columns, from_step, to + whole_columns * to_step,
                   to_step);
-  transpose_plain(whole_rows, columns - whole_columns, from + whole_columns, from_step,
-                  to + whole_columns * to_step, to_step);
 }
 
 template <typename T>
@@ -101,8 +98,8 @@ void blocks(int64_t rows, int64_t columns, const T* from, int64_t from_step, T* 
   constexpr int64_t kBlock = 32;
   for (int64_t j = 0; j < columns; j += kBlock) {
     for (int64_t i = 0; i < rows; i += kBlock) {
-      transpose_plain(min64(kBlock, rows - i), min64(kBlock, columns - j), from + i * from_step + j,
-                      from_step, to + j * to_step + i, to_step);
+      transpose_plain(min64(kBlock, rows - i), min64(kBlock, columns - j), from + i * from_step + j, from_step,
+                      to + j * to_step + i, to_step);
     }
   }
 }

@@ -140,9 +140,8 @@ TRAINER_INLINE void input_tile(const WinogradTiles& t, const T* x, int64_t tile,
           const T* pixel = pixels[row][column];
           return load_floats<kLane>(pixel != nullptr ? pixel + c : zeros);
         },
-        [&](int row, int column, const F& value) __attribute__((always_inline)) {
-          store(to + (row * kSide + column) * apart + c, value);
-        });
+        [&](int row, int column, const F& value)
+            __attribute__((always_inline)) { store(to + (row * kSide + column) * apart + c, value); });
     if (c + kLane >= t.inputs) break;
   }
 }
@@ -156,9 +155,8 @@ TRAINER_INLINE void output_tile(const WinogradTiles& t, const float* from, int64
     const F bias = finish.bias != nullptr ? load<F>(finish.bias + k) : F{};
     transform_square<kSide, M>(
         [](const F(&s)[kSide], F(&o)[M]) __attribute__((always_inline)) { transform_output<M>(s, o); },
-        [&](int row, int column) __attribute__((always_inline)) {
-          return load<F>(from + (row * kSide + column) * apart + k);
-        },
+        [&](int row, int column)
+            __attribute__((always_inline)) { return load<F>(from + (row * kSide + column) * apart + k); },
         [&](int row, int column, const F& sum) __attribute__((always_inline)) {
           const int64_t h = place.row + row, w = place.column + column;
           if (h >= t.out[0] || w >= t.out[1]) return;
@@ -188,9 +186,8 @@ TRAINER_INLINE void gradient_tile(const WinogradTiles& t, const T* gradient, int
           for (int64_t i = 0; i < there; ++i) value[i] = load_floats<1>(pixel + i);
           return value;
         },
-        [&](int row, int column, const F& value) __attribute__((always_inline)) {
-          store(panel + (row * kSide + column) * apart, value);
-        });
+        [&](int row, int column, const F& value)
+            __attribute__((always_inline)) { store(panel + (row * kSide + column) * apart, value); });
   }
 }
 
@@ -210,9 +207,8 @@ void filters(const WinogradFilters& f, const float* w, int64_t panel, int64_t fi
             const int tap = row * R + column;
             return load<F>(taps[f.turned ? R * R - 1 - tap : tap]);
           },
-          [&](int row, int column, const F& value) __attribute__((always_inline)) {
-            store(to + (row * kSide + column) * apart, value);
-          });
+          [&](int row, int column, const F& value)
+              __attribute__((always_inline)) { store(to + (row * kSide + column) * apart, value); });
     }
   }
 }
@@ -227,18 +223,18 @@ void filter_gradient(const WinogradFilters& f, const float* sums, int64_t panel,
       float taps[R * R][kLane];
       transform_square<kSide, R>(
           [](const F(&u)[kSide], F(&out)[R]) __attribute__((always_inline)) { transform_filter_back<R>(u, out); },
-          [&](int row, int column) __attribute__((always_inline)) {
-            return load<F>(from + (row * kSide + column) * apart);
-          },
-          [&](int row, int column, const F& value) __attribute__((always_inline)) { store(taps[row * R + column], value); });
+          [&](int row, int column)
+              __attribute__((always_inline)) { return load<F>(from + (row * kSide + column) * apart); },
+          [&](int row, int column, const F& value)
+              __attribute__((always_inline)) { store(taps[row * R + column], value); });
       kTransposeTable.words(R * R, there, reinterpret_cast<const uint32_t*>(taps[0]), kLane,
                             reinterpret_cast<uint32_t*>(w + o * f.per_output + i * f.per_input), f.per_output);
     }
   }
 }
 
-void multiply_panel(const float* a, int64_t a_row, int64_t a_step, const float* b, int64_t steps, int64_t rows, float* c,
-                    int64_t c_row, bool add) {
+void multiply_panel(const float* a, int64_t a_row, int64_t a_step, const float* b, int64_t steps, int64_t rows,
+                    float* c, int64_t c_row, bool add) {
   Ahead nothing;
   if (add) {
     multiply<Into::kAdd>(a, a_row, a_step, b, steps, rows, c, c_row, {}, &nothing);

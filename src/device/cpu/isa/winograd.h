@@ -50,7 +50,8 @@ struct WinogradTable {
 template <typename T>
 struct WinogradImages {
   // V of each tile, `row` floats from a tile to the next.
-  void (*input[2])(const WinogradTiles& t, const T* x, int64_t begin, int64_t end, int64_t row, int64_t apart, float* v);
+  void (*input[2])(const WinogradTiles& t, const T* x, int64_t begin, int64_t end, int64_t row, int64_t apart,
+                   float* v);
   // A dy A^T of each tile, `width` outputs after the other; panels are `panel_apart` floats apart.
   void (*gradient[2])(const WinogradTiles& t, const T* gradient, int64_t panels, int64_t begin, int64_t end,
                       int64_t panel_apart, int64_t apart, float* d);
@@ -62,14 +63,14 @@ struct WinogradImages {
 namespace isa_v2 {
 extern const WinogradTable kWinogradTable;
 extern const ByType<WinogradImages> kWinogradImages;
-}
+}  // namespace isa_v2
 namespace isa_v3 {
 extern const WinogradTable kWinogradTable;
 extern const ByType<WinogradImages> kWinogradImages;
-}
+}  // namespace isa_v3
 namespace isa_v4 {
 extern const WinogradTable kWinogradTable;
 extern const ByType<WinogradImages> kWinogradImages;
-}
+}  // namespace isa_v4
 
 }  // namespace trainer::cpu

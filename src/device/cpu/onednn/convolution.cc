@@ -25,8 +25,8 @@ constexpr int64_t kMostTaps = 1 << 20;
 
 Type type_of(const TensorDesc& desc) { return desc.dtype == DType::kBF16 ? Type::bf16 : Type::f32; }
 
-// An op in oneDNN's terms: one to three spatial axes, dilation counted from 0. Weights are stored as f32; `any_weights` are
-// of the type that is computed with, `any_gradient` those of the weight gradient.
+// An op in oneDNN's terms: one to three spatial axes, dilation counted from 0. Weights are stored as f32; `any_weights`
+// are of the type that is computed with, `any_gradient` those of the weight gradient.
 struct Description {
   memory::desc x, weights, any_weights, any_gradient, bias, y;
   Dims stride, dilation, pad_begin, pad_end;
@@ -47,8 +47,7 @@ Description describe(const OpInstance& instance) {
     d.stride.push_back(w.stride[i]);
     d.dilation.push_back(w.dilation[i] - 1);
     d.pad_begin.push_back(w.pad[i]);
-    d.pad_end.push_back((w.out[i] - 1) * w.stride[i] + (w.kernel[i] - 1) * w.dilation[i] + 1 - w.in[i] -
-                        w.pad[i]);
+    d.pad_end.push_back((w.out[i] - 1) * w.stride[i] + (w.kernel[i] - 1) * w.dilation[i] + 1 - w.in[i] - w.pad[i]);
   }
   const Tag channels_last[] = {Tag::nwc, Tag::nhwc, Tag::ndhwc};
   const Tag plain[] = {Tag::oiw, Tag::oihw, Tag::oidhw};
@@ -63,15 +62,13 @@ Description describe(const OpInstance& instance) {
   return d;
 }
 
-dnnl::convolution_forward::primitive_desc forward_desc(const Description& d, bool bias,
-                                                       const Epilogue& epilogue) {
+dnnl::convolution_forward::primitive_desc forward_desc(const Description& d, bool bias, const Epilogue& epilogue) {
   const dnnl::convolution_forward::desc desc =
-      bias ? dnnl::convolution_forward::desc(dnnl::prop_kind::forward_training,
-                                             dnnl::algorithm::convolution_direct, d.x, d.any_weights, d.bias,
-                                             d.y, d.stride, d.dilation, d.pad_begin, d.pad_end)
-           : dnnl::convolution_forward::desc(dnnl::prop_kind::forward_training,
-                                             dnnl::algorithm::convolution_direct, d.x, d.any_weights, d.y,
-                                             d.stride, d.dilation, d.pad_begin, d.pad_end);
+      bias
+          ? dnnl::convolution_forward::desc(dnnl::prop_kind::forward_training, dnnl::algorithm::convolution_direct, d.x,
+                                            d.any_weights, d.bias, d.y, d.stride, d.dilation, d.pad_begin, d.pad_end)
+          : dnnl::convolution_forward::desc(dnnl::prop_kind::forward_training, dnnl::algorithm::convolution_direct, d.x,
+                                            d.any_weights, d.y, d.stride, d.dilation, d.pad_begin, d.pad_end);
   dnnl::primitive_attr attributes;
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
   if (epilogue.relu) attributes.set_post_ops(onednn_relu(epilogue.slope));
@@ -85,15 +82,15 @@ dnnl::primitive_attr gradient_attributes() {
 }
 
 dnnl::convolution_backward_data::primitive_desc input_gradient_desc(const Description& d) {
-  const dnnl::convolution_backward_data::desc desc(dnnl::algorithm::convolution_direct, d.x, d.any_weights,
-                                                   d.y, d.stride, d.dilation, d.pad_begin, d.pad_end);
+  const dnnl::convolution_backward_data::desc desc(dnnl::algorithm::convolution_direct, d.x, d.any_weights, d.y,
+                                                   d.stride, d.dilation, d.pad_begin, d.pad_end);
   return dnnl::convolution_backward_data::primitive_desc(desc, gradient_attributes(), onednn_engine(),
                                                          forward_desc(d, false, {}));
 }
 
 dnnl::convolution_backward_weights::primitive_desc weight_gradient_desc(const Description& d) {
-  const dnnl::convolution_backward_weights::desc desc(dnnl::algorithm::convolution_direct, d.x, d.any_gradient,
-                                                      d.y, d.stride, d.dilation, d.pad_begin, d.pad_end);
+  const dnnl::convolution_backward_weights::desc desc(dnnl::algorithm::convolution_direct, d.x, d.any_gradient, d.y,
+                                                      d.stride, d.dilation, d.pad_begin, d.pad_end);
   return dnnl::convolution_backward_weights::primitive_desc(desc, gradient_attributes(), onednn_engine(),
                                                             forward_desc(d, false, {}));
 }
@@ -127,8 +124,8 @@ std::optional<Chosen> choose(const OpInstance& instance, const Description& d) {
             forward_desc(d, instance.inputs.size() > 2, instance.op->as<ConvolutionAttributes>().epilogue),
             &dnnl::convolution_forward::primitive_desc::weights_desc);
       case OpKind::kConvolutionInputGradient:
-        return chosen<dnnl::convolution_backward_data>(
-            input_gradient_desc(d), &dnnl::convolution_backward_data::primitive_desc::weights_desc);
+        return chosen<dnnl::convolution_backward_data>(input_gradient_desc(d),
+                                                       &dnnl::convolution_backward_data::primitive_desc::weights_desc);
       default:
         return chosen<dnnl::convolution_backward_weights>(
             weight_gradient_desc(d), &dnnl::convolution_backward_weights::primitive_desc::diff_weights_desc);

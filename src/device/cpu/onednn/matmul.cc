@@ -123,8 +123,6 @@ std::string refuse_matmul_onednn(const OpInstance& instance) {
   return "";
 }
 
-std::unique_ptr<Kernel> create_matmul_onednn(const OpInstance& instance) {
-  return std::make_unique<Matmul>(instance);
-}
+std::unique_ptr<Kernel> create_matmul_onednn(const OpInstance& instance) { return std::make_unique<Matmul>(instance); }
 
 }  // namespace trainer::cpu

@@ -39,9 +39,7 @@ class ConvolutionKernel : public BoundKernel {
 
  protected:
   // The operands by what they are to the convolution, whichever of them is the result.
-  float* x() const {
-    return kind_ == OpKind::kConvolutionInputGradient ? output(0) : const_cast<float*>(input(0));
-  }
+  float* x() const { return kind_ == OpKind::kConvolutionInputGradient ? output(0) : const_cast<float*>(input(0)); }
   float* weights() const {
     return kind_ == OpKind::kConvolutionWeightGradient ? output(0) : const_cast<float*>(input(1));
   }
@@ -52,9 +50,7 @@ class ConvolutionKernel : public BoundKernel {
       default: return const_cast<float*>(input(1));
     }
   }
-  const float* bias() const {
-    return kind_ == OpKind::kConvolutionWeightGradient ? nullptr : optional_input(2);
-  }
+  const float* bias() const { return kind_ == OpKind::kConvolutionWeightGradient ? nullptr : optional_input(2); }
 
   ConvolutionGeometry g_;
   Windows w_;
@@ -110,13 +106,13 @@ class ChannelsLast : public ConvolutionKernel {
              g_.out_channels());
         break;
       case OpKind::kConvolutionInputGradient:
-        gemm(false, false, rows, g_.filter(), g_.outputs, result, g_.out_channels(), filter, g_.filter(),
-             false, columns, step);
+        gemm(false, false, rows, g_.filter(), g_.outputs, result, g_.out_channels(), filter, g_.filter(), false,
+             columns, step);
         if (unfolds_) fold_channels_last(threads(), w_, images, g_.inputs, g_.in_channels(), columns, image);
         break;
       default:
-        gemm(true, false, g_.outputs, g_.filter(), rows, result, g_.out_channels(), columns, step, n > 0,
-             filter, g_.filter());
+        gemm(true, false, g_.outputs, g_.filter(), rows, result, g_.out_channels(), columns, step, n > 0, filter,
+             g_.filter());
     }
   }
 
@@ -157,11 +153,9 @@ class RowMajor : public ConvolutionKernel {
       for (int64_t group = 0; group < g_.group; ++group) run_image(n, group);
     }
     if (kind_ == OpKind::kConvolution) {
-      finish_planes(threads(), g_.batch * g_.out_channels(), g_.out_channels(), places_, bias(), epilogue_,
-                    y());
+      finish_planes(threads(), g_.batch * g_.out_channels(), g_.out_channels(), places_, bias(), epilogue_, y());
     } else if (kind_ == OpKind::kConvolutionInputGradient) {
-      finish_planes(threads(), g_.batch * g_.in_channels(), g_.in_channels(), pixels_, bias(), epilogue_,
-                    x());
+      finish_planes(threads(), g_.batch * g_.in_channels(), g_.in_channels(), pixels_, bias(), epilogue_, x());
     }
   }
 
@@ -176,12 +170,12 @@ class RowMajor : public ConvolutionKernel {
     }
     switch (kind_) {
       case OpKind::kConvolution:
-        gemm(false, false, g_.outputs, places_, g_.filter(), filter, g_.filter(), columns, places_, false,
-             result, places_);
+        gemm(false, false, g_.outputs, places_, g_.filter(), filter, g_.filter(), columns, places_, false, result,
+             places_);
         break;
       case OpKind::kConvolutionInputGradient:
-        gemm(true, false, g_.filter(), places_, g_.outputs, filter, g_.filter(), result, places_, false,
-             columns, places_);
+        gemm(true, false, g_.filter(), places_, g_.outputs, filter, g_.filter(), result, places_, false, columns,
+             places_);
         if (unfolds_) fold_row_major(threads(), w_, g_.inputs, columns, image);
         break;
       default:

@@ -15,9 +15,7 @@ namespace {
 class Matmul : public BoundKernel {
  public:
   explicit Matmul(const OpInstance& instance)
-      : BoundKernel(instance),
-        attributes_(instance.op->as<MatmulAttributes>()),
-        sizes_(matmul_sizes(instance)) {}
+      : BoundKernel(instance), attributes_(instance.op->as<MatmulAttributes>()), sizes_(matmul_sizes(instance)) {}
 
   void run(const RunContext&) override {
     const auto [batch, m, n, k] = sizes_;

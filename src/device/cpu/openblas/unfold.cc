@@ -42,8 +42,7 @@ template <typename Body>
 void each_use(const Windows& w, const Place& p, const Body& body) {
   const auto met = [&w, &p](int axis, int64_t k) {
     const int64_t at = p.at[axis] + w.pad[axis] - k * w.dilation[axis];
-    return at < 0 || at % w.stride[axis] != 0 || at / w.stride[axis] >= w.out[axis] ? -1
-                                                                                    : at / w.stride[axis];
+    return at < 0 || at % w.stride[axis] != 0 || at / w.stride[axis] >= w.out[axis] ? -1 : at / w.stride[axis];
   };
   int64_t tap = 0;
   for (int64_t kd = 0; kd < w.kernel[0]; ++kd) {
@@ -62,8 +61,7 @@ void each_use(const Windows& w, const Place& p, const Body& body) {
 // padding; the pixels are stride[2] apart.
 template <typename Body>
 void each_stretch(const Windows& w, int64_t tap, const Body& body) {
-  const int64_t k[3] = {tap / (w.kernel[1] * w.kernel[2]), tap / w.kernel[2] % w.kernel[1],
-                        tap % w.kernel[2]};
+  const int64_t k[3] = {tap / (w.kernel[1] * w.kernel[2]), tap / w.kernel[2] % w.kernel[1], tap % w.kernel[2]};
   int64_t shift[3], begin[3], end[3];  // outputs [begin, end) meet the input at o * stride + shift
   for (int d = 0; d < 3; ++d) {
     shift[d] = k[d] * w.dilation[d] - w.pad[d];

@@ -50,13 +50,9 @@ class Copy : public BoundKernel {
         const int64_t at = rest % domain[axis];
         rest /= domain[axis];
         const bool along = axis == axis_;
-        source += (at + (along && kind_ == OpKind::kSlice ? begin_ : 0)) *
-                  in_strides_[i][static_cast<size_t>(axis)];
+        source += (at + (along && kind_ == OpKind::kSlice ? begin_ : 0)) * in_strides_[i][static_cast<size_t>(axis)];
         if (kind_ == OpKind::kReshape) continue;
-        const int64_t shift = !along                     ? 0
-                              : kind_ == OpKind::kPad    ? begin_
-                              : kind_ == OpKind::kConcat ? joined
-                                                         : 0;
+        const int64_t shift = !along ? 0 : kind_ == OpKind::kPad ? begin_ : kind_ == OpKind::kConcat ? joined : 0;
         target += (at + shift) * out_strides_[static_cast<size_t>(result_axis(axis))];
       }
       if (kind_ == OpKind::kReshape) target = reshaped(element);
@@ -93,8 +89,6 @@ class Copy : public BoundKernel {
 
 }  // namespace
 
-std::unique_ptr<Kernel> create_copy_reference(const OpInstance& instance) {
-  return std::make_unique<Copy>(instance);
-}
+std::unique_ptr<Kernel> create_copy_reference(const OpInstance& instance) { return std::make_unique<Copy>(instance); }
 
 }  // namespace trainer::cpu

@@ -103,9 +103,7 @@ class LrnGradient : public LrnKernel {
 
 }  // namespace
 
-std::unique_ptr<Kernel> create_lrn_reference(const OpInstance& instance) {
-  return std::make_unique<Lrn>(instance);
-}
+std::unique_ptr<Kernel> create_lrn_reference(const OpInstance& instance) { return std::make_unique<Lrn>(instance); }
 std::unique_ptr<Kernel> create_lrn_gradient_reference(const OpInstance& instance) {
   return std::make_unique<LrnGradient>(instance);
 }

@@ -9,9 +9,7 @@ namespace {
 class Matmul : public BoundKernel {
  public:
   explicit Matmul(const OpInstance& instance)
-      : BoundKernel(instance),
-        attributes_(instance.op->as<MatmulAttributes>()),
-        sizes_(matmul_sizes(instance)) {}
+      : BoundKernel(instance), attributes_(instance.op->as<MatmulAttributes>()), sizes_(matmul_sizes(instance)) {}
 
   void run(const RunContext&) override {
     const auto [batch, m, n, k] = sizes_;
@@ -29,8 +27,7 @@ class Matmul : public BoundKernel {
     for (int64_t i = 0; i < m; ++i) {
       for (int64_t j = 0; j < n; ++j) {
         double sum = bias == nullptr ? 0 : bias[j];
-        for (int64_t l = 0; l < k; ++l)
-          sum += double{a[i * a_row + l * a_column]} * b[l * b_row + j * b_column];
+        for (int64_t l = 0; l < k; ++l) sum += double{a[i * a_row + l * a_column]} * b[l * b_row + j * b_column];
         const float value = static_cast<float>(sum);
         y[i * n + j] = epilogue.relu && !(value > 0) ? epilogue.slope * value : value;
       }

@@ -28,8 +28,6 @@ class Opaque : public Kernel {
 
 std::string refuse_nothing(const OpInstance&) { return ""; }
 
-std::unique_ptr<Kernel> create_opaque(const OpInstance& instance) {
-  return std::make_unique<Opaque>(instance);
-}
+std::unique_ptr<Kernel> create_opaque(const OpInstance& instance) { return std::make_unique<Opaque>(instance); }
 
 }  // namespace trainer::cpu

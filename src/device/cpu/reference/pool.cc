@@ -148,8 +148,7 @@ class SumPool : public PoolKernel {
     float* y = output(0);
     each(w_.out, [&](int64_t n, int64_t c, int64_t od, int64_t oh, int64_t ow) {
       double sum = 0;
-      window(od, oh, ow,
-             [&](int64_t d, int64_t h, int64_t w, int64_t) { sum += x[offset(x_, n, c, d, h, w)]; });
+      window(od, oh, ow, [&](int64_t d, int64_t h, int64_t w, int64_t) { sum += x[offset(x_, n, c, d, h, w)]; });
       y[offset(y_, n, c, od, oh, ow)] = static_cast<float>(sum);
     });
   }
@@ -168,9 +167,8 @@ class SumPoolGradient : public PoolKernel {
     float* x = output(0);
     each(w_.in, [&](int64_t n, int64_t c, int64_t d, int64_t h, int64_t w) {
       double sum = 0;
-      windows_over(d, h, w, [&](int64_t od, int64_t oh, int64_t ow, int64_t) {
-        sum += gradient[offset(y_, n, c, od, oh, ow)];
-      });
+      windows_over(d, h, w,
+                   [&](int64_t od, int64_t oh, int64_t ow, int64_t) { sum += gradient[offset(y_, n, c, od, oh, ow)]; });
       x[offset(x_, n, c, d, h, w)] = static_cast<float>(sum);
     });
   }

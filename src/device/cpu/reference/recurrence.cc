@@ -56,8 +56,7 @@ class Forward : public RecurrenceKernel {
       output(0)[at] = static_cast<float>(std::tanh(sum(0)));
       return;
     }
-    const double i = logistic(sum(0)), f = cont * logistic(sum(1)), o = logistic(sum(2)),
-                 g = std::tanh(sum(3));
+    const double i = logistic(sum(0)), f = cont * logistic(sum(1)), o = logistic(sum(2)), g = std::tanh(sum(3));
     const double before = t == 0 ? input(4)[item * hidden_ + k] : output(1)[state_at(t - 1, item) + k];
     const double c = f * before + i * g;
     const double gates[] = {i, f, o, g};
@@ -88,8 +87,7 @@ class Gradient : public RecurrenceKernel {
  private:
   double through_weights(int64_t t, int64_t item, int64_t k) const {
     double sum = 0;
-    for (int64_t j = 0; j < sums_; ++j)
-      sum += double{output(0)[sums_at(t, item) + j]} * input(1)[j * hidden_ + k];
+    for (int64_t j = 0; j < sums_; ++j) sum += double{output(0)[sums_at(t, item) + j]} * input(1)[j * hidden_ + k];
     return sum;
   }
 

@@ -59,7 +59,10 @@ class WidenedSide {
 class Widened : public Kernel {
  public:
   Widened(OpInstance instance, CreateKernel create)
-      : threads_(omp_get_max_threads()), inputs_(&instance.inputs, &bytes_), outputs_(&instance.outputs, &bytes_), kernel_(create(instance)) {}
+      : threads_(omp_get_max_threads()),
+        inputs_(&instance.inputs, &bytes_),
+        outputs_(&instance.outputs, &bytes_),
+        kernel_(create(instance)) {}
 
   int64_t workspace_bytes() const override { return bytes_ + kernel_->workspace_bytes(); }
 

@@ -125,7 +125,8 @@ struct WeightGradient {
   }
 };
 
-struct WeightGradientProduct {  // batches: groups of each part; rows: outputs; columns: the filter; depth: output places
+struct WeightGradientProduct {  // batches: groups of each part; rows: outputs; columns: the filter; depth: output
+                                // places
   const WeightGradient& w;
 
   __device__ int64_t batches() const { return w.parts * w.a.group; }
@@ -236,8 +237,8 @@ cudaError_t launch_convolution(const ConvolutionArguments& a, cudaStream_t strea
 }
 
 cudaError_t launch_convolution_input_gradient(const ConvolutionArguments& a, cudaStream_t stream) {
-  return launch_kernel(is_input_gradient_tiled(a) ? input_gradient : narrow_input_gradient, grid_of_input_gradient(a), a,
-                       stream);
+  return launch_kernel(is_input_gradient_tiled(a) ? input_gradient : narrow_input_gradient, grid_of_input_gradient(a),
+                       a, stream);
 }
 
 cudaError_t launch_convolution_weight_gradient(const ConvolutionArguments& a, cudaStream_t stream) {

@@ -58,8 +58,8 @@ inline int64_t weight_gradient_blocks_of_part(const ConvolutionArguments& a) {
                      : ceiling_of(a.group * a.outputs, narrow_weight_gradient_block(a).x) * filter_of(a);
 }
 
-// Into how many parts the sums of a weight gradient are cut, so that there are blocks for all multiprocessors. The parts
-// are added in their sequence.
+// Into how many parts the sums of a weight gradient are cut, so that there are blocks for all multiprocessors. The
+// parts are added in their sequence.
 inline int64_t weight_gradient_parts(const ConvolutionArguments& a) {
   constexpr int64_t kWantedBlocks = 512, kLeastPlaces = 1024, kMostParts = 64;
   const int64_t blocks = weight_gradient_blocks_of_part(a);

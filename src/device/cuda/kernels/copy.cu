@@ -49,7 +49,8 @@ __global__ void __launch_bounds__(kBlockThreads) copy_elements(const __grid_cons
 
 // The last axis is dense in the result, the last but one in the source.
 template <typename T>
-__global__ void __launch_bounds__(kCopyTile* kCopyTileThreads) copy_transposed(const __grid_constant__ CopyArguments a) {
+__global__ void __launch_bounds__(kCopyTile* kCopyTileThreads)
+    copy_transposed(const __grid_constant__ CopyArguments a) {
   __shared__ T tile[kCopyTile][kCopyTile + 1];
   const int column_dim = a.dims - 1, row_dim = a.dims - 2;
   const int64_t columns = a.extents[column_dim], rows = a.extents[row_dim];

@@ -51,7 +51,8 @@ __device__ inline Spatial spatial_of(int64_t index, const int64_t (&extents)[3])
   return s;
 }
 __device__ inline int64_t offset_of(const Strides& steps, int64_t n, int64_t c, const Spatial& s) {
-  return n * steps.n + c * steps.c + s.at[0] * steps.spatial[0] + s.at[1] * steps.spatial[1] + s.at[2] * steps.spatial[2];
+  return n * steps.n + c * steps.c + s.at[0] * steps.spatial[0] + s.at[1] * steps.spatial[1] +
+         s.at[2] * steps.spatial[2];
 }
 
 struct Place {

@@ -22,8 +22,7 @@ __device__ inline Coordinates coordinates_of(const InterpretedMap& a, int elemen
   }
   return c;
 }
-__device__ inline int offset_of(const InterpretedMap& a, const InterpretedMap::Stream& stream,
-                                const Coordinates& c) {
+__device__ inline int offset_of(const InterpretedMap& a, const InterpretedMap::Stream& stream, const Coordinates& c) {
   int offset = 0;
   for (int dim = 0; dim < a.dims; ++dim) offset += c.at[dim] * stream.strides[dim];
   return offset;
@@ -36,10 +35,8 @@ __device__ inline float value_of(const InterpretedMap& a, const InterpretedMap::
     case Fn::kConstant: return s.k;
     case Fn::kIndex: return static_cast<float>(offset_of(a, a.streams[s.a], c));
     case Fn::kSegment: return 0;  // never given
-    case Fn::kUniform:
-      return uniform(a.keys[s.b], *a.pass, static_cast<unsigned>(offset_of(a, a.streams[s.a], c)));
-    case Fn::kNormal:
-      return normal(a.keys[s.b], *a.pass, static_cast<unsigned>(offset_of(a, a.streams[s.a], c)));
+    case Fn::kUniform: return uniform(a.keys[s.b], *a.pass, static_cast<unsigned>(offset_of(a, a.streams[s.a], c)));
+    case Fn::kNormal: return normal(a.keys[s.b], *a.pass, static_cast<unsigned>(offset_of(a, a.streams[s.a], c)));
     case Fn::kNegate: return fn::negate(v[s.a]);
     case Fn::kAbs: return fn::abs(v[s.a]);
     case Fn::kSign: return fn::sign(v[s.a]);
@@ -69,8 +66,8 @@ __device__ inline float value_of(const InterpretedMap& a, const InterpretedMap::
   return 0;
 }
 
-__device__ inline void store_at(const InterpretedMap& a, const InterpretedMap::Result& result,
-                                const Coordinates& c, float x) {
+__device__ inline void store_at(const InterpretedMap& a, const InterpretedMap::Result& result, const Coordinates& c,
+                                float x) {
   const InterpretedMap::Stream& stream = a.streams[result.stream];
   store(stream.base, stream.type, offset_of(a, stream, c), x);
 }
@@ -83,12 +80,10 @@ __global__ void __launch_bounds__(kBlockThreads) interpret(const __grid_constant
   __shared__ float shared[kBlockThreads];
   const int lane = static_cast<int>(threadIdx.x), rows = static_cast<int>(blockDim.y);
   float* mine = shared + static_cast<int>(threadIdx.y) * a.lanes + lane;
-  for (int first = static_cast<int>(blockIdx.x) * rows; first < a.kept;
-       first += static_cast<int>(gridDim.x) * rows) {
+  for (int first = static_cast<int>(blockIdx.x) * rows; first < a.kept; first += static_cast<int>(gridDim.x) * rows) {
     const int kept = first + static_cast<int>(threadIdx.y);
     float sums[InterpretedMap::kMostStreams];
-    for (int i = 0; i < a.result_count; ++i)
-      sums[i] = a.results[i].join == Join::kMax ? Max::start() : Sum::start();
+    for (int i = 0; i < a.result_count; ++i) sums[i] = a.results[i].join == Join::kMax ? Max::start() : Sum::start();
     for (int element = lane; kept < a.kept && element < a.summed; element += a.lanes) {
       const Coordinates c = coordinates_of(a, kept * a.summed + element);
       float v[InterpretedMap::kMostSteps];

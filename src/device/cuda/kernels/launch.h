@@ -44,11 +44,13 @@ cudaError_t launch_lstm_gradient_step(const RecurrenceGradientStep& step, cudaSt
 // Outside nvcc, in tests, the emulator brings it.
 #ifdef __CUDACC__
 template <typename Arguments>
-cudaError_t launch_kernel(void (*kernel)(Arguments), const Grid& grid, const Arguments& arguments, cudaStream_t stream) {
+cudaError_t launch_kernel(void (*kernel)(Arguments), const Grid& grid, const Arguments& arguments,
+                          cudaStream_t stream) {
   if (grid.blocks == 0) return cudaSuccess;
   const dim3 threads(static_cast<unsigned>(grid.x), static_cast<unsigned>(grid.y));
   void* list[] = {const_cast<Arguments*>(&arguments)};
-  return cudaLaunchKernel(reinterpret_cast<const void*>(kernel), dim3(static_cast<unsigned>(grid.blocks)), threads, list, 0, stream);
+  return cudaLaunchKernel(reinterpret_cast<const void*>(kernel), dim3(static_cast<unsigned>(grid.blocks)), threads,
+                          list, 0, stream);
 }
 #endif
 

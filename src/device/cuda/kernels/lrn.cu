@@ -61,8 +61,8 @@ __global__ void __launch_bounds__(kBlockThreads) lrn_gradient(const __grid_const
     const float x = to_float(static_cast<const T*>(a.x)[offset_of(a.x_strides, p)]);
     const float g = to_float(static_cast<const T*>(a.g)[offset_of(a.g_strides, p)]);
     const float* products = a.products + offset_of(a.x_strides, p.n, 0, p.spatial);
-    const float sum =
-        sum_around(a, p.c, a.size - 1 - before, before, [&a, products](int64_t c) { return products[c * a.x_strides.c]; });
+    const float sum = sum_around(a, p.c, a.size - 1 - before, before,
+                                 [&a, products](int64_t c) { return products[c * a.x_strides.c]; });
     const float direct = g * powf(denominator<T>(a, p), -a.beta);
     put(static_cast<T*>(a.result) + offset_of(a.result_strides, p), direct - factor * x * sum);
   }

@@ -7,7 +7,8 @@ namespace trainer::cuda {
 
 // s_c = k + alpha/size * sum of x^2 over the `size` channels around c, of which (size - 1) / 2 lie before it.
 // kLrn:         y_c = x_c * s_c^-beta
-// kLrnGradient: dx_c = g_c * s_c^-beta - 2 alpha beta / size * x_c * sum of g * x * s^(-beta - 1) over the channels that
+// kLrnGradient: dx_c = g_c * s_c^-beta - 2 alpha beta / size * x_c * sum of g * x * s^(-beta - 1) over the channels
+// that
 //               c is around
 struct LrnArguments {
   int64_t batch = 0, channels = 0;

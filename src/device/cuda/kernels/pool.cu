@@ -131,7 +131,8 @@ PoolKernel max_pool_of(ElementType type) {
 }
 template <typename Winner>
 PoolKernel max_pool_gradient_of(ElementType type) {
-  return of_type(type, max_pool_gradient<float, Winner>, max_pool_gradient<Bf16, Winner>, max_pool_gradient<F16, Winner>);
+  return of_type(type, max_pool_gradient<float, Winner>, max_pool_gradient<Bf16, Winner>,
+                 max_pool_gradient<F16, Winner>);
 }
 
 }  // namespace
@@ -142,7 +143,8 @@ cudaError_t launch_max_pool(const PoolArguments& a, cudaStream_t stream) {
 }
 
 cudaError_t launch_max_pool_gradient(const PoolArguments& a, cudaStream_t stream) {
-  const PoolKernel kernel = a.wide_winners ? max_pool_gradient_of<int32_t>(a.type) : max_pool_gradient_of<uint8_t>(a.type);
+  const PoolKernel kernel =
+      a.wide_winners ? max_pool_gradient_of<int32_t>(a.type) : max_pool_gradient_of<uint8_t>(a.type);
   return launch_kernel(kernel, grid_of_pool_gradient(a), a, stream);
 }
 

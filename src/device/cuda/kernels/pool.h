@@ -22,7 +22,9 @@ struct PoolArguments {
   Strides x_strides, y_strides, winner_strides;
 };
 
-inline Grid grid_of_pool(const PoolArguments& a) { return grid_of_elements(a.batch * a.channels * count_of(a.windows.out)); }
+inline Grid grid_of_pool(const PoolArguments& a) {
+  return grid_of_elements(a.batch * a.channels * count_of(a.windows.out));
+}
 inline Grid grid_of_pool_gradient(const PoolArguments& a) {
   return grid_of_elements(a.batch * a.channels * count_of(a.windows.in));
 }

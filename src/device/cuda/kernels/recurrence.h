@@ -20,11 +20,11 @@ namespace trainer::cuda {
 // s = p_t + cont_t * product; kTanh: h = tanh(s); kLstm: gates i, f, o = sigmoid(s), f times cont, g = tanh(s),
 // c_t = f * c_{t-1} + i * g, h = o * tanh(c).
 struct RecurrenceStep {
-  int64_t items = 0, hidden = 0;    // N, H
-  const float* p = nullptr;         // [N,GH], of step t
-  const float* product = nullptr;   // [N,GH]
-  const float* cont = nullptr;      // [N], of step t
-  float* h = nullptr;               // [N,H], of step t
+  int64_t items = 0, hidden = 0;   // N, H
+  const float* p = nullptr;        // [N,GH], of step t
+  const float* product = nullptr;  // [N,GH]
+  const float* cont = nullptr;     // [N], of step t
+  float* h = nullptr;              // [N,H], of step t
   // Of an LSTM:
   const float* c_before = nullptr;  // [N,H], of step t-1; c_0 at t = 0
   float* c = nullptr;               // [N,H], of step t
@@ -40,12 +40,12 @@ struct RecurrenceGradientStep {
   const float* cont_after = nullptr;  // [N], of step t+1; not read where product is null
   float* dp = nullptr;                // [N,GH], of step t
   // Of kTanh:
-  const float* h = nullptr;           // [N,H], of step t
+  const float* h = nullptr;  // [N,H], of step t
   // Of an LSTM:
-  const float* c_before = nullptr;    // [N,H], of step t-1; c_0 at t = 0
-  const float* c = nullptr;           // [N,H], of step t
-  const float* gates = nullptr;       // [N,4H], of step t
-  float* dc = nullptr;                // [N,H]: scratch that the steps hand on; need not be cleared
+  const float* c_before = nullptr;  // [N,H], of step t-1; c_0 at t = 0
+  const float* c = nullptr;         // [N,H], of step t
+  const float* gates = nullptr;     // [N,4H], of step t
+  float* dc = nullptr;              // [N,H]: scratch that the steps hand on; need not be cleared
 };
 
 inline Grid grid_of_step(int64_t items, int64_t hidden) { return grid_of_elements(items * hidden); }

@@ -6,8 +6,7 @@ namespace trainer::cuda {
 struct Draws {
   unsigned at[4];
 };
-__device__ inline Draws philox(unsigned long long key, unsigned long long stream,
-                               unsigned long long counter) {
+__device__ inline Draws philox(unsigned long long key, unsigned long long stream, unsigned long long counter) {
   unsigned c0 = static_cast<unsigned>(counter), c1 = static_cast<unsigned>(counter >> 32);
   unsigned c2 = static_cast<unsigned>(stream), c3 = static_cast<unsigned>(stream >> 32);
   unsigned k0 = static_cast<unsigned>(key), k1 = static_cast<unsigned>(key >> 32);
@@ -25,12 +24,10 @@ __device__ inline Draws philox(unsigned long long key, unsigned long long stream
 __device__ inline float uniform_of(unsigned bits) {
   return (static_cast<float>(bits >> 8) + 0.5f) * (1.0f / 16777216.0f);
 }
-__device__ inline float uniform(unsigned long long key, unsigned long long stream,
-                                unsigned long long element) {
+__device__ inline float uniform(unsigned long long key, unsigned long long stream, unsigned long long element) {
   return uniform_of(philox(key, stream, element / 4).at[element % 4]);
 }
-__device__ inline float normal(unsigned long long key, unsigned long long stream,
-                               unsigned long long element) {
+__device__ inline float normal(unsigned long long key, unsigned long long stream, unsigned long long element) {
   const Draws draws = philox(key, stream, element / 4);
   const int pair = element % 4 & ~1;
   const float radius = sqrtf(-2.0f * logf(uniform_of(draws.at[pair])));

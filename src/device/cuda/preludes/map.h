@@ -41,8 +41,7 @@ __device__ inline void join_lanes(float (&s)[W], float (&shared)[LANES]) {
   if (blockDim.x == LANES) return;
   if (threadIdx.x % LANES == 0) shared[threadIdx.x / LANES] = s[0];
   __syncthreads();
-  for (int warp = 1; threadIdx.x == 0 && warp < THREADS / LANES; ++warp)
-    s[0] = Join::join(s[0], shared[warp]);
+  for (int warp = 1; threadIdx.x == 0 && warp < THREADS / LANES; ++warp) s[0] = Join::join(s[0], shared[warp]);
   __syncthreads();
 }
 // Gives the threads of a block's first row what all rows have in their lanes.

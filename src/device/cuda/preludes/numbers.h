@@ -35,8 +35,7 @@ __device__ inline float to_float(unsigned char x) { return static_cast<float>(x)
 __device__ inline void put(float* to, float x) { *to = x; }
 __device__ inline void put(Bf16* to, float x) {
   const unsigned bits = __float_as_uint(x);
-  to->bits =
-      static_cast<unsigned short>(x != x ? bits >> 16 | 0x40 : (bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+  to->bits = static_cast<unsigned short>(x != x ? bits >> 16 | 0x40 : (bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 __device__ inline void put(F16* to, float x) { to->bits = float_to_half(x); }
 

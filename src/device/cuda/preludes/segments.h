@@ -4,8 +4,7 @@
 namespace trainer::cuda {
 
 // The value of the first of `count` segments that ends behind the element.
-__device__ inline float segment(const long long* ends, const float* values, long long count,
-                                long long element) {
+__device__ inline float segment(const long long* ends, const float* values, long long count, long long element) {
   long long low = 0;
   while (count > 0) {
     const long long half = count / 2;
