@@ -35,6 +35,10 @@ const LayerType* find_layer_type(const std::string& type) {
   return nullptr;
 }
 
+std::string subject_of(const caffe::LayerParameter& layer) {
+  return fmt::format("layer \"{}\"", layer.name()) + (layer.type().empty() ? "" : fmt::format(" ({})", layer.type()));
+}
+
 void LayerContext::set_top(int i, Value value) {
   TRAINER_ASSERT(i >= 0 && i < top_count_);
   top_values_[static_cast<size_t>(i)] = value;

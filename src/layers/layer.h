@@ -45,6 +45,9 @@ struct LayerType {
 const std::vector<const LayerType*>& layer_types();
 const LayerType* find_layer_type(const std::string& type);
 
+// layer "conv1" (Convolution), the name of a layer in messages.
+std::string subject_of(const caffe::LayerParameter& layer);
+
 struct LayerRegistration {
   explicit LayerRegistration(LayerType type);
 };

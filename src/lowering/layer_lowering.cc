@@ -11,10 +11,6 @@
 
 namespace trainer {
 
-std::string subject_of(const caffe::LayerParameter& layer) {
-  return fmt::format("layer \"{}\"", layer.name()) + (layer.type().empty() ? "" : fmt::format(" ({})", layer.type()));
-}
-
 SourcePosition position_of(const Positions& positions, const caffe::LayerParameter& layer, const std::string& field) {
   const size_t bracket = field.find('[');
   if (bracket == std::string::npos) return positions.of(layer, field);

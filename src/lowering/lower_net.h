@@ -101,9 +101,6 @@ struct LowerOptions {
 std::unique_ptr<LoweredNet> lower_net(const caffe::NetParameter& net, const Positions& positions,
                                       const LowerOptions& options, Diagnostics* diagnostics);
 
-// layer "conv1" (Convolution), as messages name it.
-std::string subject_of(const caffe::LayerParameter& layer);
-
 // A layer as Caffe would have built it, Split layers included: for outputs, debug lines and `summary
 // --caffe`.
 struct CaffeLayer {

@@ -4,6 +4,7 @@
 #include "config/net_inputs.h"
 #include "config/net_state.h"
 #include "config/override.h"
+#include "layers/layer.h"
 
 namespace trainer {
 namespace {

@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "config/diagnostics.h"
 #include "ops/opaque.h"
 
 namespace trainer {
