@@ -31,6 +31,16 @@ class ConvolutionKernel : public BoundKernel {
   static Place place(int64_t index, const int64_t (&extents)[3]) {
     return {{index / (extents[1] * extents[2]), index / extents[2] % extents[1], index % extents[2]}};
   }
+  // Visits all places of these extents, the last axis fastest.
+  template <typename Visit>
+  static void each_place(const int64_t (&extents)[3], Visit visit) {
+    Place p;
+    for (p.at[0] = 0; p.at[0] < extents[0]; ++p.at[0]) {
+      for (p.at[1] = 0; p.at[1] < extents[1]; ++p.at[1]) {
+        for (p.at[2] = 0; p.at[2] < extents[2]; ++p.at[2]) visit(p);
+      }
+    }
+  }
   static int64_t offset(const Strides& steps, int64_t n, int64_t c, const Place& p) {
     return n * steps.n + c * steps.c + p.at[0] * steps.spatial[0] + p.at[1] * steps.spatial[1] +
            p.at[2] * steps.spatial[2];
@@ -72,14 +82,13 @@ class Forward : public ConvolutionKernel {
           const Place out = place(t, w_.out);
           const int64_t first = o / g_.outputs * g_.inputs;
           double sum = bias == nullptr ? 0 : bias[o];
-          for (int64_t tap = 0; tap < w_.taps(); ++tap) {
-            const Place k = place(tap, w_.kernel);
+          each_place(w_.kernel, [&](const Place& k) {
             Place in;
-            if (!meet(out, k, &in)) continue;
+            if (!meet(out, k, &in)) return;
             for (int64_t c = 0; c < g_.inputs; ++c) {
               sum += double{x[offset(x_, n, first + c, in)]} * weights[offset(f_, o, c, k)];
             }
-          }
+          });
           y[offset(y_, n, o, out)] = with_epilogue(epilogue_, sum);
         }
       }
@@ -100,14 +109,13 @@ class InputGradient : public ConvolutionKernel {
           const Place in = place(s, w_.in);
           const int64_t first = c / g_.inputs * g_.outputs;
           double sum = bias == nullptr ? 0 : bias[c];
-          for (int64_t tap = 0; tap < w_.taps(); ++tap) {
-            const Place k = place(tap, w_.kernel);
+          each_place(w_.kernel, [&](const Place& k) {
             Place out;
-            if (!met_by(in, k, &out)) continue;
+            if (!met_by(in, k, &out)) return;
             for (int64_t o = first; o < first + g_.outputs; ++o) {
               sum += double{gradient[offset(y_, n, o, out)]} * weights[offset(f_, o, c % g_.inputs, k)];
             }
-          }
+          });
           x[offset(x_, n, c, in)] = with_epilogue(epilogue_, sum);
         }
       }
@@ -129,12 +137,11 @@ class WeightGradient : public ConvolutionKernel {
           const int64_t channel = o / g_.outputs * g_.inputs + c;
           double sum = 0;
           for (int64_t n = 0; n < g_.batch; ++n) {
-            for (int64_t t = 0; t < w_.out_count(); ++t) {
-              const Place out = place(t, w_.out);
+            each_place(w_.out, [&](const Place& out) {
               Place in;
-              if (!meet(out, k, &in)) continue;
+              if (!meet(out, k, &in)) return;
               sum += double{x[offset(x_, n, channel, in)]} * gradient[offset(y_, n, o, out)];
-            }
+            });
           }
           weights[offset(f_, o, c, k)] = static_cast<float>(sum);
         }
