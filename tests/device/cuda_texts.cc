@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
@@ -174,8 +175,14 @@ TEST(CudaTexts, CompileForEveryArchitecture) {
   std::vector<Compilation> compilations;
   for (const std::string& text : floats) compilations.push_back({&text, 75, ""});
   all.insert(floats.begin(), floats.end());
+  // A text is the same for all architectures: what the oldest one compiles fails on a later one only by a part of NVRTC
+  // that all texts go through, so the later ones take turns.
+  constexpr std::array kLater = {90, 100, 110, 120};
+  size_t turn = 0;
   for (const std::string& text : all) {
-    for (const int architecture : {80, 90, 100, 110, 120}) compilations.push_back({&text, architecture, ""});
+    EXPECT_EQ(text.find("__CUDA_ARCH__"), std::string::npos) << text;
+    compilations.push_back({&text, 80, ""});
+    compilations.push_back({&text, kLater[turn++ % kLater.size()], ""});
   }
   std::cout << all.size() << " texts" << std::endl;
   EXPECT_LT(all.size(), kMostTexts) << "do names, extents or constants stand in texts?";
