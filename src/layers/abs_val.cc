@@ -4,7 +4,7 @@
 namespace trainer {
 namespace {
 
-void lower(LayerContext& context) { context.set_top(0, absolute(context.bottom(0))); }
+void lower(LayerContext& context) { context.set_top(0, abs(context.bottom(0))); }
 
 REGISTER_LAYER(abs_val, .type = "AbsVal", .summary = "|x|", .min_bottoms = 1, .max_bottoms = 1, .min_tops = 1,
                .max_tops = 1, .lower = lower, .example = R"(

@@ -33,7 +33,7 @@ Value normalized_global(LayerContext& context, Value mean_sum, Value variance_su
   const Value zero = constant(context.graph(), Shape{1}, 0);
   const Value factor = select(equal(weight, 0.0f), zero, 1.0f / weight);
   const Value mean = along_axis(mean_sum * factor, rank, 1);
-  const Value inverse = 1.0f / square_root(variance_sum * factor + eps);
+  const Value inverse = 1.0f / sqrt(variance_sum * factor + eps);
   return (context.bottom(0) - mean) * along_axis(inverse, rank, 1);
 }
 

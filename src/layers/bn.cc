@@ -48,7 +48,7 @@ void lower_pspnet(LayerContext& context, const Shape& blob) {
   const Value mean = context.statistic(blob), variance = context.statistic(blob, 1);
   Value y;
   if (param.frozen() || context.phase() == caffe::TEST) {
-    y = (x - per_channel(mean, rank)) / per_channel(square_root(variance + param.eps()), rank);
+    y = (x - per_channel(mean, rank)) / per_channel(sqrt(variance + param.eps()), rank);
   } else {
     const Standardized batch = standardize(x, axes_but(x.shape(), 1), param.eps());
     y = batch.y;

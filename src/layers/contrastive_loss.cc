@@ -31,13 +31,13 @@ void lower(LayerContext& context) {
   const Shape rows{context.shape(0)[0], context.shape(0)[1]};
   const Value a = reshape(context.bottom(0), rows), b = reshape(context.bottom(1), rows);
   const Value flags = reshape(context.bottom(2), Shape{rows[0], 1});
-  const Value similar = greater_equal(absolute(flags), 1.0f);
+  const Value similar = greater_equal(abs(flags), 1.0f);
   const float count = static_cast<float>(rows[0]);
   const bool legacy = param.legacy_version();
 
   const Value difference = a - b;
   const Value square = sum(difference * difference, {1});
-  const Value distance = square_root(square);
+  const Value distance = sqrt(square);
   const Value room = param.margin() - (legacy ? square : distance);
   const Value apart = legacy ? maximum(room, 0.0f) : maximum(room, 0.0f) * maximum(room, 0.0f);
   const Value loss = total(select(similar, square, apart)) / (2 * count);

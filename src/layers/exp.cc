@@ -11,7 +11,7 @@ void lower(LayerContext& context) {
   if (param.base() != -1 && !(param.base() > 0))
     context.fail("exp_param.base", fmt::format("base is {}", param.base()), "give a base above 0, or -1 for e");
   const float log_base = param.base() == -1 ? 1.0f : std::log(param.base());
-  context.set_top(0, exponential(context.bottom(0) * (param.scale() * log_base)) * std::exp(param.shift() * log_base));
+  context.set_top(0, exp(context.bottom(0) * (param.scale() * log_base)) * std::exp(param.shift() * log_base));
 }
 
 REGISTER_LAYER(exp, .type = "Exp", .summary = "base^(shift + scale * x)", .min_bottoms = 1, .max_bottoms = 1,

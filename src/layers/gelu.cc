@@ -7,9 +7,8 @@ namespace {
 
 void lower(LayerContext& context) {
   const Value x = context.bottom(0);
-  const Value s = context.param().gelu_param().approximate()
-                      ? hyperbolic_tangent(0.7978845608f * (x + 0.044715f * x * x * x))
-                      : error_function(x * 0.7071067812f);
+  const Value s = context.param().gelu_param().approximate() ? tanh(0.7978845608f * (x + 0.044715f * x * x * x))
+                                                             : erf(x * 0.7071067812f);
   context.set_top(0, 0.5f * x * (1.0f + s));
 }
 

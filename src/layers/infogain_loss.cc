@@ -77,7 +77,7 @@ void lower(LayerContext& context) {
   if (scores.counted) rows = rows * scores.counted;
   const Value probabilities = softmax(x, scores.axis);
   const Value divisor = loss_divisor(context, scores, normalization_mode(param, caffe::LossParameter::VALID));
-  const Value loss = total(-(rows * logarithm(maximum(probabilities, kLeast)))) / divisor;
+  const Value loss = total(-(rows * log(maximum(probabilities, kLeast)))) / divisor;
   context.set_top(0, with_gradient(loss, {x}, [=](Value g) -> std::vector<Value> {
                     return {(probabilities * sum(rows, {scores.axis}) - rows) * (g / divisor)};
                   }));

@@ -12,7 +12,7 @@ void lower(LayerContext& context) {
     context.fail("log_param.base", fmt::format("base is {}", param.base()),
                  "give a base above 0 other than 1, or -1 for e");
   const float log_base = param.base() == -1 ? 1.0f : std::log(param.base());
-  context.set_top(0, logarithm(context.bottom(0) * param.scale() + param.shift()) / log_base);
+  context.set_top(0, log(context.bottom(0) * param.scale() + param.shift()) / log_base);
 }
 
 REGISTER_LAYER(log, .type = "Log", .summary = "log of shift + scale * x", .min_bottoms = 1, .max_bottoms = 1,

@@ -29,9 +29,9 @@ void lower(LayerContext& context) {
   const Value f_sum = block(1), opened = cont * sigmoid(f_sum);
   const Value f =
       with_gradient(opened, {f_sum}, [=](Value g) -> std::vector<Value> { return {g * opened * (1.0f - opened)}; });
-  const Value c = f * context.bottom(0) + sigmoid(block(0)) * hyperbolic_tangent(block(3));
+  const Value c = f * context.bottom(0) + sigmoid(block(0)) * tanh(block(3));
   context.set_top(0, c);
-  context.set_top(1, sigmoid(block(2)) * hyperbolic_tangent(c));
+  context.set_top(1, sigmoid(block(2)) * tanh(c));
 }
 
 REGISTER_LAYER(lstm_unit, .type = "LSTMUnit", .summary = "one step of an LSTM, from the sums of its gates",

@@ -6,7 +6,7 @@ namespace {
 
 void lower(LayerContext& context) {
   const Value x = context.bottom(0);
-  context.set_top(0, x * hyperbolic_tangent(softplus(x)));
+  context.set_top(0, x * tanh(softplus(x)));
 }
 
 REGISTER_LAYER(mish, .type = "Mish", .summary = "x times the tanh of its softplus", .min_bottoms = 1, .max_bottoms = 1,

@@ -13,7 +13,7 @@ void lower(LayerContext& context) {
   Value probabilities;
   const LabelledScores scores = labelled_rows(context, &probabilities);
   const float count = static_cast<float>(probabilities.shape()[0]);
-  const Value loss = total(-logarithm(maximum(scores.at_label(probabilities), kLeast))) / count;
+  const Value loss = total(-log(maximum(scores.at_label(probabilities), kLeast))) / count;
   context.set_top(0, with_gradient(loss, {probabilities}, [=](Value g) -> std::vector<Value> {
                     return {-(scores.one_hot * (g / count)) / maximum(probabilities, kLeast)};
                   }));

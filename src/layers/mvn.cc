@@ -19,7 +19,7 @@ void lower(LayerContext& context) {
   const float count = static_cast<float>(x.shape().count(axes.front()));
   const Value centered = x - sum(x, axes) / count;
   if (!param.normalize_variance()) return context.set_top(0, centered);
-  const Value deviation = square_root(sum(centered * centered, axes) / count) + param.eps();
+  const Value deviation = sqrt(sum(centered * centered, axes) / count) + param.eps();
   const Value y = centered / deviation;
   context.set_top(0, with_gradient(y, {x}, [=](Value g) -> std::vector<Value> {
                     return {(g - sum(g, axes) / count - y * (sum(g * y, axes) / count)) / deviation};

@@ -20,7 +20,7 @@ void lower(LayerContext& context) {
   const Shape blob = param.channel_shared() ? Shape{} : Shape{x.shape()[1]};
   const Value scale = context.parameter(blob, param.has_scale_filler() ? &param.scale_filler() : nullptr, 1);
   const Value squares = sum(x * x, param.across_spatial() ? axes_but(x.shape(), 0) : std::vector<int>{1});
-  const Value y = x / square_root(squares + param.eps());
+  const Value y = x / sqrt(squares + param.eps());
   context.set_top(0, y * (param.channel_shared() ? scale : along_axis(scale, x.shape().rank(), 1)));
 }
 

@@ -7,7 +7,7 @@ namespace {
 
 Value summand(Value x, caffe::ReductionParameter::ReductionOp operation) {
   switch (operation) {
-    case caffe::ReductionParameter::ASUM: return absolute(x);
+    case caffe::ReductionParameter::ASUM: return abs(x);
     case caffe::ReductionParameter::SUMSQ: return x * x;
     default: return x;
   }

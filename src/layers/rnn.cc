@@ -23,7 +23,7 @@ void lower(LayerContext& context) {
   const Value h_0 = first_state(context, input, 0, "h");
   const Value h = recurrence(sums, hidden_weights, input.cont, h_0, Value(), Cell::kTanh).h;
   const Value rows = reshape(h, Shape{input.steps * input.items, input.hidden});
-  const Value o = hyperbolic_tangent(matmul(rows, output_weights, output_bias, false, true));
+  const Value o = tanh(matmul(rows, output_weights, output_bias, false, true));
   context.set_top(0, reshape(o, h.shape()));
   finish_state(context, input, 0, "h", h);
 }

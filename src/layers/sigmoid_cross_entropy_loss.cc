@@ -25,10 +25,10 @@ void lower(LayerContext& context) {
   elements.outer = shape[0];
   elements.inner = shape.count(1);
   if (param.has_ignore_label())
-    elements.counted = 1.0f - equal(sign(targets) * floor(absolute(targets)), static_cast<float>(param.ignore_label()));
+    elements.counted = 1.0f - equal(sign(targets) * floor(abs(targets)), static_cast<float>(param.ignore_label()));
   const Value divisor = loss_divisor(context, elements, normalization_mode(param, caffe::LossParameter::BATCH_SIZE));
 
-  Value surprise = softplus(-absolute(x)) - x * (targets - greater_equal(x, 0.0f));
+  Value surprise = softplus(-abs(x)) - x * (targets - greater_equal(x, 0.0f));
   if (elements.counted) surprise = surprise * elements.counted;
   context.set_top(0, with_gradient(total(surprise) / divisor, {x}, [=](Value g) -> std::vector<Value> {
                     const Value difference = (sigmoid(x) - targets) * (g / divisor);

@@ -25,7 +25,7 @@ void lower(LayerContext& context) {
   const float squared = sigma * sigma;
   Value d = context.bottom(0) - context.bottom(1);
   if (weighted) d = stop_gradient(context.bottom(2)) * d;
-  const Value size = absolute(d);
+  const Value size = abs(d);
   Value f = select(greater(1 / squared - size, 0.0f), (0.5f * squared) * (d * d), size - 0.5f / squared);
   if (weighted) f = stop_gradient(context.bottom(3)) * f;
   context.set_top(0, total(f) / static_cast<float>(shape[0]));

@@ -22,7 +22,7 @@ void lower(LayerContext& context) {
   const Value probabilities = softmax(x, scores.axis);
   const Value divisor = loss_divisor(context, scores, normalization_mode(param, caffe::LossParameter::VALID));
 
-  Value surprise = -logarithm(maximum(scores.at_label(probabilities), FLT_MIN));
+  Value surprise = -log(maximum(scores.at_label(probabilities), FLT_MIN));
   if (scores.counted) surprise = surprise * scores.counted;
   const Value loss = total(surprise) / divisor;
   context.set_top(0, with_gradient(loss, {x}, [=](Value g) -> std::vector<Value> {

@@ -4,7 +4,7 @@
 namespace trainer {
 namespace {
 
-void lower(LayerContext& context) { context.set_top(0, hyperbolic_tangent(context.bottom(0))); }
+void lower(LayerContext& context) { context.set_top(0, tanh(context.bottom(0))); }
 
 REGISTER_LAYER(tanh, .type = "TanH", .summary = "the hyperbolic tangent", .min_bottoms = 1, .max_bottoms = 1,
                .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(

@@ -17,7 +17,7 @@ void function_gradients(const MapNode& node, const std::vector<Value>& arg, Valu
     case Fn::kExp: d[0] = g * y; break;
     case Fn::kLog: d[0] = g / arg[0]; break;
     case Fn::kSqrt: d[0] = 0.5f * g / y; break;
-    case Fn::kErf: d[0] = g * (1.12837917f * exponential(-(arg[0] * arg[0]))); break;  // 2 / sqrt(pi)
+    case Fn::kErf: d[0] = g * (1.12837917f * exp(-(arg[0] * arg[0]))); break;  // 2 / sqrt(pi)
     case Fn::kTanh: d[0] = g * (1.0f - y * y); break;
     case Fn::kSigmoid: d[0] = g * (y * (1.0f - y)); break;
     case Fn::kSoftplus: d[0] = g * sigmoid(arg[0]); break;
@@ -49,7 +49,7 @@ void function_gradients(const MapNode& node, const std::vector<Value>& arg, Valu
       break;
     case Fn::kPower:
       d[0] = g * (arg[1] * power(arg[0], arg[1] - 1.0f));
-      d[1] = g * (y * logarithm(arg[0]));
+      d[1] = g * (y * log(arg[0]));
       break;
     case Fn::kReluGradient: d[1] = relu_gradient(arg[0], g, node.k); break;
     case Fn::kSelect: {

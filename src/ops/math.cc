@@ -83,13 +83,13 @@ Value operator+(float a, Value b) { return b + a; }
 Value operator-(float a, Value b) { return scalar(b, a) - b; }
 Value operator*(float a, Value b) { return b * a; }
 Value operator/(float a, Value b) { return scalar(b, a) / b; }
-Value absolute(Value x) { return map_of(Fn::kAbs, {x}); }
+Value abs(Value x) { return map_of(Fn::kAbs, {x}); }
 Value sign(Value x) { return map_of(Fn::kSign, {x}); }
-Value exponential(Value x) { return map_of(Fn::kExp, {x}); }
-Value logarithm(Value x) { return map_of(Fn::kLog, {x}); }
-Value square_root(Value x) { return map_of(Fn::kSqrt, {x}); }
-Value error_function(Value x) { return map_of(Fn::kErf, {x}); }
-Value hyperbolic_tangent(Value x) { return map_of(Fn::kTanh, {x}); }
+Value exp(Value x) { return map_of(Fn::kExp, {x}); }
+Value log(Value x) { return map_of(Fn::kLog, {x}); }
+Value sqrt(Value x) { return map_of(Fn::kSqrt, {x}); }
+Value erf(Value x) { return map_of(Fn::kErf, {x}); }
+Value tanh(Value x) { return map_of(Fn::kTanh, {x}); }
 Value sigmoid(Value x) { return map_of(Fn::kSigmoid, {x}); }
 Value floor(Value x) { return map_of(Fn::kFloor, {x}); }
 Value softplus(Value x) { return map_of(Fn::kSoftplus, {x}); }

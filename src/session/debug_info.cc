@@ -16,7 +16,7 @@ namespace trainer {
 namespace {
 
 Value total(Value x) { return reshape(sum(x, all_axes(x.shape())), Shape{}); }
-Value mean_absolute(Value x) { return total(absolute(x)) * (1.0f / static_cast<float>(x.shape().count())); }
+Value mean_absolute(Value x) { return total(abs(x)) * (1.0f / static_cast<float>(x.shape().count())); }
 
 // A sharer may see a parameter in another shape.
 Shape stored_shape(const LoweredNet& net, const ParameterInfo& parameter) {
@@ -84,7 +84,7 @@ void Builder::add_mean(std::string text, Value value) {
 }
 
 void Builder::add_norms(Value value, DebugInfo::Norms* norms) {
-  norms->absolute.push_back(add_result(total(absolute(value))));
+  norms->absolute.push_back(add_result(total(abs(value))));
   norms->square.push_back(add_result(total(value * value)));
 }
 

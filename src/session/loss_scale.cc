@@ -29,8 +29,7 @@ Value read_loss_scale(Graph& graph) { return read_scalar(graph, kScale); }
 
 Value update_loss_scale(Graph& graph, Value gradients) {
   // A comparison with a NaN is false.
-  const Value finite_ones =
-      greater_equal(constant(graph, Shape{}, std::numeric_limits<float>::max()), absolute(gradients));
+  const Value finite_ones = greater_equal(constant(graph, Shape{}, std::numeric_limits<float>::max()), abs(gradients));
   const Value bad = sum(1.0f - finite_ones, all_axes(gradients.shape()));
   const Value finite = equal(bad, 0.0f), good = reshape(finite, Shape{});
   const Value scale = read_scalar(graph, kScale), counted = read_scalar(graph, kGoodUpdates) + 1.0f;

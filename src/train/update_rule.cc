@@ -37,21 +37,21 @@ RuleResult nesterov(const RuleInput& in) {
 // Duchi et al. 2011, "Adaptive Subgradient Methods".
 RuleResult adagrad(const RuleInput& in) {
   const Value h = in.h + in.g * in.g;
-  return {in.rate * in.g / (square_root(h) + in.solver.delta()), h, Value()};
+  return {in.rate * in.g / (sqrt(h) + in.solver.delta()), h, Value()};
 }
 
 // Tieleman and Hinton 2012, lecture 6.5.
 RuleResult rmsprop(const RuleInput& in) {
   const float decay = in.solver.rms_decay();
   const Value h = in.h * decay + in.g * in.g * (1 - decay);
-  return {in.rate * in.g / (square_root(h) + in.solver.delta()), h, Value()};
+  return {in.rate * in.g / (sqrt(h) + in.solver.delta()), h, Value()};
 }
 
 // Zeiler 2012, "ADADELTA".
 RuleResult adadelta(const RuleInput& in) {
   const float decay = in.solver.momentum(), delta = in.solver.delta();
   const Value h = in.h * decay + in.g * in.g * (1 - decay);
-  const Value step = in.g * square_root((in.h2 + delta) / (h + delta));
+  const Value step = in.g * sqrt((in.h2 + delta) / (h + delta));
   return {in.rate * step, h, in.h2 * decay + step * step * (1 - decay)};
 }
 
@@ -60,7 +60,7 @@ RuleResult adam(const RuleInput& in) {
   const float beta1 = in.solver.momentum(), beta2 = in.solver.momentum2();
   const Value m = in.h * beta1 + in.g * (1 - beta1);
   const Value v = in.h2 * beta2 + in.g * in.g * (1 - beta2);
-  return {in.rate * in.correction * m / (square_root(v) + in.solver.delta()), m, v};
+  return {in.rate * in.correction * m / (sqrt(v) + in.solver.delta()), m, v};
 }
 
 struct Rule {
@@ -175,7 +175,7 @@ UpdateRule::UpdateRule(const caffe::SolverParameter& solver, const std::vector<c
   clips_ = solver.clip_gradients() >= 0;
   if (clips_) {
     const float cap = solver.clip_gradients();
-    const Value norm = square_root(sum(g * g, {0}));
+    const Value norm = sqrt(sum(g * g, {0}));
     g = g * select(greater(norm, cap), cap / norm, constant(graph, Shape{1}, 1));
     module.results.push_back(norm.id());
   }

@@ -43,7 +43,7 @@ Value batch_norm(Value x) {
   const std::vector<int> axes{0, 2, 3};
   const float count = static_cast<float>(x.shape().count() / x.shape()[1]);
   const Value centred = x - sum(x, axes) / count;
-  return centred / square_root(sum(centred * centred, axes) / count + 1e-5f);
+  return centred / sqrt(sum(centred * centred, axes) / count + 1e-5f);
 }
 
 TEST(Passes, ReluMovesIntoTheConvolution) {
@@ -117,7 +117,7 @@ TEST(Passes, ConvolutionsThatAreAddedStay) {
 TEST(Passes, SiblingsShareAPass) {
   Bench bench;
   Evaluation run(bench, {kImages}, [](Graph&, V s) {
-    return std::vector<Value>{hyperbolic_tangent(s[0]), sum(s[0] * s[0], {0, 2, 3})};
+    return std::vector<Value>{tanh(s[0]), sum(s[0] * s[0], {0, 2, 3})};
   });
   EXPECT_EQ(count_passes(run.program(), kImages), 1);
 }
@@ -170,7 +170,7 @@ TEST(Passes, AValueThatCanBeHadAgainIsNotKept) {
   const auto build = [](Graph& graph, V s) {
     graph.set_context(0, Pass::kForward);
     const Value y = convolution(s[0], s[1], Value(), same_size());
-    const Value z = hyperbolic_tangent(y) * 2.0f + y;
+    const Value z = tanh(y) * 2.0f + y;
     const Value pooled = max_pool(z, {{2, 2}, {2, 2}, {0, 0}}, {8, 8}).y;
     const Value far = convolution(pooled, s[1], Value(), same_size());
     graph.set_context(0, Pass::kBackward);

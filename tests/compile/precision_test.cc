@@ -29,15 +29,14 @@ struct SmallNet {
     const std::vector<int> axes{0, 2, 3};
     const float count = static_cast<float>(convolved.shape().count() / 32);
     const Value centred = convolved - sum(convolved, axes) / count;
-    const Value normal = centred / square_root(sum(centred * centred, axes) / count + 1e-5f);
+    const Value normal = centred / sqrt(sum(centred * centred, axes) / count + 1e-5f);
     PoolAttributes pool;
     pool.kernel = pool.stride = {2, 2};
     pool.pad = {0, 0};
     pooled = sum_pool(convolution(relu(normal), w2, Value(), window(0)), pool, {6, 6});
     scores = matmul(reshape(pooled, {64, 64 * 6 * 6}), w3, Value(), false, true);
     const Value shifted = scores - max(scores, {1});
-    const Value loss =
-        reshape(sum(logarithm(sum(exponential(shifted), {1})) - slice(shifted, 1, 0, 1), {0, 1}) / 64.0f, Shape{});
+    const Value loss = reshape(sum(log(sum(exp(shifted), {1})) - slice(shifted, 1, 0, 1), {0, 1}) / 64.0f, Shape{});
     module.results.push_back(loss.id());
     for (const Value& gradient : differentiate(graph, loss, {w1, w2, w3})) module.results.push_back(gradient.id());
   }

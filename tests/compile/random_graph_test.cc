@@ -50,19 +50,19 @@ class Builder {
   void add() {
     const Value x = pick(full_), y = pick(full_), row = pick(rows_);
     switch (below(19)) {
-      case 0: full_.push_back(hyperbolic_tangent(x + y)); break;
+      case 0: full_.push_back(tanh(x + y)); break;
       case 1: full_.push_back(x * 0.5f - y * 0.25f); break;
       case 2: full_.push_back(relu(x, below(2) ? 0.0f : 0.25f)); break;
       case 3: full_.push_back(sigmoid(x) * y); break;
       case 4: full_.push_back(x - row); break;
-      case 5: full_.push_back(hyperbolic_tangent(x * row)); break;
+      case 5: full_.push_back(tanh(x * row)); break;
       case 6: full_.push_back(maximum(x, y)); break;
       case 7:
         full_.push_back(select(greater(full_[static_cast<size_t>(below(static_cast<int>(given_)))], 0.1f), x, y));
         break;
       case 8: rows_.push_back(sum(x * y, {0, 2, 3}) / static_cast<float>(kDomain.count() / 8)); break;
       case 9: rows_.push_back(max(x, {0, 2, 3})); break;
-      case 10: rows_.push_back(hyperbolic_tangent(pick(rows_) - row * 0.5f)); break;
+      case 10: rows_.push_back(tanh(pick(rows_) - row * 0.5f)); break;
       case 11:
         full_.push_back(x * greater(random_uniform(graph_, kDomain, static_cast<uint64_t>(below(1000))), 0.3f));
         break;
@@ -70,7 +70,7 @@ class Builder {
       case 13: full_.push_back(concat({slice(x, 1, 5, 8), slice(y, 1, 0, 5)}, 1)); break;
       case 14: {
         const Value z = convolution(x, weights_, reshape(row, Shape{8}), {1, {1, 1}, {1, 1}, {1, 1}, {}});
-        full_.push_back(below(2) ? relu(z) : hyperbolic_tangent(z));
+        full_.push_back(below(2) ? relu(z) : tanh(z));
         break;
       }
       case 15: others_.push_back(max_pool(x, {{3, 3}, {2, 2}, {0, 0}}, {7, 8}).y); break;

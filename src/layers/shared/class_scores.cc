@@ -4,7 +4,7 @@
 namespace trainer {
 
 Value softmax(Value x, int axis) {
-  const Value exponentials = exponential(x - max(x, {axis}));
+  const Value exponentials = exp(x - max(x, {axis}));
   const Value y = exponentials / sum(exponentials, {axis});
   return with_gradient(y, {x}, [=](Value g) -> std::vector<Value> { return {y * (g - sum(g * y, {axis}))}; });
 }

@@ -14,7 +14,7 @@ Value bilinear(Graph& graph, const Shape& shape) {
   const float middle = (static_cast<float>(shape[3]) - 1) / (2 * factor);
   const Value x = index_along(graph, shape, 3) / factor - middle;
   const Value y = index_along(graph, shape, 2) / factor - middle;
-  return (1.0f - absolute(x)) * (1.0f - absolute(y));
+  return (1.0f - abs(x)) * (1.0f - abs(y));
 }
 
 }  // namespace

@@ -19,7 +19,7 @@ Standardized standardize(Value x, const std::vector<int>& axes, float eps) {
   const Value mean_apart = sum(apart, axes) / count;
   const Value mean = first + mean_apart;
   const Value variance = maximum(sum(apart * apart, axes) / count - mean_apart * mean_apart, 0.0f);
-  const Value inverse = 1.0f / square_root(variance + eps);
+  const Value inverse = 1.0f / sqrt(variance + eps);
   const Value y = (x - mean) * inverse;
   const Value marked = with_gradient(y, {x}, [=](Value g) -> std::vector<Value> {
     const Value mean_g = sum(g, axes) / count;

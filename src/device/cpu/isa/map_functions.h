@@ -8,13 +8,13 @@
 namespace trainer::cpu::TRAINER_ISA {
 
 TRAINER_INLINE F is_nan_or(F x, F otherwise) { return x != x ? x : otherwise; }
-TRAINER_INLINE F absolute(F x) { return (F)((I)x & 0x7FFFFFFF); }
+TRAINER_INLINE F abs(F x) { return (F)((I)x & 0x7FFFFFFF); }
 TRAINER_INLINE F infinity() { return set(__builtin_inff()); }
 
 // 2^n for -126 <= n <= 127.
 TRAINER_INLINE F power_of_two(I n) { return (F)((n + 127) << 23); }
 
-TRAINER_INLINE F exponential(F x) {
+TRAINER_INLINE F exp(F x) {
   x = x > 89.0f ? set(89.0f) : x;
   x = x < -104.0f ? set(-104.0f) : x;
   const F n = round_nearest(x * 1.44269504088896341f);
@@ -33,7 +33,7 @@ TRAINER_INLINE F exponential(F x) {
   return p * power_of_two(half) * power_of_two(whole - half);
 }
 
-TRAINER_INLINE F logarithm(F x) {
+TRAINER_INLINE F log(F x) {
   const I bits = (I)x;
   // x = 2^e * m with m in [sqrt(1/2), sqrt(2)).
   const I shifted = bits - 0x3F3504F3;
@@ -59,8 +59,8 @@ TRAINER_INLINE F logarithm(F x) {
   return is_nan_or(x, result);
 }
 
-TRAINER_INLINE F hyperbolic_tangent(F x) {
-  const F size = absolute(x);
+TRAINER_INLINE F tanh(F x) {
+  const F size = abs(x);
   const F z = x * x;
   F p = set(-5.70498872745e-3f);
   p = p * z + 2.06390887954e-2f;
@@ -68,14 +68,14 @@ TRAINER_INLINE F hyperbolic_tangent(F x) {
   p = p * z + 1.33314422036e-1f;
   p = p * z + -3.33332819422e-1f;
   const F small = p * z * x + x;
-  F large = 1.0f - 2.0f / (exponential(size + size) + 1.0f);
+  F large = 1.0f - 2.0f / (exp(size + size) + 1.0f);
   large = (F)((I)large | ((I)x & static_cast<int32_t>(0x80000000u)));
   return is_nan_or(x, size < 0.625f ? small : large);
 }
 
 // About 0 an odd polynomial; beyond 1 one less e^-x^2 / x times a polynomial of 1 / x^2. From 4 on that is 1.
-TRAINER_INLINE F error_function(F x) {
-  const F size = absolute(x);
+TRAINER_INLINE F erf(F x) {
+  const F size = abs(x);
   const F z = x * x;
   F p = set(7.853861353153693e-5f);
   p = p * z + -8.010193625184903e-4f;
@@ -104,20 +104,20 @@ TRAINER_INLINE F error_function(F x) {
   far = far * y + 4.218463358204948e-1f;
   far = far * y + -2.820767439740514e-1f;
   far = far * y + 5.641895067754075e-1f;
-  F large = 1.0f - exponential(-(s * s)) * q * (s < 2.0f ? near : far);
+  F large = 1.0f - exp(-(s * s)) * q * (s < 2.0f ? near : far);
   large = (F)((I)large | ((I)x & static_cast<int32_t>(0x80000000u)));
   return is_nan_or(x, size < 1.0f ? small : large);
 }
 
-TRAINER_INLINE F logistic(F x) { return 1.0f / (1.0f + exponential(-x)); }
+TRAINER_INLINE F sigmoid(F x) { return 1.0f / (1.0f + exp(-x)); }
 
 // log(1 + e^x) = max(x, 0) + log(1 + y), y = e^-|x|; the second term with the rounding error of 1 + y put
 // back.
-TRAINER_INLINE F soft_plus(F x) {
-  const F y = exponential(-absolute(x));
+TRAINER_INLINE F softplus(F x) {
+  const F y = exp(-abs(x));
   const F u = 1.0f + y;
   const F correction = (y - (u - 1.0f)) / u;
-  return larger(set(0.0f), x) + (logarithm(u) + correction);
+  return larger(set(0.0f), x) + (log(u) + correction);
 }
 
 // sin and cos of angles in [0, 2 pi].
@@ -167,7 +167,7 @@ TRAINER_INLINE D power_of_positive(D x, D y) {
 // As std::pow: lanes off the plain path are left to it.
 TRAINER_INLINE F power(F x, F y) {
   typedef float H __attribute__((vector_size(kWidth * 2)));
-  const auto plain = (x > 0.0f) & (x < infinity()) & (absolute(y) < infinity());
+  const auto plain = (x > 0.0f) & (x < infinity()) & (abs(y) < infinity());
   const F safe_x = plain ? x : set(1.0f), safe_y = plain ? y : set(1.0f);
   H xs[2], ys[2], out[2];
   store(reinterpret_cast<float*>(xs), safe_x);

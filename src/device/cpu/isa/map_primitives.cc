@@ -61,10 +61,10 @@ TRAINER_INLINE F one_where(I condition) { return (F)(condition & 0x3F800000); }
 TRAINER_INLINE F sign_of(F a) { return is_nan_or(a, one_where(a > 0.0f) - one_where(a < 0.0f)); }
 TRAINER_INLINE F relu_of(F a, float k) { return k == 0 ? larger(set(0.0f), a) : where(a > 0.0f, a, a * k); }
 TRAINER_INLINE F maximum_of(F a, F b) { return is_nan_or(a, larger(a, b)); }
-TRAINER_INLINE F root_of(F a) { return where(a == -infinity(), infinity(), square_root(a + 0.0f)); }
+TRAINER_INLINE F root_of(F a) { return where(a == -infinity(), infinity(), sqrt(a + 0.0f)); }
 TRAINER_INLINE F three_quarters_of(F a) {
   const F root = root_of(a);
-  return root * square_root(root);
+  return root * sqrt(root);
 }
 TRAINER_INLINE F small_power_of(F a, float k) {
   const int exponent = static_cast<int>(k), times = exponent < 0 ? -exponent : exponent;
@@ -77,16 +77,16 @@ TRAINER_INLINE F small_power_of(F a, float k) {
 
 TRAINER_OP(Copy, 1, a)
 TRAINER_OP(Negate, 1, -a)
-TRAINER_OP(Abs, 1, absolute(a))
+TRAINER_OP(Abs, 1, abs(a))
 TRAINER_OP(Sign, 1, sign_of(a))
-TRAINER_OP(Exp, 1, exponential(a))
-TRAINER_OP(Log, 1, logarithm(a))
-TRAINER_OP(Sqrt, 1, square_root(a))
-TRAINER_OP(Erf, 1, error_function(a))
-TRAINER_OP(Tanh, 1, hyperbolic_tangent(a))
-TRAINER_OP(Sigmoid, 1, logistic(a))
-TRAINER_OP(Floor, 1, round_down(a))
-TRAINER_OP(Softplus, 1, soft_plus(a))
+TRAINER_OP(Exp, 1, exp(a))
+TRAINER_OP(Log, 1, log(a))
+TRAINER_OP(Sqrt, 1, sqrt(a))
+TRAINER_OP(Erf, 1, erf(a))
+TRAINER_OP(Tanh, 1, tanh(a))
+TRAINER_OP(Sigmoid, 1, sigmoid(a))
+TRAINER_OP(Floor, 1, floor(a))
+TRAINER_OP(Softplus, 1, softplus(a))
 TRAINER_OP(SquareRootPower, 1, root_of(a))
 TRAINER_OP(InverseSquareRoot, 1, 1.0f / root_of(a))
 TRAINER_OP(ThreeQuarters, 1, three_quarters_of(a))

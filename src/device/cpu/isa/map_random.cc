@@ -63,7 +63,7 @@ struct Uniform {
 };
 
 TRAINER_INLINE void box_muller(F u, F v, F* even, F* odd) {
-  const F radius = square_root(-2.0f * logarithm(u));
+  const F radius = sqrt(-2.0f * log(u));
   F sine, cosine;
   sine_cosine(6.28318530718f * v, &sine, &cosine);
   *even = radius * cosine;

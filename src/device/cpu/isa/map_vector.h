@@ -18,7 +18,7 @@ typedef double D __attribute__((vector_size(kWidth * 4)));      // kWidth / 2 la
 TRAINER_INLINE F set(float value) { return broadcast<kWidth>(value); }
 TRAINER_INLINE I set_int(int32_t value) { return I{} + value; }
 
-TRAINER_INLINE F square_root(F x) {
+TRAINER_INLINE F sqrt(F x) {
 #if defined(__AVX512F__)
   return (F)_mm512_sqrt_ps((__m512)x);
 #elif defined(__AVX2__)
@@ -28,7 +28,7 @@ TRAINER_INLINE F square_root(F x) {
 #endif
 }
 
-TRAINER_INLINE F round_down(F x) {
+TRAINER_INLINE F floor(F x) {
 #if defined(__AVX512F__)
   return (F)_mm512_roundscale_ps((__m512)x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
 #elif defined(__AVX2__)

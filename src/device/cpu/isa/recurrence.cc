@@ -83,8 +83,7 @@ void scale_rows(int64_t rows, int64_t n, const float* factor, const float* x, fl
 }
 
 void tanh_forward(int64_t count, float* h) {
-  for (int64_t i = 0; i < count; i += kWidth)
-    store_some(h + i, hyperbolic_tangent(load_some(h + i, count - i)), count - i);
+  for (int64_t i = 0; i < count; i += kWidth) store_some(h + i, tanh(load_some(h + i, count - i)), count - i);
 }
 
 // The gradient of h: g + next_cont * back.
@@ -109,17 +108,17 @@ void lstm_forward(const LstmStep& step, float* gates, float* h) {
     for (int64_t k = 0; k < hidden; k += kWidth) {
       const int64_t at = row * hidden + k, n = hidden - k;
       float* gate = gates + row * 4 * hidden + k;
-      const F i = logistic(load_some(gate, n));
-      const F f = step.cont[row] * logistic(load_some(gate + hidden, n));
-      const F o = logistic(load_some(gate + 2 * hidden, n));
-      const F g = hyperbolic_tangent(load_some(gate + 3 * hidden, n));
+      const F i = sigmoid(load_some(gate, n));
+      const F f = step.cont[row] * sigmoid(load_some(gate + hidden, n));
+      const F o = sigmoid(load_some(gate + 2 * hidden, n));
+      const F g = tanh(load_some(gate + 3 * hidden, n));
       const F c = f * load_some(step.before + at, n) + i * g;
       store_some(gate, i, n);
       store_some(gate + hidden, f, n);
       store_some(gate + 2 * hidden, o, n);
       store_some(gate + 3 * hidden, g, n);
       store_some(step.c + at, c, n);
-      store_some(h + at, o * hyperbolic_tangent(c), n);
+      store_some(h + at, o * tanh(c), n);
     }
   }
 }
@@ -133,7 +132,7 @@ void lstm_gradient(const LstmStep& step, const StepGradient& from, const float* 
       float* out = dp + row * 4 * hidden + k;
       const F i = load_some(gate, n), f = load_some(gate + hidden, n), o = load_some(gate + 2 * hidden, n),
               g = load_some(gate + 3 * hidden, n);
-      const F t = hyperbolic_tangent(load_some(step.c + at, n));
+      const F t = tanh(load_some(step.c + at, n));
       const F dh = from_above(from, row, at, n);
       const F d = load_some(dc + at, n) + dh * o * (1.0f - t * t);
       store_some(out, d * g * i * (1.0f - i), n);
