@@ -15,21 +15,8 @@ constexpr int64_t kSmall = 4096;  // elements below which a stored value costs n
 constexpr int kMostCost = 8;      // additions and multiplications an element
 
 int cost_of_node(const MapNode& node) {
-  switch (node.fn) {
-    case Fn::kExp:
-    case Fn::kLog:
-    case Fn::kErf:
-    case Fn::kTanh:
-    case Fn::kSigmoid:
-    case Fn::kSoftplus:
-    case Fn::kPower:
-    case Fn::kPowerConstant:
-    case Fn::kUniform:
-    case Fn::kNormal: return kMostCost + 1;
-    case Fn::kDivide:
-    case Fn::kSqrt: return 3;
-    default: return arity_of(node.fn) > 0 ? 1 : 0;
-  }
+  if (node.fn == Fn::kUniform || node.fn == Fn::kNormal) return kMostCost + 1;
+  return arity_of(node.fn) > 0 ? info_of(node.fn).cost : 0;
 }
 
 // What computing a value again takes.

@@ -84,8 +84,7 @@ void each_operand(const Op& op, const Visit& visit) {
 
 bool has_wide_range(const MapBody& body) {
   return std::any_of(body.nodes.begin(), body.nodes.end(), [](const MapNode& node) {
-    return node.fn == Fn::kExp || node.fn == Fn::kLog || node.fn == Fn::kSoftplus || node.fn == Fn::kPower ||
-           node.fn == Fn::kPowerConstant || (node.fn == Fn::kMultiply && node.a == node.b);
+    return info_of(node.fn).range == Range::kWide || (node.fn == Fn::kMultiply && node.a == node.b);
   });
 }
 

@@ -1,5 +1,4 @@
 // Dead-value elimination, common subexpressions, constants into maps.
-#include <cmath>
 #include <map>
 #include <optional>
 #include <tuple>
@@ -18,22 +17,6 @@ std::optional<float> constant_of(const Graph& graph, int value) {
   if (body.outputs.size() != 1 || body.outputs[0].reduction != Reduction::kNone) return std::nullopt;
   const MapNode& node = body.nodes[static_cast<size_t>(body.outputs[0].node)];
   return node.fn == Fn::kConstant ? std::optional<float>(node.k) : std::nullopt;
-}
-
-std::optional<float> evaluate(Fn fn, float a, float b) {
-  switch (fn) {
-    case Fn::kNegate: return -a;
-    case Fn::kAdd: return a + b;
-    case Fn::kSubtract: return a - b;
-    case Fn::kMultiply: return a * b;
-    case Fn::kDivide: return a / b;
-    case Fn::kSqrt: return std::sqrt(a);
-    case Fn::kExp: return std::exp(a);
-    case Fn::kLog: return std::log(a);
-    case Fn::kMinimum: return std::isnan(a) || a < b ? a : b;
-    case Fn::kMaximum: return std::isnan(a) || a > b ? a : b;
-    default: return std::nullopt;
-  }
 }
 
 // Replaces operands that are constants by kConstant nodes and evaluates what can be.
@@ -55,12 +38,15 @@ void fold_constants(const Graph& graph, Op* op) {
   }
   op->inputs = operands;
   for (MapNode& node : body.nodes) {
-    const int arguments = arity_of(node.fn);
-    if (arguments == 0 || arguments > 2) continue;
-    const MapNode& a = body.nodes[static_cast<size_t>(node.a)];
-    const MapNode& b = body.nodes[static_cast<size_t>(arguments == 2 ? node.b : node.a)];
-    if (a.fn != Fn::kConstant || b.fn != Fn::kConstant) continue;
-    if (const auto k = evaluate(node.fn, a.k, b.k)) node = {Fn::kConstant, -1, -1, -1, *k};
+    const int indices[] = {node.a, node.b, node.c};
+    float k[3] = {};
+    bool constant = arity_of(node.fn) > 0;
+    for (int i = 0; i < arity_of(node.fn); ++i) {
+      const MapNode& argument = body.nodes[static_cast<size_t>(indices[i])];
+      constant = constant && argument.fn == Fn::kConstant;
+      k[i] = argument.k;
+    }
+    if (constant) node = {Fn::kConstant, -1, -1, -1, node.apply(k[0], k[1], k[2])};
   }
 }
 

@@ -14,34 +14,15 @@ enum class Fn : uint8_t {
   kSegment,   // the value of segments[a] at the element's logical row-major index
   kUniform,   // uniform in (0, 1] for key keys[a], the pass number and the element's logical row-major index
   kNormal,    // standard normal, likewise (philox_normal)
-  // One argument: a.
-  kNegate,
-  kAbs,
-  kSign,  // -1, 0, 1
-  kExp,
-  kLog,
-  kSqrt,
-  kErf,
-  kTanh,
-  kSigmoid,
-  kFloor,
-  kSoftplus,       // log(1 + e^x), without overflow
-  kPowerConstant,  // a^k, as std::pow
-  kRelu,           // a > 0 ? a : k * a; 0 where k is 0 and a is not NaN
-  // Two arguments: a, b.
-  kAdd,
-  kSubtract,
-  kMultiply,
-  kDivide,
-  kMinimum,
-  kMaximum,
-  kPower,         // a^b, as std::pow
-  kGreater,       // 1 or 0
-  kGreaterEqual,  // 1 or 0
-  kEqual,         // 1 or 0
-  kReluGradient,  // a is relu's output (or input), b the gradient: a > 0 ? b : k * b
-  // Three arguments: a, b, c.
-  kSelect,  // a != 0 ? b : c
+#define TRAINER_FUNCTION(name, ...) k##name,
+#include "ops/functions.def"
 };
+
+// How many there are in the column `arguments` of functions.def, besides k.
+consteval int arity_of(const char* arguments) {
+  int arity = 0;
+  while (arguments[arity] != 0 && arguments[arity] != 'k') ++arity;
+  return arity;
+}
 
 }  // namespace trainer

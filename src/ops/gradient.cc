@@ -9,56 +9,15 @@ namespace trainer {
 namespace {
 
 // Gradients of the arguments of one scalar function.
-void function_gradients(const MapNode& node, const std::vector<Value>& arg, Value y, Value g, std::vector<Value>* out) {
-  auto& d = *out;
+std::vector<Value> function_gradients(const MapNode& node, Value a, Value b, Value y, Value g) {
+  const Value none;
+  const float k = node.k;
+  const auto zero = [&] { return constant(*g.graph(), Shape{}, 0); };
+#define TRAINER_FUNCTION(name, function, text, arguments, cost, range, value, ...) \
+  case Fn::k##name: return {__VA_ARGS__};
   switch (node.fn) {
-    case Fn::kNegate: d[0] = -g; break;
-    case Fn::kAbs: d[0] = g * sign(arg[0]); break;
-    case Fn::kExp: d[0] = g * y; break;
-    case Fn::kLog: d[0] = g / arg[0]; break;
-    case Fn::kSqrt: d[0] = 0.5f * g / y; break;
-    case Fn::kErf: d[0] = g * (1.12837917f * exp(-(arg[0] * arg[0]))); break;  // 2 / sqrt(pi)
-    case Fn::kTanh: d[0] = g * (1.0f - y * y); break;
-    case Fn::kSigmoid: d[0] = g * (y * (1.0f - y)); break;
-    case Fn::kSoftplus: d[0] = g * sigmoid(arg[0]); break;
-    case Fn::kPowerConstant: d[0] = g * (node.k * power(arg[0], node.k - 1)); break;
-    case Fn::kRelu: d[0] = relu_gradient(node.k >= 0 ? y : arg[0], g, node.k); break;
-    case Fn::kAdd:
-      d[0] = g;
-      d[1] = g;
-      break;
-    case Fn::kSubtract:
-      d[0] = g;
-      d[1] = -g;
-      break;
-    case Fn::kMultiply:
-      d[0] = g * arg[1];
-      d[1] = g * arg[0];
-      break;
-    case Fn::kDivide:
-      d[0] = g / arg[1];
-      d[1] = -(g * y / arg[1]);
-      break;
-    case Fn::kMinimum:  // a tie goes to the first
-      d[0] = g * greater_equal(arg[1], arg[0]);
-      d[1] = g * greater(arg[0], arg[1]);
-      break;
-    case Fn::kMaximum:
-      d[0] = g * greater_equal(arg[0], arg[1]);
-      d[1] = g * greater(arg[1], arg[0]);
-      break;
-    case Fn::kPower:
-      d[0] = g * (arg[1] * power(arg[0], arg[1] - 1.0f));
-      d[1] = g * (y * log(arg[0]));
-      break;
-    case Fn::kReluGradient: d[1] = relu_gradient(arg[0], g, node.k); break;
-    case Fn::kSelect: {
-      const Value zero = constant(*g.graph(), Shape{}, 0);
-      d[1] = select(arg[0], g, zero);
-      d[2] = select(arg[0], zero, g);
-      break;
-    }
-    default: break;  // leaves, kSign, kFloor, comparisons: piecewise constant
+#include "ops/functions.def"
+    default: return {};
   }
 }
 
@@ -74,13 +33,12 @@ std::vector<Value> map_gradients(Graph& graph, const Op& op, Value g, const std:
     if (wanted[0]) result[0] = output.reduction == Reduction::kSum ? g : g * equal(x, y);
     return result;
   }
-  std::vector<Value> arguments, gradients(3);
-  for (int index : {node.a, node.b, node.c}) {
-    if (static_cast<int>(arguments.size()) == arity_of(node.fn)) break;
-    arguments.push_back(graph.value(op.inputs[static_cast<size_t>(body.nodes[static_cast<size_t>(index)].a)]));
-  }
-  function_gradients(node, arguments, y, g, &gradients);
-  for (size_t i = 0; i < arguments.size(); ++i) {
+  const int indices[] = {node.a, node.b, node.c};
+  Value arguments[3];
+  for (int i = 0; i < arity_of(node.fn); ++i)
+    arguments[i] = graph.value(op.inputs[static_cast<size_t>(body.nodes[static_cast<size_t>(indices[i])].a)]);
+  const std::vector<Value> gradients = function_gradients(node, arguments[0], arguments[1], y, g);
+  for (size_t i = 0; i < gradients.size(); ++i) {
     if (!gradients[i]) continue;
     for (size_t operand = 0; operand < op.inputs.size(); ++operand) {
       if (!wanted[operand] || op.inputs[operand] != arguments[i].id()) continue;

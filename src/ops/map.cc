@@ -4,56 +4,33 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 namespace trainer {
-namespace {
-
-struct FnInfo {
-  const char* name;
-  int arity;
-};
 
 FnInfo info_of(Fn fn) {
+#define TRAINER_FUNCTION(name, function, text, arguments, cost, range, ...) \
+  case Fn::k##name: return {text, arity_of(#arguments), cost, Range::range, #function, #arguments};
   switch (fn) {
-    case Fn::kInput: return {"in", 0};
-    case Fn::kConstant: return {"constant", 0};
-    case Fn::kIndex: return {"index", 0};
-    case Fn::kSegment: return {"segment", 0};
-    case Fn::kUniform: return {"uniform", 0};
-    case Fn::kNormal: return {"normal", 0};
-    case Fn::kNegate: return {"-", 1};
-    case Fn::kAbs: return {"abs", 1};
-    case Fn::kSign: return {"sign", 1};
-    case Fn::kExp: return {"exp", 1};
-    case Fn::kLog: return {"log", 1};
-    case Fn::kSqrt: return {"sqrt", 1};
-    case Fn::kErf: return {"erf", 1};
-    case Fn::kTanh: return {"tanh", 1};
-    case Fn::kSigmoid: return {"sigmoid", 1};
-    case Fn::kFloor: return {"floor", 1};
-    case Fn::kSoftplus: return {"softplus", 1};
-    case Fn::kPowerConstant: return {"power", 1};
-    case Fn::kRelu: return {"relu", 1};
-    case Fn::kAdd: return {"+", 2};
-    case Fn::kSubtract: return {"-", 2};
-    case Fn::kMultiply: return {"*", 2};
-    case Fn::kDivide: return {"/", 2};
-    case Fn::kMinimum: return {"min", 2};
-    case Fn::kMaximum: return {"max", 2};
-    case Fn::kPower: return {"power", 2};
-    case Fn::kGreater: return {">", 2};
-    case Fn::kGreaterEqual: return {">=", 2};
-    case Fn::kEqual: return {"==", 2};
-    case Fn::kReluGradient: return {"relu_gradient", 2};
-    case Fn::kSelect: return {"select", 3};
+    case Fn::kInput: return {"in", 0, 4};
+    case Fn::kConstant: return {"constant", 0, 0};
+    case Fn::kIndex: return {"index", 0, 1};
+    case Fn::kSegment: return {"segment", 0, 1};
+    case Fn::kUniform: return {"uniform", 0, 8};
+    case Fn::kNormal: return {"normal", 0, 40};
+#include "ops/functions.def"
   }
-  return {"?", 0};
+  return {"?", 0, 0};
 }
 
-}  // namespace
-
-int arity_of(Fn fn) { return info_of(fn).arity; }
-const char* name_of(Fn fn) { return info_of(fn).name; }
+float MapNode::apply(float a, float b, float c) const {
+#define TRAINER_FUNCTION(name, function, text, arguments, cost, range, value, ...) \
+  case Fn::k##name: return value;
+  switch (fn) {
+#include "ops/functions.def"
+    default: return 0;
+  }
+}
 
 bool MapBody::reduces() const {
   return std::any_of(outputs.begin(), outputs.end(),

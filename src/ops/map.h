@@ -15,6 +15,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ops/fn.h"
@@ -22,13 +23,26 @@
 
 namespace trainer {
 
-int arity_of(Fn fn);
-const char* name_of(Fn fn);
+// Columns of functions.def, and the same for leaves.
+enum class Range : uint8_t { kPlain, kWide };
+struct FnInfo {
+  const char* text;
+  int arity;  // arguments besides k
+  int cost;
+  Range range = Range::kPlain;
+  std::string_view function = "", arguments = "";
+};
+FnInfo info_of(Fn fn);
+inline int arity_of(Fn fn) { return info_of(fn).arity; }
+inline const char* name_of(Fn fn) { return info_of(fn).text; }
 
 struct MapNode {
   Fn fn;
   int a = -1, b = -1, c = -1;  // earlier nodes; for leaves, a is an operand, axis, segment table or key
   float k = 0;
+
+  // The value of a function; b and c are ignored where it does not take them.
+  float apply(float a, float b, float c) const;
 
   bool operator==(const MapNode& other) const {
     return fn == other.fn && a == other.a && b == other.b && c == other.c && k == other.k;

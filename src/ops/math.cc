@@ -25,7 +25,7 @@ Shape broadcast(const Shape& a, const Shape& b) {
 MapNode input_node(int operand) { return {Fn::kInput, operand}; }
 
 // A map of one function whose arguments are all operands.
-Value map_of(Fn fn, const std::vector<Value>& operands, float k = 0) {
+Value map_of(Fn fn, const std::vector<Value>& operands, float k) {
   MapBody body;
   std::vector<Value> unique;
   int argument[3] = {-1, -1, -1};
@@ -43,6 +43,10 @@ Value map_of(Fn fn, const std::vector<Value>& operands, float k = 0) {
   const Shape domain = body.domain;
   return operands.front().graph()->add_one(OpKind::kMap, std::move(body), unique, domain);
 }
+
+Value map_of(Fn fn, Value a, float k = 0) { return map_of(fn, std::vector{a}, k); }
+Value map_of(Fn fn, Value a, Value b, float k = 0) { return map_of(fn, std::vector{a, b}, k); }
+Value map_of(Fn fn, Value a, Value b, Value c) { return map_of(fn, std::vector{a, b, c}, 0); }
 
 Value leaf(Graph& graph, const Shape& shape, MapNode node, std::vector<uint64_t> keys = {},
            std::vector<SegmentTable> tables = {}) {
@@ -70,11 +74,15 @@ Value reduce(Value x, Reduction reduction, std::vector<int> axes) {
 
 }  // namespace
 
-Value operator+(Value a, Value b) { return map_of(Fn::kAdd, {a, b}); }
-Value operator-(Value a, Value b) { return map_of(Fn::kSubtract, {a, b}); }
-Value operator*(Value a, Value b) { return map_of(Fn::kMultiply, {a, b}); }
-Value operator/(Value a, Value b) { return map_of(Fn::kDivide, {a, b}); }
-Value operator-(Value a) { return map_of(Fn::kNegate, {a}); }
+#define TRAINER_FUNCTION(name, function, text, arguments, ...) \
+  Value function(TRAINER_PARAMETERS_##arguments(Value)) { return map_of(Fn::k##name, TRAINER_ARGUMENTS_##arguments); }
+#include "ops/functions.def"
+
+Value operator+(Value a, Value b) { return add(a, b); }
+Value operator-(Value a, Value b) { return subtract(a, b); }
+Value operator*(Value a, Value b) { return multiply(a, b); }
+Value operator/(Value a, Value b) { return divide(a, b); }
+Value operator-(Value a) { return negate(a); }
 Value operator+(Value a, float b) { return b == 0 ? a : a + scalar(a, b); }
 Value operator-(Value a, float b) { return b == 0 ? a : a - scalar(a, b); }
 Value operator*(Value a, float b) { return b == 1 ? a : a * scalar(a, b); }
@@ -83,31 +91,13 @@ Value operator+(float a, Value b) { return b + a; }
 Value operator-(float a, Value b) { return scalar(b, a) - b; }
 Value operator*(float a, Value b) { return b * a; }
 Value operator/(float a, Value b) { return scalar(b, a) / b; }
-Value abs(Value x) { return map_of(Fn::kAbs, {x}); }
-Value sign(Value x) { return map_of(Fn::kSign, {x}); }
-Value exp(Value x) { return map_of(Fn::kExp, {x}); }
-Value log(Value x) { return map_of(Fn::kLog, {x}); }
-Value sqrt(Value x) { return map_of(Fn::kSqrt, {x}); }
-Value erf(Value x) { return map_of(Fn::kErf, {x}); }
-Value tanh(Value x) { return map_of(Fn::kTanh, {x}); }
-Value sigmoid(Value x) { return map_of(Fn::kSigmoid, {x}); }
-Value floor(Value x) { return map_of(Fn::kFloor, {x}); }
-Value softplus(Value x) { return map_of(Fn::kSoftplus, {x}); }
-Value power(Value x, float exponent) { return exponent == 1 ? x : map_of(Fn::kPowerConstant, {x}, exponent); }
-Value power(Value x, Value exponent) { return map_of(Fn::kPower, {x, exponent}); }
-Value relu(Value x, float slope) { return map_of(Fn::kRelu, {x}, slope); }
-Value relu_gradient(Value y, Value gradient, float slope) { return map_of(Fn::kReluGradient, {y, gradient}, slope); }
-Value minimum(Value a, Value b) { return map_of(Fn::kMinimum, {a, b}); }
-Value maximum(Value a, Value b) { return map_of(Fn::kMaximum, {a, b}); }
+Value power(Value x, float exponent) { return exponent == 1 ? x : power_constant(x, exponent); }
+Value relu(Value x) { return relu(x, 0.0f); }
 Value minimum(Value a, float b) { return minimum(a, scalar(a, b)); }
 Value maximum(Value a, float b) { return maximum(a, scalar(a, b)); }
-Value greater(Value a, Value b) { return map_of(Fn::kGreater, {a, b}); }
-Value greater_equal(Value a, Value b) { return map_of(Fn::kGreaterEqual, {a, b}); }
-Value equal(Value a, Value b) { return map_of(Fn::kEqual, {a, b}); }
 Value greater(Value a, float b) { return greater(a, scalar(a, b)); }
 Value greater_equal(Value a, float b) { return greater_equal(a, scalar(a, b)); }
 Value equal(Value a, float b) { return equal(a, scalar(a, b)); }
-Value select(Value condition, Value then, Value otherwise) { return map_of(Fn::kSelect, {condition, then, otherwise}); }
 
 Value constant(Graph& graph, const Shape& shape, float value) {
   return leaf(graph, shape, {Fn::kConstant, -1, -1, -1, value});

@@ -25,31 +25,16 @@ Value operator+(float a, Value b);
 Value operator-(float a, Value b);
 Value operator*(float a, Value b);
 Value operator/(float a, Value b);
-Value abs(Value x);
-Value sign(Value x);
-Value exp(Value x);
-Value log(Value x);
-Value sqrt(Value x);
-Value erf(Value x);
-Value tanh(Value x);
-Value sigmoid(Value x);
-Value floor(Value x);
-Value softplus(Value x);
+// The functions of functions.def, such as exp(a), maximum(a, b) and relu(a, k), k the slope.
+#define TRAINER_FUNCTION(name, function, text, arguments, ...) Value function(TRAINER_PARAMETERS_##arguments(Value));
+#include "ops/functions.def"
 Value power(Value x, float exponent);
-Value power(Value x, Value exponent);
-Value relu(Value x, float slope = 0);
-Value relu_gradient(Value y, Value gradient, float slope);  // y is relu's output (slope >= 0) or its input
-Value minimum(Value a, Value b);
-Value maximum(Value a, Value b);
+Value relu(Value x);
 Value minimum(Value a, float b);
 Value maximum(Value a, float b);
-Value greater(Value a, Value b);  // comparisons give 1 or 0
-Value greater_equal(Value a, Value b);
-Value equal(Value a, Value b);
 Value greater(Value a, float b);
 Value greater_equal(Value a, float b);
 Value equal(Value a, float b);
-Value select(Value condition, Value then, Value otherwise);  // condition != 0
 
 // Leaves over a domain.
 Value constant(Graph& graph, const Shape& shape, float value);

@@ -173,6 +173,43 @@ TEST(MapFunctions, AreRightAtSpecialValues) {
   }
 }
 
+// All functions of ops/functions.def, of all triples of a few numbers.
+TEST(MapFunctions, AgreeWithTheReference) {
+  const std::vector<float> numbers = {-kInfinity, -2.5f, -1, -0.25f, 0, 0.5f, 1, 3, kInfinity, kNan};
+  std::vector<float> x, y, z;
+  for (float a : numbers) {
+    for (float b : numbers) {
+      for (float c : numbers) x.push_back(a), y.push_back(b), z.push_back(c);
+    }
+  }
+  const Shape shape{static_cast<int64_t>(x.size())};
+  MapCase c(shape);
+  const int a = c.input(shape), b = c.input(shape), d = c.input(shape);
+  const Fn functions[] = {
+#define TRAINER_FUNCTION(name, ...) Fn::k##name,
+#include "ops/functions.def"
+  };
+  for (Fn fn : functions) {
+    const int arity = arity_of(fn);
+    for (float k : {-0.5f, 0.0f, 2.0f}) c.store(c.node(fn, a, arity > 1 ? b : -1, arity > 2 ? d : -1, k));
+  }
+  const std::vector<TestTensor> operands = {TestTensor(x), TestTensor(y), TestTensor(z)};
+  const auto expected = run_map(*create_map_reference(c.instance()), c, operands);
+  for (IsaLevel level : available_levels()) {
+    const auto got = run_map(*create_map_tiles(c.instance(), table_of(level), 1), c, operands);
+    for (size_t o = 0; o < expected.size(); ++o) {
+      const MapNode& node = c.body().nodes[static_cast<size_t>(c.body().outputs[o].node)];
+      for (int64_t i = 0; i < expected[o].count(); ++i) {
+        const float e = expected[o][i], g = got[o][i];
+        const bool same = std::isnan(e) ? std::isnan(g) : e == g || std::fabs(e - g) <= 1e-6f * std::fabs(e);
+        const size_t at = static_cast<size_t>(i);
+        ASSERT_TRUE(same) << trainer::name_of(node.fn) << " k " << node.k << " of " << x[at] << ", " << y[at] << ", "
+                          << z[at] << ": expected " << e << ", got " << g << ", " << name_of(level);
+      }
+    }
+  }
+}
+
 // NaN goes through minima and maxima from either side, and compares false.
 TEST(MapFunctions, PassOnNanOfEitherArgument) {
   const std::vector<float> a = {1, kNan, 1, kNan, -kInfinity, 3}, b = {kNan, 1, 2, kNan, kInfinity, 3};

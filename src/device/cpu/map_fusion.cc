@@ -18,32 +18,11 @@ TileOp power_op(float k) {
 }
 
 TileOp single_op(const MapNode& node) {
+  if (node.fn == Fn::kPowerConstant) return power_op(node.k);
+#define TRAINER_FUNCTION(name, ...) \
+  case Fn::k##name: return TileOp::k##name;
   switch (node.fn) {
-    case Fn::kNegate: return TileOp::kNegate;
-    case Fn::kAbs: return TileOp::kAbs;
-    case Fn::kSign: return TileOp::kSign;
-    case Fn::kExp: return TileOp::kExp;
-    case Fn::kLog: return TileOp::kLog;
-    case Fn::kSqrt: return TileOp::kSqrt;
-    case Fn::kErf: return TileOp::kErf;
-    case Fn::kTanh: return TileOp::kTanh;
-    case Fn::kSigmoid: return TileOp::kSigmoid;
-    case Fn::kFloor: return TileOp::kFloor;
-    case Fn::kSoftplus: return TileOp::kSoftplus;
-    case Fn::kPowerConstant: return power_op(node.k);
-    case Fn::kRelu: return TileOp::kRelu;
-    case Fn::kAdd: return TileOp::kAdd;
-    case Fn::kSubtract: return TileOp::kSubtract;
-    case Fn::kMultiply: return TileOp::kMultiply;
-    case Fn::kDivide: return TileOp::kDivide;
-    case Fn::kMinimum: return TileOp::kMinimum;
-    case Fn::kMaximum: return TileOp::kMaximum;
-    case Fn::kPower: return TileOp::kPower;
-    case Fn::kGreater: return TileOp::kGreater;
-    case Fn::kGreaterEqual: return TileOp::kGreaterEqual;
-    case Fn::kEqual: return TileOp::kEqual;
-    case Fn::kReluGradient: return TileOp::kReluGradient;
-    case Fn::kSelect: return TileOp::kSelect;
+#include "ops/functions.def"
     default: return TileOp::kCopy;
   }
 }

@@ -26,37 +26,6 @@ float segment_value(const SegmentTable& table, int64_t index) {
   return table.values[static_cast<size_t>(at)];
 }
 
-float apply(const MapNode& node, float a, float b, float c) {
-  switch (node.fn) {
-    case Fn::kNegate: return -a;
-    case Fn::kAbs: return std::fabs(a);
-    case Fn::kSign: return std::isnan(a) ? a : static_cast<float>((a > 0) - (a < 0));
-    case Fn::kExp: return std::exp(a);
-    case Fn::kLog: return std::log(a);
-    case Fn::kSqrt: return std::sqrt(a);
-    case Fn::kErf: return std::erf(a);
-    case Fn::kTanh: return std::tanh(a);
-    case Fn::kSigmoid: return 1.0f / (1.0f + std::exp(-a));
-    case Fn::kFloor: return std::floor(a);
-    case Fn::kSoftplus: return std::max(a, 0.0f) + std::log1p(std::exp(-std::fabs(a))) + (std::isnan(a) ? a : 0.0f);
-    case Fn::kPowerConstant: return std::pow(a, node.k);
-    case Fn::kRelu: return a > 0 ? a : (node.k == 0 && !std::isnan(a) ? 0.0f : node.k * a);
-    case Fn::kAdd: return a + b;
-    case Fn::kSubtract: return a - b;
-    case Fn::kMultiply: return a * b;
-    case Fn::kDivide: return a / b;
-    case Fn::kMinimum: return std::isnan(a) || a < b ? a : b;
-    case Fn::kMaximum: return std::isnan(a) || a > b ? a : b;
-    case Fn::kPower: return std::pow(a, b);
-    case Fn::kGreater: return a > b ? 1.0f : 0.0f;
-    case Fn::kGreaterEqual: return a >= b ? 1.0f : 0.0f;
-    case Fn::kEqual: return a == b ? 1.0f : 0.0f;
-    case Fn::kReluGradient: return a > 0 ? b : node.k * b;
-    case Fn::kSelect: return a != 0 ? b : c;
-    default: return 0;
-  }
-}
-
 class ReferenceMap : public BoundKernel {
  public:
   explicit ReferenceMap(const OpInstance& instance)
@@ -112,8 +81,8 @@ class ReferenceMap : public BoundKernel {
           break;
         case Fn::kNormal: nodes_[i] = philox_normal(body_.keys[a], pass, static_cast<uint64_t>(element)); break;
         default:
-          nodes_[i] = apply(node, nodes_[a], node.b >= 0 ? nodes_[static_cast<size_t>(node.b)] : 0,
-                            node.c >= 0 ? nodes_[static_cast<size_t>(node.c)] : 0);
+          nodes_[i] = node.apply(nodes_[a], node.b >= 0 ? nodes_[static_cast<size_t>(node.b)] : 0,
+                                 node.c >= 0 ? nodes_[static_cast<size_t>(node.c)] : 0);
       }
     }
   }

@@ -20,29 +20,9 @@ constexpr int64_t kSerialWork = 800000;
 // Prefetching pays where operands come from memory, and costs a little where they are in some cache.
 constexpr int64_t kCachedBytes = int64_t{24} << 20;
 
-int64_t cost_of(Fn fn) {
-  switch (fn) {
-    case Fn::kConstant: return 0;
-    case Fn::kInput: return 4;
-    case Fn::kDivide:
-    case Fn::kSqrt: return 4;
-    case Fn::kUniform: return 8;
-    case Fn::kExp:
-    case Fn::kLog:
-    case Fn::kSigmoid: return 10;
-    case Fn::kErf:
-    case Fn::kTanh:
-    case Fn::kSoftplus: return 20;
-    case Fn::kPowerConstant:
-    case Fn::kPower:
-    case Fn::kNormal: return 40;
-    default: return 1;
-  }
-}
-
 int worthwhile_threads(const MapBody& body, int threads) {
   int64_t cost = 0;
-  for (const MapNode& node : body.nodes) cost += cost_of(node.fn);
+  for (const MapNode& node : body.nodes) cost += info_of(node.fn).cost;
   for (const MapOutput& output : body.outputs) cost += output.reduction == Reduction::kNone ? 4 : 2;
   return body.domain.count() * cost < kSerialWork ? 1 : threads;
 }

@@ -12,7 +12,10 @@ namespace trainer::cuda {
 // added.
 std::string number_text(float k, std::vector<float>* constants);
 
-// A node that has arguments, of "v<i>" for its argument i: a call of one of preludes/functions.h.
+// The definitions of the functions that expressions call, besides common_power of preludes/functions.h.
+std::string functions_text();
+
+// A node that has arguments, as a call of its function: "v<i>" is the value of node i.
 std::string expression_text(const MapNode& node, std::vector<float>* constants);
 
 }  // namespace trainer::cuda

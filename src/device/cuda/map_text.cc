@@ -30,9 +30,10 @@ class Writer {
       case MapWalk::Kind::kRows: kernels = rows_text(); break;
       case MapWalk::Kind::kColumns: kernels = columns_text(); break;
     }
-    launch.text = fmt::format("{}{}{}{}{}using namespace trainer::cuda;\ntypedef {} Index;\n", preludes::numbers,
-                              preludes::functions, preludes::map, walk_.keys.empty() ? "" : preludes::draws,
-                              walk_.tables.empty() ? "" : preludes::segments, walk_.has_far ? "long long" : "int");
+    launch.text =
+        fmt::format("{}{}{}{}{}{}using namespace trainer::cuda;\ntypedef {} Index;\n", preludes::numbers,
+                    preludes::functions, functions_text(), preludes::map, walk_.keys.empty() ? "" : preludes::draws,
+                    walk_.tables.empty() ? "" : preludes::segments, walk_.has_far ? "long long" : "int");
     launch.text += fmt::format("enum {{ WIDTH = {}, RESULTS = {}, FLIGHT = {} }};\n", walk_.width,
                                walk_.width_of_results(), walk_.in_flight);
     launch.text += arguments_text(instance_, walk_, constants_.size()) + "\n" + kernels;

@@ -1,5 +1,5 @@
-// Elementary functions of a register of floats, to within about 2 units in the last place, right at zeros,
-// infinities and NaN; denormals may count as zero. Argument reductions and polynomials are those of S.
+// The functions of ops/functions.def on a register of floats, to within about 2 units in the last place, right at
+// zeros, infinities and NaN; denormals may count as zero. Argument reductions and polynomials are those of S.
 // Moshier's Cephes library. Only for files of isa/.
 #pragma once
 
@@ -8,8 +8,25 @@
 namespace trainer::cpu::TRAINER_ISA {
 
 TRAINER_INLINE F is_nan_or(F x, F otherwise) { return x != x ? x : otherwise; }
-TRAINER_INLINE F abs(F x) { return (F)((I)x & 0x7FFFFFFF); }
+TRAINER_INLINE F where(I condition, F then, F otherwise) { return condition ? then : otherwise; }
+TRAINER_INLINE F one_where(I condition) { return (F)(condition & 0x3F800000); }
 TRAINER_INLINE F infinity() { return set(__builtin_inff()); }
+
+TRAINER_INLINE F negate(F x) { return -x; }
+TRAINER_INLINE F abs(F x) { return (F)((I)x & 0x7FFFFFFF); }
+TRAINER_INLINE F sign(F x) { return is_nan_or(x, one_where(x > 0.0f) - one_where(x < 0.0f)); }
+TRAINER_INLINE F relu(F x, float k) { return k == 0 ? larger(set(0.0f), x) : where(x > 0.0f, x, x * k); }
+TRAINER_INLINE F add(F a, F b) { return a + b; }
+TRAINER_INLINE F subtract(F a, F b) { return a - b; }
+TRAINER_INLINE F multiply(F a, F b) { return a * b; }
+TRAINER_INLINE F divide(F a, F b) { return a / b; }
+TRAINER_INLINE F maximum(F a, F b) { return is_nan_or(a, larger(a, b)); }
+TRAINER_INLINE F minimum(F a, F b) { return -maximum(-a, -b); }
+TRAINER_INLINE F greater(F a, F b) { return one_where(a > b); }
+TRAINER_INLINE F greater_equal(F a, F b) { return one_where(a >= b); }
+TRAINER_INLINE F equal(F a, F b) { return one_where(a == b); }
+TRAINER_INLINE F relu_gradient(F a, F b, float k) { return where(a > 0.0f, b, b * k); }
+TRAINER_INLINE F select(F a, F b, F c) { return where(a != 0.0f, b, c); }
 
 // 2^n for -126 <= n <= 127.
 TRAINER_INLINE F power_of_two(I n) { return (F)((n + 127) << 23); }
@@ -186,5 +203,6 @@ TRAINER_INLINE F power(F x, F y) {
   }
   return result;
 }
+TRAINER_INLINE F power_constant(F x, float k) { return power(x, set(k)); }
 
 }  // namespace trainer::cpu::TRAINER_ISA

@@ -2,6 +2,7 @@
 #include "device/cpu/isa/map_functions.h"
 #include "device/cpu/isa/map_rows.h"
 #include "device/cpu/isa/map_table.h"
+#include "ops/fn.h"
 
 namespace trainer::cpu::TRAINER_ISA {
 namespace {
@@ -55,12 +56,6 @@ void apply(float* out, const float* a, const float* b, const float* c, float k, 
     }                                                     \
   };
 
-TRAINER_INLINE F where(I condition, F then, F otherwise) { return condition ? then : otherwise; }
-TRAINER_INLINE F one_where(I condition) { return (F)(condition & 0x3F800000); }
-
-TRAINER_INLINE F sign_of(F a) { return is_nan_or(a, one_where(a > 0.0f) - one_where(a < 0.0f)); }
-TRAINER_INLINE F relu_of(F a, float k) { return k == 0 ? larger(set(0.0f), a) : where(a > 0.0f, a, a * k); }
-TRAINER_INLINE F maximum_of(F a, F b) { return is_nan_or(a, larger(a, b)); }
 TRAINER_INLINE F root_of(F a) { return where(a == -infinity(), infinity(), sqrt(a + 0.0f)); }
 TRAINER_INLINE F three_quarters_of(F a) {
   const F root = root_of(a);
@@ -75,37 +70,15 @@ TRAINER_INLINE F small_power_of(F a, float k) {
   return exponent < 0 ? 1.0f / result : result;
 }
 
+#define TRAINER_FUNCTION(name, function, text, arguments, ...) \
+  TRAINER_OP(name, arity_of(#arguments), function(TRAINER_ARGUMENTS_##arguments))
+#include "ops/functions.def"
 TRAINER_OP(Copy, 1, a)
-TRAINER_OP(Negate, 1, -a)
-TRAINER_OP(Abs, 1, abs(a))
-TRAINER_OP(Sign, 1, sign_of(a))
-TRAINER_OP(Exp, 1, exp(a))
-TRAINER_OP(Log, 1, log(a))
-TRAINER_OP(Sqrt, 1, sqrt(a))
-TRAINER_OP(Erf, 1, erf(a))
-TRAINER_OP(Tanh, 1, tanh(a))
-TRAINER_OP(Sigmoid, 1, sigmoid(a))
-TRAINER_OP(Floor, 1, floor(a))
-TRAINER_OP(Softplus, 1, softplus(a))
 TRAINER_OP(SquareRootPower, 1, root_of(a))
 TRAINER_OP(InverseSquareRoot, 1, 1.0f / root_of(a))
 TRAINER_OP(ThreeQuarters, 1, three_quarters_of(a))
 TRAINER_OP(InverseThreeQuarters, 1, 1.0f / three_quarters_of(a))
 TRAINER_OP(SmallPower, 1, small_power_of(a, k))
-TRAINER_OP(PowerConstant, 1, power(a, set(k)))
-TRAINER_OP(Relu, 1, relu_of(a, k))
-TRAINER_OP(Add, 2, a + b)
-TRAINER_OP(Subtract, 2, a - b)
-TRAINER_OP(Multiply, 2, a* b)
-TRAINER_OP(Divide, 2, a / b)
-TRAINER_OP(Minimum, 2, -maximum_of(-a, -b))
-TRAINER_OP(Maximum, 2, maximum_of(a, b))
-TRAINER_OP(Power, 2, power(a, b))
-TRAINER_OP(Greater, 2, one_where(a > b))
-TRAINER_OP(GreaterEqual, 2, one_where(a >= b))
-TRAINER_OP(Equal, 2, one_where(a == b))
-TRAINER_OP(ReluGradient, 2, where(a > 0.0f, b, b* k))
-TRAINER_OP(Select, 3, where(a != 0.0f, b, c))
 TRAINER_OP(AddAdd, 3, a + b + c)
 TRAINER_OP(AddSubtract, 3, a + b - c)
 TRAINER_OP(AddMultiply, 3, (a + b) * c)
@@ -118,8 +91,11 @@ TRAINER_OP(MultiplyMultiply, 3, a* b* c)
 TRAINER_OP(AddSubtractFrom, 3, c - (a + b))
 TRAINER_OP(SubtractSubtractFrom, 3, c - (a - b))
 TRAINER_OP(MultiplySubtractFrom, 3, c - a * b)
-TRAINER_OP(AddRelu, 2, relu_of(a + b, k))
-TRAINER_OP(MultiplyAddRelu, 3, relu_of(a* b + c, k))
+TRAINER_OP(AddRelu, 2, relu(a + b, k))
+TRAINER_OP(MultiplyAddRelu, 3, relu(a* b + c, k))
+
+// A costly function has several chains of its own, and more values than registers for them.
+constexpr int unroll_of(int cost) { return cost < 10 ? 4 : cost < 20 ? 2 : 1; }
 
 template <typename Op, int kUnroll = 4>
 constexpr void place(MapTable& table, TileOp op) {
@@ -139,38 +115,15 @@ constexpr void place(MapTable& table, TileOp op) {
 
 constexpr MapTable make_table() {
   MapTable t = {};
+#define TRAINER_FUNCTION(name, function, text, arguments, cost, ...) place<name, unroll_of(cost)>(t, TileOp::k##name);
+#include "ops/functions.def"
   place<Copy>(t, TileOp::kCopy);
   t.primitives[static_cast<int>(TileOp::kCopy)][kScalarA] = apply<Copy, kScalarA, 4>;
-  place<Negate>(t, TileOp::kNegate);
-  place<Abs>(t, TileOp::kAbs);
-  place<Sign>(t, TileOp::kSign);
-  place<Exp, 2>(t, TileOp::kExp);
-  place<Log, 2>(t, TileOp::kLog);
-  place<Sqrt>(t, TileOp::kSqrt);
-  place<Erf, 1>(t, TileOp::kErf);
-  place<Tanh, 2>(t, TileOp::kTanh);
-  place<Sigmoid, 2>(t, TileOp::kSigmoid);
-  place<Floor>(t, TileOp::kFloor);
-  place<Softplus, 1>(t, TileOp::kSoftplus);
   place<SquareRootPower>(t, TileOp::kSquareRootPower);
   place<InverseSquareRoot>(t, TileOp::kInverseSquareRoot);
   place<ThreeQuarters, 2>(t, TileOp::kThreeQuarters);
   place<InverseThreeQuarters, 2>(t, TileOp::kInverseThreeQuarters);
   place<SmallPower, 1>(t, TileOp::kSmallPower);
-  place<PowerConstant, 1>(t, TileOp::kPowerConstant);
-  place<Relu>(t, TileOp::kRelu);
-  place<Add>(t, TileOp::kAdd);
-  place<Subtract>(t, TileOp::kSubtract);
-  place<Multiply>(t, TileOp::kMultiply);
-  place<Divide>(t, TileOp::kDivide);
-  place<Minimum>(t, TileOp::kMinimum);
-  place<Maximum>(t, TileOp::kMaximum);
-  place<Power, 1>(t, TileOp::kPower);
-  place<Greater>(t, TileOp::kGreater);
-  place<GreaterEqual>(t, TileOp::kGreaterEqual);
-  place<Equal>(t, TileOp::kEqual);
-  place<ReluGradient>(t, TileOp::kReluGradient);
-  place<Select>(t, TileOp::kSelect);
   place<AddAdd>(t, TileOp::kAddAdd);
   place<AddSubtract>(t, TileOp::kAddSubtract);
   place<AddMultiply>(t, TileOp::kAddMultiply);

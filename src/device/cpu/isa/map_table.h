@@ -12,40 +12,15 @@
 namespace trainer::cpu {
 
 enum class TileOp : uint8_t {
-  // a
   kCopy,
-  kNegate,
-  kAbs,
-  kSign,
-  kExp,
-  kLog,
-  kSqrt,
-  kErf,
-  kTanh,
-  kSigmoid,
-  kFloor,
-  kSoftplus,
+#define TRAINER_FUNCTION(name, ...) k##name,
+#include "ops/functions.def"
+  // kPowerConstant of some k.
   kSquareRootPower,       // a^0.5 as std::pow has it
   kInverseSquareRoot,     // a^-0.5
   kThreeQuarters,         // a^0.75
   kInverseThreeQuarters,  // a^-0.75
   kSmallPower,            // a^k, k a whole number of at most 4 either way
-  kPowerConstant,         // a^k
-  kRelu,                  // a > 0 ? a : k * a; with k == 0 the maximum of a and 0
-  // a, b
-  kAdd,
-  kSubtract,
-  kMultiply,
-  kDivide,
-  kMinimum,
-  kMaximum,
-  kPower,
-  kGreater,
-  kGreaterEqual,
-  kEqual,
-  kReluGradient,
-  // a, b, c
-  kSelect,
   // Two nodes in one pass over memory, named from the inside out: kAddMultiply is (a + b) * c.
   kAddAdd,
   kAddSubtract,

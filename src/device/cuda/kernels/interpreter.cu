@@ -28,40 +28,23 @@ __device__ inline int offset_of(const InterpretedMap& a, const InterpretedMap::S
   return offset;
 }
 
-__device__ inline float value_of(const InterpretedMap& a, const InterpretedMap::Step& s, const float* v,
-                                 const Coordinates& c) {
+// Of a function, `values` holds the arguments, at s.a, s.b and s.c.
+__device__ inline float value_of(const InterpretedMap& map, const InterpretedMap::Step& s, const float* values,
+                                 const Coordinates& at) {
+  const float &a = values[s.a], &b = values[s.b], &c = values[s.c], k = s.k;
+  if (s.fn == Fn::kPowerConstant) return fn::common_power(a, k);
+#define TRAINER_FUNCTION(name, function, text, arguments, cost, range, value, ...) \
+  case Fn::k##name: return value;
   switch (s.fn) {
-    case Fn::kInput: return load(a.streams[s.a].base, a.streams[s.a].type, offset_of(a, a.streams[s.a], c));
-    case Fn::kConstant: return s.k;
-    case Fn::kIndex: return static_cast<float>(offset_of(a, a.streams[s.a], c));
+    case Fn::kInput: return load(map.streams[s.a].base, map.streams[s.a].type, offset_of(map, map.streams[s.a], at));
+    case Fn::kConstant: return k;
+    case Fn::kIndex: return static_cast<float>(offset_of(map, map.streams[s.a], at));
     case Fn::kSegment: return 0;  // never given
-    case Fn::kUniform: return uniform(a.keys[s.b], *a.pass, static_cast<unsigned>(offset_of(a, a.streams[s.a], c)));
-    case Fn::kNormal: return normal(a.keys[s.b], *a.pass, static_cast<unsigned>(offset_of(a, a.streams[s.a], c)));
-    case Fn::kNegate: return fn::negate(v[s.a]);
-    case Fn::kAbs: return fn::abs(v[s.a]);
-    case Fn::kSign: return fn::sign(v[s.a]);
-    case Fn::kExp: return fn::exp(v[s.a]);
-    case Fn::kLog: return fn::log(v[s.a]);
-    case Fn::kSqrt: return fn::sqrt(v[s.a]);
-    case Fn::kErf: return fn::erf(v[s.a]);
-    case Fn::kTanh: return fn::tanh(v[s.a]);
-    case Fn::kSigmoid: return fn::sigmoid(v[s.a]);
-    case Fn::kFloor: return fn::floor(v[s.a]);
-    case Fn::kSoftplus: return fn::softplus(v[s.a]);
-    case Fn::kPowerConstant: return fn::power_constant(v[s.a], s.k);
-    case Fn::kRelu: return fn::relu(v[s.a], s.k);
-    case Fn::kAdd: return fn::add(v[s.a], v[s.b]);
-    case Fn::kSubtract: return fn::subtract(v[s.a], v[s.b]);
-    case Fn::kMultiply: return fn::multiply(v[s.a], v[s.b]);
-    case Fn::kDivide: return fn::divide(v[s.a], v[s.b]);
-    case Fn::kMinimum: return fn::minimum(v[s.a], v[s.b]);
-    case Fn::kMaximum: return fn::maximum(v[s.a], v[s.b]);
-    case Fn::kPower: return fn::power(v[s.a], v[s.b]);
-    case Fn::kGreater: return fn::greater(v[s.a], v[s.b]);
-    case Fn::kGreaterEqual: return fn::greater_equal(v[s.a], v[s.b]);
-    case Fn::kEqual: return fn::equal(v[s.a], v[s.b]);
-    case Fn::kReluGradient: return fn::relu_gradient(v[s.a], v[s.b], s.k);
-    case Fn::kSelect: return fn::select(v[s.a], v[s.b], v[s.c]);
+    case Fn::kUniform:
+      return uniform(map.keys[s.b], *map.pass, static_cast<unsigned>(offset_of(map, map.streams[s.a], at)));
+    case Fn::kNormal:
+      return normal(map.keys[s.b], *map.pass, static_cast<unsigned>(offset_of(map, map.streams[s.a], at)));
+#include "ops/functions.def"
   }
   return 0;
 }
