@@ -36,6 +36,11 @@ TEST(ELU, TakesAlphaAtZeroAndStaysFinite) {
   expect_function(one("ELU"), {-200, -100, 90, 100, 200}, {-1, -1, 90, 100, 200}, {0, 0, 1, 1, 1});
 }
 
+TEST(Erf, Values) {
+  expect_function(one("Erf"), kX, {-0.9999779f, -0.9953223f, 0, 0.8427008f, 0.999593f},
+                  {0.0001392531f, 0.02066699f, 1.128379f, 0.4151075f, 0.002178284f});
+}
+
 TEST(Exp, Values) {
   expect_function(one("Exp", "exp_param { base: 2 scale: 0.5 shift: 1 }"), kX, {0.7071068f, 1, 2, 2.828427f, 4.756828f},
                   {0.2450645f, 0.3465736f, 0.6931472f, 0.9802582f, 1.648591f});
@@ -46,6 +51,13 @@ TEST(Log, Values) {
   expect_function(one("Log", "log_param { base: 10 scale: 2 shift: 1 }"), {0.5f, 1, 2, 4, 10},
                   {0.30103f, 0.4771213f, 0.69897f, 0.9542425f, 1.322219f},
                   {0.4342945f, 0.2895297f, 0.1737178f, 0.09650988f, 0.04136138f});
+}
+
+TEST(Softplus, Values) {
+  expect_function(one("Softplus"), kX, {0.04858735f, 0.126928f, 0.6931472f, 1.313262f, 2.57889f},
+                  {0.04742587f, 0.1192029f, 0.5f, 0.7310586f, 0.9241418f});
+  expect_function(one("Softplus"), {-200, -20, 19, 21, 200}, {0, 2.061154e-9f, 19, 21, 200},
+                  {0, 2.061154e-9f, 1, 1, 1});
 }
 
 TEST(Swish, Values) {
