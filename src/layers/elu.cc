@@ -7,7 +7,7 @@ namespace {
 void lower(LayerContext& context) {
   const Value x = context.bottom(0);
   // Bounded by 0, so that what is not chosen stays finite.
-  const Value below = (exp(minimum(x, 0.0f)) - 1.0f) * context.param().elu_param().alpha();
+  const Value below = expm1(minimum(x, 0.0f)) * context.param().elu_param().alpha();
   context.set_top(0, select(greater(x, 0.0f), x, below));
 }
 

@@ -55,6 +55,7 @@ struct Accuracy {
 
 const Accuracy kAccuracies[] = {
     {"exp", Fn::kExp, 0, 7, false, 2, [](double x, double) { return std::exp(x); }},
+    {"expm1", Fn::kExpm1, 0, 40, false, 2.5, [](double x, double) { return std::expm1(x); }},
     {"log", Fn::kLog, 0, 126, true, 2, [](double x, double) { return std::log(x); }},
     {"sqrt", Fn::kSqrt, 0, 126, true, 0.51, [](double x, double) { return std::sqrt(x); }},
     {"erf", Fn::kErf, 0, 20, false, 2.5, [](double x, double) { return std::erf(x); }},
@@ -106,6 +107,9 @@ TEST(MapFunctions, AreRightAtSpecialValues) {
       {Fn::kExp, 0, 0, 1},
       {Fn::kExp, 0, 1000, kInfinity},
       {Fn::kExp, 0, -1000, 0},
+      {Fn::kExpm1, 0, kInfinity, kInfinity},
+      {Fn::kExpm1, 0, -kInfinity, -1},
+      {Fn::kExpm1, 0, kNan, kNan},
       {Fn::kLog, 0, 0, -kInfinity},
       {Fn::kLog, 0, -1, kNan},
       {Fn::kLog, 0, kInfinity, kInfinity},

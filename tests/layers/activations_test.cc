@@ -34,6 +34,10 @@ TEST(ELU, TakesAlphaAtZeroAndStaysFinite) {
   expect_function(one("ELU", "elu_param { alpha: 0.5 }"), kX, {-0.4751065f, -0.4323324f, 0, 1, 2.5f},
                   {0.02489353f, 0.06766764f, 0.5f, 1, 1});
   expect_function(one("ELU"), {-200, -100, 90, 100, 200}, {-1, -1, 90, 100, 200}, {0, 0, 1, 1, 1});
+  for (float x : {-1e-4f, -1e-6f, -1e-8f}) {  // x + x^2 / 2, where e^x is 1 within a few units
+    const float y = one("ELU").forward("y", {{"x", Numbers(5, x)}})[0];
+    EXPECT_NEAR(y / (x + 0.5f * x * x), 1, 1e-6f) << x;
+  }
 }
 
 TEST(Erf, Values) {

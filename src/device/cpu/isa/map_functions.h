@@ -31,9 +31,12 @@ TRAINER_INLINE F select(F a, F b, F c) { return where(a != 0.0f, b, c); }
 // 2^n for -126 <= n <= 127.
 TRAINER_INLINE F power_of_two(I n) { return (F)((n + 127) << 23); }
 
-TRAINER_INLINE F exp(F x) {
-  x = x > 89.0f ? set(89.0f) : x;
-  x = x < -104.0f ? set(-104.0f) : x;
+// p and n of e^x = 2^n * (1 + p), |p| < 1/2.
+struct Exponential {
+  F p;
+  I n;
+};
+TRAINER_INLINE Exponential split_exp(F x) {
   const F n = round_nearest(x * 1.44269504088896341f);
   F r = x - n * 0.693359375f;
   r = r - n * -2.12194440e-4f;
@@ -43,11 +46,28 @@ TRAINER_INLINE F exp(F x) {
   p = p * r + 4.1665795894e-2f;
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
-  p = p * (r * r) + r + 1.0f;
-  // In two steps, as 2^n itself may be out of range.
-  const I whole = __builtin_convertvector(n, I);
-  const I half = whole >> 1;
-  return p * power_of_two(half) * power_of_two(whole - half);
+  return {p * (r * r) + r, __builtin_convertvector(n, I)};
+}
+// x * 2^n in two steps, as 2^n itself may be out of range.
+TRAINER_INLINE F scale(F x, I n) {
+  const I half = n >> 1;
+  return x * power_of_two(half) * power_of_two(n - half);
+}
+
+TRAINER_INLINE F exp(F x) {
+  x = x > 89.0f ? set(89.0f) : x;
+  x = x < -104.0f ? set(-104.0f) : x;
+  const Exponential e = split_exp(x);
+  return scale(e.p + 1.0f, e.n);
+}
+
+// e^x - 1 = 2^n * (p + (1 - 2^-n)): exact where n is 0, and -1 from -20 on.
+TRAINER_INLINE F expm1(F x) {
+  x = x > 89.0f ? set(89.0f) : x;
+  x = x < -20.0f ? set(-20.0f) : x;
+  const Exponential e = split_exp(x);
+  const I n = e.n > 126 ? set_int(126) : e.n;
+  return scale(e.p + (1.0f - power_of_two(-n)), e.n);
 }
 
 TRAINER_INLINE F log(F x) {
