@@ -1,4 +1,4 @@
-// A limit set on any parent holds as well.
+// CPU quotas and memory limits of control groups. A group's parents may set tighter limits, so all of them are read.
 #include "base/cgroups.h"
 
 #include <algorithm>
@@ -11,7 +11,7 @@
 namespace trainer {
 namespace {
 
-// The first number of a file; -1 where there is none.
+// The first number in a file, or -1 if there is none.
 int64_t read_number(const std::string& path) {
   std::ifstream file(path);
   int64_t value = -1;
@@ -31,7 +31,7 @@ double quota_of(const std::string& folder, int version) {
   return quota > 0 && period > 0 ? quota / period : 0;
 }
 
-// The number after `name` in a file of lines that begin with a name and a number; 0 where there is none.
+// The number after `name` in a file of lines "NAME NUMBER", or 0 if there is none.
 int64_t read_entry(const std::string& path, const std::string& name) {
   std::ifstream file(path);
   std::string entry, rest;

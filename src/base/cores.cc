@@ -1,4 +1,4 @@
-// How many cores this process may use.
+// Counts the cores that this process may use.
 #include "base/cores.h"
 
 #include <sched.h>
@@ -14,7 +14,7 @@ namespace trainer {
 namespace {
 
 int affinity_cores(int machine) {
-  // The kernel refuses a set smaller than its own number of possible CPUs.
+  // sched_getaffinity refuses a set that is smaller than the number of possible CPUs of the kernel.
   for (int cpus = 1024; cpus <= 1 << 20; cpus *= 4) {
     cpu_set_t* set = CPU_ALLOC(static_cast<size_t>(cpus));
     if (set == nullptr) break;
@@ -42,7 +42,7 @@ CoreGrant granted_cores() {
 }
 
 int usable_cores() {
-  // More threads than this only fail to start.
+  // Thread creation fails beyond about this number.
   static const int cores = std::min(granted_cores().usable, 1024);
   return cores;
 }

@@ -1,8 +1,8 @@
 // Errors that reach the user, and the exit codes that scripts rely on.
 //
-// A user's mistake is an exception: thrown where it is found, caught once in main, printed without a stack
-// trace. A broken invariant of our own is TRAINER_ASSERT. No library below ever calls exit or abort for a
-// reason that lies in the input.
+// A user's mistake is an exception: thrown at the point of detection, caught once in main, printed without a stack
+// trace. A broken internal invariant is a TRAINER_ASSERT. No function below main calls exit or abort because of bad
+// input.
 #pragma once
 
 #include <fmt/format.h>
@@ -13,15 +13,15 @@
 
 namespace trainer {
 
-// Documented in README.md; scripts depend on the numbers. A run stopped by signal n after a clean snapshot
-// ends with 128 + n.
+// Documented in README.md; scripts depend on the numbers. A run that signal n stops after a clean snapshot exits with
+// 128 + n.
 enum class ExitCode : int {
   kDone = 0,
   kInternal = 1,       // a bug in trainer
   kConfiguration = 2,  // command line, net or solver
   kData = 3,           // a data set, weight file or snapshot; a file that cannot be read or written
   kDiverged = 4,       // the loss is NaN or infinite
-  kDevice = 5,         // a device that is not there, or too little memory
+  kDevice = 5,         // a missing device, or too little memory
 };
 
 class Error : public std::runtime_error {
@@ -33,7 +33,7 @@ class Error : public std::runtime_error {
   ExitCode code_;
 };
 
-// config_error("cannot read {}: {}", path, reason) and its siblings make the exception to throw.
+// config_error("cannot read {}: {}", path, reason) and the similar functions below create the exception to throw.
 template <typename... Args>
 Error config_error(fmt::format_string<Args...> format, Args&&... args) {
   return Error(ExitCode::kConfiguration, fmt::format(format, std::forward<Args>(args)...));

@@ -1,5 +1,4 @@
-// Where buffers that the host fills come from: plain memory, or that of a device which copies from its own memory
-// faster.
+// Allocator for host batch buffers: plain memory, or page-locked memory for a GPU.
 #pragma once
 
 #include <cstdint>
@@ -7,11 +6,11 @@
 
 namespace trainer {
 
-// Used by several threads at once.
+// Thread-safe.
 class HostMemory {
  public:
   virtual ~HostMemory() = default;
-  // 64-byte aligned, not cleared; nullptr where there is none.
+  // 64-byte aligned, not cleared; nullptr if no memory is left.
   virtual void* allocate(int64_t bytes) { return std::aligned_alloc(64, static_cast<size_t>((bytes + 63) / 64 * 64)); }
   virtual void release(void* memory) { std::free(memory); }
 

@@ -1,4 +1,4 @@
-// Names in the files of locks.
+// Reads and writes the holder's name in a lock file.
 #include "base/lock_holder.h"
 
 #include <unistd.h>

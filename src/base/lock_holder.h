@@ -1,4 +1,4 @@
-// The content of a file that is locked (flock): who holds it, for those who find it so.
+// The content of a lock file (flock): the name of its holder, for the messages of other processes.
 #pragma once
 
 #include <string>
@@ -8,9 +8,9 @@
 
 namespace trainer {
 
-// In place of what the file held; a message without a name is all that a full disk costs.
+// Replaces the content of the file. Write errors are ignored: on a full disk only the holder's name is lost.
 void write_holder(int file, std::string_view holder);
-// The first 512 bytes, as they are: anybody may have written them. "" where there are none.
+// The first 512 bytes, unchecked: any process may have written them. "" if the file is empty.
 std::string read_holder(int file);
 
 }  // namespace trainer

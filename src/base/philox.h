@@ -1,9 +1,9 @@
-// Philox4x32-10, the counter-based random generator behind every draw of trainer: masks, fillers, augmentation,
-// shuffles. Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011.
+// Philox4x32-10, the counter-based random generator for all draws: masks, fillers, augmentation, shuffles. Salmon et
+// al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011.
 //
-// A draw is a pure function of (key, stream, counter), so neither threads nor devices nor a resume can change it,
-// and there is no generator state to save. The key names what is drawn (seed, net, layer, purpose); the stream
-// is the forward pass or the epoch; the counter is the logical element.
+// A draw is a pure function of (key, stream, counter), so it does not depend on threads, devices or a resume, and there
+// is no generator state to save. The key identifies the draw (seed, net, layer, purpose); the stream is the forward
+// pass or the epoch; the counter is the logical element.
 #pragma once
 
 #include <array>
@@ -52,7 +52,7 @@ inline float philox_normal(uint64_t key, uint64_t stream, uint64_t element) {
   return radius * (element % 2 == 0 ? std::cos(angle) : std::sin(angle));
 }
 
-// A key from a seed and names: FNV-1a over the bytes, then the 64-bit finaliser of MurmurHash3.
+// Derives a key from a seed and names: FNV-1a over the bytes, then the 64-bit finalizer of MurmurHash3.
 inline uint64_t philox_key(uint64_t seed, std::string_view net, std::string_view layer, std::string_view purpose) {
   uint64_t hash = 0xCBF29CE484222325u ^ seed * 0x9E3779B97F4A7C15u;
   for (std::string_view part : {net, layer, purpose}) {

@@ -1,4 +1,4 @@
-// Small text helpers for messages: nearest names, sizes, lists.
+// Nearest names, sizes, counts and printable text for messages.
 #include "base/text.h"
 
 #include <fmt/format.h>
@@ -12,7 +12,7 @@
 namespace trainer {
 namespace {
 
-constexpr size_t kLongestCompared = 128;  // a comparison takes the product of the lengths
+constexpr size_t kLongestCompared = 128;  // edit distance costs the product of the lengths
 
 int edit_distance(const std::string& a, const std::string& b) {
   const size_t width = b.size() + 1;
