@@ -1,6 +1,6 @@
-// bfloat16: a float without the lower half of its bits.
+// bfloat16: the upper 16 bits of a float.
 //
-// Always inlined: files compiled for different instruction sets share nothing of it.
+// Always inlined, so that files compiled for different instruction sets share no code.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@ __attribute__((always_inline)) inline float to_float(Bf16 value) {
   return __builtin_bit_cast(float, static_cast<uint32_t>(value) << 16);
 }
 
-// The nearest one, ties to the even; a NaN stays one.
+// Rounds to nearest, ties to even; a NaN stays a NaN.
 __attribute__((always_inline)) inline Bf16 to_bf16(float value) {
   const uint32_t bits = __builtin_bit_cast(uint32_t, value);
   if (value != value) return static_cast<Bf16>((bits >> 16) | 0x40);

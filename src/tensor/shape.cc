@@ -31,7 +31,7 @@ std::string check_shape(const Shape& shape) {
   if (shape.rank() > kMostAxes) return fmt::format("{} axes; a blob has at most {}", shape.rank(), kMostAxes);
   for (int axis = 0; axis < shape.rank(); ++axis)
     if (shape[axis] < 1) return fmt::format("axis {} has extent {}", axis, shape[axis]);
-  if (shape.count() > kMostElements) return fmt::format("{} are more than {} elements", shape.text(), kMostElements);
+  if (shape.count() > kMostElements) return fmt::format("{} has more than {} elements", shape.text(), kMostElements);
   return "";
 }
 

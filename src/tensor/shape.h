@@ -1,7 +1,7 @@
-// What a tensor is apart from its bytes: logical shape, element type, physical order.
+// The description of a tensor without its data: logical shape, element type, physical order.
 //
-// Shapes are in Caffe's axes (N, C, spatial...). The physical order says how a dense tensor lies in memory; it
-// never changes what an index means. A rank-0 shape is a scalar with one element.
+// Shapes use Caffe's axes (N, C, spatial...). The physical order is the layout of a dense tensor in memory; it never
+// changes the meaning of an index. A rank-0 shape is a scalar with one element.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@
 
 namespace trainer {
 
-// The product of counts and extents, at most Shape::kUncountable.
+// The product of counts and extents, capped at Shape::kUncountable.
 int64_t saturating_product(int64_t a, int64_t b);
 
 class Shape {
@@ -25,12 +25,12 @@ class Shape {
   int64_t& operator[](int axis) { return dims_[static_cast<size_t>(axis)]; }
   const std::vector<int64_t>& dims() const { return dims_; }
 
-  // What count() gives for every larger product: far above any tensor of any device, and the sum of the bytes of
-  // thousands still fits 64 bits.
+  // The cap of count(): far above any tensor on any device, yet the byte counts of thousands of tensors still sum to
+  // less than 2^63.
   static constexpr int64_t kUncountable = int64_t{1} << 48;
 
   int64_t count() const { return count(0, rank()); }
-  // Product of the dims [begin, end); 1 where the range is empty, kUncountable where it would be more.
+  // Product of the dims [begin, end), capped at kUncountable; 1 if the range is empty.
   int64_t count(int begin, int end) const;
   int64_t count(int begin) const { return count(begin, rank()); }
 
@@ -46,21 +46,22 @@ class Shape {
   std::vector<int64_t> dims_;
 };
 
-// A blob's elements count in 32 bits, as Caffe's do. Intermediate values of a graph may have more.
+// A blob has at most 2^31 - 1 elements, as in Caffe. Intermediate values of a graph may have more.
 constexpr int64_t kMostElements = 2147483647;
 constexpr int kMostAxes = 32;
 
-// Why no blob can have this shape, or "": extents below 1, more than kMostAxes axes or kMostElements elements.
+// The reason why no blob can have this shape, or "": extents below 1, more than kMostAxes axes or kMostElements
+// elements.
 std::string check_shape(const Shape& shape);
-// What to do about it.
+// The remedy to print with that reason.
 extern const char* const kShapeRemedy;
 
 enum class DType : uint8_t { kF32, kBF16, kF16, kS32, kU8 };
 int64_t size_of(DType dtype);
 const char* name_of(DType dtype);
 
-// kChannelsLast keeps axis 0 outermost and moves axis 1 innermost: N,H,W,C. Equal to row-major where axis 1 or
-// all axes after it have extent 1, and for ranks below 3, where only kRowMajor is used.
+// kChannelsLast keeps axis 0 outermost and moves axis 1 innermost: N,H,W,C. It equals row-major if axis 1, or every
+// axis after it, has extent 1. Ranks below 3 only use kRowMajor.
 enum class MemoryFormat : uint8_t { kRowMajor, kChannelsLast };
 const char* name_of(MemoryFormat order);
 
@@ -70,13 +71,13 @@ struct TensorDesc {
   MemoryFormat order = MemoryFormat::kRowMajor;
 
   int64_t bytes() const { return shape.count() * size_of(dtype); }
-  // Elements between neighbours along each logical axis.
+  // The distance in elements between neighbors along each logical axis.
   std::vector<int64_t> strides() const;
 };
 
-// True where both orders put every element of `shape` at the same place.
+// True if both orders put every element of `shape` at the same offset.
 bool orders_coincide(const Shape& shape);
-// Whether the bytes of `desc` are those of `order`: by its attribute, or because both orders coincide.
+// True if the bytes of `desc` are in `order`, by its attribute or because both orders coincide.
 inline bool lies_in(const TensorDesc& desc, MemoryFormat order) {
   return desc.order == order || orders_coincide(desc.shape);
 }

@@ -169,7 +169,7 @@ TEST(ImageData, ALaterBatchThatIsNoBlobIsRefusedBeforeItTakesMemory) {
   stream->start();
   take_many(*stream, 1);
   expect_contains(error_text([&] { stream->next_batch_descs(); }),
-                  {"(ImageData)", "list.txt:8 (large.pgm)", "7,1,18000,18000 are more than 2147483647 elements",
+                  {"(ImageData)", "list.txt:8 (large.pgm)", "7,1,18000,18000 has more than 2147483647 elements",
                    "image_data_param.batch_size"});
 }
 

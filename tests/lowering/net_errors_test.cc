@@ -55,7 +55,7 @@ layer { name: "f" type: "Flatten" bottom: "r" top: "f" })",
         Case{"ConvolutionBeyond64Bits",
              kInput + R"(layer { name: "c" type: "Convolution" bottom: "x" top: "c" convolution_param {
   num_output: 256 kernel_size: 1 pad: 2147483647 } })",
-             {"2,256,4294967302,4294967302 are more than 2147483647 elements"}},
+             {"2,256,4294967302,4294967302 has more than 2147483647 elements"}},
         Case{"PythonLayer",
              kInput + R"(layer { name: "c" type: "Python" bottom: "x" top: "y" })",
              {"written in Python"}},
@@ -207,7 +207,7 @@ INSTANTIATE_TEST_SUITE_P(
         field_case(
             "TooManyPlacesInAWindow",
             R"(layer { name: "c" type: "Pooling" bottom: "x" top: "y" pooling_param { kernel_size: 65536 pad: 65535 } })",
-            {"the kernel: 65536,65536 are more than 2147483647 elements"}),
+            {"the kernel: 65536,65536 has more than 2147483647 elements"}),
         field_case(
             "TooManyColumns",
             R"(layer { name: "c" type: "Im2col" bottom: "x" top: "y" convolution_param { kernel_size: 2147483647 pad: 2147483647 } })",
@@ -215,7 +215,7 @@ INSTANTIATE_TEST_SUITE_P(
         field_case(
             "TooManyPixels",
             R"(layer { name: "c" type: "Interp" bottom: "x" top: "y" interp_param { height: 2147483647 width: 2147483647 } })",
-            {"2147483647,2147483647 are more than 2147483647 elements"}),
+            {"2147483647,2147483647 has more than 2147483647 elements"}),
         field_case("TooManyGroups",
                    R"(layer { name: "c" type: "PSROIPooling" bottom: "x" bottom: "x" top: "y"
   psroi_pooling_param { output_dim: 2147483647 group_size: 2147483647 spatial_scale: 1 } })",

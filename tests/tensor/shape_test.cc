@@ -26,11 +26,11 @@ TEST(Shape, BlobsCountIn32Bits) {
   EXPECT_EQ(check_shape({}), "");
   EXPECT_EQ(check_shape({2147483647}), "");
   EXPECT_EQ(check_shape({46340, 46340, 1}), "");
-  EXPECT_EQ(check_shape({2147483648}), "2147483648 are more than 2147483647 elements");
-  EXPECT_EQ(check_shape({65536, 32768}), "65536,32768 are more than 2147483647 elements");
+  EXPECT_EQ(check_shape({2147483648}), "2147483648 has more than 2147483647 elements");
+  EXPECT_EQ(check_shape({65536, 32768}), "65536,32768 has more than 2147483647 elements");
   // Their product is 2^80; that of 2^63 and 2 is 0 in 64 bits.
   EXPECT_EQ(check_shape({int64_t{1} << 40, int64_t{1} << 40}),
-            "1099511627776,1099511627776 are more than 2147483647 elements");
+            "1099511627776,1099511627776 has more than 2147483647 elements");
   EXPECT_NE(check_shape({int64_t{1} << 62, 4}), "");
   EXPECT_EQ(check_shape({3, 0, int64_t{1} << 40}), "axis 1 has extent 0");
   EXPECT_EQ(check_shape({-1}), "axis 0 has extent -1");
