@@ -1,4 +1,4 @@
-// Files that appear whole or not at all.
+// Atomic file replacement: temporary file, fsync, rename.
 #include "formats/atomic_file.h"
 
 #include <fcntl.h>
@@ -59,24 +59,24 @@ std::string shell_quoted(const std::string& text) {
   return out + "'";
 }
 
-// What keeps a file from being made in `folder`, given the system's error number.
+// The reason why no file can be created in `folder`, from the system's error number.
 std::string folder_problem(const std::string& folder, int error) {
   std::error_code ignored;
   if (error == ENOENT && !fs::exists(folder, ignored)) {
-    fs::path there = fs::path(folder).parent_path();
-    while (!there.empty() && !fs::exists(there, ignored)) {
-      const fs::path above = there.parent_path();
-      if (above == there) break;
-      there = above;
+    fs::path existing = fs::path(folder).parent_path();
+    while (!existing.empty() && !fs::exists(existing, ignored)) {
+      const fs::path parent = existing.parent_path();
+      if (parent == existing) break;
+      existing = parent;
     }
     return fmt::format("the folder {} does not exist ({} does). Make it with: mkdir -p {}", folder,
-                       there.empty() ? "the current folder" : there.string(), shell_quoted(folder));
+                       existing.empty() ? "the current folder" : existing.string(), shell_quoted(folder));
   }
   if (error == ENOTDIR) return fmt::format("{} is not a folder", folder);
   if (error == EACCES || error == EPERM) {
     return fmt::format("no permission to write in {}, which belongs to {}", folder, owner_of(folder));
   }
-  if (error == EROFS) return fmt::format("{} lies on a read-only file system", folder);
+  if (error == EROFS) return fmt::format("{} is on a read-only file system", folder);
   return std::strerror(error);
 }
 
@@ -89,11 +89,11 @@ void flush_folder(const std::string& folder) {
 }
 
 std::string temporary_begin(const std::string& folder, const std::string& base) {
-  constexpr size_t kLongestBase = 180;  // with the rest no more than the 255 bytes of a name
+  constexpr size_t kLongestBase = 180;  // the whole name stays below the limit of 255 bytes
   return folder + "/." + base.substr(0, kLongestBase);
 }
 
-// A file under a name of its own in `folder`, made new and locked.
+// Creates and locks a file with a unique name in `folder`. Returns -1 and sets errno on failure.
 int make_temporary(const std::string& folder, const std::string& base, std::string& name) {
   while (true) {
     name = temporary_begin(folder, base) + "." + temporary_tag() + kTemporaryEnding;
@@ -109,17 +109,17 @@ bool is_no_file(const std::string& path, const struct stat& status) {
          (!S_ISREG(status.st_mode) || path.starts_with("/dev/") || path.starts_with("/proc/"));
 }
 
-// Fails with EEXIST where something has the name `to`.
+// Fails with EEXIST if `to` exists.
 int rename_to_free_name(const char* from, const char* to) {
   if (::renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) return 0;
-  // Not every file system knows the flag.
+  // Some file systems do not support RENAME_NOREPLACE.
   if (errno != EINVAL && errno != ENOSYS) return -1;
   if (::link(from, to) != 0) return -1;
   ::unlink(from);
   return 0;
 }
 
-// Holds the files that will be replaced, so that to replace them does not yet free their blocks, which takes time.
+// Keeps the files that will be replaced open, so that a rename does not have to free their blocks, which is slow.
 class OpenFiles {
  public:
   OpenFiles() = default;
@@ -152,7 +152,7 @@ void check_replaceable(const std::string& path) {
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0) return;
   if (S_ISDIR(status.st_mode)) throw data_error("cannot write {}: it is a folder", path);
-  if (!S_ISREG(status.st_mode)) throw data_error("cannot write {}: it is no regular file", path);
+  if (!S_ISREG(status.st_mode)) throw data_error("cannot write {}: it is not a regular file", path);
   if ((status.st_mode & 0222) == 0)
     throw data_error("cannot write {}: it is write-protected. `chmod u+w {}` allows it", path, shell_quoted(path));
 }
@@ -183,19 +183,18 @@ void AtomicFile::expect(int64_t bytes) {
   if (free >= 0 && bytes > free) fail("write", ENOSPC);
 }
 
-// To the end: the standard output may be a file that holds lines already.
+// Appends: the standard output may be a file that already has lines.
 void AtomicFile::open_directly() {
-  // O_NONBLOCK for the opening only: that of a pipe would wait for a reader.
+  // O_NONBLOCK only during open(): opening a pipe would otherwise wait for a reader.
   descriptor_ = ::open(path_.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | O_NONBLOCK);
   if (descriptor_ < 0)
-    throw data_error(
-        "cannot write {}: {}", path_,
-        errno == ENXIO ? "it is a pipe that no process reads. Start its reader first" : std::strerror(errno));
+    throw data_error("cannot write {}: {}", path_,
+                     errno == ENXIO ? "it is a pipe without a reader. Start the reader first" : std::strerror(errno));
   ::fcntl(descriptor_, F_SETFL, ::fcntl(descriptor_, F_GETFL) & ~O_NONBLOCK);
 }
 
 const std::string& AtomicFile::temporary_path() const {
-  if (temporary_.empty()) throw data_error("cannot write {}: it is no file on a disk", path_);
+  if (temporary_.empty()) throw data_error("cannot write {}: it is not a file on a disk", path_);
   return temporary_;
 }
 
@@ -217,11 +216,11 @@ void AtomicFile::fail(const char* action, int error) {
   if (error == ENOSPC || error == EDQUOT) {
     const std::string needed = expected_bytes_ > 0 ? format_bytes(expected_bytes_) + " needed"
                                                    : fmt::format("more than {} needed", format_bytes(so_far));
-    throw data_error("cannot {} {}: {} ({}, {} free in {}). Files of before are untouched", action, path_,
+    throw data_error("cannot {} {}: {} ({}, {} free in {}). Existing files are unchanged", action, path_,
                      error == EDQUOT ? "your disk quota is used up" : "the disk is full", needed,
                      free < 0 ? "unknown" : format_bytes(free), folder);
   }
-  throw data_error("cannot {} {}: {}. Files of before are untouched", action, path_, folder_problem(folder, error));
+  throw data_error("cannot {} {}: {}. Existing files are unchanged", action, path_, folder_problem(folder, error));
 }
 
 void AtomicFile::write(const void* bytes, size_t count) {
@@ -266,7 +265,7 @@ void AtomicFile::rename() {
   } else if (rename_to_free_name(temporary_.c_str(), path_.c_str()) != 0) {
     if (errno != EEXIST) fail("make", errno);
     remove_temporary();
-    throw data_error("{} exists by now: another process has made it, and it is kept", path_);
+    throw data_error("{} was created by another process in the meantime, and it is kept", path_);
   }
 }
 
@@ -303,9 +302,8 @@ void check_writable_prefix(const std::string& prefix) {
   const std::string folder = folder_of(prefix);
   const long longest = ::pathconf(folder.c_str(), _PC_NAME_MAX);
   if (longest > 0 && fs::path(prefix).filename().string().size() + kLongestEnding > static_cast<size_t>(longest)) {
-    throw data_error(
-        "cannot write files that begin with {}: with their ending their names would have more than {} bytes", prefix,
-        longest);
+    throw data_error("cannot write files that begin with {}: with its ending a name would be longer than {} bytes",
+                     prefix, longest);
   }
   std::string name;
   const int descriptor = make_temporary(folder, fs::path(prefix).filename().string(), name);

@@ -1,8 +1,9 @@
-// A file that appears whole or not at all: written under a temporary name in the same folder, flushed to the
-// disk, renamed, and the folder flushed. A kill at any instruction leaves the old file or the new one.
+// A file that appears whole or not at all: written under a temporary name in the same folder, flushed to disk, renamed;
+// then the folder is flushed. A kill at any instruction leaves either the old file or the new one.
 //
-// A link keeps its place, the file it leads to is replaced; that file's permissions are kept, and where they forbid to
-// write, it is refused. What is no file on a disk (a pipe, a terminal, /dev/null) is written directly.
+// If the path is a symbolic link, its target is replaced and the link stays. The permissions of an existing file are
+// kept, and a write-protected file is an error. A path that is not a file on a disk (a pipe, a terminal, /dev/null) is
+// written directly.
 #pragma once
 
 #include <cstdint>
@@ -11,33 +12,33 @@
 
 namespace trainer {
 
-// What becomes of a file that is at the path already.
+// The treatment of a file that already exists at the path.
 enum class Existing { kReplaced, kKept };
 
 class AtomicFile {
  public:
-  // Makes the temporary file. `expected_bytes`, where known, is compared with the free space first, so that a
-  // full disk is told before anything is written. A file to be kept is a data_error, here and where it appears before
-  // commit().
+  // Creates the temporary file. `expected_bytes`, if known, is compared with the free space, so that a full disk is
+  // reported before anything is written. With kKept, an existing file is a data_error here, and also in commit() if it
+  // appears before that.
   explicit AtomicFile(const std::string& path, int64_t expected_bytes = 0, Existing existing = Existing::kReplaced);
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
-  // Without commit() the temporary file is removed.
+  // Removes the temporary file if commit() was not called.
   ~AtomicFile();
 
   const std::string& path() const { return path_; }
-  // For libraries that write by path (HDF5): write this file, close it, then commit(). Throws where the target is no
-  // file on a disk.
+  // For libraries that write to a path (HDF5): write this file, close it, then call commit(). Throws if the target is
+  // not a file on a disk.
   const std::string& temporary_path() const;
 
   void write(const void* bytes, size_t count);
-  // Compares the size it will have with the free space.
+  // Compares the final size with the free space.
   void expect(int64_t bytes);
-  // Makes everything durable under the temporary name.
+  // Flushes everything to disk under the temporary name.
   void finish();
-  // The same, and puts the file in its place.
+  // Calls finish() and renames the file to its final path.
   void commit();
-  // Puts several files in their places, in this sequence, once all of them are durable: nothing between takes time.
+  // Calls finish() on all files, then renames them in this order, with no slow operation in between.
   static void commit_together(std::initializer_list<AtomicFile*> files);
 
  private:
@@ -57,18 +58,17 @@ class AtomicFile {
   bool finished_ = false;
 };
 
-// Throws a data_error with the remedy where a file is at `path`: for what takes long, before it begins.
+// Throws a data_error with the remedy if a file is at `path`. For long operations, to check before they start.
 void refuse_existing(const std::string& path, const std::string& remedy = "choose another name, or remove it first");
 
-// Throws a data_error where what is at `path` is no regular file, or write-protected.
+// Throws a data_error if `path` is not a regular file or is write-protected.
 void check_replaceable(const std::string& path);
 
-// Removes what killed processes left of files whose names begin with `prefix`.
+// Removes the temporary files, left by killed processes, of files whose names begin with `prefix`.
 void remove_abandoned_temporaries(const std::string& prefix);
 
-// Throws unless files named `prefix`... can be made: tries one, then removes it. The message tells a missing
-// folder (with the command that makes it) from one that is not writable (with its owner) and from a full
-// disk.
+// Throws unless files named `prefix`... can be created: creates one and removes it. The message distinguishes a missing
+// folder (with the command that creates it), a folder that is not writable (with its owner) and a full disk.
 void check_writable_prefix(const std::string& prefix);
 
 }  // namespace trainer

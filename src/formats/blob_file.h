@@ -7,7 +7,7 @@
 
 namespace trainer {
 
-// `what` the file should be, for messages: "mean file". Throws a data_error that names the file and the byte.
+// `what` is the role of the file for messages: "mean file". Throws a data_error with file name and byte offset.
 WeightBlob read_blob_file(const std::string& path, const char* what);
 
 }  // namespace trainer

@@ -1,4 +1,4 @@
-// Caffe's BlobProto on the wire.
+// Reads and writes Caffe's BlobProto in wire format.
 #include "formats/blob_proto.h"
 
 #include <fmt/format.h>
@@ -28,7 +28,7 @@ enum : uint32_t {
   kShape = 7,
   kDoubleData = 8,
   kDoubleDiff = 9,
-  // Of NVIDIA's fork, which OpenCV writes too: values of a type, as bytes.
+  // From NVIDIA's fork, also written by OpenCV: values of one type, as bytes.
   kRawDataType = 10,
   kRawDiffType = 11,
   kRawData = 12,
@@ -37,7 +37,7 @@ enum : uint32_t {
 enum : uint64_t { kRawDouble = 0, kRawFloat = 1, kRawFloat16 = 2 };
 constexpr uint32_t kShapeDim = 1;
 
-// The number of elements, or -1 where it passes int64 or an extent is negative.
+// The number of elements, or -1 if it exceeds int64 or an extent is negative.
 int64_t checked_count(const std::vector<int64_t>& dims) {
   int64_t count = 1;
   for (int64_t dim : dims) {
@@ -82,7 +82,7 @@ std::vector<float> floats_of(const RawValues& raw, const WireReader& reader) {
     default:
       throw WireError(
           reader.position(),
-          fmt::format("its raw values are of type {}; known are 0 (double), 1 (float) and 2 (float16)", raw.type));
+          fmt::format("its raw values have type {}; supported are 0 (double), 1 (float) and 2 (float16)", raw.type));
   }
 }
 

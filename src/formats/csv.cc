@@ -1,4 +1,4 @@
-// Tables of numbers as text.
+// Parses tables of numbers from text.
 #include "formats/csv.h"
 
 #include <cerrno>
@@ -16,8 +16,8 @@ namespace {
 constexpr size_t kLongestField = 4096;
 constexpr size_t kMostColumns = size_t{1} << 24;
 
-// Accepts what a spreadsheet or a program writes: blanks around, a leading +, nan and inf. A number beyond
-// float's range becomes infinity, one below it zero.
+// Accepts the forms that spreadsheets and programs write: surrounding blanks, a leading +, nan and inf. A number beyond
+// the range of float becomes infinity, one below it zero.
 bool parse_number(const std::string& field, float& value) {
   std::string_view text = field;
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
@@ -50,12 +50,12 @@ CsvFile::CsvFile(const std::string& path, char separator)
     if (!field.empty() && !parse_number(field, value)) header_ = fields_;
   }
   pending_ = header_.empty();
-  // Columns may be named 0, 1, 2 and so on; another number is a value, in a row that holds a word as well.
+  // A column name may be its own index (0, 1, 2 and so on); any other number is a value in a row that also has a word.
   for (size_t i = 0; i < header_.size(); ++i) {
     if (parse_number(header_[i], value) && value != static_cast<float>(i))
       throw data_error(
-          "{}, line 1: \"{}\" is a number, others of the line are not. A header line names all columns; in "
-          "rows all fields are numbers",
+          "{}, line 1: \"{}\" is a number, but other fields of the line are not. A header line names all columns; in a "
+          "row every field is a number",
           path_, header_[i].substr(0, 60));
   }
 }
@@ -69,7 +69,7 @@ bool CsvFile::next_record() {
     const int c = in_.get();
     if (c == std::char_traits<char>::eof()) {
       if (in_.bad()) throw data_error("{}, line {}: reading failed", path_, next_line_);
-      if (quoted) throw data_error("{}, line {}: a quote is opened and never closed", path_, line_);
+      if (quoted) throw data_error("{}, line {}: an opening quote has no closing quote", path_, line_);
       if (fields_.empty() && field.empty() && !was_quoted) return false;
       fields_.push_back(std::move(field));
       return true;
@@ -126,7 +126,7 @@ bool CsvFile::next_row(std::vector<float>& row) {
   if (!pending_ && !next_record()) return false;
   pending_ = false;
   if (static_cast<int>(fields_.size()) != columns_) {
-    throw data_error("{}, line {}: {} columns where the first line has {}", path_, line_, fields_.size(), columns_);
+    throw data_error("{}, line {}: {} columns, but the first line has {}", path_, line_, fields_.size(), columns_);
   }
   row.resize(fields_.size());
   for (size_t column = 0; column < fields_.size(); ++column) row[column] = number(column);

@@ -1,4 +1,4 @@
-// Datum records, parsed in place.
+// Parses Datum records in place.
 #include "formats/datum.h"
 
 #include <cstring>

@@ -1,4 +1,4 @@
-// One HDF5 file: opening, listing, reading.
+// Opens, lists and reads an HDF5 file.
 #include "formats/hdf5_file.h"
 
 #include <algorithm>
@@ -22,22 +22,22 @@ Hdf5Handle access_properties() {
   const hid_t id = H5Pcreate(H5P_FILE_ACCESS);
   H5Pset_fclose_degree(id, H5F_CLOSE_STRONG);
 #if H5_VERSION_GE(1, 10, 7)
-  // Locks fail on many network file systems. Readers need none, and writers write files of their own.
+  // Locks fail on many network file systems. Readers need none, and each writer writes its own file.
   H5Pset_file_locking(id, false, true);
 #endif
   return Hdf5Handle(id, H5Pclose);
 }
 
-// Opens a group or dataset, or returns a negative id. Asks for every part of the path, since the library can
-// only say of the last one whether it is there.
+// Opens a group or dataset, or returns a negative id. Checks every part of the path, because the library can only test
+// the last part for existence.
 hid_t open_object(hid_t file, const std::string& name) {
-  std::string so_far;
+  std::string prefix;
   for (const std::string& part : split(name, '/')) {
     if (part.empty()) continue;
-    so_far += "/" + part;
-    if (H5Lexists(file, so_far.c_str(), H5P_DEFAULT) <= 0) return -1;
+    prefix += "/" + part;
+    if (H5Lexists(file, prefix.c_str(), H5P_DEFAULT) <= 0) return -1;
   }
-  return H5Oopen(file, so_far.empty() ? "/" : so_far.c_str(), H5P_DEFAULT);
+  return H5Oopen(file, prefix.empty() ? "/" : prefix.c_str(), H5P_DEFAULT);
 }
 
 bool is_type(hid_t file, const std::string& name, H5I_type_t type) {
@@ -74,7 +74,7 @@ Hdf5DatasetInfo describe(const std::string& path, hid_t dataset, const std::stri
   std::vector<int64_t> extents;
   for (hsize_t dim : dims) {
     extents.push_back(static_cast<int64_t>(dim));
-    // 2^58 values of up to 32 bytes still count in 63 bits.
+    // 2^58 values of up to 32 bytes still fit in 63 bits.
     if (dim > (hsize_t{1} << 58) || __builtin_mul_overflow(count, extents.back(), &count) ||
         count > (int64_t{1} << 58)) {
       throw data_error("{}: dataset \"{}\" has an impossible size; the file is damaged", path, name);
@@ -84,7 +84,7 @@ Hdf5DatasetInfo describe(const std::string& path, hid_t dataset, const std::stri
   return info;
 }
 
-// Memory is taken for a whole dataset only if its stored bytes can hold it, even compressed.
+// Memory is only allocated for a dataset if its stored bytes can hold all values, even compressed.
 void check_plausible(const std::string& path, hid_t dataset, const std::string& name, const Hdf5DatasetInfo& info) {
   const auto stored = static_cast<int64_t>(H5Dget_storage_size(dataset));
   constexpr int64_t kSmall = int64_t{1} << 24;
@@ -97,13 +97,14 @@ void check_plausible(const std::string& path, hid_t dataset, const std::string& 
 }
 
 template <typename T>
-std::vector<T> read_whole(const std::string& path, hid_t file, const std::string& name, hid_t type, const char* wanted,
-                          bool integer_only) {
+std::vector<T> read_whole(const std::string& path, hid_t file, const std::string& name, hid_t type,
+                          const char* expected, bool integer_only) {
   const Hdf5Call call;
   const Hdf5Handle dataset = open_dataset(path, file, name);
   const Hdf5DatasetInfo info = describe(path, dataset, name);
   if (!info.is_number() || (integer_only && info.kind != Hdf5Kind::kInteger)) {
-    throw data_error("{}: dataset \"{}\" holds {} values, {} are needed", path, name, name_of(info.kind), wanted);
+    throw data_error("{}: dataset \"{}\" holds {} values; {} values are needed", path, name, name_of(info.kind),
+                     expected);
   }
   check_plausible(path, dataset, name, info);
   std::vector<T> values(static_cast<size_t>(info.shape.count()));
@@ -140,7 +141,7 @@ bool Hdf5File::has_signature(const std::string& path) {
   std::error_code ignored;
   if (!std::filesystem::is_regular_file(path, ignored)) return false;
   std::ifstream in(path, std::ios::binary);
-  // It may follow a block of the user's own, of 512 bytes or a power of two times that.
+  // The signature may follow a user block of 512 bytes or a power of two times that.
   for (int64_t offset = 0; in; offset = offset == 0 ? 512 : offset * 2) {
     char found[8] = {};
     if (in.seekg(offset) && in.read(found, sizeof found) && std::memcmp(found, kSignature, sizeof found) == 0) {
@@ -159,7 +160,7 @@ Hdf5File Hdf5File::open(const std::string& path) {
   }
   if (!std::filesystem::is_regular_file(status)) {
     throw data_error("cannot read HDF5 file {}: it is {}", path,
-                     std::filesystem::is_directory(status) ? "a folder" : "no regular file");
+                     std::filesystem::is_directory(status) ? "a folder" : "not a regular file");
   }
   const Hdf5Handle access = access_properties();
   const hid_t id = H5Fopen(path.c_str(), H5F_ACC_RDONLY, access);
@@ -182,7 +183,7 @@ Hdf5File Hdf5File::create(const std::string& path, const std::string& shown) {
   if (id < 0) {
     const std::string reason = hdf5_reason();
     check_writable_prefix(name);
-    throw data_error("cannot make HDF5 file {}: {}", name, reason);
+    throw data_error("cannot create HDF5 file {}: {}", name, reason);
   }
   return Hdf5File(name, id, std::move(fault));
 }
@@ -289,9 +290,8 @@ void Hdf5File::check_stored(const std::string& name) const {
     needed *= (static_cast<hsize_t>(info.shape.dims()[i]) + chunk[i] - 1) / chunk[i];
   if (stored == 0 || stored >= needed) return;
   throw data_error(
-      "{}: dataset \"{}\" ({}) was not written whole: of {} chunks it stores {}. What is missing would read "
-      "as "
-      "zeros; write it, or shrink the dataset to what was written",
+      "{}: dataset \"{}\" ({}) is incomplete: of its {} chunks it stores only {}. Missing values would read as zeros; "
+      "write them, or shrink the dataset to the rows that were written",
       path_, name, info.shape.text(), needed, stored);
 }
 
@@ -300,21 +300,22 @@ void Hdf5File::read_rows(const std::string& name, int64_t begin, int64_t end, fl
   const Hdf5Handle dataset = open_dataset(path_, id_, name);
   const Hdf5DatasetInfo info = describe(path_, dataset, name);
   if (!info.is_number()) {
-    throw data_error("{}: dataset \"{}\" holds {} values, float or integer are needed", path_, name,
+    throw data_error("{}: dataset \"{}\" holds {} values; float or integer values are needed", path_, name,
                      name_of(info.kind));
   }
   if (info.shape.rank() == 0) throw data_error("{}: dataset \"{}\" is a scalar; rows are needed", path_, name);
   if (begin < 0 || end < begin || end > info.shape[0]) {
-    throw data_error("{}: dataset \"{}\" has {} rows; [{}, {}) were asked for", path_, name, info.shape[0], begin, end);
+    throw data_error("{}: dataset \"{}\" has {} rows; rows [{}, {}) were requested", path_, name, info.shape[0], begin,
+                     end);
   }
   if (end == begin || info.shape.count(1) == 0) return;
   std::vector<hsize_t> start(static_cast<size_t>(info.shape.rank()), 0), count = extents_of(info.shape);
   start[0] = static_cast<hsize_t>(begin);
   count[0] = static_cast<hsize_t>(end - begin);
   const Hdf5Handle stored(H5Dget_space(dataset), H5Sclose);
-  const Hdf5Handle wanted(H5Screate_simple(info.shape.rank(), count.data(), nullptr), H5Sclose);
+  const Hdf5Handle memory(H5Screate_simple(info.shape.rank(), count.data(), nullptr), H5Sclose);
   if (H5Sselect_hyperslab(stored, H5S_SELECT_SET, start.data(), nullptr, count.data(), nullptr) < 0 ||
-      H5Dread(dataset, H5T_NATIVE_FLOAT, wanted, stored, H5P_DEFAULT, out) < 0) {
+      H5Dread(dataset, H5T_NATIVE_FLOAT, memory, stored, H5P_DEFAULT, out) < 0) {
     throw data_error("{}: cannot read rows {} to {} of dataset \"{}\": {}", path_, begin, end - 1, name, hdf5_reason());
   }
 }
@@ -324,7 +325,7 @@ std::string Hdf5File::read_string(const std::string& name) const {
   const Hdf5Handle dataset = open_dataset(path_, id_, name);
   const Hdf5DatasetInfo info = describe(path_, dataset, name);
   if (info.kind != Hdf5Kind::kString || info.shape.count() != 1) {
-    throw data_error("{}: dataset \"{}\" is no single string", path_, name);
+    throw data_error("{}: dataset \"{}\" is not a single string", path_, name);
   }
   const Hdf5Handle type(H5Dget_type(dataset), H5Tclose);
   const Hdf5Handle memory(H5Tcopy(type), H5Tclose);

@@ -1,5 +1,5 @@
-// What every use of the HDF5 library needs: its lock, its silence, handles that close themselves, its reason
-// for a failure. Only for the files that implement hdf5_file.h.
+// Shared access to the HDF5 library: lock, silenced error output, handles that close themselves, error reasons. Only
+// for the files that implement hdf5_file.h.
 #pragma once
 
 #include <hdf5.h>
@@ -14,7 +14,7 @@ namespace trainer {
 
 static_assert(sizeof(hid_t) == sizeof(int64_t));
 
-// Held during every call into the library. The library's own printing is a setting of each thread.
+// Held during every call into the library. Also disables the library's error output, which is a per-thread setting.
 class Hdf5Call {
  public:
   Hdf5Call() : lock_(mutex()) {
@@ -30,7 +30,7 @@ class Hdf5Call {
   std::lock_guard<std::recursive_mutex> lock_;
 };
 
-// An identifier of the library and the function that gives it back.
+// An identifier of the library, and the function that closes it.
 class Hdf5Handle {
  public:
   Hdf5Handle(hid_t id, herr_t (*close)(hid_t)) : id_(id), close_(close) {}
@@ -46,7 +46,7 @@ class Hdf5Handle {
   herr_t (*close_)(hid_t);
 };
 
-// The innermost description of the library's error stack: the one nearest to the cause.
+// The innermost description on the library's error stack, which is the closest to the cause.
 inline std::string hdf5_reason() {
   std::string reason;
   H5Ewalk2(

@@ -1,4 +1,4 @@
-// The file driver by which HDF5 files are written.
+// An HDF5 file driver that records write errors instead of returning them.
 #include "formats/hdf5_write_driver.h"
 
 #include <fcntl.h>
@@ -14,7 +14,7 @@ namespace {
 
 constexpr haddr_t kLargestAddress = haddr_t{1} << 62;
 
-// The library sees the first member only.
+// The library accesses only the first member.
 struct DriverFile {
   H5FD_t library_part;
   int descriptor;
@@ -71,7 +71,7 @@ herr_t set_end_of_addresses(H5FD_t* handle, H5FD_mem_t, haddr_t address) {
 
 haddr_t end_of_file(const H5FD_t* handle, H5FD_mem_t) { return driver_file(handle)->end_of_file; }
 
-// What was never written reads as zero.
+// Bytes that were never written read as zero.
 herr_t read(H5FD_t* handle, H5FD_mem_t, hid_t, haddr_t address, size_t count, void* buffer) {
   const DriverFile* file = driver_file(handle);
   char* to = static_cast<char*>(buffer);

@@ -1,9 +1,8 @@
-// The way by which HDF5 files are written: a file driver of the library that never reports a failed write to
-// it.
+// The file driver for writing HDF5 files. It never reports a failed write to the library.
 //
-// Once a flush has failed, HDF5 1.10 cannot close the file without crashing, at the latest when the process
-// ends. So this driver keeps the first error number for the caller, drops what is written after it and tells
-// the library that all went well; the caller asks after each call, throws, and the file closes cleanly.
+// After a failed flush, HDF5 1.10 crashes when it closes the file, at the latest at process exit. So this driver
+// records the first error number for the caller, drops all later writes and reports success to the library; the caller
+// checks the error after each call and throws, and the file closes cleanly.
 #pragma once
 
 #include <hdf5.h>
@@ -14,7 +13,7 @@ struct Hdf5WriteFault {
   int error = 0;  // errno of the first write that failed, or 0
 };
 
-// Sets the driver in a file access property list. `fault` must outlive the file. Hold the library's lock.
+// Sets the driver in a file access property list. `fault` must outlive the file. The caller holds the library's lock.
 void set_write_driver(hid_t access_properties, Hdf5WriteFault* fault);
 
 }  // namespace trainer

@@ -1,4 +1,4 @@
-// One HDF5 file: writing and appending.
+// Writes and appends to an HDF5 file.
 #include <algorithm>
 #include <utility>
 
@@ -11,7 +11,7 @@ namespace {
 
 constexpr int64_t kChunkBytes = 256 * 1024;
 
-// Without times, so that equal values make equal files.
+// No timestamps, so that equal values give equal files.
 Hdf5Handle dataset_properties() {
   const hid_t id = H5Pcreate(H5P_DATASET_CREATE);
   H5Pset_obj_track_times(id, false);
@@ -31,7 +31,7 @@ void Hdf5File::make_group(const std::string& name) {
   if (has_group(name)) return;
   const Hdf5Handle links = link_properties();
   const Hdf5Handle group(H5Gcreate2(id_, name.c_str(), links, H5P_DEFAULT, H5P_DEFAULT), H5Gclose);
-  if (group < 0) throw data_error("{}: cannot make group \"{}\": {}", path_, name, hdf5_reason());
+  if (group < 0) throw data_error("{}: cannot create group \"{}\": {}", path_, name, hdf5_reason());
   check_fault();
 }
 
@@ -39,7 +39,7 @@ void Hdf5File::write_mark(const std::string& name) {
   const Hdf5Call call;
   const Hdf5Handle space(H5Screate(H5S_NULL), H5Sclose);
   const Hdf5Handle mark(H5Acreate2(id_, name.c_str(), H5T_NATIVE_INT32, space, H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
-  if (mark < 0) throw data_error("{}: cannot make attribute \"{}\": {}", path_, name, hdf5_reason());
+  if (mark < 0) throw data_error("{}: cannot create attribute \"{}\": {}", path_, name, hdf5_reason());
   check_fault();
 }
 
@@ -50,7 +50,7 @@ void Hdf5File::write(const std::string& name, const Shape& shape, int64_t type, 
   const Hdf5Handle links = link_properties(), properties = dataset_properties();
   const Hdf5Handle dataset(space < 0 ? -1 : H5Dcreate2(id_, name.c_str(), type, space, links, properties, H5P_DEFAULT),
                            H5Dclose);
-  if (dataset < 0) throw data_error("{}: cannot make dataset \"{}\": {}", path_, name, hdf5_reason());
+  if (dataset < 0) throw data_error("{}: cannot create dataset \"{}\": {}", path_, name, hdf5_reason());
   if (shape.count() > 0 && H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0) {
     throw data_error("{}: cannot write dataset \"{}\": {}", path_, name, hdf5_reason());
   }
@@ -102,7 +102,7 @@ Hdf5Appender::Hdf5Appender(Hdf5File& file, const std::string& name, const Shape&
   if (space >= 0 && H5Pset_chunk(properties, static_cast<int>(chunk.size()), chunk.data()) >= 0) {
     id_ = H5Dcreate2(file.id_, name.c_str(), H5T_NATIVE_FLOAT, space, links, properties, H5P_DEFAULT);
   }
-  if (id_ < 0) throw data_error("{}: cannot make dataset \"{}\": {}", file.path(), name, hdf5_reason());
+  if (id_ < 0) throw data_error("{}: cannot create dataset \"{}\": {}", file.path(), name, hdf5_reason());
 }
 
 Hdf5Appender::Hdf5Appender(Hdf5Appender&& other) noexcept
@@ -113,7 +113,7 @@ Hdf5Appender::Hdf5Appender(Hdf5Appender&& other) noexcept
       rows_(other.rows_) {}
 
 Hdf5Appender::~Hdf5Appender() {
-  // A file closed before has closed the dataset with it.
+  // Closing the file has already closed its datasets.
   if (id_ < 0 || file_->id_ < 0) return;
   const Hdf5Call call;
   H5Dclose(id_);
@@ -130,9 +130,9 @@ void Hdf5Appender::append(const float* values, int64_t count) {
     start[0] = static_cast<hsize_t>(rows_);
     dims[0] = static_cast<hsize_t>(count);
     const Hdf5Handle stored(H5Dget_space(id_), H5Sclose);
-    const Hdf5Handle given(H5Screate_simple(static_cast<int>(dims.size()), dims.data(), nullptr), H5Sclose);
+    const Hdf5Handle memory(H5Screate_simple(static_cast<int>(dims.size()), dims.data(), nullptr), H5Sclose);
     done = H5Sselect_hyperslab(stored, H5S_SELECT_SET, start.data(), nullptr, dims.data(), nullptr) >= 0 &&
-           H5Dwrite(id_, H5T_NATIVE_FLOAT, given, stored, H5P_DEFAULT, values) >= 0;
+           H5Dwrite(id_, H5T_NATIVE_FLOAT, memory, stored, H5P_DEFAULT, values) >= 0;
   }
   if (!done) throw data_error("{}: cannot append to dataset \"{}\": {}", file_->path(), name_, hdf5_reason());
   file_->check_fault();

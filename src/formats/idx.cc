@@ -1,4 +1,4 @@
-// IDX files.
+// Reads IDX files.
 #include "formats/idx.h"
 
 #include <zlib.h>
@@ -15,7 +15,7 @@ namespace {
 constexpr int64_t kPieceBytes = 1 << 20;
 constexpr uint8_t kUnsignedByte = 8;
 
-// zlib reads a file that is not compressed as it is.
+// zlib reads an uncompressed file unchanged.
 class MaybeGzipped {
  public:
   explicit MaybeGzipped(const std::string& path) : path_(path), file_(::gzopen(path.c_str(), "rb"), &::gzclose) {
@@ -23,7 +23,7 @@ class MaybeGzipped {
     ::gzbuffer(file_.get(), 256 * 1024);
   }
 
-  // Up to `count` bytes; fewer only at the end.
+  // Reads up to `count` bytes; fewer only at the end of the file.
   int64_t read(uint8_t* out, int64_t count) {
     int64_t done = 0;
     while (done < count) {
@@ -54,7 +54,7 @@ IdxArray read_idx(const std::string& path) {
     throw data_error("{} is not an IDX file: it does not begin with two zero bytes", path);
   }
   if (magic[2] != kUnsignedByte) {
-    throw data_error("{}: elements of IDX type 0x{:02x}; only unsigned bytes (0x08) are read", path, magic[2]);
+    throw data_error("{}: elements of IDX type 0x{:02x}; only unsigned bytes (0x08) are supported", path, magic[2]);
   }
   std::vector<int64_t> dims;
   int64_t count = 1;
@@ -66,7 +66,7 @@ IdxArray read_idx(const std::string& path) {
   }
   IdxArray out;
   out.shape = Shape(std::move(dims));
-  // By pieces: a damaged header must not take memory that the file cannot fill.
+  // In pieces: a damaged header must not allocate memory that the file cannot fill.
   while (static_cast<int64_t>(out.bytes.size()) < count) {
     const auto have = static_cast<int64_t>(out.bytes.size());
     const int64_t part = std::min(kPieceBytes, count - have);
@@ -77,7 +77,7 @@ IdxArray read_idx(const std::string& path) {
     }
   }
   uint8_t extra;
-  if (file.read(&extra, 1) != 0) throw data_error("{} is longer than its extents ({}) say", path, out.shape.text());
+  if (file.read(&extra, 1) != 0) throw data_error("{} is longer than its extents ({}) require", path, out.shape.text());
   return out;
 }
 

@@ -1,4 +1,4 @@
-// IDX files, the form of MNIST and its kin, plain or gzipped: a magic number, extents, unsigned bytes.
+// IDX files, the format of MNIST, plain or gzipped: a magic number, extents, unsigned bytes.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,8 @@ struct IdxArray {
   std::vector<uint8_t> bytes;
 };
 
-// Only element type 8 (unsigned byte) is accepted; a file too short or too long for its extents is a
-// data_error.
+// Reads a whole file. Only element type 8 (unsigned byte) is supported; a file too short or too long for its extents is
+// a data_error.
 IdxArray read_idx(const std::string& path);
 
 }  // namespace trainer

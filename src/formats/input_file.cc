@@ -25,7 +25,7 @@ InputFile::InputFile(const std::string& path, const char* what) : path_(path) {
   if (!known || !S_ISREG(status.st_mode)) {
     ::close(descriptor_);
     throw data_error("cannot read {} {}: it is {}", what, path,
-                     known && S_ISDIR(status.st_mode) ? "a folder" : "no regular file");
+                     known && S_ISDIR(status.st_mode) ? "a folder" : "not a regular file");
   }
   size_ = status.st_size;
 }

@@ -1,4 +1,4 @@
-// A binary file opened for reading, its size known and its name in every error.
+// A binary file opened for reading. Its size is known, and every error names the file.
 #pragma once
 
 #include <cstdint>
@@ -8,8 +8,8 @@ namespace trainer {
 
 class InputFile {
  public:
-  // A missing file, a folder or one without permission is a data_error that says which; `what` is its role
-  // ("weight file").
+  // A missing file, a folder, or missing permission is a data_error that names the problem; `what` is the role of the
+  // file ("weight file").
   InputFile(const std::string& path, const char* what);
   InputFile(const InputFile&) = delete;
   InputFile& operator=(const InputFile&) = delete;
@@ -19,9 +19,9 @@ class InputFile {
   int descriptor() const { return descriptor_; }
   int64_t size() const { return size_; }
 
-  // Reads `count` bytes at `offset`; fewer than that in the file is a data_error.
+  // Reads `count` bytes at `offset`; a data_error if the file has fewer.
   void read(int64_t offset, void* out, int64_t count) const;
-  // True if the first 4 KiB hold no control bytes but white space: no protobuf or HDF5 file looks like that.
+  // True if the first 4 KiB have no control bytes other than white space. Protobuf and HDF5 files always have some.
   bool looks_like_text() const;
 
  private:

@@ -1,4 +1,4 @@
-// Manifests of snapshots.
+// Reads, writes and verifies snapshot manifests.
 #include "formats/manifest.h"
 
 #include <zlib.h>
@@ -20,7 +20,7 @@ constexpr const char* kTitle = "trainer snapshot manifest 1";
 constexpr int64_t kLargestManifest = 1 << 20;
 constexpr size_t kFiles = 2;  // weights and state
 
-// A name on one line: newline and backslash escaped.
+// Escapes newline and backslash, so that a name fits on one line.
 std::string escaped(const std::string& name) {
   std::string out;
   for (char c : name) out += c == '\n' ? "\\n" : c == '\\' ? "\\\\" : std::string(1, c);
@@ -47,15 +47,16 @@ std::string path_of(const ManifestEntry& entry, const std::string& manifest_path
   return (fs::path(manifest_path).parent_path() / entry.name).string();
 }
 
-// How the file differs from what was written, as a sentence; "" where it does not.
+// A sentence that says how the file differs from its manifest entry; "" if it does not.
 std::string difference(const ManifestEntry& expected, const std::string& manifest_path) {
   const std::string path = path_of(expected, manifest_path);
   try {
     const ManifestEntry found = describe_file(path);
     if (found.bytes != expected.bytes)
-      return fmt::format("{} has {} bytes, {} were written", path, found.bytes, expected.bytes);
+      return fmt::format("{} has {} bytes, but {} were written", path, found.bytes, expected.bytes);
     if (found.crc32 != expected.crc32)
-      return fmt::format("{} has changed: checksum {:08x}, {:08x} was written", path, found.crc32, expected.crc32);
+      return fmt::format("{} has changed: its checksum is {:08x}, but {:08x} was written", path, found.crc32,
+                         expected.crc32);
   } catch (const Error& error) {
     return error.what();
   }
@@ -91,11 +92,11 @@ void write_manifest(AtomicFile& manifest, const std::vector<ManifestEntry>& entr
 std::vector<ManifestEntry> read_manifest(const std::string& manifest_path) {
   const InputFile file(manifest_path, "manifest");
   if (file.size() > kLargestManifest)
-    throw data_error("{} is no manifest: {} long", manifest_path, format_bytes(file.size()));
+    throw data_error("{} is not a manifest: {} long", manifest_path, format_bytes(file.size()));
   std::string text(static_cast<size_t>(file.size()), '\0');
   file.read(0, text.data(), file.size());
   const std::vector<std::string> lines = split(text, '\n');
-  if (lines[0] != kTitle) throw data_error("{} is no manifest: its first line is not \"{}\"", manifest_path, kTitle);
+  if (lines[0] != kTitle) throw data_error("{} is not a manifest: its first line is not \"{}\"", manifest_path, kTitle);
   std::vector<ManifestEntry> entries;
   for (size_t i = 1; i < lines.size(); ++i) {
     const std::string_view line = lines[i];
@@ -110,7 +111,8 @@ std::vector<ManifestEntry> read_manifest(const std::string& manifest_path) {
     entries.push_back(std::move(entry));
   }
   if (entries.size() != kFiles || !text.ends_with('\n'))
-    throw data_error("{} was cut: it lists {} files, and a snapshot has {}", manifest_path, entries.size(), kFiles);
+    throw data_error("{} is truncated: it lists {} files, but a snapshot has {}", manifest_path, entries.size(),
+                     kFiles);
   return entries;
 }
 
@@ -136,7 +138,7 @@ void check_listed(const std::string& path) {
     problem = error.what();
   }
   if (!problem.empty())
-    throw data_error("{}. Copy {} again, or take another snapshot; where the change is meant, remove {}", problem, path,
+    throw data_error("{}. Copy {} again, or take another snapshot; if the change is intended, remove {}", problem, path,
                      manifest);
 }
 

@@ -1,7 +1,7 @@
-// The list of a snapshot's files with sizes and checksums, beside them as PREFIX_iter_N.manifest. It tells files of two
-// snapshots from those of one; copying a snapshot without it is allowed.
+// The list of a snapshot's files with sizes and checksums, in PREFIX_iter_N.manifest beside them. It detects files that
+// belong to different snapshots. A snapshot may be copied without its manifest.
 //
-// Text, one line a file: CRC-32 in hexadecimal, size in bytes, name relative to the manifest.
+// Text, one line per file: CRC-32 in hexadecimal, size in bytes, name relative to the manifest.
 #pragma once
 
 #include <cstdint>
@@ -18,22 +18,23 @@ struct ManifestEntry {
   uint32_t crc32 = 0;  // zlib's CRC-32
 };
 
-// Size and checksum of one file; `name` is left as its last component.
+// Size and checksum of one file; `name` is its last path component.
 ManifestEntry describe_file(const std::string& path);
 
 void write_manifest(AtomicFile& manifest, const std::vector<ManifestEntry>& entries);
 
-// One that does not list the snapshot's two files, or does not end with a line's end, was cut: a data_error.
+// Throws a data_error if the manifest is truncated: it does not list the snapshot's two files, or its last line has no
+// end.
 std::vector<ManifestEntry> read_manifest(const std::string& manifest_path);
 
-// The manifest beside the weights or the state of a snapshot; "" where `path` is named like neither.
+// The manifest that belongs to a weight file or solver state; "" if `path` is neither by its name.
 std::string manifest_path_of(const std::string& path);
 
-// Throws a data_error where a manifest is beside `path` and lists it otherwise than it is, or cannot be understood.
+// Throws a data_error if a manifest is beside `path` and its entry does not match the file, or if it cannot be parsed.
 void check_listed(const std::string& path);
 
-// What differs between the manifest and the files beside it, one sentence each; empty where all is well and
-// where there is no manifest. A manifest that cannot be understood is one of the sentences.
+// The differences between the manifest and its files, one sentence each; empty if there are none or there is no
+// manifest. An unreadable manifest counts as a difference.
 std::vector<std::string> verify_manifest(const std::string& manifest_path);
 
 }  // namespace trainer

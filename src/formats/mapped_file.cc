@@ -1,4 +1,4 @@
-// The ranges that the handler of SIGBUS knows, and what it does.
+// The registered memory ranges, and the SIGBUS handler that uses them.
 #include "formats/mapped_file.h"
 
 #include <sys/mman.h>
@@ -12,8 +12,7 @@
 
 namespace trainer {
 
-// An element of a list that only grows: the handler walks it without a lock, and ranges that are no longer
-// mapped are used again.
+// An element of a list that only grows: the handler walks it without a lock. Unmapped ranges are reused.
 struct MappedFile::Range {
   std::atomic<uintptr_t> begin{0};  // 0: not in use
   std::atomic<uintptr_t> end{0};
@@ -24,7 +23,7 @@ struct MappedFile::Range {
 struct Ranges {
   using Range = MappedFile::Range;
 
-  static std::mutex mutex;  // of those that map and unmap
+  static std::mutex mutex;  // held while a range is added or unmapped
   static std::atomic<Range*> first;
   static struct sigaction before;
   static uintptr_t page;
@@ -65,8 +64,8 @@ MappedFile::Range* Ranges::add(uintptr_t begin, uintptr_t end) {
   return range;
 }
 
-// Puts zeros from the page of `address` to the end of its range; false where it is in none. Safe in a
-// handler: atomics, and a system call that takes no lock in the process.
+// Maps zero pages from the page of `address` to the end of its range; false if no range holds the address.
+// Async-signal-safe: atomics, and a system call that takes no lock in the process.
 bool Ranges::replace(uintptr_t address) {
   for (Range* range = first.load(); range != nullptr; range = range->next) {
     const uintptr_t begin = range->begin.load(), end = range->end.load();
@@ -79,8 +78,8 @@ bool Ranges::replace(uintptr_t address) {
   return false;
 }
 
-// A fault that is not of a mapped file goes where it would have gone; the default action follows from the
-// fault itself, which comes again.
+// Passes a fault outside all mapped files to the previous handler. For the default action it restores that action and
+// returns: the faulting instruction then runs again and raises the signal.
 void Ranges::handle(int signal, siginfo_t* info, void* context) {
   const int kept = errno;
   const bool fault = info->si_code > 0;  // sent by the kernel, with an address

@@ -1,7 +1,7 @@
-// A file mapped for reading that may be cut short, or fail on the disk, while it is mapped.
+// A read-only memory-mapped file that may be truncated, or fail on the disk, while it is mapped.
 //
-// The kernel sends SIGBUS to a thread that reads a page which cannot be had. The handler of this file puts
-// zeros in the place of the rest of the map and notes it; the thread goes on, and whoever uses the bytes asks
+// The kernel sends SIGBUS to a thread that reads a page which cannot be loaded. The handler of this file maps zeros in
+// place of the rest of the file and records the failure; the thread continues, and the user of the bytes checks
 // failed() afterwards.
 #pragma once
 
@@ -12,8 +12,8 @@ namespace trainer {
 
 class MappedFile {
  public:
-  // Maps the first `size` bytes (at least 1) of the open file, or gives nullptr and sets errno. The
-  // descriptor may be closed afterwards.
+  // Maps the first `size` bytes (at least 1) of the open file, or returns nullptr and sets errno. The caller may close
+  // the descriptor afterwards.
   static std::unique_ptr<MappedFile> map(int descriptor, uint64_t size);
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;
@@ -21,7 +21,7 @@ class MappedFile {
 
   const char* bytes() const { return bytes_; }
   uint64_t size() const { return size_; }
-  // True once a page could not be had: what was read since then may be zeros that the file does not hold.
+  // True after a page could not be loaded: bytes read since then may be zeros that are not in the file.
   bool failed() const;
 
  private:

@@ -1,4 +1,4 @@
-// Mean images.
+// Reads and writes mean images.
 #include "formats/mean_file.h"
 
 #include "base/error.h"
@@ -18,7 +18,7 @@ MeanImage read_mean_file(const std::string& path) {
   WeightBlob blob = read_blob_file(path, "mean file");
   const int rank = blob.shape.rank();
   if (rank != 3 && !(rank == 4 && blob.shape[0] == 1)) {
-    throw data_error("{} is not a mean file: its shape is {}, one image (1,C,H,W) is needed", path, blob.shape.text());
+    throw data_error("{} is not a mean file: its shape is {}; one image (1,C,H,W) is needed", path, blob.shape.text());
   }
   const int first = rank - 3;
   return {Shape({blob.shape[first], blob.shape[first + 1], blob.shape[first + 2]}), std::move(blob.data)};

@@ -13,9 +13,9 @@ struct MeanImage {
   std::vector<float> data;
 };
 
-// Reads num=1,channels,height,width or the shape form (1,C,H,W or C,H,W).
+// Reads the legacy form (num=1, channels, height, width) or the shape form (1,C,H,W or C,H,W).
 MeanImage read_mean_file(const std::string& path);
-// Writes the legacy form, as Caffe's compute_image_mean does. A file that exists is kept: a data_error.
+// Writes the legacy form, as Caffe's compute_image_mean does. An existing file is kept and is a data_error.
 void write_mean_file(const std::string& path, const MeanImage& mean);
 
 }  // namespace trainer

@@ -1,4 +1,4 @@
-// NumPy arrays.
+// Reads NumPy arrays.
 #include "formats/npy.h"
 
 #include <algorithm>
@@ -15,7 +15,7 @@ namespace {
 constexpr int64_t kLargestHeader = 1 << 20;
 constexpr int64_t kPieceBytes = 1 << 20;
 
-// The text after 'key': in the header's dictionary, or "" where the key is missing.
+// The text after 'key': in the header's dictionary, or "" if the key is missing.
 std::string_view value_of(std::string_view header, std::string_view key) {
   for (const char quote : {'\'', '"'}) {
     const size_t at = header.find(fmt::format("{0}{1}{0}", quote, key));
@@ -41,7 +41,7 @@ void convert(const unsigned char* from, int64_t count, bool swapped, float* out)
 
 using Converter = void (*)(const unsigned char*, int64_t, bool, float*);
 
-// Null for a type that is not read.
+// Null for an unsupported type.
 Converter converter_for(char kind, int bytes) {
   switch (kind) {
     case 'f': return bytes == 4 ? convert<float> : bytes == 8 ? convert<double> : nullptr;
@@ -89,7 +89,7 @@ NpyFile::NpyFile(const std::string& path) : file_(path, "NumPy file") {
     if (__builtin_mul_overflow(bytes, dim, &bytes)) throw data_error("{}: impossible shape {}", path, shape_.text());
   }
   if (bytes != file_.size() - data_offset_) {
-    throw data_error("{}: shape ({}) needs {} bytes of values, the file holds {}", path, shape_.text(), bytes,
+    throw data_error("{}: shape ({}) needs {} bytes of values, but the file has {}", path, shape_.text(), bytes,
                      file_.size() - data_offset_);
   }
 }
@@ -106,7 +106,7 @@ void NpyFile::parse_header(const std::string& header) {
   }
   if (!known_order || (type[1] == 'b' && element_bytes_ != 1) || converter_for(kind_, element_bytes_) == nullptr) {
     throw data_error(
-        "{}: element type {} is not read; f4, f8, i1 to i8, u1 to u8 and booleans are. Convert it with "
+        "{}: element type {} is not supported; f4, f8, i1 to i8, u1 to u8 and booleans are. Convert it with "
         "array.astype('float32')",
         path(), type);
   }
@@ -117,7 +117,7 @@ void NpyFile::parse_header(const std::string& header) {
     throw data_error("{}: {}", path(),
                      order.substr(0, 4) == "True"
                          ? "the array is stored column by column (Fortran order). Save numpy.ascontiguousarray(array)"
-                         : "its header does not tell the order of the values");
+                         : "its header does not give the order of the values");
   }
 
   const std::string_view tuple = value_of(header, "shape");

@@ -11,7 +11,7 @@ namespace trainer {
 
 class NpyFile {
  public:
-  // Reads and checks the header, and that the file holds exactly the values that it promises.
+  // Reads and checks the header, and checks that the file has exactly the promised number of values.
   explicit NpyFile(const std::string& path);
 
   const std::string& path() const { return file_.path(); }
@@ -20,8 +20,8 @@ class NpyFile {
   char kind() const { return kind_; }
   int element_bytes() const { return element_bytes_; }
 
-  // Rows [begin, end) of axis 0 converted to float32, into (end - begin) * shape().count(1) values. A scalar
-  // has one row.
+  // Reads rows [begin, end) of axis 0, converted to float32, into (end - begin) * shape().count(1) values. A scalar has
+  // one row.
   void read_rows(int64_t begin, int64_t end, float* out) const;
 
  private:

@@ -1,4 +1,4 @@
-// The header of an .npy file, and its values.
+// Writes the header and the values of a .npy file.
 #include "formats/npy_writer.h"
 
 #include <fmt/format.h>
@@ -10,7 +10,7 @@ namespace {
 
 constexpr size_t kAlignment = 64;
 
-// Magic, version 1.0, the header's length in two bytes, a Python dictionary padded by blanks.
+// Magic, version 1.0, the length of the header in two bytes, a Python dictionary padded with blanks.
 std::string header(const Shape& shape) {
   std::string extents;
   for (int64_t extent : shape.dims()) extents += fmt::format("{}, ", extent);

@@ -1,4 +1,4 @@
-// Writing NumPy arrays: `.npy`, format version 1, C order, f4 little-endian.
+// Writes a NumPy array: `.npy`, format version 1, C order, f4 little-endian.
 #pragma once
 
 #include <cstdint>
@@ -11,10 +11,10 @@ namespace trainer {
 
 class NpyWriter {
  public:
-  // Values follow by write(), shape.count() of them in all. A file that exists is kept: a data_error.
+  // Writes the header; shape.count() values in all follow by write(). An existing file is kept and is a data_error.
   NpyWriter(const std::string& path, const Shape& shape);
   void write(const float* values, int64_t count);
-  // Puts the file in its place; all values must have been written.
+  // Renames the file to its final path; all values must have been written.
   void finish();
 
  private:

@@ -1,4 +1,4 @@
-// A locked file beside those of a prefix.
+// Creates and holds the lock file of a prefix.
 #include "formats/prefix_lock.h"
 
 #include <fcntl.h>
@@ -24,7 +24,7 @@ std::string own_name() {
   return fmt::format("{}pid {} on {}", kSignature, getpid(), host);
 }
 
-// Without O_CREAT first: Linux refuses it for others' files in a folder like /tmp (fs.protected_regular).
+// First without O_CREAT: Linux refuses that flag for other users' files in a folder like /tmp (fs.protected_regular).
 int open_lock(const std::string& path) {
   constexpr int kFlags = O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
   while (true) {
@@ -35,7 +35,7 @@ int open_lock(const std::string& path) {
   }
 }
 
-// A process that is about to sign its file has left it empty so far.
+// An empty file counts as ours: its process has not written the signature yet.
 bool is_ours(int descriptor) {
   struct stat status {};
   if (fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode) || status.st_nlink > 1) return false;
@@ -47,11 +47,11 @@ std::string holder_in(int descriptor) {
   return content.empty() ? "another run" : printable(std::string_view(content).substr(kSignature.size()));
 }
 
-bool is_still_there(int descriptor, const std::string& path) {
+bool is_at_path(int descriptor, const std::string& path) {
   struct stat held {
-  }, there{};
-  return fstat(descriptor, &held) == 0 && lstat(path.c_str(), &there) == 0 && held.st_ino == there.st_ino &&
-         held.st_dev == there.st_dev;
+  }, current{};
+  return fstat(descriptor, &held) == 0 && lstat(path.c_str(), &current) == 0 && held.st_ino == current.st_ino &&
+         held.st_dev == current.st_dev;
 }
 
 }  // namespace
@@ -67,8 +67,8 @@ PrefixLock::PrefixLock(const std::string& prefix) : path_(path_of(prefix)) {
     if (descriptor < 0) return;
     const bool taken = flock(descriptor, LOCK_EX | LOCK_NB) == 0;
     const bool held = !taken && errno == EWOULDBLOCK;
-    // The holder before may have taken the file away.
-    if (taken && !is_still_there(descriptor, path_)) {
+    // The previous holder may have removed the file.
+    if (taken && !is_at_path(descriptor, path_)) {
       close(descriptor);
       continue;
     }
@@ -82,22 +82,20 @@ PrefixLock::PrefixLock(const std::string& prefix) : path_(path_of(prefix)) {
     close(descriptor);
     if (!ours)
       throw data_error(
-          "{} has the name of the lock of files that begin with {}, and trainer did not write it: move it away, or "
-          "give another "
+          "{} has the name of the lock file for prefix {}, but trainer did not write it: move it away, or use another "
           "prefix",
           path_, prefix);
     if (!held) return;
     throw config_error(
-        "{} is writing files that begin with {}: this run would replace them. Give it another prefix, or wait for the "
-        "other "
-        "to end",
+        "{} is writing files that begin with {}: this run would replace them. Use another prefix, or wait until the "
+        "other run ends",
         holder, prefix);
   }
 }
 
 PrefixLock::~PrefixLock() {
   if (descriptor_ < 0) return;
-  if (is_still_there(descriptor_, path_)) unlink(path_.c_str());
+  if (is_at_path(descriptor_, path_)) unlink(path_.c_str());
   close(descriptor_);
 }
 

@@ -1,17 +1,18 @@
-// The lock of a file prefix, so that two runs do not replace each other's files.
+// The lock of a file prefix. It prevents two runs from replacing each other's files.
 #pragma once
 
 #include <string>
 
 namespace trainer {
 
-// It is the lock (flock) of the file .PREFIX.trainer-lock beside the prefix's files, which exists as long as it is
-// held; the kernel ends it with the process, however that ends, and a file that a killed process leaves locks nothing.
-// A file of this name that trainer did not write is neither changed nor removed.
+// Locks (flock) the file .PREFIX.trainer-lock beside the prefix's files, and removes it on release. The kernel releases
+// the lock when the process ends for any reason, so the file of a killed process locks nothing. A file of this name
+// that trainer did not write is never changed or removed.
 class PrefixLock {
  public:
-  // Throws a config_error that names the holder, a data_error where the file's name is taken by something else. Locks
-  // nothing where such a file cannot be made, or the file system knows no locks, as some over a network.
+  // Throws a config_error with the name of the holder if another run has the lock, and a data_error if another file has
+  // the name of the lock file. Locks nothing if the lock file cannot be created, or if the file system has no locks, as
+  // some network file systems.
   explicit PrefixLock(const std::string& prefix);
   ~PrefixLock();
   PrefixLock(const PrefixLock&) = delete;

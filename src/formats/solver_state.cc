@@ -1,4 +1,4 @@
-// Solver states in both formats.
+// Reads and writes solver states in both formats.
 #include "formats/solver_state.h"
 
 #include <google/protobuf/stubs/logging.h>
@@ -17,8 +17,7 @@ constexpr uint32_t kIter = 1, kHistory = 3;
 constexpr size_t kMostHistory = 1'000'000;
 constexpr const char* kOwnFields = "trainer_state";
 
-// Copies the value after the reader's last tag, tag included, to `out`. Groups are left out: SolverState has
-// none.
+// Copies the value after the reader's last tag, with the tag, to `out`. Groups are skipped: SolverState has none.
 void copy_field(WireReader& reader, std::string& out) {
   const uint32_t field = reader.field();
   switch (reader.type()) {
@@ -67,7 +66,7 @@ SolverStateFile read_binary(const std::string& path) {
   try {
     while (reader.next()) {
       if (reader.is(kIter, WireType::kBytes)) {
-        throw data_error("{} is not a solver state; it looks like a weight file (give it with --weights)", path);
+        throw data_error("{} is not a solver state; it looks like a weight file (pass it with --weights)", path);
       }
       if (reader.is(kHistory, WireType::kBytes)) {
         if (out.history.size() == kMostHistory) throw WireError(reader.position(), "more than a million history blobs");
@@ -82,9 +81,8 @@ SolverStateFile read_binary(const std::string& path) {
     }
   } catch (const WireError& error) {
     throw data_error(
-        "{} is not a readable solver state: {} at byte {}, after {} history blobs; the file is {} bytes "
-        "long{}",
-        path, error.what(), error.offset(), out.history.size(), file.size(),
+        "{} is not a readable solver state: {} at byte {}, after {} history blobs; the file is {} bytes long{}", path,
+        error.what(), error.offset(), out.history.size(), file.size(),
         promised_end > file.size() ? fmt::format(" where history blob {} should reach byte {}. Copy it again",
                                                  out.history.size(), promised_end)
                                    : "");
@@ -97,9 +95,9 @@ SolverStateFile read_binary(const std::string& path) {
 SolverStateFile read_hdf5(const std::string& path) {
   const Hdf5File file = Hdf5File::open(path);
   if (!file.has_dataset("iter") || !file.has_group("history")) {
-    throw data_error("{} is an HDF5 file but no solver state: {} is missing{}", path,
+    throw data_error("{} is an HDF5 file but not a solver state: {} is missing{}", path,
                      file.has_dataset("iter") ? "group \"history\"" : "dataset \"iter\"",
-                     file.has_group("data") ? "; it looks like a weight file (give it with --weights)" : "");
+                     file.has_group("data") ? "; it looks like a weight file (pass it with --weights)" : "");
   }
   SolverStateFile out;
   if (file.has_dataset(kOwnFields)) {
@@ -121,7 +119,7 @@ SolverStateFile read_hdf5(const std::string& path) {
   return out;
 }
 
-// The message without its history, current_step set.
+// The message without its history, with current_step set.
 std::string serialized_head(const caffe::SolverState& state) {
   TRAINER_ASSERT(state.history_size() == 0);
   caffe::SolverState head = state;
@@ -141,7 +139,7 @@ int64_t total_size(size_t head_bytes, const std::vector<BlobRef>& history) {
 SolverStateFile read_solver_state(const std::string& path) {
   SolverStateFile file = Hdf5File::has_signature(path) ? read_hdf5(path) : read_binary(path);
   if (file.state.iter() < 0 || file.state.current_step() < 0)
-    throw data_error("{}: iteration {} with current_step {} cannot be: the file is damaged, copy it again", path,
+    throw data_error("{}: iteration {} with current_step {} is impossible: the file is damaged. Copy it again", path,
                      file.state.iter(), file.state.current_step());
   return file;
 }

@@ -1,8 +1,8 @@
 // Solver states: `.solverstate` (binary SolverState) and `.solverstate.h5`.
 //
-// Both are Caffe's; what an exact resume needs beyond them are the fields from 5000 on, in the binary message
-// itself or, in HDF5, in the dataset "trainer_state": the bytes of a SolverState that holds only those
-// fields. Caffe reads either file and passes over the additions.
+// Both formats are Caffe's. An exact resume needs more fields, numbered from 5000: in the binary message itself or, in
+// HDF5, in the dataset "trainer_state", the bytes of a SolverState that has only those fields. Caffe reads both files
+// and ignores the additions.
 #pragma once
 
 #include <cstdint>
@@ -16,15 +16,15 @@
 namespace trainer {
 
 struct SolverStateFile {
-  // Everything but `history`.
+  // All fields except `history`.
   caffe::SolverState state;
   std::vector<WeightBlob> history;
 };
 
-// Reads either format, told apart by HDF5's signature. A state of Caffe's own has no fields from 5000 on.
+// Reads either format; HDF5 is recognized by its signature. A state that Caffe wrote has no fields from 5000 on.
 SolverStateFile read_solver_state(const std::string& path);
 
-// `state.history` must be empty: the history is streamed from the caller's memory, into a file that the caller commits.
+// Streams the history from the caller's memory into `file`, which the caller commits; `state.history` must be empty.
 // current_step is always written.
 void write_solver_state(AtomicFile& file, const caffe::SolverState& state, const std::vector<BlobRef>& history);
 void write_solver_state_hdf5(AtomicFile& place, const caffe::SolverState& state, const std::vector<BlobRef>& history);

@@ -1,4 +1,4 @@
-// Temporary files and folders.
+// Names, locks and removes temporary files and folders.
 #include "formats/temporaries.h"
 
 #include <fcntl.h>
@@ -34,7 +34,7 @@ std::string host_name() {
   return name;
 }
 
-// Takes ".DIGITS" off the end of `name`.
+// Removes ".DIGITS" from the end of `name`.
 bool take_number(std::string_view* name) {
   const size_t dot = name->rfind('.');
   if (dot == name->npos || dot + 1 == name->size()) return false;
@@ -43,14 +43,14 @@ bool take_number(std::string_view* name) {
   return true;
 }
 
-// The host in a name of this form; nothing where it is another name.
+// The host in a temporary name, or nothing if the name has another form.
 std::optional<std::string> host_in(std::string_view name, const std::string& begin, const std::string& ending) {
   if (!name.starts_with(begin) || !name.ends_with(ending) || name.size() < begin.size() + ending.size())
     return std::nullopt;
   name.remove_suffix(ending.size());
   if (!take_number(&name) || !take_number(&name) || name.size() < begin.size()) return std::nullopt;
   const size_t dot = name.rfind('.');
-  // A tag follows `begin` at once, or a dot.
+  // The tag follows `begin` directly, or after a dot.
   return std::string(name.substr(std::max(begin.size(), dot == name.npos ? 0 : dot + 1)));
 }
 

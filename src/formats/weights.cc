@@ -1,4 +1,4 @@
-// Reading weight files.
+// Reads weight files.
 #include "formats/weights.h"
 
 #include <array>
@@ -12,12 +12,12 @@
 namespace trainer {
 namespace {
 
-// A layer of 65,536 blobs or a net of a million layers is a damaged file, not a model.
+// A layer with more blobs, or a net of more than a million layers, is a damaged file, not a model.
 constexpr size_t kMostBlobs = 1 << 16;
 constexpr size_t kMostLayers = 1'000'000;
 constexpr int kDeepestGroup = 32;
 
-// Where each generation keeps what we read.
+// The field numbers of one generation of layer messages.
 struct LayerFields {
   uint32_t name, blobs, type;
   WireType type_wire;
@@ -29,7 +29,7 @@ constexpr uint32_t kV1NestedV0 = 1;
 
 constexpr uint32_t kNetName = 1, kNetV1Layers = 2, kNetLayers = 100;
 
-// By the number of V1LayerParameter.LayerType.
+// Indexed by V1LayerParameter.LayerType.
 constexpr std::array<const char*, 40> kV1Types = {
     "",
     "Accuracy",
@@ -73,7 +73,7 @@ constexpr std::array<const char*, 40> kV1Types = {
     "Deconvolution",
 };
 
-// Reads the layer message that the reader is in. `layer` is filled as it goes, so that an error can name it.
+// Reads the layer message that the reader is in. Fills `layer` while reading, so that an error can name it.
 void read_layer(WireReader& reader, const LayerFields& fields, WeightLayer& layer) {
   while (reader.next()) {
     if (reader.is(fields.name, WireType::kBytes)) {
@@ -100,7 +100,7 @@ void read_layer(WireReader& reader, const LayerFields& fields, WeightLayer& laye
   }
 }
 
-std::string place_of(const WeightLayer& layer, size_t index) {
+std::string location_of(const WeightLayer& layer, size_t index) {
   const std::string name = layer.name.empty() ? "without a name" : fmt::format("\"{}\"", layer.name);
   return fmt::format("layer {} (number {} in the file), blob {}", name, index, layer.blobs.size());
 }
@@ -110,8 +110,7 @@ WeightFile read_binary(const std::string& path) {
   if (file.size() == 0) throw data_error("{} is empty: not a weight file", path);
   if (file.looks_like_text()) {
     throw data_error(
-        "{} is text. Weights are a .caffemodel or .caffemodel.h5 file; a net's prototxt is given with "
-        "--model or named "
+        "{} is text. A weight file is a .caffemodel or .caffemodel.h5 file; pass a prototxt with --model, or name it "
         "in the solver",
         path);
   }
@@ -126,7 +125,7 @@ WeightFile read_binary(const std::string& path) {
         out.net_name = reader.text();
       } else if (reader.is(kNetName, WireType::kVarint) && out.layers.empty()) {
         throw data_error(
-            "{} is not a weight file; it looks like a solver state (give it with --snapshot) or a mean image", path);
+            "{} is not a weight file; it looks like a solver state (pass it with --snapshot) or a mean image", path);
       } else if (v1 || reader.is(kNetLayers, WireType::kBytes)) {
         if (out.layers.size() == kMostLayers) throw WireError(reader.position(), "more than a million layers");
         const int64_t outer = reader.enter_truncated(promised_end);
@@ -141,14 +140,14 @@ WeightFile read_binary(const std::string& path) {
       }
     }
   } catch (const WireError& error) {
-    const std::string place = in_layer ? ", " + place_of(out.layers.back(), out.layers.size()) : "";
+    const std::string location = in_layer ? ", " + location_of(out.layers.back(), out.layers.size()) : "";
     if (in_layer && promised_end > file.size()) {
       throw data_error(
-          "{}: the file is {} bytes long and ends inside {}; that layer should reach byte {}. Copy or "
-          "download it again (byte {}: {})",
-          path, file.size(), place.substr(2), promised_end, error.offset(), error.what());
+          "{}: the file is {} bytes long and ends inside {}; that layer should reach byte {}. Copy or download it "
+          "again (byte {}: {})",
+          path, file.size(), location.substr(2), promised_end, error.offset(), error.what());
     }
-    throw data_error("{} is not a readable weight file{}: {} at byte {}; the file is {} bytes long", path, place,
+    throw data_error("{} is not a readable weight file{}: {} at byte {}; the file is {} bytes long", path, location,
                      error.what(), error.offset(), file.size());
   }
   if (out.layers.empty()) {
@@ -157,14 +156,14 @@ WeightFile read_binary(const std::string& path) {
   return out;
 }
 
-// The number of a dataset that holds a blob ("0", "1", ...), or -1.
+// The number of a dataset that is a blob ("0", "1", ...), or -1.
 int blob_number(const std::string& name) {
   if (name.empty() || name.size() > 5 || name.find_first_not_of("0123456789") != std::string::npos) return -1;
   const int number = std::stoi(name);
   return number < static_cast<int>(kMostBlobs) && std::to_string(number) == name ? number : -1;
 }
 
-// A layer is a group that holds blobs, or no group: the groups on the way to a layer named "a/b" are none.
+// A group is a layer if it has blobs or no subgroups: the outer groups of a layer named "a/b" are not layers.
 void collect_layers(const Hdf5File& file, const std::string& name, int depth, std::vector<WeightLayer>& layers) {
   const std::string group = name.empty() ? "data" : "data/" + name;
   if (depth > kDeepestGroup) throw data_error("{}: groups are nested too deeply at \"{}\"", file.path(), group);
@@ -198,7 +197,7 @@ WeightFile read_hdf5(const std::string& path) {
   const Hdf5File file = Hdf5File::open(path);
   if (!file.has_group("data")) {
     throw data_error("{} is an HDF5 file but holds no weights: group \"/data\" is missing{}", path,
-                     file.has_group("history")  ? "; it looks like a solver state (give it with --snapshot)"
+                     file.has_group("history")  ? "; it looks like a solver state (pass it with --snapshot)"
                      : file.has_dataset("data") ? "; it looks like training data"
                                                 : "");
   }
@@ -214,7 +213,7 @@ WeightBlob read_hdf5_blob(const Hdf5File& file, const std::string& dataset) {
   WeightBlob blob;
   blob.shape = file.dataset(dataset).shape;
   if (blob.shape.count() > kMostElements)
-    throw data_error("{}: dataset \"{}\" ({}) is no blob: it has more than {} values", file.path(), dataset,
+    throw data_error("{}: dataset \"{}\" ({}) is not a blob: it has more than {} values", file.path(), dataset,
                      blob.shape.text(), kMostElements);
   blob.data = file.read_floats(dataset);
   return blob;

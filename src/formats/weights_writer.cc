@@ -1,4 +1,4 @@
-// Writing weight files.
+// Writes weight files.
 #include <set>
 
 #include "base/error.h"
@@ -34,7 +34,7 @@ int64_t layer_size(const WeightLayerRef& layer, int64_t head_bytes) {
   return size;
 }
 
-// Room for the file's own structures, beyond the values.
+// The values, plus an estimate of the file's own structures.
 int64_t hdf5_size_estimate(const std::vector<WeightLayerRef>& layers) {
   int64_t bytes = 4096;
   for (const WeightLayerRef& layer : layers) {
@@ -60,8 +60,8 @@ int64_t binary_weights_size(const std::string& net_name, const std::vector<Weigh
 void check_binary_size(int64_t bytes, const std::string& what) {
   if (bytes <= kLargestBinaryMessage) return;
   throw data_error(
-      "cannot write {}: it would take {} ({} bytes), and no reader of the binary format takes more than {} "
-      "bytes. Set snapshot_format: HDF5 in the solver",
+      "cannot write {}: it would take {} ({} bytes), and readers of the binary format accept at most {} bytes. Set "
+      "snapshot_format: HDF5 in the solver",
       what, format_bytes(bytes), bytes, kLargestBinaryMessage);
 }
 
@@ -96,10 +96,10 @@ void check_hdf5_names(const std::string& what, const std::vector<Hdf5LayerName>&
   };
   std::set<std::string> with_blobs, datasets;
   for (const Hdf5LayerName& layer : layers) {
-    // HDF5 reads "." and repeated or outer slashes of a path as nothing.
+    // HDF5 ignores "." and repeated or outer slashes in a path.
     for (const std::string& part : split(layer.name, '/')) {
       if (part.empty() || part == "." || layer.name.find('\0') != std::string::npos)
-        throw refuse(layer.name, "its name is no path of groups");
+        throw refuse(layer.name, "its name is not a valid path of groups");
     }
     if (layer.blobs > 0 && !with_blobs.insert(layer.name).second)
       throw refuse(layer.name, "another layer with learned blobs has this name");
@@ -109,17 +109,17 @@ void check_hdf5_names(const std::string& what, const std::vector<Hdf5LayerName>&
     for (size_t slash = layer.name.find('/'); slash != std::string::npos;) {
       slash = layer.name.find('/', slash + 1);
       if (datasets.count(layer.name.substr(0, slash)) > 0)
-        throw refuse(layer.name, "a blob of another layer stands at its place in the file");
+        throw refuse(layer.name, "a blob of another layer has the same path in the file");
     }
   }
 }
 
-void write_weights_hdf5(AtomicFile& place, const std::vector<WeightLayerRef>& layers) {
+void write_weights_hdf5(AtomicFile& target, const std::vector<WeightLayerRef>& layers) {
   std::vector<Hdf5LayerName> names;
   for (const WeightLayerRef& layer : layers) names.push_back({layer.name, layer.blobs.size()});
-  check_hdf5_names(place.path(), names);
-  place.expect(hdf5_size_estimate(layers));
-  Hdf5File file = Hdf5File::create(place.temporary_path(), place.path());
+  check_hdf5_names(target.path(), names);
+  target.expect(hdf5_size_estimate(layers));
+  Hdf5File file = Hdf5File::create(target.temporary_path(), target.path());
   file.make_group("data");
   bool any_diff = false;
   for (const WeightLayerRef& layer : layers) {

@@ -1,4 +1,4 @@
-// A bounded reader of protobuf's wire format.
+// Bounded reader of protobuf's wire format.
 #include "formats/wire_reader.h"
 
 #include <fmt/format.h>
@@ -14,7 +14,7 @@
 namespace trainer {
 namespace {
 
-// Wire floats are little-endian and copied as they are.
+// Floats on the wire are little-endian; they are copied without conversion.
 static_assert(std::endian::native == std::endian::little);
 
 constexpr size_t kBufferBytes = 256 * 1024;
@@ -63,7 +63,7 @@ uint64_t WireReader::varint() {
     value |= (byte & 0x7F) << shift;
     if (byte < 0x80) return value;
   }
-  fail("a number of more than 10 bytes");
+  fail("a number has more than 10 bytes");
 }
 
 uint32_t WireReader::fixed32() {
@@ -95,14 +95,14 @@ bool WireReader::next() {
 int64_t WireReader::length() {
   const uint64_t count = varint();
   if (count > static_cast<uint64_t>(remaining())) {
-    fail(fmt::format("field {} claims {} bytes where {} are left", field_, count, remaining()));
+    fail(fmt::format("field {} claims {} bytes, but only {} are left", field_, count, remaining()));
   }
   return static_cast<int64_t>(count);
 }
 
 std::string WireReader::text(int64_t most) {
   const int64_t count = length();
-  if (count > most) fail(fmt::format("a text of {} bytes, more than any name has", count));
+  if (count > most) fail(fmt::format("a string of {} bytes, longer than any name", count));
   std::string out(static_cast<size_t>(count), '\0');
   bytes(out.data(), count);
   return out;
@@ -163,7 +163,7 @@ void WireReader::skip() {
         open_groups.push_back(field_);
         break;
       case WireType::kEndGroup:
-        if (open_groups.empty() || open_groups.back() != field_) fail("a group ends that did not begin");
+        if (open_groups.empty() || open_groups.back() != field_) fail("a group ends without a beginning");
         open_groups.pop_back();
         break;
     }
@@ -183,7 +183,7 @@ void WireReader::append_floats(std::vector<float>& out, int64_t most) {
     out.push_back(std::bit_cast<float>(fixed32()));
   } else if (type_ == WireType::kBytes) {
     const int64_t count = length();
-    if (count % 4 != 0) fail(fmt::format("{} bytes of floats, no multiple of 4", count));
+    if (count % 4 != 0) fail(fmt::format("{} bytes of floats, not a multiple of 4", count));
     check_room(out, count / 4, most);
     const size_t old = out.size();
     out.resize(old + static_cast<size_t>(count / 4));
@@ -199,7 +199,7 @@ void WireReader::append_doubles(std::vector<float>& out, int64_t most) {
     out.push_back(static_cast<float>(std::bit_cast<double>(fixed64())));
   } else if (type_ == WireType::kBytes) {
     const int64_t count = length();
-    if (count % 8 != 0) fail(fmt::format("{} bytes of doubles, no multiple of 8", count));
+    if (count % 8 != 0) fail(fmt::format("{} bytes of doubles, not a multiple of 8", count));
     check_room(out, count / 8, most);
     out.reserve(out.size() + static_cast<size_t>(count / 8));
     for (int64_t i = 0; i < count; i += 8) out.push_back(static_cast<float>(std::bit_cast<double>(fixed64())));
@@ -231,7 +231,7 @@ int64_t WireReader::enter_truncated(int64_t& promised_end) {
   const uint64_t count = varint();
   const int64_t outer = limit_;
   const int64_t taken = count > static_cast<uint64_t>(remaining()) ? remaining() : static_cast<int64_t>(count);
-  // A damaged length may be anything up to 2^64.
+  // A damaged length may have any value up to 2^64.
   promised_end = count > uint64_t{1} << 62 ? INT64_MAX : position() + static_cast<int64_t>(count);
   limit_ = position() + taken;
   return outer;

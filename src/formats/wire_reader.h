@@ -1,7 +1,7 @@
-// A bounded reader of protobuf's wire format over memory or a file of any size.
+// Bounded reader of protobuf's wire format over memory or a file of any size.
 //
-// It never reads past the limit of the message it is in, never takes memory that the input cannot fill, and
-// turns every defect into a WireError with the byte offset.
+// It never reads past the limit of the current message and never allocates memory that the input cannot fill. Every
+// defect is a WireError with the byte offset.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,7 @@ namespace trainer {
 class WireError : public std::runtime_error {
  public:
   WireError(int64_t offset, const std::string& reason) : std::runtime_error(reason), offset_(offset) {}
-  // Bytes from the start of the file or record.
+  // Byte offset from the start of the file or record.
   int64_t offset() const { return offset_; }
 
  private:
@@ -26,18 +26,17 @@ enum class WireType : uint8_t { kVarint = 0, kFixed64 = 1, kBytes = 2, kGroup = 
 
 class WireReader {
  public:
-  // Over memory, which must outlive the reader.
+  // Reads memory, which must outlive the reader.
   explicit WireReader(std::string_view bytes);
-  // Over the whole of an open file, `size` bytes from its start, through a buffer; the descriptor stays the
-  // caller's.
+  // Reads an open file, `size` bytes from its start, through a buffer. The caller owns the descriptor.
   WireReader(int descriptor, int64_t size);
 
   int64_t position() const { return base_ + (cursor_ - begin_); }
   // Bytes left in the current message.
   int64_t remaining() const { return limit_ - position(); }
 
-  // Reads the next tag; false at the end of the current message. Then take the value with the call that fits
-  // `type`, or skip it.
+  // Reads the next tag; false at the end of the current message. Then read the value with the call for its `type`, or
+  // skip it.
   bool next();
   uint32_t field() const { return field_; }
   WireType type() const { return type_; }
@@ -48,26 +47,26 @@ class WireReader {
   uint64_t fixed64();
   // The length of a kBytes value, checked against the current message.
   int64_t length();
-  // A kBytes value as text; at most `most` bytes.
+  // A kBytes value as text of at most `most` bytes.
   std::string text(int64_t most = 1 << 20);
-  // Raw bytes of the value; call length() first.
+  // Copies raw bytes of the value; call length() first.
   void bytes(void* out, int64_t count);
-  // In memory: a view of the next `count` bytes without a copy. Only for readers over memory.
+  // A view of the next `count` bytes, without a copy. Only for readers over memory.
   std::string_view view(int64_t count);
   // Skips the value after the last tag, groups included.
   void skip();
 
-  // Repeated numbers, both packed and not, appended to `out`, which may come to hold `most`; more are refused before
-  // they are read. The tag must have been read.
+  // Append repeated numbers, packed or not, to `out`. Throw before reading if `out` would then have more than `most`
+  // values. The tag must have been read.
   void append_floats(std::vector<float>& out, int64_t most = INT64_MAX);
   void append_doubles(std::vector<float>& out, int64_t most = INT64_MAX);
   void append_int64s(std::vector<int64_t>& out);
 
-  // Enters the kBytes value after the last tag as a message: next() ends where it ends. Returns the old
-  // limit, to be given to leave(), which also skips what was not read.
+  // Enters the kBytes value after the last tag as a message: next() returns false at its end. Returns the old limit for
+  // leave(), which also skips the unread rest.
   int64_t enter();
-  // The same where the message may reach beyond the current limit: it is cut there, so that what is left of
-  // it can be read and named. `promised_end` is where it should have ended.
+  // Like enter(), but a message that extends beyond the current limit is cut there, so that the rest can be read and
+  // named. `promised_end` receives the end that the length claims.
   int64_t enter_truncated(int64_t& promised_end);
   void leave(int64_t outer_limit);
 
@@ -75,7 +74,7 @@ class WireReader {
   void refill();
   void skip_bytes(int64_t count);
   void need(int64_t count);
-  // Of numbers that are to be appended.
+  // Throws if `count` more numbers would exceed `most`.
   void check_room(const std::vector<float>& out, int64_t count, int64_t most) const;
   [[noreturn]] void fail(const std::string& reason) const;
 

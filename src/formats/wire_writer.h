@@ -1,4 +1,4 @@
-// The few pieces of protobuf's wire format that files are written with by hand.
+// The parts of protobuf's wire format that hand-written serializers need.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +23,7 @@ inline void append_varint_field(std::string& out, uint32_t field, uint64_t value
   append_varint(out, value);
 }
 
-// Tag and length of a bytes, string or message field; the content follows.
+// Appends tag and length of a bytes, string or message field; the content follows.
 inline void append_length_prefix(std::string& out, uint32_t field, int64_t length) {
   append_varint(out, uint64_t{field} << 3 | 2);
   append_varint(out, static_cast<uint64_t>(length));
@@ -34,7 +34,7 @@ inline void append_bytes_field(std::string& out, uint32_t field, std::string_vie
   out.append(bytes);
 }
 
-// Size of a length-delimited field with its tag and length.
+// The size of a length-delimited field, with its tag and length.
 inline int64_t bytes_field_size(uint32_t field, int64_t length) {
   return varint_size(uint64_t{field} << 3) + varint_size(static_cast<uint64_t>(length)) + length;
 }

@@ -195,7 +195,7 @@ TEST(ConvertArrays, KeepsWhatAnotherConversionMadeMeanwhile) {
     if (std::exchange(first, false)) convert_arrays_to_hdf5(request);
   };
   expect_contains(error_text([&] { convert_arrays_to_hdf5(request, other_is_faster); }),
-                  {folder / "out.h5" + " exists by now"});
+                  {folder / "out.h5" + " was created by another process in the meantime"});
   EXPECT_EQ(Hdf5File::open(folder / "out.h5").read_floats("data"), (std::vector<float>{0, 1, 2, 3}));
   const auto entries = std::distance(std::filesystem::directory_iterator(folder / ""), {});
   EXPECT_EQ(entries, 3);  // the array, the data set, its list

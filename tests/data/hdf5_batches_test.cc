@@ -168,7 +168,7 @@ TEST_F(Hdf5Batches, RowsThatWereNotWrittenAreRefused) {
   H5Sclose(space);
   H5Fclose(file);
   write_list({"a.h5"});
-  expect_contains(open_error(), {"a.h5: dataset \"data\" (9) was not written whole: of 5 chunks it stores 2"});
+  expect_contains(open_error(), {"a.h5: dataset \"data\" (9) is incomplete: of its 5 chunks it stores only 2"});
 }
 
 TEST_F(Hdf5Batches, WrongFiles) {

@@ -82,7 +82,7 @@ TEST(AtomicFile, KeepsLinksPermissionsAndDevices) {
   const std::string pipe = folder / "pipe";
   ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
   EXPECT_TRUE(contains(data_error_of([&] { AtomicFile file(pipe); }), "a pipe that no process reads"));
-  EXPECT_TRUE(contains(data_error_of([&] { check_replaceable(pipe); }), "it is no regular file"));
+  EXPECT_TRUE(contains(data_error_of([&] { check_replaceable(pipe); }), "it is not a regular file"));
   const int reader = ::open(pipe.c_str(), O_RDONLY | O_NONBLOCK);
   AtomicFile direct(pipe);
   direct.write("lines", 5);
@@ -93,7 +93,7 @@ TEST(AtomicFile, KeepsLinksPermissionsAndDevices) {
   EXPECT_STREQ(read, "lines");
   EXPECT_TRUE(std::filesystem::is_fifo(pipe));
   AtomicFile nowhere("/dev/null");
-  EXPECT_TRUE(contains(data_error_of([&] { nowhere.temporary_path(); }), "no file on a disk"));
+  EXPECT_TRUE(contains(data_error_of([&] { nowhere.temporary_path(); }), "not a file on a disk"));
 }
 
 TEST(AtomicFile, KeepsWhatAppearsMeanwhile) {
@@ -220,7 +220,7 @@ TEST(AtomicFile, SaysWhatIsMissing) {
   EXPECT_TRUE(contains(data_error_of([&] { AtomicFile(folder.path()); }), "it is a folder"));
   EXPECT_TRUE(contains(data_error_of([&] { AtomicFile(folder / "a", int64_t{1} << 60); }), "the disk is full"));
   EXPECT_TRUE(
-      contains(data_error_of([&] { check_writable_prefix(folder / std::string(240, 'x')); }), "more than 255 bytes"));
+      contains(data_error_of([&] { check_writable_prefix(folder / std::string(240, 'x')); }), "longer than 255 bytes"));
   EXPECT_NO_THROW(check_writable_prefix(folder / "snap"));
   EXPECT_EQ(folder.file_count(), 1u);
 }
@@ -244,11 +244,11 @@ TEST(Manifest, TellsWhatDiffers) {
   std::vector<std::string> problems = verify_manifest(manifest);
   ASSERT_EQ(problems.size(), 2u);
   EXPECT_TRUE(contains(problems[0], "has changed"));
-  EXPECT_TRUE(contains(problems[1], "has 4 bytes, 5 were written"));
+  EXPECT_TRUE(contains(problems[1], "has 4 bytes, but 5 were written"));
   std::filesystem::remove(a);
   EXPECT_TRUE(contains(verify_manifest(manifest).at(0), "No such file"));
   folder.write("net_iter_5.manifest", "{}");
-  EXPECT_TRUE(contains(verify_manifest(manifest).at(0), "is no manifest"));
+  EXPECT_TRUE(contains(verify_manifest(manifest).at(0), "is not a manifest"));
   folder.write("net_iter_5.manifest", "trainer snapshot manifest 1\nzz 5 x\n");
   EXPECT_TRUE(contains(verify_manifest(manifest).at(0), "line 2"));
 }

@@ -123,8 +123,8 @@ TEST(Csv, NamesLineAndColumn) {
   EXPECT_TRUE(contains(message("1,x\n3,4\n"), "line 1: \"1\" is a number"));
   EXPECT_EQ(CsvFile(folder.write("numbered.csv", "0,1,label\n3,4,5\n")).header().size(), 3u);
   EXPECT_TRUE(contains(message("1,2\n1,\n"), "line 2, column 2: the field is empty"));
-  EXPECT_TRUE(contains(message("1,2\n1,2,3\n"), "line 2: 3 columns where the first line has 2"));
-  EXPECT_TRUE(contains(message("a,b\n1,\"2\n3,4\n"), "line 2: a quote is opened and never closed"));
+  EXPECT_TRUE(contains(message("1,2\n1,2,3\n"), "line 2: 3 columns, but the first line has 2"));
+  EXPECT_TRUE(contains(message("a,b\n1,\"2\n3,4\n"), "line 2: an opening quote has no closing quote"));
   EXPECT_TRUE(contains(message(std::string(10'000, '7')), "longer than 4,096"));
   EXPECT_TRUE(contains(data_error_of([&] { CsvFile file(folder / "none"); }), "No such file"));
   EXPECT_TRUE(contains(data_error_of([&] { CsvFile file(folder.path()); }), "folder"));

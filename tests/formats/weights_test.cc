@@ -95,7 +95,7 @@ TEST(Weights, ReadsRawValues) {
 TEST(Weights, NamesWhatIsWrong) {
   const TempFolder folder;
   EXPECT_TRUE(contains(read_error(folder, from_hex("a206120a01783a0d50036204000000003a030a0101")),
-                       "its raw values are of type 3; known are 0 (double), 1 (float) and 2 (float16)"));
+                       "its raw values have type 3; supported are 0 (double), 1 (float) and 2 (float16)"));
   EXPECT_TRUE(contains(read_error(folder, from_hex("a206110a01783a0c500262030000003a030a0101")),
                        "3 bytes of raw values of 2 bytes each"));
   EXPECT_TRUE(contains(read_error(folder, from_hex("a206190a01783a142a0c0000803f00000040000040403a040a020202")),
@@ -235,7 +235,7 @@ TEST(Weights, RefusesMoreValuesThanABlobHas) {
   write_whole(write_weights_hdf5, hdf5, {{"x", nullptr, {}}});
   add_sparse_dataset(hdf5, "data/x/0", {65536, 32768});
   EXPECT_TRUE(contains(data_error_of([&] { read_weights(hdf5); }),
-                       "dataset \"data/x/0\" (65536,32768) is no blob: it has more than 2147483647 values"));
+                       "dataset \"data/x/0\" (65536,32768) is not a blob: it has more than 2147483647 values"));
 }
 
 TEST(Weights, Hdf5KeepsNamesSharingAndGradients) {

@@ -148,7 +148,7 @@ TEST_F(SnapshotFaults, WhatCannotBeReplacedIsFoundBeforeTheFirstIteration) {
   fs::create_directory(snapshots() + "/x_iter_10.manifest");
   refused("x_iter_10.manifest", "a folder");
   ASSERT_EQ(::mkfifo((snapshots() + "/x_iter_10.solverstate").c_str(), 0600), 0);
-  refused("x_iter_10.solverstate", "no regular file");
+  refused("x_iter_10.solverstate", "not a regular file");
   // Not due in this run.
   fs::create_directory(snapshots() + "/x_iter_7.manifest");
   EXPECT_NO_THROW(train("snapshot: 5"));
