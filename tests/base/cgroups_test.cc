@@ -1,4 +1,4 @@
-// Limits of control groups, from a made-up hierarchy and, where one can be made, from a real one.
+// Reads limits of control groups from a mock hierarchy and, if the system allows, from a real one.
 #include "base/cgroups.h"
 
 #include <gtest/gtest.h>
@@ -29,7 +29,7 @@ class Cgroups : public testing::Test {
     fs::create_directories(fs::path(root_ + path).parent_path());
     std::ofstream(root_ + path) << text;
   }
-  // A file of a group.
+  // Writes a file of a group.
   void set(const std::string& path, const std::string& text) { put("/sys/fs/cgroup" + path, text); }
   void be_in(const std::string& groups) { put("/proc/self/cgroup", groups); }
   std::string root_;
@@ -47,7 +47,7 @@ TEST_F(Cgroups, QuotaOfVersion2IsTheSmallestOfAllParents) {
   EXPECT_DOUBLE_EQ(cgroup_cpu_quota(root_), 0);
 }
 
-TEST_F(Cgroups, QuotaOfVersion1IsTheCpuControllers) {
+TEST_F(Cgroups, QuotaOfVersion1IsFromTheCpuController) {
   set("/cpu/job/cpu.cfs_quota_us", "50000\n");
   set("/cpu/job/cpu.cfs_period_us", "100000\n");
   be_in("4:memory:/x\n3:cpu,cpuacct:/job\n0::/\n");
@@ -78,7 +78,7 @@ TEST_F(Cgroups, MemoryOfVersion2) {
   set("/user.slice/memory.max", "1000000\n");
   set("/user.slice/memory.current", "1200000\n");
   EXPECT_EQ(free_host_memory(root_), 0);
-  // In a container: the path is the host's, the mount is the container's own group.
+  // In a container the path is the host's and the mount point is the container's own group.
   be_in("0::/docker/4711\n");
   set("/memory.max", "5000\n");
   set("/memory.current", "1000\n");
@@ -95,14 +95,14 @@ TEST_F(Cgroups, MemoryOfVersion1) {
   EXPECT_EQ(free_host_memory(root_), 304572800);
 }
 
-// Version 1, as root: a child process that is put into a group of its own sees its limit.
-TEST(RealCgroup, LimitOfTheOwnGroupIsSeen) {
+// Version 1, as root: a child process in its own group sees the limit of that group.
+TEST(RealCgroup, SeesTheLimitOfItsOwnGroup) {
   std::string folder;
   for_each_cgroup("memory", "", [&](const std::string& group, int version) {
     if (folder.empty() && version == 1) folder = group + "/trainer_test_" + std::to_string(getpid());
   });
   std::error_code error;
-  if (folder.empty() || !fs::create_directory(folder, error)) GTEST_SKIP() << "no group can be made";
+  if (folder.empty() || !fs::create_directory(folder, error)) GTEST_SKIP() << "cannot create a group";
   constexpr int64_t kLimit = int64_t{64} << 20;
   const pid_t child = fork();
   if (child == 0) {

@@ -1,4 +1,4 @@
-// The cores of this process.
+// Number of cores of this process.
 #include "base/cores.h"
 
 #include <gtest/gtest.h>

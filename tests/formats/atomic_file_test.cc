@@ -1,5 +1,4 @@
-// Atomic files and manifests, with faults: a folder that is missing, a disk that is full, a file that has
-// changed.
+// Atomic files and manifests, with faults: a missing folder, a full disk, a changed file.
 #include "formats/atomic_file.h"
 
 #include <fcntl.h>
@@ -21,7 +20,7 @@
 namespace trainer {
 namespace {
 
-// No file of this process may pass `bytes` while it lives: what a full disk does, without one.
+// Limits the size of this process's files to `bytes` while it exists; simulates a full disk.
 class FileSizeLimit {
  public:
   explicit FileSizeLimit(rlim_t bytes) : handler_(::signal(SIGXFSZ, SIG_IGN)) {
@@ -40,7 +39,7 @@ class FileSizeLimit {
   struct rlimit before_ {};
 };
 
-TEST(AtomicFile, AppearsWithCommitOnly) {
+TEST(AtomicFile, AppearsOnlyAfterCommit) {
   const TempFolder folder;
   const std::string path = folder.write("a", "old");
   {
@@ -81,7 +80,7 @@ TEST(AtomicFile, KeepsLinksPermissionsAndDevices) {
 
   const std::string pipe = folder / "pipe";
   ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
-  EXPECT_TRUE(contains(data_error_of([&] { AtomicFile file(pipe); }), "a pipe that no process reads"));
+  EXPECT_TRUE(contains(data_error_of([&] { AtomicFile file(pipe); }), "a pipe without a reader"));
   EXPECT_TRUE(contains(data_error_of([&] { check_replaceable(pipe); }), "it is not a regular file"));
   const int reader = ::open(pipe.c_str(), O_RDONLY | O_NONBLOCK);
   AtomicFile direct(pipe);
@@ -96,12 +95,12 @@ TEST(AtomicFile, KeepsLinksPermissionsAndDevices) {
   EXPECT_TRUE(contains(data_error_of([&] { nowhere.temporary_path(); }), "not a file on a disk"));
 }
 
-TEST(AtomicFile, KeepsWhatAppearsMeanwhile) {
+TEST(AtomicFile, KeepsAFileCreatedInTheMeantime) {
   const TempFolder folder;
   AtomicFile file(folder / "a", 0, Existing::kKept);
   file.write("mine", 4);
   folder.write("a", "another's");
-  EXPECT_TRUE(contains(data_error_of([&] { file.commit(); }), "another process has made it"));
+  EXPECT_TRUE(contains(data_error_of([&] { file.commit(); }), "created by another process"));
   EXPECT_EQ(read_all(folder / "a"), "another's");
   EXPECT_EQ(folder.file_count(), 1u);
   EXPECT_TRUE(contains(data_error_of([&] { AtomicFile(folder / "a", 0, Existing::kKept); }), "exists already"));
@@ -143,7 +142,7 @@ std::vector<std::string> names_in(const TempFolder& folder) {
   return names;
 }
 
-// A process that is killed while it writes these files.
+// Forks a process that is killed while it writes these files.
 void kill_writer_of(const std::vector<std::string>& paths) {
   const pid_t child = ::fork();
   ASSERT_GE(child, 0);
@@ -155,7 +154,7 @@ void kill_writer_of(const std::vector<std::string>& paths) {
   ::waitpid(child, nullptr, 0);
 }
 
-TEST(AtomicFile, WhatKilledProcessesLeftIsRemoved) {
+TEST(AtomicFile, RemovesFilesOfKilledProcesses) {
   const TempFolder folder;
   kill_writer_of(
       {folder / "x_iter_5.caffemodel", folder / "y_iter_5.caffemodel", folder / std::string(200, 'x') + "_iter_5"});
@@ -175,14 +174,14 @@ TEST(AtomicFile, WhatKilledProcessesLeftIsRemoved) {
   EXPECT_EQ(left[0], ".x_iter_5.notes.tmp");
   EXPECT_TRUE(left[1].starts_with(".y_iter_5.caffemodel."));
   EXPECT_EQ(left[2], "x_iter_7.caffemodel");
-  // What is written once looks for its own.
+  // A file with kKept removes its own abandoned temporary files.
   kill_writer_of({folder / "mean"});
   AtomicFile(folder / "mean", 0, Existing::kKept).commit();
   EXPECT_EQ(names_in(folder).size(), 4u);
 }
 
-// The locks of another host may not be seen here.
-TEST(AtomicFile, WhatAnotherHostLeftIsOlderThanADay) {
+// This host may not see the locks of another host.
+TEST(AtomicFile, RemovesFilesOfOtherHostsAfterADay) {
   const TempFolder folder;
   const std::string path = folder.write(".x_iter_5.caffemodel.another-host.77.1.tmp", "");
   remove_abandoned_temporaries(folder / "x_iter_");
@@ -192,7 +191,7 @@ TEST(AtomicFile, WhatAnotherHostLeftIsOlderThanADay) {
   EXPECT_FALSE(std::filesystem::exists(path));
 }
 
-TEST(AtomicFile, AFailedWriteLeavesTheOldFile) {
+TEST(AtomicFile, FailedWriteKeepsTheOldFile) {
   const TempFolder folder;
   const std::string path = folder.write("a.caffemodel", "old");
   const std::vector<float> values(100'000, 1.0f);
@@ -204,12 +203,12 @@ TEST(AtomicFile, AFailedWriteLeavesTheOldFile) {
   }
   EXPECT_EQ(read_all(path), "old");
   EXPECT_EQ(folder.file_count(), 1u);
-  // The library is sound afterwards.
+  // The library still works afterwards.
   write_whole(write_weights_hdf5, path, layers);
   EXPECT_EQ(read_weights(path).layers.at(0).blobs.at(0).data, values);
 }
 
-TEST(AtomicFile, SaysWhatIsMissing) {
+TEST(AtomicFile, NamesTheMissingFolder) {
   const TempFolder folder;
   EXPECT_TRUE(contains(data_error_of([&] { AtomicFile(folder / "no/way/a"); }), "mkdir -p " + (folder / "no/way")));
   EXPECT_TRUE(contains(data_error_of([&] { check_writable_prefix(folder / "my folder/snap"); }), "mkdir -p '"));
@@ -225,7 +224,7 @@ TEST(AtomicFile, SaysWhatIsMissing) {
   EXPECT_EQ(folder.file_count(), 1u);
 }
 
-TEST(Manifest, TellsWhatDiffers) {
+TEST(Manifest, ListsDifferences) {
   const TempFolder folder;
   const std::string a = folder.write("a b.caffemodel", "hello snapshot"), b = folder.write("back\\slash", "12345");
   const std::string manifest = folder / "net_iter_5.manifest";
@@ -253,7 +252,7 @@ TEST(Manifest, TellsWhatDiffers) {
   EXPECT_TRUE(contains(verify_manifest(manifest).at(0), "line 2"));
 }
 
-TEST(Manifest, ChecksAFileThatItLists) {
+TEST(Manifest, ChecksListedFiles) {
   const TempFolder folder;
   const std::string weights = folder.write("x_iter_5.caffemodel", "weights"),
                     state = folder.write("x_iter_5.solverstate", "state"),
@@ -270,7 +269,7 @@ TEST(Manifest, ChecksAFileThatItLists) {
   EXPECT_NO_THROW(check_listed(state));
   folder.write("x_iter_5.caffemodel", "weights");
 
-  // After any of its lines, or inside one.
+  // Truncated after each line, or inside one.
   const std::string whole = read_all(manifest);
   for (size_t length = 1; length < whole.size(); ++length) {
     folder.write("x_iter_5.manifest", whole.substr(0, length));

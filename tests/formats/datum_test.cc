@@ -1,4 +1,4 @@
-// Datum records and mean files against bytes made by hand.
+// Datum records and mean files, compared with hand-written bytes.
 #include "formats/datum.h"
 
 #include "formats/mean_file.h"

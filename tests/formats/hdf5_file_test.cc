@@ -1,4 +1,4 @@
-// HDF5 against a file made by h5py, and round trips.
+// HDF5: a file written by h5py, and round trips.
 #include "formats/hdf5_file.h"
 
 #include <zlib.h>
@@ -12,9 +12,9 @@
 namespace trainer {
 namespace {
 
-// Made by h5py 3.7, compressed with zlib (18,232 bytes): data/conv/{0,1}, data/inc/a/0, data/inc/shared/1,
-// group data/relu; int64 "label" (4); big-endian float64 "wide" (3,2); a variable and a fixed string;
-// gzipped, chunked uint8 "zip" (10,10).
+// Written by h5py 3.7, compressed with zlib (18,232 bytes): data/conv/{0,1}, data/inc/a/0, data/inc/shared/1, group
+// data/relu; int64 "label" (4); big-endian float64 "wide" (3,2); a string of variable and one of fixed length; gzipped,
+// chunked uint8 "zip" (10,10).
 const char* const kFromPython =
     "78daed5a416c1b45149dd975ec8de3509b244a0885ba4a5002422281aab54010a336d482aa491b0496908cd7de756bc96a43"
     "62d215426a4e2825080ceda1e284c4251217d3aa2a1212f48490b80468a5dc0854148e2e910ab7b0eb9d597b7ebc76a169b1"
@@ -52,7 +52,7 @@ std::string python_file(const TempFolder& folder) {
   return folder.write("python.h5", bytes);
 }
 
-TEST(Hdf5File, ReadsWhatPythonWrote) {
+TEST(Hdf5File, ReadsAFileWrittenByH5py) {
   const TempFolder folder;
   const std::string path = python_file(folder);
   EXPECT_TRUE(Hdf5File::has_signature(path));
@@ -136,8 +136,8 @@ TEST(Hdf5File, WritesAndAppends) {
   EXPECT_EQ(file.read_floats("wide").back(), 1.5f);
 }
 
-// Files hold times of whole seconds, where they hold any.
-TEST(Hdf5File, EqualContentsMakeEqualFiles) {
+// HDF5 timestamps, if any, have a resolution of one second.
+TEST(Hdf5File, EqualContentGivesEqualFiles) {
   const TempFolder folder;
   const auto write = [](const std::string& path) {
     Hdf5File file = Hdf5File::create(path);
@@ -154,7 +154,7 @@ TEST(Hdf5File, EqualContentsMakeEqualFiles) {
   EXPECT_TRUE(write(folder / "second") == first);
 }
 
-TEST(Hdf5File, RefusesWhatIsNoHdf5) {
+TEST(Hdf5File, RefusesOtherFiles) {
   const TempFolder folder;
   const std::string whole = read_all(python_file(folder));
   const std::string text = folder.write("a.h5", "hello");

@@ -1,4 +1,4 @@
-// Files that are cut short while they are mapped.
+// Files that are truncated while they are mapped.
 #include "formats/mapped_file.h"
 
 #include <fcntl.h>
@@ -52,7 +52,7 @@ TEST_F(MappedFileTest, LostPagesAreZerosForEveryThread) {
   EXPECT_TRUE(file->failed());
 }
 
-TEST_F(MappedFileTest, OtherMapsAreNotConcerned) {
+TEST_F(MappedFileTest, OtherMapsAreUnaffected) {
   const auto first = map();
   ASSERT_EQ(ftruncate(descriptor_, 0), 0);
   EXPECT_EQ(sum(*first), 0);

@@ -1,4 +1,4 @@
-// Two runs that write files of one prefix: the second is told, unless the first is no more.
+// Two runs with the same file prefix: the second one fails while the first one is alive.
 #include "formats/prefix_lock.h"
 
 #include <gtest/gtest.h>
@@ -15,7 +15,7 @@
 namespace trainer {
 namespace {
 
-TEST(PrefixLock, IsHeldOnceAndLeavesNothing) {
+TEST(PrefixLock, IsExclusiveAndRemovesItsFile) {
   const TempFolder folder;
   auto first = std::make_unique<PrefixLock>(folder / "a");
   try {
@@ -33,7 +33,7 @@ TEST(PrefixLock, IsHeldOnceAndLeavesNothing) {
   first = std::make_unique<PrefixLock>(folder / "a");
 }
 
-TEST(PrefixLock, EndsWithAKilledProcess) {
+TEST(PrefixLock, IsReleasedWhenItsProcessIsKilled) {
   const TempFolder folder;
   int ready[2];
   ASSERT_EQ(pipe(ready), 0);
@@ -56,7 +56,7 @@ TEST(PrefixLock, EndsWithAKilledProcess) {
 }
 
 // Package managers keep files named *.lock.
-TEST(PrefixLock, LeavesFilesOfOthersAlone) {
+TEST(PrefixLock, KeepsFilesOfOtherPrograms) {
   const TempFolder folder;
   const std::string pins = folder.write("yarn.lock", "pins");
   { const PrefixLock lock(folder / "yarn"); }
@@ -68,7 +68,7 @@ TEST(PrefixLock, LeavesFilesOfOthersAlone) {
   EXPECT_TRUE(contains(data_error_of([&] { const PrefixLock lock(folder / "yarn"); }), path));
   EXPECT_EQ(read_all(path), "pins");
 
-  // Another name of a file that is somewhere else.
+  // The path has a second hard link elsewhere.
   std::filesystem::rename(path, folder / "elsewhere");
   folder.write("elsewhere", "");
   std::filesystem::create_hard_link(folder / "elsewhere", path);
@@ -86,7 +86,7 @@ TEST(PrefixLock, RemovesOnlyTheFileThatItLocked) {
   EXPECT_EQ(read_all(path), "not ours");
 }
 
-TEST(PrefixLock, WhereNoFileCanBeMadeNothingIsLocked) {
+TEST(PrefixLock, LocksNothingIfNoFileCanBeCreated) {
   const TempFolder folder;
   const PrefixLock first(folder / "absent/a"), second(folder / "absent/a");
 }

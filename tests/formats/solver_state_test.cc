@@ -1,4 +1,4 @@
-// Solver states: bytes, round trips with the fields of our own, and damage.
+// Solver states: exact bytes, round trips with our own fields, and damaged files.
 #include "formats/solver_state.h"
 
 #include "formats/hdf5_file.h"
@@ -20,7 +20,7 @@ caffe::SolverState full_state() {
   return state;
 }
 
-TEST(SolverState, WritesAndReadsCaffesBytes) {
+TEST(SolverState, WritesAndReadsTheBytesOfCaffe) {
   const TempFolder folder;
   caffe::SolverState state;
   state.set_iter(7);
@@ -43,7 +43,7 @@ TEST(SolverState, WritesAndReadsCaffesBytes) {
   EXPECT_EQ(file.state.current_step(), 2);
   ASSERT_EQ(file.history.size(), 1u);
   EXPECT_EQ(file.history[0].data, values);
-  // current_step is there even where it is 0.
+  // current_step is written even if it is 0.
   state.clear_current_step();
   write_whole(write_solver_state, folder / "c.solverstate", state, {});
   ASSERT_TRUE(parsed.ParseFromString(read_all(folder / "c.solverstate")));
@@ -75,7 +75,7 @@ TEST(SolverState, BothFormatsKeepEverything) {
   EXPECT_EQ(raw.dataset("learned_net").element_bytes, 27);
 }
 
-TEST(SolverState, WithoutFieldsOfOurOwnTheHdf5FormIsCaffes) {
+TEST(SolverState, Hdf5FormWithoutOwnFieldsIsCaffes) {
   const TempFolder folder;
   caffe::SolverState state;
   state.set_iter(1);
@@ -85,7 +85,7 @@ TEST(SolverState, WithoutFieldsOfOurOwnTheHdf5FormIsCaffes) {
   EXPECT_EQ(read_solver_state(folder / "a.h5").state.learned_net(), "");
 }
 
-TEST(SolverState, DamageIsAnError) {
+TEST(SolverState, DamagedFilesAreErrors) {
   const TempFolder folder;
   const std::vector<float> values = {1, 2};
   write_whole(write_solver_state, folder / "a", full_state(), {{Shape({2}), values.data()}});
@@ -111,7 +111,7 @@ TEST(SolverState, DamageIsAnError) {
   EXPECT_TRUE(contains(message("iter: 7\n"), "is text"));
 }
 
-TEST(SolverState, IterationsBelowZeroAreDamage) {
+TEST(SolverState, NegativeIterationsAreErrors) {
   const TempFolder folder;
   caffe::SolverState state;
   state.set_iter(-5);

@@ -1,4 +1,4 @@
-// Adds a dataset of floats whose values are a hole in the file: they take no space on the disk and read as zeros.
+// Adds a dataset of floats whose values are a hole in the file: they take no disk space and read as zeros.
 #pragma once
 
 #include <gtest/gtest.h>

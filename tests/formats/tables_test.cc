@@ -1,4 +1,4 @@
-// Arrays and tables from elsewhere: .npy (bytes as NumPy writes them), CSV, IDX.
+// Arrays and tables from other programs: .npy (bytes as NumPy writes them), CSV, IDX.
 #include "formats/csv.h"
 #include "formats/idx.h"
 #include "formats/npy.h"
@@ -7,7 +7,7 @@
 namespace trainer {
 namespace {
 
-// A version 1 file whose header is padded to a multiple of 64 bytes, as NumPy does.
+// A version 1 file with a header padded to a multiple of 64 bytes, as NumPy does.
 std::string npy(const std::string& dictionary, const std::string& data) {
   std::string header = dictionary;
   while ((10 + header.size() + 1) % 64 != 0) header += ' ';
@@ -59,7 +59,7 @@ TEST(Npy, RefusesWithReason) {
   EXPECT_TRUE(contains(message(npy("{'descr': [('x', '<f4')], 'fortran_order': False, 'shape': (8,), }", four)),
                        "element type"));
   EXPECT_TRUE(contains(message(npy("{'descr': '<f8', 'fortran_order': False, 'shape': (5,), }", four)),
-                       "needs 40 bytes of values, the file holds 32"));
+                       "needs 40 bytes of values, but the file has 32"));
   EXPECT_TRUE(
       contains(message(npy("{'descr': '<f8', 'fortran_order': False, 'shape': (9999999999, 9999999999), }", four)),
                "impossible shape"));
@@ -133,7 +133,7 @@ TEST(Csv, NamesLineAndColumn) {
 TEST(Idx, PlainAndGzipped) {
   const TempFolder folder;
   const std::string plain = from_hex("0000080300000002000000020000000301020304050607080900ff10");
-  // The same through Python's gzip.
+  // The same bytes, compressed by Python's gzip.
   const std::string packed =
       from_hex("1f8b08000000000002ff6360e06066606060826266462666165636760e4e86ff020068ec4aed1c000000");
   for (const std::string& bytes : {plain, packed}) {

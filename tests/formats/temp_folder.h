@@ -1,5 +1,4 @@
-// A fresh folder for the files of one test, removed with everything in it; and bytes written as hexadecimal
-// text.
+// A new folder for the files of one test, removed with all its content; and bytes from hexadecimal text.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -32,7 +31,7 @@ class TempFolder {
 
   std::string write(const std::string& name, std::string_view bytes) const {
     const std::string path = *this / name;
-    // A new file rather than a truncated one: some file systems flush the latter to the disk at once.
+    // Creates a new file instead of truncating the old one: some file systems flush a truncated file to disk at once.
     std::filesystem::remove(path);
     std::ofstream(path, std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
     return path;
@@ -50,11 +49,12 @@ inline std::string read_all(const std::string& path) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-// A file that one of the writers for AtomicFile fills, whole.
-template <typename... Given>
-void write_whole(void (*write)(AtomicFile&, Given...), const std::string& path, std::type_identity_t<Given>... given) {
+// Writes a complete file with one of the writers for AtomicFile.
+template <typename... Arguments>
+void write_whole(void (*write)(AtomicFile&, Arguments...), const std::string& path,
+                 std::type_identity_t<Arguments>... arguments) {
   AtomicFile file(path);
-  write(file, given...);
+  write(file, arguments...);
   file.commit();
 }
 
@@ -65,7 +65,7 @@ inline std::string from_hex(std::string_view text) {
   return out;
 }
 
-// The message of the data_error that `action` throws; "" (and a failure) where it throws none.
+// The message of the data_error that `action` throws; "" (and a test failure) if it throws none.
 template <typename Action>
 std::string data_error_of(Action action) {
   try {

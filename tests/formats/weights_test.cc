@@ -1,4 +1,4 @@
-// Weight files against byte strings made by hand (Python's struct.pack), and round trips.
+// Weight files: hand-written byte strings (Python's struct.pack) and round trips.
 #include "formats/weights.h"
 
 #include <algorithm>
@@ -14,8 +14,8 @@
 namespace trainer {
 namespace {
 
-// Net "tiny": layer "ip" with a 2x3 blob, a group and other unknown fields, field 7 once as a number, a
-// legacy 1x1x1x2 blob with unpacked values; layer "d" whose doubles win over its floats, with gradients.
+// Net "tiny": layer "ip" with a 2x3 blob, a group and other unknown fields, field 7 once as a number, a legacy 1x1x1x2
+// blob with unpacked values; layer "d", whose doubles take precedence over its floats, with gradients.
 const char* const kTiny =
     "0a0474696e79a206630a026970120c496e6e657250726f6475637438033a202a180000803f0000004000004040000080400000a0"
     "400000c0"
@@ -31,7 +31,7 @@ const char* const kOld =
     "02666312"
     "0c696e6e657270726f6475637492030e08011001180120012a0400000041";
 
-// Blobs of raw values: float16 (a denormal and infinity among them), double, float, and float16 with gradients.
+// Blobs of raw values: float16 (including a denormal and infinity), double, float, and float16 with gradients.
 const char* const kRaw =
     "0a0468616c66a206630a026970120c496e6e657250726f647563743a165002620c003c00b8ff7b01005535007c3a040a0202033a1150006208"
     "000000000000f83f3a030a01013a115001620800004040000080403a030a01023a1150025802620200406a0200803a030a0101";
@@ -41,7 +41,7 @@ std::string read_error(const TempFolder& folder, const std::string& bytes) {
   return data_error_of([&] { read_weights(path); });
 }
 
-TEST(Weights, ReadsTheBinaryFormAndSkipsWhatItDoesNotKnow) {
+TEST(Weights, ReadsTheBinaryFormAndSkipsUnknownFields) {
   const TempFolder folder;
   const WeightFile file = read_weights(folder.write("a.caffemodel", from_hex(kTiny)));
   EXPECT_EQ(file.net_name, "tiny");
@@ -92,7 +92,7 @@ TEST(Weights, ReadsRawValues) {
   EXPECT_TRUE(std::signbit(blobs[3].diff[0]));
 }
 
-TEST(Weights, NamesWhatIsWrong) {
+TEST(Weights, NamesTheDefect) {
   const TempFolder folder;
   EXPECT_TRUE(contains(read_error(folder, from_hex("a206120a01783a0d50036204000000003a030a0101")),
                        "its raw values have type 3; supported are 0 (double), 1 (float) and 2 (float16)"));
@@ -100,7 +100,7 @@ TEST(Weights, NamesWhatIsWrong) {
                        "3 bytes of raw values of 2 bytes each"));
   EXPECT_TRUE(contains(read_error(folder, from_hex("a206190a01783a142a0c0000803f00000040000040403a040a020202")),
                        "layer \"x\" (number 1 in the file), blob 0: its shape (2,2) does not fit its 3 values"));
-  // Extents whose product overflows, and negative ones whose product is right.
+  // Extents whose product overflows, and negative extents with the right product.
   EXPECT_TRUE(contains(read_error(folder, from_hex("a206290a01783a242a0c0000803f00000040000040403a140a12808080808080"
                                                    "808040808080808080808040")),
                        "does not fit its 3 values"));
@@ -117,7 +117,7 @@ TEST(Weights, NamesWhatIsWrong) {
   EXPECT_TRUE(contains(data_error_of([&] { read_weights(folder.path()); }), "it is a folder"));
 }
 
-TEST(Weights, DamageAnywhereIsAnErrorOrOtherNumbers) {
+TEST(Weights, DamageGivesAnErrorOrOtherValues) {
   const TempFolder folder;
   int refused = 0;
   for (const char* text : {kTiny, kOld}) {
@@ -157,13 +157,13 @@ TEST(Weights, WritesTheBytesOfTheBinaryForm) {
   EXPECT_EQ(folder.file_count(), 1u);
 }
 
-TEST(Weights, ProtobufReadsWhatIsWritten) {
+TEST(Weights, ProtobufReadsTheWrittenFile) {
   const TempFolder folder;
   caffe::LayerParameter param;
   param.set_name("conv");
   param.set_type("Convolution");
   param.mutable_convolution_param()->set_num_output(3);
-  // Blobs inside the message are none of the net's.
+  // Blobs inside the message are not the net's blobs and must not be written.
   param.add_blobs()->add_data(99);
   std::vector<float> values(100'000), diff(values.size());
   for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i), diff[i] = -values[i];
@@ -190,8 +190,8 @@ TEST(Weights, ProtobufReadsWhatIsWritten) {
   EXPECT_EQ(back.layers[1].blobs[0].shape, Shape({0, 3}));
 }
 
-TEST(Weights, TooLargeForTheBinaryFormSaysWhatToDo) {
-  // Never read: the size alone is refused.
+TEST(Weights, SuggestsHdf5IfTooLargeForTheBinaryForm) {
+  // The data is never read: the size alone is an error.
   const float value = 0;
   const std::vector<WeightLayerRef> layers = {{"big", nullptr, {{Shape({1 << 20, 512}), &value}}}};
   const int64_t size = binary_weights_size("n", layers);
@@ -203,8 +203,8 @@ TEST(Weights, TooLargeForTheBinaryFormSaysWhatToDo) {
   EXPECT_NO_THROW(check_binary_size(kLargestBinaryMessage, "x"));
 }
 
-// A field of 2.2 GB that nobody knows, of which the disk holds nothing, and a layer behind it.
-TEST(Weights, ReadsBehindTwoGigabytes) {
+// An unknown field of 2.2 GB, stored as a hole in the file, followed by a layer.
+TEST(Weights, ReadsBeyondTwoGigabytes) {
   const TempFolder folder;
   constexpr int64_t kHole = 2'200'000'000;
   const std::string head = from_hex("0a016e7a80ac859908"),
@@ -221,7 +221,7 @@ TEST(Weights, ReadsBehindTwoGigabytes) {
   EXPECT_EQ(file.layers[0].blobs.at(0).data, (std::vector<float>{1, 2, 3}));
 }
 
-// 2^31 values that the disk holds nothing of.
+// 2^31 values, stored as a hole in the file.
 TEST(Weights, RefusesMoreValuesThanABlobHas) {
   const TempFolder folder;
   const std::string head = from_hex("a2068f808080200a01783a86808080202a8080808020");
@@ -268,7 +268,7 @@ TEST(Weights, Hdf5KeepsNamesSharingAndGradients) {
   EXPECT_FALSE(raw.has_dataset("data/tied/0"));
   const float value = 0;
   const BlobRef blob{Shape({1}), &value};
-  // Two layers of one name; a layer where a blob of another one stands, and below it.
+  // Two layers with the same name; a layer at the path of another layer's blob, and a layer below that path.
   for (const std::vector<WeightLayerRef>& layers :
        std::vector<std::vector<WeightLayerRef>>{{{"a", nullptr, {blob}}, {"a", nullptr, {blob}}},
                                                 {{"a", nullptr, {blob}}, {"a/0", nullptr, {}}},
