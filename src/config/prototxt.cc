@@ -1,9 +1,6 @@
 // A recursive-descent parser over protobuf's tokenizer and reflection.
 #include "config/prototxt.h"
 
-#include <google/protobuf/io/tokenizer.h>
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
-
 #include <cmath>
 #include <limits>
 #include <set>
@@ -12,7 +9,7 @@
 #include "base/text.h"
 #include "config/field_hints.h"
 #include "config/fork_names.h"
-#include "config/source_text.h"
+#include "config/token_stream.h"
 
 namespace trainer {
 namespace {
@@ -29,22 +26,21 @@ constexpr size_t kMostProblems = 200;
 // Of an enum with more values only the nearest is shown.
 constexpr size_t kMostValuesListed = 8;
 
-class Parser : public google::protobuf::io::ErrorCollector {
+class Parser {
  public:
   Parser(const std::string& text, const std::string& file, Positions* positions, Diagnostics* diagnostics)
-      : source_(file, text),
-        positions_(positions),
+      : positions_(positions),
         diagnostics_(diagnostics),
-        input_(text.data(), static_cast<int>(text.size())),
-        tokenizer_(&input_, this) {
-    tokenizer_.set_comment_style(Tokenizer::SH_COMMENT_STYLE);
-    tokenizer_.set_allow_f_after_float(true);
-    tokenizer_.Next();
+        tokens_(text, file,
+                [this](const SourcePosition& position, const std::string& message, const std::string& hint) {
+                  error_at(position, message, hint);
+                }) {
+    tokens_.next();
   }
 
   bool parse(Message* root) {
     root_ = root;
-    positions_->set_default(source_.nowhere());
+    positions_->set_default(tokens_.nowhere());
     fields(root, "");
     return report();
   }
@@ -53,26 +49,10 @@ class Parser : public google::protobuf::io::ErrorCollector {
   bool parse_value(Message* message, const FieldDescriptor* field) {
     root_ = message;
     field_value(message, field);
-    if (tokenizer_.current().type != Tokenizer::TYPE_END && errors_.empty())
-      error_here(fmt::format("\"{}\" stands behind the value", tokenizer_.current().text), "");
+    if (!tokens_.at_end() && errors_.empty())
+      error_here(fmt::format("\"{}\" stands behind the value", tokens_.current().text), "");
     return report();
   }
-
-  void AddError(int line, int column, const std::string& message) override {
-    const SourcePosition position = source_.place(line, column, 1);
-    if (message.find("non ascii") != std::string::npos) {
-      if (line != foreign_line_)
-        error_at(position, "a character beyond ASCII outside of quotes", "quotes must be plain: \" or '");
-      foreign_line_ = line;
-    } else if (message.find("cross line boundaries") != std::string::npos) {
-      error_at(position, "a text in quotes ends with its line", "add the missing quote");
-    } else if (message.find("end of string") != std::string::npos) {
-      error_at(position, "a text in quotes is not closed", "add the missing quote");
-    } else {
-      error_at(position, lower_first(message), "");
-    }
-  }
-  void AddWarning(int, int, const std::string&) override {}
 
  private:
   struct Problem {
@@ -80,12 +60,6 @@ class Parser : public google::protobuf::io::ErrorCollector {
     const Message* layer;  // the layer it stands in, whose name may come later
     std::string message, hint;
   };
-
-  static std::string lower_first(std::string text) {
-    if (text.size() > 1 && text[1] >= 'a') text[0] = static_cast<char>(std::tolower(text[0]));
-    while (!text.empty() && text.back() == '.') text.pop_back();
-    return text;
-  }
 
   bool report() {
     for (const Problem& problem : errors_) {
@@ -96,15 +70,11 @@ class Parser : public google::protobuf::io::ErrorCollector {
     return errors_.empty();
   }
 
-  SourcePosition here() {
-    const Tokenizer::Token& token = tokenizer_.current();
-    return source_.place(token.line, token.column, std::max(1, token.end_column - token.column));
-  }
   void error_at(const SourcePosition& position, const std::string& message, const std::string& hint) {
     if (!gave_up()) errors_.push_back({position, enclosing_layer(), message, hint});
   }
   void error_here(const std::string& message, const std::string& hint) {
-    if (!at_foreign()) error_at(here(), message, hint);
+    if (!tokens_.at_foreign()) error_at(tokens_.here(), message, hint);
   }
 
   const Message* enclosing_layer() const {
@@ -114,27 +84,8 @@ class Parser : public google::protobuf::io::ErrorCollector {
     return nullptr;
   }
 
-  bool at(const char* text) const {
-    return tokenizer_.current().type != Tokenizer::TYPE_STRING && tokenizer_.current().text == text;
-  }
-  bool take(const char* text) {
-    if (!at(text)) return false;
-    tokenizer_.Next();
-    return true;
-  }
   bool gave_up() const { return errors_.size() >= kMostProblems; }
-  bool ended() const { return tokenizer_.current().type == Tokenizer::TYPE_END || gave_up(); }
-  // A character beyond ASCII, outside of a text in quotes; the tokenizer has reported it.
-  bool at_foreign() const {
-    return tokenizer_.current().type == Tokenizer::TYPE_SYMBOL &&
-           static_cast<unsigned char>(tokenizer_.current().text[0]) >= 0x80;
-  }
-  std::string token_text() const {
-    if (tokenizer_.current().type == Tokenizer::TYPE_END) return "the end of the text";
-    const std::string text = trimmed(tokenizer_.current().text);
-    return tokenizer_.current().type == Tokenizer::TYPE_STRING ? text : "\"" + text + "\"";
-  }
-  static std::string trimmed(const std::string& text) { return text.size() <= 40 ? text : text.substr(0, 37) + "..."; }
+  bool ended() const { return tokens_.at_end() || gave_up(); }
 
   // Fields up to `closing` ("" for the end of the text).
   void fields(Message* message, const std::string& closing) {
@@ -151,13 +102,13 @@ class Parser : public google::protobuf::io::ErrorCollector {
                    fmt::format("add the missing \"{}\"", closing));
         break;
       }
-      if (!closing.empty() && take(closing.c_str())) break;
-      if (at("}") || at(">")) {
-        error_here(closing.empty()
-                       ? fmt::format("this \"{}\" closes nothing", tokenizer_.current().text)
-                       : fmt::format("expected \"{}\" to close this message, found {}", closing, token_text()),
+      if (!closing.empty() && tokens_.take(closing.c_str())) break;
+      if (tokens_.at("}") || tokens_.at(">")) {
+        error_here(closing.empty() ? fmt::format("this \"{}\" closes nothing", tokens_.current().text)
+                                   : fmt::format("expected \"{}\" to close this message, found {}", closing,
+                                                 tokens_.current_text()),
                    closing.empty() ? "remove it, or look for a brace closed too early above" : "");
-        tokenizer_.Next();
+        tokens_.next();
         if (!closing.empty()) break;
         continue;
       }
@@ -168,20 +119,20 @@ class Parser : public google::protobuf::io::ErrorCollector {
 
   void field(Message* message) {
     const Descriptor* descriptor = message->GetDescriptor();
-    if (tokenizer_.current().type != Tokenizer::TYPE_IDENTIFIER) {
-      error_here(fmt::format("expected a field name, found {}", token_text()), "");
+    if (tokens_.current().type != Tokenizer::TYPE_IDENTIFIER) {
+      error_here(fmt::format("expected a field name, found {}", tokens_.current_text()), "");
       skip_item();
       return;
     }
-    const std::string name = tokenizer_.current().text;
-    SourcePosition position = here();
+    const std::string name = tokens_.current().text;
+    SourcePosition position = tokens_.here();
     const FieldDescriptor* known = descriptor->FindFieldByName(name);
     if (known == nullptr && begins_layer(name)) {
       error_at(position, fmt::format("a new {} begins inside", name), "a \"}\" is missing above");
       next_layer_ = true;
       return;
     }
-    tokenizer_.Next();
+    tokens_.next();
     if (known == nullptr) {
       const bool other_kind = !other_kind_of_file(name, *message).empty();
       if (!other_kind || !other_kind_)
@@ -200,9 +151,9 @@ class Parser : public google::protobuf::io::ErrorCollector {
       return;
     }
     const bool is_message = known->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE;
-    if (!take(":") && !is_message) {
-      error_here(fmt::format("expected \":\" behind {}, found {}", name, token_text()), "");
-      if (at("{") || at("<")) {
+    if (!tokens_.take(":") && !is_message) {
+      error_here(fmt::format("expected \":\" behind {}, found {}", name, tokens_.current_text()), "");
+      if (tokens_.at("{") || tokens_.at("<")) {
         skip_value();
         return;
       }
@@ -210,17 +161,17 @@ class Parser : public google::protobuf::io::ErrorCollector {
     const int before = known->is_repeated() ? reflection->FieldSize(*message, known) : -1;
     current_field_position_ = position;
     field_value(message, known);
-    const Tokenizer::Token& last = tokenizer_.previous();
+    const Tokenizer::Token& last = tokens_.previous();
     if (!is_message && last.line + 1 == position.line)
       position.length =
-          std::max(position.length, source_.place(last.line, last.end_column, 1).column - position.column);
+          std::max(position.length, tokens_.place(last.line, last.end_column, 1).column - position.column);
     if (before < 0) {
       positions_->set(*message, known, -1, position);
     } else {
       for (int i = before; i < reflection->FieldSize(*message, known); ++i)
         positions_->set(*message, known, i, position);
     }
-    if (!take(";")) take(",");
+    if (!tokens_.take(";")) tokens_.take(",");
   }
 
   // A layer of the net itself, met inside another message: a brace was forgotten.
@@ -235,15 +186,17 @@ class Parser : public google::protobuf::io::ErrorCollector {
   }
 
   void field_value(Message* message, const FieldDescriptor* field) {
-    if (field->is_repeated() && take("[")) {
-      if (take("]")) return;
+    if (field->is_repeated() && tokens_.take("[")) {
+      if (tokens_.take("]")) return;
       while (true) {
         single_value(message, field);
-        if (take("]")) return;
-        if (take(",")) continue;
-        error_here(fmt::format("expected \",\" or \"]\" in the list of {}, found {}", field->name(), token_text()), "");
-        if (at("}") || ended() || tokenizer_.current().type == Tokenizer::TYPE_IDENTIFIER) return;
-        tokenizer_.Next();
+        if (tokens_.take("]")) return;
+        if (tokens_.take(",")) continue;
+        error_here(
+            fmt::format("expected \",\" or \"]\" in the list of {}, found {}", field->name(), tokens_.current_text()),
+            "");
+        if (tokens_.at("}") || ended() || tokens_.current().type == Tokenizer::TYPE_IDENTIFIER) return;
+        tokens_.next();
       }
     }
     single_value(message, field);
@@ -336,12 +289,12 @@ class Parser : public google::protobuf::io::ErrorCollector {
   void sub_message(Message* message, const FieldDescriptor* field) {
     const Reflection* reflection = message->GetReflection();
     std::string closing;
-    if (take("{")) {
+    if (tokens_.take("{")) {
       closing = "}";
-    } else if (take("<")) {
+    } else if (tokens_.take("<")) {
       closing = ">";
     } else {
-      error_here(fmt::format("{} is a message: expected \"{{\", found {}", field->name(), token_text()),
+      error_here(fmt::format("{} is a message: expected \"{{\", found {}", field->name(), tokens_.current_text()),
                  fmt::format("write {} {{ ... }}", field->name()));
       skip_value();
       return;
@@ -366,14 +319,15 @@ class Parser : public google::protobuf::io::ErrorCollector {
   }
 
   void wrong_value(const FieldDescriptor* field, const std::string& expected, const std::string& hint = "") {
-    SourcePosition position = here();
-    std::string found = token_text();
-    if (at("-")) {
-      tokenizer_.Next();
-      found = fmt::format("\"-{}\"", trimmed(tokenizer_.current().text));
-      position.length = 1 + here().length;
+    SourcePosition position = tokens_.here();
+    std::string found = tokens_.current_text();
+    if (tokens_.at("-")) {
+      tokens_.next();
+      found = fmt::format("\"-{}\"", TokenStream::shortened(tokens_.current().text));
+      position.length = 1 + tokens_.here().length;
     }
-    if (!at_foreign()) error_at(position, fmt::format("{} takes {}, found {}", field->name(), expected, found), hint);
+    if (!tokens_.at_foreign())
+      error_at(position, fmt::format("{} takes {}, found {}", field->name(), expected, found), hint);
     skip_item();
   }
 
@@ -385,17 +339,17 @@ class Parser : public google::protobuf::io::ErrorCollector {
   }
 
   bool string_value(const FieldDescriptor* field, std::string* value) {
-    if (tokenizer_.current().type != Tokenizer::TYPE_STRING) {
-      const std::string quoted = tokenizer_.current().type == Tokenizer::TYPE_IDENTIFIER
-                                     ? fmt::format("write \"{}\" in quotes", tokenizer_.current().text)
+    if (tokens_.current().type != Tokenizer::TYPE_STRING) {
+      const std::string quoted = tokens_.current().type == Tokenizer::TYPE_IDENTIFIER
+                                     ? fmt::format("write \"{}\" in quotes", tokens_.current().text)
                                      : "";
       wrong_value(field, "a text in quotes", quoted);
       return false;
     }
-    const SourcePosition position = here();
-    while (tokenizer_.current().type == Tokenizer::TYPE_STRING) {
-      Tokenizer::ParseStringAppend(tokenizer_.current().text, value);
-      tokenizer_.Next();
+    const SourcePosition position = tokens_.here();
+    while (tokens_.current().type == Tokenizer::TYPE_STRING) {
+      Tokenizer::ParseStringAppend(tokens_.current().text, value);
+      tokens_.next();
     }
     if (!is_name(field->name()) || !has_control_characters(*value)) return true;
     error_at(position, fmt::format("{} holds a control character", field->name()),
@@ -404,23 +358,23 @@ class Parser : public google::protobuf::io::ErrorCollector {
   }
 
   bool bool_value(const FieldDescriptor* field, bool* value) {
-    const std::string text = tokenizer_.current().text;
+    const std::string text = tokens_.current().text;
     uint64_t number = 0;
-    if (tokenizer_.current().type == Tokenizer::TYPE_INTEGER) {
+    if (tokens_.current().type == Tokenizer::TYPE_INTEGER) {
       if (!Tokenizer::ParseInteger(text, 1, &number)) {
         wrong_value(field, "true or false");
         return false;
       }
       *value = number == 1;
-    } else if (at("true") || at("True") || at("t")) {
+    } else if (tokens_.at("true") || tokens_.at("True") || tokens_.at("t")) {
       *value = true;
-    } else if (at("false") || at("False") || at("f")) {
+    } else if (tokens_.at("false") || tokens_.at("False") || tokens_.at("f")) {
       *value = false;
     } else {
       wrong_value(field, "true or false");
       return false;
     }
-    tokenizer_.Next();
+    tokens_.next();
     return true;
   }
 
@@ -433,19 +387,19 @@ class Parser : public google::protobuf::io::ErrorCollector {
       names.push_back(type->value(i)->name());
       list += (i ? ", " : "") + names.back();
     }
-    SourcePosition position = here();
-    std::string text = tokenizer_.current().text;
-    if (tokenizer_.current().type == Tokenizer::TYPE_IDENTIFIER) {
+    SourcePosition position = tokens_.here();
+    std::string text = tokens_.current().text;
+    if (tokens_.current().type == Tokenizer::TYPE_IDENTIFIER) {
       value = type->FindValueByName(text);
-      tokenizer_.Next();
-    } else if (tokenizer_.current().type == Tokenizer::TYPE_INTEGER || at("-")) {
+      tokens_.next();
+    } else if (tokens_.current().type == Tokenizer::TYPE_INTEGER || tokens_.at("-")) {
       int64_t number = 0;
       if (!signed_value(field, std::numeric_limits<int32_t>::max(), &number)) return nullptr;
       value = type->FindValueByNumber(static_cast<int>(number));
       text = std::to_string(number);
       position.length = static_cast<int>(text.size());
     } else {
-      const bool quoted = tokenizer_.current().type == Tokenizer::TYPE_STRING && text.size() >= 2;
+      const bool quoted = tokens_.current().type == Tokenizer::TYPE_STRING && text.size() >= 2;
       const std::string near = quoted ? nearest_name(text.substr(1, text.size() - 2), names) : "";
       wrong_value(field, "one of " + list,
                   !near.empty() ? fmt::format("write {} without quotes", near)
@@ -472,8 +426,8 @@ class Parser : public google::protobuf::io::ErrorCollector {
   }
 
   bool real_value(const FieldDescriptor* field, double* value) {
-    const bool negative = take("-");
-    const Tokenizer::Token& token = tokenizer_.current();
+    const bool negative = tokens_.take("-");
+    const Tokenizer::Token& token = tokens_.current();
     if (token.type == Tokenizer::TYPE_INTEGER) {
       const bool other_base = token.text.size() > 1 && token.text[0] == '0';
       if (other_base) {
@@ -501,15 +455,15 @@ class Parser : public google::protobuf::io::ErrorCollector {
       wrong_value(field, "a number", token.type == Tokenizer::TYPE_STRING ? "write it without quotes" : "");
       return false;
     }
-    tokenizer_.Next();
+    tokens_.next();
     if (negative) *value = -*value;
     return true;
   }
 
   bool unsigned_value(const FieldDescriptor* field, uint64_t most, uint64_t* value) {
-    const Tokenizer::Token& token = tokenizer_.current();
+    const Tokenizer::Token& token = tokens_.current();
     if (token.type != Tokenizer::TYPE_INTEGER) {
-      const bool minus = at("-");
+      const bool minus = tokens_.at("-");
       wrong_value(field, minus ? "a whole number that is not negative" : "a whole number",
                   token.type == Tokenizer::TYPE_STRING ? "write it without quotes" : "");
       return false;
@@ -518,12 +472,12 @@ class Parser : public google::protobuf::io::ErrorCollector {
       wrong_value(field, fmt::format("a whole number up to {}", most));
       return false;
     }
-    tokenizer_.Next();
+    tokens_.next();
     return true;
   }
 
   bool signed_value(const FieldDescriptor* field, int64_t most, int64_t* value) {
-    const bool negative = take("-");
+    const bool negative = tokens_.take("-");
     uint64_t magnitude = 0;
     if (!unsigned_value(field, static_cast<uint64_t>(most) + (negative ? 1 : 0), &magnitude)) return false;
     *value = negative ? static_cast<int64_t>(~magnitude + 1) : static_cast<int64_t>(magnitude);
@@ -532,46 +486,43 @@ class Parser : public google::protobuf::io::ErrorCollector {
 
   // Passes over one scalar token, or a bracketed stretch, that could not be understood.
   void skip_item() {
-    const int line = tokenizer_.current().line;
-    if (at_foreign()) {
+    const int line = tokens_.current().line;
+    if (tokens_.at_foreign()) {
       // What stands between curly quotes is no use either.
-      while (!ended() && tokenizer_.current().line == line && !at("{") && !at("}")) tokenizer_.Next();
-    } else if (at("{") || at("<") || at("[")) {
-      tokenizer_.Next();
+      while (!ended() && tokens_.current().line == line && !tokens_.at("{") && !tokens_.at("}")) tokens_.next();
+    } else if (tokens_.at("{") || tokens_.at("<") || tokens_.at("[")) {
+      tokens_.next();
       skip_until_closed(1);
-    } else if (!at("}") && !at(">") && !ended()) {
-      tokenizer_.Next();
+    } else if (!tokens_.at("}") && !tokens_.at(">") && !ended()) {
+      tokens_.next();
     }
   }
 
   void skip_value() {
-    take(":");
-    const bool text = tokenizer_.current().type == Tokenizer::TYPE_STRING;
+    tokens_.take(":");
+    const bool text = tokens_.current().type == Tokenizer::TYPE_STRING;
     skip_item();
-    while (text && tokenizer_.current().type == Tokenizer::TYPE_STRING) tokenizer_.Next();
-    if (!take(";")) take(",");
+    while (text && tokens_.current().type == Tokenizer::TYPE_STRING) tokens_.next();
+    if (!tokens_.take(";")) tokens_.take(",");
   }
 
   void skip_until_closed(int open) {
     while (open > 0 && !ended()) {
-      if (at("{") || at("<") || at("[")) ++open;
-      if (at("}") || at(">") || at("]")) --open;
-      tokenizer_.Next();
+      if (tokens_.at("{") || tokens_.at("<") || tokens_.at("[")) ++open;
+      if (tokens_.at("}") || tokens_.at(">") || tokens_.at("]")) --open;
+      tokens_.next();
     }
   }
 
-  SourceText source_;
   Positions* positions_;
   Diagnostics* diagnostics_;
-  google::protobuf::io::ArrayInputStream input_;
-  mutable Tokenizer tokenizer_;  // its accessors are not const
   Message* root_ = nullptr;
   std::vector<const Message*> stack_;
   SourcePosition current_field_position_;
-  int foreign_line_ = -1;    // the last line with a character beyond ASCII
   bool next_layer_ = false;  // the messages around are to be left: the next layer of the net begins
   bool other_kind_ = false;  // a solver's field was met in a net, or the other way round
   std::vector<Problem> errors_;
+  TokenStream tokens_;
 };
 
 }  // namespace
