@@ -1,4 +1,4 @@
-// Collecting and showing mistakes.
+// Collects and formats errors and warnings.
 #include "config/diagnostics.h"
 
 #include <fmt/format.h>
@@ -23,7 +23,7 @@ std::string shortened(const std::string& text) {
   return text.substr(0, end) + "...";
 }
 
-// One string for each character; a tab or another control character is a space.
+// Splits text into characters; a tab or another control character becomes a space.
 std::vector<std::string> characters_of(const std::string& text) {
   std::vector<std::string> characters;
   for (char c : text) {
@@ -36,21 +36,21 @@ std::vector<std::string> characters_of(const std::string& text) {
   return characters;
 }
 
-// The source line without its indentation, cut to a window around the place, and the underline below it.
+// The source line without its indentation, cut to a window around the position, and the underline below it.
 std::string excerpt(const SourcePosition& position) {
-  const int at_column = position.column - 1 - position.cut_in_front;
+  const int at_column = position.column - 1 - position.cut_before;
   if (position.source_line.empty() || at_column < 0) return "";
   const std::vector<std::string> characters = characters_of(position.source_line);
   const int total = static_cast<int>(characters.size());
   const int at = std::min(at_column, total);
   int begin = total > kWidestLine && at > kWidestLine * 2 / 3 ? at - kWidestLine / 3 : 0;
   const int end = std::min(total, begin + kWidestLine);
-  const bool cut_in_front = begin > 0 || position.cut_in_front > 0;
+  const bool cut_before = begin > 0 || position.cut_before > 0;
   while (begin < at && begin < end && characters[static_cast<size_t>(begin)] == " ") ++begin;
-  std::string line = cut_in_front ? "..." : "";
+  std::string line = cut_before ? "..." : "";
   std::string under(line.size() + static_cast<size_t>(at - begin), ' ');
   for (int i = begin; i < end; ++i) line += characters[static_cast<size_t>(i)];
-  if (end < total || position.cut_behind) line += "...";
+  if (end < total || position.cut_after) line += "...";
   under += '^';
   const int tildes = std::min(position.length, std::max(1, end - at)) - 1;
   under += std::string(static_cast<size_t>(std::max(0, tildes)), '~');

@@ -1,4 +1,4 @@
-// Mistakes in a person's files: collected, then shown together, each with its place in the text.
+// Errors and warnings about a user's files: collected, then shown together, each with its position in the text.
 #pragma once
 
 #include <string>
@@ -9,16 +9,16 @@
 
 namespace trainer {
 
-// A place in a text; without a file, the command line. Lines and columns count from 1, columns in characters;
-// line 0: in the file or argument as a whole, where columns count only for the underline.
+// A position in a text, or on the command line if `file` is empty. Lines and columns start at 1; columns count
+// characters. Line 0 is the file or argument as a whole; the column is then only used for the underline.
 struct SourcePosition {
   std::string file;
   int line = 0;
   int column = 0;
-  std::string source_line;  // of a long line, the stretch around the place
+  std::string source_line;  // the line; of a long line, only the part around the position
   int length = 1;           // characters to underline
-  int cut_in_front = 0;     // characters of the line that are not in source_line
-  bool cut_behind = false;
+  int cut_before = 0;       // characters of the line that precede source_line
+  bool cut_after = false;
 };
 
 struct Diagnostic {
@@ -30,15 +30,15 @@ struct Diagnostic {
   std::string hint;  // the remedy: did you mean "kernel_size"?
 };
 
-// One shape for all:
+// All diagnostics have this form:
 //
-//   net.prototxt:12:5: error: layer "conv1" (Convolution): unknown field "kernal_size"; did you mean
-//   "kernel_size"?
+//   net.prototxt:12:5: error: layer "conv1" (Convolution): unknown field "kernal_size"; did you mean "kernel_size"?
 //       kernal_size: 5
 //       ^~~~~~~~~~~
 class Diagnostics {
  public:
-  // One that is there already is not added again, whatever its hint: a net may be read for several phases.
+  // Ignores a diagnostic that differs from an earlier one only in its hint, because a net may be read for several
+  // phases.
   void add(Diagnostic diagnostic);
   void add_all(const Diagnostics& others);
   void error(const SourcePosition& position, const std::string& subject, const std::string& message,
@@ -50,16 +50,16 @@ class Diagnostics {
   int error_count() const;
   const std::vector<Diagnostic>& list() const { return list_; }
 
-  // By file and place, at most 50 of them; no closing line. "" where there are none.
+  // All diagnostics sorted by file and position, at most 50, without a closing line; "" if there are none.
   std::string render(bool color = false) const;
-  // Throws a DiagnosticsError: render() and a line that counts.
+  // Throws a DiagnosticsError if there are errors: render() and a line with their number.
   void throw_if_errors(ExitCode code = ExitCode::kConfiguration) const;
 
  private:
   std::vector<Diagnostic> list_;
 };
 
-// Its message is a whole listing of diagnostics, each with its place, and needs no words in front of it.
+// Its message is a complete listing of diagnostics with positions, so callers print it without a prefix.
 class DiagnosticsError : public Error {
  public:
   DiagnosticsError(ExitCode code, const std::string& message, Diagnostics problems)

@@ -1,4 +1,4 @@
-// What a person may have meant by a field that its message does not have.
+// Suggests remedies for unknown fields.
 #include "config/field_hints.h"
 
 #include <fmt/format.h>
@@ -38,8 +38,8 @@ bool is_common(const FieldDescriptor& field) {
   return field.name() == "param" || field.name() == "transform_param" || field.name() == "loss_param";
 }
 
-// The sub-message of the layer that has the field: the one of the layer's own type, else one that the layer holds or
-// that many types read.
+// The sub-message of the layer that has the field: the one of the layer's own type, otherwise one that is set or that
+// many types use.
 const FieldDescriptor* sub_message_with(const Message& message, const std::string& name) {
   const Descriptor* layer = message.GetDescriptor();
   const std::string type = string_field(message, "type");
@@ -56,7 +56,7 @@ const FieldDescriptor* sub_message_with(const Message& message, const std::strin
   return found;
 }
 
-// The nearest name; that all messages of layers end alike makes none of them resemble another.
+// The nearest name. The ending "_param" is ignored, because it makes all messages of layers look similar.
 std::string nearest_field(const std::string& name, const std::vector<std::string>& names) {
   const std::string ending = "_param";
   if (!name.ends_with(ending)) return nearest_name(name, names);
@@ -109,7 +109,7 @@ std::string unknown_field_hint(const std::string& name, const Message& message, 
   }
   if (!near.empty()) return fmt::format("did you mean \"{}\"?", near);
   const std::string other = other_kind_of_file(name, message);
-  if (!other.empty()) return fmt::format("it is a field of {}: is this another file than meant?", other);
+  if (!other.empty()) return fmt::format("it is a field of {}: is this the wrong file?", other);
   if (names.size() > 12) return "";
   std::string list;
   for (const std::string& known : names) list += (list.empty() ? "" : ", ") + known;

@@ -1,4 +1,4 @@
-// The tables of names from forks.
+// Tables of layer types and fields from forks of Caffe.
 #include "config/fork_names.h"
 
 #include <fmt/format.h>
@@ -11,19 +11,19 @@ namespace {
 
 struct ForkName {
   const char* name;
-  const char* remedy = "";  // "" where nothing stands for it
+  const char* remedy = "";  // "" if there is no equivalent
 };
 
 struct ForkTypes {
-  const char* origin;  // behind "it comes from"
+  const char* origin;  // follows "it comes from"
   std::vector<ForkName> types;
 };
 
 constexpr const char* kRowsInHdf5 =
-    "write pictures and labels as HDF5 files (`trainer convert hdf5`) and read them with HDF5Data";
+    "write images and labels as HDF5 files (`trainer convert hdf5`) and read them with HDF5Data";
 constexpr const char* kVolumes =
-    "Convolution with three kernel_size works on blobs (N,C,D,H,W); HDF5Data reads them; there is no pooling "
-    "of three axes";
+    "Convolution with three kernel_size works on blobs (N,C,D,H,W); HDF5Data reads them; pooling over three axes is "
+    "not supported";
 constexpr const char* kRegions =
     "ROIPooling, PSROIPooling and SmoothL1Loss are supported, the rest of the detector is not";
 
@@ -35,12 +35,12 @@ const std::vector<ForkTypes>& fork_types() {
         {"DetectionOutput"},
         {"MultiBoxLoss"},
         {"PriorBox"},
-        {"VideoData", "extract the pictures and read them with ImageData"}}},
+        {"VideoData", "extract the images and read them with ImageData"}}},
       {"the Fast and Faster R-CNN forks", {{"Proposal", kRegions}, {"RoIData", kRegions}, {"RoIDataLayer", kRegions}}},
       {"the R-FCN fork",
        {{"BoxAnnotatorOHEM", kRegions},
-        {"SmoothL1LossOHEM", "SmoothL1Loss is the same without the choice of hard examples"},
-        {"SoftmaxWithLossOHEM", "SoftmaxWithLoss is the same without the choice of hard examples"}}},
+        {"SmoothL1LossOHEM", "SmoothL1Loss is the same without hard-example mining"},
+        {"SoftmaxWithLossOHEM", "SoftmaxWithLoss is the same without hard-example mining"}}},
       {"the MobileNet-YOLO fork",
        {{"AssistedExcitation"},
         {"LaneData", kRowsInHdf5},
@@ -53,16 +53,15 @@ const std::vector<ForkTypes>& fork_types() {
         {"Yolov3"},
         {"Yolov3DetectionOutput"}}},
       {"NVIDIA's fork",
-       {{"DetectNetTransformation", "prepare pictures and labels beforehand; HDF5Data reads them"},
+       {{"DetectNetTransformation", "prepare images and labels beforehand; HDF5Data reads them"},
         {"L1Loss",
-         "Eltwise with coeff: 1 and coeff: -1, then Reduction with operation: ASUM and loss_weight: 1, is "
-         "the sum "
-         "of absolute differences"},
-        {"TRT", "use the layers that it stands for"},
+         "Eltwise with coeff: 1 and coeff: -1, then Reduction with operation: ASUM and loss_weight: 1, is the sum of "
+         "absolute differences"},
+        {"TRT", "use the layers that it replaces"},
         {"ImageLabelData", kRowsInHdf5}}},
       {"Intel's fork",
-       {{"IntelPack", "leave it out: layouts are chosen by the program"},
-        {"IntelUnpack", "leave it out: layouts are chosen by the program"},
+       {{"IntelPack", "leave it out: the program chooses layouts"},
+        {"IntelUnpack", "leave it out: the program chooses layouts"},
         {"IntelLRN", "write LRN"},
         {"MKLPooling", "write Pooling"}}},
       {"the C3D fork (video)",
@@ -85,7 +84,7 @@ const std::vector<ForkTypes>& fork_types() {
       {"the HED fork (edge detection)", {{"ImageLabelmapData", kRowsInHdf5}}},
       {"the pose machines' fork (OpenPose)", {{"CPMData", kRowsInHdf5}}},
       {"the caffe-windows and NormFace forks",
-       {{"ChannelScale", "Reshape, Tile or Scale with two bottoms can multiply by a factor a row"},
+       {{"ChannelScale", "Reshape, Tile or Scale with two bottoms can multiply by a factor per row"},
         {"Flip"},
         {"GeneralContrastiveLoss", "ContrastiveLoss compares pairs"},
         {"GeneralTripletLoss"},
@@ -113,10 +112,10 @@ const std::vector<ForkTypes>& fork_types() {
         {"Reverse"},
         {"Transpose", "Permute reorders axes"},
         {"WarpCTC"}}},
-      {"forks with an LSTM of their own (CTPN, junhyukoh/caffe-lstm)",
+      {"forks with their own LSTM (CTPN, junhyukoh/caffe-lstm)",
        {{"Lstm",
-         "type \"LSTM\" with recurrent_param stands for it; its blobs have another layout, so weights do not carry "
-         "over"}}},
+         "type \"LSTM\" with recurrent_param replaces it; its blobs have a different layout, so its weights cannot be "
+         "used"}}},
       {"the MPELU fork", {{"MPELU"}, {"M2PELU"}}},
       {"CaffeOnSpark", {{"CoSData", kRowsInHdf5}}},
       {"the CRF-RNN fork", {{"MultiStageMeanfield"}, {"MULTI_STAGE_MEANFIELD"}}},
@@ -125,10 +124,10 @@ const std::vector<ForkTypes>& fork_types() {
        {{"ACCURACY_REGRESSION", "EuclideanLoss in the test net measures the same"},
         {"ConfusionMatrix", "ArgMax and HDF5Output write what is needed to count it"},
         {"DocData", kRowsInHdf5},
-        {"LOCAL", "Convolution shares its weights among places; InnerProduct shares none"},
+        {"LOCAL", "Convolution shares its weights among positions; InnerProduct shares none"},
         {"LRN_MAP", "LRN with norm_region: WITHIN_CHANNEL"},
         {"LS"},
-        {"Local", "Convolution shares its weights among places; InnerProduct shares none"},
+        {"Local", "Convolution shares its weights among positions; InnerProduct shares none"},
         {"RBMInnerProduct"},
         {"RandVec", "DummyData with a gaussian or uniform data_filler"},
         {"SPATIAL_PYRAMID_POOLING", "SPP, in the current syntax"},
@@ -144,86 +143,84 @@ const std::vector<ForkTypes>& fork_types() {
         {"TripletLoss"},
         {"WassersteinLoss"},
         {"XCovLoss"},
-        {"locally_connected", "conv shares its weights among places; innerproduct shares none"}}},
+        {"locally_connected", "conv shares its weights among positions; innerproduct shares none"}}},
       {"a fork that wrote it in the V1 format",
        {{"BN", "write the net in the current format (`trainer upgrade` converts the rest), and there type: \"BN\""},
         {"CROP", "write the net in the current format (`trainer upgrade` converts the rest), and there type: \"Crop\""},
         {"INPUT",
-         "name the blob by `input` and `input_dim` of the net, or write type: \"Input\" in the current "
-         "format"}}},
+         "name the blob by `input` and `input_dim` of the net, or write type: \"Input\" in the current format"}}},
   };
   return forks;
 }
 
 struct ForkField {
   const char* message;
-  const char* field;  // a name, or its beginning and "*"
+  const char* field;  // a name, or a prefix followed by "*"
   const char* hint;
 };
 
 constexpr const char* kNvidiaMath =
-    "it comes from NVIDIA's fork; leave it out: it chooses the precision of computing there";
+    "it comes from NVIDIA's fork; leave it out: in that fork it selects the precision of computations";
 constexpr const char* kAugmentation =
-    "it comes from a fork's image augmentation; crop_size and mirror are what there is here, the rest has to "
-    "be done to the "
-    "pictures beforehand";
+    "it comes from a fork's image augmentation; only crop_size and mirror are supported here, so apply the rest to the "
+    "images beforehand";
 constexpr const char* kDetector = "it comes from a fork for object detection, which is not supported";
 constexpr const char* kIntelEngine =
-    "it comes from Intel's fork; leave engine out: the implementation is chosen by measurement";
+    "it comes from Intel's fork; leave engine out: the program chooses the implementation";
 constexpr const char* kSparsity = "it comes from TI's fork (sparse training); leave it out";
 constexpr const char* kVolume =
     "it comes from the C3D fork; write kernel_size, stride or pad three times, for depth, height and width";
 constexpr const char* kCon = "it comes from CaffeConTroll; leave it out: it splits work among processors";
-constexpr const char* kClassWeights = "it comes from the SegNet fork; InfogainLoss weighs classes by a matrix";
+constexpr const char* kClassWeights = "it comes from the SegNet fork; InfogainLoss weights classes by a matrix";
 
 constexpr ForkField kForkFields[] = {
     {"AccuracyParameter", "min_is_better", "it comes from NVIDIA's fork; leave it out"},
     {"BatchNormParameter", "bias_filler",
-     "it comes from NVIDIA's fork; write a Scale layer with a bias_filler behind this one"},
-    {"BatchNormParameter", "engine", "it comes from a fork; leave it out: the implementation is chosen by measurement"},
+     "it comes from NVIDIA's fork; write a Scale layer with a bias_filler after this one"},
+    {"BatchNormParameter", "engine", "it comes from a fork; leave it out: the program chooses the implementation"},
     {"BatchNormParameter", "scale_bias",
-     "it comes from NVIDIA's fork; write a Scale layer with bias_term: true behind this one"},
+     "it comes from NVIDIA's fork; write a Scale layer with bias_term: true after this one"},
     {"BatchNormParameter", "scale_filler",
-     "it comes from NVIDIA's fork; write a Scale layer with a filler behind this one"},
-    {"ConcatParameter", "engine",
-     "it comes from Intel's fork; leave it out: the implementation is chosen by measurement"},
+     "it comes from NVIDIA's fork; write a Scale layer with a filler after this one"},
+    {"ConcatParameter", "engine", "it comes from Intel's fork; leave it out: the program chooses the implementation"},
     {"ConvolutionParameter", "engine=INTEL", kIntelEngine},
     {"ConvolutionParameter", "engine=MKL2017", kIntelEngine},
-    {"ConvolutionParameter", "fuse_type", "it comes from a fork; leave it out: layers are fused by the program"},
+    {"ConvolutionParameter", "fuse_type", "it comes from a fork; leave it out: the program fuses layers"},
     {"ConvolutionParameter", "kernel_depth", kVolume},
     {"ConvolutionParameter", "relu_param",
-     "it comes from Intel's fork; write a ReLU layer behind this one: they are fused"},
+     "it comes from Intel's fork; write a ReLU layer after this one: they are fused"},
     {"ConvolutionParameter", "temporal_*", kVolume},
     {"CropParameter", "blob_name", "it comes from a pull request; Crop takes the blob as its second bottom"},
-    {"DataParameter", "cache", "it comes from NVIDIA's fork; leave it out: the system keeps what was read"},
+    {"DataParameter", "cache",
+     "it comes from NVIDIA's fork; leave it out: the operating system caches the data that was read"},
     {"DataParameter", "parser_threads", "it comes from NVIDIA's fork; write workers"},
     {"DataParameter", "threads", "it comes from NVIDIA's fork; write workers"},
     {"DropoutParameter", "sample_weights_test",
-     "it comes from the SegNet fork; give the layer phase: TRAIN to drop in tests too"},
+     "it comes from the SegNet fork; set phase: TRAIN on the layer to drop in tests too"},
     {"DropoutParameter", "scale_test", "it comes from a fork; leave it out"},
-    {"DropoutParameter", "scale_train", "it comes from a fork; leave it out: the values kept are scaled in training"},
+    {"DropoutParameter", "scale_train", "it comes from a fork; leave it out: kept values are scaled in training"},
     {"FillerParameter", "alpha", "it comes from a fork (caffe-windows, MPELU); leave it out"},
     {"FillerParameter", "beta", "it comes from the MPELU fork; leave it out"},
-    {"ImageDataParameter", "cache", "it comes from NVIDIA's fork; leave it out: the system keeps what was read"},
+    {"ImageDataParameter", "cache",
+     "it comes from NVIDIA's fork; leave it out: the operating system caches the data that was read"},
     {"ImageDataParameter", "face_*", kAugmentation},
     {"ImageDataParameter", "label_type", "it comes from the DeepLab fork; an image's label is one number here"},
     {"ImageDataParameter", "max_*", kAugmentation},
     {"ImageDataParameter", "min_*", kAugmentation},
     {"ImageDataParameter", "is_flow", kVolume},
-    {"ImageDataParameter", "new_length", "it comes from the C3D fork (video); a batch holds single pictures here"},
+    {"ImageDataParameter", "new_length", "it comes from the C3D fork (video); a batch has single images here"},
     {"ImageDataParameter", "num_truth_channels", "it comes from the C3D fork (video)"},
     {"ImageDataParameter", "precache", "it comes from NVIDIA's fork; leave it out"},
     {"ImageDataParameter", "show_data", "it comes from the C3D fork (video); leave it out"},
     {"ImageDataParameter", "threads", "it comes from NVIDIA's fork; leave it out"},
     {"ImageDataParameter", "truth_scale", "it comes from the C3D fork (video)"},
-    {"ImageDataParameter", "use_*", "it comes from the C3D fork (video); a batch holds single pictures here"},
+    {"ImageDataParameter", "use_*", "it comes from the C3D fork (video); a batch has single images here"},
     {"LayerParameter", "backward_*", kNvidiaMath},
     {"LayerParameter", "blobs_lr", "it belongs to the V1 format; write param { lr_mult: ... }, once for each blob"},
     {"LayerParameter", "cpm_transform_param", "it comes from the pose machines' fork (OpenPose)"},
     {"LayerParameter", "detectnet_*",
      "it comes from NVIDIA's fork (DetectNet), object detection, which is not supported"},
-    {"LayerParameter", "engine",
-     "it comes from Intel's fork; leave it out: the implementation is chosen by measurement"},
+    {"LayerParameter", "engine", "it comes from Intel's fork; leave it out: the program chooses the implementation"},
     {"LayerParameter", "forward_*", kNvidiaMath},
     {"LayerParameter", "gpu_*", kCon},
     {"LayerParameter", "image_transform_param", kAugmentation},
@@ -247,12 +244,12 @@ constexpr ForkField kForkFields[] = {
     {"NetParameter", "eval_*", kDetector},
     {"NetParameter", "global_grad_scale*", "it comes from NVIDIA's fork; leave it out: gradients are 32-bit floats"},
     {"NetParameter", "quantize", "it comes from TI's fork; leave it out"},
-    {"PoolingParameter", "dilation", "it comes from the Greentea fork; windows of pooling have no gaps here"},
+    {"PoolingParameter", "dilation", "it comes from the Greentea fork; pooling windows have no gaps here"},
     {"PoolingParameter", "engine=INTEL", kIntelEngine},
     {"PoolingParameter", "engine=MKL2017", kIntelEngine},
-    {"PoolingParameter", "kernel_depth", "it comes from the C3D fork; there is no pooling of three axes"},
+    {"PoolingParameter", "kernel_depth", "it comes from the C3D fork; pooling over three axes is not supported"},
     {"PoolingParameter", "pool=MIN", "it comes from a fork; MAX between two Power layers with scale: -1 is the same"},
-    {"PoolingParameter", "temporal_*", "it comes from the C3D fork; there is no pooling of three axes"},
+    {"PoolingParameter", "temporal_*", "it comes from the C3D fork; pooling over three axes is not supported"},
     {"SoftmaxParameter", "normalize_type", "it comes from a fork; leave it out"},
     {"SolverParameter", "ap_version", kDetector},
     {"SolverParameter", "display_sparsity", kSparsity},
@@ -281,11 +278,11 @@ constexpr ForkField kForkFields[] = {
     {"TransformationParameter", "emit_constraint", kDetector},
     {"TransformationParameter", "expand_param", kAugmentation},
     {"TransformationParameter", "fix_crop", kAugmentation},
-    {"TransformationParameter", "flow", "it comes from a fork for video; leave it out for pictures"},
+    {"TransformationParameter", "flow", "it comes from a fork for video; leave it out for images"},
     {"TransformationParameter", "horizontal_stretch_*", kAugmentation},
     {"TransformationParameter", "img_rand_resize_*", kAugmentation},
     {"TransformationParameter", "interpolation_algo_*", kAugmentation},
-    {"TransformationParameter", "is_flow", "it comes from a fork for video; leave it out for pictures"},
+    {"TransformationParameter", "is_flow", "it comes from a fork for video; leave it out for images"},
     {"TransformationParameter", "max_distort", kAugmentation},
     {"TransformationParameter", "max_rotate_degree", kAugmentation},
     {"TransformationParameter", "multi_scale", kAugmentation},
@@ -312,7 +309,7 @@ bool matches(const std::string& pattern, const std::string& name) {
   return name.compare(0, pattern.size() - 1, pattern, 0, pattern.size() - 1) == 0;
 }
 
-// "PriorBox", "prior_box", "PRIOR_BOX" -> "priorbox".
+// Removes underscores and case: "PriorBox", "prior_box" and "PRIOR_BOX" become "priorbox".
 std::string squeezed(const std::string& name) {
   std::string out;
   for (const char c : name) {
@@ -323,16 +320,15 @@ std::string squeezed(const std::string& name) {
 
 std::string origin_text(const char* origin, const char* remedy) {
   return fmt::format("it comes from {}{}", origin,
-                     *remedy == '\0' ? ", and nothing here stands for it" : fmt::format("; {}", remedy));
+                     *remedy == '\0' ? ", and has no equivalent here" : fmt::format("; {}", remedy));
 }
 
 }  // namespace
 
 std::string fork_type_hint(const std::string& type) {
   if (type == "Python")
-    return "layers written in Python are not supported: replace it by built-in layers, or prepare its blobs "
-           "as HDF5 files "
-           "and read them with HDF5Data";
+    return "layers written in Python are not supported: replace it with built-in layers, or prepare its blobs as HDF5 "
+           "files and read them with HDF5Data";
   for (const ForkTypes& fork : fork_types()) {
     for (const ForkName& known : fork.types) {
       if (type == known.name) return origin_text(fork.origin, known.remedy);

@@ -1,4 +1,4 @@
-// Net and solver files.
+// Loads net and solver files.
 #include "config/load.h"
 
 #include "config/field_hints.h"
@@ -35,7 +35,7 @@ void upgrade(NetFile* file, Diagnostics* diagnostics) {
               [file](const ValuePlace& from, const ValuePlace& to) { file->positions.move(from, to); });
 }
 
-// Gives every value of a copy the place of its original.
+// Gives every value of a copy the position of its original.
 void copy_positions(const Message& from, const Positions& source, const Message& to, Positions* target) {
   std::vector<const FieldDescriptor*> fields;
   const auto* reflection = from.GetReflection();

@@ -1,4 +1,4 @@
-// Net and solver files: read, parsed with positions, brought to the current schema.
+// Net and solver files: read, parsed with positions, converted to the current schema.
 #pragma once
 
 #include <memory>
@@ -15,8 +15,8 @@ struct NetFile {
   std::unique_ptr<caffe::NetParameter> net;
   Positions positions;
   std::string path;
-  bool complete = false;           // read without a mistake: what is not there was not given
-  std::vector<std::string> notes;  // what was converted from a legacy form
+  bool complete = false;           // true if parsing found no error, so that an absent field is really absent
+  std::vector<std::string> notes;  // conversions from legacy forms
 };
 
 struct SolverFile {
@@ -27,14 +27,14 @@ struct SolverFile {
   std::vector<std::string> notes;
 };
 
-// Problems go to `diagnostics`. Null where the file cannot be read at all; otherwise what could be
-// understood. `named_at` is the place that names the file; the command line is none.
+// Reports errors to `diagnostics`. Returns null if the file cannot be read at all, otherwise everything that could be
+// parsed. `named_at` is the position that names the file; empty for the command line.
 std::unique_ptr<NetFile> load_net(const std::string& path, Diagnostics* diagnostics,
                                   const SourcePosition& named_at = {});
-// Without `complete_prefix` snapshot_prefix stays as the file has it.
+// If `complete_prefix` is false, snapshot_prefix stays as it is in the file.
 std::unique_ptr<SolverFile> load_solver(const std::string& path, Diagnostics* diagnostics, bool complete_prefix = true);
 
-// A copy of a net written inside a solver, with its positions.
+// Copies a net that is written inside a solver, with its positions.
 std::unique_ptr<NetFile> inline_net_file(const caffe::NetParameter& net, const SolverFile& solver,
                                          Diagnostics* diagnostics);
 

@@ -1,4 +1,4 @@
-// Reflection over one field at a time; sub-messages change owner rather than being copied.
+// Moves one field at a time by reflection. Sub-messages change owner and are not copied.
 #include "config/message_move.h"
 
 #include <cstdint>
@@ -23,8 +23,8 @@ bool same_kind(const FieldDescriptor* a, const FieldDescriptor* b) {
   return a->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE || a->message_type() == b->message_type();
 }
 
-// Reads element `index`, or the singular value where index is -1, and writes it; every get and set of
-// reflection comes in these two forms.
+// Reads element `index`, or the singular value if index is -1, and writes it. Each getter and setter of reflection has
+// these two forms.
 template <typename Get, typename GetRepeated, typename Set, typename Add>
 void transfer(const Message& from, const FieldDescriptor* from_field, int index, Message* to,
               const FieldDescriptor* to_field, Get get, GetRepeated get_repeated, Set set, Add add) {

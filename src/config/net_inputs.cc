@@ -1,4 +1,4 @@
-// Input layers: blobs that a library's user would fill and no command does.
+// Replaces Input layers, whose blobs no command fills, or reports them.
 #include "config/net_inputs.h"
 
 #include <fmt/format.h>
@@ -18,7 +18,7 @@ namespace {
 constexpr const char* kInput = "Input";
 constexpr const char* kGaussian = "gaussian";
 
-// By top; a mistake is reported.
+// Parses --fill arguments into a map by top; reports malformed arguments.
 std::map<std::string, caffe::FillerParameter> parse_fills(const std::vector<std::string>& fills,
                                                           Diagnostics* diagnostics) {
   std::map<std::string, caffe::FillerParameter> parsed;

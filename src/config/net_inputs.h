@@ -1,4 +1,4 @@
-// Input layers: blobs that a library's user would fill and no command does.
+// Input layers: blobs that a user of the library fills, but no command does.
 #pragma once
 
 #include <string>
@@ -8,12 +8,12 @@
 
 namespace trainer {
 
-// Applies --fill: TOP=VALUE makes the Input layer of that top a DummyData layer of this constant, TOP=gaussian one that
-// draws each pass. That no net has such a top is an error.
+// Applies --fill: TOP=VALUE turns the Input layer of that top into a DummyData layer with this constant, TOP=gaussian
+// into one that draws new values at each pass. It is an error if no net has the top.
 void fill_inputs(const std::vector<std::string>& fills, const std::vector<OverriddenNet>& nets,
                  Diagnostics* diagnostics);
 
-// An error for each top of an Input layer that another layer reads.
+// Reports an error for each top of an Input layer that another layer reads.
 void require_no_inputs(const caffe::NetParameter& net, const Positions& positions, Diagnostics* diagnostics);
 
 }  // namespace trainer

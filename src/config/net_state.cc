@@ -1,4 +1,4 @@
-// The include and exclude rules.
+// Evaluates include and exclude rules.
 #include "config/net_state.h"
 
 #include <fmt/format.h>

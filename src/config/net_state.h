@@ -1,4 +1,4 @@
-// Which layers a net has in a given state: the include and exclude rules.
+// Selects the layers of a net for a state, by include and exclude rules.
 #pragma once
 
 #include <string>
@@ -7,10 +7,11 @@
 
 namespace trainer {
 
-// Whether the state meets the rule: every condition given holds. `why_not`, if not null, receives the reason.
+// True if the state meets every condition of the rule. If `why_not` is not null, it receives the reason.
 bool meets(const caffe::NetState& state, const caffe::NetStateRule& rule, std::string* why_not);
 
-// No rules: kept. exclude: dropped where any rule is met. include: kept where any rule is met.
+// Without rules a layer is included. It is excluded if any exclude rule is met; with include rules it is included if
+// any of them is met.
 bool layer_is_included(const caffe::LayerParameter& layer, const caffe::NetState& state, std::string* why_not);
 
 }  // namespace trainer

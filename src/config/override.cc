@@ -1,4 +1,4 @@
-// --set: one field of a solver or net given on the command line.
+// Applies --set: one field of a solver or net from the command line.
 #include "config/override.h"
 
 #include <fmt/format.h>
@@ -23,7 +23,7 @@ constexpr const char* kFile = "--set";
 
 bool starts_with(const std::string& text, const char* prefix) { return text.rfind(prefix, 0) == 0; }
 
-// Walks "a.b[2].c" from a message to the field to be set.
+// Walks a path "a.b[2].c" from a message to the field to set.
 class Assignment {
  public:
   Assignment(const std::string& text, Positions* positions, Diagnostics* diagnostics)
@@ -90,19 +90,19 @@ class Assignment {
     if (!field->is_repeated()) return reflection->MutableMessage(message, field);
     const int size = reflection->FieldSize(*message, field);
     int position = 0;
-    // Elements that are not there are made: param[1], for a bias, of a layer that has no param at all.
+    // Adds missing elements, for example param[1] (the bias) of a layer without any param.
     if (!element(index, size, size + 1, field, index_at, &position)) return nullptr;
     while (reflection->FieldSize(*message, field) <= position) reflection->AddMessage(message, field);
     return reflection->MutableRepeatedMessage(message, field, position);
   }
 
-  // Reads an index; `most` is the largest that may be, of a field with `size` elements.
+  // Parses an index; `most` is the largest valid index, of a field with `size` elements.
   bool element(const std::string& index, int size, int most, const FieldDescriptor* field, size_t at, int* position) {
     const bool number =
         !index.empty() && index.size() < 6 && index.find_first_not_of("0123456789") == std::string::npos;
     if (!number) {
       error(at - 1, index.size() + 2,
-            fmt::format("{} is repeated: say which element, {}[0] for the first", field->name(), field->name()), "");
+            fmt::format("{} is repeated: give the element; {}[0] is the first", field->name(), field->name()), "");
       return false;
     }
     *position = std::stoi(index);
@@ -120,7 +120,7 @@ class Assignment {
     const SourcePosition where = place(value_at, value.size());
     if (!index.empty()) {
       if (!field->is_repeated() || field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
-        error(index_at, index.size(), fmt::format("{} takes no index here", field->name()), "");
+        error(index_at, index.size(), fmt::format("{} does not take an index here", field->name()), "");
         return;
       }
       int position = 0;
@@ -134,7 +134,7 @@ class Assignment {
       positions_->set(*message, field, position, where);
       return;
     }
-    // Into another message first: a wrong value must not take the place of a good one.
+    // Parses into another message first, so that a wrong value does not replace a good one.
     const std::unique_ptr<Message> parsed(message->New());
     if (!parse_field_value(value, where, parsed.get(), field, diagnostics_)) return;
     reflection->ClearField(message, field);
@@ -164,7 +164,7 @@ class Assignment {
   Diagnostics* diagnostics_;
 };
 
-// "layer[NAME].FIELD=VALUE" for the layers of that name in the nets of a command.
+// Applies "layer[NAME].FIELD=VALUE" to the layers with that name in the nets of a command.
 class LayerAssignment {
  public:
   LayerAssignment(const std::string& text, const std::vector<OverriddenNet>& nets, Diagnostics* diagnostics)
@@ -188,19 +188,19 @@ class LayerAssignment {
       return;
     }
     const std::string field = text_.substr(close + 2, text_.find_first_of(".=[", close + 2) - close - 2);
-    bool reached = false;
-    for (const Layer& layer : meant_by(field)) {
+    bool included_any = false;
+    for (const Layer& layer : layers_with(field)) {
       Assignment(text_, layer.net->positions, diagnostics_).apply(layer.param, close + 2);
-      reached = reached || layer_is_included(*layer.param, layer.net->state, nullptr);
+      included_any = included_any || layer_is_included(*layer.param, layer.net->state, nullptr);
     }
-    if (!reached)
+    if (!included_any)
       mistakes_.warning(
           kName, std::max<size_t>(1, name.size()),
-          fmt::format("this changes nothing: no layer \"{}\" that takes {} is in {}", name, field, nets_text()), "");
+          fmt::format("this has no effect: no layer \"{}\" that uses {} is in {}", name, field, nets_text()), "");
   }
 
  private:
-  static constexpr size_t kName = 6;  // behind "layer["
+  static constexpr size_t kName = 6;  // after "layer["
   static constexpr size_t kMostListed = 40;
   struct Layer {
     caffe::LayerParameter* param;
@@ -215,9 +215,9 @@ class LayerAssignment {
     }
   }
 
-  // Those that the states include, else all: an assignment may be to a rule. Of layers of several types, those whose
-  // own message the field is.
-  std::vector<Layer> meant_by(const std::string& field) const {
+  // The layers to change: those that the states include, or all if none is included, because an assignment may change a
+  // rule. If the layers have several types and the field is the own message of one type, only layers of that type.
+  std::vector<Layer> layers_with(const std::string& field) const {
     const FieldDescriptor* first = caffe::LayerParameter::descriptor()->FindFieldByName(field);
     std::vector<Layer> own, included;
     for (const Layer& layer : layers_) {

@@ -1,4 +1,4 @@
-// --set: one field of a solver or net given on the command line, typed and checked like the text of the file.
+// --set: one field of a solver or net from the command line, with the same type checks as the text of a file.
 //
 //   base_lr=0.1                                            a field of the solver
 //   stepvalue=[100,200]                                    a list replaces the whole list
@@ -16,10 +16,10 @@
 
 namespace trainer {
 
-// True where the assignment is meant for nets: it starts with "layer[" or "net.".
+// True if the assignment is for nets: it starts with "layer[" or "net.".
 bool is_net_override(const std::string& assignment);
 
-// Apply an assignment to the solver, to the net itself ("net.") or to layers; each passes over those of another kind.
+// Apply an assignment to the solver, to the net itself ("net.") or to layers; each function ignores the other kinds.
 // Mistakes go to `diagnostics`, with the assignment as the source line.
 
 void apply_solver_override(const std::string& assignment, caffe::SolverParameter* solver, Positions* positions,
@@ -27,15 +27,15 @@ void apply_solver_override(const std::string& assignment, caffe::SolverParameter
 void apply_net_override(const std::string& assignment, caffe::NetParameter* net, Positions* positions,
                         Diagnostics* diagnostics);
 
-// A net of the command with the state that its layers will be filtered for.
+// A net of the command, and the state by which its layers will be filtered.
 struct OverriddenNet {
   caffe::NetParameter* net;
   Positions* positions;
   caffe::NetState state;
 };
-// Sets the field in all layers of the name that the states include. Where these are of several types and the field is
-// the message of one of them (data_param of a Data layer beside an ImageData layer), in those of that type only. That
-// no net has the layer is an error; that no state includes it, a warning.
+// Sets the field in all layers of that name that the states include. If these have several types and the field is the
+// message of one of them (data_param of a Data layer beside an ImageData layer), only layers of that type change. It is
+// an error if no net has the layer, and a warning if no state includes it.
 void apply_layer_override(const std::string& assignment, const std::vector<OverriddenNet>& nets,
                           Diagnostics* diagnostics);
 

@@ -1,4 +1,4 @@
-// Where each message and field of a parsed text stands.
+// Stores the positions of messages and fields of a parsed text.
 #include "config/positions.h"
 
 #include "base/text.h"

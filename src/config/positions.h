@@ -1,4 +1,4 @@
-// Where each message and field of a parsed text stands.
+// The position of each message and field of a parsed text.
 #pragma once
 
 #include <google/protobuf/message.h>
@@ -13,26 +13,26 @@
 
 namespace trainer {
 
-// Keyed by address: messages must stay where they are in memory between parsing and asking (reordering the
-// elements of a repeated message field is fine; protobuf moves pointers).
+// Keyed by address: messages must stay at their address between parsing and lookup (reordering the elements of a
+// repeated message field is allowed; protobuf moves pointers).
 class Positions {
  public:
-  // The place of a value. field null: the message as a whole. index -1: a singular field.
+  // Sets the position of a value. field null: the message as a whole. index -1: a singular field.
   void set(const google::protobuf::Message& message, const google::protobuf::FieldDescriptor* field, int index,
            const SourcePosition& position);
 
-  // The place of a field, given by a path of names ("convolution_param.stride"), as exactly as it is known:
-  // the element, else the field's first element, else the message that holds it, else nothing but the file.
+  // The best known position of a field, given by a path of names ("convolution_param.stride"): the element, otherwise
+  // the first element of the field, otherwise the message that holds it, otherwise only the file.
   SourcePosition of(const google::protobuf::Message& message, const std::string& path = "", int index = -1) const;
 
-  // A value that stood at `from` has come to stand at `to`.
+  // Moves the position of a value with the value.
   void move(const ValuePlace& from, const ValuePlace& to);
 
-  // A message whose text holds a mistake: what it lacks may be there.
+  // Marks a message whose text has an error: a field that seems absent may be there.
   void set_faulty(const google::protobuf::Message& message) { faulty_.insert(&message); }
   bool faulty(const google::protobuf::Message& message) const { return faulty_.count(&message) > 0; }
 
-  // What of() says where nothing is known.
+  // The result of of() if nothing else is known.
   void set_default(const SourcePosition& position) { default_ = position; }
 
  private:

@@ -21,9 +21,9 @@ using google::protobuf::Message;
 using google::protobuf::Reflection;
 using google::protobuf::io::Tokenizer;
 
-// With so many mistakes a text is something else than it should be: the parser gives up.
+// The parser stops after this many errors: the text is probably not a prototxt.
 constexpr size_t kMostProblems = 200;
-// Of an enum with more values only the nearest is shown.
+// For an enum with more values, messages show only the nearest value.
 constexpr size_t kMostValuesListed = 8;
 
 class Parser {
@@ -45,19 +45,19 @@ class Parser {
     return report();
   }
 
-  // One value of a field, the whole text.
+  // Parses one value of a field, which must be the whole text.
   bool parse_value(Message* message, const FieldDescriptor* field) {
     root_ = message;
     field_value(message, field);
     if (!tokens_.at_end() && errors_.empty())
-      error_here(fmt::format("\"{}\" stands behind the value", tokens_.current().text), "");
+      error_here(fmt::format("unexpected \"{}\" after the value", tokens_.current().text), "");
     return report();
   }
 
  private:
   struct Problem {
     SourcePosition position;
-    const Message* layer;  // the layer it stands in, whose name may come later
+    const Message* layer;  // the enclosing layer, whose name may follow later
     std::string message, hint;
   };
 
@@ -74,7 +74,7 @@ class Parser {
     if (!gave_up()) errors_.push_back({position, enclosing_layer(), message, hint});
   }
   void error_here(const std::string& message, const std::string& hint) {
-    if (!tokens_.at_foreign()) error_at(tokens_.here(), message, hint);
+    if (!tokens_.at_non_ascii()) error_at(tokens_.here(), message, hint);
   }
 
   const Message* enclosing_layer() const {
@@ -87,7 +87,7 @@ class Parser {
   bool gave_up() const { return errors_.size() >= kMostProblems; }
   bool ended() const { return tokens_.at_end() || gave_up(); }
 
-  // Fields up to `closing` ("" for the end of the text).
+  // Parses fields up to `closing` ("" for the end of the text).
   void fields(Message* message, const std::string& closing) {
     stack_.push_back(message);
     const SourcePosition opened = current_field_position_;
@@ -128,7 +128,7 @@ class Parser {
     SourcePosition position = tokens_.here();
     const FieldDescriptor* known = descriptor->FindFieldByName(name);
     if (known == nullptr && begins_layer(name)) {
-      error_at(position, fmt::format("a new {} begins inside", name), "a \"}\" is missing above");
+      error_at(position, fmt::format("a new {} begins inside another message", name), "a \"}\" is missing above");
       next_layer_ = true;
       return;
     }
@@ -152,7 +152,7 @@ class Parser {
     }
     const bool is_message = known->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE;
     if (!tokens_.take(":") && !is_message) {
-      error_here(fmt::format("expected \":\" behind {}, found {}", name, tokens_.current_text()), "");
+      error_here(fmt::format("expected \":\" after {}, found {}", name, tokens_.current_text()), "");
       if (tokens_.at("{") || tokens_.at("<")) {
         skip_value();
         return;
@@ -174,7 +174,7 @@ class Parser {
     if (!tokens_.take(";")) tokens_.take(",");
   }
 
-  // A layer of the net itself, met inside another message: a brace was forgotten.
+  // True for a layer of the net itself inside another message: a closing brace is missing.
   bool begins_layer(const std::string& name) const {
     return stack_.size() > 1 && (name == "layer" || name == "layers") &&
            stack_.front()->GetDescriptor()->FindFieldByName(name) != nullptr;
@@ -279,7 +279,7 @@ class Parser {
   static float to_float(double value) {
     const double largest = std::numeric_limits<float>::max();
     if (std::fabs(value) <= largest || !std::isfinite(value)) return static_cast<float>(value);
-    // Values that round to the largest float rather than to infinity.
+    // Values that round to the largest float instead of infinity.
     const double halfway = largest + 10141204801825835211973625643008.0;
     if (std::fabs(value) <= halfway)
       return value > 0 ? std::numeric_limits<float>::max() : std::numeric_limits<float>::lowest();
@@ -326,13 +326,12 @@ class Parser {
       found = fmt::format("\"-{}\"", TokenStream::shortened(tokens_.current().text));
       position.length = 1 + tokens_.here().length;
     }
-    if (!tokens_.at_foreign())
-      error_at(position, fmt::format("{} takes {}, found {}", field->name(), expected, found), hint);
+    if (!tokens_.at_non_ascii())
+      error_at(position, fmt::format("{} expects {}, found {}", field->name(), expected, found), hint);
     skip_item();
   }
 
-  // Names reach the log and the terminal, where a line feed or an escape sequence would pass for something
-  // else.
+  // Names appear in the log and on the terminal, where a line feed or an escape sequence would be misread.
   static bool is_name(const std::string& field) {
     static const std::set<std::string> names = {"name", "input", "bottom", "top", "param", "stage", "not_stage"};
     return names.count(field) != 0;
@@ -343,7 +342,7 @@ class Parser {
       const std::string quoted = tokens_.current().type == Tokenizer::TYPE_IDENTIFIER
                                      ? fmt::format("write \"{}\" in quotes", tokens_.current().text)
                                      : "";
-      wrong_value(field, "a text in quotes", quoted);
+      wrong_value(field, "a quoted string", quoted);
       return false;
     }
     const SourcePosition position = tokens_.here();
@@ -352,8 +351,8 @@ class Parser {
       tokens_.next();
     }
     if (!is_name(field->name()) || !has_control_characters(*value)) return true;
-    error_at(position, fmt::format("{} holds a control character", field->name()),
-             "write a name of letters, digits and signs");
+    error_at(position, fmt::format("{} contains a control character", field->name()),
+             "use only letters, digits and punctuation");
     return false;
   }
 
@@ -412,14 +411,14 @@ class Parser {
                                                        : fork_field_hint(field->containing_type()->name(),
                                                                          fmt::format("{}={}", field->name(), text));
       if (!fork.empty()) {
-        error_at(position, fmt::format("\"{}\" is no value of {}", text, field->name()), fork);
+        error_at(position, fmt::format("\"{}\" is not a value of {}", text, field->name()), fork);
         return nullptr;
       }
       const std::string near = nearest_name(text, names);
       const bool listed = near.empty() || names.size() <= kMostValuesListed;
       error_at(position,
-               listed ? fmt::format("{} takes one of {}, found \"{}\"", field->name(), list, text)
-                      : fmt::format("\"{}\" is no value of {}", text, field->name()),
+               listed ? fmt::format("{} expects one of {}, found \"{}\"", field->name(), list, text)
+                      : fmt::format("\"{}\" is not a value of {}", text, field->name()),
                near.empty() ? "" : fmt::format("did you mean {}?", near));
     }
     return value;
@@ -484,11 +483,11 @@ class Parser {
     return true;
   }
 
-  // Passes over one scalar token, or a bracketed stretch, that could not be understood.
+  // Skips one scalar token, or a bracketed group, that cannot be parsed.
   void skip_item() {
     const int line = tokens_.current().line;
-    if (tokens_.at_foreign()) {
-      // What stands between curly quotes is no use either.
+    if (tokens_.at_non_ascii()) {
+      // Skips the rest of the line: text between curly quotes is useless too.
       while (!ended() && tokens_.current().line == line && !tokens_.at("{") && !tokens_.at("}")) tokens_.next();
     } else if (tokens_.at("{") || tokens_.at("<") || tokens_.at("[")) {
       tokens_.next();
@@ -519,8 +518,8 @@ class Parser {
   Message* root_ = nullptr;
   std::vector<const Message*> stack_;
   SourcePosition current_field_position_;
-  bool next_layer_ = false;  // the messages around are to be left: the next layer of the net begins
-  bool other_kind_ = false;  // a solver's field was met in a net, or the other way round
+  bool next_layer_ = false;  // set at the next layer of the net: all enclosing messages end
+  bool other_kind_ = false;  // a solver's field was found in a net, or the reverse
   std::vector<Problem> errors_;
   TokenStream tokens_;
 };

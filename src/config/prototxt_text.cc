@@ -1,4 +1,4 @@
-// Printing prototxt.
+// Prints messages as prototxt.
 #include "config/prototxt_text.h"
 
 #include <fmt/format.h>

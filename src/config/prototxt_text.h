@@ -1,4 +1,4 @@
-// A message as prototxt.
+// Converts a message to prototxt.
 #pragma once
 
 #include <google/protobuf/message.h>
@@ -7,8 +7,8 @@
 
 namespace trainer {
 
-// Parses back to the same message: numbers are the shortest that round to the same value. Unknown fields of
-// binary messages are left out.
+// The text parses back to the same message: numbers have the fewest digits that round to the same value. Unknown fields
+// of binary messages are omitted.
 std::string prototxt_text(const google::protobuf::Message& message);
 
 }  // namespace trainer

@@ -1,12 +1,11 @@
-// The schema's descriptors with its comments, embedded when the program is built. proto/embed_schema.cmake
-// writes the definition.
+// The schema's descriptors with comments, embedded at build time. proto/embed_schema.cmake writes the definition.
 #pragma once
 
 #include <string_view>
 
 namespace trainer {
 
-// A serialised google.protobuf.FileDescriptorSet with one file, trainer.proto.
+// A serialized google.protobuf.FileDescriptorSet with one file, trainer.proto.
 std::string_view schema_descriptors();
 
 }  // namespace trainer

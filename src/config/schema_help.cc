@@ -1,4 +1,4 @@
-// Builds a second set of descriptors, once, from the embedded ones: those in generated code have no comments.
+// Builds a second set of descriptors, once, from the embedded ones, because generated code has no comments.
 #include "config/schema_help.h"
 
 #include <google/protobuf/descriptor.pb.h>
@@ -44,7 +44,7 @@ std::string to_paragraphs(const std::string& comment) {
   return text;
 }
 
-// `commented` is the twin, in the pool with comments, of the descriptor that was asked for.
+// `commented` is the descriptor with comments that corresponds to the requested one.
 template <typename Descriptor>
 std::string comment_of(const Descriptor* commented) {
   pb::SourceLocation location;

@@ -1,8 +1,7 @@
-// The comments of proto/trainer.proto at run time: what `trainer help` prints about messages, fields and enum
-// values.
+// The comments of proto/trainer.proto at run time: the text of `trainer help` about messages, fields and enum values.
 //
-// A comment comes back as paragraphs: its lines are joined by spaces, for the caller to wrap, except that a
-// line indented further than the comment itself stays a line of its own. Safe to call from any thread.
+// A comment is returned as paragraphs: its lines are joined by spaces for the caller to wrap, but a line with more
+// indentation than the comment stays a separate line. Thread-safe.
 #pragma once
 
 #include <google/protobuf/descriptor.h>
@@ -11,7 +10,7 @@
 
 namespace trainer {
 
-// "" where the schema has no comment on it, or where the descriptor does not belong to package caffe.
+// "" if the schema has no comment, or if the descriptor is not in package caffe.
 std::string message_comment(const google::protobuf::Descriptor* message);
 std::string field_comment(const google::protobuf::FieldDescriptor* field);
 std::string enum_comment(const google::protobuf::EnumDescriptor* type);

@@ -1,4 +1,4 @@
-// From the tokenizer's columns to people's.
+// Converts the tokenizer's columns to columns in characters.
 #include "config/source_text.h"
 
 #include <algorithm>
@@ -9,9 +9,9 @@
 namespace trainer {
 namespace {
 
-constexpr int kTabWidth = 8;  // of the tokenizer
-// Of a longer line a place keeps this many bytes on either side: a text in one line has a place for every
-// field.
+constexpr int kTabWidth = 8;  // as in protobuf's tokenizer
+// A position keeps at most this many bytes of its line on either side, because a text in one line has a position for
+// every field.
 constexpr size_t kReach = 150;
 
 bool begins_character(char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }
@@ -42,9 +42,9 @@ SourcePosition SourceText::place(int line, int column, int length) {
   while (end < text.size() && !begins_character(text[end])) ++end;
   position.source_line = text.substr(begin, end - begin);
   const auto in_front = static_cast<std::ptrdiff_t>(begin), at = static_cast<std::ptrdiff_t>(cursor_.byte);
-  position.cut_in_front = cursor_.characters -
-                          static_cast<int>(std::count_if(text.begin() + in_front, text.begin() + at, begins_character));
-  position.cut_behind = end < text.size();
+  position.cut_before = cursor_.characters -
+                        static_cast<int>(std::count_if(text.begin() + in_front, text.begin() + at, begins_character));
+  position.cut_after = end < text.size();
   return position;
 }
 

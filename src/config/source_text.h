@@ -1,4 +1,4 @@
-// A text split into lines, and the places in it that diagnostics name.
+// A text split into lines, and positions in it for diagnostics.
 #pragma once
 
 #include <string>
@@ -12,8 +12,8 @@ class SourceText {
  public:
   SourceText(std::string file, const std::string& text);
 
-  // The place of a token of protobuf's tokenizer: line and column count from 0, columns in bytes with a tab
-  // going to the next multiple of eight. Quick where asked from left to right. `length` in characters.
+  // The position of a token of protobuf's tokenizer: line and column start at 0, columns count bytes, and a tab
+  // advances to the next multiple of eight. Fast for calls from left to right. `length` is in characters.
   SourcePosition place(int line, int column, int length);
 
   SourcePosition nowhere() const { return {file_, 0, 0, "", 1}; }
@@ -22,7 +22,7 @@ class SourceText {
   struct Cursor {
     int line = -1;
     size_t byte = 0;
-    int column = 0;      // as the tokenizer counts
+    int column = 0;      // in the tokenizer's count
     int characters = 0;  // before `byte`
   };
 

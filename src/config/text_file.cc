@@ -1,4 +1,4 @@
-// Reading a text file, or saying helpfully why not.
+// Reads a text file; on failure reports the cause and a remedy.
 #include <fmt/format.h>
 
 #include <cerrno>
@@ -16,9 +16,9 @@ namespace fs = std::filesystem;
 
 constexpr size_t kLargest = 64 << 20;
 
-// What stands where `path` should be: the file of the same kind with the nearest name, or how far the path
+// An alternative to the missing `path`: the file of the same kind with the nearest name, or the part of the path that
 // exists.
-std::string what_is_there(const fs::path& path) {
+std::string alternative_to(const fs::path& path) {
   std::error_code ignored;
   fs::path folder = path.parent_path();
   if (fs::is_directory(folder, ignored)) {
@@ -29,10 +29,10 @@ std::string what_is_there(const fs::path& path) {
     const std::string near = nearest_name(path.stem().string(), stems);
     if (!near.empty()) return fmt::format("did you mean {}?", (folder / near).string() + path.extension().string());
     const std::string kind = path.extension().string();
-    return fmt::format("its folder exists, and holds {} other{} files", stems.size(), kind.empty() ? "" : " " + kind);
+    return fmt::format("its folder exists and has {} other{} files", stems.size(), kind.empty() ? "" : " " + kind);
   }
   while (folder != folder.parent_path() && !fs::exists(folder, ignored)) folder = folder.parent_path();
-  return fmt::format("of its path there is {}", folder.string());
+  return fmt::format("the existing part of its path is {}", folder.string());
 }
 
 }  // namespace
@@ -46,14 +46,13 @@ bool read_text_file(const std::string& path, const SourcePosition& named_at, std
   std::error_code ignored;
   const fs::path full = fs::absolute(path, ignored);
   if (fs::is_directory(full, ignored))
-    return refuse(fmt::format("{} is a folder, not a file", path), "give the prototxt inside it");
+    return refuse(fmt::format("{} is a folder, not a file", path), "name the prototxt inside it");
   std::ifstream in(path, std::ios::binary);
   if (!in) {
-    if (errno == ELOOP)
-      return refuse(fmt::format("{} is a link that leads to itself", full.string()), "let it lead to a file");
+    if (errno == ELOOP) return refuse(fmt::format("{} is a link to itself", full.string()), "make it point to a file");
     if (fs::exists(full, ignored))
       return refuse(fmt::format("{} cannot be read", full.string()), "its permissions do not allow it");
-    return refuse(fmt::format("there is no file {}", full.string()), what_is_there(full));
+    return refuse(fmt::format("there is no file {}", full.string()), alternative_to(full));
   }
   // In pieces: the file may be a pipe, or a device without an end.
   std::string piece(1 << 16, '\0');
@@ -65,10 +64,10 @@ bool read_text_file(const std::string& path, const SourcePosition& named_at, std
       return text->starts_with("\xFF\xFE") || text->starts_with("\xFE\xFF")
                  ? refuse(fmt::format("{} is UTF-16 text", path), "save it as UTF-8")
                  : refuse(fmt::format("{} is a binary file, not a prototxt", path),
-                          "weights are given by --weights, solver states by --snapshot");
+                          "pass weights with --weights, solver states with --snapshot");
     if (text->size() > kLargest)
-      return refuse(fmt::format("{} has more than {}", path, format_bytes(static_cast<int64_t>(kLargest))),
-                    "a net or solver is a text of a few kilobytes");
+      return refuse(fmt::format("{} is larger than {}", path, format_bytes(static_cast<int64_t>(kLargest))),
+                    "a net or solver is a text file of a few kilobytes");
   }
   if (in.bad())
     return refuse(

@@ -31,7 +31,7 @@ bool TokenStream::take(const char* text) {
   return true;
 }
 
-bool TokenStream::at_foreign() const {
+bool TokenStream::at_non_ascii() const {
   return current().type == Tokenizer::TYPE_SYMBOL && static_cast<unsigned char>(current().text[0]) >= 0x80;
 }
 
@@ -53,13 +53,13 @@ SourcePosition TokenStream::here() {
 void TokenStream::AddError(int line, int column, const std::string& message) {
   const SourcePosition position = place(line, column, 1);
   if (message.find("non ascii") != std::string::npos) {
-    if (line != foreign_line_)
-      on_error_(position, "a character beyond ASCII outside of quotes", "quotes must be plain: \" or '");
-    foreign_line_ = line;
+    if (line != non_ascii_line_)
+      on_error_(position, "a character beyond ASCII outside of quotes", "use plain quotes: \" or '");
+    non_ascii_line_ = line;
   } else if (message.find("cross line boundaries") != std::string::npos) {
-    on_error_(position, "a text in quotes ends with its line", "add the missing quote");
+    on_error_(position, "a quoted string must end on its line", "add the missing quote");
   } else if (message.find("end of string") != std::string::npos) {
-    on_error_(position, "a text in quotes is not closed", "add the missing quote");
+    on_error_(position, "a quoted string is not closed", "add the missing quote");
   } else {
     on_error_(position, lower_first(message), "");
   }

@@ -17,8 +17,8 @@ class TokenStream : private google::protobuf::io::ErrorCollector {
   using ErrorHandler =
       std::function<void(const SourcePosition& position, const std::string& message, const std::string& hint)>;
 
-  // `text` must outlive the stream. `file` names it in positions. next() reads the first token, and calls `on_error` for
-  // each malformed token.
+  // `text` must outlive the stream. `file` names it in positions. next() reads the first token, and calls `on_error`
+  // for each malformed token.
   TokenStream(const std::string& text, const std::string& file, ErrorHandler on_error);
 
   void next() { tokenizer_.Next(); }
@@ -31,7 +31,7 @@ class TokenStream : private google::protobuf::io::ErrorCollector {
   // Skips the current token if it is `text`; returns false otherwise.
   bool take(const char* text);
   // True at a non-ASCII character outside of a quoted string; it is already reported.
-  bool at_foreign() const;
+  bool at_non_ascii() const;
 
   // The current token for messages: quoted, and shortened to 40 bytes.
   std::string current_text() const;
@@ -51,7 +51,7 @@ class TokenStream : private google::protobuf::io::ErrorCollector {
   ErrorHandler on_error_;
   google::protobuf::io::ArrayInputStream input_;
   mutable Tokenizer tokenizer_;  // its accessors are not const
-  int foreign_line_ = -1;        // the last line with a non-ASCII character
+  int non_ascii_line_ = -1;      // the last line with a non-ASCII character
 };
 
 }  // namespace trainer

@@ -1,4 +1,4 @@
-// The order of the upgrades, the smaller ones, and the solver's.
+// The sequence of upgrades, the small upgrade steps, and the solver's upgrade.
 #include "config/upgrade.h"
 
 #include <fmt/format.h>
@@ -42,21 +42,21 @@ void fill_input_shapes(NetParameter* net, LayerParameter* layer, const NoteObser
   const int inputs = layer->top_size();
   const bool by_shape = net->input_shape_size() > 0;
   const char* source = by_shape ? "input_shape" : "input_dim";
-  const int given = by_shape ? net->input_shape_size() : net->input_dim_size();
+  const int found = by_shape ? net->input_shape_size() : net->input_dim_size();
   const int needed = by_shape ? inputs : kLegacyAxes * inputs;
-  if (given != needed && noted) {
-    noted({given < needed ? Kind::kError : Kind::kImperfect,
+  if (found != needed && noted) {
+    noted({found < needed ? Kind::kError : Kind::kImperfect,
            fmt::format("{} inputs need {} `{}` entries{}, but there are {}{}", inputs, needed, source,
-                       by_shape ? "" : " (4 each)", given, given < needed ? "" : ": the last ones are dropped"),
-           {net, field_of(*net, source), given < needed ? 0 : needed}});
+                       by_shape ? "" : " (4 each)", found, found < needed ? "" : ": the last ones are dropped"),
+           {net, field_of(*net, source), found < needed ? 0 : needed}});
   }
-  if (given < needed) return;
+  if (found < needed) return;
 
   caffe::InputParameter* settings = layer->mutable_input_param();
   const FieldDescriptor* shapes = field_of(*settings, "shape");
   if (by_shape) {
     move_field(net, field_of(*net, "input_shape"), settings, shapes, moved);
-    settings->mutable_shape()->DeleteSubrange(needed, given - needed);
+    settings->mutable_shape()->DeleteSubrange(needed, found - needed);
     return;
   }
   const FieldDescriptor* dims = field_of(*net, "input_dim");
@@ -85,7 +85,7 @@ void upgrade_inputs(NetParameter* net, const NoteObserver& noted, const MoveObse
   if (net->input_size() == 0) return;
   const FieldDescriptor* input = field_of(*net, "input");
   if (net->input_shape_size() == 0 && net->input_dim_size() == 0) {
-    // Weight files of old name their inputs without a shape.
+    // Old weight files name their inputs without a shape.
     if (noted) noted({Kind::kConverted, "`input` without a shape was dropped", {net, input, 0}});
   } else {
     if (noted) noted({Kind::kConverted, "`input` was converted to an Input layer", {net, input, 0}});
@@ -108,7 +108,7 @@ void upgrade_inputs(NetParameter* net, const NoteObserver& noted, const MoveObse
   net->clear_input_dim();
 }
 
-// The statistics of BatchNorm are not learned, whatever rates an old file gives them.
+// The statistics of BatchNorm are not learned: any rates in an old file are set to 0.
 void freeze_batch_norm(NetParameter* net, const NoteObserver& noted) {
   bool any = false;
   for (LayerParameter& layer : *net->mutable_layer()) {
@@ -144,7 +144,7 @@ void upgrade_solver_type(SolverParameter* solver, const NoteObserver& noted, con
   if (!solver->has_solver_type()) return;
   const ValuePlace legacy{solver, field_of(*solver, "solver_type"), -1};
   if (solver->has_type()) {
-    if (noted) noted({Kind::kError, "`solver_type` is the legacy form of `type`; give `type` only", legacy});
+    if (noted) noted({Kind::kError, "`solver_type` is the legacy form of `type`; keep only `type`", legacy});
     return;
   }
   if (noted) noted({Kind::kConverted, "`solver_type` was converted to `type`", legacy});

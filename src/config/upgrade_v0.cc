@@ -1,4 +1,4 @@
-// The V0 format: every layer's settings in one flat message, and padding as a layer of its own.
+// The V0 format: each layer has one flat message of settings, and padding is a separate layer.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -55,8 +55,8 @@ constexpr V0Type kTypes[] = {
     {"window_data", V1LayerParameter::WINDOW_DATA, "window_data_param"},
 };
 
-// Where a field of V0LayerParameter goes: to `target` of the settings of one of `types`, which are separated
-// by spaces; without types, to transform_param of any layer.
+// The target of a field of V0LayerParameter: `target` of the settings if the layer has one of `types`, separated by
+// spaces; without types, transform_param of any layer.
 struct V0Field {
   const char* name;
   const char* types;
@@ -100,7 +100,7 @@ const FieldDescriptor* field_of(const Message& message, const std::string& name)
   return message.GetDescriptor()->FindFieldByName(name);
 }
 
-bool takes(const V0Field& field, const std::string& type) {
+bool applies_to(const V0Field& field, const std::string& type) {
   if (field.types == nullptr) return true;
   const std::vector<std::string> types = split(field.types, ' ');
   return std::find(types.begin(), types.end(), type) != types.end();
@@ -176,8 +176,8 @@ class V0Upgrade {
                        padding->layer().name(), layer->bottom_size()));
     } else if (padding->bottom_size() != 1 || padding->top_size() != 1) {
       note(Kind::kError, {padding, nullptr, -1},
-           fmt::format("padding layer \"{}\" has {} bottoms and {} tops; it takes one of each", padding->layer().name(),
-                       padding->bottom_size(), padding->top_size()));
+           fmt::format("padding layer \"{}\" has {} bottoms and {} tops; it must have one of each",
+                       padding->layer().name(), padding->bottom_size(), padding->top_size()));
     } else {
       const FieldDescriptor* pad = field_of(padding->layer(), "pad");
       copy_value(padding->layer(), pad, -1, layer->mutable_layer(), pad, moved_);
@@ -189,8 +189,8 @@ class V0Upgrade {
   void convert(V1LayerParameter* layer) {
     if (!layer->has_layer()) {
       note(Kind::kError, {layer, nullptr, -1},
-           "this `layers` entry has no `layer` inside, but others have: entries of the V0 and V1 formats "
-           "cannot be mixed");
+           "this `layers` entry has no `layer` inside, but others have: entries of the V0 and V1 formats cannot be "
+           "mixed");
       return;
     }
     drop_wrapper_fields(layer);
@@ -202,12 +202,12 @@ class V0Upgrade {
       return;
     }
     layer->set_type(type->type);
-    tell({v0, field_of(*v0, "type"), -1}, {layer, field_of(*layer, "type"), -1});
+    notify_moved({v0, field_of(*v0, "type"), -1}, {layer, field_of(*layer, "type"), -1});
     v0->clear_type();
 
     for (const V0Field& rule : kFields) {
       const FieldDescriptor* field = field_of(*v0, rule.name);
-      if (v0->GetReflection()->HasField(*v0, field) && takes(rule, type->name)) {
+      if (v0->GetReflection()->HasField(*v0, field) && applies_to(rule, type->name)) {
         const char* param = rule.types == nullptr ? "transform_param" : type->param;
         move_setting(layer, v0, field, param, rule.target);
       }
@@ -221,7 +221,7 @@ class V0Upgrade {
     layer->clear_layer();
   }
 
-  // V0 reads only bottoms and tops from the message around it.
+  // V0 reads only bottoms and tops from the enclosing message.
   void drop_wrapper_fields(V1LayerParameter* layer) {
     std::vector<const FieldDescriptor*> fields;
     layer->GetReflection()->ListFields(*layer, &fields);
@@ -239,8 +239,8 @@ class V0Upgrade {
     const bool is_new = !layer->GetReflection()->HasField(*layer, param_field);
     Message* settings = layer->GetReflection()->MutableMessage(layer, param_field);
     if (is_new) {
-      tell({v0, field, -1}, {settings, nullptr, -1});
-      tell({v0, field, -1}, {layer, param_field, -1});
+      notify_moved({v0, field, -1}, {settings, nullptr, -1});
+      notify_moved({v0, field, -1}, {layer, param_field, -1});
     }
     if (!move_field(v0, field, settings, field_of(*settings, target), moved_)) {
       note(Kind::kError, {v0, field, -1}, fmt::format("`{}` must not be negative", field->name()));
@@ -280,11 +280,11 @@ class V0Upgrade {
     const std::string nearest = nearest_name(v0->type(), names);
     note(Kind::kError, {v0, field_of(*v0, "type"), -1},
          fmt::format("Unknown layer name: {}{}", v0->type(),
-                     nearest.empty() ? fmt::format("; the V0 format knows {}", fmt::join(names, ", "))
+                     nearest.empty() ? fmt::format("; the types of the V0 format are {}", fmt::join(names, ", "))
                                      : fmt::format("; did you mean \"{}\"?", nearest)));
   }
 
-  void tell(const ValuePlace& from, const ValuePlace& to) const {
+  void notify_moved(const ValuePlace& from, const ValuePlace& to) const {
     if (moved_) moved_(from, to);
   }
 

@@ -1,4 +1,4 @@
-// The V1 format: `layers` with types as an enum, and the settings of parameters as parallel lists.
+// The V1 format: `layers` with types as an enum, and settings of parameters as parallel lists.
 #include <fmt/format.h>
 
 #include <string>
@@ -66,7 +66,7 @@ const FieldDescriptor* field_of(const Message& message, const char* name) {
   return message.GetDescriptor()->FindFieldByName(name);
 }
 
-// The field of a data layer's settings that may hold what belongs into transform_param; null for other types.
+// The settings field of a data layer that may have values for transform_param; null for other types.
 const char* data_settings(const V1LayerParameter& layer) {
   switch (layer.type()) {
     case V1LayerParameter::DATA: return "data_param";
@@ -99,7 +99,7 @@ void move_transformation(V1LayerParameter* layer, const NoteObserver& noted, con
   }
 }
 
-// Spreads a list with one value for each parameter over the entries of `param`, which are added as needed.
+// Distributes a list with one value per parameter over the entries of `param`, which are added as needed.
 void spread_over_params(const V1LayerParameter& from, const char* list, LayerParameter* to, const char* setting,
                         const MoveObserver& moved) {
   const FieldDescriptor* from_field = field_of(from, list);

@@ -24,21 +24,21 @@ TEST(Load, NamesTheNearestFileOfTheSameKind) {
                         folder.path()));
   EXPECT_EQ(
       problem(folder / "solver.txt"),
-      fmt::format("trainer: error: there is no file {}/solver.txt; its folder exists, and holds 0 other .txt files\n",
+      fmt::format("trainer: error: there is no file {}/solver.txt; its folder exists and has 0 other .txt files\n",
                   folder.path()));
   EXPECT_EQ(
       problem(folder / "a/b/net.prototxt"),
-      fmt::format("trainer: error: there is no file {0}/a/b/net.prototxt; of its path there is {0}\n", folder.path()));
+      fmt::format("trainer: error: there is no file {0}/a/b/net.prototxt; the existing part of its path is {0}\n", folder.path()));
 }
 
 TEST(Load, RefusesFoldersAndBinaryFiles) {
   const TempFolder folder;
   EXPECT_EQ(problem(folder.path()),
-            fmt::format("trainer: error: {} is a folder, not a file; give the prototxt inside it\n", folder.path()));
+            fmt::format("trainer: error: {} is a folder, not a file; name the prototxt inside it\n", folder.path()));
   const std::string binary = folder.write("x.caffemodel", std::string("ab\0c", 4));
   EXPECT_EQ(problem(binary),
-            fmt::format("trainer: error: {} is a binary file, not a prototxt; weights are given by --weights, "
-                        "solver states by --snapshot\n",
+            fmt::format("trainer: error: {} is a binary file, not a prototxt; pass weights with --weights, "
+                        "solver states with --snapshot\n",
                         binary));
   EXPECT_NE(problem("/dev/zero"), "");
   EXPECT_NE(problem(""), "");
@@ -50,7 +50,7 @@ TEST(Load, SaysWhereAMissingFileIsNamed) {
       load_net("/nowhere/net.prototxt", &diagnostics, {"solver.prototxt", 3, 1, "net: \"/nowhere/net.prototxt\"", 3}),
       nullptr);
   EXPECT_EQ(diagnostics.render(),
-            "solver.prototxt:3:1: error: there is no file /nowhere/net.prototxt; of its path there is /\n"
+            "solver.prototxt:3:1: error: there is no file /nowhere/net.prototxt; the existing part of its path is /\n"
             "    net: \"/nowhere/net.prototxt\"\n"
             "    ^~~\n");
 }

@@ -87,7 +87,7 @@ TEST(Override, NamesTheNearestField) {
 
 TEST(Override, AWrongValueLeavesTheOldOne) {
   EXPECT_EQ(problem("base_lr=fast"),
-            "--set: error: base_lr takes a number, found \"fast\"\n"
+            "--set: error: base_lr expects a number, found \"fast\"\n"
             "    base_lr=fast\n"
             "            ^~~~\n");
   EXPECT_EQ(Outcome("base_lr=fast").solver.base_lr(), 0.5f);
@@ -101,7 +101,7 @@ TEST(Override, SaysWhatIsMalformed) {
             "    base_lr\n"
             "    ^~~~~~~\n");
   EXPECT_EQ(problem("base_lr=1 2"),
-            "--set: error: \"2\" stands behind the value\n"
+            "--set: error: unexpected \"2\" after the value\n"
             "    base_lr=1 2\n"
             "              ^\n");
   EXPECT_EQ(problem("base_lr.x=1"),
@@ -185,7 +185,7 @@ TEST(Override, OfSeveralTypesTheFieldsOwn) {
 
 TEST(Override, SaysThatALayerIsInNoNet) {
   EXPECT_EQ(TwoPhases("layer[only_train].type=TanH", {caffe::TEST}).diagnostics.render(),
-            "--set: warning: this changes nothing: no layer \"only_train\" that takes type is in the TEST net\n"
+            "--set: warning: this has no effect: no layer \"only_train\" that uses type is in the TEST net\n"
             "    layer[only_train].type=TanH\n"
             "          ^~~~~~~~~~\n");
   EXPECT_EQ(TwoPhases("layer[data].data_param.batch_size=7", {caffe::TEST}, "ImageData").diagnostics.error_count(), 0);

@@ -33,7 +33,7 @@ void expect_as_text_format(const std::string& text) {
   Diagnostics diagnostics;
   const bool accepted = parse_prototxt(text, "net.prototxt", &found, &positions, &diagnostics);
   // Beyond what TextFormat refuses.
-  if (valid && diagnostics.render().find("holds a control character") != std::string::npos) return;
+  if (valid && diagnostics.render().find("contains a control character") != std::string::npos) return;
   EXPECT_EQ(accepted, valid) << text << "\n--\n" << diagnostics.render();
   EXPECT_EQ(accepted, !diagnostics.has_errors()) << text;
   if (valid && accepted) {
@@ -217,16 +217,16 @@ TEST(Prototxt, SurvivesGarbage) {
 
 TEST(Prototxt, ReportsEveryMistakeOnce) {
   EXPECT_EQ(errors_of("layer {\n  name: ip\n  typ: \"ReLU\"\n  loss_weight: x\n  phase: -1\n}\nnam: 3"),
-            "n:2:9: error: name takes a text in quotes, found \"ip\"; write \"ip\" in quotes\n"
+            "n:2:9: error: name expects a quoted string, found \"ip\"; write \"ip\" in quotes\n"
             "    name: ip\n"
             "          ^~\n"
             "n:3:3: error: unknown field \"typ\" in LayerParameter; did you mean \"type\"?\n"
             "    typ: \"ReLU\"\n"
             "    ^~~\n"
-            "n:4:16: error: loss_weight takes a number, found \"x\"\n"
+            "n:4:16: error: loss_weight expects a number, found \"x\"\n"
             "    loss_weight: x\n"
             "                 ^\n"
-            "n:5:10: error: phase takes one of TRAIN, TEST, found \"-1\"\n"
+            "n:5:10: error: phase expects one of TRAIN, TEST, found \"-1\"\n"
             "    phase: -1\n"
             "           ^~\n"
             "n:7:1: error: unknown field \"nam\" of a net; did you mean \"name\"?\n"
@@ -244,14 +244,14 @@ TEST(Prototxt, NamesTheLayerThoughItsNameComesLater) {
 
 TEST(Prototxt, AForgottenBraceIsOneMistake) {
   EXPECT_EQ(errors_of("layer {\n  name: \"a\"\n  relu_param { negative_slope: 1\n}\nlayer { name: \"b\" }\n"),
-            "n:5:1: error: layer \"a\": a new layer begins inside; a \"}\" is missing above\n"
+            "n:5:1: error: layer \"a\": a new layer begins inside another message; a \"}\" is missing above\n"
             "    layer { name: \"b\" }\n"
             "    ^~~~~\n");
 }
 
 TEST(Prototxt, ALineWithCurlyQuotesIsOneMistake) {
   EXPECT_EQ(errors_of("name: \xe2\x80\x9csmall net\xe2\x80\x9d\nforce_backward: true"),
-            "n:1:7: error: a character beyond ASCII outside of quotes; quotes must be plain: \" or '\n"
+            "n:1:7: error: a character beyond ASCII outside of quotes; use plain quotes: \" or '\n"
             "    name: \xe2\x80\x9csmall net\xe2\x80\x9d\n"
             "          ^\n");
 }
