@@ -1,4 +1,4 @@
-// A file of the run folder that grows while the run goes on.
+// Appends to a file of the run folder.
 #include "report/append_file.h"
 
 #include <fcntl.h>

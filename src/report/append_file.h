@@ -1,5 +1,5 @@
-// A file of the run folder that grows while the run goes on. Its failure never stops a run: the first one is
-// kept for the caller to tell, and nothing more is written.
+// A file of the run folder that grows during the run. A failure never stops the run: the first one is kept for the
+// caller to report, and nothing more is written.
 #pragma once
 
 #include <string>
@@ -14,12 +14,12 @@ class AppendFile {
   AppendFile& operator=(const AppendFile&) = delete;
   ~AppendFile();
 
-  // Opens for appending, making the file where it is not there. False with problem() set where that fails.
+  // Opens for appending and creates the file if it does not exist. On failure returns false and sets problem().
   bool open(const std::string& path);
-  // Writes all bytes now, without a buffer: a kill loses nothing.
+  // Writes all bytes at once, without a buffer, so that a kill loses nothing.
   void write(std::string_view bytes);
 
-  // "" or what went wrong first, with the path.
+  // The first failure, with the path; "" if there is none.
   const std::string& problem() const { return problem_; }
 
  private:
@@ -30,8 +30,8 @@ class AppendFile {
   std::string problem_;
 };
 
-// The whole file made anew, so that a reader sees the old one or the new one; "" or what went wrong. Nothing
-// waits for the disk: what is written here can be made again.
+// Replaces the whole file, so that a reader sees either the old or the new content. Returns "" or the failure. Does not
+// wait for the disk, because the content can be generated again.
 std::string write_whole_file(const std::string& path, std::string_view bytes);
 
 }  // namespace trainer

@@ -1,4 +1,4 @@
-// CRC-32C (Castagnoli), and the masked form that TFRecord files carry.
+// CRC-32C (Castagnoli), and its masked form in TFRecord files.
 #pragma once
 
 #include <array>

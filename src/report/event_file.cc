@@ -1,4 +1,4 @@
-// TensorBoard's event files.
+// Serializes TensorBoard's event files.
 #include "report/event_file.h"
 
 #include <fmt/format.h>
@@ -17,7 +17,7 @@ constexpr uint32_t kEventWallTime = 1, kEventStep = 2, kEventFileVersion = 3, kE
 constexpr uint32_t kSummaryValue = 1;
 constexpr uint32_t kValueTag = 1, kValueSimpleValue = 2;
 
-// Both the wire format and TFRecord are little-endian, as is every machine that trainer is built for.
+// The wire format and TFRecord are little-endian, as are all machines that trainer supports.
 template <typename T>
 void append_raw(std::string& out, T value) {
   char bytes[sizeof value];

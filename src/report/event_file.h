@@ -9,11 +9,11 @@ namespace trainer {
 // One record: length, masked CRC of the length, the bytes, masked CRC of the bytes; little-endian.
 std::string tfrecord(const std::string& bytes);
 
-// The first event of a file.
+// The first event of each file.
 std::string version_event(double wall_time);
 std::string scalar_event(double wall_time, int64_t step, const std::string& tag, float value);
 
-// "events.out.tfevents.1700000000.host": TensorBoard looks for such names.
+// "events.out.tfevents.1700000000.host": TensorBoard searches for names of this form.
 std::string event_file_name(double wall_time);
 
 }  // namespace trainer

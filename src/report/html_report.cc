@@ -1,4 +1,4 @@
-// report.html.
+// Builds report.html.
 #include "report/html_report.h"
 
 #include <fmt/format.h>
@@ -82,7 +82,7 @@ std::string warnings(const RunHistory& history) {
   return out;
 }
 
-// Losses share a chart; every other name has its own, with its train and test lines.
+// Losses share one chart. Every other name has its own chart, with its train and test lines.
 std::string charts(const RunHistory& history) {
   std::vector<std::string> titles;
   std::map<std::string, std::vector<ChartLine>> by_title;
@@ -131,8 +131,7 @@ std::string test_table(const RunHistory& history) {
 std::string snapshot_table(const RunHistory& history) {
   if (history.snapshots.empty()) return "";
   std::string out =
-      "<h2>Snapshots</h2>\n<div class=\"wide\"><table><tr><th>iteration</th><th "
-      "class=\"text\">weights</th></tr>\n";
+      "<h2>Snapshots</h2>\n<div class=\"wide\"><table><tr><th>iteration</th><th class=\"text\">weights</th></tr>\n";
   const size_t skipped = history.snapshots.size() > kRowsShown ? history.snapshots.size() - kRowsShown : 0;
   for (size_t i = history.snapshots.size(); i > skipped; --i) {
     const JsonFields& snapshot = history.snapshots[i - 1];
@@ -154,8 +153,7 @@ std::string html_report(const RunHistory& history, const std::string& net_text, 
   const std::string net = html_escaped(field(history.begin, "net"));
   return fmt::format(
              "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
-             "content=\"width=device-width\">\n<title>{0}: a run of "
-             "trainer</title>\n<style>{1}</style></head>\n"
+             "content=\"width=device-width\">\n<title>{0}: a run of trainer</title>\n<style>{1}</style></head>\n"
              "<body>\n<h1>{0}</h1>\n<p class=\"soft\">{2}<br>{3}</p>\n",
              net, kStyle, html_escaped(field(history.begin, "time")), html_escaped(field(history.begin, "command"))) +
          facts(history) + warnings(history) + charts(history) + test_table(history) + snapshot_table(history) +

@@ -1,4 +1,4 @@
-// report.html: one self-contained page on a run, readable in dark and light, without scripts.
+// report.html: one self-contained page about a run, without scripts, for light and dark color schemes.
 #pragma once
 
 #include <string>
@@ -7,7 +7,7 @@
 
 namespace trainer {
 
-// Charts and tables from the history; the net's and solver's text folded below.
+// Charts and tables from the history; the text of net and solver in collapsed sections below.
 std::string html_report(const RunHistory& history, const std::string& net_text, const std::string& solver_text);
 
 }  // namespace trainer

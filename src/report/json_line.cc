@@ -1,4 +1,4 @@
-// One flat JSON object a line.
+// Writes and parses one flat JSON object per line.
 #include "report/json_line.h"
 
 #include <fmt/format.h>
@@ -10,8 +10,8 @@
 namespace trainer {
 namespace {
 
-// The length of the UTF-8 sequence at the beginning of `text`, or 0 where there is none: no overlong form, no
-// surrogate.
+// The length of the UTF-8 sequence at the start of `text`, or 0 if there is none. Overlong forms and surrogates are not
+// valid.
 size_t utf8_length(std::string_view text) {
   const auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
   const auto follows = [&](size_t i) { return (byte(i) & 0xC0) == 0x80; };
@@ -26,7 +26,7 @@ size_t utf8_length(std::string_view text) {
   return first >= 0xF0 && allowed && follows(1) && follows(2) && follows(3) ? 4 : 0;
 }
 
-// A byte that is no UTF-8 becomes U+FFFD: JSON is UTF-8.
+// Replaces each byte that is not valid UTF-8 by U+FFFD, because JSON is UTF-8.
 std::string valid_utf8(std::string_view text) {
   std::string out;
   while (!text.empty()) {
@@ -133,7 +133,7 @@ class LineReader {
     }
     return true;
   }
-  // What is beyond U+FFFF is written as two surrogates; one alone is no character.
+  // Characters beyond U+FFFF are written as two surrogates; a single surrogate is an error.
   bool code_point(std::string* out) {
     unsigned code = 0, low = 0;
     if (!code_unit(&code)) return false;

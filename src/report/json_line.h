@@ -1,4 +1,4 @@
-// One flat JSON object a line: what metrics.jsonl is made of.
+// One flat JSON object per line: the format of metrics.jsonl.
 #pragma once
 
 #include <cstdint>
@@ -14,9 +14,9 @@ class JsonLine {
   JsonLine& add(std::string_view key, std::string_view text);
   JsonLine& add(std::string_view key, const char* text) { return add(key, std::string_view(text)); }
   JsonLine& add(std::string_view key, int64_t value);
-  // JSON has no NaN or infinity: such a value is null, and "not_finite" holds "nan", "inf" or "-inf".
+  // JSON has no NaN or infinity: such a value becomes null, and "not_finite" becomes "nan", "inf" or "-inf".
   JsonLine& add(std::string_view key, double value);
-  // With the closing brace and newline.
+  // The line, with closing brace and newline.
   std::string text() const { return text_ + "}\n"; }
 
  private:
@@ -27,8 +27,8 @@ class JsonLine {
 // Values as text: strings without quotes and escapes, numbers as written, "null", "true", "false".
 using JsonFields = std::map<std::string, std::string>;
 
-// A line that JsonLine made, or another flat object of strings, numbers and the three words; nothing where it
-// is anything else, a line cut off by a kill for example.
+// Parses a line of JsonLine, or another flat object of strings, numbers, true, false and null. Returns nothing for any
+// other text, for example a line truncated by a kill.
 std::optional<JsonFields> parse_json_line(std::string_view line);
 
 }  // namespace trainer

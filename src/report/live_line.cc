@@ -1,4 +1,4 @@
-// The one live line of a run on a terminal, as text.
+// Formats the live line of a run.
 #include "report/live_line.h"
 
 #include <fmt/format.h>
@@ -14,7 +14,7 @@ namespace {
 
 struct Part {
   std::string text;
-  int importance;  // the least is left out first
+  int importance;  // the part with the lowest value is omitted first
 };
 
 std::string speed_text(double per_second, const char* unit) {

@@ -1,4 +1,4 @@
-// The log in Caffe's form, through glog.
+// Writes the log in Caffe's format with glog.
 #include "report/log.h"
 
 #include <fmt/format.h>
@@ -16,7 +16,7 @@
 namespace trainer {
 namespace {
 
-// The default only, so that what the user gives is told apart.
+// Sets only the default, so that flags set by the user can be recognized.
 void set_default(const char* flag, const char* value) {
   gflags::SetCommandLineOptionWithMode(flag, value, gflags::SET_FLAGS_DEFAULT);
 }
@@ -57,10 +57,10 @@ void apply_log_flags() {
   }
   std::error_code ignored;
   if (!FLAGS_log_dir.empty() && !std::filesystem::is_directory(FLAGS_log_dir, ignored))
-    throw config_error("--log_dir: there is no folder {}", FLAGS_log_dir);
+    throw config_error("--log_dir: the folder {} does not exist", FLAGS_log_dir);
 }
 
-bool log_lines_demanded() {
+bool log_lines_requested() {
   return (user_set("logtostderr") && FLAGS_logtostderr) || (user_set("alsologtostderr") && FLAGS_alsologtostderr) ||
          std::getenv("GLOG_logtostderr") != nullptr;
 }

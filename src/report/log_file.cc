@@ -1,4 +1,4 @@
-// The log's lines of this process in a file.
+// Copies this process's log lines to a file.
 #include "report/log_file.h"
 
 #include <fmt/format.h>
@@ -19,7 +19,7 @@ class LogFile::Sink : public google::LogSink {
 
   void send(google::LogSeverity severity, const char*, const char* file, int line, const google::LogMessageTime& time,
             const char* message, size_t length) override {
-    // glog's own ToString puts the year in front whatever the flag says.
+    // glog's own ToString writes the year even if the flag is off.
     const std::string text =
         fmt::format("{}{:02}{:02} {:02}:{:02}:{:02}.{:06} {:5} {}:{}] {}\n", google::GetLogSeverityName(severity)[0],
                     time.month() + 1, time.day(), time.hour(), time.min(), time.sec(), time.usec(), gettid(), file,

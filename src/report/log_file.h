@@ -1,5 +1,5 @@
-// The log's lines of this process, kept until it is known which file they go to, and written there from then
-// on.
+// Copies this process's log lines to a file. Lines are kept in memory until the file is known, and written directly
+// from then on.
 #pragma once
 
 #include <memory>
@@ -7,7 +7,7 @@
 
 namespace trainer {
 
-// Receives every line that is logged while it lives, from any thread.
+// Receives every line that any thread logs during its lifetime.
 class LogFile {
  public:
   LogFile();
@@ -15,8 +15,8 @@ class LogFile {
   LogFile(const LogFile&) = delete;
   LogFile& operator=(const LogFile&) = delete;
 
-  // Writes what was kept, and every later line as it comes, behind what the file holds. "" or what went
-  // wrong; then, as after close(), nothing is kept any more.
+  // Appends the kept lines to the file, and every later line as it arrives. Returns "" or the failure. After a failure
+  // or close() no line is kept.
   std::string open(const std::string& path);
   void close();
 

@@ -1,4 +1,4 @@
-// The plain lines of a run.
+// Writes the plain log lines of a run.
 #include "report/log_lines_sink.h"
 
 #include "base/text.h"

@@ -1,4 +1,4 @@
-// The plain lines of a run, as Caffe writes them to its log.
+// The plain log lines of a run, as in Caffe's log.
 #pragma once
 
 #include "report/run_events.h"

@@ -1,4 +1,4 @@
-// Names of the series that outputs make.
+// Builds the names of series from a net's outputs.
 #include "report/run_events.h"
 
 #include <fmt/format.h>

@@ -1,4 +1,4 @@
-// What happens in a run, as the training loop tells it and the report's sinks receive it.
+// The events of a run, from the training loop to the report's sinks.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 
 namespace trainer {
 
-// One element of an output of a net. `loss_weight` 0: not a loss.
+// One element of a net output. `loss_weight` 0: not a loss.
 struct OutputValue {
   std::string name;
   double value = 0;
@@ -19,26 +19,26 @@ struct RunInfo {
   std::string net_name;
   std::string solver_type;   // "SGD"
   std::string device;        // "CPU, 2 threads"
-  std::string command_line;  // as it was called
-  std::string net_text;      // the net and solver as they are used, in prototxt
+  std::string command_line;  // the command line of the run
+  std::string net_text;      // the effective net and solver, in prototxt
   std::string solver_text;
   std::string folder;           // run folder; "" for none
-  int64_t first_iteration = 0;  // more than 0 where a snapshot is resumed
+  int64_t first_iteration = 0;  // above 0 if a snapshot is resumed
   int64_t max_iteration = 0;
   int64_t display = 0;               // iterations between train_display calls; 0: none
-  int64_t images_per_iteration = 0;  // batch times iter_size; 0 where not known
-  int64_t images_per_epoch = 0;      // records of the data set; 0 where not known
+  int64_t images_per_iteration = 0;  // batch times iter_size; 0 if unknown
+  int64_t images_per_epoch = 0;      // records of the data set; 0 if unknown
 };
 
-// After every iteration. Cheap to pass; most calls end at a look at the clock.
+// Sent after every iteration, so it must be cheap: most receivers only check the clock.
 struct StepProgress {
   int64_t iteration = 0;  // iterations done
   double loss = 0;        // smoothed
   double learning_rate = 0;
-  double data_wait_seconds = 0;  // waited for data since the run began
+  double data_wait_seconds = 0;  // time spent waiting for data since the start of the run
 };
 
-// At an iteration that is displayed, before its update.
+// Sent at each displayed iteration, before its update.
 struct TrainDisplay {
   int64_t iteration = 0;
   double loss = 0;  // smoothed
@@ -47,20 +47,20 @@ struct TrainDisplay {
   std::vector<OutputValue> outputs;
 };
 
-// Filled in by RunReport: what passed since the display before, tests left out.
+// Filled in by RunReport: rates since the previous display, without the time of tests.
 struct TrainPace {
   double seconds = 0;
   double iterations_per_second = 0;
-  double images_per_second = 0;  // 0 where not known
+  double images_per_second = 0;  // 0 if unknown
   double data_wait_share = 0;    // 0 to 1
 };
 
 struct TestResult {
   int64_t iteration = 0;
   int net = 0;                       // which test net
-  std::optional<double> loss;        // mean total loss, where test_compute_loss is set
+  std::optional<double> loss;        // mean total loss, if test_compute_loss is set
   std::vector<OutputValue> outputs;  // means over the test
-  int64_t images = 0;                // 0 where not known
+  int64_t images = 0;                // 0 if unknown
 };
 
 struct SnapshotFiles {
@@ -72,12 +72,11 @@ struct SnapshotFiles {
 
 struct RunEnd {
   int64_t iteration = 0;
-  std::string outcome;    // "done", "stopped by SIGINT", "diverged": in words, for the report
+  std::string outcome;    // for the report: "done", "stopped by SIGINT", "diverged"
   bool completed = true;  // reached max_iter: Caffe's "Optimization Done.", else "Optimization stopped early."
 };
 
-// Receives the events of one run, all from the thread of the loop, in this order: begin, then the others,
-// then end.
+// Receives the events of one run, all from the thread of the training loop: begin first, end last.
 class RunSink {
  public:
   virtual ~RunSink() = default;
@@ -94,7 +93,7 @@ class RunSink {
   virtual void end(const RunEnd& end) = 0;
 };
 
-// The outputs' names, made unique: elements of one blob become "name[0]", "name[1]".
+// The names of the outputs, made unique: elements of one blob become "name[0]", "name[1]".
 std::vector<std::string> series_names(const std::vector<OutputValue>& outputs);
 
 }  // namespace trainer

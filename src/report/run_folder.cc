@@ -1,4 +1,4 @@
-// The run folder.
+// Writes the run folder.
 #include "report/run_folder.h"
 
 #include <fcntl.h>
@@ -23,7 +23,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Tests may come often; the page is made again at most this often, and always at snapshots and the end.
+// Minimum time between updates of the page after tests, which may be frequent; snapshots and the end always update it.
 constexpr std::chrono::seconds kReportEvery{10};
 
 double wall_time() {
@@ -40,7 +40,7 @@ std::string local_time(const char* format) {
 
 std::string split_name(int test_net) { return test_net == 0 ? "test" : fmt::format("test{}", test_net); }
 
-// The lines and events of one moment, written together.
+// Lines and events of one point in time, written together.
 struct Batch {
   std::string lines, events;
 
@@ -54,7 +54,7 @@ struct Batch {
   }
 };
 
-// The first of base-2, base-3, ... that is not there yet.
+// Creates the first of base-2, base-3, ... that does not exist.
 std::string make_next_folder(const std::string& base) {
   std::error_code error;
   for (int i = 2;; ++i) {
@@ -88,10 +88,10 @@ RunFolder::RunFolder(const std::string& path) : path_(path) {
   std::error_code error;
   fs::create_directories(path_, error);
   if (error || !fs::is_directory(path_, error))
-    throw data_error("cannot make the run folder {}: {}", path_, error ? error.message() : "a file is in its place");
+    throw data_error("cannot create the run folder {}: {}", path_, error ? error.message() : "a file has this name");
   if (!lock_.take(path_)) {
     path_ = make_next_folder(path_.substr(0, path_.find_last_not_of('/') + 1));
-    log_warning(fmt::format("another run writes into {}: this one's report goes to {}", path, path_));
+    log_warning(fmt::format("another run writes to {}: the report of this run goes to {}", path, path_));
     lock_.take(path_);
   }
   history_ = read_history(path_ + "/metrics.jsonl");
@@ -186,9 +186,9 @@ void RunFolder::write_text(const char* name, const std::string& text) {
 }
 
 void RunFolder::check(const std::string& problem) {
-  if (problem.empty() || told_) return;
-  told_ = true;
-  log_warning(fmt::format("the run folder is incomplete: {}. Training goes on", problem));
+  if (problem.empty() || warned_) return;
+  warned_ = true;
+  log_warning(fmt::format("the run folder is incomplete: {}. Training continues", problem));
 }
 
 }  // namespace trainer

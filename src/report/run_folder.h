@@ -1,15 +1,14 @@
-// The run folder: what a run leaves behind for people and programs.
+// The run folder: the results of a run for people and programs.
 //
-//   net.prototxt, solver.prototxt   as they were used
+//   net.prototxt, solver.prototxt   as used by the run
 //   train.log                       the log's lines (log_file.h writes it)
-//   metrics.jsonl                   every displayed value, one JSON object a line
-//   events.out.tfevents.*           the same for TensorBoard
-//   report.html                     charts, made at snapshots, tests and the end
+//   metrics.jsonl                   every displayed value, one JSON object per line
+//   events.out.tfevents.*           the same values for TensorBoard
+//   report.html                     charts, updated at snapshots, tests and the end
 //
-// Lines of metrics.jsonl: {"event":"begin",...}, {"event":"snapshot",...}, {"event":"end",...}, and for
-// values
+// Lines of metrics.jsonl: {"event":"begin",...}, {"event":"snapshot",...}, {"event":"end",...}, and for values
 //   {"iteration":100,"split":"train","name":"loss","value":0.5,"loss_weight":1,"seconds":1.5,"lr":0.01}
-// with "value":null,"not_finite":"nan" (or "inf", "-inf") where a value is no number.
+// with "value":null,"not_finite":"nan" (or "inf", "-inf") if a value is not finite.
 #pragma once
 
 #include <chrono>
@@ -21,10 +20,10 @@
 
 namespace trainer {
 
-// Makes SNAPSHOT_PREFIX_run/2026-01-31_14-05-59, with "-2", "-3" behind where that is taken.
+// Creates SNAPSHOT_PREFIX_run/2026-01-31_14-05-59, with "-2", "-3" appended if that name exists.
 std::string make_run_folder(const std::string& snapshot_prefix);
 
-// Held until the end of the run, however it ends.
+// A lock that is held until the run ends for any reason.
 class FolderLock {
  public:
   FolderLock() = default;
@@ -32,18 +31,18 @@ class FolderLock {
   FolderLock& operator=(const FolderLock&) = delete;
   ~FolderLock();
 
-  // False where another run holds it; true where the file system has no locks for folders.
+  // False if another run holds the lock; true if the file system has no locks for folders.
   bool take(const std::string& folder);
 
  private:
-  int descriptor_ = -1;  // the folder
+  int descriptor_ = -1;  // of the folder
 };
 
 class RunFolder : public RunSink {
  public:
-  // Makes the folder (its parents too) and opens its files; one that is there is written on, but where
-  // another run uses it, the next free one of path-2, path-3, ... is made. A failure is an Error that says
-  // why: the run can go on without.
+  // Creates the folder and its parents, and opens its files. An existing folder is appended to; if another run uses it,
+  // the first unused path of path-2, path-3, ... is created. Throws an Error on failure; the run can continue without a
+  // folder.
   explicit RunFolder(const std::string& path);
 
   const std::string& path() const { return path_; }
@@ -61,18 +60,18 @@ class RunFolder : public RunSink {
   void write_metrics(const std::string& lines);
   void write_report();
   void write_text(const char* name, const std::string& text);
-  // Tells of the first failure, once.
+  // Reports the first failure, once.
   void check(const std::string& problem);
 
   std::string path_;
   FolderLock lock_;
   AppendFile metrics_;
   AppendFile events_;
-  RunHistory history_;  // of the folder, earlier runs' too
+  RunHistory history_;  // of the folder, including earlier runs
   std::string net_text_, solver_text_;
   Clock::time_point start_ = Clock::now();
   Clock::time_point last_report_{};
-  bool told_ = false;
+  bool warned_ = false;
 };
 
 }  // namespace trainer

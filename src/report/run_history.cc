@@ -1,4 +1,4 @@
-// Lines of metrics.jsonl, kept in bounded memory.
+// Parses lines of metrics.jsonl and keeps them in bounded memory.
 #include "report/run_history.h"
 
 #include <algorithm>
@@ -8,7 +8,7 @@
 namespace trainer {
 namespace {
 
-// Where a series has more points, every other one of its older half goes, but the lowest and the highest.
+// A longer series drops every other point of its older half, except the lowest and the highest.
 constexpr size_t kMostPoints = 4000;
 constexpr size_t kMostSnapshots = 1000;
 

@@ -1,5 +1,4 @@
-// The curves of a run, for its report: what metrics.jsonl holds, of long runs with fewer points of what is
-// long past.
+// The curves of a run for its report: the content of metrics.jsonl, with fewer of the oldest points for long runs.
 #pragma once
 
 #include <cstdint>
@@ -19,20 +18,20 @@ struct Series {
   std::string split;  // "train", "test", "test1" for the second test net, ...
   std::string name;
   bool loss = false;                // part of the training loss
-  std::vector<SeriesPoint> points;  // iterations rise; values that are not finite are left out
-  int64_t not_finite = 0;           // how many those were
+  std::vector<SeriesPoint> points;  // in order of iteration, without values that are not finite
+  int64_t not_finite = 0;           // the number of such values
 
   const SeriesPoint* highest() const;
   const SeriesPoint* lowest() const;
 };
 
 struct RunHistory {
-  // A line of metrics.jsonl; one that is no JSON (cut off by a kill) is skipped. A run that was resumed
-  // from an earlier iteration writes these again: the later lines count.
+  // Adds a line of metrics.jsonl; skips text that is not JSON (a line truncated by a kill). A run resumed from an
+  // earlier iteration writes its iterations again: the later lines replace the earlier ones.
   void add(const std::string& line);
 
   JsonFields begin;                   // of the last begin line
-  JsonFields end;                     // of the last end line; empty while the run goes on
+  JsonFields end;                     // of the last end line; empty during the run
   double seconds = 0;                 // since the last begin
   std::vector<Series> series;         // in order of first appearance
   std::vector<JsonFields> snapshots;  // the last ones

@@ -1,4 +1,4 @@
-// The report of a training run.
+// Distributes the events of a training run to its sinks.
 #include "report/run_report.h"
 
 #include <unistd.h>
@@ -17,7 +17,7 @@ double seconds(std::chrono::steady_clock::duration duration) { return std::chron
 
 }  // namespace
 
-// The log's lines are always made: on a terminal only the run folder's file receives them.
+// Log lines are always written: on a terminal, only the log file of the run folder receives them.
 RunReport::RunReport() {
   sinks_.push_back(std::make_unique<LogLinesSink>());
   if (wants_live_line(STDERR_FILENO)) sinks_.push_back(std::make_unique<TerminalSink>(STDERR_FILENO));
@@ -34,26 +34,26 @@ void RunReport::warning(const std::string& text) {
 }
 
 void RunReport::begin(const RunInfo& info) {
-  RunInfo told = info;
+  RunInfo effective = info;
   if (info.folder.empty()) {
     log_file_.close();
   } else {
     try {
       auto folder = std::make_unique<RunFolder>(info.folder);
-      told.folder = folder_ = folder->path();
+      effective.folder = folder_ = folder->path();
       sinks_.push_back(std::move(folder));
       const std::string problem = log_file_.open(folder_ + "/train.log");
       if (!problem.empty()) warning(problem);
     } catch (const Error& error) {
       log_file_.close();
-      warning(fmt::format("{}; this run will have no report (--run_dir names another place)", error.what()));
-      told.folder.clear();
+      warning(fmt::format("{}; this run will have no report (--run_dir selects another folder)", error.what()));
+      effective.folder.clear();
     }
   }
   images_per_iteration_ = info.images_per_iteration;
   last_time_ = Clock::now();
   last_iteration_ = info.first_iteration;
-  for (const auto& sink : sinks_) sink->begin(told);
+  for (const auto& sink : sinks_) sink->begin(effective);
 }
 
 void RunReport::step(const StepProgress& progress) {

@@ -1,7 +1,7 @@
-// The report of a training run: what the loop tells goes to the terminal or the log, and to the run folder.
+// The report of a training run: sends the events of the loop to the terminal or the log, and to the run folder.
 //
-// On a terminal there is one live line with lasting lines above it; elsewhere the plain lines of Caffe's log.
-// All calls come from the loop's thread; log_warning of log.h may come from any.
+// A terminal shows one live line below permanent lines; any other output gets the plain lines of Caffe's log. All calls
+// come from the loop's thread; log_warning of log.h may come from any thread.
 #pragma once
 
 #include <chrono>
@@ -20,14 +20,13 @@ class RunReport {
   RunReport(const RunReport&) = delete;
   RunReport& operator=(const RunReport&) = delete;
 
-  // Text that stays. Several lines are allowed. Before begin() there is no run folder yet: its log begins
-  // later.
+  // Shows a permanent text of one or more lines. Text before begin() is not in the run folder, whose log begins later.
   void note(const std::string& text);
   void warning(const std::string& text);
 
-  // Before step 0. A run folder that cannot be made is told as a warning, and the run has none.
+  // Call before step 0. If the run folder cannot be created, begin() gives a warning and the run has none.
   void begin(const RunInfo& info);
-  // Path of the run folder, "" where there is none.
+  // Path of the run folder, "" if there is none.
   const std::string& folder() const { return folder_; }
 
   void step(const StepProgress& progress);
@@ -35,7 +34,7 @@ class RunReport {
   void test_begin(int64_t iteration, int net);
   void test_step(int64_t done, int64_t total);
   void test_result(const TestResult& result);
-  // A test that was given up: nothing is recorded.
+  // A test was interrupted: nothing is recorded.
   void test_interrupted();
   void snapshot(const SnapshotFiles& files);
   // Caffe's loss line after the last iteration.

@@ -1,4 +1,4 @@
-// A line chart as inline SVG.
+// Draws a line chart as inline SVG.
 #include "report/svg_chart.h"
 
 #include <fmt/format.h>
@@ -14,7 +14,7 @@ namespace {
 
 constexpr double kWidth = 760, kHeight = 300;
 constexpr double kLeft = 62, kRight = 14, kTop = 12, kBottom = 30;
-// More points than this a line are thinned to the extremes of each stretch.
+// A line with more points is reduced to the extremes of each section.
 constexpr size_t kPointsShown = 800;
 
 struct Range {
@@ -27,14 +27,14 @@ struct Range {
     high = std::max(high, value);
   }
   bool empty() const { return low > high; }
-  // 0 at the low end, 1 at the high end.
-  double place(double value) const {
+  // Maps the low end to 0 and the high end to 1.
+  double position(double value) const {
     if (logarithmic) return (std::log10(value) - std::log10(low)) / (std::log10(high) - std::log10(low));
     return (value - low) / (high - low);
   }
 };
 
-// A step of 1, 2 or 5 times a power of ten that cuts `span` into about `count` parts.
+// A step of 1, 2 or 5 times a power of ten that divides `span` into about `count` parts.
 double round_step(double span, int count) {
   const double raw = span / count;
   const double power = std::pow(10.0, std::floor(std::log10(raw)));
@@ -44,17 +44,17 @@ double round_step(double span, int count) {
   return 10 * power;
 }
 
-// Widens the range to round ends and returns the places of its grid lines.
+// Widens the range to round limits and returns the positions of its grid lines.
 std::vector<double> ticks(Range& range) {
-  std::vector<double> places;
+  std::vector<double> positions;
   if (range.logarithmic) {
     const int first = static_cast<int>(std::floor(std::log10(range.low) + 1e-9));
     const int last = static_cast<int>(std::ceil(std::log10(range.high) - 1e-9));
     range.low = std::pow(10.0, first);
     range.high = std::pow(10.0, last);
     const int step = 1 + (last - first) / 8;
-    for (int exponent = first; exponent <= last; exponent += step) places.push_back(std::pow(10.0, exponent));
-    return places;
+    for (int exponent = first; exponent <= last; exponent += step) positions.push_back(std::pow(10.0, exponent));
+    return positions;
   }
   if (range.low == range.high) {
     const double margin = range.low == 0 ? 1 : std::abs(range.low) * 0.1;
@@ -63,10 +63,10 @@ std::vector<double> ticks(Range& range) {
   }
   const double step = round_step(range.high - range.low, 5);
   const double first = std::floor(range.low / step + 1e-9), last = std::ceil(range.high / step - 1e-9);
-  for (double i = first; i <= last; ++i) places.push_back(i * step + 0.0);  // no -0
+  for (double i = first; i <= last; ++i) positions.push_back(i * step + 0.0);  // no -0
   range.low = first * step;
   range.high = last * step;
-  return places;
+  return positions;
 }
 
 std::vector<SeriesPoint> thinned(const std::vector<SeriesPoint>& points) {
@@ -88,8 +88,8 @@ std::vector<SeriesPoint> thinned(const std::vector<SeriesPoint>& points) {
 class Frame {
  public:
   Frame(const Range& x, const Range& y) : x_(x), y_(y) {}
-  double x(double iteration) const { return kLeft + x_.place(iteration) * (kWidth - kLeft - kRight); }
-  double y(double value) const { return kHeight - kBottom - y_.place(value) * (kHeight - kTop - kBottom); }
+  double x(double iteration) const { return kLeft + x_.position(iteration) * (kWidth - kLeft - kRight); }
+  double y(double value) const { return kHeight - kBottom - y_.position(value) * (kHeight - kTop - kBottom); }
 
  private:
   Range x_, y_;
@@ -123,8 +123,8 @@ std::string line_path(const Frame& frame, const ChartLine& line) {
   if (!line.markers || line.series->points.size() > 200) return out;
   for (const SeriesPoint& point : line.series->points)
     out += fmt::format(
-        "<circle r=\"3.5\" style=\"fill:var(--series-{})\" cx=\"{:.1f}\" cy=\"{:.1f}\"><title>{}: {:.6g} at "
-        "iteration {}</title></circle>",
+        "<circle r=\"3.5\" style=\"fill:var(--series-{})\" cx=\"{:.1f}\" cy=\"{:.1f}\"><title>{}: {:.6g} at iteration "
+        "{}</title></circle>",
         line.color, frame.x(static_cast<double>(point.iteration)), frame.y(point.value), html_escaped(line.label),
         point.value, format_count(point.iteration));
   return out;

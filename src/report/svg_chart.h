@@ -1,5 +1,4 @@
-// A line chart as inline SVG, coloured by the page's CSS variables --series-0 ... --series-5, --axis and
-// --text.
+// A line chart as inline SVG, colored by the page's CSS variables --series-0 ... --series-5, --axis and --text.
 #pragma once
 
 #include <string>
@@ -13,14 +12,14 @@ struct ChartLine {
   std::string label;
   const Series* series;
   int color;     // index of the CSS variable
-  bool markers;  // a dot with a tooltip at each point: for the few points of tests
+  bool markers;  // a dot with a tooltip at each point, for tests, which have few points
 };
 
-// "" where no line has a point. The value axis is logarithmic where all values are positive and span more
-// than a factor of 100, otherwise linear.
+// Returns "" if no line has a point. The value axis is logarithmic if all values are positive and span more than a
+// factor of 100, otherwise linear.
 std::string svg_chart(const std::string& title, const std::vector<ChartLine>& lines);
 
-// Text for HTML and SVG: & < > and quotes escaped.
+// Escapes & < > and quotes for HTML and SVG.
 std::string html_escaped(const std::string& text);
 
 }  // namespace trainer

@@ -1,4 +1,4 @@
-// A run on a terminal.
+// Shows a run on a terminal.
 #include "report/terminal_sink.h"
 
 #include <fcntl.h>
@@ -21,11 +21,10 @@ namespace trainer {
 namespace {
 
 constexpr std::chrono::milliseconds kDrawEvery{100};
-// The pace shown is an average over about this time.
+// Time constant of the moving average for the displayed pace.
 constexpr double kPaceSeconds = 5;
-constexpr size_t kMostKept = size_t{1} << 20;
-// Without a descriptor of its own that never waits, so much is written where the terminal has room for
-// something.
+constexpr size_t kMostPending = size_t{1} << 20;
+// Largest write to a terminal without a separate nonblocking descriptor, when poll reports some room.
 constexpr size_t kSmallWrite = 128;
 
 int columns_of(int descriptor) {
@@ -42,7 +41,7 @@ double seconds(std::chrono::steady_clock::duration duration) { return std::chron
 
 }  // namespace
 
-// Keeps glog's lines off the terminal and out of /tmp, and shows warnings as lasting lines.
+// Keeps glog's lines off the terminal and out of /tmp, and shows warnings as permanent lines.
 class TerminalSink::QuietLog : public google::LogSink {
  public:
   explicit QuietLog(TerminalSink& terminal)
@@ -67,8 +66,8 @@ class TerminalSink::QuietLog : public google::LogSink {
   void send(google::LogSeverity severity, const char*, const char*, int, const google::LogMessageTime&,
             const char* message, size_t length) override {
     if (severity < google::GLOG_WARNING) return;
-    terminal_.lasting_line(fmt::format("{}: {}", severity == google::GLOG_WARNING ? "warning" : "error",
-                                       std::string_view(message, length)));
+    terminal_.permanent_line(fmt::format("{}: {}", severity == google::GLOG_WARNING ? "warning" : "error",
+                                         std::string_view(message, length)));
   }
 
  private:
@@ -81,7 +80,7 @@ class TerminalSink::QuietLog : public google::LogSink {
 bool wants_live_line(int descriptor) {
   const char* terminal = std::getenv("TERM");
   return isatty(descriptor) != 0 && terminal != nullptr && *terminal != '\0' && std::string_view(terminal) != "dumb" &&
-         !log_lines_demanded();
+         !log_lines_requested();
 }
 
 bool in_background(int descriptor) {
@@ -91,7 +90,7 @@ bool in_background(int descriptor) {
 
 TerminalSink::TerminalSink(int descriptor)
     : descriptor_(descriptor),
-      unblocked_(
+      nonblocking_(
           open(fmt::format("/proc/self/fd/{}", descriptor).c_str(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)),
       quiet_log_(std::make_unique<QuietLog>(*this)) {}
 
@@ -99,7 +98,7 @@ TerminalSink::~TerminalSink() {
   quiet_log_.reset();
   const std::lock_guard<std::mutex> lock(mutex_);
   clear();
-  if (unblocked_ >= 0) close(unblocked_);
+  if (nonblocking_ >= 0) close(nonblocking_);
 }
 
 void TerminalSink::begin(const RunInfo& info) {
@@ -113,7 +112,7 @@ void TerminalSink::begin(const RunInfo& info) {
   if (!info.device.empty()) line += " on " + info.device;
   if (info.first_iteration > 0) line += fmt::format(", from iteration {}", format_count(info.first_iteration));
   if (!info.folder.empty()) line += fmt::format(", report in {}", info.folder);
-  lasting_line(line);
+  permanent_line(line);
 }
 
 void TerminalSink::step(const StepProgress& progress) {
@@ -181,22 +180,22 @@ void TerminalSink::test_result(const TestResult& result, double elapsed) {
   for (size_t i = 0; i < names.size(); ++i)
     line += fmt::format("  {} {}", names[i], log_number(result.outputs[i].value));
   if (result.images > 0) line += fmt::format("  over {} images", format_count(result.images));
-  lasting_line(fmt::format("{}  ({:.1f} s)", line, elapsed));
+  permanent_line(fmt::format("{}  ({:.1f} s)", line, elapsed));
 }
 
 void TerminalSink::snapshot(const SnapshotFiles& files) {
-  lasting_line(fmt::format("iteration {}  snapshot {}", format_count(files.iteration), files.state));
+  permanent_line(fmt::format("iteration {}  snapshot {}", format_count(files.iteration), files.state));
 }
 
-void TerminalSink::note(const std::string& text) { lasting_line(text); }
+void TerminalSink::note(const std::string& text) { permanent_line(text); }
 
 void TerminalSink::end(const RunEnd& end) {
-  lasting_line(fmt::format("iteration {}  {}", format_count(end.iteration), end.outcome));
+  permanent_line(fmt::format("iteration {}  {}", format_count(end.iteration), end.outcome));
   const std::lock_guard<std::mutex> lock(mutex_);
   clear();
 }
 
-void TerminalSink::lasting_line(const std::string& text) {
+void TerminalSink::permanent_line(const std::string& text) {
   const std::lock_guard<std::mutex> lock(mutex_);
   const std::string shown = printable(text, true);
   if (shown_.empty()) return put(shown + "\n");
@@ -211,10 +210,10 @@ void TerminalSink::draw_if_due() {
 
 void TerminalSink::draw() {
   last_draw_ = Clock::now();
-  write_kept();
-  if (!kept_.empty() || !has_room(descriptor_)) return;
+  write_pending();
+  if (!pending_.empty() || !has_room(descriptor_)) return;
   if (in_background(descriptor_)) return shown_.clear();
-  // The last column stays free: writing there makes some terminals begin a new line.
+  // The last column stays free: some terminals start a new line after writing there.
   shown_ = live_line_text(state_, columns_of(descriptor_) - 1);
   put("\r" + shown_ + "\x1b[K");
 }
@@ -225,23 +224,24 @@ void TerminalSink::clear() {
 }
 
 void TerminalSink::put(const std::string& bytes) {
-  if (kept_.size() < kMostKept) kept_ += bytes;
-  write_kept();
+  if (pending_.size() < kMostPending) pending_ += bytes;
+  write_pending();
 }
 
-void TerminalSink::write_kept() {
+void TerminalSink::write_pending() {
   size_t written = 0;
-  while (written < kept_.size()) {
-    const size_t left = kept_.size() - written;
-    if (unblocked_ < 0 && !has_room(descriptor_)) break;
-    const ssize_t count = unblocked_ >= 0 ? write(unblocked_, kept_.data() + written, left)
-                                          : write(descriptor_, kept_.data() + written, std::min(left, kSmallWrite));
+  while (written < pending_.size()) {
+    const size_t left = pending_.size() - written;
+    if (nonblocking_ < 0 && !has_room(descriptor_)) break;
+    const ssize_t count = nonblocking_ >= 0
+                              ? write(nonblocking_, pending_.data() + written, left)
+                              : write(descriptor_, pending_.data() + written, std::min(left, kSmallWrite));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0 && errno == EAGAIN) break;
-    if (count <= 0) return kept_.clear();  // a terminal that went away costs the line, not the run
+    if (count <= 0) return pending_.clear();  // if the terminal is gone, only the lines are lost
     written += static_cast<size_t>(count);
   }
-  kept_.erase(0, written);
+  pending_.erase(0, written);
 }
 
 }  // namespace trainer

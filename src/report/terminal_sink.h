@@ -1,9 +1,8 @@
-// A run on a terminal: one live line, redrawn at most ten times a second, and lasting lines for tests,
-// snapshots, notes and warnings. While it lives the log's own lines stay off the terminal; warnings of any
-// thread are shown.
+// A run on a terminal: one live line, redrawn at most ten times a second, and permanent lines for tests, snapshots,
+// notes and warnings. During its lifetime the log's own lines stay off the terminal; warnings of any thread are shown.
 //
-// A terminal that takes nothing (Ctrl-S, a lost connection) never makes the run wait: live lines are left out
-// and lasting ones kept until there is room. A job in the background shows no live line.
+// A terminal that accepts no output (Ctrl-S, a lost connection) never blocks the run: live lines are skipped and
+// permanent lines are kept until there is room. A background job shows no live line.
 #pragma once
 
 #include <chrono>
@@ -15,10 +14,9 @@
 
 namespace trainer {
 
-// True where the descriptor is a terminal that understands how to clear a line, and the user did not ask for
-// the log's lines there.
+// True if the descriptor is a terminal that can clear a line, and the user did not ask for log lines there.
 bool wants_live_line(int descriptor);
-// True where the shell gave the terminal to another job: a live line would be drawn over its prompt.
+// True if the shell gave the terminal to another job: a live line would overwrite its prompt.
 bool in_background(int descriptor);
 
 class TerminalSink : public RunSink {
@@ -36,8 +34,8 @@ class TerminalSink : public RunSink {
   void note(const std::string& text) override;
   void end(const RunEnd& end) override;
 
-  // From any thread: a line that stays, above the live line.
-  void lasting_line(const std::string& text);
+  // Writes a permanent line above the live line. Thread-safe.
+  void permanent_line(const std::string& text);
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -48,18 +46,18 @@ class TerminalSink : public RunSink {
   void draw();
   void clear();
   void put(const std::string& bytes);
-  void write_kept();
+  void write_pending();
 
   const int descriptor_;
-  int unblocked_ = -1;  // the same terminal, opened so that writing never waits
-  std::mutex mutex_;    // guards shown_, kept_ and what is written to the terminal
-  std::string kept_;    // not yet written
-  std::string shown_;   // the live line as it stands there; "" for none
+  int nonblocking_ = -1;  // the same terminal, opened nonblocking; -1 if that failed
+  std::mutex mutex_;      // guards shown_, pending_ and what is written to the terminal
+  std::string pending_;   // not yet written
+  std::string shown_;     // the live line on the terminal; "" for none
   LiveState state_;
   int64_t images_per_iteration_ = 0;
   int64_t images_per_epoch_ = 0;
   Clock::time_point last_draw_{};
-  Clock::time_point pace_time_{};  // where the pace was measured last
+  Clock::time_point pace_time_{};  // time of the last pace measurement
   int64_t pace_iteration_ = 0;
   double pace_wait_ = 0;
   Clock::duration test_time_{};  // time in tests since pace_time_

@@ -1,4 +1,4 @@
-// What a list of mistakes looks like, letter by letter.
+// The exact text of a list of diagnostics.
 #include "config/diagnostics.h"
 
 #include <gtest/gtest.h>
@@ -8,7 +8,7 @@
 namespace trainer {
 namespace {
 
-TEST(Diagnostics, ShowPlaceSubjectMessageHintAndUnderline) {
+TEST(Diagnostics, ShowPositionSubjectMessageHintAndUnderline) {
   Diagnostics list;
   list.error({"net.prototxt", 12, 5, "    kernal_size: 5", 11}, "layer \"conv1\" (Convolution)",
              "unknown field \"kernal_size\"", "did you mean \"kernel_size\"?");
@@ -19,7 +19,7 @@ TEST(Diagnostics, ShowPlaceSubjectMessageHintAndUnderline) {
             "    ^~~~~~~~~~~\n");
 }
 
-TEST(Diagnostics, AreSortedByPlaceAndCountedOnce) {
+TEST(Diagnostics, AreSortedByPositionAndCountedOnce) {
   Diagnostics list;
   list.error({"b", 1, 1, "", 1}, "", "third");
   list.error({"a", 10, 1, "", 1}, "", "second");
@@ -48,14 +48,14 @@ TEST(Diagnostics, OnlyWarningsDoNotThrow) {
   EXPECT_EQ(Diagnostics().render(), "");
 }
 
-TEST(Diagnostics, OfManyFiftyAreShown) {
+TEST(Diagnostics, ShowAtMostFifty) {
   Diagnostics list;
   for (int i = 1; i <= 60; ++i) list.error({"a", i, 1, "", 1}, "", "wrong");
   const std::string text = list.render();
   EXPECT_EQ(text.substr(text.find("a:50")), "a:50:1: error: wrong\n... and 10 more\n");
 }
 
-TEST(Diagnostics, HaveColorsWhereAsked) {
+TEST(Diagnostics, HaveColorsOnRequest) {
   Diagnostics list;
   list.error({"a", 1, 1, "", 1}, "", "wrong");
   EXPECT_EQ(list.render(true), "\x1b[1ma:1:1: \x1b[1;31merror\x1b[0m: wrong\n");
@@ -70,24 +70,24 @@ std::string shown(const std::string& line, int byte_column, int length) {
 
 TEST(Diagnostics, CountCharactersNotBytesNorTabStops) {
   EXPECT_EQ(shown("\t\tpad: 1", 16, 3), "f:1:3: error: here\n    pad: 1\n    ^~~\n");
-  // e with acute accent: two bytes.
+  // e with an acute accent: two bytes.
   EXPECT_EQ(shown("name: \"\xc3\xa9\" pad: 1", 11, 3),
             "f:1:11: error: here\n    name: \"\xc3\xa9\" pad: 1\n              ^~~\n");
   EXPECT_EQ(shown("a\tb", 8, 1), "f:1:3: error: here\n    a b\n      ^\n");
   EXPECT_EQ(shown("pad: 1\r", 5, 1), "f:1:6: error: here\n    pad: 1\n         ^\n");
 }
 
-TEST(Diagnostics, ShowTheStretchOfALongLineAroundThePlace) {
+TEST(Diagnostics, ShowThePartOfALongLineAroundThePosition) {
   const std::string line = std::string(5000, 'a') + " pad " + std::string(5000, 'b');
   EXPECT_EQ(shown(line, 5001, 3), "f:1:5002: error: here\n    ..." + std::string(32, 'a') + " pad " +
                                       std::string(63, 'b') + "...\n    " + std::string(36, ' ') + "^~~\n");
 }
 
-TEST(Diagnostics, UnderlineBehindTheEndOfTheLine) {
+TEST(Diagnostics, UnderlineAfterTheEndOfTheLine) {
   EXPECT_EQ(shown("pad:", 4, 1), "f:1:5: error: here\n    pad:\n        ^\n");
 }
 
-TEST(Diagnostics, AreShortWhateverTheyQuote) {
+TEST(Diagnostics, AreShortenedIfTheyQuoteLongText) {
   Diagnostics diagnostics;
   diagnostics.error({}, "", "unknown field " + std::string(1 << 20, 'x'), std::string(1 << 20, 'y'));
   EXPECT_LT(diagnostics.render().size(), 5000u);

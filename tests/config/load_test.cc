@@ -1,4 +1,4 @@
-// Reading net and solver files, and what is said where there is nothing to read.
+// Loads net and solver files, and checks the messages for missing and unreadable files.
 #include "config/load.h"
 
 #include <gtest/gtest.h>
@@ -26,9 +26,9 @@ TEST(Load, NamesTheNearestFileOfTheSameKind) {
       problem(folder / "solver.txt"),
       fmt::format("trainer: error: there is no file {}/solver.txt; its folder exists and has 0 other .txt files\n",
                   folder.path()));
-  EXPECT_EQ(
-      problem(folder / "a/b/net.prototxt"),
-      fmt::format("trainer: error: there is no file {0}/a/b/net.prototxt; the existing part of its path is {0}\n", folder.path()));
+  EXPECT_EQ(problem(folder / "a/b/net.prototxt"),
+            fmt::format("trainer: error: there is no file {0}/a/b/net.prototxt; the existing part of its path is {0}\n",
+                        folder.path()));
 }
 
 TEST(Load, RefusesFoldersAndBinaryFiles) {
@@ -44,7 +44,7 @@ TEST(Load, RefusesFoldersAndBinaryFiles) {
   EXPECT_NE(problem(""), "");
 }
 
-TEST(Load, SaysWhereAMissingFileIsNamed) {
+TEST(Load, ShowsThePositionThatNamesAMissingFile) {
   Diagnostics diagnostics;
   EXPECT_EQ(
       load_net("/nowhere/net.prototxt", &diagnostics, {"solver.prototxt", 3, 1, "net: \"/nowhere/net.prototxt\"", 3}),
@@ -55,7 +55,7 @@ TEST(Load, SaysWhereAMissingFileIsNamed) {
             "    ^~~\n");
 }
 
-TEST(Load, KeepsWhatCouldBeUnderstood) {
+TEST(Load, KeepsTheFieldsThatParsed) {
   const TempFolder folder;
   Diagnostics diagnostics;
   const auto file = load_net(folder.write("n.prototxt", "name: \"n\" nmae: \"m\" force_backward: true"), &diagnostics);
@@ -66,7 +66,7 @@ TEST(Load, KeepsWhatCouldBeUnderstood) {
   EXPECT_EQ(diagnostics.error_count(), 1);
 }
 
-TEST(Load, TakesAnEmptyFile) {
+TEST(Load, AcceptsAnEmptyFile) {
   const TempFolder folder;
   Diagnostics diagnostics;
   const auto file = load_net(folder.write("n.prototxt", ""), &diagnostics);
@@ -85,7 +85,7 @@ TEST(Load, ASolverCompletesItsPrefixAndConvertsItsType) {
   EXPECT_EQ(file->notes.size(), 1u);
 }
 
-TEST(Load, ANetInsideASolverKeepsItsPlaces) {
+TEST(Load, ANetInsideASolverKeepsItsPositions) {
   const TempFolder folder;
   Diagnostics diagnostics;
   const std::string path =

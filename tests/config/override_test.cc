@@ -1,4 +1,4 @@
-// --set: what it changes, and what it says when it cannot.
+// The effects of --set, and its error messages.
 #include "config/override.h"
 
 #include <gtest/gtest.h>
@@ -63,7 +63,7 @@ TEST(Override, SetsFieldsOfLayersAndNets) {
   EXPECT_FLOAT_EQ(Outcome("layer[fire2/relu1-a b].param[1].lr_mult=0.5").net.layer(1).param(1).lr_mult(), 0.5f);
 }
 
-TEST(Override, StandsInLaterMessages) {
+TEST(Override, IsShownInLaterMessages) {
   const Outcome outcome("layer[conv1].convolution_param.num_output=32");
   const SourcePosition position = outcome.positions.of(outcome.conv(), "convolution_param.num_output");
   EXPECT_EQ(position.file, "--set");
@@ -85,7 +85,7 @@ TEST(Override, NamesTheNearestField) {
             "                                   ^~~~~~~~~~~\n");
 }
 
-TEST(Override, AWrongValueLeavesTheOldOne) {
+TEST(Override, AWrongValueKeepsTheOldOne) {
   EXPECT_EQ(problem("base_lr=fast"),
             "--set: error: base_lr expects a number, found \"fast\"\n"
             "    base_lr=fast\n"
@@ -95,7 +95,7 @@ TEST(Override, AWrongValueLeavesTheOldOne) {
   EXPECT_EQ(Outcome("stepvalue[1]=x").solver.stepvalue(1), 2);
 }
 
-TEST(Override, SaysWhatIsMalformed) {
+TEST(Override, ReportsMalformedAssignments) {
   EXPECT_EQ(problem("base_lr"),
             "--set: error: expected field=value; for example --set base_lr=0.01\n"
             "    base_lr\n"
@@ -140,7 +140,7 @@ TEST(Override, SaysWhatIsMalformed) {
     EXPECT_NE(problem(text), "") << text;
 }
 
-// A net whose TRAIN and TEST layers have one name, as most of Caffe's examples, in one or both phases.
+// A net with TRAIN and TEST layers of the same name, as in most of Caffe's examples, for one or both phases.
 struct TwoPhases {
   caffe::NetParameter nets[2];
   Positions positions[2];
@@ -173,7 +173,7 @@ TEST(Override, SetsTheLayersOfThePhase) {
   EXPECT_EQ(both.nets[1].layer(1).data_param().batch_size(), 7u);
 }
 
-TEST(Override, OfSeveralTypesTheFieldsOwn) {
+TEST(Override, SelectsTheTypeThatHasTheField) {
   const TwoPhases own("layer[data].data_param.batch_size=7", {caffe::TRAIN, caffe::TEST}, "ImageData");
   EXPECT_EQ(own.nets[0].layer(0).data_param().batch_size(), 7u);
   EXPECT_FALSE(own.nets[1].layer(1).has_data_param());
@@ -183,7 +183,7 @@ TEST(Override, OfSeveralTypesTheFieldsOwn) {
   EXPECT_EQ(common.nets[1].layer(1).transform_param().scale(), 3);
 }
 
-TEST(Override, SaysThatALayerIsInNoNet) {
+TEST(Override, WarnsIfALayerIsInNoNet) {
   EXPECT_EQ(TwoPhases("layer[only_train].type=TanH", {caffe::TEST}).diagnostics.render(),
             "--set: warning: this has no effect: no layer \"only_train\" that uses type is in the TEST net\n"
             "    layer[only_train].type=TanH\n"

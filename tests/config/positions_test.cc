@@ -1,4 +1,4 @@
-// Where values stand, in files of today's syntax and after legacy ones were converted.
+// Positions of values in current files, and after the conversion of legacy files.
 #include "config/positions.h"
 
 #include <gtest/gtest.h>
@@ -29,7 +29,7 @@ class LoadedNet {
   std::unique_ptr<NetFile> file_;
 };
 
-TEST(Positions, AreOfTheFieldTheElementOrTheMessageAround) {
+TEST(Positions, OfTheFieldTheElementOrTheEnclosingMessage) {
   const LoadedNet net(R"(name: "n"
 layer {
   name: "conv"
@@ -89,7 +89,7 @@ layers {
 layers { type: RELU name: "relu" bottom: "ip" top: "ip"
 }
 )");
-  ASSERT_EQ(net.file().net->layer_size(), 3);  // an Input layer comes first
+  ASSERT_EQ(net.file().net->layer_size(), 3);  // the Input layer is the first one
   EXPECT_EQ(net.layer(1).name(), "ip");
   EXPECT_EQ(net.of(1, ""), "6:1");
   EXPECT_EQ(net.of(1, "type"), "10:3");

@@ -1,5 +1,5 @@
-// The parser against google::protobuf::TextFormat: the same texts accepted, with the same result, and on
-// texts broken at random neither a crash nor a hang. And what it says about several mistakes in one text.
+// Compares the parser with google::protobuf::TextFormat: it accepts the same texts with the same result, and randomly
+// damaged texts cause no crash and no hang. Also checks the messages for texts with several errors.
 #include "config/prototxt.h"
 
 #include <google/protobuf/io/tokenizer.h>
@@ -32,7 +32,7 @@ void expect_as_text_format(const std::string& text) {
   Positions positions;
   Diagnostics diagnostics;
   const bool accepted = parse_prototxt(text, "net.prototxt", &found, &positions, &diagnostics);
-  // Beyond what TextFormat refuses.
+  // A check that TextFormat does not have.
   if (valid && diagnostics.render().find("contains a control character") != std::string::npos) return;
   EXPECT_EQ(accepted, valid) << text << "\n--\n" << diagnostics.render();
   EXPECT_EQ(accepted, !diagnostics.has_errors()) << text;
@@ -86,7 +86,7 @@ test_state { stage: "x" } type: "SGD" snapshot_format: 1
 net_param { name: "inner" layer { clip_param { min: 0 max: 1 } } }
 )";
 
-TEST(Prototxt, TakesWhatTextFormatTakes) {
+TEST(Prototxt, AcceptsTheSameTextsAsTextFormat) {
   const std::vector<std::string> texts = {
       "", "\n\n", "# only a comment", kNet, kV1Net, "name: \"a\" 'b' \"\"", "name: \"\xc3\xa9\"", "name: \"\xff\"",
       // Separators.
@@ -121,7 +121,7 @@ TEST(Prototxt, TakesWhatTextFormatTakes) {
       "layer { loss_weight: 123456789012345678901234567890 }", "layer { loss_weight: \"1\" }",
       "layer { loss_weight: infx }", "layer { loss_weight: - }", "layer { loss_weight: 1.2.3 }",
       "layer { loss_weight: 1..2 }", "layer { loss_weight: 3abc }",
-      // Truth.
+      // Booleans.
       "force_backward: true", "force_backward: True", "force_backward: TRUE", "force_backward: t", "force_backward: f",
       "force_backward: 0", "force_backward: 1", "force_backward: 2", "force_backward: 0x1", "force_backward: 01",
       "force_backward: -1", "force_backward: \"true\"", "force_backward: yes", "force_backward: 1.0",
@@ -130,7 +130,7 @@ TEST(Prototxt, TakesWhatTextFormatTakes) {
       "state { phase: -1 }", "state { phase: 0x1 }", "state { phase: \"TEST\" }", "state { phase: 1.0 }",
       "state { phase: 99999999999 }", "state { phase: - }", "state { phase: TEST.x }", "state { phase: [TEST] }",
       "state { phase: }",
-      // Required fields, unknown ones, odd names.
+      // Required fields, unknown fields, unusual names.
       "layer { clip_param { min: 1 } }", "layer { clip_param {} }", "layer { clip_param { min: 1 max: 2 } }",
       "nam: 'a'", "nam { a: 1 b { c: 'x' } }", "Name: 'a'", "[caffe.x]: 1", "[a.b/c] {}", "1: 2", "name: 'a' -",
       "name.x: 'a'", "\"name\": 'a'", "NetParameter { }", "@", "$ a", "name: 'a' \x01",
@@ -173,8 +173,7 @@ std::string joined(const std::vector<std::string>& tokens) {
   return out;
 }
 
-// One to three random changes: a token dropped, doubled, exchanged with another, a byte flipped, the end cut
-// off.
+// Applies one to three random changes: drops, doubles or swaps tokens, flips a byte, or cuts the end.
 std::string mutated(const std::string& text, std::mt19937* random) {
   std::vector<std::string> tokens = tokens_of(text);
   const auto below = [&](size_t n) { return static_cast<size_t>((*random)() % n); };
@@ -234,7 +233,7 @@ TEST(Prototxt, ReportsEveryMistakeOnce) {
             "    ^~~\n");
 }
 
-TEST(Prototxt, NamesTheLayerThoughItsNameComesLater) {
+TEST(Prototxt, NamesTheLayerEvenIfItsNameFollows) {
   EXPECT_EQ(errors_of("layer { type: \"ReLU\" relu_param { slope: 1 } name: \"r\" }"),
             "n:1:35: error: layer \"r\" (ReLU): unknown field \"slope\" in ReLUParameter; it has "
             "negative_slope, engine\n"

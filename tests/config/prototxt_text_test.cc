@@ -1,4 +1,4 @@
-// Messages as prototxt: what is printed parses back to the same message.
+// Messages as prototxt: the printed text parses back to the same message.
 #include "config/prototxt_text.h"
 
 #include <gtest/gtest.h>

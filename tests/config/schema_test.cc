@@ -1,4 +1,4 @@
-// The schema: agrees with Caffe's field for field, and says something about every one of its parts.
+// The schema agrees with Caffe's field by field, and every part of it has a comment.
 #include <google/protobuf/descriptor.pb.h>
 #include <gtest/gtest.h>
 
@@ -38,7 +38,7 @@ std::string type_name(const pb::FieldDescriptor* field) {
   return field->type_name();
 }
 
-// Compares as numbers where the field is one: the list may write 1e-08 for 1e-8.
+// Compares numeric fields as numbers: the list may have 1e-08 for 1e-8.
 void expect_default(const pb::FieldDescriptor* field, const std::string& expected) {
   ASSERT_EQ(field->has_default_value(), expected != "-") << field->full_name();
   if (expected == "-") return;
@@ -153,7 +153,7 @@ TEST(SchemaHelp, FindsTheValuesOfNestedEnums) {
   EXPECT_EQ(enum_value_comment(caffe::Phase_descriptor()->FindValueByName("TEST")), "Scoring.");
 }
 
-TEST(SchemaHelp, KnowsOnlyItsOwnSchema) { EXPECT_EQ(message_comment(pb::FileDescriptorProto::descriptor()), ""); }
+TEST(SchemaHelp, HasOnlyItsOwnSchema) { EXPECT_EQ(message_comment(pb::FileDescriptorProto::descriptor()), ""); }
 
 }  // namespace
 }  // namespace trainer

@@ -1,4 +1,4 @@
-// Legacy nets and solvers as text beside what they must become, and the notes they give.
+// Legacy nets and solvers as text, with the expected result and the expected notes.
 #include "config/upgrade.h"
 
 #include <google/protobuf/text_format.h>
@@ -45,7 +45,7 @@ Outcome upgrade(const std::string& text) {
   return outcome;
 }
 
-// The upgraded net is `expected`, without an error or a loss, and another upgrade finds nothing.
+// The upgraded net is `expected`, without errors or losses, and a second upgrade changes nothing.
 void expect_upgrade(const std::string& text, const std::string& expected) {
   Outcome outcome = upgrade(text);
   EXPECT_EQ(outcome.net.DebugString(), parse<caffe::NetParameter>(expected).DebugString());
@@ -283,20 +283,20 @@ TEST(Upgrade, BatchNormStatisticsAreNotLearned) {
                  "layer { type: 'BatchNorm' " + zero + "param { name: 'v' lr_mult: 0 decay_mult: 0 }" + zero + "}");
 }
 
-using Place = std::tuple<const Message*, std::string, int>;
+using Key = std::tuple<const Message*, std::string, int>;
 
-Place key(const ValuePlace& place) {
+Key key_of(const ValuePlace& place) {
   return {place.message, place.field == nullptr ? "" : place.field->name(), place.index};
 }
 
-// Follows labels through an upgrade the way a table of source positions does.
-TEST(Upgrade, TellsWhereEveryValueHasGone) {
+// Tracks labels through an upgrade in the same way as a table of source positions.
+TEST(Upgrade, ReportsTheTargetOfEveryValue) {
   auto net = parse<caffe::NetParameter>(R"(
     input: "d" input_dim: 1 input_dim: 3 input_dim: 8 input_dim: 9
     layers { layer { name: "p" type: "padding" pad: 2 } bottom: "d" top: "p" }
     layers { layer { name: "c" type: "conv" num_output: 4 weight_filler { std: 3 } blobs_lr: 1 blobs_lr: 2 }
              bottom: "p" top: "c" })");
-  std::map<Place, std::string> labels;
+  std::map<Key, std::string> labels;
   const caffe::V1LayerParameter& conv = net.layers(1);
   labels[{&net, "input_dim", 3}] = "width";
   labels[{&net.layers(0).layer(), "pad", -1}] = "pad";
@@ -310,10 +310,10 @@ TEST(Upgrade, TellsWhereEveryValueHasGone) {
   upgrade_net(
       &net, [](const UpgradeNote& note) { EXPECT_EQ(note.kind, Kind::kConverted) << note.message; },
       [&labels](const ValuePlace& from, const ValuePlace& to) {
-        const auto found = labels.find(key(from));
+        const auto found = labels.find(key_of(from));
         if (found == labels.end()) return;
         const std::string label = found->second;
-        labels[key(to)] = label;
+        labels[key_of(to)] = label;
       });
 
   ASSERT_EQ(net.layer_size(), 2);

@@ -1,4 +1,4 @@
-// TensorBoard records against bytes computed apart from this code (Python's struct and a bitwise CRC-32C).
+// TensorBoard records, compared with bytes from an independent computation (Python's struct and a bitwise CRC-32C).
 #include "report/event_file.h"
 
 #include <fmt/format.h>

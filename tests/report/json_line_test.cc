@@ -1,4 +1,4 @@
-// metrics.jsonl's lines, written and read.
+// Writes and reads lines of metrics.jsonl.
 #include "report/json_line.h"
 
 #include <gtest/gtest.h>
@@ -14,7 +14,7 @@ TEST(JsonLine, Text) {
             "{\"n\":-3,\"x\":0.25,\"s\":\"a \\\"b\\\" \\\\ \\n\\u0001\"}\n");
 }
 
-TEST(JsonLine, WhatIsNoNumberIsNullWithAFlag) {
+TEST(JsonLine, NonFiniteValuesAreNullWithAFlag) {
   const double infinity = std::numeric_limits<double>::infinity();
   EXPECT_EQ(JsonLine().add("value", std::numeric_limits<double>::quiet_NaN()).text(),
             "{\"value\":null,\"not_finite\":\"nan\"}\n");
@@ -31,14 +31,14 @@ TEST(JsonLine, ReadsFlatObjects) {
   EXPECT_EQ(fields->at("d"), "true");
 }
 
-TEST(JsonLine, ReplacesWhatIsNoUtf8) {
+TEST(JsonLine, ReplacesInvalidUtf8) {
   const std::string bad = "\xEF\xBF\xBD";
   const auto written = [](const std::string& text) { return JsonLine().add("s", text).text(); };
   for (const std::string good : {"\xC3\xA9", "\xE2\x82\xAC", "\xED\x9F\xBF", "\xF0\x9F\x98\x80", "\xF4\x8F\xBF\xBF"})
     EXPECT_EQ(written(good), "{\"s\":\"" + good + "\"}\n");
   EXPECT_EQ(written("a\xFFz"), "{\"s\":\"a" + bad + "z\"}\n");
   EXPECT_EQ(written("\xE9t\xE9"), "{\"s\":\"" + bad + "t" + bad + "\"}\n");  // Latin-1
-  // Cut short, overlong, a surrogate, beyond the last character.
+  // Truncated, overlong, a surrogate, beyond the last character.
   for (const std::string text : {"\xC3", "\xE2\x82", "\xC0\xAF", "\xE0\x80\xAF", "\xED\xA0\x80", "\xF4\x90\x80\x80"}) {
     std::string wanted;
     for (size_t i = 0; i < text.size(); ++i) wanted += bad;

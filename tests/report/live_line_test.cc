@@ -25,7 +25,7 @@ TEST(LiveLine, EveryPart) {
             "1,200/9,380  12.8%  epoch 1.28  8,421 images/s  lr 0.01  loss 0.3421  data wait 0.4%  ETA 1:02");
 }
 
-TEST(LiveLine, NarrowTerminalsLoseTheLeastFirst) {
+TEST(LiveLine, NarrowTerminalsOmitTheLeastImportantFirst) {
   EXPECT_EQ(live_line_text(whole(), 85),
             "1,200/9,380  12.8%  epoch 1.28  8,421 images/s  lr 0.01  loss 0.3421  ETA 1:02");
   EXPECT_EQ(live_line_text(whole(), 41), "1,200/9,380  12.8%  loss 0.3421  ETA 1:02");
@@ -36,7 +36,7 @@ TEST(LiveLine, NarrowTerminalsLoseTheLeastFirst) {
     EXPECT_LE(live_line_text(whole(), width).size(), static_cast<size_t>(width));
 }
 
-TEST(LiveLine, WhatIsNotKnownIsLeftOut) {
+TEST(LiveLine, OmitsUnknownValues) {
   LiveState state;
   state.iteration = 7;
   state.iterations_per_second = 2.5;

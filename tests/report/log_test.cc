@@ -1,4 +1,4 @@
-// The log's lines, character by character as Caffe's log parsers expect them.
+// The exact log lines that parsers for Caffe's log expect.
 #include "report/log.h"
 
 #include <glog/logging.h>
@@ -11,7 +11,7 @@
 namespace trainer {
 namespace {
 
-TEST(Log, NumbersAreThoseOfAnOstream) {
+TEST(Log, NumbersAreFormattedLikeAnOstream) {
   for (double value : {0.01, 1e-5, 2.302585093, 123456789.0, 0.0, 100.0, -0.25, 1e6, 999999.5}) {
     std::ostringstream stream;
     stream << value;

@@ -1,4 +1,4 @@
-// What a run leaves in its folder.
+// The content of a run folder.
 #include "report/run_folder.h"
 
 #include <gtest/gtest.h>
@@ -47,7 +47,7 @@ class RunFolderTest : public testing::Test {
     info.images_per_iteration = 64;
     return info;
   }
-  // A run of two displays, a test and a snapshot; the log's lines as they came to the standard error.
+  // A run with two displays, a test and a snapshot; returns the log lines from the standard error.
   std::string short_run(double last_loss) {
     testing::internal::CaptureStderr();
     RunReport report;
@@ -72,7 +72,7 @@ TEST_F(RunFolderTest, FilesOfARun) {
   const std::string folder = root_ + "/new/run";
   EXPECT_EQ(read(folder + "/net.prototxt"), "name: \"a<b\"\n");
   EXPECT_EQ(read(folder + "/solver.prototxt"), "base_lr: 0.1\n");
-  // Everything that went to the standard error, what came before the folder was made too.
+  // All lines of the standard error, including those before the folder was created.
   EXPECT_EQ(read(folder + "/train.log"), lines);
   EXPECT_NE(lines.find("] loaded 2 of 2 layers\n"), std::string::npos);
   EXPECT_NE(lines.find("] Iteration 10, Testing net (#0)\n"), std::string::npos);
@@ -99,7 +99,7 @@ TEST_F(RunFolderTest, FilesOfARun) {
   EXPECT_EQ(page.find("http"), std::string::npos);
 }
 
-TEST_F(RunFolderTest, WhatIsNotFiniteIsCountedAndDrawnNowhere) {
+TEST_F(RunFolderTest, NonFiniteValuesAreCountedButNotDrawn) {
   short_run(std::numeric_limits<double>::quiet_NaN());
   const RunHistory history = read_history(root_ + "/new/run/metrics.jsonl");
   EXPECT_EQ(history.series[1].points.size(), 1u);
@@ -109,7 +109,7 @@ TEST_F(RunFolderTest, WhatIsNotFiniteIsCountedAndDrawnNowhere) {
   EXPECT_NE(page.find("were not finite"), std::string::npos);
 }
 
-TEST_F(RunFolderTest, AResumedRunWritesOn) {
+TEST_F(RunFolderTest, AResumedRunAppends) {
   short_run(1.25);
   short_run(1.0);
   const RunHistory history = read_history(root_ + "/new/run/metrics.jsonl");
@@ -125,12 +125,12 @@ TEST_F(RunFolderTest, AFolderInUseGetsAnotherName) {
     testing::internal::CaptureStderr();
     const RunFolder second(root_ + "/run/");
     EXPECT_EQ(second.path(), root_ + "/run-2");
-    EXPECT_NE(testing::internal::GetCapturedStderr().find("another run writes into " + root_ +
-                                                          "/run/: this one's report goes to " + root_ + "/run-2"),
+    EXPECT_NE(testing::internal::GetCapturedStderr().find("another run writes to " + root_ +
+                                                          "/run/: the report of this run goes to " + root_ + "/run-2"),
               std::string::npos);
     EXPECT_EQ(RunFolder(root_ + "/run").path(), root_ + "/run-3");
   }
-  // Folders of runs that have ended are not written on by accident.
+  // A new run does not append to the folder of a finished run.
   EXPECT_EQ(RunFolder(root_ + "/run").path(), root_ + "/run-4");
 }
 
@@ -158,10 +158,10 @@ TEST_F(RunFolderTest, HistoryOfALongRunIsBounded) {
     EXPECT_EQ(series.points[series.points.size() - 1 - static_cast<size_t>(i)].iteration, kLines - i);
 }
 
-TEST_F(RunFolderTest, AFolderThatCannotBeMadeCostsOnlyItself) {
+TEST_F(RunFolderTest, TheRunContinuesWithoutAFolder) {
   std::ofstream(root_ + "/new") << "a file";
   const std::string lines = short_run(1.25);
-  EXPECT_NE(lines.find("cannot make the run folder " + root_ + "/new/run"), std::string::npos);
+  EXPECT_NE(lines.find("cannot create the run folder " + root_ + "/new/run"), std::string::npos);
   EXPECT_NE(lines.find("] Optimization Done."), std::string::npos);
   EXPECT_EQ(read(root_ + "/new"), "a file");
 }
@@ -173,7 +173,7 @@ TEST_F(RunFolderTest, DefaultFoldersDiffer) {
   EXPECT_NE(make_run_folder(root_ + "/net"), first);
 }
 
-TEST_F(RunFolderTest, LinesCutOffByAKillArePassedOver) {
+TEST_F(RunFolderTest, SkipsTruncatedLines) {
   std::ofstream(root_ + "/m.jsonl") << "{\"iteration\":1,\"split\":\"train\",\"name\":\"loss\",\"value\":3}\n"
                                        "{\"iteration\":2,\"split\":\"train\",\"name\":\"lo";
   const RunHistory history = read_history(root_ + "/m.jsonl");

@@ -1,4 +1,4 @@
-// Charts from extreme series: finite coordinates inside the frame.
+// Charts of extreme series have finite coordinates inside the frame.
 #include "report/svg_chart.h"
 
 #include <gtest/gtest.h>
@@ -51,7 +51,7 @@ TEST(SvgChart, LongSeriesAreThinnedToTheirExtremes) {
   EXPECT_LE(drawn.size(), 802u);
   double top = 300;
   for (const auto& point : drawn) top = std::min(top, point.second);
-  EXPECT_LT(top, 20);  // the one high point is there
+  EXPECT_LT(top, 20);  // the single high point is kept
 }
 
 TEST(SvgChart, NothingToDraw) {

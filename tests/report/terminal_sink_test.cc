@@ -1,4 +1,4 @@
-// A run on a pseudo-terminal: one that is stopped, one of another job, and text that would control it.
+// Runs on a pseudo-terminal: a stopped one, one that belongs to another job, and text with control characters.
 #include "report/terminal_sink.h"
 
 #include <fcntl.h>
@@ -27,14 +27,14 @@ class TerminalSinkTest : public testing::Test {
     ASSERT_EQ(unlockpt(master_), 0);
     terminal_ = open(ptsname(master_), O_RDWR | O_NOCTTY);
     ASSERT_GE(terminal_, 0);
-    alarm(60);  // where a write waits for ever
+    alarm(60);  // in case a write blocks forever
   }
   void TearDown() override {
     alarm(0);
     close(terminal_);
     close(master_);
   }
-  // What came to the terminal since the last call.
+  // The output to the terminal since the last call.
   std::string shown() {
     std::string all;
     pollfd ready{master_, POLLIN, 0};
@@ -53,7 +53,7 @@ class TerminalSinkTest : public testing::Test {
     info.max_iteration = 1000;
     return info;
   }
-  // Two iterations far enough apart for a line to be drawn.
+  // Two iterations, far enough apart that the line is redrawn.
   static void iterate(TerminalSink& sink, int64_t iteration) {
     usleep(110000);
     sink.step({iteration, 0.5, 0.1, 0});
@@ -61,7 +61,7 @@ class TerminalSinkTest : public testing::Test {
   int master_ = -1, terminal_ = -1;
 };
 
-TEST_F(TerminalSinkTest, LivesOnATerminal) {
+TEST_F(TerminalSinkTest, ShowsALiveLine) {
   TerminalSink sink(terminal_);
   sink.begin(info());
   iterate(sink, 7);
@@ -70,14 +70,14 @@ TEST_F(TerminalSinkTest, LivesOnATerminal) {
   EXPECT_NE(seen.find("7/1,000"), std::string::npos);
 }
 
-TEST_F(TerminalSinkTest, AStoppedTerminalIsNotWaitedFor) {
+TEST_F(TerminalSinkTest, DoesNotWaitForAStoppedTerminal) {
   TerminalSink sink(terminal_);
   sink.begin(info());
   ASSERT_EQ(tcflow(terminal_, TCOOFF), 0);
   for (int i = 0; i < 20000; ++i) sink.note("line " + std::to_string(i) + std::string(100, '.'));
   iterate(sink, 8);
   ASSERT_EQ(tcflow(terminal_, TCOON), 0);
-  // The lines that stay were kept; of twenty thousand, the first megabyte.
+  // Permanent lines were kept; of twenty thousand, the first megabyte.
   std::string seen = shown();
   iterate(sink, 9);
   for (std::string more = shown(); !more.empty(); more = shown()) {
@@ -90,13 +90,13 @@ TEST_F(TerminalSinkTest, AStoppedTerminalIsNotWaitedFor) {
   EXPECT_EQ(seen.find("8/1,000"), std::string::npos);
 }
 
-TEST_F(TerminalSinkTest, ATerminalThatNobodyReadsIsNotWaitedFor) {
+TEST_F(TerminalSinkTest, DoesNotWaitForAnUnreadTerminal) {
   TerminalSink sink(terminal_);
   sink.begin(info());
   for (int i = 0; i < 20000; ++i) sink.note("line " + std::to_string(i) + std::string(100, '.'));
 }
 
-TEST_F(TerminalSinkTest, NamesDoNotControlIt) {
+TEST_F(TerminalSinkTest, EscapesControlCharactersInNames) {
   TerminalSink sink(terminal_);
   sink.note(
       "a\x1b[2J\x1b]0;title\x07 b\xc2\x9b"
@@ -104,8 +104,8 @@ TEST_F(TerminalSinkTest, NamesDoNotControlIt) {
   EXPECT_EQ(shown(), "a\\x1b[2J\\x1b]0;title\\x07 b\\xc2\\x9b2J\\xff \xc3\xa9\r\n");
 }
 
-// In a session of its own, whose terminal belongs to another group of processes.
-TEST_F(TerminalSinkTest, ABackgroundJobDrawsNoLiveLine) {
+// In a separate session whose terminal belongs to another process group.
+TEST_F(TerminalSinkTest, ABackgroundJobShowsNoLiveLine) {
   const pid_t session = fork();
   ASSERT_GE(session, 0);
   if (session == 0) {
@@ -122,7 +122,7 @@ TEST_F(TerminalSinkTest, ABackgroundJobDrawsNoLiveLine) {
     }
     int status = 0;
     waitpid(job, &status, 0);
-    usleep(300000);  // a terminal whose session has ended loses what was not read
+    usleep(300000);  // unread output is lost when the session of the terminal ends
     _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
   }
   std::string seen = shown();
