@@ -1,5 +1,5 @@
-# Writes a .cc file that holds the descriptors of a .proto file with their comments, so that the program can print the
-# comments of its own schema:
+# Writes a .cc file with the descriptors of a .proto file and their comments, so that the program can print the comments
+# of its own schema:
 #   cmake -DPROTOC=protoc -DINPUT=trainer.proto -DOUTPUT=schema_descriptors.cc -P embed_schema.cmake
 get_filename_component(folder "${INPUT}" DIRECTORY)
 set(descriptors "${OUTPUT}.desc")

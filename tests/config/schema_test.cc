@@ -140,7 +140,7 @@ TEST(Schema, EveryMessageFieldAndEnumHasAComment) {
 TEST(SchemaHelp, JoinsLinesAndKeepsIndentedOnes) {
   const auto* solver = caffe::SolverParameter::descriptor();
   const std::string policy = field_comment(solver->FindFieldByName("lr_policy"));
-  EXPECT_EQ(policy.find("How the learning rate changes with the iteration i, counted from 0:\n  \"fixed\""), 0u);
+  EXPECT_EQ(policy.find("The learning rate as a function of the iteration i, counted from 0:\n  \"fixed\""), 0u);
   EXPECT_EQ(field_comment(solver->FindFieldByName("display")),
             "The iterations between two reports of loss and learning rate. 0 or absent: none.");
   EXPECT_EQ(message_comment(caffe::ReLUParameter::descriptor()), "ReLU: x for x > 0, negative_slope * x otherwise.");
@@ -150,7 +150,7 @@ TEST(SchemaHelp, FindsTheValuesOfNestedEnums) {
   const auto* pool = caffe::PoolingParameter::descriptor()->FindEnumTypeByName("PoolMethod");
   EXPECT_EQ(enum_value_comment(pool->FindValueByName("AVE")), "The mean; zeros of the padding count.");
   EXPECT_EQ(enum_value_comment(pool->FindValueByName("MAX")), "");
-  EXPECT_EQ(enum_value_comment(caffe::Phase_descriptor()->FindValueByName("TEST")), "Scoring.");
+  EXPECT_EQ(enum_value_comment(caffe::Phase_descriptor()->FindValueByName("TEST")), "Testing and inference.");
 }
 
 TEST(SchemaHelp, HasOnlyItsOwnSchema) { EXPECT_EQ(message_comment(pb::FileDescriptorProto::descriptor()), ""); }
