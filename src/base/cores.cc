@@ -19,10 +19,10 @@ int affinity_cores(int machine) {
     cpu_set_t* set = CPU_ALLOC(static_cast<size_t>(cpus));
     if (set == nullptr) break;
     const size_t size = CPU_ALLOC_SIZE(static_cast<size_t>(cpus));
-    const bool known = sched_getaffinity(0, size, set) == 0;
-    const int count = known ? CPU_COUNT_S(size, set) : 0;
+    const bool succeeded = sched_getaffinity(0, size, set) == 0;
+    const int count = succeeded ? CPU_COUNT_S(size, set) : 0;
     CPU_FREE(set);
-    if (known) return std::max(1, count);
+    if (succeeded) return std::max(1, count);
   }
   return machine;
 }

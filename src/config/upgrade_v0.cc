@@ -25,7 +25,7 @@ using Kind = UpgradeNote::Kind;
 struct V0Type {
   const char* name;
   V1LayerParameter::LayerType type;
-  const char* param;  // the field of V1LayerParameter with the type's settings; null where V0 has none for it
+  const char* param;  // the field of V1LayerParameter with the type's settings; null if V0 has none
 };
 
 constexpr V0Type kTypes[] = {

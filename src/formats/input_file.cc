@@ -21,11 +21,11 @@ InputFile::InputFile(const std::string& path, const char* what) : path_(path) {
     throw data_error("cannot read {} {}: {}", what, path, std::strerror(errno));
   }
   struct stat status {};
-  const bool known = ::fstat(descriptor_, &status) == 0;
-  if (!known || !S_ISREG(status.st_mode)) {
+  const bool has_status = ::fstat(descriptor_, &status) == 0;
+  if (!has_status || !S_ISREG(status.st_mode)) {
     ::close(descriptor_);
     throw data_error("cannot read {} {}: it is {}", what, path,
-                     known && S_ISDIR(status.st_mode) ? "a folder" : "not a regular file");
+                     has_status && S_ISDIR(status.st_mode) ? "a folder" : "not a regular file");
   }
   size_ = status.st_size;
 }

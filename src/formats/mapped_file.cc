@@ -81,7 +81,7 @@ bool Ranges::replace(uintptr_t address) {
 // Passes a fault outside all mapped files to the previous handler. For the default action it restores that action and
 // returns: the faulting instruction then runs again and raises the signal.
 void Ranges::handle(int signal, siginfo_t* info, void* context) {
-  const int kept = errno;
+  const int saved_errno = errno;
   const bool fault = info->si_code > 0;  // sent by the kernel, with an address
   if (!fault || !replace(reinterpret_cast<uintptr_t>(info->si_addr))) {
     if ((before.sa_flags & SA_SIGINFO) != 0 && before.sa_sigaction != nullptr) {
@@ -93,7 +93,7 @@ void Ranges::handle(int signal, siginfo_t* info, void* context) {
       if (!fault) raise(signal);
     }
   }
-  errno = kept;
+  errno = saved_errno;
 }
 
 std::unique_ptr<MappedFile> MappedFile::map(int descriptor, uint64_t size) {

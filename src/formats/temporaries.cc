@@ -61,8 +61,8 @@ void remove_if_abandoned(const fs::path& path, bool own_host) {
                          : descriptor;
   if (opened < 0) return;
   struct stat status {};
-  const bool known = ::fstat(opened, &status) == 0;
-  const bool file = known && S_ISREG(status.st_mode), folder = known && S_ISDIR(status.st_mode);
+  const bool has_status = ::fstat(opened, &status) == 0;
+  const bool file = has_status && S_ISREG(status.st_mode), folder = has_status && S_ISDIR(status.st_mode);
   const bool old = file && status.st_mtime < std::time(nullptr) - kDay;
   if ((own_host ? file || folder : old) && ::flock(opened, LOCK_EX | LOCK_NB) == 0) {
     std::error_code ignored;
