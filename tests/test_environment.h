@@ -4,14 +4,17 @@
 #include <cstdlib>
 #include <string>
 
+#include "runtime/device_spec.h"
+
 namespace trainer {
 
 // The device of tests that compare with numbers from elsewhere, or a run with another: TRAINER_TEST_DEVICE ("cuda:0"),
 // else the CPU.
-inline std::string test_device() {
+inline DeviceSpec test_device() {
   const char* name = std::getenv("TRAINER_TEST_DEVICE");
-  return name == nullptr ? "cpu" : name;
+  return name == nullptr ? DeviceSpec() : parse_device(name);
 }
+inline bool tests_run_on_gpu() { return test_device().kind == DeviceSpec::Kind::kCuda; }
 
 // Where the source lies, whose files some tests read: TRAINER_SOURCE_DIR, else where it was built.
 inline std::string source_folder() {

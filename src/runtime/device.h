@@ -1,7 +1,7 @@
-// What a device is to the rest of the program: memory, and kernels for the ops of ops/graph.h.
+// The interface of a device: memory, and kernels for the ops of ops/graph.h.
 //
-// For each op a device has an ordered list of implementations, fastest first, the plain reference last. The first
-// that can take the op's attributes, shapes, dtypes and orders is chosen; the others say why they could not.
+// For each op a device has an ordered list of implementations, from the fastest to the plain reference. The device
+// chooses the first that supports the attributes, shapes, types and memory formats of the op; the others give a reason.
 #pragma once
 
 #include <cstdint>
@@ -18,43 +18,41 @@
 
 namespace trainer {
 
-// An op with the descriptors of its operands and results: all that choosing a kernel depends on.
+// An op with the descriptors of its operands and results: the input of the choice of a kernel.
 struct OpInstance {
   const Op* op = nullptr;
   std::vector<TensorDesc> inputs, outputs;
 };
 OpInstance instance_of(const Graph& graph, const Op& op);
 
-// What convolutions and large matrix products multiply, and activations are stored as; what they sum is f32
-// always.
+// The type of the operands of convolutions and large matrix products, and of stored activations. Sums are always f32.
 enum class Precision : uint8_t {
   kFP32,
-  kTF32,  // stored as f32; tensor cores may round what they multiply to 10 bits of mantissa
+  kTF32,  // stored as f32; tensor cores may round operands to 10 bits of mantissa
   kBF16,
   kFP16,
 };
-// As --precision says it: "fp32".
+// The value of --precision: "fp32".
 const char* name_of(Precision precision);
 DType activation_type(Precision precision);
 
-// How a device is to compute.
 struct DeviceOptions {
   Precision precision = Precision::kFP32;
-  // The same bits each time on one device and its libraries, at the price of kernels that are faster without.
+  // Give the same bits in each run on the same device with the same libraries; excludes some fast kernels.
   bool deterministic = false;
-  // Where set, takes a line for the user on what makes a first run start slowly.
+  // If set, receives lines for the user that explain a slow first start.
   std::function<void(const std::string& line)> tell;
 };
 
 struct RunContext {
-  uint64_t pass = 0;  // number of the forward pass: the stream of random draws
+  uint64_t pass = 0;  // number of the forward pass; selects the random stream
 };
 
-// What a run of a kernel costs that its op does not say (ops/cost.h).
+// The cost of a run of a kernel in addition to that of its op (ops/cost.h).
 struct KernelCost {
-  int64_t launches = 1;  // kernels, copies and calls of libraries that it queues
-  // Read and written beside operands read once and results written once: scratch, a result that a second launch
-  // changes, operands that several launches read.
+  int64_t launches = 1;  // queued kernels, copies and library calls
+  // Bytes read and written in addition to one read of each operand and one write of each result: scratch memory,
+  // results that a second launch changes, operands that several launches read.
   int64_t bytes = 0;
   KernelCost& operator+=(const KernelCost& other) {
     launches += other.launches;
@@ -63,24 +61,24 @@ struct KernelCost {
   }
 };
 
-// An op made ready for fixed shapes. Everything that can be made beforehand is made in the constructor or in bind:
-// run allocates nothing and looks nothing up.
+// An op prepared for fixed shapes. The constructor and bind do all preparation: run allocates nothing and searches
+// nothing.
 class Kernel {
  public:
   virtual ~Kernel() = default;
   // Scratch memory that run may overwrite, valid during run only; 256-byte aligned on GPUs, elsewhere 64-byte.
   virtual int64_t workspace_bytes() const { return 0; }
-  // Called when addresses become known and whenever one changes; cheap.
+  // Called when the addresses are known and after each change; cheap.
   virtual void bind(std::span<void* const> inputs, std::span<void* const> outputs, void* workspace) = 0;
-  // Computes, or where the device works beside the host, queues the work; within a pass that Device::begin_pass began.
+  // Computes, or queues the work on a device that runs asynchronously. Called after Device::begin_pass.
   virtual void run(const RunContext& context) = 0;
-  // Of a run, once addresses are known; of a device that is the host the default.
+  // The cost of a run, after bind; the default on the host.
   virtual KernelCost cost() const { return {}; }
-  // Whether what run queues, recorded once, computes the same again: not where the host takes part.
+  // Whether the work of run can be captured and replayed: not if the host takes part in it.
   virtual bool recordable() const { return true; }
 };
 
-// An implementation passed over and why.
+// An implementation that was not chosen.
 struct Refusal {
   std::string implementation;
   std::string reason;
@@ -92,21 +90,20 @@ struct KernelChoice {
   std::vector<Refusal> refused;
 };
 
-// In a second.
+// Peak rates, per second.
 struct DeviceSpeed {
   double operations = 0;  // of 32-bit floats; a multiply-add counts as two
   double bytes = 0;       // read and written
 };
 
-// What its maker says of a device.
+// The manufacturer's figures of a device.
 struct DataSheet {
   std::string name;  // "H200"
   DeviceSpeed speed;
-  double products =
-      0;  // operations in a second of convolutions and matrix products in the precision that it computes with
+  double products = 0;  // operations per second of convolutions and matrix products in the chosen precision
 };
 
-// A device has not the memory that it was asked for.
+// A device does not have the requested memory.
 class OutOfMemory : public Error {
  public:
   OutOfMemory(const std::string& message, const std::string& device, int64_t bytes, int64_t free)
@@ -115,21 +112,21 @@ class OutOfMemory : public Error {
   static OutOfMemory make(const std::string& device, int64_t bytes, int64_t free);
 
   const std::string device;
-  const int64_t bytes, free;  // asked for at last, and there then
+  const int64_t bytes, free;  // of the last request, and free at that time
 };
 
-// Scalars that kernels make, handed to the host as soon as they are known.
+// Copies scalars to the host as soon as kernels have computed them.
 class Readback {
  public:
   virtual ~Readback() = default;
-  // Queues their copy behind the kernels so far. `from`: an address for each, of a float.
+  // Queues the copies after the queued kernels. `from` has the address of each float.
   virtual void start(std::span<const void* const> from) = 0;
-  // Waits for the last start; valid until the next one.
+  // Waits for the copies of the last start. The result is valid until the next start.
   virtual std::span<const float> wait() = 0;
 };
 
-// Brings batches to a device that does not read the host's memory, while it computes with those before: each buffer has
-// two places there, in turn.
+// Copies batches to a device that does not read host memory, while the device computes with earlier batches. Each
+// buffer has two slots on the device, used in turn.
 class Uploads {
  public:
   struct Buffer {
@@ -138,95 +135,88 @@ class Uploads {
     void* device = nullptr;
   };
   virtual ~Uploads() = default;
-  // Begins to copy a batch and fills in where it comes to lie. Kernels queued from here on wait for it; its places are
-  // those of the batch before the last, whose kernels must all be queued.
+  // Starts the copy of a batch and sets its device addresses. Kernels queued after this call wait for the copy. It
+  // reuses the slots of the batch before the last, whose kernels must all be queued.
   virtual void start(std::span<Buffer> buffers) = 0;
-  // Waits until the host's buffers of the last start may be written again.
+  // Waits until the host buffers of the last start can be written again.
   virtual void wait() = 0;
 };
 
-// Kernels as they were queued once, to be queued again as one.
+// A captured sequence of kernels that can be queued again as a whole.
 class CapturedPass {
  public:
   virtual ~CapturedPass() = default;
   virtual void run() = 0;
 };
 
-// A place among the kernels of a device, behind those queued when it was set last, which other work waits for.
+// A point in the queue of a device, after the kernels queued at the last set(), that other work can wait for.
 class DeviceEvent {
  public:
   virtual ~DeviceEvent() = default;
   virtual void set() = 0;
 };
 
-// Sums of floats over several devices, beside their kernels. Spans hold an entry for each device.
+// Sums floats over several devices, concurrently with their kernels. Spans have one entry for each device.
 class AllReduce {
  public:
   virtual ~AllReduce() = default;
-  // Once every device has come to its marker, replaces the `count` floats at data[i] on device i by their sum over all.
-  virtual void start(std::span<DeviceEvent* const> markers, std::span<float* const> data, int64_t count) = 0;
-  // Kernels queued from here on, on any of the devices, find the sums.
+  // After the event of each device, replaces the `count` floats at data[i] on device i by their sum over all devices.
+  virtual void start(std::span<DeviceEvent* const> events, std::span<float* const> data, int64_t count) = 0;
+  // Kernels queued after this call on any of the devices read the sums.
   virtual void finish() = 0;
 };
 
-// The seconds between marks set among the kernels.
+// Measures the seconds between marks in the queue of kernels.
 class StepTimer {
  public:
   virtual ~StepTimer() = default;
   virtual void mark() = 0;
-  // Waits for the last mark; one number fewer than marks since the last read.
+  // Waits for the last mark. Returns the times between the marks since the last read.
   virtual std::vector<double> read() = 0;
 };
 
-// The defaults are those of a device that is the host: kernels have run when run() returns, and read the host's memory.
+// The defaults are for the host: kernels have finished when run() returns, and read host memory.
 class Device {
  public:
   virtual ~Device() = default;
   virtual std::string name() const = 0;
-  // The best that the device reaches, measured now.
+  // The rates that the device reaches, measured by this call.
   virtual DeviceSpeed best_speed() = 0;
-  // Nothing where none is known.
+  // nullopt if it is not known.
   virtual std::optional<DataSheet> data_sheet() const { return std::nullopt; }
-  // Why it has no fast kernels for convolutions and matrix products of this precision, and what helps; or "".
+  // Why the device has no fast convolutions and matrix products of this precision, with a remedy; or "".
   virtual std::string refuse_precision(Precision precision) const = 0;
-  // Throws a device_error naming the op where not even the reference takes it.
+  // Throws a device_error that names the op if no implementation supports it.
   virtual KernelChoice choose(const OpInstance& instance) = 0;
-  // The texts of the kernels chosen so far that are compiled for them alone; none where all are part of the device.
+  // The source texts of the generated kernels chosen so far.
   virtual std::vector<std::string> generated_texts() const { return {}; }
-  // Bytes that allocate may still find.
+  // The bytes that allocate can still provide.
   virtual int64_t free_memory() = 0;
   // Zeroed, 64-byte aligned; throws OutOfMemory.
   virtual void* allocate(int64_t bytes) = 0;
   virtual void release(void* memory, int64_t bytes) = 0;
   virtual void copy_to_host(void* host, const void* device, int64_t bytes) = 0;
-  virtual void copy_from_host(void* device, const void* host,
-                              int64_t bytes) = 0;  // has read the host's memory when it returns
+  // Has read the host memory when it returns.
+  virtual void copy_from_host(void* device, const void* host, int64_t bytes) = 0;
 
-  // Whether kernels take the host's cores and read its memory.
+  // Whether kernels run on the host's cores and read its memory.
   virtual bool is_host() const { return true; }
   // Waits for all kernels.
   virtual void synchronize() {}
-  // Before the kernels of a pass.
+  // Called before the kernels of a pass.
   virtual void begin_pass(const RunContext&) {}
   virtual std::unique_ptr<Readback> make_readback(size_t count);
-  // nullptr where is_host().
+  // nullptr if is_host().
   virtual std::unique_ptr<Uploads> make_uploads() { return nullptr; }
   virtual std::unique_ptr<StepTimer> make_step_timer();
   virtual std::unique_ptr<DeviceEvent> make_event();
-  // Over `devices`, of which this is the first and all are of its kind.
+  // `devices` are all of one kind; the first is this one.
   virtual std::unique_ptr<AllReduce> make_all_reduce(std::span<Device* const> devices);
-  // What `queue` queues, none of which runs; nullptr where this device cannot record it or would gain nothing.
+  // Captures the work that `queue` queues, without running it; nullptr if the device cannot capture it or gains
+  // nothing.
   virtual std::unique_ptr<CapturedPass> record(const std::function<void()>&) { return nullptr; }
-  // For buffers that Uploads read.
+  // The allocator for buffers that Uploads read.
   virtual HostMemory& host_memory() { return HostMemory::plain(); }
 };
-
-// "cpu"; a GPU by its name "cuda:0"; with "plan:" before it, the same for plans only (runtime/planning_device.h).
-// Throws a device_error that names the cause.
-std::unique_ptr<Device> open_device(const std::string& name, const DeviceOptions& options = {});
-
-// Why this installation cannot compute on any GPU, whatever GPUs there are: the plugin or a library that it
-// needs is not there; or "". Opens them, and no GPU.
-std::string refuse_gpus();
 
 }  // namespace trainer

@@ -1,4 +1,4 @@
-// The one place that knows the devices by name.
+// Opens devices; the only file that includes a device.
 #include <dlfcn.h>
 
 #include <filesystem>
@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "device/cpu/cpu_device.h"
-#include "runtime/device.h"
+#include "runtime/open_device.h"
 #include "runtime/planning_device.h"
 
 namespace trainer {
@@ -15,7 +15,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kPlugin = "libtrainer_cuda.so";
-using OpenCudaDevice = Device* (*)(const char* which, const char* version, const DeviceOptions* options);
+using OpenCudaDevice = Device* (*)(const DeviceSpec* spec, const char* version, const DeviceOptions* options);
 using OpenCudaLibraries = void (*)();
 
 struct Plugin {
@@ -23,7 +23,8 @@ struct Plugin {
   OpenCudaLibraries open_libraries = nullptr;
 };
 
-// Beside the program, or in the lib folder beside its folder. Never closed: the driver keeps threads of its own.
+// Looks beside the program, then in the lib folder beside its folder. Never closes the plugin: the driver keeps
+// threads.
 Plugin open_plugin() {
   std::error_code ignored;
   const fs::path program = fs::read_symlink("/proc/self/exe", ignored).parent_path();
@@ -39,13 +40,12 @@ Plugin open_plugin() {
     const Plugin plugin = {reinterpret_cast<OpenCudaDevice>(dlsym(library, "trainer_open_cuda_device")),
                            reinterpret_cast<OpenCudaLibraries>(dlsym(library, "trainer_open_cuda_libraries"))};
     if (plugin.open_device == nullptr || plugin.open_libraries == nullptr)
-      throw device_error("{} is no CUDA device of this program", place.string());
+      throw device_error("{} is not the CUDA device of this program", place.string());
     return plugin;
   }
   throw device_error(
-      "this installation has no CUDA device: there is neither {} nor {}. Run on the CPU: with --cpu and without --gpu, "
-      "or "
-      "with CPU in place of GPU",
+      "this installation has no CUDA device: neither {} nor {} exists. Run on the CPU: with --cpu and without --gpu, "
+      "or with CPU in place of GPU",
       places[0].string(), places[1].string());
 }
 
@@ -56,13 +56,15 @@ const Plugin& plugin() {
 
 }  // namespace
 
-std::unique_ptr<Device> open_device(const std::string& name, const DeviceOptions& options) {
-  const std::string plan = "plan:";
-  if (name.rfind(plan, 0) == 0) return planning_device(open_device(name.substr(plan.size()), options));
-  if (name == "cpu") return std::make_unique<cpu::CpuDevice>();
-  const std::string prefix = "cuda:";
-  if (name.rfind(prefix, 0) != 0) throw device_error("no device \"{}\": there are \"cpu\" and GPUs, \"cuda:0\"", name);
-  return std::unique_ptr<Device>(plugin().open_device(name.substr(prefix.size()).c_str(), TRAINER_VERSION, &options));
+std::unique_ptr<Device> open_device(const DeviceSpec& spec, const DeviceOptions& options) {
+  TRAINER_ASSERT(spec.architecture.empty() || spec.plan_only);
+  std::unique_ptr<Device> device;
+  if (spec.kind == DeviceSpec::Kind::kCpu) {
+    device = std::make_unique<cpu::CpuDevice>();
+  } else {
+    device.reset(plugin().open_device(&spec, TRAINER_VERSION, &options));
+  }
+  return spec.plan_only ? planning_device(std::move(device)) : std::move(device);
 }
 
 std::string refuse_gpus() {

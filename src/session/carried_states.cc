@@ -1,14 +1,14 @@
 // States of recurrent layers in the store, by net and shape.
 #include "session/carried_states.h"
 
-#include <fmt/format.h>
-
 #include <utility>
+
+#include "session/state_names.h"
 
 namespace trainer {
 
 std::string CarriedStates::stored_name(const std::string& name, const Shape& shape) const {
-  return fmt::format("carried/{}/{}/{}", ordinal_, name, shape.text());
+  return carried_state(ordinal_, name, shape);
 }
 
 void CarriedStates::write(const std::string& name, const Shape& shape, std::vector<float> values) {

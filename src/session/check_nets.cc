@@ -20,13 +20,13 @@ void NetProblems::throw_if_any() const {
 
 void add_net_problems(const std::vector<FilteredNet>& nets, const GivenShapes& given, Diagnostics* diagnostics) {
   NetProblems problems;
-  DeviceSession device_session("plan:cpu");
+  DeviceSession device_session(DeviceSpec().planned());
   for (const FilteredNet& net : nets) {
     if (net.net == nullptr || net.positions->faulty(*net.net)) continue;
     try {
       problems.collect([&] { NetSession(*net.net, *net.positions, net.state.phase(), 0, device_session, given); });
     } catch (const Error&) {
-      // Nothing for a listing: it is met again once the problems listed are solved.
+      // It has no place in a text. The next run meets it again, after the listed problems are solved.
     }
   }
   diagnostics->add_all(problems.list());

@@ -10,13 +10,12 @@
 
 namespace trainer {
 
-// Problems of several nets for one listing. A net that shares its text with another repeats the other's problems: they
-// are kept once.
+// Collects the problems of several nets for one listing. Keeps a problem once if nets share a text.
 class NetProblems {
  public:
-  // Runs what opens a net, and keeps the listing that it throws.
+  // Calls `open` and keeps the listing that it throws.
   void collect(const std::function<void()>& open);
-  // Throws all that was collected; a data_error where no problem is of another kind.
+  // Throws all collected problems, as a data_error if all of them are of data.
   void throw_if_any() const;
   const Diagnostics& list() const { return list_; }
 

@@ -1,4 +1,4 @@
-// The numbers of debug_info as results of a program, and their lines.
+// Adds the numbers of debug_info to a graph and formats their lines.
 #include "session/debug_info.h"
 
 #include <fmt/format.h>
@@ -11,6 +11,7 @@
 #include "ops/math.h"
 #include "report/log.h"
 #include "session/loss_scale.h"
+#include "session/state_names.h"
 
 namespace trainer {
 namespace {
@@ -18,22 +19,22 @@ namespace {
 Value total(Value x) { return reshape(sum(x, all_axes(x.shape())), Shape{}); }
 Value mean_absolute(Value x) { return total(abs(x)) * (1.0f / static_cast<float>(x.shape().count())); }
 
-// A sharer may see a parameter in another shape.
+// The owner's shape: a layer that shares a parameter may use another one.
 Shape stored_shape(const LoweredNet& net, const ParameterInfo& parameter) {
   for (const ParameterInfo& owner : net.parameters)
     if (owner.owner && owner.state == parameter.state) return owner.shape;
   return parameter.shape;
 }
 
-// Of the blob that a Split copies.
+// The value of the blob that a Split copies.
 Value split_value(const LoweredLayer& maker, const CaffeLayer& split) {
   for (const LoweredTop& top : maker.tops)
     if (top.name == split.bottoms.front()) return top.value;
   return Value();
 }
 
-// Where Caffe would go backward: through layers that learn or stand above one that does, to the bottoms that it asks
-// for.
+// The layers and bottoms that Caffe's backward pass visits: layers that learn or depend on one that learns, and their
+// bottoms unless propagate_down excludes them.
 struct BackwardNeed {
   std::vector<bool> layers;
   std::vector<std::vector<bool>> bottoms;
@@ -136,7 +137,7 @@ void Builder::add_backward(const DebugScope& scope) {
     add_mean(fmt::format("    [Backward] Layer {}, bottom blob {} diff: ", layer.name, layer.bottoms[bottom]),
              gradient);
   };
-  // Of each state, from the last layer that reads it to the first.
+  // The gradient of each state, summed from the last layer that reads it to the first.
   std::map<std::string, Value> diffs;
   for (auto layer = layers_.rbegin(); layer != layers_.rend(); ++layer) {
     const auto maker = std::find_if(layer, layers_.rend(), [](const CaffeLayer& l) { return l.source >= 0; });
@@ -155,7 +156,7 @@ void Builder::add_backward(const DebugScope& scope) {
       Value& diff = diffs[parameter.state];
       if (!diff && scope.accumulates)
         diff = unscaled(
-            graph.read_state({"gradients/" + parameter.state, stored_shape(net_, parameter), StateOwner::kSolver}));
+            graph.read_state({gradient_state(parameter.state), stored_shape(net_, parameter), StateOwner::kSolver}));
       const Value part = reshape(gradient, stored_shape(net_, parameter));
       diff = diff ? diff + part : part;
       add_mean(fmt::format("    [Backward] Layer {}, param blob {} diff: ", layer->name, parameter.blob), diff);

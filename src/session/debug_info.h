@@ -1,5 +1,5 @@
-// What debug_info logs of a pass: the mean absolute value of each blob, parameter and gradient, layer by layer, and the
-// norms of all parameters, in Caffe's lines (Net::ForwardDebugInfo, Net::BackwardDebugInfo).
+// The lines that debug_info logs for a pass: the mean absolute value of each blob, parameter and gradient, layer by
+// layer, and the norms of all parameters, in Caffe's form (Net::ForwardDebugInfo, Net::BackwardDebugInfo).
 #pragma once
 
 #include <string>
@@ -10,15 +10,15 @@
 
 namespace trainer {
 
-// Which gradients there are: none, or those of one pass, added to what earlier passes of the iteration left.
+// The gradients of a pass: none, or those of the pass, added to those of earlier passes of the iteration.
 struct DebugScope {
   bool backward = false;
   bool accumulates = false;
-  bool force_backward = false;  // of blobs too above which nothing learns
-  bool scales_loss = false;     // gradients are made, and have accumulated, times the loss scale
+  bool force_backward = false;  // also of blobs that depend on no trained parameter
+  bool scales_loss = false;     // gradients are multiplied by the loss scale
 };
 
-// The lines, and which results of a program hold their numbers.
+// The lines and the results of a program that are their numbers.
 struct DebugInfo {
   struct Line {
     std::string text;  // up to the number
@@ -30,12 +30,12 @@ struct DebugInfo {
   std::vector<Line> means;
   Norms data, diff;  // none without a backward pass
 
-  // After the program ran.
+  // Call after a run of the program.
   std::vector<std::string> lines(const Program& program) const;
 };
 
-// Adds the numbers to the graph of `net`, which was lowered with separate readers, and their values to `results` of the
-// module that it becomes.
+// Adds the numbers to the graph of `net`, which must be lowered with separate readers, and to the `results` of its
+// module.
 DebugInfo add_debug_info(LoweredNet& net, const DebugScope& scope, std::vector<int>* results);
 
 }  // namespace trainer

@@ -1,9 +1,10 @@
-// Precision and memory: what a process may compute with and hold.
+// Checks the precision and the memory limit of a device.
 #include "session/device_session.h"
 
 #include "base/error.h"
 #include "base/text.h"
 #include "session/loss_scale.h"
+#include "session/state_names.h"
 
 namespace trainer {
 
@@ -25,7 +26,8 @@ int64_t DeviceSession::arena_limit() const {
   if (left <= 0)
     throw device_error(
         "--memory={}: {} take {} and data buffers {}, {} before anything is computed; give more{}",
-        format_bytes(memory_limit_), store.contains("gradients") ? "parameters, gradients and history" : "parameters",
+        format_bytes(memory_limit_),
+        store.contains(kGradientGroup) ? "parameters, gradients and history" : "parameters",
         format_bytes(store.bytes()), format_bytes(buffer_bytes_), format_bytes(store.bytes() + buffer_bytes_),
         store.bytes() < memory_limit_ ? ", or a smaller batch_size" : ": no batch_size makes them smaller");
   return left;
@@ -36,8 +38,8 @@ std::string repeated_text(const Program& program) {
   double operations = 0;
   for (const Step& step : program.steps) operations += step.operations;
   return fmt::format(
-      "To fit, activations take {} instead of {}: the backward pass computes forward values again, {:.1f}% more "
-      "operations, the same bits",
+      "To fit, activations take {} instead of {}: the backward pass recomputes forward values with {:.1f}% more "
+      "operations and the same bits",
       format_bytes(program.arena_bytes()), format_bytes(program.repeated.bytes_without),
       100 * program.repeated.operations / (operations - program.repeated.operations));
 }

@@ -1,15 +1,17 @@
-// Buckets, and where they are complete.
+// Divides gradients into buckets and queues their sums.
 #include "session/gradient_sums.h"
 
 #include <algorithm>
 
+#include "session/state_names.h"
+
 namespace trainer {
 
 GradientSums::GradientSums(const std::vector<DeviceSession*>& ranks, const std::vector<std::string>& gradients) {
-  constexpr int64_t kBucketFloats = int64_t{2} << 20;  // 8 MiB: enough to be summed at the links' speed
+  constexpr int64_t kBucketFloats = int64_t{2} << 20;  // 8 MiB: enough for the full bandwidth of the links
   const StateStore& store = ranks.front()->store;
-  const float* flat = static_cast<const float*>(store.data("gradients"));
-  int64_t end = store.shape("gradients").count();
+  const float* flat = static_cast<const float*>(store.data(kGradientGroup));
+  int64_t end = store.shape(kGradientGroup).count();
   for (auto gradient = gradients.rbegin(); gradient != gradients.rend(); ++gradient) {
     if (buckets_.empty() || buckets_.back().count >= kBucketFloats) buckets_.emplace_back();
     Bucket& bucket = buckets_.back();
@@ -19,7 +21,7 @@ GradientSums::GradientSums(const std::vector<DeviceSession*>& ranks, const std::
     end = begin;
     bucket.data.clear();
     for (const DeviceSession* rank : ranks)
-      bucket.data.push_back(static_cast<float*>(rank->store.data("gradients")) + begin);
+      bucket.data.push_back(static_cast<float*>(rank->store.data(kGradientGroup)) + begin);
   }
   std::vector<Device*> devices;
   for (const DeviceSession* rank : ranks) devices.push_back(rank->device.get());
@@ -27,7 +29,7 @@ GradientSums::GradientSums(const std::vector<DeviceSession*>& ranks, const std::
     for (Device* device : devices) bucket.markers.push_back(device->make_event());
   }
   sum_ = devices.front()->make_all_reduce(devices);
-  // Of zeros: what the first sum takes of the devices' memory it takes before programs are fitted into the rest.
+  // Sums zeros so that NCCL allocates its buffers before programs are fitted into the remaining memory.
   start();
   for (Device* device : devices) device->synchronize();
 }

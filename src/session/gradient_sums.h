@@ -1,7 +1,7 @@
-// The gradients of devices that train together, summed bucket by bucket while the backward pass goes on to make the
-// rest.
+// Sums the gradients of devices that train together, bucket by bucket during the backward pass.
 //
-// A bucket is a run of neighbours in the flat gradients; backward passes make the last parameters' gradients first.
+// A bucket is a contiguous part of the flat gradients. Buckets begin at the end, as backward passes compute the
+// gradients of the last parameters first.
 #pragma once
 
 #include <memory>
@@ -14,13 +14,13 @@ namespace trainer {
 
 class GradientSums {
  public:
-  // Of devices with equal "gradients", of these parameters in their sequence.
+  // All ranks have equal gradient groups; `gradients` are the members in order.
   GradientSums(const std::vector<DeviceSession*>& ranks, const std::vector<std::string>& gradients);
 
-  // Says where in a program, which makes all gradients, each bucket of this rank is complete and read no more; before
-  // the program's first run.
+  // Sets an event of each bucket after the last step of the program that uses its gradients. Call before the first run
+  // of a program that makes all gradients.
   void mark(int rank, Program& program);
-  // Queues the sums of what the programs that were run last on all ranks make; kernels queued from here on find them.
+  // Queues the sums of the gradients of the last run on each rank. Kernels queued after this call read the sums.
   void start();
 
  private:

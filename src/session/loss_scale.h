@@ -1,9 +1,9 @@
-// Loss scaling: what --precision=fp16 needs so that small gradients of activations do not vanish in float16.
+// Loss scaling for --precision=fp16, so that small gradients of activations do not underflow in float16.
 //
-// The gradient of the loss is multiplied by a scale, a power of two, and so are the gradients that accumulate over an
-// iteration; the update divides them by it before all else. Where they hold an infinity or a NaN the update changes
-// neither weights nor history, and the scale halves; after kStepsToDouble good updates in a row it doubles. All of this
-// is arithmetic on states in device memory: the host never waits for it.
+// The gradient of the loss, and so all gradients of an iteration, are multiplied by a scale, a power of two; the update
+// first divides by it. If a gradient is an infinity or a NaN, the update changes neither weights nor history and the
+// scale halves; after kStepsToDouble good updates in a row it doubles. All of this is arithmetic on states in device
+// memory: the host never waits for it.
 #pragma once
 
 #include <cstdint>
@@ -19,34 +19,35 @@ namespace trainer {
 constexpr float kFirstLossScale = 1 << 16, kLeastLossScale = 1, kMostLossScale = 1 << 24;
 constexpr int kStepsToDouble = 2000;
 
-// The states of loss scaling, as a process begins.
+// Adds the states of loss scaling with their initial values.
 void add_loss_scale(StateStore& store);
 
 // The scale in a graph, rank 0.
 Value read_loss_scale(Graph& graph);
 
-// Adds to an update's graph what becomes of the scale. Returns whether all of `gradients` are finite, 1 or 0, in their
-// rank.
+// Adds the update of the scale to the graph of an update rule. Returns 1 if all `gradients` are finite, else 0, with
+// the rank of `gradients`.
 Value update_loss_scale(Graph& graph, Value gradients);
 
-// What a snapshot keeps of it; nothing where the store has none.
+// Saves the loss scale in a solver state; nothing if the store has none.
 void save_loss_scale(const StateStore& store, caffe::SolverState* state);
-// Nothing where the store or the state has none. Throws a data_error where the state of the file at `path` is damaged.
+// Restores the loss scale; nothing if the store or the solver state has none. Throws a data_error if the value in the
+// file at `path` is invalid.
 void restore_loss_scale(const std::string& path, const caffe::SolverState& state, StateStore& store);
 
-// Tells of the updates that loss scaling leaves out; nothing where the store has none of its states.
-class LeftOutUpdates {
+// Counts the updates that loss scaling skips; none if the store has no loss scale.
+class SkippedUpdates {
  public:
-  LeftOutUpdates(Device& device, const StateStore& store);
-  // Asks how many they are by then, behind the updates that are queued.
+  SkippedUpdates(Device& device, const StateStore& store);
+  // Queues a copy of the count after the queued updates.
   void start();
-  // A line on those since the line before, as of the last start; "" where there are none.
+  // A line on the updates skipped between the last start and the line before; "" for none.
   std::string describe();
 
  private:
   const StateStore& store_;
   std::unique_ptr<Readback> readback_;
-  int64_t told_ = 0;
+  int64_t reported_ = 0;
 };
 
 }  // namespace trainer

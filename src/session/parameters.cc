@@ -10,11 +10,12 @@
 #include "base/text.h"
 #include "formats/manifest.h"
 #include "layers/shared/filler.h"
+#include "session/state_names.h"
 
 namespace trainer {
 namespace {
 
-// The values written in the net itself, or null.
+// The values in the net itself, or nullptr.
 const caffe::BlobProto* given_values(const LoweredNet& net, const ParameterInfo& parameter) {
   const LoweredLayer& layer = net.layers[static_cast<size_t>(parameter.layer)];
   return layer.param->blobs_size() > parameter.blob ? &layer.param->blobs(parameter.blob) : nullptr;
@@ -42,7 +43,7 @@ std::vector<float> initial_values(const LoweredNet& net, const ParameterInfo& pa
   return values;
 }
 
-// Legacy blobs compare right-aligned in four axes: 1,1,3,5 fits 3,5.
+// Compares legacy shapes right-aligned in four axes: 1,1,3,5 fits 3,5.
 bool shapes_fit(const WeightBlob& blob, const Shape& target) {
   if (!blob.legacy_shape) return blob.shape == target;
   if (target.rank() > 4) return false;
@@ -73,7 +74,7 @@ bool has_twin_with_blobs(const WeightFile& file, const std::string& name) {
 
 // Why the layer's blobs do not fit, or "".
 std::string misfit(const WeightLayer& source, const LoweredLayer& target, const LoweredNet& net, bool hdf5) {
-  // HDF5 files leave out what another layer owns.
+  // HDF5 files omit blobs that another layer owns.
   size_t least = target.parameters.size();
   while (hdf5 && least > 0 && !net.parameters[static_cast<size_t>(target.parameters[least - 1])].owner) --least;
   if (source.blobs.size() < least || source.blobs.size() > target.parameters.size())
@@ -101,11 +102,11 @@ void require_fit(const std::string& path, const std::vector<WeightMatch>& matche
     throw data_error("{}\nLayers of the same name must have blobs of the same shape{}", match_table(path, matches),
                      remedy);
   if (count_of(WeightMatch::kLoaded, matches) == 0)
-    throw data_error("{}\nNothing of this file fits the net: layers are matched by name. Is it the right file?",
+    throw data_error("{}\nNo layer of this file fits the net: layers are matched by name. Is it the right file?",
                      match_table(path, matches));
 }
 
-// Whether the layer starts from a filler: values that neither the file nor the net itself gives.
+// Whether a blob of the layer starts from its filler, as neither the file nor the net has values for it.
 bool is_fresh(const LoweredLayer& layer, const LoweredNet& net, const std::set<std::string>& loaded) {
   return std::any_of(layer.parameters.begin(), layer.parameters.end(), [&](int index) {
     const ParameterInfo& parameter = net.parameters[static_cast<size_t>(index)];
@@ -113,8 +114,8 @@ bool is_fresh(const LoweredLayer& layer, const LoweredNet& net, const std::set<s
   });
 }
 
-// What may be meant by a layer that the file lacks: one of its unused layers with blobs of equal shape, of a similar
-// name or the only one.
+// Names an unused layer of the file that may be the layer that the file lacks: one with blobs of equal shape that has a
+// similar name or is the only one.
 std::string twin_hint(const LoweredLayer& layer, const LoweredNet& net, const WeightFile& file) {
   std::vector<std::string> fitting;
   for (const WeightLayer& source : file.layers) {
@@ -143,15 +144,15 @@ std::vector<const ParameterInfo*> declare_parameters(const LoweredNet& net, bool
     check_given_values(net, parameter);
     added.push_back(&parameter);
   };
-  if (trained && !store.contains("parameters")) {
+  if (trained && !store.contains(kParameterGroup)) {
     std::vector<StateInfo> parameters, gradients;
     for (const ParameterInfo* parameter : trained_parameters(net)) {
       add(*parameter);
       parameters.push_back({parameter->state, parameter->shape});
-      gradients.push_back({"gradients/" + parameter->state, parameter->shape});
+      gradients.push_back({gradient_state(parameter->state), parameter->shape});
     }
-    store.add_group("parameters", parameters);
-    store.add_group("gradients", gradients);
+    store.add_group(kParameterGroup, parameters);
+    store.add_group(kGradientGroup, gradients);
   }
   for (const ParameterInfo& parameter : net.parameters) {
     if (!parameter.owner) continue;
@@ -167,7 +168,7 @@ std::vector<const ParameterInfo*> declare_parameters(const LoweredNet& net, bool
                             layer.bottom_names.front(), layer.bottoms.front().shape().text());
       throw config_error(
           "layer \"{}\": blob {} is {} in the training net and {} in this one; nets that share a layer by "
-          "name need equal shapes.{} Layers that are to have weights of their own need different names",
+          "name need equal shapes.{} Layers with separate weights need different names",
           layer.param->name(), parameter.blob, store.shape(parameter.state).caffe_text(), parameter.shape.caffe_text(),
           bottom);
     }
@@ -239,8 +240,8 @@ void require_trained(const std::string& path, const std::vector<WeightMatch>& ma
   require_fit(path, matches, "");
   if (allow_fresh || count_of(WeightMatch::kFresh, matches) == 0) return;
   throw data_error(
-      "{}\nFresh layers would compute with the random numbers of their fillers. Give the weights of this net, or "
-      "rename the layer as training did (--set 'layer[NAME].name=NEW'); --allow_fresh computes all the same",
+      "{}\nFresh layers compute with the random numbers of their fillers. Give the weights of this net, or rename "
+      "the layer as training did (--set 'layer[NAME].name=NEW'); --allow_fresh accepts fresh layers",
       match_table(path, matches));
 }
 
@@ -283,7 +284,7 @@ void save_weights(AtomicFile& file, bool hdf5, bool diff, const LoweredNet& net,
         const ParameterInfo& parameter = net.parameters[static_cast<size_t>(index)];
         if (!values.count(parameter.state)) values[parameter.state] = store.read(parameter.state);
         if (diff && !steps.count(parameter.state)) {
-          const std::string gradient = "gradients/" + parameter.state;
+          const std::string gradient = gradient_state(parameter.state);
           steps[parameter.state] = store.contains(gradient) ? store.read(gradient)
                                                             : std::vector<float>(values[parameter.state].size(), 0.0f);
         }

@@ -7,11 +7,12 @@
 #include "compile/compile.h"
 #include "ops/math.h"
 #include "session/loss_scale.h"
+#include "session/state_names.h"
 
 namespace trainer {
 namespace {
 
-constexpr size_t kScalarsApart = 16;  // floats from the learning rate to the correction: each has its line
+constexpr size_t kScalarsApart = 16;  // floats from the learning rate to the correction: one cache line each
 
 struct RuleInput {
   Value g, h, h2, rate, correction;
@@ -78,11 +79,11 @@ const Rule* find_rule(const std::string& type) {
   return nullptr;
 }
 
-// A value a parameter over the arena: 0 in the gaps.
+// One value for each parameter over the flat states; 0 in the padding.
 SegmentTable per_parameter(const StateStore& store, const std::vector<const ParameterInfo*>& parameters,
                            float (*value)(const ParameterInfo&)) {
   SegmentTable table;
-  const float* base = static_cast<const float*>(store.data("parameters"));
+  const float* base = static_cast<const float*>(store.data(kParameterGroup));
   for (const ParameterInfo* parameter : parameters) {
     const int64_t begin = static_cast<const float*>(store.data(parameter->state)) - base;
     if (!table.ends.empty() && table.ends.back() < begin) {
@@ -92,7 +93,7 @@ SegmentTable per_parameter(const StateStore& store, const std::vector<const Para
     table.ends.push_back(begin + parameter->shape.count());
     table.values.push_back(value(*parameter));
   }
-  const int64_t total = store.shape("parameters").count();
+  const int64_t total = store.shape(kParameterGroup).count();
   if (table.ends.empty() || table.ends.back() < total) {
     table.ends.push_back(total);
     table.values.push_back(0);
@@ -107,7 +108,7 @@ bool all_equal(const std::vector<const ParameterInfo*>& parameters, float (*valu
   return true;
 }
 
-// The multiplier as a scalar where all parameters have the same, else as a segment table.
+// The multiplier as a scalar if all parameters have the same one, else as a segment table.
 Value multiplier(Graph& graph, const StateStore& store, const std::vector<const ParameterInfo*>& parameters,
                  float (*value)(const ParameterInfo&)) {
   if (!parameters.empty() && all_equal(parameters, value)) return constant(graph, Shape{1}, value(*parameters.front()));
@@ -139,10 +140,6 @@ caffe::SolverParameter default_solver() {
   return solver;
 }
 
-std::string UpdateRule::history_state(int index, const std::string& parameter) {
-  return fmt::format("history{}/{}", index, parameter);
-}
-
 UpdateRule::UpdateRule(const caffe::SolverParameter& solver, const std::vector<const ParameterInfo*>& parameters,
                        DeviceSession& device_session)
     : solver_(solver), device_session_(device_session) {
@@ -152,17 +149,17 @@ UpdateRule::UpdateRule(const caffe::SolverParameter& solver, const std::vector<c
     std::vector<StateInfo> members;
     for (const ParameterInfo* parameter : parameters)
       members.push_back({history_state(i, parameter->state), parameter->shape});
-    device_session.store.add_group(fmt::format("history{}", i), members);
+    device_session.store.add_group(history_group(i), members);
   }
 
   Module module;
   Graph& graph = *module.graph;
   graph.set_context(-1, Pass::kUpdate);
-  const Shape flat = device_session.store.shape("parameters");
+  const Shape flat = device_session.store.shape(kParameterGroup);
   const Value rate = graph.add_source("rate", Shape{1});
   const Value correction = graph.add_source("correction", Shape{1});
-  const Value w = graph.read_state({"parameters", flat});
-  Value g = graph.read_state({"gradients", flat, StateOwner::kSolver});
+  const Value w = graph.read_state({kParameterGroup, flat});
+  Value g = graph.read_state({kGradientGroup, flat, StateOwner::kSolver});
 
   Value usable;
   if (device_session.scales_loss()) {
@@ -170,7 +167,7 @@ UpdateRule::UpdateRule(const caffe::SolverParameter& solver, const std::vector<c
     g = g / read_loss_scale(graph);
   }
   const auto if_usable = [&](Value next, Value otherwise) { return usable ? select(usable, next, otherwise) : next; };
-  // As in Caffe, devices' gradients are averaged before they are clipped, and those of iter_size passes after it.
+  // As in Caffe, the average over devices comes before clipping and the average over iter_size passes after it.
   if (device_session.world > 1) g = g * (1.0f / static_cast<float>(device_session.world));
   clips_ = solver.clip_gradients() >= 0;
   if (clips_) {
@@ -189,14 +186,14 @@ UpdateRule::UpdateRule(const caffe::SolverParameter& solver, const std::vector<c
   }
   RuleInput in{g,          Value(), Value(), rate * multiplier(graph, device_session.store, parameters, lr_mult),
                correction, solver_};
-  in.h = graph.read_state({"history0", flat, StateOwner::kSolver});
-  if (rule->history > 1) in.h2 = graph.read_state({"history1", flat, StateOwner::kSolver});
+  in.h = graph.read_state({history_group(0), flat, StateOwner::kSolver});
+  if (rule->history > 1) in.h2 = graph.read_state({history_group(1), flat, StateOwner::kSolver});
   const RuleResult result = rule->make(in);
-  graph.write_state("parameters", if_usable(w - result.step, w));
-  // As in Caffe, what a snapshot keeps as gradients is the last step.
-  if (solver.snapshot_diff()) graph.write_state("gradients", if_usable(result.step, constant(graph, Shape{1}, 0)));
-  graph.write_state("history0", if_usable(result.h, in.h));
-  if (rule->history > 1) graph.write_state("history1", if_usable(result.h2, in.h2));
+  graph.write_state(kParameterGroup, if_usable(w - result.step, w));
+  // As in Caffe, snapshots save the last step in place of the gradient.
+  if (solver.snapshot_diff()) graph.write_state(kGradientGroup, if_usable(result.step, constant(graph, Shape{1}, 0)));
+  graph.write_state(history_group(0), if_usable(result.h, in.h));
+  if (rule->history > 1) graph.write_state(history_group(1), if_usable(result.h2, in.h2));
 
   program_ = compile(std::move(module), *device_session.device, device_session.store, device_session.arena);
   scalars_ = std::make_unique<DeviceBlock>(*device_session.device, 2 * kScalarsApart * size_of(DType::kF32));

@@ -1,9 +1,9 @@
-// The update rule of each solver type as one map over the flat arena of parameters, gradients and history.
+// The update rule of each solver type as one map over the flat parameters, gradients and history.
 //
-// Order as in Caffe, behind the loss scale (loss_scale.h) where there is one: average over the devices that train
-// together, clip by the global norm of the accumulated gradient, divide by iter_size, regularise, then the rule with
-// rate * lr_mult. lr_mult and decay_mult are piecewise constant over the arena (SegmentTable); padding between
-// parameters has gradient, weight and history zero and stays so.
+// The order is Caffe's, after the division by the loss scale (loss_scale.h): average over the devices that train
+// together, clip by the global norm of the accumulated gradient, divide by iter_size, regularize, then apply the rule
+// with rate * lr_mult. lr_mult and decay_mult are piecewise constant over the flat states (SegmentTable). In the
+// padding between parameters gradient, weight and history are and stay zero.
 #pragma once
 
 #include <memory>
@@ -17,27 +17,25 @@
 
 namespace trainer {
 
-// Solver types and how many history blobs a parameter has; 0 for an unknown type.
+// The history blobs of a parameter for a solver type; 0 for an unknown type.
 int history_blobs(const std::string& solver_type);
 const std::vector<std::string>& solver_types();
-// SGD with momentum and weight decay: for an iteration that is timed or planned without a solver.
+// SGD with momentum and weight decay, to time or plan an iteration without a solver.
 caffe::SolverParameter default_solver();
 
 class UpdateRule {
  public:
-  // The states "parameters" and "gradients" must be in the store; adds the groups "history0", "history1" whose
-  // members are named history_state(i, parameter).
+  // The store must have the parameter and gradient groups; adds the history groups (state_names.h).
   UpdateRule(const caffe::SolverParameter& solver, const std::vector<const ParameterInfo*>& parameters,
              DeviceSession& device_session);
 
   // Applies the update of iteration `iteration` with this rate.
   void apply(float rate, int iteration);
   void apply_timed(float rate, int iteration, std::vector<double>* seconds);
-  // Where clip_gradients is set: the gradient's norm before the last update; else 0.
+  // With clip_gradients the norm of the gradient before the last update; else 0.
   float gradient_norm() const;
 
   const Program& program() const { return *program_; }
-  static std::string history_state(int index, const std::string& parameter);
 
  private:
   void set_scalars(float rate, int iteration);

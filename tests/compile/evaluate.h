@@ -11,6 +11,7 @@
 #include "compile/compile.h"
 #include "ops/math.h"
 #include "runtime/memory.h"
+#include "runtime/open_device.h"
 #include "test_environment.h"
 
 namespace trainer {

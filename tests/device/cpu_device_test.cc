@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "device/op_case.h"
+#include "runtime/open_device.h"
 
 namespace trainer::cpu {
 namespace {
@@ -25,7 +26,7 @@ OpCase matmul() {
 }
 
 TEST(CpuDevice, AllocatesZeroedAlignedMemory) {
-  const std::unique_ptr<Device> device = open_device("cpu");
+  const std::unique_ptr<Device> device = open_device(DeviceSpec());
   for (int64_t bytes : {int64_t{1}, int64_t{100}, int64_t{5} << 20}) {
     char* memory = static_cast<char*>(device->allocate(bytes));
     EXPECT_EQ(reinterpret_cast<uintptr_t>(memory) % (bytes >= (2 << 20) ? (2 << 20) : 64), 0u);
@@ -39,14 +40,14 @@ TEST(CpuDevice, AllocatesZeroedAlignedMemory) {
 }
 
 TEST(CpuDevice, RefusesMoreMemoryThanThereIs) {
-  const std::unique_ptr<Device> device = open_device("cpu");
+  const std::unique_ptr<Device> device = open_device(DeviceSpec());
   const std::string message = message_of([&] { device->allocate(int64_t{1} << 50); });
   EXPECT_NE(message.find("1024.0 TiB asked for"), std::string::npos) << message;
   EXPECT_NE(message.find(" free"), std::string::npos) << message;
 }
 
 TEST(CpuDevice, ChoosesTheFastestThatTakesTheOp) {
-  const std::unique_ptr<Device> device = open_device("cpu");
+  const std::unique_ptr<Device> device = open_device(DeviceSpec());
   const OpCase c = matmul();
   const KernelChoice choice = device->choose(c.instance);
   EXPECT_NE(choice.implementation, "reference");
@@ -65,7 +66,7 @@ TEST(CpuDevice, ChoosesTheFastestThatTakesTheOp) {
 TEST(CpuDevice, SaysWhyFasterOnesWereRefused) {
   LrnAttributes a;
   const OpCase c = op_case("", OpKind::kLrn, a, {tensor({1, 4, 3, 3})}, {tensor({1, 4, 3, 3})});
-  const KernelChoice choice = open_device("cpu")->choose(c.instance);
+  const KernelChoice choice = open_device(DeviceSpec())->choose(c.instance);
   EXPECT_EQ(choice.implementation, "reference");
   ASSERT_EQ(choice.refused.size(), 1u);
   EXPECT_EQ(choice.refused[0].implementation, "direct");
@@ -74,16 +75,12 @@ TEST(CpuDevice, SaysWhyFasterOnesWereRefused) {
 
 TEST(CpuDevice, TakesTheReferenceOnDemand) {
   setenv("TRAINER_IMPL", "reference", 1);
-  const KernelChoice choice = open_device("cpu")->choose(matmul().instance);
+  const KernelChoice choice = open_device(DeviceSpec())->choose(matmul().instance);
   EXPECT_EQ(choice.implementation, "reference");
   EXPECT_FALSE(choice.refused.empty());
   setenv("TRAINER_IMPL", "fast", 1);
-  EXPECT_THROW(open_device("cpu"), Error);
+  EXPECT_THROW(open_device(DeviceSpec()), Error);
   unsetenv("TRAINER_IMPL");
-}
-
-TEST(CpuDevice, NamesAnUnknownDevice) {
-  EXPECT_NE(message_of([] { open_device("gpu7"); }).find("\"gpu7\""), std::string::npos);
 }
 
 }  // namespace

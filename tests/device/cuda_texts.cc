@@ -37,10 +37,11 @@ constexpr size_t kMostTexts = 300;
 std::unique_ptr<Device> planned_gpu() {
   void* plugin = dlopen(TRAINER_CUDA_PLUGIN, RTLD_NOW | RTLD_LOCAL);
   if (plugin == nullptr) throw device_error("{}", dlerror());
-  const auto open = reinterpret_cast<Device* (*)(const char*, const char*, const DeviceOptions*)>(
+  const auto open = reinterpret_cast<Device* (*)(const DeviceSpec*, const char*, const DeviceOptions*)>(
       dlsym(plugin, "trainer_open_cuda_device"));
+  const DeviceSpec spec{DeviceSpec::Kind::kCuda, 0, "sm_90", true};
   const DeviceOptions options;
-  return planning_device(std::unique_ptr<Device>(open("sm_90", TRAINER_VERSION, &options)));
+  return planning_device(std::unique_ptr<Device>(open(&spec, TRAINER_VERSION, &options)));
 }
 
 // What one precision's programs generate.

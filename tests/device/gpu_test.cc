@@ -17,6 +17,7 @@
 #include "device/test_gpu.h"
 #include "ops/opaque.h"
 #include "runtime/memory.h"
+#include "runtime/open_device.h"
 
 namespace trainer::cpu {
 namespace {
@@ -53,7 +54,7 @@ class Gpu : public testing::Test {
   }
   void new_device(const DeviceOptions& options = {}) {
     device_.reset();
-    device_ = open_device("cuda:0", options);
+    device_ = open_device(DeviceSpec::cuda(0), options);
   }
 
   static constexpr int64_t kWorkspaceAlignment = 256;
@@ -272,7 +273,7 @@ TEST_F(Gpu, RelusWhereNoEnginePassesANan) {
 }
 
 TEST_F(Gpu, AHandledFailureLeavesNoError) {
-  EXPECT_THROW(open_device("cuda:99"), Error);
+  EXPECT_THROW(open_device(DeviceSpec::cuda(99)), Error);
   EXPECT_THROW(device_->allocate(int64_t{1} << 50), OutOfMemory);
   std::vector<OpCase> cases;
   add_copies(&cases);
@@ -355,7 +356,7 @@ TEST_F(Gpu, AThreadDrivesEachDevice) {
   std::array<int, 2> same = {};
   for (size_t i = 0; i < same.size(); ++i) {
     threads.emplace_back([i, &same] {
-      const std::unique_ptr<Device> device = open_device("cuda:" + std::to_string(i));
+      const std::unique_ptr<Device> device = open_device(DeviceSpec::cuda(static_cast<int>(i)));
       const TensorDesc rows = tensor({2, 20, 33, 31}), channels = tensor(rows.shape, MemoryFormat::kChannelsLast);
       const OpCase there = op_case("there", OpKind::kReorder, NoAttributes{}, {rows}, {channels});
       const OpCase back = op_case("back", OpKind::kReorder, NoAttributes{}, {channels}, {rows});
@@ -486,7 +487,7 @@ class TwoGpus {
  public:
   TwoGpus() {
     for (size_t i = 0; i < 2; ++i) {
-      devices_.push_back(open_device("cuda:" + std::to_string(i)));
+      devices_.push_back(open_device(DeviceSpec::cuda(static_cast<int>(i))));
       blocks_.push_back(std::make_unique<DeviceBlock>(*devices_[i], sizeof(float)));
       markers_.push_back(devices_[i]->make_event());
     }

@@ -9,7 +9,7 @@
 #include <string>
 
 #include "base/error.h"
-#include "runtime/device.h"
+#include "runtime/open_device.h"
 #include "test_environment.h"
 
 namespace trainer {
@@ -17,13 +17,13 @@ namespace trainer {
 // The one that TRAINER_TEST_DEVICE names, with the plugin and the libraries that are there; where it names none, the
 // one that tests/emulated_gpu emulates. nullptr, with the reason, where this build has none.
 inline std::unique_ptr<Device> open_test_gpu(std::string* reason) {
-  if (test_device().rfind("cuda:", 0) == 0) return open_device(test_device());
+  if (tests_run_on_gpu()) return open_device(test_device());
 #ifdef EMULATED_LIBRARIES
   setenv("TRAINER_CUDA_LIBRARIES", EMULATED_LIBRARIES, 1);
   setenv("XDG_CACHE_HOME", EMULATED_LIBRARIES "/cache", 1);
   setenv("EMULATED_GPUS", "2", 1);
   unsetenv("CUDA_VISIBLE_DEVICES");
-  return open_device("cuda:0");
+  return open_device(DeviceSpec::cuda(0));
 #else
   *reason = "this build has no CUDA device";
   return nullptr;
@@ -46,7 +46,7 @@ inline int64_t queued_on_emulated_gpu() {
 // Whether there are so many.
 inline bool has_gpus(int count) {
   try {
-    open_device("cuda:" + std::to_string(count - 1));
+    open_device(DeviceSpec::cuda(count - 1));
     return true;
   } catch (const Error&) {
     return false;

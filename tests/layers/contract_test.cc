@@ -16,6 +16,7 @@
 #include "compile/evaluate.h"
 #include "config/prototxt.h"
 #include "layers/example_nets.h"
+#include "runtime/open_device.h"
 
 namespace trainer {
 namespace {
@@ -25,7 +26,7 @@ class Example {
  public:
   Example(const std::string& text, caffe::Phase phase, bool reference) {
     setenv("TRAINER_IMPL", reference ? "reference" : "", 1);
-    device_ = open_device(reference ? "cpu" : test_device());
+    device_ = open_device(reference ? DeviceSpec() : test_device());
     unsetenv("TRAINER_IMPL");
     store_ = std::make_unique<StateStore>(*device_);
     arena_ = std::make_unique<Arena>(*device_);

@@ -10,7 +10,7 @@
 
 #include "base/error.h"
 #include "ops/graph.h"
-#include "runtime/device.h"
+#include "runtime/open_device.h"
 
 namespace trainer {
 
@@ -19,7 +19,7 @@ class GraphRun {
   // States and sources by name, row-major; sources and states that are not given are zero.
   GraphRun(const Graph& graph, const std::map<std::string, std::vector<float>>& given, uint64_t pass = 0)
       : graph_(graph), memory_(graph.values.size()) {
-    const std::unique_ptr<Device> device = open_device("cpu");
+    const std::unique_ptr<Device> device = open_device(DeviceSpec());
     for (const Op& op : graph.ops) {
       for (int output : op.outputs)
         memory_[static_cast<size_t>(output)].resize(static_cast<size_t>(graph.desc(output).bytes() + 64), 0);

@@ -57,7 +57,7 @@ layer { name: "lstm" type: "LSTM" bottom: "x" bottom: "cont" top: "h"
   TempFolder folder_;
   caffe::NetParameter net_;
   Positions positions_;
-  DeviceSession device_session_{"cpu"};
+  DeviceSession device_session_{DeviceSpec()};
 };
 
 TEST_F(Carried, FirstItemsGoOnWhereTheirNumberChanges) {

@@ -16,7 +16,7 @@ std::string error_of(const std::string& text) {
   Diagnostics diagnostics, warnings;
   parse_prototxt(text, "net.prototxt", &net, &positions, &diagnostics);
   diagnostics.throw_if_errors();
-  DeviceSession device_session("cpu");
+  DeviceSession device_session{DeviceSpec()};
   try {
     DataLayers({net, positions, caffe::TEST, 1, device_session}, {}, &warnings);
   } catch (const Error& error) {

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "session/cpu_without_refusal.h"
+#include "session/state_names.h"
 #include "train/update_rule.h"
 
 namespace trainer {
@@ -35,11 +36,11 @@ struct Bench {
     std::vector<const ParameterInfo*> trained;
     for (const ParameterInfo& parameter : parameters) {
       values.push_back({parameter.state, parameter.shape});
-      gradients.push_back({"gradients/" + parameter.state, parameter.shape});
+      gradients.push_back({gradient_state(parameter.state), parameter.shape});
       trained.push_back(&parameter);
     }
-    device_session.store.add_group("parameters", values);
-    device_session.store.add_group("gradients", gradients);
+    device_session.store.add_group(kParameterGroup, values);
+    device_session.store.add_group(kGradientGroup, gradients);
     for (const ParameterInfo& parameter : parameters) fill(parameter.state, 0.7f);
     update.emplace(solver, trained, device_session);
   }
@@ -51,7 +52,7 @@ struct Bench {
   }
   void step(int iteration, float scale) {
     for (const ParameterInfo& parameter : parameters)
-      fill("gradients/" + parameter.state, scale * (1.0f + static_cast<float>(iteration)));
+      fill(gradient_state(parameter.state), scale * (1.0f + static_cast<float>(iteration)));
     update->apply(0.1f, iteration);
   }
   float scalar(const char* state) const { return device_session.store.read(state).front(); }
@@ -85,7 +86,7 @@ TEST_F(LossScale, UpdatesAreThoseWithoutAScale) {
       scaled.step(i, kFirstLossScale);
     }
     expect_same(plain, scaled);
-    EXPECT_EQ(scaled.scalar("loss_scale/good_updates"), 3);
+    EXPECT_EQ(scaled.scalar(kGoodUpdates), 3);
   }
 }
 
@@ -99,55 +100,54 @@ TEST_F(LossScale, GradientsThatAreNotFiniteChangeNothing) {
       before.step(0, kFirstLossScale);
       std::vector<float> gradient(20, 1.0f);
       gradient[19] = bad;
-      bench.device_session.store.write("gradients/b", gradient.data());
+      bench.device_session.store.write(gradient_state("b"), gradient.data());
       bench.update->apply(0.1f, 1);
       for (const std::string& state : before.device_session.store.names()) {
-        if (state.rfind("loss_scale", 0) == 0 || state.rfind("gradients", 0) == 0) continue;
+        if (state.starts_with(kLossScale) || state.starts_with(kGradientGroup)) continue;
         EXPECT_EQ(bench.device_session.store.read(state), before.device_session.store.read(state)) << state;
       }
-      EXPECT_EQ(bench.device_session.store.read("gradients/b"), std::vector<float>(20, 0.0f))
+      EXPECT_EQ(bench.device_session.store.read(gradient_state("b")), std::vector<float>(20, 0.0f))
           << "the step that a snapshot keeps";
-      EXPECT_EQ(bench.scalar("loss_scale"), kFirstLossScale / 2);
-      EXPECT_EQ(bench.scalar("loss_scale/good_updates"), 0);
-      LeftOutUpdates left_out(*bench.device_session.device, bench.device_session.store);
-      left_out.start();
-      EXPECT_EQ(left_out.describe(),
-                "Left out 1 update whose gradients float16 could not hold; the loss scale is 32768");
-      left_out.start();
-      EXPECT_EQ(left_out.describe(), "");
+      EXPECT_EQ(bench.scalar(kLossScale), kFirstLossScale / 2);
+      EXPECT_EQ(bench.scalar(kGoodUpdates), 0);
+      SkippedUpdates skipped(*bench.device_session.device, bench.device_session.store);
+      skipped.start();
+      EXPECT_EQ(skipped.describe(), "Skipped 1 update whose gradients float16 cannot hold; the loss scale is 32768");
+      skipped.start();
+      EXPECT_EQ(skipped.describe(), "");
     }
   }
 }
 
 TEST_F(LossScale, DoublesAfterManyGoodUpdatesWithinItsBounds) {
   Bench bench(solver("SGD"), Precision::kFP16);
-  bench.set("loss_scale/good_updates", kStepsToDouble - 2);
+  bench.set(kGoodUpdates, kStepsToDouble - 2);
   bench.step(0, 1);
-  EXPECT_EQ(bench.scalar("loss_scale"), kFirstLossScale);
+  EXPECT_EQ(bench.scalar(kLossScale), kFirstLossScale);
   bench.step(0, 1);
-  EXPECT_EQ(bench.scalar("loss_scale"), 2 * kFirstLossScale);
-  EXPECT_EQ(bench.scalar("loss_scale/good_updates"), 0);
-  bench.set("loss_scale", kMostLossScale);
-  bench.set("loss_scale/good_updates", kStepsToDouble - 1);
+  EXPECT_EQ(bench.scalar(kLossScale), 2 * kFirstLossScale);
+  EXPECT_EQ(bench.scalar(kGoodUpdates), 0);
+  bench.set(kLossScale, kMostLossScale);
+  bench.set(kGoodUpdates, kStepsToDouble - 1);
   bench.step(0, 1);
-  EXPECT_EQ(bench.scalar("loss_scale"), kMostLossScale);
-  bench.set("loss_scale", kLeastLossScale);
+  EXPECT_EQ(bench.scalar(kLossScale), kMostLossScale);
+  bench.set(kLossScale, kLeastLossScale);
   bench.step(0, std::numeric_limits<float>::infinity());
-  EXPECT_EQ(bench.scalar("loss_scale"), kLeastLossScale);
+  EXPECT_EQ(bench.scalar(kLossScale), kLeastLossScale);
 }
 
 TEST_F(LossScale, SnapshotsKeepIt) {
   Bench bench(solver("SGD"), Precision::kFP16), other(solver("SGD"), Precision::kFP16),
       plain(solver("SGD"), Precision::kFP32);
-  bench.set("loss_scale", 64);
-  bench.set("loss_scale/good_updates", 1234);
+  bench.set(kLossScale, 64);
+  bench.set(kGoodUpdates, 1234);
   caffe::SolverState state, empty;
   save_loss_scale(bench.device_session.store, &state);
   restore_loss_scale("x.solverstate", empty, other.device_session.store);
-  EXPECT_EQ(other.scalar("loss_scale"), kFirstLossScale);
+  EXPECT_EQ(other.scalar(kLossScale), kFirstLossScale);
   restore_loss_scale("x.solverstate", state, other.device_session.store);
-  EXPECT_EQ(other.scalar("loss_scale"), 64);
-  EXPECT_EQ(other.scalar("loss_scale/good_updates"), 1234);
+  EXPECT_EQ(other.scalar(kLossScale), 64);
+  EXPECT_EQ(other.scalar(kGoodUpdates), 1234);
   restore_loss_scale("x.solverstate", state, plain.device_session.store);
   save_loss_scale(plain.device_session.store, &empty);
   EXPECT_FALSE(empty.has_loss_scale());

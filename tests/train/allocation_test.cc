@@ -147,7 +147,7 @@ void expect_no_allocations(const std::string& text) {
   Diagnostics diagnostics;
   parse_prototxt(text, "net.prototxt", &net, &positions, &diagnostics);
   diagnostics.throw_if_errors();
-  DeviceSession device_session("cpu");
+  DeviceSession device_session{DeviceSpec()};
   NetSession session(net, positions, caffe::TRAIN, 1, device_session);
   add_parameters(session.lowered(), 1, true, device_session.store);
   caffe::SolverParameter solver;

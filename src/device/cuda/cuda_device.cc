@@ -28,18 +28,15 @@ DeviceProperties properties_of(int ordinal) {
   return p;
 }
 
-std::unique_ptr<Context> open_context(std::string_view which, const DeviceOptions& options) {
-  int ordinal = -1;
-  const auto [end, error] = std::from_chars(which.data(), which.data() + which.size(), ordinal);
-  if (error != std::errc() || end != which.data() + which.size())
-    return std::make_unique<Context>(typical_properties(std::string(which)), -1, options);
-  return std::make_unique<Context>(properties_of(ordinal), ordinal, options);
+std::unique_ptr<Context> open_context(const DeviceSpec& spec, const DeviceOptions& options) {
+  if (!spec.architecture.empty()) return std::make_unique<Context>(typical_properties(spec.architecture), -1, options);
+  return std::make_unique<Context>(properties_of(spec.ordinal), spec.ordinal, options);
 }
 
 }  // namespace
 
-CudaDevice::CudaDevice(const std::string& which, const DeviceOptions& options)
-    : context_(open_context(which, options)), host_memory_(make_locked_memory(*context_)) {}
+CudaDevice::CudaDevice(const DeviceSpec& spec, const DeviceOptions& options)
+    : context_(open_context(spec, options)), host_memory_(make_locked_memory(*context_)) {}
 CudaDevice::~CudaDevice() = default;
 
 Context& CudaDevice::entered() const {

@@ -5,14 +5,15 @@
 
 #include "device/cuda/context.h"
 #include "runtime/device.h"
+#include "runtime/device_spec.h"
 
 namespace trainer::cuda {
 
 class CudaDevice : public Device {
  public:
-  // "0": the GPU of this number, of which `gpus` knows that it can be used; "h200", "sm_90": one that is only planned
-  // for (typical_properties).
-  CudaDevice(const std::string& which, const DeviceOptions& options);
+  // The GPU of the spec's ordinal, of which `gpus` knows that it can be used; with an architecture, one that is only
+  // planned for (typical_properties).
+  CudaDevice(const DeviceSpec& spec, const DeviceOptions& options);
   ~CudaDevice() override;
 
   std::string name() const override;

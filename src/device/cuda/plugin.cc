@@ -8,12 +8,12 @@
 // Opens a device (see CudaDevice). `version` is the program's: both must be of one build, since they share
 // classes.
 extern "C" __attribute__((visibility("default"))) trainer::Device* trainer_open_cuda_device(
-    const char* which, const char* version, const trainer::DeviceOptions* options) {
+    const trainer::DeviceSpec* spec, const char* version, const trainer::DeviceOptions* options) {
   if (std::strcmp(version, TRAINER_VERSION) != 0)
     throw trainer::device_error(
         "libtrainer_cuda.so is of version {} and the program of {}: install both from one build", TRAINER_VERSION,
         version);
-  return new trainer::cuda::CudaDevice(which, *options);
+  return new trainer::cuda::CudaDevice(*spec, *options);
 }
 
 // Opens NVIDIA's libraries and no GPU; throws a device_error that names the one that is missing.
