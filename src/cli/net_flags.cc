@@ -1,4 +1,4 @@
-// The flags that commands on nets have in common.
+// The flags that several commands share.
 #include "cli/net_flags.h"
 
 #include <optional>
@@ -16,34 +16,30 @@ namespace trainer {
 
 Flag gpu_flag() {
   return {"gpu", FlagType::kText, "", "N|auto|all",
-          "Run on the NVIDIA GPU of this number, among those that CUDA_VISIBLE_DEVICES leaves; auto takes one "
-          "that nobody uses. train also takes several, 0,1 or all. trainer device_query shows who uses which."};
+          "Run on the NVIDIA GPU with this number, counted among those in CUDA_VISIBLE_DEVICES; auto takes a free "
+          "one. train also accepts several (0,1) or all. trainer device_query shows the users of each GPU."};
 }
-Flag cpu_flag() { return {"cpu", FlagType::kBool, "false", "", "Run on the CPU, whatever solver_mode says."}; }
+Flag cpu_flag() { return {"cpu", FlagType::kBool, "false", "", "Run on the CPU, even if solver_mode is GPU."}; }
 Flag precision_flag() {
-  return {
-      "precision", FlagType::kChoice, "fp32", "fp32|tf32|bf16|fp16",
-      "What convolutions and large inner products multiply; what they sum, weights, their gradients and files are "
-      "floats "
-      "always. fp32: floats. tf32 (GPU): activations are floats, of which tensor cores multiply 10 bits of mantissa: "
-      "faster, to about 3 digits. bf16: activations are bfloat16, in half the memory, to 2 to 3 digits. fp16 (GPU): "
-      "activations are float16, to about 3 digits, in a range that the loss is scaled to fit automatically."};
+  return {"precision", FlagType::kChoice, "fp32", "fp32|tf32|bf16|fp16",
+          "The type of the operands of convolutions and large inner products. Sums, weights, their gradients and files "
+          "are always 32-bit floats. fp32: 32-bit floats. tf32 (GPU): activations are 32-bit floats, but tensor cores "
+          "use 10 bits of mantissa: faster, accurate to about 3 digits. bf16: activations are bfloat16, with half the "
+          "memory, accurate to 2 to 3 digits. fp16 (GPU): activations are float16, accurate to about 3 digits, with "
+          "automatic loss scaling."};
 }
 Flag deterministic_flag() {
-  return {"deterministic", FlagType::kBool, "false", "",
-          "Give the same bits each time on GPUs of one model, with the same libraries, driver and options; a training "
-          "that was "
-          "stopped and resumed too. Libraries' kernels that sum in no fixed sequence are left out, and kernels are not "
-          "chosen by "
-          "timing. Changes nothing on the CPU, where all sums have a fixed sequence: the same number of threads gives "
-          "the same "
-          "bits always."};
+  return {
+      "deterministic", FlagType::kBool, "false", "",
+      "Give the same bits in each run on GPUs of one model with the same libraries, driver and options, also after "
+      "stop and resume. Excludes library kernels that sum in no fixed order, and does not choose kernels by timing. "
+      "No effect on the CPU, where all sums have a fixed order: the same number of threads always gives the same "
+      "bits."};
 }
 Flag memory_flag() {
   return {"memory", FlagType::kText, "", "SIZE",
-          "Plan for at most so much memory (800M, 1.5G): parameters, gradients, history, activations and data buffers. "
-          "Forward "
-          "values are computed again in the backward pass where they do not fit; the results are the same bits."};
+          "The most memory to use (800M, 1.5G) for parameters, gradients, history, activations and data buffers. The "
+          "backward pass recomputes forward values that do not fit; the results are the same bits."};
 }
 Flag set_flag() {
   return {"set",
@@ -51,7 +47,7 @@ Flag set_flag() {
           "",
           "FIELD=VALUE",
           "Set a field of the solver or net: base_lr=0.1, layer[conv1].convolution_param.num_output=32. "
-          "`trainer help set` tells more.",
+          "See `trainer help set`.",
           true};
 }
 Flag fill_flag() {
@@ -59,12 +55,12 @@ Flag fill_flag() {
           FlagType::kText,
           "",
           "TOP=VALUE|gaussian",
-          "Fill this top of an Input layer: with one value (data=0.5), or with numbers drawn anew for each batch.",
+          "Fill this top of an Input layer with a value (data=0.5), or with new random numbers for each batch.",
           true};
 }
 Flag allow_fresh_flag() {
   return {"allow_fresh", FlagType::kBool, "false", "",
-          "Compute with layers that the weights lack, as their fillers make them."};
+          "Accept layers that the weights lack, with the values of their fillers."};
 }
 Flag level_flag() {
   return {"level", FlagType::kInteger, "0", "N", "The level of the net's state, for include and exclude rules."};
@@ -85,10 +81,10 @@ namespace {
 
 ChosenDevice chosen(const TakenGpu& gpu) {
   if (!gpu.warning.empty()) log_warning(gpu.warning);
-  return {fmt::format("cuda:{}", gpu.id), gpu.beside, "Use " + gpu.text};
+  return {DeviceSpec::cuda(gpu.id), gpu.lease, gpu.beside, "Use " + gpu.text};
 }
 
-// What --gpu says; nothing where the CPU is asked for, or neither.
+// The value of --gpu; nullopt without the flag.
 std::optional<GpuRequest> request_of(const Arguments& arguments) {
   if (arguments.get_bool("cpu") && arguments.given("gpu"))
     throw config_error("--cpu and --gpu contradict each other: give one of them");
@@ -101,11 +97,11 @@ std::optional<GpuRequest> request_of(const Arguments& arguments) {
 ChosenDevice cpu_device() {
   const CoreGrant cores = granted_cores();
   if (cores.omp_threads > 2 * cores.granted)
-    log_warning(
-        fmt::format("OMP_NUM_THREADS={} starts {} threads on {} core{}: they take turns and much memory. Set it to {}, "
-                    "or unset it",
-                    cores.omp_threads, usable_cores(), cores.granted, cores.granted == 1 ? "" : "s", cores.granted));
-  return {"cpu", "", "Use CPU."};
+    log_warning(fmt::format(
+        "OMP_NUM_THREADS={} starts {} threads on {} core{}: they compete for the cores and use more memory. "
+        "Set it to {}, or unset it",
+        cores.omp_threads, usable_cores(), cores.granted, cores.granted == 1 ? "" : "s", cores.granted));
+  return {DeviceSpec(), nullptr, "", "Use CPU."};
 }
 
 ChosenDevice gpu_device(int number) { return chosen(take_gpus({GpuRequest::Kind::kNumbers, {number}}).front()); }
@@ -127,7 +123,7 @@ ChosenDevice device_of(const Arguments& arguments) {
   if (!request) return cpu_device();
   const std::vector<TakenGpu> gpus = take_gpus(*request);
   if (gpus.size() > 1)
-    throw config_error("only trainer train runs on several GPUs, and --gpu={} names {}: name one, or take auto",
+    throw config_error("only trainer train runs on several GPUs, but --gpu={} names {}: name one, or use auto",
                        arguments.text("gpu"), gpus.size());
   return chosen(gpus.front());
 }

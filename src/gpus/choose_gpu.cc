@@ -1,4 +1,4 @@
-// Which GPUs a run takes.
+// Chooses and locks the GPUs of a run.
 #include "gpus/choose_gpu.h"
 
 #include <algorithm>
@@ -18,7 +18,7 @@ constexpr const char* kRemedy = "Run on the CPU with --cpu (extract_features: wi
 struct KnownGpu {
   NvidiaGpu gpu;
   GpuUse use;
-  std::string refusal;  // why it cannot be used, whoever uses it; or ""
+  std::string refusal;  // why this program cannot use it at all; or ""
 
   std::string name() const { return fmt::format("GPU {} ({})", gpu.id, gpu.name); }
 };
@@ -40,13 +40,14 @@ std::string processes_text(const GpuUse& use) {
   return text;
 }
 
-TakenGpu taken(const KnownGpu& known) {
+TakenGpu taken(const KnownGpu& known, const GpuLock& lock) {
   TakenGpu out;
+  out.lease = lock.lease;
   out.id = known.gpu.id;
   out.text = known.name();
   if (known.use.known) out.text += ", free " + format_bytes(known.use.free);
   out.beside = processes_text(known.use);
-  if (!out.beside.empty()) out.text += ", beside " + out.beside;
+  if (!out.beside.empty()) out.text += ", also used by " + out.beside;
   return out;
 }
 
@@ -57,12 +58,19 @@ std::string use_text(const GpuUse& use) {
   return text;
 }
 
-// Why a run that asked for any GPU does not take this one; "" where it would, its lock apart.
+// Why kAuto does not take this GPU, apart from its lock; or "".
 std::string not_free(const KnownGpu& known) {
   if (!known.refusal.empty()) return known.refusal;
   if (known.gpu.exclusive && !known.use.processes.empty()) return "its compute mode allows one process";
   if (known.use.known && known.use.free < known.use.total / 2) return "less than half of its memory is free";
   return "";
+}
+
+// Why a lock leaves its GPU to others.
+std::string not_taken(const GpuLock& lock) {
+  if (lock.state == GpuLock::State::kHeld) return "held by " + lock.holder;
+  if (lock.state == GpuLock::State::kShared) return "in use by another session of this process";
+  return "it cannot be locked: " + lock.problem;
 }
 
 TakenGpu take_free_gpu(const std::vector<KnownGpu>& gpus) {
@@ -76,8 +84,8 @@ TakenGpu take_free_gpu(const std::vector<KnownGpu>& gpus) {
     std::string reason = not_free(*known);
     if (reason.empty()) {
       const GpuLock lock = take_gpu_lock(known->gpu.uuid);
-      if (lock.state == GpuLock::State::kTaken) return taken(*known);
-      reason = lock.state == GpuLock::State::kHeld ? "held by " + lock.holder : "it cannot be locked: " + lock.problem;
+      if (lock.state == GpuLock::State::kTaken) return taken(*known, lock);
+      reason = not_taken(lock);
     }
     reasons[static_cast<size_t>(known->gpu.id)] =
         fmt::format("\n  {}: {}{}", known->name(), reason, use_text(known->use));
@@ -90,7 +98,7 @@ TakenGpu take_free_gpu(const std::vector<KnownGpu>& gpus) {
                      any_usable ? "Share one with --gpu=N, wait for one, or run on the CPU with --cpu" : kRemedy);
 }
 
-// The GPUs that are named; throws where one cannot be used.
+// The requested GPUs; throws if one cannot be used.
 std::vector<KnownGpu> usable_gpus(const std::vector<KnownGpu>& gpus, const GpuRequest& request) {
   std::vector<KnownGpu> usable;
   for (const int number : named_gpus(request, gpus.size())) {
@@ -102,14 +110,13 @@ std::vector<KnownGpu> usable_gpus(const std::vector<KnownGpu>& gpus, const GpuRe
 }
 
 TakenGpu take_named_gpu(const KnownGpu& known) {
-  TakenGpu out = taken(known);
   const GpuLock lock = take_gpu_lock(known.gpu.uuid);
+  TakenGpu out = taken(known, lock);
   if (lock.state == GpuLock::State::kHeld)
-    out.warning = fmt::format("GPU {} is in use by another run, {}. Both share it; --gpu=auto takes a free one",
+    out.warning = fmt::format("GPU {} is in use by another run, {}. Both runs share it; --gpu=auto takes a free GPU",
                               known.gpu.id, lock.holder);
   if (lock.state == GpuLock::State::kUnusable)
-    out.warning =
-        fmt::format("GPU {} cannot be locked, so that other runs may take it too: {}", known.gpu.id, lock.problem);
+    out.warning = fmt::format("GPU {} cannot be locked, so other runs may take it too: {}", known.gpu.id, lock.problem);
   return out;
 }
 
@@ -123,14 +130,14 @@ GpuRequest parse_gpu_request(const std::string& text) {
     return request;
   }
   if (text.rfind("sm_", 0) == 0)
-    throw config_error("--gpu={}: a GPU that is not there can be planned for (trainer summary), not run on", text);
+    throw config_error("--gpu={}: a GPU that is not in this machine can be planned for (trainer summary) but not used",
+                       text);
   for (const std::string& part : split(text, ',')) {
     const std::string digits = trim(part);
     if (digits.empty() || digits.size() > kMostDigits || digits.find_first_not_of("0123456789") != std::string::npos)
       throw config_error(
-          "--gpu={}: \"{}\" is no GPU's number; write a number, several with commas between (0,1), all, or "
-          "auto",
-          text, digits);
+          "--gpu={}: \"{}\" is no GPU's number; write a number, several with commas between (0,1), all, or auto", text,
+          digits);
     const int number = std::stoi(digits);
     if (std::find(request.numbers.begin(), request.numbers.end(), number) != request.numbers.end())
       throw config_error("--gpu={}: GPU {} is named twice", text, number);

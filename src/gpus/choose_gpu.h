@@ -1,8 +1,11 @@
-// Which GPUs a run takes: what --gpu may say, and how one is chosen among those that nobody uses.
+// Which GPUs a run takes: the values of --gpu, and the choice of a free GPU.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
+
+#include "gpus/gpu_lock.h"
 
 namespace trainer {
 
@@ -12,29 +15,30 @@ struct GpuRequest {
   std::vector<int> numbers;
 };
 
-// "auto", "all", "0", "0,1"; throws a config_error for anything else and for a number that is there twice.
+// "auto", "all", "0", "0,1"; throws a config_error for any other text and for a number that is given twice.
 GpuRequest parse_gpu_request(const std::string& text);
 
-// The numbers that are named, all of `count` for kAll; not for kAuto. Throws a device_error for one that is
-// not there.
+// The numbers of the request; for kAll those of all `count` GPUs; not for kAuto. Throws a device_error for a number
+// that no GPU has.
 std::vector<int> named_gpus(const GpuRequest& request, size_t count);
 
 struct TakenGpu {
   int id = 0;
-  std::string text;     // "GPU 1 (NVIDIA H100), free 79.1 GiB, beside pid 77 (bob, python3), 4.0 GiB"
-  std::string beside;   // the processes of others on it; or ""
-  std::string warning;  // another run holds its lock, or it cannot be locked; or ""
+  std::string text;                       // "GPU 1 (NVIDIA H100), free 79.1 GiB, also used by pid 77 (bob, ...)"
+  std::string beside;                     // other processes that use it; or ""
+  std::string warning;                    // another run holds its lock, or it cannot be locked; or ""
+  std::shared_ptr<const GpuLease> lease;  // none if there is a warning
 };
 
-// Takes the locks of the GPUs asked for until this process ends; no context is opened on any GPU.
+// Takes the locks of the requested GPUs. Opens no context on a GPU.
 //
-// kAuto takes one: of the GPUs whose lock is free and of whose memory half is free, one on which nobody else
-// computes comes first, then the one with the most free memory. A GPU that is named is taken even where
-// another run holds its lock. Throws a device_error with what could be done where there is no driver, a GPU
-// cannot be used, or none is free.
+// kAuto takes one GPU whose lock is free and whose memory is at least half free: first one that no process uses, then
+// the one with the most free memory. A GPU that is named is taken even if another run holds its lock; one that this
+// process holds is shared without a warning. Throws a device_error with a remedy if there is no driver, a GPU cannot be
+// used, or none is free.
 std::vector<TakenGpu> take_gpus(const GpuRequest& request);
 
-// Throws as take_gpus does where a GPU that is named, or one of all, cannot be used; takes no lock.
+// Throws as take_gpus does if a requested GPU cannot be used; takes no lock. Not for kAuto.
 void check_gpus(const GpuRequest& request);
 
 }  // namespace trainer

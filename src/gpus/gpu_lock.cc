@@ -1,5 +1,7 @@
-// One lock a GPU for all users of a machine. Folder and files are everybody's: nothing of what others may
-// have put there is followed, written before it is locked, or shown as it is.
+// A lock for each GPU, shared by all users of a machine.
+//
+// All users can write to the folder and its files. Links in it are not followed, a file is locked before it is written,
+// and its content is escaped before it is shown.
 #include "gpus/gpu_lock.h"
 
 #include <fcntl.h>
@@ -11,6 +13,8 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <map>
+#include <mutex>
 
 #include "base/lock_holder.h"
 #include "base/text.h"
@@ -44,7 +48,7 @@ class Descriptor {
   int number_;
 };
 
-// Folder and files get their whole mode, whatever the user's mask.
+// Gives folder and files their full mode, whatever the user's umask.
 class NoMask {
  public:
   NoMask() : before_(umask(0)) {}
@@ -63,14 +67,14 @@ bool make_folder(const char* path) {
   return mkdir(path, kFolderMode) == 0 || errno == EEXIST;
 }
 
-// A folder of this name that this user may write to, not a link to one.
+// Opens the folder if this user may write to it and it is not a link.
 Descriptor open_folder(const char* path) {
   Descriptor folder(open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (folder.open() && faccessat(folder.number(), ".", W_OK | X_OK, AT_EACCESS) != 0) return Descriptor();
   return folder;
 }
 
-// One that is there comes before one that could be made: users with different rights meet in it.
+// Prefers a folder that exists to one that could be made, so that users with different rights use the same one.
 Descriptor find_folder(bool make, GpuLock* lock) {
   std::string problem;
   for (const bool making : {false, true}) {
@@ -91,7 +95,8 @@ Descriptor find_folder(bool make, GpuLock* lock) {
   return Descriptor();
 }
 
-// Without O_CREAT first: Linux refuses it for others' files in a folder of this mode (fs.protected_regular).
+// Tries without O_CREAT first: Linux refuses O_CREAT for other users' files in a folder of this mode
+// (fs.protected_regular).
 Descriptor open_file(int folder, const char* name, bool make) {
   constexpr int kFlags = O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
   const NoMask no_mask;
@@ -103,7 +108,7 @@ Descriptor open_file(int folder, const char* name, bool make) {
   }
 }
 
-// The lock's file with its path in `lock`; closed where there is none, and `lock` says why.
+// Opens the file of the lock and sets the path in `lock`. On failure returns a closed descriptor and sets the reason.
 Descriptor find_file(const std::string& uuid, bool make, GpuLock* lock) {
   const Descriptor folder = find_folder(make, lock);
   if (!folder.open()) return Descriptor();
@@ -111,9 +116,9 @@ Descriptor find_file(const std::string& uuid, bool make, GpuLock* lock) {
   Descriptor file = open_file(folder.number(), uuid.c_str(), make);
   struct stat status {};
   if (file.open()) {
-    // A second name would make it a file of somebody's elsewhere.
+    // A second hard link can be another user's file.
     if (fstat(file.number(), &status) == 0 && S_ISREG(status.st_mode) && status.st_nlink == 1) return file;
-    lock->problem = lock->path + " is no file of its own";
+    lock->problem = lock->path + " is not a regular file with one link";
   } else {
     if (errno == ENOENT) return file;
     lock->problem = fmt::format("{}: {}", lock->path, error_text());
@@ -124,11 +129,11 @@ Descriptor find_file(const std::string& uuid, bool make, GpuLock* lock) {
 
 std::string holder_text(int file) {
   const std::vector<std::string> lines = split(read_holder(file), '\n');
-  if (lines.size() < 3) return "a process that has not told its name";
+  if (lines.size() < 3) return "a process that has not written its name";
   return fmt::format("pid {} ({}): {}", printable(lines[0]), printable(lines[1]), printable(lines[2]));
 }
 
-// Several tries: a process that only looks holds the lock for a moment, too.
+// Tries several times: look_at_gpu_lock holds the lock for a moment, too.
 bool try_lock(int file) {
   constexpr int kTries = 4;
   constexpr useconds_t kPause = 5000;
@@ -153,8 +158,19 @@ void set_refused(int file, GpuLock* lock) {
 
 }  // namespace
 
+GpuLease::~GpuLease() { close(file_); }
+
 GpuLock take_gpu_lock(const std::string& uuid) {
+  // An flock belongs to an open file: a second one of this process would be refused like one of another process.
+  static std::mutex mutex;
+  static std::map<std::string, std::weak_ptr<const GpuLease>> leases;
+  const std::lock_guard<std::mutex> guard(mutex);
   GpuLock lock;
+  lock.lease = leases[uuid].lock();
+  if (lock.lease != nullptr) {
+    lock.state = GpuLock::State::kShared;
+    return lock;
+  }
   Descriptor file = find_file(uuid, true, &lock);
   if (!file.open()) return lock;
   if (!try_lock(file.number())) {
@@ -163,7 +179,8 @@ GpuLock take_gpu_lock(const std::string& uuid) {
   }
   write_holder(file.number(),
                fmt::format("{}\n{}\n{}\n", getpid(), user_name(geteuid()), printable(own_command(kMostCommand))));
-  file.release();  // the end of the process closes it
+  lock.lease = std::make_shared<const GpuLease>(file.release());
+  leases[uuid] = lock.lease;
   lock.state = GpuLock::State::kTaken;
   return lock;
 }
