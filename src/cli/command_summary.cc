@@ -1,4 +1,4 @@
-// trainer summary: what a net is made of and how it will run, without running it.
+// trainer summary: shows the layers, memory and plan of a net without running it.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -26,7 +26,7 @@ std::string fit(std::string text, size_t width) {
   return text.size() <= width ? text : text.substr(0, width - 3) + "...";
 }
 
-// Multiply-adds of the forward pass, by layer.
+// The multiply-adds of the forward pass for each layer.
 std::vector<double> forward_multiply_adds(const LoweredNet& net) {
   std::vector<double> sums(net.layers.size(), 0.0);
   for (const Op& op : net.graph->ops) {
@@ -130,12 +130,12 @@ std::pair<std::string, Shape> read_shape(const std::string& word) {
     return config_error("--shape {}: {}; write the name of a data layer's top and its dimensions: data=16,3,227,227",
                         word, why);
   };
-  if (equals == std::string::npos || equals == 0) throw refuse("there is no NAME= in it");
+  if (equals == std::string::npos || equals == 0) throw refuse("it has no NAME=");
   std::vector<int64_t> dims;
   for (const std::string& part : split(word.substr(equals + 1), ',')) {
     const std::string number = trim(part);
     if (number.empty() || number.find_first_not_of("0123456789") != std::string::npos)
-      throw refuse(fmt::format("\"{}\" is no dimension", number));
+      throw refuse(fmt::format("\"{}\" is not a dimension", number));
     int64_t dim = 0;
     if (std::from_chars(number.data(), number.data() + number.size(), dim).ec != std::errc()) dim = Shape::kUncountable;
     dims.push_back(dim);
@@ -154,7 +154,7 @@ GivenShapes given_shapes(const Arguments& arguments) {
   return shapes;
 }
 
-// A session of the net; where only its data sets are missing, the remedy of this command is told too.
+// Opens a session of the net. If only its data sets are missing, adds the remedy of this command to the error.
 std::unique_ptr<NetSession> open_net(const ConfiguredNet& configured, caffe::Phase phase, DeviceSession& device_session,
                                      GivenShapes shapes) {
   try {
@@ -163,24 +163,24 @@ std::unique_ptr<NetSession> open_net(const ConfiguredNet& configured, caffe::Pha
   } catch (const DiagnosticsError& error) {
     if (error.code() != ExitCode::kData) throw;
     throw DiagnosticsError(error.code(),
-                           fmt::format("{}\nWithout its data sets a net is shown with shapes given for the "
-                                       "tops of its data layers: --shape data=16,3,227,227",
+                           fmt::format("{}\nTo show a net without its data sets, give the shapes of the tops of its "
+                                       "data layers: --shape data=16,3,227,227",
                                        error.what()),
                            error.problems());
   }
 }
 
-// A GPU that is there is asked for what planning depends on, and its lock is left to those that compute.
-std::string device_to_plan_for(const std::string& gpu) {
-  if (gpu.empty()) return "plan:cpu";
+// Planning reads the properties of a GPU but does not take its lock.
+DeviceSpec device_to_plan_for(const std::string& gpu) {
+  if (gpu.empty()) return DeviceSpec().planned();
   if (std::isalpha(static_cast<unsigned char>(gpu.front())) != 0 && gpu != "auto" && gpu != "all")
-    return "plan:cuda:" + gpu;
+    return {DeviceSpec::Kind::kCuda, 0, gpu, true};
   const GpuRequest request = parse_gpu_request(gpu);
   if (request.numbers.size() != 1)
     throw config_error("--gpu={}: a plan is for one GPU; write its number, a name (h200) or an architecture (sm_90)",
                        gpu);
   check_gpus(request);
-  return fmt::format("plan:cuda:{}", request.numbers.front());
+  return DeviceSpec::cuda(request.numbers.front()).planned();
 }
 
 int run_summary(const Arguments& arguments) {
@@ -204,7 +204,8 @@ int run_summary(const Arguments& arguments) {
   std::optional<UpdateRule> update;
   if (training) update.emplace(default_solver(), trained_parameters(net.lowered()), device_session);
   device_session.limit_memory(memory_of(arguments), net.data().batch_bytes());
-  const Program& program = net.program(training ? ProgramKind::kTrain : ProgramKind::kForward);
+  const std::shared_ptr<const Program> compiled = net.program(training ? ProgramKind::kTrain : ProgramKind::kForward);
+  const Program& program = *compiled;
   std::printf("planned memory: %s (activations %s, parameters%s %s, data buffers %s)\n",
               format_bytes(program.arena_bytes() + device_session.store.bytes() + net.data().batch_bytes()).c_str(),
               format_bytes(program.arena_bytes()).c_str(), training ? ", gradients and history of SGD" : "",
@@ -221,50 +222,44 @@ int run_summary(const Arguments& arguments) {
   return 0;
 }
 
-REGISTER_COMMAND(summary, .name = "summary", .summary = "shows a net's layers, shapes, parameters, work and memory",
-                 .usage =
-                     "summary --model=FILE [--phase=TRAIN|TEST] [--shape=TOP=DIMS] [--gpu=ID|h200|sm_90] "
-                     "[--precision=bf16|...] [--memory=SIZE] [--plan | --caffe]",
-                 .description =
-                     "Checks and compiles the net without running it. --plan shows each step: which layers "
-                     "were fused into it, its "
-                     "implementation and why not a faster one, where its values lie (%value[shape]/cl for "
-                     "channels-last @offset), "
-                     "operations and bytes. For a GPU it ends with what an iteration costs: launches (kernels, copies "
-                     "and calls of libraries), "
-                     "bytes, operations, and the time that these take at least by the GPU's data sheet, each step with "
-                     "the memory's bandwidth "
-                     "or the peak of its precision. That is all steps and, in the TRAIN phase, the solver's update as "
-                     "time --update runs it "
-                     "(SGD with momentum); not the copies of batches to the GPU and of the loss back.\n"
-                     "\n"
-                     "--caffe shows the net as Caffe builds it, Split layers included, one item a line, columns "
-                     "apart by tabs (in names a tab is \\t, a line's end \\n, a backslash \\\\):\n"
-                     "  layer  NAME  TYPE  BOTTOM...\n"
-                     "  top    LAYER  TYPE  TOP  DIMS   (64,20,24,24; nothing for a scalar)\n"
-                     "  blob   LAYER  INDEX  DIMS       learned blobs and statistics, shared ones at each layer",
-                 .flags =
-                     {
-                         {"model", FlagType::kFile, "", "FILE", "The prototxt file of the net."},
-                         {"phase", FlagType::kChoice, "TRAIN", "TRAIN|TEST", "The phase of the net."},
-                         {"plan", FlagType::kBool, "false", "", "Show the steps of the compiled program."},
-                         {"caffe", FlagType::kBool, "false", "",
-                          "Show layers, tops and blobs as Caffe builds them, for scripts to read."},
-                         {"shape", FlagType::kText, "", "TOP=DIMS",
-                          "The shape of a data layer's top (data=16,3,227,227), so that its data set is not needed.",
-                          true},
-                         {"gpu", FlagType::kText, "", "ID|h200|sm_90",
-                          "Plan for this NVIDIA GPU; or for one that need not be there, by its name or architecture: "
-                          "any other word lists those "
-                          "that are known."},
-                         precision_flag(),
-                         deterministic_flag(),
-                         memory_flag(),
-                         set_flag(),
-                         level_flag(),
-                         stage_flag(),
-                     },
-                 .run = run_summary, .computes = true);
+REGISTER_COMMAND(
+    summary, .name = "summary", .summary = "shows a net's layers, shapes, parameters, work and memory",
+    .usage =
+        "summary --model=FILE [--phase=TRAIN|TEST] [--shape=TOP=DIMS] [--gpu=ID|h200|sm_90] "
+        "[--precision=bf16|...] [--memory=SIZE] [--plan | --caffe]",
+    .description =
+        "Checks and compiles the net without running it. --plan shows each step: the layers fused into it, "
+        "its implementation and why faster ones are refused, the memory of its values (%value[shape]/cl for "
+        "channels-last @offset), operations and bytes. For a GPU the last line is the cost of an iteration: "
+        "launches (kernels, copies and library calls), bytes, operations, and the least time for these by "
+        "the GPU's data sheet, each step at full memory bandwidth or at the peak rate of its precision. The "
+        "cost includes all steps and, in phase TRAIN, the update of time --update (SGD with momentum), but "
+        "not the copies of batches to the GPU and of the loss to the host.\n"
+        "\n"
+        "--caffe shows the net that Caffe builds, including Split layers, one item per line, with columns "
+        "separated by tabs (in names a tab is \\t, a line end \\n, a backslash \\\\):\n"
+        "  layer  NAME  TYPE  BOTTOM...\n"
+        "  top    LAYER  TYPE  TOP  DIMS   (64,20,24,24; nothing for a scalar)\n"
+        "  blob   LAYER  INDEX  DIMS       learned blobs and statistics, shared ones with each layer",
+    .flags =
+        {
+            {"model", FlagType::kFile, "", "FILE", "The prototxt file of the net."},
+            {"phase", FlagType::kChoice, "TRAIN", "TRAIN|TEST", "The phase of the net."},
+            {"plan", FlagType::kBool, "false", "", "Show the steps of the compiled program."},
+            {"caffe", FlagType::kBool, "false", "", "Show the layers, tops and blobs that Caffe builds, for scripts."},
+            {"shape", FlagType::kText, "", "TOP=DIMS",
+             "The shape of a data layer's top (data=16,3,227,227), in place of its data set.", true},
+            {"gpu", FlagType::kText, "", "ID|h200|sm_90",
+             "Plan for this NVIDIA GPU, or for a GPU that need not exist, by its name or architecture; any "
+             "other word lists the known ones."},
+            precision_flag(),
+            deterministic_flag(),
+            memory_flag(),
+            set_flag(),
+            level_flag(),
+            stage_flag(),
+        },
+    .run = run_summary, .computes = true);
 
 }  // namespace
 }  // namespace trainer

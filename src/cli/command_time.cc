@@ -1,4 +1,4 @@
-// trainer time: how long an iteration takes, layer by layer.
+// trainer time: measures an iteration, layer by layer.
 #include <fmt/format.h>
 
 #include <sys/resource.h>
@@ -20,7 +20,7 @@ struct LayerTime {
   double forward = 0, backward = 0;
 };
 
-// Shares the seconds of each step out to the layers it works for. What belongs to none is the last entry.
+// Divides the seconds of each step among its layers. The last entry is for steps without a layer.
 std::vector<LayerTime> layer_times(const Program& program, const std::vector<double>& seconds, size_t layers) {
   std::vector<LayerTime> times(layers + 1);
   for (size_t i = 0; i < program.steps.size(); ++i) {
@@ -37,7 +37,7 @@ std::vector<LayerTime> layer_times(const Program& program, const std::vector<dou
 
 std::string milliseconds(double seconds) { return fmt::format("{} ms.", log_number(seconds * 1e3)); }
 
-// The most memory this process has had resident, in MiB.
+// The peak resident memory of this process, in MiB.
 int64_t peak_memory() {
   struct rusage usage {};
   getrusage(RUSAGE_SELF, &usage);
@@ -61,7 +61,7 @@ class Timing {
   }
 
   void run() {
-    const std::string repeated = repeated_text(net_.program(kind_));
+    const std::string repeated = repeated_text(*net_.program(kind_));
     if (!repeated.empty()) log_info(repeated);
     net_.run_next(kind_);
     log_info("Performing Forward");
@@ -80,7 +80,7 @@ class Timing {
  private:
   bool trains() const { return kind_ == ProgramKind::kTrain; }
 
-  // With the seconds of each step, or as training runs them: on a GPU that waits for nothing in between.
+  // Measures each step, or runs iterations as training does, on a GPU without waiting between steps.
   double seconds_of_iterations(bool by_steps) {
     device_.synchronize();
     const auto start = Clock::now();
@@ -106,7 +106,7 @@ class Timing {
   void report() {
     const double n = iterations_;
     const std::vector<LoweredLayer>& layers = net_.lowered().layers;
-    const std::vector<LayerTime> times = layer_times(net_.program(kind_), seconds_, layers.size());
+    const std::vector<LayerTime> times = layer_times(*net_.program(kind_), seconds_, layers.size());
     log_info("Average time per layer: ");
     LayerTime sum;
     for (size_t i = 0; i <= layers.size(); ++i) {
@@ -141,9 +141,9 @@ class Timing {
     log_info(fmt::format("Average {}: {}", trains() ? "Forward-Backward" : "Forward", milliseconds(total_ / n)));
   }
 
-  // Where an iteration goes.
+  // Reports the slowest steps.
   void report_steps() {
-    std::vector<StepTime> steps = step_times(net_.program(kind_), net_.lowered().layers, seconds_, iterations_);
+    std::vector<StepTime> steps = step_times(*net_.program(kind_), net_.lowered().layers, seconds_, iterations_);
     const DeviceSpeed best = device_.best_speed();
     if (!trace_.empty()) write_trace(trace_, steps, best);
     log_info(fmt::format("The machine's best: {:.1f} GFLOP/s, {:.1f} GB/s", best.operations * 1e-9, best.bytes * 1e-9));
@@ -174,7 +174,7 @@ int run_time(const Arguments& arguments) {
   const ConfiguredNet configured = net_to_look_at(arguments, phase);
   const ChosenDevice device = device_of(arguments);
   log_info(device.use);
-  DeviceSession device_session(device.name, device_options_of(arguments));
+  DeviceSession device_session(device.spec, device_options_of(arguments));
   Timing(arguments, configured, phase, device_session).run();
   return 0;
 }
@@ -183,9 +183,8 @@ REGISTER_COMMAND(
     time, .name = "time", .summary = "measures a net's forward and backward pass, layer by layer",
     .usage = "time --model=FILE [--iterations=N] [--update] [flags]",
     .description =
-        "Runs the program that training runs, with its data, and shares the time of fused steps "
-        "out to the layers. The "
-        "lines sum to the total. Nothing is saved.",
+        "Runs the program that training runs, with its data, and divides the time of fused steps among their layers. "
+        "The lines add up to the total. Saves nothing.",
     .flags =
         {
             {"model", FlagType::kFile, "", "FILE", "The prototxt file of the net."},
@@ -194,8 +193,8 @@ REGISTER_COMMAND(
             {"update", FlagType::kBool, "false", "", "Also run the update of the weights (SGD with momentum)."},
             {"forward_only", FlagType::kBool, "false", "", "Run the forward pass only, as test and validation do."},
             {"trace", FlagType::kFile, "", "FILE",
-             "Write the steps of an iteration in Chrome's trace format: each with its time, GFLOP/s, GB/s "
-             "and bound, beside the machine's best."},
+             "Write the steps of an iteration in Chrome's trace format: each with its time, GFLOP/s, GB/s and bound, "
+             "and the machine's best rates."},
             gpu_flag(),
             cpu_flag(),
             precision_flag(),

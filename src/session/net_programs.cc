@@ -1,4 +1,4 @@
-// From a net and the shapes of a batch to a program.
+// Compiles a net for the shapes of a batch.
 #include "session/net_programs.h"
 
 #include <algorithm>
@@ -11,17 +11,18 @@
 #include "session/gradient_sums.h"
 #include "session/loss_scale.h"
 #include "session/parameters.h"
+#include "session/state_names.h"
 
 namespace trainer {
 namespace {
 
 constexpr size_t kMostPrograms = 16;
-constexpr int64_t kMostSent = 64;  // elements of all outputs that are fetched one by one behind a pass
+constexpr int64_t kMostSent = 64;  // elements of all outputs that are copied one by one after a pass
 
 bool is_debug(ProgramKind kind) { return kind >= ProgramKind::kDebugForward; }
-bool only_looks(ProgramKind kind) { return kind == ProgramKind::kExtent || is_debug(kind); }
+bool reads_only(ProgramKind kind) { return kind == ProgramKind::kExtent || is_debug(kind); }
 
-// How many elements are no label of the range, as a scalar.
+// The number of elements that are not labels of the range, a scalar.
 Value count_bad_labels(Value labels, const LabelRange& range) {
   Value good = greater_equal(labels, 0.0f) * greater(static_cast<float>(range.classes) + 0.0f * labels, labels) *
                equal(labels, floor(labels));
@@ -48,7 +49,7 @@ std::unique_ptr<LoweredNet> NetPrograms::lower(ProgramKind kind, const std::vect
                                                const std::vector<int64_t>& extents, Diagnostics* problems) const {
   LowerOptions options;
   options.separate_readers = is_debug(kind);
-  options.writes_files = writes_files_ && !only_looks(kind);
+  options.writes_files = writes_files_ && !reads_only(kind);
   options.phase = net_.phase;
   options.seed = net_.seed;
   options.extents = extents;
@@ -58,7 +59,7 @@ std::unique_ptr<LoweredNet> NetPrograms::lower(ProgramKind kind, const std::vect
   return net;
 }
 
-// Each once, in the order of the layers; those of Split layers are left out.
+// Each name once, in the order of the layers, without those of Split layers.
 std::vector<std::string> NetPrograms::blob_names() const {
   std::vector<std::string> names;
   for (const LoweredLayer& layer : lowered_->layers) {
@@ -93,36 +94,76 @@ void NetPrograms::keep_blobs(const std::vector<std::string>& names) {
   kept_ = names;
 }
 
-NetProgram& NetPrograms::use(std::list<NetProgram>::iterator known) {
+std::shared_ptr<NetProgram> NetPrograms::use(std::list<std::shared_ptr<NetProgram>>::iterator known) {
   programs_.splice(programs_.begin(), programs_, known);
   return programs_.front();
 }
 
-NetProgram& NetPrograms::next(ProgramKind kind) {
-  const auto known = std::find_if(programs_.begin(), programs_.end(), [&](const NetProgram& program) {
-    return program.kind == kind && program.extents.empty() && data_.next_has(program.shapes);
+std::shared_ptr<NetProgram> NetPrograms::next(ProgramKind kind) {
+  const auto known = std::find_if(programs_.begin(), programs_.end(), [&](const auto& program) {
+    return program->kind == kind && program->extents.empty() && data_.next_has(program->shapes);
   });
-  return known == programs_.end() ? find(kind, data_.next_shapes(), {}) : use(known);
+  return known == programs_.end() ? get_or_compile(kind, data_.next_shapes(), {}) : use(known);
 }
 
-NetProgram& NetPrograms::find(ProgramKind kind, const std::vector<Shape>& shapes, const std::vector<int64_t>& extents) {
-  const auto known = std::find_if(programs_.begin(), programs_.end(), [&](const NetProgram& program) {
-    return program.kind == kind && program.shapes == shapes && program.extents == extents;
+std::shared_ptr<NetProgram> NetPrograms::get_or_compile(ProgramKind kind, const std::vector<Shape>& shapes,
+                                                        const std::vector<int64_t>& extents) {
+  const auto known = std::find_if(programs_.begin(), programs_.end(), [&](const auto& program) {
+    return program->kind == kind && program->shapes == shapes && program->extents == extents;
   });
   if (known != programs_.end()) return use(known);
   if (programs_.size() == kMostPrograms) programs_.pop_back();
-  NetProgram made = make(kind, shapes, extents, Fusion::kOn);
-  data_.start(*made.program, *lowered_);
+  auto made = std::make_shared<NetProgram>(compile_program(kind, shapes, extents, Fusion::kOn));
+  data_.start(*made->program, *lowered_);
   programs_.push_front(std::move(made));
   return programs_.front();
 }
 
 NetProgram NetPrograms::unfused(const NetProgram& program) {
-  return make(program.kind, program.shapes, program.extents, Fusion::kOff);
+  return compile_program(program.kind, program.shapes, program.extents, Fusion::kOff);
 }
 
-NetProgram NetPrograms::make(ProgramKind kind, const std::vector<Shape>& shapes, const std::vector<int64_t>& extents,
-                             Fusion fusion) {
+// Adds the results of a debug kind and of kExtent.
+void NetPrograms::add_debug_results(NetProgram& made, LoweredNet& net, Module& module) const {
+  if (made.kind == ProgramKind::kExtent) {
+    add_result(module, net.data_extents[made.extents.size()].count);
+    return;
+  }
+  const DebugScope scope{made.kind != ProgramKind::kDebugForward, made.kind == ProgramKind::kDebugAccumulate,
+                         net_.net.force_backward(), net_.device_session.scales_loss()};
+  made.debug_info = add_debug_info(net, scope, &module.results);
+}
+
+// Adds the results of the other kinds. `read_each_pass` receives those that the host reads after each pass.
+void NetPrograms::add_results(NetProgram& made, LoweredNet& net, Module& module,
+                              std::vector<int>* read_each_pass) const {
+  made.has_loss = static_cast<bool>(net.loss);
+  if (made.has_loss) read_each_pass->push_back(add_result(module, net.loss));
+  for (const NetOutput& output : net.outputs) made.outputs.push_back(add_result(module, output.value));
+  for (const std::string& blob : kept_) made.kept.push_back(add_result(module, find_blob(net, blob)->value));
+  for (const LabelRequirement& label : net.labels) {
+    const SourceInfo* source = source_behind(*net.graph, label.value.id());
+    if (source != nullptr && data_.gives(*source)) continue;  // the stream checks them
+    net.graph->set_context(-1, Pass::kForward);
+    made.label_flags.push_back(label.range.consumer);
+    read_each_pass->push_back(add_result(module, count_bad_labels(label.value, label.range)));
+  }
+}
+
+// Gives sources that no stream fills a buffer of zeros.
+void NetPrograms::bind_inputs(NetProgram& made) const {
+  for (size_t i = 0; i < made.program->sources.size(); ++i) {
+    const SourceInfo& source = made.program->sources[i];
+    if (data_.gives(source) || source.value < 0) continue;
+    const TensorDesc& desc = made.program->values[static_cast<size_t>(source.value)].desc;
+    made.inputs.push_back(
+        std::make_unique<DeviceBlock>(*net_.device_session.device, std::max<int64_t>(desc.bytes(), 1)));
+    made.program->set_source(static_cast<int>(i), made.inputs.back()->data());
+  }
+}
+
+NetProgram NetPrograms::compile_program(ProgramKind kind, const std::vector<Shape>& shapes,
+                                        const std::vector<int64_t>& extents, Fusion fusion) {
   NetProgram made;
   made.kind = kind;
   made.shapes = shapes;
@@ -139,54 +180,31 @@ NetProgram NetPrograms::make(ProgramKind kind, const std::vector<Shape>& shapes,
   data_.settle_orders(graph);
 
   Module module;
-  std::vector<int> told;
-  if (only_looks(kind)) {
-    if (kind == ProgramKind::kExtent) {
-      add_result(module, net->data_extents[extents.size()].count);
-    } else {
-      const DebugScope scope{kind != ProgramKind::kDebugForward, kind == ProgramKind::kDebugAccumulate,
-                             net_.net.force_backward(), net_.device_session.scales_loss()};
-      made.debug_info = add_debug_info(*net, scope, &module.results);
-    }
+  std::vector<int> read_each_pass;
+  if (reads_only(kind)) {
+    add_debug_results(made, *net, module);
     module.effects = false;
     graph.writes.clear();
   } else {
-    made.has_loss = static_cast<bool>(net->loss);
-    if (made.has_loss) told.push_back(add_result(module, net->loss));
-    for (const NetOutput& output : net->outputs) made.outputs.push_back(add_result(module, output.value));
-    for (const std::string& blob : kept_) made.kept.push_back(add_result(module, find_blob(*net, blob)->value));
-    for (const LabelRequirement& label : net->labels) {
-      const SourceInfo* source = source_behind(graph, label.value.id());
-      if (source != nullptr && data_.gives(*source)) continue;  // the stream checks them
-      graph.set_context(-1, Pass::kForward);
-      made.label_flags.push_back(label.range.consumer);
-      told.push_back(add_result(module, count_bad_labels(label.value, label.range)));
-    }
+    add_results(made, *net, module, &read_each_pass);
     if (makes_gradients(kind)) add_gradients(*net, kind == ProgramKind::kAccumulate);
   }
   module.graph = std::move(net->graph);
   made.program = compiled(std::move(module), fusion);
-  made.program->watch(makes_gradients(kind) ? told : std::vector<int>());
-  if (!only_looks(kind)) send_results(std::move(told), &made);
+  made.program->watch(makes_gradients(kind) ? read_each_pass : std::vector<int>());
+  if (!reads_only(kind)) send_results(std::move(read_each_pass), &made);
   if (net_.device_session.sums != nullptr && makes_gradients(kind))
     net_.device_session.sums->mark(net_.device_session.rank, *made.program);
-  for (size_t i = 0; i < made.program->sources.size(); ++i) {
-    const SourceInfo& source = made.program->sources[i];
-    if (data_.gives(source) || source.value < 0) continue;
-    const TensorDesc& desc = made.program->values[static_cast<size_t>(source.value)].desc;
-    made.inputs.push_back(
-        std::make_unique<DeviceBlock>(*net_.device_session.device, std::max<int64_t>(desc.bytes(), 1)));
-    made.program->set_source(static_cast<int>(i), made.inputs.back()->data());
-  }
+  bind_inputs(made);
   return made;
 }
 
-void NetPrograms::send_results(std::vector<int> told, NetProgram* out) const {
+void NetPrograms::send_results(std::vector<int> results, NetProgram* out) const {
   int64_t elements = 0;
   for (int output : out->outputs) elements += out->program->result_desc(output).shape.count();
   out->sends_outputs = elements <= kMostSent;
-  if (out->sends_outputs) told.insert(told.end(), out->outputs.begin(), out->outputs.end());
-  out->late = std::make_unique<AsyncResults>(*net_.device_session.device, *out->program, std::move(told));
+  if (out->sends_outputs) results.insert(results.end(), out->outputs.begin(), out->outputs.end());
+  out->async_results = std::make_unique<AsyncResults>(*net_.device_session.device, *out->program, std::move(results));
 }
 
 void NetPrograms::add_gradients(LoweredNet& net, bool accumulate) {
@@ -201,11 +219,11 @@ void NetPrograms::add_gradients(LoweredNet& net, bool accumulate) {
         differentiate(graph, net_.device_session.scales_loss() ? net.loss * read_loss_scale(graph) : net.loss, wanted);
   graph.set_context(-1, Pass::kBackward);
   for (size_t i = 0; i < trained.size(); ++i) {
-    const StateInfo state{"gradients/" + trained[i]->state, trained[i]->shape, StateOwner::kSolver};
+    const StateInfo state{gradient_state(trained[i]->state), trained[i]->shape, StateOwner::kSolver};
     if (!gradients[i]) {
-      const bool told = i > 0 && !gradients[i - 1] && trained[i - 1]->layer == trained[i]->layer;
-      if (net.loss && programs_.empty() && !told) warn_of_no_gradient(net, *trained[i]);
-      // With snapshot_diff the last step stands there.
+      const bool warned = i > 0 && !gradients[i - 1] && trained[i - 1]->layer == trained[i]->layer;
+      if (net.loss && programs_.empty() && !warned) warn_of_no_gradient(net, *trained[i]);
+      // With snapshot_diff the state holds the last step.
       if (!accumulate) graph.write_state(state.name, constant(graph, state.shape, 0));
       continue;
     }
@@ -236,7 +254,7 @@ void NetPrograms::warn_of_no_gradient(const LoweredNet& net, const ParameterInfo
                     "if that is meant, say so with param { lr_mult: 0 }");
 }
 
-// Learned blobs keep the shapes that the first batch gave them.
+// Learned blobs keep the shapes of the first batch.
 void NetPrograms::check_parameter_shapes(const LoweredNet& net, const std::vector<Shape>& shapes) const {
   for (size_t i = 0; i < net.parameters.size(); ++i) {
     const ParameterInfo &first = lowered_->parameters[i], &parameter = net.parameters[i];

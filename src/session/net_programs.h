@@ -1,4 +1,4 @@
-// What a net in one phase is compiled to: a program for each kind of pass and shape of batch.
+// The compiled programs of a net in one phase: one for each kind of pass and shape of batch.
 #pragma once
 
 #include <list>
@@ -16,9 +16,9 @@
 
 namespace trainer {
 
-// Train programs write parameter gradients to the states "gradients/<parameter>"; kAccumulate adds to what is there.
-// kExtent finds the next extent that a batch's data decide, and the debug kinds find what debug_info says of the
-// others: these change nothing.
+// Train programs write parameter gradients to the gradient states (state_names.h); kAccumulate adds to them. kExtent
+// computes the next extent that depends on the data of a batch, and the debug kinds compute the values of debug_info
+// for the other kinds. kExtent and the debug kinds write no state.
 enum class ProgramKind { kForward, kTrain, kAccumulate, kExtent, kDebugForward, kDebugTrain, kDebugAccumulate };
 inline bool makes_gradients(ProgramKind kind) {
   return kind == ProgramKind::kTrain || kind == ProgramKind::kAccumulate;
@@ -27,18 +27,18 @@ inline bool makes_gradients(ProgramKind kind) {
 struct NetProgram {
   ProgramKind kind{};
   std::vector<Shape> shapes;     // of the streams' tops
-  std::vector<int64_t> extents;  // decided by data; empty where the net has none, or for their largest
+  std::vector<int64_t> extents;  // that depend on data; empty if the net has none, or for the largest ones
   std::unique_ptr<Program> program;
-  // What each pass tells: the loss where there is one, then how many labels of each of these consumers are bad. A
-  // program with a backward pass watches them, and does not wait for that; behind others they come as late results.
+  // The host reads these after each pass: the loss, if there is one, then the number of bad labels of each consumer. A
+  // program with a backward pass watches them, so that the host can read them before that pass ends.
   bool has_loss = false;
   std::vector<std::string> label_flags;
   std::vector<int> outputs, kept;  // results
-  // Of all but those that only look: what each pass tells and, where they are few numbers, the outputs.
-  std::unique_ptr<AsyncResults> late;
+  // Of kForward, kTrain and kAccumulate: the numbers above and, if they are few, the outputs.
+  std::unique_ptr<AsyncResults> async_results;
   bool sends_outputs = false;
   std::vector<std::unique_ptr<DeviceBlock>> inputs;  // zeros for Input layers
-  std::map<std::string, Shape> carried;              // shapes of its carried states, by name
+  std::map<std::string, Shape> carried;              // shapes of the carried states, by name
   DebugInfo debug_info;                              // of the debug kinds
 };
 
@@ -50,16 +50,17 @@ class NetPrograms {
   // For the first batch.
   const LoweredNet& lowered() const { return *lowered_; }
 
-  // Before the first program: blobs that stay readable, by Caffe's names, of which an unknown one is a config_error;
-  // and that layers that write files write none.
+  // Before the first program: keeps these blobs readable, by Caffe's names; an unknown one is a config_error.
   void keep_blobs(const std::vector<std::string>& names);
+  // Before the first program: layers that write files write none.
   void write_no_files() { writes_files_ = false; }
 
-  // For the batch that comes next, extents at their largest. Programs are made unless known, and good until the next
-  // but one call.
-  NetProgram& next(ProgramKind kind);
-  NetProgram& find(ProgramKind kind, const std::vector<Shape>& shapes, const std::vector<int64_t>& extents);
-  // One like it that has each op of the graph as a step of its own.
+  // The program for the next batch, with data-dependent extents at their largest.
+  std::shared_ptr<NetProgram> next(ProgramKind kind);
+  // Keeps the programs used last and compiles the others again. The first program starts the data streams.
+  std::shared_ptr<NetProgram> get_or_compile(ProgramKind kind, const std::vector<Shape>& shapes,
+                                             const std::vector<int64_t>& extents);
+  // A program of the same kind and shapes with one step for each op of the graph.
   NetProgram unfused(const NetProgram& program);
 
  private:
@@ -67,10 +68,13 @@ class NetPrograms {
                                     const std::vector<int64_t>& extents, Diagnostics* problems) const;
   std::vector<std::string> blob_names() const;
   std::vector<std::string> tops_of_layer(const std::string& name) const;
-  NetProgram& use(std::list<NetProgram>::iterator known);
-  NetProgram make(ProgramKind kind, const std::vector<Shape>& shapes, const std::vector<int64_t>& extents,
-                  Fusion fusion);
-  void send_results(std::vector<int> told, NetProgram* out) const;
+  std::shared_ptr<NetProgram> use(std::list<std::shared_ptr<NetProgram>>::iterator known);
+  void add_results(NetProgram& made, LoweredNet& net, Module& module, std::vector<int>* read_each_pass) const;
+  void add_debug_results(NetProgram& made, LoweredNet& net, Module& module) const;
+  void bind_inputs(NetProgram& made) const;
+  NetProgram compile_program(ProgramKind kind, const std::vector<Shape>& shapes, const std::vector<int64_t>& extents,
+                             Fusion fusion);
+  void send_results(std::vector<int> results, NetProgram* out) const;
   void add_gradients(LoweredNet& net, bool accumulate);
   void check_parameter_shapes(const LoweredNet& net, const std::vector<Shape>& shapes) const;
   void warn_of_no_gradient(const LoweredNet& net, const ParameterInfo& parameter);
@@ -81,7 +85,7 @@ class NetPrograms {
   const CarriedStates& carried_;
   Diagnostics& warnings_;
   std::unique_ptr<LoweredNet> lowered_;
-  std::list<NetProgram> programs_;  // most recently used first
+  std::list<std::shared_ptr<NetProgram>> programs_;  // most recently used first
   std::vector<std::string> kept_;
   bool writes_files_ = true;
 };

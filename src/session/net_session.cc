@@ -1,4 +1,4 @@
-// Passes of a net: a batch, the program for it, and what comes out.
+// Runs passes of a net: takes a batch, finds its program, reads the results.
 #include "session/net_session.h"
 
 #include <algorithm>
@@ -45,61 +45,62 @@ uint64_t NetSession::pass_number() const {
   return passes_ + (net_.phase == caffe::TRAIN ? static_cast<uint64_t>(net_.device_session.rank) : 0);
 }
 
-NetProgram& NetSession::program_for_data(ProgramKind kind) {
+std::shared_ptr<NetProgram> NetSession::program_for_data(ProgramKind kind) {
   std::vector<int64_t> extents;
   for (const DataExtent& extent : lowered().data_extents) {
-    Program& program = *programs_.find(ProgramKind::kExtent, data_.shapes(), extents).program;
-    data_.hand_to(program);
-    program.run({pass_number()});
+    const std::shared_ptr<NetProgram> counting =
+        programs_.get_or_compile(ProgramKind::kExtent, data_.shapes(), extents);
+    data_.hand_to(*counting->program);
+    counting->program->run({pass_number()});
     float count = 0;
-    program.read_result(0, &count);
+    counting->program->read_result(0, &count);
     if (count == 0)
       throw data_error(
-          "{}: no item of this batch is kept, and what follows needs at least one: use larger batches, or leave such "
-          "items out of the data set",
+          "{}: no item of this batch is kept, but the next layers need at least one: use larger batches, or remove "
+          "such items from the data set",
           extent.layer);
     extents.push_back(static_cast<int64_t>(count));
   }
-  return programs_.find(kind, data_.shapes(), extents);
+  return programs_.get_or_compile(kind, data_.shapes(), extents);
 }
 
-// As it stands before the pass, whose own program goes on to change it.
+// Runs before the pass, which changes the states.
 void NetSession::log_debug_info(ProgramKind kind) {
-  NetProgram& debug = program_for_data(kind);
-  data_.hand_to(*debug.program);
-  carried_.hand_over(debug.carried);
-  debug.program->run({pass_number()});
-  for (const std::string& line : debug.debug_info.lines(*debug.program)) debug_log_(line);
+  const std::shared_ptr<NetProgram> debug = program_for_data(kind);
+  data_.hand_to(*debug->program);
+  carried_.hand_over(debug->carried);
+  debug->program->run({pass_number()});
+  for (const std::string& line : debug->debug_info.lines(*debug->program)) debug_log_(line);
 }
 
-// The program for the next batch, with that batch.
-NetProgram& NetSession::take_next(ProgramKind kind) {
-  NetProgram* next = &programs_.next(kind);
+// Takes the next batch and hands it to its program.
+std::shared_ptr<NetProgram> NetSession::take_next(ProgramKind kind) {
+  std::shared_ptr<NetProgram> next = programs_.next(kind);
   data_.take();
   if (debug_log_) log_debug_info(debug_kind(kind));
-  if (debug_log_ || !lowered().data_extents.empty()) next = &program_for_data(kind);
+  if (!lowered().data_extents.empty()) next = program_for_data(kind);
   data_.hand_to(*next->program);
   carried_.hand_over(next->carried);
-  return *next;
+  return next;
 }
 
 void NetSession::queue(ProgramKind kind, bool outputs, std::vector<double>* seconds) {
   TRAINER_ASSERT(unfinished_ == 0 || (unfinished_ == 1 && !makes_gradients(kind)));
-  NetProgram& next = take_next(kind);
+  const std::shared_ptr<NetProgram> next = take_next(kind);
   if (seconds == nullptr) {
-    next.program->run({pass_number()});
+    next->program->run({pass_number()});
   } else {
-    seconds->resize(next.program->steps.size(), 0.0);
-    next.program->run_timed({pass_number()}, seconds);
+    seconds->resize(next->program->steps.size(), 0.0);
+    next->program->run_timed({pass_number()}, seconds);
   }
   passes_ += ranks();
   newest_ ^= 1;
   ++unfinished_;
   Pass& pass = last_[newest_];
-  pass.program = &next;
-  pass.outputs_sent = next.sends_outputs && (outputs || !makes_gradients(kind));
+  pass.program = next;
+  pass.outputs_sent = next->sends_outputs && (outputs || !makes_gradients(kind));
   pass.outputs_read = false;
-  if (pass.outputs_sent || !makes_gradients(kind)) next.late->start();
+  if (pass.outputs_sent || !makes_gradients(kind)) next->async_results->start();
   if (outputs && !pass.outputs_sent) read_outputs(&pass);
 }
 
@@ -107,18 +108,18 @@ void NetSession::queue_next(ProgramKind kind, bool outputs) { queue(kind, output
 
 std::span<const float> NetSession::async_results(const Pass& pass) const {
   const Pass& newest = last_[newest_];
-  return pass.program->late->wait(&pass != &newest && pass.program == newest.program);
+  return pass.program->async_results->wait(&pass != &newest && pass.program == newest.program);
 }
 
 void NetSession::finish() {
   TRAINER_ASSERT(unfinished_ > 0);
   --unfinished_;
   const NetProgram& program = *finished().program;
-  const std::span<const float> told =
+  const std::span<const float> values =
       makes_gradients(program.kind) ? program.program->watched() : async_results(finished());
-  loss_ = program.has_loss ? told[0] : 0;
+  loss_ = program.has_loss ? values[0] : 0;
   for (size_t i = 0; i < program.label_flags.size(); ++i) {
-    const float bad = told[i + program.has_loss];
+    const float bad = values[i + program.has_loss];
     if (bad != 0)
       throw data_error("{}: {} labels of this batch are not whole numbers in the layer's range of classes",
                        program.label_flags[i], static_cast<int64_t>(bad));
@@ -147,7 +148,7 @@ std::optional<LayerShare> NetSession::find_bad_layer() {
   for (const LayerShare& share : shares) layers.push_back(share.layer);
   if (std::adjacent_find(layers.begin(), layers.end(), std::not_equal_to<int>()) == layers.end()) return shares.front();
 
-  // A step of several layers: which one shows where each op is a step of its own.
+  // The step belongs to several layers: run it with one step for each op to find the layer.
   try {
     const NetProgram unfused = programs_.unfused(fused);
     Program& single = *unfused.program;
@@ -156,7 +157,7 @@ std::optional<LayerShare> NetSession::find_bad_layer() {
     const int bad = single.run_checked(context, layers);
     if (bad >= 0) return single.steps[static_cast<size_t>(bad)].op.shares.front();
   } catch (const Error&) {
-    // No memory for it.
+    // There is no memory for this program.
   }
   return shares.front();
 }

@@ -1,10 +1,11 @@
-// A net in one phase, ready to run: batch after batch, from where it stands.
+// A net in one phase that runs batch after batch.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -16,7 +17,7 @@
 
 namespace trainer {
 
-// Where a net stands: what it takes to go on from there.
+// All that a net needs to continue from its current batch.
 struct NetPosition {
   uint64_t passes = 0;                    // on all ranks
   std::map<std::string, Cursor> cursors;  // of each data layer, by its name
@@ -25,7 +26,7 @@ struct NetPosition {
 
 class NetSession {
  public:
-  // `net` is filtered for its state and must outlive the session, as must `positions`. Opens the data sets, but those
+  // `net` is filtered for its state. `net` and `positions` must outlive the session. Opens the data sets, except those
   // of layers whose tops are all in `given`, and lowers the net for the shapes of the first batch. Throws with all
   // problems found.
   NetSession(const caffe::NetParameter& net, const Positions& positions, caffe::Phase phase, uint64_t seed,
@@ -33,65 +34,67 @@ class NetSession {
 
   const LoweredNet& lowered() const { return programs_.lowered(); }
   const DataLayers& data() const { return data_; }
-  // What is suspicious about the net, as text; "" where nothing is.
+  // The warnings about the net as text; "" if there are none.
   std::string warnings() const { return warnings_.render(); }
-  // Images a pass: the largest batch size among the data sources; 0 where there is none.
+  // Images per pass: the largest batch size of the data sources; 0 if there are none.
   int64_t batch_size() const;
 
-  // Before the first program is compiled: keeps these blobs, by Caffe's names, to be read after each pass, of which an
-  // unknown one is a config_error; and lets layers that write files write none.
+  // See NetPrograms.
   void keep_blobs(const std::vector<std::string>& names) { programs_.keep_blobs(names); }
   void write_no_files() { programs_.write_no_files(); }
-  // From here on each pass of run_next gives its lines of debug_info, before it changes anything; empty: none.
+  // Each further pass first logs its lines of debug_info; an empty function logs none.
   void set_debug_log(std::function<void(const std::string&)> log) { debug_log_ = std::move(log); }
 
-  // Compiles the program for the batch that comes next, unless it is known. All states of parameters must be in the
-  // store; gradient states too for the train programs.
-  Program& program(ProgramKind kind) { return *programs_.next(kind).program; }
+  // The program for the next batch, compiled if necessary. The store must have the states of all parameters, and for
+  // train programs their gradients.
+  std::shared_ptr<const Program> program(ProgramKind kind) {
+    const std::shared_ptr<NetProgram> next = programs_.next(kind);
+    return {next, next->program.get()};
+  }
 
   // Takes the next batch of every stream, then runs a program on it.
   void run_next(ProgramKind kind);
-  // The same in two halves: the first only queues the program on a device that works beside the host, the second waits
-  // for the loss. Before it a further pass may be queued, where neither makes gradients. With `outputs`, read_outputs
-  // finds those of this pass whatever ran meanwhile, and as a rule waits for this pass only.
+  // run_next in two steps: queue_next queues the program, finish waits for the loss. If neither pass makes gradients, a
+  // second pass may be queued before the first is finished. With `outputs`, read_outputs returns the outputs of this
+  // pass even if another was queued since, and as a rule waits for this pass only.
   void queue_next(ProgramKind kind, bool outputs = false);
   void finish();
-  // Whether it pays to queue a pass before the one before it is finished.
+  // Whether queueing a pass before the previous one is finished saves time.
   bool runs_ahead() const { return !net_.device_session.device->is_host() && !debug_log_; }
-  // As run_next, adding each step's seconds.
+  // As run_next; adds the seconds of each step.
   void run_next_timed(ProgramKind kind, std::vector<double>* seconds);
-  // Runs the last batch again in search of the first NaN or infinity: the layer and pass that it comes out of.
+  // Runs the last batch again and returns the layer and pass that produce the first NaN or infinity.
   std::optional<LayerShare> find_bad_layer();
 
-  // Of the pass finished last: the weighted loss (0 where the net has none).
+  // The weighted loss of the pass finished last; 0 if the net has none.
   float loss() const { return loss_; }
-  // Its outputs, in the order of lowered().outputs; valid until a pass is queued.
+  // The outputs of that pass, in the order of lowered().outputs; valid until a pass is queued.
   const std::vector<std::vector<float>>& read_outputs();
-  // A blob of keep_blobs, by its index there, row-major; before another pass is queued.
+  // A blob of keep_blobs, by its index there, row-major; valid until another pass is queued.
   Shape kept_shape(size_t blob) const;
   void read_kept(size_t blob, std::vector<float>* values) const;
 
   NetPosition position() const { return {passes_, data_.cursors(), carried_.values()}; }
-  // Data layers and carried states that the position does not name stay as they are.
+  // Data layers and carried states that the position does not name keep their position and value.
   void seek(const NetPosition& position);
 
  private:
   struct Pass {
-    NetProgram* program = nullptr;
+    std::shared_ptr<const NetProgram> program;
     bool outputs_sent = false, outputs_read = false;
     std::vector<std::vector<float>> outputs;
   };
 
-  NetProgram& take_next(ProgramKind kind);
+  std::shared_ptr<NetProgram> take_next(ProgramKind kind);
   void queue(ProgramKind kind, bool outputs, std::vector<double>* seconds);
   Pass& finished() { return last_[(newest_ + unfinished_) % 2]; }
   const Pass& finished() const { return last_[(newest_ + unfinished_) % 2]; }
   std::span<const float> async_results(const Pass& pass) const;
   void read_outputs(Pass* pass) const;
-  // The program for the batch at hand, whose data decide extents.
-  NetProgram& program_for_data(ProgramKind kind);
+  // The program for the current batch, with the extents that depend on its data.
+  std::shared_ptr<NetProgram> program_for_data(ProgramKind kind);
   void log_debug_info(ProgramKind kind);
-  // How many devices make passes of this net, and the number of the pass at hand here.
+  // The number of devices that run this net, and the number of the current pass on this one.
   uint64_t ranks() const;
   uint64_t pass_number() const;
 

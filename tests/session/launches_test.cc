@@ -79,13 +79,13 @@ class Launches : public testing::Test {
     DeviceOptions options;
     options.precision = precision;
     options.deterministic = true;  // nothing is tried
-    DeviceSession device_session("cuda:0", options);
+    DeviceSession device_session(DeviceSpec::cuda(0), options);
     NetSession session(param, positions, caffe::TRAIN, 1, device_session);
     add_parameters(session.lowered(), 1, true, device_session.store);
     UpdateRule update(default_solver(), trained_parameters(session.lowered()), device_session);
     session.run_next(ProgramKind::kTrain);
     update.apply(0, 0);
-    const int64_t pass = check(session.program(ProgramKind::kTrain)), step = check(update.program());
+    const int64_t pass = check(*session.program(ProgramKind::kTrain)), step = check(update.program());
     EXPECT_GT(pass, 20);
     EXPECT_GT(step, 0);
   }
