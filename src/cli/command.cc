@@ -1,4 +1,4 @@
-// The registry of commands, and the way from a command line to one of them.
+// The registry of commands, and the choice of the command for a command line.
 #include "cli/command.h"
 
 #include <algorithm>
@@ -7,8 +7,8 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "cli/glog_sink.h"
 #include "cli/help_text.h"
-#include "report/log.h"
 
 namespace trainer {
 namespace {
@@ -98,7 +98,7 @@ int run_command_line(const std::vector<std::string>& words) {
     apply_log_flags();
     return command->run(arguments);
   } catch (const UsageError& error) {
-    throw config_error("{}\nusage: trainer {}\n`trainer help {}` tells more.", error.what(),
+    throw config_error("{}\nusage: trainer {}\nSee `trainer help {}`.", error.what(),
                        fmt::join(split(command->usage, '\n'), "\n       trainer "), command->name);
   }
 }

@@ -1,4 +1,4 @@
-// What must be settled before a command runs.
+// Sets the process up before a command runs.
 #include "cli/process_setup.h"
 
 #include <cpuid.h>
@@ -16,25 +16,23 @@
 #include <vector>
 
 #include "base/cores.h"
-#include "report/log.h"
+#include "cli/glog_sink.h"
 
 namespace trainer {
 namespace {
 
-// Set in the second start, so that there is no third.
+// Set for the restarted program, so that it restarts only once.
 constexpr const char* kGuard = "TRAINER_STARTED_AGAIN";
 
-// Waiting threads sleep: cores of a shared machine are taken away at any moment, and a team that spins for a
-// thread that does not run takes its core as well.
+// Waiting threads sleep: on a shared machine threads that spin take the core of the thread that they wait for.
 constexpr const char* kWaitVariable = "OMP_WAIT_POLICY";
 constexpr const char* kWaitValue = "passive";
-constexpr const char* kSpinVariable = "GOMP_SPINCOUNT";  // a user who set this has decided
+constexpr const char* kSpinVariable = "GOMP_SPINCOUNT";  // the user may set this instead
 
 constexpr const char* kBlasVariable = "OPENBLAS_CORETYPE";
 constexpr const char* kBlasValue = "SkylakeX";
 
-// OpenBLAS 0.3.21 knows AMD's families up to 0x19 (Zen 4) and takes later ones for Haswell, at half the
-// speed.
+// OpenBLAS 0.3.21 supports AMD's families up to 0x19 (Zen 4) and treats later ones as Haswell, at half the speed.
 bool openblas_misses_avx512() {
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
   if (__get_cpuid(0, &eax, &ebx, &ecx, &edx) == 0) return false;
@@ -49,7 +47,7 @@ bool openblas_misses_avx512() {
          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
 }
 
-// True where something was set that the libraries have already missed.
+// Returns true if it set a variable, which the loaded libraries have not seen.
 bool complete_environment() {
   bool changed = false;
   if (std::getenv(kWaitVariable) == nullptr && std::getenv(kSpinVariable) == nullptr)
@@ -59,7 +57,7 @@ bool complete_environment() {
   return changed;
 }
 
-// The stack that the environment demands for libgomp's threads; 0 where it demands none.
+// The stack size that the environment sets for libgomp's threads; 0 for none.
 size_t omp_stack_bytes() {
   for (const char* name : {"OMP_STACKSIZE", "GOMP_STACKSIZE"}) {
     const char* text = std::getenv(name);
@@ -81,8 +79,8 @@ size_t omp_stack_bytes() {
   return 0;
 }
 
-// libgomp ends the process where it cannot start its team. This starts as many threads before, all at once, and
-// throws the reason where one cannot be started.
+// libgomp ends the process if it cannot start a thread. This starts as many threads first, all at once, and throws the
+// reason if one cannot be started.
 void try_threads(int count) {
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
@@ -117,16 +115,16 @@ void set_up_process(char** argv, bool computes) {
     if (std::getenv(kGuard) == nullptr && complete_environment() && setenv(kGuard, "1", 1) == 0)
       execv("/proc/self/exe", argv);
     unsetenv(kGuard);
-    // Threads take the mode over from the thread that makes them.
+    // New threads inherit the mode.
     _MM_SET_FLUSH_ZERO_MODE(_MM_FLUSH_ZERO_ON);
-    _mm_setcsr(_mm_getcsr() | 0x0040);  // denormals that are read count as zero, too
-    // oneDNN computes wrongly with fewer threads than it planned for: the team is never smaller than it is asked to be.
+    _mm_setcsr(_mm_getcsr() | 0x0040);  // denormals are read as zero, too
+    // oneDNN gives wrong results with fewer threads than planned: dynamic teams are off.
     omp_set_dynamic(0);
     const int threads = std::min(usable_cores(), omp_get_thread_limit());
     omp_set_num_threads(threads);
     try_threads(threads - 1);
   }
-  // A file-size limit must fail a write, not end a command without a word.
+  // A write beyond the file-size limit fails with an error message, not with a signal.
   std::signal(SIGXFSZ, SIG_IGN);
   set_up_logging(argv[0]);
 }

@@ -1,33 +1,33 @@
-// Writes the log in Caffe's format with glog.
+// Hands lines to the attached sinks, and makes the lines of Caffe's log.
 #include "report/log.h"
 
 #include <fmt/format.h>
-#include <gflags/gflags.h>
-#include <glog/logging.h>
+#include <unistd.h>
 
-#include <cstdlib>
-#include <filesystem>
-#include <string>
-#include <system_error>
+#include <algorithm>
+#include <mutex>
+#include <vector>
 
-#include "base/error.h"
 #include "base/text.h"
 
 namespace trainer {
 namespace {
 
-// Sets only the default, so that flags set by the user can be recognized.
-void set_default(const char* flag, const char* value) {
-  gflags::SetCommandLineOptionWithMode(flag, value, gflags::SET_FLAGS_DEFAULT);
+// One list for the process: a line has no owner that could pass the sinks on to every thread.
+struct Sinks {
+  std::mutex mutex;
+  std::vector<LogSink*> list;
+};
+Sinks& sinks() {
+  static Sinks instance;
+  return instance;
 }
 
-bool user_set(const char* flag) {
-  gflags::CommandLineFlagInfo info;
-  return gflags::GetCommandLineFlagInfo(flag, &info) && !info.is_default;
-}
-
-void write(google::LogSeverity severity, std::string_view text, const char* file, int line) {
-  google::LogMessage(file, line, severity).stream() << printable(text, true);
+void write(LogSeverity severity, std::string_view text, const char* file, int line) {
+  const std::string shown = printable(text, true);
+  const LogRecord made{severity, shown, file, line, std::chrono::system_clock::now(), gettid()};
+  const std::lock_guard<std::mutex> lock(sinks().mutex);
+  for (LogSink* sink : sinks().list) sink->write(made);
 }
 
 std::string output_line(const char* split, int index, std::string_view name, double value, double weight) {
@@ -41,32 +41,19 @@ std::string output_line(const char* split, int index, std::string_view name, dou
 
 }  // namespace
 
-void set_up_logging(const char* program) {
-  if (google::IsGoogleLoggingInitialized()) return;
-  set_default("log_year_in_prefix", "false");
-  if (std::getenv("GLOG_logtostderr") == nullptr) set_default("logtostderr", "true");
-  // glog keeps the pointer.
-  static const std::string name = program != nullptr ? program : "trainer";
-  google::InitGoogleLogging(name.c_str());
+LogAttachment::LogAttachment(LogSink& sink) : sink_(sink) {
+  const std::lock_guard<std::mutex> lock(sinks().mutex);
+  sinks().list.push_back(&sink);
 }
 
-void apply_log_flags() {
-  if (!FLAGS_log_dir.empty() && !user_set("logtostderr")) {
-    FLAGS_logtostderr = false;
-    FLAGS_alsologtostderr = true;
-  }
-  std::error_code ignored;
-  if (!FLAGS_log_dir.empty() && !std::filesystem::is_directory(FLAGS_log_dir, ignored))
-    throw config_error("--log_dir: the folder {} does not exist", FLAGS_log_dir);
+LogAttachment::~LogAttachment() {
+  const std::lock_guard<std::mutex> lock(sinks().mutex);
+  std::vector<LogSink*>& list = sinks().list;
+  list.erase(std::find(list.begin(), list.end(), &sink_));
 }
 
-bool log_lines_requested() {
-  return (user_set("logtostderr") && FLAGS_logtostderr) || (user_set("alsologtostderr") && FLAGS_alsologtostderr) ||
-         std::getenv("GLOG_logtostderr") != nullptr;
-}
-
-void log_info(std::string_view text, const char* file, int line) { write(google::GLOG_INFO, text, file, line); }
-void log_warning(std::string_view text, const char* file, int line) { write(google::GLOG_WARNING, text, file, line); }
+void log_info(std::string_view text, const char* file, int line) { write(LogSeverity::kInfo, text, file, line); }
+void log_warning(std::string_view text, const char* file, int line) { write(LogSeverity::kWarning, text, file, line); }
 
 std::string log_number(double value) { return fmt::format("{:g}", value); }
 

@@ -1,22 +1,50 @@
-// The log: glog lines in the format that scripts for Caffe's log parse.
+// The log: lines for people and for scripts that read Caffe's log.
 //
-// Prefix "I1121 08:40:01.123456 25210 file.cc:12] " (no year); numbers as an ostream prints them, with six significant
-// digits. The *_line functions return the text; log_info writes it.
+// Library code writes lines with log_info and log_warning. Sinks receive them: the command line attaches one that
+// writes through glog (cli/glog_sink.h). Without a sink lines are dropped. The functions that make Caffe's lines return
+// the text; numbers have six significant digits, as an ostream prints them.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
 
 namespace trainer {
 
-// Call once, before the first line. Lines go to the standard error and, with --log_dir, also to files in that folder.
-void set_up_logging(const char* program);
-// Call after the flags are parsed: --log_dir without --logtostderr selects both files and standard error.
-void apply_log_flags();
-// True if the user asked for log lines on the standard error, by flag or environment.
-bool log_lines_requested();
+enum class LogSeverity : uint8_t { kInfo, kWarning };
 
+struct LogRecord {
+  LogSeverity severity;
+  std::string_view text;  // without control characters except line ends
+  const char* file;       // the source that wrote it
+  int line;
+  std::chrono::system_clock::time_point time;
+  int thread;  // as gettid() numbers it
+};
+
+// Receives every line that is logged while it is attached.
+class LogSink {
+ public:
+  virtual ~LogSink() = default;
+  // Called by the thread that logs, for one line at a time. Must not log.
+  virtual void write(const LogRecord& line) = 0;
+};
+
+// Attaches a sink to the log for its own lifetime. Any thread may attach and detach; once the destructor returns, the
+// sink is not called again.
+class LogAttachment {
+ public:
+  explicit LogAttachment(LogSink& sink);
+  ~LogAttachment();
+  LogAttachment(const LogAttachment&) = delete;
+  LogAttachment& operator=(const LogAttachment&) = delete;
+
+ private:
+  LogSink& sink_;
+};
+
+// From any thread.
 void log_info(std::string_view text, const char* file = __builtin_FILE(), int line = __builtin_LINE());
 void log_warning(std::string_view text, const char* file = __builtin_FILE(), int line = __builtin_LINE());
 

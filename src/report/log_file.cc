@@ -1,58 +1,45 @@
-// Copies this process's log lines to a file.
+// Writes log lines to a file with glog's prefix.
 #include "report/log_file.h"
 
+#include <fmt/chrono.h>
 #include <fmt/format.h>
-#include <glog/logging.h>
-#include <unistd.h>
 
-#include <mutex>
-#include <string_view>
-
-#include "report/append_file.h"
+#include <cstring>
 
 namespace trainer {
+namespace {
 
-class LogFile::Sink : public google::LogSink {
- public:
-  Sink() { google::AddLogSink(this); }
-  ~Sink() override { google::RemoveLogSink(this); }
+// "I1121 08:40:01.123456 25210 file.cc:12] text".
+std::string prefixed(const LogRecord& line) {
+  using namespace std::chrono;
+  const std::time_t seconds = system_clock::to_time_t(line.time);
+  const auto micros = duration_cast<microseconds>(line.time.time_since_epoch()).count() % 1'000'000;
+  const char* slash = std::strrchr(line.file, '/');
+  return fmt::format("{}{:%m%d %H:%M:%S}.{:06} {:5} {}:{}] {}\n", line.severity == LogSeverity::kInfo ? 'I' : 'W',
+                     fmt::localtime(seconds), micros, line.thread, slash == nullptr ? line.file : slash + 1, line.line,
+                     line.text);
+}
 
-  void send(google::LogSeverity severity, const char*, const char* file, int line, const google::LogMessageTime& time,
-            const char* message, size_t length) override {
-    // glog's own ToString writes the year even if the flag is off.
-    const std::string text =
-        fmt::format("{}{:02}{:02} {:02}:{:02}:{:02}.{:06} {:5} {}:{}] {}\n", google::GetLogSeverityName(severity)[0],
-                    time.month() + 1, time.day(), time.hour(), time.min(), time.sec(), time.usec(), gettid(), file,
-                    line, std::string_view(message, length));
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (state_ == kKeeping) kept_ += text;
-    if (state_ == kWriting) file_.write(text);
-  }
+}  // namespace
 
-  std::string open(const std::string& path) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    state_ = file_.open(path) ? kWriting : kClosed;
-    file_.write(kept_);
-    kept_.clear();
-    return file_.problem();
-  }
+void LogFile::write(const LogRecord& line) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (state_ == State::kKeeping) kept_ += prefixed(line);
+  if (state_ == State::kWriting) file_.write(prefixed(line));
+}
 
-  void close() {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    state_ = kClosed;
-    kept_.clear();
-  }
+std::string LogFile::open(const std::string& path) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  state_ = file_.open(path) ? State::kWriting : State::kClosed;
+  file_.write(kept_);
+  kept_.clear();
+  return file_.problem();
+}
 
- private:
-  std::mutex mutex_;
-  enum { kKeeping, kWriting, kClosed } state_ = kKeeping;
-  std::string kept_;
-  AppendFile file_;
-};
-
-LogFile::LogFile() : sink_(std::make_unique<Sink>()) {}
-LogFile::~LogFile() = default;
-std::string LogFile::open(const std::string& path) { return sink_->open(path); }
-void LogFile::close() { sink_->close(); }
+void LogFile::close() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  state_ = State::kClosed;
+  kept_.clear();
+}
 
 }  // namespace trainer

@@ -1,28 +1,33 @@
-// Copies this process's log lines to a file. Lines are kept in memory until the file is known, and written directly
-// from then on.
+// The lines of the log in a file. Keeps the lines until the file is opened.
 #pragma once
 
-#include <memory>
+#include <mutex>
 #include <string>
+
+#include "report/append_file.h"
+#include "report/log.h"
 
 namespace trainer {
 
-// Receives every line that any thread logs during its lifetime.
-class LogFile {
+// Receives every line that is logged while it exists, from any thread.
+class LogFile : private LogSink {
  public:
-  LogFile();
-  ~LogFile();
-  LogFile(const LogFile&) = delete;
-  LogFile& operator=(const LogFile&) = delete;
+  LogFile() = default;
 
-  // Appends the kept lines to the file, and every later line as it arrives. Returns "" or the failure. After a failure
-  // or close() no line is kept.
+  // Appends the lines kept so far to the file, and every further line as it comes. Returns "" or the problem; then, as
+  // after close(), lines are dropped.
   std::string open(const std::string& path);
   void close();
 
  private:
-  class Sink;
-  std::unique_ptr<Sink> sink_;
+  enum class State { kKeeping, kWriting, kClosed };
+  void write(const LogRecord& line) override;
+
+  std::mutex mutex_;
+  State state_ = State::kKeeping;
+  std::string kept_;
+  AppendFile file_;
+  const LogAttachment attachment_{*this};  // the last member: lines come from here on
 };
 
 }  // namespace trainer

@@ -17,10 +17,9 @@ double seconds(std::chrono::steady_clock::duration duration) { return std::chron
 
 }  // namespace
 
-// Log lines are always written: on a terminal, only the log file of the run folder receives them.
-RunReport::RunReport() {
+RunReport::RunReport(bool live_line) {
   sinks_.push_back(std::make_unique<LogLinesSink>());
-  if (wants_live_line(STDERR_FILENO)) sinks_.push_back(std::make_unique<TerminalSink>(STDERR_FILENO));
+  if (live_line) sinks_.push_back(std::make_unique<TerminalSink>(STDERR_FILENO));
 }
 
 RunReport::~RunReport() = default;

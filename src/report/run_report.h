@@ -1,7 +1,7 @@
-// The report of a training run: sends the events of the loop to the terminal or the log, and to the run folder.
+// The report of a training run: passes the events of the loop on to the log, the terminal and the run folder.
 //
-// A terminal shows one live line below permanent lines; any other output gets the plain lines of Caffe's log. All calls
-// come from the loop's thread; log_warning of log.h may come from any thread.
+// The log gets the lines of Caffe's log; a terminal can show a live line in addition. All calls come from the thread of
+// the loop.
 #pragma once
 
 #include <chrono>
@@ -15,7 +15,8 @@ namespace trainer {
 
 class RunReport {
  public:
-  RunReport();
+  // `live_line`: show a live line on the standard error.
+  explicit RunReport(bool live_line = false);
   ~RunReport();
   RunReport(const RunReport&) = delete;
   RunReport& operator=(const RunReport&) = delete;

@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <glog/logging.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -15,7 +14,6 @@
 #include <string_view>
 
 #include "base/text.h"
-#include "report/log.h"
 
 namespace trainer {
 namespace {
@@ -41,46 +39,9 @@ double seconds(std::chrono::steady_clock::duration duration) { return std::chron
 
 }  // namespace
 
-// Keeps glog's lines off the terminal and out of /tmp, and shows warnings as permanent lines.
-class TerminalSink::QuietLog : public google::LogSink {
- public:
-  explicit QuietLog(TerminalSink& terminal)
-      : terminal_(terminal),
-        logtostderr_(FLAGS_logtostderr),
-        alsologtostderr_(FLAGS_alsologtostderr),
-        stderrthreshold_(FLAGS_stderrthreshold) {
-    if (FLAGS_log_dir.empty()) {
-      for (int severity = 0; severity < google::NUM_SEVERITIES; ++severity) google::SetLogDestination(severity, "");
-    }
-    FLAGS_logtostderr = false;
-    FLAGS_alsologtostderr = false;
-    FLAGS_stderrthreshold = google::NUM_SEVERITIES;
-    google::AddLogSink(this);
-  }
-  ~QuietLog() override {
-    google::RemoveLogSink(this);
-    FLAGS_logtostderr = logtostderr_;
-    FLAGS_alsologtostderr = alsologtostderr_;
-    FLAGS_stderrthreshold = stderrthreshold_;
-  }
-  void send(google::LogSeverity severity, const char*, const char*, int, const google::LogMessageTime&,
-            const char* message, size_t length) override {
-    if (severity < google::GLOG_WARNING) return;
-    terminal_.permanent_line(fmt::format("{}: {}", severity == google::GLOG_WARNING ? "warning" : "error",
-                                         std::string_view(message, length)));
-  }
-
- private:
-  TerminalSink& terminal_;
-  bool logtostderr_;
-  bool alsologtostderr_;
-  int stderrthreshold_;
-};
-
-bool wants_live_line(int descriptor) {
+bool can_show_live_line(int descriptor) {
   const char* terminal = std::getenv("TERM");
-  return isatty(descriptor) != 0 && terminal != nullptr && *terminal != '\0' && std::string_view(terminal) != "dumb" &&
-         !log_lines_requested();
+  return isatty(descriptor) != 0 && terminal != nullptr && *terminal != '\0' && std::string_view(terminal) != "dumb";
 }
 
 bool in_background(int descriptor) {
@@ -91,14 +52,19 @@ bool in_background(int descriptor) {
 TerminalSink::TerminalSink(int descriptor)
     : descriptor_(descriptor),
       nonblocking_(
-          open(fmt::format("/proc/self/fd/{}", descriptor).c_str(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)),
-      quiet_log_(std::make_unique<QuietLog>(*this)) {}
+          open(fmt::format("/proc/self/fd/{}", descriptor).c_str(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)) {
+  attachment_.emplace(static_cast<LogSink&>(*this));
+}
 
 TerminalSink::~TerminalSink() {
-  quiet_log_.reset();
+  attachment_.reset();
   const std::lock_guard<std::mutex> lock(mutex_);
   clear();
   if (nonblocking_ >= 0) close(nonblocking_);
+}
+
+void TerminalSink::write(const LogRecord& line) {
+  if (line.severity == LogSeverity::kWarning) permanent_line(fmt::format("warning: {}", line.text));
 }
 
 void TerminalSink::begin(const RunInfo& info) {
@@ -233,9 +199,8 @@ void TerminalSink::write_pending() {
   while (written < pending_.size()) {
     const size_t left = pending_.size() - written;
     if (nonblocking_ < 0 && !has_room(descriptor_)) break;
-    const ssize_t count = nonblocking_ >= 0
-                              ? write(nonblocking_, pending_.data() + written, left)
-                              : write(descriptor_, pending_.data() + written, std::min(left, kSmallWrite));
+    const ssize_t count = nonblocking_ >= 0 ? ::write(nonblocking_, pending_.data() + written, left)
+                                          : ::write(descriptor_, pending_.data() + written, std::min(left, kSmallWrite));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0 && errno == EAGAIN) break;
     if (count <= 0) return pending_.clear();  // if the terminal is gone, only the lines are lost

@@ -1,25 +1,26 @@
-// A run on a terminal: one live line, redrawn at most ten times a second, and permanent lines for tests, snapshots,
-// notes and warnings. During its lifetime the log's own lines stay off the terminal; warnings of any thread are shown.
+// A run on a terminal: one live line, redrawn at most ten times per second, and permanent lines for tests, snapshots,
+// notes, and warnings of the log.
 //
-// A terminal that accepts no output (Ctrl-S, a lost connection) never blocks the run: live lines are skipped and
+// A terminal that accepts no output (Ctrl-S, a lost connection) never blocks the run: live lines are dropped and
 // permanent lines are kept until there is room. A background job shows no live line.
 #pragma once
 
 #include <chrono>
-#include <memory>
 #include <mutex>
+#include <optional>
 
 #include "report/live_line.h"
+#include "report/log.h"
 #include "report/run_events.h"
 
 namespace trainer {
 
-// True if the descriptor is a terminal that can clear a line, and the user did not ask for log lines there.
-bool wants_live_line(int descriptor);
-// True if the shell gave the terminal to another job: a live line would overwrite its prompt.
+// Whether the descriptor is a terminal that can clear a line.
+bool can_show_live_line(int descriptor);
+// Whether the shell gave the terminal to another job: a live line would overwrite its prompt.
 bool in_background(int descriptor);
 
-class TerminalSink : public RunSink {
+class TerminalSink : public RunSink, private LogSink {
  public:
   explicit TerminalSink(int descriptor);
   ~TerminalSink() override;
@@ -39,8 +40,8 @@ class TerminalSink : public RunSink {
 
  private:
   using Clock = std::chrono::steady_clock;
-  class QuietLog;
 
+  void write(const LogRecord& line) override;
   void update_pace(const StepProgress& progress, Clock::time_point now);
   void draw_if_due();
   void draw();
@@ -62,7 +63,7 @@ class TerminalSink : public RunSink {
   double pace_wait_ = 0;
   Clock::duration test_time_{};  // time in tests since pace_time_
   Clock::time_point test_start_{};
-  std::unique_ptr<QuietLog> quiet_log_;
+  std::optional<LogAttachment> attachment_;
 };
 
 }  // namespace trainer

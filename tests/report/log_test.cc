@@ -8,6 +8,8 @@
 #include <regex>
 #include <sstream>
 
+#include "cli/glog_sink.h"
+
 namespace trainer {
 namespace {
 

@@ -12,7 +12,7 @@
 
 #include <string>
 
-#include "report/log.h"
+#include "cli/glog_sink.h"
 
 namespace trainer {
 namespace {
