@@ -1,4 +1,4 @@
-// From a solver file to a training's configuration.
+// Reads and checks the configuration of a training.
 #include "train/configure_training.h"
 
 #include <algorithm>
@@ -8,6 +8,7 @@
 #include "config/net_inputs.h"
 #include "config/override.h"
 #include "data/batch_stream.h"
+#include "layers/layer.h"
 #include "train/check_solver.h"
 
 namespace trainer {
@@ -88,7 +89,7 @@ TrainingFiles configure_training(const std::string& solver_path, const Configure
   out.tests.assign(nets.begin() + 1, nets.end());
 
   if (solver.random_seed() < 0) {
-    // Below 2^53, so that every reader of a report or a JSON line keeps it.
+    // Below 2^53, so that readers of reports and JSON can represent it.
     out.seed_drawn = true;
     std::random_device entropy;
     solver.set_random_seed(static_cast<int64_t>((uint64_t{entropy()} << 21 ^ entropy()) & ((uint64_t{1} << 53) - 1)));
@@ -107,7 +108,7 @@ void divide_batches(TrainingFiles* files, int devices) {
   for (caffe::LayerParameter& layer : *(*file)->net->mutable_layer()) {
     const std::string source = BatchStream::source_field(layer.type());
     if (source.empty()) continue;
-    // "data_param.source" stands beside "data_param.batch_size".
+    // The message of "data_param.source" also has batch_size.
     const std::string message = source.substr(0, source.find('.'));
     google::protobuf::Message* param =
         layer.GetReflection()->MutableMessage(&layer, layer.GetDescriptor()->FindFieldByName(message));

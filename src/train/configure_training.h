@@ -1,13 +1,23 @@
-// From a solver file to a training's configuration: which nets, in which state, all of it checked.
+// Reads and checks the configuration of a training: the solver and its nets.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "session/configure_net.h"
-#include "train/training.h"
 
 namespace trainer {
+
+// A solver and its nets, as read, overridden and checked.
+struct TrainingFiles {
+  std::unique_ptr<caffe::SolverParameter> solver;
+  Positions solver_positions;
+  bool seed_drawn = false;  // the solver gives no random_seed
+  FilteredNet train;
+  std::vector<FilteredNet> tests;
+  std::vector<std::unique_ptr<NetFile>> files;  // own the nets and positions
+};
 
 struct ConfigureOptions {
   Edits edits;
@@ -16,14 +26,14 @@ struct ConfigureOptions {
   std::vector<std::string> stages;
 };
 
-// Reads the solver and its nets, applies overrides, filters each net for its state and checks the solver's fields.
-// Every problem of all the files goes to `diagnostics`; the result is complete only where there are none. A
-// random_seed below 0 is replaced by a drawn one. An Input layer that nothing fills is an error.
+// Reads the solver and its nets, applies overrides, filters each net for its state and checks the fields of the solver.
+// Adds the problems of all files to `diagnostics`; the result is complete only if there are none. Replaces a negative
+// random_seed by a drawn one. An Input layer that nothing fills is an error.
 TrainingFiles configure_training(const std::string& solver_path, const ConfigureOptions& options,
                                  Diagnostics* diagnostics);
 
-// Divides the batches of the training net's data layers among so many devices. A config_error names a layer whose
-// batch_size cannot be divided.
+// Divides the batches of the training net's data layers among this many devices. Throws a config_error that names each
+// layer whose batch_size is not divisible.
 void divide_batches(TrainingFiles* files, int devices);
 
 }  // namespace trainer

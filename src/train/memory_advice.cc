@@ -1,4 +1,4 @@
-// Plans without memory.
+// Plans a training with smaller batches or recomputation until it fits.
 #include "train/memory_advice.h"
 
 #include <algorithm>
@@ -12,10 +12,10 @@
 namespace trainer {
 namespace {
 
-constexpr int kMostParts = 1024;  // of a batch that are tried
+constexpr int kMostParts = 1024;  // of a batch, at most
 constexpr size_t kLargestLayers = 3;
 
-// nullopt where this cannot be planned at all.
+// nullopt if the training cannot be planned.
 std::optional<MemoryPlan> plan_of(TrainingFiles files, TrainingOptions options, int parts, int64_t memory) {
   options.plans_only = true;
   options.memory = memory;
@@ -46,11 +46,11 @@ std::string memory_advice(const std::function<TrainingFiles()>& configure, const
   const int iter_size = files.solver->iter_size();
   const std::optional<MemoryPlan> whole = plan_of(std::move(files), options, 1, options.memory);
   if (!whole) return error.what();
-  // Of the refusing device nothing is held any more: what was free before is free again.
+  // The failed training has released its memory: the plan sees what was free before it.
   const int64_t usable = static_cast<int64_t>(MemoryPlan::kUsable * static_cast<double>(whole->free));
   std::string text = fmt::format(
       "not enough memory on {}: the training needs {} (activations and workspace {}, parameters, gradients and history "
-      "{}, batches {}), {} are free, of which {} are left to libraries",
+      "{}, batches {}), {} are free, of which {} are reserved for libraries",
       error.device, format_bytes(whole->total()), format_bytes(whole->activations), format_bytes(whole->states),
       format_bytes(whole->batches), format_bytes(whole->free), format_bytes(whole->free - usable));
   const std::string layers = largest_layers(*whole);
@@ -69,10 +69,10 @@ std::string memory_advice(const std::function<TrainingFiles()>& configure, const
   if (options.memory == 0) {
     const std::optional<MemoryPlan> repeating = plan_of(configure(), options, 1, usable);
     if (repeating && repeating->total() <= usable)
-      fits.push_back(fmt::format("--memory={}M, which computes forward values again, {:.0f}% more operations",
-                                 usable >> 20, 100 * repeating->repeated));
+      fits.push_back(fmt::format("--memory={}M, which recomputes forward values with {:.0f}% more operations",
+                                 usable >> 20, 100 * repeating->recomputed));
   }
-  if (!fits.empty()) text += fmt::format("\n  What fits: {}", fmt::join(fits, "; or "));
+  if (!fits.empty()) text += fmt::format("\n  These fit: {}", fmt::join(fits, "; or "));
   if (fits.empty() && divided) text += "\n  No smaller batch fits either.";
   return text;
 }

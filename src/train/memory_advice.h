@@ -1,4 +1,4 @@
-// What a training that does not fit into memory needs, where it goes, and what would fit.
+// Advice for a training that does not fit into memory: what it needs and what would fit.
 #pragma once
 
 #include <functional>
@@ -8,8 +8,7 @@
 
 namespace trainer {
 
-// The text of the refusal, found by planning the training again, whole and with smaller batches. `configure` gives the
-// training's files anew.
+// The text of the error. Plans the training again, whole and with smaller batches; `configure` reads its files again.
 std::string memory_advice(const std::function<TrainingFiles()>& configure, const TrainingOptions& options,
                           const OutOfMemory& error);
 

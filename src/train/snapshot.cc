@@ -1,4 +1,4 @@
-// Snapshots: writing, finding and restoring.
+// Writes and restores snapshots.
 #include "train/snapshot.h"
 
 #include <google/protobuf/text_format.h>
@@ -15,18 +15,13 @@
 #include "formats/manifest.h"
 #include "formats/solver_state.h"
 #include "session/loss_scale.h"
+#include "session/state_names.h"
 #include "train/update_rule.h"
 
 namespace trainer {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr ptrdiff_t kNamed = 8;  // snapshots in one line
-
-bool hdf5(const caffe::SolverParameter& solver) {
-  return solver.snapshot_format() == caffe::SolverParameter_SnapshotFormat_HDF5;
-}
 
 std::string text_of(const google::protobuf::Message& message) {
   std::string text;
@@ -130,13 +125,13 @@ void restore_history(const std::string& path, const SolverStateFile& file, const
             "{}: history of {} is {}, the net's blob is {}. A net whose shapes changed cannot be resumed; "
             "start from its weights with --weights",
             path, owned[i]->state, blob.shape.caffe_text(), owned[i]->shape.caffe_text());
-      const std::string state = UpdateRule::history_state(static_cast<int>(h), owned[i]->state);
+      const std::string state = history_state(static_cast<int>(h), owned[i]->state);
       if (device_session.store.contains(state)) device_session.store.write(state, blob.data.data());
     }
   }
 }
 
-// Lines of a that b lacks, "+"/"-" style, for the list of changes.
+// Adds the lines that only one of the texts has, in diff style.
 void list_changes(const std::string& what, const std::string& before, const std::string& after,
                   std::vector<std::string>* lines) {
   if (before.empty() || before == after) return;
@@ -152,7 +147,7 @@ void list_changes(const std::string& what, const std::string& before, const std:
   }
 }
 
-// States of earlier versions do not have the content: they resume without a line.
+// Adds a line for each data set that has changed, if the state has the content of the data sets.
 void list_data_changes(const std::map<std::string, Cursor>& before, const NetSession& net,
                        std::vector<std::string>* lines) {
   for (const auto& [layer, cursor] : net.position().cursors) {
@@ -172,46 +167,19 @@ ManifestEntry listed(const AtomicFile& file, const std::string& manifest) {
   return entry;
 }
 
-// A kill, a copy or another run of the same prefix can leave files of two snapshots side by side.
+// A killed process, a copy or another run of the same prefix can leave files of two snapshots side by side.
 void check_manifest(const std::string& state_path) {
   const std::string manifest = manifest_path_of(state_path);
   if (manifest.empty()) return;
   const std::vector<std::string> problems = verify_manifest(manifest);
   if (!problems.empty())
     throw data_error(
-        "{} and its weights are not as they were written: {}. Resume from another snapshot; where the change is "
-        "meant, remove {}",
+        "{} and its weights differ from their manifest: {}. Resume from another snapshot; if the change is intended, "
+        "remove {}",
         state_path, fmt::join(problems, "; "), manifest);
 }
 
-// The files of each iteration's snapshot, of either format.
-std::map<int, std::vector<fs::path>> find_snapshots(const std::string& snapshot_prefix) {
-  const fs::path prefix = snapshot_prefix;
-  const fs::path folder = prefix.has_parent_path() ? prefix.parent_path() : fs::path(".");
-  const std::string stem = prefix.filename().string() + "_iter_";
-  std::map<int, std::vector<fs::path>> found;
-  std::error_code ignored;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored)) {
-    const std::string name = entry.path().filename().string();
-    if (name.compare(0, stem.size(), stem) != 0) continue;
-    const size_t dot = name.find('.', stem.size());
-    if (dot == std::string::npos) continue;
-    const std::string number = name.substr(stem.size(), dot - stem.size());
-    const std::string ending = name.substr(dot);
-    if (number.empty() || number.find_first_not_of("0123456789") != std::string::npos || number.size() > 9) continue;
-    if (ending.rfind(".caffemodel", 0) != 0 && ending.rfind(".solverstate", 0) != 0 && ending != ".manifest") continue;
-    found[std::stoi(number)].push_back(entry.path());
-  }
-  return found;
-}
-
 }  // namespace
-
-SnapshotPaths snapshot_paths(const caffe::SolverParameter& solver, int iteration) {
-  const std::string base = fmt::format("{}_iter_{}", solver.snapshot_prefix(), iteration);
-  const char* ending = hdf5(solver) ? ".h5" : "";
-  return {base + ".caffemodel" + ending, base + ".solverstate" + ending, base + ".manifest"};
-}
 
 SnapshotPaths write_snapshot(const caffe::SolverParameter& solver, const LoopState& loop,
                              const std::vector<NetSession*>& train, const std::vector<NetPosition>& tests,
@@ -225,12 +193,12 @@ SnapshotPaths write_snapshot(const caffe::SolverParameter& solver, const LoopSta
   require_finite(net, parameters);
   parameters.clear();
   AtomicFile weights_file(files.weights), state_file(files.state), manifest(files.manifest);
-  save_weights(weights_file, hdf5(solver), solver.snapshot_diff(), net, device_session.store);
+  save_weights(weights_file, is_hdf5(solver), solver.snapshot_diff(), net, device_session.store);
 
   caffe::SolverState state;
   state.set_iter(loop.iteration);
   state.set_learned_net(files.weights);
-  state.set_current_step(loop.current_step);
+  state.set_current_step(loop.rate.current_step);
   state.set_seed(loop.seed);
   const NetPosition position = train.front()->position();
   state.set_forward_passes(position.passes);
@@ -250,16 +218,16 @@ SnapshotPaths write_snapshot(const caffe::SolverParameter& solver, const LoopSta
   std::vector<BlobRef> history;
   for (int h = 0; h < history_blobs(solver.type()); ++h) {
     for (const ParameterInfo* parameter : owned_parameters(net)) {
-      const std::string name = UpdateRule::history_state(h, parameter->state);
+      const std::string name = history_state(h, parameter->state);
       std::vector<float>& data = values[name];
-      // Parameters that no update touches have a history of zeros.
+      // The history of parameters that are not trained is zero.
       data = device_session.store.contains(name)
                  ? device_session.store.read(name)
                  : std::vector<float>(static_cast<size_t>(parameter->shape.count()), 0.0f);
       history.push_back({parameter->shape, data.data(), nullptr, false});
     }
   }
-  if (hdf5(solver)) {
+  if (is_hdf5(solver)) {
     write_solver_state_hdf5(state_file, state, history);
   } else {
     write_solver_state(state_file, state, history);
@@ -267,7 +235,7 @@ SnapshotPaths write_snapshot(const caffe::SolverParameter& solver, const LoopSta
   weights_file.finish();
   state_file.finish();
   write_manifest(manifest, {listed(weights_file, files.manifest), listed(state_file, files.manifest)});
-  // Where older files are replaced and the process is killed between, the manifest does not fit the rest.
+  // The manifest comes first: if the process is killed while older files are replaced, the check of the manifest fails.
   AtomicFile::commit_together({&manifest, &weights_file, &state_file});
   return files;
 }
@@ -285,9 +253,7 @@ std::vector<std::string> restore_snapshot(const std::string& path, const caffe::
   const caffe::SolverState& state = file.state;
   if (state.learned_net().empty())
     throw data_error(
-        "{}: it does not name the weights that it was written with, and the training would start from fresh "
-        "ones: the file is damaged, copy it again",
-        path);
+        "{}: it does not name its weights, so the training cannot resume: the file is damaged, copy it again", path);
   const std::string model = find_model(path, state.learned_net());
   const std::vector<WeightMatch> matches = load_weights(model, first.lowered(), device_session.store);
   require_match(model, matches);
@@ -295,11 +261,10 @@ std::vector<std::string> restore_snapshot(const std::string& path, const caffe::
   restore_history(path, file, solver, first.lowered(), device_session);
   restore_loss_scale(path, state, device_session.store);
   loop->iteration = state.iter();
-  loop->current_step = state.current_step();
+  loop->rate.current_step = state.current_step();
   if (!state.has_seed()) {
     first.seek({static_cast<uint64_t>(state.iter()) * static_cast<uint64_t>(solver.iter_size()), {}, {}});
-    lines.push_back(
-        "The state does not tell where the data stood (Caffe does not save it): data starts from the beginning");
+    lines.push_back("The state has no data positions (Caffe does not save them): data starts from the beginning");
     return lines;
   }
   loop->seed = state.seed();
@@ -309,13 +274,13 @@ std::vector<std::string> restore_snapshot(const std::string& path, const caffe::
     const NetPosition position{state.forward_passes(), {}, carried_of(path, state, train_net(rank))};
     train[rank]->seek(position);
     if (position.carried.empty() && !first.position().carried.empty())
-      lines.push_back(
-          fmt::format("The state is of fewer devices: what recurrent layers carry begins with zeros on device {} of {}",
-                      rank + 1, train.size()));
+      lines.push_back(fmt::format(
+          "The state is from fewer devices: carried states of recurrent layers start with zeros on device {} of {}",
+          rank + 1, train.size()));
   }
   if (!carried_of(path, state, train_net(train.size())).empty())
-    lines.push_back(fmt::format(
-        "The state is of more devices than {}: what recurrent layers carry on the others is left out", train.size()));
+    lines.push_back(
+        fmt::format("The state is from more devices than {}: carried states of the others are ignored", train.size()));
   for (size_t i = 0; i < tests.size() && static_cast<int>(i) < state.test_passes_size(); ++i)
     tests[i]->seek(
         {state.test_passes(static_cast<int>(i)), cursors_of(state, test_net(i)), carried_of(path, state, test_net(i))});
@@ -324,34 +289,6 @@ std::vector<std::string> restore_snapshot(const std::string& path, const caffe::
   list_changes("solver", state.resolved_solver(), text_of(solver), &lines);
   list_changes("net", state.resolved_net(), net_text(first.lowered()), &lines);
   return lines;
-}
-
-std::string check_replaced_snapshots(const caffe::SolverParameter& solver, int first, int last) {
-  std::vector<int> replaced;
-  for (const auto& [iteration, files] : find_snapshots(solver.snapshot_prefix())) {
-    const bool periodic = solver.snapshot() > 0 && iteration % solver.snapshot() == 0 && iteration <= last;
-    const bool final = solver.snapshot_after_train() && iteration == last;
-    if (iteration <= first || !(periodic || final)) continue;
-    const SnapshotPaths paths = snapshot_paths(solver, iteration);
-    for (const std::string& path : {paths.weights, paths.state, paths.manifest}) check_replaceable(path);
-    if (fs::exists(paths.weights) || fs::exists(paths.state)) replaced.push_back(iteration);
-  }
-  if (replaced.empty()) return "";
-  const ptrdiff_t named = std::min(std::ssize(replaced), kNamed);
-  return fmt::format("This run replaces snapshots of an earlier one: {}_iter_N for N = {}{}", solver.snapshot_prefix(),
-                     fmt::join(replaced.begin(), replaced.begin() + named, ", "),
-                     named < std::ssize(replaced) ? ", ..." : "");
-}
-
-void prune_snapshots(const caffe::SolverParameter& solver, int iteration) {
-  if (solver.keep_snapshots() <= 0) return;
-  const std::map<int, std::vector<fs::path>> found = find_snapshots(solver.snapshot_prefix());
-  int kept = 0;
-  std::error_code ignored;
-  for (auto it = found.rbegin(); it != found.rend(); ++it) {
-    if (it->first > iteration || ++kept <= solver.keep_snapshots()) continue;
-    for (const fs::path& path : it->second) fs::remove(path, ignored);
-  }
 }
 
 }  // namespace trainer

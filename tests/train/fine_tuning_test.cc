@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "data/small_data.h"
+#include "session/parameters.h"
 #include "train/train_net.h"
 
 namespace trainer {

@@ -65,7 +65,7 @@ class Memory : public ::testing::Test {
     RunReport report;
     training.run(report);
     return {read_weights(folder_ / name + "_iter_5.caffemodel"), training.memory_plan().total(),
-            training.train_net().program(ProgramKind::kTrain).repeated};
+            training.train_net().program(ProgramKind::kTrain)->repeated};
   }
 
   const TempFolder folder_;

@@ -4,6 +4,7 @@
 #include "data/small_data.h"
 #include "device/test_gpu.h"
 #include "formats/temp_folder.h"
+#include "formats/weights.h"
 #include "test_environment.h"
 #include "train/configure_training.h"
 #include "train/training.h"
@@ -18,7 +19,7 @@ class SeveralDevices : public testing::Test {
     if (!has_devices(2)) GTEST_SKIP() << "it takes two GPUs";
   }
 
-  static bool has_devices(int count) { return test_device() == "cpu" || has_gpus(count); }
+  static bool has_devices(int count) { return !tests_run_on_gpu() || has_gpus(count); }
 
   // A layer's weights are read twice, in a row.
   std::string net_text(int batch) const {
@@ -78,7 +79,7 @@ layer {{ name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: 
     options.snapshot = snapshot;
     options.devices = {test_device()};
     for (int i = 1; i < devices; ++i)
-      options.devices.push_back(test_device() == "cpu" ? "cpu" : fmt::format("cuda:{}", i));
+      options.devices.push_back(tests_run_on_gpu() ? DeviceSpec::cuda(i) : DeviceSpec());
     Training training(std::move(files), options);
     RunReport report;
     training.run(report);
@@ -136,12 +137,12 @@ TEST_F(SeveralDevices, GoOnWithWhatEachCarries) {
   testing::internal::CaptureStderr();
   EXPECT_EQ(train(1, 4, 1, 7, snapshot).size(), whole.size());
   std::string told = testing::internal::GetCapturedStderr();
-  EXPECT_NE(told.find("The state is of more devices than 1"), std::string::npos) << told;
+  EXPECT_NE(told.find("The state is from more devices than 1"), std::string::npos) << told;
   if (!has_devices(3)) return;
   testing::internal::CaptureStderr();
   EXPECT_EQ(train(3, 4, 1, 7, snapshot).size(), whole.size());
   told = testing::internal::GetCapturedStderr();
-  EXPECT_NE(told.find("begins with zeros on device 3 of 3"), std::string::npos) << told;
+  EXPECT_NE(told.find("start with zeros on device 3 of 3"), std::string::npos) << told;
   EXPECT_EQ(told.find("on device 2 of 3"), std::string::npos) << told;
 }
 

@@ -98,7 +98,7 @@ TEST_F(SnapshotFaults, BadDataEndTheRunWithASnapshotThatGoesOn) {
   const std::string error = data_error_of([&] { train(""); });
   const std::string state = snapshots() + "/x_iter_4.solverstate";
   EXPECT_TRUE(contains(error, "9.ppm"));
-  EXPECT_TRUE(contains(error, "go on with --snapshot=" + state));
+  EXPECT_TRUE(contains(error, "resume with --snapshot=" + state));
   write_picture(9);
   train("", state);
   EXPECT_TRUE(read_all(snapshots() + "/x_iter_10.caffemodel") == wanted);
@@ -116,7 +116,7 @@ TEST_F(SnapshotFaults, OneThatFailsIsTriedAgain) {
     if (iteration == 4) fs::rename(snapshots(), away);
     if (iteration == 7) fs::rename(away, snapshots());
   });
-  EXPECT_TRUE(contains(log, "it is tried again at the next display"));
+  EXPECT_TRUE(contains(log, "the next attempt is at the next display"));
   EXPECT_EQ(log.find("Snapshotting to binary proto file " + snapshots() + "/x_iter_5"), std::string::npos);
   EXPECT_TRUE(contains(log, "Snapshotting to binary proto file " + snapshots() + "/x_iter_8"));
   EXPECT_FALSE(exists(5));
@@ -133,7 +133,7 @@ TEST_F(SnapshotFaults, TheLastOneThatFailsIsAnError) {
     });
   });
   EXPECT_TRUE(contains(error, "mkdir -p " + snapshots()));
-  EXPECT_TRUE(contains(error, "go on with --snapshot=" + snapshots() + "/x_iter_6.solverstate"));
+  EXPECT_TRUE(contains(error, "resume with --snapshot=" + snapshots() + "/x_iter_6.solverstate"));
 }
 
 TEST_F(SnapshotFaults, WhatCannotBeReplacedIsFoundBeforeTheFirstIteration) {

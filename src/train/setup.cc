@@ -1,0 +1,147 @@
+// The steps that set a training up. The parameters of each step are what the steps before it made.
+#include "train/setup.h"
+
+#include "base/error.h"
+#include "formats/atomic_file.h"
+#include "session/check_nets.h"
+#include "session/state_names.h"
+#include "train/memory_plan.h"
+
+namespace trainer {
+namespace {
+
+using Nets = std::vector<std::unique_ptr<NetSession>>;
+
+void require_layers(const FilteredNet& train) {
+  if (train.net->layer_size() == 0)
+    throw config_error("the net \"{}\" has no layers in phase TRAIN: nothing can be trained", train.net->name());
+}
+
+// The seed of the snapshot, if it has one, else that of the solver.
+uint64_t choose_seed(const caffe::SolverParameter& solver, const std::string& snapshot) {
+  const uint64_t resumed = snapshot.empty() ? 0 : seed_of_snapshot(snapshot);
+  return resumed != 0 ? resumed : static_cast<uint64_t>(solver.random_seed());
+}
+
+// The ranks with their devices only.
+std::vector<Rank> open_devices(const TrainingOptions& options) {
+  std::vector<Rank> ranks;
+  for (const DeviceSpec& spec : options.devices) {
+    ranks.emplace_back();
+    ranks.back().device =
+        std::make_unique<TrainingDevice>(options.plans_only ? spec.planned() : spec, options.device_options);
+    ranks.back().session().rank = static_cast<int>(ranks.size()) - 1;
+    ranks.back().session().world = static_cast<int>(options.devices.size());
+  }
+  return ranks;
+}
+
+// Gives each rank its training net and returns the test nets.
+Nets open_nets(const TrainingFiles& files, uint64_t seed, std::vector<Rank>* ranks) {
+  Nets tests;
+  NetProblems problems;
+  const auto open = [&](const FilteredNet& net, caffe::Phase phase, const Rank& rank) {
+    std::unique_ptr<NetSession> opened;
+    problems.collect(
+        [&] { opened = std::make_unique<NetSession>(*net.net, *net.positions, phase, seed, rank.session()); });
+    return opened;
+  };
+  for (Rank& rank : *ranks) rank.net = open(files.train, caffe::TRAIN, rank);
+  for (const FilteredNet& test : files.tests) tests.push_back(open(test, caffe::TEST, ranks->front()));
+  problems.throw_if_any();
+  return tests;
+}
+
+// Replaces a drawn seed by the seed in use, and max_epochs by the number of iterations.
+caffe::SolverParameter resolve_solver(std::unique_ptr<caffe::SolverParameter> read, bool seed_drawn, uint64_t seed,
+                                      const NetSession& train, size_t ranks) {
+  caffe::SolverParameter solver = std::move(*read);
+  if (seed_drawn) solver.set_random_seed(static_cast<int64_t>(seed));
+  if (solver.max_epochs() == 0) return solver;
+  const int64_t records = train.data().records_per_epoch();
+  if (records <= 0)
+    throw config_error(
+        "max_epochs is set, but the net \"{}\" reads no data set with a known number of records; set max_iter instead",
+        train.lowered().name);
+  const int64_t step = train.batch_size() * solver.iter_size() * static_cast<int64_t>(ranks);
+  solver.set_max_iter(static_cast<int>((records * solver.max_epochs() + step - 1) / step));
+  return solver;
+}
+
+// Binary files end at 2 GiB, and HDF5 cannot store every name: this is an error before the training, not at the first
+// snapshot.
+void check_snapshot_files(const caffe::SolverParameter& solver, const LoweredNet& net) {
+  if (solver.snapshot() == 0 && !solver.snapshot_after_train()) return;
+  check_writable_prefix(solver.snapshot_prefix());
+  const SnapshotPaths paths = snapshot_paths(solver, 0);
+  if (is_hdf5(solver)) {
+    std::vector<Hdf5LayerName> names;
+    for (const CaffeLayer& layer : caffe_layers(net))
+      names.push_back(
+          {layer.name, layer.source < 0 ? 0 : net.layers[static_cast<size_t>(layer.source)].parameters.size()});
+    check_hdf5_names(paths.weights, names);
+    return;
+  }
+  int64_t weights = 0, history = 0;
+  for (const ParameterInfo& parameter : net.parameters) {
+    const int64_t bytes = parameter.shape.count() * size_of(DType::kF32);
+    weights += solver.snapshot_diff() ? 2 * bytes : bytes;
+    if (parameter.owner) history += bytes * history_blobs(solver.type());
+  }
+  check_binary_size(weights, paths.weights);
+  check_binary_size(history, paths.state);
+}
+
+// Adds parameters, gradients and history to the store of each rank, and gives each rank its update rule.
+void add_states(const caffe::SolverParameter& solver, uint64_t seed, const Nets& tests, std::vector<Rank>* ranks) {
+  for (const Rank& rank : *ranks) add_parameters(rank.net->lowered(), seed, true, rank.session().store);
+  for (const auto& test : tests) add_parameters(test->lowered(), seed, false, ranks->front().session().store);
+  for (Rank& rank : *ranks)
+    rank.update = std::make_unique<UpdateRule>(solver, trained_parameters(rank.net->lowered()), rank.session());
+}
+
+// nullptr for one rank, or if nothing is trained.
+std::unique_ptr<GradientSums> sum_gradients(const std::vector<Rank>& ranks) {
+  std::vector<std::string> gradients;
+  for (const ParameterInfo* parameter : trained_parameters(ranks.front().net->lowered()))
+    gradients.push_back(gradient_state(parameter->state));
+  if (ranks.size() == 1 || gradients.empty()) return nullptr;
+  std::vector<DeviceSession*> sessions;
+  for (const Rank& rank : ranks) sessions.push_back(&rank.session());
+  return std::make_unique<GradientSums>(sessions, gradients);
+}
+
+// The values of a pass get the part of the memory limit that states and batches leave.
+void compile_programs(const caffe::SolverParameter& solver, int64_t memory_limit, const std::vector<Rank>& ranks,
+                      const Nets& tests, GradientSums* sums) {
+  for (const Rank& rank : ranks) {
+    rank.session().sums = sums;
+    rank.session().limit_memory(memory_limit, batch_bytes(*ranks.front().net, tests));
+    rank.net->program(ProgramKind::kTrain);
+    if (solver.iter_size() > 1) rank.net->program(ProgramKind::kAccumulate);
+  }
+  for (const auto& test : tests) test->program(ProgramKind::kForward);
+}
+
+}  // namespace
+
+std::unique_ptr<TrainingState> set_up_training(TrainingFiles files, const TrainingOptions& options) {
+  require_layers(files.train);
+  const uint64_t seed = choose_seed(*files.solver, options.snapshot);
+  std::vector<Rank> ranks = open_devices(options);
+  Nets tests = open_nets(files, seed, &ranks);
+  const NetSession& train = *ranks.front().net;
+  caffe::SolverParameter solver = resolve_solver(std::move(files.solver), files.seed_drawn, seed, train, ranks.size());
+  check_snapshot_files(solver, train.lowered());
+  if (!options.plans_only) check_host_states(solver, train.lowered(), *ranks.front().device);
+  add_states(solver, seed, tests, &ranks);
+  std::unique_ptr<GradientSums> sums = sum_gradients(ranks);
+  compile_programs(solver, options.memory, ranks, tests, sums.get());
+  if (!options.plans_only) check_planned_memory(ranks, tests);
+  LoopState loop;
+  loop.seed = seed;
+  return std::unique_ptr<TrainingState>(new TrainingState{std::move(files), std::move(solver), std::move(ranks),
+                                                          std::move(tests), std::move(sums), std::move(loop)});
+}
+
+}  // namespace trainer

@@ -1,0 +1,39 @@
+// Writes the snapshots of a run and retries after a failure.
+#pragma once
+
+#include <string>
+
+#include "base/error.h"
+#include "train/test_nets.h"
+
+namespace trainer {
+
+class SnapshotWriter {
+ public:
+  // `resumed` is the solver state that the run resumed from, or "".
+  SnapshotWriter(TrainingState& state, const TestNets& tests, const std::string& resumed, RunReport& report);
+
+  // Whether the iterations done so far call for a snapshot: at the solver's interval, and after a failure at each
+  // display.
+  bool due() const;
+  // Reports a failure as a warning.
+  void try_write();
+  // At the end of the loop: writes a snapshot if the solver asks for it or the last attempt failed. Throws on failure.
+  void write_last();
+  // After an error that ended the loop: writes a last snapshot if the error is in the data. Returns advice on how to
+  // continue; "" for none.
+  std::string save_after(const Error& error);
+
+ private:
+  bool is_periodic() const;
+  void write();
+
+  TrainingState& state_;
+  const TestNets& tests_;
+  RunReport& report_;
+  std::string last_state_;  // the state file of the last snapshot, or the one resumed from
+  int saved_iteration_;     // of that snapshot, or the first of the run
+  bool failed_ = false;     // the last attempt
+};
+
+}  // namespace trainer

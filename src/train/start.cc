@@ -1,0 +1,153 @@
+// Loads the states of a run and reports what it starts from.
+#include "train/start.h"
+
+#include <google/protobuf/text_format.h>
+
+#include "base/text.h"
+#include "formats/atomic_file.h"
+#include "report/run_folder.h"
+#include "session/state_names.h"
+#include "train/memory_plan.h"
+
+namespace trainer {
+namespace {
+
+// A note on the steps without a fast implementation and their share of the operations; "" for none.
+std::string slow_steps(const Program& program, const LoweredNet& net) {
+  double total = 0, slow = 0;
+  std::string first;
+  for (const Step& step : program.steps) {
+    total += step.operations;
+    if (step.implementation != "reference" || step.op.kind == OpKind::kOpaque) continue;
+    slow += step.operations;
+    if (!first.empty() || step.op.shares.empty() || step.op.shares.front().layer < 0) continue;
+    first = fmt::format("{} of layer \"{}\"", name_of(step.op.kind),
+                        net.layers[static_cast<size_t>(step.op.shares.front().layer)].param->name());
+    if (!step.refused.empty())
+      first += fmt::format(" ({}: {})", step.refused.front().implementation, step.refused.front().reason);
+  }
+  if (first.empty()) return "";
+  return fmt::format("Plain reference implementations run {:.1f}% of the operations, first {}; see summary --plan",
+                     total > 0 ? 100 * slow / total : 0, first);
+}
+
+}  // namespace
+
+TrainingStart::TrainingStart(TrainingState& state, const TrainingOptions& options, RunReport& report)
+    : state_(state), options_(options), report_(report) {
+  report_.note(fmt::format("random_seed: {}", state_.loop.seed));
+  lock_snapshots();
+  load_weight_files();
+  resume();
+  copy_to_other_ranks();
+  warn();
+  note_plan();
+}
+
+void TrainingStart::lock_snapshots() {
+  if (!state_.writes_snapshots()) return;
+  lock_.emplace(state_.solver.snapshot_prefix());
+  remove_abandoned_temporaries(state_.solver.snapshot_prefix() + "_iter_");
+}
+
+void TrainingStart::load_weight_files() {
+  StateStore& store = state_.session().store;
+  for (const std::string& path : options_.weights) {
+    const std::vector<WeightMatch> matches = load_weights(path, state_.train_net().lowered(), store);
+    require_match(path, matches);
+    report_.note(match_table(path, matches));
+    for (const auto& test : state_.tests) {
+      for (const WeightMatch& match : load_weights(path, test->lowered(), store))
+        if (match.kind == WeightMatch::kLoaded) test_layers_loaded_.insert(match.layer);
+    }
+  }
+}
+
+void TrainingStart::resume() {
+  if (!options_.snapshot.empty()) {
+    report_.note("Resuming from " + options_.snapshot);
+    for (const std::string& line : restore_snapshot(options_.snapshot, state_.solver, &state_.loop, state_.train_nets(),
+                                                    state_.tests, state_.session()))
+      report_.note(line);
+  }
+  if (!state_.writes_snapshots()) return;
+  const std::string replaced = check_replaced_snapshots(state_.solver, state_.loop.iteration, state_.solver.max_iter());
+  if (!replaced.empty()) report_.note(replaced);
+}
+
+// Copies the states of the first rank, except carried ones, which each rank has of its own.
+void TrainingStart::copy_to_other_ranks() {
+  const StateStore& from = state_.session().store;
+  for (size_t i = 1; i < state_.ranks.size(); ++i) {
+    StateStore& store = state_.ranks[i].session().store;
+    for (const std::string& name : from.names()) {
+      if (store.contains(name) && !is_carried(name)) store.write(name, from.read(name).data());
+    }
+    NetPosition position = state_.train_net().position();
+    position.carried.clear();
+    state_.ranks[i].net->seek(position);
+  }
+}
+
+// The layers of test nets whose learned blobs the training net lacks.
+std::set<std::string> TrainingStart::untrained_layers() const {
+  std::set<std::string> trained, layers;
+  for (const ParameterInfo& parameter : state_.train_net().lowered().parameters) trained.insert(parameter.state);
+  for (const auto& test : state_.tests) {
+    for (const ParameterInfo& parameter : test->lowered().parameters)
+      if (parameter.owner && parameter.lr_mult != 0 && trained.count(parameter.state) == 0)
+        layers.insert(test->lowered().layers[static_cast<size_t>(parameter.layer)].param->name());
+  }
+  return layers;
+}
+
+void TrainingStart::warn() const {
+  const LoweredNet& train = state_.train_net().lowered();
+  std::string warnings = state_.train_net().warnings(), field;
+  for (const auto& test : state_.tests) warnings += test->warnings();
+  for (const std::string& layer : untrained_layers()) {
+    if (test_layers_loaded_.count(layer) == 0)
+      warnings += fmt::format(
+          "warning: a test net has a layer \"{}\" that the training net lacks: the test uses the values of its "
+          "fillers. Is the name right?\n",
+          layer);
+  }
+  const std::string doubt = state_.solver.max_epochs() > 0 ? doubt_learning_rate(state_.solver, &field) : "";
+  if (!doubt.empty()) warnings += fmt::format("warning: {}\n", doubt);
+  if (trained_parameters(train).empty())
+    warnings += "warning: the net has no parameter to train (lr_mult is 0 everywhere, or no layer has any)\n";
+  if (!train.loss) warnings += "warning: the net has no loss: nothing will be learned\n";
+  if (!warnings.empty()) report_.warning(trim(warnings));
+}
+
+void TrainingStart::note_plan() const {
+  const std::shared_ptr<const Program> program = state_.train_net().program(ProgramKind::kTrain);
+  report_.note(fmt::format("Planned memory: {}", format_bytes(plan_memory(state_).total())));
+  for (const std::string& line : {repeated_text(*program), slow_steps(*program, state_.train_net().lowered())}) {
+    if (!line.empty()) report_.note(line);
+  }
+}
+
+RunInfo TrainingStart::run_info() const {
+  const caffe::SolverParameter& solver = state_.solver;
+  const DataLayers& data = state_.train_net().data();
+  RunInfo info;
+  info.net_name = state_.files.train.net->name();
+  info.solver_type = solver.type();
+  for (const Rank& rank : state_.ranks)
+    info.device += (info.device.empty() ? "" : ", ") + rank.session().device->name();
+  if (state_.session().precision != Precision::kFP32)
+    info.device += fmt::format(", {}", name_of(state_.session().precision));
+  info.command_line = options_.command_line;
+  google::protobuf::TextFormat::PrintToString(*state_.files.train.net, &info.net_text);
+  google::protobuf::TextFormat::PrintToString(solver, &info.solver_text);
+  info.folder = options_.new_run_folder ? make_run_folder(solver.snapshot_prefix()) : options_.run_folder;
+  info.first_iteration = state_.loop.iteration;
+  info.max_iteration = solver.max_iter();
+  info.display = solver.display();
+  info.images_per_iteration = state_.images_per_iteration();
+  info.images_per_epoch = data.records_per_epoch();
+  return info;
+}
+
+}  // namespace trainer

@@ -1,0 +1,37 @@
+// The start of a run: the states that it loads, and the notes and warnings that the report shows first.
+#pragma once
+
+#include <optional>
+#include <set>
+#include <string>
+
+#include "formats/prefix_lock.h"
+#include "train/training.h"
+#include "train/training_state.h"
+
+namespace trainer {
+
+class TrainingStart {
+ public:
+  // Locks the snapshot prefix for as long as this object exists, then loads weights or resumes from a snapshot.
+  TrainingStart(TrainingState& state, const TrainingOptions& options, RunReport& report);
+
+  RunInfo run_info() const;
+
+ private:
+  void lock_snapshots();
+  void load_weight_files();
+  void resume();
+  void copy_to_other_ranks();
+  void warn() const;
+  void note_plan() const;
+  std::set<std::string> untrained_layers() const;
+
+  TrainingState& state_;
+  const TrainingOptions& options_;
+  RunReport& report_;
+  std::optional<PrefixLock> lock_;
+  std::set<std::string> test_layers_loaded_;
+};
+
+}  // namespace trainer

@@ -1,0 +1,48 @@
+// Runs and reports the tests of a training.
+#include "train/test_nets.h"
+
+#include "session/evaluate.h"
+
+namespace trainer {
+
+std::vector<NetPosition> TestNets::positions() const {
+  std::vector<NetPosition> positions;
+  for (const auto& test : state_.tests) positions.push_back(test->position());
+  return positions;
+}
+
+std::vector<NetPosition> TestNets::positions_for_snapshot() const { return before_.empty() ? positions() : before_; }
+
+bool TestNets::run(const std::function<bool()>& may_continue) {
+  before_ = positions();
+  for (size_t i = 0; i < state_.tests.size(); ++i) {
+    if (!run(i, may_continue)) return false;
+  }
+  before_.clear();
+  return true;
+}
+
+bool TestNets::run(size_t index, const std::function<bool()>& may_continue) {
+  const caffe::SolverParameter& solver = state_.solver;
+  NetSession& net = *state_.tests[index];
+  const int iterations = solver.test_iter(static_cast<int>(index));
+  if (solver.debug_info()) net.set_debug_log([this](const std::string& line) { report_.note(line); });
+  report_.test_begin(state_.loop.iteration, static_cast<int>(index));
+  const Evaluation evaluation = evaluate(
+      net, iterations, [&](int) { return may_continue(); },
+      [&](int i, const auto&) { report_.test_step(i + 1, iterations); });
+  if (!evaluation.complete) {
+    report_.test_interrupted();
+    return false;
+  }
+  TestResult result;
+  result.iteration = state_.loop.iteration;
+  result.net = static_cast<int>(index);
+  if (solver.test_compute_loss()) result.loss = evaluation.loss;
+  result.images = net.batch_size() * iterations;
+  result.outputs = evaluation.outputs;
+  report_.test_result(result);
+  return true;
+}
+
+}  // namespace trainer

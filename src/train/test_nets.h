@@ -1,0 +1,30 @@
+// The tests of a training: each test net over its batches.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "report/run_report.h"
+#include "train/training_state.h"
+
+namespace trainer {
+
+class TestNets {
+ public:
+  TestNets(TrainingState& state, RunReport& report) : state_(state), report_(report) {}
+
+  // Runs and reports all tests. `may_continue` is called before each batch; returns false once it returned false.
+  bool run(const std::function<bool()>& may_continue);
+  // The positions from which a resumed training tests: those before the test that is running or was interrupted.
+  std::vector<NetPosition> positions_for_snapshot() const;
+
+ private:
+  bool run(size_t index, const std::function<bool()>& may_continue);
+  std::vector<NetPosition> positions() const;
+
+  TrainingState& state_;
+  RunReport& report_;
+  std::vector<NetPosition> before_;  // empty if no test was interrupted
+};
+
+}  // namespace trainer

@@ -1,0 +1,52 @@
+// A training that is set up: the resolved solver, the devices and their nets.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "session/gradient_sums.h"
+#include "session/net_session.h"
+#include "train/configure_training.h"
+#include "train/snapshot.h"
+#include "train/update_rule.h"
+
+namespace trainer {
+
+// A device of the training and the memory that was free before the training took any.
+struct TrainingDevice {
+  TrainingDevice(const DeviceSpec& spec, const DeviceOptions& options) : session(spec, options) {}
+  DeviceSession session;
+  const int64_t free = session.device->free_memory();
+};
+
+// A device with its copy of the training net, the weights and the history.
+struct Rank {
+  std::unique_ptr<TrainingDevice> device;
+  std::unique_ptr<NetSession> net;
+  std::unique_ptr<UpdateRule> update;
+
+  DeviceSession& session() const { return device->session; }
+};
+
+struct TrainingState {
+  TrainingFiles files;                  // nets and positions; the solver is the next field
+  const caffe::SolverParameter solver;  // with random_seed and max_iter resolved
+  const std::vector<Rank> ranks;        // the first one tests and writes snapshots
+  const std::vector<std::unique_ptr<NetSession>> tests;
+  const std::unique_ptr<GradientSums> sums;  // of several ranks
+  LoopState loop;
+
+  DeviceSession& session() const { return ranks.front().session(); }
+  NetSession& train_net() const { return *ranks.front().net; }
+  std::vector<NetSession*> train_nets() const {
+    std::vector<NetSession*> nets;
+    for (const Rank& rank : ranks) nets.push_back(rank.net.get());
+    return nets;
+  }
+  int64_t images_per_iteration() const {
+    return train_net().batch_size() * solver.iter_size() * static_cast<int64_t>(ranks.size());
+  }
+  bool writes_snapshots() const { return solver.snapshot() > 0 || solver.snapshot_after_train(); }
+};
+
+}  // namespace trainer
