@@ -1,4 +1,4 @@
-// The rules for the values of solver fields.
+// The rules for the fields of a solver.
 #include "train/check_solver.h"
 
 #include <cmath>
@@ -31,20 +31,29 @@ class SolverCheck {
   }
 
  private:
-  // Fields that need each other.
+  // Fields that depend on each other.
   void check_schedule() {
     std::string field;
     const std::string wrong = check_learning_rate(solver_, &field);
     if (!wrong.empty()) error(field, wrong);
+    check_warm_up();
     check_tests();
   }
 
+  // With max_epochs the number of iterations is known later (TrainingStart).
+  void check_warm_up() {
+    std::string field;
+    const std::string doubt =
+        solver_.max_epochs() > 0 || !solver_.has_max_iter() ? "" : doubt_learning_rate(solver_, &field);
+    if (!doubt.empty()) diagnostics_->warning(positions_.of(solver_, field), "", doubt);
+  }
+
   void check_amounts() {
-    for (const char* field :
-         {"base_lr", "momentum", "momentum2", "weight_decay", "gamma", "power", "delta", "rms_decay", "clip_gradients"})
+    for (const char* field : {"base_lr", "final_lr", "momentum", "momentum2", "weight_decay", "gamma", "power", "delta",
+                              "rms_decay", "clip_gradients"})
       check_finite(field);
     if (solver_.momentum() < 0 || solver_.momentum() > 1)
-      error("momentum", fmt::format("momentum is {}; it must lie in [0, 1]", solver_.momentum()));
+      error("momentum", fmt::format("momentum is {}; it must be in [0, 1]", solver_.momentum()));
     if (solver_.weight_decay() < 0)
       error("weight_decay", fmt::format("weight_decay is {}; it must not be negative", solver_.weight_decay()));
     if (solver_.clip_gradients() == 0)
@@ -52,15 +61,13 @@ class SolverCheck {
             "remove the field, or give the largest norm to allow");
     if (solver_.max_iter() < 0) error("max_iter", "max_iter must not be negative");
     if (!solver_.has_max_iter() && solver_.max_epochs() == 0)
-      error("max_iter", "neither max_iter nor max_epochs is set: how long should training go on?");
+      error("max_iter", "neither max_iter nor max_epochs is set: how long should the training run?");
     if (solver_.max_epochs() < 0) error("max_epochs", "max_epochs must not be negative");
     if (solver_.iter_size() < 1) error("iter_size", "iter_size must be at least 1");
     if (solver_.average_loss() < 1) error("average_loss", "average_loss must be at least 1");
     if (solver_.display() < 0) error("display", "display must not be negative; 0 shows nothing");
     if (solver_.snapshot() < 0) error("snapshot", "snapshot must not be negative; 0 writes one at the end only");
     if (solver_.keep_snapshots() < 0) error("keep_snapshots", "keep_snapshots must not be negative; 0 keeps all");
-    if (solver_.lr_policy() == "poly" && solver_.max_iter() == 0 && solver_.has_max_iter() && solver_.max_epochs() == 0)
-      error("max_iter", "lr_policy \"poly\" needs a positive max_iter");
   }
 
   void check_finite(const char* name) {
@@ -81,7 +88,7 @@ class SolverCheck {
     if ((type == "AdaGrad" || type == "RMSProp") && solver_.momentum() != 0)
       error("momentum", fmt::format("momentum cannot be used with {}", type), "remove the field");
     if (type == "RMSProp" && (solver_.rms_decay() < 0 || solver_.rms_decay() >= 1))
-      error("rms_decay", fmt::format("rms_decay is {}; it must lie in [0, 1)", solver_.rms_decay()));
+      error("rms_decay", fmt::format("rms_decay is {}; it must be in [0, 1)", solver_.rms_decay()));
   }
 
   void check_tests() {
@@ -111,7 +118,7 @@ class SolverCheck {
     return field->is_repeated() ? reflection->FieldSize(solver_, field) > 0 : reflection->HasField(solver_, field);
   }
 
-  // What an incomplete file lacks may be a field that could not be read.
+  // In an incomplete file a missing field may be one that could not be read.
   void error(const std::string& field, const std::string& message, const std::string& hint = "", int index = -1) {
     if (!complete_ && !is_set(field)) return;
     diagnostics_->error(positions_.of(solver_, field, index), "", message, hint);

@@ -1,4 +1,4 @@
-// Checks a solver's fields without its nets.
+// Checks the fields of a solver, without its nets.
 #pragma once
 
 #include "config/load.h"

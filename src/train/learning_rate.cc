@@ -1,61 +1,191 @@
-// Caffe's learning-rate policies.
+// The learning-rate policies, one row of kPolicies each.
 #include "train/learning_rate.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
+#include <numbers>
+#include <vector>
 
-#include "base/error.h"
 #include "base/text.h"
 
 namespace trainer {
+namespace {
+
+// Keeps the first problem of a solver's fields.
+class PolicyCheck {
+ public:
+  explicit PolicyCheck(const caffe::SolverParameter& checked) : solver(checked) {}
+
+  // The policy uses the field; `meaning` completes the message.
+  void needs(const char* name, const std::string& meaning = "") {
+    const auto* descriptor = caffe::SolverParameter::descriptor()->FindFieldByName(name);
+    const auto* reflection = solver.GetReflection();
+    const bool given = descriptor->is_repeated() ? reflection->FieldSize(solver, descriptor) > 0
+                                                 : reflection->HasField(solver, descriptor);
+    require(
+        given, "lr_policy",
+        fmt::format("lr_policy \"{}\" needs {}{}{}", solver.lr_policy(), name, meaning.empty() ? "" : ": ", meaning));
+  }
+  void require(bool holds, const char* name, const std::string& text) {
+    if (holds || !problem.empty()) return;
+    field = name;
+    problem = text;
+  }
+
+  const caffe::SolverParameter& solver;
+  std::string field, problem;
+};
+
+struct RateInput {
+  const caffe::SolverParameter& solver;
+  int iteration;
+  LearningRateState& state;
+
+  float base() const { return solver.base_lr(); }
+  float decayed(float exponent) const { return base() * std::pow(solver.gamma(), exponent); }
+};
+
+void check_gamma(PolicyCheck& check) {
+  check.needs("gamma");
+  const float gamma = check.solver.gamma();
+  check.require(gamma >= 0, "gamma", fmt::format("gamma is {}; it must not be negative", gamma));
+}
+
+void check_step(PolicyCheck& check) {
+  check_gamma(check);
+  check.needs("stepsize", "iterations between two steps");
+  const int stepsize = check.solver.stepsize();
+  check.require(stepsize > 0, "stepsize", fmt::format("stepsize is {}; it must be positive", stepsize));
+}
+
+void check_inv(PolicyCheck& check) {
+  check_gamma(check);
+  check.needs("power");
+}
+
+void check_multistep(PolicyCheck& check) {
+  check_gamma(check);
+  check.needs("stepvalue", "the iterations of its steps");
+  const auto& values = check.solver.stepvalue();
+  check.require(std::is_sorted(values.begin(), values.end()), "stepvalue", "the values of stepvalue must ascend");
+}
+
+// For policies that depend on the last iteration; that neither max_iter nor max_epochs is given is an error of all.
+void check_length(PolicyCheck& check) {
+  const caffe::SolverParameter& solver = check.solver;
+  check.require(solver.max_iter() != 0 || !solver.has_max_iter() || solver.max_epochs() > 0, "max_iter",
+                fmt::format("lr_policy \"{}\" needs a positive max_iter", solver.lr_policy()));
+}
+
+void check_poly(PolicyCheck& check) {
+  check.needs("power");
+  check_length(check);
+}
+
+void check_sigmoid(PolicyCheck& check) {
+  check_gamma(check);
+  check.needs("stepsize", "the iteration of its middle");
+}
+
+void check_cosine(PolicyCheck& check) {
+  check_length(check);
+  const float rate = check.solver.final_lr();
+  check.require(rate >= 0, "final_lr", fmt::format("final_lr is {}; it must not be negative", rate));
+}
+
+float step(const RateInput& in) { return in.decayed(static_cast<float>(in.iteration / in.solver.stepsize())); }
+
+float inv(const RateInput& in) {
+  return in.base() * std::pow(1.0f + in.solver.gamma() * static_cast<float>(in.iteration), -in.solver.power());
+}
+
+// As in Caffe, at most one step for each iteration.
+float multistep(const RateInput& in) {
+  int& reached = in.state.current_step;
+  if (reached < in.solver.stepvalue_size() && in.iteration >= in.solver.stepvalue(reached)) ++reached;
+  return in.decayed(static_cast<float>(reached));
+}
+
+float poly(const RateInput& in) {
+  const float done = static_cast<float>(in.iteration) / static_cast<float>(in.solver.max_iter());
+  return in.base() * std::pow(1.0f - done, in.solver.power());
+}
+
+float sigmoid(const RateInput& in) {
+  return in.base() / (1.0f + std::exp(-in.solver.gamma() * static_cast<float>(in.iteration - in.solver.stepsize())));
+}
+
+// Loshchilov and Hutter 2017, "SGDR", without restarts. Starts after the warm-up.
+float cosine(const RateInput& in) {
+  const double warmup = in.solver.warmup_iter();
+  const double length = std::max(in.solver.max_iter() - warmup, 1.0);
+  const double done = std::max(in.iteration - warmup, 0.0) / length;
+  const double last = in.solver.final_lr();
+  return static_cast<float>(last + (in.base() - last) * (1 + std::cos(std::numbers::pi * done)) / 2);
+}
+
+struct Policy {
+  const char* name;
+  void (*check)(PolicyCheck&);  // of the fields that it uses
+  float (*rate)(const RateInput&);
+};
+constexpr Policy kPolicies[] = {
+    {"fixed", [](PolicyCheck&) {}, [](const RateInput& in) { return in.base(); }},
+    {"step", check_step, step},
+    {"exp", check_gamma, [](const RateInput& in) { return in.decayed(static_cast<float>(in.iteration)); }},
+    {"inv", check_inv, inv},
+    {"multistep", check_multistep, multistep},
+    {"poly", check_poly, poly},
+    {"sigmoid", check_sigmoid, sigmoid},
+    {"cosine", check_cosine, cosine},
+};
+
+const Policy* find_policy(const std::string& name) {
+  const auto* const found = std::find_if(std::begin(kPolicies), std::end(kPolicies),
+                                         [&](const Policy& policy) { return name == policy.name; });
+  return found == std::end(kPolicies) ? nullptr : found;
+}
+
+std::string unknown_policy(const std::string& name) {
+  std::vector<std::string> known;
+  for (const Policy& policy : kPolicies) known.emplace_back(policy.name);
+  const std::string near = nearest_name(name, known);
+  return fmt::format("unknown lr_policy \"{}\"; {}known are {}", name,
+                     near.empty() ? "" : fmt::format("did you mean \"{}\"? ", near), fmt::join(known, ", "));
+}
+
+}  // namespace
 
 std::string check_learning_rate(const caffe::SolverParameter& solver, std::string* field) {
-  const std::vector<std::string> known = {"fixed", "step", "exp", "inv", "multistep", "poly", "sigmoid"};
-  const std::string& policy = solver.lr_policy();
   *field = "lr_policy";
-  if (policy.empty()) return "lr_policy is missing; lr_policy: \"fixed\" keeps base_lr throughout";
-  if (std::find(known.begin(), known.end(), policy) == known.end()) {
-    const std::string near = nearest_name(policy, known);
-    return fmt::format("unknown lr_policy \"{}\"; {}known are fixed, step, exp, inv, multistep, poly, sigmoid", policy,
-                       near.empty() ? "" : fmt::format("did you mean \"{}\"? ", near));
-  }
-  const bool uses_gamma = policy != "fixed" && policy != "poly";
-  if (uses_gamma && !solver.has_gamma()) return fmt::format("lr_policy \"{}\" needs gamma", policy);
-  if ((policy == "step" || policy == "sigmoid") && !solver.has_stepsize())
-    return fmt::format("lr_policy \"{}\" needs stepsize: {}", policy,
-                       policy == "step" ? "iterations between two steps" : "the iteration of its middle");
-  if (policy == "multistep" && solver.stepvalue_size() == 0)
-    return "lr_policy \"multistep\" needs stepvalue: the iterations of its steps";
-  if ((policy == "poly" || policy == "inv") && !solver.has_power())
-    return fmt::format("lr_policy \"{}\" needs power", policy);
-  *field = "gamma";
-  if (uses_gamma && solver.gamma() < 0) return fmt::format("gamma is {}; it must not be negative", solver.gamma());
-  *field = "stepsize";
-  if (policy == "step" && solver.stepsize() <= 0)
-    return fmt::format("stepsize is {}; it must be positive", solver.stepsize());
-  *field = "stepvalue";
-  for (int i = 1; policy == "multistep" && i < solver.stepvalue_size(); ++i) {
-    if (solver.stepvalue(i) < solver.stepvalue(i - 1)) return "the values of stepvalue must ascend";
-  }
+  if (solver.lr_policy().empty()) return "lr_policy is missing; lr_policy: \"fixed\" keeps base_lr throughout";
+  const Policy* const policy = find_policy(solver.lr_policy());
+  if (policy == nullptr) return unknown_policy(solver.lr_policy());
+  PolicyCheck check(solver);
+  policy->check(check);
+  *field = check.field;
+  return check.problem;
+}
+
+std::string doubt_learning_rate(const caffe::SolverParameter& solver, std::string* field) {
+  *field = "final_lr";
+  if (solver.has_final_lr() && solver.lr_policy() != "cosine")
+    return fmt::format("final_lr has no effect with lr_policy \"{}\"; it belongs to \"cosine\"", solver.lr_policy());
+  *field = "warmup_iter";
+  if (static_cast<int64_t>(solver.warmup_iter()) > solver.max_iter())
+    return fmt::format(
+        "warmup_iter is {}, but training ends after {} iterations: the rate never reaches its full value",
+        solver.warmup_iter(), solver.max_iter());
   return "";
 }
 
-float learning_rate(const caffe::SolverParameter& solver, int iteration, int* current_step) {
-  const std::string& policy = solver.lr_policy();
-  const float base = solver.base_lr(), gamma = solver.gamma(), power = solver.power();
-  if (policy == "step") return base * std::pow(gamma, static_cast<float>(iteration / solver.stepsize()));
-  if (policy == "exp") return base * std::pow(gamma, static_cast<float>(iteration));
-  if (policy == "inv") return base * std::pow(1.0f + gamma * static_cast<float>(iteration), -power);
-  if (policy == "multistep") {
-    if (*current_step < solver.stepvalue_size() && iteration >= solver.stepvalue(*current_step)) ++*current_step;
-    return base * std::pow(gamma, static_cast<float>(*current_step));
-  }
-  if (policy == "poly")
-    return base * std::pow(1.0f - static_cast<float>(iteration) / static_cast<float>(solver.max_iter()), power);
-  if (policy == "sigmoid") return base / (1.0f + std::exp(-gamma * static_cast<float>(iteration - solver.stepsize())));
-  return base;
+float learning_rate(const caffe::SolverParameter& solver, int iteration, LearningRateState* state) {
+  const float rate = find_policy(solver.lr_policy())->rate({solver, iteration, *state});
+  const int64_t warmup = solver.warmup_iter();
+  return iteration < warmup ? rate * static_cast<float>(iteration + 1) / static_cast<float>(warmup) : rate;
 }
 
 }  // namespace trainer

@@ -1,4 +1,4 @@
-// Caffe's learning-rate policies (`lr_policy`).
+// The learning-rate policies (`lr_policy`) and the warm-up.
 #pragma once
 
 #include <string>
@@ -7,18 +7,18 @@
 
 namespace trainer {
 
-// What is wrong with the policy's fields, or ""; `field` receives the faulty field's name.
-std::string check_learning_rate(const caffe::SolverParameter& solver, std::string* field);
+// The state of a policy between iterations; snapshots keep it.
+struct LearningRateState {
+  int current_step = 0;  // multistep: the stepvalues reached
+};
 
-// The rate of iteration `iteration`, computed in float as Caffe does:
-//   fixed      base_lr
-//   step       base_lr * gamma ^ (iteration div stepsize)
-//   exp        base_lr * gamma ^ iteration
-//   inv        base_lr * (1 + gamma * iteration) ^ -power
-//   multistep  base_lr * gamma ^ current_step
-//   poly       base_lr * (1 - iteration / max_iter) ^ power
-//   sigmoid    base_lr / (1 + e ^ (-gamma * (iteration - stepsize)))
-// multistep moves *current_step on by at most one an iteration.
-float learning_rate(const caffe::SolverParameter& solver, int iteration, int* current_step);
+// The problem of the policy's fields, or ""; `field` receives the name of the faulty field.
+std::string check_learning_rate(const caffe::SolverParameter& solver, std::string* field);
+// Why a field of the schedule has no effect, or ""; `field` receives its name. Needs the resolved max_iter.
+std::string doubt_learning_rate(const caffe::SolverParameter& solver, std::string* field);
+
+// The rate of an iteration, by the formulas in the comments of lr_policy and warmup_iter (proto/trainer.proto). Caffe's
+// policies compute in float as Caffe does. Call once for each iteration, in order: policies with a state advance it.
+float learning_rate(const caffe::SolverParameter& solver, int iteration, LearningRateState* state);
 
 }  // namespace trainer

@@ -24,6 +24,7 @@ TEST_P(MaxEpochs, LearnsAsWithThatManyIterations) {
 
 INSTANTIATE_TEST_SUITE_P(Policies, MaxEpochs,
                          testing::Values("lr_policy: 'fixed'", "lr_policy: 'poly' power: 2",
+                                         "lr_policy: 'cosine' warmup_iter: 3",
                                          "lr_policy: 'sigmoid' gamma: 0.5 stepsize: 7"));
 
 }  // namespace

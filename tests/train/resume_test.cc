@@ -92,6 +92,8 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"RmsProp", "type: 'RMSProp' base_lr: 0.002 lr_policy: 'inv' gamma: 0.01 power: 0.75 rms_decay: 0.9",
              false},
         Case{"AdaDelta", "type: 'AdaDelta' base_lr: 1 lr_policy: 'exp' gamma: 0.99 momentum: 0.95 delta: 1e-6", true},
+        Case{"CosineAfterWarmUp", "base_lr: 0.05 lr_policy: 'cosine' final_lr: 0.001 warmup_iter: 30 momentum: 0.9",
+             false},
         Case{"Adam", "type: 'Adam' base_lr: 0.002 lr_policy: 'fixed' momentum: 0.9 momentum2: 0.99", false}),
     [](const testing::TestParamInfo<Case>& info) { return info.param.name; });
 
