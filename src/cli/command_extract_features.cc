@@ -1,4 +1,4 @@
-// trainer extract_features: what a trained net makes of data, blob by blob.
+// trainer extract_features: computes blobs of a trained net from data and writes them to files.
 #include <set>
 
 #include "base/error.h"
@@ -11,7 +11,6 @@
 namespace trainer {
 namespace {
 
-constexpr size_t kWords = 6;
 constexpr int64_t kMostBatches = 1'000'000'000;
 
 int64_t whole_number(const std::string& text, const char* what, int64_t least) {
@@ -22,44 +21,73 @@ int64_t whole_number(const std::string& text, const char* what, int64_t least) {
   return value;
 }
 
-// The CPU or a GPU, from the words behind the six.
+struct FeatureRequest {
+  std::string weights, model;
+  std::vector<std::string> blobs, paths;
+  int64_t batches = 0;
+  std::string kind;
+  std::vector<std::string> device;  // CPU or GPU, DEVICE_ID
+};
+
+// The words WEIGHTS and PROTOTXT come first unless --weights and --model replace them.
+FeatureRequest request_of(const Arguments& arguments) {
+  constexpr size_t kFiles = 2, kRequired = 4, kDevice = 2;
+  std::vector<std::string> words = arguments.positional();
+  const bool flags = arguments.given("model");
+  if (flags != arguments.given("weights"))
+    throw UsageError(fmt::format("--{} is given without --{}: give both, or WEIGHTS and PROTOTXT as words",
+                                 flags ? "model" : "weights", flags ? "weights" : "model"));
+  if (flags) words.insert(words.begin(), {arguments.text("weights"), arguments.text("model")});
+  const size_t given = arguments.positional().size(), before_device = kFiles + kRequired;
+  if (flags && words.size() > before_device && words[before_device] != "CPU" && words[before_device] != "GPU")
+    throw UsageError(
+        fmt::format("\"{}\" should be CPU or GPU: --model and --weights replace the words WEIGHTS and "
+                    "PROTOTXT, give one or the other",
+                    words[before_device]));
+  if (words.size() < before_device || words.size() > before_device + kDevice)
+    throw UsageError(fmt::format("extract_features takes {} words{}, {} are given",
+                                 flags ? "four to six" : "six to eight", flags ? " after --model and --weights" : "",
+                                 given));
+  FeatureRequest request{words[0], words[1], comma_list(words[2]), comma_list(words[3]), 0, words[5], {}};
+  request.device.assign(words.begin() + before_device, words.end());
+  if (request.blobs.empty() || request.blobs.size() != request.paths.size())
+    throw config_error("{} blobs and {} outputs: give one output for each blob, separated by commas",
+                       request.blobs.size(), request.paths.size());
+  if (std::set<std::string>(request.paths.begin(), request.paths.end()).size() != request.paths.size())
+    throw config_error("each blob needs an output of its own: {}", words[3]);
+  request.batches = whole_number(words[4], "NUM_BATCHES", 1);
+  check_feature_kind(request.kind);
+  return request;
+}
+
 ChosenDevice device_of_words(const std::vector<std::string>& words) {
-  const std::string mode = words.size() > kWords ? words[kWords] : "CPU";
+  const std::string mode = words.empty() ? "CPU" : words[0];
   if (mode != "CPU" && mode != "GPU") throw UsageError(fmt::format("\"{}\" should be CPU or GPU", mode));
   if (mode == "CPU") return cpu_device();
-  return gpu_device(words.size() > kWords + 1 ? static_cast<int>(whole_number(words[kWords + 1], "DEVICE_ID", 0)) : 0);
+  return gpu_device(words.size() > 1 ? static_cast<int>(whole_number(words[1], "DEVICE_ID", 0)) : 0);
 }
 
 int run_extract_features(const Arguments& arguments) {
-  const std::vector<std::string>& words = arguments.positional();
-  if (words.size() < kWords || words.size() > kWords + 2)
-    throw UsageError(fmt::format("extract_features takes six to eight words, {} are given", words.size()));
-  const std::string &weights = words[0], &model = words[1], &kind = words[5];
-  const std::vector<std::string> blobs = comma_list(words[2]), paths = comma_list(words[3]);
-  if (blobs.empty() || blobs.size() != paths.size())
-    throw config_error("{} blobs and {} outputs: give one output for each blob, commas between", blobs.size(),
-                       paths.size());
-  if (std::set<std::string>(paths.begin(), paths.end()).size() != paths.size())
-    throw config_error("each blob needs an output of its own: {}", words[3]);
-  const int64_t batches = whole_number(words[4], "NUM_BATCHES", 1);
-  check_feature_kind(kind);
-  const ChosenDevice device = device_of_words(words);
+  const FeatureRequest request = request_of(arguments);
+  const std::vector<std::string>& blobs = request.blobs;
+  const ChosenDevice device = device_of_words(request.device);
 
-  const ConfiguredNet configured = net_to_run(arguments, model);
-  log_info(device.name == "cpu" ? "Using CPU" : device.use);
-  DeviceSession device_session(device.name, device_options_of(arguments));
+  const ConfiguredNet configured = net_to_run(arguments, request.model);
+  log_info(device.spec.kind == DeviceSpec::Kind::kCpu ? "Using CPU" : device.use);
+  DeviceSession device_session(device.spec, device_options_of(arguments));
   NetSession net(*configured.net.net, *configured.net.positions, caffe::TEST, 0, device_session);
   if (!net.warnings().empty()) log_warning(net.warnings());
   net.keep_blobs(blobs);
   add_parameters(net.lowered(), 0, false, device_session.store);
-  load_trained_weights(arguments, weights, net.lowered(), device_session.store);
+  load_trained_weights(arguments, request.weights, net.lowered(), device_session.store);
 
   std::vector<std::unique_ptr<FeatureFile>> files;
-  for (size_t i = 0; i < blobs.size(); ++i) files.push_back(make_feature_file({kind, blobs[i], paths[i], batches}));
+  for (size_t i = 0; i < blobs.size(); ++i)
+    files.push_back(make_feature_file({request.kind, blobs[i], request.paths[i], request.batches}));
   log_info("Extracting Features");
   const SignalHandlers signals;
   std::vector<float> values;
-  for (int64_t batch = 0; batch < batches; ++batch) {
+  for (int64_t batch = 0; batch < request.batches; ++batch) {
     signals.throw_if_stopped();
     net.run_next(ProgramKind::kForward);
     for (size_t i = 0; i < blobs.size(); ++i) {
@@ -71,12 +99,12 @@ int run_extract_features(const Arguments& arguments) {
     files[i]->finish();
     log_info(fmt::format("Extracted features of {} query images for feature blob {}", files[i]->rows(), blobs[i]));
   }
-  const int64_t items = net.data().records_per_epoch(), read = batches * net.data().batch_size();
+  const int64_t items = net.data().records_per_epoch(), read = request.batches * net.data().batch_size();
   if (items > 0 && read > items)
     log_warning(fmt::format(
         "The data set has {} items, but {} batches of {} are {}: the last {} repeat its first ones. A batch_size "
         "that divides {} avoids that",
-        items, batches, net.data().batch_size(), read, read - items, items));
+        items, request.batches, net.data().batch_size(), read, read - items, items));
   log_info("Successfully extracted the features!");
   return 0;
 }
@@ -85,17 +113,25 @@ REGISTER_COMMAND(
     extract_features, .name = "extract_features", .summary = "writes blobs of a net, computed from data, to files",
     .usage =
         "extract_features WEIGHTS PROTOTXT BLOB[,BLOB] OUT[,OUT] NUM_BATCHES lmdb|leveldb|hdf5|npy [CPU|GPU] "
-        "[DEVICE_ID]",
+        "[DEVICE_ID]\n"
+        "extract_features --weights=FILE --model=FILE BLOB[,BLOB] OUT[,OUT] NUM_BATCHES lmdb|leveldb|hdf5|npy "
+        "[CPU|GPU] [DEVICE_ID]",
     .description =
         "Runs the net forward in phase TEST over NUM_BATCHES batches and writes each BLOB to its OUT:\n"
         "  lmdb, leveldb  a database of Datum records with float_data, keys 0000000000, 0000000001, ...\n"
         "  hdf5           a file with a dataset of the blob's name, for HDF5Data\n"
         "  npy            a NumPy array\n"
-        "A row of the blob is a record. A blob that layers change in place is written as the last of them "
-        "leaves it. "
-        "WEIGHTS is none for a net without learned blobs. "
-        "Nothing that exists is overwritten; a call that fails leaves nothing behind.",
-    .flags = {precision_flag(), deterministic_flag(), set_flag(), fill_flag(), allow_fresh_flag(), level_flag(),
+        "A row of the blob is a record. A blob that layers change in place is written with the values of the last of "
+        "them. WEIGHTS is none for a net without learned blobs. Existing files are not overwritten; a call that fails "
+        "leaves no files.",
+    .flags = {{"model", FlagType::kFile, "", "FILE", "The prototxt file of the net, in place of the word PROTOTXT."},
+              {"weights", FlagType::kFile, "", "FILE", "The weights, in place of the word WEIGHTS."},
+              precision_flag(),
+              deterministic_flag(),
+              set_flag(),
+              fill_flag(),
+              allow_fresh_flag(),
+              level_flag(),
               stage_flag()},
     .run = run_extract_features, .computes = true);
 

@@ -6,9 +6,11 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "cli/command.h"
+#include "cli/glog_sink.h"
 #include "cli/net_flags.h"
 #include "cli/signals.h"
 #include "config/override.h"
@@ -32,24 +34,40 @@ std::vector<std::string> weight_files(const Arguments& arguments, const caffe::S
   return files;
 }
 
-const char* stopping_text() {
-  static const std::string text = fmt::format("{}Stopping after this iteration; press Ctrl-C again to end at once\n",
-                                              wants_live_line(STDERR_FILENO) ? "\r\x1b[K" : "");
-  return text.c_str();
+const char* stopping_text(bool live_line) {
+  return live_line ? "\r\x1b[KStopping after this iteration; press Ctrl-C again to end at once\n"
+                   : "Stopping after this iteration; press Ctrl-C again to end at once\n";
 }
 
+// Throws the mistakes of solver, nets and data sets that a plan for the CPU finds: without a device they come before
+// the device's own error.
+void check_without_device(TrainingFiles files, const TrainingOptions& options) {
+  TrainingOptions plan;
+  plan.plans_only = true;
+  plan.snapshot = options.snapshot;
+  try {
+    const Training checked(std::move(files), plan);
+  } catch (const Error& error) {
+    if (error.code() != ExitCode::kDevice) throw;
+  }
+}
+
+// `configure` reads the files again.
 std::unique_ptr<Training> open_training(TrainingFiles files, const TrainingOptions& options,
                                         const std::vector<ChosenDevice>& devices,
-                                        const std::function<TrainingFiles()>& configure_again) {
+                                        const std::function<TrainingFiles()>& configure) {
   try {
     return std::make_unique<Training>(std::move(files), options);
   } catch (const OutOfMemory& error) {
-    std::string advice = memory_advice(configure_again, options, error);
+    std::string advice = memory_advice(configure, options, error);
     for (const ChosenDevice& device : devices) {
       if (!device.beside.empty())
-        advice += fmt::format("\n  Others compute on {} as well: {}", device.name, device.beside);
+        advice += fmt::format("\n  Other processes use {} as well: {}", device.spec.text(), device.beside);
     }
     throw device_error("{}", advice);
+  } catch (const Error& error) {
+    if (error.code() == ExitCode::kDevice) check_without_device(configure(), options);
+    throw;
   }
 }
 
@@ -58,56 +76,95 @@ bool has_tensor_cores(const Device& device) {
          device.refuse_precision(Precision::kBF16).empty();
 }
 
-int run_train(const Arguments& arguments) {
+void check_words(const Arguments& arguments) {
   if (!arguments.positional().empty()) throw UsageError("unexpected word: " + arguments.positional().front());
   if (arguments.text("solver").empty()) throw UsageError("Need a solver definition to train: --solver=FILE");
   if (!arguments.text("snapshot").empty() && !arguments.text("weights").empty())
     throw UsageError("Give a snapshot to resume training or weights to finetune but not both.");
+}
+
+std::map<int, SignalEffect> signal_effects(const Arguments& arguments) {
   std::map<int, SignalEffect> effects;
   for (const auto& [signal, flag] : {std::pair{SIGINT, "sigint_effect"},
                                      {SIGHUP, "sighup_effect"},
                                      {SIGUSR1, "sigusr1_effect"},
                                      {SIGUSR2, "sigusr2_effect"}})
     effects[signal] = parse_signal_effect(flag, arguments.text(flag));
+  return effects;
+}
 
+// Throws with all problems of the files; those of layers are found by opening the nets.
+TrainingFiles read_files(const Arguments& arguments, Diagnostics* diagnostics) {
   ConfigureOptions configure;
   configure.edits = {arguments.texts("set"), arguments.texts("fill")};
   configure.has_level = arguments.given("level");
   configure.level = static_cast<int>(arguments.integer("level"));
   configure.stages = stages_of(arguments);
-  Diagnostics diagnostics;
-  TrainingFiles files = configure_training(arguments.text("solver"), configure, &diagnostics);
-  if (diagnostics.has_errors()) {
+  TrainingFiles files = configure_training(arguments.text("solver"), configure, diagnostics);
+  if (diagnostics->has_errors()) {
     std::vector<FilteredNet> nets = files.tests;
     nets.push_back(files.train);
-    add_net_problems(nets, {}, &diagnostics);
+    add_net_problems(nets, {}, diagnostics);
   }
-  diagnostics.throw_if_errors();
-  RunReport report;
-  if (!diagnostics.list().empty()) report.warning(diagnostics.render());
+  diagnostics->throw_if_errors();
+  return files;
+}
 
+std::string command_line_of(const Arguments& arguments) {
+  std::string line = "trainer train --solver=" + arguments.text("solver");
+  if (arguments.given("precision")) line += " --precision=" + arguments.text("precision");
+  if (arguments.get_bool("deterministic")) line += " --deterministic";
+  if (arguments.given("memory")) line += " --memory=" + arguments.text("memory");
+  for (const std::string& assignment : arguments.texts("set")) line += fmt::format(" --set '{}'", assignment);
+  for (const std::string& fill : arguments.texts("fill")) line += fmt::format(" --fill '{}'", fill);
+  return line;
+}
+
+TrainingOptions options_of(const Arguments& arguments, const caffe::SolverParameter& solver) {
   TrainingOptions options;
-  const std::vector<ChosenDevice> devices = devices_of(arguments, *files.solver);
-  options.devices.clear();
-  for (const ChosenDevice& device : devices) options.devices.push_back(device.name);
-  const int parts = arguments.get_bool("scale_batch") ? static_cast<int>(options.devices.size()) : 1;
-  divide_batches(&files, parts);
   options.device_options = device_options_of(arguments);
   options.memory = memory_of(arguments);
   options.snapshot = arguments.text("snapshot");
-  options.weights = weight_files(arguments, *files.solver);
+  options.weights = weight_files(arguments, solver);
   options.run_folder = arguments.text("run_dir");
   options.new_run_folder = !arguments.given("run_dir");
-  options.command_line = "trainer train --solver=" + arguments.text("solver");
-  if (arguments.given("precision")) options.command_line += " --precision=" + arguments.text("precision");
-  if (arguments.get_bool("deterministic")) options.command_line += " --deterministic";
-  if (arguments.given("memory")) options.command_line += " --memory=" + arguments.text("memory");
-  for (const std::string& assignment : configure.edits.overrides)
-    options.command_line += fmt::format(" --set '{}'", assignment);
-  for (const std::string& fill : configure.edits.fills) options.command_line += fmt::format(" --fill '{}'", fill);
+  options.command_line = command_line_of(arguments);
+  return options;
+}
 
-  std::signal(SIGPIPE, SIG_IGN);  // a log that nobody reads any more is no reason to lose a run
-  SignalHandlers signals(effects, stopping_text());
+int run_train(const Arguments& arguments) {
+  check_words(arguments);
+  const std::map<int, SignalEffect> effects = signal_effects(arguments);
+  Diagnostics diagnostics;
+  TrainingFiles files = read_files(arguments, &diagnostics);
+  const bool live_line = can_show_live_line(STDERR_FILENO) && !log_lines_demanded();
+  std::optional<QuietLog> quiet_log;
+  if (live_line) quiet_log.emplace();
+  RunReport report(live_line);
+  if (!diagnostics.list().empty()) report.warning(diagnostics.render());
+
+  TrainingOptions options = options_of(arguments, *files.solver);
+  int parts = 1;
+  const auto configure = [&] {
+    Diagnostics known;
+    TrainingFiles again = read_files(arguments, &known);
+    divide_batches(&again, parts);
+    return again;
+  };
+  std::vector<ChosenDevice> devices;
+  try {
+    devices = devices_of(arguments, *files.solver);
+  } catch (const Error& error) {
+    if (error.code() == ExitCode::kDevice) check_without_device(configure(), options);
+    throw;
+  }
+  options.devices.clear();
+  for (const ChosenDevice& device : devices) options.devices.push_back(device.spec);
+  if (arguments.get_bool("scale_batch")) parts = static_cast<int>(devices.size());
+  divide_batches(&files, parts);
+
+  std::signal(SIGPIPE, SIG_IGN);  // a closed log pipe must not end the run
+  SignalHandlers signals(effects, stopping_text(live_line));
   int stopped_by = 0;
   options.poll = [&] {
     const SignalRequest request = signals.take();
@@ -118,13 +175,7 @@ int run_train(const Arguments& arguments) {
     return request.snapshot ? StopRequest::kSnapshot : StopRequest::kNone;
   };
   for (const ChosenDevice& device : devices) report.note(device.use);
-  const auto configure_again = [&] {
-    Diagnostics known;
-    TrainingFiles again = configure_training(arguments.text("solver"), configure, &known);
-    divide_batches(&again, parts);
-    return again;
-  };
-  const std::unique_ptr<Training> training = open_training(std::move(files), options, devices, configure_again);
+  const std::unique_ptr<Training> training = open_training(std::move(files), options, devices, configure);
   if (!arguments.given("precision") && has_tensor_cores(training->device()))
     report.note("This GPU has tensor cores: --precision=tf32 or bf16 is usually 3 to 5 times as fast as fp32.");
   return training->run(report) ? 128 + stopped_by : 0;
@@ -134,16 +185,15 @@ REGISTER_COMMAND(
     train, .name = "train", .summary = "trains a net",
     .usage = "train --solver=FILE [--weights=FILE,... | --snapshot=FILE] [flags]",
     .description =
-        "Trains the net that the solver names, from its fillers, from weights (layers are matched by name) "
-        "or from a "
-        "snapshot, exactly as if it had never stopped.\n\n"
-        "SIGINT, SIGTERM, SIGUSR1, SIGUSR2 and SIGXCPU stop after a snapshot, with exit code 128 + the "
-        "signal's number; "
-        "SIGHUP writes a snapshot and goes on.",
+        "Trains the net of the solver: from its fillers, from weights (layers are matched by name), or from a "
+        "snapshot, with the same results as without the stop.\n\n"
+        "SIGINT, SIGTERM, SIGUSR1, SIGUSR2 and SIGXCPU stop after a snapshot, with exit code 128 + the number of the "
+        "signal; SIGHUP writes a snapshot and continues.",
     .flags =
         {
             {"solver", FlagType::kFile, "", "FILE", "The solver: net, learning rate, schedule, snapshots."},
-            {"weights", FlagType::kText, "", "FILE,FILE", "Weight files to start from, later ones over earlier ones."},
+            {"weights", FlagType::kText, "", "FILE,FILE",
+             "Weight files to start from; later files replace values of earlier ones."},
             {"snapshot", FlagType::kFile, "", "FILE", "The solver state to resume from."},
             gpu_flag(),
             cpu_flag(),
@@ -151,19 +201,18 @@ REGISTER_COMMAND(
             deterministic_flag(),
             memory_flag(),
             {"scale_batch", FlagType::kBool, "false", "",
-             "Split batch_size among the GPUs; without it each GPU reads batches of batch_size, as in "
-             "Caffe."},
+             "Split batch_size among the GPUs; without it each GPU reads batches of batch_size, as in Caffe."},
             set_flag(),
             fill_flag(),
             {"run_dir", FlagType::kFolder, "", "FOLDER",
-             "Where log, metrics and report go. Default: SNAPSHOT_PREFIX_run/DATE-TIME; empty: nowhere."},
+             "The folder of log, metrics and report. Default: SNAPSHOT_PREFIX_run/DATE-TIME; empty: none."},
             level_flag(),
             stage_flag(),
-            {"sigint_effect", FlagType::kChoice, "stop", "stop|snapshot|none", "What SIGINT does."},
-            {"sighup_effect", FlagType::kChoice, "snapshot", "stop|snapshot|none", "What SIGHUP does."},
+            {"sigint_effect", FlagType::kChoice, "stop", "stop|snapshot|none", "The effect of SIGINT."},
+            {"sighup_effect", FlagType::kChoice, "snapshot", "stop|snapshot|none", "The effect of SIGHUP."},
             {"sigusr1_effect", FlagType::kChoice, "stop", "stop|snapshot|none",
-             "What SIGUSR1 does, which batch systems send as a warning."},
-            {"sigusr2_effect", FlagType::kChoice, "stop", "stop|snapshot|none", "What SIGUSR2 does."},
+             "The effect of SIGUSR1, which batch systems send as a warning."},
+            {"sigusr2_effect", FlagType::kChoice, "stop", "stop|snapshot|none", "The effect of SIGUSR2."},
         },
     .run = run_train, .computes = true);
 
