@@ -1,8 +1,7 @@
-// Ends the program where the limit of its address space leaves OpenBLAS no buffers: it asks for them as it is
-// loaded, for ever.
+// Ends the program if the limit of its address space is too small for OpenBLAS, which allocates buffers when it is
+// loaded and retries for ever.
 //
-// Functions of the executable's .preinit_array run before those that libraries run as they are loaded. Of the
-// C library nothing but system calls is ready then.
+// Functions in .preinit_array run before the initializers of libraries. Only system calls are usable at that time.
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -14,19 +13,18 @@
 
 namespace {
 
-// OpenBLAS takes a buffer for each of its threads, and it has no more than these.
+// OpenBLAS allocates a buffer for each of its threads, of which it has at most this many.
 constexpr long kBufferBytes = long{128} << 20;
 constexpr long kMostThreads = 128;
-// For the other libraries and for main, which can report errors.
+// For the other libraries, up to main, which can report errors.
 constexpr long kOtherBytes = long{16} << 20;
 
 constexpr char kMessage[] =
-    "trainer: error: the limit of the address space leaves the libraries no memory to start: OpenBLAS takes "
-    "128 MiB for each "
-    "thread. Raise the limit (`ulimit -v unlimited`, or what sets it in this job), or use fewer threads "
+    "trainer: error: the limit of the address space leaves the libraries no memory to start: OpenBLAS takes 128 MiB "
+    "for each thread. Raise the limit (`ulimit -v unlimited`, or the setting of this job), or use fewer threads "
     "(OMP_NUM_THREADS=1)\n";
 
-// The number that OpenBLAS reads from this variable; 0 where it is not set.
+// The number in an environment variable, as OpenBLAS reads it; 0 if it is not set.
 __attribute__((no_sanitize("address", "thread", "undefined"))) long number_of(char** environment, const char* name) {
   const size_t length = __builtin_strlen(name);
   for (; *environment != nullptr; ++environment) {

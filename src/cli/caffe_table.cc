@@ -1,4 +1,4 @@
-// The lines of `trainer summary --caffe`.
+// Formats the lines of `trainer summary --caffe`.
 #include "cli/caffe_table.h"
 
 #include <fmt/format.h>

@@ -1,4 +1,4 @@
-// The net as Caffe builds it, in lines for scripts: `trainer summary --caffe`.
+// The net that Caffe builds, in lines for scripts: `trainer summary --caffe`.
 #pragma once
 
 #include <string>
@@ -7,11 +7,11 @@
 
 namespace trainer {
 
-// Columns apart by tabs; in names a tab is \t, a line's end \n and a backslash \\.
+// Tabs separate columns; in names a tab is \t, a line end \n and a backslash \\.
 //   layer  NAME   TYPE   BOTTOM...
 //   top    LAYER  TYPE   TOP  DIMS    "64,20,24,24"; "" for a scalar
-//   blob   LAYER  INDEX  DIMS         learned blobs and statistics; shared ones at each of their layers
-// Layers stand in Caffe's order, Split layers included, each followed by its tops and blobs.
+//   blob   LAYER  INDEX  DIMS         learned blobs and statistics; shared ones with each of their layers
+// Layers are in Caffe's order, including Split layers; tops and blobs follow their layer.
 std::string caffe_table(const LoweredNet& net);
 
 }  // namespace trainer

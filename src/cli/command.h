@@ -1,5 +1,4 @@
-// The commands of `trainer`, one file each (command_<name>.cc), which registers itself with its table of
-// flags.
+// The commands of `trainer`. Each has a file (command_<name>.cc) that registers it with its table of flags.
 #pragma once
 
 #include <string>
@@ -10,7 +9,7 @@
 
 namespace trainer {
 
-// Thrown by a command that was called with too few or too many words: its usage is shown with the message.
+// A command line that does not match the usage of a command, which is shown with the message.
 class UsageError : public Error {
  public:
   explicit UsageError(const std::string& message) : Error(ExitCode::kConfiguration, message) {}
@@ -19,13 +18,12 @@ class UsageError : public Error {
 struct Command {
   const char* name;
   const char* summary;      // one line for `trainer help`
-  const char* usage;        // its calls, one a line, without the program's name: "train --solver=FILE [flags]"
-  const char* description;  // paragraphs, blank lines between them; lines that start with a blank stay as they are
+  const char* usage;        // the forms of its command line, one per line: "train --solver=FILE [flags]"
+  const char* description;  // paragraphs separated by empty lines; lines that start with a blank are not wrapped
   std::vector<Flag> flags;
-  // Runs the command and returns the exit code. Mistakes of the user are thrown as Error.
+  // Runs the command and returns the exit code. Throws an Error for mistakes of the user.
   int (*run)(const Arguments& arguments);
-  // Runs nets: worth the environment variables that the compute libraries read as they load
-  // (process_setup.h).
+  // The command runs nets, so the process sets up the compute libraries (process_setup.h).
   bool computes = false;
 };
 
@@ -39,8 +37,8 @@ struct CommandRegistration {
 #define REGISTER_COMMAND(name, ...) \
   static const ::trainer::CommandRegistration registration_##name(::trainer::Command{__VA_ARGS__})
 
-// Runs the command that `words` (the command line without the program's name) name; "--help" and "--version"
-// are known everywhere. An unknown command is a config_error that names the nearest and all.
+// Runs the command of a command line (without the name of the program). All commands accept --help and --version. An
+// unknown command is a config_error that names the nearest one and all others.
 int run_command_line(const std::vector<std::string>& words);
 
 // The command that run_command_line would run, or nullptr.

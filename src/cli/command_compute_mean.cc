@@ -10,7 +10,7 @@ namespace {
 
 int run_compute_mean(const Arguments& arguments) {
   const std::vector<std::string>& words = arguments.positional();
-  if (words.empty() || words.size() > 2) throw UsageError("compute_mean takes INPUT_DB and perhaps OUTPUT_FILE");
+  if (words.empty() || words.size() > 2) throw UsageError("compute_mean takes INPUT_DB and optionally OUTPUT_FILE");
   const std::string target = words.size() > 1 ? words[1] : "";
   int64_t reported = 0;
   const auto report = [&](int64_t done) {
@@ -28,16 +28,14 @@ int run_compute_mean(const Arguments& arguments) {
   return 0;
 }
 
-REGISTER_COMMAND(
-    compute_mean, .name = "compute_mean", .summary = "computes the mean image of a database",
-    .usage = "compute_mean [--backend=lmdb|leveldb] INPUT_DB [OUTPUT_FILE]",
-    .description =
-        "Writes the mean of all items of INPUT_DB to OUTPUT_FILE, a file for transform_param's mean_file, "
-        "and "
-        "logs the mean of each channel, for mean_value. All items must have one size. OUTPUT_FILE must not "
-        "exist.",
-    .flags = {{"backend", FlagType::kChoice, "lmdb", "lmdb|leveldb", "The kind of database."}},
-    .run = run_compute_mean);
+REGISTER_COMMAND(compute_mean, .name = "compute_mean", .summary = "computes the mean image of a database",
+                 .usage = "compute_mean [--backend=lmdb|leveldb] INPUT_DB [OUTPUT_FILE]",
+                 .description =
+                     "Writes the mean of all items of INPUT_DB to OUTPUT_FILE, for mean_file of transform_param, and "
+                     "logs the mean of "
+                     "each channel, for mean_value. All items must have the same size. OUTPUT_FILE must not exist.",
+                 .flags = {{"backend", FlagType::kChoice, "lmdb", "lmdb|leveldb", "The kind of database."}},
+                 .run = run_compute_mean);
 
 }  // namespace
 }  // namespace trainer

@@ -1,4 +1,4 @@
-// trainer convert: other people's files into what Data and HDF5Data layers read.
+// trainer convert: makes databases and HDF5 files for Data and HDF5Data layers from other files.
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,8 +19,7 @@
 namespace trainer {
 namespace {
 
-// "12,000 of 60,000" on a terminal, redrawn ten times a second; nothing elsewhere. Ends the conversion where a signal
-// asks for it.
+// Shows "12,000 of 60,000" on a terminal, redrawn ten times per second. Ends the conversion after a signal.
 class ProgressLine {
  public:
   ~ProgressLine() {
@@ -72,7 +71,7 @@ std::vector<std::string> column_list(const std::string& text) {
       continue;
     }
     const int begin = std::stoi(first), end = std::stoi(last);
-    if (begin > end || end - begin >= kMostColumns) throw config_error("--columns: {} is no range of columns", part);
+    if (begin > end || end - begin >= kMostColumns) throw config_error("--columns: {} is not a range of columns", part);
     for (int i = begin; i <= end; ++i) columns.push_back(fmt::format("{}", i));
   }
   return columns;
@@ -82,7 +81,7 @@ std::vector<int64_t> extents(const std::string& text) {
   std::vector<int64_t> shape;
   for (const std::string& part : split(text, ',')) {
     if (!is_number(trim(part)) || std::stoll(trim(part)) == 0)
-      throw config_error("--row_shape: \"{}\" is no list of extents such as 1,28,28", text);
+      throw config_error("--row_shape: \"{}\" is not a list of extents such as 1,28,28", text);
     shape.push_back(std::stoll(trim(part)));
   }
   return shape;
@@ -91,7 +90,7 @@ std::vector<int64_t> extents(const std::string& text) {
 int pixel_count(const Arguments& arguments, const char* flag) {
   const int64_t value = arguments.integer(flag);
   if (value < 0 || value > std::numeric_limits<int>::max())
-    throw config_error("--{}: {} is no number of pixels", flag, value);
+    throw config_error("--{}: {} is not a number of pixels", flag, value);
   return static_cast<int>(value);
 }
 
@@ -104,7 +103,7 @@ ArrayInput& input_called(ArraysToHdf5& request, const std::string& dataset, cons
   throw config_error("--{}: there is no dataset \"{}\" among {}", flag, dataset, fmt::join(names, ", "));
 }
 
-// What one kind of conversion takes besides its words.
+// A kind of conversion with its flags.
 struct Kind {
   const char* name;
   std::vector<const char*> flags;
@@ -162,7 +161,7 @@ int run_imageset(const Arguments& arguments) {
   if (converted.records % 1000 != 0) log_info(fmt::format("Processed {} files.", converted.records));
   fmt::print(
       "{} records written to {}{}\n", format_count(converted.records), words[3],
-      converted.skipped == 0 ? "" : fmt::format("; {} pictures could not be read", format_count(converted.skipped)));
+      converted.skipped == 0 ? "" : fmt::format("; {} images could not be read", format_count(converted.skipped)));
   return 0;
 }
 
@@ -204,20 +203,20 @@ const std::vector<Kind>& kinds() {
   return list;
 }
 
-// A flag of another kind would have no effect.
+// Refuses flags of other kinds, which would have no effect.
 void refuse_other_flags(const Arguments& arguments, const Kind& kind) {
   for (const Kind& other : kinds()) {
     for (const char* flag : other.flags) {
       const bool own = std::any_of(kind.flags.begin(), kind.flags.end(),
                                    [&](const char* known) { return std::strcmp(known, flag) == 0; });
       if (!own && arguments.given(flag))
-        throw config_error("--{} means nothing to `trainer convert {}`", flag, kind.name);
+        throw config_error("--{} has no effect with `trainer convert {}`", flag, kind.name);
     }
   }
 }
 
 int run_convert(const Arguments& arguments) {
-  if (arguments.positional().empty()) throw UsageError("what is to be converted?");
+  if (arguments.positional().empty()) throw UsageError("convert needs the kind of conversion");
   const std::string& wanted = arguments.positional()[0];
   std::vector<std::string> names;
   for (const Kind& kind : kinds()) {
@@ -235,54 +234,47 @@ int run_convert(const Arguments& arguments) {
 
 REGISTER_COMMAND(
     convert, .name = "convert",
-    .summary = "makes databases and HDF5 files from pictures, idx, CIFAR-10, .npy and CSV files",
+    .summary = "makes databases and HDF5 files from images, idx, CIFAR-10, .npy and CSV files",
     .usage =
         "convert imageset ROOTFOLDER/ LISTFILE DATABASE [flags]\nconvert idx IMAGES LABELS DATABASE\n"
         "convert cifar SOURCE_FOLDER TARGET_FOLDER [lmdb|leveldb]\n"
         "convert hdf5 NAME=FILE [NAME=FILE ...] TARGET.h5 [flags]",
     .description =
-        "imageset: the pictures of a list, a line \"path label\" each, into a database of Datum records, for "
-        "a Data "
-        "layer. ROOTFOLDER/ is put before each path as it is. Pictures that cannot be read are left out with "
-        "a "
-        "warning.\n"
+        "imageset: the images of a list with lines \"path label\" into a database of Datum records, for a Data layer. "
+        "ROOTFOLDER/ is put before each path. Images that cannot be read are skipped with a warning.\n"
         "idx (or mnist): files of the MNIST family (plain or gzipped) into a database.\n"
-        "cifar: the binary files of CIFAR-10 into cifar10_train_lmdb and cifar10_test_lmdb in "
-        "TARGET_FOLDER.\n"
-        "hdf5: each NAME=FILE, a .npy array or a table (.csv, .txt: commas; .tsv: tabs), becomes the dataset "
-        "NAME, for the top "
-        "NAME of an HDF5Data layer. Rows are counted along the first axis and must be as many in all.\n"
+        "cifar: the binary files of CIFAR-10 into cifar10_train_lmdb and cifar10_test_lmdb in TARGET_FOLDER.\n"
+        "hdf5: each NAME=FILE, a .npy array or a table (.csv, .txt: commas; .tsv: tabs), becomes the dataset NAME, for "
+        "the top NAME of an HDF5Data layer. All must have the same number of rows (first axis).\n"
         "\n"
         "  trainer convert imageset pictures/ train.txt train_lmdb --resize_height=256 --resize_width=256\n"
         "  trainer convert idx train-images.gz train-labels.gz train_lmdb\n"
         "  trainer convert hdf5 data=x.npy label=y.npy train.h5\n"
-        "  trainer convert hdf5 data=iris.csv label=iris.csv iris.h5 --columns data=0-3 --columns "
-        "label=class\n"
+        "  trainer convert hdf5 data=iris.csv label=iris.csv iris.h5 --columns data=0-3 --columns label=class\n"
         "\n"
-        "Nothing that exists is overwritten; a conversion that fails leaves nothing behind.",
+        "Existing files are not overwritten; a conversion that fails leaves no files.",
     .flags =
         {
             {"backend", FlagType::kChoice, "lmdb", "lmdb|leveldb", "The kind of database to make."},
-            {"gray", FlagType::kBool, "false", "", "imageset: read pictures as grey, 1 channel."},
+            {"gray", FlagType::kBool, "false", "", "imageset: read images as gray, 1 channel."},
             {"shuffle", FlagType::kBool, "false", "",
-             "imageset: take the lines in a random order, the same each time."},
+             "imageset: take the lines in a random order, the same in each run."},
             {"resize_height", FlagType::kInteger, "0", "PIXELS",
-             "imageset: the height to resize pictures to, together with resize_width. 0: as they are."},
-            {"resize_width", FlagType::kInteger, "0", "PIXELS", "imageset: the width to resize pictures to."},
+             "imageset: the height to resize images to, together with resize_width. 0: keep the size."},
+            {"resize_width", FlagType::kInteger, "0", "PIXELS", "imageset: the width to resize images to."},
             {"check_size", FlagType::kBool, "false", "",
-             "imageset: end with an error where a picture's size is not the first one's."},
+             "imageset: end with an error if the size of an image differs from that of the first."},
             {"encoded", FlagType::kBool, "false", "",
-             "imageset: store image files rather than pixels, in the type of each file."},
-            {"encode_type", FlagType::kText, "", "jpg|png", "imageset: store image files of this type."},
+             "imageset: store the image files instead of pixels, in their own format."},
+            {"encode_type", FlagType::kText, "", "jpg|png", "imageset: store image files in this format."},
             {"columns", FlagType::kText, "", "NAME=COLUMNS",
-             "Columns of a table that make the dataset: names from its header, numbers from 0, ranges "
-             "(1-784), commas between.",
+             "The columns of a table for the dataset: names from its header, numbers from 0, ranges (1-784), "
+             "separated by commas.",
              true},
             {"row_shape", FlagType::kText, "", "NAME=EXTENTS",
-             "Shape of a row, if another than the file's: data=1,28,28.", true},
+             "The shape of a row, if it differs from that in the file: data=1,28,28.", true},
             {"list", FlagType::kFile, "", "FILE",
-             "Text file to make that names TARGET.h5, for hdf5_data_param's source. Without it: "
-             "TARGET.h5.txt."},
+             "The text file to make that names TARGET.h5, for the source of hdf5_data_param. Default: TARGET.h5.txt."},
         },
     .run = run_convert);
 

@@ -1,4 +1,4 @@
-// trainer device_query: the CPU as this process may use it, and NVIDIA's GPUs.
+// trainer device_query: shows the CPU that this process may use, and NVIDIA's GPUs.
 #include <sys/sysinfo.h>
 
 #include <cstdio>
@@ -13,12 +13,12 @@
 #include "gpus/gpu_lock.h"
 #include "gpus/nvidia_driver.h"
 #include "gpus/nvidia_management.h"
-#include "runtime/device.h"
+#include "runtime/open_device.h"
 
 namespace trainer {
 namespace {
 
-// Caffe's form: the value begins in column 32.
+// Prints in Caffe's form: the value begins in column 32.
 void print(const std::string& label, const std::string& value) { fmt::print("{:<31}{}\n", label + ":", value); }
 
 // The value of the first "name : value" line of a file of /proc.
@@ -67,7 +67,7 @@ void print_cpu() {
 void print_use(const NvidiaManagement& management, const GpuUse& use) {
   if (!use.known) {
     print("Memory used", fmt::format("unknown: {}", management.unavailable.empty()
-                                                        ? "NVIDIA's management library does not know this GPU"
+                                                        ? "NVIDIA's management library does not list this GPU"
                                                         : management.unavailable));
     return;
   }
@@ -112,8 +112,7 @@ void print_gpus(const NvidiaDriver& driver, const std::vector<int>& wanted) {
 }
 
 int run_device_query(const Arguments& arguments) {
-  if (!arguments.positional().empty())
-    throw UsageError(fmt::format("\"{}\" is one word too many", arguments.positional()[0]));
+  if (!arguments.positional().empty()) throw UsageError(fmt::format("unexpected word: {}", arguments.positional()[0]));
   const std::string& wanted = arguments.text("gpu");
   const GpuRequest request = parse_gpu_request(wanted.empty() ? "all" : wanted);
   if (request.kind == GpuRequest::Kind::kAuto)
@@ -133,12 +132,13 @@ int run_device_query(const Arguments& arguments) {
 }
 
 REGISTER_COMMAND(device_query, .name = "device_query",
-                 .summary = "shows the CPU as this process may use it, and NVIDIA's GPUs with who uses them",
+                 .summary = "shows the CPU that this process may use, and NVIDIA's GPUs with their users",
                  .usage = "device_query [--gpu=all|0,1]",
                  .description =
-                     "Of each GPU also who uses its memory, which run holds its lock, and why trainer cannot compute "
-                     "on it. No context is opened on a GPU: others' work on it is not disturbed.",
-                 .flags = {{"gpu", FlagType::kText, "", "IDS", "GPUs to show: all, or numbers with commas between."}},
+                     "For each GPU also shows the processes that use it, the run that holds its lock, and why trainer "
+                     "cannot compute on it. Opens no context on a GPU, so that other work is not disturbed.",
+                 .flags = {{"gpu", FlagType::kText, "", "IDS",
+                            "The GPUs to show: all, or numbers separated by commas."}},
                  .run = run_device_query);
 
 }  // namespace

@@ -1,4 +1,4 @@
-// trainer help: commands, layers, messages; manual page and shell completion.
+// trainer help: help on commands, layers and messages; manual page and shell completion.
 #include <cstdio>
 
 #include "base/error.h"
@@ -22,7 +22,7 @@ std::string topic_text(const std::vector<std::string>& words, int width) {
   if (words.empty()) return overview_text(width);
   if (words[0] == "layer" || words[0] == "layers")
     return words.size() == 1 ? layer_list_text(width) : layer_text(words[1], width);
-  if (words.size() > 1) throw UsageError(fmt::format("\"{}\" stands alone", words[0]));
+  if (words.size() > 1) throw UsageError(fmt::format("\"{}\" takes no further word", words[0]));
   if (words[0] == "set") return set_text(width);
   const Command* command = find_command(words[0]);
   return command != nullptr ? command_text(*command, width) : message_text(words[0], width);
@@ -44,18 +44,18 @@ int run_help(const Arguments& arguments) {
   return 0;
 }
 
-REGISTER_COMMAND(help, .name = "help", .summary = "tells about commands, layers and the fields of prototxt files",
+REGISTER_COMMAND(help, .name = "help", .summary = "describes commands, layers and the fields of prototxt files",
                  .usage = "help [COMMAND]\nhelp layer [TYPE]\nhelp solver | net | MESSAGE\nhelp set",
                  .description =
-                     "Without words: all commands. Messages are those of the schema; \"convolution\" means "
-                     "ConvolutionParameter. `set` is the flag --set.",
+                     "Without words, lists all commands. MESSAGE is a message of the schema; \"convolution\" means "
+                     "ConvolutionParameter. `set` describes the flag --set.",
                  .flags =
                      {
                          {"man", FlagType::kBool, "false", "", "Write the manual page: trainer help --man | man -l -"},
                          {"completion", FlagType::kBool, "false", "",
                           "Write the bash completion: source <(trainer help --completion)"},
                          {"log_flags", FlagType::kBool, "false", "",
-                          "List the log's flags, which every command takes."},
+                          "List the flags of the log, which all commands accept."},
                      },
                  .run = run_help);
 

@@ -32,7 +32,7 @@ int run_test(const Arguments& arguments) {
   const ChosenDevice device = device_of(arguments);
   log_info(device.use);
 
-  DeviceSession device_session(device.name, device_options_of(arguments));
+  DeviceSession device_session(device.spec, device_options_of(arguments));
   NetSession net(*configured.net.net, *configured.net.positions, caffe::TEST, 0, device_session);
   if (!net.warnings().empty()) log_warning(net.warnings());
   add_parameters(net.lowered(), 0, false, device_session.store);

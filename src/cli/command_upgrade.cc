@@ -1,4 +1,4 @@
-// trainer upgrade: nets, solvers and weights of earlier versions of Caffe, written in the current form.
+// trainer upgrade: converts nets, solvers and weights of earlier versions of Caffe to the current form.
 #include <fcntl.h>
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl.h>
@@ -20,10 +20,10 @@
 namespace trainer {
 namespace {
 
-// What became of a file: what was converted, and what could not be.
+// The changes that were made to a file, and the warnings about parts without a counterpart.
 struct Outcome {
   std::vector<std::string> converted;
-  std::string left_out;
+  std::string dropped;
 };
 
 struct Target {
@@ -73,21 +73,21 @@ class IntoFile : public google::protobuf::io::CopyingOutputStream {
 void read_binary_net(const std::string& in, caffe::NetParameter* net) {
   const InputFile file(in, "weight file");
   if (file.size() > kLargestBinaryMessage)
-    throw data_error("{} is {} long, and no binary net may have more than {} bytes: it cannot be a net of Caffe's", in,
+    throw data_error("{} has {}, but a binary net of Caffe has at most {} bytes: it is not a net of Caffe", in,
                      format_bytes(file.size()), kLargestBinaryMessage);
   google::protobuf::io::FileInputStream stream(file.descriptor());
   if (!net->ParseFromZeroCopyStream(&stream) || (net->layer_size() == 0 && net->layers_size() == 0))
     throw data_error("{} is not a binary net (.caffemodel): {}", in,
-                     file.looks_like_text() ? "it is text; leave --type out, or give --type=net or --type=solver"
+                     file.looks_like_text() ? "it is text; omit --type, or give --type=net or --type=solver"
                                             : "it is damaged, or another kind of file");
 }
 
 Outcome upgrade_net_binary(const std::string& in, const Target& out) {
   if (Hdf5File::has_signature(in))
-    throw data_error("{} is an HDF5 file: that form has had one version only, and nothing in it to upgrade", in);
+    throw data_error("{} is an HDF5 file: that format has only one version, so there is nothing to upgrade", in);
   caffe::NetParameter net;
   read_binary_net(in, &net);
-  read_weights(in);  // names a blob whose values are not as many as its shape says
+  read_weights(in);  // throws if the number of values of a blob differs from its shape
   Outcome outcome;
   Diagnostics diagnostics;
   upgrade_net(&net, [&](const UpgradeNote& note) {
@@ -99,7 +99,7 @@ Outcome upgrade_net_binary(const std::string& in, const Target& out) {
     diagnostics.add(problem);
   });
   diagnostics.throw_if_errors(ExitCode::kData);
-  outcome.left_out = diagnostics.render();
+  outcome.dropped = diagnostics.render();
   const auto size = static_cast<int64_t>(net.ByteSizeLong());
   check_binary_size(size, out.path);
   AtomicFile file(out.path, size, out.existing);
@@ -112,7 +112,7 @@ Outcome upgrade_net_binary(const std::string& in, const Target& out) {
   return outcome;
 }
 
-// "net", "solver" or "weights": text or not, and of which of the two texts it has fewer mistakes.
+// "weights" for a binary file; for text "net" or "solver", as which it has fewer mistakes.
 std::string kind_of(const std::string& path) {
   if (Hdf5File::has_signature(path) || !InputFile(path, "file").looks_like_text()) return "weights";
   const auto mistakes = [&path](google::protobuf::Message&& message) {
@@ -136,32 +136,32 @@ int run_upgrade(const Arguments& arguments) {
                           : kind == "solver" ? upgrade_solver_text(in, out)
                                              : upgrade_net_binary(in, out);
   for (const std::string& note : outcome.converted) log_info(note);
-  if (!outcome.left_out.empty()) {
-    log_warning(outcome.left_out);
-    throw config_error("{} was written, but it lacks what has no counterpart in the current form (told above)",
-                       out.path);
+  if (!outcome.dropped.empty()) {
+    log_warning(outcome.dropped);
+    throw config_error(
+        "{} was written without the parts that have no counterpart in the current form (see the warnings above)",
+        out.path);
   }
   if (outcome.converted.empty()) log_info("File already in latest proto format: " + in);
   log_info(fmt::format("Wrote upgraded {} to {}", kind, out.path));
   return 0;
 }
 
-REGISTER_COMMAND(upgrade, .name = "upgrade", .summary = "writes old nets, solvers and weights in the current form",
-                 .usage = "upgrade IN OUT [--type=net|solver|weights] [--overwrite]",
-                 .description =
-                     "Does what upgrade_net_proto_text, upgrade_net_proto_binary and "
-                     "upgrade_solver_proto_text do. OUT is written "
-                     "whole or not at all, also where nothing was old, and may be IN with --overwrite. Where "
-                     "something of IN has no counterpart, OUT "
-                     "lacks it, a warning names it and the exit code is 2.",
-                 .flags =
-                     {
-                         {"type", FlagType::kChoice, "", "net|solver|weights",
-                          "What IN is: the text of a net or solver, or binary weights (.caffemodel). Without "
-                          "it, found by looking."},
-                         {"overwrite", FlagType::kBool, "false", "", "Replace OUT where it exists."},
-                     },
-                 .run = run_upgrade);
+REGISTER_COMMAND(
+    upgrade, .name = "upgrade", .summary = "writes old nets, solvers and weights in the current form",
+    .usage = "upgrade IN OUT [--type=net|solver|weights] [--overwrite]",
+    .description =
+        "Replaces upgrade_net_proto_text, upgrade_net_proto_binary and upgrade_solver_proto_text. Writes OUT "
+        "completely or not at all, even if IN is in the current form. OUT may be IN with --overwrite. If a part "
+        "of IN has no counterpart, OUT lacks it, a warning names it and the exit code is 2.",
+    .flags =
+        {
+            {"type", FlagType::kChoice, "", "net|solver|weights",
+             "The kind of IN: the text of a net or solver, or binary weights (.caffemodel). Default: "
+             "detected from the content."},
+            {"overwrite", FlagType::kBool, "false", "", "Replace OUT if it exists."},
+        },
+    .run = run_upgrade);
 
 }  // namespace
 }  // namespace trainer

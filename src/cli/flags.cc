@@ -73,7 +73,7 @@ void check_value(const Flag& flag, const std::string& value) {
       const std::vector<std::string> choices = split(flag.value_name, '|');
       if (std::find(choices.begin(), choices.end(), value) != choices.end()) break;
       const std::string near = nearest_name(value, choices);
-      throw config_error("--{}: \"{}\" is none of {}{}", flag.name, value, fmt::join(choices, ", "),
+      throw config_error("--{}: \"{}\" is not one of {}{}", flag.name, value, fmt::join(choices, ", "),
                          near.empty() ? "" : fmt::format("; did you mean {}?", near));
     }
     case FlagType::kText:
@@ -82,7 +82,7 @@ void check_value(const Flag& flag, const std::string& value) {
   }
 }
 
-// gflags keeps flags for its own parser (--flagfile, --undefok, ...), which is not used here.
+// Whether a flag belongs to gflags' own parser (--flagfile, --undefok, ...), which is not used.
 bool belongs_to_gflags(const gflags::CommandLineFlagInfo& info) {
   return info.filename.find("gflags") != std::string::npos;
 }
@@ -108,7 +108,7 @@ const Flag* find_flag(const std::vector<Flag>& table, const std::string& name) {
   throw config_error("unknown flag --{}{}", name, near.empty() ? "" : fmt::format("; did you mean --{}?", near));
 }
 
-// The value of the flag at words[*i]: after "=", or the next word, which is then passed over.
+// The value of the flag at words[*i]: after "=", or the next word, to which *i then moves.
 std::string value_of(const FlagWord& flag, const std::vector<std::string>& words, size_t* i) {
   if (flag.value) return *flag.value;
   if (*i + 1 >= words.size()) throw config_error("--{} needs a value", flag.name);
@@ -119,7 +119,7 @@ std::string without_no(const std::string& name) {
   return name.size() > 2 && name.compare(0, 2, "no") == 0 ? name.substr(2) : "";
 }
 
-// Sets a flag of gflags' registry. False where there is none of this name.
+// Sets a flag of gflags' registry. Returns false if there is no such flag.
 bool take_process_flag(const FlagWord& word, const std::vector<std::string>& words, size_t* i) {
   std::optional<gflags::CommandLineFlagInfo> info = process_flag(word.name);
   std::string value;

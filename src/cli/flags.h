@@ -4,9 +4,8 @@
 //   --flag   --noflag   --flag=false   truth values
 //   --                                 ends the flags
 //
-// The same table is the source of help, manual page and completion. A flag that no table has may be a
-// process-wide one that a library keeps in gflags' registry (glog's log_dir, v, ...). A mistake is a
-// config_error.
+// The same table is the source of help, manual page and completion. Other flags are looked up in gflags' registry,
+// which has those of glog (log_dir, v, ...). A mistake is a config_error.
 #pragma once
 
 #include <cstdint>
@@ -22,12 +21,12 @@ struct Flag {
   const char* name;
   FlagType type;
   const char* default_value;  // as typed; "" for none
-  const char* value_name;     // what help shows for the value: "FILE"; for kChoice the choices: "stop|snapshot|none"
+  const char* value_name;     // the value in help texts: "FILE"; for kChoice the choices: "stop|snapshot|none"
   const char* help;
-  bool repeatable = false;  // every value counts; otherwise the last one does
+  bool repeatable = false;  // keep all values; otherwise the last one
 };
 
-// The flags and words of one call, checked against a table. Asking for a flag that the table lacks, or as
+// The flags and words of a command line, checked against a table. To ask for a flag that the table lacks, or with
 // another type, is a bug.
 class Arguments {
  public:
@@ -54,11 +53,11 @@ class Arguments {
   std::vector<std::string> positional_;
 };
 
-// The index in `words` of the first word that is neither a flag nor a flag's value, or -1; tables of all
-// commands tell which flags take a value, since the command is not known yet.
+// The index in `words` of the first word that is neither a flag nor the value of a flag, or -1. The command is not
+// known yet, so the tables of all commands determine which flags have values.
 int first_word(const std::vector<const std::vector<Flag>*>& tables, const std::vector<std::string>& words);
 
-// Process-wide flags: name, type, default and description as gflags knows them.
+// The flags in gflags' registry.
 struct ProcessFlag {
   std::string name, type, default_value, help;
 };

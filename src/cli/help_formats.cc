@@ -1,4 +1,4 @@
-// The manual page and the bash completion.
+// Generates the manual page and the bash completion.
 #include <algorithm>
 
 #include "base/text.h"
@@ -7,7 +7,7 @@
 namespace trainer {
 namespace {
 
-// troff reads "\", a leading "." or "'" and "-" in its own way.
+// Escapes "\", "-" and a leading "." or "'", which are special in troff.
 std::string troff(const std::string& text) {
   std::string out;
   bool line_start = true;
@@ -48,7 +48,7 @@ std::string troff_flag(const Flag& flag) {
   return out + "\n";
 }
 
-// `compgen` calls that complete the value of a flag.
+// The `compgen` call that completes the value of a flag.
 std::string completion_of_value(const Flag& flag) {
   switch (flag.type) {
     case FlagType::kFile: return "COMPREPLY=($(compgen -f -- \"$cur\"))";
@@ -87,14 +87,14 @@ std::string completion_script() {
     names += (names.empty() ? "" : " ") + std::string(command->name);
     std::string flags, values;
     for (const Flag& flag : command->flags) {
-      const bool truth = flag.type == FlagType::kBool;
-      flags += fmt::format("{}--{}{}", flags.empty() ? "" : " ", flag.name, truth ? "" : "=");
-      if (!truth) values += fmt::format("        --{}) {} ;;\n", flag.name, completion_of_value(flag));
+      const bool is_bool = flag.type == FlagType::kBool;
+      flags += fmt::format("{}--{}{}", flags.empty() ? "" : " ", flag.name, is_bool ? "" : "=");
+      if (!is_bool) values += fmt::format("        --{}) {} ;;\n", flag.name, completion_of_value(flag));
     }
     cases +=
         fmt::format("    {})\n      flags='{}'\n      case $flag in\n{}      esac ;;\n", command->name, flags, values);
   }
-  // COMP_WORDBREAKS holds "=": --solver=FILE arrives as three words.
+  // COMP_WORDBREAKS contains "=": bash passes --solver=FILE as three words.
   return "# bash completion for trainer; written by `trainer help --completion`.\n"
          "_trainer() {\n"
          "  local cur=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]} flag= flags=\n"

@@ -1,4 +1,4 @@
-// Help on what prototxt files may say.
+// Formats help on layers and messages of the schema.
 #include "cli/help_schema.h"
 
 #include <google/protobuf/descriptor.h>
@@ -125,7 +125,7 @@ std::vector<const FieldDescriptor*> message_fields(const LayerType& layer) {
 std::string layer_list_text(int width) {
   std::string out;
   for (const LayerType* layer : layer_types()) out += two_columns(layer->type, layer->summary, kTypeColumn, width);
-  return out + "\n`trainer help layer TYPE` tells about one.\n";
+  return out + "\n`trainer help layer TYPE` describes one.\n";
 }
 
 std::string layer_text(const std::string& type, int width) {

@@ -74,9 +74,8 @@ std::string overview_text(int width) {
   for (const Command* command : commands()) out += two_columns(command->name, command->summary, 16, width);
   out += "\n";
   out += wrap(
-      "`trainer help COMMAND` tells about a command, `trainer help layer` about layers, `trainer help "
-      "solver` about "
-      "the solver's fields.",
+      "`trainer help COMMAND` describes a command, `trainer help layer` the layers, `trainer help solver` the fields "
+      "of the solver.",
       width, 0);
   return out;
 }
@@ -91,10 +90,11 @@ std::string command_text(const Command& command, int width) {
   if (*command.description != '\0') out += "\n" + wrap(command.description, width, 0);
   if (!command.flags.empty()) out += "\nflags:\n";
   for (const Flag& flag : command.flags) out += two_columns(flag_heading(flag), flag_help(flag), kFlagColumn, width);
-  out += "\n" + wrap(
-                    "glog's flags (--log_dir, --logtostderr, --minloglevel, --v, ...) are known to every command; "
-                    "`trainer help --log-flags` lists them.",
-                    width, 0);
+  out +=
+      "\n" + wrap(
+                 "All commands accept the flags of glog (--log_dir, --logtostderr, --minloglevel, --v, ...); `trainer "
+                 "help --log-flags` lists them.",
+                 width, 0);
   return out;
 }
 

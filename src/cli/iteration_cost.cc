@@ -1,4 +1,4 @@
-// Sums over the steps of programs.
+// Sums the cost of the steps of programs.
 #include "cli/iteration_cost.h"
 
 #include <fmt/format.h>
@@ -13,7 +13,7 @@ bool is_product(OpKind kind) {
          kind == OpKind::kConvolutionWeightGradient;
 }
 
-// "an H200", "a B200": the article goes by how the first letter is called.
+// "an H200", "a B200": the article depends on the name of the first letter.
 std::string with_article(const std::string& name) {
   return (std::string("AEFHILMNORSX").find(name.front()) == std::string::npos ? "a " : "an ") + name;
 }

@@ -1,4 +1,4 @@
-// What an iteration costs on a GPU by its plan: the last line of `summary --plan`.
+// The cost of an iteration on a GPU according to its plan: the last line of `summary --plan`.
 #pragma once
 
 #include <optional>
@@ -9,7 +9,7 @@
 
 namespace trainer {
 
-// Read and written by a step.
+// The bytes that a step reads and writes.
 double bytes_of(const Step& step);
 
 class IterationCost {
@@ -17,9 +17,9 @@ class IterationCost {
   explicit IterationCost(std::optional<DataSheet> sheet) : sheet_(std::move(sheet)) {}
 
   void add(const Program& program);
-  // "171 launches, 1.94 GB read and written, 0.143 TFLOP; at least 0.68 ms on an H200": each step takes no less
-  // than its bytes at the memory's bandwidth or its operations at their peak. Without a data sheet it ends
-  // before the time.
+  // "171 launches, 1.94 GB read and written, 0.143 TFLOP; at least 0.68 ms on an H200": each step takes at least the
+  // time of its bytes at full bandwidth and of its operations at the peak rate. Without a data sheet the text has no
+  // time.
   std::string text() const;
 
  private:

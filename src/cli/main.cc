@@ -1,4 +1,4 @@
-// The program `trainer`: sets the process up, runs one command, and is the one place where errors end.
+// The program `trainer`: sets the process up, runs a command and reports errors.
 #include <cstdio>
 #include <new>
 #include <string>
@@ -21,17 +21,16 @@ int fail(const char* message, trainer::ExitCode code, const char* prefix = "trai
 
 int fail_without_threads() {
   return fail(
-      "the system starts no more threads. The limit of processes of this user (`ulimit -u`) or of the "
-      "container (pids) is "
-      "too small for this machine's cores: raise it, or set OMP_NUM_THREADS to fewer. OMP_STACKSIZE may also "
-      "be too large",
+      "the system cannot start more threads. The limit of processes of this user (`ulimit -u`) or of the container "
+      "(pids) is too small for the cores of this machine: raise it, or set OMP_NUM_THREADS to a smaller number. "
+      "OMP_STACKSIZE may also be too large",
       trainer::ExitCode::kDevice);
 }
 
-// `net`: the command computes with a net, whose batches can be made smaller.
+// `net`: the command computes with a net, so a smaller batch helps.
 int fail_without_memory(bool net) {
   return fail(net ? "out of memory. A smaller batch_size with a larger iter_size needs less."
-                  : "out of memory: less is free, or allowed by `ulimit -v`, than the command needs",
+                  : "out of memory: the command needs more than is free or `ulimit -v` allows",
               trainer::ExitCode::kDevice);
 }
 

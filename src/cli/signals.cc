@@ -1,4 +1,4 @@
-// Signals as requests to the training loop.
+// Turns signals into requests.
 #include "cli/signals.h"
 
 #include <poll.h>
@@ -21,8 +21,8 @@ std::array<std::atomic<SignalEffect>, NSIG> effect_of;  // by the signal's numbe
 std::atomic<const char*> stopping_text{nullptr};
 static_assert(std::atomic<int>::is_always_lock_free && std::atomic<SignalEffect>::is_always_lock_free);
 
-// Not to a terminal that takes nothing: the second SIGINT would wait for it.
-void tell_stopping() {
+// Does not write to a blocked terminal: the second SIGINT would wait for it.
+void write_stopping_text() {
   const char* text = stopping_text.load();
   if (text == nullptr) return;
   const int before = errno;
@@ -30,7 +30,7 @@ void tell_stopping() {
     STDERR_FILENO, POLLOUT, 0
   };
   if (poll(&error_stream, 1, 0) == 1 && write(STDERR_FILENO, text, std::strlen(text)) < 0) {
-    // Nothing can be done about a closed error stream.
+    // The error stream is closed.
   }
   errno = before;
 }
@@ -40,7 +40,7 @@ void handle(int signal) {
   const SignalEffect effect = effect_of[static_cast<size_t>(signal)].load();
   if (effect == SignalEffect::kStop) {
     int none = 0;
-    if (stop_signal.compare_exchange_strong(none, signal) && signal == SIGINT) tell_stopping();
+    if (stop_signal.compare_exchange_strong(none, signal) && signal == SIGINT) write_stopping_text();
   } else if (effect == SignalEffect::kSnapshot) {
     snapshot_asked.store(true);
   }
@@ -52,7 +52,7 @@ SignalEffect parse_signal_effect(const std::string& flag, const std::string& tex
   if (text == "stop") return SignalEffect::kStop;
   if (text == "snapshot") return SignalEffect::kSnapshot;
   if (text == "none") return SignalEffect::kNone;
-  throw config_error("--{}: \"{}\" is none of stop, snapshot, none", flag, text);
+  throw config_error("--{}: \"{}\" is not one of stop, snapshot, none", flag, text);
 }
 
 SignalHandlers::SignalHandlers(const std::map<int, SignalEffect>& effects, const char* stopping) {
@@ -68,7 +68,7 @@ SignalHandlers::SignalHandlers(const std::map<int, SignalEffect>& effects, const
     action.sa_flags = SA_RESTART;
     sigemptyset(&action.sa_mask);
     Previous previous{signal, {}};
-    // nohup has SIGHUP ignored: it stays so, the run shall outlive its terminal.
+    // nohup ignores SIGHUP so that the run outlives its terminal: keep that.
     if (sigaction(signal, nullptr, &previous.action) != 0 || previous.action.sa_handler == SIG_IGN) continue;
     if (sigaction(signal, &action, nullptr) == 0) previous_.push_back(previous);
   }
@@ -92,7 +92,7 @@ void SignalHandlers::throw_if_stopped() const {
   const int signal = stop_signal.load();
   if (signal != 0)
     throw Error(static_cast<ExitCode>(128 + signal),
-                fmt::format("stopped by SIG{}: nothing is left behind", sigabbrev_np(signal)));
+                fmt::format("stopped by SIG{}: unfinished files are removed", sigabbrev_np(signal)));
 }
 
 }  // namespace trainer

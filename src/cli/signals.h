@@ -1,7 +1,7 @@
-// Signals as requests to the training loop: stop or snapshot at the next safe point.
+// Signals as requests to stop or to write a snapshot at the next safe point.
 //
-// SIGINT, SIGHUP, SIGUSR1 and SIGUSR2 do what the command says; SIGTERM and SIGXCPU stop. The handlers only
-// set flags. A SIGINT that comes while a stop is already asked for ends the process at once, with 130.
+// The command chooses the effect of SIGINT, SIGHUP, SIGUSR1 and SIGUSR2; SIGTERM and SIGXCPU stop. The handlers only
+// set flags. A SIGINT after a stop request ends the process at once with exit code 130.
 #pragma once
 
 #include <csignal>
@@ -13,30 +13,30 @@ namespace trainer {
 
 enum class SignalEffect { kNone, kStop, kSnapshot };
 
-// "stop", "snapshot" or "none"; anything else is a config_error that names `flag`.
+// "stop", "snapshot" or "none"; any other text is a config_error that names `flag`.
 SignalEffect parse_signal_effect(const std::string& flag, const std::string& text);
 
 struct SignalRequest {
-  bool stop = false;      // stays true once asked for
-  bool snapshot = false;  // true once for each time it was asked for
-  int signal = 0;         // the signal that asked to stop: the exit code is 128 + signal
+  bool stop = false;      // stays true after a stop request
+  bool snapshot = false;  // true once for each request
+  int signal = 0;         // of the stop request: the exit code is 128 + signal
 };
 
-// Handles the signals while it lives; one at a time in a process. Every thread may ask; the loop takes. A
-// signal without an effect here stops.
+// Handles the signals during its lifetime; at most one object exists at a time. Any thread may read; the loop takes the
+// requests. A signal that is not in `effects` stops.
 class SignalHandlers {
  public:
-  // `stopping`, where given, goes to the standard error with the first SIGINT that asks to stop; it must stay.
+  // Writes `stopping` to the standard error at the first SIGINT that stops. The text must outlive the process.
   explicit SignalHandlers(const std::map<int, SignalEffect>& effects = {}, const char* stopping = nullptr);
   ~SignalHandlers();
   SignalHandlers(const SignalHandlers&) = delete;
   SignalHandlers& operator=(const SignalHandlers&) = delete;
 
-  // What was asked for since the last call; a few loads, for every iteration.
+  // The requests since the last call. Cheap enough for every iteration.
   SignalRequest take();
-  // True where a stop is asked for; leaves the requests for take().
+  // Whether there is a stop request; keeps it for take().
   bool stop_requested() const;
-  // Where a stop is asked for, throws what ends a command that makes files: its exit code is 128 + the signal's number.
+  // After a stop request, throws an Error that ends a command that makes files, with exit code 128 + signal.
   void throw_if_stopped() const;
 
  private:

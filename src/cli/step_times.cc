@@ -1,4 +1,4 @@
-// Steps compared with the machine's best.
+// Compares steps with the best rates of the machine.
 #include "cli/step_times.h"
 
 #include <fmt/format.h>
@@ -10,11 +10,11 @@
 namespace trainer {
 namespace {
 
-double giga_a_second(double amount, const StepTime& step) {
+double giga_per_second(double amount, const StepTime& step) {
   return step.seconds > 0 ? amount / step.seconds * 1e-9 : 0;
 }
 
-// What a step cannot do without: the longer of its computing and its memory traffic, each at the machine's best.
+// Whether the memory traffic of a step takes longer than its operations, each at the best rate of the machine.
 bool bound_by_memory(const StepTime& step, const DeviceSpeed& best) {
   return step.bytes / best.bytes > step.operations / best.operations;
 }
@@ -35,7 +35,7 @@ std::vector<StepTime> step_times(const Program& program, const std::vector<Lower
 }
 
 std::string describe(const StepTime& step, const DeviceSpeed& best) {
-  const double operations = giga_a_second(step.operations, step), bytes = giga_a_second(step.bytes, step);
+  const double operations = giga_per_second(step.operations, step), bytes = giga_per_second(step.bytes, step);
   return fmt::format("{} ms, {:.1f} GFLOP/s ({:.0f}% of the machine's best), {:.1f} GB/s ({:.0f}%), bound by {}",
                      log_number(step.seconds * 1e3), operations, 100 * operations * 1e9 / best.operations, bytes,
                      100 * bytes * 1e9 / best.bytes, bound_by_memory(step, best) ? "memory" : "compute");
@@ -48,13 +48,13 @@ void write_trace(const std::string& path, const std::vector<StepTime>& steps, co
   for (size_t i = 0; i < steps.size(); ++i) {
     const StepTime& step = steps[i];
     JsonLine values;
-    values.add("gflops", giga_a_second(step.operations, step)).add("best_gflops", best.operations * 1e-9);
-    values.add("gbytes_per_second", giga_a_second(step.bytes, step)).add("best_gbytes_per_second", best.bytes * 1e-9);
+    values.add("gflops", giga_per_second(step.operations, step)).add("best_gflops", best.operations * 1e-9);
+    values.add("gbytes_per_second", giga_per_second(step.bytes, step)).add("best_gbytes_per_second", best.bytes * 1e-9);
     values.add("bound", bound_by_memory(step, best) ? "memory" : "compute");
     JsonLine event;
     event.add("name", step.name).add("ph", "X").add("pid", int64_t{1}).add("tid", int64_t{1});
     event.add("ts", start * 1e6).add("dur", step.seconds * 1e6);
-    // The event's closing brace moves behind its values.
+    // The closing brace of the event moves after its values.
     const std::string head = event.text(), body = values.text();
     text += fmt::format("{}, \"args\": {}}}{}\n", head.substr(0, head.rfind('}')), body.substr(0, body.rfind('}') + 1),
                         i + 1 < steps.size() ? "," : "");

@@ -1,5 +1,4 @@
-// A library of NVIDIA's driver, opened by name where it is there: the program is built without it and does
-// not need it.
+// A library of NVIDIA's driver, opened by name at run time: neither the build nor the program needs it.
 #pragma once
 
 #include <string>
@@ -8,10 +7,10 @@ namespace trainer {
 
 class DynamicLibrary {
  public:
-  // Never closed: the driver keeps threads of its own.
+  // Does not close the library on destruction: the driver keeps threads.
   explicit DynamicLibrary(const char* name);
 
-  // Why it cannot be used: it is not there, or lacks a function that was asked for; "" where it can.
+  // Why the library cannot be used: it is missing or lacks a required function; or "".
   const std::string& problem() const { return problem_; }
   bool found() const { return library_ != nullptr; }
 

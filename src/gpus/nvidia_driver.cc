@@ -1,4 +1,4 @@
-// What NVIDIA's driver says about its GPUs.
+// Queries NVIDIA's driver.
 #include "gpus/nvidia_driver.h"
 
 #include <fmt/format.h>
@@ -10,7 +10,7 @@
 namespace trainer {
 namespace {
 
-// The few declarations of cuda.h that are needed: the driver is asked without the toolkit.
+// The declarations of cuda.h that are needed, so that the build needs no toolkit.
 using Result = int;
 using DeviceHandle = int;
 constexpr Result kSuccess = 0, kStubLibrary = 34, kNoDevice = 100, kDriverMismatch = 803;
@@ -31,7 +31,7 @@ constexpr Attribute kAttributes[] = {
     {17, "Kernel execution timeout"},
 };
 
-// What the CUDA device is built for.
+// The requirements of the CUDA device.
 constexpr int kLeastVersion = 13000, kLeastCapability = 75;
 
 struct Driver : DynamicLibrary {
@@ -59,13 +59,13 @@ struct Driver : DynamicLibrary {
 std::string reason(Result result) {
   if (result == kNoDevice) return "the driver sees no GPU (CUDA_VISIBLE_DEVICES may hide them)";
   if (result == kStubLibrary)
-    return "libcuda.so.1 is the toolkit's stub, not a driver: take its folder out of LD_LIBRARY_PATH";
+    return "libcuda.so.1 is the toolkit's stub, not a driver: remove its folder from LD_LIBRARY_PATH";
   if (result == kDriverMismatch)
     return "libcuda.so.1 and the loaded NVIDIA driver are of different versions: restart the machine";
-  return fmt::format("the NVIDIA driver answers with error {}", result);
+  return fmt::format("the NVIDIA driver returns error {}", result);
 }
 
-// As CUDA_VISIBLE_DEVICES and nvidia-smi write it: a part of a GPU has a prefix of its own.
+// The form of CUDA_VISIBLE_DEVICES and nvidia-smi: a part of a GPU has the prefix MIG.
 std::string uuid_text(const Uuid& uuid, const std::string& name) {
   std::string text = name.find(" MIG ") != std::string::npos ? "MIG" : "GPU";
   for (size_t i = 0; i < sizeof uuid.bytes; ++i)
@@ -124,7 +124,7 @@ std::string cuda_version_text(int version) { return fmt::format("{}.{}", version
 
 std::string refuse_driver(const NvidiaDriver& driver) {
   if (!driver.unavailable.empty() || driver.version >= kLeastVersion) return driver.unavailable;
-  return fmt::format("the NVIDIA driver is too old: it knows CUDA {}, and {} is needed",
+  return fmt::format("the NVIDIA driver is too old: it supports CUDA {}, and {} is needed",
                      cuda_version_text(driver.version), cuda_version_text(kLeastVersion));
 }
 

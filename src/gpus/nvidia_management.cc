@@ -1,4 +1,4 @@
-// Who uses NVIDIA's GPUs.
+// Queries NVIDIA's management library.
 #include "gpus/nvidia_management.h"
 
 #include <fmt/format.h>
@@ -43,11 +43,11 @@ struct Management : DynamicLibrary {
 };
 
 std::string reason(Result result) {
-  if (result == kNoPermission) return "NVIDIA's management library may not be asked by this user";
+  if (result == kNoPermission) return "this user has no permission to use NVIDIA's management library";
   if (result == kDriverNotLoaded) return "the NVIDIA driver is not loaded";
   if (result == kVersionMismatch)
     return "NVIDIA's management library and the loaded driver are of different versions: restart the machine";
-  return fmt::format("NVIDIA's management library answers with error {}", result);
+  return fmt::format("NVIDIA's management library returns error {}", result);
 }
 
 std::vector<GpuProcess> read_processes(const Management& management, DeviceHandle device) {

@@ -1,5 +1,4 @@
-// Who uses NVIDIA's GPUs, as the driver's management library (NVML) knows it; no context is opened on any of
-// them.
+// Queries the driver's management library (NVML) for the users of GPUs, without opening a context.
 #pragma once
 
 #include <cstdint>
@@ -12,23 +11,23 @@ namespace trainer {
 
 struct GpuProcess {
   int pid = 0;
-  int64_t memory = -1;  // bytes; -1 where the driver does not tell
+  int64_t memory = -1;  // bytes; -1 if the driver does not report it
 };
 
 struct GpuUse {
-  bool known = false;                     // where it is not, all below is empty
+  bool known = false;                     // if false, all fields below are empty
   int64_t used = 0, free = 0, total = 0;  // bytes
   std::vector<GpuProcess> processes;      // that compute
 };
 
 struct NvidiaManagement {
-  std::string unavailable;     // why nothing is known; "" where the library answers
+  std::string unavailable;     // why nothing is known; or ""
   std::string driver_version;  // "580.65.06"
   std::vector<GpuUse> uses;    // one for each GPU asked for
 };
 
-// The library numbers GPUs in an order of its own, whatever CUDA_VISIBLE_DEVICES says: they are told apart by
-// UUID. That it is not there is no error.
+// Identifies GPUs by UUID, as the library has its own numbering and ignores CUDA_VISIBLE_DEVICES. A missing library is
+// not an error.
 NvidiaManagement query_nvidia_management(const std::vector<NvidiaGpu>& gpus);
 
 // "pid 4242 (alice, python3), 1.2 GiB"

@@ -1,4 +1,4 @@
-// Processes as messages name them.
+// Reads the names of processes from /proc.
 #include "gpus/processes.h"
 
 #include <fmt/format.h>

@@ -1,4 +1,4 @@
-// Processes as messages name them.
+// Names of processes and users in messages.
 #pragma once
 
 #include <sys/types.h>
@@ -7,13 +7,13 @@
 
 namespace trainer {
 
-// "alice", or the number of a user without a name.
+// "alice", or "user 1000" for a user without a name.
 std::string user_name(uid_t user);
 
-// "pid 4242 (alice, python3)"; "pid 4242" where /proc does not show it.
+// "pid 4242 (alice, python3)"; "pid 4242" if /proc does not show the process.
 std::string process_text(int pid);
 
-// The command line of this process, cut after `most` bytes.
+// The command line of this process, truncated to `most` bytes.
 std::string own_command(size_t most);
 
 }  // namespace trainer

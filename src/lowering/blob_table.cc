@@ -29,7 +29,7 @@ BlobVersion& BlobTable::add(const std::string& name, int layer, int top, Value v
 std::vector<std::string> BlobTable::names() const {
   std::vector<std::string> names;
   for (const BlobVersion& version : versions_) {
-    const bool made = version.layer >= 0;  // else it stands for one that is missing
+    const bool made = version.layer >= 0;  // else the blob is missing
     if (made && std::find(names.begin(), names.end(), version.name) == names.end()) names.push_back(version.name);
   }
   return names;

@@ -1,5 +1,4 @@
-// The blobs of a net by name while it is assembled. A name may have several versions: an in-place top begins
-// a new one.
+// The blobs of a net by name during lowering. A name can have several versions: an in-place top adds one.
 #pragma once
 
 #include <map>
@@ -10,21 +9,21 @@
 
 namespace trainer {
 
-// What one top of one layer made.
+// The blob that one top of one layer makes.
 struct BlobVersion {
   std::string name;
   int layer = -1, top = -1;
-  Value value;            // empty where a mistake keeps it unknown
+  Value value;            // empty if a mistake keeps it unknown
   int readers = 0;        // bottoms so far
   bool weighted = false;  // an explicit loss_weight other than 0
   bool current = true;    // no later version of the name
 
-  // Caffe gives every reader, and an explicit loss weight, a copy of its own where there are several.
+  // Caffe gives each of several readers a copy of its own; an explicit loss weight counts as a reader.
   int uses() const { return readers + (weighted ? 1 : 0); }
   bool is_split() const { return uses() > 1; }
 };
 
-// Names of the Split layer Caffe inserts behind a blob, and of its tops.
+// The names of the Split layer that Caffe inserts after a blob, and of its tops.
 std::string split_layer_name(const std::string& blob, const std::string& layer, int top);
 std::string split_top_name(const std::string& blob, const std::string& layer, int top, int copy);
 
@@ -32,9 +31,9 @@ class BlobTable {
  public:
   // The latest version, or nullptr.
   BlobVersion* find(const std::string& name);
-  // A new version, which supersedes the old one of that name.
+  // Adds a version, which replaces the current one of that name.
   BlobVersion& add(const std::string& name, int layer, int top, Value value, bool weighted);
-  // Current names, in the order they were first made.
+  // The names of all blobs, in the order of their first versions.
   std::vector<std::string> names() const;
   const std::vector<BlobVersion>& versions() const { return versions_; }
 

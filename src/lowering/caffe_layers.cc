@@ -1,4 +1,4 @@
-// The layers as Caffe builds them: a Split behind every blob with several readers.
+// The layers that Caffe builds: with a Split after each blob with several readers.
 #include <algorithm>
 #include <map>
 
@@ -8,22 +8,22 @@
 namespace trainer {
 namespace {
 
-using Place = std::pair<int, int>;  // layer, top
+using TopIndex = std::pair<int, int>;  // layer, top
 
 bool weighted(const LoweredLayer& layer, size_t top) {
   return layer.param->loss_weight_size() > 0 && layer.tops[top].loss_weight != 0;
 }
 
-// How often each top is used: by bottoms behind it, and by an explicit loss weight.
-std::map<Place, int> count_uses(const LoweredNet& net) {
-  std::map<Place, int> uses;
-  std::map<std::string, Place> latest;
+// The number of uses of each top: by later bottoms, and by an explicit loss weight.
+std::map<TopIndex, int> count_uses(const LoweredNet& net) {
+  std::map<TopIndex, int> uses;
+  std::map<std::string, TopIndex> latest;
   for (size_t i = 0; i < net.layers.size(); ++i) {
     for (const std::string& bottom : net.layers[i].bottom_names) ++uses[latest[bottom]];
     for (size_t j = 0; j < net.layers[i].tops.size(); ++j) {
-      const Place place{static_cast<int>(i), static_cast<int>(j)};
-      latest[net.layers[i].tops[j].name] = place;
-      uses[place] = weighted(net.layers[i], j) ? 1 : 0;
+      const TopIndex index{static_cast<int>(i), static_cast<int>(j)};
+      latest[net.layers[i].tops[j].name] = index;
+      uses[index] = weighted(net.layers[i], j) ? 1 : 0;
     }
   }
   return uses;
@@ -45,10 +45,10 @@ CaffeLayer split_of(const LoweredLayer& layer, int top, int copies) {
 }  // namespace
 
 std::vector<CaffeLayer> caffe_layers(const LoweredNet& net) {
-  const std::map<Place, int> uses = count_uses(net);
+  const std::map<TopIndex, int> uses = count_uses(net);
   std::vector<CaffeLayer> layers;
-  std::map<std::string, Place> latest;
-  std::map<Place, int> next_copy;
+  std::map<std::string, TopIndex> latest;
+  std::map<TopIndex, int> next_copy;
   for (size_t i = 0; i < net.layers.size(); ++i) {
     const LoweredLayer& source = net.layers[i];
     CaffeLayer layer;
@@ -56,10 +56,10 @@ std::vector<CaffeLayer> caffe_layers(const LoweredNet& net) {
     layer.type = source.param->type();
     layer.source = static_cast<int>(i);
     for (const std::string& bottom : source.bottom_names) {
-      const Place place = latest[bottom];
-      const bool split = uses.at(place) > 1;
-      const std::string& owner = net.layers[static_cast<size_t>(place.first)].param->name();
-      layer.bottoms.push_back(split ? split_top_name(bottom, owner, place.second, next_copy[place]++) : bottom);
+      const TopIndex index = latest[bottom];
+      const bool split = uses.at(index) > 1;
+      const std::string& owner = net.layers[static_cast<size_t>(index.first)].param->name();
+      layer.bottoms.push_back(split ? split_top_name(bottom, owner, index.second, next_copy[index]++) : bottom);
     }
     for (const LoweredTop& top : source.tops) {
       layer.tops.push_back(top.name);
@@ -67,12 +67,12 @@ std::vector<CaffeLayer> caffe_layers(const LoweredNet& net) {
     }
     layers.push_back(std::move(layer));
     for (size_t j = 0; j < source.tops.size(); ++j) {
-      const Place place{static_cast<int>(i), static_cast<int>(j)};
-      latest[source.tops[j].name] = place;
-      if (uses.at(place) <= 1) continue;
-      layers.push_back(split_of(source, place.second, uses.at(place)));
+      const TopIndex index{static_cast<int>(i), static_cast<int>(j)};
+      latest[source.tops[j].name] = index;
+      if (uses.at(index) <= 1) continue;
+      layers.push_back(split_of(source, index.second, uses.at(index)));
       // The first copy belongs to the loss.
-      next_copy[place] = weighted(source, j) ? 1 : 0;
+      next_copy[index] = weighted(source, j) ? 1 : 0;
     }
   }
   return layers;

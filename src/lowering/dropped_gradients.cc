@@ -1,4 +1,4 @@
-// Flatten behind a layer whose top shares its gradient's memory.
+// Finds Flatten layers that follow a layer whose top shares gradient memory.
 #include "lowering/dropped_gradients.h"
 
 #include <fmt/format.h>
@@ -10,8 +10,8 @@
 namespace trainer {
 namespace {
 
-// The memory behind a name: the layer that made it (none where that layer failed), in-place layers passed over,
-// and who reads it.
+// The memory of a blob: the layer that makes it (none if that layer failed), not counting in-place layers, and its
+// readers.
 struct Blob {
   const LoweredLayer* maker = nullptr;
   Value value;
@@ -27,13 +27,13 @@ bool shares_gradient(const LoweredLayer& layer) {
 
 void stop(const Blob& blob, LoweredNet& net, const Positions& positions, Diagnostics& diagnostics) {
   const LoweredLayer& maker = *blob.maker;
-  // The value of a reshape that changes nothing is its bottom's, which others may read.
+  // A reshape that changes nothing has the value of its bottom, which other layers may read.
   if (!maker.bottoms.empty() && maker.bottoms.front() == blob.value) return;
   net.graph->values[static_cast<size_t>(blob.value.id())].stop_gradient = true;
   if (net.phase != caffe::TRAIN) return;
   diagnostics.warning(
       positions.of(*blob.flatten->param), subject_of(*blob.flatten->param),
-      fmt::format("no gradient passes from here to {}, as in Caffe: what lies below does not learn from it",
+      fmt::format("no gradient passes from here to {}, as in Caffe: the layers below do not learn from it",
                   subject_of(*maker.param)),
       "let one Reshape layer give the final shape, in place of both");
 }

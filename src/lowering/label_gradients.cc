@@ -1,4 +1,4 @@
-// Which values depend on trained parameters, and which lead to the loss.
+// Finds the values that depend on trained parameters and those that contribute to the loss.
 #include "lowering/label_gradients.h"
 
 #include <set>

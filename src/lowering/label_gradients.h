@@ -1,4 +1,4 @@
-// Labels take no gradient: finds layers whose label is computed from what is learned.
+// Finds layers whose labels depend on trained parameters: labels have no gradient.
 #pragma once
 
 #include "config/diagnostics.h"
@@ -7,8 +7,8 @@
 
 namespace trainer {
 
-// Reports each label bottom of a TRAIN net that depends on a trained parameter, where the layer has a part in
-// the loss. Expects the net's layers lowered and its loss summed.
+// Reports each label bottom of a TRAIN net that depends on a trained parameter, in layers that contribute to the loss.
+// Call after all layers are lowered and the loss is summed.
 void report_label_gradients(const LoweredNet& net, const Positions& positions, Diagnostics& diagnostics);
 
 }  // namespace trainer

@@ -1,4 +1,4 @@
-// What a layer's rule may ask of the net around it.
+// Implements the LayerContext on the net that is lowered.
 #include "lowering/layer_lowering.h"
 
 #include <algorithm>
@@ -122,7 +122,7 @@ Value LayerLowering::source(int top, const Shape& shape) {
 
 namespace {
 
-// Where the elements of a value come from, reshapes and copies passed over.
+// The value whose elements `value` has, before reshapes and copies.
 int origin_of(const Graph& graph, int value) {
   for (int producer = graph.values[static_cast<size_t>(value)].producer; producer >= 0;
        producer = graph.values[static_cast<size_t>(value)].producer) {

@@ -1,4 +1,4 @@
-// The LayerContext of the assembly of a net: one for each layer.
+// The LayerContext with which lower_net lowers a layer.
 #pragma once
 
 #include <string>
@@ -12,7 +12,7 @@
 
 namespace trainer {
 
-// What all layers of a net share while it is assembled.
+// The data that all layers of a net share during lowering.
 struct Assembly {
   const caffe::NetParameter& source;
   const Positions& positions;
@@ -24,12 +24,12 @@ struct Assembly {
 
 class LayerLowering : public LayerContext {
  public:
-  // The layer at this index of Assembly::net, with its bottoms already resolved and its tops named.
-  // `random_name` is unique in the net.
+  // For the layer at this index of Assembly::net, whose bottoms are resolved and whose tops have names. `random_name`
+  // is unique in the net.
   LayerLowering(Assembly& assembly, int layer, std::string random_name);
 
-  // Runs the layer's rule and checks what it gives; false where a mistake was reported. The results are then
-  // in the LoweredLayer's tops.
+  // Runs the rule of the layer, checks its results and stores them in the tops of the LoweredLayer. Returns false if it
+  // reported a mistake.
   bool run();
 
   Value parameter(const Shape& shape, const caffe::FillerParameter* filler, float fallback) override;
@@ -51,7 +51,7 @@ class LayerLowering : public LayerContext {
   LoweredLayer& lowered();
   const ParameterInfo& blob(int index);
   void check_results();
-  // Fails where a blob that the layer owns cannot have this shape; `what` names it.
+  // Fails if a blob that the layer owns cannot have this shape; `what` names the blob.
   void check_own(const std::string& what, const Shape& shape);
 
   Assembly& assembly_;
@@ -59,7 +59,7 @@ class LayerLowering : public LayerContext {
   const std::string random_name_;
 };
 
-// The place of a field of a layer; an element of a repeated field as "bottom[1]".
+// The position of a field of a layer; "bottom[1]" is an element of a repeated field.
 SourcePosition position_of(const Positions& positions, const caffe::LayerParameter& layer, const std::string& field);
 
 }  // namespace trainer

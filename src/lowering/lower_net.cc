@@ -1,4 +1,4 @@
-// The assembly of a net: blobs by name, layers in file order, losses weighed.
+// Resolves the blobs of a net, lowers its layers and sums its losses.
 #include "lowering/lower_net.h"
 
 #include <algorithm>
@@ -40,8 +40,7 @@ class NetAssembly {
   void error(const LoweredLayer& layer, const std::string& field, const std::string& message,
              const std::string& hint = "");
 
-  // Each resolves or checks one thing, reports what is wrong, and says whether the layer can still be
-  // lowered.
+  // Each resolves or checks one part, reports mistakes and returns whether the layer can still be lowered.
   bool resolve_bottoms(LoweredLayer& layer);
   bool name_tops(LoweredLayer& layer);
   bool check_counts(const LoweredLayer& layer);
@@ -55,7 +54,7 @@ class NetAssembly {
   Assembly all_;
   BlobTable blobs_;
   std::map<std::string, int> layers_of_name_;
-  bool tops_missing_ = false;  // a layer whose text could not be read makes blobs of unknown names
+  bool tops_missing_ = false;  // an unreadable layer makes blobs of unknown names
 };
 
 void NetAssembly::error(const LoweredLayer& layer, const std::string& field, const std::string& message,
@@ -72,7 +71,7 @@ std::string NetAssembly::unknown_bottom_hint(const LoweredLayer& layer, const st
   for (int i = static_cast<int>(&layer - all_.net.layers.data()) + 1; i < all_.source.layer_size(); ++i) {
     const auto& tops = all_.source.layer(i).top();
     if (std::find(tops.begin(), tops.end(), name) != tops.end())
-      return fmt::format("layer \"{}\" makes it further down: layers run in the order of the file",
+      return fmt::format("layer \"{}\" further down makes it: layers run in the order of the file",
                          all_.source.layer(i).name());
   }
   std::vector<std::string> names = blobs_.names();
@@ -102,7 +101,7 @@ bool NetAssembly::resolve_bottoms(LoweredLayer& layer) {
       if (!tops_missing_)
         error(layer, fmt::format("bottom[{}]", i), fmt::format("unknown bottom blob \"{}\"", param.bottom(i)),
               unknown_bottom_hint(layer, param.bottom(i)));
-      // Said once: from here on the name stands for a blob of unknown shape.
+      // Reported once: further readers get a blob of unknown shape.
       blob = &blobs_.add(param.bottom(i), -1, -1, Value(), false);
     }
     ++blob->readers;
@@ -131,16 +130,14 @@ bool NetAssembly::name_tops(LoweredLayer& layer) {
       good = false;
     } else if (twice_here || (existing != nullptr && existing->layer >= 0 && !top.in_place)) {
       error(layer, field, fmt::format("top blob \"{}\" produced by multiple sources", name),
-            "give it another name; only a top that stands at the same place as the bottom of its name works "
-            "in place");
+            "give it another name; a top works in place only if the bottom at the same index has its name");
       good = false;
     } else if (top.in_place && existing->is_split()) {
       error(layer, field,
             fmt::format("top blob \"{}\" produced by multiple sources: \"{}\" is also read by another layer, "
-                        "or weighs in the "
-                        "loss, before this one changes it in place",
+                        "or part of the loss, before this layer changes it in place",
                         name, name),
-            "give the top a name of its own, and let the layers below read that");
+            "give the top a name of its own, and let later layers read it");
       good = false;
     }
     layer.tops.push_back(top);
@@ -260,15 +257,15 @@ void NetAssembly::add_outputs() {
 
 namespace {
 
-// Weight files match layers by name: of two layers with one name only the first gets its weights back.
+// Weight files match layers by name: of two layers with one name only the first gets its weights again.
 void warn_of_equal_names(const LoweredNet& net, const Positions& positions, Diagnostics& diagnostics) {
   std::set<std::string> seen;
   for (const LoweredLayer& layer : net.layers) {
     if (layer.parameters.empty() || seen.insert(layer.param->name()).second) continue;
     diagnostics.warning(
         positions.of(*layer.param, "name"), subject_of(*layer.param),
-        "another layer with learned blobs has this name: weight files match layers by name, so what this one "
-        "learns cannot be loaded again",
+        "another layer with learned blobs has this name: weight files match layers by name, so the weights of this "
+        "layer cannot be loaded again",
         "rename one of them");
   }
 }

@@ -1,9 +1,8 @@
-// From a net's messages to a graph: filters nothing (the net is already filtered for its state), resolves
-// blobs by name, lowers each layer in file order, and weighs the losses.
+// Lowers a net to a graph: resolves blobs by name, lowers each layer in file order and sums the weighted losses. The
+// net must be filtered for its state.
 //
-// SSA makes Caffe's machinery superfluous: a blob read twice is a value used twice, an in-place top is a
-// second version of a name. A table of Caffe's names, split blobs included, serves messages and summaries
-// only.
+// The graph is in SSA form: a blob with two readers is a value with two uses, and an in-place top is another version of
+// a name. Caffe's Split layers exist only as names in messages and summaries.
 #pragma once
 
 #include <functional>
@@ -18,18 +17,18 @@
 
 namespace trainer {
 
-// One learned blob or statistic of one layer. Sharers have the owner's state.
+// One learned blob or statistic of one layer. Layers that share a parameter use the state of its owner.
 struct ParameterInfo {
   int layer = -1;     // index in LoweredNet::layers
   int blob = 0;       // index within the layer
   std::string state;  // name of the state that holds it: "<owner layer>/<blob>"
   bool owner = true;
   bool statistic = false;  // written by the pass, not trained
-  Shape shape;             // this layer's view; the owner's has the same count
+  Shape shape;             // in this layer; that of the owner has the same count
   float lr_mult = 1, decay_mult = 1;
   std::string param_name;         // param { name }, or ""
-  caffe::FillerParameter filler;  // how it starts where no weights are loaded
-  Value value;                    // as this layer reads it
+  caffe::FillerParameter filler;  // initial values if no weights are loaded
+  Value value;                    // in the shape of this layer
 };
 
 struct LoweredTop {
@@ -49,7 +48,7 @@ struct LoweredLayer {
   std::vector<int> parameters;  // indices in LoweredNet::parameters
 };
 
-// A blob that no layer reads: what test and display report, in byte order of names.
+// A blob that no layer reads. Tests and displays report these, in byte order of names.
 struct NetOutput {
   std::string name;
   Value value;
@@ -57,15 +56,15 @@ struct NetOutput {
 };
 
 struct LabelRequirement {
-  Value value;  // as the consumer sees it
+  Value value;  // the bottom of the consumer
   LabelRange range;
 };
 
 // An extent that depends on a batch's data.
 struct DataExtent {
   Value count;        // rank 0
-  int origin;         // the value that decides it
-  std::string layer;  // as messages name it
+  int origin;         // the value that determines it
+  std::string layer;  // its name in messages
 };
 
 struct LoweredNet {
@@ -75,44 +74,42 @@ struct LoweredNet {
   std::vector<LoweredLayer> layers;
   std::vector<ParameterInfo> parameters;  // in Caffe's order of learnable parameters, sharers included
   std::vector<NetOutput> outputs;
-  Value loss;  // rank 0; the weighted sum of all weighted tops; empty where there is none
+  Value loss;  // rank 0; the weighted sum of all weighted tops; empty if there are none
   std::vector<LabelRequirement> labels;
-  // In layer order: each depends on those before it only.
+  // In layer order: an extent depends only on extents before it.
   std::vector<DataExtent> data_extents;
 };
 
 struct LowerOptions {
   caffe::Phase phase = caffe::TRAIN;
   uint64_t seed = 0;
-  // Shapes of the tops of a layer whose type is a data source; none where its data set could not be opened
-  // and that has been reported.
+  // The shapes of the tops of a data layer; none if opening its data set failed, which has been reported.
   std::function<std::vector<Shape>(const caffe::LayerParameter&)> source_shapes;
-  // Of LoweredNet::data_extents, as far as they are known; the others are taken at their largest.
+  // The first of LoweredNet::data_extents; the others have their largest value.
   std::vector<int64_t> extents;
-  // Each reader of a blob or of a shared parameter reads a copy, so that its gradient can be told from others'.
+  // Each reader of a blob or of a shared parameter reads a copy, so that each has a gradient of its own.
   bool separate_readers = false;
-  // Whether layers that write files do so.
+  // Whether layers that write files write them.
   bool writes_files = true;
 };
 
-// `net` must outlive the result. Problems are added to `diagnostics`; the result is complete only where there
-// are none. Layers behind a faulty one are checked as far as their bottoms are known; of a layer with mistakes in its
-// text only its names are checked.
+// `net` must outlive the result. Adds problems to `diagnostics`; the result is complete only if there are none. After a
+// faulty layer, checks layers as far as their bottoms are known; of a layer with mistakes in its text, checks only the
+// names.
 std::unique_ptr<LoweredNet> lower_net(const caffe::NetParameter& net, const Positions& positions,
                                       const LowerOptions& options, Diagnostics* diagnostics);
 
-// A layer as Caffe would have built it, Split layers included: for outputs, debug lines and `summary
-// --caffe`.
+// A layer of the net that Caffe builds, including Split layers: for outputs, debug lines and `summary --caffe`.
 struct CaffeLayer {
   std::string name, type;
-  int source = -1;  // index in LoweredNet::layers; -1 for a Split that stands in no file
+  int source = -1;  // index in LoweredNet::layers; -1 for a Split, which is not in the file
   std::vector<std::string> bottoms, tops;
   std::vector<Shape> top_shapes;
 };
 std::vector<CaffeLayer> caffe_layers(const LoweredNet& net);
 
-// A blob by Caffe's name, as it stands when the pass is over: the last version of a name, or a copy that a Split makes
-// ("ip2_ip2_0_split_0"). Null where no layer makes it.
+// A blob by Caffe's name, with its value at the end of the pass: the last version of a name, or a copy by a Split
+// ("ip2_ip2_0_split_0"). nullptr if no layer makes it.
 const LoweredTop* find_blob(const LoweredNet& net, const std::string& name);
 
 }  // namespace trainer

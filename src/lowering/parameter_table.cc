@@ -1,9 +1,9 @@
-// Parameters: states, and sharing by the name of a param spec.
+// Adds parameters and resolves sharing by the name of a param spec.
 #include "lowering/parameter_table.h"
 
 namespace trainer {
 
-// Layers of one name are told apart where both own blobs: "conv", "conv#2".
+// Numbers layers of one name that own blobs: "conv", "conv#2".
 std::string ParameterTable::state_name(int layer, int blob) {
   const std::string& name = net_.layers[static_cast<size_t>(layer)].param->name();
   std::string holder = name;

@@ -1,4 +1,4 @@
-// The learned blobs of a net while it is assembled: their states, and which layers share one.
+// The learned blobs of a net during lowering: their states, and the layers that share them.
 #pragma once
 
 #include <map>
@@ -15,8 +15,8 @@ class ParameterTable {
   // `separate_readers` as in LowerOptions.
   ParameterTable(LoweredNet& net, bool separate_readers) : net_(net), separate_readers_(separate_readers) {}
 
-  // The next blob of the layer being lowered, as a value of its shape. A blob whose param spec has a name
-  // that is known is the same state; what does not fit is reported through `context`.
+  // Adds the next blob of a layer and returns its value. A blob whose param spec has a known name shares that state;
+  // reports a mismatch through `context`.
   Value add(LayerContext& context, int layer, const Shape& shape, const caffe::FillerParameter& filler, bool statistic);
 
  private:
@@ -27,14 +27,14 @@ class ParameterTable {
 
   std::string state_name(int layer, int blob);
   void share(LayerContext& context, const caffe::ParamSpec& spec, ParameterInfo& parameter);
-  // Takes over a multiplier given by a sharer; fails where another one is known.
+  // Uses a multiplier that a sharing layer gives; fails if another value is known.
   void agree(LayerContext& context, const std::string& what, const ParameterInfo& parameter, float given,
              std::optional<float>& known, float& owners);
 
   LoweredNet& net_;
   const bool separate_readers_;
   std::map<std::string, Shared> shared_;
-  std::map<std::string, int> holder_;  // name under which a layer's states stand -> layer
+  std::map<std::string, int> holder_;  // prefix of state names -> layer
 };
 
 }  // namespace trainer

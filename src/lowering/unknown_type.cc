@@ -1,4 +1,4 @@
-// The remedy for a type that is not registered: what stands for a fork's, or the nearest name.
+// Finds the replacement of an unknown layer type.
 #include "lowering/unknown_type.h"
 
 #include <fmt/format.h>

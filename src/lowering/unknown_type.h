@@ -1,12 +1,11 @@
-// What to say about a layer type that is not here.
+// Hints for unknown layer types.
 #pragma once
 
 #include <string>
 
 namespace trainer {
 
-// The remedy: what to use in place of a type known from a fork of Caffe, else the nearest name and where to
-// look.
+// The remedy: the replacement of a type of a Caffe fork, else the nearest name and the list of types.
 std::string unknown_type_hint(const std::string& type);
 
 }  // namespace trainer

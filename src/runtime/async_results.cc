@@ -1,4 +1,4 @@
-// Two places that results are copied to in turn.
+// Copies results to two slots in turn.
 #include "runtime/async_results.h"
 
 #include "base/error.h"
@@ -13,7 +13,7 @@ AsyncResults::AsyncResults(Device& device, const Program& program, std::vector<i
     count += program.result_desc(result).shape.count();
   }
   elements_.resize(static_cast<size_t>(count));
-  for (auto& place : places_) place = device.make_readback(elements_.size());
+  for (auto& slot : slots_) slot = device.make_readback(elements_.size());
 }
 
 void AsyncResults::start() {
@@ -23,7 +23,7 @@ void AsyncResults::start() {
     for (int64_t i = 0; i < program_.result_desc(result).shape.count(); ++i) elements_[at++] = data + i;
   }
   last_ ^= 1;
-  places_[last_]->start(elements_);
+  slots_[last_]->start(elements_);
 }
 
 }  // namespace trainer

@@ -1,5 +1,5 @@
-// Small results of a program, handed to the host behind each of its runs: what one run made is read while the next one
-// goes on.
+// Copies small results of a program to the host after each run, so that the host reads those of one run during the
+// next.
 #pragma once
 
 #include <array>
@@ -14,20 +14,20 @@ namespace trainer {
 
 class AsyncResults {
  public:
-  // Results are floats, each fetched by itself: at most a few dozen elements in all.
+  // The results are floats and are copied one by one: at most a few dozen elements in total.
   AsyncResults(Device& device, const Program& program, std::vector<int> results);
 
-  // Queues their copies behind the program's last run.
+  // Queues the copies after the last run of the program.
   void start();
-  // Their elements in sequence, as of the last start or of the one before it: waits no longer than for the runs that
-  // made them. Valid until the next start but one.
-  std::span<const float> wait(bool before = false) { return places_[last_ ^ (before ? 1 : 0)]->wait(); }
+  // The elements in order, of the last start or of the previous one. Waits only for the run that computed them. Valid
+  // until the second start after theirs.
+  std::span<const float> wait(bool previous = false) { return slots_[last_ ^ (previous ? 1 : 0)]->wait(); }
 
  private:
   const Program& program_;
   const std::vector<int> results_;
   std::vector<const void*> elements_;
-  std::array<std::unique_ptr<Readback>, 2> places_;
+  std::array<std::unique_ptr<Readback>, 2> slots_;
   size_t last_ = 0;
 };
 

@@ -1,4 +1,4 @@
-// How a device chooses among its implementations of an op.
+// Chooses an implementation of an op.
 #pragma once
 
 #include <memory>
@@ -10,8 +10,8 @@
 
 namespace trainer {
 
-// The first of `implementations` (each with a `name`) for which refuse(implementation) says "", with the kernel that
-// create(implementation) makes. Throws a device_error with all reasons where there is none. `device`: "the CPU".
+// Chooses the first of `implementations` (each with a `name`) for which refuse(implementation) returns "", and makes
+// its kernel with create(implementation). Throws a device_error with all reasons if there is none. `device`: "the CPU".
 template <typename Implementation, typename Refuse, typename Create>
 KernelChoice choose_first(const char* device, const OpInstance& instance,
                           const std::vector<Implementation>& implementations, const Refuse& refuse,

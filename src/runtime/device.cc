@@ -1,4 +1,4 @@
-// Names of precisions, and what devices that are the host need of a device's parts.
+// Names of precisions, and the parts of a device for the host.
 #include "runtime/device.h"
 
 #include <chrono>
@@ -58,7 +58,7 @@ class HostAllReduce : public AllReduce {
 OutOfMemory OutOfMemory::make(const std::string& device, int64_t bytes, int64_t free) {
   return {
       fmt::format(
-          "not enough memory on {}: {} asked for, {} free. A smaller batch_size with a larger iter_size needs less.",
+          "not enough memory on {}: {} requested, {} free. A smaller batch_size with a larger iter_size needs less.",
           device, format_bytes(bytes), format_bytes(free)),
       device, bytes, free};
 }

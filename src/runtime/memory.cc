@@ -1,4 +1,4 @@
-// Device memory of a process.
+// Allocates arenas and states.
 #include "runtime/memory.h"
 
 #include <algorithm>
@@ -10,7 +10,7 @@ namespace trainer {
 void Arena::require(int64_t bytes) {
   if (bytes <= this->bytes()) return;
   block_.reset();
-  ++generation_;  // the old addresses are gone, even where there is no memory for the new
+  ++generation_;  // the old addresses are invalid even if the allocation fails
   block_ = std::make_unique<DeviceBlock>(device_, bytes);
 }
 

@@ -1,4 +1,4 @@
-// Device memory of a process: states, which last, and one arena for the values of a pass, which do not.
+// Device memory: named states, which persist, and one arena for the values of a pass.
 #pragma once
 
 #include <cstdint>
@@ -27,8 +27,8 @@ class DeviceBlock {
   void* data_;
 };
 
-// The memory of all programs' values: since one program runs at a time, they share it. It grows to the largest; a
-// program notices by the generation and binds its kernels anew.
+// The memory for the values of all programs, which run one at a time. It grows to the largest program; its generation
+// then changes and programs bind their kernels again.
 class Arena {
  public:
   explicit Arena(Device& device) : device_(device) {}
@@ -43,15 +43,15 @@ class Arena {
   int generation_ = 0;
 };
 
-// Named float states, row-major, zero when added. A group lies contiguously and can be read as one flat state, so
-// that a solver updates all parameters by one map; each member starts at a multiple of 16 elements and the gaps
-// stay zero.
+// Named float states, row-major, initially zero. A group is contiguous and can be read as one flat state, so that a
+// solver updates all parameters with one map. Members start at multiples of 16 elements; the padding stays zero.
 class StateStore {
  public:
   explicit StateStore(Device& device) : device_(device) {}
 
   void add(const std::string& name, const Shape& shape);
-  // Adds the members and, under the group's own name, their flat union. Offsets of the members in elements.
+  // Adds the members and, under the name of the group, their flat union. Returns the offsets of the members in
+  // elements.
   std::vector<int64_t> add_group(const std::string& group, const std::vector<StateInfo>& members);
   bool contains(const std::string& name) const { return entries_.count(name) > 0; }
   const Shape& shape(const std::string& name) const { return find(name).shape; }

@@ -1,4 +1,4 @@
-// Address space without memory.
+// Reserves address space without memory.
 #include "runtime/planning_device.h"
 
 #include <sys/mman.h>
@@ -34,7 +34,7 @@ class PlanningDevice : public Device {
   void* allocate(int64_t bytes) override {
     void* memory = mmap(nullptr, length(bytes), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED)
-      throw device_error("the plan needs {} of addresses, more than this process may have", format_bytes(bytes));
+      throw device_error("the plan needs {} of address space, more than this process may use", format_bytes(bytes));
     return memory;
   }
   void release(void* memory, int64_t bytes) override { munmap(memory, length(bytes)); }

@@ -1,4 +1,4 @@
-// A device for plans that are looked at and never run.
+// A device for plans that do not run.
 #pragma once
 
 #include <memory>
@@ -7,8 +7,8 @@
 
 namespace trainer {
 
-// Chooses the kernels of `device`, but its memory is addresses only: nets larger than the machine can be
-// planned, and what is written there goes nowhere. Reading values back, or running a program, is a bug.
+// Chooses the kernels of `device`, but allocates only addresses, so that nets larger than the machine can be planned.
+// Discards writes. Reading values or running a program is a bug.
 std::unique_ptr<Device> planning_device(std::unique_ptr<Device> device);
 
 }  // namespace trainer

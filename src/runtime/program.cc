@@ -1,4 +1,4 @@
-// Running a compiled program.
+// Runs a compiled program.
 #include "runtime/program.h"
 
 #include <algorithm>
@@ -117,8 +117,8 @@ void Program::begin(const RunContext& context) {
 
 void Program::run_step(size_t step, const RunContext& context) {
   steps[step].kernel->run(context);
-  for (const auto& [marked, marker] : marks_) {
-    if (static_cast<size_t>(marked) == step) marker->set();
+  for (const auto& [marked, event] : marks_) {
+    if (static_cast<size_t>(marked) == step) event->set();
   }
   if (watched_.empty() || step != last_watched_step_) return;
   for (size_t i = 0; i < watched_.size(); ++i) watched_data_[i] = address(watched_[i]);
@@ -129,8 +129,8 @@ void Program::run_steps(const RunContext& context) {
   for (size_t i = 0; i < steps.size(); ++i) run_step(i, context);
 }
 
-// Of the sources that are set; nullptr where the steps are to be queued one by one, as in the first run, when libraries
-// still make what they keep.
+// The captured pass for the current sources; nullptr if the steps are to be queued one by one, as in the first run, in
+// which libraries may still allocate.
 CapturedPass* Program::recording(const RunContext& context) {
   constexpr size_t kMost = 4;
   if (!recordable_ || !has_run_) return nullptr;

@@ -1,4 +1,4 @@
-// A compiled program: steps in order, each a kernel bound to planned memory. Running it allocates nothing.
+// A compiled program: steps in order, each a kernel bound to planned memory. A run allocates nothing.
 #pragma once
 
 #include <cstdint>
@@ -13,14 +13,14 @@
 
 namespace trainer {
 
-// Where a value lies.
+// The memory of a value.
 struct Placement {
   enum Kind : uint8_t { kArena, kState, kSource } kind = kArena;
   int index = 0;       // kState, kSource: position in the program's list
   int64_t offset = 0;  // kArena: bytes from the arena's base
 };
 
-// A value as a plan sees it; `summary --plan` prints these.
+// A value of a plan; `summary --plan` prints these.
 struct PlannedValue {
   TensorDesc desc;
   std::string name;
@@ -37,37 +37,37 @@ struct Step {
   double bytes = 0;       // read and written
 };
 
-// What a program computes again to need less memory.
+// The recomputation that saves memory.
 struct Repeated {
   double operations = 0;
-  int64_t bytes_without = 0;  // of the arena that it would need otherwise; 0 where nothing is repeated
+  int64_t bytes_without = 0;  // of the arena without recomputation; 0 if nothing is recomputed
 };
 
 class Program {
  public:
   Program(Device& device, Arena& arena) : device_(device), arena_(arena) {}
 
-  // Where the caller's buffer for a source lies; it stays so until set again. Dense, of the planned descriptor.
+  // Sets the buffer of a source until the next call. It is dense and has the planned descriptor.
   void set_source(int source, void* data);
-  // Results, each a scalar, that are wanted after every run; before the first one.
+  // Copies these results, all scalars, to the host in each run. Call before the first run.
   void watch(const std::vector<int>& results);
-  // The last step that writes this state or reads what was written; -1 where none does.
+  // The last step that writes this state or reads the written value; -1 for none.
   int last_use(const std::string& state) const;
-  // From the next run on the marker is set behind this step; before the first one.
-  void mark_after(int step, DeviceEvent& marker) { marks_.emplace_back(step, &marker); }
-  // Runs all steps. Every source must be set. On a device beside the host they are only queued.
+  // Sets the event after this step in each run. Call before the first run.
+  void mark_after(int step, DeviceEvent& event) { marks_.emplace_back(step, &event); }
+  // Runs all steps, or queues them on a device that runs asynchronously. All sources must be set.
   void run(const RunContext& context);
-  // Of the last run, in the sequence of watch: waits no longer than for the steps that make them.
+  // The results of watch(), in order, of the last run. Waits only for the steps that compute them.
   std::span<const float> watched() const { return readback_->wait(); }
-  // As run, adding each step's seconds to `seconds` (one entry a step).
+  // As run; adds the seconds of each step to its entry in `seconds`.
   void run_timed(const RunContext& context, std::vector<double>* seconds);
-  // The same, looking at every result; stops at the first step that makes a NaN or an infinity and returns its
-  // index, or -1. Where layers are given, at the results of steps that work for one of them only.
+  // As run, but checks all results and returns the index of the first step that computes a NaN or an infinity, or -1.
+  // If layers are given, checks only steps that compute for one of them.
   int run_checked(const RunContext& context, const std::vector<int>& layers = {});
   // Copies a result (see Module::results) to the host, row-major. `out` has room for its elements.
   void read_result(int result, float* out) const;
   const TensorDesc& result_desc(int result) const;
-  // Where the last run left it on the device.
+  // The address of a result on the device.
   const void* result_data(int result) const;
 
   int64_t arena_bytes() const { return arena_bytes_; }
@@ -77,13 +77,13 @@ class Program {
   std::vector<Step> steps;
   std::vector<std::string> states;  // names in the store
   std::vector<void*> state_data;
-  std::vector<SourceInfo> sources;  // value: index in `values`, -1 where nobody reads it
-  std::vector<int> results;         // index in `values`, -1 where there is none
+  std::vector<SourceInfo> sources;  // value: index in `values`, -1 if no step reads it
+  std::vector<int> results;         // index in `values`, -1 for none
   Repeated repeated;
-  void finish_plan(int64_t arena_bytes);  // after the above: takes the arena and binds
+  void finish_plan(int64_t arena_bytes);  // call after filling the above: allocates the arena and binds all steps
 
  private:
-  // The steps as they were queued with these sources.
+  // The steps captured with these sources.
   struct Recorded {
     std::vector<void*> sources;
     std::unique_ptr<CapturedPass> recording;
@@ -102,9 +102,9 @@ class Program {
   int64_t arena_bytes_ = 0;
   int generation_ = -1;
   std::vector<void*> source_data_;
-  std::vector<std::vector<int>> source_steps_;  // steps that read each source, through views too
+  std::vector<std::vector<int>> source_steps_;  // steps that read each source, also through views
   std::vector<int> watched_;                    // values
-  size_t last_watched_step_ = 0;                // that makes one of them
+  size_t last_watched_step_ = 0;                // that computes one of them
   std::vector<std::pair<int, DeviceEvent*>> marks_;
   std::unique_ptr<Readback> readback_;
   std::vector<const void*> watched_data_;

@@ -1,13 +1,13 @@
-// The numbers of windows and tensor places, always with three spatial axes: missing ones lead with extent 1.
+// The geometry of windows and tensors, always with three spatial axes: missing ones come first, with extent 1.
 //
-// Plain data without other headers, so that kernels that are compiled apart can take it.
+// Plain data without other headers, for kernels that are compiled separately.
 #pragma once
 
 #include <cstdint>
 
 namespace trainer {
 
-// Output o meets input o * stride - pad + k * dilation for k in [0, kernel), where that lies in [0, in).
+// Output o reads input o * stride - pad + k * dilation for k in [0, kernel), if that is in [0, in).
 struct Windows {
   int64_t in[3] = {1, 1, 1}, out[3] = {1, 1, 1}, kernel[3] = {1, 1, 1};
   int64_t stride[3] = {1, 1, 1}, pad[3] = {0, 0, 0}, dilation[3] = {1, 1, 1};
@@ -17,7 +17,7 @@ struct Windows {
   int64_t taps() const { return kernel[0] * kernel[1] * kernel[2]; }
 };
 
-// Elements between neighbours of a tensor [N,C,spatial...] along each axis.
+// Elements between neighbors of a tensor [N,C,spatial...] along each axis.
 struct Strides {
   int64_t n = 0, c = 0, spatial[3] = {0, 0, 0};
 };

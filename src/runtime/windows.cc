@@ -1,4 +1,4 @@
-// Reads the geometry of convolution and pooling off an op and its descriptors.
+// Computes the geometry of convolution and pooling.
 #include "runtime/windows.h"
 
 #include <limits>

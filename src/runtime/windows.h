@@ -1,4 +1,4 @@
-// The geometry of convolution and pooling, read off an op and its descriptors.
+// The geometry of convolution and pooling, from an op and its descriptors.
 #pragma once
 
 #include <cstdint>
@@ -17,9 +17,9 @@ struct ConvolutionGeometry {
   int64_t out_channels() const { return group * outputs; }
   // Elements of one filter of one group: inputs * taps.
   int64_t filter() const { return inputs * windows.taps(); }
-  // One window at every place, each input once: the operation is a matrix product.
+  // Each output reads one input position and each input is read once: the operation is a matrix product.
   bool pointwise() const;
-  // Whether the padded extents, and so all that windows reach, fit the 32 bits in which libraries count.
+  // Whether the padded extents fit into 32 bits, which libraries use.
   bool fits_32_bits() const;
 };
 
@@ -29,19 +29,19 @@ struct PoolGeometry {
 };
 
 Strides strides_of(const TensorDesc& desc);
-// The last spatial axes of [N,C,spatial...]; `extents` keeps its value where there is none.
+// The spatial axes of [N,C,spatial...], right-aligned; missing axes keep the value in `extents`.
 void set_extents(const Shape& shape, int64_t (&extents)[3]);
 
-// Of the three convolution kinds; the descriptors are those of x, w and y, wherever the op has them.
+// Of the three convolution kinds. The descriptors of x, w and y are operands or results, depending on the kind.
 ConvolutionGeometry convolution_geometry(const OpInstance& instance);
-// Where a convolution op holds x (or its gradient), w (or its gradient) and y (or its gradient).
+// The values of a convolution op that are x, w and y, or their gradients.
 struct ConvolutionOperands {
   const TensorDesc* x;
   const TensorDesc* weights;
   const TensorDesc* y;
 };
 ConvolutionOperands convolution_operands(const OpInstance& instance);
-// Why these are not images, channels-last, with row-major weights, all of them with elements; or "".
+// Why these are not channels-last images with row-major weights, or have no elements; or "".
 std::string refuse_images(const ConvolutionOperands& operands);
 
 // Of the four pool kinds.

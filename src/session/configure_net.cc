@@ -1,4 +1,4 @@
-// From net files to nets filtered for their states.
+// Reads and filters net files.
 #include "session/configure_net.h"
 
 #include "config/net_inputs.h"
@@ -9,7 +9,7 @@
 namespace trainer {
 namespace {
 
-// Keeps the layers that the state includes. The messages stay where they are, and so do their positions.
+// Keeps the layers that the state includes. The messages keep their addresses, so that their positions stay valid.
 void filter(NetFile* file, const caffe::NetState& state, Diagnostics* diagnostics) {
   auto* layers = file->net->mutable_layer();
   int kept = 0;
@@ -29,7 +29,7 @@ void filter(NetFile* file, const caffe::NetState& state, Diagnostics* diagnostic
 std::vector<FilteredNet> filter_nets(std::vector<LoadedNet> loaded, const Edits& edits,
                                      std::vector<std::unique_ptr<NetFile>>* files, Diagnostics* diagnostics) {
   std::vector<OverriddenNet> overridden;
-  bool complete = true;  // otherwise a layer that is not there may be one that could not be read
+  bool complete = true;  // otherwise a missing layer may be one that could not be read
   for (const LoadedNet& net : loaded) {
     complete = complete && net.file != nullptr && !net.file->positions.faulty(*net.file->net);
     if (net.file != nullptr) overridden.push_back({net.file->net.get(), &net.file->positions, net.state});

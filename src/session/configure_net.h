@@ -1,4 +1,4 @@
-// From net files to nets filtered for their states, with the edits of the command line applied.
+// Reads net files, applies the edits of the command line and filters the nets for their states.
 #pragma once
 
 #include <memory>

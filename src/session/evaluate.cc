@@ -1,4 +1,4 @@
-// Running a net forward over many batches and averaging its outputs.
+// Runs a net over batches and averages its outputs.
 #include "session/evaluate.h"
 
 #include <fmt/format.h>
@@ -30,7 +30,7 @@ Evaluation evaluate(NetSession& net, int iterations, const std::function<bool(in
       if (sums.empty()) sums.resize(outputs.size()), changing.resize(outputs.size());
       for (size_t k = 0; k < outputs.size(); ++k) {
         if (sums[k].empty()) sums[k].resize(outputs[k].size(), 0.0);
-        // What changes its size from batch to batch has no mean.
+        // An output whose size changes has no mean.
         if (sums[k].size() != outputs[k].size()) changing[k] = true;
         if (changing[k]) continue;
         for (size_t e = 0; e < outputs[k].size(); ++e) sums[k][e] += outputs[k][e];

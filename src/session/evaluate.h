@@ -1,4 +1,4 @@
-// Running a net forward over many batches and averaging its outputs: what `test` and the tests of a training do.
+// Runs a net forward over many batches and averages its outputs, for `test` and the tests of a training.
 #pragma once
 
 #include <functional>
@@ -9,17 +9,17 @@
 
 namespace trainer {
 
-// One entry an element, as Caffe numbers them: outputs in byte order of their names.
+// One entry for each element, as Caffe numbers them: outputs in byte order of their names.
 std::vector<OutputValue> output_values(const LoweredNet& net, const std::vector<std::vector<float>>& outputs);
 
 struct Evaluation {
-  bool complete = false;             // false where `between` stopped it
+  bool complete = false;             // false if `before_batch` stopped it
   double loss = 0;                   // mean weighted loss
   std::vector<OutputValue> outputs;  // means
 };
 
-// `before_batch` is called with the number of each batch and may stop by returning false; `after_batch`, with the
-// outputs of that batch, in sequence: on a device that works beside the host when the next one is queued.
+// Calls `before_batch` with the number of each batch and stops if it returns false. Calls `after_batch` with the
+// outputs of each batch in order; on a GPU after the next batch is queued.
 Evaluation evaluate(NetSession& net, int iterations, const std::function<bool(int)>& before_batch,
                     const std::function<void(int, const std::vector<std::vector<float>>&)>& after_batch);
 

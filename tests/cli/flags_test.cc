@@ -84,7 +84,7 @@ TEST(Flags, MistakesNameTheFlagAndTheRemedy) {
   EXPECT_EQ(mistake({"--iterations=2147483648"}), "--iterations: \"2147483648\" is not a whole number below 2^31");
   EXPECT_EQ(mistake({"--threshold=1.5x"}), "--threshold: \"1.5x\" is not a number");
   EXPECT_EQ(mistake({"--update=maybe"}), "--update: \"maybe\" is neither true nor false");
-  EXPECT_EQ(mistake({"--sigint_effect=halt"}), "--sigint_effect: \"halt\" is none of stop, snapshot, none");
+  EXPECT_EQ(mistake({"--sigint_effect=halt"}), "--sigint_effect: \"halt\" is not one of stop, snapshot, none");
   EXPECT_EQ(mistake({"--nosolver"}), "unknown flag --nosolver; did you mean --solver?");
 }
 

@@ -44,7 +44,7 @@ layer { name: "r" type: "ReLU" bottom: "cnov1" top: "z" })",
              R"(layer { name: "r" type: "ReLU" bottom: "x" top: "z" })"
              "\n" +
                  kInput,
-             {"layer \"x\" makes it further down"}},
+             {"layer \"x\" further down makes it"}},
         Case{"UnknownType",
              kInput + R"(layer { name: "c" type: "Convolutoin" bottom: "x" top: "y" })",
              {"unknown layer type \"Convolutoin\"", "did you mean \"Convolution\"?", "trainer help layers"}},

@@ -55,10 +55,10 @@ memory=$((12 << 20))
 output=$(EMULATED_GPU_MEMORY=$memory "$emulated" train --solver=large_solver.prototxt --gpu=0 2>&1)
 check large_batch_exit_code "exit code $?" [ $? -eq 5 ]
 output=$(FAKE_GPUS="$FAKE_GPUS,used=900,processes=1:900" EMULATED_GPU_MEMORY=$memory "$emulated" train --solver=large_solver.prototxt --gpu=0 2>&1)
-check others_on_it_are_told "$output" grep -q 'Others compute on cuda:0 as well: pid 1 .*900' <<<"$output"
+check other_processes_are_named "$output" grep -q 'Other processes use cuda:0 as well: pid 1 .*900' <<<"$output"
 check large_batch_is_told "$output" grep -q 'the training needs .* are free' <<<"$output"
 check largest_layers_are_told "$output" grep -q "largest layers: ip .*, relu" <<<"$output"
-fits=$(sed -n 's/.*What fits: batch_size: \([0-9]*\) with iter_size: \([0-9]*\).*/\1 \2/p' <<<"$output")
+fits=$(sed -n 's/.*These fit: batch_size: \([0-9]*\) with iter_size: \([0-9]*\).*/\1 \2/p' <<<"$output")
 read -r batch iter_size <<<"$fits"
 check what_fits_is_told "$output" [ "$((batch * iter_size))" -eq 64 ]
 output=$(EMULATED_GPU_MEMORY=$memory "$emulated" train --solver=large_solver.prototxt --gpu=0 --set "iter_size=$iter_size" \
@@ -69,10 +69,10 @@ check what_fits_runs "exit code $?: $output" [ $? -eq 0 ]
 far_too_large=("$emulated" train --solver=large_solver.prototxt --set "layer[data].image_data_param.batch_size=4096")
 output=$(EMULATED_GPU_MEMORY=$memory "${far_too_large[@]}" --gpu=0 2>&1)
 check far_too_large_batch "exit code $?: $output" [ $? -eq 5 ]
-check far_too_large_batch_is_told "$output" grep -q 'What fits: batch_size: ' <<<"$output"
+check far_too_large_batch_is_told "$output" grep -q 'These fit: batch_size: ' <<<"$output"
 output=$(EMULATED_GPU_MEMORY=$memory on_two_gpus "${far_too_large[@]}" --gpu=0,1 2>&1)
 check far_too_large_batch_on_two "exit code $?: $output" [ $? -eq 5 ]
-check far_too_large_batch_on_two_is_told "$output" grep -q 'What fits: batch_size: ' <<<"$output"
+check far_too_large_batch_on_two_is_told "$output" grep -q 'These fit: batch_size: ' <<<"$output"
 
 # The host waits for the GPU's kernels only while further ones are queued: between the first recorded pass and the last none
 # finds that nothing is left.
@@ -101,12 +101,12 @@ for order in late eager; do
       timeout -k 5 60 "$emulated" train --solver=solver.prototxt --gpu=0,1 --set test_interval=0 2>&1)
     check "fault_$order $fault" "exit code $?: $output" [ $? -eq 5 ]
     check "fault_is_told_$order $fault" "$output" grep -q "GPU ${fault%%:*}, .*: an illegal memory access" <<<"$output"
-    check "fault_tells_what_is_left_$order $fault" "$output" grep -q 'there is none to go on from' <<<"$output"
+    check "fault_reports_what_is_left_$order $fault" "$output" grep -q 'there is none to resume from' <<<"$output"
   done
 done
 output=$(EMULATED_GPU_FAULT=1:9:ncclAllReduce on_two_gpus "$emulated" train --solver=solver.prototxt \
   --gpu=0,1 --set snapshot=2 --set snapshot_prefix=before 2>&1)
-last=$(sed -n 's/.*go on with --snapshot=//p' <<<"$output")
+last=$(sed -n 's/.*resume with --snapshot=//p' <<<"$output")
 check fault_tells_what_to_go_on_from "$output" test -s "$last"
 output=$(CUDA_LAUNCH_BLOCKING=1 on_two_gpus "$emulated" train --solver=solver.prototxt --gpu=0,1 2>&1)
 check blocking_launches_are_refused "$output" grep -q 'unset it, or train on one GPU' <<<"$output"

@@ -47,7 +47,7 @@ tells most_free_memory 5 'Use GPU 1 ' timing --gpu=auto
 FAKE_GPUS=$(gpu 0 used=2048)$(gpu 1 "processes=$$:10")
 tells nobody_else_comes_first 5 'Use GPU 0 ' timing --gpu=auto
 FAKE_GPUS=$(gpu 0 used=50000)$(gpu 1 "used=1000,processes=$$:10+4194305:20")
-tells beside_others_where_none_is_free 5 "Use GPU 1 .*, beside pid $$ \($(id -un), gpu_choice.sh\), 10\.0 MiB; pid 4194305, 20\.0 MiB" \
+tells beside_others_where_none_is_free 5 "Use GPU 1 .*, also used by pid $$ \($(id -un), gpu_choice.sh\), 10\.0 MiB; pid 4194305, 20\.0 MiB" \
   timing --gpu=auto
 FAKE_GPUS=$(gpu 0 "used=50000,processes=$$:49000")
 tells little_memory_is_not_free 5 "GPU 0 \(Fake 0\): less than half of its memory is free; 48\.8 GiB of 80\.0 GiB used \(pid $$" \
@@ -57,8 +57,8 @@ tells little_memory_is_shared_by_name 5 'Use GPU 0 ' timing --gpu=0
 
 # What is no list of GPUs.
 FAKE_GPUS=$(gpu 0)$(gpu 1)
-tells several 2 'only trainer train runs on several GPUs, and --gpu=0,1 names 2: name one' timing --gpu=0,1
-tells all_of_several 2 'only trainer train runs on several GPUs, and --gpu=all names 2: name one' timing --gpu=all
+tells several 2 'only trainer train runs on several GPUs, but --gpu=0,1 names 2: name one' timing --gpu=0,1
+tells all_of_several 2 'only trainer train runs on several GPUs, but --gpu=all names 2: name one' timing --gpu=all
 tells doubled 2 'GPU 1 is named twice' timing --gpu=1,0,01
 tells unset_variable 2 "\"\" is no GPU's number; write a number" timing --gpu=
 tells out_of_range 5 'there is no GPU 2: the driver sees 2' timing --gpu=2
@@ -170,7 +170,7 @@ tells any_content 5 'Use GPU 0 ' timing --gpu=auto
 echo precious >precious
 rm "$locks/$(uuid 0)" && ln -s "$work/precious" "$locks/$(uuid 0)"
 tells link_is_passed_over 5 'Use GPU 1 ' timing --gpu=auto
-tells link_is_told 5 'GPU 0 cannot be locked, so that other runs may take it too: .*symbolic links' timing --gpu=0
+tells link_is_told 5 'GPU 0 cannot be locked, so other runs may take it too: .*symbolic links' timing --gpu=0
 tells link_at_the_query 0 '^Lock: +cannot be used: ' "$trainer" device_query
 rm "$locks/$(uuid 0)" && ln "$work/precious" "$locks/$(uuid 0)" 2>/dev/null &&
   tells hard_link_is_passed_over 5 'Use GPU 1 ' timing --gpu=auto
@@ -264,10 +264,10 @@ tells part_of_a_gpu 5 'Use GPU 0 \(Fake MIG 1g\.5gb\), free 4\.8 GiB' timing --g
 # Drivers that are of no use.
 FAKE_GPUS=$(gpu 0)
 for flag in auto 0; do
-  tells "old_driver $flag" 5 'the NVIDIA driver is too old: it knows CUDA 12\.8, and 13\.0 is needed\. Run on the CPU with --cpu' env FAKE_CUDA_VERSION=12080 "$trainer" time --model=net.prototxt --gpu=$flag
-  tells "stub $flag" 5 "the toolkit's stub, not a driver: take its folder out of LD_LIBRARY_PATH\. Run on the CPU with --cpu" \
+  tells "old_driver $flag" 5 'the NVIDIA driver is too old: it supports CUDA 12\.8, and 13\.0 is needed\. Run on the CPU with --cpu' env FAKE_CUDA_VERSION=12080 "$trainer" time --model=net.prototxt --gpu=$flag
+  tells "stub $flag" 5 "the toolkit's stub, not a driver: remove its folder from LD_LIBRARY_PATH\. Run on the CPU with --cpu" \
     env FAKE_CUDA_INIT=34 "$trainer" time --model=net.prototxt --gpu=$flag
-  tells "failing $flag" 5 'the NVIDIA driver answers with error 999\. Run on the CPU with --cpu' env FAKE_CUDA_INIT=999 "$trainer" time --model=net.prototxt --gpu=$flag
+  tells "failing $flag" 5 'the NVIDIA driver returns error 999\. Run on the CPU with --cpu' env FAKE_CUDA_INIT=999 "$trainer" time --model=net.prototxt --gpu=$flag
 done
 mkdir broken empty && echo none >broken/libcuda.so.1
 touch empty/libcuda.so.1

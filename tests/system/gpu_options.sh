@@ -71,8 +71,8 @@ sed 's/type: "SoftmaxWithLoss"/& loss_weight: 1000/' tiny.prototxt >large.protot
 sed 's/tiny/large/; s/base_lr: 0.1/base_lr: 0.0001/; s/max_iter: 6/max_iter: 12/; s/snapshot: 3/snapshot: 6/' solver.prototxt >fp16.prototxt
 train --solver=fp16.prototxt --precision=fp16
 check fp16_trains "$(tail -n 3 train.log)" test -s s_iter_12.caffemodel
-check fp16_tells_what_it_left_out "$(tail -n 5 train.log)" grep -q 'Left out 1 update whose gradients float16 could not hold; the loss scale is 32768' train.log
-check fp16_finds_its_scale "$(grep 'Left out' train.log)" bash -c "! grep 'Iteration 11' -A 9 train.log | grep -q 'Left out'"
+check fp16_reports_skipped_updates "$(tail -n 5 train.log)" grep -q 'Skipped 1 update whose gradients float16 cannot hold; the loss scale is 32768' train.log
+check fp16_finds_its_scale "$(grep 'Skipped' train.log)" bash -c "! grep 'Iteration 11' -A 9 train.log | grep -q 'Skipped'"
 cp s_iter_12.caffemodel whole.caffemodel
 cp s_iter_12.solverstate whole.solverstate
 train --solver=fp16.prototxt --precision=fp16 --snapshot=s_iter_6.solverstate
@@ -82,7 +82,7 @@ train --solver=fp16.prototxt --precision=fp32 --snapshot=s_iter_6.solverstate
 check fp16_goes_on_in_fp32 "$(tail -n 3 train.log)" grep -q 'Optimization Done' train.log
 # Two GPUs agree on what is left out: each time the scale halves once.
 on_two_gpus train --solver=fp16.prototxt --precision=fp16 --gpu=0,1
-halved=$(grep -c 'Left out 1 update' train.log) scale=$(sed -n 's/.*the loss scale is \([0-9]*\)$/\1/p' train.log | tail -n 1)
+halved=$(grep -c 'Skipped 1 update' train.log) scale=$(sed -n 's/.*the loss scale is \([0-9]*\)$/\1/p' train.log | tail -n 1)
 check fp16_on_two_agrees "$halved times, $scale: $(tail -n 3 train.log)" [ "${scale:-0}" -eq $((65536 >> halved)) ]
 sed -i 's/base_lr: 0.0001/base_lr: 1e30/' fp16.prototxt
 train --solver=fp16.prototxt --precision=fp16
