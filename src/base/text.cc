@@ -111,7 +111,7 @@ std::string format_bytes(int64_t bytes) {
 
 std::string format_count(int64_t count) {
   std::string digits = fmt::format("{}", count < 0 ? -count : count);
-  for (int i = static_cast<int>(digits.size()) - 3; i > 0; i -= 3) digits.insert(static_cast<size_t>(i), ",");
+  for (int i = static_cast<int>(digits.size()) - 3; i > 0; i -= 3) digits.insert(static_cast<size_t>(i), 1, ',');
   return count < 0 ? "-" + digits : digits;
 }
 
