@@ -175,7 +175,7 @@ std::string doubt_learning_rate(const caffe::SolverParameter& solver, std::strin
   if (solver.has_final_lr() && solver.lr_policy() != "cosine")
     return fmt::format("final_lr has no effect with lr_policy \"{}\"; it belongs to \"cosine\"", solver.lr_policy());
   *field = "warmup_iter";
-  if (static_cast<int64_t>(solver.warmup_iter()) > solver.max_iter())
+  if (solver.warmup_iter() > 0 && static_cast<int64_t>(solver.warmup_iter()) > solver.max_iter())
     return fmt::format(
         "warmup_iter is {}, but training ends after {} iterations: the rate never reaches its full value",
         solver.warmup_iter(), solver.max_iter());

@@ -176,7 +176,7 @@ TEST(ResumeNotes, AStateWithoutWeightsIsRefused) {
   caffe::SolverState bare;
   bare.set_iter(5);
   write_whole(write_solver_state, path, bare, {});
-  EXPECT_TRUE(contains(data_error_of([&] { training.train("again", solver, path); }), "does not name the weights"));
+  EXPECT_TRUE(contains(data_error_of([&] { training.train("again", solver, path); }), "does not name its weights"));
 }
 
 TEST(ResumeNotes, AStateOfAnotherSolverTypeIsRefused) {
