@@ -74,7 +74,8 @@ std::string MapBody::text() const {
         break;
       default: text = fmt::format("{}({}, {}, {})", name_of(node.fn), term(node.a), term(node.b), term(node.c));
     }
-    terms.push_back(text.size() > 300 ? text.substr(0, 297) + "..." : text);
+    if (text.size() > 300) text.replace(297, std::string::npos, 3, '.');
+    terms.push_back(std::move(text));
   }
   std::string out;
   for (size_t i = 0; i < outputs.size(); ++i) {
