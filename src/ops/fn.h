@@ -1,5 +1,4 @@
-// The scalar functions of a map's nodes (map.h says what a, b, c and k are). Nothing else stands here, so
-// that nvcc reads little.
+// The scalar functions of a map's nodes (map.h says what a, b, c and k are), apart from map.h so that nvcc reads little.
 #pragma once
 
 #include <cstdint>
