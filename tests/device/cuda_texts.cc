@@ -21,6 +21,7 @@
 #include "layers/example_nets.h"
 #include "layers/net_run.h"
 #include "runtime/planning_device.h"
+#include "session/net_session.h"
 #include "session/parameters.h"
 #include "train/configure_training.h"
 #include "train/update_rule.h"
