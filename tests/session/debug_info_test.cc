@@ -4,6 +4,7 @@
 #include "session/net_session.h"
 #include "session/parameters.h"
 #include "train/train_net.h"
+#include "train/update_rule.h"
 
 namespace trainer {
 namespace {
