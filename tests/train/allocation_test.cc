@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "config/prototxt.h"
+#include "session/parameters.h"
 #include "train/small_training.h"
 #include "train/update_rule.h"
 
