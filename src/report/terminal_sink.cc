@@ -199,8 +199,9 @@ void TerminalSink::write_pending() {
   while (written < pending_.size()) {
     const size_t left = pending_.size() - written;
     if (nonblocking_ < 0 && !has_room(descriptor_)) break;
-    const ssize_t count = nonblocking_ >= 0 ? ::write(nonblocking_, pending_.data() + written, left)
-                                          : ::write(descriptor_, pending_.data() + written, std::min(left, kSmallWrite));
+    const ssize_t count = nonblocking_ >= 0
+                              ? ::write(nonblocking_, pending_.data() + written, left)
+                              : ::write(descriptor_, pending_.data() + written, std::min(left, kSmallWrite));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0 && errno == EAGAIN) break;
     if (count <= 0) return pending_.clear();  // if the terminal is gone, only the lines are lost
