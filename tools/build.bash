@@ -43,6 +43,7 @@ and start ${0##*/} again."
   fi
 }
 
+# install_build_packages [KIND]: the optional ones of this kind, too.
 install_build_packages() {
   command -v dpkg-query >/dev/null || {
     echo "This is no Debian system: the packages of tools/packages.txt are taken to be there under other names."
@@ -51,7 +52,10 @@ install_build_packages() {
   local name kind required=() optional=()
   while read -r name kind; do
     [[ -z $name || $name == \#* ]] && continue
-    if [[ $kind == optional ]]; then optional+=("$name"); else required+=("$name"); fi
+    case $kind in
+      "") required+=("$name") ;;
+      optional | "${1:-}") optional+=("$name") ;;
+    esac
   done <tools/packages.txt
   install_packages required "${required[@]}"
   install_packages optional "${optional[@]}"
@@ -66,14 +70,19 @@ build_jobs() {
   echo $((jobs < 1 ? 1 : jobs))
 }
 
-# build TARGET...: builds into build/, configured with $configure_options where that is set.
-build() {
+# configure PRESET [OPTION...]
+configure() {
   local log=build/configure.log
   mkdir -p build
-  # shellcheck disable=SC2086
-  if ! cmake --preset release ${configure_options:-} >"$log" 2>&1; then
+  if ! cmake --preset "$@" >"$log" 2>&1; then
     cat "$log" >&2
     fail "configuring failed"
   fi
+}
+
+# build TARGET...: builds into build/, configured with $configure_options where that is set.
+build() {
+  # shellcheck disable=SC2086
+  configure release ${configure_options:-}
   cmake --build build --target "$@" -j "$(build_jobs)"
 }

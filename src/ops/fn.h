@@ -1,4 +1,5 @@
-// The scalar functions of a map's nodes (map.h says what a, b, c and k are), apart from map.h so that nvcc reads little.
+// The scalar functions of a map's nodes (map.h says what a, b, c and k are), apart from map.h so that nvcc reads
+// little.
 #pragma once
 
 #include <cstdint>

@@ -143,7 +143,7 @@ const PointwiseTable kPointwiseTable = {kWidth,
 #if defined(__AVX512F__)
                                          {pack_pixels<Bf16>, pack_strips<Bf16>, add_products<Pairs>}}
 #else
-                                          {}}
+                                         {}}
 #endif
 };
 
