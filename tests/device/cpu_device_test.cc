@@ -42,7 +42,7 @@ TEST(CpuDevice, AllocatesZeroedAlignedMemory) {
 TEST(CpuDevice, RefusesMoreMemoryThanThereIs) {
   const std::unique_ptr<Device> device = open_device(DeviceSpec());
   const std::string message = message_of([&] { device->allocate(int64_t{1} << 50); });
-  EXPECT_NE(message.find("1024.0 TiB asked for"), std::string::npos) << message;
+  EXPECT_NE(message.find("1024.0 TiB requested"), std::string::npos) << message;
   EXPECT_NE(message.find(" free"), std::string::npos) << message;
 }
 
