@@ -1,6 +1,6 @@
 #!/bin/bash
-# The rules of the source tree: which room may include which, where the headers of other people's libraries may stand,
-# and that each file opens with what it is for.
+# The rules of the source tree: which room may include which, as the picture in docs/architecture.md shows, where the headers of
+# other people's libraries may stand, and that each file opens with what it is for.
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 2
 passed=0 failed=0
 # Room: the rooms it may include besides its own.
@@ -28,6 +28,21 @@ done
 for header in "${!vendors[@]}"; do
   report "vendor_header_$header" "$(grep -rnE "^ *# *include <${header}([./_][^>]*)?>" src | grep -vE "^${vendors[$header]}[/:]")"
 done
+# The picture in docs/architecture.md has the rooms of src, each above the rooms that it includes.
+declare -A line=()
+number=0
+while IFS= read -r row; do
+  number=$((number + 1))
+  for room in $(grep -oE '\[[a-z]+\]' <<<"$row" | tr -d '[]'); do line[$room]=$number; done
+done < <(awk '/^```text$/ { on = 1; next } /^```$/ { on = 0 } on' docs/architecture.md)
+rooms() { printf '%s\n' "$@" | sort; }
+folders=$(cd src && rooms */ | tr -d /)
+report rooms_of_the_table "$(diff <(rooms "${!below[@]}") <(echo "$folders"))"
+report rooms_of_the_picture "$(diff <(rooms "${!line[@]}") <(echo "$folders"))"
+report order_of_the_picture "$(for room in "${!below[@]}"; do
+  for lower in ${below[$room]}; do
+    [ "${line[$lower]:-0}" -gt "${line[$room]:-0}" ] || echo "docs/architecture.md: $lower is not below $room"
+  done; done)"
 report opening_comments "$(find src tests -name '*.cc' -o -name '*.h' -o -name '*.cu' | while read -r file; do
   [ "$(head -c 2 "$file")" = // ] || echo "$file does not open with a comment"; done)"
 echo "$passed passed, $failed failed"

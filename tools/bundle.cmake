@@ -6,7 +6,7 @@
 #   bin/trainer   finds lib/ by DT_RPATH. Unlike DT_RUNPATH it also serves the libraries' own dependencies, so that they
 #                 need no path of their own, and it goes before LD_LIBRARY_PATH
 #   lib/          the plugins, and the libraries that program and plugins need beyond the host's libc and libstdc++
-#   models/, README.md, LICENSE
+#   models/, docs/, README.md, CHANGELOG.md, LICENSE
 #   licences/     which package each library comes from, the packages' copyright files, and what NVIDIA's the plugin holds
 
 # A plugin that is built by another CMakeLists.txt takes part once its target is named here.
@@ -57,7 +57,8 @@ install(CODE "
 install(SCRIPT ${CMAKE_CURRENT_LIST_DIR}/bundle_libraries.cmake)
 install(DIRECTORY models DESTINATION .
   FILES_MATCHING PATTERN "README.md" PATTERN "*.prototxt" PATTERN "*_run" EXCLUDE)
-install(FILES README.md LICENSE DESTINATION .)
+install(DIRECTORY docs DESTINATION . FILES_MATCHING PATTERN "*.md")
+install(FILES README.md CHANGELOG.md LICENSE DESTINATION .)
 
 set(CPACK_GENERATOR TGZ)
 set(CPACK_PACKAGE_FILE_NAME ${PROJECT_NAME}-${PROJECT_VERSION}-linux-${CMAKE_SYSTEM_PROCESSOR})

@@ -13,8 +13,8 @@
 
 namespace trainer {
 
-// Documented in README.md; scripts depend on the numbers. A run that signal n stops after a clean snapshot exits with
-// 128 + n.
+// Documented in docs/snapshots-and-exit-codes.md; scripts depend on the numbers. A run that signal n stops after a clean
+// snapshot exits with 128 + n.
 enum class ExitCode : int {
   kDone = 0,
   kInternal = 1,       // a bug in trainer

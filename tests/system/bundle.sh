@@ -5,7 +5,7 @@
 source "$(dirname "${BASH_SOURCE[0]}")/checks.bash"
 
 most_mib=64
-# The newest that it may ask of its host; README.md promises this.
+# The newest that it may ask of its host; docs/installing.md promises this.
 newest_glibc=GLIBC_2.34 newest_libstdcxx=GLIBCXX_3.4.30
 of_the_host='lib(c|m|mvec|dl|rt|pthread|resolv|util|stdc\+\+|gcc_s)\.so\.[0-9.]+|ld-linux-x86-64\.so\.2'
 
@@ -45,8 +45,8 @@ if [ -e "$bundle/lib/libtrainer_cuda.so" ]; then
 fi
 wanted=$(sed -n 's/^OPENBLAS_LIBRARY:.*=//p' "$build/CMakeCache.txt")
 check openblas_is_the_one_built_with "$wanted is another" cmp "$wanted" "$bundle/lib/libopenblas.so.0"
-stray=$(cd "$bundle" && find models -type f ! -name README.md ! -name '*.prototxt' &&
-  find . -mindepth 1 -maxdepth 1 | grep -vE '^\./(bin|lib|licences|models|README\.md|LICENSE)$')
+stray=$(cd "$bundle" && find models -type f ! -name README.md ! -name '*.prototxt' && find docs -type f ! -name '*.md' &&
+  find . -mindepth 1 -maxdepth 1 | grep -vE '^\./(bin|lib|licences|models|docs|README\.md|CHANGELOG\.md|LICENSE)$')
 check nothing_stray "$stray" [ -z "$stray" ]
 
 # The root, with the host's libraries at the places where its loader looks for them.
