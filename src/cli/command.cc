@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "cli/glog_sink.h"
 #include "cli/help_text.h"
+#include "cli/markdown.h"
 
 namespace trainer {
 namespace {
@@ -74,7 +75,7 @@ int run_command_line(const std::vector<std::string>& words) {
   }
   const bool help = asks_for(words, "help") || asks_for(words, "h");
   if (index < 0) {
-    const std::string text = overview_text(terminal_width(help ? stdout : stderr));
+    const std::string text = render_markdown(overview_page(), terminal_width(help ? stdout : stderr));
     std::fputs(text.c_str(), help ? stdout : stderr);
     return help ? 0 : static_cast<int>(ExitCode::kConfiguration);
   }
@@ -88,7 +89,7 @@ int run_command_line(const std::vector<std::string>& words) {
                        near.empty() ? "" : fmt::format("; did you mean {}?", near), fmt::join(names, ", "));
   }
   if (help) {
-    std::fputs(command_text(*command, terminal_width(stdout)).c_str(), stdout);
+    std::fputs(render_markdown(command_page(*command), terminal_width(stdout)).c_str(), stdout);
     return 0;
   }
   std::vector<std::string> rest = words;

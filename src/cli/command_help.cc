@@ -1,63 +1,86 @@
-// trainer help: help on commands, layers and messages; manual page and shell completion.
+// trainer help: help on commands, layers, messages and the pages of docs/; manual page, completion and reference.
 #include <cstdio>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "cli/command.h"
+#include "cli/help_reference.h"
 #include "cli/help_schema.h"
 #include "cli/help_text.h"
+#include "cli/help_topics.h"
+#include "cli/markdown.h"
 
 namespace trainer {
 namespace {
 
-std::string log_flags_text(int width) {
+std::string log_flags_page() {
   std::string out;
   for (const ProcessFlag& flag : process_flags())
-    out += fmt::format("  --{} ({}, default {})\n", flag.name, flag.type,
-                       flag.default_value.empty() ? "\"\"" : flag.default_value) +
-           wrap(flag.help, width, 6);
+    out += fmt::format("- --{} ({}, default {})\\\n  {}\n", flag.name, flag.type,
+                       flag.default_value.empty() ? "\"\"" : escape_markdown(flag.default_value),
+                       escape_markdown(flag.help));
   return out;
 }
 
-std::string topic_text(const std::vector<std::string>& words, int width) {
-  if (words.empty()) return overview_text(width);
-  if (words[0] == "layer" || words[0] == "layers")
-    return words.size() == 1 ? layer_list_text(width) : layer_text(words[1], width);
-  if (words.size() > 1) throw UsageError(fmt::format("\"{}\" takes no further word", words[0]));
-  if (words[0] == "set") return set_text(width);
-  const Command* command = find_command(words[0]);
-  return command != nullptr ? command_text(*command, width) : message_text(words[0], width);
+// Throws the error for a name that nothing has.
+[[noreturn]] void fail_unknown(const std::string& name) {
+  std::vector<std::string> names = {"layer", "set"};
+  for (const Command* command : commands()) names.push_back(command->name);
+  for (const auto& more : {topic_names(), message_names()}) names.insert(names.end(), more.begin(), more.end());
+  const std::string near = nearest_name(name, names);
+  throw config_error(
+      "no command, layer, message or topic is called \"{}\"{}\n`trainer help` lists commands and topics.", name,
+      near.empty() ? "" : fmt::format("; did you mean {}?", near));
+}
+
+std::string page_of(const std::vector<std::string>& words) {
+  if (words.empty()) return overview_page();
+  const std::string& name = words[0];
+  if (name == "layer" || name == "layers")
+    return words.size() == 1 ? layer_table() + "\n`trainer help layer TYPE` describes one.\n" : layer_page(words[1]);
+  if (words.size() > 1) throw UsageError(fmt::format("\"{}\" takes no further word", name));
+  if (name == "set") return set_page();
+  if (const Command* command = find_command(name)) return command_page(*command);
+  if (const Topic* topic = find_topic(name)) return std::string(topic->text);
+  const std::string message = message_page(name);
+  if (message.empty()) fail_unknown(name);
+  return message;
 }
 
 int run_help(const Arguments& arguments) {
-  const int width = terminal_width(stdout);
+  if (arguments.given("markdown")) {
+    write_reference(arguments.text("markdown"));
+    return 0;
+  }
   std::string text;
   if (arguments.get_bool("man")) {
     text = manual_page();
   } else if (arguments.get_bool("completion")) {
     text = completion_script();
-  } else if (arguments.get_bool("log_flags")) {
-    text = log_flags_text(width);
   } else {
-    text = topic_text(arguments.positional(), width);
+    const bool log_flags = arguments.get_bool("log_flags");
+    text = render_markdown(log_flags ? log_flags_page() : page_of(arguments.positional()), terminal_width(stdout));
   }
   std::fputs(text.c_str(), stdout);
   return 0;
 }
 
-REGISTER_COMMAND(help, .name = "help", .summary = "describes commands, layers and the fields of prototxt files",
-                 .usage = "help [COMMAND]\nhelp layer [TYPE]\nhelp solver | net | MESSAGE\nhelp set",
-                 .description =
-                     "Without words, lists all commands. MESSAGE is a message of the schema; \"convolution\" means "
-                     "ConvolutionParameter. `set` describes the flag --set.",
-                 .flags =
-                     {
-                         {"man", FlagType::kBool, "false", "", "Write the manual page: trainer help --man | man -l -"},
-                         {"completion", FlagType::kBool, "false", "",
-                          "Write the bash completion: source <(trainer help --completion)"},
-                         {"log_flags", FlagType::kBool, "false", "",
-                          "List the flags of the log, which all commands accept."},
-                     },
-                 .run = run_help);
+REGISTER_COMMAND(
+    help, .name = "help", .summary = "describes commands, layers, the fields of prototxt files and topics",
+    .usage = "help [COMMAND | TOPIC]\nhelp layer [TYPE]\nhelp solver | net | MESSAGE\nhelp set",
+    .description =
+        "Without words, lists all commands and topics. MESSAGE is a message of the schema; \"convolution\" means "
+        "ConvolutionParameter. `set` describes the flag --set.",
+    .flags =
+        {
+            {"man", FlagType::kBool, "false", "", "Write the manual page: trainer help --man | man -l -"},
+            {"completion", FlagType::kBool, "false", "",
+             "Write the bash completion: source <(trainer help --completion)"},
+            {"markdown", FlagType::kFolder, "", "FOLDER",
+             "Write the reference of commands, layers, net and solver as markdown into FOLDER."},
+            {"log_flags", FlagType::kBool, "false", "", "List the flags of the log, which all commands accept."},
+        },
+    .run = run_help);
 
 }  // namespace
 }  // namespace trainer

@@ -1,8 +1,9 @@
-// Formats help on layers and messages of the schema.
+// Help on what prototxt files may say.
 #include "cli/help_schema.h"
 
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/descriptor.pb.h>
+#include <google/protobuf/text_format.h>
 
 #include <algorithm>
 #include <cctype>
@@ -10,7 +11,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "cli/help_text.h"
+#include "cli/markdown.h"
 #include "config/schema_help.h"
 #include "layers/layer.h"
 #include "trainer.pb.h"
@@ -35,8 +36,6 @@ std::string plain(const std::string& name) {
   }
   return out;
 }
-
-constexpr int kTypeColumn = 24;
 
 std::string type_text(const FieldDescriptor* field) {
   switch (field->type()) {
@@ -68,26 +67,28 @@ std::string default_text(const FieldDescriptor* field) {
   return "";
 }
 
-std::string field_text(const FieldDescriptor* field, int width) {
-  std::string heading =
-      fmt::format("  {} ({}{}", field->name(), field->is_repeated() ? "repeated " : "", type_text(field));
+std::string field_item(const FieldDescriptor* field) {
+  std::string out =
+      fmt::format("- `{}` ({}{}", field->name(), field->is_repeated() ? "repeated " : "", type_text(field));
   const std::string value = default_text(field);
-  if (!value.empty()) heading += ", default " + value;
-  if (field->options().deprecated()) heading += ", deprecated";
-  std::string out = heading + ")\n" + wrap(field_comment(field), width, 6);
-  if (field->type() == FieldDescriptor::TYPE_ENUM) {
-    const EnumDescriptor* values = field->enum_type();
-    for (int i = 0; i < values->value_count(); ++i) {
-      const std::string comment = enum_value_comment(values->value(i));
-      if (!comment.empty()) out += wrap(values->value(i)->name() + ": " + comment, width, 8);
-    }
+  if (!value.empty()) out += ", default " + value;
+  if (field->options().deprecated()) out += ", deprecated";
+  out += ")";
+  const std::string comment = field_comment(field);
+  if (!comment.empty()) out += "\\\n  " + markdown_paragraphs(comment, 2);
+  out += "\n";
+  if (field->type() != FieldDescriptor::TYPE_ENUM) return out;
+  const EnumDescriptor* values = field->enum_type();
+  for (int i = 0; i < values->value_count(); ++i) {
+    const std::string meaning = enum_value_comment(values->value(i));
+    if (!meaning.empty()) out += fmt::format("  - `{}`: {}\n", values->value(i)->name(), escape_markdown(meaning));
   }
   return out;
 }
 
-std::string fields_text(const Descriptor* message, int width) {
+std::string field_list(const Descriptor* message) {
   std::string out;
-  for (int i = 0; i < message->field_count(); ++i) out += field_text(message->field(i), width);
+  for (int i = 0; i < message->field_count(); ++i) out += field_item(message->field(i));
   return out;
 }
 
@@ -96,39 +97,37 @@ std::string range_text(int least, int most) {
   return least == most ? fmt::format("{}", least) : fmt::format("{} to {}", least, most);
 }
 
-// Whether a field is set in prototxt text; "data_param {" is not in "hdf5_data_param {".
-bool sets(const std::string& text, const std::string& field) {
-  for (size_t at = text.find(field); at != std::string::npos; at = text.find(field, at + 1)) {
-    if (at == 0 || text[at - 1] == ' ' || text[at - 1] == '\n') return true;
-  }
-  return false;
-}
-
-// Fields of LayerParameter that the type reads: named after it, common to losses, or used in its example.
+// Fields of LayerParameter that the type reads: named after it, common to losses, or set by a layer of the type in its
+// example.
 std::vector<const FieldDescriptor*> message_fields(const LayerType& layer) {
+  caffe::NetParameter example;
+  if (layer.example != nullptr) TRAINER_ASSERT(google::protobuf::TextFormat::ParseFromString(layer.example, &example));
   std::vector<const FieldDescriptor*> fields;
   const Descriptor* message = caffe::LayerParameter::descriptor();
-  const std::string example = layer.example == nullptr ? "" : layer.example;
   for (int i = 0; i < message->field_count(); ++i) {
     const FieldDescriptor* field = message->field(i);
     const std::string& name = field->name();
-    if (field->type() != FieldDescriptor::TYPE_MESSAGE || name.find("_param") == std::string::npos) continue;
-    const bool own = plain(name) == plain(layer.type);
-    const bool of_losses = layer.loss && name == "loss_param";
-    if (own || of_losses || sets(example, name)) fields.push_back(field);
+    if (field->type() != FieldDescriptor::TYPE_MESSAGE || field->is_repeated() ||
+        name.find("_param") == std::string::npos)
+      continue;
+    bool read = plain(name) == plain(layer.type) || (layer.loss && name == "loss_param");
+    for (const caffe::LayerParameter& shown : example.layer())
+      read = read || (shown.type() == layer.type && shown.GetReflection()->HasField(shown, field));
+    if (read) fields.push_back(field);
   }
   return fields;
 }
 
 }  // namespace
 
-std::string layer_list_text(int width) {
-  std::string out;
-  for (const LayerType* layer : layer_types()) out += two_columns(layer->type, layer->summary, kTypeColumn, width);
-  return out + "\n`trainer help layer TYPE` describes one.\n";
+std::string layer_table() {
+  std::string out = markdown_row({"layer", "what it does"}) + markdown_row({"---", "---"});
+  for (const LayerType* layer : layer_types())
+    out += markdown_row({fmt::format("[{0}](layers/{0}.md)", layer->type), escape_markdown(layer->summary)});
+  return out;
 }
 
-std::string layer_text(const std::string& type, int width) {
+std::string layer_page(const std::string& type) {
   const LayerType* layer = nullptr;
   std::vector<std::string> names;
   for (const LayerType* known : layer_types()) {
@@ -140,31 +139,35 @@ std::string layer_text(const std::string& type, int width) {
     throw config_error("no layer of type \"{}\"{}; `trainer help layer` lists them", type,
                        near.empty() ? "" : fmt::format(", did you mean {}?", near));
   }
-  std::string out = wrap(fmt::format("{}: {}", layer->type, layer->summary), width, 0);
-  out += fmt::format("\nbottoms: {}   tops: {}\n", range_text(layer->min_bottoms, layer->max_bottoms),
-                     range_text(layer->min_tops, layer->max_tops));
+  std::string out =
+      fmt::format("# {}: {}\n\nBottoms: {}. Tops: {}.\n", layer->type, escape_markdown(layer->summary),
+                  range_text(layer->min_bottoms, layer->max_bottoms), range_text(layer->min_tops, layer->max_tops));
   for (const FieldDescriptor* field : message_fields(*layer))
-    out += fmt::format("\n{} {{\n", field->name()) + fields_text(field->message_type(), width) + "}\n";
+    out += fmt::format("\n## {}\n\n", field->name()) + field_list(field->message_type());
   if (layer->example != nullptr && *layer->example != '\0')
-    out += "\nexample:\n" + wrap(trim(layer->example), width, 2);
+    out += "\n## Example\n\n```prototxt\n" + trim(layer->example) + "\n```\n";
   return out;
 }
 
-std::string message_text(const std::string& name, int width) {
+std::string message_page(const std::string& name) {
   const google::protobuf::FileDescriptor* file = caffe::LayerParameter::descriptor()->file();
-  std::vector<std::string> names = {"layer", "set"};
-  for (const Command* command : commands()) names.push_back(command->name);
   for (int i = 0; i < file->message_type_count(); ++i) {
     const Descriptor* message = file->message_type(i);
-    names.push_back(message->name());
-    names.push_back(plain(message->name()));
-    if (plain(message->name()) != plain(name)) continue;
-    return wrap(fmt::format("{}: {}", message->name(), message_comment(message)), width, 0) + "\n" +
-           fields_text(message, width);
+    if (plain(message->name()) == plain(name))
+      return fmt::format("# {}\n\n{}\n\n", message->name(), markdown_paragraphs(message_comment(message))) +
+             field_list(message);
   }
-  const std::string near = nearest_name(name, names);
-  throw config_error("no command, layer, message or topic is called \"{}\"{}", name,
-                     near.empty() ? "" : fmt::format("; did you mean {}?", near));
+  return "";
+}
+
+std::vector<std::string> message_names() {
+  const google::protobuf::FileDescriptor* file = caffe::LayerParameter::descriptor()->file();
+  std::vector<std::string> names;
+  for (int i = 0; i < file->message_type_count(); ++i) {
+    names.push_back(file->message_type(i)->name());
+    names.push_back(plain(names.back()));
+  }
+  return names;
 }
 
 }  // namespace trainer

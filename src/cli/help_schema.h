@@ -1,17 +1,19 @@
-// Help on the content of prototxt files, from the comments of the schema and the registry of layers.
+// Help pages on prototxt files, in markdown, from the comments of the schema and the registry of layers.
 #pragma once
 
 #include <string>
+#include <vector>
 
 namespace trainer {
 
-// All layer types, one line each.
-std::string layer_list_text(int width);
-// One layer type: summary, bottoms and tops, the fields of its messages, an example. An unknown type is a config_error
-// that names the nearest one.
-std::string layer_text(const std::string& type, int width);
-// The fields of a message of the schema: "SolverParameter", or "solver", "net", "convolution". An unknown name is a
+// All layer types, a row each.
+std::string layer_table();
+// One layer type: summary, bottoms and tops, the fields of its messages, an example. An unknown type is a
 // config_error that names the nearest one.
-std::string message_text(const std::string& name, int width);
+std::string layer_page(const std::string& type);
+// One message of the schema: "solver", "SolverParameter". "" if there is none.
+std::string message_page(const std::string& name);
+// Names that message_page() takes.
+std::vector<std::string> message_names();
 
 }  // namespace trainer

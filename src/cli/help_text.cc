@@ -1,4 +1,4 @@
-// Help for a terminal: overview and single commands.
+// The help pages of the program and of its commands.
 #include "cli/help_text.h"
 
 #include <sys/ioctl.h>
@@ -7,11 +7,11 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "cli/help_topics.h"
+#include "cli/markdown.h"
 
 namespace trainer {
 namespace {
-
-constexpr int kFlagColumn = 28;
 
 std::string flag_heading(const Flag& flag) {
   if (flag.type == FlagType::kBool)
@@ -36,66 +36,35 @@ int terminal_width(FILE* stream) {
   return std::clamp(static_cast<int>(size.ws_col), 40, 110);
 }
 
-std::string wrap(const std::string& text, int width, int indent) {
-  const std::string margin(static_cast<size_t>(indent), ' ');
-  std::string out;
-  for (const std::string& paragraph : split(text, '\n')) {
-    if (paragraph.empty() || paragraph[0] == ' ') {
-      out += paragraph.empty() ? "\n" : margin + paragraph + "\n";
-      continue;
-    }
-    std::string line = margin;
-    bool blank = true;
-    for (const std::string& word : split(paragraph, ' ')) {
-      if (!blank && static_cast<int>(line.size() + 1 + word.size()) > width) {
-        out += line + "\n";
-        line = margin;
-        blank = true;
-      }
-      if (!blank) line += ' ';
-      line += word;
-      blank = false;
-    }
-    out += line + "\n";
-  }
+std::string command_table() {
+  std::string out = markdown_row({"command", "what it does"}) + markdown_row({"---", "---"});
+  for (const Command* command : commands())
+    out += markdown_row({fmt::format("[{0}](commands/{0}.md)", command->name), escape_markdown(command->summary)});
   return out;
 }
 
-std::string two_columns(const std::string& name, const std::string& text, int column, int width) {
-  const std::string body = wrap(text, width, column);
-  if (static_cast<int>(name.size()) + 4 > column) return "  " + name + "\n" + body;
-  const size_t blank = std::min(body.size(), static_cast<size_t>(column));
-  return fmt::format("  {:<{}}", name, column - 2) + body.substr(blank);
+std::string overview_page() {
+  std::vector<std::string_view> names;
+  for (const Topic& topic : topics()) names.push_back(topic.name);
+  return fmt::format("# trainer " TRAINER_VERSION
+                     "\n\nTrains networks described in prototxt files.\n\n```text\ntrainer COMMAND [flags]\n```\n\n{}\n"
+                     "`trainer help COMMAND` describes a command, `trainer help layer` the layers, `trainer help "
+                     "solver` the fields of "
+                     "the solver, and `trainer help set` the flag `--set`. More topics: {}.\n",
+                     command_table(), fmt::join(names, ", "));
 }
 
-std::string overview_text(int width) {
-  std::string out =
-      "trainer " TRAINER_VERSION ": trains networks described in prototxt files.\n\nusage: trainer COMMAND [flags]\n\n";
-  for (const Command* command : commands()) out += two_columns(command->name, command->summary, 16, width);
-  out += "\n";
-  out += wrap(
-      "`trainer help COMMAND` describes a command, `trainer help layer` the layers, `trainer help solver` the fields "
-      "of the solver.",
-      width, 0);
-  return out;
-}
-
-std::string command_text(const Command& command, int width) {
-  std::string out = "trainer " + std::string(command.name) + ": " + command.summary + "\n\n";
-  const char* lead = "usage: trainer ";
-  for (const std::string& call : split(command.usage, '\n')) {
-    out += lead + call + "\n";
-    lead = "       trainer ";
-  }
-  if (*command.description != '\0') out += "\n" + wrap(command.description, width, 0);
-  if (!command.flags.empty()) out += "\nflags:\n";
-  for (const Flag& flag : command.flags) out += two_columns(flag_heading(flag), flag_help(flag), kFlagColumn, width);
-  out +=
-      "\n" + wrap(
-                 "All commands accept the flags of glog (--log_dir, --logtostderr, --minloglevel, --v, ...); `trainer "
-                 "help --log-flags` lists them.",
-                 width, 0);
-  return out;
+std::string command_page(const Command& command) {
+  std::string out = fmt::format("# trainer {}: {}\n\n```text\n", command.name, escape_markdown(command.summary));
+  for (const std::string& call : split(command.usage, '\n')) out += "trainer " + call + "\n";
+  out += "```\n";
+  if (*command.description != '\0') out += "\n" + markdown_paragraphs(command.description) + "\n";
+  out += "\n" + markdown_row({"flag", "effect"}) + markdown_row({"---", "---"});
+  for (const Flag& flag : command.flags)
+    out += markdown_row({"`" + flag_heading(flag) + "`", escape_markdown(flag_help(flag))});
+  return out +
+         "\nAll commands accept the flags of glog (`--log_dir`, `--logtostderr`, `--minloglevel`, `--v`, ...); "
+         "`trainer help --log_flags` lists them.\n";
 }
 
 }  // namespace trainer

@@ -1,4 +1,5 @@
-// Help, manual page and shell completion, generated from the tables of the commands.
+// Help as pages of markdown, which render_markdown() shows in a terminal; manual page and shell completion. All are
+// made from the commands' tables.
 #pragma once
 
 #include <cstdio>
@@ -8,21 +9,17 @@
 
 namespace trainer {
 
-// The width of `stream` if it is a terminal (at most 110), else 100.
+// Columns to wrap at: those of the terminal if `stream` is one (at most 110), else 100.
 int terminal_width(FILE* stream);
 
-// Wraps the paragraphs of `text` at `width` and indents them. Does not join or wrap lines that start with a blank.
-std::string wrap(const std::string& text, int width, int indent);
-
-// Name and text in two columns, the second from `column` on; a long name gets a line of its own.
-std::string two_columns(const std::string& name, const std::string& text, int column, int width);
-
-// All commands, one line each.
-std::string overview_text(int width);
+// All commands and topics.
+std::string overview_page();
+// All commands, a row each.
+std::string command_table();
 // Usage, description and flags of one command.
-std::string command_text(const Command& command, int width);
-// The syntax of --set.
-std::string set_text(int width);
+std::string command_page(const Command& command);
+// The forms of --set.
+std::string set_page();
 // Manual page in troff (man section 1).
 std::string manual_page();
 // A bash completion script.

@@ -37,7 +37,10 @@ REGISTER_LAYER(softmax_with_loss, .type = "SoftmaxWithLoss",
                .min_tops = 1, .max_tops = 2, .lower = lower, .example = R"(
 layer { name: "scores" type: "Input" top: "scores" input_param { shape { dim: 4 dim: 5 } } }
 layer { name: "label" type: "DummyData" top: "label" dummy_data_param { shape { dim: 4 } data_filler { value: 2 } } }
-layer { name: "loss" type: "SoftmaxWithLoss" bottom: "scores" bottom: "label" top: "loss" }
+layer {
+  name: "loss" type: "SoftmaxWithLoss" bottom: "scores" bottom: "label" top: "loss"
+  softmax_param { axis: 1 }
+}
 )",
                .loss = true, .label_bottoms = {1});
 

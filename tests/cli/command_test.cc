@@ -48,7 +48,7 @@ TEST(Commands, HelpManualAndCompletionHaveEveryFlag) {
   const std::string manual = manual_page(), completion = completion_script();
   for (const Command* command : commands()) {
     EXPECT_GT(std::string(command->summary).size(), 10u) << command->name;
-    const std::string help = command_text(*command, 80);
+    const std::string help = command_page(*command);
     std::set<std::string> names;
     for (const Flag& flag : command->flags) {
       EXPECT_TRUE(names.insert(flag.name).second) << flag.name;
@@ -64,10 +64,6 @@ TEST(Commands, HelpManualAndCompletionHaveEveryFlag) {
     }
     EXPECT_NO_THROW(Arguments::parse(command->flags, words)) << command->name;
   }
-}
-
-TEST(HelpText, WrapsAndKeepsIndentedLines) {
-  EXPECT_EQ(wrap("one two three\n  as it is\nfour", 9, 2), "  one two\n  three\n    as it is\n  four\n");
 }
 
 }  // namespace
