@@ -8,7 +8,7 @@ declare -A below=(
   [base]="" [gpus]="base" [tensor]="base" [formats]="tensor base" [config]="formats tensor base" [ops]="config formats tensor base"
   [layers]="ops config formats tensor base" [runtime]="ops config formats tensor base"
   [lowering]="layers ops config formats tensor base" [compile]="runtime ops config formats tensor base"
-  [data]="config formats tensor base" [report]="config formats tensor base"
+  [data]="layers ops config formats tensor base" [report]="config formats tensor base"
   [session]="report compile data lowering layers runtime ops config formats tensor base"
   [train]="session report compile data lowering layers runtime ops config formats tensor base"
   [cli]="gpus train session report compile data lowering layers runtime ops config formats tensor base"

@@ -96,9 +96,10 @@ Outcome upgrade_net_binary(const std::string& in, const Target& out) {
     problem.severity = note.kind == UpgradeNote::Kind::kError ? Diagnostic::kError : Diagnostic::kWarning;
     problem.position.file = in;
     problem.message = note.message;
+    problem.code = ExitCode::kData;
     diagnostics.add(problem);
   });
-  diagnostics.throw_if_errors(ExitCode::kData);
+  diagnostics.throw_if_errors();
   outcome.dropped = diagnostics.render();
   const auto size = static_cast<int64_t>(net.ByteSizeLong());
   check_binary_size(size, out.path);

@@ -82,8 +82,8 @@ void Diagnostics::add_all(const Diagnostics& others) {
 }
 
 void Diagnostics::error(const SourcePosition& position, const std::string& subject, const std::string& message,
-                        const std::string& hint) {
-  add({Diagnostic::kError, position, subject, message, hint});
+                        const std::string& hint, ExitCode code) {
+  add({Diagnostic::kError, position, subject, message, hint, code});
 }
 
 void Diagnostics::warning(const SourcePosition& position, const std::string& subject, const std::string& message,
@@ -120,9 +120,13 @@ std::string Diagnostics::render(bool color) const {
   return out;
 }
 
-void Diagnostics::throw_if_errors(ExitCode code) const {
+void Diagnostics::throw_if_errors() const {
   const int errors = error_count();
   if (errors == 0) return;
+  const bool data_only = std::all_of(list_.begin(), list_.end(), [](const Diagnostic& d) {
+    return d.severity != Diagnostic::kError || d.code == ExitCode::kData;
+  });
+  const ExitCode code = data_only ? ExitCode::kData : ExitCode::kConfiguration;
   throw DiagnosticsError(code, fmt::format("{}{} error{}", render(), errors, errors == 1 ? "" : "s"), *this);
 }
 

@@ -28,6 +28,7 @@ struct Diagnostic {
   std::string subject;  // layer "conv1" (Convolution)
   std::string message;
   std::string hint;  // the remedy: did you mean "kernel_size"?
+  ExitCode code = ExitCode::kConfiguration;
 };
 
 // All diagnostics have this form:
@@ -42,7 +43,7 @@ class Diagnostics {
   void add(Diagnostic diagnostic);
   void add_all(const Diagnostics& others);
   void error(const SourcePosition& position, const std::string& subject, const std::string& message,
-             const std::string& hint = "");
+             const std::string& hint = "", ExitCode code = ExitCode::kConfiguration);
   void warning(const SourcePosition& position, const std::string& subject, const std::string& message,
                const std::string& hint = "");
 
@@ -52,8 +53,9 @@ class Diagnostics {
 
   // All diagnostics sorted by file and position, at most 50, without a closing line; "" if there are none.
   std::string render(bool color = false) const;
-  // Throws a DiagnosticsError if there are errors: render() and a line with their number.
-  void throw_if_errors(ExitCode code = ExitCode::kConfiguration) const;
+  // Throws a DiagnosticsError if there are errors: render() and a line with their number. Its code is kData if that is
+  // the code of every error, else kConfiguration.
+  void throw_if_errors() const;
 
  private:
   std::vector<Diagnostic> list_;

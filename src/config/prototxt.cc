@@ -150,6 +150,13 @@ class Parser {
       skip_value();
       return;
     }
+    const auto* choice = known->containing_oneof();
+    if (choice != nullptr && reflection->HasOneof(*message, choice)) {
+      const std::string& chosen = reflection->GetOneofFieldDescriptor(*message, choice)->name();
+      error_at(position, fmt::format("{} and {} are given", chosen, name), "keep one of the two");
+      skip_value();
+      return;
+    }
     const bool is_message = known->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE;
     if (!tokens_.take(":") && !is_message) {
       error_here(fmt::format("expected \":\" after {}, found {}", name, tokens_.current_text()), "");

@@ -1,7 +1,6 @@
 // What a kind of data layer gives to the pipeline: shapes of batches, and rows filled by workers.
 //
-// A further source of batches (an image list, a window file) is one more BatchFeed, opened in
-// batch_stream.cc; a further database of Datum records is one more RecordSource behind DatumFeed.
+// Each data source (data_source.h) opens a BatchFeed; those of pictures share PictureFeed, over a RecordSource each.
 #pragma once
 
 #include <cstdint>
@@ -63,6 +62,8 @@ class BatchFeed {
   virtual std::string content() = 0;
   // False: one worker only.
   virtual bool parallel() const = 0;
+  // Paths of the HDF5 files that batches are read from: HDF5Output must not replace them.
+  virtual std::vector<std::string> files() const { return {}; }
   // Bytes that the feed itself keeps beside the batches.
   virtual int64_t memory_bytes() const = 0;
   // Shapes of the batch that starts at `offset`, batch size first. Never at the same time as a claim().

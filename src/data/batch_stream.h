@@ -4,9 +4,9 @@
 // workers or on timing. Records are numbered by a running offset that counts on across epochs; with `world` >
 // 1 in phase TRAIN a record with offset r belongs to rank r mod world.
 //
-// A stream is used by one thread. open(), next_batch_descs(), seek() and next() throw data_error for wrong data and
-// config_error for a wrong layer. Batches before a wrong record are still handed out; next() then throws, and
-// throws the same again when called again.
+// A stream is used by one thread. next_batch_descs(), start(), seek() and next() throw data_error for wrong data; the
+// message begins with the layer. Batches before a wrong record are still handed out; next() then throws, and throws the
+// same again when called again.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +33,7 @@ struct Cursor {
 struct LabelLimit {
   int64_t classes = 0;
   std::optional<int> ignore;
-  std::string consumer;  // for the message, e.g. "layer 'loss' (SoftmaxWithLoss)"
+  std::string consumer;  // for the message: layer "loss" (SoftmaxWithLoss)
 };
 
 struct StreamOptions {
@@ -51,17 +51,18 @@ struct StreamOptions {
   std::function<void(const std::string&)> log;
 };
 
+class Diagnostics;
 class Pipeline;
+class Positions;
 
 class BatchStream {
  public:
-  // `layer` is one that reads() knows. Opens the data and checks all that can be checked without reading it
-  // whole.
-  static std::unique_ptr<BatchStream> open(const caffe::LayerParameter& layer, const StreamOptions& options);
-  // True where open() knows the layer's type.
-  static bool reads(const std::string& layer_type);
-  // The field that names the data of a layer of this type, "data_param.source"; "" for other types.
-  static std::string source_field(const std::string& layer_type);
+  // Checks a layer of a registered data source, opens its data set and checks all that can be checked without reading
+  // it whole. Adds problems to `diagnostics`; nullptr if there is an error.
+  static std::unique_ptr<BatchStream> open(const caffe::LayerParameter& layer, const StreamOptions& options,
+                                           const Positions& positions, Diagnostics* diagnostics);
+  // Checks such a layer, whose shapes are given, without its data set.
+  static void check(const caffe::LayerParameter& layer, const Positions& positions, Diagnostics* diagnostics);
   ~BatchStream();
   BatchStream(const BatchStream&) = delete;
   BatchStream& operator=(const BatchStream&) = delete;
@@ -96,14 +97,17 @@ class BatchStream {
   int64_t records_per_epoch() const;
   int64_t skipped_records() const;  // bad records left out of the batches handed out so far
   int workers() const;
-  int64_t buffer_bytes() const;  // what start() takes for batches of the present layout
-  // What the layer asks for and does not get, found by open().
-  const std::vector<std::string>& warnings() const;
+  int64_t buffer_bytes() const;            // what start() takes for batches of the present layout
+  std::vector<std::string> files() const;  // of BatchFeed
 
  private:
-  BatchStream(std::unique_ptr<Pipeline> pipeline, std::vector<std::string> warnings, std::string content);
+  BatchStream(std::unique_ptr<Pipeline> pipeline, std::string layer, std::string content);
+  // Runs `action`; an Error that it throws then names the layer.
+  template <typename Action>
+  decltype(auto) named(const Action& action) const;
+
   std::unique_ptr<Pipeline> pipeline_;
-  std::vector<std::string> warnings_;
+  std::string layer_;  // layer "data" (Data)
   std::string content_;
 };
 

@@ -37,8 +37,10 @@ struct LayerType {
   bool loss = false;                    // its first top is optional and weighs 1 by default
   bool equal_blobs = false;             // one top for each bottom
   std::vector<int> label_bottoms = {};  // bottoms that can take no gradient
-  bool data_source = false;             // its tops come from a data set: opened by room data
+  bool data_source = false;             // its tops come from a data set: registered and opened by room data
   bool allows_in_place = true;
+
+  bool allows_tops(int count) const { return count >= min_tops && (max_tops == kAnyNumber || count <= max_tops); }
 };
 
 // All registered types, by name.
@@ -94,10 +96,9 @@ class LayerContext {
   // The key of this layer's random draws for a purpose ("mask").
   virtual uint64_t random_key(const std::string& purpose) const = 0;
 
-  // Tops of a data source: the shapes its data set gives (one a top).
+  // Tops of a data source: the shapes its data set gives (one a top). Gives the layer up if they are unknown, for
+  // opening has then reported why.
   virtual std::vector<Shape> source_shapes() = 0;
-  // Whether these are known: then the data set is open, or not needed.
-  virtual bool knows_source_shapes() const = 0;
   // A value that is filled from outside before each pass.
   virtual Value source(int top, const Shape& shape) = 0;
 

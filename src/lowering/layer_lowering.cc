@@ -103,10 +103,6 @@ uint64_t LayerLowering::random_key(const std::string& purpose) const {
   return philox_key(assembly_.options.seed, assembly_.net.name, random_name_, purpose);
 }
 
-bool LayerLowering::knows_source_shapes() const {
-  return assembly_.options.source_shapes && !assembly_.options.source_shapes(*param_).empty();
-}
-
 std::vector<Shape> LayerLowering::source_shapes() {
   if (!assembly_.options.source_shapes) fail("", "the shapes of its data set are not known here");
   std::vector<Shape> shapes = assembly_.options.source_shapes(*param_);

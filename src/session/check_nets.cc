@@ -10,12 +10,7 @@ void NetProblems::collect(const std::function<void()>& open) {
     open();
   } catch (const DiagnosticsError& error) {
     list_.add_all(error.problems());
-    data_only_ = data_only_ && error.code() == ExitCode::kData;
   }
-}
-
-void NetProblems::throw_if_any() const {
-  list_.throw_if_errors(data_only_ ? ExitCode::kData : ExitCode::kConfiguration);
 }
 
 void add_net_problems(const std::vector<FilteredNet>& nets, const GivenShapes& given, Diagnostics* diagnostics) {

@@ -15,13 +15,12 @@ class NetProblems {
  public:
   // Calls `open` and keeps the listing that it throws.
   void collect(const std::function<void()>& open);
-  // Throws all collected problems, as a data_error if all of them are of data.
-  void throw_if_any() const;
+  // Throws all collected problems.
+  void throw_if_any() const { list_.throw_if_errors(); }
   const Diagnostics& list() const { return list_; }
 
  private:
   Diagnostics list_;
-  bool data_only_ = true;
 };
 
 // Adds to a listing with errors the problems found by opening each net. Skips layers with mistakes in their text.

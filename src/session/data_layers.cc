@@ -8,20 +8,12 @@
 
 #include "base/cores.h"
 #include "base/error.h"
-#include "data/feeds/hdf5_rows.h"
-#include "data/pictures/mean_field.h"
 #include "report/log.h"
 
 namespace trainer {
 namespace {
 
 constexpr int kMostWorkers = 16;  // of a stream, where all cores are free for data
-
-// A stream's messages name its layer, for they may come at any time; here the listing names it already.
-std::string without_layer(const std::string& message, const caffe::LayerParameter& layer) {
-  const std::string prefix = fmt::format("layer '{}' ({}): ", layer.name(), layer.type());
-  return message.rfind(prefix, 0) == 0 ? message.substr(prefix.size()) : message;
-}
 
 }  // namespace
 
@@ -34,34 +26,23 @@ const SourceInfo* source_behind(const Graph& graph, int value) {
   }
 }
 
-DataLayers::DataLayers(const NetInPhase& net, GivenShapes given, Diagnostics* warnings)
+DataLayers::DataLayers(const NetInPhase& net, GivenShapes given, Diagnostics* problems)
     : net_(net), given_(std::move(given)) {
-  Diagnostics diagnostics, misconfigured;
-  int data_errors = 0;
-  check_given(&diagnostics);
+  check_given(problems);
   for (int i = 0; i < net_.net.layer_size(); ++i) {
     const caffe::LayerParameter& layer = net_.net.layer(i);
-    if (!BatchStream::reads(layer.type()) || is_given(layer) || net_.positions.faulty(layer)) continue;
-    try {
-      open(i, warnings);
-    } catch (const Error& error) {
-      if (error.code() != ExitCode::kConfiguration && error.code() != ExitCode::kData) throw;
-      const bool data = error.code() == ExitCode::kData;
-      data_errors += data;
-      const auto* of_field = dynamic_cast<const FieldError*>(&error);
-      const std::string field = of_field != nullptr ? of_field->field()
-                                : data              ? BatchStream::source_field(layer.type())
-                                                    : "";
-      (data ? diagnostics : misconfigured)
-          .error(net_.positions.of(layer, field), subject_of(layer), without_layer(error.what(), layer));
+    const LayerType* type = find_layer_type(layer.type());
+    if (type == nullptr || !type->data_source || net_.positions.faulty(layer)) continue;
+    if (is_given(layer)) {
+      BatchStream::check(layer, net_.positions, problems);
+    } else if (type->allows_tops(layer.top_size())) {
+      open(i, problems);
     }
   }
-  if (data_errors == 0) check_written_files(&diagnostics);
-  if (diagnostics.has_errors() || misconfigured.has_errors())
-    throw_problems(std::move(diagnostics), misconfigured, data_errors);
+  check_written_files(problems);
 }
 
-void DataLayers::open(int index, Diagnostics* warnings) {
+void DataLayers::open(int index, Diagnostics* problems) {
   const caffe::LayerParameter& layer = net_.net.layer(index);
   Device& device = *net_.device_session.device;
   StreamOptions options;
@@ -73,26 +54,8 @@ void DataLayers::open(int index, Diagnostics* warnings) {
   options.memory = &device.host_memory();
   if (!device.is_host()) options.workers = std::clamp(usable_cores() - 1, 1, kMostWorkers);
   options.log = [](const std::string& line) { log_warning(line); };
-  streams_.push_back({index, BatchStream::open(layer, options), device.make_uploads(), {}});
-  for (const std::string& warning : streams_.back().stream->warnings())
-    warnings->warning(net_.positions.of(layer), subject_of(layer), without_layer(warning, layer));
-}
-
-// Other problems of the net belong in the same listing.
-void DataLayers::throw_problems(Diagnostics diagnostics, const Diagnostics& misconfigured, int data_errors) const {
-  LowerOptions options;
-  options.phase = net_.phase;
-  options.source_shapes = [this](const caffe::LayerParameter& layer) { return given_shapes(layer); };
-  lower_net(net_.net, net_.positions, options, &diagnostics);
-  // What a layer's own rule says of it stands at the field; the stream's words are for the rest.
-  const std::vector<Diagnostic> of_rules = diagnostics.list();
-  for (const Diagnostic& wrong : misconfigured.list()) {
-    const bool told = std::any_of(of_rules.begin(), of_rules.end(), [&](const Diagnostic& rule) {
-      return rule.severity == Diagnostic::kError && rule.subject == wrong.subject;
-    });
-    if (!told) diagnostics.add(wrong);
-  }
-  diagnostics.throw_if_errors(diagnostics.error_count() == data_errors ? ExitCode::kData : ExitCode::kConfiguration);
+  std::unique_ptr<BatchStream> stream = BatchStream::open(layer, options, net_.positions, problems);
+  if (stream != nullptr) streams_.push_back({index, std::move(stream), device.make_uploads(), {}});
 }
 
 bool DataLayers::is_given(const caffe::LayerParameter& layer) const {
@@ -137,15 +100,15 @@ void DataLayers::check_given(Diagnostics* diagnostics) const {
 void DataLayers::check_written_files(Diagnostics* diagnostics) const {
   for (const caffe::LayerParameter& writer : net_.net.layer()) {
     const std::string& path = writer.hdf5_output_param().file_name();
+    if (writer.type() != "HDF5Output") continue;
     for (const Stream& stream : streams_) {
-      const caffe::LayerParameter& reader = net_.net.layer(stream.layer);
-      if (writer.type() != "HDF5Output" || reader.type() != "HDF5Data") continue;
-      for (const std::string& read : listed_hdf5_files(reader.hdf5_data_param().source())) {
+      for (const std::string& read : stream.stream->files()) {
         std::error_code absent;
         if (!std::filesystem::equivalent(path, read, absent)) continue;
-        diagnostics->error(net_.positions.of(writer, "hdf5_output_param.file_name"), subject_of(writer),
-                           fmt::format("it would replace {}, which {} reads", read, subject_of(reader)),
-                           "give another file_name");
+        diagnostics->error(
+            net_.positions.of(writer, "hdf5_output_param.file_name"), subject_of(writer),
+            fmt::format("it would replace {}, which {} reads", read, subject_of(net_.net.layer(stream.layer))),
+            "give another file_name");
       }
     }
   }

@@ -29,14 +29,15 @@ struct NetInPhase {
 class DataLayers {
  public:
   // Opens the data sets. A layer whose tops are all in `given` has these shapes, and its data set is not opened: it
-  // gives no batches. Throws with all problems of the net where a data set cannot be opened.
-  DataLayers(const NetInPhase& net, GivenShapes given, Diagnostics* warnings);
+  // gives no batches. Adds problems to `problems`; a layer with an error has no stream.
+  DataLayers(const NetInPhase& net, GivenShapes given, Diagnostics* problems);
 
   // Shapes of the tops of all streams, for the batch that comes next and for the one taken last.
   std::vector<Shape> next_shapes() const;
   const std::vector<Shape>& shapes() const { return shapes_; }
   bool next_has(const std::vector<Shape>& shapes) const;
-  // Of the tops of `layer` where those of all streams are `shapes`; none where it is no data layer.
+  // Of the tops of `layer` where those of all streams are `shapes`; none for a layer that has neither a stream nor
+  // given shapes.
   std::vector<Shape> shapes_of(const caffe::LayerParameter& layer, const std::vector<Shape>& shapes) const;
 
   // Whether a stream gives this source of a graph.
@@ -79,8 +80,7 @@ class DataLayers {
   std::vector<Shape> given_shapes(const caffe::LayerParameter& layer) const;
   void check_given(Diagnostics* diagnostics) const;
   void check_written_files(Diagnostics* diagnostics) const;
-  void open(int layer, Diagnostics* warnings);
-  void throw_problems(Diagnostics diagnostics, const Diagnostics& misconfigured, int data_errors) const;
+  void open(int layer, Diagnostics* problems);
   const Stream* find(const SourceInfo& source) const;
 
   const NetInPhase net_;

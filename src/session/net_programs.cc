@@ -38,11 +38,9 @@ int add_result(Module& module, Value value) {
 
 }  // namespace
 
-NetPrograms::NetPrograms(const NetInPhase& net, DataLayers& data, const CarriedStates& carried, Diagnostics* warnings)
-    : net_(net), data_(data), carried_(carried), warnings_(*warnings) {
-  Diagnostics problems;
-  lowered_ = lower(ProgramKind::kForward, data.next_shapes(), {}, &problems);
-  for (const Diagnostic& warning : problems.list()) warnings_.add(warning);
+NetPrograms::NetPrograms(const NetInPhase& net, DataLayers& data, const CarriedStates& carried, Diagnostics* problems)
+    : net_(net), data_(data), carried_(carried), warnings_(*problems) {
+  lowered_ = lower(ProgramKind::kForward, data.next_shapes(), {}, problems);
 }
 
 std::unique_ptr<LoweredNet> NetPrograms::lower(ProgramKind kind, const std::vector<Shape>& shapes,

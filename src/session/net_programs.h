@@ -44,8 +44,9 @@ struct NetProgram {
 
 class NetPrograms {
  public:
-  // Lowers the net for the shapes of the first batch. Throws with all problems found.
-  NetPrograms(const NetInPhase& net, DataLayers& data, const CarriedStates& carried, Diagnostics* warnings);
+  // Lowers the net for the shapes of the first batch. Throws with all problems found, and with those of the data layers
+  // that `problems` holds; warnings are added to it.
+  NetPrograms(const NetInPhase& net, DataLayers& data, const CarriedStates& carried, Diagnostics* problems);
 
   // For the first batch.
   const LoweredNet& lowered() const { return *lowered_; }

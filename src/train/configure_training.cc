@@ -7,7 +7,8 @@
 #include "base/error.h"
 #include "config/net_inputs.h"
 #include "config/override.h"
-#include "data/batch_stream.h"
+#include "data/data_source.h"
+#include "data/layer_fields.h"
 #include "layers/layer.h"
 #include "train/check_solver.h"
 
@@ -106,20 +107,14 @@ void divide_batches(TrainingFiles* files, int devices) {
   TRAINER_ASSERT(file != files->files.end());
   Diagnostics diagnostics;
   for (caffe::LayerParameter& layer : *(*file)->net->mutable_layer()) {
-    const std::string source = BatchStream::source_field(layer.type());
-    if (source.empty()) continue;
-    // The message of "data_param.source" also has batch_size.
-    const std::string message = source.substr(0, source.find('.'));
-    google::protobuf::Message* param =
-        layer.GetReflection()->MutableMessage(&layer, layer.GetDescriptor()->FindFieldByName(message));
-    const google::protobuf::FieldDescriptor* field = param->GetDescriptor()->FindFieldByName("batch_size");
-    const google::protobuf::Reflection& fields = *param->GetReflection();
-    const uint32_t batch = fields.GetUInt32(*param, field);
+    const DataSource* source = find_data_source(layer.type());
+    if (source == nullptr) continue;
+    const uint32_t batch = number_at(layer, source->batch_size);
     if (batch % static_cast<uint32_t>(devices) == 0) {
-      fields.SetUInt32(param, field, batch / static_cast<uint32_t>(devices));
+      set_number_at(&layer, source->batch_size, batch / static_cast<uint32_t>(devices));
       continue;
     }
-    diagnostics.error((*file)->positions.of(layer, message + ".batch_size"), subject_of(layer),
+    diagnostics.error((*file)->positions.of(layer, source->batch_size), subject_of(layer),
                       fmt::format("a batch of {} cannot be split evenly among {} devices", batch, devices),
                       fmt::format("choose a multiple of {}, or leave out --scale_batch", devices));
   }

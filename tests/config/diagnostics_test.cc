@@ -41,6 +41,21 @@ TEST(Diagnostics, AreSortedByPositionAndCountedOnce) {
   }
 }
 
+TEST(Diagnostics, AreADataErrorIfEveryErrorIsOne) {
+  Diagnostics list;
+  list.error({}, "", "no such file", "", ExitCode::kData);
+  list.warning({}, "", "careful");
+  for (ExitCode expected : {ExitCode::kData, ExitCode::kConfiguration}) {
+    try {
+      list.throw_if_errors();
+      FAIL();
+    } catch (const DiagnosticsError& error) {
+      EXPECT_EQ(error.code(), expected);
+    }
+    list.error({}, "", "unknown field");
+  }
+}
+
 TEST(Diagnostics, OnlyWarningsDoNotThrow) {
   Diagnostics list;
   list.warning({"a", 1, 1, "", 1}, "", "careful");

@@ -3,6 +3,7 @@
 #include "config/prototxt.h"
 
 #include <google/protobuf/io/tokenizer.h>
+#include <google/protobuf/struct.pb.h>
 #include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 
@@ -231,6 +232,17 @@ TEST(Prototxt, ReportsEveryMistakeOnce) {
             "n:7:1: error: unknown field \"nam\" of a net; did you mean \"name\"?\n"
             "    nam: 3\n"
             "    ^~~\n");
+}
+
+TEST(Prototxt, RefusesASecondMemberOfAOneof) {
+  google::protobuf::Value value;
+  Positions positions;
+  Diagnostics diagnostics;
+  EXPECT_FALSE(parse_prototxt("number_value: 1\nbool_value: true\n", "n", &value, &positions, &diagnostics));
+  EXPECT_EQ(diagnostics.render(),
+            "n:2:1: error: number_value and bool_value are given; keep one of the two\n"
+            "    bool_value: true\n"
+            "    ^~~~~~~~~~\n");
 }
 
 TEST(Prototxt, NamesTheLayerEvenIfItsNameFollows) {

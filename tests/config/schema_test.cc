@@ -16,6 +16,7 @@ namespace pb = google::protobuf;
 
 constexpr int kFirstOwnNumber = 5000;
 const std::set<std::string> kOwnMessages = {"AttentionParameter",
+                                            "AugmentStep",
                                             "BNParameter",
                                             "DataCursor",
                                             "GELUParameter",
@@ -30,6 +31,7 @@ const std::set<std::string> kOwnMessages = {"AttentionParameter",
                                             "ROIPoolingParameter",
                                             "ShuffleChannelParameter",
                                             "SmoothL1LossParameter",
+                                            "VerticalFlipParameter",
                                             "UpsampleParameter"};
 
 std::string type_name(const pb::FieldDescriptor* field) {

@@ -174,7 +174,7 @@ TEST(ConvertArrays, NpyAndTableBecomeAnHdf5DataLayersInput) {
   EXPECT_EQ(file.dataset("label").shape, (Shape{3}));
   EXPECT_EQ(file.read_floats("extra"), (std::vector<float>{2, 1, 4, 3, 6, 5}));
 
-  auto stream = BatchStream::open(
+  auto stream = test::open_stream(
       test::layer_of("name: 'd' type: 'HDF5Data' top: 'label' top: 'data' hdf5_data_param { source: '" +
                      folder / "out.h5.txt" + "' batch_size: 3 }"),
       test::options());

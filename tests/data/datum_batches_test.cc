@@ -18,7 +18,7 @@ using test::take_many;
 TEST(DatumBatches, ScaleAndMeanValuesInKeyOrderAcrossEpochs) {
   test::TemporaryFolder folder;
   test::write_lmdb(folder / "db", test::raw_records(5, 3, 4, 6));
-  auto stream = BatchStream::open(
+  auto stream = test::open_stream(
       data_layer(folder / "db", 3, "", "scale: 0.5 mean_value: 10 mean_value: 20 mean_value: 30"), options());
   EXPECT_EQ(stream->records_per_epoch(), 5);
   EXPECT_EQ(stream->batch_size(), 3);
@@ -53,7 +53,7 @@ TEST(DatumBatches, CentreCropOfTestPhaseWithMeanFileInChannelsLast) {
   mean.shape = Shape{2, 7, 6};
   for (int i = 0; i < 84; ++i) mean.data.push_back(static_cast<float>(i) * 0.25f);
   write_mean_file(folder / "mean.binaryproto", mean);
-  auto stream = BatchStream::open(
+  auto stream = test::open_stream(
       data_layer(folder / "db", 4, "", "crop_size: 4 mean_file: '" + folder / "mean.binaryproto" + "'"),
       options(caffe::TEST));
   stream->set_orders({MemoryFormat::kChannelsLast, MemoryFormat::kChannelsLast});
@@ -85,7 +85,7 @@ TEST(DatumBatches, FloatRecordsAndOneTop) {
   test::write_lmdb(folder / "db", {{"a", datum.SerializeAsString()}});
   caffe::LayerParameter layer = data_layer(folder / "db", 2, "", "scale: 2");
   layer.mutable_top()->RemoveLast();
-  auto stream = BatchStream::open(layer, options());
+  auto stream = test::open_stream(layer, options());
   stream->start();
   const test::Batch batch = take_many(*stream, 1)[0];
   ASSERT_EQ(batch.tops.size(), 1u);
@@ -97,7 +97,7 @@ TEST(DatumBatches, FloatRecordsAndOneTop) {
 TEST(DatumBatches, RandomCropAndMirrorCoverAllWindows) {
   test::TemporaryFolder folder;
   test::write_lmdb(folder / "db", test::raw_records(4, 1, 5, 5));
-  auto stream = BatchStream::open(data_layer(folder / "db", 4, "", "crop_size: 3 mirror: true"), options());
+  auto stream = test::open_stream(data_layer(folder / "db", 4, "", "crop_size: 3 mirror: true"), options());
   stream->start();
   std::set<int> seen;
   for (const test::Batch& batch : take_many(*stream, 100)) {
@@ -127,7 +127,7 @@ TEST(DatumBatches, RandomCropAndMirrorCoverAllWindows) {
 TEST(DatumBatches, MirrorIsRandomInTestPhaseToo) {
   test::TemporaryFolder folder;
   test::write_lmdb(folder / "db", test::raw_records(1, 1, 1, 2));
-  auto stream = BatchStream::open(data_layer(folder / "db", 64, "", "mirror: true"), options(caffe::TEST));
+  auto stream = test::open_stream(data_layer(folder / "db", 64, "", "mirror: true"), options(caffe::TEST));
   stream->start();
   const test::Batch batch = take_many(*stream, 1)[0];
   int mirrored = 0;
@@ -141,7 +141,7 @@ TEST(DatumBatches, ShuffleIsAFreshPermutationEveryEpoch) {
   test::Records records;
   for (int i = 0; i < 12; ++i) records.emplace_back(test::key(i), test::raw_datum(i, 1, 1, 1, i));
   test::write_lmdb(folder / "db", records);
-  auto stream = BatchStream::open(data_layer(folder / "db", 4, "shuffle: true"), options());
+  auto stream = test::open_stream(data_layer(folder / "db", 4, "shuffle: true"), options());
   stream->start();
   std::set<std::vector<float>> orders;
   for (int epoch = 0; epoch < 5; ++epoch) {
@@ -166,7 +166,7 @@ TEST(DatumBatches, RanksShareTheRunningOffsetsOfTrainOnly) {
     StreamOptions shared = options();
     shared.rank = rank;
     shared.world = 2;
-    auto stream = BatchStream::open(data_layer(folder / "db", 3), shared);
+    auto stream = test::open_stream(data_layer(folder / "db", 3), shared);
     stream->start();
     std::vector<float> labels;
     for (const test::Batch& batch : take_many(*stream, 2)) {
@@ -176,7 +176,7 @@ TEST(DatumBatches, RanksShareTheRunningOffsetsOfTrainOnly) {
     EXPECT_EQ(labels, rank == 0 ? (std::vector<float>{0, 2, 4, 1, 3, 0}) : (std::vector<float>{1, 3, 0, 2, 4, 1}));
     EXPECT_EQ(stream->cursor().records, 12u);
     shared.phase = caffe::TEST;
-    auto test_stream = BatchStream::open(data_layer(folder / "db", 3), shared);
+    auto test_stream = test::open_stream(data_layer(folder / "db", 3), shared);
     test_stream->start();
     EXPECT_EQ(take_many(*test_stream, 1)[0].tops[1], (std::vector<float>{0, 1, 2}));
   }
@@ -185,7 +185,7 @@ TEST(DatumBatches, RanksShareTheRunningOffsetsOfTrainOnly) {
 TEST(DatumBatches, BatchesOfOneMayChangeTheirSize) {
   test::TemporaryFolder folder;
   test::write_lmdb(folder / "db", {{"a", test::raw_datum(0, 1, 2, 3, 0)}, {"b", test::raw_datum(1, 1, 9, 8, 1)}});
-  auto stream = BatchStream::open(data_layer(folder / "db", 1), options());
+  auto stream = test::open_stream(data_layer(folder / "db", 1), options());
   stream->start();
   for (int i = 0; i < 6; ++i) {
     const std::vector<TensorDesc> layout = stream->next_batch_descs();
@@ -198,7 +198,7 @@ TEST(DatumBatches, BatchesOfOneMayChangeTheirSize) {
 TEST(DatumBatches, BuffersAreAlignedAndStayUntilTheNextCall) {
   test::TemporaryFolder folder;
   test::write_lmdb(folder / "db", test::raw_records(10, 1, 3, 3));
-  auto stream = BatchStream::open(data_layer(folder / "db", 2, "prefetch: 1"), options());
+  auto stream = test::open_stream(data_layer(folder / "db", 2, "prefetch: 1"), options());
   stream->start();
   for (int i = 0; i < 20; ++i) {
     const std::vector<void*> buffers = stream->next();
@@ -211,12 +211,11 @@ TEST(DatumBatches, BuffersAreAlignedAndStayUntilTheNextCall) {
 TEST(DatumBatches, SaysWhatHasNoEffect) {
   test::TemporaryFolder folder;
   test::write_lmdb(folder / "db", test::raw_records(2, 1, 2, 2));
-  auto stream = BatchStream::open(
-      data_layer(folder / "db", 1, "scale: 0.1 mirror: true rand_skip: 3", "force_color: true"), options());
-  std::string all;
-  for (const std::string& line : stream->warnings()) all += line + "\n";
-  test::expect_contains(all, {"data_param.scale has no effect", "transform_param.scale", "data_param.mirror",
-                              "rand_skip", "those of " + folder / "db" + " are raw"});
+  std::string warnings;
+  test::open_stream(data_layer(folder / "db", 1, "scale: 0.1 mirror: true rand_skip: 3", "force_color: true"),
+                    options(), &warnings);
+  test::expect_contains(warnings, {"data_param.scale has no effect", "transform_param.scale", "data_param.mirror",
+                                   "rand_skip", "those of " + folder / "db" + " are raw"});
 }
 
 // A quarter of what the scheduler, the control groups and OMP_NUM_THREADS leave, at least one.
@@ -224,7 +223,7 @@ TEST(DatumBatches, WorkersFollowTheGrantedCores) {
   test::TemporaryFolder folder;
   test::write_lmdb(folder / "db", test::raw_records(10, 1, 2, 2));
   const auto workers = [&] {
-    return BatchStream::open(test::data_layer(folder / "db", 2), options(caffe::TRAIN, 0))->workers();
+    return test::open_stream(test::data_layer(folder / "db", 2), options(caffe::TRAIN, 0))->workers();
   };
   setenv("OMP_NUM_THREADS", "16", 1);
   EXPECT_EQ(workers(), 4);

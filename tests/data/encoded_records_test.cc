@@ -66,7 +66,7 @@ std::string encoded(const std::string& file, int label) {
 std::vector<float> first_data(const std::string& record, const std::string& transform, const Shape& expected) {
   test::TemporaryFolder folder;
   test::write_lmdb(folder / "db", {{"0", record}});
-  auto stream = BatchStream::open(data_layer(folder / "db", 1, "", transform), options());
+  auto stream = test::open_stream(data_layer(folder / "db", 1, "", transform), options());
   EXPECT_EQ(stream->next_batch_descs()[0].shape, expected);
   stream->start();
   return test::take_many(*stream, 1)[0].tops[0];

@@ -47,7 +47,7 @@ class Hdf5Batches : public testing::Test {
     for (const std::string& name : names) out << folder_ / name << "\n";
   }
   std::string open_error(const std::string& more = "", ExitCode code = ExitCode::kData) {
-    return error_text([&] { BatchStream::open(hdf5_layer(folder_ / "list.txt", 2, more), options()); }, code);
+    return error_text([&] { test::open_stream(hdf5_layer(folder_ / "list.txt", 2, more), options()); }, code);
   }
   test::TemporaryFolder folder_;
 };
@@ -56,7 +56,7 @@ TEST_F(Hdf5Batches, StraddleFilesAndEpochs) {
   write_file(folder_ / "a.h5", 0, 3, Shape{2, 2, 3});
   write_file(folder_ / "b.h5", 1, 4, Shape{2, 2, 3});
   write_list({"a.h5", "b.h5"});
-  auto stream = BatchStream::open(hdf5_layer(folder_ / "list.txt", 5), options());
+  auto stream = test::open_stream(hdf5_layer(folder_ / "list.txt", 5), options());
   EXPECT_EQ(stream->records_per_epoch(), 7);
   EXPECT_EQ(stream->workers(), 1);
   EXPECT_EQ(stream->next_batch_descs()[0].shape, (Shape{5, 2, 2, 3}));
@@ -84,7 +84,7 @@ TEST_F(Hdf5Batches, RanksTakeEverySecondRow) {
   StreamOptions second = options();
   second.rank = 1;
   second.world = 2;
-  auto stream = BatchStream::open(hdf5_layer(folder_ / "list.txt", 4), second);
+  auto stream = test::open_stream(hdf5_layer(folder_ / "list.txt", 4), second);
   stream->start();
   EXPECT_EQ(take_many(*stream, 1)[0].tops[1], (std::vector<float>{1, 3, 0, 2}));
 }
@@ -128,7 +128,7 @@ TEST_F(Hdf5Batches, LabelOutOfRangeNamesFileAndRow) {
   write_file(folder_ / "a.h5", 0, 5, Shape{1});
   write_file(folder_ / "b.h5", 4, 5, Shape{1});
   write_list({"a.h5", "b.h5"});
-  auto stream = BatchStream::open(hdf5_layer(folder_ / "list.txt", 2), options());
+  auto stream = test::open_stream(hdf5_layer(folder_ / "list.txt", 2), options());
   stream->set_label_limit(1, {7, std::nullopt, "layer 'accuracy' (Accuracy)"});
   stream->start();
   take_many(*stream, 4);
@@ -144,7 +144,7 @@ TEST_F(Hdf5Batches, LabelBetweenTwoClassesIsRefused) {
   file.write_floats("label", Shape{3}, numbers.data());
   file.close();
   write_list({"a.h5"});
-  auto stream = BatchStream::open(hdf5_layer(folder_ / "list.txt", 3), options());
+  auto stream = test::open_stream(hdf5_layer(folder_ / "list.txt", 3), options());
   stream->set_label_limit(1, {7, std::nullopt, "layer 'accuracy' (Accuracy)"});
   stream->start();
   expect_contains(error_text([&] { stream->next(); }),
@@ -172,7 +172,7 @@ TEST_F(Hdf5Batches, RowsThatWereNotWrittenAreRefused) {
 }
 
 TEST_F(Hdf5Batches, WrongFiles) {
-  expect_contains(open_error(), {"layer 'data' (HDF5Data)", "there is no file " + folder_ / "list.txt"});
+  expect_contains(open_error(), {"layer \"data\" (HDF5Data)", "there is no file " + folder_ / "list.txt"});
   write_list({});
   expect_contains(open_error(), {"is empty"});
   write_list({"missing.h5"});
@@ -202,7 +202,7 @@ TEST_F(Hdf5Batches, WrongFiles) {
   write_list({"a.h5"});
   expect_contains(open_error("transform_param { scale: 2 }", ExitCode::kConfiguration),
                   {"HDF5Data does not transform data."});
-  expect_contains(error_text([&] { BatchStream::open(hdf5_layer(folder_ / "a.h5", 2), options()); }),
+  expect_contains(error_text([&] { test::open_stream(hdf5_layer(folder_ / "a.h5", 2), options()); }),
                   {"is an HDF5 file itself"});
 }
 
@@ -212,7 +212,7 @@ TEST_F(Hdf5Batches, ReadsFilesOfMoreElementsThanABlob) {
   add_sparse_dataset(folder_ / "large.h5", "data", {3'000'000, 1000});
   add_sparse_dataset(folder_ / "large.h5", "label", {3'000'000});
   write_list({"large.h5"});
-  auto stream = BatchStream::open(hdf5_layer(folder_ / "list.txt", 2), options());
+  auto stream = test::open_stream(hdf5_layer(folder_ / "list.txt", 2), options());
   stream->start();
   EXPECT_EQ(stream->records_per_epoch(), 3'000'000);
   EXPECT_EQ(take_many(*stream, 1)[0].tops[0], std::vector<float>(2000, 0.0f));

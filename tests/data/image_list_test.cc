@@ -81,7 +81,7 @@ TEST(ImageListFile, MistakesAreNamedWithTheirLine) {
 TEST(ImageData, ReadsInOrderWithRootFolderAndTransforms) {
   const test::TemporaryFolder folder;
   write_pictures(folder, 5);
-  auto stream = BatchStream::open(image_layer(folder, 3, "", "scale: 0.5 mean_value: 1"), options());
+  auto stream = test::open_stream(image_layer(folder, 3, "", "scale: 0.5 mean_value: 1"), options());
   EXPECT_EQ(stream->next_batch_descs()[0].shape, (Shape{3, 1, 2, 2}));
   stream->start();
   const auto batches = take_many(*stream, 2);
@@ -95,7 +95,7 @@ TEST(ImageData, ColourHasThreeChannelsBlueFirst) {
   write(folder / "list.txt", "my picture.ppm 4\n");
   auto layer = image_layer(folder, 1);
   layer.mutable_image_data_param()->set_is_color(true);
-  auto stream = BatchStream::open(layer, options());
+  auto stream = test::open_stream(layer, options());
   stream->start();
   const auto batch = take_many(*stream, 1)[0];
   EXPECT_EQ(batch.tops[0], (std::vector<float>{3, 6, 2, 5, 1, 4}));
@@ -130,14 +130,14 @@ TEST(ImageData, ResizesPicturesOfAnySize) {
   write(folder / "a.pgm", gray_file(3, 5, 40));
   write(folder / "b.pgm", gray_file(9, 2, 50));
   write(folder / "list.txt", "a.pgm 0\nb.pgm 1\n");
-  auto stream = BatchStream::open(image_layer(folder, 2, "new_height: 4 new_width: 6"), options());
+  auto stream = test::open_stream(image_layer(folder, 2, "new_height: 4 new_width: 6"), options());
   EXPECT_EQ(stream->next_batch_descs()[0].shape, (Shape{2, 1, 4, 6}));
   stream->start();
   std::vector<float> expected(24, 40.0f);
   expected.resize(48, 50.0f);
   EXPECT_EQ(take_many(*stream, 1)[0].tops[0], expected);
 
-  const std::string half = error_text([&] { BatchStream::open(image_layer(folder, 1, "new_height: 4"), options()); },
+  const std::string half = error_text([&] { test::open_stream(image_layer(folder, 1, "new_height: 4"), options()); },
                                       ExitCode::kConfiguration);
   expect_contains(half, {"new_height without new_width"});
 }
@@ -147,13 +147,13 @@ TEST(ImageData, VaryingSizesComeOneByOneAndAreRefusedTogether) {
   write(folder / "a.pgm", gray_file(3, 5, 40));
   write(folder / "b.pgm", gray_file(9, 2, 50));
   write(folder / "list.txt", "a.pgm 0\nb.pgm 1\n");
-  auto stream = BatchStream::open(image_layer(folder, 1), options());
+  auto stream = test::open_stream(image_layer(folder, 1), options());
   stream->start();
   for (const Shape& shape : {Shape{1, 1, 3, 5}, Shape{1, 1, 9, 2}, Shape{1, 1, 3, 5}}) {
     EXPECT_EQ(stream->next_batch_descs()[0].shape, shape);
     take_many(*stream, 1);
   }
-  auto both = BatchStream::open(image_layer(folder, 2), options());
+  auto both = test::open_stream(image_layer(folder, 2), options());
   both->start();
   expect_contains(error_text([&] { both->next(); }), {"list.txt:2 (b.pgm)", "1x9x2", "1x3x5"});
 }
@@ -165,7 +165,7 @@ TEST(ImageData, ALaterBatchThatIsNoBlobIsRefusedBeforeItTakesMemory) {
   std::string list;
   for (int i = 0; i < 7; ++i) list += "small.pgm 0\n";
   write(folder / "list.txt", list + "large.pgm 1\n");
-  auto stream = BatchStream::open(image_layer(folder, 7), options());
+  auto stream = test::open_stream(image_layer(folder, 7), options());
   stream->start();
   take_many(*stream, 1);
   expect_contains(error_text([&] { stream->next_batch_descs(); }),
@@ -176,13 +176,13 @@ TEST(ImageData, ALaterBatchThatIsNoBlobIsRefusedBeforeItTakesMemory) {
 TEST(ImageData, ShuffleDrawsAFreshOrderEachEpochWhateverTheWorkers) {
   const test::TemporaryFolder folder;
   write_pictures(folder, 40);
-  auto stream = BatchStream::open(image_layer(folder, 8, "shuffle: true"), options());
+  auto stream = test::open_stream(image_layer(folder, 8, "shuffle: true"), options());
   stream->start();
   const std::vector<float> first = labels(*stream, 5), second = labels(*stream, 5);
   EXPECT_NE(first, second);
   EXPECT_EQ(std::set<float>(first.begin(), first.end()).size(), 40u);
   EXPECT_EQ(std::set<float>(second.begin(), second.end()).size(), 40u);
-  auto many = BatchStream::open(image_layer(folder, 8, "shuffle: true workers: 4"), options());
+  auto many = test::open_stream(image_layer(folder, 8, "shuffle: true workers: 4"), options());
   EXPECT_EQ(many->workers(), 4);
   many->start();
   EXPECT_EQ(labels(*many, 5), first);
@@ -195,7 +195,7 @@ TEST(ImageData, RandSkipStartsWithinItsBoundAndGoesOnInOrder) {
   for (uint64_t seed = 0; seed < 40; ++seed) {
     StreamOptions seeded = options();
     seeded.seed = seed;
-    auto stream = BatchStream::open(image_layer(folder, 4, "rand_skip: 5"), seeded);
+    auto stream = test::open_stream(image_layer(folder, 4, "rand_skip: 5"), seeded);
     stream->start();
     const std::vector<float> seen = labels(*stream, 5);
     starts.insert(seen[0]);
@@ -211,11 +211,11 @@ TEST(ImageData, ResumesBitForBit) {
   const test::TemporaryFolder folder;
   write_pictures(folder, 12);
   const auto layer = image_layer(folder, 5, "shuffle: true rand_skip: 4", "mirror: true crop_size: 1");
-  auto whole = BatchStream::open(layer, options());
+  auto whole = test::open_stream(layer, options());
   whole->start();
   take_many(*whole, 3);
   const Cursor cursor = whole->cursor();
-  auto resumed = BatchStream::open(layer, options());
+  auto resumed = test::open_stream(layer, options());
   resumed->seek(cursor);
   resumed->start();
   EXPECT_EQ(take_many(*resumed, 4), take_many(*whole, 4));
@@ -226,14 +226,14 @@ TEST(ImageData, BadPicturesAreNamedOrLeftOut) {
   write_pictures(folder, 4);
   write(folder / "1.pgm", "P5 2 2 255\nx");
   std::filesystem::remove(folder / "2.pgm");
-  auto strict = BatchStream::open(image_layer(folder, 2), options());
+  auto strict = test::open_stream(image_layer(folder, 2), options());
   strict->start();
   expect_contains(error_text([&] { strict->next(); }),
                   {"list.txt:2 (1.pgm)", "ends too early", "image_data_param { skip_bad_records: true }"});
   std::vector<std::string> lines;
   StreamOptions logged = options();
   logged.log = [&](const std::string& line) { lines.push_back(line); };
-  auto lenient = BatchStream::open(image_layer(folder, 4, "skip_bad_records: true"), logged);
+  auto lenient = test::open_stream(image_layer(folder, 4, "skip_bad_records: true"), logged);
   lenient->start();
   EXPECT_EQ(labels(*lenient, 1), (std::vector<float>{10, 13, 13, 13}));
   EXPECT_EQ(lenient->skipped_records(), 3);  // row 1 passes two, row 2 one

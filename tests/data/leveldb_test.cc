@@ -63,8 +63,8 @@ TEST_F(LevelDb, GivesTheBatchesOfTheSameRecordsInLmdb) {
   write("level", records);
   test::write_lmdb(folder_ / "lmdb", records);
   for (const char* fields : {"", "shuffle: true", "workers: 3 shuffle: true"}) {
-    auto level = BatchStream::open(layer("level", 5, fields), options());
-    auto lmdb = BatchStream::open(test::data_layer(folder_ / "lmdb", 5, fields), options());
+    auto level = test::open_stream(layer("level", 5, fields), options());
+    auto lmdb = test::open_stream(test::data_layer(folder_ / "lmdb", 5, fields), options());
     EXPECT_EQ(level->records_per_epoch(), 23);
     level->start();
     lmdb->start();
@@ -76,7 +76,7 @@ TEST_F(LevelDb, CutShortWhileItIsRead) {
   test::Records records;
   for (int i = 0; i < 4000; ++i) records.emplace_back(test::key(i), test::raw_datum(i, 1, 64, 64, 0));
   write("level", records);
-  auto stream = BatchStream::open(layer("level", 10, "skip_bad_records: true"), options(caffe::TRAIN, 2));
+  auto stream = test::open_stream(layer("level", 10, "skip_bad_records: true"), options(caffe::TRAIN, 2));
   stream->start();
   stream->next();
   int tables = 0;
@@ -118,10 +118,10 @@ TEST_F(LevelDb, ComesInKeyOrderAcrossTablesAndLogs) {
 TEST_F(LevelDb, ResumesBitForBit) {
   write("level", test::raw_records(10, 1, 4, 4));
   const auto shuffled = layer("level", 3, "shuffle: true");
-  auto whole = BatchStream::open(shuffled, options());
+  auto whole = test::open_stream(shuffled, options());
   whole->start();
   take_many(*whole, 5);
-  auto resumed = BatchStream::open(shuffled, options());
+  auto resumed = test::open_stream(shuffled, options());
   resumed->seek(whole->cursor());
   resumed->start();
   EXPECT_EQ(take_many(*resumed, 5), take_many(*whole, 5));
@@ -132,8 +132,8 @@ TEST_F(LevelDb, ReadingChangesNoFileAndNeedsNoLock) {
   const auto before = contents("level");
   fs::permissions(folder_ / "level", fs::perms::owner_read | fs::perms::owner_exec);
   {
-    auto first = BatchStream::open(layer("level", 10), options());
-    auto second = BatchStream::open(layer("level", 10), options());
+    auto first = test::open_stream(layer("level", 10), options());
+    auto second = test::open_stream(layer("level", 10), options());
     first->start();
     second->start();
     EXPECT_EQ(take_many(*first, 2), take_many(*second, 2));
@@ -175,7 +175,7 @@ TEST_F(LevelDb, WhatIsWrongIsNamed) {
   test::write_lmdb(folder_ / "lmdb", test::raw_records(1, 1, 2, 2));
   expect_contains(reason("lmdb"), {"holds an LMDB database", "backend: LMDB"});
   write("level", test::raw_records(3, 1, 2, 2));
-  expect_contains(error_text([&] { BatchStream::open(test::data_layer(folder_ / "level", 1), options()); }),
+  expect_contains(error_text([&] { test::open_stream(test::data_layer(folder_ / "level", 1), options()); }),
                   {"holds a LevelDB database", "backend: LEVELDB"});
   fs::create_directory(folder_ / "none");
   expect_contains(reason("none"), {"a folder without CURRENT", "it holds nothing"});

@@ -14,23 +14,23 @@ using test::take_many;
 
 // 17 batches of 6 out of 20 records: several epochs, begun and ended in their middle.
 void expect_same_after_resume(const caffe::LayerParameter& layer) {
-  auto uninterrupted = BatchStream::open(layer, options(caffe::TRAIN, 1));
+  auto uninterrupted = test::open_stream(layer, options(caffe::TRAIN, 1));
   uninterrupted->start();
   const std::vector<Batch> expected = take_many(*uninterrupted, 17);
 
-  auto many_workers = BatchStream::open(layer, options(caffe::TRAIN, 3));
+  auto many_workers = test::open_stream(layer, options(caffe::TRAIN, 3));
   many_workers->start();
   EXPECT_TRUE(take_many(*many_workers, 17) == expected);
 
   for (int stop : {0, 1, 5, 9}) {
-    auto before = BatchStream::open(layer, options(caffe::TRAIN, 2));
+    auto before = test::open_stream(layer, options(caffe::TRAIN, 2));
     before->start();
     take_many(*before, stop);
     const Cursor cursor = before->cursor();
     EXPECT_EQ(cursor.records, static_cast<uint64_t>(stop) * 6);
     before.reset();
 
-    auto after = BatchStream::open(layer, options(caffe::TRAIN, 3));
+    auto after = test::open_stream(layer, options(caffe::TRAIN, 3));
     after->seek(cursor);
     after->start();
     EXPECT_TRUE(take_many(*after, 17 - stop) == std::vector<Batch>(expected.begin() + stop, expected.end())) << stop;
@@ -44,6 +44,13 @@ TEST(Resume, ShuffleCropMirrorOfLmdb) {
   test::TemporaryFolder folder;
   test::write_lmdb(folder / "db", test::raw_records(20, 3, 9, 8));
   expect_same_after_resume(test::data_layer(folder / "db", 6, "shuffle: true", "crop_size: 5 mirror: true scale: 0.1"));
+}
+
+TEST(Resume, AugmentedLmdb) {
+  test::TemporaryFolder folder;
+  test::write_lmdb(folder / "db", test::raw_records(20, 3, 9, 8));
+  expect_same_after_resume(test::data_layer(
+      folder / "db", 6, "shuffle: true", "augment { vertical_flip { } } augment { vertical_flip { } } crop_size: 5"));
 }
 
 TEST(Resume, SequentialLmdb) {

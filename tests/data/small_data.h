@@ -14,6 +14,8 @@
 #include <vector>
 
 #include "base/error.h"
+#include "config/diagnostics.h"
+#include "config/positions.h"
 #include "data/batch_stream.h"
 #include "trainer.pb.h"
 
@@ -108,6 +110,16 @@ inline StreamOptions options(caffe::Phase phase = caffe::TRAIN, int workers = 1)
   result.net_name = "net";
   result.workers = workers;
   return result;
+}
+
+// Throws what is wrong with the layer or its data set.
+inline std::unique_ptr<BatchStream> open_stream(const caffe::LayerParameter& layer, const StreamOptions& options,
+                                                std::string* warnings = nullptr) {
+  Diagnostics problems;
+  std::unique_ptr<BatchStream> stream = BatchStream::open(layer, options, Positions(), &problems);
+  problems.throw_if_errors();
+  if (warnings != nullptr) *warnings = problems.render();
+  return stream;
 }
 
 // One batch copied out of the stream.

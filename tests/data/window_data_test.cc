@@ -32,33 +32,37 @@ void expect_cut(const WindowCut& cut, const std::vector<int>& from, const std::v
 }
 
 TEST(WindowCut, WarpTakesTheWindowItself) {
-  expect_cut(cut_window(window(2, 3, 5, 9), {8, 0, false}, 20, 20, false), {2, 3, 4, 7}, {0, 0, 8, 8});
+  expect_cut(cut_window(window(2, 3, 5, 9), {8, 0, false}, 20, 20, false, false), {2, 3, 4, 7}, {0, 0, 8, 8});
 }
 
 // Crop 8 with pad 2 grows by 8 / (8 - 4) = 2. Window 4..7 x 4..7: half 2, centre 6, so 6 - 4 = 2 to 6 + 4 =
 // 10 (Caffe's corners come out one apart from the exact ones).
 TEST(WindowCut, ContextGrowsAboutTheCentre) {
-  expect_cut(cut_window(window(4, 4, 7, 7), {8, 2, false}, 20, 20, false), {2, 2, 9, 9}, {0, 0, 8, 8});
+  expect_cut(cut_window(window(4, 4, 7, 7), {8, 2, false}, 20, 20, false, false), {2, 2, 9, 9}, {0, 0, 8, 8});
 }
 
 // Window 0..3 x 1..4 in 6x6: x from 2 - 4 = -2 to 6, y from 3 - 4 = -1 to 7. Cut off: left 2, right 1, above
 // 1, below 2, of 9. Scale 8/9: to_x = round(1.78) = 2, to_y = round(0.89) = 1; 6 * 8/9 = 5.33 -> 5.
 TEST(WindowCut, WhatLiesOutsideStaysEmptyAndIsMirroredToo) {
-  expect_cut(cut_window(window(0, 1, 3, 4), {8, 2, false}, 6, 6, false), {0, 0, 6, 6}, {2, 1, 5, 5});
-  expect_cut(cut_window(window(0, 1, 3, 4), {8, 2, false}, 6, 6, true), {0, 0, 6, 6}, {1, 1, 5, 5});
+  expect_cut(cut_window(window(0, 1, 3, 4), {8, 2, false}, 6, 6, false, false), {0, 0, 6, 6}, {2, 1, 5, 5});
+  expect_cut(cut_window(window(0, 1, 3, 4), {8, 2, false}, 6, 6, true, false), {0, 0, 6, 6}, {1, 1, 5, 5});
+  expect_cut(cut_window(window(0, 1, 3, 4), {8, 2, false}, 6, 6, false, true), {0, 0, 6, 6}, {2, 2, 5, 5});
 }
 
 // Window 5..6 x 2..7, 2 wide and 6 high: half 3 both ways about (6, 5): x 3..9, y 2..8.
 TEST(WindowCut, SquareTakesTheLongerSide) {
-  expect_cut(cut_window(window(5, 2, 6, 7), {7, 0, true}, 20, 20, false), {3, 2, 7, 7}, {0, 0, 7, 7});
+  expect_cut(cut_window(window(5, 2, 6, 7), {7, 0, true}, 20, 20, false, false), {3, 2, 7, 7}, {0, 0, 7, 7});
 }
 
 TEST(WindowCut, WindowsOutsideThePictureAreRefused) {
   expect_contains(error_text([] {
-                    cut_window(window(2, 2, 6, 4), {8, 0, false}, 6, 6, false);
+                    cut_window(window(2, 2, 6, 4), {8, 0, false}, 6, 6, false, false);
                   }),
                   {"(2, 2) to (6, 4)", "6 high and 6 wide"});
-  expect_contains(error_text([] { cut_window(window(40, 40, 41, 41), {8, 1, false}, 6, 6, false); }), {"leaves"});
+  expect_contains(error_text([] {
+                    cut_window(window(40, 40, 41, 41), {8, 1, false}, 6, 6, false, false);
+                  }),
+                  {"leaves"});
 }
 
 constexpr const char* kList =
@@ -114,7 +118,7 @@ class WindowData : public testing::Test {
 
 TEST_F(WindowData, BackgroundComesFirstThenForegroundWithMeanAndScale) {
   // int(8 * 0.25) = 2 foreground windows.
-  auto stream = BatchStream::open(
+  auto stream = test::open_stream(
       layer(8, "bg_threshold: 0.3 scale: 0.5", "crop_size: 2 mean_value: 1 mean_value: 2 mean_value: 3"), options());
   EXPECT_EQ(stream->next_batch_descs()[0].shape, (Shape{8, 3, 2, 2}));
   stream->start();
@@ -145,7 +149,7 @@ TEST_F(WindowData, BackgroundComesFirstThenForegroundWithMeanAndScale) {
 
 TEST_F(WindowData, MirrorsHalfOfTheWindows) {
   auto stream =
-      BatchStream::open(layer(10, "fg_fraction: 0 bg_threshold: 0.3", "crop_size: 2 mirror: true"), options());
+      test::open_stream(layer(10, "fg_fraction: 0 bg_threshold: 0.3", "crop_size: 2 mirror: true"), options());
   stream->start();
   int mirrored = 0;
   for (const test::Batch& batch : take_many(*stream, 20)) {
@@ -167,7 +171,7 @@ TEST_F(WindowData, AroundTheCutStaysExactlyZero) {
   // Crop 4, pad 1 grows by 2. The one pixel of b.ppm: half 0.5, centre 0.5; x from round(-0.5) = -1 to
   // round(1.5) = 2; 1 of 4 outside on the left, 2 on the right, so that pixel 1 of the item has it.
   write(folder_ / "w", "# 0\nb.ppm\n3 1 1\n1\n7 1.0 0 0 0 0\n");
-  auto stream = BatchStream::open(layer(1, "fg_fraction: 1 context_pad: 1", "crop_size: 4 mean_value: 3"), options());
+  auto stream = test::open_stream(layer(1, "fg_fraction: 1 context_pad: 1", "crop_size: 4 mean_value: 3"), options());
   stream->set_orders({MemoryFormat::kChannelsLast});
   stream->start();
   std::vector<float> expected(48, 0.0f);
@@ -178,14 +182,32 @@ TEST_F(WindowData, AroundTheCutStaysExactlyZero) {
   EXPECT_EQ(take_many(*stream, 1)[0].tops[0], expected);
 }
 
+// Background window 2..3 x 0..1 has blue 2 3 6 7.
+TEST_F(WindowData, RunsTheStepsOfAugment) {
+  const std::string flip = " augment { vertical_flip { probability: 1 } }";
+  auto stream = test::open_stream(layer(1, "fg_fraction: 0 bg_threshold: 0.3", "crop_size: 2" + flip), options());
+  stream->start();
+  const std::vector<float> item = take_many(*stream, 1)[0].tops[0];
+  EXPECT_EQ(std::vector<float>(item.begin(), item.begin() + 4), (std::vector<float>{6, 7, 2, 3}));
+
+  // As in AroundTheCutStaysExactlyZero, with the 2 of 4 rows below the pixel above it.
+  write(folder_ / "w", "# 0\nb.ppm\n3 1 1\n1\n7 1.0 0 0 0 0\n");
+  auto padded = test::open_stream(layer(1, "fg_fraction: 1 context_pad: 1", "crop_size: 4" + flip), options());
+  padded->start();
+  std::vector<float> expected(48, 0.0f);
+  for (size_t c = 0; c < 3; ++c) expected[c * 16 + 2 * 4 + 1] = 10.0f * static_cast<float>(c + 1);
+  EXPECT_EQ(take_many(*padded, 1)[0].tops[0], expected);
+}
+
 TEST_F(WindowData, DoesNotDependOnWorkersAndResumes) {
-  const std::string fields = "bg_threshold: 0.3 fg_fraction: 0.5", transform = "crop_size: 3 mirror: true";
-  auto one = BatchStream::open(layer(6, fields, transform), options(caffe::TRAIN, 1));
-  auto four = BatchStream::open(layer(6, fields + " cache_images: true", transform), options(caffe::TRAIN, 4));
+  const std::string fields = "bg_threshold: 0.3 fg_fraction: 0.5",
+                    transform = "crop_size: 3 mirror: true augment { vertical_flip { } }";
+  auto one = test::open_stream(layer(6, fields, transform), options(caffe::TRAIN, 1));
+  auto four = test::open_stream(layer(6, fields + " cache_images: true", transform), options(caffe::TRAIN, 4));
   one->start();
   four->start();
   EXPECT_EQ(take_many(*one, 6), take_many(*four, 6));
-  auto resumed = BatchStream::open(layer(6, fields, transform), options());
+  auto resumed = test::open_stream(layer(6, fields, transform), options());
   resumed->seek(one->cursor());
   resumed->start();
   EXPECT_EQ(take_many(*resumed, 3), take_many(*one, 3));
@@ -193,9 +215,9 @@ TEST_F(WindowData, DoesNotDependOnWorkersAndResumes) {
 
 TEST_F(WindowData, MistakesAreNamed) {
   const auto reason = [&](const std::string& fields, const std::string& transform, ExitCode code) {
-    return error_text([&] { BatchStream::open(layer(4, fields, transform), options()); }, code);
+    return error_text([&] { test::open_stream(layer(4, fields, transform), options()); }, code);
   };
-  expect_contains(reason("", "", ExitCode::kConfiguration), {"transform_param.crop_size"});
+  expect_contains(reason("", "", ExitCode::kConfiguration), {"crop_size, the side of an item, is 0"});
   expect_contains(reason("crop_mode: 'round'", "crop_size: 4", ExitCode::kConfiguration), {"\"warp\" or \"square\""});
   expect_contains(reason("context_pad: 2", "crop_size: 4", ExitCode::kConfiguration),
                   {"leaves nothing of crop_size 4"});
@@ -203,12 +225,12 @@ TEST_F(WindowData, MistakesAreNamed) {
   expect_contains(reason("bg_threshold: 0", "crop_size: 4", ExitCode::kData),
                   {"3 background and 1 foreground", "has 0 and 2"});
   std::filesystem::remove(folder_ / "a.ppm");
-  auto stream = BatchStream::open(layer(4, "", "crop_size: 2"), options());
+  auto stream = test::open_stream(layer(4, "", "crop_size: 2"), options());
   stream->start();
   expect_contains(error_text([&] { stream->next(); }), {"w:", "a.ppm", "No such file"});
-  auto scaled = BatchStream::open(layer(4, "", "crop_size: 2 scale: 2"), options());
-  ASSERT_EQ(scaled->warnings().size(), 1u);
-  expect_contains(scaled->warnings()[0], {"window_data_param.scale"});
+  std::string warnings;
+  test::open_stream(layer(4, "", "crop_size: 2 scale: 2"), options(), &warnings);
+  expect_contains(warnings, {"window_data_param.scale"});
 }
 
 }  // namespace

@@ -17,7 +17,7 @@ using test::options;
 using test::take_many;
 
 std::string open_error(const caffe::LayerParameter& layer, ExitCode code = ExitCode::kData) {
-  return error_text([&] { BatchStream::open(layer, options()); }, code);
+  return error_text([&] { test::open_stream(layer, options()); }, code);
 }
 
 TEST(WrongData, MissingDatabase) {
@@ -78,7 +78,7 @@ TEST(WrongData, DamagedPagesNeverCrash) {
     std::filesystem::create_directory(damaged);
     std::ofstream(damaged + "/data.mdb", std::ios::binary) << bytes;
     try {
-      auto stream = BatchStream::open(data_layer(damaged, 10, trial % 2 == 0 ? "shuffle: true" : ""), options());
+      auto stream = test::open_stream(data_layer(damaged, 10, trial % 2 == 0 ? "shuffle: true" : ""), options());
       stream->start();
       for (int i = 0; i < 12; ++i) stream->next();
     } catch (const Error& error) {
@@ -102,7 +102,7 @@ TEST(WrongData, DamagedHeadsNeverCrash) {
     std::filesystem::create_directory(folder / "damaged");
     std::ofstream(folder / "damaged/data.mdb", std::ios::binary) << bytes;
     try {
-      auto stream = BatchStream::open(data_layer(folder / "damaged", 10), options());
+      auto stream = test::open_stream(data_layer(folder / "damaged", 10), options());
       stream->start();
       for (int i = 0; i < 6; ++i) stream->next();
     } catch (const Error& error) {
@@ -137,7 +137,7 @@ TEST(WrongData, CutShortWhileItIsRead) {
     for (size_t left : {0, 3 * 4096 + 100}) {
       test::TemporaryFolder folder;
       test::write_lmdb(folder / "db", test::raw_records(2000, 3, 32, 32));
-      auto stream = BatchStream::open(data_layer(folder / "db", 10, fields), options(caffe::TRAIN, 2));
+      auto stream = test::open_stream(data_layer(folder / "db", 10, fields), options(caffe::TRAIN, 2));
       stream->start();
       stream->next();
       std::filesystem::resize_file(folder / "db/data.mdb", left);
@@ -156,7 +156,7 @@ TEST(WrongData, LabelOutOfRangeIsNamedAfterTheBatchesBefore) {
   test::write_lmdb(folder / "db", records);
   for (int workers : {1, 3}) {
     auto stream =
-        BatchStream::open(data_layer(folder / "db", 4, "skip_bad_records: true"), options(caffe::TRAIN, workers));
+        test::open_stream(data_layer(folder / "db", 4, "skip_bad_records: true"), options(caffe::TRAIN, workers));
     stream->set_label_limit(1, {10, std::nullopt, "layer 'loss' (SoftmaxWithLoss)"});
     stream->start();
     take_many(*stream, 3);
@@ -166,7 +166,7 @@ TEST(WrongData, LabelOutOfRangeIsNamedAfterTheBatchesBefore) {
     EXPECT_EQ(error_text([&] { stream->next(); }), text);
     EXPECT_EQ(stream->cursor().records, 12u);
   }
-  auto ignoring = BatchStream::open(data_layer(folder / "db", 4), options());
+  auto ignoring = test::open_stream(data_layer(folder / "db", 4), options());
   ignoring->set_label_limit(1, {10, 12, "layer 'loss' (SoftmaxWithLoss)"});
   ignoring->start();
   take_many(*ignoring, 10);
@@ -180,16 +180,17 @@ TEST(WrongData, BadRecordIsFatalOrLeftOut) {
   records[9].second = "";
   test::write_lmdb(folder / "db", records);
 
-  auto strict = BatchStream::open(data_layer(folder / "db", 2), options());
+  auto strict = test::open_stream(data_layer(folder / "db", 2), options());
   strict->start();
   take_many(*strict, 1);
-  expect_contains(error_text([&] { strict->next(); }),
-                  {"layer 'data' (Data)", "record 3 (key \"00000003\") of " + folder / "db", "skip_bad_records: true"});
+  expect_contains(
+      error_text([&] { strict->next(); }),
+      {"layer \"data\" (Data)", "record 3 (key \"00000003\") of " + folder / "db", "skip_bad_records: true"});
 
   StreamOptions listening = options(caffe::TRAIN, 3);
   std::vector<std::string> lines;
   listening.log = [&](const std::string& line) { lines.push_back(line); };
-  auto lenient = BatchStream::open(data_layer(folder / "db", 5, "skip_bad_records: true"), listening);
+  auto lenient = test::open_stream(data_layer(folder / "db", 5, "skip_bad_records: true"), listening);
   lenient->start();
   const std::vector<test::Batch> batches = take_many(*lenient, 2);
   // Each bad record's place is taken by the next good one; after the last comes the first.
@@ -204,12 +205,10 @@ TEST(WrongData, BadRecordIsFatalOrLeftOut) {
 TEST(WrongData, OnlyBadRecords) {
   test::TemporaryFolder folder;
   test::write_lmdb(folder / "db", {{"a", "?"}, {"b\n", "?"}});
-  auto stream = BatchStream::open(data_layer(folder / "db", 2, "skip_bad_records: true"), options());
-  expect_contains(error_text([&] { stream->start(); }), {"none is left to try"});
+  expect_contains(open_error(data_layer(folder / "db", 2, "skip_bad_records: true")), {"none is left to try"});
 
   // Where no record is good it does not help to leave out bad ones.
-  auto strict = BatchStream::open(data_layer(folder / "db", 2), options());
-  const std::string text = error_text([&] { strict->start(); });
+  const std::string text = open_error(data_layer(folder / "db", 2));
   expect_contains(text, {"record 0 (key \"a\") of " + folder / "db", "(and so the 1 records behind it)"});
   EXPECT_EQ(text.find("skip_bad_records"), std::string::npos) << text;
 }
@@ -217,21 +216,19 @@ TEST(WrongData, OnlyBadRecords) {
 TEST(WrongData, WrongTransformations) {
   test::TemporaryFolder folder;
   test::write_lmdb(folder / "db", test::raw_records(4, 3, 8, 8));
-  const auto start_error = [&](const std::string& transform) {
-    auto stream = BatchStream::open(data_layer(folder / "db", 2, "", transform), options());
-    return error_text([&] { stream->start(); });
+  const auto transform_error = [&](const std::string& transform) {
+    return open_error(data_layer(folder / "db", 2, "", transform));
   };
-  expect_contains(start_error("crop_size: 9"), {"crop_size 9", "3x8x8"});
-  expect_contains(start_error("mean_value: 1 mean_value: 2"),
+  expect_contains(transform_error("crop_size: 9"), {"crop_size 9", "3x8x8"});
+  expect_contains(transform_error("mean_value: 1 mean_value: 2"),
                   {"Specify either 1 mean_value or as many as channels: 3"});
   expect_contains(
       open_error(data_layer(folder / "db", 2, "", "mean_file: 'x' mean_value: 2"), ExitCode::kConfiguration),
-      {"Cannot specify mean_file and mean_value at the same time"});
+      {"cannot specify mean_file and mean_value at the same time"});
   expect_contains(
       open_error(data_layer(folder / "db", 2, "", "force_gray: true force_color: true"), ExitCode::kConfiguration),
       {"cannot set both force_color and force_gray"});
-  expect_contains(open_error(data_layer(folder / "db", 0), ExitCode::kConfiguration),
-                  {"batch_size must be at least 1"});
+  expect_contains(open_error(data_layer(folder / "db", 0), ExitCode::kConfiguration), {"batch_size is 0"});
 }
 
 }  // namespace

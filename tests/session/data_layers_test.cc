@@ -13,12 +13,13 @@ namespace {
 std::string error_of(const std::string& text) {
   caffe::NetParameter net;
   Positions positions;
-  Diagnostics diagnostics, warnings;
+  Diagnostics diagnostics;
   parse_prototxt(text, "net.prototxt", &net, &positions, &diagnostics);
-  diagnostics.throw_if_errors();
+  EXPECT_FALSE(diagnostics.has_errors());
   DeviceSession device_session{DeviceSpec()};
   try {
-    DataLayers({net, positions, caffe::TEST, 1, device_session}, {}, &warnings);
+    DataLayers({net, positions, caffe::TEST, 1, device_session}, {}, &diagnostics);
+    diagnostics.throw_if_errors();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ExitCode::kConfiguration);
     return error.what();

@@ -111,7 +111,7 @@ says features_that_repeat 0 'The data set has 4 items, but 2 batches of 3 are 6:
 says features_of_one_batch 0 'Extracted features of 3 query' features halves one.npy 1 npy
 check nothing_repeated "$(cat log)" test "$(grep -c repeat log)" = 0
 says a_layer_that_is_no_blob 2 'a layer has this name: it makes "halves"; its blobs in phase TEST: data, label, halves$' features half i.npy 1 npy
-says an_empty_mean_file 2 'mean_file is empty: remove the field' features halves j.npy 1 npy --set 'layer[data].transform_param.mean_file='
+says an_empty_mean_file 2 'mean_file is empty; remove the field' features halves j.npy 1 npy --set 'layer[data].transform_param.mean_file='
 says weights_none_where_some_are_needed 3 'none' "$trainer" extract_features none deploy.prototxt score s.npy 1 npy --fill=data=2
 cat >counted.prototxt <<'NET'
 layer { name: "data" type: "Data" top: "data" top: "label" data_param { source: "db" backend: LMDB batch_size: 4 } }

@@ -1,7 +1,8 @@
 // Sums in double, so that they stay exact for any number of 8-bit pictures.
 #include "base/error.h"
 #include "data/convert/convert.h"
-#include "data/feeds/datum_feed.h"
+#include "data/feeds/datum_decoder.h"
+#include "data/records/open_database.h"
 #include "formats/atomic_file.h"
 #include "formats/mean_file.h"
 

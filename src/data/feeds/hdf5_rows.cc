@@ -26,9 +26,8 @@ int64_t product(const Shape& shape) {
   return count;
 }
 
-}  // namespace
-
-std::vector<std::string> listed_hdf5_files(const std::string& path) {
+// The files that the list names, separated by white space; data_error if it names none.
+std::vector<std::string> listed_files(const std::string& path) {
   std::error_code error;
   if (!std::filesystem::exists(path, error)) {
     throw data_error("there is no file {}: it should name the HDF5 files, one a line. `trainer convert` writes both",
@@ -52,10 +51,12 @@ std::vector<std::string> listed_hdf5_files(const std::string& path) {
   return files;
 }
 
+}  // namespace
+
 Hdf5Rows::Hdf5Rows(const std::string& list_file, std::vector<std::string> datasets, bool shuffle, uint64_t key,
                    const Hdf5Memory& memory)
     : names_(std::move(datasets)) {
-  for (const std::string& path : listed_hdf5_files(list_file)) {
+  for (const std::string& path : listed_files(list_file)) {
     File file;
     file.path = path;
     check_file(file);
@@ -136,6 +137,12 @@ std::string Hdf5Rows::content() const {
   const auto name = [](const File& file) { return printable(std::filesystem::path(file.path).filename().string()); };
   return fmt::format("{} rows of {} files from \"{}\" to \"{}\"", format_count(static_cast<int64_t>(rows())),
                      files_.size(), name(files_.front()), name(files_.back()));
+}
+
+std::vector<std::string> Hdf5Rows::files() const {
+  std::vector<std::string> paths;
+  for (const File& file : files_) paths.push_back(file.path);
+  return paths;
 }
 
 int64_t Hdf5Rows::memory_bytes() const { return group_memory_; }

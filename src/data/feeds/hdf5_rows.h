@@ -19,9 +19,6 @@ struct Hdf5Memory {
   int64_t whole_bytes = int64_t{256} << 20;  // up to this much in all, everything is kept and shuffled as one
 };
 
-// The files that `list_file` names, separated by white space; data_error where it names none.
-std::vector<std::string> listed_hdf5_files(const std::string& list_file);
-
 // Used by one thread at a time.
 class Hdf5Rows {
  public:
@@ -34,7 +31,8 @@ class Hdf5Rows {
   const Shape& row_shape(size_t dataset) const { return row_shapes_[dataset]; }
   size_t datasets() const { return names_.size(); }
   int64_t memory_bytes() const;
-  std::string content() const;  // of BatchFeed
+  std::string content() const;             // of BatchFeed
+  std::vector<std::string> files() const;  // paths of all listed files
 
   // Goes to the row at running offset `offset`; cheap for ascending offsets.
   void fetch(uint64_t offset);

@@ -17,15 +17,12 @@ constexpr uint64_t kMostNeighboursTried = 1000;
 
 }  // namespace
 
-void check_picture_settings(const PictureFeedSettings& settings, size_t fewest_tops) {
-  if (settings.tops < fewest_tops || settings.tops > 2) {
-    throw config_error("{} has {} tops: it gives {}, the data and the label", settings.layer, settings.tops,
-                       fewest_tops == 2 ? "2" : "1 or 2");
-  }
-  if (settings.batch_size <= 0 || settings.batch_size > std::numeric_limits<int32_t>::max()) {
-    throw config_error("{}: {}.batch_size must be at least 1, not {}", settings.layer, settings.message,
-                       settings.batch_size);
-  }
+PictureFeedSettings picture_settings(const SourceContext& context, const std::string& message, int64_t batch_size) {
+  PictureFeedSettings settings;
+  settings.message = message;
+  settings.batch_size = batch_size;
+  settings.tops = static_cast<size_t>(context.layer().top_size());
+  return settings;
 }
 
 PictureFeed::PictureFeed(PictureFeedSettings settings, std::unique_ptr<RecordSource> source, Sampler sampler,
@@ -59,7 +56,7 @@ void PictureFeed::with_good_record(const Record& record, int64_t row, SkippedRec
       use(*current);
     } catch (const Error& error) {
       if (error.code() != ExitCode::kData) throw;
-      message = fmt::format("{}: {}: {}", settings_.layer, source_->describe(*current), error.what());
+      message = fmt::format("{}: {}", source_->describe(*current), error.what());
     }
     source_->check_intact();
     if (first.empty()) first = message;
@@ -99,8 +96,8 @@ void PictureFeed::shape_batch(uint64_t offset, std::vector<TensorDesc>& layout) 
   const std::string problem = first_batch ? "" : check_shape(layout[0].shape);
   if (!problem.empty())
     throw data_error(
-        "{}: {}: a batch of {} such items is too large: {}. Choose a smaller {}.batch_size, or give all items one size",
-        settings_.layer, source_->describe(first_), settings_.batch_size, problem, settings_.message);
+        "{}: a batch of {} such items is too large: {}. Choose a smaller {}.batch_size, or give all items one size",
+        source_->describe(first_), settings_.batch_size, problem, settings_.message);
   if (settings_.tops == 2 && layout[1].shape.rank() != 1) layout[1].shape = Shape{settings_.batch_size};
 }
 

@@ -1,4 +1,4 @@
-// Batches of pictures with labels out of a source of records: what Data, ImageData and MemoryData share.
+// Batches of pictures with labels out of a source of records, for Data, ImageData and MemoryData.
 //
 // The sampler says which record comes, the source finds it under one mutex, and each worker decodes and
 // transforms its records outside it. A bad record is an error with its place, or, where the layer asks for
@@ -34,16 +34,14 @@ class RecordDecoder {
 using MakeRecordDecoder = std::function<std::unique_ptr<RecordDecoder>()>;
 
 struct PictureFeedSettings {
-  std::string layer;    // "layer 'data' (Data)"
   std::string message;  // the layer's own message: "data_param"
   int64_t batch_size = 0;
   size_t tops = 2;
-  bool can_skip = true;  // the message has skip_bad_records
+  bool can_skip = false;  // the message has skip_bad_records
   bool skip_bad_records = false;
 };
 
-// Checks batch_size and the number of tops; throws config_error.
-void check_picture_settings(const PictureFeedSettings& settings, size_t fewest_tops);
+PictureFeedSettings picture_settings(const SourceContext& context, const std::string& message, int64_t batch_size);
 
 class PictureFeed : public BatchFeed {
  public:

@@ -8,8 +8,8 @@
 
 namespace trainer {
 
-WindowCut cut_window(const Window& window, const WindowShape& shape, int picture_height, int picture_width,
-                     bool mirrored) {
+WindowCut cut_window(const Window& window, const WindowShape& shape, int picture_height, int picture_width, bool flip_x,
+                     bool flip_y) {
   int x1 = window.x1, y1 = window.y1, x2 = window.x2, y2 = window.y2;
   WindowCut cut;
   cut.to_width = cut.to_height = shape.crop;
@@ -34,8 +34,8 @@ WindowCut cut_window(const Window& window, const WindowShape& shape, int picture
     const auto scaled = [](int extent, float scale) {
       return static_cast<int>(std::round(static_cast<float>(extent) * scale));
     };
-    cut.to_y = scaled(above, scale_y);
-    cut.to_x = scaled(mirrored ? right : left, scale_x);
+    cut.to_y = scaled(flip_y ? below : above, scale_y);
+    cut.to_x = scaled(flip_x ? right : left, scale_x);
     // Rounding must not lead out of the item.
     cut.to_width = std::max(0, std::min(scaled(x2 - x1 + 1, scale_x), shape.crop - cut.to_x));
     cut.to_height = std::max(0, std::min(scaled(y2 - y1 + 1, scale_y), shape.crop - cut.to_y));

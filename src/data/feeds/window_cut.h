@@ -25,9 +25,9 @@ struct WindowCut {
   int to_width = 0, to_height = 0;          // 0: nothing of the window is left
 };
 
-// `mirrored` turns the place in the item around, too. Throws data_error where the window lies outside the
-// picture or, without context and square mode, leaves it.
-WindowCut cut_window(const Window& window, const WindowShape& shape, int picture_height, int picture_width,
-                     bool mirrored);
+// The place in the item is that of a cut that is flipped left to right (`flip_x`) or top to bottom (`flip_y`). Throws
+// data_error where the window lies outside the picture or, without context and square mode, leaves it.
+WindowCut cut_window(const Window& window, const WindowShape& shape, int picture_height, int picture_width, bool flip_x,
+                     bool flip_y);
 
 }  // namespace trainer

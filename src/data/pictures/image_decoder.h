@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "data/pictures/transformer.h"
+#include "data/pictures/pixel_view.h"
 
 namespace trainer {
 

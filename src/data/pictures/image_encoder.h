@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "data/pictures/transformer.h"
+#include "data/pictures/pixel_view.h"
 
 namespace trainer {
 

@@ -1,15 +1,13 @@
+// MemoryData: batches of the items of an HDF5 or .npy file, transformed by transform_param. In Caffe a program that
+// embeds the net hands the items over.
+//   top 0  (batch_size, channels, height, width), after the transformation
+//   top 1  labels (batch_size)
 // A record is one row: the label, then the values of the item.
-#include "data/feeds/array_feed.h"
-
-#include <cmath>
-#include <cstring>
 #include <filesystem>
 #include <optional>
-#include <utility>
 
-#include "base/error.h"
-#include "base/philox.h"
 #include "base/text.h"
+#include "data/data_source.h"
 #include "data/feeds/picture_feed.h"
 #include "formats/hdf5_file.h"
 #include "formats/npy.h"
@@ -118,63 +116,71 @@ ItemShape item_shape(const Shape& file, const ItemShape& wanted) {
   return {file.count(1), 1, 1};
 }
 
-}  // namespace
-
-std::unique_ptr<BatchFeed> open_array_feed(const caffe::LayerParameter& layer, const StreamOptions& options,
-                                           std::vector<std::string>& warnings) {
-  const caffe::MemoryDataParameter& param = layer.memory_data_param();
-  PictureFeedSettings settings;
-  settings.layer = fmt::format("layer '{}' (MemoryData)", layer.name());
-  settings.message = "memory_data_param";
-  settings.batch_size = param.batch_size();
-  settings.tops = static_cast<size_t>(layer.top_size());
-  settings.can_skip = false;
-  check_picture_settings(settings, 2);
-  const ItemShape wanted{param.channels(), param.height(), param.width()};
-  if (wanted.channels < 1 || wanted.height < 1 || wanted.width < 1) {
-    throw config_error("{}: memory_data_param's channels, height and width must be at least 1, not {}", settings.layer,
-                       wanted.text());
-  }
-  if (param.source().empty()) {
-    throw config_error(
-        "{}: no program hands over its data here: name an HDF5 file with datasets \"{}\" and \"{}\", or a "
-        ".npy "
-        "file, in memory_data_param.source, or on the command line with --set "
-        "'layer[{}].memory_data_param.source=FILE'",
-        settings.layer, layer.top(0), layer.top(1), layer.name());
-  }
-  Transformer transformer(layer.transform_param(), options.phase,
-                          philox_key(options.seed, options.net_name, layer.name(), "transform"), settings.layer);
-  auto source = std::make_unique<ArraySource>(param.source(), layer.top(0), layer.top(1));
-  const ItemShape item = item_shape(source->shape(), wanted);
-  const ItemShape given = transformer.output_shape(item);
-  if (given != wanted) {
-    throw data_error(
-        "{}: {} gives items of {}{}, but memory_data_param says {}. Correct channels, height and width, or "
-        "the file",
-        settings.layer, source->path(), given.text(),
-        layer.transform_param().crop_size() > 0 ? fmt::format(" after crop_size ({} before)", item.text()) : "",
-        wanted.text());
-  }
-  if (!source->has_labels()) {
-    if (options.phase == caffe::TRAIN) {
-      throw data_error(
-          "{}: {} has no labels to train on: make an HDF5 file of both, e.g. `trainer convert hdf5 {}={} "
-          "{}=LABELS.npy train.h5`",
-          settings.layer, source->path(), layer.top(0), source->path(), layer.top(1));
-    }
-    warnings.push_back(fmt::format("{}: {} has no labels: all are 0. An HDF5 file can have datasets \"{}\" and \"{}\"",
-                                   settings.layer, source->path(), layer.top(0), layer.top(1)));
-  }
-  if (source->size() % param.batch_size() != 0) {
-    warnings.push_back(
-        fmt::format("{}: the {} items of {} are no multiple of batch_size {}: batches go on with its "
-                    "first items after its last",
-                    settings.layer, source->size(), source->path(), param.batch_size()));
-  }
-  Sampler sampler(source->size(), false, 0);
-  return std::make_unique<PictureFeed>(std::move(settings), std::move(source), std::move(sampler),
-                                       std::move(transformer), [item] { return std::make_unique<ArrayDecoder>(item); });
+void check(SourceContext& context) {
+  const caffe::LayerParameter& layer = context.layer();
+  context.require(
+      "memory_data_param.source",
+      fmt::format("no program hands over items here: name an HDF5 file with data sets named as the tops, or "
+                  "a .npy file, in memory_data_param.source, or with --set "
+                  "'layer[{}].memory_data_param.source=FILE'",
+                  layer.name()));
+  for (const char* field : {"batch_size", "channels", "height", "width"})
+    context.require(fmt::format("memory_data_param.{}", field), "give batch_size, channels, height and width");
+  check_transform(context);
 }
 
+void check_item(SourceContext& context, const Transformer& transformer, const ArraySource& source,
+                const ItemShape& item, const ItemShape& wanted) {
+  const ItemShape given = transformer.output_shape(item);
+  if (given == wanted) return;
+  const std::string cropped =
+      context.layer().transform_param().crop_size() > 0 ? fmt::format(" after crop_size ({} before)", item.text()) : "";
+  throw data_error(
+      "{} gives items of {}{}, but memory_data_param says {}. Correct channels, height and width, or the file",
+      source.path(), given.text(), cropped, wanted.text());
+}
+
+void check_labels(SourceContext& context, const ArraySource& source) {
+  if (source.has_labels()) return;
+  const std::string &data = context.layer().top(0), &label = context.layer().top(1);
+  if (context.options().phase == caffe::TRAIN) {
+    throw data_error(
+        "{} has no labels to train on: make an HDF5 file of both, e.g. `trainer convert hdf5 {}={} {}=LABELS.npy "
+        "train.h5`",
+        source.path(), data, source.path(), label);
+  }
+  context.warning("memory_data_param.source", fmt::format("{} has no labels: all are 0", source.path()),
+                  fmt::format("an HDF5 file can have datasets \"{}\" and \"{}\"", data, label));
+}
+
+std::unique_ptr<BatchFeed> open(SourceContext& context) {
+  const caffe::LayerParameter& layer = context.layer();
+  const caffe::MemoryDataParameter& param = layer.memory_data_param();
+  const ItemShape wanted{param.channels(), param.height(), param.width()};
+  Transformer transformer(context);
+  auto source = std::make_unique<ArraySource>(param.source(), layer.top(0), layer.top(1));
+  const ItemShape item = item_shape(source->shape(), wanted);
+  check_item(context, transformer, *source, item, wanted);
+  check_labels(context, *source);
+  if (source->size() % param.batch_size() != 0)
+    context.warning(
+        "memory_data_param.batch_size",
+        fmt::format("the {} items of {} are no multiple of batch_size {}: batches go on with its first items "
+                    "after its last",
+                    source->size(), source->path(), param.batch_size()));
+  Sampler sampler(source->size(), false, 0);
+  return std::make_unique<PictureFeed>(picture_settings(context, "memory_data_param", param.batch_size()),
+                                       std::move(source), std::move(sampler), std::move(transformer),
+                                       [item] { return std::make_unique<ArrayDecoder>(item); });
+}
+
+REGISTER_SOURCE(memory_data, .type = "MemoryData", .summary = "batches of the items of an HDF5 or .npy file",
+                .min_tops = 2, .max_tops = 2, .source = "memory_data_param.source",
+                .batch_size = "memory_data_param.batch_size", .check = check, .open = open, .example = R"(
+layer { name: "data" type: "MemoryData" top: "data" top: "label"
+  transform_param { scale: 0.00390625 }
+  memory_data_param { source: "items.h5" batch_size: 16 channels: 1 height: 28 width: 28 } }
+)");
+
+}  // namespace
 }  // namespace trainer

@@ -1,12 +1,11 @@
-// Reading and placing happen in fill(), in the one worker that there is.
-#include "data/feeds/hdf5_feed.h"
-
+// HDF5Data: batches of rows of HDF5 files, one data set for each top, by the top's name. `source` is a text file that
+// lists the files; a row is what one index of a data set's first axis holds. The one worker reads and places rows in
+// fill().
 #include <cstring>
-#include <limits>
 
-#include "base/error.h"
-#include "base/philox.h"
+#include "data/data_source.h"
 #include "data/feeds/hdf5_rows.h"
+#include "layers/layer.h"
 
 namespace trainer {
 
@@ -51,6 +50,7 @@ class Hdf5Feed : public BatchFeed {
   int64_t records_per_epoch() const override { return static_cast<int64_t>(rows_.rows()); }
   std::string content() override { return rows_.content(); }
   bool parallel() const override { return false; }
+  std::vector<std::string> files() const override { return rows_.files(); }
   int64_t memory_bytes() const override { return rows_.memory_bytes(); }
   std::unique_ptr<FeedWorker> make_worker() override { return std::make_unique<Hdf5Worker>(rows_); }
 
@@ -69,29 +69,27 @@ class Hdf5Feed : public BatchFeed {
   Hdf5Rows rows_;
 };
 
-}  // namespace
-
-std::unique_ptr<BatchFeed> open_hdf5_feed(const caffe::LayerParameter& layer, const StreamOptions& options) {
-  const std::string name = fmt::format("layer '{}' (HDF5Data)", layer.name());
-  const caffe::HDF5DataParameter& param = layer.hdf5_data_param();
-  if (layer.has_transform_param()) {
-    throw config_error(
-        "{}: HDF5Data does not transform data. Remove transform_param; a Power layer can scale and shift", name);
-  }
-  if (layer.top_size() < 1) throw config_error("{} needs at least one top: each is the name of a dataset", name);
-  if (!param.has_source() || param.source().empty()) {
-    throw config_error("{}: hdf5_data_param.source is missing: a text file that names the HDF5 files", name);
-  }
-  if (param.batch_size() < 1 || param.batch_size() > std::numeric_limits<int32_t>::max()) {
-    throw config_error("{}: hdf5_data_param.batch_size must be at least 1, not {}", name, param.batch_size());
-  }
-  const uint64_t key = philox_key(options.seed, options.net_name, layer.name(), "shuffle");
-  const std::vector<std::string> datasets(layer.top().begin(), layer.top().end());
-  try {
-    return std::make_unique<Hdf5Feed>(param.batch_size(), Hdf5Rows(param.source(), datasets, param.shuffle(), key));
-  } catch (const Error& error) {
-    throw Error(error.code(), fmt::format("{}: {}", name, error.what()));
-  }
+void check(SourceContext& context) {
+  context.require("hdf5_data_param.source", "give a text file that lists HDF5 files, one a line");
+  context.require("hdf5_data_param.batch_size", "give the number of rows in a batch, for example batch_size: 64");
+  if (context.layer().has_transform_param())
+    context.error("transform_param", "HDF5Data does not transform data",
+                  "remove transform_param; a Power or Scale layer can scale, a Bias layer can subtract a mean");
 }
 
+std::unique_ptr<BatchFeed> open(SourceContext& context) {
+  const caffe::HDF5DataParameter& param = context.layer().hdf5_data_param();
+  const std::vector<std::string> datasets(context.layer().top().begin(), context.layer().top().end());
+  return std::make_unique<Hdf5Feed>(param.batch_size(),
+                                    Hdf5Rows(param.source(), datasets, param.shuffle(), context.random_key("shuffle")));
+}
+
+REGISTER_SOURCE(hdf5_data, .type = "HDF5Data", .summary = "batches of rows of HDF5 files", .min_tops = 1,
+                .max_tops = kAnyNumber, .source = "hdf5_data_param.source", .batch_size = "hdf5_data_param.batch_size",
+                .check = check, .open = open, .example = R"(
+layer { name: "data" type: "HDF5Data" top: "data" top: "label"
+  hdf5_data_param { source: "train_files.txt" batch_size: 64 } }
+)");
+
+}  // namespace
 }  // namespace trainer

@@ -1,0 +1,42 @@
+// A data source is one file of data/sources: a layer type whose tops are the batches of a data set. It names the fields
+// that all sources have, checks its layer, and opens its data set.
+//
+// To add a source: a file in data/sources that ends in REGISTER_SOURCE, and its message in proto/trainer.proto.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "data/batch_feed.h"
+#include "data/source_context.h"
+
+namespace trainer {
+
+struct DataSource {
+  const char* type;     // as in `type: "Data"`
+  const char* summary;  // one line for `help`
+  int min_tops, max_tops;
+  // Paths of fields within the layer.
+  const char* source;      // names the data set: errors of opening it are reported there
+  const char* batch_size;  // divided by --scale_batch
+  const char* workers = "data_param.workers";
+  const char* prefetch = "data_param.prefetch";
+  // Reports what is wrong with the layer's text; reads no file.
+  void (*check)(SourceContext&);
+  // Opens the data set of a layer that `check` found no error in. What it reports or throws are errors; the result may
+  // then be nullptr.
+  std::unique_ptr<BatchFeed> (*open)(SourceContext&);
+  const char* example;  // prototxt text of one layer, for `help`
+};
+
+// nullptr for a type that is no data source.
+const DataSource* find_data_source(const std::string& layer_type);
+
+// Registers the layer type, too.
+struct SourceRegistration {
+  explicit SourceRegistration(const DataSource& source);
+};
+#define REGISTER_SOURCE(name, ...) \
+  static const ::trainer::SourceRegistration registration_##name(::trainer::DataSource{__VA_ARGS__})
+
+}  // namespace trainer

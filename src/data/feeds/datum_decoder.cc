@@ -1,0 +1,54 @@
+// Decoding one Datum record.
+#include "data/feeds/datum_decoder.h"
+
+#include "base/error.h"
+#include "formats/datum.h"
+
+namespace trainer {
+
+namespace {
+
+class DatumDecoder : public RecordDecoder {
+ public:
+  explicit DatumDecoder(ColorMode mode) : mode_(mode) {}
+
+  ItemShape shape(const Record& record) override {
+    parse_datum(record.value, datum_);
+    return datum_.encoded ? images_.shape(datum_.bytes, mode_) : raw_shape();
+  }
+
+  PixelView decode(const Record& record, float& label) override {
+    parse_datum(record.value, datum_);
+    label = static_cast<float>(datum_.label);
+    if (datum_.encoded) return images_.decode(datum_.bytes, mode_);
+    PixelView pixels;
+    pixels.shape = raw_shape();
+    if (!datum_.bytes.empty()) {
+      pixels.bytes = reinterpret_cast<const uint8_t*>(datum_.bytes.data());
+    } else if (!datum_.float_data.empty()) {
+      pixels.floats = datum_.float_data.data();
+    } else {
+      throw data_error("it has neither data nor float_data");
+    }
+    return pixels;
+  }
+
+ private:
+  ItemShape raw_shape() const {
+    const ItemShape shape{datum_.channels, datum_.height, datum_.width};
+    if (shape.channels <= 0 || shape.height <= 0 || shape.width <= 0) {
+      throw data_error("its extents are {}: the record holds no picture", shape.text());
+    }
+    return shape;
+  }
+
+  ColorMode mode_;
+  DatumView datum_;
+  ImageDecoder images_;
+};
+
+}  // namespace
+
+std::unique_ptr<RecordDecoder> make_datum_decoder(ColorMode mode) { return std::make_unique<DatumDecoder>(mode); }
+
+}  // namespace trainer

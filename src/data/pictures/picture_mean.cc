@@ -1,0 +1,43 @@
+// Reads the mean file, and checks that pictures fit it.
+#include "data/pictures/picture_mean.h"
+
+namespace trainer {
+
+PictureMean::PictureMean(SourceContext& context)
+    : path_(context.layer().transform_param().mean_file()),
+      values_(context.layer().transform_param().mean_value().begin(),
+              context.layer().transform_param().mean_value().end()) {
+  if (path_.empty()) return;
+  context.attempt("transform_param.mean_file", [&] {
+    image_ = read_mean_file(path_);
+    TRAINER_ASSERT(image_.shape.rank() == 3);
+  });
+}
+
+void PictureMean::check(const ItemShape& picture) const {
+  if (has_image() && picture != image_shape()) {
+    throw data_error(
+        "the item is {} but the mean image {} is {}: compute the mean over these items, or use "
+        "transform_param.mean_value",
+        picture.text(), path_, image_shape().text());
+  }
+  if (values_.size() > 1 && static_cast<int64_t>(values_.size()) != picture.channels) {
+    throw data_error(
+        "the item has {0} channels, but there are {1} mean values: Specify either 1 mean_value or as many as channels: "
+        "{0}",
+        picture.channels, values_.size());
+  }
+}
+
+MeanView PictureMean::view(const Sampling& in_image) const {
+  static const float zero = 0;
+  if (has_image()) {
+    const ItemShape shape = image_shape();
+    return {image_.data.data() + in_image.y.first * shape.width + in_image.x.first, shape.height * shape.width,
+            in_image.y.step * shape.width, in_image.x.step};
+  }
+  if (values_.empty()) return {&zero};
+  return {values_.data(), values_.size() == 1 ? 0 : 1};
+}
+
+}  // namespace trainer

@@ -1,0 +1,33 @@
+// The mean that transform_param subtracts from pictures: an image, values for the channels, or none.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "data/pictures/sampling.h"
+#include "data/source_context.h"
+#include "formats/mean_file.h"
+
+namespace trainer {
+
+class PictureMean {
+ public:
+  // Reads the mean file; reports an error at the field if it cannot be read.
+  explicit PictureMean(SourceContext& context);
+
+  bool has_image() const { return !image_.data.empty(); }
+  ItemShape image_shape() const { return {image_.shape[0], image_.shape[1], image_.shape[2]}; }
+  // Throws a data_error (without a place) if the values do not fit a picture, or the mean image is of another size.
+  void check(const ItemShape& picture) const;
+  // For an item whose pixels have these coordinates in the mean image.
+  MeanView view(const Sampling& in_image) const;
+  int64_t memory_bytes() const { return static_cast<int64_t>(image_.data.size() * sizeof(float)); }
+
+ private:
+  std::string path_;
+  MeanImage image_;
+  std::vector<float> values_;
+};
+
+}  // namespace trainer

@@ -1,0 +1,50 @@
+// Which pixels of a picture make an item, and the one loop that moves them into the batch.
+#pragma once
+
+#include <cstdint>
+
+#include "data/pictures/pixel_view.h"
+
+namespace trainer {
+
+// Coordinate i of the item, 0 <= i < count, is coordinate first + step * i of the picture.
+struct AxisSampling {
+  int64_t first = 0;
+  int64_t step = 1;  // or -1
+  int64_t count = 0;
+
+  bool flipped() const { return step < 0; }
+  void flip();
+  void crop(int64_t offset, int64_t new_count);
+};
+
+struct Sampling {
+  AxisSampling y, x;
+
+  Sampling() = default;
+  // The whole picture.
+  explicit Sampling(const ItemShape& picture) : y{0, 1, picture.height}, x{0, 1, picture.width} {}
+  // Takes `next` of the item that this sampling gives.
+  Sampling then(const Sampling& next) const;
+};
+
+// The mean of item pixel (c, h, w) is data[c * c_step + h * h_step + w * w_step].
+struct MeanView {
+  const float* data;
+  int64_t c_step = 0, h_step = 0, w_step = 0;
+};
+
+// Item pixel (c, h, w) is written to data[c * c_step + h * h_step + w * w_step].
+struct ItemView {
+  float* data;
+  int64_t c_step = 0, h_step = 0, w_step = 0;
+};
+
+// An item of this shape at `data`.
+ItemView item_view(float* data, const ItemShape& shape, MemoryFormat order);
+
+// out[c, h, w] = (pixel[c, y(h), x(w)] - mean[c, h, w]) * scale
+void write_item(const PixelView& pixels, const Sampling& sampling, const MeanView& mean, float scale,
+                const ItemView& out);
+
+}  // namespace trainer

@@ -1,0 +1,19 @@
+// The step of transform_param's crop_size and mirror: Caffe's numbers, with one draw for both.
+#pragma once
+
+#include "data/pictures/steps/step.h"
+
+namespace trainer {
+
+struct CropAndMirror : public PictureStep {
+  int64_t crop = 0;          // the side of a square; 0: none
+  bool random_crop = false;  // otherwise the centre
+  bool mirror = false;
+  uint64_t key = 0;
+  size_t mirror_word = 0;  // the word of the draw that decides on mirroring
+
+  ItemShape output_shape(const ItemShape& picture) const override;
+  Sampling sample(const ItemShape& picture, uint64_t epoch, uint64_t position) const override;
+};
+
+}  // namespace trainer

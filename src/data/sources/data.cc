@@ -1,0 +1,70 @@
+// Data: batches of records of an LMDB or LevelDB database, transformed by transform_param.
+//   top 0  (batch_size, C, H, W), cropped where transform_param says so
+//   top 1  labels (batch_size), optional
+#include "data/data_source.h"
+#include "data/feeds/datum_decoder.h"
+#include "data/feeds/picture_feed.h"
+#include "data/records/open_database.h"
+#include "formats/datum.h"
+
+namespace trainer {
+
+namespace {
+
+void check(SourceContext& context) {
+  context.require("data_param.source", "give the path of the database, for example source: \"train_lmdb\"");
+  context.require("data_param.batch_size", "give the number of records in a batch, for example batch_size: 64");
+  check_transform(context);
+  warn_of_moved_fields(context, "data_param", {"scale", "mean_file", "crop_size", "mirror"});
+  const caffe::DataParameter& param = context.layer().data_param();
+  if (param.rand_skip() > 0) context.warning("data_param.rand_skip", "data_param.rand_skip has no effect, as in Caffe");
+  if (param.force_encoded_color())
+    context.warning("data_param.force_encoded_color", "data_param.force_encoded_color has no effect, as in Caffe",
+                    "set transform_param.force_color");
+}
+
+ColorMode color_mode(const caffe::TransformationParameter& param) {
+  if (param.force_gray()) return ColorMode::kGray;
+  return param.force_color() ? ColorMode::kColor : ColorMode::kAsStored;
+}
+
+void warn_of_raw_records(SourceContext& context, RecordSource& source) {
+  Record first;
+  DatumView datum;
+  source.read(0, first);
+  try {
+    parse_datum(first.value, datum);
+  } catch (const Error&) {
+    return;  // reported with its place when the record is read for a batch
+  }
+  if (datum.encoded) return;
+  context.warning(
+      context.layer().transform_param().force_gray() ? "transform_param.force_gray" : "transform_param.force_color",
+      fmt::format("force_color and force_gray act on encoded records; those of {} are raw", source.path()));
+}
+
+std::unique_ptr<BatchFeed> open(SourceContext& context) {
+  const caffe::DataParameter& param = context.layer().data_param();
+  const ColorMode mode = color_mode(context.layer().transform_param());
+  Transformer transformer(context);
+  std::unique_ptr<RecordSource> source = open_database(param.backend(), param.source(), context.options().log);
+  Sampler sampler(source->size(), param.shuffle(), context.random_key("shuffle"));
+  if (param.shuffle()) source->prepare_random_access(context.options().log);
+  if (mode != ColorMode::kAsStored) warn_of_raw_records(context, *source);
+  PictureFeedSettings settings = picture_settings(context, "data_param", param.batch_size());
+  settings.can_skip = true;
+  settings.skip_bad_records = param.skip_bad_records();
+  return std::make_unique<PictureFeed>(std::move(settings), std::move(source), std::move(sampler),
+                                       std::move(transformer), [mode] { return make_datum_decoder(mode); });
+}
+
+REGISTER_SOURCE(data, .type = "Data", .summary = "batches of a database's records", .min_tops = 1, .max_tops = 2,
+                .source = "data_param.source", .batch_size = "data_param.batch_size", .check = check, .open = open,
+                .example = R"(
+layer { name: "data" type: "Data" top: "data" top: "label"
+  transform_param { scale: 0.00390625 }
+  data_param { source: "train_lmdb" batch_size: 64 backend: LMDB } }
+)");
+
+}  // namespace
+}  // namespace trainer

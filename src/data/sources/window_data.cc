@@ -1,0 +1,266 @@
+// WindowData: windows cut out of pictures, warped to transform_param.crop_size, background before foreground in each
+// batch.
+//   top 0  (batch_size, 3, crop_size, crop_size)
+//   top 1  classes (batch_size), 0 for background
+//
+// Row r of a batch is background for r < batch_size - int(batch_size * fg_fraction), then foreground; which window it
+// is and whether it is mirrored is a draw of (seed, running offset).
+//
+//   out[c, h, w] = (pixel - mean) * scale inside the cut, 0 around it
+//
+// The mean image is read at its centre, as large as the item.
+#include <algorithm>
+
+#include "base/philox.h"
+#include "base/text.h"
+#include "data/data_source.h"
+#include "data/feeds/image_list.h"
+#include "data/feeds/window_cut.h"
+#include "data/feeds/window_list.h"
+#include "data/pictures/image_decoder.h"
+#include "data/pictures/picture_mean.h"
+#include "data/pictures/picture_steps.h"
+#include "data/pictures/resize.h"
+
+namespace trainer {
+
+namespace {
+
+constexpr int kChannels = 3;
+
+struct WindowSettings {
+  std::string root;
+  int64_t batch_size = 0;
+  int64_t background_rows = 0;
+  WindowShape shape;
+  float scale = 1;
+  uint64_t key = 0;
+};
+
+class WindowFeed : public BatchFeed {
+ public:
+  WindowFeed(WindowSettings settings, PictureSteps steps, PictureMean mean, WindowList list,
+             std::vector<std::string> cache)
+      : settings_(std::move(settings)),
+        steps_(std::move(steps)),
+        mean_(std::move(mean)),
+        list_(std::move(list)),
+        cache_(std::move(cache)) {}
+
+  size_t tops() const override { return 2; }
+  int64_t batch_size() const override { return settings_.batch_size; }
+  int64_t records_per_epoch() const override {
+    return static_cast<int64_t>(list_.foreground.size() + list_.background.size());
+  }
+  std::string content() override {
+    return fmt::format("{} pictures from \"{}\" to \"{}\", {} foreground and {} background windows",
+                       list_.pictures.size(), printable(list_.pictures.front()), printable(list_.pictures.back()),
+                       list_.foreground.size(), list_.background.size());
+  }
+  bool parallel() const override { return true; }
+  int64_t memory_bytes() const override {
+    int64_t bytes = records_per_epoch() * static_cast<int64_t>(sizeof(Window));
+    for (const std::string& file : cache_) bytes += static_cast<int64_t>(file.size());
+    return bytes + mean_.memory_bytes();
+  }
+  void shape_batch(uint64_t, std::vector<TensorDesc>& layout) override {
+    layout[0].shape = Shape{settings_.batch_size, kChannels, settings_.shape.crop, settings_.shape.crop};
+    layout[1].shape = Shape{settings_.batch_size};
+  }
+  std::unique_ptr<FeedWorker> make_worker() override;
+
+  const WindowSettings& settings() const { return settings_; }
+  const Window& draw(int64_t row, uint64_t offset) const {
+    const std::vector<Window>& windows = row < settings_.background_rows ? list_.background : list_.foreground;
+    const uint64_t index = (uint64_t{philox(settings_.key, 0, offset)[0]} * windows.size()) >> 32;
+    return windows[static_cast<size_t>(index)];
+  }
+  // Which of the item's pixels the steps choose: all, perhaps flipped.
+  Sampling sample(uint64_t offset) const {
+    return steps_.sample({kChannels, settings_.shape.crop, settings_.shape.crop}, 0, offset).of_picture;
+  }
+  // Of the part of an item that begins at (y, x).
+  MeanView mean(int64_t y, int64_t x) const {
+    const int64_t centre = mean_.has_image() ? (mean_.image_shape().width - settings_.shape.crop) / 2 : 0;
+    Sampling part;
+    part.y.first = y + centre;
+    part.x.first = x + centre;
+    return mean_.view(part);
+  }
+  // `scratch` holds the file where it is not kept in memory.
+  std::string_view picture(const Window& window, std::string& scratch) const {
+    if (!cache_.empty()) return cache_[window.picture];
+    read_image_file(settings_.root + list_.pictures[window.picture], scratch);
+    return scratch;
+  }
+  std::string describe(const Window& window) const {
+    return fmt::format("{}:{} ({})", list_.file, window.line, list_.pictures[window.picture]);
+  }
+
+ private:
+  WindowSettings settings_;
+  PictureSteps steps_;
+  PictureMean mean_;
+  WindowList list_;
+  std::vector<std::string> cache_;  // the files' bytes; empty: read when wanted
+};
+
+class WindowWorker : public FeedWorker {
+ public:
+  explicit WindowWorker(const WindowFeed& feed) : feed_(feed) {}
+
+  void claim(const RowRange& range) override { range_ = range; }
+
+  void fill(int64_t i, const BatchBuffer& batch, SkippedRecords&) override {
+    const int64_t row = range_.first_row + i;
+    const Window& window = feed_.draw(row, range_.offset(i));
+    try {
+      write(window, feed_.sample(range_.offset(i)), batch.layout[0].order, batch.row(0, row));
+    } catch (const Error& error) {
+      throw Error(error.code(), fmt::format("{}: {}", describe(i), error.what()));
+    }
+    *batch.row(1, row) = static_cast<float>(window.label);
+  }
+
+  std::string describe(int64_t i) const override {
+    return feed_.describe(feed_.draw(range_.first_row + i, range_.offset(i)));
+  }
+
+ private:
+  void write(const Window& window, const Sampling& item, MemoryFormat order, float* out) {
+    const WindowSettings& settings = feed_.settings();
+    const ItemShape shape{kChannels, settings.shape.crop, settings.shape.crop};
+    const PixelView picture = decoder_.decode(feed_.picture(window, bytes_), ColorMode::kColor);
+    const WindowCut cut = cut_window(window, settings.shape, static_cast<int>(picture.shape.height),
+                                     static_cast<int>(picture.shape.width), item.x.flipped(), item.y.flipped());
+    std::fill(out, out + shape.count(), 0.0f);
+    if (cut.to_width == 0 || cut.to_height == 0) return;
+    const int64_t row_bytes = picture.shape.width * kChannels;
+    resize_bilinear(
+        {picture.bytes + cut.y * row_bytes + cut.x * kChannels, kChannels, cut.height, cut.width, row_bytes},
+        cut.to_height, cut.to_width, cut_);
+    PixelView pixels;
+    pixels.shape = {kChannels, cut.to_height, cut.to_width};
+    pixels.bytes = cut_.data();
+    pixels.interleaved = true;
+    Sampling sampling(pixels.shape);
+    if (item.y.flipped()) sampling.y.flip();
+    if (item.x.flipped()) sampling.x.flip();
+    ItemView place = item_view(out, shape, order);
+    place.data += cut.to_y * place.h_step + cut.to_x * place.w_step;
+    write_item(pixels, sampling, feed_.mean(cut.to_y, cut.to_x), settings.scale, place);
+  }
+
+  const WindowFeed& feed_;
+  RowRange range_;
+  ImageDecoder decoder_;
+  std::string bytes_;
+  std::vector<uint8_t> cut_;
+};
+
+std::unique_ptr<FeedWorker> WindowFeed::make_worker() { return std::make_unique<WindowWorker>(*this); }
+
+void check_cut(SourceContext& context) {
+  constexpr uint32_t kLargestCrop = 32767;
+  const caffe::WindowDataParameter& param = context.layer().window_data_param();
+  const uint32_t crop = context.layer().transform_param().crop_size();
+  if (crop < 1 || crop > kLargestCrop)
+    context.error("transform_param.crop_size", fmt::format("crop_size, the side of an item, is {}", crop),
+                  fmt::format("give the side of the windows after warping, 1 to {}", kLargestCrop));
+  else if (param.context_pad() >= (crop + 1) / 2)
+    context.error("window_data_param.context_pad",
+                  fmt::format("context_pad {} on both sides leaves nothing of crop_size {}", param.context_pad(), crop),
+                  "choose less");
+  if (param.crop_mode() != "warp" && param.crop_mode() != "square")
+    context.error("window_data_param.crop_mode", fmt::format("crop_mode is \"{}\"", param.crop_mode()),
+                  "\"warp\" or \"square\" are known");
+  if (!(param.fg_fraction() >= 0 && param.fg_fraction() <= 1))
+    context.error("window_data_param.fg_fraction", fmt::format("fg_fraction is {}", param.fg_fraction()),
+                  "it must be 0 to 1");
+}
+
+void check(SourceContext& context) {
+  const caffe::TransformationParameter& transform = context.layer().transform_param();
+  context.require("window_data_param.source", "give a window file");
+  context.require("window_data_param.batch_size", "give the number of windows in a batch");
+  check_transform(context);
+  check_cut(context);
+  if (transform.mean_value_size() > 1 && transform.mean_value_size() != kChannels)
+    context.error("transform_param.mean_value", fmt::format("{} mean values", transform.mean_value_size()),
+                  "Specify either 1 mean_value or as many as channels: 3");
+  warn_of_moved_fields(context, "window_data_param", {"mean_file", "crop_size", "mirror"});
+  if (transform.has_scale())
+    context.warning("transform_param.scale", "transform_param.scale has no effect here, as in Caffe",
+                    "set window_data_param.scale");
+}
+
+WindowSettings settings_of(const SourceContext& context) {
+  const caffe::WindowDataParameter& param = context.layer().window_data_param();
+  WindowSettings settings;
+  settings.root = param.root_folder();
+  settings.batch_size = param.batch_size();
+  const auto foreground = static_cast<int64_t>(static_cast<float>(param.batch_size()) * param.fg_fraction());
+  settings.background_rows = settings.batch_size - foreground;
+  settings.shape.crop = static_cast<int>(context.layer().transform_param().crop_size());
+  settings.shape.context_pad = static_cast<int>(param.context_pad());
+  settings.shape.square = param.crop_mode() == "square";
+  settings.scale = param.scale();
+  settings.key = context.random_key("windows");
+  return settings;
+}
+
+// The draw that chooses a window decides on mirroring with its second word.
+PictureSteps steps_of(const SourceContext& context) {
+  CropAndMirror mirror;
+  mirror.mirror = context.layer().transform_param().mirror();
+  mirror.key = context.random_key("windows");
+  mirror.mirror_word = 1;
+  return PictureSteps(context, mirror);
+}
+
+void check_mean(SourceContext& context, const PictureMean& mean, int64_t crop) {
+  if (!mean.has_image()) return;
+  const ItemShape shape = mean.image_shape();
+  if (shape.channels != kChannels || shape.width < crop || shape.height < crop + (shape.width - crop) / 2)
+    context.data_error(
+        "transform_param.mean_file",
+        fmt::format("the mean image {} is {}: 3 channels and at least crop_size {} on each side are needed",
+                    context.layer().transform_param().mean_file(), shape.text(), crop));
+}
+
+void check_windows(const WindowSettings& settings, const WindowList& list) {
+  const int64_t foreground_rows = settings.batch_size - settings.background_rows;
+  if ((settings.background_rows == 0 || !list.background.empty()) && (foreground_rows == 0 || !list.foreground.empty()))
+    return;
+  throw data_error(
+      "a batch takes {} background and {} foreground windows, but {} has {} and {}: change fg_threshold, bg_threshold "
+      "or fg_fraction",
+      settings.background_rows, foreground_rows, list.file, list.background.size(), list.foreground.size());
+}
+
+std::unique_ptr<BatchFeed> open(SourceContext& context) {
+  const caffe::WindowDataParameter& param = context.layer().window_data_param();
+  WindowSettings settings = settings_of(context);
+  PictureMean mean(context);
+  check_mean(context, mean, settings.shape.crop);
+  WindowList list = read_window_list(param.source(), param.fg_threshold(), param.bg_threshold());
+  check_windows(settings, list);
+  std::vector<std::string> cache;
+  if (param.cache_images()) {
+    cache.resize(list.pictures.size());
+    for (size_t i = 0; i < cache.size(); ++i) read_image_file(settings.root + list.pictures[i], cache[i]);
+  }
+  return std::make_unique<WindowFeed>(std::move(settings), steps_of(context), std::move(mean), std::move(list),
+                                      std::move(cache));
+}
+
+REGISTER_SOURCE(window_data, .type = "WindowData", .summary = "batches of windows cut out of pictures", .min_tops = 2,
+                .max_tops = 2, .source = "window_data_param.source", .batch_size = "window_data_param.batch_size",
+                .check = check, .open = open, .example = R"(
+layer { name: "data" type: "WindowData" top: "data" top: "label"
+  transform_param { crop_size: 227 mirror: true mean_value: 104 mean_value: 117 mean_value: 123 }
+  window_data_param { source: "windows.txt" batch_size: 128 fg_fraction: 0.25 context_pad: 16 crop_mode: "warp" } }
+)");
+
+}  // namespace
+}  // namespace trainer
