@@ -42,11 +42,11 @@ Strides strides_of(const TensorDesc& desc) {
   const std::vector<int64_t> strides = desc.strides();
   const int spatial = desc.shape.rank() - 2;
   TRAINER_ASSERT(spatial >= 0 && spatial <= kSpatial);
-  Strides steps;
-  steps.n = strides[0];
-  steps.c = strides[1];
-  for (int i = 0; i < spatial; ++i) steps.spatial[kSpatial - spatial + i] = strides[static_cast<size_t>(2 + i)];
-  return steps;
+  Strides result;
+  result.n = strides[0];
+  result.c = strides[1];
+  for (int i = 0; i < spatial; ++i) result.spatial[kSpatial - spatial + i] = strides[static_cast<size_t>(2 + i)];
+  return result;
 }
 
 ConvolutionOperands convolution_operands(const OpInstance& instance) {

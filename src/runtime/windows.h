@@ -10,12 +10,12 @@ namespace trainer {
 
 struct ConvolutionGeometry {
   int64_t batch = 0, group = 1;
-  int64_t inputs = 0, outputs = 0;  // channels of one group
+  int64_t inputs = 0, outputs = 0;  // channels per group
   Windows windows;
 
   int64_t in_channels() const { return group * inputs; }
   int64_t out_channels() const { return group * outputs; }
-  // Elements of one filter of one group: inputs * taps.
+  // The elements of one filter: inputs * taps.
   int64_t filter() const { return inputs * windows.taps(); }
   // Each output reads one input position and each input is read once: the operation is a matrix product.
   bool pointwise() const;
@@ -44,7 +44,7 @@ ConvolutionOperands convolution_operands(const OpInstance& instance);
 // Why these are not channels-last images with row-major weights, or have no elements; or "".
 std::string refuse_images(const ConvolutionOperands& operands);
 
-// Of the four pool kinds.
+// For the four pool kinds.
 PoolGeometry pool_geometry(const OpInstance& instance);
 
 }  // namespace trainer

@@ -1,4 +1,4 @@
-// bfloat16: the conversions, and every kernel that takes it against the reference on the same rounded numbers.
+// bfloat16: the conversions, and every kernel that supports it against the reference on the same rounded values.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -19,13 +19,13 @@ TEST(Bf16, IsTheUpperHalfOfAFloatRoundedToTheEven) {
   EXPECT_EQ(bits(1.0f), 0x3F80);
   EXPECT_EQ(bits(-2.0f), 0xC000);
   EXPECT_EQ(bits(0.0f), 0);
-  EXPECT_EQ(bits(1.0f + 0x1p-8f), 0x3F80);                     // halfway: to the even one below
-  EXPECT_EQ(bits(1.0f + 3 * 0x1p-8f), 0x3F82);                 // halfway: to the even one above
-  EXPECT_EQ(bits(1.0f + 0x1p-8f + 0x1p-20f), 0x3F81);          // past halfway
+  EXPECT_EQ(bits(1.0f + 0x1p-8f), 0x3F80);                     // halfway: to even, down
+  EXPECT_EQ(bits(1.0f + 3 * 0x1p-8f), 0x3F82);                 // halfway: to even, up
+  EXPECT_EQ(bits(1.0f + 0x1p-8f + 0x1p-20f), 0x3F81);          // above halfway
   EXPECT_EQ(bits(std::numeric_limits<float>::max()), 0x7F80);  // rounds to infinity
   EXPECT_EQ(bits(std::numeric_limits<float>::infinity()), 0x7F80);
   EXPECT_TRUE(std::isnan(to_float(to_bf16(std::numeric_limits<float>::quiet_NaN()))));
-  // Its set bits all in the lower half.
+  // A NaN whose mantissa bits are all in the lower half.
   EXPECT_TRUE(std::isnan(to_float(to_bf16(__builtin_bit_cast(float, 0x7F800001u)))));
   EXPECT_EQ(to_float(static_cast<Bf16>(0x4049)), 3.140625f);
 }
@@ -46,7 +46,7 @@ bool is_bf16_kind(OpKind kind) {
   }
 }
 
-// The op as lower_precision hands it on: weights, biases and the gradient of weights stay f32.
+// The op after lower_precision: weights, biases and the gradient of weights stay f32.
 OpCase narrowed(const OpCase& c) {
   OpCase out = c;
   const auto narrow = [](TensorDesc& desc) {
@@ -87,7 +87,7 @@ std::vector<float> floats(const Bytes& bytes, const TensorDesc& desc) {
   return out;
 }
 
-// The reference in floats on the same rounded operands.
+// The results of the reference in f32 on the same rounded operands.
 std::vector<Bytes> expected_of(const OpCase& narrow, const OpCase& wide, const std::vector<Bytes>& operands) {
   std::vector<Bytes> widened;
   for (size_t i = 0; i < operands.size(); ++i) {
@@ -100,7 +100,7 @@ std::vector<Bytes> expected_of(const OpCase& narrow, const OpCase& wide, const s
   return run_kernel(reference_of(wide.op->kind), wide.instance, widened, 2);
 }
 
-// A result's own rounding is 2^-9 of it, and so is that of each weight.
+// The rounding of a result is 2^-9 of it; the same is true for each weight.
 constexpr float kTolerance = 0x1p-7f;
 
 TEST(Bf16, KernelsAgreeWithTheReference) {

@@ -1,4 +1,4 @@
-// The CPU as a device: memory, choice of kernels, the environment's say.
+// The CPU as a device: memory, the choice of kernels, environment variables.
 #include <gtest/gtest.h>
 
 #include <cstdlib>

@@ -1,20 +1,16 @@
-// The fixed kernels of the CUDA device, compiled by the host's compiler and run by an emulator of blocks and threads,
-// against the CPU's reference.
-#include <dlfcn.h>
+// The fixed kernels of the CUDA device, compiled as C++ and run on an emulator of thread blocks, against the CPU's
+// reference.
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cfloat>
 #include <cmath>
-#include <filesystem>
-#include <fstream>
 #include <limits>
 
-#include "device/cuda/interpreted_map.h"
-#include "device/cuda/kernel_arguments.h"
+#include "device/cuda/fixed_kernel.h"
 #include "device/cuda/kernels/convolution.h"
 #include "device/cuda/kernels/copy.h"
+#include "device/cuda/kernels/interpreter.h"
 #include "device/cuda/kernels/lrn.h"
 #include "device/cuda/kernels/matmul.h"
 #include "device/cuda/kernels/pool.h"
@@ -34,70 +30,7 @@ static_assert(static_cast<int>(cuda::ElementType::kU8) == static_cast<int>(DType
 
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
-// The emulated launches, in one library.
-class Emulated {
- public:
-  static const Emulated& get() {
-    static Emulated instance;
-    return instance;
-  }
-
-  template <typename Arguments>
-  void launch(const std::string& name, const Arguments& arguments) const {
-    ASSERT_NE(library_, nullptr);
-    const auto function = reinterpret_cast<int (*)(const Arguments&)>(dlsym(library_, name.c_str()));
-    ASSERT_NE(function, nullptr) << name;
-    ASSERT_EQ(function(arguments), 0) << name;
-  }
-
- private:
-  Emulated() {
-    char folder[] = "/tmp/trainer_kernels_XXXXXX";
-    if (mkdtemp(folder) == nullptr) return;
-    const std::filesystem::path path = folder;
-    std::string sources = (path / "launches.cc").string();
-    {
-      std::ofstream out(path / "launches.cc");
-      out << "#include \"device/cuda/kernels/launch.h\"\n";
-      const std::pair<const char*, std::vector<const char*>> launches[] = {
-          {"CopyArguments", {"copy"}},
-          {"ReshapeArguments", {"reshape"}},
-          {"PoolArguments", {"max_pool", "max_pool_gradient", "sum_pool", "sum_pool_gradient"}},
-          {"LrnArguments", {"lrn", "lrn_gradient"}},
-          {"MatmulArguments", {"matmul"}},
-          {"ConvolutionArguments", {"convolution", "convolution_input_gradient", "convolution_weight_gradient"}},
-          {"RecurrenceStep", {"tanh_step", "lstm_step"}},
-          {"RecurrenceGradientStep", {"tanh_gradient_step", "lstm_gradient_step"}},
-          {"InterpretedMap", {"interpreted"}}};
-      for (const auto& [arguments, names] : launches) {
-        for (const char* name : names) {
-          out << fmt::format("extern \"C\" int {}(const trainer::cuda::{}& a) {{\n", name, arguments)
-              << fmt::format("  return trainer::cuda::launch_{}(a, nullptr);\n}}\n", name);
-        }
-      }
-    }
-    for (const char* family : {"convolution", "copy", "interpreter", "lrn", "matmul", "pool", "recurrence"})
-      sources += fmt::format(" {}/src/device/cuda/kernels/{}.cu", TRAINER_SOURCE_DIR, family);
-    const std::string library = (path / "kernels.so").string();
-    const std::string compile = fmt::format(
-        "{} -x c++ -std=c++20 -O1 -ffp-contract=off -w -I{}/src "
-        "-include {}/tests/emulated_gpu/cuda_emulator.h -shared -fPIC -o {} {} {}/tests/emulated_gpu/cuda_emulator.cc",
-        TRAINER_COMPILER, TRAINER_SOURCE_DIR, TRAINER_SOURCE_DIR, library, sources, TRAINER_SOURCE_DIR);
-    if (std::system(compile.c_str()) == 0) {
-      library_ = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
-    } else {
-      ADD_FAILURE() << compile;
-    }
-    std::filesystem::remove_all(path);
-  }
-
-  void* library_ = nullptr;
-};
-
-template <typename Arguments>
-void launch(const std::string& name, const Arguments& arguments) {
-  Emulated::get().launch(name, arguments);
-}
+void check_launch(cudaError_t result) { ASSERT_EQ(result, cudaSuccess); }
 
 // The addresses of a run, valid as long as it is.
 cuda::Addresses addresses_of(OpRun& run) {
@@ -110,40 +43,47 @@ cuda::Addresses addresses_of(OpRun& run) {
 
 void run_copy(OpRun& run) {
   if (run.c.op->kind == OpKind::kReshape)
-    return launch("reshape", cuda::reshape_arguments(run.c.instance, addresses_of(run)));
+    return check_launch(cuda::launch_reshape(cuda::reshape_arguments(run.c.instance, addresses_of(run)), nullptr));
   for (size_t input = 0; input < run.inputs.size(); ++input)
-    launch("copy", cuda::copy_arguments(run.c.instance, input, addresses_of(run)));
+    check_launch(cuda::launch_copy(cuda::copy_arguments(run.c.instance, input, addresses_of(run)), nullptr));
 }
 
-void run_pool(OpRun& run) {
-  const OpKind kind = run.c.op->kind;
-  launch(kind == OpKind::kMaxPool           ? "max_pool"
-         : kind == OpKind::kMaxPoolGradient ? "max_pool_gradient"
-         : kind == OpKind::kSumPool         ? "sum_pool"
-                                            : "sum_pool_gradient",
-         cuda::pool_arguments(run.c.instance, addresses_of(run)));
+void launch_pool(OpKind kind, const cuda::PoolArguments& a) {
+  const auto launch = kind == OpKind::kMaxPool           ? cuda::launch_max_pool
+                      : kind == OpKind::kMaxPoolGradient ? cuda::launch_max_pool_gradient
+                      : kind == OpKind::kSumPool         ? cuda::launch_sum_pool
+                                                         : cuda::launch_sum_pool_gradient;
+  check_launch(launch(a, nullptr));
 }
+void run_pool(OpRun& run) { launch_pool(run.c.op->kind, cuda::pool_arguments(run.c.instance, addresses_of(run))); }
 
 void run_lrn(OpRun& run) {
   cuda::LrnArguments a = cuda::lrn_arguments(run.c.instance, addresses_of(run));
   std::vector<float> products(static_cast<size_t>(run.in(0).shape.count()));
   a.products = products.data();
-  launch(run.c.op->kind == OpKind::kLrn ? "lrn" : "lrn_gradient", a);
+  const auto launch = run.c.op->kind == OpKind::kLrn ? cuda::launch_lrn : cuda::launch_lrn_gradient;
+  check_launch(launch(a, nullptr));
 }
 
-void run_matmul(OpRun& run) { launch("matmul", cuda::matmul_arguments(run.c.instance, addresses_of(run))); }
+void run_matmul(OpRun& run) {
+  check_launch(cuda::launch_matmul(cuda::matmul_arguments(run.c.instance, addresses_of(run)), nullptr));
+}
 
-// Whether the sums of a weight gradient were cut into parts.
+void launch_convolution(OpKind kind, const cuda::ConvolutionArguments& a) {
+  const auto launch = kind == OpKind::kConvolution                 ? cuda::launch_convolution
+                      : kind == OpKind::kConvolutionWeightGradient ? cuda::launch_convolution_weight_gradient
+                                                                   : cuda::launch_convolution_input_gradient;
+  check_launch(launch(a, nullptr));
+}
+
+// Returns whether the sums of a weight gradient were split into parts.
 bool run_convolution(OpRun& run) {
   const OpKind kind = run.c.op->kind;
   const bool weights = kind == OpKind::kConvolutionWeightGradient;
   cuda::ConvolutionArguments a = cuda::convolution_arguments(run.c.instance, addresses_of(run));
   std::vector<float> partial(weights ? static_cast<size_t>(cuda::partial_floats(a)) : 0, kNaN);
   if (!partial.empty()) a.partial = partial.data();
-  launch(kind == OpKind::kConvolution ? "convolution"
-         : weights                    ? "convolution_weight_gradient"
-                                      : "convolution_input_gradient",
-         a);
+  launch_convolution(kind, a);
   return !partial.empty();
 }
 
@@ -156,7 +96,7 @@ void multiply(int64_t m, int64_t n, int64_t k, const float* a, const float* b, b
   product.a = a;
   product.b = b;
   product.y = y;
-  launch("matmul", product);
+  check_launch(cuda::launch_matmul(product, nullptr));
 }
 
 void run_recurrence(OpRun& run) {
@@ -181,7 +121,7 @@ void run_recurrence(OpRun& run) {
       step.c = out(1) + t * state;
       step.gates = out(2) + t * gate;
     }
-    launch(lstm ? "lstm_step" : "tanh_step", step);
+    check_launch((lstm ? cuda::launch_lstm_step : cuda::launch_tanh_step)(step, nullptr));
   }
 }
 
@@ -211,13 +151,13 @@ void run_recurrence_gradient(OpRun& run) {
     } else {
       step.h = in(3) + t * state;
     }
-    launch(lstm ? "lstm_gradient_step" : "tanh_gradient_step", step);
+    check_launch((lstm ? cuda::launch_lstm_gradient_step : cuda::launch_tanh_gradient_step)(step, nullptr));
   }
 }
 
 constexpr float kTolerance = 1e-5f;
 
-// Runs every case on f32 (and bytes), and with `narrow` on the narrower types too.
+// Runs every case on f32 (and bytes), and with `narrow` also on the 16-bit types.
 template <typename Execute>
 void check(const std::vector<OpCase>& cases, bool narrow, const Execute& execute, float tolerance = kTolerance) {
   for (const OpCase& c : cases) {
@@ -245,7 +185,7 @@ TEST(CudaKernels, CopiesAgreeWithTheReference) {
   }
 }
 
-// Copies of more axes than ops have, in any sequence on both sides, with zeros around the source.
+// Copies with more axes than ops have, in any order on both sides, with zeros around the source.
 TEST(CudaKernels, CopiesAnyAxes) {
   for (uint64_t seed = 0; seed < 300; ++seed) {
     uint64_t drawn = 0;
@@ -253,7 +193,7 @@ TEST(CudaKernels, CopiesAnyAxes) {
       return static_cast<int64_t>(philox_element(seed, 0, drawn++) % static_cast<uint64_t>(end));
     };
     cuda::CopyArguments a;
-    // Few axes so long that they transpose, or many short ones.
+    // Few long axes, which transpose, or many short axes.
     const bool few = draw(3) > 0;
     a.dims = static_cast<int>(few ? 2 + draw(3) : draw(cuda::kCopyDims + 1));
     a.element_bytes = 1 << draw(3);
@@ -273,7 +213,7 @@ TEST(CudaKernels, CopiesAnyAxes) {
     for (int dim : from_axes) a.from_strides[dim] = from_count, from_count *= source_extent(dim);
     for (int dim : to_axes) a.to_strides[dim] = to_count, to_count *= a.extents[dim];
     const size_t size = static_cast<size_t>(a.element_bytes);
-    // The source begins an element later than addresses that divide by much.
+    // An odd seed offsets the source by one element, so that it is less aligned.
     std::vector<char> source(static_cast<size_t>(from_count + 1) * size);
     std::vector<char> expected(static_cast<size_t>(to_count) * size, 'x'), got = expected;
     for (size_t i = 0; i < source.size(); ++i) source[i] = static_cast<char>(philox_element(seed, 1, i));
@@ -296,7 +236,7 @@ TEST(CudaKernels, CopiesAnyAxes) {
         std::memset(target, 0, size);
       }
     }
-    launch("copy", a);
+    check_launch(cuda::launch_copy(a, nullptr));
     ASSERT_FALSE(HasFatalFailure());
     ASSERT_TRUE(expected == got) << "seed " << seed;
   }
@@ -309,10 +249,10 @@ TEST(CudaKernels, OffsetsBeyond32BitsAreRight) {
       const OpInstance& instance = far.c.instance;
       const cuda::Addresses at{in, out};
       switch (instance.op->kind) {
-        case OpKind::kSlice: return launch("copy", cuda::copy_arguments(instance, 0, at));
+        case OpKind::kSlice: return check_launch(cuda::launch_copy(cuda::copy_arguments(instance, 0, at), nullptr));
         case OpKind::kMaxPool:
-        case OpKind::kSumPool: return launch(name_of(instance.op->kind), cuda::pool_arguments(instance, at));
-        default: return launch(name_of(instance.op->kind), cuda::convolution_arguments(instance, at));
+        case OpKind::kSumPool: return launch_pool(instance.op->kind, cuda::pool_arguments(instance, at));
+        default: return launch_convolution(instance.op->kind, cuda::convolution_arguments(instance, at));
       }
     });
     ASSERT_FALSE(HasFatalFailure());
@@ -337,12 +277,12 @@ TEST(CudaKernels, NarrowNumbersAreRoundedToTheEven) {
     a.b = &one;
     a.y = rounded.data();
     a.y_type = static_cast<cuda::ElementType>(dtype);
-    launch("matmul", a);
+    check_launch(cuda::launch_matmul(a, nullptr));
     a.a = rounded.data();
     a.a_type = a.y_type;
     a.y = back.data();
     a.y_type = cuda::ElementType::kF32;
-    launch("matmul", a);
+    check_launch(cuda::launch_matmul(a, nullptr));
     for (int64_t i = 0; i < count; ++i) {
       const float number = numbers[static_cast<size_t>(i)], read = back[static_cast<size_t>(i)];
       set_value(&expected, dtype, i, number);
@@ -404,14 +344,14 @@ TEST(CudaKernels, MatmulsAgreeWithTheReference) {
 }
 
 TEST(CudaKernels, ConvolutionsAgreeWithTheReference) {
-  constexpr int64_t kMostWork = 3'000'000;  // what an emulator of threads does in bearable time
+  constexpr int64_t kMaxWork = 3'000'000;  // limits the time on the emulator
   std::vector<OpCase> all, cases, few;
   add_convolutions(&all);
-  // Sums so long that a weight gradient is cut into parts, by tiles and by narrow groups.
+  // Sums that are long enough for a weight gradient in parts, by tiles and by narrow groups.
   add_convolution(&all, 5, 8, 9, 1, {{31, 1}, {33, 1}});
   add_convolution(&all, 5, 9, 9, 9, {{31, 3, 1, 1}, {33, 1}});
   for (const OpCase& c : all) {
-    if (work_of(c) <= kMostWork) cases.push_back(c);
+    if (work_of(c) <= kMaxWork) cases.push_back(c);
   }
   int parted = 0;
   check(cases, false, [&parted](OpRun& run) { parted += run_convolution(run); });
@@ -427,7 +367,7 @@ TEST(CudaKernels, RecurrencesAgreeWithTheReference) {
     if (c.op->kind == OpKind::kRecurrenceGradient) gradients.push_back(c);
   }
   std::erase_if(cases, [](const OpCase& c) { return c.op->kind == OpKind::kRecurrenceGradient; });
-  // Strides hand the rounding of their sums on, several times as large.
+  // Steps pass on and amplify the rounding of their sums.
   constexpr float kStepsTolerance = 1e-4f;
   check(cases, false, run_recurrence, kStepsTolerance);
   check(gradients, false, run_recurrence_gradient, kStepsTolerance);
@@ -438,7 +378,7 @@ TEST(CudaKernels, SmallMapsAgreeWithTheReference) {
   for (uint64_t seed = 0; seed < 400; ++seed) {
     MapGenerator generator(seed);
     const MapCase c = generator.make();
-    if (!cuda::refuse_interpreted_map(c.instance()).empty()) continue;
+    if (!cuda::refuse_interpreter(c.instance()).empty()) continue;
     std::vector<TestTensor> operands, results;
     std::vector<void*> in, out;
     for (size_t i = 0; i < c.inputs.size(); ++i) operands.push_back(random_tensor(c.inputs[i], seed + i));
@@ -446,8 +386,8 @@ TEST(CudaKernels, SmallMapsAgreeWithTheReference) {
     for (const TensorDesc& desc : c.outputs) results.emplace_back(desc);
     for (TestTensor& operand : operands) in.push_back(operand.raw());
     for (TestTensor& result : results) out.push_back(result.raw());
-    const auto launches = cuda::interpreted_map(c.instance(), {in, out}, &seed);
-    for (const cuda::InterpretedMap& map : launches) launch("interpreted", map);
+    const auto launches = cuda::interpreter_arguments(c.instance(), {in, out}, &seed);
+    for (const cuda::InterpretedMap& map : launches) check_launch(cuda::launch_interpreter(map, nullptr));
     expect_close(c, generator, expected, results, fmt::format("seed {}", seed));
     if (HasFatalFailure()) return;
     ++interpreted;
@@ -463,7 +403,7 @@ TEST(CudaKernels, MapsThatAreNotSmallAreNotInterpreted) {
     int node = c.input(Shape{elements});
     for (int i = 1; i < nodes; ++i) node = c.node(Fn::kAbs, node);
     c.store(node);
-    return cuda::refuse_interpreted_map(c.instance());
+    return cuda::refuse_interpreter(c.instance());
   };
   EXPECT_EQ(refusal(1024, 64), "");
   EXPECT_EQ(refusal(1025, 1), "1025 elements");

@@ -1,6 +1,5 @@
-// Every text that the CUDA device generates for the layers' examples, the nets of models/ and the update
-// rules, compiled by NVRTC for the architectures that are served. The programs are planned for a GPU that
-// need not be there.
+// Compiles every kernel that the CUDA device generates for the layers' examples, the nets of models/ and the update
+// rules with NVRTC, for the supported architectures. The programs are only planned: no GPU is needed.
 #include <dlfcn.h>
 #include <gtest/gtest.h>
 
@@ -29,12 +28,12 @@
 namespace trainer {
 namespace {
 
-using TextSet = std::set<std::string>;
+using SourceSet = std::set<std::string>;
 
-// Small maps are interpreted, the examples' nearly all; most of the others differ in expression or element types.
-constexpr size_t kMostTexts = 300;
+// Small maps are interpreted, among them nearly all of the examples. Most others differ in expression or element types.
+constexpr size_t kMaxSources = 300;
 
-// The plugin that the program opens, whatever lies beside this one.
+// The plugin of this build, even if another one is beside this test.
 std::unique_ptr<Device> planned_gpu() {
   void* plugin = dlopen(TRAINER_CUDA_PLUGIN, RTLD_NOW | RTLD_LOCAL);
   if (plugin == nullptr) throw device_error("{}", dlerror());
@@ -45,12 +44,12 @@ std::unique_ptr<Device> planned_gpu() {
   return planning_device(std::unique_ptr<Device>(open(&spec, TRAINER_VERSION, &options)));
 }
 
-// What one precision's programs generate.
+// Collects the sources of the programs of one precision.
 class Generator {
  public:
   explicit Generator(Precision precision) : precision_(precision) {}
 
-  // Its gradients too in phase TRAIN.
+  // In phase TRAIN also its gradients.
   void add_example(const ExampleNet& example, caffe::Phase phase) {
     DeviceSession device_session(planned_gpu(), precision_);
     NetText text(example.text, phase);
@@ -82,7 +81,7 @@ class Generator {
     take(device_session);
   }
 
-  const TextSet& texts() const { return texts_; }
+  const SourceSet& sources() const { return sources_; }
 
  private:
   // A net of models/ on random batches.
@@ -102,15 +101,15 @@ class Generator {
   };
 
   void take(const DeviceSession& device_session) {
-    const std::vector<std::string> texts = device_session.device->generated_texts();
-    texts_.insert(texts.begin(), texts.end());
+    const std::vector<std::string> sources = device_session.device->generated_texts();
+    sources_.insert(sources.begin(), sources.end());
   }
 
   Precision precision_;
-  TextSet texts_;
+  SourceSet sources_;
 };
 
-TextSet generated_texts(Precision precision) {
+SourceSet generated_sources(Precision precision) {
   Generator generator(precision);
   for (const auto& file : std::filesystem::recursive_directory_iterator(TRAINER_SOURCE_DIR "/models")) {
     const std::string path = file.path().string();
@@ -125,17 +124,17 @@ TextSet generated_texts(Precision precision) {
     solver.set_clip_gradients(35);
     generator.add_update(TRAINER_SOURCE_DIR "/models/lenet/lenet_train_test.prototxt", solver);
   }
-  const size_t of_models = generator.texts().size();
+  const size_t of_models = generator.sources().size();
   for (const ExampleNet& example : example_nets()) {
     for (const caffe::Phase phase : {caffe::TRAIN, caffe::TEST}) generator.add_example(example, phase);
   }
-  std::cout << fmt::format("{}: {} texts of models and update rules, {} with the layers' examples\n",
-                           name_of(precision), of_models, generator.texts().size());
-  return generator.texts();
+  std::cout << fmt::format("{}: {} sources of models and update rules, {} with the layers' examples\n",
+                           name_of(precision), of_models, generator.sources().size());
+  return generator.sources();
 }
 
 struct Compilation {
-  const std::string* text;
+  const std::string* source;
   int architecture;
   std::string problem;  // "" where it compiles
 };
@@ -158,7 +157,7 @@ std::string check_cubin(const std::string& cubin, int architecture) {
   return "";
 }
 
-// Which of NVIDIA's libraries is not installed, or "". Other errors are failures.
+// The error if one of NVIDIA's libraries is not installed, or "". Other errors are failures.
 std::string absence_of(void (*open)()) {
   try {
     open();
@@ -171,41 +170,41 @@ std::string absence_of(void (*open)()) {
 
 TEST(CudaTexts, CompileForEveryArchitecture) {
   if (const std::string absent = absence_of([] { cuda::cudnn(); }); !absent.empty())
-    GTEST_SKIP() << absent;  // takes NVRTC, too
-  const TextSet floats = generated_texts(Precision::kFP32);
-  TextSet all = generated_texts(Precision::kBF16);
+    GTEST_SKIP() << absent;  // also opens NVRTC
+  const SourceSet floats = generated_sources(Precision::kFP32);
+  SourceSet all = generated_sources(Precision::kBF16);
   std::vector<Compilation> compilations;
-  for (const std::string& text : floats) compilations.push_back({&text, 75, ""});
+  for (const std::string& source : floats) compilations.push_back({&source, 75, ""});
   all.insert(floats.begin(), floats.end());
-  // A text is the same for all architectures: what the oldest one compiles fails on a later one only by a part of NVRTC
-  // that all texts go through, so the later ones take turns.
+  // A source is the same for all architectures. If the oldest one compiles, a later one can fail only in a part of
+  // NVRTC that all sources use, so each source is compiled for one later architecture in turn.
   constexpr std::array kLater = {90, 100, 110, 120};
   size_t turn = 0;
-  for (const std::string& text : all) {
-    EXPECT_EQ(text.find("__CUDA_ARCH__"), std::string::npos) << text;
-    compilations.push_back({&text, 80, ""});
-    compilations.push_back({&text, kLater[turn++ % kLater.size()], ""});
+  for (const std::string& source : all) {
+    EXPECT_EQ(source.find("__CUDA_ARCH__"), std::string::npos) << source;
+    compilations.push_back({&source, 80, ""});
+    compilations.push_back({&source, kLater[turn++ % kLater.size()], ""});
   }
-  std::cout << all.size() << " texts" << std::endl;
-  EXPECT_LT(all.size(), kMostTexts) << "do names, extents or constants stand in texts?";
+  std::cout << all.size() << " sources" << std::endl;
+  EXPECT_LT(all.size(), kMaxSources) << "do sources contain names, extents or constants?";
 
 #pragma omp parallel for schedule(dynamic)
   for (size_t i = 0; i < compilations.size(); ++i) {
     Compilation& c = compilations[i];
     try {
-      c.problem = check_cubin(cuda::compile_text(*c.text, fmt::format("sm_{}", c.architecture)), c.architecture);
+      c.problem = check_cubin(cuda::compile_source(*c.source, fmt::format("sm_{}", c.architecture)), c.architecture);
     } catch (const Error& error) {
       c.problem = error.what();
     }
   }
-  for (const Compilation& c : compilations) EXPECT_EQ(c.problem, "") << "sm_" << c.architecture << "\n" << *c.text;
+  for (const Compilation& c : compilations) EXPECT_EQ(c.problem, "") << "sm_" << c.architecture << "\n" << *c.source;
 }
 
 TEST(CudaTexts, ArePtxForAnArchitectureThatNvrtcDoesNotKnow) {
   if (const std::string absent = absence_of([] { cuda::nvrtc(); }); !absent.empty()) GTEST_SKIP() << absent;
-  const std::string code = cuda::compile_text("extern \"C\" __global__ void k(float* x) { *x = 1; }", "sm_999");
+  const std::string code = cuda::compile_source("extern \"C\" __global__ void k(float* x) { *x = 1; }", "sm_999");
   EXPECT_NE(code.find(".entry k("), std::string::npos);
-  EXPECT_EQ(code.back(), 0);  // as the driver reads it
+  EXPECT_EQ(code.back(), 0);  // the driver needs the terminating zero
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// The GPUs whose data sheets the plugin has.
+// The data sheets of GPUs.
 #include "device/cuda/device_properties.h"
 
 #include <gtest/gtest.h>
@@ -6,7 +6,7 @@
 namespace trainer::cuda {
 namespace {
 
-// A GPU as the driver describes it, the memory in MiB; the name of its data sheet, or "".
+// The name of the data sheet of a GPU with these properties (memory in MiB), or "".
 std::string sheet_of(const char* name, int multiprocessors, int64_t memory) {
   DeviceProperties properties;
   properties.name = name;

@@ -1,5 +1,5 @@
-// Ops on tensors whose bytes 31 and 32 bits do not count. A few elements are given and a few expected; all
-// others are zero, so that memory whose pages nobody writes can hold the operands.
+// Ops on tensors with byte offsets that exceed 31 and 32 bits. A case gives a few elements and expects a few; all
+// others are zero, so that the operands can be in memory whose pages are never written.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -15,7 +15,7 @@
 namespace trainer::cpu {
 
 struct FarElement {
-  size_t tensor;  // its number among the operands, or among the results
+  size_t tensor;  // the index of the operand or result
   std::vector<int64_t> at;
   float value;
 };
@@ -32,7 +32,7 @@ inline int64_t far_offset(const TensorDesc& desc, const std::vector<int64_t>& at
   return offset * size_of(desc.dtype);
 }
 
-// The bytes of an element, and back.
+// Conversions between the value and the bytes of an element.
 inline Bytes far_bytes(DType dtype, float value) {
   switch (dtype) {
     case DType::kBF16: return {static_cast<uint32_t>(to_bf16(value))};
@@ -45,7 +45,7 @@ inline float far_value(DType dtype, uint32_t bits) {
   return dtype == DType::kBF16 ? to_float(static_cast<Bf16>(bits)) : __builtin_bit_cast(float, bits);
 }
 
-// Calls run(addresses of the operands, of the results) on sparse memory, and compares.
+// Calls run(addresses of operands, addresses of results) on sparse memory and compares the results.
 template <typename Run>
 void check_far(const FarCase& far, const Run& run) {
   const OpInstance& instance = far.c.instance;
@@ -77,10 +77,10 @@ void check_far(const FarCase& far, const Run& run) {
 struct FarImages {
   int64_t items, rows, width;
 };
-constexpr FarImages kFarItems{3, 2, 350'000'000};   // rows 1.4e9 bytes apart, items 2.8e9
-constexpr FarImages kFarRows{1, 2, 1'050'000'000};  // rows 4.2e9 bytes apart
+constexpr FarImages kFarItems{3, 2, 350'000'000};   // distance of rows: 1.4e9 bytes; of items: 2.8e9 bytes
+constexpr FarImages kFarRows{1, 2, 1'050'000'000};  // distance of rows: 4.2e9 bytes
 
-// Windows of two rows at both ends of the rows.
+// Windows over two rows, at both ends of the rows.
 inline PoolAttributes far_window(const FarImages& images) {
   PoolAttributes window;
   window.kernel = {2, 2};
@@ -89,7 +89,7 @@ inline PoolAttributes far_window(const FarImages& images) {
   return window;
 }
 
-// Results are small.
+// Cases with small results.
 inline void add_far_reads(std::vector<FarCase>* cases, const FarImages& images) {
   const int64_t last = images.items - 1, second = images.items > 1 ? 1 : 0, end = images.width - 1;
   const TensorDesc x = tensor({images.items, 1, images.rows, images.width});
@@ -151,7 +151,7 @@ inline FarCase far_sum() {
                  {{0, {2, 0}, 6}, {0, {1, 0}, 2}, {0, {0, 0}, 0}});
 }
 
-// What also writes as much. For a GPU: it takes tens of gigabytes.
+// Cases that also write large results. They need tens of gigabytes, so they are for GPUs.
 inline std::vector<FarCase> far_writes() {
   std::vector<FarCase> cases;
   const auto [items, rows, width] = kFarItems;
@@ -194,12 +194,12 @@ inline std::vector<FarCase> far_writes() {
   lrn.alpha = 3;
   lrn.beta = 1;
   lrn.k = 1;
-  const TensorDesc normalised = tensor({2, 4, 1, 260'000'000});
-  const std::vector<int64_t> place = {1, 3, 0, normalised.shape[3] - 1};
-  cases.push_back({op_case("far", OpKind::kLrn, lrn, {normalised}, {normalised}),
+  const TensorDesc normalized = tensor({2, 4, 1, 260'000'000});
+  const std::vector<int64_t> place = {1, 3, 0, normalized.shape[3] - 1};
+  cases.push_back({op_case("far", OpKind::kLrn, lrn, {normalized}, {normalized}),
                    {{0, place, 3}},
                    {{0, place, 0.3f}, {0, {1, 2, 0, place[3]}, 0}}});
-  cases.push_back({op_case("far", OpKind::kLrnGradient, lrn, {normalised, normalised}, {normalised}),
+  cases.push_back({op_case("far", OpKind::kLrnGradient, lrn, {normalized, normalized}, {normalized}),
                    {{0, place, 3}, {1, place, 1}},
                    {{0, place, -0.08f}, {0, {1, 2, 0, place[3]}, 0}}});
 

@@ -1,4 +1,4 @@
-// The CPU's kernels on operands larger than 31 and 32 bits count in bytes.
+// The CPU's kernels on operands with byte offsets that exceed 31 and 32 bits.
 #include "device/far_cases.h"
 #include "device/narrow_cases.h"
 
@@ -25,7 +25,7 @@ TEST(FarOffsets, AreRightInEveryKernel) {
   }
 }
 
-// Windows whose taps lie further apart than 31 bits count, in padding of as much.
+// The distance of taps in a window exceeds 31 bits, and so does the padding.
 TEST(FarOffsets, AreRightBetweenTaps) {
   constexpr int64_t kFar = int64_t{1} << 30;
   std::vector<OpCase> cases;

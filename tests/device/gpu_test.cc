@@ -1,6 +1,6 @@
-// The CUDA plugin's kernels, on a GPU or an emulated one (test_gpu.h): what it chooses for each case of kernel_cases.h,
-// and generated maps, against the CPU's reference; on the emulated one with work run as late and as early as streams
-// allow.
+// The kernels of the CUDA plugin on a real or an emulated GPU (test_gpu.h) against the CPU's reference: the chosen
+// kernel for each case of kernel_cases.h, and generated maps. The emulated GPU runs work as late and as early as
+// streams allow.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -23,10 +23,10 @@ namespace trainer::cpu {
 namespace {
 
 std::vector<OpCase> small_convolutions() {
-  constexpr int64_t kMostWork = 1'000'000;
+  constexpr int64_t kMaxWork = 1'000'000;
   std::vector<OpCase> cases;
   add_convolutions(&cases);
-  std::erase_if(cases, [](const OpCase& c) { return work_of(c) > kMostWork; });
+  std::erase_if(cases, [](const OpCase& c) { return work_of(c) > kMaxWork; });
   return cases;
 }
 
@@ -47,7 +47,7 @@ class Gpu : public testing::Test {
     for (const std::string& chosen : chosen_) std::cout << "chosen: " << chosen << "\n";
   }
 
-  // Where it is not, what is chosen is up to NVIDIA's libraries, and work runs when it runs.
+  // On a real GPU, NVIDIA's libraries decide what is chosen, and the order of work is not controlled.
   bool emulated() const { return is_emulated(*device_); }
   std::vector<const char*> orders_of_work() const {
     return emulated() ? std::vector{"late", "eager"} : std::vector{"the GPU's own"};
@@ -59,8 +59,8 @@ class Gpu : public testing::Test {
 
   static constexpr int64_t kWorkspaceAlignment = 256;
 
-  // Memory of operands, and on a real GPU a guard zone after each, which must not change. The emulated GPU ends a
-  // process that touches memory after an allocation.
+  // The memory of operands. On a real GPU a guard zone follows each, which must not change. The emulated GPU ends the
+  // process on an access past an allocation.
   struct Placed {
     std::vector<std::unique_ptr<DeviceBlock>> blocks;
     std::vector<void*> guards;
@@ -68,7 +68,7 @@ class Gpu : public testing::Test {
   static constexpr int64_t kGuardBytes = 4096;
   static std::string guard() { return std::string(kGuardBytes, 'g'); }
 
-  // Memory for an operand that is aligned to no more than the contract says, and ends where a guard begins.
+  // Memory for an operand with exactly the guaranteed alignment, followed directly by a guard zone.
   void* place(Placed* placed, int64_t bytes, int64_t alignment = 64) {
     placed->blocks.push_back(
         std::make_unique<DeviceBlock>(*device_, bytes + alignment + (emulated() ? 0 : kGuardBytes)));
@@ -86,7 +86,7 @@ class Gpu : public testing::Test {
     }
   }
 
-  // Runs a kernel on the bytes of its operands; those of its results are given and replaced.
+  // Runs a kernel on copies of the operands and results, and copies the results back.
   template <typename Operands>
   void execute(Kernel& kernel, Operands& inputs, Operands& outputs, uint64_t pass) {
     Placed placed;
@@ -112,7 +112,7 @@ class Gpu : public testing::Test {
     check_guards(placed);
   }
 
-  // Operands and results of many gigabytes, of which a few elements go to the device and come back.
+  // Runs a case with operands and results of many gigabytes. Only a few elements are copied.
   void check_far(const FarCase& far) {
     const OpInstance& instance = far.c.instance;
     const KernelChoice choice = device_->choose(instance);
@@ -151,7 +151,7 @@ class Gpu : public testing::Test {
     expect_same(run, expected, tolerance);
   }
 
-  // Which implementation did it.
+  // Returns the name of the implementation.
   std::string compute(OpRun& run) {
     const KernelChoice choice = device_->choose(run.c.instance);
     chosen_.insert(std::string(name_of(run.c.op->kind)) + " " + choice.implementation);
@@ -165,7 +165,7 @@ class Gpu : public testing::Test {
   void check_relus() {
     std::vector<OpCase> cases = small_convolutions();
     add_matmuls(&cases);
-    std::erase_if(cases, [](const OpCase& c) { return relu_behind_bias(c) == nullptr; });
+    std::erase_if(cases, [](const OpCase& c) { return relu_after_bias(c) == nullptr; });
     ASSERT_GT(cases.size(), 20u);
     for (const OpCase& c : cases) {
       check_relu(c);
@@ -173,7 +173,7 @@ class Gpu : public testing::Test {
     }
   }
 
-  // A relu after a bias that makes all its operands NaN, or too low.
+  // A relu after a bias that makes all its inputs NaN or negative.
   void check_relu(const OpCase& c) {
     for (const float bias : {std::numeric_limits<float>::quiet_NaN(), -1e6f}) {
       OpRun run(c, random_operands(c));
@@ -181,7 +181,7 @@ class Gpu : public testing::Test {
       const std::string by = compute(run);
       for (int64_t i = 0; i < run.out(0).shape.count(); ++i) {
         const float y = value_of(run.outputs[0], run.out(0).dtype, i);
-        const bool right = std::isnan(bias) ? std::isnan(y) : relu_behind_bias(c)->slope == 0 ? y == 0 : y < 0;
+        const bool right = std::isnan(bias) ? std::isnan(y) : relu_after_bias(c)->slope == 0 ? y == 0 : y < 0;
         ASSERT_TRUE(right) << c.name << ", " << by << ": with a bias of " << bias << " the relu is " << y;
       }
     }
@@ -203,8 +203,8 @@ class Gpu : public testing::Test {
     expect_close(c, generator, expected, results, fmt::format("seed {}", seed));
   }
 
-  // Every `each`-th case on narrower floats too. Sizes decide the numbers, and the code of an implementation its order
-  // of work: the second order takes every third case, of all kinds of op.
+  // Checks all cases in f32, and every `each`-th case also in the 16-bit types. The second order of work runs every
+  // third case: sizes decide the numbers, and the order of work depends only on the code of an implementation.
   void check_all(const std::vector<OpCase>& cases, float tolerance, size_t each = 0, float narrow_tolerance = 1e-5f) {
     size_t step = 1;
     for (const char* order : orders_of_work()) {
@@ -222,7 +222,7 @@ class Gpu : public testing::Test {
   std::set<std::string> chosen_;
 };
 
-// cuDNN may take Winograd's method for floats.
+// cuDNN may use Winograd's method for f32.
 constexpr float kSums = 1e-5f, kWinograd = 5e-5f, kRoundedWeights = 1e-2f, kSteps = 1e-4f;
 
 TEST_F(Gpu, Convolutions) {
@@ -235,16 +235,16 @@ TEST_F(Gpu, Convolutions) {
 }
 
 TEST_F(Gpu, ConvolutionsThatCudnnDoesNotKnow) {
-  if (!emulated()) GTEST_SKIP() << "cuDNN knows what it knows";
+  if (!emulated()) GTEST_SKIP() << "the engines of a real cuDNN are fixed";
   setenv("EMULATED_CUDNN", "absent-engines", 1);
   new_device();
   check_all(small_convolutions(), kSums, 11);
   for (const std::string& chosen : chosen_) EXPECT_EQ(chosen.find("cudnn"), std::string::npos) << chosen;
 }
 
-// Bias and relu go behind the convolution.
+// Bias and relu follow the convolution.
 TEST_F(Gpu, ConvolutionsWithoutFusions) {
-  if (!emulated()) GTEST_SKIP() << "cuDNN knows what it knows";
+  if (!emulated()) GTEST_SKIP() << "the engines of a real cuDNN are fixed";
   setenv("EMULATED_CUDNN", "absent-fusions", 1);
   new_device();
   check_all(small_convolutions(), kSums, 11, kRoundedWeights);
@@ -262,9 +262,9 @@ TEST_F(Gpu, RelusWithoutTrials) {
 }
 
 TEST_F(Gpu, RelusWhereNoEnginePassesANan) {
-  if (!emulated()) GTEST_SKIP() << "the engines of a real cuDNN are given";
+  if (!emulated()) GTEST_SKIP() << "the engines of a real cuDNN are fixed";
   setenv("EMULATED_CUDNN", "drops-nan", 1);
-  for (int round = 0; round < 2; ++round) {  // in the second one the verdicts are kept ones
+  for (int round = 0; round < 2; ++round) {  // the second round uses cached results
     new_device();
     check_relus();
   }
@@ -305,7 +305,7 @@ TEST_F(Gpu, Matmuls) {
 }
 
 TEST_F(Gpu, MatmulsThatCublasltDoesNotKnow) {
-  if (!emulated()) GTEST_SKIP() << "cuBLASLt knows what it knows";
+  if (!emulated()) GTEST_SKIP() << "the algorithms of a real cuBLASLt are fixed";
   setenv("EMULATED_CUBLASLT", "absent-algorithms", 1);
   new_device();
   std::vector<OpCase> cases;
@@ -342,16 +342,16 @@ TEST_F(Gpu, Maps) {
   EXPECT_EQ(chosen_, (std::set<std::string>{"map interpreter", "map nvrtc"}));
 }
 
-// NVRTC makes PTX for it.
+// NVRTC compiles to PTX.
 TEST_F(Gpu, MapsOnAGpuThatNvrtcDoesNotKnow) {
-  if (!emulated()) GTEST_SKIP() << "only the emulated one is newer than its NVRTC";
+  if (!emulated()) GTEST_SKIP() << "only the emulated GPU is newer than its NVRTC";
   setenv("EMULATED_GPU_CAPABILITY", "130", 1);
   new_device();
   for (uint64_t seed = 0; chosen_.count("map nvrtc") == 0; ++seed) check_map(seed);
 }
 
 TEST_F(Gpu, AThreadDrivesEachDevice) {
-  if (!has_gpus(2)) GTEST_SKIP() << "it takes two GPUs";
+  if (!has_gpus(2)) GTEST_SKIP() << "this test needs two GPUs";
   std::vector<std::thread> threads;
   std::array<int, 2> same = {};
   for (size_t i = 0; i < same.size(); ++i) {
@@ -394,7 +394,7 @@ TEST_F(Gpu, IsDoneWithTheHostsMemoryAfterACopy) {
   }
 }
 
-// Shows where its result lies on the host.
+// Exposes the address of its result on the host.
 class One : public OpaqueOp {
  public:
   std::string name() const override { return "one"; }
@@ -421,17 +421,18 @@ TEST_F(Gpu, IsDoneWithTheResultsOfOpaqueOps) {
 }
 
 TEST_F(Gpu, FarOffsets) {
-  constexpr int64_t kNeeded = int64_t{64} << 30;  // operands, results and what the trials of cuDNN's ways take
+  constexpr int64_t kNeeded = int64_t{64} << 30;  // operands, results and the buffers of the autotuner
   const int64_t free = device_->free_memory();
   if (free < kNeeded)
-    GTEST_SKIP() << format_bytes(free) << " are free on " << device_->name() << "; it takes " << format_bytes(kNeeded);
+    GTEST_SKIP() << format_bytes(free) << " are free on " << device_->name() << "; the test needs "
+                 << format_bytes(kNeeded);
   std::vector<FarCase> cases = far_reads();
   cases.push_back(far_sum());
   for (FarCase& far : far_writes()) cases.push_back(std::move(far));
   for (const FarCase& far : cases) check_far(far);
 }
 
-// A kernel that adds one to each element of a block. The first run is not recorded, as in a program.
+// A kernel that adds one to each element of a block. As in a program, the first run is not captured.
 class Counting {
  public:
   explicit Counting(Device& device)
@@ -482,7 +483,7 @@ TEST_F(Gpu, WaitsForTheEventOfTheLastReplay) {
   }
 }
 
-// GPUs 0 and 1, and a float on each for them to sum.
+// An all-reduce of one float over GPUs 0 and 1.
 class TwoGpus {
  public:
   TwoGpus() {
@@ -496,7 +497,7 @@ class TwoGpus {
   }
 
   Device& device(size_t i) { return *devices_[i]; }
-  // What both have after the sum of these two.
+  // The values of both GPUs after the sum.
   std::array<float, 2> sum(float first, float second, int64_t count = 1) {
     std::array<float, 2> values{first, second};
     for (size_t i = 0; i < 2; ++i) {
@@ -510,7 +511,7 @@ class TwoGpus {
     for (size_t i = 0; i < 2; ++i) devices_[i]->copy_to_host(&values[i], blocks_[i]->data(), sizeof(float));
     return values;
   }
-  // What both have after so many rounds: each adds one to its own number, which begins with 1, and both take the sum.
+  // The values of both GPUs after `rounds` rounds. Both begin with 1; in each round both add 1 and get the sum.
   std::array<float, 2> count_and_sum(int rounds) {
     std::vector<std::unique_ptr<Counting>> counting;
     std::vector<std::unique_ptr<CapturedPass>> recordings;
@@ -540,25 +541,25 @@ class TwoGpus {
   std::unique_ptr<AllReduce> sum_;
 };
 
-// The markers are part of recordings; the sums, in streams of their own, start right after the launches.
+// The events are part of captured graphs. The sums have their own streams and start right after the launches.
 TEST_F(Gpu, SumsWaitForTheMarkersOfTheLastReplay) {
-  if (!has_gpus(2)) GTEST_SKIP() << "it takes two GPUs";
+  if (!has_gpus(2)) GTEST_SKIP() << "this test needs two GPUs";
   TwoGpus gpus;
   EXPECT_EQ(gpus.count_and_sum(1), (std::array<float, 2>{4, 4}));
   EXPECT_EQ(gpus.count_and_sum(18), (std::array<float, 2>{786'430, 786'430}));
 }
 
 TEST_F(Gpu, SumsAfterASumThatFailed) {
-  if (!has_gpus(2)) GTEST_SKIP() << "it takes two GPUs";
-  if (!emulated()) GTEST_SKIP() << "NCCL looks at no addresses";
+  if (!has_gpus(2)) GTEST_SKIP() << "this test needs two GPUs";
+  if (!emulated()) GTEST_SKIP() << "NCCL does not check addresses";
   TwoGpus gpus;
   EXPECT_THROW(gpus.sum(1, 2, int64_t{1} << 40), Error);
   EXPECT_EQ(gpus.sum(3, 4), (std::array<float, 2>{7, 7}));
 }
 
-// The emulated one ends where both happen at once.
+// The emulated GPU ends the process if both happen at the same time.
 TEST_F(Gpu, SumsWhileAnotherThreadTakesPageLockedMemory) {
-  if (!has_gpus(2)) GTEST_SKIP() << "it takes two GPUs";
+  if (!has_gpus(2)) GTEST_SKIP() << "this test needs two GPUs";
   TwoGpus gpus;
   std::atomic<bool> done = false;
   std::thread worker([&] {
@@ -576,7 +577,7 @@ TEST_F(Gpu, SumsWhileAnotherThreadTakesPageLockedMemory) {
 }
 
 TEST_F(Gpu, IsGivenNoAddressOfTheHost) {
-  if (!emulated()) GTEST_SKIP() << "only the emulated one tells";
+  if (!emulated()) GTEST_SKIP() << "only the emulated GPU checks addresses";
   const TensorDesc x = tensor({2, 3});
   const OpCase c = op_case("by mistake", OpKind::kReshape, NoAttributes{}, {x}, {tensor({6})});
   float host[6] = {};
@@ -593,7 +594,7 @@ TEST_F(Gpu, SaysWhatMemoryIsLeft) {
   } catch (const Error& error) {
     EXPECT_NE(std::string(error.what()).find("not enough memory on GPU 0"), std::string::npos) << error.what();
   }
-  DeviceBlock block(*device_, 1000);  // the device goes on
+  DeviceBlock block(*device_, 1000);  // the device still works
   std::vector<char> bytes(1000, 'x');
   device_->copy_to_host(bytes.data(), block.data(), 1000);
   EXPECT_EQ(bytes, std::vector<char>(1000, 0));

@@ -1,5 +1,5 @@
-// The ops on which a device's implementations are compared with the reference: sizes that select each, and
-// their edges.
+// Ops for the comparison of a device's implementations with the reference: sizes that select each implementation, and
+// sizes at the edges of vectors and blocks.
 #pragma once
 
 #include <fmt/format.h>
@@ -12,7 +12,7 @@
 namespace trainer::cpu {
 constexpr MemoryFormat kBothOrders[] = {MemoryFormat::kRowMajor, MemoryFormat::kChannelsLast};
 
-struct WindowAxis {  // one spatial axis of a convolution or pool
+struct WindowAxis {  // a spatial axis of a convolution or pool
   int64_t in, kernel, stride = 1, pad = 0, dilation = 1;
   int64_t out() const { return (in + 2 * pad - dilation * (kernel - 1) - 1) / stride + 1; }
 };
@@ -80,7 +80,7 @@ inline void add_pool(std::vector<OpCase>* cases, int64_t n, int64_t c, const std
 }
 
 inline void add_convolutions(std::vector<OpCase>* cases) {
-  // Channels at the edges of vectors and of oneDNN's blocks; odd pictures.
+  // Channels at the edges of vectors and of oneDNN's blocks; odd image sizes.
   for (int64_t c : {1, 3, 15, 16, 17, 64}) {
     add_convolution(cases, 2, c, 17, 1, {{7, 3, 1, 1}, {9, 3, 1, 1}}, {true, 0});
     add_convolution(cases, 3, c, 16, 1, {{5, 1}, {7, 1}}, {true, 0.1f});
@@ -89,26 +89,26 @@ inline void add_convolutions(std::vector<OpCase>* cases) {
   for (int64_t o : {1, 3, 15, 16, 64}) add_convolution(cases, 2, 20, o, 1, {{8, 5}, {8, 5}});
   add_convolution(cases, 2, 32, 48, 2, {{9, 5, 1, 2}, {9, 5, 1, 2}});  // groups
   add_convolution(cases, 2, 6, 9, 3, {{9, 3, 2}, {8, 2, 3}});
-  add_convolution(cases, 1, 8, 16, 8, {{6, 3}, {6, 3}});                       // several outputs per single input
+  add_convolution(cases, 1, 8, 16, 8, {{6, 3}, {6, 3}});                       // several outputs per input channel
   add_convolution(cases, 2, 16, 16, 1, {{11, 3, 1, 2, 2}, {12, 3, 1, 3, 3}});  // dilation
   add_convolution(cases, 2, 16, 16, 16, {{11, 3, 1, 2, 2}, {12, 3, 2, 3, 3}});
   add_convolution(cases, 2, 32, 32, 32, {{12, 3, 1, 1}, {19, 3, 1, 1}}, {true, 0.1f});  // depthwise by rows
   add_convolution(cases, 3, 48, 48, 48, {{9, 3, 1, 2}, {10, 3, 1, 0}}, {true, 0});
   add_convolution(cases, 2, 16, 16, 16, {{2, 3, 1, 1}, {1, 3, 1, 1}});
-  add_convolution(cases, 1, 256, 256, 256, {{130, 3, 1, 1}, {130, 3, 1, 1}});  // more than the caches hold
-  add_convolution(cases, 2, 16, 8, 1, {{13, 2, 4}, {13, 3, 5}});               // stride past the kernel
+  add_convolution(cases, 1, 256, 256, 256, {{130, 3, 1, 1}, {130, 3, 1, 1}});  // larger than the caches
+  add_convolution(cases, 2, 16, 8, 1, {{13, 2, 4}, {13, 3, 5}});               // stride larger than the kernel
   add_convolution(cases, 2, 3, 64, 1, {{23, 7, 2, 3}, {21, 7, 2, 3}}, {true, 0});
   add_convolution(cases, 1, 4, 6, 2, {});                                         // no spatial axis
   add_convolution(cases, 2, 5, 16, 1, {{12, 3, 2, 1}});                           // one
   add_convolution(cases, 2, 16, 32, 1, {{5, 3, 1, 1}, {6, 2, 2}, {7, 3, 1, 1}});  // three
   add_convolution(cases, 2, 16, 16, 16, {{5, 3, 1, 1}, {6, 2, 2}, {7, 3, 1, 1}});
   add_convolution(cases, 5, 64, 64, 1, {{14, 3, 1, 1}, {14, 3, 1, 1}}, {true, 0});
-  add_convolution(cases, 3, 40, 70, 1, {{9, 1}, {11, 1}}, {true, 0.1f});  // pixels
+  add_convolution(cases, 3, 40, 70, 1, {{9, 1}, {11, 1}}, {true, 0.1f});  // 1x1 filters
   add_convolution(cases, 2, 64, 36, 2, {{9, 1, 2}, {12, 1, 3}}, {true, 0});
   add_convolution(cases, 2, 1024, 48, 1, {{7, 1}, {6, 1}}, {true, 0});
   add_convolution(cases, 1, 160, 1024, 1, {{9, 1}, {9, 1}});
   add_convolution(cases, 2, 256, 520, 1, {{13, 1, 2}, {15, 1, 2}}, {true, 0});  // sums that threads share
-  add_convolution(cases, 4, 16, 96, 1, {{105, 1}, {105, 1}}, {true, 0});        // more than the caches hold
+  add_convolution(cases, 4, 16, 96, 1, {{105, 1}, {105, 1}}, {true, 0});        // larger than the caches
   add_convolution(cases, 2, 17, 16, 1, {{5, 1}, {4, 1}, {6, 1}});
   add_convolution(cases, 3, 96, 80, 1, {{21, 3, 1, 1}, {18, 3}}, {true, 0.1f});          // several blocks of tiles
   add_convolution(cases, 2, 144, 176, 1, {{11, 3, 1, 1}, {12, 3, 1, 1}}, {true, 0.1f});  // more filters than tiles
@@ -120,11 +120,11 @@ inline void add_convolutions(std::vector<OpCase>* cases) {
 inline void add_pools(std::vector<OpCase>* cases) {
   for (int64_t c : {1, 2, 3, 7, 15, 16, 17, 20, 64}) {
     add_pool(cases, 2, c, {{7, 3, 2}, {9, 3, 2}}, {3, 4}, DType::kU8);
-    // Windows that hang over the end, as Caffe's rounding up gives them.
+    // Windows that extend past the end, because Caffe rounds up.
     add_pool(cases, 2, c, {{8, 3, 2}, {6, 3, 2}}, {4, 3}, DType::kS32);
   }
   add_pool(cases, 3, 33, {{11, 3, 2, 1}, {12, 3, 2, 1}}, {6, 7}, DType::kU8);
-  add_pool(cases, 3, 32, {{9, 2, 3, 1}, {10, 2, 4}}, {4, 3}, DType::kU8);  // stride past the kernel
+  add_pool(cases, 3, 32, {{9, 2, 3, 1}, {10, 2, 4}}, {4, 3}, DType::kU8);  // stride larger than the kernel
   add_pool(cases, 2, 130, {{7, 7}, {7, 7}}, {1, 1}, DType::kU8);
   add_pool(cases, 2, 24, {{17, 17}, {17, 17}}, {1, 1}, DType::kS32);
   add_pool(cases, 2, 24, {{19, 3, 2}}, {9}, DType::kU8);
@@ -175,8 +175,8 @@ inline void add_matmuls(std::vector<OpCase>* cases) {
   }
 }
 
-// The epilogue of a case whose third operand is a bias with a relu behind it, or nullptr.
-inline const Epilogue* relu_behind_bias(const OpCase& c) {
+// The epilogue of a case with a bias and a relu, or nullptr.
+inline const Epilogue* relu_after_bias(const OpCase& c) {
   const OpKind kind = c.op->kind;
   const Epilogue* epilogue = nullptr;
   if (kind == OpKind::kConvolution || kind == OpKind::kConvolutionInputGradient)

@@ -1,5 +1,5 @@
-// Contract of the CPU's kernels: every implementation of every op against the reference, with one and two
-// threads; an implementation that no case selects fails.
+// The contract of the CPU's kernels: every implementation of every op against the reference, with one and two threads.
+// An implementation that no case selects fails the test.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -13,7 +13,7 @@
 namespace trainer::cpu {
 namespace {
 
-// Normal floats of about 1; winners among the taps, now and then none; any bytes for other types.
+// Random operands: normal floats, winners among the taps and sometimes none, any bytes for other types.
 Bytes random_operand(const OpCase& c, size_t input) {
   const TensorDesc& desc = c.instance.inputs[input];
   Bytes bytes = storage(desc);
@@ -44,12 +44,13 @@ std::vector<Bytes> random_operands(const OpCase& c) {
   return operands;
 }
 
-// Of the largest element. Winograd's transforms subtract numbers up to 16 times as large as their result.
+// Relative to the largest element. Winograd's transforms subtract numbers that are up to 16 times as large as the
+// result.
 float tolerance_of(const Implementation& implementation) {
   return implementation.name == std::string("winograd") ? 5e-5f : 1e-5f;
 }
 
-// Sums in float differ from the reference's in double; everything else must be the same bits.
+// Sums in f32 differ from the reference's sums in double. All other results must be bit-identical.
 void expect_same(const Bytes& expected, const Bytes& got, const TensorDesc& desc, float tolerance,
                  const std::string& what) {
   if (desc.dtype != DType::kF32) {
@@ -61,7 +62,7 @@ void expect_same(const Bytes& expected, const Bytes& got, const TensorDesc& desc
   float largest = 0;
   for (int64_t i = 0; i < desc.shape.count(); ++i) largest = std::max(largest, std::abs(a[i]));
   for (int64_t i = 0; i < desc.shape.count(); ++i) {
-    // Written so that a NaN fails.
+    // The negation makes NaN fail.
     if (!(std::abs(a[i] - b[i]) <= tolerance * largest + 1e-6f)) {
       ADD_FAILURE() << what << ": element " << i << " is " << b[i] << ", the reference's " << a[i];
       return;
@@ -109,7 +110,7 @@ TEST(Kernels, AreReproducible) {
   }
 }
 
-// Every implementation that takes a case must give NaN at these elements.
+// Every implementation that supports a case must return NaN in these elements.
 void expect_nan_kept(const OpCase& c, const std::vector<Bytes>& operands) {
   for (const Implementation& implementation : implementations_of(c.op->kind)) {
     if (!implementation.refuse(c.instance).empty()) continue;
@@ -120,10 +121,10 @@ void expect_nan_kept(const OpCase& c, const std::vector<Bytes>& operands) {
   }
 }
 
-// What is not above 0 becomes 0 and nothing near it: a layer behind would take a trace of it for a signal.
+// Values that are not above 0 become exactly 0: a later layer would take a small rest for a signal.
 TEST(Kernels, ReluLeavesNothingBelowZero) {
   for (const OpCase& c : kernel_cases()) {
-    const Epilogue* epilogue = relu_behind_bias(c);
+    const Epilogue* epilogue = relu_after_bias(c);
     if (epilogue == nullptr || epilogue->slope != 0) continue;
     std::vector<Bytes> operands = random_operands(c);
     float* bias = reinterpret_cast<float*>(operands[2].data());
@@ -140,7 +141,7 @@ TEST(Kernels, ReluLeavesNothingBelowZero) {
 
 TEST(Kernels, ReluKeepsNaN) {
   for (const OpCase& c : kernel_cases()) {
-    if (relu_behind_bias(c) == nullptr) continue;
+    if (relu_after_bias(c) == nullptr) continue;
     std::vector<Bytes> operands = random_operands(c);
     float* bias = reinterpret_cast<float*>(operands[2].data());
     std::fill_n(bias, c.instance.inputs[2].shape.count(), std::numeric_limits<float>::quiet_NaN());

@@ -1,4 +1,4 @@
-// Maps made for tests: bodies built by hand or at random, operands, and a way to run a kernel on them.
+// Maps for tests: a builder of bodies, tensors, and a function that runs a kernel on them.
 #pragma once
 
 #include <cmath>
@@ -49,7 +49,7 @@ struct MapCase {
   OpInstance instance() const { return {&op, inputs, outputs}; }
 };
 
-// Bytes that end where an address checker would notice a read past them.
+// A tensor whose memory ends so that an address sanitizer detects reads past it.
 class TestTensor {
  public:
   explicit TestTensor(const TensorDesc& desc)
@@ -65,7 +65,7 @@ class TestTensor {
   void* raw() { return bytes_.data(); }
   int64_t count() const { return count_; }
   size_t bytes() const { return bytes_.size(); }
-  // Of f32 or bf16.
+  // For f32 and bf16.
   float operator[](int64_t i) const {
     return dtype_ == DType::kBF16 ? to_float(reinterpret_cast<const Bf16*>(bytes_.data())[i])
                                   : reinterpret_cast<const float*>(bytes_.data())[i];
@@ -82,7 +82,7 @@ class TestTensor {
   std::vector<char> bytes_;
 };
 
-// Small multiples of 1/4, so that a few sums and products are exact in any sequence.
+// Small multiples of 1/4, so that a few sums and products are exact in any order.
 inline TestTensor random_tensor(const TensorDesc& desc, uint64_t key) {
   TestTensor tensor(desc);
   for (int64_t i = 0; i < tensor.count(); ++i) {
@@ -98,7 +98,7 @@ inline TestTensor random_tensor(const TensorDesc& desc, uint64_t key) {
   return tensor;
 }
 
-// `alias[i]` >= 0: result i lies in place of that operand.
+// `alias[i]` >= 0: result i overwrites that operand.
 inline std::vector<TestTensor> run_map(Kernel& kernel, const MapCase& c, std::vector<TestTensor> operands,
                                        const std::vector<int>& alias = {}, uint64_t pass = 0) {
   std::vector<TestTensor> results;
@@ -116,7 +116,7 @@ inline std::vector<TestTensor> run_map(Kernel& kernel, const MapCase& c, std::ve
   std::unique_ptr<void, void (*)(void*)> workspace(std::aligned_alloc(64, bytes), std::free);
   std::memset(workspace.get(), 0xFF, bytes);
   kernel.bind(in, out, workspace.get());
-  // Twice where nothing is overwritten: what a run leaves behind must not matter.
+  // Runs twice if no operand is overwritten: state of the first run must not matter.
   if (alias.empty()) kernel.run({pass + 1});
   kernel.run({pass});
   for (size_t i = 0; i < results.size(); ++i) {

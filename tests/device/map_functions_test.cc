@@ -1,4 +1,4 @@
-// The vectorised functions of the tile interpreter against libm in double, at every instruction set.
+// The vectorized functions of the tile interpreter against libm in double, with every instruction set.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -22,7 +22,7 @@ std::vector<float> evaluate(Fn fn, const std::vector<float>& x, float k, IsaLeve
   return run_map(*kernel, c, {TestTensor(x)})[0].floats();
 }
 
-// Sizes from 2^-exponent to 2^exponent, and plain steps around 0; negative ones too unless `positive`.
+// Magnitudes from 2^-exponent to 2^exponent and even steps around 0; also negative values unless `positive`.
 std::vector<float> arguments(int exponent, bool positive) {
   std::vector<float> x;
   for (int i = -exponent * 16; i <= exponent * 16; ++i) x.push_back(std::exp2(static_cast<float>(i) / 16));
@@ -36,7 +36,7 @@ std::vector<float> arguments(int exponent, bool positive) {
 double units_in_last_place(double expected, float got) {
   const float rounded = static_cast<float>(expected);
   if (got == rounded) return 0;
-  // Denormals may count as zero, and overflow sets in within a rounding error of the limit.
+  // Denormals may be flushed to zero, and overflow may begin within a rounding error of the limit.
   if (std::fabs(expected) < 1.3e-38) return std::fabs(got) < 1.3e-38 ? 0 : 1e9;
   if (std::isinf(rounded) || std::isinf(got)) return std::fabs(expected) > 3.4028e38 && got > 3.4e38 ? 0 : 1e9;
   const double unit = std::fabs(std::nextafter(rounded, 2 * rounded) - static_cast<double>(rounded));
@@ -166,7 +166,7 @@ TEST(MapFunctions, AreRightAtSpecialValues) {
   };
   for (IsaLevel level : available_levels()) {
     for (const Special& s : specials) {
-      for (size_t n : {1u, 40u}) {  // a register's rest, and full registers
+      for (size_t n : {1u, 40u}) {  // a partial register, and full registers
         for (float y : evaluate(s.fn, std::vector<float>(n, s.x), s.k, level)) {
           const bool same = std::isnan(s.y) ? std::isnan(y) : y == s.y;
           ASSERT_TRUE(same) << trainer::name_of(s.fn) << " k " << s.k << " of " << s.x << ": expected " << s.y
@@ -177,7 +177,7 @@ TEST(MapFunctions, AreRightAtSpecialValues) {
   }
 }
 
-// All functions of ops/functions.def, of all triples of a few numbers.
+// All functions of ops/functions.def for all triples of a few numbers.
 TEST(MapFunctions, AgreeWithTheReference) {
   const std::vector<float> numbers = {-kInfinity, -2.5f, -1, -0.25f, 0, 0.5f, 1, 3, kInfinity, kNan};
   std::vector<float> x, y, z;
@@ -214,7 +214,7 @@ TEST(MapFunctions, AgreeWithTheReference) {
   }
 }
 
-// NaN goes through minima and maxima from either side, and compares false.
+// Minimum and maximum propagate NaN from either argument; comparisons with NaN are false.
 TEST(MapFunctions, PassOnNanOfEitherArgument) {
   const std::vector<float> a = {1, kNan, 1, kNan, -kInfinity, 3}, b = {kNan, 1, 2, kNan, kInfinity, 3};
   const Shape shape{6};

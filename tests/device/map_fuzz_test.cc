@@ -1,4 +1,4 @@
-// The tile interpreter against the reference: random maps at every instruction set of the processor, with one and
+// The tile interpreter against the reference: random maps with every instruction set of the processor, and with one and
 // several threads.
 #include "device/map_generator.h"
 

@@ -1,4 +1,4 @@
-// Random maps: bodies, shapes, orders, broadcasts and reductions, and how far results may differ from the reference.
+// Random maps (bodies, shapes, orders, broadcasts, reductions), and the tolerance of their results.
 #pragma once
 
 #include <algorithm>
@@ -24,8 +24,8 @@ class MapRandom {
   uint64_t key_, next_ = 0;
 };
 
-// What is known of a node's values: multiples of 2^-fraction, of size below 2^size. Discontinuous functions
-// take only nodes that float arithmetic computes without rounding.
+// The range of a node's values: multiples of 2^-fraction, with magnitudes below 2^size. Arguments of discontinuous
+// functions are only nodes that f32 computes without rounding.
 struct NodeRange {
   int fraction, size;
   bool exact() const { return fraction + size <= 22; }
@@ -205,7 +205,7 @@ inline void expect_close(const MapCase& c, const MapGenerator& generator, const 
     const double tolerance = tolerance_of(c, o, range);
     for (int64_t i = 0; i < got[o].count(); ++i) {
       const double difference = std::fabs(static_cast<double>(got[o][i]) - static_cast<double>(expected[o][i]));
-      // What is rounded to bf16 may fall to either side.
+      // A rounding to bf16 may go either way.
       const double relative = c.outputs[o].dtype == DType::kBF16 ? 0x1p-7 : 1e-5;
       ASSERT_TRUE(difference <= tolerance + relative * std::fabs(expected[o][i]))
           << what << " output " << o << " element " << i << " of " << c.outputs[o].shape.text() << " "

@@ -1,5 +1,5 @@
-// Maps against numbers computed elsewhere: published vectors of Philox, and sums, statistics and draws worked
-// out in double precision; and what a map promises about memory, sequence and threads.
+// Maps against independent numbers: published test vectors of Philox, and sums, statistics and random numbers computed
+// in double. Also the guarantees of maps about memory, order and threads.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -11,7 +11,7 @@
 namespace trainer::cpu {
 namespace {
 
-// The reference, and tiles at every instruction set with one and two threads.
+// Calls `check` for the reference, and for the tile interpreter with every instruction set and one and two threads.
 void with_every_kernel(const MapCase& c, const std::function<void(Kernel&, const std::string&)>& check) {
   check(*create_map_reference(c.instance()), "reference");
   for (IsaLevel level : available_levels()) {
@@ -60,7 +60,7 @@ TEST(MapNumbers, DrawsFollowThePublishedVectors) {
                   {0.9911376885794814f, -0.9246626323456453f, -0.6176090054732697f, -0.4820684947267463f}});
 }
 
-// Draws belong to logical elements, in whatever order these lie in memory.
+// Random numbers depend on the logical index, not on the order in memory.
 TEST(MapNumbers, DrawsDoNotDependOnThePhysicalOrder) {
   for (const Shape& shape : {Shape{3, 19, 5, 7}, Shape{2, 37, 3, 12}, Shape{2, 300, 2, 6}}) {
     for (Fn fn : {Fn::kUniform, Fn::kNormal}) {
@@ -87,7 +87,7 @@ TEST(MapNumbers, DrawsDoNotDependOnThePhysicalOrder) {
   }
 }
 
-// Mean and variance by channel, and x normalised by them.
+// Mean and variance per channel, and x normalized by them.
 TEST(MapNumbers, BatchStatistics) {
   const std::vector<float> x = {1, 2, 4, -1, 0.5f, 3, 0, -2, 1, 2, 2, -4};
   const Shape shape{2, 2, 1, 3}, channels{1, 2, 1, 1};
@@ -144,7 +144,7 @@ TEST(MapNumbers, ScalarsAndEmptyDomains) {
   expect_results(empty, {{}}, {{0, 0, 0, 0}, {-INFINITY}});
 }
 
-// 0.1f is 0.100000001490116; its sum in plain floats over ten million elements would be off by a tenth.
+// 0.1f is 0.100000001490116. A sum of ten million elements in f32 would have an error of a tenth.
 TEST(MapNumbers, LongSumsKeepTheirDigits) {
   const int64_t n = 10000000;
   for (const Shape& shape : {Shape{n}, Shape{n / 20, 20}, Shape{n / 1000, 1000}}) {
@@ -164,7 +164,7 @@ TEST(MapNumbers, LongSumsKeepTheirDigits) {
   }
 }
 
-// Results in place of operands, also where a later result reads what an earlier one overwrites.
+// Results overwrite operands, also if a later result reads an operand that an earlier one overwrites.
 TEST(MapNumbers, ResultsMayLieInPlaceOfOperands) {
   const Shape shape{3000};
   std::vector<float> x(3000), y(3000), sum(3000), relu(3000), difference(3000);

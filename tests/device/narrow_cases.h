@@ -1,4 +1,4 @@
-// Ops on narrower floats beside f32: random operands, what the reference makes of them, and the comparison.
+// Ops in f32 and in 16-bit types: random operands, the results of the reference, and the comparison.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -12,7 +12,7 @@
 
 namespace trainer::cpu {
 
-// Operands and results of an op under test.
+// The operands and results of an op under test.
 struct OpRun {
   const OpCase& c;
   std::vector<Bytes> inputs, outputs;
@@ -48,7 +48,7 @@ inline void set_value(Bytes* bytes, DType dtype, int64_t i, float value) {
 
 inline bool is_float(DType dtype) { return dtype == DType::kF32 || dtype == DType::kBF16 || dtype == DType::kF16; }
 
-// Normal numbers of about 1; winners among the taps, now and then none; any bytes for other types.
+// Normal floats, winners among the taps and sometimes none, any bytes for other types.
 inline std::vector<Bytes> random_operands(const OpCase& c) {
   std::vector<Bytes> operands;
   for (size_t input = 0; input < c.instance.inputs.size(); ++input) {
@@ -75,8 +75,7 @@ inline std::vector<Bytes> random_operands(const OpCase& c) {
   return operands;
 }
 
-// The op with its operands and results of f32 as another type; weights and biases stay f32, as lower_precision leaves
-// them.
+// The op with operands and results in another type. As after lower_precision, weights and biases stay f32.
 inline OpCase narrowed(const OpCase& c, DType dtype) {
   OpCase out = c;
   const OpKind kind = c.op->kind;
@@ -89,7 +88,7 @@ inline OpCase narrowed(const OpCase& c, DType dtype) {
   return out;
 }
 
-// The reference's results in floats, of the same numbers.
+// The results of the reference in f32 for the same values.
 inline std::vector<Bytes> expected_of(const OpCase& c, const std::vector<Bytes>& operands) {
   OpCase wide = c;
   std::vector<Bytes> inputs = operands;
@@ -109,7 +108,7 @@ inline std::vector<Bytes> expected_of(const OpCase& c, const std::vector<Bytes>&
   return run_kernel(reference_of(c.op->kind), wide.instance, inputs, 1);
 }
 
-// Numbers of f32 within `tolerance` of the largest, narrower ones within their rounding; others the same bits.
+// f32 results must be within `tolerance` of the largest value, 16-bit results within their rounding, others equal.
 inline void expect_same(const OpRun& run, const std::vector<Bytes>& expected, float tolerance) {
   for (size_t output = 0; output < expected.size(); ++output) {
     const TensorDesc& desc = run.out(output);
@@ -125,7 +124,7 @@ inline void expect_same(const OpRun& run, const std::vector<Bytes>& expected, fl
     for (int64_t i = 0; i < desc.shape.count(); ++i) {
       const float wanted = values[i], value = value_of(got, desc.dtype, i);
       const float rounding = desc.dtype == DType::kF32 ? 0 : desc.dtype == DType::kBF16 ? 0x1p-8f : 0x1p-11f;
-      // Written so that a NaN fails.
+      // The negation makes NaN fail.
       if (!(std::abs(value - wanted) <= rounding * std::abs(wanted) + tolerance * largest + 1e-6f)) {
         ADD_FAILURE() << run.c.name << " " << name_of(desc.dtype) << ": element " << i << " is " << value
                       << ", the reference's " << wanted;
@@ -135,7 +134,7 @@ inline void expect_same(const OpRun& run, const std::vector<Bytes>& expected, fl
   }
 }
 
-// Multiply-adds of a convolution.
+// The multiply-adds of a convolution.
 inline int64_t work_of(const OpCase& c) {
   const ConvolutionGeometry g = convolution_geometry(c.instance);
   return g.batch * g.out_channels() * g.filter() * g.windows.out_count();

@@ -1,4 +1,4 @@
-// Ops with descriptors, made for tests, and a way to run one implementation of them.
+// Ops with descriptors for tests, and functions that run an implementation.
 #pragma once
 
 #include <omp.h>
@@ -18,7 +18,7 @@ struct OpCase {
   std::string name;
   std::shared_ptr<Op> op = std::make_shared<Op>();
   OpInstance instance;
-  int64_t taps = 1;  // of pooling: what random winners are drawn from
+  int64_t taps = 1;  // of pooling: the range of random winners
 };
 
 using Bytes = std::vector<uint32_t>;  // 4-byte aligned storage
@@ -45,8 +45,8 @@ inline OpCase op_case(std::string name, OpKind kind, Attributes attributes, std:
 
 inline Bytes storage(const TensorDesc& desc) { return Bytes(static_cast<size_t>(desc.bytes() + 3) / 4 + 1); }
 
-// Runs a kernel once on its own copies of the operands; returns the results. What lies past each result is
-// checked to be untouched by the caller's comparison of the last word, which stays 0.
+// Runs a kernel once on copies of the operands and returns the results. The last word of a result stays 0, so the
+// caller's comparison detects writes past the end.
 inline std::vector<Bytes> run_kernel(const Implementation& implementation, const OpInstance& instance,
                                      const std::vector<Bytes>& inputs, int threads) {
   const int before = omp_get_max_threads();
@@ -57,7 +57,7 @@ inline std::vector<Bytes> run_kernel(const Implementation& implementation, const
   for (Bytes& operand : operands) in.push_back(operand.data());
   for (const TensorDesc& desc : instance.outputs) {
     results.push_back(storage(desc));
-    // Results must not depend on what memory held.
+    // Results must not depend on the previous contents of memory.
     std::memset(results.back().data(), 0xAB, static_cast<size_t>(desc.bytes()));
   }
   for (Bytes& result : results) out.push_back(result.data());
@@ -72,7 +72,7 @@ inline std::vector<Bytes> run_kernel(const Implementation& implementation, const
 
 inline const Implementation& reference_of(OpKind kind) { return implementations_of(kind).back(); }
 
-// Runs the reference on floats given in row-major sequence of channels-first tensors.
+// Runs the reference on floats in row-major order of channels-first tensors.
 inline std::vector<float> run_reference(const OpCase& c, const std::vector<std::vector<float>>& inputs,
                                         size_t result = 0) {
   std::vector<Bytes> operands;

@@ -1,5 +1,5 @@
-// The reference kernels against numbers computed apart from them: small cases by hand, and integers from a
-// script that scatters every product instead of gathering.
+// The reference kernels against independent numbers: small cases by hand, and integers from a script that scatters
+// every product instead of gathering.
 #include <gtest/gtest.h>
 
 #include "device/op_case.h"
@@ -69,7 +69,7 @@ TEST(Reference, ConvolutionWithGroupsStridesAndDilation) {
 }
 
 TEST(Reference, ConvolutionReadsChannelsLast) {
-  // Two channels of a 1 x 2 picture, interleaved; a pointwise filter picks channel 1.
+  // Two channels of a 1 x 2 image, interleaved; a 1x1 filter selects channel 1.
   const ConvolutionAttributes a = convolution({1, 1}, {0, 0}, {1, 1});
   const OpCase c =
       op_case("", OpKind::kConvolution, a, {tensor({1, 2, 1, 2}, MemoryFormat::kChannelsLast), tensor({2, 2, 1, 1})},
@@ -123,7 +123,7 @@ TEST(Reference, PoolGradientsByHand) {
   a.stride = {1};
   a.pad = {0};
   const TensorDesc x = tensor({1, 1, 4}), y = tensor({1, 1, 3});
-  // Windows of 1 5 2 2: the maximum 5 lies second in the first and first in the next; of 2 2 the first wins.
+  // Windows of 1 5 2 2: the maximum 5 is second in the first window and first in the next; in 2 2 the first wins.
   const OpCase max = op_case("", OpKind::kMaxPool, a, {x}, {y, tensor(y.shape, MemoryFormat::kRowMajor, DType::kS32)});
   const Floats winners = run_reference(max, {{1, 5, 2, 2}}, 1);
   const OpCase gradient = op_case("", OpKind::kMaxPoolGradient, a, max.instance.outputs, {x});

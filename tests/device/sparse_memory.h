@@ -1,4 +1,4 @@
-// Zeros that take no memory until they are written.
+// Zeroed memory whose pages use no RAM until they are written.
 #pragma once
 
 #include <sys/mman.h>
@@ -19,7 +19,7 @@ class SparseMemory {
   SparseMemory(const SparseMemory&) = delete;
   SparseMemory& operator=(const SparseMemory&) = delete;
 
-  // Not where the system grants no more addresses.
+  // False if the system has no more address space.
   bool is_there() const { return data_ != MAP_FAILED; }
   void* data() const { return data_; }
 

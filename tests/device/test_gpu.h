@@ -1,4 +1,4 @@
-// Opens the GPU that tests of the CUDA device run on.
+// Opens the GPU for the tests of the CUDA device.
 #pragma once
 
 #include <dlfcn.h>
@@ -14,8 +14,8 @@
 
 namespace trainer {
 
-// The one that TRAINER_TEST_DEVICE names, with the plugin and the libraries that are there; where it names none, the
-// one that tests/emulated_gpu emulates. nullptr, with the reason, where this build has none.
+// The GPU that TRAINER_TEST_DEVICE names, with the installed plugin and libraries; if it names none, the emulated GPU
+// of tests/emulated_gpu. nullptr and the reason if this build has none.
 inline std::unique_ptr<Device> open_test_gpu(std::string* reason) {
   if (tests_run_on_gpu()) return open_device(test_device());
 #ifdef EMULATED_LIBRARIES
@@ -32,7 +32,7 @@ inline std::unique_ptr<Device> open_test_gpu(std::string* reason) {
 
 inline bool is_emulated(const Device& gpu) { return gpu.name().find("Emulated GPU") != std::string::npos; }
 
-// Kernels, copies and calls of libraries that were queued so far on the emulated one (emulated_queued).
+// The kernels, copies and library calls queued on the emulated GPU so far (emulated_queued).
 inline int64_t queued_on_emulated_gpu() {
 #ifdef EMULATED_LIBRARIES
   static const auto queued = reinterpret_cast<long long (*)()>(
@@ -43,7 +43,7 @@ inline int64_t queued_on_emulated_gpu() {
 #endif
 }
 
-// Whether there are so many.
+// Whether there are `count` GPUs.
 inline bool has_gpus(int count) {
   try {
     open_device(DeviceSpec::cuda(count - 1));

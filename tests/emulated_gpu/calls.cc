@@ -1,4 +1,4 @@
-// The state behind all calls.
+// The state of all calls.
 #include "calls.h"
 
 #include <cstdarg>

@@ -1,5 +1,5 @@
-// cuBLASLt on the CPU: products as its documentation has them, and errors where that forbids something. Its
-// algorithms differ in the scheme that they are said to sum by.
+// cuBLASLt on the CPU: products as documented, and errors for undocumented uses. Its algorithms differ in their
+// reduction scheme.
 #include <cublasLt.h>
 
 #include <algorithm>
@@ -37,7 +37,7 @@ struct Product {
   uint32_t epilogue = CUBLASLT_EPILOGUE_DEFAULT;
   const float* bias = nullptr;
   int32_t bias_type = -1;
-  bool rounds = false;  // floats, to TF32
+  bool rounds = false;  // f32 to TF32
 
   bool has_bias() const { return epilogue == CUBLASLT_EPILOGUE_BIAS; }
 };
@@ -48,7 +48,7 @@ struct Preference {
   uint32_t schemes = CUBLASLT_REDUCTION_SCHEME_MASK;
 };
 
-// What an algorithm stands for in its opaque words.
+// The content of the opaque words of an algorithm.
 struct Algorithm {
   uint64_t mark, workspace;
   uint32_t alignment[4];
@@ -64,20 +64,20 @@ struct Algorithm {
 };
 constexpr uint32_t kSchemes[] = {CUBLASLT_REDUCTION_SCHEME_NONE, CUBLASLT_REDUCTION_SCHEME_INPLACE,
                                  CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE};
-// More multiply-adds are asked for only by who measures speed: the result is a NaN.
-constexpr int64_t kMostWork = int64_t{1} << 32;
+// Only measurements of speed use more multiply-adds: the result is NaN.
+constexpr int64_t kMaxWork = int64_t{1} << 32;
 constexpr uint64_t kMark = 0x656d756c61746564, kWorkspace = 4096;
 
 bool knows_nothing() {
-  const char* behaviour = std::getenv("EMULATED_CUBLASLT");
-  return behaviour != nullptr && std::string_view(behaviour) == "absent-algorithms";
+  const char* behavior = std::getenv("EMULATED_CUBLASLT");
+  return behavior != nullptr && std::string_view(behavior) == "absent-algorithms";
 }
 
 Layout* of(cublasLtMatrixLayout_t layout) { return reinterpret_cast<Layout*>(layout); }
 Product* of(cublasLtMatmulDesc_t product) { return reinterpret_cast<Product*>(product); }
 Preference* of(cublasLtMatmulPreference_t preference) { return reinterpret_cast<Preference*>(preference); }
 
-// cuBLAS's table of types: equal operands, sums of floats, results of the operands' type or floats; a bias has the
+// cuBLAS's table of types: operands of one type, f32 sums, results of the operands' type or f32, and a bias of the
 // result's type.
 cublasStatus_t status_of(const Product& p, const Layout& a, const Layout& b, const Layout& c, const Layout& d) {
   for (const Layout* layout : {&a, &b, &c, &d}) {
@@ -94,13 +94,13 @@ cublasStatus_t status_of(const Product& p, const Layout& a, const Layout& b, con
   return CUBLAS_STATUS_SUCCESS;
 }
 
-// Says what is wrong with a call, which the status does not.
+// Prints the reason for an error, because the status has none.
 cublasStatus_t refuse(const char* reason) {
   std::fprintf(stderr, "emulated cuBLASLt: %s\n", reason);
   return CUBLAS_STATUS_INVALID_VALUE;
 }
 
-// Column-major m x n, whatever is asked to be turned.
+// The matrix in column-major order, transposed if required.
 std::vector<float> matrix_of(const void* memory, const Layout& layout, int64_t batch, bool turned) {
   std::vector<float> matrix(static_cast<size_t>(layout.rows * layout.columns));
   for (int64_t column = 0; column < layout.columns; ++column) {
@@ -300,7 +300,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t product, co
     return refuse("the workspace is misaligned or not in one allocation");
   const cudaError_t queued = emulated_enqueue(stream, algorithm.launch(), [=] {
     std::memset(workspace, 0xFF, algorithm.workspace);
-    if (ld.rows * ld.columns * (la.rows * la.columns / ld.rows) * ld.batch > kMostWork) {
+    if (ld.rows * ld.columns * (la.rows * la.columns / ld.rows) * ld.batch > kMaxWork) {
       std::memset(d, 0xFF, ld.bytes());
       return;
     }

@@ -1,6 +1,6 @@
-// Runs the threads of a block as fibers: at a barrier or a shuffle one hands over to the next, so that all of them come
-// to it before any goes on. Every other block runs its threads from the last to the first: where a barrier is missing,
-// one of the two sequences shows it.
+// Runs the threads of a block as fibers. At a barrier or a shuffle a fiber yields to the next, so that all threads
+// reach it before any continues. Every other block runs its threads in reverse order, so that a missing barrier shows
+// in one of the two orders.
 #include "cuda_emulator.h"
 
 #include <setjmp.h>
@@ -12,12 +12,12 @@
 #include <memory>
 #include <vector>
 
-EmulatedPlace emulated;
+EmulatedThread emulated;
 
 namespace {
 
-// Blocks that a launch runs at most: kernels whose work is more must walk it in strides of the grid.
-constexpr unsigned kMostBlocks = 3;
+// The maximum of blocks per launch. Kernels with more work must use grid-stride loops.
+constexpr unsigned kMaxBlocks = 3;
 constexpr size_t kStack = 64 << 10;
 
 struct Fiber {
@@ -31,23 +31,23 @@ std::vector<std::unique_ptr<Fiber>> fibers;
 size_t threads = 0, current = 0;
 jmp_buf scheduler;
 const EmulatedKernel* running = nullptr;
-const void* its_argument = nullptr;
+const void* running_argument = nullptr;
 
-// Jumps leave signals alone, which swapcontext asks the kernel about each time.
-__attribute__((noinline)) void hand_over() {
+// Jumps are faster than swapcontext(), which makes a system call for the signal mask.
+__attribute__((noinline)) void yield_fiber() {
   if (_setjmp(fibers[current]->resumption) == 0) _longjmp(scheduler, 1);
 }
 
-// What a fiber does for ever: its thread of one kernel after another.
+// The endless loop of a fiber: its thread of one kernel after another.
 void run_threads() {
   for (;;) {
-    running->call(running->function, its_argument);
+    running->call(running->function, running_argument);
     fibers[current]->done = true;
-    hand_over();
+    yield_fiber();
   }
 }
 
-// Runs the current fiber until it hands over.
+// Runs the current fiber until it yields.
 __attribute__((noinline)) void resume() {
   if (_setjmp(scheduler) != 0) return;
   if (fibers[current]->stack != nullptr) _longjmp(fibers[current]->resumption, 1);
@@ -66,26 +66,26 @@ __attribute__((noinline)) void resume() {
 void emulated_barrier() {
   for (size_t i = 0; i < threads; ++i) {
     if (!fibers[i]->done) continue;
-    std::fprintf(stderr, "%s: a barrier that not all threads of the block come to\n", running->name);
+    std::fprintf(stderr, "%s: not all threads of the block reach a barrier\n", running->name);
     std::abort();
   }
-  hand_over();
+  yield_fiber();
 }
 
 double emulated_shuffle(double value, unsigned lane) {
   const size_t self = current;
   fibers[self]->shuffled = value;
-  hand_over();
+  yield_fiber();
   const double result = fibers[self ^ lane]->shuffled;
-  hand_over();
+  yield_fiber();
   return result;
 }
 
 void emulate(const EmulatedKernel& kernel, const void* argument, unsigned blocks, unsigned x, unsigned y) {
   running = &kernel;
-  its_argument = argument;
+  running_argument = argument;
   threads = size_t{x} * y;
-  blocks = std::min(blocks, kMostBlocks);
+  blocks = std::min(blocks, kMaxBlocks);
   emulated.block_size = {x, y, 1};
   emulated.grid_size = {blocks, 1, 1};
   while (fibers.size() < threads) fibers.push_back(std::make_unique<Fiber>());

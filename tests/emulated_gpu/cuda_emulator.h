@@ -1,8 +1,8 @@
-// Lets the host's compiler take CUDA C: included before the text of kernels that use no headers, and before files of
-// kernels. Alone it runs launches at once; with EMULATED_RUNTIME they go to the streams of the emulated runtime.
+// Makes CUDA C compile as C++: included before generated kernels, which include nothing, and before .cu files. With
+// EMULATED_RUNTIME, launches go to the streams of the emulated runtime.
 #pragma once
 
-// Its check of jumps does not know stacks other than the thread's.
+// The check of longjmp() rejects stacks other than the thread's.
 #undef _FORTIFY_SOURCE
 
 #include <math.h>
@@ -18,7 +18,6 @@
 #undef __launch_bounds__
 #endif
 
-#define CUDA_EMULATOR
 #define __device__
 #define __global__
 #define __shared__ static
@@ -33,13 +32,13 @@
 struct EmulatedIndex {
   unsigned x = 0, y = 0, z = 0;
 };
-// Where the running thread is.
-struct EmulatedPlace {
+// The indices of the running thread.
+struct EmulatedThread {
   EmulatedIndex thread, block, block_size, grid_size;
 };
-extern EMULATED_EXPORT EmulatedPlace emulated;
+extern EMULATED_EXPORT EmulatedThread emulated;
 
-// A kernel of one argument, its type forgotten.
+// A kernel with one argument, without the types.
 struct EmulatedKernel {
   const char* name;
   void (*function)();
@@ -54,7 +53,7 @@ EmulatedKernel emulated_kernel(const char* name, void (*kernel)(Argument)) {
   return {name, reinterpret_cast<void (*)()>(kernel), call, sizeof(Argument)};
 }
 
-// Runs a kernel in blocks of x * y threads, in cuda_emulator.cc.
+// Runs a kernel with blocks of x * y threads.
 EMULATED_EXPORT void emulate(const EmulatedKernel& kernel, const void* argument, unsigned blocks, unsigned x,
                              unsigned y);
 EMULATED_EXPORT void emulated_barrier();
@@ -91,22 +90,4 @@ inline unsigned short float_to_half(float x) {
 #ifdef EMULATED_RUNTIME
 extern "C" EMULATED_EXPORT cudaError_t emulated_launch(const EmulatedKernel& kernel, const void* argument,
                                                        unsigned blocks, unsigned x, unsigned y, cudaStream_t stream);
-#else
-using cudaStream_t = void*;
-enum cudaError_t { cudaSuccess, cudaErrorInvalidValue };
-inline cudaError_t emulated_launch(const EmulatedKernel& kernel, const void* argument, unsigned blocks, unsigned x,
-                                   unsigned y, cudaStream_t) {
-  emulate(kernel, argument, blocks, x, y);
-  return cudaSuccess;
-}
 #endif
-
-// As kernels/launch.h has it for nvcc.
-template <typename Grid, typename Argument>
-cudaError_t emulated_launch_kernel(const char* name, void (*kernel)(Argument), const Grid& grid,
-                                   const Argument& argument, cudaStream_t stream) {
-  if (grid.blocks == 0) return cudaSuccess;
-  return emulated_launch(emulated_kernel(name, kernel), &argument, static_cast<unsigned>(grid.blocks),
-                         static_cast<unsigned>(grid.x), static_cast<unsigned>(grid.y), stream);
-}
-#define launch_kernel(...) emulated_launch_kernel(#__VA_ARGS__, __VA_ARGS__)

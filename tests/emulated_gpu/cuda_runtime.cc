@@ -19,7 +19,7 @@ cudaError_t copy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, 
   if (stream == nullptr) return cudaErrorInvalidResourceHandle;
   if (bytes == 0) return cudaSuccess;
   const int to_device = device_of(to, bytes), from_device = device_of(from, bytes);
-  // Addresses of devices that are not memory of theirs.
+  // Device addresses outside allocations.
   for (const auto& [address, device] : {std::pair<const void*, int>{to, to_device}, {from, from_device}}) {
     if (device < 0 && is_device_address(reinterpret_cast<uint64_t>(address))) return cudaErrorInvalidValue;
   }
@@ -45,7 +45,7 @@ cudaError_t copy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, 
     work.run = [to, from, bytes] { std::memmove(to, from, bytes); };
   }
   const cudaError_t result = enqueue(stream, std::move(work));
-  return result == cudaSuccess && pageable && actual != cudaMemcpyHostToDevice ? finish(*stream) : result;
+  return result == cudaSuccess && pageable && actual != cudaMemcpyHostToDevice ? synchronize(*stream) : result;
 }
 
 cudaError_t fill(void* memory, int value, size_t bytes, cudaStream_t handle) {
@@ -62,10 +62,10 @@ cudaError_t fill(void* memory, int value, size_t bytes, cudaStream_t handle) {
   return enqueue(stream, std::move(work));
 }
 
-// The thread that starts work on several devices, if one does.
+// The thread that launches collective work, if any.
 std::thread::id starting;
 
-// What may wait for all devices.
+// For calls that may wait for all devices.
 void refuse_while_starting(const char* what) {
   if (starting == std::thread::id() || starting == std::this_thread::get_id()) return;
   std::fprintf(stderr, "emulated GPU: %s while another thread starts a collective: each may wait for the other\n",
@@ -85,7 +85,7 @@ cudaError_t allocate_pinned(void** memory, size_t bytes) {
   return cudaSuccess;
 }
 
-// What would wait for a device while work for it is being captured.
+// For calls that wait for a device: not permitted during a capture of its work.
 cudaError_t synchronize_device(int device) {
   if (const cudaError_t unsafe = unsafe_call(device); unsafe != cudaSuccess) return unsafe;
   execute_device(device);

@@ -17,7 +17,7 @@ using namespace emulator;
 namespace {
 
 struct Library {
-  int file = -1;  // open as long as the library is: names of opened libraries must differ
+  int file = -1;  // open as long as the library, because names of open libraries must differ
   void* opened = nullptr;
 };
 
@@ -37,7 +37,7 @@ cudaError_t enqueue_kernel(const EmulatedKernel& kernel, const void* argument, u
                  name.c_str(), static_cast<unsigned long long>(word), at);
     std::abort();
   }
-  // A GPU loads a kernel's code at its first launch, which may wait for the device or take memory.
+  // A GPU loads a kernel at its first launch, which may wait for the device or allocate memory.
   static std::set<void (*)()> loaded;
   if (stream->capture == nullptr) {
     loaded.insert(kernel.function);
@@ -60,14 +60,14 @@ cudaError_t enqueue_kernel(const EmulatedKernel& kernel, const void* argument, u
   return enqueue(stream, std::move(work));
 }
 
-// It is known to be done when it is asked for again.
+// The query after this one finds the work done.
 cudaError_t query(Stream& stream, const Record* until) {
   if (!has_failed(stream.device) && (until == nullptr ? stream.queue.empty() : until->done)) return cudaSuccess;
   execute(stream, until);
   return has_failed(stream.device) ? cudaErrorIllegalAddress : cudaErrorNotReady;
 }
 
-// What `do_there` gives for the place that an event marks, where it marks one.
+// The result of `do_there` for the record of an event, if there is one.
 template <typename DoThere>
 cudaError_t at_record_of(cudaEvent_t handle, DoThere do_there) {
   const auto event = find(handle);
@@ -195,7 +195,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
     stream->capture->invalid = true;
     return result_of(cudaErrorStreamCaptureUnsupported);
   }
-  return result_of(finish(*stream));
+  return result_of(synchronize(*stream));
 }
 cudaError_t cudaStreamQuery(cudaStream_t handle) {
   const Call call;
@@ -234,7 +234,7 @@ cudaError_t cudaEventRecordWithFlags(cudaEvent_t event, cudaStream_t stream, uns
 cudaError_t cudaEventSynchronize(cudaEvent_t handle) {
   const Call call;
   return result_of(at_record_of(handle, [](Stream& stream, const Record* record) {
-    const cudaError_t result = finish(stream, record);
+    const cudaError_t result = synchronize(stream, record);
     log("sync event stream=%d: %zu left\n", stream.number, stream.queue.size());
     return result;
   }));
@@ -308,7 +308,7 @@ cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
   return cudaSuccess;
 }
 
-// The code is what nvrtc.cc makes: ELF, whose length its header tells.
+// The code is an ELF file from nvrtc.cc; its header contains its length.
 cudaError_t cudaLibraryLoadData(cudaLibrary_t* handle, const void* code, cudaJitOption*, void**, unsigned,
                                 cudaLibraryOption*, void**, unsigned) {
   const Call call;

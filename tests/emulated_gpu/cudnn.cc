@@ -1,6 +1,6 @@
-// cuDNN's graph interface on the CPU: descriptors keep the attributes that are set, plans interpret convolutions and
-// pointwise operations. The engines differ in their notes; one rounds floats as tensor cores do, and one returns 0 for
-// a NaN in a relu, as precompiled engines of cuDNN do.
+// cuDNN's graph API on the CPU: descriptors store their attributes, plans interpret convolutions and pointwise
+// operations. The engines differ in their notes. One rounds f32 like tensor cores, and one returns 0 for NaN in a relu,
+// like cuDNN's precompiled engines.
 #include <cudnn.h>
 
 #include <algorithm>
@@ -26,7 +26,7 @@ namespace {
 constexpr int64_t kWorkspace = 1024;
 
 struct Engine {
-  const char* launch;  // its name in the log
+  const char* launch;  // the name in the log
   std::vector<cudnnBackendNumericalNote_t> notes;
   bool relu_drops_nan;
 };
@@ -41,8 +41,8 @@ const Engine kEngines[] = {
 };
 
 bool behaves(const char* how) {
-  const char* behaviour = std::getenv("EMULATED_CUDNN");
-  return behaviour != nullptr && std::string(behaviour) == how;
+  const char* behavior = std::getenv("EMULATED_CUDNN");
+  return behavior != nullptr && std::string(behavior) == how;
 }
 bool knows_nothing() { return behaves("absent-engines"); }
 bool drops_nan() { return behaves("drops-nan"); }
@@ -54,7 +54,7 @@ cudnnStatus_t refuse(const std::string& reason, cudnnStatus_t status = CUDNN_STA
   return status;
 }
 
-// A mistake that cuDNN does not report.
+// For mistakes that cuDNN does not report.
 [[noreturn]] void fail(const std::string& mistake) {
   std::fprintf(stderr, "emulated cuDNN: %s\n", mistake.c_str());
   std::abort();
@@ -74,7 +74,7 @@ const AttributeType* type_of(cudnnBackendAttributeName_t name) {
   return found == types.end() ? nullptr : &found->second;
 }
 
-// cuDNN would read other bytes than were meant.
+// With another type, cuDNN would read wrong bytes.
 void require_type(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t given) {
   const AttributeType* expected = type_of(name);
   if (expected == nullptr || expected->type == given) return;
@@ -93,7 +93,7 @@ size_t bytes_of(cudnnBackendAttributeType_t type) {
   }
 }
 
-// What a descriptor holds; others that refer to it share it.
+// The content of a descriptor. Descriptors that refer to it share it.
 struct Data {
   struct Attribute {
     cudnnBackendAttributeType_t type;
@@ -133,7 +133,7 @@ struct Data {
 using Handle = std::shared_ptr<Data>;
 const Handle& of(cudnnBackendDescriptor_t descriptor) { return *static_cast<Handle*>(descriptor); }
 
-// A descriptor and all it refers to as bytes, and back.
+// Converts a descriptor, with all descriptors that it refers to, to bytes and back.
 template <typename T>
 void write(std::string* out, const T& value) {
   out->append(reinterpret_cast<const char*>(&value), sizeof value);
@@ -154,7 +154,7 @@ void write(std::string* out, const Data& data) {
 class Reader {
  public:
   explicit Reader(const std::vector<char>& from) : from_(from) {}
-  // nullptr where the bytes are no descriptor.
+  // nullptr if the bytes are not a descriptor.
   std::shared_ptr<const Data> read() {
     auto data = std::make_shared<Data>();
     size_t attributes = 0;
@@ -214,7 +214,7 @@ struct Tensor {
     for (size_t i = 0; i < extents.size(); ++i) last += (extents[i] - 1) * strides[i];
     return static_cast<size_t>(last + 1) * emulator::size_of(type);
   }
-  // Of an element counted with the last axis fastest.
+  // The offset of an element by its row-major index.
   int64_t offset(int64_t element) const {
     int64_t at = 0;
     for (size_t i = extents.size(); i-- > 0; element /= extents[i]) at += element % extents[i] * strides[i];
@@ -237,7 +237,7 @@ struct Convolution {
   std::vector<int64_t> stride, dilation, before, after;
 };
 
-// The attributes of the three operations of a convolution.
+// The attributes of the three convolution operations.
 struct Names {
   int convolution, x, w, y, alpha, beta;
 };
@@ -287,7 +287,7 @@ std::vector<int> required_by(cudnnBackendDescriptorType_t type) {
   }
 }
 
-// Why a descriptor's attributes do not fit each other, or "".
+// Why the attributes of a descriptor are inconsistent, or "".
 std::string mismatch_of(const Data& operation) {
   if (operation.type == CUDNN_BACKEND_POINTWISE_DESCRIPTOR) {
     for (const int name :
@@ -340,7 +340,7 @@ std::string mismatch_of(const Data& operation) {
   return "";
 }
 
-// Values of the tensors of a graph, dense, the last axis fastest.
+// Runs a graph on dense row-major copies of its tensors.
 class Execution {
  public:
   Execution(std::map<int64_t, void*> memory, bool rounds, bool drops_nan)
@@ -391,7 +391,7 @@ class Execution {
     write(y, std::move(values));
   }
 
-  // Calls of(x, w, y) with the places of each product.
+  // Calls of(x, w, y) with the offsets of each product.
   template <typename Product>
   static void each_product(const Tensor& x, const Tensor& w, const Tensor& y, const Convolution& c, const Product& of) {
     const int64_t each = w.extents[1], group_outputs = y.extents[1] / (x.extents[1] / each);
@@ -457,8 +457,8 @@ class Execution {
   }
 
   std::map<int64_t, void*> memory_;
-  bool rounds_, drops_nan_;                         // factors, as tensor cores do; in relus
-  std::map<int64_t, std::vector<float>> virtuals_;  // and what was read
+  bool rounds_, drops_nan_;                         // rounds_: the factors, like tensor cores
+  std::map<int64_t, std::vector<float>> virtuals_;  // virtual tensors and inputs
 };
 
 std::vector<Tensor> tensors_of(const Data& operation) {
@@ -475,7 +475,7 @@ std::vector<Tensor> tensors_of(const Data& operation) {
 
 extern "C" {
 
-// What is kept of engines of one behaviour is not found with another.
+// Another version per behavior keeps their cached results separate.
 size_t cudnnGetVersion() { return drops_nan() ? 91901 : 91900; }
 size_t cudnnGetCudartVersion() { return 13000; }
 const char* cudnnGetErrorString(cudnnStatus_t status) {

@@ -1,7 +1,7 @@
-// The type of each attribute that the emulated cuDNN knows, as NVIDIA's C++ headers (cudnn-frontend) set it. cuDNN
-// itself reads an attribute with the type that it expects and does not check the type that a caller names.
+// The type of each attribute of the emulated cuDNN, as NVIDIA's C++ headers (cudnn-frontend) set it. The real cuDNN
+// reads an attribute with the type that it expects and does not check the type that the caller names.
 //
-// CUDNN_TYPE_SCALE stands for the type of a scale: CUDNN_TYPE_FLOAT where sums are floats.
+// CUDNN_TYPE_SCALE is the type of a scale: CUDNN_TYPE_FLOAT if sums are f32.
 // tests/foreign/cudnn_attributes.py compares this list with those headers.
 #pragma once
 

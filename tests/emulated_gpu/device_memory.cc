@@ -1,4 +1,4 @@
-// Device memory as mappings that are mostly forbidden.
+// Device memory as mappings that are protected most of the time.
 #include "device_memory.h"
 
 #include <signal.h>
@@ -17,7 +17,7 @@
 namespace emulator {
 namespace {
 
-constexpr uint64_t kFirstAddress = 0x100000000000, kAddressesEach = 0x010000000000, kMostDevices = 16;
+constexpr uint64_t kFirstAddress = 0x100000000000, kAddressesEach = 0x010000000000, kMaxDevices = 16;
 constexpr size_t kPage = 4096, kAlignment = 256;
 
 struct Allocation {
@@ -55,9 +55,9 @@ void explain_crash(int signal, siginfo_t* info, void*) {
   ::signal(signal, SIG_DFL);
 }
 
-// As CUDA reads it: up to the first that is no device.
+// Reads CUDA_VISIBLE_DEVICES like CUDA: up to the first entry that is not a device.
 std::vector<Memory> visible_devices() {
-  const int64_t present = std::min<int64_t>(number_from("EMULATED_GPUS", 1), kMostDevices);
+  const int64_t present = std::min<int64_t>(number_from("EMULATED_GPUS", 1), kMaxDevices);
   const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");
   int64_t count = visible == nullptr ? present : 0;
   while (visible != nullptr && *visible != '\0') {
@@ -82,7 +82,7 @@ std::vector<Memory> visible_devices() {
   return all;
 }
 
-// Never destroyed: a program frees memory as late as it likes.
+// Never destroyed, because a program may free memory at exit.
 std::vector<Memory>& memories() {
   static auto* all = new std::vector<Memory>(visible_devices());
   return *all;
@@ -120,7 +120,7 @@ void* allocate(int device, size_t bytes) {
   if (mapping == MAP_FAILED) return nullptr;
   std::memset(mapping, 0xFF, mapped);
   if ((opened >> device & 1) == 0) mprotect(mapping, mapped, PROT_NONE);
-  // Addresses are not used again, and a page is left out behind each allocation.
+  // Addresses are not reused, and a guard page follows each allocation.
   m.next += mapped + kPage;
   m.used += taken;
   char* start = static_cast<char*>(mapping) + mapped - taken;
@@ -152,7 +152,7 @@ int device_of(const void* start, size_t bytes) {
 }
 
 bool is_device_address(uint64_t address) {
-  return address >= kFirstAddress && address < kFirstAddress + kMostDevices * kAddressesEach;
+  return address >= kFirstAddress && address < kFirstAddress + kMaxDevices * kAddressesEach;
 }
 
 void pin(void* start, size_t bytes) { pinned()[reinterpret_cast<uint64_t>(start)] = bytes; }

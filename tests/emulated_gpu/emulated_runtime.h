@@ -1,28 +1,28 @@
-// What the emulated libraries ask of the emulated runtime, and the environment of both:
+// The interface of the emulated runtime to the emulated libraries, and the environment variables of both:
 //
-//   EMULATED_GPUS=1            GPUs that are present; CUDA_VISIBLE_DEVICES picks among them
-//   EMULATED_GPU_MEMORY=BYTES  of each, 4 GiB
-//   EMULATED_GPU_CAPABILITY=90 of each, 9.0
+//   EMULATED_GPUS=1            the number of GPUs; CUDA_VISIBLE_DEVICES selects some of them
+//   EMULATED_GPU_MEMORY=BYTES  the memory of each; default 4 GiB
+//   EMULATED_GPU_CAPABILITY=90 the compute capability of each; default 9.0
 //   EMULATED_GPU_ORDER=eager   work runs as soon as it is queued, not when it is waited for (streams.h)
-//   EMULATED_GPU_PAGEABLE=unstaged  copies to a GPU read pageable memory when they run, as where both share page tables
-//   EMULATED_GPU_LOG=FILE      a line for each call that matters is appended to it; that of a wait for an event says
-//   how
-//                              much of what the stream was given need not be done by then (but in order eager: none)
+//   EMULATED_GPU_PAGEABLE=unstaged  copies to a GPU read pageable memory when they run, as with shared page tables
+//   EMULATED_GPU_LOG=FILE      appends a line for each important call; the line of a wait for an event contains how
+//   much
+//                              work of the stream may still be pending then (in eager order: none)
 //   EMULATED_GPU_FAULT=GPU:COUNT:NAME  the GPU fails at its COUNT-th work of this name, as by an illegal address
-//   EMULATED_GPU_SLOW=NAME     work of this name takes milliseconds longer
-//   EMULATED_CUDNN=absent-engines         cuDNN knows no way to compute anything
-//   EMULATED_CUDNN=absent-fusions         it knows none for a convolution with anything behind it
-//   EMULATED_CUDNN=mixed-versions         it cannot work, as its parts are of different versions
-//   EMULATED_CUDNN=drops-nan              a relu in any of its engines returns 0 for a NaN
-//   EMULATED_CUBLASLT=absent-algorithms   nor cuBLASLt
+//   EMULATED_GPU_SLOW=NAME     work of this name takes some milliseconds longer
+//   EMULATED_CUDNN=absent-engines         cuDNN has no engine for any graph
+//   EMULATED_CUDNN=absent-fusions         cuDNN has no engine for a convolution followed by other operations
+//   EMULATED_CUDNN=mixed-versions         cuDNN does not work because its parts have different versions
+//   EMULATED_CUDNN=drops-nan              the relu of every engine returns 0 for NaN
+//   EMULATED_CUBLASLT=absent-algorithms   cuBLASLt has no algorithm for any product
 //
 // Mistakes that a GPU would not report end the process with a message:
-//   addresses of the host given to kernels, and memory touched that is not the toucher's
-//   a kernel captured before it was ever launched
-//   a thread that waits for all devices while another starts a collective on them
-//   one that waits for work which itself waits for a GPU that failed
-//   an attribute of cuDNN set with another type than its own
-//   work started while cudaGetLastError would return the error of an earlier call
+//   host addresses as arguments of kernels, and access to memory of another owner
+//   the capture of a kernel that was never launched
+//   a thread that waits for all devices while another launches a collective on them
+//   a wait for work that itself waits for a failed GPU
+//   a cuDNN attribute with a wrong type
+//   new work while cudaGetLastError would return the error of an earlier call
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -31,19 +31,19 @@
 #include <utility>
 #include <vector>
 
-// Queues work of a library on a stream, for the current device.
+// Queues work of a library on a stream of the current device.
 __attribute__((visibility("default"))) cudaError_t emulated_enqueue(cudaStream_t stream, const char* name,
                                                                     std::function<void()> work);
-// Queues work that several devices do together, one stream of each: it runs when all of the streams have come to it, in
-// the memories of all, and none of them goes on before.
+// Queues collective work on one stream of each of several devices. It runs when all streams have reached it, with
+// access to the memories of all devices; no stream continues before.
 __attribute__((visibility("default"))) cudaError_t emulated_enqueue_together(
     const std::vector<std::pair<int, cudaStream_t>>& streams, const char* name, std::function<void()> work);
-// By a thread before it starts work that several devices do together, and when it has. What waits for all devices,
-// called by another thread meanwhile, ends the process.
+// A thread calls this before and after it launches collective work. If another thread waits for all devices in between,
+// the process ends.
 __attribute__((visibility("default"))) void emulated_starts_together(bool starts);
-// Lets go of work that waits for GPUs that failed.
+// Releases work that waits for failed GPUs.
 __attribute__((visibility("default"))) void emulated_give_up_failed();
-// Kernels, copies, fills and calls of libraries queued so far, by any thread.
+// The kernels, copies, fills and library calls queued so far by all threads.
 extern "C" __attribute__((visibility("default"))) long long emulated_queued();
-// Whether these bytes lie in one allocation of the current device.
+// Whether these bytes are in one allocation of the current device.
 __attribute__((visibility("default"))) bool emulated_on_device(const void* memory, size_t bytes);

@@ -1,5 +1,5 @@
-// NCCL's sums on the CPU, for the GPUs of one process: one runs when the streams of all ranks have come to it. What
-// would hang, or reads what is being written, ends the process with a message.
+// NCCL's all-reduce on the CPU, for the GPUs of one process. It runs when the streams of all ranks have reached it.
+// Deadlocks and data races end the process with a message.
 #include <cuda_runtime_api.h>
 #include <nccl.h>
 
@@ -24,7 +24,7 @@ namespace {
 
 struct Rank;
 
-// What one rank does for a sum.
+// The part of one rank in an all-reduce.
 struct Part {
   size_t count;
   const float* send;
@@ -38,11 +38,11 @@ struct Part {
 struct Rank {
   std::shared_ptr<std::vector<Rank*>> all;  // nullptr: destroyed
   int number, device;
-  std::thread::id thread;  // that called for it last
-  std::deque<Part> parts;  // that wait for those of other ranks
+  std::thread::id thread;  // of the last call
+  std::deque<Part> parts;  // that wait for the parts of other ranks
 };
 
-// How long a thread waits for ranks that other threads may call for.
+// The time that a thread waits for the calls of other threads.
 constexpr std::chrono::seconds kPatience(60);
 
 std::mutex mutex;
@@ -72,7 +72,7 @@ bool overlap(const float* a, size_t a_count, const float* b, size_t b_count) {
   return a < b + b_count && b < a + a_count;
 }
 
-// In the order of the ranks; all is read before anything is written.
+// Sums in the order of the ranks. Reads all inputs before it writes.
 void run(const std::vector<Part>& parts) {
   std::vector<float> sums(parts[0].send, parts[0].send + parts[0].count);
   for (size_t rank = 1; rank < parts.size(); ++rank) {
@@ -81,7 +81,7 @@ void run(const std::vector<Part>& parts) {
   for (const Part& part : parts) std::copy(sums.begin(), sums.end(), part.receive);
 }
 
-// Queues the sums that all ranks have joined; false where a GPU has failed.
+// Queues the all-reduces that all ranks have joined; false if a GPU has failed.
 bool launch(const std::vector<Rank*>& all) {
   while (
       std::all_of(all.begin(), all.end(), [](const Rank* rank) { return rank != nullptr && !rank->parts.empty(); })) {
@@ -102,7 +102,7 @@ bool launch(const std::vector<Rank*>& all) {
   return true;
 }
 
-// Waits until the others have joined what `rank` has: those that this thread calls for have to be in the same group.
+// Waits until the other ranks have joined. Ranks that this thread calls for must be in the same group.
 void await_others(const Rank& rank, std::unique_lock<std::mutex>& lock) {
   const auto end = std::chrono::steady_clock::now() + kPatience;
   for (bool late = false; !rank.parts.empty(); late = joined.wait_until(lock, end) == std::cv_status::timeout) {
@@ -146,7 +146,7 @@ bool is_memory_of(int device, const float* memory, size_t bytes) {
          attributes.device == device;
 }
 
-// With the rank's device as the current one.
+// Checks a call; the current device must be the rank's.
 ncclResult_t check(const Part& part) {
   const Rank& rank = *part.rank;
   int device = -1;
@@ -210,7 +210,7 @@ ncclResult_t ncclCommAbort(ncclComm_t communicator) {
   return destroy(communicator);
 }
 
-// Launches take time, in which other threads go on.
+// Launches take time, during which other threads continue.
 ncclResult_t ncclGroupStart() {
   if (depth++ == 0) {
     emulated_starts_together(true);
@@ -218,7 +218,7 @@ ncclResult_t ncclGroupStart() {
   }
   return ncclSuccess;
 }
-// A group in which a call failed does nothing.
+// A group with a failed call does nothing.
 ncclResult_t ncclGroupEnd() {
   if (depth == 0) return refuse(ncclInvalidUsage, "ncclGroupEnd without ncclGroupStart");
   if (--depth > 0) return ncclSuccess;

@@ -1,4 +1,4 @@
-// The emulated NCCL: when collectives run, what they compute, and what ends the process.
+// The emulated NCCL: when collectives run, their results, and the mistakes that end the process.
 #include <cuda_runtime_api.h>
 #include <gtest/gtest.h>
 #include <nccl.h>
@@ -58,7 +58,7 @@ class EmulatedNccl : public testing::TestWithParam<std::tuple<const char*, int>>
       function(gpus_[rank], static_cast<int>(rank));
     }
   }
-  // Whatever device is the current one.
+  // The current device does not matter.
   template <typename Function>
   ncclResult_t together(const Function& function) {
     ncclGroupStart();
@@ -164,7 +164,7 @@ TEST_P(EmulatedNccl, RefusesWhatIsNoCollective) {
 }
 
 TEST_P(EmulatedNccl, EndsWhatWouldHang) {
-  ASSERT_EQ(sum(), ncclSuccess);  // from now on this thread calls for all ranks
+  ASSERT_EQ(sum(), ncclSuccess);  // from here on this thread calls for all ranks
   const auto reduce = [](Gpu& gpu, size_t count, cudaStream_t stream) {
     ncclAllReduce(gpu.memory, gpu.memory, count, ncclFloat32, ncclSum, gpu.communicator, stream);
   };

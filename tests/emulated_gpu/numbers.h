@@ -1,4 +1,4 @@
-// Elements of the types that the emulated libraries compute with, read and written as floats.
+// Reads and writes elements of all types as floats.
 #pragma once
 
 #include <cstddef>
@@ -33,7 +33,7 @@ inline void store(void* to, Element type, int64_t at, float x) {
   }
 }
 
-// To the 10 bits of mantissa that tensor cores multiply, to even.
+// Rounds to the 10 mantissa bits of tensor cores, to even.
 inline float to_tf32(float x) {
   uint32_t bits;
   std::memcpy(&bits, &x, sizeof bits);

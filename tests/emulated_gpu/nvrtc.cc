@@ -1,4 +1,4 @@
-// NVRTC as the host's compiler: a text becomes a library of the host's, in which each kernel k is an EmulatedKernel
+// NVRTC by the host's compiler: a source becomes a shared library, in which each kernel k is an EmulatedKernel
 // kernel_k.
 #include <nvrtc.h>
 #include <stdlib.h>
@@ -26,7 +26,7 @@ std::string content_of(const fs::path& path) {
   return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
 }
 
-// Texts begin their kernels in one way: extern "C" __global__ void __launch_bounds__(256) NAME(
+// All kernels begin with: extern "C" __global__ void __launch_bounds__(256) NAME(
 std::string descriptions_of_kernels(const std::string& text) {
   constexpr std::string_view kBefore = "extern \"C\" __global__ void ";
   std::string descriptions;
@@ -45,7 +45,7 @@ std::string descriptions_of_kernels(const std::string& text) {
 
 extern "C" {
 
-// What the emulator makes of a text depends on its header: caches must not mix them up.
+// The result depends on the emulator's header, so the version contains its hash for the sake of caches.
 nvrtcResult nvrtcVersion(int* major, int* minor) {
   *major = 0;
   *minor = static_cast<int>(std::hash<std::string>()(content_of(EMULATOR_HEADER)) >> 33);
@@ -74,7 +74,7 @@ nvrtcResult nvrtcGetSupportedArchs(int* architectures) {
   std::copy(std::begin(kArchitectures), std::end(kArchitectures), architectures);
   return NVRTC_SUCCESS;
 }
-// "PTX" is the library too.
+// "PTX" is also the library.
 nvrtcResult nvrtcCompileProgram(nvrtcProgram program, int, const char* const* options) {
   const std::string target = std::string(options[0]).substr(std::strlen("--gpu-architecture="));
   bool is_cubin = false, is_ptx = false;

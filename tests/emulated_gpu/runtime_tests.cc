@@ -1,4 +1,4 @@
-// The emulated runtime itself: when work runs, what is refused, and how captured work is replayed.
+// The emulated runtime: when work runs, what is refused, and how graphs are replayed.
 #include <cuda_runtime_api.h>
 #include <gtest/gtest.h>
 
@@ -42,7 +42,7 @@ class EmulatedRuntime : public testing::TestWithParam<const char*> {
     EXPECT_EQ(cudaStreamSynchronize(first_), cudaSuccess);
     return read;
   }
-  // Errors that a test expects are not left behind.
+  // Clears an expected error.
   cudaError_t expected(cudaError_t error) {
     cudaGetLastError();
     return error;
@@ -167,7 +167,7 @@ TEST_P(EmulatedRuntime, WorkIsNotStartedAfterAnErrorThatIsLeft) {
 }
 
 TEST_P(EmulatedRuntime, CapturesNoKernelThatWasNeverLaunched) {
-  // Kernels stay loaded from one order to the next.
+  // Each order has its own kernels, because kernels stay loaded.
   const auto add_one = +[](int*at) { *at += 1; }, add_two = +[](int*at) { *at += 2; };
   const EmulatedKernel kernel = emulated_kernel("add", eager() ? add_two : add_one);
   const auto launch = [&] { return emulated_launch(kernel, &device_, 1, 1, 1, first_); };

@@ -1,4 +1,4 @@
-// Queues, captures and their replay.
+// Queues, captures and the replay of graphs.
 #include "streams.h"
 
 #include <algorithm>
@@ -62,9 +62,9 @@ Work waiting(std::shared_ptr<Record> record) {
   return work;
 }
 
-uint32_t failed = 0, given_up = 0;  // a bit for each device
+uint32_t failed = 0, given_up = 0;  // one bit per device
 
-// Where this is the work that a device is to fail at.
+// Marks a device as failed if this is the work at which it fails.
 void fail_at(const Work& work) {
   static int met = 0;
   int device = 0, count = 0;
@@ -130,12 +130,12 @@ void execute_device(int device) {
   }
 }
 
-cudaError_t finish(Stream& stream, const Record* until) {
+cudaError_t synchronize(Stream& stream, const Record* until) {
   if (until != nullptr && until->done) return cudaSuccess;
   execute(stream, until);
   if (has_failed(stream.device)) return cudaErrorIllegalAddress;
   if (until == nullptr ? stream.queue.empty() : until->done) return cudaSuccess;
-  std::fprintf(stderr, "emulated GPU: a thread waits for ever for stream %d, whose work waits for a GPU that failed\n",
+  std::fprintf(stderr, "emulated GPU: a thread waits forever for stream %d, whose work waits for a GPU that failed\n",
                stream.number);
   std::abort();
 }
@@ -157,7 +157,7 @@ cudaError_t record(const std::shared_ptr<Event>& event, const std::shared_ptr<St
 }
 
 cudaError_t wait_for(const std::shared_ptr<Event>& event, const std::shared_ptr<Stream>& stream, bool external) {
-  const std::shared_ptr<Record>& place = event->record;
+  const std::shared_ptr<Record>& record = event->record;
   if (external) {
     if (stream->capture == nullptr) return cudaErrorIllegalState;
     Work work;
@@ -165,20 +165,20 @@ cudaError_t wait_for(const std::shared_ptr<Event>& event, const std::shared_ptr<
     work.outside = event;
     return add_step(*stream, std::move(work));
   }
-  if (place == nullptr) return cudaSuccess;
-  if (!place->captured) {
-    if (stream->capture == nullptr) return enqueue(stream, waiting(place));
+  if (record == nullptr) return cudaSuccess;
+  if (!record->captured) {
+    if (stream->capture == nullptr) return enqueue(stream, waiting(record));
     stream->capture->invalid = true;
     return cudaErrorStreamCaptureIsolation;
   }
-  const std::shared_ptr<Capture> capture = place->capture.lock();
+  const std::shared_ptr<Capture> capture = record->capture.lock();
   if (capture == nullptr) return cudaErrorCapturedEvent;
   if (stream->capture == nullptr) add_branch(capture, stream);
   if (stream->capture != capture) {
     stream->capture->invalid = capture->invalid = true;
     return cudaErrorStreamCaptureMerge;
   }
-  return add_step(*stream, waiting(place));
+  return add_step(*stream, waiting(record));
 }
 
 cudaError_t begin_capture(const std::shared_ptr<Stream>& stream, cudaStreamCaptureMode mode) {
@@ -229,7 +229,7 @@ cudaError_t unsafe_call(int device) {
   return result;
 }
 
-// Replays the captured calls: with branches in streams of their own, and with new records.
+// Replays the captured calls with a new stream for each branch and with new records.
 cudaError_t launch(const Graph& graph, const std::shared_ptr<Stream>& stream) {
   std::vector<std::shared_ptr<Stream>> branches = {stream};
   while (branches.size() < static_cast<size_t>(graph.branches)) {

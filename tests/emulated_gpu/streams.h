@@ -1,7 +1,7 @@
-// Streams as queues of work, events as places in them, and the capture of work into graphs.
+// Streams as queues of work, events as positions in them, and stream capture into graphs.
 //
-// Work runs when somebody must wait for it, a stream at a time and no further than needed; with
-// EMULATED_GPU_ORDER=eager as soon as it is queued. What is not synchronised gives different numbers in the two.
+// Work runs when something waits for it, one stream at a time and no further than necessary. With
+// EMULATED_GPU_ORDER=eager it runs as soon as it is queued. Missing synchronization gives different numbers in the two.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -22,20 +22,20 @@ struct Stream;
 struct Event;
 struct Capture;
 
-// A place in a stream that an event marks.
+// The position in a stream where an event was recorded.
 struct Record {
   std::shared_ptr<Stream> stream;
   bool done = false;
   std::chrono::steady_clock::time_point time;
   std::weak_ptr<Capture> capture;
   bool captured = false;
-  std::map<int, size_t> known;  // captured: for each branch how many of its steps come before
+  std::map<int, size_t> known;  // captured: by branch, how many of its steps come before
 };
 
-// Something to run, a record to be reached or one to be waited for.
+// A function to run, a record to reach, or a record to wait for.
 struct Work {
   std::string name;
-  uint32_t devices = 0;  // whose memories it may touch
+  uint32_t devices = 0;  // a mask: whose memories it may access
   std::function<void()> run;
   std::shared_ptr<Record> reaches, waits_for;
   std::weak_ptr<Event> outside;  // in a graph: the event of an external record or wait
@@ -43,7 +43,7 @@ struct Work {
 
 struct Graph {
   struct Step {
-    int branch;  // 0: of the stream that the graph is launched into
+    int branch;  // 0: the stream of the launch
     Work work;
   };
   std::vector<Step> steps;
@@ -74,30 +74,30 @@ struct Event {
 };
 
 bool is_eager();
-// The live streams. Devices have no default ones.
+// The live streams. Devices have no default stream.
 std::set<std::shared_ptr<Stream>>& streams();
 
-// Whether it failed (EMULATED_GPU_FAULT): its streams go no further, those of others come to where they wait for it.
+// Whether a device failed (EMULATED_GPU_FAULT): its streams stop, and other streams stop where they wait for it.
 bool has_failed(int device);
-// What others wait for of devices that failed is done, and collectives with them do nothing.
+// Completes the work of failed devices that others wait for; collectives with them do nothing.
 void give_up_failed();
 
-inline long long queued_work = 0;  // what runs, captured or not
+inline long long queued_work = 0;  // work with a function, captured or not
 cudaError_t enqueue(const std::shared_ptr<Stream>& stream, Work work);
-// Runs what is queued, up to `until` where there is one, as far as failed devices allow.
+// Runs queued work, up to `until` if it is set, as far as failed devices permit.
 void execute(Stream& stream, const Record* until = nullptr);
 void execute_device(int device);
-// The same for who waits for it: an error where the stream's device has failed; ends the process where that of another
-// means waiting for ever.
-cudaError_t finish(Stream& stream, const Record* until = nullptr);
+// The same for a thread that waits. Returns an error if the stream's device has failed. Ends the process if the wait
+// would be endless because another device has failed.
+cudaError_t synchronize(Stream& stream, const Record* until = nullptr);
 
 cudaError_t record(const std::shared_ptr<Event>& event, const std::shared_ptr<Stream>& stream, bool external);
 cudaError_t wait_for(const std::shared_ptr<Event>& event, const std::shared_ptr<Stream>& stream, bool external);
 
 cudaError_t begin_capture(const std::shared_ptr<Stream>& stream, cudaStreamCaptureMode mode);
 cudaError_t end_capture(const std::shared_ptr<Stream>& stream, Graph* graph);
-// cudaSuccess, or what a call gets that may not be made while streams of this thread, or with `device` of that device,
-// are captured; these captures fail.
+// The result of a call that is not permitted during a capture by this thread, or on `device` if it is set: cudaSuccess
+// if there is no such capture. Invalidates these captures.
 cudaError_t unsafe_call(int device = -1);
 cudaError_t launch(const Graph& graph, const std::shared_ptr<Stream>& stream);
 

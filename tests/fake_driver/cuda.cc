@@ -1,6 +1,6 @@
-// libcuda.so.1 without a GPU: answers questions about the GPUs of fake_gpus.h and can compute on none. A CUDA
-// runtime that opens it finds a driver that has none of the functions it needs. Plans can be made beside it: cuDNN 9.19
-// lists its engines of generated code only where it finds a driver with the functions at the end.
+// A fake libcuda.so.1: it describes the GPUs of fake_gpus.h and cannot compute. A CUDA runtime that opens it finds a
+// driver without the functions that it needs. Plans are possible: cuDNN 9.19 lists engines with generated code only if
+// the driver has the functions at the end.
 #include <cstddef>
 #include <cstring>
 
@@ -15,9 +15,9 @@ constexpr int kSuccess = 0, kInvalidValue = 1, kNotInitialized = 3, kNoDevice = 
 constexpr int kComputeMode = 20, kComputeMajor = 75, kComputeMinor = 76;
 
 bool initialized = false;
-char anything;  // what handles point to
+char anything;  // the target of all handles
 
-// Numbers and UUIDs of CUDA_VISIBLE_DEVICES, up to the first that names no GPU.
+// The numbers and UUIDs of CUDA_VISIBLE_DEVICES, up to the first that is not a GPU.
 std::vector<fake::Gpu> visible_gpus() {
   const std::vector<fake::Gpu> all = fake::all_gpus();
   const char* text = std::getenv("CUDA_VISIBLE_DEVICES");
@@ -111,7 +111,7 @@ EXPORTED int cuGetProcAddress_v2(const char*, void** address, int, unsigned long
 
 EXPORTED int cuGetExportTable(const void**, const void*) { return kInvalidValue; }
 
-// The parameters that a function does not look at are left out; callers pass them all the same.
+// Unused parameters are omitted; callers pass them nevertheless.
 
 #define GIVES_A_HANDLE(name) \
   EXPORTED int name(void** handle) { return *handle = &anything, kSuccess; }

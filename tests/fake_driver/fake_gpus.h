@@ -1,13 +1,13 @@
-// The GPUs that the libraries of this folder pretend to be there, from the environment:
+// The GPUs of the fake libraries in this folder, from the environment:
 //
-//   FAKE_GPUS         one entry a GPU, ";" between, of fields with "," between:
-//                     uuid=GPU-00000000-0000-0000-0000-000000000001,name=NVIDIA
-//                     H100,memory=81559,used=500,capability=9.0, mode=0,processes=123:400+456:10 (memory in
-//                     MiB, processes as pid:MiB; the compute mode by the driver's number). What is left out
-//                     is that of a GPU that nobody uses.
-//   FAKE_CUDA_INIT    the error that cuInit gives
-//   FAKE_CUDA_VERSION what cuDriverGetVersion tells; 13000 where it is not set
-//   FAKE_NVML_INIT    the error that nvmlInit_v2 gives
+//   FAKE_GPUS         one entry per GPU, separated by ";", of fields separated by ",":
+//                     uuid=GPU-00000000-0000-0000-0000-000000000001,name=NVIDIA H100,memory=81559,used=500,
+//                     capability=9.0,mode=0,processes=123:400+456:10
+//                     Memory is in MiB, processes are pid:MiB, the compute mode is the driver's number. The defaults
+//                     describe an unused GPU.
+//   FAKE_CUDA_INIT    the error of cuInit
+//   FAKE_CUDA_VERSION the result of cuDriverGetVersion; default 13000
+//   FAKE_NVML_INIT    the error of nvmlInit_v2
 #pragma once
 
 #include <cstdlib>

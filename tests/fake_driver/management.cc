@@ -1,5 +1,4 @@
-// libnvidia-ml.so.1 without a GPU: tells who uses the GPUs of fake_gpus.h, all of them whatever
-// CUDA_VISIBLE_DEVICES says.
+// A fake libnvidia-ml.so.1: it lists the processes on all GPUs of fake_gpus.h, independent of CUDA_VISIBLE_DEVICES.
 #include <cstdint>
 #include <cstring>
 
@@ -20,7 +19,7 @@ struct ProcessInfo {
   unsigned gpu_instance, compute_instance;
 };
 
-// A handle is a GPU's number, and one more.
+// A handle is the number of a GPU plus one.
 fake::Gpu gpu_of(void* handle) { return fake::all_gpus().at(reinterpret_cast<uintptr_t>(handle) - 1); }
 
 }  // namespace

@@ -61,7 +61,7 @@ refused tf32_on_the_cpu '--precision=tf32: .*use fp32' "$emulated" train --solve
 refused broken_cudnn 'SUBLIBRARY_VERSION_MISMATCH.*run on the CPU' env EMULATED_CUDNN=mixed-versions XDG_CACHE_HOME="$work/none" \
   "$emulated" train --solver=solver.prototxt --run_dir= --gpu=0
 mkdir parts && ln -s "$TRAINER_CUDA_LIBRARIES"/*.so* parts && rm parts/libcudnn_graph.so.9
-refused cudnn_without_a_part 'a part of cuDNN cannot be opened: .*libcudnn_graph.so.9.*Install it anew' env TRAINER_CUDA_LIBRARIES="$work/parts" \
+refused cudnn_without_a_part 'a part of cuDNN cannot be opened: .*libcudnn_graph.so.9.*Reinstall cuDNN' env TRAINER_CUDA_LIBRARIES="$work/parts" \
   "$emulated" train --solver=solver.prototxt --run_dir= --gpu=0
 refused tf32_on_turing '--precision=tf32: .*compute capability 8.0.*use fp16 or fp32' \
   "$emulated" summary --model=tiny.prototxt --gpu=sm_75 --precision=tf32
@@ -102,11 +102,11 @@ refused fp16_on_the_cpu '--precision=fp16: .*use bf16' "$emulated" train --solve
 # What is slow is not chosen, and what was chosen stays so.
 engine() { grep -o 'cudnnBackendExecute [a-z]*' "$EMULATED_GPU_LOG" | tail -n 1; }
 product() { grep -o 'cublasLtMatmul [a-z_]*' "$EMULATED_GPU_LOG" | tail -n 1; }
-tries() { grep -q 'Trying out ways' train.log; }
+tries() { grep -q 'Autotuning convolutions' train.log; }
 tries_nothing() { ! tries; }
 rm -rf "$XDG_CACHE_HOME"
 EMULATED_GPU_SLOW='cudnnBackendExecute plain' train
-check trials_are_told "$(cat train.log)" grep -q "Trying out ways to compute convolutions and products on .*; what is fastest is kept in $XDG_CACHE_HOME/trainer/cuda" train.log
+check trials_are_told "$(cat train.log)" grep -q "Autotuning convolutions and matrix products on .*; the results are cached in $XDG_CACHE_HOME/trainer/cuda" train.log
 check the_faster_engine_runs "$(engine)" [ "$(engine)" = 'cudnnBackendExecute atomics' ]
 EMULATED_GPU_SLOW='cudnnBackendExecute atomics' train
 check nothing_is_tried_again "$(cat train.log)" tries_nothing
@@ -152,6 +152,6 @@ for file in "$XDG_CACHE_HOME"/trainer/cuda/*; do rm "$file" && mkfifo "$file"; d
 timeout -k 5 60 "$emulated" train --solver=solver.prototxt --run_dir= --gpu=0 >train.log 2>&1
 check pipes_in_the_cache_are_passed_over "exit code $?: $(tail -n 3 train.log)" grep -q 'Optimization Done' train.log
 XDG_CACHE_HOME=/proc/nowhere train
-check without_a_cache_it_is_told "$(grep Trying train.log)" grep -q 'each run does so, as nothing can be kept (/proc/nowhere/trainer/cuda: ' train.log
+check without_a_cache_it_is_told "$(grep Autotuning train.log)" grep -q 'every run repeats this because the cache is not usable (/proc/nowhere/trainer/cuda: ' train.log
 check without_a_cache_it_trains "$(tail -n 3 train.log)" grep -q 'Optimization Done' train.log
 finish

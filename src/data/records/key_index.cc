@@ -3,13 +3,13 @@
 #include "data/records/key_index.h"
 
 #include <chrono>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <system_error>
 
+#include "base/cache_folder.h"
 #include "base/error.h"
 #include "base/philox.h"
 #include "base/text.h"
@@ -107,15 +107,8 @@ std::optional<KeyIndex> KeyIndex::load(const std::string& file, const std::strin
 }
 
 std::string KeyIndex::cache_file(const std::string& database_path) {
-  std::string folder;
-  if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache != nullptr && cache[0] == '/') {
-    folder = cache;
-  } else if (const char* home = std::getenv("HOME"); home != nullptr && home[0] == '/') {
-    folder = std::string(home) + "/.cache";
-  } else {
-    return "";
-  }
-  return fmt::format("{}/trainer/keys-{:016x}", folder, philox_key(0, database_path, "", ""));
+  const std::string folder = user_cache_folder();
+  return folder.empty() ? "" : fmt::format("{}/keys-{:016x}", folder, philox_key(0, database_path, "", ""));
 }
 
 KeyIndex gather_keys(const std::string& path, const std::string& identity, uint64_t expected,

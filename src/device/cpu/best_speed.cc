@@ -1,4 +1,4 @@
-// The best of a few runs on all threads: a loop of multiply-adds, and a copy of more than the caches hold.
+// The best of a few runs on all threads: a loop of multiply-adds, and a copy that is larger than the caches.
 #include "device/cpu/best_speed.h"
 
 #include <omp.h>
@@ -15,7 +15,7 @@
 namespace trainer::cpu {
 namespace {
 
-// `amount` is what one call of `work` does.
+// `amount`: the operations or bytes of one call of `work`.
 template <typename Work>
 double best_rate(double amount, const Work& work) {
   constexpr int kRuns = 6;

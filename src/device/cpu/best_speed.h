@@ -1,4 +1,4 @@
-// What the cores reach at best, measured in about a tenth of a second: what steps are compared with.
+// Measures the peak rates of the cores in about a tenth of a second. `trainer time` compares steps with them.
 #pragma once
 
 #include "runtime/device.h"

@@ -1,4 +1,4 @@
-// Memory and choice of kernels on the processor.
+// Memory and the choice of kernels on the processor.
 #include "device/cpu/cpu_device.h"
 
 #include <immintrin.h>
@@ -14,7 +14,7 @@
 #include "device/cpu/best_speed.h"
 #include "device/cpu/implementations.h"
 #include "device/cpu/isa.h"
-#include "runtime/choose.h"
+#include "runtime/implementation.h"
 
 namespace trainer::cpu {
 namespace {
@@ -48,7 +48,7 @@ std::string CpuDevice::refuse_precision(Precision precision) const {
   if (precision == Precision::kFP32 || reference_only_) return "";
 #ifdef TRAINER_WITH_ONEDNN
   if (isa_level() == IsaLevel::v4) return "";
-  return "the CPU's kernels for it need AVX-512, which this processor does not have or the environment takes away; use "
+  return "the CPU's kernels for it need AVX-512, which this processor does not have or the environment disables; use "
          "fp32";
 #else
   return "this build has no kernels for it on the CPU: they are oneDNN's; use fp32";
@@ -68,8 +68,8 @@ KernelChoice CpuDevice::choose(const OpInstance& instance) {
 
 int64_t CpuDevice::free_memory() { return free_host_memory(); }
 
-// Pages come zeroed from the system. They are not touched here, so that each is placed by the thread that
-// first uses it; what is surely too much is refused beforehand instead of by the kernel's killer later.
+// The system zeroes pages. They are not touched here, so that first use places each page near its thread. A request
+// that exceeds the free memory is refused now; otherwise the kernel would kill the process later.
 void* CpuDevice::allocate(int64_t bytes) {
   if (bytes <= 0) bytes = 1;
   if (bytes < kHugePage) {
@@ -80,7 +80,7 @@ void* CpuDevice::allocate(int64_t bytes) {
   }
   const int64_t free = free_memory();
   if (bytes > free) throw OutOfMemory::make(name(), bytes, free);
-  // One huge page more than asked for, to cut an aligned piece out of it.
+  // One extra huge page, to align the memory.
   const int64_t size = (bytes + kHugePage - 1) / kHugePage * kHugePage, whole = size + kHugePage;
   void* raw = mmap(nullptr, static_cast<size_t>(whole), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (raw == MAP_FAILED) throw OutOfMemory::make(name(), bytes, free);

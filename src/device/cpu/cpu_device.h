@@ -1,4 +1,4 @@
-// The processor as a device: memory from the host, kernels from implementations.h.
+// The processor as a device, with memory of the host and the kernels of implementations.h.
 #pragma once
 
 #include "runtime/device.h"
@@ -7,7 +7,7 @@ namespace trainer::cpu {
 
 class CpuDevice : public Device {
  public:
-  // Makes the threads of OpenMP's team flush subnormal numbers to zero.
+  // Sets the threads of OpenMP to flush subnormal numbers to zero.
   CpuDevice();
 
   std::string name() const override { return "cpu"; }

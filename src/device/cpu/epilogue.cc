@@ -6,7 +6,7 @@
 namespace trainer::cpu {
 namespace {
 
-float finished(float value, const Epilogue& epilogue) {
+float with_relu(float value, const Epilogue& epilogue) {
   return epilogue.relu && !(value > 0) ? epilogue.slope * value : value;
 }
 
@@ -18,7 +18,8 @@ void put(Bf16* to, float value) { *to = to_bf16(value); }
 }  // namespace
 
 template <typename T>
-void finish_rows(int threads, int64_t rows, int64_t columns, const float* bias, const Epilogue& epilogue, T* y) {
+void apply_epilogue_to_rows(int threads, int64_t rows, int64_t columns, const float* bias, const Epilogue& epilogue,
+                            T* y) {
   if (bias == nullptr && !epilogue.relu) return;
   parallel_ranges(threads, rows, columns, [&](int, int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
@@ -27,23 +28,23 @@ void finish_rows(int threads, int64_t rows, int64_t columns, const float* bias, 
         for (int64_t j = 0; j < columns; ++j) put(row + j, get(row[j]) + bias[j]);
       }
       if (epilogue.relu) {
-        for (int64_t j = 0; j < columns; ++j) put(row + j, finished(get(row[j]), epilogue));
+        for (int64_t j = 0; j < columns; ++j) put(row + j, with_relu(get(row[j]), epilogue));
       }
     }
   });
 }
 
-template void finish_rows(int, int64_t, int64_t, const float*, const Epilogue&, float*);
-template void finish_rows(int, int64_t, int64_t, const float*, const Epilogue&, Bf16*);
+template void apply_epilogue_to_rows(int, int64_t, int64_t, const float*, const Epilogue&, float*);
+template void apply_epilogue_to_rows(int, int64_t, int64_t, const float*, const Epilogue&, Bf16*);
 
-void finish_planes(int threads, int64_t planes, int64_t channels, int64_t count, const float* bias,
-                   const Epilogue& epilogue, float* y) {
+void apply_epilogue_to_planes(int threads, int64_t planes, int64_t channels, int64_t count, const float* bias,
+                              const Epilogue& epilogue, float* y) {
   if (bias == nullptr && !epilogue.relu) return;
   parallel_ranges(threads, planes, count, [&](int, int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       float* plane = y + i * count;
       const float shift = bias == nullptr ? 0 : bias[i % channels];
-      for (int64_t j = 0; j < count; ++j) plane[j] = finished(plane[j] + shift, epilogue);
+      for (int64_t j = 0; j < count; ++j) plane[j] = with_relu(plane[j] + shift, epilogue);
     }
   });
 }

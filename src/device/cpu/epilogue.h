@@ -1,5 +1,4 @@
-// Adds a bias and applies relu to the result of a matrix product or convolution, where the library does
-// neither.
+// Applies the epilogue (bias and relu) of a matrix product or convolution if the library does not.
 #pragma once
 
 #include <cstdint>
@@ -9,15 +8,15 @@
 
 namespace trainer::cpu {
 
-// Rows of `columns` values, one bias per column; `bias` may be null. Does nothing where there is nothing to
-// do. T: float or Bf16.
+// For rows of `columns` values with one bias per column; `bias` may be null. T: float or Bf16.
 template <typename T>
-void finish_rows(int threads, int64_t rows, int64_t columns, const float* bias, const Epilogue& epilogue, T* y);
-extern template void finish_rows(int, int64_t, int64_t, const float*, const Epilogue&, float*);
-extern template void finish_rows(int, int64_t, int64_t, const float*, const Epilogue&, Bf16*);
+void apply_epilogue_to_rows(int threads, int64_t rows, int64_t columns, const float* bias, const Epilogue& epilogue,
+                            T* y);
+extern template void apply_epilogue_to_rows(int, int64_t, int64_t, const float*, const Epilogue&, float*);
+extern template void apply_epilogue_to_rows(int, int64_t, int64_t, const float*, const Epilogue&, Bf16*);
 
-// `planes` of `count` values, one bias per plane: row-major images, plane index taken modulo `channels`.
-void finish_planes(int threads, int64_t planes, int64_t channels, int64_t count, const float* bias,
-                   const Epilogue& epilogue, float* y);
+// For row-major images: `planes` planes of `count` values, with bias[i % channels] for plane i.
+void apply_epilogue_to_planes(int threads, int64_t planes, int64_t channels, int64_t count, const float* bias,
+                              const Epilogue& epilogue, float* y);
 
 }  // namespace trainer::cpu

@@ -1,7 +1,5 @@
-// The table of what the CPU runs each kind of op with.
+// The lists of the CPU.
 #include "device/cpu/implementations.h"
-
-#include <array>
 
 #include "base/error.h"
 #include "device/cpu/direct/direct.h"
@@ -51,9 +49,9 @@ List list_of(OpKind kind) {
       return convolution_list(create_widened<create_convolution_input_gradient_reference>);
     case OpKind::kConvolutionWeightGradient:
       return convolution_list(create_widened<create_convolution_weight_gradient_reference>);
-    // Measured on Zen with AVX-512, one thread of a busy machine, sizes of inner products and their gradients
-    // (M 8 to 4096, N 10 to 9216, K 8 to 9216, each stored form): oneDNN mostly 1.0 to 2.5 times as fast as
-    // OpenBLAS, most with few rows; 6 us behind it for 64 x 10 x 500, 20% in one form of 256 x 4096 x 9216.
+    // Measured on Zen with AVX-512, with one thread, for the sizes of inner products and their gradients (M 8 to 4096,
+    // N 10 to 9216, K 8 to 9216, all transpositions): oneDNN is mostly 1.0 to 2.5 times as fast as OpenBLAS, especially
+    // with few rows. It is 6 us slower for 64 x 10 x 500, and 20% slower for one transposition of 256 x 4096 x 9216.
     case OpKind::kMatmul:
       return {
 #ifdef TRAINER_WITH_ONEDNN
@@ -89,12 +87,8 @@ List list_of(OpKind kind) {
 }  // namespace
 
 const std::vector<Implementation>& implementations_of(OpKind kind) {
-  static const std::array<List, kOpKinds> lists = [] {
-    std::array<List, kOpKinds> all;
-    for (int i = 0; i < kOpKinds; ++i) all[static_cast<size_t>(i)] = list_of(static_cast<OpKind>(i));
-    return all;
-  }();
-  return lists[static_cast<size_t>(kind)];
+  static const ImplementationTable<> table(list_of);
+  return table[kind];
 }
 
 }  // namespace trainer::cpu

@@ -1,4 +1,4 @@
-// Detects the processor's level of x86-64.
+// Detects the x86-64 level of the processor.
 #include "device/cpu/isa.h"
 
 #include <algorithm>

@@ -1,9 +1,9 @@
-// The instruction set that kernels of folder isa/ run with, chosen once at start.
+// The instruction set of the kernels in isa/, chosen once at start.
 //
-// Each file of isa/ is compiled for x86-64-v2, v3 and v4 into namespaces isa_v2, isa_v3 and isa_v4 (the macro
-// TRAINER_ISA) and exports a table of plain functions; callers take theirs through for_isa(). Files of isa/
-// use no inline function of a shared header that is not sure to be inlined: the linker keeps one copy of such
-// a function, which could be the one for a newer processor.
+// Each file of isa/ is compiled for x86-64-v2, v3 and v4, into the namespaces isa_v2, isa_v3 and isa_v4 (macro
+// TRAINER_ISA). It exports a table of plain functions, which callers get through for_isa(). Files of isa/ call inline
+// functions of shared headers only if these are always inlined: otherwise the linker keeps one copy, which may be
+// compiled for a newer processor.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +12,8 @@ namespace trainer::cpu {
 
 enum class IsaLevel : uint8_t { v2, v3, v4 };
 
-// The highest level the processor has, capped by the environment: TRAINER_ISA=v2|v3|v4, and DNNL_MAX_CPU_ISA,
-// whose AVX2 means v3 and SSE41 v2, so that one variable limits both. Throws a config_error on an unknown
+// The highest level of the processor, limited by the environment: TRAINER_ISA=v2|v3|v4 and DNNL_MAX_CPU_ISA (AVX2 means
+// v3, SSE41 means v2, so that this variable limits oneDNN and these kernels). Throws a config_error for an unknown
 // TRAINER_ISA.
 IsaLevel isa_level();
 

@@ -1,4 +1,4 @@
-// Folding tiles into windows and windows into outputs.
+// Reduces tiles into windows and windows into outputs.
 #include "device/cpu/map_accumulators.h"
 
 #include <algorithm>
@@ -7,10 +7,10 @@
 namespace trainer::cpu {
 namespace {
 
-// So many floats at most are added up in a lane before doubles take over.
+// The maximum of floats that a lane adds before the sum moves to double.
 constexpr int kGatheredTiles = 64;
 
-// Offsets in a window that holds the kept dims of a tile densely.
+// Offsets in a window, which contains the kept dims of a tile densely.
 TilePattern window_pattern(const TilePattern& tile) {
   TilePattern pattern = tile;
   int64_t next = 1;
@@ -85,13 +85,13 @@ void Accumulator::add_tile(AccumulatorMemory* memory, const float* a, const floa
 void Accumulator::fold(const TilePattern& pattern, const float* tile, double* window) const {
   const bool sum = kind_ == Reduction::kSum;
   if (pattern.empty()) return (sum ? table_.sum_each_row : table_.max_each_row)(window, tile, 1, 1);
-  // The innermost two dims are one call: of them, one is kept with stride 1 and the other reduced.
+  // One call handles the innermost two dims, of which one is kept with stride 1 and the other is reduced.
   const StridedDim inner = pattern.back();
   const size_t outer = pattern.size() >= 2 ? pattern.size() - 2 : 0;
   const int64_t rows = pattern.size() >= 2 ? pattern[outer].extent : 1;
   const auto reduce =
       inner.stride == 0 ? (sum ? table_.sum_each_row : table_.max_each_row) : (sum ? table_.sum_rows : table_.max_rows);
-  int64_t counters[kMostDims] = {}, offset = 0;
+  int64_t counters[kMaxDims] = {}, offset = 0;
   for (;;) {
     reduce(window + offset, tile, rows, inner.extent);
     tile += rows * inner.extent;
@@ -115,7 +115,7 @@ void Accumulator::flush(AccumulatorMemory* memory, float* output, int64_t offset
   const TilePattern& pattern = shorter ? store_last_ : store_whole_;
   const StridedDim inner = pattern.empty() ? StridedDim{1, 1} : pattern.back();
   const size_t outer = pattern.empty() ? 0 : pattern.size() - 1;
-  int64_t counters[kMostDims] = {};
+  int64_t counters[kMaxDims] = {};
   double* from = memory->window;
   for (;;) {
     if (memory->total != nullptr) {

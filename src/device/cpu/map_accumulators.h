@@ -1,5 +1,5 @@
-// Where the tiles of a reduced output are gathered: floats along the tile for a few tiles, then doubles, then
-// the output or, where several threads reduce the same elements, an array of doubles for each thread.
+// Accumulates the tiles of a reduced output: first a few tiles in floats, then in doubles, then in the output or, if
+// several threads reduce the same elements, in one array of doubles per thread.
 #pragma once
 
 #include <cstdint>
@@ -10,12 +10,12 @@
 
 namespace trainer::cpu {
 
-// One thread's memory of one reduced output.
+// The memory of one thread for one reduced output.
 struct AccumulatorMemory {
   float* tile = nullptr;     // sums along the tile
-  double* window = nullptr;  // the elements that a tile reaches
-  double* total = nullptr;   // every element of the output; null where the output is owned
-  int tiles = 0;             // gathered in `tile`
+  double* window = nullptr;  // the output elements of a tile
+  double* total = nullptr;   // all elements of the output; null if the output is owned
+  int tiles = 0;             // summed in `tile` so far
 };
 
 class Accumulator {
@@ -28,17 +28,17 @@ class Accumulator {
   bool owned() const { return owned_; }
   bool gathers() const { return gathers_; }
   int64_t window() const { return window_; }
-  // The last loop that moves on to other elements; -1 where none does.
+  // The last loop that advances to other output elements; -1 if there is none.
   int last_kept_loop() const { return last_kept_loop_; }
 
   void start(AccumulatorMemory* memory) const;
-  // Before a tile of instructions that add to memory.tile.
+  // Called before a tile of instructions that add to memory.tile.
   void open_tile(AccumulatorMemory* memory) const;
-  // After it; `last` where it is the shorter tile of the tiled dim's last step.
+  // Called after the tile. `last`: the tile is the shorter one of the tiled dim's last step.
   void close_tile(AccumulatorMemory* memory, bool last) const;
-  // Adds a tile of values a, times b unless it is null.
+  // Adds a tile of values a, or of a * b if b is not null.
   void add_tile(AccumulatorMemory* memory, const float* a, const float* b, bool last) const;
-  // The elements of the window are complete, or left for now: `offset` is where they lie in the output.
+  // Moves the window, which begins at `offset` of the output, to the output or to memory.total.
   void flush(AccumulatorMemory* memory, float* output, int64_t offset, bool last) const;
 
   double start_value() const;
@@ -56,7 +56,7 @@ class Accumulator {
   int last_kept_loop_ = -1;
   int64_t tile_floats_, window_ = 1;
   TilePattern fold_whole_, fold_last_;    // offsets in the window
-  TilePattern store_whole_, store_last_;  // the window's elements in the output
+  TilePattern store_whole_, store_last_;  // offsets of the window in the output
 };
 
 }  // namespace trainer::cpu

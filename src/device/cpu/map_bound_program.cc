@@ -1,15 +1,15 @@
-// Lays out a program's memory and runs it on a tile.
+// Lays out the memory of a program and runs it on a tile.
 #include "device/cpu/map_bound_program.h"
 
 #include <algorithm>
 
-#include "device/cpu/bound_kernel.h"
+#include "device/cpu/cpu_kernel.h"
 #include "device/cpu/map_load.h"
 
 namespace trainer::cpu {
 namespace {
 
-// Room behind a buffer for primitives that write past a tile; also keeps buffers apart in the cache's sets.
+// Padding after a buffer for primitives that write past a tile. It also maps buffers to different cache sets.
 constexpr int64_t kBufferFloats = kTileFloats + 16;
 
 }  // namespace
@@ -58,8 +58,8 @@ void BoundProgram::bind(std::span<void* const> operands, std::span<void* const> 
   }
 }
 
-// Outputs that lie in another order, are rounded as they are stored, or share memory with an operand that is read after
-// they are written.
+// Outputs that have another order, are rounded when they are stored, or share memory with an operand that is read
+// later.
 void BoundProgram::choose_deferred(const std::vector<int64_t>& operand_bytes,
                                    const std::vector<int64_t>& output_bytes) {
   deferred_.assign(program_.stored.size(), false);
@@ -131,8 +131,7 @@ void BoundProgram::run_levels(size_t first, size_t end, const Tile& tile, const 
   }
 }
 
-// The processor's own prefetching starts anew on each page, and a tile reads one page of each operand after
-// another.
+// The hardware prefetcher restarts on each page, and a tile reads a page of each operand in turn.
 void BoundProgram::prefetch(const float* tile) const {
   for (int64_t i = 0; i < whole_tile_; i += 16) __builtin_prefetch(tile + i, 0, 2);
 }

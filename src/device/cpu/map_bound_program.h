@@ -1,4 +1,4 @@
-// A tile program with its addresses: slots laid out in memory, operands and outputs walked tile by tile.
+// A tile program with addresses: the memory of its slots, and its position in operands and outputs.
 #pragma once
 
 #include <cstddef>
@@ -10,44 +10,44 @@
 
 namespace trainer::cpu {
 
-// The tile at hand.
+// The current tile.
 struct Tile {
   int64_t lengths[3];      // by TileLength
-  bool last;               // of the tiled dim: the shorter one
+  bool last;               // the shorter tile of the last step of the tiled dim
   const int64_t* offsets;  // by stream
   uint64_t pass;
 };
 
 class BoundProgram {
  public:
-  // Addresses by slot; one such table for each part.
+  // Addresses by slot. Each part has its own.
   using Slots = std::vector<float*>;
 
   BoundProgram(TileProgram program, const MapBody& body, const MapStreams& streams, const MapIteration& iteration,
                const MapTable& table);
 
   const TileProgram& program() const { return program_; }
-  // Of a part's buffers and scalars.
+  // The size of a part's buffers and scalars.
   int64_t bytes() const;
 
-  // `prefetches`: the operands do not stay in a cache.
+  // `prefetches`: whether to prefetch the operands, which do not fit in a cache.
   void bind(std::span<void* const> operands, std::span<void* const> outputs, const std::vector<int64_t>& operand_bytes,
             const std::vector<int64_t>& output_bytes, bool prefetches);
   void place(std::byte* memory, const std::vector<AccumulatorMemory>& accumulators, Slots* slots) const;
 
-  // Moves to a part's first tile; then from tile to tile by `step`, which holds each stream's.
+  // Moves to the first tile of a part, and from tile to tile by `step`, an offset per stream.
   void start(const int64_t* offsets, Slots* slots) const;
   void move(const int64_t* step, Slots* slots) const;
   void run_levels(size_t first, size_t end, const Tile& tile, const Slots& slots) const;
-  // After the last level: outputs that could not be written in place.
+  // Called after the last level: writes the outputs that were not written in place.
   void store_deferred(const Tile& tile, const Slots& slots) const;
 
  private:
-  // A slot that moves through an operand's or output's memory.
+  // A slot that moves through the memory of an operand or output.
   struct Cursor {
     int slot, stream;
   };
-  // A slot whose next tile is fetched ahead, and how far on that lies.
+  // A slot whose next tile is prefetched, and the distance to that tile.
   struct Ahead {
     int slot;
     int64_t distance;
@@ -58,7 +58,7 @@ class BoundProgram {
   float* base_of(int slot) const;
   void choose_deferred(const std::vector<int64_t>& operand_bytes, const std::vector<int64_t>& output_bytes);
   void prefetch(const float* tile) const;
-  // Of a tensor of bf16 that is walked contiguously, from its tile at hand.
+  // Prefetches the next tile of a contiguous bf16 tensor.
   void prefetch_next(const Stream& walked, const Bf16* tile) const;
   void run_load(const TileLoad& load, const Tile& tile, const Slots& slots) const;
 

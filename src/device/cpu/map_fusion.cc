@@ -1,4 +1,4 @@
-// The table of pairs, and a greedy cover from the last node to the first.
+// The table of fused pairs, and a greedy cover from the last node to the first.
 #include "device/cpu/map_fusion.h"
 
 #include <cmath>

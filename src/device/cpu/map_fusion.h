@@ -1,4 +1,4 @@
-// Which nodes of a map's body become one primitive.
+// Fuses the nodes of a map's body into primitives.
 #pragma once
 
 #include <vector>
@@ -8,19 +8,19 @@
 
 namespace trainer::cpu {
 
-// One primitive to run: its op and the nodes it reads (-1 where it has fewer).
+// A primitive: its op and the nodes that it reads (-1 if unused).
 struct FusedNode {
   TileOp op = TileOp::kCopy;
   int a = -1, b = -1, c = -1;
   float k = 0;
 };
 
-// Replaces powers by plainer functions: a^0 is 1, a^2 is a * a.
+// Replaces powers by simpler functions: a^0 by 1, a^2 by a * a.
 std::vector<MapNode> plain_nodes(const std::vector<MapNode>& nodes);
 
-// `may_join[i]`: node i is read once, by a node that runs equally often, and is not one float. `joined[i]`:
-// node i needs no primitive of its own; those taken into their reader are added. Result by node, of no
-// meaning for leaves and joined nodes.
+// `may_join[i]`: node i may become part of its reader: it is read once, by a node that runs equally often, and is not a
+// scalar. Sets `joined[i]` for nodes that become part of their reader. The result is indexed by node; entries of leaves
+// and joined nodes are unused.
 std::vector<FusedNode> fuse_nodes(const std::vector<MapNode>& nodes, const std::vector<bool>& may_join,
                                   std::vector<bool>* joined);
 

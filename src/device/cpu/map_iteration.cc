@@ -1,4 +1,4 @@
-// Chooses tiles, and works out how far each stream moves from tile to tile.
+// Chooses the tiles and computes the movement of each stream from tile to tile.
 #include "device/cpu/map_iteration.h"
 
 #include <algorithm>

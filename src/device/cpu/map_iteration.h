@@ -1,8 +1,7 @@
-// How the map interpreter walks a domain: in tiles of some hundred elements that follow physical memory.
+// The iteration of the map interpreter over a domain: tiles of some hundred elements in physical order.
 //
-// A tile is a stretch of the innermost dims: all of the last few and `rows` indices
-// of the one before them, the tiled dim. What is left are loops; the tiled dim's loop steps by `rows` and its
-// last step may be shorter.
+// A tile covers the last few dims completely and `rows` indices of the dim before them, the tiled dim. Loops cover the
+// rest. The loop of the tiled dim advances by `rows`; its last step may be shorter.
 #pragma once
 
 #include <cstdint>
@@ -12,9 +11,10 @@
 
 namespace trainer::cpu {
 
-// Small enough that a dozen tiles stay in L1; below this the calls of primitives begin to show.
+// Small enough that a dozen tiles fit in L1. With smaller tiles the calls of primitives take a visible part of the
+// time.
 constexpr int64_t kTileFloats = 512;
-constexpr int kMostDims = 32;
+constexpr int kMaxDims = 32;
 
 struct StridedDim {
   int64_t extent, stride;
@@ -23,15 +23,15 @@ struct StridedDim {
 using TilePattern = std::vector<StridedDim>;
 
 int64_t count_of(const TilePattern& pattern);
-// One dim where neighbours are as dense as the strides say; dims of extent 1 dropped.
+// Merges contiguous dims and drops dims of extent 1.
 TilePattern collapsed(const TilePattern& pattern);
 
-// A stream of ops/map_layout.h by loops and tiles.
+// A stream of ops/map_layout.h with its movement through loops and tiles.
 struct Stream {
   std::vector<int64_t> strides;  // along every dim
-  std::vector<int64_t> steps;    // added when a loop advances and the loops inside it start again
+  std::vector<int64_t> steps;    // by loop: the offset when the loop advances and its inner loops restart
   std::vector<int64_t> strides_of_loops;
-  TilePattern whole, last;  // collapsed offsets within a tile, and within a tile of the tiled dim's last step
+  TilePattern whole, last;  // collapsed offsets within a tile, and within the shorter last tile
   uint32_t loops = 0;       // bit i: depends on loop i
 
   bool constant() const { return whole.empty() || (whole.size() == 1 && whole[0].stride == 0); }
@@ -45,17 +45,17 @@ struct TileLoop {
 
 class MapIteration {
  public:
-  // Fills `streams`, one for each of the dims' strides, with what the tile loop needs.
+  // Fills `streams`, one for each entry of the dims' strides.
   MapIteration(MapDims dims, std::vector<Stream>* streams);
 
-  // Puts the loops that `stream` depends on outside the others, each group in its old sequence.
+  // Moves the loops that `stream` depends on outside the others; the order within both groups stays.
   void move_outwards(const Stream& stream);
 
   const std::vector<TileLoop>& loops() const { return loops_; }
-  int tiled_loop() const { return tiled_loop_; }  // -1 where there is a single step
+  int tiled_loop() const { return tiled_loop_; }  // -1 if there is a single step
   int64_t whole_tile() const { return rows_ * inner_; }
   int64_t last_tile() const { return last_rows_ * inner_; }
-  // Offsets within a tile by the strides of each dim: all dims of the tile, not collapsed.
+  // Offsets within a tile for all its dims, not collapsed.
   TilePattern tile_pattern(const Stream& stream, bool last) const;
 
  private:
@@ -64,9 +64,9 @@ class MapIteration {
   void walk(Stream* stream) const;
 
   std::vector<Stream>& streams_;
-  std::vector<int64_t> extents_;  // of the joined dims, outermost first
+  std::vector<int64_t> extents_;  // of the merged dims, outermost first
   int tiled_dim_ = 0;
-  int64_t inner_ = 1;  // elements of the dims inside the tiled one
+  int64_t inner_ = 1;  // elements of the dims inside the tiled dim
   int64_t rows_ = 1, last_rows_ = 1;
   std::vector<TileLoop> loops_;
   int tiled_loop_ = -1;

@@ -1,4 +1,4 @@
-// The CPU's implementations of kMap: the tile interpreter, and the reference that says what is right.
+// The CPU's implementations of kMap: the tile interpreter and the reference.
 #pragma once
 
 #include <memory>

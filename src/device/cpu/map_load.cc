@@ -1,4 +1,4 @@
-// Each leaf is filled along the innermost dim of its pattern, the other dims by counting.
+// Loads along the innermost dim of a pattern, with a counter for each other dim.
 #include "device/cpu/map_load.h"
 
 #include <algorithm>
@@ -8,10 +8,10 @@
 namespace trainer::cpu {
 namespace {
 
-// Calls visit(value, tile) for rows of n elements of a tile, whose stream's value begins with `value`.
+// Calls visit(value, tile) for each row of n elements of a tile. `value`: the value of the stream at the row's start.
 template <typename Float, typename Visit>
 void each_row(const TilePattern& pattern, size_t outer, int64_t n, int64_t value, Float* tile, const Visit& visit) {
-  int64_t counters[kMostDims] = {};
+  int64_t counters[kMaxDims] = {};
   for (;;) {
     visit(value, tile);
     tile += n;
@@ -90,7 +90,8 @@ void segment_values(const MapTable& primitives, const SegmentTable& table, const
         static_cast<size_t>(std::upper_bound(table.ends.begin(), table.ends.end(), at) - table.ends.begin());
     for (int64_t i = 0; i < row.n;) {
       while (table.ends[segment] <= at + i * row.stride) ++segment;
-      const int64_t left = (table.ends[segment] - at + row.stride - 1) / row.stride;  // up to the segment's end
+      const int64_t left =
+          (table.ends[segment] - at + row.stride - 1) / row.stride;  // elements of the row up to the end of the segment
       const int64_t end = std::min(row.n, left);
       fill(tile + i, &table.values[segment], nullptr, nullptr, 0, end - i);
       i = end;
@@ -102,7 +103,7 @@ void draws(const LeafSource& source, const MapNode& leaf, const TilePattern& pat
   const uint64_t key = source.body.keys[static_cast<size_t>(leaf.a)];
   const auto draw = leaf.fn == Fn::kUniform ? source.table.uniform : source.table.normal;
   const InnerRow row(pattern);
-  // Rows of neighbouring elements are one call.
+  // One call handles rows of neighboring elements.
   const bool joins = row.outer > 0 && pattern[row.outer - 1].stride == 1;
   const int64_t rows = joins ? pattern[row.outer - 1].extent : 1;
   each_row(pattern, row.outer - (joins ? 1 : 0), rows * row.n, first, to, [&](int64_t at, float* tile) {

@@ -1,4 +1,4 @@
-// Chooses what is split.
+// Chooses the loops to split.
 #include "device/cpu/map_partition.h"
 
 #include <algorithm>
@@ -6,11 +6,11 @@
 namespace trainer::cpu {
 namespace {
 
-// Arrays of at most this many elements are cheap to keep for each thread.
+// An array of at most this size per thread is cheap.
 constexpr int64_t kSmallResult = 8192;
-constexpr int64_t kEvenSteps = 8;  // for each thread, so that the last ones do not matter
+constexpr int64_t kEvenSteps = 8;  // per thread, so that an uneven rest does not matter
 
-// The number of leading loops a stream depends on if it depends on no later one; -1 otherwise.
+// The number of leading loops that a stream depends on, if it depends on no other loop; otherwise -1.
 int leading_loops(const Stream& stream) {
   const int loops = __builtin_popcount(stream.loops);
   return stream.loops == (uint32_t{1} << loops) - 1 ? loops : -1;

@@ -1,9 +1,8 @@
-// Which part of a map's tiles each thread runs, and whether it finishes reduced elements by itself.
+// Splits the tiles of a map into parts for threads.
 //
-// The first `loops` loops are split into `parts` consecutive ranges of their joint count. An output is owned
-// where all tiles of a reduced element lie in one part, one behind the other: it is stored as soon as it is
-// complete. The others are summed by each part in an array of its own, and these are added in the sequence of
-// the parts.
+// The iterations of the first `loops` loops are split into `parts` consecutive ranges. A reduced output is owned if all
+// tiles of each of its elements are in one part, one after another; each element is stored as soon as it is complete.
+// For the other outputs each part has its own array of sums, and the arrays are added in the order of the parts.
 #pragma once
 
 #include <cstdint>
@@ -19,11 +18,11 @@ struct ReducedStream {
 };
 
 struct MapPartition {
-  // May change the sequence of the iteration's loops.
+  // May change the order of the iteration's loops.
   MapPartition(MapIteration* iteration, const std::vector<ReducedStream>& reduced, int threads);
 
   int loops = 0;
-  int64_t steps = 1;  // of these loops together
+  int64_t steps = 1;  // iterations of these loops
   int64_t tiles_per_step = 1;
   int parts = 1;
   std::vector<bool> owned;  // by reduced output

@@ -10,12 +10,12 @@ namespace trainer::cpu {
 namespace {
 
 constexpr int64_t kReadByReduction = INT64_MAX;
-constexpr int kUnread = 0;  // what instructions have for operands that they do not read
+constexpr int kUnread = 0;  // the slot of unused operands
 
 struct NodeInfo {
   int uses = 0;
   bool scalar = false;
-  uint32_t loops = 0;  // loops it depends on
+  uint32_t loops = 0;  // that the node depends on
   int slot = -1;
 };
 
@@ -89,7 +89,7 @@ class Compiler {
     }
   }
 
-  // Nodes read once, by a node of the same level.
+  // Nodes that are read once, by a node of the same level.
   std::vector<bool> joinable() const {
     std::vector<bool> result(nodes_.size(), false);
     for (size_t reader = 0; reader < nodes_.size(); ++reader) {
@@ -106,14 +106,14 @@ class Compiler {
   const Stream& output_stream(size_t output) const {
     return streams_.all[static_cast<size_t>(streams_.of_output(output))];
   }
-  // Whether neighbouring tiles go to the same accumulators, other than a single one.
+  // Whether neighboring tiles add to the same accumulators, and there is more than one.
   bool accumulates(size_t output) const {
     const size_t loops = iteration_.loops().size();
     const Stream& stream = output_stream(output);
     return loops > 0 && (stream.loops >> (loops - 1)) == 0 && !stream.constant();
   }
 
-  // Products that only a sum reads are multiplied as they are summed.
+  // A product that only a sum reads becomes part of the sum.
   void find_products() {
     product_.assign(body_.outputs.size(), false);
     for (size_t i = 0; i < body_.outputs.size(); ++i) {
@@ -207,7 +207,7 @@ class Compiler {
     }
   }
 
-  // The node's own instruction writes the output where it can.
+  // If possible, the instruction of the node writes the output.
   void emit_store(int output, int node) {
     auto& last = program_.instructions[last_level()];
     const int buffer = add_slot(SlotKind::kBuffer, -1);
@@ -251,7 +251,7 @@ class Compiler {
     program_.reductions.push_back(reduction);
   }
 
-  // A tile of a node that is one float.
+  // A tile filled with a scalar node.
   int filled(int node) {
     const int slot = add_slot(SlotKind::kBuffer, -1);
     const int slots[3] = {info(node).slot, kUnread, kUnread};
@@ -280,8 +280,8 @@ class Compiler {
     }
   }
 
-  // Buffers written in an outer level, and those of stored outputs, are kept; the rest are shared out along
-  // the last level, an instruction's result where possible in place of an operand read for the last time.
+  // Buffers of outer levels and of stored outputs are not reused. In the last level, buffers are reused: a result
+  // overwrites an operand that is read for the last time, if possible.
   void assign_buffers() {
     auto& slots = program_.slots;
     std::vector<int64_t> last_use(slots.size(), -1);
@@ -318,7 +318,7 @@ class Compiler {
             last_use[static_cast<size_t>(slot)] != static_cast<int64_t>(i))
           return;
         free.push_back(s.index);
-        last_use[static_cast<size_t>(slot)] = -1;  // once, where it is read twice
+        last_use[static_cast<size_t>(slot)] = -1;  // only once if the instruction reads it twice
       });
       take(last[i].out);
     }

@@ -1,10 +1,9 @@
-// A map's body compiled for tiles: primitives over slots, sorted by how often they must run.
+// A map's body compiled for tiles: instructions over slots, in levels by how often they run.
 //
-// A slot is an address that instructions read and write: a tile buffer, one float, or the place of the tile
-// in an operand or output. Instructions and loads stand in levels: level 0 runs once, level i + 1 whenever
-// loop i or one outside it has moved, so that what depends on the channel only is computed once and not for
-// every tile. A node that is the same all over a tile is one float. Pairs of nodes that a primitive covers
-// are one instruction.
+// A slot is an address that instructions read and write: a tile buffer, a scalar, or the tile in an operand or output.
+// Level 0 runs once, level i + 1 whenever loop i or a loop outside it advances: values that depend only on the channel
+// are computed once per channel, not for every tile. A node that is constant in a tile is a scalar. A fused pair of
+// nodes is one instruction.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +15,7 @@
 
 namespace trainer::cpu {
 
-// How many floats an instruction covers: one; a tile of full length, since it does not see the tiled dim; the
-// tile.
+// The floats of an instruction: one, a full tile (it does not depend on the tiled dim), or the current tile.
 enum class TileLength : uint8_t { kOne, kWhole, kTile };
 
 enum class SlotKind : uint8_t { kBuffer, kScalar, kConstant, kOperand, kStored, kAccumulator };
@@ -35,7 +33,7 @@ struct TileInstruction {
   TileLength length;
 };
 
-// Fills a slot from a leaf that cannot be read in place.
+// Fills a slot from a leaf that is not read in place.
 struct TileLoad {
   MapNode leaf;
   int stream, out;
@@ -43,15 +41,15 @@ struct TileLoad {
   bool converts;  // from bf16
 };
 
-// An output stored for every element. Its slot is the output's memory, or a buffer copied at the end of the
-// tile where an operand in the same memory is read by a later instruction.
+// An output that is stored for every element. Its slot is the memory of the output, or a buffer that is copied at the
+// end of the tile if a later instruction reads an operand in the same memory.
 struct StoredOutput {
   int output, slot, buffer;
-  size_t position;  // of the instruction that writes it, in the last level
+  size_t position;  // in the last level, of the instruction that writes it
 };
 
-// A reduced output. Summed element by element into a tile of floats over many tiles (`accumulator` >= 0), or
-// each tile at once from slot a, times slot b where b >= 0.
+// A reduced output. With `accumulator` >= 0, instructions add element by element to a tile of floats over many tiles.
+// Otherwise each tile of slot a (times slot b if b >= 0) is reduced at once.
 struct TileReduction {
   int output;
   Reduction kind;
@@ -59,7 +57,7 @@ struct TileReduction {
   int a = -1, b = -1;
 };
 
-// kOne: the program is for tiles that lie within one segment of each table.
+// kOne: the program is for tiles inside one segment of each table.
 enum class Segments : uint8_t { kAny, kOne };
 
 struct TileProgram {
@@ -71,8 +69,8 @@ struct TileProgram {
   std::vector<std::vector<TileInstruction>> instructions;  // by level
   std::vector<StoredOutput> stored;
   std::vector<TileReduction> reductions;
-  // Per operand: the last instruction of the last level that reads it in place; -1 where none, SIZE_MAX where
-  // a reduction does.
+  // By operand: the last instruction of the last level that reads it in place; -1 if there is none, SIZE_MAX if a
+  // reduction reads it.
   std::vector<int64_t> last_read;
   int buffers = 0, scalars = 0;
 };

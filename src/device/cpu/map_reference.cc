@@ -1,10 +1,10 @@
-// The reference of kMap: every element by itself, in logical row-major sequence, sums in double.
+// The reference of kMap: one element at a time, in logical row-major order, with sums in double.
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "base/philox.h"
-#include "device/cpu/bound_kernel.h"
+#include "device/cpu/cpu_kernel.h"
 #include "device/cpu/map_kernel.h"
 #include "ops/map_layout.h"
 #include "tensor/bf16.h"
@@ -26,10 +26,10 @@ float segment_value(const SegmentTable& table, int64_t index) {
   return table.values[static_cast<size_t>(at)];
 }
 
-class ReferenceMap : public BoundKernel {
+class ReferenceMap : public CpuKernel {
  public:
   explicit ReferenceMap(const OpInstance& instance)
-      : BoundKernel(instance), body_(instance.op->as<MapBody>()), inputs_(instance.inputs), outputs_(instance.outputs) {
+      : CpuKernel(instance), body_(instance.op->as<MapBody>()), inputs_(instance.inputs), outputs_(instance.outputs) {
     for (const TensorDesc& desc : inputs_) input_strides_.push_back(domain_strides(desc, body_.domain));
     for (const TensorDesc& desc : outputs_) {
       output_strides_.push_back(domain_strides(desc, body_.domain));

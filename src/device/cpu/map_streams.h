@@ -1,4 +1,4 @@
-// The streams of a map as its interpreter walks them.
+// The streams of a map for its interpreter.
 #pragma once
 
 #include <vector>

@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "base/error.h"
-#include "device/cpu/bound_kernel.h"
+#include "device/cpu/cpu_kernel.h"
 #include "device/cpu/isa.h"
 #include "device/cpu/map_bound_program.h"
 #include "device/cpu/map_partition.h"
@@ -13,11 +13,11 @@
 namespace trainer::cpu {
 namespace {
 
-// A team of threads costs 5 to 10 microseconds: less work stays on the caller. In units of 0.01 ns where
-// memory is cached, more where it is not.
+// To start a team of threads takes 5 to 10 microseconds. A map with less work runs on the calling thread. The unit is
+// about 0.01 ns if the operands are in a cache.
 constexpr int64_t kSerialWork = 800000;
 
-// Prefetching pays where operands come from memory, and costs a little where they are in some cache.
+// Prefetching helps if the operands are in memory, and costs a little if they are in a cache.
 constexpr int64_t kCachedBytes = int64_t{24} << 20;
 
 int worthwhile_threads(const MapBody& body, int threads) {
@@ -27,10 +27,10 @@ int worthwhile_threads(const MapBody& body, int threads) {
   return body.domain.count() * cost < kSerialWork ? 1 : threads;
 }
 
-class MapTiles : public BoundKernel {
+class MapTiles : public CpuKernel {
  public:
   MapTiles(const OpInstance& instance, const MapTable& table, int threads)
-      : BoundKernel(instance),
+      : CpuKernel(instance),
         body_(instance.op->as<MapBody>()),
         streams_(instance),
         iteration_(MapDims(body_.domain, streams_.order, streams_.strides), &streams_.all),
@@ -53,7 +53,7 @@ class MapTiles : public BoundKernel {
   int64_t workspace_bytes() const override { return part_bytes() * partition_.parts; }
 
   void bind(std::span<void* const> inputs, std::span<void* const> outputs, void* workspace) override {
-    BoundKernel::bind(inputs, outputs, workspace);
+    CpuKernel::bind(inputs, outputs, workspace);
     int64_t bytes = 0;
     for (int64_t each : operand_bytes_) bytes += each;
     for (int64_t each : output_bytes_) bytes += each;
@@ -100,8 +100,8 @@ class MapTiles : public BoundKernel {
     return reduced;
   }
 
-  // Where the tiles follow the logical index, those without a boundary of a segment inside have a program of
-  // their own, in which segments are plain numbers.
+  // If the tiles follow the logical index, tiles inside one segment of each table have a second program, in which
+  // segments are scalars.
   void find_boundaries() {
     if (iteration_.loops().size() > 1) return;
     for (size_t i = 0; i < body_.nodes.size(); ++i) {
@@ -160,7 +160,7 @@ class MapTiles : public BoundKernel {
     return bytes;
   }
 
-  // Lays a part's memory out from `at`, as part_bytes counts it.
+  // Lays out the memory of a part from `at`; part_bytes() is its size.
   void place(Part* part, std::byte* at) const {
     auto take = [&](int64_t bytes) {
       std::byte* begin = at;
@@ -238,14 +238,14 @@ class MapTiles : public BoundKernel {
     program.store_deferred(tile, slots);
   }
 
-  // The outermost loop whose counter has changed.
+  // Advances the counters and returns the outermost loop that advanced.
   int advance(int64_t* counters) const {
     int loop = static_cast<int>(iteration_.loops().size()) - 1;
     while (++counters[loop] == iteration_.loops()[static_cast<size_t>(loop)].trips) counters[loop--] = 0;
     return loop;
   }
 
-  // Reduced elements that the move of a loop leaves behind; all of them at the end, where `moved` is -1.
+  // Flushes the reduced elements that are complete after loop `moved` advanced; with -1, at the end, all elements.
   void flush(Part* part, int moved, bool last) const {
     for (size_t i = 0; i < accumulators_.size(); ++i) {
       const Accumulator& accumulator = accumulators_[i];
@@ -281,7 +281,7 @@ class MapTiles : public BoundKernel {
   MapStreams streams_;
   MapIteration iteration_;
   MapPartition partition_;
-  std::vector<BoundProgram> programs_;  // the second, where there is one, for tiles within segments
+  std::vector<BoundProgram> programs_;  // the second, if any, is for tiles inside segments
   std::vector<int64_t> boundaries_;     // ends of all segments
   int logical_index_ = 0;               // stream
   std::vector<Accumulator> accumulators_;
@@ -290,10 +290,10 @@ class MapTiles : public BoundKernel {
   std::vector<Part> parts_;
 };
 
-// Reductions of nothing.
-class EmptyMap : public BoundKernel {
+// A map of an empty domain: it writes the results of reductions over no elements.
+class EmptyMap : public CpuKernel {
  public:
-  explicit EmptyMap(const OpInstance& instance) : BoundKernel(instance), body_(instance.op->as<MapBody>()) {}
+  explicit EmptyMap(const OpInstance& instance) : CpuKernel(instance), body_(instance.op->as<MapBody>()) {}
 
   void run(const RunContext&) override {
     for (size_t i = 0; i < body_.outputs.size(); ++i) {
@@ -320,7 +320,7 @@ std::unique_ptr<Kernel> create_map_tiles(const OpInstance& instance) {
 
 std::string refuse_map_tiles(const OpInstance& instance) {
   const MapBody& body = instance.op->as<MapBody>();
-  if (body.domain.rank() > kMostDims) return fmt::format("{} axes; tiles take {}", body.domain.rank(), kMostDims);
+  if (body.domain.rank() > kMaxDims) return fmt::format("{} axes; tiles take {}", body.domain.rank(), kMaxDims);
   for (const TensorDesc& desc : instance.inputs) {
     if (desc.dtype == DType::kF16)
       return fmt::format("an operand is {}; tiles read f32, bf16, u8 and s32", name_of(desc.dtype));

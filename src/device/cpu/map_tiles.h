@@ -1,11 +1,10 @@
-// The tile interpreter of kMap with its instruction set and number of threads given. (Without them: those of
-// the process, and one thread for small maps.)
+// The tile interpreter of kMap, with a given instruction set and number of threads. The other function uses those of
+// the process, and one thread for small maps.
 //
-// Guarantees: an output stored for every element may lie exactly in place of an operand of the same
-// descriptor, since a tile's operands are read before they are overwritten. This holds where all full
-// operands and outputs share one physical order, not for operands read across orders. Results depend on the
-// number of threads only in the rounding of reductions, and are the same bits each time for one number of
-// threads.
+// Guarantees: an output that is stored for every element may overwrite an operand with the same descriptor, because the
+// operands of a tile are read before they are overwritten. This requires that all operands and outputs without
+// broadcast have the same physical order. The number of threads changes only the rounding of reductions. For a given
+// number of threads the bits of the result are always the same.
 #pragma once
 
 #include "device/cpu/isa/map_table.h"

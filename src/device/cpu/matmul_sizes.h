@@ -1,4 +1,4 @@
-// The extents of a kMatmul: `batch` products [m,k] x [k,n], 1 for operands of rank 2.
+// The extents of a kMatmul: `batch` products [m,k] x [k,n]; `batch` is 1 for operands of rank 2.
 #pragma once
 
 #include "runtime/device.h"

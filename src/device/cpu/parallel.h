@@ -1,4 +1,4 @@
-// Splits a loop over OpenMP's threads, always the same way for the same number of threads.
+// Splits a loop over OpenMP's threads. The split depends only on the number of threads and the loop.
 #pragma once
 
 #include <omp.h>
@@ -8,11 +8,11 @@
 
 namespace trainer::cpu {
 
-// Starting and joining a team costs some microseconds: loops of fewer element operations stay on the caller.
+// To start a team of threads takes some microseconds. Loops with fewer element operations run on the calling thread.
 constexpr int64_t kSerialWork = 16384;
 
-// Calls body(thread, begin, end) with disjoint ranges that cover [0, count), at most `threads` of them. An
-// item costs about `work_per_item` element operations.
+// Calls body(thread, begin, end) with at most `threads` disjoint ranges that cover [0, count). An item has about
+// `work_per_item` element operations.
 template <typename Body>
 void parallel_ranges(int threads, int64_t count, int64_t work_per_item, const Body& body) {
   if (count <= 0) return;

@@ -1,5 +1,5 @@
-// Times each way as a captured graph of several launches. The ways alternate over a few rounds, and the best time
-// counts.
+// Times each candidate as a captured graph of several launches; candidates alternate over a few rounds and the best
+// time wins.
 #include "device/cuda/autotune.h"
 
 #include <algorithm>
@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "device/cuda/check.h"
+#include "device/cuda/cuda_kernel.h"
 #include "device/cuda/disk_cache.h"
 #include "device/cuda/stream.h"
 
@@ -14,116 +15,116 @@ namespace trainer::cuda {
 namespace {
 
 using Seconds = std::chrono::duration<double>;
-constexpr Seconds kMostSeconds{120};
-constexpr int kRounds = 4, kInARow = 3;
-constexpr double kHopeless = 3;    // times as slow as the best: not run again
-constexpr double kWorthIt = 0.97;  // of the first way's time
-constexpr double kNever = std::numeric_limits<double>::infinity();
-constexpr int kFiller = 0x3C;  // small numbers of each type; with zeros a GPU draws less power and runs faster
+constexpr Seconds kTimeBudget{120};
+constexpr int kRounds = 4, kLaunchesPerGraph = 3;
+constexpr double kMaxSlowdown = 3;    // a candidate that is slower than this times the best does not run again
+constexpr double kMinSpeedup = 0.97;  // of the first candidate's time: a smaller gain may be noise
+constexpr double kFailed = std::numeric_limits<double>::infinity();
+constexpr int kFillByte = 0x3C;  // gives small values of each type; with zeros a GPU uses less power and runs faster
 
-Seconds spent{0};
+Seconds time_spent{0};
 
-void tell_once(const Context& context) {
-  static bool told = false;
-  if (told || !context.options.tell) return;
-  told = true;
-  const std::string reason = refuse_keeping();
+void announce_once(const Context& context) {
+  static bool announced = false;
+  if (announced || !context.options.tell) return;
+  announced = true;
+  const std::string reason = refuse_disk_cache();
   context.options.tell(
-      fmt::format("Trying out ways to compute convolutions and products on {}; {}", context.properties.name,
-                  reason.empty() ? "what is fastest is kept in " + cache_folder()
-                                 : fmt::format("each run does so, as nothing can be kept ({})", reason)));
+      fmt::format("Autotuning convolutions and matrix products on {}; {}", context.properties.name,
+                  reason.empty() ? "the results are cached in " + cache_folder()
+                                 : fmt::format("every run repeats this because the cache is not usable ({})", reason)));
 }
 
-// nullptr where it does not run or cannot be recorded.
-std::unique_ptr<CapturedPass> recorded(Context& context, const Trials::Way& way) {
+// nullptr if the candidate cannot run or be captured.
+std::unique_ptr<CapturedPass> capture(Context& context, const Autotuner::Candidate& candidate) {
   try {
-    way.run();  // the first time loads code
+    candidate.run();  // the first run loads the kernel
     context.wait();
   } catch (const std::exception&) {
     return nullptr;
   }
-  return record(context, [&] {
-    for (int i = 0; i < kInARow; ++i) way.run();
+  return cuda::capture(context, [&] {
+    for (int i = 0; i < kLaunchesPerGraph; ++i) candidate.run();
   });
 }
 
-// Scratch memory of a trial, filled; empty where the GPU has too little.
-class Blocks {
+// Filled scratch buffers; none if the GPU has too little memory.
+class Buffers {
  public:
-  Blocks(const Context& context, const std::vector<int64_t>& bytes) : stream_(context.stream()) {
+  Buffers(const Context& context, const std::vector<int64_t>& bytes) : stream_(context.stream()) {
     size_t all = 0;
-    for (int64_t block : bytes) all += static_cast<size_t>(aligned(block));
+    for (int64_t buffer : bytes) all += static_cast<size_t>(aligned(buffer));
     if (!succeeds(cudaMalloc(&memory_, all))) return;
-    check(cudaMemsetAsync(memory_, kFiller, all, stream_), "filling memory");
+    check(cudaMemsetAsync(memory_, kFillByte, all, stream_), "filling memory");
     std::byte* next = static_cast<std::byte*>(memory_);
-    for (int64_t block : bytes) {
-      blocks_.push_back(next);
-      next += aligned(block);
+    for (int64_t buffer : bytes) {
+      buffers_.push_back(next);
+      next += aligned(buffer);
     }
   }
-  ~Blocks() {
+  ~Buffers() {
     ignore_result(cudaStreamSynchronize(stream_));
     ignore_result(cudaFree(memory_));
   }
-  Blocks(const Blocks&) = delete;
-  Blocks& operator=(const Blocks&) = delete;
-  std::span<void* const> get() const { return blocks_; }
+  Buffers(const Buffers&) = delete;
+  Buffers& operator=(const Buffers&) = delete;
+  std::span<void* const> get() const { return buffers_; }
 
  private:
   cudaStream_t stream_;
   void* memory_ = nullptr;
-  std::vector<void*> blocks_;
+  std::vector<void*> buffers_;
 };
 
 }  // namespace
 
-Trials::Trials(Context& context)
+Autotuner::Autotuner(Context& context)
     : context_(context),
-      tries_(!context.planned() && !context.options.deterministic),
-      has_time_(spent < kMostSeconds) {}
-Trials::~Trials() {
-  if (tries_) spent += std::chrono::steady_clock::now() - began_;
+      enabled_(!context.planned() && !context.options.deterministic),
+      has_time_(time_spent < kTimeBudget) {}
+Autotuner::~Autotuner() {
+  if (enabled_) time_spent += std::chrono::steady_clock::now() - began_;
 }
 
-std::vector<double> Trials::seconds_of_each(const std::vector<Way>& ways) {
-  std::vector<std::unique_ptr<CapturedPass>> recordings;
-  for (const Way& way : ways) recordings.push_back(recorded(context_, way));
-  std::vector<double> seconds(ways.size(), kNever);
-  double least = kNever;
+std::vector<double> Autotuner::measure(const std::vector<Candidate>& candidates) {
+  std::vector<std::unique_ptr<CapturedPass>> graphs;
+  for (const Candidate& candidate : candidates) graphs.push_back(capture(context_, candidate));
+  std::vector<double> seconds(candidates.size(), kFailed);
+  double best = kFailed;
   for (int round = 0; round < kRounds; ++round) {
-    for (size_t way = 0; way < ways.size(); ++way) {
-      if (recordings[way] == nullptr || (round > 0 && seconds[way] > kHopeless * least)) continue;
-      seconds[way] = std::min(seconds[way], seconds_of(context_, [&] { recordings[way]->run(); }));
-      least = std::min(least, seconds[way]);
+    for (size_t i = 0; i < candidates.size(); ++i) {
+      if (graphs[i] == nullptr || (round > 0 && seconds[i] > kMaxSlowdown * best)) continue;
+      seconds[i] = std::min(seconds[i], seconds_of(context_, [&] { graphs[i]->run(); }));
+      best = std::min(best, seconds[i]);
     }
   }
   return seconds;
 }
 
-Trials::Verdict Trials::fastest(size_t count, const std::vector<int64_t>& bytes,
-                                const std::function<std::vector<Way>(std::span<void* const>)>& ways_on) {
-  if (!tries_) return {0, true};
+Autotuner::Choice Autotuner::fastest(
+    size_t count, const std::vector<int64_t>& bytes,
+    const std::function<std::vector<Candidate>(std::span<void* const>)>& make_candidates) {
+  if (!enabled_) return {0, true};
   if (!has_time_) return {};
-  const Blocks blocks(context_, bytes);
-  if (blocks.get().empty()) return {};
-  const std::vector<Way> ways = ways_on(blocks.get());
-  if (count == 1 && !ways[0].is_right) return {0, true};
-  tell_once(context_);
-  std::vector<double> seconds = seconds_of_each(ways);
+  const Buffers buffers(context_, bytes);
+  if (buffers.get().empty()) return {};
+  const std::vector<Candidate> candidates = make_candidates(buffers.get());
+  if (count == 1 && !candidates[0].is_correct) return {0, true};
+  announce_once(context_);
+  std::vector<double> seconds = measure(candidates);
   bool any_ran = false;
   for (;;) {
     const auto best = std::min_element(seconds.begin(), seconds.end());
-    if (*best == kNever) return {{}, any_ran};
+    if (*best == kFailed) return {{}, any_ran};
     any_ran = true;
-    // The first way, unless the gain is clear: less may be chance.
-    const auto chosen = *best > kWorthIt * seconds.front() ? seconds.begin() : best;
-    const size_t way = static_cast<size_t>(chosen - seconds.begin());
+    const auto chosen = *best > kMinSpeedup * seconds.front() ? seconds.begin() : best;
+    const size_t i = static_cast<size_t>(chosen - seconds.begin());
     try {
-      if (!ways[way].is_right || ways[way].is_right()) return {way, true};
+      if (!candidates[i].is_correct || candidates[i].is_correct()) return {i, true};
     } catch (const std::exception&) {
       return {};
     }
-    *chosen = kNever;
+    *chosen = kFailed;
   }
 }
 

@@ -1,4 +1,4 @@
-// The fastest of several ways to compute the same, found by trials on the GPU at hand.
+// Finds the fastest of several ways to run an op by measurements on the GPU.
 #pragma once
 
 #include <chrono>
@@ -12,41 +12,41 @@
 
 namespace trainer::cuda {
 
-// The trials for one op. Nothing is tried on a GPU that is only planned for, nor where runs must repeat bit for bit:
-// there the first way wins. All trials of a process share about two minutes.
-class Trials {
+// Tunes one op. On a GPU that is only planned for, and with the option `deterministic`, it measures nothing and the
+// first candidate wins. All autotuners of a process share a budget of about two minutes.
+class Autotuner {
  public:
-  explicit Trials(Context& context);
-  ~Trials();
-  Trials(const Trials&) = delete;
-  Trials& operator=(const Trials&) = delete;
+  explicit Autotuner(Context& context);
+  ~Autotuner();
+  Autotuner(const Autotuner&) = delete;
+  Autotuner& operator=(const Autotuner&) = delete;
 
-  // How many ways are worth preparing.
-  size_t most_ways() const { return tries_ && has_time_ ? kMostWays : 1; }
+  // The number of candidates that it can use.
+  size_t max_candidates() const { return enabled_ && has_time_ ? kMaxCandidates : 1; }
 
-  struct Way {
-    std::function<void()> run;  // queues the computation
-    // Where set, whether the result is right. Called for the fastest ways, until one is; may overwrite the blocks.
-    std::function<bool()> is_right;
+  struct Candidate {
+    std::function<void()> run;  // queues the work
+    // If set, checks the result. Called for the fastest candidates until one is correct. May overwrite the buffers.
+    std::function<bool()> is_correct;
   };
-  struct Verdict {
-    std::optional<size_t> way;
-    // Trials by a later process would find the same: not where time was spent, the GPU lacked memory or a check failed.
+  struct Choice {
+    std::optional<size_t> candidate;
+    // Whether the choice may be cached: false if the time budget was spent, memory was short or a check failed.
     bool is_final = false;
   };
-  // The fastest right one of `count` ways, which `ways_on` makes for blocks of scratch memory of these sizes, each
-  // aligned as workspaces are.
-  Verdict fastest(size_t count, const std::vector<int64_t>& bytes,
-                  const std::function<std::vector<Way>(std::span<void* const> blocks)>& ways_on);
+  // The fastest correct one of `count` candidates. `make_candidates` creates them for scratch buffers of these sizes,
+  // which are aligned like workspaces.
+  Choice fastest(size_t count, const std::vector<int64_t>& bytes,
+                 const std::function<std::vector<Candidate>(std::span<void* const> buffers)>& make_candidates);
 
  private:
-  static constexpr size_t kMostWays = 8;
+  static constexpr size_t kMaxCandidates = 8;
 
-  // Of each way, infinite where it cannot run or be recorded.
-  std::vector<double> seconds_of_each(const std::vector<Way>& ways);
+  // The seconds of each candidate; infinity if it cannot run or be captured.
+  std::vector<double> measure(const std::vector<Candidate>& candidates);
 
   Context& context_;
-  const bool tries_, has_time_;
+  const bool enabled_, has_time_;
   const std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
 };
 

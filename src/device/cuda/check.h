@@ -1,5 +1,5 @@
-// Results of CUDA's functions as errors. The runtime also keeps each thread's last error until it is read: whoever
-// handles a failure clears it, so that no later call reports it.
+// Turns results of CUDA functions into errors. The runtime keeps the last error of each thread until it is read, so
+// code that handles a failure also clears it; otherwise a later call reports it.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -9,16 +9,16 @@
 
 namespace trainer::cuda {
 
-// For a failure that the caller handles: whether the call succeeded, its error cleared otherwise.
+// For failures that the caller handles: whether the call succeeded. Clears the error.
 inline bool succeeds(cudaError_t result) {
   if (result != cudaSuccess) cudaGetLastError();
   return result == cudaSuccess;
 }
 
-// For calls whose failure changes nothing, as in destructors after an error.
+// For calls whose failure does not matter, such as those of destructors after an error.
 inline void ignore_result(cudaError_t result) { succeeds(result); }
 
-// Throws a device_error that names the GPU and what was being done, the error cleared.
+// Throws a device_error that names the GPU and the activity, and clears the error.
 template <typename... Args>
 void check_on(int ordinal, cudaError_t result, fmt::format_string<Args...> doing, Args&&... args) {
   if (succeeds(result)) return;
@@ -26,7 +26,7 @@ void check_on(int ordinal, cudaError_t result, fmt::format_string<Args...> doing
                      cudaGetErrorString(result), cudaGetErrorName(result));
 }
 
-// On the calling thread's GPU.
+// For the current GPU of the calling thread.
 template <typename... Args>
 void check(cudaError_t result, fmt::format_string<Args...> doing, Args&&... args) {
   if (result == cudaSuccess) return;

@@ -1,4 +1,4 @@
-// Streams and handles.
+// The stream, the library handles and synchronous copies of a GPU.
 #include "device/cuda/context.h"
 
 #include <chrono>
@@ -7,16 +7,16 @@
 
 #include "base/error.h"
 #include "device/cuda/check.h"
-#include "device/cuda/kernels/launch.h"
+#include "device/cuda/kernels/copy.h"
 #include "device/cuda/libraries.h"
 
 namespace trainer::cuda {
 
 Context::Context(DeviceProperties of, int ordinal, const DeviceOptions& how)
-    : properties(std::move(of)), options(how), texts(properties.architecture()), ordinal_(ordinal) {
+    : properties(std::move(of)), options(how), modules(properties.architecture()), ordinal_(ordinal) {
   if (planned()) return;
-  enter();
-  check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream");
+  make_current();
+  check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "creating a stream");
   check(cudaMalloc(reinterpret_cast<void**>(&pass_), sizeof *pass_), "allocating");
 }
 
@@ -29,7 +29,7 @@ Context::~Context() {
   ignore_result(cudaStreamDestroy(stream_));
 }
 
-std::string Context::conditions() const {
+std::string Context::autotune_key() const {
   int driver = 0;
   ignore_result(cudaDriverGetVersion(&driver));
   return fmt::format("{} ({}, {} multiprocessors, {}), driver {}, {}{}", properties.name, properties.architecture(),
@@ -45,32 +45,32 @@ void Context::check_partners() const {
 }
 
 template <typename Query>
-void Context::watch_partners_until(Query is_done) const {
-  constexpr int kLooksWithoutSleep = 100;  // about as many microseconds: an iteration of a small net
-  constexpr std::chrono::microseconds kBetweenLooks(20);
+void Context::poll_with_partners(Query query) const {
+  constexpr int kPollsWithoutSleep = 100;  // about 100 microseconds: an iteration of a small net
+  constexpr std::chrono::microseconds kBetweenPolls(20);
   cudaError_t state = cudaSuccess;
-  for (int looks = 0; (state = is_done()) == cudaErrorNotReady; ++looks) {
+  for (int polls = 0; (state = query()) == cudaErrorNotReady; ++polls) {
     ignore_result(state);
-    if (looks < kLooksWithoutSleep) continue;
+    if (polls < kPollsWithoutSleep) continue;
     check_partners();
-    std::this_thread::sleep_for(kBetweenLooks);
+    std::this_thread::sleep_for(kBetweenPolls);
   }
   check_on(ordinal_, state, "running");
 }
 
 void Context::wait() const {
   if (partners.empty()) return check_on(ordinal_, cudaStreamSynchronize(stream_), "running");
-  watch_partners_until([this] { return cudaStreamQuery(stream_); });
+  poll_with_partners([this] { return cudaStreamQuery(stream_); });
 }
 
 void Context::wait(cudaEvent_t event) const {
   if (partners.empty()) return check_on(ordinal_, cudaEventSynchronize(event), "running");
-  watch_partners_until([event] { return cudaEventQuery(event); });
+  poll_with_partners([event] { return cudaEventQuery(event); });
 }
 
-void Context::enter() const { check_on(ordinal_, cudaSetDevice(ordinal_), "taking it"); }
+void Context::make_current() const { check_on(ordinal_, cudaSetDevice(ordinal_), "selecting the GPU"); }
 
-cublasLtHandle_t Context::cublaslt_handle() {
+cublasLtContext* Context::cublaslt_handle() {
   if (cublaslt_ == nullptr) {
     const cublasStatus_t status = cublaslt().create(&cublaslt_);
     if (status != CUBLAS_STATUS_SUCCESS) throw device_error("cuBLASLt cannot start: {}", cublaslt().error_text(status));
@@ -78,7 +78,7 @@ cublasLtHandle_t Context::cublaslt_handle() {
   return cublaslt_;
 }
 
-cudnnHandle_t Context::cudnn_handle() {
+cudnnContext* Context::cudnn_handle() {
   if (cudnn_ == nullptr) {
     cudnnStatus_t status = cudnn().create(&cudnn_);
     if (status == CUDNN_STATUS_SUCCESS) status = cudnn().set_stream(cudnn_, stream_);
@@ -87,26 +87,26 @@ cudnnHandle_t Context::cudnn_handle() {
   return cudnn_;
 }
 
-// A GPU that shares the host's page tables may read pageable memory after cudaMemcpyAsync has returned. What the
-// training loop sends is small: nothing waits for it.
-void Context::send(void* to, const void* from, int64_t bytes) const {
-  enter();
-  if (bytes <= kMostSentBytes) {
-    SendArguments sent;
-    sent.to = to;
-    sent.count = bytes;
-    std::memcpy(sent.bytes, from, static_cast<size_t>(bytes));
-    return check(launch_send(sent, stream_), "copying to it");
+// A GPU that shares the host's page tables may read pageable memory after cudaMemcpyAsync has returned, so
+// copy_pageable() waits. The copies of the training loop are small and need no wait: the bytes are part of the launch.
+void Context::copy_to_device(void* to, const void* from, int64_t bytes) const {
+  make_current();
+  if (bytes <= kMaxInlineBytes) {
+    InlineCopyArguments arguments;
+    arguments.to = to;
+    arguments.count = bytes;
+    std::memcpy(arguments.bytes, from, static_cast<size_t>(bytes));
+    return check(launch_inline_copy(arguments, stream_), "copying to the GPU");
   }
-  copy_pageable(to, from, bytes, cudaMemcpyHostToDevice, "copying to it");
+  copy_pageable(to, from, bytes, cudaMemcpyHostToDevice, "copying to the GPU");
 }
 
-void Context::fetch(void* to, const void* from, int64_t bytes) const {
-  enter();
-  copy_pageable(to, from, bytes, cudaMemcpyDeviceToHost, "copying from it");
+void Context::copy_to_host(void* to, const void* from, int64_t bytes) const {
+  make_current();
+  copy_pageable(to, from, bytes, cudaMemcpyDeviceToHost, "copying from the GPU");
 }
 
-// Such a copy may itself wait for the kernels, and knows of no partners.
+// cudaMemcpyAsync may wait for kernels without a look at the partners. Therefore wait() comes first.
 void Context::copy_pageable(void* to, const void* from, int64_t bytes, cudaMemcpyKind kind, const char* doing) const {
   wait();
   check(cudaMemcpyAsync(to, from, static_cast<size_t>(bytes), kind, stream_), "{}", doing);
@@ -114,9 +114,9 @@ void Context::copy_pageable(void* to, const void* from, int64_t bytes, cudaMemcp
 }
 
 void Context::set_pass(uint64_t pass) {
-  if (pass == known_pass_) return;
-  send(pass_, &pass, sizeof pass);
-  known_pass_ = pass;
+  if (pass == pass_on_device_) return;
+  copy_to_device(pass_, &pass, sizeof pass);
+  pass_on_device_ = pass;
 }
 
 }  // namespace trainer::cuda

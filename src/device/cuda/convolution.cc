@@ -1,12 +1,13 @@
-// Convolutions and their gradients as graphs of cuDNN: channels-last images, filters packed into the images' type and
-// cuDNN's order (outputs, rows, columns, inputs) on each run. Bias and relu are part of the graph where cuDNN has a
-// kernel for both, otherwise a map of their own that follows.
+// Convolutions and their gradients as cuDNN graphs: channels-last images, and filters that each run packs into the
+// images' type and cuDNN's order (outputs, rows, columns, inputs). Bias and relu are part of the graph if cuDNN has a
+// kernel for both; otherwise a map follows the convolution.
 //
-// cuDNN makes gradients of filters in the images' type only, from sums of floats.
+// cuDNN computes gradients of filters with f32 sums, and returns them in the images' type only.
 #include <map>
 #include <optional>
 
 #include "base/error.h"
+#include "device/cuda/cuda_kernel.h"
 #include "device/cuda/cudnn_graph.h"
 #include "device/cuda/implementations.h"
 #include "device/cuda/libraries.h"
@@ -28,7 +29,7 @@ std::vector<int64_t> channels_last_strides(const std::vector<int64_t>& extents) 
   return strides;
 }
 
-// Two spatial axes at least: cuDNN's convolutions have no fewer.
+// cuDNN's convolutions have at least two spatial axes.
 std::vector<int64_t> extents_of(const Shape& shape) {
   std::vector<int64_t> extents = shape.dims();
   while (extents.size() < 4) extents.insert(extents.begin() + 2, 1);
@@ -87,17 +88,17 @@ Descriptor relu_operation(float slope, const Descriptor& x, const Descriptor& y)
 
 struct ConvolutionPlan {
   std::unique_ptr<CudnnPlan> plan;
-  std::string reason;     // where there is none
-  bool finishes = false;  // bias and relu are part of it
+  std::string reason;         // why there is no plan
+  bool has_epilogue = false;  // whether bias and relu are part of the plan
 };
 
 bool has_bias(const OpInstance& instance) { return instance.inputs.size() > kBiasInput; }
-bool has_epilogue(const OpInstance& instance) {
+bool needs_epilogue(const OpInstance& instance) {
   return instance.op->kind != OpKind::kConvolutionWeightGradient &&
          (has_bias(instance) || instance.op->as<ConvolutionAttributes>().epilogue.relu);
 }
 
-// Its bias as a tensor of the result's rank.
+// The bias of an op as a tensor of the result's rank.
 TensorDesc bias_of(const OpInstance& instance) {
   const Shape& result = instance.outputs[0].shape;
   std::vector<int64_t> extents(static_cast<size_t>(result.rank()), 1);
@@ -105,7 +106,7 @@ TensorDesc bias_of(const OpInstance& instance) {
   return {Shape(extents), DType::kF32, MemoryFormat::kRowMajor};
 }
 
-std::unique_ptr<CudnnPlan> make_plan(Context& context, const OpInstance& instance, bool finishes,
+std::unique_ptr<CudnnPlan> make_plan(Context& context, const OpInstance& instance, bool with_epilogue,
                                      const std::string& signature) {
   const ConvolutionOperands operands = convolution_operands(instance);
   const ConvolutionGeometry g = convolution_geometry(instance);
@@ -114,13 +115,13 @@ std::unique_ptr<CudnnPlan> make_plan(Context& context, const OpInstance& instanc
   const size_t spatial = extents_of(operands.x->shape).size() - 2;
   const cudnnDataType_t type = cudnn_type(operands.x->dtype);
   const bool forward = kind == OpKind::kConvolution, weight_gradient = kind == OpKind::kConvolutionWeightGradient;
-  const bool adds = finishes && has_bias(instance);
+  const bool adds_bias = with_epilogue && has_bias(instance);
 
   const Descriptor convolution = convolution_descriptor(g, spatial);
   const Descriptor x = tensor_of(kX, type, operands.x->shape), y = tensor_of(kY, type, operands.y->shape);
   const Descriptor w = tensor_of(kWeights, type, operands.weights->shape);
   const Shape& result = instance.outputs[0].shape;
-  // What the convolution makes, and what a bias makes of it, stay in registers.
+  // The sum and the sum with bias stay in registers.
   const Descriptor sum = tensor_of(0, CUDNN_DATA_FLOAT, result), biased = tensor_of(0, CUDNN_DATA_FLOAT, result);
   std::vector<Descriptor> operations;
   auto convolve = [&](cudnnBackendDescriptorType_t of, cudnnBackendAttributeName_t of_convolution,
@@ -141,7 +142,7 @@ std::unique_ptr<CudnnPlan> make_plan(Context& context, const OpInstance& instanc
     convolve(CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC,
              CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W,
              CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA,
-             CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA, x, finishes ? sum : y);
+             CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA, x, with_epilogue ? sum : y);
   } else if (weight_gradient) {
     convolve(CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR,
              CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X,
@@ -152,12 +153,13 @@ std::unique_ptr<CudnnPlan> make_plan(Context& context, const OpInstance& instanc
              CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX,
              CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY,
              CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA,
-             finishes ? sum : x, y);
+             with_epilogue ? sum : x, y);
   }
   const Descriptor& stored = forward ? y : x;
   const Descriptor bias = tensor_of(kBias, CUDNN_DATA_FLOAT, bias_of(instance).shape);
-  if (adds) operations.push_back(add_operation(sum, bias, epilogue.relu ? biased : stored));
-  if (finishes && epilogue.relu) operations.push_back(relu_operation(epilogue.slope, adds ? biased : sum, stored));
+  if (adds_bias) operations.push_back(add_operation(sum, bias, epilogue.relu ? biased : stored));
+  if (with_epilogue && epilogue.relu)
+    operations.push_back(relu_operation(epilogue.slope, adds_bias ? biased : sum, stored));
 
   const auto operand = [&](int64_t number, const TensorDesc& desc) {
     return CudnnOperand{number, operands.x->dtype, desc.shape.count() * size_of(operands.x->dtype)};
@@ -168,14 +170,14 @@ std::unique_ptr<CudnnPlan> make_plan(Context& context, const OpInstance& instanc
   for (const Descriptor& operation : operations) graph.operations.push_back(&operation);
   graph.inputs = {forward || weight_gradient ? at_x : at_y, weight_gradient ? at_y : at_w};
   graph.result = forward ? at_y : weight_gradient ? at_w : at_x;
-  if (adds) graph.inputs.push_back({kBias, DType::kF32, bias_of(instance).bytes()});
-  graph.adds_bias = adds;
-  graph.has_relu = finishes && epilogue.relu;
-  graph.signature = signature + (finishes ? " finished" : "");
+  if (adds_bias) graph.inputs.push_back({kBias, DType::kF32, bias_of(instance).bytes()});
+  graph.adds_bias = adds_bias;
+  graph.has_relu = with_epilogue && epilogue.relu;
+  graph.signature = signature + (with_epilogue ? " finished" : "");
   return choose_plan(context, graph);
 }
 
-// All that a plan depends on.
+// What a plan depends on, beside the device.
 std::string signature_of(const OpInstance& instance) {
   const ConvolutionOperands operands = convolution_operands(instance);
   const ConvolutionAttributes& a = instance.op->as<ConvolutionAttributes>();
@@ -190,105 +192,106 @@ std::string signature_of(const OpInstance& instance) {
 // Equal convolutions share a plan.
 const ConvolutionPlan& plan_of(Context& context, const OpInstance& instance) {
   std::string signature = signature_of(instance);
-  const auto known = context.convolutions.find(signature);
-  if (known != context.convolutions.end()) return *std::static_pointer_cast<ConvolutionPlan>(known->second);
+  const auto known = context.convolution_plans.find(signature);
+  if (known != context.convolution_plans.end()) return *std::static_pointer_cast<ConvolutionPlan>(known->second);
   auto made = std::make_shared<ConvolutionPlan>();
-  for (const bool finishes : {true, false}) {
-    if (made->plan != nullptr || (finishes && !has_epilogue(instance))) continue;
+  for (const bool with_epilogue : {true, false}) {
+    if (made->plan != nullptr || (with_epilogue && !needs_epilogue(instance))) continue;
     try {
-      made->plan = make_plan(context, instance, finishes, signature);
-      made->finishes = finishes;
+      made->plan = make_plan(context, instance, with_epilogue, signature);
+      made->has_epilogue = with_epilogue;
     } catch (const CudnnRefusal& refusal) {
       made->reason = refusal.what();
     }
   }
-  context.convolutions.emplace(std::move(signature), made);
+  context.convolution_plans.emplace(std::move(signature), made);
   return *made;
 }
 
-class CudnnConvolution : public BoundKernel {
+class CudnnConvolution : public CudaKernel {
  public:
   CudnnConvolution(Context& context, const OpInstance& instance)
-      : BoundKernel(context, instance), kind_(instance.op->kind), plan_(plan_of(context, instance)) {
+      : CudaKernel(context, instance), kind_(instance.op->kind), plan_(plan_of(context, instance)) {
     const TensorDesc& weights = *convolution_operands(instance).weights;
     TensorDesc packed = weights;
     packed.dtype = convolution_operands(instance).x->dtype;
     packed.order = MemoryFormat::kChannelsLast;
     if (packed.dtype != weights.dtype || !lies_in(weights, MemoryFormat::kChannelsLast)) {
-      // A map that copies converts type and order.
-      const bool back = kind_ == OpKind::kConvolutionWeightGradient;
-      copy_.emplace(context, MapBody::copy(weights.shape), std::vector{back ? packed : weights},
-                    back ? weights : packed);
+      const bool unpacks = kind_ == OpKind::kConvolutionWeightGradient;
+      copy_.emplace(context, MapBody::copy(weights.shape), std::vector{unpacks ? packed : weights},
+                    unpacks ? weights : packed);
       packed_bytes_ = aligned(packed.bytes());
       cost_ += copy_->cost(packed);
     }
-    if (plan_.finishes || !has_epilogue(instance)) return;
+    if (plan_.has_epilogue || !needs_epilogue(instance)) return;
     const TensorDesc& result = instance.outputs[0];
     std::vector<TensorDesc> operands = {result};
     if (has_bias(instance)) operands.push_back(bias_of(instance));
-    finish_.emplace(context,
-                    body_of(instance.op->as<ConvolutionAttributes>().epilogue, result.shape, has_bias(instance)),
-                    operands, result);
-    cost_ += finish_->cost(result);
+    epilogue_.emplace(context,
+                      epilogue_map(instance.op->as<ConvolutionAttributes>().epilogue, result.shape, has_bias(instance)),
+                      operands, result);
+    cost_ += epilogue_->cost(result);
   }
 
   KernelCost cost() const override { return cost_; }
   int64_t workspace_bytes() const override { return packed_bytes_ + plan_.plan->workspace_bytes(); }
 
   void bind(std::span<void* const> inputs, std::span<void* const> outputs, void* workspace) override {
-    BoundKernel::bind(inputs, outputs, workspace);
-    const bool back = kind_ == OpKind::kConvolutionWeightGradient;
-    std::vector<void*> addresses(inputs.begin(), inputs.begin() + (plan_.finishes ? inputs.size() : kBiasInput));
+    CudaKernel::bind(inputs, outputs, workspace);
+    const bool unpacks = kind_ == OpKind::kConvolutionWeightGradient;
+    std::vector<void*> addresses(inputs.begin(), inputs.begin() + (plan_.has_epilogue ? inputs.size() : kBiasInput));
     void* result = outputs[0];
     if (copy_) {
-      void*& filters = back ? result : addresses[1];
-      copy_->bind({back ? &workspace : &filters, 1}, back ? filters : workspace);
+      void*& filters = unpacks ? result : addresses[1];
+      copy_->bind({unpacks ? &workspace : &filters, 1}, unpacks ? filters : workspace);
       filters = workspace;
     }
-    if (finish_) {
+    if (epilogue_) {
       std::vector<void*> operands = {outputs[0]};
       if (inputs.size() > kBiasInput) operands.push_back(inputs[kBiasInput]);
-      finish_->bind(operands, outputs[0]);
+      epilogue_->bind(operands, outputs[0]);
     }
     pack_.emplace(plan_.plan->pack(addresses, result, static_cast<std::byte*>(workspace) + packed_bytes_));
   }
 
   void run(const RunContext& run) override {
-    const bool back = kind_ == OpKind::kConvolutionWeightGradient;
-    if (copy_ && !back) copy_->run(run);
+    const bool unpacks = kind_ == OpKind::kConvolutionWeightGradient;
+    if (copy_ && !unpacks) copy_->run(run);
     plan_.plan->run(context(), *pack_);
-    if (copy_ && back) copy_->run(run);
-    if (finish_) finish_->run(run);
+    if (copy_ && unpacks) copy_->run(run);
+    if (epilogue_) epilogue_->run(run);
   }
 
  private:
   OpKind kind_;
   const ConvolutionPlan& plan_;
-  KernelCost cost_;              // of the plan's one call, and of the maps
-  std::optional<MapStep> copy_;  // packs filters, or unpacks their gradient
+  KernelCost cost_;              // of the call and of the maps
+  std::optional<MapStep> copy_;  // packs the filters, or unpacks their gradient
   int64_t packed_bytes_ = 0;
-  std::optional<MapStep> finish_;
+  std::optional<MapStep> epilogue_;
   std::optional<Descriptor> pack_;
 };
 
-}  // namespace
-
-std::string refuse_convolution(Context& context, const OpInstance& instance) {
+std::string refuse(Context& context, const OpInstance& instance) {
   const ConvolutionOperands operands = convolution_operands(instance);
   for (const TensorDesc* desc : {operands.x, operands.weights, operands.y}) {
     if (desc->shape.count() == 0) return "an operand is empty";
   }
-  if (operands.x->shape.rank() > 5 || operands.x->shape.rank() < 3) return "it has not 1 to 3 spatial axes";
+  if (operands.x->shape.rank() > 5 || operands.x->shape.rank() < 3) return "it does not have 1 to 3 spatial axes";
   if (!lies_in(*operands.x, MemoryFormat::kChannelsLast) || !lies_in(*operands.y, MemoryFormat::kChannelsLast))
     return "an image is row-major";
   if (operands.x->dtype != operands.y->dtype) return "input and output have different types";
-  if (!convolution_geometry(instance).fits_32_bits()) return "a padded image is past 32-bit extents";
+  if (!convolution_geometry(instance).fits_32_bits()) return "the extents of a padded image exceed 32 bits";
   const ConvolutionPlan& plan = plan_of(context, instance);
   return plan.plan == nullptr ? plan.reason : "";
 }
 
-std::unique_ptr<Kernel> create_convolution(Context& context, const OpInstance& instance) {
+std::unique_ptr<Kernel> create(Context& context, const OpInstance& instance) {
   return std::make_unique<CudnnConvolution>(context, instance);
 }
+
+}  // namespace
+
+const Implementation cudnn_convolution{"cudnn", refuse, create};
 
 }  // namespace trainer::cuda

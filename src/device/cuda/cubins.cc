@@ -1,4 +1,4 @@
-// NVRTC.
+// Calls NVRTC.
 #include "device/cuda/cubins.h"
 
 #include <algorithm>
@@ -16,26 +16,26 @@ void check_nvrtc(nvrtcResult result, const char* doing) {
   if (result != NVRTC_SUCCESS) throw device_error("NVRTC, {}: {}", doing, nvrtc().error_text(result));
 }
 
-// "sm_90" as it is; "compute_121" where NVRTC is older than the architecture.
+// "sm_90" unchanged; "compute_121" if NVRTC is older than the architecture.
 std::string target_of(const std::string& architecture) {
   int count = 0;
-  check_nvrtc(nvrtc().count_architectures(&count), "asking for its architectures");
+  check_nvrtc(nvrtc().count_architectures(&count), "reading the supported architectures");
   std::vector<int> known(static_cast<size_t>(count));
-  check_nvrtc(nvrtc().architectures(known.data()), "asking for its architectures");
+  check_nvrtc(nvrtc().architectures(known.data()), "reading the supported architectures");
   const int wanted = std::stoi(architecture.substr(std::string_view("sm_").size()));
   std::erase_if(known, [wanted](int each) { return each > wanted; });
-  if (known.empty()) throw device_error("NVRTC compiles for no architecture up to {}", architecture);
+  if (known.empty()) throw device_error("NVRTC supports no architecture up to {}", architecture);
   const int newest = *std::max_element(known.begin(), known.end());
   return newest == wanted ? architecture : fmt::format("compute_{}", newest);
 }
 
 }  // namespace
 
-std::string compile_text(const std::string& text, const std::string& architecture) {
+std::string compile_source(const std::string& source, const std::string& architecture) {
   const Nvrtc& api = nvrtc();
   const std::string target = target_of(architecture), option = "--gpu-architecture=" + target;
   nvrtcProgram program = nullptr;
-  check_nvrtc(api.create_program(&program, text.c_str(), "map.cu", 0, nullptr, nullptr), "making a program");
+  check_nvrtc(api.create_program(&program, source.c_str(), "map.cu", 0, nullptr, nullptr), "creating a program");
   const bool is_ptx = target != architecture;
   const char* options[] = {option.c_str(), "--std=c++17", "--minimal"};
   const nvrtcResult compiled = api.compile_program(program, 3, options);
@@ -51,17 +51,17 @@ std::string compile_text(const std::string& text, const std::string& architectur
   api.destroy_program(&program);
   if (code.empty())
     throw device_error("NVRTC cannot compile a kernel for {}: {}\n{}\n{}", target, api.error_text(compiled),
-                       log.c_str(), text);
+                       log.c_str(), source);
   return code;
 }
 
-std::string cached_code(const std::string& text, const std::string& architecture) {
+std::string compile_cached(const std::string& source, const std::string& architecture) {
   int major = 0, minor = 0;
-  check_nvrtc(nvrtc().version(&major, &minor), "asking its version");
-  const std::string key = fmt::format("NVRTC {}.{} {}\n{}", major, minor, architecture, text);
+  check_nvrtc(nvrtc().version(&major, &minor), "reading the version");
+  const std::string key = fmt::format("NVRTC {}.{} {}\n{}", major, minor, architecture, source);
   if (std::optional<std::string> found = find_cached(key)) return *std::move(found);
-  std::string code = compile_text(text, architecture);
-  keep_cached(key, code);
+  std::string code = compile_source(source, architecture);
+  store_cached(key, code);
   return code;
 }
 

@@ -1,15 +1,13 @@
-// Memory and choice of kernels on an NVIDIA GPU.
+// Memory and the choice of kernels on an NVIDIA GPU.
 #include "device/cuda/cuda_device.h"
 
 #include <algorithm>
-#include <charconv>
-#include <string_view>
 
 #include "base/error.h"
 #include "device/cuda/check.h"
 #include "device/cuda/implementations.h"
 #include "device/cuda/stream.h"
-#include "runtime/choose.h"
+#include "runtime/implementation.h"
 
 namespace trainer::cuda {
 namespace {
@@ -36,11 +34,11 @@ std::unique_ptr<Context> open_context(const DeviceSpec& spec, const DeviceOption
 }  // namespace
 
 CudaDevice::CudaDevice(const DeviceSpec& spec, const DeviceOptions& options)
-    : context_(open_context(spec, options)), host_memory_(make_locked_memory(*context_)) {}
+    : context_(open_context(spec, options)), host_memory_(make_page_locked_memory(*context_)) {}
 CudaDevice::~CudaDevice() = default;
 
-Context& CudaDevice::entered() const {
-  if (!context_->planned()) context_->enter();
+Context& CudaDevice::current_context() const {
+  if (!context_->planned()) context_->make_current();
   return *context_;
 }
 
@@ -49,7 +47,7 @@ std::string CudaDevice::name() const {
                              : fmt::format("GPU {} ({})", context_->ordinal(), context_->properties.name);
 }
 
-// A large product of floats, and a copy.
+// Measures a large matrix product of f32 and a copy.
 DeviceSpeed CudaDevice::best_speed() {
   if (context_->planned()) return {};
   constexpr int64_t kSide = 8192;
@@ -57,7 +55,7 @@ DeviceSpeed CudaDevice::best_speed() {
   Op op;
   op.kind = OpKind::kMatmul;
   op.attributes = MatmulAttributes{};
-  const std::unique_ptr<Kernel> product = create_matmul(entered(), {&op, {matrix, matrix}, {matrix}});
+  const std::unique_ptr<Kernel> product = choose({&op, {matrix, matrix}, {matrix}}).kernel;
   void *a = allocate(matrix.bytes()), *b = allocate(matrix.bytes()), *c = allocate(matrix.bytes());
   void* workspace = allocate(product->workspace_bytes());
   void* const operands[] = {a, b};
@@ -68,7 +66,7 @@ DeviceSpeed CudaDevice::best_speed() {
     check(cudaMemcpyAsync(b, a, static_cast<size_t>(matrix.bytes()), cudaMemcpyDeviceToDevice, context_->stream()),
           "copying");
   };
-  // The first time loads code.
+  // The first run loads the kernels.
   multiply();
   copy();
   DeviceSpeed speed;
@@ -85,13 +83,13 @@ std::optional<DataSheet> CudaDevice::data_sheet() const {
 
 std::string CudaDevice::refuse_precision(Precision precision) const {
   if ((precision == Precision::kBF16 || precision == Precision::kTF32) && context_->properties.major < 8)
-    return fmt::format("{} does not multiply it: that takes compute capability 8.0 (Ampere); use fp16 or fp32",
+    return fmt::format("{} does not support it: this precision needs compute capability 8.0 (Ampere); use fp16 or fp32",
                        context_->properties.name);
   return "";
 }
 
 KernelChoice CudaDevice::choose(const OpInstance& instance) {
-  Context& context = entered();
+  Context& context = current_context();
   return choose_first(
       "the GPU", instance, implementations_of(instance.op->kind),
       [&](const Implementation& implementation) { return implementation.refuse(context, instance); },
@@ -101,16 +99,16 @@ KernelChoice CudaDevice::choose(const OpInstance& instance) {
 int64_t CudaDevice::free_memory() {
   if (context_->planned()) return context_->properties.memory;
   size_t free = 0, total = 0;
-  entered();
-  check(cudaMemGetInfo(&free, &total), "asking for the memory that is free");
+  current_context();
+  check(cudaMemGetInfo(&free, &total), "reading the free memory");
   return static_cast<int64_t>(free);
 }
 
-std::vector<std::string> CudaDevice::generated_texts() const { return context_->texts.list(); }
+std::vector<std::string> CudaDevice::generated_texts() const { return context_->modules.sources(); }
 
 void* CudaDevice::allocate(int64_t bytes) {
   TRAINER_ASSERT(!context_->planned());
-  entered();
+  current_context();
   void* memory = nullptr;
   const size_t size = static_cast<size_t>(std::max<int64_t>(bytes, 1));
   if (!succeeds(cudaMalloc(&memory, size))) throw OutOfMemory::make(name(), bytes, free_memory());
@@ -118,32 +116,38 @@ void* CudaDevice::allocate(int64_t bytes) {
   return memory;
 }
 
-// Kernels that are queued may still use it.
+// Queued kernels may still use the memory.
 void CudaDevice::release(void* memory, int64_t) {
-  // Throws nothing: destructors call it after errors.
+  // Does not throw: destructors call this after errors.
   ignore_result(cudaSetDevice(context_->ordinal()));
   ignore_result(cudaStreamSynchronize(context_->stream()));
   ignore_result(cudaFree(memory));
 }
 
-void CudaDevice::copy_to_host(void* host, const void* device, int64_t bytes) { context_->fetch(host, device, bytes); }
-void CudaDevice::copy_from_host(void* device, const void* host, int64_t bytes) { context_->send(device, host, bytes); }
+void CudaDevice::copy_to_host(void* host, const void* device, int64_t bytes) {
+  context_->copy_to_host(host, device, bytes);
+}
+void CudaDevice::copy_from_host(void* device, const void* host, int64_t bytes) {
+  context_->copy_to_device(device, host, bytes);
+}
 
 void CudaDevice::synchronize() { context_->wait(); }
 
-std::unique_ptr<Readback> CudaDevice::make_readback(size_t count) { return cuda::make_readback(entered(), count); }
-std::unique_ptr<Uploads> CudaDevice::make_uploads() {
-  return context_->planned() ? nullptr : cuda::make_uploads(*this, entered());
+std::unique_ptr<Readback> CudaDevice::make_readback(size_t count) {
+  return cuda::make_readback(current_context(), count);
 }
-std::unique_ptr<StepTimer> CudaDevice::make_step_timer() { return cuda::make_step_timer(entered()); }
-std::unique_ptr<DeviceEvent> CudaDevice::make_event() { return cuda::make_event(entered()); }
+std::unique_ptr<Uploads> CudaDevice::make_uploads() {
+  return context_->planned() ? nullptr : cuda::make_uploads(*this, current_context());
+}
+std::unique_ptr<StepTimer> CudaDevice::make_step_timer() { return cuda::make_step_timer(current_context()); }
+std::unique_ptr<DeviceEvent> CudaDevice::make_event() { return cuda::make_event(current_context()); }
 std::unique_ptr<AllReduce> CudaDevice::make_all_reduce(std::span<Device* const> devices) {
   std::vector<Context*> contexts;
   for (Device* device : devices) contexts.push_back(static_cast<CudaDevice*>(device)->context_.get());
   return cuda::make_all_reduce(std::move(contexts));
 }
 std::unique_ptr<CapturedPass> CudaDevice::record(const std::function<void()>& queue) {
-  return cuda::record(entered(), queue);
+  return cuda::capture(current_context(), queue);
 }
 
 }  // namespace trainer::cuda

@@ -1,4 +1,4 @@
-// An NVIDIA GPU as a device, and how the program finds this plugin's way to open one.
+// An NVIDIA GPU as a device.
 #pragma once
 
 #include <memory>
@@ -11,8 +11,8 @@ namespace trainer::cuda {
 
 class CudaDevice : public Device {
  public:
-  // The GPU of the spec's ordinal, of which `gpus` knows that it can be used; with an architecture, one that is only
-  // planned for (typical_properties).
+  // The GPU with the spec's ordinal, which `gpus` found usable; or with an architecture, a GPU that is only planned for
+  // (typical_properties).
   CudaDevice(const DeviceSpec& spec, const DeviceOptions& options);
   ~CudaDevice() override;
 
@@ -29,7 +29,7 @@ class CudaDevice : public Device {
   void copy_from_host(void* device, const void* host, int64_t bytes) override;
   bool is_host() const override { return false; }
   void synchronize() override;
-  void begin_pass(const RunContext& context) override { entered().set_pass(context.pass); }
+  void begin_pass(const RunContext& context) override { current_context().set_pass(context.pass); }
   std::unique_ptr<Readback> make_readback(size_t count) override;
   std::unique_ptr<Uploads> make_uploads() override;
   std::unique_ptr<StepTimer> make_step_timer() override;
@@ -39,8 +39,8 @@ class CudaDevice : public Device {
   HostMemory& host_memory() override { return *host_memory_; }
 
  private:
-  // The calling thread may have worked on another GPU.
-  Context& entered() const;
+  // The context, as the current one: the calling thread may have worked on another GPU.
+  Context& current_context() const;
 
   std::unique_ptr<Context> context_;
   std::unique_ptr<HostMemory> host_memory_;  // page-locked

@@ -1,4 +1,4 @@
-// Descriptors, and the choice of a plan.
+// Descriptors and the choice of a plan.
 #include "device/cuda/cudnn_graph.h"
 
 #include <fmt/format.h>
@@ -17,13 +17,13 @@
 namespace trainer::cuda {
 namespace {
 
-constexpr int64_t kMostWorkspace = int64_t{1} << 30, kAlignmentOfTensors = 16;
-constexpr int64_t kMostConfigurations = 64, kMostNotes = 32;
-// A plan whose code cuDNN generates takes it up to two seconds.
-constexpr int kMostGenerated = 2;
-constexpr int kNan = 0xFF;  // each byte of a NaN of any type of float
+constexpr int64_t kMaxWorkspace = int64_t{1} << 30, kAlignmentOfTensors = 16;
+constexpr int64_t kMaxConfigurations = 64, kMaxNotes = 32;
+// cuDNN takes up to two seconds to generate the code of a plan.
+constexpr int kMaxGenerated = 2;
+constexpr int kNanByte = 0xFF;  // if all bytes have this value, a float of any type is NaN
 
-// Whether cuDNN cannot work at all, whatever it is asked for.
+// Whether a status means that cuDNN does not work at all.
 bool is_broken(cudnnStatus_t status) {
   switch (status) {
     case CUDNN_STATUS_NOT_INITIALIZED:
@@ -41,11 +41,11 @@ void check_cudnn(cudnnStatus_t status, const char* doing) {
   cudnn().last_error_text(message, sizeof message);
   const std::string text = fmt::format("cuDNN, {}: {} {}", doing, cudnn().error_text(status), message);
   if (is_broken(status))
-    throw device_error("{}. Is it whole, and made for this driver? Where it is not, run on the CPU with --cpu", text);
+    throw device_error("{}. Check that cuDNN is complete and supports this driver, or run on the CPU with --cpu", text);
   throw CudnnRefusal(text);
 }
 
-// Of the device that is planned for, or of that at hand.
+// Describes the device by its ordinal, or by its properties if it is only planned for.
 Descriptor properties_descriptor(const Context& context) {
   Descriptor properties(CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR);
   if (context.planned()) {
@@ -70,7 +70,7 @@ Descriptor descriptor_of(const CudnnGraph& graph) {
   return descriptor;
 }
 
-// The heuristics' configurations of a graph, the one they expect to be the fastest first.
+// The engine configurations that the heuristics suggest for a graph, fastest first.
 std::vector<Descriptor> configurations_of(const Descriptor& graph, const Descriptor& properties,
                                           cudnnBackendHeurMode_t mode) {
   Descriptor heuristic(CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR);
@@ -80,43 +80,43 @@ std::vector<Descriptor> configurations_of(const Descriptor& graph, const Descrip
       .finalize();
   std::vector<Descriptor> configurations;
   std::vector<cudnnBackendDescriptor_t> raw;
-  for (int64_t i = 0; i < kMostConfigurations; ++i) {
+  for (int64_t i = 0; i < kMaxConfigurations; ++i) {
     configurations.emplace_back(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR);
     raw.push_back(configurations.back().get());
   }
   int64_t count = 0;
   check_cudnn(cudnn().get_attribute(heuristic.get(), CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR,
-                                    kMostConfigurations, &count, raw.data()),
-              "asking for ways to compute");
+                                    kMaxConfigurations, &count, raw.data()),
+              "reading engine configurations");
   while (static_cast<int64_t>(configurations.size()) > count) configurations.pop_back();
   return configurations;
 }
 
-// Whether cuDNN notes any of these of a configuration's engine.
+// Whether the engine of a configuration has any of these notes.
 template <typename Note>
 bool has_note(const Descriptor& configuration, cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type,
               const std::vector<Note>& any) {
   Descriptor engine(CUDNN_BACKEND_ENGINE_DESCRIPTOR);
   cudnnBackendDescriptor_t raw = engine.get();
-  Note notes[kMostNotes];
+  Note notes[kMaxNotes];
   int64_t count = 0;
   if (cudnn().get_attribute(configuration.get(), CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &count,
                             &raw) != CUDNN_STATUS_SUCCESS ||
-      cudnn().get_attribute(engine.get(), name, type, kMostNotes, &count, notes) != CUDNN_STATUS_SUCCESS)
+      cudnn().get_attribute(engine.get(), name, type, kMaxNotes, &count, notes) != CUDNN_STATUS_SUCCESS)
     return false;
-  return std::any_of(notes, notes + std::min(count, kMostNotes),
+  return std::any_of(notes, notes + std::min(count, kMaxNotes),
                      [&](Note note) { return std::find(any.begin(), any.end(), note) != any.end(); });
 }
 
-// Which engines may compute a graph.
+// The engines that may run a graph.
 struct EngineRules {
   std::vector<cudnnBackendNumericalNote_t> excluded;
-  bool generated_only = false;  // those whose code cuDNN generates
+  bool generated_only = false;  // only engines whose code cuDNN generates
 };
 
 EngineRules rules_of(const Context& context, const CudnnGraph& graph) {
   EngineRules rules{{CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION}};
-  // Tensor cores round floats to TF32.
+  // Tensor cores round f32 to TF32.
   if (graph.inputs[0].dtype == DType::kF32 && context.options.precision != Precision::kTF32)
     rules.excluded.insert(rules.excluded.end(),
                           {CUDNN_NUMERICAL_NOTE_TENSOR_CORE, CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS});
@@ -125,13 +125,13 @@ EngineRules rules_of(const Context& context, const CudnnGraph& graph) {
   return rules;
 }
 
-// The first plans of a graph that the device takes and the rules allow, `most` at most. Throws a CudnnRefusal where
-// there is none.
+// Up to `max` plans of a graph that the device supports and the rules allow, in the order of the heuristics. Throws a
+// CudnnRefusal if there is none.
 std::vector<std::unique_ptr<CudnnPlan>> plans_of(const CudnnGraph& graph, const Descriptor& properties,
-                                                 const EngineRules& rules, size_t most) {
+                                                 const EngineRules& rules, size_t max) {
   const Descriptor descriptor = descriptor_of(graph);
   std::vector<std::unique_ptr<CudnnPlan>> plans;
-  std::string reason = "it knows no way to compute this";
+  std::string reason = "it has no engine for this operation";
   int generated = 0;
   for (const cudnnBackendHeurMode_t mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK}) {
     std::vector<Descriptor> configurations;
@@ -141,20 +141,20 @@ std::vector<std::unique_ptr<CudnnPlan>> plans_of(const CudnnGraph& graph, const 
       reason = refusal.what();
     }
     for (const Descriptor& configuration : configurations) {
-      if (plans.size() == most) break;
+      if (plans.size() == max) break;
       if (has_note(configuration, CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE, rules.excluded))
         continue;
       const bool generates =
           has_note<cudnnBackendBehaviorNote_t>(configuration, CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE, CUDNN_TYPE_BEHAVIOR_NOTE,
                                                {CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION});
-      if (generates ? generated++ >= kMostGenerated && most > 1 : rules.generated_only) continue;
+      if (generates ? generated++ >= kMaxGenerated && max > 1 : rules.generated_only) continue;
       try {
         Descriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
         plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, configuration)
             .set(CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, properties)
             .finalize();
         auto made = std::make_unique<CudnnPlan>(std::move(plan), graph);
-        if (made->workspace_bytes() > kMostWorkspace) {
+        if (made->workspace_bytes() > kMaxWorkspace) {
           reason = fmt::format("it needs {} bytes of workspace", made->workspace_bytes());
           continue;
         }
@@ -168,15 +168,15 @@ std::vector<std::unique_ptr<CudnnPlan>> plans_of(const CudnnGraph& graph, const 
   throw CudnnRefusal(reason);
 }
 
-// `infinity`: its bits. Those of NaNs are larger, but for the sign.
+// `infinity`: the bits of infinity. Without the sign, the bits of a NaN are larger.
 template <typename Bits>
 bool all_are_nan(const Context& context, const void* data, int64_t bytes, Bits infinity) {
-  constexpr int64_t kMostBytes = int64_t{16} << 20;
+  constexpr int64_t kMaxBytes = int64_t{16} << 20;
   constexpr Bits kMagnitude = std::numeric_limits<Bits>::max() / 2;
-  std::vector<Bits> host(static_cast<size_t>(std::min(bytes, kMostBytes)) / sizeof(Bits));
-  for (int64_t from = 0; from < bytes; from += kMostBytes) {
-    const int64_t size = std::min(bytes - from, kMostBytes);
-    context.fetch(host.data(), static_cast<const char*>(data) + from, size);
+  std::vector<Bits> host(static_cast<size_t>(std::min(bytes, kMaxBytes)) / sizeof(Bits));
+  for (int64_t from = 0; from < bytes; from += kMaxBytes) {
+    const int64_t size = std::min(bytes - from, kMaxBytes);
+    context.copy_to_host(host.data(), static_cast<const char*>(data) + from, size);
     const auto end = host.begin() + size / static_cast<int64_t>(sizeof(Bits));
     if (!std::all_of(host.begin(), end, [infinity](Bits bits) { return (bits & kMagnitude) > infinity; })) return false;
   }
@@ -187,15 +187,15 @@ bool all_are_nan(const Context& context, const void* data, DType dtype, int64_t 
   return all_are_nan<uint16_t>(context, data, bytes, dtype == DType::kBF16 ? 0x7F80 : 0x7C00);
 }
 
-// Whether a NaN passes the relu of a plan: one in the bias alone, and one in all inputs. A result that sees no input (a
-// window in the padding) counts as a NaN that was lost. Overwrites the inputs.
-bool passes_nan(Context& context, const CudnnGraph& graph, std::span<void* const> inputs, void* result,
-                const std::function<void()>& run) {
+// Whether the relu of a plan propagates NaN, from the bias alone and from all inputs. A result without inputs (a window
+// inside the padding) counts as a lost NaN. Overwrites the inputs.
+bool propagates_nan(Context& context, const CudnnGraph& graph, std::span<void* const> inputs, void* result,
+                    const std::function<void()>& run) {
   const auto fill = [&context](void* memory, int byte, const CudnnOperand& operand) {
     check(cudaMemsetAsync(memory, byte, static_cast<size_t>(operand.bytes), context.stream()), "filling memory");
   };
   for (size_t first = graph.adds_bias ? inputs.size() - 1 : 0;; first = 0) {
-    for (size_t i = 0; i < inputs.size(); ++i) fill(inputs[i], i < first ? 0 : kNan, graph.inputs[i]);
+    for (size_t i = 0; i < inputs.size(); ++i) fill(inputs[i], i < first ? 0 : kNanByte, graph.inputs[i]);
     fill(result, 0, graph.result);
     run();
     if (!all_are_nan(context, result, graph.result.dtype, graph.result.bytes)) return false;
@@ -203,31 +203,31 @@ bool passes_nan(Context& context, const CudnnGraph& graph, std::span<void* const
   }
 }
 
-Trials::Verdict fastest_of(Context& context, Trials* trials, const std::vector<std::unique_ptr<CudnnPlan>>& plans,
-                           const CudnnGraph& graph) {
+Autotuner::Choice fastest_of(Context& context, Autotuner* autotuner,
+                             const std::vector<std::unique_ptr<CudnnPlan>>& plans, const CudnnGraph& graph) {
   std::vector<int64_t> bytes = {0, graph.result.bytes};
   for (const auto& plan : plans) bytes[0] = std::max(bytes[0], plan->workspace_bytes());
   for (const CudnnOperand& operand : graph.inputs) bytes.push_back(operand.bytes);
-  return trials->fastest(plans.size(), bytes, [&](std::span<void* const> blocks) {
-    const auto inputs = blocks.subspan(2);
-    std::vector<Trials::Way> ways;
+  return autotuner->fastest(plans.size(), bytes, [&](std::span<void* const> buffers) {
+    const auto inputs = buffers.subspan(2);
+    std::vector<Autotuner::Candidate> candidates;
     for (const auto& plan : plans) {
-      auto pack = std::make_shared<Descriptor>(plan->pack(inputs, blocks[1], blocks[0]));
-      Trials::Way way{[&context, &plan, pack] { plan->run(context, *pack); }, {}};
+      auto pack = std::make_shared<Descriptor>(plan->pack(inputs, buffers[1], buffers[0]));
+      Autotuner::Candidate candidate{[&context, &plan, pack] { plan->run(context, *pack); }, {}};
       if (graph.has_relu)
-        way.is_right = [&context, &graph, inputs, result = blocks[1], run = way.run] {
-          return passes_nan(context, graph, inputs, result, run);
+        candidate.is_correct = [&context, &graph, inputs, result = buffers[1], run = candidate.run] {
+          return propagates_nan(context, graph, inputs, result, run);
         };
-      ways.push_back(std::move(way));
+      candidates.push_back(std::move(candidate));
     }
-    return ways;
+    return candidates;
   });
 }
 
 }  // namespace
 
 Descriptor::Descriptor(cudnnBackendDescriptorType_t type) {
-  check_cudnn(cudnn().create_descriptor(type, &descriptor_), "making a descriptor");
+  check_cudnn(cudnn().create_descriptor(type, &descriptor_), "creating a descriptor");
 }
 Descriptor::~Descriptor() {
   if (descriptor_ != nullptr) cudnn().destroy_descriptor(descriptor_);
@@ -260,21 +260,21 @@ Descriptor& Descriptor::set(cudnnBackendAttributeName_t name, const Descriptor& 
   return set(name, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &raw);
 }
 Descriptor& Descriptor::finalize() {
-  check_cudnn(cudnn().finalize(descriptor_), "finishing a description");
+  check_cudnn(cudnn().finalize(descriptor_), "finalizing a descriptor");
   return *this;
 }
 int64_t Descriptor::read_int64(cudnnBackendAttributeName_t name) const {
   int64_t value = 0, count = 0;
-  check_cudnn(cudnn().get_attribute(descriptor_, name, CUDNN_TYPE_INT64, 1, &count, &value), "reading a description");
+  check_cudnn(cudnn().get_attribute(descriptor_, name, CUDNN_TYPE_INT64, 1, &count, &value), "reading a descriptor");
   return value;
 }
 
 std::string Descriptor::read_text(cudnnBackendAttributeName_t name) const {
   int64_t count = 0;
-  check_cudnn(cudnn().get_attribute(descriptor_, name, CUDNN_TYPE_CHAR, 0, &count, nullptr), "reading a description");
+  check_cudnn(cudnn().get_attribute(descriptor_, name, CUDNN_TYPE_CHAR, 0, &count, nullptr), "reading a descriptor");
   std::string text(static_cast<size_t>(count), '\0');
   check_cudnn(cudnn().get_attribute(descriptor_, name, CUDNN_TYPE_CHAR, count, &count, text.data()),
-              "reading a description");
+              "reading a descriptor");
   text.resize(static_cast<size_t>(count));
   return text;
 }
@@ -304,8 +304,8 @@ Descriptor cudnn_tensor(int64_t number, cudnnDataType_t type, const std::vector<
   return tensor;
 }
 
-CudnnPlan::CudnnPlan(Descriptor finished, const CudnnGraph& graph)
-    : plan_(std::move(finished)), workspace_(plan_.read_int64(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE)) {
+CudnnPlan::CudnnPlan(Descriptor finalized, const CudnnGraph& graph)
+    : plan_(std::move(finalized)), workspace_(plan_.read_int64(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE)) {
   for (const CudnnOperand& operand : graph.inputs) numbers_.push_back(operand.number);
   numbers_.push_back(graph.result.number);
 }
@@ -327,19 +327,17 @@ void CudnnPlan::run(Context& context, const Descriptor& pack) const {
   if (status == CUDNN_STATUS_SUCCESS) return;
   const std::string folder = cache_folder();
   throw device_error(
-      "cuDNN cannot start a convolution: {}{}", cudnn().error_text(status),
-      folder.empty()
-          ? ""
-          : fmt::format(". A way that an earlier run kept may no longer work: delete {} to choose anew", folder));
+      "cuDNN cannot run a convolution: {}{}", cudnn().error_text(status),
+      folder.empty() ? "" : fmt::format(". If a cached plan no longer works, delete {} to choose again", folder));
 }
 
-// Plans are kept as the text that cuDNN makes of them, generated code included; an empty text where no plan is right.
+// A plan is cached as cuDNN's JSON, with its generated code. An empty text means that no plan is correct.
 std::unique_ptr<CudnnPlan> choose_plan(Context& context, const CudnnGraph& graph) {
-  const char* const no_relu = "no engine is known to pass a NaN through its relu";
+  const char* const no_relu = "no engine is known to propagate NaN through its relu";
   if (graph.has_relu && context.options.deterministic) throw CudnnRefusal(no_relu);
   const Descriptor properties = properties_descriptor(context);
   const std::string key = fmt::format("cuDNN {} of CUDA {} for {}\n{}", cudnn().version(), cudnn().cuda_version(),
-                                      context.conditions(), graph.signature);
+                                      context.autotune_key(), graph.signature);
   if (const std::optional<std::string> text = find_cached(key)) {
     if (text->empty()) throw CudnnRefusal(no_relu);
     try {
@@ -350,22 +348,22 @@ std::unique_ptr<CudnnPlan> choose_plan(Context& context, const CudnnGraph& graph
           .finalize();
       return std::make_unique<CudnnPlan>(std::move(plan), graph);
     } catch (const CudnnRefusal&) {
-      // It is made again.
+      // The plan is chosen again.
     }
   }
 
-  Trials trials(context);
+  Autotuner autotuner(context);
   std::vector<std::unique_ptr<CudnnPlan>> plans =
-      plans_of(graph, properties, rules_of(context, graph), trials.most_ways());
-  const Trials::Verdict verdict = fastest_of(context, &trials, plans, graph);
-  if (graph.has_relu && !verdict.way) {
-    if (verdict.is_final) keep_cached(key, "");
+      plans_of(graph, properties, rules_of(context, graph), autotuner.max_candidates());
+  const Autotuner::Choice choice = fastest_of(context, &autotuner, plans, graph);
+  if (graph.has_relu && !choice.candidate) {
+    if (choice.is_final) store_cached(key, "");
     throw CudnnRefusal(no_relu);
   }
-  std::unique_ptr<CudnnPlan> chosen = std::move(plans[verdict.way.value_or(0)]);
-  if (!verdict.is_final) return chosen;
+  std::unique_ptr<CudnnPlan> chosen = std::move(plans[choice.candidate.value_or(0)]);
+  if (!choice.is_final) return chosen;
   try {
-    keep_cached(key, chosen->descriptor().read_text(CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION));
+    store_cached(key, chosen->descriptor().read_text(CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION));
   } catch (const CudnnRefusal&) {
     // A later run chooses again.
   }

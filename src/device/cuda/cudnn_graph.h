@@ -1,4 +1,4 @@
-// cuDNN's graph interface: descriptors, and plans of operation graphs.
+// cuDNN's graph API: descriptors, and execution plans of operation graphs.
 #pragma once
 
 #include <cudnn.h>
@@ -13,7 +13,7 @@
 
 namespace trainer::cuda {
 
-// What cuDNN does not take, in its words.
+// cuDNN does not support a graph. what() is its message.
 class CudnnRefusal : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
@@ -26,9 +26,8 @@ class Descriptor {
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
 
-  // Each throws a CudnnRefusal; the setters return *this. The type of a value is the attribute's: cuDNN reads other
-  // types as if they were its own (the scales of convolutions are floats, the parameters of pointwise operations
-  // doubles).
+  // All throw a CudnnRefusal; the setters return *this. A value must have the type of its attribute, because cuDNN does
+  // not convert it: the scales of convolutions are floats, the parameters of pointwise operations are doubles.
   Descriptor& set(cudnnBackendAttributeName_t name, const std::vector<int64_t>& values);
   Descriptor& set(cudnnBackendAttributeName_t name, int64_t value);
   Descriptor& set(cudnnBackendAttributeName_t name, float value);
@@ -50,35 +49,35 @@ class Descriptor {
 
 cudnnDataType_t cudnn_type(DType dtype);
 
-// A tensor of a graph. One without a number (0) is an intermediate result that is not stored.
+// A tensor of a graph. Number 0 makes a virtual tensor: an intermediate result that is not stored.
 Descriptor cudnn_tensor(int64_t number, cudnnDataType_t type, const std::vector<int64_t>& extents,
                         const std::vector<int64_t>& strides);
 
-// A tensor of a graph that is stored.
+// A stored tensor of a graph.
 struct CudnnOperand {
   int64_t number = 0;
   DType dtype = DType::kF32;
   int64_t bytes = 0;
 };
 
-// Operations to be computed as one.
+// Operations that run as one.
 struct CudnnGraph {
   std::vector<const Descriptor*> operations;
-  std::vector<CudnnOperand> inputs;  // in the sequence of the op's; a bias comes last
+  std::vector<CudnnOperand> inputs;  // in the order of the op's; the bias comes last
   CudnnOperand result;
   bool adds_bias = false;
   bool has_relu = false;
-  std::string signature;  // all that the graph depends on
+  std::string signature;  // everything that the graph depends on
 };
 
-// A way to compute a graph, ready to run.
+// An execution plan.
 class CudnnPlan {
  public:
-  CudnnPlan(Descriptor finished, const CudnnGraph& graph);
+  CudnnPlan(Descriptor finalized, const CudnnGraph& graph);
 
   const Descriptor& descriptor() const { return plan_; }
   int64_t workspace_bytes() const { return workspace_; }
-  // The arguments of a run: an address for each input, and that of the result.
+  // The arguments of a run.
   Descriptor pack(std::span<void* const> inputs, void* result, void* workspace) const;
   void run(Context& context, const Descriptor& pack) const;
 
@@ -88,12 +87,12 @@ class CudnnPlan {
   int64_t workspace_;
 };
 
-// The fastest of the plans that the heuristics suggest, the device takes and `context.options` allow, or the one that
-// an earlier run found. Throws a CudnnRefusal where there is none.
+// The fastest of the plans that the heuristics suggest, the device supports and `context.options` allow, or the cached
+// plan of an earlier run. Throws a CudnnRefusal if there is none.
 //
-// The relu of many engines returns 0 for a NaN, whatever the graph asks for, and would hide that a training diverged. A
-// plan with a relu must have passed a NaN in a trial on this GPU. Where nothing is tried (`deterministic`) there is
-// none. A GPU that is only planned for is assumed to pass NaNs in engines whose code cuDNN generates.
+// The relu of many engines returns 0 for NaN whatever the graph asks for, and would hide that a training diverged.
+// Therefore a plan with a relu must propagate NaN in a test on this GPU. With `deterministic` there are no tests and no
+// such plans. For a GPU that is only planned for, engines with generated code are assumed to propagate NaN.
 std::unique_ptr<CudnnPlan> choose_plan(Context& context, const CudnnGraph& graph);
 
 }  // namespace trainer::cuda

@@ -1,4 +1,4 @@
-// The GPUs that are known.
+// The table of known GPUs.
 #include "device/cuda/device_properties.h"
 
 #include <fmt/format.h>
@@ -20,11 +20,11 @@ struct Gpu {
   int major, minor, multiprocessors;
   int64_t memory, l2_cache, shared_memory;
   double bandwidth;         // GB/s
-  double fp32, tf32, half;  // TFLOP/s; half: of bf16 and fp16 with sums of floats
+  double fp32, tf32, half;  // TFLOP/s; half: bf16 and fp16 with f32 sums
 };
 
-// Rates are those of NVIDIA's data sheets and, of GeForce GPUs, architecture white papers, without sparsity. H100 and
-// H200 are the SXM variants, B200 that of HGX in its fastest form.
+// Rates are from NVIDIA's data sheets and, for GeForce GPUs, architecture white papers, without sparsity. H100 and H200
+// are the SXM variants; B200 is the fastest HGX variant.
 constexpr Gpu kGpus[] = {
     {"T4", 7, 5, 40, 15 * kGiB, 4 * kMiB, 64 * kKiB, 320, 8.1, 8.1, 65},
     {"A100", 8, 0, 108, 40 * kGiB, 40 * kMiB, 163 * kKiB, 1555, 19.5, 156, 312},
@@ -46,7 +46,7 @@ DeviceProperties properties_of(const Gpu& gpu) {
           gpu.shared_memory};
 }
 
-// "rtx4090" of "RTX 4090".
+// "RTX 4090" becomes "rtx4090".
 std::string key_of(const std::string& name) {
   std::string key;
   for (const char c : name) {
@@ -55,28 +55,28 @@ std::string key_of(const std::string& name) {
   return key;
 }
 
-// What they have, each once.
-template <typename Has>
-std::string listed(Has has) {
+// A property of all GPUs, each value once.
+template <typename Property>
+std::string listed(Property property_of) {
   std::vector<std::string> words;
   for (const Gpu& gpu : kGpus) {
-    const std::string word = has(gpu);
+    const std::string word = property_of(gpu);
     if (std::find(words.begin(), words.end(), word) == words.end()) words.push_back(word);
   }
   return fmt::format("{}", fmt::join(words, ", "));
 }
 
-// "NVIDIA H100 80GB HBM3" is an H100; an "NVIDIA L40" is no L4, and an "NVIDIA H100 PCIe" has fewer multiprocessors.
-// Some of the memory is not there for programs.
-bool is_one(const DeviceProperties& properties, const Gpu& gpu) {
+// "NVIDIA H100 80GB HBM3" is an H100. "NVIDIA L40" is not an L4, and "NVIDIA H100 PCIe" has fewer multiprocessors. A
+// part of the memory is not available to programs.
+bool matches(const DeviceProperties& properties, const Gpu& gpu) {
   const auto words = [](std::string text) {
     for (char& c : text) c = std::isalnum(static_cast<unsigned char>(c)) ? c : ' ';
     return fmt::format(" {} ", text);
   };
-  constexpr int64_t kNear = 10;  // in percent
+  constexpr int64_t kTolerance = 10;  // percent
   return words(properties.name).find(words(gpu.name)) != std::string::npos &&
          properties.multiprocessors == gpu.multiprocessors &&
-         std::abs(properties.memory - gpu.memory) * 100 <= kNear * gpu.memory;
+         std::abs(properties.memory - gpu.memory) * 100 <= kTolerance * gpu.memory;
 }
 
 }  // namespace
@@ -95,7 +95,7 @@ DeviceProperties typical_properties(const std::string& which) {
 
 std::optional<DataSheet> data_sheet_of(const DeviceProperties& properties, Precision precision) {
   for (const Gpu& gpu : kGpus) {
-    if (!is_one(properties, gpu)) continue;
+    if (!matches(properties, gpu)) continue;
     const double products[] = {gpu.fp32, gpu.tf32, gpu.half, gpu.half};
     return DataSheet{gpu.name, {gpu.fp32 * 1e12, gpu.bandwidth * 1e9}, products[static_cast<size_t>(precision)] * 1e12};
   }

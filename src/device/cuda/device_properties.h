@@ -1,4 +1,4 @@
-// What choosing and planning kernels depends on: of the GPU at hand, or of one that is only planned for.
+// The properties of a GPU that the choice of kernels depends on, for a real GPU or one that is only planned for.
 #pragma once
 
 #include <cstdint>
@@ -15,18 +15,19 @@ struct DeviceProperties {
   int multiprocessors = 1;
   int64_t memory = 0;  // bytes
   int64_t l2_cache = 0;
-  int64_t shared_memory = 0;  // that a block may have at most
+  int64_t shared_memory = 0;  // maximum per block
 
   std::string architecture() const { return "sm_" + std::to_string(major * 10 + minor); }
-  // The description that cuDNN plans by where there is no device. Its keys are not documented; cuDNN 9.19 names them in
-  // its own messages.
+  // The device description from which cuDNN plans without a device. Its keys are not documented; error messages of
+  // cuDNN 9.19 name them.
   std::string cudnn_json() const;
 };
 
-// Of a GPU to plan for without a device: by its name ("h200") or the first one of an architecture ("sm_90"), in small
-// letters or capitals. Throws a config_error that lists them for anything else.
+// The properties of a GPU to plan for: by its name ("h200"), or the first GPU of an architecture ("sm_90"); case is
+// ignored. Throws a config_error that lists the valid names.
 DeviceProperties typical_properties(const std::string& which);
-// Of a GPU among those, with the peak of this precision; not of another variant with the same name.
+// The data sheet of a GPU with its peak rate in this precision; none for unknown GPUs and for other variants of a known
+// GPU.
 std::optional<DataSheet> data_sheet_of(const DeviceProperties& properties, Precision precision);
 
 }  // namespace trainer::cuda

@@ -1,4 +1,4 @@
-// A file holds a header, key and value; its name is a hash of the key, which need not be unique.
+// A file holds a header, the key and the value. Its name is a hash of the key; two keys may have the same hash.
 #include "device/cuda/disk_cache.h"
 
 #include <fmt/format.h>
@@ -7,13 +7,13 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <mutex>
 
+#include "base/cache_folder.h"
 #include "base/philox.h"
 
 namespace trainer::cuda {
@@ -21,9 +21,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr uint64_t kMostBytes = uint64_t{1} << 30;
-// Raised with every change that makes old values wrong under their keys: of the numbering, types or alignment in
-// graphs, or of options that code is compiled with.
+constexpr uint64_t kMaxBytes = uint64_t{1} << 30;
+// Increase this if a change makes stored values wrong for their keys: the numbering, types or alignment in graphs, or
+// the options of the compiler.
 constexpr uint64_t kFormat = 2;
 
 struct Header {
@@ -32,7 +32,7 @@ struct Header {
 uint64_t hash_of(const std::string& text) { return philox_key(0, text, "", ""); }
 
 std::mutex mutex;
-std::map<std::string, std::string> known;
+std::map<std::string, std::string> in_memory;
 
 std::string file_of(const std::string& key) {
   const std::string folder = cache_folder();
@@ -45,7 +45,7 @@ std::optional<std::string> read_file(const std::string& file, const std::string&
   std::ifstream in(file, std::ios::binary);
   Header header{};
   if (!in.read(reinterpret_cast<char*>(&header), sizeof header) || header.format != kFormat ||
-      header.key_bytes != key.size() || header.value_bytes > kMostBytes)
+      header.key_bytes != key.size() || header.value_bytes > kMaxBytes)
     return {};
   std::string found(header.key_bytes, '\0'), value(header.value_bytes, '\0');
   in.read(found.data(), static_cast<std::streamsize>(found.size()));
@@ -54,7 +54,7 @@ std::optional<std::string> read_file(const std::string& file, const std::string&
   return value;
 }
 
-// To a name of its own, and then renamed.
+// Writes to a temporary name and renames the file.
 void write_file(const std::string& file, const std::string& key, const std::string& value) {
   std::error_code failed;
   fs::create_directories(fs::path(file).parent_path(), failed);
@@ -72,13 +72,11 @@ void write_file(const std::string& file, const std::string& key, const std::stri
 }  // namespace
 
 std::string cache_folder() {
-  if (const char* folder = std::getenv("XDG_CACHE_HOME"); folder != nullptr && *folder == '/')
-    return fmt::format("{}/trainer/cuda", folder);
-  const char* home = std::getenv("HOME");
-  return home == nullptr || *home != '/' ? "" : fmt::format("{}/.cache/trainer/cuda", home);
+  const std::string folder = user_cache_folder();
+  return folder.empty() ? "" : folder + "/cuda";
 }
 
-std::string refuse_keeping() {
+std::string refuse_disk_cache() {
   const std::string folder = cache_folder();
   if (folder.empty()) return "neither XDG_CACHE_HOME nor HOME names a folder";
   std::error_code failed;
@@ -89,17 +87,17 @@ std::string refuse_keeping() {
 
 std::optional<std::string> find_cached(const std::string& key) {
   const std::lock_guard<std::mutex> guard(mutex);
-  const auto found = known.find(key);
-  if (found != known.end()) return found->second;
+  const auto found = in_memory.find(key);
+  if (found != in_memory.end()) return found->second;
   const std::string file = file_of(key);
   std::optional<std::string> value = file.empty() ? std::nullopt : read_file(file, key);
-  if (value) known.emplace(key, *value);
+  if (value) in_memory.emplace(key, *value);
   return value;
 }
 
-void keep_cached(const std::string& key, const std::string& value) {
+void store_cached(const std::string& key, const std::string& value) {
   const std::lock_guard<std::mutex> guard(mutex);
-  known.insert_or_assign(key, value);
+  in_memory.insert_or_assign(key, value);
   if (const std::string file = file_of(key); !file.empty()) write_file(file, key, value);
 }
 

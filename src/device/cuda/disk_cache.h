@@ -1,7 +1,7 @@
-// What was found out once for a GPU and its libraries, kept for later runs: code of kernels, ways to compute.
+// Results that are kept for later runs: compiled kernels, and the fastest algorithms and plans of a GPU's libraries.
 //
-// Kept in files of $XDG_CACHE_HOME/trainer/cuda or ~/.cache/trainer/cuda, each with its whole key, and in memory.
-// A folder that cannot be written, and a file that is damaged, cost finding out again.
+// They are in memory and in files of $XDG_CACHE_HOME/trainer/cuda or ~/.cache/trainer/cuda, one file per key, with the
+// whole key in it. If the folder is not writable or a file is damaged, the result is computed again.
 #pragma once
 
 #include <optional>
@@ -9,15 +9,15 @@
 
 namespace trainer::cuda {
 
-// The folder, or "" where the environment names none.
+// The folder, or "" if the environment names none.
 std::string cache_folder();
 
-// Why nothing can be kept there; or "".
-std::string refuse_keeping();
+// Why the folder is not usable, or "".
+std::string refuse_disk_cache();
 
-// `key`: all that the value depends on, versions of libraries among it; of any length.
+// `key`: everything that the value depends on, including the versions of libraries. It may be of any length.
 std::optional<std::string> find_cached(const std::string& key);
-// Processes that keep the same at once do no harm.
-void keep_cached(const std::string& key, const std::string& value);
+// Several processes may store the same key at the same time.
+void store_cached(const std::string& key, const std::string& value);
 
 }  // namespace trainer::cuda

@@ -1,4 +1,4 @@
-// Opens NVIDIA's libraries and finds their functions.
+// Loads NVIDIA's libraries and looks up their functions.
 #include "device/cuda/libraries.h"
 
 #include <dlfcn.h>
@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* kVariable = "TRAINER_CUDA_LIBRARIES";
 
-// The folders that are looked through; the empty one leaves it to the system.
+// The search path; the empty folder means the system's search path.
 const std::vector<fs::path>& folders() {
   static const std::vector<fs::path> found = [] {
     std::vector<fs::path> list;
@@ -44,8 +44,8 @@ void* try_open(const fs::path& folder, const std::string& name) {
   return dlopen((folder / name).c_str(), RTLD_NOW | RTLD_LOCAL);
 }
 
-// Never closed: the libraries keep threads and state of their own. `first`: libraries that it would look for by name
-// alone and not find beside itself.
+// Libraries are never closed, because they keep threads and state. `first`: libraries to load before this one, which it
+// would look for by name and not find in its own folder.
 void* open_library(const std::string& name, const std::vector<std::string>& first = {}) {
   std::string reasons;
   for (const fs::path& folder : folders()) {
@@ -66,8 +66,8 @@ void* open_library(const std::string& name, const std::vector<std::string>& firs
       name, reasons, kVariable);
 }
 
-// cuDNN looks for its parts by name alone, which may find those of another version, and ends the process where it finds
-// none.
+// Loads cuDNN's parts from the folder of cuDNN. cuDNN itself looks for them by name, may find those of another version,
+// and ends the process if it finds none.
 void open_cudnn_parts(void* cudnn) {
   char folder[PATH_MAX] = {};
   dlinfo(cudnn, RTLD_DI_ORIGIN, folder);
@@ -75,9 +75,8 @@ void open_cudnn_parts(void* cudnn) {
     if (dlopen(fmt::format("{}/libcudnn_{}.so.9", folder, part).c_str(), RTLD_NOW | RTLD_LOCAL) != nullptr) continue;
     const char* reason = dlerror();
     throw device_error(
-        "a part of cuDNN cannot be opened: {}. Install it anew (pip install --force-reinstall nvidia-cudnn-cu13), or "
-        "run on "
-        "the CPU with --cpu",
+        "a part of cuDNN cannot be opened: {}. Reinstall cuDNN (pip install --force-reinstall nvidia-cudnn-cu13), or "
+        "run on the CPU with --cpu",
         reason == nullptr ? "?" : reason);
   }
   std::error_code ignored;
@@ -103,7 +102,7 @@ struct Finder {
 const Nvrtc& nvrtc() {
   static const Nvrtc table = [] {
     Nvrtc t;
-    // NVRTC looks for its builtins by name alone.
+    // NVRTC looks for its builtins by name.
     std::vector<std::string> builtins;
     for (int minor = 0; minor < 10; ++minor) builtins.push_back(fmt::format("libnvrtc-builtins.so.13.{}", minor));
     const Finder find{open_library("libnvrtc.so.13", builtins), "libnvrtc.so.13"};
@@ -153,7 +152,7 @@ const CublasLt& cublaslt() {
 const Cudnn& cudnn() {
   static const Cudnn table = [] {
     Cudnn t;
-    // cuDNN ends the process where it does not find these itself.
+    // cuDNN ends the process if it does not find these itself.
     nvrtc();
     cublaslt();
     void* library = open_library("libcudnn.so.9");

@@ -1,8 +1,8 @@
-// NVIDIA's libraries, opened when they are first needed: the plugin links the static CUDA runtime and nothing else.
+// NVIDIA's libraries, loaded on first use. The plugin itself links only the static CUDA runtime.
 //
-// They are looked for in the folders of TRAINER_CUDA_LIBRARIES, then as the system finds them, then in
-// /usr/local/cuda/lib64. A folder is one that holds them, or the "nvidia" folder of Python's wheels, whose parts hold
-// them (cu13/lib, cudnn/lib). Each function throws a device_error that names the library and where it was looked for.
+// The search path is the folders of TRAINER_CUDA_LIBRARIES, the system's search path, and /usr/local/cuda/lib64. A
+// folder contains the libraries, or it is the "nvidia" folder of Python's wheels with subfolders (cu13/lib, cudnn/lib).
+// Each function throws a device_error that names the library and the folders.
 #pragma once
 
 #include <cublasLt.h>

@@ -1,19 +1,19 @@
-// The one argument of a map's kernels, a struct: its declaration in their text, and its bytes.
+// The argument of a map's kernels, a struct: its declaration in CUDA C, and its bytes.
 #pragma once
 
 #include <cstddef>
 #include <string>
 #include <vector>
 
-#include "device/cuda/map_walk.h"
+#include "device/cuda/map_schedule.h"
 
 namespace trainer::cuda {
 
-// `constants`: how many there are.
-std::string arguments_text(const OpInstance& instance, const MapWalk& walk, size_t constants);
+// `constants`: the number of constants.
+std::string arguments_declaration(const OpInstance& instance, const MapSchedule& schedule, size_t constants);
 
-// Addresses, with which it begins, are zeros (see MapLaunch).
-std::vector<std::byte> packed_arguments(const OpInstance& instance, const MapWalk& walk,
+// The struct begins with the addresses (see MapLaunch); here they are zero.
+std::vector<std::byte> packed_arguments(const OpInstance& instance, const MapSchedule& schedule,
                                         const std::vector<float>& constants);
 
 }  // namespace trainer::cuda

@@ -1,12 +1,12 @@
-// Maps as kernels of generated text.
+// The generated maps, compiled by NVRTC.
 #include <cstring>
 #include <memory>
 
 #include "device/cuda/check.h"
-#include "device/cuda/context.h"
+#include "device/cuda/cuda_kernel.h"
 #include "device/cuda/implementations.h"
-#include "device/cuda/map_text.h"
-#include "device/cuda/map_walk.h"
+#include "device/cuda/map_codegen.h"
+#include "device/cuda/map_schedule.h"
 
 namespace trainer::cuda {
 namespace {
@@ -35,37 +35,37 @@ class Tables {
  private:
   void add(const Context& context, const void* from, size_t bytes) {
     void* memory = nullptr;
-    check(cudaMalloc(&memory, bytes), "allocating {} bytes for a table of segments", bytes);
+    check(cudaMalloc(&memory, bytes), "allocating {} bytes for a segment table", bytes);
     addresses_.push_back(memory);
-    context.send(memory, from, static_cast<int64_t>(bytes));
+    context.copy_to_device(memory, from, static_cast<int64_t>(bytes));
   }
 
   std::vector<void*> addresses_;
 };
 
-class MapKernel : public BoundKernel {
+class MapKernel : public CudaKernel {
  public:
   MapKernel(Context& context, const OpInstance& instance)
-      : BoundKernel(context, instance),
+      : CudaKernel(context, instance),
         launches_(map_launches(instance, context.properties.multiprocessors)),
         tables_(context, instance.op->as<MapBody>().segments),
         cost_{0, bytes_read_again(instance, launches_)} {
     for (const MapLaunch& launch : launches_) {
-      cost_.launches += (launch.blocks > 0 ? 1 : 0) + (launch.finish_blocks > 0 ? 1 : 0);
-      cost_.bytes += 2 * launch.part_floats * static_cast<int64_t>(sizeof(float));
-      part_floats_ = std::max(part_floats_, launch.part_floats);
-      context.texts.add(launch.text);
+      cost_.launches += (launch.blocks > 0 ? 1 : 0) + (launch.combine_blocks > 0 ? 1 : 0);
+      cost_.bytes += 2 * launch.partial_floats * static_cast<int64_t>(sizeof(float));
+      partial_floats_ = std::max(partial_floats_, launch.partial_floats);
+      context.modules.add(launch.source);
       if (context.planned()) continue;
-      kernels_.push_back(context.texts.kernel(launch.text, "map"));
-      finishes_.push_back(launch.finish_blocks > 0 ? context.texts.kernel(launch.text, "finish") : nullptr);
+      kernels_.push_back(context.modules.kernel(launch.source, "map"));
+      combines_.push_back(launch.combine_blocks > 0 ? context.modules.kernel(launch.source, "combine") : nullptr);
     }
   }
 
-  int64_t workspace_bytes() const override { return part_floats_ * static_cast<int64_t>(sizeof(float)); }
+  int64_t workspace_bytes() const override { return partial_floats_ * static_cast<int64_t>(sizeof(float)); }
   KernelCost cost() const override { return cost_; }
 
   void bind(std::span<void* const> inputs, std::span<void* const> outputs, void* workspace) override {
-    BoundKernel::bind(inputs, outputs, workspace);
+    CudaKernel::bind(inputs, outputs, workspace);
     for (MapLaunch& launch : launches_) {
       std::vector<const void*> addresses;
       for (int operand : launch.operands) addresses.push_back(inputs[static_cast<size_t>(operand)]);
@@ -84,34 +84,37 @@ class MapKernel : public BoundKernel {
     for (size_t i = 0; i < launches_.size(); ++i) {
       MapLaunch& launch = launches_[i];
       enqueue(kernels_[i], launch.blocks, &launch);
-      if (launch.finish_blocks > 0) enqueue(finishes_[i], launch.finish_blocks, &launch);
+      if (launch.combine_blocks > 0) enqueue(combines_[i], launch.combine_blocks, &launch);
     }
   }
 
  private:
   void enqueue(cudaKernel_t kernel, int64_t blocks, MapLaunch* launch) const {
     if (blocks == 0) return;
-    // The kernels stride over what is left.
+    // Grid-stride loops cover the rest.
     const dim3 grid(
         static_cast<unsigned>(std::min<int64_t>(blocks, int64_t{context().properties.multiprocessors} * 32)));
     const dim3 block(static_cast<unsigned>(launch->lanes), static_cast<unsigned>(launch->rows));
     void* arguments[] = {launch->arguments.data()};
     check(cudaLaunchKernel(reinterpret_cast<const void*>(kernel), grid, block, arguments, 0, context().stream()),
-          "starting a map");
+          "launching a map");
   }
 
   std::vector<MapLaunch> launches_;
   Tables tables_;
   KernelCost cost_;
-  std::vector<cudaKernel_t> kernels_, finishes_;
-  int64_t part_floats_ = 0;
+  std::vector<cudaKernel_t> kernels_, combines_;
+  int64_t partial_floats_ = 0;
 };
+
+std::string refuse(Context&, const OpInstance& instance) { return refuse_generated_map(instance); }
+
+std::unique_ptr<Kernel> create(Context& context, const OpInstance& instance) {
+  return std::make_unique<MapKernel>(context, instance);
+}
 
 }  // namespace
 
-std::unique_ptr<Kernel> create_map(Context& context, const OpInstance& instance) {
-  return std::make_unique<MapKernel>(context, instance);
-}
-std::string refuse_map(Context&, const OpInstance& instance) { return refuse_map_text(instance); }
+const Implementation generated_map{"nvrtc", refuse, create};
 
 }  // namespace trainer::cuda

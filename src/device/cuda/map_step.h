@@ -1,4 +1,4 @@
-// A map that a kernel runs before or behind its own work, on what it reads or makes.
+// A map that is part of a kernel: it runs before or after the call of a library.
 #pragma once
 
 #include <memory>
@@ -15,7 +15,7 @@ class MapStep {
   MapStep(Context& context, MapBody body, std::vector<TensorDesc> inputs, const TensorDesc& output) {
     op_.kind = OpKind::kMap;
     op_.attributes = std::move(body);
-    kernel_ = create_map(context, {&op_, std::move(inputs), {output}});
+    kernel_ = generated_map.create(context, {&op_, std::move(inputs), {output}});
     TRAINER_ASSERT(kernel_->workspace_bytes() == 0);
   }
   MapStep(const MapStep&) = delete;
@@ -23,7 +23,7 @@ class MapStep {
 
   void bind(std::span<void* const> inputs, void* output) { kernel_->bind(inputs, {&output, 1}, nullptr); }
   void run(const RunContext& run) { kernel_->run(run); }
-  // `between`: the tensor that one of the map and the kernel beside it writes, and the other reads.
+  // `between`: the tensor between the map and the call; one writes it and the other reads it.
   KernelCost cost(const TensorDesc& between) const {
     KernelCost cost = kernel_->cost();
     cost.bytes += 2 * between.bytes();
@@ -35,8 +35,8 @@ class MapStep {
   std::unique_ptr<Kernel> kernel_;
 };
 
-// What an epilogue makes of a result, the first operand; of a second one, a bias, it adds an element to each.
-inline MapBody body_of(const Epilogue& epilogue, const Shape& result, bool has_bias) {
+// An epilogue as a map of the result (operand 0) and, with `has_bias`, of a bias that broadcasts to it (operand 1).
+inline MapBody epilogue_map(const Epilogue& epilogue, const Shape& result, bool has_bias) {
   MapBody body{result, {{Fn::kInput, 0}}, {}, {}, {}};
   if (has_bias) body.nodes.insert(body.nodes.end(), {{Fn::kInput, 1}, {Fn::kAdd, 0, 1}});
   int last = static_cast<int>(body.nodes.size()) - 1;

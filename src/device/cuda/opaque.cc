@@ -1,17 +1,18 @@
-// Opaque ops, which know the host's memory only: operands are fetched, results brought back.
+// Opaque ops run on the host: their operands are copied to the host and their results to the GPU.
 #include <algorithm>
 #include <vector>
 
+#include "device/cuda/cuda_kernel.h"
 #include "device/cuda/implementations.h"
 #include "ops/opaque.h"
 
 namespace trainer::cuda {
 namespace {
 
-class HostOp : public BoundKernel {
+class HostOp : public CudaKernel {
  public:
   HostOp(Context& context, const OpInstance& instance)
-      : BoundKernel(context, instance), op_(instance.op->as<OpaqueAttributes>().op) {
+      : CudaKernel(context, instance), op_(instance.op->as<OpaqueAttributes>().op) {
     for (const TensorDesc& desc : instance.inputs) operands_.emplace_back(static_cast<size_t>(desc.shape.count()));
     for (const TensorDesc& desc : instance.outputs) results_.emplace_back(static_cast<size_t>(desc.shape.count()));
     for (const auto& operand : operands_) from_.push_back(operand.data());
@@ -26,10 +27,10 @@ class HostOp : public BoundKernel {
   }
   void run(const RunContext& run) override {
     for (size_t i = 0; i < operands_.size(); ++i)
-      context().fetch(operands_[i].data(), input(i), static_cast<int64_t>(operands_[i].size() * sizeof(float)));
+      context().copy_to_host(operands_[i].data(), input(i), static_cast<int64_t>(operands_[i].size() * sizeof(float)));
     op_->run(from_, to_, run.pass);
     for (size_t i = 0; i < results_.size(); ++i)
-      context().send(output(i), results_[i].data(), static_cast<int64_t>(results_[i].size() * sizeof(float)));
+      context().copy_to_device(output(i), results_[i].data(), static_cast<int64_t>(results_[i].size() * sizeof(float)));
   }
 
  private:
@@ -39,11 +40,14 @@ class HostOp : public BoundKernel {
   std::vector<float*> to_;
 };
 
-}  // namespace
+std::string refuse(Context&, const OpInstance&) { return ""; }
 
-std::string refuse_opaque(Context&, const OpInstance&) { return ""; }
-std::unique_ptr<Kernel> create_opaque(Context& context, const OpInstance& instance) {
+std::unique_ptr<Kernel> create(Context& context, const OpInstance& instance) {
   return std::make_unique<HostOp>(context, instance);
 }
+
+}  // namespace
+
+const Implementation host_opaque{"host", refuse, create};
 
 }  // namespace trainer::cuda

@@ -1,5 +1,5 @@
-// The files of preludes/ as text: what generated kernels begin with. They are CUDA C that needs no headers,
-// since a machine that has NVRTC need not have any. preludes.cmake writes what is declared here.
+// The files of preludes/ as text, with which generated kernels begin. They are CUDA C without includes, because a
+// machine with NVRTC may have no headers. preludes.cmake generates the definitions.
 #pragma once
 
 namespace trainer::cuda::preludes {

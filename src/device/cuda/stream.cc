@@ -18,11 +18,11 @@
 namespace trainer::cuda {
 namespace {
 
-// Of the GPU that is the calling thread's when it is made. One that was never recorded counts as reached.
+// An event of the GPU that is current at construction. An event that was never recorded counts as complete.
 class Event {
  public:
   explicit Event(unsigned flags = cudaEventDisableTiming) {
-    check(cudaEventCreateWithFlags(&event_, flags), "making an event");
+    check(cudaEventCreateWithFlags(&event_, flags), "creating an event");
   }
   ~Event() {
     if (event_ != nullptr) ignore_result(cudaEventDestroy(event_));
@@ -31,12 +31,12 @@ class Event {
   Event(const Event&) = delete;
   Event& operator=(const Event&) = delete;
   cudaEvent_t get() const { return event_; }
-  // In a stream that is captured: at each launch of the graph.
+  // In a stream capture, each launch of the graph records the event.
   void record(cudaStream_t stream) const {
     cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
-    check(cudaStreamIsCapturing(stream, &status), "asking for a stream's state");
+    check(cudaStreamIsCapturing(stream, &status), "reading the state of a stream");
     const unsigned flags = status == cudaStreamCaptureStatusActive ? cudaEventRecordExternal : cudaEventRecordDefault;
-    check(cudaEventRecordWithFlags(event_, stream, flags), "marking a place in a stream");
+    check(cudaEventRecordWithFlags(event_, stream, flags), "recording an event");
   }
 
  private:
@@ -48,7 +48,7 @@ class StreamReadback : public Readback {
   StreamReadback(Context& context, size_t count) : context_(context), count_(count) {
     if (context.planned() || count == 0) return;
     check(cudaHostAlloc(reinterpret_cast<void**>(&values_), count * sizeof(float), cudaHostAllocDefault),
-          "taking page-locked memory");
+          "allocating page-locked memory");
     arrived_.emplace();
   }
   ~StreamReadback() override {
@@ -59,10 +59,11 @@ class StreamReadback : public Readback {
 
   void start(std::span<const void* const> from) override {
     if (!arrived_) return;
-    context_.enter();
+    context_.make_current();
     const cudaStream_t stream = context_.stream();
     for (size_t i = 0; i < from.size(); ++i)
-      check(cudaMemcpyAsync(values_ + i, from[i], sizeof(float), cudaMemcpyDeviceToHost, stream), "fetching a number");
+      check(cudaMemcpyAsync(values_ + i, from[i], sizeof(float), cudaMemcpyDeviceToHost, stream),
+            "copying a value to the host");
     arrived_->record(stream);
   }
   std::span<const float> wait() override {
@@ -77,9 +78,9 @@ class StreamReadback : public Readback {
   std::optional<Event> arrived_;
 };
 
-class StreamMarker : public DeviceEvent {
+class StreamEvent : public DeviceEvent {
  public:
-  explicit StreamMarker(Context& context) : context_(context) {}
+  explicit StreamEvent(Context& context) : context_(context) {}
   void set() override { event_.record(context_.stream()); }
   const Event& event() const { return event_; }
 
@@ -88,9 +89,9 @@ class StreamMarker : public DeviceEvent {
   Event event_;
 };
 
-// Held while a collective is started on all its GPUs, and while page-locked memory, which other threads take and give
-// back, comes and goes: that may wait for all GPUs, and those on which the collective has started wait for the rest.
-std::mutex starting;
+// Serializes NCCL launches with cudaHostAlloc/cudaFreeHost, which may synchronize all GPUs and would deadlock with a
+// half-launched collective.
+std::mutex collective_launch_mutex;
 
 void check_nccl(ncclResult_t result, const char* doing) {
   if (result != ncclSuccess) throw device_error("NCCL, {}: {}", doing, nccl().error_text(result));
@@ -99,28 +100,28 @@ void check_nccl(ncclResult_t result, const char* doing) {
 class NcclAllReduce : public AllReduce {
  public:
   explicit NcclAllReduce(std::vector<Context*> contexts) : contexts_(std::move(contexts)) {
-    // One thread starts them all, and would wait for the first, which waits for the others.
+    // One thread launches the collective on all GPUs. It would block in the first launch, which waits for the others.
     const char* const blocking = std::getenv("CUDA_LAUNCH_BLOCKING");
     if (blocking != nullptr && std::string_view(blocking) == "1")
       throw device_error(
-          "with CUDA_LAUNCH_BLOCKING=1 several GPUs wait for each other for ever: unset it, or train on one GPU");
+          "with CUDA_LAUNCH_BLOCKING=1 several GPUs wait for each other forever: unset it, or train on one GPU");
     std::vector<int> ordinals;
     for (Context* context : contexts_) {
       ordinals.push_back(context->ordinal());
-      context->enter();
+      context->make_current();
       int least = 0, greatest = 0;
-      check(cudaDeviceGetStreamPriorityRange(&least, &greatest), "asking for the priorities of streams");
+      check(cudaDeviceGetStreamPriorityRange(&least, &greatest), "reading stream priorities");
       streams_.emplace_back();
-      check(cudaStreamCreateWithPriority(&streams_.back(), cudaStreamNonBlocking, greatest), "making a stream");
+      check(cudaStreamCreateWithPriority(&streams_.back(), cudaStreamNonBlocking, greatest), "creating a stream");
       done_.emplace_back();
     }
     communicators_.resize(contexts_.size());
     check_nccl(nccl().init_all(communicators_.data(), static_cast<int>(ordinals.size()), ordinals.data()),
-               "joining GPUs");
+               "creating communicators");
     for (Context* context : contexts_) context->partners = contexts_;
   }
   ~NcclAllReduce() override {
-    // Where a GPU failed, the others' sums wait for it for ever.
+    // If a GPU failed, the all-reduce of the others never ends: abort it.
     const bool failed = std::uncaught_exceptions() > 0;
     for (ncclComm_t communicator : communicators_) {
       if (failed && communicator != nullptr) nccl().abort(communicator);
@@ -135,23 +136,23 @@ class NcclAllReduce : public AllReduce {
 
   void start(std::span<DeviceEvent* const> markers, std::span<float* const> data, int64_t count) override {
     for (size_t i = 0; i < contexts_.size(); ++i) {
-      contexts_[i]->enter();
-      check(cudaStreamWaitEvent(streams_[i], static_cast<const StreamMarker*>(markers[i])->event().get(), 0),
+      contexts_[i]->make_current();
+      check(cudaStreamWaitEvent(streams_[i], static_cast<const StreamEvent*>(markers[i])->event().get(), 0),
             "waiting for gradients");
     }
-    const std::lock_guard<std::mutex> guard(starting);
+    const std::lock_guard<std::mutex> guard(collective_launch_mutex);
     check_nccl(nccl().group_start(), "summing gradients");
     ncclResult_t result = ncclSuccess;
     for (size_t i = 0; i < contexts_.size() && result == ncclSuccess; ++i)
       result = nccl().all_reduce(data[i], data[i], static_cast<size_t>(count), ncclFloat, ncclSum, communicators_[i],
                                  streams_[i]);
     const ncclResult_t ended = nccl().group_end();
-    if (result != ncclSuccess || ended != ncclSuccess) contexts_[0]->check_partners();  // they tell more
+    if (result != ncclSuccess || ended != ncclSuccess) contexts_[0]->check_partners();  // their errors say more
     check_nccl(result == ncclSuccess ? ended : result, "summing gradients");
   }
   void finish() override {
     for (size_t i = 0; i < contexts_.size(); ++i) {
-      contexts_[i]->enter();
+      contexts_[i]->make_current();
       done_[i].record(streams_[i]);
       check(cudaStreamWaitEvent(contexts_[i]->stream(), done_[i].get(), 0), "waiting for sums");
     }
@@ -167,55 +168,56 @@ class NcclAllReduce : public AllReduce {
 class StreamUploads : public Uploads {
  public:
   StreamUploads(Device& device, Context& context) : device_(device), context_(context) {
-    check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream");
+    check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "creating a stream");
   }
   ~StreamUploads() override {
     ignore_result(cudaStreamSynchronize(stream_));
     ignore_result(cudaStreamSynchronize(context_.stream()));
-    for (Place& place : places_) {
-      for (Memory& memory : place.memory) release(memory);
+    for (StagingSlot& slot : slots_) {
+      for (Memory& memory : slot.memory) release(memory);
     }
     ignore_result(cudaStreamDestroy(stream_));
   }
 
   void start(std::span<Buffer> buffers) override {
-    context_.enter();
-    // All that reads the last batch is queued.
-    places_[last_].used.record(context_.stream());
+    context_.make_current();
+    // All kernels that read the last batch are queued.
+    slots_[last_].used.record(context_.stream());
     last_ = 1 - last_;
-    Place& place = places_[last_];
-    check(cudaStreamWaitEvent(stream_, place.used.get(), 0), "waiting for kernels");
-    place.memory.resize(std::max(place.memory.size(), buffers.size()));
+    StagingSlot& slot = slots_[last_];
+    check(cudaStreamWaitEvent(stream_, slot.used.get(), 0), "waiting for kernels");
+    slot.memory.resize(std::max(slot.memory.size(), buffers.size()));
     for (size_t i = 0; i < buffers.size(); ++i) {
       Buffer& buffer = buffers[i];
-      reserve(place.memory[i], buffer.bytes);
-      buffer.device = place.memory[i].data;
+      reserve(slot.memory[i], buffer.bytes);
+      buffer.device = slot.memory[i].data;
       check(cudaMemcpyAsync(buffer.device, buffer.host, static_cast<size_t>(buffer.bytes), cudaMemcpyHostToDevice,
                             stream_),
-            "bringing a batch");
+            "copying a batch to the GPU");
     }
-    place.arrived.record(stream_);
-    check(cudaStreamWaitEvent(context_.stream(), place.arrived.get(), 0), "waiting for a batch");
+    slot.arrived.record(stream_);
+    check(cudaStreamWaitEvent(context_.stream(), slot.arrived.get(), 0), "waiting for a batch");
   }
-  void wait() override { context_.wait(places_[last_].arrived.get()); }
+  void wait() override { context_.wait(slots_[last_].arrived.get()); }
 
  private:
   struct Memory {
     void* data = nullptr;
     int64_t capacity = 0;
   };
-  struct Place {
+  // Device memory for one batch.
+  struct StagingSlot {
     std::vector<Memory> memory;
     Event used, arrived;
   };
 
-  // Batches of pictures can grow.
+  // Batches of images can grow.
   void reserve(Memory& memory, int64_t bytes) {
     if (bytes <= memory.capacity) return;
     release(memory);
     memory.data = device_.allocate(bytes);
     memory.capacity = bytes;
-    device_.synchronize();  // it is cleared among the kernels
+    device_.synchronize();  // allocate() clears the memory in stream order
   }
   void release(Memory& memory) {
     if (memory.data != nullptr) device_.release(memory.data, memory.capacity);
@@ -225,7 +227,7 @@ class StreamUploads : public Uploads {
   Device& device_;
   Context& context_;
   cudaStream_t stream_ = nullptr;
-  std::array<Place, 2> places_;
+  std::array<StagingSlot, 2> slots_;
   size_t last_ = 0;
 };
 
@@ -262,22 +264,22 @@ class CapturedGraph : public CapturedPass {
     ignore_result(cudaStreamSynchronize(context_.stream()));
     ignore_result(cudaGraphExecDestroy(graph_));
   }
-  void run() override { check(cudaGraphLaunch(graph_, context_.stream()), "starting a recorded pass"); }
+  void run() override { check(cudaGraphLaunch(graph_, context_.stream()), "launching a captured pass"); }
 
  private:
   Context& context_;
   cudaGraphExec_t graph_;
 };
 
-// Where no more memory can be locked, plain memory serves, more slowly.
-class LockedMemory : public HostMemory {
+// If no more memory can be page-locked, plain memory is used, which is slower to copy.
+class PageLockedMemory : public HostMemory {
  public:
-  explicit LockedMemory(Context& context) : context_(context) {}
+  explicit PageLockedMemory(Context& context) : context_(context) {}
 
   void* allocate(int64_t bytes) override {
-    context_.enter();
+    context_.make_current();
     void* memory = nullptr;
-    const std::lock_guard<std::mutex> guard(starting);
+    const std::lock_guard<std::mutex> guard(collective_launch_mutex);
     if (!succeeds(cudaHostAlloc(&memory, static_cast<size_t>(bytes), cudaHostAllocPortable)))
       return HostMemory::allocate(bytes);
     locked_.insert(memory);
@@ -285,7 +287,7 @@ class LockedMemory : public HostMemory {
   }
   void release(void* memory) override {
     if (memory == nullptr) return;
-    const std::lock_guard<std::mutex> guard(starting);
+    const std::lock_guard<std::mutex> guard(collective_launch_mutex);
     if (locked_.erase(memory) == 0) return HostMemory::release(memory);
     ignore_result(cudaSetDevice(context_.ordinal()));
     ignore_result(cudaFreeHost(memory));
@@ -304,7 +306,7 @@ std::unique_ptr<Readback> make_readback(Context& context, size_t count) {
 std::unique_ptr<Uploads> make_uploads(Device& device, Context& context) {
   return std::make_unique<StreamUploads>(device, context);
 }
-std::unique_ptr<DeviceEvent> make_event(Context& context) { return std::make_unique<StreamMarker>(context); }
+std::unique_ptr<DeviceEvent> make_event(Context& context) { return std::make_unique<StreamEvent>(context); }
 std::unique_ptr<AllReduce> make_all_reduce(std::vector<Context*> contexts) {
   return std::make_unique<NcclAllReduce>(std::move(contexts));
 }
@@ -316,12 +318,14 @@ double seconds_of(Context& context, const std::function<void()>& queue) {
   timer.mark();
   return timer.read().front();
 }
-std::unique_ptr<HostMemory> make_locked_memory(Context& context) { return std::make_unique<LockedMemory>(context); }
+std::unique_ptr<HostMemory> make_page_locked_memory(Context& context) {
+  return std::make_unique<PageLockedMemory>(context);
+}
 
-std::unique_ptr<CapturedPass> record(Context& context, const std::function<void()>& queue) {
+std::unique_ptr<CapturedPass> capture(Context& context, const std::function<void()>& queue) {
   const cudaStream_t stream = context.stream();
-  // Other threads may take page-locked memory meanwhile.
-  check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "recording a pass");
+  // Other threads may allocate page-locked memory during the capture.
+  check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "capturing a pass");
   bool queued = true;
   try {
     queue();
@@ -332,11 +336,11 @@ std::unique_ptr<CapturedPass> record(Context& context, const std::function<void(
   cudaGraphExec_t executable = nullptr;
   queued = succeeds(cudaStreamEndCapture(stream, &graph)) && queued;
   queued = queued && succeeds(cudaGraphInstantiate(&executable, graph, 0));
-  // It takes memory of the GPU.
-  const bool made = queued && succeeds(cudaGraphUpload(executable, stream));
-  if (queued && !made) ignore_result(cudaGraphExecDestroy(executable));
+  // The upload allocates memory of the GPU.
+  const bool ready = queued && succeeds(cudaGraphUpload(executable, stream));
+  if (queued && !ready) ignore_result(cudaGraphExecDestroy(executable));
   if (graph != nullptr) ignore_result(cudaGraphDestroy(graph));
-  return made ? std::make_unique<CapturedGraph>(context, executable) : nullptr;
+  return ready ? std::make_unique<CapturedGraph>(context, executable) : nullptr;
 }
 
 }  // namespace trainer::cuda

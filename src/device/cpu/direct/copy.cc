@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "device/cpu/bound_kernel.h"
+#include "device/cpu/cpu_kernel.h"
 #include "device/cpu/direct/direct.h"
 #include "device/cpu/direct/strided_copy.h"
 #include "device/cpu/parallel.h"
@@ -12,7 +12,7 @@ namespace {
 
 constexpr int64_t kZeroGrain = 4096;
 
-// Axes of `domain` with the steps of both tensors.
+// The axes of `domain` with the strides of both tensors.
 std::vector<CopyAxis> axes_of(const Shape& domain, const TensorDesc& from, const TensorDesc& to) {
   const std::vector<int64_t> from_strides = from.strides(), to_strides = to.strides();
   std::vector<CopyAxis> axes;
@@ -31,10 +31,10 @@ std::vector<CopyAxis> permuted_axes(const TensorDesc& from, const TensorDesc& to
   return axes;
 }
 
-class Copy : public BoundKernel {
+class Copy : public CpuKernel {
  public:
   explicit Copy(const OpInstance& instance)
-      : BoundKernel(instance), zeroed_(instance.op->kind == OpKind::kPad ? instance.outputs[0].bytes() : 0) {
+      : CpuKernel(instance), zeroed_(instance.op->kind == OpKind::kPad ? instance.outputs[0].bytes() : 0) {
     const Op& op = *instance.op;
     const TensorDesc& to = instance.outputs[0];
     const TensorDesc& from = instance.inputs[0];

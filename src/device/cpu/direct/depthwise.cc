@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "device/cpu/bound_kernel.h"
+#include "device/cpu/cpu_kernel.h"
 #include "device/cpu/direct/direct.h"
 #include "device/cpu/isa.h"
 #include "device/cpu/isa/depthwise.h"
@@ -12,8 +12,8 @@
 namespace trainer::cpu {
 namespace {
 
-// Whether the input gradient is a forward pass by rows over the output's gradient, the filter turned.
-bool is_turned(OpKind kind, const PoolGeometry& g) {
+// Whether the op is an input gradient that runs as a forward pass by rows, with flipped filters.
+bool is_flipped(OpKind kind, const PoolGeometry& g) {
   const Windows& w = g.windows;
   return kind == OpKind::kConvolutionInputGradient && depthwise_takes_rows(g) && w.stride[1] == 1 &&
          std::max(w.pad[1], w.pad[2]) < w.kernel[1];
@@ -21,10 +21,10 @@ bool is_turned(OpKind kind, const PoolGeometry& g) {
 
 // T: float or Bf16.
 template <typename T>
-class Depthwise : public BoundKernel {
+class Depthwise : public CpuKernel {
  public:
   explicit Depthwise(const OpInstance& instance)
-      : BoundKernel(instance),
+      : CpuKernel(instance),
         kind_(instance.op->kind),
         epilogue_(instance.op->as<ConvolutionAttributes>().epilogue),
         table_(for_isa(isa_v2::kDepthwiseTables, isa_v3::kDepthwiseTables, isa_v4::kDepthwiseTables).template of<T>()) {
@@ -34,33 +34,33 @@ class Depthwise : public BoundKernel {
     g_.windows = convolution.windows;
     taps_ = g_.windows.taps();
     rows_ = depthwise_takes_rows(g_);
-    turned_ = is_turned(kind_, g_);
-    for (int i = 1; turned_ && i < 3; ++i) {
+    flipped_ = is_flipped(kind_, g_);
+    for (int i = 1; flipped_ && i < 3; ++i) {
       std::swap(g_.windows.in[i], g_.windows.out[i]);
       g_.windows.pad[i] = g_.windows.kernel[i] - 1 - g_.windows.pad[i];
     }
   }
 
-  // Filters [taps, C]: one set, or for the weight gradient one sum for each thread.
+  // Filters [taps, C]: one copy, or one per thread for the weight gradient.
   int64_t workspace_bytes() const override {
     return filter_bytes() * (kind_ == OpKind::kConvolutionWeightGradient ? threads() : 1);
   }
 
   void run(const RunContext&) override {
-    if (rows_ && (kind_ == OpKind::kConvolution || turned_)) return run_rows();
+    if (rows_ && (kind_ == OpKind::kConvolution || flipped_)) return run_rows();
     const int64_t inputs = g_.batch * g_.windows.in_count(), outputs = g_.batch * g_.windows.out_count();
     const int64_t work = g_.channels * taps_;
     switch (kind_) {
       case OpKind::kConvolution:
-        turn_filters();
+        flip_filters();
         parallel_ranges(threads(), outputs, work, [this](int, int64_t begin, int64_t end) {
-          table_.forward(g_, input<T>(0), filters(0), finish(), output<T>(0), begin, end);
+          table_.forward(g_, input<T>(0), filters(0), epilogue(), output<T>(0), begin, end);
         });
         break;
       case OpKind::kConvolutionInputGradient:
-        turn_filters();
+        flip_filters();
         parallel_ranges(threads(), inputs, work, [this](int, int64_t begin, int64_t end) {
-          table_.input_gradient(g_, input<T>(0), filters(0), finish(), output<T>(0), begin, end);
+          table_.input_gradient(g_, input<T>(0), filters(0), epilogue(), output<T>(0), begin, end);
         });
         break;
       default: run_weight_gradient(outputs, work);
@@ -68,28 +68,28 @@ class Depthwise : public BoundKernel {
   }
 
  private:
-  Finish finish() const { return {optional_input(2), epilogue_.relu ? epilogue_.slope : 1.0f}; }
+  ChannelEpilogue epilogue() const { return {optional_input(2), epilogue_.relu ? epilogue_.slope : 1.0f}; }
   int64_t row_count() const { return g_.batch * g_.windows.out[1]; }
   int64_t row_work() const { return g_.windows.out[2] * g_.channels * taps_; }
 
   void run_rows() {
-    turn_filters();
+    flip_filters();
     const bool around = leaves_caches(output<T>(0), g_.batch * g_.windows.out_count() * g_.channels);
     parallel_ranges(threads(), row_count(), row_work(), [this, around](int, int64_t begin, int64_t end) {
-      table_.forward_rows(g_, input<T>(0), filters(0), finish(), output<T>(0), begin, end, around);
+      table_.forward_rows(g_, input<T>(0), filters(0), epilogue(), output<T>(0), begin, end, around);
     });
   }
 
   int64_t filter_bytes() const { return aligned(taps_ * g_.channels * static_cast<int64_t>(sizeof(float))); }
   float* filters(int thread) const { return reinterpret_cast<float*>(workspace() + thread * filter_bytes()); }
 
-  // [C, taps] to [taps, C], for the turned pass in the opposite sequence.
-  void turn_filters() const {
+  // [C, taps] to [taps, C], with the taps in reverse order for the flipped pass.
+  void flip_filters() const {
     const float* from = input(1);
     float* to = filters(0);
     for (int64_t tap = 0; tap < taps_; ++tap) {
       for (int64_t c = 0; c < g_.channels; ++c)
-        to[tap * g_.channels + c] = from[c * taps_ + (turned_ ? taps_ - 1 - tap : tap)];
+        to[tap * g_.channels + c] = from[c * taps_ + (flipped_ ? taps_ - 1 - tap : tap)];
     }
   }
 
@@ -120,7 +120,7 @@ class Depthwise : public BoundKernel {
   const DepthwiseTable<T>& table_;
   PoolGeometry g_;
   int64_t taps_ = 1;
-  bool rows_ = false, turned_ = false;
+  bool rows_ = false, flipped_ = false;
 };
 
 }  // namespace
@@ -144,7 +144,7 @@ std::string refuse_depthwise_rows(const OpInstance& instance) {
   const ConvolutionGeometry convolution = convolution_geometry(instance);
   const PoolGeometry g{convolution.batch, convolution.group, convolution.windows};
   if (!depthwise_takes_rows(g)) return "not 3x3 with one stride of 1 or 2, no dilation and channels in sixteens";
-  if (instance.op->kind == OpKind::kConvolutionInputGradient && !is_turned(instance.op->kind, g))
+  if (instance.op->kind == OpKind::kConvolutionInputGradient && !is_flipped(instance.op->kind, g))
     return "an input gradient with a stride, or padding as wide as the kernel";
   return "";
 }

@@ -1,6 +1,6 @@
-// Our own kernels: OpenMP over rows of the tables of isa/.
+// Kernels of this project: OpenMP loops that call the functions of isa/.
 //
-// Each refuse_* gives the reason why an op cannot be taken, or "".
+// Each refuse_* returns the reason why the kernel cannot run an op, or "".
 #pragma once
 
 #include <memory>
@@ -10,7 +10,7 @@
 
 namespace trainer::cpu {
 
-// kMaxPool, kMaxPoolGradient, kSumPool, kSumPoolGradient; channels-last or row-major, the same throughout.
+// kMaxPool, kMaxPoolGradient, kSumPool, kSumPoolGradient; all tensors channels-last or all row-major.
 std::string refuse_pool_direct(const OpInstance& instance);
 std::unique_ptr<Kernel> create_pool_direct(const OpInstance& instance);
 
@@ -20,15 +20,15 @@ std::unique_ptr<Kernel> create_lrn_direct(const OpInstance& instance);
 
 // The three convolution kinds with one channel per group; channels-last.
 std::string refuse_depthwise_direct(const OpInstance& instance);
-// Those of them that go by rows, faster: 3x3, one stride of 1 or 2 (the input gradient: 1), channels in sixteens.
+// The faster pass by rows: filters of 3x3, equal strides of 1 or 2 (input gradient: 1), a multiple of 16 channels.
 std::string refuse_depthwise_rows(const OpInstance& instance);
 std::unique_ptr<Kernel> create_depthwise_direct(const OpInstance& instance);
 
-// The three convolution kinds with filters of 3x3 or 5x5, stride 1 and 16 channels a group; channels-last.
+// The three convolution kinds with filters of 3x3 or 5x5, stride 1 and at least 16 channels per group; channels-last.
 std::string refuse_winograd_direct(const OpInstance& instance);
 std::unique_ptr<Kernel> create_winograd_direct(const OpInstance& instance);
 
-// The three convolution kinds with filters of one pixel and 16 channels a group; channels-last.
+// The three convolution kinds with 1x1 filters and at least 16 channels per group; channels-last.
 std::string refuse_pointwise_direct(const OpInstance& instance);
 std::unique_ptr<Kernel> create_pointwise_direct(const OpInstance& instance);
 

@@ -1,6 +1,6 @@
-// Local response normalisation over channels-last pixels.
+// Local response normalization over channels-last pixels.
 #include "device/cpu/isa/lrn.h"
-#include "device/cpu/bound_kernel.h"
+#include "device/cpu/cpu_kernel.h"
 #include "device/cpu/direct/direct.h"
 #include "device/cpu/isa.h"
 #include "device/cpu/parallel.h"
@@ -13,10 +13,10 @@ LrnWindow window_of(const OpInstance& instance) {
   return {instance.inputs[0].shape[1], a.size, a.alpha, a.beta, a.k};
 }
 
-class Lrn : public BoundKernel {
+class Lrn : public CpuKernel {
  public:
   explicit Lrn(const OpInstance& instance)
-      : BoundKernel(instance),
+      : CpuKernel(instance),
         table_(for_isa(isa_v2::kLrnTable, isa_v3::kLrnTable, isa_v4::kLrnTable)),
         gradient_(instance.op->kind == OpKind::kLrnGradient),
         window_(window_of(instance)),

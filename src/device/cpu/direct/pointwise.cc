@@ -1,12 +1,12 @@
-// Convolutions by filters of one pixel, with their gradients: matrix products over channels-last pixels.
+// Convolutions with 1x1 filters, and their gradients: matrix products over channels-last pixels.
 //
-// A block of pixels is multiplied while the next one is fetched, and results too large for the caches are written
-// around them. A stride passes over pixels: those that count are gathered a block at a time, and the input gradient's
-// others are sums of nothing. Of bf16 there is the weight gradient only.
+// The next block of pixels is prefetched while one is multiplied. Results that are too large for the caches use
+// non-temporal stores. A stride skips pixels: the others are gathered block by block, and the input gradient of skipped
+// pixels is an empty sum. For bf16 there is only the weight gradient.
 #include <algorithm>
 #include <string>
 
-#include "device/cpu/bound_kernel.h"
+#include "device/cpu/cpu_kernel.h"
 #include "device/cpu/direct/direct.h"
 #include "device/cpu/epilogue.h"
 #include "device/cpu/isa.h"
@@ -18,9 +18,9 @@ namespace trainer::cpu {
 namespace {
 
 constexpr int64_t kFloat = sizeof(float);
-// Of a thread's block of pixels; of the packed pixels that all threads share, or each has with sums of its own; of sums
-// that each thread has for itself.
-constexpr int64_t kBlockBytes = 128 << 10, kTogetherBytes = 2 << 20, kOwnBytes = 512 << 10, kMostSumsApart = 512 << 10;
+// Sizes: a thread's block of pixels; the packed pixels that all threads share; those of a thread with its own sums; the
+// largest sums of which each thread has its own.
+constexpr int64_t kBlockBytes = 128 << 10, kTogetherBytes = 2 << 20, kOwnBytes = 512 << 10, kMaxSumsApart = 512 << 10;
 
 int64_t groups_of(int64_t count, int64_t size) { return (count + size - 1) / size; }
 
@@ -28,11 +28,11 @@ const PointwiseTable& pointwise_table() {
   return for_isa(isa_v2::kPointwiseTable, isa_v3::kPointwiseTable, isa_v4::kPointwiseTable);
 }
 
-// What both kernels know of the pixels.
-class Pointwise : public BoundKernel {
+// The geometry of both kernels.
+class Pointwise : public CpuKernel {
  protected:
   explicit Pointwise(const OpInstance& instance)
-      : BoundKernel(instance),
+      : CpuKernel(instance),
         g_(convolution_geometry(instance)),
         table_(pointwise_table()),
         pixels_(g_.batch * g_.windows.out_count()) {
@@ -41,7 +41,7 @@ class Pointwise : public BoundKernel {
 
   int64_t weights_at(int64_t group) const { return group * g_.outputs * g_.inputs; }
 
-  // Calls body(i, the offset of the input's pixel) for output pixels [begin, end).
+  // Calls body(i, offset of the input pixel) for the output pixels i of [begin, end).
   template <typename Body>
   void each_pixel(int64_t begin, int64_t end, const Body& body) const {
     const Windows& w = g_.windows;
@@ -53,8 +53,8 @@ class Pointwise : public BoundKernel {
       body(i, pixel * g_.in_channels());
     }
   }
-  // Pixels [begin, end) of the input that count, `pixel_elements` apart; copied to `to` where the stride passes over
-  // some.
+  // The input pixels of the output pixels [begin, end), with a distance of `pixel_elements`. If the stride skips
+  // pixels, they are copied to `to`.
   template <typename T>
   const T* gathered(const T* x, int64_t begin, int64_t end, T* to, int64_t* pixel_elements) const {
     *pixel_elements = strided_ ? g_.inputs : g_.in_channels();
@@ -63,7 +63,7 @@ class Pointwise : public BoundKernel {
                [&](int64_t i, int64_t at) { std::copy_n(x + at, g_.inputs, to + (i - begin) * g_.inputs); });
     return to;
   }
-  // Pixels [begin, end) of a tensor with so many elements a pixel, where they lie together.
+  // The memory of the pixels [begin, end) of a tensor with `pixel_elements` contiguous elements per pixel.
   template <typename T>
   static NextRead next_read(const T* tensor, int64_t begin, int64_t end, int64_t pixel_elements) {
     const int64_t elements = std::max<int64_t>(end - begin, 0) * pixel_elements;
@@ -77,7 +77,7 @@ class Pointwise : public BoundKernel {
   bool strided_ = false;
 };
 
-// Forward, or the input gradient: a product of each block of pixels with the packed filters.
+// The forward pass or the input gradient: the product of each block of pixels with the packed filters.
 class PointwiseProduct : public Pointwise {
  public:
   explicit PointwiseProduct(const OpInstance& instance)
@@ -95,7 +95,7 @@ class PointwiseProduct : public Pointwise {
   }
 
  private:
-  // What a product sums over, and its columns.
+  // The depth and the columns of the product.
   int64_t steps() const { return forward_ ? g_.inputs : g_.outputs; }
   int64_t columns() const { return forward_ ? g_.outputs : g_.inputs; }
   int64_t panels() const { return groups_of(columns(), table_.width); }
@@ -109,8 +109,8 @@ class PointwiseProduct : public Pointwise {
     return reinterpret_cast<float*>(workspace() + filters_bytes() + thread * scratch_bytes());
   }
 
-  // Rows that are multiples of 4 KiB apart meet in the same few lines of a first-level cache: such a block is copied,
-  // each row a line further.
+  // Rows with a distance of a multiple of 4 KiB map to the same few sets of the L1 cache. Then the block is copied,
+  // with each row offset by a line.
   bool spread() const { return g_.group * steps() % 1024 == 0; }
   int64_t spread_floats() const { return block_ * (steps() + 16); }
   const float* spread_out(const float* x, int64_t count, int64_t pixel, float* to, int64_t* pixel_floats) const {
@@ -125,7 +125,7 @@ class PointwiseProduct : public Pointwise {
       table_.pack_panels(w, forward_ ? 1 : g_.inputs, forward_ ? g_.inputs : 1, steps(), columns(), begin, end,
                          filters());
     });
-    if (strided_ && !forward_ && group == 0) fill_passed_over();
+    if (strided_ && !forward_ && group == 0) fill_skipped();
     const float* from = input(0) + group * steps();
     float* to = output(0) + group * columns();
     const float* bias = optional_input(2);
@@ -152,13 +152,13 @@ class PointwiseProduct : public Pointwise {
   }
   float slope() const { return epilogue_.relu ? epilogue_.slope : 1.0f; }
 
-  // What no output pixel reaches: a sum of nothing, finished.
-  void fill_passed_over() const {
+  // Input pixels that the stride skips: the epilogue of an empty sum.
+  void fill_skipped() const {
     const int64_t channels = g_.in_channels(), pixels = g_.batch * g_.windows.in_count();
     parallel_ranges(threads(), pixels, channels, [&](int, int64_t begin, int64_t end) {
       std::fill(output(0) + begin * channels, output(0) + end * channels, 0.0f);
     });
-    finish_rows(threads(), pixels, channels, optional_input(2), epilogue_, output(0));
+    apply_epilogue_to_rows(threads(), pixels, channels, optional_input(2), epilogue_, output(0));
   }
 
   bool forward_;
@@ -166,12 +166,12 @@ class PointwiseProduct : public Pointwise {
   int64_t block_ = 1;
 };
 
-// The product of the output's gradient and the input, both packed a block of pixels at a time. T: float or Bf16.
+// The product of the output's gradient and the input, both packed by blocks of pixels. T: float or Bf16.
 template <typename T>
 class PointwiseWeightGradient : public Pointwise {
  public:
   explicit PointwiseWeightGradient(const OpInstance& instance) : Pointwise(instance), packing_(table_.sums.of<T>()) {
-    apart_ = sums_bytes() <= kMostSumsApart;
+    apart_ = sums_bytes() <= kMaxSumsApart;
     const int64_t floats = strips() * table_.rows + panels() * table_.width;
     block_ = std::clamp<int64_t>((apart_ ? kOwnBytes : kTogetherBytes) / (kFloat * floats) / 8 * 8, 32, 512) * kPixels;
     block_ = std::min(block_, std::max<int64_t>(pixels_, 1));
@@ -186,14 +186,14 @@ class PointwiseWeightGradient : public Pointwise {
   }
 
  private:
-  static constexpr int64_t kPixels = kFloat / static_cast<int64_t>(sizeof(T));  // of a word
+  static constexpr int64_t kPixels = kFloat / static_cast<int64_t>(sizeof(T));  // per word
   static int64_t words_of(int64_t pixels) { return groups_of(pixels, kPixels); }
 
   int64_t panels() const { return groups_of(g_.inputs, table_.width); }
   int64_t strips() const { return groups_of(g_.outputs, table_.rows); }
   int64_t sums_bytes() const { return aligned(panels() * table_.width * strips() * table_.rows * kFloat); }
   int64_t gathered_floats() const { return strided_ ? words_of(block_) * g_.inputs : 0; }
-  // Copied pixels, and behind them the packed ones.
+  // Copied pixels, followed by packed pixels.
   int64_t scratch_bytes() const {
     return aligned((gathered_floats() + words_of(block_) * (strips() * table_.rows + panels() * table_.width)) *
                    kFloat);
@@ -203,8 +203,8 @@ class PointwiseWeightGradient : public Pointwise {
     return reinterpret_cast<float*>(workspace() + (apart_ ? threads() : 1) * sums_bytes() + thread * scratch_bytes());
   }
 
-  // Either the threads pack a block of pixels together and share its products out, or each takes pixels of its own to
-  // sums of its own.
+  // Either the threads pack each block of pixels together and share its products, or each thread has its own pixels and
+  // its own sums.
   void run_group(int64_t group) const {
     const T* x = input<T>(0) + group * g_.inputs;
     const T* gradient = input<T>(1) + group * g_.outputs;
@@ -243,7 +243,7 @@ class PointwiseWeightGradient : public Pointwise {
       unpack(g_.outputs * thread / team, g_.outputs * (thread + 1) / team, output(0) + weights_at(group));
     }
   }
-  // Of the words of pixels [begin, begin + count), those in [first, end).
+  // Packs the words [first, end) of the pixels [begin, begin + count).
   void pack(const T* x, const T* gradient, int64_t begin, int64_t count, int64_t first, int64_t end, float* to) const {
     float* strips_at = to + gathered_floats();
     const int64_t words = words_of(count), first_pixel = first * kPixels, end_pixel = std::min(end * kPixels, count);
@@ -254,7 +254,7 @@ class PointwiseWeightGradient : public Pointwise {
     const T* from = gathered(x, begin + first_pixel, begin + end_pixel, copies, &pixel);
     packing_.pack_pixels(from - first_pixel * pixel, pixel, g_.inputs, count, words, first, end, panels_of(to));
   }
-  // The products of so many packed words; pixels [next, next_end) are fetched.
+  // Adds the products of `words` packed words, and prefetches the pixels [next, next_end).
   void add(const T* x, const T* gradient, int64_t next, int64_t next_end, int64_t words, int64_t first, int64_t end,
            float* packed, float* to) const {
     const NextRead reads[2] = {next_read(gradient, next, next_end, g_.out_channels()),

@@ -1,7 +1,7 @@
 // Pooling over channels-last or row-major tensors.
 #include <algorithm>
 
-#include "device/cpu/bound_kernel.h"
+#include "device/cpu/cpu_kernel.h"
 #include "device/cpu/direct/direct.h"
 #include "device/cpu/isa.h"
 #include "device/cpu/isa/pool.h"
@@ -20,15 +20,15 @@ bool all_lie_in(const OpInstance& instance, MemoryFormat order) {
   return true;
 }
 
-// A cache line of floats.
-constexpr int64_t kLeastChannels = 16;
+// The floats of a cache line.
+constexpr int64_t kMinChannels = 16;
 
 // T: float or Bf16.
 template <typename T>
-class Pool : public BoundKernel {
+class Pool : public CpuKernel {
  public:
   explicit Pool(const OpInstance& instance)
-      : BoundKernel(instance),
+      : CpuKernel(instance),
         g_(pool_geometry(instance)),
         table_(for_isa(isa_v2::kPoolTables, isa_v3::kPoolTables, isa_v4::kPoolTables).template of<T>()),
         kind_(instance.op->kind) {
@@ -69,10 +69,10 @@ class Pool : public BoundKernel {
     }
   }
 
-  // Whole images, whose channels are shared out where there are fewer images than threads.
+  // Work items are images, or parts of their channels if there are fewer images than threads.
   void run_max_gradient() const {
     const int64_t shares = std::clamp<int64_t>((threads() + g_.batch - 1) / std::max<int64_t>(1, g_.batch), 1,
-                                               std::max<int64_t>(1, g_.channels / kLeastChannels));
+                                               std::max<int64_t>(1, g_.channels / kMinChannels));
     const int64_t work = g_.channels * g_.windows.out_count() * g_.windows.taps() / shares;
     parallel_ranges(threads(), g_.batch * shares, work, [this, shares](int, int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {

@@ -1,10 +1,9 @@
-// Recurrences: each thread takes items of the batch through all steps by itself, so that no step waits for a
-// team.
+// Recurrences: each thread runs all steps for its own items of the batch, so that threads do not synchronize per step.
 #include "device/cpu/isa/recurrence.h"
 
 #include <algorithm>
 
-#include "device/cpu/bound_kernel.h"
+#include "device/cpu/cpu_kernel.h"
 #include "device/cpu/direct/direct.h"
 #include "device/cpu/isa.h"
 #include "device/cpu/parallel.h"
@@ -12,10 +11,10 @@
 namespace trainer::cpu {
 namespace {
 
-class RecurrenceKernel : public BoundKernel {
+class RecurrenceKernel : public CpuKernel {
  public:
   explicit RecurrenceKernel(const OpInstance& instance)
-      : BoundKernel(instance),
+      : CpuKernel(instance),
         table_(for_isa(isa_v2::kRecurrenceTable, isa_v3::kRecurrenceTable, isa_v4::kRecurrenceTable)),
         lstm_(instance.op->as<RecurrenceAttributes>().cell == Cell::kLstm),
         steps_(instance.inputs[0].shape[0]),
@@ -27,7 +26,7 @@ class RecurrenceKernel : public BoundKernel {
   float* scratch(int64_t floats_before) const {
     return reinterpret_cast<float*>(workspace() + aligned(floats_before * static_cast<int64_t>(sizeof(float))));
   }
-  int64_t states() const { return items_ * hidden_; }  // floats of one step's h
+  int64_t states() const { return items_ * hidden_; }  // floats of h in one step
   int64_t gates() const { return items_ * sums_; }
   int64_t work_per_item() const { return steps_ * hidden_ * sums_; }
 

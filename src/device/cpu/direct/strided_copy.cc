@@ -16,7 +16,8 @@ constexpr size_t kMaxAxes = 32;
 constexpr int64_t kRunPartBytes = 16384;
 constexpr int64_t kTransposePart = 64;  // a multiple of every block edge of isa/transpose.cc
 
-// Sorted as the result lies in memory, without axes of one element, neighbours joined where both sides allow.
+// Sorts axes by the memory order of the result, drops axes of one element and merges axes that are contiguous on both
+// sides.
 std::vector<CopyAxis> merged(std::vector<CopyAxis> axes) {
   axes.erase(std::remove_if(axes.begin(), axes.end(), [](const CopyAxis& axis) { return axis.extent == 1; }),
              axes.end());
@@ -150,7 +151,7 @@ bool reshape_axes(const TensorDesc& from, const TensorDesc& to, std::vector<Copy
   }
   const std::vector<int64_t> from_strides = from.strides(), to_strides = to.strides();
   int i = from.shape.rank() - 1, j = to.shape.rank() - 1;
-  // What is left of the current axis of either side, and the step between its elements.
+  // The remaining extent of the current axis on each side, and its stride.
   int64_t left = 1, right = 1, from_step = 0, to_step = 0;
   for (;;) {
     for (; left == 1 && i >= 0; --i) left = from.shape[i], from_step = from_strides[static_cast<size_t>(i)];

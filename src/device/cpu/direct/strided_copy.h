@@ -1,5 +1,4 @@
-// Copies a strided block of elements into another: what reorder, permute, slice, pad, concat and reshape come
-// to.
+// Copies a strided block of elements: the common part of reorder, permute, slice, pad, concat and reshape.
 #pragma once
 
 #include <cstdint>
@@ -11,16 +10,16 @@ namespace trainer::cpu {
 
 struct TransposeTable;
 
-// One axis of a block; steps in elements.
+// An axis of a block, with strides in elements.
 struct CopyAxis {
   int64_t extent, from, to;
 };
 
-// A copy of one block, planned once: axes that lie alike on both sides are merged, then either runs are
-// copied, or matrices transposed, or elements moved one by one.
+// The plan of a copy. It merges axes that are contiguous on both sides, and then copies runs, transposes matrices or
+// copies single elements.
 class StridedCopy {
  public:
-  // `from` and `to` are the positions of the block's first element. Elements have 1, 2 or 4 bytes.
+  // `from` and `to`: the indices of the first element. Elements have 1, 2 or 4 bytes.
   StridedCopy(std::vector<CopyAxis> axes, int64_t from, int64_t to, int64_t element_bytes, int threads);
 
   void run(const void* from, void* to) const;
@@ -39,13 +38,13 @@ class StridedCopy {
   int64_t from_, to_, bytes_;
   int threads_;
   Form form_ = Form::kRuns;
-  int64_t part_ = 1, parts_ = 1;  // the axis that is split among items: extent of a part, number of parts
+  int64_t part_ = 1, parts_ = 1;  // of the axis that is split into work items: the extent and the number of parts
   int64_t items_ = 1;
   const TransposeTable& table_;
 };
 
-// The axes of a reshape between two dense tensors, each in its own order, or nothing where some axis of one
-// does not divide into axes of the other.
+// Sets the axes of a reshape between two dense tensors of any orders. Returns false if an axis of one does not split
+// into axes of the other.
 bool reshape_axes(const TensorDesc& from, const TensorDesc& to, std::vector<CopyAxis>* axes);
 
 }  // namespace trainer::cpu

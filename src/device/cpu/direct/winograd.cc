@@ -1,11 +1,11 @@
-// Convolutions of 3x3 and 5x5 by Winograd's method, with their gradients, over channels-last images.
+// Convolutions with 3x3 and 5x5 filters by Winograd's method, and their gradients, over channels-last images.
 //
-// The input gradient is a forward convolution of the output's gradient with the filters turned. Results differ from a
-// plain sum by about 1e-5 of the largest: the transforms subtract numbers up to 16 times as large as the result.
+// The input gradient is a forward convolution of the output's gradient with flipped filters. The error is about 1e-5 of
+// the largest result, because the transforms subtract numbers that are up to 16 times as large as the result.
 #include <algorithm>
 #include <string>
 
-#include "device/cpu/bound_kernel.h"
+#include "device/cpu/cpu_kernel.h"
 #include "device/cpu/direct/direct.h"
 #include "device/cpu/isa.h"
 #include "device/cpu/isa/winograd.h"
@@ -15,33 +15,34 @@
 namespace trainer::cpu {
 namespace {
 
-constexpr int64_t kLeastChannels = 16;
+constexpr int64_t kMinChannels = 16;
 constexpr int kSide = 6;  // of a tile of the input
-// Measured on Zen 4 with 1 MiB of second-level cache a core: the transformed tiles of one thread, or of all threads
-// that work on the same sums; sums that each thread has for itself.
-constexpr int64_t kOwnBytes = 768 << 10, kTogetherBytes = 4 << 20, kMostSumsApart = 1 << 20;
-// Transforms of all tiles, where the filters' are larger; then so many inputs of a panel of filters at a time.
-constexpr int64_t kMostTilesTogether = 12 << 20, kInputsTogether = 64, kFloat = sizeof(float);
+// Sizes, measured on Zen 4 with 1 MiB of L2 cache per core: the transformed tiles of one thread; those of all threads
+// that share sums; the largest sums of which each thread has its own.
+constexpr int64_t kOwnBytes = 768 << 10, kTogetherBytes = 4 << 20, kMaxSumsApart = 1 << 20;
+// If the transforms of the filters are larger than those of all tiles: the largest transforms of all tiles, and the
+// inputs per part of a panel of filters.
+constexpr int64_t kMaxTilesTogether = 12 << 20, kInputsTogether = 64, kFloat = sizeof(float);
 
 const WinogradTable& winograd_table() {
   return for_isa(isa_v2::kWinogradTable, isa_v3::kWinogradTable, isa_v4::kWinogradTable);
 }
 
-// The input gradient is a forward convolution from the output's side.
-bool is_turned(OpKind kind) { return kind == OpKind::kConvolutionInputGradient; }
+// The input gradient is a forward convolution with flipped filters.
+bool is_flipped(OpKind kind) { return kind == OpKind::kConvolutionInputGradient; }
 
-WinogradTiles tiles_of(const ConvolutionGeometry& g, bool turned) {
+WinogradTiles tiles_of(const ConvolutionGeometry& g, bool flipped) {
   const Windows& w = g.windows;
   const int64_t taps = w.kernel[1], side = kSide + 1 - taps;
   WinogradTiles t{};
   for (int i = 0; i < 2; ++i) {
-    t.in[i] = turned ? w.out[i + 1] : w.in[i + 1];
-    t.out[i] = turned ? w.in[i + 1] : w.out[i + 1];
-    t.pad[i] = turned ? taps - 1 - w.pad[i + 1] : w.pad[i + 1];
+    t.in[i] = flipped ? w.out[i + 1] : w.in[i + 1];
+    t.out[i] = flipped ? w.in[i + 1] : w.out[i + 1];
+    t.pad[i] = flipped ? taps - 1 - w.pad[i + 1] : w.pad[i + 1];
     t.tiles[i] = (t.out[i] + side - 1) / side;
   }
-  t.inputs = turned ? g.outputs : g.inputs;
-  t.outputs = turned ? g.inputs : g.outputs;
+  t.inputs = flipped ? g.outputs : g.inputs;
+  t.outputs = flipped ? g.inputs : g.outputs;
   t.in_pixel = g.group * t.inputs;
   t.out_pixel = g.group * t.outputs;
   return t;
@@ -49,7 +50,7 @@ WinogradTiles tiles_of(const ConvolutionGeometry& g, bool turned) {
 
 int64_t panels_of(const WinogradTiles& t) { return (t.outputs + winograd_table().width - 1) / winograd_table().width; }
 
-// Taps of an image that lie inside it, over all places of a window along an axis.
+// The number of taps inside the image, over all positions of the window along an axis.
 int64_t taps_inside(const Windows& w, int axis) {
   int64_t count = 0;
   for (int64_t o = 0; o < w.out[axis]; ++o) {
@@ -59,17 +60,16 @@ int64_t taps_inside(const Windows& w, int axis) {
   return count;
 }
 
-// Whether enough multiplications are saved for an image, tiles and panels that hang over included, to pay for the
-// transforms: measured, they take about as long as half of the products.
-// A plain sum of bf16 is half as fast again; there it counts, too, that a batch of few tiles must pay for
-// the filters' transforms.
+// Whether the method saves enough multiplications to pay for the transforms, which take about as long as half of the
+// products (measured). Tiles and panels that extend past the image and the filters count in full. A plain convolution
+// in bf16 is half as fast again; then the transforms of the filters also count, which matter for few tiles.
 bool saves_work(const ConvolutionGeometry& g, const WinogradTiles& t, bool narrow) {
-  constexpr double kMostOfPlain = 2.0 / 3, kMostOfNarrow = 0.44, kFilterTransform = 8;
+  constexpr double kMaxOfPlain = 2.0 / 3, kMaxOfNarrow = 0.44, kFilterTransform = 8;
   const int64_t plain = taps_inside(g.windows, 1) * taps_inside(g.windows, 2) * t.inputs * t.outputs;
   const int64_t products = kWinogradPlaces * t.inputs * panels_of(t) * winograd_table().width;
   const double tiles = static_cast<double>(t.tiles[0] * t.tiles[1]);
   const double filters = narrow ? kFilterTransform / static_cast<double>(g.batch) : 0;
-  const double most = narrow ? kMostOfNarrow : kMostOfPlain;
+  const double most = narrow ? kMaxOfNarrow : kMaxOfPlain;
   return (tiles + filters) * static_cast<double>(products) < most * static_cast<double>(plain);
 }
 
@@ -78,29 +78,29 @@ const WinogradImages<T>& winograd_images() {
   return for_isa(isa_v2::kWinogradImages, isa_v3::kWinogradImages, isa_v4::kWinogradImages).of<T>();
 }
 
-// What both kernels know of the tiles.
-class Winograd : public BoundKernel {
+// The geometry of both kernels.
+class Winograd : public CpuKernel {
  protected:
   explicit Winograd(const OpInstance& instance)
-      : BoundKernel(instance), g_(convolution_geometry(instance)), table_(winograd_table()) {
-    const bool turned = is_turned(instance.op->kind);
+      : CpuKernel(instance), g_(convolution_geometry(instance)), table_(winograd_table()) {
+    const bool flipped = is_flipped(instance.op->kind);
     const int64_t area = g_.windows.taps(), filter = g_.inputs * area;
     filter_ = g_.windows.kernel[1] == 5 ? 1 : 0;
-    t_ = tiles_of(g_, turned);
-    f_ = {t_.inputs, t_.outputs, turned ? area : filter, turned ? filter : area, turned};
+    t_ = tiles_of(g_, flipped);
+    f_ = {t_.inputs, t_.outputs, flipped ? area : filter, flipped ? filter : area, flipped};
     panels_ = panels_of(t_);
     tiles_ = g_.batch * t_.tiles[0] * t_.tiles[1];
   }
 
-  // Tiles at a time whose transforms are within a budget: the filters' are read once for all of them.
+  // The number of tiles per block whose transforms fit in `bytes`. The filters are read once per block.
   int64_t block_within(int64_t bytes) const {
     const int64_t most = bytes / (kFloat * kWinogradPlaces * (t_.inputs + panels_ * table_.width));
     return std::min(std::clamp<int64_t>(most / 12 * 12, 24, 240), std::max<int64_t>(tiles_, 1));
   }
-  // Floats of U of a panel.
+  // The floats of U per panel.
   int64_t panel_floats(int64_t inputs) const { return kWinogradPlaces * inputs * table_.width; }
-  // V of all tiles by parts of the inputs, [part][place][tile][kInputsTogether], the last part the narrower: what is
-  // multiplied by a part of a panel lies together.
+  // Computes V of all tiles by parts of the inputs: [part][position][tile][kInputsTogether]; the last part may be
+  // narrower. The values that are multiplied by a part of a panel are contiguous.
   template <typename T>
   void input_by_parts(const WinogradImages<T>& images, const T* x, int64_t begin, int64_t end, float* v) const {
     WinogradTiles part = t_;
@@ -128,15 +128,15 @@ class Winograd : public BoundKernel {
   int64_t panels_ = 1, tiles_ = 0;
 };
 
-// Forward, or the input gradient. Either U of all filters is made and the threads take blocks of tiles, or, where it is
-// the larger, V of all tiles and they take panels of filters. T: float or Bf16.
+// The forward pass or the input gradient. Either U of all filters is computed and the threads share blocks of tiles,
+// or, if U is larger, V of all tiles is computed and the threads share panels of filters. T: float or Bf16.
 template <typename T>
 class WinogradProduct : public Winograd {
  public:
   explicit WinogradProduct(const OpInstance& instance)
       : Winograd(instance),
         epilogue_(instance.op->as<ConvolutionAttributes>().epilogue),
-        by_panels_(filters_bytes() > std::max(tiles_bytes(), kOwnBytes) && tiles_bytes() <= kMostTilesTogether &&
+        by_panels_(filters_bytes() > std::max(tiles_bytes(), kOwnBytes) && tiles_bytes() <= kMaxTilesTogether &&
                    panels_ >= 2 * threads() && has_whole_vectors()),
         block_(by_panels_ ? tiles_ : block_within(kOwnBytes)) {}
 
@@ -161,7 +161,7 @@ class WinogradProduct : public Winograd {
   const T* x(int64_t group) const { return input<T>(0) + group * t_.inputs; }
   const float* weights(int64_t group) const { return input(1) + weights_at(group); }
   T* y(int64_t group) const { return output<T>(0) + group * t_.outputs; }
-  Finish finish(int64_t group) const {
+  ChannelEpilogue epilogue(int64_t group) const {
     const float* bias = optional_input(2);
     return {bias == nullptr ? nullptr : bias + group * t_.outputs, epilogue_.relu ? epilogue_.slope : 1.0f};
   }
@@ -186,7 +186,7 @@ class WinogradProduct : public Winograd {
                             m + place * count * outputs + panel * width, outputs, false);
           }
         }
-        images_.output[filter_](t_, m, outputs, count * outputs, finish(group), tile, tile + count, y(group));
+        images_.output[filter_](t_, m, outputs, count * outputs, epilogue(group), tile, tile + count, y(group));
       }
     });
   }
@@ -212,7 +212,7 @@ class WinogradProduct : public Winograd {
         }
         WinogradTiles part = t_;
         part.outputs = std::min(width, t_.outputs - panel * width);
-        Finish whole = finish(group);
+        ChannelEpilogue whole = epilogue(group);
         if (whole.bias != nullptr) whole.bias += panel * width;
         images_.output[filter_](part, m, width, tiles_ * width, whole, 0, tiles_, y(group) + panel * width);
       }
@@ -225,16 +225,16 @@ class WinogradProduct : public Winograd {
   int64_t block_;
 };
 
-// The filters' gradient. Few sums: each thread has its own. Many and few tiles: all tiles are transformed, and each
-// thread makes a part of the sums after the other. Otherwise the threads transform a block of tiles together and share
-// its products out. T: float or Bf16.
+// The gradient of the filters. With few sums, each thread has its own. With many sums and few tiles, all tiles are
+// transformed and each thread computes parts of the sums. Otherwise the threads transform a block of tiles together and
+// share its products. T: float or Bf16.
 template <typename T>
 class WinogradWeightGradient : public Winograd {
  public:
   explicit WinogradWeightGradient(const OpInstance& instance) : Winograd(instance) {
-    apart_ = filters_bytes() <= kMostSumsApart;
+    apart_ = filters_bytes() <= kMaxSumsApart;
     block_ = tiles_;
-    at_once_ = !apart_ && has_whole_vectors() && scratch_bytes() <= std::min(filters_bytes(), kMostTilesTogether);
+    at_once_ = !apart_ && has_whole_vectors() && scratch_bytes() <= std::min(filters_bytes(), kMaxTilesTogether);
     if (!at_once_) block_ = block_within(apart_ ? kOwnBytes : kTogetherBytes);
   }
 
@@ -270,12 +270,12 @@ class WinogradWeightGradient : public Winograd {
   float* weights(int64_t group) const { return output(0) + weights_at(group); }
 
   const T* x(int64_t group) const { return input<T>(0) + group * t_.inputs; }
-  // A dy A^T of a block of tiles, behind their V.
+  // A dy A^T of a block of tiles, stored after their V.
   float* gradient_at(float* v, int64_t count) const { return v + kWinogradPlaces * count * t_.inputs; }
   const float* gradient_at(const float* v, int64_t count, int64_t panel, int64_t place) const {
     return v + kWinogradPlaces * count * t_.inputs + (panel * kWinogradPlaces + place) * count * table_.width;
   }
-  // Of `count` tiles from `tile` on, those in [first, end).
+  // Transforms the tiles [first, end) of the `count` tiles from `tile`.
   void transform_gradient(int64_t group, int64_t tile, int64_t count, int64_t first, int64_t end, float* v) const {
     const int64_t width = table_.width;
     images_.gradient[filter_](t_, input<T>(1) + group * t_.outputs, panels_, tile + first, tile + end,
@@ -285,7 +285,7 @@ class WinogradWeightGradient : public Winograd {
     images_.input[filter_](t_, x(group), tile + first, tile + end, t_.inputs, count * t_.inputs, v + first * t_.inputs);
     transform_gradient(group, tile, count, first, end, v);
   }
-  // Units are panels by place; those of a place lie together to read its tiles once.
+  // A unit is a panel at a position of a tile. The units of a position are adjacent, so that its tiles are read once.
   void add_units(const float* v, int64_t count, int64_t begin, int64_t end, float* sums) const {
     for (int64_t unit = begin; unit < end; ++unit) {
       const int64_t place = unit / panels_, panel = unit % panels_;
@@ -294,7 +294,7 @@ class WinogradWeightGradient : public Winograd {
                       table_.width, true);
     }
   }
-  void finish(int64_t group, int64_t begin, int64_t end) const {
+  void transform_sums(int64_t group, int64_t begin, int64_t end) const {
     for (int64_t panel = begin; panel < end; ++panel)
       table_.filter_gradient[filter_](f_, sums(0) + panel * panel_floats(t_.inputs), panel, 0, t_.inputs,
                                       weights(group));
@@ -336,7 +336,7 @@ class WinogradWeightGradient : public Winograd {
         add_units(scratch(0), count, units * thread / team, units * (thread + 1) / team, sums(0));
 #pragma omp barrier
       }
-      finish(group, panels_ * thread / team, panels_ * (thread + 1) / team);
+      transform_sums(group, panels_ * thread / team, panels_ * (thread + 1) / team);
     }
   }
 
@@ -358,7 +358,7 @@ class WinogradWeightGradient : public Winograd {
         for (int64_t i = floats * thread / team; i < floats * (thread + 1) / team; ++i) sums(0)[i] += from[i];
       }
 #pragma omp barrier
-      finish(group, panels_ * thread / team, panels_ * (thread + 1) / team);
+      transform_sums(group, panels_ * thread / team, panels_ * (thread + 1) / team);
     }
   }
 
@@ -389,9 +389,9 @@ std::string refuse_winograd_direct(const OpInstance& instance) {
     if (w.stride[i] != 1 || w.dilation[i] != 1) return "stride or dilation is not 1";
     if (w.pad[i] >= taps) return "the padding is as wide as the kernel";
   }
-  if (std::min(g.inputs, g.outputs) < kLeastChannels) return "fewer than 16 channels a group";
+  if (std::min(g.inputs, g.outputs) < kMinChannels) return "fewer than 16 channels a group";
   const bool narrow = operands.x->dtype == DType::kBF16;
-  if (!saves_work(g, tiles_of(g, is_turned(instance.op->kind)), narrow))
+  if (!saves_work(g, tiles_of(g, is_flipped(instance.op->kind)), narrow))
     return "too few multiplications would be saved";
   return "";
 }

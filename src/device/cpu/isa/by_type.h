@@ -1,4 +1,4 @@
-// A table of functions for tensors of floats, and the same for tensors of bf16.
+// A table of functions for f32 tensors, and one for bf16 tensors.
 #pragma once
 
 #include "tensor/bf16.h"

@@ -1,4 +1,4 @@
-// Depthwise convolution over channels-last tensors: a block of channels stays in registers over its window.
+// Depthwise convolution over channels-last tensors: the sums of a block of channels stay in registers over the window.
 #include "device/cpu/isa/depthwise.h"
 
 #include "device/cpu/isa/lanes.h"
@@ -6,7 +6,7 @@
 namespace trainer::cpu::TRAINER_ISA {
 namespace {
 
-// Calls body(tap, offset of the input pixel) for the taps of output place `p` that are not padding.
+// Calls body(tap, offset of the input pixel) for the taps of output `p` that are not padding.
 template <typename Body>
 TRAINER_INLINE void each_tap(const PoolGeometry& g, const Position& p, const Body& body) {
   const Windows& w = g.windows;
@@ -26,7 +26,7 @@ TRAINER_INLINE void each_tap(const PoolGeometry& g, const Position& p, const Bod
   }
 }
 
-// Calls body(tap, offset of the output place) for the outputs whose tap is input place `p`.
+// Calls body(tap, offset of the output pixel) for the outputs that read input `p` at `tap`.
 template <typename Body>
 TRAINER_INLINE void each_use(const PoolGeometry& g, const Position& p, const Body& body) {
   const Windows& w = g.windows;
@@ -48,19 +48,19 @@ TRAINER_INLINE void each_use(const PoolGeometry& g, const Position& p, const Bod
 }
 
 template <typename V>
-TRAINER_INLINE V finished(V sum, float slope) {
+TRAINER_INLINE V with_relu(V sum, float slope) {
   return slope != 1 ? (sum > 0 ? sum : slope * sum) : sum;
 }
 
-// to[c] = sum over the taps of from[c] * filters[tap][c]; forward walks an output's taps, backward an input's
-// uses.
+// to[c] = sum over the taps of from[c] * filters[tap][c]: forward over the taps of an output, backward over the outputs
+// that read an input.
 template <bool kForward, typename T>
 struct SumBlock {
   const PoolGeometry& g;
   const Position& p;
   const T* from;
   const float* filters;
-  const Finish& finish;
+  const ChannelEpilogue& epilogue;
   T* to;
 
   template <int N>
@@ -75,26 +75,26 @@ struct SumBlock {
     } else {
       each_use(g, p, add);
     }
-    const F bias = finish.bias != nullptr ? load<F>(finish.bias + c) : F{};
-    store_floats<N>(to + c, finished(sum + bias, finish.slope));
+    const F bias = epilogue.bias != nullptr ? load<F>(epilogue.bias + c) : F{};
+    store_floats<N>(to + c, with_relu(sum + bias, epilogue.slope));
   }
 };
 
 template <typename T>
-void forward(const PoolGeometry& g, const T* x, const float* filters, const Finish& finish, T* y, int64_t begin,
-             int64_t end) {
+void forward(const PoolGeometry& g, const T* x, const float* filters, const ChannelEpilogue& epilogue, T* y,
+             int64_t begin, int64_t end) {
   Position p(begin, g.windows.out);
   for (int64_t i = begin; i < end; ++i, p.step(g.windows.out)) {
-    each_channel_block(g.channels, SumBlock<true, T>{g, p, x, filters, finish, y + i * g.channels});
+    each_channel_block(g.channels, SumBlock<true, T>{g, p, x, filters, epilogue, y + i * g.channels});
   }
 }
 
 template <typename T>
-void input_gradient(const PoolGeometry& g, const T* gradient, const float* filters, const Finish& finish, T* x,
-                    int64_t begin, int64_t end) {
+void input_gradient(const PoolGeometry& g, const T* gradient, const float* filters, const ChannelEpilogue& epilogue,
+                    T* x, int64_t begin, int64_t end) {
   Position p(begin, g.windows.in);
   for (int64_t i = begin; i < end; ++i, p.step(g.windows.in)) {
-    each_channel_block(g.channels, SumBlock<false, T>{g, p, gradient, filters, finish, x + i * g.channels});
+    each_channel_block(g.channels, SumBlock<false, T>{g, p, gradient, filters, epilogue, x + i * g.channels});
   }
 }
 
@@ -112,14 +112,15 @@ void weight_gradient(const PoolGeometry& g, const T* x, const T* gradient, float
   }
 }
 
-// Rows of 3x3 windows: where nothing is padding, a channel block's filter or its sums stay in registers along the row.
+// Rows of 3x3 windows: where no tap is padding, the filter of a channel block or its sums stay in registers along a
+// row.
 using F = Lanes<kNative>::F;
 constexpr int kSide = 3;
 
 template <typename T>
 struct RowPart {
-  int64_t begin, end;  // columns whose windows lie inside
-  const T* x;          // the first pixel of the row's first window, as if column 0 lay inside
+  int64_t begin, end;  // columns whose windows are inside the image
+  const T* x;          // the first pixel of the window of column 0, which may be outside the image
 
   TRAINER_INLINE RowPart(const PoolGeometry& g, const T* tensor, int64_t row) {
     const Windows& w = g.windows;
@@ -131,7 +132,7 @@ struct RowPart {
   }
 };
 
-// y of Columns neighbours at once, which share most of what they read.
+// Computes y of `Columns` neighbors at once, because they share most inputs.
 template <int Stride, int Columns, bool Around, typename T>
 TRAINER_INLINE void filter_columns(const T* x, int64_t line, int64_t channels, const F (&filter)[kSide * kSide], F bias,
                                    float slope, T* y) {
@@ -150,7 +151,7 @@ TRAINER_INLINE void filter_columns(const T* x, int64_t line, int64_t channels, c
   }
 #pragma GCC unroll 4
   for (int i = 0; i < Columns; ++i) {
-    const F value = finished(sums[i] + bias, slope);
+    const F value = with_relu(sums[i] + bias, slope);
     if constexpr (Around) {
       stream(y + i * channels, value);
     } else {
@@ -161,47 +162,47 @@ TRAINER_INLINE void filter_columns(const T* x, int64_t line, int64_t channels, c
 
 template <int Stride, bool Around, typename T>
 TRAINER_INLINE void filter_row(const PoolGeometry& g, const RowPart<T>& part, const float* filters,
-                               const Finish& finish, T* y) {
+                               const ChannelEpilogue& epilogue, T* y) {
   constexpr int kColumns = 4;
   const int64_t line = g.windows.in[2] * g.channels, step = Stride * g.channels;
   for (int64_t c = 0; c < g.channels; c += kNative) {
     F filter[kSide * kSide];
 #pragma GCC unroll 9
     for (int tap = 0; tap < kSide * kSide; ++tap) filter[tap] = load<F>(filters + tap * g.channels + c);
-    const F bias = finish.bias != nullptr ? load<F>(finish.bias + c) : F{};
+    const F bias = epilogue.bias != nullptr ? load<F>(epilogue.bias + c) : F{};
     int64_t i = part.begin;
     for (; i + kColumns <= part.end; i += kColumns)
-      filter_columns<Stride, kColumns, Around>(part.x + i * step + c, line, g.channels, filter, bias, finish.slope,
+      filter_columns<Stride, kColumns, Around>(part.x + i * step + c, line, g.channels, filter, bias, epilogue.slope,
                                                y + i * g.channels + c);
     for (; i < part.end; ++i)
-      filter_columns<Stride, 1, Around>(part.x + i * step + c, line, g.channels, filter, bias, finish.slope,
+      filter_columns<Stride, 1, Around>(part.x + i * step + c, line, g.channels, filter, bias, epilogue.slope,
                                         y + i * g.channels + c);
   }
 }
 
 template <int Stride, bool Around, typename T>
-void forward_rows(const PoolGeometry& g, const T* x, const float* filters, const Finish& finish, T* y, int64_t begin,
-                  int64_t end) {
+void forward_rows(const PoolGeometry& g, const T* x, const float* filters, const ChannelEpilogue& epilogue, T* y,
+                  int64_t begin, int64_t end) {
   const int64_t columns = g.windows.out[2];
   for (int64_t row = begin; row < end; ++row) {
     const RowPart<T> part(g, x, row);
-    forward(g, x, filters, finish, y, row * columns, row * columns + part.begin);
-    filter_row<Stride, Around>(g, part, filters, finish, y + row * columns * g.channels);
-    forward(g, x, filters, finish, y, row * columns + part.end, (row + 1) * columns);
+    forward(g, x, filters, epilogue, y, row * columns, row * columns + part.begin);
+    filter_row<Stride, Around>(g, part, filters, epilogue, y + row * columns * g.channels);
+    forward(g, x, filters, epilogue, y, row * columns + part.end, (row + 1) * columns);
   }
-  // What went around the caches is seen by other cores from here on.
+  // Makes non-temporal stores visible to other cores.
   if (Around) _mm_sfence();
 }
 
 template <typename T>
-void any_forward_rows(const PoolGeometry& g, const T* x, const float* filters, const Finish& finish, T* y,
+void any_forward_rows(const PoolGeometry& g, const T* x, const float* filters, const ChannelEpilogue& epilogue, T* y,
                       int64_t begin, int64_t end, bool around) {
   const bool every = g.windows.stride[1] == 1;
   if constexpr (sizeof(T) == sizeof(float)) {
     if (around)
-      return (every ? forward_rows<1, true, T> : forward_rows<2, true, T>)(g, x, filters, finish, y, begin, end);
+      return (every ? forward_rows<1, true, T> : forward_rows<2, true, T>)(g, x, filters, epilogue, y, begin, end);
   }
-  (every ? forward_rows<1, false, T> : forward_rows<2, false, T>)(g, x, filters, finish, y, begin, end);
+  (every ? forward_rows<1, false, T> : forward_rows<2, false, T>)(g, x, filters, epilogue, y, begin, end);
 }
 
 template <typename T>

@@ -8,7 +8,7 @@
 
 namespace trainer::cpu {
 
-// What the functions of rows take: 3x3 filters in the plane, undilated, with one stride of 1 or 2.
+// Whether the functions by rows support a geometry: 3x3 filters of 2-D images, undilated, with equal strides of 1 or 2.
 inline bool depthwise_takes_rows(const PoolGeometry& g) {
   const Windows& w = g.windows;
   return w.in[0] == 1 && w.out[0] == 1 && w.kernel[0] == 1 && w.kernel[1] == 3 && w.kernel[2] == 3 &&
@@ -19,18 +19,18 @@ inline bool depthwise_takes_rows(const PoolGeometry& g) {
 // T: float or Bf16.
 template <typename T>
 struct DepthwiseTable {
-  // Output places [begin, end), counted over [N, spatial...].
-  void (*forward)(const PoolGeometry& g, const T* x, const float* filters, const Finish& finish, T* y, int64_t begin,
-                  int64_t end);
-  // Input places [begin, end).
-  void (*input_gradient)(const PoolGeometry& g, const T* gradient, const float* filters, const Finish& finish, T* x,
-                         int64_t begin, int64_t end);
-  // Adds what output places [begin, end) contribute to `filters`.
+  // Computes the output pixels [begin, end), counted over [N, spatial...].
+  void (*forward)(const PoolGeometry& g, const T* x, const float* filters, const ChannelEpilogue& epilogue, T* y,
+                  int64_t begin, int64_t end);
+  // Computes the input pixels [begin, end).
+  void (*input_gradient)(const PoolGeometry& g, const T* gradient, const float* filters,
+                         const ChannelEpilogue& epilogue, T* x, int64_t begin, int64_t end);
+  // Adds the contributions of output pixels [begin, end) to `filters`.
   void (*weight_gradient)(const PoolGeometry& g, const T* x, const T* gradient, float* filters, int64_t begin,
                           int64_t end);
-  // The first and the last of them for rows [begin, end) of places. `around`: y, at a multiple of 64 bytes, is written
-  // around the caches.
-  void (*forward_rows)(const PoolGeometry& g, const T* x, const float* filters, const Finish& finish, T* y,
+  // `forward` and `weight_gradient` for the rows [begin, end) of output pixels. `around`: y uses non-temporal stores
+  // and is aligned to 64 bytes.
+  void (*forward_rows)(const PoolGeometry& g, const T* x, const float* filters, const ChannelEpilogue& epilogue, T* y,
                        int64_t begin, int64_t end, bool around);
   void (*weight_gradient_rows)(const PoolGeometry& g, const T* x, const T* gradient, float* filters, int64_t begin,
                                int64_t end);

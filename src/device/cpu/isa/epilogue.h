@@ -1,11 +1,11 @@
-// What becomes of a sum before it is stored: a bias a channel and relu.
+// The epilogue of a sum before it is stored: a bias per channel, and relu.
 #pragma once
 
 namespace trainer::cpu {
 
-struct Finish {
-  const float* bias = nullptr;  // of the first channel; null: none
-  float slope = 1;              // of what is not above 0; 1: relu is not applied
+struct ChannelEpilogue {
+  const float* bias = nullptr;  // of the first channel; null if there is none
+  float slope = 1;              // for values that are not above 0; 1 means no relu
 };
 
 }  // namespace trainer::cpu

@@ -1,5 +1,4 @@
-// Vectors of N floats for the kernels of isa/: the compiler maps them to the registers of the file's
-// instruction set. Only for files of isa/.
+// Vectors of N floats. The compiler maps them to the registers of the file's instruction set. Only for files of isa/.
 #pragma once
 
 #include <immintrin.h>
@@ -9,7 +8,7 @@
 #include "tensor/bf16.h"
 
 #pragma GCC diagnostic ignored "-Wpsabi"
-// g++ 12's own AVX-512 header trips it.
+// The AVX-512 header of g++ 12 triggers this warning.
 #ifndef __clang__
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
@@ -48,7 +47,7 @@ TRAINER_INLINE typename Lanes<N>::F broadcast(float value) {
   return typename Lanes<N>::F{} + value;
 }
 
-// Floats in the widest register.
+// The floats of the widest register.
 #if defined(__AVX512F__)
 constexpr int kNative = 16;
 #elif defined(__AVX2__)
@@ -57,7 +56,7 @@ constexpr int kNative = 8;
 constexpr int kNative = 4;
 #endif
 
-// Writes a register around the caches, to a multiple of its size. Other cores see it after a fence.
+// Non-temporal store of a register to an aligned address. Other cores see it after a fence.
 TRAINER_INLINE void stream(float* to, Lanes<kNative>::F value) {
 #if defined(__AVX512F__)
   _mm512_stream_ps(to, reinterpret_cast<__m512>(value));
@@ -68,7 +67,7 @@ TRAINER_INLINE void stream(float* to, Lanes<kNative>::F value) {
 #endif
 }
 
-// Floats as they are stored: f32 or bf16.
+// Loads and stores of f32 or bf16.
 template <int N>
 TRAINER_INLINE typename Lanes<N>::F load_floats(const float* from) {
   return load<typename Lanes<N>::F>(from);
@@ -79,7 +78,7 @@ TRAINER_INLINE typename Lanes<N>::F load_floats(const Bf16* from) {
     return to_float(*from);
   }
 #if defined(__AVX512F__)
-  // g++ 12 takes the conversion of a whole register apart.
+  // g++ 12 splits the conversion of a whole register.
   if constexpr (N == 16) {
     const __m256i half = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
     return (typename Lanes<N>::F)_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16);
@@ -112,7 +111,7 @@ TRAINER_INLINE void store_floats(Bf16* to, const typename Lanes<N>::F& value) {
   }
 }
 
-// Window offsets as they are stored: u8 or s32.
+// Loads and stores of window offsets: u8 or s32.
 template <int N>
 TRAINER_INLINE typename Lanes<N>::I load_offsets(const int32_t* from) {
   return load<typename Lanes<N>::I>(from);
@@ -148,8 +147,8 @@ TRAINER_INLINE void cover_channels(int64_t channels, const Body& body) {
   if (c < channels) body.template run<N>(channels - N);
 }
 
-// Calls body.run<N>(c) for blocks of N channels that cover [0, channels). The last block may overlap the one
-// before it, so that run must be repeatable.
+// Calls body.run<N>(c) for blocks of N channels that cover [0, channels). The last block may overlap the one before it,
+// so run() must be idempotent.
 template <typename Body>
 TRAINER_INLINE void each_channel_block(int64_t channels, const Body& body) {
   if (channels >= 16) {
@@ -163,7 +162,7 @@ TRAINER_INLINE void each_channel_block(int64_t channels, const Body& body) {
   }
 }
 
-// The same, every channel once: for run that adds to memory.
+// The same without overlap, for a run() that adds to memory.
 template <typename Body>
 TRAINER_INLINE void each_channel_once(int64_t begin, int64_t end, const Body& body) {
   int64_t c = begin;
@@ -172,7 +171,7 @@ TRAINER_INLINE void each_channel_once(int64_t begin, int64_t end, const Body& bo
   for (; c < end; ++c) body.template run<1>(c);
 }
 
-// The position of an element in [N, D, H, W], stepped in row-major sequence.
+// A position in [N, D, H, W] that advances in row-major order.
 struct Position {
   int64_t n, at[3];
   TRAINER_INLINE Position(int64_t index, const int64_t (&extents)[3]) {

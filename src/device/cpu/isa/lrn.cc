@@ -1,7 +1,7 @@
-// Local response normalisation across channels: window sums are shifted adds over a pixel's channels in L1.
+// Local response normalization across channels: window sums are shifted adds over the channels of a pixel, in L1.
 //
-// Pixels are taken in tiles, one step for all of them after the other: a shifted load right behind the store
-// of what it reads would wait for the store to leave the store buffer.
+// Each step runs for all pixels of a tile before the next step. Otherwise a shifted load right after the store of its
+// data would wait for the store buffer.
 #include "device/cpu/isa/lrn.h"
 
 #include "device/cpu/isa/lanes.h"
@@ -9,7 +9,7 @@
 namespace trainer::cpu::TRAINER_ISA {
 namespace {
 
-// s^-beta: roots where they do, since powf does not vectorise.
+// s^-beta. Square roots where possible, because powf does not vectorize.
 struct ThreeQuarters {
   static TRAINER_INLINE float power(float s, float) {
     const float root = __builtin_sqrtf(s);
@@ -26,7 +26,7 @@ struct Any {
   static TRAINER_INLINE float power(float s, float beta) { return __builtin_powf(s, -beta); }
 };
 
-// Sum of in[0 .. size); a constant size lets the loop over channels be vectorised.
+// The sum of in[0 .. size). A constant size lets the compiler vectorize the loop over channels.
 template <int kSize>
 TRAINER_INLINE float window_sum(const float* in, int64_t size) {
   float sum = in[0];

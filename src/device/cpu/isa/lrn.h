@@ -1,4 +1,4 @@
-// Local response normalisation by instruction set, over channels-last pixels.
+// Local response normalization by instruction set, over channels-last pixels.
 #pragma once
 
 #include <cstdint>
@@ -11,14 +11,14 @@ struct LrnWindow {
 };
 
 struct LrnTable {
-  // `pixels` vectors of `channels` floats; `scratch` holds lrn_scratch_floats.
+  // For `pixels` vectors of `channels` floats. `scratch` has lrn_scratch_floats() floats.
   void (*forward)(const LrnWindow& window, int64_t pixels, const float* x, float* y, float* scratch);
   void (*gradient)(const LrnWindow& window, int64_t pixels, const float* x, const float* g, float* dx, float* scratch);
 };
 
-// Pixels that are worked on together: as many as keep the scratch memory in L1.
+// The pixels of a tile: the scratch memory fits in L1.
 constexpr int64_t lrn_tile(int64_t channels) { return channels >= 2048 ? 1 : channels <= 64 ? 32 : 2048 / channels; }
-// For each pixel of a tile two vectors with room for a window of zeros, and one without.
+// For each pixel of a tile: two vectors with padding for a window of zeros, and one without.
 constexpr int64_t lrn_scratch_floats(int64_t channels, int64_t size) {
   return lrn_tile(channels) * (2 * (channels + size) + channels);
 }

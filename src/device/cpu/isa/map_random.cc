@@ -1,4 +1,4 @@
-// Philox4x32-10 in registers: one counter for each 64-bit lane, its 32-bit words in the low halves.
+// Philox4x32-10 in registers: one counter per 64-bit lane, with its 32-bit words in the low halves.
 #include "device/cpu/isa/map_functions.h"
 #include "device/cpu/isa/map_rows.h"
 
@@ -6,11 +6,11 @@ namespace trainer::cpu::TRAINER_ISA {
 namespace {
 
 constexpr int kCounters = kWidth / 2;
-constexpr int kBlock = 4 * kCounters;  // floats of one call of philox
+constexpr int kBlock = 4 * kCounters;  // floats per call of philox()
 
 TRAINER_INLINE U64 spread(uint64_t value) { return U64{} + value; }
 
-// High halves hold garbage in between, which no multiplication reads.
+// Between rounds the high halves are undefined; multiplications do not read them.
 TRAINER_INLINE void philox(uint64_t key, uint64_t stream, U64 counter, U64 (&out)[4]) {
   const U64 low_half = spread(0xFFFFFFFFu);
   U64 c0 = counter & low_half, c1 = counter >> 32;
@@ -32,7 +32,7 @@ TRAINER_INLINE void philox(uint64_t key, uint64_t stream, U64 counter, U64 (&out
   out[3] = c3 & low_half;
 }
 
-// As uniform_from_bits.
+// Equal to uniform_from_bits().
 TRAINER_INLINE F to_uniform(U64 bits) {
   const I top = (I)((U)bits >> 8);
   return (__builtin_convertvector(top, F) + 0.5f) * (1.0f / 16777216.0f);
@@ -45,17 +45,17 @@ TRAINER_INLINE U64 first_counters(uint64_t first) {
 }
 
 struct Uniform {
-  // The draws of kCounters counters one behind the other.
+  // The random numbers of kCounters counters in order.
   static TRAINER_INLINE void block(const U64 (&word)[4], float* to) {
     const U64 first = word[0] | word[1] << 32, second = word[2] | word[3] << 32;
     store(to, to_uniform(alternate_low(first, second)));
     store(to + kWidth, to_uniform(alternate_high(first, second)));
   }
-  // The draws of every counter's first, second, third and fourth word; a and b are neighbouring counters.
+  // The random numbers of the first, second, third and fourth words of all counters; a and b are consecutive counters.
   static TRAINER_INLINE void words(const U64 (&a)[4], const U64 (&b)[4], F (&out)[4]) {
     for (int i = 0; i < 4; ++i) out[i] = to_uniform((U64)even_lanes((F)a[i], (F)b[i]));
   }
-  // The draw of each counter's given word, in the low half of its lane.
+  // The random number of the given word of each counter, in the low half of its lane.
   static TRAINER_INLINE F pick(const U64 (&word)[4], U64 which) {
     const U64 low = (which & 1) != 0 ? word[1] : word[0], high = (which & 1) != 0 ? word[3] : word[2];
     return to_uniform((which & 2) != 0 ? high : low);
@@ -98,7 +98,7 @@ struct Normal {
 template <typename Draw>
 TRAINER_INLINE void draw_consecutive(float* to, uint64_t key, uint64_t stream, uint64_t first, int64_t n) {
   U64 counter = first_counters(first / 4);
-  int64_t at = -static_cast<int64_t>(first % 4);  // of the block's first draw
+  int64_t at = -static_cast<int64_t>(first % 4);  // of the first number of the block
   for (; at < n; at += kBlock, counter = counter + static_cast<uint64_t>(kCounters)) {
     U64 word[4];
     philox(key, stream, counter, word);
@@ -124,7 +124,7 @@ TRAINER_INLINE void draw_strided(float* to, uint64_t key, uint64_t stream, uint6
   }
 }
 
-// Columns whose counters are whole numbers apart: four rows at a time have theirs in common.
+// Columns with a distance of whole counters: four rows share the counters.
 template <typename Draw>
 TRAINER_INLINE void draw_rows(float* to, uint64_t key, uint64_t stream, uint64_t first, uint64_t stride, int64_t rows,
                               int64_t n) {

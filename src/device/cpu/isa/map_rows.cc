@@ -1,4 +1,4 @@
-// Reductions, fills and conversions over rows of a tile.
+// Reductions, fills and conversions over the rows of a tile.
 #include "device/cpu/isa/map_rows.h"
 
 #include "device/cpu/isa/map_functions.h"
@@ -40,7 +40,7 @@ TRAINER_INLINE double across(F v) {
   return across<Reduce, kWidth>(lanes);
 }
 
-// The first n < kWidth floats; the other lanes change no result.
+// The first n < kWidth floats. The other lanes get the neutral element of the reduction.
 template <typename Reduce>
 TRAINER_INLINE F load_row_end(const float* x, int64_t n) {
   I lane;
@@ -104,7 +104,7 @@ float dot(const float* a, const float* b, int64_t n) {
   return static_cast<float>(across<Sum>((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])));
 }
 
-// A row's last register reaches into the next row, which is written after it.
+// The last register of a row overlaps the next row, which is written later.
 void fill_rows(float* to, const float* from, int64_t stride, int64_t rows, int64_t n) {
   for (int64_t row = 0; row < rows; ++row, to += n, from += stride) {
     const F value = set(*from);

@@ -1,4 +1,4 @@
-// Primitives of MapTable that are no pointwise ops: reductions, fills, conversions, draws. Only for files of
+// Primitives of MapTable other than pointwise ops: reductions, fills, conversions, random numbers. Only for files of
 // isa/.
 #pragma once
 

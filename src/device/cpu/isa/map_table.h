@@ -1,8 +1,8 @@
 // The primitives of the map interpreter by instruction set: plain functions over a tile of floats.
 //
-// A primitive reads operand i either as a vector of n floats or as one float for all of them, and writes n
-// floats. Its result may be exactly one of its operands; other overlaps are not allowed. Nothing past n is
-// touched, except where a function says so.
+// Each operand of a primitive is a vector of n floats or a scalar; the result is a vector of n floats. The result may
+// overwrite an operand exactly; other overlaps are not allowed. Primitives do not access memory past n, unless stated
+// otherwise.
 #pragma once
 
 #include <cstdint>
@@ -15,13 +15,13 @@ enum class TileOp : uint8_t {
   kCopy,
 #define TRAINER_FUNCTION(name, ...) k##name,
 #include "ops/functions.def"
-  // kPowerConstant of some k.
-  kSquareRootPower,       // a^0.5 as std::pow has it
+  // kPowerConstant for some values of k.
+  kSquareRootPower,       // a^0.5, equal to std::pow
   kInverseSquareRoot,     // a^-0.5
   kThreeQuarters,         // a^0.75
   kInverseThreeQuarters,  // a^-0.75
-  kSmallPower,            // a^k, k a whole number of at most 4 either way
-  // Two nodes in one pass over memory, named from the inside out: kAddMultiply is (a + b) * c.
+  kSmallPower,            // a^k, k an integer from -4 to 4
+  // Fused pairs, named from the inside out: kAddMultiply is (a + b) * c.
   kAddAdd,
   kAddSubtract,
   kAddMultiply,
@@ -39,23 +39,23 @@ enum class TileOp : uint8_t {
 };
 constexpr int kTileOps = static_cast<int>(TileOp::kMultiplyAddRelu) + 1;
 
-// Bits of a mode: which operands are one float.
+// The bits of a mode: which operands are scalars.
 constexpr int kScalarA = 1, kScalarB = 2, kScalarC = 4;
 
 using TilePrimitive = void (*)(float* out, const float* a, const float* b, const float* c, float k, int64_t n);
 
 struct MapTable {
-  // By op and mode. Null: operands that the op does not have, or every operand one float (call mode 0 with n
-  // = 1).
+  // By op and mode. Null if a mode names an operand that the op does not have, or if all operands are scalars (call
+  // mode 0 with n = 1).
   TilePrimitive primitives[kTileOps][8];
 
-  // Rows of n floats, one behind the other. The first four reduce to doubles: to[row] over a row's elements,
-  // or to[i] over the rows.
+  // Contiguous rows of n floats. The first four reduce to doubles: to[row] over the elements of a row, or to[i] over
+  // the rows.
   void (*sum_each_row)(double* to, const float* x, int64_t rows, int64_t n);
   void (*sum_rows)(double* to, const float* x, int64_t rows, int64_t n);
   void (*max_each_row)(double* to, const float* x, int64_t rows, int64_t n);
   void (*max_rows)(double* to, const float* x, int64_t rows, int64_t n);
-  // Sum of a[i] * b[i].
+  // The sum of a[i] * b[i].
   float (*dot)(const float* a, const float* b, int64_t n);
   // Fills row r with from[r * stride]; may write 15 floats past the last row.
   void (*fill_rows)(float* to, const float* from, int64_t stride, int64_t rows, int64_t n);
@@ -64,7 +64,7 @@ struct MapTable {
   void (*convert_bf16)(float* to, const Bf16* from, int64_t n);
   void (*round_bf16)(Bf16* to, const float* from, int64_t n);
 
-  // The draws of logical elements, as philox_element and philox_normal have them: in row r, those of first +
+  // The random numbers of logical elements, equal to philox_element() and philox_normal(): row r has those of first +
   // r, first + r + stride, ...
   void (*uniform)(float* to, uint64_t key, uint64_t stream, uint64_t first, uint64_t stride, int64_t rows, int64_t n);
   void (*normal)(float* to, uint64_t key, uint64_t stream, uint64_t first, uint64_t stride, int64_t rows, int64_t n);

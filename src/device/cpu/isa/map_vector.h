@@ -1,5 +1,5 @@
-// One register of floats of the file's instruction set, and what the language's vectors lack. Only for files
-// of isa/.
+// One register of floats of the file's instruction set, with operations that compiler vectors lack. Only for files of
+// isa/.
 #pragma once
 
 #include <immintrin.h>
@@ -48,7 +48,7 @@ TRAINER_INLINE F round_nearest(F x) {
 #endif
 }
 
-// The larger; b where either is not a number.
+// The larger value; b if either is NaN.
 TRAINER_INLINE F larger(F a, F b) {
 #if defined(__AVX512F__)
   return (F)_mm512_max_ps((__m512)a, (__m512)b);
@@ -59,7 +59,7 @@ TRAINER_INLINE F larger(F a, F b) {
 #endif
 }
 
-// The 64-bit products of the low halves of each 64-bit lane.
+// The 64-bit products of the low halves of 64-bit lanes.
 TRAINER_INLINE U64 multiply_low(U64 a, U64 b) {
 #if defined(__AVX512F__)
   return (U64)_mm512_mul_epu32((__m512i)a, (__m512i)b);
@@ -95,7 +95,7 @@ TRAINER_INLINE void store_first(float* to, F v, int64_t n) {
 #endif
 }
 
-// a's and b's lanes alternating, first and second half of the sequence; and back.
+// Interleaves the lanes of a and b into a first and a second half; and the inverse.
 #if defined(__AVX512F__)
 #define TRAINER_LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
 #define TRAINER_HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31

@@ -1,4 +1,4 @@
-// Sums enough that none waits for the one before it.
+// Independent sums hide the latency of multiply-adds.
 #include "device/cpu/isa/peak.h"
 
 #include "device/cpu/isa/product.h"
@@ -13,7 +13,7 @@ float multiply_add(int64_t rounds) {
   for (F& sum : sums) sum = broadcast<kLane>(1.0f);
   F factor = broadcast<kLane>(0.999f), term = broadcast<kLane>(0.001f);
   for (int64_t i = 0; i < rounds; ++i) {
-    // Kept from knowing them: the loop would be computed beforehand.
+    // Hides the values from the compiler, which would compute the loop at compile time.
     asm volatile("" : "+x"(factor), "+x"(term));
 #pragma GCC unroll 12
     for (F& sum : sums) sum = sum * factor + term;

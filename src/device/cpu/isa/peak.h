@@ -1,4 +1,4 @@
-// What a core reaches at best, by instruction set: a loop of nothing but multiply-adds in registers.
+// The peak rate of a core by instruction set: a loop of multiply-adds in registers.
 #pragma once
 
 #include <cstdint>
@@ -6,7 +6,7 @@
 namespace trainer::cpu {
 
 struct PeakTable {
-  int64_t operations;  // of one round: a multiply-add counts as two
+  int64_t operations;  // per round; a multiply-add counts as two
   float (*multiply_add)(int64_t rounds);
 };
 

@@ -1,4 +1,4 @@
-// Packing, and the products of packed panels.
+// Packs panels and multiplies packed panels.
 #include "device/cpu/isa/pointwise.h"
 
 #include "device/cpu/isa/product.h"
@@ -32,7 +32,7 @@ void pack_panels(const float* from, int64_t per_step, int64_t per_column, int64_
   }
 }
 
-// A few pixels at a time: each is read along, and what is written of a panel lies together.
+// A few pixels at a time: reads along a pixel and writes to a panel are contiguous.
 template <int64_t Width>
 TRAINER_INLINE void pack(const float* from, int64_t pixel_floats, int64_t columns, int64_t, int64_t count,
                          int64_t first, int64_t end, float* to) {
@@ -95,11 +95,11 @@ void multiply_panels(const float* x, int64_t x_row, const float* panels, int64_t
   for (int64_t column = 0; column < columns; column += kWidth) {
     const float* panel = panels + column * steps;
     if (column + kWidth <= columns) {
-      const Finish finish{bias != nullptr ? bias + column : nullptr, slope};
+      const ChannelEpilogue epilogue{bias != nullptr ? bias + column : nullptr, slope};
       if (around) {
-        multiply<Into::kStream>(x, x_row, 1, panel, steps, rows, y + column, y_row, finish, &ahead);
+        multiply<Into::kStreamedEpilogue>(x, x_row, 1, panel, steps, rows, y + column, y_row, epilogue, &ahead);
       } else {
-        multiply<Into::kFinish>(x, x_row, 1, panel, steps, rows, y + column, y_row, finish, &ahead);
+        multiply<Into::kEpilogue>(x, x_row, 1, panel, steps, rows, y + column, y_row, epilogue, &ahead);
       }
       continue;
     }
@@ -111,14 +111,15 @@ void multiply_panels(const float* x, int64_t x_row, const float* panels, int64_t
     float block[kRows * kWidth];
     for (int64_t r = 0; r < rows; r += kRows) {
       const int64_t count = min64(kRows, rows - r);
-      multiply<Into::kFinish>(x + r * x_row, x_row, 1, panel, steps, count, block, kWidth, {whole_bias, slope}, &ahead);
+      multiply<Into::kEpilogue>(x + r * x_row, x_row, 1, panel, steps, count, block, kWidth, {whole_bias, slope},
+                                &ahead);
       for (int64_t i = 0; i < count; ++i) {
         float* out = y + (r + i) * y_row + column;
         for (int64_t j = 0; j < there; ++j) out[j] = block[i * kWidth + j];
       }
     }
   }
-  // What went around the caches is seen by other cores from here on.
+  // Makes non-temporal stores visible to other cores.
   if (around) _mm_sfence();
 }
 

@@ -1,4 +1,4 @@
-// Max and sum pooling over channels-last tensors: a block of channels stays in registers over its window.
+// Max and sum pooling over channels-last tensors: the results of a block of channels stay in registers over the window.
 #include "device/cpu/isa/pool.h"
 
 #include <cfloat>
@@ -8,12 +8,12 @@
 namespace trainer::cpu::TRAINER_ISA {
 namespace {
 
-// A box of places, per axis [begin, end): the inputs of an output's window, or the outputs over an input.
+// A box of positions, [begin, end) per axis: the inputs of a window, or the outputs whose windows contain an input.
 struct Box {
   int64_t begin[3], end[3];
 };
 
-// The inputs under output `o`'s window; `first` receives where the unclipped window begins.
+// The inputs in the window of output `o`. Sets `first` to the start of the unclipped window.
 TRAINER_INLINE Box window_of(const Windows& w, const int64_t (&o)[3], int64_t (&first)[3]) {
   Box box;
   for (int d = 0; d < 3; ++d) {
@@ -24,15 +24,15 @@ TRAINER_INLINE Box window_of(const Windows& w, const int64_t (&o)[3], int64_t (&
   return box;
 }
 
-// Along one axis, the outputs whose windows hold input `i`.
+// The outputs along one axis whose windows contain input `i`.
 TRAINER_INLINE void outputs_over(const Windows& w, int axis, int64_t i, Box* box) {
   const int64_t last = i + w.pad[axis], reach = last - w.kernel[axis] + 1;
   box->begin[axis] = reach <= 0 ? 0 : (reach + w.stride[axis] - 1) / w.stride[axis];
   box->end[axis] = min64(last / w.stride[axis] + 1, w.out[axis]);
 }
 
-// Calls body(place's index, position, outputs over it) for the input places [begin, end). The outputs over
-// the rows are found once a row: a division costs as much as a block of channels.
+// Calls body(index, position, outputs whose windows contain it) for the input pixels [begin, end). The outputs along
+// the outer axes are computed once per row, because a division takes as long as a block of channels.
 template <typename Body>
 TRAINER_INLINE void each_input(const PoolGeometry& g, int64_t begin, int64_t end, const Body& body) {
   const Windows& w = g.windows;
@@ -49,7 +49,7 @@ TRAINER_INLINE void each_input(const PoolGeometry& g, int64_t begin, int64_t end
   }
 }
 
-// Calls body(offset of the place's channel 0, place) over the box within image n of extents `extents`.
+// Calls body(offset of channel 0, position) for the box of image n with the extents `extents`.
 template <typename Body>
 TRAINER_INLINE void each_place(const Box& box, int64_t n, const int64_t (&extents)[3], int64_t channels,
                                const Body& body) {
@@ -103,7 +103,7 @@ void max_pool(const PoolGeometry& g, const T* x, T* y, Winner* winner, int64_t b
   }
 }
 
-// Adds an output's gradient to the input that won: every tap of the window takes the lanes it won.
+// Adds the gradient of an output to the winning input: each tap of the window gets the lanes in which it is the winner.
 template <typename T, typename Winner>
 struct MaxGradientBlock {
   const PoolGeometry& g;
@@ -114,7 +114,7 @@ struct MaxGradientBlock {
   const Winner* winner;
   T* x;
 
-  // For one channel the winner's place is computed; no winner, and none inside the input, adds nowhere.
+  // For one channel, computes the position of the winner. Adds nothing if there is no winner inside the input.
   TRAINER_INLINE void add_one(const Windows& w, int32_t offset, float value, T* to) const {
     const int32_t rows = static_cast<int32_t>(w.kernel[1]), columns = static_cast<int32_t>(w.kernel[2]);
     const int64_t d = first[0] + offset / columns / rows, h = first[1] + offset / columns % rows,
@@ -147,7 +147,7 @@ struct MaxGradientBlock {
   }
 };
 
-// The output rows are walked in sequence, and the input's rows zeroed just before a window first meets them.
+// Visits the output rows in order, and zeroes an input row just before the first window that contains it.
 template <typename T, typename Winner>
 void max_pool_gradient(const PoolGeometry& g, const T* gradient, const Winner* winner, T* x, int64_t n, int64_t begin,
                        int64_t end) {

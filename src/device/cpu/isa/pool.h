@@ -1,5 +1,5 @@
-// Pooling rows by instruction set. Tensors are dense [N, spatial..., C]; a row-major [N, C, spatial...] is
-// the same with N * C images of one channel.
+// Pooling by instruction set. Tensors are dense [N, spatial..., C]. A row-major tensor [N, C, spatial...] is the same
+// as N * C images with one channel.
 #pragma once
 
 #include "device/cpu/isa/by_type.h"
@@ -7,8 +7,8 @@
 
 namespace trainer::cpu {
 
-// Each function but max_gradient computes the places [begin, end) of its result, counted over [N,
-// spatial...]. T: float or Bf16.
+// Each function except max_gradient computes the pixels [begin, end) of its result, counted over [N, spatial...]. T:
+// float or Bf16.
 template <typename T>
 struct PoolTable {
   void (*max_u8)(const PoolGeometry& g, const T* x, T* y, uint8_t* winner, int64_t begin, int64_t end);

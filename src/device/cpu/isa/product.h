@@ -6,21 +6,20 @@
 
 namespace trainer::cpu::TRAINER_ISA {
 
-// Of the widest vectors; as many rows as leave registers for what is read.
+// The widest vector, and as many rows as leave registers for the factors.
 constexpr int kLane = kNative, kRows = kNative == 16 ? 12 : 6;
 constexpr int kWidth = 2 * kLane;
 using F = Lanes<kLane>::F;
 
-// What becomes of a product: stored, added to what is there, finished with a bias and a slope for what is not above 0,
-// or finished and written around the caches.
-enum class Into { kStore, kAdd, kFinish, kStream };
+// The use of a product: store, add to memory, store with epilogue, or the same with non-temporal stores.
+enum class Into { kStore, kAdd, kEpilogue, kStreamedEpilogue };
 
-// Memory that will be read soon: a product fetches some of it while it computes.
+// Memory that is read soon. A product prefetches a part of it.
 struct Ahead {
   const float* at = nullptr;
   int64_t lines = 0;  // of 64 bytes
 
-  // The lines that a product of so many steps fetches.
+  // The lines that a product of `steps` steps prefetches.
   TRAINER_INLINE Ahead take(int64_t steps) {
     const Ahead part{at, min64(steps, lines)};
     at += part.lines * 16;
@@ -31,18 +30,18 @@ struct Ahead {
 
 template <Into Way, typename T>
 TRAINER_INLINE void put(T* to, F sum, F bias, float slope) {
-  if constexpr (Way == Into::kFinish || Way == Into::kStream) {
+  if constexpr (Way == Into::kEpilogue || Way == Into::kStreamedEpilogue) {
     sum += bias;
     if (slope != 1) sum = sum > 0 ? sum : slope * sum;
   }
-  if constexpr (Way == Into::kStream) {
+  if constexpr (Way == Into::kStreamedEpilogue) {
     stream(to, sum);
   } else {
     store_floats<kLane>(to, sum);
   }
 }
 
-// What a step adds to a register of sums: a product of floats, or of pairs of bf16, which lie in a float's place.
+// A step adds to a register of sums: the product of floats, or of pairs of bf16 in the place of a float.
 struct Floats {
   static TRAINER_INLINE void add(F& sum, const float* a, const F& b) { sum += *a * b; }
 };
@@ -55,10 +54,10 @@ struct Pairs {
 };
 #endif
 
-// c[Rows][kWidth] of the sums over steps of a[row][step] * b[step][kWidth].
+// c[Rows][kWidth]: the sums over steps of a[row][step] * b[step][kWidth].
 template <int Rows, Into Way, typename Step>
 TRAINER_INLINE void multiply_block(const float* a, int64_t a_row, int64_t a_step, const float* b, int64_t steps,
-                                   float* c, int64_t c_row, const Finish& finish, Ahead ahead) {
+                                   float* c, int64_t c_row, const ChannelEpilogue& epilogue, Ahead ahead) {
   F sums[Rows][2];
 #pragma GCC unroll 12
   for (int r = 0; r < Rows; ++r) {
@@ -74,27 +73,27 @@ TRAINER_INLINE void multiply_block(const float* a, int64_t a_row, int64_t a_step
       Step::add(sums[r][1], a + r * a_row, b1);
     }
   }
-  const F bias0 = finish.bias != nullptr ? load<F>(finish.bias) : F{};
-  const F bias1 = finish.bias != nullptr ? load<F>(finish.bias + kLane) : F{};
+  const F bias0 = epilogue.bias != nullptr ? load<F>(epilogue.bias) : F{};
+  const F bias1 = epilogue.bias != nullptr ? load<F>(epilogue.bias + kLane) : F{};
 #pragma GCC unroll 12
   for (int r = 0; r < Rows; ++r) {
-    put<Way>(c + r * c_row, sums[r][0], bias0, finish.slope);
-    put<Way>(c + r * c_row + kLane, sums[r][1], bias1, finish.slope);
+    put<Way>(c + r * c_row, sums[r][0], bias0, epilogue.slope);
+    put<Way>(c + r * c_row + kLane, sums[r][1], bias1, epilogue.slope);
   }
 }
 
 template <Into Way, typename Step = Floats>
 void multiply(const float* a, int64_t a_row, int64_t a_step, const float* b, int64_t steps, int64_t rows, float* c,
-              int64_t c_row, const Finish& finish, Ahead* ahead) {
+              int64_t c_row, const ChannelEpilogue& epilogue, Ahead* ahead) {
   int64_t r = 0;
   for (; r + kRows <= rows; r += kRows)
-    multiply_block<kRows, Way, Step>(a + r * a_row, a_row, a_step, b, steps, c + r * c_row, c_row, finish,
+    multiply_block<kRows, Way, Step>(a + r * a_row, a_row, a_step, b, steps, c + r * c_row, c_row, epilogue,
                                      ahead->take(steps));
   for (; r + 4 <= rows; r += 4)
-    multiply_block<4, Way, Step>(a + r * a_row, a_row, a_step, b, steps, c + r * c_row, c_row, finish,
+    multiply_block<4, Way, Step>(a + r * a_row, a_row, a_step, b, steps, c + r * c_row, c_row, epilogue,
                                  ahead->take(steps));
   for (; r < rows; ++r)
-    multiply_block<1, Way, Step>(a + r * a_row, a_row, a_step, b, steps, c + r * c_row, c_row, finish,
+    multiply_block<1, Way, Step>(a + r * a_row, a_row, a_step, b, steps, c + r * c_row, c_row, epilogue,
                                  ahead->take(steps));
 }
 

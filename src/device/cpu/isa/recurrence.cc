@@ -1,5 +1,4 @@
-// Recurrences: small products with one matrix, packed into panels of two registers' width, and pointwise
-// cells.
+// Recurrences: small products with one matrix, packed into panels of two registers, and pointwise cells.
 #include "device/cpu/isa/recurrence.h"
 
 #include "device/cpu/isa/map_functions.h"

@@ -1,4 +1,4 @@
-// Transposes blocks of 8 x 8 words in registers; narrow matrices, such as pictures of three channels, by
+// Transposes blocks of 8 x 8 words in registers, and narrow matrices, such as images with three channels, by
 // interleaving.
 #include "device/cpu/isa/transpose.h"
 
@@ -9,7 +9,7 @@ namespace {
 
 typedef uint32_t W8 __attribute__((vector_size(32)));
 
-// Three rounds of exchanges between rows 1, 2 and 4 apart.
+// Three rounds of exchanges between rows with a distance of 1, 2 and 4.
 TRAINER_INLINE void transpose_block(const uint32_t* from, int64_t from_step, uint32_t* to, int64_t to_step) {
   W8 r[8], s[8];
   for (int i = 0; i < 8; ++i) r[i] = load<W8>(from + i * from_step);
@@ -38,14 +38,14 @@ TRAINER_INLINE void transpose_plain(int64_t rows, int64_t columns, const T* __re
   }
 }
 
-// Few rows into a dense result: R streams in, one out.
+// Few rows to a dense result: reads R streams and writes one.
 template <int R, typename T>
 TRAINER_INLINE void interleave(int64_t columns, const T* __restrict from, int64_t from_step, T* __restrict to) {
   for (int64_t j = 0; j < columns; ++j) {
     for (int i = 0; i < R; ++i) to[j * R + i] = from[i * from_step + j];
   }
 }
-// A dense source of few columns: one stream in, C out.
+// A dense source with few columns: reads one stream and writes C.
 template <int C, typename T>
 TRAINER_INLINE void separate(int64_t rows, const T* __restrict from, T* __restrict to, int64_t to_step) {
   for (int64_t i = 0; i < rows; ++i) {
@@ -76,8 +76,8 @@ TRAINER_INLINE bool transpose_narrow(int64_t rows, int64_t columns, const T* fro
 
 void words(int64_t rows, int64_t columns, const uint32_t* from, int64_t from_step, uint32_t* to, int64_t to_step) {
   if (transpose_narrow(rows, columns, from, from_step, to, to_step)) return;
-  // Strips of 16 rows complete cache lines of the result, and are few enough to stay in L1 where the rows lie
-  // a power of two apart.
+  // Strips of 16 rows fill whole cache lines of the result. They fit in L1 even if the distance of rows is a power of
+  // two.
   constexpr int64_t kStrip = 16;
   const int64_t whole_rows = rows / 8 * 8, whole_columns = columns / 8 * 8;
   for (int64_t first = 0; first < whole_rows; first += kStrip) {

@@ -107,10 +107,10 @@ TRAINER_INLINE void transform_square(const Transform& transform, const Read& rea
   }
 }
 
-// Where a tile lies.
-struct TilePlace {
-  int64_t n, row, column;  // of its first output
-  TRAINER_INLINE TilePlace(const WinogradTiles& t, int64_t tile, int m) {
+// The position of a tile.
+struct TilePosition {
+  int64_t n, row, column;  // of the first output
+  TRAINER_INLINE TilePosition(const WinogradTiles& t, int64_t tile, int m) {
     column = tile % t.tiles[1] * m;
     tile /= t.tiles[1];
     row = tile % t.tiles[0] * m;
@@ -118,10 +118,10 @@ struct TilePlace {
   }
 };
 
-// A tile of the input, its padding zeros, to V at `to`; places are `apart` floats apart.
+// Transforms a tile of the input, with zeros for padding, to V at `to`. The distance of its elements is `apart` floats.
 template <int M, typename T>
 TRAINER_INLINE void input_tile(const WinogradTiles& t, const T* x, int64_t tile, float* to, int64_t apart) {
-  const TilePlace place(t, tile, M);
+  const TilePosition place(t, tile, M);
   const int64_t top = place.row - t.pad[0], left = place.column - t.pad[1];
   const T* image = x + place.n * t.in[0] * t.in[1] * t.in_pixel;
   static const T zeros[kLane] = {};
@@ -147,12 +147,12 @@ TRAINER_INLINE void input_tile(const WinogradTiles& t, const T* x, int64_t tile,
 }
 
 template <int M, typename T>
-TRAINER_INLINE void output_tile(const WinogradTiles& t, const float* from, int64_t apart, const Finish& finish, T* y,
-                                int64_t tile) {
-  const TilePlace place(t, tile, M);
+TRAINER_INLINE void output_tile(const WinogradTiles& t, const float* from, int64_t apart,
+                                const ChannelEpilogue& epilogue, T* y, int64_t tile) {
+  const TilePosition place(t, tile, M);
   T* image = y + place.n * t.out[0] * t.out[1] * t.out_pixel;
   for (int64_t k = 0;; k = min64(k + kLane, t.outputs - kLane)) {
-    const F bias = finish.bias != nullptr ? load<F>(finish.bias + k) : F{};
+    const F bias = epilogue.bias != nullptr ? load<F>(epilogue.bias + k) : F{};
     transform_square<kSide, M>(
         [](const F(&s)[kSide], F(&o)[M]) __attribute__((always_inline)) { transform_output<M>(s, o); },
         [&](int row, int column)
@@ -160,17 +160,17 @@ TRAINER_INLINE void output_tile(const WinogradTiles& t, const float* from, int64
         [&](int row, int column, const F& sum) __attribute__((always_inline)) {
           const int64_t h = place.row + row, w = place.column + column;
           if (h >= t.out[0] || w >= t.out[1]) return;
-          put<Into::kFinish>(image + (h * t.out[1] + w) * t.out_pixel + k, sum, bias, finish.slope);
+          put<Into::kEpilogue>(image + (h * t.out[1] + w) * t.out_pixel + k, sum, bias, epilogue.slope);
         });
     if (k + kLane >= t.outputs) break;
   }
 }
 
-// A dy A^T of a tile; `to` is the tile's place in the first panel.
+// A dy A^T of a tile. `to`: the address of the tile in the first panel.
 template <int M, typename T>
 TRAINER_INLINE void gradient_tile(const WinogradTiles& t, const T* gradient, int64_t tile, int64_t panels,
                                   int64_t panel_apart, int64_t apart, float* to) {
-  const TilePlace place(t, tile, M);
+  const TilePosition place(t, tile, M);
   const T* image = gradient + place.n * t.out[0] * t.out[1] * t.out_pixel;
   for (int64_t k = 0; k < panels * kWidth; k += kLane) {
     const int64_t there = max64(0, min64(kLane, t.outputs - k));
@@ -205,7 +205,7 @@ void filters(const WinogradFilters& f, const float* w, int64_t panel, int64_t fi
           [](const F(&from)[R], F(&out)[kSide]) __attribute__((always_inline)) { transform_filter<R>(from, out); },
           [&](int row, int column) __attribute__((always_inline)) {
             const int tap = row * R + column;
-            return load<F>(taps[f.turned ? R * R - 1 - tap : tap]);
+            return load<F>(taps[f.flipped ? R * R - 1 - tap : tap]);
           },
           [&](int row, int column, const F& value)
               __attribute__((always_inline)) { store(to + (row * kSide + column) * apart, value); });
@@ -256,9 +256,9 @@ void gradient(const WinogradTiles& t, const T* from, int64_t panels, int64_t beg
 }
 
 template <int M, typename T>
-void output(const WinogradTiles& t, const float* m, int64_t row, int64_t apart, const Finish& finish, int64_t begin,
-            int64_t end, T* y) {
-  for (int64_t tile = begin; tile < end; ++tile) output_tile<M>(t, m + (tile - begin) * row, apart, finish, y, tile);
+void output(const WinogradTiles& t, const float* m, int64_t row, int64_t apart, const ChannelEpilogue& epilogue,
+            int64_t begin, int64_t end, T* y) {
+  for (int64_t tile = begin; tile < end; ++tile) output_tile<M>(t, m + (tile - begin) * row, apart, epilogue, y, tile);
 }
 
 template <typename T>

@@ -1,13 +1,13 @@
-// Convolution and its gradients by oneDNN over plain channels-last tensors.
+// Convolution and its gradients by oneDNN over channels-last tensors.
 //
-// Our weights are row-major [O, C/group, K...]. oneDNN says in which form it wants them; they are reordered
-// into the workspace before the primitive, and a weight gradient out of it afterwards.
+// Weights are row-major [O, C/group, K...]. oneDNN chooses its own layout: weights are reordered into the workspace
+// before the primitive runs, and a weight gradient is reordered from the workspace afterwards.
 #include <optional>
 #include <string_view>
 
 #include <fmt/format.h>
 
-#include "device/cpu/bound_kernel.h"
+#include "device/cpu/cpu_kernel.h"
 #include "device/cpu/epilogue.h"
 #include "device/cpu/onednn/engine.h"
 #include "device/cpu/onednn/onednn.h"
@@ -21,12 +21,12 @@ using Dims = memory::dims;
 using Tag = memory::format_tag;
 using Type = memory::data_type;
 
-constexpr int64_t kMostTaps = 1 << 20;
+constexpr int64_t kMaxTaps = 1 << 20;
 
 Type type_of(const TensorDesc& desc) { return desc.dtype == DType::kBF16 ? Type::bf16 : Type::f32; }
 
-// An op in oneDNN's terms: one to three spatial axes, dilation counted from 0. Weights are stored as f32; `any_weights`
-// are of the type that is computed with, `any_gradient` those of the weight gradient.
+// The descriptors of an op for oneDNN: one to three spatial axes, dilation counted from 0. Stored weights are f32.
+// `any_weights` has the type of the computation, `any_gradient` that of the weight gradient.
 struct Description {
   memory::desc x, weights, any_weights, any_gradient, bias, y;
   Dims stride, dilation, pad_begin, pad_end;
@@ -95,7 +95,7 @@ dnnl::convolution_backward_weights::primitive_desc weight_gradient_desc(const De
                                                             forward_desc(d, false, {}));
 }
 
-// Moves on to the first implementation that is not a plain loop; false where there is none.
+// Skips reference implementations of oneDNN; returns false if there is no other.
 template <typename Desc>
 bool skip_plain_loops(Desc& desc) {
   while (std::string_view(desc.impl_info_str()).find("ref") != std::string_view::npos) {
@@ -104,7 +104,7 @@ bool skip_plain_loops(Desc& desc) {
   return true;
 }
 
-// What a kernel needs to know of the chosen primitive.
+// The chosen primitive.
 struct Chosen {
   dnnl::primitive primitive;
   memory::desc weights, scratchpad;
@@ -135,14 +135,14 @@ std::optional<Chosen> choose(const OpInstance& instance, const Description& d) {
   }
 }
 
-class Convolution : public BoundKernel {
+class Convolution : public CpuKernel {
  public:
   explicit Convolution(const OpInstance& instance) : Convolution(instance, describe(instance)) {}
 
   int64_t workspace_bytes() const override { return scratchpad_bytes_ + weights_bytes_; }
 
   void bind(std::span<void* const> inputs, std::span<void* const> outputs, void* memory) override {
-    BoundKernel::bind(inputs, outputs, memory);
+    CpuKernel::bind(inputs, outputs, memory);
     void* weights = nullptr;
     switch (kind_) {
       case OpKind::kConvolution:
@@ -172,21 +172,22 @@ class Convolution : public BoundKernel {
     if (weights_bytes_ > 0 && kind_ == OpKind::kConvolutionWeightGradient) reorder_.run();
     if (kind_ != OpKind::kConvolutionInputGradient) return;
     if (narrow_) {
-      finish(output<Bf16>(0));
+      apply_epilogue(output<Bf16>(0));
     } else {
-      finish(output(0));
+      apply_epilogue(output(0));
     }
   }
 
  private:
-  // oneDNN adds no bias to an input gradient and applies no relu.
+  // oneDNN has no bias and relu for an input gradient.
   template <typename T>
-  void finish(T* x) const {
-    finish_rows(threads(), g_.batch * g_.windows.in_count(), g_.in_channels(), optional_input(2), epilogue_, x);
+  void apply_epilogue(T* x) const {
+    apply_epilogue_to_rows(threads(), g_.batch * g_.windows.in_count(), g_.in_channels(), optional_input(2), epilogue_,
+                           x);
   }
 
   Convolution(const OpInstance& instance, const Description& d)
-      : BoundKernel(instance),
+      : CpuKernel(instance),
         g_(convolution_geometry(instance)),
         kind_(instance.op->kind),
         epilogue_(instance.op->as<ConvolutionAttributes>().epilogue),
@@ -230,7 +231,7 @@ class Convolution : public BoundKernel {
   ConvolutionGeometry g_;
   OpKind kind_;
   Epilogue epilogue_;
-  bool has_bias_, narrow_;  // the second: the result is bf16
+  bool has_bias_, narrow_;  // narrow_: the result is bf16
   memory x_, y_, bias_, our_weights_, their_weights_, scratchpad_;
   int64_t weights_bytes_ = 0, scratchpad_bytes_ = 0;
   OnednnCall reorder_, call_;
@@ -244,7 +245,7 @@ std::string refuse_convolution_onednn(const OpInstance& instance) {
   if (!reason.empty()) return reason;
   const ConvolutionGeometry g = convolution_geometry(instance);
   if (!g.fits_32_bits()) return "a padded image is past oneDNN's 32-bit extents";
-  if (g.windows.taps() > kMostTaps) return fmt::format("more than {} taps; oneDNN allocates tables of them", kMostTaps);
+  if (g.windows.taps() > kMaxTaps) return fmt::format("more than {} taps; oneDNN allocates tables of them", kMaxTaps);
   if (!choose(instance, describe(instance))) return "oneDNN has only plain loops for this geometry";
   return "";
 }

@@ -39,8 +39,8 @@ OnednnCall onednn_reorder(const dnnl::memory& from, const dnnl::memory& to) {
   return call;
 }
 
-// With slope 0 oneDNN takes a maximum, which turns NaN into 0 and would hide a diverged net. Another slope takes the
-// way that keeps it; the smallest one, twice, leaves no more than 0 of any number.
+// With slope 0, oneDNN computes a maximum, which turns NaN into 0 and would hide a diverged net. Other slopes keep NaN.
+// The smallest slope, applied twice, makes every negative number 0.
 dnnl::post_ops onednn_relu(float slope) {
   dnnl::post_ops post;
   for (int i = 0; i < (slope == 0 ? 2 : 1); ++i)

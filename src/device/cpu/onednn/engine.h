@@ -1,5 +1,5 @@
-// The engine and stream of oneDNN: one each for the process. The C interface's objects are named here because
-// running a primitive through the C++ one builds a list of arguments every time.
+// The engine and the stream of oneDNN, one each per process. Primitives run through the C API, because the C++ API
+// builds a list of arguments on every run.
 #pragma once
 
 #include <dnnl.hpp>
@@ -11,7 +11,7 @@ namespace trainer::cpu {
 const dnnl::engine& onednn_engine();
 const dnnl::stream& onednn_stream();
 
-// A primitive with its arguments, ready to run. Memories are made without data; data() sets their address.
+// A primitive with its arguments. The memories have no data at first; data() sets their addresses.
 class OnednnCall {
  public:
   OnednnCall() = default;
@@ -22,16 +22,16 @@ class OnednnCall {
 
  private:
   dnnl::primitive primitive_;
-  std::vector<dnnl::memory> memories_;  // keeps what arguments_ points to
+  std::vector<dnnl::memory> memories_;  // owns the objects in arguments_
   std::vector<dnnl_exec_arg_t> arguments_;
 };
 
 dnnl::memory onednn_memory(const dnnl::memory::desc& desc);
 
-// A copy from one form and type to another.
+// A copy between layouts and types.
 OnednnCall onednn_reorder(const dnnl::memory& from, const dnnl::memory& to);
 
-// Relu with this slope behind a primitive; NaN stays NaN.
+// A relu after a primitive; it propagates NaN.
 dnnl::post_ops onednn_relu(float slope);
 
 }  // namespace trainer::cpu

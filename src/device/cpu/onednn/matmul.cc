@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 
-#include "device/cpu/bound_kernel.h"
+#include "device/cpu/cpu_kernel.h"
 #include "device/cpu/matmul_sizes.h"
 #include "device/cpu/onednn/engine.h"
 #include "device/cpu/onednn/onednn.h"
@@ -15,14 +15,14 @@ using dnnl::memory;
 using Tag = memory::format_tag;
 using Type = memory::data_type;
 
-// A row-major batch of matrices of `rows` by `columns`, each stored as it is or transposed.
+// A batch of row-major matrices of `rows` by `columns`, or of their transposes.
 memory::desc matrices(const MatmulSizes& s, int64_t rows, int64_t columns, bool transposed, const TensorDesc& stored) {
   const Type type = stored.dtype == DType::kBF16 ? Type::bf16 : Type::f32;
   if (s.batch == 1) return memory::desc({rows, columns}, type, transposed ? Tag::ba : Tag::ab);
   return memory::desc({s.batch, rows, columns}, type, transposed ? Tag::acb : Tag::abc);
 }
 
-// The same matrices for oneDNN to choose their form.
+// The same matrices in bf16, with a layout that oneDNN chooses.
 memory::desc any_bf16(const memory::desc& stored) { return memory::desc(stored.dims(), Type::bf16, Tag::any); }
 
 struct Description {
@@ -30,7 +30,7 @@ struct Description {
   dnnl::matmul::primitive_desc primitive;
 };
 
-// Where one operand is bf16, an operand of f32 beside it is rounded first.
+// If one operand is bf16, an f32 operand is rounded to bf16 first.
 Description describe(const OpInstance& instance) {
   const auto& attributes = instance.op->as<MatmulAttributes>();
   const MatmulSizes s = matmul_sizes(instance);
@@ -51,14 +51,14 @@ Description describe(const OpInstance& instance) {
   return d;
 }
 
-class Matmul : public BoundKernel {
+class Matmul : public CpuKernel {
  public:
   explicit Matmul(const OpInstance& instance) : Matmul(instance, describe(instance)) {}
 
   int64_t workspace_bytes() const override { return scratchpad_bytes_ + rounded_bytes_; }
 
   void bind(std::span<void* const> inputs, std::span<void* const> outputs, void* workspace) override {
-    BoundKernel::bind(inputs, outputs, workspace);
+    CpuKernel::bind(inputs, outputs, workspace);
     a_.set_data_handle(inputs[0]);
     b_.set_data_handle(inputs[1]);
     if (has_bias_) bias_.set_data_handle(inputs[2]);
@@ -74,7 +74,7 @@ class Matmul : public BoundKernel {
 
  private:
   Matmul(const OpInstance& instance, const Description& d)
-      : BoundKernel(instance),
+      : CpuKernel(instance),
         has_bias_(instance.inputs.size() > 2),
         a_(onednn_memory(d.a)),
         b_(onednn_memory(d.b)),
@@ -92,7 +92,7 @@ class Matmul : public BoundKernel {
     call_.argument(DNNL_ARG_SCRATCHPAD, scratchpad_);
   }
 
-  // An operand as the primitive takes it: itself, or rounded in the workspace; at most one of the two is.
+  // An operand for the primitive: itself, or rounded in the workspace. At most one of the two is rounded.
   const memory& operand(const memory& stored, const memory::desc& taken) {
     if (stored.get_desc() == taken) return stored;
     rounded_ = onednn_memory(taken);

@@ -1,5 +1,4 @@
-// The implementations by oneDNN. Compiled only where oneDNN was found; implementations.cc asks
-// TRAINER_WITH_ONEDNN.
+// The implementations by oneDNN. They are part of the build if oneDNN was found (macro TRAINER_WITH_ONEDNN).
 #pragma once
 
 #include <memory>

@@ -1,16 +1,16 @@
 // Convolution and its gradients as matrix products over unfolded windows.
 //
-// Channels-last, with columns [places, taps * C] and filters [O, taps * C] (made from ours in the workspace):
+// Channels-last, with columns [positions, taps * C] and filters [O, taps * C] (reordered in the workspace):
 //   y = columns filters^T;  dx = fold(dy filters);  dfilters = dy^T columns, summed over blocks of images.
-// Row-major, image by image, with columns [C * taps, places] and our filters [O, C * taps] as they are:
+// Row-major, image by image, with columns [C * taps, positions] and filters [O, C * taps] as stored:
 //   y = filters columns;    dx = fold(filters^T dy); dfilters = dy columns^T.
-// A group is a slice of the channels of each.
+// A group is a slice of the channels.
 #include <algorithm>
 #include <climits>
 
 #include <fmt/format.h>
 
-#include "device/cpu/bound_kernel.h"
+#include "device/cpu/cpu_kernel.h"
 #include "device/cpu/epilogue.h"
 #include "device/cpu/openblas/gemm.h"
 #include "device/cpu/openblas/openblas.h"
@@ -21,15 +21,15 @@
 namespace trainer::cpu {
 namespace {
 
-// Images are unfolded together up to about this size, so that small pictures make products worth threading
-// and the columns stay in cache.
+// The size of the columns for a block of images: large enough for products on several threads, small enough for the
+// cache.
 constexpr int64_t kColumnBytes = int64_t{4} << 20;
 constexpr int64_t kFloat = sizeof(float);
 
-class ConvolutionKernel : public BoundKernel {
+class ConvolutionKernel : public CpuKernel {
  public:
   explicit ConvolutionKernel(const OpInstance& instance)
-      : BoundKernel(instance),
+      : CpuKernel(instance),
         g_(convolution_geometry(instance)),
         w_(g_.windows),
         kind_(instance.op->kind),
@@ -38,7 +38,7 @@ class ConvolutionKernel : public BoundKernel {
         pixels_(w_.in_count()) {}
 
  protected:
-  // The operands by what they are to the convolution, whichever of them is the result.
+  // The tensors by their role in the convolution; one of them is the result.
   float* x() const { return kind_ == OpKind::kConvolutionInputGradient ? output(0) : const_cast<float*>(input(0)); }
   float* weights() const {
     return kind_ == OpKind::kConvolutionWeightGradient ? output(0) : const_cast<float*>(input(1));
@@ -76,10 +76,10 @@ class ChannelsLast : public ConvolutionKernel {
     }
     switch (kind_) {
       case OpKind::kConvolution:
-        finish_rows(threads(), g_.batch * places_, g_.out_channels(), bias(), epilogue_, y());
+        apply_epilogue_to_rows(threads(), g_.batch * places_, g_.out_channels(), bias(), epilogue_, y());
         break;
       case OpKind::kConvolutionInputGradient:
-        finish_rows(threads(), g_.batch * pixels_, g_.in_channels(), bias(), epilogue_, x());
+        apply_epilogue_to_rows(threads(), g_.batch * pixels_, g_.in_channels(), bias(), epilogue_, x());
         break;
       default: restore_filters(filters(), weights());
     }
@@ -139,7 +139,7 @@ class ChannelsLast : public ConvolutionKernel {
   }
 
   bool unfolds_;
-  int64_t block_;  // images unfolded together
+  int64_t block_;  // images per block
 };
 
 class RowMajor : public ConvolutionKernel {
@@ -153,9 +153,11 @@ class RowMajor : public ConvolutionKernel {
       for (int64_t group = 0; group < g_.group; ++group) run_image(n, group);
     }
     if (kind_ == OpKind::kConvolution) {
-      finish_planes(threads(), g_.batch * g_.out_channels(), g_.out_channels(), places_, bias(), epilogue_, y());
+      apply_epilogue_to_planes(threads(), g_.batch * g_.out_channels(), g_.out_channels(), places_, bias(), epilogue_,
+                               y());
     } else if (kind_ == OpKind::kConvolutionInputGradient) {
-      finish_planes(threads(), g_.batch * g_.in_channels(), g_.in_channels(), pixels_, bias(), epilogue_, x());
+      apply_epilogue_to_planes(threads(), g_.batch * g_.in_channels(), g_.in_channels(), pixels_, bias(), epilogue_,
+                               x());
     }
   }
 

@@ -1,4 +1,4 @@
-// C = A B in row-major terms over OpenBLAS's sgemm.
+// C = A B for row-major matrices by OpenBLAS's sgemm.
 #pragma once
 
 #include <cblas.h>
@@ -7,8 +7,8 @@
 
 namespace trainer::cpu {
 
-// op(A) is [m,k], op(B) is [k,n], C is [m,n]; the steps are the elements between rows as they are stored.
-// accumulate: C += A B.
+// op(A) is [m,k], op(B) is [k,n], C is [m,n]. The steps are the distances of stored rows in elements. accumulate: C +=
+// A B.
 inline void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const float* a, int64_t a_step,
                  const float* b, int64_t b_step, bool accumulate, float* c, int64_t c_step) {
   cblas_sgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans, transpose_b ? CblasTrans : CblasNoTrans,

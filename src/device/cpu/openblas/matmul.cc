@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 
-#include "device/cpu/bound_kernel.h"
+#include "device/cpu/cpu_kernel.h"
 #include "device/cpu/epilogue.h"
 #include "device/cpu/matmul_sizes.h"
 #include "device/cpu/openblas/gemm.h"
@@ -12,10 +12,10 @@
 namespace trainer::cpu {
 namespace {
 
-class Matmul : public BoundKernel {
+class Matmul : public CpuKernel {
  public:
   explicit Matmul(const OpInstance& instance)
-      : BoundKernel(instance), attributes_(instance.op->as<MatmulAttributes>()), sizes_(matmul_sizes(instance)) {}
+      : CpuKernel(instance), attributes_(instance.op->as<MatmulAttributes>()), sizes_(matmul_sizes(instance)) {}
 
   void run(const RunContext&) override {
     const auto [batch, m, n, k] = sizes_;
@@ -24,7 +24,7 @@ class Matmul : public BoundKernel {
            attributes_.transpose_a ? m : k, input(1) + i * k * n, attributes_.transpose_b ? k : n, false,
            output(0) + i * m * n, n);
     }
-    finish_rows(threads(), batch * m, n, optional_input(2), attributes_.epilogue, output(0));
+    apply_epilogue_to_rows(threads(), batch * m, n, optional_input(2), attributes_.epilogue, output(0));
   }
 
  private:

@@ -1,7 +1,6 @@
-// The implementations by OpenBLAS: matrix products, and convolutions as matrix products over unfolded
-// windows.
+// The implementations by OpenBLAS: matrix products, and convolutions as matrix products over unfolded windows.
 //
-// Each refuse_* gives the reason why an op cannot be taken, or "".
+// Each refuse_* returns the reason why the kernel cannot run an op, or "".
 #pragma once
 
 #include <memory>

@@ -1,4 +1,4 @@
-// Window unfolding, split over threads by what is written.
+// Threads share the elements that are written.
 #include "device/cpu/openblas/unfold.h"
 
 #include <cstring>
@@ -8,10 +8,10 @@
 namespace trainer::cpu {
 namespace {
 
-// A place of a tensor with the spatial extents `extents`, of which `index` counts [n, d, h, w].
-struct Place {
+// A position in a tensor with the spatial extents `extents`, from its row-major index over [n, d, h, w].
+struct WindowPosition {
   int64_t n, at[3];
-  Place(int64_t index, const int64_t (&extents)[3]) {
+  WindowPosition(int64_t index, const int64_t (&extents)[3]) {
     for (int d = 2; d >= 0; --d) {
       at[d] = index % extents[d];
       index /= extents[d];
@@ -20,9 +20,9 @@ struct Place {
   }
 };
 
-// Calls body(tap, input pixel within the image, or -1 for padding) for every tap of output place `p`.
+// Calls body(tap, input pixel within the image, or -1 for padding) for every tap of output `p`.
 template <typename Body>
-void each_tap(const Windows& w, const Place& p, const Body& body) {
+void each_tap(const Windows& w, const WindowPosition& p, const Body& body) {
   int64_t tap = 0;
   for (int64_t kd = 0; kd < w.kernel[0]; ++kd) {
     const int64_t d = p.at[0] * w.stride[0] - w.pad[0] + kd * w.dilation[0];
@@ -37,9 +37,9 @@ void each_tap(const Windows& w, const Place& p, const Body& body) {
   }
 }
 
-// Calls body(tap, output place within the image) for every output place whose tap is input place `p`.
+// Calls body(tap, output within the image) for every output that reads input `p` at `tap`.
 template <typename Body>
-void each_use(const Windows& w, const Place& p, const Body& body) {
+void each_use(const Windows& w, const WindowPosition& p, const Body& body) {
   const auto met = [&w, &p](int axis, int64_t k) {
     const int64_t at = p.at[axis] + w.pad[axis] - k * w.dilation[axis];
     return at < 0 || at % w.stride[axis] != 0 || at / w.stride[axis] >= w.out[axis] ? -1 : at / w.stride[axis];
@@ -57,12 +57,12 @@ void each_use(const Windows& w, const Place& p, const Body& body) {
   }
 }
 
-// Calls body(output place, input pixel, count) for every stretch of an output row whose tap `tap` is not
-// padding; the pixels are stride[2] apart.
+// Calls body(output, input pixel, count) for every run of `count` outputs in a row whose tap `tap` is not padding. The
+// distance of their input pixels is stride[2].
 template <typename Body>
 void each_stretch(const Windows& w, int64_t tap, const Body& body) {
   const int64_t k[3] = {tap / (w.kernel[1] * w.kernel[2]), tap / w.kernel[2] % w.kernel[1], tap % w.kernel[2]};
-  int64_t shift[3], begin[3], end[3];  // outputs [begin, end) meet the input at o * stride + shift
+  int64_t shift[3], begin[3], end[3];  // outputs o of [begin, end) read the input at o * stride + shift
   for (int d = 0; d < 3; ++d) {
     shift[d] = k[d] * w.dilation[d] - w.pad[d];
     begin[d] = shift[d] >= 0 ? 0 : (-shift[d] + w.stride[d] - 1) / w.stride[d];
@@ -87,7 +87,7 @@ void unfold_channels_last(int threads, const Windows& w, int64_t images, int64_t
   const size_t bytes = static_cast<size_t>(channels) * sizeof(float);
   parallel_ranges(threads, images * w.out_count(), row, [&](int, int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      const Place p(i, w.out);
+      const WindowPosition p(i, w.out);
       each_tap(w, p, [&](int64_t tap, int64_t pixel) {
         float* to = columns + i * row + tap * channels;
         if (pixel < 0) {
@@ -105,7 +105,7 @@ void fold_channels_last(int threads, const Windows& w, int64_t images, int64_t c
   const int64_t row = w.taps() * channels, places = w.out_count();
   parallel_ranges(threads, images * w.in_count(), row, [&](int, int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      const Place p(i, w.in);
+      const WindowPosition p(i, w.in);
       float* to = x + i * pixel_step;
       std::memset(to, 0, static_cast<size_t>(channels) * sizeof(float));
       each_use(w, p, [&](int64_t tap, int64_t place) {

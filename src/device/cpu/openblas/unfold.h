@@ -1,7 +1,7 @@
-// Unfolds the windows of images into the rows of a matrix, and back by summing.
+// Unfolds the windows of images into a matrix (im2col), and folds a matrix into images by summing (col2im).
 //
-// Channels-last columns are [place][tap][channel] and take `channels` of every pixel's `pixel_step` floats,
-// over several images; row-major columns are [channel][tap][place] and take `channels` planes of one image.
+// Channels-last columns are [position][tap][channel], of `channels` of the `pixel_step` floats of every pixel, for
+// several images. Row-major columns are [channel][tap][position], of `channels` planes of one image.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@ namespace trainer::cpu {
 
 void unfold_channels_last(int threads, const Windows& w, int64_t images, int64_t channels, int64_t pixel_step,
                           const float* x, float* columns);
-// The transpose: every input pixel becomes the sum of its places in `columns`.
+// The transposed operation: every input pixel becomes the sum of its copies in `columns`.
 void fold_channels_last(int threads, const Windows& w, int64_t images, int64_t channels, int64_t pixel_step,
                         const float* columns, float* x);
 

@@ -1,5 +1,5 @@
 // Convolution and its two gradients by the definition.
-#include "device/cpu/bound_kernel.h"
+#include "device/cpu/cpu_kernel.h"
 #include "device/cpu/reference/reference.h"
 #include "runtime/windows.h"
 
@@ -11,10 +11,10 @@ float with_epilogue(const Epilogue& epilogue, double value) {
   return epilogue.relu && !(v > 0) ? epilogue.slope * v : v;
 }
 
-class ConvolutionKernel : public BoundKernel {
+class ConvolutionKernel : public CpuKernel {
  public:
   explicit ConvolutionKernel(const OpInstance& instance)
-      : BoundKernel(instance),
+      : CpuKernel(instance),
         g_(convolution_geometry(instance)),
         w_(g_.windows),
         epilogue_(instance.op->as<ConvolutionAttributes>().epilogue) {
@@ -25,36 +25,36 @@ class ConvolutionKernel : public BoundKernel {
   }
 
  protected:
-  struct Place {
+  struct Position {
     int64_t at[3];
   };
-  static Place place(int64_t index, const int64_t (&extents)[3]) {
+  static Position position(int64_t index, const int64_t (&extents)[3]) {
     return {{index / (extents[1] * extents[2]), index / extents[2] % extents[1], index % extents[2]}};
   }
-  // Visits all places of these extents, the last axis fastest.
+  // Visits all positions within the extents in row-major order.
   template <typename Visit>
-  static void each_place(const int64_t (&extents)[3], Visit visit) {
-    Place p;
+  static void each_position(const int64_t (&extents)[3], Visit visit) {
+    Position p;
     for (p.at[0] = 0; p.at[0] < extents[0]; ++p.at[0]) {
       for (p.at[1] = 0; p.at[1] < extents[1]; ++p.at[1]) {
         for (p.at[2] = 0; p.at[2] < extents[2]; ++p.at[2]) visit(p);
       }
     }
   }
-  static int64_t offset(const Strides& steps, int64_t n, int64_t c, const Place& p) {
+  static int64_t offset(const Strides& steps, int64_t n, int64_t c, const Position& p) {
     return n * steps.n + c * steps.c + p.at[0] * steps.spatial[0] + p.at[1] * steps.spatial[1] +
            p.at[2] * steps.spatial[2];
   }
-  // The input place that output place `o` meets with tap `k`; false where it is padding.
-  bool meet(const Place& o, const Place& k, Place* i) const {
+  // The input position that output `o` reads at tap `k`; false if that is padding.
+  bool input_of(const Position& o, const Position& k, Position* i) const {
     for (int d = 0; d < 3; ++d) {
       i->at[d] = o.at[d] * w_.stride[d] - w_.pad[d] + k.at[d] * w_.dilation[d];
       if (i->at[d] < 0 || i->at[d] >= w_.in[d]) return false;
     }
     return true;
   }
-  // The output place whose tap `k` is input place `i`; false where there is none.
-  bool met_by(const Place& i, const Place& k, Place* o) const {
+  // The output that reads input `i` at tap `k`; false if there is none.
+  bool output_of(const Position& i, const Position& k, Position* o) const {
     for (int d = 0; d < 3; ++d) {
       const int64_t at = i.at[d] + w_.pad[d] - k.at[d] * w_.dilation[d];
       if (at < 0 || at % w_.stride[d] != 0 || at / w_.stride[d] >= w_.out[d]) return false;
@@ -79,12 +79,12 @@ class Forward : public ConvolutionKernel {
     for (int64_t n = 0; n < g_.batch; ++n) {
       for (int64_t o = 0; o < g_.out_channels(); ++o) {
         for (int64_t t = 0; t < w_.out_count(); ++t) {
-          const Place out = place(t, w_.out);
+          const Position out = position(t, w_.out);
           const int64_t first = o / g_.outputs * g_.inputs;
           double sum = bias == nullptr ? 0 : bias[o];
-          each_place(w_.kernel, [&](const Place& k) {
-            Place in;
-            if (!meet(out, k, &in)) return;
+          each_position(w_.kernel, [&](const Position& k) {
+            Position in;
+            if (!input_of(out, k, &in)) return;
             for (int64_t c = 0; c < g_.inputs; ++c) {
               sum += double{x[offset(x_, n, first + c, in)]} * weights[offset(f_, o, c, k)];
             }
@@ -106,12 +106,12 @@ class InputGradient : public ConvolutionKernel {
     for (int64_t n = 0; n < g_.batch; ++n) {
       for (int64_t c = 0; c < g_.in_channels(); ++c) {
         for (int64_t s = 0; s < w_.in_count(); ++s) {
-          const Place in = place(s, w_.in);
+          const Position in = position(s, w_.in);
           const int64_t first = c / g_.inputs * g_.outputs;
           double sum = bias == nullptr ? 0 : bias[c];
-          each_place(w_.kernel, [&](const Place& k) {
-            Place out;
-            if (!met_by(in, k, &out)) return;
+          each_position(w_.kernel, [&](const Position& k) {
+            Position out;
+            if (!output_of(in, k, &out)) return;
             for (int64_t o = first; o < first + g_.outputs; ++o) {
               sum += double{gradient[offset(y_, n, o, out)]} * weights[offset(f_, o, c % g_.inputs, k)];
             }
@@ -133,13 +133,13 @@ class WeightGradient : public ConvolutionKernel {
     for (int64_t o = 0; o < g_.out_channels(); ++o) {
       for (int64_t c = 0; c < g_.inputs; ++c) {
         for (int64_t tap = 0; tap < w_.taps(); ++tap) {
-          const Place k = place(tap, w_.kernel);
+          const Position k = position(tap, w_.kernel);
           const int64_t channel = o / g_.outputs * g_.inputs + c;
           double sum = 0;
           for (int64_t n = 0; n < g_.batch; ++n) {
-            each_place(w_.out, [&](const Place& out) {
-              Place in;
-              if (!meet(out, k, &in)) return;
+            each_position(w_.out, [&](const Position& out) {
+              Position in;
+              if (!input_of(out, k, &in)) return;
               sum += double{x[offset(x_, n, channel, in)]} * gradient[offset(y_, n, o, out)];
             });
           }

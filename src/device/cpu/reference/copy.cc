@@ -2,16 +2,16 @@
 #include <cstring>
 
 #include "base/error.h"
-#include "device/cpu/bound_kernel.h"
+#include "device/cpu/cpu_kernel.h"
 #include "device/cpu/reference/reference.h"
 
 namespace trainer::cpu {
 namespace {
 
-class Copy : public BoundKernel {
+class Copy : public CpuKernel {
  public:
   explicit Copy(const OpInstance& instance)
-      : BoundKernel(instance),
+      : CpuKernel(instance),
         kind_(instance.op->kind),
         in_(instance.inputs),
         out_(instance.outputs[0]),
@@ -36,9 +36,9 @@ class Copy : public BoundKernel {
   }
 
  private:
-  // Moves input i; it begins at `joined` along the axis of a concatenation.
+  // Copies input i. For a concatenation it begins at `joined` along the axis.
   void copy(size_t i, int64_t joined) {
-    // A slice runs over its result, which is the smaller side; all others over the input.
+    // The loop covers the result of a slice, and otherwise the input.
     const Shape& domain = kind_ == OpKind::kSlice ? out_.shape : in_[i].shape;
     const int64_t count = domain.count();
     const char* from = input<char>(i);

@@ -1,22 +1,22 @@
-// Local response normalisation across channels, and its gradient, by the definition.
+// Local response normalization across channels, and its gradient, by the definition.
 //
 // s_c = k + alpha/n * sum of x^2 over the n channels around c; y = x * s^-beta;
-// dx_c = g_c * s_c^-beta - 2 alpha beta / n * x_c * sum of g * x * s^(-beta - 1) over the channels c is
-// around.
+// dx_c = g_c * s_c^-beta - 2 alpha beta / n * x_c * sum of g * x * s^(-beta - 1) over the channels whose window
+// contains c.
 #include <algorithm>
 #include <cmath>
 
-#include "device/cpu/bound_kernel.h"
+#include "device/cpu/cpu_kernel.h"
 #include "device/cpu/reference/reference.h"
 #include "runtime/windows.h"
 
 namespace trainer::cpu {
 namespace {
 
-class LrnKernel : public BoundKernel {
+class LrnKernel : public CpuKernel {
  public:
   explicit LrnKernel(const OpInstance& instance)
-      : BoundKernel(instance), a_(instance.op->as<LrnAttributes>()), x_(strides_of(instance.inputs[0])) {
+      : CpuKernel(instance), a_(instance.op->as<LrnAttributes>()), x_(strides_of(instance.inputs[0])) {
     const Shape& shape = instance.inputs[0].shape;
     batch_ = shape[0];
     channels_ = shape[1];
@@ -26,7 +26,7 @@ class LrnKernel : public BoundKernel {
   }
 
  protected:
-  // s of channel c at the place whose channel 0 is `pixel`.
+  // s of channel c; `pixel` is the address of channel 0.
   double denominator(const float* pixel, int64_t c) const {
     double sum = 0;
     for (int64_t i = std::max<int64_t>(0, c - before_); i <= std::min(channels_ - 1, c + after_); ++i) {
@@ -35,7 +35,7 @@ class LrnKernel : public BoundKernel {
     return a_.k + double{a_.alpha} / static_cast<double>(a_.size) * sum;
   }
 
-  // Calls body(n, d, h, w) for every place.
+  // Calls body(n, d, h, w) for every pixel.
   template <typename Body>
   void each_place(const Body& body) const {
 #pragma omp parallel for collapse(3) num_threads(threads())

@@ -1,15 +1,15 @@
 // Matrix product by the definition.
-#include "device/cpu/bound_kernel.h"
+#include "device/cpu/cpu_kernel.h"
 #include "device/cpu/matmul_sizes.h"
 #include "device/cpu/reference/reference.h"
 
 namespace trainer::cpu {
 namespace {
 
-class Matmul : public BoundKernel {
+class Matmul : public CpuKernel {
  public:
   explicit Matmul(const OpInstance& instance)
-      : BoundKernel(instance), attributes_(instance.op->as<MatmulAttributes>()), sizes_(matmul_sizes(instance)) {}
+      : CpuKernel(instance), attributes_(instance.op->as<MatmulAttributes>()), sizes_(matmul_sizes(instance)) {}
 
   void run(const RunContext&) override {
     const auto [batch, m, n, k] = sizes_;

@@ -1,4 +1,4 @@
-// Runs what an opaque op brings with it.
+// Runs the function of an opaque op.
 #include "ops/opaque.h"
 #include "device/cpu/reference/reference.h"
 

@@ -1,21 +1,20 @@
 // Max and sum pooling and their gradients by the definition.
 //
-// A window's first maximum in row-major sequence wins; NaN never does. A window without an element above
-// -FLT_MAX gives -FLT_MAX and no winner.
+// The first maximum of a window in row-major order is the winner; NaN never is. For a window without an element above
+// -FLT_MAX the result is -FLT_MAX and there is no winner.
 #include <cfloat>
 
 #include "base/error.h"
-#include "device/cpu/bound_kernel.h"
+#include "device/cpu/cpu_kernel.h"
 #include "device/cpu/reference/reference.h"
 #include "runtime/windows.h"
 
 namespace trainer::cpu {
 namespace {
 
-class PoolKernel : public BoundKernel {
+class PoolKernel : public CpuKernel {
  public:
-  explicit PoolKernel(const OpInstance& instance)
-      : BoundKernel(instance), g_(pool_geometry(instance)), w_(g_.windows) {}
+  explicit PoolKernel(const OpInstance& instance) : CpuKernel(instance), g_(pool_geometry(instance)), w_(g_.windows) {}
 
  protected:
   static int64_t offset(const Strides& steps, int64_t n, int64_t c, int64_t d, int64_t h, int64_t w) {
@@ -37,7 +36,7 @@ class PoolKernel : public BoundKernel {
     }
   }
 
-  // Calls body(d, h, w, tap) for every input place in the window of output place (od, oh, ow).
+  // Calls body(d, h, w, tap) for every input (d, h, w) in the window of output (od, oh, ow).
   template <typename Body>
   void window(int64_t od, int64_t oh, int64_t ow, const Body& body) const {
     int64_t tap = 0;
@@ -53,7 +52,7 @@ class PoolKernel : public BoundKernel {
     }
   }
 
-  // Calls body(d, h, w, tap) for every output place whose window holds input place (id, ih, iw).
+  // Calls body(d, h, w, tap) for every output (d, h, w) whose window contains input (id, ih, iw).
   template <typename Body>
   void windows_over(int64_t id, int64_t ih, int64_t iw, const Body& body) const {
     const int64_t at[3] = {id, ih, iw};

@@ -2,7 +2,7 @@
 #include <cmath>
 #include <vector>
 
-#include "device/cpu/bound_kernel.h"
+#include "device/cpu/cpu_kernel.h"
 #include "device/cpu/reference/reference.h"
 
 namespace trainer::cpu {
@@ -10,10 +10,10 @@ namespace {
 
 double logistic(double x) { return 1 / (1 + std::exp(-x)); }
 
-class RecurrenceKernel : public BoundKernel {
+class RecurrenceKernel : public CpuKernel {
  public:
   explicit RecurrenceKernel(const OpInstance& instance)
-      : BoundKernel(instance),
+      : CpuKernel(instance),
         lstm_(instance.op->as<RecurrenceAttributes>().cell == Cell::kLstm),
         steps_(instance.inputs[0].shape[0]),
         items_(instance.inputs[0].shape[1]),

@@ -1,8 +1,7 @@
-// The plain kernels: the definition of what each op computes, in any order of operands and results.
+// The reference kernels: they define the result of each op, and support every order of operands and results.
 //
-// Loops over logical elements, addresses by strides, sums in double. They take every op; the faster kernels
-// are compared with them. Where an op's results depend on nothing but its inputs, so do theirs for any thread
-// count.
+// They loop over logical elements, address by strides and sum in double. Tests compare the faster kernels with them.
+// Their results do not depend on the number of threads.
 #pragma once
 
 #include <memory>
@@ -28,7 +27,7 @@ std::unique_ptr<Kernel> create_recurrence_reference(const OpInstance& instance);
 std::unique_ptr<Kernel> create_recurrence_gradient_reference(const OpInstance& instance);
 // kReshape, kPermute, kSlice, kPad, kConcat, kReorder.
 std::unique_ptr<Kernel> create_copy_reference(const OpInstance& instance);
-// kOpaque: what the op brings.
+// kOpaque: the op's own function.
 std::unique_ptr<Kernel> create_opaque(const OpInstance& instance);
 
 }  // namespace trainer::cpu

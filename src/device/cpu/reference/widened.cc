@@ -1,17 +1,17 @@
-// Copies in, the kernel, copies out.
+// Copies in, runs the kernel and copies out.
 #include "device/cpu/reference/widened.h"
 
-#include "device/cpu/bound_kernel.h"
+#include "device/cpu/cpu_kernel.h"
 #include "device/cpu/parallel.h"
 #include "tensor/bf16.h"
 
 namespace trainer::cpu {
 namespace {
 
-// The tensors of one side that are bf16, and where their floats lie in the workspace.
+// The bf16 tensors among the operands or results, and the offsets of their f32 copies in the workspace.
 class WidenedSide {
  public:
-  // Makes `descs` f32; `*bytes` grows by what the floats take.
+  // Changes `descs` to f32 and adds the size of the copies to `*bytes`.
   WidenedSide(std::vector<TensorDesc>* descs, int64_t* bytes) {
     for (size_t i = 0; i < descs->size(); ++i) {
       TensorDesc& desc = (*descs)[i];
@@ -21,7 +21,7 @@ class WidenedSide {
       *bytes += aligned(desc.bytes());
     }
   }
-  // The addresses with the floats' in place of the others.
+  // The addresses, with those of the f32 copies in place of the bf16 tensors.
   std::vector<void*> replaced(std::span<void* const> addresses, std::byte* workspace) {
     std::vector<void*> out(addresses.begin(), addresses.end());
     for (Tensor& tensor : tensors_) {

@@ -1,4 +1,4 @@
-// Runs a kernel of floats on operands and results of bf16, widened and rounded in the workspace.
+// Runs an f32 kernel on bf16 operands and results: copies in the workspace are widened before and rounded after it.
 #pragma once
 
 #include <memory>
@@ -9,10 +9,10 @@ namespace trainer::cpu {
 
 using CreateKernel = std::unique_ptr<Kernel> (*)(const OpInstance& instance);
 
-// What `create` makes, where nothing is bf16.
+// If no tensor is bf16, the result is the kernel of `create` itself.
 std::unique_ptr<Kernel> create_widened(const OpInstance& instance, CreateKernel create);
 
-// The same as a function of the instance only.
+// The same, with `create` as a template argument.
 template <CreateKernel kCreate>
 std::unique_ptr<Kernel> create_widened(const OpInstance& instance) {
   return create_widened(instance, kCreate);

@@ -1,39 +1,48 @@
-// What the arguments of several kernels share: element types, epilogues, and the grid of blocks.
+// The parts that the arguments of several kernels share: element types, epilogues and the grid of thread blocks.
 //
-// Plain data without headers of the program, so that nvcc reads little. The kernels' families are copy.h, pool.h,
-// lrn.h, matmul.h, convolution.h, recurrence.h and interpreter.h; launch.h starts them.
+// Each kernel has three files: x.cu (device code and its launch), x.h (its arguments, the grid and the declaration of
+// the launch) and x.cc (refuses or creates a kernel for an op). nvcc reads the headers: they are plain data and include
+// no header of the program with code.
 #pragma once
+
+#include <cuda_runtime_api.h>
 
 #include <cstdint>
 
 #include "runtime/window_geometry.h"
 
+namespace trainer {
+struct OpInstance;
+}
+
 namespace trainer::cuda {
 
-// The element types of what kernels read, numbered as trainer::DType is; they write floats of 32 and 16 bits.
+struct Addresses;
+
+// The element types that kernels read, with the numbers of trainer::DType. Kernels write f32, bf16 and f16.
 enum class ElementType : uint8_t { kF32, kBF16, kF16, kS32, kU8 };
 
-// What is done to a sum before it is stored: x > 0 stays, all else (a NaN too) is multiplied by the slope.
+// Applied to a sum before it is stored: x > 0 is kept; everything else, NaN included, is multiplied by `slope`.
 struct ReluEpilogue {
   bool relu = false;
   float slope = 0;
 };
 
 constexpr int64_t count_of(const int64_t (&extents)[3]) { return extents[0] * extents[1] * extents[2]; }
-constexpr int64_t ceiling_of(int64_t a, int64_t b) { return (a + b - 1) / b; }
+constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// Blocks of x * y threads. Kernels walk their work in strides of the grid: any number of blocks computes the same.
+// Thread blocks of x * y threads. Kernels use grid-stride loops: the result does not depend on the number of blocks.
 struct Grid {
   int64_t blocks = 0;
   int x = 1, y = 1;
 };
 
 constexpr int kBlockThreads = 256;
-// Enough for every multiprocessor of the largest devices to be given new blocks a dozen times.
-constexpr int64_t kMostBlocks = 1 << 14;
+// About a dozen waves of blocks on the largest GPUs.
+constexpr int64_t kMaxBlocks = 1 << 14;
 
-constexpr Grid grid_of(int64_t blocks, int x, int y = 1) { return {blocks < kMostBlocks ? blocks : kMostBlocks, x, y}; }
-// A thread for each element.
-constexpr Grid grid_of_elements(int64_t count) { return grid_of(ceiling_of(count, kBlockThreads), kBlockThreads); }
+constexpr Grid grid_of(int64_t blocks, int x, int y = 1) { return {blocks < kMaxBlocks ? blocks : kMaxBlocks, x, y}; }
+// One thread per element.
+constexpr Grid grid_of_elements(int64_t count) { return grid_of(ceil_div(count, kBlockThreads), kBlockThreads); }
 
 }  // namespace trainer::cuda

@@ -1,7 +1,8 @@
-// Convolution and its two gradients: as tiles of matrix products whose operands are gathered from the tensors, and for
-// groups of few channels with a thread for each element.
+// Convolution and its two gradients: tiled matrix products that gather their operands from the tensors, and for groups
+// of few channels one thread per element.
 //
-// A filter's elements count by taps, and of each tap by input channels: images that lie channels-last are read densely.
+// The elements of a filter are numbered by taps first and input channels second, so that reads of channels-last images
+// are dense.
 #include "device/cuda/kernels/convolution.h"
 
 #include "device/cuda/kernels/launch.h"
@@ -10,8 +11,8 @@
 namespace trainer::cuda {
 namespace {
 
-// The input place that output place `o` meets with tap `k`; false where it is padding.
-__device__ inline bool meet(const Windows& w, const Spatial& o, const Spatial& k, Spatial* i) {
+// The input position that output `o` reads at tap `k`; false if that is padding.
+__device__ inline bool input_of(const Windows& w, const Spatial& o, const Spatial& k, Spatial* i) {
   bool inside = true;
   for (int axis = 0; axis < 3; ++axis) {
     i->at[axis] = o.at[axis] * w.stride[axis] - w.pad[axis] + k.at[axis] * w.dilation[axis];
@@ -20,8 +21,8 @@ __device__ inline bool meet(const Windows& w, const Spatial& o, const Spatial& k
   return inside;
 }
 
-// The output place whose tap `k` is input place `i`; false where there is none.
-__device__ inline bool met_by(const Windows& w, const Spatial& i, const Spatial& k, Spatial* o) {
+// The output that reads input `i` at tap `k`; false if there is none.
+__device__ inline bool output_of(const Windows& w, const Spatial& i, const Spatial& k, Spatial* o) {
   bool inside = true;
   for (int axis = 0; axis < 3; ++axis) {
     const int64_t at = i.at[axis] + w.pad[axis] - k.at[axis] * w.dilation[axis];
@@ -38,79 +39,82 @@ __device__ inline float weight(const ConvolutionArguments& a, int64_t o, int64_t
   return load(a.w, a.w_type, offset_of(a.w_strides, o, c, tap));
 }
 
-// Batches are groups in all three products.
-struct ForwardProduct {  // rows: output places; columns: outputs; depth: the filter
+// In the products, batches are groups.
+//
+// Rows: output positions; columns: output channels; depth: the filter.
+struct ForwardProduct {
   const ConvolutionArguments& a;
 
   __device__ int64_t batches() const { return a.group; }
-  __device__ int64_t rows() const { return a.batch * count_of_places(a.windows.out); }
+  __device__ int64_t rows() const { return a.batch * volume_of(a.windows.out); }
   __device__ int64_t columns() const { return a.outputs; }
   __device__ int64_t depth_begin(int64_t) const { return 0; }
-  __device__ int64_t depth_end(int64_t) const { return a.inputs * count_of_places(a.windows.kernel); }
+  __device__ int64_t depth_end(int64_t) const { return a.inputs * volume_of(a.windows.kernel); }
   __device__ bool left_is_dense_along_depth() const { return a.x_strides.c == 1; }
   __device__ bool right_is_dense_along_depth() const { return true; }
   __device__ float left(int64_t group, int64_t row, int64_t depth) const {
-    const int64_t area = count_of_places(a.windows.out);
+    const int64_t area = volume_of(a.windows.out);
     Spatial in;
     const Spatial tap = spatial_of(depth / a.inputs, a.windows.kernel);
-    if (!meet(a.windows, spatial_of(row % area, a.windows.out), tap, &in)) return 0;
+    if (!input_of(a.windows, spatial_of(row % area, a.windows.out), tap, &in)) return 0;
     return load(a.x, a.x_type, offset_of(a.x_strides, row / area, group * a.inputs + depth % a.inputs, in));
   }
   __device__ float right(int64_t group, int64_t depth, int64_t column) const {
     return weight(a, group * a.outputs + column, depth % a.inputs, spatial_of(depth / a.inputs, a.windows.kernel));
   }
   __device__ void store(int64_t group, int64_t row, int64_t column, float sum) const {
-    const int64_t area = count_of_places(a.windows.out), o = group * a.outputs + column;
+    const int64_t area = volume_of(a.windows.out), o = group * a.outputs + column;
     const int64_t at = offset_of(a.y_strides, row / area, o, spatial_of(row % area, a.windows.out));
     cuda::store(a.y, a.y_type, at, biased(a, sum, o));
   }
 };
 
-struct InputGradientProduct {  // rows: input places; columns: inputs; depth: taps, and of each the outputs
+// Rows: input positions; columns: input channels; depth: taps, and output channels within a tap.
+struct InputGradientProduct {
   const ConvolutionArguments& a;
 
   __device__ int64_t batches() const { return a.group; }
-  __device__ int64_t rows() const { return a.batch * count_of_places(a.windows.in); }
+  __device__ int64_t rows() const { return a.batch * volume_of(a.windows.in); }
   __device__ int64_t columns() const { return a.inputs; }
   __device__ int64_t depth_begin(int64_t) const { return 0; }
-  __device__ int64_t depth_end(int64_t) const { return a.outputs * count_of_places(a.windows.kernel); }
+  __device__ int64_t depth_end(int64_t) const { return a.outputs * volume_of(a.windows.kernel); }
   __device__ bool left_is_dense_along_depth() const { return a.y_strides.c == 1; }
   __device__ bool right_is_dense_along_depth() const { return false; }
   __device__ float left(int64_t group, int64_t row, int64_t depth) const {
-    const int64_t area = count_of_places(a.windows.in);
+    const int64_t area = volume_of(a.windows.in);
     Spatial out;
     const Spatial tap = spatial_of(depth / a.outputs, a.windows.kernel);
-    if (!met_by(a.windows, spatial_of(row % area, a.windows.in), tap, &out)) return 0;
+    if (!output_of(a.windows, spatial_of(row % area, a.windows.in), tap, &out)) return 0;
     return load(a.y, a.y_type, offset_of(a.y_strides, row / area, group * a.outputs + depth % a.outputs, out));
   }
   __device__ float right(int64_t group, int64_t depth, int64_t column) const {
     return weight(a, group * a.outputs + depth % a.outputs, column, spatial_of(depth / a.outputs, a.windows.kernel));
   }
   __device__ void store(int64_t group, int64_t row, int64_t column, float sum) const {
-    const int64_t area = count_of_places(a.windows.in), c = group * a.inputs + column;
+    const int64_t area = volume_of(a.windows.in), c = group * a.inputs + column;
     const int64_t at = offset_of(a.x_strides, row / area, c, spatial_of(row % area, a.windows.in));
     cuda::store(a.x, a.x_type, at, biased(a, sum, c));
   }
 };
 
-// A weight gradient with its parts.
+// The arguments of a weight gradient and its number of parts.
 struct WeightGradient {
   ConvolutionArguments a;
   int64_t parts;
 
-  __device__ int64_t filter() const { return a.inputs * count_of_places(a.windows.kernel); }
-  __device__ int64_t places() const { return a.batch * count_of_places(a.windows.out); }
-  __device__ int64_t begin(int64_t part) const { return places() * part / parts; }
-  // Of an output place: the gradient of output o, and the input that a tap of a group's channel c meets.
-  __device__ float gradient(int64_t place, int64_t o) const {
-    const int64_t area = count_of_places(a.windows.out);
-    return load(a.y, a.y_type, offset_of(a.y_strides, place / area, o, spatial_of(place % area, a.windows.out)));
+  __device__ int64_t filter() const { return a.inputs * volume_of(a.windows.kernel); }
+  __device__ int64_t positions() const { return a.batch * volume_of(a.windows.out); }
+  __device__ int64_t begin(int64_t part) const { return positions() * part / parts; }
+  // At an output position: the gradient of output channel `o`, and the input that it reads from `channel` at `tap`.
+  __device__ float gradient(int64_t position, int64_t o) const {
+    const int64_t area = volume_of(a.windows.out);
+    return load(a.y, a.y_type, offset_of(a.y_strides, position / area, o, spatial_of(position % area, a.windows.out)));
   }
-  __device__ float input(int64_t place, int64_t channel, const Spatial& tap) const {
-    const int64_t area = count_of_places(a.windows.out);
+  __device__ float input(int64_t position, int64_t channel, const Spatial& tap) const {
+    const int64_t area = volume_of(a.windows.out);
     Spatial in;
-    if (!meet(a.windows, spatial_of(place % area, a.windows.out), tap, &in)) return 0;
-    return load(a.x, a.x_type, offset_of(a.x_strides, place / area, channel, in));
+    if (!input_of(a.windows, spatial_of(position % area, a.windows.out), tap, &in)) return 0;
+    return load(a.x, a.x_type, offset_of(a.x_strides, position / area, channel, in));
   }
   __device__ void store(int64_t o, int64_t element, float sum) const {
     const int64_t at = offset_of(a.w_strides, o, element % a.inputs, spatial_of(element / a.inputs, a.windows.kernel));
@@ -125,8 +129,8 @@ struct WeightGradient {
   }
 };
 
-struct WeightGradientProduct {  // batches: groups of each part; rows: outputs; columns: the filter; depth: output
-                                // places
+// Batches: the groups of each part; rows: output channels; columns: the filter; depth: output positions.
+struct WeightGradientProduct {
   const WeightGradient& w;
 
   __device__ int64_t batches() const { return w.parts * w.a.group; }
@@ -159,16 +163,16 @@ __global__ void __launch_bounds__(kBlockThreads) weight_gradient(const __grid_co
 }
 
 __global__ void __launch_bounds__(kBlockThreads) narrow_convolution(const __grid_constant__ ConvolutionArguments a) {
-  const int64_t channels = a.group * a.outputs, taps = count_of_places(a.windows.kernel);
-  const int64_t count = a.batch * channels * count_of_places(a.windows.out);
+  const int64_t channels = a.group * a.outputs, taps = volume_of(a.windows.kernel);
+  const int64_t count = a.batch * channels * volume_of(a.windows.out);
   for (int64_t e = first_element(); e < count; e += grid_stride()) {
-    const Place out = place_of(e, channels, a.windows.out, a.y_strides);
+    const TensorIndex out = index_of(e, channels, a.windows.out, a.y_strides);
     const int64_t first = out.c / a.outputs * a.inputs;
     float sum = 0;
     for (int64_t k = 0; k < taps; ++k) {
       const Spatial tap = spatial_of(k, a.windows.kernel);
       Spatial in;
-      if (!meet(a.windows, out.spatial, tap, &in)) continue;
+      if (!input_of(a.windows, out.spatial, tap, &in)) continue;
       for (int64_t c = 0; c < a.inputs; ++c)
         sum += load(a.x, a.x_type, offset_of(a.x_strides, out.n, first + c, in)) * weight(a, out.c, c, tap);
     }
@@ -177,16 +181,16 @@ __global__ void __launch_bounds__(kBlockThreads) narrow_convolution(const __grid
 }
 
 __global__ void __launch_bounds__(kBlockThreads) narrow_input_gradient(const __grid_constant__ ConvolutionArguments a) {
-  const int64_t channels = a.group * a.inputs, taps = count_of_places(a.windows.kernel);
-  const int64_t count = a.batch * channels * count_of_places(a.windows.in);
+  const int64_t channels = a.group * a.inputs, taps = volume_of(a.windows.kernel);
+  const int64_t count = a.batch * channels * volume_of(a.windows.in);
   for (int64_t e = first_element(); e < count; e += grid_stride()) {
-    const Place in = place_of(e, channels, a.windows.in, a.x_strides);
+    const TensorIndex in = index_of(e, channels, a.windows.in, a.x_strides);
     const int64_t first = in.c / a.inputs * a.outputs;
     float sum = 0;
     for (int64_t k = 0; k < taps; ++k) {
       const Spatial tap = spatial_of(k, a.windows.kernel);
       Spatial out;
-      if (!met_by(a.windows, in.spatial, tap, &out)) continue;
+      if (!output_of(a.windows, in.spatial, tap, &out)) continue;
       for (int64_t o = first; o < first + a.outputs; ++o)
         sum += load(a.y, a.y_type, offset_of(a.y_strides, in.n, o, out)) * weight(a, o, in.c % a.inputs, tap);
     }
@@ -194,7 +198,7 @@ __global__ void __launch_bounds__(kBlockThreads) narrow_input_gradient(const __g
   }
 }
 
-// A block makes one element of the filters of blockDim.x outputs; the threads along y share the output places.
+// A block computes one filter element of blockDim.x output channels. The threads along y share the output positions.
 __global__ void __launch_bounds__(kBlockThreads) narrow_weight_gradient(const __grid_constant__ WeightGradient w) {
   __shared__ float sums[kBlockThreads];
   const ConvolutionArguments& a = w.a;
@@ -208,8 +212,8 @@ __global__ void __launch_bounds__(kBlockThreads) narrow_weight_gradient(const __
     float sum = 0;
     if (o < channels) {
       const int64_t end = w.begin(part + 1);
-      for (int64_t place = w.begin(part) + y; place < end; place += blockDim.y)
-        sum += w.input(place, channel, tap) * w.gradient(place, o);
+      for (int64_t position = w.begin(part) + y; position < end; position += blockDim.y)
+        sum += w.input(position, channel, tap) * w.gradient(position, o);
     }
     sums[y * width + x] = sum;
     __syncthreads();

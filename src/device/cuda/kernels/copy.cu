@@ -1,4 +1,4 @@
-// Strided copies: element by element in the sequence of the result, or by tiles that turn in shared memory.
+// Strided copies: by elements in the order of the result, or by tiles that are transposed in shared memory.
 #include "device/cuda/kernels/copy.h"
 
 #include "device/cuda/kernels/elements.h"
@@ -14,7 +14,7 @@ struct alignas(16) Bytes16 {
   uint32_t words[4];
 };
 
-// Where an element lies on both sides; outside the source there is a zero.
+// The offsets of an element on both sides. An element outside the source is zero.
 struct Offsets {
   int64_t from = 0, to = 0;
   bool inside = true;
@@ -27,7 +27,7 @@ __device__ inline void advance(Offsets* offsets, const CopyArguments& a, int dim
   }
   offsets->from += at * a.from_strides[dim];
 }
-// Along the axes [0, dims), of which `index` counts the places.
+// The offsets of row-major position `index` along the axes [0, dims).
 __device__ inline Offsets outer_offsets(const CopyArguments& a, int dims, int64_t index) {
   Offsets offsets;
   for (int dim = dims - 1; dim >= 0; --dim) {
@@ -88,7 +88,7 @@ __device__ inline int64_t offset_of(int dims, const int64_t* extents, const int6
   return offset;
 }
 
-// For shapes without a common division into axes.
+// For shapes that do not split into common axes.
 template <typename T>
 __global__ void __launch_bounds__(kBlockThreads) reshape_elements(const __grid_constant__ ReshapeArguments a) {
   int64_t count = 1;
@@ -99,7 +99,7 @@ __global__ void __launch_bounds__(kBlockThreads) reshape_elements(const __grid_c
   }
 }
 
-__global__ void __launch_bounds__(kBlockThreads) send_bytes(const __grid_constant__ SendArguments a) {
+__global__ void __launch_bounds__(kBlockThreads) copy_inline(const __grid_constant__ InlineCopyArguments a) {
   for (int64_t i = first_element(); i < a.count; i += grid_stride()) static_cast<uint8_t*>(a.to)[i] = a.bytes[i];
 }
 
@@ -142,8 +142,8 @@ cudaError_t launch_reshape(const ReshapeArguments& a, cudaStream_t stream) {
   }
 }
 
-cudaError_t launch_send(const SendArguments& a, cudaStream_t stream) {
-  return launch_kernel(send_bytes, grid_of_elements(a.count), a, stream);
+cudaError_t launch_inline_copy(const InlineCopyArguments& a, cudaStream_t stream) {
+  return launch_kernel(copy_inline, grid_of_elements(a.count), a, stream);
 }
 
 }  // namespace trainer::cuda

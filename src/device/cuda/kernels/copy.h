@@ -1,6 +1,8 @@
-// Arguments of the kernels that only move elements: kReorder, kPermute, kSlice, kPad, kConcat (a launch for each input)
-// and kReshape; and of the one that brings a few bytes of the host's.
+// Kernels that copy elements: kReorder, kPermute, kSlice, kPad, kConcat (one launch per input) and kReshape; and the
+// kernel that copies a few bytes from the host.
 #pragma once
+
+#include <cstddef>
 
 #include "device/cuda/kernels/arguments.h"
 
@@ -8,14 +10,14 @@ namespace trainer::cuda {
 
 constexpr int kCopyDims = 8;
 
-// A strided block of elements of 1, 2 or 4 bytes to another place. The extents are those of the result; strides are in
-// elements; axes in any sequence. Along the axis `padded`, where there is one, the source lies in [begin, end) of the
-// result, and zeros around it. The ops:
-//   kReorder           the axes of the value with both tensors' strides
-//   kPermute           the result's axes i with from_strides of the source's axis axes[i]
-//   kSlice             the result's axes; `from` is the first element taken
+// Copies a strided block of elements of 1, 2 or 4 bytes. The extents are those of the result, strides are in elements,
+// and axes have any order. If there is an axis `padded`, the source covers [begin, end) of the result along it, and the
+// rest is zero. The ops:
+//   kReorder           the tensor's axes, with the strides of both orders
+//   kPermute           axis i of the result with the stride of axis axes[i] of the source
+//   kSlice             the result's axes; `from` is the first element of the slice
 //   kPad               the result's axes, padded = axis
-//   kConcat            the axes of one input; `to` is where it begins in the result
+//   kConcat            the axes of one input; `to` is its first element in the result
 struct CopyArguments {
   const void* from = nullptr;  // the source's first element
   void* to = nullptr;          // the result's first element
@@ -26,8 +28,8 @@ struct CopyArguments {
   int64_t begin = 0, end = 0;
 };
 
-// The same elements in logical row-major sequence from one dense tensor to another; each side with its own axes
-// (outermost first) and its own order.
+// Copies the elements of a dense tensor, in logical row-major order, to a dense tensor of another shape. Each side has
+// its own axes (outermost first) and strides.
 struct ReshapeArguments {
   const void* from = nullptr;
   void* to = nullptr;
@@ -37,13 +39,13 @@ struct ReshapeArguments {
   int64_t to_extents[kCopyDims] = {}, to_strides[kCopyDims] = {};
 };
 
-constexpr int64_t kMostSentBytes = 256;
+constexpr int64_t kMaxInlineBytes = 256;
 
-// Bytes that travel with the launch, which has read them when it returns.
-struct SendArguments {
+// Bytes of the host that are part of the launch: the host may change its own when the launch returns.
+struct InlineCopyArguments {
   void* to = nullptr;
   int64_t count = 0;
-  uint8_t bytes[kMostSentBytes] = {};
+  uint8_t bytes[kMaxInlineBytes] = {};
 };
 
 inline int64_t count_of(const CopyArguments& a) {
@@ -52,7 +54,7 @@ inline int64_t count_of(const CopyArguments& a) {
   return count;
 }
 
-// The same copy with as few axes as describe it, in the sequence in which the result lies (innermost last).
+// The same copy with as few axes as possible, in the memory order of the result (innermost last).
 inline CopyArguments simplified(const CopyArguments& given) {
   CopyArguments a = given;
   a.dims = 0;
@@ -71,13 +73,13 @@ inline CopyArguments simplified(const CopyArguments& given) {
     a.to_strides[at] = given.to_strides[i];
     if (i == given.padded) a.padded = at;
   }
-  // Joins an axis with the one inside it where they lie alike on both sides.
+  // Merges an axis with the next inner axis if both are contiguous on both sides.
   int kept = 0;
   for (int i = 1; i < a.dims; ++i) {
     const int64_t inner = a.extents[i];
-    const bool alike =
+    const bool contiguous =
         a.from_strides[kept] == a.from_strides[i] * inner && a.to_strides[kept] == a.to_strides[i] * inner;
-    if (alike && i != a.padded) {
+    if (contiguous && i != a.padded) {
       a.extents[kept] *= inner;
       if (kept == a.padded) a.begin *= inner, a.end *= inner;
     } else {
@@ -92,7 +94,7 @@ inline CopyArguments simplified(const CopyArguments& given) {
   return a;
 }
 
-// The same simplified copy of elements up to 16 bytes wide, where runs and addresses divide by them.
+// A simplified copy with elements of up to 16 bytes, as wide as extents, strides and addresses permit.
 inline CopyArguments widened(const CopyArguments& given) {
   CopyArguments a = given;
   const int last = a.dims - 1;
@@ -115,17 +117,17 @@ inline CopyArguments widened(const CopyArguments& given) {
   return a;
 }
 
-constexpr int kCopyTile = 32, kCopyTileThreads = 8;  // a block of 32 * 8 threads moves a tile of 32 * 32 elements
-constexpr int64_t kLeastTransposed = 8;              // extents below leave most of a tile's threads idle
+constexpr int kCopyTile = 32, kCopyTileThreads = 8;  // a block of 32 * 8 threads copies a tile of 32 * 32 elements
+constexpr int64_t kMinTransposed = 8;                // a smaller extent leaves most threads of a tile idle
 
-// Whether the source of a simplified copy is dense along an axis other than the result's innermost: tiles that turn in
-// shared memory read and write dense runs. That axis moves to the last but one.
+// Whether the source of a simplified copy is dense along an axis other than the result's innermost. Then tiles that are
+// transposed in shared memory make reads and writes coalesced. Moves that axis to the last but one.
 inline bool transposes(CopyArguments* a) {
   const int last = a->dims - 1;
   if (last < 1 || a->to_strides[last] != 1 || a->from_strides[last] == 1) return false;
-  if (a->extents[last] < kLeastTransposed) return false;
+  if (a->extents[last] < kMinTransposed) return false;
   for (int i = 0; i < last; ++i) {
-    if (a->from_strides[i] != 1 || a->extents[i] < kLeastTransposed) continue;
+    if (a->from_strides[i] != 1 || a->extents[i] < kMinTransposed) continue;
     const auto swap = [i, last](int64_t* values) {
       const int64_t value = values[i];
       values[i] = values[last - 1];
@@ -146,17 +148,17 @@ inline bool transposes(CopyArguments* a) {
 
 inline Grid grid_of_transposition(const CopyArguments& a) {
   int64_t tiles = 1;
-  for (int i = 0; i < a.dims; ++i) tiles *= i < a.dims - 2 ? a.extents[i] : ceiling_of(a.extents[i], kCopyTile);
+  for (int i = 0; i < a.dims; ++i) tiles *= i < a.dims - 2 ? a.extents[i] : ceil_div(a.extents[i], kCopyTile);
   return grid_of(tiles, kCopyTile, kCopyTileThreads);
 }
 
-// A reshape as a strided copy, or false where some axis of one side does not divide into axes of the other.
+// Turns a reshape into a strided copy; false if some axis of one side does not split into axes of the other.
 inline bool as_copy(const ReshapeArguments& a, CopyArguments* copy) {
   *copy = {};
   copy->from = a.from;
   copy->to = a.to;
   copy->element_bytes = a.element_bytes;
-  // From the innermost axes: what is left of the axis at hand of each side, and the step along it.
+  // From the innermost axes outwards: the remaining extent of the current axis on each side, and the stride along it.
   int i = a.from_dims, j = a.to_dims;
   int64_t from_left = 1, to_left = 1, from_stride = 0, to_stride = 0;
   for (;;) {
@@ -175,5 +177,13 @@ inline bool as_copy(const ReshapeArguments& a, CopyArguments* copy) {
     to_stride *= extent;
   }
 }
+
+ReshapeArguments reshape_arguments(const OpInstance& instance, const Addresses& at);
+// The copy of one input of a kReorder, kPermute, kSlice, kPad or kConcat.
+CopyArguments copy_arguments(const OpInstance& instance, size_t input, const Addresses& at);
+
+cudaError_t launch_copy(const CopyArguments& arguments, cudaStream_t stream);
+cudaError_t launch_reshape(const ReshapeArguments& arguments, cudaStream_t stream);
+cudaError_t launch_inline_copy(const InlineCopyArguments& arguments, cudaStream_t stream);
 
 }  // namespace trainer::cuda

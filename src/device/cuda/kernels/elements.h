@@ -1,7 +1,7 @@
-// Elements in device code: arrays whose type the kernel learns as it runs, the walk of a grid over elements, and places
-// of tensors.
+// Elements in device code: loads and stores with a type that is known at run time, grid-stride loops and tensor
+// indices.
 //
-// Offsets have 64 bits; where the operands of a division fit 32 bits, nvcc's code takes the short one by itself.
+// Offsets are 64-bit. If both operands of a division fit in 32 bits, nvcc's code divides in 32 bits.
 #pragma once
 
 #include "device/cuda/kernels/arguments.h"
@@ -9,7 +9,7 @@
 
 namespace trainer::cuda {
 
-// Element `at` of an array whose type is known when the kernel runs only.
+// Element `at` of an array of `type`.
 __device__ inline float load(const void* from, ElementType type, int64_t at) {
   switch (type) {
     case ElementType::kBF16: return to_float(static_cast<const Bf16*>(from)[at]);
@@ -34,7 +34,7 @@ __device__ inline float with_epilogue(const ReluEpilogue& epilogue, float x) {
   return epilogue.relu && !(x > 0) ? epilogue.slope * x : x;
 }
 
-// A thread's elements: for (int64_t i = first_element(); i < count; i += grid_stride()).
+// The grid-stride loop over elements: for (int64_t i = first_element(); i < count; i += grid_stride()).
 __device__ inline int64_t first_element() { return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; }
 __device__ inline int64_t grid_stride() { return static_cast<int64_t>(gridDim.x) * blockDim.x; }
 
@@ -50,27 +50,29 @@ __device__ inline Spatial spatial_of(int64_t index, const int64_t (&extents)[3])
   s.at[0] = index / extents[1];
   return s;
 }
-__device__ inline int64_t offset_of(const Strides& steps, int64_t n, int64_t c, const Spatial& s) {
-  return n * steps.n + c * steps.c + s.at[0] * steps.spatial[0] + s.at[1] * steps.spatial[1] +
-         s.at[2] * steps.spatial[2];
+__device__ inline int64_t offset_of(const Strides& strides, int64_t n, int64_t c, const Spatial& s) {
+  return n * strides.n + c * strides.c + s.at[0] * strides.spatial[0] + s.at[1] * strides.spatial[1] +
+         s.at[2] * strides.spatial[2];
 }
 
-struct Place {
+// An index into a tensor [N,C,extents].
+struct TensorIndex {
   int64_t n, c;
   Spatial spatial;
 };
-__device__ inline int64_t offset_of(const Strides& steps, const Place& p) {
-  return offset_of(steps, p.n, p.c, p.spatial);
+__device__ inline int64_t offset_of(const Strides& strides, const TensorIndex& p) {
+  return offset_of(strides, p.n, p.c, p.spatial);
 }
 
-__device__ inline int64_t count_of_places(const int64_t (&extents)[3]) { return extents[0] * extents[1] * extents[2]; }
+__device__ inline int64_t volume_of(const int64_t (&extents)[3]) { return extents[0] * extents[1] * extents[2]; }
 
-// The i-th place of a tensor [N,C,extents], in the sequence in which a tensor with these steps lies: neighbouring
-// threads take neighbouring elements.
-__device__ inline Place place_of(int64_t i, int64_t channels, const int64_t (&extents)[3], const Strides& steps) {
-  const int64_t area = count_of_places(extents);
-  Place p;
-  if (steps.c == 1) {
+// The index of the i-th element of a tensor [N,C,extents] in memory order, so that neighboring threads access
+// neighboring elements. `strides` tells channels-last from row-major.
+__device__ inline TensorIndex index_of(int64_t i, int64_t channels, const int64_t (&extents)[3],
+                                       const Strides& strides) {
+  const int64_t area = volume_of(extents);
+  TensorIndex p;
+  if (strides.c == 1) {
     p.c = i % channels;
     i /= channels;
     p.spatial = spatial_of(i % area, extents);

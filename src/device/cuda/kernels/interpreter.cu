@@ -1,4 +1,4 @@
-// Maps so small that a launch costs more than their arithmetic, step by step: no text is compiled for them.
+// Evaluates the nodes of a small map in order.
 #include "device/cuda/kernels/interpreter.h"
 
 #include "device/cuda/kernels/elements.h"
@@ -12,7 +12,7 @@ namespace {
 using Join = InterpretedMap::Join;
 
 struct Coordinates {
-  int at[InterpretedMap::kMostDims];
+  int at[InterpretedMap::kMaxDims];
 };
 __device__ inline Coordinates coordinates_of(const InterpretedMap& a, int element) {
   Coordinates c;
@@ -39,7 +39,7 @@ __device__ inline float value_of(const InterpretedMap& map, const InterpretedMap
     case Fn::kInput: return load(map.streams[s.a].base, map.streams[s.a].type, offset_of(map, map.streams[s.a], at));
     case Fn::kConstant: return k;
     case Fn::kIndex: return static_cast<float>(offset_of(map, map.streams[s.a], at));
-    case Fn::kSegment: return 0;  // never given
+    case Fn::kSegment: return 0;  // refused
     case Fn::kUniform:
       return uniform(map.keys[s.b], *map.pass, static_cast<unsigned>(offset_of(map, map.streams[s.a], at)));
     case Fn::kNormal:
@@ -58,18 +58,18 @@ __device__ inline float joined(Join join, float a, float b) {
   return join == Join::kMax ? Max::join(a, b) : Sum::join(a, b);
 }
 
-// A row of a block's threads makes one element of the results.
+// A row of threads of a block computes one element of the results.
 __global__ void __launch_bounds__(kBlockThreads) interpret(const __grid_constant__ InterpretedMap a) {
   __shared__ float shared[kBlockThreads];
   const int lane = static_cast<int>(threadIdx.x), rows = static_cast<int>(blockDim.y);
   float* mine = shared + static_cast<int>(threadIdx.y) * a.lanes + lane;
   for (int first = static_cast<int>(blockIdx.x) * rows; first < a.kept; first += static_cast<int>(gridDim.x) * rows) {
     const int kept = first + static_cast<int>(threadIdx.y);
-    float sums[InterpretedMap::kMostStreams];
+    float sums[InterpretedMap::kMaxStreams];
     for (int i = 0; i < a.result_count; ++i) sums[i] = a.results[i].join == Join::kMax ? Max::start() : Sum::start();
     for (int element = lane; kept < a.kept && element < a.summed; element += a.lanes) {
       const Coordinates c = coordinates_of(a, kept * a.summed + element);
-      float v[InterpretedMap::kMostSteps];
+      float v[InterpretedMap::kMaxSteps];
       for (int i = 0; i < a.step_count; ++i) v[i] = value_of(a, a.steps[i], v, c);
       for (int i = 0; i < a.result_count; ++i) {
         const InterpretedMap::Result& result = a.results[i];
@@ -96,7 +96,7 @@ __global__ void __launch_bounds__(kBlockThreads) interpret(const __grid_constant
 
 }  // namespace
 
-cudaError_t launch_interpreted(const InterpretedMap& a, cudaStream_t stream) {
+cudaError_t launch_interpreter(const InterpretedMap& a, cudaStream_t stream) {
   return launch_kernel(interpret, grid_of_interpreted(a), a, stream);
 }
 

@@ -1,5 +1,5 @@
-// Local response normalisation across channels and its gradient, a thread for each element. The gradient comes in two
-// passes, so that each power is taken once.
+// Local response normalization across channels and its gradient: one thread per element. The gradient takes two passes,
+// so that each power is computed once.
 #include "device/cuda/kernels/lrn.h"
 
 #include "device/cuda/kernels/elements.h"
@@ -8,7 +8,7 @@
 namespace trainer::cuda {
 namespace {
 
-// The sum of term(c) over the channels [c - before, c + after] that there are.
+// The sum of term(i) over the channels i of [c - before, c + after].
 template <typename Term>
 __device__ inline float sum_around(const LrnArguments& a, int64_t c, int64_t before, int64_t after, const Term& term) {
   float sum = 0;
@@ -17,9 +17,9 @@ __device__ inline float sum_around(const LrnArguments& a, int64_t c, int64_t bef
   return sum;
 }
 
-// s at a place.
+// s at an index.
 template <typename T>
-__device__ inline float denominator(const LrnArguments& a, const Place& p) {
+__device__ inline float denominator(const LrnArguments& a, const TensorIndex& p) {
   const int64_t before = (a.size - 1) / 2;
   const T* x = static_cast<const T*>(a.x) + offset_of(a.x_strides, p.n, 0, p.spatial);
   const float squares = sum_around(a, p.c, before, a.size - 1 - before, [&a, x](int64_t c) {
@@ -31,9 +31,9 @@ __device__ inline float denominator(const LrnArguments& a, const Place& p) {
 
 template <typename T>
 __global__ void __launch_bounds__(kBlockThreads) lrn(const __grid_constant__ LrnArguments a) {
-  const int64_t count = a.batch * a.channels * count_of_places(a.extents);
+  const int64_t count = a.batch * a.channels * volume_of(a.extents);
   for (int64_t e = first_element(); e < count; e += grid_stride()) {
-    const Place p = place_of(e, a.channels, a.extents, a.x_strides);
+    const TensorIndex p = index_of(e, a.channels, a.extents, a.x_strides);
     const float x = to_float(static_cast<const T*>(a.x)[offset_of(a.x_strides, p)]);
     put(static_cast<T*>(a.result) + offset_of(a.result_strides, p), x * powf(denominator<T>(a, p), -a.beta));
   }
@@ -41,9 +41,9 @@ __global__ void __launch_bounds__(kBlockThreads) lrn(const __grid_constant__ Lrn
 
 template <typename T>
 __global__ void __launch_bounds__(kBlockThreads) lrn_products(const __grid_constant__ LrnArguments a) {
-  const int64_t count = a.batch * a.channels * count_of_places(a.extents);
+  const int64_t count = a.batch * a.channels * volume_of(a.extents);
   for (int64_t e = first_element(); e < count; e += grid_stride()) {
-    const Place p = place_of(e, a.channels, a.extents, a.x_strides);
+    const TensorIndex p = index_of(e, a.channels, a.extents, a.x_strides);
     const int64_t at = offset_of(a.x_strides, p);
     const float x = to_float(static_cast<const T*>(a.x)[at]);
     const float g = to_float(static_cast<const T*>(a.g)[offset_of(a.g_strides, p)]);
@@ -53,11 +53,11 @@ __global__ void __launch_bounds__(kBlockThreads) lrn_products(const __grid_const
 
 template <typename T>
 __global__ void __launch_bounds__(kBlockThreads) lrn_gradient(const __grid_constant__ LrnArguments a) {
-  const int64_t count = a.batch * a.channels * count_of_places(a.extents);
+  const int64_t count = a.batch * a.channels * volume_of(a.extents);
   const int64_t before = (a.size - 1) / 2;
   const float factor = 2 * a.alpha * a.beta / static_cast<float>(a.size);
   for (int64_t e = first_element(); e < count; e += grid_stride()) {
-    const Place p = place_of(e, a.channels, a.extents, a.x_strides);
+    const TensorIndex p = index_of(e, a.channels, a.extents, a.x_strides);
     const float x = to_float(static_cast<const T*>(a.x)[offset_of(a.x_strides, p)]);
     const float g = to_float(static_cast<const T*>(a.g)[offset_of(a.g_strides, p)]);
     const float* products = a.products + offset_of(a.x_strides, p.n, 0, p.spatial);

@@ -1,4 +1,4 @@
-// Matrix products by tiles.
+// Tiled matrix products.
 #include "device/cuda/kernels/matmul.h"
 
 #include "device/cuda/kernels/launch.h"

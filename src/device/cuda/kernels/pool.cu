@@ -1,4 +1,4 @@
-// Max and sum pooling and their gradients: a thread for each element of the result.
+// Max and sum pooling and their gradients: one thread per element of the result.
 #include "device/cuda/kernels/pool.h"
 
 #include <cfloat>
@@ -13,22 +13,22 @@ struct Range {
   int64_t begin, end;
 };
 
-// The part of the window of output `o` that lies in the input, as offsets within the window.
+// The part of the window of output `o` inside the input, as offsets within the window.
 __device__ inline Range taps_of(const Windows& w, int axis, int64_t o) {
   const int64_t first = o * w.stride[axis] - w.pad[axis];
   return {max64(0, -first), min64(w.kernel[axis], w.in[axis] - first)};
 }
 
-// The outputs whose window holds input `i`.
+// The outputs whose window contains input `i`.
 __device__ inline Range outputs_over(const Windows& w, int axis, int64_t i) {
   const int64_t last = i + w.pad[axis];  // the input's offset within window 0
   return {last < w.kernel[axis] ? 0 : (last - w.kernel[axis]) / w.stride[axis] + 1,
           min64(w.out[axis], last / w.stride[axis] + 1)};
 }
 
-// Calls body(value, tap) for the elements of the window of output place `o`, in row-major sequence.
+// Calls body(value, tap) for the elements of the window of output `o`, in row-major order.
 template <typename T, typename Body>
-__device__ inline void each_in_window(const PoolArguments& a, const Place& o, const Body& body) {
+__device__ inline void each_in_window(const PoolArguments& a, const TensorIndex& o, const Body& body) {
   const Windows& w = a.windows;
   const Range planes = taps_of(w, 0, o.spatial.at[0]), rows = taps_of(w, 1, o.spatial.at[1]),
               columns = taps_of(w, 2, o.spatial.at[2]);
@@ -45,14 +45,14 @@ __device__ inline void each_in_window(const PoolArguments& a, const Place& o, co
   }
 }
 
-// Calls body(o, tap) for every output place whose window holds input place `i`, there at `tap`.
+// Calls body(o, tap) for every output `o` whose window contains input `i` at offset `tap`.
 template <typename Body>
-__device__ inline void each_window_over(const PoolArguments& a, const Place& i, const Body& body) {
+__device__ inline void each_window_over(const PoolArguments& a, const TensorIndex& i, const Body& body) {
   const Windows& w = a.windows;
   const Range planes = outputs_over(w, 0, i.spatial.at[0]), rows = outputs_over(w, 1, i.spatial.at[1]),
               columns = outputs_over(w, 2, i.spatial.at[2]);
   const auto offset = [&w, &i](int axis, int64_t o) { return i.spatial.at[axis] + w.pad[axis] - o * w.stride[axis]; };
-  Place o = i;
+  TensorIndex o = i;
   for (o.spatial.at[0] = planes.begin; o.spatial.at[0] < planes.end; ++o.spatial.at[0]) {
     for (o.spatial.at[1] = rows.begin; o.spatial.at[1] < rows.end; ++o.spatial.at[1]) {
       const int64_t tap = (offset(0, o.spatial.at[0]) * w.kernel[1] + offset(1, o.spatial.at[1])) * w.kernel[2];
@@ -64,9 +64,9 @@ __device__ inline void each_window_over(const PoolArguments& a, const Place& i, 
 
 template <typename T, typename Winner>
 __global__ void __launch_bounds__(kBlockThreads) max_pool(const __grid_constant__ PoolArguments a) {
-  const int64_t count = a.batch * a.channels * count_of_places(a.windows.out);
+  const int64_t count = a.batch * a.channels * volume_of(a.windows.out);
   for (int64_t e = first_element(); e < count; e += grid_stride()) {
-    const Place o = place_of(e, a.channels, a.windows.out, a.y_strides);
+    const TensorIndex o = index_of(e, a.channels, a.windows.out, a.y_strides);
     float best = -FLT_MAX;
     Winner winner = static_cast<Winner>(-1);
     each_in_window<T>(a, o, [&best, &winner](float value, int64_t tap) {
@@ -82,11 +82,11 @@ __global__ void __launch_bounds__(kBlockThreads) max_pool(const __grid_constant_
 
 template <typename T, typename Winner>
 __global__ void __launch_bounds__(kBlockThreads) max_pool_gradient(const __grid_constant__ PoolArguments a) {
-  const int64_t count = a.batch * a.channels * count_of_places(a.windows.in);
+  const int64_t count = a.batch * a.channels * volume_of(a.windows.in);
   for (int64_t e = first_element(); e < count; e += grid_stride()) {
-    const Place i = place_of(e, a.channels, a.windows.in, a.x_strides);
+    const TensorIndex i = index_of(e, a.channels, a.windows.in, a.x_strides);
     float sum = 0;
-    each_window_over(a, i, [&a, &sum](const Place& o, int64_t tap) {
+    each_window_over(a, i, [&a, &sum](const TensorIndex& o, int64_t tap) {
       if (static_cast<const Winner*>(a.winner)[offset_of(a.winner_strides, o)] == static_cast<Winner>(tap))
         sum += to_float(static_cast<const T*>(a.y)[offset_of(a.y_strides, o)]);
     });
@@ -96,9 +96,9 @@ __global__ void __launch_bounds__(kBlockThreads) max_pool_gradient(const __grid_
 
 template <typename T>
 __global__ void __launch_bounds__(kBlockThreads) sum_pool(const __grid_constant__ PoolArguments a) {
-  const int64_t count = a.batch * a.channels * count_of_places(a.windows.out);
+  const int64_t count = a.batch * a.channels * volume_of(a.windows.out);
   for (int64_t e = first_element(); e < count; e += grid_stride()) {
-    const Place o = place_of(e, a.channels, a.windows.out, a.y_strides);
+    const TensorIndex o = index_of(e, a.channels, a.windows.out, a.y_strides);
     float sum = 0;
     each_in_window<T>(a, o, [&sum](float value, int64_t) { sum += value; });
     store(a.y, a.y_type, offset_of(a.y_strides, o), sum);
@@ -107,11 +107,11 @@ __global__ void __launch_bounds__(kBlockThreads) sum_pool(const __grid_constant_
 
 template <typename T>
 __global__ void __launch_bounds__(kBlockThreads) sum_pool_gradient(const __grid_constant__ PoolArguments a) {
-  const int64_t count = a.batch * a.channels * count_of_places(a.windows.in);
+  const int64_t count = a.batch * a.channels * volume_of(a.windows.in);
   for (int64_t e = first_element(); e < count; e += grid_stride()) {
-    const Place i = place_of(e, a.channels, a.windows.in, a.x_strides);
+    const TensorIndex i = index_of(e, a.channels, a.windows.in, a.x_strides);
     float sum = 0;
-    each_window_over(a, i, [&a, &sum](const Place& o, int64_t) {
+    each_window_over(a, i, [&a, &sum](const TensorIndex& o, int64_t) {
       sum += to_float(static_cast<const T*>(a.y)[offset_of(a.y_strides, o)]);
     });
     put(static_cast<T*>(a.x) + offset_of(a.x_strides, i), sum);
@@ -120,7 +120,7 @@ __global__ void __launch_bounds__(kBlockThreads) sum_pool_gradient(const __grid_
 
 using PoolKernel = void (*)(PoolArguments);
 
-// The kernel of a type among those for f32, bf16 and f16.
+// The kernel for an element type.
 PoolKernel of_type(ElementType type, PoolKernel f32, PoolKernel bf16, PoolKernel f16) {
   return type == ElementType::kF32 ? f32 : type == ElementType::kBF16 ? bf16 : f16;
 }

@@ -1,4 +1,4 @@
-// The cells of recurrences, a step at a time: a thread for each hidden unit of each item.
+// The steps of recurrences: one thread for each hidden unit of each item.
 #include "device/cuda/kernels/recurrence.h"
 
 #include "device/cuda/kernels/elements.h"

@@ -1,12 +1,12 @@
-// Tiles of a matrix product in device code: what matmul and convolution share.
+// Tiled matrix products in device code, for matmul and convolution.
 //
-// A product says what its elements are:
-//   int64_t batches(), rows(), columns()            of the result
-//   int64_t depth_begin(batch), depth_end(batch)    what is summed over
-//   float left(batch, row, depth), float right(batch, depth, column)
-//   bool left_is_dense_along_depth(), bool right_is_dense_along_depth()   which way neighbouring threads should read
-//   void store(batch, row, column, sum)             once for each element of the result
-// Sums run in the sequence of depth. The loops over a thread's elements are unrolled so that these stay in registers.
+// The type Product has:
+//   int64_t batches(), rows(), columns()            the extents of the result
+//   int64_t depth_begin(batch), depth_end(batch)    the range of the sums
+//   float left(batch, row, depth), float right(batch, depth, column)      the elements of the factors
+//   bool left_is_dense_along_depth(), bool right_is_dense_along_depth()   the direction of coalesced reads
+//   void store(batch, row, column, sum)             called once for each element of the result
+// Sums run in the order of depth. The loops over a thread's elements are unrolled so that the sums stay in registers.
 #pragma once
 
 #include "device/cuda/kernels/elements.h"
@@ -14,7 +14,7 @@
 
 namespace trainer::cuda {
 
-// Called by all threads of blocks of kBlockThreads; each makes 4 * 4 elements of a tile.
+// All kBlockThreads threads of a block call this. Each computes 4 * 4 elements of a tile.
 template <typename Product>
 __device__ inline void make_tiles(const Product& product) {
   constexpr int kEach = 4, kAcross = kProductTile / kEach, kLoads = kProductTile * kProductDepth / kBlockThreads;

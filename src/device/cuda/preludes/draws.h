@@ -1,4 +1,4 @@
-// Random numbers by element, those of base/philox.h.
+// Random numbers by element; equal to those of base/philox.h.
 #pragma once
 
 namespace trainer::cuda {

@@ -1,10 +1,9 @@
-// What all generated maps use: neighbours read and written together, and sums and maxima joined across
-// threads.
+// Functions of all generated maps: vector loads and stores, and reductions across threads.
 #pragma once
 
 namespace trainer::cuda {
 
-enum { LANES = 32, THREADS = 256 };  // of a warp, of a block
+enum { LANES = 32, THREADS = 256 };  // threads of a warp and of a block
 
 template <int W, typename T>
 struct alignas(W * sizeof(T)) Pack {
@@ -27,13 +26,13 @@ template <typename Join, int W>
 __device__ inline void begin(float (&s)[W]) {
   for (int w = 0; w < W; ++w) s[w] = Join::start();
 }
-// What a warp's threads have together.
+// Reduces over a warp; all lanes get the result.
 template <typename Join, typename T>
 __device__ inline T join_warp(T s) {
   for (int lane = LANES / 2; lane > 0; lane /= 2) s = Join::join(s, __shfl_xor_sync(~0u, s, lane));
   return s;
 }
-// Gives the first thread of a block's row what the row has: a row is a warp, or the whole block.
+// Reduces over a row of a block, which is a warp or the whole block. The first thread of the row gets the result.
 template <typename Join, int W>
 __device__ inline void join_lanes(float (&s)[W], float (&shared)[LANES]) {
   for (int w = 1; w < W; ++w) s[0] = Join::join(s[0], s[w]);
@@ -44,7 +43,7 @@ __device__ inline void join_lanes(float (&s)[W], float (&shared)[LANES]) {
   for (int warp = 1; threadIdx.x == 0 && warp < THREADS / LANES; ++warp) s[0] = Join::join(s[0], shared[warp]);
   __syncthreads();
 }
-// Gives the threads of a block's first row what all rows have in their lanes.
+// Reduces each lane over the rows of a block. The first row gets the results.
 template <typename Join, int W>
 __device__ inline void join_rows(float (&s)[W], float (&shared)[W][THREADS]) {
   const int thread = thread_of_block();
@@ -57,7 +56,7 @@ __device__ inline void join_rows(float (&s)[W], float (&shared)[W][THREADS]) {
   }
   for (int w = 0; w < W; ++w) s[w] = shared[w][thread];
 }
-// The parts of a result, by a warp.
+// Reduces the partial results of one result with one warp.
 template <typename Join>
 __device__ inline float join_parts(const float* parts, long long count) {
   double all = Join::start();

@@ -1,6 +1,6 @@
-// The numbers that tensors hold and kernels compute with as floats.
+// Conversions between the element types of tensors and float.
 //
-// Rounding to bf16 is that of tensor/bf16.h. Where the compiler is not NVIDIA's, in tests, it brings
+// bf16 is rounded as in tensor/bf16.h. For other compilers than NVIDIA's, the emulator of the tests defines
 // half_to_float and float_to_half.
 #pragma once
 

@@ -1,9 +1,9 @@
-// Piecewise constant functions of the element's index.
+// Piecewise constant functions of an element's index.
 #pragma once
 
 namespace trainer::cuda {
 
-// The value of the first of `count` segments that ends behind the element.
+// The value of the segment that contains the element. ends[i] is the first element after segment i.
 __device__ inline float segment(const long long* ends, const float* values, long long count, long long element) {
   long long low = 0;
   while (count > 0) {

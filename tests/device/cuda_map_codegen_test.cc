@@ -1,4 +1,4 @@
-// The texts of CUDA's maps, compiled by the host's compiler and run by an emulator of blocks and threads, against the
+// The generated kernels of the CUDA device's maps, compiled as C++ and run on an emulator of thread blocks, against the
 // reference.
 #include <dlfcn.h>
 #include <unistd.h>
@@ -7,19 +7,20 @@
 #include <fstream>
 #include <map>
 
-#include "device/cuda/map_text.h"
+#include "device/cuda/map_codegen.h"
 #include "device/map_generator.h"
 
 namespace trainer::cpu {
 namespace {
 
-using Launch = void (*)(const void* arguments, int blocks, int lanes, int rows, bool finish);
+using Launch = void (*)(const void* arguments, int blocks, int lanes, int rows, bool combine);
 
-// All texts in one library, each in a namespace of its own.
+// All sources in one library, each in its own namespace.
 class Emulated {
  public:
-  int add(const std::string& text) { return numbers_.emplace(text, static_cast<int>(numbers_.size())).first->second; }
-  size_t texts() const { return numbers_.size(); }
+  int add(const std::string& source) {
+    return numbers_.emplace(source, static_cast<int>(numbers_.size())).first->second;
+  }
 
   void build() {
     char folder[] = "/tmp/trainer_maps_XXXXXX";
@@ -28,17 +29,17 @@ class Emulated {
     {
       std::ofstream out(folder_ / "maps.cc");
       out << "#include \"" TRAINER_SOURCE_DIR "/tests/emulated_gpu/cuda_emulator.h\"\n";
-      for (const auto& [text, number] : numbers_) {
-        std::string plain = text;
+      for (const auto& [source, number] : numbers_) {
+        std::string plain = source;
         for (size_t at; (at = plain.find("extern \"C\" ")) != std::string::npos;) plain.erase(at, 11);
-        const bool finishes = plain.find(" finish(") != std::string::npos;
-        out << "namespace text" << number << " {\n"
+        const bool combines = plain.find(" combine(") != std::string::npos;
+        out << "namespace source" << number << " {\n"
             << plain << "}\n"
             << "extern \"C\" void launch" << number
-            << "(const void* arguments, int blocks, int lanes, int rows, bool finish) {\n"
-            << "  const EmulatedKernel map = emulated_kernel(\"map\", text" << number << "::map);\n"
+            << "(const void* arguments, int blocks, int lanes, int rows, bool combine) {\n"
+            << "  const EmulatedKernel map = emulated_kernel(\"map\", source" << number << "::map);\n"
             << "  emulate("
-            << (finishes ? fmt::format("finish ? emulated_kernel(\"finish\", text{}::finish) : ", number) : "")
+            << (combines ? fmt::format("combine ? emulated_kernel(\"combine\", source{}::combine) : ", number) : "")
             << "map, arguments, blocks, lanes, rows);\n}\n";
       }
     }
@@ -68,10 +69,10 @@ struct Case {
   MapGenerator generator;
   MapCase map;
   std::vector<cuda::MapLaunch> launches;
-  std::vector<int> texts;
+  std::vector<int> sources;
 };
 
-// `in_place[i]` >= 0: result i lies in place of that operand.
+// `in_place[i]` >= 0: result i overwrites that operand.
 std::vector<TestTensor> run(const Emulated& emulated, const Case& c, std::vector<TestTensor> operands, uint64_t pass,
                             const std::vector<int>& in_place = {}) {
   std::vector<TestTensor> results;
@@ -87,7 +88,7 @@ std::vector<TestTensor> run(const Emulated& emulated, const Case& c, std::vector
   for (size_t i = 0; i < c.launches.size(); ++i) {
     const cuda::MapLaunch& launch = c.launches[i];
     std::vector<std::byte> arguments = launch.arguments;
-    std::vector<float> parts(static_cast<size_t>(launch.part_floats));
+    std::vector<float> parts(static_cast<size_t>(launch.partial_floats));
     std::vector<const void*> addresses;
     for (int operand : launch.operands) addresses.push_back(operands[static_cast<size_t>(operand)].raw());
     for (int output : launch.outputs) addresses.push_back(out[static_cast<size_t>(output)]);
@@ -99,10 +100,10 @@ std::vector<TestTensor> run(const Emulated& emulated, const Case& c, std::vector
       addresses.push_back(segments.values.data());
     }
     std::memcpy(arguments.data(), addresses.data(), addresses.size() * sizeof(void*));
-    const Launch run = emulated.launch(c.texts[i]);
+    const Launch run = emulated.launch(c.sources[i]);
     run(arguments.data(), static_cast<int>(launch.blocks), launch.lanes, launch.rows, false);
-    if (launch.finish_blocks > 0)
-      run(arguments.data(), static_cast<int>(launch.finish_blocks), launch.lanes, launch.rows, true);
+    if (launch.combine_blocks > 0)
+      run(arguments.data(), static_cast<int>(launch.combine_blocks), launch.lanes, launch.rows, true);
   }
   for (size_t i = 0; i < results.size(); ++i) {
     if (out[i] != results[i].raw()) std::memcpy(results[i].raw(), out[i], results[i].bytes());
@@ -110,16 +111,16 @@ std::vector<TestTensor> run(const Emulated& emulated, const Case& c, std::vector
   return results;
 }
 
-TEST(CudaMapText, AgreesWithTheReference) {
+TEST(CudaMapCodegen, AgreesWithTheReference) {
   Emulated emulated;
   std::vector<Case> cases;
   for (uint64_t seed = 0; seed < 120; ++seed) {
     Case c{MapGenerator(seed), MapCase(), {}, {}};
     c.map = c.generator.make();
-    ASSERT_EQ(cuda::refuse_map_text(c.map.instance()), "");
-    // Few multiprocessors keep sums whole, many cut them into parts.
+    ASSERT_EQ(cuda::refuse_generated_map(c.map.instance()), "");
+    // With one multiprocessor, reductions have one part; with many, several.
     c.launches = cuda::map_launches(c.map.instance(), seed % 2 == 0 ? 1 : 200);
-    for (const cuda::MapLaunch& launch : c.launches) c.texts.push_back(emulated.add(launch.text));
+    for (const cuda::MapLaunch& launch : c.launches) c.sources.push_back(emulated.add(launch.source));
     cases.push_back(std::move(c));
   }
   emulated.build();
@@ -127,7 +128,7 @@ TEST(CudaMapText, AgreesWithTheReference) {
   int parted = 0;
   for (size_t seed = 0; seed < cases.size(); ++seed) {
     const Case& c = cases[seed];
-    for (const cuda::MapLaunch& launch : c.launches) parted += launch.finish_blocks > 0;
+    for (const cuda::MapLaunch& launch : c.launches) parted += launch.combine_blocks > 0;
     std::vector<TestTensor> operands;
     for (size_t i = 0; i < c.map.inputs.size(); ++i) operands.push_back(random_tensor(c.map.inputs[i], seed + i));
     const auto expected = run_reference(c.map, operands, seed);
@@ -137,14 +138,14 @@ TEST(CudaMapText, AgreesWithTheReference) {
   EXPECT_GT(parted, 0);
 }
 
-// A gradient of batch norm, in place: sums of g and of g * (x - mean) over all axes but one, and g * scale, of numbers
-// whose sums floats hold exactly.
+// A gradient of batch norm, in place: sums of g and of g * (x - mean) over all axes but one, and g * scale. The sums of
+// its values are exact in f32.
 struct GradientCase {
   Shape shape;
   MemoryFormat order;
   DType dtype;
   bool whole;            // sums over all axes
-  const char* expected;  // in the text: the width and the groups in flight
+  const char* expected;  // in the source: the vector width and the groups in flight
   int lanes;
 
   Case make(int multiprocessors) const {
@@ -166,14 +167,14 @@ struct GradientCase {
   }
 };
 
-// Indices of 32 bits where all offsets fit with room for the steps of a grid, else of 64.
-TEST(CudaMapText, IndicesAreAsWideAsOffsetsNeed) {
+// Indices have 32 bits if all offsets and a grid stride fit, otherwise 64 bits.
+TEST(CudaMapCodegen, IndicesAreAsWideAsOffsetsNeed) {
   const auto index_of = [](const Shape& domain, const Shape& operand) {
     MapCase c;
     c.op.kind = OpKind::kMap;
     c.op.attributes = MapBody{domain, {{Fn::kInput, 0}}, {{0, Reduction::kMax, {1}}}, {}, {}};
     const OpInstance instance{&c.op, {TensorDesc{operand}}, {TensorDesc{Shape{domain[0], 1}}}};
-    const std::string text = cuda::map_launches(instance, 132)[0].text;
+    const std::string text = cuda::map_launches(instance, 132)[0].source;
     const size_t at = text.find("typedef ");
     return text.substr(at + 8, text.find(" Index;") - at - 8);
   };
@@ -183,7 +184,7 @@ TEST(CudaMapText, IndicesAreAsWideAsOffsetsNeed) {
   EXPECT_EQ(index_of({1 << 20, 1 << 20}, {1, 1 << 20}), "long long");
 }
 
-TEST(CudaMapText, LargeSumsAreExactAndDoNotReadWhatTheyOverwrite) {
+TEST(CudaMapCodegen, LargeSumsAreExactAndDoNotReadWhatTheyOverwrite) {
   constexpr MemoryFormat kRows = MemoryFormat::kRowMajor, kLast = MemoryFormat::kChannelsLast;
   const std::vector<GradientCase> kinds = {
       {{4, 64, 20, 21}, kLast, DType::kF32, false, "WIDTH = 4, RESULTS = 4, FLIGHT = 4", 16},
@@ -203,10 +204,10 @@ TEST(CudaMapText, LargeSumsAreExactAndDoNotReadWhatTheyOverwrite) {
       cases.push_back(kind.make(multiprocessors));
       Case& c = cases.back();
       ASSERT_EQ(c.launches.size(), 1u);
-      EXPECT_NE(c.launches[0].text.find(kind.expected), std::string::npos)
+      EXPECT_NE(c.launches[0].source.find(kind.expected), std::string::npos)
           << kind.shape.text() << " not " << kind.expected;
       EXPECT_EQ(c.launches[0].lanes, kind.lanes) << kind.shape.text();
-      c.texts.push_back(emulated.add(c.launches[0].text));
+      c.sources.push_back(emulated.add(c.launches[0].source));
     }
   }
   emulated.build();

@@ -1,0 +1,46 @@
+// A kernel that runs on the addresses of its last bind.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "runtime/device.h"
+
+namespace trainer {
+
+class BoundKernel : public Kernel {
+ public:
+  explicit BoundKernel(const OpInstance& instance)
+      : inputs_(instance.inputs.size()), outputs_(instance.outputs.size()) {}
+
+  void bind(std::span<void* const> inputs, std::span<void* const> outputs, void* workspace) override {
+    for (size_t i = 0; i < inputs_.size(); ++i) inputs_[i] = inputs[i];
+    for (size_t i = 0; i < outputs_.size(); ++i) outputs_[i] = outputs[i];
+    workspace_ = static_cast<std::byte*>(workspace);
+  }
+
+ protected:
+  template <typename T = float>
+  const T* input(size_t i) const {
+    return static_cast<const T*>(inputs_[i]);
+  }
+  // nullptr if the op has no i-th input.
+  const float* optional_input(size_t i) const { return i < inputs_.size() ? input(i) : nullptr; }
+  template <typename T = float>
+  T* output(size_t i) const {
+    return static_cast<T*>(outputs_[i]);
+  }
+  std::byte* workspace() const { return workspace_; }
+  size_t input_count() const { return inputs_.size(); }
+
+ private:
+  std::vector<void*> inputs_, outputs_;
+  std::byte* workspace_ = nullptr;
+};
+
+// The smallest multiple of `alignment` that holds `bytes`.
+constexpr int64_t align_up(int64_t bytes, int64_t alignment) { return (bytes + alignment - 1) / alignment * alignment; }
+
+}  // namespace trainer
