@@ -5,12 +5,13 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 2
 passed=0 failed=0
 # Room: the rooms it may include besides its own.
 declare -A below=(
-  [base]="" [gpus]="base" [tensor]="base" [formats]="tensor base" [config]="formats tensor base" [ops]="config formats tensor base"
+  [base]="trainer" [gpus]="base" [tensor]="base" [formats]="tensor base" [config]="formats tensor base" [ops]="config formats tensor base"
   [layers]="ops config formats tensor base" [runtime]="ops config formats tensor base"
   [lowering]="layers ops config formats tensor base" [compile]="runtime ops config formats tensor base"
-  [data]="layers ops config formats tensor base" [report]="config formats tensor base"
-  [session]="report compile data lowering layers runtime ops config formats tensor base"
+  [data]="layers ops config formats tensor base" [report]="trainer config formats tensor base"
+  [session]="gpus report compile data lowering layers runtime ops config formats tensor base"
   [train]="session report compile data lowering layers runtime ops config formats tensor base"
+  [api]="trainer train gpus session report compile data lowering layers runtime ops config formats tensor base"
   [cli]="gpus train session report compile data lowering layers runtime ops config formats tensor base"
   [device]="runtime ops config formats tensor base")
 # Header: the folders that may include it.
@@ -41,9 +42,11 @@ report rooms_of_the_table "$(diff <(rooms "${!below[@]}") <(echo "$folders"))"
 report rooms_of_the_picture "$(diff <(rooms "${!line[@]}") <(echo "$folders"))"
 report order_of_the_picture "$(for room in "${!below[@]}"; do
   for lower in ${below[$room]}; do
-    [ "${line[$lower]:-0}" -gt "${line[$room]:-0}" ] || echo "docs/architecture.md: $lower is not below $room"
+    [ $lower = trainer ] || [ "${line[$lower]:-0}" -gt "${line[$room]:-0}" ] || echo "docs/architecture.md: $lower is not below $room"
   done; done)"
-report opening_comments "$(find src tests -name '*.cc' -o -name '*.h' -o -name '*.cu' | while read -r file; do
-  [ "$(head -c 2 "$file")" = // ] || echo "$file does not open with a comment"; done)"
+report public_headers "$(grep -nE '^ *# *include "' include/trainer/*.h | grep -v 'include "trainer/'
+  grep -nE '^ *# *include <[^>]*[./][^>]*>' include/trainer/*.h | grep -vE '<std(def|int)\.h>')"
+report opening_comments "$(find include src tests -name '*.cc' -o -name '*.h' -o -name '*.cu' | while read -r file; do
+  [[ $(head -c 2 "$file") == /[/*] ]] || echo "$file does not open with a comment"; done)"
 echo "$passed passed, $failed failed"
 [ $failed -eq 0 ]

@@ -5,7 +5,8 @@
 #
 #   bin/trainer   finds lib/ by DT_RPATH. Unlike DT_RUNPATH it also serves the libraries' own dependencies, so that they
 #                 need no path of their own, and it goes before LD_LIBRARY_PATH
-#   lib/          the plugins, and the libraries that program and plugins need beyond the host's libc and libstdc++
+#   lib/          libtrainer.so, the plugins, and the libraries that they need beyond the host's libc and libstdc++
+#   include/      the headers of libtrainer.so (tools/package.cmake)
 #   models/, docs/, README.md, CHANGELOG.md, LICENSE
 #   licences/     which package each library comes from, the packages' copyright files, and what NVIDIA's the plugin holds
 
@@ -20,12 +21,12 @@ endforeach()
 # Linked once more, so that the program in the build folder keeps its own paths. CMake's rewriting of a path while
 # installing would leave an empty entry in that one, for which the loader searches the working folder.
 function(find_in_bundle target name)
-  target_link_options(${target} PRIVATE -Wl,--disable-new-dtags)
   set_target_properties(${target} PROPERTIES
     OUTPUT_NAME ${name} RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bundled
     BUILD_WITH_INSTALL_RPATH ON INSTALL_RPATH "\$ORIGIN/../lib")
 endfunction()
 trainer_executable(trainer_bundled src/cli/main.cc)
+target_link_libraries(trainer_bundled PRIVATE cli)
 find_in_bundle(trainer_bundled trainer)
 if(BUNDLE_PLUGINS)
   set_target_properties(${BUNDLE_PLUGINS} PROPERTIES BUILD_WITH_INSTALL_RPATH ON INSTALL_RPATH "\$ORIGIN")
@@ -41,7 +42,7 @@ install(CODE [[
                         "${CMAKE_INSTALL_PREFIX}; say which with --prefix /opt/trainer")
   endif()]])
 
-install(TARGETS trainer_bundled RUNTIME DESTINATION bin)
+install(TARGETS trainer_bundled trainer_library RUNTIME DESTINATION bin LIBRARY DESTINATION lib)
 if(BUNDLE_PLUGINS)
   install(TARGETS ${BUNDLE_PLUGINS} LIBRARY DESTINATION lib)
 endif()
@@ -51,6 +52,7 @@ foreach(plugin IN LISTS BUNDLE_PLUGINS)
 endforeach()
 install(CODE "
   set(BUNDLE_PROGRAM \"$<TARGET_FILE:trainer>\")
+  set(BUNDLE_LIBRARY \"$<TARGET_FILE:trainer_library>\")
   set(BUNDLE_PLUGINS \"${plugin_files}\")
   set(BUNDLE_FIRST \"${OPENBLAS_LIBRARY_DIR}\")
   set(CUDA_RUNTIME \"${CUDAToolkit_VERSION}\")")

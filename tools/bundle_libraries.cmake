@@ -1,4 +1,4 @@
-# Run while installing: puts the libraries that BUNDLE_PROGRAM and BUNDLE_PLUGINS need into lib/, each as one file under
+# Run while installing: puts the libraries that BUNDLE_PROGRAM, BUNDLE_LIBRARY and BUNDLE_PLUGINS need into lib/, each as one file under
 # the name that it is asked for by, and their origin and licences into licences/. BUNDLE_FIRST: the folder that the
 # program looks into before the system's. CUDA_RUNTIME: the version of the one that the plugins hold.
 
@@ -7,11 +7,12 @@
 set(of_the_host "^lib(c|m|mvec|dl|rt|pthread|resolv|util|stdc[+][+]|gcc_s)[.]so" "^ld-linux" "^linux-vdso")
 file(GET_RUNTIME_DEPENDENCIES
   EXECUTABLES ${BUNDLE_PROGRAM}
+  LIBRARIES ${BUNDLE_LIBRARY}
   MODULES ${BUNDLE_PLUGINS}
   RESOLVED_DEPENDENCIES_VAR libraries
   UNRESOLVED_DEPENDENCIES_VAR missing
   CONFLICTING_DEPENDENCIES_PREFIX conflict
-  PRE_EXCLUDE_REGEXES ${of_the_host})
+  PRE_EXCLUDE_REGEXES ${of_the_host} "^libtrainer[.]so")
 if(missing)
   message(FATAL_ERROR "not found: ${missing}")
 endif()

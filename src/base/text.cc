@@ -151,6 +151,14 @@ std::vector<std::string> split(std::string_view text, char separator) {
   }
 }
 
+std::vector<std::string> comma_list(std::string_view text) {
+  std::vector<std::string> out;
+  for (const std::string& part : split(text, ',')) {
+    if (!trim(part).empty()) out.push_back(trim(part));
+  }
+  return out;
+}
+
 std::string trim(std::string_view text) {
   const char* blank = " \t\r\n";
   const size_t begin = text.find_first_not_of(blank);

@@ -31,6 +31,8 @@ bool has_control_characters(std::string_view text);
 std::string printable(std::string_view text, bool lines = false);
 
 std::vector<std::string> split(std::string_view text, char separator);
+// The words of a comma list, blanks around them removed.
+std::vector<std::string> comma_list(std::string_view text);
 std::string trim(std::string_view text);
 
 // Skips the byte order mark that some editors write before UTF-8 text.

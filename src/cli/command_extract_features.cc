@@ -70,16 +70,16 @@ ChosenDevice device_of_words(const std::vector<std::string>& words) {
 int run_extract_features(const Arguments& arguments) {
   const FeatureRequest request = request_of(arguments);
   const std::vector<std::string>& blobs = request.blobs;
-  const ChosenDevice device = device_of_words(request.device);
-
-  const ConfiguredNet configured = net_to_run(arguments, request.model);
-  log_info(device.spec.kind == DeviceSpec::Kind::kCpu ? "Using CPU" : device.use);
-  DeviceSession device_session(device.spec, device_options_of(arguments));
-  NetSession net(*configured.net.net, *configured.net.positions, caffe::TEST, 0, device_session);
-  if (!net.warnings().empty()) log_warning(net.warnings());
-  net.keep_blobs(blobs);
-  add_parameters(net.lowered(), 0, false, device_session.store);
-  load_trained_weights(arguments, request.weights, net.lowered(), device_session.store);
+  OpenNetOptions options;
+  options.device = device_of_words(request.device);
+  options.device_options = device_options_of(arguments);
+  options.weights = request.weights;
+  options.allow_fresh = arguments.get_bool("allow_fresh");
+  options.keep = blobs;
+  ConfiguredNet configured = net_to_run(arguments, request.model);
+  log_info(options.device.spec.kind == DeviceSpec::Kind::kCpu ? "Using CPU" : options.device.use);
+  OpenNet open(std::move(configured), options);
+  NetSession& net = open.session();
 
   std::vector<std::unique_ptr<FeatureFile>> files;
   for (size_t i = 0; i < blobs.size(); ++i)
@@ -91,7 +91,8 @@ int run_extract_features(const Arguments& arguments) {
     signals.throw_if_stopped();
     net.run_next(ProgramKind::kForward);
     for (size_t i = 0; i < blobs.size(); ++i) {
-      net.read_kept(i, &values);
+      values.resize(static_cast<size_t>(net.kept_shape(i).count()));
+      net.read_kept(i, values.data());
       files[i]->append(net.kept_shape(i), values.data());
     }
   }

@@ -28,16 +28,16 @@ int run_test(const Arguments& arguments) {
   if (arguments.text("weights").empty()) throw UsageError("Need model weights to score: --weights=FILE");
   const int iterations = static_cast<int>(arguments.integer("iterations"));
   if (iterations < 1) throw config_error("--iterations is {}; it must be at least 1", iterations);
-  const ConfiguredNet configured = net_to_run(arguments, arguments.text("model"));
-  const ChosenDevice device = device_of(arguments);
-  log_info(device.use);
-
-  DeviceSession device_session(device.spec, device_options_of(arguments));
-  NetSession net(*configured.net.net, *configured.net.positions, caffe::TEST, 0, device_session);
-  if (!net.warnings().empty()) log_warning(net.warnings());
-  add_parameters(net.lowered(), 0, false, device_session.store);
-  load_trained_weights(arguments, arguments.text("weights"), net.lowered(), device_session.store);
-  if (configured.net.net->debug_info()) net.set_debug_log([](const std::string& line) { log_info(line); });
+  ConfiguredNet configured = net_to_run(arguments, arguments.text("model"));
+  OpenNetOptions options;
+  options.device = choose_device(device_request_of(arguments));
+  options.device_options = device_options_of(arguments);
+  options.weights = arguments.text("weights");
+  options.allow_fresh = arguments.get_bool("allow_fresh");
+  log_info(options.device.use);
+  OpenNet open(std::move(configured), options);
+  NetSession& net = open.session();
+  if (open.message().debug_info()) net.set_debug_log([](const std::string& line) { log_info(line); });
   log_info(fmt::format("Running for {} iterations.", iterations));
 
   const Evaluation evaluation = evaluate(

@@ -172,7 +172,7 @@ int run_time(const Arguments& arguments) {
   if (arguments.integer("iterations") < 1) throw config_error("--iterations must be at least 1");
   const caffe::Phase phase = arguments.text("phase") == "TEST" ? caffe::TEST : caffe::TRAIN;
   const ConfiguredNet configured = net_to_look_at(arguments, phase);
-  const ChosenDevice device = device_of(arguments);
+  const ChosenDevice device = choose_device(device_request_of(arguments));
   log_info(device.use);
   DeviceSession device_session(device.spec, device_options_of(arguments));
   Timing(arguments, configured, phase, device_session).run();

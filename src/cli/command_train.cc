@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <csignal>
-#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -13,62 +12,15 @@
 #include "cli/glog_sink.h"
 #include "cli/net_flags.h"
 #include "cli/signals.h"
-#include "config/override.h"
-#include "report/log.h"
 #include "report/terminal_sink.h"
-#include "session/check_nets.h"
-#include "train/configure_training.h"
-#include "train/memory_advice.h"
-#include "train/training.h"
+#include "train/open_training.h"
 
 namespace trainer {
 namespace {
 
-std::vector<std::string> weight_files(const Arguments& arguments, const caffe::SolverParameter& solver) {
-  if (!arguments.text("weights").empty()) return comma_list(arguments.text("weights"));
-  std::vector<std::string> files;
-  if (!arguments.text("snapshot").empty()) return files;
-  for (const std::string& entry : solver.weights()) {
-    for (const std::string& path : comma_list(entry)) files.push_back(path);
-  }
-  return files;
-}
-
 const char* stopping_text(bool live_line) {
   return live_line ? "\r\x1b[KStopping after this iteration; press Ctrl-C again to end at once\n"
                    : "Stopping after this iteration; press Ctrl-C again to end at once\n";
-}
-
-// Throws the mistakes of solver, nets and data sets that a plan for the CPU finds: without a device they come before
-// the device's own error.
-void check_without_device(TrainingFiles files, const TrainingOptions& options) {
-  TrainingOptions plan;
-  plan.plans_only = true;
-  plan.snapshot = options.snapshot;
-  try {
-    const Training checked(std::move(files), plan);
-  } catch (const Error& error) {
-    if (error.code() != ExitCode::kDevice) throw;
-  }
-}
-
-// `configure` reads the files again.
-std::unique_ptr<Training> open_training(TrainingFiles files, const TrainingOptions& options,
-                                        const std::vector<ChosenDevice>& devices,
-                                        const std::function<TrainingFiles()>& configure) {
-  try {
-    return std::make_unique<Training>(std::move(files), options);
-  } catch (const OutOfMemory& error) {
-    std::string advice = memory_advice(configure, options, error);
-    for (const ChosenDevice& device : devices) {
-      if (!device.beside.empty())
-        advice += fmt::format("\n  Other processes use {} as well: {}", device.spec.text(), device.beside);
-    }
-    throw device_error("{}", advice);
-  } catch (const Error& error) {
-    if (error.code() == ExitCode::kDevice) check_without_device(configure(), options);
-    throw;
-  }
 }
 
 bool has_tensor_cores(const Device& device) {
@@ -93,23 +45,6 @@ std::map<int, SignalEffect> signal_effects(const Arguments& arguments) {
   return effects;
 }
 
-// Throws with all problems of the files; those of layers are found by opening the nets.
-TrainingFiles read_files(const Arguments& arguments, Diagnostics* diagnostics) {
-  ConfigureOptions configure;
-  configure.edits = {arguments.texts("set"), arguments.texts("fill")};
-  configure.has_level = arguments.given("level");
-  configure.level = static_cast<int>(arguments.integer("level"));
-  configure.stages = stages_of(arguments);
-  TrainingFiles files = configure_training(arguments.text("solver"), configure, diagnostics);
-  if (diagnostics->has_errors()) {
-    std::vector<FilteredNet> nets = files.tests;
-    nets.push_back(files.train);
-    add_net_problems(nets, {}, diagnostics);
-  }
-  diagnostics->throw_if_errors();
-  return files;
-}
-
 std::string command_line_of(const Arguments& arguments) {
   std::string line = "trainer train --solver=" + arguments.text("solver");
   if (arguments.given("precision")) line += " --precision=" + arguments.text("precision");
@@ -120,53 +55,37 @@ std::string command_line_of(const Arguments& arguments) {
   return line;
 }
 
-TrainingOptions options_of(const Arguments& arguments, const caffe::SolverParameter& solver) {
-  TrainingOptions options;
+TrainingRequest request_of(const Arguments& arguments) {
+  TrainingRequest request{
+      arguments.text("solver"), {}, device_request_of(arguments), arguments.get_bool("scale_batch"), {}};
+  request.configure.edits = {arguments.texts("set"), arguments.texts("fill")};
+  request.configure.has_level = arguments.given("level");
+  request.configure.level = static_cast<int>(arguments.integer("level"));
+  request.configure.stages = stages_of(arguments);
+  TrainingOptions& options = request.options;
   options.device_options = device_options_of(arguments);
   options.memory = memory_of(arguments);
   options.snapshot = arguments.text("snapshot");
-  options.weights = weight_files(arguments, solver);
+  options.weights = comma_list(arguments.text("weights"));
   options.run_folder = arguments.text("run_dir");
   options.new_run_folder = !arguments.given("run_dir");
   options.command_line = command_line_of(arguments);
-  return options;
+  return request;
 }
 
 int run_train(const Arguments& arguments) {
   check_words(arguments);
   const std::map<int, SignalEffect> effects = signal_effects(arguments);
-  Diagnostics diagnostics;
-  TrainingFiles files = read_files(arguments, &diagnostics);
   const bool live_line = can_show_live_line(STDERR_FILENO) && !log_lines_demanded();
   std::optional<QuietLog> quiet_log;
   if (live_line) quiet_log.emplace();
   RunReport report(live_line);
-  if (!diagnostics.list().empty()) report.warning(diagnostics.render());
-
-  TrainingOptions options = options_of(arguments, *files.solver);
-  int parts = 1;
-  const auto configure = [&] {
-    Diagnostics known;
-    TrainingFiles again = read_files(arguments, &known);
-    divide_batches(&again, parts);
-    return again;
-  };
-  std::vector<ChosenDevice> devices;
-  try {
-    devices = devices_of(arguments, *files.solver);
-  } catch (const Error& error) {
-    if (error.code() == ExitCode::kDevice) check_without_device(configure(), options);
-    throw;
-  }
-  options.devices.clear();
-  for (const ChosenDevice& device : devices) options.devices.push_back(device.spec);
-  if (arguments.get_bool("scale_batch")) parts = static_cast<int>(devices.size());
-  divide_batches(&files, parts);
+  TrainingRequest request = request_of(arguments);
 
   std::signal(SIGPIPE, SIG_IGN);  // a closed log pipe must not end the run
   SignalHandlers signals(effects, stopping_text(live_line));
   int stopped_by = 0;
-  options.poll = [&] {
+  request.options.poll = [&] {
     const SignalRequest request = signals.take();
     if (request.stop) {
       stopped_by = request.signal;
@@ -174,11 +93,10 @@ int run_train(const Arguments& arguments) {
     }
     return request.snapshot ? StopRequest::kSnapshot : StopRequest::kNone;
   };
-  for (const ChosenDevice& device : devices) report.note(device.use);
-  const std::unique_ptr<Training> training = open_training(std::move(files), options, devices, configure);
-  if (!arguments.given("precision") && has_tensor_cores(training->device()))
+  const OpenTraining open = open_training(std::move(request), report);
+  if (!arguments.given("precision") && has_tensor_cores(open.training->device()))
     report.note("This GPU has tensor cores: --precision=tf32 or bf16 is usually 3 to 5 times as fast as fp32.");
-  return training->run(report) ? 128 + stopped_by : 0;
+  return open.training->run(report) ? 128 + stopped_by : 0;
 }
 
 REGISTER_COMMAND(

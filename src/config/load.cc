@@ -59,29 +59,37 @@ void copy_positions(const Message& from, const Positions& source, const Message&
   }
 }
 
+bool read_source(const PrototxtSource& source, const SourcePosition& named_at, std::string* text,
+                 Diagnostics* diagnostics) {
+  if (!source.text) return read_text_file(source.path, named_at, text, diagnostics);
+  *text = *source.text;
+  return true;
+}
+
 }  // namespace
 
-std::unique_ptr<NetFile> load_net(const std::string& path, Diagnostics* diagnostics, const SourcePosition& named_at) {
+std::unique_ptr<NetFile> load_net(const PrototxtSource& source, Diagnostics* diagnostics,
+                                  const SourcePosition& named_at) {
   std::string text;
-  if (!read_text_file(path, named_at, &text, diagnostics)) return nullptr;
+  if (!read_source(source, named_at, &text, diagnostics)) return nullptr;
   auto file = std::make_unique<NetFile>();
-  file->path = path;
+  file->path = source.path;
   file->net = std::make_unique<caffe::NetParameter>();
-  file->complete = parse_prototxt(text, path, file->net.get(), &file->positions, diagnostics);
+  file->complete = parse_prototxt(text, source.path, file->net.get(), &file->positions, diagnostics);
   if (!file->positions.faulty(*file->net)) upgrade(file.get(), diagnostics);
   return file;
 }
 
-std::unique_ptr<SolverFile> load_solver(const std::string& path, Diagnostics* diagnostics, bool complete_prefix) {
+std::unique_ptr<SolverFile> load_solver(const PrototxtSource& source, Diagnostics* diagnostics, bool complete_prefix) {
   std::string text;
-  if (!read_text_file(path, {}, &text, diagnostics)) return nullptr;
+  if (!read_source(source, {}, &text, diagnostics)) return nullptr;
   auto file = std::make_unique<SolverFile>();
-  file->path = path;
+  file->path = source.path;
   file->solver = std::make_unique<caffe::SolverParameter>();
-  file->complete = parse_prototxt(text, path, file->solver.get(), &file->positions, diagnostics);
+  file->complete = parse_prototxt(text, source.path, file->solver.get(), &file->positions, diagnostics);
   if (file->complete) {
     SolverFile* raw = file.get();
-    upgrade_solver(file->solver.get(), complete_prefix ? path : "",
+    upgrade_solver(file->solver.get(), complete_prefix && !source.text ? source.path : "",
                    note_into(file->positions, &file->notes, diagnostics),
                    [raw](const ValuePlace& from, const ValuePlace& to) { raw->positions.move(from, to); });
   }

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "config/diagnostics.h"
@@ -27,12 +29,22 @@ struct SolverFile {
   std::vector<std::string> notes;
 };
 
+// A prototxt: a file, or a text and the name that messages give it.
+struct PrototxtSource {
+  PrototxtSource(const char* path) : path(path) {}
+  PrototxtSource(std::string path, std::optional<std::string> text = std::nullopt)
+      : path(std::move(path)), text(std::move(text)) {}
+  std::string path;
+  std::optional<std::string> text;
+};
+
 // Reports errors to `diagnostics`. Returns null if the file cannot be read at all, otherwise everything that could be
 // parsed. `named_at` is the position that names the file; empty for the command line.
-std::unique_ptr<NetFile> load_net(const std::string& path, Diagnostics* diagnostics,
+std::unique_ptr<NetFile> load_net(const PrototxtSource& source, Diagnostics* diagnostics,
                                   const SourcePosition& named_at = {});
-// If `complete_prefix` is false, snapshot_prefix stays as it is in the file.
-std::unique_ptr<SolverFile> load_solver(const std::string& path, Diagnostics* diagnostics, bool complete_prefix = true);
+// If `complete_prefix` is false, and for a text, snapshot_prefix stays as it is written.
+std::unique_ptr<SolverFile> load_solver(const PrototxtSource& source, Diagnostics* diagnostics,
+                                        bool complete_prefix = true);
 
 // Copies a net that is written inside a solver, with its positions.
 std::unique_ptr<NetFile> inline_net_file(const caffe::NetParameter& net, const SolverFile& solver,

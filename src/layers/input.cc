@@ -1,4 +1,4 @@
-// Input: tops of given shapes that the user of the program fills. No bottoms.
+// Input: tops of given shapes, which the caller of the library fills. No bottoms.
 #include "layers/layer.h"
 #include "layers/shared/given_shape.h"
 
@@ -6,6 +6,11 @@ namespace trainer {
 namespace {
 
 void lower(LayerContext& context) {
+  if (context.knows_source_shapes()) {
+    const std::vector<Shape> shapes = context.source_shapes();
+    for (int i = 0; i < context.tops(); ++i) context.set_top(i, context.source(i, shapes[static_cast<size_t>(i)]));
+    return;
+  }
   const caffe::InputParameter& param = context.param().input_param();
   if (param.shape_size() != 1 && param.shape_size() != context.tops())
     context.fail("input_param", fmt::format("{} shapes for {} tops", param.shape_size(), context.tops()),

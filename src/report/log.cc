@@ -14,9 +14,13 @@ namespace trainer {
 namespace {
 
 // One list for the process: a line has no owner that could pass the sinks on to every thread.
+struct Attached {
+  LogSink* sink;
+  int thread;  // whose lines it receives; 0: those of all threads
+};
 struct Sinks {
   std::mutex mutex;
-  std::vector<LogSink*> list;
+  std::vector<Attached> list;
 };
 Sinks& sinks() {
   static Sinks instance;
@@ -26,8 +30,15 @@ Sinks& sinks() {
 void write(LogSeverity severity, std::string_view text, const char* file, int line) {
   const std::string shown = printable(text, true);
   const LogRecord made{severity, shown, file, line, std::chrono::system_clock::now(), gettid()};
-  const std::lock_guard<std::mutex> lock(sinks().mutex);
-  for (LogSink* sink : sinks().list) sink->write(made);
+  LogSink* of_this_thread = nullptr;  // the one attached last
+  {
+    const std::lock_guard<std::mutex> lock(sinks().mutex);
+    for (const Attached& attached : sinks().list) {
+      if (attached.thread == 0) attached.sink->write(made);
+      if (attached.thread == made.thread) of_this_thread = attached.sink;
+    }
+  }
+  if (of_this_thread != nullptr) of_this_thread->write(made);
 }
 
 std::string output_line(const char* split, int index, std::string_view name, double value, double weight) {
@@ -41,15 +52,16 @@ std::string output_line(const char* split, int index, std::string_view name, dou
 
 }  // namespace
 
-LogAttachment::LogAttachment(LogSink& sink) : sink_(sink) {
+LogAttachment::LogAttachment(LogSink& sink, LogSource source) : sink_(sink) {
   const std::lock_guard<std::mutex> lock(sinks().mutex);
-  sinks().list.push_back(&sink);
+  sinks().list.push_back({&sink, source == LogSource::kThisThread ? gettid() : 0});
 }
 
 LogAttachment::~LogAttachment() {
   const std::lock_guard<std::mutex> lock(sinks().mutex);
-  std::vector<LogSink*>& list = sinks().list;
-  list.erase(std::find(list.begin(), list.end(), &sink_));
+  std::vector<Attached>& list = sinks().list;
+  list.erase(
+      std::find_if(list.begin(), list.end(), [this](const Attached& attached) { return attached.sink == &sink_; }));
 }
 
 void log_info(std::string_view text, const char* file, int line) { write(LogSeverity::kInfo, text, file, line); }

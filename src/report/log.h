@@ -23,19 +23,22 @@ struct LogRecord {
   int thread;  // as gettid() numbers it
 };
 
-// Receives every line that is logged while it is attached.
+// Receives lines that are logged while it is attached.
 class LogSink {
  public:
   virtual ~LogSink() = default;
-  // Called by the thread that logs, for one line at a time. Must not log.
+  // Called by the thread that logs. A sink of all threads gets one line at a time and must not log.
   virtual void write(const LogRecord& line) = 0;
 };
 
-// Attaches a sink to the log for its own lifetime. Any thread may attach and detach; once the destructor returns, the
-// sink is not called again.
+// The lines that a sink receives. Of several sinks of one thread only the one attached last receives them.
+enum class LogSource : uint8_t { kAllThreads, kThisThread };
+
+// Attaches a sink to the log for its own lifetime. Any thread may attach and detach a sink of all threads; once the
+// destructor returns, the sink is not called again.
 class LogAttachment {
  public:
-  explicit LogAttachment(LogSink& sink);
+  explicit LogAttachment(LogSink& sink, LogSource source = LogSource::kAllThreads);
   ~LogAttachment();
   LogAttachment(const LogAttachment&) = delete;
   LogAttachment& operator=(const LogAttachment&) = delete;

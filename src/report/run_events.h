@@ -2,18 +2,12 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
-namespace trainer {
+#include "trainer/events.h"
 
-// One element of a net output. `loss_weight` 0: not a loss.
-struct OutputValue {
-  std::string name;
-  double value = 0;
-  double loss_weight = 0;
-};
+namespace trainer {
 
 struct RunInfo {
   std::string net_name;
@@ -28,14 +22,6 @@ struct RunInfo {
   int64_t display = 0;               // iterations between train_display calls; 0: none
   int64_t images_per_iteration = 0;  // batch times iter_size; 0 if unknown
   int64_t images_per_epoch = 0;      // records of the data set; 0 if unknown
-};
-
-// Sent after every iteration, so it must be cheap: most receivers only check the clock.
-struct StepProgress {
-  int64_t iteration = 0;  // iterations done
-  double loss = 0;        // smoothed
-  double learning_rate = 0;
-  double data_wait_seconds = 0;  // time spent waiting for data since the start of the run
 };
 
 // Sent at each displayed iteration, before its update.
@@ -53,21 +39,6 @@ struct TrainPace {
   double iterations_per_second = 0;
   double images_per_second = 0;  // 0 if unknown
   double data_wait_share = 0;    // 0 to 1
-};
-
-struct TestResult {
-  int64_t iteration = 0;
-  int net = 0;                       // which test net
-  std::optional<double> loss;        // mean total loss, if test_compute_loss is set
-  std::vector<OutputValue> outputs;  // means over the test
-  int64_t images = 0;                // 0 if unknown
-};
-
-struct SnapshotFiles {
-  int64_t iteration = 0;
-  std::string weights;
-  std::string state;
-  bool hdf5 = false;
 };
 
 struct RunEnd {

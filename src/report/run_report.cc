@@ -22,6 +22,8 @@ RunReport::RunReport(bool live_line) {
   if (live_line) sinks_.push_back(std::make_unique<TerminalSink>(STDERR_FILENO));
 }
 
+RunReport::RunReport(std::unique_ptr<RunSink> sink) : RunReport() { sinks_.push_back(std::move(sink)); }
+
 RunReport::~RunReport() = default;
 
 void RunReport::note(const std::string& text) {

@@ -17,6 +17,8 @@ class RunReport {
  public:
   // `live_line`: show a live line on the standard error.
   explicit RunReport(bool live_line = false);
+  // Passes the events on to this sink as well.
+  explicit RunReport(std::unique_ptr<RunSink> sink);
   ~RunReport();
   RunReport(const RunReport&) = delete;
   RunReport& operator=(const RunReport&) = delete;

@@ -1,5 +1,6 @@
 // Opens devices; the only file that includes a device.
 #include <dlfcn.h>
+#include <fmt/ranges.h>
 
 #include <filesystem>
 #include <vector>
@@ -23,30 +24,37 @@ struct Plugin {
   OpenCudaLibraries open_libraries = nullptr;
 };
 
-// Looks beside the program, then in the lib folder beside its folder. Never closes the plugin: the driver keeps
-// threads.
+fs::path library_folder() {
+  Dl_info library{};
+  std::error_code ignored;
+  dladdr(reinterpret_cast<void*>(&library_folder), &library);
+  return library.dli_fname == nullptr ? fs::path() : fs::canonical(fs::path(library.dli_fname).parent_path(), ignored);
+}
+
+// Looks beside the program, then beside libtrainer.so. Never closes the plugin: the driver keeps threads.
 Plugin open_plugin() {
   std::error_code ignored;
   const fs::path program = fs::read_symlink("/proc/self/exe", ignored).parent_path();
-  const std::vector<fs::path> places = {program / kPlugin, program.parent_path() / "lib" / kPlugin};
-  for (const fs::path& place : places) {
+  std::vector<std::string> places = {program / kPlugin, library_folder() / kPlugin};
+  if (places[0] == places[1]) places.pop_back();
+  for (const std::string& place : places) {
     if (!fs::exists(place, ignored)) continue;
     void* library = dlopen(place.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (library == nullptr) {
       const char* reason = dlerror();
       throw device_error("the CUDA device cannot be loaded: {}. Run on the CPU with --cpu",
-                         reason == nullptr ? place.string() : reason);
+                         reason == nullptr ? place : reason);
     }
     const Plugin plugin = {reinterpret_cast<OpenCudaDevice>(dlsym(library, "trainer_open_cuda_device")),
                            reinterpret_cast<OpenCudaLibraries>(dlsym(library, "trainer_open_cuda_libraries"))};
     if (plugin.open_device == nullptr || plugin.open_libraries == nullptr)
-      throw device_error("{} is not the CUDA device of this program", place.string());
+      throw device_error("{} is not the CUDA device of this program", place);
     return plugin;
   }
   throw device_error(
-      "this installation has no CUDA device: neither {} nor {} exists. Run on the CPU: with --cpu and without --gpu, "
-      "or with CPU in place of GPU",
-      places[0].string(), places[1].string());
+      "this installation has no CUDA device: there is no {}. Run on the CPU: with --cpu and without --gpu, or with CPU "
+      "in place of GPU",
+      fmt::join(places, " and no "));
 }
 
 const Plugin& plugin() {

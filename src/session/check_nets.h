@@ -6,7 +6,7 @@
 
 #include "config/diagnostics.h"
 #include "session/configure_net.h"
-#include "session/data_layers.h"
+#include "session/net_session.h"
 
 namespace trainer {
 
@@ -24,6 +24,7 @@ class NetProblems {
 };
 
 // Adds to a listing with errors the problems found by opening each net. Skips layers with mistakes in their text.
-void add_net_problems(const std::vector<FilteredNet>& nets, const GivenShapes& given, Diagnostics* diagnostics);
+void add_net_problems(const std::vector<FilteredNet>& nets, const GivenShapes& given, Diagnostics* diagnostics,
+                      InputUse inputs = InputUse::kZeros);
 
 }  // namespace trainer

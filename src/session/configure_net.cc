@@ -51,6 +51,14 @@ std::vector<FilteredNet> filter_nets(std::vector<LoadedNet> loaded, const Edits&
   return nets;
 }
 
+caffe::NetState requested_state(caffe::Phase phase, std::optional<int> level, const std::vector<std::string>& stages) {
+  caffe::NetState state;
+  state.set_phase(phase);
+  if (level) state.set_level(*level);
+  for (const std::string& stage : stages) state.add_stage(stage);
+  return state;
+}
+
 caffe::NetState starting_state(caffe::Phase phase, const caffe::NetParameter& net) {
   caffe::NetState state;
   state.set_phase(phase);
@@ -58,9 +66,9 @@ caffe::NetState starting_state(caffe::Phase phase, const caffe::NetParameter& ne
   return state;
 }
 
-FilteredNet configure_net(const std::string& path, const caffe::NetState& state, const Edits& edits,
+FilteredNet configure_net(const PrototxtSource& source, const caffe::NetState& state, const Edits& edits,
                           std::unique_ptr<NetFile>* file, Diagnostics* diagnostics) {
-  std::unique_ptr<NetFile> net = load_net(path, diagnostics);
+  std::unique_ptr<NetFile> net = load_net(source, diagnostics);
   if (net == nullptr) return {};
   for (const std::string& assignment : edits.overrides)
     apply_net_override(assignment, net->net.get(), &net->positions, diagnostics);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,9 @@ struct FilteredNet {
   caffe::NetState state;
 };
 
+// The state that a user asks for.
+caffe::NetState requested_state(caffe::Phase phase, std::optional<int> level, const std::vector<std::string>& stages);
+
 // The state of a net in this phase, with the net's own `state` merged in.
 caffe::NetState starting_state(caffe::Phase phase, const caffe::NetParameter& net);
 
@@ -37,7 +41,7 @@ std::vector<FilteredNet> filter_nets(std::vector<LoadedNet> loaded, const Edits&
                                      std::vector<std::unique_ptr<NetFile>>* files, Diagnostics* diagnostics);
 
 // Reads one net file and filters it. `*file` owns the result.
-FilteredNet configure_net(const std::string& path, const caffe::NetState& state, const Edits& edits,
+FilteredNet configure_net(const PrototxtSource& source, const caffe::NetState& state, const Edits& edits,
                           std::unique_ptr<NetFile>* file, Diagnostics* diagnostics);
 
 }  // namespace trainer

@@ -38,8 +38,9 @@ int add_result(Module& module, Value value) {
 
 }  // namespace
 
-NetPrograms::NetPrograms(const NetInPhase& net, DataLayers& data, const CarriedStates& carried, Diagnostics* problems)
-    : net_(net), data_(data), carried_(carried), warnings_(*problems) {
+NetPrograms::NetPrograms(const NetInPhase& net, DataLayers& data, const InputArrays& inputs,
+                         const CarriedStates& carried, Diagnostics* problems)
+    : net_(net), data_(data), inputs_(inputs), carried_(carried), warnings_(*problems) {
   lowered_ = lower(ProgramKind::kForward, data.next_shapes(), {}, problems);
 }
 
@@ -51,7 +52,10 @@ std::unique_ptr<LoweredNet> NetPrograms::lower(ProgramKind kind, const std::vect
   options.phase = net_.phase;
   options.seed = net_.seed;
   options.extents = extents;
-  options.source_shapes = [&](const caffe::LayerParameter& layer) { return data_.shapes_of(layer, shapes); };
+  options.source_shapes = [&](const caffe::LayerParameter& layer) {
+    const std::vector<Shape> of_arrays = inputs_.shapes_of(layer);
+    return of_arrays.empty() ? data_.shapes_of(layer, shapes) : of_arrays;
+  };
   std::unique_ptr<LoweredNet> net = lower_net(net_.net, net_.positions, options, problems);
   problems->throw_if_errors();
   return net;
@@ -99,13 +103,16 @@ std::shared_ptr<NetProgram> NetPrograms::use(std::list<std::shared_ptr<NetProgra
 
 std::shared_ptr<NetProgram> NetPrograms::next(ProgramKind kind) {
   const auto known = std::find_if(programs_.begin(), programs_.end(), [&](const auto& program) {
-    return program->kind == kind && program->extents.empty() && data_.next_has(program->shapes);
+    return program->kind == kind && program->extents.empty() && data_.next_has(program->shapes) &&
+           inputs_.fit(program->shapes);
   });
   return known == programs_.end() ? get_or_compile(kind, data_.next_shapes(), {}) : use(known);
 }
 
-std::shared_ptr<NetProgram> NetPrograms::get_or_compile(ProgramKind kind, const std::vector<Shape>& shapes,
+std::shared_ptr<NetProgram> NetPrograms::get_or_compile(ProgramKind kind, const std::vector<Shape>& data_shapes,
                                                         const std::vector<int64_t>& extents) {
+  std::vector<Shape> shapes = data_shapes;
+  for (const Shape& shape : inputs_.shapes()) shapes.push_back(shape);
   const auto known = std::find_if(programs_.begin(), programs_.end(), [&](const auto& program) {
     return program->kind == kind && program->shapes == shapes && program->extents == extents;
   });
@@ -153,10 +160,11 @@ void NetPrograms::bind_inputs(NetProgram& made) const {
   for (size_t i = 0; i < made.program->sources.size(); ++i) {
     const SourceInfo& source = made.program->sources[i];
     if (data_.gives(source) || source.value < 0) continue;
+    if (inputs_.fills(source) && net_.device_session.device->is_host()) continue;
     const TensorDesc& desc = made.program->values[static_cast<size_t>(source.value)].desc;
-    made.inputs.push_back(
-        std::make_unique<DeviceBlock>(*net_.device_session.device, std::max<int64_t>(desc.bytes(), 1)));
-    made.program->set_source(static_cast<int>(i), made.inputs.back()->data());
+    auto block = std::make_unique<DeviceBlock>(*net_.device_session.device, std::max<int64_t>(desc.bytes(), 1));
+    made.program->set_source(static_cast<int>(i), block->data());
+    made.inputs[static_cast<int>(i)] = std::move(block);
   }
 }
 
@@ -176,6 +184,7 @@ NetProgram NetPrograms::compile_program(ProgramKind kind, const std::vector<Shap
     state.name = carried_.stored_name(state.name, state.shape);
   }
   data_.settle_orders(graph);
+  inputs_.settle_orders(graph);
 
   Module module;
   std::vector<int> read_each_pass;

@@ -13,6 +13,7 @@
 #include "session/carried_states.h"
 #include "session/data_layers.h"
 #include "session/debug_info.h"
+#include "session/input_arrays.h"
 
 namespace trainer {
 
@@ -26,7 +27,7 @@ inline bool makes_gradients(ProgramKind kind) {
 
 struct NetProgram {
   ProgramKind kind{};
-  std::vector<Shape> shapes;     // of the streams' tops
+  std::vector<Shape> shapes;     // of the streams' tops, then of the input arrays
   std::vector<int64_t> extents;  // that depend on data; empty if the net has none, or for the largest ones
   std::unique_ptr<Program> program;
   // The host reads these after each pass: the loss, if there is one, then the number of bad labels of each consumer. A
@@ -37,16 +38,19 @@ struct NetProgram {
   // Of kForward, kTrain and kAccumulate: the numbers above and, if they are few, the outputs.
   std::unique_ptr<AsyncResults> async_results;
   bool sends_outputs = false;
-  std::vector<std::unique_ptr<DeviceBlock>> inputs;  // zeros for Input layers
-  std::map<std::string, Shape> carried;              // shapes of the carried states, by name
-  DebugInfo debug_info;                              // of the debug kinds
+  // Memory of sources that neither a stream nor an array of the host provides, by their index: zeros, or copies of
+  // arrays.
+  std::map<int, std::unique_ptr<DeviceBlock>> inputs;
+  std::map<std::string, Shape> carried;  // shapes of the carried states, by name
+  DebugInfo debug_info;                  // of the debug kinds
 };
 
 class NetPrograms {
  public:
   // Lowers the net for the shapes of the first batch. Throws with all problems found, and with those of the data layers
   // that `problems` holds; warnings are added to it.
-  NetPrograms(const NetInPhase& net, DataLayers& data, const CarriedStates& carried, Diagnostics* problems);
+  NetPrograms(const NetInPhase& net, DataLayers& data, const InputArrays& inputs, const CarriedStates& carried,
+              Diagnostics* problems);
 
   // For the first batch.
   const LoweredNet& lowered() const { return *lowered_; }
@@ -59,7 +63,8 @@ class NetPrograms {
   // The program for the next batch, with data-dependent extents at their largest.
   std::shared_ptr<NetProgram> next(ProgramKind kind);
   // Keeps the programs used last and compiles the others again. The first program starts the data streams.
-  std::shared_ptr<NetProgram> get_or_compile(ProgramKind kind, const std::vector<Shape>& shapes,
+  // `data_shapes`: of the streams' tops.
+  std::shared_ptr<NetProgram> get_or_compile(ProgramKind kind, const std::vector<Shape>& data_shapes,
                                              const std::vector<int64_t>& extents);
   // A program of the same kind and shapes with one step for each op of the graph.
   NetProgram unfused(const NetProgram& program);
@@ -83,6 +88,7 @@ class NetPrograms {
 
   const NetInPhase net_;
   DataLayers& data_;
+  const InputArrays& inputs_;
   const CarriedStates& carried_;
   Diagnostics& warnings_;
   std::unique_ptr<LoweredNet> lowered_;

@@ -20,11 +20,12 @@ ProgramKind debug_kind(ProgramKind kind) {
 }  // namespace
 
 NetSession::NetSession(const caffe::NetParameter& net, const Positions& positions, caffe::Phase phase, uint64_t seed,
-                       DeviceSession& device_session, GivenShapes given)
+                       DeviceSession& device_session, GivenShapes given, InputUse use)
     : net_{net, positions, phase, seed, device_session},
       carried_(device_session),
+      inputs_(use == InputUse::kArrays ? InputArrays(net, &given) : InputArrays()),
       data_(net_, std::move(given), &warnings_),
-      programs_(net_, data_, carried_, &warnings_) {}
+      programs_(net_, data_, inputs_, carried_, &warnings_) {}
 
 int64_t NetSession::batch_size() const {
   if (const int64_t most = data_.batch_size(); most > 0) return most;
@@ -45,12 +46,17 @@ uint64_t NetSession::pass_number() const {
   return passes_ + (net_.phase == caffe::TRAIN ? static_cast<uint64_t>(net_.device_session.rank) : 0);
 }
 
+void NetSession::hand_batch_to(NetProgram& program) const {
+  data_.hand_to(*program.program);
+  inputs_.hand_to(program, *net_.device_session.device);
+}
+
 std::shared_ptr<NetProgram> NetSession::program_for_data(ProgramKind kind) {
   std::vector<int64_t> extents;
   for (const DataExtent& extent : lowered().data_extents) {
     const std::shared_ptr<NetProgram> counting =
         programs_.get_or_compile(ProgramKind::kExtent, data_.shapes(), extents);
-    data_.hand_to(*counting->program);
+    hand_batch_to(*counting);
     counting->program->run({pass_number()});
     float count = 0;
     counting->program->read_result(0, &count);
@@ -67,7 +73,7 @@ std::shared_ptr<NetProgram> NetSession::program_for_data(ProgramKind kind) {
 // Runs before the pass, which changes the states.
 void NetSession::log_debug_info(ProgramKind kind) {
   const std::shared_ptr<NetProgram> debug = program_for_data(kind);
-  data_.hand_to(*debug->program);
+  hand_batch_to(*debug);
   carried_.hand_over(debug->carried);
   debug->program->run({pass_number()});
   for (const std::string& line : debug->debug_info.lines(*debug->program)) debug_log_(line);
@@ -79,7 +85,7 @@ std::shared_ptr<NetProgram> NetSession::take_next(ProgramKind kind) {
   data_.take();
   if (debug_log_) log_debug_info(debug_kind(kind));
   if (!lowered().data_extents.empty()) next = program_for_data(kind);
-  data_.hand_to(*next->program);
+  hand_batch_to(*next);
   carried_.hand_over(next->carried);
   return next;
 }
@@ -150,10 +156,10 @@ std::optional<LayerShare> NetSession::find_bad_layer() {
 
   // The step belongs to several layers: run it with one step for each op to find the layer.
   try {
-    const NetProgram unfused = programs_.unfused(fused);
+    NetProgram unfused = programs_.unfused(fused);
     Program& single = *unfused.program;
     if (!data_.fit(single)) return shares.front();
-    data_.hand_to(single);
+    hand_batch_to(unfused);
     const int bad = single.run_checked(context, layers);
     if (bad >= 0) return single.steps[static_cast<size_t>(bad)].op.shares.front();
   } catch (const Error&) {
@@ -191,10 +197,9 @@ Shape NetSession::kept_shape(size_t blob) const {
   return program.program->result_desc(program.kept[blob]).shape;
 }
 
-void NetSession::read_kept(size_t blob, std::vector<float>* values) const {
+void NetSession::read_kept(size_t blob, float* values) const {
   const NetProgram& program = *finished().program;
-  values->resize(static_cast<size_t>(kept_shape(blob).count()));
-  program.program->read_result(program.kept[blob], values->data());
+  program.program->read_result(program.kept[blob], values);
 }
 
 void NetSession::seek(const NetPosition& position) {

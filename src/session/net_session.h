@@ -17,6 +17,9 @@
 
 namespace trainer {
 
+// Whether Input layers hold zeros or the arrays of set_input.
+enum class InputUse { kZeros, kArrays };
+
 // All that a net needs to continue from its current batch.
 struct NetPosition {
   uint64_t passes = 0;                    // on all ranks
@@ -30,7 +33,7 @@ class NetSession {
   // of layers whose tops are all in `given`, and lowers the net for the shapes of the first batch. Throws with all
   // problems found.
   NetSession(const caffe::NetParameter& net, const Positions& positions, caffe::Phase phase, uint64_t seed,
-             DeviceSession& device_session, GivenShapes given = {});
+             DeviceSession& device_session, GivenShapes given = {}, InputUse use = InputUse::kZeros);
 
   const LoweredNet& lowered() const { return programs_.lowered(); }
   const DataLayers& data() const { return data_; }
@@ -38,6 +41,13 @@ class NetSession {
   std::string warnings() const { return warnings_.render(); }
   // Images per pass: the largest batch size of the data sources; 0 if there are none.
   int64_t batch_size() const;
+
+  // The array that fills this top of an Input layer until another one is set; it must stay valid as long. See
+  // InputArrays::set.
+  void set_input(const std::string& top, std::span<const float> values, const std::optional<Shape>& shape) {
+    inputs_.set(top, values, shape);
+  }
+  const InputArrays& inputs() const { return inputs_; }
 
   // See NetPrograms.
   void keep_blobs(const std::vector<std::string>& names) { programs_.keep_blobs(names); }
@@ -72,7 +82,7 @@ class NetSession {
   const std::vector<std::vector<float>>& read_outputs();
   // A blob of keep_blobs, by its index there, row-major; valid until another pass is queued.
   Shape kept_shape(size_t blob) const;
-  void read_kept(size_t blob, std::vector<float>* values) const;
+  void read_kept(size_t blob, float* values) const;
 
   NetPosition position() const { return {passes_, data_.cursors(), carried_.values()}; }
   // Data layers and carried states that the position does not name keep their position and value.
@@ -93,6 +103,7 @@ class NetSession {
   void read_outputs(Pass* pass) const;
   // The program for the current batch, with the extents that depend on its data.
   std::shared_ptr<NetProgram> program_for_data(ProgramKind kind);
+  void hand_batch_to(NetProgram& program) const;
   void log_debug_info(ProgramKind kind);
   // The number of devices that run this net, and the number of the current pass on this one.
   uint64_t ranks() const;
@@ -101,6 +112,7 @@ class NetSession {
   const NetInPhase net_;
   Diagnostics warnings_;
   CarriedStates carried_;
+  InputArrays inputs_;
   DataLayers data_;
   NetPrograms programs_;
   std::array<Pass, 2> last_;

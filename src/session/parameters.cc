@@ -301,4 +301,10 @@ void save_weights(AtomicFile& file, bool hdf5, bool diff, const LoweredNet& net,
   }
 }
 
+void save_weights(const std::string& path, const LoweredNet& net, const StateStore& store) {
+  AtomicFile file(path);
+  save_weights(file, path.ends_with(".h5"), false, net, store);
+  file.commit();
+}
+
 }  // namespace trainer

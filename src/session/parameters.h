@@ -43,6 +43,9 @@ bool all_loaded(const std::vector<WeightMatch>& matches);
 // "Weights from F: 6 layers loaded, 1 fresh, 0 mismatched, 1 unused", then a line for each layer that is not loaded.
 std::string match_table(const std::string& path, const std::vector<WeightMatch>& matches);
 
+// Writes the model to a .caffemodel, or to a .caffemodel.h5 if the name ends with ".h5".
+void save_weights(const std::string& path, const LoweredNet& net, const StateStore& store);
+
 // Writes the model as Caffe does: all layers, including Split layers, with their blobs. With `diff` (snapshot_diff)
 // also writes the last step of each blob, zeros for a blob that is not trained.
 void save_weights(AtomicFile& file, bool hdf5, bool diff, const LoweredNet& net, const StateStore& store);

@@ -14,10 +14,10 @@
 
 namespace trainer {
 
-TrainingFiles configure_training(const std::string& solver_path, const ConfigureOptions& options,
+TrainingFiles configure_training(const PrototxtSource& source, const ConfigureOptions& options,
                                  Diagnostics* diagnostics) {
   TrainingFiles out;
-  std::unique_ptr<SolverFile> file = load_solver(solver_path, diagnostics);
+  std::unique_ptr<SolverFile> file = load_solver(source, diagnostics);
   if (file == nullptr) return out;
   for (const std::string& assignment : options.edits.overrides)
     apply_solver_override(assignment, file->solver.get(), &file->positions, diagnostics);

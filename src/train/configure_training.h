@@ -29,7 +29,7 @@ struct ConfigureOptions {
 // Reads the solver and its nets, applies overrides, filters each net for its state and checks the fields of the solver.
 // Adds the problems of all files to `diagnostics`; the result is complete only if there are none. Replaces a negative
 // random_seed by a drawn one. An Input layer that nothing fills is an error.
-TrainingFiles configure_training(const std::string& solver_path, const ConfigureOptions& options,
+TrainingFiles configure_training(const PrototxtSource& source, const ConfigureOptions& options,
                                  Diagnostics* diagnostics);
 
 // Divides the batches of the training net's data layers among this many devices. Throws a config_error that names each

@@ -1,6 +1,7 @@
 // Sets a training up and runs it.
 #include "train/training.h"
 
+#include "session/parameters.h"
 #include "train/loop.h"
 #include "train/setup.h"
 #include "train/start.h"
@@ -14,6 +15,9 @@ Training::~Training() = default;
 NetSession& Training::train_net() { return state_->train_net(); }
 const Device& Training::device() const { return *state_->session().device; }
 MemoryPlan Training::memory_plan() const { return plan_memory(*state_); }
+void Training::save_weights(const std::string& path) const {
+  trainer::save_weights(path, state_->train_net().lowered(), state_->session().store);
+}
 
 bool Training::run(RunReport& report) {
   const TrainingStart start(*state_, options_, report);

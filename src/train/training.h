@@ -45,6 +45,8 @@ class Training {
   NetSession& train_net();
   const Device& device() const;  // the first one
   MemoryPlan memory_plan() const;
+  // Writes the weights of the training net as they are now.
+  void save_weights(const std::string& path) const;
 
  private:
   const TrainingOptions options_;

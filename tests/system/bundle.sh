@@ -24,7 +24,7 @@ tar -xzf "$archive" -C "$root$home" && rm -rf made
 home+=/$(basename "$archive" .tar.gz) bundle=$root$home
 check one_folder_that_is_named_as_the_file "$(ls "$(dirname "$bundle")")" [ -x "$bundle/bin/trainer" ]
 
-binaries() { find "$bundle/bin" "$bundle/lib" -type f -exec "$@" {} \;; }
+binaries() { find "$bundle/bin" "$bundle/lib" -maxdepth 1 -type f -exec "$@" {} \;; }
 paths=$(binaries readelf -dW | grep -E '\((RPATH|RUNPATH)\)' | grep -vE '\[\$ORIGIN(/\.\./lib)?\]')
 check no_path_leads_out "$paths" [ -z "$paths" ]
 unstripped=$(binaries readelf -SW | grep -E '\.(symtab|debug_info)')
@@ -34,9 +34,9 @@ for newest in $newest_glibc $newest_libstdcxx; do
   check "asks_no_more_than_$newest" "$asked is asked for" \
     [ "$(printf '%s\n' "$asked" $newest | sort -V | tail -n 1)" = $newest ]
 done
-undescribed=$(cd "$bundle/lib" && for library in *; do
+undescribed=$(cd "$bundle/lib" && for library in *.so*; do
   package=$(sed -n "s|^lib/${library//+/\\+}: \([^,]*\),.*|\1|p" ../licences/LIBRARIES)
-  [[ $library == libtrainer_* ]] || [ -n "$package" -a -s "../licences/$package" ] || echo "$library"
+  [[ $library == libtrainer* ]] || [ -n "$package" -a -s "../licences/$package" ] || echo "$library"
 done)
 check every_library_has_its_licence "$undescribed" [ -z "$undescribed" ]
 if [ -e "$bundle/lib/libtrainer_cuda.so" ]; then
@@ -46,7 +46,7 @@ fi
 wanted=$(sed -n 's/^OPENBLAS_LIBRARY:.*=//p' "$build/CMakeCache.txt")
 check openblas_is_the_one_built_with "$wanted is another" cmp "$wanted" "$bundle/lib/libopenblas.so.0"
 stray=$(cd "$bundle" && find models -type f ! -name README.md ! -name '*.prototxt' && find docs -type f ! -name '*.md' &&
-  find . -mindepth 1 -maxdepth 1 | grep -vE '^\./(bin|lib|licences|models|docs|README\.md|CHANGELOG\.md|LICENSE)$')
+  find . -mindepth 1 -maxdepth 1 | grep -vE '^\./(bin|include|lib|licences|models|docs|README\.md|CHANGELOG\.md|LICENSE)$')
 check nothing_stray "$stray" [ -z "$stray" ]
 
 # The root, with the host's libraries at the places where its loader looks for them.

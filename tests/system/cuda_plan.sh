@@ -10,10 +10,10 @@
 source "$(dirname "${BASH_SOURCE[0]}")/checks.bash"
 
 write_tiny_net tiny.prototxt
-mkdir alone && cp "$trainer" alone/trainer
+mkdir alone && cp "$trainer" "$(dirname "$trainer")/libtrainer.so.0" alone
 output=$(alone/trainer summary --model=tiny.prototxt --gpu=sm_90 2>&1)
 check no_plugin_exit_code "$output" [ $? -eq 5 ]
-check no_plugin_is_told "$output" grep -q 'no CUDA device: neither .*libtrainer_cuda.so' <<<"$output"
+check no_plugin_is_told "$output" grep -q 'no CUDA device: there is no .*/alone/libtrainer_cuda.so\. ' <<<"$output"
 output=$(alone/trainer time --model=tiny.prototxt --iterations=1 --cpu 2>&1)
 check cpu_goes_on "$output" [ $? -eq 0 ]
 

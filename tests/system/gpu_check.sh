@@ -10,7 +10,7 @@ built=$(dirname "$trainer")/tests
 use_emulated_gpu
 mkdir -p bundle/bin bundle/lib programs
 cp "$built/trainer" "$built/trainer_tests" bundle/bin
-ln -s "$built/libtrainer_cuda.so" bundle/lib
+ln -s "$built/libtrainer_cuda.so" "$(dirname "$trainer")/libtrainer.so.0" bundle/bin
 ln -s "$source_folder/models" "$source_folder/tests" "$source_folder/tools" bundle
 echo 0123abc >bundle/commit
 

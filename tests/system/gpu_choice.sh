@@ -241,7 +241,7 @@ tells query_no_process 0 '^Compute processes:             none$' query --gpu=1
 tells query_lock 0 '^Lock:                          free$' query
 tells query_old_gpu 0 '^Can compute: +no: its compute capability is 6\.1; CUDA 13 needs 7\.5' query --gpu=1
 tells query_prohibited 0 '^Can compute: +no: its compute mode is prohibited' query --gpu=2
-mkdir alone && cp "$trainer" alone/trainer
+mkdir alone && cp "$trainer" "$(dirname "$trainer")/libtrainer.so.0" alone
 tells query_no_plugin 0 '^Can compute: +no: this installation has no CUDA device' alone/trainer device_query --gpu=0
 tells query_out_of_range 5 'there is no GPU 3: the driver sees 3' query --gpu=3
 tells query_doubled 2 'GPU 1 is named twice' query --gpu=1,1

@@ -1,4 +1,4 @@
-# Writes the source CUDA_PRELUDES, which holds the files of preludes/ as text.
+# Writes the source CUDA_PRELUDES, which holds the files of preludes/ as text, and defines the object library cuda_maps.
 file(GLOB PRELUDES CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/preludes/*.h)
 set(DEFINITIONS)
 foreach(file ${PRELUDES})
@@ -17,3 +17,10 @@ namespace trainer::cuda::preludes {
 @DEFINITIONS@
 }  // namespace trainer::cuda::preludes
 ")
+
+# The part that takes no toolkit, for the plugin and the tests.
+set(CUDA_MAP_SOURCES device_properties.cc map_arguments.cc map_codegen.cc map_expression.cc map_schedule.cc)
+list(TRANSFORM CUDA_MAP_SOURCES PREPEND ${CMAKE_CURRENT_LIST_DIR}/)
+add_library(cuda_maps OBJECT ${CUDA_MAP_SOURCES} ${CUDA_PRELUDES})
+target_include_directories(cuda_maps PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/include)
+target_link_libraries(cuda_maps PRIVATE fmt::fmt)

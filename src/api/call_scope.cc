@@ -1,0 +1,39 @@
+// Thread settings for the duration of a library call.
+#include "api/call_scope.h"
+
+#include <immintrin.h>
+#include <omp.h>
+
+#include <algorithm>
+
+#include "base/cores.h"
+#include "base/error.h"
+
+namespace trainer {
+
+int threads_of(int requested) {
+  if (requested < 0)
+    throw config_error("threads is {}; give a number of threads, or 0 for the cores of the process", requested);
+  return std::min(requested > 0 ? requested : usable_cores(), omp_get_thread_limit());
+}
+
+CallScope::CallScope(int threads, CallerLog& log)
+    : attachment_(log, LogSource::kThisThread),
+      threads_(omp_get_max_threads()),
+      dynamic_(omp_get_dynamic()),
+      float_mode_(_mm_getcsr()) {
+  if (omp_in_parallel() != 0)
+    throw config_error("trainer is called inside a parallel region of OpenMP: call it outside");
+  constexpr unsigned kDenormalsAreZero = 0x0040;
+  _mm_setcsr(float_mode_ | _MM_FLUSH_ZERO_ON | kDenormalsAreZero);
+  omp_set_dynamic(0);
+  omp_set_num_threads(threads);
+}
+
+CallScope::~CallScope() {
+  omp_set_num_threads(threads_);
+  omp_set_dynamic(dynamic_);
+  _mm_setcsr(float_mode_);
+}
+
+}  // namespace trainer

@@ -1,0 +1,67 @@
+// Opens a net with trained weights.
+#include "session/open_net.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "config/net_inputs.h"
+#include "config/override.h"
+#include "report/log.h"
+#include "session/check_nets.h"
+#include "session/parameters.h"
+
+namespace trainer {
+
+ConfiguredNet configure_or_throw(const PrototxtSource& model, const caffe::NetState& state, const Edits& edits,
+                                 UnfilledInput unfilled, const GivenShapes& given) {
+  for (const std::string& assignment : edits.overrides) {
+    if (!is_net_override(assignment))
+      throw config_error("--set {}: this command has no solver; write net.FIELD=... or layer[NAME].FIELD=...",
+                         assignment);
+  }
+  ConfiguredNet out;
+  Diagnostics diagnostics;
+  out.net = configure_net(model, state, edits, &out.file, &diagnostics);
+  if (unfilled == UnfilledInput::kError && out.net.net != nullptr)
+    require_no_inputs(*out.net.net, *out.net.positions, &diagnostics);
+  const InputUse inputs = unfilled == UnfilledInput::kArrays ? InputUse::kArrays : InputUse::kZeros;
+  if (diagnostics.has_errors()) add_net_problems({out.net}, given, &diagnostics, inputs);
+  diagnostics.throw_if_errors();
+  if (!diagnostics.list().empty()) log_warning(diagnostics.render());
+  return out;
+}
+
+void load_trained_weights(const std::string& path, bool allow_fresh, const LoweredNet& net, StateStore& store) {
+  if ((path == "none" || path.empty()) && net.parameters.empty()) return;
+  if (path.empty()) {
+    if (allow_fresh) return;
+    throw config_error(
+        "the net has learned blobs, and no weights are given: give weights; allow_fresh computes with the numbers of "
+        "the "
+        "fillers");
+  }
+  const std::vector<WeightMatch> matches = load_weights(path, net, store);
+  require_trained(path, matches, allow_fresh);
+  log_info(match_table(path, matches));
+}
+
+OpenNet::OpenNet(ConfiguredNet net, const OpenNetOptions& options)
+    : configured_(std::move(net)),
+      lease_(options.device.lease),
+      device_session_(options.device.spec, options.device_options),
+      session_(*configured_.net.net, *configured_.net.positions, configured_.net.state.phase(), 0, device_session_,
+               options.shapes, options.inputs),
+      kept_(options.keep) {
+  if (!session_.warnings().empty()) log_warning(session_.warnings());
+  if (options.keep_outputs) {
+    for (const NetOutput& output : session_.lowered().outputs) {
+      const bool named = std::find(kept_.begin(), kept_.end(), output.name) != kept_.end();
+      if (!named && find_blob(session_.lowered(), output.name) != nullptr) kept_.push_back(output.name);
+    }
+  }
+  session_.keep_blobs(kept_);
+  add_parameters(session_.lowered(), 0, false, device_session_.store);
+  load_trained_weights(options.weights, options.allow_fresh, session_.lowered(), device_session_.store);
+}
+
+}  // namespace trainer

@@ -1,0 +1,62 @@
+// Opens a net with trained weights.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "session/choose_device.h"
+#include "session/configure_net.h"
+#include "session/net_session.h"
+
+namespace trainer {
+
+struct ConfiguredNet {
+  std::unique_ptr<NetFile> file;
+  FilteredNet net;
+};
+
+// How an Input layer without --fill is treated.
+enum class UnfilledInput { kZeros, kError, kArrays };
+
+// Reads the net, applies the edits, filters it for `state` and checks it. Throws with all problems; logs warnings.
+ConfiguredNet configure_or_throw(const PrototxtSource& model, const caffe::NetState& state, const Edits& edits,
+                                 UnfilledInput unfilled, const GivenShapes& given = {});
+
+// Loads weights for a net that computes, and logs what was loaded. Layers that the file lacks are a data_error without
+// `allow_fresh`. `path` may be "none" or "" for a net without learned blobs.
+void load_trained_weights(const std::string& path, bool allow_fresh, const LoweredNet& net, StateStore& store);
+
+struct OpenNetOptions {
+  ChosenDevice device;
+  DeviceOptions device_options;
+  std::string weights;
+  bool allow_fresh = false;
+  std::vector<std::string> keep;  // blobs to read
+  bool keep_outputs = false;      // and the outputs of the net
+  GivenShapes shapes;             // of Input layers
+  InputUse inputs = InputUse::kZeros;
+};
+
+class OpenNet {
+ public:
+  // Logs warnings and what was loaded.
+  OpenNet(ConfiguredNet net, const OpenNetOptions& options);
+
+  NetSession& session() { return session_; }
+  const NetSession& session() const { return session_; }
+  StateStore& store() { return device_session_.store; }
+  const StateStore& store() const { return device_session_.store; }
+  const caffe::NetParameter& message() const { return *configured_.net.net; }
+  // The blobs to read, by the index that NetSession::read_kept takes.
+  const std::vector<std::string>& kept() const { return kept_; }
+
+ private:
+  const ConfiguredNet configured_;
+  const std::shared_ptr<const GpuLease> lease_;
+  DeviceSession device_session_;
+  NetSession session_;
+  std::vector<std::string> kept_;
+};
+
+}  // namespace trainer

@@ -1,0 +1,90 @@
+// Opens a training.
+#include "train/open_training.h"
+
+#include <functional>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "session/check_nets.h"
+#include "train/memory_advice.h"
+
+namespace trainer {
+namespace {
+
+std::vector<std::string> weight_files(const caffe::SolverParameter& solver) {
+  std::vector<std::string> files;
+  for (const std::string& entry : solver.weights()) {
+    for (const std::string& path : comma_list(entry)) files.push_back(path);
+  }
+  return files;
+}
+
+// Throws with all problems of the files; those of layers are found by opening the nets.
+TrainingFiles read_files(const TrainingRequest& request, Diagnostics* diagnostics) {
+  TrainingFiles files = configure_training(request.solver, request.configure, diagnostics);
+  if (diagnostics->has_errors()) {
+    std::vector<FilteredNet> nets = files.tests;
+    nets.push_back(files.train);
+    add_net_problems(nets, {}, diagnostics);
+  }
+  diagnostics->throw_if_errors();
+  return files;
+}
+
+// Throws the mistakes of solver, nets and data sets that a plan for the CPU finds.
+void check_without_device(TrainingFiles files, const TrainingOptions& options) {
+  TrainingOptions plan;
+  plan.plans_only = true;
+  plan.snapshot = options.snapshot;
+  try {
+    const Training checked(std::move(files), plan);
+  } catch (const Error& error) {
+    if (error.code() != ExitCode::kDevice) throw;
+  }
+}
+
+std::string advice_for(const OutOfMemory& error, const TrainingOptions& options,
+                       const std::vector<ChosenDevice>& devices, const std::function<TrainingFiles()>& configure) {
+  std::string advice = memory_advice(configure, options, error);
+  for (const ChosenDevice& device : devices) {
+    if (!device.beside.empty())
+      advice += fmt::format("\n  Other processes use {} as well: {}", device.spec.text(), device.beside);
+  }
+  return advice;
+}
+
+}  // namespace
+
+OpenTraining open_training(TrainingRequest request, RunReport& report) {
+  Diagnostics diagnostics;
+  TrainingFiles files = read_files(request, &diagnostics);
+  if (!diagnostics.list().empty()) report.warning(diagnostics.render());
+  TrainingOptions& options = request.options;
+  if (options.weights.empty() && options.snapshot.empty()) options.weights = weight_files(*files.solver);
+
+  int parts = 1;
+  const auto configure = [&] {
+    Diagnostics known;
+    TrainingFiles again = read_files(request, &known);
+    divide_batches(&again, parts);
+    return again;
+  };
+  OpenTraining open;
+  try {
+    open.devices = choose_devices(request.device, *files.solver);
+    options.devices.clear();
+    for (const ChosenDevice& device : open.devices) options.devices.push_back(device.spec);
+    if (request.scale_batch) parts = static_cast<int>(open.devices.size());
+    divide_batches(&files, parts);
+    for (const ChosenDevice& device : open.devices) report.note(device.use);
+    open.training = std::make_unique<Training>(std::move(files), options);
+  } catch (const OutOfMemory& error) {
+    throw device_error("{}", advice_for(error, options, open.devices, configure));
+  } catch (const Error& error) {
+    if (error.code() == ExitCode::kDevice) check_without_device(configure(), options);
+    throw;
+  }
+  return open;
+}
+
+}  // namespace trainer

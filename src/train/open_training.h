@@ -1,0 +1,31 @@
+// Opens a training: reads the files, chooses the devices, checks everything.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "session/choose_device.h"
+#include "train/configure_training.h"
+#include "train/training.h"
+
+namespace trainer {
+
+struct TrainingRequest {
+  PrototxtSource solver;
+  ConfigureOptions configure;
+  DeviceRequest device;
+  bool scale_batch = false;  // split batches among the devices
+  // `devices` is not used. Without weights and snapshot the training starts from the weights that the solver names.
+  TrainingOptions options;
+};
+
+struct OpenTraining {
+  std::vector<ChosenDevice> devices;  // their leases outlive the training
+  std::unique_ptr<Training> training;
+};
+
+// Throws with all problems; those of solver, nets and data sets come before those of a device. Reports warnings and the
+// devices.
+OpenTraining open_training(TrainingRequest request, RunReport& report);
+
+}  // namespace trainer
