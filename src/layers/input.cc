@@ -6,9 +6,9 @@ namespace trainer {
 namespace {
 
 void lower(LayerContext& context) {
-  if (context.knows_source_shapes()) {
-    const std::vector<Shape> shapes = context.source_shapes();
-    for (int i = 0; i < context.tops(); ++i) context.set_top(i, context.source(i, shapes[static_cast<size_t>(i)]));
+  const std::vector<Shape> given = context.given_shapes();
+  if (!given.empty()) {
+    for (int i = 0; i < context.tops(); ++i) context.set_top(i, context.source(i, given[static_cast<size_t>(i)]));
     return;
   }
   const caffe::InputParameter& param = context.param().input_param();

@@ -99,6 +99,8 @@ class LayerContext {
   // Tops of a data source: the shapes its data set gives (one a top). Gives the layer up if they are unknown, for
   // opening has then reported why.
   virtual std::vector<Shape> source_shapes() = 0;
+  // The shapes that the caller of the net gives for the tops of an Input layer; none if the layer's own shapes hold.
+  virtual std::vector<Shape> given_shapes() = 0;
   // A value that is filled from outside before each pass.
   virtual Value source(int top, const Shape& shape) = 0;
 

@@ -112,6 +112,10 @@ std::vector<Shape> LayerLowering::source_shapes() {
   return shapes;
 }
 
+std::vector<Shape> LayerLowering::given_shapes() {
+  return assembly_.options.source_shapes ? assembly_.options.source_shapes(*param_) : std::vector<Shape>();
+}
+
 Value LayerLowering::source(int top, const Shape& shape) {
   return graph_->add_source(lowered().tops[static_cast<size_t>(top)].name, shape, top);
 }

@@ -39,6 +39,7 @@ class LayerLowering : public LayerContext {
   void write_carried_state(const std::string& name, Value value) override;
   uint64_t random_key(const std::string& purpose) const override;
   std::vector<Shape> source_shapes() override;
+  std::vector<Shape> given_shapes() override;
   Value source(int top, const Shape& shape) override;
   int64_t data_extent(Value deciding, Value count, int64_t largest) override;
   bool writes_files() const override { return assembly_.options.writes_files; }

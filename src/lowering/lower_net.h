@@ -83,7 +83,8 @@ struct LoweredNet {
 struct LowerOptions {
   caffe::Phase phase = caffe::TRAIN;
   uint64_t seed = 0;
-  // The shapes of the tops of a data layer; none if opening its data set failed, which has been reported.
+  // The shapes of the tops of a data layer; none if opening its data set failed, which has been reported. Also the
+  // shapes that the caller gives for an Input layer; none if it gives none.
   std::function<std::vector<Shape>(const caffe::LayerParameter&)> source_shapes;
   // The first of LoweredNet::data_extents; the others have their largest value.
   std::vector<int64_t> extents;

@@ -28,5 +28,15 @@ else
   echo "FAILED  tools/bench --tiny"
   tail -n 20 <<<"$output"
 fi
+if [[ -x $(dirname "$trainer")/bench_kernels ]]; then
+  output=$(tools/bench --kernels --tiny --trainer="$trainer" cifar10_full 2>&1)
+  if grep -qE '^CIFAR10_full +winograd +convolution .* oneDNN .* times' <<<"$output"; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+    echo "FAILED  tools/bench --kernels --tiny"
+    tail -n 20 <<<"$output"
+  fi
+fi
 echo "$passed passed, $failed failed"
 ((failed == 0))
