@@ -2,6 +2,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "cli/command.h"
 #include "cli/net_flags.h"
 #include "cli/signals.h"

@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/text.h"
 #include "cli/command.h"
 #include "cli/glog_sink.h"
 #include "cli/net_flags.h"
