@@ -201,7 +201,7 @@ TEST_F(Hdf5Batches, WrongFiles) {
   expect_contains(open_error(), {"have 2 and 4 rows"});
   write_list({"a.h5"});
   expect_contains(open_error("transform_param { scale: 2 }", ExitCode::kConfiguration),
-                  {"HDF5Data does not transform data."});
+                  {"HDF5Data does not transform data"});
   expect_contains(error_text([&] { test::open_stream(hdf5_layer(folder_ / "a.h5", 2), options()); }),
                   {"is an HDF5 file itself"});
 }
