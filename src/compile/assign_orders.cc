@@ -1,8 +1,9 @@
-// Physical orders: channels-last for what convolution, pooling and LRN make or read, row-major for the rest.
+// Assigns physical orders: channels-last for values that convolution, pooling and LRN produce or read, row-major for
+// the rest.
 //
-// Maps, concats and slices take any order as long as all their operands agree, so values that such ops connect form
-// a component with one order. A component is channels-last where one of the ops that prefer it touches it. What is
-// made or needed in another order (states, weights, reshapes, opaque ops, results) is reordered at that edge.
+// Maps, concats and slices accept any order that all their operands share, so values that they connect form a component
+// with one order. A component is channels-last if an op that prefers this order reads or produces one of its values.
+// Ops that need or produce another order (states, weights, reshapes, opaque ops, results) get a reorder at that edge.
 #include <map>
 
 #include "base/error.h"
@@ -13,7 +14,7 @@ namespace {
 
 bool has_order(const Graph& graph, int value) { return !orders_coincide(graph.desc(value).shape); }
 
-// Operands and results of a kChannelsLast op that are activations; the others are weights, which are row-major.
+// Whether an operand or result of a kChannelsLast op is an activation; the others are weights, which are row-major.
 bool is_activation(const Op& op, bool input, size_t position) {
   switch (op.kind) {
     case OpKind::kConvolution:
@@ -23,8 +24,8 @@ bool is_activation(const Op& op, bool input, size_t position) {
   }
 }
 
-// A map that draws random numbers and reads nothing of its domain's size: fastest in the logical sequence, in which one
-// counter gives four draws.
+// Whether a map draws random numbers and reads no operand that has an order: it is fastest in logical sequence, in
+// which one Philox counter yields four draws.
 bool draws_only(const Graph& graph, const Op& op) {
   if (op.kind != OpKind::kMap) return false;
   for (int input : op.inputs) {
@@ -106,7 +107,7 @@ class OrderAssignment {
       if (source.order) return *source.order;
     }
     if (op.kind == OpKind::kSource || op.kind == OpKind::kReshape) {
-      // A batch is built in its final order; a reshape that must copy can read and write any order.
+      // The data room builds a batch in its final order; a reshape that copies can read and write any order.
       return input ? rewriter_.to().desc(rewriter_.mapped(value)).order : components_.order_of(graph_, value);
     }
     return MemoryFormat::kRowMajor;
@@ -135,7 +136,7 @@ class OrderAssignment {
     rewriter_.append_for(op.outputs, std::move(moved), std::move(descs));
   }
 
-  // `value` of the new graph in this order: itself, or one reorder shared by all who ask.
+  // `value` of the new graph in this order: itself, or the result of one reorder that all readers share.
   int in_order(int value, MemoryFormat order) {
     TensorDesc desc = rewriter_.to().desc(value);
     if (desc.order == order || orders_coincide(desc.shape)) return value;

@@ -1,4 +1,4 @@
-// The compiler's face: a module in, a program out.
+// The compiler's interface: compiles a module to a program.
 #pragma once
 
 #include <memory>
@@ -9,20 +9,21 @@
 
 namespace trainer {
 
-// kOff leaves each op of the graph a step of its own: slower and larger, to find the op that makes a bad value and to
-// test the passes against.
+// kOff makes each op of the graph one step. It is slower and needs more memory; it serves to find the op that produces
+// a bad value, and as the reference in tests of the passes.
 enum class Fusion { kOn, kOff };
 
 struct CompileOptions {
   Fusion fusion = Fusion::kOn;
-  // What activations are stored as and convolutions and large matrix products multiply: kF32, kBF16 or kF16.
+  // The type in which activations are stored, and which convolutions and large matrix products multiply: kF32, kBF16
+  // or kF16.
   DType activations = DType::kF32;
-  // Bytes of the arena; 0: as many as it takes.
+  // Upper limit of the arena in bytes; 0: no limit.
   int64_t arena_limit = 0;
 };
 
-// Runs all passes and plans the result. The module's results are readable after each run of the program; its states
-// are those of the store, by name.
+// Runs all passes and plans the result. The caller can read the module's results after each run of the program. The
+// program's states are those of the store with the same names.
 std::unique_ptr<Program> compile(Module module, Device& device, StateStore& store, Arena& arena,
                                  const CompileOptions& options = {});
 

@@ -8,7 +8,7 @@
 namespace trainer {
 namespace {
 
-// Which values depend on a wanted one along a path that lets gradients through.
+// For each value: whether it depends on a wanted value along a path that passes gradients.
 std::vector<bool> values_with_gradient(const Graph& graph, const std::vector<Value>& wanted) {
   std::vector<bool> needs(graph.values.size(), false);
   for (const Value& value : wanted) needs[static_cast<size_t>(value.id())] = true;
@@ -64,9 +64,9 @@ std::vector<Value> differentiate(Graph& graph, Value loss, const std::vector<Val
       for (size_t k = 0; k < parts.size(); ++k) accumulate(custom->inputs[k].id(), parts[k]);
       continue;
     }
-    std::vector<bool> asked;
-    for (int input : op.inputs) asked.push_back(needs[static_cast<size_t>(input)]);
-    const std::vector<Value> parts = gradients_of(graph, op, output_gradients, asked);
+    std::vector<bool> wanted_inputs;
+    for (int input : op.inputs) wanted_inputs.push_back(needs[static_cast<size_t>(input)]);
+    const std::vector<Value> parts = gradients_of(graph, op, output_gradients, wanted_inputs);
     for (size_t k = 0; k < parts.size(); ++k) accumulate(op.inputs[k], parts[k]);
   }
 

@@ -8,10 +8,10 @@
 
 namespace trainer {
 
-// Adds the ops that compute the gradient of `loss` (rank 0) with respect to each of `wanted`, and returns them, one a
-// value and of its shape; empty where the loss does not depend on it. A value used twice sums its gradients; a
-// gradient nobody needs is never made; values marked stop_gradient pass none; custom gradients replace the
-// derivative.
+// Adds the ops that compute the gradient of `loss` (rank 0) with respect to each value of `wanted`. Returns one
+// gradient per value, of that value's shape; empty if the loss does not depend on the value. The gradients of all uses
+// of a value are summed. Gradients that nothing needs are not computed. Values marked stop_gradient pass no gradient; a
+// custom gradient replaces the derivative.
 std::vector<Value> differentiate(Graph& graph, Value loss, const std::vector<Value>& wanted);
 
 }  // namespace trainer

@@ -1,8 +1,8 @@
-// Giving each reader its own copy of a cheap value.
+// Gives each reader its own copy of a cheap value.
 //
-// Where a reduction stands between two readers of x - mean, they cannot be one pass, and x - mean would be stored by
-// the first and loaded by the second. Computed again from x, which is loaded either way, it is never stored. Copies
-// that end up in one fused map are one node there.
+// If a reduction separates two readers of x - mean, they cannot fuse into one pass: the first would store x - mean and
+// the second load it. Both load x in any case, so each computes x - mean itself and it is never stored. Copies within
+// one fused map become one node.
 #include <algorithm>
 #include <set>
 
@@ -11,19 +11,19 @@
 namespace trainer {
 namespace {
 
-constexpr int64_t kSmall = 4096;  // elements below which a stored value costs nothing to speak of
-constexpr int kMostCost = 8;      // additions and multiplications an element
+constexpr int64_t kSmall = 4096;  // elements below which the cost of a stored value is negligible
+constexpr int kMaxCost = 8;       // additions and multiplications per element
 
 int cost_of_node(const MapNode& node) {
-  if (node.fn == Fn::kUniform || node.fn == Fn::kNormal) return kMostCost + 1;
+  if (node.fn == Fn::kUniform || node.fn == Fn::kNormal) return kMaxCost + 1;
   return arity_of(node.fn) > 0 ? info_of(node.fn).cost : 0;
 }
 
-// What computing a value again takes.
+// The cost of recomputing a value.
 struct Recipe {
   bool cheap = false;
   int cost = 0;
-  std::set<int> loads;  // full-size values to read
+  std::set<int> loads;  // values that are not small and must be read
 };
 
 std::vector<Recipe> find_recipes(const Module& module) {
@@ -50,7 +50,7 @@ std::vector<Recipe> find_recipes(const Module& module) {
     const bool only_maps = std::all_of(readers[value].begin(), readers[value].end(), [&](int reader) {
       return graph.ops[static_cast<size_t>(reader)].kind == OpKind::kMap;
     });
-    recipe.cheap = only_maps && recipe.cost <= kMostCost && recipe.loads.size() <= 1;
+    recipe.cheap = only_maps && recipe.cost <= kMaxCost && recipe.loads.size() <= 1;
     recipes[value] = std::move(recipe);
   }
   return recipes;

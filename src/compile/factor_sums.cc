@@ -1,8 +1,8 @@
-// Moving factors that are the same for all summands out of a sum.
+// Moves factors that are the same for all summands out of a sum.
 //
-// The gradients of a normalization, and of the scale and shift behind it, sum the same products several times, each
-// time with other factors of a channel: sum(g), sum(g * scale), sum(g * (x - mean) * scale / deviation). With the
-// factors outside, equal sums are one.
+// The gradients of a normalization, and of the scale and shift after it, sum the same products several times with
+// different per-channel factors: sum(g), sum(g * scale), sum(g * (x - mean) * scale / deviation). With these factors
+// outside, equal sums become one.
 #include <algorithm>
 
 #include "compile/passes.h"
@@ -10,9 +10,9 @@
 namespace trainer {
 namespace {
 
-constexpr int64_t kSmall = 4096;  // elements below which a sum costs nothing to speak of
+constexpr int64_t kSmall = 4096;  // elements below which the cost of a sum is negligible
 
-// Whether every summand of a sum over these axes meets the same element.
+// Whether a value of this shape is the same for all summands of a sum over these axes.
 bool is_constant_along(const Shape& shape, const std::vector<int>& axes) {
   return shape.rank() == 0 || std::all_of(axes.begin(), axes.end(), [&](int axis) { return shape[axis] == 1; });
 }
@@ -50,7 +50,7 @@ class SumFactoring {
            body.outputs.size() == 1 && body.outputs[0].reduction == Reduction::kSum;
   }
 
-  // Takes a summand apart along products and quotients of the sum's whole domain.
+  // Decomposes a summand into factors and divisors, through products and quotients over the whole domain of the sum.
   void split(int value, const MapBody& sum, Product* product) const {
     const std::vector<int>& axes = sum.outputs[0].axes;
     if (is_constant_along(graph_.desc(value).shape, axes)) {
@@ -81,7 +81,7 @@ class SumFactoring {
   }
 
   void place(const Op& sum, Product product) {
-    // In one sequence, so that equal products are found to be equal.
+    // Sorted, so that equal products become equal chains of ops.
     std::sort(product.factors.begin(), product.factors.end());
     const MapBody& body = sum.as<MapBody>();
     int value = rewriter_.mapped(product.factors[0]);

@@ -1,9 +1,9 @@
 // Recomputation in segments: Chen et al., Training Deep Nets with Sublinear Memory Cost (2016).
 //
-// The forward ops are cut into segments where few bytes are alive across the cut. What is alive there is kept, and so
-// is a segment's own work, or parts of it: its backward ops then read copies, made just before the first of them needs
-// one from what is kept. Several numbers of segments are tried, and where one fits, its segments are spared again while
-// it still does.
+// The forward ops are split into segments at points where few bytes are live. Values that are live at a cut are kept.
+// Of the other values of a segment, all, some or none are kept; the backward ops read copies of the rest, recomputed
+// from kept values just before their first use. The search tries several numbers of segments. If a number fits, the
+// search lets its segments keep more again, as long as the module still fits.
 #include "compile/fit_memory.h"
 
 #include <algorithm>
@@ -16,11 +16,11 @@
 namespace trainer {
 namespace {
 
-// What a segment keeps for the backward pass, by what it costs to do without the rest.
+// The values that a segment keeps for the backward pass, by the cost of recomputing the others.
 enum class Keeps : uint8_t {
   kAll,
-  kCostly,  // not what maps and copies make
-  kEnds,    // only what is alive where it begins and ends
+  kCostly,  // all but results of maps and copies
+  kEnds,    // only values that are live at its two ends
 };
 
 bool lasts(const Graph& graph, int value) {
@@ -73,7 +73,8 @@ class Segmentation {
 
   int forward_ops() const { return static_cast<int>(forward_.size()); }
 
-  // Ends of `count` segments of about equal bytes kept for the backward pass, each where little is alive.
+  // Ends of `count` segments. All keep about the same number of bytes for the backward pass; each ends where few bytes
+  // are live.
   std::vector<int> cuts(int count) const {
     std::vector<int> ends;
     const int64_t total = kept_before_.back();
@@ -100,7 +101,8 @@ class Segmentation {
  private:
   int made_at(size_t value) const { return position_[static_cast<size_t>(graph_.values[value].producer)]; }
 
-  // Before each forward op: bytes alive there for later forward ops, and bytes for the backward pass made so far.
+  // For the point before each forward op: bytes that are live for later forward ops, and bytes produced so far for the
+  // backward pass.
   void find_crossing_bytes() {
     alive_.assign(forward_.size() + 1, 0);
     kept_before_.assign(forward_.size() + 1, 0);
@@ -115,14 +117,14 @@ class Segmentation {
 
   const Module& module_;
   const Graph& graph_;
-  std::vector<int> forward_;       // ops
-  std::vector<int> position_;      // of each op among them, or -1
-  std::vector<int> last_forward_;  // of each value: position of its last reader among them
+  std::vector<int> forward_;       // forward ops
+  std::vector<int> position_;      // by op: its position in forward_, or -1
+  std::vector<int> last_forward_;  // by value: the position of its last reader in forward_, or -1
   std::vector<bool> read_backward_, pinned_;
   std::vector<int64_t> alive_, kept_before_;
 };
 
-// The module with copies of what is not kept before the backward ops that read it.
+// Copies the producers of values that are not kept to just before the backward ops that read these values.
 class Repetition {
  public:
   Repetition(const Graph& graph, const std::vector<bool>& kept)
@@ -173,15 +175,15 @@ FittedModule Segmentation::apply(const std::vector<int>& ends, const std::vector
       const int at = kept[value] ? -1 : made_at(value);
       if (at < begin || at >= ends[s]) continue;
       const OpKind kind = graph_.ops[static_cast<size_t>(graph_.values[value].producer)].kind;
-      const bool spared = keeps[s] == Keeps::kAll || (keeps[s] == Keeps::kCostly && !is_cheap(kind));
-      kept[value] = (read_backward_[value] && spared) || (last_forward_[value] >= ends[s]);
+      const bool keeps_kind = keeps[s] == Keeps::kAll || (keeps[s] == Keeps::kCostly && !is_cheap(kind));
+      kept[value] = (read_backward_[value] && keeps_kind) || (last_forward_[value] >= ends[s]);
     }
     begin = ends[s];
   }
   return Repetition(graph_, kept).run(module_);
 }
 
-// One choice for each segment, and what it gives.
+// One choice for each segment, and the module that results.
 struct Attempt {
   std::vector<int> ends;
   std::vector<Keeps> keeps;
@@ -194,12 +196,12 @@ class Search {
       : segmentation_(module), limit_(limit), measure_(measure) {}
 
   FittedModule run() {
-    constexpr int kCostlySegments = 8, kMostSpared = 8, kMostSegments = 64;
+    constexpr int kCostlySegments = 8, kMaxRelaxed = 8, kMaxSegments = 64;
     consider(kCostlySegments, Keeps::kCostly, true);
     if (fits(best_)) return std::move(best_.fitted);
-    for (int count = 2; count <= kMostSegments && count < segmentation_.forward_ops(); count += (count + 2) / 3) {
-      consider(count, Keeps::kEnds, count <= kMostSpared);
-      if (count > kMostSpared && fits(best_)) break;
+    for (int count = 2; count <= kMaxSegments && count < segmentation_.forward_ops(); count += (count + 2) / 3) {
+      consider(count, Keeps::kEnds, count <= kMaxRelaxed);
+      if (count > kMaxRelaxed && fits(best_)) break;
     }
     return std::move(best_.fitted);
   }
@@ -207,13 +209,14 @@ class Search {
  private:
   bool fits(const Attempt& attempt) const { return attempt.fitted.bytes <= limit_; }
 
-  // Every segment but the last, whose values are wanted at once, keeps so much; if that fits, or more.
-  void consider(int count, Keeps keeps, bool spares) {
+  // Tries `count` segments that all keep `keeps`, except the last: the backward pass reads its values at once, so it
+  // keeps all. If that fits and `may_relax`, lets segments keep more.
+  void consider(int count, Keeps keeps, bool may_relax) {
     const std::vector<int> ends = segmentation_.cuts(count);
     std::vector<Keeps> all(ends.size(), keeps);
     if (ends.size() > 1) all.back() = Keeps::kAll;
     Attempt attempt = evaluate(ends, std::move(all));
-    if (fits(attempt) && spares) attempt = spare(std::move(attempt));
+    if (fits(attempt) && may_relax) attempt = relax(std::move(attempt));
     const bool better = fits(attempt) && fits(best_) ? attempt.fitted.operations < best_.fitted.operations
                                                      : attempt.fitted.bytes < best_.fitted.bytes;
     if (best_.ends.empty() || better) best_ = std::move(attempt);
@@ -226,14 +229,14 @@ class Search {
     return attempt;
   }
 
-  // Lets one segment after the other keep more while it fits.
-  Attempt spare(Attempt attempt) const {
+  // Lets one segment after the other keep more, as long as the module fits.
+  Attempt relax(Attempt attempt) const {
     for (size_t s = 0; s < attempt.ends.size(); ++s) {
       for (const Keeps keeps : {Keeps::kAll, Keeps::kCostly}) {
         if (attempt.keeps[s] <= keeps) break;
-        std::vector<Keeps> fewer = attempt.keeps;
-        fewer[s] = keeps;
-        Attempt better = evaluate(attempt.ends, std::move(fewer));
+        std::vector<Keeps> relaxed = attempt.keeps;
+        relaxed[s] = keeps;
+        Attempt better = evaluate(attempt.ends, std::move(relaxed));
         if (better.fitted.bytes > limit_ || better.fitted.operations > attempt.fitted.operations) continue;
         attempt = std::move(better);
         break;
@@ -245,7 +248,7 @@ class Search {
   Segmentation segmentation_;
   const int64_t limit_;
   const std::function<int64_t(const Module&)>& measure_;
-  Attempt best_;  // so far: what fits with the fewest operations, else what needs least
+  Attempt best_;  // so far: the one that fits with the fewest operations; if none fits, the one that needs least memory
 };
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Making a program's values fit into less memory by computing forward values again in the backward pass.
+// Reduces the memory of a program: recomputes forward values in the backward pass.
 #pragma once
 
 #include <cstdint>
@@ -10,13 +10,13 @@ namespace trainer {
 
 struct FittedModule {
   Module module;
-  double operations = 0;  // computed again
-  int64_t bytes = 0;      // that the module needs, as measured
+  double operations = 0;  // floating-point operations that run a second time
+  int64_t bytes = 0;      // memory that the module needs, by `measure`
 };
 
-// `module` with the cheapest repetition found that needs no more than `limit` bytes by `measure`; where none is found,
-// the one that needs least. Each repeated op is a copy of one of the module, so that its results are the same bits; ops
-// with effects are not repeated.
+// Returns `module` with the cheapest recomputation found that needs at most `limit` bytes by `measure`. If none fits,
+// returns the one that needs least memory. Each recomputed op is a copy of an op of the module, so its results are
+// bitwise equal. Ops with effects are not recomputed.
 FittedModule fit_memory(const Module& module, int64_t limit, const std::function<int64_t(const Module&)>& measure);
 
 }  // namespace trainer

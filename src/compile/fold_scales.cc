@@ -1,8 +1,8 @@
-// Folding what is done to each channel of a convolution's result into its weights and bias.
+// Folds per-channel factors and shifts of a convolution's result into its weights and bias.
 //
-// Where nothing is learned, batch norm and the scale behind it are a factor and a shift of each channel:
-// (conv(x, w) + b) * s + t = conv(x, w * s) + (b * s + t). The weights are multiplied in every pass, which is less than
-// going over the activations once more.
+// Without a backward pass, a batch norm and the scale after it are a factor and a shift per channel:
+// (conv(x, w) + b) * s + t = conv(x, w * s) + (b * s + t). Each pass multiplies the weights, which costs less than
+// another pass over the activations.
 #include <algorithm>
 #include <map>
 #include <optional>
@@ -12,7 +12,7 @@
 namespace trainer {
 namespace {
 
-// One step of a chain behind a convolution: the value so far combined with one factor or shift a channel.
+// One op of a chain after a convolution: combines the value so far with one factor or shift per channel.
 struct Link {
   int op;
   Fn fn;
@@ -38,7 +38,7 @@ class ScaleFolding {
     std::vector<bool> skipped(graph_.ops.size(), false);
     for (size_t i = 0; i < graph_.ops.size(); ++i) {
       if (graph_.ops[i].kind != OpKind::kConvolution) continue;
-      std::vector<Link> chain = chain_behind(static_cast<int>(i));
+      std::vector<Link> chain = chain_after(static_cast<int>(i));
       if (chain.empty()) continue;
       skipped[i] = true;
       for (const Link& link : chain) skipped[static_cast<size_t>(link.op)] = true;
@@ -57,7 +57,7 @@ class ScaleFolding {
   }
 
  private:
-  std::vector<Link> chain_behind(int convolution) const {
+  std::vector<Link> chain_after(int convolution) const {
     std::vector<Link> chain;
     int value = graph_.ops[static_cast<size_t>(convolution)].outputs[0];
     while (!lasting_[static_cast<size_t>(value)] && readers_[static_cast<size_t>(value)].size() == 1) {
@@ -70,7 +70,7 @@ class ScaleFolding {
     return chain;
   }
 
-  // `op` as a factor or shift of each channel of `value`, where it is one.
+  // The op with this index as a factor or shift of each channel of `value`, if it is one.
   std::optional<Link> link_of(int index, int value) const {
     const Op& op = graph_.ops[static_cast<size_t>(index)];
     const Shape& shape = graph_.desc(value).shape;
@@ -84,16 +84,16 @@ class ScaleFolding {
     const auto reads = [&](const MapNode& n) { return n.fn == Fn::kInput ? op.inputs[static_cast<size_t>(n.a)] : -1; };
     const bool commutes = node.fn == Fn::kAdd || node.fn == Fn::kMultiply;
     if (!commutes && node.fn != Fn::kSubtract && node.fn != Fn::kDivide) return std::nullopt;
-    const bool turned = commutes && reads(b) == value && reads(a) != value;
-    if (!turned && reads(a) != value) return std::nullopt;
-    const MapNode& other = turned ? a : b;
+    const bool swapped = commutes && reads(b) == value && reads(a) != value;
+    if (!swapped && reads(a) != value) return std::nullopt;
+    const MapNode& other = swapped ? a : b;
     if (other.fn == Fn::kConstant) return Link{index, node.fn, -1, other.k};
     const int operand = reads(other);
     if (operand < 0 || operand == value || !is_per_channel(graph_.desc(operand).shape, shape)) return std::nullopt;
     return Link{index, node.fn, operand};
   }
 
-  // An operand as large as the value, where batch and image are one element, may be another activation.
+  // If batch and image have one element, an operand of the shape of the value may be another activation: not folded.
   static bool is_per_channel(const Shape& shape, const Shape& domain) {
     if (shape == domain) return false;
     if (shape.rank() == 0) return true;
@@ -129,7 +129,7 @@ class ScaleFolding {
     rewriter_.append_for(graph_.ops[static_cast<size_t>(chain.back().op)].outputs, std::move(folded));
   }
 
-  // [1,C,1...] as [C]; what is one for all channels stays a single element.
+  // [1,C,1...] as [C]; one element for all channels as a scalar.
   int flat(int value, const Shape& channels) {
     const Shape& shape = rewriter_.to().desc(value).shape;
     return reshaped(value, shape.count() == channels[0] ? channels : Shape{});

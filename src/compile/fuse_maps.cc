@@ -1,4 +1,4 @@
-// Joining maps: groups of ops over one domain become one pass over memory.
+// Fuses maps: a group of maps over one domain becomes one map, a single pass over memory.
 #include <algorithm>
 #include <map>
 #include <queue>
@@ -10,12 +10,11 @@
 namespace trainer {
 namespace {
 
-constexpr size_t kMostOperands = 16;
-constexpr size_t kMostNodes = 96;
+constexpr size_t kMaxOperands = 16;
+constexpr size_t kMaxNodes = 96;
 
-// The ops of a graph partitioned into groups that will run as one; singletons at first. The groups are kept in a
-// sequence in which each stands behind those whose results it reads: what lies between two groups that are to be joined
-// is all that needs to be searched.
+// A partition of the ops of a graph into groups; each group becomes one op. At first each op is a group. The groups are
+// kept in a topological order, so that a test for a path between two groups searches only the groups between them.
 class Groups {
  public:
   explicit Groups(const Graph& graph)
@@ -44,7 +43,7 @@ class Groups {
     if (too_large(a, b) || reads_reduced(a, b) || reads_reduced(b, a)) return false;
     const int former = rank(a) < rank(b) ? a : b, latter = former == a ? b : a;
     if (path_outside(former, latter)) return false;
-    close_ranks(a, former, latter);
+    reorder(a, former, latter);
     for (int op : members(b)) group_[static_cast<size_t>(op)] = a;
     auto& into = members_[static_cast<size_t>(a)];
     into.insert(into.end(), members(b).begin(), members(b).end());
@@ -53,7 +52,7 @@ class Groups {
     return true;
   }
 
-  // Groups whose results this group reads.
+  // The groups whose results this group reads.
   std::set<int> sources(int group) const {
     std::set<int> out;
     for (int op : members(group)) {
@@ -77,10 +76,10 @@ class Groups {
         }
       }
     }
-    return nodes > kMostNodes || operands.size() > kMostOperands;
+    return nodes > kMaxNodes || operands.size() > kMaxOperands;
   }
 
-  // True where b reads a result of a that is reduced: it is complete only when a's pass is over.
+  // Whether b reads a reduced result of a: a reduction is complete only at the end of a's pass.
   bool reads_reduced(int a, int b) const {
     for (int op : members(b)) {
       for (int input : graph_.ops[static_cast<size_t>(op)].inputs) {
@@ -96,8 +95,8 @@ class Groups {
 
   int rank(int group) const { return rank_[static_cast<size_t>(group)]; }
 
-  // True where some other group lies on a path from a to b, which stands behind it: joining them would make a circle.
-  // Else all that a path from a leads to before b is marked as visited.
+  // For b after a in the order: whether a path from a to b goes through another group, so that joining them would
+  // create a cycle. If not, all groups before b that a path from a reaches are marked as visited.
   bool path_outside(int a, int b) {
     ++visit_;
     visited_[static_cast<size_t>(a)] = visit_;
@@ -125,40 +124,41 @@ class Groups {
     return false;
   }
 
-  // Puts `joined` between what it reads and what reads it: of those between the two groups, the visited ones follow it.
-  void close_ranks(int joined, int former, int latter) {
+  // Restores the order for `joined`, the group into which former and latter merge: the visited groups between the two
+  // come after it, the others before it.
+  void reorder(int joined, int former, int latter) {
     const size_t begin = static_cast<size_t>(rank(former)), end = static_cast<size_t>(rank(latter));
-    std::vector<int> behind;
+    std::vector<int> after;
     size_t at = begin;
     for (size_t i = begin + 1; i < end; ++i) {
       const int group = sequence_[i];
       if (visited_[static_cast<size_t>(group)] == visit_) {
-        behind.push_back(group);
+        after.push_back(group);
       } else {
         sequence_[at++] = group;
       }
     }
     sequence_[at++] = joined;
-    for (int group : behind) sequence_[at++] = group;
-    sequence_[at] = joined == former ? latter : former;  // empty from here on
+    for (int group : after) sequence_[at++] = group;
+    sequence_[at] = joined == former ? latter : former;  // the merged group, which is empty
     for (size_t i = begin; i <= end; ++i) rank_[static_cast<size_t>(sequence_[i])] = static_cast<int>(i);
   }
 
   const Graph& graph_;
   std::vector<int> group_;
   std::vector<std::vector<int>> members_;
-  std::vector<int> sequence_, rank_;  // groups in sequence, and where each stands
+  std::vector<int> sequence_, rank_;  // the groups in topological order; by group: its position there
   std::vector<std::vector<int>> readers_;
   std::vector<int> visited_;
   int visit_ = 0;
 };
 
-// Builds the body of a group: nodes of its members in order, equal ones once.
+// Builds the fused map of a group: the nodes of its members in order, without duplicates.
 class BodyBuilder {
  public:
   BodyBuilder(const Graph& graph, const Groups& groups, int group) : graph_(graph), groups_(groups), group_(group) {}
 
-  // `kept`: values that someone outside the group reads.
+  // `kept`: the values that are read outside the group. Stores the values that the map's results replace in `results`.
   Op build(const std::set<int>& kept, std::vector<int>* results) {
     Op fused;
     fused.kind = OpKind::kMap;
@@ -266,7 +266,7 @@ class BodyBuilder {
   int group_;
   MapBody body_;
   std::vector<int> operands_;
-  std::map<int, int> value_node_;  // values made inside the group
+  std::map<int, int> value_node_;  // node of each unreduced value that the group produces
 };
 
 void join_groups(const Graph& graph, Groups* groups) {
@@ -276,7 +276,7 @@ void join_groups(const Graph& graph, Groups* groups) {
     for (int input : graph.ops[i].inputs)
       groups->try_join(groups->of(graph.values[static_cast<size_t>(input)].producer), groups->of(static_cast<int>(i)));
   }
-  // Siblings: one read of a value serves all the maps that read it.
+  // Siblings: all maps that read a value share one read of it.
   for (size_t value = 0; value < graph.values.size(); ++value) {
     const auto& list = readers[value];
     for (size_t a = 0; a < list.size(); ++a) {
@@ -292,7 +292,7 @@ void join_groups(const Graph& graph, Groups* groups) {
   }
 }
 
-// Groups in an order in which they can run: where the last member stood, once all sources are done.
+// The groups in topological order; among groups whose sources are done, by the position of their last member.
 std::vector<int> ordered_groups(const Graph& graph, const Groups& groups) {
   std::map<int, int> waiting;
   std::map<int, std::vector<int>> readers;
@@ -367,7 +367,7 @@ Module fuse_epilogues(const Module& module) {
   for (const StateWrite& write : graph.writes) ++uses[static_cast<size_t>(write.value)];
 
   Rewriter rewriter(graph);
-  std::map<int, int> producer_in_new;  // value of the new graph -> op of the new graph that may take an epilogue
+  std::map<int, int> producer_in_new;  // value of the new graph -> op of the new graph that can take an epilogue
   for (const Op& op : graph.ops) {
     if (op.kind == OpKind::kMap && op.inputs.size() == 1 && uses[static_cast<size_t>(op.inputs[0])] == 1) {
       const MapBody& body = op.as<MapBody>();

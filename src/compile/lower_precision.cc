@@ -1,11 +1,12 @@
-// Activations and their gradients as a 16-bit type (bf16 or f16), where convolutions and large matrix
-// products make or read them.
+// Stores activations and their gradients in a 16-bit type (bf16 or f16) if convolutions or large matrix products
+// produce or read them.
 //
-// What such a product sums is f32, as are all maps' arithmetic and reductions, parameters, gradients of
-// parameters, statistics, and results; weights are rounded by the kernels as they pack them. Values that ops
-// only move, pool or normalize keep the type they come in, so they form components of one type; but sums over windows,
-// which f16 may not hold where it holds their means, stay f32 there. Between maps a value is narrow where one of them
-// has a narrow neighbour of the same shape; what an exponential, a logarithm or a square makes stays f32.
+// These products accumulate in f32. The arithmetic and reductions of maps, parameters, gradients of parameters,
+// statistics and results are f32 too. Kernels round weights as they pack them. Ops that only move, pool or normalize
+// values do not change the type, so the values that they connect form components of one type. With f16, sums over
+// pooling windows stay f32, because a sum may overflow although its mean does not. A value that only maps produce and
+// read is narrow if one of these maps has a narrow operand or result of the same shape. Results of exponentials,
+// logarithms and squares stay f32.
 #include <algorithm>
 #include <map>
 
@@ -14,16 +15,16 @@
 namespace trainer {
 namespace {
 
-constexpr int64_t kSmall = 1 << 14;  // elements below which f32 costs nothing to speak of
-// Below, a product reads its weights but few times: rounding them costs more.
-constexpr int64_t kLeastProductRows = 32;
+constexpr int64_t kSmall = 1 << 14;  // elements below which the cost of f32 is negligible
+// A product with fewer rows reads its weights only a few times: rounding them costs more than it saves.
+constexpr int64_t kMinProductRows = 32;
 
-// What an op makes of the type of an operand or result.
+// The types that an op accepts for an operand or result.
 enum class Role : uint8_t {
-  kF32,     // f32; of another type: as it is
-  kNarrow,  // an operand that must be narrow, a result that may be
-  kShared,  // any, the same for all that share it
-  kAny,     // converted as it is read or written
+  kF32,     // f32; integer types stay as they are
+  kNarrow,  // an operand must be narrow, a result may be
+  kShared,  // any type, the same for all kShared operands and results of the op
+  kAny,     // any type: the op converts as it reads or writes
 };
 
 bool is_weights(const Graph& graph, int value) {
@@ -33,7 +34,8 @@ bool is_weights(const Graph& graph, int value) {
   return moves && is_weights(graph, op.inputs[0]);
 }
 
-// Rows of the operand that meets the weights, or of both where neither is weights.
+// Whether the operand that is multiplied by the weights has enough rows; for a product of two activations, whether
+// depth and both extents of the result are large enough.
 bool is_large_product(const Graph& graph, const Op& op) {
   const Shape& y = graph.desc(op.outputs[0]).shape;
   const Shape& a = graph.desc(op.inputs[0]).shape;
@@ -42,7 +44,7 @@ bool is_large_product(const Graph& graph, const Op& op) {
   const int64_t rows = is_weights(graph, op.inputs[1])   ? y[rank - 2]
                        : is_weights(graph, op.inputs[0]) ? y[rank - 1]
                                                          : std::min(depth, std::min(y[rank - 2], y[rank - 1]));
-  return rows >= kLeastProductRows;
+  return rows >= kMinProductRows;
 }
 
 Role role_of(const Graph& graph, const Op& op, bool input, size_t position, DType narrow) {
@@ -54,7 +56,7 @@ Role role_of(const Graph& graph, const Op& op, bool input, size_t position, DTyp
     case OpKind::kMatmul: {
       if (!is_large_product(graph, op) || position > 1) return Role::kF32;
       const bool with_weights = is_weights(graph, op.inputs[0]) || is_weights(graph, op.inputs[1]);
-      // A product of two activations is a gradient of weights, or feeds a softmax.
+      // The result of a product of two activations is f32: it is a gradient of weights, or the input of a softmax.
       if (!input) return with_weights && graph.desc(op.outputs[0]).shape.count() >= kSmall ? Role::kNarrow : Role::kF32;
       return is_weights(graph, op.inputs[position]) ? Role::kF32 : Role::kNarrow;
     }
@@ -88,7 +90,7 @@ bool has_wide_range(const MapBody& body) {
   });
 }
 
-// Which values become narrow, found by components of values that share a type.
+// Finds the values that become narrow, component by component of values that share a type.
 class NarrowValues {
  public:
   NarrowValues(const Module& module, DType type)
@@ -101,7 +103,7 @@ class NarrowValues {
     for (const Op& op : graph_.ops) join(op);
     for (const Op& op : graph_.ops) {
       each_operand(op, [&](int value, bool input, size_t i) {
-        // Operands of another type are converted on their way in.
+        // Only results pin the type: operands of another type are converted before the op.
         if (!input && role_of(graph_, op, false, i, type_) == Role::kF32) pin(value);
       });
     }
@@ -136,7 +138,7 @@ class NarrowValues {
     return narrow_[component] = true;
   }
 
-  // Whether some reader takes it as narrow.
+  // Whether a reader accepts the value as narrow.
   bool is_read_narrow(int value) const {
     for (int reader : readers_[static_cast<size_t>(value)]) {
       const Op& op = graph_.ops[static_cast<size_t>(reader)];
@@ -147,17 +149,17 @@ class NarrowValues {
     return false;
   }
 
-  // Whether a value has been marked that maps alone make and read.
+  // Marks large values of maps that have a narrow operand or result; returns whether it marked one.
   bool spread_through_maps() {
     bool marked = false;
     for (const Op& op : graph_.ops) {
       if (op.kind != OpKind::kMap) continue;
       const Shape& domain = op.as<MapBody>().domain;
-      bool beside = false;
+      bool has_narrow = false;
       each_operand(op, [&](int value, bool, size_t) {
-        beside = beside || (contains(value) && graph_.desc(value).shape == domain);
+        has_narrow = has_narrow || (contains(value) && graph_.desc(value).shape == domain);
       });
-      if (!beside) continue;
+      if (!has_narrow) continue;
       each_operand(op, [&](int value, bool, size_t) {
         const ValueInfo& info = graph_.values[static_cast<size_t>(value)];
         const Op& producer = graph_.ops[static_cast<size_t>(info.producer)];
@@ -195,7 +197,7 @@ class PrecisionLowering {
       std::vector<TensorDesc> results;
       for (int output : op.outputs) {
         results.push_back(graph_.desc(output));
-        // Kernels make no input gradient of f32 from narrow types: it is converted behind them.
+        // Kernels compute no f32 input gradient from narrow operands: it is narrow and is converted after them.
         if (narrow_.contains(output) || op.kind == OpKind::kConvolutionInputGradient) results.back().dtype = type_;
       }
       rewriter_.append_for(op.outputs, std::move(moved), std::move(results));
@@ -206,7 +208,7 @@ class PrecisionLowering {
   }
 
  private:
-  // `value` of the new graph as this type: itself, or one conversion shared by all who ask.
+  // `value` of the new graph in this type: itself, or the result of one conversion that all readers share.
   int converted(int value, DType dtype) {
     TensorDesc desc = rewriter_.to().desc(value);
     if (desc.dtype == dtype) return value;

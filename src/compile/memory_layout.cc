@@ -1,4 +1,4 @@
-// Offsets for blocks with lifetimes.
+// Best-fit offsets of blocks with lifetimes.
 #include "compile/memory_layout.h"
 
 #include <algorithm>
@@ -8,7 +8,7 @@
 namespace trainer {
 
 int64_t lay_out_blocks(const std::vector<Lifetime>& blocks, std::vector<int64_t>* offsets) {
-  constexpr int64_t kAlignment = 256;  // as cuBLASLt demands of its workspace
+  constexpr int64_t kAlignment = 256;  // cuBLASLt requires it of its workspace
   auto padded = [&](size_t block) { return (blocks[block].bytes + kAlignment - 1) / kAlignment * kAlignment; };
   offsets->assign(blocks.size(), 0);
   std::vector<size_t> by_size(blocks.size());

@@ -1,4 +1,4 @@
-// Rewriting graphs.
+// Rewriting and analysis of graphs.
 #include "compile/module.h"
 
 #include <algorithm>
@@ -52,7 +52,7 @@ void Rewriter::copy(const Op& op) {
 
 Module Rewriter::finish(const Module& module) {
   for (const StateWrite& write : from_.writes) to_->writes.push_back({write.state, mapped(write.value)});
-  // Not what the old value is mapped to: a pass may have put a reorder in its place.
+  // The old value may be mapped to a reorder; the source's value is the result of the source op.
   for (SourceInfo& source : to_->sources) source.value = -1;
   for (const Op& op : to_->ops) {
     if (op.kind == OpKind::kSource)
@@ -74,7 +74,7 @@ std::vector<bool> live_ops(const Module& module) {
   for (const StateWrite& write : graph.writes) value_live[static_cast<size_t>(write.value)] = true;
   for (size_t i = graph.ops.size(); i-- > 0;) {
     const Op& op = graph.ops[i];
-    // Sources stay: they are how a batch comes in, whoever reads it.
+    // Sources stay, read or not: the caller fills them with a batch.
     bool live = op.kind == OpKind::kSource ||
                 (module.effects && op.kind == OpKind::kOpaque && op.as<OpaqueAttributes>().op->has_effect());
     for (int output : op.outputs) live = live || value_live[static_cast<size_t>(output)];

@@ -1,4 +1,4 @@
-// The passes between a differentiated graph and a plan; compile() says in which order they run.
+// The passes between a differentiated graph and a plan; compile() defines their order.
 #pragma once
 
 #include "compile/module.h"
@@ -8,32 +8,33 @@ namespace trainer {
 // Moves factors that are the same for all summands out of sums.
 Module factor_sums(const Module& module);
 
-// Drops what nobody reads, joins equal pure ops, folds constants into maps, removes reshapes that change nothing.
+// Removes dead ops, merges equal pure ops, folds constants into maps, and removes reshapes that change nothing.
 Module simplify(const Module& module);
 
-// For a module without a backward pass: moves factors and shifts of a convolution's channels into its weights and bias.
+// For a module without a backward pass: moves per-channel factors and shifts of a convolution's result into its weights
+// and bias.
 Module fold_scales(const Module& module);
 
-// Where a backward map reads a forward map's value, computes it again in the backward pass if that needs no more
-// memory than keeping it: activations that can be had from a convolution's output are not stored twice.
+// If a backward map reads a value of a forward map, recomputes the value in the backward pass, provided that this needs
+// no more memory than keeping it. So an activation that follows from a convolution's output is not stored as well.
 Module recompute_cheap_maps(const Module& module);
 
-// Gives each map that reads a cheap value its own copy of the map that makes it, so that the value is not stored only
-// to cross a reduction.
+// Gives each map that reads a cheap value its own copy of the producing map, so that the value is not stored only
+// because a reduction separates its readers.
 Module duplicate_cheap_maps(const Module& module);
 
-// Joins maps over the same domain: producers with consumers, and siblings that read the same values. The reduced
-// results of a map are never read within it.
+// Fuses maps over the same domain: producers with consumers, and siblings that read the same values. A map never reads
+// its own reduced results.
 Module fuse_maps(const Module& module);
 
-// Moves a relu that is the only reader of a convolution's or matmul's result into it.
+// Moves a relu into a convolution or matmul if it is the only reader of that op's result.
 Module fuse_epilogues(const Module& module);
 
-// Makes activations and their gradients `narrow`, a 16-bit type, where convolutions and large matrix products
-// make or read them.
+// Stores activations and their gradients in `narrow`, a 16-bit type, if convolutions or large matrix products
+// produce or read them.
 Module lower_precision(const Module& module, DType narrow);
 
-// Gives every value its physical order and places the few reorders.
+// Assigns a physical order to every value and inserts the necessary reorders.
 Module assign_orders(const Module& module);
 
 }  // namespace trainer

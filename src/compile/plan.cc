@@ -1,4 +1,4 @@
-// The planner: which ops become steps, where values lie, which kernels run them.
+// The planner: chooses the ops that become steps, their kernels, and the memory of each value.
 #include "compile/plan.h"
 
 #include <algorithm>
@@ -14,34 +14,35 @@
 namespace trainer {
 namespace {
 
-bool lies_row_major(const TensorDesc& desc) {
+bool is_row_major(const TensorDesc& desc) {
   return desc.order == MemoryFormat::kRowMajor || orders_coincide(desc.shape);
 }
 
-// The first part of its input's memory: cut from the start along the outermost axis there that has an extent.
+// Whether a slice is the first part of its input's memory: it starts at 0, and all axes outside its own in physical
+// order have extent 1.
 bool is_prefix(const TensorDesc& in, const TensorDesc& out, const SliceAttributes& slice) {
-  if (slice.begin != 0 || lies_row_major(in) != lies_row_major(out)) return false;
+  if (slice.begin != 0 || is_row_major(in) != is_row_major(out)) return false;
   for (int axis = 0; axis < in.shape.rank(); ++axis) {
-    const bool outside = lies_row_major(in) ? axis < slice.axis : axis != 1 && (axis < slice.axis || slice.axis == 1);
+    const bool outside = is_row_major(in) ? axis < slice.axis : axis != 1 && (axis < slice.axis || slice.axis == 1);
     if (outside && in.shape[axis] != 1) return false;
   }
   return true;
 }
 
-// An op that moves nothing: its result lies where its input does, or where that begins.
+// Whether an op moves no data: its result has the address of its input.
 bool is_view(const Graph& graph, const Op& op) {
   if (op.kind != OpKind::kReshape && op.kind != OpKind::kSlice) return false;
   const TensorDesc& in = graph.desc(op.inputs[0]);
   const TensorDesc& out = graph.desc(op.outputs[0]);
   if (op.kind == OpKind::kSlice) return is_prefix(in, out, op.as<SliceAttributes>());
-  return lies_row_major(in) && lies_row_major(out);
+  return is_row_major(in) && is_row_major(out);
 }
 
 bool is_step(const Graph& graph, const Op& op) {
   return op.kind != OpKind::kSource && op.kind != OpKind::kStateRead && !is_view(graph, op);
 }
 
-// For each value, the one whose memory it is: itself, or what it is a view of.
+// For each value, the value that owns its memory: itself, or the value that it is a view of.
 std::vector<int> roots_of(const Graph& graph) {
   std::vector<int> root(graph.values.size());
   for (const Op& op : graph.ops) {
@@ -51,15 +52,14 @@ std::vector<int> roots_of(const Graph& graph) {
   return root;
 }
 
-// For each state, the ops that read its old version, through views too, and the value that each reads.
+// For each state, the ops that read its old version, directly or through views, each with the value that it reads.
 using StateReaders = std::vector<std::vector<std::pair<int, int>>>;
 StateReaders state_readers_of(const Graph& graph, const std::vector<int>& root) {
   StateReaders readers(graph.states.size());
   for (size_t i = 0; i < graph.ops.size(); ++i) {
     if (is_view(graph, graph.ops[i])) continue;
     for (int input : graph.ops[i].inputs) {
-      const int behind = graph.values[static_cast<size_t>(root[static_cast<size_t>(input)])].producer;
-      const Op& op = graph.ops[static_cast<size_t>(behind)];
+      const Op& op = graph.producer(root[static_cast<size_t>(input)]);
       if (op.kind != OpKind::kStateRead) continue;
       readers[static_cast<size_t>(op.as<IndexAttributes>().index)].push_back({static_cast<int>(i), input});
     }
@@ -67,7 +67,7 @@ StateReaders state_readers_of(const Graph& graph, const std::vector<int>& root) 
   return readers;
 }
 
-// Workspaces of kernels that have been made, for ops that are like theirs.
+// Workspace sizes of kernels created so far; the estimate for similar ops.
 class WorkspaceTable {
  public:
   void note(const Graph& graph, const Op& op, int64_t bytes) { bytes_[key_of(graph, op)] = bytes; }
@@ -77,7 +77,8 @@ class WorkspaceTable {
   }
 
  private:
-  // What a workspace depends on, but for a map's nodes and a window's stride: two ops of one key differ little in it.
+  // Everything that a workspace depends on, except a map's nodes and a window's stride: the workspaces of two ops with
+  // the same key differ little.
   static std::string key_of(const Graph& graph, const Op& op) {
     std::string key = name_of(op.kind);
     for (const std::vector<int>* values : {&op.inputs, &op.outputs}) {
@@ -102,7 +103,7 @@ class Planner {
         store_(store),
         program_(std::make_unique<Program>(device, arena)) {}
 
-  // The bytes of the arena that the program will need, without making its kernels: workspaces are those of `known`.
+  // Returns the bytes of the arena that the program needs. Creates no kernels; takes workspaces from `known`.
   int64_t measure(const WorkspaceTable& known) {
     place_values();
     std::vector<int64_t> workspaces;
@@ -112,7 +113,8 @@ class Planner {
     return lay_out(workspaces).bytes;
   }
 
-  // Makes the kernels; the bytes of the arena that the program will need.
+  // Creates the kernels, records their workspaces in `known`, and returns the bytes of the arena that the program
+  // needs.
   int64_t prepare(WorkspaceTable* known) {
     place_values();
     make_steps();
@@ -131,9 +133,9 @@ class Planner {
   }
 
  private:
-  // Where blocks lie in the arena.
+  // The blocks of the arena.
   struct Layout {
-    std::vector<int> block_of;      // by value; -1 where it has none of its own
+    std::vector<int> block_of;      // by value; -1 if the value has no block
     std::vector<int> workspace_of;  // by step
     std::vector<int64_t> offsets;   // by block
     int64_t bytes = 0;
@@ -191,7 +193,7 @@ class Planner {
 
   void touch(int root, int op) { last_[static_cast<size_t>(root)] = std::max(last_[static_cast<size_t>(root)], op); }
 
-  // Lets results of maps take the memory of operands that nobody reads afterwards.
+  // Lets results of maps take the memory of operands that nothing reads afterwards.
   void share_in_place() {
     storage_.resize(graph_.values.size());
     for (size_t value = 0; value < storage_.size(); ++value) storage_[value] = root_[value];
@@ -276,10 +278,10 @@ class Planner {
     const std::vector<int64_t>& offsets = layout_.offsets;
     for (size_t value = 0; value < graph_.values.size(); ++value) {
       const int storage = storage_of(static_cast<int>(value));
-      Placement place = placement_[static_cast<size_t>(storage)];
+      Placement placement = placement_[static_cast<size_t>(storage)];
       const int block = layout_.block_of[static_cast<size_t>(storage)];
-      if (block >= 0) place = {Placement::kArena, 0, offsets[static_cast<size_t>(block)]};
-      program_->values.push_back({graph_.values[value].desc, graph_.values[value].name, place});
+      if (block >= 0) placement = {Placement::kArena, 0, offsets[static_cast<size_t>(block)]};
+      program_->values.push_back({graph_.values[value].desc, graph_.values[value].name, placement});
     }
     for (size_t i = 0; i < program_->steps.size(); ++i)
       program_->steps[i].workspace_offset = offsets[static_cast<size_t>(layout_.workspace_of[i])];
@@ -295,8 +297,8 @@ class Planner {
   }
 
  public:
-  // Whether the write's value can be computed in the state's memory: nobody reads the old version after the op that
-  // makes it, or only that op does, element by element.
+  // Whether the write's value can be computed in the state's memory: no op after its producer reads the old version,
+  // and the producer itself reads it only element by element.
   static bool writable_in_place(const Graph& graph, const std::vector<int>& root, const StateReaders& readers,
                                 const StateWrite& write) {
     const int value = root[static_cast<size_t>(write.value)];
@@ -304,7 +306,7 @@ class Planner {
     const Op& op = graph.ops[static_cast<size_t>(made_by)];
     if (op.kind == OpKind::kSource || op.kind == OpKind::kStateRead) return false;
     const TensorDesc& desc = graph.desc(value);
-    if (desc.dtype != DType::kF32 || !lies_row_major(desc)) return false;
+    if (desc.dtype != DType::kF32 || !is_row_major(desc)) return false;
     for (const StateWrite& other : graph.writes) {
       if (&other == &write) break;
       if (root[static_cast<size_t>(other.value)] == value || other.state == write.state) return false;
@@ -346,7 +348,7 @@ int append_copy(Rewriter* rewriter, int value) {
   return rewriter->append(std::move(copy), {desc}).front();
 }
 
-// Copies the old version of a state that is written where it is wanted after the pass, as a result or in another
+// Copies the old version of a written state if it is needed after the pass, as a result or as the value of another
 // state.
 Module with_kept_versions(const Module& module) {
   const Graph& graph = *module.graph;
@@ -413,7 +415,7 @@ std::unique_ptr<Program> plan(const Module& module, Device& device, StateStore& 
   WorkspaceTable workspaces;
   const int64_t bytes = planner.prepare(&workspaces);
   if (limit <= 0) return planner.finish();
-  // States that this plan is the first to need come out of the same memory.
+  // States that this plan adds to the store take their memory from the same limit.
   for (const StateInfo& state : whole.graph->states) {
     if (!store.contains(state.name)) limit -= TensorDesc{state.shape}.bytes();
   }
@@ -434,9 +436,8 @@ std::unique_ptr<Program> plan(const Module& module, Device& device, StateStore& 
   const int64_t least = fitted_planner.prepare(&workspaces);
   if (least > limit)
     throw device_error(
-        "not enough memory: activations and workspaces need {}, {} where forward values are computed again, and {} is "
-        "left "
-        "for them. A smaller batch_size with a larger iter_size needs less.",
+        "not enough memory: activations and workspaces need {}, or {} if forward values are computed again, and {} is "
+        "left for them. A smaller batch_size with a larger iter_size needs less.",
         format_bytes(bytes), format_bytes(least), left);
   std::unique_ptr<Program> program = fitted_planner.finish();
   program->repeated = {fitted.operations, bytes};

@@ -1,4 +1,4 @@
-// The planner: from a graph with physical orders to a program with kernels and memory.
+// The planner: turns a graph with physical orders into a program with kernels and memory.
 #pragma once
 
 #include <memory>
@@ -8,10 +8,10 @@
 
 namespace trainer {
 
-// Values that live at the same time lie apart, all others share the arena; a map writes over an operand that dies
-// with it; what is written to a state is computed in the state's own memory where no one reads the old version
-// afterwards. States that the store lacks are added. Where `limit` bytes (0: any) do not hold the values, forward
-// values are computed again in the backward pass; a device_error where that is not enough.
+// Values share the arena; those that are live at the same time do not overlap. A map overwrites an operand whose last
+// reader it is. The value of a state write is computed in the state's own memory if nothing reads the old version
+// afterwards. Adds states that the store lacks. If the values need more than `limit` bytes (0: no limit), forward
+// values are recomputed in the backward pass; throws a device_error if that is not enough.
 std::unique_ptr<Program> plan(const Module& module, Device& device, StateStore& store, Arena& arena, int64_t limit = 0);
 
 }  // namespace trainer

@@ -1,7 +1,7 @@
-// Computing cheap forward values again in the backward pass instead of keeping them.
+// Recomputes cheap forward values in the backward pass instead of keeping them.
 //
-// A kept value costs a store in the forward pass, a load in the backward pass and memory in between; a map that can
-// be had from values that are kept anyway costs arithmetic only, which the backward map that reads it hides.
+// A kept value costs a store in the forward pass, a load in the backward pass, and memory in between. A map whose
+// operands are kept anyway costs only arithmetic, which the memory traffic of the backward map that reads it hides.
 #include <algorithm>
 #include <set>
 
@@ -11,8 +11,8 @@
 namespace trainer {
 namespace {
 
-constexpr int64_t kSmall = 4096;  // elements below which keeping a value costs nothing to speak of
-constexpr int kMostNodes = 24;    // arithmetic per element above which keeping it is cheaper
+constexpr int64_t kSmall = 4096;  // elements below which the cost of keeping a value is negligible
+constexpr int kMaxNodes = 24;     // arithmetic nodes per element above which keeping the value is cheaper
 
 class Chooser {
  public:
@@ -38,7 +38,7 @@ class Chooser {
       std::set<int> leaves, visited;
       int nodes = 0;
       expand(value, &leaves, &visited, &nodes);
-      if (leaves.size() > 1 || nodes > kMostNodes) {
+      if (leaves.size() > 1 || nodes > kMaxNodes) {
         kept_[static_cast<size_t>(value)] = true;
         continue;
       }
@@ -48,7 +48,7 @@ class Chooser {
     return chosen;
   }
 
-  // True for values that could be computed again: elements of a forward map of some size.
+  // Whether a value can be recomputed: it is an unreduced result of a forward map, and not small.
   bool is_candidate(int value) const {
     const ValueInfo& info = graph_.values[static_cast<size_t>(value)];
     const Op& op = graph_.ops[static_cast<size_t>(info.producer)];
@@ -56,7 +56,8 @@ class Chooser {
            info.desc.shape.count() >= kSmall;
   }
 
-  // Values to read, other than those already kept, when `value` is computed again.
+  // Collects in `leaves` the values that a recomputation of `value` reads and that are not kept yet, in `visited` the
+  // values that it recomputes, and in `nodes` its arithmetic nodes.
   void expand(int value, std::set<int>* leaves, std::set<int>* visited, int* nodes) const {
     if (!visited->insert(value).second) return;
     const Op& op = graph_.producer(value);
@@ -102,7 +103,7 @@ class Recomputation {
     int& known = clones_[static_cast<size_t>(value)];
     if (known >= 0) return known;
     Op op = graph_.producer(value);
-    // A chosen value's operands are chosen themselves, kept, or chains of maps that only this one reads.
+    // The operands of a chosen value are chosen themselves, or kept, or small.
     for (int& input : op.inputs) input = chosen_.count(input) ? clone(rewriter, input) : rewriter->mapped(input);
     for (LayerShare& share : op.shares) share.pass = Pass::kBackward;
     clones_[static_cast<size_t>(value)] = rewriter->append(std::move(op), {graph_.desc(value)}).front();
@@ -120,7 +121,7 @@ Module recompute_cheap_maps(const Module& module) {
   const Graph& graph = *module.graph;
   Chooser chooser(graph);
   std::set<int> chosen = chooser.choose();
-  // The chains between a chosen value and what is kept are computed again with it.
+  // The maps between a chosen value and the kept values are recomputed with it.
   std::set<int> all;
   for (int value : chosen) {
     std::set<int> leaves, visited;

@@ -1,4 +1,4 @@
-// Dead-value elimination, common subexpressions, constants into maps.
+// Dead-op elimination, common subexpression elimination, and constant folding.
 #include <map>
 #include <optional>
 #include <tuple>
@@ -9,7 +9,7 @@
 namespace trainer {
 namespace {
 
-// The constant that an op's only result is, whatever its shape.
+// The constant that `value` holds in all its elements, if it is the only result of a constant map.
 std::optional<float> constant_of(const Graph& graph, int value) {
   const Op& op = graph.producer(value);
   if (op.kind != OpKind::kMap) return std::nullopt;
@@ -19,7 +19,7 @@ std::optional<float> constant_of(const Graph& graph, int value) {
   return node.fn == Fn::kConstant ? std::optional<float>(node.k) : std::nullopt;
 }
 
-// Replaces operands that are constants by kConstant nodes and evaluates what can be.
+// Replaces constant operands by kConstant nodes, and evaluates nodes whose arguments are all constant.
 void fold_constants(const Graph& graph, Op* op) {
   MapBody& body = op->as<MapBody>();
   std::vector<int> operands, position(op->inputs.size(), -1);
@@ -50,7 +50,7 @@ void fold_constants(const Graph& graph, Op* op) {
   }
 }
 
-// The operand that a map of one function hands on unchanged, or -1: x * 1, x + 0, x - 0, x / 1.
+// The operand that a map of one function returns unchanged (x * 1, x + 0, x - 0, x / 1), or -1.
 int identity_operand(const Graph& graph, const Op& op) {
   const MapBody& body = op.as<MapBody>();
   if (op.inputs.size() != 1 || body.outputs.size() != 1 || body.outputs[0].reduction != Reduction::kNone) return -1;
@@ -136,7 +136,7 @@ Module simplify(const Module& module) {
     }
     rewriter.append_for(graph.ops[i].outputs, std::move(op));
   }
-  // A reshape of a reshape has left the first without a reader.
+  // A merged pair of reshapes may leave the first one dead.
   return without_dead_ops(rewriter.finish(module));
 }
 
