@@ -1,4 +1,4 @@
-// What an op costs by its shapes.
+// Computes the cost of an op from its shapes.
 #include "ops/cost.h"
 
 namespace trainer {
@@ -7,7 +7,7 @@ namespace {
 double multiply_adds_of(const Graph& graph, const Op& op) {
   auto count = [&](int value) { return static_cast<double>(graph.desc(value).shape.count()); };
   switch (op.kind) {
-    // Every element of the output side takes one multiply-add a weight of its output channel.
+    // Every element on the output side takes one multiply-add for each weight of its output channel.
     case OpKind::kConvolution:
       return count(op.outputs[0]) * static_cast<double>(graph.desc(op.inputs[1]).shape.count(1));
     case OpKind::kConvolutionInputGradient:
@@ -18,7 +18,7 @@ double multiply_adds_of(const Graph& graph, const Op& op) {
       const Shape& a = graph.desc(op.inputs[0]).shape;
       return count(op.outputs[0]) * static_cast<double>(a[a.rank() - (op.as<MatmulAttributes>().transpose_a ? 2 : 1)]);
     }
-    // Every step and item meets the weights once.
+    // Every item is multiplied by the weights once per step.
     case OpKind::kRecurrence:
     case OpKind::kRecurrenceGradient:
       return static_cast<double>(graph.desc(op.inputs[0]).shape.count(0, 2)) * count(op.inputs[1]);

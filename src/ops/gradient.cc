@@ -1,4 +1,4 @@
-// The gradient rule of every kind of op. g is the gradient of the result, y the result, a and b operands.
+// The gradient rule of every kind of op. g is the gradient of the result, y the result; a and b are operands.
 #include "ops/gradient.h"
 
 #include "base/error.h"
@@ -77,7 +77,7 @@ std::vector<Value> matmul_gradients(Graph& graph, const Op& op, Value g, const s
   return result;
 }
 
-// The weights meet the hidden states of all steps in one product.
+// The weight gradient is one matrix product over the hidden states of all steps.
 std::vector<Value> recurrence_gradients(Graph& graph, const Op& op, Value g, const std::vector<bool>& wanted) {
   const Value pre = graph.value(op.inputs[0]), w = graph.value(op.inputs[1]), cont = graph.value(op.inputs[2]),
               h_0 = graph.value(op.inputs[3]), h = graph.value(op.outputs[0]);
@@ -119,7 +119,7 @@ Value sum_to_operand(Value gradient, const Shape& domain, const Shape& operand) 
 std::vector<Value> gradients_of(Graph& graph, const Op& op, const std::vector<Value>& output_gradients,
                                 const std::vector<bool>& wanted) {
   if (op.inputs.empty()) return {};
-  const Value given = output_gradients.front();
+  const Value first = output_gradients.front();  // may have extent 1 or rank 0
   if (op.kind == OpKind::kOpaque) {
     std::vector<Value> inputs, outputs, full;
     for (int id : op.inputs) inputs.push_back(graph.value(id));
@@ -130,14 +130,14 @@ std::vector<Value> gradients_of(Graph& graph, const Op& op, const std::vector<Va
     }
     return op.as<OpaqueAttributes>().op->gradient(inputs, outputs, full);
   }
-  if (!given) return std::vector<Value>(op.inputs.size());
-  if (op.kind == OpKind::kMap) return map_gradients(graph, op, given, wanted);
+  if (!first) return std::vector<Value>(op.inputs.size());
+  if (op.kind == OpKind::kMap) return map_gradients(graph, op, first, wanted);
 
   const Shape& result_shape = graph.desc(op.outputs.front()).shape;
   const Value x = op.inputs.empty() ? Value() : graph.value(op.inputs.front());
-  if (op.kind == OpKind::kReshape && given.shape().count() == 1 && result_shape.count() != 1)
-    return {reshape(given, Shape{})};
-  const Value g = broadcast_to(given, result_shape);
+  if (op.kind == OpKind::kReshape && first.shape().count() == 1 && result_shape.count() != 1)
+    return {reshape(first, Shape{})};
+  const Value g = broadcast_to(first, result_shape);
   switch (op.kind) {
     case OpKind::kConvolution:
     case OpKind::kConvolutionInputGradient: return convolution_gradients(graph, op, g, wanted);

@@ -1,4 +1,4 @@
-// Building graphs: values, ops, states.
+// Builds graphs: values, ops, states.
 #include "ops/graph.h"
 
 #include "base/error.h"

@@ -1,36 +1,42 @@
-// The graph of primitive operations that a net is lowered to: SSA values, about twenty kinds of op, states.
+// The graph of primitive operations that a net is lowered to: SSA values, about twenty kinds of op, and states.
 //
-// A value is produced once. Meaning is logical: shapes and axes are Caffe's; the physical order of a value is an
-// attribute that the compiler assigns. Ops carry no device code: devices implement what is declared here.
-// Operands and results of each kind (shapes in brackets, S... are spatial extents):
+// Each value has one producer. Shapes and axes are logical, as in Caffe; the physical order of a value is an attribute
+// that the compiler assigns. Ops hold no device code; devices implement the kinds declared here. The operands and
+// results of each kind (shapes in brackets; S..., T... and K... are spatial extents):
 //
-//   kSource                       -> [any]              filled from outside before the pass
-//   kStateRead                    -> [state]            the state as it was at the start of the pass
+//   kSource                       -> [any]: the caller fills it before the pass
+//   kStateRead                    -> [state]: the state at the start of the pass
 //   kMap                          see ops/map.h
 //   kConvolution                  x [N,C,S...], w [O,C/group,K...], bias [O] (optional) -> y [N,O,T...]
-//   kConvolutionInputGradient     g [N,O,T...], w, bias [C] (optional)  -> [N,C,S...]  also Deconvolution
-//   kConvolutionWeightGradient    x [N,C,S...], g [N,O,T...]            -> [O,C/group,K...]
-//   kMatmul                       a [M,K], b [K,N], bias [N] (optional) -> [M,N]       stored transposed by attribute;
-//                                 a [B,M,K], b [B,K,N] -> [B,M,N]: B products, without bias
-//   kMaxPool                      x [N,C,S...] -> y [N,C,T...], winner [N,C,T...] u8 or s32: the row-major offset
-//                                 within the window of its first maximum, kNoWinner of the dtype where none
+//   kConvolutionInputGradient     g [N,O,T...], w, bias [C] (optional) -> [N,C,S...]; also computes Deconvolution
+//   kConvolutionWeightGradient    x [N,C,S...], g [N,O,T...] -> [O,C/group,K...]
+//   kMatmul                       a [M,K], b [K,N], bias [N] (optional) -> [M,N]; attributes say if a or b is stored
+//                                 transposed. a [B,M,K], b [B,K,N] -> [B,M,N]: B products, without bias
+//   kMaxPool                      x [N,C,S...] -> y [N,C,T...], winner [N,C,T...] u8 or s32: the row-major offset in
+//   the
+//                                 window of its first maximum; kNoWinnerU8 or kNoWinnerS32 if there is none
 //   kMaxPoolGradient              g [N,C,T...], winner -> [N,C,S...]
-//   kSumPool, kSumPoolGradient    x [N,C,S...] -> [N,C,T...] sums over the window clipped to the input; transpose
+//   kSumPool                      x [N,C,S...] -> [N,C,T...]: sums over each window, clipped to the input
+//   kSumPoolGradient              g [N,C,T...] -> [N,C,S...]: the transpose
 //   kLrn                          x [N,C,S...] -> y = x * (k + alpha/n * sum of x^2 over n channels)^-beta
 //   kLrnGradient                  x, g -> gradient of x
-//   kRecurrence                   p [T,N,GH], w [GH,H], cont [T,N], h_0 [N,H], of an LSTM c_0 [N,H] -> h [T,N,H], of an
-//   LSTM
-//                                 c [T,N,H] and gates [T,N,4H]. With s_t = p_t + cont_t * h_{t-1} * w^T:
-//                                 kTanh (G 1): h = tanh(s); kLstm (G 4): gates i, f, o = sigmoid(s), f times cont, g =
-//                                 tanh(s); c_t = f * c_{t-1} + i * g, h = o * tanh(c). As in Caffe, h_0, c_0 and cont
-//                                 take no gradient, and where cont is neither 0 nor 1 that of f is by f * (1 - f), cont
-//                                 included
-//   kRecurrenceGradient           kTanh: g [T,N,H], w, cont, h -> gradient of p; kLstm: g, w, cont, c_0, c, gates ->
-//   the same kReshape                      x -> the same elements in logical row-major sequence kPermute x -> logical
-//   axes reordered: result axis i is x's axis axes[i] kSlice, kPad                  x -> [begin, end) of one axis; and
-//   its transpose: zeros around x kConcat                       x... -> joined along an axis kReorder x -> the same
-//   value in another physical order (placed by the compiler only) kOpaque                       an irregular op that
-//   brings its own rules (ops/opaque.h)
+//   kRecurrence                   p [T,N,G*H], w [G*H,H], cont [T,N], h_0 [N,H] -> h [T,N,H]; kLstm also takes c_0
+//   [N,H]
+//                                 and returns c [T,N,H] and gates [T,N,4H]. With s_t = p_t + cont_t * h_{t-1} * w^T:
+//                                   kTanh (G = 1): h_t = tanh(s_t)
+//                                   kLstm (G = 4): i, o = sigmoid(s), f = cont * sigmoid(s), g = tanh(s) of the four
+//                                   blocks of s_t; c_t = f * c_{t-1} + i * g; h_t = o * tanh(c_t)
+//                                 As in Caffe, h_0, c_0 and cont take no gradient, and the derivative of f with respect
+//                                 to its sum is f * (1 - f), also for cont other than 0 and 1
+//   kRecurrenceGradient           kTanh: g [T,N,H], w, cont, h -> gradient of p
+//                                 kLstm: g [T,N,H], w, cont, c_0, c, gates -> gradient of p
+//   kReshape                      x -> the same elements in logical row-major sequence
+//   kPermute                      x -> logical axes reordered: axis i of the result is axis axes[i] of x
+//   kSlice                        x -> the range [begin, end) of one axis
+//   kPad                          x -> the transpose of kSlice: zeros around x
+//   kConcat                       x... -> joined along an axis
+//   kReorder                      x -> the same value in another physical order; only the compiler inserts it
+//   kOpaque                       an irregular op with its own rules (ops/opaque.h)
 #pragma once
 
 #include <deque>
@@ -73,10 +79,10 @@ enum class OpKind : uint8_t {
 constexpr int kOpKinds = static_cast<int>(OpKind::kOpaque) + 1;
 const char* name_of(OpKind kind);
 
-// Which stretch of an iteration an op belongs to; `time` reports by it.
+// The part of an iteration that an op belongs to; `trainer time` reports each part.
 enum class Pass : uint8_t { kForward, kBackward, kUpdate };
 
-// Applied to the result of a convolution or matmul before it is stored: relu(x) with this slope.
+// Applied to the result of a convolution or matmul before it is stored: a relu with this slope, or nothing.
 struct Epilogue {
   bool relu = false;
   float slope = 0;
@@ -89,7 +95,7 @@ struct ConvolutionAttributes {
   Epilogue epilogue;
 };
 struct MatmulAttributes {
-  bool transpose_a = false, transpose_b = false;  // a is stored [.. K,M]; b is stored [.. N,K]
+  bool transpose_a = false, transpose_b = false;  // a is stored as [..., K,M]; b is stored as [..., N,K]
   Epilogue epilogue;
 };
 // Window o covers [o * stride - pad, o * stride - pad + kernel) of the input, clipped to it.
@@ -107,7 +113,8 @@ struct RecurrenceAttributes {
 struct PermuteAttributes {
   std::vector<int> axes;
 };
-// kSlice: the range taken. kPad: where x lies in the result, whose extent is `extent`.
+// kSlice: the range of x, whose extent is `extent`. kPad: the range that x takes in the result, whose extent is
+// `extent`.
 struct SliceAttributes {
   int axis = 0;
   int64_t begin = 0, end = 0, extent = 0;
@@ -122,15 +129,15 @@ class OpaqueOp;
 struct OpaqueAttributes {
   std::shared_ptr<const OpaqueOp> op;
 };
-struct NoAttributes {};  // kReshape, kReorder: all is in the result's shape and order
+struct NoAttributes {};  // kReshape, kReorder: the result's shape and order define the op
 
 using Attributes = std::variant<NoAttributes, IndexAttributes, MapBody, ConvolutionAttributes, MatmulAttributes,
                                 PoolAttributes, LrnAttributes, RecurrenceAttributes, PermuteAttributes, SliceAttributes,
                                 ConcatAttributes, OpaqueAttributes>;
 
-// Part of an op's cost that a layer answers for: fused ops have several.
+// The share of an op's cost that is attributed to a layer; fused ops have several.
 struct LayerShare {
-  int layer = -1;  // index in the net; -1 for what belongs to none
+  int layer = -1;  // index in the net; -1: no layer
   Pass pass = Pass::kForward;
   double weight = 1;
 };
@@ -172,7 +179,7 @@ class Value {
   int id_ = -1;
 };
 
-// Gradients of `inputs` from the gradient of the value that carries the rule; an empty Value means none.
+// Computes the gradients of `inputs` from the gradient of the value that carries the rule; an empty Value means none.
 struct CustomGradient {
   std::vector<Value> inputs;
   std::function<std::vector<Value>(Value gradient)> rule;
@@ -181,15 +188,15 @@ struct CustomGradient {
 struct ValueInfo {
   TensorDesc desc;
   int producer = -1;  // op
-  std::string name;   // the blob it is, where it is one
+  std::string name;   // name of its blob; empty if it is none
   bool stop_gradient = false;
   std::shared_ptr<CustomGradient> custom_gradient;
 };
 
 enum class StateOwner : uint8_t { kModel, kNet, kSolver };
 
-// Memory that outlives a pass. `name` identifies it across programs ("conv1/0"). Writes happen, in order, at
-// the end of the pass.
+// Memory that outlives a pass. `name` identifies it across programs ("conv1/0"). Writes take effect in order at the end
+// of the pass.
 struct StateInfo {
   std::string name;
   Shape shape;
@@ -200,13 +207,13 @@ struct StateWrite {
   int value;
 };
 
-// A value that comes from outside: a top of a data or input layer, or a scalar the loop sets.
+// A value that the caller provides: a top of a data or input layer, or a scalar that the training loop sets.
 struct SourceInfo {
   std::string name;
   int value = -1;
   int layer = -1;
   int top = -1;
-  // How the batches lie where that is settled; else the compiler chooses.
+  // The physical order of the batches, if it is fixed; otherwise the compiler chooses it.
   std::optional<MemoryFormat> order = std::nullopt;
 };
 
@@ -217,29 +224,29 @@ class Graph {
   Graph& operator=(const Graph&) = delete;
   Graph(Graph&&) = delete;
 
-  // Appends an op whose results have these shapes; returns its results. The op is attributed to the current
-  // layer and pass.
+  // Appends an op with results of these descriptors and returns the results. The op belongs to the current layer and
+  // pass.
   std::vector<Value> add(OpKind kind, Attributes attributes, const std::vector<Value>& inputs,
                          const std::vector<TensorDesc>& results);
   Value add_one(OpKind kind, Attributes attributes, const std::vector<Value>& inputs, const Shape& shape);
 
   Value add_source(const std::string& name, const Shape& shape, int top = -1);
-  // Reading the same state twice gives the same value.
+  // Returns the same value for every read of the same state.
   Value read_state(const StateInfo& state);
   void write_state(const std::string& name, Value value);
 
-  // Ops added from here on belong to this layer and pass.
+  // Ops added after this call belong to this layer and pass.
   void set_context(int layer, Pass pass) { layer_ = layer, pass_ = pass; }
   int context_layer() const { return layer_; }
   Pass context_pass() const { return pass_; }
 
   Value value(int id) { return Value(this, id); }
-  // The op that makes a value.
+  // The op that produces a value.
   const Op& producer(int value) const { return ops[static_cast<size_t>(values[static_cast<size_t>(value)].producer)]; }
   const TensorDesc& desc(int value) const { return values[static_cast<size_t>(value)].desc; }
 
-  // Deques: references to ops and values stay good while more are added.
-  std::deque<Op> ops;  // in an order in which they can run
+  // Deques: references to ops and values stay valid when more are added.
+  std::deque<Op> ops;  // in topological order
   std::deque<ValueInfo> values;
   std::vector<StateInfo> states;
   std::vector<StateWrite> writes;
@@ -250,11 +257,11 @@ class Graph {
   Pass pass_ = Pass::kForward;
 };
 
-// Which physical orders an op can take for its operands and results of rank >= 3.
+// The physical orders that an op accepts for its operands and results of rank >= 3.
 enum class OrderRule : uint8_t {
-  kRowMajor,      // all of them row-major: what a reshape or an opaque op needs
+  kRowMajor,      // all row-major: reshape, opaque ops
   kChannelsLast,  // channels-last preferred: convolution, pooling, lrn
-  kUniform,       // any, the same for all that have the domain's extents: maps, concat, slice
+  kUniform,       // any order, the same for all operands and results: maps, concat, slice
 };
 OrderRule order_rule(const Op& op);
 

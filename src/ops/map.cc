@@ -1,4 +1,4 @@
-// What the scalar functions of a map are called and take, and what a body says about itself.
+// The properties of scalar functions and of map bodies, and the printed form of a map.
 #include "ops/map.h"
 
 #include <fmt/format.h>

@@ -1,4 +1,4 @@
-// Strides of streams over axes, and over joined dims.
+// The strides of streams along axes and along joined dimensions.
 #include "ops/map_layout.h"
 
 #include <algorithm>

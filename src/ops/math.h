@@ -1,6 +1,6 @@
-// Arithmetic on values, so that a layer's formula reads as mathematics. Each function adds one primitive op to the
-// graph of its operands; the compiler fuses them. Operands broadcast: equal ranks with extent 1 where repeated,
-// or rank 0. Shapes that do not fit are a bug of the caller (layers check theirs first).
+// Arithmetic on values, so that a layer's formula reads as mathematics. Each function adds primitive ops to the graph
+// of its operands; the compiler fuses them. Operands broadcast: they have equal ranks, with extent 1 along broadcast
+// axes, or rank 0. Shapes that do not match are a bug of the caller; layers check the shapes of their bottoms.
 #pragma once
 
 #include <cstdint>
@@ -39,7 +39,7 @@ Value equal(Value a, float b);
 // Leaves over a domain.
 Value constant(Graph& graph, const Shape& shape, float value);
 Value index_along(Graph& graph, const Shape& shape, int axis);         // coordinates, as floats
-Value random_uniform(Graph& graph, const Shape& shape, uint64_t key);  // (0,1), new in every pass
+Value random_uniform(Graph& graph, const Shape& shape, uint64_t key);  // in (0, 1], drawn in every pass
 Value random_normal(Graph& graph, const Shape& shape, uint64_t key);
 Value segments(Graph& graph, const SegmentTable& table);  // rank 1
 
@@ -49,7 +49,7 @@ Value max(Value x, const std::vector<int>& axes);
 std::vector<int> all_axes(const Shape& shape);
 std::vector<int> axes_but(const Shape& shape, int kept);
 
-// x at the shape's extents, where it is broadcast.
+// x broadcast to `shape`.
 Value broadcast_to(Value x, const Shape& shape);
 
 // Shape and routing.
@@ -58,9 +58,9 @@ Value permute(Value x, const std::vector<int>& axes);
 Value slice(Value x, int axis, int64_t begin, int64_t end);
 Value pad(Value x, int axis, int64_t begin, int64_t extent);  // zeros around x
 Value concat(const std::vector<Value>& parts, int axis);
-// The same value under an id of its own, which has a gradient of its own.
+// The same value under a separate id, with a separate gradient.
 Value copy_of(Value x);
-// A copy without a way back for the gradient.
+// A copy that passes no gradient to x.
 Value stop_gradient(Value x);
 
 // Structured ops; shapes as in ops/graph.h. An empty bias means none.
@@ -80,18 +80,18 @@ Value sum_pool_gradient(Value gradient, const Shape& input, const PoolAttributes
 Value lrn(Value x, const LrnAttributes& attributes);
 Value lrn_gradient(Value x, Value gradient, const LrnAttributes& attributes);
 struct RecurrenceResult {
-  Value h, c;  // c of an LSTM only
+  Value h, c;  // c: kLstm only
 };
-RecurrenceResult recurrence(Value pre, Value weights, Value cont, Value h_0, Value c_0,
-                            Cell cell);  // c_0 of an LSTM only
+// c_0: kLstm only, otherwise empty.
+RecurrenceResult recurrence(Value pre, Value weights, Value cont, Value h_0, Value c_0, Cell cell);
 std::vector<Value> opaque(Graph& graph, std::shared_ptr<const OpaqueOp> op, const std::vector<Value>& inputs,
                           const std::vector<Shape>& results);
 
-// `y` with a gradient of its own: when the gradient g of y is known, rule(g) gives those of `inputs` (empty Value:
-// none), and what lies between is not differentiated.
+// `y` with a custom gradient: rule(g) returns the gradients of `inputs` from the gradient g of y (an empty Value:
+// none). The ops between `inputs` and `y` are not differentiated.
 Value with_gradient(Value y, const std::vector<Value>& inputs, std::function<std::vector<Value>(Value gradient)> rule);
 
-// Extent of a convolution's output along one axis.
+// Extent of a convolution's output along one axis; 0 if the kernel does not fit.
 int64_t convolved_extent(int64_t input, int64_t kernel, int64_t stride, int64_t pad, int64_t dilation);
 
 }  // namespace trainer
