@@ -1,9 +1,9 @@
-// Accuracy: the share of predictions whose label is among the top_k best scores along `axis` (1).
+// Accuracy: the fraction of predictions whose label is among the top_k best scores along `axis` (default 1).
 //   bottom 0  scores, for example (N, C) or (N, C, H, W)
-//   bottom 1  labels, one for each element but the class axis; those equal to ignore_label do not count
-//   top 0     the share, a scalar; 0 where nothing counts
-//   top 1     the share for each class (C), optional
-// A score equal to the label's, or one that is not a number, counts as better. No gradient.
+//   bottom 1  labels, one for each element of the scores without the class axis; ignore_label does not count
+//   top 0     the fraction, a scalar; 0 if no label counts
+//   top 1     the fraction for each class (C), optional
+// A score that equals the label's, or that is NaN, counts as better. Passes no gradient.
 #include "layers/layer.h"
 #include "layers/shared/class_scores.h"
 
@@ -20,7 +20,7 @@ void lower(LayerContext& context) {
                  "top_k must be at least 1 and at most the number of classes");
 
   const Value x = stop_gradient(context.bottom(0));
-  // The label's own score is among those that are not smaller than it.
+  // The label's own score counts: the best label has rank 1.
   const Value rank = sum(1.0f - greater(scores.at_label(x), x), {scores.axis});
   Value correct = greater_equal(constant(context.graph(), Shape{}, static_cast<float>(param.top_k())), rank);
   if (scores.counted) correct = correct * scores.counted;
@@ -37,7 +37,7 @@ void lower(LayerContext& context) {
   }
 }
 
-REGISTER_LAYER(accuracy, .type = "Accuracy", .summary = "the share of predictions that are right", .min_bottoms = 2,
+REGISTER_LAYER(accuracy, .type = "Accuracy", .summary = "the fraction of correct predictions", .min_bottoms = 2,
                .max_bottoms = 2, .min_tops = 1, .max_tops = 2, .lower = lower, .example = R"(
 layer { name: "scores" type: "Input" top: "scores" input_param { shape { dim: 4 dim: 5 } } }
 layer { name: "label" type: "DummyData" top: "label" dummy_data_param { shape { dim: 4 } data_filler { value: 2 } } }

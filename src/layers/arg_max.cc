@@ -1,8 +1,8 @@
-// ArgMax: where the largest values are; of equal ones the larger index comes first. Passes no gradient.
+// ArgMax: the indices of the top_k largest values; of equal values the larger index comes first. Passes no gradient.
 //
-// With axis: that axis becomes top_k indices, or with out_max_val the values alone. Without: each item is
-// flattened, and the top is (N, 1, top_k) of indices, or (N, 2, top_k) of indices and values, with further
-// axes of 1 up to the bottom's rank.
+// With `axis`, the top has top_k indices along that axis, or with out_max_val only the values. Without `axis`, each
+// item is flattened, and the top is (N, 1, top_k) of indices, or with out_max_val (N, 2, top_k) of indices and values,
+// followed by axes of extent 1 up to the bottom's rank.
 #include <algorithm>
 #include <numeric>
 
@@ -14,7 +14,7 @@ namespace {
 
 class LargestOf : public OpaqueOp {
  public:
-  // The values of one ranking lie `inner` apart.
+  // Ranks `count` values, `inner` elements apart, for each outer and inner index.
   LargestOf(int64_t outer, int64_t count, int64_t inner, int64_t top, bool indices, bool values)
       : outer_(outer), count_(count), inner_(inner), top_(top), indices_(indices), values_(values) {}
 
@@ -73,7 +73,7 @@ void lower(LayerContext& context) {
   context.set_top(0, opaque(context.graph(), op, {context.bottom(0)}, {shape}).front());
 }
 
-REGISTER_LAYER(arg_max, .type = "ArgMax", .summary = "the places of the largest values", .min_bottoms = 1,
+REGISTER_LAYER(arg_max, .type = "ArgMax", .summary = "the indices of the largest values", .min_bottoms = 1,
                .max_bottoms = 1, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 4 } } }
 layer { name: "argmax" type: "ArgMax" bottom: "x" top: "y" argmax_param { axis: 1 top_k: 2 } }

@@ -1,8 +1,9 @@
 // Attention: y = softmax(scale * Q * K^T) * V, for each of `heads` equal parts of the last axes.
-//   bottoms  Q (N, T, D), K (N, S, D), V (N, S, E), mask (N, S) or (N, T, S) if wanted: 0 where a query must
-//   not look top      (N, T, E)
-// scale is 1 / sqrt(D / heads) unless given. With causal the query at place t looks at places up to t only. A
-// query that may look nowhere gets zeros. No gradient goes to the mask.
+//   bottoms  Q (N, T, D), K (N, S, D), V (N, S, E); optional: mask (N, S) or (N, T, S), 0 at keys that a query must not
+//            attend to
+//   top      (N, T, E)
+// The default scale is 1 / sqrt(D / heads). With `causal` the query at position t attends to positions up to t. The
+// result of a query that may attend to no key is 0. The mask takes no gradient.
 #include <cmath>
 
 #include "layers/layer.h"
@@ -11,7 +12,7 @@
 namespace trainer {
 namespace {
 
-constexpr float kNever = -1e30f;  // a score whose exponential is 0 beside any other
+constexpr float kMasked = -1e30f;  // a score whose softmax is 0 beside any other score
 
 void check(LayerContext& context) {
   const char* const names[] = {"queries", "keys", "values"};
@@ -25,9 +26,9 @@ void check(LayerContext& context) {
   };
   require(0, q.rank() == 3, "(items, queries, features)");
   require(1, k.rank() == 3 && k[0] == q[0] && k[2] == q[2],
-          fmt::format("({}, keys, {}), as the queries have it", q[0], q[2]));
+          fmt::format("({}, keys, {}), to match the queries", q[0], q[2]));
   require(2, v.rank() == 3 && v[0] == q[0] && v[1] == k[1],
-          fmt::format("({}, {}, features), as the keys have it", q[0], k[1]));
+          fmt::format("({}, {}, features), to match the keys", q[0], k[1]));
   if (context.bottoms() > 3) {
     const Shape keys{q[0], k[1]}, pairs{q[0], q[1], k[1]};
     require(3, context.shape(3) == keys || context.shape(3) == pairs,
@@ -52,7 +53,7 @@ Value join(Value x, int64_t heads) {
   return reshape(parts, Shape{s[0] / heads, s[1], heads * s[2]});
 }
 
-// 1 where a query may look, to broadcast against (N, heads, T, S); empty where it may look everywhere.
+// 1 for keys that a query may attend to, else 0; broadcasts against (N, heads, T, S). Empty if there is no mask.
 Value allowed(LayerContext& context) {
   Value result;
   const int64_t queries = context.shape(0)[1], keys = context.shape(1)[1];
@@ -81,7 +82,7 @@ void lower(LayerContext& context) {
   const Shape flat = products.shape(), full{context.shape(0)[0], heads, flat[1], flat[2]};
   Value scores = reshape(products, full) * scale;
   const Value open = allowed(context);
-  if (open) scores = select(open, scores, constant(context.graph(), Shape{}, kNever));
+  if (open) scores = select(open, scores, constant(context.graph(), Shape{}, kMasked));
   Value weights = softmax(scores, 3);
   if (open) weights = weights * open;
   context.set_top(0, join(matmul(reshape(weights, flat), v, Value(), false, false), heads));

@@ -1,5 +1,5 @@
-// Axpy: top = a * x + y, a one number a channel of each item.
-//   bottoms  a (N, C) or (N, C, 1, 1), x (N, C, ...), y of x's shape
+// Axpy: top = a * x + y, with one value of a per item and channel.
+//   bottoms  a (N, C) or (N, C, 1, 1), x (N, C, ...), y of the shape of x
 #include "layers/layer.h"
 
 namespace trainer {
@@ -11,12 +11,12 @@ void lower(LayerContext& context) {
     context.fail("bottom[2]",
                  fmt::format("y \"{}\" is {}, but x \"{}\" is {}", context.param().bottom(2), context.shape(2).text(),
                              context.param().bottom(1), x.text()),
-                 "x and y have one shape");
+                 "x and y must have the same shape");
   if (x.rank() < 2 || a.rank() < 2 || a[0] != x[0] || a[1] != x[1] || a.count(2) != 1)
     context.fail("bottom[0]",
                  fmt::format("a \"{}\" is {}, and x \"{}\" is {}", context.param().bottom(0), a.text(),
                              context.param().bottom(1), x.text()),
-                 "a has one number for each item and channel of x: (N, C, 1, 1)");
+                 "a must hold one value per item and channel of x: (N, C, 1, 1)");
   std::vector<int64_t> dims(static_cast<size_t>(x.rank()), 1);
   dims[0] = x[0];
   dims[1] = x[1];

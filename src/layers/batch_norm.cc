@@ -1,11 +1,11 @@
-// BatchNorm: y = (x - mean) / sqrt(variance + eps), mean and variance over all axes but axis 1; no scale or
-// bias.
+// BatchNorm: y = (x - mean) / sqrt(variance + eps), with mean and variance over all axes except axis 1. It has no scale
+// and no bias.
 //
-// Blobs: [0] the running sum of means (C), [1] that of variances (C), [2] the weight of those sums (1). With
-// global statistics (in TEST, or by use_global_stats) mean and variance are blobs 0 and 1 divided by blob 2.
-// Otherwise they are the batch's, the variance the biased one, and each pass moves the sums on:
+// Blobs: [0] the running sum of means (C), [1] the running sum of variances (C), [2] the weight of these sums (1). With
+// global statistics (in TEST, or by use_global_stats) mean and variance are blobs 0 and 1 divided by blob 2. Otherwise
+// they are those of the batch, with the biased variance, and each pass updates the sums:
 //   blob2 <- f * blob2 + 1, blob0 <- f * blob0 + mean, blob1 <- f * blob1 + variance * m / (m - 1),
-// with f = moving_average_fraction and m elements a channel.
+// with f = moving_average_fraction and m elements per channel.
 #include "layers/layer.h"
 #include "layers/shared/axis_view.h"
 #include "layers/shared/standardize.h"
@@ -22,12 +22,12 @@ void check(LayerContext& context) {
   for (int i = 0; i < context.param().param_size(); ++i) {
     if (context.param().param(i).lr_mult() == 0) continue;
     context.fail("param", "the statistics of batch normalization are not learned",
-                 "give no param, or param { lr_mult: 0 } for each of the three blobs; scale and bias are learned "
-                 "by a Scale layer with bias_term: true behind this one");
+                 "remove param, or give param { lr_mult: 0 } for each of the three blobs; to learn a scale and a bias, "
+                 "add a Scale layer with bias_term: true after this layer");
   }
 }
 
-// Zero where no batch has been counted yet.
+// Normalizes with the blobs; mean and variance are 0 if no batch has been counted.
 Value normalized_global(LayerContext& context, Value mean_sum, Value variance_sum, Value weight, float eps) {
   const int rank = context.shape(0).rank();
   const Value zero = constant(context.graph(), Shape{1}, 0);

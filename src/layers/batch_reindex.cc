@@ -1,5 +1,5 @@
-// BatchReindex: y[i] = x[index[i]] along axis 0. The gradient adds up where an item was taken more than once;
-// the indices have none.
+// BatchReindex: y[i] = x[index[i]] along axis 0. The gradient of an item is the sum over its copies; the indices take
+// no gradient.
 #include "layers/layer.h"
 #include "layers/shared/rows_by_index.h"
 

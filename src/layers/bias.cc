@@ -1,6 +1,6 @@
-// Bias: y = x + b, where b lies along some axes of x.
+// Bias: y = x + b, with b along some axes of x.
 //   one bottom   b is learned; its shape is x.shape[axis : axis + num_axes], by default (C)
-//   two bottoms  b is bottom 1, whose shape is that of x from `axis` on; a scalar is added to everything
+//   two bottoms  b is bottom 1, whose shape is that of x from `axis` on; a scalar is added to all elements
 #include "layers/layer.h"
 #include "layers/shared/axis_view.h"
 

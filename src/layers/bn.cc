@@ -1,14 +1,14 @@
-// BN: batch normalization with scale and shift in one layer, as two families of files write it. Bottom (N, C,
-// ...), all blobs (1, C, 1, 1).
+// BN: batch normalization with scale and shift in one layer, as in two forks of Caffe. Bottom (N, C, ...), all blobs
+// (1, C, 1, 1).
 //
-// SegNet's, told by scale_filler, shift_filler or bn_mode: blobs scale, shift.
-//   LEARN, in both phases   y = scale * (x - mean) / sqrt(variance + 1e-9) + shift, statistics of the batch
+// SegNet, selected by scale_filler, shift_filler or bn_mode; blobs: scale, shift.
+//   LEARN, in both phases   y = scale * (x - mean) / sqrt(variance + 1e-9) + shift, with statistics of the batch
 //   INFERENCE               y = scale * x + shift
-// PSPNet's, told by slope_filler, bias_filler, momentum, eps or frozen, and taken where nothing is given:
-// blobs slope, bias, running mean (0 at first), running variance (1 at first).
-//   y = slope * (x - mean) / sqrt(variance + eps) + bias, statistics of the batch in TRAIN, the running ones
-//   in TEST running <- momentum * running + (1 - momentum) * the batch's, the biased variance
-// With frozen the running statistics hold in TRAIN too, and no blob changes.
+// PSPNet, selected by slope_filler, bias_filler, momentum, eps or frozen, and by default; blobs: slope, bias, running
+// mean (initially 0), running variance (initially 1).
+//   y = slope * (x - mean) / sqrt(variance + eps) + bias, with statistics of the batch in TRAIN, the running ones in
+//   TEST running <- momentum * running + (1 - momentum) * that of the batch, with the biased variance
+// With `frozen` TRAIN uses the running statistics too, and no blob changes.
 #include "layers/shared/axis_view.h"
 #include "layers/shared/standardize.h"
 
@@ -70,14 +70,13 @@ void lower(LayerContext& context) {
   if (segnet && pspnet)
     context.fail("bn_param", "fields of two kinds of BN",
                  "give scale_filler, shift_filler, bn_mode (SegNet: 2 blobs), or slope_filler, bias_filler, "
-                 "momentum, eps, "
-                 "frozen (PSPNet: 4 blobs)");
+                 "momentum, eps, frozen (PSPNet: 4 blobs)");
   const Shape blob{1, input[1], 1, 1};
   if (segnet) return lower_segnet(context, blob);
   lower_pspnet(context, blob);
 }
 
-REGISTER_LAYER(bn, .type = "BN", .summary = "batch normalization with scale and shift, of SegNet's and PSPNet's files",
+REGISTER_LAYER(bn, .type = "BN", .summary = "batch normalization with scale and shift, as in SegNet and PSPNet",
                .min_bottoms = 1, .max_bottoms = 1, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 4 } } }
 layer { name: "bn" type: "BN" bottom: "x" top: "y" bn_param { momentum: 0.95 } }

@@ -1,4 +1,4 @@
-// Concat: bottoms joined along `axis` (1); all other extents are equal.
+// Concat: the bottoms joined along `axis` (default 1); all other extents are equal.
 #include "layers/layer.h"
 
 namespace trainer {

@@ -1,9 +1,9 @@
-// ContrastiveLoss: L = sum over pairs of d^2 where they are similar, max(margin - d, 0)^2 elsewhere, / (2 N);
-// d is the distance of a and b. legacy_version takes max(margin - d^2, 0). Bottoms a and b (N, C), and N
-// flags, similar where not 0.
+// ContrastiveLoss: L = 1 / (2 N) * the sum over pairs of d^2 for similar pairs and max(margin - d, 0)^2 for others,
+// with d the distance of a and b. With legacy_version the second term is max(margin - d^2, 0).
+//   bottoms  a, b (N, C), and N flags: a pair is similar if its flag is not 0
 //
-// The gradient of a is Caffe's, and that of b its negative: (a - b) / N where similar; elsewhere, within the margin,
-// -(margin - d) / (d + 1e-4) * (a - b) / N, or -(a - b) / N with legacy_version.
+// The gradient of a is that of Caffe, and the gradient of b its negative: (a - b) / N for similar pairs; for others
+// within the margin -(margin - d) / (d + 1e-4) * (a - b) / N, or with legacy_version -(a - b) / N.
 #include "layers/layer.h"
 #include "layers/shared/class_scores.h"
 
@@ -18,11 +18,11 @@ void check(LayerContext& context) {
       context.fail(fmt::format("bottom[{}]", i),
                    fmt::format("\"{}\" is {}, \"{}\" is {}", context.param().bottom(0), a.text(),
                                context.param().bottom(1), context.shape(1).text()),
-                   "both are (N, C), followed by extents of 1 only");
+                   "both must be (N, C), followed only by extents of 1");
   }
   if (context.shape(2).count() != a[0])
     context.fail("bottom[2]", fmt::format("\"{}\" is {}", context.param().bottom(2), context.shape(2).text()),
-                 fmt::format("one flag for each of the {} pairs", a[0]));
+                 fmt::format("give one flag for each of the {} pairs", a[0]));
 }
 
 void lower(LayerContext& context) {
@@ -49,8 +49,9 @@ void lower(LayerContext& context) {
                   }));
 }
 
-REGISTER_LAYER(contrastive_loss, .type = "ContrastiveLoss", .summary = "draws similar pairs together and others apart",
-               .min_bottoms = 3, .max_bottoms = 3, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
+REGISTER_LAYER(contrastive_loss, .type = "ContrastiveLoss",
+               .summary = "pulls similar pairs together and pushes others apart", .min_bottoms = 3, .max_bottoms = 3,
+               .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "a" top: "b" input_param { shape { dim: 4 dim: 5 } } }
 layer { name: "similar" type: "DummyData" top: "similar" dummy_data_param { shape { dim: 4 } data_filler { value: 1 } } }
 layer { name: "loss" type: "ContrastiveLoss" bottom: "a" bottom: "b" bottom: "similar" top: "loss" }

@@ -1,9 +1,9 @@
 // Convolution: y[n, o, t] = b[o] + sum over c, k of W[o, c, k] * x[n, c, t * stride - pad + k * dilation],
-// zero padded, in up to 3 spatial axes behind the channel axis `axis` (1).
+// zero padded, along up to 3 spatial axes after the channel axis `axis` (default 1).
 //   blobs    W (num_output, C / group, kernel...), b (num_output) with bias_term
-//   bottoms  any number of one shape, one top for each; the weights are shared
+//   bottoms  any number, of the same shape; one top each; they share the weights
 //   top      extent floor((in + 2 * pad - dilation * (kernel - 1) - 1) / stride) + 1
-// With groups, the outputs of a group read the channels of that group only.
+// With groups, the outputs of a group read only the channels of that group.
 #include "layers/shared/convolution_lowering.h"
 
 namespace trainer {

@@ -1,5 +1,5 @@
-// Crop: bottom 0 cut to the extents of bottom 1 from `axis` (2) on, beginning at `offset`: one for each of
-// those axes, one for all, or 0. No gradient goes to bottom 1.
+// Crop: bottom 0 cropped to the extents of bottom 1 from `axis` (default 2) on. `offset` is the start of the crop: one
+// value for each of these axes, or one for all; default 0. Bottom 1 takes no gradient.
 #include "layers/layer.h"
 
 namespace trainer {
@@ -34,7 +34,7 @@ void lower(LayerContext& context) {
   context.set_top(0, y);
 }
 
-REGISTER_LAYER(crop, .type = "Crop", .summary = "cuts a blob to the size of another", .min_bottoms = 2,
+REGISTER_LAYER(crop, .type = "Crop", .summary = "crops a blob to the size of another", .min_bottoms = 2,
                .max_bottoms = 2, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 4 } } }
 layer { name: "like" type: "Input" top: "like" input_param { shape { dim: 2 dim: 3 dim: 2 dim: 3 } } }

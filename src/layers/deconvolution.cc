@@ -1,9 +1,9 @@
-// Deconvolution: the transpose of Convolution: x[n, c, s] adds W[c, o, k] * x[n, c, s] to
-// y[n, o, s * stride - pad + k * dilation], then b[o].
+// Deconvolution: the transpose of Convolution. Each x[n, c, s] adds W[c, o, k] * x[n, c, s] to
+// y[n, o, s * stride - pad + k * dilation]; then b[o] is added.
 //   blobs    W (C, num_output / group, kernel...), b (num_output) with bias_term
-//   bottoms  any number of one shape, one top for each; the weights are shared
+//   bottoms  any number, of the same shape; one top each; they share the weights
 //   top      extent stride * (in - 1) + dilation * (kernel - 1) + 1 - 2 * pad
-// With groups, the channels of a group reach the outputs of that group only.
+// With groups, the channels of a group contribute only to the outputs of that group.
 #include "layers/layer.h"
 #include "layers/shared/convolution_window.h"
 
@@ -20,7 +20,7 @@ Shape top_shape(LayerContext& context, const ConvolutionWindow& window) {
     if (shape[axis] < 1)
       context.fail(
           "convolution_param",
-          fmt::format("the padding takes {} along axis {}, where \"{}\" ({}) spreads over {}",
+          fmt::format("the padding removes {} along axis {}, but without it the result of \"{}\" ({}) has only {}",
                       2 * window.attributes.pad[i], axis, context.param().bottom(0), context.shape(0).text(), spread),
           "use less padding, a larger kernel, or a larger stride");
   }
@@ -49,7 +49,7 @@ void lower(LayerContext& context) {
   }
 }
 
-REGISTER_LAYER(deconvolution, .type = "Deconvolution", .summary = "the transpose of a convolution: enlarges",
+REGISTER_LAYER(deconvolution, .type = "Deconvolution", .summary = "transposed convolution; enlarges its input",
                .min_bottoms = 1, .max_bottoms = kAnyNumber, .min_tops = 1, .max_tops = kAnyNumber, .lower = lower,
                .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 4 dim: 3 dim: 5 } } }

@@ -1,5 +1,5 @@
-// DummyData: tops of given shapes, made by fillers. No bottoms. A constant filler gives the same in every
-// pass, the others draw anew.
+// DummyData: tops of given shapes, filled by fillers. No bottoms. Constant fillers give the same values in every pass;
+// the others draw new values.
 #include "layers/layer.h"
 #include "layers/shared/filler.h"
 #include "layers/shared/given_shape.h"
@@ -10,7 +10,7 @@ namespace {
 
 using caffe::DummyDataParameter;
 
-// num, channels, height and width, each once or once for each top.
+// The shape by num, channels, height and width, each given once or once per top.
 Shape legacy_shape(LayerContext& context, const DummyDataParameter& param, int top) {
   caffe::BlobShape shape;
   const std::pair<const char*, const google::protobuf::RepeatedField<uint32_t>*> fields[] = {
@@ -55,7 +55,7 @@ void lower(LayerContext& context) {
   }
 }
 
-REGISTER_LAYER(dummy_data, .type = "DummyData", .summary = "blobs made by fillers, to try a net without data",
+REGISTER_LAYER(dummy_data, .type = "DummyData", .summary = "blobs filled by fillers, to run a net without data",
                .min_bottoms = 0, .max_bottoms = 0, .min_tops = 1, .max_tops = kAnyNumber, .lower = lower, .example = R"(
 layer { name: "dummy" type: "DummyData" top: "data" top: "label"
   dummy_data_param { shape { dim: 2 dim: 3 dim: 5 dim: 4 } shape { dim: 2 }

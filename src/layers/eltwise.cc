@@ -1,9 +1,8 @@
-// Eltwise: bottoms of one shape combined element by element.
-//   SUM   y = sum of coeff_i * x_i (coeff 1 by default)
+// Eltwise: combines bottoms of the same shape element by element.
+//   SUM   y = sum of coeff_i * x_i (default coeff 1)
 //   PROD  y = product of the x_i; with stable_prod_grad: false the gradient of x_i is g * y / x_i
-//   MAX   y = max of the x_i; the gradient goes to one of them: of bottoms 0 and 1 at a tie to 1, a later
-//   bottom
-//         wins only where it is strictly greater
+//   MAX   y = max of the x_i. One bottom takes the gradient: on a tie between bottoms 0 and 1 it is bottom 1; a later
+//         bottom takes it only if it is strictly greater than all before it
 #include "layers/layer.h"
 
 namespace trainer {
@@ -34,7 +33,7 @@ void lower(LayerContext& context) {
       context.fail("bottom",
                    fmt::format("bottom {} \"{}\" is {}, but bottom 0 \"{}\" is {}", i, context.param().bottom(i),
                                context.shape(i).text(), context.param().bottom(0), context.shape(0).text()),
-                   "the bottoms of an Eltwise layer have one shape");
+                   "all bottoms of an Eltwise layer must have the same shape");
     x.push_back(context.bottom(i));
   }
   if (param.coeff_size() != 0 && param.coeff_size() != context.bottoms())
@@ -43,7 +42,7 @@ void lower(LayerContext& context) {
   switch (param.operation()) {
     case caffe::EltwiseParameter::PROD:
       if (param.coeff_size() != 0)
-        context.fail("eltwise_param.coeff", "coeff with operation: PROD", "coeff belongs to operation: SUM");
+        context.fail("eltwise_param.coeff", "coeff with operation: PROD", "coeff is only for operation: SUM");
       return context.set_top(0, product(x, param.stable_prod_grad()));
     case caffe::EltwiseParameter::MAX: return context.set_top(0, maximum_of(x));
     case caffe::EltwiseParameter::SUM: break;
@@ -56,8 +55,8 @@ void lower(LayerContext& context) {
   context.set_top(0, y);
 }
 
-REGISTER_LAYER(eltwise, .type = "Eltwise", .summary = "sum, product or maximum of blobs of one shape", .min_bottoms = 2,
-               .max_bottoms = kAnyNumber, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
+REGISTER_LAYER(eltwise, .type = "Eltwise", .summary = "sum, product or maximum of blobs of the same shape",
+               .min_bottoms = 2, .max_bottoms = kAnyNumber, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
 layer { name: "a" type: "Input" top: "a" top: "b" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 4 } } }
 layer { name: "eltwise" type: "Eltwise" bottom: "a" bottom: "b" top: "y"
   eltwise_param { operation: SUM coeff: 1 coeff: -0.5 } }

@@ -1,4 +1,4 @@
-// ELU: y = x where x > 0, alpha * (e^x - 1) elsewhere.
+// ELU: y = x for x > 0, alpha * (e^x - 1) otherwise.
 #include "layers/layer.h"
 
 namespace trainer {
@@ -6,7 +6,7 @@ namespace {
 
 void lower(LayerContext& context) {
   const Value x = context.bottom(0);
-  // Bounded by 0, so that what is not chosen stays finite.
+  // The bound 0 keeps the branch that is not selected finite.
   const Value below = expm1(minimum(x, 0.0f)) * context.param().elu_param().alpha();
   context.set_top(0, select(greater(x, 0.0f), x, below));
 }

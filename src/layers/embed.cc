@@ -1,6 +1,6 @@
-// Embed: y = W[x] + b, a row of W for each element of the bottom, a whole number in [0, input_dim).
+// Embed: y = W[x] + b, a row of W for each element x of the bottom, an integer in [0, input_dim).
 //   blobs  W (input_dim, num_output), b (num_output) with bias_term
-//   top    the extents of the bottom, then num_output
+//   top    the shape of the bottom, followed by num_output
 #include "layers/layer.h"
 #include "layers/shared/rows_by_index.h"
 
@@ -25,7 +25,7 @@ void lower(LayerContext& context) {
   context.set_top(0, reshape(y, Shape(dims)));
 }
 
-REGISTER_LAYER(embed, .type = "Embed", .summary = "a learned vector for each of a set of numbers", .min_bottoms = 1,
+REGISTER_LAYER(embed, .type = "Embed", .summary = "looks up a learned vector for each integer", .min_bottoms = 1,
                .max_bottoms = 1, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 4 dim: 3 } } }
 layer { name: "embed" type: "Embed" bottom: "x" top: "y"

@@ -1,5 +1,5 @@
-// EuclideanLoss: L = sum of (a - b)^2 / (2 N), N the first extent. The bottoms have equal extents behind the
-// first; both may take a gradient.
+// EuclideanLoss: L = sum of (a - b)^2 / (2 N), N the first extent. The bottoms have the same first extent and the same
+// number of elements; both may take a gradient.
 #include "layers/layer.h"
 
 namespace trainer {
@@ -12,7 +12,7 @@ void lower(LayerContext& context) {
     context.fail("bottom",
                  fmt::format("the inputs must have the same dimension: \"{}\" is {}, \"{}\" is {}",
                              context.param().bottom(0), a.text(), context.param().bottom(1), b.text()),
-                 "equal first extents, and equal products of the others");
+                 "both must have the same first extent and the same number of elements");
   const Value difference = context.bottom(0) - reshape(context.bottom(1), a);
   const Value squares = reshape(sum(difference * difference, all_axes(a)), Shape{});
   context.set_top(0, squares / (2 * static_cast<float>(a[0])));

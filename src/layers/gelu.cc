@@ -1,5 +1,5 @@
-// GELU: y = x * Phi(x), Phi(x) = (1 + erf(x / sqrt(2))) / 2 the distribution function of the standard normal;
-// with approximate Phi(x) = (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3))) / 2. Any shape.
+// GELU: y = x * Phi(x) with the distribution function of the standard normal, Phi(x) = (1 + erf(x / sqrt(2))) / 2; with
+// `approximate`, Phi(x) = (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3))) / 2. Any shape.
 #include "layers/layer.h"
 
 namespace trainer {

@@ -1,5 +1,5 @@
-// GroupNorm: y = gamma_c * (x - mean) / sqrt(variance + eps) + beta_c, mean and biased variance over a group
-// of channels and all axes behind them, in each item.
+// GroupNorm: y = gamma_c * (x - mean) / sqrt(variance + eps) + beta_c, with mean and biased variance of each item over
+// a group of channels and all axes after the channel axis.
 //   bottom  (N, C, ...), C a multiple of groups
 //   blobs   gamma, beta (C), with affine
 #include "layers/shared/axis_view.h"
@@ -18,7 +18,7 @@ void lower(LayerContext& context) {
                  "group normalization needs a channel axis: at least 2 axes");
   if (groups < 1 || input[1] % groups != 0)
     context.fail("group_norm_param.groups", fmt::format("{} groups of {} channels", groups, input[1]),
-                 fmt::format("the channels of \"{}\" ({}) must be a multiple of groups, {} unless given",
+                 fmt::format("the channels of \"{}\" ({}) must be a multiple of groups (default {})",
                              context.param().bottom(0), input.text(), caffe::GroupNormParameter().groups()));
   const Value grouped = reshape(context.bottom(0), Shape{input[0], groups, input.count(1) / groups});
   const Value y = reshape(standardize(grouped, {2}, param.eps()).y, input);

@@ -1,7 +1,7 @@
-// HDF5Output: appends every batch of two blobs to the data sets "data" and "label" of an HDF5 file. No tops.
+// HDF5Output: appends each batch of two blobs to the data sets "data" and "label" of an HDF5 file. No tops.
 //
-// Rows are (C, H, W): a blob's axes behind the first, ended by 1s. The file is made, and an old one emptied,
-// when the layer first runs; checking a net leaves it alone.
+// A row is (C, H, W): the axes of a blob after the first, padded with extents of 1. The first run of the layer creates
+// the file, or replaces an old one; a check of the net does not touch it.
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -31,14 +31,13 @@ bool replaceable(const std::string& path) {
 void refuse_foreign_file(const std::string& path) {
   if (!replaceable(path))
     throw data_error(
-        "{} exists, and no HDF5Output layer of trainer wrote it: this layer would replace it. Give another file_name, "
-        "or "
-        "remove it",
+        "{} exists, but no HDF5Output layer of trainer wrote it; this layer would replace it. Give another file_name, "
+        "or remove the file",
         path);
 }
 
-// The file behind all ops of one path: a net is lowered again for every shape and kind of pass, and its
-// passes go on appending. Closed with the last of them.
+// The file that all ops with the same path share: a net is lowered once per shape and kind of pass, and all its passes
+// append to the same file. It is closed when the last of these ops is destroyed.
 class BatchFile {
  public:
   static std::shared_ptr<BatchFile> of(const std::string& path) {
@@ -85,7 +84,7 @@ class BatchFile {
 
 class AppendToHdf5 : public OpaqueOp {
  public:
-  // `file` null: computes its inputs and writes nothing.
+  // `file` null: the op writes nothing, but its inputs are computed.
   AppendToHdf5(std::shared_ptr<BatchFile> file, int64_t rows, Shape data_row, Shape label_row)
       : file_(std::move(file)), rows_(rows), data_row_(std::move(data_row)), label_row_(std::move(label_row)) {}
 

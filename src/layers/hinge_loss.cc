@@ -1,5 +1,5 @@
-// HingeLoss: L = sum of max(0, 1 + s * x) over all scores / N, s = -1 at the label and 1 elsewhere; norm L2
-// squares each term. Bottom 0 is (N, classes) or (N, ...), bottom 1 the N labels.
+// HingeLoss: L = 1 / N * sum of max(0, 1 + s * x) over all scores x, with s = -1 at the label and 1 elsewhere; norm L2
+// squares each term. Bottom 0 holds the scores, (N, classes) or (N, ...), bottom 1 the N labels.
 #include "layers/layer.h"
 #include "layers/shared/class_scores.h"
 
@@ -14,8 +14,8 @@ void lower(LayerContext& context) {
   context.set_top(0, total(squared ? margins * margins : margins) / static_cast<float>(x.shape()[0]));
 }
 
-REGISTER_LAYER(hinge_loss, .type = "HingeLoss", .summary = "one against all, linear or squared", .min_bottoms = 2,
-               .max_bottoms = 2, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
+REGISTER_LAYER(hinge_loss, .type = "HingeLoss", .summary = "one-versus-all hinge loss, linear or squared",
+               .min_bottoms = 2, .max_bottoms = 2, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
 layer { name: "scores" type: "Input" top: "scores" input_param { shape { dim: 4 dim: 5 } } }
 layer { name: "label" type: "DummyData" top: "label" dummy_data_param { shape { dim: 4 } data_filler { value: 2 } } }
 layer { name: "loss" type: "HingeLoss" bottom: "scores" bottom: "label" top: "loss" hinge_loss_param { norm: L2 } }

@@ -1,7 +1,7 @@
-// Im2col: the window of Convolution at each place as a column: (N, C, S...) becomes (N, C * K, T...), K the
-// taps of the kernel in row-major sequence, channels outermost; zeros outside the bottom.
+// Im2col: the window of Convolution at each position as a column. (N, C, S...) becomes (N, C * K, T...), with the K
+// taps of the kernel in row-major sequence and the channels outermost; elements outside the bottom are 0.
 //
-// It is a convolution in which each channel has K filters, the k-th of them 1 at tap k.
+// Lowered as a convolution in which each channel has K filters; filter k is 1 at tap k and 0 elsewhere.
 #include "layers/layer.h"
 #include "layers/shared/convolution_window.h"
 #include "layers/shared/given_shape.h"
@@ -13,9 +13,9 @@ void lower(LayerContext& context) {
   const ConvolutionWindow window = convolution_window(context);
   if (window.spatial_axes() == 0)
     context.fail("bottom",
-                 fmt::format("bottom \"{}\" ({}) has no spatial axis behind channel axis {}", context.param().bottom(0),
+                 fmt::format("bottom \"{}\" ({}) has no spatial axis after channel axis {}", context.param().bottom(0),
                              context.shape(0).text(), window.axis),
-                 "Im2col takes 1 to 3 of them");
+                 "Im2col needs 1 to 3 spatial axes");
   const int64_t channels = context.shape(0)[window.axis];
   const int64_t taps = Shape(window.kernel).count();
   const Shape output = convolved_shape(context, window, saturating_product(channels, taps));

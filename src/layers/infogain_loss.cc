@@ -1,6 +1,6 @@
-// InfogainLoss: L = -sum over predictions of sum over classes l of H[label, l] * log(max(p_l, 1e-20)) / Z, p
-// the softmax of bottom 0 along `axis` (1). H (classes, classes) is bottom 2, or the BlobProto file `source`.
-// Bottom 1 holds labels. Top 1, optional: p. Z as in SoftmaxWithLoss.
+// InfogainLoss: L = -1 / Z * sum over predictions and classes l of H[label, l] * log(max(p_l, 1e-20)), p the softmax of
+// bottom 0 along `axis` (default 1). Bottom 1 holds the labels; H (classes, classes) is bottom 2, or the BlobProto file
+// `source`. Top 1, optional: p. Z as in SoftmaxWithLoss.
 //
 // The gradient is (p_l * sum over k of H[label, k] - H[label, l]) / Z, and 0 at ignored labels.
 #include <algorithm>
@@ -16,7 +16,7 @@ namespace {
 
 constexpr float kLeast = 1e-20f;
 
-// A matrix that came out of a file.
+// A matrix read from a file.
 class FileMatrix : public OpaqueOp {
  public:
   explicit FileMatrix(std::vector<float> data) : data_(std::move(data)) {}
@@ -54,7 +54,7 @@ Value infogain_matrix(LayerContext& context, int64_t classes) {
       .front();
 }
 
-// H[label, .] along the class axis: the shape of the scores.
+// H[label, .] along the class axis; has the shape of the scores.
 Value rows_of_labels(const LabelledScores& scores, Value matrix) {
   const Shape& shape = scores.one_hot.shape();
   const Shape by_place{scores.outer, scores.classes, scores.inner},
@@ -84,7 +84,7 @@ void lower(LayerContext& context) {
   if (context.tops() > 1) context.set_top(1, probabilities);
 }
 
-REGISTER_LAYER(infogain_loss, .type = "InfogainLoss", .summary = "the cross entropy weighed by a matrix of classes",
+REGISTER_LAYER(infogain_loss, .type = "InfogainLoss", .summary = "cross entropy weighted by a matrix of classes",
                .min_bottoms = 2, .max_bottoms = 3, .min_tops = 1, .max_tops = 2, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 4 dim: 5 } } }
 layer { name: "label" type: "DummyData" top: "label" dummy_data_param { shape { dim: 4 } data_filler { value: 2 } } }

@@ -1,6 +1,7 @@
-// InnerProduct: y = x * W^T + b, x taken as a matrix (M, K): M the extents before `axis`, K those from it on.
+// InnerProduct: y = x * W^T + b, with x as a matrix (M, K): M is the product of the extents before `axis`, K of the
+// others.
 //   blobs  W (num_output, K), or (K, num_output) with transpose; b (num_output) with bias_term
-//   top    the extents before axis, then num_output
+//   top    the extents before `axis`, followed by num_output
 #include "layers/layer.h"
 
 namespace trainer {

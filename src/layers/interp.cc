@@ -1,8 +1,9 @@
-// Interp: images (N, C, H, W) resized bilinearly, corners on corners: place i of n lies at i * (m - 1) / (n -
-// 1) of m. First pad_beg and pad_end rows and columns of zeros are added, or cut off where negative. The size
-// of the top:
-//   height and width;  or that of bottom 1;  or, from the padded size, (size - 1) / shrink_factor + 1, and
-//   from there (size - 1) * zoom_factor + 1
+// Interp: resizes images (N, C, H, W) bilinearly with aligned corners: along an axis of extent m, resized to n, pixel i
+// samples position i * (m - 1) / (n - 1). Before that the layer adds pad_beg and pad_end rows and columns of zeros, or
+// crops if they are negative. The size of the top is one of:
+//   - height and width
+//   - that of bottom 1
+//   - from the padded size, (size - 1) / shrink_factor + 1, and from that (size - 1) * zoom_factor + 1
 #include <algorithm>
 #include <array>
 #include <span>
@@ -19,7 +20,7 @@ struct Taps {
   float weight;  // of the second
 };
 
-// The places of one axis.
+// The sampling positions along one axis.
 struct Axis {
   int64_t from, to;
   float ratio = to > 1 ? static_cast<float>(from - 1) / static_cast<float>(to - 1) : 0;
@@ -60,8 +61,8 @@ class Bilinear : public OpaqueOp {
   }
 
  private:
-  // Calls `visit` with each row and, for a block of columns whose places are made once for all rows, what the
-  // row has there: the block's places and the offset of its first value in the large image.
+  // For blocks of columns, whose taps are computed once, and each row: calls `visit` with the taps of the row, the taps
+  // of the block, and the offset of the block's first value in the large image.
   template <typename Visit>
   void in_blocks(const Visit& visit) const {
     std::array<Taps, 512> columns;
@@ -125,7 +126,7 @@ void lower(LayerContext& context) {
   if (param.zoom_factor() < 1 || param.shrink_factor() < 1)
     context.fail("interp_param",
                  fmt::format("zoom_factor {} and shrink_factor {}", param.zoom_factor(), param.shrink_factor()),
-                 "factors are at least 1");
+                 "both factors must be at least 1");
   if (sized && (param.height() < 1 || param.width() < 1))
     context.fail("interp_param", fmt::format("height {} and width {}", param.height(), param.width()),
                  "give both, each at least 1");

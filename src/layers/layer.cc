@@ -1,4 +1,4 @@
-// The registry of layer types, and what every rule shares.
+// The registry of layer types, and functions that all rules share.
 #include "layers/layer.h"
 
 #include <algorithm>

@@ -1,11 +1,12 @@
-// A layer type is one file in this room: what it accepts and how it lowers to ops.
+// The interface of layer types. Each layer type is one file in this room: it checks its bottoms and fields and lowers
+// them to ops.
 //
-// A rule receives a LayerContext with its message and bottoms, checks them, and sets its tops with the
-// functions of ops/math.h. It holds no memory and no device code, and needs no backward: gradients belong to
-// ops. Where Caffe's formula is not the derivative, the rule says so with with_gradient.
+// A rule receives a LayerContext with the layer's message and bottoms, checks them, and sets the tops with the
+// functions of ops/math.h. It has no memory, no device code and no backward pass: ops have gradients. If Caffe's
+// gradient is not the derivative, the rule sets it with with_gradient.
 //
-// To add a layer: a file here that ends in REGISTER_LAYER, its message in proto/trainer.proto if it has
-// fields.
+// To add a layer, add a file here that ends in REGISTER_LAYER and, if the layer has fields, its message in
+// proto/trainer.proto.
 #pragma once
 
 #include <fmt/format.h>
@@ -28,13 +29,12 @@ constexpr int kAnyNumber = -1;
 struct LayerType {
   const char* type;              // as in `type: "Convolution"`
   const char* summary;           // one line for `help`
-  int min_bottoms, max_bottoms;  // max kAnyNumber: unlimited
-  int min_tops, max_tops;
+  int min_bottoms, max_bottoms;  // max_bottoms kAnyNumber: unlimited
+  int min_tops, max_tops;        // likewise
   void (*lower)(LayerContext&);
-  // Layers that `help` shows and the contract test runs: prototxt text of layers fed by Input layers of their
-  // own.
+  // Prototxt text of layers, fed by Input layers in the same text; `help` shows it and the contract test runs it.
   const char* example;
-  bool loss = false;                    // its first top is optional and weighs 1 by default
+  bool loss = false;                    // its first top is optional and has loss weight 1 by default
   bool equal_blobs = false;             // one top for each bottom
   std::vector<int> label_bottoms = {};  // bottoms that can take no gradient
   bool data_source = false;             // its tops come from a data set: registered and opened by room data
@@ -47,7 +47,7 @@ struct LayerType {
 const std::vector<const LayerType*>& layer_types();
 const LayerType* find_layer_type(const std::string& type);
 
-// layer "conv1" (Convolution), the name of a layer in messages.
+// The name of a layer in messages: layer "conv1" (Convolution).
 std::string subject_of(const caffe::LayerParameter& layer);
 
 struct LayerRegistration {
@@ -56,23 +56,23 @@ struct LayerRegistration {
 #define REGISTER_LAYER(name, ...) \
   static const ::trainer::LayerRegistration registration_##name(::trainer::LayerType{__VA_ARGS__})
 
-// A label must be an integer in [0, classes), or the ignored one.
+// The valid labels: integers in [0, classes), and the ignored label.
 struct LabelRange {
   int64_t classes = 0;
   std::optional<int> ignore;
-  std::string consumer;  // "layer \"loss\" (SoftmaxWithLoss)"; filled in where empty
+  std::string consumer;  // "layer \"loss\" (SoftmaxWithLoss)"; require_labels fills it in if it is empty
 };
 
-// Thrown by LayerContext::fail, caught by lower_net, which goes on with the next layer.
+// Thrown by LayerContext::fail and caught by lower_net, which continues with the next layer.
 struct LayerFailure {};
 
-// What a rule sees of the net. Values and shapes are logical (Caffe's axes).
+// The layer that a rule lowers, and its net. Values and shapes are logical (Caffe's axes).
 class LayerContext {
  public:
   virtual ~LayerContext() = default;
 
   const caffe::LayerParameter& param() const { return *param_; }
-  caffe::Phase phase() const { return phase_; }  // the layer's own phase where it sets one
+  caffe::Phase phase() const { return phase_; }  // of the layer if it sets one, otherwise of the net
   Graph& graph() { return *graph_; }
 
   int bottoms() const { return static_cast<int>(bottom_values_.size()); }
@@ -81,15 +81,15 @@ class LayerContext {
   int tops() const { return top_count_; }
   void set_top(int i, Value value);
 
-  // The next learned blob of the layer. `filler` fills it where no weights are loaded; nullptr means constant
-  // `fallback`. Shared blobs (param { name }) give the owner's value.
+  // Adds the next learned blob of the layer. `filler` fills it if no weights are loaded; nullptr means the constant
+  // `fallback`. For a shared blob (param { name }) returns the owner's value.
   virtual Value parameter(const Shape& shape, const caffe::FillerParameter* filler, float fallback = 0) = 0;
-  // The next blob of the layer, kept in weight files but not learned (batch-norm statistics): written by the pass
-  // itself or by nobody, `initial` at first, no gradient.
+  // Adds the next blob of the layer, stored in weight files but not learned (batch-norm statistics). It starts as
+  // `initial`, takes no gradient, and changes only by write_statistic.
   virtual Value statistic(const Shape& shape, float initial = 0) = 0;
-  // At the end of the pass the blob with this index becomes `value`.
+  // Sets the blob with this index to `value` at the end of the pass.
   virtual void write_statistic(int blob, Value value) = 0;
-  // A state of the net that lives from pass to pass but is in no weight file (recurrent layers).
+  // A state of the net that is kept from pass to pass but is not stored in weight files (recurrent layers).
   virtual Value carried_state(const std::string& name, const Shape& shape) = 0;
   virtual void write_carried_state(const std::string& name, Value value) = 0;
 
@@ -104,24 +104,24 @@ class LayerContext {
   // A value that is filled from outside before each pass.
   virtual Value source(int top, const Shape& shape) = 0;
 
-  // An extent of a top that only the data decide: `count`, a rank-0 value made of `deciding`, tells it, and it is
-  // at most `largest`. The net is lowered for the extent of the batch at hand, or for `largest` before there is one.
+  // An extent of a top that depends on the data: `count`, a rank-0 value computed from `deciding`, is the extent, at
+  // most `largest`. The net is lowered for the extent of the current batch, or for `largest` before the first batch.
   // Layers with the same deciding value have the same extent.
   virtual int64_t data_extent(Value deciding, Value count, int64_t largest) = 0;
 
-  // Whether a pass may write files; layers that write compute without it all the same.
+  // Whether a pass may write files. Layers that write files compute their inputs in any case.
   virtual bool writes_files() const = 0;
 
-  // The bottom's elements must be labels in this range; checked where they are read or computed.
+  // Requires the bottom's elements to be labels in this range; they are checked when they are read or computed.
   virtual void require_labels(int bottom, LabelRange range) = 0;
 
-  // Reports a mistake at a field, given by its path within the layer's message ("convolution_param.stride",
-  // an element as "bottom[1]", or "" for the layer), and gives the layer up. `hint` is the remedy.
+  // Reports a mistake at a field and stops lowering the layer. `field` is a path in the layer's message
+  // ("convolution_param.stride", "bottom[1]" for an element, "" for the layer); `hint` is the remedy.
   [[noreturn]] virtual void fail(const std::string& field, const std::string& message,
                                  const std::string& hint = "") = 0;
   virtual void warn(const std::string& field, const std::string& message, const std::string& hint = "") = 0;
 
-  // `axis` made non-negative; fails naming `field` where it is outside [-rank, rank).
+  // Returns `axis` as a non-negative axis; fails at `field` if it is outside [-rank, rank).
   int canonical_axis(int axis, int rank, const std::string& field);
 
  protected:

@@ -1,6 +1,6 @@
-// LayerNorm: y = gamma * (x - mean) / sqrt(variance + eps) + beta, mean and biased variance over the axes
-// from `axis` on.
-//   blobs  gamma, beta, of the shape of those axes, with affine
+// LayerNorm: y = gamma * (x - mean) / sqrt(variance + eps) + beta, with mean and biased variance over the axes from
+// `axis` on.
+//   blobs  with affine: gamma, beta, of the shape of these axes
 #include "layers/shared/axis_view.h"
 #include "layers/shared/standardize.h"
 

@@ -1,4 +1,4 @@
-// Log: y = log(shift + scale * x) to this base; base -1 stands for e. NaN where the argument is negative.
+// Log: y = log(shift + scale * x) to base `base`; base -1 means e. NaN if the argument is negative.
 #include <cmath>
 
 #include "layers/layer.h"

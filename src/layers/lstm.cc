@@ -1,12 +1,12 @@
 // LSTM: long short-term memory over T steps of N items, H = num_output.
 //   s_t = W_xc * x_t + b_c + W_hc * (cont_t * h_{t-1}) (+ W_xc_static * x_static), in blocks i, f, o, g
 //   i, f, o = sigmoid, g = tanh of their blocks;  c_t = cont_t * f * c_{t-1} + i * g;  h_t = o * tanh(c_t)
-//   bottoms  x (T, N, ...), cont (T, N): 0 where a sequence begins, else 1, x_static (N, ...) if wanted;
+//   bottoms  x (T, N, ...), cont (T, N): 0 at the first step of a sequence, else 1; x_static (N, ...), optional;
 //            with expose_hidden h_0 and c_0 (1, N, H)
 //   tops     h (T, N, H); with expose_hidden h_T and c_T (1, N, H)
 //   blobs    W_xc (4H, D), b_c (4H), W_xc_static (4H, S) with x_static, W_hc (4H, H)
-// Without expose_hidden the last states of a pass are the first of the next, zeros at the beginning. No
-// gradient passes through first and final states.
+// Without expose_hidden, the final states of a pass are the initial states of the next; the first pass starts with
+// zeros. No gradient passes through initial and final states.
 #include "layers/shared/recurrent.h"
 
 namespace trainer {

@@ -1,8 +1,8 @@
-// LSTMUnit: one step of an LSTM from the sums of its gates, in blocks i, f, o, g.
+// LSTMUnit: one step of an LSTM from the sums of its gates, blocks i, f, o, g.
 //   i, o = sigmoid, f = cont * sigmoid, g = tanh of their blocks;  c = f * c_prev + i * g;  h = o * tanh(c)
 //   bottoms  c_prev (1, N, H), sums (1, N, 4H), cont (1, N)
 //   tops     c, h (1, N, H)
-// The gradient at f's sum is that at f times f * (1 - f), cont included.
+// As in Caffe, the derivative of f with respect to its sum is f * (1 - f), also for cont other than 0 and 1.
 #include "layers/layer.h"
 
 namespace trainer {
@@ -12,7 +12,7 @@ void check(LayerContext& context, int bottom, const char* what, const Shape& nee
   if (context.shape(bottom) == needed) return;
   context.fail(fmt::format("bottom[{}]", bottom),
                fmt::format("{} \"{}\" is {}", what, context.param().bottom(bottom), context.shape(bottom).text()),
-               fmt::format("beside c_prev {} it needs the shape {}", context.shape(0).text(), needed.text()));
+               fmt::format("with c_prev {} it needs the shape {}", context.shape(0).text(), needed.text()));
 }
 
 void lower(LayerContext& context) {

@@ -1,4 +1,4 @@
-// MatMul: y = A * B over the last two axes, for each place in the axes before, which are equal in both.
+// MatMul: y = A * B over the last two axes, for each index of the other axes, which must be equal.
 //   bottoms  A (..., M, K), or (..., K, M) with transpose_a; B (..., K, N), or (..., N, K) with transpose_b
 //   top      (..., M, N)
 #include "layers/layer.h"

@@ -1,6 +1,6 @@
-// MultinomialLogisticLoss: L = -sum of log(max(p at the label, 1e-20)) / N. Bottom 0 holds probabilities, (N,
-// classes) or (N, ...), bottom 1 the N labels. The gradient is -1 / (N * max(p, 1e-20)) at the label, where p
-// is cut off as well.
+// MultinomialLogisticLoss: L = -1 / N * sum of log(max(p, 1e-20)), p the probability at the label. Bottom 0 holds
+// probabilities, (N, classes) or (N, ...), bottom 1 the N labels. The gradient at the label is -1 / (N * max(p,
+// 1e-20)), also for p below 1e-20.
 #include "layers/layer.h"
 #include "layers/shared/class_scores.h"
 

@@ -1,6 +1,6 @@
-// MVN: y = (x - mean) / (deviation + eps), both over height and width, or with across_channels over the whole
-// item; without normalize_variance y = x - mean. The deviation is the biased one. The top has 4 axes, as in
-// Caffe. The gradient is
+// MVN: y = (x - mean) / (deviation + eps), with mean and biased standard deviation over height and width, or with
+// across_channels over the whole item. Without normalize_variance y = x - mean. The top has 4 axes, as in Caffe. The
+// gradient is
 //   dx = (g - mean(g) - y * mean(g * y)) / (deviation + eps),  or  g - mean(g).
 #include "layers/layer.h"
 
@@ -26,7 +26,8 @@ void lower(LayerContext& context) {
                   }));
 }
 
-REGISTER_LAYER(mvn, .type = "MVN", .summary = "subtracts the mean of an item or channel, divides by its deviation",
+REGISTER_LAYER(mvn, .type = "MVN",
+               .summary = "subtracts the mean of an item or channel and divides by its standard deviation",
                .min_bottoms = 1, .max_bottoms = 1, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 4 } } }
 layer { name: "mvn" type: "MVN" bottom: "x" top: "y" }

@@ -1,7 +1,7 @@
-// Normalize: y = scale * x / sqrt(sum of x^2 + eps), the sum over the channels at each place, or with
+// Normalize: y = scale * x / sqrt(sum of x^2 + eps), with the sum over the channels at each position, or with
 // across_spatial over the whole item.
 //   bottom  (N, C, ...)
-//   blob    scale: (C), or one number with channel_shared; starts with scale_filler, or 1
+//   blob    scale: (C), or a scalar with channel_shared; filled by scale_filler, default 1
 #include "layers/layer.h"
 #include "layers/shared/axis_view.h"
 

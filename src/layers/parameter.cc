@@ -1,5 +1,5 @@
-// Parameter: a learned blob as a top. It starts with zeros, as in Caffe, or by blob_filler.
-//   blobs  one, of parameter_param.shape; a scalar where none is given
+// Parameter: a learned blob as a top. blob_filler fills it; by default it starts with zeros, as in Caffe.
+//   blobs  one, of parameter_param.shape, by default a scalar
 #include "layers/layer.h"
 
 namespace trainer {

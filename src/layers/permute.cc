@@ -1,4 +1,4 @@
-// Permute: axis i of the top is axis order[i] of the bottom; axes that order leaves out follow as they stand.
+// Permute: axis i of the top is axis order[i] of the bottom; axes that `order` omits follow in ascending order.
 #include <algorithm>
 
 #include "layers/layer.h"
@@ -9,11 +9,11 @@ namespace {
 void lower(LayerContext& context) {
   const Shape& input = context.shape(0);
   std::vector<int> axes;
-  for (uint32_t given : context.param().permute_param().order()) {
-    const int axis = static_cast<int>(given);
-    if (given >= static_cast<uint32_t>(input.rank()))
+  for (uint32_t entry : context.param().permute_param().order()) {
+    const int axis = static_cast<int>(entry);
+    if (entry >= static_cast<uint32_t>(input.rank()))
       context.fail("permute_param.order",
-                   fmt::format("order names axis {}, but \"{}\" ({}) has {} axes", given, context.param().bottom(0),
+                   fmt::format("order names axis {}, but \"{}\" ({}) has {} axes", entry, context.param().bottom(0),
                                input.text(), input.rank()),
                    "axes count from 0");
     if (std::count(axes.begin(), axes.end(), axis) > 0)

@@ -1,12 +1,11 @@
-// Pooling: what is taken from windows of (N, C, H, W), by height and width.
-//   MAX  the largest; the first of equals takes the gradient. Top 1, optional: where it stood, h * W + w, or
-//   -1 where
-//        the window holds no number
-//   AVE  the mean; zeros of the padding count, what lies beyond the padding at the far end does not
-//   STOCHASTIC  in TRAIN one of the values, drawn in proportion to its size; in TEST the mean of such draws,
-//   sum of x^2 /
-//        sum of x, 0 where the sum is not positive. Inputs are not negative: use it behind a ReLU
-// round_mode CEIL (default) keeps a last window that is cut off, FLOOR leaves it out.
+// Pooling: reduces windows of (N, C, H, W) along height and width.
+//   MAX         the maximum; the first of equal maxima takes the gradient. Top 1, optional: its index h * W + w in the
+//               plane, or -1 if the window holds no number
+//   AVE         the mean; padding counts as zeros, the part of a window beyond the padding does not count
+//   STOCHASTIC  in TRAIN a value drawn with a probability proportional to it; in TEST the mean of such draws,
+//               sum of x^2 / sum of x, or 0 if the sum is not positive. Inputs must not be negative: use it after a
+//               ReLU
+// round_mode CEIL (default) keeps a last window that is clipped, FLOOR leaves it out.
 #include "layers/layer.h"
 #include "layers/shared/pooling_methods.h"
 #include "layers/shared/pooling_window.h"
@@ -14,7 +13,7 @@
 namespace trainer {
 namespace {
 
-// Where the winners stood in their plane, from their offsets within the windows.
+// The index of each winner in its plane, from its offset in the window.
 Value winner_index(Graph& graph, Value winner, const Shape& input, const PoolAttributes& pool) {
   const Shape& shape = winner.shape();
   const float width = static_cast<float>(pool.kernel[1]);
@@ -34,8 +33,8 @@ void lower(LayerContext& context) {
   const PoolingWindow window = pooling_window(context);
   const Value x = context.bottom(0);
   if (context.tops() > 1 && param.pool() != caffe::PoolingParameter::MAX)
-    context.fail("top", "two tops, and pool is not MAX",
-                 "the second top, the positions of the maxima, goes with pool: MAX only");
+    context.fail("top", "two tops, but pool is not MAX",
+                 "the second top, the positions of the maxima, needs pool: MAX");
   switch (param.pool()) {
     case caffe::PoolingParameter::MAX: {
       const MaxPoolResult result = max_pool(x, window.attributes, window.output_size);
@@ -49,8 +48,8 @@ void lower(LayerContext& context) {
   }
 }
 
-REGISTER_LAYER(pooling, .type = "Pooling", .summary = "the largest value or the mean of windows", .min_bottoms = 1,
-               .max_bottoms = 1, .min_tops = 1, .max_tops = 2, .lower = lower, .example = R"(
+REGISTER_LAYER(pooling, .type = "Pooling", .summary = "the maximum, the mean or a random value of each window",
+               .min_bottoms = 1, .max_bottoms = 1, .min_tops = 1, .max_tops = 2, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 4 } } }
 layer { name: "pool" type: "Pooling" bottom: "x" top: "y" pooling_param { pool: AVE kernel_size: 3 stride: 2 } }
 layer { name: "drawn" type: "Pooling" bottom: "x" top: "d" pooling_param { pool: STOCHASTIC kernel_size: 2 stride: 2 } }

@@ -1,7 +1,7 @@
 // Power: y = (shift + scale * x)^power. Any shape.
 //
-// The gradient is Caffe's, which divides y by its base: it is NaN where the base is 0, for any power but 0,
-// 1, 2.
+// The gradient is that of Caffe, which divides y by its base: it is NaN if the base is 0, for any power except 0, 1 and
+// 2.
 #include <cmath>
 
 #include "layers/layer.h"

@@ -1,5 +1,5 @@
-// PReLU: y = x where x > 0, a * x elsewhere; a is learned, one for each channel (axis 1), or one in all.
-//   blobs  a (C), or a scalar with channel_shared; 0.25 by default
+// PReLU: y = x for x > 0, a * x otherwise, with a learned slope a for each channel (axis 1), or one for all.
+//   blobs  a: (C), or a scalar with channel_shared; initially 0.25 by default
 #include "layers/layer.h"
 #include "layers/shared/axis_view.h"
 

@@ -1,10 +1,9 @@
-// PSROIPooling: the means of G x G bins of each region, G = group_size, each bin from channels of its own.
-//   bottoms  x (N, output_dim * G * G, H, W), regions (R, 5): item, x1, y1, x2, y2. With s = spatial_scale a
-//   region covers
-//            [round(x1) * s, (round(x2) + 1) * s) across, and likewise down; at least 0.1
-//   top      (R, output_dim, G, G): y[d, i, j] is the mean of channel (d * G + i) * G + j over the pixels
-//   from floor to ceil
-//            of bin (i, j), cut off at the image; 0 for an empty bin
+// PSROIPooling: position-sensitive pooling: the means of G x G bins of each region, G = group_size; each bin reads
+// separate channels.
+//   bottoms  x (N, output_dim * G * G, H, W), regions (R, 5): item, x1, y1, x2, y2. With s = spatial_scale a region
+//            covers [round(x1) * s, (round(x2) + 1) * s) horizontally, at least 0.1, and the same vertically
+//   top      (R, output_dim, G, G): y[d, i, j] is the mean of channel (d * G + i) * G + j over the pixels of bin (i, j)
+//            from the floor of its start to the ceiling of its end, clipped to the image; 0 for an empty bin
 // The regions take no gradient.
 #include <algorithm>
 #include <cmath>
@@ -16,7 +15,7 @@
 namespace trainer {
 namespace {
 
-// x, regions -> y, or, transposed, g, regions -> the gradient of x.
+// x, regions -> y; transposed: g, regions -> the gradient of x.
 class MeansOfRegions : public OpaqueOp {
  public:
   MeansOfRegions(Shape x, Shape y, float scale, std::string layer, bool transposed)
@@ -106,8 +105,8 @@ void lower(LayerContext& context) {
 }
 
 REGISTER_LAYER(psroi_pooling, .type = "PSROIPooling",
-               .summary = "the means of bins of regions, each bin from channels of its own", .min_bottoms = 2,
-               .max_bottoms = 2, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
+               .summary = "position-sensitive pooling: means of bins of regions, each bin from separate channels",
+               .min_bottoms = 2, .max_bottoms = 2, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 8 dim: 6 dim: 5 } } }
 layer { name: "regions" type: "DummyData" top: "regions"
   dummy_data_param { shape { dim: 3 dim: 5 } data_filler { type: "constant" value: 1 } } }

@@ -1,5 +1,5 @@
-// Reduction: all axes from `axis` on become one number each: coeff times the sum of x (SUM), |x| (ASUM), x^2
-// (SUMSQ), or the mean (MEAN). The top has the axes before `axis`.
+// Reduction: reduces all axes from `axis` on: coeff times the sum of x (SUM), of |x| (ASUM) or of x^2 (SUMSQ), or the
+// mean of x (MEAN). The top has the axes before `axis`.
 #include "layers/layer.h"
 
 namespace trainer {

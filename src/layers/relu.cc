@@ -8,7 +8,7 @@ void lower(LayerContext& context) {
   context.set_top(0, relu(context.bottom(0), context.param().relu_param().negative_slope()));
 }
 
-REGISTER_LAYER(relu, .type = "ReLU", .summary = "max(0, x), or with a slope below zero", .min_bottoms = 1,
+REGISTER_LAYER(relu, .type = "ReLU", .summary = "max(0, x), with an optional slope below zero", .min_bottoms = 1,
                .max_bottoms = 1, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 4 } } }
 layer { name: "relu" type: "ReLU" bottom: "x" top: "y" relu_param { negative_slope: 0.1 } }

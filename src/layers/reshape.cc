@@ -1,5 +1,5 @@
-// Reshape: the same elements under other axes. The axes [axis, axis + num_axes) become those of `shape`, in
-// which 0 keeps the extent of the bottom's axis at that place and one -1 takes what is left.
+// Reshape: the same elements with other axes. `shape` replaces the axes [axis, axis + num_axes). In it, 0 keeps the
+// extent of the bottom's axis at that position, and one -1 is inferred from the number of elements.
 #include "layers/layer.h"
 
 namespace trainer {
@@ -25,7 +25,7 @@ void lower(LayerContext& context) {
     if (dim == 0) {
       if (begin + i >= x.rank())
         context.fail("reshape_param.shape",
-                     fmt::format("dim 0 at place {} keeps an axis that \"{}\", {}, does not have", i,
+                     fmt::format("dim 0 at position {} keeps an axis that \"{}\", {}, does not have", i,
                                  context.param().bottom(0), x.text()),
                      "give the extent");
       dim = x[begin + i];
@@ -55,8 +55,8 @@ void lower(LayerContext& context) {
   context.set_top(0, reshape(context.bottom(0), shape));
 }
 
-REGISTER_LAYER(reshape, .type = "Reshape", .summary = "gives the elements other axes", .min_bottoms = 1,
-               .max_bottoms = 1, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
+REGISTER_LAYER(reshape, .type = "Reshape", .summary = "changes the axes of a blob and keeps its elements",
+               .min_bottoms = 1, .max_bottoms = 1, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 4 } } }
 layer { name: "reshape" type: "Reshape" bottom: "x" top: "y" reshape_param { shape { dim: 0 dim: -1 dim: 4 } } }
 )",

@@ -1,12 +1,12 @@
 // RNN: a recurrent layer of T steps of N items, H = num_output.
-//   h_t = tanh(W_hh * (cont_t * h_{t-1}) + W_xh * x_t + b_h (+ W_xh_static * x_static));  o_t = tanh(W_ho *
-//   h_t + b_o) bottoms  x (T, N, ...), cont (T, N): 0 where a sequence begins, else 1, x_static (N, ...) if
-//   wanted;
+//   h_t = tanh(W_hh * (cont_t * h_{t-1}) + W_xh * x_t + b_h (+ W_xh_static * x_static))
+//   o_t = tanh(W_ho * h_t + b_o)
+//   bottoms  x (T, N, ...), cont (T, N): 0 at the first step of a sequence, else 1; x_static (N, ...), optional;
 //            with expose_hidden h_0 (1, N, H)
 //   tops     o (T, N, H); with expose_hidden h_T (1, N, H)
 //   blobs    W_xh (H, D), b_h (H), W_xh_static (H, S) with x_static, W_hh (H, H), W_ho (H, H), b_o (H)
-// Without expose_hidden the last state of a pass is the first of the next, zeros at the beginning. No
-// gradient passes through first and final states.
+// Without expose_hidden, the final state of a pass is the initial state of the next; the first pass starts with zeros.
+// No gradient passes through initial and final states.
 #include "layers/shared/recurrent.h"
 
 namespace trainer {

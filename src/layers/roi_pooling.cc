@@ -1,10 +1,10 @@
 // ROIPooling: the maxima of pooled_h x pooled_w bins of each region.
-//   bottoms  x (N, C, H, W), regions (R, 5): item, x1, y1, x2, y2, which times spatial_scale, rounded, are
-//   pixels of x; both
-//            corners belong to the region, which has at least one row and column
+//   bottoms  x (N, C, H, W), regions (R, 5): item, x1, y1, x2, y2. The corners, multiplied by spatial_scale and
+//   rounded,
+//            are pixels of x; both belong to the region, which has at least one row and one column
 //   top      (R, C, pooled_h, pooled_w); 0 for an empty bin
-// Bin i of n covers [floor(i * size / n), ceil((i + 1) * size / n)) of the region, cut off at the image. The
-// first of equal maxima takes the gradient; the regions take none.
+// Bin i of n covers [floor(i * size / n), ceil((i + 1) * size / n)) of the region, clipped to the image. The first of
+// equal maxima takes the gradient; the regions take none.
 #include <algorithm>
 #include <cmath>
 
@@ -15,7 +15,7 @@
 namespace trainer {
 namespace {
 
-// x, regions -> y, the place h * W + w of each maximum (-1: none).
+// x, regions -> y, and the index h * W + w of each maximum (-1: none).
 class MaximaOfRegions : public OpaqueOp {
  public:
   MaximaOfRegions(Shape x, Shape y, float scale, std::string layer)
@@ -36,7 +36,7 @@ class MaximaOfRegions : public OpaqueOp {
                               const std::vector<Value>& output_gradients) const override;
 
  private:
-  // First row or column of the region along an axis, and how many bins' worth a bin is.
+  // The first row or column of the region along an axis, and the extent of a bin.
   struct Side {
     float begin, step;
   };
@@ -76,7 +76,7 @@ class MaximaOfRegions : public OpaqueOp {
   const std::string layer_;
 };
 
-// g, regions, places -> the gradient of x.
+// g, regions, indices of maxima -> the gradient of x.
 class ToMaxima : public OpaqueOp {
  public:
   ToMaxima(Shape x, Shape y) : x_(std::move(x)), y_(std::move(y)) {}
@@ -125,8 +125,8 @@ void lower(LayerContext& context) {
   context.set_top(0, opaque(context.graph(), op, {context.bottom(0), context.bottom(1)}, {y, y}).front());
 }
 
-REGISTER_LAYER(roi_pooling, .type = "ROIPooling", .summary = "the maxima of bins of regions", .min_bottoms = 2,
-               .max_bottoms = 2, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
+REGISTER_LAYER(roi_pooling, .type = "ROIPooling", .summary = "region pooling: the maximum of each bin of each region",
+               .min_bottoms = 2, .max_bottoms = 2, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 6 dim: 5 } } }
 layer { name: "regions" type: "DummyData" top: "regions"
   dummy_data_param { shape { dim: 3 dim: 5 } data_filler { type: "constant" value: 1 } } }

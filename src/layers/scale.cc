@@ -1,7 +1,7 @@
-// Scale: y = x * s (+ b), where s and b lie along some axes of x.
+// Scale: y = x * s (+ b), with s and b along some axes of x.
 //   one bottom   s is learned; its shape is x.shape[axis : axis + num_axes], by default (C)
-//   two bottoms  s is bottom 1, whose shape is that of x from `axis` on; a scalar scales everything
-// With bias_term a bias of the shape of s is learned too. Blobs: [s, b], [s], [b] or none.
+//   two bottoms  s is bottom 1, whose shape is that of x from `axis` on; a scalar scales all elements
+// With bias_term, b is learned and has the shape of s. Blobs: [s, b], [s], [b] or none.
 #include "layers/layer.h"
 #include "layers/shared/axis_view.h"
 

@@ -1,5 +1,4 @@
-// ShuffleChannel: with C channels in G groups, channel j * G + i of the top is channel i * (C / G) + j of the
-// bottom.
+// ShuffleChannel: with C channels in G groups, channel j * G + i of the top is channel i * (C / G) + j of the bottom.
 //   bottom  (N, C, ...)
 #include "layers/layer.h"
 

@@ -1,9 +1,9 @@
-// SigmoidCrossEntropyLoss: L = -sum of (t * log(p) + (1 - t) * log(1 - p)) / Z, p = sigmoid(x). Bottom 0
-// holds the scores x, bottom 1 as many targets t. Elements whose target, cut to a whole number, is
-// ignore_label do not count.
+// SigmoidCrossEntropyLoss: L = -1 / Z * sum of (t * log(p) + (1 - t) * log(1 - p)), p = sigmoid(x). Bottom 0 holds the
+// scores x, bottom 1 the same number of targets t. Elements whose target, truncated to an integer, is ignore_label do
+// not count.
 //
-// Z by loss_param.normalization: BATCH_SIZE (default) the first extent, VALID the elements counted, FULL all
-// elements, NONE 1. The gradient is (p - t) / Z.
+// loss_param.normalization sets Z: BATCH_SIZE (default) the first extent, VALID the number of elements that count, FULL
+// the number of all elements, NONE 1. The gradient is (p - t) / Z.
 #include "layers/layer.h"
 #include "layers/shared/class_scores.h"
 
@@ -19,7 +19,7 @@ void lower(LayerContext& context) {
         "bottom",
         fmt::format("the inputs must have the same count: \"{}\" is {}, \"{}\" is {}", context.param().bottom(0),
                     shape.text(), context.param().bottom(1), context.shape(1).text()),
-        "one target for each score");
+        "give one target for each score");
   const Value targets = reshape(context.bottom(1), shape);
   LabelledScores elements;
   elements.outer = shape[0];
@@ -37,7 +37,7 @@ void lower(LayerContext& context) {
 }
 
 REGISTER_LAYER(sigmoid_cross_entropy_loss, .type = "SigmoidCrossEntropyLoss",
-               .summary = "the cross entropy of scores and targets in [0, 1], each on its own", .min_bottoms = 2,
+               .summary = "elementwise cross entropy of scores and targets in [0, 1]", .min_bottoms = 2,
                .max_bottoms = 2, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" top: "t" input_param { shape { dim: 4 dim: 5 } } }
 layer { name: "loss" type: "SigmoidCrossEntropyLoss" bottom: "x" bottom: "t" top: "loss" }

@@ -1,4 +1,4 @@
-// Silence: reads its bottoms, so that they are no outputs of the net. No tops.
+// Silence: reads its bottoms, so that they are not outputs of the net. No tops.
 #include "layers/layer.h"
 
 namespace trainer {

@@ -1,4 +1,4 @@
-// Slice: parts of its bottom along `axis` (1), one a top: cut at the indices slice_point, or into equal
+// Slice: splits its bottom along `axis` (default 1) into one part per top: at the indices slice_point, or into equal
 // parts.
 #include "layers/layer.h"
 
@@ -16,7 +16,7 @@ int slice_axis(LayerContext& context) {
   return static_cast<int>(param.slice_dim());
 }
 
-// Where the parts end.
+// The ends of the parts.
 std::vector<int64_t> cuts(LayerContext& context, int64_t extent) {
   const caffe::SliceParameter& param = context.param().slice_param();
   const int tops = context.tops();
@@ -31,14 +31,14 @@ std::vector<int64_t> cuts(LayerContext& context, int64_t extent) {
   }
   if (param.slice_point_size() != tops - 1)
     context.fail("slice_param.slice_point", fmt::format("{} slice_point for {} tops", param.slice_point_size(), tops),
-                 "give one less than there are tops");
+                 "give one slice_point fewer than there are tops");
   ends.assign(param.slice_point().begin(), param.slice_point().end());
   ends.push_back(extent);
   for (size_t i = 0; i < ends.size(); ++i)
     if (ends[i] <= (i == 0 ? 0 : ends[i - 1]))
       context.fail("slice_param.slice_point",
                    fmt::format("part {} would end at {} and begin at {}", i, ends[i], i == 0 ? 0 : ends[i - 1]),
-                   fmt::format("slice points grow, from 1 to {}", extent - 1));
+                   fmt::format("slice points must increase, from 1 to at most {}", extent - 1));
   return ends;
 }
 
@@ -52,7 +52,7 @@ void lower(LayerContext& context) {
   }
 }
 
-REGISTER_LAYER(slice, .type = "Slice", .summary = "cuts a blob into several along an axis", .min_bottoms = 1,
+REGISTER_LAYER(slice, .type = "Slice", .summary = "splits a blob into several along an axis", .min_bottoms = 1,
                .max_bottoms = 1, .min_tops = 1, .max_tops = kAnyNumber, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 4 } } }
 layer { name: "slice" type: "Slice" bottom: "x" top: "y" top: "z" slice_param { slice_point: 1 } }

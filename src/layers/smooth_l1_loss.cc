@@ -1,7 +1,7 @@
-// SmoothL1Loss: loss = 1/N * sum of w_out * f(w_in * (a - b)), s = sigma,
-//   f(d) = (s * d)^2 / 2 where |d| < 1 / s^2, |d| - 1 / (2 s^2) elsewhere
-//   bottoms  a, b (N, ...), or a, b, w_in, w_out, all of one shape; the weights (1 without them) take no
-//   gradient top      a scalar
+// SmoothL1Loss: L = 1 / N * sum of w_out * f(w_in * (a - b)), with s = sigma and
+//   f(d) = (s * d)^2 / 2 for |d| < 1 / s^2, |d| - 1 / (2 s^2) otherwise
+//   bottoms  a, b (N, ...), or a, b, w_in, w_out, all of the same shape; the weights default to 1 and take no gradient
+//   top      L, a scalar
 #include "layers/layer.h"
 #include "layers/shared/class_scores.h"
 
@@ -20,7 +20,7 @@ void lower(LayerContext& context) {
       context.fail(fmt::format("bottom[{}]", i),
                    fmt::format("bottom {} \"{}\" is {}, but bottom 0 \"{}\" is {}", i, context.param().bottom(i),
                                context.shape(i).text(), context.param().bottom(0), shape.text()),
-                   "all bottoms have one shape");
+                   "all bottoms must have the same shape");
   const bool weighted = context.bottoms() == 4;
   const float squared = sigma * sigma;
   Value d = context.bottom(0) - context.bottom(1);
@@ -31,8 +31,9 @@ void lower(LayerContext& context) {
   context.set_top(0, total(f) / static_cast<float>(shape[0]));
 }
 
-REGISTER_LAYER(smooth_l1_loss, .type = "SmoothL1Loss", .summary = "a distance that is square near 0 and linear beyond",
-               .min_bottoms = 2, .max_bottoms = 4, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
+REGISTER_LAYER(smooth_l1_loss, .type = "SmoothL1Loss",
+               .summary = "a loss that is quadratic near 0 and linear elsewhere", .min_bottoms = 2, .max_bottoms = 4,
+               .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "a" top: "b" input_param { shape { dim: 3 dim: 8 } } }
 layer { name: "w" type: "Input" top: "inside" top: "outside" input_param { shape { dim: 3 dim: 8 } } }
 layer { name: "loss" type: "SmoothL1Loss" bottom: "a" bottom: "b" bottom: "inside" bottom: "outside" top: "loss"

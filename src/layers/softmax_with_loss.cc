@@ -1,10 +1,11 @@
-// SoftmaxWithLoss: the mean of -log p[label], p the softmax of the scores along softmax_param.axis (1).
+// SoftmaxWithLoss: the mean of -log p[label], p the softmax of the scores along softmax_param.axis (default 1).
 //   bottom 0  scores, for example (N, C) or (N, C, H, W)
-//   bottom 1  labels, one for each element but the class axis
-//   top 0     L = -sum of log(max(p[label], FLT_MIN)) / Z over the labels that are not
-//   loss_param.ignore_label top 1     p, optional
-// Z by loss_param.normalization: VALID (default) the labels counted, FULL all labels, BATCH_SIZE the extents
-// before the class axis, NONE 1. The gradient is (p - onehot) / Z, and 0 at ignored labels.
+//   bottom 1  labels, one for each element of the scores without the class axis
+//   top 0     L = -1 / Z * sum of log(max(p[label], FLT_MIN)) over the labels that are not loss_param.ignore_label
+//   top 1     p, optional
+// loss_param.normalization sets Z: VALID (default) the number of labels that count, FULL the number of all labels,
+// BATCH_SIZE the product of the extents before the class axis, NONE 1. The gradient is (p - onehot) / Z, and 0 at
+// ignored labels.
 #include <cfloat>
 
 #include "layers/layer.h"

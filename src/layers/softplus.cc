@@ -1,5 +1,5 @@
-// Softplus: y = log(1 + e^x), at all x: there is no beta, and no threshold above which y is x. Any shape. BNLL is the
-// same function under Caffe's name.
+// Softplus: y = log(1 + e^x) for all x; it has no beta, and no threshold above which y = x. Any shape. BNLL is Caffe's
+// name for the same function.
 #include "layers/layer.h"
 
 namespace trainer {

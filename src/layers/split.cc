@@ -1,5 +1,5 @@
-// Split: every top is the bottom. Needed by nobody, since a blob may be read any number of times; Caffe's
-// saved nets hold them.
+// Split: every top is the bottom. No net needs it, because any number of layers can read a blob; nets that Caffe saved
+// contain it.
 #include "layers/layer.h"
 
 namespace trainer {

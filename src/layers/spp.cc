@@ -1,6 +1,6 @@
-// SPP: spatial pyramid pooling: (N, C, H, W), pooled on each level i < pyramid_height into 2^i x 2^i bins and
-// flattened, becomes (N, C * sum of 4^i). A level's kernel is ceil(extent / bins), its stride the kernel, its
-// padding half of what the bins reach beyond the bottom. One level alone gives (N, C, 1, 1).
+// SPP: spatial pyramid pooling. Pools (N, C, H, W) into 2^i x 2^i bins for each level i < pyramid_height and joins the
+// flattened results: (N, C * sum of 4^i). Kernel and stride of a level are ceil(extent / bins); the padding is half of
+// the length by which the bins exceed the bottom, rounded up. A single level gives (N, C, 1, 1).
 #include "layers/layer.h"
 #include "layers/shared/pooling_methods.h"
 #include "layers/shared/pooling_window.h"
@@ -8,7 +8,7 @@
 namespace trainer {
 namespace {
 
-constexpr uint32_t kMostLevels = 16;
+constexpr uint32_t kMaxLevels = 16;
 
 PoolingWindow level_window(LayerContext& context, uint32_t level) {
   const int64_t bins = int64_t{1} << level;
@@ -45,10 +45,10 @@ Value pooled(LayerContext& context, const PoolingWindow& window) {
 
 void lower(LayerContext& context) {
   const uint32_t levels = context.param().spp_param().pyramid_height();
-  if (levels == 0 || levels > kMostLevels)
+  if (levels == 0 || levels > kMaxLevels)
     context.fail("spp_param.pyramid_height",
                  levels == 0 ? "pyramid_height is missing or 0" : fmt::format("{} levels", levels),
-                 fmt::format("give the number of levels, 1 to {}", kMostLevels));
+                 fmt::format("give the number of levels, 1 to {}", kMaxLevels));
   if (context.shape(0).rank() != 4)
     context.fail("bottom", fmt::format("bottom \"{}\" is {}", context.param().bottom(0), context.shape(0).text()),
                  "SPP takes 4 axes: num, channels, height, width");
@@ -61,7 +61,7 @@ void lower(LayerContext& context) {
   context.set_top(0, concat(parts, 1));
 }
 
-REGISTER_LAYER(spp, .type = "SPP", .summary = "pools into the same number of bins whatever the size", .min_bottoms = 1,
+REGISTER_LAYER(spp, .type = "SPP", .summary = "pools inputs of any size into a fixed number of bins", .min_bottoms = 1,
                .max_bottoms = 1, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 4 } } }
 layer { name: "spp" type: "SPP" bottom: "x" top: "y" spp_param { pool: AVE pyramid_height: 2 } }

@@ -1,4 +1,4 @@
-// Threshold: y = 1 where x > threshold, else 0. Passes no gradient.
+// Threshold: y = 1 for x > threshold, else 0. Passes no gradient.
 #include "layers/layer.h"
 
 namespace trainer {

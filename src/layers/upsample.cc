@@ -1,10 +1,9 @@
-// Upsample: (N, C, H, W) made larger.
-//   two bottoms  y is zero but where bottom 1 says that a max pooling took its values from: y[mask[i]] =
-//   x[i], mask a place
-//                h * W' + w in the plane of the top, or -1 for none. Size: upsample_h and upsample_w, or by
-//                the factors, one less with pad_out_h, pad_out_w. Where two values go to one place the later
-//                stays.
-//   one bottom   y[h, w] = x[h / scale, w / scale]
+// Upsample: enlarges (N, C, H, W).
+//   two bottoms  max unpooling: y[mask[i]] = x[i], and 0 elsewhere. The mask, bottom 1, holds for each value the index
+//                h * W' + w in the plane of the top, or -1 for none; of two values with the same index the later one
+//                stays. The size of the top is upsample_h and upsample_w, or follows from the factors, one less with
+//                pad_out_h and pad_out_w
+//   one bottom   nearest neighbour: y[h, w] = x[h / scale, w / scale]
 #include <algorithm>
 
 #include "base/error.h"
@@ -14,7 +13,7 @@
 namespace trainer {
 namespace {
 
-// Values to their places, or, transposed, gradients from them.
+// x, mask -> y; transposed: g, mask -> the gradient of x.
 class ByMask : public OpaqueOp {
  public:
   ByMask(Shape small, Shape large, std::string layer, bool transposed)
@@ -50,9 +49,8 @@ class ByMask : public OpaqueOp {
     for (int64_t i = 0; i < count; ++i) {
       if (mask[i] == -1 || (mask[i] >= 0 && mask[i] < static_cast<float>(places))) continue;
       throw data_error(
-          "layer \"{}\" (Upsample): the mask holds {} at element {}, but the plane of the top has {} places: "
-          "do the "
-          "scale and size here match those of the pooling that made the mask?",
+          "layer \"{}\" (Upsample): the mask holds {} at element {}, but the plane of the top has {} elements; check "
+          "that the scale and size match those of the pooling that wrote the mask",
           layer_, mask[i], i, places);
     }
   }
@@ -92,27 +90,26 @@ void lower(LayerContext& context) {
     shape[axis] = extent(context, axis);
     if (shape[axis] < 1)
       context.fail("upsample_param",
-                   fmt::format("the {} of the top comes to {}", axis == 2 ? "height" : "width", shape[axis]),
-                   "scale is at least 1");
+                   fmt::format("the {} of the top would be {}", axis == 2 ? "height" : "width", shape[axis]),
+                   "scale must be at least 1");
   }
   if (context.bottoms() == 2) {
     if (context.shape(1) != input)
       context.fail("bottom[1]",
                    fmt::format("the mask \"{}\" is {}, but bottom 0 \"{}\" is {}", context.param().bottom(1),
                                context.shape(1).text(), context.param().bottom(0), input.text()),
-                   "the second top of a max pooling is such a mask");
+                   "use the second top of a max pooling as the mask");
     const auto op = std::make_shared<ByMask>(input, shape, context.param().name(), false);
     return context.set_top(0, opaque(context.graph(), op, {context.bottom(0), context.bottom(1)}, {shape}).front());
   }
   if (param.has_upsample_h() || param.pad_out_h() || param.pad_out_w())
-    context.fail("upsample_param", "upsample_h, upsample_w, pad_out_h and pad_out_w go with a mask",
+    context.fail("upsample_param", "upsample_h, upsample_w, pad_out_h and pad_out_w need a mask",
                  "give the mask of a max pooling as bottom 1, or only scale");
   context.set_top(0, repeated(context.bottom(0), shape));
 }
 
-REGISTER_LAYER(upsample, .type = "Upsample",
-               .summary = "puts values where a max pooling took them from, or repeats them", .min_bottoms = 1,
-               .max_bottoms = 2, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
+REGISTER_LAYER(upsample, .type = "Upsample", .summary = "max unpooling, or nearest-neighbour upsampling",
+               .min_bottoms = 1, .max_bottoms = 2, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 4 } } }
 layer { name: "pool" type: "Pooling" bottom: "x" top: "m" top: "where" pooling_param { kernel_size: 2 stride: 2 } }
 layer { name: "unpool" type: "Upsample" bottom: "m" bottom: "where" top: "y" upsample_param { scale: 2 pad_out_h: true } }

@@ -92,7 +92,7 @@ TEST(HDF5Output, LeavesFilesOfOthersAlone) {
     NetText net(writing_net(path));
     const std::string error = data_error_of([&] { GraphRun(net.graph(), {{"x", {1, 2, 3, 4, 5, 6}}, {"l", {0, 1}}}); });
     EXPECT_TRUE(contains(error, path + " exists")) << error;
-    EXPECT_TRUE(contains(error, "Give another file_name, or remove it"));
+    EXPECT_TRUE(contains(error, "Give another file_name, or remove the file"));
     EXPECT_EQ(read_all(path), was_there);
   }
   const std::string empty = folder.write("empty", "");

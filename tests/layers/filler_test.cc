@@ -129,7 +129,7 @@ TEST(Filler, SaysWhatIsWrong) {
       {"type: 'bilinear'", {2, 2}, "type", "4 axes and a square filter"},
       {"type: 'gaussian' std: 0", {2}, "std", "must be greater than 0"},
       {"type: 'uniform' min: 2 max: 1", {2}, "min", "min 2 is greater than max 1"},
-      {"type: 'xavier' sparse: 3", {2}, "sparse", "does not take it"},
+      {"type: 'xavier' sparse: 3", {2}, "sparse", "only filler \"gaussian\" accepts sparse"},
   };
   for (const auto& c : cases) {
     std::string field;

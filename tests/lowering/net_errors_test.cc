@@ -200,7 +200,7 @@ INSTANTIATE_TEST_SUITE_P(
         field_case(
             "WindowBehindTheInput",
             R"(layer { name: "c" type: "Pooling" bottom: "x" top: "y" pooling_param { kernel_size: 1 stride: 9 } })",
-            {"warning", "the last window along the height begins at 9", "covers nothing"}),
+            {"warning", "the last window along the height begins at 9", "covers no element"}),
         field_case("TooManyTiles",
                    R"(layer { name: "c" type: "Tile" bottom: "x" top: "y" tile_param { tiles: 2147483647 } })",
                    {"net.prototxt:2:", "more than 2147483647 elements"}),

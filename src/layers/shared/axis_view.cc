@@ -1,4 +1,4 @@
-// Which axes a scale or bias covers, and its broadcasting view.
+// The axes that a scale or bias covers, and views that broadcast it.
 #include "layers/shared/axis_view.h"
 
 namespace trainer {

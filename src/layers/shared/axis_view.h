@@ -1,25 +1,25 @@
-// Parameters as views that broadcast against a blob: maps want operands of one rank.
+// Views of parameters that broadcast against a blob: the operands of a map must have equal ranks.
 #pragma once
 
 #include "layers/layer.h"
 
 namespace trainer {
 
-// A rank-1 value of extent C as (1, ..., C, ..., 1) of this rank, C at `axis`.
+// A rank-1 value of extent C as a view (1, ..., C, ..., 1) of this rank, with C at `axis`.
 Value along_axis(Value vector, int rank, int axis);
 
-// The second operand of Scale and Bias: a blob that lies along some axes of bottom 0.
+// The axes of bottom 0 that the second operand of Scale or Bias covers.
 struct CoveredAxes {
   int first = 0;
-  Shape shape;  // extents of the axes covered; rank 0 covers none
+  Shape shape;  // extents of the covered axes; rank 0: none
 };
 
-// From `axis` and `num_axes` of the layer's message ("scale_param"), for a learned blob.
+// For a learned blob: from `axis` and `num_axes` of the layer's message ("scale_param").
 CoveredAxes covered_axes(LayerContext& context, const std::string& message, int axis, int num_axes);
-// From `axis` and the shape of bottom 1, which must fit.
+// For a blob from bottom 1: from `axis` and the shape of bottom 1; fails if it does not match bottom 0.
 CoveredAxes covered_by_bottom(LayerContext& context, const std::string& message, int axis);
 
-// `value`, whose shape is covered.shape, as a view that broadcasts against a blob of this rank.
+// `value`, of shape covered.shape, as a view that broadcasts against a blob of this rank.
 Value broadcast_view(Value value, const CoveredAxes& covered, int rank);
 
 }  // namespace trainer

@@ -17,7 +17,7 @@ Value LabelledScores::at_label(Value scores) const {
 
 namespace {
 
-// Scores of this shape, classes along `axis`, with the labels of bottom 1.
+// Joins scores of this shape, with classes along `axis`, with the labels of bottom 1.
 LabelledScores join_labels(LayerContext& context, const Shape& shape, int axis, std::optional<int> ignore_label) {
   LabelledScores result;
   result.axis = axis;
@@ -30,8 +30,7 @@ LabelledScores join_labels(LayerContext& context, const Shape& shape, int axis, 
                              "\"{}\" ({}) with its classes along axis {} needs {}",
                              context.param().bottom(1), context.shape(1).text(), context.shape(1).count(),
                              context.param().bottom(0), shape.text(), result.axis, result.outer * result.inner),
-                 "one label for each prediction, none for the class axis; bottom 0 are the scores, bottom 1 the "
-                 "labels");
+                 "bottom 0 holds the scores and bottom 1 the labels: one for each prediction, without the class axis");
 
   Shape view = shape;
   view[result.axis] = 1;

@@ -1,4 +1,4 @@
-// Lowers a convolution of all bottoms with one set of weights; shared by the layers whose groups differ.
+// Lowers a convolution of all bottoms with the same weights.
 #include "layers/shared/convolution_lowering.h"
 
 namespace trainer {

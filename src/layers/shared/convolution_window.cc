@@ -1,4 +1,4 @@
-// Reading and checking kernel, stride, pad and dilation.
+// Reads and checks kernel, stride, pad and dilation.
 #include "layers/shared/convolution_window.h"
 
 #include <cstdint>
@@ -8,14 +8,14 @@
 namespace trainer {
 namespace {
 
-// One of the fields with its two-dimensional forms ("kernel_h"), and what holds where none is given.
+// One of the fields, its two-dimensional forms ("kernel_h"), and its default.
 struct WindowField {
   const char* name;  // "kernel_size"
   const char* stem;  // "kernel", of kernel_h and kernel_w
   const google::protobuf::RepeatedField<uint32_t>* values;
   std::optional<uint32_t> h, w;
-  std::optional<uint32_t> unset;  // one of h and w alone leaves this for the other
-  int64_t fallback = -1;          // -1: the field is needed
+  std::optional<uint32_t> unset;  // the value of h or w if only the other is given; empty: both are required
+  int64_t fallback = -1;          // the default; -1: the field is required
   bool may_be_zero = false;
 };
 
@@ -67,7 +67,9 @@ std::vector<int64_t> read(LayerContext& context, const WindowField& field, size_
   return result;
 }
 
-std::optional<uint32_t> given(bool has, uint32_t value) { return has ? std::optional<uint32_t>(value) : std::nullopt; }
+std::optional<uint32_t> optional_field(bool has, uint32_t value) {
+  return has ? std::optional<uint32_t>(value) : std::nullopt;
+}
 
 }  // namespace
 
@@ -79,29 +81,34 @@ ConvolutionWindow convolution_window(LayerContext& context) {
   const size_t axes = static_cast<size_t>(input.rank() - window.axis - 1);
   if (axes > 3)
     context.fail("bottom",
-                 fmt::format("bottom \"{}\" ({}) has {} spatial axes behind channel axis {}", context.param().bottom(0),
+                 fmt::format("bottom \"{}\" ({}) has {} spatial axes after channel axis {}", context.param().bottom(0),
                              input.text(), axes, window.axis),
                  "convolutions of up to 3 spatial axes are supported");
 
   const WindowField kernel{"kernel_size",
                            "kernel",
                            &param.kernel_size(),
-                           given(param.has_kernel_h(), param.kernel_h()),
-                           given(param.has_kernel_w(), param.kernel_w()),
+                           optional_field(param.has_kernel_h(), param.kernel_h()),
+                           optional_field(param.has_kernel_w(), param.kernel_w()),
                            std::nullopt,
                            -1,
                            false};
   const WindowField stride{"stride",
                            "stride",
                            &param.stride(),
-                           given(param.has_stride_h(), param.stride_h()),
-                           given(param.has_stride_w(), param.stride_w()),
+                           optional_field(param.has_stride_h(), param.stride_h()),
+                           optional_field(param.has_stride_w(), param.stride_w()),
                            std::nullopt,
                            1,
                            false};
-  const WindowField pad{
-      "pad", "pad", &param.pad(), given(param.has_pad_h(), param.pad_h()), given(param.has_pad_w(), param.pad_w()),
-      0,     0,     true};
+  const WindowField pad{"pad",
+                        "pad",
+                        &param.pad(),
+                        optional_field(param.has_pad_h(), param.pad_h()),
+                        optional_field(param.has_pad_w(), param.pad_w()),
+                        0,
+                        0,
+                        true};
   const WindowField dilation{"dilation", "dilation", &param.dilation(), std::nullopt, std::nullopt, std::nullopt,
                              1,          false};
   window.kernel = read(context, kernel, axes);
@@ -129,7 +136,7 @@ Shape convolved_shape(LayerContext& context, const ConvolutionWindow& window, in
     const int64_t padded = shape[axis] + 2 * window.attributes.pad[i];
     if (padded < window.reach(i))
       context.fail("convolution_param",
-                   fmt::format("the kernel spans {} along axis {}, where \"{}\" ({}) with its padding has {}",
+                   fmt::format("the kernel spans {} along axis {}, but \"{}\" ({}) with its padding has {}",
                                window.reach(i), axis, context.param().bottom(0), context.shape(0).text(), padded),
                    "use a smaller kernel, more padding, or a larger input");
     shape[axis] = (padded - window.reach(i)) / window.attributes.stride[i] + 1;

@@ -13,7 +13,7 @@
 namespace trainer {
 namespace {
 
-// Streams of one key: the values, and which of them a sparse gaussian keeps.
+// Philox streams of one key: the values, and the choice of values that a sparse gaussian keeps.
 constexpr uint64_t kValues = 0, kKept = 1;
 
 constexpr float kTwoPi = 6.28318530718f;
@@ -104,12 +104,13 @@ std::string check_filler(const caffe::FillerParameter& filler, const Shape& shap
                        nearest.empty() ? "" : fmt::format(": did you mean \"{}\"?", nearest), fmt::join(kTypes, ", "));
   }
   if (type == "bilinear" && (shape.rank() != 4 || shape[2] != shape[3]))
-    return fmt::format("filler \"bilinear\" wants 4 axes and a square filter; the blob is {}", shape.text());
+    return fmt::format("filler \"bilinear\" needs 4 axes and a square filter; the blob is {}", shape.text());
   if (filler.sparse() != -1) {
     *field = "sparse";
-    if (type != "gaussian") return fmt::format("sparse belongs to filler \"gaussian\"; \"{}\" does not take it", type);
-    if (filler.sparse() < 0) return fmt::format("sparse is {}; it counts elements, or is -1 for all", filler.sparse());
-    if (shape.rank() == 0) return "a sparse filler for a single number";
+    if (type != "gaussian") return fmt::format("only filler \"gaussian\" accepts sparse; \"{}\" does not", type);
+    if (filler.sparse() < 0)
+      return fmt::format("sparse is {}; it must be a number of elements, or -1 for all", filler.sparse());
+    if (shape.rank() == 0) return "a scalar blob cannot have a sparse filler";
   }
   if (type == "gaussian" && !(filler.std() > 0)) {
     *field = "std";

@@ -1,5 +1,5 @@
-// Caffe's fillers: how a learned blob starts. Equal to Caffe's in distribution, not in bits: draws are
-// Philox, a pure function of (key, element), so that one blob's start depends on no other.
+// Caffe's fillers: the initial values of a learned blob. They have Caffe's distributions, but other values: Philox
+// draws are a pure function of (key, element), so the values of a blob do not depend on other blobs.
 #pragma once
 
 #include <cstdint>
@@ -11,10 +11,10 @@
 
 namespace trainer {
 
-// What is wrong with the filler for a blob of this shape, or "". `field` receives the faulty field's name.
+// Returns the problem of the filler for a blob of this shape, or "". Sets `field` to the name of the faulty field.
 std::string check_filler(const caffe::FillerParameter& filler, const Shape& shape, std::string* field);
 
-// n of the xavier and msra fillers: the fan in, the fan out, or the mean of both, by variance_norm.
+// n of the xavier and msra fillers: the fan-in, the fan-out, or their mean, by variance_norm.
 float fan_of(const caffe::FillerParameter& filler, const Shape& shape);
 
 // Fills `out` (shape.count() floats, row-major). The filler must have passed check_filler.

@@ -1,4 +1,4 @@
-// Where the rule of check_shape applies to fields and tops.
+// Applies check_shape to fields and tops.
 #include "layers/shared/given_shape.h"
 
 namespace trainer {

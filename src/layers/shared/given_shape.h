@@ -1,4 +1,4 @@
-// Shapes of blobs, checked before anything is computed from them.
+// Checks shapes of blobs before anything is computed from them.
 #pragma once
 
 #include <string>
@@ -7,11 +7,11 @@
 
 namespace trainer {
 
-// The shape of `shape { dim ... }` at `field`; fails where it cannot be a blob's.
+// The shape of `shape { dim ... }` at `field`; fails if a blob cannot have it.
 Shape given_shape(LayerContext& context, const caffe::BlobShape& shape, const std::string& field);
 
-// Fails where a top cannot have this shape. Every top is checked after the rule; a rule calls this where it
-// would compute from the shape before.
+// Fails if a top cannot have this shape. lower_net checks every top after the rule; a rule calls this if it computes
+// from the shape before that.
 void check_top(LayerContext& context, int top, const Shape& shape);
 
 }  // namespace trainer

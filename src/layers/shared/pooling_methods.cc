@@ -1,4 +1,4 @@
-// Means and random draws of pooling windows.
+// Average and stochastic pooling.
 #include "layers/shared/pooling_methods.h"
 
 #include <algorithm>
@@ -9,8 +9,8 @@
 namespace trainer {
 namespace {
 
-// Pixels of each window along one axis, cut off where the padding at the far end does; (1, 1, .., extent,
-// ..).
+// The length of each window along one axis, clipped at the end of the padding: (1, 1, H, 1) or (1, 1, 1, W), or a
+// scalar.
 Value window_extent(Graph& graph, const PoolingWindow& window, const Shape& input, int axis) {
   const size_t i = static_cast<size_t>(axis - 2);
   const int64_t stride = window.attributes.stride[i], pad = window.attributes.pad[i],
@@ -29,7 +29,7 @@ Value expected_value(Value x, const PoolingWindow& window) {
   return select(greater(sums, 0.0f), squares / sums, constant(*x.graph(), Shape{}, 0));
 }
 
-// y and the offset in its plane of the value that was drawn.
+// x -> y, and the offset of each drawn value in its plane.
 class DrawFromWindows : public OpaqueOp {
  public:
   DrawFromWindows(Shape input, Shape output, PoolAttributes window, uint64_t key)
@@ -56,7 +56,7 @@ class DrawFromWindows : public OpaqueOp {
                               const std::vector<Value>& output_gradients) const override;
 
  private:
-  // The offset drawn from the window at (row, column).
+  // The offset in the plane of the value drawn from the window at (row, column) of the output; u in (0, 1].
   int64_t draw(const float* x, int64_t row, int64_t column, float u) const {
     const int64_t h = row * window_.stride[0], w = column * window_.stride[1];
     const int64_t h_end = std::min(h + window_.kernel[0], input_[2]),

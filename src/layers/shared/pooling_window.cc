@@ -1,4 +1,4 @@
-// Reading and checking kernel, stride and pad of Pooling.
+// Reads and checks kernel, stride and pad of Pooling.
 #include "layers/shared/pooling_window.h"
 
 #include <limits>
@@ -11,16 +11,16 @@ using caffe::PoolingParameter;
 constexpr const char* kAxisName[] = {"height", "width"};
 
 struct Pair {
-  bool whole, h, w;  // which of the fields are given
+  bool whole, h, w;  // whether each field is given
   int64_t value, height, width;
 };
 
-// `name` or name_h and name_w; both forms, or half of one, are refused.
+// Reads the field `name`, or `stem`_h and `stem`_w. Fails if both forms are given, or only one of h and w.
 std::vector<int64_t> square_or_pair(LayerContext& context, const std::string& name, const std::string& stem,
                                     const Pair& pair) {
   const std::string path = "pooling_param." + name;
   if (pair.whole && (pair.h || pair.w))
-    context.fail(path, fmt::format("{0} and {1}_h or {1}_w are given; not both", name, stem),
+    context.fail(path, fmt::format("both {0} and {1}_h or {1}_w are given", name, stem),
                  fmt::format("keep {0}, or {1}_h and {1}_w", name, stem));
   if (pair.h != pair.w)
     context.fail(fmt::format("pooling_param.{}_{}", stem, pair.h ? "h" : "w"),
@@ -53,7 +53,7 @@ std::vector<int64_t> kernel_of(LayerContext& context, const PoolingParameter& pa
   if (kernel[0] == 0 || kernel[1] == 0)
     context.fail("pooling_param", fmt::format("the kernel is {} x {}", kernel[0], kernel[1]),
                  "filter dimensions cannot be zero");
-  // Places within a window count in 32 bits, as a blob's elements do.
+  // Offsets in a window have 32 bits, as offsets in a blob have.
   const std::string problem = check_shape(Shape(kernel));
   if (!problem.empty()) context.fail("pooling_param", "the kernel: " + problem, "use a smaller kernel");
   return kernel;
@@ -108,17 +108,17 @@ PoolingWindow pooling_window(LayerContext& context) {
     window.output_size.push_back(
         pooled_extent(extent, attributes.kernel[i], attributes.stride[i], attributes.pad[i], round_up, any_pad));
     if (window.output_size[i] < 1)
-      context.fail("pooling_param",
-                   fmt::format("the kernel spans {} along the {}, where \"{}\" ({}) with its padding has {}",
-                               attributes.kernel[i], kAxisName[i], context.param().bottom(0), input.text(),
-                               extent + 2 * attributes.pad[i]),
-                   "use a smaller kernel, more padding, or a larger input");
+      context.fail(
+          "pooling_param",
+          fmt::format("the kernel spans {} along the {}, but \"{}\" ({}) with its padding has {}", attributes.kernel[i],
+                      kAxisName[i], context.param().bottom(0), input.text(), extent + 2 * attributes.pad[i]),
+          "use a smaller kernel, more padding, or a larger input");
     const int64_t last = (window.output_size[i] - 1) * attributes.stride[i] - attributes.pad[i];
     if (last >= extent)
       context.warn(
           "pooling_param",
-          fmt::format("the last window along the {} begins at {}, outside of \"{}\" ({}): it covers nothing, and "
-                      "its result is no number",
+          fmt::format("the last window along the {} begins at {}, outside \"{}\" ({}): it covers no element, and "
+                      "its result is not a number",
                       kAxisName[i], last, context.param().bottom(0), input.text()),
           "use a kernel that is no smaller than the stride, or round_mode: FLOOR");
   }

@@ -1,4 +1,4 @@
-// Fillers as ops, in the distributions of layers/filler.h.
+// Fillers as ops, with the distributions of layers/shared/filler.h.
 #include "layers/shared/random_fill.h"
 
 #include <cmath>
@@ -8,7 +8,7 @@
 namespace trainer {
 namespace {
 
-// The interpolation weights are the same in every pass; they fall off from the middle of the two last axes.
+// Interpolation weights, the same in every pass: they decrease from the middle of the last two axes.
 Value bilinear(Graph& graph, const Shape& shape) {
   const float factor = std::ceil(static_cast<float>(shape[3]) / 2);
   const float middle = (static_cast<float>(shape[3]) - 1) / (2 * factor);

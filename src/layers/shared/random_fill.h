@@ -1,4 +1,4 @@
-// Fillers inside a net: values drawn anew in every pass, for DummyData.
+// Fillers as part of a net, for DummyData: each pass draws the values.
 #pragma once
 
 #include <string>
@@ -7,8 +7,8 @@
 
 namespace trainer {
 
-// A value of this shape as caffe::FillerParameter describes it; the filler must have passed check_filler.
-// `purpose` names the draw among the layer's own.
+// A value of this shape, filled by `filler`, which must have passed check_filler. `purpose` identifies the draw among
+// those of the layer.
 Value random_fill(LayerContext& context, const caffe::FillerParameter& filler, const Shape& shape,
                   const std::string& purpose);
 

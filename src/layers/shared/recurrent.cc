@@ -24,13 +24,13 @@ RecurrentInput recurrent_input(LayerContext& context, int states) {
   const int exposed = input.exposed ? states : 0;
   if (context.bottoms() != 2 + exposed && context.bottoms() != 3 + exposed)
     context.fail("bottom",
-                 fmt::format("{} bottoms, where {} needs {} or {}", context.bottoms(), context.param().type(),
+                 fmt::format("{} bottoms, but {} needs {} or {}", context.bottoms(), context.param().type(),
                              2 + exposed, 3 + exposed),
-                 input.exposed ? "give x, cont, perhaps x_static, and the first states, as expose_hidden asks"
-                               : "give x, cont and perhaps x_static; first states go with expose_hidden: true");
+                 input.exposed ? "with expose_hidden: true give x, cont, optionally x_static, and the initial states"
+                               : "give x, cont and optionally x_static; initial states need expose_hidden: true");
   if (context.tops() != 1 + exposed)
-    context.fail("top", fmt::format("{} tops, where {} makes {}", context.tops(), context.param().type(), 1 + exposed),
-                 "final states are tops with expose_hidden: true only");
+    context.fail("top", fmt::format("{} tops, but {} produces {}", context.tops(), context.param().type(), 1 + exposed),
+                 "final states are tops only with expose_hidden: true");
 
   const Shape& x = context.shape(0);
   check_bottom(context, 0, "x", x.rank() >= 2, "(steps, items, ...)");
@@ -49,7 +49,7 @@ RecurrentInput recurrent_input(LayerContext& context, int states) {
   }
   const Shape state{1, input.items, input.hidden};
   for (int i = context.bottoms() - exposed; i < context.bottoms(); ++i)
-    check_bottom(context, i, "the first state", context.shape(i) == state, state.text());
+    check_bottom(context, i, "the initial state", context.shape(i) == state, state.text());
   return input;
 }
 

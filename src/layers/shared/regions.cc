@@ -1,4 +1,4 @@
-// Checking regions and cutting bins.
+// Checks regions and computes bins.
 #include "layers/shared/regions.h"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Regions of interest, as ROIPooling and PSROIPooling read them: rows of (item, x1, y1, x2, y2).
+// Regions of interest for ROIPooling and PSROIPooling: rows of (item, x1, y1, x2, y2).
 #pragma once
 
 #include <string>
@@ -8,14 +8,14 @@
 
 namespace trainer {
 
-// Checks that bottom 0 is (N, C, H, W) and bottom 1 (R, 5), perhaps with more axes of extent 1, and gives R.
+// Checks that bottom 0 is (N, C, H, W) and bottom 1 is (R, 5), possibly with more axes of extent 1; returns R.
 int64_t check_regions(LayerContext& context);
 
-// Throws a data_error where a row names no item of `items`, or a corner is no number; `layer` says who reads
-// them.
+// Throws a data_error if a row's item is outside [0, items), or a corner is not a moderate finite number; the message
+// names `layer`.
 void check_region_rows(const float* rows, int64_t count, int64_t items, const std::string& layer);
 
-// The range [begin, end) of rows or columns that a bin covers, cut off at `extent`.
+// The range [begin, end) of rows or columns that a bin covers, clipped to [0, extent].
 struct Bin {
   int64_t begin, end;
 };

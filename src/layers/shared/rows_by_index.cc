@@ -1,4 +1,4 @@
-// Rows by index, and the transpose, which adds rows up.
+// A gather of rows by index, and its transpose, which adds rows.
 #include "layers/shared/rows_by_index.h"
 
 #include <algorithm>
@@ -9,7 +9,7 @@
 namespace trainer {
 namespace {
 
-// Rows of x by index, or, transposed, rows of g added at their index.
+// x, indices -> rows of x; transposed: g, indices -> the gradient of x, the rows of g added at their indices.
 class RowsByIndex : public OpaqueOp {
  public:
   RowsByIndex(Shape x, int64_t taken, std::string layer, bool transposed)
@@ -21,10 +21,10 @@ class RowsByIndex : public OpaqueOp {
     const int64_t row = x_.count(1);
     if (transposed_) std::fill_n(outputs[0], x_.count(), 0.0f);
     for (int64_t i = 0; i < taken_; ++i) {
-      const float given = inputs[1][i];
-      if (!(given >= 0 && given < static_cast<float>(x_[0])))
-        throw data_error("{}: index {} at place {} is outside [0, {})", layer_, given, i, x_[0]);
-      const int64_t at = static_cast<int64_t>(given);
+      const float index = inputs[1][i];
+      if (!(index >= 0 && index < static_cast<float>(x_[0])))
+        throw data_error("{}: index {} at position {} is outside [0, {})", layer_, index, i, x_[0]);
+      const int64_t at = static_cast<int64_t>(index);
       if (!transposed_) {
         std::copy_n(inputs[0] + at * row, row, outputs[0] + i * row);
       } else {

@@ -1,8 +1,8 @@
 // Standardization over axes, with its gradient in closed form.
 //
-// Mean and variance come from one pass: sums of x - s and of its square, where s is the mean of the first of the
-// elements that are averaged, one line of them along the last axis: near the mean, even where one of them lies far out,
-// so that the difference of the sums loses little.
+// One pass computes mean and variance from the sums of x - s and of its square. The shift s is the mean of the first
+// line of the averaged elements along the last axis. It is near the mean even if some of these elements are outliers,
+// so the difference of the sums loses little precision.
 #include "layers/shared/standardize.h"
 
 namespace trainer {
