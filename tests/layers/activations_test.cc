@@ -1,4 +1,4 @@
-// Activations against numbers computed with numpy, ties and zeros among the inputs.
+// Tests activations with numbers from numpy; the inputs include ties and zeros.
 #include "layers/net_run.h"
 
 namespace trainer {
@@ -34,7 +34,7 @@ TEST(ELU, TakesAlphaAtZeroAndStaysFinite) {
   expect_function(one("ELU", "elu_param { alpha: 0.5 }"), kX, {-0.4751065f, -0.4323324f, 0, 1, 2.5f},
                   {0.02489353f, 0.06766764f, 0.5f, 1, 1});
   expect_function(one("ELU"), {-200, -100, 90, 100, 200}, {-1, -1, 90, 100, 200}, {0, 0, 1, 1, 1});
-  for (float x : {-1e-4f, -1e-6f, -1e-8f}) {  // x + x^2 / 2, where e^x is 1 within a few units
+  for (float x : {-1e-4f, -1e-6f, -1e-8f}) {  // x + x^2 / 2, although e^x rounds to nearly 1
     const float y = one("ELU").forward("y", {{"x", Numbers(5, x)}})[0];
     EXPECT_NEAR(y / (x + 0.5f * x * x), 1, 1e-6f) << x;
   }

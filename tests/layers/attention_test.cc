@@ -1,4 +1,4 @@
-// MatMul and Attention against PyTorch in double precision (matmul, scaled_dot_product_attention with
+// Tests MatMul and Attention with numbers from PyTorch in double precision (matmul, scaled_dot_product_attention,
 // autograd).
 #include "layers/net_run.h"
 
@@ -47,7 +47,7 @@ TEST(Attention, CausalWithAScale) {
   NetText net(input_layer("q", {2, 3, 4}) + input_layer("k", {2, 3, 4}) + input_layer("v", {2, 3, 2}) + R"(
 layer { name: "a" type: "Attention" bottom: "q" bottom: "k" bottom: "v" top: "y" attention_param { causal: true scale: 0.3 } })");
   ASSERT_EQ(net.problems(), "");
-  // The first three of four keys and values of each item.
+  // The mask allows the first three of four keys and values of each item.
   const Numbers k = uneven(32, 0.4f), v = uneven(16, 0.6f);
   Numbers keys(k.begin(), k.begin() + 12), values(v.begin(), v.begin() + 6);
   keys.insert(keys.end(), k.begin() + 16, k.begin() + 28);

@@ -1,6 +1,6 @@
-// Every registered layer's example, and the nets of modes/ with the modes that an example has no room for,
-// compiled as training compiles it, in both phases: the fast kernels against the reference kernels, gradients
-// against central differences of the program itself, and equal bits on a second run.
+// Tests the example of every registered layer and the nets of modes/, compiled as for training, in both phases: fast
+// kernels against reference kernels, gradients against central differences of the program itself, and bitwise equal
+// results of a second run.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -21,7 +21,7 @@
 namespace trainer {
 namespace {
 
-// One example as a program of its outputs, of a scalar that weighs them, and of that scalar's gradients.
+// One example as a program whose results are its outputs, a weighted sum of them, and the gradients of this sum.
 class Example {
  public:
   Example(const std::string& text, caffe::Phase phase, bool reference) {
@@ -71,7 +71,7 @@ class Example {
       store_->add(parameter.state, parameter.shape);
       std::vector<float> values(static_cast<size_t>(parameter.shape.count()));
       for (size_t i = 0; i < values.size(); ++i)
-        values[i] = 0.5f + uniform_from_bits(philox_element(99, 0, i));  // statistics too: a variance must be positive
+        values[i] = 0.5f + uniform_from_bits(philox_element(99, 0, i));  // positive, because some states are variances
       store_->write(parameter.state, values.data());
       start_[parameter.state] = values;
     }
@@ -100,7 +100,7 @@ class Example {
     module.graph = std::move(net.graph);
     program_ = compile(std::move(module), *device_, *store_, *arena_);
     for (const std::string& state : program_->states) {
-      if (start_.count(state) == 0) start_[state] = store_->read(state);  // carried states start from zeros in each run
+      if (start_.count(state) == 0) start_[state] = store_->read(state);  // carried states, initially zero
     }
   }
 
@@ -118,7 +118,7 @@ using NetAndPhase = std::tuple<ExampleNet, caffe::Phase>;
 
 class LayerContract : public testing::TestWithParam<NetAndPhase> {
  protected:
-  // Layers that write files write them here.
+  // The folder for files that layers write.
   void SetUp() override {
     before_ = std::filesystem::current_path();
     char name[] = "/tmp/trainer_contract_XXXXXX";
@@ -154,16 +154,16 @@ TEST_P(LayerContract, ASecondRunGivesTheSameBits) {
   EXPECT_EQ(example.run(), example.run());
 }
 
-// Sources on which an example's result depends and to which Caffe passes no gradient: targets, weights and matrices of
-// losses, states that a recurrent layer begins with. By the example's name.
+// Sources that affect an example's result but take no gradient in Caffe: targets, weights and matrices of losses, and
+// initial states of recurrent layers. By the example's name.
 const std::map<std::string, std::set<size_t>> kWithoutGradient = {{"InfogainLoss", {1}},
                                                                   {"SigmoidCrossEntropyLoss", {1}},
                                                                   {"SmoothL1Loss", {2}},
                                                                   {"loss_modes", {1, 4}},
                                                                   {"recurrent_modes", {4}}};
 
-// At points in general position, where Caffe's formulas are the derivatives. Float differences are coarse:
-// what this finds is a wrong formula, not a wrong last digit.
+// Tests points in general position, at which Caffe's gradients are the derivatives. Float differences are coarse: the
+// test finds wrong formulas, not rounding errors.
 TEST_P(LayerContract, GradientsAreDerivatives) {
   const auto& [net, phase] = GetParam();
   Example example(net.text, phase, false);
@@ -187,7 +187,7 @@ TEST_P(LayerContract, GradientsAreDerivatives) {
       const double below = example.run()[scalar][0];
       x[i] = kept;
       const double expected = (above - below) / (2 * step);
-      // No gradient is one of zeros.
+      // An empty gradient means zeros.
       EXPECT_NEAR(gradient.empty() ? 0 : gradient[i], expected, 3e-2 * std::max(1.0, std::abs(expected)))
           << "source " << source << " element " << i;
     }

@@ -1,4 +1,4 @@
-// Layers at the rim of a net: sources, dummy data, the HDF5 file that batches are appended to.
+// Tests layers at the borders of a net: sources, dummy data, HDF5 output.
 #include <filesystem>
 
 #include "formats/hdf5_file.h"
@@ -41,7 +41,7 @@ layer { name: "r" type: "ReLU" bottom: "data" top: "data" })",
   EXPECT_EQ(net->graph->sources[1].top, 1);
   EXPECT_EQ(net->layers[1].tops[0].value.shape(), (Shape{4, 1, 28, 28}));
 
-  // Where its shapes are given it needs neither source nor batch_size.
+  // A data layer whose shapes are given needs neither source nor batch_size.
   for (const char* type : {"Data", "HDF5Data", "ImageData", "MemoryData"}) {
     caffe::NetParameter bare = param;
     bare.mutable_layer(0)->set_type(type);
@@ -50,7 +50,7 @@ layer { name: "r" type: "ReLU" bottom: "data" top: "data" })",
     EXPECT_EQ(diagnostics.render(), "") << type;
   }
 
-  // A data set that could not be opened has been reported: what reads it is passed over in silence.
+  // The failure to open a data set is reported elsewhere: lowering adds no message about its readers.
   options.source_shapes = [](const caffe::LayerParameter&) { return std::vector<Shape>(); };
   lower_net(param, positions, options, &diagnostics);
   EXPECT_EQ(diagnostics.render(), "");
@@ -65,13 +65,13 @@ std::string writing_net(const std::string& path) {
 TEST(HDF5Output, AppendsEveryBatch) {
   const TempFolder folder;
   const std::string path = folder / "out.h5";
-  for (int run = 0; run < 2; ++run) {  // the second one replaces what the first one wrote
+  for (int run = 0; run < 2; ++run) {  // the second run replaces the file of the first
     const std::string was_there = read_all(path);
     NetText net(writing_net(path));
     ASSERT_EQ(net.problems(), "");
     EXPECT_EQ(read_all(path), was_there) << "checking a net must not touch the file";
     GraphRun(net.graph(), {{"x", {1, 2, 3, 4, 5, 6}}, {"l", {0, 1}}});
-    NetText again(writing_net(path));  // the same net for another program goes on appending
+    NetText again(writing_net(path));  // another program of the same net appends to the file
     GraphRun(again.graph(), {{"x", {7, 8, 9, 10, 11, 12}}, {"l", {2, 3}}});
   }
   const Hdf5File file = Hdf5File::open(path);

@@ -1,5 +1,4 @@
-// Element-wise layers, and those that only route: points where Caffe's formula is not the derivative among
-// them.
+// Tests elementwise and routing layers, including points at which Caffe's gradient is not the derivative.
 #include <numeric>
 
 #include "layers/net_run.h"
@@ -85,7 +84,7 @@ TEST(Eltwise, ProductWithBothGradients) {
 }
 
 TEST(Eltwise, MaximumGivesTiesToOneBottom) {
-  // The first two tie: the second has it. The first and the third tie: the first keeps it.
+  // On a tie of the first two, the second takes the gradient. On a tie of the first and the third, the first keeps it.
   for (const auto& [name, expected] :
        std::map<std::string, Numbers>{{"a", {0, 1, 0}}, {"b", {1, 0, 1}}, {"c", {0, 0, 0}}}) {
     NetText net = eltwise("operation: MAX");

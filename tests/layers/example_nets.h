@@ -1,4 +1,4 @@
-// The nets that the layers' contract is tested on, and what is computed of each: all that training computes.
+// The nets of the layers' contract tests, with the results and gradients that training computes.
 #pragma once
 
 #include <algorithm>
@@ -19,7 +19,7 @@ struct ExampleNet {
   std::string name, text;
 };
 
-// Every registered layer's example, and the nets of modes/ with the modes that an example has no room for.
+// The example of every registered layer except data sources, and the nets of modes/, which cover further modes.
 inline std::vector<ExampleNet> example_nets() {
   std::vector<ExampleNet> nets;
   for (const LayerType* type : layer_types()) {
@@ -33,11 +33,11 @@ inline std::vector<ExampleNet> example_nets() {
   return nets;
 }
 
-// Values of the net's graph, -1 where there is none.
+// Value ids in the net's graph; -1: none.
 struct ExampleResults {
   std::vector<int> outputs;
-  int scalar = -1;             // the sum of all outputs by random weights
-  std::vector<int> gradients;  // of the scalar: by the sources, then by the trained parameters
+  int scalar = -1;             // the sum of all outputs with random weights
+  std::vector<int> gradients;  // of the scalar: with respect to the sources, then to the trained parameters
 };
 
 inline std::vector<int> outputs_of(const LoweredNet& net) {

@@ -1,4 +1,4 @@
-// Fillers: exact structure where they have one, bounds and moments where they draw.
+// Tests fillers: exact values of deterministic ones, bounds and moments of random ones.
 #include "layers/shared/filler.h"
 
 #include <gtest/gtest.h>

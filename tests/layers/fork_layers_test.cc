@@ -1,5 +1,5 @@
-// Layers of Caffe's forks against PyTorch in double precision (batch_norm, smooth_l1_loss, interpolate with
-// align_corners, max_unpool2d, autograd) and, for regions, loops in Python that follow the published rounding
+// Tests layers of Caffe's forks with numbers from PyTorch in double precision (batch_norm, smooth_l1_loss, interpolate
+// with align_corners, max_unpool2d, autograd) and, for regions, from Python loops that follow the published rounding
 // rules.
 #include "layers/net_run.h"
 
@@ -147,7 +147,7 @@ TEST(Interp, PutsCornersOnCorners) {
               {-0.665f, -1.318333f, 1.796667f, 0.945f, -0.6066667f, 0.05833333f});
 }
 
-// A plane: y = row + column / 1200. By symmetry each corner has a quarter of all weights.
+// The input is a plane, y = row + column / 1200. By symmetry, a quarter of all weights belongs to each corner.
 TEST(Interp, WideImages) {
   NetText net(input_layer("x", {1, 1, 2, 2}) +
               "layer { name: 'i' type: 'Interp' bottom: 'x' top: 'y' interp_param { height: 3 width: 1201 } }");
@@ -174,7 +174,7 @@ TEST(Interp, SizesByFactorsPaddingAndASecondBottom) {
   EXPECT_EQ(size(head + "interp_param { shrink_factor: 4 zoom_factor: 2 pad_beg: -1 pad_end: 1 } }"),
             (Shape{1, 1, 5, 3}));
   EXPECT_EQ(size(head + "bottom: 'like' }"), (Shape{1, 1, 7, 4}));
-  // Rows 1.. of x, a row of zeros behind them.
+  // The rows of x from row 1 on, followed by a row of zeros.
   NetText net(input_layer("x", {1, 1, 3, 3}) + head + "interp_param { height: 3 width: 3 pad_beg: -1 pad_end: 1 } }");
   expect_near(net.forward("y", {{"x", {1, 2, 3, 4, 5, 6, 7, 8, 9}}}), {5, 6, 0, 8, 9, 0, 0, 0, 0});
   NetText none(input_layer("x", {1, 1, 9, 5}) + head + "}");

@@ -1,4 +1,4 @@
-// Convolution, InnerProduct, Scale and Bias against numbers computed with numpy.
+// Tests Convolution, InnerProduct, Scale and Bias with numbers from numpy.
 #include "layers/net_run.h"
 
 namespace trainer {

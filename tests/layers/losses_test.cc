@@ -1,4 +1,4 @@
-// SoftmaxWithLoss, EuclideanLoss, Softmax and Accuracy against numbers computed with numpy.
+// Tests SoftmaxWithLoss, EuclideanLoss, Softmax and Accuracy with numbers from numpy.
 #include <tuple>
 
 #include "layers/net_run.h"

@@ -1,5 +1,5 @@
-// LayerNorm, GroupNorm, GELU, Mish and ReLU6 against PyTorch's functions in double precision, gradients by
-// its autograd.
+// Tests LayerNorm, GroupNorm, GELU, Mish and ReLU6 with numbers from PyTorch in double precision; gradients from
+// autograd.
 #include "layers/net_run.h"
 
 namespace trainer {

@@ -1,4 +1,4 @@
-// A net from text, lowered and run on given numbers: what the layers' tests are made of.
+// Lowers a net from prototxt text and runs it on given numbers, for the tests of layers.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -43,10 +43,10 @@ class NetText {
 
   LoweredNet& net() { return *lowered_; }
   Graph& graph() { return *lowered_->graph; }
-  // All problems as a person sees them; "" where there are none.
+  // All problems as the user sees them; "" if there are none.
   std::string problems() const { return diagnostics_.render(); }
 
-  // The latest blob of this name.
+  // The last blob with this name.
   Value blob(const std::string& name) {
     Value found;
     for (const LoweredLayer& layer : lowered_->layers)
@@ -99,7 +99,7 @@ inline std::string input_layer(const std::string& name, const std::vector<int>& 
   return text + " } } }\n";
 }
 
-// 0.1, 0.2, ... in a fixed, uneven order with both signs.
+// 0.1, 0.2, ... in a fixed irregular order with both signs.
 inline Numbers uneven(size_t count, float scale = 1) {
   Numbers values(count);
   for (size_t i = 0; i < count; ++i) values[i] = scale * (static_cast<float>((i * 37 + 11) % 41) - 20) / 10;

@@ -1,5 +1,4 @@
-// BatchNorm and LRN against numbers computed with numpy in double precision, gradients by finite differences
-// there.
+// Tests BatchNorm and LRN with numbers from numpy in double precision; gradients from finite differences in numpy.
 #include <algorithm>
 
 #include "layers/net_run.h"
@@ -28,7 +27,7 @@ TEST(BatchNorm, NormalizesByTheBatchAndMovesItsStatistics) {
 
 TEST(BatchNorm, KeepsItsDigitsFarFromZero) {
   NetText net(kBatchNorm);
-  // Both channels: 1000 to 1002.5 by halves, with mean 1001.25 and variance 35/48.
+  // Each channel holds 1000 to 1002.5 in steps of 0.5: mean 1001.25, variance 35/48.
   const Numbers x{1000, 1001, 1002, 1002.5f, 1000.5f, 1001.5f, 1000.5f, 1001.5f, 1002.5f, 1002, 1001, 1000};
   Numbers expected;
   for (float value : x) expected.push_back((value - 1001.25f) * 1.163136f);
@@ -41,7 +40,7 @@ TEST(BatchNorm, UsesGlobalStatisticsInTest) {
   expect_near(net.forward("y", given), {-1.139304f, -1.464819f, -1.790335f, 0.7053456f, 0.4232074f, 0.1410691f,
                                         0.2441365f, -0.08137885f, -0.4068942f, -0.9874839f, -1.269622f, -1.55176f});
   EXPECT_TRUE(net.graph().writes.empty());
-  // Nothing counted yet: mean and variance are 0.
+  // No batch has been counted: mean and variance are 0.
   expect_near(net.forward("y", {{"x", Numbers(12, 2.0f)}}), Numbers(12, 20.0f));
 }
 
@@ -86,7 +85,7 @@ std::string mvn(const std::string& fields) {
          fields + " } }";
 }
 
-// Numbers from numpy.
+// Expected numbers from numpy.
 TEST(MVN, OverPlanesAndOverItems) {
   Numbers g = uneven(24, 0.5f);
   std::reverse(g.begin(), g.end());
@@ -114,7 +113,7 @@ TEST(MVN, OverPlanesAndOverItems) {
       2e-5f);
 }
 
-// The deviation is 0: Caffe divides by eps, and the root has no derivative.
+// The deviation is 0: Caffe divides by eps, and the square root has no derivative.
 TEST(MVN, ConstantPatches) {
   NetText net(input_layer("x", {1, 1, 1, 2}) +
               R"(layer { name: "m" type: "MVN" bottom: "x" top: "y" mvn_param { eps: 0.5 } })");

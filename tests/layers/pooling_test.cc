@@ -1,4 +1,4 @@
-// Pooling against numbers computed with numpy by Caffe's rules for sizes and divisors.
+// Tests Pooling with numbers from numpy, by Caffe's rules for sizes and divisors.
 #include "layers/net_run.h"
 #include "layers/shared/pooling_window.h"
 
@@ -70,7 +70,7 @@ TEST(Pooling, NumberOfWindows) {
   EXPECT_EQ(pooled_extent(112, 3, 2, 1, true, true), 57);
   EXPECT_EQ(pooled_extent(112, 3, 2, 1, false, true), 56);
   EXPECT_EQ(pooled_extent(4, 2, 4, 1, true, true), 2);
-  EXPECT_EQ(pooled_extent(2, 2, 4, 1, true, true), 1);  // a second window would begin beyond the padding
+  EXPECT_EQ(pooled_extent(2, 2, 4, 1, true, true), 1);  // a second window would begin after the padding
   EXPECT_EQ(pooled_extent(2, 3, 2, 0, true, false), 1);
   EXPECT_EQ(pooled_extent(2, 3, 2, 0, false, false), 0);
 }
@@ -84,7 +84,7 @@ layer { name: "t" type: "SPP" bottom: "x" top: "z" spp_param { pyramid_height: 1
   EXPECT_EQ(net.blob("z").shape(), (Shape{1, 1, 1, 1}));
   const Given given{{"x", {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}}};
   expect_near(net.forward("z", given), {6.5f});
-  // Bins of 2 x 2 with one column of padding at either side: columns {0} and {1, 2}.
+  // 2 x 2 bins with one column of padding on each side: columns {0} and {1, 2}.
   expect_near(net.forward("y", given), {12, 4, 6, 10, 12});
 }
 

@@ -1,5 +1,5 @@
-// LSTM, RNN and LSTMUnit against PyTorch in double precision: torch.nn.LSTM where no sequence begins within a
-// batch, the formulas of their files with autograd elsewhere.
+// Tests LSTM, RNN and LSTMUnit with numbers from PyTorch in double precision: from torch.nn.LSTM if no sequence begins
+// within a batch, otherwise from the formulas of the layers with autograd.
 #include "layers/net_run.h"
 
 namespace trainer {
@@ -90,8 +90,8 @@ layer { name: "unit" type: "LSTMUnit" bottom: "c_prev" bottom: "sums" bottom: "c
                -0.1762332f, -0.05573618f, 0.04909447f, 0, 0, -0.07731829f, 0.0647794f, -0.1225128f, 0.1469124f});
 }
 
-// The gradient of f's sum is by f with cont in it: where cont is 0.5, f = 0.25 gives 0.25 * 0.75 / 2 and not
-// 0.125 / 2.
+// The derivative of f with respect to its sum is computed from f with cont included: for cont = 0.5, f = 0.25 gives
+// 0.25 * 0.75 / 2, not 0.125 / 2.
 TEST(LstmUnit, TakesTheGradientOfTheForgetGateWithContInIt) {
   NetText net(input_layer("c_prev", {1, 1, 1}) + input_layer("sums", {1, 1, 4}) + input_layer("cont", {1, 1}) + R"(
 layer { name: "unit" type: "LSTMUnit" bottom: "c_prev" bottom: "sums" bottom: "cont" top: "c" top: "h" })");

@@ -1,4 +1,4 @@
-// ArgMax, BatchReindex, Reshape, Tile and Threshold against numbers worked out by hand.
+// Tests ArgMax, BatchReindex, Reshape, Tile and Threshold with numbers computed by hand.
 #include "layers/net_run.h"
 
 namespace trainer {
@@ -114,7 +114,7 @@ TEST(Embed, AddsUpTheGradientsOfARow) {
   EXPECT_EQ(net.net().labels[0].range.classes, 3);
 }
 
-// A 2 x 2 kernel over 3 x 3 with stride 2 and padding 1: columns by channel, then tap.
+// A 2 x 2 kernel on 3 x 3 with stride 2 and padding 1: columns ordered by channel, then tap.
 TEST(Im2col, TapsAreChannels) {
   NetText net(
       input_layer("x", {1, 1, 3, 3}) +
@@ -125,7 +125,7 @@ TEST(Im2col, TapsAreChannels) {
   expect_near(net.gradient("y", Numbers(16, 1.0f), "x", given), Numbers(9, 1.0f));
 }
 
-// Stride 2, kernel 3: the outer product of x and the kernel, laid over each other.
+// Stride 2, kernel 3: the sum of overlapping copies of the kernel, scaled by x.
 TEST(Deconvolution, SpreadsAndAddsUp) {
   NetText net(input_layer("x", {1, 1, 2}) + R"(
 layer { name: "d" type: "Deconvolution" bottom: "x" top: "y" convolution_param { num_output: 1 kernel_size: 3 stride: 2 } })");

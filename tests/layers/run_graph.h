@@ -1,5 +1,4 @@
-// Runs a graph op by op on the CPU, every value row-major in memory of its own: slow, and free of the
-// compiler.
+// Runs a graph op by op on the CPU without the compiler, every value row-major in separate memory: slow.
 #pragma once
 
 #include <cstring>
@@ -16,7 +15,7 @@ namespace trainer {
 
 class GraphRun {
  public:
-  // States and sources by name, row-major; sources and states that are not given are zero.
+  // States and sources by name, row-major; those that are not given are zero.
   GraphRun(const Graph& graph, const std::map<std::string, std::vector<float>>& given, uint64_t pass = 0)
       : graph_(graph), memory_(graph.values.size()) {
     const std::unique_ptr<Device> device = open_device(DeviceSpec());
@@ -39,7 +38,7 @@ class GraphRun {
     return out;
   }
 
-  // What the pass wrote to a state.
+  // The value that the pass wrote to a state.
   std::vector<float> written(const std::string& state) const {
     for (const StateWrite& write : graph_.writes)
       if (graph_.states[static_cast<size_t>(write.state)].name == state)
