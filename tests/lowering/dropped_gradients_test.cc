@@ -1,4 +1,4 @@
-// Flatten behind Reshape: the blobs at which Caffe's gradient ends.
+// Tests the blobs at which Caffe drops the gradient: Flatten after Reshape.
 #include "layers/net_run.h"
 
 namespace trainer {

@@ -1,4 +1,4 @@
-// The assembly of a net: names, in-place tops, outputs, losses, sharing, Caffe's table of layers.
+// Tests the assembly of a net: names, in-place tops, outputs, losses, sharing, Caffe's table of layers.
 #include "layers/net_run.h"
 
 namespace trainer {
@@ -65,9 +65,9 @@ TEST(NetAssembly, SharedParametersAreOneState) {
   EXPECT_FALSE(parameters[1].owner);
   EXPECT_EQ(parameters[1].state, "a/0");
   EXPECT_EQ(parameters[0].lr_mult, 3);
-  EXPECT_EQ(parameters[0].decay_mult, 0) << "a value given only by a sharer is adopted";
+  EXPECT_EQ(parameters[0].decay_mult, 0) << "the owner adopts a value that only a sharer gives";
   EXPECT_EQ(net.graph().states.size(), 1u);
-  // z = W W x with W = [[1, 2], [0, 1]]; gradient of z0 + z1 for x = (1, 1): by hand.
+  // z = W W x with W = [[1, 2], [0, 1]]; the gradient of z0 + z1 for x = (1, 1) is computed by hand.
   const Given given{{"x", {1, 1}}, {"a/0", {1, 2, 0, 1}}};
   expect_near(net.forward("z", given), {5, 1});
   expect_near(net.gradient("z", {1, 1}, "a/0", given), {4, 2, 6, 4});
@@ -79,7 +79,7 @@ layer { name: "b" type: "InnerProduct" bottom: "x" top: "z" param { name: "w" sh
   inner_product_param { num_output: 2 transpose: true bias_term: false } }
 layer { name: "s" type: "Scale" bottom: "f" top: "g" scale_param { axis: 0 } param { name: "w" share_mode: PERMISSIVE } })" +
               "");
-  EXPECT_NE(net.problems(), "");  // "f" is not there
+  EXPECT_NE(net.problems(), "");  // there is no blob "f"
   NetText good(input_layer("x", {1, 2}) + input_layer("f", {4}) + ip("a", "x", "y", "param { name: \"w\" }") +
                R"(
 layer { name: "s" type: "Scale" bottom: "f" top: "g" scale_param { axis: 0 } param { name: "w" share_mode: PERMISSIVE } })");

@@ -1,4 +1,4 @@
-// Text cases: a faulty net beside the place and the words of the message it must give.
+// Text cases: faulty nets with the position and the words of the expected message.
 #include "layers/net_run.h"
 
 namespace trainer {
