@@ -1,4 +1,4 @@
-// Gradients of every differentiable op against central differences of the compiled forward program.
+// Tests the gradient of every differentiable op with central differences of the compiled forward program.
 #include "compile/differentiate.h"
 
 #include <gtest/gtest.h>
@@ -17,7 +17,7 @@ struct Case {
   float low = -1, high = 1;
 };
 
-// sum(f * fixed weights), so that every element of f counts differently.
+// sum(f * fixed weights), so that each element of f has a different weight.
 Value weighted_sum(Value f, Value weights) {
   const Value product = f * weights;
   return reshape(sum(product, all_axes(product.shape())), Shape{});
@@ -120,7 +120,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"ConvolutionStridedGroups", {kActivation, Shape{4, 3, 3, 3}, Shape{4}}, [](Graph&, V s) {
                return convolution(s[0], s[1], s[2], convolution_2d(2, 2, 1, 1));
              }},
-        // Far from the kink, so that a step does not cross it.
+        // Far from the kink, so that the difference does not cross it.
         Case{"ConvolutionRelu", {kActivation, Shape{4, 6, 3, 3}, Shape{4}}, [](Graph&, V s) {
                return relu(convolution(s[0], s[1], s[2] + 60.0f, convolution_2d(1, 1, 1, 1)), 0.1f);
              }},

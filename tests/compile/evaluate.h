@@ -1,4 +1,4 @@
-// Compiles a small graph and evaluates it: what the compiler's tests are made of.
+// Compiles a small graph and evaluates it, for the tests of the compiler.
 #pragma once
 
 #include <algorithm>
@@ -25,7 +25,7 @@ struct Bench {
   Arena arena{*device};
 };
 
-// Source values in the order of a descriptor, from row-major ones.
+// Converts row-major values to the physical order of `desc`.
 inline std::vector<float> in_order(const TensorDesc& desc, const std::vector<float>& row_major) {
   const std::vector<int64_t> to = desc.strides();
   const std::vector<int64_t> from = TensorDesc{desc.shape}.strides();
@@ -42,7 +42,7 @@ inline std::vector<float> in_order(const TensorDesc& desc, const std::vector<flo
   return out;
 }
 
-// The sources of a program, given row-major, in its device's memory.
+// Copies row-major source values to the device and sets them as the sources of a program.
 class SourceMemory {
  public:
   SourceMemory(Device& device, Program& program, const std::vector<std::vector<float>>& row_major) {
@@ -61,7 +61,7 @@ class SourceMemory {
   std::vector<std::unique_ptr<DeviceBlock>> blocks_;
 };
 
-// A program of a graph that `build` makes over sources of these shapes.
+// The program of the graph that `build` creates from sources of these shapes.
 class Evaluation {
  public:
   Evaluation(Bench& bench, const std::vector<Shape>& shapes, const Build& build) : device_(*bench.device) {
@@ -73,7 +73,7 @@ class Evaluation {
     program_ = compile(std::move(module), *bench.device, bench.store, bench.arena);
   }
 
-  // Results, row-major, for row-major sources.
+  // Runs the program; sources and results are row-major.
   std::vector<std::vector<float>> operator()(const std::vector<std::vector<float>>& sources, uint64_t pass = 0) {
     const SourceMemory memory(device_, *program_, sources);
     program_->run({pass});

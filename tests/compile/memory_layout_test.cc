@@ -1,4 +1,4 @@
-// Offsets against brute force: blocks that live at the same time never share a byte, and little is wasted.
+// Tests offsets by brute force: blocks that are live at the same time never overlap, and little memory is wasted.
 #include "compile/memory_layout.h"
 
 #include <gtest/gtest.h>
@@ -41,7 +41,7 @@ TEST_P(MemoryLayout, BlocksOfOneTimeLieApart) {
       EXPECT_FALSE(same_time && same_place) << "blocks " << i << " and " << k;
     }
   }
-  // No plan can do with less than what lives at once.
+  // No layout needs less than the blocks that are live at the same time.
   int64_t least = 0;
   for (int step = 0; step < steps; ++step) {
     int64_t alive = 0;
@@ -51,7 +51,7 @@ TEST_P(MemoryLayout, BlocksOfOneTimeLieApart) {
     least = std::max(least, alive);
   }
   EXPECT_GE(total, least);
-  EXPECT_LE(total, least * 3 / 2) << "more than half of the memory again is wasted";
+  EXPECT_LE(total, least * 3 / 2) << "the layout needs more than 1.5 times the minimum";
 }
 
 INSTANTIATE_TEST_SUITE_P(Random, MemoryLayout, testing::Range(0, 200));

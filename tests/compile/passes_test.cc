@@ -1,4 +1,4 @@
-// What the passes make of typical chains: how many steps, which reorders, where results lie.
+// Tests the results of the passes on typical chains: the number of steps, reorders, and the memory of results.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -19,14 +19,14 @@ int count_steps(const Program& program, OpKind kind) {
                                         [&](const Step& step) { return step.op.kind == kind; }));
 }
 
-// Maps that go over as many elements as `shape` has.
+// The number of maps with as many elements as `shape`.
 int count_passes(const Program& program, const Shape& shape) {
   return static_cast<int>(std::count_if(program.steps.begin(), program.steps.end(), [&](const Step& step) {
     return step.op.kind == OpKind::kMap && step.op.as<MapBody>().domain.count() == shape.count();
   }));
 }
 
-// Reorders between two computed values: neither of what comes in nor of what is handed out.
+// The number of reorders between two computed values, without those of sources and results.
 int count_inner_reorders(const Program& program) {
   int count = 0;
   for (const Step& step : program.steps) {
@@ -72,7 +72,7 @@ TEST(Passes, ReluStaysWhereItsOperandIsReadElsewhere) {
   }
 }
 
-// Mean, variance, and all that follows in one.
+// One pass each for mean and variance, and one for everything after them.
 TEST(Passes, BatchNormScaleReluIsThreePassesOverMemory) {
   Bench bench;
   Evaluation run(bench, {kImages, Shape{1, 8, 1, 1}, Shape{1, 8, 1, 1}},
@@ -80,7 +80,8 @@ TEST(Passes, BatchNormScaleReluIsThreePassesOverMemory) {
   EXPECT_EQ(count_passes(run.program(), kImages), 3);
 }
 
-// Batch norm by known statistics and the scale behind it leave no pass over the activations.
+// Batch norm with global statistics and the scale after it fold into the convolution: no pass over the activations
+// remains.
 TEST(Passes, ScalesFoldIntoTheConvolution) {
   Bench bench;
   const Shape channels{1, 8, 1, 1};
@@ -90,7 +91,7 @@ TEST(Passes, ScalesFoldIntoTheConvolution) {
     return std::vector<Value>{relu((y - s[3]) / s[4] * s[5] * 0.5f + s[6])};
   });
   EXPECT_EQ(count_passes(run.program(), kImages), 0);
-  // The convolution's raw result is wanted: it stays.
+  // The convolution's own result is needed as well: it stays.
   Evaluation apart(bench, shapes, [](Graph&, V s) {
     const Value y = convolution(s[0], s[1], s[2], same_size());
     return std::vector<Value>{relu((y - s[3]) / s[4] * s[5] * 0.5f + s[6]), y};
@@ -103,7 +104,8 @@ TEST(Passes, ScalesFoldIntoTheConvolution) {
   for (size_t i = 0; i < plain.size(); ++i) ASSERT_NEAR(folded[i], plain[i], 2e-4f) << i;
 }
 
-// Of one image with one pixel, a convolution's result has the shape of a channel's factors: two that are added are two.
+// For one image with one pixel, a convolution's result has the shape of per-channel factors: two such results that are
+// added must not fold.
 TEST(Passes, ConvolutionsThatAreAddedStay) {
   Bench bench;
   const Shape image{1, 8, 3, 3};
@@ -164,8 +166,8 @@ TEST(Passes, StatesCanChangePlaces) {
   EXPECT_EQ(bench.store.read("b"), std::vector<float>(100, 1.0f));
 }
 
-// What the backward pass needs of relu is had from the convolution's output: only one of the two is kept.
-TEST(Passes, AValueThatCanBeHadAgainIsNotKept) {
+// The backward pass recomputes a map from the convolution's output: only the latter is kept.
+TEST(Passes, AValueThatCanBeRecomputedIsNotKept) {
   Bench bench;
   const auto build = [](Graph& graph, V s) {
     graph.set_context(0, Pass::kForward);
@@ -177,7 +179,7 @@ TEST(Passes, AValueThatCanBeHadAgainIsNotKept) {
     return std::vector<Value>{sum(far * far, {0, 1, 2, 3}), sum(z * y, {0, 2, 3})};
   };
   Evaluation run(bench, {kImages, kFilters}, build);
-  // z is made for the pool and made again at the end, within the sum.
+  // z is computed for the pool and recomputed at the end, within the sum.
   EXPECT_EQ(count_passes(run.program(), kImages), 2);
   const Step& last = *std::find_if(run.program().steps.rbegin(), run.program().steps.rend(), [](const Step& step) {
     return step.op.kind == OpKind::kMap && step.op.as<MapBody>().domain == kImages;

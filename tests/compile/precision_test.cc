@@ -1,4 +1,4 @@
-// Lower precision: which values become bf16, and that the numbers stay near those of floats.
+// Tests lower precision: the values that become narrow, and that results stay near those in f32.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -15,7 +15,7 @@ const Shape kFilters{32, 16, 3, 3}, kPixelFilters{64, 32, 1, 1}, kWeights{10, 64
 
 ConvolutionAttributes window(int64_t pad) { return {1, {1, 1}, {pad, pad}, {1, 1}, {}}; }
 
-// Convolution, normalization, relu, a convolution by pixels, pooling, scores and a log loss of the first class.
+// Convolution, normalization, relu, 1 x 1 convolution, pooling, scores, and the log loss of the first class.
 struct SmallNet {
   Module module;
   Value convolved, pooled, scores;
@@ -109,7 +109,7 @@ void expect_narrow(DType narrow) {
     }
     if (op.kind == OpKind::kConvolution) {
       EXPECT_EQ(graph.desc(op.inputs[0]).dtype, narrow);
-      EXPECT_EQ(graph.desc(op.inputs[1]).dtype, DType::kF32);  // rounded as the kernel packs them
+      EXPECT_EQ(graph.desc(op.inputs[1]).dtype, DType::kF32);  // the kernel rounds them as it packs them
     }
   }
   for (int result : lowered.results) EXPECT_EQ(graph.desc(result).dtype, DType::kF32);
@@ -119,7 +119,7 @@ TEST(Precision, ActivationsAreNarrowAndParametersAreNot) {
   for (const DType narrow : {DType::kBF16, DType::kF16}) expect_narrow(narrow);
 }
 
-// float16 ends at 65504, the square of 256.
+// The largest float16 is 65504, just below 256 squared.
 TEST(Precision, SumsOfSquaresOverWindowsAreFloats) {
   Module module;
   const Value x = module.graph->add_source("x", kData), w = module.graph->read_state({"w", kFilters});
@@ -138,7 +138,7 @@ TEST(Precision, SumsOfSquaresOverWindowsAreFloats) {
   }
 }
 
-// A Deconvolution that is a net's output: floats are made behind it, by no plain loop.
+// A Deconvolution that is a net's output: its result is converted to f32 after it, and no step uses a reference kernel.
 TEST(Precision, AnInputGradientThatIsAResultHasAFastKernel) {
   Bench bench;
   Module module;
@@ -154,7 +154,7 @@ TEST(Precision, AnInputGradientThatIsAResultHasAFastKernel) {
   EXPECT_EQ(program->result_desc(0).dtype, DType::kF32);
 }
 
-// What a sum's addends have in common stands behind it, so that the sums of one product are one.
+// Common factors move out of sums, so that sums of the same product become one.
 TEST(FactorSums, EqualSumsAreOne) {
   Bench bench;
   const Shape images{4, 8, 16, 16}, channels{1, 8, 1, 1};

@@ -1,4 +1,4 @@
-// Random graphs, compiled, against the same ops run one by one without the compiler: no pass may change a result.
+// Compares compiled random graphs with the same ops run one by one without the compiler: no pass may change a result.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -13,8 +13,8 @@ const Shape kDomain{2, 8, 16, 17};  // large enough for values to be worth recom
 const Shape kRow{1, 8, 1, 1};
 constexpr int kSources = 2, kStates = 2;
 
-// Builds a graph of maps, convolutions, pools and routing ops, the same for the same seed; all values stay of moderate
-// size and depend continuously on what rounding touches.
+// Builds a graph of maps, convolutions, pools and routing ops, the same for the same seed. All values stay moderate and
+// depend continuously on rounded values.
 class Builder {
  public:
   Builder(Graph& graph, uint64_t seed) : graph_(graph), key_(philox_key(seed, "random", "graph", "")) {
@@ -41,7 +41,7 @@ class Builder {
 
  private:
   int below(int n) { return static_cast<int>(philox_element(key_, 0, next_++) % static_cast<uint32_t>(n)); }
-  // Recent values more often than old ones.
+  // Prefers recent values.
   Value pick(const std::vector<Value>& from) {
     const int count = static_cast<int>(from.size());
     return from[static_cast<size_t>(count - 1 - std::min(below(count), below(count)))];
