@@ -1,9 +1,9 @@
-// Small trainings against what Caffe computed: the same net, data and starting weights must lead to the same weights.
+// Compares small trainings with results of Caffe: the same net, data and initial weights must give the same weights.
 //
-// cases.tar.xz holds a folder a case: net.prototxt, solver.prototxt, data, init.caffemodel.h5 to start from, and
-// expected.caffemodel.h5 (weights after max_iter iterations) or expected_output.h5 (what one TEST batch wrote through
-// HDF5Output); in resume cases snapshot/ holds Caffe's own state. A case passes where for every blob the change since
-// init differs from Caffe's by less than 0.2% of its norm. Cases with layer types that are not registered are not run.
+// cases.tar.xz holds one folder per case: net.prototxt, solver.prototxt, data, init.caffemodel.h5 (initial weights),
+// and expected.caffemodel.h5 (weights after max_iter iterations) or expected_output.h5 (written by HDF5Output from one
+// TEST batch); in resume cases, snapshot/ holds Caffe's solver state. A case passes if for every blob the change since
+// init differs from Caffe's change by less than 0.2% of its norm. Cases with unregistered layer types are not run.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -26,7 +26,7 @@ namespace fs = std::filesystem;
 
 constexpr double kTolerance = 2e-3;
 
-// The unpacked archive, once a process, removed at its end.
+// The unpacked archive; unpacked once per process and removed at its end.
 class Cases {
  public:
   static const fs::path& folder() {
