@@ -1,7 +1,7 @@
 #!/bin/bash
-# The bundle, made from the program's build folder, runs where nothing is installed but libc and libstdc++: in a root of
-# its own that holds these and the unpacked bundle. Where this user may not make such a root, the program runs as it is,
-# and what it loads is looked at all the same.
+# Tests that the bundle, created from the program's build folder, runs on a system with only libc and libstdc++: in a
+# chroot that holds these and the unpacked bundle. If this user may not create a chroot, the program runs without one; the
+# checks of the libraries that it loads run in both cases.
 source "$(dirname "${BASH_SOURCE[0]}")/checks.bash"
 
 most_mib=64
@@ -17,7 +17,7 @@ ok bundle_is_made
 bytes=$(stat -c %s "$archive")
 check bundle_size "$bytes bytes, at most $most_mib MiB may be" [ "$bytes" -lt $((most_mib << 20)) ]
 
-# As the host sees it in $bundle, as the program does in $home once it is in its root.
+# The unpacked bundle: $bundle is its path on the host, $home its path in the chroot.
 root="$work/root" home="/home/user/my programs"
 mkdir -p "$root$home" "$root/proc" "$root/work/snap"
 tar -xzf "$archive" -C "$root$home" && rm -rf made
@@ -49,14 +49,14 @@ stray=$(cd "$bundle" && find models -type f ! -name README.md ! -name '*.prototx
   find . -mindepth 1 -maxdepth 1 | grep -vE '^\./(bin|include|lib|licences|models|docs|README\.md|CHANGELOG\.md|LICENSE)$')
 check nothing_stray "$stray" [ -z "$stray" ]
 
-# The root, with the host's libraries at the places where its loader looks for them.
+# Fills the chroot with the host's libraries, at the paths at which its loader looks for them.
 ldd "$trainer" | grep -oE '/[^ ]+' | grep -E "/($of_the_host)\$" | while read -r library; do
   mkdir -p "$root$(dirname "$library")" && cp -L "$library" "$root$library"
 done
 loader=$(ldd "$trainer" | grep -oE '/[^ ]+/ld-linux-x86-64\.so\.2')
 chroot=$(PATH=$PATH:/usr/sbin:/sbin command -v chroot)
 variables=() seen=
-# run PROGRAM ARGUMENT...: with $variables as its environment, in place of the shell that calls it.
+# run PROGRAM ARGUMENT...: replaces the calling shell by the program, with $variables as its environment.
 run() {
   local start=(env -i "${variables[@]}")
   [ -n "$seen" ] || start=(unshare "${rights[@]}" --mount sh -c 'mount --rbind /proc "$0/proc" && exec "$@"' "$root"
@@ -69,9 +69,9 @@ if ! (run "$loader" --version) >/dev/null 2>&1; then
   (run "$loader" --version) >/dev/null 2>root.log || { seen=$root; echo "no root of its own: $(tail -n 1 root.log)"; }
 fi
 program="$seen$home/bin/trainer" here=$seen/work
-# says PATTERN PROGRAM ARGUMENT...: ends with 0 and writes a line like this.
+# says PATTERN PROGRAM ARGUMENT...: the program ends with code 0 and writes a line that matches the pattern.
 says() { (run "${@:2}") >log 2>&1 && grep -qE -- "$1" log; }
-# refuses CODE ARGUMENT...: ends with this code.
+# refuses CODE ARGUMENT...: the program ends with this code.
 refuses() { (run "$program" "${@:2}") >log 2>&1; [ $? = "$1" ]; }
 last_lines() { tail -n 5 log; }
 
@@ -87,7 +87,7 @@ check time "$(last_lines)" says 'Average Forward-Backward: ' \
   "$program" time --model="$net" --stage=bench --update --iterations=1
 check exit_code_of_a_mistake "$(last_lines)" refuses 2 train --solver="$here/nowhere.prototxt"
 
-# Libraries that are loaded but do nothing in a net of random batches.
+# Uses the libraries that a net with random batches does not call.
 mkdir "$root/work/pictures"
 printf 'P3 4 4 255 %s' "$(yes 200 | head -n 48 | xargs)" >"$root/work/pictures/a.ppm"
 echo 'a.ppm 1' >"$root/work/list.txt"
@@ -98,8 +98,8 @@ for backend in lmdb leveldb; do
 done
 check convert_hdf5 "$(last_lines)" says . "$program" convert hdf5 data="$here/rows.csv" "$here/rows.h5"
 
-# A training computes what the program of the build folder computes, is started again with the environment that process
-# setup wants, and ends as it should.
+# A training computes the same losses as the program of the build folder, restarts itself with the environment that
+# process setup needs, and ends with a snapshot.
 write_tiny_net "$root/work/net.prototxt"
 training() { # FOLDER MAX_ITER
   echo "net: '$1/net.prototxt' base_lr: 0.01 lr_policy: 'fixed' momentum: 0.9 random_seed: 1 display: 1 max_iter: $2
@@ -129,7 +129,7 @@ wait $pid
 code=$?
 check stops_with_a_snapshot "exit code $code" [ $code = 143 -a -n "$(compgen -G "$root/work/snap/*.solverstate")" ]
 
-# However it is called, and whatever the environment says of libraries.
+# The program finds its libraries through a symbolic link and in spite of LD_LIBRARY_PATH.
 ln -s "$program" "$root/work/trainer"
 check by_a_symbolic_link "$(last_lines)" says '^trainer ' "$here/trainer" --version
 mkdir "$root/work/others"
@@ -138,7 +138,7 @@ variables=(LD_LIBRARY_PATH="$here/others")
 check before_the_library_path "$(last_lines)" says '^Threads used: ' "$program" device_query
 variables=()
 
-# The plugin, where it was built, is loaded: without a GPU it says what it misses of NVIDIA's.
+# The plugin, if it was built, is loaded. If NVIDIA's libraries are missing, it names them.
 if [ -e "$bundle/lib/libtrainer_cuda.so" ]; then
   (run "$program" summary --model="$net" --stage=bench --gpu=sm_90) >log 2>&1
   code=$?
@@ -146,8 +146,8 @@ if [ -e "$bundle/lib/libtrainer_cuda.so" ]; then
   check plugin_is_loaded "exit code $code, $(last_lines)" loaded
 fi
 
-# The bundle of gpu_check, where its programs were built: all functions are found in its own libraries, of which some are
-# stand-ins, and what it runs there works with them.
+# The bundle of gpu_check, if its programs were built: its own libraries, some of them stand-ins, define all functions, and
+# its programs run with them.
 if [ -x "$build/bundled/trainer_tests" ]; then
   checked=$work/checked
   FASHION_MNIST= cmake --install "$build" --prefix "$checked" --strip >log 2>&1 &&

@@ -1,5 +1,6 @@
 #!/bin/bash
-# The commands that stand for Caffe's tools: what `summary --caffe` and `upgrade` write, word for word.
+# Tests the commands that replace Caffe's tools: the exact output of `summary --caffe` and `upgrade`, and feature
+# extraction.
 source "$(dirname "${BASH_SOURCE[0]}")/checks.bash"
 
 touch log
@@ -27,8 +28,8 @@ layer { name: "ip" type: "InnerProduct" bottom: "sum" top: "ip" inner_product_pa
 layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }
 NET
 
-# Worked out by hand from Caffe's rules: a Split behind every blob with two readers, three blobs of BatchNorm, and the
-# shared kernel at both layers.
+# Computed by hand from Caffe's rules: a Split after every blob with two readers, three blobs of BatchNorm, and the shared
+# kernel at both layers.
 printf '%s\n' \
   $'layer\timages\tData' \
   $'top\timages\tData\tdata\t8,3,6,5' \
@@ -66,7 +67,7 @@ check hdf5_data_takes_given_shapes "$(cat log)" same_table --phase=TEST --stage=
 summed_up() { "$trainer" summary --model=net.prototxt --shape data=8,3,6,5 --shape label=8 >table 2>log && grep -q 'planned memory' table; }
 check a_net_without_its_data_set_is_compiled "$(cat log)" summed_up
 
-# 24 GiB of parameters, gradients and history, planned without a byte of memory taken for them.
+# 24 GiB of parameters, gradients and history: planned without allocating them.
 cat >huge.prototxt <<'NET'
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 dim: 40000 } } }
 layer { name: "a" type: "InnerProduct" bottom: "x" top: "a" inner_product_param { num_output: 50000 } }
@@ -93,7 +94,7 @@ for wrong in data data= =1 data=1,x data=0,3 data=99999,99999 data=-1; do
   check "shape_$wrong" "$(cat log)" refused 2 "--shape $wrong: " summary --model=net.prototxt --shape "$wrong"
 done
 
-# upgraded WANTED IN [FLAG...]: the text that comes out, and nothing more to do for a second call.
+# upgraded WANTED IN [FLAG...]: upgrades IN to the text WANTED; a second call changes nothing.
 upgraded() {
   local wanted=$1 in=$2
   shift 2
@@ -163,8 +164,8 @@ layers { bottom: "x" top: "r" layer { name: "r" type: "relu" num_output: 3 } }
 NET
 check what_has_no_counterpart_is_told "$(cat log)" eval 'refused 2 num_output upgrade left_out.prototxt partly && grep -q ReLU partly'
 
-# Binary weights of the V1 age, written by hand: net name 1, `layers` 2 {name 4, type 5 (14: INNER_PRODUCT), blobs 6
-# {num 1, channels 2, height 3, width 4, data 5}, blobs_lr 7}.
+# Binary weights in V1 format, encoded by hand. Field numbers: net name 1, `layers` 2 {name 4, type 5 (14: INNER_PRODUCT),
+# blobs 6 {num 1, channels 2, height 3, width 4, data 5}, blobs_lr 7}.
 printf '\x0a\x01n\x12\x1f\x22\x02ip\x28\x0e\x32\x12\x08\x01\x10\x01\x18\x01\x20\x02\x2a\x08\0\0\x80\x3f\0\0\0\x40\x3d' >v1.caffemodel
 check a_cut_weight_file_is_refused "$(cat log)" refused 3 'is not a binary net' upgrade v1.caffemodel never
 printf '\x0a\x01n\x12\x1f\x22\x02ip\x28\x0e\x32\x12\x08\x01\x10\x01\x18\x01\x20\x02\x2a\x08\0\0\x80\x3f\0\0\0\x40\x3d\0\0\x80\x3f' >v1.caffemodel
@@ -192,7 +193,7 @@ NET
 }
 check weights_of_v1_are_upgraded "$(cat log)" weights_upgraded
 
-# Features: rows 1..4 of two columns through y = W x + b, and relu in place behind it.
+# Features of 4 rows with two columns: y = W x + b, followed by an in-place relu.
 printf 'a,b\n1,2\n3,4\n5,6\n7,8\n' >rows.csv
 "$trainer" convert hdf5 data=rows.csv rows.h5 >/dev/null
 cat >features.prototxt <<'NET'
@@ -222,7 +223,7 @@ features_to_npy() {
     cmp -s ip.npy copy.npy
 }
 check features_go_to_arrays "$(cat log)" features_to_npy
-# Read back through the layers that read such files.
+# Reads the files back through the layers that read their formats.
 read_back() {
   cat >back.prototxt
   "$trainer" extract_features w.caffemodel back.prototxt ip back.npy "$1" npy 2>log && npy_is back.npy "$2" "$relu_rows"
@@ -252,7 +253,7 @@ check two_blobs_need_two_files "$(cat log)" refused 2 'one output for each blob'
   extract_features w.caffemodel features.prototxt ip,data x.npy 1 npy
 check five_words_show_the_usage "$(cat log)" refused 2 'usage: trainer extract_features WEIGHTS' extract_features w.caffemodel a b c 1
 
-# Weights in the forms of old: four legacy extents aligned at the right, double_data, V1 layers. `shape` must fit exactly.
+# Weights in old formats: four legacy extents, right-aligned; double_data; V1 layers. `shape` must match exactly.
 old_weights_fit() {
   encoded >old.caffemodel && rm -f old.npy && "$trainer" extract_features old.caffemodel features.prototxt ip old.npy 2 npy 2>log &&
     npy_is old.npy '4, 3, ' "$relu_rows"
@@ -272,13 +273,13 @@ NET
 check shapes_must_fit_exactly "$(cat log)" refused 3 '1 1 3 2 (6) in the file, 3 2 (6) in the net' \
   extract_features old.caffemodel features.prototxt ip x.npy 1 npy
 
-# Of no real size on the disk.
+# A sparse file: it needs no space on the disk.
 truncate -s 3G large.caffemodel
 check binary_nets_end_at_2_gib "$(cat log)" refused 3 'no binary net may have more than 2147483647 bytes' upgrade large.caffemodel never --type=weights
 check a_file_of_nothing_is_no_weights "$(cat log)" refused 3 'large.caffemodel is not a readable weight file' \
   extract_features large.caffemodel features.prototxt ip x.npy 1 npy
 
-# "/" in names of layers: HDF5 snapshots nest groups, and are read back.
+# With "/" in names of layers, HDF5 snapshots nest groups and can be read back.
 write_tiny_net net.prototxt
 sed -i 's#"conv"#"block/conv"#g' net.prototxt
 write_solver solver.prototxt "max_iter: 2 snapshot_prefix: 'nested' snapshot_format: HDF5"

@@ -1,5 +1,5 @@
-# Sourced by the scripts of this folder: a fresh working folder, `ok`/`FAIL` lines and the closing sum. Each script takes
-# the program's path as its first argument.
+# Sourced by the scripts of this folder. Provides a fresh working folder, `ok`/`FAIL` lines and the summary line. Each
+# script takes the program's path as its first argument.
 
 [ $# -ge 1 ] || { echo "usage: ${0##*/} TRAINER" >&2; exit 2; }
 trainer=$(realpath "$1") && [ -x "$trainer" ] || { echo "no program $1" >&2; exit 2; }
@@ -13,7 +13,7 @@ passed=0 failed=0
 ok() { passed=$((passed + 1)); echo "ok $1"; }
 bad() { failed=$((failed + 1)); echo "FAIL $1 ${2:-}"; }
 
-# check NAME REASON COMMAND...: ok where the command succeeds.
+# check NAME REASON COMMAND...: ok if the command succeeds.
 check() {
   local name=$1 reason=$2
   shift 2
@@ -25,7 +25,7 @@ finish() {
   [ "$failed" -eq 0 ]
 }
 
-# wait_for SECONDS COMMAND...: until the command succeeds.
+# wait_for SECONDS COMMAND...: repeats the command until it succeeds; fails after this time.
 wait_for() {
   local tenths=$(($1 * 10))
   shift
@@ -35,7 +35,7 @@ wait_for() {
   done
 }
 
-# A net of random batches that costs next to nothing, with a test phase; what is learned is `ip`. $1: file.
+# write_tiny_net FILE: a small, fast net with random batches and a test phase; its last learned layer is `ip`.
 write_tiny_net() {
   cat >"$1" <<'NET'
 name: "tiny"
@@ -59,15 +59,15 @@ layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "
 NET
 }
 
-# write_solver FILE FIELDS...: trains net.prototxt for ever with no output but what the fields ask for.
+# write_solver FILE FIELDS...: a solver for net.prototxt, without max_iter and without any output, unless FIELDS set them.
 write_solver() {
   local file=$1
   shift
   echo "net: 'net.prototxt' base_lr: 0.001 lr_policy: 'fixed' momentum: 0.9 random_seed: 1 $*" >"$file"
 }
 
-# The program beside the emulated GPU of tests/emulated_gpu becomes $emulated, with a driver that knows of one GPU. Ends the
-# script where this build has none.
+# Sets $emulated to the program with the emulated GPU of tests/emulated_gpu, and a driver with one GPU. Ends the script if
+# this build has no emulated GPU.
 use_emulated_gpu() {
   local build
   build=$(dirname "$trainer")
@@ -82,5 +82,5 @@ use_emulated_gpu() {
   exit
 }
 
-# Runs a command where there are two of them.
+# Runs a command with two emulated GPUs.
 on_two_gpus() { FAKE_GPUS="$FAKE_GPUS;$FAKE_GPUS-2" EMULATED_GPUS=2 "$@"; }

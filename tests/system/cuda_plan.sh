@@ -1,12 +1,12 @@
 #!/bin/bash
-# The CUDA device where there is no GPU: what its errors say, and that all nets of models/ are planned for GPUs that are
-# not there, with every convolution through cuDNN, and launches and bytes as recorded in cuda_plan_figures.txt.
+# Tests the CUDA device without a GPU: its error messages, and the plans of all nets of models/ for absent GPUs. In these
+# plans, cuDNN runs every convolution, and launches and bytes are those recorded in cuda_plan_figures.txt.
 #
 #   tests/system/cuda_plan.sh TRAINER
-#   tests/system/cuda_plan.sh TRAINER --record    writes cuda_plan_figures.txt anew
+#   tests/system/cuda_plan.sh TRAINER --record    rewrites cuda_plan_figures.txt
 #
-# EVERY_PLAN=1 plans every net in bf16 for every architecture. Without it a net takes those that have figures and one of
-# the others.
+# EVERY_PLAN=1 plans every net in bf16 for every architecture. By default a net is planned for the architectures that have
+# figures and for one other.
 source "$(dirname "${BASH_SOURCE[0]}")/checks.bash"
 
 write_tiny_net tiny.prototxt
@@ -75,7 +75,7 @@ for net in models/*/*_train_*.prototxt; do
   done
 done
 
-# What cuDNN reads again of the plans that it wrote is the same.
+# cuDNN plans are read from the cache, not created again, and give the same result as fresh ones.
 net=models/googlenet/googlenet_train_val.prototxt
 kept() { (cd "$XDG_CACHE_HOME/trainer/cuda" && grep -l -a 'cuDNN.*H100' -- * | xargs ls -i); }
 kept >"$work/first"
@@ -86,7 +86,7 @@ check none_is_made_again "$(diff "$work/first" "$work/second" | head -n 5)" cmp 
 XDG_CACHE_HOME=$work/other "$trainer" summary --model=$net --stage=bench --gpu=sm_90 --plan >"$work/anew" 2>&1
 check kept_plans_are_the_same "$(diff "$work/again" "$work/anew" | head -n 5)" cmp "$work/again" "$work/anew"
 
-# cuDNN's fused convolutions of bf16 are code that it generates, up to a second each, where it finds a driver.
+# cuDNN generates code for fused bf16 convolutions, up to a second each, if it finds a driver.
 driver=$(dirname "$trainer")/tests/fake_driver
 if [ ! -e "$driver/libcuda.so.1" ]; then
   echo "SKIPPED plans of bf16: this build has no tests"
@@ -115,21 +115,21 @@ for plan in "${plans[@]}"; do
   output=$(<"$(plan_file "$net" $architecture)")
   check_plan "$net" $architecture bf16 "${output##*exit code }" "$output"
 done
-# Another cuDNN may fuse more or less.
+# Figures of another cuDNN version may differ: it may fuse more or less.
 cudnn=$(grep -ahom 1 'cuDNN [0-9]* of CUDA [0-9]*' "$XDG_CACHE_HOME"/trainer/cuda/* | head -n 1)
 if [[ ${2:-} == --record ]]; then
-  { echo "# Launches and bytes of an iteration, planned with $cudnn. To write it anew: tests/system/cuda_plan.sh TRAINER --record"
+  { echo "# Launches and bytes of an iteration, planned with $cudnn. To rewrite this file: tests/system/cuda_plan.sh TRAINER --record"
     cat "$work/figures"; } >$figures
   echo "wrote $figures"
 fi
-recorded=$(sed -n '1s/.*planned with \(cuDNN.*\)\. To write.*/\1/p' $figures)
+recorded=$(sed -n '1s/.*planned with \(cuDNN.*\)\. To rewrite.*/\1/p' $figures)
 difference=$(diff <(tail -n +2 $figures) "$work/figures")
 if [[ -n $difference && $recorded != "$cudnn" ]]; then
   echo "SKIPPED launches and bytes: they are recorded for $recorded, and this is $cudnn"
 else
   check launches_and_bytes_are_as_recorded "$difference" [ -z "$difference" ]
 fi
-# Here bias and relu stand behind depthwise convolutions, which cuDNN has without them only.
+# In phase TEST this net has bias and relu after depthwise convolutions, which cuDNN supports only without them.
 net=models/mobilenet/mobilenet_train_val.prototxt
 plan_bf16 $net sm_90 --phase=TEST
 output=$(<"$(plan_file $net sm_90)")

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Training on an emulated GPU (tests/emulated_gpu): the losses of the CPU, whether work runs late or early; nothing is
-# allocated or loaded while the loop runs; what errors say; and that the GPU need not wait for the host.
+# Tests training on an emulated GPU (tests/emulated_gpu): the losses are those of the CPU, with late and with early
+# execution; the loop allocates and loads nothing; error messages are correct; the GPU does not wait for the host.
 #
 #   tests/system/emulated_gpu.sh TRAINER
 source "$(dirname "${BASH_SOURCE[0]}")/checks.bash"
@@ -35,7 +35,7 @@ check absent_gpu_is_told "$output" grep -q 'there is no GPU 3: the driver sees 1
 output=$(EMULATED_GPU_MEMORY=4000 "$emulated" train --solver=solver.prototxt --gpu=0 2>&1)
 check little_memory_is_told "$output" grep -q 'not enough memory on GPU 0' <<<"$output"
 
-# Pictures from files, in batches that are too large: what would fit is told, and is true.
+# Batches of images that are too large: the message suggests a batch size, and that size fits.
 for i in 0 1 2 3; do
   { printf 'P6 32 32 255\n'; head -c 3072 /dev/zero | tr '\0' "\\$((101 + i))"; } >picture$i.ppm
   echo "picture$i.ppm $i"
@@ -65,7 +65,7 @@ output=$(EMULATED_GPU_MEMORY=$memory "$emulated" train --solver=large_solver.pro
   --set "layer[data].image_data_param.batch_size=$batch" 2>&1)
 check what_fits_runs "exit code $?: $output" [ $? -eq 0 ]
 
-# However much too large, on one GPU and on two.
+# Batches that are much too large, on one GPU and on two.
 far_too_large=("$emulated" train --solver=large_solver.prototxt --set "layer[data].image_data_param.batch_size=4096")
 output=$(EMULATED_GPU_MEMORY=$memory "${far_too_large[@]}" --gpu=0 2>&1)
 check far_too_large_batch "exit code $?: $output" [ $? -eq 5 ]
@@ -74,8 +74,8 @@ output=$(EMULATED_GPU_MEMORY=$memory on_two_gpus "${far_too_large[@]}" --gpu=0,1
 check far_too_large_batch_on_two "exit code $?: $output" [ $? -eq 5 ]
 check far_too_large_batch_on_two_is_told "$output" grep -q 'These fit: batch_size: ' <<<"$output"
 
-# The host waits for the GPU's kernels only while further ones are queued: between the first recorded pass and the last none
-# finds that nothing is left.
+# The host waits for the GPU's kernels only while further kernels are queued: between the first and the last recorded pass,
+# the queue of the GPU never runs empty.
 sed 's/batch_size: 64/batch_size: 2/' large.prototxt >small.prototxt
 echo 'layer { name: "accuracy" type: "Accuracy" bottom: "ip" bottom: "label" top: "accuracy" }' >>small.prototxt
 idle() { # LOG: how often the GPU had nothing to do
@@ -94,7 +94,7 @@ numbers_of() { grep -o 'Batch .*\|Loss: .*\|[a-z]* = .*' "$1"; }
 check test_is_the_same_early "$(diff <(numbers_of tested) <(numbers_of early) | head -n 4)" cmp -s <(numbers_of tested) <(numbers_of early)
 check test_tells_each_batch "$(cat tested)" [ "$(grep -c 'Batch [0-9]*, accuracy' tested)" -eq 12 ]
 
-# A GPU that fails lets nobody wait for it, whatever the host waits for then.
+# If a GPU fails, nothing waits for it for ever, whatever the host waits for at that time.
 for order in late eager; do
   for fault in 1:9:ncclAllReduce 0:9:ncclAllReduce '1:40:kernel interpret'; do
     output=$(EMULATED_GPU_FAULT=$fault EMULATED_GPU_ORDER=$order on_two_gpus \

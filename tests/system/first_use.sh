@@ -1,10 +1,10 @@
 #!/bin/bash
-# What a person meets with nets and weights of other people: overrides, inputs that nothing fills, weights that lack layers.
+# Tests first steps with nets and weights from other people: overrides, inputs that nothing fills, weights that lack layers.
 #
 #   tests/system/first_use.sh TRAINER
 source "$(dirname "${BASH_SOURCE[0]}")/checks.bash"
 
-# says NAME EXIT PATTERN COMMAND...: the command ends with this code, and a line that it writes matches the pattern.
+# says NAME EXIT PATTERN COMMAND...: the command ends with this code and writes a line that matches the pattern.
 says() {
   local name=$1 code=$2 pattern=$3 seen
   shift 3
@@ -13,7 +13,7 @@ says() {
   if [ "$seen" -eq "$code" ] && grep -qE -- "$pattern" log; then ok "$name"; else bad "$name" "exit $seen: $(cat log)"; fi
 }
 
-# A net whose TRAIN and TEST data layers have one name.
+# A net whose TRAIN and TEST data layers have the same name.
 cat >net.prototxt <<'NET'
 name: "two phases"
 layer { name: "data" type: "DummyData" top: "data" include { phase: TRAIN } dummy_data_param { shape { dim: 4 dim: 6 } } }
@@ -57,7 +57,7 @@ train_weights() { # PREFIX [--set ...]
 train_weights same
 train_weights renamed --set 'layer[prelu1].name=PReLU1'
 
-# A resumed training says what it begins anew, and shows no seed that was drawn in vain.
+# A resumed training reports the parts that it restarts, and does not report a seed that it does not use.
 echo "net: 'trained.prototxt' base_lr: 0.001 lr_policy: 'fixed' max_iter: 1 snapshot_prefix: 'seedless' solver_mode: CPU" >seedless.prototxt
 "$trainer" train --solver=seedless.prototxt --run_dir= >log 2>&1 || bad seedless "$(cat log)"
 seed=$(grep -o 'random_seed: .*' log)
@@ -72,7 +72,7 @@ says features_of_an_unfilled_input 2 "$unfilled" "$trainer" extract_features sam
 says training_of_an_unfilled_input 2 "$unfilled" "$trainer" train --solver=solver.prototxt --run_dir= --set net=deploy.prototxt
 says time_runs_on_zeros 0 'Average Forward' "$trainer" time --model=deploy.prototxt --iterations=1 --forward_only
 says summary_needs_no_input 0 'score 2,5' "$trainer" summary --model=deploy.prototxt --phase=TEST
-# 48 inputs of 2 by weights of 0.5 are 48 in each of 2 channels, whose sum is 96.
+# 48 inputs of 2 and weights of 0.5 give 48 in each of 2 channels, with sum 96.
 says a_filled_input 0 'Batch 0, score = 96$' "$trainer" test --model=deploy.prototxt --weights=same_iter_0.caffemodel --iterations=1 --fill=data=2
 says an_input_of_noise 0 'score = -?[0-9]+\.[0-9]+' "$trainer" test --model=deploy.prototxt --weights=same_iter_0.caffemodel --iterations=1 --fill=data=gaussian
 says a_fill_of_no_input 2 'no Input layer has a top "dta"; did you mean "data"\?' "$trainer" test --model=deploy.prototxt --weights=same_iter_0.caffemodel --fill=dta=0
@@ -84,7 +84,7 @@ says features_of_a_fresh_layer 3 'allow_fresh' "$trainer" extract_features renam
 says fresh_layers_allowed 0 'score = 96$' "${test_renamed[@]}" --allow_fresh
 says a_rename_for_the_test 0 'score = 96$' "${test_renamed[@]}" --set 'layer[prelu1].name=PReLU1'
 
-# Pictures: a root folder without "/", fewer of them than the batches take, labels that count from 1.
+# Images: a root folder without "/", fewer images than the batches need, labels that start at 1.
 mkdir pictures
 for label in 1 2 3 4; do
   echo "P3 1 1 255 $label 0 0" >"pictures/$label.ppm"

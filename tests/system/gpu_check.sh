@@ -1,7 +1,7 @@
 #!/bin/bash
-# tools/gpu_check on an emulated GPU (tests/emulated_gpu), in a bundle with the layout of gpu_check_bundle, beside a stand-in
-# for PyTorch: each part that can run there does, missing things are skipped, a failure stops nothing, and a killed run
-# leaves its rows.
+# Tests tools/gpu_check on an emulated GPU (tests/emulated_gpu), in a bundle with the layout of gpu_check_bundle and with a
+# stand-in for PyTorch: every possible part runs, parts that lack something are skipped, a failure does not stop the run,
+# and a killed run leaves its rows.
 #
 #   tests/system/gpu_check.sh TRAINER
 source "$(dirname "${BASH_SOURCE[0]}")/checks.bash"
@@ -14,7 +14,7 @@ ln -s "$built/libtrainer_cuda.so" "$(dirname "$trainer")/libtrainer.so.0" bundle
 ln -s "$source_folder/models" "$source_folder/tests" "$source_folder/tools" bundle
 echo 0123abc >bundle/commit
 
-# Answers as bench_peer.py does: 1000 ms an iteration, so that ours is the faster. FAKE_PEER=MODE fails in this mode.
+# Answers like bench_peer.py, with 1000 ms per iteration, so that trainer is faster. FAKE_PEER=MODE fails in this mode.
 cat >programs/python3 <<'PYTHON'
 #!/bin/bash
 case " $* " in
@@ -51,7 +51,7 @@ check commands_are_logged "$(ls out)" grep -q '^== bin/trainer train .*--gpu=0' 
 check packs_hold_results "$(ls packs)" [ "$(tar -xOf packs/results.tar.gz results.md | grep -c '^|')" = "$(grep -c '^|' out/results.md)" ]
 check packs_hold_traces "$(tar -tf packs/results.tar.gz)" grep -q 'traces/lenet_fp32.json' <(tar -tf packs/results.tar.gz)
 
-# Caches are kept, go on in another OUT, and come back from read-only files.
+# Caches are kept, are reused in another OUT, and are restored from read-only files.
 kept=$(ls out/cache/trainer/cuda | wc -l)
 check caches_are_kept "$(find out/cache)" [ "$kept" -gt 0 ]
 chmod -R a-w out/cache
@@ -64,7 +64,7 @@ chmod -R u+w out/cache
 gpu_check out --only=net
 check rows_are_appended "$(cat out/results.md)" [ "$(grep -c '^| net | device_query' out/results.md)" = 2 ]
 
-# No time is left for later parts, and a run that is killed leaves its rows.
+# A run without time for later parts skips them; a killed run leaves its rows.
 gpu_check short --only=net,speed,peer --seconds=1
 check no_time_left "$?: $(cat log)" grep -q '^| speed | lenet (4) bf16 | skipped | no time left' short/results.md
 "$source_folder/tools/gpu_check" killed bundle --quick --only=net,tests,speed --pack=killed_packs >/dev/null 2>&1 &
@@ -82,7 +82,7 @@ check a_failure_stops_nothing "$(cat log)" grep -q '^| resume | 20_iterations | 
 check a_failure_tells_why "$(cat log)" grep -q 'the driver sees no GPU' without/results.md
 check no_peer_without_a_gpu "$(cat log)" bash -c '! grep -q "| peer | .* passed" without/results.md'
 
-# Failures of a run that is cut short, and of the side that is compared with, are failures.
+# Failures of a run that is cut short, or of the peer, are failures.
 cp -r bundle whole && rm bundle/bin/trainer_tests
 printf '#!/bin/bash\necho "[       OK ] Gpu.Copies (1 ms)"; echo "[  FAILED  ] Gpu.Pools (2 ms)"; sleep 60\n' >bundle/bin/trainer_tests
 chmod +x bundle/bin/trainer_tests

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Which GPU a run takes on a machine that is shared: --gpu=auto, all and numbers, the locks, what device_query tells, and what
-# is said where no GPU can be used. The driver is a fake (tests/fake_driver): runs end where they would open a GPU.
+# Tests the choice of GPUs on a shared machine: --gpu=auto, all and numbers, the locks, device_query, and the messages if no
+# GPU can be used. The driver is a fake (tests/fake_driver): a run ends when it would open a GPU.
 #
 #   tests/system/gpu_choice.sh TRAINER
 source "$(dirname "${BASH_SOURCE[0]}")/checks.bash"
@@ -22,12 +22,12 @@ trap clean_up EXIT
 chmod 755 "$work"
 write_tiny_net net.prototxt
 
-# Of this test alone, so that its locks are as well.
+# Unique to this test, so that no other process uses its locks.
 uuid() { printf 'GPU-%08x-0000-4000-8000-%012x' $$ "$1"; }
 gpu() { echo "uuid=$(uuid "$1"),name=Fake $1${2:+,$2};"; }
 timing() { "$trainer" time --model=net.prototxt --iterations=1 "$@"; }
 
-# tells NAME CODE PATTERN COMMAND...: it ends with this code and writes a line like this.
+# tells NAME CODE PATTERN COMMAND...: the command ends with this code and writes a line that matches the pattern.
 tells() {
   local output code
   output=$("${@:4}" 2>&1)
@@ -55,7 +55,7 @@ tells little_memory_is_not_free 5 "GPU 0 \(Fake 0\): less than half of its memor
 tells little_memory_has_a_remedy 5 'Share one with --gpu=N, wait for one, or run on the CPU with --cpu' timing --gpu=auto
 tells little_memory_is_shared_by_name 5 'Use GPU 0 ' timing --gpu=0
 
-# What is no list of GPUs.
+# Invalid lists of GPUs.
 FAKE_GPUS=$(gpu 0)$(gpu 1)
 tells several 2 'only trainer train runs on several GPUs, but --gpu=0,1 names 2: name one' timing --gpu=0,1
 tells all_of_several 2 'only trainer train runs on several GPUs, but --gpu=all names 2: name one' timing --gpu=all
@@ -80,7 +80,7 @@ features=(extract_features weights.caffemodel net.prototxt ip out.npy 1 npy GPU)
 tells features_ask 5 'Use GPU 1 \(Fake 1\)' "$trainer" "${features[@]}" 1
 tells features_ask_wrongly 5 'there is no GPU 7' "$trainer" "${features[@]}" 7
 
-# CUDA_VISIBLE_DEVICES renumbers what the driver shows, not what NVML does.
+# CUDA_VISIBLE_DEVICES renumbers the GPUs of the driver, but not those of NVML.
 FAKE_GPUS=$(gpu 0 used=1024)$(gpu 1 used=2048)
 tells hidden_by_number 5 'Use GPU 0 \(Fake 1\), free 78\.0 GiB' env CUDA_VISIBLE_DEVICES=1 "$trainer" time --model=net.prototxt --gpu=auto
 tells hidden_by_uuid 5 'Use GPU 0 \(Fake 1\), free 78\.0 GiB' env CUDA_VISIBLE_DEVICES="$(uuid 1)" "$trainer" time --model=net.prototxt --gpu=0
@@ -88,8 +88,8 @@ tells order_by_variable 5 'Use GPU 1 \(Fake 0\), free 79\.0 GiB' env CUDA_VISIBL
 tells out_of_the_visible 5 'there is no GPU 1: the driver sees 1' env CUDA_VISIBLE_DEVICES=1 "$trainer" time --model=net.prototxt --gpu=1
 tells all_hidden 5 'CUDA_VISIBLE_DEVICES may hide them' env CUDA_VISIBLE_DEVICES=-1 "$trainer" time --model=net.prototxt --gpu=auto
 
-# start NAME COMMAND...: a run that stops at its first line, where it has its GPU: its output is a pipe that is full, and the
-# reader of the pipe sleeps.
+# start NAME COMMAND...: a run that holds its GPU and blocks at its first line: its output is a full pipe, and the reader of
+# the pipe sleeps.
 declare -A run reader
 start() {
   mkfifo "$1"
@@ -99,7 +99,7 @@ start() {
   run[$1]=$!
   children+=("${run[$1]}" "${reader[$1]}")
 }
-# end NAME: lets it go on; its exit code.
+# end NAME: lets the run continue to its end; returns its exit code.
 end() {
   local code
   kill -CONT "${reader[$1]}"
@@ -110,7 +110,7 @@ end() {
 }
 locks=/run/lock/trainer
 [ -d $locks ] || locks=/tmp/trainer-gpu-locks
-# held_by NAME: the number of the GPU whose lock it has.
+# held_by NAME: the number of the GPU whose lock the run holds.
 held_by() {
   local i
   for i in 0 1 2 3; do
@@ -145,13 +145,13 @@ end "${holders[1]}"
 tells ended_holder_releases 5 'Use GPU 1 ' env CUDA_VISIBLE_DEVICES=1,1 "$trainer" time --model=net.prototxt --gpu=1
 check log_of_the_holder "$(cat "${holders[1]}.log")" grep -q 'Use GPU 1 (Fake 1)' "${holders[1]}.log"
 
-# hold_first: holds the lock of GPU 0 with a process that writes nothing into its file.
+# hold_first: starts a process that holds the lock of GPU 0 and does not write to its file.
 hold_first() {
   (exec 9>>"$locks/$(uuid 0)"; flock 9; exec sleep 600 >/dev/null 2>&1) &
   children+=($!)
   wait_for 20 eval '! flock -n "$locks/$(uuid 0)" true'
 }
-# A named GPU is locked as well; a lock without a name is respected.
+# A GPU given by number is locked too; a lock without a name counts.
 start d "$trainer" time --model=net.prototxt --iterations=1 --gpu=1
 check named_is_locked "$(cat "$locks/$(uuid 1)")" wait_for 20 holds d
 tells auto_passes_over_a_named_one 5 'Use GPU 0 ' timing --gpu=auto
@@ -160,7 +160,7 @@ hold_first
 tells any_lock_counts 5 'Use GPU 1 ' timing --gpu=auto
 kill $! && wait $! 2>/dev/null
 
-# What others may put there. Text for a terminal is harmless, links are not followed.
+# Files of other users: escape sequences are printed as text, links are not followed.
 printf '1\nx\033[31m\n\033]0;x\007\n' >"$locks/$(uuid 0)"
 hold_first
 tells no_escapes 5 'pid 1 \(x\\x1b\[31m\): \\x1b\]0;x\\x07' timing --gpu=0
@@ -179,7 +179,7 @@ tells pipe_is_passed_over 5 'Use GPU 1 ' timing --gpu=auto
 check links_are_not_written "$(cat precious)" [ "$(cat precious)" = precious ]
 rm "$locks/$(uuid 0)"
 
-# For all users, whatever their masks.
+# Locks are open to all users, whatever the umask.
 (umask 077 && timing --gpu=0 >/dev/null 2>&1)
 mode=$(stat -c '%a %a' "$locks" "$locks/$(uuid 0)" | cut -d' ' -f1 | xargs)
 check modes "$mode" [ "$mode" = '1777 666' ]
@@ -196,11 +196,13 @@ if [ "$(id -u)" = 0 ] && setpriv --reuid=65534 --regid=65534 --clear-groups "$tr
   end f
 fi
 
-# Where locks lie, in a root whose /run/lock and /tmp are folders of this test; relative paths still lead here.
+# The folder of the locks, in a mount namespace whose /run/lock and /tmp are folders of this test. Relative paths still
+# start here.
 separate=(unshare --mount)
 "${separate[@]}" true 2>/dev/null || separate+=(--map-root-user)
 mkdir run tmp target build
-# in_own_root OPTION COMMAND...: with /run/lock mounted with this option. A build below /tmp stays where it is.
+# in_own_root OPTION COMMAND...: runs the command with /run/lock mounted with this option. A build folder below /tmp stays
+# visible.
 in_own_root() {
   BUILD=$(dirname "$trainer") "${separate[@]}" sh -c 'mount --bind run /run/lock && mount -o remount,bind,$0 /run/lock &&
     mount --bind "$BUILD" build && mount --bind tmp /tmp &&
@@ -223,7 +225,7 @@ else
   echo "SKIPPED: folders of locks, for which this user may not mount"
 fi
 
-# What device_query tells.
+# The output of device_query.
 FAKE_GPUS=$(gpu 0 "used=2048,processes=$$:1024")$(gpu 1 capability=6.1)$(gpu 2 mode=2)
 query() { "$trainer" device_query "$@"; }
 tells query_id 0 '^Device id:                     2$' query
@@ -261,7 +263,7 @@ tells exclusive_with_a_process_is_not_free 5 'GPU 1 \(Fake 2\): its compute mode
 FAKE_GPUS="uuid=MIG-$(uuid 0 | cut -c 5-),name=Fake MIG 1g.5gb,memory=5000,used=100;"
 tells part_of_a_gpu 5 'Use GPU 0 \(Fake MIG 1g\.5gb\), free 4\.8 GiB' timing --gpu=auto
 
-# Drivers that are of no use.
+# Unusable drivers.
 FAKE_GPUS=$(gpu 0)
 for flag in auto 0; do
   tells "old_driver $flag" 5 'the NVIDIA driver is too old: it supports CUDA 12\.8, and 13\.0 is needed\. Run on the CPU with --cpu' env FAKE_CUDA_VERSION=12080 "$trainer" time --model=net.prototxt --gpu=$flag
@@ -283,7 +285,7 @@ if [ -e "$(dirname "$trainer")/libtrainer_cuda.so" ]; then
 fi
 tells cpu_goes_on 0 'Average Forward-Backward' env LD_LIBRARY_PATH=broken "$trainer" time --model=net.prototxt --iterations=1 --cpu
 
-# Where the plugin's GPU is emulated, the GPU that was taken is computed on.
+# With an emulated GPU, the run computes on the GPU that it took.
 emulated=$(dirname "$trainer")/tests/trainer
 if [ -x "$emulated" ]; then
   tells runs_on_the_gpu_taken 0 'Average Forward-Backward' env XDG_CACHE_HOME="$work" TRAINER_CUDA_LIBRARIES="$(dirname "$emulated")/emulated_gpu/lib" \
@@ -295,7 +297,7 @@ if [ -x "$emulated" ]; then
   done
 fi
 
-# Without NVML, or where it does not answer, locks alone decide.
+# Without NVML, or if it does not answer, only the locks decide.
 mkdir no_nvml && ln -s "$driver/libcuda.so.1" no_nvml/libcuda.so.1 && echo none >no_nvml/libnvidia-ml.so.1
 FAKE_GPUS=$(gpu 0 used=50000)$(gpu 1)
 tells no_nvml 5 'Use GPU 0 \(Fake 0\)$' env LD_LIBRARY_PATH=no_nvml "${automatic[@]}"

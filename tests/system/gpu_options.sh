@@ -1,6 +1,6 @@
 #!/bin/bash
-# --precision, --deterministic and the choice of the fastest on an emulated GPU (tests/emulated_gpu): what the libraries are asked
-# for, read from its log.
+# Tests --precision, --deterministic and autotuning on an emulated GPU (tests/emulated_gpu): checks the calls to the
+# libraries in its log.
 #
 #   tests/system/gpu_options.sh TRAINER
 source "$(dirname "${BASH_SOURCE[0]}")/checks.bash"
@@ -11,7 +11,7 @@ cat >solver.prototxt <<'SOLVER'
 net: "tiny.prototxt" base_lr: 0.1 momentum: 0.9 lr_policy: "fixed" max_iter: 6 display: 1 snapshot: 3 snapshot_prefix: "s" random_seed: 1
 SOLVER
 export XDG_CACHE_HOME=$work/cache EMULATED_GPU_LOG=$work/gpu.log
-# What ran on the GPU.
+# launched NAME: whether this ran on the GPU.
 launched() { grep -q "launch $1 " "$EMULATED_GPU_LOG"; }
 not_launched() { ! launched "$1"; }
 train() {
@@ -40,7 +40,7 @@ check where_there_are_some "$(cat train.log)" tells_nothing_of_tensor_cores
 check and_trains_without "$(tail -n 3 train.log)" grep -q 'Optimization Done' train.log
 output=$("$emulated" summary --model=tiny.prototxt --gpu=0 --plan 2>&1 | tail -n 1)
 check a_plan_for_an_unknown_gpu_has_no_time "$output" grep -Eqx '[0-9]+ launches, [0-9.e-]+ GB read and written, [0-9.e-]+ TFLOP' <<<"$output"
-# Which engine is the fastest is chance on an emulated GPU; deterministic runs take the library's first.
+# On an emulated GPU the fastest engine is random; deterministic runs take the library's first.
 train --precision=tf32 --deterministic
 check tf32_uses_tensor_cores "$(sort "$EMULATED_GPU_LOG" | uniq -c)" launched 'cudnnBackendExecute tensor_cores'
 check tf32_rounds "equal weights" bash -c '! cmp -s s_iter_6.caffemodel fp32.caffemodel'
@@ -66,7 +66,7 @@ refused cudnn_without_a_part 'a part of cuDNN cannot be opened: .*libcudnn_graph
 refused tf32_on_turing '--precision=tf32: .*compute capability 8.0.*use fp16 or fp32' \
   "$emulated" summary --model=tiny.prototxt --gpu=sm_75 --precision=tf32
 
-# A loss so large that its first gradients are none in float16.
+# A loss so large that its first gradients overflow in float16.
 sed 's/type: "SoftmaxWithLoss"/& loss_weight: 1000/' tiny.prototxt >large.prototxt
 sed 's/tiny/large/; s/base_lr: 0.1/base_lr: 0.0001/; s/max_iter: 6/max_iter: 12/; s/snapshot: 3/snapshot: 6/' solver.prototxt >fp16.prototxt
 train --solver=fp16.prototxt --precision=fp16
@@ -80,7 +80,7 @@ check fp16_resumes_to_the_same_bits "$(tail -n 3 train.log)" cmp s_iter_12.caffe
 check fp16_resumes_to_the_same_state "$(tail -n 3 train.log)" cmp s_iter_12.solverstate whole.solverstate
 train --solver=fp16.prototxt --precision=fp32 --snapshot=s_iter_6.solverstate
 check fp16_goes_on_in_fp32 "$(tail -n 3 train.log)" grep -q 'Optimization Done' train.log
-# Two GPUs agree on what is left out: each time the scale halves once.
+# Two GPUs skip the same updates: each skipped update halves the scale once.
 on_two_gpus train --solver=fp16.prototxt --precision=fp16 --gpu=0,1
 halved=$(grep -c 'Skipped 1 update' train.log) scale=$(sed -n 's/.*the loss scale is \([0-9]*\)$/\1/p' train.log | tail -n 1)
 check fp16_on_two_agrees "$halved times, $scale: $(tail -n 3 train.log)" [ "${scale:-0}" -eq $((65536 >> halved)) ]
@@ -99,7 +99,7 @@ output=$("$emulated" train --solver=solver.prototxt --run_dir= --deterministic 2
 check cpu_takes_deterministic "exit code $?: $output" [ $? -eq 0 ]
 refused fp16_on_the_cpu '--precision=fp16: .*use bf16' "$emulated" train --solver=solver.prototxt --run_dir= --precision=fp16
 
-# What is slow is not chosen, and what was chosen stays so.
+# A slow engine is not chosen, and the choice is cached.
 engine() { grep -o 'cudnnBackendExecute [a-z]*' "$EMULATED_GPU_LOG" | tail -n 1; }
 product() { grep -o 'cublasLtMatmul [a-z_]*' "$EMULATED_GPU_LOG" | tail -n 1; }
 tries() { grep -q 'Autotuning convolutions' train.log; }
@@ -115,7 +115,7 @@ EMULATED_GPU_SLOW='cudnnBackendExecute plain' train --deterministic
 check deterministic_runs_have_a_choice_of_their_own "$(engine)" [ "$(engine)" = 'cudnnBackendExecute plain' ]
 check deterministic_runs_try_nothing "$(cat train.log)" tries_nothing
 
-# A relu is part of a convolution only in an engine that passed a NaN, and a verdict is kept.
+# A relu fuses into a convolution only in an engine that propagated a NaN in a test; the result of the test is cached.
 launches() { grep -c '^launch' "$EMULATED_GPU_LOG"; }
 rm -rf "$XDG_CACHE_HOME"
 export EMULATED_GPU_SLOW='cudnnBackendExecute plain'
@@ -141,7 +141,7 @@ train
 check a_cut_cache_is_made_again "$(tail -n 3 train.log)" tries
 train
 check and_kept "$(tail -n 3 train.log)" tries_nothing
-# Values of the right length that mean nothing.
+# Cache entries of the right length with random content.
 for file in "$XDG_CACHE_HOME"/trainer/cuda/*; do
   head -c 16 /dev/urandom | dd of="$file" bs=1 seek=$(($(stat -c %s "$file") - 16)) conv=notrunc status=none
 done

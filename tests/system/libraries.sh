@@ -1,14 +1,14 @@
 #!/bin/bash
-# What starting the program takes: the libraries that are loaded with it, and the memory they hold.
+# Tests the cost of starting the program: the libraries that it loads and their memory.
 #
-# Most libraries come with Debian's builds of HDF5 (libcurl, Kerberos, LDAP), oneDNN (OpenCL's loader), OpenBLAS
-# (Fortran's runtime) and OpenCV's core (GLX, X11, TBB: loaded, never started); the limits keep it there.
+# Most libraries are dependencies of Debian's builds of HDF5 (libcurl, Kerberos, LDAP), oneDNN (OpenCL's loader), OpenBLAS
+# (Fortran's runtime) and OpenCV's core (GLX, X11, TBB: loaded, never used). The limits keep the cost at its present level.
 source "$(dirname "${BASH_SOURCE[0]}")/checks.bash"
 
 most_direct=20
 most_loaded=72
 most_resident_kib=32768
-# Windowing, image and geography suites, MPI, Python, CUDA: nothing of this belongs in a process that trains.
+# A training must not load windowing, image or geography suites, MPI, Python or CUDA.
 unwanted='opencv_(imgcodecs|highgui|videoio)|gdal|libgtk|libQt|libboost|libmpi|libpython|libcuda|cudnn'
 
 direct=$(readelf -d "$trainer" "$(dirname "$trainer")/libtrainer.so.0" | sed -n 's/.*(NEEDED)//p' | grep -v libtrainer | sort -u | wc -l)
@@ -20,7 +20,7 @@ check libraries_unwanted "$found" [ -z "$found" ]
 missing=$(ldd "$trainer" | grep 'not found')
 check libraries_found "$missing" [ -z "$missing" ]
 
-# A pipe that is full already holds the program at its first line of output, where its memory can be read.
+# A full pipe blocks the program at its first line of output, so that the test can read its memory.
 mkfifo pipe
 exec 3<>pipe
 head -c 65536 /dev/zero >&3
@@ -33,7 +33,7 @@ kill $pid
 wait $pid 2>/dev/null
 check memory_at_start "${kib:-?} KiB are resident, at most $most_resident_kib may be" \
   [ "${kib:-$most_resident_kib}" -lt "$most_resident_kib" ]
-# A limit below the threads asked for: the numbers are those of a single thread.
+# With a limit below the number of threads requested, the results are those of a single thread.
 cat >wide.prototxt <<'NET'
 layer {
   name: "data" type: "DummyData" top: "data" top: "label"

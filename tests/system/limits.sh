@@ -1,11 +1,12 @@
 #!/bin/bash
-# Limits of the system: too little address space, too few threads, a control group's memory. Each ends with code 5 and says so.
+# Tests system limits: too little address space, too few threads, the memory of a control group. Each ends the program with
+# code 5 and a message.
 source "$(dirname "${BASH_SOURCE[0]}")/checks.bash"
 
 write_tiny_net net.prototxt
 write_solver solver.prototxt "max_iter: 2 display: 1 snapshot_after_train: false"
 said() { grep -q "$1" log; }
-# ends_with CODE COMMAND...: within 60 seconds.
+# ends_with CODE COMMAND...: the command ends with this code within 60 seconds.
 ends_with() {
   local code=$1
   shift
@@ -16,7 +17,7 @@ train() { "$trainer" train --solver=solver.prototxt --run_dir=; }
 export -f train
 export trainer
 
-# OpenBLAS takes 128 MiB for each thread as it is loaded, and asks for ever where it gets none. Below the first limit the
+# OpenBLAS allocates 128 MiB per thread when it is loaded, and retries for ever if that fails. Below the first limit the
 # loader itself ends the program.
 with_address_space() { (ulimit -v "$1" && OMP_NUM_THREADS=1 exec timeout 20 "$trainer" "${@:2}" >log 2>&1); }
 hangs=0 refused=0
@@ -38,7 +39,7 @@ fi
 check stacks_too_large "$(tail -n 1 log)" ends_with 5 env OMP_NUM_THREADS=2 OMP_STACKSIZE=100000G bash -c train
 check stacks_too_large_are_named "$(tail -n 1 log)" said 'OMP_STACKSIZE'
 
-# As root, who may become somebody without processes; root itself has no limit.
+# Needs root, to switch to a user without processes; root itself has no limit.
 if [ $EUID = 0 ] && chmod 755 "$work" && setpriv --reuid 4242 --clear-groups test -x "$trainer" -a -r net.prototxt; then
   for processes in 1 2 3; do
     check "processes_$processes" "$(tail -n 1 log)" ends_with 5 env OMP_NUM_THREADS=4 \
@@ -50,7 +51,8 @@ fi
 check too_many_threads "$(tail -n 1 log)" ends_with 0 env OMP_NUM_THREADS=$(($(nproc) * 3)) bash -c train
 check too_many_threads_give_a_warning "$(cat log)" said "OMP_NUM_THREADS=$(($(nproc) * 3)) starts"
 
-# A group of 300 MiB (version 1, where one can be made): 240 MB of weights and as much of gradients and history.
+# A control group of 300 MiB (version 1, if this user can create one); the net needs 240 MB for weights, and the same for
+# gradients and for history.
 parent=/sys/fs/cgroup/memory$(awk -F: '$2 == "memory" { print $3 }' /proc/self/cgroup)
 group=$parent/trainer_limits_$$
 if [ -w "$parent" ] && mkdir "$group" 2>/dev/null; then

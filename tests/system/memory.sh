@@ -1,8 +1,8 @@
 #!/bin/bash
-# The memory that `trainer summary` announces is what a training takes, within 10%.
+# Tests that the memory that `trainer summary` predicts is the memory that a training uses, within 10%.
 #
-# Taken is what the process holds resident (after three iterations) beyond a process that trains a net of a few
-# kilobytes: the libraries' code and tables, which no plan of a net could know, are in both.
+# The memory of a training is the resident memory of the process after three iterations, minus that of a process that trains
+# a net of a few kilobytes: both contain the libraries' code and tables, which are not part of a plan.
 source "$(dirname "${BASH_SOURCE[0]}")/checks.bash"
 
 # resident NET STAGE: KiB after three iterations of a training.
@@ -46,7 +46,7 @@ compare memory_cifar10_full "$source_folder/models/cifar10_full/cifar10_full_tra
 sed -e 's/dim: 100/dim: 2/; s/dim: 8\b/dim: 2/' "$source_folder/models/resnet50/resnet50_train_val.prototxt" >resnet50.prototxt
 compare memory_resnet50 resnet50.prototxt bench
 
-# A data set: the buffers of batches made ahead.
+# A data set: the memory includes the buffers of prefetched batches.
 big_endian() { printf "\\x$(printf %02x $(($1 >> 24 & 255)))\\x$(printf %02x $(($1 >> 16 & 255)))\\x$(printf %02x $(($1 >> 8 & 255)))\\x$(printf %02x $(($1 & 255)))"; }
 { big_endian 0x803; big_endian 40; big_endian 256; big_endian 256; head -c $((40 * 65536)) /dev/zero; } >images.idx
 { big_endian 0x801; big_endian 40; head -c 40 /dev/zero; } >labels.idx

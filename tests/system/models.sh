@@ -1,5 +1,5 @@
 #!/bin/bash
-# Each net of models/ is compiled and run for one iteration with its update, in both phases, on random batches.
+# Tests that each net of models/ compiles and runs one iteration with its update, in both phases, on random batches.
 #
 #   tests/system/models.sh TRAINER
 set -uo pipefail

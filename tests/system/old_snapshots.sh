@@ -1,21 +1,22 @@
 #!/bin/bash
-# Snapshots of earlier versions, kept in tests/snapshots/VERSION, resume as those of this one do. Each is of a net with momentum,
-# batch norm and dropout, in the middle of an epoch, in both formats.
+# Tests that snapshots of earlier versions, stored in tests/snapshots/VERSION, resume like those of this version. Each is of
+# a net with momentum, batch norm and dropout, in the middle of an epoch, in both formats.
 #
-#   old_snapshots.sh TRAINER [--write VERSION]    --write makes the files of a version that is to be kept
+#   old_snapshots.sh TRAINER [--write VERSION]    --write creates the files of a version, to be stored
 #
-# The last bits of a training depend on the processor, even with one thread: exp and sqrt, OpenBLAS and oneDNN. So this does not
-# compare with a stored hash, but:
-# - a resume that has nothing to do writes back the bytes of the stored weights and each line of the stored state, and
-#   that from either format: all of the old files is understood, to the bit;
-# - both formats go on to the same bits;
-# - these are the bits of this version's own run from the beginning where that passes through the stored snapshot, and on other
-#   processors they differ by rounding: a wrong cursor, seed, pass number or history makes differences of 0.1 and more.
+# The last bits of a training depend on the processor, even with one thread: exp and sqrt, OpenBLAS and oneDNN. So the test
+# does not compare with a stored hash. It checks that:
+# - a resume with no iterations left writes the bytes of the stored weights and each line of the stored state again, from
+#   both formats: this version reads old files completely and exactly;
+# - resumes from both formats give the same bits;
+# - on a processor on which this version's run from the beginning passes through the stored snapshot, that run gives the
+#   same bits too; on other processors the results differ only by rounding. A wrong cursor, seed, pass number or history
+#   causes differences of 0.1 and more.
 source "$(dirname "${BASH_SOURCE[0]}")/checks.bash"
 export OMP_NUM_THREADS=1 TRAINER_ISA=v2
 kept=$source_folder/tests/snapshots
 
-# Eleven pictures of 4x4, so that five batches of four end inside the second epoch.
+# Eleven 4x4 images, so that five batches of four end within the second epoch.
 make_database() {
   local record pixel
   {
@@ -38,11 +39,11 @@ if [ "${2:-}" = --write ]; then
 fi
 
 decoded() { protoc -I "$source_folder/proto" "--decode=caffe.$1" trainer.proto <"$2"; }
-# Whether each line of A's text is one of B's; the solver's text differs by max_iter.
+# Whether each line of A's text is also in B's; ignores the solver's text, which differs in max_iter.
 holds_all_of() {
   [ -z "$(grep -Fxv -f <(decoded SolverState "$2") <(decoded SolverState "$1" | sed '/^resolved_solver/d'))" ]
 }
-# Whether two models are the same but for rounding.
+# Whether two models are equal up to rounding.
 near() {
   paste <(decoded NetParameter "$1") <(decoded NetParameter "$2") | awk '
     $1 == "data:" && $3 == "data:" { n++; d = $2 - $4; if (d < -1e-4 || d > 1e-4) bad = 1 }

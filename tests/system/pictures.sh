@@ -1,10 +1,10 @@
 #!/bin/bash
-# From a folder of pictures to a trained net: lists, databases of both kinds, mean files, ImageData, resume.
+# Tests the way from a folder of images to a trained net: lists, databases of both kinds, mean files, ImageData, resume.
 #
 #   tests/system/pictures.sh TRAINER
 source "$(dirname "${BASH_SOURCE[0]}")/checks.bash"
 
-# 24 pictures of two kinds, bright on the left or on the right, of two sizes; paths hold blanks.
+# 24 images of two sizes, bright on the left or on the right; paths contain spaces.
 mkdir -p "my pictures"
 picture() { # NAME WIDTH LEFT RIGHT
   local row="" x
@@ -43,7 +43,7 @@ check databases_of_both_kinds "$(tail -n 3 log 2>&1)" convert_all
 mean() { "$trainer" compute_mean -backend="$1" "train_$1" "$1.binaryproto" >log 2>&1 && grep -q 'Number of channels: 3' log; }
 means_agree() { mean lmdb && mean leveldb && cmp lmdb.binaryproto leveldb.binaryproto; }
 check means_of_both_agree "$(tail -n 3 log)" means_agree
-# Blue is 30 in every pixel, green 60.
+# Every pixel has blue 30 and green 60.
 check channel_means "$(cat log)" grep -qE 'mean_value channel \[0\]: 30$' log
 
 for backend in lmdb leveldb; do
@@ -75,7 +75,7 @@ resumes() {
 }
 check a_list_resumes_bit_for_bit "$(tail -n 5 log)" resumes
 
-# Pictures of two sizes one by one: a program for each.
+# Images of two sizes in batches of one: one program per size.
 write_net <<'NET'
 layer {
   name: "list" type: "ImageData" top: "picture" top: "label" transform_param { scale: 0.01 }
@@ -99,7 +99,7 @@ printf '\x01%3072s\x02%3072s' "" "" | tr ' ' '\100' >batch.bin
 mkdir cifar && for i in 1 2 3 4 5; do cp batch.bin cifar/data_batch_$i.bin; done && cp batch.bin cifar/test_batch.bin
 cifar() { "$trainer" convert cifar cifar . lmdb >log 2>&1 && grep -q '^10 records written to ./cifar10_train_lmdb and 2 to' log; }
 check cifar "$(cat log)" cifar
-# A conversion that is stopped leaves nothing behind; this one would take minutes.
+# A conversion that is stopped leaves no files; this one would take minutes.
 for ((i = 0; i < 200000; i++)); do echo "$((i % 24 / 2 * 2)) right.ppm 0"; done >long.txt
 stopped() {
   "$trainer" convert imageset "my pictures/" long.txt "stopped_$1" "--backend=$1" --resize_height=400 --resize_width=400 >log 2>&1 &

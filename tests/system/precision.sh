@@ -1,6 +1,6 @@
 #!/bin/bash
-# --precision=bf16: refused with the reason where the processor lacks what it takes, else every net of models/ runs in it,
-# and snapshots move freely between precisions.
+# Tests --precision=bf16: if the processor does not support it, the message gives the reason; otherwise every net of models/
+# runs in bf16, and a training can resume from a snapshot of another precision.
 #
 #   tests/system/precision.sh TRAINER
 source "$(dirname "${BASH_SOURCE[0]}")/checks.bash"

@@ -1,11 +1,12 @@
 #!/bin/bash
-# Signals: a training stops at the next safe point with a snapshot that goes on, and says by its exit code why.
+# Tests signals: a training stops at the next safe point with a snapshot that can be resumed; its exit code gives the
+# reason.
 source "$(dirname "${BASH_SOURCE[0]}")/checks.bash"
 
 write_tiny_net net.prototxt
 training="max_iter: 2000000000 display: 100"
 
-# start SOLVER FLAG...: a training in the background, with signals as a terminal would leave them. Sets $pid, $out.
+# start SOLVER FLAG...: starts a training in the background, with the signal handling of a terminal. Sets $pid, $out.
 start() {
   local solver=$1
   shift
@@ -26,7 +27,7 @@ ends_with() {
 ended() { [ ! -e /proc/$pid ] || grep -qs '^State:.Z' /proc/$pid/status; }
 said() { grep -q "$1" log; }
 last_state() { find snap -name '*.solverstate' | sort -V | tail -n 1; }
-# The last snapshot goes on for two more iterations.
+# Whether the last snapshot can be resumed for two more iterations.
 goes_on() {
   local state iteration
   state=$(last_state)
@@ -78,7 +79,7 @@ check sigusr2_effect_snapshot "no snapshot after 20 s" wait_for 20 has_state
 kill -TERM $pid
 ends_with 143
 
-# A test that would take for ever, after five iterations.
+# A test phase that would never end, after five iterations.
 write_solver solver.prototxt "$training snapshot_prefix: 'snap/x' test_iter: 1000000000 test_interval: 5 test_initialization: false"
 start solver.prototxt
 wait_for 20 said 'Iteration 5, Testing net'
@@ -89,7 +90,7 @@ check SIGINT_inside_a_test "exit code is not 130" ends_with 130
 check snapshot_inside_a_test_is_of_its_iteration "$(ls snap)" [ -e snap/x_iter_5.solverstate ]
 check snapshot_inside_a_test_goes_on "$(tail -n 1 resume_log 2>/dev/null)" goes_on
 
-# As under nohup.
+# Ignores SIGHUP, like nohup.
 rm -rf snap && mkdir snap && : >log
 write_solver solver.prototxt "$training snapshot_prefix: 'snap/x'"
 (trap '' HUP; exec "$trainer" train --solver=solver.prototxt --run_dir= >>log 2>&1) &

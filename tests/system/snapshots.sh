@@ -1,8 +1,8 @@
 #!/bin/bash
-# Snapshots are whole whatever happens: kill -9 while they are written, a full disk, a folder that is not there.
+# Tests that snapshots are always complete: after kill -9 during a write, on a full disk, without their folder.
 source "$(dirname "${BASH_SOURCE[0]}")/checks.bash"
 
-# 5 MB of weights and 5 MB of history: most of the time goes into snapshots of every iteration.
+# 5 MB of weights and 5 MB of history, and a snapshot in each iteration: the run spends most of its time in snapshots.
 write_tiny_net net.prototxt
 sed -i 's/num_output: 3 /num_output: 20000 /' net.prototxt
 write_solver solver.prototxt "max_iter: 2000000000 display: 1 snapshot: 1 keep_snapshots: 2 snapshot_prefix: 'snap/x'"
@@ -10,7 +10,7 @@ write_solver solver.prototxt "max_iter: 2000000000 display: 1 snapshot: 1 keep_s
 newest() { find snap -name '*.solverstate*' ! -name '*.tmp*' | grep -E '\.solverstate(\.h5)?$' | sort -V | tail -n 1; }
 iteration_of() { sed -E 's/.*_iter_([0-9]+)\..*/\1/' <<<"$1"; }
 train() { "$trainer" train --solver=solver.prototxt --run_dir= "$@" >log 2>&1; }
-# resumes STATE FLAG...: two more iterations.
+# resumes STATE FLAG...: whether the state can be resumed for two more iterations.
 resumes() {
   local state=$1 iteration
   shift
@@ -19,8 +19,8 @@ resumes() {
   train --snapshot="$state" --set max_iter=$((iteration + 2)) "$@" || { tail -n 1 log >&2; return 1; }
 }
 
-# killed FORMAT: eight times, at moments that fall into any part of the writing; each time goes on from the newest. The last
-# run removes what the others left.
+# killed FORMAT: kills a run eight times, at different points of the writing, and each time resumes from the newest
+# snapshot. The last run removes the temporary files of the others.
 killed() {
   local round state= from=()
   rm -rf snap
@@ -32,7 +32,7 @@ killed() {
     sleep "0.0$((RANDOM % 90 + 10))"
     kill -9 $!
     wait $! 2>/dev/null
-    # The first snapshot of the first round may not be there yet.
+    # In the first round the first snapshot may not be complete yet.
     [ -n "$(newest)" ] || [ "$round" = 1 ] || { echo "no snapshot in round $round" >&2; return 1; }
     state=$(newest)
     [ -z "$state" ] || from=(--snapshot="$state")
@@ -42,8 +42,8 @@ killed() {
 check kill_9_leaves_a_snapshot_that_resumes "$(tail -n 1 log 2>/dev/null)" killed BINARYPROTO
 check kill_9_leaves_an_hdf5_snapshot_that_resumes "$(tail -n 1 log 2>/dev/null)" killed HDF5
 
-# full FORMAT COMMAND...: the command runs a training into a disk that holds one snapshot but not many. It must train to its
-# end, then end with 3, name a file of the snapshot, leave no half file, and resume from what is there.
+# full FORMAT COMMAND...: the command runs a training on a disk with space for one snapshot but not for many. The training
+# must run to its end, end with code 3, name a file of the snapshot, leave no partial file, and be resumable.
 full() {
   local format=$1 code
   shift
@@ -60,14 +60,14 @@ full() {
 check_full() {
   if full "${@:2}"; then ok "$1"; else bad "$1" "$(cat reason)"; fi
 }
-# A limit for files stands for a disk: each write fails like one, without the signal.
+# A file size limit replaces a full disk: writes fail in the same way, if SIGXFSZ is ignored.
 limited() { (trap '' XFSZ; ulimit -f "$limit"; exec "$@"); }
 limit=2000
 check_full file_size_limit_is_told BINARYPROTO limited
 check_full file_size_limit_is_told_hdf5 HDF5 limited
 check file_size_limit_leaves_nothing_half "$(ls snap)" [ -z "$(find snap -type f)" ]
 
-# A small file system of our own, where the kernel lets us have one.
+# A small file system, if the kernel allows this user to mount one.
 on_small_disk() {
   unshare -rm bash -c 'mount -t tmpfs -o size=25m none snap && "$@"; code=$?
     cp -r snap kept; exit $code' small_disk "$@"
@@ -94,7 +94,7 @@ mkdir snap
 train --set max_iter=7
 check keep_snapshots_keeps_two "$(ls snap)" [ "$(find snap -name '*.solverstate' | wc -l)" = 2 ]
 
-# The manifest tells files that are no longer what was written together.
+# The manifest detects files that do not belong together.
 cp snap/x_iter_6.caffemodel snap/x_iter_7.caffemodel
 train --snapshot=snap/x_iter_7.solverstate
 code=$?
