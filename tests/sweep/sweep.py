@@ -1,24 +1,24 @@
 #!/usr/bin/env python3
-"""Holds trainer to a folder of other people's nets and solvers with what Caffe makes of them.
+"""Compares trainer with Caffe on a folder of nets and solvers from other people.
 
     sweep.py TRAINER FOLDER             `summary --caffe`, `upgrade` and refusals against Caffe's own results
     sweep.py TRAINER FOLDER --damage    each file damaged in ten ways: no signal, no hang, a documented exit code
-    --jobs N (2)   --seed N (1)   --only TEXT (files whose name holds it)
-    --sanitized                         TRAINER is built with AddressSanitizer: it bounds its own memory, and what it finds
-                                        counts as a failure
+    --jobs N (2)   --seed N (1)   --only TEXT (files whose name contains it)
+    --sanitized                         TRAINER is built with AddressSanitizer: it limits its own memory, and its reports
+                                        count as failures
 
-The folder holds (paths below files/ name the file in all of them):
+The folder holds (NAME is the path below files/ in all of them):
     files/NAME.prototxt
     index.tsv                      columns local_file, kind (solver or a net's), parses_bvlc (yes or no), fork_only
-    reference_setup.tsv            columns file, phase (PHASE[+STAGE]), mode (plain, sub, upg), rc (0: Caffe takes it),
+    reference_setup.tsv            columns file, phase (PHASE[+STAGE]), mode (plain, sub, upg), rc (0: Caffe accepts it),
                                    first_fatal_or_error
     expected/NAME[@PHASE[+STAGE]].shapes.tsv    layer, type, top, dims      (no suffix: TEST)
     expected/NAME[@PHASE[+STAGE]].params.tsv    layer, blob index, dims
-    expected_sub/...               the same, and .inputs.tsv (layer, type, top, dims): nets with Input layers in place of
+    expected_sub/...               the same, and .inputs.tsv (layer, type, top, dims): nets with Input layers instead of
                                    their data layers
     upgraded/NAME.prototxt         the net as Caffe upgrades it
 
-Every disagreement is listed; the last lines are a table of counts, and "N passed, N failed". Needs protoc.
+The output lists every disagreement; it ends with a table of counts and "N passed, N failed". Needs protoc.
 """
 import argparse
 import collections
@@ -40,7 +40,7 @@ PROTO = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "pr
 Run = collections.namedtuple("Run", "code out err")
 
 
-# AddressSanitizer reserves addresses without end: it counts resident memory itself.
+# AddressSanitizer reserves huge address ranges, so it limits resident memory itself.
 SANITIZED = {"ASAN_OPTIONS": "detect_leaks=0:exitcode=99:allocator_may_return_null=1:hard_rss_limit_mb=%d" % (MEMORY >> 20),
              "UBSAN_OPTIONS": "halt_on_error=1:exitcode=99"}
 sanitized = False
@@ -53,7 +53,7 @@ def limited():
 
 
 def run(words, folder=None, data=None):
-    """Code is negative for a signal, "hang" for a command that does not end."""
+    """Runs a command. The code is negative for a signal, and "hang" if the command does not end."""
     environment = dict(os.environ, OMP_NUM_THREADS="1", LC_ALL="C", **(SANITIZED if sanitized else {}))
     try:
         done = subprocess.run(words, cwd=folder, input=data, capture_output=True, timeout=SECONDS, preexec_fn=limited,
@@ -74,13 +74,13 @@ def records(path):
 
 
 def encoded(path, message):
-    """The message as protoc encodes it: equal bytes for equal messages. None where it does not parse."""
+    """The message as protoc encodes it: equal bytes for equal messages. None if it does not parse."""
     with open(path, "rb") as file:
         result = run(["protoc", "-I", os.path.dirname(PROTO), "--encode=caffe." + message, PROTO], data=file.read())
     return result.out if result.code == 0 else None
 
 
-def told(result):
+def first_message(result):
     lines = [line for line in result.err.decode("utf-8", "replace").splitlines() if line.strip()]
     return lines[0][:240] if lines else ""
 
@@ -130,14 +130,14 @@ def compare_summary(result, shapes, params, inputs):
     return first_difference("top", tops, shapes) or first_difference("blob", blobs, params)
 
 
-# Each check gives (category, outcome, detail): outcome "agrees", "type not there yet", "takes more" or "DISAGREES".
+# Each check returns (category, outcome, detail): outcome "agrees", "type not supported", "accepts more" or "DISAGREES".
 
 def check_accepted(trainer, corpus, row):
     kind = "expected" if row["mode"] == "plain" else "expected_sub"
     name, phase = row["file"], row["phase"]
     shapes, params, inputs = (corpus.expectation(kind, name, phase, ending)
                               for ending in (".shapes.tsv", ".params.tsv", ".inputs.tsv"))
-    category = "summary of a net that Caffe takes" if row["mode"] == "plain" else "summary with shapes given"
+    category = "summary of a net that Caffe accepts" if row["mode"] == "plain" else "summary with shapes given"
     if shapes is None:
         return None
     result = run(summary_words(trainer, corpus.path(name), phase, [(r[2], r[3]) for r in inputs or []]))
@@ -146,20 +146,20 @@ def check_accepted(trainer, corpus, row):
         return category, "DISAGREES" if wrong else "agrees", wrong
     types = missing_types(result)
     if result.code == 2 and types:
-        return category, "type not there yet", ", ".join(types)
-    return category, "DISAGREES", "exit %s: %s" % (result.code, told(result))
+        return category, "type not supported", ", ".join(types)
+    return category, "DISAGREES", "exit %s: %s" % (result.code, first_message(result))
 
 
 def check_refused(trainer, corpus, row):
-    category = "summary of a net that Caffe refuses"
+    category = "summary of a net that Caffe rejects"
     result = run(summary_words(trainer, corpus.path(row["file"]), row["phase"]))
     if result.code in (2, 3):
         if not result.err.strip():
-            return category, "DISAGREES", "exit %s without a word" % result.code
+            return category, "DISAGREES", "exit %s without a message" % result.code
         return category, "agrees (exit %d)" % result.code, ""
     if result.code == 0:
-        return category, "takes more", "Caffe: " + row["first_fatal_or_error"][:160]
-    return category, "DISAGREES", "exit %s: %s" % (result.code, told(result))
+        return category, "accepts more", "Caffe: " + row["first_fatal_or_error"][:160]
+    return category, "DISAGREES", "exit %s: %s" % (result.code, first_message(result))
 
 
 def check_upgrade(trainer, corpus, name):
@@ -174,23 +174,23 @@ def check_upgrade(trainer, corpus, name):
         first, second = os.path.join(folder, "first"), os.path.join(folder, "second")
         result = run([trainer, "upgrade", corpus.path(name), first])
         if row["parses_bvlc"] != "yes" and result.code == 2:
-            return category, "agrees (refused)", ""
+            return category, "agrees (rejected)", ""
         if result.code != 0:
-            # What parses may still have no upgrade.
+            # A file that parses may still have no upgrade.
             refused = any(r["file"] == name and "upgrade_proto" in r["first_fatal_or_error"] for r in corpus.runs)
             if result.code == 2 and refused:
-                return category, "agrees (refused)", ""
-            return category, "DISAGREES", "exit %s: %s" % (result.code, told(result))
+                return category, "agrees (rejected)", ""
+            return category, "DISAGREES", "exit %s: %s" % (result.code, first_message(result))
         again = run([trainer, "upgrade", first, second, "--type=" + ("solver" if solver else "net")])
         with open(first, "rb") as a, open(second, "rb") as b:
             if again.code != 0 or b"already in latest" not in again.err or a.read() != b.read():
-                return category, "DISAGREES", "a second upgrade changes it: exit %s %s" % (again.code, told(again))
+                return category, "DISAGREES", "a second upgrade changes it: exit %s %s" % (again.code, first_message(again))
         mine = encoded(first, message)
         if mine is None:
-            return category, "DISAGREES", "protoc does not read what was written"
+            return category, "DISAGREES", "protoc cannot parse the output"
         if category == "upgrade against Caffe's" and mine != encoded(wanted, message):
-            return category, "DISAGREES", "another message than Caffe's"
-    return category, "agrees" if row["parses_bvlc"] == "yes" else "takes more", row["fork_only"][:160]
+            return category, "DISAGREES", "the message differs from Caffe's"
+    return category, "agrees" if row["parses_bvlc"] == "yes" else "accepts more", row["fork_only"][:160]
 
 
 def checks(trainer, corpus):
@@ -199,14 +199,14 @@ def checks(trainer, corpus):
         if row["mode"] in ("plain", "sub") and row["rc"] == "0":
             yield row["file"] + " " + row["phase"], check_accepted, row
         if row["mode"] == "plain" and row["rc"] != "0":
-            # Also those that lack no more than their data: without shapes they cannot be summed up.
+            # Includes nets that lack only their data: without shapes they have no summary.
             yield row["file"] + " " + row["phase"] + ("" if (row["file"], row["phase"]) not in taken else " (no data)"), \
                 check_refused, row
     for name in corpus.index:
         yield name, check_upgrade, name
 
 
-# Damage. Each takes the text's bytes and a source of random numbers.
+# Kinds of damage. Each function takes the bytes of the text and a source of random numbers.
 
 NUMBER = re.compile(rb"(?<=[:\s])-?\d+(\.\d+)?(e-?\d+)?\b")
 FIELD = re.compile(rb"[A-Za-z_]+(?=\s*[:{])")
@@ -283,9 +283,9 @@ def check_damaged(trainer, corpus, task):
             result = run(words, folder)
             codes.append(str(result.code))
             if result.code not in DOCUMENTED:
-                wrong.append("%s: exit %s: %s" % (words[1], result.code, told(result)))
+                wrong.append("%s: exit %s: %s" % (words[1], result.code, first_message(result)))
             elif result.code != 0 and not result.err.strip():
-                wrong.append("%s: exit %s without a word" % (words[1], result.code))
+                wrong.append("%s: exit %s without a message" % (words[1], result.code))
     if wrong:
         keep = os.path.join(tempfile.gettempdir(), "sweep_%s_%s" % (re.sub(r"\W", "_", name), re.sub(r"\W", "_", kind)))
         with open(keep, "wb") as file:
