@@ -275,7 +275,7 @@ check shapes_must_fit_exactly "$(cat log)" refused 3 '1 1 3 2 (6) in the file, 3
 
 # A sparse file: it needs no space on the disk.
 truncate -s 3G large.caffemodel
-check binary_nets_end_at_2_gib "$(cat log)" refused 3 'no binary net may have more than 2147483647 bytes' upgrade large.caffemodel never --type=weights
+check binary_nets_end_at_2_gib "$(cat log)" refused 3 'a binary net of Caffe has at most 2147483647 bytes' upgrade large.caffemodel never --type=weights
 check a_file_of_nothing_is_no_weights "$(cat log)" refused 3 'large.caffemodel is not a readable weight file' \
   extract_features large.caffemodel features.prototxt ip x.npy 1 npy
 

@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "captured_log.h"
 #include "formats/solver_state.h"
 #include "train/small_training.h"
 
@@ -98,9 +99,9 @@ INSTANTIATE_TEST_SUITE_P(
     [](const testing::TestParamInfo<Case>& info) { return info.param.name; });
 
 std::string train_and_listen(SmallTraining& training, const std::string& solver, const std::string& snapshot) {
-  testing::internal::CaptureStderr();
+  const CapturedLog log;
   training.train("again", solver, snapshot);
-  return testing::internal::GetCapturedStderr();
+  return log.text();
 }
 
 TEST(ResumeNotes, AChangedSolverIsListed) {

@@ -1,6 +1,7 @@
 // Devices that train together against one that makes all their passes itself.
 #include <gtest/gtest.h>
 
+#include "captured_log.h"
 #include "data/small_data.h"
 #include "device/test_gpu.h"
 #include "formats/temp_folder.h"
@@ -134,16 +135,16 @@ TEST_F(SeveralDevices, GoOnWithWhatEachCarries) {
   const std::string snapshot = folder_ / "w_iter_4.solverstate";
   EXPECT_EQ(train(2, 4, 1, 7, snapshot), whole);
   // Fewer and more can go on too.
-  testing::internal::CaptureStderr();
-  EXPECT_EQ(train(1, 4, 1, 7, snapshot).size(), whole.size());
-  std::string told = testing::internal::GetCapturedStderr();
-  EXPECT_NE(told.find("The state is from more devices than 1"), std::string::npos) << told;
+  {
+    const CapturedLog log;
+    EXPECT_EQ(train(1, 4, 1, 7, snapshot).size(), whole.size());
+    EXPECT_NE(log.text().find("The state is from more devices than 1"), std::string::npos) << log.text();
+  }
   if (!has_devices(3)) return;
-  testing::internal::CaptureStderr();
+  const CapturedLog log;
   EXPECT_EQ(train(3, 4, 1, 7, snapshot).size(), whole.size());
-  told = testing::internal::GetCapturedStderr();
-  EXPECT_NE(told.find("start with zeros on device 3 of 3"), std::string::npos) << told;
-  EXPECT_EQ(told.find("on device 2 of 3"), std::string::npos) << told;
+  EXPECT_NE(log.text().find("start with zeros on device 3 of 3"), std::string::npos) << log.text();
+  EXPECT_EQ(log.text().find("on device 2 of 3"), std::string::npos) << log.text();
 }
 
 TEST_F(SeveralDevices, ABatchThatCannotBeSplitIsNamed) {

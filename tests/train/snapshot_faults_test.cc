@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "base/error.h"
+#include "captured_log.h"
 #include "formats/temp_folder.h"
 #include "test_environment.h"
 #include "train/configure_training.h"
@@ -74,9 +75,9 @@ layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "other_label" 
   // All that a training with these fields writes to the log.
   std::string log_of(
       const std::string& fields, const std::function<void(int)>& every = [](int) {}) {
-    testing::internal::CaptureStderr();
+    const CapturedLog log;
     train(fields, "", every);
-    return testing::internal::GetCapturedStderr();
+    return log.text();
   }
 
   bool exists(int iteration) const {
