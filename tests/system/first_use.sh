@@ -123,9 +123,9 @@ says labels_that_count_from_1 3 'Labels count from 0: where they count from 1, s
 
 says memory_below_the_parameters 5 '--memory=100 bytes: parameters, gradients and history take .*: no batch_size makes them smaller' \
   "$trainer" summary --model=trained.prototxt --memory=100
-says help_of_long_names 0 '^  ConvolutionDepthwise  ' "$trainer" help layers
-says help_of_refused_fields 0 '^hdf5_data_param \{' "$trainer" help layer HDF5Data
-check refused_fields_are_left_out "$(cat log)" test "$(grep -cE '^(transform_param|data_param) ' log)" = 0
-says help_of_transforms 0 '^transform_param \{' "$trainer" help layer WindowData
+says help_of_long_names 0 '^ConvolutionDepthwise  ' "$trainer" help layers
+says help_of_refused_fields 0 '^hdf5_data_param$' "$trainer" help layer HDF5Data
+check refused_fields_are_left_out "$(cat log)" test "$(grep -cE '^(transform_param|data_param)$' log)" = 0
+says help_of_transforms 0 '^transform_param$' "$trainer" help layer WindowData
 
 finish
