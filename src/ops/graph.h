@@ -12,17 +12,16 @@
 //   kConvolutionWeightGradient    x [N,C,S...], g [N,O,T...] -> [O,C/group,K...]
 //   kMatmul                       a [M,K], b [K,N], bias [N] (optional) -> [M,N]; attributes say if a or b is stored
 //                                 transposed. a [B,M,K], b [B,K,N] -> [B,M,N]: B products, without bias
-//   kMaxPool                      x [N,C,S...] -> y [N,C,T...], winner [N,C,T...] u8 or s32: the row-major offset in
-//   the
-//                                 window of its first maximum; kNoWinnerU8 or kNoWinnerS32 if there is none
+//   kMaxPool                      x [N,C,S...] -> y [N,C,T...], winner [N,C,T...] u8 or s32: the row-major offset of
+//                                 the first maximum in its window; kNoWinnerU8 or kNoWinnerS32 if there is none
 //   kMaxPoolGradient              g [N,C,T...], winner -> [N,C,S...]
 //   kSumPool                      x [N,C,S...] -> [N,C,T...]: sums over each window, clipped to the input
 //   kSumPoolGradient              g [N,C,T...] -> [N,C,S...]: the transpose
 //   kLrn                          x [N,C,S...] -> y = x * (k + alpha/n * sum of x^2 over n channels)^-beta
 //   kLrnGradient                  x, g -> gradient of x
-//   kRecurrence                   p [T,N,G*H], w [G*H,H], cont [T,N], h_0 [N,H] -> h [T,N,H]; kLstm also takes c_0
-//   [N,H]
-//                                 and returns c [T,N,H] and gates [T,N,4H]. With s_t = p_t + cont_t * h_{t-1} * w^T:
+//   kRecurrence                   p [T,N,G*H], w [G*H,H], cont [T,N], h_0 [N,H] -> h [T,N,H]; kLstm also takes
+//                                 c_0 [N,H] and returns c [T,N,H] and gates [T,N,4H].
+//                                 With s_t = p_t + cont_t * h_{t-1} * w^T:
 //                                   kTanh (G = 1): h_t = tanh(s_t)
 //                                   kLstm (G = 4): i, o = sigmoid(s), f = cont * sigmoid(s), g = tanh(s) of the four
 //                                   blocks of s_t; c_t = f * c_{t-1} + i * g; h_t = o * tanh(c_t)
