@@ -1,7 +1,6 @@
 // ROIPooling: the maxima of pooled_h x pooled_w bins of each region.
 //   bottoms  x (N, C, H, W), regions (R, 5): item, x1, y1, x2, y2. The corners, multiplied by spatial_scale and
-//   rounded,
-//            are pixels of x; both belong to the region, which has at least one row and one column
+//            rounded, are pixels of x; both belong to the region, which has at least one row and one column
 //   top      (R, C, pooled_h, pooled_w); 0 for an empty bin
 // Bin i of n covers [floor(i * size / n), ceil((i + 1) * size / n)) of the region, clipped to the image. The first of
 // equal maxima takes the gradient; the regions take none.
