@@ -20,8 +20,8 @@ void lower(LayerContext& context) {
         i, context.source(i, given_shape(context, param.shape(param.shape_size() == 1 ? 0 : i), "input_param.shape")));
 }
 
-REGISTER_LAYER(input, .type = "Input", .summary = "blobs that are filled from outside", .min_bottoms = 0,
-               .max_bottoms = 0, .min_tops = 1, .max_tops = kAnyNumber, .lower = lower, .example = R"(
+REGISTER_LAYER(input, .type = "Input", .summary = "blobs that the caller fills", .min_bottoms = 0, .max_bottoms = 0,
+               .min_tops = 1, .max_tops = kAnyNumber, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 4 } } }
 )");
 

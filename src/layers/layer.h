@@ -96,12 +96,12 @@ class LayerContext {
   // The key of this layer's random draws for a purpose ("mask").
   virtual uint64_t random_key(const std::string& purpose) const = 0;
 
-  // Tops of a data source: the shapes its data set gives (one a top). Gives the layer up if they are unknown, for
-  // opening has then reported why.
+  // The shapes of the tops of a data source, from its data set. If the data set could not be opened, which has been
+  // reported, stops lowering the layer.
   virtual std::vector<Shape> source_shapes() = 0;
-  // The shapes that the caller of the net gives for the tops of an Input layer; none if the layer's own shapes hold.
+  // The shapes that the caller of the net sets for the tops of an Input layer; empty if the layer's own shapes apply.
   virtual std::vector<Shape> given_shapes() = 0;
-  // A value that is filled from outside before each pass.
+  // A value that the caller fills before each pass.
   virtual Value source(int top, const Shape& shape) = 0;
 
   // An extent of a top that depends on the data: `count`, a rank-0 value computed from `deciding`, is the extent, at
