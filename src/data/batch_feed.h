@@ -1,4 +1,4 @@
-// What a kind of data layer gives to the pipeline: shapes of batches, and rows filled by workers.
+// The interface between a kind of data layer and the pipeline: shapes of batches, and rows that workers fill.
 //
 // Each data source (data_source.h) opens a BatchFeed; those of pictures share PictureFeed, over a RecordSource each.
 #pragma once
@@ -35,20 +35,18 @@ struct RowRange {
   uint64_t offset(int64_t i) const { return first_offset + static_cast<uint64_t>(i) * stride; }
 };
 
-// Bad records that were left out of one batch: the row that another record took, and what was wrong.
+// Bad records skipped in one batch: the row that another record filled, and the reason.
 using SkippedRecords = std::vector<std::pair<int64_t, std::string>>;
 
 // One worker thread's share of a feed: the rows it has claimed and its own scratch memory.
 class FeedWorker {
  public:
   virtual ~FeedWorker() = default;
-  // Takes hold of the records of `range`. Ranges are claimed in the order of the stream, by one worker at a
-  // time.
+  // Claims the records of `range`. One worker at a time claims ranges, in the order of the stream.
   virtual void claim(const RowRange& range) = 0;
-  // Writes row range.first_row + i of every top. Where the feed is parallel(), workers do this at the same
-  // time.
+  // Writes row range.first_row + i of every top. If the feed is parallel(), several workers call this at the same time.
   virtual void fill(int64_t i, const BatchBuffer& batch, SkippedRecords& skipped) = 0;
-  // Where claimed row i comes from, for messages: `record 7 (key "00000007") of /data/train_lmdb`.
+  // The origin of claimed row i, for messages: `record 7 (key "00000007") of /data/train_lmdb`.
   virtual std::string describe(int64_t i) const = 0;
 };
 
@@ -58,15 +56,15 @@ class BatchFeed {
   virtual size_t tops() const = 0;
   virtual int64_t batch_size() const = 0;
   virtual int64_t records_per_epoch() const = 0;
-  // Distinguishes data sets, in later runs too: the number of records, the first and the last one. One line.
+  // Identifies the data set across runs: the number of records, the first and the last record. One line.
   virtual std::string content() = 0;
-  // False: one worker only.
+  // False: only one worker.
   virtual bool parallel() const = 0;
-  // Paths of the HDF5 files that batches are read from: HDF5Output must not replace them.
+  // Paths of the HDF5 files that batches are read from. HDF5Output must not replace them.
   virtual std::vector<std::string> files() const { return {}; }
-  // Bytes that the feed itself keeps beside the batches.
+  // Bytes that the feed itself uses, without the batches.
   virtual int64_t memory_bytes() const = 0;
-  // Shapes of the batch that starts at `offset`, batch size first. Never at the same time as a claim().
+  // Shapes of the batch that starts at `offset`, batch size first. Never called during a claim().
   virtual void shape_batch(uint64_t offset, std::vector<TensorDesc>& layout) = 0;
   virtual std::unique_ptr<FeedWorker> make_worker() = 0;
 };

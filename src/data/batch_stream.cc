@@ -1,4 +1,4 @@
-// How data sources are opened, and how many threads they get.
+// Opens data sources and sets their number of threads.
 #include "data/batch_stream.h"
 
 #include <algorithm>
@@ -17,7 +17,7 @@ namespace {
 
 constexpr int kMostAutomaticWorkers = 8;
 
-// One core in four: the rest is the net's.
+// One core in four; the net uses the rest.
 int automatic_workers() { return std::clamp(granted_cores().usable / 4, 1, kMostAutomaticWorkers); }
 
 PipelineOptions pipeline_options(const caffe::LayerParameter& layer, const DataSource& source,

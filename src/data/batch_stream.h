@@ -1,12 +1,12 @@
-// The batches of one data layer, in order, made ahead by worker threads: the public face of this room.
+// The batches of one data layer, in order, prefetched by worker threads. This is the public interface of this room.
 //
-// Order and content depend on the layer, the data, the seed and the cursor only, never on the number of
-// workers or on timing. Records are numbered by a running offset that counts on across epochs; with `world` >
-// 1 in phase TRAIN a record with offset r belongs to rank r mod world.
+// Order and content depend only on the layer, the data, the seed and the cursor, never on the number of workers or on
+// timing. Records are numbered by a running offset that continues across epochs. With `world` > 1 in phase TRAIN, the
+// record with offset r belongs to rank r mod world.
 //
-// A stream is used by one thread. next_batch_descs(), start(), seek() and next() throw data_error for wrong data; the
-// message begins with the layer. Batches before a wrong record are still handed out; next() then throws, and throws the
-// same again when called again.
+// One thread uses a stream. next_batch_descs(), start(), seek() and next() throw data_error for wrong data; the message
+// begins with the layer. Batches before a wrong record are still returned; then next() throws, and every later call
+// throws the same error.
 #pragma once
 
 #include <cstdint>
@@ -22,14 +22,14 @@
 
 namespace trainer {
 
-// Where a stream stands: what a snapshot keeps. The same on every rank.
+// The position of a stream, which a snapshot stores. It is the same on every rank.
 struct Cursor {
-  uint64_t records = 0;  // running offset of the first record not yet handed out
-  uint64_t epoch = 0;    // records / records_per_epoch; kept for people and reports, seek() ignores it
+  uint64_t records = 0;  // running offset of the first record not yet returned
+  uint64_t epoch = 0;    // records / records_per_epoch; for people and reports, seek() ignores it
   std::string content;   // BatchFeed::content() of the data set, for a resumed run to compare; seek() ignores it
 };
 
-// What a consumer demands of a label: a whole number in [0, classes), or exactly `ignore`.
+// The labels that a layer accepts: whole numbers in [0, classes), or exactly `ignore`.
 struct LabelLimit {
   int64_t classes = 0;
   std::optional<int> ignore;
@@ -40,12 +40,12 @@ struct StreamOptions {
   caffe::Phase phase = caffe::TRAIN;
   uint64_t seed = 0;
   std::string net_name;
-  // Worker threads where the layer does not name a number (`workers` of its message); 0: by the cores this
-  // process may use, at least 1. HDF5 is always read by one.
+  // Number of worker threads if the layer does not set it (`workers` of its message). 0: derived from the cores that
+  // this process may use, at least 1. HDF5 always has one worker.
   int workers = 0;
   int rank = 0;
   int world = 1;
-  std::vector<MemoryFormat> orders;           // wanted physical order of each top; row-major where missing
+  std::vector<MemoryFormat> orders;           // wanted memory format of each top; row-major if missing
   HostMemory* memory = &HostMemory::plain();  // of the batches; outlives the stream
   // Lines for the log (a long scan, a skipped record); always called from the thread that uses the stream.
   std::function<void(const std::string&)> log;
@@ -58,51 +58,51 @@ class Positions;
 class BatchStream {
  public:
   // Checks a layer of a registered data source, opens its data set and checks all that can be checked without reading
-  // it whole. Adds problems to `diagnostics`; nullptr if there is an error.
+  // all of it. Adds problems to `diagnostics`; returns nullptr if there is an error.
   static std::unique_ptr<BatchStream> open(const caffe::LayerParameter& layer, const StreamOptions& options,
                                            const Positions& positions, Diagnostics* diagnostics);
-  // Checks such a layer, whose shapes are given, without its data set.
+  // Checks a layer whose shapes are given, without its data set.
   static void check(const caffe::LayerParameter& layer, const Positions& positions, Diagnostics* diagnostics);
   ~BatchStream();
   BatchStream(const BatchStream&) = delete;
   BatchStream& operator=(const BatchStream&) = delete;
 
-  // Shape (batch size first), f32 and order of each top of the batch that next() will give. Constant from
-  // batch to batch except for pictures of varying size without crop. Waits for that batch to be begun. The
-  // reference is good until the next call of next_batch_descs(), next() or seek().
+  // Shape (batch size first), f32 and memory format of each top of the next batch. Constant across batches, except for
+  // pictures of varying size without crop. Waits until a worker begins that batch. The reference is valid until the
+  // next call of next_batch_descs(), next() or seek().
   const std::vector<TensorDesc>& next_batch_descs();
 
-  // Before start(). A rank below 3 stays row-major whatever is asked.
+  // Call before start(). A rank below 3 is always row-major.
   void set_orders(const std::vector<MemoryFormat>& orders);
-  // Before start(). May be called several times for one top: each limit is demanded.
+  // Call before start(). Several calls for one top add limits: a label must satisfy each.
   void set_label_limit(int top, const LabelLimit& limit);
 
-  // Workers begin. Buffers are allocated here, for (prefetch + 1) batches.
+  // Starts the workers. Allocates buffers for (prefetch + 1) batches.
   void start();
   bool started() const;
-  // Blocks until the next batch is complete. Throws where it cannot be made; the cursor stays before it.
+  // Blocks until the next batch is complete. Throws if it cannot be made; the cursor then stays before it.
   void await_next();
-  // Buffers of the next batch, one per top, 64-byte aligned, row-major or channels-last as next_batch_descs() says;
-  // theirs until the following call of await_next(), next() or seek(). Blocks as await_next() does.
+  // Buffers of the next batch, one per top, 64-byte aligned, row-major or channels-last as in next_batch_descs(). They
+  // are valid until the next call of await_next(), next() or seek(). Blocks as await_next() does.
   const std::vector<void*>& next();
 
   // Total time that await_next(), next() and next_batch_descs() have blocked.
   double waited_seconds() const;
   Cursor cursor() const;
-  // Goes on from `cursor`, workers included where they run: the batches that follow are bit for bit those of
-  // a stream that was never stopped.
+  // Continues from `cursor`, with running workers if there are any. The following batches are bit for bit those of an
+  // uninterrupted stream.
   void seek(const Cursor& cursor);
 
   int64_t batch_size() const;
   int64_t records_per_epoch() const;
-  int64_t skipped_records() const;  // bad records left out of the batches handed out so far
+  int64_t skipped_records() const;  // bad records skipped in the batches returned so far
   int workers() const;
-  int64_t buffer_bytes() const;            // what start() takes for batches of the present layout
-  std::vector<std::string> files() const;  // of BatchFeed
+  int64_t buffer_bytes() const;            // bytes that start() allocates for batches of the current layout
+  std::vector<std::string> files() const;  // as BatchFeed::files()
 
  private:
   BatchStream(std::unique_ptr<Pipeline> pipeline, std::string layer, std::string content);
-  // Runs `action`; an Error that it throws then names the layer.
+  // Runs `action`; adds the layer's name to an Error that it throws.
   template <typename Action>
   decltype(auto) named(const Action& action) const;
 

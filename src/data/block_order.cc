@@ -1,4 +1,4 @@
-// Groups of blocks, epoch by epoch.
+// Groups of blocks for each epoch.
 #include "data/block_order.h"
 
 #include <algorithm>
@@ -12,7 +12,7 @@ namespace trainer {
 
 namespace {
 
-// Tells the draws of rows from the draws of blocks, which share a key.
+// Separates the draws of rows from the draws of blocks, which share a key.
 constexpr uint64_t kRowDraws = uint64_t{1} << 63;
 
 }  // namespace
@@ -65,7 +65,7 @@ void BlockOrder::find(uint64_t number, uint64_t position, Group& group) {
   group.blocks.assign(begin, end);
   group.order.clear();
   if (shuffle_) {
-    // Groups of one epoch begin at different rows, which tells their draws apart.
+    // Groups of one epoch begin at different rows, which separates their draws.
     draw_permutation(key_ ^ kRowDraws ^ group.first, number, static_cast<uint32_t>(group.rows), group.order);
   }
 }

@@ -1,9 +1,9 @@
-// The order in which rows are visited that are cheap to read in runs and dear to read one by one.
+// The order in which to visit rows that are cheap to read in runs and expensive to read one by one.
 //
-// Rows lie in blocks (runs of neighbouring rows). In order, each block is a group of its own. Shuffled, every
-// epoch draws an order of the blocks, takes as many together as the memory allows (a group), and draws an
-// order of the rows of each group: every row comes once an epoch, and rows far apart meet in a group. Where
-// all blocks fit one group this is a uniformly drawn permutation of all rows.
+// Rows form blocks (runs of neighbouring rows). Without shuffling, each block is a group. With shuffling, each epoch
+// draws an order of the blocks, joins as many blocks as fit the memory into a group, and draws an order of the rows of
+// each group. Every row occurs once an epoch, and rows that are far apart in the file meet in a group. If all blocks
+// fit one group, the order is a uniform random permutation of all rows.
 #pragma once
 
 #include <array>
@@ -19,7 +19,7 @@ struct Block {
   int64_t first_row = 0;  // in the file
 };
 
-// Some blocks that are in memory together.
+// Blocks that are in memory together.
 struct Group {
   uint64_t epoch = 0;
   uint64_t first = 0;            // position in the epoch of its first row
@@ -38,18 +38,18 @@ struct Group {
 
 class BlockOrder {
  public:
-  // `group_rows`: the most rows in a group (at least one block is taken).
+  // `group_rows`: the maximum number of rows in a group (a group has at least one block).
   BlockOrder(std::vector<Block> blocks, uint64_t group_rows, bool shuffle, uint64_t key);
 
   uint64_t rows() const { return rows_; }
   const std::vector<Block>& blocks() const { return blocks_; }
-  // All rows are one group: its blocks are the same in every epoch.
+  // All rows form one group, which has the same blocks in every epoch.
   bool one_group() const { return shuffle_ && rows_ <= group_rows_; }
-  // Sets `group` to the one that holds `position` of `epoch`.
+  // Sets `group` to the group that holds `position` of `epoch`.
   void find(uint64_t epoch, uint64_t position, Group& group);
 
  private:
-  // One epoch's block order and where in it groups begin.
+  // The block order of one epoch and the start of each group in it.
   struct Epoch {
     bool drawn = false;
     uint64_t number = 0;
@@ -64,7 +64,7 @@ class BlockOrder {
   bool shuffle_;
   uint64_t key_;
   uint64_t rows_ = 0;
-  std::array<Epoch, 2> epochs_;  // the epoch in hand and the one that comes
+  std::array<Epoch, 2> epochs_;  // the current epoch and the next one
 };
 
 }  // namespace trainer

@@ -1,4 +1,4 @@
-// The registry of data sources, and their layer types.
+// The registry of data sources and of their layer types.
 #include "data/data_source.h"
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// A data source is one file of data/sources: a layer type whose tops are the batches of a data set. It names the fields
-// that all sources have, checks its layer, and opens its data set.
+// A data source is one file of data/sources: a layer type whose tops are the batches of a data set. The file names the
+// fields that all sources have, checks its layer and opens its data set.
 //
 // To add a source: a file in data/sources that ends in REGISTER_SOURCE, and its message in proto/trainer.proto.
 #pragma once
@@ -17,22 +17,22 @@ struct DataSource {
   const char* summary;  // one line for `help`
   int min_tops, max_tops;
   // Paths of fields within the layer.
-  const char* source;      // names the data set: errors of opening it are reported there
+  const char* source;      // names the data set; errors of opening it are reported at this field
   const char* batch_size;  // divided by --scale_batch
   const char* workers = "data_param.workers";
   const char* prefetch = "data_param.prefetch";
-  // Reports what is wrong with the layer's text; reads no file.
+  // Reports errors in the layer's text; reads no file.
   void (*check)(SourceContext&);
-  // Opens the data set of a layer that `check` found no error in. What it reports or throws are errors; the result may
-  // then be nullptr.
+  // Opens the data set of a layer in which `check` found no error. It reports or throws errors; the result may then be
+  // nullptr.
   std::unique_ptr<BatchFeed> (*open)(SourceContext&);
   const char* example;  // prototxt text of one layer, for `help`
 };
 
-// nullptr for a type that is no data source.
+// nullptr for a type that is not a data source.
 const DataSource* find_data_source(const std::string& layer_type);
 
-// Registers the layer type, too.
+// Also registers the layer type.
 struct SourceRegistration {
   explicit SourceRegistration(const DataSource& source);
 };

@@ -1,4 +1,4 @@
-// Labels are whole numbers: no loss has a rule for what lies between two classes.
+// Labels are whole numbers: no loss defines a value between two classes.
 #include "data/label_check.h"
 
 #include <cmath>

@@ -1,4 +1,4 @@
-// Labels against what the layers that read them demand, checked while a batch is built.
+// Checks labels against the limits of the layers that read them, while a batch is built.
 #pragma once
 
 #include <string>
@@ -13,8 +13,8 @@ class LabelCheck {
  public:
   void add(size_t top, const LabelLimit& limit) { limits_.push_back({top, limit}); }
   bool empty() const { return limits_.empty(); }
-  // Checks every value of row `row` of the limited tops. Throws data_error; `worker`.describe(i) names the
-  // record.
+  // Checks every value of row `row` of the limited tops. Throws data_error that names the record by
+  // `worker`.describe(i).
   void check(const BatchBuffer& batch, int64_t row, const FeedWorker& worker, int64_t i) const;
 
  private:

@@ -1,4 +1,4 @@
-// Paths have two names: a message of the layer and a field of it.
+// A path has two names: a message of the layer and a field of it.
 #include "data/layer_fields.h"
 
 #include "base/error.h"

@@ -1,4 +1,4 @@
-// The ring, the workers and the hand-over.
+// The ring, the workers and the handover of batches.
 #include "data/pipeline.h"
 
 #if defined(__SSE2__)
@@ -38,7 +38,7 @@ Pipeline::Pipeline(std::unique_ptr<BatchFeed> feed, PipelineOptions options)
   options_.workers = std::max(1, options_.workers);
   options_.prefetch = std::max(1, options_.prefetch);
   options_.orders.resize(feed_->tops(), MemoryFormat::kRowMajor);
-  // Several claims a batch keep all workers at the batch that is wanted first.
+  // Several claims per batch keep all workers on the batch that is needed first.
   const int64_t batch = feed_->batch_size();
   rows_per_claim_ = options_.workers == 1 ? batch : std::max<int64_t>(1, batch / (2 * options_.workers));
   next_layout_.resize(feed_->tops());
@@ -111,7 +111,7 @@ void Pipeline::start() {
   }
 }
 
-// A range of the batch in hand, or of the next one once a slot is free. False: the worker is to end.
+// Claims a range of the current batch, or of the next one once a slot is free. Returns false if the worker should end.
 bool Pipeline::claim(FeedWorker& worker, RowRange& range, Slot*& target) {
   std::lock_guard<std::mutex> claiming(claim_mutex_);
   const int64_t batch_size = feed_->batch_size();

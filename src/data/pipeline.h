@@ -1,8 +1,8 @@
-// Worker threads that fill a ring of batch buffers, and the queue that hands the batches over in order.
+// Worker threads that fill a ring of batch buffers, and the queue that returns the batches in order.
 //
-// Batch b lives in slot b % slots. Workers claim rows of the batches in order under claim_mutex_, fill them
-// outside every lock, and say so under state_mutex_. The first error by batch and row wins: batches before it
-// are handed over, then it is thrown. All waiting is on condition variables.
+// Batch b uses slot b % slots. Workers claim rows of the batches in order under claim_mutex_, fill them outside every
+// lock, and report completion under state_mutex_. The first error by batch and row wins: the batches before it are
+// returned, then it is thrown. All waiting uses condition variables.
 #pragma once
 
 #include <condition_variable>
@@ -22,7 +22,7 @@ namespace trainer {
 
 struct PipelineOptions {
   int workers = 1;
-  int prefetch = 4;  // batches made ahead
+  int prefetch = 4;  // batches prefetched
   int rank = 0;
   int world = 1;
   std::vector<MemoryFormat> orders;
@@ -45,10 +45,10 @@ class Pipeline {
 
   const std::vector<TensorDesc>& next_batch_descs();
   void start();
-  // Gives the batch of the last next() back and waits for the one to come.
+  // Returns the batch of the last next() and waits for the following one.
   void await_next();
   const std::vector<void*>& next();
-  // Records consumed: where the next batch begins.
+  // Records consumed: the start of the next batch.
   uint64_t position() const;
   void seek(uint64_t position);
 
@@ -57,7 +57,7 @@ class Pipeline {
   int64_t buffer_bytes();
 
  private:
-  // Memory for one top that grows when a larger batch comes.
+  // Memory for one top; it grows for a larger batch.
   struct Memory {
     void* data = nullptr;
     int64_t capacity = 0;
@@ -83,7 +83,7 @@ class Pipeline {
   void fill(FeedWorker& worker, const RowRange& range, Slot& target);
   void fail(Slot& target, int64_t row, std::exception_ptr error);
   void reserve(Slot& target);
-  // Waits until `batch` is begun, or complete.
+  // Waits until `batch` has begun, or is complete.
   void wait_for(uint64_t batch, bool complete, std::unique_lock<std::mutex>& lock);
   void report_skipped(Slot& target);
   void stop();
@@ -92,7 +92,7 @@ class Pipeline {
   PipelineOptions options_;
   LabelCheck labels_;
   int64_t rows_per_claim_ = 1;
-  uint64_t base_ = 0;  // position where batch 0 begins
+  uint64_t base_ = 0;  // position at which batch 0 begins
   std::vector<std::thread> threads_;
   std::vector<std::unique_ptr<FeedWorker>> feed_workers_;
   std::vector<Slot> slots_;
@@ -105,10 +105,10 @@ class Pipeline {
   std::condition_variable work_wanted_;    // a slot is free, or stop
   std::condition_variable batch_changed_;  // a batch is begun or complete
   uint64_t begun_ = 0;                     // batches whose rows are being claimed or have been
-  uint64_t handed_ = 0;                    // batches given out
-  uint64_t released_ = 0;                  // batches given back
+  uint64_t handed_ = 0;                    // batches handed out
+  uint64_t released_ = 0;                  // batches returned
   bool stopping_ = false;
-  bool failed_ = false;  // nothing more is to be claimed
+  bool failed_ = false;  // no more rows may be claimed
 
   double waited_ = 0.0;
   int64_t skipped_records_ = 0;

@@ -1,4 +1,4 @@
-// Epoch orders.
+// Computes the order of epochs.
 #include "data/sampler.h"
 
 #include <limits>

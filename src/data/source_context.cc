@@ -1,4 +1,4 @@
-// Problems of a data layer, with its subject and position.
+// Reports problems of a data layer, with its name and position.
 #include "data/source_context.h"
 
 #include "base/philox.h"

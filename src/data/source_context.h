@@ -1,5 +1,4 @@
-// The layer of a data source, with the options of its stream. Problems of the layer and of its data set are reported
-// here.
+// The layer of a data source, with the options of its stream. It reports the problems of the layer and of its data set.
 #pragma once
 
 #include <functional>
@@ -14,7 +13,7 @@ namespace trainer {
 
 class SourceContext {
  public:
-  // `shapes_given`: the data set is not opened, and fields that only opening reads may be missing.
+  // `shapes_given`: the data set is not opened, and fields that are only needed to open it may be missing.
   SourceContext(const caffe::LayerParameter& layer, const StreamOptions& options, const Positions& positions,
                 Diagnostics* diagnostics, bool shapes_given);
 
@@ -31,11 +30,11 @@ class SourceContext {
   void error_in(const google::protobuf::Message& within, const std::string& field, const std::string& message,
                 const std::string& remedy);
 
-  // An error if a field that opening reads is missing, empty or 0.
+  // Reports an error if a field needed to open the data set is missing, empty or 0.
   void require(const std::string& field, const std::string& remedy);
-  // Runs `action`. An Error about the net or its data that it throws is reported at the field.
+  // Runs `action`. Reports an Error about the net or its data that it throws at the field.
   void attempt(const std::string& field, const std::function<void()>& action);
-  // Whether an error was reported.
+  // True if an error was reported.
   bool failed() const { return failed_; }
 
  private:

@@ -1,4 +1,4 @@
-// Streams of batches, in the shapes and orders that programs read.
+// Starts the streams of batches in the shapes and memory formats that programs read.
 #include "session/data_layers.h"
 
 #include <algorithm>
@@ -13,7 +13,7 @@
 namespace trainer {
 namespace {
 
-constexpr int kMostWorkers = 16;  // of a stream, where all cores are free for data
+constexpr int kMostWorkers = 16;  // of a stream, if all cores are free for data
 
 }  // namespace
 
@@ -96,7 +96,7 @@ void DataLayers::check_given(Diagnostics* diagnostics) const {
   }
 }
 
-// A layer that writes a file replaces what is there.
+// A layer that writes a file replaces an existing one.
 void DataLayers::check_written_files(Diagnostics* diagnostics) const {
   for (const caffe::LayerParameter& writer : net_.net.layer()) {
     const std::string& path = writer.hdf5_output_param().file_name();
@@ -185,7 +185,7 @@ void DataLayers::start(const Program& program, const LoweredNet& net) {
 }
 
 void DataLayers::take() {
-  // No stream goes on where another one fails: their cursors stay at items that belong together.
+  // No stream continues if another one fails: the cursors stay at items that belong together.
   for (Stream& stream : streams_) {
     if (stream.uploads) stream.uploads->wait();
     stream.stream->await_next();

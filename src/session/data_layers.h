@@ -1,4 +1,4 @@
-// The data layers of a net in one phase: their streams, and the batch of all of them that a pass works on.
+// The data layers of a net in one phase: their streams, and the current batch of all of them.
 #pragma once
 
 #include <map>
@@ -14,10 +14,10 @@
 
 namespace trainer {
 
-// Shapes of tops of data layers by the tops' names, for a net that is looked at without its data sets.
+// Shapes of tops of data layers by the tops' names, for a net that is inspected without its data sets.
 using GivenShapes = std::map<std::string, Shape>;
 
-// A net, filtered for its state, and what it runs on. All that is referred to outlives what is made from it.
+// A net, filtered for its state, and its device. Everything it refers to must outlive the objects made from it.
 struct NetInPhase {
   const caffe::NetParameter& net;
   const Positions& positions;
@@ -28,55 +28,55 @@ struct NetInPhase {
 
 class DataLayers {
  public:
-  // Opens the data sets. A layer whose tops are all in `given` has these shapes, and its data set is not opened: it
+  // Opens the data sets. A layer whose tops are all in `given` has these shapes; its data set is not opened, and it
   // gives no batches. Adds problems to `problems`; a layer with an error has no stream.
   DataLayers(const NetInPhase& net, GivenShapes given, Diagnostics* problems);
 
-  // Shapes of the tops of all streams, for the batch that comes next and for the one taken last.
+  // Shapes of the tops of all streams, for the next batch and for the current one.
   std::vector<Shape> next_shapes() const;
   const std::vector<Shape>& shapes() const { return shapes_; }
   bool next_has(const std::vector<Shape>& shapes) const;
-  // Of the tops of `layer` where those of all streams are `shapes`; none for a layer that has neither a stream nor
-  // given shapes.
+  // The shapes of the tops of `layer`, given the `shapes` of all streams; empty for a layer without a stream and
+  // without given shapes.
   std::vector<Shape> shapes_of(const caffe::LayerParameter& layer, const std::vector<Shape>& shapes) const;
 
-  // Whether a stream gives this source of a graph.
+  // True if a stream supplies this source of a graph.
   bool gives(const SourceInfo& source) const { return find(source) != nullptr; }
-  // Batches of streams that run already lie as they do: gives the graph's sources their orders.
+  // Sets the memory formats of the graph's sources to those of the running streams.
   void settle_orders(Graph& graph) const;
-  // Whether the streams that run make batches in the orders that the program reads.
+  // True if the running streams make batches in the memory formats that the program reads.
   bool fit(const Program& program) const;
-  // Workers begin, unless they run: in the orders that the program reads, checking the labels of `net`.
+  // Starts the workers, unless they run, in the memory formats that the program reads; they check the labels of `net`.
   void start(const Program& program, const LoweredNet& net);
 
   // Takes the next batch of every stream.
   void take();
-  // Lets the program read the batch that was taken.
+  // Binds the current batch to the program.
   void hand_to(Program& program) const;
-  // Where that batch holds a NaN or infinity: "item 3 of top "data" of layer "data" (HDF5Data)"; "" where it holds
+  // The position of a NaN or infinity in that batch: "item 3 of top "data" of layer "data" (HDF5Data)"; "" if there is
   // none.
   std::string find_bad_value() const;
 
-  int64_t batch_size() const;  // the largest; 0 where there is no stream
+  int64_t batch_size() const;  // the largest one; 0 without streams
   int64_t records_per_epoch() const;
   double waited_seconds() const;
-  // What batches take where the device finds them: on the host those made ahead, else the two places of each.
+  // Bytes of batches in the memory that the device reads: on the host those prefetched, else the two buffers of each.
   int64_t batch_bytes() const;
-  // By the layers' names.
+  // By layer name.
   std::map<std::string, Cursor> cursors() const;
-  // Layers that are not named stay as they are.
+  // Other layers do not change.
   void seek(const std::map<std::string, Cursor>& cursors);
 
  private:
   struct Stream {
     int layer;  // index in the net
     std::unique_ptr<BatchStream> stream;
-    std::unique_ptr<Uploads> uploads;    // where the device does not read the host's memory
+    std::unique_ptr<Uploads> uploads;    // if the device does not read the host's memory
     std::vector<Uploads::Buffer> batch;  // a buffer for each top
   };
 
   bool is_given(const caffe::LayerParameter& layer) const;
-  // Of all the layer's tops; none where one is not given.
+  // The shapes of all tops of the layer; empty if one is not given.
   std::vector<Shape> given_shapes(const caffe::LayerParameter& layer) const;
   void check_given(Diagnostics* diagnostics) const;
   void check_written_files(Diagnostics* diagnostics) const;
@@ -89,7 +89,7 @@ class DataLayers {
   std::vector<Shape> shapes_;
 };
 
-// The source that a value is a view of; nullptr where it is none.
+// The source that a value is a view of; nullptr if there is none.
 const SourceInfo* source_behind(const Graph& graph, int value);
 
 }  // namespace trainer

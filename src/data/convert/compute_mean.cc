@@ -1,4 +1,4 @@
-// Sums in double, so that they stay exact for any number of 8-bit pictures.
+// Sums in double, which is exact for any number of 8-bit pictures.
 #include "base/error.h"
 #include "data/convert/convert.h"
 #include "data/feeds/datum_decoder.h"

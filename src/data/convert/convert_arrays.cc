@@ -1,4 +1,4 @@
-// NumPy arrays and tables of numbers into an HDF5 file and its list.
+// Converts NumPy arrays and tables of numbers to an HDF5 file and its list.
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -23,13 +23,13 @@ namespace {
 
 constexpr int64_t kSlabBytes = int64_t{4} << 20;
 
-// Rows of one input, slab by slab.
+// Reads the rows of one input in slabs.
 class RowReader {
  public:
   virtual ~RowReader() = default;
-  virtual int64_t total() const = 0;  // 0: not known before the end
+  virtual int64_t total() const = 0;  // 0: unknown before the end
   virtual Shape row_shape() const = 0;
-  // Up to `most` rows; 0 at the end.
+  // Returns up to `most` rows; 0 at the end.
   virtual int64_t read(int64_t most, float* out) = 0;
 };
 
@@ -77,7 +77,7 @@ class TableRows : public RowReader {
   }
 
  private:
-  // NaN and infinity end a training with nothing that names the row they came from.
+  // NaN and infinity make a training fail without naming the row they came from.
   float finite(size_t column) const {
     if (std::isfinite(row_[column])) return row_[column];
     throw data_error("{}, line {}, column {}: {} is not a finite number; remove the row or give it a value",

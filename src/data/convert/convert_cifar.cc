@@ -1,4 +1,4 @@
-// CIFAR-10's binary files: records of a label and 3x32x32 pixels.
+// Reads CIFAR-10's binary files: records of a label and 3x32x32 pixels.
 #include <filesystem>
 
 #include "base/error.h"
@@ -15,7 +15,7 @@ namespace {
 constexpr int kChannels = 3, kSide = 32, kClasses = 10;
 constexpr int64_t kRecordBytes = 1 + kChannels * kSide * kSide;
 
-// Appends the file's records, numbered from `first`; returns how many.
+// Appends the records of the file, numbered from `first`. Returns their number.
 int64_t add_file(const std::string& path, int64_t first, RecordWriter& writer, const ConvertProgress& progress) {
   const InputFile file(path, "CIFAR-10 file");
   if (file.size() == 0 || file.size() % kRecordBytes != 0) {

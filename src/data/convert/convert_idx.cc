@@ -1,4 +1,4 @@
-// IDX pictures and labels into a database.
+// Converts IDX pictures and labels to a database.
 #include "base/error.h"
 #include "base/text.h"
 #include "data/convert/convert.h"
@@ -9,7 +9,7 @@
 namespace trainer {
 
 int64_t convert_idx(const IdxToDatabase& request, const ConvertProgress& progress) {
-  // First, so that an existing target is told before large files are read.
+  // Comes first, so that an existing target is reported before large files are read.
   const auto writer = make_record_writer(request.backend, request.target);
   const IdxArray images = read_idx(request.images);
   const IdxArray labels = read_idx(request.labels);

@@ -1,4 +1,4 @@
-// Image files named in a list into a database.
+// Converts the image files of a list to a database.
 #include <algorithm>
 #include <cctype>
 #include <limits>
@@ -24,7 +24,7 @@ std::string lower_case(std::string text) {
   return text;
 }
 
-// What follows the last dot; the whole path where it has none.
+// The text after the last dot; the whole path if it has no dot.
 std::string ending_of(const std::string& path) {
   const size_t dot = path.rfind('.');
   return lower_case(dot == std::string::npos ? path : path.substr(dot + 1));
@@ -59,7 +59,7 @@ void check_request(const ImagesToDatabase& request) {
     throw config_error("encode_type \"{}\" is not written: jpg and png are", request.encode_type);
 }
 
-// One picture's record. Throws data_error where it cannot be read.
+// The record of one picture. Throws data_error if the picture cannot be read.
 class ImageConverter {
  public:
   explicit ImageConverter(const ImagesToDatabase& request)
@@ -82,7 +82,7 @@ class ImageConverter {
     }
     return serialize_encoded_datum(encode_image(view, type), label);
   }
-  // Of the picture that was read last.
+  // The picture that was read last.
   const ItemShape& shape() const { return shape_; }
 
  private:
@@ -96,7 +96,7 @@ class ImageConverter {
 
 ImagesConverted convert_images(const ImagesToDatabase& request, const LogLine& warn, const ConvertProgress& progress) {
   check_request(request);
-  // First, so that an existing target is told before pictures are read.
+  // Comes first, so that an existing target is reported before pictures are read.
   const auto writer = make_record_writer(request.backend, request.target);
   const ImageList list(request.list);
   check_root(list, request.root);

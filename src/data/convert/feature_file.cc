@@ -1,4 +1,4 @@
-// The kinds of files for features.
+// Writers of the feature file kinds.
 #include "data/convert/feature_file.h"
 
 #include <optional>

@@ -1,5 +1,5 @@
-// What `trainer extract_features` writes: the rows of a blob, batch after batch, as a database, an HDF5 file
-// or an array.
+// The output of `trainer extract_features`: the rows of a blob, batch after batch, as a database, an HDF5 file or an
+// array.
 #pragma once
 
 #include <cstdint>
@@ -14,10 +14,10 @@ namespace trainer {
 class FeatureFile {
  public:
   virtual ~FeatureFile() = default;
-  // The blob's values after one more batch, axis 0 its rows; a scalar is one row. Blobs keep their shape:
-  // another one is a data_error.
+  // Appends the blob's values of one more batch; axis 0 counts its rows, and a scalar is one row. A change of the
+  // blob's shape is a data_error.
   void append(const Shape& shape, const float* values);
-  // Makes what was appended appear at its place. Without it nothing stays behind.
+  // Moves the written rows to their target. Without it no files remain.
   virtual void finish() = 0;
   int64_t rows() const { return rows_; }
 
@@ -44,7 +44,7 @@ const std::vector<std::string>& feature_kinds();
 // An unknown kind is a config_error.
 void check_feature_kind(const std::string& kind);
 
-// Nothing that exists is overwritten: a data_error.
+// Throws data_error if the target exists; nothing is overwritten.
 std::unique_ptr<FeatureFile> make_feature_file(const FeatureRequest& request);
 
 }  // namespace trainer

@@ -1,4 +1,4 @@
-// Decoding one Datum record.
+// Decodes one Datum record.
 #include "data/feeds/datum_decoder.h"
 
 #include "base/error.h"

@@ -1,4 +1,4 @@
-// Records that are serialised Datum messages: raw values or an image file.
+// Reads serialised Datum messages: raw values or an image file.
 #pragma once
 
 #include <memory>

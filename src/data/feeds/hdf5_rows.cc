@@ -1,4 +1,4 @@
-// Checking the files, loading groups, reading ahead.
+// Checks the files, loads groups and reads ahead.
 #include "data/feeds/hdf5_rows.h"
 
 #include <algorithm>
@@ -26,7 +26,7 @@ int64_t product(const Shape& shape) {
   return count;
 }
 
-// The files that the list names, separated by white space; data_error if it names none.
+// The files that the list names, separated by white space. Throws data_error if it names none.
 std::vector<std::string> listed_files(const std::string& path) {
   std::error_code error;
   if (!std::filesystem::exists(path, error)) {
@@ -182,8 +182,7 @@ void Hdf5Rows::load_block(LoadedGroup& loaded) {
   loaded.loaded_rows += block.rows;
 }
 
-// Loads as large a share of the coming group as has been used of the current one, so that no row waits for a
-// whole group.
+// Loads the same share of the next group as was used of the current one, so that no row waits for a whole group.
 void Hdf5Rows::load_ahead(uint64_t epoch, uint64_t position) {
   if (order_->one_group()) return;
   const Group& group = current_.group;

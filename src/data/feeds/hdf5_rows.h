@@ -1,5 +1,5 @@
-// Rows of the datasets of several HDF5 files, in an epoch's order, read by runs and never a whole file at
-// once (unless all the files together fit the shuffle's memory).
+// Rows of the datasets of several HDF5 files, in the order of an epoch. Reads runs of rows, never a whole file at once
+// (unless all files together fit the shuffle's memory).
 #pragma once
 
 #include <cstdint>
@@ -15,15 +15,15 @@ namespace trainer {
 
 struct Hdf5Memory {
   int64_t block_bytes = int64_t{1} << 20;    // one read
-  int64_t group_bytes = int64_t{64} << 20;   // rows shuffled among each other; two such groups are kept
-  int64_t whole_bytes = int64_t{256} << 20;  // up to this much in all, everything is kept and shuffled as one
+  int64_t group_bytes = int64_t{64} << 20;   // rows shuffled with each other; two groups are in memory
+  int64_t whole_bytes = int64_t{256} << 20;  // up to this total, everything is in memory and shuffled together
 };
 
-// Used by one thread at a time.
+// One thread at a time uses it.
 class Hdf5Rows {
  public:
-  // Opens each of the listed files and checks that it has every dataset, with equal numbers of rows in a file and equal
-  // row shapes in all; data_error otherwise.
+  // Opens each listed file. Throws data_error unless each has every dataset, with equal numbers of rows in a file and
+  // equal row shapes in all files.
   Hdf5Rows(const std::string& list_file, std::vector<std::string> datasets, bool shuffle, uint64_t key,
            const Hdf5Memory& memory = {});
 
@@ -31,12 +31,12 @@ class Hdf5Rows {
   const Shape& row_shape(size_t dataset) const { return row_shapes_[dataset]; }
   size_t datasets() const { return names_.size(); }
   int64_t memory_bytes() const;
-  std::string content() const;             // of BatchFeed
+  std::string content() const;             // as BatchFeed::content()
   std::vector<std::string> files() const;  // paths of all listed files
 
-  // Goes to the row at running offset `offset`; cheap for ascending offsets.
+  // Moves to the row at running offset `offset`. Ascending offsets are cheap.
   void fetch(uint64_t offset);
-  // The row fetched last, row-major; good until the next fetch().
+  // The row fetched last, row-major; valid until the next fetch().
   const float* row(size_t dataset) const;
   // `row 7 of /data/train.h5`, for the row fetched last.
   std::string describe() const;

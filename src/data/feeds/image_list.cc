@@ -1,4 +1,4 @@
-// Reading lists.
+// Reads lists of pictures.
 #include "data/feeds/image_list.h"
 
 #include <charconv>

@@ -1,4 +1,4 @@
-// Lists of pictures, one `path label` a line: what ImageData and convert_imageset read.
+// Lists of pictures, one `path label` per line, which ImageData and convert_imageset read.
 #pragma once
 
 #include <cstdint>
@@ -12,9 +12,9 @@ namespace trainer {
 
 class ImageList {
  public:
-  // A line is split at its last blank: paths may hold blanks. Blank lines are passed over. The label is the
-  // whole number that its word begins with. Throws data_error with file and line: no such file, no lines, a
-  // line without a label.
+  // Splits a line at its last blank, so that paths may contain blanks. Skips blank lines. The label is the whole number
+  // at the start of the last word. Throws data_error with file and line: no such file, no lines, a line without a
+  // label.
   explicit ImageList(const std::string& file);
 
   const std::string& file() const { return file_; }
@@ -31,11 +31,11 @@ class ImageList {
   std::vector<int64_t> lines_;
 };
 
-// Throws a data_error where the first picture is found only with a "/" between `root`, which is put before each path as
-// it is, and its path.
+// `root` is put before each path unchanged. Throws data_error if the first picture is found only with a "/" between
+// them.
 void check_root(const ImageList& list, const std::string& root);
 
-// The bytes of an image file, into reused memory. Throws data_error: not there, a folder, unreadable.
+// Reads an image file into reused memory. Throws data_error if it does not exist, is a folder or cannot be read.
 void read_image_file(const std::string& path, std::string& bytes);
 
 }  // namespace trainer

@@ -1,4 +1,4 @@
-// One mutex guards the source; decoding and transforming run outside it.
+// One mutex guards the source; workers decode and transform outside it.
 #include "data/feeds/picture_feed.h"
 
 #include <algorithm>
@@ -12,7 +12,7 @@ namespace trainer {
 
 namespace {
 
-// So many bad records side by side are no accident.
+// This many bad records in a row are not an accident.
 constexpr uint64_t kMostNeighboursTried = 1000;
 
 }  // namespace
@@ -49,7 +49,7 @@ void PictureFeed::with_good_record(const Record& record, int64_t row, SkippedRec
   Record neighbours[2];
   const Record* current = &record;
   const uint64_t most = std::min(source_->size(), kMostNeighboursTried);
-  std::string first;  // what is wrong with the record itself
+  std::string first;  // the error of the record itself
   for (uint64_t tried = 1;; ++tried) {
     std::string message;
     try {
@@ -92,7 +92,7 @@ void PictureFeed::shape_batch(uint64_t offset, std::vector<TensorDesc>& layout) 
     shape[2] = out.height;
     shape[3] = out.width;
   });
-  // The first batch's shape is checked with the net, at its place in the file.
+  // The check of the net reports the shape of the first batch, at its position in the file.
   const std::string problem = first_batch ? "" : check_shape(layout[0].shape);
   if (!problem.empty())
     throw data_error(

@@ -1,9 +1,9 @@
-// Batches of pictures with labels out of a source of records, for Data, ImageData and MemoryData.
+// Batches of pictures with labels from a source of records, for Data, ImageData and MemoryData.
 //
-// The sampler says which record comes, the source finds it under one mutex, and each worker decodes and
-// transforms its records outside it. A bad record is an error with its place, or, where the layer asks for
-// it, left out: the next good record of the source takes its place.
-//   top 0  (batch_size, C, H, W), cropped where transform_param says so
+// The sampler selects a record, the source reads it under one mutex, and each worker decodes and transforms its records
+// outside the mutex. A bad record is an error with its position. If the layer asks to skip bad records, the next good
+// record of the source replaces it.
+//   top 0  (batch_size, C, H, W), after the crop of transform_param
 //   top 1  labels (batch_size), optional
 #pragma once
 
@@ -21,20 +21,20 @@
 
 namespace trainer {
 
-// One thread's way from a record to pixels and label. Errors are data_error and say what is wrong, without
-// the place.
+// Turns a record into pixels and a label, for one thread. Errors are data_error and describe the problem without the
+// position.
 class RecordDecoder {
  public:
   virtual ~RecordDecoder() = default;
-  // The picture's extents, from the head of the record where that is enough.
+  // The picture's extents, from the header of the record if that is enough.
   virtual ItemShape shape(const Record& record) = 0;
-  // Pixels, good until the next call.
+  // Pixels, valid until the next call.
   virtual PixelView decode(const Record& record, float& label) = 0;
 };
 using MakeRecordDecoder = std::function<std::unique_ptr<RecordDecoder>()>;
 
 struct PictureFeedSettings {
-  std::string message;  // the layer's own message: "data_param"
+  std::string message;  // the message of the layer: "data_param"
   int64_t batch_size = 0;
   size_t tops = 2;
   bool can_skip = false;  // the message has skip_bad_records
@@ -62,8 +62,8 @@ class PictureFeed : public BatchFeed {
  private:
   friend class PictureWorker;
   void read(uint64_t offset, Record& record);
-  // Runs `use` on `record`; where that throws and bad records are to be skipped, on the records that follow
-  // in the source until one is good. The bad ones are added to `skipped`, if given.
+  // Calls `use` on `record`. If that throws and bad records are skipped, calls it on the following records of the
+  // source until one is good. Adds the bad ones to `skipped`, if given.
   template <typename Use>
   void with_good_record(const Record& record, int64_t row, SkippedRecords* skipped, const Use& use);
 
@@ -73,7 +73,7 @@ class PictureFeed : public BatchFeed {
   Sampler sampler_;
   Transformer transformer_;
   MakeRecordDecoder make_decoder_;
-  // For shape_batch.
+  // Used by shape_batch.
   Record first_;
   std::unique_ptr<RecordDecoder> first_decoder_;
 };

@@ -1,4 +1,4 @@
-// In float, as Caffe computes for float nets.
+// Computes in float, as Caffe does for float nets.
 #include "data/feeds/window_cut.h"
 
 #include <algorithm>
@@ -36,7 +36,7 @@ WindowCut cut_window(const Window& window, const WindowShape& shape, int picture
     };
     cut.to_y = scaled(flip_y ? below : above, scale_y);
     cut.to_x = scaled(flip_x ? right : left, scale_x);
-    // Rounding must not lead out of the item.
+    // Rounding must stay inside the item.
     cut.to_width = std::max(0, std::min(scaled(x2 - x1 + 1, scale_x), shape.crop - cut.to_x));
     cut.to_height = std::max(0, std::min(scaled(y2 - y1 + 1, scale_y), shape.crop - cut.to_y));
   }

@@ -1,4 +1,4 @@
-// Words of the file, each with its line.
+// Reads the words of the file, each with its line.
 #include "data/feeds/window_list.h"
 
 #include <charconv>
@@ -16,7 +16,7 @@ class Words {
  public:
   explicit Words(const std::string& file) : file_(file), in_(file, std::ios::binary) { skip_byte_order_mark(in_); }
 
-  // False at the end of the file.
+  // Returns false at the end of the file.
   bool next(std::string& word) {
     word.clear();
     int c = 0;

@@ -1,12 +1,12 @@
-// Window files: pictures and rectangles in them, for WindowData.
+// Window files: pictures and rectangles in them, for WindowData. Format:
 //
 //   # index
 //   path
 //   channels height width
 //   number_of_windows
-//   class overlap x1 y1 x2 y2      so many lines
+//   class overlap x1 y1 x2 y2      one line per window
 //
-// Everything is separated by white space. Corners are pixels counted from 0, both inside the window.
+// White space separates all values. Corners are pixels counted from 0; both are inside the window.
 #pragma once
 
 #include <cstdint>
@@ -29,8 +29,8 @@ struct WindowList {
   std::vector<Window> background;  // overlap < bg_threshold and not foreground
 };
 
-// Throws data_error with file and line: no such file, not of this form, no pictures, a foreground window
-// without a class, a window turned around.
+// Throws data_error with file and line: no such file, wrong format, no pictures, a foreground window without a class, a
+// window with swapped corners.
 WindowList read_window_list(const std::string& file, float fg_threshold, float bg_threshold);
 
 }  // namespace trainer

@@ -1,5 +1,4 @@
-// JPEG through libjpeg-turbo; PNG, PNM and BMP have files of their own. Which format a file has is told by
-// its first bytes.
+// Decodes JPEG with libjpeg-turbo; PNG, PNM and BMP have their own files. The first bytes of a file give its format.
 #include "data/pictures/image_decoder.h"
 
 #include <turbojpeg.h>
@@ -92,7 +91,7 @@ ImageDecoder::JpegHeader ImageDecoder::read_jpeg_header(std::string_view file, C
   if (jpeg_ == nullptr) jpeg_ = tjInitDecompress();
   if (jpeg_ == nullptr) throw data_error("libjpeg-turbo cannot start: {}", tjGetErrorStr2(nullptr));
   int width = 0, height = 0, subsampling = 0, colorspace = 0;
-  // A header cut short is only a warning to the library, but leaves no extents.
+  // The library only warns about a truncated header, but then gives no extents.
   const int result =
       tjDecompressHeader3(jpeg_, bytes_of(file), file.size(), &width, &height, &subsampling, &colorspace);
   if (width < 1 || height < 1 || (result != 0 && tjGetErrorCode(jpeg_) == TJERR_FATAL)) {
@@ -119,7 +118,7 @@ PixelView ImageDecoder::decode_jpeg(std::string_view file, ColorMode mode) {
     format = TJPF_CMYK;
   }
   if (tjDecompress2(jpeg_, bytes_of(file), file.size(), target, width, 0, height, format, 0) != 0) {
-    // Stray bytes between markers are common and harmless; a file cut short is not.
+    // Stray bytes between markers are common and harmless; a truncated file is not.
     const char* reason = tjGetErrorStr2(jpeg_);
     if (tjGetErrorCode(jpeg_) == TJERR_FATAL || std::strstr(reason, "remature end") != nullptr) {
       throw data_error("a damaged JPEG file: {}", reason);

@@ -1,5 +1,4 @@
-// Image files, decoded as OpenCV's imdecode does: JPEG, PNG, PPM, PGM and BMP to 8-bit pixels, colour as B,
-// G, R.
+// Decodes image files as OpenCV's imdecode does: JPEG, PNG, PPM, PGM and BMP to 8-bit pixels, colour as B, G, R.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +15,7 @@ enum class ColorMode {
   kGray,      // 1 channel
 };
 
-// One thread's decoder; reuses its memory. Errors are data_error and say what is wrong with the file, without
-// naming it.
+// The decoder of one thread; reuses its memory. Errors are data_error and describe the problem without naming the file.
 class ImageDecoder {
  public:
   ImageDecoder() = default;
@@ -25,9 +23,9 @@ class ImageDecoder {
   ImageDecoder& operator=(const ImageDecoder&) = delete;
   ~ImageDecoder();
 
-  // From the file's header alone.
+  // Reads only the file's header.
   ItemShape shape(std::string_view file, ColorMode mode);
-  // Interleaved pixels, good until the next call.
+  // Interleaved pixels, valid until the next call.
   PixelView decode(std::string_view file, ColorMode mode);
 
  private:
@@ -35,7 +33,7 @@ class ImageDecoder {
   JpegHeader read_jpeg_header(std::string_view file, ColorMode mode);
   PixelView decode_jpeg(std::string_view file, ColorMode mode);
 
-  void* jpeg_ = nullptr;  // tjhandle, made when the first JPEG comes
+  void* jpeg_ = nullptr;  // tjhandle, created for the first JPEG
   std::vector<uint8_t> pixels_;
   std::vector<uint8_t> inks_;  // a CMYK picture before its conversion
   std::vector<uint8_t*> lines_;

@@ -1,5 +1,5 @@
-// JPEG through libjpeg-turbo, PNG through libpng, which reports errors by longjmp: the function that calls it
-// keeps only plain values in its frame.
+// Writes JPEG with libjpeg-turbo and PNG with libpng. libpng reports errors by longjmp, so the function that calls it
+// has only plain values in its frame.
 #include "data/pictures/image_encoder.h"
 
 #include <png.h>

@@ -1,4 +1,4 @@
-// Pictures written as JPEG or PNG files, as OpenCV's imencode writes them by default.
+// Encodes pictures as JPEG or PNG files, as OpenCV's imencode does by default.
 #pragma once
 
 #include <string>
@@ -7,11 +7,11 @@
 
 namespace trainer {
 
-// True for the types that encode_image() takes: "jpg", "jpeg", "png".
+// True for the types that encode_image() accepts: "jpg", "jpeg", "png".
 bool can_encode(const std::string& type);
 
-// `pixels`: interleaved bytes of 1 channel or 3 (blue, green, red). JPEG has quality 95, its colour halved in
-// both directions; PNG loses nothing. Throws data_error where the picture is too large for the format.
+// `pixels`: interleaved bytes of 1 channel or 3 (blue, green, red). JPEG has quality 95 and 4:2:0 chroma; PNG is
+// lossless. Throws data_error if the picture is too large for the format.
 std::string encode_image(const PixelView& pixels, const std::string& type);
 
 }  // namespace trainer

@@ -1,4 +1,4 @@
-// Reading, decoding, resizing.
+// Reads, decodes and resizes image files.
 #include "data/pictures/image_file_reader.h"
 
 #include "data/feeds/image_list.h"

@@ -1,4 +1,4 @@
-// One thread's reader of image files, as Caffe reads them: decoded to colour or grey, then resized if asked.
+// Reads image files for one thread, as Caffe does: decodes to colour or grey, then resizes if requested.
 #pragma once
 
 #include <string>
@@ -10,18 +10,19 @@ namespace trainer {
 
 struct ImageReading {
   ColorMode mode = ColorMode::kColor;
-  int height = 0, width = 0;  // 0: as it is
+  int height = 0, width = 0;  // 0: unchanged
 };
 
 class ImageFileReader {
  public:
   explicit ImageFileReader(const ImageReading& reading) : reading_(reading) {}
 
-  // The extents that read() will give, from the file's head.
+  // The extents of the result of read(), from the file's header.
   ItemShape shape(const std::string& path);
-  // Interleaved pixels, good until the next call. Throws data_error: not there, unreadable, damaged.
+  // Interleaved pixels, valid until the next call. Throws data_error if the file does not exist, cannot be read or is
+  // damaged.
   PixelView read(const std::string& path);
-  // The bytes of the file that was read last.
+  // The bytes of the last file that was read.
   const std::string& file() const { return bytes_; }
 
  private:

@@ -1,4 +1,4 @@
-// Reads the mean file, and checks that pictures fit it.
+// Reads the mean file and checks that pictures fit it.
 #include "data/pictures/picture_mean.h"
 
 namespace trainer {

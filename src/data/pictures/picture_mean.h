@@ -18,7 +18,8 @@ class PictureMean {
 
   bool has_image() const { return !image_.data.empty(); }
   ItemShape image_shape() const { return {image_.shape[0], image_.shape[1], image_.shape[2]}; }
-  // Throws a data_error (without a place) if the values do not fit a picture, or the mean image is of another size.
+  // Throws data_error (without a position) if the number of values does not fit a picture, or the mean image has
+  // another size.
   void check(const ItemShape& picture) const;
   // For an item whose pixels have these coordinates in the mean image.
   MeanView view(const Sampling& in_image) const;

@@ -1,4 +1,4 @@
-// Checking and joining steps.
+// Checks and joins steps.
 #include "data/pictures/picture_steps.h"
 
 #include "data/layer_fields.h"

@@ -10,9 +10,9 @@
 
 namespace trainer {
 
-// Reports mistakes in transform_param of a layer that reads pictures.
+// Reports errors in transform_param of a layer that reads pictures.
 void check_transform(SourceContext& context);
-// Warns of fields of transform_param that the layer's own message has, too, and that have no effect there.
+// Warns of fields of transform_param that the layer's own message also has and that have no effect there.
 void warn_of_moved_fields(SourceContext& context, const std::string& message, const std::vector<std::string>& fields);
 
 class PictureSteps {

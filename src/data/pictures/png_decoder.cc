@@ -1,4 +1,4 @@
-// libpng reports errors by longjmp: the functions that call it keep only plain values in their frames.
+// libpng reports errors by longjmp, so the functions that call it have only plain values in their frames.
 #include "data/pictures/png_decoder.h"
 
 #include <png.h>
@@ -60,7 +60,7 @@ bool read_header(png_structp png, png_infop info, ColorMode mode, PngHeader* hea
   return true;
 }
 
-// Sets the conversions that give header.channels interleaved bytes, then reads all lines.
+// Selects the conversions that give header.channels interleaved bytes, then reads all lines.
 bool read_pixels(png_structp png, png_infop info, const PngHeader* header, png_bytepp lines, size_t line_bytes) {
   if (setjmp(png_jmpbuf(png)) != 0) return false;
   const int type = header->color_type;
@@ -83,7 +83,7 @@ bool read_pixels(png_structp png, png_infop info, const PngHeader* header, png_b
   return true;
 }
 
-// Ends libpng's structures on every way out.
+// Frees libpng's structures.
 class PngReader {
  public:
   explicit PngReader(std::string_view file) : input{file.data(), file.size(), 0, {}} {
@@ -107,7 +107,7 @@ class PngReader {
 }  // namespace
 
 void check_picture_size(const ItemShape& shape) {
-  // In floating point: the sides may be anything up to 2^31.
+  // In floating point, because the sides may be up to 2^31.
   const auto channels = static_cast<double>(shape.channels), height = static_cast<double>(shape.height);
   if (channels * height * static_cast<double>(shape.width) > static_cast<double>(kLargestPicture)) {
     throw data_error("a picture of {} values: more than {} are taken for damage", shape.text(),

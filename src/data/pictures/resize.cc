@@ -1,4 +1,4 @@
-// The one file that sees OpenCV.
+// The only file that includes OpenCV.
 #include "data/pictures/resize.h"
 
 #include <opencv2/imgproc.hpp>
@@ -10,7 +10,7 @@ namespace trainer {
 void resize_bilinear(const PixelWindow& window, int height, int width, std::vector<uint8_t>& out) {
   TRAINER_ASSERT(window.channels >= 1 && window.channels <= 4 && window.height > 0 && window.width > 0);
   TRAINER_ASSERT(height > 0 && width > 0);
-  // The threads are the workers.
+  // The workers are the only threads.
   static const bool one_thread = (cv::setNumThreads(0), true);
   static_cast<void>(one_thread);
   out.resize(static_cast<size_t>(height) * static_cast<size_t>(width) * static_cast<size_t>(window.channels));

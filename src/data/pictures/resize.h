@@ -1,4 +1,4 @@
-// Pictures brought to another size as OpenCV's cv::resize does with INTER_LINEAR, bit for bit.
+// Resizes pictures as OpenCV's cv::resize does with INTER_LINEAR, bit for bit.
 #pragma once
 
 #include <cstdint>
@@ -12,10 +12,10 @@ struct PixelWindow {
   int channels = 0;                 // 1 to 4
   int height = 0;
   int width = 0;
-  int64_t row_bytes = 0;  // from one row of the picture to the next
+  int64_t row_bytes = 0;  // distance between rows of the picture
 };
 
-// Gives height * width * window.channels bytes. All extents must be at least 1.
+// Returns height * width * window.channels bytes. All extents must be at least 1.
 void resize_bilinear(const PixelWindow& window, int height, int width, std::vector<uint8_t>& out);
 
 }  // namespace trainer

@@ -1,4 +1,4 @@
-// One pass over the pixels of an item, whatever steps chose them.
+// One pass over the pixels of an item, for any combination of steps.
 #include "data/pictures/sampling.h"
 
 namespace trainer {

@@ -1,4 +1,4 @@
-// Which pixels of a picture make an item, and the one loop that moves them into the batch.
+// The pixels of a picture that make an item, and the one loop that copies them into the batch.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,7 @@ struct Sampling {
   Sampling() = default;
   // The whole picture.
   explicit Sampling(const ItemShape& picture) : y{0, 1, picture.height}, x{0, 1, picture.width} {}
-  // Takes `next` of the item that this sampling gives.
+  // Applies `next` to the item of this sampling.
   Sampling then(const Sampling& next) const;
 };
 

@@ -1,4 +1,4 @@
-// Crop, mirror, mean and scale.
+// Applies crop, mirror, mean and scale.
 #include "data/pictures/transformer.h"
 
 namespace trainer {

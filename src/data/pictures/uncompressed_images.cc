@@ -1,4 +1,4 @@
-// Files whose pixels lie in them as they are.
+// Reads files that store pixels uncompressed.
 #include "data/pictures/uncompressed_images.h"
 
 #include <algorithm>
@@ -10,7 +10,7 @@ namespace trainer {
 
 namespace {
 
-// Numbers of a PNM header or of a text one's pixels, between white space and comments.
+// Reads the numbers of a PNM header or of a text file's pixels, between white space and comments.
 class PnmText {
  public:
   explicit PnmText(std::string_view file) : file_(file) {}
@@ -66,7 +66,7 @@ uint32_t little_endian(std::string_view file, size_t at, size_t bytes) {
 
 struct BmpHeader {
   int64_t width = 0, height = 0;
-  bool upside_down = true;  // the last line first, as usual
+  bool upside_down = true;  // the last line first, the common order
   uint32_t bits = 0;
   size_t palette_at = 0, colours = 0, pixels_at = 0;
 };
@@ -145,7 +145,7 @@ ItemShape decode_pnm(std::string_view file, ColorMode mode, bool header_only, st
 
 ItemShape decode_bmp(std::string_view file, ColorMode mode, bool header_only, std::vector<uint8_t>& pixels) {
   const BmpHeader header = read_bmp_header(file);
-  // A palette of greys alone makes a grey picture.
+  // A palette of greys makes a grey picture.
   bool gray = header.bits == 8;
   for (size_t i = 0; i < header.colours; ++i) {
     const char* colour = file.data() + header.palette_at + i * 4;

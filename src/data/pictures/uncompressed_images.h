@@ -12,12 +12,12 @@ namespace trainer {
 bool is_pnm(std::string_view file);
 bool is_bmp(std::string_view file);
 
-// Pixels come back interleaved in `pixels`. With `header_only` nothing but the shape is read. Throw
-// data_error: damaged, of a kind that is not read, too large.
+// Return interleaved pixels in `pixels`. With `header_only` read only the shape. Throw data_error: damaged, not
+// supported, too large.
 ItemShape decode_pnm(std::string_view file, ColorMode mode, bool header_only, std::vector<uint8_t>& pixels);
 ItemShape decode_bmp(std::string_view file, ColorMode mode, bool header_only, std::vector<uint8_t>& pixels);
 
-// The weights of BT.601 in 14-bit fixed point, rounded, as OpenCV's decoders make grey of colour.
+// The weights of BT.601 in 14-bit fixed point, rounded, as OpenCV's decoders convert colour to grey.
 inline uint8_t gray_of(int blue, int green, int red) {
   return static_cast<uint8_t>((red * 4899 + green * 9617 + blue * 1868 + 8192) >> 14);
 }

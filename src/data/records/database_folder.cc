@@ -1,4 +1,4 @@
-// Folders of databases: finding, naming, making.
+// Finds, names and creates folders of databases.
 #include "data/records/database_folder.h"
 
 #include <fcntl.h>
@@ -22,7 +22,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// Names in `folder`, for "what is there instead".
+// Names in `folder`, for messages about its content.
 std::vector<std::string> names_in(const fs::path& folder) {
   std::vector<std::string> names;
   std::error_code error;
@@ -32,7 +32,7 @@ std::vector<std::string> names_in(const fs::path& folder) {
   return names;
 }
 
-// Of `names`, those of databases.
+// The databases among `names`.
 std::vector<std::string> databases_of(const fs::path& folder, const std::vector<std::string>& names) {
   std::vector<std::string> databases;
   for (const std::string& name : names) {
@@ -41,7 +41,7 @@ std::vector<std::string> databases_of(const fs::path& folder, const std::vector<
   return databases;
 }
 
-// The name that is nearest, or of which one is a part of the other (train_lmdb, mnist_train_lmdb).
+// The nearest name, or one that contains or is contained in the other (train_lmdb, mnist_train_lmdb).
 std::string nearest_database(const std::string& wanted, const std::vector<std::string>& names) {
   const std::string near = nearest_name(wanted, names);
   if (!near.empty()) return near;

@@ -1,47 +1,46 @@
-// What database folders have in common, whatever wrote them: the messages for one that is not there or is of
-// another kind, and new ones that appear whole or not at all.
+// Folders of databases of any kind: the messages for a missing database or one of another kind, and new folders that
+// appear complete or not at all.
 #pragma once
 
 #include <string>
 
 namespace trainer {
 
-// How a database comes to be: "`trainer convert` makes a database, e.g. `trainer convert idx IMAGES LABELS
-// PATH`; ..."
+// How to make a database: "`trainer convert` makes a database, e.g. `trainer convert idx IMAGES LABELS PATH`; ..."
 std::string database_remedy(const std::string& path);
 
-// `path` made absolute, links followed as far as they lead.
+// Makes `path` absolute; follows links.
 std::string absolute_path(const std::string& path);
 
 enum class DatabaseKind { kNone, kLmdb, kLevelDb };
-// By the files in the folder.
+// Derived from the files in the folder.
 DatabaseKind database_kind(const std::string& folder);
 
-// There is nothing at `path`: tells what is near.
+// Throws data_error for a missing `path`; the message names similar databases.
 [[noreturn]] void throw_missing_database(const std::string& path);
-// `folder` holds no database of the kind `wanted`: tells of which kind it is, or what it holds.
+// Throws data_error for a `folder` without a database of the kind `wanted`; the message names its kind or its content.
 [[noreturn]] void throw_other_database(const std::string& folder, DatabaseKind wanted);
 
-// A folder that is filled beside its target and put there in the end. What a killed process left of the same target is
-// removed.
+// A folder that is filled beside its target and renamed to it at the end. Removes the leftovers of a killed process
+// with the same target.
 class NewDatabaseFolder {
  public:
-  // Throws data_error where something is at `target` already or the folder cannot be made there.
+  // Throws data_error if `target` exists or the folder cannot be created.
   explicit NewDatabaseFolder(const std::string& target);
-  // Without commit() the folder is removed.
+  // Removes the folder unless commit() was called.
   ~NewDatabaseFolder();
   NewDatabaseFolder(const NewDatabaseFolder&) = delete;
   NewDatabaseFolder& operator=(const NewDatabaseFolder&) = delete;
 
   const std::string& target() const { return target_; }
   const std::string& folder() const { return folder_; }  // to be filled
-  // The files are closed: flushes the folder and renames it.
+  // Call after closing the files: flushes the folder and renames it.
   void commit();
 
  private:
   std::string target_;
   std::string folder_;
-  int lock_ = -1;  // on the folder, as long as it is filled
+  int lock_ = -1;  // on the folder while it is filled
 };
 
 }  // namespace trainer

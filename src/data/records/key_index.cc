@@ -1,4 +1,4 @@
-// File form: signature, checksum of the rest, then identity, keys and ends, each after its length; host byte
+// File format: signature, checksum of the rest, then identity, keys and ends, each preceded by its length; host byte
 // order.
 #include "data/records/key_index.h"
 
@@ -27,7 +27,7 @@ void append(std::string& out, const void* bytes, uint64_t count) {
   out.append(static_cast<const char*>(bytes), static_cast<size_t>(count));
 }
 
-// Cuts one counted piece off the front of `rest`.
+// Removes one counted piece from the front of `rest`.
 bool take(std::string_view& rest, std::string_view& piece) {
   uint64_t count = 0;
   if (rest.size() < sizeof(count)) return false;
@@ -45,7 +45,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr uint64_t kKeysPerClockLook = 4096;
 constexpr double kSecondsBetweenLines = 5.0;
-// Shorter walks are repeated rather than cached.
+// A shorter walk is repeated, not cached.
 constexpr uint64_t kKeysWorthCaching = 200000;
 
 }  // namespace
@@ -82,7 +82,7 @@ bool KeyIndex::save(const std::string& file, const std::string& identity) const 
     out.commit();
     return true;
   } catch (const Error&) {
-    return false;  // a cache: the next run walks again
+    return false;  // only a cache: the next run walks again
   }
 }
 

@@ -1,6 +1,6 @@
-// All keys of a database in order: turns record numbers into keys, so that a shuffled epoch can be read.
+// All keys of a database in order: maps record numbers to keys, for reading a shuffled epoch.
 //
-// Built by one walk over the keys; kept in a cache file outside the database where the walk was long.
+// Built by one walk over the keys. A long walk is cached in a file outside the database.
 #pragma once
 
 #include <cstdint>
@@ -21,13 +21,12 @@ class KeyIndex {
   std::string_view key(uint64_t index) const;
   int64_t memory_bytes() const;
 
-  // Writes the index for the database state named by `identity`; false where the file cannot be written.
+  // Writes the index for the database state `identity`; returns false if the file cannot be written.
   bool save(const std::string& file, const std::string& identity) const;
-  // Nothing where there is no such file, where it belongs to another state of the database, or where it is
-  // damaged.
+  // Returns nothing if the file does not exist, belongs to another state of the database or is damaged.
   static std::optional<KeyIndex> load(const std::string& file, const std::string& identity);
 
-  // $XDG_CACHE_HOME/trainer/keys-<hash of path>, or below ~/.cache; "" where there is no home. Does not make
+  // $XDG_CACHE_HOME/trainer/keys-<hash of path>, or the same below ~/.cache; "" without a home folder. Does not create
   // the folder.
   static std::string cache_file(const std::string& database_path);
 
@@ -36,9 +35,9 @@ class KeyIndex {
   std::vector<uint64_t> ends_;  // end of each key in keys_
 };
 
-// The index of the database at `path` in the state `identity`: from its cache file, or by a walk in which
-// `next` gives key after key and is false at the end. A long walk logs its progress and is cached. `expected`
-// is the number of keys, 0 where only the walk can tell.
+// The index of the database at `path` in the state `identity`, from its cache file or by a walk. `next` gives one key
+// per call and returns false at the end. A long walk logs its progress and is cached. `expected` is the number of keys;
+// 0 if it is unknown before the walk.
 KeyIndex gather_keys(const std::string& path, const std::string& identity, uint64_t expected,
                      const std::function<bool(std::string_view&)>& next, const LogLine& log);
 

@@ -1,4 +1,4 @@
-// Opening and what can be wrong with it.
+// Opens databases and reports their errors.
 #include "data/records/lmdb_environment.h"
 
 #include <fcntl.h>
@@ -85,8 +85,8 @@ void LmdbEnvironment::check_intact() const {
   }
 }
 
-// Takes a reader's place; without one where no lock file can be made: a read-only file system, or a folder of
-// somebody else.
+// Takes a reader slot. Works without one if no lock file can be created: a read-only file system, or a folder of
+// another user.
 void LmdbEnvironment::lock() {
   const unsigned int kind = data_file_ == path_ ? MDB_NOSUBDIR : 0;
   int result = 0;
@@ -103,7 +103,7 @@ void LmdbEnvironment::lock() {
                      path_);
   }
   if (result != 0) throw data_error("{} cannot be opened: {}", data_file_, mdb_strerror(result));
-  // The state that the transaction protects; it may be newer than the one that was checked.
+  // The state that the transaction protects; it may be newer than the checked one.
   const uint64_t number = mdb_txn_id(transaction_);
   if (number != tree_->transaction())
     tree_.emplace(file_->bytes(), file_->size(), number, data_file_, [this] { check_intact(); });

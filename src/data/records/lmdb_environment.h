@@ -1,9 +1,9 @@
-// LMDB databases opened for reading, each once per process: LMDB's file locks do not survive a second opening
-// of the same database by the same process.
+// LMDB databases opened for reading, each once per process: LMDB's file locks do not survive a second opening of the
+// same database by the same process.
 //
-// The library holds the lock and a read transaction, so that no writer touches the pages that are read; the
-// pages themselves are read through LmdbTree, which no damaged file can hurt, from a map that a file cut
-// short in between does not hurt either.
+// The library holds the lock and a read transaction, so that no writer changes the pages during reading. LmdbTree reads
+// the pages, so that a damaged file causes an error and no crash; the map survives a file that is truncated during
+// reading.
 #pragma once
 
 #include <lmdb.h>
@@ -20,8 +20,8 @@ namespace trainer {
 
 class LmdbEnvironment {
  public:
-  // `path`: the folder that holds data.mdb, or the file itself. Read-only; works on read-only file systems.
-  // Throws data_error: nothing there (and what is), no LMDB, locked or unreadable, cut short, empty.
+  // `path`: the folder that holds data.mdb, or the file itself. Read-only; works on read-only file systems. Throws
+  // data_error: missing (and what is there), not LMDB, locked or unreadable, truncated, empty.
   static std::shared_ptr<LmdbEnvironment> open(const std::string& path);
   ~LmdbEnvironment();
   LmdbEnvironment(const LmdbEnvironment&) = delete;
@@ -29,10 +29,10 @@ class LmdbEnvironment {
 
   const std::string& path() const { return path_; }  // absolute
   const LmdbTree& tree() const { return *tree_; }
-  // Tells one state of the database from another: path, file size, time of change, transaction, entries.
+  // Identifies a state of the database: path, file size, modification time, transaction, entries.
   std::string identity() const;
-  // Throws data_error where the file was cut short since it was opened, or could not be read: what came from
-  // the tree since then may be zeros. To be asked after bytes were used, from any thread.
+  // Throws data_error if the file was truncated since it was opened or could not be read: bytes read from the tree
+  // since then may be zeros. Call after using bytes, from any thread.
   void check_intact() const;
 
  private:

@@ -1,4 +1,4 @@
-// Sequential reading moves one cursor; any other order goes through the key index.
+// Sequential reading moves one cursor; any other order uses the key index.
 #include "data/records/lmdb_source.h"
 
 #include "base/error.h"

@@ -1,4 +1,4 @@
-// Records out of an LMDB database, without a copy.
+// Reads records of an LMDB database without a copy.
 #pragma once
 
 #include <memory>

@@ -1,4 +1,4 @@
-// Field offsets are those of LMDB's data format version 1 on 64-bit machines.
+// Field offsets of LMDB's data format version 1 on 64-bit machines.
 #include "data/records/lmdb_tree.h"
 
 #include <cstring>
@@ -52,7 +52,7 @@ LmdbTree::LmdbTree(const char* bytes, uint64_t size, uint64_t transaction, std::
   if (!found) damaged("its heads are not of the transaction that is read");
 }
 
-// The library writes two whole heads into a new database and trusts both.
+// The library writes two complete heads into a new database and trusts both.
 void LmdbTree::check_head(uint64_t offset) const {
   if (offset + kPageHeader + kHeadBytes > size_) damaged("it ends within its heads");
   const char* head = bytes_ + offset + kPageHeader;
@@ -62,7 +62,7 @@ void LmdbTree::check_head(uint64_t offset) const {
   if (load<uint32_t>(head + kHeadPageSize) != page_size_) damaged("its heads have different page sizes");
 }
 
-// Takes over the state of the head at `offset` if it is the one asked for, or newer than what is known.
+// Adopts the state of the head at `offset` if it is the requested one, or newer than the current one.
 bool LmdbTree::read_head(uint64_t offset, uint64_t transaction) {
   const char* head = bytes_ + offset + kPageHeader;
   const uint64_t number = load<uint64_t>(head + kTransaction);
@@ -191,8 +191,7 @@ void LmdbCursor::find(std::string_view key) {
   push(tree_->root_);
   while (true) {
     Level& top = levels_[depth_ - 1];
-    // The last node whose key is not greater. The first key of a branch stands for all smaller ones and is
-    // empty.
+    // The last node whose key is not greater. The first key of a branch is empty and covers all smaller keys.
     uint32_t low = top.page.leaf ? 0 : 1, high = top.page.nodes;
     while (low < high) {
       const uint32_t middle = low + (high - low) / 2;

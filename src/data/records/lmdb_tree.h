@@ -1,9 +1,8 @@
-// LMDB's B+ tree read with every offset checked: the library trusts its file, and a damaged one ends the
-// process.
+// Reads LMDB's B+ tree and checks every offset. The library trusts its file, and a damaged one crashes the process.
 //
-// Pages have a 16-byte header, then 16-bit offsets of nodes; a node has an 8-byte header, a key, and a value,
-// a child's page number (branches) or the number of the first of the pages that hold a large value (leaves).
-// Integers are the host's, as LMDB writes them.
+// Pages have a 16-byte header, then 16-bit offsets of nodes. A node has an 8-byte header, a key, and one of: a value, a
+// child's page number (branches), the number of the first page of a large value (leaves). Integers have the host's byte
+// order, as LMDB writes them.
 #pragma once
 
 #include <array>
@@ -15,12 +14,12 @@
 
 namespace trainer {
 
-// The main database of a mapped file in the state of one transaction.
+// The main database of a mapped file, in the state of one transaction.
 class LmdbTree {
  public:
-  // `transaction`: the number of the state to read; 0 takes the newest. Throws data_error where the head of
-  // the file is no LMDB one, contradicts the file's size, or describes a kind of database that holds no plain
-  // records. Before the tree is reported as damaged, `check_intact` may throw a better reason.
+  // `transaction`: the number of the state to read; 0 selects the newest. Throws data_error if the head of the file is
+  // not LMDB's, contradicts the file's size, or describes a kind of database without plain records. `check_intact` may
+  // throw a better reason before the tree is reported as damaged.
   LmdbTree(const char* bytes, uint64_t size, uint64_t transaction, std::string path,
            std::function<void()> check_intact);
 
@@ -34,7 +33,7 @@ class LmdbTree {
     std::string_view value;  // leaves
     uint64_t child = 0;      // branches
   };
-  // A page whose header is sound.
+  // A page whose header is valid.
   struct Page {
     const char* bytes = nullptr;
     uint32_t nodes = 0;
@@ -58,8 +57,8 @@ class LmdbTree {
   uint64_t transaction_ = 0;
 };
 
-// A place in a tree. Every move throws data_error where the tree is damaged or ends too early; the place is
-// then lost until first() or find(). The views are good as long as the mapping.
+// A position in a tree. Every move throws data_error if the tree is damaged or ends too early; then call first() or
+// find() before another move. The views are valid as long as the mapping.
 class LmdbCursor {
  public:
   explicit LmdbCursor(const LmdbTree& tree) : tree_(&tree) {}
@@ -67,7 +66,7 @@ class LmdbCursor {
   void first();
   void last();
   void next();
-  // Goes to exactly this key.
+  // Moves to exactly this key.
   void find(std::string_view key);
   std::string_view key() const { return node_.key; }
   std::string_view value() const { return node_.value; }

@@ -1,4 +1,4 @@
-// Transactions that are repeated where the map was too small.
+// Repeats a transaction if the map was too small.
 #include "data/records/lmdb_writer.h"
 
 #include <cerrno>
@@ -12,7 +12,7 @@ namespace trainer {
 LmdbWriter::LmdbWriter(const std::string& target, size_t map_bytes) : folder_(target), map_bytes_(map_bytes) {
   int result = mdb_env_create(&env_);
   if (result == 0) result = mdb_env_set_mapsize(env_, map_bytes_);
-  // Nothing is flushed before finish(): until then an interruption leaves no database anyway.
+  // No flush before finish(): an interruption before it leaves no database anyway.
   if (result == 0) result = mdb_env_open(env_, folder_.folder().c_str(), MDB_NOSYNC | MDB_NOTLS, 0666);
   if (result != 0) {
     close();
@@ -39,7 +39,7 @@ void LmdbWriter::put(std::string_view key, std::string_view value) {
   if (pending_.size() == kRecordsPerCommit) commit();
 }
 
-// LMDB calls a write cut short by a full disk an input/output error.
+// LMDB reports a write that a full disk cut short as an input/output error.
 void LmdbWriter::fail(int result) const {
   std::error_code error;
   const std::filesystem::space_info space = std::filesystem::space(folder_.folder(), error);

@@ -1,4 +1,4 @@
-// Writes a new LMDB database that appears whole or not at all.
+// Writes a new LMDB database that appears complete or not at all.
 #pragma once
 
 #include <lmdb.h>
@@ -16,10 +16,10 @@ namespace trainer {
 
 class LmdbWriter : public RecordWriter {
  public:
-  // Throws data_error where something is at `target` already or the folder cannot be made there. `map_bytes`
-  // is the first size of the map; it doubles as needed.
+  // Throws data_error if `target` exists or the folder cannot be created. `map_bytes` is the initial size of the map;
+  // it doubles as needed.
   explicit LmdbWriter(const std::string& target, size_t map_bytes = size_t{64} << 20);
-  // Without finish() nothing stays behind.
+  // Leaves no files unless finish() was called.
   ~LmdbWriter() override;
   LmdbWriter(const LmdbWriter&) = delete;
   LmdbWriter& operator=(const LmdbWriter&) = delete;
@@ -36,7 +36,7 @@ class LmdbWriter : public RecordWriter {
   NewDatabaseFolder folder_;
   MDB_env* env_ = nullptr;
   size_t map_bytes_;
-  // Not yet committed, so that they can be put again into a larger map.
+  // Not yet committed; written again after the map grows.
   std::vector<std::pair<std::string, std::string>> pending_;
 };
 

@@ -1,4 +1,4 @@
-// The two kinds of database.
+// Selects the kind of database.
 #include "data/records/open_database.h"
 
 #include "data/records/leveldb.h"

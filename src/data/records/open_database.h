@@ -1,4 +1,4 @@
-// Databases of Datum records by their backend.
+// Opens databases of Datum records by their backend.
 #pragma once
 
 #include <memory>
@@ -9,7 +9,7 @@
 
 namespace trainer {
 
-// Throws data_error or config_error as the kind of database does.
+// Throws the data_error or config_error of that kind of database.
 std::unique_ptr<RecordSource> open_database(caffe::DataParameter::DB backend, const std::string& path,
                                             const LogLine& log);
 

@@ -1,4 +1,4 @@
-// How records are named in messages.
+// The names of records in messages.
 #include "data/records/record_source.h"
 
 #include <fmt/format.h>

@@ -9,40 +9,40 @@
 
 namespace trainer {
 
-// The views are good as long as the source, or point into the record's own storage where the database cannot
-// promise that.
+// The views are valid as long as the source, or point into the record's own storage if the database cannot guarantee
+// that.
 struct Record {
-  uint64_t index = 0;  // place in key order
+  uint64_t index = 0;  // position in key order
   std::string_view key;
   std::string_view value;
   std::string storage;
 };
 
-// Calls come from one thread at a time. Errors are data_error and name the database.
+// One thread at a time calls it. Errors are data_error and name the database.
 class RecordSource {
  public:
   virtual ~RecordSource() = default;
   virtual const std::string& path() const = 0;  // absolute
   virtual uint64_t size() const = 0;            // at least 1
-  // Reads by record number. Ascending numbers are cheap; others need prepare_random_access() to be.
+  // Reads by record number. Ascending numbers are cheap; other orders are cheap after prepare_random_access().
   virtual void read(uint64_t index, Record& record) = 0;
-  // Reads the neighbour of `record` in key order, the first record after the last; leaves the place of read()
-  // alone.
+  // Reads the next record after `record` in key order; after the last one, the first. Does not move the position of
+  // read().
   virtual void read_following(const Record& record, Record& following) = 0;
-  // Throws where what records held may not be what the database holds, which was cut short in between. To be
-  // asked after a record was used, well or not; from any thread.
+  // Throws if the database was truncated during reading, so that records may hold wrong bytes. Call after using a
+  // record, successfully or not, from any thread.
   virtual void check_intact() const {}
   // Makes read() cheap for any order of numbers.
   virtual void prepare_random_access(const LogLine& log) = 0;
-  // As BatchFeed::content(). Leaves the place of read() alone.
+  // As BatchFeed::content(). Does not move the position of read().
   virtual std::string content() = 0;
-  // Bytes that the source keeps for itself.
+  // Bytes of memory that the source uses.
   virtual int64_t memory_bytes() const { return 0; }
-  // Where a record comes from, for messages. From any thread.
+  // The origin of a record, for messages. Thread-safe.
   virtual std::string describe(const Record& record) const;
 };
 
-// `record 7 (key "00000007") of /data/train_lmdb`; bytes of the key that are not printable are shown as \xNN.
+// `record 7 (key "00000007") of /data/train_lmdb`; bytes of the key that are not printable appear as \xNN.
 std::string describe(const Record& record, const std::string& path);
 
 // `2,000 records from "00000000" to "00001999"`.

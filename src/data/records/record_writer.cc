@@ -1,4 +1,4 @@
-// The kinds of database that are written.
+// Selects the kind of database to write.
 #include "data/records/record_writer.h"
 
 #include "base/error.h"

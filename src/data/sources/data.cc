@@ -1,5 +1,5 @@
 // Data: batches of records of an LMDB or LevelDB database, transformed by transform_param.
-//   top 0  (batch_size, C, H, W), cropped where transform_param says so
+//   top 0  (batch_size, C, H, W), after the crop of transform_param
 //   top 1  labels (batch_size), optional
 #include "data/data_source.h"
 #include "data/feeds/datum_decoder.h"
@@ -35,7 +35,7 @@ void warn_of_raw_records(SourceContext& context, RecordSource& source) {
   try {
     parse_datum(first.value, datum);
   } catch (const Error&) {
-    return;  // reported with its place when the record is read for a batch
+    return;  // reported with its position when a batch reads the record
   }
   if (datum.encoded) return;
   context.warning(

@@ -1,6 +1,5 @@
-// HDF5Data: batches of rows of HDF5 files, one data set for each top, by the top's name. `source` is a text file that
-// lists the files; a row is what one index of a data set's first axis holds. The one worker reads and places rows in
-// fill().
+// HDF5Data: batches of rows of HDF5 files, one dataset for each top, with the top's name. `source` is a text file that
+// lists the files; a row is one index of a dataset's first axis. The one worker reads and copies rows in fill().
 #include <cstring>
 
 #include "data/data_source.h"
@@ -57,7 +56,7 @@ class Hdf5Feed : public BatchFeed {
   void shape_batch(uint64_t, std::vector<TensorDesc>& layout) override {
     for (size_t top = 0; top < layout.size(); ++top) {
       const Shape& row = rows_.row_shape(top);
-      if (layout[top].shape.rank() == row.rank() + 1) continue;  // never changes
+      if (layout[top].shape.rank() == row.rank() + 1) continue;  // the shape never changes
       std::vector<int64_t> dims{batch_size_};
       dims.insert(dims.end(), row.dims().begin(), row.dims().end());
       layout[top].shape = Shape(std::move(dims));

@@ -1,8 +1,8 @@
 // ImageData: batches of image files named in a list, transformed by transform_param.
-//   top 0  (batch_size, C, H, W): C is 3 (blue, green, red) or 1 (is_color: false); H and W as new_height and
-//          new_width say, or as the pictures are, cropped where transform_param says so
+//   top 0  (batch_size, C, H, W): C is 3 (blue, green, red) or 1 (is_color: false); H and W are new_height and
+//          new_width, or the size of the pictures, after the crop of transform_param
 //   top 1  labels (batch_size)
-// A record is a line of the list; its file is read by the worker that decodes it.
+// A record is a line of the list; the worker that decodes it reads its file.
 #include <algorithm>
 
 #include "base/philox.h"
@@ -42,7 +42,7 @@ class ImageListSource : public RecordSource {
 
 class ImageFileDecoder : public RecordDecoder {
  public:
-  // `root` is put before each path as it is.
+  // `root` is put before each path unchanged.
   ImageFileDecoder(std::shared_ptr<const ImageList> list, std::string root, const ImageReading& reading)
       : list_(std::move(list)), root_(std::move(root)), reader_(reading) {}
 

@@ -1,5 +1,5 @@
-// MemoryData: batches of the items of an HDF5 or .npy file, transformed by transform_param. In Caffe a program that
-// embeds the net hands the items over.
+// MemoryData: batches of the items of an HDF5 or .npy file, transformed by transform_param. In Caffe, the program that
+// embeds the net supplies the items.
 //   top 0  (batch_size, channels, height, width), after the transformation
 //   top 1  labels (batch_size)
 // A record is one row: the label, then the values of the item.
@@ -109,7 +109,7 @@ class ArrayDecoder : public RecordDecoder {
   ItemShape shape_;
 };
 
-// An item's extents: C,H,W as the file says, or, for rows of another rank, as the layer does.
+// An item's extents: C,H,W of the file; if its rows have another rank, those of the layer.
 ItemShape item_shape(const Shape& file, const ItemShape& wanted) {
   if (file.rank() == 4) return {file[1], file[2], file[3]};
   if (file.count(1) == wanted.count()) return wanted;

@@ -3,12 +3,12 @@
 //   top 0  (batch_size, 3, crop_size, crop_size)
 //   top 1  classes (batch_size), 0 for background
 //
-// Row r of a batch is background for r < batch_size - int(batch_size * fg_fraction), then foreground; which window it
-// is and whether it is mirrored is a draw of (seed, running offset).
+// Row r of a batch is background for r < batch_size - int(batch_size * fg_fraction), then foreground. A draw of (seed,
+// running offset) selects the window and decides whether to mirror it.
 //
 //   out[c, h, w] = (pixel - mean) * scale inside the cut, 0 around it
 //
-// The mean image is read at its centre, as large as the item.
+// The mean is the centre of the mean image, cropped to the size of the item.
 #include <algorithm>
 
 #include "base/philox.h"
@@ -75,11 +75,11 @@ class WindowFeed : public BatchFeed {
     const uint64_t index = (uint64_t{philox(settings_.key, 0, offset)[0]} * windows.size()) >> 32;
     return windows[static_cast<size_t>(index)];
   }
-  // Which of the item's pixels the steps choose: all, perhaps flipped.
+  // The pixels of the item that the steps choose: all, possibly flipped.
   Sampling sample(uint64_t offset) const {
     return steps_.sample({kChannels, settings_.shape.crop, settings_.shape.crop}, 0, offset).of_picture;
   }
-  // Of the part of an item that begins at (y, x).
+  // The mean for the part of an item that begins at (y, x).
   MeanView mean(int64_t y, int64_t x) const {
     const int64_t centre = mean_.has_image() ? (mean_.image_shape().width - settings_.shape.crop) / 2 : 0;
     Sampling part;
@@ -87,7 +87,7 @@ class WindowFeed : public BatchFeed {
     part.x.first = x + centre;
     return mean_.view(part);
   }
-  // `scratch` holds the file where it is not kept in memory.
+  // `scratch` holds the file if it is not cached.
   std::string_view picture(const Window& window, std::string& scratch) const {
     if (!cache_.empty()) return cache_[window.picture];
     read_image_file(settings_.root + list_.pictures[window.picture], scratch);
@@ -102,7 +102,7 @@ class WindowFeed : public BatchFeed {
   PictureSteps steps_;
   PictureMean mean_;
   WindowList list_;
-  std::vector<std::string> cache_;  // the files' bytes; empty: read when wanted
+  std::vector<std::string> cache_;  // the files' bytes; empty: files are read on demand
 };
 
 class WindowWorker : public FeedWorker {
@@ -209,7 +209,7 @@ WindowSettings settings_of(const SourceContext& context) {
   return settings;
 }
 
-// The draw that chooses a window decides on mirroring with its second word.
+// The second word of the draw that chooses a window decides whether to mirror it.
 PictureSteps steps_of(const SourceContext& context) {
   CropAndMirror mirror;
   mirror.mirror = context.layer().transform_param().mirror();

@@ -1,4 +1,4 @@
-// The step of transform_param's crop_size and mirror: Caffe's numbers, with one draw for both.
+// The step for crop_size and mirror of transform_param: Caffe's results, with one draw for both.
 #pragma once
 
 #include "data/pictures/steps/step.h"
@@ -10,7 +10,7 @@ struct CropAndMirror : public PictureStep {
   bool random_crop = false;  // otherwise the centre
   bool mirror = false;
   uint64_t key = 0;
-  size_t mirror_word = 0;  // the word of the draw that decides on mirroring
+  size_t mirror_word = 0;  // the word of the draw that decides whether to mirror
 
   ItemShape output_shape(const ItemShape& picture) const override;
   Sampling sample(const ItemShape& picture, uint64_t epoch, uint64_t position) const override;

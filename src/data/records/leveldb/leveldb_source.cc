@@ -1,5 +1,5 @@
-// Records out of a LevelDB database. Sequential reading moves one iterator; any other order goes through the
-// keys, which are all known since only they tell how many records there are.
+// Reads records of a LevelDB database. Sequential reading moves one iterator; any other order uses the keys, which are
+// all in memory because only a walk over them counts the records.
 #include <fcntl.h>
 #include <leveldb/db.h>
 #include <sys/stat.h>
@@ -23,7 +23,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// The process that has the database open with LevelDB's lock, or 0.
+// The process that holds LevelDB's lock of the database, or 0.
 pid_t holder_of(const std::string& path) {
   const int descriptor = ::open((path + "/LOCK").c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor < 0) return 0;
@@ -35,7 +35,7 @@ pid_t holder_of(const std::string& path) {
   return known ? lock.l_pid : 0;
 }
 
-// Tells one state of the database from another: names, sizes and times of change of its files.
+// Identifies a state of the database: names, sizes and modification times of its files.
 std::string identity_of(const std::string& path) {
   std::vector<std::string> files;
   std::error_code error;
@@ -120,7 +120,7 @@ class LevelDbSource : public RecordSource {
     if (!fs::is_directory(path_, error)) {
       throw data_error("{} is a file: a LevelDB database is a folder. {}", path_, database_remedy("NEW_FOLDER"));
     }
-    // A folder that may not be looked into has no files either.
+    // A folder without permission to list it has no files either.
     fs::directory_iterator it(path_, error);
     if (error) {
       throw data_error("{} cannot be read: {}. Its owner can allow it with `chmod -R a+rX {}`", path_, error.message(),

@@ -1,4 +1,4 @@
-// Writes a new LevelDB database in batches, the last of which waits for the disk.
+// Writes a new LevelDB database in batches; the last batch is synced to the disk.
 #include <leveldb/db.h>
 #include <leveldb/write_batch.h>
 
@@ -13,7 +13,7 @@ namespace {
 class LevelDbWriter : public RecordWriter {
  public:
   explicit LevelDbWriter(const std::string& target) : folder_(target) {
-    // As Caffe's tools open one for writing.
+    // The options with which Caffe's tools open one for writing.
     leveldb::Options options;
     options.create_if_missing = true;
     options.write_buffer_size = size_t{64} << 20;
@@ -30,7 +30,7 @@ class LevelDbWriter : public RecordWriter {
 
   void finish() override {
     commit(true);
-    // Out of the log, whose damaged end would be taken for records that were never written.
+    // Moves the records out of the log: a reader takes a damaged end of a log for records that were never written.
     database_->CompactRange(nullptr, nullptr);
     database_.reset();
     folder_.commit();

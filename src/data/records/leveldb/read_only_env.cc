@@ -1,4 +1,4 @@
-// Files in memory over files on the disk.
+// Files in memory that shadow files on the disk.
 #include "data/records/leveldb/read_only_env.h"
 
 #include <fcntl.h>
@@ -69,7 +69,7 @@ class MemoryPlaces : public leveldb::RandomAccessFile {
   Bytes bytes_;
 };
 
-// LevelDB's own map dies of a file that is cut short in between.
+// LevelDB's own mmap crashes if a file is truncated during reading.
 class MappedPlaces : public leveldb::RandomAccessFile {
  public:
   MappedPlaces(std::string name, std::unique_ptr<MappedFile> file) : name_(std::move(name)), file_(std::move(file)) {}
@@ -126,7 +126,7 @@ Status ReadOnlyEnv::NewRandomAccessFile(const std::string& name, leveldb::Random
   if (descriptor >= 0 && ::fstat(descriptor, &status) == 0 && status.st_size > 0)
     file = MappedFile::map(descriptor, static_cast<uint64_t>(status.st_size));
   if (descriptor >= 0) ::close(descriptor);
-  // An empty file, and errors as LevelDB words them.
+  // Handles an empty file, and reports errors as LevelDB does.
   if (!file) return target()->NewRandomAccessFile(name, result);
   *result = new MappedPlaces(name, std::move(file));
   return Status::OK();
@@ -141,7 +141,7 @@ Status ReadOnlyEnv::NewWritableFile(const std::string& name, leveldb::WritableFi
   return Status::OK();
 }
 
-// A log or manifest that goes on is never asked for, since options.reuse_logs is off.
+// LevelDB never appends to a log or manifest, because options.reuse_logs is off.
 Status ReadOnlyEnv::NewAppendableFile(const std::string& name, leveldb::WritableFile**) {
   return Status::NotSupported(name, "the database is only read");
 }

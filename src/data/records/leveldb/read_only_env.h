@@ -1,6 +1,6 @@
-// LevelDB's view of the file system for a database that is only read: what the library writes as it opens a
-// database (a manifest, a log, tables from the log of an interrupted writer) stays in memory, and the files
-// on the disk are never changed, removed or locked.
+// LevelDB's view of the file system for a database that is only read. Files that the library writes when it opens a
+// database (a manifest, a log, tables from the log of an interrupted writer) stay in memory. The files on the disk are
+// never changed, removed or locked.
 #pragma once
 
 #include <leveldb/env.h>
@@ -16,8 +16,7 @@ class ReadOnlyEnv : public leveldb::EnvWrapper {
  public:
   ReadOnlyEnv() : leveldb::EnvWrapper(leveldb::Env::Default()) {}
 
-  // From here on nothing more may be written: compactions, which would pile up in memory, end with an error
-  // that reading does not see.
+  // Forbids further writes: compactions, which would fill the memory, then end with an error that reading does not see.
   void freeze();
 
   leveldb::Status NewSequentialFile(const std::string& name, leveldb::SequentialFile** result) override;

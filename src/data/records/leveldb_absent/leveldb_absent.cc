@@ -1,4 +1,4 @@
-// In place of LevelDB where its library is not there.
+// The implementation without the LevelDB library.
 #include "base/error.h"
 #include "data/records/database_folder.h"
 #include "data/records/leveldb.h"
