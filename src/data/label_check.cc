@@ -19,7 +19,7 @@ bool accepted(float value, const LabelLimit& limit) {
 [[noreturn]] void refuse(float value, const LabelLimit& limit, const std::string& record) {
   std::string remedy = "Correct the record, or leave it out";
   if (std::isfinite(value) && value != std::trunc(value)) {
-    remedy = "Labels are whole numbers; a net that learns real numbers takes a loss such as EuclideanLoss";
+    remedy = "Labels are whole numbers; a net that learns real numbers needs a loss such as EuclideanLoss";
   } else if (value >= 0.0f && std::isfinite(value)) {
     const bool one_beyond = std::trunc(value) == static_cast<float>(limit.classes);
     remedy = fmt::format(
@@ -31,8 +31,8 @@ bool accepted(float value, const LabelLimit& limit) {
     remedy = fmt::format("Correct the record, or set ignore_label: {:.0f} if it marks items to leave out",
                          std::trunc(value));
   }
-  throw data_error("{}: its label is {}, but {} takes 0 to {}{}. {}", record, value, limit.consumer, limit.classes - 1,
-                   limit.ignore ? fmt::format(" or {} (ignore_label)", *limit.ignore) : "", remedy);
+  throw data_error("{}: its label is {}, but {} expects labels 0 to {}{}. {}", record, value, limit.consumer,
+                   limit.classes - 1, limit.ignore ? fmt::format(" or {} (ignore_label)", *limit.ignore) : "", remedy);
 }
 
 }  // namespace

@@ -266,8 +266,8 @@ void Pipeline::report_skipped(Slot& target) {
     if (!options_.log || skipped_lines_ > kMostSkippedLines) continue;
     ++skipped_lines_;
     options_.log(skipped_lines_ <= kMostSkippedLines
-                     ? fmt::format("Left out, the next good record takes its place: {}", skipped.second)
-                     : std::string("More bad records are left out without a line each"));
+                     ? fmt::format("Skipped a bad record; using the next good one: {}", skipped.second)
+                     : std::string("Skipping more bad records without a line for each"));
   }
 }
 

@@ -30,7 +30,7 @@ Sampler::Sampler(uint64_t records, bool shuffle, uint64_t key, uint64_t first)
   TRAINER_ASSERT(records > 0);
   if (shuffle && records > std::numeric_limits<uint32_t>::max()) {
     throw data_error(
-        "{} records cannot be shuffled: the most is 4,294,967,295. Shuffle them when the database is made.",
+        "{} records cannot be shuffled: the maximum is 4,294,967,295. Shuffle them when the database is made.",
         format_count(static_cast<int64_t>(records)));
   }
 }

@@ -70,7 +70,7 @@ TEST(ConvertIdx, WrongInputLeavesNothingBehind) {
   expect_contains(error_text([&] {
                     convert_idx({folder / "labels", folder / "images", folder / "db"});
                   }),
-                  {"wrong way round"});
+                  {"labels swapped?"});
   write_text(folder / "two", big_endian(0x801) + big_endian(2) + "\x07\x08");
   expect_contains(error_text([&] {
                     convert_idx({folder / "images", folder / "two", folder / "db"});

@@ -158,8 +158,8 @@ TEST(EncodedRecords, HugeExtentsAreDamage) {
   ImageDecoder decoder;
   for (const int32_t height : {2147483647, -2147483647 - 1, -2147483647}) {
     const std::string file = bmp_header(2147483647, height);
-    expect_contains(test::error_text([&] { decoder.decode(file, ColorMode::kColor); }), {"are taken for damage"});
-    expect_contains(test::error_text([&] { decoder.shape(file, ColorMode::kGray); }), {"are taken for damage"});
+    expect_contains(test::error_text([&] { decoder.decode(file, ColorMode::kColor); }), {"count as damage"});
+    expect_contains(test::error_text([&] { decoder.shape(file, ColorMode::kGray); }), {"count as damage"});
   }
   EXPECT_EQ(decoder.decode(bmp_header(1, 1), ColorMode::kColor).shape, (ItemShape{3, 1, 1}));
 }

@@ -133,8 +133,8 @@ TEST_F(Hdf5Batches, LabelOutOfRangeNamesFileAndRow) {
   stream->start();
   take_many(*stream, 4);
   // Labels 0 1 2 3 4, then 4 5 6 7: the fourth row of b.h5 is too large.
-  expect_contains(error_text([&] { stream->next(); }),
-                  {"row 3 of " + folder_ / "b.h5", "its label is 7", "layer 'accuracy' (Accuracy) takes 0 to 6"});
+  expect_contains(error_text([&] { stream->next(); }), {"row 3 of " + folder_ / "b.h5", "its label is 7",
+                                                        "layer 'accuracy' (Accuracy) expects labels 0 to 6"});
 }
 
 TEST_F(Hdf5Batches, LabelBetweenTwoClassesIsRefused) {

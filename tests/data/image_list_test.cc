@@ -72,9 +72,9 @@ TEST(ImageListFile, MistakesAreNamedWithTheirLine) {
   expect_contains(reason("a.png 1\nb.png\n"), {"l:2:", "\"b.png\" has no label"});
   expect_contains(reason("a.png\t1\n"), {"l:1:", "there is a tab"});
   for (const std::string label : {"cat", "1.5", "3abc", "0x10", "1e3", "99999999999", "+-1", "-"})
-    expect_contains(reason("a.png " + label + "\n"), {"l:1:", "\"" + label + "\" is no label"});
+    expect_contains(reason("a.png " + label + "\n"), {"l:1:", "\"" + label + "\" is not a label"});
   expect_contains(reason("\n \n"), {"is empty"});
-  expect_contains(reason(std::string("a\0b", 3)), {"is no text file"});
+  expect_contains(reason(std::string("a\0b", 3)), {"is not a text file"});
   expect_contains(error_text([&] { ImageList list(folder / "none"); }), {"none", "No such file"});
 }
 

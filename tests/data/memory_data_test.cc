@@ -41,7 +41,7 @@ TEST_F(MemoryData, GivesRowsInOrderAndGoesOnFromTheFirst) {
   std::string warnings;
   auto stream = test::open_stream(layer("x.h5", 2, "channels: 1 height: 1 width: 2", "scale: 2"), options(), &warnings);
   EXPECT_EQ(stream->next_batch_descs()[0].shape, (Shape{2, 1, 1, 2}));
-  expect_contains(warnings, {"3 items", "no multiple of batch_size 2"});
+  expect_contains(warnings, {"3 items", "not a multiple of batch_size 2"});
   stream->start();
   const auto batches = take_many(*stream, 2);
   EXPECT_EQ(batches[0].tops[0], (std::vector<float>{0, 2, 4, 6}));

@@ -162,7 +162,7 @@ TEST(WrongData, LabelOutOfRangeIsNamedAfterTheBatchesBefore) {
     take_many(*stream, 3);
     const std::string text = error_text([&] { stream->next(); });
     expect_contains(text, {"record 13 (key \"00000013\") of " + folder / "db", "its label is 12",
-                           "layer 'loss' (SoftmaxWithLoss) takes 0 to 9", "13 classes", "ignore_label: 12"});
+                           "layer 'loss' (SoftmaxWithLoss) expects labels 0 to 9", "13 classes", "ignore_label: 12"});
     EXPECT_EQ(error_text([&] { stream->next(); }), text);
     EXPECT_EQ(stream->cursor().records, 12u);
   }
@@ -209,7 +209,7 @@ TEST(WrongData, OnlyBadRecords) {
 
   // Where no record is good it does not help to leave out bad ones.
   const std::string text = open_error(data_layer(folder / "db", 2));
-  expect_contains(text, {"record 0 (key \"a\") of " + folder / "db", "(and so the 1 records behind it)"});
+  expect_contains(text, {"record 0 (key \"a\") of " + folder / "db", "(bad records after it: 1)"});
   EXPECT_EQ(text.find("skip_bad_records"), std::string::npos) << text;
 }
 

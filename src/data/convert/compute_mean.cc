@@ -13,7 +13,7 @@ namespace {
 caffe::DataParameter::DB backend_called(const std::string& name) {
   if (name == "lmdb") return caffe::DataParameter::LMDB;
   if (name == "leveldb") return caffe::DataParameter::LEVELDB;
-  throw config_error("unknown backend \"{}\": lmdb and leveldb are known", name);
+  throw config_error("unknown backend \"{}\": use lmdb or leveldb", name);
 }
 
 void add(const PixelView& view, std::vector<double>& sums) {

@@ -113,7 +113,7 @@ std::unique_ptr<RowReader> open_rows(const ArrayInput& input) {
   }
   if (extension == ".csv" || extension == ".txt") return std::make_unique<TableRows>(input, ',');
   if (extension == ".tsv") return std::make_unique<TableRows>(input, '\t');
-  throw config_error("{}: the kind of file is told by its ending: .npy, .csv, .txt or .tsv{}", input.path,
+  throw config_error("{}: unknown kind of file; expects one that ends in .npy, .csv, .txt or .tsv{}", input.path,
                      extension == ".npz" ? "; a .npz holds several arrays: save each with numpy.save" : "");
 }
 
@@ -150,7 +150,7 @@ int64_t convert_arrays_to_hdf5(const ArraysToHdf5& request, const ConvertProgres
   std::set<std::string> names;
   for (const ArrayInput& input : request.inputs) {
     if (input.dataset.empty()) throw config_error("{}: the name of its dataset is missing", input.path);
-    if (!names.insert(input.dataset).second) throw config_error("two arrays are to be dataset '{}'", input.dataset);
+    if (!names.insert(input.dataset).second) throw config_error("two arrays have the dataset name '{}'", input.dataset);
   }
   const std::string list = request.list.empty() ? request.target + ".txt" : request.list;
   refuse_existing(request.target);

@@ -17,7 +17,7 @@ int64_t convert_idx(const IdxToDatabase& request, const ConvertProgress& progres
   if (rank != 3 && rank != 4) {
     throw data_error(
         "{} holds an array of {}: pictures are N,height,width or N,channels,height,width. Are pictures "
-        "and labels the wrong way round?",
+        "and labels swapped?",
         request.images, images.shape.text());
   }
   if (labels.shape.rank() != 1) {

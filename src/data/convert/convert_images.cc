@@ -53,10 +53,10 @@ void check_request(const ImagesToDatabase& request) {
                        request.resize_width);
   constexpr int kLargestExtent = 32767;
   if (std::max(request.resize_height, request.resize_width) > kLargestExtent)
-    throw config_error("pictures cannot be resized to {}x{}: the most is {}", request.resize_height,
+    throw config_error("pictures cannot be resized to {}x{}: the maximum is {}", request.resize_height,
                        request.resize_width, kLargestExtent);
   if (!request.encode_type.empty() && !can_encode(lower_case(request.encode_type)))
-    throw config_error("encode_type \"{}\" is not written: jpg and png are", request.encode_type);
+    throw config_error("encode_type \"{}\" is not supported: use jpg or png", request.encode_type);
 }
 
 // The record of one picture. Throws data_error if the picture cannot be read.
@@ -122,7 +122,7 @@ ImagesConverted convert_images(const ImagesToDatabase& request, const LogLine& w
     } catch (const Error& error) {
       if (error.code() != ExitCode::kData) throw;
       ++result.skipped;
-      if (warn) warn(fmt::format("{}: left out: {}", place, error.what()));
+      if (warn) warn(fmt::format("{}: skipped: {}", place, error.what()));
       continue;
     }
     if (result.records == 0) first = converter.shape();
@@ -136,8 +136,8 @@ ImagesConverted convert_images(const ImagesToDatabase& request, const LogLine& w
   }
   if (result.records == 0) {
     throw data_error(
-        "none of the {} pictures of {} could be read: is \"{}\" the folder that their paths begin in, with "
-        "a / at its end?",
+        "none of the {} pictures of {} could be read: is \"{}\" the folder of their paths, with a / at its "
+        "end?",
         format_count(static_cast<int64_t>(list.size())), request.list, request.root);
   }
   writer->finish();

@@ -30,13 +30,13 @@ int64_t product(const Shape& shape) {
 std::vector<std::string> listed_files(const std::string& path) {
   std::error_code error;
   if (!std::filesystem::exists(path, error)) {
-    throw data_error("there is no file {}: it should name the HDF5 files, one a line. `trainer convert` writes both",
+    throw data_error("there is no file {}: it should name the HDF5 files, one per line. `trainer convert` writes both",
                      std::filesystem::absolute(path, error).string());
   }
   if (Hdf5File::has_signature(path)) {
     throw data_error(
-        "{0} is an HDF5 file itself: hdf5_data_param.source takes a text file that names HDF5 files, one "
-        "a line. `echo {0} > list.txt` makes one",
+        "{0} is an HDF5 file itself: hdf5_data_param.source expects a text file that names HDF5 files, one "
+        "per line. `echo {0} > list.txt` makes one",
         path);
   }
   std::ifstream in(path);
@@ -47,7 +47,7 @@ std::vector<std::string> listed_files(const std::string& path) {
   if (!in.eof() || (files.empty() && !std::filesystem::is_regular_file(path, error))) {
     throw data_error("{} cannot be read", path);
   }
-  if (files.empty()) throw data_error("{} is empty: it should name the HDF5 files, one a line", path);
+  if (files.empty()) throw data_error("{} is empty: it should name the HDF5 files, one per line", path);
   return files;
 }
 
@@ -73,7 +73,7 @@ Hdf5Rows::Hdf5Rows(const std::string& list_file, std::vector<std::string> datase
   }
   for (const File& file : files_) {
     if (file.rows > kLargestTotal / row_bytes || (total_rows += file.rows) > kLargestTotal / row_bytes) {
-      throw data_error("the files listed in {} announce more than {}", list_file, format_bytes(kLargestTotal));
+      throw data_error("the files listed in {} declare more than {}", list_file, format_bytes(kLargestTotal));
     }
   }
   if (total_rows == 0) throw data_error("the files listed in {} have no rows", list_file);

@@ -31,12 +31,12 @@ ImageList::ImageList(const std::string& file) : file_(file) {
   std::error_code absent;
   if (std::filesystem::is_directory(file, absent))
     throw data_error(
-        "{0} is a folder, no list of pictures: {1}. This lists a folder with a folder for each class: (cd '{0}' && "
+        "{0} is a folder, not a list of pictures: {1}. This lists a folder with a folder for each class: (cd '{0}' && "
         "i=0; for d in */; do for f in \"$d\"*; do echo \"$f $i\"; done; i=$((i+1)); done) >list.txt",
         file, kForm);
   const InputFile input(file, "list of pictures");
   if (input.size() > 0 && !input.looks_like_text()) {
-    throw data_error("{} is no text file, and so no list of pictures: {}", file, kForm);
+    throw data_error("{} is not a text file, so it is not a list of pictures: {}", file, kForm);
   }
   std::ifstream in(file, std::ios::binary);
   skip_byte_order_mark(in);
@@ -51,7 +51,8 @@ ImageList::ImageList(const std::string& file) : file_(file) {
     }
     const std::string word = text.substr(blank + 1);
     const std::optional<int32_t> label = whole_number(word);
-    if (!label) throw data_error("{}:{}: \"{}\" is no label, which is a whole number: {}", file, line, word, kForm);
+    if (!label)
+      throw data_error("{}:{}: \"{}\" is not a label; a label is a whole number: {}", file, line, word, kForm);
     const std::string path = text.substr(0, blank);
     paths_.add(path);
     labels_.push_back(*label);

@@ -63,12 +63,12 @@ void PictureFeed::with_good_record(const Record& record, int64_t row, SkippedRec
     if (!settings_.can_skip && !first.empty()) throw data_error("{}", first);
     if (message.empty()) {
       if (first.empty() || settings_.skip_bad_records) return;
-      throw data_error("{}. {} {{ skip_bad_records: true }} would leave such records out", first, settings_.message);
+      throw data_error("{}. {} {{ skip_bad_records: true }} skips bad records", first, settings_.message);
     }
     if (tried == most && settings_.skip_bad_records)
-      throw data_error("{} (and so the {} records before it; none is left to try)", message, most - 1);
+      throw data_error("{} (the {} records before it are bad, too; no record is left)", message, most - 1);
     if (tried == most)
-      throw data_error("{}{}", first, most > 1 ? fmt::format(" (and so the {} records behind it)", most - 1) : "");
+      throw data_error("{}{}", first, most > 1 ? fmt::format(" (bad records after it: {})", most - 1) : "");
     if (skipped != nullptr) skipped->emplace_back(row, message);
     Record& next = neighbours[tried % 2];
     {

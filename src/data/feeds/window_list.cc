@@ -35,11 +35,11 @@ class Words {
   template <typename T>
   T number(const char* what) {
     std::string word;
-    if (!next(word)) fail(fmt::format("the file ends where {} should stand", what));
+    if (!next(word)) fail(fmt::format("the file ends before {}", what));
     T value{};
     const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
     if (error != std::errc() || end != word.data() + word.size()) {
-      fail(fmt::format("\"{}\" stands where {} should (a path must not hold blanks)", word, what));
+      fail(fmt::format("\"{}\" found instead of {} (a path must not contain blanks)", word, what));
     }
     return value;
   }
@@ -66,9 +66,9 @@ WindowList read_window_list(const std::string& file, float fg_threshold, float b
   Words words(file);
   std::string word;
   while (words.next(word)) {
-    if (word != "#") words.fail(fmt::format("\"{}\" stands where \"# index\" should", word.substr(0, 80)));
+    if (word != "#") words.fail(fmt::format("\"{}\" found instead of \"# index\"", word.substr(0, 80)));
     words.number<int64_t>("a picture's index");
-    if (!words.next(word)) words.fail("the file ends where a picture's path should stand");
+    if (!words.next(word)) words.fail("the file ends before a picture's path");
     list.pictures.push_back(word);
     const auto channels = words.number<int64_t>("the number of channels");
     if (channels != 3) {
@@ -88,8 +88,8 @@ WindowList read_window_list(const std::string& file, float fg_threshold, float b
       window.x2 = words.number<int32_t>("x2");
       window.y2 = words.number<int32_t>("y2");
       if (window.x2 < window.x1 || window.y2 < window.y1) {
-        words.fail(fmt::format("the window from ({}, {}) to ({}, {}) is turned around", window.x1, window.y1, window.x2,
-                               window.y2));
+        words.fail(fmt::format("the window from ({}, {}) to ({}, {}) has its corners swapped", window.x1, window.y1,
+                               window.x2, window.y2));
       }
       if (overlap >= fg_threshold) {
         if (window.label <= 0) {

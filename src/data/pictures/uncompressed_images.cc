@@ -75,7 +75,7 @@ BmpHeader read_bmp_header(std::string_view file) {
   constexpr size_t kFileHeader = 14, kInfoHeader = 40;
   if (file.size() < kFileHeader + kInfoHeader) throw data_error("a damaged BMP file: it ends too early");
   const uint32_t info = little_endian(file, 14, 4);
-  if (info < kInfoHeader) throw data_error("a BMP file of OS/2's kind: Windows' kind is read");
+  if (info < kInfoHeader) throw data_error("an OS/2 BMP file: only Windows BMP files are supported");
   BmpHeader header;
   header.pixels_at = little_endian(file, 10, 4);
   header.width = static_cast<int32_t>(little_endian(file, 18, 4));

@@ -70,8 +70,7 @@ void flush_folder(const fs::path& folder) {
 std::string database_remedy(const std::string& path) {
   return fmt::format(
       "`trainer convert` makes a database, e.g. `trainer convert idx IMAGES LABELS {}`; `trainer help "
-      "convert` "
-      "shows the rest",
+      "convert` shows the rest",
       path);
 }
 
@@ -165,7 +164,7 @@ NewDatabaseFolder::~NewDatabaseFolder() {
 void NewDatabaseFolder::commit() {
   flush_folder(folder_);
   if (::rename(folder_.c_str(), target_.c_str()) != 0) {
-    throw data_error("cannot put {} in its place: {}", target_, std::strerror(errno));
+    throw data_error("cannot rename {} to its final name: {}", target_, std::strerror(errno));
   }
   folder_.clear();
   flush_folder(fs::path(target_).parent_path());

@@ -78,8 +78,7 @@ void LmdbEnvironment::check_intact() const {
   }
   if (file_->failed()) {
     throw data_error(
-        "{} could not be read: its disk or file system gave an error, or it was cut short for a time. "
-        "`dmesg` "
+        "{} could not be read: its disk or file system gave an error, or it was truncated for a time. `dmesg` "
         "may say more",
         data_file_);
   }
@@ -108,7 +107,7 @@ void LmdbEnvironment::lock() {
   if (number != tree_->transaction())
     tree_.emplace(file_->bytes(), file_->size(), number, data_file_, [this] { check_intact(); });
   if (tree_->entries() == 0) {
-    throw data_error("{} is an empty database: it has no records. Perhaps its making was interrupted; {}", path_,
+    throw data_error("{} is an empty database: it has no records. Perhaps its creation was interrupted; {}", path_,
                      database_remedy("NEW_FOLDER"));
   }
 }

@@ -10,7 +10,7 @@ namespace trainer {
 std::unique_ptr<RecordWriter> make_record_writer(const std::string& backend, const std::string& target) {
   if (backend == "lmdb") return std::make_unique<LmdbWriter>(target);
   if (backend == "leveldb") return make_leveldb_writer(target);
-  throw config_error("unknown backend \"{}\": lmdb and leveldb are known", backend);
+  throw config_error("unknown backend \"{}\": use lmdb or leveldb", backend);
 }
 
 }  // namespace trainer

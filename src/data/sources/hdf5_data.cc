@@ -69,7 +69,7 @@ class Hdf5Feed : public BatchFeed {
 };
 
 void check(SourceContext& context) {
-  context.require("hdf5_data_param.source", "give a text file that lists HDF5 files, one a line");
+  context.require("hdf5_data_param.source", "give a text file that lists HDF5 files, one per line");
   context.require("hdf5_data_param.batch_size", "give the number of rows in a batch, for example batch_size: 64");
   if (context.layer().has_transform_param())
     context.error("transform_param", "HDF5Data does not transform data",

@@ -72,7 +72,7 @@ void check(SourceContext& context) {
   if (std::max(param.new_height(), param.new_width()) > kLargestExtent)
     context.error(fmt::format("image_data_param.{}", param.new_height() > kLargestExtent ? "new_height" : "new_width"),
                   fmt::format("pictures cannot be resized to {}x{}", param.new_height(), param.new_width()),
-                  fmt::format("the most is {}", kLargestExtent));
+                  fmt::format("the maximum is {}", kLargestExtent));
   warn_of_moved_fields(context, "image_data_param", {"scale", "mean_file", "crop_size", "mirror"});
   const caffe::TransformationParameter& transform = context.layer().transform_param();
   if (transform.force_color() || transform.force_gray())
@@ -88,7 +88,7 @@ uint64_t first_picture(SourceContext& context, uint64_t pictures) {
   if (first >= pictures)
     context.error("image_data_param.rand_skip",
                   fmt::format("rand_skip is {}, but {} has {} pictures", param.rand_skip(), param.source(), pictures),
-                  "choose less");
+                  "choose a smaller value");
   return first;
 }
 

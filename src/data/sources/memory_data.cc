@@ -118,12 +118,11 @@ ItemShape item_shape(const Shape& file, const ItemShape& wanted) {
 
 void check(SourceContext& context) {
   const caffe::LayerParameter& layer = context.layer();
-  context.require(
-      "memory_data_param.source",
-      fmt::format("no program hands over items here: name an HDF5 file with data sets named as the tops, or "
-                  "a .npy file, in memory_data_param.source, or with --set "
-                  "'layer[{}].memory_data_param.source=FILE'",
-                  layer.name()));
+  context.require("memory_data_param.source",
+                  fmt::format("no program supplies items here: name an HDF5 file with data sets named as the tops, or "
+                              "a .npy file, in memory_data_param.source, or with --set "
+                              "'layer[{}].memory_data_param.source=FILE'",
+                              layer.name()));
   for (const char* field : {"batch_size", "channels", "height", "width"})
     context.require(fmt::format("memory_data_param.{}", field), "give batch_size, channels, height and width");
   check_transform(context);
@@ -165,8 +164,8 @@ std::unique_ptr<BatchFeed> open(SourceContext& context) {
   if (source->size() % param.batch_size() != 0)
     context.warning(
         "memory_data_param.batch_size",
-        fmt::format("the {} items of {} are no multiple of batch_size {}: batches go on with its first items "
-                    "after its last",
+        fmt::format("the {} items of {} are not a multiple of batch_size {}: batches continue with the first items "
+                    "after the last one",
                     source->size(), source->path(), param.batch_size()));
   Sampler sampler(source->size(), false, 0);
   return std::make_unique<PictureFeed>(picture_settings(context, "memory_data_param", param.batch_size()),

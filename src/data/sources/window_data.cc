@@ -170,10 +170,10 @@ void check_cut(SourceContext& context) {
   else if (param.context_pad() >= (crop + 1) / 2)
     context.error("window_data_param.context_pad",
                   fmt::format("context_pad {} on both sides leaves nothing of crop_size {}", param.context_pad(), crop),
-                  "choose less");
+                  "choose a smaller value");
   if (param.crop_mode() != "warp" && param.crop_mode() != "square")
     context.error("window_data_param.crop_mode", fmt::format("crop_mode is \"{}\"", param.crop_mode()),
-                  "\"warp\" or \"square\" are known");
+                  "use \"warp\" or \"square\"");
   if (!(param.fg_fraction() >= 0 && param.fg_fraction() <= 1))
     context.error("window_data_param.fg_fraction", fmt::format("fg_fraction is {}", param.fg_fraction()),
                   "it must be 0 to 1");

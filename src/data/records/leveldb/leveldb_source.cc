@@ -80,7 +80,7 @@ class LevelDbSource : public RecordSource {
         },
         log);
     if (keys_.size() == 0) {
-      throw data_error("{} is an empty database: it has no records. Perhaps its making was interrupted; {}", path_,
+      throw data_error("{} is an empty database: it has no records. Perhaps its creation was interrupted; {}", path_,
                        database_remedy("NEW_FOLDER"));
     }
   }
@@ -148,7 +148,7 @@ class LevelDbSource : public RecordSource {
 
   [[noreturn]] void fail(const leveldb::Status& status) const {
     if (status.IsCorruption()) {
-      throw data_error("the LevelDB database {} is damaged: {}. Copy it again from where it came, or make it anew",
+      throw data_error("the LevelDB database {} is damaged: {}. Copy it again from where it came, or make it again",
                        path_, status.ToString());
     }
     throw data_error("the LevelDB database {} cannot be read: {}", path_, status.ToString());
