@@ -1,4 +1,4 @@
-// The registry of commands and what is made from its tables.
+// The registry of commands and the texts generated from its tables.
 #include "cli/command.h"
 
 #include <gtest/gtest.h>
@@ -43,7 +43,7 @@ TEST(Commands, AreFoundBehindFlags) {
   EXPECT_EQ(command_of({}), nullptr);
 }
 
-// One table is the source of all: none may miss a flag, and every flag says what it does.
+// All texts come from one table: none may miss a flag, and every flag has a description.
 TEST(Commands, HelpManualAndCompletionHaveEveryFlag) {
   const std::string manual = manual_page(), completion = completion_script();
   for (const Command* command : commands()) {
@@ -57,7 +57,7 @@ TEST(Commands, HelpManualAndCompletionHaveEveryFlag) {
       EXPECT_NE(completion.find(std::string("--") + flag.name), std::string::npos) << flag.name;
       EXPECT_NE(manual.find(flag.name), std::string::npos) << flag.name;
     }
-    // Defaults must be values that the parser itself accepts.
+    // The parser must accept the defaults.
     std::vector<std::string> words;
     for (const Flag& flag : command->flags) {
       if (*flag.default_value != '\0') words.push_back(std::string("--") + flag.name + "=" + flag.default_value);

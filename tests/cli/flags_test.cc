@@ -1,4 +1,4 @@
-// The flag parser against gflags' syntax.
+// Tests the flag parser against the syntax of gflags.
 #include "cli/flags.h"
 
 #include <gflags/gflags.h>

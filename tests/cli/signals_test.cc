@@ -1,4 +1,4 @@
-// Signals as requests.
+// Tests signals as requests.
 #include "cli/signals.h"
 
 #include <gtest/gtest.h>

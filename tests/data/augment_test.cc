@@ -1,4 +1,4 @@
-// The steps of transform_param's augment: pixels, draws, order, and that each step of the schema is there.
+// The steps of transform_param's augment: pixels, draws, order, and a registered step for each field of the schema.
 #include "data/pictures/steps/step.h"
 #include "data/small_data.h"
 #include "formats/hdf5_file.h"
@@ -47,7 +47,7 @@ TEST_F(Augment, VerticalFlipTurnsRowsAround) {
   EXPECT_EQ(item(kFlip, caffe::TEST), (std::vector<float>{1, 2, 3, 4, 5, 6}));
 }
 
-// The mean image belongs to the flipped picture, and so does scale.
+// The mean image and scale apply to the flipped picture.
 TEST_F(Augment, ActsBeforeMeanAndScale) {
   MeanImage mean;
   mean.shape = Shape{1, 3, 2};
@@ -58,7 +58,7 @@ TEST_F(Augment, ActsBeforeMeanAndScale) {
   EXPECT_EQ(item(kFlip + std::string("mean_value: 1 scale: 0.5")), (std::vector<float>{2, 2.5f, 1, 1.5f, 0, 0.5f}));
 }
 
-// Half of the pictures, and other ones in each epoch; crop_size then cuts out of what the step gives.
+// Flips half of the pictures, other ones in each epoch; crop_size then crops the result of the step.
 TEST_F(Augment, DrawsAnewForEachPicture) {
   test::Records records;
   for (int i = 0; i < 100; ++i) records.emplace_back(test::key(i), small_picture());

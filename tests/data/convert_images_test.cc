@@ -1,4 +1,4 @@
-// Pictures and CIFAR-10 files into databases, and the mean of a database.
+// Converts pictures and CIFAR-10 files to databases, and computes the mean of a database.
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -38,7 +38,7 @@ std::vector<std::pair<std::string, caffe::Datum>> records(const std::string& dat
   return all;
 }
 
-// Two pictures of 2x1 in colour, one that is none, one that is missing.
+// Two colour pictures of 2x1, one file that is not a picture and one that is missing.
 class ConvertImages : public testing::Test {
  protected:
   void SetUp() override {
@@ -272,7 +272,7 @@ TEST(ComputeMean, DividesSumsByTheNumberOfRecords) {
                   {"record 1 (key \"b\")", "1x2x3", "1x2x2"});
 }
 
-// 70,000 records of 255: a sum in float would have stopped counting in ones at 2^24.
+// 70,000 records of 255: a float sum could not count in ones above 2^24.
 TEST(ComputeMean, StaysExactOverManyRecords) {
   const test::TemporaryFolder folder;
   test::Records all;

@@ -84,7 +84,7 @@ TEST(ConvertIdx, WrongInputLeavesNothingBehind) {
   EXPECT_EQ(entries, 3);
 }
 
-// The user's mask of the process, for as long as it lives.
+// Sets the umask of the process during its lifetime.
 class Mask {
  public:
   explicit Mask(mode_t mask) : before_(::umask(mask)) {}
@@ -198,7 +198,7 @@ TEST(ConvertArrays, KeepsWhatAnotherConversionMadeMeanwhile) {
                   {folder / "out.h5" + " was created by another process in the meantime"});
   EXPECT_EQ(Hdf5File::open(folder / "out.h5").read_floats("data"), (std::vector<float>{0, 1, 2, 3}));
   const auto entries = std::distance(std::filesystem::directory_iterator(folder / ""), {});
-  EXPECT_EQ(entries, 3);  // the array, the data set, its list
+  EXPECT_EQ(entries, 3);  // the array, the dataset, its list
 }
 
 TEST(ConvertArrays, WrongRequests) {

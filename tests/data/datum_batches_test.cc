@@ -92,8 +92,7 @@ TEST(DatumBatches, FloatRecordsAndOneTop) {
   EXPECT_EQ(batch.tops[0], (std::vector<float>{1, -3, 2e6f, 0, 1, -3, 2e6f, 0}));
 }
 
-// Every row of a cropped and mirrored batch is one of the 2 * 3 * 3 windows of its record; each comes up in
-// time.
+// Every row of a cropped and mirrored batch is one of the 2 * 3 * 3 windows of its record, and each window occurs.
 TEST(DatumBatches, RandomCropAndMirrorCoverAllWindows) {
   test::TemporaryFolder folder;
   test::write_lmdb(folder / "db", test::raw_records(4, 1, 5, 5));
@@ -218,7 +217,7 @@ TEST(DatumBatches, SaysWhatHasNoEffect) {
                                    "rand_skip", "those of " + folder / "db" + " are raw"});
 }
 
-// A quarter of what the scheduler, the control groups and OMP_NUM_THREADS leave, at least one.
+// A quarter of the cores that the scheduler, the control groups and OMP_NUM_THREADS allow, at least one.
 TEST(DatumBatches, WorkersFollowTheGrantedCores) {
   test::TemporaryFolder folder;
   test::write_lmdb(folder / "db", test::raw_records(10, 1, 2, 2));

@@ -1,4 +1,4 @@
-// Encoded records: PNG and JPEG, colour order, forced channels, what is refused.
+// Encoded records: PNG and JPEG, colour order, forced channels, rejected files.
 #include <png.h>
 #include <turbojpeg.h>
 
@@ -15,7 +15,7 @@ using test::error_text;
 using test::expect_contains;
 using test::options;
 
-// libpng's simplified interface writes; the format decides the channels.
+// Writes with libpng's simplified interface; the format gives the channels.
 std::string png(const std::vector<uint8_t>& pixels, uint32_t width, uint32_t height, uint32_t format) {
   png_image image{};
   image.version = PNG_IMAGE_VERSION;
@@ -30,8 +30,7 @@ std::string png(const std::vector<uint8_t>& pixels, uint32_t width, uint32_t hei
   return file;
 }
 
-// The file without the chunks that give its gamma: with them, libpng (and so OpenCV) weighs colours in linear
-// light.
+// Removes the chunks that give the file's gamma: with them, libpng (and so OpenCV) weights colours in linear light.
 std::string without_gamma(const std::string& file) {
   std::string result = file.substr(0, 8);
   for (size_t at = 8; at + 12 <= file.size();) {
@@ -116,7 +115,7 @@ TEST(EncodedRecords, JpegColourAndGray) {
 }
 
 TEST(EncodedRecords, InksOfACmykJpegBecomeColours) {
-  // Adobe stores inks inverted: 255 is none. No yellow ink missing, half black: a dark picture without blue.
+  // Adobe stores inks inverted: 255 means no ink. Full yellow and half black: a dark picture without blue.
   std::vector<uint8_t> inks;
   for (int i = 0; i < 64; ++i) inks.insert(inks.end(), {255, 255, 0, 128});
   const std::string record = encoded(jpeg(inks, 8, 8, TJPF_CMYK, TJSAMP_444), 0);
@@ -142,7 +141,7 @@ TEST(EncodedRecords, DamagedAndForeignFilesAreNamed) {
   expect_contains(reason("GIF89a"), {"a GIF file", "JPEG, PNG, PPM, PGM and BMP are read"});
   expect_contains(reason(""), {"empty"});
   expect_contains(reason("hello"), {"no image file"});
-  // And it goes on decoding.
+  // The decoder still works after the error.
   EXPECT_EQ(decoder.decode(whole_jpeg, ColorMode::kGray).shape, (ItemShape{1, 64, 64}));
 }
 

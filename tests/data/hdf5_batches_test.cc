@@ -1,4 +1,4 @@
-// HDF5Data layers: datasets by name, batches across files, integers, shuffling, wrong files.
+// HDF5Data layers: datasets by name, batches across files, integers, shuffling, invalid files.
 #include <hdf5.h>
 
 #include <algorithm>
@@ -23,7 +23,7 @@ caffe::LayerParameter hdf5_layer(const std::string& list, int batch_size, const 
                         "' batch_size: " + std::to_string(batch_size) + " } " + more);
 }
 
-// Row r of the file has data 100 * id + r in every place plus the place, and label id + r (as an integer).
+// Element p of row r of `data` is 100 * id + r + p, and label is id + r (an integer).
 void write_file(const std::string& path, int id, int rows, const Shape& row) {
   Hdf5File file = Hdf5File::create(path);
   std::vector<float> data;
@@ -89,7 +89,7 @@ TEST_F(Hdf5Batches, RanksTakeEverySecondRow) {
   EXPECT_EQ(take_many(*stream, 1)[0].tops[1], (std::vector<float>{1, 3, 0, 2}));
 }
 
-// With memory for a few rows only, an epoch is still every row once, and far rows meet.
+// With memory for a few rows only, an epoch still has every row once, and distant rows meet.
 TEST_F(Hdf5Batches, ShuffleInLittleMemoryIsAPermutation) {
   write_file(folder_ / "a.h5", 0, 40, Shape{3});
   write_file(folder_ / "b.h5", 1, 37, Shape{3});
@@ -114,7 +114,7 @@ TEST_F(Hdf5Batches, ShuffleInLittleMemoryIsAPermutation) {
     for (int i = 0; i < 77; ++i) EXPECT_EQ(order[static_cast<size_t>(i)], static_cast<float>(i < 40 ? i : 60 + i));
   }
   EXPECT_EQ(orders.size(), 3u);
-  // Going back to any place gives the same row, from a fresh object too.
+  // Seeking back to any position gives the same row, from a new object too.
   Hdf5Rows again(folder_ / "list.txt", {"data"}, true, 5, memory);
   for (uint64_t offset : {200u, 3u, 76u, 77u, 150u}) {
     rows.fetch(offset);
@@ -151,7 +151,7 @@ TEST_F(Hdf5Batches, LabelBetweenTwoClassesIsRefused) {
                   {"row 2 of " + folder_ / "a.h5", "its label is 2.5", "whole numbers"});
 }
 
-// As h5py's resize() leaves it: 9 rows claimed, 4 written.
+// As h5py's resize() leaves a file: 9 rows declared, 4 written.
 TEST_F(Hdf5Batches, RowsThatWereNotWrittenAreRefused) {
   const hsize_t rows = 4, claimed = 9, chunk = 2, most = H5S_UNLIMITED;
   const float values[4] = {1, 2, 3, 4};
@@ -206,7 +206,7 @@ TEST_F(Hdf5Batches, WrongFiles) {
                   {"is an HDF5 file itself"});
 }
 
-// A file may have more elements than a blob: it is read row by row.
+// A file may have more elements than a blob: rows are read one by one.
 TEST_F(Hdf5Batches, ReadsFilesOfMoreElementsThanABlob) {
   Hdf5File::create(folder_ / "large.h5").close();
   add_sparse_dataset(folder_ / "large.h5", "data", {3'000'000, 1000});

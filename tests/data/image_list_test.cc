@@ -1,4 +1,4 @@
-// ImageData layers: lists, paths, labels, resizing, order, bad pictures, resume.
+// ImageData layers: lists, paths, labels, resizing, order, bad pictures, resuming.
 #include <algorithm>
 #include <fstream>
 #include <set>
@@ -17,7 +17,7 @@ using test::take_many;
 
 void write(const std::string& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
 
-// A binary PGM of one grey.
+// A binary PGM file of one grey value.
 std::string gray_file(int height, int width, int value) {
   return "P5\n" + std::to_string(width) + " " + std::to_string(height) + "\n255\n" +
          std::string(static_cast<size_t>(height * width), static_cast<char>(value));
@@ -102,7 +102,7 @@ TEST(ImageData, ColourHasThreeChannelsBlueFirst) {
   EXPECT_EQ(batch.tops[1], (std::vector<float>{4}));
 }
 
-// Half-pixel centres: pixel x of the result lies at (x + 0.5) * in / out - 0.5 of the picture.
+// Half-pixel centres: pixel x of the result is at (x + 0.5) * in / out - 0.5 of the picture.
 TEST(Resize, IsBilinearWithHalfPixelCentres) {
   const std::vector<uint8_t> line = {0, 100};
   std::vector<uint8_t> out;
@@ -112,7 +112,7 @@ TEST(Resize, IsBilinearWithHalfPixelCentres) {
   const std::vector<uint8_t> square = {1, 2, 10, 20, 3, 4, 30, 41};
   resize_bilinear({square.data(), 1, 2, 4, 4}, 1, 2, out);
   EXPECT_EQ(out, (std::vector<uint8_t>{3, 25}));
-  // No smoothing when shrinking: thirds take the middle pixel.
+  // Shrinking does not smooth: a factor of 3 takes the middle pixel.
   const std::vector<uint8_t> nine = {9, 50, 9, 9, 80, 9};
   resize_bilinear({nine.data(), 1, 1, 6, 6}, 1, 2, out);
   EXPECT_EQ(out, (std::vector<uint8_t>{50, 80}));
@@ -236,7 +236,7 @@ TEST(ImageData, BadPicturesAreNamedOrLeftOut) {
   auto lenient = test::open_stream(image_layer(folder, 4, "skip_bad_records: true"), logged);
   lenient->start();
   EXPECT_EQ(labels(*lenient, 1), (std::vector<float>{10, 13, 13, 13}));
-  EXPECT_EQ(lenient->skipped_records(), 3);  // row 1 passes two, row 2 one
+  EXPECT_EQ(lenient->skipped_records(), 3);  // row 1 skips two, row 2 one
   ASSERT_FALSE(lines.empty());
   expect_contains(lines[0], {"1.pgm"});
 }

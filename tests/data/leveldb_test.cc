@@ -1,4 +1,4 @@
-// LevelDB databases, where trainer is built with them; what is made here comes from the library itself.
+// LevelDB databases, for builds with LevelDB. The library itself writes the databases.
 #include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>

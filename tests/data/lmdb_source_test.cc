@@ -1,4 +1,4 @@
-// Reading records by number, and the cached key index.
+// Reads records by number, and the cached key index.
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
@@ -20,7 +20,7 @@ std::string value_at(LmdbSource& source, uint64_t index) {
 
 TEST(LmdbSource, ReadsAnyNumberWithAndWithoutTheKeyIndex) {
   test::TemporaryFolder folder;
-  // Keys come in the order of their bytes, whatever their lengths.
+  // Keys are in the order of their bytes, for any length.
   test::write_lmdb(folder / "db", {{"b", "2"}, {"a", "0"}, {"a/b c.jpg", "1"}, {std::string("z\0q", 3), "3"}});
   LmdbSource source(folder / "db"), second(folder / "db");
   ASSERT_EQ(source.size(), 4u);
@@ -62,8 +62,8 @@ TEST(LmdbSource, ContentTellsDatabasesApart) {
   EXPECT_EQ(value_at(source, 2), test::raw_datum(2, 1, 4, 4, 2));
 }
 
-// Several levels of pages, values within pages and beyond them, keys of many lengths: everything as the
-// library itself reads it.
+// Several levels of pages, values within pages and on overflow pages, keys of many lengths: all records equal those
+// that the library reads.
 TEST(LmdbTree, ReadsWhatTheLibraryReads) {
   test::TemporaryFolder folder;
   test::Records records;
@@ -129,7 +129,7 @@ TEST(KeyIndex, IsKeptForOneStateOfADatabaseOnly) {
   EXPECT_EQ(loaded->key(2), "three");
   EXPECT_FALSE(KeyIndex::load(file, "state 2"));
   EXPECT_FALSE(KeyIndex::load(folder / "none", "state 1"));
-  // Any damage is found.
+  // Any damage is detected.
   std::ifstream in(file, std::ios::binary);
   const std::string content((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
   for (size_t at = 0; at < content.size(); ++at) {
@@ -140,7 +140,7 @@ TEST(KeyIndex, IsKeptForOneStateOfADatabaseOnly) {
     std::ofstream(folder / "damaged", std::ios::binary) << content.substr(0, at);
     EXPECT_FALSE(KeyIndex::load(folder / "damaged", "state 1")) << at;
   }
-  // A place that cannot be written is no error.
+  // A file that cannot be written is no error.
   std::ofstream(folder / "blocked") << "a file";
   EXPECT_FALSE(index.save(folder / "blocked/trainer/keys", "state 1"));
 }

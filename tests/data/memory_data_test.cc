@@ -77,7 +77,7 @@ TEST_F(MemoryData, NpyHasNoLabels) {
   EXPECT_EQ(batch.tops[1], (std::vector<float>{0, 0}));
 }
 
-// The limit of a blob is none of a file's.
+// The size limit of a blob does not apply to a file.
 TEST_F(MemoryData, AFileMayHaveMoreElementsThanABlob) {
   const std::string header = "{'descr': '|u1', 'fortran_order': False, 'shape': (3000000, 1000), }\n";
   const std::string path = folder_ / "large.npy";

@@ -26,7 +26,7 @@ TEST(DrawPermutation, IsUniformOverSmallPermutations) {
   EXPECT_LT(chi_square, 58.0);  // 23 degrees of freedom: exceeded once in 10,000
 }
 
-// Worked out by a separate Python program from the published Philox4x32-10 and the rule in the header.
+// Computed by a separate Python program from the published Philox4x32-10 and the rule in the header.
 TEST(DrawPermutation, KnownValues) {
   std::vector<uint32_t> permutation;
   draw_permutation(0x123456789ABCDEFu, 3, 10, permutation);

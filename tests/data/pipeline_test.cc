@@ -1,4 +1,4 @@
-// The ring and its workers over a feed made for the purpose.
+// The ring and its workers over a test feed.
 #include <atomic>
 #include <chrono>
 #include <thread>
@@ -77,14 +77,14 @@ TEST(Pipeline, StopsAtThePrefetchDepthAndShutsDownWhileBlocked) {
     auto pipeline = std::make_unique<Pipeline>(std::move(feed), with_workers(3));
     pipeline->start();
     for (int64_t b = 0; b < taken; ++b) expect_batch(*pipeline, b, 4);
-    // Two ahead of the one in the consumer's hands; before the first call that place is free as well.
+    // Two ahead of the batch that the consumer holds; before the first call that slot is free as well.
     const int64_t expected = 4 * (taken == 0 ? 3 : taken + 2);
     for (int i = 0; i < 2000 && seen.filled < expected; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
     EXPECT_EQ(seen.filled, expected);
     pipeline.reset();
   }
-  // Never started, and stopped in the middle of the work.
+  // Destroys pipelines that never started or that are still working.
   Pipeline unused(std::make_unique<CountingFeed>(4), with_workers(2));
   for (int i = 0; i < 20; ++i) {
     auto feed = std::make_unique<CountingFeed>(16);
@@ -109,7 +109,7 @@ TEST(Pipeline, TheFirstErrorByPositionComesAfterTheBatchesBefore) {
         EXPECT_EQ(test::error_text([&] { pipeline.next(); }), expected);
       }
       EXPECT_EQ(pipeline.position(), 40u);
-      // The stream is whole again elsewhere.
+      // After a seek the stream works again.
       pipeline.seek(8);
       expect_batch(pipeline, 1, 8);
     }

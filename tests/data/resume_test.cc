@@ -1,5 +1,5 @@
-// A stream that goes on from a cursor gives bit for bit the batches of one that was never stopped, whatever
-// the number of workers.
+// A stream that continues from a cursor gives bit for bit the batches of an uninterrupted one, for any number of
+// workers.
 #include "data/small_data.h"
 #include "formats/hdf5_file.h"
 
@@ -12,7 +12,7 @@ using test::Batch;
 using test::options;
 using test::take_many;
 
-// 17 batches of 6 out of 20 records: several epochs, begun and ended in their middle.
+// 17 batches of 6 out of 20 records: several epochs, which begin and end inside a batch.
 void expect_same_after_resume(const caffe::LayerParameter& layer) {
   auto uninterrupted = test::open_stream(layer, options(caffe::TRAIN, 1));
   uninterrupted->start();
@@ -34,7 +34,7 @@ void expect_same_after_resume(const caffe::LayerParameter& layer) {
     after->seek(cursor);
     after->start();
     EXPECT_TRUE(take_many(*after, 17 - stop) == std::vector<Batch>(expected.begin() + stop, expected.end())) << stop;
-    // And back again while it runs.
+    // Seeks back while it runs.
     after->seek(cursor);
     EXPECT_TRUE(take_many(*after, 17 - stop) == std::vector<Batch>(expected.begin() + stop, expected.end())) << stop;
   }

@@ -1,4 +1,4 @@
-// Small databases and layers made by the tests of this room, with the libraries themselves.
+// Small databases and layers for the tests of this room, written with the libraries themselves.
 #pragma once
 
 #include <google/protobuf/text_format.h>
@@ -63,7 +63,7 @@ inline std::string key(int i) {
   return text;
 }
 
-// Pixel (c, h, w) of record i, by a formula that the expectations repeat.
+// Pixel (c, h, w) of record i, by a formula that the expected values repeat.
 inline uint8_t pixel(int i, int64_t c, int64_t h, int64_t w) {
   return static_cast<uint8_t>((i * 37 + c * 101 + h * 17 + w * 3 + 5) % 251);
 }
@@ -112,7 +112,7 @@ inline StreamOptions options(caffe::Phase phase = caffe::TRAIN, int workers = 1)
   return result;
 }
 
-// Throws what is wrong with the layer or its data set.
+// Throws the errors of the layer or its data set.
 inline std::unique_ptr<BatchStream> open_stream(const caffe::LayerParameter& layer, const StreamOptions& options,
                                                 std::string* warnings = nullptr) {
   Diagnostics problems;
@@ -122,13 +122,13 @@ inline std::unique_ptr<BatchStream> open_stream(const caffe::LayerParameter& lay
   return stream;
 }
 
-// One batch copied out of the stream.
+// One batch copied from the stream.
 struct Batch {
   std::vector<std::vector<float>> tops;
   bool operator==(const Batch& other) const { return tops == other.tops; }
 };
 
-// `layout` is that of the batch taken.
+// `layout` is that of the batch copied.
 inline Batch take(BatchStream& stream, const std::vector<TensorDesc>& layout) {
   const std::vector<void*>& buffers = stream.next();
   Batch batch;

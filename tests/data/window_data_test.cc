@@ -1,4 +1,4 @@
-// WindowData: the arithmetic of cuts, the proportion of a batch, pixels, mean and mirroring.
+// WindowData: the arithmetic of cuts, the share of foreground in a batch, pixels, mean and mirroring.
 #include <cmath>
 #include <fstream>
 #include <set>
@@ -35,8 +35,8 @@ TEST(WindowCut, WarpTakesTheWindowItself) {
   expect_cut(cut_window(window(2, 3, 5, 9), {8, 0, false}, 20, 20, false, false), {2, 3, 4, 7}, {0, 0, 8, 8});
 }
 
-// Crop 8 with pad 2 grows by 8 / (8 - 4) = 2. Window 4..7 x 4..7: half 2, centre 6, so 6 - 4 = 2 to 6 + 4 =
-// 10 (Caffe's corners come out one apart from the exact ones).
+// Crop 8 with pad 2 grows by 8 / (8 - 4) = 2. Window 4..7 x 4..7: half 2, centre 6, so 6 - 4 = 2 to 6 + 4 = 10 (Caffe's
+// corners differ by one from the exact ones).
 TEST(WindowCut, ContextGrowsAboutTheCentre) {
   expect_cut(cut_window(window(4, 4, 7, 7), {8, 2, false}, 20, 20, false, false), {2, 2, 9, 9}, {0, 0, 8, 8});
 }
@@ -49,7 +49,7 @@ TEST(WindowCut, WhatLiesOutsideStaysEmptyAndIsMirroredToo) {
   expect_cut(cut_window(window(0, 1, 3, 4), {8, 2, false}, 6, 6, false, true), {0, 0, 6, 6}, {2, 2, 5, 5});
 }
 
-// Window 5..6 x 2..7, 2 wide and 6 high: half 3 both ways about (6, 5): x 3..9, y 2..8.
+// Window 5..6 x 2..7, 2 wide and 6 high: half 3 in both directions about (6, 5): x 3..9, y 2..8.
 TEST(WindowCut, SquareTakesTheLongerSide) {
   expect_cut(cut_window(window(5, 2, 6, 7), {7, 0, true}, 20, 20, false, false), {3, 2, 7, 7}, {0, 0, 7, 7});
 }
@@ -168,8 +168,8 @@ TEST_F(WindowData, MirrorsHalfOfTheWindows) {
 }
 
 TEST_F(WindowData, AroundTheCutStaysExactlyZero) {
-  // Crop 4, pad 1 grows by 2. The one pixel of b.ppm: half 0.5, centre 0.5; x from round(-0.5) = -1 to
-  // round(1.5) = 2; 1 of 4 outside on the left, 2 on the right, so that pixel 1 of the item has it.
+  // Crop 4, pad 1 grows by 2. The one pixel of b.ppm: half 0.5, centre 0.5; x from round(-0.5) = -1 to round(1.5) = 2;
+  // 1 of 4 outside on the left, 2 on the right, so pixel 1 of the item contains it.
   write(folder_ / "w", "# 0\nb.ppm\n3 1 1\n1\n7 1.0 0 0 0 0\n");
   auto stream = test::open_stream(layer(1, "fg_fraction: 1 context_pad: 1", "crop_size: 4 mean_value: 3"), options());
   stream->set_orders({MemoryFormat::kChannelsLast});

@@ -1,4 +1,4 @@
-// What a person reads when the data is wrong.
+// Messages to the user for invalid data.
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -57,7 +57,7 @@ TEST(WrongData, EmptyAndCutShort) {
   expect_contains(open_error(data_layer(folder / "short", 1)), {"short/data.mdb is cut short"});
 }
 
-// Whatever a damaged file holds, reading it ends in batches or in an Error.
+// Reading a damaged file gives batches or an Error, whatever it contains.
 TEST(WrongData, DamagedPagesNeverCrash) {
   test::TemporaryFolder folder;
   test::write_lmdb(folder / "good", test::raw_records(60, 3, 8, 8));
@@ -69,7 +69,7 @@ TEST(WrongData, DamagedPagesNeverCrash) {
   for (int trial = 0; trial < 200; ++trial) {
     std::string bytes = good;
     for (int hits = 0; hits < 4; ++hits) {
-      // Mostly in the heads of pages and the offsets that follow them.
+      // Mostly the headers of pages and the offsets after them.
       size_t at = random() % bytes.size();
       if (hits > 0) at = at / 4096 * 4096 + random() % 160;
       for (size_t i = at; i < bytes.size() && i < at + 4; ++i) bytes[i] = static_cast<char>(random());
@@ -90,8 +90,7 @@ TEST(WrongData, DamagedPagesNeverCrash) {
   EXPECT_GT(errors, 20);
 }
 
-// The library trusts the heads: page sizes, last pages and transactions of both are looked at before it is
-// called.
+// The library trusts the heads, so page sizes, last pages and transactions of both are checked before it is called.
 TEST(WrongData, DamagedHeadsNeverCrash) {
   test::TemporaryFolder folder;
   test::write_lmdb(folder / "good", test::raw_records(60, 3, 8, 8));
@@ -131,7 +130,7 @@ TEST(WrongData, DamagedHeadsNeverCrash) {
   EXPECT_GT(errors, 20);
 }
 
-// SIGBUS becomes an error of the batch, also where bad records are left out.
+// SIGBUS becomes an error of the batch, also if bad records are skipped.
 TEST(WrongData, CutShortWhileItIsRead) {
   for (const char* fields : {"", "shuffle: true", "skip_bad_records: true"}) {
     for (size_t left : {0, 3 * 4096 + 100}) {
@@ -193,7 +192,7 @@ TEST(WrongData, BadRecordIsFatalOrLeftOut) {
   auto lenient = test::open_stream(data_layer(folder / "db", 5, "skip_bad_records: true"), listening);
   lenient->start();
   const std::vector<test::Batch> batches = take_many(*lenient, 2);
-  // Each bad record's place is taken by the next good one; after the last comes the first.
+  // The next good record replaces each bad one; after the last record comes the first.
   EXPECT_EQ(batches[0].tops[1], (std::vector<float>{0, 1, 2, 5, 5}));
   EXPECT_EQ(batches[1].tops[1], (std::vector<float>{5, 6, 7, 8, 0}));
   EXPECT_EQ(lenient->skipped_records(), 4);  // 3 and 4 for row 3, 4 for row 4, 9 for row 9
@@ -207,7 +206,7 @@ TEST(WrongData, OnlyBadRecords) {
   test::write_lmdb(folder / "db", {{"a", "?"}, {"b\n", "?"}});
   expect_contains(open_error(data_layer(folder / "db", 2, "skip_bad_records: true")), {"none is left to try"});
 
-  // Where no record is good it does not help to leave out bad ones.
+  // If no record is good, skipping bad ones does not help.
   const std::string text = open_error(data_layer(folder / "db", 2));
   expect_contains(text, {"record 0 (key \"a\") of " + folder / "db", "(bad records after it: 1)"});
   EXPECT_EQ(text.find("skip_bad_records"), std::string::npos) << text;

@@ -10,11 +10,11 @@
 namespace trainer {
 namespace {
 
-// A GPU of this process alone.
+// A GPU that only this process uses.
 class GpuLockTest : public testing::Test {
  protected:
   void TearDown() override { std::filesystem::remove(path_); }
-  // As another open file sees it: the lock of this process counts like that of any other.
+  // As another open file sees it: the lock of this process counts like that of any other process.
   GpuLock::State seen() const { return look_at_gpu_lock(uuid_).state; }
   GpuLock take() {
     GpuLock lock = take_gpu_lock(uuid_);

@@ -76,7 +76,7 @@ TEST_F(RunFolderTest, FilesOfARun) {
   const std::string folder = root_ + "/new/run";
   EXPECT_EQ(read(folder + "/net.prototxt"), "name: \"a<b\"\n");
   EXPECT_EQ(read(folder + "/solver.prototxt"), "base_lr: 0.1\n");
-  // All lines of the standard error, also those before the folder was made. Each sink takes its own time.
+  // All lines of the standard error, including those before the folder was created. Each sink takes its own time.
   EXPECT_EQ(without_times(read(folder + "/train.log")), without_times(lines));
   EXPECT_NE(lines.find("] loaded 2 of 2 layers\n"), std::string::npos);
   EXPECT_NE(lines.find("] Iteration 10, Testing net (#0)\n"), std::string::npos);

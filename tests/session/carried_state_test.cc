@@ -1,5 +1,5 @@
-// What a recurrent layer carries from batch to batch: each net's own, through changing numbers of items, and
-// part of where a net stands.
+// The state that a recurrent layer carries from batch to batch: per net, with changing numbers of items, and as part of
+// a snapshot.
 #include <gtest/gtest.h>
 
 #include "config/prototxt.h"
@@ -11,12 +11,12 @@
 namespace trainer {
 namespace {
 
-// An LSTM of one unit whose every weight is 1 and every bias 0, over steps of ones, in Python's doubles.
+// An LSTM of one unit with all weights 1 and all biases 0, over steps of ones, computed in Python's doubles.
 constexpr float kH[] = {0.3696064f, 0.6505352f, 0.7887658f, 0.8397413f, 0.8566305f, 0.8623085f};
 
 class Carried : public testing::Test {
  protected:
-  // Batches of 2 steps and as many items as the record is wide: 3, 2, 3.
+  // Batches of 2 steps with as many items as the record is wide: 3, 2, 3.
   Carried() {
     test::Records records;
     for (int i = 0; i < 3; ++i) records.emplace_back(test::key(i), test::raw_datum(i, 1, 2, i == 1 ? 2 : 3, 0));
@@ -40,7 +40,7 @@ layer { name: "lstm" type: "LSTM" bottom: "x" bottom: "cont" top: "h"
     return session;
   }
 
-  // The steps of each item in turn.
+  // The steps of each item in order.
   static void expect_next(NetSession& session, const std::vector<std::vector<float>>& items) {
     session.run_next(ProgramKind::kForward);
     const std::vector<float>& h = session.read_outputs().at(0);

@@ -1,4 +1,4 @@
-// Pictures of different sizes, one a batch, with a label for each pixel.
+// Pictures of different sizes, one per batch, with a label for each pixel.
 #include <algorithm>
 
 #include "data/small_data.h"
@@ -21,7 +21,7 @@ std::string datum(int channels, int height, int width, const std::string& bytes)
   return datum.SerializeAsString();
 }
 
-// Pictures and masks in their own sizes, or all of the largest, the rest 0 and ignored.
+// Pictures and masks in their own sizes, or padded to the largest size with zeros and ignored labels.
 void write(const TempFolder& folder, const std::string& name, bool padded) {
   test::Records pictures, masks;
   for (int i = 0; i < kPictures; ++i) {

@@ -1,5 +1,5 @@
-// A device for sessions on the CPU that scale the loss as with --precision=fp16, for nets and updates too small to have
-// values of float16, for which the CPU has no kernels.
+// A CPU device for sessions that scale the loss as with --precision=fp16. For nets and updates too small to have
+// float16 values, for which the CPU has no kernels.
 #pragma once
 
 #include <string>

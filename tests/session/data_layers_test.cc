@@ -1,4 +1,4 @@
-// What is checked of a net's data layers beside the rest of the net.
+// Checks of a net's data layers, apart from the rest of the net.
 #include "session/data_layers.h"
 
 #include <gtest/gtest.h>

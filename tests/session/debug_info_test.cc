@@ -1,4 +1,4 @@
-// debug_info against numbers by hand, and a training that goes on the same with it.
+// debug_info compared with numbers computed by hand, and training unchanged by it.
 #include "config/prototxt.h"
 #include "session/cpu_without_refusal.h"
 #include "session/net_session.h"

@@ -1,4 +1,4 @@
-// What a test over several batches reports, batch by batch and on average, on devices that work beside the host too.
+// The results of a test over several batches, per batch and on average, also on devices that work asynchronously.
 #include "session/evaluate.h"
 
 #include "config/prototxt.h"
@@ -26,7 +26,7 @@ std::string data_layer(const std::string& folder, int batch_size) {
          "' backend: LMDB batch_size: " + std::to_string(batch_size) + " } }\n";
 }
 
-// Tests the net over so many batches; fills in what each of them gave.
+// Tests the net over this many batches; stores the results of each batch.
 Evaluation evaluate_text(
     const std::string& text, int iterations, std::vector<Outputs>* batches,
     const std::function<bool(int)>& before = [](int) { return true; }) {
@@ -93,7 +93,7 @@ TEST_F(Evaluate, OutputsMayBeLarge) {
 }
 
 TEST_F(Evaluate, OutputsMayChangeTheirSizes) {
-  // Widths 2, 3, 2, 100, 2: an output of few elements, and one of many.
+  // Widths 2, 3, 2, 100, 2: an output with few elements and one with many.
   test::Records records;
   const size_t widths[] = {2, 3, 2, 100, 2};
   std::vector<Outputs> expected;
@@ -133,7 +133,7 @@ TEST_F(Evaluate, BatchesBeforeABadRecordCount) {
   EXPECT_EQ(batches_, (std::vector<Outputs>{{{97 + 98}, {194, 196}}, {{99 + 100}, {198, 200}}}));
 }
 
-// The labels are made inside the net, where no stream checks them.
+// The net makes the labels itself, so no stream checks them.
 TEST_F(Evaluate, ABadLabelIsThatOfItsBatch) {
   test::Records records;
   const int labels[] = {1, 0, 5, 1};

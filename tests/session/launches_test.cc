@@ -1,5 +1,5 @@
-// What kernels say that they queue (KernelCost) beside what the emulated GPU is given, step by step of whole training
-// passes.
+// Compares the launches that kernels declare (KernelCost) with those that the emulated GPU receives, step by step, for
+// whole training passes.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -29,7 +29,7 @@ layer { name: "ip2" type: "InnerProduct" bottom: "ip1" top: "ip2" inner_product_
 layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip2" bottom: "label" top: "loss" }
 )";
 
-// Images large enough that sums are cut into parts, groups of one channel, and an op of the host.
+// Images large enough to split sums into parts, groups of one channel, and a host op.
 const char* const kBranches = R"(
 layer { name: "data" type: "DummyData" top: "data" top: "label" dummy_data_param {
   shape { dim: 8 dim: 3 dim: 24 dim: 24 } shape { dim: 8 } data_filler { type: "gaussian" std: 1 } data_filler { type: "constant" value: 1 } } }
@@ -70,7 +70,7 @@ class Launches : public testing::Test {
   }
   void TearDown() override { unsetenv("EMULATED_CUDNN"); }
 
-  // Of each step of a training pass and of the update.
+  // Checks each step of a training pass and of the update.
   void check(const char* net, Precision precision) {
     caffe::NetParameter param;
     Positions positions;
@@ -78,7 +78,7 @@ class Launches : public testing::Test {
     ASSERT_TRUE(parse_prototxt(net, "net", &param, &positions, &diagnostics));
     DeviceOptions options;
     options.precision = precision;
-    options.deterministic = true;  // nothing is tried
+    options.deterministic = true;  // no autotuning
     DeviceSession device_session(DeviceSpec::cuda(0), options);
     NetSession session(param, positions, caffe::TRAIN, 1, device_session);
     add_parameters(session.lowered(), 1, true, device_session.store);

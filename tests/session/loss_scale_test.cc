@@ -1,4 +1,4 @@
-// Loss scaling: an update sees the gradients without the scale, to the bit; one that float16 could not hold changes
+// Loss scaling: an update gets the unscaled gradients to the bit; an update whose gradients overflow float16 changes
 // nothing.
 #include "session/loss_scale.h"
 
@@ -15,7 +15,7 @@
 namespace trainer {
 namespace {
 
-// Two parameters with an update rule, in either precision.
+// Two parameters with an update rule, in each precision.
 struct Bench {
   DeviceSession device_session;
   std::vector<ParameterInfo> parameters;

@@ -1,9 +1,9 @@
-// An iteration of training takes no memory: everything was planned before the first one.
+// An iteration of training allocates no memory: all allocations happen before the first one.
 //
-// malloc and its kin are replaced in this program and count while asked to. What is counted is our own code, worker
-// threads of the data layers included: an allocation is ours when the first caller outside the C and C++ runtimes
-// lies in this executable. oneDNN, OpenBLAS, LMDB and OpenMP's device_session take and give back small blocks inside
-// their own calls, which is theirs to decide and does not grow; they are not counted.
+// This program replaces malloc and its relatives and counts calls on demand. It counts our own code, including worker
+// threads of data layers: an allocation is ours if the first caller outside the C and C++ runtimes is in this
+// executable. oneDNN, OpenBLAS, LMDB and OpenMP allocate and free small blocks inside their own calls; these do not
+// grow and are not counted.
 #include <dlfcn.h>
 #include <execinfo.h>
 #include <gtest/gtest.h>
@@ -23,7 +23,7 @@
 #include "train/small_training.h"
 #include "train/update_rule.h"
 
-// AddressSanitizer and its siblings bring their own malloc.
+// AddressSanitizer and similar tools bring their own malloc.
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && defined(__GLIBC__)
 #define TRAINER_COUNTS_ALLOCATIONS 1
 
@@ -57,7 +57,7 @@ __attribute__((noinline)) void note_allocation() {
   if (!counting.load(std::memory_order_relaxed) || inside) return;
   inside = true;
   void* frames[kDepth];
-  // The two innermost are this function and the replaced one.
+  // The two innermost frames are this function and the replaced one.
   const int depth = backtrace(frames, kDepth) - 2;
   if (is_ours(frames + 2, depth)) {
     const int index = counted.fetch_add(1);
@@ -111,7 +111,7 @@ namespace {
 
 #ifdef TRAINER_COUNTS_ALLOCATIONS
 
-// Counts what `action` allocates.
+// Counts the allocations of `action`.
 template <typename Action>
 int allocations_of(const Action& action) {
   own_base = base_of(reinterpret_cast<const void*>(&note_allocation));
@@ -126,7 +126,7 @@ int allocations_of(const Action& action) {
   return counted;
 }
 
-// The callers of those counted last, for `addr2line -fCe PROGRAM ADDRESS...`.
+// The callers counted last, for `addr2line -fCe PROGRAM ADDRESS...`.
 std::string callers() {
   std::string line;
   for (int i = 0; i < std::min<int>(counted, kMostKept); ++i) {
@@ -165,7 +165,7 @@ void expect_no_allocations(const std::string& text) {
       session.read_outputs();
     }
   };
-  // Every buffer of the data layer comes up once, and every thread.
+  // Uses every buffer and every thread of the data layer once.
   iterate();
   iterate();
   EXPECT_EQ(allocations_of(iterate), 0) << callers();

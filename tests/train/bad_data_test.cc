@@ -1,4 +1,4 @@
-// A value that is no finite number is found where it stands.
+// A value that is not a finite number is reported at its position.
 #include <cmath>
 
 #include "base/error.h"

@@ -1,4 +1,4 @@
-// Nets whose shapes depend on the data: Filter, whose kept items vary from batch to batch.
+// Nets whose shapes depend on the data: Filter, which keeps another number of items in each batch.
 #include "data/small_data.h"
 #include "train/train_net.h"
 
@@ -9,7 +9,7 @@ class Filter : public testing::Test {
  protected:
   Filter() { test::write_lmdb(folder_ / "lmdb", test::raw_records(53, 3, 6, 6)); }
 
-  // The convolution below `head`, trained.
+  // Returns the trained convolution below `head`.
   WeightLayer train(const std::string& name, const std::string& head) {
     const std::string trunk = R"(
 layer { name: "data" type: "Data" top: "data" top: "label" transform_param { scale: 0.01 }
@@ -25,7 +25,7 @@ layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
   TempFolder folder_;
 };
 
-// Leaving out the items of label 0 and ignoring label 0 are the same thing.
+// Removing the items of label 0 and ignoring label 0 give the same result.
 TEST_F(Filter, TrainsAsIfTheItemsWereIgnored) {
   const WeightLayer ignored = train("ignored", R"(
 layer { name: "loss" type: "SoftmaxWithLoss" bottom: "conv" bottom: "label" top: "loss" loss_param { ignore_label: 0 } }

@@ -1,4 +1,4 @@
-// Weights of another net: what has its name is taken over, what is frozen stays as it was to the last bit.
+// Fine-tuning: weights with matching names are copied, frozen weights do not change by a bit.
 #include <cstring>
 
 #include "data/small_data.h"
@@ -25,7 +25,7 @@ layer { name: "loss" type: "SoftmaxWithLoss" bottom: "score" bottom: "label" top
 )";
 }
 
-// The names are those of a file from elsewhere.
+// The names are those of a file from another source.
 TEST(FineTuning, NamesInTheTableDoNotControlTheTerminal) {
   const std::string table =
       match_table("w.caffemodel", {{WeightMatch::kUnused, "a\x1b[2J\nIteration 99, loss = 0", "no layer"}});
@@ -49,7 +49,7 @@ TEST(FineTuning, FrozenLayersKeepTheirBits) {
   EXPECT_EQ(layer_called(second, "score_mine").blobs[0].shape[0], 12);
 }
 
-// A file may hold a layer without blobs under the name of one with blobs: only one of them is meant.
+// A file may hold a layer without blobs with the name of one with blobs: only the latter counts.
 TEST(FineTuning, ALayerWithoutBlobsHidesNoneOfItsName) {
   const TempFolder folder;
   test::write_lmdb(folder / "lmdb", test::raw_records(53, 3, 6, 6));

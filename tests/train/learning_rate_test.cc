@@ -1,4 +1,4 @@
-// Learning rates beside numbers computed by hand.
+// Learning rates compared with numbers computed by hand.
 #include "train/learning_rate.h"
 
 #include <google/protobuf/text_format.h>
@@ -54,12 +54,12 @@ TEST(LearningRate, WarmUpRisesLinearly) {
   expect_rates("lr_policy: 'fixed' base_lr: 0.2 warmup_iter: 4", {0.05f, 0.1f, 0.15f, 0.2f, 0.2f});
   // The policy counts the iterations of the warm-up: 0.8/2, 0.8, then its step at iteration 2.
   expect_rates("lr_policy: 'step' base_lr: 0.8 gamma: 0.5 stepsize: 2 warmup_iter: 2", {0.4f, 0.8f, 0.4f, 0.4f, 0.2f});
-  // A step inside the warm-up is not lost: 0.8/4, 0.4*2/4, 0.4*3/4, 0.4.
+  // A step inside the warm-up still counts: 0.8/4, 0.4*2/4, 0.4*3/4, 0.4.
   expect_rates("lr_policy: 'multistep' base_lr: 0.8 gamma: 0.5 stepvalue: 1 warmup_iter: 4",
                {0.2f, 0.2f, 0.3f, 0.4f, 0.4f});
-  // The cosine begins after it.
+  // The cosine begins after the warm-up.
   expect_rates("lr_policy: 'cosine' base_lr: 1 warmup_iter: 2 max_iter: 5", {0.5f, 1, 1, 0.75f, 0.25f});
-  // All of the training is warm-up.
+  // The whole training is warm-up.
   expect_rates("lr_policy: 'cosine' base_lr: 1 warmup_iter: 4 max_iter: 4", {0.25f, 0.5f, 0.75f, 1});
 }
 

@@ -1,4 +1,4 @@
-// max_epochs is max_iter counted in passes over the data: every learning-rate policy ends where it ends.
+// max_epochs is max_iter in passes over the data: every learning-rate policy ends with the training.
 #include "formats/weights.h"
 #include "train/small_training.h"
 

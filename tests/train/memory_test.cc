@@ -1,4 +1,4 @@
-// --memory: forward values computed again where memory is short, to the same bits.
+// --memory: recomputes forward values if memory is short, with the same bits.
 #include "data/small_data.h"
 #include "test_environment.h"
 #include "train/train_net.h"

@@ -1,4 +1,4 @@
-// A training that was stopped and resumed ends in the same bits as one that never stopped.
+// A training that was stopped and resumed ends with the same bits as an uninterrupted one.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -19,7 +19,7 @@ struct Case {
 const char* kLoop =
     "max_iter: 60 iter_size: 2 test_iter: 3 test_interval: 20 average_loss: 7 display: 0 weight_decay: 0.001 ";
 
-// What the state tells of the loop; the texts of solver and net differ by the path of the files only.
+// The loop's part of the state. The texts of solver and net differ only by the path of the files.
 std::string loop_fields(caffe::SolverState state) {
   state.clear_learned_net();
   state.clear_resolved_solver();
@@ -68,7 +68,7 @@ class Resume : public testing::TestWithParam<Case> {
   }
 };
 
-// The tests at 0 and 20 ask 3 times each before the 25th update: 25 + 6.
+// The tests at 0 and 20 poll for a stop 3 times each before the 25th update: 25 + 6.
 TEST_P(Resume, GivesTheSameBitsAsNeverStopping) {
   SmallTraining training;
   compare(training, 31, 25);

@@ -1,4 +1,4 @@
-// Devices that train together against one that makes all their passes itself.
+// Compares training on several devices with one device that makes all passes itself.
 #include <gtest/gtest.h>
 
 #include "captured_log.h"
@@ -22,7 +22,7 @@ class SeveralDevices : public testing::Test {
 
   static bool has_devices(int count) { return !tests_run_on_gpu() || has_gpus(count); }
 
-  // A layer's weights are read twice, in a row.
+  // Two layers in a row share the weights.
   std::string net_text(int batch) const {
     return fmt::format(R"(name: "net"
 layer {{ name: "data" type: "Data" top: "data" top: "label" transform_param {{ scale: 0.01 }}
@@ -46,7 +46,7 @@ layer {{ name: "loss" type: "SoftmaxWithLoss" bottom: "s2" bottom: "label" top: 
                        folder_ / "lmdb", batch, width_);
   }
 
-  // A layer that carries its states from batch to batch, which never begin anew.
+  // A layer that carries its states from batch to batch and never resets them.
   std::string recurrent_net_text(int batch) const {
     return fmt::format(R"(name: "net"
 layer {{ name: "data" type: "Data" top: "data" top: "label" transform_param {{ scale: 0.01 }}
@@ -63,7 +63,7 @@ layer {{ name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: 
                        folder_ / "lmdb", batch, batch, batch, batch);
   }
 
-  // The weights, one layer after another, after training on so many devices.
+  // The weights, layer by layer, after training on this many devices.
   std::vector<float> train(int devices, int batch, int iter_size, int iterations, const std::string& snapshot = "",
                            bool divide = false) {
     const std::string net = folder_.write("net.prototxt", recurrent_ ? recurrent_net_text(batch) : net_text(batch));
@@ -110,7 +110,7 @@ TEST_F(SeveralDevices, DoWhatOneDoesInSeveralPasses) {
   expect_near(train(2, 4, 3, 5), one);
 }
 
-// More gradients than a bucket holds.
+// More gradients than a bucket can hold.
 TEST_F(SeveralDevices, SumInBuckets) {
   width_ = 150'000;
   rate_ = 1e-5f;

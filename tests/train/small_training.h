@@ -1,4 +1,4 @@
-// A small net over a small database, trained in a fresh folder: what the tests of the training loop are made of.
+// A small net over a small database, trained in an empty folder, for the tests of the training loop.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -15,8 +15,9 @@
 
 namespace trainer {
 
-// 53 records of 3 x 10 x 10 with 10 labels: batches of 8 never end where an epoch does. The net has what an exact
-// resume could lose: shuffled and cropped data, mirroring, dropout, batch norm, states carried from batch to batch.
+// 53 records of 3 x 10 x 10 with 10 labels: batches of 8 never end at the end of an epoch. The net has the state that
+// an exact resume could lose: shuffled and cropped data, mirroring, dropout, batch norm, states carried from batch to
+// batch.
 class SmallTraining {
  public:
   SmallTraining() { test::write_lmdb(folder_ / "lmdb", test::raw_records(53, 3, 10, 10)); }
@@ -24,8 +25,8 @@ class SmallTraining {
   const TempFolder& folder() const { return folder_; }
   std::string data = "data_param { source: \"FOLDER/lmdb\" backend: LMDB batch_size: 8 shuffle: SHUFFLE }";
 
-  // Trains with `solver` (fields beside net and prefix) and files PREFIX_iter_N; stops after `stop_after` iterations
-  // where that is positive. True where it was stopped.
+  // Trains with `solver` (fields beside net and prefix) and files PREFIX_iter_N. Stops after `stop_after` iterations if
+  // that is positive; returns true if it stopped.
   bool train(const std::string& prefix, const std::string& solver, const std::string& snapshot = "", int stop_after = 0,
              const std::function<void(Training&)>& look = {}) {
     const std::string path = write_files(prefix, solver);

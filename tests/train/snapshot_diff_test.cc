@@ -1,4 +1,4 @@
-// snapshot_diff: weights come with the last step, as Caffe keeps it: w(n) = w(n - 1) - diff(n).
+// snapshot_diff: stores the last step with the weights, as Caffe does: w(n) = w(n - 1) - diff(n).
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -43,7 +43,7 @@ TEST_P(SnapshotDiff, IsTheLastStep) {
       EXPECT_GT(largest, 0) << name;
     }
   }
-  // Statistics take no step.
+  // Statistics have no step.
   for (const WeightBlob& statistic : after.at("bn").blobs) {
     ASSERT_EQ(statistic.diff.size(), statistic.data.size());
     for (float step : statistic.diff) EXPECT_EQ(step, 0);
@@ -61,7 +61,7 @@ TEST(SnapshotDiffOff, WritesNone) {
   }
 }
 
-// What no gradient reaches decays only.
+// Weights without a gradient only decay.
 TEST(SnapshotDiffWithoutGradients, IsNoGradientOfTheNextIteration) {
   double expected = 1, step = 0;
   for (int i = 0; i < kTrainNetIterations; ++i) {

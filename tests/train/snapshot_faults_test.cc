@@ -1,4 +1,4 @@
-// What a training does where a snapshot cannot be written, and where its data fail.
+// Behaviour of a training if a snapshot cannot be written or its data fail.
 #include <sys/stat.h>
 
 #include <filesystem>
@@ -16,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Ten pictures of one colour each, in two lists that two layers read side by side.
+// Ten single-colour pictures in two lists, which two layers read in parallel.
 class SnapshotFaults : public testing::Test {
  protected:
   SnapshotFaults() {
@@ -72,7 +72,7 @@ layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "other_label" 
     training.run(report);
   }
 
-  // All that a training with these fields writes to the log.
+  // All log lines of a training with these fields.
   std::string log_of(
       const std::string& fields, const std::function<void(int)>& every = [](int) {}) {
     const CapturedLog log;
@@ -87,7 +87,7 @@ layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "other_label" 
   TempFolder folder_;
 };
 
-// The last bits are those of a training whose data were sound all the time: no stream went on without the other.
+// The last bits equal those of a training with valid data: no stream continued without the other.
 TEST_F(SnapshotFaults, BadDataEndTheRunWithASnapshotThatGoesOn) {
   train("");
   const std::string wanted = read_all(snapshots() + "/x_iter_10.caffemodel");

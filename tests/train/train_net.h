@@ -1,4 +1,4 @@
-// A net from text, trained for a few iterations: what tests of whole trainings are made of.
+// Trains a net from text for a few iterations, for tests of whole trainings.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -16,8 +16,8 @@ namespace trainer {
 
 constexpr int kTrainNetIterations = 12;
 
-// Trains with files `name`.* in the folder and more fields of the solver, from `weights` where given; returns what the
-// last snapshot holds.
+// Trains with files `name`.* in the folder and more fields of the solver, from `weights` if given. Returns the content
+// of the last snapshot.
 inline WeightFile train_net(const TempFolder& folder, const std::string& name, const std::string& net,
                             const std::vector<std::string>& weights = {}, const std::string& fields = "") {
   const std::string path = folder.write(name + ".prototxt", net);
