@@ -5,7 +5,7 @@ usage: bench_data_peer.py cut FOLDER COUNT PHOTOGRAPHS
        bench_data_peer.py train NET STAGE BATCH ITERATIONS jpeg FOLDER
 
 cut writes COUNT patches of 256x256 of photographs as JPEG files, and a list with labels. train prints images per second
-from the first batch asked for to the last update, with as many workers as cores; idx keeps the decompressed pictures in
+from the first requested batch to the last update, with as many workers as cores; idx keeps the decompressed pictures in
 memory; jpeg decodes, crops and mirrors in the workers.
 """
 import glob

@@ -7,21 +7,21 @@ usage: bench_peer.py time NET MODE PRECISION ITERATIONS
        bench_peer.py check NET TRAINER PRECISION
 
 time prints the median milliseconds of forward, backward and the optimizer's step on random data, and the peak memory in
-MiB. MODE: nchw, nhwc (channels-last) or compile (channels-last through torch.compile); infer times the forward pass alone
-with known statistics, and has a mode frozen (channels-last, traced and optimized for inference). PRECISION: fp32, or bf16 through
-autocast.
+MiB. MODE: nchw, nhwc (channels-last) or compile (channels-last with torch.compile). infer times only the forward pass, with
+running statistics, and also has the mode frozen (channels-last, traced and optimized for inference). PRECISION: fp32, or bf16
+with autocast.
 
 check trains one iteration on both sides from the same weights and data and prints the largest difference between their
-steps of a blob, in the Euclidean norm and relative to the step. It ends with 1 where that is no rounding. In bf16 both sides
-are compared with the peer's floats: ours may be no farther from them than twice the peer's own bf16.
+steps of a blob, in the Euclidean norm and relative to the step. The exit code is 1 if it is more than rounding. In bf16 both
+sides are compared with the peer's fp32 result: our distance to it may be at most twice that of the peer's bf16 result.
 
-serve prints "ready" once it is warm, and then for each line that it reads the milliseconds of an iteration, the mean of so
-many without a wait in between, and the peak memory in MiB: on a GPU what PyTorch had allocated at most. More modes: those of
-torch.compile, max-autotune and reduce-overhead, channels-last. More precisions: tf32. peak prints for each
-precision the operations a second of a product of large matrices.
+serve prints "ready" after the warm-up. For each line that it reads it prints the milliseconds of an iteration (the mean of
+ITERATIONS iterations without a wait in between) and the peak memory in MiB: on a GPU the maximum that PyTorch allocated. It
+has two more modes of torch.compile, max-autotune and reduce-overhead (channels-last), and one more precision, tf32. peak
+prints for each precision the operations per second of a product of large matrices.
 
-The net is taken in phase TRAIN with stage "bench", its data layer's shapes as DummyData gives them. OMP_NUM_THREADS sets
-the threads, else the process's cores.
+The net is that of phase TRAIN with stage "bench"; DummyData gives the shapes of its data. OMP_NUM_THREADS sets the number
+of threads; the default is the process's cores.
 """
 import os
 import re
@@ -39,7 +39,7 @@ from torch.nn import functional
 
 
 def parse_prototxt(text):
-    """Fields as {name: [value, ...]}; messages are such dictionaries themselves."""
+    """Fields as {name: [value, ...]}; messages are dictionaries of the same form."""
     tokens = re.findall(r'#[^\n]*|"[^"]*"|\'[^\']*\'|[{}:]|[^\s{}:"\'#]+', text)
     tokens = [token for token in tokens if not token.startswith("#")]
     at = 0
@@ -124,7 +124,7 @@ class Net(nn.Module):
                 continue
             scale = None
             if kind == "BatchNorm":
-                # Nobody writes the two apart in PyTorch.
+                # PyTorch has one module for BatchNorm and Scale.
                 follower = self.layers[i + 1]
                 if first(follower, "type") == "Scale" and follower["bottom"] == tops:
                     scale = follower
@@ -212,7 +212,7 @@ class Net(nn.Module):
     def optimizer(self, rate):
         groups = [{"params": parameters, "lr": rate * lr, "weight_decay": 0.0005 * decay}
                   for (lr, decay), parameters in self.groups.items() if lr != 0]
-        # From 2.4 on one kernel updates all parameters.
+        # Since 2.4 one kernel updates all parameters.
         fused = {"fused": True} if tuple(int(n) for n in torch.__version__.split(".")[:2]) >= (2, 4) else {}
         return torch.optim.SGD(groups, lr=rate, momentum=0.9, **fused)
 
@@ -335,7 +335,7 @@ def check(path, trainer, precision):
         for layer in net.layers:
             if first(layer, "type") == "Dropout":
                 text = re.sub(r"dropout_ratio\s*:\s*[0-9.]+", "dropout_ratio: 0", text)
-        # The net's own data layers leave with the stage; this one takes their place.
+        # The stage removes the net's own data layers; this layer replaces them.
         with open(f"{folder}/net.prototxt", "w", encoding="utf-8") as file:
             file.write(f"""layer {{ name: "bench_check" type: "HDF5Data" top: "{net.data_name}" top: "{net.label_name}"
               hdf5_data_param {{ source: "{folder}/data.h5.txt" batch_size: {net.data_shape[0]} }} }}\n{without_data(text)}""")
@@ -349,7 +349,7 @@ def check(path, trainer, precision):
         ours = weights(1)
 
     def peer_weights(enabled):
-        """The peer's weights after its iteration, in bf16 or floats."""
+        """The peer's weights after its iteration, in bf16 or fp32."""
         with torch.no_grad():
             for name, parameters in net.parameters_of.items():
                 for parameter, blob in zip(parameters, before[name]):
@@ -368,7 +368,7 @@ def check(path, trainer, precision):
         for name, blobs in before.items():
             for i, blob in enumerate(blobs):
                 step = numpy.linalg.norm(theirs[name][i] - blob)
-                # The scales before a normalization have no gradient but rounding.
+                # The gradient of scales before a normalization is only rounding.
                 step = max(step, 1e-4 * numpy.linalg.norm(blob), 1e-9)
                 difference = numpy.linalg.norm(theirs[name][i] - ours[name][i]) / step
                 if difference > worst:
@@ -386,7 +386,7 @@ def check(path, trainer, precision):
 
 
 def without_data(text):
-    """The text less its layers that read or make data."""
+    """The text without its layers that read or make data."""
     kept, at = [], 0
     for match in re.finditer(r"(?m)^layer\s*\{", text):
         if match.start() < at:
@@ -403,7 +403,7 @@ def without_data(text):
 
 
 def main():
-    # PyTorch alone counts physical cores; both sides get what the process may use.
+    # PyTorch's default is the physical cores; both sides get the cores that the process may use.
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", len(os.sched_getaffinity(0)))))
     torch.manual_seed(1)
     words = [word for word in sys.argv[1:] if not word.startswith("--")]

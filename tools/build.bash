@@ -1,5 +1,5 @@
 # Sourced by tools/quickstart and tools/test: packages and build. Expects `set -euo pipefail` and the repository's root
-# as working directory.
+# as the working directory.
 
 step() { printf '\n== %s (after %d s)\n' "$*" "$SECONDS"; }
 
@@ -12,7 +12,7 @@ package_installed() {
   [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]
 }
 
-# install_packages required|optional NAME...: with root's rights where they can be had without a password.
+# install_packages required|optional NAME...: as root if that is possible without a password.
 install_packages() {
   local kind=$1 names=() name runner=()
   shift
@@ -27,26 +27,26 @@ install_packages() {
   ${names[*]}
 Install them with
   sudo apt-get install ${names[*]}
-and start ${0##*/} again."
+and run ${0##*/} again."
     fi
     runner=(sudo -n)
   fi
   step "Installing ${names[*]}"
   local install=(env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${names[@]}")
   "${runner[@]}" "${install[@]}" </dev/null >/dev/null 2>&1 && return 0
-  # The lists of packages may be old, or not there.
+  # The package lists may be out of date or missing.
   "${runner[@]}" apt-get update -q </dev/null >/dev/null || true
   if [[ $kind == optional ]]; then
-    "${runner[@]}" "${install[@]}" </dev/null >/dev/null 2>&1 || echo "not to be had: ${names[*]}; going on without"
+    "${runner[@]}" "${install[@]}" </dev/null >/dev/null 2>&1 || echo "cannot install ${names[*]}; continuing without"
   else
     "${runner[@]}" "${install[@]}" </dev/null >/dev/null || fail "apt-get cannot install ${names[*]} (see above)"
   fi
 }
 
-# install_build_packages [KIND]: the optional ones of this kind, too.
+# install_build_packages [KIND]: also installs the optional packages of this kind.
 install_build_packages() {
   command -v dpkg-query >/dev/null || {
-    echo "This is no Debian system: the packages of tools/packages.txt are taken to be there under other names."
+    echo "This is not a Debian system: equivalents of the packages in tools/packages.txt must be installed."
     return 0
   }
   local name kind required=() optional=()
@@ -61,7 +61,7 @@ install_build_packages() {
   install_packages optional "${optional[@]}"
 }
 
-# A compiler takes up to 1 GiB on the files that include the schema.
+# A compiler uses up to 1 GiB for files that include the schema.
 build_jobs() {
   local cores free_gib jobs
   cores=$(nproc)
@@ -80,7 +80,7 @@ configure() {
   fi
 }
 
-# build TARGET...: builds into build/, configured with $configure_options where that is set.
+# build TARGET...: builds in build/, configured with $configure_options if it is set.
 build() {
   # shellcheck disable=SC2086
   configure release ${configure_options:-}

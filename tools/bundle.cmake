@@ -1,16 +1,16 @@
-# The bundle: a tarball that runs where none of Debian's packages are installed and nobody is root.
+# The bundle: a tarball that runs without Debian's packages and without root rights.
 #
 #   cmake --build build --target bundle       makes build/trainer-VERSION-linux-x86_64.tar.gz
-#   cmake --install build --prefix FOLDER     lays the same tree into a folder
+#   cmake --install build --prefix FOLDER     installs the same tree into a folder
 #
 #   bin/trainer   finds lib/ by DT_RPATH. Unlike DT_RUNPATH it also serves the libraries' own dependencies, so that they
 #                 need no path of their own, and it goes before LD_LIBRARY_PATH
 #   lib/          libtrainer.so, the plugins, and the libraries that they need beyond the host's libc and libstdc++
 #   include/      the headers of libtrainer.so (tools/package.cmake)
 #   models/, docs/, README.md, CHANGELOG.md, LICENSE
-#   licences/     which package each library comes from, the packages' copyright files, and what NVIDIA's the plugin holds
+#   licences/     which package each library comes from, the packages' copyright files, and NVIDIA's parts of the plugin
 
-# A plugin that is built by another CMakeLists.txt takes part once its target is named here.
+# A plugin that another CMakeLists.txt builds is included if its target is named here.
 set(BUNDLE_PLUGINS)
 foreach(plugin trainer_cuda)
   if(TARGET ${plugin})
@@ -18,8 +18,8 @@ foreach(plugin trainer_cuda)
   endif()
 endforeach()
 
-# Linked once more, so that the program in the build folder keeps its own paths. CMake's rewriting of a path while
-# installing would leave an empty entry in that one, for which the loader searches the working folder.
+# Linked again, so that the program in the build folder keeps its own paths. If CMake rewrote a path during
+# installation, it would leave an empty entry, for which the loader searches the working folder.
 function(find_in_bundle target name)
   set_target_properties(${target} PROPERTIES
     OUTPUT_NAME ${name} RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bundled
@@ -32,14 +32,14 @@ if(BUNDLE_PLUGINS)
   set_target_properties(${BUNDLE_PLUGINS} PROPERTIES BUILD_WITH_INSTALL_RPATH ON INSTALL_RPATH "\$ORIGIN")
 endif()
 
-# Libraries in a folder that the system's loader searches would take the place of the system's own.
+# Libraries in a folder that the system's loader searches would replace the system's own.
 if(CMAKE_INSTALL_PREFIX_INITIALIZED_TO_DEFAULT)
-  set(CMAKE_INSTALL_PREFIX ${PROJECT_BINARY_DIR}/bundle CACHE PATH "A folder of trainer's own" FORCE)
+  set(CMAKE_INSTALL_PREFIX ${PROJECT_BINARY_DIR}/bundle CACHE PATH "A folder for trainer only" FORCE)
 endif()
 install(CODE [[
   if(CMAKE_INSTALL_PREFIX MATCHES "^(/usr|/usr/local)?/*$")
-    message(FATAL_ERROR "trainer brings libraries along, so it is installed into a folder of its own, not into "
-                        "${CMAKE_INSTALL_PREFIX}; say which with --prefix /opt/trainer")
+    message(FATAL_ERROR "trainer installs its own libraries, so it needs a separate folder, not "
+                        "${CMAKE_INSTALL_PREFIX}; for example --prefix /opt/trainer")
   endif()]])
 
 install(TARGETS trainer_bundled trainer_library RUNTIME DESTINATION bin LIBRARY DESTINATION lib)
@@ -71,12 +71,12 @@ include(CPack)
 add_custom_target(bundle COMMAND ${CMAKE_CPACK_COMMAND} --config ${PROJECT_BINARY_DIR}/CPackConfig.cmake
   DEPENDS trainer trainer_bundled ${BUNDLE_PLUGINS} WORKING_DIRECTORY ${PROJECT_BINARY_DIR} USES_TERMINAL VERBATIM)
 
-# The bundle with what tools/gpu_check needs beside it, for a machine that has a GPU and none of Debian's packages.
+# The bundle with the files that tools/gpu_check needs, for a machine with a GPU and without Debian's packages.
 #
 #   cmake --build build --target gpu_check_bundle    makes the folder build/gpu_check and build/gpu_check.tar.xz
 #
-# Packed as small as xz can, in minutes. It travels with the repository and caches of an earlier call, so it may have 48 MiB
-# at most: beside Fashion-MNIST (25) it holds the tests that gpu_check runs, and stand-ins for some libraries.
+# Packed as small as xz can, which takes minutes. It travels with the repository and the caches of an earlier call, so
+# its limit is 48 MiB: beside Fashion-MNIST (25) it holds the tests that gpu_check runs, and stubs for some libraries.
 if(TARGET trainer_tests)
   find_package(GTest REQUIRED)
   set(run_there "/(gpu|contract|conformance|several_devices)_test[.]cc")

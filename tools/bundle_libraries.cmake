@@ -1,9 +1,9 @@
-# Run while installing: puts the libraries that BUNDLE_PROGRAM, BUNDLE_LIBRARY and BUNDLE_PLUGINS need into lib/, each as one file under
-# the name that it is asked for by, and their origin and licences into licences/. BUNDLE_FIRST: the folder that the
-# program looks into before the system's. CUDA_RUNTIME: the version of the one that the plugins hold.
+# Runs during installation. Copies the libraries that BUNDLE_PROGRAM, BUNDLE_LIBRARY and BUNDLE_PLUGINS need to lib/,
+# each as one file with the name by which it is loaded, and their origin and licences to licences/. BUNDLE_FIRST: the
+# folder that the program searches before the system's. CUDA_RUNTIME: the version of the one that the plugins contain.
 
-# The host's: libc's family has to fit its loader, and a library of the host's (a driver, say) may need a libstdc++ that
-# is newer than ours.
+# The host's libraries: libc's family must match the loader, and a library of the host (for example a driver) may need a
+# libstdc++ that is newer than ours.
 set(of_the_host "^lib(c|m|mvec|dl|rt|pthread|resolv|util|stdc[+][+]|gcc_s)[.]so" "^ld-linux" "^linux-vdso")
 file(GET_RUNTIME_DEPENDENCIES
   EXECUTABLES ${BUNDLE_PROGRAM}
@@ -16,8 +16,8 @@ file(GET_RUNTIME_DEPENDENCIES
 if(missing)
   message(FATAL_ERROR "not found: ${missing}")
 endif()
-# Found at one place by the program and at another by a library that a system's alternatives lead elsewhere: what the
-# program loads itself comes first.
+# A system's alternatives may lead the program and a library to different files; the one that the program loads itself
+# comes first.
 foreach(name IN LISTS conflict_FILENAMES)
   if(EXISTS ${BUNDLE_FIRST}/${name})
     list(APPEND libraries ${BUNDLE_FIRST}/${name})
@@ -36,7 +36,7 @@ foreach(library IN LISTS libraries)
   file(REAL_PATH ${library} file)
   file(INSTALL ${file} DESTINATION ${CMAKE_INSTALL_PREFIX}/lib TYPE PROGRAM RENAME ${name})
 
-  # dpkg knows some files without the /usr in front.
+  # dpkg knows some files without the leading /usr.
   set(package "")
   string(REGEX REPLACE "^/usr/" "/" short ${file})
   if(DPKG_QUERY)
@@ -44,7 +44,7 @@ foreach(library IN LISTS libraries)
     string(REGEX MATCH "^[^:, \n]+" package "${owner}")
   endif()
   if(NOT package)
-    message(WARNING "${file} belongs to no package: its licence is left out of the bundle")
+    message(WARNING "${file} belongs to no package: the bundle lacks its licence")
     continue()
   endif()
   list(APPEND packages ${package})

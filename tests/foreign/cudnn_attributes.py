@@ -1,8 +1,8 @@
-"""Compares the types of cuDNN's attributes in tests/emulated_gpu/cudnn_attributes.h with those that NVIDIA's C++ headers set.
+"""Compares the types of cuDNN's attributes in tests/emulated_gpu/cudnn_attributes.h with the types in NVIDIA's C++ headers.
 
 usage: cudnn_attributes.py TRAINER
 
-The headers come with the Python package nvidia-cudnn-frontend. Scales have the type of their operation's sums there
+The headers are part of the Python package nvidia-cudnn-frontend. Their scales have the type of the operation's sums
 ("alphabetaType", "attr_type"): float unless the sums are doubles.
 """
 import os

@@ -1,4 +1,4 @@
-"""TensorBoard reads a run's event file, and finds there what metrics.jsonl holds. Usage: tensorboard.py TRAINER"""
+"""Checks that TensorBoard reads the values of metrics.jsonl from a run's event file. Usage: tensorboard.py TRAINER"""
 import json
 import math
 import os
@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 
-# This file's own folder comes first on the path, where it would be taken for the package.
+# This file's folder comes first on the path; Python would import this file instead of the package.
 sys.path.pop(0)
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

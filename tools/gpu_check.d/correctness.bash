@@ -1,8 +1,8 @@
 # Sourced by tools/gpu_check: the parts that compare results.
 
-gpu_works=1  # 0 where a small net does not train on the GPU
+gpu_works=1  # 0 if a small net does not train on the GPU
 
-# A net with the common layers, which costs next to nothing.
+# A small net with the common layers; it takes almost no time.
 write_net() {
   cat >net.prototxt <<'NET'
 name: "small"
@@ -80,7 +80,7 @@ check_tests() {
     run_tests kernels 60 'Gpu.Copies:Gpu.SaysWhatMemoryIsLeft'
     run_tests contract 60 '*Contract*/InnerProduct*:*Contract*/Softmax_*'
   else
-    # Whole nets first: with an empty cache, the kernels' many trials may take the rest of the time.
+    # Whole nets first: with an empty cache, autotuning of the kernels may use up the remaining time.
     run_tests conformance 120 '*Conformance*'
     run_tests contract 120 '*Contract*'
     run_tests several_gpus 60 'SeveralDevices.*'
@@ -101,7 +101,7 @@ check_resume() {
   verdict exact_resume "weights after 20 and after 10 + 10 iterations, bit for bit" cmp -s whole_iter_20.caffemodel half_iter_20.caffemodel
 }
 
-# Makes the databases that the solver names, and sets `code`; false where there is nothing to make them of.
+# Makes the databases of the solver, and sets `code`; returns false without source data.
 get_fashion_mnist() {
   local data=data/fashion-mnist folder set
   mkdir -p "$data"
@@ -147,7 +147,7 @@ check_sanitizer() {
       [[ $what = training ]] || run=(env "TRAINER_SOURCE_DIR=$bundle" TRAINER_TEST_DEVICE=cuda:0 "$bundle/bin/trainer_tests"
         "--gtest_filter=$kernels")
       has_time 10 "${tool}_$what" || continue
-      # Calls that fail are the program's to handle: tests ask for GPUs that are not there.
+      # The program handles failed calls itself: tests ask for GPUs that do not exist.
       attempt 90 compute-sanitizer --tool $tool --report-api-errors no --target-processes all --error-exitcode 99 --print-limit 20 "${run[@]}"
       verdict "${tool}_$what" "$(grep -E 'SUMMARY' output | tail -n 1 | sed 's/=* *//')" \
         grep -qE 'ERROR SUMMARY: 0 errors|RACECHECK SUMMARY: 0 hazards' output

@@ -1,8 +1,8 @@
-# Sourced by tools/gpu_check: the folder OUT, its rows, and the time that is left.
+# Sourced by tools/gpu_check: the folder OUT, its rows, and the remaining time.
 
 passed=0 failed=0 skipped=0
 
-# open_results OUT: sets `out` and `results`, and puts the caches there.
+# open_results OUT: sets `out` and `results`, and unpacks the caches there.
 open_results() {
   mkdir -p "$1/traces" "$1/cache" && out=$(cd "$1" && pwd) || return 1
   [[ -z $packs ]] || { mkdir -p "$packs" && packs=$(cd "$packs" && pwd); } || return 1
@@ -12,7 +12,7 @@ open_results() {
   export XDG_CACHE_HOME=$out/cache TORCHINDUCTOR_CACHE_DIR=$out/cache/torch
 }
 
-# restore_caches PATH...: what earlier calls kept. The files may be read-only, and the copies must not be.
+# restore_caches PATH...: the caches of earlier calls. The files may be read-only, but the copies must be writable.
 restore_caches() {
   local from
   for from in "$@"; do
@@ -25,7 +25,7 @@ restore_caches() {
   done
 }
 
-# pack FILE FOLDER NAME...: replaces the archive at once.
+# pack FILE FOLDER NAME...: replaces the archive atomically.
 pack() {
   [[ -n $packs ]] || return 0
   local file=$packs/$1 names=() name
@@ -51,7 +51,7 @@ pack_caches() {
 
 say() { echo "$*" | tee -a "$results"; }
 
-# Sets `part_end`: a part may use what the chosen parts after it leave, up to its own limit.
+# Sets `part_end`: a part may use the time that the selected parts after it leave, up to its own limit.
 start_part() {
   local later='' other end=$((seconds - 15))
   for other in "${all_parts[@]}"; do
@@ -60,20 +60,20 @@ start_part() {
   done
   part_end=$((SECONDS + most[$part] < end ? SECONDS + most[$part] : end))
 }
-# left LIMIT: so many seconds, or what the part has left where that is less; at least one.
+# left LIMIT: the limit or the remaining seconds of the part, whichever is less; at least one.
 left() {
   local rest=$((part_end - SECONDS))
   echo $((rest < 1 ? 1 : rest < $1 ? rest : $1))
 }
-# has_time SECONDS CHECK: a row where the part has less.
+# has_time SECONDS CHECK: writes a row if the part has less time.
 has_time() {
   ((part_end - SECONDS < $1)) || return 0
   row skipped "$2" "no time left"
   return 1
 }
 
-# attempt LIMIT COMMAND...: runs it for so many seconds at most. Its output goes to `output` and to the part's log; `code`,
-# `took`, `command` and `cut` (the part's end came before the limit) describe the run.
+# attempt LIMIT COMMAND...: runs it for at most LIMIT seconds. Its output goes to `output` and to the part's log.
+# `code`, `took`, `command` and `cut` (the part's end came before the limit) describe the run.
 attempt() {
   local limit from=$SECONDS
   limit=$(left "$1")
@@ -103,7 +103,7 @@ row() {
   pack_results
 }
 
-# unfinished CHECK: the row of an attempt that did not end with 0.
+# unfinished CHECK: the row of an attempt with a non-zero exit code.
 unfinished() {
   if ((code != 124 && code != 137)); then
     row FAILED "$1" "exit code $code: $(grep -v '^ *$' output | tail -n 1 | cut -c -200)"
@@ -114,7 +114,7 @@ unfinished() {
   fi
 }
 
-# verdict CHECK WHAT CONDITION...: the row of the last attempt, passed where it ended with 0 and the condition holds.
+# verdict CHECK WHAT CONDITION...: the row of the last attempt; passed if its exit code was 0 and the condition holds.
 verdict() {
   if ((code != 0)); then unfinished "$1"; elif "${@:3}"; then row passed "$1" "$2"; else row FAILED "$1" "$2"; fi
 }

@@ -11,7 +11,7 @@ batch_of() {
 }
 iterations_of() { if ((quick)); then echo 2; elif [[ $on = gpu ]]; then echo "${gpu_iterations[$1]}"; else echo "${iterations[$1]}"; fi; }
 
-# precisions_of DEFAULT...: those of them that were asked for and that trainer has.
+# precisions_of DEFAULT...: those of them that were requested and that trainer supports.
 precisions_of() {
   local precision
   for precision in "$@"; do
@@ -30,7 +30,7 @@ peer_precisions() {
 number_after() { sed -n "s/.*$1: \([0-9.e+-]*\).*/\1/p" output | tail -n 1; }
 average() { number_after 'Average Forward-Backward'; }
 
-# time_ours NET PRECISION FLAG...: an attempt.
+# time_ours NET PRECISION FLAG...: one attempt.
 time_ours() {
   local batch device=--cpu
   batch=$(batch_of "$1")
@@ -41,7 +41,7 @@ time_ours() {
 
 # PyTorch.
 
-# Sets `torch` to PyTorch's version, or to nothing. `peer_device` is where it computes in the GPU's parts.
+# Sets `torch` to PyTorch's version, or to nothing. `peer_device` is its device in the GPU's parts.
 find_peer() {
   peer_device=${PEER_DEVICE:-cuda}
   peer=(python3 -W ignore "$bundle/tools/bench_peer.py")
@@ -49,14 +49,14 @@ find_peer() {
   ((!quick)) || repeats=1 gpu_batches=([lenet]=4)
 }
 
-# serve_words NET PRECISION ITERATIONS: the words that let PyTorch serve this net in the first of $modes.
+# serve_words NET PRECISION ITERATIONS: the arguments with which PyTorch serves this net in the first of $modes.
 serve_words() {
   local device=cpu
   [[ $on = cpu ]] || device=$peer_device
   echo serve "$(model_of "$1")" "${modes[0]}" "$2" "$3" "--batch=$(batch_of "$1")" "--device=$device"
 }
 
-# Compiles the nets of part peer while the tests run, and leaves them in torch.compile's cache.
+# Compiles the nets of part peer during the tests; the results go to torch.compile's cache.
 start_warming() {
   [[ -n $torch && " ${parts[*]} " == *" peer "* ]] || return 0
   local precision net
@@ -74,8 +74,9 @@ stop_warming() {
   warming=''
 }
 
-# start_peer NET PRECISION LIMIT: starts PyTorch in the first of $modes that works, and sets `mode` and `peer_id`. It answers
-# each line on descriptor 8 with one on 9. A mode that fails is not tried again. Where PyTorch is not ready, `why_not` says why.
+# start_peer NET PRECISION LIMIT: starts PyTorch in the first of $modes that works, and sets `mode` and `peer_id`. It
+# answers each line on descriptor 8 with one on 9. A mode that fails is not tried again. If PyTorch is not ready,
+# `why_not` gives the reason.
 start_peer() {
   local answer limit waited words
   why_not="no PyTorch that reaches $peer_device"
@@ -89,7 +90,7 @@ start_peer() {
     "${peer[@]}" "${words[@]}" <requests >answers 2>peer.log &
     peer_id=$!
     exec 8<>requests 9<>answers
-    # In steps: a peer that ended closes nothing.
+    # In steps, because a peer that ended closes nothing.
     for ((waited = 0; waited < limit; ++waited)); do
       if read -r -t 1 answer <&9; then [[ $answer != ready ]] || return 0; fi
       kill -0 "$peer_id" 2>/dev/null || break
@@ -114,14 +115,14 @@ stop_peer() {
   { echo "== PyTorch ($mode)"; tail -n 30 peer.log; echo; } >>"$out/$part.log"
 }
 
-# ask_peer: a line to the file `theirs`.
+# ask_peer: appends a line to the file `theirs`.
 ask_peer() {
   local answer
   echo go >&8
   read -r -t "$(left 60)" answer <&9 && echo "$answer" >>theirs
 }
 
-# compare NET PRECISION LIMIT: ours and PyTorch's in turn; the latter has so many seconds to be ready.
+# compare NET PRECISION LIMIT: ours and PyTorch's in turn; PyTorch has LIMIT seconds to become ready.
 compare() {
   local i mode='' why_not='' check
   check="$1 ($(batch_of "$1")) $2 ${modes[0]:-}"
@@ -146,9 +147,9 @@ compare() {
     "$milliseconds") times as fast; medians of $(wc -l <theirs)"
 }
 
-# Parts.
+# The parts.
 
-# measure NET PRECISION: ours alone.
+# measure NET PRECISION: only ours.
 measure() {
   local check trace=$out/traces/$1_$2.json milliseconds speed
   check="$1 ($(batch_of "$1")) $2"
@@ -156,7 +157,7 @@ measure() {
   time_ours "$1" "$2" "--trace=$trace"
   ((code == 0)) || { unfinished "$check"; return; }
   milliseconds=$(average)
-  # The trace's operations in the time of an iteration as training runs it.
+  # The trace's operations in the time of an iteration of a training.
   speed=$(tr '{,}' '\n' <"$trace" | awk -F: -v ms="$milliseconds" -v peak="${peaks[$2]:-}" '
     $1 == "\"dur\"" { us = $2 } $1 == "\"gflops\"" { giga += $2 * us * 1e-6 } $1 == "\"best_gflops\"" { best = $2 }
     END { speed = giga / ms; if (peak == "") peak = best * 1e9; printf "%.4g TFLOP/s, %.1f%% of %.4g", speed, 100 * speed * 1e12 / peak, peak / 1e12 }')
