@@ -134,7 +134,7 @@ TEST_F(SeveralDevices, GoOnWithWhatEachCarries) {
   train(2, 4, 1, 4);
   const std::string snapshot = folder_ / "w_iter_4.solverstate";
   EXPECT_EQ(train(2, 4, 1, 7, snapshot), whole);
-  // Fewer and more can go on too.
+  // Fewer or more devices can continue, too.
   {
     const CapturedLog log;
     EXPECT_EQ(train(1, 4, 1, 7, snapshot).size(), whole.size());
