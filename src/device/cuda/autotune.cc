@@ -17,8 +17,8 @@ namespace {
 using Seconds = std::chrono::duration<double>;
 constexpr Seconds kTimeBudget{120};
 constexpr int kRounds = 4, kLaunchesPerGraph = 3;
-constexpr double kMaxSlowdown = 3;    // a candidate that is slower than this times the best does not run again
-constexpr double kMinSpeedup = 0.97;  // of the first candidate's time: a smaller gain may be noise
+constexpr double kMaxSlowdown = 3;      // a candidate that is slower than this times the best does not run again
+constexpr double kMaxTimeRatio = 0.97;  // of the best to the first candidate: a smaller gain may be noise
 constexpr double kFailed = std::numeric_limits<double>::infinity();
 constexpr int kFillByte = 0x3C;  // gives small values of each type; with zeros a GPU uses less power and runs faster
 
@@ -117,7 +117,7 @@ Autotuner::Choice Autotuner::fastest(
     const auto best = std::min_element(seconds.begin(), seconds.end());
     if (*best == kFailed) return {{}, any_ran};
     any_ran = true;
-    const auto chosen = *best > kMinSpeedup * seconds.front() ? seconds.begin() : best;
+    const auto chosen = *best > kMaxTimeRatio * seconds.front() ? seconds.begin() : best;
     const size_t i = static_cast<size_t>(chosen - seconds.begin());
     try {
       if (!candidates[i].is_correct || candidates[i].is_correct()) return {i, true};
