@@ -17,19 +17,19 @@ bool accepted(float value, const LabelLimit& limit) {
 }
 
 [[noreturn]] void refuse(float value, const LabelLimit& limit, const std::string& record) {
-  std::string remedy = "Correct the record, or leave it out";
+  std::string remedy = "Correct the record, or remove it";
   if (std::isfinite(value) && value != std::trunc(value)) {
     remedy = "Labels are whole numbers; a net that learns real numbers needs a loss such as EuclideanLoss";
   } else if (value >= 0.0f && std::isfinite(value)) {
     const bool one_beyond = std::trunc(value) == static_cast<float>(limit.classes);
     remedy = fmt::format(
         "{}If the label is right, the layers before need {:.0f} classes (num_output); if it marks items "
-        "to leave out, set ignore_label: {:.0f}",
+        "to ignore, set ignore_label: {:.0f}",
         one_beyond ? "Labels count from 0: where they count from 1, subtract 1. " : "", std::trunc(value) + 1,
         std::trunc(value));
   } else if (value < 0.0f && std::isfinite(value)) {
-    remedy = fmt::format("Correct the record, or set ignore_label: {:.0f} if it marks items to leave out",
-                         std::trunc(value));
+    remedy =
+        fmt::format("Correct the record, or set ignore_label: {:.0f} if it marks items to ignore", std::trunc(value));
   }
   throw data_error("{}: its label is {}, but {} expects labels 0 to {}{}. {}", record, value, limit.consumer,
                    limit.classes - 1, limit.ignore ? fmt::format(" or {} (ignore_label)", *limit.ignore) : "", remedy);

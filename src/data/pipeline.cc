@@ -185,8 +185,7 @@ void Pipeline::reserve(Slot& target) {
       memory.capacity = 0;
       memory.data = options_.memory->allocate(bytes);
       if (memory.data == nullptr) {
-        throw device_error("a batch needs {}, and there is no memory for it: choose a smaller batch_size",
-                           format_bytes(bytes));
+        throw device_error("not enough memory for a batch of {}: choose a smaller batch_size", format_bytes(bytes));
       }
       memory.capacity = bytes;
     }

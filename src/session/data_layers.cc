@@ -90,7 +90,7 @@ void DataLayers::check_given(Diagnostics* diagnostics) const {
   for (const auto& [name, shape] : given_) {
     if (std::find(tops.begin(), tops.end(), name) != tops.end()) continue;
     diagnostics->error({}, "",
-                       fmt::format("a shape is given for \"{}\", which is no top of a data layer of this net", name),
+                       fmt::format("a shape is given for \"{}\", which is not a top of a data layer of this net", name),
                        tops.empty() ? "it has no data layer in this phase and stage"
                                     : fmt::format("tops of its data layers: {}", fmt::join(tops, ", ")));
   }

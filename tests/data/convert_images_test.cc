@@ -66,7 +66,7 @@ TEST_F(ConvertImages, WritesPlanesUnderNumberedKeysAndLeavesBadPicturesOut) {
   EXPECT_EQ(converted.records, 2);
   EXPECT_EQ(converted.skipped, 2);
   ASSERT_EQ(warnings_.size(), 2u);
-  expect_contains(warnings_[0], {"list:2", "bad.ppm", "no image file"});
+  expect_contains(warnings_[0], {"list:2", "bad.ppm", "not an image file"});
   expect_contains(warnings_[1], {"list:4", "none.ppm", "No such file"});
   const auto all = records(folder_ / "db");
   ASSERT_EQ(all.size(), 2u);
@@ -199,7 +199,7 @@ TEST_F(ConvertImages, MistakesLeaveNothingBehind) {
   expect_contains(error_text([&] { convert(); }, ExitCode::kConfiguration), {"or neither"});
   request_.resize_width = 0;
   request_.encode_type = "gif";
-  expect_contains(error_text([&] { convert(); }, ExitCode::kConfiguration), {"\"gif\" is not written"});
+  expect_contains(error_text([&] { convert(); }, ExitCode::kConfiguration), {"\"gif\" is not supported"});
   for (const auto& entry : fs::directory_iterator(folder_ / ""))
     EXPECT_EQ(entry.path().string().find("/db"), std::string::npos) << entry.path();
   fs::create_directory(folder_ / "db");
@@ -211,7 +211,7 @@ TEST_F(ConvertImages, KeysThatLmdbCannotTakeAreNamed) {
   std::string path = "./";
   while (path.size() < 510) path += "./";
   write(folder_ / "list", path + "x.ppm 1\n");
-  expect_contains(error_text([&] { convert(); }), {"bytes long, and LMDB takes 1 to 511"});
+  expect_contains(error_text([&] { convert(); }), {"bytes long, and LMDB allows 1 to 511"});
 }
 
 TEST(ConvertCifar, ReadsTheBinaryFiles) {

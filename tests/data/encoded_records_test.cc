@@ -138,9 +138,9 @@ TEST(EncodedRecords, DamagedAndForeignFilesAreNamed) {
   expect_contains(reason(whole_jpeg.substr(0, 20)), {"damaged JPEG"});
   expect_contains(reason(whole_png.substr(0, whole_png.size() / 2)), {"damaged PNG"});
   expect_contains(reason(whole_png.substr(0, 12)), {"damaged PNG"});
-  expect_contains(reason("GIF89a"), {"a GIF file", "JPEG, PNG, PPM, PGM and BMP are read"});
+  expect_contains(reason("GIF89a"), {"a GIF file", "JPEG, PNG, PPM, PGM and BMP are supported"});
   expect_contains(reason(""), {"empty"});
-  expect_contains(reason("hello"), {"no image file"});
+  expect_contains(reason("hello"), {"not an image file"});
   // The decoder still works after the error.
   EXPECT_EQ(decoder.decode(whole_jpeg, ColorMode::kGray).shape, (ItemShape{1, 64, 64}));
 }
@@ -179,7 +179,7 @@ TEST(EncodedRecords, SixteenBitsAChannelAreCutToEight) {
   EXPECT_EQ(view.bytes[0], 0x12);
   EXPECT_EQ(view.bytes[1], 0xFF);
   expect_contains(test::error_text([&] { decoder.decode(file, ColorMode::kAsStored); }),
-                  {"16 bits a channel", "force_gray"});
+                  {"16 bits per channel", "force_gray"});
 }
 
 TEST(EncodedRecords, EveryDamagedByteEndsInPixelsOrAnError) {

@@ -71,7 +71,7 @@ TEST(UncompressedImages, WhatIsRefusedIsNamed) {
   expect_contains(reason("P6 2 2 65535\n"), {"65535", "8 bits"});
   expect_contains(reason("P6 2 2 255\nabc"), {"ends too early"});
   expect_contains(reason("P6 0 2 255\n"), {"extents"});
-  expect_contains(reason("P6 99999999 99999999 255\n"), {"taken for damage"});
+  expect_contains(reason("P6 99999999 99999999 255\n"), {"count as damage"});
   expect_contains(reason("P6 x"), {"no number at byte 3"});
   expect_contains(reason("P2 1 1 255"), {"no number"});
   expect_contains(reason("P4 1 1 "), {"PBM"});

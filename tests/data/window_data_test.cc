@@ -90,9 +90,9 @@ TEST(WindowList, MistakesAreNamedWithTheirLine) {
   };
   expect_contains(reason(""), {"w:1:", "names no pictures"});
   expect_contains(reason("a.jpg 1\n"), {"w:1:", "\"a.jpg\" found instead of \"# index\""});
-  expect_contains(reason("# 0\nmy cat.jpg\n3 2 2 0\n"), {"w:2:", "\"cat.jpg\"", "must not hold blanks"});
+  expect_contains(reason("# 0\nmy cat.jpg\n3 2 2 0\n"), {"w:2:", "\"cat.jpg\"", "must not contain blanks"});
   expect_contains(reason("# 0\na.jpg\n1 2 2 0\n"), {"w:3:", "1 channels", "write 3"});
-  expect_contains(reason("# 0\na.jpg\n3 2 2 2\n1 0.9 0 0 1 1\n"), {"the file ends where a window's class"});
+  expect_contains(reason("# 0\na.jpg\n3 2 2 2\n1 0.9 0 0 1 1\n"), {"the file ends before a window's class"});
   expect_contains(reason("# 0\na.jpg\n3 2 2 1\n0 0.9 0 0 1 1\n"), {"w:4:", "needs a class above 0"});
   expect_contains(reason("# 0\na.jpg\n3 2 2 1\n1 0.9 1 0 0 1\n"), {"w:4:", "corners swapped"});
   expect_contains(reason("# 0\na.jpg\n3 2 2 1\n1 high 0 0 0 1\n"), {"w:4:", "\"high\"", "overlap"});

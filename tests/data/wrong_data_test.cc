@@ -54,7 +54,7 @@ TEST(WrongData, EmptyAndCutShort) {
   test::write_lmdb(folder / "short", test::raw_records(200, 3, 32, 32));
   const std::string file = folder / "short/data.mdb";
   std::filesystem::resize_file(file, std::filesystem::file_size(file) / 2);
-  expect_contains(open_error(data_layer(folder / "short", 1)), {"short/data.mdb is cut short"});
+  expect_contains(open_error(data_layer(folder / "short", 1)), {"short/data.mdb is truncated"});
 }
 
 // Reading a damaged file gives batches or an Error, whatever it contains.
@@ -143,7 +143,7 @@ TEST(WrongData, CutShortWhileItIsRead) {
       const std::string text = error_text([&] {
         for (int i = 0; i < 200; ++i) stream->next();
       });
-      expect_contains(text, {"db/data.mdb was cut short while it was read"});
+      expect_contains(text, {"db/data.mdb was truncated while it was read"});
     }
   }
 }
@@ -204,7 +204,7 @@ TEST(WrongData, BadRecordIsFatalOrLeftOut) {
 TEST(WrongData, OnlyBadRecords) {
   test::TemporaryFolder folder;
   test::write_lmdb(folder / "db", {{"a", "?"}, {"b\n", "?"}});
-  expect_contains(open_error(data_layer(folder / "db", 2, "skip_bad_records: true")), {"none is left to try"});
+  expect_contains(open_error(data_layer(folder / "db", 2, "skip_bad_records: true")), {"no record is left"});
 
   // If no record is good, skipping bad ones does not help.
   const std::string text = open_error(data_layer(folder / "db", 2));

@@ -87,7 +87,7 @@ refused() {
 }
 check shapes_of_some_tops_are_not_enough "$(cat log)" refused 2 'the shape of its top "label" is not given' \
   summary --model=net.prototxt --shape data=8,3,6,5
-check a_shape_for_no_top_is_refused "$(cat log)" refused 2 'a shape is given for "dta", which is no top of a data layer' \
+check a_shape_for_no_top_is_refused "$(cat log)" refused 2 'a shape is given for "dta", which is not a top of a data layer' \
   summary --model=net.prototxt --shape dta=8,3,6,5
 check a_missing_data_set_names_the_flag "$(cat log)" refused 3 '--shape data=16,3,227,227' summary --model=net.prototxt
 for wrong in data data= =1 data=1,x data=0,3 data=99999,99999 data=-1; do

@@ -89,7 +89,7 @@ check trains_on_pictures_of_changing_size "$(tail -n 5 log)" learns
 echo "no picture" >"my pictures/4 right.ppm"
 skips() {
   convert some_lmdb --encoded && grep -q '^23 records written to some_lmdb; 1 images could not be read$' log &&
-    grep -q 'list.txt:5 (my pictures/4 right.ppm): left out' log
+    grep -q 'list.txt:5 (my pictures/4 right.ppm): skipped' log
 }
 check bad_pictures_are_left_out "$(tail -n 3 log)" skips
 check what_exists_is_kept "$(tail -n 3 log)" grep -q 'some_lmdb exists already' <(convert some_lmdb; cat log)

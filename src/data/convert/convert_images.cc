@@ -77,7 +77,7 @@ class ImageConverter {
     if (request_.resize_height == 0 && fits(ending, type) && !to_gray)
       return serialize_encoded_datum(reader_.file(), label);
     if (!can_encode(type)) {
-      throw config_error("{}{}: a picture that is changed cannot be written as \"{}\": give --encode_type=jpg or png",
+      throw config_error("{}{}: a converted picture cannot be written as \"{}\": give --encode_type=jpg or png",
                          request_.root, path, type);
     }
     return serialize_encoded_datum(encode_image(view, type), label);

@@ -112,8 +112,8 @@ void Hdf5Rows::check_file(File& file) {
     const Hdf5DatasetInfo info = opened.dataset(names_[i]);
     opened.check_stored(names_[i]);
     if (!info.is_number()) {
-      throw data_error("dataset '{}' of {} holds {} values: float or integer ones are read", names_[i], file.path,
-                       name_of(info.kind));
+      throw data_error("dataset '{}' of {} holds {} values: only float and integer values are supported", names_[i],
+                       file.path, name_of(info.kind));
     }
     if (info.shape.rank() < 1) {
       throw data_error("dataset '{}' of {} is a single value: its first axis should count the rows", names_[i],

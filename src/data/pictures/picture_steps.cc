@@ -18,7 +18,7 @@ void check_transform(SourceContext& context) {
     if (const StepType* type = find_step_type(step)) {
       type->check(step, context);
     } else {
-      context.error_in(step, "", "augment names no step",
+      context.error_in(step, "", "augment contains no step",
                        fmt::format("write one of these steps in it, with {{ }}: {}", fmt::join(step_names(), ", ")));
     }
   }

@@ -124,7 +124,7 @@ ItemShape decode_png(std::string_view file, ColorMode mode, bool header_only, st
   }
   if (header.depth > 8 && mode == ColorMode::kAsStored) {
     throw data_error(
-        "a PNG file of {} bits a channel, whose own values would not fit in 8: decode it as colour or grey "
+        "a PNG file of {} bits per channel, but only 8 are supported: decode it as colour or grey "
         "(transform_param.force_color, force_gray)",
         header.depth);
   }

@@ -10,7 +10,7 @@
 namespace trainer {
 
 // Returns interleaved pixels in `pixels`; both vectors are reused memory. With `header_only` reads only the shape.
-// Throws data_error: damaged, too large, more than 8 bits a channel without conversion.
+// Throws data_error: damaged, too large, more than 8 bits per channel without conversion.
 ItemShape decode_png(std::string_view file, ColorMode mode, bool header_only, std::vector<uint8_t>& pixels,
                      std::vector<uint8_t*>& lines);
 

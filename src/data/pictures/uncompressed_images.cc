@@ -88,8 +88,8 @@ BmpHeader read_bmp_header(std::string_view file) {
   }
   if (header.width < 1 || header.height < 1) throw data_error("a damaged BMP file: its extents are wrong");
   if (compression != 0 || (header.bits != 8 && header.bits != 24 && header.bits != 32)) {
-    throw data_error("a BMP file of {} bits a pixel{}: uncompressed ones of 8, 24 or 32 bits are read", header.bits,
-                     compression != 0 ? ", compressed" : "");
+    throw data_error("a BMP file of {} bits per pixel{}: only uncompressed files of 8, 24 or 32 bits are supported",
+                     header.bits, compression != 0 ? ", compressed" : "");
   }
   if (header.bits == 8) {
     const uint32_t used = little_endian(file, 46, 4);
@@ -115,7 +115,7 @@ ItemShape decode_pnm(std::string_view file, ColorMode mode, bool header_only, st
   const int64_t width = text.number(), height = text.number(), most = text.number();
   if (width < 1 || height < 1) throw data_error("a damaged PNM file: its extents are {}x{}", height, width);
   if (most < 1 || most > 255) {
-    throw data_error("a PNM file of values up to {}: pictures of 8 bits are read, up to 255", most);
+    throw data_error("a PNM file of values up to {}: only 8 bits are supported, up to 255", most);
   }
   const int channels = channels_of(mode, stored);
   const ItemShape shape{channels, height, width};

@@ -127,12 +127,13 @@ void throw_other_database(const std::string& folder, DatabaseKind wanted) {
         folder);
   }
   throw data_error("{} is a folder without {}: it holds {}. {}", folder,
-                   wanted == DatabaseKind::kLmdb ? "data.mdb, so no LMDB database" : "CURRENT, so no LevelDB database",
+                   wanted == DatabaseKind::kLmdb ? "data.mdb, so it is not an LMDB database"
+                                                 : "CURRENT, so it is not a LevelDB database",
                    list_few(names_in(folder)), database_remedy("NEW_FOLDER"));
 }
 
 NewDatabaseFolder::NewDatabaseFolder(const std::string& target) {
-  if (target.empty()) throw config_error("the name of the database to make is empty");
+  if (target.empty()) throw config_error("the name of the new database is empty");
   std::error_code error;
   fs::path path = fs::absolute(target, error).lexically_normal();
   if (!path.has_filename()) path = path.parent_path();

@@ -131,7 +131,7 @@ KeyIndex gather_keys(const std::string& path, const std::string& identity, uint6
     next_line += kSecondsBetweenLines;
   }
   if (keys.size() >= kKeysWorthCaching && !file.empty() && keys.save(file, identity) && log) {
-    log(fmt::format("The keys of {} are kept in {} for the next run", path, file));
+    log(fmt::format("The keys of {} are cached in {}", path, file));
   }
   return keys;
 }

@@ -73,7 +73,7 @@ void LmdbEnvironment::check_intact() const {
   struct stat file {};
   const bool known = ::fstat(descriptor_, &file) == 0;
   if (known && static_cast<uint64_t>(file.st_size) < file_->size()) {
-    throw data_error("{} was cut short while it was read: it had {} and has {}. Copy or make it again", data_file_,
+    throw data_error("{} was truncated while it was read: it had {} and has {}. Copy or make it again", data_file_,
                      format_bytes(static_cast<int64_t>(file_->size())), format_bytes(file.st_size));
   }
   if (file_->failed()) {

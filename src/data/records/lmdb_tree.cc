@@ -40,8 +40,8 @@ LmdbTree::LmdbTree(const char* bytes, uint64_t size, uint64_t transaction, std::
     throw data_error("{} is not an LMDB database", path_);
   }
   if (load<uint32_t>(bytes + kPageHeader + 4) != kVersion) {
-    throw data_error("{} has LMDB data format {}: version {} is read", path_, load<uint32_t>(bytes + kPageHeader + 4),
-                     kVersion);
+    throw data_error("{} has LMDB data format {}: only version {} is supported", path_,
+                     load<uint32_t>(bytes + kPageHeader + 4), kVersion);
   }
   page_size_ = load<uint32_t>(bytes + kPageHeader + kHeadPageSize);
   if (page_size_ < 256 || page_size_ > 32768 || (page_size_ & (page_size_ - 1)) != 0) damaged("its page size is wrong");
@@ -49,7 +49,7 @@ LmdbTree::LmdbTree(const char* bytes, uint64_t size, uint64_t transaction, std::
   check_head(page_size_);
   bool found = read_head(0, transaction);
   found = read_head(page_size_, transaction) || found;
-  if (!found) damaged("its heads are not of the transaction that is read");
+  if (!found) damaged("its heads do not belong to the transaction that was opened");
 }
 
 // The library writes two complete heads into a new database and trusts both.
@@ -69,13 +69,15 @@ bool LmdbTree::read_head(uint64_t offset, uint64_t transaction) {
   if (transaction != 0 ? number != transaction : number < transaction_) return false;
   const uint64_t pages = load<uint64_t>(head + kLastPage) + 1;
   if (pages == 0 || pages > size_ / page_size_) {
-    throw data_error("{} is cut short: it has {}, its head describes {} pages of {}. Copy or make it again", path_,
+    throw data_error("{} is truncated: it has {}, its head describes {} pages of {}. Copy or make it again", path_,
                      format_bytes(static_cast<int64_t>(size_)), pages, format_bytes(static_cast<int64_t>(page_size_)));
   }
   const char* database = head + kMainDatabase;
   if (load<uint16_t>(database + kFlags) != 0) {
-    throw data_error("{} is an LMDB database with duplicate, reversed or integer keys: none with one record a key",
-                     path_);
+    throw data_error(
+        "{} is an LMDB database with duplicate, reversed or integer keys; only plain keys with one record each are "
+        "supported",
+        path_);
   }
   entries_ = load<uint64_t>(database + kEntries);
   root_ = load<uint64_t>(database + kRoot);
@@ -120,7 +122,7 @@ LmdbTree::Node LmdbTree::node(const Page& page, uint32_t index) const {
     return node;
   }
   if ((flags & (kSubDatabase | kDuplicates)) != 0) {
-    throw data_error("{} holds databases within the database: records are read from an unnamed one only", path_);
+    throw data_error("{} holds databases within the database: only an unnamed database is supported", path_);
   }
   const char* value = bytes + kNodeHeader + key_size;
   if ((flags & kLargeValue) != 0) {
@@ -142,7 +144,7 @@ std::string_view LmdbTree::large_value(uint64_t first_page, uint64_t size) const
 }
 
 void LmdbCursor::push(uint64_t page_number) {
-  if (depth_ == kDeepest) tree_->damaged("its pages form a circle");
+  if (depth_ == kDeepest) tree_->damaged("its pages form a cycle");
   levels_[depth_].page = tree_->page(page_number);
   levels_[depth_].index = 0;
   ++depth_;

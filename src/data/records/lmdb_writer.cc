@@ -31,7 +31,7 @@ void LmdbWriter::put(std::string_view key, std::string_view value) {
   const auto longest = static_cast<size_t>(mdb_env_get_maxkeysize(env_));
   if (key.empty() || key.size() > longest) {
     throw data_error(
-        "cannot write {}: the key \"{}\" is {} bytes long, and LMDB takes 1 to {}. Shorten the path, or make "
+        "cannot write {}: the key \"{}\" is {} bytes long, and LMDB allows 1 to {}. Shorten the path, or make "
         "a LevelDB database",
         folder_.target(), key, key.size(), longest);
   }

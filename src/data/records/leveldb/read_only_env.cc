@@ -78,7 +78,7 @@ class MappedPlaces : public leveldb::RandomAccessFile {
     const size_t given = std::min(count, static_cast<size_t>(file_->size() - offset));
     std::memcpy(scratch, file_->bytes() + offset, given);
     *result = Slice(scratch, given);
-    return file_->failed() ? Status::IOError(name_, "it was cut short while it was read, or its disk gave an error")
+    return file_->failed() ? Status::IOError(name_, "it was truncated while it was read, or its disk gave an error")
                            : Status::OK();
   }
 
