@@ -51,8 +51,8 @@ for page in docs/*.md; do
   "$trainer" help "$topic" >"$work/topic" 2>&1
   title=$(sed -n '/^# /{s/^# //p;q}' "$page")
   check "help_$topic" "$(head -n 3 "$work/topic")" test "$(head -n 1 "$work/topic")" = "$title"
-  check "help_${topic}_is_plain_text" "$(grep -nE '^```|\]\(|^<!--' "$work/topic")" \
-    test "$(grep -cE '^```|\]\(|^<!--' "$work/topic")" = 0
+  check "help_${topic}_is_plain_text" "$(grep -nE '^```|[^[ ]\]\(|^<!--' "$work/topic")" \
+    test "$(grep -cE '^```|[^[ ]\]\(|^<!--' "$work/topic")" = 0
 done
 
 # What every page finds in its folder.

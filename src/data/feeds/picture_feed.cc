@@ -81,19 +81,22 @@ void PictureFeed::with_good_record(const Record& record, int64_t row, SkippedRec
 
 void PictureFeed::shape_batch(uint64_t offset, std::vector<TensorDesc>& layout) {
   read(offset, first_);
-  bool first_batch = false;
+  bool changed = false;
   with_good_record(first_, 0, nullptr, [&](const Record& record) {
     const ItemShape out = transformer_.output_shape(first_decoder_->shape(record));
     Shape& shape = layout[0].shape;
-    first_batch = shape.rank() != 4;
-    if (first_batch) shape = Shape{0, 0, 0, 0};
+    if (shape.rank() == 4) {
+      changed = shape[1] != out.channels || shape[2] != out.height || shape[3] != out.width;
+    } else {
+      shape = Shape{0, 0, 0, 0};
+    }
     shape[0] = settings_.batch_size;
     shape[1] = out.channels;
     shape[2] = out.height;
     shape[3] = out.width;
   });
   // The check of the net reports the shape of the first batch, at its position in the file.
-  const std::string problem = first_batch ? "" : check_shape(layout[0].shape);
+  const std::string problem = changed ? check_shape(layout[0].shape) : "";
   if (!problem.empty())
     throw data_error(
         "{}: a batch of {} such items is too large: {}. Choose a smaller {}.batch_size, or give all items one size",
