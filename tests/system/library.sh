@@ -19,15 +19,19 @@ cmake -S "$examples" -B with_cmake -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_CXX_FLA
 check builds_with_cmake "$(last_lines)" [ -x with_cmake/classify -a -x with_cmake/train ]
 export PKG_CONFIG_PATH=$prefix/lib/pkgconfig
 check version "$(pkg-config --modversion trainer)" [ "trainer $(pkg-config --modversion trainer)" = "$("$trainer" --version | head -n 1)" ]
-# The installed folder has a blank in its name, which pkg-config escapes.
-build() { eval "$1 ${warnings[*]} \"\$2\" -o \"\$3\" $(pkg-config --cflags --libs trainer)" >log 2>&1; }
-check builds_cxx_with_pkg_config "$(last_lines)" build "c++ -std=c++20" "$examples/classify.cc" with_pkg_config/classify
-check builds_c99_with_pkg_config "$(last_lines)" build "cc -std=c99" "$examples/train.c" with_pkg_config/train
+# build NAME COMPILER SOURCE PROGRAM. The installed folder has a blank in its name, which pkg-config escapes.
+build() {
+  eval "$2 ${warnings[*]} \"\$3\" -o \"\$4\" $(pkg-config --cflags --libs trainer)" >log 2>&1
+  local code=$?
+  check "$1" "$(cat log)" [ $code = 0 ]
+}
+build builds_cxx_with_pkg_config "c++ -std=c++20" "$examples/classify.cc" with_pkg_config/classify
+build builds_c99_with_pkg_config "cc -std=c99" "$examples/train.c" with_pkg_config/train
 for language in cpp:cc c:c; do
   sed -n "/^\`\`\`${language%:*}\$/,/^\`\`\`\$/p" "$source_folder/docs/embedding.md" | grep -v '^```' >"documented/example.${language#*:}"
 done
-check documented_cxx_builds "$(last_lines)" build "c++ -std=c++20" documented/example.cc documented/cxx
-check documented_c_builds "$(last_lines)" build "cc -std=c99" documented/example.c documented/c
+build documented_cxx_builds "c++ -std=c++20" documented/example.cc documented/cxx
+build documented_c_builds "cc -std=c99" documented/example.c documented/c
 
 # Eight pictures of two classes, a net of one hidden layer, a deployed form of it.
 mkdir pictures
