@@ -10,10 +10,15 @@
 #include "base/error.h"
 
 namespace trainer {
+namespace {
+
+constexpr int kMaxThreads = 1024;  // OpenMP ends a process whose stack cannot hold its list of threads
+
+}  // namespace
 
 int threads_of(int requested) {
-  if (requested < 0)
-    throw config_error("threads is {}; give a number of threads, or 0 for the cores of the process", requested);
+  if (requested < 0 || requested > kMaxThreads)
+    throw config_error("threads is {}; give at most {}, or 0 for the cores of the process", requested, kMaxThreads);
   return std::min(requested > 0 ? requested : usable_cores(), omp_get_thread_limit());
 }
 

@@ -36,6 +36,7 @@ std::string log_flags_page() {
 std::string page_of(const std::vector<std::string>& words) {
   if (words.empty()) return overview_page();
   const std::string& name = words[0];
+  if (words.size() > 2) throw UsageError(fmt::format("\"{}\" takes one further word at most", name));
   if (name == "layer" || name == "layers")
     return words.size() == 1 ? layer_table() + "\n`trainer help layer TYPE` describes one.\n" : layer_page(words[1]);
   if (words.size() > 1) throw UsageError(fmt::format("\"{}\" takes no further word", name));
@@ -49,6 +50,8 @@ std::string page_of(const std::vector<std::string>& words) {
 
 int run_help(const Arguments& arguments) {
   if (arguments.given("markdown")) {
+    if (!arguments.positional().empty() || arguments.text("markdown").empty())
+      throw UsageError("--markdown=FOLDER names a folder and takes no topic");
     write_reference(arguments.text("markdown"));
     return 0;
   }

@@ -93,7 +93,7 @@ void check_sigmoid(PolicyCheck& check) {
 void check_cosine(PolicyCheck& check) {
   check_length(check);
   const float rate = check.solver.final_lr();
-  check.require(rate >= 0, "final_lr", fmt::format("final_lr is {}; it must not be negative", rate));
+  check.require(!(rate < 0), "final_lr", fmt::format("final_lr is {}; it must not be negative", rate));
 }
 
 float step(const RateInput& in) { return in.decayed(static_cast<float>(in.iteration / in.solver.stepsize())); }
@@ -171,11 +171,13 @@ std::string check_learning_rate(const caffe::SolverParameter& solver, std::strin
 }
 
 std::string doubt_learning_rate(const caffe::SolverParameter& solver, std::string* field) {
+  if (find_policy(solver.lr_policy()) == nullptr) return "";  // an error, which is reported
   *field = "final_lr";
   if (solver.has_final_lr() && solver.lr_policy() != "cosine")
     return fmt::format("final_lr has no effect with lr_policy \"{}\"; it belongs to \"cosine\"", solver.lr_policy());
   *field = "warmup_iter";
-  if (solver.warmup_iter() > 0 && static_cast<int64_t>(solver.warmup_iter()) > solver.max_iter())
+  if (solver.warmup_iter() > 0 && solver.max_iter() > 0 &&
+      static_cast<int64_t>(solver.warmup_iter()) > solver.max_iter())
     return fmt::format(
         "warmup_iter is {}, but training ends after {} iterations: the rate never reaches its full value",
         solver.warmup_iter(), solver.max_iter());

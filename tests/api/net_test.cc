@@ -48,6 +48,14 @@ TEST(Net, ComputesFromAnArray) {
   EXPECT_EQ(net.loss(), 0);
 }
 
+TEST(Net, RefusesMoreThreadsThanOpenMpCanList) {
+  NetOptions options = options_of(kSums);
+  options.threads = 100000;
+  const Error error = error_of([&] { Net net(options); });
+  EXPECT_EQ(error.code(), ExitCode::kConfiguration);
+  EXPECT_NE(std::string(error.what()).find("at most 1024"), std::string::npos) << error.what();
+}
+
 TEST(Net, ReadsTheArrayAnewInEachPass) {
   Net net(options_of(kSums));
   std::vector<float> data(6, 0);
