@@ -188,8 +188,8 @@ class Device {
   virtual std::string refuse_precision(Precision precision) const = 0;
   // Throws a device_error that names the op if no implementation supports it.
   virtual KernelChoice choose(const OpInstance& instance) = 0;
-  // The source texts of the generated kernels chosen so far.
-  virtual std::vector<std::string> generated_texts() const { return {}; }
+  // The sources of the generated kernels chosen so far.
+  virtual std::vector<std::string> generated_sources() const { return {}; }
   // The bytes that allocate can still provide.
   virtual int64_t free_memory() = 0;
   // Zeroed, 64-byte aligned; throws OutOfMemory.

@@ -29,7 +29,7 @@ class PlanningDevice : public Device {
   int64_t free_memory() override { return device_->free_memory(); }
   bool is_host() const override { return device_->is_host(); }
   KernelChoice choose(const OpInstance& instance) override { return device_->choose(instance); }
-  std::vector<std::string> generated_texts() const override { return device_->generated_texts(); }
+  std::vector<std::string> generated_sources() const override { return device_->generated_sources(); }
 
   void* allocate(int64_t bytes) override {
     void* memory = mmap(nullptr, length(bytes), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

@@ -101,7 +101,7 @@ class Generator {
   };
 
   void take(const DeviceSession& device_session) {
-    const std::vector<std::string> sources = device_session.device->generated_texts();
+    const std::vector<std::string> sources = device_session.device->generated_sources();
     sources_.insert(sources.begin(), sources.end());
   }
 

@@ -254,7 +254,7 @@ TEST_F(Gpu, ConvolutionsWithoutFusions) {
 
 TEST_F(Gpu, Relus) { check_relus(); }
 
-TEST_F(Gpu, RelusWithoutTrials) {
+TEST_F(Gpu, RelusWithoutAutotuning) {
   DeviceOptions options;
   options.deterministic = true;
   new_device(options);

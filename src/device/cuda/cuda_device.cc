@@ -104,7 +104,7 @@ int64_t CudaDevice::free_memory() {
   return static_cast<int64_t>(free);
 }
 
-std::vector<std::string> CudaDevice::generated_texts() const { return context_->modules.sources(); }
+std::vector<std::string> CudaDevice::generated_sources() const { return context_->modules.sources(); }
 
 void* CudaDevice::allocate(int64_t bytes) {
   TRAINER_ASSERT(!context_->planned());

@@ -21,7 +21,7 @@ class CudaDevice : public Device {
   std::optional<DataSheet> data_sheet() const override;
   std::string refuse_precision(Precision precision) const override;
   KernelChoice choose(const OpInstance& instance) override;
-  std::vector<std::string> generated_texts() const override;
+  std::vector<std::string> generated_sources() const override;
   int64_t free_memory() override;
   void* allocate(int64_t bytes) override;
   void release(void* memory, int64_t bytes) override;
