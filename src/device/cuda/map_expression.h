@@ -8,8 +8,7 @@
 
 namespace trainer::cuda {
 
-// A number: written out where it is a common one, else "a.k[i]" for the i-th of `constants`, to which it is
-// added.
+// A number: a literal if it is a common one, otherwise "a.k[i]" for the i-th of `constants`, to which it is added.
 std::string number_text(float k, std::vector<float>* constants);
 
 // The definitions of the functions that expressions call, besides common_power of preludes/functions.h.

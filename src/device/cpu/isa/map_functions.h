@@ -1,6 +1,6 @@
-// The functions of ops/functions.def on a register of floats, to within about 2 units in the last place, right at
-// zeros, infinities and NaN; denormals may count as zero. Argument reductions and polynomials are those of S.
-// Moshier's Cephes library. Only for files of isa/.
+// The functions of ops/functions.def on a register of floats. The error is at most about 2 units in the last place;
+// zeros, infinities and NaN are exact; denormals may be flushed to zero. Argument reductions and polynomials are those
+// of S. Moshier's Cephes library. Only for files of isa/.
 #pragma once
 
 #include "device/cpu/isa/map_vector.h"
@@ -31,7 +31,7 @@ TRAINER_INLINE F select(F a, F b, F c) { return where(a != 0.0f, b, c); }
 // 2^n for -126 <= n <= 127.
 TRAINER_INLINE F power_of_two(I n) { return (F)((n + 127) << 23); }
 
-// p and n of e^x = 2^n * (1 + p), |p| < 1/2.
+// The p and n of e^x = 2^n * (1 + p), |p| < 1/2.
 struct Exponential {
   F p;
   I n;
@@ -48,7 +48,7 @@ TRAINER_INLINE Exponential split_exp(F x) {
   p = p * r + 5.0000001201e-1f;
   return {p * (r * r) + r, __builtin_convertvector(n, I)};
 }
-// x * 2^n in two steps, as 2^n itself may be out of range.
+// x * 2^n in two steps, because 2^n itself may be out of range.
 TRAINER_INLINE F scale(F x, I n) {
   const I half = n >> 1;
   return x * power_of_two(half) * power_of_two(n - half);
@@ -61,7 +61,7 @@ TRAINER_INLINE F exp(F x) {
   return scale(e.p + 1.0f, e.n);
 }
 
-// e^x - 1 = 2^n * (p + (1 - 2^-n)): exact where n is 0, and -1 from -20 on.
+// e^x - 1 = 2^n * (p + (1 - 2^-n)): accurate for n = 0, and -1 for x <= -20.
 TRAINER_INLINE F expm1(F x) {
   x = x > 89.0f ? set(89.0f) : x;
   x = x < -20.0f ? set(-20.0f) : x;
@@ -110,7 +110,7 @@ TRAINER_INLINE F tanh(F x) {
   return is_nan_or(x, size < 0.625f ? small : large);
 }
 
-// About 0 an odd polynomial; beyond 1 one less e^-x^2 / x times a polynomial of 1 / x^2. From 4 on that is 1.
+// Near 0 an odd polynomial; above 1, 1 - e^-x^2 / x * polynomial(1 / x^2); from 4 on, 1.
 TRAINER_INLINE F erf(F x) {
   const F size = abs(x);
   const F z = x * x;
@@ -148,8 +148,7 @@ TRAINER_INLINE F erf(F x) {
 
 TRAINER_INLINE F sigmoid(F x) { return 1.0f / (1.0f + exp(-x)); }
 
-// log(1 + e^x) = max(x, 0) + log(1 + y), y = e^-|x|; the second term with the rounding error of 1 + y put
-// back.
+// log(1 + e^x) = max(x, 0) + log(1 + y), y = e^-|x|. The second term corrects the rounding error of 1 + y.
 TRAINER_INLINE F softplus(F x) {
   const F y = exp(-abs(x));
   const F u = 1.0f + y;
@@ -181,7 +180,7 @@ TRAINER_INLINE D power_of_positive(D x, D y) {
   const L shifted = bits - 0x3FE6A09E667F3BCD;  // of sqrt(1/2)
   const L exponent = shifted >> 52;
   const D m = (D)(bits - (exponent << 52));
-  // An integer of at most 51 bits is the low half of 1.5 * 2^52 plus it.
+  // Adds an integer of at most 51 bits to the mantissa of 1.5 * 2^52.
   constexpr int64_t kMagic = 0x4338000000000000;
   const D e = (D)(exponent + kMagic) - 6755399441055744.0;
   const D t = (m - 1.0) / (m + 1.0), z = t * t;
@@ -201,7 +200,7 @@ TRAINER_INLINE D power_of_positive(D x, D y) {
   return q * (D)(((L)shift - kMagic + 1023) << 52);
 }
 
-// As std::pow: lanes off the plain path are left to it.
+// Equal to std::pow, which computes the lanes with special values.
 TRAINER_INLINE F power(F x, F y) {
   typedef float H __attribute__((vector_size(kWidth * 2)));
   const auto plain = (x > 0.0f) & (x < infinity()) & (abs(y) < infinity());

@@ -1,4 +1,4 @@
-// The pointwise primitives of the map interpreter, one loop for each op and choice of one-float operands.
+// The pointwise primitives of the map interpreter: one loop for each op and choice of scalar operands.
 #include "device/cpu/isa/map_functions.h"
 #include "device/cpu/isa/map_rows.h"
 #include "device/cpu/isa/map_table.h"
@@ -7,7 +7,7 @@
 namespace trainer::cpu::TRAINER_ISA {
 namespace {
 
-// `kUnroll` registers at a time keep several chains of arithmetic in flight.
+// Processes `kUnroll` registers at a time, for independent chains of arithmetic.
 template <typename Op, int kMode, int kUnroll>
 void apply(float* out, const float* a, const float* b, const float* c, float k, int64_t n) {
   constexpr bool kUsesB = Op::kArity > 1, kUsesC = Op::kArity > 2;
@@ -94,7 +94,7 @@ TRAINER_OP(MultiplySubtractFrom, 3, c - a * b)
 TRAINER_OP(AddRelu, 2, relu(a + b, k))
 TRAINER_OP(MultiplyAddRelu, 3, relu(a* b + c, k))
 
-// A costly function has several chains of its own, and more values than registers for them.
+// A costly function has independent chains itself, and unrolled it would not fit in the registers.
 constexpr int unroll_of(int cost) { return cost < 10 ? 4 : cost < 20 ? 2 : 1; }
 
 template <typename Op, int kUnroll = 4>

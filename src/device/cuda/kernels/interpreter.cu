@@ -28,7 +28,7 @@ __device__ inline int offset_of(const InterpretedMap& a, const InterpretedMap::S
   return offset;
 }
 
-// Of a function, `values` holds the arguments, at s.a, s.b and s.c.
+// `values`: the results of earlier steps. The arguments of a function are at s.a, s.b and s.c.
 __device__ inline float value_of(const InterpretedMap& map, const InterpretedMap::Step& s, const float* values,
                                  const Coordinates& at) {
   const float &a = values[s.a], &b = values[s.b], &c = values[s.c], k = s.k;

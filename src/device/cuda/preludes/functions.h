@@ -1,4 +1,4 @@
-// How sums and maxima join, and a function for common powers: generated texts and the interpreter of maps use them.
+// The reductions of maps, and a function for common powers, for generated maps and the interpreter.
 #pragma once
 
 #ifdef __CUDACC_RTC__
@@ -24,8 +24,8 @@ struct Max {
 
 namespace fn {
 
-// power_constant() for exponents that are mostly these. As std::pow: minus infinity gives infinity, and -0 is no
-// different from 0.
+// power_constant() with fast paths for common exponents. As with std::pow, the square root of minus infinity is
+// infinity, and -0 counts as 0.
 __device__ inline float common_power(float a, float k) {
   if (k == 2) return a * a;
   if (k == 3) return a * a * a;
