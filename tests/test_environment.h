@@ -8,8 +8,8 @@
 
 namespace trainer {
 
-// The device of tests that compare with numbers from elsewhere, or a run with another: TRAINER_TEST_DEVICE ("cuda:0"),
-// else the CPU.
+// The device for tests that compare with independent numbers, or one run with another: TRAINER_TEST_DEVICE ("cuda:0"),
+// or the CPU if it is unset.
 inline DeviceSpec test_device() {
   const char* name = std::getenv("TRAINER_TEST_DEVICE");
   return name == nullptr ? DeviceSpec() : parse_device(name);

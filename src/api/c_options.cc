@@ -82,10 +82,9 @@ const Option& option_named(std::string_view name) {
     if (option.name == name) return option;
     names.push_back(option.name);
   }
-  const std::string near = nearest_name(name, names);
+  const std::string near = suggest(name, names, ", did you mean \"{}\"?");
   throw config_error("unknown option \"{}\"{}", name,
-                     near.empty() ? fmt::format("; known are {}", fmt::join(names, ", "))
-                                  : fmt::format(", did you mean \"{}\"?", near));
+                     near.empty() ? fmt::format("; known are {}", fmt::join(names, ", ")) : near);
 }
 
 void require_use(const std::vector<std::string>& names, Use use, const char* subject) {

@@ -79,10 +79,9 @@ class Net::Impl {
     for (const LoweredLayer& layer : lowered().layers) {
       if (!layer.parameters.empty() && layer.param->name() == name) return layer;
     }
-    const std::string near = nearest_name(name, learned_layers());
+    const std::vector<std::string> layers = learned_layers();
     throw config_error("no layer \"{}\" has learned blobs{}; these have: {}", name,
-                       near.empty() ? "" : fmt::format(", did you mean \"{}\"?", near),
-                       fmt::join(learned_layers(), ", "));
+                       suggest(name, layers, ", did you mean \"{}\"?"), fmt::join(layers, ", "));
   }
 
   const ParameterInfo& parameter(const std::string& name, int blob) const {

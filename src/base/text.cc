@@ -79,6 +79,11 @@ std::string nearest_name(std::string_view name, const std::vector<std::string>& 
   return best_distance <= allowed && best_distance < static_cast<int>(wanted.size()) ? best : "";
 }
 
+std::string suggest(std::string_view name, const std::vector<std::string>& candidates, std::string_view text) {
+  const std::string near = nearest_name(name, candidates);
+  return near.empty() ? "" : fmt::format(fmt::runtime(text), near);
+}
+
 int64_t parse_bytes(const std::string& text) {
   const size_t end = std::min(text.find_first_not_of("0123456789."), text.size());
   std::string unit = trim(text.substr(end));

@@ -13,6 +13,8 @@ namespace trainer {
 // is close: at most a third of the letters may differ and at least one must match. Names longer than 128 bytes match
 // nothing.
 std::string nearest_name(std::string_view name, const std::vector<std::string>& candidates);
+// `text`, such as "; did you mean {}?", with the nearest name in place of {}; "" if no candidate is close.
+std::string suggest(std::string_view name, const std::vector<std::string>& candidates, std::string_view text);
 
 // "1.5 KiB", "431.1 MiB".
 std::string format_bytes(int64_t bytes);

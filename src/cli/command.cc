@@ -84,9 +84,8 @@ int run_command_line(const std::vector<std::string>& words) {
   if (command == nullptr) {
     std::vector<std::string> names;
     for (const Command* known : commands()) names.push_back(known->name);
-    const std::string near = nearest_name(name, names);
-    throw config_error("unknown command \"{}\"{}\ncommands: {}", name,
-                       near.empty() ? "" : fmt::format("; did you mean {}?", near), fmt::join(names, ", "));
+    throw config_error("unknown command \"{}\"{}\ncommands: {}", name, suggest(name, names, "; did you mean {}?"),
+                       fmt::join(names, ", "));
   }
   if (help) {
     std::fputs(render_markdown(command_page(*command), terminal_width(stdout)).c_str(), stdout);
@@ -97,6 +96,8 @@ int run_command_line(const std::vector<std::string>& words) {
   try {
     const Arguments arguments = parse_flags(*command, rest);
     apply_log_flags();
+    if (command->flags_only && !arguments.positional().empty())
+      throw UsageError("unexpected word: " + arguments.positional().front());
     return command->run(arguments);
   } catch (const UsageError& error) {
     throw config_error("{}\nusage: trainer {}\nSee `trainer help {}`.", error.what(),

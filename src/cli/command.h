@@ -25,6 +25,8 @@ struct Command {
   int (*run)(const Arguments& arguments);
   // The command runs nets, so the process sets up the compute libraries (process_setup.h).
   bool computes = false;
+  // The command line has flags only: a word is a UsageError.
+  bool flags_only = false;
 };
 
 // All registered commands by name.

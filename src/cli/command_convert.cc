@@ -227,9 +227,8 @@ int run_convert(const Arguments& arguments) {
     refuse_other_flags(arguments, kind);
     return kind.run(arguments);
   }
-  const std::string near = nearest_name(wanted, names);
   throw UsageError(fmt::format("cannot convert \"{}\"; known: {}{}", wanted, fmt::join(names, ", "),
-                               near.empty() ? "" : fmt::format(" (did you mean {}?)", near)));
+                               suggest(wanted, names, " (did you mean {}?)")));
 }
 
 REGISTER_COMMAND(

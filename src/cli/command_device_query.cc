@@ -112,7 +112,6 @@ void print_gpus(const NvidiaDriver& driver, const std::vector<int>& wanted) {
 }
 
 int run_device_query(const Arguments& arguments) {
-  if (!arguments.positional().empty()) throw UsageError(fmt::format("unexpected word: {}", arguments.positional()[0]));
   const std::string& wanted = arguments.text("gpu");
   const GpuRequest request = parse_gpu_request(wanted.empty() ? "all" : wanted);
   if (request.kind == GpuRequest::Kind::kAuto)
@@ -139,7 +138,7 @@ REGISTER_COMMAND(device_query, .name = "device_query",
                      "cannot compute on it. Opens no context on a GPU, so that other work is not disturbed.",
                  .flags = {{"gpu", FlagType::kText, "", "IDS",
                             "The GPUs to show: all, or numbers separated by commas."}},
-                 .run = run_device_query);
+                 .run = run_device_query, .flags_only = true);
 
 }  // namespace
 }  // namespace trainer

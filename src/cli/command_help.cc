@@ -27,10 +27,9 @@ std::string log_flags_page() {
   std::vector<std::string> names = {"layer", "set"};
   for (const Command* command : commands()) names.push_back(command->name);
   for (const auto& more : {topic_names(), message_names()}) names.insert(names.end(), more.begin(), more.end());
-  const std::string near = nearest_name(name, names);
   throw config_error(
       "no command, layer, message or topic is called \"{}\"{}\n`trainer help` lists commands and topics.", name,
-      near.empty() ? "" : fmt::format("; did you mean {}?", near));
+      suggest(name, names, "; did you mean {}?"));
 }
 
 std::string page_of(const std::vector<std::string>& words) {

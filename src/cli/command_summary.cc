@@ -184,7 +184,6 @@ DeviceSpec device_to_plan_for(const std::string& gpu) {
 }
 
 int run_summary(const Arguments& arguments) {
-  if (!arguments.positional().empty()) throw UsageError("unexpected word: " + arguments.positional().front());
   if (arguments.text("model").empty()) throw UsageError("Need a net: --model=FILE");
   const bool training = arguments.text("phase") == "TRAIN";
   const caffe::Phase phase = training ? caffe::TRAIN : caffe::TEST;
@@ -259,7 +258,7 @@ REGISTER_COMMAND(
             level_flag(),
             stage_flag(),
         },
-    .run = run_summary, .computes = true);
+    .run = run_summary, .computes = true, .flags_only = true);
 
 }  // namespace
 }  // namespace trainer

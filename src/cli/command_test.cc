@@ -23,7 +23,6 @@ void require_finite(const Evaluation& evaluation) {
 }
 
 int run_test(const Arguments& arguments) {
-  if (!arguments.positional().empty()) throw UsageError("unexpected word: " + arguments.positional().front());
   if (arguments.text("model").empty()) throw UsageError("Need a model definition to score: --model=FILE");
   if (arguments.text("weights").empty()) throw UsageError("Need model weights to score: --weights=FILE");
   const int iterations = static_cast<int>(arguments.integer("iterations"));
@@ -76,7 +75,7 @@ REGISTER_COMMAND(test, .name = "test", .summary = "scores a net with given weigh
                          level_flag(),
                          stage_flag(),
                      },
-                 .run = run_test, .computes = true);
+                 .run = run_test, .computes = true, .flags_only = true);
 
 }  // namespace
 }  // namespace trainer

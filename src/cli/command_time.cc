@@ -165,7 +165,6 @@ class Timing {
 };
 
 int run_time(const Arguments& arguments) {
-  if (!arguments.positional().empty()) throw UsageError("unexpected word: " + arguments.positional().front());
   if (arguments.text("model").empty()) throw UsageError("Need a model definition to time: --model=FILE");
   if (arguments.get_bool("forward_only") && arguments.get_bool("update"))
     throw config_error("--forward_only and --update contradict each other: give one of them");
@@ -204,7 +203,7 @@ REGISTER_COMMAND(
             level_flag(),
             stage_flag(),
         },
-    .run = run_time, .computes = true);
+    .run = run_time, .computes = true, .flags_only = true);
 
 }  // namespace
 }  // namespace trainer

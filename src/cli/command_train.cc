@@ -30,7 +30,6 @@ bool has_tensor_cores(const Device& device) {
 }
 
 void check_words(const Arguments& arguments) {
-  if (!arguments.positional().empty()) throw UsageError("unexpected word: " + arguments.positional().front());
   if (arguments.text("solver").empty()) throw UsageError("Need a solver definition to train: --solver=FILE");
   if (!arguments.text("snapshot").empty() && !arguments.text("weights").empty())
     throw UsageError("Give a snapshot to resume training or weights to finetune but not both.");
@@ -133,7 +132,7 @@ REGISTER_COMMAND(
              "The effect of SIGUSR1, which batch systems send as a warning."},
             {"sigusr2_effect", FlagType::kChoice, "stop", "stop|snapshot|none", "The effect of SIGUSR2."},
         },
-    .run = run_train, .computes = true);
+    .run = run_train, .computes = true, .flags_only = true);
 
 }  // namespace
 }  // namespace trainer

@@ -72,9 +72,8 @@ void check_value(const Flag& flag, const std::string& value) {
     case FlagType::kChoice: {
       const std::vector<std::string> choices = split(flag.value_name, '|');
       if (std::find(choices.begin(), choices.end(), value) != choices.end()) break;
-      const std::string near = nearest_name(value, choices);
       throw config_error("--{}: \"{}\" is not one of {}{}", flag.name, value, fmt::join(choices, ", "),
-                         near.empty() ? "" : fmt::format("; did you mean {}?", near));
+                         suggest(value, choices, "; did you mean {}?"));
     }
     case FlagType::kText:
     case FlagType::kFile:
@@ -104,8 +103,7 @@ const Flag* find_flag(const std::vector<Flag>& table, const std::string& name) {
   std::vector<std::string> known;
   for (const Flag& flag : table) known.push_back(flag.name);
   for (const ProcessFlag& flag : process_flags()) known.push_back(flag.name);
-  const std::string near = nearest_name(name, known);
-  throw config_error("unknown flag --{}{}", name, near.empty() ? "" : fmt::format("; did you mean --{}?", near));
+  throw config_error("unknown flag --{}{}", name, suggest(name, known, "; did you mean --{}?"));
 }
 
 // The value of the flag at words[*i]: after "=", or the next word, to which *i then moves.

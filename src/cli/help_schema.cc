@@ -135,9 +135,8 @@ std::string layer_page(const std::string& type) {
     if (plain(known->type) == plain(type)) layer = known;
   }
   if (layer == nullptr) {
-    const std::string near = nearest_name(type, names);
     throw config_error("no layer of type \"{}\"{}; `trainer help layer` lists them", type,
-                       near.empty() ? "" : fmt::format(", did you mean {}?", near));
+                       suggest(type, names, ", did you mean {}?"));
   }
   std::string out =
       fmt::format("# {}: {}\n\nBottoms: {}. Tops: {}.\n", layer->type, escape_markdown(layer->summary),

@@ -78,11 +78,11 @@ void fill_inputs(const std::vector<std::string>& fills, const std::vector<Overri
   }
   for (const auto& [name, filler] : fillers) {
     if (std::find(tops.begin(), tops.end(), name) != tops.end()) continue;
-    const std::string near = nearest_name(name, tops);
+    const std::string near = suggest(name, tops, "did you mean \"{}\"?");
     diagnostics->error({}, "", fmt::format("--fill={}=...: no Input layer has a top \"{}\"", name, name),
                        tops.empty()   ? "the net has no Input layer"
                        : near.empty() ? fmt::format("tops of Input layers: {}", fmt::join(tops, ", "))
-                                      : fmt::format("did you mean \"{}\"?", near));
+                                      : near);
   }
 }
 

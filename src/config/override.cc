@@ -246,10 +246,9 @@ class LayerAssignment {
         if (std::find(names.begin(), names.end(), layer.name()) == names.end()) names.push_back(layer.name());
       }
     }
-    const std::string near = nearest_name(name, names);
     const size_t listed = std::min(names.size(), kMostListed);
     mistakes_.error(kName, std::max<size_t>(1, name.size()), fmt::format("the net has no layer \"{}\"", name),
-                    fmt::format("{}its layers: {}{}", near.empty() ? "" : fmt::format("did you mean \"{}\"? ", near),
+                    fmt::format("{}its layers: {}{}", suggest(name, names, "did you mean \"{}\"? "),
                                 fmt::join(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(listed), ", "),
                                 listed < names.size() ? fmt::format(" and {} more", names.size() - listed) : ""));
   }

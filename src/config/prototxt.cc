@@ -421,12 +421,12 @@ class Parser {
         error_at(position, fmt::format("\"{}\" is not a value of {}", text, field->name()), fork);
         return nullptr;
       }
-      const std::string near = nearest_name(text, names);
+      const std::string near = suggest(text, names, "did you mean {}?");
       const bool listed = near.empty() || names.size() <= kMostValuesListed;
       error_at(position,
                listed ? fmt::format("{} expects one of {}, found \"{}\"", field->name(), list, text)
                       : fmt::format("\"{}\" is not a value of {}", text, field->name()),
-               near.empty() ? "" : fmt::format("did you mean {}?", near));
+               near);
     }
     return value;
   }

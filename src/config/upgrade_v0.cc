@@ -277,11 +277,10 @@ class V0Upgrade {
     }
     std::vector<std::string> names;
     for (const V0Type& known : kTypes) names.emplace_back(known.name);
-    const std::string nearest = nearest_name(v0->type(), names);
+    const std::string near = suggest(v0->type(), names, "; did you mean \"{}\"?");
     note(Kind::kError, {v0, field_of(*v0, "type"), -1},
          fmt::format("Unknown layer name: {}{}", v0->type(),
-                     nearest.empty() ? fmt::format("; the types of the V0 format are {}", fmt::join(names, ", "))
-                                     : fmt::format("; did you mean \"{}\"?", nearest)));
+                     near.empty() ? fmt::format("; the types of the V0 format are {}", fmt::join(names, ", ")) : near));
   }
 
   void notify_moved(const ValuePlace& from, const ValuePlace& to) const {

@@ -75,8 +75,7 @@ std::string NetAssembly::unknown_bottom_hint(const LoweredLayer& layer, const st
                          all_.source.layer(i).name());
   }
   std::vector<std::string> names = blobs_.names();
-  const std::string nearest = nearest_name(name, names);
-  std::string hint = nearest.empty() ? "" : fmt::format("did you mean \"{}\"? ", nearest);
+  const std::string hint = suggest(name, names, "did you mean \"{}\"? ");
   if (names.empty()) return hint + "no layer before this one makes a blob";
   const bool cut = names.size() > kMostNamesListed;
   if (cut) names.erase(names.begin(), names.end() - static_cast<std::ptrdiff_t>(kMostNamesListed));

@@ -16,9 +16,7 @@ std::string unknown_type_hint(const std::string& type) {
   if (!fork.empty()) return fork;
   std::vector<std::string> known;
   for (const LayerType* candidate : layer_types()) known.push_back(candidate->type);
-  const std::string nearest = nearest_name(type, known);
-  return nearest.empty() ? "`trainer help layers` lists the types"
-                         : fmt::format("did you mean \"{}\"? `trainer help layers` lists the types", nearest);
+  return suggest(type, known, "did you mean \"{}\"? ") + "`trainer help layers` lists the types";
 }
 
 }  // namespace trainer

@@ -56,11 +56,11 @@ size_t InputArrays::index_of(const std::string& top) const {
   for (size_t i = 0; i < inputs_.size(); ++i) {
     if (inputs_[i].name == top) return i;
   }
-  const std::string near = nearest_name(top, names());
+  const std::string near = suggest(top, names(), ", did you mean \"{}\"?");
   throw config_error("no Input layer has a top \"{}\"{}", top,
                      inputs_.empty() ? "; the net has no Input layer"
                      : near.empty()  ? fmt::format("; tops of Input layers: {}", fmt::join(names(), ", "))
-                                     : fmt::format(", did you mean \"{}\"?", near));
+                                     : near);
 }
 
 const Shape& InputArrays::shape(const std::string& top) const { return inputs_[index_of(top)].shape; }

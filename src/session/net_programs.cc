@@ -84,13 +84,11 @@ void NetPrograms::keep_blobs(const std::vector<std::string>& names) {
   for (const std::string& name : names) {
     if (find_blob(*lowered_, name) != nullptr) continue;
     const std::vector<std::string> known = blob_names();
-    const std::string near = nearest_name(name, known);
     const std::vector<std::string> made = tops_of_layer(name);
     throw config_error("unknown blob \"{}\" in the net \"{}\"{}; its blobs in phase {}: {}", name, lowered_->name,
                        !made.empty()
                            ? fmt::format(", but a layer has this name: it makes \"{}\"", fmt::join(made, "\", \""))
-                       : near.empty() ? ""
-                                      : fmt::format(", did you mean \"{}\"?", near),
+                           : suggest(name, known, ", did you mean \"{}\"?"),
                        caffe::Phase_Name(net_.phase), fmt::join(known, ", "));
   }
   kept_ = names;

@@ -79,11 +79,9 @@ class SolverCheck {
   void check_type() {
     const std::string& type = solver_.type();
     if (history_blobs(type) == 0) {
-      const std::string near = nearest_name(type, solver_types());
-      std::string known;
-      for (const std::string& name : solver_types()) known += (known.empty() ? "" : ", ") + name;
       error("type", fmt::format("unknown solver type \"{}\"", type),
-            (near.empty() ? "" : fmt::format("did you mean \"{}\"? ", near)) + "known are " + known);
+            fmt::format("{}known are {}", suggest(type, solver_types(), "did you mean \"{}\"? "),
+                        fmt::join(solver_types(), ", ")));
     }
     if ((type == "AdaGrad" || type == "RMSProp") && solver_.momentum() != 0)
       error("momentum", fmt::format("momentum cannot be used with {}", type), "remove the field");

@@ -152,9 +152,8 @@ const Policy* find_policy(const std::string& name) {
 std::string unknown_policy(const std::string& name) {
   std::vector<std::string> known;
   for (const Policy& policy : kPolicies) known.emplace_back(policy.name);
-  const std::string near = nearest_name(name, known);
-  return fmt::format("unknown lr_policy \"{}\"; {}known are {}", name,
-                     near.empty() ? "" : fmt::format("did you mean \"{}\"? ", near), fmt::join(known, ", "));
+  return fmt::format("unknown lr_policy \"{}\"; {}known are {}", name, suggest(name, known, "did you mean \"{}\"? "),
+                     fmt::join(known, ", "));
 }
 
 }  // namespace

@@ -93,10 +93,9 @@ class TableRows : public RowReader {
     if (error == std::errc() && end == name.data() + name.size() && number >= 0 && number < file_.columns()) {
       return static_cast<size_t>(number);
     }
-    const std::string near = nearest_name(name, header);
     throw config_error("{} has no column '{}': it has {} columns{}{}", file_.path(), name, file_.columns(),
                        header.empty() ? ", numbered from 0, and no header line" : "",
-                       near.empty() ? "" : fmt::format("; did you mean '{}'?", near));
+                       suggest(name, header, "; did you mean '{}'?"));
   }
 
   CsvFile file_;

@@ -103,11 +103,10 @@ void Hdf5Rows::check_file(File& file) {
       if (std::find(there.begin(), there.end(), names_[i]) != there.end())
         throw data_error("'{}' of {} is a group of datasets: each top is the name of a dataset at the top of the file",
                          names_[i], file.path);
-      const std::string near = nearest_name(names_[i], there);
       std::string list;
       for (const std::string& name : there) list += (list.empty() ? "" : ", ") + printable(name);
       throw data_error("{} has no dataset '{}' (each top is the name of a dataset): it has {}{}", file.path, names_[i],
-                       list.empty() ? "none" : list, near.empty() ? "" : fmt::format("; did you mean '{}'?", near));
+                       list.empty() ? "none" : list, suggest(names_[i], there, "; did you mean '{}'?"));
     }
     const Hdf5DatasetInfo info = opened.dataset(names_[i]);
     opened.check_stored(names_[i]);

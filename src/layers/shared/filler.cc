@@ -99,9 +99,8 @@ std::string check_filler(const caffe::FillerParameter& filler, const Shape& shap
                                                "uniform",  "positive_unitball", "xavier"};
   *field = "type";
   if (std::find(kTypes.begin(), kTypes.end(), type) == kTypes.end()) {
-    const std::string nearest = nearest_name(type, kTypes);
     return fmt::format("unknown filler \"{}\"{}; the fillers are {}", type,
-                       nearest.empty() ? "" : fmt::format(": did you mean \"{}\"?", nearest), fmt::join(kTypes, ", "));
+                       suggest(type, kTypes, ": did you mean \"{}\"?"), fmt::join(kTypes, ", "));
   }
   if (type == "bilinear" && (shape.rank() != 4 || shape[2] != shape[3]))
     return fmt::format("filler \"bilinear\" needs 4 axes and a square filter; the blob is {}", shape.text());
