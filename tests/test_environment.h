@@ -16,7 +16,7 @@ inline DeviceSpec test_device() {
 }
 inline bool tests_run_on_gpu() { return test_device().kind == DeviceSpec::Kind::kCuda; }
 
-// Where the source lies, whose files some tests read: TRAINER_SOURCE_DIR, else where it was built.
+// The source folder, whose files some tests read: TRAINER_SOURCE_DIR, or the folder of the build.
 inline std::string source_folder() {
   const char* folder = std::getenv("TRAINER_SOURCE_DIR");
   return folder == nullptr ? TRAINER_SOURCE_DIR : folder;

@@ -25,7 +25,7 @@ int command_index(const std::vector<std::string>& words) {
   return first_word(tables, words);
 }
 
-// True where a flag of this name stands before the "--" that ends the flags.
+// Whether a flag of this name comes before the "--" that ends the flags.
 bool asks_for(const std::vector<std::string>& words, const char* name) {
   for (const std::string& word : words) {
     if (word == "--") return false;

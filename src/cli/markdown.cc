@@ -94,7 +94,7 @@ int longest_word(const std::string& cell) {
   return longest;
 }
 
-// Columns get the width of their cells; where the table is wider than the terminal, the widest give way.
+// Columns get the width of their cells. If the table is wider than the terminal, the widest columns shrink.
 std::vector<int> column_widths(const std::vector<std::vector<std::string>>& rows, int width) {
   std::vector<int> widths, least;
   for (const auto& row : rows) {

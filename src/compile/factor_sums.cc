@@ -86,26 +86,18 @@ class SumFactoring {
     const MapBody& body = sum.as<MapBody>();
     int value = rewriter_.mapped(product.factors[0]);
     for (size_t i = 1; i < product.factors.size(); ++i)
-      value = append(sum, Fn::kMultiply, value, rewriter_.mapped(product.factors[i]), body.domain);
+      value =
+          rewriter_.append_binary(sum.shares, Fn::kMultiply, value, rewriter_.mapped(product.factors[i]), body.domain);
     Op inner = sum;
     inner.inputs = {value};
     const TensorDesc result = graph_.desc(sum.outputs[0]);
     value = rewriter_.append(std::move(inner), {result}).front();
     for (int factor : product.constants)
-      value = append(sum, Fn::kMultiply, value, rewriter_.mapped(factor), result.shape);
+      value = rewriter_.append_binary(sum.shares, Fn::kMultiply, value, rewriter_.mapped(factor), result.shape);
     for (int divisor : product.divisors)
-      value = append(sum, Fn::kDivide, value, rewriter_.mapped(divisor), result.shape);
+      value = rewriter_.append_binary(sum.shares, Fn::kDivide, value, rewriter_.mapped(divisor), result.shape);
     rewriter_.set(sum.outputs[0], value);
     rewriter_.to().values[static_cast<size_t>(value)].name = graph_.values[static_cast<size_t>(sum.outputs[0])].name;
-  }
-
-  int append(const Op& like, Fn fn, int a, int b, const Shape& domain) {
-    Op op;
-    op.kind = OpKind::kMap;
-    op.shares = like.shares;
-    op.inputs = {a, b};
-    op.attributes = MapBody::binary(domain, fn);
-    return rewriter_.append(std::move(op), {TensorDesc{domain}}).front();
   }
 
   const Module& module_;

@@ -111,10 +111,10 @@ class ScaleFolding {
     for (const Link& link : chain) {
       const int operand = link.operand < 0 ? constant(link.constant) : flat(rewriter_.mapped(link.operand), channels);
       if (link.fn == Fn::kMultiply || link.fn == Fn::kDivide) {
-        scale = combine(link.fn, scale < 0 ? constant(1) : scale, operand, channels);
-        if (shift >= 0) shift = combine(link.fn, shift, operand, channels);
+        scale = rewriter_.append_binary(shares_, link.fn, scale < 0 ? constant(1) : scale, operand, channels);
+        if (shift >= 0) shift = rewriter_.append_binary(shares_, link.fn, shift, operand, channels);
       } else {
-        shift = combine(link.fn, shift < 0 ? constant(0) : shift, operand, channels);
+        shift = rewriter_.append_binary(shares_, link.fn, shift < 0 ? constant(0) : shift, operand, channels);
       }
       add_absorbed_shares(graph_.ops[static_cast<size_t>(link.op)], &folded);
     }
@@ -123,7 +123,8 @@ class ScaleFolding {
       const Shape& weights = graph_.desc(convolution.inputs[1]).shape;
       std::vector<int64_t> dims(static_cast<size_t>(weights.rank()), 1);
       dims[0] = channels[0];
-      folded.inputs[1] = combine(Fn::kMultiply, folded.inputs[1], reshaped(scale, Shape(dims)), weights);
+      folded.inputs[1] =
+          rewriter_.append_binary(shares_, Fn::kMultiply, folded.inputs[1], reshaped(scale, Shape(dims)), weights);
     }
     if (shift >= 0) folded.inputs.push_back(shift);
     rewriter_.append_for(graph_.ops[static_cast<size_t>(chain.back().op)].outputs, std::move(folded));
@@ -148,14 +149,6 @@ class ScaleFolding {
     op.shares = shares_;
     op.attributes = MapBody{Shape{}, {{Fn::kConstant, -1, -1, -1, k}}, {{0, Reduction::kNone, {}}}, {}, {}};
     return rewriter_.append(std::move(op), {TensorDesc{Shape{}}}).front();
-  }
-  int combine(Fn fn, int a, int b, const Shape& domain) {
-    Op op;
-    op.kind = OpKind::kMap;
-    op.shares = shares_;
-    op.inputs = {a, b};
-    op.attributes = MapBody::binary(domain, fn);
-    return rewriter_.append(std::move(op), {TensorDesc{domain}}).front();
   }
 
   const Module& module_;

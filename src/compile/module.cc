@@ -33,6 +33,15 @@ std::vector<int> Rewriter::append(Op op, const std::vector<TensorDesc>& results)
   return to_->ops.back().outputs;
 }
 
+int Rewriter::append_binary(std::vector<LayerShare> shares, Fn fn, int a, int b, const Shape& domain) {
+  Op op;
+  op.kind = OpKind::kMap;
+  op.shares = std::move(shares);
+  op.inputs = {a, b};
+  op.attributes = MapBody::binary(domain, fn);
+  return append(std::move(op), {TensorDesc{domain}}).front();
+}
+
 void Rewriter::append_for(const std::vector<int>& old, Op op, std::vector<TensorDesc> results) {
   if (results.empty()) {
     for (int value : old) results.push_back(from_.desc(value));

@@ -22,7 +22,6 @@ class Rewriter {
 
   const Graph& from() const { return from_; }
   Graph& to() { return *to_; }
-  bool has(int old) const { return map_[static_cast<size_t>(old)] >= 0; }
   int mapped(int old) const;
   void set(int old, int replacement) { map_[static_cast<size_t>(old)] = replacement; }
   // Appends a copy of the op that reads the mapped operands; maps its results.
@@ -32,6 +31,8 @@ class Rewriter {
   void append_for(const std::vector<int>& old, Op op, std::vector<TensorDesc> results = {});
   // Appends an op that is not in the old graph; returns its results.
   std::vector<int> append(Op op, const std::vector<TensorDesc>& results);
+  // Appends fn(a, b) of two values of the new graph over a domain; returns its result.
+  int append_binary(std::vector<LayerShare> shares, Fn fn, int a, int b, const Shape& domain);
 
   // Ends the walk: maps the writes and results, and returns the new module.
   Module finish(const Module& module);

@@ -80,14 +80,6 @@ std::string folder_problem(const std::string& folder, int error) {
   return std::strerror(error);
 }
 
-void flush_folder(const std::string& folder) {
-  const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor < 0) return;
-  // Some network file systems refuse to flush a folder; the file itself is safe by then.
-  ::fsync(descriptor);
-  ::close(descriptor);
-}
-
 std::string temporary_begin(const std::string& folder, const std::string& base) {
   constexpr size_t kLongestBase = 180;  // the whole name stays below the limit of 255 bytes
   return folder + "/." + base.substr(0, kLongestBase);

@@ -98,4 +98,12 @@ void remove_abandoned(const std::string& begin, const std::string& ending) {
   for (const auto& [file, own_host] : found) remove_if_abandoned(file, own_host);
 }
 
+void flush_folder(const std::string& folder) {
+  const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) return;
+  // Some network file systems refuse to flush a folder; the file itself is safe by then.
+  ::fsync(descriptor);
+  ::close(descriptor);
+}
+
 }  // namespace trainer

@@ -18,4 +18,7 @@ bool lock_temporary(int descriptor);
 // others.
 void remove_abandoned(const std::string& begin, const std::string& ending);
 
+// Flushes the entries of a folder to the disk, as far as the file system can.
+void flush_folder(const std::string& folder);
+
 }  // namespace trainer

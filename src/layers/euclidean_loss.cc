@@ -1,6 +1,7 @@
 // EuclideanLoss: L = sum of (a - b)^2 / (2 N), N the first extent. The bottoms have the same first extent and the same
 // number of elements; both may take a gradient.
 #include "layers/layer.h"
+#include "layers/shared/class_scores.h"
 
 namespace trainer {
 namespace {
@@ -14,8 +15,7 @@ void lower(LayerContext& context) {
                              context.param().bottom(0), a.text(), context.param().bottom(1), b.text()),
                  "both must have the same first extent and the same number of elements");
   const Value difference = context.bottom(0) - reshape(context.bottom(1), a);
-  const Value squares = reshape(sum(difference * difference, all_axes(a)), Shape{});
-  context.set_top(0, squares / (2 * static_cast<float>(a[0])));
+  context.set_top(0, total(difference * difference) / (2 * static_cast<float>(a[0])));
 }
 
 REGISTER_LAYER(euclidean_loss, .type = "EuclideanLoss", .summary = "half the mean squared distance", .min_bottoms = 2,

@@ -99,8 +99,7 @@ void lower(LayerContext& context) {
                  fmt::format("bottom \"{}\" ({}) has {} channels", context.param().bottom(0), x.text(), x[1]),
                  fmt::format("it needs output_dim * group_size * group_size = {}", channels));
   const Shape y{regions, outputs, groups, groups};
-  const auto op = std::make_shared<MeansOfRegions>(
-      x, y, param.spatial_scale(), fmt::format("layer \"{}\" (PSROIPooling)", context.param().name()), false);
+  const auto op = std::make_shared<MeansOfRegions>(x, y, param.spatial_scale(), subject_of(context.param()), false);
   context.set_top(0, opaque(context.graph(), op, {context.bottom(0), context.bottom(1)}, {y}).front());
 }
 

@@ -119,8 +119,7 @@ void lower(LayerContext& context) {
                  "it is 1 / the stride of bottom 0, for example 0.0625");
   const Shape& x = context.shape(0);
   const Shape y{regions, x[1], param.pooled_h(), param.pooled_w()};
-  const auto op = std::make_shared<MaximaOfRegions>(x, y, param.spatial_scale(),
-                                                    fmt::format("layer \"{}\" (ROIPooling)", context.param().name()));
+  const auto op = std::make_shared<MaximaOfRegions>(x, y, param.spatial_scale(), subject_of(context.param()));
   context.set_top(0, opaque(context.graph(), op, {context.bottom(0), context.bottom(1)}, {y, y}).front());
 }
 

@@ -49,7 +49,7 @@ class ByMask : public OpaqueOp {
     for (int64_t i = 0; i < count; ++i) {
       if (mask[i] == -1 || (mask[i] >= 0 && mask[i] < static_cast<float>(places))) continue;
       throw data_error(
-          "layer \"{}\" (Upsample): the mask holds {} at element {}, but the plane of the top has {} elements; check "
+          "{}: the mask holds {} at element {}, but the plane of the top has {} elements; check "
           "that the scale and size match those of the pooling that wrote the mask",
           layer_, mask[i], i, places);
     }
@@ -99,7 +99,7 @@ void lower(LayerContext& context) {
                    fmt::format("the mask \"{}\" is {}, but bottom 0 \"{}\" is {}", context.param().bottom(1),
                                context.shape(1).text(), context.param().bottom(0), input.text()),
                    "use the second top of a max pooling as the mask");
-    const auto op = std::make_shared<ByMask>(input, shape, context.param().name(), false);
+    const auto op = std::make_shared<ByMask>(input, shape, subject_of(context.param()), false);
     return context.set_top(0, opaque(context.graph(), op, {context.bottom(0), context.bottom(1)}, {shape}).front());
   }
   if (param.has_upsample_h() || param.pad_out_h() || param.pad_out_w())

@@ -21,9 +21,8 @@ BlobVersion* BlobTable::find(const std::string& name) {
 }
 
 BlobVersion& BlobTable::add(const std::string& name, int layer, int top, Value value, bool weighted) {
-  if (BlobVersion* old = find(name)) old->current = false;
   latest_[name] = versions_.size();
-  return versions_.emplace_back(BlobVersion{name, layer, top, value, 0, weighted, true});
+  return versions_.emplace_back(BlobVersion{name, layer, top, value, 0, weighted});
 }
 
 std::vector<std::string> BlobTable::names() const {

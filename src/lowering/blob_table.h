@@ -16,7 +16,6 @@ struct BlobVersion {
   Value value;            // empty if a mistake keeps it unknown
   int readers = 0;        // bottoms so far
   bool weighted = false;  // an explicit loss_weight other than 0
-  bool current = true;    // no later version of the name
 
   // Caffe gives each of several readers a copy of its own; an explicit loss weight counts as a reader.
   int uses() const { return readers + (weighted ? 1 : 0); }
@@ -31,7 +30,7 @@ class BlobTable {
  public:
   // The latest version, or nullptr.
   BlobVersion* find(const std::string& name);
-  // Adds a version, which replaces the current one of that name.
+  // Adds a version, the latest one of that name.
   BlobVersion& add(const std::string& name, int layer, int top, Value value, bool weighted);
   // The names of all blobs, in the order of their first versions.
   std::vector<std::string> names() const;

@@ -10,10 +10,6 @@ namespace {
 
 using TopIndex = std::pair<int, int>;  // layer, top
 
-bool weighted(const LoweredLayer& layer, size_t top) {
-  return layer.param->loss_weight_size() > 0 && layer.tops[top].loss_weight != 0;
-}
-
 // The number of uses of each top: by later bottoms, and by an explicit loss weight.
 std::map<TopIndex, int> count_uses(const LoweredNet& net) {
   std::map<TopIndex, int> uses;
@@ -23,7 +19,7 @@ std::map<TopIndex, int> count_uses(const LoweredNet& net) {
     for (size_t j = 0; j < net.layers[i].tops.size(); ++j) {
       const TopIndex index{static_cast<int>(i), static_cast<int>(j)};
       latest[net.layers[i].tops[j].name] = index;
-      uses[index] = weighted(net.layers[i], j) ? 1 : 0;
+      uses[index] = is_weighted(net.layers[i], j) ? 1 : 0;
     }
   }
   return uses;
@@ -43,6 +39,10 @@ CaffeLayer split_of(const LoweredLayer& layer, int top, int copies) {
 }
 
 }  // namespace
+
+bool is_weighted(const LoweredLayer& layer, size_t top) {
+  return layer.param->loss_weight_size() > 0 && layer.tops[top].loss_weight != 0;
+}
 
 std::vector<CaffeLayer> caffe_layers(const LoweredNet& net) {
   const std::map<TopIndex, int> uses = count_uses(net);
@@ -72,7 +72,7 @@ std::vector<CaffeLayer> caffe_layers(const LoweredNet& net) {
       if (uses.at(index) <= 1) continue;
       layers.push_back(split_of(source, index.second, uses.at(index)));
       // The first copy belongs to the loss.
-      next_copy[index] = weighted(source, j) ? 1 : 0;
+      next_copy[index] = is_weighted(source, j) ? 1 : 0;
     }
   }
   return layers;

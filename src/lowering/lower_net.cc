@@ -223,8 +223,7 @@ void NetAssembly::add_layer(int index) {
   for (size_t i = 0; i < layer.tops.size(); ++i) {
     const LoweredTop& top = layer.tops[i];
     if (top.name == kAutomaticTop && layer.param->top_size() == 0) continue;
-    const bool weighted = layer.param->loss_weight_size() > 0 && top.loss_weight != 0;
-    blobs_.add(top.name, index, static_cast<int>(i), top.value, weighted);
+    blobs_.add(top.name, index, static_cast<int>(i), top.value, is_weighted(layer, i));
     if (!top.value) continue;
     std::string& name = all_.net.graph->values[static_cast<size_t>(top.value.id())].name;
     if (name.empty()) name = top.name;
@@ -251,10 +250,6 @@ void NetAssembly::add_outputs() {
   std::sort(all_.net.outputs.begin(), all_.net.outputs.end(),
             [](const NetOutput& a, const NetOutput& b) { return a.name < b.name; });
 }
-
-}  // namespace
-
-namespace {
 
 // Weight files match layers by name: of two layers with one name only the first gets its weights again.
 void warn_of_equal_names(const LoweredNet& net, const Positions& positions, Diagnostics& diagnostics) {

@@ -109,6 +109,9 @@ struct CaffeLayer {
 };
 std::vector<CaffeLayer> caffe_layers(const LoweredNet& net);
 
+// Whether a top has an explicit loss_weight other than 0, which Caffe counts as a reader.
+bool is_weighted(const LoweredLayer& layer, size_t top);
+
 // A blob by Caffe's name, with its value at the end of the pass: the last version of a name, or a copy by a Split
 // ("ip2_ip2_0_split_0"). nullptr if no layer makes it.
 const LoweredTop* find_blob(const LoweredNet& net, const std::string& name);

@@ -134,7 +134,7 @@ std::vector<Value> gradients_of(Graph& graph, const Op& op, const std::vector<Va
   if (op.kind == OpKind::kMap) return map_gradients(graph, op, first, wanted);
 
   const Shape& result_shape = graph.desc(op.outputs.front()).shape;
-  const Value x = op.inputs.empty() ? Value() : graph.value(op.inputs.front());
+  const Value x = graph.value(op.inputs.front());
   if (op.kind == OpKind::kReshape && first.shape().count() == 1 && result_shape.count() != 1)
     return {reshape(first, Shape{})};
   const Value g = broadcast_to(first, result_shape);

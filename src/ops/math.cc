@@ -287,8 +287,7 @@ std::vector<Value> opaque(Graph& graph, std::shared_ptr<const OpaqueOp> op, cons
 
 Value with_gradient(Value y, const std::vector<Value>& inputs, std::function<std::vector<Value>(Value gradient)> rule) {
   // A separate value, so that other uses of y keep the derivative.
-  const Value marked =
-      y.graph()->add(OpKind::kReshape, NoAttributes{}, {y}, {TensorDesc{y.shape(), y.dtype()}}).front();
+  const Value marked = copy_of(y);
   y.graph()->values[static_cast<size_t>(marked.id())].custom_gradient =
       std::make_shared<CustomGradient>(CustomGradient{inputs, std::move(rule)});
   return marked;

@@ -40,7 +40,4 @@ class BoundKernel : public Kernel {
   std::byte* workspace_ = nullptr;
 };
 
-// The smallest multiple of `alignment` that holds `bytes`.
-constexpr int64_t align_up(int64_t bytes, int64_t alignment) { return (bytes + alignment - 1) / alignment * alignment; }
-
 }  // namespace trainer

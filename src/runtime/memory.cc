@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/align.h"
 #include "base/error.h"
 
 namespace trainer {
@@ -34,7 +35,7 @@ std::vector<int64_t> StateStore::add_group(const std::string& group, const std::
   int64_t total = 0;
   for (const StateInfo& member : members) {
     offsets.push_back(total);
-    total += (member.shape.count() + kAlignment - 1) / kAlignment * kAlignment;
+    total += align_up(member.shape.count(), kAlignment);
   }
   add(group, Shape{std::max<int64_t>(total, 1)});
   float* base = static_cast<float*>(data(group));

@@ -26,7 +26,7 @@ GradientSums::GradientSums(const std::vector<DeviceSession*>& ranks, const std::
   std::vector<Device*> devices;
   for (const DeviceSession* rank : ranks) devices.push_back(rank->device.get());
   for (Bucket& bucket : buckets_) {
-    for (Device* device : devices) bucket.markers.push_back(device->make_event());
+    for (Device* device : devices) bucket.events.push_back(device->make_event());
   }
   sum_ = devices.front()->make_all_reduce(devices);
   // Sums zeros so that NCCL allocates its buffers before programs are fitted into the remaining memory.
@@ -38,16 +38,16 @@ void GradientSums::mark(int rank, Program& program) {
   for (Bucket& bucket : buckets_) {
     int last = 0;
     for (const std::string& gradient : bucket.gradients) last = std::max(last, program.last_use(gradient));
-    program.mark_after(last, *bucket.markers[static_cast<size_t>(rank)]);
+    program.mark_after(last, *bucket.events[static_cast<size_t>(rank)]);
   }
 }
 
 void GradientSums::start() {
-  std::vector<DeviceEvent*> markers;
+  std::vector<DeviceEvent*> events;
   for (const Bucket& bucket : buckets_) {
-    markers.clear();
-    for (const auto& marker : bucket.markers) markers.push_back(marker.get());
-    sum_->start(markers, bucket.data, bucket.count);
+    events.clear();
+    for (const auto& event : bucket.events) events.push_back(event.get());
+    sum_->start(events, bucket.data, bucket.count);
   }
   sum_->finish();
 }

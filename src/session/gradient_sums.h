@@ -28,7 +28,7 @@ class GradientSums {
     std::vector<std::string> gradients;
     std::vector<float*> data;  // for each rank
     int64_t count = 0;
-    std::vector<std::unique_ptr<DeviceEvent>> markers;
+    std::vector<std::unique_ptr<DeviceEvent>> events;
   };
 
   std::vector<Bucket> buckets_;

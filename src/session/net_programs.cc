@@ -153,7 +153,7 @@ void NetPrograms::add_results(NetProgram& made, LoweredNet& net, Module& module,
   }
 }
 
-// Gives sources that no stream fills a buffer of zeros.
+// Gives memory to sources that neither a stream nor an array on the host provides: zeros, or a copy of an array.
 void NetPrograms::bind_inputs(NetProgram& made) const {
   for (size_t i = 0; i < made.program->sources.size(); ++i) {
     const SourceInfo& source = made.program->sources[i];

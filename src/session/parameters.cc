@@ -181,9 +181,16 @@ void add_parameters(const LoweredNet& net, uint64_t seed, bool trained, StateSto
     store.write(parameter->state, initial_values(net, *parameter, seed).data());
 }
 
-std::vector<WeightMatch> load_weights(const std::string& path, const LoweredNet& net, StateStore& store) {
+WeightFile read_listed_weights(const std::string& path) {
   check_listed(path);
-  const WeightFile file = read_weights(path);
+  return read_weights(path);
+}
+
+std::vector<WeightMatch> load_weights(const std::string& path, const LoweredNet& net, StateStore& store) {
+  return load_weights(read_listed_weights(path), net, store);
+}
+
+std::vector<WeightMatch> load_weights(const WeightFile& file, const LoweredNet& net, StateStore& store) {
   std::vector<WeightMatch> matches;
   std::vector<std::string> seen;
   std::set<std::string> loaded;  // states

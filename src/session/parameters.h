@@ -28,9 +28,13 @@ struct WeightMatch {
   std::string detail;  // shapes, or the reason
 };
 
+// Reads a weight file. A file that differs from its manifest is a data_error.
+WeightFile read_listed_weights(const std::string& path);
+
 // Copies the blobs of the file into the states of layers of the same name. A layer that the file lacks keeps its values
 // (kFresh); a layer that the net lacks is kUnused. If the number or shape of the blobs differs, no blob of the layer is
-// loaded (kMismatched). A file that differs from its manifest is a data_error.
+// loaded (kMismatched). With a path, reads the file first.
+std::vector<WeightMatch> load_weights(const WeightFile& file, const LoweredNet& net, StateStore& store);
 std::vector<WeightMatch> load_weights(const std::string& path, const LoweredNet& net, StateStore& store);
 
 // Throws if a layer is mismatched or nothing was loaded: require_match for a net to be trained, require_trained for a

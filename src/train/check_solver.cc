@@ -36,12 +36,12 @@ class SolverCheck {
     std::string field;
     const std::string wrong = check_learning_rate(solver_, &field);
     if (!wrong.empty()) error(field, wrong);
-    check_warm_up();
+    check_effects();
     check_tests();
   }
 
   // With max_epochs the number of iterations is known later (TrainingStart).
-  void check_warm_up() {
+  void check_effects() {
     std::string field;
     const std::string doubt =
         solver_.max_epochs() > 0 || !solver_.has_max_iter() ? "" : doubt_learning_rate(solver_, &field);

@@ -150,7 +150,7 @@ void list_changes(const std::string& what, const std::string& before, const std:
 // Adds a line for each data set that has changed, if the state has the content of the data sets.
 void list_data_changes(const std::map<std::string, Cursor>& before, const NetSession& net,
                        std::vector<std::string>* lines) {
-  for (const auto& [layer, cursor] : net.position().cursors) {
+  for (const auto& [layer, cursor] : net.data().cursors()) {
     const auto found = before.find(layer);
     if (found == before.end() || found->second.content.empty() || found->second.content == cursor.content) continue;
     lines->push_back(fmt::format("The data of layer \"{}\" has changed since the snapshot: it was {}, it is {}", layer,
@@ -200,10 +200,14 @@ SnapshotPaths write_snapshot(const caffe::SolverParameter& solver, const LoopSta
   state.set_learned_net(files.weights);
   state.set_current_step(loop.rate.current_step);
   state.set_seed(loop.seed);
-  const NetPosition position = train.front()->position();
-  state.set_forward_passes(position.passes);
-  add_cursors(position, train_net(0), &state);
-  for (size_t rank = 0; rank < train.size(); ++rank) add_carried(train[rank]->position(), train_net(rank), &state);
+  for (size_t rank = 0; rank < train.size(); ++rank) {
+    const NetPosition position = train[rank]->position();
+    if (rank == 0) {
+      state.set_forward_passes(position.passes);
+      add_cursors(position, train_net(0), &state);
+    }
+    add_carried(position, train_net(rank), &state);
+  }
   for (size_t i = 0; i < tests.size(); ++i) {
     add_cursors(tests[i], test_net(i), &state);
     add_carried(tests[i], test_net(i), &state);

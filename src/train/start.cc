@@ -53,11 +53,12 @@ void TrainingStart::lock_snapshots() {
 void TrainingStart::load_weight_files() {
   StateStore& store = state_.session().store;
   for (const std::string& path : options_.weights) {
-    const std::vector<WeightMatch> matches = load_weights(path, state_.train_net().lowered(), store);
+    const WeightFile file = read_listed_weights(path);
+    const std::vector<WeightMatch> matches = load_weights(file, state_.train_net().lowered(), store);
     require_match(path, matches);
     report_.note(match_table(path, matches));
     for (const auto& test : state_.tests) {
-      for (const WeightMatch& match : load_weights(path, test->lowered(), store))
+      for (const WeightMatch& match : load_weights(file, test->lowered(), store))
         if (match.kind == WeightMatch::kLoaded) test_layers_loaded_.insert(match.layer);
     }
   }
@@ -78,13 +79,14 @@ void TrainingStart::resume() {
 // Copies the states of the first rank, except carried ones, which each rank has of its own.
 void TrainingStart::copy_to_other_ranks() {
   const StateStore& from = state_.session().store;
+  if (state_.ranks.size() == 1) return;
+  NetPosition position = state_.train_net().position();
+  position.carried.clear();
   for (size_t i = 1; i < state_.ranks.size(); ++i) {
     StateStore& store = state_.ranks[i].session().store;
     for (const std::string& name : from.names()) {
       if (store.contains(name) && !is_carried(name)) store.write(name, from.read(name).data());
     }
-    NetPosition position = state_.train_net().position();
-    position.carried.clear();
     state_.ranks[i].net->seek(position);
   }
 }

@@ -169,12 +169,10 @@ UpdateRule::UpdateRule(const caffe::SolverParameter& solver, const std::vector<c
   const auto if_usable = [&](Value next, Value otherwise) { return usable ? select(usable, next, otherwise) : next; };
   // As in Caffe, the average over devices comes before clipping and the average over iter_size passes after it.
   if (device_session.world > 1) g = g * (1.0f / static_cast<float>(device_session.world));
-  clips_ = solver.clip_gradients() >= 0;
-  if (clips_) {
+  if (solver.clip_gradients() >= 0) {
     const float cap = solver.clip_gradients();
     const Value norm = sqrt(sum(g * g, {0}));
     g = g * select(greater(norm, cap), cap / norm, constant(graph, Shape{1}, 1));
-    module.results.push_back(norm.id());
   }
   if (solver.iter_size() > 1) g = g * (1.0f / static_cast<float>(solver.iter_size()));
   const float weight_decay = solver.weight_decay();
@@ -221,12 +219,6 @@ void UpdateRule::apply_timed(float rate, int iteration, std::vector<double>* sec
   set_scalars(rate, iteration);
   seconds->resize(program_->steps.size(), 0.0);
   program_->run_timed({static_cast<uint64_t>(iteration)}, seconds);
-}
-
-float UpdateRule::gradient_norm() const {
-  float norm = 0;
-  if (clips_) program_->read_result(0, &norm);
-  return norm;
 }
 
 }  // namespace trainer

@@ -32,8 +32,6 @@ class UpdateRule {
   // Applies the update of iteration `iteration` with this rate.
   void apply(float rate, int iteration);
   void apply_timed(float rate, int iteration, std::vector<double>* seconds);
-  // With clip_gradients the norm of the gradient before the last update; else 0.
-  float gradient_norm() const;
 
   const Program& program() const { return *program_; }
 
@@ -41,7 +39,6 @@ class UpdateRule {
   void set_scalars(float rate, int iteration);
 
   caffe::SolverParameter solver_;
-  bool clips_ = false;
   std::unique_ptr<Program> program_;
   std::unique_ptr<DeviceBlock> scalars_;  // rate, and Adam's correction
   DeviceSession& device_session_;

@@ -79,10 +79,4 @@ void check_root(const ImageList& list, const std::string& root) {
       root, path, root);
 }
 
-void read_image_file(const std::string& path, std::string& bytes) {
-  const InputFile file(path, "picture");
-  bytes.resize(static_cast<size_t>(file.size()));
-  file.read(0, bytes.data(), file.size());
-}
-
 }  // namespace trainer

@@ -35,7 +35,4 @@ class ImageList {
 // them.
 void check_root(const ImageList& list, const std::string& root);
 
-// Reads an image file into reused memory. Throws data_error if it does not exist, is a folder or cannot be read.
-void read_image_file(const std::string& path, std::string& bytes);
-
 }  // namespace trainer

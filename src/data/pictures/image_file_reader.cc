@@ -1,10 +1,16 @@
 // Reads, decodes and resizes image files.
 #include "data/pictures/image_file_reader.h"
 
-#include "data/feeds/image_list.h"
 #include "data/pictures/resize.h"
+#include "formats/input_file.h"
 
 namespace trainer {
+
+void read_image_file(const std::string& path, std::string& bytes) {
+  const InputFile file(path, "picture");
+  bytes.resize(static_cast<size_t>(file.size()));
+  file.read(0, bytes.data(), file.size());
+}
 
 ItemShape ImageFileReader::shape(const std::string& path) {
   read_image_file(path, bytes_);

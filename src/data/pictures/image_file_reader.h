@@ -8,6 +8,9 @@
 
 namespace trainer {
 
+// Reads an image file into reused memory. Throws data_error if it does not exist, is a folder or cannot be read.
+void read_image_file(const std::string& path, std::string& bytes);
+
 struct ImageReading {
   ColorMode mode = ColorMode::kColor;
   int height = 0, width = 0;  // 0: unchanged

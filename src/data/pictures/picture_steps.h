@@ -19,9 +19,9 @@ class PictureSteps {
  public:
   PictureSteps(const SourceContext& context, const CropAndMirror& last);
 
-  // Extents of a picture after the steps of augment, and after the last one.
+  // Extents of a picture after the steps of augment, and from these after the last step.
   ItemShape augmented_shape(ItemShape picture) const;
-  ItemShape output_shape(const ItemShape& picture) const { return last_.output_shape(augmented_shape(picture)); }
+  ItemShape cropped_shape(const ItemShape& augmented) const { return last_.output_shape(augmented); }
 
   struct Samplings {
     Sampling of_picture;

@@ -21,8 +21,9 @@ Transformer::Transformer(SourceContext& context)
     : steps_(context, crop_and_mirror(context)), mean_(context), scale_(context.layer().transform_param().scale()) {}
 
 ItemShape Transformer::output_shape(const ItemShape& item) const {
-  mean_.check(steps_.augmented_shape(item));
-  return steps_.output_shape(item);
+  const ItemShape augmented = steps_.augmented_shape(item);
+  mean_.check(augmented);
+  return steps_.cropped_shape(augmented);
 }
 
 void Transformer::apply(const PixelView& pixels, uint64_t epoch, uint64_t position, MemoryFormat order,

@@ -58,13 +58,6 @@ std::string list_few(const std::vector<std::string>& names) {
   return text.empty() ? "nothing" : text;
 }
 
-void flush_folder(const fs::path& folder) {
-  const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor < 0) return;
-  ::fsync(descriptor);
-  ::close(descriptor);
-}
-
 }  // namespace
 
 std::string database_remedy(const std::string& path) {
@@ -168,7 +161,7 @@ void NewDatabaseFolder::commit() {
     throw data_error("cannot rename {} to its final name: {}", target_, std::strerror(errno));
   }
   folder_.clear();
-  flush_folder(fs::path(target_).parent_path());
+  flush_folder(fs::path(target_).parent_path().string());
 }
 
 }  // namespace trainer

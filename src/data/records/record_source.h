@@ -27,13 +27,13 @@ class RecordSource {
   // Reads by record number. Ascending numbers are cheap; other orders are cheap after prepare_random_access().
   virtual void read(uint64_t index, Record& record) = 0;
   // Reads the next record after `record` in key order; after the last one, the first. Does not move the position of
-  // read().
-  virtual void read_following(const Record& record, Record& following) = 0;
+  // read(): a source whose read() keeps a position overrides it.
+  virtual void read_following(const Record& record, Record& following) { read((record.index + 1) % size(), following); }
   // Throws if the database was truncated during reading, so that records may hold wrong bytes. Call after using a
   // record, successfully or not, from any thread.
   virtual void check_intact() const {}
   // Makes read() cheap for any order of numbers.
-  virtual void prepare_random_access(const LogLine& log) = 0;
+  virtual void prepare_random_access(const LogLine&) {}
   // As BatchFeed::content(). Does not move the position of read().
   virtual std::string content() = 0;
   // Bytes of memory that the source uses.

@@ -26,11 +26,7 @@ class ImageListSource : public RecordSource {
     record.key = list_->path(index);
     record.value = {};
   }
-  void read_following(const Record& record, Record& following) override {
-    read((record.index + 1) % size(), following);
-  }
   std::string content() override { return content_text(size(), list_->path(0), list_->path(size() - 1)); }
-  void prepare_random_access(const LogLine&) override {}
   int64_t memory_bytes() const override { return list_->memory_bytes(); }
   std::string describe(const Record& record) const override {
     return fmt::format("{}:{} ({})", list_->file(), list_->line(record.index), record.key);

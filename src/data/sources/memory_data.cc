@@ -61,14 +61,10 @@ class ArraySource : public RecordSource {
     }
     record.value = record.storage;
   }
-  void read_following(const Record& record, Record& following) override {
-    read((record.index + 1) % size(), following);
-  }
   std::string content() override {
     return fmt::format("{} rows of {}", format_count(shape_[0]),
                        printable(std::filesystem::path(path_).filename().string()));
   }
-  void prepare_random_access(const LogLine&) override {}
   std::string describe(const Record& record) const override { return fmt::format("row {} of {}", record.index, path_); }
 
  private:

@@ -9,9 +9,11 @@
 #include <cstring>
 #include <string_view>
 
+#include "base/align.h"
 #include "base/cgroups.h"
 #include "base/error.h"
 #include "device/cpu/best_speed.h"
+#include "device/cpu/cpu_kernel.h"
 #include "device/cpu/implementations.h"
 #include "device/cpu/isa.h"
 #include "runtime/implementation.h"
@@ -73,7 +75,7 @@ int64_t CpuDevice::free_memory() { return free_host_memory(); }
 void* CpuDevice::allocate(int64_t bytes) {
   if (bytes <= 0) bytes = 1;
   if (bytes < kHugePage) {
-    void* memory = std::aligned_alloc(64, static_cast<size_t>((bytes + 63) / 64 * 64));
+    void* memory = std::aligned_alloc(kAlignment, static_cast<size_t>(aligned(bytes)));
     if (memory == nullptr) throw OutOfMemory::make(name(), bytes, free_memory());
     std::memset(memory, 0, static_cast<size_t>(bytes));
     return memory;
@@ -81,7 +83,7 @@ void* CpuDevice::allocate(int64_t bytes) {
   const int64_t free = free_memory();
   if (bytes > free) throw OutOfMemory::make(name(), bytes, free);
   // One extra huge page, to align the memory.
-  const int64_t size = (bytes + kHugePage - 1) / kHugePage * kHugePage, whole = size + kHugePage;
+  const int64_t size = align_up(bytes, kHugePage), whole = size + kHugePage;
   void* raw = mmap(nullptr, static_cast<size_t>(whole), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (raw == MAP_FAILED) throw OutOfMemory::make(name(), bytes, free);
   char* begin = static_cast<char*>(raw);
@@ -98,7 +100,7 @@ void CpuDevice::release(void* memory, int64_t bytes) {
   if (bytes < kHugePage) {
     std::free(memory);
   } else {
-    munmap(memory, static_cast<size_t>((bytes + kHugePage - 1) / kHugePage * kHugePage));
+    munmap(memory, static_cast<size_t>(align_up(bytes, kHugePage)));
   }
 }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 
+#include "base/align.h"
 #include "runtime/bound_kernel.h"
 
 namespace trainer::cpu {

@@ -237,7 +237,6 @@ class CudnnConvolution : public CudaKernel {
   int64_t workspace_bytes() const override { return packed_bytes_ + plan_.plan->workspace_bytes(); }
 
   void bind(std::span<void* const> inputs, std::span<void* const> outputs, void* workspace) override {
-    CudaKernel::bind(inputs, outputs, workspace);
     const bool unpacks = kind_ == OpKind::kConvolutionWeightGradient;
     std::vector<void*> addresses(inputs.begin(), inputs.begin() + (plan_.has_epilogue ? inputs.size() : kBiasInput));
     void* result = outputs[0];

@@ -1,6 +1,7 @@
 // The base class of the GPU's kernels.
 #pragma once
 
+#include "base/align.h"
 #include "device/cuda/context.h"
 #include "runtime/bound_kernel.h"
 

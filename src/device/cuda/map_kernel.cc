@@ -65,7 +65,6 @@ class MapKernel : public CudaKernel {
   KernelCost cost() const override { return cost_; }
 
   void bind(std::span<void* const> inputs, std::span<void* const> outputs, void* workspace) override {
-    CudaKernel::bind(inputs, outputs, workspace);
     for (MapLaunch& launch : launches_) {
       std::vector<const void*> addresses;
       for (int operand : launch.operands) addresses.push_back(inputs[static_cast<size_t>(operand)]);

@@ -134,10 +134,10 @@ class NcclAllReduce : public AllReduce {
     for (Context* context : contexts_) context->partners.clear();
   }
 
-  void start(std::span<DeviceEvent* const> markers, std::span<float* const> data, int64_t count) override {
+  void start(std::span<DeviceEvent* const> events, std::span<float* const> data, int64_t count) override {
     for (size_t i = 0; i < contexts_.size(); ++i) {
       contexts_[i]->make_current();
-      check(cudaStreamWaitEvent(streams_[i], static_cast<const StreamEvent*>(markers[i])->event().get(), 0),
+      check(cudaStreamWaitEvent(streams_[i], static_cast<const StreamEvent*>(events[i])->event().get(), 0),
             "waiting for gradients");
     }
     const std::lock_guard<std::mutex> guard(collective_launch_mutex);

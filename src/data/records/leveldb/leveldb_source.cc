@@ -108,8 +108,6 @@ class LevelDbSource : public RecordSource {
     give(index, *neighbour_, following);
   }
 
-  void prepare_random_access(const LogLine&) override {}
-
  private:
   static std::string_view view(const leveldb::Slice& slice) { return {slice.data(), slice.size()}; }
   static leveldb::Slice slice(std::string_view view) { return {view.data(), view.size()}; }

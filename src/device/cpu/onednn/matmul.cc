@@ -4,9 +4,9 @@
 #include <fmt/format.h>
 
 #include "device/cpu/cpu_kernel.h"
-#include "device/cpu/matmul_sizes.h"
 #include "device/cpu/onednn/engine.h"
 #include "device/cpu/onednn/onednn.h"
+#include "runtime/matmul_sizes.h"
 
 namespace trainer::cpu {
 namespace {

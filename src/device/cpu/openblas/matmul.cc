@@ -5,9 +5,9 @@
 
 #include "device/cpu/cpu_kernel.h"
 #include "device/cpu/epilogue.h"
-#include "device/cpu/matmul_sizes.h"
 #include "device/cpu/openblas/gemm.h"
 #include "device/cpu/openblas/openblas.h"
+#include "runtime/matmul_sizes.h"
 
 namespace trainer::cpu {
 namespace {

@@ -1,7 +1,7 @@
 // Matrix product by the definition.
 #include "device/cpu/cpu_kernel.h"
-#include "device/cpu/matmul_sizes.h"
 #include "device/cpu/reference/reference.h"
+#include "runtime/matmul_sizes.h"
 
 namespace trainer::cpu {
 namespace {

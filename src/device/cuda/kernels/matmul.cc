@@ -2,18 +2,18 @@
 #include "device/cuda/kernels/matmul.h"
 
 #include "device/cuda/fixed_kernel.h"
+#include "runtime/matmul_sizes.h"
 
 namespace trainer::cuda {
 
 MatmulArguments matmul_arguments(const OpInstance& instance, const Addresses& at) {
   const auto& attributes = instance.op->as<MatmulAttributes>();
-  const Shape& y = instance.outputs[0].shape;
-  const int rank = y.rank();
+  const MatmulSizes sizes = matmul_sizes(instance);
   MatmulArguments a;
-  a.batch = rank == 3 ? y[0] : 1;
-  a.m = y[rank - 2];
-  a.n = y[rank - 1];
-  a.k = instance.inputs[0].shape[rank - (attributes.transpose_a ? 2 : 1)];
+  a.batch = sizes.batch;
+  a.m = sizes.m;
+  a.n = sizes.n;
+  a.k = sizes.k;
   a.transpose_a = attributes.transpose_a;
   a.transpose_b = attributes.transpose_b;
   a.epilogue = {attributes.epilogue.relu, attributes.epilogue.slope};

@@ -3,7 +3,7 @@
 
 #include "runtime/device.h"
 
-namespace trainer::cpu {
+namespace trainer {
 
 struct MatmulSizes {
   int64_t batch, m, n, k;
@@ -16,4 +16,4 @@ inline MatmulSizes matmul_sizes(const OpInstance& instance) {
   return {rank == 3 ? y[0] : 1, y[rank - 2], y[rank - 1], a[transposed ? rank - 2 : rank - 1]};
 }
 
-}  // namespace trainer::cpu
+}  // namespace trainer
