@@ -10,6 +10,7 @@
 #include "compile/fit_memory.h"
 #include "compile/memory_layout.h"
 #include "ops/cost.h"
+#include "runtime/bound_kernel.h"
 
 namespace trainer {
 namespace {
@@ -243,11 +244,29 @@ class Planner {
       step.bytes = cost.bytes;
       program_->steps.push_back(std::move(step));
     }
-    for (Step& step : program_->steps) {
-      KernelChoice choice = device_.choose(instance_of(graph_, step.op));
-      step.kernel = std::move(choice.kernel);
-      step.implementation = std::move(choice.implementation);
-      step.refused = std::move(choice.refused);
+    std::vector<OpInstance> instances;
+    for (const Step& step : program_->steps) instances.push_back(instance_of(graph_, step.op));
+    for (size_t i = 0; i < instances.size();) {
+      const std::span<const OpInstance> rest = std::span(instances).subspan(i);
+      const size_t count = device_.joinable(rest);
+      make_kernels(rest.first(count), &program_->steps[i]);
+      i += count;
+    }
+  }
+
+  // Creates the kernel of consecutive steps.
+  void make_kernels(std::span<const OpInstance> instances, Step* steps) {
+    if (instances.size() == 1) {
+      KernelChoice choice = device_.choose(instances[0]);
+      steps->kernel = std::move(choice.kernel);
+      steps->implementation = std::move(choice.implementation);
+      steps->refused = std::move(choice.refused);
+      return;
+    }
+    for (size_t i = 0; i < instances.size(); ++i) {
+      steps[i].kernel = i == 0 ? device_.join(instances) : std::make_unique<EmptyKernel>();
+      steps[i].implementation = "joined";
+      steps[i].joined = i == 0 ? instances.size() : 0;
     }
   }
 

@@ -188,6 +188,10 @@ class Device {
   virtual std::string refuse_precision(Precision precision) const = 0;
   // Throws a device_error that names the op if no implementation supports it.
   virtual KernelChoice choose(const OpInstance& instance) = 0;
+  // The number of ops at the front of `ops`, steps in order, that one kernel of join() computes; 1 if none does.
+  virtual size_t joinable(std::span<const OpInstance>) const { return 1; }
+  // A kernel that computes these ops in order. Its operands are those of all ops in order, and so are its results.
+  virtual std::unique_ptr<Kernel> join(std::span<const OpInstance>) { return nullptr; }
   // The sources of the generated kernels chosen so far.
   virtual std::vector<std::string> generated_sources() const { return {}; }
   // The bytes that allocate can still provide.

@@ -29,6 +29,8 @@ class PlanningDevice : public Device {
   int64_t free_memory() override { return device_->free_memory(); }
   bool is_host() const override { return device_->is_host(); }
   KernelChoice choose(const OpInstance& instance) override { return device_->choose(instance); }
+  size_t joinable(std::span<const OpInstance> ops) const override { return device_->joinable(ops); }
+  std::unique_ptr<Kernel> join(std::span<const OpInstance> ops) override { return device_->join(ops); }
   std::vector<std::string> generated_sources() const override { return device_->generated_sources(); }
 
   void* allocate(int64_t bytes) override {

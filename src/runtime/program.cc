@@ -25,25 +25,20 @@ void* Program::address(int value) const {
   return nullptr;
 }
 
-void Program::bind(Step& step) {
-  constexpr size_t kMost = 64;
-  void* inputs[kMost];
-  void* outputs[kMost];
-  std::vector<void*> more_inputs;
-  TRAINER_ASSERT(step.op.outputs.size() <= kMost);
-  void** in = inputs;
-  if (step.op.inputs.size() > kMost) {
-    more_inputs.resize(step.op.inputs.size());
-    in = more_inputs.data();
+void Program::bind(size_t first) {
+  inputs_.clear();
+  outputs_.clear();
+  for (size_t i = first; i < first + steps[first].joined; ++i) {
+    for (int input : steps[i].op.inputs) inputs_.push_back(address(input));
+    for (int output : steps[i].op.outputs) outputs_.push_back(address(output));
   }
-  for (size_t i = 0; i < step.op.inputs.size(); ++i) in[i] = address(step.op.inputs[i]);
-  for (size_t i = 0; i < step.op.outputs.size(); ++i) outputs[i] = address(step.op.outputs[i]);
-  step.kernel->bind({in, step.op.inputs.size()}, {outputs, step.op.outputs.size()},
-                    arena_.base() + step.workspace_offset);
+  steps[first].kernel->bind(inputs_, outputs_, arena_.base() + steps[first].workspace_offset);
 }
 
 void Program::bind_all() {
-  for (Step& step : steps) bind(step);
+  for (size_t i = 0; i < steps.size(); ++i) {
+    if (steps[i].joined > 0) bind(i);
+  }
   generation_ = arena_.generation();
   recordings_.clear();
   has_run_ = false;
@@ -54,11 +49,12 @@ void Program::finish_plan(int64_t arena_bytes) {
   arena_.require(arena_bytes);
   source_data_.assign(sources.size(), nullptr);
   source_steps_.assign(sources.size(), {});
+  int bound = 0;  // the step whose kernel computes step i
   for (size_t i = 0; i < steps.size(); ++i) {
+    if (steps[i].joined > 0) bound = static_cast<int>(i);
     for (int input : steps[i].op.inputs) {
       const Placement& place = values[static_cast<size_t>(input)].placement;
-      if (place.kind == Placement::kSource)
-        source_steps_[static_cast<size_t>(place.index)].push_back(static_cast<int>(i));
+      if (place.kind == Placement::kSource) source_steps_[static_cast<size_t>(place.index)].push_back(bound);
     }
   }
   recordable_ = std::all_of(steps.begin(), steps.end(), [](const Step& step) { return step.kernel->recordable(); });
@@ -70,7 +66,7 @@ void Program::set_source(int source, void* data) {
   if (known == data) return;
   known = data;
   if (generation_ != arena_.generation()) return;  // all steps are bound before the next run
-  for (int step : source_steps_[static_cast<size_t>(source)]) bind(steps[static_cast<size_t>(step)]);
+  for (int step : source_steps_[static_cast<size_t>(source)]) bind(static_cast<size_t>(step));
 }
 
 void Program::watch(const std::vector<int>& wanted) {

@@ -32,6 +32,8 @@ struct Step {
   std::string implementation;
   std::vector<Refusal> refused;
   std::unique_ptr<Kernel> kernel;
+  // The steps, from this one, that the kernel computes; 0: the kernel of an earlier step computes this one.
+  size_t joined = 1;
   int64_t workspace_offset = 0;
   double operations = 0;  // multiply-adds counted twice
   double bytes = 0;       // read and written
@@ -90,7 +92,7 @@ class Program {
   };
 
   void* address(int value) const;
-  void bind(Step& step);
+  void bind(size_t step);
   void bind_all();
   void begin(const RunContext& context);
   void run_step(size_t step, const RunContext& context);
@@ -101,6 +103,7 @@ class Program {
   Arena& arena_;
   int64_t arena_bytes_ = 0;
   int generation_ = -1;
+  std::vector<void*> inputs_, outputs_;  // of the step that bind() binds
   std::vector<void*> source_data_;
   std::vector<std::vector<int>> source_steps_;  // steps that read each source, also through views
   std::vector<int> watched_;                    // values

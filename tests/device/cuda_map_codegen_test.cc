@@ -13,7 +13,7 @@
 namespace trainer::cpu {
 namespace {
 
-using Launch = void (*)(const void* arguments, int blocks, int lanes, int rows, bool combine);
+using Launch = void (*)(const void* arguments, int blocks, int lanes, int rows);
 
 // All sources in one library, each in its own namespace.
 class Emulated {
@@ -32,15 +32,10 @@ class Emulated {
       for (const auto& [source, number] : numbers_) {
         std::string plain = source;
         for (size_t at; (at = plain.find("extern \"C\" ")) != std::string::npos;) plain.erase(at, 11);
-        const bool combines = plain.find(" combine(") != std::string::npos;
         out << "namespace source" << number << " {\n"
             << plain << "}\n"
-            << "extern \"C\" void launch" << number
-            << "(const void* arguments, int blocks, int lanes, int rows, bool combine) {\n"
-            << "  const EmulatedKernel map = emulated_kernel(\"map\", source" << number << "::map);\n"
-            << "  emulate("
-            << (combines ? fmt::format("combine ? emulated_kernel(\"combine\", source{}::combine) : ", number) : "")
-            << "map, arguments, blocks, lanes, rows);\n}\n";
+            << "extern \"C\" void launch" << number << "(const void* arguments, int blocks, int lanes, int rows) {\n"
+            << "  emulate(emulated_kernel(\"map\", source" << number << "::map), arguments, blocks, lanes, rows);\n}\n";
       }
     }
     const std::string compile = fmt::format(
@@ -90,20 +85,22 @@ std::vector<TestTensor> run(const Emulated& emulated, const Case& c, std::vector
     std::vector<std::byte> arguments = launch.arguments;
     std::vector<float> parts(static_cast<size_t>(launch.partial_floats));
     std::vector<const void*> addresses;
-    for (int operand : launch.operands) addresses.push_back(operands[static_cast<size_t>(operand)].raw());
-    for (int output : launch.outputs) addresses.push_back(out[static_cast<size_t>(output)]);
+    std::vector<unsigned> counters(static_cast<size_t>(launch.counters));
+    const cuda::MapAddresses& map = launch.addresses.front();
+    for (int operand : map.operands) addresses.push_back(operands[static_cast<size_t>(operand)].raw());
+    for (int output : map.outputs) addresses.push_back(out[static_cast<size_t>(output)]);
     addresses.push_back(parts.data());
+    addresses.push_back(counters.data());
     addresses.push_back(&pass);
-    for (int table : launch.tables) {
+    for (int table : map.tables) {
       const SegmentTable& segments = c.map.body().segments[static_cast<size_t>(table)];
       addresses.push_back(segments.ends.data());
       addresses.push_back(segments.values.data());
     }
     std::memcpy(arguments.data(), addresses.data(), addresses.size() * sizeof(void*));
     const Launch run = emulated.launch(c.sources[i]);
-    run(arguments.data(), static_cast<int>(launch.blocks), launch.lanes, launch.rows, false);
-    if (launch.combine_blocks > 0)
-      run(arguments.data(), static_cast<int>(launch.combine_blocks), launch.lanes, launch.rows, true);
+    run(arguments.data(), static_cast<int>(launch.blocks), launch.lanes, launch.rows);
+    for (const unsigned counter : counters) EXPECT_EQ(counter, 0u);
   }
   for (size_t i = 0; i < results.size(); ++i) {
     if (out[i] != results[i].raw()) std::memcpy(results[i].raw(), out[i], results[i].bytes());
@@ -119,7 +116,8 @@ TEST(CudaMapCodegen, AgreesWithTheReference) {
     c.map = c.generator.make();
     ASSERT_EQ(cuda::refuse_generated_map(c.map.instance()), "");
     // With one multiprocessor, reductions have one part; with many, several.
-    c.launches = cuda::map_launches(c.map.instance(), seed % 2 == 0 ? 1 : 200);
+    const OpInstance instance = c.map.instance();
+    c.launches = cuda::map_launches({&instance, 1}, seed % 2 == 0 ? 1 : 200);
     for (const cuda::MapLaunch& launch : c.launches) c.sources.push_back(emulated.add(launch.source));
     cases.push_back(std::move(c));
   }
@@ -128,7 +126,7 @@ TEST(CudaMapCodegen, AgreesWithTheReference) {
   int parted = 0;
   for (size_t seed = 0; seed < cases.size(); ++seed) {
     const Case& c = cases[seed];
-    for (const cuda::MapLaunch& launch : c.launches) parted += launch.combine_blocks > 0;
+    for (const cuda::MapLaunch& launch : c.launches) parted += launch.partial_floats > 0;
     std::vector<TestTensor> operands;
     for (size_t i = 0; i < c.map.inputs.size(); ++i) operands.push_back(random_tensor(c.map.inputs[i], seed + i));
     const auto expected = run_reference(c.map, operands, seed);
@@ -162,7 +160,8 @@ struct GradientCase {
     c.map.reduce(c.map.node(Fn::kMultiply, g, c.map.node(Fn::kSubtract, x, mean)), Reduction::kSum, axes);
     c.map.reduce(x, Reduction::kMax, axes);
     c.map.store(c.map.node(Fn::kMultiply, g, scale), order, dtype);
-    c.launches = cuda::map_launches(c.map.instance(), multiprocessors);
+    const OpInstance instance = c.map.instance();
+    c.launches = cuda::map_launches({&instance, 1}, multiprocessors);
     return c;
   }
 };
@@ -174,7 +173,7 @@ TEST(CudaMapCodegen, IndicesAreAsWideAsOffsetsNeed) {
     c.op.kind = OpKind::kMap;
     c.op.attributes = MapBody{domain, {{Fn::kInput, 0}}, {{0, Reduction::kMax, {1}}}, {}, {}};
     const OpInstance instance{&c.op, {TensorDesc{operand}}, {TensorDesc{Shape{domain[0], 1}}}};
-    const std::string text = cuda::map_launches(instance, 132)[0].source;
+    const std::string text = cuda::map_launches({&instance, 1}, 132)[0].source;
     const size_t at = text.find("typedef ");
     return text.substr(at + 8, text.find(" Index;") - at - 8);
   };
@@ -187,14 +186,14 @@ TEST(CudaMapCodegen, IndicesAreAsWideAsOffsetsNeed) {
 TEST(CudaMapCodegen, LargeSumsAreExactAndDoNotReadWhatTheyOverwrite) {
   constexpr MemoryFormat kRows = MemoryFormat::kRowMajor, kLast = MemoryFormat::kChannelsLast;
   const std::vector<GradientCase> kinds = {
-      {{4, 64, 20, 21}, kLast, DType::kF32, false, "WIDTH = 4, RESULTS = 4, FLIGHT = 4", 16},
+      {{4, 64, 20, 21}, kLast, DType::kF32, false, "WIDTH = 4, RESULTS = 4, FLIGHT = 4", 8},
       {{4, 64, 20, 21}, kLast, DType::kBF16, false, "WIDTH = 8, RESULTS = 8, FLIGHT = 4", 8},
       {{4, 20, 20, 21}, kLast, DType::kBF16, false, "WIDTH = 4, RESULTS = 4, FLIGHT = 4", 8},
       {{4, 7, 20, 21}, kLast, DType::kF32, false, "WIDTH = 1, RESULTS = 1, FLIGHT = 4", 8},
-      {{4, 300, 3, 3}, kLast, DType::kF32, false, "WIDTH = 4, RESULTS = 4, FLIGHT = 4", 32},
+      {{4, 300, 3, 3}, kLast, DType::kF32, false, "WIDTH = 4, RESULTS = 4, FLIGHT = 4", 8},
       {{4, 5, 24, 24}, kRows, DType::kF32, false, "WIDTH = 4, RESULTS = 1, FLIGHT = 4", 32},
       {{4, 5, 24, 24}, kRows, DType::kBF16, false, "WIDTH = 8, RESULTS = 1, FLIGHT = 4", 32},
-      {{4, 5, 23, 23}, kRows, DType::kBF16, false, "WIDTH = 1, RESULTS = 1, FLIGHT = 4", 32},
+      {{4, 5, 23, 23}, kRows, DType::kBF16, false, "WIDTH = 1, RESULTS = 1, FLIGHT = 4", 256},
       {{5, 2, 64, 64}, kRows, DType::kF32, false, "WIDTH = 4, RESULTS = 1, FLIGHT = 4", 256},
       {{8, 4, 32, 36}, kLast, DType::kBF16, true, "WIDTH = 4, RESULTS = 1, FLIGHT = 2", 256}};
   Emulated emulated;

@@ -342,6 +342,67 @@ TEST_F(Gpu, Maps) {
   EXPECT_EQ(chosen_, (std::set<std::string>{"map interpreter", "map nvrtc"}));
 }
 
+// The sums of x over all axes but the channels, their mean, and an average that it moves in place: one launch.
+TEST_F(Gpu, JoinedMaps) {
+  struct Kind {
+    Shape shape;
+    MemoryFormat order;
+    DType dtype;
+  };
+  const std::vector<Kind> kinds = {{{8, 64, 40, 41}, MemoryFormat::kChannelsLast, DType::kBF16},
+                                   {{8, 300, 24, 3}, MemoryFormat::kChannelsLast, DType::kF32},
+                                   {{3, 2100, 2, 2}, MemoryFormat::kChannelsLast, DType::kBF16},
+                                   {{8, 3, 60, 61}, MemoryFormat::kRowMajor, DType::kF32},
+                                   {{2, 1, 200, 300}, MemoryFormat::kRowMajor, DType::kBF16}};
+  for (const Kind& kind : kinds) {
+    SCOPED_TRACE(kind.shape.text());
+    const int64_t channels = kind.shape[1], each = kind.shape.count() / channels;
+    const Shape kept{1, channels, 1, 1};
+    MapCase sum(kind.shape), mean(kept), move(kept);
+    sum.reduce(sum.input(kind.shape, kind.order, kind.dtype), Reduction::kSum, {0, 2, 3});
+    mean.store(mean.node(Fn::kDivide, mean.input(kept), mean.constant(static_cast<float>(each))));
+    const int moved = move.input(kept), by = move.input(kept);
+    move.store(move.node(Fn::kAdd, move.node(Fn::kMultiply, moved, move.constant(0.75f)), by));
+    const std::vector<OpInstance> maps = {sum.instance(), mean.instance(), move.instance(), move.instance()};
+    ASSERT_EQ(device_->joinable(std::span(maps).first(3)), 3u);
+    ASSERT_EQ(device_->joinable(maps), 4u);
+    ASSERT_EQ(device_->joinable(std::span(maps).subspan(1)), 1u);
+
+    TestTensor x = random_tensor(sum.inputs[0], 1), average = random_tensor(move.inputs[0], 2), got(mean.outputs[0]);
+    std::vector<float> expected(static_cast<size_t>(channels));
+    const std::vector<int64_t> strides = sum.inputs[0].strides();
+    std::vector<double> sums(static_cast<size_t>(channels));
+    for (int64_t at = 0; at < kind.shape.count(); ++at)
+      sums[static_cast<size_t>(at / strides[1] % channels)] += static_cast<double>(x[at]);
+    const std::unique_ptr<Kernel> kernel = device_->join(std::span(maps).first(3));
+    Placed placed;
+    const auto copied = [&](TestTensor& tensor) {
+      void* const at = place(&placed, static_cast<int64_t>(tensor.bytes()));
+      device_->copy_from_host(at, tensor.raw(), static_cast<int64_t>(tensor.bytes()));
+      return at;
+    };
+    void *const at_x = copied(x), *const at_average = copied(average), *const at_mean = copied(got);
+    void* const at_sum = place(&placed, mean.inputs[0].bytes());
+    void* const in[] = {at_x, at_sum, at_average, at_mean};
+    void* const out[] = {at_sum, at_mean, at_average};
+    kernel->bind(in, out, place(&placed, kernel->workspace_bytes(), kWorkspaceAlignment));
+    EXPECT_EQ(kernel->cost().launches, 1);
+    // The second run finds the counters of the first as they were.
+    for (int run = 0; run < 2; ++run) {
+      device_->begin_pass({});
+      kernel->run({});
+      device_->copy_to_host(got.raw(), at_average, static_cast<int64_t>(got.bytes()));
+      for (int64_t c = 0; c < channels; ++c) {
+        float& last = expected[static_cast<size_t>(c)];
+        last = (run == 0 ? average[c] : last) * 0.75f +
+               static_cast<float>(sums[static_cast<size_t>(c)] / static_cast<double>(each));
+        ASSERT_NEAR(got[c], last, 1e-6 + 1e-5 * std::abs(last)) << "run " << run << ", channel " << c;
+      }
+    }
+    check_guards(placed);
+  }
+}
+
 // NVRTC compiles to PTX.
 TEST_F(Gpu, MapsOnAGpuThatNvrtcDoesNotKnow) {
   if (!emulated()) GTEST_SKIP() << "only the emulated GPU is newer than its NVRTC";

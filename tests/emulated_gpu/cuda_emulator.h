@@ -60,6 +60,12 @@ EMULATED_EXPORT void emulated_barrier();
 EMULATED_EXPORT double emulated_shuffle(double value, unsigned lane);
 
 inline void __syncthreads() { emulated_barrier(); }
+inline void __threadfence() {}
+inline unsigned atomicAdd(unsigned* to, unsigned value) {
+  const unsigned before = *to;
+  *to += value;
+  return before;
+}
 template <typename T>
 T __shfl_xor_sync(unsigned, T value, int lane) {
   return static_cast<T>(emulated_shuffle(value, static_cast<unsigned>(lane)));  // of a float or double

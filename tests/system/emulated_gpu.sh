@@ -32,7 +32,7 @@ check no_gpu "exit code $?: $output" [ $? -eq 5 ]
 check no_gpu_is_told "$output" grep -q 'the driver sees no GPU' <<<"$output"
 output=$("$emulated" train --solver=solver.prototxt --gpu=3 2>&1)
 check absent_gpu_is_told "$output" grep -q 'there is no GPU 3: the driver sees 1' <<<"$output"
-output=$(EMULATED_GPU_MEMORY=4000 "$emulated" train --solver=solver.prototxt --gpu=0 2>&1)
+output=$(EMULATED_GPU_MEMORY=20000 "$emulated" train --solver=solver.prototxt --gpu=0 2>&1)
 check little_memory_is_told "$output" grep -q 'not enough memory on GPU 0' <<<"$output"
 
 # Batches of images that are too large: the message suggests a batch size, and that size fits.

@@ -18,6 +18,8 @@ Context::Context(DeviceProperties of, int ordinal, const DeviceOptions& how)
   make_current();
   check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "creating a stream");
   check(cudaMalloc(reinterpret_cast<void**>(&pass_), sizeof *pass_), "allocating");
+  check(cudaMalloc(reinterpret_cast<void**>(&counters_), kCounters * sizeof *counters_), "allocating");
+  check(cudaMemsetAsync(counters_, 0, kCounters * sizeof *counters_, stream_), "clearing memory");
 }
 
 Context::~Context() {
@@ -26,6 +28,7 @@ Context::~Context() {
   if (cudnn_ != nullptr) cudnn().destroy(cudnn_);
   if (planned()) return;
   ignore_result(cudaFree(pass_));
+  ignore_result(cudaFree(counters_));
   ignore_result(cudaStreamDestroy(stream_));
 }
 

@@ -35,6 +35,9 @@ class Context {
   cudnnContext* cudnn_handle();
   // The number of the forward pass, in device memory, for kernels that draw random numbers.
   const uint64_t* pass() const { return pass_; }
+  // Numbers in device memory that are 0 between kernels: their blocks count themselves there.
+  static constexpr int64_t kCounters = 4096;
+  unsigned* counters() const { return counters_; }
   void set_pass(uint64_t pass);
   // Copies in stream order. When either returns, the host memory may be reused.
   void copy_to_device(void* to, const void* from, int64_t bytes) const;
@@ -68,6 +71,7 @@ class Context {
   cublasLtContext* cublaslt_ = nullptr;
   cudnnContext* cudnn_ = nullptr;
   uint64_t* pass_ = nullptr;
+  unsigned* counters_ = nullptr;
   uint64_t pass_on_device_ = ~uint64_t{0};
 };
 

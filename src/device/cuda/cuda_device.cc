@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "device/cuda/check.h"
 #include "device/cuda/implementations.h"
+#include "device/cuda/map_codegen.h"
 #include "device/cuda/stream.h"
 #include "runtime/implementation.h"
 
@@ -94,6 +95,11 @@ KernelChoice CudaDevice::choose(const OpInstance& instance) {
       "the GPU", instance, implementations_of(instance.op->kind),
       [&](const Implementation& implementation) { return implementation.refuse(context, instance); },
       [&](const Implementation& implementation) { return implementation.create(context, instance); });
+}
+
+size_t CudaDevice::joinable(std::span<const OpInstance> ops) const { return joinable_maps(ops); }
+std::unique_ptr<Kernel> CudaDevice::join(std::span<const OpInstance> ops) {
+  return create_joined_maps(current_context(), ops);
 }
 
 int64_t CudaDevice::free_memory() {

@@ -21,6 +21,8 @@ class CudaDevice : public Device {
   std::optional<DataSheet> data_sheet() const override;
   std::string refuse_precision(Precision precision) const override;
   KernelChoice choose(const OpInstance& instance) override;
+  size_t joinable(std::span<const OpInstance> ops) const override;
+  std::unique_ptr<Kernel> join(std::span<const OpInstance> ops) override;
   std::vector<std::string> generated_sources() const override;
   int64_t free_memory() override;
   void* allocate(int64_t bytes) override;

@@ -19,4 +19,7 @@ extern const Implementation cudnn_convolution, plain_convolution;
 extern const Implementation plain_copy, plain_lrn, plain_pool, plain_recurrence;
 extern const Implementation host_opaque;
 
+// A kernel for maps that joinable_maps() accepts.
+std::unique_ptr<Kernel> create_joined_maps(Context& context, std::span<const OpInstance> maps);
+
 }  // namespace trainer::cuda

@@ -23,15 +23,16 @@ const char* type_of(DType dtype) {
 
 }  // namespace
 
-std::string arguments_declaration(const OpInstance& instance, const MapSchedule& schedule, size_t constants) {
+std::string arguments_declaration(const std::string& name, const OpInstance& instance, const MapSchedule& schedule,
+                                  size_t constants) {
   const size_t dims = schedule.dims.extents.size();
-  std::string text = "struct Arguments {\n";
+  std::string text = fmt::format("struct {} {{\n", name);
   for (size_t i = 0; i < schedule.operands.size(); ++i)
     text += fmt::format("  const {}* in{};\n",
                         type_of(instance.inputs[static_cast<size_t>(schedule.operands[i])].dtype), i);
   for (size_t i = 0; i < schedule.outputs.size(); ++i)
     text += fmt::format("  {}* out{};\n", type_of(instance.outputs[schedule.outputs[i]].dtype), i);
-  text += "  float* parts;\n  const unsigned long long* pass;\n";
+  text += "  float* parts;\n  unsigned* counters;\n  const unsigned long long* pass;\n";
   for (size_t i = 0; i < schedule.tables.size(); ++i)
     text += fmt::format("  const long long* ends{0};\n  const float* values{0};\n", i);
   text += "  long long units, part_count, chunk, summed, kept;\n";
@@ -44,7 +45,7 @@ std::string arguments_declaration(const OpInstance& instance, const MapSchedule&
 std::vector<std::byte> packed_arguments(const OpInstance& instance, const MapSchedule& schedule,
                                         const std::vector<float>& constants) {
   const MapBody& body = instance.op->as<MapBody>();
-  std::vector<std::byte> bytes((schedule.operands.size() + schedule.outputs.size() + 2 + 2 * schedule.tables.size()) *
+  std::vector<std::byte> bytes((schedule.operands.size() + schedule.outputs.size() + 3 + 2 * schedule.tables.size()) *
                                sizeof(void*));
   auto append = [&](const auto& value) {
     const size_t at = bytes.size();

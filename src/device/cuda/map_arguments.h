@@ -10,9 +10,10 @@
 namespace trainer::cuda {
 
 // `constants`: the number of constants.
-std::string arguments_declaration(const OpInstance& instance, const MapSchedule& schedule, size_t constants);
+std::string arguments_declaration(const std::string& name, const OpInstance& instance, const MapSchedule& schedule,
+                                  size_t constants);
 
-// The struct begins with the addresses (see MapLaunch); here they are zero.
+// The struct begins with the addresses (see MapPart); here they are zero. Its size is a multiple of 8.
 std::vector<std::byte> packed_arguments(const OpInstance& instance, const MapSchedule& schedule,
                                         const std::vector<float>& constants);
 

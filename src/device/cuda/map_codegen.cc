@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "device/cuda/kernels/interpreter.h"
 #include "device/cuda/map_arguments.h"
 #include "device/cuda/map_expression.h"
 #include "device/cuda/map_schedule.h"
@@ -15,41 +16,44 @@ namespace {
 
 constexpr size_t kMaxDims = 8;
 
-// Generates one launch. Names in its kernels: c<dim> coordinates, p<i> the offset of stream i (in reductions b<i> is
-// the offset of the result), x<i> loaded operands, v<i> node values, s<i> the sums of a thread.
+// Generates the code of one launch of a map. Names in the code: c<dim> coordinates, p<i> the offset of stream i (in
+// reductions b<i> is the offset of the result), x<i> loaded operands, v<i> node values, s<i> the sums of a thread.
 class Generator {
  public:
-  Generator(const OpInstance& instance, const MapLayout& layout, const MapSchedule& schedule)
-      : body_(instance.op->as<MapBody>()), instance_(instance), layout_(layout), schedule_(schedule) {}
+  // `name`: of the struct of the map's arguments.
+  Generator(std::string name, const OpInstance& instance, const MapLayout& layout, const MapSchedule& schedule)
+      : name_(std::move(name)),
+        body_(instance.op->as<MapBody>()),
+        instance_(instance),
+        layout_(layout),
+        schedule_(schedule) {}
 
-  MapLaunch generate() {
-    MapLaunch launch;
-    std::string kernels;
+  // The declaration of the arguments, and the loop of a kernel over its units of work.
+  std::string loop() {
+    std::string text;
     switch (schedule_.kind) {
-      case MapSchedule::Kind::kElements: kernels = elements_kernel(); break;
-      case MapSchedule::Kind::kRows: kernels = rows_kernel(); break;
-      case MapSchedule::Kind::kColumns: kernels = columns_kernel(); break;
+      case MapSchedule::Kind::kElements:
+        text = elements_loop("(Index)blockIdx.x * blockDim.x + threadIdx.x", "(Index)gridDim.x * blockDim.x");
+        break;
+      case MapSchedule::Kind::kRows: text = rows_loop(); break;
+      case MapSchedule::Kind::kColumns: text = columns_loop(); break;
     }
-    launch.source =
-        fmt::format("{}{}{}{}{}{}using namespace trainer::cuda;\ntypedef {} Index;\n", preludes::numbers,
-                    preludes::functions, functions_text(), preludes::map, schedule_.keys.empty() ? "" : preludes::draws,
-                    schedule_.tables.empty() ? "" : preludes::segments, schedule_.needs_64_bits ? "long long" : "int");
-    launch.source += fmt::format("enum {{ WIDTH = {}, RESULTS = {}, FLIGHT = {} }};\n", schedule_.width,
-                                 schedule_.width_of_results(), schedule_.in_flight);
-    launch.source += arguments_declaration(instance_, schedule_, constants_.size()) + "\n" + kernels;
-    launch.lanes = schedule_.lanes;
-    launch.rows = schedule_.rows;
-    launch.blocks = schedule_.blocks;
-    launch.combine_blocks = schedule_.combine_blocks;
-    if (schedule_.parts > 1)
-      launch.partial_floats = schedule_.parts * schedule_.kept_groups * schedule_.width_of_results() *
-                              static_cast<int64_t>(schedule_.reduced.size());
-    launch.arguments = packed_arguments(instance_, schedule_, constants_);
-    launch.operands = schedule_.operands;
-    launch.outputs.assign(schedule_.outputs.begin(), schedule_.outputs.end());
-    launch.tables = schedule_.tables;
-    return launch;
+    return arguments_declaration(name_, instance_, schedule_, constants_.size()) +
+           fmt::format(
+               "enum {{ WIDTH = {}, RESULTS = {}, FLIGHT = {}, REDUCED = {} }};\n__device__ inline void run(const {}& "
+               "a) {{\n{}}}\n",
+               schedule_.width, schedule_.width_of_results(), schedule_.in_flight, schedule_.reduced.size(), name_,
+               text);
   }
+  // The same of a joined map, as a function that one block calls.
+  std::string joined_loop() {
+    const std::string text = elements_loop("thread_of_block()", "THREADS");
+    return arguments_declaration(name_, instance_, schedule_, constants_.size()) +
+           fmt::format("__device__ inline void run(const {}& a) {{\n  enum {{ WIDTH = {} }};\n{}}}\n", name_,
+                       schedule_.width, text);
+  }
+  // After the loop.
+  std::vector<std::byte> arguments() const { return packed_arguments(instance_, schedule_, constants_); }
 
  private:
   const MapNode& node(int i) const { return body_.nodes[static_cast<size_t>(i)]; }
@@ -168,15 +172,12 @@ class Generator {
     return body_.outputs[output].reduction == Reduction::kSum ? "Sum" : "Max";
   }
 
-  std::string elements_kernel() {
-    std::string text =
-        "extern \"C\" __global__ void __launch_bounds__(256) map(const __grid_constant__ Arguments a) {\n"
-        "  for (Index i = (Index)blockIdx.x * blockDim.x + threadIdx.x; i < (Index)a.units; i += "
-        "(Index)gridDim.x * blockDim.x) {\n";
+  std::string elements_loop(const char* first, const char* step) {
+    std::string text = fmt::format("  for (Index i = {}; i < (Index)a.units; i += {}) {{\n", first, step);
     text += coordinates("i", schedule_.kept, "    ");
     for (size_t s = 0; s < schedule_.streams.size(); ++s)
       text += fmt::format("    const Index p{} = {};\n", s, offset(schedule_.streams[s], schedule_.kept));
-    return text + loads(false, "    ") + evaluation("    ") + "  }\n}\n";
+    return text + loads(false, "    ") + evaluation("    ") + "  }\n";
   }
 
   // Computes the sums s<i> of a thread: a loop over the groups of a part, from `first` in steps of `step`. It loads
@@ -219,11 +220,37 @@ class Generator {
     return text;
   }
   // Reduces the sums of a block's threads with a function of preludes/map.h.
-  std::string join_sums(const char* function) const {
+  std::string join_sums(const char* sums, const char* function) const {
     std::string text;
     for (size_t i = 0; i < schedule_.reduced.size(); ++i)
-      text += fmt::format("    {}<{}>(s{}, shared);\n", function, join_of(schedule_.reduced[i]), i);
+      text += fmt::format("    {}<{}>({}{}, shared);\n", function, join_of(schedule_.reduced[i]), sums, i);
     return text;
+  }
+  // Stores the sums s<i> of a part. The last block that does so for a unit joins the parts; the others go on with their
+  // next unit. The results of a unit lie together: `results` of each sum, part after part. `lane` is the thread's
+  // position among them, `across` the direction in which its threads share the parts.
+  std::string join_parts(const char* results, const char* lane, const char* across, const char* function) const {
+    std::string stores, joins, sums;
+    for (size_t i = 0; i < schedule_.reduced.size(); ++i) {
+      stores += fmt::format(
+          "        #pragma unroll\n        for (int w = 0; w < RESULTS; ++w) at[part * stride + {0} * {1} + w] = "
+          "s{0}[w];\n",
+          i, results);
+      joins += fmt::format(
+          "      float t{0}[RESULTS];\n      join_parts<{1}>(at + {0} * {2}, stride, a.part_count, threadIdx.{3}, "
+          "blockDim.{3}, t{0});\n",
+          i, join_of(schedule_.reduced[i]), results, across);
+      sums += fmt::format("      for (int w = 0; w < RESULTS; ++w) s{0}[w] = t{0}[w];\n", i);
+    }
+    return fmt::format(
+               "    if (a.part_count > 1) {{\n"
+               "      const Index of = unit / (Index)a.part_count;\n"
+               "      const long long stride = REDUCED * {0};\n"
+               "      float* const at = a.parts + of * a.part_count * stride + {1} * RESULTS;\n"
+               "      if (threadIdx.{2} == 0) {{\n{3}      }}\n"
+               "      if (!is_last(a.counters + 1 + of, a.part_count)) continue;\n",
+               results, lane, across, stores) +
+           joins + join_sums("t", function) + sums + "    }\n";
   }
   // The offsets b<s> of group k of results.
   std::string offsets_of_results(const std::string& indent) const {
@@ -240,64 +267,41 @@ class Generator {
     return fmt::format("a.out{} + b{} + w", index_of(schedule_.outputs, output),
                        index_of(schedule_.streams, layout_.of_output(output)));
   }
-  // Stores the results of group k, or its partial results.
+  // Stores the results of group k.
   std::string store_sums() const {
-    std::string text = offsets_of_results("      ") +
-                       "      #pragma unroll\n      for (int w = 0; w < RESULTS; ++w) {\n"
-                       "        if (a.part_count == 1) {\n";
+    std::string text =
+        offsets_of_results("      ") + "      #pragma unroll\n      for (int w = 0; w < RESULTS; ++w) {\n";
     for (size_t i = 0; i < schedule_.reduced.size(); ++i)
-      text += fmt::format("          put({}, s{}[w]);\n", result_at(schedule_.reduced[i]), i);
-    text += "        } else {\n";
-    for (size_t i = 0; i < schedule_.reduced.size(); ++i)
-      text +=
-          fmt::format("          a.parts[(({0} * a.kept + k) * RESULTS + w) * a.part_count + part] = s{0}[w];\n", i);
-    return text + "        }\n      }\n";
+      text += fmt::format("        put({}, s{}[w]);\n", result_at(schedule_.reduced[i]), i);
+    return text + "      }\n";
   }
 
-  std::string rows_kernel() {
+  // A unit with several parts has all threads of its block, so `continue` skips no barrier.
+  std::string rows_loop() {
     std::string text =
-        "extern \"C\" __global__ void __launch_bounds__(256) map(const __grid_constant__ Arguments a) {\n"
         "  __shared__ float shared[LANES];\n"
         "  for (Index unit = (Index)blockIdx.x * blockDim.y + threadIdx.y; unit < (Index)a.units; unit += "
         "(Index)gridDim.x * blockDim.y) {\n"
         "    const Index k = unit / (Index)a.part_count, part = unit % (Index)a.part_count;\n";
     text += declare_sums() + "    {\n" + coordinates("k", schedule_.kept, "      ") +
-            sum_loop("threadIdx.x", "blockDim.x", "      ") + "    }\n" + join_sums("join_lanes");
-    return text + "    if (threadIdx.x == 0) {\n" + store_sums() + "    }\n  }\n}\n" + combine_kernel();
+            sum_loop("threadIdx.x", "blockDim.x", "      ") + "    }\n" + join_sums("s", "join_lanes");
+    text += join_parts("1", "0", "x", "join_lanes");
+    return text + "    if (threadIdx.x == 0) {\n" + store_sums() + "    }\n  }\n";
   }
 
-  std::string columns_kernel() {
+  std::string columns_loop() {
     std::string text =
-        "extern \"C\" __global__ void __launch_bounds__(256) map(const __grid_constant__ Arguments a) {\n"
         "  __shared__ float shared[WIDTH][THREADS];\n"
         "  for (Index unit = blockIdx.x; unit < (Index)a.units; unit += gridDim.x) {\n"
         "    const Index k = unit / (Index)a.part_count * blockDim.x + threadIdx.x, part = unit % "
         "(Index)a.part_count;\n";
     text += declare_sums() + "    if (k < (Index)a.kept) {\n" + coordinates("k", schedule_.kept, "      ") +
-            sum_loop("threadIdx.y", "blockDim.y", "      ") + "    }\n" + join_sums("join_rows");
-    return text + "    if (threadIdx.y == 0 && k < (Index)a.kept) {\n" + store_sums() + "    }\n  }\n}\n" +
-           combine_kernel();
+            sum_loop("threadIdx.y", "blockDim.y", "      ") + "    }\n" + join_sums("s", "join_rows");
+    text += join_parts("(blockDim.x * RESULTS)", "threadIdx.x", "y", "join_rows");
+    return text + "    if (threadIdx.y == 0 && k < (Index)a.kept) {\n" + store_sums() + "    }\n  }\n";
   }
 
-  // Reduces the partial results: one warp per result.
-  std::string combine_kernel() const {
-    std::string text =
-        "extern \"C\" __global__ void __launch_bounds__(256) combine(const __grid_constant__ Arguments a) {\n"
-        "  const Index results = (Index)a.kept * RESULTS, warps = THREADS / LANES;\n"
-        "  for (Index result = blockIdx.x * warps + thread_of_block() / LANES; result < results; result += "
-        "gridDim.x * warps) {\n"
-        "    const Index k = result / RESULTS, w = result % RESULTS;\n";
-    text += offsets_of_results("    ");
-    for (size_t i = 0; i < schedule_.reduced.size(); ++i) {
-      text += fmt::format(
-          "    const float t{0} = join_parts<{1}>(a.parts + ({0} * a.kept * RESULTS + result) * "
-          "a.part_count, "
-          "a.part_count);\n    if (thread_of_block() % LANES == 0) put({2}, t{0});\n",
-          i, join_of(schedule_.reduced[i]), result_at(schedule_.reduced[i]));
-    }
-    return text + "  }\n}\n";
-  }
-
+  const std::string name_;
   const MapBody& body_;
   const OpInstance& instance_;
   const MapLayout& layout_;
@@ -306,14 +310,96 @@ class Generator {
   std::vector<bool> varies_;      // by node
 };
 
+std::string source_begin(const MapSchedule& schedule) {
+  return fmt::format("{}{}{}{}{}{}using namespace trainer::cuda;\ntypedef {} Index;\n", preludes::numbers,
+                     preludes::functions, functions_text(), preludes::map, schedule.keys.empty() ? "" : preludes::draws,
+                     schedule.tables.empty() ? "" : preludes::segments, schedule.needs_64_bits ? "long long" : "int");
+}
+
+// The kernel of the first of several maps. The others are computed in order, each by the last block to finish.
+std::string kernel_text(size_t maps) {
+  std::string members = "Arguments a;", calls;
+  for (size_t i = 1; i < maps; ++i) {
+    members += fmt::format(" Joined{0} j{0};", i);
+    calls += fmt::format("    {}run(l.j{});\n", i > 1 ? "__syncthreads();\n    " : "", i);
+  }
+  std::string text = fmt::format(
+      "struct Launch {{ {} }};\n"
+      "extern \"C\" __global__ void __launch_bounds__(256) map(const __grid_constant__ Launch l) {{\n  run(l.a);\n",
+      members);
+  if (maps > 1) text += fmt::format("  if (is_last(l.a.counters, gridDim.x)) {{\n{}  }}\n", calls);
+  return text + "}\n";
+}
+
+// Adds the maps after the first to a launch of the first.
+void join(std::span<const OpInstance> maps, int multiprocessors, MapLaunch* launch) {
+  int operands = static_cast<int>(maps[0].inputs.size()), outputs = static_cast<int>(maps[0].outputs.size());
+  for (size_t i = 1; i < maps.size(); ++i) {
+    const OpInstance& map = maps[i];
+    const MapLayout layout(map.op->as<MapBody>(), map.inputs, map.outputs);
+    const MapSchedule schedule = map_schedules(map, layout, multiprocessors).front();
+    Generator generator(fmt::format("Joined{}", i), map, layout, schedule);
+    launch->source += generator.joined_loop();
+    MapAddresses addresses{launch->arguments.size(), schedule.operands, {}, {}};
+    for (int& operand : addresses.operands) operand += operands;
+    for (const size_t output : schedule.outputs) addresses.outputs.push_back(outputs + static_cast<int>(output));
+    launch->addresses.push_back(std::move(addresses));
+    const std::vector<std::byte> arguments = generator.arguments();
+    launch->arguments.insert(launch->arguments.end(), arguments.begin(), arguments.end());
+    operands += static_cast<int>(map.inputs.size());
+    outputs += static_cast<int>(map.outputs.size());
+  }
+  launch->counters = std::max<int64_t>(launch->counters, 1);
+}
+
 }  // namespace
 
-std::vector<MapLaunch> map_launches(const OpInstance& instance, int multiprocessors) {
-  const MapLayout layout(instance.op->as<MapBody>(), instance.inputs, instance.outputs);
+std::vector<MapLaunch> map_launches(std::span<const OpInstance> maps, int multiprocessors) {
+  const OpInstance& first = maps.front();
+  const MapLayout layout(first.op->as<MapBody>(), first.inputs, first.outputs);
+  const std::vector<MapSchedule> schedules = map_schedules(first, layout, multiprocessors);
   std::vector<MapLaunch> launches;
-  for (const MapSchedule& schedule : map_schedules(instance, layout, multiprocessors))
-    launches.push_back(Generator(instance, layout, schedule).generate());
+  for (const MapSchedule& schedule : schedules) {
+    Generator generator("Arguments", first, layout, schedule);
+    MapLaunch launch;
+    launch.lanes = schedule.lanes;
+    launch.rows = schedule.rows;
+    launch.blocks = schedule.blocks;
+    if (schedule.parts > 1) {
+      launch.partial_floats =
+          schedule.units * schedule.results_of_unit() * static_cast<int64_t>(schedule.reduced.size());
+      launch.counters = 1 + schedule.units / schedule.parts;
+    }
+    launch.bytes = 2 * launch.partial_floats * static_cast<int64_t>(sizeof(float));
+    launch.source = source_begin(schedule) + generator.loop();
+    launch.arguments = generator.arguments();
+    launch.addresses.push_back(
+        {0, schedule.operands, {schedule.outputs.begin(), schedule.outputs.end()}, schedule.tables});
+    launches.push_back(std::move(launch));
+  }
+  launches.front().bytes += bytes_read_again(first, schedules);
+  if (maps.size() > 1) join(maps, multiprocessors, &launches.back());
+  for (MapLaunch& launch : launches) launch.source += kernel_text(launch.addresses.size());
   return launches;
+}
+
+size_t joinable_maps(std::span<const OpInstance> ops) {
+  constexpr int64_t kMaxJoined = 8192;  // elements; one block computes them
+  constexpr size_t kMaxMaps = 9;        // so that the argument stays below 32 KB
+  const auto is_map = [](const OpInstance& op) {
+    return op.op->kind == OpKind::kMap && refuse_generated_map(op).empty();
+  };
+  if (!is_map(ops[0]) || !ops[0].op->as<MapBody>().reduces() ||
+      ops[0].op->as<MapBody>().domain.count() <= InterpretedMap::kMaxElements)
+    return 1;
+  size_t count = 1;
+  for (; count < ops.size() && count < kMaxMaps; ++count) {
+    if (!is_map(ops[count])) break;
+    const MapBody& body = ops[count].op->as<MapBody>();
+    const int64_t elements = body.domain.count();
+    if (body.reduces() || elements == 0 || elements > kMaxJoined || !body.keys.empty() || !body.segments.empty()) break;
+  }
+  return count;
 }
 
 std::string refuse_generated_map(const OpInstance& instance) {

@@ -2,14 +2,16 @@
 //
 // The source depends on the expression, the element types, and which stream varies along which dim. Extents, strides,
 // constants and keys are arguments, so that the many maps of a net share a few sources. The source includes no headers.
-// Small maps are interpreted instead (kernels/interpreter.h).
+// Small maps are interpreted instead (kernels/interpreter.h), unless they follow a reduction: then they are part of its
+// kernel, and the last block to finish computes them.
 //
-// A large reduction is split into parts. A second kernel of the source, "combine", reduces their partial results in
-// double. The order of all reductions is fixed, so the result does not depend on the order in which blocks run.
+// A large reduction is split into parts. The last block that stores a part of a result joins all of its parts. The
+// order of all reductions is fixed, so the result does not depend on the order in which blocks run.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -17,22 +19,34 @@
 
 namespace trainer::cuda {
 
-// A launch of "map", and of "combine" if there are parts. Blocks have `lanes` x `rows` threads.
-struct MapLaunch {
-  std::string source;
-  int lanes = 1, rows = 1;
-  int64_t blocks = 1, combine_blocks = 0;
-  int64_t partial_floats = 0;  // of workspace, for the partial results
-
-  // The argument of the kernels. It begins with addresses: `operands` and `outputs` by their numbers in the map, the
-  // workspace, the pass number in device memory, and for each of `tables` its ends (int64) and values (float).
-  std::vector<std::byte> arguments;
+// The addresses in the argument of a kernel that one map reads. They begin at byte `at`: `operands` and `outputs` by
+// their numbers among those of all joined maps, the workspace, the counters, the pass number in device memory, and for
+// each of `tables` its ends (int64) and values (float).
+struct MapAddresses {
+  size_t at = 0;
   std::vector<int> operands, outputs, tables;
 };
 
-// The launches of a map, in order. `multiprocessors` sets the number of parts of a reduction. An operand that a stored
-// output overwrites must have the output's order and element type.
-std::vector<MapLaunch> map_launches(const OpInstance& instance, int multiprocessors);
+// A launch of the kernel "map". Blocks have `lanes` x `rows` threads.
+struct MapLaunch {
+  std::string source;
+  int lanes = 1, rows = 1;
+  int64_t blocks = 1;
+  int64_t partial_floats = 0;  // of workspace, for the partial results
+  int64_t counters = 0;        // unsigned numbers in device memory, 0 before and after the launch
+  int64_t bytes = 0;           // KernelCost::bytes
+  std::vector<std::byte> arguments;
+  std::vector<MapAddresses> addresses;  // of the map and of those joined to it
+};
+
+// The launches of a map, in order; the last also computes the joined maps that follow in `maps`. `multiprocessors` sets
+// the number of parts of a reduction. An operand that a stored output overwrites must have the output's order and
+// element type.
+std::vector<MapLaunch> map_launches(std::span<const OpInstance> maps, int multiprocessors);
+
+// The number of maps at the front of `ops` that can be joined: the first is a large reduction, the others small maps
+// without reductions. At least 1.
+size_t joinable_maps(std::span<const OpInstance> ops);
 
 // Why the map cannot be generated, or "".
 std::string refuse_generated_map(const OpInstance& instance);

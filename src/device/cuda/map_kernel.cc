@@ -43,21 +43,20 @@ class Tables {
   std::vector<void*> addresses_;
 };
 
+// A map and those that are joined to it.
 class MapKernel : public CudaKernel {
  public:
-  MapKernel(Context& context, const OpInstance& instance)
-      : CudaKernel(context, instance),
-        launches_(map_launches(instance, context.properties.multiprocessors)),
-        tables_(context, instance.op->as<MapBody>().segments),
-        cost_{0, bytes_read_again(instance, launches_)} {
+  MapKernel(Context& context, std::span<const OpInstance> maps)
+      : CudaKernel(context, maps.front()),
+        launches_(map_launches(maps, context.properties.multiprocessors)),
+        tables_(context, maps.front().op->as<MapBody>().segments),
+        cost_{0, 0} {
     for (const MapLaunch& launch : launches_) {
-      cost_.launches += (launch.blocks > 0 ? 1 : 0) + (launch.combine_blocks > 0 ? 1 : 0);
-      cost_.bytes += 2 * launch.partial_floats * static_cast<int64_t>(sizeof(float));
+      TRAINER_ASSERT(launch.counters <= Context::kCounters);
+      cost_ += {launch.blocks > 0 ? 1 : 0, launch.bytes};
       partial_floats_ = std::max(partial_floats_, launch.partial_floats);
       context.modules.add(launch.source);
-      if (context.planned()) continue;
-      kernels_.push_back(context.modules.kernel(launch.source, "map"));
-      combines_.push_back(launch.combine_blocks > 0 ? context.modules.kernel(launch.source, "combine") : nullptr);
+      if (!context.planned()) kernels_.push_back(context.modules.kernel(launch.source, "map"));
     }
   }
 
@@ -66,33 +65,32 @@ class MapKernel : public CudaKernel {
 
   void bind(std::span<void* const> inputs, std::span<void* const> outputs, void* workspace) override {
     for (MapLaunch& launch : launches_) {
-      std::vector<const void*> addresses;
-      for (int operand : launch.operands) addresses.push_back(inputs[static_cast<size_t>(operand)]);
-      for (int output : launch.outputs) addresses.push_back(outputs[static_cast<size_t>(output)]);
-      addresses.push_back(workspace);
-      addresses.push_back(context().pass());
-      for (int table : launch.tables) {
-        addresses.push_back(tables_.ends(table));
-        addresses.push_back(tables_.values(table));
+      for (const MapAddresses& map : launch.addresses) {
+        std::vector<const void*> addresses;
+        for (int operand : map.operands) addresses.push_back(inputs[static_cast<size_t>(operand)]);
+        for (int output : map.outputs) addresses.push_back(outputs[static_cast<size_t>(output)]);
+        addresses.push_back(workspace);
+        addresses.push_back(context().counters());
+        addresses.push_back(context().pass());
+        for (int table : map.tables) {
+          addresses.push_back(tables_.ends(table));
+          addresses.push_back(tables_.values(table));
+        }
+        std::memcpy(launch.arguments.data() + map.at, addresses.data(), addresses.size() * sizeof(void*));
       }
-      std::memcpy(launch.arguments.data(), addresses.data(), addresses.size() * sizeof(void*));
     }
   }
 
   void run(const RunContext&) override {
-    for (size_t i = 0; i < launches_.size(); ++i) {
-      MapLaunch& launch = launches_[i];
-      enqueue(kernels_[i], launch.blocks, &launch);
-      if (launch.combine_blocks > 0) enqueue(combines_[i], launch.combine_blocks, &launch);
-    }
+    for (size_t i = 0; i < launches_.size(); ++i) enqueue(kernels_[i], &launches_[i]);
   }
 
  private:
-  void enqueue(cudaKernel_t kernel, int64_t blocks, MapLaunch* launch) const {
-    if (blocks == 0) return;
+  void enqueue(cudaKernel_t kernel, MapLaunch* launch) const {
+    if (launch->blocks == 0) return;
     // Grid-stride loops cover the rest.
     const dim3 grid(
-        static_cast<unsigned>(std::min<int64_t>(blocks, int64_t{context().properties.multiprocessors} * 32)));
+        static_cast<unsigned>(std::min<int64_t>(launch->blocks, int64_t{context().properties.multiprocessors} * 32)));
     const dim3 block(static_cast<unsigned>(launch->lanes), static_cast<unsigned>(launch->rows));
     void* arguments[] = {launch->arguments.data()};
     check(cudaLaunchKernel(reinterpret_cast<const void*>(kernel), grid, block, arguments, 0, context().stream()),
@@ -102,17 +100,21 @@ class MapKernel : public CudaKernel {
   std::vector<MapLaunch> launches_;
   Tables tables_;
   KernelCost cost_;
-  std::vector<cudaKernel_t> kernels_, combines_;
+  std::vector<cudaKernel_t> kernels_;
   int64_t partial_floats_ = 0;
 };
 
 std::string refuse(Context&, const OpInstance& instance) { return refuse_generated_map(instance); }
 
 std::unique_ptr<Kernel> create(Context& context, const OpInstance& instance) {
-  return std::make_unique<MapKernel>(context, instance);
+  return std::make_unique<MapKernel>(context, std::span(&instance, 1));
 }
 
 }  // namespace
+
+std::unique_ptr<Kernel> create_joined_maps(Context& context, std::span<const OpInstance> maps) {
+  return std::make_unique<MapKernel>(context, maps);
+}
 
 const Implementation generated_map{"nvrtc", refuse, create};
 

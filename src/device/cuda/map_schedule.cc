@@ -8,8 +8,12 @@ namespace trainer::cuda {
 namespace {
 
 constexpr int kWidth = 4;
-// Of a large reduction: blocks per multiprocessor, and the minimum of groups per lane in a part.
-constexpr int64_t kBlocksPerMultiprocessor = 4, kMinGroupsPerLane = 16;
+// Of a large reduction: blocks per multiprocessor, the minimum of groups per lane in a part, and the maximum of parts,
+// which one block joins.
+constexpr int64_t kBlocksPerMultiprocessor = 4, kMinGroupsPerLane = 16, kMaxParts = 256;
+constexpr int64_t kMinGroupsOfBlock = 1024;  // a warp takes a sum of fewer groups
+// Lanes with vectors of 16 bytes read whole sectors of 128 bytes. More lanes would leave more parts for each result.
+constexpr int kVectorLanes = 8;
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -96,10 +100,10 @@ int groups_in_flight(const MapSchedule& schedule) {
   return moving > 4 || !schedule.keys.empty() ? 1 : moving > 2 ? 2 : 4;
 }
 
-// `count` rounded up to a power of two, at most a warp.
-int lanes_for(int64_t count) {
+// `count` rounded up to a power of two, at most `most`.
+int lanes_for(int64_t count, int most) {
   int lanes = 1;
-  while (lanes < kLanes && lanes < count) lanes *= 2;
+  while (lanes < most && lanes < count) lanes *= 2;
   return lanes;
 }
 
@@ -115,21 +119,20 @@ void schedule_reduction(const MapLayout& layout, int multiprocessors, MapSchedul
   if (rows && schedule->summed_groups < schedule->width * kLanes) schedule->width = 1;  // lanes would be idle
   (rows ? schedule->summed_groups : schedule->kept_groups) /= schedule->width;
   schedule->in_flight = groups_in_flight(*schedule);
-  schedule->lanes = !rows                                                    ? lanes_for(schedule->kept_groups)
-                    : schedule->summed_groups < kThreads * kMinGroupsPerLane ? kLanes
-                                                                             : kThreads;
+  schedule->lanes = !rows ? lanes_for(schedule->kept_groups, schedule->width > 1 ? kVectorLanes : kLanes)
+                    : schedule->summed_groups < kMinGroupsOfBlock ? kLanes
+                                                                  : kThreads;
   schedule->rows = kThreads / schedule->lanes;
   // Enough parts to keep the device busy, each with enough work.
   const int64_t results = ceil_div(schedule->kept_groups, rows ? schedule->rows : schedule->lanes);  // in blocks
   const int64_t wanted = ceil_div(multiprocessors * kBlocksPerMultiprocessor, std::max<int64_t>(results, 1));
-  const int64_t across = rows ? schedule->lanes : schedule->rows;
-  schedule->parts = std::max<int64_t>(1, std::min(wanted, schedule->summed_groups / (across * kMinGroupsPerLane)));
+  const int64_t across = rows ? kThreads : schedule->rows;
+  schedule->parts =
+      std::clamp<int64_t>(std::min(wanted, schedule->summed_groups / (across * kMinGroupsPerLane)), 1, kMaxParts);
   schedule->chunk = std::max<int64_t>(ceil_div(schedule->summed_groups, schedule->parts), 1);
   schedule->parts = std::max<int64_t>(ceil_div(schedule->summed_groups, schedule->chunk), 1);
   schedule->units = (rows ? schedule->kept_groups : results) * schedule->parts;
   schedule->blocks = rows ? ceil_div(schedule->units, schedule->rows) : schedule->units;
-  if (schedule->parts > 1)
-    schedule->combine_blocks = ceil_div(schedule->kept_groups * schedule->width_of_results(), kThreads / kLanes);
 }
 
 }  // namespace
@@ -181,6 +184,19 @@ std::vector<MapSchedule> map_schedules(const OpInstance& instance, const MapLayo
   std::vector<MapSchedule> schedules;
   for (const std::vector<size_t>& group : groups) schedules.emplace_back(instance, layout, group, multiprocessors);
   return schedules;
+}
+
+int64_t bytes_read_again(const OpInstance& instance, const std::vector<MapSchedule>& schedules) {
+  std::vector<bool> read(instance.inputs.size(), false);
+  int64_t bytes = 0;
+  for (const MapSchedule& schedule : schedules) {
+    for (const int operand : schedule.operands) {
+      const size_t i = static_cast<size_t>(operand);
+      if (read[i]) bytes += instance.inputs[i].bytes();
+      read[i] = true;
+    }
+  }
+  return bytes;
 }
 
 }  // namespace trainer::cuda

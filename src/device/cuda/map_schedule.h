@@ -19,7 +19,8 @@ struct MapSchedule {
   // For the merged dims of the domain.
   enum class Kind : uint8_t {
     kElements,  // no reduction
-    kRows,      // the innermost dim is reduced: the lanes of a warp, or all threads of a block, share one result
+    kRows,      // the innermost dim is reduced: the lanes of a warp, or all threads of a block, share one result; a
+                // reduction that is split into parts takes all threads
     kColumns,   // the innermost dim is kept: each lane has its own result, and the rows of a block share the reduction
   };
 
@@ -35,6 +36,8 @@ struct MapSchedule {
   bool moves(int stream) const;
   // Neighboring results that a thread computes together.
   int width_of_results() const { return kind == Kind::kColumns ? width : 1; }
+  // The results of a reduced output that the threads of a unit compute.
+  int64_t results_of_unit() const { return kind == Kind::kColumns ? int64_t{lanes} * width : 1; }
 
   std::vector<size_t> outputs, stored, reduced;  // `outputs` is the union of the other two
   std::vector<bool> used;                        // the nodes that the outputs depend on
@@ -52,7 +55,7 @@ struct MapSchedule {
   int64_t chunk = 0;           // groups per part
   int64_t units = 0;           // of work for the grid-stride loop: groups of elements, or parts of groups of results
   int lanes = kThreads, rows = 1;  // of a block: lanes * rows threads
-  int64_t blocks = 0, combine_blocks = 0;
+  int64_t blocks = 0;
 };
 
 // The index of a value in a list.
@@ -64,19 +67,7 @@ size_t index_of(const std::vector<T>& list, T value) {
 // The schedules of all launches of a map, in order. Stored outputs come last, because they may overwrite operands.
 std::vector<MapSchedule> map_schedules(const OpInstance& instance, const MapLayout& layout, int multiprocessors);
 
-// The bytes of operands that launches read after the first read. A launch has a list `operands`.
-template <typename Launches>
-int64_t bytes_read_again(const OpInstance& instance, const Launches& launches) {
-  std::vector<bool> read(instance.inputs.size(), false);
-  int64_t bytes = 0;
-  for (const auto& launch : launches) {
-    for (const int operand : launch.operands) {
-      const size_t i = static_cast<size_t>(operand);
-      if (read[i]) bytes += instance.inputs[i].bytes();
-      read[i] = true;
-    }
-  }
-  return bytes;
-}
+// The bytes of operands that the launches of a map read after the first read.
+int64_t bytes_read_again(const OpInstance& instance, const std::vector<MapSchedule>& schedules);
 
 }  // namespace trainer::cuda

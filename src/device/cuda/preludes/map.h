@@ -1,4 +1,5 @@
-// Functions of all generated maps: vector loads and stores, and reductions across threads.
+// Functions of all generated maps: vector loads and stores, and reductions across the threads of a block and across
+// blocks.
 #pragma once
 
 namespace trainer::cuda {
@@ -56,13 +57,29 @@ __device__ inline void join_rows(float (&s)[W], float (&shared)[W][THREADS]) {
   }
   for (int w = 0; w < W; ++w) s[w] = shared[w][thread];
 }
-// Reduces the partial results of one result with one warp.
-template <typename Join>
-__device__ inline float join_parts(const float* parts, long long count) {
-  double all = Join::start();
-  for (long long part = thread_of_block() % LANES; part < count; part += LANES)
-    all = Join::join(all, static_cast<double>(parts[part]));
-  return static_cast<float>(join_warp<Join>(all));
+// Joins partial results, which lie `stride` floats apart: those of `first`, `first` + `step`, ...
+template <typename Join, int W>
+__device__ inline void join_parts(const float* parts, long long stride, int count, int first, int step, float (&s)[W]) {
+  begin<Join>(s);
+#pragma unroll 4
+  for (int part = first; part < count; part += step) {
+    const Pack<W, float> pack = load<W>(parts + part * stride);
+    for (int w = 0; w < W; ++w) s[w] = Join::join(s[w], pack.at[w]);
+  }
+}
+// Whether this block is the last of `count` that call this with a counter, which is 0 before and after. All threads of
+// the block call it. The last block sees what the others wrote before their calls.
+__device__ inline bool is_last(unsigned* counter, long long count) {
+  __shared__ bool last;
+  __threadfence();
+  __syncthreads();
+  if (thread_of_block() == 0) {
+    last = atomicAdd(counter, 1u) == count - 1;
+    if (last) *counter = 0;
+    __threadfence();
+  }
+  __syncthreads();
+  return last;
 }
 
 }  // namespace trainer::cuda
