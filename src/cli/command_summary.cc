@@ -95,6 +95,14 @@ std::string op_text(const Op& op) {
   return text;
 }
 
+// Whether an op reorders an activation, not weights or their gradient.
+bool is_permute(const Program& program, const Op& op) {
+  const auto is_state = [&program](int value) {
+    return program.values[static_cast<size_t>(value)].placement.kind == Placement::kState;
+  };
+  return op.kind == OpKind::kReorder && !is_state(op.inputs[0]) && !is_state(op.outputs[0]);
+}
+
 void print_plan(const LoweredNet& net, const Program& program, bool training) {
   std::printf("\nPlan of the %s pass: %zu steps, arena %s\n", training ? "forward-backward" : "forward",
               program.steps.size(), format_bytes(program.arena_bytes()).c_str());
@@ -103,7 +111,7 @@ void print_plan(const LoweredNet& net, const Program& program, bool training) {
   for (size_t i = 0; i < program.steps.size(); ++i) {
     const Step& step = program.steps[i];
     const char* pass = step.op.pass() == Pass::kForward ? "f" : step.op.pass() == Pass::kBackward ? "b" : "u";
-    reorders += step.op.kind == OpKind::kReorder || step.op.kind == OpKind::kReshape;
+    reorders += step.op.kind == OpKind::kReshape || is_permute(program, step.op);
     fused += step.op.shares.size() > 1;
     total_work += step.operations;
     if (step.implementation == "reference") reference_work += step.operations;

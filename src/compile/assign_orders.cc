@@ -4,7 +4,10 @@
 // Maps, concats and slices accept any order that all their operands share, so values that they connect form a component
 // with one order. A component is channels-last if an op that prefers this order reads or produces one of its values.
 // Ops that need or produce another order (states, weights, reshapes, opaque ops, results) get a reorder at that edge.
+// A reorder that lower_precision inserted, for weights and their gradients, is moved to that edge, so that one reorder
+// changes type and order.
 #include <map>
+#include <tuple>
 
 #include "base/error.h"
 #include "compile/passes.h"
@@ -14,7 +17,7 @@ namespace {
 
 bool has_order(const Graph& graph, int value) { return !orders_coincide(graph.desc(value).shape); }
 
-// Whether an operand or result of a kChannelsLast op is an activation; the others are weights, which are row-major.
+// Whether an operand or result of a kChannelsLast op is an activation; the others are weights.
 bool is_activation(const Op& op, bool input, size_t position) {
   switch (op.kind) {
     case OpKind::kConvolution:
@@ -79,15 +82,22 @@ class Components {
 
 class OrderAssignment {
  public:
-  explicit OrderAssignment(const Module& module)
-      : module_(module), graph_(*module.graph), components_(graph_), rewriter_(graph_) {}
+  OrderAssignment(const Module& module, bool packs)
+      : module_(module), graph_(*module.graph), packs_(packs), components_(graph_), rewriter_(graph_) {}
 
   Module run() {
-    for (const Op& op : graph_.ops) place(op);
+    for (const Op& op : graph_.ops) {
+      if (op.kind == OpKind::kReorder) {
+        // Its readers append it.
+        rewriter_.set(op.outputs[0], rewriter_.mapped(op.inputs[0]));
+      } else {
+        place(op);
+      }
+    }
     for (const StateWrite& write : graph_.writes)
-      rewriter_.set(write.value, in_order(rewriter_.mapped(write.value), MemoryFormat::kRowMajor));
+      rewriter_.set(write.value, in_order(write.value, MemoryFormat::kRowMajor));
     for (int result : module_.results) {
-      if (result >= 0) rewriter_.set(result, in_order(rewriter_.mapped(result), MemoryFormat::kRowMajor));
+      if (result >= 0) rewriter_.set(result, in_order(result, MemoryFormat::kRowMajor));
     }
     return rewriter_.finish(module_);
   }
@@ -98,7 +108,7 @@ class OrderAssignment {
     if (!has_order(graph_, value)) return MemoryFormat::kRowMajor;
     switch (order_rule(op)) {
       case OrderRule::kChannelsLast:
-        return is_activation(op, input, position) ? MemoryFormat::kChannelsLast : MemoryFormat::kRowMajor;
+        return packs_ || is_activation(op, input, position) ? MemoryFormat::kChannelsLast : MemoryFormat::kRowMajor;
       case OrderRule::kUniform: return uniform_order(op);
       case OrderRule::kRowMajor: break;
     }
@@ -126,8 +136,7 @@ class OrderAssignment {
 
   void place(const Op& op) {
     Op moved = op;
-    for (size_t i = 0; i < op.inputs.size(); ++i)
-      moved.inputs[i] = in_order(rewriter_.mapped(op.inputs[i]), wanted(op, true, i));
+    for (size_t i = 0; i < op.inputs.size(); ++i) moved.inputs[i] = in_order(op.inputs[i], wanted(op, true, i));
     std::vector<TensorDesc> descs;
     for (size_t i = 0; i < op.outputs.size(); ++i) {
       descs.push_back(graph_.desc(op.outputs[i]));
@@ -136,11 +145,14 @@ class OrderAssignment {
     rewriter_.append_for(op.outputs, std::move(moved), std::move(descs));
   }
 
-  // `value` of the new graph in this order: itself, or the result of one reorder that all readers share.
-  int in_order(int value, MemoryFormat order) {
+  // An old value in this order, in the new graph: its image, or the result of one reorder that all readers share.
+  int in_order(int old, MemoryFormat order) {
+    const int value = rewriter_.mapped(old);
     TensorDesc desc = rewriter_.to().desc(value);
-    if (desc.order == order || orders_coincide(desc.shape)) return value;
-    const auto known = reordered_.find({value, order});
+    const DType dtype = graph_.desc(old).dtype;
+    if (orders_coincide(desc.shape)) order = desc.order;
+    if (desc.order == order && desc.dtype == dtype) return value;
+    const auto known = reordered_.find({value, order, dtype});
     if (known != reordered_.end()) return known->second;
     Op op;
     op.kind = OpKind::kReorder;
@@ -148,20 +160,22 @@ class OrderAssignment {
     const Op& producer = rewriter_.to().producer(value);
     op.shares = producer.shares;
     desc.order = order;
+    desc.dtype = dtype;
     const int result = rewriter_.append(std::move(op), {desc}).front();
-    reordered_[{value, order}] = result;
+    reordered_[{value, order, dtype}] = result;
     return result;
   }
 
   const Module& module_;
   const Graph& graph_;
+  const bool packs_;
   Components components_;
   Rewriter rewriter_;
-  std::map<std::pair<int, MemoryFormat>, int> reordered_;
+  std::map<std::tuple<int, MemoryFormat, DType>, int> reordered_;
 };
 
 }  // namespace
 
-Module assign_orders(const Module& module) { return OrderAssignment(module).run(); }
+Module assign_orders(const Module& module, bool packs) { return OrderAssignment(module, packs).run(); }
 
 }  // namespace trainer

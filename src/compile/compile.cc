@@ -17,8 +17,10 @@ std::unique_ptr<Program> compile(Module module, Device& device, StateStore& stor
     module = fuse_maps(module);
     module = fuse_epilogues(module);
   }
-  if (options.activations != DType::kF32) module = lower_precision(module, options.activations);
-  module = assign_orders(module);
+  const bool packs = device.reads_packed_weights();
+  if (options.activations != DType::kF32) module = lower_precision(module, options.activations, packs);
+  module = assign_orders(module, packs);
+  if (packs) module = gather_packs(module);
   return plan(module, device, store, arena, options.arena_limit);
 }
 

@@ -2,11 +2,11 @@
 // produce or read them.
 //
 // These products accumulate in f32. The arithmetic and reductions of maps, parameters, gradients of parameters,
-// statistics and results are f32 too. Kernels round weights as they pack them. Ops that only move, pool or normalize
-// values do not change the type, so the values that they connect form components of one type. With f16, sums over
-// pooling windows stay f32, because a sum may overflow although its mean does not. A value that only maps produce and
-// read is narrow if one of these maps has a narrow operand or result of the same shape. Results of exponentials,
-// logarithms and squares stay f32.
+// statistics and results are f32 too. Weights are rounded by reorders, or by kernels as they read them. Ops that only
+// move, pool or normalize values do not change the type, so the values that they connect form components of one type.
+// With f16, sums over pooling windows stay f32, because a sum may overflow although its mean does not. A value that
+// only maps produce and read is narrow if one of these maps has a narrow operand or result of the same shape. Results
+// of exponentials, logarithms and squares stay f32.
 #include <algorithm>
 #include <map>
 
@@ -47,18 +47,20 @@ bool is_large_product(const Graph& graph, const Op& op) {
   return rows >= kMinProductRows;
 }
 
-Role role_of(const Graph& graph, const Op& op, bool input, size_t position, DType narrow) {
+// `packs`: weights are converted before the op.
+Role role_of(const Graph& graph, const Op& op, bool input, size_t position, DType narrow, bool packs) {
   if (graph.desc(input ? op.inputs[position] : op.outputs[position]).dtype != DType::kF32) return Role::kF32;
   switch (op.kind) {
     case OpKind::kConvolution:
-    case OpKind::kConvolutionInputGradient: return !input || position == 0 ? Role::kNarrow : Role::kF32;
+    case OpKind::kConvolutionInputGradient:
+      return !input || position == 0 || (packs && position == 1) ? Role::kNarrow : Role::kF32;
     case OpKind::kConvolutionWeightGradient: return input ? Role::kNarrow : Role::kF32;
     case OpKind::kMatmul: {
       if (!is_large_product(graph, op) || position > 1) return Role::kF32;
       const bool with_weights = is_weights(graph, op.inputs[0]) || is_weights(graph, op.inputs[1]);
       // The result of a product of two activations is f32: it is a gradient of weights, or the input of a softmax.
       if (!input) return with_weights && graph.desc(op.outputs[0]).shape.count() >= kSmall ? Role::kNarrow : Role::kF32;
-      return is_weights(graph, op.inputs[position]) ? Role::kF32 : Role::kNarrow;
+      return is_weights(graph, op.inputs[position]) && !packs ? Role::kF32 : Role::kNarrow;
     }
     case OpKind::kMap:
       return input || op.as<MapBody>().outputs[position].reduction == Reduction::kNone ? Role::kAny : Role::kF32;
@@ -93,9 +95,10 @@ bool has_wide_range(const MapBody& body) {
 // Finds the values that become narrow, component by component of values that share a type.
 class NarrowValues {
  public:
-  NarrowValues(const Module& module, DType type)
+  NarrowValues(const Module& module, DType type, bool packs)
       : graph_(*module.graph),
         type_(type),
+        packs_(packs),
         readers_(readers_of(graph_)),
         sets_(graph_.values.size()),
         pinned_(graph_.values.size(), false),
@@ -104,7 +107,7 @@ class NarrowValues {
     for (const Op& op : graph_.ops) {
       each_operand(op, [&](int value, bool input, size_t i) {
         // Only results pin the type: operands of another type are converted before the op.
-        if (!input && role_of(graph_, op, false, i, type_) == Role::kF32) pin(value);
+        if (!input && role_of(graph_, op, false, i, type_, packs_) == Role::kF32) pin(value);
       });
     }
     const std::vector<bool> lasting = lasting_values(module);
@@ -113,7 +116,8 @@ class NarrowValues {
     }
     for (const Op& op : graph_.ops) {
       each_operand(op, [&](int value, bool input, size_t i) {
-        if (role_of(graph_, op, input, i, type_) == Role::kNarrow && (input || is_read_narrow(value))) mark(value);
+        if (role_of(graph_, op, input, i, type_, packs_) == Role::kNarrow && (input || is_read_narrow(value)))
+          mark(value);
       });
     }
     while (spread_through_maps()) {
@@ -126,7 +130,7 @@ class NarrowValues {
   void join(const Op& op) {
     int first = -1;
     each_operand(op, [&](int value, bool input, size_t i) {
-      if (role_of(graph_, op, input, i, type_) != Role::kShared) return;
+      if (role_of(graph_, op, input, i, type_, packs_) != Role::kShared) return;
       if (first < 0) first = value;
       sets_.join(first, value);
     });
@@ -143,7 +147,7 @@ class NarrowValues {
     for (int reader : readers_[static_cast<size_t>(value)]) {
       const Op& op = graph_.ops[static_cast<size_t>(reader)];
       for (size_t i = 0; i < op.inputs.size(); ++i) {
-        if (op.inputs[i] == value && role_of(graph_, op, true, i, type_) != Role::kF32) return true;
+        if (op.inputs[i] == value && role_of(graph_, op, true, i, type_, packs_) != Role::kF32) return true;
       }
     }
     return false;
@@ -173,6 +177,7 @@ class NarrowValues {
 
   const Graph& graph_;
   const DType type_;
+  const bool packs_;
   const std::vector<std::vector<int>> readers_;
   DisjointSets sets_;
   std::vector<bool> pinned_, narrow_;  // by root
@@ -180,15 +185,20 @@ class NarrowValues {
 
 class PrecisionLowering {
  public:
-  PrecisionLowering(const Module& module, DType type)
-      : module_(module), graph_(*module.graph), type_(type), narrow_(module, type), rewriter_(graph_) {}
+  PrecisionLowering(const Module& module, DType type, bool packs)
+      : module_(module),
+        graph_(*module.graph),
+        type_(type),
+        packs_(packs),
+        narrow_(module, type, packs),
+        rewriter_(graph_) {}
 
   Module run() {
     for (const Op& op : graph_.ops) {
       Op moved = op;
       for (size_t i = 0; i < op.inputs.size(); ++i) {
         const int value = rewriter_.mapped(op.inputs[i]);
-        switch (role_of(graph_, op, true, i, type_)) {
+        switch (role_of(graph_, op, true, i, type_, packs_)) {
           case Role::kF32: moved.inputs[i] = converted(value, graph_.desc(op.inputs[i]).dtype); break;
           case Role::kNarrow: moved.inputs[i] = converted(value, type_); break;
           default: moved.inputs[i] = value;
@@ -197,28 +207,38 @@ class PrecisionLowering {
       std::vector<TensorDesc> results;
       for (int output : op.outputs) {
         results.push_back(graph_.desc(output));
-        // Kernels compute no f32 input gradient from narrow operands: it is narrow and is converted after them.
-        if (narrow_.contains(output) || op.kind == OpKind::kConvolutionInputGradient) results.back().dtype = type_;
+        if (narrow_.contains(output) || is_converted_after(op)) results.back().dtype = type_;
       }
       rewriter_.append_for(op.outputs, std::move(moved), std::move(results));
-      if (op.kind == OpKind::kConvolutionInputGradient && !narrow_.contains(op.outputs[0]))
+      if (is_converted_after(op) && !narrow_.contains(op.outputs[0]))
         rewriter_.set(op.outputs[0], converted(rewriter_.mapped(op.outputs[0]), DType::kF32));
     }
     return rewriter_.finish(module_);
   }
 
  private:
-  // `value` of the new graph in this type: itself, or the result of one conversion that all readers share.
+  // Whether kernels compute the result from narrow operands in the narrow type only.
+  bool is_converted_after(const Op& op) const {
+    return op.kind == OpKind::kConvolutionInputGradient || (packs_ && op.kind == OpKind::kConvolutionWeightGradient);
+  }
+
+  // `value` of the new graph in this type: itself, or the result of one conversion that all readers share. Weights and
+  // their gradients are converted by reorders, which may also change the order.
   int converted(int value, DType dtype) {
     TensorDesc desc = rewriter_.to().desc(value);
     if (desc.dtype == dtype) return value;
     const auto known = converted_.find({value, dtype});
     if (known != converted_.end()) return known->second;
+    const Op& producer = rewriter_.to().producer(value);
     Op op;
-    op.kind = OpKind::kMap;
     op.inputs = {value};
-    op.attributes = MapBody::copy(desc.shape);
-    op.shares = rewriter_.to().producer(value).shares;
+    op.shares = producer.shares;
+    if (packs_ && (producer.kind == OpKind::kConvolutionWeightGradient || is_weights(rewriter_.to(), value))) {
+      op.kind = OpKind::kReorder;
+    } else {
+      op.kind = OpKind::kMap;
+      op.attributes = MapBody::copy(desc.shape);
+    }
     desc.dtype = dtype;
     return converted_[{value, dtype}] = rewriter_.append(std::move(op), {desc}).front();
   }
@@ -226,6 +246,7 @@ class PrecisionLowering {
   const Module& module_;
   const Graph& graph_;
   const DType type_;
+  const bool packs_;
   NarrowValues narrow_;
   Rewriter rewriter_;
   std::map<std::pair<int, DType>, int> converted_;
@@ -233,6 +254,8 @@ class PrecisionLowering {
 
 }  // namespace
 
-Module lower_precision(const Module& module, DType narrow) { return PrecisionLowering(module, narrow).run(); }
+Module lower_precision(const Module& module, DType narrow, bool packs) {
+  return PrecisionLowering(module, narrow, packs).run();
+}
 
 }  // namespace trainer

@@ -31,10 +31,15 @@ Module fuse_maps(const Module& module);
 Module fuse_epilogues(const Module& module);
 
 // Stores activations and their gradients in `narrow`, a 16-bit type, if convolutions or large matrix products
-// produce or read them.
-Module lower_precision(const Module& module, DType narrow);
+// produce or read them. `packs`: also converts the weights that these read (Device::reads_packed_weights).
+Module lower_precision(const Module& module, DType narrow, bool packs = false);
 
-// Assigns a physical order to every value and inserts the necessary reorders.
-Module assign_orders(const Module& module);
+// Assigns a physical order to every value and inserts the necessary reorders. `packs`: filters are channels-last
+// (Device::reads_packed_weights).
+Module assign_orders(const Module& module, bool packs = false);
+
+// Brings the reorders of weights to the front of the pass, and those of their gradients together in groups, so that
+// they share launches.
+Module gather_packs(const Module& module);
 
 }  // namespace trainer

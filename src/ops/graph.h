@@ -34,7 +34,8 @@
 //   kSlice                        x -> the range [begin, end) of one axis
 //   kPad                          x -> the transpose of kSlice: zeros around x
 //   kConcat                       x... -> joined along an axis
-//   kReorder                      x -> the same value in another physical order; only the compiler inserts it
+//   kReorder                      x -> the same value in another physical order, float type or both; only the compiler
+//                                 inserts it, with another type only for devices that pack filters
 //   kOpaque                       an irregular op with its own rules (ops/opaque.h)
 #pragma once
 

@@ -186,10 +186,13 @@ class Device {
   virtual std::optional<DataSheet> data_sheet() const { return std::nullopt; }
   // Why the device has no fast convolutions and matrix products of this precision, with a remedy; or "".
   virtual std::string refuse_precision(Precision precision) const = 0;
+  // Whether convolutions and matrix products read weights in the type of the activations, and filters channels-last.
+  // Then the compiler packs the weights once in a pass. Otherwise kernels read weights as they are stored.
+  virtual bool reads_packed_weights() const { return false; }
   // Throws a device_error that names the op if no implementation supports it.
   virtual KernelChoice choose(const OpInstance& instance) = 0;
   // The number of ops at the front of `ops`, steps in order, that one kernel of join() computes; 1 if none does.
-  virtual size_t joinable(std::span<const OpInstance>) const { return 1; }
+  virtual size_t joinable(std::span<const OpInstance>) { return 1; }
   // A kernel that computes these ops in order. Its operands are those of all ops in order, and so are its results.
   virtual std::unique_ptr<Kernel> join(std::span<const OpInstance>) { return nullptr; }
   // The sources of the generated kernels chosen so far.

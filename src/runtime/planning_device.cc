@@ -28,8 +28,9 @@ class PlanningDevice : public Device {
   std::string refuse_precision(Precision precision) const override { return device_->refuse_precision(precision); }
   int64_t free_memory() override { return device_->free_memory(); }
   bool is_host() const override { return device_->is_host(); }
+  bool reads_packed_weights() const override { return device_->reads_packed_weights(); }
   KernelChoice choose(const OpInstance& instance) override { return device_->choose(instance); }
-  size_t joinable(std::span<const OpInstance> ops) const override { return device_->joinable(ops); }
+  size_t joinable(std::span<const OpInstance> ops) override { return device_->joinable(ops); }
   std::unique_ptr<Kernel> join(std::span<const OpInstance> ops) override { return device_->join(ops); }
   std::vector<std::string> generated_sources() const override { return device_->generated_sources(); }
 

@@ -1,6 +1,7 @@
 // Tests lower precision: the values that become narrow, and that results stay near those in f32.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "compile/differentiate.h"
@@ -117,6 +118,46 @@ void expect_narrow(DType narrow) {
 
 TEST(Precision, ActivationsAreNarrowAndParametersAreNot) {
   for (const DType narrow : {DType::kBF16, DType::kF16}) expect_narrow(narrow);
+}
+
+// One reorder packs a weight for all its readers, before the first of them. Gradients are written at the end.
+TEST(Precision, WeightsArePackedOnceInAPass) {
+  for (const DType narrow : {DType::kF32, DType::kBF16}) {
+    SCOPED_TRACE(name_of(narrow));
+    const SmallNet net;
+    Module module = simplify(net.module);
+    if (narrow != DType::kF32) module = lower_precision(module, narrow, true);
+    module = gather_packs(assign_orders(module, true));
+    const Graph& graph = *module.graph;
+    int packs = 0, unpacks = 0;
+    bool has_begun = false;
+    for (const Op& op : graph.ops) {
+      const auto is_last = [&](int value) {
+        return std::count(module.results.begin(), module.results.end(), value) > 0;
+      };
+      if (op.kind == OpKind::kReorder && graph.producer(op.inputs[0]).kind == OpKind::kStateRead) {
+        EXPECT_FALSE(has_begun) << "a pack after other ops";
+        ++packs;
+      } else if (op.kind == OpKind::kReorder && is_last(op.outputs[0])) {
+        EXPECT_EQ(graph.producer(op.inputs[0]).kind, OpKind::kConvolutionWeightGradient);
+        ++unpacks;
+      } else if (op.kind != OpKind::kStateRead && op.kind != OpKind::kSource) {
+        has_begun = true;
+        EXPECT_EQ(unpacks, 0) << "an op after the gradients";
+      }
+      if (op.kind != OpKind::kConvolution && op.kind != OpKind::kConvolutionInputGradient) continue;
+      const TensorDesc& weights = graph.desc(op.inputs[1]);
+      EXPECT_EQ(weights.dtype, narrow);
+      EXPECT_TRUE(lies_in(weights, MemoryFormat::kChannelsLast));
+    }
+    // The 1 x 1 filters have both orders, and the inner product's weights have no order.
+    EXPECT_EQ(packs, narrow == DType::kF32 ? 1 : 3);
+    EXPECT_EQ(unpacks, narrow == DType::kF32 ? 1 : 2);
+    for (int result : module.results) {
+      EXPECT_EQ(graph.desc(result).dtype, DType::kF32);
+      EXPECT_TRUE(lies_in(graph.desc(result), MemoryFormat::kRowMajor));
+    }
+  }
 }
 
 // The largest float16 is 65504, just below 256 squared.

@@ -403,6 +403,63 @@ TEST_F(Gpu, JoinedMaps) {
   }
 }
 
+// Weights between f32 and a 16-bit type, between both orders, each alone and all in one launch.
+TEST_F(Gpu, Repacks) {
+  std::vector<OpCase> cases;
+  constexpr MemoryFormat kRows = MemoryFormat::kRowMajor, kLast = MemoryFormat::kChannelsLast;
+  for (const Shape& shape : {Shape{64, 3, 7, 7}, Shape{130, 64, 3, 3}, Shape{33, 5, 2}, Shape{100, 70, 1, 1},
+                             Shape{3, 1, 5, 5}, Shape{2, 1200, 3, 3}, Shape{77, 131}}) {
+    for (const DType narrow : {DType::kF32, DType::kBF16, DType::kF16}) {
+      for (const MemoryFormat order : {kRows, kLast}) {
+        if (narrow == DType::kF32 && orders_coincide(shape)) continue;
+        cases.push_back(op_case("", OpKind::kReorder, NoAttributes{}, {tensor(shape)}, {tensor(shape, order, narrow)}));
+        cases.push_back(op_case("", OpKind::kReorder, NoAttributes{}, {tensor(shape, order, narrow)}, {tensor(shape)}));
+      }
+    }
+  }
+  std::vector<OpRun> runs;
+  std::vector<OpInstance> all;
+  std::vector<std::pair<void*, int64_t>> inputs, outputs;
+  const auto expect_copy = [](OpRun& run) {
+    const Shape& shape = run.in(0).shape;
+    const std::vector<int64_t> from = run.in(0).strides(), to = run.out(0).strides();
+    for (int64_t i = 0; i < shape.count(); ++i) {
+      int64_t rest = i, at_from = 0, at_to = 0;
+      for (int axis = shape.rank(); axis-- > 0; rest /= shape[axis]) {
+        at_from += rest % shape[axis] * from[static_cast<size_t>(axis)];
+        at_to += rest % shape[axis] * to[static_cast<size_t>(axis)];
+      }
+      const float x = value_of(run.inputs[0], run.in(0).dtype, at_from);
+      Bytes rounded(1);
+      set_value(&rounded, run.out(0).dtype, 0, x);
+      ASSERT_EQ(value_of(run.outputs[0], run.out(0).dtype, at_to), value_of(rounded, run.out(0).dtype, 0))
+          << shape.text() << " " << name_of(run.in(0).dtype) << " to " << name_of(run.out(0).dtype) << ", element "
+          << i;
+    }
+  };
+  for (const OpCase& c : cases) {
+    OpRun alone(c, random_operands(c));
+    EXPECT_EQ(compute(alone), "repack");
+    expect_copy(alone);
+    runs.emplace_back(c, random_operands(c));
+    all.push_back(c.instance);
+  }
+  constexpr size_t kMost = 64;
+  ASSERT_EQ(device_->joinable(all), kMost);
+  while (all.size() > kMost) {
+    all.pop_back();
+    runs.pop_back();
+  }
+  for (OpRun& run : runs) {
+    inputs.emplace_back(run.inputs[0].data(), run.in(0).bytes());
+    outputs.emplace_back(run.outputs[0].data(), run.out(0).bytes());
+  }
+  const std::unique_ptr<Kernel> kernel = device_->join(all);
+  execute(*kernel, inputs, outputs, 0);
+  EXPECT_EQ(kernel->cost().launches, 1);
+  for (OpRun& run : runs) expect_copy(run);
+}
+
 // NVRTC compiles to PTX.
 TEST_F(Gpu, MapsOnAGpuThatNvrtcDoesNotKnow) {
   if (!emulated()) GTEST_SKIP() << "only the emulated GPU is newer than its NVRTC";

@@ -20,8 +20,9 @@ class CudaDevice : public Device {
   DeviceSpeed best_speed() override;
   std::optional<DataSheet> data_sheet() const override;
   std::string refuse_precision(Precision precision) const override;
+  bool reads_packed_weights() const override { return true; }
   KernelChoice choose(const OpInstance& instance) override;
-  size_t joinable(std::span<const OpInstance> ops) const override;
+  size_t joinable(std::span<const OpInstance> ops) override;
   std::unique_ptr<Kernel> join(std::span<const OpInstance> ops) override;
   std::vector<std::string> generated_sources() const override;
   int64_t free_memory() override;

@@ -23,8 +23,8 @@ std::vector<Implementation> list_of(OpKind kind) {
     case OpKind::kPermute:
     case OpKind::kSlice:
     case OpKind::kPad:
-    case OpKind::kConcat:
-    case OpKind::kReorder: return {plain_copy};
+    case OpKind::kConcat: return {plain_copy};
+    case OpKind::kReorder: return {repack, plain_copy};
     case OpKind::kOpaque: return {host_opaque};
     case OpKind::kSource:
     case OpKind::kStateRead: break;

@@ -16,10 +16,13 @@ const std::vector<Implementation>& implementations_of(OpKind kind);
 extern const Implementation generated_map, interpreted_map;
 extern const Implementation cublaslt_matmul, plain_matmul;
 extern const Implementation cudnn_convolution, plain_convolution;
-extern const Implementation plain_copy, plain_lrn, plain_pool, plain_recurrence;
+extern const Implementation plain_copy, plain_lrn, plain_pool, plain_recurrence, repack;
 extern const Implementation host_opaque;
 
-// A kernel for maps that joinable_maps() accepts.
+// Device::joinable and Device::join for maps and for reorders.
+size_t joinable_maps(std::span<const OpInstance> ops);
 std::unique_ptr<Kernel> create_joined_maps(Context& context, std::span<const OpInstance> maps);
+size_t joinable_reorders(Context& context, std::span<const OpInstance> ops);
+std::unique_ptr<Kernel> create_joined_reorders(Context& context, std::span<const OpInstance> reorders);
 
 }  // namespace trainer::cuda

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 
-#include "device/cuda/kernels/interpreter.h"
 #include "device/cuda/map_arguments.h"
 #include "device/cuda/map_expression.h"
 #include "device/cuda/map_schedule.h"
@@ -381,25 +380,6 @@ std::vector<MapLaunch> map_launches(std::span<const OpInstance> maps, int multip
   if (maps.size() > 1) join(maps, multiprocessors, &launches.back());
   for (MapLaunch& launch : launches) launch.source += kernel_text(launch.addresses.size());
   return launches;
-}
-
-size_t joinable_maps(std::span<const OpInstance> ops) {
-  constexpr int64_t kMaxJoined = 8192;  // elements; one block computes them
-  constexpr size_t kMaxMaps = 9;        // so that the argument stays below 32 KB
-  const auto is_map = [](const OpInstance& op) {
-    return op.op->kind == OpKind::kMap && refuse_generated_map(op).empty();
-  };
-  if (!is_map(ops[0]) || !ops[0].op->as<MapBody>().reduces() ||
-      ops[0].op->as<MapBody>().domain.count() <= InterpretedMap::kMaxElements)
-    return 1;
-  size_t count = 1;
-  for (; count < ops.size() && count < kMaxMaps; ++count) {
-    if (!is_map(ops[count])) break;
-    const MapBody& body = ops[count].op->as<MapBody>();
-    const int64_t elements = body.domain.count();
-    if (body.reduces() || elements == 0 || elements > kMaxJoined || !body.keys.empty() || !body.segments.empty()) break;
-  }
-  return count;
 }
 
 std::string refuse_generated_map(const OpInstance& instance) {

@@ -44,10 +44,6 @@ struct MapLaunch {
 // element type.
 std::vector<MapLaunch> map_launches(std::span<const OpInstance> maps, int multiprocessors);
 
-// The number of maps at the front of `ops` that can be joined: the first is a large reduction, the others small maps
-// without reductions. At least 1.
-size_t joinable_maps(std::span<const OpInstance> ops);
-
 // Why the map cannot be generated, or "".
 std::string refuse_generated_map(const OpInstance& instance);
 

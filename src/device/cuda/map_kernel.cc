@@ -5,6 +5,7 @@
 #include "device/cuda/check.h"
 #include "device/cuda/cuda_kernel.h"
 #include "device/cuda/implementations.h"
+#include "device/cuda/kernels/interpreter.h"
 #include "device/cuda/map_codegen.h"
 #include "device/cuda/map_schedule.h"
 
@@ -111,6 +112,26 @@ std::unique_ptr<Kernel> create(Context& context, const OpInstance& instance) {
 }
 
 }  // namespace
+
+// The first map is a large reduction, the others are small maps without reductions.
+size_t joinable_maps(std::span<const OpInstance> ops) {
+  constexpr int64_t kMaxJoined = 8192;  // elements; one block computes them
+  constexpr size_t kMaxMaps = 9;        // so that the argument stays below 32 KB
+  const auto is_map = [](const OpInstance& op) {
+    return op.op->kind == OpKind::kMap && refuse_generated_map(op).empty();
+  };
+  if (!is_map(ops[0]) || !ops[0].op->as<MapBody>().reduces() ||
+      ops[0].op->as<MapBody>().domain.count() <= InterpretedMap::kMaxElements)
+    return 1;
+  size_t count = 1;
+  for (; count < ops.size() && count < kMaxMaps; ++count) {
+    if (!is_map(ops[count])) break;
+    const MapBody& body = ops[count].op->as<MapBody>();
+    const int64_t elements = body.domain.count();
+    if (body.reduces() || elements == 0 || elements > kMaxJoined || !body.keys.empty() || !body.segments.empty()) break;
+  }
+  return count;
+}
 
 std::unique_ptr<Kernel> create_joined_maps(Context& context, std::span<const OpInstance> maps) {
   return std::make_unique<MapKernel>(context, maps);

@@ -61,6 +61,7 @@ CopyArguments copy_arguments(const OpInstance& instance, size_t input, const Add
 namespace {
 
 std::string refuse(Context&, const OpInstance& instance) {
+  if (instance.inputs[0].dtype != instance.outputs[0].dtype) return "it changes the type";
   for (const auto* descs : {&instance.inputs, &instance.outputs}) {
     for (const TensorDesc& desc : *descs) {
       if (desc.shape.rank() > kCopyDims) return fmt::format("more than {} axes", kCopyDims);

@@ -1,0 +1,72 @@
+// Gathers the reorders of weights and of their gradients.
+//
+// A pass reads all weights as they are before it, so their reorders can come first. The reorder of a gradient waits
+// until a group is complete. A group is small, so that devices that sum gradients can begin before the pass ends.
+#include "compile/passes.h"
+
+namespace trainer {
+namespace {
+
+constexpr int64_t kGroupBytes = int64_t{8} << 20;
+
+class Gathering {
+ public:
+  explicit Gathering(const Module& module)
+      : module_(module),
+        graph_(*module.graph),
+        readers_(readers_of(graph_)),
+        lasting_(lasting_values(module)),
+        rewriter_(graph_) {}
+
+  Module run() {
+    for (const Op& op : graph_.ops) {
+      if (comes_first(op) && op.kind != OpKind::kReorder) rewriter_.copy(op);
+    }
+    for (const Op& op : graph_.ops) {
+      if (comes_first(op) && op.kind == OpKind::kReorder) rewriter_.copy(op);
+    }
+    for (const Op& op : graph_.ops) {
+      if (comes_first(op)) continue;
+      if (!waits(op)) {
+        rewriter_.copy(op);
+        continue;
+      }
+      group_.push_back(&op);
+      group_bytes_ += graph_.desc(op.outputs[0]).bytes();
+      if (group_bytes_ >= kGroupBytes) end_group();
+    }
+    end_group();
+    return rewriter_.finish(module_);
+  }
+
+ private:
+  // A state, or a reshaped or reordered state.
+  bool comes_first(const Op& op) const {
+    if (op.kind == OpKind::kStateRead) return true;
+    return (op.kind == OpKind::kReorder || op.kind == OpKind::kReshape) && comes_first(graph_.producer(op.inputs[0]));
+  }
+  // Whether only the end of the pass reads the result.
+  bool waits(const Op& op) const {
+    return op.kind == OpKind::kReorder && lasting_[static_cast<size_t>(op.outputs[0])] &&
+           readers_[static_cast<size_t>(op.outputs[0])].empty();
+  }
+  void end_group() {
+    for (const Op* op : group_) rewriter_.copy(*op);
+    group_.clear();
+    group_bytes_ = 0;
+  }
+
+  const Module& module_;
+  const Graph& graph_;
+  const std::vector<std::vector<int>> readers_;
+  const std::vector<bool> lasting_;
+  Rewriter rewriter_;
+  std::vector<const Op*> group_;
+  int64_t group_bytes_ = 0;
+};
+
+}  // namespace
+
+Module gather_packs(const Module& module) { return Gathering(module).run(); }
+
+}  // namespace trainer

@@ -1,0 +1,73 @@
+// Changes type and order of weights tile by tile.
+#include "device/cuda/kernels/repack.h"
+
+#include "device/cuda/kernels/elements.h"
+#include "device/cuda/kernels/launch.h"
+
+namespace trainer::cuda {
+namespace {
+
+template <typename T>
+struct alignas(4 * sizeof(T)) Four {
+  T at[4];
+};
+
+// Elements [begin, end) in the order of the result.
+template <typename From, typename To>
+__device__ inline void repack_tile(const Repack& a, int begin, int end) {
+  const From* const from = static_cast<const From*>(a.from) + begin;
+  To* const to = static_cast<To*>(a.to) + begin;
+  const int count = end - begin, threads = static_cast<int>(blockDim.x);
+  const int first = static_cast<int>(threadIdx.x);
+  if (a.channels == 1 || a.taps == 1) {
+    const int whole = count / 4;
+    for (int i = first; i < whole; i += threads) {
+      const Four<From> x = reinterpret_cast<const Four<From>*>(from)[i];
+      Four<To> y;
+      for (int j = 0; j < 4; ++j) put(&y.at[j], to_float(x.at[j]));
+      reinterpret_cast<Four<To>*>(to)[i] = y;
+    }
+    for (int i = 4 * whole + first; i < count; i += threads) put(to + i, to_float(from[i]));
+    return;
+  }
+  // Element i is at [outer][inner] of its row here and at [inner][outer] there.
+  const int inner = a.to_channels_last ? a.channels : a.taps, outer = a.to_channels_last ? a.taps : a.channels;
+  for (int i = first; i < count; i += threads) {
+    const int column = i % inner, rest = i / inner;
+    put(to + i, to_float(from[(rest / outer * inner + column) * outer + rest % outer]));
+  }
+}
+
+template <typename From>
+__device__ inline void repack_from(const Repack& a, int begin, int end) {
+  switch (a.to_type) {
+    case ElementType::kBF16: return repack_tile<From, Bf16>(a, begin, end);
+    case ElementType::kF16: return repack_tile<From, F16>(a, begin, end);
+    default: return repack_tile<From, float>(a, begin, end);
+  }
+}
+
+__global__ void __launch_bounds__(kBlockThreads) repack(const __grid_constant__ RepackArguments a) {
+  int tiles = 0;
+  for (int i = 0; i < a.count; ++i) tiles += a.tensors[i].tiles;
+  for (int tile = static_cast<int>(blockIdx.x); tile < tiles; tile += static_cast<int>(gridDim.x)) {
+    int i = 0, at = tile;
+    for (; at >= a.tensors[i].tiles; ++i) at -= a.tensors[i].tiles;
+    const Repack& tensor = a.tensors[i];
+    const int begin = at * tensor.tile;
+    const int end = tensor.count - begin < tensor.tile ? tensor.count : begin + tensor.tile;
+    switch (tensor.from_type) {
+      case ElementType::kBF16: repack_from<Bf16>(tensor, begin, end); break;
+      case ElementType::kF16: repack_from<F16>(tensor, begin, end); break;
+      default: repack_from<float>(tensor, begin, end);
+    }
+  }
+}
+
+}  // namespace
+
+cudaError_t launch_repack(const RepackArguments& a, cudaStream_t stream) {
+  return launch_kernel(repack, grid_of_repack(a), a, stream);
+}
+
+}  // namespace trainer::cuda
