@@ -69,12 +69,15 @@ bool same_place(const SourcePosition& a, const SourcePosition& b) {
 
 }  // namespace
 
-void Diagnostics::add(Diagnostic diagnostic) {
-  const bool duplicate = std::any_of(list_.begin(), list_.end(), [&](const Diagnostic& other) {
+bool Diagnostics::contains(const Diagnostic& diagnostic) const {
+  return std::any_of(list_.begin(), list_.end(), [&](const Diagnostic& other) {
     return same_place(other.position, diagnostic.position) && other.severity == diagnostic.severity &&
            other.subject == diagnostic.subject && other.message == diagnostic.message;
   });
-  if (!duplicate) list_.push_back(std::move(diagnostic));
+}
+
+void Diagnostics::add(Diagnostic diagnostic) {
+  if (!contains(diagnostic)) list_.push_back(std::move(diagnostic));
 }
 
 void Diagnostics::add_all(const Diagnostics& others) {

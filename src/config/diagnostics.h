@@ -42,6 +42,8 @@ class Diagnostics {
   // phases.
   void add(Diagnostic diagnostic);
   void add_all(const Diagnostics& others);
+  // Whether such a diagnostic was added, apart from its hint.
+  bool contains(const Diagnostic& diagnostic) const;
   void error(const SourcePosition& position, const std::string& subject, const std::string& message,
              const std::string& hint = "", ExitCode code = ExitCode::kConfiguration);
   void warning(const SourcePosition& position, const std::string& subject, const std::string& message,

@@ -47,7 +47,10 @@ std::unique_ptr<BatchStream> BatchStream::open(const caffe::LayerParameter& laye
   TRAINER_ASSERT(source != nullptr);
   SourceContext context(layer, options, positions, diagnostics, false);
   source->check(context);
-  if (context.failed()) return nullptr;
+  if (context.failed()) {
+    if (blank_text(layer, source->source).empty()) context.attempt(source->source, [&] { source->probe(layer); });
+    return nullptr;
+  }
   std::unique_ptr<BatchStream> stream;
   context.attempt(source->source, [&] {
     std::unique_ptr<BatchFeed> feed = source->open(context);

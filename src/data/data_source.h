@@ -8,6 +8,7 @@
 #include <string>
 
 #include "data/batch_feed.h"
+#include "data/pictures/pixel_view.h"
 #include "data/source_context.h"
 
 namespace trainer {
@@ -26,6 +27,11 @@ struct DataSource {
   // Opens the data set of a layer in which `check` found no error. It reports or throws errors; the result may then be
   // nullptr.
   std::unique_ptr<BatchFeed> (*open)(SourceContext&);
+  // Opens and closes the data set of a layer in which `check` found errors, so that a wrong path is reported with them.
+  void (*probe)(const caffe::LayerParameter&);
+  // The extents of an item of the first top that the layer's text gives, 0 for others. Later tops are labels. nullptr:
+  // the data set alone determines the shapes of all tops.
+  ItemShape (*item)(const caffe::LayerParameter&) = nullptr;
   const char* example;  // prototxt text of one layer, for `help`
 };
 

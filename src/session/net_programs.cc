@@ -11,6 +11,7 @@
 #include "session/gradient_sums.h"
 #include "session/loss_scale.h"
 #include "session/parameters.h"
+#include "session/stand_in_shapes.h"
 #include "session/state_names.h"
 
 namespace trainer {
@@ -57,6 +58,7 @@ std::unique_ptr<LoweredNet> NetPrograms::lower(ProgramKind kind, const std::vect
     return of_arrays.empty() ? data_.shapes_of(layer, shapes) : of_arrays;
   };
   std::unique_ptr<LoweredNet> net = lower_net(net_.net, net_.positions, options, problems);
+  if (problems->has_errors()) check_with_stand_ins(net_.net, net_.positions, options, problems);
   problems->throw_if_errors();
   return net;
 }

@@ -58,9 +58,18 @@ std::unique_ptr<BatchFeed> open(SourceContext& context) {
                                        std::move(transformer), [mode] { return make_datum_decoder(mode); });
 }
 
+void probe(const caffe::LayerParameter& layer) {
+  open_database(layer.data_param().backend(), layer.data_param().source(), {});
+}
+
+ItemShape item(const caffe::LayerParameter& layer) {
+  const int64_t crop = layer.transform_param().crop_size();
+  return {0, crop, crop};
+}
+
 REGISTER_SOURCE(data, .type = "Data", .summary = "batches of a database's records", .min_tops = 1, .max_tops = 2,
                 .source = "data_param.source", .batch_size = "data_param.batch_size", .check = check, .open = open,
-                .example = R"(
+                .probe = probe, .item = item, .example = R"(
 layer { name: "data" type: "Data" top: "data" top: "label"
   transform_param { scale: 0.00390625 }
   data_param { source: "train_lmdb" batch_size: 64 backend: LMDB } }

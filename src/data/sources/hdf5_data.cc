@@ -76,16 +76,22 @@ void check(SourceContext& context) {
                   "remove transform_param; a Power or Scale layer can scale, a Bias layer can subtract a mean");
 }
 
-std::unique_ptr<BatchFeed> open(SourceContext& context) {
-  const caffe::HDF5DataParameter& param = context.layer().hdf5_data_param();
-  const std::vector<std::string> datasets(context.layer().top().begin(), context.layer().top().end());
-  return std::make_unique<Hdf5Feed>(param.batch_size(),
-                                    Hdf5Rows(param.source(), datasets, param.shuffle(), context.random_key("shuffle")));
+Hdf5Rows rows_of(const caffe::LayerParameter& layer, uint64_t key) {
+  const caffe::HDF5DataParameter& param = layer.hdf5_data_param();
+  return {param.source(), {layer.top().begin(), layer.top().end()}, param.shuffle(), key};
 }
+
+std::unique_ptr<BatchFeed> open(SourceContext& context) {
+  const caffe::LayerParameter& layer = context.layer();
+  return std::make_unique<Hdf5Feed>(layer.hdf5_data_param().batch_size(),
+                                    rows_of(layer, context.random_key("shuffle")));
+}
+
+void probe(const caffe::LayerParameter& layer) { rows_of(layer, 0); }
 
 REGISTER_SOURCE(hdf5_data, .type = "HDF5Data", .summary = "batches of rows of HDF5 files", .min_tops = 1,
                 .max_tops = kAnyNumber, .source = "hdf5_data_param.source", .batch_size = "hdf5_data_param.batch_size",
-                .check = check, .open = open, .example = R"(
+                .check = check, .open = open, .probe = probe, .example = R"(
 layer { name: "data" type: "HDF5Data" top: "data" top: "label"
   hdf5_data_param { source: "train_files.txt" batch_size: 64 } }
 )");

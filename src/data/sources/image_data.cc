@@ -106,9 +106,19 @@ std::unique_ptr<BatchFeed> open(SourceContext& context) {
       [list, reading, root = param.root_folder()] { return std::make_unique<ImageFileDecoder>(list, root, reading); });
 }
 
+void probe(const caffe::LayerParameter& layer) { const ImageList list(layer.image_data_param().source()); }
+
+ItemShape item(const caffe::LayerParameter& layer) {
+  const caffe::ImageDataParameter& param = layer.image_data_param();
+  const int64_t channels = param.is_color() ? 3 : 1, crop = layer.transform_param().crop_size();
+  if (crop > 0) return {channels, crop, crop};
+  return {channels, param.new_height(), param.new_width()};
+}
+
 REGISTER_SOURCE(image_data, .type = "ImageData", .summary = "batches of image files named in a list", .min_tops = 2,
                 .max_tops = 2, .source = "image_data_param.source", .batch_size = "image_data_param.batch_size",
-                .workers = "image_data_param.workers", .check = check, .open = open, .example = R"(
+                .workers = "image_data_param.workers", .check = check, .open = open, .probe = probe, .item = item,
+                .example = R"(
 layer { name: "data" type: "ImageData" top: "data" top: "label"
   transform_param { crop_size: 224 mirror: true mean_value: 104 mean_value: 117 mean_value: 123 }
   image_data_param { source: "train.txt" root_folder: "images/" batch_size: 32 new_height: 256 new_width: 256

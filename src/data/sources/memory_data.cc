@@ -105,6 +105,15 @@ class ArrayDecoder : public RecordDecoder {
   ItemShape shape_;
 };
 
+ItemShape item(const caffe::LayerParameter& layer) {
+  const caffe::MemoryDataParameter& param = layer.memory_data_param();
+  return {param.channels(), param.height(), param.width()};
+}
+
+std::unique_ptr<ArraySource> source_of(const caffe::LayerParameter& layer) {
+  return std::make_unique<ArraySource>(layer.memory_data_param().source(), layer.top(0), layer.top(1));
+}
+
 // An item's extents: C,H,W of the file; if its rows have another rank, those of the layer.
 ItemShape item_shape(const Shape& file, const ItemShape& wanted) {
   if (file.rank() == 4) return {file[1], file[2], file[3]};
@@ -151,11 +160,11 @@ void check_labels(SourceContext& context, const ArraySource& source) {
 std::unique_ptr<BatchFeed> open(SourceContext& context) {
   const caffe::LayerParameter& layer = context.layer();
   const caffe::MemoryDataParameter& param = layer.memory_data_param();
-  const ItemShape wanted{param.channels(), param.height(), param.width()};
+  const ItemShape wanted = item(layer);
   Transformer transformer(context);
-  auto source = std::make_unique<ArraySource>(param.source(), layer.top(0), layer.top(1));
-  const ItemShape item = item_shape(source->shape(), wanted);
-  check_item(context, transformer, *source, item, wanted);
+  std::unique_ptr<ArraySource> source = source_of(layer);
+  const ItemShape stored = item_shape(source->shape(), wanted);
+  check_item(context, transformer, *source, stored, wanted);
   check_labels(context, *source);
   if (source->size() % param.batch_size() != 0)
     context.warning(
@@ -166,12 +175,15 @@ std::unique_ptr<BatchFeed> open(SourceContext& context) {
   Sampler sampler(source->size(), false, 0);
   return std::make_unique<PictureFeed>(picture_settings(context, "memory_data_param", param.batch_size()),
                                        std::move(source), std::move(sampler), std::move(transformer),
-                                       [item] { return std::make_unique<ArrayDecoder>(item); });
+                                       [stored] { return std::make_unique<ArrayDecoder>(stored); });
 }
+
+void probe(const caffe::LayerParameter& layer) { source_of(layer); }
 
 REGISTER_SOURCE(memory_data, .type = "MemoryData", .summary = "batches of the items of an HDF5 or .npy file",
                 .min_tops = 2, .max_tops = 2, .source = "memory_data_param.source",
-                .batch_size = "memory_data_param.batch_size", .check = check, .open = open, .example = R"(
+                .batch_size = "memory_data_param.batch_size", .check = check, .open = open, .probe = probe,
+                .item = item, .example = R"(
 layer { name: "data" type: "MemoryData" top: "data" top: "label"
   transform_param { scale: 0.00390625 }
   memory_data_param { source: "items.h5" batch_size: 16 channels: 1 height: 28 width: 28 } }

@@ -238,12 +238,16 @@ void check_windows(const WindowSettings& settings, const WindowList& list) {
       settings.background_rows, foreground_rows, list.file, list.background.size(), list.foreground.size());
 }
 
+WindowList windows_of(const caffe::WindowDataParameter& param) {
+  return read_window_list(param.source(), param.fg_threshold(), param.bg_threshold());
+}
+
 std::unique_ptr<BatchFeed> open(SourceContext& context) {
   const caffe::WindowDataParameter& param = context.layer().window_data_param();
   WindowSettings settings = settings_of(context);
   PictureMean mean(context);
   check_mean(context, mean, settings.shape.crop);
-  WindowList list = read_window_list(param.source(), param.fg_threshold(), param.bg_threshold());
+  WindowList list = windows_of(param);
   check_windows(settings, list);
   std::vector<std::string> cache;
   if (param.cache_images()) {
@@ -254,9 +258,16 @@ std::unique_ptr<BatchFeed> open(SourceContext& context) {
                                       std::move(cache));
 }
 
+void probe(const caffe::LayerParameter& layer) { windows_of(layer.window_data_param()); }
+
+ItemShape item(const caffe::LayerParameter& layer) {
+  const int64_t crop = layer.transform_param().crop_size();
+  return {kChannels, crop, crop};
+}
+
 REGISTER_SOURCE(window_data, .type = "WindowData", .summary = "batches of windows cut out of pictures", .min_tops = 2,
                 .max_tops = 2, .source = "window_data_param.source", .batch_size = "window_data_param.batch_size",
-                .check = check, .open = open, .example = R"(
+                .check = check, .open = open, .probe = probe, .item = item, .example = R"(
 layer { name: "data" type: "WindowData" top: "data" top: "label"
   transform_param { crop_size: 227 mirror: true mean_value: 104 mean_value: 117 mean_value: 123 }
   window_data_param { source: "windows.txt" batch_size: 128 fg_fraction: 0.25 context_pad: 16 crop_mode: "warp" } }
