@@ -5,23 +5,49 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "formats/input_file.h"
 #include "session/check_nets.h"
 #include "train/memory_advice.h"
 
 namespace trainer {
 namespace {
 
-std::vector<std::string> weight_files(const caffe::SolverParameter& solver) {
-  std::vector<std::string> files;
-  for (const std::string& entry : solver.weights()) {
-    for (const std::string& path : comma_list(entry)) files.push_back(path);
+struct NamedFile {
+  std::string path;
+  SourcePosition position;  // of its name: the flag, or the field of the solver
+};
+
+// The weight files to start from.
+std::vector<NamedFile> weight_files(const TrainingOptions& options, const TrainingFiles& files) {
+  std::vector<NamedFile> named;
+  if (!options.weights.empty() || !options.snapshot.empty()) {
+    SourcePosition flag;
+    flag.file = "--weights";
+    for (const std::string& path : options.weights) named.push_back({path, flag});
+    return named;
   }
-  return files;
+  for (int i = 0; i < files.solver->weights_size(); ++i) {
+    for (const std::string& path : comma_list(files.solver->weights(i)))
+      named.push_back({path, files.solver_positions.of(*files.solver, "weights", i)});
+  }
+  return named;
+}
+
+// The files are read after the devices are open.
+void check_readable(const std::vector<NamedFile>& weights, Diagnostics* diagnostics) {
+  for (const NamedFile& file : weights) {
+    try {
+      const InputFile opened(file.path, "weight file");
+    } catch (const Error& error) {
+      diagnostics->error(file.position, "", error.what(), "", error.code());
+    }
+  }
 }
 
 // Throws with all problems of the files; those of layers are found by opening the nets.
 TrainingFiles read_files(const TrainingRequest& request, Diagnostics* diagnostics) {
   TrainingFiles files = configure_training(request.solver, request.configure, diagnostics);
+  if (files.solver != nullptr) check_readable(weight_files(request.options, files), diagnostics);
   if (diagnostics->has_errors()) {
     std::vector<FilteredNet> nets = files.tests;
     nets.push_back(files.train);
@@ -60,7 +86,9 @@ OpenTraining open_training(TrainingRequest request, RunReport& report) {
   TrainingFiles files = read_files(request, &diagnostics);
   if (!diagnostics.list().empty()) report.warning(diagnostics.render());
   TrainingOptions& options = request.options;
-  if (options.weights.empty() && options.snapshot.empty()) options.weights = weight_files(*files.solver);
+  if (options.weights.empty()) {
+    for (const NamedFile& file : weight_files(options, files)) options.weights.push_back(file.path);
+  }
 
   int parts = 1;
   const auto configure = [&] {
