@@ -62,6 +62,8 @@ class SolverCheck {
     if (solver_.max_iter() < 0) error("max_iter", "max_iter must not be negative");
     if (!solver_.has_max_iter() && solver_.max_epochs() == 0)
       error("max_iter", "neither max_iter nor max_epochs is set: how long should the training run?");
+    if (solver_.max_iter() != 0 && solver_.max_epochs() != 0)
+      error("max_epochs", "both max_iter and max_epochs are given", "keep one, or set the other to 0");
     if (solver_.max_epochs() < 0) error("max_epochs", "max_epochs must not be negative");
     if (solver_.iter_size() < 1) error("iter_size", "iter_size must be at least 1");
     if (solver_.average_loss() < 1) error("average_loss", "average_loss must be at least 1");

@@ -142,7 +142,9 @@ RunInfo TrainingStart::run_info() const {
     info.device += fmt::format(", {}", name_of(state_.session().precision));
   info.command_line = options_.command_line;
   google::protobuf::TextFormat::PrintToString(*state_.files.train.net, &info.net_text);
-  google::protobuf::TextFormat::PrintToString(solver, &info.solver_text);
+  caffe::SolverParameter used = solver;
+  if (used.max_epochs() > 0) used.clear_max_epochs();  // max_iter is their number
+  google::protobuf::TextFormat::PrintToString(used, &info.solver_text);
   info.folder = options_.new_run_folder ? make_run_folder(solver.snapshot_prefix()) : options_.run_folder;
   info.first_iteration = state_.loop.iteration;
   info.max_iteration = solver.max_iter();

@@ -121,6 +121,13 @@ NET
 says labels_that_count_from_1 3 'Labels count from 0: where they count from 1, subtract 1' \
   "$trainer" train --solver=solver.prototxt --run_dir= --set net=counted.prototxt --set max_iter=1
 
+sed -i 's/num_output: 4/num_output: 5/' counted.prototxt
+cat >epochs.prototxt <<'SOLVER'
+net: "counted.prototxt" base_lr: 0.1 lr_policy: "fixed" max_epochs: 3 snapshot_prefix: "e" solver_mode: CPU
+SOLVER
+says epochs_train 0 'e_iter_3.caffemodel' "$trainer" train --solver=epochs.prototxt --run_dir=used
+says the_solver_of_a_run_folder_trains 0 'e_iter_3.caffemodel' "$trainer" train --solver=used/solver.prototxt --run_dir=
+
 says memory_below_the_parameters 5 '--memory=100 bytes: parameters, gradients and history take .*: no batch_size makes them smaller' \
   "$trainer" summary --model=trained.prototxt --memory=100
 says help_of_long_names 0 '^ConvolutionDepthwise  ' "$trainer" help layers
