@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "base/text.h"
+#include "base/error.h"
 #include "session/net_programs.h"
 
 namespace trainer {
@@ -25,24 +25,32 @@ void require_possible(const std::string& top, const Shape& shape) {
   if (!reason.empty()) throw config_error("input \"{}\" cannot have the shape {}: {}", top, shape.text(), reason);
 }
 
+Error no_input(const std::string& top, const std::vector<std::string>& inputs) {
+  return config_error(
+      "the net has no input \"{}\"; {}", top,
+      inputs.empty() ? "it has no Input layer" : fmt::format("its inputs: {}", fmt::join(inputs, ", ")));
+}
+
 }  // namespace
 
-InputArrays::InputArrays(const caffe::NetParameter& net, GivenShapes* given) {
+InputArrays::InputArrays(const caffe::NetParameter& net, const GivenShapes& given) {
+  std::vector<std::string> tops;
   for (int i = 0; i < net.layer_size(); ++i) {
     const caffe::LayerParameter& layer = net.layer(i);
     if (layer.type() != "Input") continue;
+    tops.insert(tops.end(), layer.top().begin(), layer.top().end());
     std::vector<Input> inputs;
     for (int top = 0; top < layer.top_size(); ++top) {
-      const auto found = given->find(layer.top(top));
-      const std::optional<Shape> shape = found == given->end() ? own_shape(layer, top) : found->second;
-      if (found != given->end()) {
-        require_possible(layer.top(top), found->second);
-        given->erase(found);
-      }
+      const auto found = given.find(layer.top(top));
+      const std::optional<Shape> shape = found == given.end() ? own_shape(layer, top) : found->second;
+      if (found != given.end()) require_possible(layer.top(top), found->second);
       if (shape) inputs.push_back({&layer, i, top, layer.top(top), *shape, {}});
     }
     if (static_cast<int>(inputs.size()) == layer.top_size())
       inputs_.insert(inputs_.end(), inputs.begin(), inputs.end());
+  }
+  for (const auto& [name, shape] : given) {
+    if (std::find(tops.begin(), tops.end(), name) == tops.end()) throw no_input(name, tops);
   }
 }
 
@@ -56,11 +64,7 @@ size_t InputArrays::index_of(const std::string& top) const {
   for (size_t i = 0; i < inputs_.size(); ++i) {
     if (inputs_[i].name == top) return i;
   }
-  const std::string near = suggest(top, names(), ", did you mean \"{}\"?");
-  throw config_error("no Input layer has a top \"{}\"{}", top,
-                     inputs_.empty() ? "; the net has no Input layer"
-                     : near.empty()  ? fmt::format("; tops of Input layers: {}", fmt::join(names(), ", "))
-                                     : near);
+  throw no_input(top, names());
 }
 
 const Shape& InputArrays::shape(const std::string& top) const { return inputs_[index_of(top)].shape; }

@@ -16,9 +16,9 @@ class InputArrays {
  public:
   // No array: Input layers hold zeros.
   InputArrays() = default;
-  // One array for each top of an Input layer, of the shape in `given` or else in the layer. Removes the shapes of these
-  // tops from `given`.
-  InputArrays(const caffe::NetParameter& net, GivenShapes* given);
+  // One array for each top of an Input layer, of the shape in `given` or else in the layer. Throws a config_error for a
+  // shape of another blob, or one that no blob can have.
+  InputArrays(const caffe::NetParameter& net, const GivenShapes& given);
 
   std::vector<std::string> names() const;
   // Throws a config_error for an unknown top, a shape that no blob can have, or an array of another size.

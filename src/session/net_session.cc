@@ -23,8 +23,8 @@ NetSession::NetSession(const caffe::NetParameter& net, const Positions& position
                        DeviceSession& device_session, GivenShapes given, InputUse use)
     : net_{net, positions, phase, seed, device_session},
       carried_(device_session),
-      inputs_(use == InputUse::kArrays ? InputArrays(net, &given) : InputArrays()),
-      data_(net_, std::move(given), &warnings_),
+      inputs_(use == InputUse::kArrays ? InputArrays(net, given) : InputArrays()),
+      data_(net_, use == InputUse::kArrays ? GivenShapes() : std::move(given), &warnings_),
       programs_(net_, data_, inputs_, carried_, &warnings_) {}
 
 int64_t NetSession::batch_size() const {

@@ -178,7 +178,9 @@ TEST(Net, ShowsMistakesAsTheProgramDoes) {
   EXPECT_EQ(error_of([&] { Net net(options); }).code(), ExitCode::kConfiguration);
   options = options_of(kSums);
   options.inputs["dada"] = {1, 3};
-  EXPECT_EQ(error_of([&] { Net net(options); }).code(), ExitCode::kConfiguration);
+  const Error no_input = error_of([&] { Net net(options); });
+  EXPECT_EQ(no_input.code(), ExitCode::kConfiguration);
+  EXPECT_STREQ(no_input.what(), "the net has no input \"dada\"; its inputs: data");
 
   Net net(options_of(kSums));
   const std::vector<float> data(6);
