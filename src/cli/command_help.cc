@@ -49,8 +49,7 @@ std::string page_of(const std::vector<std::string>& words) {
 
 int run_help(const Arguments& arguments) {
   if (arguments.given("markdown")) {
-    if (!arguments.positional().empty() || arguments.text("markdown").empty())
-      throw UsageError("--markdown=FOLDER names a folder and takes no topic");
+    if (!arguments.positional().empty()) throw UsageError("--markdown=FOLDER names a folder and takes no topic");
     write_reference(arguments.text("markdown"));
     return 0;
   }
@@ -79,7 +78,8 @@ REGISTER_COMMAND(
             {"completion", FlagType::kBool, "false", "",
              "Write the bash completion: source <(trainer help --completion)"},
             {"markdown", FlagType::kFolder, "", "FOLDER",
-             "Write the reference of commands, layers, net and solver as markdown into FOLDER."},
+             "Write the reference of commands, layers, net and solver as markdown into FOLDER. Replaces earlier pages, "
+             "but no other file."},
             {"log_flags", FlagType::kBool, "false", "", "List the flags of the log, which all commands accept."},
         },
     .run = run_help);

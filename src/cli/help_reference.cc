@@ -2,7 +2,11 @@
 #include "cli/help_reference.h"
 
 #include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
 
+#include "base/error.h"
 #include "cli/help_schema.h"
 #include "cli/help_text.h"
 #include "formats/atomic_file.h"
@@ -13,6 +17,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// The first line of each page. A file that lacks it is not replaced.
+constexpr const char* kMark = "<!-- Written by trainer help --markdown. -->";
 constexpr const char* kIndex =
     "# Reference\n\n`trainer help --markdown=docs/reference` writes these pages; `trainer help` shows them in a "
     "terminal.\n\n- [The solver](solver.md)\n- [Nets, and what all layers have in common](net.md)\n"
@@ -21,11 +27,41 @@ constexpr const char* kIndex =
 constexpr const char* kNetMessages[] = {"NetParameter", "LayerParameter", "ParamSpec",      "NetState",
                                         "NetStateRule", "BlobShape",      "FillerParameter"};
 
-void write_page(const fs::path& path, const std::string& text) {
+struct Page {
+  fs::path path;
+  std::string text;
+};
+
+std::vector<Page> reference_pages(const fs::path& root) {
+  std::string net;
+  for (const char* message : kNetMessages) net += (net.empty() ? "" : "\n") + message_page(message);
+  std::vector<Page> pages = {{root / "README.md", kIndex + command_table() + "\n## Layers\n\n" + layer_table()},
+                             {root / "solver.md", message_page("SolverParameter")},
+                             {root / "set.md", set_page()},
+                             {root / "net.md", net}};
+  for (const Command* command : commands())
+    pages.push_back({root / "commands" / (std::string(command->name) + ".md"), command_page(*command)});
+  for (const LayerType* layer : layer_types())
+    pages.push_back({root / "layers" / (std::string(layer->type) + ".md"), layer_page(layer->type)});
+  return pages;
+}
+
+void refuse_foreign(const fs::path& path) {
+  std::error_code absent;
+  if (!fs::exists(path, absent)) return;
+  std::ifstream file(path);
+  std::string line;
+  if (std::getline(file, line) && line == kMark) return;
+  throw config_error("--markdown: {} exists, and trainer did not write it: choose another folder", path.string());
+}
+
+void write_page(const Page& page) {
+  const fs::path folder = page.path.parent_path();
   std::error_code failed;
-  fs::create_directories(path.parent_path(), failed);
-  if (failed) throw data_error("cannot make folder {}: {}", path.parent_path().string(), failed.message());
-  AtomicFile file(path.string());
+  fs::create_directories(folder, failed);
+  if (failed) throw data_error("cannot make folder {}: {}", folder.string(), failed.message());
+  const std::string text = fmt::format("{}\n{}", kMark, page.text);
+  AtomicFile file(page.path.string());
   file.write(text.data(), text.size());
   file.commit();
 }
@@ -33,17 +69,9 @@ void write_page(const fs::path& path, const std::string& text) {
 }  // namespace
 
 void write_reference(const std::string& folder) {
-  const fs::path root(folder);
-  write_page(root / "README.md", kIndex + command_table() + "\n## Layers\n\n" + layer_table());
-  write_page(root / "solver.md", message_page("SolverParameter"));
-  write_page(root / "set.md", set_page());
-  std::string net;
-  for (const char* message : kNetMessages) net += (net.empty() ? "" : "\n") + message_page(message);
-  write_page(root / "net.md", net);
-  for (const Command* command : commands())
-    write_page(root / "commands" / (std::string(command->name) + ".md"), command_page(*command));
-  for (const LayerType* layer : layer_types())
-    write_page(root / "layers" / (std::string(layer->type) + ".md"), layer_page(layer->type));
+  const std::vector<Page> pages = reference_pages(folder);
+  for (const Page& page : pages) refuse_foreign(page.path);
+  for (const Page& page : pages) write_page(page);
 }
 
 }  // namespace trainer

@@ -5,7 +5,8 @@
 
 namespace trainer {
 
-// Writes all pages into a folder, which is made if it is not there; pages of these names are replaced.
+// Writes all pages into a folder, which is made if it is not there. Replaces earlier pages; another file with the name
+// of a page is a config_error, and no page is written.
 void write_reference(const std::string& folder);
 
 }  // namespace trainer
