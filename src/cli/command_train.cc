@@ -110,7 +110,7 @@ REGISTER_COMMAND(
     .flags =
         {
             {"solver", FlagType::kFile, "", "FILE", "The solver: net, learning rate, schedule, snapshots."},
-            {"weights", FlagType::kText, "", "FILE,FILE",
+            {"weights", FlagType::kFiles, "", "FILE,FILE",
              "Weight files to start from; later files replace values of earlier ones."},
             {"snapshot", FlagType::kFile, "", "FILE", "The solver state to resume from."},
             gpu_flag(),
@@ -123,7 +123,8 @@ REGISTER_COMMAND(
             set_flag(),
             fill_flag(),
             {"run_dir", FlagType::kFolder, "", "FOLDER",
-             "The folder of log, metrics and report. Default: SNAPSHOT_PREFIX_run/DATE-TIME; empty: none."},
+             "The folder of log, metrics and report. Default: SNAPSHOT_PREFIX_run/DATE-TIME; empty: none.",
+             /*repeatable=*/false, /*may_be_empty=*/true},
             level_flag(),
             stage_flag(),
             {"sigint_effect", FlagType::kChoice, "stop", "stop|snapshot|none", "The effect of SIGINT."},

@@ -75,9 +75,13 @@ void check_value(const Flag& flag, const std::string& value) {
       throw config_error("--{}: \"{}\" is not one of {}{}", flag.name, value, fmt::join(choices, ", "),
                          suggest(value, choices, "; did you mean {}?"));
     }
-    case FlagType::kText:
     case FlagType::kFile:
-    case FlagType::kFolder: break;
+    case FlagType::kFiles:
+    case FlagType::kFolder:
+      if (value.empty() && !flag.may_be_empty)
+        throw config_error("--{}: the path is empty; write --{}={}", flag.name, flag.name, flag.value_name);
+      break;
+    case FlagType::kText: break;
   }
 }
 

@@ -15,7 +15,8 @@
 
 namespace trainer {
 
-enum class FlagType { kBool, kInteger, kNumber, kText, kChoice, kFile, kFolder };
+// kFile and kFolder are paths, kFiles is a comma list of paths. An empty path is a mistake.
+enum class FlagType { kBool, kInteger, kNumber, kText, kChoice, kFile, kFiles, kFolder };
 
 struct Flag {
   const char* name;
@@ -24,6 +25,7 @@ struct Flag {
   const char* value_name;     // the value in help texts: "FILE"; for kChoice the choices: "stop|snapshot|none"
   const char* help;
   bool repeatable = false;  // keep all values; otherwise the last one
+  bool may_be_empty = false;  // of a path
 };
 
 // The flags and words of a command line, checked against a table. To ask for a flag that the table lacks, or with
@@ -37,7 +39,7 @@ class Arguments {
   bool get_bool(const std::string& name) const;
   int64_t integer(const std::string& name) const;
   double number(const std::string& name) const;
-  const std::string& text(const std::string& name) const;                // also kChoice, kFile, kFolder
+  const std::string& text(const std::string& name) const;                // also kChoice and paths
   const std::vector<std::string>& texts(const std::string& name) const;  // of a repeatable flag
   const std::vector<std::string>& positional() const { return positional_; }
 

@@ -51,7 +51,8 @@ std::string troff_flag(const Flag& flag) {
 // The `compgen` call that completes the value of a flag.
 std::string completion_of_value(const Flag& flag) {
   switch (flag.type) {
-    case FlagType::kFile: return "COMPREPLY=($(compgen -f -- \"$cur\"))";
+    case FlagType::kFile:
+    case FlagType::kFiles: return "COMPREPLY=($(compgen -f -- \"$cur\"))";
     case FlagType::kFolder: return "COMPREPLY=($(compgen -d -- \"$cur\"))";
     case FlagType::kChoice: {
       std::string choices = flag.value_name;

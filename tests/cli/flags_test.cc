@@ -14,7 +14,8 @@ const std::vector<Flag> kTable = {
     {"iterations", FlagType::kInteger, "50", "N", "How many."},
     {"threshold", FlagType::kNumber, "0.5", "X", "A number."},
     {"update", FlagType::kBool, "false", "", "Also the update."},
-    {"run_dir", FlagType::kFolder, "", "DIR", "Where."},
+    {"run_dir", FlagType::kFolder, "", "DIR", "Where.", false, true},
+    {"weights", FlagType::kFiles, "", "FILE,FILE", "Where to start."},
     {"set", FlagType::kText, "", "KEY=VALUE", "Change a field.", true},
     {"sigint_effect", FlagType::kChoice, "stop", "stop|snapshot|none", "On SIGINT."},
     {"normalise", FlagType::kBool, "true", "", "A flag that begins with no."},
@@ -85,6 +86,9 @@ TEST(Flags, MistakesNameTheFlagAndTheRemedy) {
   EXPECT_EQ(mistake({"--threshold=1.5x"}), "--threshold: \"1.5x\" is not a number");
   EXPECT_EQ(mistake({"--update=maybe"}), "--update: \"maybe\" is neither true nor false");
   EXPECT_EQ(mistake({"--sigint_effect=halt"}), "--sigint_effect: \"halt\" is not one of stop, snapshot, none");
+  EXPECT_EQ(mistake({"--solver="}), "--solver: the path is empty; write --solver=FILE");
+  EXPECT_EQ(mistake({"--weights", ""}), "--weights: the path is empty; write --weights=FILE,FILE");
+  EXPECT_EQ(parse({"--run_dir="}).text("run_dir"), "");
   EXPECT_EQ(mistake({"--nosolver"}), "unknown flag --nosolver; did you mean --solver?");
 }
 
