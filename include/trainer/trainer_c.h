@@ -1,7 +1,8 @@
 /* The C interface of libtrainer.so, on top of the C++ interface trainer.h, which says more about each function.
  *
- * A function that can fail returns a status, TRAINER_OK or the code that the program `trainer` would exit with, and
- * leaves its results as they were. trainer_last_error() has the text. Strings are UTF-8 and end with a zero byte.
+ * A function that can fail returns a status, and leaves its results as they were. TRAINER_INTERNAL to TRAINER_DEVICE
+ * are the codes that the program `trainer` would exit with. trainer_last_error() has the text. Strings are UTF-8 and
+ * end with a zero byte.
  *
  * Threads: one thread at a time uses a handle; different handles may be used in different threads at the same time.
  */
@@ -27,7 +28,8 @@ typedef enum trainer_status {
   TRAINER_CONFIGURATION = 2, /* an argument, an option, a net or a solver */
   TRAINER_DATA = 3,          /* a data set, weight file or snapshot; a file that cannot be read or written */
   TRAINER_DIVERGED = 4,      /* the loss is NaN or infinite */
-  TRAINER_DEVICE = 5         /* a device that is not there, or too little memory */
+  TRAINER_DEVICE = 5,        /* a device that is not there, or too little memory */
+  TRAINER_CALLBACK = 100     /* a C++ callback threw an exception; the text is its what() */
 } trainer_status;
 
 /* The text of the last failure in this thread; "" before the first one. Valid until the next failure in this thread. */

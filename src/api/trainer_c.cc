@@ -2,6 +2,7 @@
 #include "trainer/trainer_c.h"
 
 #include <algorithm>
+#include <stdexcept>
 
 #include "api/c_options.h"
 #include "base/caught_error.h"
@@ -29,11 +30,31 @@ namespace {
 
 thread_local std::string last_error;
 
+// The exception of a callback that is a C++ function.
+struct CallbackFailure : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+// Calls a function of the caller.
+template <typename Function, typename... Arguments>
+auto call_back(Function function, Arguments... arguments) {
+  try {
+    return function(arguments...);
+  } catch (const std::exception& error) {
+    throw CallbackFailure(error.what());
+  } catch (...) {
+    throw CallbackFailure("a callback threw an exception without a text");
+  }
+}
+
 template <typename Body>
 trainer_status guarded(const Body& body) noexcept {
   try {
     body();
     return TRAINER_OK;
+  } catch (const CallbackFailure& failure) {
+    last_error = failure.what();
+    return TRAINER_CALLBACK;
   } catch (...) {
     const trainer::Error error = trainer::caught_error(true);
     last_error = error.what();
@@ -87,16 +108,17 @@ trainer::TrainCallbacks callbacks_of(const trainer_callbacks& given) {
   trainer::TrainCallbacks callbacks;
   if (given.iteration != nullptr)
     callbacks.iteration = [given](const trainer::StepProgress& progress) {
-      return request_of(given.iteration(given.user, progress.iteration, progress.loss, progress.learning_rate));
+      return request_of(
+          call_back(given.iteration, given.user, progress.iteration, progress.loss, progress.learning_rate));
     };
   if (given.test != nullptr)
     callbacks.test = [given](const trainer::TestResult& result) {
       for (const trainer::OutputValue& output : result.outputs)
-        given.test(given.user, result.iteration, result.net, output.name.c_str(), output.value);
+        call_back(given.test, given.user, result.iteration, result.net, output.name.c_str(), output.value);
     };
   if (given.snapshot != nullptr)
     callbacks.snapshot = [given](const trainer::SnapshotFiles& files) {
-      given.snapshot(given.user, files.iteration, files.weights.c_str(), files.state.c_str());
+      call_back(given.snapshot, given.user, files.iteration, files.weights.c_str(), files.state.c_str());
     };
   return callbacks;
 }
@@ -126,7 +148,7 @@ trainer_status trainer_options_set_log(trainer_options* options, trainer_log_fun
     trainer::LogFunction function;
     if (log != nullptr)
       function = [log, user](trainer::LogLevel level, std::string_view line) {
-        log(user, level == trainer::LogLevel::kWarning, std::string(line).c_str());
+        call_back(log, user, level == trainer::LogLevel::kWarning, std::string(line).c_str());
       };
     required(options, "options").options.set_log(std::move(function));
   });

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -95,6 +96,34 @@ TEST_F(CInterface, KeepsOptionsOfNetsAndSolversApart) {
   EXPECT_EQ(trainer_options_set(options_, "solver_text", "base_lr: 1"), TRAINER_OK);
   EXPECT_EQ(trainer_net_open(options_, &net_), TRAINER_CONFIGURATION);
   EXPECT_EQ(net_, nullptr);
+}
+
+trainer_request throw_text(void*, int64_t, double, double) {
+  throw std::runtime_error("the disk of the caller is full");
+}
+trainer_request throw_number(void*, int64_t, double, double) { throw 3; }
+
+TEST_F(CInterface, PassesTheTextOfAnExceptionOfACallback) {
+  constexpr const char* kSolver = R"(
+net_param {
+  layer { name: "data" type: "DummyData" top: "data" dummy_data_param { shape { dim: 2 dim: 3 } } }
+  layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip" inner_product_param { num_output: 2 } loss_weight: 1 }
+}
+base_lr: 0.1 lr_policy: "fixed" max_iter: 2 random_seed: 1 snapshot_after_train: false)";
+  for (const auto& [name, value] : {std::pair{"solver_text", kSolver}, {"threads", "1"}})
+    ASSERT_EQ(trainer_options_set(options_, name, value), TRAINER_OK);
+  using Thrown = std::pair<decltype(trainer_callbacks::iteration), const char*>;
+  for (const auto& [callback, text] : {Thrown(throw_text, "the disk of the caller is full"),
+                                       Thrown(throw_number, "a callback threw an exception without a text")}) {
+    trainer_solver* solver = nullptr;
+    ASSERT_EQ(trainer_solver_open(options_, &solver), TRAINER_OK) << trainer_last_error();
+    trainer_callbacks callbacks{};
+    callbacks.size = sizeof callbacks;
+    callbacks.iteration = callback;
+    EXPECT_EQ(trainer_solver_train(solver, &callbacks, nullptr), TRAINER_CALLBACK);
+    EXPECT_STREQ(trainer_last_error(), text);
+    trainer_solver_close(solver);
+  }
 }
 
 TEST(CStatus, IsTheExitCode) {
