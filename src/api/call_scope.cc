@@ -8,11 +8,20 @@
 
 #include "base/cores.h"
 #include "base/error.h"
+#include "base/thread_start.h"
 
 namespace trainer {
 namespace {
 
 constexpr int kMaxThreads = 1024;  // OpenMP ends a process whose stack cannot hold its list of threads
+
+// OpenMP keeps the team of each calling thread, so only a larger team starts threads.
+void try_larger_team(int threads) {
+  thread_local int largest = 1;
+  if (threads <= largest) return;
+  try_threads(threads - largest);
+  largest = threads;
+}
 
 }  // namespace
 
@@ -29,6 +38,7 @@ CallScope::CallScope(int threads, CallerLog& log)
       float_mode_(_mm_getcsr()) {
   if (omp_in_parallel() != 0)
     throw config_error("trainer is called inside a parallel region of OpenMP: call it outside");
+  try_larger_team(threads);
   constexpr unsigned kDenormalsAreZero = 0x0040;
   _mm_setcsr(float_mode_ | _MM_FLUSH_ZERO_ON | kDenormalsAreZero);
   omp_set_dynamic(0);

@@ -27,7 +27,8 @@ class CallerLog : public LogSink {
 // run with the number of threads that they are planned for: a smaller team gives wrong results.
 class CallScope {
  public:
-  // Throws a config_error inside a parallel region of the caller, because nested teams are smaller.
+  // Throws a config_error inside a parallel region of the caller, because nested teams are smaller, and a device_error
+  // if the system cannot start the threads.
   CallScope(int threads, CallerLog& log);
   ~CallScope();
   CallScope(const CallScope&) = delete;

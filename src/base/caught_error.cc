@@ -4,15 +4,10 @@
 #include <new>
 #include <system_error>
 
+#include "base/thread_start.h"
+
 namespace trainer {
 namespace {
-
-Error without_threads() {
-  return device_error(
-      "the system cannot start more threads. The limit of processes of this user (`ulimit -u`) or of the container "
-      "(pids) is too small for the cores of this machine: raise it, or set OMP_NUM_THREADS to a smaller number. "
-      "OMP_STACKSIZE may also be too large");
-}
 
 Error without_memory(bool computes) {
   return device_error("{}", computes ? "out of memory. A smaller batch_size with a larger iter_size needs less."
@@ -30,7 +25,7 @@ Error caught_error(bool computes) {
     return without_memory(computes);
   } catch (const std::exception& error) {
     const auto* system = dynamic_cast<const std::system_error*>(&error);
-    if (system != nullptr && system->code() == std::errc::resource_unavailable_try_again) return without_threads();
+    if (system != nullptr && system->code() == std::errc::resource_unavailable_try_again) return too_few_threads();
     return Error(ExitCode::kInternal, fmt::format("internal error: {} (this is a bug in trainer)", error.what()));
   } catch (...) {
     return Error(ExitCode::kInternal, "internal error: an unknown exception (this is a bug in trainer)");

@@ -4,18 +4,15 @@
 #include <cpuid.h>
 #include <immintrin.h>
 #include <omp.h>
-#include <pthread.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
-#include <mutex>
-#include <system_error>
-#include <vector>
 
 #include "base/cores.h"
+#include "base/thread_start.h"
 #include "cli/glog_sink.h"
 
 namespace trainer {
@@ -55,57 +52,6 @@ bool complete_environment() {
   if (std::getenv(kBlasVariable) == nullptr && openblas_misses_avx512())
     changed = setenv(kBlasVariable, kBlasValue, 1) == 0 || changed;
   return changed;
-}
-
-// The stack size that the environment sets for libgomp's threads; 0 for none.
-size_t omp_stack_bytes() {
-  for (const char* name : {"OMP_STACKSIZE", "GOMP_STACKSIZE"}) {
-    const char* text = std::getenv(name);
-    if (text == nullptr) continue;
-    char* unit = nullptr;
-    const size_t number = std::strtoull(text, &unit, 10);
-    if (unit == text) continue;
-    while (*unit == ' ') ++unit;
-    switch (*unit) {
-      case 'b':
-      case 'B': return number;
-      case 'm':
-      case 'M': return number << 20;
-      case 'g':
-      case 'G': return number << 30;
-      default: return number << 10;
-    }
-  }
-  return 0;
-}
-
-// libgomp ends the process if it cannot start a thread. This starts as many threads first, all at once, and throws the
-// reason if one cannot be started.
-void try_threads(int count) {
-  pthread_attr_t attributes;
-  pthread_attr_init(&attributes);
-  const size_t stack = omp_stack_bytes();
-  if (stack > 0) pthread_attr_setstacksize(&attributes, stack);
-  std::mutex gate;
-  std::vector<pthread_t> threads;
-  int result = 0;
-  {
-    const std::lock_guard<std::mutex> closed(gate);
-    for (int i = 0; i < count && result == 0; ++i) {
-      pthread_t thread{};
-      result = pthread_create(
-          &thread, &attributes,
-          [](void* argument) -> void* {
-            const std::lock_guard<std::mutex> wait(*static_cast<std::mutex*>(argument));
-            return nullptr;
-          },
-          &gate);
-      if (result == 0) threads.push_back(thread);
-    }
-  }
-  for (const pthread_t thread : threads) pthread_join(thread, nullptr);
-  pthread_attr_destroy(&attributes);
-  if (result != 0) throw std::system_error(result, std::generic_category(), "pthread_create");
 }
 
 }  // namespace

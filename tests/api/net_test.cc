@@ -5,7 +5,9 @@
 #include <immintrin.h>
 #include <omp.h>
 
+#include <cstdlib>
 #include <filesystem>
+#include <thread>
 
 #include "formats/temp_folder.h"
 
@@ -54,6 +56,18 @@ TEST(Net, RefusesMoreThreadsThanOpenMpCanList) {
   const Error error = error_of([&] { Net net(options); });
   EXPECT_EQ(error.code(), ExitCode::kConfiguration);
   EXPECT_NE(std::string(error.what()).find("at most 1024"), std::string::npos) << error.what();
+}
+
+// Threads with such stacks cannot start.
+TEST(Net, ReportsThreadsThatCannotStart) {
+  setenv("OMP_STACKSIZE", "100000G", 1);
+  NetOptions options = options_of(kSums);
+  options.threads = 2;
+  Error error(ExitCode::kDone, "");
+  std::thread([&] { error = error_of([&] { Net net(options); }); }).join();  // a thread without a team
+  unsetenv("OMP_STACKSIZE");
+  EXPECT_EQ(error.code(), ExitCode::kDevice);
+  EXPECT_NE(std::string(error.what()).find("OMP_STACKSIZE"), std::string::npos) << error.what();
 }
 
 TEST(Net, ReadsTheArrayAnewInEachPass) {
