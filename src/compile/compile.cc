@@ -12,10 +12,10 @@ std::unique_ptr<Program> compile(Module module, Device& device, StateStore& stor
   if (options.fusion == Fusion::kOn) {
     module = simplify(factor_sums(module));
     if (!has_backward(*module.graph)) module = simplify(fold_scales(module));
+    module = fuse_epilogues(module);
     module = recompute_cheap_maps(module);
     module = duplicate_cheap_maps(module);
     module = fuse_maps(module);
-    module = fuse_epilogues(module);
   }
   const bool packs = device.reads_packed_weights();
   if (options.activations != DType::kF32) module = lower_precision(module, options.activations, packs);

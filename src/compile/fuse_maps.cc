@@ -357,19 +357,21 @@ Module fuse_maps(const Module& module) {
 
 Module fuse_epilogues(const Module& module) {
   const Graph& graph = *module.graph;
-  std::vector<int> uses(graph.values.size(), 0);
-  for (const Op& op : graph.ops) {
-    for (int input : op.inputs) ++uses[static_cast<size_t>(input)];
-  }
-  for (int result : module.results) {
-    if (result >= 0) ++uses[static_cast<size_t>(result)];
-  }
-  for (const StateWrite& write : graph.writes) ++uses[static_cast<size_t>(write.value)];
+  const auto readers = readers_of(graph);
+  const std::vector<bool> lasting = lasting_values(module);
+  const auto only_maps_read = [&](int value) {
+    const auto& list = readers[static_cast<size_t>(value)];
+    return !lasting[static_cast<size_t>(value)] && std::all_of(list.begin(), list.end(), [&](int reader) {
+      const Op& op = graph.ops[static_cast<size_t>(reader)];
+      return op.kind == OpKind::kMap && op.as<MapBody>().domain == graph.desc(value).shape;
+    });
+  };
 
   Rewriter rewriter(graph);
   std::map<int, int> producer_in_new;  // value of the new graph -> op of the new graph that can take an epilogue
   for (const Op& op : graph.ops) {
-    if (op.kind == OpKind::kMap && op.inputs.size() == 1 && uses[static_cast<size_t>(op.inputs[0])] == 1) {
+    if (op.kind == OpKind::kMap && op.inputs.size() == 1 && readers[static_cast<size_t>(op.inputs[0])].size() == 1 &&
+        !lasting[static_cast<size_t>(op.inputs[0])] && !only_maps_read(op.outputs[0])) {
       const MapBody& body = op.as<MapBody>();
       const auto found = producer_in_new.find(rewriter.mapped(op.inputs[0]));
       if (found != producer_in_new.end() && body.nodes.size() == 2 && body.nodes[1].fn == Fn::kRelu &&

@@ -15,6 +15,11 @@ Module simplify(const Module& module);
 // and bias.
 Module fold_scales(const Module& module);
 
+// Moves a relu into a convolution or matmul if it is the only reader of that op's result. A relu that only maps over
+// its domain read stays: they compute it. This pass comes before recompute_cheap_maps, which would keep the op's result
+// and recompute the relu for its gradient.
+Module fuse_epilogues(const Module& module);
+
 // If a backward map reads a value of a forward map, recomputes the value in the backward pass, provided that this needs
 // no more memory than keeping it. So an activation that follows from a convolution's output is not stored as well.
 Module recompute_cheap_maps(const Module& module);
@@ -26,9 +31,6 @@ Module duplicate_cheap_maps(const Module& module);
 // Fuses maps over the same domain: producers with consumers, and siblings that read the same values. A map never reads
 // its own reduced results.
 Module fuse_maps(const Module& module);
-
-// Moves a relu into a convolution or matmul if it is the only reader of that op's result.
-Module fuse_epilogues(const Module& module);
 
 // Stores activations and their gradients in `narrow`, a 16-bit type, if convolutions or large matrix products
 // produce or read them. `packs`: also converts the weights that these read (Device::reads_packed_weights).

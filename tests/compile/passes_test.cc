@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "compile/differentiate.h"
 #include "compile/evaluate.h"
 
 namespace trainer {
@@ -56,6 +57,23 @@ TEST(Passes, ReluMovesIntoTheConvolution) {
     if (step.op.kind == OpKind::kConvolution) {
       EXPECT_TRUE(step.op.as<ConvolutionAttributes>().epilogue.relu);
     }
+  }
+}
+
+// The gradient of a relu reads its result: the convolution's own result is not stored, whatever reads the relu.
+TEST(Passes, ReluThatAPoolReadsMovesIntoTheConvolutionInTraining) {
+  const auto build = [](float slope) {
+    return [slope](Graph& graph, V s) {
+      const Value y = relu(convolution(s[0], s[1], s[2], same_size()), slope);
+      const Value pooled = max_pool(y, {{2, 2}, {2, 2}, {0, 0}}, {8, 8}).y;
+      return differentiate(graph, reshape(sum(pooled * pooled, {0, 1, 2, 3}), Shape{}), {s[1], s[2]});
+    };
+  };
+  Bench bench;
+  for (const float slope : {0.0f, 0.25f, -0.25f}) {
+    Evaluation run(bench, {kImages, kFilters, Shape{8}}, build(slope));
+    // The gradient of the relu takes one pass over the images. Of a negative slope it reads the operand.
+    EXPECT_EQ(count_passes(run.program(), kImages), slope < 0 ? 2 : 1) << slope;
   }
 }
 
