@@ -33,7 +33,7 @@ bool is_view(const Graph& graph, const Op& op) {
   if (op.kind != OpKind::kReshape && op.kind != OpKind::kSlice) return false;
   const TensorDesc& in = graph.desc(op.inputs[0]);
   const TensorDesc& out = graph.desc(op.outputs[0]);
-  if (op.kind == OpKind::kSlice) return is_prefix(in, out, op.as<SliceAttributes>());
+  if (op.kind == OpKind::kSlice) return op.outputs.size() == 1 && is_prefix(in, out, op.as<SliceAttributes>());
   return is_row_major(in) && is_row_major(out);
 }
 

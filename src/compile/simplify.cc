@@ -1,4 +1,5 @@
 // Dead-op elimination, common subexpression elimination, and constant folding.
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <tuple>
@@ -71,6 +72,11 @@ bool is_pure(OpKind kind) {
   return kind == OpKind::kMap || kind == OpKind::kReshape || kind == OpKind::kSlice || kind == OpKind::kPermute;
 }
 
+bool same_shapes(const Graph& graph_of_a, const Op& a, const Graph& graph_of_b, const Op& b) {
+  return std::equal(a.outputs.begin(), a.outputs.end(), b.outputs.begin(), b.outputs.end(),
+                    [&](int x, int y) { return graph_of_a.desc(x).shape == graph_of_b.desc(y).shape; });
+}
+
 bool same_attributes(const Op& a, const Op& b) {
   switch (a.kind) {
     case OpKind::kMap: return a.as<MapBody>() == b.as<MapBody>();
@@ -124,9 +130,7 @@ Module simplify(const Module& module) {
       auto& candidates = known[{op.kind, op.inputs}];
       for (int candidate : candidates) {
         const Op& other = rewriter.to().ops[static_cast<size_t>(candidate)];
-        if (!same_attributes(op, other) ||
-            rewriter.to().desc(other.outputs[0]).shape != graph.desc(op.outputs[0]).shape)
-          continue;
+        if (!same_attributes(op, other) || !same_shapes(graph, op, rewriter.to(), other)) continue;
         for (size_t k = 0; k < op.outputs.size(); ++k) rewriter.set(op.outputs[k], other.outputs[k]);
         found = true;
         break;

@@ -44,12 +44,8 @@ std::vector<int64_t> cuts(LayerContext& context, int64_t extent) {
 
 void lower(LayerContext& context) {
   const int axis = slice_axis(context);
-  int64_t begin = 0;
-  const std::vector<int64_t> ends = cuts(context, context.shape(0)[axis]);
-  for (size_t i = 0; i < ends.size(); ++i) {
-    context.set_top(static_cast<int>(i), slice(context.bottom(0), axis, begin, ends[i]));
-    begin = ends[i];
-  }
+  const std::vector<Value> parts = slices(context.bottom(0), axis, 0, cuts(context, context.shape(0)[axis]));
+  for (size_t i = 0; i < parts.size(); ++i) context.set_top(static_cast<int>(i), parts[i]);
 }
 
 REGISTER_LAYER(slice, .type = "Slice", .summary = "splits a blob into several along an axis", .min_bottoms = 1,

@@ -1,6 +1,8 @@
 // The gradient rule of every kind of op. g is the gradient of the result, y the result; a and b are operands.
 #include "ops/gradient.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "ops/math.h"
 #include "ops/opaque.h"
@@ -77,6 +79,44 @@ std::vector<Value> matmul_gradients(Graph& graph, const Op& op, Value g, const s
   return result;
 }
 
+// The gradients of the parts, joined, with zeros for parts that have none.
+Value slice_gradient(Graph& graph, const Op& op, const std::vector<Value>& output_gradients) {
+  const auto& range = op.as<SliceAttributes>();
+  std::vector<Value> parts;
+  size_t joined = 0;  // up to the last part that has a gradient
+  int64_t begin = range.begin;
+  for (size_t i = 0; i < op.outputs.size(); ++i) {
+    const Shape& shape = graph.desc(op.outputs[i]).shape;
+    const Value g = output_gradients[i];
+    if (!g && joined == 0) {
+      begin += shape[range.axis];
+      continue;
+    }
+    parts.push_back(broadcast_to(g ? g : constant(graph, Shape{}, 0), shape));
+    if (g) joined = parts.size();
+  }
+  parts.resize(joined);
+  return pad(concat(parts, range.axis), range.axis, begin, range.extent);
+}
+
+// One slice for each run of operands whose gradients are wanted.
+std::vector<Value> concat_gradients(Graph& graph, const Op& op, Value g, const std::vector<bool>& wanted) {
+  const int axis = op.as<ConcatAttributes>().axis;
+  std::vector<Value> result(op.inputs.size());
+  int64_t end = 0;
+  for (size_t i = 0; i < op.inputs.size(); ++i) {
+    const size_t first = i;
+    const int64_t begin = end;
+    std::vector<int64_t> ends;
+    for (; i < op.inputs.size() && wanted[i]; ++i) ends.push_back(end += graph.desc(op.inputs[i]).shape[axis]);
+    if (i < op.inputs.size()) end += graph.desc(op.inputs[i]).shape[axis];
+    if (ends.empty()) continue;
+    const std::vector<Value> parts = slices(g, axis, begin, ends);
+    std::copy(parts.begin(), parts.end(), result.begin() + static_cast<std::ptrdiff_t>(first));
+  }
+  return result;
+}
+
 // The weight gradient is one matrix product over the hidden states of all steps.
 std::vector<Value> recurrence_gradients(Graph& graph, const Op& op, Value g, const std::vector<bool>& wanted) {
   const Value pre = graph.value(op.inputs[0]), w = graph.value(op.inputs[1]), cont = graph.value(op.inputs[2]),
@@ -130,6 +170,7 @@ std::vector<Value> gradients_of(Graph& graph, const Op& op, const std::vector<Va
     }
     return op.as<OpaqueAttributes>().op->gradient(inputs, outputs, full);
   }
+  if (op.kind == OpKind::kSlice) return {slice_gradient(graph, op, output_gradients)};
   if (!first) return std::vector<Value>(op.inputs.size());
   if (op.kind == OpKind::kMap) return map_gradients(graph, op, first, wanted);
 
@@ -154,25 +195,11 @@ std::vector<Value> gradients_of(Graph& graph, const Op& op, const std::vector<Va
       for (size_t i = 0; i < axes.size(); ++i) inverse[static_cast<size_t>(axes[i])] = static_cast<int>(i);
       return {permute(g, inverse)};
     }
-    case OpKind::kSlice: {
-      const auto& range = op.as<SliceAttributes>();
-      return {pad(g, range.axis, range.begin, range.extent)};
-    }
     case OpKind::kPad: {
       const auto& range = op.as<SliceAttributes>();
       return {slice(g, range.axis, range.begin, range.end)};
     }
-    case OpKind::kConcat: {
-      const int axis = op.as<ConcatAttributes>().axis;
-      std::vector<Value> parts;
-      int64_t begin = 0;
-      for (size_t i = 0; i < op.inputs.size(); ++i) {
-        const int64_t end = begin + graph.desc(op.inputs[i]).shape[axis];
-        parts.push_back(wanted[i] ? slice(g, axis, begin, end) : Value());
-        begin = end;
-      }
-      return parts;
-    }
+    case OpKind::kConcat: return concat_gradients(graph, op, g, wanted);
     default: TRAINER_ASSERT(false && "an op without a second derivative");
   }
   return {};

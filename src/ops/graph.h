@@ -31,7 +31,7 @@
 //                                 kLstm: g [T,N,H], w, cont, c_0, c, gates -> gradient of p
 //   kReshape                      x -> the same elements in logical row-major sequence
 //   kPermute                      x -> logical axes reordered: axis i of the result is axis axes[i] of x
-//   kSlice                        x -> the range [begin, end) of one axis
+//   kSlice                        x -> the range [begin, end) of one axis, whole or in consecutive parts
 //   kPad                          x -> the transpose of kSlice: zeros around x
 //   kConcat                       x... -> joined along an axis
 //   kReorder                      x -> the same value in another physical order, float type or both; only the compiler
@@ -113,8 +113,8 @@ struct RecurrenceAttributes {
 struct PermuteAttributes {
   std::vector<int> axes;
 };
-// kSlice: the range of x, whose extent is `extent`. kPad: the range that x takes in the result, whose extent is
-// `extent`.
+// kSlice: the range of x, whose extent is `extent`; the results' extents divide it into parts. kPad: the range that x
+// takes in the result, whose extent is `extent`.
 struct SliceAttributes {
   int axis = 0;
   int64_t begin = 0, end = 0, extent = 0;

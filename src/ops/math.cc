@@ -146,13 +146,22 @@ Value permute(Value x, const std::vector<int>& axes) {
   return x.graph()->add_one(OpKind::kPermute, PermuteAttributes{axes}, {x}, shape);
 }
 
-Value slice(Value x, int axis, int64_t begin, int64_t end) {
-  Shape shape = x.shape();
-  TRAINER_ASSERT(0 <= begin && begin < end && end <= shape[axis]);
-  if (end - begin == shape[axis]) return x;
-  const int64_t extent = shape[axis];
-  shape[axis] = end - begin;
-  return x.graph()->add_one(OpKind::kSlice, SliceAttributes{axis, begin, end, extent}, {x}, shape);
+Value slice(Value x, int axis, int64_t begin, int64_t end) { return slices(x, axis, begin, {end}).front(); }
+
+std::vector<Value> slices(Value x, int axis, int64_t begin, const std::vector<int64_t>& ends) {
+  const int64_t extent = x.shape()[axis];
+  TRAINER_ASSERT(0 <= begin && ends.back() <= extent);
+  if (ends.size() == 1 && begin == 0 && ends.back() == extent) return {x};
+  std::vector<TensorDesc> parts;
+  int64_t at = begin;
+  for (const int64_t end : ends) {
+    TRAINER_ASSERT(at < end);
+    Shape shape = x.shape();
+    shape[axis] = end - at;
+    parts.push_back(TensorDesc{shape});
+    at = end;
+  }
+  return x.graph()->add(OpKind::kSlice, SliceAttributes{axis, begin, ends.back(), extent}, {x}, parts);
 }
 
 Value pad(Value x, int axis, int64_t begin, int64_t extent) {

@@ -56,6 +56,8 @@ Value broadcast_to(Value x, const Shape& shape);
 Value reshape(Value x, const Shape& shape);
 Value permute(Value x, const std::vector<int>& axes);
 Value slice(Value x, int axis, int64_t begin, int64_t end);
+// Consecutive parts: the first begins at `begin`, and each ends at one of `ends`.
+std::vector<Value> slices(Value x, int axis, int64_t begin, const std::vector<int64_t>& ends);
 Value pad(Value x, int axis, int64_t begin, int64_t extent);  // zeros around x
 Value concat(const std::vector<Value>& parts, int axis);
 // The same value under a separate id, with a separate gradient.

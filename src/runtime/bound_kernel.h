@@ -34,6 +34,7 @@ class BoundKernel : public Kernel {
   }
   std::byte* workspace() const { return workspace_; }
   size_t input_count() const { return inputs_.size(); }
+  size_t output_count() const { return outputs_.size(); }
 
  private:
   std::vector<void*> inputs_, outputs_;

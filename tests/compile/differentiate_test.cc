@@ -109,6 +109,19 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"Reshape", {Shape{2, 6, 4}}, [](Graph&, V s) { return reshape(s[0] * s[0], Shape{12, 4}); }},
         Case{"Permute", {Shape{2, 3, 4}}, [](Graph&, V s) { return permute(s[0] * s[0], {2, 0, 1}); }},
         Case{"Slice", {kActivation}, [](Graph&, V s) { return slice(s[0] * s[0], 1, 2, 5); }},
+        // Of five parts, the second and the fourth are read.
+        Case{"SliceInParts", {kActivation}, [](Graph&, V s) {
+               const std::vector<Value> parts = slices(s[0] * s[0], 1, 0, {1, 2, 4, 5, 6});
+               return parts[1] * parts[3];
+             }},
+        // The gradient has extent 1 along the axes of the sum.
+        Case{"SliceInPartsSummed", {kActivation}, [](Graph&, V s) {
+               const std::vector<Value> parts = slices(s[0] * s[0], 1, 1, {3, 5});
+               return sum(parts[0], {0, 2, 3}) * sum(parts[1], {0, 2, 3});
+             }},
+        Case{"ConcatWithConstant", {kActivation, Shape{2, 3, 7, 5}}, [](Graph& graph, V s) {
+               return concat({s[0] * s[0], s[1], index_along(graph, Shape{2, 1, 7, 5}, 2), s[1], s[0]}, 1);
+             }},
         Case{"Concat", {kActivation, Shape{2, 3, 7, 5}}, [](Graph&, V s) { return concat({s[0] * s[0], s[1], s[0]}, 1); }},
         Case{"Matmul", {Shape{3, 5}, Shape{5, 4}, Shape{4}}, [](Graph&, V s) { return matmul(s[0], s[1], s[2], false, false); }},
         Case{"MatmulTransposedA", {Shape{5, 3}, Shape{5, 4}}, [](Graph&, V s) { return matmul(s[0], s[1], Value(), true, false); }},

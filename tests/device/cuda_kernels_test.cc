@@ -44,8 +44,8 @@ cuda::Addresses addresses_of(OpRun& run) {
 void run_copy(OpRun& run) {
   if (run.c.op->kind == OpKind::kReshape)
     return check_launch(cuda::launch_reshape(cuda::reshape_arguments(run.c.instance, addresses_of(run)), nullptr));
-  for (size_t input = 0; input < run.inputs.size(); ++input)
-    check_launch(cuda::launch_copy(cuda::copy_arguments(run.c.instance, input, addresses_of(run)), nullptr));
+  for (const cuda::CopyLaunch& launch : cuda::copy_launches(run.c.instance, addresses_of(run)))
+    check_launch(cuda::launch_copies(launch, nullptr));
 }
 
 void launch_pool(OpKind kind, const cuda::PoolArguments& a) {
@@ -236,7 +236,9 @@ TEST(CudaKernels, CopiesAnyAxes) {
         std::memset(target, 0, size);
       }
     }
-    check_launch(cuda::launch_copy(a, nullptr));
+    cuda::CopyLaunch launch;
+    launch.add(a);
+    check_launch(cuda::launch_copies(launch, nullptr));
     ASSERT_FALSE(HasFatalFailure());
     ASSERT_TRUE(expected == got) << "seed " << seed;
   }
@@ -249,7 +251,7 @@ TEST(CudaKernels, OffsetsBeyond32BitsAreRight) {
       const OpInstance& instance = far.c.instance;
       const cuda::Addresses at{in, out};
       switch (instance.op->kind) {
-        case OpKind::kSlice: return check_launch(cuda::launch_copy(cuda::copy_arguments(instance, 0, at), nullptr));
+        case OpKind::kSlice: return check_launch(cuda::launch_copies(cuda::copy_launches(instance, at)[0], nullptr));
         case OpKind::kMaxPool:
         case OpKind::kSumPool: return launch_pool(instance.op->kind, cuda::pool_arguments(instance, at));
         default: return launch_convolution(instance.op->kind, cuda::convolution_arguments(instance, at));

@@ -254,10 +254,18 @@ inline void add_copies(std::vector<OpCase>* cases) {
           cases->push_back(op_case(fmt::format("{} axis {}", label, axis), OpKind::kConcat, ConcatAttributes{axis},
                                    {tensor(shape, from), tensor(second, from), tensor(shape, from)},
                                    {tensor(joined, to)}));
+          cases->push_back(op_case(fmt::format("{} axis {} in parts", label, axis), OpKind::kSlice,
+                                   SliceAttributes{axis, shape[axis], joined[axis], joined[axis]},
+                                   {tensor(joined, from)}, {tensor(second, to), tensor(shape, to)}));
         }
       }
     }
   }
+  // More parts than one launch of a GPU copies.
+  const std::vector<TensorDesc> parts(20, tensor({2, 3, 4, 5}));
+  const TensorDesc whole = tensor({2, 60, 4, 5});
+  cases->push_back(op_case("of many parts", OpKind::kConcat, ConcatAttributes{1}, parts, {whole}));
+  cases->push_back(op_case("of many parts", OpKind::kSlice, SliceAttributes{1, 0, 60, 60}, {whole}, parts));
   cases->push_back(op_case("axes without a common division", OpKind::kReshape, NoAttributes{},
                            {tensor({2, 6, 5, 2}, MemoryFormat::kChannelsLast)},
                            {tensor({2, 4, 15}, MemoryFormat::kRowMajor)}));

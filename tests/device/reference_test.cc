@@ -163,6 +163,10 @@ TEST(Reference, MovesElements) {
   EXPECT_EQ(
       run_reference(op_case("", OpKind::kSlice, SliceAttributes{3, 1, 3, 3}, {x}, {tensor({1, 2, 1, 2})}), {values}),
       (Floats{1, 2, 4, 5}));
+  const OpCase parts =
+      op_case("", OpKind::kSlice, SliceAttributes{3, 1, 3, 3}, {x}, {tensor({1, 2, 1, 1}), tensor({1, 2, 1, 1})});
+  EXPECT_EQ(run_reference(parts, {values}, 0), (Floats{1, 4}));
+  EXPECT_EQ(run_reference(parts, {values}, 1), (Floats{2, 5}));
   EXPECT_EQ(
       run_reference(op_case("", OpKind::kPad, SliceAttributes{1, 1, 3, 4}, {x}, {tensor({1, 4, 1, 3})}), {values}),
       (Floats{0, 0, 0, 0, 1, 2, 3, 4, 5, 0, 0, 0}));

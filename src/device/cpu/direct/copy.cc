@@ -50,7 +50,11 @@ class Copy : public CpuKernel {
       }
       case OpKind::kSlice: {
         const auto& slice = op.as<SliceAttributes>();
-        plan(axes_of(to.shape, from, to), slice.begin * from_strides[static_cast<size_t>(slice.axis)], 0, to);
+        int64_t begin = slice.begin;
+        for (const TensorDesc& part : instance.outputs) {
+          plan(axes_of(part.shape, from, part), begin * from_strides[static_cast<size_t>(slice.axis)], 0, part);
+          begin += part.shape[slice.axis];
+        }
         break;
       }
       case OpKind::kPad: {
@@ -77,7 +81,8 @@ class Copy : public CpuKernel {
             std::memset(output<char>(0) + begin * kZeroGrain, 0, static_cast<size_t>(last - begin * kZeroGrain));
           });
     }
-    for (size_t i = 0; i < copies_.size(); ++i) copies_[i].run(input<char>(i), output<char>(0));
+    for (size_t i = 0; i < copies_.size(); ++i)
+      copies_[i].run(input<char>(input_count() == 1 ? 0 : i), output<char>(output_count() == 1 ? 0 : i));
   }
 
  private:

@@ -1,4 +1,5 @@
 // The ops that only move elements, one logical element at a time.
+#include <algorithm>
 #include <cstring>
 
 #include "base/error.h"
@@ -14,10 +15,9 @@ class Copy : public CpuKernel {
       : CpuKernel(instance),
         kind_(instance.op->kind),
         in_(instance.inputs),
-        out_(instance.outputs[0]),
-        out_strides_(out_.strides()),
-        bytes_(size_of(out_.dtype)) {
-    for (const TensorDesc& desc : in_) in_strides_.push_back(desc.strides());
+        out_(instance.outputs),
+        out_strides_(out_[0].strides()),
+        bytes_(size_of(out_[0].dtype)) {
     if (kind_ == OpKind::kPermute) axes_ = instance.op->as<PermuteAttributes>().axes;
     if (kind_ == OpKind::kConcat) axis_ = instance.op->as<ConcatAttributes>().axis;
     if (kind_ == OpKind::kSlice || kind_ == OpKind::kPad) {
@@ -27,22 +27,28 @@ class Copy : public CpuKernel {
   }
 
   void run(const RunContext&) override {
-    if (kind_ == OpKind::kPad) std::memset(output<char>(0), 0, static_cast<size_t>(out_.bytes()));
-    int64_t joined = 0;
-    for (size_t i = 0; i < in_.size(); ++i) {
-      copy(i, joined);
-      if (kind_ == OpKind::kConcat) joined += in_[i].shape[axis_];
+    if (kind_ == OpKind::kPad) std::memset(output<char>(0), 0, static_cast<size_t>(out_[0].bytes()));
+    const bool slices = kind_ == OpKind::kSlice;
+    int64_t begin = begin_;
+    for (size_t i = 0; i < std::max(in_.size(), out_.size()); ++i) {
+      const Shape& domain = (slices ? out_ : in_)[i].shape;
+      if (slices) {
+        copy(0, i, domain, begin, 0);
+      } else {
+        copy(i, 0, domain, 0, begin);
+      }
+      if (axis_ >= 0) begin += domain[axis_];
     }
   }
 
  private:
-  // Copies input i. For a concatenation it begins at `joined` along the axis.
-  void copy(size_t i, int64_t joined) {
-    // The loop covers the result of a slice, and otherwise the input.
-    const Shape& domain = kind_ == OpKind::kSlice ? out_.shape : in_[i].shape;
+  // Copies the elements of `domain` from input `i` to result `j`. Along the axis they begin at `from_begin` of the
+  // input and at `to_begin` of the result.
+  void copy(size_t i, size_t j, const Shape& domain, int64_t from_begin, int64_t to_begin) {
+    const std::vector<int64_t> from_strides = in_[i].strides(), to_strides = out_[j].strides();
     const int64_t count = domain.count();
     const char* from = input<char>(i);
-    char* to = output<char>(0);
+    char* to = output<char>(j);
 #pragma omp parallel for num_threads(threads())
     for (int64_t element = 0; element < count; ++element) {
       int64_t source = 0, target = 0, rest = element;
@@ -50,10 +56,9 @@ class Copy : public CpuKernel {
         const int64_t at = rest % domain[axis];
         rest /= domain[axis];
         const bool along = axis == axis_;
-        source += (at + (along && kind_ == OpKind::kSlice ? begin_ : 0)) * in_strides_[i][static_cast<size_t>(axis)];
+        source += (at + (along ? from_begin : 0)) * from_strides[static_cast<size_t>(axis)];
         if (kind_ == OpKind::kReshape) continue;
-        const int64_t shift = !along ? 0 : kind_ == OpKind::kPad ? begin_ : kind_ == OpKind::kConcat ? joined : 0;
-        target += (at + shift) * out_strides_[static_cast<size_t>(result_axis(axis))];
+        target += (at + (along ? to_begin : 0)) * to_strides[static_cast<size_t>(result_axis(axis))];
       }
       if (kind_ == OpKind::kReshape) target = reshaped(element);
       std::memcpy(to + target * bytes_, from + source * bytes_, static_cast<size_t>(bytes_));
@@ -68,19 +73,18 @@ class Copy : public CpuKernel {
   }
 
   int64_t reshaped(int64_t element) const {
+    const Shape& shape = out_[0].shape;
     int64_t target = 0;
-    for (int axis = out_.shape.rank() - 1; axis >= 0; --axis) {
-      target += element % out_.shape[axis] * out_strides_[static_cast<size_t>(axis)];
-      element /= out_.shape[axis];
+    for (int axis = shape.rank() - 1; axis >= 0; --axis) {
+      target += element % shape[axis] * out_strides_[static_cast<size_t>(axis)];
+      element /= shape[axis];
     }
     return target;
   }
 
   OpKind kind_;
-  std::vector<TensorDesc> in_;
-  TensorDesc out_;
-  std::vector<std::vector<int64_t>> in_strides_;
-  std::vector<int64_t> out_strides_;
+  std::vector<TensorDesc> in_, out_;
+  std::vector<int64_t> out_strides_;  // of the first result
   int64_t bytes_;
   std::vector<int> axes_;
   int axis_ = -1;

@@ -23,13 +23,18 @@ ReshapeArguments reshape_arguments(const OpInstance& instance, const Addresses& 
   return a;
 }
 
-CopyArguments copy_arguments(const OpInstance& instance, size_t input, const Addresses& at) {
+namespace {
+
+// The copy of one input of a kReorder, kPermute, kPad or kConcat, or of one result of a kSlice.
+CopyArguments copy_arguments(const OpInstance& instance, size_t part, const Addresses& at) {
   const Op& op = *instance.op;
-  const TensorDesc &from = instance.inputs[input], &to = instance.outputs[0];
+  const bool slices = op.kind == OpKind::kSlice;
+  const size_t input = slices ? 0 : part, output = slices ? part : 0;
+  const TensorDesc &from = instance.inputs[input], &to = instance.outputs[output];
   const std::vector<int64_t> from_strides = from.strides(), to_strides = to.strides();
   CopyArguments a;
   a.from = at.inputs[input];
-  a.to = at.outputs[0];
+  a.to = at.outputs[output];
   a.element_bytes = static_cast<int>(size_of(to.dtype));
   a.dims = to.shape.rank();
   const Shape& domain = op.kind == OpKind::kConcat ? from.shape : to.shape;
@@ -39,9 +44,11 @@ CopyArguments copy_arguments(const OpInstance& instance, size_t input, const Add
     a.from_strides[i] = from_strides[static_cast<size_t>(source)];
     a.to_strides[i] = to_strides[static_cast<size_t>(i)];
   }
-  if (op.kind == OpKind::kSlice) {
+  if (slices) {
     const auto& slice = op.as<SliceAttributes>();
-    const int64_t offset = slice.begin * from_strides[static_cast<size_t>(slice.axis)];
+    int64_t begin = slice.begin;
+    for (size_t i = 0; i < part; ++i) begin += instance.outputs[i].shape[slice.axis];
+    const int64_t offset = begin * from_strides[static_cast<size_t>(slice.axis)];
     a.from = static_cast<const char*>(a.from) + offset * a.element_bytes;
   } else if (op.kind == OpKind::kPad) {
     const auto& slice = op.as<SliceAttributes>();
@@ -51,11 +58,25 @@ CopyArguments copy_arguments(const OpInstance& instance, size_t input, const Add
   } else if (op.kind == OpKind::kConcat) {
     const int axis = op.as<ConcatAttributes>().axis;
     int64_t before = 0;
-    for (size_t i = 0; i < input; ++i) before += instance.inputs[i].shape[axis];
+    for (size_t i = 0; i < part; ++i) before += instance.inputs[i].shape[axis];
     const int64_t offset = before * to_strides[static_cast<size_t>(axis)];
     a.to = static_cast<char*>(a.to) + offset * a.element_bytes;
   }
   return a;
+}
+
+}  // namespace
+
+std::vector<CopyLaunch> copy_launches(const OpInstance& instance, const Addresses& at) {
+  std::vector<CopyLaunch> launches;
+  const size_t parts = std::max(instance.inputs.size(), instance.outputs.size());
+  for (size_t part = 0; part < parts; ++part) {
+    const CopyArguments copy = copy_arguments(instance, part, at);
+    if (count_of(copy) == 0) continue;
+    if (launches.empty() || launches.back().count == CopyLaunch::kMaxCopies) launches.emplace_back();
+    launches.back().add(copy);
+  }
+  return launches;
 }
 
 namespace {
@@ -75,15 +96,9 @@ std::unique_ptr<Kernel> create(Context& context, const OpInstance& instance) {
     return std::make_unique<FixedKernel<ReshapeArguments>>(
         context, instance, launch_reshape,
         [](const OpInstance& of, const Addresses& at, float*) { return std::vector{reshape_arguments(of, at)}; });
-  return std::make_unique<FixedKernel<CopyArguments>>(context, instance, launch_copy,
-                                                      [](const OpInstance& of, const Addresses& at, float*) {
-                                                        std::vector<CopyArguments> copies;
-                                                        for (size_t i = 0; i < of.inputs.size(); ++i) {
-                                                          if (of.inputs[i].shape.count() > 0)
-                                                            copies.push_back(copy_arguments(of, i, at));
-                                                        }
-                                                        return copies;
-                                                      });
+  return std::make_unique<FixedKernel<CopyLaunch>>(
+      context, instance, launch_copies,
+      [](const OpInstance& of, const Addresses& at, float*) { return copy_launches(of, at); });
 }
 
 }  // namespace

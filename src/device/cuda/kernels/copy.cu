@@ -37,45 +37,69 @@ __device__ inline Offsets outer_offsets(const CopyArguments& a, int dims, int64_
   return offsets;
 }
 
+// Copies elements [chunk * kBlockThreads, (chunk + 1) * kBlockThreads) in the order of the result.
 template <typename T>
-__global__ void __launch_bounds__(kBlockThreads) copy_elements(const __grid_constant__ CopyArguments a) {
+__device__ void copy_chunk(const CopyArguments& a, int64_t chunk) {
   int64_t count = 1;
   for (int dim = 0; dim < a.dims; ++dim) count *= a.extents[dim];
-  for (int64_t i = first_element(); i < count; i += grid_stride()) {
-    const Offsets at = outer_offsets(a, a.dims, i);
-    static_cast<T*>(a.to)[at.to] = at.inside ? static_cast<const T*>(a.from)[at.from] : T{};
-  }
+  const int64_t i = chunk * kBlockThreads + threadIdx.x;
+  if (i >= count) return;
+  const Offsets at = outer_offsets(a, a.dims, i);
+  static_cast<T*>(a.to)[at.to] = at.inside ? static_cast<const T*>(a.from)[at.from] : T{};
 }
 
-// The last axis is dense in the result, the last but one in the source.
+constexpr int kTileBytes = kCopyTile * (kCopyTile + 1) * 4;
+
+// The last axis is dense in the result, the last but one in the source. `memory` is shared by the block.
 template <typename T>
-__global__ void __launch_bounds__(kCopyTile* kCopyTileThreads)
-    copy_transposed(const __grid_constant__ CopyArguments a) {
-  __shared__ T tile[kCopyTile][kCopyTile + 1];
+__device__ void copy_tile(const CopyArguments& a, int64_t number, unsigned char* memory) {
+  constexpr int kLines = kBlockThreads / kCopyTile;
+  auto* const tile = reinterpret_cast<T(*)[kCopyTile + 1]>(memory);
   const int column_dim = a.dims - 1, row_dim = a.dims - 2;
   const int64_t columns = a.extents[column_dim], rows = a.extents[row_dim];
   const int64_t across = (columns + kCopyTile - 1) / kCopyTile, down = (rows + kCopyTile - 1) / kCopyTile;
-  int64_t tiles = across * down;
-  for (int dim = 0; dim < row_dim; ++dim) tiles *= a.extents[dim];
-  const int x = static_cast<int>(threadIdx.x), y = static_cast<int>(threadIdx.y);
-  for (int64_t i = blockIdx.x; i < tiles; i += gridDim.x) {
-    const int64_t first_column = i % across * kCopyTile, first_row = i / across % down * kCopyTile;
-    const Offsets outer = outer_offsets(a, row_dim, i / across / down);
-    for (int line = y; line < kCopyTile; line += kCopyTileThreads) {
-      const int64_t row = first_row + x, column = first_column + line;
-      if (row >= rows || column >= columns) continue;
-      Offsets at = outer;
-      advance(&at, a, row_dim, row);
-      advance(&at, a, column_dim, column);
-      tile[line][x] = at.inside ? static_cast<const T*>(a.from)[at.from] : T{};
+  const int x = static_cast<int>(threadIdx.x) % kCopyTile, y = static_cast<int>(threadIdx.x) / kCopyTile;
+  const int64_t first_column = number % across * kCopyTile, first_row = number / across % down * kCopyTile;
+  const Offsets outer = outer_offsets(a, row_dim, number / across / down);
+  for (int line = y; line < kCopyTile; line += kLines) {
+    const int64_t row = first_row + x, column = first_column + line;
+    if (row >= rows || column >= columns) continue;
+    Offsets at = outer;
+    advance(&at, a, row_dim, row);
+    advance(&at, a, column_dim, column);
+    tile[line][x] = at.inside ? static_cast<const T*>(a.from)[at.from] : T{};
+  }
+  __syncthreads();
+  for (int line = y; line < kCopyTile; line += kLines) {
+    const int64_t row = first_row + line, column = first_column + x;
+    if (row >= rows || column >= columns) continue;
+    static_cast<T*>(a.to)[outer.to + row * a.to_strides[row_dim] + column] = tile[x][line];
+  }
+  __syncthreads();
+}
+
+__global__ void __launch_bounds__(kBlockThreads) run_copies(const __grid_constant__ CopyLaunch a) {
+  alignas(16) __shared__ unsigned char memory[kTileBytes];
+  int i = 0;
+  for (int64_t unit = blockIdx.x; unit < a.ends[a.count - 1]; unit += gridDim.x) {
+    while (unit >= a.ends[i]) ++i;
+    const CopyArguments& copy = a.copies[i];
+    const int64_t part = i == 0 ? unit : unit - a.ends[i - 1];
+    if (a.transposed[i]) {
+      switch (copy.element_bytes) {
+        case 1: copy_tile<uint8_t>(copy, part, memory); break;
+        case 2: copy_tile<uint16_t>(copy, part, memory); break;
+        default: copy_tile<uint32_t>(copy, part, memory);
+      }
+    } else {
+      switch (copy.element_bytes) {
+        case 1: copy_chunk<uint8_t>(copy, part); break;
+        case 2: copy_chunk<uint16_t>(copy, part); break;
+        case 4: copy_chunk<uint32_t>(copy, part); break;
+        case 8: copy_chunk<Bytes8>(copy, part); break;
+        default: copy_chunk<Bytes16>(copy, part);
+      }
     }
-    __syncthreads();
-    for (int line = y; line < kCopyTile; line += kCopyTileThreads) {
-      const int64_t row = first_row + line, column = first_column + x;
-      if (row >= rows || column >= columns) continue;
-      static_cast<T*>(a.to)[outer.to + row * a.to_strides[row_dim] + column] = tile[x][line];
-    }
-    __syncthreads();
   }
 }
 
@@ -105,32 +129,17 @@ __global__ void __launch_bounds__(kBlockThreads) copy_inline(const __grid_consta
 
 }  // namespace
 
-cudaError_t launch_copy(const CopyArguments& arguments, cudaStream_t stream) {
-  CopyArguments a = simplified(arguments);
-  if (transposes(&a)) {
-    const Grid grid = grid_of_transposition(a);
-    switch (a.element_bytes) {
-      case 1: return launch_kernel(copy_transposed<uint8_t>, grid, a, stream);
-      case 2: return launch_kernel(copy_transposed<uint16_t>, grid, a, stream);
-      case 4: return launch_kernel(copy_transposed<uint32_t>, grid, a, stream);
-      default: return cudaErrorInvalidValue;
-    }
-  }
-  a = widened(a);
-  const Grid grid = grid_of_elements(count_of(a));
-  switch (a.element_bytes) {
-    case 1: return launch_kernel(copy_elements<uint8_t>, grid, a, stream);
-    case 2: return launch_kernel(copy_elements<uint16_t>, grid, a, stream);
-    case 4: return launch_kernel(copy_elements<uint32_t>, grid, a, stream);
-    case 8: return launch_kernel(copy_elements<Bytes8>, grid, a, stream);
-    case 16: return launch_kernel(copy_elements<Bytes16>, grid, a, stream);
-    default: return cudaErrorInvalidValue;
-  }
+cudaError_t launch_copies(const CopyLaunch& a, cudaStream_t stream) {
+  return launch_kernel(run_copies, grid_of(a.ends[a.count - 1], kBlockThreads), a, stream);
 }
 
 cudaError_t launch_reshape(const ReshapeArguments& a, cudaStream_t stream) {
   CopyArguments copy;
-  if (as_copy(a, &copy)) return launch_copy(copy, stream);
+  if (as_copy(a, &copy)) {
+    CopyLaunch launch;
+    launch.add(copy);
+    return launch_copies(launch, stream);
+  }
   int64_t count = 1;
   for (int i = 0; i < a.to_dims; ++i) count *= a.to_extents[i];
   const Grid grid = grid_of_elements(count);

@@ -1,8 +1,9 @@
-// Kernels that copy elements: kReorder, kPermute, kSlice, kPad, kConcat (one launch per input) and kReshape; and the
-// kernel that copies a few bytes from the host.
+// Kernels that copy elements: kReorder, kPermute, kSlice, kPad, kConcat and kReshape; and the kernel that copies a few
+// bytes from the host.
 #pragma once
 
 #include <cstddef>
+#include <vector>
 
 #include "device/cuda/kernels/arguments.h"
 
@@ -15,7 +16,7 @@ constexpr int kCopyDims = 8;
 // rest is zero. The ops:
 //   kReorder           the tensor's axes, with the strides of both orders
 //   kPermute           axis i of the result with the stride of axis axes[i] of the source
-//   kSlice             the result's axes; `from` is the first element of the slice
+//   kSlice             the axes of one result; `from` is the first element of the slice
 //   kPad               the result's axes, padded = axis
 //   kConcat            the axes of one input; `to` is its first element in the result
 struct CopyArguments {
@@ -117,8 +118,8 @@ inline CopyArguments widened(const CopyArguments& given) {
   return a;
 }
 
-constexpr int kCopyTile = 32, kCopyTileThreads = 8;  // a block of 32 * 8 threads copies a tile of 32 * 32 elements
-constexpr int64_t kMinTransposed = 8;                // a smaller extent leaves most threads of a tile idle
+constexpr int kCopyTile = 32;          // a thread block copies a tile of 32 * 32 elements
+constexpr int64_t kMinTransposed = 8;  // a smaller extent leaves most threads of a tile idle
 
 // Whether the source of a simplified copy is dense along an axis other than the result's innermost. Then tiles that are
 // transposed in shared memory make reads and writes coalesced. Moves that axis to the last but one.
@@ -146,11 +147,32 @@ inline bool transposes(CopyArguments* a) {
   return false;
 }
 
-inline Grid grid_of_transposition(const CopyArguments& a) {
+inline int64_t tiles_of(const CopyArguments& a) {
   int64_t tiles = 1;
   for (int i = 0; i < a.dims; ++i) tiles *= i < a.dims - 2 ? a.extents[i] : ceil_div(a.extents[i], kCopyTile);
-  return grid_of(tiles, kCopyTile, kCopyTileThreads);
+  return tiles;
 }
+
+// Copies that one launch makes. A thread block makes units of one copy after the other: tiles, or as many elements as
+// it has threads.
+struct CopyLaunch {
+  static constexpr int kMaxCopies = 16;
+
+  int count = 0;  // at least one
+  CopyArguments copies[kMaxCopies];
+  bool transposed[kMaxCopies] = {};  // by tiles
+  int64_t ends[kMaxCopies] = {};     // units up to the end of each copy
+
+  void add(const CopyArguments& given) {
+    CopyArguments a = simplified(given);
+    transposed[count] = transposes(&a);
+    if (!transposed[count]) a = widened(a);
+    const int64_t units = transposed[count] ? tiles_of(a) : ceil_div(count_of(a), kBlockThreads);
+    ends[count] = count == 0 ? units : ends[count - 1] + units;
+    copies[count++] = a;
+  }
+};
+static_assert(sizeof(CopyLaunch) <= 4096, "CUDA limits the arguments of a kernel to 4 KB");
 
 // Turns a reshape into a strided copy; false if some axis of one side does not split into axes of the other.
 inline bool as_copy(const ReshapeArguments& a, CopyArguments* copy) {
@@ -179,10 +201,10 @@ inline bool as_copy(const ReshapeArguments& a, CopyArguments* copy) {
 }
 
 ReshapeArguments reshape_arguments(const OpInstance& instance, const Addresses& at);
-// The copy of one input of a kReorder, kPermute, kSlice, kPad or kConcat.
-CopyArguments copy_arguments(const OpInstance& instance, size_t input, const Addresses& at);
+// The launches of a kReorder, kPermute, kSlice, kPad or kConcat.
+std::vector<CopyLaunch> copy_launches(const OpInstance& instance, const Addresses& at);
 
-cudaError_t launch_copy(const CopyArguments& arguments, cudaStream_t stream);
+cudaError_t launch_copies(const CopyLaunch& copies, cudaStream_t stream);
 cudaError_t launch_reshape(const ReshapeArguments& arguments, cudaStream_t stream);
 cudaError_t launch_inline_copy(const InlineCopyArguments& arguments, cudaStream_t stream);
 
