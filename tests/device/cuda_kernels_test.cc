@@ -300,6 +300,37 @@ TEST(CudaKernels, PoolsAgreeWithTheReference) {
   check(cases, true, run_pool);
 }
 
+// So many results that a thread computes several rows, and an odd number of rows.
+TEST(CudaKernels, PoolsByRunsOfRowsAgreeWithTheReference) {
+  std::vector<OpCase> cases;
+  add_pool(&cases, 1, 1, {{725, 3, 1, 1}, {729, 3, 1, 1}}, {725, 729}, DType::kU8);
+  cases.resize(4);  // both orders coincide
+  check(cases, false, [](OpRun& run) {
+    const bool gradient = run.c.op->kind == OpKind::kMaxPoolGradient || run.c.op->kind == OpKind::kSumPoolGradient;
+    EXPECT_EQ(cuda::packed_pool(cuda::pool_arguments(run.c.instance, addresses_of(run)), gradient).run, 2u);
+    run_pool(run);
+  });
+}
+
+TEST(CudaKernels, PacksAreAsWideAsTheTensorsPermit) {
+  const auto width = [](int64_t channels, DType dtype, uintptr_t x, MemoryFormat order = MemoryFormat::kChannelsLast) {
+    PoolAttributes window;
+    window.kernel = window.stride = {4, 4};
+    window.pad = {0, 0};
+    const TensorDesc image = tensor({1, channels, 4, 4}, order, dtype), y = tensor({1, channels, 1, 1}, order, dtype);
+    const OpCase c = op_case("width", OpKind::kMaxPool, window, {image}, {y, tensor(y.shape, order, DType::kU8)});
+    void* const in[] = {reinterpret_cast<void*>(x)};
+    void* const out[] = {reinterpret_cast<void*>(uintptr_t{64}), reinterpret_cast<void*>(uintptr_t{64})};
+    return cuda::packed_pool(cuda::pool_arguments(c.instance, {in, out}), false).width;
+  };
+  EXPECT_EQ(width(16, DType::kBF16, 64), 8);
+  EXPECT_EQ(width(16, DType::kBF16, 72), 1);
+  EXPECT_EQ(width(12, DType::kBF16, 64), 1);
+  EXPECT_EQ(width(12, DType::kF32, 80), 4);
+  EXPECT_EQ(width(12, DType::kF32, 68), 1);
+  EXPECT_EQ(width(16, DType::kF32, 64, MemoryFormat::kRowMajor), 1);
+}
+
 TEST(CudaKernels, MaxPoolPassesOverNaN) {
   PoolAttributes attributes;
   attributes.kernel = {2};

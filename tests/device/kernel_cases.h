@@ -125,6 +125,14 @@ inline void add_pools(std::vector<OpCase>* cases) {
   }
   add_pool(cases, 3, 33, {{11, 3, 2, 1}, {12, 3, 2, 1}}, {6, 7}, DType::kU8);
   add_pool(cases, 3, 32, {{9, 2, 3, 1}, {10, 2, 4}}, {4, 3}, DType::kU8);  // stride larger than the kernel
+  for (int64_t c : {3, 4, 8, 24}) {
+    add_pool(cases, 2, c, {{7, 3, 1, 1}, {5, 3, 1, 1}}, {7, 5}, DType::kU8);  // three windows over an input
+    add_pool(cases, 2, c, {{9, 2, 2}, {7, 2, 2}}, {5, 4}, DType::kU8);
+    add_pool(cases, 1, c, {{11, 5, 3}, {14, 5, 3}}, {3, 4}, DType::kU8);
+    add_pool(cases, 1, c, {{6, 5, 1, 2}, {7, 4, 1, 1}}, {6, 6}, DType::kU8);
+    add_pool(cases, 1, c, {{4, 3, 2}, {5, 3, 1, 1}, {6, 3, 3}}, {2, 5, 2}, DType::kU8);
+    add_pool(cases, 1, c, {{3, 7, 2, 3}, {2, 6, 1, 5}}, {2, 7}, DType::kU8);  // windows larger than the input
+  }
   add_pool(cases, 2, 130, {{7, 7}, {7, 7}}, {1, 1}, DType::kU8);
   add_pool(cases, 2, 24, {{17, 17}, {17, 17}}, {1, 1}, DType::kS32);
   add_pool(cases, 2, 24, {{19, 3, 2}}, {9}, DType::kU8);

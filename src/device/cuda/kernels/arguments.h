@@ -31,6 +31,18 @@ struct ReluEpilogue {
 constexpr int64_t count_of(const int64_t (&extents)[3]) { return extents[0] * extents[1] * extents[2]; }
 constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+// A divisor that is known at launch. divide() in elements.h multiplies and shifts; it takes dividends below 2^31.
+struct Divisor {
+  uint32_t value = 1, multiplier = 1, shift = 0;
+};
+constexpr Divisor divisor_of(int64_t value) {
+  Divisor d;
+  d.value = static_cast<uint32_t>(value);
+  while ((int64_t{1} << d.shift) < value) ++d.shift;
+  d.multiplier = static_cast<uint32_t>((((uint64_t{1} << d.shift) - d.value) << 32) / d.value + 1);
+  return d;
+}
+
 // Thread blocks of x * y threads. Kernels use grid-stride loops: the result does not depend on the number of blocks.
 struct Grid {
   int64_t blocks = 0;

@@ -1,7 +1,8 @@
 // Elements in device code: loads and stores with a type that is known at run time, grid-stride loops and tensor
 // indices.
 //
-// Offsets are 64-bit. If both operands of a division fit in 32 bits, nvcc's code divides in 32 bits.
+// Offsets are 64-bit, except in kernels that use Divisor. If both operands of a division fit in 32 bits, nvcc's code
+// divides in 32 bits.
 #pragma once
 
 #include "device/cuda/kernels/arguments.h"
@@ -29,6 +30,17 @@ __device__ inline void store(void* to, ElementType type, int64_t at, float x) {
 
 __device__ inline int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 __device__ inline int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
+
+// n / d for n < 2^31.
+__device__ inline uint32_t divide(uint32_t n, const Divisor& d) {
+  return (static_cast<uint32_t>((uint64_t{d.multiplier} * n) >> 32) + n) >> d.shift;
+}
+// Returns n % d and replaces n by n / d.
+__device__ inline uint32_t take_remainder(uint32_t* n, const Divisor& d) {
+  const uint32_t quotient = divide(*n, d), remainder = *n - quotient * d.value;
+  *n = quotient;
+  return remainder;
+}
 
 __device__ inline float with_epilogue(const ReluEpilogue& epilogue, float x) {
   return epilogue.relu && !(x > 0) ? epilogue.slope * x : x;

@@ -1,4 +1,4 @@
-// The plain pools: a kernel for the four pool kinds.
+// The plain pools: kernels for the four pool kinds.
 #include "device/cuda/kernels/pool.h"
 
 #include "device/cuda/fixed_kernel.h"
@@ -21,17 +21,27 @@ PoolArguments pool_arguments(const OpInstance& instance, const Addresses& at) {
   a.x_strides = strides_of(forward ? instance.inputs[0] : instance.outputs[0]);
   a.y_strides = strides_of(forward ? instance.outputs[0] : instance.inputs[0]);
   if (kind == OpKind::kMaxPool || kind == OpKind::kMaxPoolGradient) {
-    const TensorDesc& winner = forward ? instance.outputs[1] : instance.inputs[1];
     a.winner = forward ? at.outputs[1] : at.inputs[1];
-    a.winner_strides = strides_of(winner);
-    a.wide_winners = winner.dtype == DType::kS32;
+    a.wide_winners = (forward ? instance.outputs[1] : instance.inputs[1]).dtype == DType::kS32;
   }
   return a;
 }
 
 namespace {
 
-std::string refuse(Context&, const OpInstance& instance) { return refuse_integers(instance, 1); }
+std::string refuse(Context&, const OpInstance& instance) {
+  const OpKind kind = instance.op->kind;
+  const bool forward = kind == OpKind::kMaxPool || kind == OpKind::kSumPool;
+  const TensorDesc &x = forward ? instance.inputs[0] : instance.outputs[0],
+                   &y = forward ? instance.outputs[0] : instance.inputs[0];
+  if (x.shape.count() > kMaxPackedElements || y.shape.count() > kMaxPackedElements)
+    return "a tensor has more than 2^31 - 1 elements";
+  if (kind == OpKind::kMaxPool || kind == OpKind::kMaxPoolGradient) {
+    const TensorDesc& winner = forward ? instance.outputs[1] : instance.inputs[1];
+    if (!lies_in(winner, y.order)) return "winners and results have different orders";
+  }
+  return refuse_integers(instance, 1);
+}
 
 std::unique_ptr<Kernel> create(Context& context, const OpInstance& instance) {
   const OpKind kind = instance.op->kind;
