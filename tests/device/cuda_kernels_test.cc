@@ -58,9 +58,7 @@ void launch_pool(OpKind kind, const cuda::PoolArguments& a) {
 void run_pool(OpRun& run) { launch_pool(run.c.op->kind, cuda::pool_arguments(run.c.instance, addresses_of(run))); }
 
 void run_lrn(OpRun& run) {
-  cuda::LrnArguments a = cuda::lrn_arguments(run.c.instance, addresses_of(run));
-  std::vector<float> products(static_cast<size_t>(run.in(0).shape.count()));
-  a.products = products.data();
+  const cuda::LrnArguments a = cuda::lrn_arguments(run.c.instance, addresses_of(run));
   const auto launch = run.c.op->kind == OpKind::kLrn ? cuda::launch_lrn : cuda::launch_lrn_gradient;
   check_launch(launch(a, nullptr));
 }
@@ -363,8 +361,6 @@ TEST(CudaKernels, LrnAgreesWithTheReference) {
         op_case("of an even size", kind, even, kind == OpKind::kLrn ? std::vector{x} : std::vector{x, x}, {x}));
   }
   add_lrns(&cases);
-  check(cases, false, run_lrn);
-  cases.resize(8);
   check(cases, true, run_lrn);
 }
 

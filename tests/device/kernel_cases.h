@@ -141,7 +141,7 @@ inline void add_pools(std::vector<OpCase>* cases) {
 }
 
 inline void add_lrns(std::vector<OpCase>* cases) {
-  for (int64_t c : {1, 3, 15, 16, 17, 64}) {
+  for (int64_t c : {1, 3, 8, 12, 15, 16, 17, 24, 64}) {
     for (float beta : {0.75f, 0.5f, 1.0f, 0.6f}) {
       LrnAttributes a;
       a.beta = beta;

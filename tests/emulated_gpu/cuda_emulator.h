@@ -81,6 +81,7 @@ inline unsigned __float_as_uint(float x) {
   memcpy(&bits, &x, sizeof bits);
   return bits;
 }
+inline float rsqrtf(float x) { return 1 / sqrtf(x); }
 inline float half_to_float(unsigned short bits) {
   _Float16 x;
   memcpy(&x, &bits, sizeof x);

@@ -1,4 +1,4 @@
-// The plain local response normalization: a kernel for kLrn and kLrnGradient.
+// The plain local response normalization: kernels for kLrn and kLrnGradient.
 #include "device/cuda/kernels/lrn.h"
 
 #include "device/cuda/fixed_kernel.h"
@@ -34,21 +34,9 @@ namespace {
 std::string refuse(Context&, const OpInstance& instance) { return refuse_integers(instance, instance.inputs.size()); }
 
 std::unique_ptr<Kernel> create(Context& context, const OpInstance& instance) {
-  if (instance.op->kind == OpKind::kLrn)
-    return std::make_unique<FixedKernel<LrnArguments>>(
-        context, instance, launch_lrn,
-        [](const OpInstance& of, const Addresses& at, float*) { return std::vector{lrn_arguments(of, at)}; });
-  // The gradient writes and reads the products, and reads x and g twice.
-  const int64_t products = instance.inputs[0].shape.count() * static_cast<int64_t>(sizeof(float));
-  const int64_t read_again = instance.inputs[0].bytes() + instance.inputs[1].bytes();
   return std::make_unique<FixedKernel<LrnArguments>>(
-      context, instance, launch_lrn_gradient,
-      [](const OpInstance& of, const Addresses& at, float* scratch) {
-        LrnArguments a = lrn_arguments(of, at);
-        a.products = scratch;
-        return std::vector{a};
-      },
-      FixedKernelCosts{aligned(products), 2, 2 * products + read_again});
+      context, instance, instance.op->kind == OpKind::kLrn ? launch_lrn : launch_lrn_gradient,
+      [](const OpInstance& of, const Addresses& at, float*) { return std::vector{lrn_arguments(of, at)}; });
 }
 
 }  // namespace
