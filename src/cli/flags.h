@@ -24,7 +24,7 @@ struct Flag {
   const char* default_value;  // as typed; "" for none
   const char* value_name;     // the value in help texts: "FILE"; for kChoice the choices: "stop|snapshot|none"
   const char* help;
-  bool repeatable = false;  // keep all values; otherwise the last one
+  bool repeatable = false;    // keep all values; otherwise the last one
   bool may_be_empty = false;  // of a path
 };
 

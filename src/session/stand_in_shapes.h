@@ -5,8 +5,8 @@
 
 namespace trainer {
 
-// Lowers a net in which some data layers have no shapes, for several stand-in shapes, and adds the errors that occur for
-// each of them to `problems`: those do not depend on the shapes. Stand-in shapes agree with the text of the layer.
+// Lowers a net in which some data layers have no shapes, for several stand-in shapes, and adds the errors that occur
+// for each of them to `problems`: those do not depend on the shapes. Stand-in shapes agree with the text of the layer.
 void check_with_stand_ins(const caffe::NetParameter& net, const Positions& positions, LowerOptions options,
                           Diagnostics* problems);
 

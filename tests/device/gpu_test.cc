@@ -702,7 +702,7 @@ TEST_F(Gpu, IsGivenNoAddressOfTheHost) {
   void* const addresses[] = {host};
   const KernelChoice choice = device_->choose(c.instance);
   choice.kernel->bind(addresses, addresses, nullptr);
-  EXPECT_DEATH(choice.kernel->run({}), "kernel copy_elements.* is given an address of the host");
+  EXPECT_DEATH(choice.kernel->run({}), "kernel run_copies.* is given an address of the host");
 }
 
 TEST_F(Gpu, SaysWhatMemoryIsLeft) {

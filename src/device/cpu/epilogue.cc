@@ -7,7 +7,7 @@ namespace trainer::cpu {
 namespace {
 
 float with_relu(float value, const Epilogue& epilogue) {
-  return epilogue.relu && !(value > 0) ? epilogue.slope * value : value;
+  return epilogue.relu && !(value > 0) ? epilogue.slope * value + 0.0f : value;  // not -0
 }
 
 float get(float value) { return value; }

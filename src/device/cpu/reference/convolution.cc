@@ -8,7 +8,7 @@ namespace {
 
 float with_epilogue(const Epilogue& epilogue, double value) {
   const float v = static_cast<float>(value);
-  return epilogue.relu && !(v > 0) ? epilogue.slope * v : v;
+  return epilogue.relu && !(v > 0) ? epilogue.slope * v + 0.0f : v;  // not -0
 }
 
 class ConvolutionKernel : public CpuKernel {

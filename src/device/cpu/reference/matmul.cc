@@ -29,7 +29,7 @@ class Matmul : public CpuKernel {
         double sum = bias == nullptr ? 0 : bias[j];
         for (int64_t l = 0; l < k; ++l) sum += double{a[i * a_row + l * a_column]} * b[l * b_row + j * b_column];
         const float value = static_cast<float>(sum);
-        y[i * n + j] = epilogue.relu && !(value > 0) ? epilogue.slope * value : value;
+        y[i * n + j] = epilogue.relu && !(value > 0) ? epilogue.slope * value + 0.0f : value;  // not -0
       }
     }
   }

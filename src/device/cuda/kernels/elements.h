@@ -43,7 +43,7 @@ __device__ inline uint32_t take_remainder(uint32_t* n, const Divisor& d) {
 }
 
 __device__ inline float with_epilogue(const ReluEpilogue& epilogue, float x) {
-  return epilogue.relu && !(x > 0) ? epilogue.slope * x : x;
+  return epilogue.relu && !(x > 0) ? epilogue.slope * x + 0.0f : x;  // not -0
 }
 
 // The grid-stride loop over elements: for (int64_t i = first_element(); i < count; i += grid_stride()).
