@@ -1,11 +1,11 @@
-"""The peer of tools/bench_data: PyTorch with its DataLoader, on pictures in memory or JPEG files.
+"""The peer of tools/bench_data: PyTorch with its DataLoader, on images in memory or JPEG files.
 
 usage: bench_data_peer.py cut FOLDER COUNT PHOTOGRAPHS
        bench_data_peer.py train NET STAGE BATCH ITERATIONS idx IMAGES.gz
        bench_data_peer.py train NET STAGE BATCH ITERATIONS jpeg FOLDER
 
 cut writes COUNT patches of 256x256 of photographs as JPEG files, and a list with labels. train prints images per second
-from the first requested batch to the last update, with as many workers as cores; idx keeps the decompressed pictures in
+from the first requested batch to the last update, with as many workers as cores; idx keeps the decompressed images in
 memory; jpeg decodes, crops and mirrors in the workers.
 """
 import glob

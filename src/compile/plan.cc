@@ -15,7 +15,7 @@
 namespace trainer {
 namespace {
 
-bool is_row_major(const TensorDesc& desc) { return lies_in(desc, MemoryFormat::kRowMajor); }
+bool is_row_major(const TensorDesc& desc) { return has_format(desc, MemoryFormat::kRowMajor); }
 
 // Whether a slice is the first part of its input's memory: it starts at 0, and all axes outside its own in physical
 // order have extent 1.

@@ -40,8 +40,8 @@ struct DeviceOptions {
   Precision precision = Precision::kFP32;
   // Give the same bits in each run on the same device with the same libraries; excludes some fast kernels.
   bool deterministic = false;
-  // If set, receives lines for the user that explain a slow first start.
-  std::function<void(const std::string& line)> tell;
+  // If set, logs lines for the user that explain a slow first start.
+  std::function<void(const std::string& line)> log;
 };
 
 struct RunContext {

@@ -98,9 +98,9 @@ std::string refuse_images(const ConvolutionOperands& operands) {
   for (const TensorDesc* desc : {operands.x, operands.weights, operands.y}) {
     if (desc->shape.count() == 0) return "an operand is empty";
   }
-  if (!lies_in(*operands.x, MemoryFormat::kChannelsLast)) return "the input is row-major";
-  if (!lies_in(*operands.y, MemoryFormat::kChannelsLast)) return "the output is row-major";
-  return lies_in(*operands.weights, MemoryFormat::kRowMajor) ? "" : "the weights are channels-last";
+  if (!has_format(*operands.x, MemoryFormat::kChannelsLast)) return "the input is row-major";
+  if (!has_format(*operands.y, MemoryFormat::kChannelsLast)) return "the output is row-major";
+  return has_format(*operands.weights, MemoryFormat::kRowMajor) ? "" : "the weights are channels-last";
 }
 
 }  // namespace trainer

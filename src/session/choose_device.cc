@@ -77,7 +77,7 @@ DeviceOptions device_options(const std::string& precision, bool deterministic) {
   if (precision != name_of(options.precision))
     throw config_error("--precision={}: not one of {}", precision, fmt::join(names, ", "));
   options.deterministic = deterministic;
-  options.tell = [](const std::string& line) { log_info(line); };
+  options.log = [](const std::string& line) { log_info(line); };
   return options;
 }
 

@@ -160,8 +160,8 @@ bool DataLayers::fit(const Program& program) const {
   return std::all_of(program.sources.begin(), program.sources.end(), [&](const SourceInfo& source) {
     const Stream* giver = find(source);
     if (giver == nullptr || !giver->stream->started() || source.value < 0) return true;
-    return lies_in(giver->stream->next_batch_descs()[static_cast<size_t>(source.top)],
-                   program.values[static_cast<size_t>(source.value)].desc.order);
+    return has_format(giver->stream->next_batch_descs()[static_cast<size_t>(source.top)],
+                      program.values[static_cast<size_t>(source.value)].desc.order);
   });
 }
 

@@ -270,7 +270,7 @@ void NetPrograms::check_parameter_shapes(const LoweredNet& net, const std::vecto
     for (const Shape& shape : shapes) tops.push_back("(" + shape.text() + ")");
     throw data_error(
         "{}: this batch, of {}, asks for {} in learned blob {}, which is {} since the first batch. Give all "
-        "batches one size (new_height and new_width of a list of pictures), or use layers whose blobs do not depend on "
+        "batches one size (new_height and new_width of a list of images), or use layers whose blobs do not depend on "
         "it",
         subject_of(*net.layers[static_cast<size_t>(parameter.layer)].param), fmt::join(tops, ", "),
         parameter.shape.text(), parameter.blob, first.shape.text());

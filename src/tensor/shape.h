@@ -77,9 +77,9 @@ struct TensorDesc {
 
 // True if both orders put every element of `shape` at the same offset.
 bool orders_coincide(const Shape& shape);
-// True if the bytes of `desc` are in `order`, by its attribute or because both orders coincide.
-inline bool lies_in(const TensorDesc& desc, MemoryFormat order) {
-  return desc.order == order || orders_coincide(desc.shape);
+// True if the bytes of `desc` are in `format`, by its attribute or because both formats coincide.
+inline bool has_format(const TensorDesc& desc, MemoryFormat format) {
+  return desc.order == format || orders_coincide(desc.shape);
 }
 
 }  // namespace trainer

@@ -194,7 +194,7 @@ TEST_F(ConvertImages, MistakesLeaveNothingBehind) {
   expect_contains(error_text([&] { convert(); }), {"mixed:2", "3x1x1", "3x1x2"});
   request_.check_size = false;
   request_.root = folder_ / "nowhere/";
-  expect_contains(error_text([&] { convert(); }), {"none of the 2 pictures", "/ at its end?"});
+  expect_contains(error_text([&] { convert(); }), {"none of the 2 images", "/ at its end?"});
   request_.resize_width = 3;
   expect_contains(error_text([&] { convert(); }, ExitCode::kConfiguration), {"or neither"});
   request_.resize_width = 0;

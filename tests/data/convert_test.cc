@@ -75,7 +75,7 @@ TEST(ConvertIdx, WrongInputLeavesNothingBehind) {
   expect_contains(error_text([&] {
                     convert_idx({folder / "images", folder / "two", folder / "db"});
                   }),
-                  {"3 pictures", "2 labels"});
+                  {"3 images", "2 labels"});
   int entries = 0;
   for (const auto& entry : std::filesystem::directory_iterator(folder / "")) {
     ++entries;

@@ -88,7 +88,7 @@ TEST(WindowList, MistakesAreNamedWithTheirLine) {
     write(folder / "w", text);
     return error_text([&] { read_window_list(folder / "w", 0.5f, 0.5f); });
   };
-  expect_contains(reason(""), {"w:1:", "names no pictures"});
+  expect_contains(reason(""), {"w:1:", "names no images"});
   expect_contains(reason("a.jpg 1\n"), {"w:1:", "\"a.jpg\" found instead of \"# index\""});
   expect_contains(reason("# 0\nmy cat.jpg\n3 2 2 0\n"), {"w:2:", "\"cat.jpg\"", "must not contain blanks"});
   expect_contains(reason("# 0\na.jpg\n1 2 2 0\n"), {"w:3:", "1 channels", "write 3"});

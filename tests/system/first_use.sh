@@ -92,7 +92,7 @@ done
 mkdir -p classes/cats classes/dogs
 cp pictures/1.ppm "classes/cats/a cat.ppm"
 cp pictures/2.ppm classes/dogs/a.ppm
-says a_folder_as_a_list 3 'is a folder, not a list of pictures' "$trainer" convert imageset classes/ classes/ db
+says a_folder_as_a_list 3 'is a folder, not a list of images' "$trainer" convert imageset classes/ classes/ db
 eval "$(sed -n 's/.*class: \((cd .*\)/\1/p' log)"
 mv list.txt classes.txt
 check the_list_that_it_names "$(cat classes.txt)" test "$(cat classes.txt)" = $'cats/a cat.ppm 0\ndogs/a.ppm 1'

@@ -19,7 +19,7 @@ constexpr int64_t kRecordBytes = 1 + kChannels * kSide * kSide;
 int64_t add_file(const std::string& path, int64_t first, RecordWriter& writer, const ConvertProgress& progress) {
   const InputFile file(path, "CIFAR-10 file");
   if (file.size() == 0 || file.size() % kRecordBytes != 0) {
-    throw data_error("{} is {} bytes long: a CIFAR-10 file (binary version) has {} bytes for each picture", path,
+    throw data_error("{} is {} bytes long: a CIFAR-10 file (binary version) has {} bytes for each image", path,
                      format_count(file.size()), kRecordBytes);
   }
   const int64_t count = file.size() / kRecordBytes;
@@ -27,7 +27,7 @@ int64_t add_file(const std::string& path, int64_t first, RecordWriter& writer, c
   for (int64_t i = 0; i < count; ++i) {
     file.read(i * kRecordBytes, record.data(), kRecordBytes);
     const int label = static_cast<unsigned char>(record[0]);
-    if (label >= kClasses) throw data_error("{}: picture {} has the class {}, not 0 to 9", path, i, label);
+    if (label >= kClasses) throw data_error("{}: image {} has the class {}, not 0 to 9", path, i, label);
     writer.put(fmt::format("{:05d}", first + i),
                serialize_datum(kChannels, kSide, kSide, std::string_view(record).substr(1), label));
     if (progress) progress(first + i + 1, 0);

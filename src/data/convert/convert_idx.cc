@@ -16,7 +16,7 @@ int64_t convert_idx(const IdxToDatabase& request, const ConvertProgress& progres
   const int rank = images.shape.rank();
   if (rank != 3 && rank != 4) {
     throw data_error(
-        "{} holds an array of {}: pictures are N,height,width or N,channels,height,width. Are pictures "
+        "{} holds an array of {}: images are N,height,width or N,channels,height,width. Are images "
         "and labels swapped?",
         request.images, images.shape.text());
   }
@@ -25,15 +25,15 @@ int64_t convert_idx(const IdxToDatabase& request, const ConvertProgress& progres
   }
   const int64_t count = images.shape[0];
   if (labels.shape[0] != count) {
-    throw data_error("{} has {} pictures but {} has {} labels", request.images, format_count(count), request.labels,
+    throw data_error("{} has {} images but {} has {} labels", request.images, format_count(count), request.labels,
                      format_count(labels.shape[0]));
   }
   const int64_t picture = images.shape.count(1);
-  if (count == 0 || picture == 0) throw data_error("{} has no pictures", request.images);
+  if (count == 0 || picture == 0) throw data_error("{} has no images", request.images);
   const std::string problem =
       check_shape(Shape(std::vector<int64_t>(images.shape.dims().begin() + 1, images.shape.dims().end())));
   if (!problem.empty())
-    throw data_error("{}: a picture is too large for a blob: {}. Cut them into smaller ones", request.images, problem);
+    throw data_error("{}: an image is too large for a blob: {}. Cut them into smaller ones", request.images, problem);
   const auto channels = static_cast<int32_t>(rank == 4 ? images.shape[1] : 1);
   const auto height = static_cast<int32_t>(images.shape[rank - 2]);
   const auto width = static_cast<int32_t>(images.shape[rank - 1]);

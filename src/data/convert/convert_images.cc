@@ -53,7 +53,7 @@ void check_request(const ImagesToDatabase& request) {
                        request.resize_width);
   constexpr int kLargestExtent = 32767;
   if (std::max(request.resize_height, request.resize_width) > kLargestExtent)
-    throw config_error("pictures cannot be resized to {}x{}: the maximum is {}", request.resize_height,
+    throw config_error("images cannot be resized to {}x{}: the maximum is {}", request.resize_height,
                        request.resize_width, kLargestExtent);
   if (!request.encode_type.empty() && !can_encode(lower_case(request.encode_type)))
     throw config_error("encode_type \"{}\" is not supported: use jpg or png", request.encode_type);
@@ -77,7 +77,7 @@ class ImageConverter {
     if (request_.resize_height == 0 && fits(ending, type) && !to_gray)
       return serialize_encoded_datum(reader_.file(), label);
     if (!can_encode(type)) {
-      throw config_error("{}{}: a converted picture cannot be written as \"{}\": give --encode_type=jpg or png",
+      throw config_error("{}{}: a converted image cannot be written as \"{}\": give --encode_type=jpg or png",
                          request_.root, path, type);
     }
     return serialize_encoded_datum(encode_image(view, type), label);
@@ -102,7 +102,7 @@ ImagesConverted convert_images(const ImagesToDatabase& request, const LogLine& w
   check_root(list, request.root);
   std::vector<uint32_t> order;
   if (list.size() > std::numeric_limits<uint32_t>::max())
-    throw data_error("{} has {} pictures: too many for one database", request.list, list.size());
+    throw data_error("{} has {} images: too many for one database", request.list, list.size());
   if (request.shuffle) {
     draw_permutation(philox_key(0, "", "convert imageset", "shuffle"), 0, static_cast<uint32_t>(list.size()), order);
   } else {
@@ -127,8 +127,8 @@ ImagesConverted convert_images(const ImagesToDatabase& request, const LogLine& w
     }
     if (result.records == 0) first = converter.shape();
     if (request.check_size && converter.shape() != first) {
-      throw data_error("{}: it is {}, but the first picture is {}: resize them (--resize_height, --resize_width)",
-                       place, converter.shape().text(), first.text());
+      throw data_error("{}: it is {}, but the first image is {}: resize them (--resize_height, --resize_width)", place,
+                       converter.shape().text(), first.text());
     }
     writer->put(fmt::format("{:08d}_{}", i, path), record);
     ++result.records;
@@ -136,7 +136,7 @@ ImagesConverted convert_images(const ImagesToDatabase& request, const LogLine& w
   }
   if (result.records == 0) {
     throw data_error(
-        "none of the {} pictures of {} could be read: is \"{}\" the folder of their paths, with a / at its "
+        "none of the {} images of {} could be read: is \"{}\" the folder of their paths, with a / at its "
         "end?",
         format_count(static_cast<int64_t>(list.size())), request.list, request.root);
   }

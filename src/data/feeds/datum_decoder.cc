@@ -37,7 +37,7 @@ class DatumDecoder : public RecordDecoder {
   ItemShape raw_shape() const {
     const ItemShape shape{datum_.channels, datum_.height, datum_.width};
     if (shape.channels <= 0 || shape.height <= 0 || shape.width <= 0) {
-      throw data_error("its extents are {}: the record holds no picture", shape.text());
+      throw data_error("its extents are {}: the record holds no image", shape.text());
     }
     return shape;
   }

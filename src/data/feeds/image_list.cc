@@ -16,7 +16,7 @@ namespace trainer {
 namespace {
 
 constexpr const char* kForm =
-    "each line is the path of a picture, a blank and its class as a number from 0: cats/1.jpg 0";
+    "each line is the path of an image, a blank and its class as a number from 0: cats/1.jpg 0";
 
 std::optional<int32_t> whole_number(std::string_view word) {
   if (word.size() > 1 && word[0] == '+' && word[1] != '-') word.remove_prefix(1);
@@ -31,12 +31,12 @@ ImageList::ImageList(const std::string& file) : file_(file) {
   std::error_code absent;
   if (std::filesystem::is_directory(file, absent))
     throw data_error(
-        "{0} is a folder, not a list of pictures: {1}. This lists a folder with a folder for each class: (cd '{0}' && "
+        "{0} is a folder, not a list of images: {1}. This lists a folder with a folder for each class: (cd '{0}' && "
         "i=0; for d in */; do for f in \"$d\"*; do echo \"$f $i\"; done; i=$((i+1)); done) >list.txt",
         file, kForm);
-  const InputFile input(file, "list of pictures");
+  const InputFile input(file, "list of images");
   if (input.size() > 0 && !input.looks_like_text()) {
-    throw data_error("{} is not a text file, so it is not a list of pictures: {}", file, kForm);
+    throw data_error("{} is not a text file, so it is not a list of images: {}", file, kForm);
   }
   std::ifstream in(file, std::ios::binary);
   skip_byte_order_mark(in);

@@ -41,7 +41,7 @@ WindowCut cut_window(const Window& window, const WindowShape& shape, int picture
     cut.to_height = std::max(0, std::min(scaled(y2 - y1 + 1, scale_y), shape.crop - cut.to_y));
   }
   if (x1 < 0 || y1 < 0 || x2 >= picture_width || y2 >= picture_height || x2 < x1 || y2 < y1) {
-    throw data_error("its window from ({}, {}) to ({}, {}) leaves the picture, which is {} high and {} wide", window.x1,
+    throw data_error("its window from ({}, {}) to ({}, {}) leaves the image, which is {} high and {} wide", window.x1,
                      window.y1, window.x2, window.y2, picture_height, picture_width);
   }
   cut.x = x1;

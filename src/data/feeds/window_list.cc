@@ -46,7 +46,7 @@ class Words {
   int64_t line() const { return line_; }
   [[noreturn]] void fail(const std::string& what) const {
     throw data_error(
-        "{}:{}: {}. A window file has for each picture: `# index`, its path, channels, height, width, the "
+        "{}:{}: {}. A window file has for each image: `# index`, its path, channels, height, width, the "
         "number of its windows, and as many lines `class overlap x1 y1 x2 y2`",
         file_, line_, what);
   }
@@ -67,15 +67,15 @@ WindowList read_window_list(const std::string& file, float fg_threshold, float b
   std::string word;
   while (words.next(word)) {
     if (word != "#") words.fail(fmt::format("\"{}\" found instead of \"# index\"", word.substr(0, 80)));
-    words.number<int64_t>("a picture's index");
-    if (!words.next(word)) words.fail("the file ends before a picture's path");
+    words.number<int64_t>("an image's index");
+    if (!words.next(word)) words.fail("the file ends before an image's path");
     list.pictures.push_back(word);
     const auto channels = words.number<int64_t>("the number of channels");
     if (channels != 3) {
-      words.fail(fmt::format("{} channels, but pictures are read as colour: write 3", channels));
+      words.fail(fmt::format("{} channels, but images are read as colour: write 3", channels));
     }
-    words.number<int64_t>("a picture's height");
-    words.number<int64_t>("a picture's width");
+    words.number<int64_t>("an image's height");
+    words.number<int64_t>("an image's width");
     const auto count = words.number<int64_t>("the number of windows");
     for (int64_t i = 0; i < count; ++i) {
       Window window;
@@ -103,7 +103,7 @@ WindowList read_window_list(const std::string& file, float fg_threshold, float b
       }
     }
   }
-  if (list.pictures.empty()) words.fail("it names no pictures");
+  if (list.pictures.empty()) words.fail("it names no images");
   return list;
 }
 

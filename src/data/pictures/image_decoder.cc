@@ -32,7 +32,7 @@ bool is_png(std::string_view file) { return starts_with(file, "\x89PNG\r\n\x1a\n
 bool is_jpeg(std::string_view file) { return starts_with(file, "\xFF\xD8"); }
 
 [[noreturn]] void throw_unknown_format(std::string_view file) {
-  throw data_error("the picture is {}: JPEG, PNG, PPM, PGM and BMP are supported", name_of_other_format(file));
+  throw data_error("the image is {}: JPEG, PNG, PPM, PGM and BMP are supported", name_of_other_format(file));
 }
 
 const unsigned char* bytes_of(std::string_view file) { return reinterpret_cast<const unsigned char*>(file.data()); }

@@ -7,7 +7,7 @@
 namespace trainer {
 
 void read_image_file(const std::string& path, std::string& bytes) {
-  const InputFile file(path, "picture");
+  const InputFile file(path, "image");
   bytes.resize(static_cast<size_t>(file.size()));
   file.read(0, bytes.data(), file.size());
 }

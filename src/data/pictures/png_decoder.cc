@@ -110,7 +110,7 @@ void check_picture_size(const ItemShape& shape) {
   // In floating point, because the sides may be up to 2^31.
   const auto channels = static_cast<double>(shape.channels), height = static_cast<double>(shape.height);
   if (channels * height * static_cast<double>(shape.width) > static_cast<double>(kLargestPicture)) {
-    throw data_error("a picture of {} values: more than {} count as damage", shape.text(),
+    throw data_error("an image of {} values: more than {} count as damage", shape.text(),
                      format_bytes(kLargestPicture));
   }
 }

@@ -21,7 +21,7 @@ void resize_bilinear(const PixelWindow& window, int height, int width, std::vect
   try {
     cv::resize(from, to, to.size(), 0, 0, cv::INTER_LINEAR);
   } catch (const cv::Exception& error) {
-    throw data_error("a picture of {}x{} cannot be resized to {}x{}: {}", window.height, window.width, height, width,
+    throw data_error("an image of {}x{} cannot be resized to {}x{}: {}", window.height, window.width, height, width,
                      error.err);
   }
   TRAINER_ASSERT(to.data == out.data());

@@ -55,8 +55,8 @@ class ImageFileDecoder : public RecordDecoder {
 };
 
 void check(SourceContext& context) {
-  context.require("image_data_param.source", "give a text file with a line \"path label\" for each picture");
-  context.require("image_data_param.batch_size", "give the number of pictures in a batch");
+  context.require("image_data_param.source", "give a text file with a line \"path label\" for each image");
+  context.require("image_data_param.batch_size", "give the number of images in a batch");
   check_transform(context);
   const caffe::ImageDataParameter& param = context.layer().image_data_param();
   const char* given = param.new_height() > 0 ? "new_height" : "new_width";
@@ -67,7 +67,7 @@ void check(SourceContext& context) {
   constexpr uint32_t kLargestExtent = 32767;
   if (std::max(param.new_height(), param.new_width()) > kLargestExtent)
     context.error(fmt::format("image_data_param.{}", param.new_height() > kLargestExtent ? "new_height" : "new_width"),
-                  fmt::format("pictures cannot be resized to {}x{}", param.new_height(), param.new_width()),
+                  fmt::format("images cannot be resized to {}x{}", param.new_height(), param.new_width()),
                   fmt::format("the maximum is {}", kLargestExtent));
   warn_of_moved_fields(context, "image_data_param", {"scale", "mean_file", "crop_size", "mirror"});
   const caffe::TransformationParameter& transform = context.layer().transform_param();
@@ -83,7 +83,7 @@ uint64_t first_picture(SourceContext& context, uint64_t pictures) {
   const uint64_t first = (uint64_t{draw[0]} * param.rand_skip()) >> 32;
   if (first >= pictures)
     context.error("image_data_param.rand_skip",
-                  fmt::format("rand_skip is {}, but {} has {} pictures", param.rand_skip(), param.source(), pictures),
+                  fmt::format("rand_skip is {}, but {} has {} images", param.rand_skip(), param.source(), pictures),
                   "choose a smaller value");
   return first;
 }

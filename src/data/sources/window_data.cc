@@ -53,6 +53,7 @@ class WindowFeed : public BatchFeed {
     return static_cast<int64_t>(list_.foreground.size() + list_.background.size());
   }
   std::string content() override {
+    // Snapshots compare this text.
     return fmt::format("{} pictures from \"{}\" to \"{}\", {} foreground and {} background windows",
                        list_.pictures.size(), printable(list_.pictures.front()), printable(list_.pictures.back()),
                        list_.foreground.size(), list_.background.size());
@@ -265,7 +266,7 @@ ItemShape item(const caffe::LayerParameter& layer) {
   return {kChannels, crop, crop};
 }
 
-REGISTER_SOURCE(window_data, .type = "WindowData", .summary = "batches of windows cut out of pictures", .min_tops = 2,
+REGISTER_SOURCE(window_data, .type = "WindowData", .summary = "batches of windows cut out of images", .min_tops = 2,
                 .max_tops = 2, .source = "window_data_param.source", .batch_size = "window_data_param.batch_size",
                 .check = check, .open = open, .probe = probe, .item = item, .example = R"(
 layer { name: "data" type: "WindowData" top: "data" top: "label"

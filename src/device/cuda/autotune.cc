@@ -26,10 +26,10 @@ Seconds time_spent{0};
 
 void announce_once(const Context& context) {
   static bool announced = false;
-  if (announced || !context.options.tell) return;
+  if (announced || !context.options.log) return;
   announced = true;
   const std::string reason = refuse_disk_cache();
-  context.options.tell(
+  context.options.log(
       fmt::format("Autotuning convolutions and matrix products on {}; {}", context.properties.name,
                   reason.empty() ? "the results are cached in " + cache_folder()
                                  : fmt::format("every run repeats this because the cache is not usable ({})", reason)));

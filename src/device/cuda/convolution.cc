@@ -216,7 +216,7 @@ class CudnnConvolution : public CudaKernel {
     TensorDesc packed = weights;
     packed.dtype = convolution_operands(instance).x->dtype;
     packed.order = MemoryFormat::kChannelsLast;
-    if (packed.dtype != weights.dtype || !lies_in(weights, MemoryFormat::kChannelsLast)) {
+    if (packed.dtype != weights.dtype || !has_format(weights, MemoryFormat::kChannelsLast)) {
       const bool unpacks = kind_ == OpKind::kConvolutionWeightGradient;
       copy_.emplace(context, MapBody::copy(weights.shape), std::vector{unpacks ? packed : weights},
                     unpacks ? weights : packed);
@@ -277,7 +277,7 @@ std::string refuse(Context& context, const OpInstance& instance) {
     if (desc->shape.count() == 0) return "an operand is empty";
   }
   if (operands.x->shape.rank() > 5 || operands.x->shape.rank() < 3) return "it does not have 1 to 3 spatial axes";
-  if (!lies_in(*operands.x, MemoryFormat::kChannelsLast) || !lies_in(*operands.y, MemoryFormat::kChannelsLast))
+  if (!has_format(*operands.x, MemoryFormat::kChannelsLast) || !has_format(*operands.y, MemoryFormat::kChannelsLast))
     return "an image is row-major";
   if (operands.x->dtype != operands.y->dtype) return "input and output have different types";
   if (!convolution_geometry(instance).fits_32_bits()) return "the extents of a padded image exceed 32 bits";

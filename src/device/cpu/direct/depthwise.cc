@@ -132,10 +132,10 @@ std::string refuse_depthwise_direct(const OpInstance& instance) {
   if (group == 1 || operands.x->shape[1] != group || operands.y->shape[1] != group) {
     return "more than one channel per group";
   }
-  if (!lies_in(*operands.x, MemoryFormat::kChannelsLast) || !lies_in(*operands.y, MemoryFormat::kChannelsLast)) {
+  if (!has_format(*operands.x, MemoryFormat::kChannelsLast) || !has_format(*operands.y, MemoryFormat::kChannelsLast)) {
     return "an operand is row-major";
   }
-  return lies_in(*operands.weights, MemoryFormat::kRowMajor) ? "" : "the weights are channels-last";
+  return has_format(*operands.weights, MemoryFormat::kRowMajor) ? "" : "the weights are channels-last";
 }
 
 std::string refuse_depthwise_rows(const OpInstance& instance) {

@@ -52,9 +52,9 @@ class Lrn : public CpuKernel {
 
 std::string refuse_lrn_direct(const OpInstance& instance) {
   for (const TensorDesc& desc : instance.inputs) {
-    if (!lies_in(desc, MemoryFormat::kChannelsLast)) return "an operand is row-major";
+    if (!has_format(desc, MemoryFormat::kChannelsLast)) return "an operand is row-major";
   }
-  return lies_in(instance.outputs[0], MemoryFormat::kChannelsLast) ? "" : "the result is row-major";
+  return has_format(instance.outputs[0], MemoryFormat::kChannelsLast) ? "" : "the result is row-major";
 }
 
 std::unique_ptr<Kernel> create_lrn_direct(const OpInstance& instance) { return std::make_unique<Lrn>(instance); }

@@ -12,10 +12,10 @@ namespace {
 
 bool all_lie_in(const OpInstance& instance, MemoryFormat order) {
   for (const TensorDesc& desc : instance.inputs) {
-    if (!lies_in(desc, order)) return false;
+    if (!has_format(desc, order)) return false;
   }
   for (const TensorDesc& desc : instance.outputs) {
-    if (!lies_in(desc, order)) return false;
+    if (!has_format(desc, order)) return false;
   }
   return true;
 }

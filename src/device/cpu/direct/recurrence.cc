@@ -117,7 +117,7 @@ class Gradient : public RecurrenceKernel {
 std::string refuse_recurrence_direct(const OpInstance& instance) {
   for (const TensorDesc& desc : instance.inputs) {
     if (desc.dtype != DType::kF32) return std::string("an operand is ") + name_of(desc.dtype);
-    if (!lies_in(desc, MemoryFormat::kRowMajor)) return "an operand is channels-last";
+    if (!has_format(desc, MemoryFormat::kRowMajor)) return "an operand is channels-last";
   }
   return "";
 }

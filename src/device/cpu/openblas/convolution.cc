@@ -190,7 +190,7 @@ class RowMajor : public ConvolutionKernel {
 };
 
 bool images_lie_in(const ConvolutionOperands& operands, MemoryFormat order) {
-  return lies_in(*operands.x, order) && lies_in(*operands.y, order);
+  return has_format(*operands.x, order) && has_format(*operands.y, order);
 }
 
 }  // namespace
@@ -203,7 +203,7 @@ std::string refuse_convolution_openblas(const OpInstance& instance) {
     if (desc->shape.count() == 0) return "an operand is empty";
     if (desc->shape.count() > INT_MAX) return "an operand is past OpenBLAS's 32-bit sizes";
   }
-  if (!lies_in(*operands.weights, MemoryFormat::kRowMajor)) return "the weights are channels-last";
+  if (!has_format(*operands.weights, MemoryFormat::kRowMajor)) return "the weights are channels-last";
   if (!images_lie_in(operands, MemoryFormat::kChannelsLast) && !images_lie_in(operands, MemoryFormat::kRowMajor)) {
     return "input and output have different orders";
   }
