@@ -148,14 +148,14 @@ TEST(Precision, WeightsArePackedOnceInAPass) {
       if (op.kind != OpKind::kConvolution && op.kind != OpKind::kConvolutionInputGradient) continue;
       const TensorDesc& weights = graph.desc(op.inputs[1]);
       EXPECT_EQ(weights.dtype, narrow);
-      EXPECT_TRUE(lies_in(weights, MemoryFormat::kChannelsLast));
+      EXPECT_TRUE(has_format(weights, MemoryFormat::kChannelsLast));
     }
     // The 1 x 1 filters have both orders, and the inner product's weights have no order.
     EXPECT_EQ(packs, narrow == DType::kF32 ? 1 : 3);
     EXPECT_EQ(unpacks, narrow == DType::kF32 ? 1 : 2);
     for (int result : module.results) {
       EXPECT_EQ(graph.desc(result).dtype, DType::kF32);
-      EXPECT_TRUE(lies_in(graph.desc(result), MemoryFormat::kRowMajor));
+      EXPECT_TRUE(has_format(graph.desc(result), MemoryFormat::kRowMajor));
     }
   }
 }

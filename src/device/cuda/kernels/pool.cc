@@ -38,7 +38,7 @@ std::string refuse(Context&, const OpInstance& instance) {
     return "a tensor has more than 2^31 - 1 elements";
   if (kind == OpKind::kMaxPool || kind == OpKind::kMaxPoolGradient) {
     const TensorDesc& winner = forward ? instance.outputs[1] : instance.inputs[1];
-    if (!lies_in(winner, y.order)) return "winners and results have different orders";
+    if (!has_format(winner, y.order)) return "winners and results have different orders";
   }
   return refuse_integers(instance, 1);
 }
