@@ -67,13 +67,13 @@ TRAINER_INLINE F expm1(F x) {
   x = x < -20.0f ? set(-20.0f) : x;
   const Exponential e = split_exp(x);
   const I n = e.n > 126 ? set_int(126) : e.n;
-  return scale(e.p + (1.0f - power_of_two(-n)), e.n);
+  const I negative = (I)(-(U)n);  // unsigned: n of a NaN is INT_MIN
+  return scale(e.p + (1.0f - power_of_two(negative)), e.n);
 }
 
 TRAINER_INLINE F log(F x) {
-  const I bits = (I)x;
-  // x = 2^e * m with m in [sqrt(1/2), sqrt(2)).
-  const I shifted = bits - 0x3F3504F3;
+  // x = 2^e * m with m in [sqrt(1/2), sqrt(2)). Unsigned, because x may be negative.
+  const I shifted = (I)((U)x - 0x3F3504F3u);
   const F e = __builtin_convertvector(shifted >> 23, F);
   const F m = (F)((shifted & 0x007FFFFF) + 0x3F3504F3) - 1.0f;
   const F z = m * m;
