@@ -10,6 +10,7 @@
 #include "device/cuda/fixed_kernel.h"
 #include "device/cuda/kernels/convolution.h"
 #include "device/cuda/kernels/copy.h"
+#include "device/cuda/kernels/depthwise.h"
 #include "device/cuda/kernels/interpreter.h"
 #include "device/cuda/kernels/lrn.h"
 #include "device/cuda/kernels/matmul.h"
@@ -82,6 +83,27 @@ bool run_convolution(OpRun& run) {
   std::vector<float> partial(weights ? static_cast<size_t>(cuda::partial_floats(a)) : 0, kNaN);
   if (!partial.empty()) a.partial = partial.data();
   launch_convolution(kind, a);
+  return !partial.empty();
+}
+
+bool is_depthwise(const OpCase& c) {
+  const ConvolutionGeometry g = convolution_geometry(c.instance);
+  const ConvolutionOperands operands = convolution_operands(c.instance);
+  return g.group > 1 && g.inputs == 1 && g.outputs == 1 && g.windows.taps() <= cuda::kMaxDepthwiseTaps &&
+         lies_in(*operands.x, MemoryFormat::kChannelsLast) && lies_in(*operands.y, MemoryFormat::kChannelsLast);
+}
+
+// Returns whether the sums of a weight gradient were split into parts.
+bool run_depthwise(OpRun& run) {
+  const OpKind kind = run.c.op->kind;
+  const bool weights = kind == OpKind::kConvolutionWeightGradient;
+  cuda::ConvolutionArguments a = cuda::convolution_arguments(run.c.instance, addresses_of(run));
+  std::vector<float> partial(weights ? static_cast<size_t>(cuda::depthwise_partial_floats(a)) : 0, kNaN);
+  a.partial = partial.data();
+  const auto launch = kind == OpKind::kConvolution ? cuda::launch_depthwise
+                      : weights                    ? cuda::launch_depthwise_weight_gradient
+                                                   : cuda::launch_depthwise_input_gradient;
+  check_launch(launch(a, nullptr));
   return !partial.empty();
 }
 
@@ -387,6 +409,17 @@ TEST(CudaKernels, ConvolutionsAgreeWithTheReference) {
   EXPECT_GT(parted, 3);
   for (size_t i = 0; i < cases.size(); i += 7) few.push_back(cases[i]);
   check(few, true, run_convolution);
+}
+
+TEST(CudaKernels, DepthwiseConvolutionsAgreeWithTheReference) {
+  std::vector<OpCase> cases;
+  add_convolutions(&cases);
+  add_convolution(&cases, 5, 8, 8, 8, {{31, 3, 1, 1}, {33, 3, 1, 1}}, {true, 0});
+  std::erase_if(cases, [](const OpCase& c) { return !is_depthwise(c) || work_of(c) > 3'000'000; });
+  EXPECT_GT(cases.size(), 60u);
+  int parted = 0;
+  check(cases, true, [&parted](OpRun& run) { parted += run_depthwise(run); });
+  EXPECT_GT(parted, 3);
 }
 
 TEST(CudaKernels, RecurrencesAgreeWithTheReference) {

@@ -228,7 +228,7 @@ constexpr float kSums = 1e-5f, kWinograd = 5e-5f, kRoundedWeights = 1e-2f, kStep
 TEST_F(Gpu, Convolutions) {
   check_all(small_convolutions(), emulated() ? kSums : kWinograd, 7, kRoundedWeights);
   if (!emulated()) return;
-  for (const char* implementation : {"cudnn", "plain"}) {
+  for (const char* implementation : {"depthwise", "cudnn", "plain"}) {
     for (const char* kind : {"convolution", "convolution_input_gradient", "convolution_weight_gradient"})
       EXPECT_EQ(chosen_.count(std::string(kind) + " " + implementation), 1u) << kind << " " << implementation;
   }

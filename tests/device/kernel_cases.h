@@ -96,7 +96,12 @@ inline void add_convolutions(std::vector<OpCase>* cases) {
   add_convolution(cases, 3, 48, 48, 48, {{9, 3, 1, 2}, {10, 3, 1, 0}}, {true, 0});
   add_convolution(cases, 2, 16, 16, 16, {{2, 3, 1, 1}, {1, 3, 1, 1}});
   add_convolution(cases, 1, 256, 256, 256, {{130, 3, 1, 1}, {130, 3, 1, 1}});  // larger than the caches
-  add_convolution(cases, 2, 16, 8, 1, {{13, 2, 4}, {13, 3, 5}});               // stride larger than the kernel
+  add_convolution(cases, 2, 24, 24, 24, {{11, 5, 2, 2}, {9, 5, 1, 2}}, {true, 0.1f});
+  add_convolution(cases, 2, 20, 20, 20, {{7, 2, 3, 1}, {8, 4, 1}}, {true, 0});
+  add_convolution(cases, 1, 264, 264, 264, {{5, 3, 2, 1}, {4, 3, 1, 1}}, {true, 0});  // two blocks of channels
+  add_convolution(cases, 1, 8, 8, 8, {{14, 13, 1, 6}, {15, 15, 1, 7}});               // one pack fits
+  add_convolution(cases, 1, 8, 8, 8, {{4, 3, 1, 1}, {5, 2, 2}, {10, 9, 3, 4}}, {true, 0});
+  add_convolution(cases, 2, 16, 8, 1, {{13, 2, 4}, {13, 3, 5}});  // stride larger than the kernel
   add_convolution(cases, 2, 3, 64, 1, {{23, 7, 2, 3}, {21, 7, 2, 3}}, {true, 0});
   add_convolution(cases, 1, 4, 6, 2, {});                                         // no spatial axis
   add_convolution(cases, 2, 5, 16, 1, {{12, 3, 2, 1}});                           // one

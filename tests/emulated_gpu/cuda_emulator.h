@@ -22,7 +22,7 @@
 #define __global__
 #define __shared__ static
 #define __grid_constant__
-#define __launch_bounds__(threads)
+#define __launch_bounds__(...)
 #define blockIdx (emulated.block)
 #define blockDim (emulated.block_size)
 #define gridDim (emulated.grid_size)

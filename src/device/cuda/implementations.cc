@@ -9,7 +9,7 @@ std::vector<Implementation> list_of(OpKind kind) {
     case OpKind::kMap: return {interpreted_map, generated_map};
     case OpKind::kConvolution:
     case OpKind::kConvolutionInputGradient:
-    case OpKind::kConvolutionWeightGradient: return {cudnn_convolution, plain_convolution};
+    case OpKind::kConvolutionWeightGradient: return {depthwise_convolution, cudnn_convolution, plain_convolution};
     case OpKind::kMatmul: return {cublaslt_matmul, plain_matmul};
     case OpKind::kMaxPool:
     case OpKind::kMaxPoolGradient:
