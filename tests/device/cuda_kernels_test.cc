@@ -90,7 +90,7 @@ bool is_depthwise(const OpCase& c) {
   const ConvolutionGeometry g = convolution_geometry(c.instance);
   const ConvolutionOperands operands = convolution_operands(c.instance);
   return g.group > 1 && g.inputs == 1 && g.outputs == 1 && g.windows.taps() <= cuda::kMaxDepthwiseTaps &&
-         lies_in(*operands.x, MemoryFormat::kChannelsLast) && lies_in(*operands.y, MemoryFormat::kChannelsLast);
+         has_format(*operands.x, MemoryFormat::kChannelsLast) && has_format(*operands.y, MemoryFormat::kChannelsLast);
 }
 
 // Returns whether the sums of a weight gradient were split into parts.

@@ -11,7 +11,7 @@ std::string refuse(Context&, const OpInstance& instance) {
   const ConvolutionGeometry g = convolution_geometry(instance);
   const ConvolutionOperands operands = convolution_operands(instance);
   if (g.group == 1 || g.inputs != 1 || g.outputs != 1) return "it is not depthwise";
-  if (!lies_in(*operands.x, MemoryFormat::kChannelsLast) || !lies_in(*operands.y, MemoryFormat::kChannelsLast))
+  if (!has_format(*operands.x, MemoryFormat::kChannelsLast) || !has_format(*operands.y, MemoryFormat::kChannelsLast))
     return "an image is row-major";
   if (operands.x->dtype != operands.y->dtype) return "input and output have different types";
   if (g.windows.taps() > kMaxDepthwiseTaps) return fmt::format("a filter has {} taps", g.windows.taps());
