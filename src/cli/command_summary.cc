@@ -22,7 +22,7 @@
 namespace trainer {
 namespace {
 
-std::string fit(std::string text, size_t width) {
+std::string fit(const std::string& text, size_t width) {
   return text.size() <= width ? text : text.substr(0, width - 3) + "...";
 }
 

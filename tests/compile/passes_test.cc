@@ -42,7 +42,7 @@ int count_inner_reorders(const Program& program) {
 
 Value batch_norm(Value x) {
   const std::vector<int> axes{0, 2, 3};
-  const float count = static_cast<float>(x.shape().count() / x.shape()[1]);
+  const float count = static_cast<float>(x.shape().count()) / static_cast<float>(x.shape()[1]);
   const Value centred = x - sum(x, axes) / count;
   return centred / sqrt(sum(centred * centred, axes) / count + 1e-5f);
 }

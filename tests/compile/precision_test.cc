@@ -28,7 +28,7 @@ struct SmallNet {
                 w3 = graph.read_state({"w3", kWeights});
     convolved = convolution(x, w1, Value(), window(1));
     const std::vector<int> axes{0, 2, 3};
-    const float count = static_cast<float>(convolved.shape().count() / 32);
+    const float count = static_cast<float>(convolved.shape().count()) / 32;
     const Value centred = convolved - sum(convolved, axes) / count;
     const Value normal = centred / sqrt(sum(centred * centred, axes) / count + 1e-5f);
     PoolAttributes pool;

@@ -34,7 +34,7 @@ ConvolutionAttributes convolution(std::vector<int64_t> stride, std::vector<int64
 
 TEST(Reference, ConvolutionByHand) {
   const ConvolutionAttributes a = convolution({1, 1}, {0, 0}, {1, 1});
-  const TensorDesc x = tensor({1, 1, 3, 3}), w = tensor({1, 1, 2, 2}), y = w, bias = tensor({1});
+  const TensorDesc x = tensor({1, 1, 3, 3}), w = tensor({1, 1, 2, 2}), y = tensor({1, 1, 2, 2}), bias = tensor({1});
   const Floats image{1, 2, 3, 4, 5, 6, 7, 8, 9}, filter{1, 2, 3, 4}, ones{1, 1, 1, 1};
   EXPECT_EQ(run_reference(op_case("", OpKind::kConvolution, a, {x, w}, {y}), {image, filter}),
             (Floats{37, 47, 67, 77}));

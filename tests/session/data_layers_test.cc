@@ -18,7 +18,7 @@ std::string error_of(const std::string& text) {
   EXPECT_FALSE(diagnostics.has_errors());
   DeviceSession device_session{DeviceSpec()};
   try {
-    DataLayers({net, positions, caffe::TEST, 1, device_session}, {}, &diagnostics);
+    const DataLayers opened({net, positions, caffe::TEST, 1, device_session}, {}, &diagnostics);
     diagnostics.throw_if_errors();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ExitCode::kConfiguration);

@@ -23,7 +23,7 @@ struct Bench {
 
   Bench(const caffe::SolverParameter& solver, Precision precision)
       : device_session(std::make_unique<CpuWithoutRefusal>(), precision) {
-    const auto add = [this](const char* state, Shape shape, float lr_mult) {
+    const auto add = [this](const char* state, const Shape& shape, float lr_mult) {
       ParameterInfo parameter;
       parameter.state = state;
       parameter.shape = shape;
