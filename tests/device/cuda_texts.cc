@@ -77,7 +77,7 @@ class Generator {
   void add_update(const std::string& path, const caffe::SolverParameter& solver) {
     DeviceSession device_session(planned_gpu(), precision_);
     const Model model(path, caffe::TRAIN, device_session);
-    UpdateRule(solver, trained_parameters(model.session->lowered()), device_session);
+    const UpdateRule update(solver, trained_parameters(model.session->lowered()), device_session);
     take(device_session);
   }
 

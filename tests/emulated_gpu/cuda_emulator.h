@@ -18,6 +18,7 @@
 #undef __launch_bounds__
 #endif
 
+// NOLINTBEGIN(bugprone-reserved-identifier): the names are those of CUDA.
 #define __device__
 #define __global__
 #define __shared__ static
@@ -98,3 +99,4 @@ inline unsigned short float_to_half(float x) {
 extern "C" EMULATED_EXPORT cudaError_t emulated_launch(const EmulatedKernel& kernel, const void* argument,
                                                        unsigned blocks, unsigned x, unsigned y, cudaStream_t stream);
 #endif
+// NOLINTEND(bugprone-reserved-identifier)

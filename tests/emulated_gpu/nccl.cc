@@ -53,7 +53,7 @@ thread_local int depth = 0;
 thread_local std::vector<Part> group;
 thread_local ncclResult_t group_error = ncclSuccess;
 
-__attribute__((format(printf, 1, 2))) [[noreturn]] void die(const char* format, ...) {
+[[noreturn]] __attribute__((format(printf, 1, 2))) void die(const char* format, ...) {
   va_list values;
   va_start(values, format);
   std::fprintf(stderr, "emulated NCCL: ");

@@ -112,7 +112,7 @@ nvrtcResult nvrtcGetCUBINSize(nvrtcProgram program, size_t* size) {
   return NVRTC_SUCCESS;
 }
 nvrtcResult nvrtcGetCUBIN(nvrtcProgram program, char* cubin) {
-  std::memcpy(cubin, program->cubin.data(), program->cubin.size());
+  std::copy(program->cubin.begin(), program->cubin.end(), cubin);
   return NVRTC_SUCCESS;
 }
 nvrtcResult nvrtcGetPTXSize(nvrtcProgram program, size_t* size) {
@@ -120,7 +120,7 @@ nvrtcResult nvrtcGetPTXSize(nvrtcProgram program, size_t* size) {
   return NVRTC_SUCCESS;
 }
 nvrtcResult nvrtcGetPTX(nvrtcProgram program, char* ptx) {
-  std::memcpy(ptx, program->ptx.data(), program->ptx.size());
+  std::copy(program->ptx.begin(), program->ptx.end(), ptx);
   return NVRTC_SUCCESS;
 }
 

@@ -47,6 +47,12 @@ TRAINER_INLINE typename Lanes<N>::F broadcast(float value) {
   return typename Lanes<N>::F{} + value;
 }
 
+// For each float, whether it is NaN.
+template <typename V>
+TRAINER_INLINE auto is_nan(const V& x) {
+  return x != x;  // NOLINT(misc-redundant-expression): vectors have no isnan
+}
+
 // The floats of the widest register.
 #if defined(__AVX512F__)
 constexpr int kNative = 16;
@@ -100,7 +106,7 @@ TRAINER_INLINE void store_floats(Bf16* to, const typename Lanes<N>::F& value) {
   } else {
     using U = typename Lanes<N>::U;
     const U bits = (U)value;
-    const U rounded = value != value ? (bits | 0x400000) : bits + 0x7fff + ((bits >> 16) & 1);
+    const U rounded = is_nan(value) ? (bits | 0x400000) : bits + 0x7fff + ((bits >> 16) & 1);
 #if defined(__AVX512F__)
     if constexpr (N == 16) {
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_cvtepi32_epi16((__m512i)(rounded >> 16)));

@@ -7,7 +7,7 @@
 
 namespace trainer::cpu::TRAINER_ISA {
 
-TRAINER_INLINE F is_nan_or(F x, F otherwise) { return x != x ? x : otherwise; }
+TRAINER_INLINE F is_nan_or(F x, F otherwise) { return is_nan(x) ? x : otherwise; }
 TRAINER_INLINE F where(I condition, F then, F otherwise) { return condition ? then : otherwise; }
 TRAINER_INLINE F one_where(I condition) { return (F)(condition & 0x3F800000); }
 TRAINER_INLINE F infinity() { return set(__builtin_inff()); }

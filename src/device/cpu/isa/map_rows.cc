@@ -17,7 +17,7 @@ struct Max {
   static constexpr float kStart = -__builtin_inff();
   template <typename V>
   static TRAINER_INLINE V join(V a, V b) {
-    return ((a != a) | (a > b)) ? a : b;
+    return (is_nan(a) | (a > b)) ? a : b;
   }
 };
 
