@@ -41,7 +41,7 @@ class BoundKernel : public Kernel {
   std::byte* workspace_ = nullptr;
 };
 
-// Of a step that the kernel of an earlier step computes.
+// The kernel of a step that an earlier step's kernel computes.
 class EmptyKernel : public Kernel {
  public:
   void bind(std::span<void* const>, std::span<void* const>, void*) override {}

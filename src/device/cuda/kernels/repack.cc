@@ -38,17 +38,26 @@ std::string refuse(Context&, const OpInstance& instance) {
   return from.shape.count(1) > kMaxRepackedRow ? fmt::format("rows of {} elements", from.shape.count(1)) : "";
 }
 
+bool overlap(const void* a, int64_t a_bytes, const void* b, int64_t b_bytes) {
+  const char *const first = static_cast<const char*>(a), *const second = static_cast<const char*>(b);
+  return first < second + b_bytes && second < first + a_bytes;
+}
+
+// Whether a reorder reads the result of one before it, or overwrites its operand.
+bool depends(const Repack& a, const Repack& before) {
+  const auto from_bytes = [](const Repack& r) { return int64_t{r.count} * bytes_of(r.from_type); };
+  const auto to_bytes = [](const Repack& r) { return int64_t{r.count} * bytes_of(r.to_type); };
+  return overlap(a.from, from_bytes(a), before.to, to_bytes(before)) ||
+         overlap(a.to, to_bytes(a), before.from, from_bytes(before));
+}
+
 class RepackKernel : public CudaKernel {
  public:
   RepackKernel(Context& context, std::span<const OpInstance> reorders) : CudaKernel(context, reorders.front()) {
-    for (const OpInstance& reorder : reorders) {
-      tensors_.push_back(repack_of(reorder));
-      bytes_.push_back({reorder.inputs[0].bytes(), reorder.outputs[0].bytes()});
-    }
+    for (const OpInstance& reorder : reorders) tensors_.push_back(repack_of(reorder));
   }
 
-  // The blocks of a launch run in any order. A reorder whose result takes the memory of an operand before it begins
-  // another launch.
+  // The blocks of a launch run in any order. A reorder that depends on one before it begins another launch.
   void bind(std::span<void* const> inputs, std::span<void* const> outputs, void*) override {
     launches_.clear();
     size_t first = 0;
@@ -56,7 +65,7 @@ class RepackKernel : public CudaKernel {
       tensors_[i].from = inputs[i];
       tensors_[i].to = outputs[i];
       bool begins = i == 0;
-      for (size_t before = first; before < i; ++before) begins = begins || writes_operand(i, before);
+      for (size_t before = first; before < i; ++before) begins = begins || depends(tensors_[i], tensors_[before]);
       if (begins) {
         launches_.emplace_back();
         first = i;
@@ -72,18 +81,7 @@ class RepackKernel : public CudaKernel {
   KernelCost cost() const override { return {static_cast<int64_t>(launches_.size()), 0}; }
 
  private:
-  struct Bytes {
-    int64_t from = 0, to = 0;
-  };
-
-  bool writes_operand(size_t of, size_t before) const {
-    const char *const to = static_cast<const char*>(tensors_[of].to), *const from = static_cast<const char*>(
-                                                                          tensors_[before].from);
-    return to < from + bytes_[before].from && from < to + bytes_[of].to;
-  }
-
   std::vector<Repack> tensors_;
-  std::vector<Bytes> bytes_;
   std::vector<RepackArguments> launches_;
 };
 

@@ -1,16 +1,11 @@
 // Changes type and order of weights tile by tile.
 #include "device/cuda/kernels/repack.h"
 
-#include "device/cuda/kernels/elements.h"
 #include "device/cuda/kernels/launch.h"
+#include "device/cuda/kernels/packs.h"
 
 namespace trainer::cuda {
 namespace {
-
-template <typename T>
-struct alignas(4 * sizeof(T)) Four {
-  T at[4];
-};
 
 // Elements [begin, end) in the order of the result.
 template <typename From, typename To>
@@ -20,14 +15,17 @@ __device__ inline void repack_tile(const Repack& a, int begin, int end) {
   const int count = end - begin, threads = static_cast<int>(blockDim.x);
   const int first = static_cast<int>(threadIdx.x);
   if (a.channels == 1 || a.taps == 1) {
-    const int whole = count / 4;
+    constexpr int kWidth = 4;
+    const int whole = count / kWidth;
     for (int i = first; i < whole; i += threads) {
-      const Four<From> x = reinterpret_cast<const Four<From>*>(from)[i];
-      Four<To> y;
-      for (int j = 0; j < 4; ++j) put(&y.at[j], to_float(x.at[j]));
-      reinterpret_cast<Four<To>*>(to)[i] = y;
+      Pack<kWidth, From> pack;
+      load_if(true, from, static_cast<uint32_t>(i), &pack);
+      float values[kWidth];
+#pragma unroll
+      for (int j = 0; j < kWidth; ++j) values[j] = value_of(pack, j);
+      store_floats<To>(to, static_cast<uint32_t>(i), values);
     }
-    for (int i = 4 * whole + first; i < count; i += threads) put(to + i, to_float(from[i]));
+    for (int i = kWidth * whole + first; i < count; i += threads) put(to + i, to_float(from[i]));
     return;
   }
   // Element i is at [outer][inner] of its row here and at [inner][outer] there.

@@ -1,7 +1,7 @@
 // kReorder of weights and of their gradients: changes type and order, several tensors in a launch.
 #pragma once
 
-#include "device/cuda/kernels/arguments.h"
+#include "device/cuda/kernels/pack_layout.h"
 
 namespace trainer::cuda {
 
