@@ -6,10 +6,6 @@
 namespace trainer::cpu {
 namespace {
 
-float with_relu(float value, const Epilogue& epilogue) {
-  return epilogue.relu && !(value > 0) ? epilogue.slope * value + 0.0f : value;  // not -0
-}
-
 float get(float value) { return value; }
 float get(Bf16 value) { return to_float(value); }
 void put(float* to, float value) { *to = value; }
@@ -28,7 +24,7 @@ void apply_epilogue_to_rows(int threads, int64_t rows, int64_t columns, const fl
         for (int64_t j = 0; j < columns; ++j) put(row + j, get(row[j]) + bias[j]);
       }
       if (epilogue.relu) {
-        for (int64_t j = 0; j < columns; ++j) put(row + j, with_relu(get(row[j]), epilogue));
+        for (int64_t j = 0; j < columns; ++j) put(row + j, with_relu(epilogue, get(row[j])));
       }
     }
   });
@@ -44,7 +40,7 @@ void apply_epilogue_to_planes(int threads, int64_t planes, int64_t channels, int
     for (int64_t i = begin; i < end; ++i) {
       float* plane = y + i * count;
       const float shift = bias == nullptr ? 0 : bias[i % channels];
-      for (int64_t j = 0; j < count; ++j) plane[j] = with_relu(plane[j] + shift, epilogue);
+      for (int64_t j = 0; j < count; ++j) plane[j] = with_relu(epilogue, plane[j] + shift);
     }
   });
 }

@@ -8,6 +8,11 @@
 
 namespace trainer::cpu {
 
+// As the function relu of maps, the result is not -0.
+inline float with_relu(const Epilogue& epilogue, float value) {
+  return epilogue.relu && !(value > 0) ? epilogue.slope * value + 0.0f : value;
+}
+
 // For rows of `columns` values with one bias per column; `bias` may be null. T: float or Bf16.
 template <typename T>
 void apply_epilogue_to_rows(int threads, int64_t rows, int64_t columns, const float* bias, const Epilogue& epilogue,

@@ -47,11 +47,6 @@ TRAINER_INLINE void each_use(const PoolGeometry& g, const Position& p, const Bod
   }
 }
 
-template <typename V>
-TRAINER_INLINE V with_relu(V sum, float slope) {
-  return slope != 1 ? (sum > 0 ? sum : slope * sum + 0.0f) : sum;  // not -0
-}
-
 // to[c] = sum over the taps of from[c] * filters[tap][c]: forward over the taps of an output, backward over the outputs
 // that read an input.
 template <bool kForward, typename T>

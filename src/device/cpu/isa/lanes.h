@@ -53,6 +53,12 @@ TRAINER_INLINE auto is_nan(const V& x) {
   return x != x;  // NOLINT(misc-redundant-expression): vectors have no isnan
 }
 
+// A relu with this slope, or nothing if it is 1. As the function relu of maps, the result is not -0.
+template <typename V>
+TRAINER_INLINE V with_relu(V sum, float slope) {
+  return slope != 1 ? (sum > 0 ? sum : slope * sum + 0.0f) : sum;
+}
+
 // The floats of the widest register.
 #if defined(__AVX512F__)
 constexpr int kNative = 16;

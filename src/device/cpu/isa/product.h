@@ -31,8 +31,7 @@ struct Ahead {
 template <Into Way, typename T>
 TRAINER_INLINE void put(T* to, F sum, F bias, float slope) {
   if constexpr (Way == Into::kEpilogue || Way == Into::kStreamedEpilogue) {
-    sum += bias;
-    if (slope != 1) sum = sum > 0 ? sum : slope * sum + 0.0f;  // not -0
+    sum = with_relu(sum + bias, slope);
   }
   if constexpr (Way == Into::kStreamedEpilogue) {
     stream(to, sum);

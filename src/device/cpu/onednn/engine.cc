@@ -40,11 +40,12 @@ OnednnCall onednn_reorder(const dnnl::memory& from, const dnnl::memory& to) {
 }
 
 // With slope 0, oneDNN computes a maximum, which turns NaN into 0 and would hide a diverged net. Other slopes keep NaN.
-// The smallest slope, applied twice, makes every negative number 0.
+// The smallest slope, applied twice, makes every negative number -0 or 0, and the sum with 0 makes -0 0.
 dnnl::post_ops onednn_relu(float slope) {
   dnnl::post_ops post;
   for (int i = 0; i < (slope == 0 ? 2 : 1); ++i)
     post.append_eltwise(1.0f, dnnl::algorithm::eltwise_relu, slope == 0 ? FLT_MIN : slope, 0.0f);
+  if (slope == 0) post.append_eltwise(1.0f, dnnl::algorithm::eltwise_linear, 1.0f, 0.0f);
   return post;
 }
 

@@ -1,15 +1,11 @@
 // Convolution and its two gradients by the definition.
 #include "device/cpu/cpu_kernel.h"
+#include "device/cpu/epilogue.h"
 #include "device/cpu/reference/reference.h"
 #include "runtime/windows.h"
 
 namespace trainer::cpu {
 namespace {
-
-float with_epilogue(const Epilogue& epilogue, double value) {
-  const float v = static_cast<float>(value);
-  return epilogue.relu && !(v > 0) ? epilogue.slope * v + 0.0f : v;  // not -0
-}
 
 class ConvolutionKernel : public CpuKernel {
  public:
@@ -89,7 +85,7 @@ class Forward : public ConvolutionKernel {
               sum += double{x[offset(x_, n, first + c, in)]} * weights[offset(f_, o, c, k)];
             }
           });
-          y[offset(y_, n, o, out)] = with_epilogue(epilogue_, sum);
+          y[offset(y_, n, o, out)] = with_relu(epilogue_, static_cast<float>(sum));
         }
       }
     }
@@ -116,7 +112,7 @@ class InputGradient : public ConvolutionKernel {
               sum += double{gradient[offset(y_, n, o, out)]} * weights[offset(f_, o, c % g_.inputs, k)];
             }
           });
-          x[offset(x_, n, c, in)] = with_epilogue(epilogue_, sum);
+          x[offset(x_, n, c, in)] = with_relu(epilogue_, static_cast<float>(sum));
         }
       }
     }

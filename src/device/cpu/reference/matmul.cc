@@ -1,5 +1,6 @@
 // Matrix product by the definition.
 #include "device/cpu/cpu_kernel.h"
+#include "device/cpu/epilogue.h"
 #include "device/cpu/reference/reference.h"
 #include "runtime/matmul_sizes.h"
 
@@ -22,14 +23,12 @@ class Matmul : public CpuKernel {
     const int64_t m = sizes_.m, n = sizes_.n, k = sizes_.k;
     const int64_t a_row = attributes_.transpose_a ? 1 : k, a_column = attributes_.transpose_a ? m : 1;
     const int64_t b_row = attributes_.transpose_b ? 1 : n, b_column = attributes_.transpose_b ? k : 1;
-    const Epilogue& epilogue = attributes_.epilogue;
 #pragma omp parallel for collapse(2) num_threads(threads())
     for (int64_t i = 0; i < m; ++i) {
       for (int64_t j = 0; j < n; ++j) {
         double sum = bias == nullptr ? 0 : bias[j];
         for (int64_t l = 0; l < k; ++l) sum += double{a[i * a_row + l * a_column]} * b[l * b_row + j * b_column];
-        const float value = static_cast<float>(sum);
-        y[i * n + j] = epilogue.relu && !(value > 0) ? epilogue.slope * value + 0.0f : value;  // not -0
+        y[i * n + j] = with_relu(attributes_.epilogue, static_cast<float>(sum));
       }
     }
   }
