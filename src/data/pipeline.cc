@@ -220,7 +220,7 @@ void Pipeline::fill(FeedWorker& worker, const RowRange& range, Slot& target) {
 void Pipeline::fail(Slot& target, int64_t row, std::exception_ptr error) {
   std::lock_guard<std::mutex> lock(state_mutex_);
   if (!target.error || row < target.error_row) {
-    target.error = error;
+    target.error = std::move(error);
     target.error_row = row;
   }
   target.closed = true;

@@ -166,7 +166,7 @@ Hdf5File Hdf5File::open(const std::string& path) {
   const hid_t id = H5Fopen(path.c_str(), H5F_ACC_RDONLY, access);
   if (id < 0) {
     const std::string reason = hdf5_reason();
-    InputFile(path, "HDF5 file");
+    const InputFile readable(path, "HDF5 file");  // throws where the file cannot be opened
     if (!has_signature(path)) throw data_error("{} is not an HDF5 file", path);
     throw data_error("cannot read HDF5 file {}: {}", path, reason);
   }

@@ -96,7 +96,10 @@ void check_cosine(PolicyCheck& check) {
   check.require(!(rate < 0), "final_lr", fmt::format("final_lr is {}; it must not be negative", rate));
 }
 
-float step(const RateInput& in) { return in.decayed(static_cast<float>(in.iteration / in.solver.stepsize())); }
+float step(const RateInput& in) {
+  const int steps = in.iteration / in.solver.stepsize();
+  return in.decayed(static_cast<float>(steps));
+}
 
 float inv(const RateInput& in) {
   return in.base() * std::pow(1.0f + in.solver.gamma() * static_cast<float>(in.iteration), -in.solver.power());

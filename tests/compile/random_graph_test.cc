@@ -60,7 +60,7 @@ class Builder {
       case 7:
         full_.push_back(select(greater(full_[static_cast<size_t>(below(static_cast<int>(given_)))], 0.1f), x, y));
         break;
-      case 8: rows_.push_back(sum(x * y, {0, 2, 3}) / static_cast<float>(kDomain.count() / 8)); break;
+      case 8: rows_.push_back(sum(x * y, {0, 2, 3}) * (1.0f / (2 * 16 * 17))); break;
       case 9: rows_.push_back(max(x, {0, 2, 3})); break;
       case 10: rows_.push_back(tanh(pick(rows_) - row * 0.5f)); break;
       case 11:

@@ -16,7 +16,6 @@
 namespace trainer {
 namespace {
 
-using google::protobuf::Message;
 using google::protobuf::TextFormat;
 
 class Quiet : public google::protobuf::io::ErrorCollector {

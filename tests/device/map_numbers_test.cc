@@ -157,7 +157,8 @@ TEST(MapNumbers, LongSumsKeepTheirDigits) {
       const auto kernel = create_map_tiles(c.instance(), table_of(isa_level()), threads);
       const auto got = run_map(*kernel, c, operands, {-1, -1});
       EXPECT_NEAR(got[0][0], 0.100000001490116 * static_cast<double>(n), 1);
-      const double rows = static_cast<double>(n / (shape.rank() == 1 ? 1 : shape[1]));
+      const int64_t columns = shape.rank() == 1 ? 1 : shape[1];
+      const double rows = static_cast<double>(n) / static_cast<double>(columns);
       for (int64_t i = 0; i < got[1].count(); ++i)
         EXPECT_NEAR(got[1][i], 0.0100000002980232 * rows, 1e-6 * 0.01 * rows);
     }

@@ -26,7 +26,7 @@ std::vector<int64_t> two_dimensional(LayerContext& context, const WindowField& f
                  fmt::format("{0}_h and {0}_w are for 2 spatial axes; \"{1}\" ({2}) has {3}", field.stem,
                              context.param().bottom(0), context.shape(0).text(), axes),
                  fmt::format("give {} once, or once for each spatial axis", field.name));
-  if (field.values->size() != 0)
+  if (!field.values->empty())
     context.fail(path, fmt::format("either {0} or {1}_h/{1}_w should be specified; not both", field.name, field.stem));
   if (!(field.h && field.w) && !field.unset)
     context.fail(path, fmt::format("{}_{} is missing", field.stem, field.h ? "w" : "h"),
@@ -39,7 +39,7 @@ std::vector<int64_t> read(LayerContext& context, const WindowField& field, size_
   const std::string path = std::string("convolution_param.") + field.name;
   if (field.h || field.w) {
     result = two_dimensional(context, field, axes);
-  } else if (field.values->size() == 0) {
+  } else if (field.values->empty()) {
     if (field.fallback < 0 && axes > 0)
       context.fail("convolution_param", fmt::format("{} is missing", field.name),
                    fmt::format("give {} once, or once for each of the {} spatial axes", field.name, axes));
