@@ -31,12 +31,6 @@ int edit_distance(const std::string& a, const std::string& b) {
   return at(a.size(), b.size());
 }
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return out;
-}
-
 struct Character {
   size_t bytes = 1;
   bool valid = false;  // UTF-8
@@ -161,6 +155,12 @@ std::vector<std::string> comma_list(std::string_view text) {
   for (const std::string& part : split(text, ',')) {
     if (!trim(part).empty()) out.push_back(trim(part));
   }
+  return out;
+}
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   return out;
 }
 

@@ -36,6 +36,8 @@ std::vector<std::string> split(std::string_view text, char separator);
 // The words of a comma list, blanks around them removed.
 std::vector<std::string> comma_list(std::string_view text);
 std::string trim(std::string_view text);
+// With ASCII letters in lower case.
+std::string lower(std::string_view text);
 
 // Skips the byte order mark that some editors write before UTF-8 text.
 void skip_byte_order_mark(std::istream& in);

@@ -1,4 +1,5 @@
 // trainer extract_features: computes blobs of a trained net from data and writes them to files.
+#include <optional>
 #include <set>
 
 #include "base/error.h"
@@ -27,8 +28,16 @@ struct FeatureRequest {
   std::vector<std::string> blobs, paths;
   int64_t batches = 0;
   std::string kind;
-  std::vector<std::string> device;  // CPU or GPU, DEVICE_ID
+  std::optional<int> gpu;  // none: the CPU
 };
+
+// The words CPU or GPU, DEVICE_ID.
+std::optional<int> gpu_of_words(const std::vector<std::string>& words) {
+  const std::string mode = words.empty() ? "CPU" : words[0];
+  if (mode != "CPU" && mode != "GPU") throw UsageError(fmt::format("\"{}\" should be CPU or GPU", mode));
+  if (mode == "CPU") return std::nullopt;
+  return words.size() > 1 ? static_cast<int>(whole_number(words[1], "DEVICE_ID", 0)) : 0;
+}
 
 // The words WEIGHTS and PROTOTXT come first unless --weights and --model replace them.
 FeatureRequest request_of(const Arguments& arguments) {
@@ -49,8 +58,8 @@ FeatureRequest request_of(const Arguments& arguments) {
     throw UsageError(fmt::format("extract_features takes {} words{}, {} are given",
                                  flags ? "four to six" : "six to eight", flags ? " after --model and --weights" : "",
                                  given));
-  FeatureRequest request{words[0], words[1], comma_list(words[2]), comma_list(words[3]), 0, words[5], {}};
-  request.device.assign(words.begin() + before_device, words.end());
+  FeatureRequest request{words[0], words[1], comma_list(words[2]), comma_list(words[3]), 0, words[5], std::nullopt};
+  request.gpu = gpu_of_words({words.begin() + before_device, words.end()});
   if (request.blobs.empty() || request.blobs.size() != request.paths.size())
     throw config_error("{} blobs and {} outputs: give one output for each blob, separated by commas",
                        request.blobs.size(), request.paths.size());
@@ -61,23 +70,16 @@ FeatureRequest request_of(const Arguments& arguments) {
   return request;
 }
 
-ChosenDevice device_of_words(const std::vector<std::string>& words) {
-  const std::string mode = words.empty() ? "CPU" : words[0];
-  if (mode != "CPU" && mode != "GPU") throw UsageError(fmt::format("\"{}\" should be CPU or GPU", mode));
-  if (mode == "CPU") return cpu_device();
-  return gpu_device(words.size() > 1 ? static_cast<int>(whole_number(words[1], "DEVICE_ID", 0)) : 0);
-}
-
 int run_extract_features(const Arguments& arguments) {
   const FeatureRequest request = request_of(arguments);
   const std::vector<std::string>& blobs = request.blobs;
   OpenNetOptions options;
-  options.device = device_of_words(request.device);
   options.device_options = device_options_of(arguments);
   options.weights = request.weights;
   options.allow_fresh = arguments.get_bool("allow_fresh");
   options.keep = blobs;
-  ConfiguredNet configured = net_to_run(arguments, request.model);
+  ConfiguredNet configured = net_to_run(arguments, request.model, request.weights);
+  options.device = request.gpu ? gpu_device(*request.gpu) : cpu_device();
   log_info(options.device.spec.kind == DeviceSpec::Kind::kCpu ? "Using CPU" : options.device.use);
   OpenNet open(std::move(configured), options);
   NetSession& net = open.session();

@@ -27,7 +27,7 @@ int run_test(const Arguments& arguments) {
   if (arguments.text("weights").empty()) throw UsageError("Need model weights to score: --weights=FILE");
   const int iterations = static_cast<int>(arguments.integer("iterations"));
   if (iterations < 1) throw config_error("--iterations is {}; it must be at least 1", iterations);
-  ConfiguredNet configured = net_to_run(arguments, arguments.text("model"));
+  ConfiguredNet configured = net_to_run(arguments, arguments.text("model"), arguments.text("weights"));
   OpenNetOptions options;
   options.device = choose_device(device_request_of(arguments));
   options.device_options = device_options_of(arguments);

@@ -94,9 +94,11 @@ ConfiguredNet net_to_look_at(const Arguments& arguments, caffe::Phase phase, con
                             UnfilledInput::kZeros, given);
 }
 
-ConfiguredNet net_to_run(const Arguments& arguments, const std::string& path) {
-  return configure_or_throw(path, state_of(arguments, caffe::TEST), {arguments.texts("set"), arguments.texts("fill")},
-                            UnfilledInput::kError);
+ConfiguredNet net_to_run(const Arguments& arguments, const std::string& model, const std::string& weights) {
+  std::vector<NamedWeights> named;
+  if (weights != "none") named.push_back(weights_of_flag(weights));
+  return configure_or_throw(model, state_of(arguments, caffe::TEST), {arguments.texts("set"), arguments.texts("fill")},
+                            UnfilledInput::kError, {}, named);
 }
 
 }  // namespace trainer

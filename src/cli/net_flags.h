@@ -40,7 +40,8 @@ std::vector<std::string> stages_of(const Arguments& arguments);
 //
 // For commands whose output does not depend on values: Input layers may hold zeros.
 ConfiguredNet net_to_look_at(const Arguments& arguments, caffe::Phase phase, const GivenShapes& given = {});
-// For commands that report computed values: an Input layer without --fill is an error. `path` is the file of the net.
-ConfiguredNet net_to_run(const Arguments& arguments, const std::string& path);
+// For commands that report computed values: an Input layer without --fill is an error, and weights that cannot be
+// opened. `model` and `weights` are files; "none" as weights is none.
+ConfiguredNet net_to_run(const Arguments& arguments, const std::string& model, const std::string& weights);
 
 }  // namespace trainer

@@ -29,11 +29,6 @@ std::string string_field(const Message& message, const char* name) {
   return message.GetReflection()->GetString(message, field);
 }
 
-std::string lower(std::string text) {
-  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return text;
-}
-
 bool is_common(const FieldDescriptor& field) {
   return field.name() == "param" || field.name() == "transform_param" || field.name() == "loss_param";
 }

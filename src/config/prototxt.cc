@@ -447,8 +447,7 @@ class Parser {
     } else if (token.type == Tokenizer::TYPE_FLOAT) {
       *value = Tokenizer::ParseFloat(token.text);
     } else if (token.type == Tokenizer::TYPE_IDENTIFIER) {
-      std::string text = token.text;
-      for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+      const std::string text = lower(token.text);
       if (text == "inf" || text == "infinity") {
         *value = std::numeric_limits<double>::infinity();
       } else if (text == "nan") {

@@ -7,6 +7,7 @@
 #include <string>
 #include <system_error>
 
+#include "config/message_fields.h"
 #include "config/upgrade_steps.h"
 
 namespace trainer {
@@ -21,10 +22,6 @@ using google::protobuf::Message;
 using Kind = UpgradeNote::Kind;
 
 constexpr int kLegacyAxes = 4;
-
-const FieldDescriptor* field_of(const Message& message, const char* name) {
-  return message.GetDescriptor()->FindFieldByName(name);
-}
 
 bool mixes_formats(const NetParameter& net, const NoteObserver& noted) {
   if (net.layers_size() == 0 || net.layer_size() == 0) return false;

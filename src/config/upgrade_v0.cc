@@ -10,6 +10,7 @@
 
 #include "base/text.h"
 #include "config/fork_names.h"
+#include "config/message_fields.h"
 #include "config/upgrade_steps.h"
 
 namespace trainer {
@@ -96,10 +97,6 @@ constexpr V0Field kFields[] = {
     {"mirror", nullptr, "mirror"},
 };
 
-const FieldDescriptor* field_of(const Message& message, const std::string& name) {
-  return message.GetDescriptor()->FindFieldByName(name);
-}
-
 bool applies_to(const V0Field& field, const std::string& type) {
   if (field.types == nullptr) return true;
   const std::vector<std::string> types = split(field.types, ' ');
@@ -127,13 +124,10 @@ class V0Upgrade {
   void drop_net_fields() {
     for (const char* name : {"input_shape", "state", "debug_info"}) {
       const FieldDescriptor* field = field_of(*net_, name);
-      const auto* reflection = net_->GetReflection();
-      const bool set =
-          field->is_repeated() ? reflection->FieldSize(*net_, field) > 0 : reflection->HasField(*net_, field);
-      if (!set) continue;
+      if (!is_set(*net_, field)) continue;
       note(Kind::kImperfect, {net_, field, field->is_repeated() ? 0 : -1},
            fmt::format("`{}` is not part of the V0 format and is dropped", name));
-      reflection->ClearField(net_, field);
+      net_->GetReflection()->ClearField(net_, field);
     }
   }
 

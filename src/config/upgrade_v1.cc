@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "config/message_fields.h"
 #include "config/upgrade_steps.h"
 
 namespace trainer {
@@ -60,10 +61,6 @@ const char* type_string(V1LayerParameter::LayerType type) {
     case V1LayerParameter::THRESHOLD: return "Threshold";
   }
   return "";
-}
-
-const FieldDescriptor* field_of(const Message& message, const char* name) {
-  return message.GetDescriptor()->FindFieldByName(name);
 }
 
 // The settings field of a data layer that may have values for transform_param; null for other types.

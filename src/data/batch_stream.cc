@@ -88,8 +88,8 @@ const std::vector<TensorDesc>& BatchStream::next_batch_descs() {
   return named([this]() -> const auto& { return pipeline_->next_batch_descs(); });
 }
 void BatchStream::set_orders(const std::vector<MemoryFormat>& orders) { pipeline_->set_orders(orders); }
-void BatchStream::set_label_limit(int top, const LabelLimit& limit) {
-  pipeline_->add_label_limit(static_cast<size_t>(top), limit);
+void BatchStream::add_label_range(int top, const LabelRange& range) {
+  pipeline_->add_label_range(static_cast<size_t>(top), range);
 }
 void BatchStream::start() {
   named([this] { pipeline_->start(); });

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/host_memory.h"
+#include "layers/label_range.h"
 #include "tensor/shape.h"
 #include "trainer.pb.h"
 
@@ -27,13 +28,6 @@ struct Cursor {
   uint64_t records = 0;  // running offset of the first record not yet returned
   uint64_t epoch = 0;    // records / records_per_epoch; for people and reports, seek() ignores it
   std::string content;   // BatchFeed::content() of the data set, for a resumed run to compare; seek() ignores it
-};
-
-// The labels that a layer accepts: whole numbers in [0, classes), or exactly `ignore`.
-struct LabelLimit {
-  int64_t classes = 0;
-  std::optional<int> ignore;
-  std::string consumer;  // for the message: layer "loss" (SoftmaxWithLoss)
 };
 
 struct StreamOptions {
@@ -74,8 +68,8 @@ class BatchStream {
 
   // Call before start(). A rank below 3 is always row-major.
   void set_orders(const std::vector<MemoryFormat>& orders);
-  // Call before start(). Several calls for one top add limits: a label must satisfy each.
-  void set_label_limit(int top, const LabelLimit& limit);
+  // Call before start(). Several calls for one top add ranges: a label must be in each.
+  void add_label_range(int top, const LabelRange& range);
 
   // Starts the workers. Allocates buffers for (prefetch + 1) batches.
   void start();

@@ -9,19 +9,19 @@ namespace trainer {
 
 namespace {
 
-bool accepted(float value, const LabelLimit& limit) {
+bool accepted(float value, const LabelRange& range) {
   const double whole = std::trunc(static_cast<double>(value));
   if (whole != static_cast<double>(value)) return false;  // NaN too; infinities fail every comparison below
-  if (limit.ignore && whole == static_cast<double>(*limit.ignore)) return true;
-  return whole >= 0.0 && whole < static_cast<double>(limit.classes);
+  if (range.ignore && whole == static_cast<double>(*range.ignore)) return true;
+  return whole >= 0.0 && whole < static_cast<double>(range.classes);
 }
 
-[[noreturn]] void refuse(float value, const LabelLimit& limit, const std::string& record) {
+[[noreturn]] void refuse(float value, const LabelRange& range, const std::string& record) {
   std::string remedy = "Correct the record, or remove it";
   if (std::isfinite(value) && value != std::trunc(value)) {
     remedy = "Labels are whole numbers; a net that learns real numbers needs a loss such as EuclideanLoss";
   } else if (value >= 0.0f && std::isfinite(value)) {
-    const bool one_beyond = std::trunc(value) == static_cast<float>(limit.classes);
+    const bool one_beyond = std::trunc(value) == static_cast<float>(range.classes);
     remedy = fmt::format(
         "{}If the label is right, the layers before need {:.0f} classes (num_output); if it marks items "
         "to ignore, set ignore_label: {:.0f}",
@@ -31,18 +31,18 @@ bool accepted(float value, const LabelLimit& limit) {
     remedy =
         fmt::format("Correct the record, or set ignore_label: {:.0f} if it marks items to ignore", std::trunc(value));
   }
-  throw data_error("{}: its label is {}, but {} expects labels 0 to {}{}. {}", record, value, limit.consumer,
-                   limit.classes - 1, limit.ignore ? fmt::format(" or {} (ignore_label)", *limit.ignore) : "", remedy);
+  throw data_error("{}: its label is {}, but {} expects labels 0 to {}{}. {}", record, value, range.consumer,
+                   range.classes - 1, range.ignore ? fmt::format(" or {} (ignore_label)", *range.ignore) : "", remedy);
 }
 
 }  // namespace
 
 void LabelCheck::check(const BatchBuffer& batch, int64_t row, const FeedWorker& worker, int64_t i) const {
-  for (const Demand& demand : limits_) {
+  for (const Demand& demand : demands_) {
     const float* values = batch.row(demand.top, row);
     const int64_t count = batch.layout[demand.top].shape.count(1);
     for (int64_t v = 0; v < count; ++v) {
-      if (!accepted(values[v], demand.limit)) refuse(values[v], demand.limit, worker.describe(i));
+      if (!accepted(values[v], demand.range)) refuse(values[v], demand.range, worker.describe(i));
     }
   }
 }

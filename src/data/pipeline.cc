@@ -56,9 +56,9 @@ void Pipeline::set_orders(const std::vector<MemoryFormat>& orders) {
   std::copy(orders.begin(), orders.end(), options_.orders.begin());
 }
 
-void Pipeline::add_label_limit(size_t top, const LabelLimit& limit) {
+void Pipeline::add_label_range(size_t top, const LabelRange& range) {
   TRAINER_ASSERT(!started() && top < feed_->tops());
-  labels_.add(top, limit);
+  labels_.add(top, range);
 }
 
 uint64_t Pipeline::first_offset(uint64_t batch) const {

@@ -41,7 +41,7 @@ class Pipeline {
   int workers() const { return options_.workers; }
   bool started() const { return !threads_.empty(); }
   void set_orders(const std::vector<MemoryFormat>& orders);
-  void add_label_limit(size_t top, const LabelLimit& limit);
+  void add_label_range(size_t top, const LabelRange& range);
 
   const std::vector<TensorDesc>& next_batch_descs();
   void start();

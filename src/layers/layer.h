@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "layers/label_range.h"
 #include "ops/graph.h"
 #include "ops/math.h"
 #include "trainer.pb.h"
@@ -55,13 +56,6 @@ struct LayerRegistration {
 };
 #define REGISTER_LAYER(name, ...) \
   static const ::trainer::LayerRegistration registration_##name(::trainer::LayerType{__VA_ARGS__})
-
-// The valid labels: integers in [0, classes), and the ignored label.
-struct LabelRange {
-  int64_t classes = 0;
-  std::optional<int> ignore;
-  std::string consumer;  // "layer \"loss\" (SoftmaxWithLoss)"; require_labels fills it in if it is empty
-};
 
 // Thrown by LayerContext::fail and caught by lower_net, which continues with the next layer.
 struct LayerFailure {};

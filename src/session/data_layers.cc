@@ -177,8 +177,7 @@ void DataLayers::start(const Program& program, const LoweredNet& net) {
     stream.stream->set_orders(orders);
     for (const LabelRequirement& label : net.labels) {
       const SourceInfo* source = source_behind(*net.graph, label.value.id());
-      if (source != nullptr && source->layer == stream.layer)
-        stream.stream->set_label_limit(source->top, {label.range.classes, label.range.ignore, label.range.consumer});
+      if (source != nullptr && source->layer == stream.layer) stream.stream->add_label_range(source->top, label.range);
     }
     stream.stream->start();
   }

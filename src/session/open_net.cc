@@ -6,14 +6,32 @@
 #include "base/error.h"
 #include "config/net_inputs.h"
 #include "config/override.h"
+#include "formats/input_file.h"
 #include "report/log.h"
 #include "session/check_nets.h"
 #include "session/parameters.h"
 
 namespace trainer {
 
+NamedWeights weights_of_flag(const std::string& path) {
+  SourcePosition position;
+  position.file = "--weights";
+  return {path, position};
+}
+
+void check_readable(const std::vector<NamedWeights>& weights, Diagnostics* diagnostics) {
+  for (const NamedWeights& file : weights) {
+    try {
+      const InputFile opened(file.path, "weight file");
+    } catch (const Error& error) {
+      diagnostics->error(file.position, "", error.what(), "", error.code());
+    }
+  }
+}
+
 ConfiguredNet configure_or_throw(const PrototxtSource& model, const caffe::NetState& state, const Edits& edits,
-                                 UnfilledInput unfilled, const GivenShapes& given) {
+                                 UnfilledInput unfilled, const GivenShapes& given,
+                                 const std::vector<NamedWeights>& weights) {
   for (const std::string& assignment : edits.overrides) {
     if (!is_net_override(assignment))
       throw config_error("--set {}: this command has no solver; write net.FIELD=... or layer[NAME].FIELD=...",
@@ -24,6 +42,7 @@ ConfiguredNet configure_or_throw(const PrototxtSource& model, const caffe::NetSt
   out.net = configure_net(model, state, edits, &out.file, &diagnostics);
   if (unfilled == UnfilledInput::kError && out.net.net != nullptr)
     require_no_inputs(*out.net.net, *out.net.positions, &diagnostics);
+  check_readable(weights, &diagnostics);
   const InputUse inputs = unfilled == UnfilledInput::kArrays ? InputUse::kArrays : InputUse::kZeros;
   if (diagnostics.has_errors()) add_net_problems({out.net}, given, &diagnostics, inputs);
   diagnostics.throw_if_errors();

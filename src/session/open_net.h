@@ -19,9 +19,21 @@ struct ConfiguredNet {
 // How an Input layer without --fill is treated.
 enum class UnfilledInput { kZeros, kError, kArrays };
 
-// Reads the net, applies the edits, filters it for `state` and checks it. Throws with all problems; logs warnings.
+// A weight file, and the position of its name: a flag or a field.
+struct NamedWeights {
+  std::string path;
+  SourcePosition position;
+};
+NamedWeights weights_of_flag(const std::string& path);
+
+// Reports files that cannot be opened. They are read after the device is open.
+void check_readable(const std::vector<NamedWeights>& weights, Diagnostics* diagnostics);
+
+// Reads the net, applies the edits, filters it for `state` and checks it. Throws with all problems, weights that cannot
+// be opened included; logs warnings.
 ConfiguredNet configure_or_throw(const PrototxtSource& model, const caffe::NetState& state, const Edits& edits,
-                                 UnfilledInput unfilled, const GivenShapes& given = {});
+                                 UnfilledInput unfilled, const GivenShapes& given = {},
+                                 const std::vector<NamedWeights>& weights = {});
 
 // Loads weights for a net that computes, and logs what was loaded. Layers that the file lacks are a data_error without
 // `allow_fresh`. `path` may be "none" or "" for a net without learned blobs.

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/text.h"
+#include "config/message_fields.h"
 #include "train/learning_rate.h"
 #include "train/update_rule.h"
 
@@ -73,8 +74,7 @@ class SolverCheck {
   }
 
   void check_finite(const char* name) {
-    const auto* field = caffe::SolverParameter::descriptor()->FindFieldByName(name);
-    const float value = solver_.GetReflection()->GetFloat(solver_, field);
+    const float value = solver_.GetReflection()->GetFloat(solver_, field_of(solver_, name));
     if (!std::isfinite(value)) error(name, fmt::format("{} is {}; it must be a finite number", name, value));
   }
 
@@ -112,15 +112,9 @@ class SolverCheck {
       error("test_state", fmt::format("test_state must be given never or once for each of the {} test nets", tests));
   }
 
-  bool is_set(const std::string& name) const {
-    const auto* field = caffe::SolverParameter::descriptor()->FindFieldByName(name);
-    const auto* reflection = solver_.GetReflection();
-    return field->is_repeated() ? reflection->FieldSize(solver_, field) > 0 : reflection->HasField(solver_, field);
-  }
-
   // In an incomplete file a missing field may be one that could not be read.
   void error(const std::string& field, const std::string& message, const std::string& hint = "", int index = -1) {
-    if (!complete_ && !is_set(field)) return;
+    if (!complete_ && !is_set(solver_, field_of(solver_, field))) return;
     diagnostics_->error(positions_.of(solver_, field, index), "", message, hint);
   }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/text.h"
+#include "config/message_fields.h"
 
 namespace trainer {
 namespace {
@@ -21,12 +22,8 @@ class PolicyCheck {
 
   // The policy uses the field; `meaning` completes the message.
   void needs(const char* name, const std::string& meaning = "") {
-    const auto* descriptor = caffe::SolverParameter::descriptor()->FindFieldByName(name);
-    const auto* reflection = solver.GetReflection();
-    const bool given = descriptor->is_repeated() ? reflection->FieldSize(solver, descriptor) > 0
-                                                 : reflection->HasField(solver, descriptor);
     require(
-        given, "lr_policy",
+        is_set(solver, field_of(solver, name)), "lr_policy",
         fmt::format("lr_policy \"{}\" needs {}{}{}", solver.lr_policy(), name, meaning.empty() ? "" : ": ", meaning));
   }
   void require(bool holds, const char* name, const std::string& text) {

@@ -5,25 +5,18 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "formats/input_file.h"
 #include "session/check_nets.h"
+#include "session/open_net.h"
 #include "train/memory_advice.h"
 
 namespace trainer {
 namespace {
 
-struct NamedFile {
-  std::string path;
-  SourcePosition position;  // of its name: the flag, or the field of the solver
-};
-
 // The weight files to start from.
-std::vector<NamedFile> weight_files(const TrainingOptions& options, const TrainingFiles& files) {
-  std::vector<NamedFile> named;
+std::vector<NamedWeights> weight_files(const TrainingOptions& options, const TrainingFiles& files) {
+  std::vector<NamedWeights> named;
   if (!options.weights.empty() || !options.snapshot.empty()) {
-    SourcePosition flag;
-    flag.file = "--weights";
-    for (const std::string& path : options.weights) named.push_back({path, flag});
+    for (const std::string& path : options.weights) named.push_back(weights_of_flag(path));
     return named;
   }
   for (int i = 0; i < files.solver->weights_size(); ++i) {
@@ -31,17 +24,6 @@ std::vector<NamedFile> weight_files(const TrainingOptions& options, const Traini
       named.push_back({path, files.solver_positions.of(*files.solver, "weights", i)});
   }
   return named;
-}
-
-// The files are read after the devices are open.
-void check_readable(const std::vector<NamedFile>& weights, Diagnostics* diagnostics) {
-  for (const NamedFile& file : weights) {
-    try {
-      const InputFile opened(file.path, "weight file");
-    } catch (const Error& error) {
-      diagnostics->error(file.position, "", error.what(), "", error.code());
-    }
-  }
 }
 
 // Throws with all problems of the files; those of layers are found by opening the nets.
@@ -87,7 +69,7 @@ OpenTraining open_training(TrainingRequest request, RunReport& report) {
   if (!diagnostics.list().empty()) report.warning(diagnostics.render());
   TrainingOptions& options = request.options;
   if (options.weights.empty()) {
-    for (const NamedFile& file : weight_files(options, files)) options.weights.push_back(file.path);
+    for (const NamedWeights& file : weight_files(options, files)) options.weights.push_back(file.path);
   }
 
   int parts = 1;

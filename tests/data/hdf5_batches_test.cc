@@ -129,7 +129,7 @@ TEST_F(Hdf5Batches, LabelOutOfRangeNamesFileAndRow) {
   write_file(folder_ / "b.h5", 4, 5, Shape{1});
   write_list({"a.h5", "b.h5"});
   auto stream = test::open_stream(hdf5_layer(folder_ / "list.txt", 2), options());
-  stream->set_label_limit(1, {7, std::nullopt, "layer 'accuracy' (Accuracy)"});
+  stream->add_label_range(1, {7, std::nullopt, "layer 'accuracy' (Accuracy)"});
   stream->start();
   take_many(*stream, 4);
   // Labels 0 1 2 3 4, then 4 5 6 7: the fourth row of b.h5 is too large.
@@ -145,7 +145,7 @@ TEST_F(Hdf5Batches, LabelBetweenTwoClassesIsRefused) {
   file.close();
   write_list({"a.h5"});
   auto stream = test::open_stream(hdf5_layer(folder_ / "list.txt", 3), options());
-  stream->set_label_limit(1, {7, std::nullopt, "layer 'accuracy' (Accuracy)"});
+  stream->add_label_range(1, {7, std::nullopt, "layer 'accuracy' (Accuracy)"});
   stream->start();
   expect_contains(error_text([&] { stream->next(); }),
                   {"row 2 of " + folder_ / "a.h5", "its label is 2.5", "whole numbers"});

@@ -156,7 +156,7 @@ TEST(WrongData, LabelOutOfRangeIsNamedAfterTheBatchesBefore) {
   for (int workers : {1, 3}) {
     auto stream =
         test::open_stream(data_layer(folder / "db", 4, "skip_bad_records: true"), options(caffe::TRAIN, workers));
-    stream->set_label_limit(1, {10, std::nullopt, "layer 'loss' (SoftmaxWithLoss)"});
+    stream->add_label_range(1, {10, std::nullopt, "layer 'loss' (SoftmaxWithLoss)"});
     stream->start();
     take_many(*stream, 3);
     const std::string text = error_text([&] { stream->next(); });
@@ -166,7 +166,7 @@ TEST(WrongData, LabelOutOfRangeIsNamedAfterTheBatchesBefore) {
     EXPECT_EQ(stream->cursor().records, 12u);
   }
   auto ignoring = test::open_stream(data_layer(folder / "db", 4), options());
-  ignoring->set_label_limit(1, {10, 12, "layer 'loss' (SoftmaxWithLoss)"});
+  ignoring->add_label_range(1, {10, 12, "layer 'loss' (SoftmaxWithLoss)"});
   ignoring->start();
   take_many(*ignoring, 10);
 }

@@ -1,6 +1,5 @@
 // Converts the image files of a list to a database.
 #include <algorithm>
-#include <cctype>
 #include <limits>
 #include <numeric>
 
@@ -19,15 +18,10 @@ namespace trainer {
 
 namespace {
 
-std::string lower_case(std::string text) {
-  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return text;
-}
-
 // The text after the last dot; the whole path if it has no dot.
 std::string ending_of(const std::string& path) {
   const size_t dot = path.rfind('.');
-  return lower_case(dot == std::string::npos ? path : path.substr(dot + 1));
+  return lower(dot == std::string::npos ? path : path.substr(dot + 1));
 }
 
 bool fits(const std::string& ending, const std::string& type) {
@@ -55,7 +49,7 @@ void check_request(const ImagesToDatabase& request) {
   if (std::max(request.resize_height, request.resize_width) > kLargestExtent)
     throw config_error("images cannot be resized to {}x{}: the maximum is {}", request.resize_height,
                        request.resize_width, kLargestExtent);
-  if (!request.encode_type.empty() && !can_encode(lower_case(request.encode_type)))
+  if (!request.encode_type.empty() && !can_encode(lower(request.encode_type)))
     throw config_error("encode_type \"{}\" is not supported: use jpg or png", request.encode_type);
 }
 
@@ -72,7 +66,7 @@ class ImageConverter {
     const bool encoded = request_.encoded || !request_.encode_type.empty();
     if (!encoded) return raw_datum(view, label);
     const std::string ending = ending_of(path);
-    const std::string type = request_.encode_type.empty() ? ending : lower_case(request_.encode_type);
+    const std::string type = request_.encode_type.empty() ? ending : lower(request_.encode_type);
     const bool to_gray = request_.gray && decoder_.shape(reader_.file(), ColorMode::kAsStored).channels > 1;
     if (request_.resize_height == 0 && fits(ending, type) && !to_gray)
       return serialize_encoded_datum(reader_.file(), label);
