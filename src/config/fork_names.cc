@@ -162,9 +162,8 @@ struct ForkField {
 constexpr const char* kNvidiaMath =
     "it comes from NVIDIA's fork; leave it out: in that fork it selects the precision of computations";
 constexpr const char* kAugmentation =
-    "it comes from a fork's image augmentation; only crop_size, mirror and augment are supported here, so apply the "
-    "rest "
-    "to the images beforehand";
+    "it comes from a fork's image augmentation; `trainer help AugmentStep` lists the steps that are supported here; "
+    "apply others to the images beforehand";
 constexpr const char* kDetector = "it comes from a fork for object detection, which is not supported";
 constexpr const char* kIntelEngine =
     "it comes from Intel's fork; leave engine out: the program chooses the implementation";

@@ -2,6 +2,7 @@
 #include "data/layer_fields.h"
 
 #include "base/error.h"
+#include "config/message_fields.h"
 
 namespace trainer {
 
@@ -34,7 +35,7 @@ const Message& message_at(const caffe::LayerParameter& layer, const FieldPath& p
 bool has_field(const caffe::LayerParameter& layer, const std::string& path) {
   const FieldPath found = find(path);
   const Message& message = message_at(layer, found);
-  return message.GetReflection()->HasField(message, found.field);
+  return is_set(message, found.field);
 }
 
 std::string blank_text(const caffe::LayerParameter& layer, const std::string& path) {

@@ -1,4 +1,7 @@
 // The steps of transform_param's augment: pixels, draws, order, and a registered step for each field of the schema.
+#include <algorithm>
+#include <set>
+
 #include "data/pictures/steps/step.h"
 #include "data/small_data.h"
 #include "formats/hdf5_file.h"
@@ -47,18 +50,79 @@ TEST_F(Augment, VerticalFlipTurnsRowsAround) {
   EXPECT_EQ(item(kFlip, caffe::TEST), (std::vector<float>{1, 2, 3, 4, 5, 6}));
 }
 
-// The mean image and scale apply to the flipped picture.
-TEST_F(Augment, ActsBeforeMeanAndScale) {
-  MeanImage mean;
-  mean.shape = Shape{1, 3, 2};
-  mean.data = {1, 1, 2, 2, 0, 1};
-  write_mean_file(folder_ / "mean.binaryproto", mean);
-  const std::string mean_file = "mean_file: '" + folder_ / "mean.binaryproto" + "' scale: 2 ";
-  EXPECT_EQ(item(kFlip + mean_file), (std::vector<float>{8, 10, 2, 4, 2, 2}));
-  EXPECT_EQ(item(kFlip + std::string("mean_value: 1 scale: 0.5")), (std::vector<float>{2, 2.5f, 1, 1.5f, 0, 0.5f}));
+TEST_F(Augment, HorizontalFlipMirrorsRows) {
+  EXPECT_EQ(item("augment { horizontal_flip { probability: 1 } }"), (std::vector<float>{2, 1, 4, 3, 6, 5}));
+  EXPECT_EQ(item("augment { horizontal_flip { probability: 1 } } " + std::string(kFlip)),
+            (std::vector<float>{6, 5, 4, 3, 2, 1}));
 }
 
-// Flips half of the pictures, other ones in each epoch; crop_size then crops the result of the step.
+TEST_F(Augment, CenterCropCutsOutTheCenter) {
+  EXPECT_EQ(item("augment { center_crop { height: 1 width: 2 } }"), (std::vector<float>{3, 4}));
+  EXPECT_EQ(item(kFlip + std::string("augment { center_crop { height: 1 width: 1 } }")), (std::vector<float>{3}));
+}
+
+// A border of 1 makes 5 x 4 pixels; each of the 4 x 3 places of a 2 x 2 crop occurs.
+TEST_F(Augment, RandomCropReachesEachPlace) {
+  auto stream = test::open_stream(
+      data_layer(folder_ / "db", 200, "", "augment { random_crop { size: 2 padding: 1 fill: 9 } }"), options());
+  stream->start();
+  const std::vector<float> items = take_many(*stream, 1)[0].tops[0];
+  std::set<std::vector<float>> seen;
+  for (auto at = items.begin(); at != items.end(); at += 4) seen.emplace(at, at + 4);
+  const float bordered[5][4] = {{9, 9, 9, 9}, {9, 1, 2, 9}, {9, 3, 4, 9}, {9, 5, 6, 9}, {9, 9, 9, 9}};
+  std::set<std::vector<float>> expected;
+  for (int y = 0; y < 4; ++y) {
+    for (int x = 0; x < 3; ++x)
+      expected.insert({bordered[y][x], bordered[y][x + 1], bordered[y + 1][x], bordered[y + 1][x + 1]});
+  }
+  EXPECT_EQ(seen, expected);
+  EXPECT_EQ(item("augment { random_crop { height: 1 width: 2 padding: 1 } }", caffe::TEST), (std::vector<float>{3, 4}));
+}
+
+TEST_F(Augment, NormalizeMapsWhiteToOne) {
+  const std::vector<float> item_of = item("augment { normalize { mean: 0.01 std: 0.5 } } " + std::string(kFlip));
+  const float pixels[] = {5, 6, 3, 4, 1, 2};
+  for (size_t i = 0; i < 6; ++i) EXPECT_NEAR(item_of[i], (pixels[i] / 255 - 0.01) / 0.5, 1e-6) << i;
+  EXPECT_NEAR(item("augment { normalize { } }")[5], 6.0 / 255, 1e-7);
+}
+
+// Rectangles of the value 9, 4% to 64% of the area, in half of the items.
+TEST_F(Augment, EraseFillsRectangles) {
+  caffe::Datum datum;
+  datum.set_channels(2);
+  datum.set_height(10);
+  datum.set_width(10);
+  datum.set_data(std::string(200, '\1'));
+  test::write_lmdb(folder_ / "plain", {{"a", datum.SerializeAsString()}});
+  auto stream = test::open_stream(
+      data_layer(folder_ / "plain", 300, "", "augment { erase { value: 9 scale_min: 0.04 scale_max: 0.64 } }"),
+      options());
+  stream->start();
+  const std::vector<float> items = take_many(*stream, 1)[0].tops[0];
+  int changed = 0;
+  for (size_t n = 0; n < 300; ++n) {
+    int top = 10, left = 10, bottom = -1, right = -1, count = 0;
+    for (int y = 0; y < 10; ++y) {
+      for (int x = 0; x < 10; ++x) {
+        const float value = items[n * 200 + static_cast<size_t>(y * 10 + x)];
+        EXPECT_EQ(value, items[n * 200 + 100 + static_cast<size_t>(y * 10 + x)]);
+        if (value == 1) continue;
+        EXPECT_EQ(value, 9);
+        ++count;
+        top = std::min(top, y), bottom = std::max(bottom, y), left = std::min(left, x), right = std::max(right, x);
+      }
+    }
+    if (count == 0) continue;
+    ++changed;
+    EXPECT_EQ(count, (bottom - top + 1) * (right - left + 1));
+    EXPECT_GE(count, 2);
+    EXPECT_LE(count, 72);
+  }
+  EXPECT_GT(changed, 110);
+  EXPECT_LT(changed, 190);
+}
+
+// Flips half of the pictures, other ones in each epoch.
 TEST_F(Augment, DrawsAnewForEachPicture) {
   test::Records records;
   for (int i = 0; i < 100; ++i) records.emplace_back(test::key(i), small_picture());
@@ -82,18 +146,158 @@ TEST_F(Augment, DrawsAnewForEachPicture) {
   EXPECT_EQ(flips(3), one);
 }
 
-TEST_F(Augment, LeavesTheDrawsOfCropAndMirrorAlone) {
-  test::write_lmdb(folder_ / "large", test::raw_records(20, 3, 9, 8));
-  const auto batches = [&](const std::string& augment) {
+// A picture of 7 x 5 pixels and 3 channels, and the results of Pillow 13.0.0:
+//   Image.fromarray(picture).resize((width, height), filter)
+std::string coloured_picture() {
+  caffe::Datum datum;
+  datum.set_channels(3);
+  datum.set_height(7);
+  datum.set_width(5);
+  std::string planes;
+  for (int c = 0; c < 3; ++c) {
+    for (int y = 0; y < 7; ++y) {
+      for (int x = 0; x < 5; ++x) planes += static_cast<char>(y * 37 + x * 91 + c * 53 + x * y * 17);
+    }
+  }
+  datum.set_data(planes);
+  return datum.SerializeAsString();
+}
+
+class AugmentResize : public Augment {
+ protected:
+  void SetUp() override { test::write_lmdb(folder_ / "db", {{"a", coloured_picture()}}); }
+  std::vector<float> resized(const std::string& fields) {
+    return item("augment { resize { " + fields + " } }", caffe::TRAIN, MemoryFormat::kChannelsLast);
+  }
+};
+
+TEST_F(AugmentResize, EqualsPillow) {
+  EXPECT_EQ(resized("height: 3 width: 2"), (std::vector<float>{113, 141, 148, 132, 125, 133, 144, 137, 157, 114, 141,
+                                                               127, 133, 145, 120, 119, 130, 134}));
+  EXPECT_EQ(
+      resized("height: 2 width: 3 filter: BICUBIC"),
+      (std::vector<float>{99, 136, 163, 155, 147, 135, 113, 126, 126, 155, 154, 132, 113, 120, 140, 116, 138, 127}));
+  EXPECT_EQ(resized("height: 3 width: 5"),
+            (std::vector<float>{32,  85,  138, 137, 190, 188, 188, 131, 93,  92,  145, 144, 143, 86,  139,
+                                111, 164, 202, 178, 125, 118, 139, 117, 170, 100, 153, 131, 107, 145, 92,
+                                190, 152, 95,  113, 166, 127, 90,  88,  141, 122, 175, 118, 136, 98,  151}));
+  const std::vector<float> wider = resized("height: 7 width: 6 filter: BICUBIC");
+  EXPECT_EQ(std::vector<float>(wider.begin(), wider.begin() + 24),
+            (std::vector<float>{0,  50, 103, 65,  118, 188, 162, 215, 96,  118, 171, 52,
+                                26, 79, 149, 111, 164, 217, 33,  86,  139, 114, 184, 237}));
+  const std::vector<float> larger = resized("height: 9 width: 8");
+  EXPECT_EQ(std::vector<float>(larger.begin(), larger.begin() + 24),
+            (std::vector<float>{0,   53,  106, 40, 93, 146, 97, 150, 187, 154, 207, 84,
+                                130, 183, 60,  27, 80, 117, 68, 121, 174, 108, 161, 214}));
+}
+
+TEST_F(AugmentResize, KeepsProportions) {
+  EXPECT_EQ(resized("short_side: 10").size(), 14u * 10 * 3);
+  EXPECT_EQ(resized("size: 5").size(), 5u * 5 * 3);
+  // 7 x 5 into 7 x 7: one column before the picture and one after it.
+  const std::vector<float> boxed = resized("size: 7 letterbox: true fill: 5");
+  const std::vector<float> plain = resized("height: 7 width: 5");
+  for (size_t y = 0; y < 7; ++y) {
+    for (size_t c = 0; c < 3; ++c) {
+      EXPECT_EQ(boxed[y * 21 + c], 5);
+      EXPECT_EQ(boxed[y * 21 + 18 + c], 5);
+    }
+    for (size_t i = 0; i < 15; ++i) EXPECT_EQ(boxed[y * 21 + 3 + i], plain[y * 15 + i]);
+  }
+}
+
+// Rows and columns of a flipped or cropped picture are resized, not those of the whole one.
+TEST_F(AugmentResize, ReadsTheSelectedPixels) {
+  const std::string crop = "augment { center_crop { height: 5 width: 3 } } ";
+  const std::vector<float> part = item(crop, caffe::TRAIN, MemoryFormat::kChannelsLast);
+  const std::vector<float> small =
+      item(crop + "augment { resize { height: 1 width: 1 } }", caffe::TRAIN, MemoryFormat::kChannelsLast);
+  for (size_t c = 0; c < 3; ++c) {
+    float low = 255, high = 0;
+    for (size_t i = c; i < part.size(); i += 3) low = std::min(low, part[i]), high = std::max(high, part[i]);
+    EXPECT_GE(small[c], low);
+    EXPECT_LE(small[c], high);
+  }
+  const std::string resize = "augment { resize { height: 3 width: 2 } } ";
+  EXPECT_EQ(
+      item(kFlip + resize, caffe::TRAIN, MemoryFormat::kChannelsLast),
+      (std::vector<float>{133, 145, 120, 119, 130, 134, 144, 137, 157, 114, 141, 127, 113, 141, 148, 132, 125, 133}));
+}
+
+TEST_F(AugmentResize, RandomResizedCropStaysInItsRanges) {
+  // Each pixel of a large picture holds its place, so that the corners of an item tell which part it is.
+  caffe::Datum datum;
+  datum.set_channels(2);
+  datum.set_height(250);
+  datum.set_width(200);
+  std::string rows, columns;
+  for (int y = 0; y < 250; ++y) {
+    for (int x = 0; x < 200; ++x) rows += static_cast<char>(y), columns += static_cast<char>(x);
+  }
+  datum.set_data(rows + columns);
+  test::write_lmdb(folder_ / "places", {{"a", datum.SerializeAsString()}});
+  const auto items = [&](caffe::Phase phase) {
     auto stream =
-        test::open_stream(data_layer(folder_ / "large", 20, "", augment + "crop_size: 4 mirror: true"), options());
+        test::open_stream(data_layer(folder_ / "places", 400, "",
+                                     "augment { random_resized_crop { size: 50 scale_min: 0.1 scale_max: 0.5 } }"),
+                          options(phase));
     stream->start();
-    return take_many(*stream, 3);
+    return take_many(*stream, 1)[0].tops[0];
   };
-  const std::vector<test::Batch> plain = batches("");
-  EXPECT_TRUE(batches("augment { vertical_flip { probability: 0 } } ") == plain);
-  EXPECT_TRUE(batches(std::string(kFlip) + kFlip) == plain);
-  EXPECT_FALSE(batches(kFlip) == plain);
+  const std::vector<float> drawn = items(caffe::TRAIN);
+  double areas = 0;
+  for (size_t n = 0; n < 400; ++n) {
+    const float* item = &drawn[n * 5000];
+    // The outermost pixels are half a pixel of the result inside the part.
+    const double height = static_cast<double>(item[2499] - item[0]) * 50 / 49;
+    const double width = static_cast<double>(item[4999] - item[2500]) * 50 / 49;
+    const double area = height * width / (250 * 200), ratio = width / height;
+    EXPECT_GT(area, 0.09);
+    EXPECT_LT(area, 0.52);
+    EXPECT_GT(ratio, 0.71);
+    EXPECT_LT(ratio, 1.4);
+    areas += area / 400;
+  }
+  EXPECT_NEAR(areas, 0.3, 0.02);
+  // In TEST 175 x 175 pixels of the center: rows 37 to 211, columns 12 to 186.
+  const std::vector<float> central = items(caffe::TEST);
+  EXPECT_NEAR(central[0], 37 + 1.25, 1.01);
+  EXPECT_NEAR(central[2499], 211 - 1.25, 1.01);
+  EXPECT_NEAR(central[2500], 12 + 1.25, 1.01);
+  EXPECT_NEAR(central[4999], 186 - 1.25, 1.01);
+}
+
+TEST_F(AugmentResize, ChannelOrderReversesColors) {
+  const std::vector<float> bgr = item("", caffe::TRAIN, MemoryFormat::kChannelsLast);
+  const std::vector<float> rgb = item("channel_order: RGB", caffe::TRAIN, MemoryFormat::kChannelsLast);
+  const std::vector<float> steps =
+      item("channel_order: RGB augment { normalize { mean: 0.5 mean: 0 mean: 0 std: 1 std: 1 std: 0.5 } }",
+           caffe::TRAIN, MemoryFormat::kChannelsLast);
+  const std::vector<float> scaled =
+      item("channel_order: RGB mean_value: 10 mean_value: 20 mean_value: 30 std_value: 1 std_value: 2 std_value: 4",
+           caffe::TRAIN, MemoryFormat::kChannelsLast);
+  for (size_t i = 0; i < bgr.size(); i += 3) {
+    for (size_t c = 0; c < 3; ++c) EXPECT_EQ(rgb[i + c], bgr[i + 2 - c]);
+    EXPECT_NEAR(steps[i], bgr[i + 2] / 255 - 0.5, 1e-6);
+    EXPECT_NEAR(steps[i + 1], bgr[i + 1] / 255, 1e-6);
+    EXPECT_NEAR(steps[i + 2], bgr[i] / 255 * 2, 1e-6);
+    EXPECT_EQ(scaled[i], bgr[i + 2] - 10);
+    EXPECT_EQ(scaled[i + 1], (bgr[i + 1] - 20) / 2);
+    EXPECT_EQ(scaled[i + 2], (bgr[i] - 30) / 4);
+  }
+}
+
+// The mean image has the planes blue, green and red, whatever the order of the item.
+TEST_F(AugmentResize, ChannelOrderKeepsTheMeanOfEachColor) {
+  MeanImage mean;
+  mean.shape = Shape{3, 7, 5};
+  for (int i = 0; i < 105; ++i) mean.data.push_back(static_cast<float>(i));
+  write_mean_file(folder_ / "mean.binaryproto", mean);
+  const std::string file = "mean_file: '" + folder_ / "mean.binaryproto" + "' ";
+  const std::vector<float> bgr = item(file), rgb = item(file + "channel_order: RGB");
+  for (size_t c = 0; c < 3; ++c) {
+    for (size_t i = 0; i < 35; ++i) EXPECT_EQ(rgb[c * 35 + i], bgr[(2 - c) * 35 + i]);
+  }
 }
 
 TEST_F(Augment, ActsOnMemoryData) {

@@ -201,7 +201,7 @@ TEST_F(WindowData, RunsTheStepsOfAugment) {
 
 TEST_F(WindowData, DoesNotDependOnWorkersAndResumes) {
   const std::string fields = "bg_threshold: 0.3 fg_fraction: 0.5",
-                    transform = "crop_size: 3 mirror: true augment { vertical_flip { } }";
+                    transform = "crop_size: 3 augment { vertical_flip { } } augment { random_crop { size: 2 } }";
   auto one = test::open_stream(layer(6, fields, transform), options(caffe::TRAIN, 1));
   auto four = test::open_stream(layer(6, fields + " cache_images: true", transform), options(caffe::TRAIN, 4));
   one->start();

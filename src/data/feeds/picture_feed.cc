@@ -136,12 +136,13 @@ class PictureWorker : public FeedWorker {
           out.text(), expected.text());
     }
     feed_.transformer_.apply(pixels, feed_.sampler_.epoch(offset), feed_.sampler_.position(offset),
-                             batch.layout[0].order, batch.row(0, row));
+                             batch.layout[0].order, picture_, batch.row(0, row));
     if (batch.data.size() > 1) *batch.row(1, row) = label;
   }
 
   PictureFeed& feed_;
   std::unique_ptr<RecordDecoder> decoder_;
+  Picture picture_;
   RowRange range_;
   std::vector<Record> records_;
 };

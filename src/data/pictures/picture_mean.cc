@@ -6,7 +6,8 @@ namespace trainer {
 PictureMean::PictureMean(SourceContext& context)
     : path_(context.layer().transform_param().mean_file()),
       values_(context.layer().transform_param().mean_value().begin(),
-              context.layer().transform_param().mean_value().end()) {
+              context.layer().transform_param().mean_value().end()),
+      rgb_(context.layer().transform_param().channel_order() == caffe::TransformationParameter::RGB) {
   if (path_.empty()) return;
   context.attempt("transform_param.mean_file", [&] {
     image_ = read_mean_file(path_);
@@ -33,11 +34,25 @@ MeanView PictureMean::view(const Sampling& in_image) const {
   static const float zero = 0;
   if (has_image()) {
     const ItemShape shape = image_shape();
-    return {image_.data.data() + in_image.y.first * shape.width + in_image.x.first, shape.height * shape.width,
-            in_image.y.step * shape.width, in_image.x.step};
+    const int64_t plane = shape.height * shape.width;
+    const bool reversed = rgb_ && shape.channels == 3;
+    const float* first = image_.data.data() + in_image.y.first * shape.width + in_image.x.first;
+    return {reversed ? first + 2 * plane : first, reversed ? -plane : plane, in_image.y.step * shape.width,
+            in_image.x.step};
   }
   if (values_.empty()) return {&zero};
   return {values_.data(), values_.size() == 1 ? 0 : 1};
+}
+
+ChannelFactors::ChannelFactors(float scale, const caffe::TransformationParameter& param) {
+  for (const float deviation : param.std_value()) factors_.push_back(scale / deviation);
+  if (factors_.empty()) factors_ = {scale};
+}
+
+void ChannelFactors::check(const ItemShape& picture) const {
+  if (factors_.size() > 1 && static_cast<int64_t>(factors_.size()) != picture.channels)
+    throw data_error("the item has {0} channels, but there are {1} std values: give 1 std_value or {0}",
+                     picture.channels, factors_.size());
 }
 
 }  // namespace trainer

@@ -1,4 +1,5 @@
-// The mean that transform_param subtracts from pictures: an image, values for the channels, or none.
+// The mean that transform_param subtracts from pictures (an image, values for the channels, or none), and the factors
+// that it applies after that.
 #pragma once
 
 #include <cstdint>
@@ -29,6 +30,19 @@ class PictureMean {
   std::string path_;
   MeanImage image_;
   std::vector<float> values_;
+  bool rgb_;  // the item has the channels of the image in reverse order
+};
+
+// scale / std_value for each channel.
+class ChannelFactors {
+ public:
+  ChannelFactors(float scale, const caffe::TransformationParameter& param);
+  // Throws data_error (without a position) if the number of values does not fit a picture.
+  void check(const ItemShape& picture) const;
+  FactorView view() const { return {factors_.data(), factors_.size() == 1 ? 0 : 1}; }
+
+ private:
+  std::vector<float> factors_;
 };
 
 }  // namespace trainer

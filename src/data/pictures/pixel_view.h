@@ -29,4 +29,13 @@ struct PixelView {
   bool interleaved = false;
 };
 
+// A rectangle of interleaved 8-bit pixels inside a picture.
+struct PixelWindow {
+  const uint8_t* pixels = nullptr;  // of its upper left corner
+  int channels = 0;                 // 1 to 4
+  int height = 0;
+  int width = 0;
+  int64_t row_bytes = 0;  // distance between rows of the picture
+};
+
 }  // namespace trainer

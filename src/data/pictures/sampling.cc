@@ -5,10 +5,6 @@ namespace trainer {
 
 namespace {
 
-AxisSampling then(const AxisSampling& axis, const AxisSampling& next) {
-  return {axis.first + axis.step * next.first, axis.step * next.step, next.count};
-}
-
 // One line of pixels. Steps are in elements.
 template <typename T>
 void write_line(const T* in, int64_t in_step, const float* mean, int64_t mean_step, float scale, float* out,
@@ -35,29 +31,24 @@ void AxisSampling::crop(int64_t offset, int64_t new_count) {
   count = new_count;
 }
 
-Sampling Sampling::then(const Sampling& next) const {
-  Sampling both;
-  both.y = trainer::then(y, next.y);
-  both.x = trainer::then(x, next.x);
-  return both;
-}
-
 ItemView item_view(float* data, const ItemShape& shape, MemoryFormat order) {
   if (order == MemoryFormat::kChannelsLast) return {data, 1, shape.width * shape.channels, shape.channels};
   return {data, shape.height * shape.width, shape.width, 1};
 }
 
-void write_item(const PixelView& pixels, const Sampling& sampling, const MeanView& mean, float scale,
-                const ItemView& out) {
+void write_item(const PixelView& pixels, const Sampling& sampling, bool reversed, const MeanView& mean,
+                const FactorView& factor, const ItemView& out) {
   const ItemShape& in = pixels.shape;
   const int64_t in_c = pixels.interleaved ? 1 : in.height * in.width;
   const int64_t in_w = pixels.interleaved ? in.channels : 1;
   const int64_t in_h = in.width * in_w;
   for (int64_t h = 0; h < sampling.y.count; ++h) {
     for (int64_t c = 0; c < in.channels; ++c) {
-      const int64_t from = c * in_c + (sampling.y.first + sampling.y.step * h) * in_h + sampling.x.first * in_w;
+      const int64_t channel = reversed && in.channels >= 3 && c < 3 ? 2 - c : c;
+      const int64_t from = channel * in_c + (sampling.y.first + sampling.y.step * h) * in_h + sampling.x.first * in_w;
       const float* line_mean = mean.data + c * mean.c_step + h * mean.h_step;
       float* line = out.data + c * out.c_step + h * out.h_step;
+      const float scale = factor.data[c * factor.c_step];
       if (pixels.bytes != nullptr) {
         write_line(pixels.bytes + from, sampling.x.step * in_w, line_mean, mean.w_step, scale, line, out.w_step,
                    sampling.x.count);

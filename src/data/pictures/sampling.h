@@ -24,14 +24,18 @@ struct Sampling {
   Sampling() = default;
   // The whole picture.
   explicit Sampling(const ItemShape& picture) : y{0, 1, picture.height}, x{0, 1, picture.width} {}
-  // Applies `next` to the item of this sampling.
-  Sampling then(const Sampling& next) const;
 };
 
 // The mean of item pixel (c, h, w) is data[c * c_step + h * h_step + w * w_step].
 struct MeanView {
   const float* data;
   int64_t c_step = 0, h_step = 0, w_step = 0;
+};
+
+// The factor of channel c of the item is data[c * c_step].
+struct FactorView {
+  const float* data;
+  int64_t c_step = 0;
 };
 
 // Item pixel (c, h, w) is written to data[c * c_step + h * h_step + w * w_step].
@@ -43,8 +47,9 @@ struct ItemView {
 // An item of this shape at `data`.
 ItemView item_view(float* data, const ItemShape& shape, MemoryFormat order);
 
-// out[c, h, w] = (pixel[c, y(h), x(w)] - mean[c, h, w]) * scale
-void write_item(const PixelView& pixels, const Sampling& sampling, const MeanView& mean, float scale,
-                const ItemView& out);
+// out[c, h, w] = (pixel[s(c), y(h), x(w)] - mean[c, h, w]) * factor[c]
+// s(c) = c, or with `reversed` 2 - c for the first three channels of a picture that has as many.
+void write_item(const PixelView& pixels, const Sampling& sampling, bool reversed, const MeanView& mean,
+                const FactorView& factor, const ItemView& out);
 
 }  // namespace trainer

@@ -1,5 +1,7 @@
-// Applies crop, mirror, mean and scale.
+// Checks transform_param and applies it.
 #include "data/pictures/transformer.h"
+
+#include "data/layer_fields.h"
 
 namespace trainer {
 
@@ -17,20 +19,67 @@ CropAndMirror crop_and_mirror(const SourceContext& context) {
 
 }  // namespace
 
+void check_transform(SourceContext& context) {
+  const caffe::TransformationParameter& param = context.layer().transform_param();
+  if (param.has_mean_file() && param.mean_value_size() > 0)
+    context.error("transform_param.mean_value", "both mean_file and mean_value are given",
+                  "cannot specify mean_file and mean_value at the same time: keep one");
+  if (param.has_mean_file() && param.mean_file().empty())
+    context.error("transform_param.mean_file", "mean_file is empty", "remove the field, or name a file");
+  if (param.force_color() && param.force_gray())
+    context.error("transform_param.force_gray", "cannot set both force_color and force_gray", "keep one");
+  for (const float deviation : param.std_value()) {
+    if (!(deviation > 0))
+      context.error("transform_param.std_value", fmt::format("std_value is {}", deviation), "it must be above 0");
+  }
+  check_augment(context);
+}
+
+void warn_of_moved_fields(SourceContext& context, const std::string& message, const std::vector<std::string>& fields) {
+  for (const std::string& field : fields) {
+    const std::string path = message + "." + field;
+    if (has_field(context.layer(), path))
+      context.warning(path, path + " has no effect, as in Caffe", "set transform_param." + field);
+  }
+}
+
+ItemShape item_shape(const caffe::TransformationParameter& param, ItemShape picture) {
+  const int64_t crop = param.crop_size();
+  if (crop > 0) return {picture.channels, crop, crop};
+  try {
+    for (const caffe::AugmentStep& step : param.augment()) {
+      if (const StepType* type = find_step_type(step)) picture = type->make(step, caffe::TRAIN)->output_shape(picture);
+    }
+  } catch (const Error&) {  // the text has mistakes, which its check reports
+    return {picture.channels, 0, 0};
+  }
+  return picture;
+}
+
 Transformer::Transformer(SourceContext& context)
-    : steps_(context, crop_and_mirror(context)), mean_(context), scale_(context.layer().transform_param().scale()) {}
+    : augmentation_(context),
+      crop_(crop_and_mirror(context)),
+      mean_(context),
+      factors_(context.layer().transform_param().scale(), context.layer().transform_param()),
+      rgb_(context.layer().transform_param().channel_order() == caffe::TransformationParameter::RGB) {}
 
 ItemShape Transformer::output_shape(const ItemShape& item) const {
-  const ItemShape augmented = steps_.augmented_shape(item);
-  mean_.check(augmented);
-  return steps_.cropped_shape(augmented);
+  if (!augmentation_.empty()) return augmentation_.output_shape(item);
+  mean_.check(item);
+  factors_.check(item);
+  return crop_.output_shape(item);
 }
 
 void Transformer::apply(const PixelView& pixels, uint64_t epoch, uint64_t position, MemoryFormat order,
-                        float* out) const {
-  const auto [of_picture, of_augmented] = steps_.sample(pixels.shape, epoch, position);
-  write_item(pixels, of_picture, mean_.view(of_augmented), scale_,
-             item_view(out, {pixels.shape.channels, of_picture.y.count, of_picture.x.count}, order));
+                        Picture& scratch, float* out) const {
+  if (!augmentation_.empty()) {
+    scratch.start(pixels);
+    augmentation_.apply(scratch, epoch, position);
+    return scratch.write(rgb_, order, out);
+  }
+  const Sampling sampling = crop_.sample(pixels.shape, epoch, position);
+  write_item(pixels, sampling, rgb_, mean_.view(sampling), factors_.view(),
+             item_view(out, {pixels.shape.channels, sampling.y.count, sampling.x.count}, order));
 }
 
 }  // namespace trainer

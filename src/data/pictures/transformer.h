@@ -1,18 +1,28 @@
-// Caffe's data transformer with the steps of augment before it: writes pixels straight into a row of the batch.
+// transform_param: turns a picture into an item, straight into a row of the batch. Either Caffe's data transformer
 //
-//   out[c, h, w] = (pixel[c, y(h), x(w)] - mean) * scale
+//   out[c, h, w] = (pixel[c, y(h), x(w)] - mean) * scale / std
 //
-// The steps choose y and x (picture_steps.h). The mean image is read at the position before the crop. Crops are random
-// in phase TRAIN and centred in TEST; mirroring is random in both, as in Caffe. The draws are a pure function of (key,
-// epoch, position in the epoch).
+// or the steps of augment. Caffe's crops are random in phase TRAIN and centred in TEST, and its mirroring is random in
+// both. The mean image is read at the position before the crop. All draws are a pure function of (key, epoch, position
+// in the epoch).
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
+#include "data/pictures/augmentation.h"
+#include "data/pictures/crop_and_mirror.h"
 #include "data/pictures/picture_mean.h"
-#include "data/pictures/picture_steps.h"
 
 namespace trainer {
+
+// Reports errors in transform_param of a layer that reads pictures.
+void check_transform(SourceContext& context);
+// Warns of fields of transform_param that the layer's own message also has and that have no effect there.
+void warn_of_moved_fields(SourceContext& context, const std::string& message, const std::vector<std::string>& fields);
+
+// The extents of an item, as far as the layer's text gives them for a picture: 0 if unknown, as in `picture`.
+ItemShape item_shape(const caffe::TransformationParameter& param, ItemShape picture);
 
 class Transformer {
  public:
@@ -20,19 +30,23 @@ class Transformer {
   // mean file.
   explicit Transformer(SourceContext& context);
 
-  // The extents of an item after all steps. Throws data_error (without a position) if crop_size, mean_file or
-  // mean_value do not fit it.
+  // The extents of an item after all steps. Throws data_error (without a position) if the picture does not fit
+  // crop_size, a mean or a step.
   ItemShape output_shape(const ItemShape& item) const;
 
-  // Writes output_shape(pixels.shape).count() floats. Call output_shape() for `pixels` first. Thread-safe.
-  void apply(const PixelView& pixels, uint64_t epoch, uint64_t position, MemoryFormat order, float* out) const;
+  // Writes output_shape(pixels.shape).count() floats. Call output_shape() for `pixels` first. Thread-safe; `scratch`
+  // belongs to the calling thread.
+  void apply(const PixelView& pixels, uint64_t epoch, uint64_t position, MemoryFormat order, Picture& scratch,
+             float* out) const;
 
   int64_t memory_bytes() const { return mean_.memory_bytes(); }
 
  private:
-  PictureSteps steps_;
+  Augmentation augmentation_;
+  CropAndMirror crop_;
   PictureMean mean_;
-  float scale_;
+  ChannelFactors factors_;
+  bool rgb_;
 };
 
 }  // namespace trainer

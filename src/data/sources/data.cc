@@ -62,10 +62,7 @@ void probe(const caffe::LayerParameter& layer) {
   open_database(layer.data_param().backend(), layer.data_param().source(), {});
 }
 
-ItemShape item(const caffe::LayerParameter& layer) {
-  const int64_t crop = layer.transform_param().crop_size();
-  return {0, crop, crop};
-}
+ItemShape item(const caffe::LayerParameter& layer) { return item_shape(layer.transform_param(), {}); }
 
 REGISTER_SOURCE(data, .type = "Data", .summary = "batches of a database's records", .min_tops = 1, .max_tops = 2,
                 .source = "data_param.source", .batch_size = "data_param.batch_size", .check = check, .open = open,

@@ -110,9 +110,7 @@ void probe(const caffe::LayerParameter& layer) { const ImageList list(layer.imag
 
 ItemShape item(const caffe::LayerParameter& layer) {
   const caffe::ImageDataParameter& param = layer.image_data_param();
-  const int64_t channels = param.is_color() ? 3 : 1, crop = layer.transform_param().crop_size();
-  if (crop > 0) return {channels, crop, crop};
-  return {channels, param.new_height(), param.new_width()};
+  return item_shape(layer.transform_param(), {param.is_color() ? 3 : 1, param.new_height(), param.new_width()});
 }
 
 REGISTER_SOURCE(image_data, .type = "ImageData", .summary = "batches of image files named in a list", .min_tops = 2,

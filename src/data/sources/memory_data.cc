@@ -137,11 +137,12 @@ void check_item(SourceContext& context, const Transformer& transformer, const Ar
                 const ItemShape& item, const ItemShape& wanted) {
   const ItemShape given = transformer.output_shape(item);
   if (given == wanted) return;
-  const std::string cropped =
-      context.layer().transform_param().crop_size() > 0 ? fmt::format(" after crop_size ({} before)", item.text()) : "";
+  const caffe::TransformationParameter& param = context.layer().transform_param();
+  const char* field = param.crop_size() > 0 ? "crop_size" : param.augment_size() > 0 ? "augment" : nullptr;
+  const std::string changed = field == nullptr ? "" : fmt::format(" after {} ({} before)", field, item.text());
   throw data_error(
       "{} gives items of {}{}, but memory_data_param says {}. Correct channels, height and width, or the file",
-      source.path(), given.text(), cropped, wanted.text());
+      source.path(), given.text(), changed, wanted.text());
 }
 
 void check_labels(SourceContext& context, const ArraySource& source) {

@@ -6,9 +6,10 @@
 // Row r of a batch is background for r < batch_size - int(batch_size * fg_fraction), then foreground. A draw of (seed,
 // running offset) selects the window and decides whether to mirror it.
 //
-//   out[c, h, w] = (pixel - mean) * scale inside the cut, 0 around it
+//   out[c, h, w] = (pixel - mean) * scale / std inside the cut, 0 around it
 //
-// The mean is the centre of the mean image, cropped to the size of the item.
+// The mean is the centre of the mean image, cropped to the size of the item. With augment, the steps act on the cut,
+// with black around it.
 #include <algorithm>
 
 #include "base/philox.h"
@@ -19,8 +20,8 @@
 #include "data/pictures/image_decoder.h"
 #include "data/pictures/image_file_reader.h"
 #include "data/pictures/picture_mean.h"
-#include "data/pictures/picture_steps.h"
 #include "data/pictures/resize.h"
+#include "data/pictures/transformer.h"
 
 namespace trainer {
 
@@ -33,17 +34,24 @@ struct WindowSettings {
   int64_t batch_size = 0;
   int64_t background_rows = 0;
   WindowShape shape;
-  float scale = 1;
+  bool rgb = false;
   uint64_t key = 0;
+
+  ItemShape cut() const { return {kChannels, shape.crop, shape.crop}; }
+};
+
+struct WindowTransform {
+  Augmentation augmentation;
+  CropAndMirror mirror;
+  PictureMean mean;
+  ChannelFactors factors;
 };
 
 class WindowFeed : public BatchFeed {
  public:
-  WindowFeed(WindowSettings settings, PictureSteps steps, PictureMean mean, WindowList list,
-             std::vector<std::string> cache)
+  WindowFeed(WindowSettings settings, WindowTransform transform, WindowList list, std::vector<std::string> cache)
       : settings_(std::move(settings)),
-        steps_(std::move(steps)),
-        mean_(std::move(mean)),
+        transform_(std::move(transform)),
         list_(std::move(list)),
         cache_(std::move(cache)) {}
 
@@ -62,10 +70,11 @@ class WindowFeed : public BatchFeed {
   int64_t memory_bytes() const override {
     int64_t bytes = records_per_epoch() * static_cast<int64_t>(sizeof(Window));
     for (const std::string& file : cache_) bytes += static_cast<int64_t>(file.size());
-    return bytes + mean_.memory_bytes();
+    return bytes + transform_.mean.memory_bytes();
   }
   void shape_batch(uint64_t, std::vector<TensorDesc>& layout) override {
-    layout[0].shape = Shape{settings_.batch_size, kChannels, settings_.shape.crop, settings_.shape.crop};
+    const ItemShape item = transform_.augmentation.output_shape(settings_.cut());
+    layout[0].shape = Shape{settings_.batch_size, item.channels, item.height, item.width};
     layout[1].shape = Shape{settings_.batch_size};
   }
   std::unique_ptr<FeedWorker> make_worker() override;
@@ -76,17 +85,15 @@ class WindowFeed : public BatchFeed {
     const uint64_t index = (uint64_t{philox(settings_.key, 0, offset)[0]} * windows.size()) >> 32;
     return windows[static_cast<size_t>(index)];
   }
-  // The pixels of the item that the steps choose: all, possibly flipped.
-  Sampling sample(uint64_t offset) const {
-    return steps_.sample({kChannels, settings_.shape.crop, settings_.shape.crop}, 0, offset).of_picture;
-  }
+  const WindowTransform& transform() const { return transform_; }
   // The mean for the part of an item that begins at (y, x).
   MeanView mean(int64_t y, int64_t x) const {
-    const int64_t centre = mean_.has_image() ? (mean_.image_shape().width - settings_.shape.crop) / 2 : 0;
+    const PictureMean& mean = transform_.mean;
+    const int64_t centre = mean.has_image() ? (mean.image_shape().width - settings_.shape.crop) / 2 : 0;
     Sampling part;
     part.y.first = y + centre;
     part.x.first = x + centre;
-    return mean_.view(part);
+    return mean.view(part);
   }
   // `scratch` holds the file if it is not cached.
   std::string_view picture(const Window& window, std::string& scratch) const {
@@ -100,8 +107,7 @@ class WindowFeed : public BatchFeed {
 
  private:
   WindowSettings settings_;
-  PictureSteps steps_;
-  PictureMean mean_;
+  WindowTransform transform_;
   WindowList list_;
   std::vector<std::string> cache_;  // the files' bytes; empty: files are read on demand
 };
@@ -116,7 +122,7 @@ class WindowWorker : public FeedWorker {
     const int64_t row = range_.first_row + i;
     const Window& window = feed_.draw(row, range_.offset(i));
     try {
-      write(window, feed_.sample(range_.offset(i)), batch.layout[0].order, batch.row(0, row));
+      write(window, range_.offset(i), batch.layout[0].order, batch.row(0, row));
     } catch (const Error& error) {
       throw Error(error.code(), fmt::format("{}: {}", describe(i), error.what()));
     }
@@ -128,28 +134,69 @@ class WindowWorker : public FeedWorker {
   }
 
  private:
-  void write(const Window& window, const Sampling& item, MemoryFormat order, float* out) {
-    const WindowSettings& settings = feed_.settings();
-    const ItemShape shape{kChannels, settings.shape.crop, settings.shape.crop};
+  struct Cut {
+    WindowCut place;
+    PixelView pixels;  // none if no part of the window is left
+  };
+
+  // The place is that of a cut that is flipped left to right or top to bottom.
+  Cut cut(const Window& window, bool flip_x, bool flip_y) {
     const PixelView picture = decoder_.decode(feed_.picture(window, bytes_), ColorMode::kColor);
-    const WindowCut cut = cut_window(window, settings.shape, static_cast<int>(picture.shape.height),
-                                     static_cast<int>(picture.shape.width), item.x.flipped(), item.y.flipped());
-    std::fill(out, out + shape.count(), 0.0f);
-    if (cut.to_width == 0 || cut.to_height == 0) return;
+    Cut cut;
+    cut.place = cut_window(window, feed_.settings().shape, static_cast<int>(picture.shape.height),
+                           static_cast<int>(picture.shape.width), flip_x, flip_y);
+    const WindowCut& place = cut.place;
+    if (place.to_width == 0 || place.to_height == 0) return cut;
     const int64_t row_bytes = picture.shape.width * kChannels;
     resize_bilinear(
-        {picture.bytes + cut.y * row_bytes + cut.x * kChannels, kChannels, cut.height, cut.width, row_bytes},
-        cut.to_height, cut.to_width, cut_);
-    PixelView pixels;
-    pixels.shape = {kChannels, cut.to_height, cut.to_width};
-    pixels.bytes = cut_.data();
-    pixels.interleaved = true;
+        {picture.bytes + place.y * row_bytes + place.x * kChannels, kChannels, place.height, place.width, row_bytes},
+        place.to_height, place.to_width, cut_);
+    cut.pixels.shape = {kChannels, place.to_height, place.to_width};
+    cut.pixels.bytes = cut_.data();
+    cut.pixels.interleaved = true;
+    return cut;
+  }
+
+  void write(const Window& window, uint64_t offset, MemoryFormat order, float* out) {
+    if (feed_.transform().augmentation.empty()) {
+      write_plain(window, offset, order, out);
+    } else {
+      write_augmented(window, offset, order, out);
+    }
+  }
+
+  void write_plain(const Window& window, uint64_t offset, MemoryFormat order, float* out) {
+    const WindowTransform& transform = feed_.transform();
+    const ItemShape shape = feed_.settings().cut();
+    const Sampling item = transform.mirror.sample(shape, 0, offset);
+    const auto [place, pixels] = cut(window, item.x.flipped(), item.y.flipped());
+    std::fill(out, out + shape.count(), 0.0f);
+    if (pixels.bytes == nullptr) return;
     Sampling sampling(pixels.shape);
     if (item.y.flipped()) sampling.y.flip();
     if (item.x.flipped()) sampling.x.flip();
-    ItemView place = item_view(out, shape, order);
-    place.data += cut.to_y * place.h_step + cut.to_x * place.w_step;
-    write_item(pixels, sampling, feed_.mean(cut.to_y, cut.to_x), settings.scale, place);
+    ItemView view = item_view(out, shape, order);
+    view.data += place.to_y * view.h_step + place.to_x * view.w_step;
+    write_item(pixels, sampling, feed_.settings().rgb, feed_.mean(place.to_y, place.to_x), transform.factors.view(),
+               view);
+  }
+
+  void write_augmented(const Window& window, uint64_t offset, MemoryFormat order, float* out) {
+    const ItemShape shape = feed_.settings().cut();
+    const auto [place, pixels] = cut(window, false, false);
+    if (pixels.bytes != nullptr) {
+      picture_.start(pixels);
+      picture_.place(shape.height, shape.width, place.to_y, place.to_x, 0);
+    } else {
+      cut_.assign(static_cast<size_t>(shape.count()), 0);
+      PixelView black;
+      black.shape = shape;
+      black.bytes = cut_.data();
+      black.interleaved = true;
+      picture_.start(black);
+    }
+    feed_.transform().augmentation.apply(picture_, 0, offset);
+    picture_.write(feed_.settings().rgb, order, out);
   }
 
   const WindowFeed& feed_;
@@ -157,6 +204,7 @@ class WindowWorker : public FeedWorker {
   ImageDecoder decoder_;
   std::string bytes_;
   std::vector<uint8_t> cut_;
+  Picture picture_;
 };
 
 std::unique_ptr<FeedWorker> WindowFeed::make_worker() { return std::make_unique<WindowWorker>(*this); }
@@ -190,7 +238,13 @@ void check(SourceContext& context) {
     context.error("transform_param.mean_value", fmt::format("{} mean values", transform.mean_value_size()),
                   "Specify either 1 mean_value or as many as channels: 3");
   warn_of_moved_fields(context, "window_data_param", {"mean_file", "crop_size", "mirror"});
-  if (transform.has_scale())
+  if (context.layer().window_data_param().has_scale() && transform.augment_size() > 0)
+    context.error("window_data_param.scale", "scale has no place beside augment",
+                  "use augment { normalize { } }, which maps bytes to 0..1");
+  if (transform.std_value_size() > 1 && transform.std_value_size() != kChannels)
+    context.error("transform_param.std_value", fmt::format("{} std values", transform.std_value_size()),
+                  "give 1 std_value or as many as channels: 3");
+  if (transform.has_scale() && transform.augment_size() == 0)
     context.warning("transform_param.scale", "transform_param.scale has no effect here, as in Caffe",
                     "set window_data_param.scale");
 }
@@ -205,18 +259,18 @@ WindowSettings settings_of(const SourceContext& context) {
   settings.shape.crop = static_cast<int>(context.layer().transform_param().crop_size());
   settings.shape.context_pad = static_cast<int>(param.context_pad());
   settings.shape.square = param.crop_mode() == "square";
-  settings.scale = param.scale();
+  settings.rgb = context.layer().transform_param().channel_order() == caffe::TransformationParameter::RGB;
   settings.key = context.random_key("windows");
   return settings;
 }
 
 // The second word of the draw that chooses a window decides whether to mirror it.
-PictureSteps steps_of(const SourceContext& context) {
+CropAndMirror mirror_of(const SourceContext& context) {
   CropAndMirror mirror;
   mirror.mirror = context.layer().transform_param().mirror();
   mirror.key = context.random_key("windows");
   mirror.mirror_word = 1;
-  return PictureSteps(context, mirror);
+  return mirror;
 }
 
 void check_mean(SourceContext& context, const PictureMean& mean, int64_t crop) {
@@ -246,8 +300,10 @@ WindowList windows_of(const caffe::WindowDataParameter& param) {
 std::unique_ptr<BatchFeed> open(SourceContext& context) {
   const caffe::WindowDataParameter& param = context.layer().window_data_param();
   WindowSettings settings = settings_of(context);
-  PictureMean mean(context);
-  check_mean(context, mean, settings.shape.crop);
+  WindowTransform transform{Augmentation(context), mirror_of(context), PictureMean(context),
+                            ChannelFactors(param.scale(), context.layer().transform_param())};
+  check_mean(context, transform.mean, settings.shape.crop);
+  context.attempt("transform_param.augment", [&] { transform.augmentation.output_shape(settings.cut()); });
   WindowList list = windows_of(param);
   check_windows(settings, list);
   std::vector<std::string> cache;
@@ -255,15 +311,16 @@ std::unique_ptr<BatchFeed> open(SourceContext& context) {
     cache.resize(list.pictures.size());
     for (size_t i = 0; i < cache.size(); ++i) read_image_file(settings.root + list.pictures[i], cache[i]);
   }
-  return std::make_unique<WindowFeed>(std::move(settings), steps_of(context), std::move(mean), std::move(list),
-                                      std::move(cache));
+  return std::make_unique<WindowFeed>(std::move(settings), std::move(transform), std::move(list), std::move(cache));
 }
 
 void probe(const caffe::LayerParameter& layer) { windows_of(layer.window_data_param()); }
 
 ItemShape item(const caffe::LayerParameter& layer) {
   const int64_t crop = layer.transform_param().crop_size();
-  return {kChannels, crop, crop};
+  caffe::TransformationParameter steps = layer.transform_param();
+  steps.clear_crop_size();
+  return item_shape(steps, {kChannels, crop, crop});
 }
 
 REGISTER_SOURCE(window_data, .type = "WindowData", .summary = "batches of windows cut out of images", .min_tops = 2,

@@ -1,6 +1,7 @@
 // A mirrored crop has the pixels of the crop that is not mirrored.
-#include "data/pictures/steps/crop_and_mirror.h"
+#include "data/pictures/crop_and_mirror.h"
 
+#include "base/error.h"
 #include "base/philox.h"
 
 namespace trainer {

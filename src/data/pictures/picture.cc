@@ -1,0 +1,85 @@
+// Moves the image and the mask together.
+#include "data/pictures/picture.h"
+
+#include "base/error.h"
+
+namespace trainer {
+
+namespace {
+
+const float kZero = 0, kOne = 1;
+
+int64_t step_of(const std::vector<float>& values) { return values.size() == 1 ? 0 : 1; }
+
+}  // namespace
+
+void Picture::start(const PixelView& image) {
+  image_.start(image);
+  has_mask_ = false;
+  mean_ = factor_ = nullptr;
+  patches_.clear();
+}
+
+void Picture::start(const PixelView& image, const PixelView& mask, uint8_t ignored) {
+  TRAINER_ASSERT(mask.shape.channels == 1 && mask.shape.height == image.shape.height &&
+                 mask.shape.width == image.shape.width);
+  start(image);
+  mask_.start(mask);
+  has_mask_ = true;
+  ignored_ = ignored;
+}
+
+void Picture::crop(int64_t y, int64_t x, int64_t height, int64_t width) {
+  image_.crop(y, x, height, width);
+  if (has_mask_) mask_.crop(y, x, height, width);
+}
+
+void Picture::flip_x() {
+  image_.flip_x();
+  if (has_mask_) mask_.flip_x();
+}
+
+void Picture::flip_y() {
+  image_.flip_y();
+  if (has_mask_) mask_.flip_y();
+}
+
+void Picture::resize(int64_t height, int64_t width, ResampleFilter filter) {
+  const ItemShape size = shape();
+  if (size.height == height && size.width == width) return;
+  const auto resize = [&](PixelBuffer& buffer, ResampleFilter with) {
+    buffer.redraw(height, width, [&](const PixelWindow& from, uint8_t* out) {
+      resampler_.resize(from, static_cast<int>(height), static_cast<int>(width), with, out);
+    });
+  };
+  resize(image_, filter);
+  if (has_mask_) resize(mask_, ResampleFilter::kNearest);
+}
+
+void Picture::place(int64_t height, int64_t width, int64_t y, int64_t x, uint8_t fill) {
+  image_.place(height, width, y, x, fill);
+  if (has_mask_) mask_.place(height, width, y, x, ignored_);
+}
+
+void Picture::write(bool reverse_channels, MemoryFormat order, float* out) const {
+  const MeanView mean = mean_ == nullptr ? MeanView{&kZero} : MeanView{mean_->data(), step_of(*mean_)};
+  const FactorView factor = factor_ == nullptr ? FactorView{&kOne} : FactorView{factor_->data(), step_of(*factor_)};
+  const ItemShape size = shape();
+  const ItemView item = item_view(out, size, order);
+  write_item(image_.pixels(), image_.window(), reverse_channels, mean, factor, item);
+  for (const Patch& patch : patches_) {
+    for (int64_t c = 0; c < size.channels; ++c) {
+      for (int64_t h = patch.y; h < patch.y + patch.height; ++h) {
+        float* row = item.data + c * item.c_step + h * item.h_step + patch.x * item.w_step;
+        for (int64_t w = 0; w < patch.width; ++w) row[w * item.w_step] = patch.value;
+      }
+    }
+  }
+}
+
+void Picture::write_mask(float* out) const {
+  write_item(mask_.pixels(), mask_.window(), false, {&kZero}, {&kOne},
+             item_view(out, mask_.shape(), MemoryFormat::kRowMajor));
+}
+
+}  // namespace trainer

@@ -1,0 +1,57 @@
+// The image of one record, and its mask if it has one, while the steps of augment change them.
+#pragma once
+
+#include <vector>
+
+#include "data/pictures/pixel_buffer.h"
+#include "data/pictures/resample.h"
+
+namespace trainer {
+
+class Picture {
+ public:
+  // Begins with another image, whose pixels must stay until the next one. `mask` has one channel and the size of the
+  // image: the class of each pixel. Its pixels that come from outside are `ignored`.
+  void start(const PixelView& image);
+  void start(const PixelView& image, const PixelView& mask, uint8_t ignored);
+
+  ItemShape shape() const { return image_.shape(); }
+
+  // Steps that move pixels act on the mask, too.
+  void crop(int64_t y, int64_t x, int64_t height, int64_t width);
+  void flip_x();
+  void flip_y();
+  // The mask gets the nearest pixel.
+  void resize(int64_t height, int64_t width, ResampleFilter filter);
+  // Puts the image on a background of one value, with its upper left pixel at (y, x).
+  void place(int64_t height, int64_t width, int64_t y, int64_t x, uint8_t fill);
+
+  // For steps that change colors.
+  PixelBuffer& image() { return image_; }
+
+  // The item is (pixel - mean[c]) * factor[c], with one value or one for each channel. Both must stay until write().
+  void normalize(const std::vector<float>& mean, const std::vector<float>& factor) {
+    mean_ = &mean;
+    factor_ = &factor;
+  }
+  // A rectangle of the finished item that holds one value.
+  struct Patch {
+    int64_t y, x, height, width;
+    float value;
+  };
+  void erase(const Patch& patch) { patches_.push_back(patch); }
+
+  // Writes the item: channels in the order of the image, or the first three reversed.
+  void write(bool reverse_channels, MemoryFormat order, float* out) const;
+  void write_mask(float* out) const;
+
+ private:
+  PixelBuffer image_, mask_;
+  bool has_mask_ = false;
+  uint8_t ignored_ = 0;
+  const std::vector<float>*mean_ = nullptr, *factor_ = nullptr;
+  std::vector<Patch> patches_;
+  Resampler resampler_;
+};
+
+}  // namespace trainer

@@ -1,0 +1,39 @@
+// Antialiased resizing: equal to Pillow's Image.resize for 8-bit images, bit for bit.
+//
+// Each output pixel is a weighted mean of the input pixels below a filter, which is as wide as the scale in downsizing.
+// Both axes are independent: rows first, then columns, with 8-bit values in between and weights of 22 fractional bits.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "data/pictures/pixel_view.h"
+
+namespace trainer {
+
+enum class ResampleFilter {
+  kNearest,   // one input pixel for each output pixel
+  kBilinear,  // a triangle, 1 - |x|
+  kBicubic,   // Keys' cubic with a = -0.5
+};
+
+// Memory that calls of one thread share.
+class Resampler {
+ public:
+  // Writes height * width * window.channels bytes to `out`. All extents must be at least 1.
+  void resize(const PixelWindow& window, int height, int width, ResampleFilter filter, uint8_t* out);
+
+ private:
+  // The input pixels of each output pixel: `taps` weights each, from `first[i]` on; `count[i]` of them count.
+  struct Axis {
+    int taps = 0;
+    std::vector<int> first, count;
+    std::vector<int32_t> weights;
+    void prepare(int in, int out, ResampleFilter filter);
+  };
+
+  Axis x_, y_;
+  std::vector<uint8_t> rows_;  // after the first pass
+};
+
+}  // namespace trainer

@@ -1,0 +1,29 @@
+// center_crop: cuts out the center.
+#include "data/pictures/steps/crop.h"
+#include "data/pictures/steps/step.h"
+
+namespace trainer {
+
+namespace {
+
+class CenterCrop : public PictureStep {
+ public:
+  explicit CenterCrop(const StepSize& size) : size_(size) {}
+
+  ItemShape output_shape(const ItemShape& picture) const override { return cropped(picture, size_); }
+  void apply(Picture& picture, Draws&) const override { crop_centre(picture, size_); }
+
+ private:
+  StepSize size_;
+};
+
+void check(const caffe::AugmentStep& step, SourceContext& context) { check_size(step.center_crop(), context); }
+
+std::unique_ptr<PictureStep> make(const caffe::AugmentStep& step, caffe::Phase) {
+  return std::make_unique<CenterCrop>(size_of(step.center_crop()));
+}
+
+REGISTER_STEP(center_crop, .field = "center_crop", .target = StepTarget::kWindow, .check = check, .make = make);
+
+}  // namespace
+}  // namespace trainer

@@ -1,0 +1,56 @@
+// Reads number fields by name.
+#include "data/pictures/steps/fields.h"
+
+#include "config/message_fields.h"
+
+namespace trainer {
+
+namespace {
+
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
+
+double number_of(const Message& step, const std::string& name) {
+  const FieldDescriptor* field = field_of(step, name);
+  const auto* reflection = step.GetReflection();
+  switch (field->cpp_type()) {
+    case FieldDescriptor::CPPTYPE_FLOAT: return static_cast<double>(reflection->GetFloat(step, field));
+    case FieldDescriptor::CPPTYPE_UINT32: return reflection->GetUInt32(step, field);
+    default: return reflection->GetInt32(step, field);
+  }
+}
+
+bool given(const Message& step, const char* name) { return is_set(step, field_of(step, name)); }
+
+}  // namespace
+
+void check_between(const Message& step, const std::string& field, double low, double high, SourceContext& context) {
+  const double value = number_of(step, field);
+  if (!(value >= low && value <= high))
+    context.error_in(step, field, fmt::format("{} is {}", field, value), fmt::format("it must be {} to {}", low, high));
+}
+
+void check_range(const Message& step, const std::string& name, double low, double high, SourceContext& context) {
+  const std::string min = name + "_min", max = name + "_max";
+  check_between(step, min, low, high, context);
+  check_between(step, max, low, high, context);
+  if (number_of(step, min) > number_of(step, max))
+    context.error_in(step, min,
+                     fmt::format("{} {} is above {} {}", min, number_of(step, min), max, number_of(step, max)),
+                     "exchange them");
+}
+
+void check_size(const Message& step, SourceContext& context) {
+  const bool square = given(step, "size"), height = given(step, "height"), width = given(step, "width");
+  if (square ? height || width : !(height && width)) {
+    const char* at = height ? "height" : width ? "width" : square ? "size" : "";
+    context.error_in(step, at, square ? "both size and height or width are given" : "the size is missing",
+                     "give size (for a square), or height and width");
+    return;
+  }
+  if (square) return check_between(step, "size", 1, kLargestSide, context);
+  check_between(step, "height", 1, kLargestSide, context);
+  check_between(step, "width", 1, kLargestSide, context);
+}
+
+}  // namespace trainer

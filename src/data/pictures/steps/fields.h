@@ -1,0 +1,40 @@
+// Fields that several steps have, with their checks.
+#pragma once
+
+#include <string>
+
+#include "data/pictures/resample.h"
+#include "data/source_context.h"
+
+namespace trainer {
+
+// Reports a number field that is not in [low, high], or is no number.
+void check_between(const google::protobuf::Message& step, const std::string& field, double low, double high,
+                   SourceContext& context);
+inline void check_probability(const google::protobuf::Message& step, SourceContext& context) {
+  check_between(step, "probability", 0, 1, context);
+}
+// Reports NAME_min and NAME_max that are not in [low, high] or not in order.
+void check_range(const google::protobuf::Message& step, const std::string& name, double low, double high,
+                 SourceContext& context);
+
+// The largest side of a picture that a step makes.
+constexpr int kLargestSide = 32767;
+
+// The extents that a step's fields give: `size`, for a square, or `height` and `width`.
+struct StepSize {
+  int64_t height = 0, width = 0;
+};
+template <typename Step>
+StepSize size_of(const Step& step) {
+  if (step.has_size()) return {step.size(), step.size()};
+  return {step.height(), step.width()};
+}
+// Reports fields that give no such extents.
+void check_size(const google::protobuf::Message& step, SourceContext& context);
+
+inline ResampleFilter filter_of(caffe::AugmentStep::ResizeFilter filter) {
+  return filter == caffe::AugmentStep::BICUBIC ? ResampleFilter::kBicubic : ResampleFilter::kBilinear;
+}
+
+}  // namespace trainer

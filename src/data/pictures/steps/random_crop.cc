@@ -1,0 +1,53 @@
+// random_crop: cuts out a rectangle at a random place, after a border was added on request; in TEST the center of the
+// image without a border.
+#include "data/pictures/steps/crop.h"
+#include "data/pictures/steps/step.h"
+
+namespace trainer {
+
+namespace {
+
+class RandomCrop : public PictureStep {
+ public:
+  RandomCrop(const caffe::RandomCropParameter& step, bool random)
+      : size_(size_of(step)),
+        padding_(random ? step.padding() : 0),
+        fill_(static_cast<uint8_t>(step.fill())),
+        random_(random) {}
+
+  ItemShape output_shape(const ItemShape& picture) const override { return cropped(padded(picture), size_); }
+
+  void apply(Picture& picture, Draws& draws) const override {
+    if (!random_) return crop_centre(picture, size_);
+    const ItemShape shape = padded(picture.shape());
+    const int64_t y = draws.below(shape.height - size_.height + 1), x = draws.below(shape.width - size_.width + 1);
+    if (padding_ > 0) picture.place(shape.height, shape.width, padding_, padding_, fill_);
+    picture.crop(y, x, size_.height, size_.width);
+  }
+
+ private:
+  ItemShape padded(const ItemShape& picture) const {
+    if (picture.height == 0) return picture;  // unknown
+    return {picture.channels, picture.height + 2 * padding_, picture.width + 2 * padding_};
+  }
+
+  StepSize size_;
+  int64_t padding_;
+  uint8_t fill_;
+  bool random_;
+};
+
+void check(const caffe::AugmentStep& step, SourceContext& context) {
+  check_size(step.random_crop(), context);
+  check_between(step.random_crop(), "padding", 0, kLargestSide, context);
+  check_between(step.random_crop(), "fill", 0, 255, context);
+}
+
+std::unique_ptr<PictureStep> make(const caffe::AugmentStep& step, caffe::Phase phase) {
+  return std::make_unique<RandomCrop>(step.random_crop(), phase == caffe::TRAIN);
+}
+
+REGISTER_STEP(random_crop, .field = "random_crop", .target = StepTarget::kPixels, .check = check, .make = make);
+
+}  // namespace
+}  // namespace trainer
