@@ -31,7 +31,7 @@ const std::set<std::string> kOwnMessages = {"AttentionParameter",
                                             "ROIPoolingParameter",
                                             "ShuffleChannelParameter",
                                             "SmoothL1LossParameter",
-                                            "VerticalFlipParameter",
+                                            "VerticalFlipStep",
                                             "UpsampleParameter"};
 
 std::string type_name(const pb::FieldDescriptor* field) {

@@ -10,7 +10,7 @@ namespace {
 
 class Erase : public PictureStep {
  public:
-  explicit Erase(const caffe::EraseParameter& step) : step_(step) {}
+  explicit Erase(const caffe::EraseStep& step) : step_(step) {}
 
   // As torchvision's RandomErasing: ten attempts, then none.
   void apply(Picture& picture, Draws& draws) const override {
@@ -31,7 +31,7 @@ class Erase : public PictureStep {
   }
 
  private:
-  caffe::EraseParameter step_;
+  caffe::EraseStep step_;
 };
 
 void check(const caffe::AugmentStep& step, SourceContext& context) {

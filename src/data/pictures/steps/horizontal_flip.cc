@@ -8,7 +8,7 @@ namespace {
 
 class HorizontalFlip : public PictureStep {
  public:
-  explicit HorizontalFlip(const caffe::HorizontalFlipParameter& step) : probability_(step.probability()) {}
+  explicit HorizontalFlip(const caffe::HorizontalFlipStep& step) : probability_(step.probability()) {}
 
   void apply(Picture& picture, Draws& draws) const override {
     if (draws.chance(probability_)) picture.flip_x();

@@ -9,7 +9,7 @@ constexpr float kWhite = 255;
 
 class Normalize : public PictureStep {
  public:
-  explicit Normalize(const caffe::NormalizeParameter& step) {
+  explicit Normalize(const caffe::NormalizeStep& step) {
     for (const float mean : step.mean()) mean_.push_back(kWhite * mean);
     for (const float deviation : step.std()) factor_.push_back(1 / (kWhite * deviation));
     if (mean_.empty()) mean_ = {0};
@@ -33,7 +33,7 @@ class Normalize : public PictureStep {
 };
 
 void check(const caffe::AugmentStep& step, SourceContext& context) {
-  const caffe::NormalizeParameter& normalize = step.normalize();
+  const caffe::NormalizeStep& normalize = step.normalize();
   const auto report = [&](const char* field, float value, bool holds) {
     if (!holds)
       context.error_in(normalize, field, fmt::format("{} {} is not a value of the range 0 to 1", field, value),

@@ -9,7 +9,7 @@ namespace {
 
 class RandomCrop : public PictureStep {
  public:
-  RandomCrop(const caffe::RandomCropParameter& step, bool random)
+  RandomCrop(const caffe::RandomCropStep& step, bool random)
       : size_(size_of(step)),
         padding_(random ? step.padding() : 0),
         fill_(static_cast<uint8_t>(step.fill())),

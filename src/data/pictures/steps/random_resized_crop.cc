@@ -22,7 +22,7 @@ Rectangle centred(const ItemShape& picture, int64_t height, int64_t width) {
 
 class RandomResizedCrop : public PictureStep {
  public:
-  RandomResizedCrop(const caffe::RandomResizedCropParameter& step, bool random)
+  RandomResizedCrop(const caffe::RandomResizedCropStep& step, bool random)
       : step_(step), size_(size_of(step)), filter_(filter_of(step.filter())), random_(random) {}
 
   ItemShape output_shape(const ItemShape& picture) const override {
@@ -66,7 +66,7 @@ class RandomResizedCrop : public PictureStep {
     return centred(picture, side(size_.height), side(size_.width));
   }
 
-  caffe::RandomResizedCropParameter step_;
+  caffe::RandomResizedCropStep step_;
   StepSize size_;
   ResampleFilter filter_;
   bool random_;

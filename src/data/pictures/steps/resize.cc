@@ -11,7 +11,7 @@ namespace {
 
 class Resize : public PictureStep {
  public:
-  explicit Resize(const caffe::ResizeParameter& step)
+  explicit Resize(const caffe::ResizeStep& step)
       : size_(size_of(step)),
         short_side_(step.short_side()),
         letterbox_(step.letterbox()),
@@ -61,7 +61,7 @@ class Resize : public PictureStep {
 };
 
 void check(const caffe::AugmentStep& step, SourceContext& context) {
-  const caffe::ResizeParameter& resize = step.resize();
+  const caffe::ResizeStep& resize = step.resize();
   check_between(resize, "fill", 0, 255, context);
   if (!resize.has_short_side()) {
     if (!resize.has_size() && !resize.has_height() && !resize.has_width())

@@ -8,7 +8,7 @@ namespace {
 
 class VerticalFlip : public PictureStep {
  public:
-  explicit VerticalFlip(const caffe::VerticalFlipParameter& step) : probability_(step.probability()) {}
+  explicit VerticalFlip(const caffe::VerticalFlipStep& step) : probability_(step.probability()) {}
 
   void apply(Picture& picture, Draws& draws) const override {
     if (draws.chance(probability_)) picture.flip_y();
