@@ -163,6 +163,11 @@ std::string coloured_picture() {
   return datum.SerializeAsString();
 }
 
+void expect_near(const std::vector<float>& values, const std::vector<float>& expected) {
+  ASSERT_EQ(values.size(), expected.size());
+  for (size_t i = 0; i < values.size(); ++i) EXPECT_NEAR(values[i], expected[i], 1) << i;
+}
+
 class AugmentResize : public Augment {
  protected:
   void SetUp() override { test::write_lmdb(folder_ / "db", {{"a", coloured_picture()}}); }
@@ -171,9 +176,10 @@ class AugmentResize : public Augment {
   }
 };
 
+// Along one axis exactly; along both within a grey level, because Pillow may take the other axis first.
 TEST_F(AugmentResize, EqualsPillow) {
-  EXPECT_EQ(resized("height: 3 width: 2"), (std::vector<float>{113, 141, 148, 132, 125, 133, 144, 137, 157, 114, 141,
-                                                               127, 133, 145, 120, 119, 130, 134}));
+  expect_near(resized("height: 3 width: 2"), (std::vector<float>{113, 141, 148, 132, 125, 133, 144, 137, 157, 114, 141,
+                                                                 127, 133, 145, 120, 119, 130, 134}));
   EXPECT_EQ(
       resized("height: 2 width: 3 filter: BICUBIC"),
       (std::vector<float>{99, 136, 163, 155, 147, 135, 113, 126, 126, 155, 154, 132, 113, 120, 140, 116, 138, 127}));
@@ -186,9 +192,9 @@ TEST_F(AugmentResize, EqualsPillow) {
             (std::vector<float>{0,  50, 103, 65,  118, 188, 162, 215, 96,  118, 171, 52,
                                 26, 79, 149, 111, 164, 217, 33,  86,  139, 114, 184, 237}));
   const std::vector<float> larger = resized("height: 9 width: 8");
-  EXPECT_EQ(std::vector<float>(larger.begin(), larger.begin() + 24),
-            (std::vector<float>{0,   53,  106, 40, 93, 146, 97, 150, 187, 154, 207, 84,
-                                130, 183, 60,  27, 80, 117, 68, 121, 174, 108, 161, 214}));
+  expect_near(std::vector<float>(larger.begin(), larger.begin() + 24),
+              (std::vector<float>{0,   53,  106, 40, 93, 146, 97, 150, 187, 154, 207, 84,
+                                  130, 183, 60,  27, 80, 117, 68, 121, 174, 108, 161, 214}));
 }
 
 TEST_F(AugmentResize, KeepsProportions) {
@@ -219,7 +225,7 @@ TEST_F(AugmentResize, ReadsTheSelectedPixels) {
     EXPECT_LE(small[c], high);
   }
   const std::string resize = "augment { resize { height: 3 width: 2 } } ";
-  EXPECT_EQ(
+  expect_near(
       item(kFlip + resize, caffe::TRAIN, MemoryFormat::kChannelsLast),
       (std::vector<float>{133, 145, 120, 119, 130, 134, 144, 137, 157, 114, 141, 127, 113, 141, 148, 132, 125, 133}));
 }

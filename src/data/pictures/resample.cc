@@ -49,6 +49,12 @@ void copy_nearest(const PixelWindow& window, int height, int width, uint8_t* out
   }
 }
 
+void copy_rows(const PixelWindow& window, uint8_t* out) {
+  const int64_t bytes = int64_t{window.width} * window.channels;
+  for (int y = 0; y < window.height; ++y)
+    std::memcpy(out + y * bytes, window.pixels + y * window.row_bytes, static_cast<size_t>(bytes));
+}
+
 // A block of a row at a time, so that its sums stay in registers.
 void resample_column(const uint8_t* in, int64_t row_bytes, int64_t bytes, const int32_t* weights, int count,
                      uint8_t* out) {
@@ -94,32 +100,41 @@ void Resampler::Axis::prepare(int in, int out, ResampleFilter filter) {
 
 void Resampler::resize(const PixelWindow& window, int height, int width, ResampleFilter filter, uint8_t* out) {
   if (filter == ResampleFilter::kNearest) return copy_nearest(window, height, width, out);
-  const int64_t out_bytes = int64_t{width} * window.channels;
-  x_.prepare(window.width, width, filter);
-  y_.prepare(window.height, height, filter);
-  const uint8_t* in = window.pixels;
-  int64_t row_bytes = window.row_bytes;
-  if (window.width != width) {
-    // With one height, the first pass writes the result.
-    if (window.height != height) rows_.resize(static_cast<size_t>(window.height * out_bytes));
-    uint8_t* const rows = window.height != height ? rows_.data() : out;
-    static constexpr decltype(&resample_row<1>) kRow[] = {resample_row<1>, resample_row<2>, resample_row<3>,
-                                                          resample_row<4>};
-    for (int y = 0; y < window.height; ++y)
-      kRow[window.channels - 1](window.pixels + y * window.row_bytes, x_.first.data(), x_.count.data(),
-                                x_.weights.data(), x_.taps, width, rows + y * out_bytes);
-    in = rows;
-    row_bytes = out_bytes;
+  // Columns first if that leaves fewer rows, because a step along rows is slower.
+  const bool columns_first = height < window.height;
+  const int between_height = columns_first ? height : window.height;
+  const int between_width = columns_first ? window.width : width;
+  passed_.resize(static_cast<size_t>(between_height) * static_cast<size_t>(between_width * window.channels));
+  const PixelWindow between{passed_.data(), window.channels, between_height, between_width,
+                            int64_t{between_width} * window.channels};
+  if (columns_first) {
+    resize_columns(window, height, filter, passed_.data());
+    resize_rows(between, width, filter, out);
+  } else {
+    resize_rows(window, width, filter, passed_.data());
+    resize_columns(between, height, filter, out);
   }
-  if (window.height != height) {
-    for (int y = 0; y < height; ++y) {
-      const auto row = static_cast<size_t>(y);
-      resample_column(in + y_.first[row] * row_bytes, row_bytes, out_bytes,
-                      &y_.weights[row * static_cast<size_t>(y_.taps)], y_.count[row], out + y * out_bytes);
-    }
-  } else if (in != out) {
-    for (int y = 0; y < height; ++y)
-      std::memcpy(out + y * out_bytes, in + y * row_bytes, static_cast<size_t>(out_bytes));
+}
+
+void Resampler::resize_rows(const PixelWindow& window, int width, ResampleFilter filter, uint8_t* out) {
+  const int64_t out_bytes = int64_t{width} * window.channels;
+  if (window.width == width) return copy_rows(window, out);
+  axis_.prepare(window.width, width, filter);
+  static constexpr decltype(&resample_row<1>) kRow[] = {resample_row<1>, resample_row<2>, resample_row<3>,
+                                                        resample_row<4>};
+  for (int y = 0; y < window.height; ++y)
+    kRow[window.channels - 1](window.pixels + y * window.row_bytes, axis_.first.data(), axis_.count.data(),
+                              axis_.weights.data(), axis_.taps, width, out + y * out_bytes);
+}
+
+void Resampler::resize_columns(const PixelWindow& window, int height, ResampleFilter filter, uint8_t* out) {
+  const int64_t bytes = int64_t{window.width} * window.channels;
+  if (window.height == height) return copy_rows(window, out);
+  axis_.prepare(window.height, height, filter);
+  for (int y = 0; y < height; ++y) {
+    const auto row = static_cast<size_t>(y);
+    resample_column(window.pixels + axis_.first[row] * window.row_bytes, window.row_bytes, bytes,
+                    &axis_.weights[row * static_cast<size_t>(axis_.taps)], axis_.count[row], out + y * bytes);
   }
 }
 

@@ -1,7 +1,8 @@
-// Antialiased resizing: equal to Pillow's Image.resize for 8-bit images, bit for bit.
+// Antialiased resizing with the weights and roundings of Pillow's Image.resize for 8-bit images.
 //
 // Each output pixel is a weighted mean of the input pixels below a filter, which is as wide as the scale in downsizing.
-// Both axes are independent: rows first, then columns, with 8-bit values in between and weights of 22 fractional bits.
+// The axes follow each other, with 8-bit values in between and weights of 22 fractional bits. Along one axis the result
+// equals Pillow's; along both it differs by at most one grey level where Pillow takes the other axis first.
 #pragma once
 
 #include <cstdint>
@@ -32,8 +33,11 @@ class Resampler {
     void prepare(int in, int out, ResampleFilter filter);
   };
 
-  Axis x_, y_;
-  std::vector<uint8_t> rows_;  // after the first pass
+  void resize_rows(const PixelWindow& window, int width, ResampleFilter filter, uint8_t* out);
+  void resize_columns(const PixelWindow& window, int height, ResampleFilter filter, uint8_t* out);
+
+  Axis axis_;
+  std::vector<uint8_t> passed_;  // after the first pass
 };
 
 }  // namespace trainer
