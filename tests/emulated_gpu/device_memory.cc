@@ -164,6 +164,8 @@ bool is_pinned(const void* start, size_t bytes) {
 }
 
 bool is_host_address(uint64_t number) {
+  // A small 32-bit number, with the upper half of an address in the padding after it.
+  if ((number & 0xFFFFFFFF) < (1 << 20)) return false;
   if (number < 0x500000000000 || number >= 0x800000000000 || is_pinned(reinterpret_cast<void*>(number), 1))
     return false;
   return msync(reinterpret_cast<void*>(number / kPage * kPage), kPage, MS_ASYNC) == 0;

@@ -12,15 +12,12 @@ cudaError_t launch_emulated(const char* name, void (*kernel)(Arguments), const G
                             [[maybe_unused]] cudaStream_t stream) {
   if (grid.blocks == 0) return cudaSuccess;
   const EmulatedKernel emulated = emulated_kernel(name, kernel);
-  // The emulator looks for addresses of the host; padding may hold anything.
-  Arguments given = arguments;
-  __builtin_clear_padding(&given);
   const unsigned blocks = static_cast<unsigned>(grid.blocks), x = static_cast<unsigned>(grid.x),
                  y = static_cast<unsigned>(grid.y);
 #ifdef EMULATED_RUNTIME
-  return emulated_launch(emulated, &given, blocks, x, y, stream);
+  return emulated_launch(emulated, &arguments, blocks, x, y, stream);
 #else
-  emulate(emulated, &given, blocks, x, y);
+  emulate(emulated, &arguments, blocks, x, y);
   return cudaSuccess;
 #endif
 }
