@@ -1,15 +1,21 @@
-// The weights of an axis are computed once for an image.
+// The weights of an axis are computed once for an image. Loops over rows are compiled for AVX2 too; the dynamic loader
+// selects the version.
 #include "data/pictures/resample.h"
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 
+#define TRAINER_VECTORIZED __attribute__((target_clones("avx2", "default"), optimize("O3")))
+#define TRAINER_INLINE inline __attribute__((always_inline))
+
 namespace trainer {
 
 namespace {
 
 constexpr int kWeightBits = 22;  // of the fraction: a weight times a byte, summed, fits 32 bits
+constexpr int32_t kHalf = 1 << (kWeightBits - 1);
+constexpr int kLanes = 8;
 
 double filter_value(ResampleFilter filter, double x) {
   x = std::fabs(x);
@@ -22,20 +28,55 @@ double filter_value(ResampleFilter filter, double x) {
 
 double filter_radius(ResampleFilter filter) { return filter == ResampleFilter::kBilinear ? 1 : 2; }
 
-uint8_t byte_of(int32_t sum) { return static_cast<uint8_t>(std::clamp(sum >> kWeightBits, 0, 255)); }
+TRAINER_INLINE uint8_t byte_of(int32_t sum) { return static_cast<uint8_t>(std::clamp(sum >> kWeightBits, 0, 255)); }
 
+// A group of taps at a time: as many as have all their channels in the lanes, with a weight for each lane.
 template <int kChannels>
-void resample_row(const uint8_t* in, const int* first, const int* count, const int32_t* weights, int taps, int width,
-                  uint8_t* out) {
-  for (int x = 0; x < width; ++x, weights += taps, out += kChannels) {
-    int32_t sums[kChannels];
-    std::fill_n(sums, kChannels, 1 << (kWeightBits - 1));
+TRAINER_INLINE void resample_row(const uint8_t* in, const int* first, const int32_t* weights, int groups, int width,
+                                 uint8_t* out) {
+  constexpr int kUsed = kLanes / kChannels * kChannels;
+  for (int x = 0; x < width; ++x, out += kChannels) {
+    int32_t sums[kLanes] = {};
     const uint8_t* from = in + first[x] * kChannels;
-    for (int t = 0; t < count[x]; ++t, from += kChannels) {
-      for (int c = 0; c < kChannels; ++c) sums[c] += from[c] * weights[t];
+    for (int g = 0; g < groups; ++g, from += kUsed, weights += kLanes) {
+      for (int lane = 0; lane < kLanes; ++lane) sums[lane] += from[lane] * weights[lane];
     }
-    for (int c = 0; c < kChannels; ++c) out[c] = byte_of(sums[c]);
+    for (int c = 0; c < kChannels; ++c) {
+      int32_t sum = kHalf;
+      for (int lane = c; lane < kUsed; lane += kChannels) sum += sums[lane];
+      out[c] = byte_of(sum);
+    }
   }
+}
+
+TRAINER_VECTORIZED void resample_row_of(int channels, const uint8_t* in, const int* first, const int32_t* weights,
+                                        int groups, int width, uint8_t* out) {
+  switch (channels) {
+    case 1: return resample_row<1>(in, first, weights, groups, width, out);
+    case 2: return resample_row<2>(in, first, weights, groups, width, out);
+    case 3: return resample_row<3>(in, first, weights, groups, width, out);
+    default: return resample_row<4>(in, first, weights, groups, width, out);
+  }
+}
+
+template <int kBytes>
+TRAINER_INLINE void resample_block(const uint8_t* in, int64_t row_bytes, const int32_t* weights, int count,
+                                   uint8_t* out) {
+  int32_t sums[kBytes];
+  std::fill_n(sums, kBytes, kHalf);
+  for (int t = 0; t < count; ++t, in += row_bytes) {
+    for (int i = 0; i < kBytes; ++i) sums[i] += in[i] * weights[t];
+  }
+  for (int i = 0; i < kBytes; ++i) out[i] = byte_of(sums[i]);
+}
+
+// One row of the result, in blocks whose sums stay in registers.
+TRAINER_VECTORIZED void resample_columns(const uint8_t* in, int64_t row_bytes, int64_t bytes, const int32_t* weights,
+                                         int count, uint8_t* out) {
+  constexpr int kBlock = 64;
+  int64_t x = 0;
+  for (; x + kBlock <= bytes; x += kBlock) resample_block<kBlock>(in + x, row_bytes, weights, count, out + x);
+  for (; x < bytes; ++x) resample_block<1>(in + x, row_bytes, weights, count, out + x);
 }
 
 void copy_nearest(const PixelWindow& window, int height, int width, uint8_t* out) {
@@ -55,22 +96,6 @@ void copy_rows(const PixelWindow& window, uint8_t* out) {
     std::memcpy(out + y * bytes, window.pixels + y * window.row_bytes, static_cast<size_t>(bytes));
 }
 
-// A block of a row at a time, so that its sums stay in registers.
-void resample_column(const uint8_t* in, int64_t row_bytes, int64_t bytes, const int32_t* weights, int count,
-                     uint8_t* out) {
-  constexpr int64_t kBlock = 32;
-  for (int64_t x = 0; x < bytes; x += kBlock) {
-    int32_t sums[kBlock];
-    std::fill_n(sums, kBlock, 1 << (kWeightBits - 1));
-    const int64_t n = std::min(kBlock, bytes - x);
-    const uint8_t* from = in + x;
-    for (int t = 0; t < count; ++t, from += row_bytes) {
-      for (int64_t i = 0; i < n; ++i) sums[i] += from[i] * weights[t];
-    }
-    for (int64_t i = 0; i < n; ++i) out[x + i] = byte_of(sums[i]);
-  }
-}
-
 }  // namespace
 
 void Resampler::Axis::prepare(int in, int out, ResampleFilter filter) {
@@ -81,21 +106,36 @@ void Resampler::Axis::prepare(int in, int out, ResampleFilter filter) {
   first.resize(static_cast<size_t>(out));
   count.resize(static_cast<size_t>(out));
   weights.resize(static_cast<size_t>(out) * static_cast<size_t>(taps));
+  values.resize(static_cast<size_t>(taps));
   for (int i = 0; i < out; ++i) {
     const double centre = (i + 0.5) * scale;
     const int begin = std::max(static_cast<int>(centre - radius + 0.5), 0);
     const int end = std::min(static_cast<int>(centre + radius + 0.5), in);
-    int32_t* to = &weights[static_cast<size_t>(i) * static_cast<size_t>(taps)];
     double sum = 0;
-    const auto value = [&](int x) { return filter_value(filter, (x - centre + 0.5) * (1.0 / stretch)); };
-    for (int x = begin; x < end; ++x) sum += value(x);
+    for (int x = begin; x < end; ++x)
+      sum += values[static_cast<size_t>(x - begin)] = filter_value(filter, (x - centre + 0.5) * (1.0 / stretch));
+    int32_t* to = &weights[static_cast<size_t>(i) * static_cast<size_t>(taps)];
     for (int x = begin; x < end; ++x) {
-      const double weight = value(x) * (sum == 0 ? 1 : 1.0 / sum) * (1 << kWeightBits);
-      to[x - begin] = static_cast<int32_t>(weight < 0 ? weight - 0.5 : weight + 0.5);
+      const double value = values[static_cast<size_t>(x - begin)];
+      const double weight = (sum == 0 ? value : value / sum) * (1 << kWeightBits);
+      *to++ = static_cast<int32_t>(weight < 0 ? weight - 0.5 : weight + 0.5);
     }
     first[static_cast<size_t>(i)] = begin;
     count[static_cast<size_t>(i)] = end - begin;
   }
+}
+
+int Resampler::prepare_lanes(int channels) {
+  const int most = *std::max_element(axis_.count.begin(), axis_.count.end());
+  const int group = kLanes / channels, groups = (most + group - 1) / group;
+  lane_weights_.assign(axis_.first.size() * static_cast<size_t>(groups * kLanes), 0);
+  int32_t* to = lane_weights_.data();
+  for (size_t i = 0; i < axis_.first.size(); ++i, to += groups * kLanes) {
+    const int32_t* weights = &axis_.weights[i * static_cast<size_t>(axis_.taps)];
+    for (int t = 0; t < axis_.count[i]; ++t)
+      std::fill_n(to + t / group * kLanes + t % group * channels, channels, weights[t]);
+  }
+  return groups;
 }
 
 void Resampler::resize(const PixelWindow& window, int height, int width, ResampleFilter filter, uint8_t* out) {
@@ -117,24 +157,27 @@ void Resampler::resize(const PixelWindow& window, int height, int width, Resampl
 }
 
 void Resampler::resize_rows(const PixelWindow& window, int width, ResampleFilter filter, uint8_t* out) {
-  const int64_t out_bytes = int64_t{width} * window.channels;
   if (window.width == width) return copy_rows(window, out);
   axis_.prepare(window.width, width, filter);
-  static constexpr decltype(&resample_row<1>) kRow[] = {resample_row<1>, resample_row<2>, resample_row<3>,
-                                                        resample_row<4>};
-  for (int y = 0; y < window.height; ++y)
-    kRow[window.channels - 1](window.pixels + y * window.row_bytes, axis_.first.data(), axis_.count.data(),
-                              axis_.weights.data(), axis_.taps, width, out + y * out_bytes);
+  const int groups = prepare_lanes(window.channels);
+  // A group may reach beyond the row, with weights of 0.
+  const auto bytes = static_cast<size_t>(window.width) * static_cast<size_t>(window.channels);
+  row_.assign(bytes + static_cast<size_t>((groups + 1) * kLanes), 0);
+  for (int y = 0; y < window.height; ++y) {
+    std::memcpy(row_.data(), window.pixels + y * window.row_bytes, bytes);
+    resample_row_of(window.channels, row_.data(), axis_.first.data(), lane_weights_.data(), groups, width,
+                    out + int64_t{y} * width * window.channels);
+  }
 }
 
 void Resampler::resize_columns(const PixelWindow& window, int height, ResampleFilter filter, uint8_t* out) {
-  const int64_t bytes = int64_t{window.width} * window.channels;
   if (window.height == height) return copy_rows(window, out);
   axis_.prepare(window.height, height, filter);
+  const int64_t bytes = int64_t{window.width} * window.channels;
   for (int y = 0; y < height; ++y) {
     const auto row = static_cast<size_t>(y);
-    resample_column(window.pixels + axis_.first[row] * window.row_bytes, window.row_bytes, bytes,
-                    &axis_.weights[row * static_cast<size_t>(axis_.taps)], axis_.count[row], out + y * bytes);
+    resample_columns(window.pixels + axis_.first[row] * window.row_bytes, window.row_bytes, bytes,
+                     &axis_.weights[row * static_cast<size_t>(axis_.taps)], axis_.count[row], out + y * bytes);
   }
 }
 

@@ -30,13 +30,18 @@ class Resampler {
     int taps = 0;
     std::vector<int> first, count;
     std::vector<int32_t> weights;
+    std::vector<double> values;  // of the filter, for one output pixel
     void prepare(int in, int out, ResampleFilter filter);
   };
 
+  // Gives each lane of a group of taps its weight; returns the groups of an output pixel.
+  int prepare_lanes(int channels);
   void resize_rows(const PixelWindow& window, int width, ResampleFilter filter, uint8_t* out);
   void resize_columns(const PixelWindow& window, int height, ResampleFilter filter, uint8_t* out);
 
   Axis axis_;
+  std::vector<int32_t> lane_weights_;
+  std::vector<uint8_t> row_;     // with zeros after it
   std::vector<uint8_t> passed_;  // after the first pass
 };
 
