@@ -321,6 +321,73 @@ TEST_F(Augment, ActsOnMemoryData) {
   EXPECT_EQ(take_many(*stream, 1)[0].tops[0], (std::vector<float>{5, 6, 3, 4, 1, 2}));
 }
 
+TEST_F(Augment, EveryStepGivesTheSameForAnyNumberOfWorkers) {
+  std::string steps = test::kEveryStep;
+  for (const std::string& name : step_names()) EXPECT_NE(steps.find("{ " + name + " {"), std::string::npos) << name;
+  test::write_lmdb(folder_ / "large", test::raw_records(20, 3, 24, 20));
+  const auto batches = [&](int workers, caffe::Phase phase) {
+    auto stream = test::open_stream(data_layer(folder_ / "large", 10, "shuffle: true", steps), options(phase, workers));
+    stream->start();
+    return take_many(*stream, 6);
+  };
+  const std::vector<test::Batch> one = batches(1, caffe::TRAIN);
+  EXPECT_EQ(one[0].tops[0].size(), 10u * 3 * 12 * 12);
+  EXPECT_TRUE(batches(2, caffe::TRAIN) == one);
+  EXPECT_TRUE(batches(5, caffe::TRAIN) == one);
+  EXPECT_FALSE(batches(1, caffe::TEST) == one);
+}
+
+// Twenty levels of grey keep their order and about their values, but not all of them exactly.
+TEST_F(Augment, JpegChangesPixelsALittle) {
+  caffe::Datum datum;
+  datum.set_channels(1);
+  datum.set_height(16);
+  datum.set_width(20);
+  std::string bytes;
+  for (int y = 0; y < 16; ++y) {
+    for (int x = 0; x < 20; ++x) bytes += static_cast<char>(10 + 12 * x);
+  }
+  datum.set_data(bytes);
+  test::write_lmdb(folder_ / "ramp", {{"a", datum.SerializeAsString()}});
+  auto stream = test::open_stream(
+      data_layer(folder_ / "ramp", 1, "", "augment { jpeg { quality_min: 60 quality_max: 60 } }"), options());
+  stream->start();
+  const std::vector<float> item = take_many(*stream, 1)[0].tops[0];
+  int changed = 0;
+  for (size_t i = 0; i < item.size(); ++i) {
+    const float before = 10 + 12 * static_cast<float>(i % 20);
+    EXPECT_NEAR(item[i], before, 9);
+    changed += item[i] != before;
+  }
+  EXPECT_GT(changed, 0);
+}
+
+// Brightness, contrast, saturation and hue by 0 leave an image as it is; a strength changes each image differently.
+TEST_F(Augment, ColorJitterDrawsFactors) {
+  test::write_lmdb(folder_ / "large", test::raw_records(4, 3, 6, 6));
+  const auto items = [&](const std::string& augment) {
+    auto stream = test::open_stream(data_layer(folder_ / "large", 4, "", augment), options());
+    stream->start();
+    return take_many(*stream, 1)[0].tops[0];
+  };
+  const std::vector<float> plain = items("");
+  EXPECT_EQ(items("augment { color_jitter { } }"), plain);
+  const std::vector<float> brighter = items("augment { color_jitter { brightness: 0.5 } }");
+  std::set<int> factors;
+  for (size_t n = 0; n < 4; ++n) {
+    double before = 0, after = 0;
+    for (size_t i = n * 108; i < (n + 1) * 108; ++i) {
+      if (plain[i] < 20 || plain[i] > 160) continue;
+      before += static_cast<double>(plain[i]);
+      after += static_cast<double>(brighter[i]);
+    }
+    EXPECT_GT(after / before, 0.45);
+    EXPECT_LT(after / before, 1.55);
+    factors.insert(static_cast<int>(after / before * 1000));
+  }
+  EXPECT_EQ(factors.size(), 4u);
+}
+
 TEST(AugmentSteps, AreRegisteredForEachOfTheSchema) {
   const google::protobuf::Descriptor* schema = caffe::AugmentStep::descriptor();
   ASSERT_EQ(schema->field_count(), static_cast<int>(step_names().size()));

@@ -37,6 +37,15 @@ class TemporaryFolder {
   std::string path_;
 };
 
+// Every step of augment, for images of 3 channels; the items have 12 x 12 pixels.
+constexpr const char* kEveryStep =
+    "augment { resize { short_side: 22 } } augment { rotation { } } augment { affine { degrees: 5 shear: 5 } } "
+    "augment { perspective { } } augment { random_crop { size: 20 padding: 2 } } augment { center_crop { size: 18 } } "
+    "augment { random_resized_crop { size: 12 } } augment { vertical_flip { } } augment { horizontal_flip { } } "
+    "augment { color_jitter { brightness: 0.4 contrast: 0.4 saturation: 0.4 hue: 0.1 } } augment { grayscale { } } "
+    "augment { rand_augment { } } augment { trivial_augment { } } augment { blur { } } augment { noise { } } "
+    "augment { jpeg { } } augment { normalize { mean: 0.4 std: 0.2 } } augment { erase { } }";
+
 using Records = std::vector<std::pair<std::string, std::string>>;
 
 inline void write_lmdb(const std::string& folder, const Records& records) {

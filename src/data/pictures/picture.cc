@@ -61,6 +61,45 @@ void Picture::place(int64_t height, int64_t width, int64_t y, int64_t x, uint8_t
   if (has_mask_) mask_.place(height, width, y, x, ignored_);
 }
 
+void Picture::warp(const WarpMap& map, bool bilinear, uint8_t fill) {
+  const ItemShape size = shape();
+  const auto move = [&](PixelBuffer& buffer, bool interpolated, uint8_t outside) {
+    buffer.redraw(size.height, size.width,
+                  [&](const PixelWindow& from, uint8_t* out) { trainer::warp(from, map, interpolated, outside, out); });
+  };
+  move(image_, bilinear, fill);
+  if (has_mask_) move(mask_, false, ignored_);
+}
+
+ColorPixels Picture::colors() {
+  const ItemShape size = shape();
+  if (size.channels != 1 && size.channels != 3)
+    throw data_error("it has {} channels, but steps on colors take 1 or 3", size.channels);
+  return {image_.own_bytes(), static_cast<int>(size.channels), static_cast<int>(size.height),
+          static_cast<int>(size.width)};
+}
+
+void Picture::sharpen(float factor) {
+  const ColorPixels pixels = colors();
+  scratch_.resize(static_cast<size_t>(pixels.size()));
+  adjust_sharpness(pixels, factor, scratch_.data());
+}
+
+void Picture::blur(int kernel, double sigma) {
+  const ItemShape size = shape();
+  if (kernel / 2 >= size.height || kernel / 2 >= size.width)
+    throw data_error("an image of {}x{} is too small for a blur with kernel {}", size.height, size.width, kernel);
+  image_.redraw(size.height, size.width,
+                [&](const PixelWindow& from, uint8_t* out) { blur_.apply(from, kernel, sigma, out); });
+}
+
+void Picture::recompress(int quality) {
+  colors();  // checks the channels
+  const ItemShape size = shape();
+  image_.redraw(size.height, size.width,
+                [&](const PixelWindow& from, uint8_t* out) { jpeg_.apply(from, quality, out); });
+}
+
 void Picture::write(bool reverse_channels, MemoryFormat order, float* out) const {
   const MeanView mean = mean_ == nullptr ? MeanView{&kZero} : MeanView{mean_->data(), step_of(*mean_)};
   const FactorView factor = factor_ == nullptr ? FactorView{&kOne} : FactorView{factor_->data(), step_of(*factor_)};

@@ -3,8 +3,12 @@
 
 #include <vector>
 
+#include "data/pictures/blur.h"
+#include "data/pictures/colors.h"
+#include "data/pictures/jpeg_round_trip.h"
 #include "data/pictures/pixel_buffer.h"
 #include "data/pictures/resample.h"
+#include "data/pictures/warp.h"
 
 namespace trainer {
 
@@ -26,8 +30,17 @@ class Picture {
   // Puts the image on a background of one value, with its upper left pixel at (y, x).
   void place(int64_t height, int64_t width, int64_t y, int64_t x, uint8_t fill);
 
-  // For steps that change colors.
-  PixelBuffer& image() { return image_; }
+  // Places outside the image get `fill`; the mask gets the nearest pixel.
+  void warp(const WarpMap& map, bool bilinear, uint8_t fill);
+
+  // For steps that change colors: the image in place. Throws data_error for other than 1 or 3 channels.
+  ColorPixels colors();
+  // See adjust_sharpness.
+  void sharpen(float factor);
+  // `kernel` is odd. Throws data_error for an image that is not larger than half of it.
+  void blur(int kernel, double sigma);
+  // As JPEG of this quality.
+  void recompress(int quality);
 
   // The item is (pixel - mean[c]) * factor[c], with one value or one for each channel. Both must stay until write().
   void normalize(const std::vector<float>& mean, const std::vector<float>& factor) {
@@ -52,6 +65,9 @@ class Picture {
   const std::vector<float>*mean_ = nullptr, *factor_ = nullptr;
   std::vector<Patch> patches_;
   Resampler resampler_;
+  GaussianBlur blur_;
+  JpegRoundTrip jpeg_;
+  std::vector<uint8_t> scratch_;
 };
 
 }  // namespace trainer

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "data/pictures/resample.h"
+#include "data/pictures/warp.h"
 #include "data/source_context.h"
 
 namespace trainer {
@@ -32,6 +33,14 @@ StepSize size_of(const Step& step) {
 }
 // Reports fields that give no such extents.
 void check_size(const google::protobuf::Message& step, SourceContext& context);
+
+// An affine map about the center of a picture.
+inline AffineMap about_centre(const ItemShape& picture) {
+  AffineMap map;
+  map.centre_x = static_cast<double>(picture.width) / 2;
+  map.centre_y = static_cast<double>(picture.height) / 2;
+  return map;
+}
 
 inline ResampleFilter filter_of(caffe::AugmentStep::ResizeFilter filter) {
   return filter == caffe::AugmentStep::BICUBIC ? ResampleFilter::kBicubic : ResampleFilter::kBilinear;
