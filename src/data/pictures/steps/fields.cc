@@ -20,6 +20,9 @@ double number_of(const Message& step, const std::string& name) {
   }
 }
 
+// As in the file: 0.6, not 0.6000000238.
+std::string text_of(double value) { return fmt::format("{}", static_cast<float>(value)); }
+
 bool given(const Message& step, const char* name) { return is_set(step, field_of(step, name)); }
 
 }  // namespace
@@ -27,7 +30,8 @@ bool given(const Message& step, const char* name) { return is_set(step, field_of
 void check_between(const Message& step, const std::string& field, double low, double high, SourceContext& context) {
   const double value = number_of(step, field);
   if (!(value >= low && value <= high))
-    context.error_in(step, field, fmt::format("{} is {}", field, value), fmt::format("it must be {} to {}", low, high));
+    context.error_in(step, field, fmt::format("{} is {}", field, text_of(value)),
+                     fmt::format("it must be {} to {}", low, high));
 }
 
 void check_range(const Message& step, const std::string& name, double low, double high, SourceContext& context) {
@@ -35,9 +39,10 @@ void check_range(const Message& step, const std::string& name, double low, doubl
   check_between(step, min, low, high, context);
   check_between(step, max, low, high, context);
   if (number_of(step, min) > number_of(step, max))
-    context.error_in(step, min,
-                     fmt::format("{} {} is above {} {}", min, number_of(step, min), max, number_of(step, max)),
-                     "exchange them");
+    context.error_in(
+        step, min,
+        fmt::format("{} {} is above {} {}", min, text_of(number_of(step, min)), max, text_of(number_of(step, max))),
+        "exchange them");
 }
 
 void check_size(const Message& step, SourceContext& context) {
