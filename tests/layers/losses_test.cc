@@ -48,6 +48,26 @@ TEST(SoftmaxWithLoss, VanishingProbabilityStaysFinite) {
   EXPECT_EQ(net.net().layers[2].tops[1].loss_weight, 0);
 }
 
+// Weights of the classes in place of labels; those of the last place add up to 0.7.
+TEST(SoftmaxWithLoss, TakesSoftLabels) {
+  const std::string inputs = input_layer("x", {2, 3, 2}) + input_layer("q", {2, 3, 2});
+  const std::string layer = R"(layer { name: "loss" type: "SoftmaxWithLoss" bottom: "x" bottom: "q" top: "loss" )";
+  const Given given{{"x", uneven(12)}, {"q", {0.2f, 0, 0.5f, 0.3f, 0.1f, 0.7f, 0, 0.7f, 0.4f, 0, 0.6f, 0}}};
+  NetText net(inputs + layer + "}");
+  expect_near(net.forward("loss", given), {1.3321841f});
+  expect_near(net.gradient("loss", {2}, "x", given),
+              {-0.0706569f, 0.0124084f, -0.2368153f, 0.1864257f, 0.3074722f, -0.1988342f, 0.3028054f, -0.1380362f,
+               -0.0639408f, 0.0952415f, -0.2388646f, 0.0427947f});
+  expect_near(NetText(inputs + layer + "loss_param { normalization: BATCH_SIZE } }").forward("loss", given),
+              {2.6643682f});
+  EXPECT_TRUE(net.net().labels.empty());
+
+  // A label of one class gives the loss of that label.
+  const Given hard{{"x", uneven(12)}, {"q", {1, 0, 0, 0, 0, 1, 0, 0, 1, 0, 0, 1}}};
+  const Given labels{{"x", uneven(12)}, {"label", {0, 2, 1, 2}}};
+  expect_near(NetText(inputs + layer + "}").forward("loss", hard), NetText(softmax_loss("")).forward("loss", labels));
+}
+
 TEST(Softmax, SumsToOneAndHasCaffesGradient) {
   NetText net(input_layer("x", {2, 3, 2}) + R"(layer { name: "s" type: "Softmax" bottom: "x" top: "y" })");
   const Given given{{"x", uneven(12)}};
