@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -38,6 +39,20 @@ struct RowRange {
 // Bad records skipped in one batch: the row that another record filled, and the reason.
 using SkippedRecords = std::vector<std::pair<int64_t, std::string>>;
 
+// What turns the values of an item of top 0 into pixels of 0 to 255: value / factor[c] + mean[c], with one value or one
+// for each channel.
+struct ItemColors {
+  std::vector<float> mean = {0}, factor = {1};
+  bool rgb = false;  // the order of the channels
+
+  float pixel(float value, int64_t channel) const { return value / at(factor, channel) + at(mean, channel); }
+
+ private:
+  static float at(const std::vector<float>& values, int64_t channel) {
+    return values[values.size() == 1 ? 0 : static_cast<size_t>(channel)];
+  }
+};
+
 // One worker thread's share of a feed: the rows it has claimed and its own scratch memory.
 class FeedWorker {
  public:
@@ -62,6 +77,8 @@ class BatchFeed {
   virtual bool parallel() const = 0;
   // Paths of the HDF5 files that batches are read from. HDF5Output must not replace them.
   virtual std::vector<std::string> files() const { return {}; }
+  // Of items that are pictures; nullopt if they are not.
+  virtual std::optional<ItemColors> colors() const { return std::nullopt; }
   // Bytes that the feed itself uses, without the batches.
   virtual int64_t memory_bytes() const = 0;
   // Shapes of the batch that starts at `offset`, batch size first. Never called during a claim().

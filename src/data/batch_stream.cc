@@ -43,24 +43,18 @@ PipelineOptions pipeline_options(const caffe::LayerParameter& layer, const DataS
 
 std::unique_ptr<BatchStream> BatchStream::open(const caffe::LayerParameter& layer, const StreamOptions& options,
                                                const Positions& positions, Diagnostics* diagnostics) {
-  const DataSource* source = find_data_source(layer.type());
-  TRAINER_ASSERT(source != nullptr);
+  std::unique_ptr<BatchFeed> feed = open_feed(layer, options, positions, diagnostics);
+  if (feed == nullptr) return nullptr;
+  const DataSource& source = *find_data_source(layer.type());
   SourceContext context(layer, options, positions, diagnostics, false);
-  source->check(context);
-  if (context.failed()) {
-    if (blank_text(layer, source->source).empty()) context.attempt(source->source, [&] { source->probe(layer); });
-    return nullptr;
-  }
   std::unique_ptr<BatchStream> stream;
-  context.attempt(source->source, [&] {
-    std::unique_ptr<BatchFeed> feed = source->open(context);
-    if (context.failed()) return;
+  context.attempt(source.source, [&] {
     std::string content = feed->content();
-    auto pipeline = std::make_unique<Pipeline>(std::move(feed), pipeline_options(layer, *source, options));
+    auto pipeline = std::make_unique<Pipeline>(std::move(feed), pipeline_options(layer, source, options));
     pipeline->next_batch_descs();
     stream.reset(new BatchStream(std::move(pipeline), subject_of(layer), std::move(content)));
   });
-  return context.failed() ? nullptr : std::move(stream);
+  return stream;
 }
 
 void BatchStream::check(const caffe::LayerParameter& layer, const Positions& positions, Diagnostics* diagnostics) {

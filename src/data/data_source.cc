@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "data/layer_fields.h"
 #include "layers/layer.h"
 
 namespace trainer {
@@ -40,6 +41,21 @@ const DataSource* find_data_source(const std::string& layer_type) {
   const auto found =
       std::find_if(sources.begin(), sources.end(), [&](const DataSource& source) { return source.type == layer_type; });
   return found == sources.end() ? nullptr : &*found;
+}
+
+std::unique_ptr<BatchFeed> open_feed(const caffe::LayerParameter& layer, const StreamOptions& options,
+                                     const Positions& positions, Diagnostics* diagnostics) {
+  const DataSource* source = find_data_source(layer.type());
+  TRAINER_ASSERT(source != nullptr);
+  SourceContext context(layer, options, positions, diagnostics, false);
+  source->check(context);
+  if (context.failed()) {
+    if (blank_text(layer, source->source).empty()) context.attempt(source->source, [&] { source->probe(layer); });
+    return nullptr;
+  }
+  std::unique_ptr<BatchFeed> feed;
+  context.attempt(source->source, [&] { feed = source->open(context); });
+  return context.failed() ? nullptr : std::move(feed);
 }
 
 }  // namespace trainer

@@ -38,6 +38,11 @@ struct DataSource {
 // nullptr for a type that is not a data source.
 const DataSource* find_data_source(const std::string& layer_type);
 
+// Checks a layer of a registered data source and opens its data set. Adds problems to `diagnostics`; returns nullptr if
+// there is an error.
+std::unique_ptr<BatchFeed> open_feed(const caffe::LayerParameter& layer, const StreamOptions& options,
+                                     const Positions& positions, Diagnostics* diagnostics);
+
 // Also registers the layer type.
 struct SourceRegistration {
   explicit SourceRegistration(const DataSource& source);

@@ -75,6 +75,17 @@ resumes() {
 }
 check a_list_resumes_bit_for_bit "$(tail -n 5 log)" resumes
 
+# Tiles of 56 pixels below captions, 12 records side by side; the file is kept without --overwrite.
+previews() {
+  "$trainer" preview --model=net.prototxt --count=12 --draws=2 --output=sheet.png >log 2>&1 &&
+    grep -q 'Wrote 12 records of layer "data" (ImageData), 2 draws each, to sheet.png' log &&
+    [ "$(head -c 8 sheet.png | od -An -tx1 | tr -d ' ')" = 89504e470d0a1a0a ] &&
+    [ "$(head -c 24 sheet.png | tail -c 8 | od -An -tx1 | tr -d ' ')" = 000002d40000008b ] &&
+    ! "$trainer" preview --model=net.prototxt --output=sheet.png >log 2>&1 && grep -q 'exists already' log &&
+    "$trainer" preview --solver=solver.prototxt --output=sheet.png --overwrite >log 2>&1
+}
+check previews "$(cat log)" previews
+
 # Images of two sizes in batches of one: one program per size.
 write_net <<'NET'
 layer {

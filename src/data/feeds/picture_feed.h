@@ -53,6 +53,7 @@ class PictureFeed : public BatchFeed {
   int64_t records_per_epoch() const override { return static_cast<int64_t>(source_->size()); }
   std::string content() override;
   bool parallel() const override { return true; }
+  std::optional<ItemColors> colors() const override { return transformer_.colors(); }
   int64_t memory_bytes() const override {
     return source_->memory_bytes() + sampler_.memory_bytes() + transformer_.memory_bytes();
   }

@@ -97,6 +97,10 @@ ItemShape Augmentation::output_shape(ItemShape picture) const {
   return picture;
 }
 
+void Augmentation::show(ItemColors& colors) const {
+  for (const Step& step : steps_) step.step->show(colors);
+}
+
 void Augmentation::apply(Picture& picture, uint64_t epoch, uint64_t position) const {
   for (const Step& step : steps_) {
     Draws draws(step.key, epoch, position);

@@ -20,6 +20,7 @@ class Augmentation {
   bool empty() const { return empty_; }
   // Extents of an item. Throws data_error (without a position) for a picture that a step does not support.
   ItemShape output_shape(ItemShape picture) const;
+  void show(ItemColors& colors) const;
   // The draws are a pure function of the key of each step, the epoch and the position in it. Thread-safe.
   void apply(Picture& picture, uint64_t epoch, uint64_t position) const;
 

@@ -1,6 +1,8 @@
 // Reads the mean file and checks that pictures fit it.
 #include "data/pictures/picture_mean.h"
 
+#include <numeric>
+
 namespace trainer {
 
 PictureMean::PictureMean(SourceContext& context)
@@ -42,6 +44,19 @@ MeanView PictureMean::view(const Sampling& in_image) const {
   }
   if (values_.empty()) return {&zero};
   return {values_.data(), values_.size() == 1 ? 0 : 1};
+}
+
+std::vector<float> PictureMean::values() const {
+  if (!has_image()) return values_.empty() ? std::vector<float>{0} : values_;
+  const ItemShape shape = image_shape();
+  std::vector<float> means;
+  for (int64_t c = 0; c < shape.channels; ++c) {
+    const auto first = image_.data.begin() + c * shape.height * shape.width;
+    means.push_back(static_cast<float>(std::accumulate(first, first + shape.height * shape.width, 0.0) /
+                                       static_cast<double>(shape.height * shape.width)));
+  }
+  if (rgb_ && shape.channels == 3) std::swap(means[0], means[2]);
+  return means;
 }
 
 ChannelFactors::ChannelFactors(float scale, const caffe::TransformationParameter& param) {

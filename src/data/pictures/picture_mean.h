@@ -24,6 +24,8 @@ class PictureMean {
   void check(const ItemShape& picture) const;
   // For an item whose pixels have these coordinates in the mean image.
   MeanView view(const Sampling& in_image) const;
+  // A value, or one for each channel; of a mean image their means.
+  std::vector<float> values() const;
   int64_t memory_bytes() const { return static_cast<int64_t>(image_.data.size() * sizeof(float)); }
 
  private:
@@ -39,6 +41,7 @@ class ChannelFactors {
   ChannelFactors(float scale, const caffe::TransformationParameter& param);
   // Throws data_error (without a position) if the number of values does not fit a picture.
   void check(const ItemShape& picture) const;
+  const std::vector<float>& values() const { return factors_; }
   FactorView view() const { return {factors_.data(), factors_.size() == 1 ? 0 : 1}; }
 
  private:

@@ -56,6 +56,19 @@ ItemShape item_shape(const caffe::TransformationParameter& param, ItemShape pict
   return picture;
 }
 
+ItemColors colors_of(const Augmentation& augmentation, const PictureMean& mean, const ChannelFactors& factors,
+                     bool rgb) {
+  ItemColors colors;
+  colors.rgb = rgb;
+  if (!augmentation.empty()) {
+    augmentation.show(colors);
+  } else {
+    colors.mean = mean.values();
+    colors.factor = factors.values();
+  }
+  return colors;
+}
+
 Transformer::Transformer(SourceContext& context)
     : augmentation_(context),
       crop_(crop_and_mirror(context)),

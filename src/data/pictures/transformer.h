@@ -24,6 +24,10 @@ void warn_of_moved_fields(SourceContext& context, const std::string& message, co
 // The extents of an item, as far as the layer's text gives them for a picture: 0 if unknown, as in `picture`.
 ItemShape item_shape(const caffe::TransformationParameter& param, ItemShape picture);
 
+// The colors of items that the steps of `augmentation`, or without steps the mean and the factors, have made.
+ItemColors colors_of(const Augmentation& augmentation, const PictureMean& mean, const ChannelFactors& factors,
+                     bool rgb);
+
 class Transformer {
  public:
   // For the transform_param of the context's layer, in which check_transform() found no error. Reports an unreadable
@@ -39,6 +43,7 @@ class Transformer {
   void apply(const PixelView& pixels, uint64_t epoch, uint64_t position, MemoryFormat order, Picture& scratch,
              float* out) const;
 
+  ItemColors colors() const { return colors_of(augmentation_, mean_, factors_, rgb_); }
   int64_t memory_bytes() const { return mean_.memory_bytes(); }
 
  private:

@@ -67,6 +67,9 @@ class WindowFeed : public BatchFeed {
                        list_.foreground.size(), list_.background.size());
   }
   bool parallel() const override { return true; }
+  std::optional<ItemColors> colors() const override {
+    return colors_of(transform_.augmentation, transform_.mean, transform_.factors, settings_.rgb);
+  }
   int64_t memory_bytes() const override {
     int64_t bytes = records_per_epoch() * static_cast<int64_t>(sizeof(Window));
     for (const std::string& file : cache_) bytes += static_cast<int64_t>(file.size());

@@ -27,6 +27,10 @@ class Normalize : public PictureStep {
   }
 
   void apply(Picture& picture, Draws&) const override { picture.normalize(mean_, factor_); }
+  void show(ItemColors& colors) const override {
+    colors.mean = mean_;
+    colors.factor = factor_;
+  }
 
  private:
   std::vector<float> mean_, factor_;

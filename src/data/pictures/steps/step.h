@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "data/batch_feed.h"
 #include "data/pictures/draws.h"
 #include "data/pictures/picture.h"
 #include "data/source_context.h"
@@ -21,6 +22,8 @@ class PictureStep {
   virtual ItemShape output_shape(const ItemShape& picture) const { return picture; }
   // Thread-safe.
   virtual void apply(Picture& picture, Draws& draws) const = 0;
+  // Of normalize: the values that it subtracts and multiplies by.
+  virtual void show(ItemColors&) const {}
 };
 
 // What a step changes. Steps on the item come after all steps on pixels.
