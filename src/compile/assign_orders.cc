@@ -42,13 +42,14 @@ bool draws_only(const Graph& graph, const Op& op) {
 
 class Components {
  public:
-  explicit Components(const Graph& graph) : sets_(graph.values.size()), last_(graph.values.size(), false) {
+  Components(const Graph& graph, bool packs) : sets_(graph.values.size()), last_(graph.values.size(), false) {
     for (const Op& op : graph.ops) {
       const OrderRule rule = order_rule(op);
       if (rule == OrderRule::kUniform && !draws_only(graph, op)) join_all(graph, op);
       if (rule != OrderRule::kChannelsLast) continue;
       for (size_t i = 0; i < op.inputs.size(); ++i) {
-        if (is_activation(op, true, i)) touched_.push_back(op.inputs[i]);
+        const bool padded = packs && graph.producer(op.inputs[i]).kind == OpKind::kPad;
+        if (is_activation(op, true, i) || padded) touched_.push_back(op.inputs[i]);
       }
       for (size_t i = 0; i < op.outputs.size(); ++i) {
         if (is_activation(op, false, i)) touched_.push_back(op.outputs[i]);
@@ -83,7 +84,7 @@ class Components {
 class OrderAssignment {
  public:
   OrderAssignment(const Module& module, bool packs)
-      : module_(module), graph_(*module.graph), packs_(packs), components_(graph_), rewriter_(graph_) {}
+      : module_(module), graph_(*module.graph), packs_(packs), components_(graph_, packs), rewriter_(graph_) {}
 
   Module run() {
     for (const Op& op : graph_.ops) {
@@ -109,7 +110,10 @@ class OrderAssignment {
     switch (order_rule(op)) {
       case OrderRule::kChannelsLast:
         return packs_ || is_activation(op, input, position) ? MemoryFormat::kChannelsLast : MemoryFormat::kRowMajor;
-      case OrderRule::kUniform: return uniform_order(op);
+      case OrderRule::kUniform:
+        // A pad can read any order.
+        return input && op.kind == OpKind::kPad ? rewriter_.to().desc(rewriter_.mapped(value)).order
+                                                : uniform_order(op);
       case OrderRule::kRowMajor: break;
     }
     if (op.kind == OpKind::kSource) {

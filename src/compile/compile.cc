@@ -19,6 +19,8 @@ std::unique_ptr<Program> compile(Module module, Device& device, StateStore& stor
   }
   const bool packs = device.reads_packed_weights();
   if (options.activations != DType::kF32) module = lower_precision(module, options.activations, packs);
+  if (options.fusion == Fusion::kOn && device.channel_multiple() > 1)
+    module = pad_channels(module, device.channel_multiple());
   module = assign_orders(module, packs);
   if (packs) module = gather_packs(module);
   return plan(module, device, store, arena, options.arena_limit);

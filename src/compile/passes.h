@@ -36,6 +36,10 @@ Module fuse_maps(const Module& module);
 // produce or read them. `packs`: also converts the weights that these read (Device::reads_packed_weights).
 Module lower_precision(const Module& module, DType narrow, bool packs = false);
 
+// Pads the images and filters of large convolutions on fewer channels than `multiple` with zeros
+// (Device::channel_multiple).
+Module pad_channels(const Module& module, int64_t multiple);
+
 // Assigns a physical order to every value and inserts the necessary reorders. `packs`: filters are channels-last
 // (Device::reads_packed_weights).
 Module assign_orders(const Module& module, bool packs = false);

@@ -324,6 +324,7 @@ class Planner {
     if (op.kind == OpKind::kSource || op.kind == OpKind::kStateRead) return false;
     const TensorDesc& desc = graph.desc(value);
     if (desc.dtype != DType::kF32 || !is_row_major(desc)) return false;
+    if (desc.shape.count() != graph.desc(write.value).shape.count()) return false;  // a view of a part
     for (const StateWrite& other : graph.writes) {
       if (&other == &write) break;
       if (root[static_cast<size_t>(other.value)] == value || other.state == write.state) return false;

@@ -4,16 +4,26 @@
 namespace trainer {
 namespace {
 
+// The part of a convolution's channels that are not zeros of a kPad.
+double part_of_channels(const Graph& graph, const Op& op) {
+  const Op& image = graph.producer(op.inputs[0]);
+  if (image.kind != OpKind::kPad || image.as<SliceAttributes>().axis != 1) return 1;
+  return static_cast<double>(graph.desc(image.inputs[0]).shape[1]) /
+         static_cast<double>(graph.desc(op.inputs[0]).shape[1]);
+}
+
 double multiply_adds_of(const Graph& graph, const Op& op) {
   auto count = [&](int value) { return static_cast<double>(graph.desc(value).shape.count()); };
   switch (op.kind) {
     // Every element on the output side takes one multiply-add for each weight of its output channel.
     case OpKind::kConvolution:
-      return count(op.outputs[0]) * static_cast<double>(graph.desc(op.inputs[1]).shape.count(1));
+      return count(op.outputs[0]) * static_cast<double>(graph.desc(op.inputs[1]).shape.count(1)) *
+             part_of_channels(graph, op);
     case OpKind::kConvolutionInputGradient:
       return count(op.inputs[0]) * static_cast<double>(graph.desc(op.inputs[1]).shape.count(1));
     case OpKind::kConvolutionWeightGradient:
-      return count(op.inputs[1]) * static_cast<double>(graph.desc(op.outputs[0]).shape.count(1));
+      return count(op.inputs[1]) * static_cast<double>(graph.desc(op.outputs[0]).shape.count(1)) *
+             part_of_channels(graph, op);
     case OpKind::kMatmul: {
       const Shape& a = graph.desc(op.inputs[0]).shape;
       return count(op.outputs[0]) * static_cast<double>(a[a.rank() - (op.as<MatmulAttributes>().transpose_a ? 2 : 1)]);

@@ -189,6 +189,8 @@ class Device {
   // Whether convolutions and matrix products read weights in the type of the activations, and filters channels-last.
   // Then the compiler packs the weights once in a pass. Otherwise kernels read weights as they are stored.
   virtual bool reads_packed_weights() const { return false; }
+  // The multiple of channels that the fastest convolutions need. The compiler pads images with fewer channels.
+  virtual int64_t channel_multiple() const { return 1; }
   // Throws a device_error that names the op if no implementation supports it.
   virtual KernelChoice choose(const OpInstance& instance) = 0;
   // The number of ops at the front of `ops`, steps in order, that one kernel of join() computes; 1 if none does.

@@ -28,6 +28,7 @@ class PlanningDevice : public Device {
   std::string refuse_precision(Precision precision) const override { return device_->refuse_precision(precision); }
   int64_t free_memory() override { return device_->free_memory(); }
   bool is_host() const override { return device_->is_host(); }
+  int64_t channel_multiple() const override { return device_->channel_multiple(); }
   bool reads_packed_weights() const override { return device_->reads_packed_weights(); }
   KernelChoice choose(const OpInstance& instance) override { return device_->choose(instance); }
   size_t joinable(std::span<const OpInstance> ops) override { return device_->joinable(ops); }

@@ -14,6 +14,7 @@
 #include "device/cuda/kernels/interpreter.h"
 #include "device/cuda/kernels/lrn.h"
 #include "device/cuda/kernels/matmul.h"
+#include "device/cuda/kernels/pad.h"
 #include "device/cuda/kernels/pool.h"
 #include "device/cuda/kernels/recurrence.h"
 #include "device/far_cases.h"
@@ -203,6 +204,17 @@ TEST(CudaKernels, CopiesAgreeWithTheReference) {
     ASSERT_FALSE(HasFatalFailure());
     EXPECT_TRUE(expected == run.outputs) << c.name;
   }
+}
+
+TEST(CudaKernels, PixelPadsAgreeWithTheReference) {
+  std::vector<OpCase> cases;
+  add_pixel_pads(&cases);
+  check(
+      cases, false,
+      [](OpRun& run) {
+        check_launch(cuda::launch_pad(cuda::pad_arguments(run.c.instance, addresses_of(run)), nullptr));
+      },
+      0);
 }
 
 // Copies with more axes than ops have, in any order on both sides, with zeros around the source.

@@ -330,6 +330,7 @@ TEST_F(Gpu, Recurrences) {
 TEST_F(Gpu, Copies) {
   std::vector<OpCase> cases;
   add_copies(&cases);
+  add_pixel_pads(&cases);
   check_all(cases, 0);
 }
 

@@ -284,6 +284,24 @@ inline void add_copies(std::vector<OpCase>* cases) {
                            {tensor({2, 4, 15}, MemoryFormat::kRowMajor)}));
 }
 
+// Pads of the channels of images to 16 bytes, which may change order and type. Only GPUs have them.
+inline void add_pixel_pads(std::vector<OpCase>* cases) {
+  const DType f32 = DType::kF32, bf16 = DType::kBF16, f16 = DType::kF16;
+  for (const auto& [from, to] :
+       std::vector<std::pair<DType, DType>>{{f32, f32}, {f32, bf16}, {f32, f16}, {bf16, bf16}, {f16, f16}}) {
+    for (MemoryFormat order : kBothOrders) {
+      for (const Shape& shape : {Shape{2, 3, 33, 31}, Shape{3, 1, 17}, Shape{1, 2, 5, 6, 7}}) {
+        Shape padded = shape;
+        padded[1] = 16 / size_of(to);
+        cases->push_back(
+            op_case(fmt::format("{} {} {} to {}", shape.text(), name_of(order), name_of(from), name_of(to)),
+                    OpKind::kPad, SliceAttributes{1, 0, shape[1], padded[1]}, {tensor(shape, order, from)},
+                    {tensor(padded, MemoryFormat::kChannelsLast, to)}));
+      }
+    }
+  }
+}
+
 inline std::vector<OpCase> kernel_cases() {
   std::vector<OpCase> cases;
   add_convolutions(&cases);

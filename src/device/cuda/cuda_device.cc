@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "device/cuda/check.h"
 #include "device/cuda/implementations.h"
+#include "device/cuda/kernels/pad.h"
 #include "device/cuda/map_codegen.h"
 #include "device/cuda/stream.h"
 #include "runtime/implementation.h"
@@ -87,6 +88,12 @@ std::string CudaDevice::refuse_precision(Precision precision) const {
     return fmt::format("{} does not support it: this precision needs compute capability 8.0 (Ampere); use fp16 or fp32",
                        context_->properties.name);
   return "";
+}
+
+// Convolutions on tensor cores need pixels of a multiple of 16 bytes.
+int64_t CudaDevice::channel_multiple() const {
+  const Precision precision = context_->options.precision;
+  return precision == Precision::kFP32 ? 1 : kPixelBytes / size_of(activation_type(precision));
 }
 
 KernelChoice CudaDevice::choose(const OpInstance& instance) {

@@ -21,6 +21,7 @@ class CudaDevice : public Device {
   std::optional<DataSheet> data_sheet() const override;
   std::string refuse_precision(Precision precision) const override;
   bool reads_packed_weights() const override { return true; }
+  int64_t channel_multiple() const override;
   KernelChoice choose(const OpInstance& instance) override;
   size_t joinable(std::span<const OpInstance> ops) override;
   std::unique_ptr<Kernel> join(std::span<const OpInstance> ops) override;

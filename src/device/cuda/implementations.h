@@ -16,7 +16,7 @@ const std::vector<Implementation>& implementations_of(OpKind kind);
 extern const Implementation generated_map, interpreted_map;
 extern const Implementation cublaslt_matmul, plain_matmul;
 extern const Implementation depthwise_convolution, cudnn_convolution, plain_convolution;
-extern const Implementation plain_copy, plain_lrn, plain_pool, plain_recurrence, repack;
+extern const Implementation pixel_pad, plain_copy, plain_lrn, plain_pool, plain_recurrence, repack;
 extern const Implementation host_opaque;
 
 // Device::joinable and Device::join for maps and for reorders.
