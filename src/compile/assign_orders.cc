@@ -40,6 +40,10 @@ bool draws_only(const Graph& graph, const Op& op) {
   return false;
 }
 
+bool reads_any_order(const Op& op) {
+  return op.kind == OpKind::kPad || (op.kind == OpKind::kSlice && op.outputs.size() == 1);
+}
+
 class Components {
  public:
   Components(const Graph& graph, bool packs) : sets_(graph.values.size()), last_(graph.values.size(), false) {
@@ -111,9 +115,7 @@ class OrderAssignment {
       case OrderRule::kChannelsLast:
         return packs_ || is_activation(op, input, position) ? MemoryFormat::kChannelsLast : MemoryFormat::kRowMajor;
       case OrderRule::kUniform:
-        // A pad can read any order.
-        return input && op.kind == OpKind::kPad ? rewriter_.to().desc(rewriter_.mapped(value)).order
-                                                : uniform_order(op);
+        return input && reads_any_order(op) ? rewriter_.to().desc(rewriter_.mapped(value)).order : uniform_order(op);
       case OrderRule::kRowMajor: break;
     }
     if (op.kind == OpKind::kSource) {

@@ -1,7 +1,7 @@
-// Gathers the reorders of weights and of their gradients.
+// Gathers the conversions of weights and of their gradients: reorders, and the pads and slices of pad_channels.
 //
-// A pass reads all weights as they are before it, so their reorders can come first. The reorder of a gradient waits
-// until a group is complete. A group is small, so that devices that sum gradients can begin before the pass ends.
+// A pass reads all weights as they are before it, so their conversions can come first. That of a gradient waits until a
+// group is complete. A group is small, so that devices that sum gradients can begin before the pass ends.
 #include "compile/passes.h"
 
 namespace trainer {
@@ -20,10 +20,10 @@ class Gathering {
 
   Module run() {
     for (const Op& op : graph_.ops) {
-      if (comes_first(op) && op.kind != OpKind::kReorder) rewriter_.copy(op);
+      if (comes_first(op) && !converts(op)) rewriter_.copy(op);
     }
     for (const Op& op : graph_.ops) {
-      if (comes_first(op) && op.kind == OpKind::kReorder) rewriter_.copy(op);
+      if (comes_first(op) && converts(op)) rewriter_.copy(op);
     }
     for (const Op& op : graph_.ops) {
       if (comes_first(op)) continue;
@@ -40,14 +40,16 @@ class Gathering {
   }
 
  private:
-  // A state, or a reshaped or reordered state.
+  static bool converts(const Op& op) { return op.kind == OpKind::kReorder || op.kind == OpKind::kPad; }
+  // A state, or a reshaped or converted state.
   bool comes_first(const Op& op) const {
     if (op.kind == OpKind::kStateRead) return true;
-    return (op.kind == OpKind::kReorder || op.kind == OpKind::kReshape) && comes_first(graph_.producer(op.inputs[0]));
+    return (converts(op) || op.kind == OpKind::kReshape) && comes_first(graph_.producer(op.inputs[0]));
   }
   // Whether only the end of the pass reads the result.
   bool waits(const Op& op) const {
-    return op.kind == OpKind::kReorder && lasting_[static_cast<size_t>(op.outputs[0])] &&
+    const bool converts_gradient = op.kind == OpKind::kReorder || (op.kind == OpKind::kSlice && op.outputs.size() == 1);
+    return converts_gradient && lasting_[static_cast<size_t>(op.outputs[0])] &&
            readers_[static_cast<size_t>(op.outputs[0])].empty();
   }
   void end_group() {

@@ -1,7 +1,8 @@
 // Pads convolutions on fewer channels than `multiple` with zeros: the channels of images and filters.
 //
 // A convolution and its weight gradient share the padded image. The gradient of the zeros of the filters is dropped.
-// The gradient of the image, if it is wanted, is computed without padding.
+// The pads and slices also convert between float types. The gradient of the image, if it is wanted, is computed without
+// padding.
 #include <algorithm>
 #include <map>
 
@@ -27,8 +28,8 @@ class ChannelPadding {
 
   Module run() {
     for (const Op& op : graph_.ops) {
-      if (pads(op) || converts_padded_gradient(op)) {
-        place(op);
+      if (pads(op)) {
+        op.kind == OpKind::kConvolution ? place_convolution(op) : place_gradient(op);
       } else if (!is_absorbed(op)) {
         rewriter_.copy(op);
       }
@@ -43,22 +44,15 @@ class ChannelPadding {
            cost_of(graph_, op).multiply_adds >= kMinMultiplyAdds;
   }
 
-  // Whether only conversions read the gradient of filters that an op computes: they convert its zeros, too.
-  bool only_conversions_read(const Op& op) const {
-    const int value = op.outputs[0];
-    const auto& readers = readers_[static_cast<size_t>(value)];
-    return !lasting_[static_cast<size_t>(value)] && std::all_of(readers.begin(), readers.end(), [&](int reader) {
-      return graph_.ops[static_cast<size_t>(reader)].kind == OpKind::kReorder;
-    });
-  }
   bool converts_padded_gradient(const Op& op) const {
     if (op.kind != OpKind::kReorder) return false;
     const Op& producer = graph_.producer(op.inputs[0]);
-    return producer.kind == OpKind::kConvolutionWeightGradient && pads(producer) && only_conversions_read(producer);
+    return producer.kind == OpKind::kConvolutionWeightGradient && pads(producer);
   }
-
-  // Whether an op only converts floats to the type that padded convolutions read: the op that pads does it.
+  // Whether an op only converts floats to the type that padded convolutions read, or the gradient that one computes:
+  // the op that pads or slices does it.
   bool is_absorbed(const Op& op) const {
+    if (converts_padded_gradient(op)) return true;
     if ((op.kind != OpKind::kMap && op.kind != OpKind::kReorder) || op.inputs.size() != 1) return false;
     const int value = op.outputs[0];
     const TensorDesc &from = graph_.desc(op.inputs[0]), &to = graph_.desc(value);
@@ -72,29 +66,33 @@ class ChannelPadding {
     });
   }
 
-  void place(const Op& op) {
+  void place_convolution(const Op& op) {
     Op moved = op;
-    if (op.kind == OpKind::kConvolution) {
-      for (size_t i = 0; i < op.inputs.size(); ++i)
-        moved.inputs[i] = i < 2 ? padded(op.inputs[i]) : rewriter_.mapped(op.inputs[i]);
-      rewriter_.append_for(op.outputs, std::move(moved));
-      return;
-    }
-    const bool converts = op.kind == OpKind::kReorder;
-    moved.inputs[0] = converts ? rewriter_.mapped(op.inputs[0]) : padded(op.inputs[0]);
-    if (!converts) moved.inputs[1] = rewriter_.mapped(op.inputs[1]);
-    TensorDesc desc = graph_.desc(op.outputs[0]);
-    Op slice;
+    for (size_t i = 0; i < op.inputs.size(); ++i)
+      moved.inputs[i] = i < 2 ? padded(op.inputs[i]) : rewriter_.mapped(op.inputs[i]);
+    rewriter_.append_for(op.outputs, std::move(moved));
+  }
+
+  void place_gradient(const Op& op) {
+    const int value = op.outputs[0];
+    TensorDesc desc = graph_.desc(value);
+    Op moved = op, slice;
+    moved.inputs = {padded(op.inputs[0]), rewriter_.mapped(op.inputs[1])};
     slice.kind = OpKind::kSlice;
     slice.attributes = range_of(desc);
     slice.shares = op.shares;
     desc.shape[kChannels] = multiple_;
-    if (!converts && only_conversions_read(op)) {
-      rewriter_.append_for(op.outputs, std::move(moved), {desc});
-      return;
-    }
     slice.inputs = rewriter_.append(std::move(moved), {desc});
-    rewriter_.append_for(op.outputs, std::move(slice));
+    bool is_read = lasting_[static_cast<size_t>(value)];
+    for (int reader : readers_[static_cast<size_t>(value)]) {
+      const Op& by = graph_.ops[static_cast<size_t>(reader)];
+      if (converts_padded_gradient(by)) {
+        rewriter_.append_for(by.outputs, slice);
+      } else {
+        is_read = true;
+      }
+    }
+    if (is_read) rewriter_.append_for({value}, std::move(slice));
   }
 
   // The image of an old value in the new graph with more channels, which are zero.

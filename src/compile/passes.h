@@ -44,7 +44,7 @@ Module pad_channels(const Module& module, int64_t multiple);
 // (Device::reads_packed_weights).
 Module assign_orders(const Module& module, bool packs = false);
 
-// Brings the reorders of weights to the front of the pass, and those of their gradients together in groups, so that
+// Brings the conversions of weights to the front of the pass, and those of their gradients together in groups, so that
 // they share launches.
 Module gather_packs(const Module& module);
 

@@ -20,7 +20,7 @@ bool is_row_major(const TensorDesc& desc) { return has_format(desc, MemoryFormat
 // Whether a slice is the first part of its input's memory: it starts at 0, and all axes outside its own in physical
 // order have extent 1.
 bool is_prefix(const TensorDesc& in, const TensorDesc& out, const SliceAttributes& slice) {
-  if (slice.begin != 0 || is_row_major(in) != is_row_major(out)) return false;
+  if (slice.begin != 0 || in.dtype != out.dtype || is_row_major(in) != is_row_major(out)) return false;
   for (int axis = 0; axis < in.shape.rank(); ++axis) {
     const bool outside = is_row_major(in) ? axis < slice.axis : axis != 1 && (axis < slice.axis || slice.axis == 1);
     if (outside && in.shape[axis] != 1) return false;

@@ -32,8 +32,8 @@
 //   kReshape                      x -> the same elements in logical row-major sequence
 //   kPermute                      x -> logical axes reordered: axis i of the result is axis axes[i] of x
 //   kSlice                        x -> the range [begin, end) of one axis, whole or in consecutive parts
-//   kPad                          x -> the transpose of kSlice: zeros around x. pad_channels adds pads that also change the
-//                                 float type
+//   kPad                          x -> the transpose of kSlice: zeros around x. pad_channels adds pads and slices that
+//                                 also change the float type and the order
 //   kConcat                       x... -> joined along an axis
 //   kReorder                      x -> the same value in another physical order, float type or both; only the compiler
 //                                 inserts it, with another type only for devices that pack filters

@@ -461,6 +461,39 @@ TEST_F(Gpu, Repacks) {
   for (OpRun& run : runs) expect_copy(run);
 }
 
+// Filters with channels added, and gradients of filters with channels dropped, each alone and all in one launch.
+TEST_F(Gpu, RepacksOfOtherNumbersOfChannels) {
+  std::vector<OpCase> cases;
+  for (const Shape& shape : {Shape{64, 3, 7, 7}, Shape{300, 1, 5, 5}, Shape{20, 3, 1, 1}, Shape{5, 2, 9}}) {
+    for (const DType narrow : {DType::kF32, DType::kBF16, DType::kF16}) {
+      Shape more = shape;
+      more[1] = 16 / size_of(narrow);
+      const SliceAttributes range{1, 0, shape[1], more[1]};
+      const TensorDesc filters = tensor(shape), padded = tensor(more, MemoryFormat::kChannelsLast, narrow);
+      cases.push_back(op_case(shape.text(), OpKind::kPad, range, {filters}, {padded}));
+      cases.push_back(op_case(shape.text(), OpKind::kSlice, range, {padded}, {filters}));
+    }
+  }
+  check_all(cases, 0);
+  EXPECT_EQ(chosen_.count("slice repack"), 1u);
+  std::vector<OpRun> runs;
+  std::vector<OpInstance> all;
+  for (const OpCase& c : cases) {
+    runs.emplace_back(c, random_operands(c));
+    all.push_back(c.instance);
+  }
+  ASSERT_EQ(device_->joinable(all), all.size());
+  std::vector<std::pair<void*, int64_t>> inputs, outputs;
+  for (OpRun& run : runs) {
+    inputs.emplace_back(run.inputs[0].data(), run.in(0).bytes());
+    outputs.emplace_back(run.outputs[0].data(), run.out(0).bytes());
+  }
+  const std::unique_ptr<Kernel> kernel = device_->join(all);
+  execute(*kernel, inputs, outputs, 0);
+  EXPECT_EQ(kernel->cost().launches, 1);
+  for (OpRun& run : runs) expect_same(run, expected_of(run.c, run.inputs), 0);
+}
+
 // NVRTC compiles to PTX.
 TEST_F(Gpu, MapsOnAGpuThatNvrtcDoesNotKnow) {
   if (!emulated()) GTEST_SKIP() << "only the emulated GPU is newer than its NVRTC";

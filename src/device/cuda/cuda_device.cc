@@ -107,13 +107,15 @@ KernelChoice CudaDevice::choose(const OpInstance& instance) {
 size_t CudaDevice::joinable(std::span<const OpInstance> ops) {
   switch (ops.front().op->kind) {
     case OpKind::kMap: return joinable_maps(ops);
-    case OpKind::kReorder: return joinable_reorders(current_context(), ops);
+    case OpKind::kReorder:
+    case OpKind::kPad:
+    case OpKind::kSlice: return joinable_repacks(current_context(), ops);
     default: return 1;
   }
 }
 std::unique_ptr<Kernel> CudaDevice::join(std::span<const OpInstance> ops) {
   return ops.front().op->kind == OpKind::kMap ? create_joined_maps(current_context(), ops)
-                                              : create_joined_reorders(current_context(), ops);
+                                              : create_joined_repacks(current_context(), ops);
 }
 
 int64_t CudaDevice::free_memory() {

@@ -19,11 +19,11 @@ std::vector<Implementation> list_of(OpKind kind) {
     case OpKind::kLrnGradient: return {plain_lrn};
     case OpKind::kRecurrence:
     case OpKind::kRecurrenceGradient: return {plain_recurrence};
-    case OpKind::kPad: return {pixel_pad, plain_copy};
+    case OpKind::kPad: return {pixel_pad, repack, plain_copy};
     case OpKind::kReshape:
     case OpKind::kPermute:
-    case OpKind::kSlice:
     case OpKind::kConcat: return {plain_copy};
+    case OpKind::kSlice:
     case OpKind::kReorder: return {repack, plain_copy};
     case OpKind::kOpaque: return {host_opaque};
     case OpKind::kSource:

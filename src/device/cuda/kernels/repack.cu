@@ -1,4 +1,4 @@
-// Changes type and order of weights tile by tile.
+// Changes type, order and channels of weights tile by tile.
 #include "device/cuda/kernels/repack.h"
 
 #include "device/cuda/kernels/launch.h"
@@ -10,29 +10,30 @@ namespace {
 // Elements [begin, end) in the order of the result.
 template <typename From, typename To>
 __device__ inline void repack_tile(const Repack& a, int begin, int end) {
-  const From* const from = static_cast<const From*>(a.from) + begin;
-  To* const to = static_cast<To*>(a.to) + begin;
-  const int count = end - begin, threads = static_cast<int>(blockDim.x);
-  const int first = static_cast<int>(threadIdx.x);
-  if (a.channels == 1 || a.taps == 1) {
+  const From* const from = static_cast<const From*>(a.from);
+  To* const to = static_cast<To*>(a.to);
+  const int threads = static_cast<int>(blockDim.x), first = static_cast<int>(threadIdx.x);
+  if (a.channels == a.from_channels && (a.channels == 1 || a.taps == 1)) {
     constexpr int kWidth = 4;
-    const int whole = count / kWidth;
+    const int whole = (end - begin) / kWidth;
     for (int i = first; i < whole; i += threads) {
       Pack<kWidth, From> pack;
-      load_if(true, from, static_cast<uint32_t>(i), &pack);
+      load_if(true, from + begin, static_cast<uint32_t>(i), &pack);
       float values[kWidth];
 #pragma unroll
       for (int j = 0; j < kWidth; ++j) values[j] = value_of(pack, j);
-      store_floats<To>(to, static_cast<uint32_t>(i), values);
+      store_floats<To>(to + begin, static_cast<uint32_t>(i), values);
     }
-    for (int i = kWidth * whole + first; i < count; i += threads) put(to + i, to_float(from[i]));
+    for (int i = begin + kWidth * whole + first; i < end; i += threads) put(to + i, to_float(from[i]));
     return;
   }
   // Element i is at [outer][inner] of its row here and at [inner][outer] there.
   const int inner = a.to_channels_last ? a.channels : a.taps, outer = a.to_channels_last ? a.taps : a.channels;
-  for (int i = first; i < count; i += threads) {
-    const int column = i % inner, rest = i / inner;
-    put(to + i, to_float(from[(rest / outer * inner + column) * outer + rest % outer]));
+  for (int i = begin + first; i < end; i += threads) {
+    const int column = i % inner, rest = i / inner, line = rest % outer, row = rest / outer;
+    const bool inside = (a.to_channels_last ? column : line) < a.from_channels;
+    const int at = a.to_channels_last ? column * a.taps + line : column * a.from_channels + line;
+    put(to + i, inside ? to_float(from[row * a.from_channels * a.taps + at]) : 0.0f);
   }
 }
 

@@ -1,4 +1,5 @@
-// kReorder of weights and of their gradients: changes type and order, several tensors in a launch.
+// kReorder, kPad and kSlice of weights and of their gradients: changes type, order and the number of channels, several
+// tensors in a launch.
 #pragma once
 
 #include "device/cuda/kernels/pack_layout.h"
@@ -10,8 +11,10 @@ namespace trainer::cuda {
 struct Repack {
   const void* from = nullptr;
   void* to = nullptr;
-  int32_t count = 0;
+  int32_t count = 0;  // elements of the result
+  // Of the result. If it has more channels than the operand, the others are 0.
   int32_t channels = 1, taps = 1;
+  int32_t from_channels = 1;
   int32_t tile = 1, tiles = 0;  // elements of a tile, and tiles
   ElementType from_type = ElementType::kF32, to_type = ElementType::kF32;
   bool to_channels_last = true;  // from row-major; false: the other direction
@@ -24,7 +27,7 @@ struct RepackArguments {
   Repack tensors[kMaxRepacks];
 };
 
-// A block copies a tile of about so many elements. If the order changes, a tile is whole rows.
+// A block computes a tile of about so many elements. If the order changes, a tile is whole rows.
 constexpr int64_t kRepackTile = 8192;
 // A tile with rows of more elements would not stay in the first cache.
 constexpr int64_t kMaxRepackedRow = 32768;
