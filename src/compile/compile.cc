@@ -23,6 +23,7 @@ std::unique_ptr<Program> compile(Module module, Device& device, StateStore& stor
     module = pad_channels(module, device.channel_multiple());
   module = assign_orders(module, packs);
   if (packs) module = gather_packs(module);
+  if (packs && options.fusion == Fusion::kOn) module = gather_maps(module);
   return plan(module, device, store, arena, options.arena_limit);
 }
 

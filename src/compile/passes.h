@@ -48,4 +48,7 @@ Module assign_orders(const Module& module, bool packs = false);
 // they share launches.
 Module gather_packs(const Module& module);
 
+// Brings large maps of the same formula together if they do not depend on each other, so that they share launches.
+Module gather_maps(const Module& module);
+
 }  // namespace trainer

@@ -281,11 +281,15 @@ class Planner {
       block_of[value] = static_cast<int>(blocks.size());
       blocks.push_back({first_[value], last_[value], graph_.desc(id).bytes()});
     }
-    size_t at = 0;
+    std::vector<int> ops;  // by step
     for (size_t i = 0; i < graph_.ops.size(); ++i) {
-      if (!is_step(graph_, graph_.ops[i])) continue;
+      if (is_step(graph_, graph_.ops[i])) ops.push_back(static_cast<int>(i));
+    }
+    for (size_t i = 0; i < ops.size(); ++i) {
+      // A kernel of several steps may write the results of all of them while it uses its workspace.
+      const size_t joined = program_->steps.empty() ? 1 : program_->steps[i].joined;
       layout.workspace_of.push_back(static_cast<int>(blocks.size()));
-      blocks.push_back({static_cast<int>(i), static_cast<int>(i), workspaces[at++]});
+      blocks.push_back({ops[i], ops[i + std::max<size_t>(joined, 1) - 1], workspaces[i]});
     }
     layout.bytes = lay_out_blocks(blocks, &layout.offsets);
     return layout;

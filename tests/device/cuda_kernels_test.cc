@@ -461,7 +461,7 @@ TEST(CudaKernels, SmallMapsAgreeWithTheReference) {
     for (TestTensor& operand : operands) in.push_back(operand.raw());
     for (TestTensor& result : results) out.push_back(result.raw());
     const auto launches = cuda::interpreter_arguments(c.instance(), {in, out}, &seed);
-    for (const cuda::InterpretedMap& map : launches) check_launch(cuda::launch_interpreter(map, nullptr));
+    check_launch(cuda::launch_interpreter(launches, nullptr));
     expect_close(c, generator, expected, results, fmt::format("seed {}", seed));
     if (HasFatalFailure()) return;
     ++interpreted;

@@ -97,7 +97,7 @@ std::vector<TestTensor> run(const Emulated& emulated, const Case& c, std::vector
       addresses.push_back(segments.ends.data());
       addresses.push_back(segments.values.data());
     }
-    std::memcpy(arguments.data(), addresses.data(), addresses.size() * sizeof(void*));
+    std::memcpy(arguments.data() + map.at, addresses.data(), addresses.size() * sizeof(void*));
     const Launch run = emulated.launch(c.sources[i]);
     run(arguments.data(), static_cast<int>(launch.blocks), launch.lanes, launch.rows);
     for (const unsigned counter : counters) EXPECT_EQ(counter, 0u);

@@ -11,10 +11,13 @@
 #include <thread>
 
 #include "base/text.h"
+#include "compile/compile.h"
+#include "device/cuda/kernels/interpreter.h"
 #include "device/far_cases.h"
 #include "device/map_generator.h"
 #include "device/narrow_cases.h"
 #include "device/test_gpu.h"
+#include "ops/math.h"
 #include "ops/opaque.h"
 #include "runtime/memory.h"
 #include "runtime/open_device.h"
@@ -367,7 +370,8 @@ TEST_F(Gpu, JoinedMaps) {
     const std::vector<OpInstance> maps = {sum.instance(), mean.instance(), move.instance(), move.instance()};
     ASSERT_EQ(device_->joinable(std::span(maps).first(3)), 3u);
     ASSERT_EQ(device_->joinable(maps), 4u);
-    ASSERT_EQ(device_->joinable(std::span(maps).subspan(1)), 1u);
+    const bool small = channels <= cuda::InterpretedMap::kMaxElements;
+    ASSERT_EQ(device_->joinable(std::span(maps).subspan(1)), small ? 3u : 1u);
 
     TestTensor x = random_tensor(sum.inputs[0], 1), average = random_tensor(move.inputs[0], 2), got(mean.outputs[0]);
     std::vector<float> expected(static_cast<size_t>(channels));
@@ -402,6 +406,160 @@ TEST_F(Gpu, JoinedMaps) {
     }
     check_guards(placed);
   }
+}
+
+// The gradient of a relu, and its sum over all axes but the channels.
+MapCase relu_gradient_case(int64_t channels) {
+  constexpr MemoryFormat kLast = MemoryFormat::kChannelsLast;
+  const Shape shape{4, channels, 20, 20};
+  MapCase c(shape);
+  const int y = c.input(shape, kLast, DType::kBF16), gradient = c.input(shape, kLast, DType::kBF16);
+  const int result = c.node(Fn::kReluGradient, y, gradient);
+  c.store(result, kLast, DType::kBF16);
+  c.reduce(result, Reduction::kSum, {0, 2, 3});
+  return c;
+}
+
+// Maps of one formula over several shapes, and a small map of the last sum: one launch, with the bits of a launch for
+// each map. A map that reads or overwrites what an earlier one writes or reads begins another launch.
+TEST_F(Gpu, MapsSideBySide) {
+  const std::vector<MapCase> large = {relu_gradient_case(64), relu_gradient_case(192), relu_gradient_case(64)};
+  const Shape channels{1, 64, 1, 1};
+  MapCase mean(channels), other_formula = relu_gradient_case(64);
+  mean.store(mean.node(Fn::kDivide, mean.input(channels), mean.constant(1600)));
+  other_formula.body().nodes.back().k = 0.5f;
+  const MapCase other_blocks = relu_gradient_case(16);
+  std::vector<OpInstance> maps;
+  for (const MapCase& c : large) maps.push_back(c.instance());
+  EXPECT_EQ(device_->joinable(std::vector{maps[0], other_formula.instance(), maps[1]}), 1u);
+  EXPECT_EQ(device_->joinable(std::vector{maps[0], other_blocks.instance(), maps[1]}), 1u);
+  maps.push_back(mean.instance());
+  ASSERT_EQ(device_->joinable(maps), 4u);
+
+  constexpr size_t kInputs = 7;
+  // The results in order. `moved`: each address, by its number among inputs and results, that is replaced by another.
+  const auto results_of = [&](bool joined, std::vector<std::pair<size_t, size_t>> moved, int64_t* launches) {
+    Placed placed;
+    std::vector<void*> at;
+    std::vector<int64_t> bytes;
+    for (const OpInstance& map : maps) {
+      for (const TensorDesc& desc : map.inputs) {
+        TestTensor operand = random_tensor(desc, at.size());
+        at.push_back(place(&placed, desc.bytes()));
+        device_->copy_from_host(at.back(), operand.raw(), desc.bytes());
+      }
+    }
+    for (const OpInstance& map : maps) {
+      for (const TensorDesc& desc : map.outputs) {
+        at.push_back(place(&placed, desc.bytes()));
+        bytes.push_back(desc.bytes());
+      }
+    }
+    moved.push_back({kInputs - 1, at.size() - 2});  // the mean reads the last sum
+    for (const auto& [from, to] : moved) at[from] = at[to];
+    std::span<void*const> in = std::span(at).first(kInputs), out = std::span(at).subspan(kInputs);
+    const auto run = [&](Kernel& kernel, size_t inputs, size_t outputs) {
+      kernel.bind(in.first(inputs), out.first(outputs), place(&placed, kernel.workspace_bytes(), kWorkspaceAlignment));
+      device_->begin_pass({});
+      const int64_t queued = emulated() ? queued_on_emulated_gpu() : 0;
+      kernel.run({});
+      if (emulated()) {
+        EXPECT_EQ(queued_on_emulated_gpu() - queued, kernel.cost().launches);
+      }
+      *launches += kernel.cost().launches;
+      in = in.subspan(inputs);
+      out = out.subspan(outputs);
+    };
+    *launches = 0;
+    if (joined) {
+      run(*device_->join(maps), in.size(), out.size());
+    } else {
+      for (const OpInstance& map : maps) run(*device_->choose(map).kernel, map.inputs.size(), map.outputs.size());
+    }
+    std::vector<std::vector<char>> got;
+    for (size_t i = 0; i < bytes.size(); ++i) {
+      got.emplace_back(static_cast<size_t>(bytes[i]));
+      device_->copy_to_host(got.back().data(), at[kInputs + i], bytes[i]);
+    }
+    check_guards(placed);
+    return got;
+  };
+  const size_t first_result = kInputs, last_result = kInputs + 4;
+  const std::vector<std::pair<std::vector<std::pair<size_t, size_t>>, int64_t>> cases = {
+      {{}, 1},
+      {{{first_result, 0}, {first_result + 2, 2}, {last_result, 4}}, 1},  // each in place
+      {{{4, first_result}}, 2},                                           // the third reads the result of the first
+      {{{last_result, 0}}, 2},                                            // or overwrites its operand
+  };
+  for (const auto& [moved, expected_launches] : cases) {
+    for (const char* order : orders_of_work()) {
+      setenv("EMULATED_GPU_ORDER", order, 1);
+      int64_t launches = 0;
+      const auto expected = results_of(false, moved, &launches);
+      EXPECT_EQ(launches, 4);
+      EXPECT_TRUE(results_of(true, moved, &launches) == expected) << expected_launches << " launches";
+      EXPECT_EQ(launches, expected_launches);
+    }
+  }
+}
+
+// Maps side by side write their results while others still use the workspace: the planner keeps them apart.
+TEST_F(Gpu, MapsSideBySideWriteOutsideTheirWorkspace) {
+  const Shape shape{1, 4, 512, 512};
+  Module module;
+  for (const char* name : {"x", "y"})
+    module.results.push_back(sum(module.graph->add_source(name, shape), {0, 2, 3}).id());
+  StateStore store(*device_);
+  Arena arena(*device_);
+  const std::unique_ptr<Program> program = compile(std::move(module), *device_, store, arena);
+  ASSERT_EQ(program->steps.size(), 2u);
+  const Step& step = program->steps[0];
+  ASSERT_EQ(step.joined, 2u);
+  const int64_t begin = step.workspace_offset, end = begin + step.kernel->workspace_bytes();
+  ASSERT_GT(end, begin);
+  for (const int result : program->results) {
+    const PlannedValue& value = program->values[static_cast<size_t>(result)];
+    EXPECT_TRUE(value.placement.offset >= end || value.placement.offset + value.desc.bytes() <= begin);
+  }
+}
+
+// A chain of small maps, of which one has two results that keep different axes: one launch.
+TEST_F(Gpu, SmallMapsInOrder) {
+  const Shape shape{20, 30}, row{1, 30}, column{20, 1};
+  MapCase sums(shape), product(shape), total(shape);
+  const int x = sums.input(shape);
+  sums.reduce(x, Reduction::kSum, {0});
+  sums.reduce(x, Reduction::kMax, {1});
+  const int r = product.input(row), c = product.input(column);
+  product.store(product.node(Fn::kMultiply, r, c));
+  total.reduce(total.input(shape), Reduction::kSum, {0, 1});
+  const std::vector<OpInstance> maps = {sums.instance(), product.instance(), total.instance()};
+  ASSERT_EQ(device_->joinable(maps), 3u);
+  const std::vector<OpInstance> many(9, product.instance());
+  EXPECT_EQ(device_->joinable(many), 8u);
+
+  TestTensor operand = random_tensor(sums.inputs[0], 1), result(total.outputs[0]);
+  double rows = 0, columns = 0;  // the sum of the products is the product of the sums
+  for (int64_t i = 0; i < 20; ++i) {
+    float most = operand[i * 30];
+    for (int64_t j = 0; j < 30; ++j) {
+      rows += static_cast<double>(operand[i * 30 + j]);
+      most = std::max(most, operand[i * 30 + j]);
+    }
+    columns += static_cast<double>(most);
+  }
+  Placed placed;
+  std::vector<void*> at;
+  for (const Shape& s : {shape, row, column, shape, Shape{1, 1}}) at.push_back(place(&placed, TensorDesc{s}.bytes()));
+  device_->copy_from_host(at[0], operand.raw(), static_cast<int64_t>(operand.bytes()));
+  const std::unique_ptr<Kernel> kernel = device_->join(maps);
+  kernel->bind(std::vector{at[0], at[1], at[2], at[3]}, std::vector{at[1], at[2], at[3], at[4]}, nullptr);
+  device_->begin_pass({});
+  kernel->run({});
+  EXPECT_EQ(kernel->cost().launches, 1);
+  device_->copy_to_host(result.raw(), at[4], static_cast<int64_t>(result.bytes()));
+  EXPECT_EQ(result[0], rows * columns);
+  check_guards(placed);
 }
 
 // Weights between f32 and a 16-bit type, between both orders, each alone and all in one launch.

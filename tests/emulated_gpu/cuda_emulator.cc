@@ -16,8 +16,9 @@ EmulatedThread emulated;
 
 namespace {
 
-// The maximum of blocks per launch. Kernels with more work must use grid-stride loops.
-constexpr unsigned kMaxBlocks = 3;
+// The maximum of blocks per launch. Kernels with more work must use grid-stride loops. Each of up to four maps side by
+// side needs a block.
+constexpr unsigned kMaxBlocks = 4;
 constexpr size_t kStack = 64 << 10;
 constexpr size_t kLanes = 32, kMaxThreads = 1024;
 

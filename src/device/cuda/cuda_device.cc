@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "device/cuda/check.h"
 #include "device/cuda/implementations.h"
+#include "device/cuda/kernels/interpreter.h"
 #include "device/cuda/kernels/pad.h"
 #include "device/cuda/map_codegen.h"
 #include "device/cuda/stream.h"
@@ -27,6 +28,8 @@ DeviceProperties properties_of(int ordinal) {
   p.shared_memory = static_cast<int64_t>(read.sharedMemPerBlockOptin);
   return p;
 }
+
+bool is_small_map(const OpInstance& map) { return refuse_interpreter(map).empty(); }
 
 std::unique_ptr<Context> open_context(const DeviceSpec& spec, const DeviceOptions& options) {
   if (!spec.architecture.empty()) return std::make_unique<Context>(typical_properties(spec.architecture), -1, options);
@@ -106,7 +109,7 @@ KernelChoice CudaDevice::choose(const OpInstance& instance) {
 
 size_t CudaDevice::joinable(std::span<const OpInstance> ops) {
   switch (ops.front().op->kind) {
-    case OpKind::kMap: return joinable_maps(ops);
+    case OpKind::kMap: return is_small_map(ops[0]) ? joinable_small_maps(ops) : joinable_maps(current_context(), ops);
     case OpKind::kReorder:
     case OpKind::kPad:
     case OpKind::kSlice: return joinable_repacks(current_context(), ops);
@@ -114,8 +117,10 @@ size_t CudaDevice::joinable(std::span<const OpInstance> ops) {
   }
 }
 std::unique_ptr<Kernel> CudaDevice::join(std::span<const OpInstance> ops) {
-  return ops.front().op->kind == OpKind::kMap ? create_joined_maps(current_context(), ops)
-                                              : create_joined_repacks(current_context(), ops);
+  const auto create = ops[0].op->kind != OpKind::kMap ? create_joined_repacks
+                      : is_small_map(ops[0])          ? create_joined_small_maps
+                                                      : create_joined_maps;
+  return create(current_context(), ops);
 }
 
 int64_t CudaDevice::free_memory() {

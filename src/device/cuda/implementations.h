@@ -19,8 +19,10 @@ extern const Implementation depthwise_convolution, cudnn_convolution, plain_conv
 extern const Implementation pixel_pad, plain_copy, plain_lrn, plain_pool, plain_recurrence, repack;
 extern const Implementation host_opaque;
 
-// Device::joinable and Device::join for maps and for conversions of weights.
-size_t joinable_maps(std::span<const OpInstance> ops);
+// Device::joinable and Device::join for small maps, for maps and for conversions of weights.
+size_t joinable_small_maps(std::span<const OpInstance> ops);
+std::unique_ptr<Kernel> create_joined_small_maps(Context& context, std::span<const OpInstance> maps);
+size_t joinable_maps(Context& context, std::span<const OpInstance> ops);
 std::unique_ptr<Kernel> create_joined_maps(Context& context, std::span<const OpInstance> maps);
 size_t joinable_repacks(Context& context, std::span<const OpInstance> ops);
 std::unique_ptr<Kernel> create_joined_repacks(Context& context, std::span<const OpInstance> ops);

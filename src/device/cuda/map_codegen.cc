@@ -4,7 +4,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 
+#include "base/align.h"
+#include "base/error.h"
 #include "device/cuda/map_arguments.h"
 #include "device/cuda/map_expression.h"
 #include "device/cuda/map_schedule.h"
@@ -14,6 +17,9 @@ namespace trainer::cuda {
 namespace {
 
 constexpr size_t kMaxDims = 8;
+constexpr size_t kMaxSideBySide = 4;
+constexpr int64_t kMaxBlocksPerMultiprocessor = 32;  // grid-stride loops cover the rest
+constexpr int64_t kPartialAlignment = 16;            // floats; threads load packs of partial results
 
 // Generates the code of one launch of a map. Names in the code: c<dim> coordinates, p<i> the offset of stream i (in
 // reductions b<i> is the offset of the result), x<i> loaded operands, v<i> node values, s<i> the sums of a thread.
@@ -32,7 +38,7 @@ class Generator {
     std::string text;
     switch (schedule_.kind) {
       case MapSchedule::Kind::kElements:
-        text = elements_loop("(Index)blockIdx.x * blockDim.x + threadIdx.x", "(Index)gridDim.x * blockDim.x");
+        text = elements_loop("block * blockDim.x + threadIdx.x", "blocks * blockDim.x");
         break;
       case MapSchedule::Kind::kRows: text = rows_loop(); break;
       case MapSchedule::Kind::kColumns: text = columns_loop(); break;
@@ -40,7 +46,7 @@ class Generator {
     return arguments_declaration(name_, instance_, schedule_, constants_.size()) +
            fmt::format(
                "enum {{ WIDTH = {}, RESULTS = {}, FLIGHT = {}, REDUCED = {} }};\n__device__ inline void run(const {}& "
-               "a) {{\n{}}}\n",
+               "a, Index block, Index blocks) {{\n{}}}\n",
                schedule_.width, schedule_.width_of_results(), schedule_.in_flight, schedule_.reduced.size(), name_,
                text);
   }
@@ -279,8 +285,8 @@ class Generator {
   std::string rows_loop() {
     std::string text =
         "  __shared__ float shared[LANES];\n"
-        "  for (Index unit = (Index)blockIdx.x * blockDim.y + threadIdx.y; unit < (Index)a.units; unit += "
-        "(Index)gridDim.x * blockDim.y) {\n"
+        "  for (Index unit = block * blockDim.y + threadIdx.y; unit < (Index)a.units; unit += blocks * blockDim.y) "
+        "{\n"
         "    const Index k = unit / (Index)a.part_count, part = unit % (Index)a.part_count;\n";
     text += declare_sums() + "    {\n" + coordinates("k", schedule_.kept, "      ") +
             sum_loop("threadIdx.x", "blockDim.x", "      ") + "    }\n" + join_sums("s", "join_lanes");
@@ -291,7 +297,7 @@ class Generator {
   std::string columns_loop() {
     std::string text =
         "  __shared__ float shared[WIDTH][THREADS];\n"
-        "  for (Index unit = blockIdx.x; unit < (Index)a.units; unit += gridDim.x) {\n"
+        "  for (Index unit = block; unit < (Index)a.units; unit += blocks) {\n"
         "    const Index k = unit / (Index)a.part_count * blockDim.x + threadIdx.x, part = unit % "
         "(Index)a.part_count;\n";
     text += declare_sums() + "    if (k < (Index)a.kept) {\n" + coordinates("k", schedule_.kept, "      ") +
@@ -315,70 +321,145 @@ std::string source_begin(const MapSchedule& schedule) {
                      schedule.tables.empty() ? "" : preludes::segments, schedule.needs_64_bits ? "long long" : "int");
 }
 
-// The kernel of the first of several maps. The others are computed in order, each by the last block to finish.
-std::string kernel_text(size_t maps) {
-  std::string members = "Arguments a;", calls;
-  for (size_t i = 1; i < maps; ++i) {
+// The kernel of maps side by side, which take the blocks in turn, and of maps after them, which the last block to
+// finish computes in order.
+std::string kernel_text(size_t side_by_side, size_t after) {
+  std::string members, calls;
+  for (size_t i = 0; i < after; ++i) {
     members += fmt::format(" Joined{0} j{0};", i);
-    calls += fmt::format("    {}run(l.j{});\n", i > 1 ? "__syncthreads();\n    " : "", i);
+    calls += fmt::format("    {}run(l.j{});\n", i > 0 ? "__syncthreads();\n    " : "", i);
   }
   std::string text = fmt::format(
-      "struct Launch {{ {} }};\n"
-      "extern \"C\" __global__ void __launch_bounds__(256) map(const __grid_constant__ Launch l) {{\n  run(l.a);\n",
-      members);
-  if (maps > 1) text += fmt::format("  if (is_last(l.a.counters, gridDim.x)) {{\n{}  }}\n", calls);
+      "enum {{ MAPS = {} }};\n"
+      "struct Launch {{ long long first, count; Arguments a[MAPS];{} }};\n"
+      "extern \"C\" __global__ void __launch_bounds__(256) map(const __grid_constant__ Launch l) {{\n"
+      "  const unsigned i = blockIdx.x % MAPS, first = l.first, count = l.count;\n"
+      "  if (MAPS == 1 || i - first < count) run(l.a[i], blockIdx.x / MAPS, (gridDim.x - i + MAPS - 1) / MAPS);\n",
+      side_by_side, members);
+  if (after > 0)
+    text += fmt::format("  if (first + count == MAPS && is_last(l.a[0].counters, gridDim.x)) {{\n{}  }}\n", calls);
   return text + "}\n";
 }
 
-// Adds the maps after the first to a launch of the first.
-void join(std::span<const OpInstance> maps, int multiprocessors, MapLaunch* launch) {
-  int operands = static_cast<int>(maps[0].inputs.size()), outputs = static_cast<int>(maps[0].outputs.size());
-  for (size_t i = 1; i < maps.size(); ++i) {
-    const OpInstance& map = maps[i];
-    const MapLayout layout(map.op->as<MapBody>(), map.inputs, map.outputs);
-    const MapSchedule schedule = map_schedules(map, layout, multiprocessors).front();
-    Generator generator(fmt::format("Joined{}", i), map, layout, schedule);
-    launch->source += generator.joined_loop();
-    MapAddresses addresses{launch->arguments.size(), schedule.operands, {}, {}};
-    for (int& operand : addresses.operands) operand += operands;
-    for (const size_t output : schedule.outputs) addresses.outputs.push_back(outputs + static_cast<int>(output));
-    launch->addresses.push_back(std::move(addresses));
-    const std::vector<std::byte> arguments = generator.arguments();
-    launch->arguments.insert(launch->arguments.end(), arguments.begin(), arguments.end());
-    operands += static_cast<int>(map.inputs.size());
-    outputs += static_cast<int>(map.outputs.size());
+// Appends maps to the arguments and sources of a launch.
+class LaunchBuilder {
+ public:
+  explicit LaunchBuilder(int multiprocessors) : multiprocessors_(multiprocessors) {
+    launch_.arguments.resize(2 * sizeof(int64_t));
   }
-  launch->counters = std::max<int64_t>(launch->counters, 1);
+
+  // Adds outputs of a map that runs beside those that were added before. All have the same kernel.
+  void add(const OpInstance& map, const MapLayout& layout, const MapSchedule& schedule) {
+    Generator generator("Arguments", map, layout, schedule);
+    const std::string source = source_begin(schedule) + generator.loop();
+    TRAINER_ASSERT(launch_.side_by_side == 0 || (source == launch_.source && launch_.lanes == schedule.lanes));
+    ++launch_.side_by_side;
+    launch_.source = source;
+    launch_.lanes = schedule.lanes;
+    launch_.rows = schedule.rows;
+    const int64_t blocks = std::min(schedule.blocks, multiprocessors_ * kMaxBlocksPerMultiprocessor);
+    launch_.blocks = std::max(launch_.blocks, blocks);
+    add_arguments(map, schedule, generator.arguments());
+    if (schedule.parts == 1) return;
+    const int64_t partials =
+        schedule.units * schedule.results_of_unit() * static_cast<int64_t>(schedule.reduced.size());
+    launch_.partial_floats += align_up(partials, kPartialAlignment);
+    launch_.counters += 1 + schedule.units / schedule.parts;
+    launch_.bytes += 2 * partials * static_cast<int64_t>(sizeof(float));
+  }
+
+  // Adds a small map without reductions that follows all others.
+  void add_after(const OpInstance& map) {
+    const MapLayout layout(map.op->as<MapBody>(), map.inputs, map.outputs);
+    const MapSchedule schedule = map_schedules(map, layout, multiprocessors_).front();
+    Generator generator(fmt::format("Joined{}", after_++), map, layout, schedule);
+    launch_.source += generator.joined_loop();
+    add_arguments(map, schedule, generator.arguments());
+    launch_.counters = std::max<int64_t>(launch_.counters, 1);
+  }
+
+  MapLaunch finish() {
+    launch_.take(0, launch_.side_by_side);
+    launch_.source += kernel_text(static_cast<size_t>(launch_.side_by_side), after_);
+    return std::move(launch_);
+  }
+
+ private:
+  void add_arguments(const OpInstance& map, const MapSchedule& schedule, const std::vector<std::byte>& arguments) {
+    MapAddresses addresses{launch_.arguments.size(), schedule.operands,      {},
+                           schedule.tables,          launch_.partial_floats, launch_.counters};
+    for (int& operand : addresses.operands) operand += operands_;
+    for (const size_t output : schedule.outputs) addresses.outputs.push_back(outputs_ + static_cast<int>(output));
+    launch_.addresses.push_back(std::move(addresses));
+    launch_.arguments.insert(launch_.arguments.end(), arguments.begin(), arguments.end());
+    operands_ += static_cast<int>(map.inputs.size());
+    outputs_ += static_cast<int>(map.outputs.size());
+  }
+
+  const int multiprocessors_;
+  MapLaunch launch_;
+  int operands_ = 0, outputs_ = 0;  // of the maps so far
+  size_t after_ = 0;
+};
+
+// Whether the kernels of two maps may be the same: a quick check.
+bool are_alike(const OpInstance& a, const OpInstance& b) {
+  const auto same_types = [](const std::vector<TensorDesc>& x, const std::vector<TensorDesc>& y) {
+    return std::equal(x.begin(), x.end(), y.begin(), y.end(),
+                      [](const TensorDesc& p, const TensorDesc& q) { return p.dtype == q.dtype; });
+  };
+  const MapBody &f = a.op->as<MapBody>(), &g = b.op->as<MapBody>();
+  return f.nodes == g.nodes && f.outputs == g.outputs && same_types(a.inputs, b.inputs) &&
+         same_types(a.outputs, b.outputs);
 }
 
 }  // namespace
+
+void MapLaunch::take(int64_t first, int64_t count) {
+  const int64_t range[] = {first, count};
+  std::memcpy(arguments.data(), range, sizeof range);
+}
+
+size_t maps_side_by_side(std::span<const OpInstance> maps, int multiprocessors) {
+  // The text and the block of the kernel, "" if the map has several.
+  const auto kernel_of = [&](const OpInstance& map) -> std::string {
+    const MapLayout layout(map.op->as<MapBody>(), map.inputs, map.outputs);
+    const std::vector<MapSchedule> schedules = map_schedules(map, layout, multiprocessors);
+    const MapSchedule& schedule = schedules.front();
+    if (schedules.size() > 1 || !schedule.tables.empty() || schedule.blocks == 0) return "";
+    return fmt::format("{}{}{}", schedule.lanes, source_begin(schedule),
+                       Generator("Arguments", map, layout, schedule).loop());
+  };
+  size_t count = 1;
+  std::string first;
+  for (; count < std::min(maps.size(), kMaxSideBySide); ++count) {
+    const OpInstance& map = maps[count];
+    if (map.op->kind != OpKind::kMap || !are_alike(maps.front(), map)) break;
+    if (first.empty()) first = kernel_of(maps.front());
+    if (first.empty() || kernel_of(map) != first) break;
+  }
+  return count;
+}
 
 std::vector<MapLaunch> map_launches(std::span<const OpInstance> maps, int multiprocessors) {
   const OpInstance& first = maps.front();
   const MapLayout layout(first.op->as<MapBody>(), first.inputs, first.outputs);
   const std::vector<MapSchedule> schedules = map_schedules(first, layout, multiprocessors);
   std::vector<MapLaunch> launches;
-  for (const MapSchedule& schedule : schedules) {
-    Generator generator("Arguments", first, layout, schedule);
-    MapLaunch launch;
-    launch.lanes = schedule.lanes;
-    launch.rows = schedule.rows;
-    launch.blocks = schedule.blocks;
-    if (schedule.parts > 1) {
-      launch.partial_floats =
-          schedule.units * schedule.results_of_unit() * static_cast<int64_t>(schedule.reduced.size());
-      launch.counters = 1 + schedule.units / schedule.parts;
+  for (size_t i = 0; i < schedules.size(); ++i) {
+    LaunchBuilder builder(multiprocessors);
+    builder.add(first, layout, schedules[i]);
+    if (i + 1 == schedules.size()) {
+      const size_t side_by_side = maps_side_by_side(maps, multiprocessors);
+      for (const OpInstance& map : maps.subspan(1, side_by_side - 1)) {
+        const MapLayout its_layout(map.op->as<MapBody>(), map.inputs, map.outputs);
+        builder.add(map, its_layout, map_schedules(map, its_layout, multiprocessors).front());
+      }
+      for (const OpInstance& map : maps.subspan(side_by_side)) builder.add_after(map);
     }
-    launch.bytes = 2 * launch.partial_floats * static_cast<int64_t>(sizeof(float));
-    launch.source = source_begin(schedule) + generator.loop();
-    launch.arguments = generator.arguments();
-    launch.addresses.push_back(
-        {0, schedule.operands, {schedule.outputs.begin(), schedule.outputs.end()}, schedule.tables});
-    launches.push_back(std::move(launch));
+    launches.push_back(builder.finish());
   }
   launches.front().bytes += bytes_read_again(first, schedules);
-  if (maps.size() > 1) join(maps, multiprocessors, &launches.back());
-  for (MapLaunch& launch : launches) launch.source += kernel_text(launch.addresses.size());
   return launches;
 }
 

@@ -44,34 +44,44 @@ class Tables {
   std::vector<void*> addresses_;
 };
 
-// A map and those that are joined to it.
+// A map, or maps side by side, and those that follow in the same launch.
 class MapKernel : public CudaKernel {
  public:
   MapKernel(Context& context, std::span<const OpInstance> maps)
       : CudaKernel(context, maps.front()),
         launches_(map_launches(maps, context.properties.multiprocessors)),
-        tables_(context, maps.front().op->as<MapBody>().segments),
-        cost_{0, 0} {
+        tables_(context, maps.front().op->as<MapBody>().segments) {
+    for (const OpInstance& map : maps) {
+      for (const TensorDesc& desc : map.inputs) input_bytes_.push_back(desc.bytes());
+      for (const TensorDesc& desc : map.outputs) output_bytes_.push_back(desc.bytes());
+    }
     for (const MapLaunch& launch : launches_) {
       TRAINER_ASSERT(launch.counters <= Context::kCounters);
-      cost_ += {launch.blocks > 0 ? 1 : 0, launch.bytes};
       partial_floats_ = std::max(partial_floats_, launch.partial_floats);
+      bytes_ += launch.bytes;
+      splits_.push_back({launch.side_by_side});
       context.modules.add(launch.source);
       if (!context.planned()) kernels_.push_back(context.modules.kernel(launch.source, "map"));
     }
   }
 
   int64_t workspace_bytes() const override { return partial_floats_ * static_cast<int64_t>(sizeof(float)); }
-  KernelCost cost() const override { return cost_; }
+  KernelCost cost() const override {
+    KernelCost cost{0, bytes_};
+    for (size_t i = 0; i < launches_.size(); ++i)
+      cost.launches += launches_[i].blocks > 0 ? static_cast<int64_t>(splits_[i].size()) : 0;
+    return cost;
+  }
 
   void bind(std::span<void* const> inputs, std::span<void* const> outputs, void* workspace) override {
-    for (MapLaunch& launch : launches_) {
+    for (size_t i = 0; i < launches_.size(); ++i) {
+      MapLaunch& launch = launches_[i];
       for (const MapAddresses& map : launch.addresses) {
         std::vector<const void*> addresses;
         for (int operand : map.operands) addresses.push_back(inputs[static_cast<size_t>(operand)]);
         for (int output : map.outputs) addresses.push_back(outputs[static_cast<size_t>(output)]);
-        addresses.push_back(workspace);
-        addresses.push_back(context().counters());
+        addresses.push_back(static_cast<const float*>(workspace) + map.first_partial);
+        addresses.push_back(context().counters() + map.first_counter);
         addresses.push_back(context().pass());
         for (int table : map.tables) {
           addresses.push_back(tables_.ends(table));
@@ -79,19 +89,57 @@ class MapKernel : public CudaKernel {
         }
         std::memcpy(launch.arguments.data() + map.at, addresses.data(), addresses.size() * sizeof(void*));
       }
+      splits_[i] = split(launch, inputs, outputs);
     }
   }
 
   void run(const RunContext&) override {
-    for (size_t i = 0; i < launches_.size(); ++i) enqueue(kernels_[i], &launches_[i]);
+    for (size_t i = 0; i < launches_.size(); ++i) {
+      int64_t first = 0;
+      for (const int64_t count : splits_[i]) {
+        launches_[i].take(first, count);
+        enqueue(kernels_[i], &launches_[i]);
+        first += count;
+      }
+    }
   }
 
  private:
+  // The blocks of maps side by side run in any order. A map that depends on one before it begins another launch.
+  // Returns the number of maps of each launch.
+  std::vector<int64_t> split(const MapLaunch& launch, std::span<void* const> inputs,
+                             std::span<void* const> outputs) const {
+    const auto ranges = [](const std::vector<int>& numbers, std::span<void* const> at,
+                           const std::vector<int64_t>& bytes) {
+      std::vector<MemoryRange> list;
+      for (int number : numbers) list.push_back({at[static_cast<size_t>(number)], bytes[static_cast<size_t>(number)]});
+      return list;
+    };
+    const auto any_overlap = [](const std::vector<MemoryRange>& a, const std::vector<MemoryRange>& b) {
+      return std::any_of(a.begin(), a.end(), [&](const MemoryRange& x) {
+        return std::any_of(b.begin(), b.end(), [&](const MemoryRange& y) { return overlap(x, y); });
+      });
+    };
+    std::vector<int64_t> counts{0};
+    std::vector<MemoryRange> read, written;  // by the maps of the current launch
+    for (size_t i = 0; i < static_cast<size_t>(launch.side_by_side); ++i) {
+      const std::vector<MemoryRange> operands = ranges(launch.addresses[i].operands, inputs, input_bytes_);
+      const std::vector<MemoryRange> results = ranges(launch.addresses[i].outputs, outputs, output_bytes_);
+      if (any_overlap(operands, written) || any_overlap(results, read) || any_overlap(results, written)) {
+        counts.push_back(0);
+        read.clear();
+        written.clear();
+      }
+      ++counts.back();
+      read.insert(read.end(), operands.begin(), operands.end());
+      written.insert(written.end(), results.begin(), results.end());
+    }
+    return counts;
+  }
+
   void enqueue(cudaKernel_t kernel, MapLaunch* launch) const {
     if (launch->blocks == 0) return;
-    // Grid-stride loops cover the rest.
-    const dim3 grid(
-        static_cast<unsigned>(std::min<int64_t>(launch->blocks, int64_t{context().properties.multiprocessors} * 32)));
+    const dim3 grid(static_cast<unsigned>(launch->side_by_side * launch->blocks));
     const dim3 block(static_cast<unsigned>(launch->lanes), static_cast<unsigned>(launch->rows));
     void* arguments[] = {launch->arguments.data()};
     check(cudaLaunchKernel(reinterpret_cast<const void*>(kernel), grid, block, arguments, 0, context().stream()),
@@ -100,9 +148,11 @@ class MapKernel : public CudaKernel {
 
   std::vector<MapLaunch> launches_;
   Tables tables_;
-  KernelCost cost_;
+  std::vector<int64_t> input_bytes_, output_bytes_;
   std::vector<cudaKernel_t> kernels_;
   int64_t partial_floats_ = 0;
+  int64_t bytes_ = 0;                         // KernelCost::bytes
+  std::vector<std::vector<int64_t>> splits_;  // by launch: the numbers of maps that its parts take
 };
 
 std::string refuse(Context&, const OpInstance& instance) { return refuse_generated_map(instance); }
@@ -113,17 +163,20 @@ std::unique_ptr<Kernel> create(Context& context, const OpInstance& instance) {
 
 }  // namespace
 
-// The first map is a large reduction, the others are small maps without reductions.
-size_t joinable_maps(std::span<const OpInstance> ops) {
+// Large maps side by side. If they reduce, small maps without reductions may follow.
+size_t joinable_maps(Context& context, std::span<const OpInstance> ops) {
   constexpr int64_t kMaxJoined = 8192;  // elements; one block computes them
-  constexpr size_t kMaxMaps = 9;        // so that the argument stays below 32 KB
+  constexpr size_t kMaxMaps = 12;       // so that the argument stays below 32 KB
   const auto is_map = [](const OpInstance& op) {
     return op.op->kind == OpKind::kMap && refuse_generated_map(op).empty();
   };
-  if (!is_map(ops[0]) || !ops[0].op->as<MapBody>().reduces() ||
-      ops[0].op->as<MapBody>().domain.count() <= InterpretedMap::kMaxElements)
-    return 1;
-  size_t count = 1;
+  const auto is_large_map = [&](const OpInstance& op) {
+    return is_map(op) && op.op->as<MapBody>().domain.count() > InterpretedMap::kMaxElements;
+  };
+  const auto large = std::find_if_not(ops.begin(), ops.end(), is_large_map) - ops.begin();
+  if (large == 0) return 1;
+  size_t count = maps_side_by_side(ops.first(static_cast<size_t>(large)), context.properties.multiprocessors);
+  if (!ops[0].op->as<MapBody>().reduces()) return count;
   for (; count < ops.size() && count < kMaxMaps; ++count) {
     if (!is_map(ops[count])) break;
     const MapBody& body = ops[count].op->as<MapBody>();

@@ -1,4 +1,5 @@
-// The arguments of the interpreter, and its implementation of kMap. Each launch numbers its own steps and streams.
+// The arguments of the interpreter, and its implementation of kMap, also for several maps in a row. Each part of a map
+// numbers its own steps and streams.
 #include "device/cuda/kernels/interpreter.h"
 
 #include <algorithm>
@@ -108,18 +109,67 @@ std::vector<InterpretedMap> interpreter_arguments(const OpInstance& instance, co
 
 namespace {
 
+class InterpreterKernel : public CudaKernel {
+ public:
+  InterpreterKernel(Context& context, std::span<const OpInstance> maps) : CudaKernel(context, maps.front()) {
+    for (const OpInstance& map : maps) {
+      maps_.push_back({*map.op, map.inputs, map.outputs});
+      bytes_read_again_ += bytes_read_again(map, schedules_of(map));
+    }
+  }
+
+  void bind(std::span<void* const> inputs, std::span<void* const> outputs, void*) override {
+    arguments_.clear();
+    for (const Map& map : maps_) {
+      const Addresses at{inputs.first(map.inputs.size()), outputs.first(map.outputs.size())};
+      for (const InterpretedMap& part : interpreter_arguments({&map.op, map.inputs, map.outputs}, at, context().pass()))
+        arguments_.push_back(part);
+      inputs = inputs.subspan(map.inputs.size());
+      outputs = outputs.subspan(map.outputs.size());
+    }
+  }
+  void run(const RunContext&) override {
+    for (std::span<const InterpretedMap> left = arguments_; !left.empty();) {
+      const size_t count = std::min(left.size(), kMaxInterpretedMaps);
+      check(launch_interpreter(left.first(count), context().stream()), "launching a small map");
+      left = left.subspan(count);
+    }
+  }
+  KernelCost cost() const override {
+    return {ceil_div(static_cast<int64_t>(arguments_.size()), int64_t{kMaxInterpretedMaps}), bytes_read_again_};
+  }
+
+ private:
+  struct Map {
+    Op op;
+    std::vector<TensorDesc> inputs, outputs;
+  };
+  std::vector<Map> maps_;
+  std::vector<InterpretedMap> arguments_;
+  int64_t bytes_read_again_ = 0;
+};
+
 std::string refuse(Context&, const OpInstance& instance) { return refuse_interpreter(instance); }
 
 std::unique_ptr<Kernel> create(Context& context, const OpInstance& instance) {
-  return std::make_unique<FixedKernel<InterpretedMap>>(
-      context, instance, launch_interpreter,
-      [pass = context.pass()](const OpInstance& of, const Addresses& at, float*) {
-        return interpreter_arguments(of, at, pass);
-      },
-      FixedKernelCosts{0, 1, bytes_read_again(instance, schedules_of(instance))});
+  return std::make_unique<InterpreterKernel>(context, std::span(&instance, 1));
 }
 
 }  // namespace
+
+size_t joinable_small_maps(std::span<const OpInstance> ops) {
+  size_t count = 0, parts = 0;
+  for (; count < ops.size(); ++count) {
+    if (ops[count].op->kind != OpKind::kMap || !refuse_interpreter(ops[count]).empty()) break;
+    parts += schedules_of(ops[count]).size();
+    if (parts > kMaxInterpretedMaps) break;
+  }
+  return std::max<size_t>(count, 1);
+}
+
+std::unique_ptr<Kernel> create_joined_small_maps(Context& context, std::span<const OpInstance> maps) {
+  return std::make_unique<InterpreterKernel>(context, maps);
+}
 
 const Implementation interpreted_map{"interpreter", refuse, create};
 

@@ -1,5 +1,7 @@
-// Evaluates the nodes of a small map in order.
+// Evaluates the nodes of small maps in order.
 #include "device/cuda/kernels/interpreter.h"
+
+#include <algorithm>
 
 #include "device/cuda/kernels/elements.h"
 #include "device/cuda/kernels/launch.h"
@@ -58,13 +60,12 @@ __device__ inline float joined(Join join, float a, float b) {
   return join == Join::kMax ? Max::join(a, b) : Sum::join(a, b);
 }
 
-// A row of threads of a block computes one element of the results.
-__global__ void __launch_bounds__(kBlockThreads) interpret(const __grid_constant__ InterpretedMap a) {
-  __shared__ float shared[kBlockThreads];
-  const int lane = static_cast<int>(threadIdx.x), rows = static_cast<int>(blockDim.y);
-  float* mine = shared + static_cast<int>(threadIdx.y) * a.lanes + lane;
+// `a.lanes` threads of a block compute one element of the results.
+__device__ inline void interpret_map(const InterpretedMap& a, float (&shared)[kBlockThreads]) {
+  const int thread = static_cast<int>(threadIdx.x), lane = thread % a.lanes, rows = kBlockThreads / a.lanes;
+  float* const mine = shared + thread;
   for (int first = static_cast<int>(blockIdx.x) * rows; first < a.kept; first += static_cast<int>(gridDim.x) * rows) {
-    const int kept = first + static_cast<int>(threadIdx.y);
+    const int kept = first + thread / a.lanes;
     float sums[InterpretedMap::kMaxStreams];
     for (int i = 0; i < a.result_count; ++i) sums[i] = a.results[i].join == Join::kMax ? Max::start() : Sum::start();
     for (int element = lane; kept < a.kept && element < a.summed; element += a.lanes) {
@@ -94,10 +95,28 @@ __global__ void __launch_bounds__(kBlockThreads) interpret(const __grid_constant
   }
 }
 
+template <int kMaps>
+__global__ void __launch_bounds__(kBlockThreads) interpret(const __grid_constant__ InterpretedMaps<kMaps> a) {
+  __shared__ float shared[kBlockThreads];
+  for (int i = 0; i < a.count; ++i) {
+    if (i > 0) __syncthreads();  // a map may read the results of those before it
+    interpret_map(a.maps[i], shared);
+  }
+}
+
+template <int kMaps>
+cudaError_t launch(std::span<const InterpretedMap> maps, int64_t blocks, cudaStream_t stream) {
+  InterpretedMaps<kMaps> a;
+  a.count = static_cast<int64_t>(maps.size());
+  std::copy(maps.begin(), maps.end(), a.maps);
+  return launch_kernel(interpret<kMaps>, grid_of(blocks, kBlockThreads), a, stream);
+}
+
 }  // namespace
 
-cudaError_t launch_interpreter(const InterpretedMap& a, cudaStream_t stream) {
-  return launch_kernel(interpret, grid_of_interpreted(a), a, stream);
+cudaError_t launch_interpreter(std::span<const InterpretedMap> maps, cudaStream_t stream) {
+  if (maps.size() > 1) return launch<kMaxInterpretedMaps>(maps, 1, stream);
+  return launch<1>(maps, ceil_div(maps[0].kept, kBlockThreads / maps[0].lanes), stream);
 }
 
 }  // namespace trainer::cuda

@@ -1,9 +1,11 @@
 // Maps of few elements: the interpreter evaluates the nodes of a map, and no code is compiled for it.
 //
 // Maps of at most InterpretedMap::kMaxElements elements are interpreted, all others are compiled. Nets have more small
-// maps than large ones, each with another formula, and to compile one takes longer than a thousand runs.
+// maps than large ones, each with another formula, and to compile one takes longer than a thousand runs. Consecutive
+// maps share a launch: one block computes them in order.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -12,7 +14,7 @@
 
 namespace trainer::cuda {
 
-// One launch: the results of a map that keep the same dims. Kept dims come before reduced ones, so that element e of
+// The results of a map that keep the same dims. Kept dims come before reduced ones, so that element e of
 // the domain is element e % summed of result e / summed. A map that exceeds a limit is compiled.
 struct InterpretedMap {
   static constexpr int kMaxElements = 1024, kMaxDims = 6, kMaxSteps = 64, kMaxStreams = 32, kMaxKeys = 4;
@@ -46,17 +48,23 @@ struct InterpretedMap {
   const uint64_t* pass = nullptr;  // the number of the forward pass, in device memory
 };
 
-inline Grid grid_of_interpreted(const InterpretedMap& a) {
-  return grid_of(ceil_div(a.kept, kBlockThreads / a.lanes), a.lanes, kBlockThreads / a.lanes);
-}
+// The maps of a launch.
+template <int kMaps>
+struct InterpretedMaps {
+  int64_t count = 0;
+  InterpretedMap maps[kMaps];
+};
+// The argument of a kernel has at most 32 KiB.
+constexpr size_t kMaxInterpretedMaps = 8;
 
 // Why a map has to be compiled, or "".
 std::string refuse_interpreter(const OpInstance& instance);
 
-// The launches of a map that is not refused, in order.
+// The parts of a map that is not refused, in order.
 std::vector<InterpretedMap> interpreter_arguments(const OpInstance& instance, const Addresses& at,
                                                   const uint64_t* pass);
 
-cudaError_t launch_interpreter(const InterpretedMap& map, cudaStream_t stream);
+// Launches at most kMaxInterpretedMaps maps.
+cudaError_t launch_interpreter(std::span<const InterpretedMap> maps, cudaStream_t stream);
 
 }  // namespace trainer::cuda
