@@ -16,6 +16,7 @@ std::unique_ptr<Program> compile(Module module, Device& device, StateStore& stor
     module = recompute_cheap_maps(module);
     module = duplicate_cheap_maps(module);
     module = fuse_maps(module);
+    module = recompute_in_readers(module);
   }
   const bool packs = device.reads_packed_weights();
   if (options.activations != DType::kF32) module = lower_precision(module, options.activations, packs);

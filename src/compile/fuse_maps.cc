@@ -10,9 +10,6 @@
 namespace trainer {
 namespace {
 
-constexpr size_t kMaxOperands = 16;
-constexpr size_t kMaxNodes = 96;
-
 // A partition of the ops of a graph into groups; each group becomes one op. At first each op is a group. The groups are
 // kept in a topological order, so that a test for a path between two groups searches only the groups between them.
 class Groups {
@@ -76,7 +73,7 @@ class Groups {
         }
       }
     }
-    return nodes > kMaxNodes || operands.size() > kMaxOperands;
+    return nodes > kMaxMapNodes || operands.size() > kMaxMapOperands;
   }
 
   // Whether b reads a reduced result of a: a reduction is complete only at the end of a's pass.
@@ -176,15 +173,7 @@ class BodyBuilder {
         body_.outputs.push_back(output);
         results->push_back(op.outputs[i]);
       }
-      LayerShare share = op.shares.front();
-      share.weight = static_cast<double>(std::max(1, body.arithmetic_nodes()));
-      auto same = std::find_if(fused.shares.begin(), fused.shares.end(),
-                               [&](const LayerShare& s) { return s.layer == share.layer && s.pass == share.pass; });
-      if (same == fused.shares.end()) {
-        fused.shares.push_back(share);
-      } else {
-        same->weight += share.weight;
-      }
+      add_shares(op, &fused);
     }
     drop_dead_nodes();
     fused.inputs = operands_;
@@ -193,6 +182,23 @@ class BodyBuilder {
   }
 
  private:
+  // Adds the shares of a member, scaled to its arithmetic.
+  static void add_shares(const Op& op, Op* fused) {
+    double total = 0;
+    for (const LayerShare& share : op.shares) total += share.weight;
+    for (LayerShare share : op.shares) {
+      share.weight *= std::max(1, op.as<MapBody>().arithmetic_nodes()) / total;
+      const auto same = std::find_if(fused->shares.begin(), fused->shares.end(), [&](const LayerShare& other) {
+        return other.layer == share.layer && other.pass == share.pass;
+      });
+      if (same == fused->shares.end()) {
+        fused->shares.push_back(share);
+      } else {
+        same->weight += share.weight;
+      }
+    }
+  }
+
   int add(const Op& op, const MapBody& body, MapNode node, const std::vector<int>& node_of) {
     const int arguments = arity_of(node.fn);
     if (node.fn == Fn::kInput) {
@@ -271,10 +277,16 @@ class BodyBuilder {
 
 void join_groups(const Graph& graph, Groups* groups) {
   const auto readers = readers_of(graph);
-  for (size_t i = 0; i < graph.ops.size(); ++i) {
-    if (graph.ops[i].kind != OpKind::kMap) continue;
-    for (int input : graph.ops[i].inputs)
-      groups->try_join(groups->of(graph.values[static_cast<size_t>(input)].producer), groups->of(static_cast<int>(i)));
+  // Values with one reader come first: a copy that was made for its reader joins it, rather than the map that it reads.
+  for (const bool all : {false, true}) {
+    for (size_t i = 0; i < graph.ops.size(); ++i) {
+      if (graph.ops[i].kind != OpKind::kMap) continue;
+      for (int input : graph.ops[i].inputs) {
+        if (all || readers[static_cast<size_t>(input)].size() == 1)
+          groups->try_join(groups->of(graph.values[static_cast<size_t>(input)].producer),
+                           groups->of(static_cast<int>(i)));
+      }
+    }
   }
   // Siblings: all maps that read a value share one read of it.
   for (size_t value = 0; value < graph.values.size(); ++value) {

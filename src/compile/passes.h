@@ -28,9 +28,15 @@ Module recompute_cheap_maps(const Module& module);
 // because a reduction separates its readers.
 Module duplicate_cheap_maps(const Module& module);
 
+constexpr size_t kMaxMapOperands = 16;  // of a fused map
+constexpr size_t kMaxMapNodes = 96;
+
 // Fuses maps over the same domain: producers with consumers, and siblings that read the same values. A map never reads
 // its own reduced results.
 Module fuse_maps(const Module& module);
+
+// After fuse_maps: recomputes a value in the maps that read its operands anyway, if fewer bytes are read and written.
+Module recompute_in_readers(const Module& module);
 
 // Stores activations and their gradients in `narrow`, a 16-bit type, if convolutions or large matrix products
 // produce or read them. `packs`: also converts the weights that these read (Device::reads_packed_weights).
