@@ -216,6 +216,9 @@ class BodyBuilder {
       node.a = node_of[static_cast<size_t>(node.a)];
       if (arguments > 1) node.b = node_of[static_cast<size_t>(node.b)];
       if (arguments > 2) node.c = node_of[static_cast<size_t>(node.c)];
+      // The result of a relu is positive where its argument is.
+      const MapNode& of = body_.nodes[static_cast<size_t>(node.a)];
+      if (node.fn == Fn::kReluGradient && of.fn == Fn::kRelu && of.k >= 0) node.a = of.a;
     }
     const auto same = std::find(body_.nodes.begin(), body_.nodes.end(), node);
     if (same != body_.nodes.end()) return static_cast<int>(same - body_.nodes.begin());

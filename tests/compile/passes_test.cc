@@ -2,9 +2,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "compile/differentiate.h"
 #include "compile/evaluate.h"
+#include "layers/run_graph.h"
+#include "layers/shared/standardize.h"
 
 namespace trainer {
 namespace {
@@ -203,6 +206,70 @@ TEST(Passes, AValueThatCanBeRecomputedIsNotKept) {
     return step.op.kind == OpKind::kMap && step.op.as<MapBody>().domain == kImages;
   });
   EXPECT_EQ(last.op.inputs.size(), 1u);
+}
+
+// The number of tensors of this shape that maps of the backward pass read and write.
+int count_tensors_of_backward_maps(const Program& program, const Shape& shape) {
+  int count = 0;
+  for (const Step& step : program.steps) {
+    if (step.op.kind != OpKind::kMap || step.op.pass() != Pass::kBackward) continue;
+    for (const auto* list : {&step.op.inputs, &step.op.outputs})
+      count += static_cast<int>(std::count_if(list->begin(), list->end(), [&](int value) {
+        return program.values[static_cast<size_t>(value)].desc.shape == shape;
+      }));
+  }
+  return count;
+}
+
+// The relu's result is kept for the next convolution, but the gradients do not read it.
+TEST(Passes, TheGradientOfABatchNormRecomputesTheRelu) {
+  const std::vector<Shape> shapes{kImages, kFilters, Shape{1, 8, 1, 1}, Shape{1, 8, 1, 1}, kImages};
+  for (const float slope : {0.0f, 0.25f, -0.25f}) {
+    const auto build = [slope](Graph& graph, V s) {
+      const Value y = convolution(s[0], s[1], Value(), same_size());
+      const Value z = relu(standardize(y, {0, 2, 3}, 1e-5f).y * s[2] + s[3], slope);
+      const Value loss = reshape(sum(convolution(z, s[1], Value(), same_size()) * s[4], {0, 1, 2, 3}), Shape{});
+      return differentiate(graph, loss, {s[1], s[2], s[3]});
+    };
+    Bench bench;
+    Evaluation run(bench, shapes, build);
+    // 2 by the gradient of the loss. Sums and gradient of y read y and the gradient of z; the latter also has a result.
+    EXPECT_EQ(count_tensors_of_backward_maps(run.program(), kImages), 2 + 2 + 3) << slope;
+
+    Graph plain;
+    std::map<std::string, std::vector<float>> given;
+    std::vector<Value> sources;
+    std::vector<std::vector<float>> values;
+    for (size_t i = 0; i < shapes.size(); ++i) {
+      const std::string name = "s" + std::to_string(i);
+      values.push_back(random_values(shapes[i], i + 1));
+      given[name] = values.back();
+      sources.push_back(plain.add_source(name, shapes[i]));
+    }
+    const std::vector<Value> wanted = build(plain, sources);
+    const GraphRun expected(plain, given);
+    const auto results = run(values);
+    for (size_t i = 0; i < wanted.size(); ++i) {
+      const std::vector<float> reference = expected[wanted[i]];
+      for (size_t k = 0; k < reference.size(); ++k)
+        ASSERT_NEAR(results[i][k], reference[k], 1e-3f * std::max(1.0f, std::fabs(reference[k]))) << slope << " " << i;
+    }
+  }
+}
+
+// The gradient of the sum goes to both operands: it is stored once, also for the gradient of the scale's result.
+TEST(Passes, TheGradientOfAResidualIsStoredOnce) {
+  Bench bench;
+  Evaluation run(bench, {kImages, kFilters, Shape{1, 8, 1, 1}, kImages}, [](Graph& graph, V s) {
+    const Value x = convolution(s[0], s[1], Value(), same_size());
+    const Value y = convolution(x, s[1], Value(), same_size());
+    const Value z = relu(x + standardize(y, {0, 2, 3}, 1e-5f).y * s[2]);
+    const Value out = convolution(z, s[1], Value(), same_size());
+    return differentiate(graph, reshape(sum(out * s[3], {0, 1, 2, 3}), Shape{}), {s[1], s[2]});
+  });
+  // 2 by the gradient of the loss, 4 by the sums (they read y, z and its gradient, and store that of the sum), and 3
+  // each by the gradients of y and x.
+  EXPECT_EQ(count_tensors_of_backward_maps(run.program(), kImages), 2 + 4 + 3 + 3);
 }
 
 }  // namespace
