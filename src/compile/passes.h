@@ -28,14 +28,16 @@ Module recompute_cheap_maps(const Module& module);
 // because a reduction separates its readers.
 Module duplicate_cheap_maps(const Module& module);
 
-constexpr size_t kMaxMapOperands = 16;  // of a fused map
+// The limits of a fused map.
+constexpr size_t kMaxMapOperands = 16;
 constexpr size_t kMaxMapNodes = 96;
 
 // Fuses maps over the same domain: producers with consumers, and siblings that read the same values. A map never reads
 // its own reduced results.
 Module fuse_maps(const Module& module);
 
-// After fuse_maps: recomputes a value in the maps that read its operands anyway, if fewer bytes are read and written.
+// Recomputes a value in fused maps that read it, if they then read and write fewer tensors because they read its
+// operands anyway. Ends with fuse_maps.
 Module recompute_in_readers(const Module& module);
 
 // Stores activations and their gradients in `narrow`, a 16-bit type, if convolutions or large matrix products
