@@ -20,6 +20,8 @@ struct CompileOptions {
   DType activations = DType::kF32;
   // Upper limit of the arena in bytes; 0: no limit.
   int64_t arena_limit = 0;
+  // Whether devices sum the gradients of the pass while it continues: they are then complete as early as possible.
+  bool sums_gradients = false;
 };
 
 // Runs all passes and plans the result. The caller can read the module's results after each run of the program. The

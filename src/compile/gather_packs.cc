@@ -1,18 +1,17 @@
 // Gathers the conversions of weights and of their gradients: reorders, and the pads and slices of pad_channels.
 //
-// A pass reads all weights as they are before it, so their conversions can come first. That of a gradient waits until a
-// group is complete. A group is small, so that devices that sum gradients can begin before the pass ends.
+// A pass reads all weights as they are before it, so their conversions can come first. The conversion of a gradient waits
+// until its group is complete.
 #include "compile/passes.h"
 
 namespace trainer {
 namespace {
 
-constexpr int64_t kGroupBytes = int64_t{8} << 20;
-
 class Gathering {
  public:
-  explicit Gathering(const Module& module)
+  Gathering(const Module& module, int64_t group_bytes)
       : module_(module),
+        full_(group_bytes),
         graph_(*module.graph),
         readers_(readers_of(graph_)),
         lasting_(lasting_values(module)),
@@ -26,14 +25,9 @@ class Gathering {
       if (comes_first(op) && converts(op)) rewriter_.copy(op);
     }
     for (const Op& op : graph_.ops) {
-      if (comes_first(op)) continue;
-      if (!waits(op)) {
-        rewriter_.copy(op);
-        continue;
-      }
-      group_.push_back(&op);
-      group_bytes_ += graph_.desc(op.outputs[0]).bytes();
-      if (group_bytes_ >= kGroupBytes) end_group();
+      if (comes_first(op) || waits(op)) continue;
+      rewriter_.copy(op);
+      for (int output : op.outputs) add_waiting(output);
     }
     end_group();
     return rewriter_.finish(module_);
@@ -52,6 +46,16 @@ class Gathering {
     return converts_gradient && lasting_[static_cast<size_t>(op.outputs[0])] &&
            readers_[static_cast<size_t>(op.outputs[0])].empty();
   }
+  // Adds the conversions of a value to the group if they wait.
+  void add_waiting(int value) {
+    for (int reader : readers_[static_cast<size_t>(value)]) {
+      const Op& op = graph_.ops[static_cast<size_t>(reader)];
+      if (!waits(op)) continue;
+      group_.push_back(&op);
+      group_bytes_ += graph_.desc(op.outputs[0]).bytes();
+      if (group_bytes_ >= full_) end_group();
+    }
+  }
   void end_group() {
     for (const Op* op : group_) rewriter_.copy(*op);
     group_.clear();
@@ -59,6 +63,7 @@ class Gathering {
   }
 
   const Module& module_;
+  const int64_t full_;  // bytes of a group
   const Graph& graph_;
   const std::vector<std::vector<int>> readers_;
   const std::vector<bool> lasting_;
@@ -69,6 +74,6 @@ class Gathering {
 
 }  // namespace
 
-Module gather_packs(const Module& module) { return Gathering(module).run(); }
+Module gather_packs(const Module& module, int64_t group_bytes) { return Gathering(module, group_bytes).run(); }
 
 }  // namespace trainer

@@ -52,9 +52,9 @@ Module pad_channels(const Module& module, int64_t multiple);
 // (Device::reads_packed_weights).
 Module assign_orders(const Module& module, bool packs = false);
 
-// Brings the conversions of weights to the front of the pass, and those of their gradients together in groups, so that
-// they share launches.
-Module gather_packs(const Module& module);
+// Brings the conversions of weights to the front of the pass, and those of their gradients together, so that they share
+// launches: in groups of about `group_bytes`, each after the op that completes it.
+Module gather_packs(const Module& module, int64_t group_bytes);
 
 // Brings large maps of the same formula together if they do not depend on each other, so that they share launches.
 Module gather_maps(const Module& module);

@@ -245,7 +245,8 @@ std::unique_ptr<Program> NetPrograms::compiled(Module module, Fusion fusion) con
   DeviceSession& device_session = net_.device_session;
   try {
     return compile(std::move(module), *device_session.device, device_session.store, device_session.arena,
-                   {fusion, activation_type(device_session.precision), device_session.arena_limit()});
+                   {fusion, activation_type(device_session.precision), device_session.arena_limit(),
+                    device_session.sums != nullptr});
   } catch (const OutOfMemory& error) {
     throw OutOfMemory(net + error.what(), error.device, error.bytes, error.free);
   } catch (const Error& error) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "compile/differentiate.h"
 #include "compile/evaluate.h"
@@ -127,7 +128,7 @@ TEST(Precision, WeightsArePackedOnceInAPass) {
     const SmallNet net;
     Module module = simplify(net.module);
     if (narrow != DType::kF32) module = lower_precision(module, narrow, true);
-    module = gather_packs(assign_orders(module, true));
+    module = gather_packs(assign_orders(module, true), std::numeric_limits<int64_t>::max());
     const Graph& graph = *module.graph;
     int packs = 0, unpacks = 0;
     bool has_begun = false;
@@ -157,6 +158,27 @@ TEST(Precision, WeightsArePackedOnceInAPass) {
       EXPECT_EQ(graph.desc(result).dtype, DType::kF32);
       EXPECT_TRUE(has_format(graph.desc(result), MemoryFormat::kRowMajor));
     }
+  }
+}
+
+// If devices sum gradients, the gradient of the last filter is complete before the pass computes that of the first.
+TEST(Precision, GradientsInSmallGroupsAreWrittenDuringThePass) {
+  for (const bool small : {true, false}) {
+    const SmallNet net;
+    Module module = lower_precision(simplify(net.module), DType::kBF16, true);
+    module = gather_packs(assign_orders(module, true), small ? 1 : kPixelFilters.count() * size_of(DType::kF32) + 1);
+    const Graph& graph = *module.graph;
+    std::vector<Shape> written;
+    for (size_t i = 0; i < graph.ops.size(); ++i) {
+      const Op& op = graph.ops[i];
+      if (op.kind != OpKind::kReorder || graph.producer(op.inputs[0]).kind == OpKind::kStateRead) continue;
+      if (graph.producer(op.inputs[0]).kind != OpKind::kConvolutionWeightGradient) continue;
+      written.push_back(graph.desc(op.outputs[0]).shape);
+      const OpKind before = graph.ops[i - 1].kind;
+      const bool together = !small && written.size() == 2;
+      EXPECT_EQ(before, together ? OpKind::kReorder : OpKind::kConvolutionWeightGradient);
+    }
+    EXPECT_EQ(written, (std::vector<Shape>{kPixelFilters, kFilters}));
   }
 }
 
