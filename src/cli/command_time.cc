@@ -63,11 +63,10 @@ class Timing {
   void run() {
     const std::string repeated = repeated_text(*net_.program(kind_));
     if (!repeated.empty()) log_info(repeated);
-    net_.run_next(kind_);
+    iterate(0);
     log_info("Performing Forward");
     log_info(fmt::format("Initial loss: {}", log_number(net_.loss())));
     if (trains()) log_info("Performing Backward");
-    if (update_) update_->apply(0.0f, 0);
     log_info("*** Benchmark begins ***");
     log_info(fmt::format("Testing for {} iterations.", iterations_));
     const double waited = net_.data().waited_seconds();
@@ -80,6 +79,14 @@ class Timing {
  private:
   bool trains() const { return kind_ == ProgramKind::kTrain; }
 
+  // As in training.
+  void iterate(int iteration) {
+    if (update_) update_->prepare(0.0f, iteration);
+    net_.queue_next(kind_, false, update_ ? update_->program_after_pass() : nullptr);
+    net_.finish();
+    if (update_) update_->run_after_loss();
+  }
+
   // Measures each step, or runs iterations as training does, on a GPU without waiting between steps.
   double seconds_of_iterations(bool by_steps) {
     device_.synchronize();
@@ -88,12 +95,11 @@ class Timing {
       const auto before = Clock::now();
       if (by_steps) {
         net_.run_next_timed(kind_, &seconds_);
-        if (update_) update_->apply_timed(0.0f, i, &update_seconds_);
+        if (update_) update_->run_timed(0.0f, i, &update_seconds_);
         log_info(fmt::format("Iteration: {} {} time: {}", i + 1, trains() ? "forward-backward" : "forward",
                              milliseconds(since(before))));
       } else {
-        net_.run_next(kind_);
-        if (update_) update_->apply(0.0f, i);
+        iterate(i);
       }
     }
     device_.synchronize();

@@ -44,7 +44,7 @@ class Gathering {
   bool waits(const Op& op) const {
     const bool converts_gradient = op.kind == OpKind::kReorder || (op.kind == OpKind::kSlice && op.outputs.size() == 1);
     return converts_gradient && lasting_[static_cast<size_t>(op.outputs[0])] &&
-           readers_[static_cast<size_t>(op.outputs[0])].empty();
+           readers_[static_cast<size_t>(op.outputs[0])].empty() && !comes_first(graph_.producer(op.inputs[0]));
   }
   // Adds the conversions of a value to the group if they wait.
   void add_waiting(int value) {

@@ -121,34 +121,37 @@ void Program::run_step(size_t step, const RunContext& context) {
   readback_->start(watched_data_);
 }
 
-void Program::run_steps(const RunContext& context) {
+void Program::run_steps(const RunContext& context, Program* next) {
   for (size_t i = 0; i < steps.size(); ++i) run_step(i, context);
+  if (next != nullptr) next->run_steps(context, nullptr);
 }
 
 // The captured pass for the current sources; nullptr if the steps are to be queued one by one, as in the first run, in
 // which libraries may still allocate.
-CapturedPass* Program::recording(const RunContext& context) {
+CapturedPass* Program::recording(const RunContext& context, Program* next) {
   constexpr size_t kMost = 4;
-  if (!recordable_ || !has_run_) return nullptr;
+  if (!can_record() || (next != nullptr && !next->can_record())) return nullptr;
   for (const Recorded& known : recordings_) {
-    if (known.sources == source_data_) return known.recording.get();
+    if (known.sources == source_data_ && known.next == next) return known.recording.get();
   }
-  std::unique_ptr<CapturedPass> made = device_.record([&] { run_steps(context); });
+  std::unique_ptr<CapturedPass> made = device_.record([&] { run_steps(context, next); });
   recordable_ = made != nullptr;
   if (!recordable_) return nullptr;
   if (recordings_.size() == kMost) recordings_.erase(recordings_.begin());
-  recordings_.push_back({source_data_, std::move(made)});
+  recordings_.push_back({source_data_, next, std::move(made)});
   return recordings_.back().recording.get();
 }
 
-void Program::run(const RunContext& context) {
+void Program::run(const RunContext& context, Program* next) {
   begin(context);
-  if (CapturedPass* recorded = recording(context)) {
+  if (next != nullptr) next->begin(context);
+  if (CapturedPass* recorded = recording(context, next)) {
     recorded->run();
   } else {
-    run_steps(context);
+    run_steps(context, next);
   }
   has_run_ = true;
+  if (next != nullptr) next->has_run_ = true;
 }
 
 void Program::run_timed(const RunContext& context, std::vector<double>* seconds) {

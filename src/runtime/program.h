@@ -57,8 +57,9 @@ class Program {
   int last_use(const std::string& state) const;
   // Sets the event after this step in each run. Call before the first run.
   void mark_after(int step, DeviceEvent& event) { marks_.emplace_back(step, &event); }
-  // Runs all steps, or queues them on a device that runs asynchronously. All sources must be set.
-  void run(const RunContext& context);
+  // Runs all steps, or queues them on a device that runs asynchronously. All sources must be set. With `next`, a
+  // program with the same arena whose sources never change, also runs its steps: one captured pass has both.
+  void run(const RunContext& context, Program* next = nullptr);
   // The results of watch(), in order, of the last run. Waits only for the steps that compute them.
   std::span<const float> watched() const { return readback_->wait(); }
   // As run; adds the seconds of each step to its entry in `seconds`.
@@ -85,9 +86,10 @@ class Program {
   void finish_plan(int64_t arena_bytes);  // call after filling the above: allocates the arena and binds all steps
 
  private:
-  // The steps captured with these sources.
+  // The steps captured with these sources, and the steps of `next`.
   struct Recorded {
     std::vector<void*> sources;
+    const Program* next;
     std::unique_ptr<CapturedPass> recording;
   };
 
@@ -96,8 +98,9 @@ class Program {
   void bind_all();
   void begin(const RunContext& context);
   void run_step(size_t step, const RunContext& context);
-  void run_steps(const RunContext& context);
-  CapturedPass* recording(const RunContext& context);
+  void run_steps(const RunContext& context, Program* next);
+  bool can_record() const { return recordable_ && has_run_; }
+  CapturedPass* recording(const RunContext& context, Program* next);
 
   Device& device_;
   Arena& arena_;

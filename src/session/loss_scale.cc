@@ -24,17 +24,23 @@ void add_loss_scale(StateStore& store) {
 
 Value read_loss_scale(Graph& graph) { return read_scalar(graph, kLossScale); }
 
-Value update_loss_scale(Graph& graph, Value gradients) {
-  // A comparison with a NaN is false.
-  const Value finite_ones = greater_equal(constant(graph, Shape{}, std::numeric_limits<float>::max()), abs(gradients));
-  const Value bad = sum(1.0f - finite_ones, all_axes(gradients.shape()));
+// A comparison with a NaN is false.
+Value is_finite(Value x) {
+  return greater_equal(constant(*x.graph(), Shape{}, std::numeric_limits<float>::max()), abs(x));
+}
+
+Value update_loss_scale(Graph& graph, Value gradients, Value loss) {
+  const Value bad = sum(1.0f - is_finite(gradients), all_axes(gradients.shape()));
   const Value finite = equal(bad, 0.0f), good = reshape(finite, Shape{});
   const Value scale = read_scalar(graph, kLossScale), counted = read_scalar(graph, kGoodUpdates) + 1.0f;
   const Value full = greater_equal(counted, static_cast<float>(kStepsToDouble));
   const Value after_good = select(full, minimum(scale * 2.0f, kMostLossScale), scale);
-  graph.write_state(kLossScale, select(good, after_good, maximum(scale * 0.5f, kLeastLossScale)));
-  graph.write_state(kGoodUpdates, good * (1.0f - full) * counted);
-  graph.write_state(kSkippedUpdates, read_scalar(graph, kSkippedUpdates) + (1.0f - good));
+  const auto write = [&](const char* state, Value next) {
+    graph.write_state(state, loss ? select(is_finite(loss), next, read_scalar(graph, state)) : next);
+  };
+  write(kLossScale, select(good, after_good, maximum(scale * 0.5f, kLeastLossScale)));
+  write(kGoodUpdates, good * (1.0f - full) * counted);
+  write(kSkippedUpdates, read_scalar(graph, kSkippedUpdates) + (1.0f - good));
   return finite;
 }
 

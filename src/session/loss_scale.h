@@ -25,9 +25,12 @@ void add_loss_scale(StateStore& store);
 // The scale in a graph, rank 0.
 Value read_loss_scale(Graph& graph);
 
+// 1 where x is finite, else 0.
+Value is_finite(Value x);
+
 // Adds the update of the scale to the graph of an update rule. Returns 1 if all `gradients` are finite, else 0, with
-// the rank of `gradients`.
-Value update_loss_scale(Graph& graph, Value gradients);
+// the rank of `gradients`. If a `loss` is given and not finite, the scale and the counts stay as they are.
+Value update_loss_scale(Graph& graph, Value gradients, Value loss);
 
 // Saves the loss scale in a solver state; nothing if the store has none.
 void save_loss_scale(const StateStore& store, caffe::SolverState* state);

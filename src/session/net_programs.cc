@@ -146,13 +146,24 @@ void NetPrograms::add_results(NetProgram& made, LoweredNet& net, Module& module,
   if (made.has_loss) read_each_pass->push_back(add_result(module, net.loss));
   for (const NetOutput& output : net.outputs) made.outputs.push_back(add_result(module, output.value));
   for (const std::string& blob : kept_) made.kept.push_back(add_result(module, find_blob(net, blob)->value));
+  std::vector<Value> bad_labels;
   for (const LabelRequirement& label : net.labels) {
     const SourceInfo* source = source_behind(*net.graph, label.value.id());
     if (source != nullptr && data_.gives(*source)) continue;  // the stream checks them
     net.graph->set_context(-1, Pass::kForward);
     made.label_flags.push_back(label.range.consumer);
-    read_each_pass->push_back(add_result(module, count_bad_labels(label.value, label.range)));
+    bad_labels.push_back(count_bad_labels(label.value, label.range));
+    read_each_pass->push_back(add_result(module, bad_labels.back()));
   }
+  if (makes_gradients(made.kind) && net_.device_session.store.contains(kPassLoss)) write_pass_loss(net, bad_labels);
+}
+
+// The loss is divided by 0 if there are bad labels.
+void NetPrograms::write_pass_loss(LoweredNet& net, const std::vector<Value>& bad_labels) const {
+  if (!net.loss && bad_labels.empty()) return;
+  Value loss = net.loss ? net.loss : constant(*net.graph, Shape{}, 0);
+  for (const Value& bad : bad_labels) loss = loss / equal(bad, 0.0f);
+  net.graph->write_state(kPassLoss, loss);
 }
 
 // Gives memory to sources that neither a stream nor an array on the host provides: zeros, or a copy of an array.

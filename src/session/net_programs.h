@@ -76,6 +76,7 @@ class NetPrograms {
   std::vector<std::string> tops_of_layer(const std::string& name) const;
   std::shared_ptr<NetProgram> use(std::list<std::shared_ptr<NetProgram>>::iterator known);
   void add_results(NetProgram& made, LoweredNet& net, Module& module, std::vector<int>* read_each_pass) const;
+  void write_pass_loss(LoweredNet& net, const std::vector<Value>& bad_labels) const;
   void add_debug_results(NetProgram& made, LoweredNet& net, Module& module) const;
   void bind_inputs(NetProgram& made) const;
   NetProgram compile_program(ProgramKind kind, const std::vector<Shape>& shapes, const std::vector<int64_t>& extents,

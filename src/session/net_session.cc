@@ -90,27 +90,29 @@ std::shared_ptr<NetProgram> NetSession::take_next(ProgramKind kind) {
   return next;
 }
 
-void NetSession::queue(ProgramKind kind, bool outputs, std::vector<double>* seconds) {
+void NetSession::queue(ProgramKind kind, bool outputs, Program* next, std::vector<double>* seconds) {
   TRAINER_ASSERT(unfinished_ == 0 || (unfinished_ == 1 && !makes_gradients(kind)));
-  const std::shared_ptr<NetProgram> next = take_next(kind);
+  const std::shared_ptr<NetProgram> taken = take_next(kind);
+  const RunContext context{pass_number()};
   if (seconds == nullptr) {
-    next->program->run({pass_number()});
+    taken->program->run(context, outputs ? nullptr : next);
   } else {
-    seconds->resize(next->program->steps.size(), 0.0);
-    next->program->run_timed({pass_number()}, seconds);
+    seconds->resize(taken->program->steps.size(), 0.0);
+    taken->program->run_timed(context, seconds);
   }
   passes_ += ranks();
   newest_ ^= 1;
   ++unfinished_;
   Pass& pass = last_[newest_];
-  pass.program = next;
-  pass.outputs_sent = next->sends_outputs && (outputs || !makes_gradients(kind));
+  pass.program = taken;
+  pass.outputs_sent = taken->sends_outputs && (outputs || !makes_gradients(kind));
   pass.outputs_read = false;
-  if (pass.outputs_sent || !makes_gradients(kind)) next->async_results->start();
+  if (pass.outputs_sent || !makes_gradients(kind)) taken->async_results->start();
   if (outputs && !pass.outputs_sent) read_outputs(&pass);
+  if (outputs && next != nullptr) next->run(context);  // overwrites the outputs
 }
 
-void NetSession::queue_next(ProgramKind kind, bool outputs) { queue(kind, outputs, nullptr); }
+void NetSession::queue_next(ProgramKind kind, bool outputs, Program* next) { queue(kind, outputs, next, nullptr); }
 
 std::span<const float> NetSession::async_results(const Pass& pass) const {
   const Pass& newest = last_[newest_];
@@ -133,12 +135,12 @@ void NetSession::finish() {
 }
 
 void NetSession::run_next(ProgramKind kind) {
-  queue(kind, false, nullptr);
+  queue(kind, false, nullptr, nullptr);
   finish();
 }
 
 void NetSession::run_next_timed(ProgramKind kind, std::vector<double>* seconds) {
-  queue(kind, false, seconds);
+  queue(kind, false, nullptr, seconds);
   finish();
 }
 

@@ -66,8 +66,9 @@ class NetSession {
   void run_next(ProgramKind kind);
   // run_next in two steps: queue_next queues the program, finish waits for the loss. If neither pass makes gradients, a
   // second pass may be queued before the first is finished. With `outputs`, read_outputs returns the outputs of this
-  // pass even if another was queued since, and as a rule waits for this pass only.
-  void queue_next(ProgramKind kind, bool outputs = false);
+  // pass even if another was queued since, and as a rule waits for this pass only. `next` runs after the pass: see
+  // Program::run.
+  void queue_next(ProgramKind kind, bool outputs = false, Program* next = nullptr);
   void finish();
   // Whether queueing a pass before the previous one is finished saves time.
   bool runs_ahead() const { return !net_.device_session.device->is_host() && !debug_log_; }
@@ -96,7 +97,7 @@ class NetSession {
   };
 
   std::shared_ptr<NetProgram> take_next(ProgramKind kind);
-  void queue(ProgramKind kind, bool outputs, std::vector<double>* seconds);
+  void queue(ProgramKind kind, bool outputs, Program* next, std::vector<double>* seconds);
   Pass& finished() { return last_[(newest_ + unfinished_) % 2]; }
   const Pass& finished() const { return last_[(newest_ + unfinished_) % 2]; }
   std::span<const float> async_results(const Pass& pass) const;

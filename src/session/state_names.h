@@ -32,6 +32,10 @@ inline std::string carried_state(int session, const std::string& name, const Sha
 }
 inline bool is_carried(const std::string& state) { return state.starts_with(kCarriedPrefix); }
 
+// The loss of the last pass with gradients; not finite if its labels are bad. An update that is queued before the host
+// has read the loss reads it. Stores without such an update have no such state.
+inline constexpr const char* kPassLoss = "pass_loss";
+
 // Scalars of loss scaling (loss_scale.h).
 inline constexpr const char* kLossScale = "loss_scale";
 inline constexpr const char* kGoodUpdates = "loss_scale/good_updates";        // in a row, at this scale

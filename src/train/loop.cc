@@ -61,21 +61,26 @@ void TrainingLoop::iterate(bool display) {
   int& iteration = state_.loop.iteration;
   const float rate = learning_rate(solver_, iteration, &state_.loop.rate);
   set_debug_log(display);
-  note_loss(run_passes(display, rate));
   if (display) skipped_.start();
-  for (const Rank& rank : state_.ranks) rank.update->apply(rate, iteration);
+  for (const Rank& rank : state_.ranks) rank.update->prepare(rate, iteration);
+  note_loss(run_passes(display, rate));
+  for (const Rank& rank : state_.ranks) rank.update->run_after_loss();
   if (display) display_iteration(rate);
   ++iteration;
   report_.step({iteration, smoothed_loss(), rate, state_.train_net().data().waited_seconds()});
 }
 
-// Runs the iter_size passes of each rank and returns their mean loss.
+// Runs the iter_size passes of each rank, with the updates that can follow right after them, and returns their mean
+// loss.
 float TrainingLoop::run_passes(bool display, float rate) {
   float loss = 0;
   for (int i = 0; i < solver_.iter_size(); ++i) {
     const ProgramKind kind = i == 0 ? ProgramKind::kTrain : ProgramKind::kAccumulate;
     const bool last = i + 1 == solver_.iter_size();
-    for (const Rank& rank : state_.ranks) rank.net->queue_next(kind, last && display && &rank == &state_.ranks.front());
+    for (const Rank& rank : state_.ranks) {
+      const bool outputs = last && display && &rank == &state_.ranks.front();
+      rank.net->queue_next(kind, outputs, last ? rank.update->program_after_pass() : nullptr);
+    }
     if (state_.sums && last) state_.sums->start();
     for (const Rank& rank : state_.ranks) {
       rank.net->finish();

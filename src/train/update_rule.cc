@@ -142,7 +142,10 @@ caffe::SolverParameter default_solver() {
 
 UpdateRule::UpdateRule(const caffe::SolverParameter& solver, const std::vector<const ParameterInfo*>& parameters,
                        DeviceSession& device_session)
-    : solver_(solver), device_session_(device_session) {
+    : solver_(solver),
+      device_session_(device_session),
+      follows_pass_(device_session.world == 1 && !device_session.device->is_host()) {
+  if (follows_pass_) device_session.store.add(kPassLoss, Shape{});
   const Rule* rule = find_rule(solver.type());
   TRAINER_ASSERT(rule != nullptr);
   for (int i = 0; i < rule->history; ++i) {
@@ -161,9 +164,14 @@ UpdateRule::UpdateRule(const caffe::SolverParameter& solver, const std::vector<c
   const Value w = graph.read_state({kParameterGroup, flat});
   Value g = graph.read_state({kGradientGroup, flat, StateOwner::kSolver});
 
-  Value usable;
+  Value loss, usable;
+  if (follows_pass_) {
+    loss = graph.read_state({kPassLoss, Shape{}, StateOwner::kSolver});
+    usable = is_finite(broadcast_to(loss, flat));  // part of the map over the flat states
+  }
   if (device_session.scales_loss()) {
-    usable = update_loss_scale(graph, g);
+    const Value finite = update_loss_scale(graph, g, loss);
+    usable = usable ? usable * finite : finite;
     g = g / read_loss_scale(graph);
   }
   const auto if_usable = [&](Value next, Value otherwise) { return usable ? select(usable, next, otherwise) : next; };
@@ -199,26 +207,23 @@ UpdateRule::UpdateRule(const caffe::SolverParameter& solver, const std::vector<c
     program_->set_source(static_cast<int>(i), static_cast<float*>(scalars_->data()) + kScalarsApart * i);
 }
 
-void UpdateRule::set_scalars(float rate, int iteration) {
+void UpdateRule::prepare(float rate, int iteration) {
   float correction = 1;
   if (solver_.type() == "Adam") {
     const float t = static_cast<float>(iteration + 1);
     correction = std::sqrt(1.0f - std::pow(solver_.momentum2(), t)) / (1.0f - std::pow(solver_.momentum(), t));
   }
+  if (std::pair(rate, correction) == scalars_on_device_) return;
   float scalars[2 * kScalarsApart] = {rate};
   scalars[kScalarsApart] = correction;
   device_session_.device->copy_from_host(scalars_->data(), scalars, sizeof scalars);
+  scalars_on_device_ = {rate, correction};
 }
 
-void UpdateRule::apply(float rate, int iteration) {
-  set_scalars(rate, iteration);
-  program_->run({static_cast<uint64_t>(iteration)});
-}
-
-void UpdateRule::apply_timed(float rate, int iteration, std::vector<double>* seconds) {
-  set_scalars(rate, iteration);
+void UpdateRule::run_timed(float rate, int iteration, std::vector<double>* seconds) {
+  prepare(rate, iteration);
   seconds->resize(program_->steps.size(), 0.0);
-  program_->run_timed({static_cast<uint64_t>(iteration)}, seconds);
+  program_->run_timed({}, seconds);
 }
 
 }  // namespace trainer

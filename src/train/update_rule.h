@@ -7,7 +7,9 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "lowering/lower_net.h"
@@ -29,19 +31,27 @@ class UpdateRule {
   UpdateRule(const caffe::SolverParameter& solver, const std::vector<const ParameterInfo*>& parameters,
              DeviceSession& device_session);
 
-  // Applies the update of iteration `iteration` with this rate.
-  void apply(float rate, int iteration);
-  void apply_timed(float rate, int iteration, std::vector<double>* seconds);
+  // Sets the rate of iteration `iteration` for the updates queued after this call.
+  void prepare(float rate, int iteration);
+  // On a single GPU the update, which NetSession::queue_next runs right after the last pass of an iteration, before the
+  // host has read the loss: it changes nothing if the loss is not finite or labels are bad. Elsewhere nullptr.
+  Program* program_after_pass() { return follows_pass_ ? program_.get() : nullptr; }
+  // Elsewhere, runs the update. Call after the losses of all devices are known to be finite.
+  void run_after_loss() {
+    if (!follows_pass_) program_->run({});
+  }
+  // As prepare and run; adds the seconds of each step.
+  void run_timed(float rate, int iteration, std::vector<double>* seconds);
 
   const Program& program() const { return *program_; }
 
  private:
-  void set_scalars(float rate, int iteration);
-
   caffe::SolverParameter solver_;
   std::unique_ptr<Program> program_;
-  std::unique_ptr<DeviceBlock> scalars_;  // rate, and Adam's correction
+  std::unique_ptr<DeviceBlock> scalars_;                      // rate, and Adam's correction
+  std::optional<std::pair<float, float>> scalars_on_device_;  // after the queued work
   DeviceSession& device_session_;
+  const bool follows_pass_;
 };
 
 }  // namespace trainer

@@ -94,6 +94,22 @@ numbers_of() { grep -o 'Batch .*\|Loss: .*\|[a-z]* = .*' "$1"; }
 check test_is_the_same_early "$(diff <(numbers_of tested) <(numbers_of early) | head -n 4)" cmp -s <(numbers_of tested) <(numbers_of early)
 check test_tells_each_batch "$(cat tested)" [ "$(grep -c 'Batch [0-9]*, accuracy' tested)" -eq 12 ]
 
+# A pass is one graph, and that of the last pass of an iteration has the update. Beside them, only the number of the pass is
+# sent to the GPU: the rate stays the same.
+launches() { # LOG: those from the first graph on
+  awk '/^launch graph/ { ++graphs; next } graphs > 0 && /^launch / && !/ captured$/ { ++others } END { print graphs + 0, others + 0 }' "$1"
+}
+for passes in 1 2; do
+  EMULATED_GPU_LOG=$PWD/log_$passes "$emulated" train --solver=large_solver.prototxt --gpu=0 --deterministic --set net=small.prototxt \
+    --set max_iter=12 --set iter_size=$passes >output 2>&1
+  check "one_graph_for_a_pass_$passes" "$(launches log_$passes): $(tail -n 3 output)" [ "$(launches log_$passes)" = "$((11 * passes)) $((11 * passes - 1))" ]
+done
+
+# A training that diverges in a recorded iteration: its update changes nothing, so that the search for the layer finds it.
+output=$("$emulated" train --solver=solver.prototxt --gpu=0 --set lr_policy=exp --set gamma=100 --set max_iter=100 2>&1)
+check diverges_with_4 "exit code $?: $output" [ $? -eq 4 ]
+check diverged_layer_is_named "$output" grep -qE 'first bad value is a result of layer "(conv|ip|relu|loss)"' <<<"$output"
+
 # If a GPU fails, nothing waits for it for ever, whatever the host waits for at that time.
 for order in late eager; do
   for fault in 1:9:ncclAllReduce 0:9:ncclAllReduce '1:40:kernel interpret'; do

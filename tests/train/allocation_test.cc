@@ -159,7 +159,8 @@ void expect_no_allocations(const std::string& text) {
   const auto iterate = [&] {
     for (int i = 0; i < 10; ++i) {
       session.run_next(ProgramKind::kTrain);
-      update.apply(0.01f, iteration++);
+      update.prepare(0.01f, iteration++);
+      update.run_after_loss();
       session.queue_next(ProgramKind::kForward, true);
       session.finish();
       session.read_outputs();
