@@ -66,7 +66,7 @@ TEST_F(ConvertImages, WritesPlanesUnderNumberedKeysAndLeavesBadPicturesOut) {
   EXPECT_EQ(converted.records, 2);
   EXPECT_EQ(converted.skipped, 2);
   ASSERT_EQ(warnings_.size(), 2u);
-  expect_contains(warnings_[0], {"list:2", "bad.ppm", "not an image file"});
+  expect_contains(warnings_[0], {"list:2", "bad.ppm", "unknown format"});
   expect_contains(warnings_[1], {"list:4", "none.ppm", "No such file"});
   const auto all = records(folder_ / "db");
   ASSERT_EQ(all.size(), 2u);

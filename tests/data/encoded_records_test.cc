@@ -138,9 +138,9 @@ TEST(EncodedRecords, DamagedAndForeignFilesAreNamed) {
   expect_contains(reason(whole_jpeg.substr(0, 20)), {"damaged JPEG"});
   expect_contains(reason(whole_png.substr(0, whole_png.size() / 2)), {"damaged PNG"});
   expect_contains(reason(whole_png.substr(0, 12)), {"damaged PNG"});
-  expect_contains(reason("GIF89a"), {"a GIF file", "JPEG, PNG, PPM, PGM and BMP are supported"});
+  expect_contains(reason("GIF89a"), {"GIF file"});
   expect_contains(reason(""), {"empty"});
-  expect_contains(reason("hello"), {"not an image file"});
+  expect_contains(reason("hello"), {"unknown format", "JPEG, PNG, PNM, BMP"});
   // The decoder still works after the error.
   EXPECT_EQ(decoder.decode(whole_jpeg, ColorMode::kGray).shape, (ItemShape{1, 64, 64}));
 }
@@ -175,11 +175,11 @@ TEST(EncodedRecords, SixteenBitsAChannelAreCutToEight) {
   std::string file(size, '\0');
   ASSERT_NE(png_image_write_to_memory(&image, file.data(), &size, 0, values, 0, nullptr), 0);
   ImageDecoder decoder;
-  const PixelView view = decoder.decode(file, ColorMode::kGray);
-  EXPECT_EQ(view.bytes[0], 0x12);
-  EXPECT_EQ(view.bytes[1], 0xFF);
-  expect_contains(test::error_text([&] { decoder.decode(file, ColorMode::kAsStored); }),
-                  {"16 bits per channel", "force_gray"});
+  for (const ColorMode mode : {ColorMode::kGray, ColorMode::kAsStored}) {
+    const PixelView view = decoder.decode(file, mode);
+    EXPECT_EQ(view.bytes[0], 0x12);
+    EXPECT_EQ(view.bytes[1], 0xFF);
+  }
 }
 
 TEST(EncodedRecords, EveryDamagedByteEndsInPixelsOrAnError) {

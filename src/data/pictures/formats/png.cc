@@ -1,13 +1,13 @@
-// libpng reports errors by longjmp, so the functions that call it have only plain values in their frames.
-#include "data/pictures/png_decoder.h"
-
+// PNG with libpng. It reports errors by longjmp, so the functions that call it have only plain values in their frames.
 #include <png.h>
 
 #include <csetjmp>
 #include <cstring>
 
 #include "base/error.h"
-#include "base/text.h"
+#include "data/pictures/formats/bytes.h"
+#include "data/pictures/formats/exif.h"
+#include "data/pictures/formats/image_format.h"
 
 namespace trainer {
 
@@ -66,7 +66,7 @@ bool read_pixels(png_structp png, png_infop info, const PngHeader* header, png_b
   const int type = header->color_type;
   const bool gray = (type & PNG_COLOR_MASK_COLOR) == 0;
   if (type == PNG_COLOR_TYPE_PALETTE) png_set_palette_to_rgb(png);
-  if (header->depth > 8) png_set_strip_16(png);
+  if (header->depth > 8) png_set_strip_16(png);  // keeps the upper 8 bits, as OpenCV does
   if (type == PNG_COLOR_TYPE_GRAY && header->depth < 8) png_set_expand_gray_1_2_4_to_8(png);
   if (header->channels == 4) {
     if (header->transparent) png_set_tRNS_to_alpha(png);
@@ -104,42 +104,44 @@ class PngReader {
   png_infop info = nullptr;
 };
 
+class PngDecoder : public FormatDecoder {
+ public:
+  ItemShape decode(std::string_view file, ColorMode mode, std::vector<uint8_t>* pixels) override {
+    PngReader reader(file);
+    PngHeader header;
+    if (!read_header(reader.png, reader.info, mode, &header)) {
+      throw data_error("a damaged PNG file: {}", reader.input.reason);
+    }
+    const ItemShape shape{header.channels, static_cast<int64_t>(header.height), static_cast<int64_t>(header.width)};
+    check_picture_size("PNG", shape);
+    if (pixels == nullptr) return shape;
+
+    const size_t line_bytes = static_cast<size_t>(shape.width * shape.channels);
+    pixels->resize(static_cast<size_t>(shape.count()));
+    lines_.resize(static_cast<size_t>(shape.height));
+    for (size_t y = 0; y < lines_.size(); ++y) lines_[y] = pixels->data() + y * line_bytes;
+    if (!read_pixels(reader.png, reader.info, &header, lines_.data(), line_bytes)) {
+      throw data_error("a damaged PNG file: {}", reader.input.reason);
+    }
+    return shape;
+  }
+
+  int orientation(std::string_view file) override {
+    // A chunk: the length of its content, its type, the content, a check sum.
+    for (size_t at = 8; at + 12 <= file.size();) {
+      const size_t length = big_endian(file, at, 4);
+      if (file.substr(at + 4, 4) == "eXIf") return exif_orientation(file.substr(at + 8, length));
+      at += length + 12;
+    }
+    return 1;
+  }
+
+ private:
+  std::vector<uint8_t*> lines_;
+};
+
+REGISTER_DECODER("PNG", PngDecoder);
+
 }  // namespace
-
-void check_picture_size(const ItemShape& shape) {
-  // In floating point, because the sides may be up to 2^31.
-  const auto channels = static_cast<double>(shape.channels), height = static_cast<double>(shape.height);
-  if (channels * height * static_cast<double>(shape.width) > static_cast<double>(kLargestPicture)) {
-    throw data_error("an image of {} values: more than {} count as damage", shape.text(),
-                     format_bytes(kLargestPicture));
-  }
-}
-
-ItemShape decode_png(std::string_view file, ColorMode mode, bool header_only, std::vector<uint8_t>& pixels,
-                     std::vector<uint8_t*>& lines) {
-  PngReader reader(file);
-  PngHeader header;
-  if (!read_header(reader.png, reader.info, mode, &header)) {
-    throw data_error("a damaged PNG file: {}", reader.input.reason);
-  }
-  if (header.depth > 8 && mode == ColorMode::kAsStored) {
-    throw data_error(
-        "a PNG file of {} bits per channel, but only 8 are supported: decode it as colour or grey "
-        "(transform_param.force_color, force_gray)",
-        header.depth);
-  }
-  const ItemShape shape{header.channels, static_cast<int64_t>(header.height), static_cast<int64_t>(header.width)};
-  check_picture_size(shape);
-  if (header_only) return shape;
-
-  const size_t line_bytes = static_cast<size_t>(shape.width * shape.channels);
-  pixels.resize(static_cast<size_t>(shape.count()));
-  lines.resize(static_cast<size_t>(shape.height));
-  for (size_t y = 0; y < lines.size(); ++y) lines[y] = pixels.data() + y * line_bytes;
-  if (!read_pixels(reader.png, reader.info, &header, lines.data(), line_bytes)) {
-    throw data_error("a damaged PNG file: {}", reader.input.reason);
-  }
-  return shape;
-}
 
 }  // namespace trainer
