@@ -112,7 +112,7 @@ check diverged_layer_is_named "$output" grep -qE 'first bad value is a result of
 
 # If a GPU fails, nothing waits for it for ever, whatever the host waits for at that time.
 for order in late eager; do
-  for fault in 1:9:ncclAllReduce 0:9:ncclAllReduce '1:9:kernel interpret'; do
+  for fault in 1:9:ncclAllReduce 0:9:ncclAllReduce '1:9:kernel interpret<kMaps>'; do
     output=$(EMULATED_GPU_FAULT=$fault EMULATED_GPU_ORDER=$order on_two_gpus \
       timeout -k 5 60 "$emulated" train --solver=solver.prototxt --gpu=0,1 --set test_interval=0 2>&1)
     check "fault_$order $fault" "exit code $?: $output" [ $? -eq 5 ]
