@@ -75,6 +75,8 @@ class BatchFeed {
   virtual std::string content() = 0;
   // False: only one worker.
   virtual bool parallel() const = 0;
+  // The names of the classes, by label; empty if they are unknown.
+  virtual std::vector<std::string> class_names() const { return {}; }
   // Paths of the HDF5 files that batches are read from. HDF5Output must not replace them.
   virtual std::vector<std::string> files() const { return {}; }
   // Of items that are pictures; nullopt if they are not.

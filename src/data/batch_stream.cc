@@ -83,6 +83,14 @@ const std::vector<TensorDesc>& BatchStream::next_batch_descs() {
 }
 void BatchStream::set_orders(const std::vector<MemoryFormat>& orders) { pipeline_->set_orders(orders); }
 void BatchStream::add_label_range(int top, const LabelRange& range) {
+  const auto classes = static_cast<int64_t>(class_names().size());
+  if (classes > range.classes)
+    named([&] {
+      throw data_error(
+          "the data has {} classes, but {} expects labels 0 to {}: the layers before it need {} outputs "
+          "(num_output)",
+          classes, range.consumer, range.classes - 1, classes);
+    });
   pipeline_->add_label_range(static_cast<size_t>(top), range);
 }
 void BatchStream::start() {
@@ -111,5 +119,6 @@ int64_t BatchStream::skipped_records() const { return pipeline_->skipped_records
 int BatchStream::workers() const { return pipeline_->workers(); }
 int64_t BatchStream::buffer_bytes() const { return pipeline_->buffer_bytes(); }
 std::vector<std::string> BatchStream::files() const { return pipeline_->feed().files(); }
+std::vector<std::string> BatchStream::class_names() const { return pipeline_->feed().class_names(); }
 
 }  // namespace trainer

@@ -43,6 +43,8 @@ struct StreamOptions {
   HostMemory* memory = &HostMemory::plain();  // of the batches; outlives the stream
   // Lines for the log (a long scan, a skipped record); always called from the thread that uses the stream.
   std::function<void(const std::string&)> log;
+  // A line about the data set that is no warning.
+  std::function<void(const std::string&)> note;
 };
 
 class Diagnostics;
@@ -68,7 +70,8 @@ class BatchStream {
 
   // Call before start(). A rank below 3 is always row-major.
   void set_orders(const std::vector<MemoryFormat>& orders);
-  // Call before start(). Several calls for one top add ranges: a label must be in each.
+  // Call before start(). Several calls for one top add ranges: a label must be in each. Throws data_error if the data
+  // has more classes than a range.
   void add_label_range(int top, const LabelRange& range);
 
   // Starts the workers. Allocates buffers for (prefetch + 1) batches.
@@ -91,8 +94,9 @@ class BatchStream {
   int64_t records_per_epoch() const;
   int64_t skipped_records() const;  // bad records skipped in the batches returned so far
   int workers() const;
-  int64_t buffer_bytes() const;            // bytes that start() allocates for batches of the current layout
-  std::vector<std::string> files() const;  // as BatchFeed::files()
+  int64_t buffer_bytes() const;                  // bytes that start() allocates for batches of the current layout
+  std::vector<std::string> files() const;        // as BatchFeed::files()
+  std::vector<std::string> class_names() const;  // as BatchFeed::class_names()
 
  private:
   BatchStream(std::unique_ptr<Pipeline> pipeline, std::string layer, std::string content);

@@ -29,9 +29,12 @@ struct DataSource {
   std::unique_ptr<BatchFeed> (*open)(SourceContext&);
   // Opens and closes the data set of a layer in which `check` found errors, so that a wrong path is reported with them.
   void (*probe)(const caffe::LayerParameter&);
-  // The extents of an item of the first top that the layer's text gives, 0 for others. Later tops are labels. nullptr:
-  // the data set alone determines the shapes of all tops.
+  // The extents of an item of the first top that the layer's text gives, 0 for others. nullptr: the data set alone
+  // determines the shapes of all tops.
   ItemShape (*item)(const caffe::LayerParameter&) = nullptr;
+  // The shape of the labels, the second top, for `items`; `unknown` is an extent that the data set determines. nullptr:
+  // one value for each item.
+  Shape (*labels)(const caffe::LayerParameter&, const Shape& items, int64_t unknown) = nullptr;
   const char* example;  // prototxt text of one layer, for `help`
 };
 

@@ -42,6 +42,10 @@ void SourceContext::error_in(const google::protobuf::Message& within, const std:
   report(positions_.of(within, field), ExitCode::kConfiguration, message, remedy);
 }
 
+void SourceContext::note(const std::string& line) const {
+  if (options_.note) options_.note(fmt::format("{}: {}", subject_of(layer_), line));
+}
+
 void SourceContext::require(const std::string& field, const std::string& remedy) {
   const std::string blank = blank_text(layer_, field);
   if (shapes_given_ || blank.empty()) return;

@@ -30,6 +30,9 @@ class SourceContext {
   void error_in(const google::protobuf::Message& within, const std::string& field, const std::string& message,
                 const std::string& remedy);
 
+  // Logs a line about the data set, after the layer's name.
+  void note(const std::string& line) const;
+
   // Reports an error if a field needed to open the data set is missing, empty or 0.
   void require(const std::string& field, const std::string& remedy);
   // Runs `action`. Reports an Error about the net or its data that it throws at the field.

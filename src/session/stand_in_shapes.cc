@@ -34,6 +34,7 @@ std::vector<Shape> stand_ins(const caffe::LayerParameter& layer, size_t trial) {
   if (tops > 0)
     shapes[0] = Shape{batch, known_or(known.channels, item.channels), known_or(known.height, item.height),
                       known_or(known.width, item.width)};
+  if (tops > 1 && source.labels != nullptr) shapes[1] = source.labels(layer, shapes[0], item.width);
   return shapes;
 }
 

@@ -15,7 +15,7 @@ namespace {
 namespace pb = google::protobuf;
 
 constexpr int kFirstOwnNumber = 5000;
-const std::set<std::string> kOwnEnums = {"ChannelOrder"};
+const std::set<std::string> kOwnEnums = {"ChannelOrder", "LabelKind"};
 const std::set<std::string> kOwnMessages = {"AttentionParameter",
                                             "BNParameter",
                                             "DataCursor",

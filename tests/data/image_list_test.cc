@@ -53,21 +53,21 @@ TEST(ImageListFile, SplitsAtTheLastBlank) {
   write(folder / "l",
         "\xEF\xBB\xBF"
         "a b/c d.png 7\r\n\nx.png  3\ny.png +12\nz.png -1");
-  const ImageList list(folder / "l");
+  const ImageList list = read_image_list(folder / "l");
   ASSERT_EQ(list.size(), 4u);
   EXPECT_EQ(list.path(0), "a b/c d.png");
-  EXPECT_EQ(list.label(0), 7);
+  EXPECT_EQ(list.label(0)[0], 7);
   EXPECT_EQ(list.path(1), "x.png ") << "only the last blank separates";
   EXPECT_EQ(list.line(1), 3);
-  EXPECT_EQ(list.label(2), 12);
-  EXPECT_EQ(list.label(3), -1);
+  EXPECT_EQ(list.label(2)[0], 12);
+  EXPECT_EQ(list.label(3)[0], -1);
 }
 
 TEST(ImageListFile, MistakesAreNamedWithTheirLine) {
   const test::TemporaryFolder folder;
   const auto reason = [&](const std::string& text) {
     write(folder / "l", text);
-    return error_text([&] { ImageList list(folder / "l"); });
+    return error_text([&] { read_image_list(folder / "l"); });
   };
   expect_contains(reason("a.png 1\nb.png\n"), {"l:2:", "\"b.png\" has no label"});
   expect_contains(reason("a.png\t1\n"), {"l:1:", "there is a tab"});
@@ -75,7 +75,7 @@ TEST(ImageListFile, MistakesAreNamedWithTheirLine) {
     expect_contains(reason("a.png " + label + "\n"), {"l:1:", "\"" + label + "\" is not a label"});
   expect_contains(reason("\n \n"), {"is empty"});
   expect_contains(reason(std::string("a\0b", 3)), {"is not a text file"});
-  expect_contains(error_text([&] { ImageList list(folder / "none"); }), {"none", "No such file"});
+  expect_contains(error_text([&] { read_image_list(folder / "none"); }), {"none", "No such file"});
 }
 
 TEST(ImageData, ReadsInOrderWithRootFolderAndTransforms) {

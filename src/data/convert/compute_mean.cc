@@ -46,7 +46,7 @@ DatabaseMean compute_mean(const std::string& database, const std::string& backen
     source->read(i, record);
     try {
       float label = 0;
-      const PixelView view = decoder->decode(record, label);
+      const PixelView view = decoder->decode(record, &label);
       if (sums.empty()) {
         shape = view.shape;
         sums.resize(static_cast<size_t>(shape.count()));

@@ -92,8 +92,8 @@ ImagesConverted convert_images(const ImagesToDatabase& request, const LogLine& w
   check_request(request);
   // Comes first, so that an existing target is reported before pictures are read.
   const auto writer = make_record_writer(request.backend, request.target);
-  const ImageList list(request.list);
-  check_root(list, request.root);
+  const ImageList list = read_image_list(request.list, request.root);
+  check_root(list);
   std::vector<uint32_t> order;
   if (list.size() > std::numeric_limits<uint32_t>::max())
     throw data_error("{} has {} images: too many for one database", request.list, list.size());
@@ -112,7 +112,7 @@ ImagesConverted convert_images(const ImagesToDatabase& request, const LogLine& w
     const std::string place = fmt::format("{}:{} ({}{})", request.list, list.line(order[i]), request.root, path);
     std::string record;
     try {
-      record = converter.record(path, list.label(order[i]));
+      record = converter.record(path, static_cast<int32_t>(list.label(order[i])[0]));
     } catch (const Error& error) {
       if (error.code() != ExitCode::kData) throw;
       ++result.skipped;

@@ -17,9 +17,9 @@ class DatumDecoder : public RecordDecoder {
     return datum_.encoded ? images_.shape(datum_.bytes, mode_) : raw_shape();
   }
 
-  PixelView decode(const Record& record, float& label) override {
+  PixelView decode(const Record& record, float* label) override {
     parse_datum(record.value, datum_);
-    label = static_cast<float>(datum_.label);
+    *label = static_cast<float>(datum_.label);
     if (datum_.encoded) return images_.decode(datum_.bytes, mode_);
     PixelView pixels;
     pixels.shape = raw_shape();

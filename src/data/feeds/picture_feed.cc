@@ -101,7 +101,12 @@ void PictureFeed::shape_batch(uint64_t offset, std::vector<TensorDesc>& layout) 
     throw data_error(
         "{}: a batch of {} such items is too large: {}. Choose a smaller {}.batch_size, or give all items one size",
         source_->describe(first_), settings_.batch_size, problem, settings_.message);
-  if (settings_.tops == 2 && layout[1].shape.rank() != 1) layout[1].shape = Shape{settings_.batch_size};
+  if (settings_.tops == 2) layout[1].shape = label_shape(layout[0].shape);
+}
+
+Shape PictureFeed::label_shape(const Shape& items) const {
+  if (settings_.label_values == 0) return {items[0], 1, items[2], items[3]};
+  return settings_.label_values == 1 ? Shape{items[0]} : Shape{items[0], settings_.label_values};
 }
 
 class PictureWorker : public FeedWorker {
@@ -124,7 +129,8 @@ class PictureWorker : public FeedWorker {
 
  private:
   void write(const Record& record, uint64_t offset, int64_t row, const BatchBuffer& batch) {
-    float label = 0;
+    float unused = 0;
+    float* label = batch.data.size() > 1 ? batch.row(1, row) : &unused;
     const PixelView pixels = decoder_->decode(record, label);
     const ItemShape out = feed_.transformer_.output_shape(pixels.shape);
     const Shape& wanted = batch.layout[0].shape;
@@ -135,9 +141,10 @@ class PictureWorker : public FeedWorker {
           "have one size: resize them, set transform_param.crop_size, or use batch_size: 1",
           out.text(), expected.text());
     }
-    feed_.transformer_.apply(pixels, feed_.sampler_.epoch(offset), feed_.sampler_.position(offset),
+    PictureMask mask;
+    if (feed_.settings_.label_values == 0) mask = {decoder_->mask(record), feed_.settings_.mask_ignore, label};
+    feed_.transformer_.apply(pixels, mask, feed_.sampler_.epoch(offset), feed_.sampler_.position(offset),
                              batch.layout[0].order, picture_, batch.row(0, row));
-    if (batch.data.size() > 1) *batch.row(1, row) = label;
   }
 
   PictureFeed& feed_;

@@ -4,7 +4,7 @@
 // outside the mutex. A bad record is an error with its position. If the layer asks to skip bad records, the next good
 // record of the source replaces it.
 //   top 0  (batch_size, C, H, W), after the crop of transform_param
-//   top 1  labels (batch_size), optional
+//   top 1  labels, optional: (batch_size), or (batch_size, K) for K values each, or masks (batch_size, 1, H, W)
 #pragma once
 
 #include <cstdint>
@@ -21,15 +21,17 @@
 
 namespace trainer {
 
-// Turns a record into pixels and a label, for one thread. Errors are data_error and describe the problem without the
-// position.
+// Turns a record into pixels and a label or a mask, for one thread. Errors are data_error and describe the problem
+// without the position.
 class RecordDecoder {
  public:
   virtual ~RecordDecoder() = default;
   // The picture's extents, from the header of the record if that is enough.
   virtual ItemShape shape(const Record& record) = 0;
-  // Pixels, valid until the next call.
-  virtual PixelView decode(const Record& record, float& label) = 0;
+  // Pixels, valid until the next call. Writes the values of the label, unless the feed has masks.
+  virtual PixelView decode(const Record& record, float* label) = 0;
+  // The mask of the record decoded last, in the size of its pixels, for a feed with masks.
+  virtual PixelView mask(const Record&) { return {}; }
 };
 using MakeRecordDecoder = std::function<std::unique_ptr<RecordDecoder>()>;
 
@@ -37,7 +39,9 @@ struct PictureFeedSettings {
   std::string message;  // the message of the layer: "data_param"
   int64_t batch_size = 0;
   size_t tops = 2;
-  bool can_skip = false;  // the message has skip_bad_records
+  int64_t label_values = 1;  // of each label; 0: masks
+  uint8_t mask_ignore = 0;   // the label of pixels outside the picture
+  bool can_skip = false;     // the message has skip_bad_records
   bool skip_bad_records = false;
 };
 
@@ -50,6 +54,7 @@ class PictureFeed : public BatchFeed {
 
   size_t tops() const override { return settings_.tops; }
   int64_t batch_size() const override { return settings_.batch_size; }
+  std::vector<std::string> class_names() const override { return source_->class_names(); }
   int64_t records_per_epoch() const override { return static_cast<int64_t>(source_->size()); }
   std::string content() override;
   bool parallel() const override { return true; }
@@ -62,6 +67,7 @@ class PictureFeed : public BatchFeed {
 
  private:
   friend class PictureWorker;
+  Shape label_shape(const Shape& items) const;
   void read(uint64_t offset, Record& record);
   // Calls `use` on `record`. If that throws and bad records are skipped, calls it on the following records of the
   // source until one is good. Adds the bad ones to `skipped`, if given.

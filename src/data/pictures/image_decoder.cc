@@ -1,6 +1,7 @@
 // Selects the decoder of a file's format, and applies the orientation.
 #include "data/pictures/image_decoder.h"
 
+#include "base/error.h"
 #include "data/pictures/orientation.h"
 
 namespace trainer {
@@ -13,20 +14,22 @@ int orientation_of(FormatDecoder& decoder, std::string_view file, ColorMode mode
 
 }  // namespace
 
-FormatDecoder& ImageDecoder::decoder_of(std::string_view file) {
+FormatDecoder& ImageDecoder::decoder_of(std::string_view file, ColorMode mode) {
   const ImageFormat& format = format_of(file);
   std::unique_ptr<FormatDecoder>& decoder = decoders_[&format];
   if (decoder == nullptr) decoder = make_decoder(format);
+  if (mode == ColorMode::kIndices && !decoder->has_indices())
+    throw data_error("the mask must be a PNG file of gray values or of a palette");
   return *decoder;
 }
 
 ItemShape ImageDecoder::shape(std::string_view file, ColorMode mode) {
-  FormatDecoder& decoder = decoder_of(file);
+  FormatDecoder& decoder = decoder_of(file, mode);
   return upright_shape(decoder.decode(file, mode, nullptr), orientation_of(decoder, file, mode));
 }
 
 PixelView ImageDecoder::decode(std::string_view file, ColorMode mode) {
-  FormatDecoder& decoder = decoder_of(file);
+  FormatDecoder& decoder = decoder_of(file, mode);
   PixelView view;
   view.interleaved = true;
   view.shape = decoder.decode(file, mode, &pixels_);

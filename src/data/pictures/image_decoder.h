@@ -23,7 +23,7 @@ class ImageDecoder {
   PixelView decode(std::string_view file, ColorMode mode);
 
  private:
-  FormatDecoder& decoder_of(std::string_view file);
+  FormatDecoder& decoder_of(std::string_view file, ColorMode mode);
 
   std::map<const ImageFormat*, std::unique_ptr<FormatDecoder>> decoders_;  // made for the first file of their format
   std::vector<uint8_t> pixels_;

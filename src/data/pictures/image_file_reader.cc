@@ -1,13 +1,14 @@
 // Reads, decodes and resizes image files.
 #include "data/pictures/image_file_reader.h"
 
+#include "base/error.h"
 #include "data/pictures/resize.h"
 #include "formats/input_file.h"
 
 namespace trainer {
 
-void read_image_file(const std::string& path, std::string& bytes) {
-  const InputFile file(path, "image");
+void read_image_file(const std::string& path, std::string& bytes, const char* kind) {
+  const InputFile file(path, kind);
   bytes.resize(static_cast<size_t>(file.size()));
   file.read(0, bytes.data(), file.size());
 }
@@ -25,6 +26,7 @@ ItemShape ImageFileReader::shape(const std::string& path) {
 PixelView ImageFileReader::read(const std::string& path) {
   read_image_file(path, bytes_);
   PixelView view = decoder_.decode(bytes_, reading_.mode);
+  stored_ = view.shape;
   if (reading_.height == 0) return view;
   const auto channels = static_cast<int>(view.shape.channels);
   resize_bilinear({view.bytes, channels, static_cast<int>(view.shape.height), static_cast<int>(view.shape.width),
@@ -33,6 +35,27 @@ PixelView ImageFileReader::read(const std::string& path) {
   view.shape.height = reading_.height;
   view.shape.width = reading_.width;
   view.bytes = resized_.data();
+  return view;
+}
+
+PixelView ImageFileReader::read_mask(const std::string& path) {
+  read_image_file(path, mask_bytes_, "mask");
+  PixelView view;
+  try {
+    view = mask_decoder_.decode(mask_bytes_, ColorMode::kIndices);
+  } catch (const Error& error) {
+    throw Error(error.code(), fmt::format("{}: {}", path, error.what()));
+  }
+  if (view.shape.height != stored_.height || view.shape.width != stored_.width)
+    throw data_error("the image is {}x{}, but its mask {} is {}x{}: a mask has a pixel for each pixel of its image",
+                     stored_.height, stored_.width, path, view.shape.height, view.shape.width);
+  if (reading_.height == 0) return view;
+  resized_mask_.resize(static_cast<size_t>(reading_.height) * static_cast<size_t>(reading_.width));
+  resampler_.resize(
+      {view.bytes, 1, static_cast<int>(view.shape.height), static_cast<int>(view.shape.width), view.shape.width},
+      reading_.height, reading_.width, ResampleFilter::kNearest, resized_mask_.data());
+  view.shape = {1, reading_.height, reading_.width};
+  view.bytes = resized_mask_.data();
   return view;
 }
 

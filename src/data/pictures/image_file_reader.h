@@ -5,11 +5,12 @@
 #include <vector>
 
 #include "data/pictures/image_decoder.h"
+#include "data/pictures/resample.h"
 
 namespace trainer {
 
 // Reads an image file into reused memory. Throws data_error if it does not exist, is a folder or cannot be read.
-void read_image_file(const std::string& path, std::string& bytes);
+void read_image_file(const std::string& path, std::string& bytes, const char* kind = "image");
 
 struct ImageReading {
   ColorMode mode = ColorMode::kColor;
@@ -25,6 +26,9 @@ class ImageFileReader {
   // Interleaved pixels, valid until the next call. Throws data_error if the file does not exist, cannot be read or is
   // damaged.
   PixelView read(const std::string& path);
+  // The class of each pixel of the image that was read last: one channel, in the size of the result of read(), valid
+  // until the next call. Throws data_error if the mask cannot be read or has another size than the image.
+  PixelView read_mask(const std::string& path);
   // The bytes of the last file that was read.
   const std::string& file() const { return bytes_; }
 
@@ -33,6 +37,12 @@ class ImageFileReader {
   ImageDecoder decoder_;
   std::string bytes_;
   std::vector<uint8_t> resized_;
+  ItemShape stored_;  // of the image that was read last
+  // Of masks.
+  ImageDecoder mask_decoder_;
+  std::string mask_bytes_;
+  Resampler resampler_;
+  std::vector<uint8_t> resized_mask_;
 };
 
 }  // namespace trainer

@@ -116,9 +116,4 @@ void Picture::write(bool reverse_channels, MemoryFormat order, float* out) const
   }
 }
 
-void Picture::write_mask(float* out) const {
-  write_item(mask_.pixels(), mask_.window(), false, {&kZero}, {&kOne},
-             item_view(out, mask_.shape(), MemoryFormat::kRowMajor));
-}
-
 }  // namespace trainer

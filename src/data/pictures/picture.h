@@ -56,7 +56,7 @@ class Picture {
 
   // Writes the item: channels in the order of the image, or the first three reversed.
   void write(bool reverse_channels, MemoryFormat order, float* out) const;
-  void write_mask(float* out) const;
+  void write_mask(float* out) const { trainer::write_mask(mask_.pixels(), mask_.window(), out); }
 
  private:
   PixelBuffer image_, mask_;

@@ -60,4 +60,10 @@ void write_item(const PixelView& pixels, const Sampling& sampling, bool reversed
   }
 }
 
+void write_mask(const PixelView& mask, const Sampling& sampling, float* out) {
+  const float zero = 0, one = 1;
+  write_item(mask, sampling, false, {&zero}, {&one},
+             item_view(out, {1, sampling.y.count, sampling.x.count}, MemoryFormat::kRowMajor));
+}
+
 }  // namespace trainer

@@ -51,5 +51,7 @@ ItemView item_view(float* data, const ItemShape& shape, MemoryFormat order);
 // s(c) = c, or with `reversed` 2 - c for the first three channels of a picture that has as many.
 void write_item(const PixelView& pixels, const Sampling& sampling, bool reversed, const MeanView& mean,
                 const FactorView& factor, const ItemView& out);
+// Writes the pixels of one channel, unchanged and row-major.
+void write_mask(const PixelView& mask, const Sampling& sampling, float* out);
 
 }  // namespace trainer

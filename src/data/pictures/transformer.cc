@@ -83,16 +83,22 @@ ItemShape Transformer::output_shape(const ItemShape& item) const {
   return crop_.output_shape(item);
 }
 
-void Transformer::apply(const PixelView& pixels, uint64_t epoch, uint64_t position, MemoryFormat order,
-                        Picture& scratch, float* out) const {
+void Transformer::apply(const PixelView& pixels, const PictureMask& mask, uint64_t epoch, uint64_t position,
+                        MemoryFormat order, Picture& scratch, float* out) const {
   if (!augmentation_.empty()) {
-    scratch.start(pixels);
+    if (mask.out != nullptr) {
+      scratch.start(pixels, mask.pixels, mask.ignored);
+    } else {
+      scratch.start(pixels);
+    }
     augmentation_.apply(scratch, epoch, position);
+    if (mask.out != nullptr) scratch.write_mask(mask.out);
     return scratch.write(rgb_, order, out);
   }
   const Sampling sampling = crop_.sample(pixels.shape, epoch, position);
   write_item(pixels, sampling, rgb_, mean_.view(sampling), factors_.view(),
              item_view(out, {pixels.shape.channels, sampling.y.count, sampling.x.count}, order));
+  if (mask.out != nullptr) write_mask(mask.pixels, sampling, mask.out);
 }
 
 }  // namespace trainer

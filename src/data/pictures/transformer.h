@@ -28,6 +28,13 @@ ItemShape item_shape(const caffe::TransformationParameter& param, ItemShape pict
 ItemColors colors_of(const Augmentation& augmentation, const PictureMean& mean, const ChannelFactors& factors,
                      bool rgb);
 
+// The mask of a picture and the place of its item: a float for each pixel of the item.
+struct PictureMask {
+  PixelView pixels;      // one channel, in the size of the picture
+  uint8_t ignored = 0;   // the value of pixels outside the picture
+  float* out = nullptr;  // nullptr: no mask
+};
+
 class Transformer {
  public:
   // For the transform_param of the context's layer, in which check_transform() found no error. Reports an unreadable
@@ -40,8 +47,8 @@ class Transformer {
 
   // Writes output_shape(pixels.shape).count() floats. Call output_shape() for `pixels` first. Thread-safe; `scratch`
   // belongs to the calling thread.
-  void apply(const PixelView& pixels, uint64_t epoch, uint64_t position, MemoryFormat order, Picture& scratch,
-             float* out) const;
+  void apply(const PixelView& pixels, const PictureMask& mask, uint64_t epoch, uint64_t position, MemoryFormat order,
+             Picture& scratch, float* out) const;
 
   ItemColors colors() const { return colors_of(augmentation_, mean_, factors_, rgb_); }
   int64_t memory_bytes() const { return mean_.memory_bytes(); }

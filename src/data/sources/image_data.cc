@@ -1,12 +1,15 @@
-// ImageData: batches of image files named in a list, transformed by transform_param.
+// ImageData: batches of image files of a list or of a folder with a folder for each class, transformed by
+// transform_param.
 //   top 0  (batch_size, C, H, W): C is 3 (blue, green, red) or 1 (is_color: false); H and W are new_height and
 //          new_width, or the size of the pictures, after the crop of transform_param
-//   top 1  labels (batch_size)
-// A record is a line of the list; the worker that decodes it reads its file.
+//   top 1  labels by label_kind: (batch_size), (batch_size, K) or masks (batch_size, 1, H, W)
+// A record is an image of the list; the worker that decodes it reads its file.
 #include <algorithm>
+#include <filesystem>
 
 #include "base/philox.h"
 #include "data/data_source.h"
+#include "data/feeds/image_folder.h"
 #include "data/feeds/image_list.h"
 #include "data/feeds/picture_feed.h"
 #include "data/pictures/image_file_reader.h"
@@ -15,11 +18,13 @@ namespace trainer {
 
 namespace {
 
+using caffe::ImageDataParameter;
+
 class ImageListSource : public RecordSource {
  public:
   explicit ImageListSource(std::shared_ptr<const ImageList> list) : list_(std::move(list)) {}
 
-  const std::string& path() const override { return list_->file(); }
+  const std::string& path() const override { return list_->source(); }
   uint64_t size() const override { return list_->size(); }
   void read(uint64_t index, Record& record) override {
     record.index = index;
@@ -27,10 +32,9 @@ class ImageListSource : public RecordSource {
     record.value = {};
   }
   std::string content() override { return content_text(size(), list_->path(0), list_->path(size() - 1)); }
+  std::vector<std::string> class_names() const override { return list_->class_names(); }
   int64_t memory_bytes() const override { return list_->memory_bytes(); }
-  std::string describe(const Record& record) const override {
-    return fmt::format("{}:{} ({})", list_->file(), list_->line(record.index), record.key);
-  }
+  std::string describe(const Record& record) const override { return list_->describe(record.index); }
 
  private:
   std::shared_ptr<const ImageList> list_;
@@ -38,27 +42,47 @@ class ImageListSource : public RecordSource {
 
 class ImageFileDecoder : public RecordDecoder {
  public:
-  // `root` is put before each path unchanged.
-  ImageFileDecoder(std::shared_ptr<const ImageList> list, std::string root, const ImageReading& reading)
-      : list_(std::move(list)), root_(std::move(root)), reader_(reading) {}
+  ImageFileDecoder(std::shared_ptr<const ImageList> list, const ImageReading& reading)
+      : list_(std::move(list)), reader_(reading) {}
 
-  ItemShape shape(const Record& record) override { return reader_.shape(root_ + std::string(record.key)); }
-  PixelView decode(const Record& record, float& label) override {
-    label = static_cast<float>(list_->label(record.index));
-    return reader_.read(root_ + std::string(record.key));
+  ItemShape shape(const Record& record) override { return reader_.shape(list_->file(record.index)); }
+  PixelView decode(const Record& record, float* label) override {
+    for (const double value : list_->label(record.index)) *label++ = static_cast<float>(value);
+    return reader_.read(list_->file(record.index));
   }
+  PixelView mask(const Record& record) override { return reader_.read_mask(list_->mask_file(record.index)); }
 
  private:
   std::shared_ptr<const ImageList> list_;
-  std::string root_;
   ImageFileReader reader_;
 };
 
+void check_labels(SourceContext& context) {
+  const ImageDataParameter& param = context.layer().image_data_param();
+  constexpr uint32_t kLargestMaskValue = 255;
+  if (param.has_mask_ignore() && param.label_kind() != ImageDataParameter::MASK)
+    context.error("image_data_param.mask_ignore", "mask_ignore without masks", "set label_kind: MASK, or remove it");
+  if (param.mask_ignore() > kLargestMaskValue)
+    context.error("image_data_param.mask_ignore", fmt::format("mask_ignore is {}", param.mask_ignore()),
+                  fmt::format("the maximum is {}", kLargestMaskValue));
+  if (param.has_labels() && param.label_kind() == ImageDataParameter::VALUES)
+    context.error("image_data_param.labels", "labels names classes, but label_kind is VALUES", "remove one of the two");
+  if (param.has_labels() && param.labels().empty())
+    context.error("image_data_param.labels", "labels is empty", "remove the field, or name a file");
+  const float fraction = param.validation_fraction();
+  if (param.has_validation_fraction() && !(fraction > 0 && fraction < 1))
+    context.error("image_data_param.validation_fraction", fmt::format("validation_fraction is {}", fraction),
+                  "it must be above 0 and below 1");
+}
+
 void check(SourceContext& context) {
-  context.require("image_data_param.source", "give a text file with a line \"path label\" for each image");
+  context.require("image_data_param.source",
+                  "give a folder with a folder of images for each class, or a text file with a line \"path label\" for "
+                  "each image");
   context.require("image_data_param.batch_size", "give the number of images in a batch");
   check_transform(context);
-  const caffe::ImageDataParameter& param = context.layer().image_data_param();
+  check_labels(context);
+  const ImageDataParameter& param = context.layer().image_data_param();
   const char* given = param.new_height() > 0 ? "new_height" : "new_width";
   if ((param.new_height() > 0) != (param.new_width() > 0))
     context.error(fmt::format("image_data_param.{}", given),
@@ -77,7 +101,7 @@ void check(SourceContext& context) {
 }
 
 uint64_t first_picture(SourceContext& context, uint64_t pictures) {
-  const caffe::ImageDataParameter& param = context.layer().image_data_param();
+  const ImageDataParameter& param = context.layer().image_data_param();
   if (param.rand_skip() == 0) return 0;
   const PhiloxBlock draw = philox(context.random_key("rand_skip"), 0, 0);
   const uint64_t first = (uint64_t{draw[0]} * param.rand_skip()) >> 32;
@@ -88,35 +112,105 @@ uint64_t first_picture(SourceContext& context, uint64_t pictures) {
   return first;
 }
 
+bool is_folder(const std::string& source) {
+  std::error_code absent;
+  return std::filesystem::is_directory(source, absent);
+}
+
+// Fields that need a folder as the source, or a list.
+void check_source_kind(SourceContext& context) {
+  const ImageDataParameter& param = context.layer().image_data_param();
+  if (!is_folder(param.source())) {
+    std::error_code absent;
+    if (param.has_validation_fraction() && std::filesystem::exists(param.source(), absent))
+      context.error("image_data_param.validation_fraction",
+                    fmt::format("validation_fraction splits a folder, but {} is none", param.source()),
+                    "write a list for each phase, or name a folder with a folder for each class");
+    return;
+  }
+  if (!param.root_folder().empty())
+    context.error("image_data_param.root_folder",
+                  fmt::format("root_folder is a prefix of paths in a list, but {} is a folder", param.source()),
+                  "remove root_folder, or name a list in source");
+  if (param.label_kind() != ImageDataParameter::CLASS)
+    context.error("image_data_param.label_kind",
+                  fmt::format("{} is a folder, whose labels are classes", param.source()),
+                  fmt::format("name a list in source for label_kind: {}",
+                              ImageDataParameter::LabelKind_Name(param.label_kind())));
+}
+
+// Throws data_error if a label has no name.
+void check_names(const ImageList& list, const std::vector<std::string>& names, const std::string& file) {
+  for (uint64_t i = 0; i < list.size() && list.label_values() > 0; ++i) {
+    if (list.label(i)[0] >= static_cast<double>(names.size()))
+      throw data_error("{}: its label is {}, but {} has {} names, for the labels 0 to {}: add the missing names",
+                       list.describe(i), list.label(i)[0], file, names.size(), names.size() - 1);
+  }
+}
+
+ImageList read_images(SourceContext& context, std::vector<std::string> names) {
+  const ImageDataParameter& param = context.layer().image_data_param();
+  if (is_folder(param.source())) {
+    ImageFolderOptions options{std::move(names), param.labels(), param.validation_fraction(),
+                               context.options().phase == caffe::TEST};
+    return read_image_folder(param.source(), options, [&](const std::string& line) { context.note(line); });
+  }
+  ImageList list = read_image_list(param.source(), param.root_folder(), param.label_kind());
+  context.attempt("image_data_param.root_folder", [&] { check_root(list); });
+  if (!names.empty()) context.attempt("image_data_param.labels", [&] { check_names(list, names, param.labels()); });
+  list.set_class_names(std::move(names));
+  return list;
+}
+
 std::unique_ptr<BatchFeed> open(SourceContext& context) {
-  const caffe::ImageDataParameter& param = context.layer().image_data_param();
+  const ImageDataParameter& param = context.layer().image_data_param();
+  check_source_kind(context);
+  std::vector<std::string> names;
+  if (param.has_labels()) context.attempt("image_data_param.labels", [&] { names = read_class_names(param.labels()); });
+  if (context.failed()) return nullptr;
   ImageReading reading;
   if (!param.is_color()) reading.mode = ColorMode::kGray;
   reading.height = static_cast<int>(param.new_height());
   reading.width = static_cast<int>(param.new_width());
   Transformer transformer(context);
-  const auto list = std::make_shared<const ImageList>(param.source());
-  context.attempt("image_data_param.root_folder", [&] { check_root(*list, param.root_folder()); });
+  const auto list = std::make_shared<const ImageList>(read_images(context, std::move(names)));
   Sampler sampler(list->size(), param.shuffle(), context.random_key("shuffle"), first_picture(context, list->size()));
   PictureFeedSettings settings = picture_settings(context, "image_data_param", param.batch_size());
   settings.can_skip = true;
   settings.skip_bad_records = param.skip_bad_records();
-  return std::make_unique<PictureFeed>(
-      std::move(settings), std::make_unique<ImageListSource>(list), std::move(sampler), std::move(transformer),
-      [list, reading, root = param.root_folder()] { return std::make_unique<ImageFileDecoder>(list, root, reading); });
+  settings.label_values = static_cast<int64_t>(list->label_values());
+  settings.mask_ignore = static_cast<uint8_t>(param.mask_ignore());
+  return std::make_unique<PictureFeed>(std::move(settings), std::make_unique<ImageListSource>(list), std::move(sampler),
+                                       std::move(transformer),
+                                       [list, reading] { return std::make_unique<ImageFileDecoder>(list, reading); });
 }
 
-void probe(const caffe::LayerParameter& layer) { const ImageList list(layer.image_data_param().source()); }
+void probe(const caffe::LayerParameter& layer) {
+  const ImageDataParameter& param = layer.image_data_param();
+  if (is_folder(param.source())) {
+    read_image_folder(param.source(), {}, {});
+  } else {
+    read_image_list(param.source(), param.root_folder(), param.label_kind());
+  }
+}
 
 ItemShape item(const caffe::LayerParameter& layer) {
-  const caffe::ImageDataParameter& param = layer.image_data_param();
+  const ImageDataParameter& param = layer.image_data_param();
   return item_shape(layer.transform_param(), {param.is_color() ? 3 : 1, param.new_height(), param.new_width()});
 }
 
-REGISTER_SOURCE(image_data, .type = "ImageData", .summary = "batches of image files named in a list", .min_tops = 2,
-                .max_tops = 2, .source = "image_data_param.source", .batch_size = "image_data_param.batch_size",
-                .workers = "image_data_param.workers", .check = check, .open = open, .probe = probe, .item = item,
-                .example = R"(
+Shape labels(const caffe::LayerParameter& layer, const Shape& items, int64_t unknown) {
+  switch (layer.image_data_param().label_kind()) {
+    case ImageDataParameter::VALUES: return {items[0], unknown};
+    case ImageDataParameter::MASK: return {items[0], 1, items[2], items[3]};
+    default: return {items[0]};
+  }
+}
+
+REGISTER_SOURCE(image_data, .type = "ImageData", .summary = "batches of image files of a folder or a list",
+                .min_tops = 2, .max_tops = 2, .source = "image_data_param.source",
+                .batch_size = "image_data_param.batch_size", .workers = "image_data_param.workers", .check = check,
+                .open = open, .probe = probe, .item = item, .labels = labels, .example = R"(
 layer { name: "data" type: "ImageData" top: "data" top: "label"
   transform_param { crop_size: 224 mirror: true mean_value: 104 mean_value: 117 mean_value: 123 }
   image_data_param { source: "train.txt" root_folder: "images/" batch_size: 32 new_height: 256 new_width: 256

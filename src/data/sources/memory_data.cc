@@ -92,9 +92,9 @@ class ArrayDecoder : public RecordDecoder {
   explicit ArrayDecoder(const ItemShape& shape) : shape_(shape) {}
 
   ItemShape shape(const Record&) override { return shape_; }
-  PixelView decode(const Record& record, float& label) override {
+  PixelView decode(const Record& record, float* label) override {
     const auto* values = reinterpret_cast<const float*>(record.value.data());
-    label = values[0];
+    *label = values[0];
     PixelView view;
     view.shape = shape_;
     view.floats = values + 1;

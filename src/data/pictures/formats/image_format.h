@@ -16,6 +16,7 @@ enum class ColorMode {
   kAsStored,  // grey stays 1 channel; a picture with transparency has 4 (B, G, R, A)
   kColor,     // 3 channels
   kGray,      // 1 channel
+  kIndices,   // 1 channel: the gray values or palette numbers of a PNG file, as stored
 };
 
 // Decodes the files of one format, for one thread. Errors are data_error and name the format.
@@ -25,6 +26,8 @@ class FormatDecoder {
   // Returns the extents of the stored picture, and its interleaved bytes in `pixels`, which is reused memory. Without
   // `pixels` (nullptr) it reads only the header.
   virtual ItemShape decode(std::string_view file, ColorMode mode, std::vector<uint8_t>* pixels) = 0;
+  // Whether it supports ColorMode::kIndices.
+  virtual bool has_indices() const { return false; }
   // The EXIF orientation of a file that decode() accepted: 1 (upright) to 8.
   virtual int orientation(std::string_view file) { return 1; }
 };

@@ -48,7 +48,7 @@ bool read_header(png_structp png, png_infop info, ColorMode mode, PngHeader* hea
                nullptr);
   header->transparent = png_get_valid(png, info, PNG_INFO_tRNS) != 0;
   const int type = header->color_type;
-  if (mode == ColorMode::kGray) {
+  if (mode == ColorMode::kGray || mode == ColorMode::kIndices) {
     header->channels = 1;
   } else if (mode == ColorMode::kColor) {
     header->channels = 3;
@@ -60,9 +60,8 @@ bool read_header(png_structp png, png_infop info, ColorMode mode, PngHeader* hea
   return true;
 }
 
-// Selects the conversions that give header.channels interleaved bytes, then reads all lines.
-bool read_pixels(png_structp png, png_infop info, const PngHeader* header, png_bytepp lines, size_t line_bytes) {
-  if (setjmp(png_jmpbuf(png)) != 0) return false;
+// Selects the conversions that give header.channels interleaved bytes.
+void select_bytes(png_structp png, const PngHeader* header) {
   const int type = header->color_type;
   const bool gray = (type & PNG_COLOR_MASK_COLOR) == 0;
   if (type == PNG_COLOR_TYPE_PALETTE) png_set_palette_to_rgb(png);
@@ -76,11 +75,32 @@ bool read_pixels(png_structp png, png_infop info, const PngHeader* header, png_b
   if (header->channels == 1 && !gray) png_set_rgb_to_gray(png, 1, 0.299, 0.587);
   if (header->channels >= 3 && gray) png_set_gray_to_rgb(png);
   if (header->channels >= 3) png_set_bgr(png);
+}
+
+// Reads all lines of interleaved bytes.
+bool read_pixels(png_structp png, png_infop info, ColorMode mode, const PngHeader* header, png_bytepp lines,
+                 size_t line_bytes) {
+  if (setjmp(png_jmpbuf(png)) != 0) return false;
+  if (mode == ColorMode::kIndices) {
+    png_set_packing(png);
+  } else {
+    select_bytes(png, header);
+  }
   png_set_interlace_handling(png);
   png_read_update_info(png, info);
   if (png_get_rowbytes(png, info) != line_bytes) png_error(png, "its lines have an unexpected length");
   png_read_image(png, lines);
   return true;
+}
+
+// The values of a mask are the numbers of classes.
+void check_indices(const PngHeader& header) {
+  const bool palette = header.color_type == PNG_COLOR_TYPE_PALETTE, gray = header.color_type == PNG_COLOR_TYPE_GRAY;
+  if (!palette && !gray)
+    throw data_error(
+        "the mask has colors or transparency: it must have a palette, whose numbers are the classes, or gray values, "
+        "which are the classes");
+  if (header.depth > 8) throw data_error("the mask has {} bits per pixel: at most 8 are supported", header.depth);
 }
 
 // Frees libpng's structures.
@@ -112,6 +132,7 @@ class PngDecoder : public FormatDecoder {
     if (!read_header(reader.png, reader.info, mode, &header)) {
       throw data_error("a damaged PNG file: {}", reader.input.reason);
     }
+    if (mode == ColorMode::kIndices) check_indices(header);
     const ItemShape shape{header.channels, static_cast<int64_t>(header.height), static_cast<int64_t>(header.width)};
     check_picture_size("PNG", shape);
     if (pixels == nullptr) return shape;
@@ -120,11 +141,13 @@ class PngDecoder : public FormatDecoder {
     pixels->resize(static_cast<size_t>(shape.count()));
     lines_.resize(static_cast<size_t>(shape.height));
     for (size_t y = 0; y < lines_.size(); ++y) lines_[y] = pixels->data() + y * line_bytes;
-    if (!read_pixels(reader.png, reader.info, &header, lines_.data(), line_bytes)) {
+    if (!read_pixels(reader.png, reader.info, mode, &header, lines_.data(), line_bytes)) {
       throw data_error("a damaged PNG file: {}", reader.input.reason);
     }
     return shape;
   }
+
+  bool has_indices() const override { return true; }
 
   int orientation(std::string_view file) override {
     // A chunk: the length of its content, its type, the content, a check sum.
