@@ -27,7 +27,7 @@ constexpr LayerFields kV1Layer{4, 6, 5, WireType::kVarint};
 constexpr LayerFields kV0Layer{1, 50, 2, WireType::kBytes};
 constexpr uint32_t kV1NestedV0 = 1;
 
-constexpr uint32_t kNetName = 1, kNetV1Layers = 2, kNetLayers = 100;
+constexpr uint32_t kNetName = 1, kNetV1Layers = 2, kNetLayers = 100, kNetClassNames = 5001;
 
 // Indexed by V1LayerParameter.LayerType.
 constexpr std::array<const char*, 40> kV1Types = {
@@ -123,6 +123,8 @@ WeightFile read_binary(const std::string& path) {
       const bool v1 = reader.is(kNetV1Layers, WireType::kBytes);
       if (reader.is(kNetName, WireType::kBytes)) {
         out.net_name = reader.text();
+      } else if (reader.is(kNetClassNames, WireType::kBytes)) {
+        out.class_names.push_back(reader.text());
       } else if (reader.is(kNetName, WireType::kVarint) && out.layers.empty()) {
         throw data_error(
             "{} is not a weight file; it looks like a solver state (pass it with --snapshot) or a mean image", path);
@@ -203,6 +205,7 @@ WeightFile read_hdf5(const std::string& path) {
   }
   WeightFile out;
   out.hdf5 = true;
+  if (file.has_dataset(kHdf5ClassNames)) out.class_names = split(file.read_string(kHdf5ClassNames), '\n');
   collect_layers(file, "", 0, out.layers);
   return out;
 }

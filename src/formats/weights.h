@@ -1,9 +1,9 @@
 // Weight files: `.caffemodel` (binary NetParameter, also the V1 and V0 generations) and `.caffemodel.h5`.
 //
-// The reader uses only names, types and blobs and skips all other fields of any type, because forks of Caffe reuse
-// field numbers. Files beyond 2 GiB are supported. Values are floats, doubles or, as NVIDIA's fork and OpenCV write
-// them, raw bytes of floats, doubles or float16. The writer streams from the caller's memory into an AtomicFile, which
-// the caller commits. Errors are data_error with file, byte offset and layer.
+// The reader uses only names, types, blobs and class names and skips all other fields of any type, because forks of
+// Caffe reuse field numbers. Files beyond 2 GiB are supported. Values are floats, doubles or, as NVIDIA's fork and
+// OpenCV write them, raw bytes of floats, doubles or float16. The writer streams from the caller's memory into an
+// AtomicFile, which the caller commits. Errors are data_error with file, byte offset and layer.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +21,9 @@ namespace trainer {
 
 class Hdf5File;
 
+// The dataset of an HDF5 weight file that has the class names.
+constexpr const char* kHdf5ClassNames = "class_names";
+
 struct WeightLayer {
   std::string name;
   // As in the file: "Convolution"; V1 files have an enum, which is converted to the same name; "" in HDF5 files, which
@@ -32,7 +35,8 @@ struct WeightLayer {
 struct WeightFile {
   std::string net_name;  // "" in HDF5 files
   bool hdf5 = false;
-  std::vector<WeightLayer> layers;  // in file order; HDF5: by name
+  std::vector<std::string> class_names;  // by label; empty if the file has none
+  std::vector<WeightLayer> layers;       // in file order; HDF5: by name
 };
 
 // Reads either format; HDF5 is recognized by its signature.
@@ -53,12 +57,14 @@ struct WeightLayerRef {
 constexpr int64_t kLargestBinaryMessage = 2147483647;
 
 // The exact size of the binary weight file.
-int64_t binary_weights_size(const std::string& net_name, const std::vector<WeightLayerRef>& layers);
+int64_t binary_weights_size(const std::string& net_name, const std::vector<std::string>& class_names,
+                            const std::vector<WeightLayerRef>& layers);
 // Throws a data_error with the remedy (snapshot_format: HDF5) if `bytes` exceeds kLargestBinaryMessage; `what` names
 // the file in the message.
 void check_binary_size(int64_t bytes, const std::string& what);
 
-void write_weights(AtomicFile& file, const std::string& net_name, const std::vector<WeightLayerRef>& layers);
+void write_weights(AtomicFile& file, const std::string& net_name, const std::vector<std::string>& class_names,
+                   const std::vector<WeightLayerRef>& layers);
 
 // A layer of an HDF5 file and its number of blobs.
 struct Hdf5LayerName {
@@ -71,7 +77,9 @@ struct Hdf5LayerName {
 void check_hdf5_names(const std::string& what, const std::vector<Hdf5LayerName>& layers);
 
 // Writes groups /data/<layer>/<i>, and /diff/<layer>/<i> if there are diffs. A "/" in a layer's name nests groups;
-// names that check_hdf5_names rejects are rejected here too.
-void write_weights_hdf5(AtomicFile& target, const std::vector<WeightLayerRef>& layers);
+// names that check_hdf5_names rejects are rejected here too. The class names are one string /class_names, a name in
+// each line.
+void write_weights_hdf5(AtomicFile& target, const std::vector<std::string>& class_names,
+                        const std::vector<WeightLayerRef>& layers);
 
 }  // namespace trainer

@@ -16,8 +16,9 @@ struct RunInfo {
   std::string command_line;  // the command line of the run
   std::string net_text;      // the effective net and solver, in prototxt
   std::string solver_text;
-  std::string folder;           // run folder; "" for none
-  int64_t first_iteration = 0;  // above 0 if a snapshot is resumed
+  std::vector<std::string> class_names;  // by label; empty if unknown
+  std::string folder;                    // run folder; "" for none
+  int64_t first_iteration = 0;           // above 0 if a snapshot is resumed
   int64_t max_iteration = 0;
   int64_t display = 0;               // iterations between train_display calls; 0: none
   int64_t images_per_iteration = 0;  // batch times iter_size; 0 if unknown

@@ -107,6 +107,7 @@ void RunFolder::begin(const RunInfo& info) {
   solver_text_ = info.solver_text;
   write_text("net.prototxt", net_text_);
   write_text("solver.prototxt", solver_text_);
+  if (!info.class_names.empty()) write_text("labels.txt", fmt::format("{}\n", fmt::join(info.class_names, "\n")));
   JsonLine line;
   line.add("event", "begin").add("time", local_time("%Y-%m-%d %H:%M:%S")).add("version", TRAINER_VERSION);
   line.add("net", info.net_name).add("solver", info.solver_type).add("device", info.device);

@@ -54,6 +54,7 @@ void DataLayers::open(int index, Diagnostics* problems) {
   options.memory = &device.host_memory();
   if (!device.is_host()) options.workers = std::clamp(usable_cores() - 1, 1, kMostWorkers);
   options.log = [](const std::string& line) { log_warning(line); };
+  if (options.rank == 0) options.note = [](const std::string& line) { log_info(line); };
   std::unique_ptr<BatchStream> stream = BatchStream::open(layer, options, net_.positions, problems);
   if (stream != nullptr) streams_.push_back({index, std::move(stream), device.make_uploads(), {}});
 }
@@ -258,6 +259,13 @@ int64_t DataLayers::batch_bytes() const {
     for (const TensorDesc& top : stream.stream->next_batch_descs()) total += 2 * top.bytes();
   }
   return total;
+}
+
+ClassNames DataLayers::class_names() const {
+  for (const Stream& stream : streams_) {
+    if (ClassNames names = stream.stream->class_names(); !names.empty()) return names;
+  }
+  return {};
 }
 
 std::map<std::string, Cursor> DataLayers::cursors() const {

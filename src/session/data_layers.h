@@ -10,6 +10,7 @@
 #include "data/batch_stream.h"
 #include "lowering/lower_net.h"
 #include "runtime/program.h"
+#include "session/class_names.h"
 #include "session/device_session.h"
 
 namespace trainer {
@@ -62,6 +63,8 @@ class DataLayers {
   double waited_seconds() const;
   // Bytes of batches in the memory that the device reads: on the host those prefetched, else the two buffers of each.
   int64_t batch_bytes() const;
+  // Of the first data set that has them.
+  ClassNames class_names() const;
   // By layer name.
   std::map<std::string, Cursor> cursors() const;
   // Other layers do not change.

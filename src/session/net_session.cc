@@ -25,7 +25,10 @@ NetSession::NetSession(const caffe::NetParameter& net, const Positions& position
       carried_(device_session),
       inputs_(use == InputUse::kArrays ? InputArrays(net, given) : InputArrays()),
       data_(net_, use == InputUse::kArrays ? GivenShapes() : std::move(given), &warnings_),
-      programs_(net_, data_, inputs_, carried_, &warnings_) {}
+      class_names_(data_.class_names()),
+      programs_(net_, data_, inputs_, carried_, &warnings_) {
+  add_class_names({net.class_names().begin(), net.class_names().end()});
+}
 
 int64_t NetSession::batch_size() const {
   if (const int64_t most = data_.batch_size(); most > 0) return most;

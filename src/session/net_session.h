@@ -42,6 +42,13 @@ class NetSession {
   // Images per pass: the largest batch size of the data sources; 0 if there are none.
   int64_t batch_size() const;
 
+  // The names of the classes: those of the data, of the net's text or of its weights, the first of them that exist.
+  const ClassNames& class_names() const { return class_names_; }
+  // The weights with these names were loaded.
+  void add_class_names(const ClassNames& of_weights) {
+    if (class_names_.empty()) class_names_ = of_weights;
+  }
+
   // The array that fills this top of an Input layer until another one is set; it must stay valid as long. See
   // InputArrays::set.
   void set_input(const std::string& top, std::span<const float> values, const std::optional<Shape>& shape) {
@@ -115,6 +122,7 @@ class NetSession {
   CarriedStates carried_;
   InputArrays inputs_;
   DataLayers data_;
+  ClassNames class_names_;
   NetPrograms programs_;
   std::array<Pass, 2> last_;
   size_t newest_ = 0, unfinished_ = 0;  // of these passes

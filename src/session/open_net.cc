@@ -50,8 +50,8 @@ ConfiguredNet configure_or_throw(const PrototxtSource& model, const caffe::NetSt
   return out;
 }
 
-void load_trained_weights(const std::string& path, bool allow_fresh, const LoweredNet& net, StateStore& store) {
-  if ((path == "none" || path.empty()) && net.parameters.empty()) return;
+void load_trained_weights(const std::string& path, bool allow_fresh, NetSession& net, StateStore& store) {
+  if ((path == "none" || path.empty()) && net.lowered().parameters.empty()) return;
   if (path.empty()) {
     if (allow_fresh) return;
     throw config_error(
@@ -59,9 +59,14 @@ void load_trained_weights(const std::string& path, bool allow_fresh, const Lower
         "the "
         "fillers");
   }
-  const std::vector<WeightMatch> matches = load_weights(path, net, store);
+  const WeightFile file = read_listed_weights(path);
+  const std::vector<WeightMatch> matches = load_weights(file, net.lowered(), store);
   require_trained(path, matches, allow_fresh);
   log_info(match_table(path, matches));
+  const std::string renamed = class_difference(file.class_names, path, net.data().class_names(), "the data");
+  if (!renamed.empty())
+    log_warning(renamed + ": name a file with the classes in the order of the weights in image_data_param.labels");
+  net.add_class_names(file.class_names);
 }
 
 OpenNet::OpenNet(ConfiguredNet net, const OpenNetOptions& options)
@@ -80,7 +85,7 @@ OpenNet::OpenNet(ConfiguredNet net, const OpenNetOptions& options)
   }
   session_.keep_blobs(kept_);
   add_parameters(session_.lowered(), 0, false, device_session_.store);
-  load_trained_weights(options.weights, options.allow_fresh, session_.lowered(), device_session_.store);
+  load_trained_weights(options.weights, options.allow_fresh, session_, device_session_.store);
 }
 
 }  // namespace trainer

@@ -37,7 +37,7 @@ ConfiguredNet configure_or_throw(const PrototxtSource& model, const caffe::NetSt
 
 // Loads weights for a net that computes, and logs what was loaded. Layers that the file lacks are a data_error without
 // `allow_fresh`. `path` may be "none" or "" for a net without learned blobs.
-void load_trained_weights(const std::string& path, bool allow_fresh, const LoweredNet& net, StateStore& store);
+void load_trained_weights(const std::string& path, bool allow_fresh, NetSession& net, StateStore& store);
 
 struct OpenNetOptions {
   ChosenDevice device;

@@ -186,10 +186,6 @@ WeightFile read_listed_weights(const std::string& path) {
   return read_weights(path);
 }
 
-std::vector<WeightMatch> load_weights(const std::string& path, const LoweredNet& net, StateStore& store) {
-  return load_weights(read_listed_weights(path), net, store);
-}
-
 std::vector<WeightMatch> load_weights(const WeightFile& file, const LoweredNet& net, StateStore& store) {
   std::vector<WeightMatch> matches;
   std::vector<std::string> seen;
@@ -256,7 +252,8 @@ bool all_loaded(const std::vector<WeightMatch>& matches) {
   return count_of(WeightMatch::kLoaded, matches) == matches.size();
 }
 
-void save_weights(AtomicFile& file, bool hdf5, bool diff, const LoweredNet& net, const StateStore& store) {
+void save_weights(AtomicFile& file, bool hdf5, bool diff, const LoweredNet& net, const ClassNames& classes,
+                  const StateStore& store) {
   std::vector<caffe::LayerParameter> params;
   std::vector<const LoweredLayer*> lowered;
   size_t at = 0;
@@ -302,15 +299,15 @@ void save_weights(AtomicFile& file, bool hdf5, bool diff, const LoweredNet& net,
     layers.push_back(std::move(layer));
   }
   if (hdf5) {
-    write_weights_hdf5(file, layers);
+    write_weights_hdf5(file, classes, layers);
   } else {
-    write_weights(file, net.name, layers);
+    write_weights(file, net.name, classes, layers);
   }
 }
 
-void save_weights(const std::string& path, const LoweredNet& net, const StateStore& store) {
+void save_weights(const std::string& path, const LoweredNet& net, const ClassNames& classes, const StateStore& store) {
   AtomicFile file(path);
-  save_weights(file, path.ends_with(".h5"), false, net, store);
+  save_weights(file, path.ends_with(".h5"), false, net, classes, store);
   file.commit();
 }
 

@@ -7,6 +7,7 @@
 #include "formats/weights.h"
 #include "lowering/lower_net.h"
 #include "runtime/memory.h"
+#include "session/class_names.h"
 
 namespace trainer {
 
@@ -33,9 +34,8 @@ WeightFile read_listed_weights(const std::string& path);
 
 // Copies the blobs of the file into the states of layers of the same name. A layer that the file lacks keeps its values
 // (kFresh); a layer that the net lacks is kUnused. If the number or shape of the blobs differs, no blob of the layer is
-// loaded (kMismatched). With a path, reads the file first.
+// loaded (kMismatched).
 std::vector<WeightMatch> load_weights(const WeightFile& file, const LoweredNet& net, StateStore& store);
-std::vector<WeightMatch> load_weights(const std::string& path, const LoweredNet& net, StateStore& store);
 
 // Throws if a layer is mismatched or nothing was loaded: require_match for a net to be trained, require_trained for a
 // net to compute with, which also refuses fresh layers without `allow_fresh`.
@@ -48,10 +48,11 @@ bool all_loaded(const std::vector<WeightMatch>& matches);
 std::string match_table(const std::string& path, const std::vector<WeightMatch>& matches);
 
 // Writes the model to a .caffemodel, or to a .caffemodel.h5 if the name ends with ".h5".
-void save_weights(const std::string& path, const LoweredNet& net, const StateStore& store);
+void save_weights(const std::string& path, const LoweredNet& net, const ClassNames& classes, const StateStore& store);
 
 // Writes the model as Caffe does: all layers, including Split layers, with their blobs. With `diff` (snapshot_diff)
 // also writes the last step of each blob, zeros for a blob that is not trained.
-void save_weights(AtomicFile& file, bool hdf5, bool diff, const LoweredNet& net, const StateStore& store);
+void save_weights(AtomicFile& file, bool hdf5, bool diff, const LoweredNet& net, const ClassNames& classes,
+                  const StateStore& store);
 
 }  // namespace trainer

@@ -52,6 +52,16 @@ Nets open_nets(const TrainingFiles& files, uint64_t seed, std::vector<Rank>* ran
   return tests;
 }
 
+// Throws if a test reads other classes than the training: their labels would have other meanings.
+void check_classes(const NetSession& train, const Nets& tests) {
+  for (const auto& test : tests) {
+    const std::string difference = class_difference(train.data().class_names(), "the data of the training",
+                                                    test->data().class_names(), "the data of the test");
+    if (!difference.empty())
+      throw data_error("{}: give both the same folders, or the same file in image_data_param.labels", difference);
+  }
+}
+
 // Replaces a drawn seed by the seed in use, and max_epochs by the number of iterations.
 caffe::SolverParameter resolve_solver(std::unique_ptr<caffe::SolverParameter> read, bool seed_drawn, uint64_t seed,
                                       const NetSession& train, size_t ranks) {
@@ -131,6 +141,7 @@ std::unique_ptr<TrainingState> set_up_training(TrainingFiles files, const Traini
   std::vector<Rank> ranks = open_devices(options);
   Nets tests = open_nets(files, seed, &ranks);
   const NetSession& train = *ranks.front().net;
+  check_classes(train, tests);
   caffe::SolverParameter solver = resolve_solver(std::move(files.solver), files.seed_drawn, seed, train, ranks.size());
   check_snapshot_files(solver, train.lowered());
   if (!options.plans_only) check_host_states(solver, train.lowered(), *ranks.front().device);

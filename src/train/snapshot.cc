@@ -193,7 +193,8 @@ SnapshotPaths write_snapshot(const caffe::SolverParameter& solver, const LoopSta
   require_finite(net, parameters);
   parameters.clear();
   AtomicFile weights_file(files.weights), state_file(files.state), manifest(files.manifest);
-  save_weights(weights_file, is_hdf5(solver), solver.snapshot_diff(), net, device_session.store);
+  save_weights(weights_file, is_hdf5(solver), solver.snapshot_diff(), net, train.front()->class_names(),
+               device_session.store);
 
   caffe::SolverState state;
   state.set_iter(loop.iteration);
@@ -259,9 +260,13 @@ std::vector<std::string> restore_snapshot(const std::string& path, const caffe::
     throw data_error(
         "{}: it does not name its weights, so the training cannot resume: the file is damaged, copy it again", path);
   const std::string model = find_model(path, state.learned_net());
-  const std::vector<WeightMatch> matches = load_weights(model, first.lowered(), device_session.store);
+  const WeightFile weights = read_listed_weights(model);
+  const std::vector<WeightMatch> matches = load_weights(weights, first.lowered(), device_session.store);
   require_match(model, matches);
   lines.push_back(all_loaded(matches) ? fmt::format("Model from {}", model) : match_table(model, matches));
+  const std::string renamed = class_difference(weights.class_names, model, first.data().class_names(), "the data");
+  if (!renamed.empty()) lines.push_back("The classes have changed since the snapshot: " + renamed);
+  first.add_class_names(weights.class_names);
   restore_history(path, file, solver, first.lowered(), device_session);
   restore_loss_scale(path, state, device_session.store);
   loop->iteration = state.iter();

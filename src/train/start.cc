@@ -57,6 +57,8 @@ void TrainingStart::load_weight_files() {
     const std::vector<WeightMatch> matches = load_weights(file, state_.train_net().lowered(), store);
     require_match(path, matches);
     report_.note(match_table(path, matches));
+    // A net with layers of its own may learn other classes.
+    if (all_loaded(matches)) state_.train_net().add_class_names(file.class_names);
     for (const auto& test : state_.tests) {
       for (const WeightMatch& match : load_weights(file, test->lowered(), store))
         if (match.kind == WeightMatch::kLoaded) test_layers_loaded_.insert(match.layer);
@@ -145,6 +147,7 @@ RunInfo TrainingStart::run_info() const {
   caffe::SolverParameter used = solver;
   if (used.max_epochs() > 0) used.clear_max_epochs();  // max_iter is their number
   google::protobuf::TextFormat::PrintToString(used, &info.solver_text);
+  info.class_names = state_.train_net().class_names();
   info.folder = options_.new_run_folder ? make_run_folder(solver.snapshot_prefix()) : options_.run_folder;
   info.first_iteration = state_.loop.iteration;
   info.max_iteration = solver.max_iter();

@@ -16,7 +16,8 @@ NetSession& Training::train_net() { return state_->train_net(); }
 const Device& Training::device() const { return *state_->session().device; }
 MemoryPlan Training::memory_plan() const { return plan_memory(*state_); }
 void Training::save_weights(const std::string& path) const {
-  trainer::save_weights(path, state_->train_net().lowered(), state_->session().store);
+  const NetSession& net = state_->train_net();
+  trainer::save_weights(path, net.lowered(), net.class_names(), state_->session().store);
 }
 
 bool Training::run(RunReport& report) {

@@ -198,13 +198,13 @@ TEST(AtomicFile, FailedWriteKeepsTheOldFile) {
   const std::vector<WeightLayerRef> layers = {{"ip", nullptr, {{Shape({100'000}), values.data()}}}};
   {
     const FileSizeLimit limit(100'000);
-    EXPECT_TRUE(contains(data_error_of([&] { write_whole(write_weights, path, "n", layers); }), "a.caffemodel"));
-    EXPECT_TRUE(contains(data_error_of([&] { write_whole(write_weights_hdf5, path, layers); }), "a.caffemodel"));
+    EXPECT_TRUE(contains(data_error_of([&] { write_whole(write_weights, path, "n", {}, layers); }), "a.caffemodel"));
+    EXPECT_TRUE(contains(data_error_of([&] { write_whole(write_weights_hdf5, path, {}, layers); }), "a.caffemodel"));
   }
   EXPECT_EQ(read_all(path), "old");
   EXPECT_EQ(folder.file_count(), 1u);
   // The library still works afterwards.
-  write_whole(write_weights_hdf5, path, layers);
+  write_whole(write_weights_hdf5, path, {}, layers);
   EXPECT_EQ(read_weights(path).layers.at(0).blobs.at(0).data, values);
 }
 

@@ -151,8 +151,8 @@ TEST(Weights, WritesTheBytesOfTheBinaryForm) {
   const std::vector<float> values = {1, 2};
   const std::vector<WeightLayerRef> layers = {{"c", &param, {{Shape({2}), values.data()}}}};
   const std::string expected = from_hex("0a016ea2061a0a01631204426961733a0f2a080000803f000000403a030a0102");
-  EXPECT_EQ(binary_weights_size("n", layers), static_cast<int64_t>(expected.size()));
-  write_whole(write_weights, folder / "a.caffemodel", "n", layers);
+  EXPECT_EQ(binary_weights_size("n", {}, layers), static_cast<int64_t>(expected.size()));
+  write_whole(write_weights, folder / "a.caffemodel", "n", {}, layers);
   EXPECT_EQ(read_all(folder / "a.caffemodel"), expected);
   EXPECT_EQ(folder.file_count(), 1u);
 }
@@ -168,7 +168,7 @@ TEST(Weights, ProtobufReadsTheWrittenFile) {
   std::vector<float> values(100'000), diff(values.size());
   for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i), diff[i] = -values[i];
   const float scalar = 4;
-  write_whole(write_weights, folder / "a", "net",
+  write_whole(write_weights, folder / "a", "net", {"cat", "dog"},
               {{"conv", &param, {{Shape({10, 10'000}), values.data(), diff.data()}, {Shape(), &scalar}}},
                {"empty", nullptr, {{Shape({0, 3}), nullptr}}}});
   caffe::NetParameter net;
@@ -182,8 +182,11 @@ TEST(Weights, ProtobufReadsTheWrittenFile) {
   EXPECT_TRUE(net.layer(0).blobs(1).has_shape());
   EXPECT_EQ(net.layer(0).blobs(1).shape().dim_size(), 0);
   EXPECT_EQ(net.layer(1).name(), "empty");
+  ASSERT_EQ(net.class_names_size(), 2);
+  EXPECT_EQ(net.class_names(1), "dog");
 
   const WeightFile back = read_weights(folder / "a");
+  EXPECT_EQ(back.class_names, (std::vector<std::string>{"cat", "dog"}));
   EXPECT_EQ(back.layers[0].blobs[0].data, values);
   EXPECT_EQ(back.layers[0].blobs[0].diff, diff);
   EXPECT_EQ(back.layers[0].blobs[1].shape, Shape());
@@ -194,10 +197,10 @@ TEST(Weights, SuggestsHdf5IfTooLargeForTheBinaryForm) {
   // The data is never read: the size alone is an error.
   const float value = 0;
   const std::vector<WeightLayerRef> layers = {{"big", nullptr, {{Shape({1 << 20, 512}), &value}}}};
-  const int64_t size = binary_weights_size("n", layers);
+  const int64_t size = binary_weights_size("n", {}, layers);
   EXPECT_GT(size, kLargestBinaryMessage);
   const TempFolder folder;
-  const std::string message = data_error_of([&] { write_whole(write_weights, folder / "a", "n", layers); });
+  const std::string message = data_error_of([&] { write_whole(write_weights, folder / "a", "n", {}, layers); });
   EXPECT_TRUE(contains(message, "snapshot_format: HDF5"));
   EXPECT_EQ(folder.file_count(), 0u);
   EXPECT_NO_THROW(check_binary_size(kLargestBinaryMessage, "x"));
@@ -232,7 +235,7 @@ TEST(Weights, RefusesMoreValuesThanABlobHas) {
                "layer \"x\" (number 1 in the file), blob 0: more than 2147483647 values, which no blob can have"));
 
   const std::string hdf5 = folder / "large.caffemodel.h5";
-  write_whole(write_weights_hdf5, hdf5, {{"x", nullptr, {}}});
+  write_whole(write_weights_hdf5, hdf5, {}, {{"x", nullptr, {}}});
   add_sparse_dataset(hdf5, "data/x/0", {65536, 32768});
   EXPECT_TRUE(contains(data_error_of([&] { read_weights(hdf5); }),
                        "dataset \"data/x/0\" (65536,32768) is not a blob: it has more than 2147483647 values"));
@@ -242,12 +245,13 @@ TEST(Weights, Hdf5KeepsNamesSharingAndGradients) {
   const TempFolder folder;
   const std::string path = folder / "a.caffemodel.h5";
   const std::vector<float> a = {1, 2, 3, 4, 5, 6}, b = {7}, diff = {6, 5, 4, 3, 2, 1};
-  write_whole(write_weights_hdf5, path,
+  write_whole(write_weights_hdf5, path, {"cat", "snow leopard"},
               {{"inception/3x3", nullptr, {{Shape({2, 3}), a.data(), diff.data()}}},
                {"inception", nullptr, {{Shape({1}), b.data()}}},
                {"tied", nullptr, {{Shape({2, 3}), a.data(), nullptr, true}, {Shape({1}), b.data()}}},
                {"relu/x", nullptr, {}}});
   const WeightFile file = read_weights(path);
+  EXPECT_EQ(file.class_names, (std::vector<std::string>{"cat", "snow leopard"}));
   EXPECT_TRUE(file.hdf5);
   const auto layer = [&](const std::string& name) -> const WeightLayer& {
     const auto found = std::find_if(file.layers.begin(), file.layers.end(),
@@ -264,7 +268,7 @@ TEST(Weights, Hdf5KeepsNamesSharingAndGradients) {
   EXPECT_EQ(layer("tied").blobs.at(1).data, b);
   EXPECT_TRUE(layer("relu/x").blobs.empty());
   const Hdf5File raw = Hdf5File::open(path);
-  EXPECT_EQ(raw.children(""), (std::vector<std::string>{"data", "diff"}));
+  EXPECT_EQ(raw.children(""), (std::vector<std::string>{"class_names", "data", "diff"}));
   EXPECT_FALSE(raw.has_dataset("data/tied/0"));
   const float value = 0;
   const BlobRef blob{Shape({1}), &value};
@@ -274,12 +278,12 @@ TEST(Weights, Hdf5KeepsNamesSharingAndGradients) {
                                                 {{"a", nullptr, {blob}}, {"a/0", nullptr, {}}},
                                                 {{"a/0/b", nullptr, {blob}}, {"a", nullptr, {blob}}}}) {
     EXPECT_TRUE(
-        contains(data_error_of([&] { write_whole(write_weights_hdf5, folder / "b.h5", layers); }), "BINARYPROTO"));
+        contains(data_error_of([&] { write_whole(write_weights_hdf5, folder / "b.h5", {}, layers); }), "BINARYPROTO"));
   }
   EXPECT_NO_THROW(check_hdf5_names("x", {{"a", 1}, {"a/1", 1}, {"a/1/2", 0}, {"relu", 0}, {"relu", 0}}));
   for (const char* name : {"", ".", "a//b", "/a", "a/", "a/./b"}) {
     EXPECT_TRUE(contains(data_error_of([&] {
-                           write_whole(write_weights_hdf5, folder / "b.h5", {{name, nullptr, {}}});
+                           write_whole(write_weights_hdf5, folder / "b.h5", {}, {{name, nullptr, {}}});
                          }),
                          "BINARYPROTO"));
   }
