@@ -1,5 +1,6 @@
 // trainer preview: a picture of the items that a data layer gives the net.
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "base/text.h"
@@ -79,7 +80,9 @@ caffe::LayerParameter in_order(const caffe::LayerParameter& layer) {
 // The items of a feed, one at a time.
 class Items {
  public:
-  explicit Items(BatchFeed& feed) : feed_(feed), worker_(feed.make_worker()) { batch_.layout.resize(feed.tops()); }
+  explicit Items(BatchFeed& feed) : feed_(feed), names_(feed.class_names()), worker_(feed.make_worker()) {
+    batch_.layout.resize(feed.tops());
+  }
 
   // Fills the tops with the record at this offset.
   void read(uint64_t offset) {
@@ -99,18 +102,48 @@ class Items {
   }
   const Shape& shape() const { return batch_.layout[0].shape; }
   const std::vector<float>& item() const { return memory_[0]; }
-  // The label of a batch with one number for each item.
+  // The values of the label, with the name of the class; "" for a mask.
   std::string label() const {
-    if (memory_.size() < 2 || memory_[1].size() != 1) return "";
-    return fmt::format("{}", memory_[1][0]);
+    if (memory_.size() < 2 || mask() != nullptr) return "";
+    const std::vector<float>& values = memory_[1];
+    const auto number = static_cast<size_t>(std::max(values[0], 0.0f));
+    const bool named = values.size() == 1 && static_cast<float>(number) == values[0] && number < names_.size();
+    return fmt::format("{}{}", fmt::join(values, " "), named ? " " + names_[number] : "");
+  }
+  // The classes of the pixels; nullptr without a mask.
+  const std::vector<float>* mask() const {
+    return memory_.size() > 1 && batch_.layout[1].shape.rank() == 4 ? &memory_[1] : nullptr;
   }
 
  private:
   BatchFeed& feed_;
+  std::vector<std::string> names_;
   std::unique_ptr<FeedWorker> worker_;
   BatchBuffer batch_;
   std::vector<std::vector<float>> memory_;
 };
+
+// Blue, green and red; neighboring numbers differ clearly. Class 0, which often is the background, has none.
+std::array<float, 3> color_of(float number) {
+  const double hue = static_cast<double>(number) * 0.618034;
+  std::array<float, 3> color;
+  for (size_t c = 0; c < 3; ++c)
+    color[c] = static_cast<float>(127.5 + 127.5 * std::cos(2 * 3.14159265358979 * (hue - static_cast<double>(c) / 3)));
+  return color;
+}
+
+// Interleaved bytes, blue first; colors of the classes over the parts of a mask.
+std::vector<uint8_t> overlaid(const std::vector<uint8_t>& pixels, int64_t channels, const std::vector<float>& mask) {
+  std::vector<uint8_t> bytes;
+  for (size_t i = 0; i < mask.size(); ++i) {
+    const std::array<float, 3> color = color_of(mask[i]);
+    for (size_t c = 0; c < 3; ++c) {
+      const float value = pixels[i * static_cast<size_t>(channels) + (channels == 3 ? c : 0)];
+      bytes.push_back(static_cast<uint8_t>(mask[i] == 0 ? value : 0.5f * value + 0.5f * color[c]));
+    }
+  }
+  return bytes;
+}
 
 // Interleaved bytes, blue first.
 std::vector<uint8_t> pixels_of(const Items& items, const ItemColors& colors) {
@@ -146,10 +179,12 @@ std::string sheet_of(BatchFeed& feed, const std::string& layer, int count, int d
         sheet.emplace(groups, draws, static_cast<int>(shape[2]), static_cast<int>(shape[3]));
         first = shape;
       }
-      const std::vector<uint8_t> bytes = pixels_of(items, *colors);
-      sheet->place(group, draw,
-                   {bytes.data(), static_cast<int>(shape[1]), static_cast<int>(shape[2]), static_cast<int>(shape[3]),
-                    shape[3] * shape[1]});
+      std::vector<uint8_t> bytes = pixels_of(items, *colors);
+      if (items.mask() != nullptr) bytes = overlaid(bytes, shape[1], *items.mask());
+      const int channels = items.mask() != nullptr ? 3 : static_cast<int>(shape[1]);
+      sheet->place(
+          group, draw,
+          {bytes.data(), channels, static_cast<int>(shape[2]), static_cast<int>(shape[3]), shape[3] * channels});
     }
     if (!items.label().empty()) sheet->caption(group, items.label());
   }
@@ -200,7 +235,8 @@ REGISTER_COMMAND(
         "Writes a PNG with records of a data layer as the net sees them: after crops, flips and all steps of augment. "
         "The records are evenly spaced over the data set; each has several draws, those of the first epochs, below "
         "each "
-        "other under its label. Means and factors are undone, so that colors look natural.",
+        "other under its label; masks are laid over them in colors. Means and factors are undone, so that colors look "
+        "natural.",
     .flags =
         {
             {"solver", FlagType::kFile, "", "FILE", "The prototxt file of a solver, for its net."},

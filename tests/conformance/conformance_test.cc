@@ -128,7 +128,7 @@ void run_forward_case() {
     DeviceSession device_session(test_device());
     NetSession session(*net.net, *net.positions, caffe::TEST, 0, device_session);
     add_parameters(session.lowered(), 0, false, device_session.store);
-    load_weights("init.caffemodel.h5", session.lowered(), device_session.store);
+    load_weights(read_weights("init.caffemodel.h5"), session.lowered(), device_session.store);
     session.run_next(ProgramKind::kForward);
   }
   Hdf5File got = Hdf5File::open("output.h5"), expected = Hdf5File::open("expected_output.h5");
