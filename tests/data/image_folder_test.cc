@@ -149,6 +149,17 @@ TEST(ImageFolder, MistakesNameTheFolder) {
   expect_contains(reason(folder), {"\"cat\\x0a\" has control characters"});
 }
 
+TEST(ImageFolder, FollowsLinksButNotInCircles) {
+  const test::TemporaryFolder folder;
+  write_images(folder, "cat", 1);
+  write(folder / "elsewhere/1.png", "");
+  fs::create_directory_symlink(folder / "elsewhere", folder / "photos/cat/link");
+  EXPECT_EQ(paths(read_image_folder(folder / "photos", {}, {})),
+            (std::vector<std::string>{"cat/0.pgm", "cat/link/1.png"}));
+  fs::create_directory_symlink(folder / "photos/cat", folder / "photos/cat/back");
+  expect_contains(reason(folder), {"photos/cat/back/back", "more than 32 folders", "link"});
+}
+
 TEST(ImageFolder, AFolderThatCannotBeReadIsNamed) {
   if (geteuid() == 0) GTEST_SKIP() << "the superuser can read all folders";
   const test::TemporaryFolder folder;

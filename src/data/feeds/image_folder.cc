@@ -20,6 +20,9 @@ namespace fs = std::filesystem;
 
 constexpr const char* kForm = "a folder of images has a folder for each class, with its images: FOLDER/cats/1.jpg";
 
+// A deeper folder is a link that leads back.
+constexpr std::ptrdiff_t kDeepestFolder = 32;
+
 constexpr std::array<std::string_view, 12> kExtensions = {"jpg", "jpeg", "jpe", "png",  "ppm", "pgm",
                                                           "pnm", "bmp",  "tif", "tiff", "gif", "webp"};
 
@@ -128,6 +131,9 @@ class FolderReader {
   }
 
   void collect(const std::string& below, std::vector<std::string>& paths) {
+    if (std::count(below.begin(), below.end(), '/') > kDeepestFolder)
+      throw data_error("{}{}: more than {} folders in each other: remove the link that leads back", list_.root(),
+                       printable(below), kDeepestFolder);
     const FolderContent content = contents_of(below);
     for (const std::string& image : content.images) paths.push_back(below + image);
     for (const std::string& folder : content.folders) collect(below + folder + "/", paths);
