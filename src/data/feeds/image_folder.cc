@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/sha256.h"
 #include "base/text.h"
+#include "data/pictures/formats/image_format.h"
 #include "formats/input_file.h"
 
 namespace trainer {
@@ -22,15 +23,6 @@ constexpr const char* kForm = "a folder of images has a folder for each class, w
 
 // A deeper folder is a link that leads back.
 constexpr std::ptrdiff_t kDeepestFolder = 32;
-
-constexpr std::array<std::string_view, 12> kExtensions = {"jpg", "jpeg", "jpe", "png",  "ppm", "pgm",
-                                                          "pnm", "bmp",  "tif", "tiff", "gif", "webp"};
-
-bool is_image_name(std::string_view name) {
-  const size_t dot = name.rfind('.');
-  if (dot == std::string_view::npos) return false;
-  return std::find(kExtensions.begin(), kExtensions.end(), lower(name.substr(dot + 1))) != kExtensions.end();
-}
 
 bool is_for_validation(const std::string& path, double fraction) {
   const std::array<uint32_t, 8> digest = sha256(path);

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <string>
 
@@ -35,23 +36,32 @@ bool is_tiff(std::string_view file) {
          start == std::string_view("II+\0", 4) || start == std::string_view("MM\0+", 4);  // "+" is BigTIFF
 }
 
-constexpr ImageFormat kFormats[] = {
-    {"JPEG", is_jpeg},
-    {"PNG", is_png},
-    {"PNM", is_pnm},
-    {"BMP", is_bmp},
-    {"WebP", is_webp, "libwebp-dev"},
-    {"TIFF", is_tiff, "libtiff-dev"},
-    {"GIF", is_gif, "libgif-dev"},
-};
+const std::vector<ImageFormat>& formats() {
+  static const std::vector<ImageFormat> table = {
+      {"JPEG", is_jpeg, {"jpg", "jpeg", "jpe"}},  {"PNG", is_png, {"png"}},
+      {"PNM", is_pnm, {"ppm", "pgm", "pnm"}},     {"BMP", is_bmp, {"bmp"}},
+      {"WebP", is_webp, {"webp"}, "libwebp-dev"}, {"TIFF", is_tiff, {"tif", "tiff"}, "libtiff-dev"},
+      {"GIF", is_gif, {"gif"}, "libgif-dev"},
+  };
+  return table;
+}
 
 }  // namespace
+
+bool is_image_name(std::string_view name) {
+  const size_t dot = name.rfind('.');
+  if (dot == std::string_view::npos) return false;
+  const std::string extension = lower(name.substr(dot + 1));
+  return std::any_of(formats().begin(), formats().end(), [&](const ImageFormat& format) {
+    return std::find(format.extensions.begin(), format.extensions.end(), extension) != format.extensions.end();
+  });
+}
 
 DecoderRegistration::DecoderRegistration(const char* format, Make make) { registry()[format] = make; }
 
 const ImageFormat& format_of(std::string_view file) {
   std::vector<std::string> names;
-  for (const ImageFormat& format : kFormats) {
+  for (const ImageFormat& format : formats()) {
     if (format.matches(file)) return format;
     names.emplace_back(format.name);
   }

@@ -35,11 +35,14 @@ class FormatDecoder {
 struct ImageFormat {
   const char* name;
   bool (*matches)(std::string_view file);
-  const char* package = nullptr;  // of the library, if the build works without it
+  std::vector<std::string_view> extensions;  // in lower case
+  const char* package = nullptr;             // of the library, if the build works without it
 };
 
 // The format by the first bytes of a file. Throws data_error if no format matches.
 const ImageFormat& format_of(std::string_view file);
+// Whether the extension of a file name is that of a format, in upper or lower case.
+bool is_image_name(std::string_view name);
 // Throws data_error, with the name of the package, if this build lacks the decoder.
 std::unique_ptr<FormatDecoder> make_decoder(const ImageFormat& format);
 
