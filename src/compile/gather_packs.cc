@@ -1,7 +1,7 @@
 // Gathers the conversions of weights and of their gradients: reorders, and the pads and slices of pad_channels.
 //
-// A pass reads all weights as they are before it, so their conversions can come first. The conversion of a gradient waits
-// until its group is complete.
+// A pass reads all weights as they are before it, so their conversions can come first. The conversion of a gradient
+// waits until its group is complete.
 #include "compile/passes.h"
 
 namespace trainer {

@@ -5,7 +5,9 @@
 
 #include "base/text.h"
 #include "formats/atomic_file.h"
+#include "report/log.h"
 #include "report/run_folder.h"
+#include "session/class_names.h"
 #include "session/state_names.h"
 #include "train/memory_plan.h"
 
@@ -58,7 +60,12 @@ void TrainingStart::load_weight_files() {
     require_match(path, matches);
     report_.note(match_table(path, matches));
     // A net with layers of its own may learn other classes.
-    if (all_loaded(matches)) state_.train_net().add_class_names(file.class_names);
+    if (all_loaded(matches)) {
+      const ClassNames learned = state_.train_net().data().class_names();
+      const std::string renamed = class_difference(file.class_names, path, learned, "the data");
+      if (!renamed.empty()) log_warning("The net learned other classes: " + renamed);
+      state_.train_net().add_class_names(file.class_names);
+    }
     for (const auto& test : state_.tests) {
       for (const WeightMatch& match : load_weights(file, test->lowered(), store))
         if (match.kind == WeightMatch::kLoaded) test_layers_loaded_.insert(match.layer);

@@ -388,6 +388,30 @@ TEST_F(Augment, ColorJitterDrawsFactors) {
   EXPECT_EQ(factors.size(), 4u);
 }
 
+// Of four channels the first and the third one are exchanged, and so are their means.
+TEST_F(Augment, ChannelOrderAndMeanImageOfFourChannels) {
+  caffe::Datum datum;
+  datum.set_channels(4);
+  datum.set_height(1);
+  datum.set_width(1);
+  datum.set_data("\x0a\x14\x1e\x28");
+  test::write_lmdb(folder_ / "four", {{"a", datum.SerializeAsString()}});
+  MeanImage mean;
+  mean.shape = Shape{4, 1, 1};
+  mean.data = {1, 2, 3, 4};
+  write_mean_file(folder_ / "mean.binaryproto", mean);
+  auto stream = test::open_stream(
+      data_layer(folder_ / "four", 1, "", "channel_order: RGB mean_file: '" + folder_ / "mean.binaryproto" + "'"),
+      options());
+  stream->start();
+  EXPECT_EQ(take_many(*stream, 1)[0].tops[0], (std::vector<float>{27, 18, 9, 36}));
+}
+
+TEST_F(Augment, TakesTheBoundsOfItsFields) {
+  EXPECT_EQ(item("augment { blur { kernel: 1 sigma_min: 0.01 } }"), (std::vector<float>{1, 2, 3, 4, 5, 6}));
+  EXPECT_EQ(item("augment { random_resized_crop { size: 1 scale_min: 0.0001 ratio_min: 0.01 } }").size(), 1u);
+}
+
 TEST(AugmentSteps, AreRegisteredForEachOfTheSchema) {
   const google::protobuf::Descriptor* schema = caffe::AugmentStep::descriptor();
   ASSERT_EQ(schema->field_count(), static_cast<int>(step_names().size()));

@@ -24,7 +24,7 @@ void JpegRoundTrip::apply(const PixelWindow& window, int quality, uint8_t* out) 
   unsigned long size = file_.size();
   const int pitch = static_cast<int>(window.row_bytes);
   if (tjCompress2(compressor_, window.pixels, window.width, pitch, window.height, format, &bytes, &size, sampling,
-                  quality, TJFLAG_NOREALLOC) != 0)
+                  quality, TJFLAG_NOREALLOC | TJFLAG_ACCURATEDCT) != 0)
     throw data_error("it cannot be compressed as JPEG: {}", tjGetErrorStr2(compressor_));
   if (tjDecompress2(decompressor_, bytes, size, out, window.width, 0, window.height, format, 0) != 0)
     throw data_error("it cannot be decoded after its compression: {}", tjGetErrorStr2(decompressor_));

@@ -36,11 +36,8 @@ MeanView PictureMean::view(const Sampling& in_image) const {
   static const float zero = 0;
   if (has_image()) {
     const ItemShape shape = image_shape();
-    const int64_t plane = shape.height * shape.width;
-    const bool reversed = rgb_ && shape.channels == 3;
-    const float* first = image_.data.data() + in_image.y.first * shape.width + in_image.x.first;
-    return {reversed ? first + 2 * plane : first, reversed ? -plane : plane, in_image.y.step * shape.width,
-            in_image.x.step};
+    return {image_.data.data() + in_image.y.first * shape.width + in_image.x.first, shape.height * shape.width,
+            in_image.y.step * shape.width, in_image.x.step, true};
   }
   if (values_.empty()) return {&zero};
   return {values_.data(), values_.size() == 1 ? 0 : 1};
@@ -55,7 +52,7 @@ std::vector<float> PictureMean::values() const {
     means.push_back(static_cast<float>(std::accumulate(first, first + shape.height * shape.width, 0.0) /
                                        static_cast<double>(shape.height * shape.width)));
   }
-  if (rgb_ && shape.channels == 3) std::swap(means[0], means[2]);
+  if (rgb_ && shape.channels >= 3) std::swap(means[0], means[2]);
   return means;
 }
 

@@ -44,9 +44,9 @@ void write_item(const PixelView& pixels, const Sampling& sampling, bool reversed
   const int64_t in_h = in.width * in_w;
   for (int64_t h = 0; h < sampling.y.count; ++h) {
     for (int64_t c = 0; c < in.channels; ++c) {
-      const int64_t channel = reversed && in.channels >= 3 && c < 3 ? 2 - c : c;
+      const int64_t channel = stored_channel(c, in.channels, reversed);
       const int64_t from = channel * in_c + (sampling.y.first + sampling.y.step * h) * in_h + sampling.x.first * in_w;
-      const float* line_mean = mean.data + c * mean.c_step + h * mean.h_step;
+      const float* line_mean = mean.data + (mean.stored ? channel : c) * mean.c_step + h * mean.h_step;
       float* line = out.data + c * out.c_step + h * out.h_step;
       const float scale = factor.data[c * factor.c_step];
       if (pixels.bytes != nullptr) {

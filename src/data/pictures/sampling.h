@@ -26,11 +26,18 @@ struct Sampling {
   explicit Sampling(const ItemShape& picture) : y{0, 1, picture.height}, x{0, 1, picture.width} {}
 };
 
-// The mean of item pixel (c, h, w) is data[c * c_step + h * h_step + w * w_step].
+// The mean of item pixel (c, h, w) is data[c * c_step + h * h_step + w * w_step]; with `stored` the channels are those
+// of the picture, not of the item.
 struct MeanView {
   const float* data;
   int64_t c_step = 0, h_step = 0, w_step = 0;
+  bool stored = false;
 };
+
+// The channel of a picture that channel c of an item shows: `reversed` exchanges the first and the third one.
+inline int64_t stored_channel(int64_t c, int64_t channels, bool reversed) {
+  return reversed && channels >= 3 && c < 3 ? 2 - c : c;
+}
 
 // The factor of channel c of the item is data[c * c_step].
 struct FactorView {
@@ -47,8 +54,7 @@ struct ItemView {
 // An item of this shape at `data`.
 ItemView item_view(float* data, const ItemShape& shape, MemoryFormat order);
 
-// out[c, h, w] = (pixel[s(c), y(h), x(w)] - mean[c, h, w]) * factor[c]
-// s(c) = c, or with `reversed` 2 - c for the first three channels of a picture that has as many.
+// out[c, h, w] = (pixel[s(c), y(h), x(w)] - mean[c, h, w]) * factor[c], s = stored_channel
 void write_item(const PixelView& pixels, const Sampling& sampling, bool reversed, const MeanView& mean,
                 const FactorView& factor, const ItemView& out);
 // Writes the pixels of one channel, unchanged and row-major.

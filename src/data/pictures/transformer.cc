@@ -1,6 +1,8 @@
 // Checks transform_param and applies it.
 #include "data/pictures/transformer.h"
 
+#include <cmath>
+
 #include "data/layer_fields.h"
 
 namespace trainer {
@@ -29,8 +31,13 @@ void check_transform(SourceContext& context) {
   if (param.force_color() && param.force_gray())
     context.error("transform_param.force_gray", "cannot set both force_color and force_gray", "keep one");
   for (const float deviation : param.std_value()) {
-    if (!(deviation > 0))
-      context.error("transform_param.std_value", fmt::format("std_value is {}", deviation), "it must be above 0");
+    if (!(deviation > 0 && std::isfinite(deviation)))
+      context.error("transform_param.std_value", fmt::format("std_value is {}", deviation),
+                    "it must be a finite number above 0");
+  }
+  for (const float mean : param.mean_value()) {
+    if (!std::isfinite(mean))
+      context.error("transform_param.mean_value", fmt::format("mean_value is {}", mean), "it must be a finite number");
   }
   check_augment(context);
 }

@@ -131,6 +131,13 @@ void check(SourceContext& context) {
   for (const char* field : {"batch_size", "channels", "height", "width"})
     context.require(fmt::format("memory_data_param.{}", field), "give batch_size, channels, height and width");
   check_transform(context);
+  for (const caffe::AugmentStep& step : layer.transform_param().augment()) {
+    const StepType* type = find_step_type(step);
+    if (type != nullptr && type->target == StepTarget::kPixels)
+      context.error_in(
+          step, type->field, fmt::format("MemoryData gives floats, but {} changes 8-bit pixels", type->field),
+          "use crops, flips, normalize and erase, or make a database of the images with `trainer convert`");
+  }
 }
 
 void check_item(SourceContext& context, const Transformer& transformer, const ArraySource& source,

@@ -38,6 +38,9 @@ void check(const caffe::AugmentStep& step, SourceContext& context) {
   check_probability(step.erase(), context);
   check_range(step.erase(), "scale", 0, 1, context);
   check_range(step.erase(), "ratio", 1e-2, 1e2, context);
+  if (!std::isfinite(step.erase().value()))
+    context.error_in(step.erase(), "value", fmt::format("value is {}", step.erase().value()),
+                     "it must be a finite number");
 }
 
 std::unique_ptr<PictureStep> make(const caffe::AugmentStep& step, caffe::Phase) {

@@ -1,6 +1,8 @@
 // Reads number fields by name.
 #include "data/pictures/steps/fields.h"
 
+#include <cmath>
+
 #include "config/message_fields.h"
 
 namespace trainer {
@@ -21,7 +23,10 @@ double number_of(const Message& step, const std::string& name) {
 }
 
 // As in the file: 0.6, not 0.6000000238.
-std::string text_of(double value) { return fmt::format("{}", static_cast<float>(value)); }
+std::string text_of(double value) {
+  const bool whole = value == std::floor(value) && std::fabs(value) < 1e10;
+  return whole ? fmt::format("{:.0f}", value) : fmt::format("{}", static_cast<float>(value));
+}
 
 bool given(const Message& step, const char* name) { return is_set(step, field_of(step, name)); }
 
@@ -29,7 +34,9 @@ bool given(const Message& step, const char* name) { return is_set(step, field_of
 
 void check_between(const Message& step, const std::string& field, double low, double high, SourceContext& context) {
   const double value = number_of(step, field);
-  if (!(value >= low && value <= high))
+  // The fields are floats: a bound such as 0.01 is a double above its float.
+  if (!(value >= static_cast<double>(static_cast<float>(low)) &&
+        value <= static_cast<double>(static_cast<float>(high))))
     context.error_in(step, field, fmt::format("{} is {}", field, text_of(value)),
                      fmt::format("it must be {} to {}", low, high));
 }

@@ -21,8 +21,9 @@ class Normalize : public PictureStep {
       return values.size() == 1 || picture.channels == 0 || static_cast<int64_t>(values.size()) == picture.channels;
     };
     if (!fits(mean_) || !fits(factor_))
-      throw data_error("it has {} channels, but normalize has {} mean and {} std: give 1 or {} of each",
-                       picture.channels, mean_.size(), factor_.size(), picture.channels);
+      throw data_error("it has {} channel{}, but normalize has {} mean and {} std: give 1{} of each", picture.channels,
+                       picture.channels == 1 ? "" : "s", mean_.size(), factor_.size(),
+                       picture.channels == 1 ? "" : fmt::format(" or {}", picture.channels));
     return picture;
   }
 
