@@ -92,7 +92,7 @@ check_tests() {
 
 check_resume() {
   local flags=(--gpu=0)
-  "$trainer" help train | grep -q -- --deterministic && flags+=(--deterministic)
+  "$trainer" help train | grep -- --deterministic >/dev/null && flags+=(--deterministic)
   attempt 60 "${train[@]}" "${flags[@]}" --set snapshot_prefix=whole
   ((code == 0)) || { unfinished 20_iterations; return; }
   attempt 60 "${train[@]}" "${flags[@]}" --set snapshot_prefix=half --set max_iter=10

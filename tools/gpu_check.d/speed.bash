@@ -16,7 +16,7 @@ precisions_of() {
   local precision
   for precision in "$@"; do
     ((${#precisions[@]} == 0)) || [[ " ${precisions[*]} " == *" $precision "* ]] || continue
-    ! "$trainer" help time | grep -q -- "--precision=[^ ]*$precision" || echo "$precision"
+    ! "$trainer" help time | grep -- "--precision=[^ ]*$precision" >/dev/null || echo "$precision"
   done
 }
 
