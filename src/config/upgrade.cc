@@ -18,7 +18,6 @@ using caffe::LayerParameter;
 using caffe::NetParameter;
 using caffe::SolverParameter;
 using google::protobuf::FieldDescriptor;
-using google::protobuf::Message;
 using Kind = UpgradeNote::Kind;
 
 constexpr int kLegacyAxes = 4;

@@ -113,8 +113,8 @@ void Resampler::Axis::prepare(int in, int out, ResampleFilter filter) {
   values.resize(static_cast<size_t>(taps));
   for (int i = 0; i < out; ++i) {
     const double centre = (i + 0.5) * scale;
-    const int begin = std::max(static_cast<int>(centre - radius + 0.5), 0);
-    const int end = std::min(static_cast<int>(centre + radius + 0.5), in);
+    const int begin = std::max(static_cast<int>(std::floor(centre - radius + 0.5)), 0);
+    const int end = std::min(static_cast<int>(std::floor(centre + radius + 0.5)), in);
     double sum = 0;
     for (int x = begin; x < end; ++x)
       sum += values[static_cast<size_t>(x - begin)] = filter_value(filter, (x - centre + 0.5) * (1.0 / stretch));

@@ -14,7 +14,8 @@ class Perspective : public PictureStep {
     if (!draws.chance(step_.probability())) return;
     const ItemShape size = picture.shape();
     const auto most = [&](int64_t side) {
-      return static_cast<int64_t>(static_cast<double>(step_.distortion()) * static_cast<double>(side / 2));
+      const int64_t half = side / 2;
+      return static_cast<int64_t>(static_cast<double>(step_.distortion()) * static_cast<double>(half));
     };
     const int64_t x = most(size.width), y = most(size.height);
     const auto right = static_cast<double>(size.width - 1), lower = static_cast<double>(size.height - 1);
