@@ -2,6 +2,7 @@
 #include "data/pictures/augmentation.h"
 
 #include "data/layer_fields.h"
+#include "data/pictures/steps/fields.h"
 
 namespace trainer {
 
@@ -72,7 +73,9 @@ void check_augment(SourceContext& context) {
   OrderCheck order(context);
   for (const caffe::AugmentStep& step : param.augment()) {
     if (const StepType* type = find_step_type(step)) {
-      type->check(step, context);
+      const google::protobuf::Message& message = message_of(step);
+      if (probability_of(message)) check_between(message, "probability", 0, 1, context);
+      if (type->check != nullptr) type->check(step, context);
       order.add(step, *type);
     } else {
       context.error_in(step, "", "augment contains no step",
@@ -88,7 +91,8 @@ Augmentation::Augmentation(const SourceContext& context)
   for (int i = 0; i < param.augment_size(); ++i) {
     const StepType& type = *find_step_type(param.augment(i));
     if (type.train_only && phase != caffe::TRAIN) continue;
-    steps_.push_back({type.make(param.augment(i), phase), context.random_key(fmt::format("augment/{}", i))});
+    steps_.push_back({type.make(param.augment(i), phase), context.random_key(fmt::format("augment/{}", i)),
+                      probability_of(message_of(param.augment(i)))});
   }
 }
 
@@ -104,7 +108,7 @@ void Augmentation::show(ItemColors& colors) const {
 void Augmentation::apply(Picture& picture, uint64_t epoch, uint64_t position) const {
   for (const Step& step : steps_) {
     Draws draws(step.key, epoch, position);
-    step.step->apply(picture, draws);
+    if (!step.probability || draws.chance(*step.probability)) step.step->apply(picture, draws);
   }
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "data/pictures/steps/step.h"
@@ -28,6 +29,7 @@ class Augmentation {
   struct Step {
     std::unique_ptr<PictureStep> step;
     uint64_t key;
+    std::optional<double> probability;  // that it acts on a picture; none: it always does
   };
   bool empty_;
   std::vector<Step> steps_;

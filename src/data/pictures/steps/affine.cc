@@ -13,7 +13,6 @@ class Affine : public PictureStep {
   explicit Affine(const caffe::AffineStep& step) : step_(step) {}
 
   void apply(Picture& picture, Draws& draws) const override {
-    if (!draws.chance(step_.probability())) return;
     const ItemShape size = picture.shape();
     const auto moved = [&](float part, int64_t side) {
       const double most = static_cast<double>(part) * static_cast<double>(side);
@@ -34,7 +33,6 @@ class Affine : public PictureStep {
 
 void check(const caffe::AugmentStep& step, SourceContext& context) {
   const caffe::AffineStep& affine = step.affine();
-  check_probability(affine, context);
   check_between(affine, "degrees", 0, 180, context);
   check_between(affine, "translate_x", 0, 1, context);
   check_between(affine, "translate_y", 0, 1, context);

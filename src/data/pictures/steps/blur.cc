@@ -11,7 +11,6 @@ class Blur : public PictureStep {
   explicit Blur(const caffe::BlurStep& step) : step_(step) {}
 
   void apply(Picture& picture, Draws& draws) const override {
-    if (!draws.chance(step_.probability())) return;
     picture.blur(static_cast<int>(step_.kernel()), draws.uniform(step_.sigma_min(), step_.sigma_max()));
   }
 
@@ -20,7 +19,6 @@ class Blur : public PictureStep {
 };
 
 void check(const caffe::AugmentStep& step, SourceContext& context) {
-  check_probability(step.blur(), context);
   check_between(step.blur(), "kernel", 1, 99, context);
   if (step.blur().kernel() % 2 == 0)
     context.error_in(step.blur(), "kernel", fmt::format("kernel is {}", step.blur().kernel()), "it must be odd");

@@ -16,7 +16,6 @@ class ColorJitter : public PictureStep {
   explicit ColorJitter(const caffe::ColorJitterStep& step) : step_(step) {}
 
   void apply(Picture& picture, Draws& draws) const override {
-    if (!draws.chance(step_.probability())) return;
     std::array<int, 4> order = {0, 1, 2, 3};
     for (size_t i = order.size(); i > 1; --i)
       std::swap(order[i - 1], order[static_cast<size_t>(draws.below(static_cast<int64_t>(i)))]);
@@ -50,7 +49,6 @@ class ColorJitter : public PictureStep {
 
 void check(const caffe::AugmentStep& step, SourceContext& context) {
   const caffe::ColorJitterStep& jitter = step.color_jitter();
-  check_probability(jitter, context);
   for (const char* field : {"brightness", "contrast", "saturation"}) check_between(jitter, field, 0, 100, context);
   check_between(jitter, "hue", 0, 0.5, context);
 }

@@ -14,7 +14,6 @@ class Erase : public PictureStep {
 
   // As torchvision's RandomErasing: ten attempts, then none.
   void apply(Picture& picture, Draws& draws) const override {
-    if (!draws.chance(step_.probability())) return;
     const ItemShape shape = picture.shape();
     const double area = static_cast<double>(shape.height * shape.width);
     constexpr int kAttempts = 10;
@@ -35,7 +34,6 @@ class Erase : public PictureStep {
 };
 
 void check(const caffe::AugmentStep& step, SourceContext& context) {
-  check_probability(step.erase(), context);
   check_range(step.erase(), "scale", 0, 1, context);
   check_range(step.erase(), "ratio", 1e-2, 1e2, context);
   if (!std::isfinite(step.erase().value()))

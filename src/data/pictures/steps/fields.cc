@@ -32,6 +32,10 @@ bool given(const Message& step, const char* name) { return is_set(step, field_of
 
 }  // namespace
 
+std::optional<double> probability_of(const Message& step) {
+  return field_of(step, "probability") == nullptr ? std::nullopt : std::optional(number_of(step, "probability"));
+}
+
 void check_between(const Message& step, const std::string& field, double low, double high, SourceContext& context) {
   const double value = number_of(step, field);
   // The fields are floats: a bound such as 0.01 is a double above its float.

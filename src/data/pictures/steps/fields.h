@@ -1,6 +1,7 @@
 // Fields that several steps have, with their checks.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "data/pictures/resample.h"
@@ -12,9 +13,8 @@ namespace trainer {
 // Reports a number field that is not in [low, high], or is no number.
 void check_between(const google::protobuf::Message& step, const std::string& field, double low, double high,
                    SourceContext& context);
-inline void check_probability(const google::protobuf::Message& step, SourceContext& context) {
-  check_between(step, "probability", 0, 1, context);
-}
+// The field `probability`; nullopt for a message without it.
+std::optional<double> probability_of(const google::protobuf::Message& step);
 // Reports NAME_min and NAME_max that are not in [low, high] or not in order.
 void check_range(const google::protobuf::Message& step, const std::string& name, double low, double high,
                  SourceContext& context);

@@ -11,7 +11,6 @@ class Jpeg : public PictureStep {
   explicit Jpeg(const caffe::JpegStep& step) : step_(step) {}
 
   void apply(Picture& picture, Draws& draws) const override {
-    if (!draws.chance(step_.probability())) return;
     const int64_t range = int64_t{step_.quality_max()} - step_.quality_min() + 1;
     picture.recompress(static_cast<int>(step_.quality_min() + draws.below(range)));
   }
@@ -21,7 +20,6 @@ class Jpeg : public PictureStep {
 };
 
 void check(const caffe::AugmentStep& step, SourceContext& context) {
-  check_probability(step.jpeg(), context);
   check_range(step.jpeg(), "quality", 1, 100, context);
 }
 

@@ -14,7 +14,6 @@ class Noise : public PictureStep {
   explicit Noise(const caffe::NoiseStep& step) : step_(step) {}
 
   void apply(Picture& picture, Draws& draws) const override {
-    if (!draws.chance(step_.probability())) return;
     constexpr float kWhite = 255;
     const float deviation = kWhite * step_.deviation();
     // A key for this image, so that the noise does not repeat.
@@ -31,7 +30,6 @@ class Noise : public PictureStep {
 };
 
 void check(const caffe::AugmentStep& step, SourceContext& context) {
-  check_probability(step.noise(), context);
   check_between(step.noise(), "deviation", 0, 1, context);
 }
 

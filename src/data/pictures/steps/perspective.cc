@@ -11,7 +11,6 @@ class Perspective : public PictureStep {
   explicit Perspective(const caffe::PerspectiveStep& step) : step_(step) {}
 
   void apply(Picture& picture, Draws& draws) const override {
-    if (!draws.chance(step_.probability())) return;
     const ItemShape size = picture.shape();
     const auto most = [&](int64_t side) {
       const int64_t half = side / 2;
@@ -35,7 +34,6 @@ class Perspective : public PictureStep {
 };
 
 void check(const caffe::AugmentStep& step, SourceContext& context) {
-  check_probability(step.perspective(), context);
   // Beyond it, corners could meet.
   check_between(step.perspective(), "distortion", 0, 0.9, context);
   check_between(step.perspective(), "fill", 0, 255, context);

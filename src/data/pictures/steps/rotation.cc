@@ -11,7 +11,6 @@ class Rotation : public PictureStep {
   explicit Rotation(const caffe::RotationStep& step) : step_(step) {}
 
   void apply(Picture& picture, Draws& draws) const override {
-    if (!draws.chance(step_.probability())) return;
     AffineMap map = about_centre(picture.shape());
     map.angle = draws.uniform(-step_.degrees(), step_.degrees());
     picture.warp(warp_of(map), step_.bilinear(), static_cast<uint8_t>(step_.fill()));
@@ -22,7 +21,6 @@ class Rotation : public PictureStep {
 };
 
 void check(const caffe::AugmentStep& step, SourceContext& context) {
-  check_probability(step.rotation(), context);
   check_between(step.rotation(), "degrees", 0, 180, context);
   check_between(step.rotation(), "fill", 0, 255, context);
 }

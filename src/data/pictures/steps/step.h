@@ -20,7 +20,7 @@ class PictureStep {
   // The extents of its result for a picture; 0: unknown. Throws data_error (without a position) for a picture that it
   // does not support.
   virtual ItemShape output_shape(const ItemShape& picture) const { return picture; }
-  // Thread-safe.
+  // Changes a picture; a step with a `probability` only those that it draws. Thread-safe.
   virtual void apply(Picture& picture, Draws& draws) const = 0;
   // Of normalize: the values that it subtracts and multiplies by.
   virtual void show(ItemColors&) const {}
@@ -37,13 +37,15 @@ struct StepType {
   const char* field;  // of AugmentStep
   StepTarget target;
   bool train_only = false;  // skipped in phase TEST
-  // Reports errors at fields of the step's message.
-  void (*check)(const caffe::AugmentStep& step, SourceContext& context);
+  // Reports errors at fields of the step's message other than `probability`; nullptr: there are none.
+  void (*check)(const caffe::AugmentStep& step, SourceContext& context) = nullptr;
   std::unique_ptr<PictureStep> (*make)(const caffe::AugmentStep& step, caffe::Phase phase);
 };
 
 // The type of a step whose message is set; nullptr for an empty step.
 const StepType* find_step_type(const caffe::AugmentStep& step);
+// The message of a step that is not empty.
+const google::protobuf::Message& message_of(const caffe::AugmentStep& step);
 // Names of all registered steps, in alphabetical order.
 std::vector<std::string> step_names();
 
