@@ -6,7 +6,6 @@
 #include "base/text.h"
 #include "cli/command.h"
 #include "cli/net_flags.h"
-#include "config/message_fields.h"
 #include "data/data_source.h"
 #include "data/pictures/contact_sheet.h"
 #include "formats/atomic_file.h"
@@ -59,22 +58,6 @@ const caffe::LayerParameter& data_layer(const caffe::NetParameter& net, const st
   if (found.size() > 1)
     throw config_error("the net has the data layers {}: choose one with --layer", fmt::join(names, ", "));
   return *found.front();
-}
-
-// Records in their own order, so that a record has the same position in each epoch.
-caffe::LayerParameter in_order(const caffe::LayerParameter& layer) {
-  caffe::LayerParameter ordered = layer;
-  const auto* reflection = ordered.GetReflection();
-  std::vector<const google::protobuf::FieldDescriptor*> fields;
-  reflection->ListFields(ordered, &fields);
-  for (const google::protobuf::FieldDescriptor* field : fields) {
-    if (field->is_repeated() || field->message_type() == nullptr) continue;
-    google::protobuf::Message* message = reflection->MutableMessage(&ordered, field);
-    for (const char* name : {"shuffle", "rand_skip"}) {
-      if (const auto* inner = field_of(*message, name)) message->GetReflection()->ClearField(message, inner);
-    }
-  }
-  return ordered;
 }
 
 // The items of a feed, one at a time.
@@ -211,12 +194,10 @@ int run_preview(const Arguments& arguments) {
   options.phase = phase;
   options.seed = read.seed;
   options.net_name = read.net.net->name();
+  options.in_order = true;  // so that a record has the same position in each epoch
   options.log = [](const std::string& line) { log_warning(line); };
   Diagnostics diagnostics;
-  open_feed(layer, options, *read.net.positions, &diagnostics);
-  diagnostics.throw_if_errors();
-  const caffe::LayerParameter ordered = in_order(layer);
-  const std::unique_ptr<BatchFeed> feed = open_feed(ordered, options, Positions(), &diagnostics);
+  const std::unique_ptr<BatchFeed> feed = open_feed(layer, options, *read.net.positions, &diagnostics);
   diagnostics.throw_if_errors();
   const std::string png = sheet_of(*feed, subject_of(layer), count, draws);
   AtomicFile file(output, static_cast<int64_t>(png.size()), overwrite ? Existing::kReplaced : Existing::kKept);

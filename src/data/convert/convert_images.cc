@@ -10,6 +10,7 @@
 #include "data/feeds/image_list.h"
 #include "data/pictures/image_encoder.h"
 #include "data/pictures/image_file_reader.h"
+#include "data/pictures/resize.h"
 #include "data/records/record_writer.h"
 #include "data/sampler.h"
 #include "formats/datum.h"
@@ -45,10 +46,9 @@ void check_request(const ImagesToDatabase& request) {
       request.resize_width < 0)
     throw config_error("resize_height {} and resize_width {}: give both above 0, or neither", request.resize_height,
                        request.resize_width);
-  constexpr int kLargestExtent = 32767;
-  if (std::max(request.resize_height, request.resize_width) > kLargestExtent)
+  if (std::max(request.resize_height, request.resize_width) > kLargestSide)
     throw config_error("images cannot be resized to {}x{}: the maximum is {}", request.resize_height,
-                       request.resize_width, kLargestExtent);
+                       request.resize_width, kLargestSide);
   if (!request.encode_type.empty() && !can_encode(lower(request.encode_type)))
     throw config_error("encode_type \"{}\" is not supported: use jpg or png", request.encode_type);
 }

@@ -8,8 +8,7 @@ namespace trainer {
 PictureMean::PictureMean(SourceContext& context)
     : path_(context.layer().transform_param().mean_file()),
       values_(context.layer().transform_param().mean_value().begin(),
-              context.layer().transform_param().mean_value().end()),
-      rgb_(context.layer().transform_param().channel_order() == caffe::TransformationParameter::RGB) {
+              context.layer().transform_param().mean_value().end()) {
   if (path_.empty()) return;
   context.attempt("transform_param.mean_file", [&] {
     image_ = read_mean_file(path_);
@@ -43,7 +42,7 @@ MeanView PictureMean::view(const Sampling& in_image) const {
   return {values_.data(), values_.size() == 1 ? 0 : 1};
 }
 
-std::vector<float> PictureMean::values() const {
+std::vector<float> PictureMean::values(bool rgb) const {
   if (!has_image()) return values_.empty() ? std::vector<float>{0} : values_;
   const ItemShape shape = image_shape();
   std::vector<float> means;
@@ -52,7 +51,7 @@ std::vector<float> PictureMean::values() const {
     means.push_back(static_cast<float>(std::accumulate(first, first + shape.height * shape.width, 0.0) /
                                        static_cast<double>(shape.height * shape.width)));
   }
-  if (rgb_ && shape.channels >= 3) std::swap(means[0], means[2]);
+  if (rgb && shape.channels >= 3) std::swap(means[0], means[2]);
   return means;
 }
 

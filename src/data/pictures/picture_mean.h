@@ -24,15 +24,15 @@ class PictureMean {
   void check(const ItemShape& picture) const;
   // For an item whose pixels have these coordinates in the mean image.
   MeanView view(const Sampling& in_image) const;
-  // A value, or one for each channel; of a mean image their means.
-  std::vector<float> values() const;
+  // A value, or one for each channel of the item; of a mean image their means. `rgb`: the item has the channels of the
+  // image in reverse order.
+  std::vector<float> values(bool rgb) const;
   int64_t memory_bytes() const { return static_cast<int64_t>(image_.data.size() * sizeof(float)); }
 
  private:
   std::string path_;
   MeanImage image_;
   std::vector<float> values_;
-  bool rgb_;  // the item has the channels of the image in reverse order
 };
 
 // scale / std_value for each channel.

@@ -70,7 +70,7 @@ ItemColors colors_of(const Augmentation& augmentation, const PictureMean& mean, 
   if (!augmentation.empty()) {
     augmentation.show(colors);
   } else {
-    colors.mean = mean.values();
+    colors.mean = mean.values(rgb);
     colors.factor = factors.values();
   }
   return colors;

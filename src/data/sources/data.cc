@@ -48,7 +48,7 @@ std::unique_ptr<BatchFeed> open(SourceContext& context) {
   const ColorMode mode = color_mode(context.layer().transform_param());
   Transformer transformer(context);
   std::unique_ptr<RecordSource> source = open_database(param.backend(), param.source(), context.options().log);
-  Sampler sampler(source->size(), param.shuffle(), context.random_key("shuffle"));
+  Sampler sampler(source->size(), param.shuffle() && !context.options().in_order, context.random_key("shuffle"));
   if (param.shuffle()) source->prepare_random_access(context.options().log);
   if (mode != ColorMode::kAsStored) warn_of_raw_records(context, *source);
   PictureFeedSettings settings = picture_settings(context, "data_param", param.batch_size());

@@ -13,6 +13,7 @@
 #include "data/feeds/image_list.h"
 #include "data/feeds/picture_feed.h"
 #include "data/pictures/image_file_reader.h"
+#include "data/pictures/resize.h"
 
 namespace trainer {
 
@@ -88,11 +89,11 @@ void check(SourceContext& context) {
     context.error(fmt::format("image_data_param.{}", given),
                   fmt::format("{} without {}", given, param.new_height() > 0 ? "new_width" : "new_height"),
                   "give both, or neither");
-  constexpr uint32_t kLargestExtent = 32767;
-  if (std::max(param.new_height(), param.new_width()) > kLargestExtent)
-    context.error(fmt::format("image_data_param.{}", param.new_height() > kLargestExtent ? "new_height" : "new_width"),
+  constexpr uint32_t kLargest = kLargestSide;
+  if (std::max(param.new_height(), param.new_width()) > kLargest)
+    context.error(fmt::format("image_data_param.{}", param.new_height() > kLargest ? "new_height" : "new_width"),
                   fmt::format("images cannot be resized to {}x{}", param.new_height(), param.new_width()),
-                  fmt::format("the maximum is {}", kLargestExtent));
+                  fmt::format("the maximum is {}", kLargest));
   warn_of_moved_fields(context, "image_data_param", {"scale", "mean_file", "crop_size", "mirror"});
   const caffe::TransformationParameter& transform = context.layer().transform_param();
   if (transform.force_color() || transform.force_gray())
@@ -174,7 +175,9 @@ std::unique_ptr<BatchFeed> open(SourceContext& context) {
   reading.width = static_cast<int>(param.new_width());
   Transformer transformer(context);
   const auto list = std::make_shared<const ImageList>(read_images(context, std::move(names)));
-  Sampler sampler(list->size(), param.shuffle(), context.random_key("shuffle"), first_picture(context, list->size()));
+  const bool in_order = context.options().in_order;
+  const uint64_t first = first_picture(context, list->size());
+  Sampler sampler(list->size(), param.shuffle() && !in_order, context.random_key("shuffle"), in_order ? 0 : first);
   PictureFeedSettings settings = picture_settings(context, "image_data_param", param.batch_size());
   settings.can_skip = true;
   settings.skip_bad_records = param.skip_bad_records();

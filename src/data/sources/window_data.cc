@@ -213,12 +213,12 @@ class WindowWorker : public FeedWorker {
 std::unique_ptr<FeedWorker> WindowFeed::make_worker() { return std::make_unique<WindowWorker>(*this); }
 
 void check_cut(SourceContext& context) {
-  constexpr uint32_t kLargestCrop = 32767;
   const caffe::WindowDataParameter& param = context.layer().window_data_param();
   const uint32_t crop = context.layer().transform_param().crop_size();
-  if (crop < 1 || crop > kLargestCrop)
+  constexpr uint32_t kLargest = kLargestSide;
+  if (crop < 1 || crop > kLargest)
     context.error("transform_param.crop_size", fmt::format("crop_size, the side of an item, is {}", crop),
-                  fmt::format("give the side of the windows after warping, 1 to {}", kLargestCrop));
+                  fmt::format("give the side of the windows after warping, 1 to {}", kLargest));
   else if (param.context_pad() >= (crop + 1) / 2)
     context.error("window_data_param.context_pad",
                   fmt::format("context_pad {} on both sides leaves nothing of crop_size {}", param.context_pad(), crop),

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "data/pictures/resample.h"
+#include "data/pictures/resize.h"
 #include "data/pictures/warp.h"
 #include "data/source_context.h"
 
@@ -18,9 +19,6 @@ std::optional<double> probability_of(const google::protobuf::Message& step);
 // Reports NAME_min and NAME_max that are not in [low, high] or not in order.
 void check_range(const google::protobuf::Message& step, const std::string& name, double low, double high,
                  SourceContext& context);
-
-// The largest side of a picture that a step makes.
-constexpr int kLargestSide = 32767;
 
 // The extents that a step's fields give: `size`, for a square, or `height` and `width`.
 struct StepSize {

@@ -27,7 +27,7 @@ enum class Operation {
 };
 constexpr int kOperations = 14;
 
-// The greatest strengths of the operations. Strengths from 0 to these have equal distances.
+// The strength of each operation at its highest level. The levels below are evenly spaced, from 0.
 struct Strengths {
   double shear;        // a slope
   double translate_x;  // pixels

@@ -35,7 +35,7 @@ Repack repack_of(const OpInstance& instance) {
   return a;
 }
 
-// Why a kPad or kSlice does not change the channels of filters with their order, or "".
+// Why a kPad or kSlice of filters cannot share the launch that changes their order, or "".
 std::string refuse_range(const OpInstance& instance) {
   const TensorDesc &from = instance.inputs[0], &to = instance.outputs[0];
   const auto& range = instance.op->as<SliceAttributes>();
