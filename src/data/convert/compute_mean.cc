@@ -37,6 +37,7 @@ DatabaseMean compute_mean(const std::string& database, const std::string& backen
   if (!target.empty()) refuse_existing(target);
   const std::unique_ptr<RecordSource> source = open_database(backend_called(backend), database, log);
   const std::unique_ptr<RecordDecoder> decoder = make_datum_decoder(ColorMode::kAsStored);
+  WholePicture whole;
   const auto total = static_cast<int64_t>(source->size());
   DatabaseMean mean;
   ItemShape shape;
@@ -46,7 +47,7 @@ DatabaseMean compute_mean(const std::string& database, const std::string& backen
     source->read(i, record);
     try {
       float label = 0;
-      const PixelView view = decoder->decode(record, &label);
+      const PixelView view = decoder->decode(record, whole, &label);
       if (sums.empty()) {
         shape = view.shape;
         sums.resize(static_cast<size_t>(shape.count()));

@@ -17,12 +17,13 @@ class DatumDecoder : public RecordDecoder {
     return datum_.encoded ? images_.shape(datum_.bytes, mode_) : raw_shape();
   }
 
-  PixelView decode(const Record& record, float* label) override {
+  PixelView decode(const Record& record, PartChoice& choice, float* label) override {
     parse_datum(record.value, datum_);
     *label = static_cast<float>(datum_.label);
-    if (datum_.encoded) return images_.decode(datum_.bytes, mode_);
+    if (datum_.encoded) return images_.decode(datum_.bytes, mode_, &choice);
     PixelView pixels;
     pixels.shape = raw_shape();
+    choice.choose(pixels.shape);
     if (!datum_.bytes.empty()) {
       pixels.bytes = reinterpret_cast<const uint8_t*>(datum_.bytes.data());
     } else if (!datum_.float_data.empty()) {

@@ -128,19 +128,37 @@ class PictureWorker : public FeedWorker {
   std::string describe(int64_t i) const override { return feed_.source_->describe(records_[static_cast<size_t>(i)]); }
 
  private:
+  // The part of a record's picture that its item shows.
+  class ItemPart : public PartChoice {
+   public:
+    ItemPart(const PictureFeed& feed, uint64_t offset, const Shape& batch)
+        : feed_(feed), offset_(offset), expected_{batch[1], batch[2], batch[3]} {}
+
+    PicturePart choose(const ItemShape& picture) override {
+      const ItemShape out = feed_.transformer_.output_shape(picture);
+      if (out != expected_) {
+        throw data_error(
+            "it gives an item of {}, but the first record of the batch gave {}. All items of a batch must "
+            "have one size: resize them, set transform_param.crop_size, or use batch_size: 1",
+            out.text(), expected_.text());
+      }
+      PicturePart part =
+          feed_.transformer_.part(picture, feed_.sampler_.epoch(offset_), feed_.sampler_.position(offset_));
+      if (feed_.settings_.exact_decode) part.height = part.width = 0;
+      return part;
+    }
+
+   private:
+    const PictureFeed& feed_;
+    const uint64_t offset_;
+    const ItemShape expected_;
+  };
+
   void write(const Record& record, uint64_t offset, int64_t row, const BatchBuffer& batch) {
     float unused = 0;
     float* label = batch.data.size() > 1 ? batch.row(1, row) : &unused;
-    const PixelView pixels = decoder_->decode(record, label);
-    const ItemShape out = feed_.transformer_.output_shape(pixels.shape);
-    const Shape& wanted = batch.layout[0].shape;
-    const ItemShape expected{wanted[1], wanted[2], wanted[3]};
-    if (out != expected) {
-      throw data_error(
-          "it gives an item of {}, but the first record of the batch gave {}. All items of a batch must "
-          "have one size: resize them, set transform_param.crop_size, or use batch_size: 1",
-          out.text(), expected.text());
-    }
+    ItemPart part(feed_, offset, batch.layout[0].shape);
+    const PixelView pixels = decoder_->decode(record, part, label);
     PictureMask mask;
     if (feed_.settings_.label_values == 0) mask = {decoder_->mask(record), feed_.settings_.mask_ignore, label};
     feed_.transformer_.apply(pixels, mask, feed_.sampler_.epoch(offset), feed_.sampler_.position(offset),

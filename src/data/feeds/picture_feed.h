@@ -28,8 +28,9 @@ class RecordDecoder {
   virtual ~RecordDecoder() = default;
   // The picture's extents, from the header of the record if that is enough.
   virtual ItemShape shape(const Record& record) = 0;
-  // Pixels, valid until the next call. Writes the values of the label, unless the feed has masks.
-  virtual PixelView decode(const Record& record, float* label) = 0;
+  // Pixels, valid until the next call; it calls choice.choose() once, and may leave out other pixels than those of this
+  // part. Writes the values of the label, unless the feed has masks.
+  virtual PixelView decode(const Record& record, PartChoice& choice, float* label) = 0;
   // The mask of the record decoded last, in the size of its pixels, for a feed with masks.
   virtual PixelView mask(const Record&) { return {}; }
 };
@@ -43,6 +44,7 @@ struct PictureFeedSettings {
   uint8_t mask_ignore = 0;   // the label of pixels outside the picture
   bool can_skip = false;     // the message has skip_bad_records
   bool skip_bad_records = false;
+  bool exact_decode = true;  // pictures are not reduced before they are resized
 };
 
 PictureFeedSettings picture_settings(const SourceContext& context, const std::string& message, int64_t batch_size);

@@ -105,6 +105,13 @@ void Augmentation::show(ItemColors& colors) const {
   for (const Step& step : steps_) step.step->show(colors);
 }
 
+PicturePart Augmentation::part(const ItemShape& picture, uint64_t epoch, uint64_t position) const {
+  if (steps_.empty() || steps_.front().probability) return PicturePart(picture);
+  const Step& first = steps_.front();
+  Draws draws(first.key, epoch, position);
+  return first.step->part(picture, draws);
+}
+
 void Augmentation::apply(Picture& picture, uint64_t epoch, uint64_t position) const {
   for (const Step& step : steps_) {
     Draws draws(step.key, epoch, position);

@@ -22,6 +22,8 @@ class Augmentation {
   // Extents of an item. Throws data_error (without a position) for a picture that a step does not support.
   ItemShape output_shape(ItemShape picture) const;
   void show(ItemColors& colors) const;
+  // The part of a picture that apply() reads.
+  PicturePart part(const ItemShape& picture, uint64_t epoch, uint64_t position) const;
   // The draws are a pure function of the key of each step, the epoch and the position in it. Thread-safe.
   void apply(Picture& picture, uint64_t epoch, uint64_t position) const;
 

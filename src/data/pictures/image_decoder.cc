@@ -28,13 +28,20 @@ ItemShape ImageDecoder::shape(std::string_view file, ColorMode mode) {
   return upright_shape(decoder.decode(file, mode, nullptr), orientation_of(decoder, file, mode));
 }
 
-PixelView ImageDecoder::decode(std::string_view file, ColorMode mode) {
+PixelView ImageDecoder::decode(std::string_view file, ColorMode mode, PartChoice* choice) {
   FormatDecoder& decoder = decoder_of(file, mode);
   PixelView view;
   view.interleaved = true;
-  view.shape = decoder.decode(file, mode, &pixels_);
+  view.shape = decoder.decode(file, mode, choice == nullptr ? &pixels_ : nullptr);
+  const int orientation = orientation_of(decoder, file, mode);
+  const PicturePart part = choice == nullptr ? PicturePart() : choice->choose(upright_shape(view.shape, orientation));
+  if (choice != nullptr && orientation == 1) {
+    view.reduction = decoder.decode_part(file, mode, part, &pixels_);
+  } else if (choice != nullptr) {
+    decoder.decode(file, mode, &pixels_);
+  }
   view.bytes = pixels_.data();
-  if (const int orientation = orientation_of(decoder, file, mode); orientation != 1) {
+  if (orientation != 1) {
     turn_upright(pixels_, view.shape, orientation, upright_);
     view.shape = upright_shape(view.shape, orientation);
     view.bytes = upright_.data();

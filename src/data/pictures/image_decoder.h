@@ -19,8 +19,8 @@ class ImageDecoder {
  public:
   // Reads only the file's header.
   ItemShape shape(std::string_view file, ColorMode mode);
-  // Interleaved pixels, valid until the next call.
-  PixelView decode(std::string_view file, ColorMode mode);
+  // Interleaved pixels, valid until the next call. With `choice` only those of the part that it selects are set.
+  PixelView decode(std::string_view file, ColorMode mode, PartChoice* choice = nullptr);
 
  private:
   FormatDecoder& decoder_of(std::string_view file, ColorMode mode);

@@ -23,9 +23,9 @@ ItemShape ImageFileReader::shape(const std::string& path) {
   return shape;
 }
 
-PixelView ImageFileReader::read(const std::string& path) {
+PixelView ImageFileReader::read(const std::string& path, PartChoice* choice) {
   read_image_file(path, bytes_);
-  PixelView view = decoder_.decode(bytes_, reading_.mode);
+  PixelView view = decoder_.decode(bytes_, reading_.mode, reading_.height == 0 ? choice : nullptr);
   stored_ = view.shape;
   if (reading_.height == 0) return view;
   const auto channels = static_cast<int>(view.shape.channels);
@@ -35,6 +35,7 @@ PixelView ImageFileReader::read(const std::string& path) {
   view.shape.height = reading_.height;
   view.shape.width = reading_.width;
   view.bytes = resized_.data();
+  if (choice != nullptr) choice->choose(view.shape);
   return view;
 }
 

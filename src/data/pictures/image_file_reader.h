@@ -23,9 +23,9 @@ class ImageFileReader {
 
   // The extents of the result of read(), from the file's header.
   ItemShape shape(const std::string& path);
-  // Interleaved pixels, valid until the next call. Throws data_error if the file does not exist, cannot be read or is
-  // damaged.
-  PixelView read(const std::string& path);
+  // Interleaved pixels, valid until the next call; with `choice` only those of the part that it selects are set. Throws
+  // data_error if the file does not exist, cannot be read or is damaged.
+  PixelView read(const std::string& path, PartChoice* choice = nullptr);
   // The class of each pixel of the image that was read last: one channel, in the size of the result of read(), valid
   // until the next call. Throws data_error if the mask cannot be read or has another size than the image.
   PixelView read_mask(const std::string& path);

@@ -29,9 +29,9 @@ void Picture::start(const PixelView& image, const PixelView& mask, uint8_t ignor
   ignored_ = ignored;
 }
 
-void Picture::crop(int64_t y, int64_t x, int64_t height, int64_t width) {
-  image_.crop(y, x, height, width);
-  if (has_mask_) mask_.crop(y, x, height, width);
+void Picture::crop(const Rectangle& part) {
+  image_.crop(part);
+  if (has_mask_) mask_.crop(part);
 }
 
 void Picture::flip_x() {
@@ -47,13 +47,8 @@ void Picture::flip_y() {
 void Picture::resize(int64_t height, int64_t width, ResampleFilter filter) {
   const ItemShape size = shape();
   if (size.height == height && size.width == width) return;
-  const auto resize = [&](PixelBuffer& buffer, ResampleFilter with) {
-    buffer.redraw(height, width, [&](const PixelWindow& from, uint8_t* out) {
-      resampler_.resize(from, static_cast<int>(height), static_cast<int>(width), with, out);
-    });
-  };
-  resize(image_, filter);
-  if (has_mask_) resize(mask_, ResampleFilter::kNearest);
+  image_.resize(height, width, filter, resampler_);
+  if (has_mask_) mask_.resize(height, width, ResampleFilter::kNearest, resampler_);
 }
 
 void Picture::place(int64_t height, int64_t width, int64_t y, int64_t x, uint8_t fill) {

@@ -22,7 +22,7 @@ class Picture {
   ItemShape shape() const { return image_.shape(); }
 
   // Steps that move pixels act on the mask, too.
-  void crop(int64_t y, int64_t x, int64_t height, int64_t width);
+  void crop(const Rectangle& part);
   void flip_x();
   void flip_y();
   // The mask gets the nearest pixel.

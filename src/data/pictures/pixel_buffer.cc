@@ -14,12 +14,13 @@ void PixelBuffer::start(const PixelView& pixels) {
   current_ = -1;
 }
 
-void PixelBuffer::crop(int64_t y, int64_t x, int64_t height, int64_t width) {
-  window_.y.crop(y, height);
-  window_.x.crop(x, width);
+void PixelBuffer::crop(const Rectangle& part) {
+  window_.y.crop(part.y, part.height);
+  window_.x.crop(part.x, part.width);
 }
 
 PixelWindow PixelBuffer::bytes() {
+  TRAINER_ASSERT(pixels_.reduction == 1);
   if (pixels_.bytes == nullptr) throw data_error("it holds floats, but a step of augment needs 8-bit pixels");
   const ItemShape size = shape();
   if (size.channels > 4) throw data_error("it has {} channels, but a step of augment takes up to 4", size.channels);
@@ -27,6 +28,36 @@ PixelWindow PixelBuffer::bytes() {
   const int64_t row_bytes = pixels_.shape.width * size.channels;
   return {pixels_.bytes + window_.y.first * row_bytes + window_.x.first * size.channels,
           static_cast<int>(size.channels), static_cast<int>(size.height), static_cast<int>(size.width), row_bytes};
+}
+
+// The pixels below the window, in an image that is at least twice as large as the result.
+PixelWindow PixelBuffer::reduced_bytes(ResampledBox& box) {
+  const int by = pixels_.reduction;
+  const auto axis = [&](const AxisSampling& window, int64_t& first, int& count, double& begin, double& extent) {
+    first = window.lowest() / by;
+    count = static_cast<int>((window.lowest() + window.count + by - 1) / by - first);
+    begin = static_cast<double>(window.lowest()) / by - static_cast<double>(first);
+    extent = static_cast<double>(window.count) / by;
+  };
+  PixelWindow window;
+  int64_t y = 0, x = 0;
+  axis(window_.y, y, window.height, box.y, box.height);
+  axis(window_.x, x, window.width, box.x, box.width);
+  window.channels = static_cast<int>(pixels_.shape.channels);
+  window.row_bytes = (pixels_.shape.width + by - 1) / by * window.channels;
+  window.pixels = pixels_.bytes + y * window.row_bytes + x * window.channels;
+  return window;
+}
+
+void PixelBuffer::resize(int64_t height, int64_t width, ResampleFilter filter, Resampler& resampler) {
+  TRAINER_ASSERT(pixels_.reduction == 1 || (!window_.y.flipped() && !window_.x.flipped()));
+  ResampledBox box;
+  const bool reduced = pixels_.reduction > 1;
+  const PixelWindow from = reduced ? reduced_bytes(box) : bytes();
+  if (!reduced) box = ResampledBox(from);
+  resampler.resize(from, box, static_cast<int>(height), static_cast<int>(width), filter,
+                   spare(height * width * from.channels));
+  take_spare(height, width);
 }
 
 uint8_t* PixelBuffer::own_bytes() {
@@ -57,6 +88,7 @@ void PixelBuffer::take_spare(int64_t height, int64_t width) {
   pixels_.shape.width = width;
   pixels_.bytes = buffers_[current_].data();
   pixels_.interleaved = true;
+  pixels_.reduction = 1;
   window_ = Sampling(pixels_.shape);
 }
 

@@ -1,4 +1,5 @@
-// An image that steps change, with the memory of one worker.
+// An image that steps change, with the memory of one worker. Extents and places are those of the image before it was
+// reduced for decoding; a reduced image can only be cropped and resized.
 //
 // Crops and flips move no pixel: they change the window, which is applied when pixels are next read. Steps on pixels
 // read one of two buffers and write the other.
@@ -7,6 +8,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "data/pictures/picture_part.h"
+#include "data/pictures/resample.h"
 #include "data/pictures/sampling.h"
 
 namespace trainer {
@@ -20,10 +23,11 @@ class PixelBuffer {
   const PixelView& pixels() const { return pixels_; }
   const Sampling& window() const { return window_; }
 
-  void crop(int64_t y, int64_t x, int64_t height, int64_t width);
+  void crop(const Rectangle& part);
   void flip_x() { window_.x.flip(); }
   void flip_y() { window_.y.flip(); }
 
+  void resize(int64_t height, int64_t width, ResampleFilter filter, Resampler& resampler);
   // The bytes of the window, rows from the top. Throws data_error for an image of floats, or of more than 4 channels.
   PixelWindow bytes();
   // The same without gaps, in memory of this object, to be changed in place.
@@ -39,6 +43,7 @@ class PixelBuffer {
   void place(int64_t height, int64_t width, int64_t y, int64_t x, uint8_t fill);
 
  private:
+  PixelWindow reduced_bytes(ResampledBox& box);
   uint8_t* spare(int64_t bytes);
   void take_spare(int64_t height, int64_t width);
   void copy_window();

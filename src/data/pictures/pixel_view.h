@@ -27,6 +27,8 @@ struct PixelView {
   const uint8_t* bytes = nullptr;  // exactly one of the two is set
   const float* floats = nullptr;
   bool interleaved = false;
+  // Pixels are those of the picture at 1/reduction of `shape`, whose extents are rounded up. 1, 2, 4 or 8.
+  int reduction = 1;
 };
 
 // A rectangle of interleaved 8-bit pixels inside a picture.

@@ -102,8 +102,8 @@ void copy_rows(const PixelWindow& window, uint8_t* out) {
 
 }  // namespace
 
-void Resampler::Axis::prepare(int in, int out, ResampleFilter filter) {
-  const double scale = static_cast<double>(in) / out;
+void Resampler::Axis::prepare(int in, double begin, double extent, int out, ResampleFilter filter) {
+  const double scale = extent / out;
   const double stretch = std::max(scale, 1.0);
   const double radius = filter_radius(filter) * stretch;
   taps = static_cast<int>(std::ceil(radius)) * 2 + 1;
@@ -112,20 +112,20 @@ void Resampler::Axis::prepare(int in, int out, ResampleFilter filter) {
   weights.resize(static_cast<size_t>(out) * static_cast<size_t>(taps));
   values.resize(static_cast<size_t>(taps));
   for (int i = 0; i < out; ++i) {
-    const double centre = (i + 0.5) * scale;
-    const int begin = std::max(static_cast<int>(std::floor(centre - radius + 0.5)), 0);
+    const double centre = begin + (i + 0.5) * scale;
+    const int from = std::max(static_cast<int>(std::floor(centre - radius + 0.5)), 0);
     const int end = std::min(static_cast<int>(std::floor(centre + radius + 0.5)), in);
     double sum = 0;
-    for (int x = begin; x < end; ++x)
-      sum += values[static_cast<size_t>(x - begin)] = filter_value(filter, (x - centre + 0.5) * (1.0 / stretch));
+    for (int x = from; x < end; ++x)
+      sum += values[static_cast<size_t>(x - from)] = filter_value(filter, (x - centre + 0.5) * (1.0 / stretch));
     int32_t* to = &weights[static_cast<size_t>(i) * static_cast<size_t>(taps)];
-    for (int x = begin; x < end; ++x) {
-      const double value = values[static_cast<size_t>(x - begin)];
+    for (int x = from; x < end; ++x) {
+      const double value = values[static_cast<size_t>(x - from)];
       const double weight = (sum == 0 ? value : value / sum) * (1 << kWeightBits);
       *to++ = static_cast<int32_t>(weight < 0 ? weight - 0.5 : weight + 0.5);
     }
-    first[static_cast<size_t>(i)] = begin;
-    count[static_cast<size_t>(i)] = end - begin;
+    first[static_cast<size_t>(i)] = from;
+    count[static_cast<size_t>(i)] = end - from;
   }
 }
 
@@ -142,7 +142,8 @@ int Resampler::prepare_lanes(int channels) {
   return groups;
 }
 
-void Resampler::resize(const PixelWindow& window, int height, int width, ResampleFilter filter, uint8_t* out) {
+void Resampler::resize(const PixelWindow& window, const ResampledBox& box, int height, int width, ResampleFilter filter,
+                       uint8_t* out) {
   if (filter == ResampleFilter::kNearest) return copy_nearest(window, height, width, out);
   // Columns first if that leaves fewer rows, because a step along rows is slower.
   const bool columns_first = height < window.height;
@@ -152,17 +153,18 @@ void Resampler::resize(const PixelWindow& window, int height, int width, Resampl
   const PixelWindow between{passed_.data(), window.channels, between_height, between_width,
                             int64_t{between_width} * window.channels};
   if (columns_first) {
-    resize_columns(window, height, filter, passed_.data());
-    resize_rows(between, width, filter, out);
+    resize_columns(window, box, height, filter, passed_.data());
+    resize_rows(between, box, width, filter, out);
   } else {
-    resize_rows(window, width, filter, passed_.data());
-    resize_columns(between, height, filter, out);
+    resize_rows(window, box, width, filter, passed_.data());
+    resize_columns(between, box, height, filter, out);
   }
 }
 
-void Resampler::resize_rows(const PixelWindow& window, int width, ResampleFilter filter, uint8_t* out) {
-  if (window.width == width) return copy_rows(window, out);
-  axis_.prepare(window.width, width, filter);
+void Resampler::resize_rows(const PixelWindow& window, const ResampledBox& box, int width, ResampleFilter filter,
+                            uint8_t* out) {
+  if (box.width == width) return copy_rows(window, out);
+  axis_.prepare(window.width, box.x, box.width, width, filter);
   const int groups = prepare_lanes(window.channels);
   // A group may reach beyond the row, with weights of 0.
   const auto bytes = static_cast<size_t>(window.width) * static_cast<size_t>(window.channels);
@@ -174,9 +176,10 @@ void Resampler::resize_rows(const PixelWindow& window, int width, ResampleFilter
   }
 }
 
-void Resampler::resize_columns(const PixelWindow& window, int height, ResampleFilter filter, uint8_t* out) {
-  if (window.height == height) return copy_rows(window, out);
-  axis_.prepare(window.height, height, filter);
+void Resampler::resize_columns(const PixelWindow& window, const ResampledBox& box, int height, ResampleFilter filter,
+                               uint8_t* out) {
+  if (box.height == height) return copy_rows(window, out);
+  axis_.prepare(window.height, box.y, box.height, height, filter);
   const int64_t bytes = int64_t{window.width} * window.channels;
   for (int y = 0; y < height; ++y) {
     const auto row = static_cast<size_t>(y);

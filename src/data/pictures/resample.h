@@ -18,11 +18,25 @@ enum class ResampleFilter {
   kBicubic,   // Keys' cubic with a = -0.5
 };
 
+// The part of a window that is resized, in pixels of the window.
+struct ResampledBox {
+  ResampledBox() = default;
+  // The whole window.
+  explicit ResampledBox(const PixelWindow& window)
+      : height(static_cast<double>(window.height)), width(static_cast<double>(window.width)) {}
+
+  double y = 0, x = 0, height = 0, width = 0;
+};
+
 // Memory that calls of one thread share.
 class Resampler {
  public:
   // Writes height * width * window.channels bytes to `out`. All extents must be at least 1.
-  void resize(const PixelWindow& window, int height, int width, ResampleFilter filter, uint8_t* out);
+  void resize(const PixelWindow& window, int height, int width, ResampleFilter filter, uint8_t* out) {
+    resize(window, ResampledBox(window), height, width, filter, out);
+  }
+  void resize(const PixelWindow& window, const ResampledBox& box, int height, int width, ResampleFilter filter,
+              uint8_t* out);
 
  private:
   // The input pixels of each output pixel: `taps` weights each, from `first[i]` on; `count[i]` of them count.
@@ -31,13 +45,15 @@ class Resampler {
     std::vector<int> first, count;
     std::vector<int32_t> weights;
     std::vector<double> values;  // of the filter, for one output pixel
-    void prepare(int in, int out, ResampleFilter filter);
+    // Of the `extent` pixels from `begin` on, of `in`.
+    void prepare(int in, double begin, double extent, int out, ResampleFilter filter);
   };
 
   // Gives each lane of a group of taps its weight; returns the groups of an output pixel.
   int prepare_lanes(int channels);
-  void resize_rows(const PixelWindow& window, int width, ResampleFilter filter, uint8_t* out);
-  void resize_columns(const PixelWindow& window, int height, ResampleFilter filter, uint8_t* out);
+  void resize_rows(const PixelWindow& window, const ResampledBox& box, int width, ResampleFilter filter, uint8_t* out);
+  void resize_columns(const PixelWindow& window, const ResampledBox& box, int height, ResampleFilter filter,
+                      uint8_t* out);
 
   Axis axis_;
   std::vector<int32_t> lane_weights_;

@@ -14,6 +14,7 @@ struct AxisSampling {
   int64_t count = 0;
 
   bool flipped() const { return step < 0; }
+  int64_t lowest() const { return flipped() ? first - count + 1 : first; }
   void flip();
   void crop(int64_t offset, int64_t new_count);
 };

@@ -90,6 +90,12 @@ ItemShape Transformer::output_shape(const ItemShape& item) const {
   return crop_.output_shape(item);
 }
 
+PicturePart Transformer::part(const ItemShape& picture, uint64_t epoch, uint64_t position) const {
+  if (!augmentation_.empty()) return augmentation_.part(picture, epoch, position);
+  const Sampling sampling = crop_.sample(picture, epoch, position);
+  return PicturePart(Rectangle{sampling.y.lowest(), sampling.x.lowest(), sampling.y.count, sampling.x.count});
+}
+
 void Transformer::apply(const PixelView& pixels, const PictureMask& mask, uint64_t epoch, uint64_t position,
                         MemoryFormat order, Picture& scratch, float* out) const {
   if (!augmentation_.empty()) {

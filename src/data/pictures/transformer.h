@@ -45,8 +45,11 @@ class Transformer {
   // crop_size, a mean or a step.
   ItemShape output_shape(const ItemShape& item) const;
 
-  // Writes output_shape(pixels.shape).count() floats. Call output_shape() for `pixels` first. Thread-safe; `scratch`
-  // belongs to the calling thread.
+  // The part of a picture that apply() reads. Call output_shape() for the picture first.
+  PicturePart part(const ItemShape& picture, uint64_t epoch, uint64_t position) const;
+
+  // Writes output_shape(pixels.shape).count() floats. Call output_shape() for `pixels` first. Only the part() of pixels
+  // is read. Thread-safe; `scratch` belongs to the calling thread.
   void apply(const PixelView& pixels, const PictureMask& mask, uint64_t epoch, uint64_t position, MemoryFormat order,
              Picture& scratch, float* out) const;
 

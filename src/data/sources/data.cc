@@ -54,6 +54,7 @@ std::unique_ptr<BatchFeed> open(SourceContext& context) {
   PictureFeedSettings settings = picture_settings(context, "data_param", param.batch_size());
   settings.can_skip = true;
   settings.skip_bad_records = param.skip_bad_records();
+  settings.exact_decode = param.exact_decode();
   return std::make_unique<PictureFeed>(std::move(settings), std::move(source), std::move(sampler),
                                        std::move(transformer), [mode] { return make_datum_decoder(mode); });
 }

@@ -47,9 +47,9 @@ class ImageFileDecoder : public RecordDecoder {
       : list_(std::move(list)), reader_(reading) {}
 
   ItemShape shape(const Record& record) override { return reader_.shape(list_->file(record.index)); }
-  PixelView decode(const Record& record, float* label) override {
+  PixelView decode(const Record& record, PartChoice& choice, float* label) override {
     for (const double value : list_->label(record.index)) *label++ = static_cast<float>(value);
-    return reader_.read(list_->file(record.index));
+    return reader_.read(list_->file(record.index), &choice);
   }
   PixelView mask(const Record& record) override { return reader_.read_mask(list_->mask_file(record.index)); }
 
@@ -182,6 +182,7 @@ std::unique_ptr<BatchFeed> open(SourceContext& context) {
   settings.can_skip = true;
   settings.skip_bad_records = param.skip_bad_records();
   settings.label_values = static_cast<int64_t>(list->label_values());
+  settings.exact_decode = param.exact_decode();
   settings.mask_ignore = static_cast<uint8_t>(param.mask_ignore());
   return std::make_unique<PictureFeed>(std::move(settings), std::make_unique<ImageListSource>(list), std::move(sampler),
                                        std::move(transformer),

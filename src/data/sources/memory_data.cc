@@ -92,7 +92,8 @@ class ArrayDecoder : public RecordDecoder {
   explicit ArrayDecoder(const ItemShape& shape) : shape_(shape) {}
 
   ItemShape shape(const Record&) override { return shape_; }
-  PixelView decode(const Record& record, float* label) override {
+  PixelView decode(const Record& record, PartChoice& choice, float* label) override {
+    choice.choose(shape_);
     const auto* values = reinterpret_cast<const float*>(record.value.data());
     *label = values[0];
     PixelView view;

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "data/pictures/pixel_view.h"
+#include "data/pictures/picture_part.h"
 
 namespace trainer {
 
@@ -26,6 +26,13 @@ class FormatDecoder {
   // Returns the extents of the stored picture, and its interleaved bytes in `pixels`, which is reused memory. Without
   // `pixels` (nullptr) it reads only the header.
   virtual ItemShape decode(std::string_view file, ColorMode mode, std::vector<uint8_t>* pixels) = 0;
+  // Writes at least the pixels of `part`, at their places in the stored picture or in a picture reduced by up to
+  // part.reduction(). Returns by how much.
+  virtual int decode_part(std::string_view file, ColorMode mode, const PicturePart& part,
+                          std::vector<uint8_t>* pixels) {
+    decode(file, mode, pixels);
+    return 1;
+  }
   // Whether it supports ColorMode::kIndices.
   virtual bool has_indices() const { return false; }
   // The EXIF orientation of a file that decode() accepted: 1 (upright) to 8.

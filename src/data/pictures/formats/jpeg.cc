@@ -1,6 +1,10 @@
-// JPEG with libjpeg-turbo.
-#include <turbojpeg.h>
+// JPEG with libjpeg-turbo. A part of a picture equals the same part of the whole picture.
+#include <csetjmp>
+#include <cstdio>  // jpeglib.h needs it
 
+#include <jpeglib.h>
+
+#include <algorithm>
 #include <cstring>
 
 #include "base/error.h"
@@ -12,49 +16,87 @@ namespace trainer {
 
 namespace {
 
-const unsigned char* bytes_of(std::string_view file) { return reinterpret_cast<const unsigned char*>(file.data()); }
-
 // Inks are stored inverted, as Adobe's programs write them.
-void convert_cmyk(const std::vector<uint8_t>& inks, int channels, uint8_t* out) {
-  for (size_t i = 0; i + 3 < inks.size(); i += 4, out += channels) {
-    const int k = inks[i + 3];
+void convert_cmyk(const uint8_t* inks, int64_t pixels, int channels, uint8_t* out) {
+  for (int64_t i = 0; i < pixels; ++i, inks += 4, out += channels) {
+    const int k = inks[3];
     int rgb[3];
-    for (size_t c = 0; c < 3; ++c) rgb[c] = k - ((255 - inks[i + c]) * k >> 8);
+    for (size_t c = 0; c < 3; ++c) rgb[c] = k - ((255 - inks[c]) * k >> 8);
     put_pixel(rgb[2], rgb[1], rgb[0], channels, out);
   }
 }
 
+// The library calls these functions. An error jumps to the last Jpeg::run().
+struct Messages : jpeg_error_mgr {
+  std::jmp_buf escape;
+  char reason[JMSG_LENGTH_MAX] = "";
+
+  Messages() {
+    jpeg_std_error(this);
+    error_exit = [](j_common_ptr jpeg) {
+      Messages& messages = of(jpeg);
+      messages.format_message(jpeg, messages.reason);
+      std::longjmp(messages.escape, 1);
+    };
+    // Stray bytes between markers are common and harmless; a truncated file is not.
+    emit_message = [](j_common_ptr jpeg, int level) {
+      if (level >= 0) return;
+      Messages& messages = of(jpeg);
+      messages.format_message(jpeg, messages.reason);
+      if (std::strstr(messages.reason, "remature end") != nullptr) std::longjmp(messages.escape, 1);
+    };
+  }
+
+ private:
+  static Messages& of(j_common_ptr jpeg) { return *static_cast<Messages*>(jpeg->err); }
+};
+
+// A decompressor of the library.
+class Jpeg {
+ public:
+  Jpeg() {
+    state.err = &messages_;
+    run([&] { jpeg_create_decompress(&state); });
+  }
+  Jpeg(const Jpeg&) = delete;
+  Jpeg& operator=(const Jpeg&) = delete;
+  ~Jpeg() { jpeg_destroy_decompress(&state); }
+
+  // Calls `use`, which may call the library and has no objects to destroy. Throws data_error after an error of the
+  // library, which then can read the next file.
+  template <typename Use>
+  void run(const Use& use) {
+    if (setjmp(messages_.escape) != 0) throw data_error("a damaged JPEG file: {}", messages_.reason);
+    use();
+  }
+
+  jpeg_decompress_struct state{};
+
+ private:
+  Messages messages_;
+};
+
 class JpegDecoder : public FormatDecoder {
  public:
-  JpegDecoder() : jpeg_(tjInitDecompress()) {
-    if (jpeg_ == nullptr) throw data_error("libjpeg-turbo cannot start: {}", tjGetErrorStr2(nullptr));
-  }
-  JpegDecoder(const JpegDecoder&) = delete;
-  JpegDecoder& operator=(const JpegDecoder&) = delete;
-  ~JpegDecoder() override { tjDestroy(jpeg_); }
-
   ItemShape decode(std::string_view file, ColorMode mode, std::vector<uint8_t>* pixels) override {
-    const Header header = read_header(file, mode);
-    if (pixels == nullptr) return header.shape;
-    const int width = static_cast<int>(header.shape.width), height = static_cast<int>(header.shape.height);
-    const int channels = static_cast<int>(header.shape.channels);
-    pixels->resize(static_cast<size_t>(header.shape.count()));
-    uint8_t* target = pixels->data();
-    int format = channels == 1 ? TJPF_GRAY : TJPF_BGR;
-    if (header.cmyk) {
-      inks_.resize(static_cast<size_t>(header.shape.height * header.shape.width * 4));
-      target = inks_.data();
-      format = TJPF_CMYK;
-    }
-    if (tjDecompress2(jpeg_, bytes_of(file), file.size(), target, width, 0, height, format, 0) != 0) {
-      // Stray bytes between markers are common and harmless; a truncated file is not.
-      const char* reason = tjGetErrorStr2(jpeg_);
-      if (tjGetErrorCode(jpeg_) == TJERR_FATAL || std::strstr(reason, "remature end") != nullptr) {
-        throw data_error("a damaged JPEG file: {}", reason);
-      }
-    }
-    if (header.cmyk) convert_cmyk(inks_, channels, pixels->data());
-    return header.shape;
+    const ItemShape shape = read_header(file, mode);
+    if (pixels != nullptr) read_part(shape, {0, 0, shape.height, shape.width}, pixels);
+    return shape;
+  }
+
+  int decode_part(std::string_view file, ColorMode mode, const PicturePart& part,
+                  std::vector<uint8_t>* pixels) override {
+    const ItemShape shape = read_header(file, mode);
+    const int reduction = part.reduction();
+    jpeg_.state.scale_num = 1;
+    jpeg_.state.scale_denom = static_cast<unsigned>(reduction);
+    const auto reduced = [&](int64_t first, int64_t extent) {
+      return std::pair{first / reduction, (first + extent + reduction - 1) / reduction - first / reduction};
+    };
+    const auto [y, height] = reduced(part.pixels.y, part.pixels.height);
+    const auto [x, width] = reduced(part.pixels.x, part.pixels.width);
+    read_part(shape, {y, x, height, width}, pixels);
+    return reduction;
   }
 
   int orientation(std::string_view file) override {
@@ -72,28 +114,52 @@ class JpegDecoder : public FormatDecoder {
   }
 
  private:
-  struct Header {
-    ItemShape shape;
-    bool cmyk = false;
-  };
-
-  Header read_header(std::string_view file, ColorMode mode) {
-    int width = 0, height = 0, subsampling = 0, colorspace = 0;
-    // The library only warns about a truncated header, but then gives no extents.
-    const int result =
-        tjDecompressHeader3(jpeg_, bytes_of(file), file.size(), &width, &height, &subsampling, &colorspace);
-    if (width < 1 || height < 1 || (result != 0 && tjGetErrorCode(jpeg_) == TJERR_FATAL)) {
-      throw data_error("a damaged JPEG file: {}", tjGetErrorStr2(jpeg_));
-    }
-    Header header;
-    header.cmyk = colorspace == TJCS_CMYK || colorspace == TJCS_YCCK;
-    header.shape = {channels_of(mode, colorspace == TJCS_GRAY ? 1 : 3), height, width};
-    check_picture_size("JPEG", header.shape);
-    return header;
+  // Begins with a file; the library has read its header.
+  ItemShape read_header(std::string_view file, ColorMode mode) {
+    jpeg_decompress_struct& jpeg = jpeg_.state;
+    jpeg_abort_decompress(&jpeg);
+    jpeg_.run([&] {
+      jpeg_mem_src(&jpeg, reinterpret_cast<const unsigned char*>(file.data()), file.size());
+      jpeg_read_header(&jpeg, TRUE);
+    });
+    cmyk_ = jpeg.jpeg_color_space == JCS_CMYK || jpeg.jpeg_color_space == JCS_YCCK;
+    const int channels = channels_of(mode, jpeg.jpeg_color_space == JCS_GRAYSCALE ? 1 : 3);
+    jpeg.out_color_space = cmyk_ ? JCS_CMYK : channels == 1 ? JCS_GRAYSCALE : JCS_EXT_BGR;
+    const ItemShape shape{channels, jpeg.image_height, jpeg.image_width};
+    check_picture_size("JPEG", shape);
+    return shape;
   }
 
-  void* jpeg_;                 // tjhandle
-  std::vector<uint8_t> inks_;  // a CMYK picture before its conversion
+  // Decodes `part` of the picture, which is reduced as scale_denom says, to its place in `pixels`.
+  void read_part(const ItemShape& shape, const Rectangle& part, std::vector<uint8_t>* pixels) {
+    jpeg_decompress_struct& jpeg = jpeg_.state;
+    jpeg_.run([&] { jpeg_start_decompress(&jpeg); });
+    const int64_t row_bytes = shape.channels * jpeg.output_width;
+    pixels->resize(static_cast<size_t>(row_bytes * jpeg.output_height));
+    // Colors are interpolated between columns, but not beyond the part.
+    constexpr int64_t kMargin = 16;
+    const int64_t left = std::max<int64_t>(part.x - kMargin, 0);
+    const int64_t right = std::min<int64_t>(part.x + part.width + kMargin, jpeg.output_width);
+    auto first = static_cast<JDIMENSION>(left), columns = static_cast<JDIMENSION>(right - left);
+    const auto above = static_cast<JDIMENSION>(part.y), end = static_cast<JDIMENSION>(part.y + part.height);
+    const bool whole = columns == jpeg.output_width && end == jpeg.output_height;
+    if (cmyk_) inks_.resize(4 * static_cast<size_t>(jpeg.output_width));
+    jpeg_.run([&] {
+      if (columns < jpeg.output_width) jpeg_crop_scanline(&jpeg, &first, &columns);
+      if (above > 0) jpeg_skip_scanlines(&jpeg, above);
+      uint8_t* row = pixels->data() + above * row_bytes + first * shape.channels;
+      for (; jpeg.output_scanline < end; row += row_bytes) {
+        uint8_t* target = cmyk_ ? inks_.data() : row;
+        jpeg_read_scanlines(&jpeg, &target, 1);
+        if (cmyk_) convert_cmyk(inks_.data(), columns, static_cast<int>(shape.channels), row);
+      }
+      if (whole) jpeg_finish_decompress(&jpeg);  // reads the end of the file
+    });
+  }
+
+  Jpeg jpeg_;
+  bool cmyk_ = false;
+  std::vector<uint8_t> inks_;  // of one row of a CMYK picture
 };
 
 REGISTER_DECODER("JPEG", JpegDecoder);

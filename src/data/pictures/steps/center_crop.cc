@@ -11,7 +11,8 @@ class CenterCrop : public PictureStep {
   explicit CenterCrop(const StepSize& size) : size_(size) {}
 
   ItemShape output_shape(const ItemShape& picture) const override { return cropped(picture, size_); }
-  void apply(Picture& picture, Draws&) const override { crop_centre(picture, size_); }
+  PicturePart part(const ItemShape& picture, Draws&) const override { return PicturePart(centre_of(picture, size_)); }
+  void apply(Picture& picture, Draws&) const override { picture.crop(centre_of(picture.shape(), size_)); }
 
  private:
   StepSize size_;

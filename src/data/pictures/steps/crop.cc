@@ -15,12 +15,11 @@ ItemShape cropped(const ItemShape& picture, const StepSize& size) {
   return {picture.channels, size.height, size.width};
 }
 
-void crop_centre(Picture& picture, const StepSize& size) {
-  const ItemShape shape = picture.shape();
+Rectangle centre_of(const ItemShape& picture, const StepSize& size) {
   const auto margin = [](int64_t in, int64_t out) {
     return static_cast<int64_t>(std::nearbyint(static_cast<double>(in - out) / 2));
   };
-  picture.crop(margin(shape.height, size.height), margin(shape.width, size.width), size.height, size.width);
+  return {margin(picture.height, size.height), margin(picture.width, size.width), size.height, size.width};
 }
 
 }  // namespace trainer

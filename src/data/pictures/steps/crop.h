@@ -8,6 +8,6 @@ namespace trainer {
 
 // The extents after a crop of a picture, whose own may be 0: unknown. Throws data_error if the picture is too small.
 ItemShape cropped(const ItemShape& picture, const StepSize& size);
-void crop_centre(Picture& picture, const StepSize& size);
+Rectangle centre_of(const ItemShape& picture, const StepSize& size);
 
 }  // namespace trainer

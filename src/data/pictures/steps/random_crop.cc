@@ -17,15 +17,24 @@ class RandomCrop : public PictureStep {
 
   ItemShape output_shape(const ItemShape& picture) const override { return cropped(padded(picture), size_); }
 
+  PicturePart part(const ItemShape& picture, Draws& draws) const override {
+    return padding_ > 0 ? PicturePart(picture) : PicturePart(draw(picture, draws));
+  }
+
   void apply(Picture& picture, Draws& draws) const override {
-    if (!random_) return crop_centre(picture, size_);
     const ItemShape shape = padded(picture.shape());
-    const int64_t y = draws.below(shape.height - size_.height + 1), x = draws.below(shape.width - size_.width + 1);
     if (padding_ > 0) picture.place(shape.height, shape.width, padding_, padding_, fill_);
-    picture.crop(y, x, size_.height, size_.width);
+    picture.crop(draw(shape, draws));
   }
 
  private:
+  // Of a picture with its border.
+  Rectangle draw(const ItemShape& picture, Draws& draws) const {
+    if (!random_) return centre_of(picture, size_);
+    const int64_t y = draws.below(picture.height - size_.height + 1);
+    return {y, draws.below(picture.width - size_.width + 1), size_.height, size_.width};
+  }
+
   ItemShape padded(const ItemShape& picture) const {
     if (picture.height == 0) return picture;  // unknown
     return {picture.channels, picture.height + 2 * padding_, picture.width + 2 * padding_};

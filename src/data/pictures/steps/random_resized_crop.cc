@@ -9,10 +9,6 @@ namespace trainer {
 
 namespace {
 
-struct Rectangle {
-  int64_t y, x, height, width;
-};
-
 int64_t rounded(double value) { return static_cast<int64_t>(std::nearbyint(value)); }
 
 // The central part of a size.
@@ -29,13 +25,23 @@ class RandomResizedCrop : public PictureStep {
     return {picture.channels, size_.height, size_.width};
   }
 
+  PicturePart part(const ItemShape& picture, Draws& draws) const override {
+    PicturePart part(rectangle(picture, draws));
+    part.height = size_.height;
+    part.width = size_.width;
+    return part;
+  }
+
   void apply(Picture& picture, Draws& draws) const override {
-    const Rectangle part = random_ ? draw(picture.shape(), draws) : central(picture.shape());
-    picture.crop(part.y, part.x, part.height, part.width);
+    picture.crop(rectangle(picture.shape(), draws));
     picture.resize(size_.height, size_.width, filter_);
   }
 
  private:
+  Rectangle rectangle(const ItemShape& picture, Draws& draws) const {
+    return random_ ? draw(picture, draws) : central(picture);
+  }
+
   // As torchvision's RandomResizedCrop: ten attempts, then the largest central rectangle of a shape in the range.
   Rectangle draw(const ItemShape& picture, Draws& draws) const {
     const double height = static_cast<double>(picture.height), width = static_cast<double>(picture.width);

@@ -24,15 +24,26 @@ class Resize : public PictureStep {
     return {picture.channels, size.height, size.width};
   }
 
+  PicturePart part(const ItemShape& picture, Draws&) const override {
+    PicturePart whole(picture);
+    const StepSize size = resized(picture);
+    whole.height = size.height;
+    whole.width = size.width;
+    return whole;
+  }
+
   void apply(Picture& picture, Draws&) const override {
-    const ItemShape shape = picture.shape();
-    const StepSize size = short_side_ > 0 ? scaled(shape) : letterbox_ ? fitted(shape) : size_;
+    const StepSize size = resized(picture.shape());
     picture.resize(size.height, size.width, filter_);
     if (letterbox_)
       picture.place(size_.height, size_.width, (size_.height - size.height) / 2, (size_.width - size.width) / 2, fill_);
   }
 
  private:
+  StepSize resized(const ItemShape& picture) const {
+    return short_side_ > 0 ? scaled(picture) : letterbox_ ? fitted(picture) : size_;
+  }
+
   // The longer side is rounded down, as in torchvision.
   StepSize scaled(const ItemShape& picture) const {
     const int64_t shorter = std::min(picture.height, picture.width), longer = std::max(picture.height, picture.width);

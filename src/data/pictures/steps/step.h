@@ -20,6 +20,8 @@ class PictureStep {
   // The extents of its result for a picture; 0: unknown. Throws data_error (without a position) for a picture that it
   // does not support.
   virtual ItemShape output_shape(const ItemShape& picture) const { return picture; }
+  // The part of a picture that apply() reads after the same draws.
+  virtual PicturePart part(const ItemShape& picture, Draws&) const { return PicturePart(picture); }
   // Changes a picture; a step with a `probability` only those that it draws. Thread-safe.
   virtual void apply(Picture& picture, Draws& draws) const = 0;
   // Of normalize: the values that it subtracts and multiplies by.
