@@ -6,20 +6,11 @@
 #include <cmath>
 #include <cstring>
 
-#ifdef __SANITIZE_THREAD__  // it starts after the loader has made its choice
-#define TRAINER_VECTORIZED
-#else
-#define TRAINER_VECTORIZED __attribute__((target_clones("avx2", "default"), optimize("O3")))
-#endif
-#define TRAINER_INLINE inline __attribute__((always_inline))
+#include "data/pictures/vectorized.h"
 
 namespace trainer {
 
 namespace {
-
-constexpr int kWeightBits = 22;  // of the fraction: a weight times a byte, summed, fits 32 bits
-constexpr int32_t kHalf = 1 << (kWeightBits - 1);
-constexpr int kLanes = 8;
 
 double filter_value(ResampleFilter filter, double x) {
   x = std::fabs(x);
@@ -32,46 +23,15 @@ double filter_value(ResampleFilter filter, double x) {
 
 double filter_radius(ResampleFilter filter) { return filter == ResampleFilter::kBilinear ? 1 : 2; }
 
-TRAINER_INLINE uint8_t byte_of(int32_t sum) { return static_cast<uint8_t>(std::clamp(sum >> kWeightBits, 0, 255)); }
-
-// A group of taps at a time: as many as have all their channels in the lanes, with a weight for each lane.
-template <int kChannels>
-TRAINER_INLINE void resample_row(const uint8_t* in, const int* first, const int32_t* weights, int groups, int width,
-                                 uint8_t* out) {
-  constexpr int kUsed = kLanes / kChannels * kChannels;
-  for (int x = 0; x < width; ++x, out += kChannels) {
-    int32_t sums[kLanes] = {};
-    const uint8_t* from = in + first[x] * kChannels;
-    for (int g = 0; g < groups; ++g, from += kUsed, weights += kLanes) {
-      for (int lane = 0; lane < kLanes; ++lane) sums[lane] += from[lane] * weights[lane];
-    }
-    for (int c = 0; c < kChannels; ++c) {
-      int32_t sum = kHalf;
-      for (int lane = c; lane < kUsed; lane += kChannels) sum += sums[lane];
-      out[c] = byte_of(sum);
-    }
-  }
-}
-
-TRAINER_VECTORIZED void resample_row_of(int channels, const uint8_t* in, const int* first, const int32_t* weights,
-                                        int groups, int width, uint8_t* out) {
-  switch (channels) {
-    case 1: return resample_row<1>(in, first, weights, groups, width, out);
-    case 2: return resample_row<2>(in, first, weights, groups, width, out);
-    case 3: return resample_row<3>(in, first, weights, groups, width, out);
-    default: return resample_row<4>(in, first, weights, groups, width, out);
-  }
-}
-
 template <int kBytes>
 TRAINER_INLINE void resample_block(const uint8_t* in, int64_t row_bytes, const int32_t* weights, int count,
                                    uint8_t* out) {
   int32_t sums[kBytes];
-  std::fill_n(sums, kBytes, kHalf);
+  std::fill_n(sums, kBytes, 0);
   for (int t = 0; t < count; ++t, in += row_bytes) {
     for (int i = 0; i < kBytes; ++i) sums[i] += in[i] * weights[t];
   }
-  for (int i = 0; i < kBytes; ++i) out[i] = byte_of(sums[i]);
+  for (int i = 0; i < kBytes; ++i) out[i] = resampled_byte(sums[i]);
 }
 
 // One row of the result, in blocks whose sums stay in registers.
@@ -121,25 +81,12 @@ void Resampler::Axis::prepare(int in, double begin, double extent, int out, Resa
     int32_t* to = &weights[static_cast<size_t>(i) * static_cast<size_t>(taps)];
     for (int x = from; x < end; ++x) {
       const double value = values[static_cast<size_t>(x - from)];
-      const double weight = (sum == 0 ? value : value / sum) * (1 << kWeightBits);
+      const double weight = (sum == 0 ? value : value / sum) * (1 << ResampledAxis::kWeightBits);
       *to++ = static_cast<int32_t>(weight < 0 ? weight - 0.5 : weight + 0.5);
     }
     first[static_cast<size_t>(i)] = from;
     count[static_cast<size_t>(i)] = end - from;
   }
-}
-
-int Resampler::prepare_lanes(int channels) {
-  const int most = *std::max_element(axis_.count.begin(), axis_.count.end());
-  const int group = kLanes / channels, groups = (most + group - 1) / group;
-  lane_weights_.assign(axis_.first.size() * static_cast<size_t>(groups * kLanes), 0);
-  int32_t* to = lane_weights_.data();
-  for (size_t i = 0; i < axis_.first.size(); ++i, to += groups * kLanes) {
-    const int32_t* weights = &axis_.weights[i * static_cast<size_t>(axis_.taps)];
-    for (int t = 0; t < axis_.count[i]; ++t)
-      std::fill_n(to + t / group * kLanes + t % group * channels, channels, weights[t]);
-  }
-  return groups;
 }
 
 void Resampler::resize(const PixelWindow& window, const ResampledBox& box, int height, int width, ResampleFilter filter,
@@ -165,15 +112,7 @@ void Resampler::resize_rows(const PixelWindow& window, const ResampledBox& box, 
                             uint8_t* out) {
   if (box.width == width) return copy_rows(window, out);
   axis_.prepare(window.width, box.x, box.width, width, filter);
-  const int groups = prepare_lanes(window.channels);
-  // A group may reach beyond the row, with weights of 0.
-  const auto bytes = static_cast<size_t>(window.width) * static_cast<size_t>(window.channels);
-  row_.assign(bytes + static_cast<size_t>((groups + 1) * kLanes), 0);
-  for (int y = 0; y < window.height; ++y) {
-    std::memcpy(row_.data(), window.pixels + y * window.row_bytes, bytes);
-    resample_row_of(window.channels, row_.data(), axis_.first.data(), lane_weights_.data(), groups, width,
-                    out + int64_t{y} * width * window.channels);
-  }
+  rows_.resize(window, axis_, out);
 }
 
 void Resampler::resize_columns(const PixelWindow& window, const ResampledBox& box, int height, ResampleFilter filter,
@@ -184,7 +123,7 @@ void Resampler::resize_columns(const PixelWindow& window, const ResampledBox& bo
   for (int y = 0; y < height; ++y) {
     const auto row = static_cast<size_t>(y);
     resample_columns(window.pixels + axis_.first[row] * window.row_bytes, window.row_bytes, bytes,
-                     &axis_.weights[row * static_cast<size_t>(axis_.taps)], axis_.count[row], out + y * bytes);
+                     axis_.weights_of(row), axis_.count[row], out + y * bytes);
   }
 }
 

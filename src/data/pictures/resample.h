@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "data/pictures/pixel_view.h"
+#include "data/pictures/resample_rows.h"
 
 namespace trainer {
 
@@ -39,25 +39,18 @@ class Resampler {
               uint8_t* out);
 
  private:
-  // The input pixels of each output pixel: `taps` weights each, from `first[i]` on; `count[i]` of them count.
-  struct Axis {
-    int taps = 0;
-    std::vector<int> first, count;
-    std::vector<int32_t> weights;
-    std::vector<double> values;  // of the filter, for one output pixel
-    // Of the `extent` pixels from `begin` on, of `in`.
+  struct Axis : ResampledAxis {
+    std::vector<double> values;  // of the filter, for one pixel of the result
+    // For the `extent` pixels from `begin` on, of `in`.
     void prepare(int in, double begin, double extent, int out, ResampleFilter filter);
   };
 
-  // Gives each lane of a group of taps its weight; returns the groups of an output pixel.
-  int prepare_lanes(int channels);
   void resize_rows(const PixelWindow& window, const ResampledBox& box, int width, ResampleFilter filter, uint8_t* out);
   void resize_columns(const PixelWindow& window, const ResampledBox& box, int height, ResampleFilter filter,
                       uint8_t* out);
 
   Axis axis_;
-  std::vector<int32_t> lane_weights_;
-  std::vector<uint8_t> row_;     // with zeros after it
+  RowResampler rows_;
   std::vector<uint8_t> passed_;  // after the first pass
 };
 

@@ -1,19 +1,48 @@
 // One pass over the pixels of an item, for any combination of steps.
 #include "data/pictures/sampling.h"
 
+#include "data/pictures/vectorized.h"
+
 namespace trainer {
 
 namespace {
 
-// One line of pixels. Steps are in elements.
+template <int kInStep, int kOutStep, typename T>
+TRAINER_INLINE void write_even_line(const T* in, float mean, float scale, float* out, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) out[i * kOutStep] = (static_cast<float>(in[i * kInStep]) - mean) * scale;
+}
+
+// One line of pixels with one mean. Steps are in elements.
+template <typename T>
+TRAINER_INLINE void write_even_line(const T* in, int64_t in_step, float mean, float scale, float* out, int64_t out_step,
+                                    int64_t count) {
+  if (in_step < 0) {  // backwards, so that input ascends
+    in += in_step * (count - 1);
+    out += out_step * (count - 1);
+    in_step = -in_step;
+    out_step = -out_step;
+  }
+  if (in_step == 1 && out_step == 1) return write_even_line<1, 1>(in, mean, scale, out, count);
+  if (in_step == 1 && out_step == -1) return write_even_line<1, -1>(in, mean, scale, out, count);
+  if (in_step == 3 && out_step == 1) return write_even_line<3, 1>(in, mean, scale, out, count);
+  if (in_step == 3 && out_step == -1) return write_even_line<3, -1>(in, mean, scale, out, count);
+  for (int64_t i = 0; i < count; ++i) out[i * out_step] = (static_cast<float>(in[i * in_step]) - mean) * scale;
+}
+
+TRAINER_VECTORIZED void write_line_of(const uint8_t* in, int64_t in_step, float mean, float scale, float* out,
+                                      int64_t out_step, int64_t count) {
+  write_even_line(in, in_step, mean, scale, out, out_step, count);
+}
+
+TRAINER_VECTORIZED void write_line_of(const float* in, int64_t in_step, float mean, float scale, float* out,
+                                      int64_t out_step, int64_t count) {
+  write_even_line(in, in_step, mean, scale, out, out_step, count);
+}
+
 template <typename T>
 void write_line(const T* in, int64_t in_step, const float* mean, int64_t mean_step, float scale, float* out,
                 int64_t out_step, int64_t count) {
-  if (in_step == 1 && out_step == 1 && mean_step == 0) {
-    const float value = *mean;
-    for (int64_t i = 0; i < count; ++i) out[i] = (static_cast<float>(in[i]) - value) * scale;
-    return;
-  }
+  if (mean_step == 0) return write_line_of(in, in_step, *mean, scale, out, out_step, count);
   for (int64_t i = 0; i < count; ++i) {
     out[i * out_step] = (static_cast<float>(in[i * in_step]) - mean[i * mean_step]) * scale;
   }
