@@ -23,9 +23,13 @@ ItemShape ImageFileReader::shape(const std::string& path) {
   return shape;
 }
 
-PixelView ImageFileReader::read(const std::string& path, PartChoice* choice) {
+PixelView ImageFileReader::read(const std::string& path) {
   read_image_file(path, bytes_);
-  PixelView view = decoder_.decode(bytes_, reading_.mode, reading_.height == 0 ? choice : nullptr);
+  return decode(bytes_);
+}
+
+PixelView ImageFileReader::decode(std::string_view file, PartChoice* choice) {
+  PixelView view = decoder_.decode(file, reading_.mode, reading_.height == 0 ? choice : nullptr);
   stored_ = view.shape;
   if (reading_.height == 0) return view;
   const auto channels = static_cast<int>(view.shape.channels);
@@ -39,11 +43,10 @@ PixelView ImageFileReader::read(const std::string& path, PartChoice* choice) {
   return view;
 }
 
-PixelView ImageFileReader::read_mask(const std::string& path) {
-  read_image_file(path, mask_bytes_, "mask");
+PixelView ImageFileReader::decode_mask(std::string_view file, const std::string& path) {
   PixelView view;
   try {
-    view = mask_decoder_.decode(mask_bytes_, ColorMode::kIndices);
+    view = mask_decoder_.decode(file, ColorMode::kIndices);
   } catch (const Error& error) {
     throw Error(error.code(), fmt::format("{}: {}", path, error.what()));
   }

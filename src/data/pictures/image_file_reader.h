@@ -23,12 +23,15 @@ class ImageFileReader {
 
   // The extents of the result of read(), from the file's header.
   ItemShape shape(const std::string& path);
-  // Interleaved pixels, valid until the next call; with `choice` only those of the part that it selects are set. Throws
-  // data_error if the file does not exist, cannot be read or is damaged.
-  PixelView read(const std::string& path, PartChoice* choice = nullptr);
-  // The class of each pixel of the image that was read last: one channel, in the size of the result of read(), valid
-  // until the next call. Throws data_error if the mask cannot be read or has another size than the image.
-  PixelView read_mask(const std::string& path);
+  // Interleaved pixels, valid until the next call. Throws data_error if the file does not exist, cannot be read or is
+  // damaged.
+  PixelView read(const std::string& path);
+  // The same of the bytes of a file; with `choice` only the pixels of the part that it selects are set.
+  PixelView decode(std::string_view file, PartChoice* choice = nullptr);
+  // The class of each pixel of the image that was decoded last, from the bytes of a mask: one channel, in the size of
+  // the result of decode(), valid until the next call. Throws data_error, which names `path`, if the mask cannot be
+  // decoded or has another size than the image.
+  PixelView decode_mask(std::string_view file, const std::string& path);
   // The bytes of the last file that was read.
   const std::string& file() const { return bytes_; }
 
@@ -37,10 +40,9 @@ class ImageFileReader {
   ImageDecoder decoder_;
   std::string bytes_;
   std::vector<uint8_t> resized_;
-  ItemShape stored_;  // of the image that was read last
+  ItemShape stored_;  // of the image that was decoded last
   // Of masks.
   ImageDecoder mask_decoder_;
-  std::string mask_bytes_;
   Resampler resampler_;
   std::vector<uint8_t> resized_mask_;
 };

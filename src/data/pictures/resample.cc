@@ -1,12 +1,11 @@
-// The weights of an axis are computed once for an image. Loops over rows are compiled for AVX2 too; the dynamic loader
-// selects the version.
+// The weights of an axis are computed once for an image.
 #include "data/pictures/resample.h"
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 
-#include "data/pictures/vectorized.h"
+#include "data/pictures/resample_columns.h"
 
 namespace trainer {
 
@@ -22,26 +21,6 @@ double filter_value(ResampleFilter filter, double x) {
 }
 
 double filter_radius(ResampleFilter filter) { return filter == ResampleFilter::kBilinear ? 1 : 2; }
-
-template <int kBytes>
-TRAINER_INLINE void resample_block(const uint8_t* in, int64_t row_bytes, const int32_t* weights, int count,
-                                   uint8_t* out) {
-  int32_t sums[kBytes];
-  std::fill_n(sums, kBytes, 0);
-  for (int t = 0; t < count; ++t, in += row_bytes) {
-    for (int i = 0; i < kBytes; ++i) sums[i] += in[i] * weights[t];
-  }
-  for (int i = 0; i < kBytes; ++i) out[i] = resampled_byte(sums[i]);
-}
-
-// One row of the result, in blocks whose sums stay in registers.
-TRAINER_VECTORIZED void resample_columns(const uint8_t* in, int64_t row_bytes, int64_t bytes, const int32_t* weights,
-                                         int count, uint8_t* out) {
-  constexpr int kBlock = 64;
-  int64_t x = 0;
-  for (; x + kBlock <= bytes; x += kBlock) resample_block<kBlock>(in + x, row_bytes, weights, count, out + x);
-  for (; x < bytes; ++x) resample_block<1>(in + x, row_bytes, weights, count, out + x);
-}
 
 void copy_nearest(const PixelWindow& window, int height, int width, uint8_t* out) {
   const auto nearest = [](int i, int in, int to) { return static_cast<int>((i + 0.5) * in / to); };
@@ -92,7 +71,7 @@ void Resampler::Axis::prepare(int in, double begin, double extent, int out, Resa
 void Resampler::resize(const PixelWindow& window, const ResampledBox& box, int height, int width, ResampleFilter filter,
                        uint8_t* out) {
   if (filter == ResampleFilter::kNearest) return copy_nearest(window, height, width, out);
-  // Columns first if that leaves fewer rows, because a step along rows is slower.
+  // Columns first if that leaves fewer rows, as in Pillow.
   const bool columns_first = height < window.height;
   const int between_height = columns_first ? height : window.height;
   const int between_width = columns_first ? window.width : width;
@@ -119,12 +98,7 @@ void Resampler::resize_columns(const PixelWindow& window, const ResampledBox& bo
                                uint8_t* out) {
   if (box.height == height) return copy_rows(window, out);
   axis_.prepare(window.height, box.y, box.height, height, filter);
-  const int64_t bytes = int64_t{window.width} * window.channels;
-  for (int y = 0; y < height; ++y) {
-    const auto row = static_cast<size_t>(y);
-    resample_columns(window.pixels + axis_.first[row] * window.row_bytes, window.row_bytes, bytes,
-                     axis_.weights_of(row), axis_.count[row], out + y * bytes);
-  }
+  resample_columns(window, axis_, out);
 }
 
 }  // namespace trainer

@@ -46,9 +46,8 @@ TRAINER_VECTORIZED void resample_row_of(int channels, const uint8_t* in, const i
 }
 
 // Three channels, four taps at a time: two in each half of a vector, for each channel in neighboring 16-bit lanes,
-// whose products one instruction adds. A weight is upper * 2^kLowerBits + lower, so that both factors have 16 bits.
+// whose products one instruction adds.
 constexpr int kPairTaps = 4;
-constexpr int kLowerBits = 11;
 constexpr int kPairLanes = 16;
 
 #ifdef __x86_64__
@@ -69,7 +68,7 @@ __attribute__((target("avx2"))) void resample_pairs(const uint8_t* in, const int
       upper = _mm256_add_epi32(upper, _mm256_madd_epi16(taps, _mm256_loadu_si256(factors)));
       lower = _mm256_add_epi32(lower, _mm256_madd_epi16(taps, _mm256_loadu_si256(factors + 1)));
     }
-    const __m256i both = _mm256_add_epi32(_mm256_slli_epi32(upper, kLowerBits), lower);
+    const __m256i both = _mm256_add_epi32(_mm256_slli_epi32(upper, SplitWeight::kLowerBits), lower);
     __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1));
     sum = _mm_srai_epi32(_mm_add_epi32(sum, half), ResampledAxis::kWeightBits);
     sum = _mm_packus_epi16(_mm_packs_epi32(sum, sum), sum);
@@ -84,8 +83,6 @@ void resample_pairs(const uint8_t*, const int*, const int16_t*, int, int, uint8_
 #endif
 
 }  // namespace
-
-int ResampledAxis::most() const { return *std::max_element(count.begin(), count.end()); }
 
 int RowResampler::prepare_lanes(const ResampledAxis& axis, int channels) {
   const int group = kLanes / channels, groups = (axis.most() + group - 1) / group;
@@ -104,12 +101,12 @@ int RowResampler::prepare_pairs(const ResampledAxis& axis) {
   int16_t* to = pair_weights_.data();
   for (size_t i = 0; i < axis.first.size(); ++i, to += groups * 2 * kPairLanes) {
     for (int t = 0; t < axis.count[i]; ++t) {
-      const int32_t weight = axis.weights_of(i)[t];
+      const SplitWeight weight(axis.weights_of(i)[t]);
       const int tap = t % kPairTaps;
       int16_t* lane = to + t / kPairTaps * 2 * kPairLanes + tap / 2 * (kPairLanes / 2) + tap % 2;
       for (int c = 0; c < 3; ++c, lane += 2) {
-        lane[0] = static_cast<int16_t>(weight >> kLowerBits);
-        lane[kPairLanes] = static_cast<int16_t>(weight & ((1 << kLowerBits) - 1));
+        lane[0] = weight.upper;
+        lane[kPairLanes] = weight.lower;
       }
     }
   }

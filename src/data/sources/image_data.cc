@@ -3,16 +3,14 @@
 //   top 0  (batch_size, C, H, W): C is 3 (blue, green, red) or 1 (is_color: false); H and W are new_height and
 //          new_width, or the size of the pictures, after the crop of transform_param
 //   top 1  labels by label_kind: (batch_size), (batch_size, K) or masks (batch_size, 1, H, W)
-// A record is an image of the list; the worker that decodes it reads its file.
+// A record is an image of the list; the worker that decodes it reads its file, or finds it in the cache.
 #include <algorithm>
 #include <filesystem>
 
 #include "base/philox.h"
 #include "data/data_source.h"
+#include "data/feeds/image_files.h"
 #include "data/feeds/image_folder.h"
-#include "data/feeds/image_list.h"
-#include "data/feeds/picture_feed.h"
-#include "data/pictures/image_file_reader.h"
 #include "data/pictures/resize.h"
 
 namespace trainer {
@@ -39,23 +37,6 @@ class ImageListSource : public RecordSource {
 
  private:
   std::shared_ptr<const ImageList> list_;
-};
-
-class ImageFileDecoder : public RecordDecoder {
- public:
-  ImageFileDecoder(std::shared_ptr<const ImageList> list, const ImageReading& reading)
-      : list_(std::move(list)), reader_(reading) {}
-
-  ItemShape shape(const Record& record) override { return reader_.shape(list_->file(record.index)); }
-  PixelView decode(const Record& record, PartChoice& choice, float* label) override {
-    for (const double value : list_->label(record.index)) *label++ = static_cast<float>(value);
-    return reader_.read(list_->file(record.index), &choice);
-  }
-  PixelView mask(const Record& record) override { return reader_.read_mask(list_->mask_file(record.index)); }
-
- private:
-  std::shared_ptr<const ImageList> list_;
-  ImageFileReader reader_;
 };
 
 void check_labels(SourceContext& context) {
@@ -175,6 +156,8 @@ std::unique_ptr<BatchFeed> open(SourceContext& context) {
   reading.width = static_cast<int>(param.new_width());
   Transformer transformer(context);
   const auto list = std::make_shared<const ImageList>(read_images(context, std::move(names)));
+  const std::shared_ptr<ImageCache> cache = open_image_cache(context, *list, reading);
+  if (context.failed()) return nullptr;
   const bool in_order = context.options().in_order;
   const uint64_t first = first_picture(context, list->size());
   Sampler sampler(list->size(), param.shuffle() && !in_order, context.random_key("shuffle"), in_order ? 0 : first);
@@ -184,9 +167,9 @@ std::unique_ptr<BatchFeed> open(SourceContext& context) {
   settings.label_values = static_cast<int64_t>(list->label_values());
   settings.exact_decode = param.exact_decode();
   settings.mask_ignore = static_cast<uint8_t>(param.mask_ignore());
-  return std::make_unique<PictureFeed>(std::move(settings), std::make_unique<ImageListSource>(list), std::move(sampler),
-                                       std::move(transformer),
-                                       [list, reading] { return std::make_unique<ImageFileDecoder>(list, reading); });
+  return std::make_unique<PictureFeed>(
+      std::move(settings), std::make_unique<ImageListSource>(list), std::move(sampler), std::move(transformer),
+      [list, reading, cache] { return std::make_unique<ImageFileDecoder>(list, reading, cache); });
 }
 
 void probe(const caffe::LayerParameter& layer) {

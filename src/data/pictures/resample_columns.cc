@@ -1,0 +1,100 @@
+// With AVX2 two rows at a time; otherwise the compiler makes the vectors.
+#include "data/pictures/resample_columns.h"
+
+#ifdef __x86_64__
+#include <immintrin.h>
+#endif
+
+namespace trainer {
+
+namespace {
+
+// A row of the result: the sum of `count` rows from `in` on.
+struct RowSum {
+  const uint8_t* in;
+  int64_t row_bytes;
+  const int32_t* weights;
+  int count;
+  uint8_t* out;
+};
+
+// Writes the bytes from `begin` on in blocks whose sums stay in registers. Returns the first byte that is left.
+template <int kBytes>
+int64_t add_rows(const RowSum& row, int64_t begin, int64_t end) {
+  for (; begin + kBytes <= end; begin += kBytes) {
+    int32_t sums[kBytes] = {};
+    const uint8_t* in = row.in + begin;
+    for (int t = 0; t < row.count; ++t, in += row.row_bytes) {
+      for (int i = 0; i < kBytes; ++i) sums[i] += in[i] * row.weights[t];
+    }
+    for (int i = 0; i < kBytes; ++i) row.out[begin + i] = resampled_byte(sums[i]);
+  }
+  return begin;
+}
+
+#ifdef __x86_64__
+#define TRAINER_AVX2 __attribute__((target("avx2")))
+
+const bool has_row_pairs = __builtin_cpu_supports("avx2");
+
+TRAINER_AVX2 __m256i words_of(const uint8_t* bytes) {
+  return _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes)));
+}
+
+// The weights of two rows in neighboring lanes.
+TRAINER_AVX2 __m256i lanes_of(int16_t first, int16_t second) {
+  const auto low = static_cast<uint16_t>(first), high = static_cast<uint16_t>(second);
+  return _mm256_set1_epi32(static_cast<int32_t>(uint32_t{high} << 16 | low));
+}
+
+TRAINER_AVX2 __m256i rounded(__m256i upper, __m256i lower) {
+  const __m256i half = _mm256_set1_epi32(1 << (ResampledAxis::kWeightBits - 1));
+  const __m256i sum = _mm256_add_epi32(_mm256_slli_epi32(upper, SplitWeight::kLowerBits), lower);
+  return _mm256_srai_epi32(_mm256_add_epi32(sum, half), ResampledAxis::kWeightBits);
+}
+
+// 16 bytes of two rows at a time: one instruction multiplies the bytes of both and adds the products. Returns the first
+// byte that is left.
+TRAINER_AVX2 int64_t add_row_pairs(const RowSum& row, int64_t end) {
+  int64_t at = 0;
+  for (; at + 16 <= end; at += 16) {
+    __m256i upper_a = _mm256_setzero_si256(), lower_a = upper_a, upper_b = upper_a, lower_b = upper_a;
+    const uint8_t* in = row.in + at;
+    for (int t = 0; t < row.count; t += 2, in += 2 * row.row_bytes) {
+      const bool single = t + 1 == row.count;
+      const SplitWeight first(row.weights[t]), second(single ? 0 : row.weights[t + 1]);
+      const __m256i upper = lanes_of(first.upper, second.upper), lower = lanes_of(first.lower, second.lower);
+      const __m256i one = words_of(in), two = words_of(single ? in : in + row.row_bytes);
+      const __m256i a = _mm256_unpacklo_epi16(one, two), b = _mm256_unpackhi_epi16(one, two);
+      upper_a = _mm256_add_epi32(upper_a, _mm256_madd_epi16(a, upper));
+      lower_a = _mm256_add_epi32(lower_a, _mm256_madd_epi16(a, lower));
+      upper_b = _mm256_add_epi32(upper_b, _mm256_madd_epi16(b, upper));
+      lower_b = _mm256_add_epi32(lower_b, _mm256_madd_epi16(b, lower));
+    }
+    // The halves of vectors are packed apart, as they were unpacked.
+    const __m256i words = _mm256_packs_epi32(rounded(upper_a, lower_a), rounded(upper_b, lower_b));
+    const __m128i bytes = _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(row.out + at), bytes);
+  }
+  return at;
+}
+#else
+const bool has_row_pairs = false;
+
+int64_t add_row_pairs(const RowSum&, int64_t) { return 0; }
+#endif
+
+}  // namespace
+
+void resample_columns(const PixelWindow& window, const ResampledAxis& axis, uint8_t* out) {
+  const int64_t bytes = int64_t{window.width} * window.channels;
+  for (size_t i = 0; i < axis.first.size(); ++i, out += bytes) {
+    const RowSum row{window.pixels + axis.first[i] * window.row_bytes, window.row_bytes, axis.weights_of(i),
+                     axis.count[i], out};
+    int64_t done = has_row_pairs ? add_row_pairs(row, bytes) : 0;
+    done = add_rows<32>(row, done, bytes);
+    add_rows<1>(row, done, bytes);
+  }
+}
+
+}  // namespace trainer
