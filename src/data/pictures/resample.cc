@@ -5,8 +5,6 @@
 #include <cmath>
 #include <cstring>
 
-#include "data/pictures/resample_columns.h"
-
 namespace trainer {
 
 namespace {
@@ -98,7 +96,7 @@ void Resampler::resize_columns(const PixelWindow& window, const ResampledBox& bo
                                uint8_t* out) {
   if (box.height == height) return copy_rows(window, out);
   axis_.prepare(window.height, box.y, box.height, height, filter);
-  resample_columns(window, axis_, out);
+  columns_.resize(window, axis_, out);
 }
 
 }  // namespace trainer

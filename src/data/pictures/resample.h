@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "data/pictures/resample_columns.h"
 #include "data/pictures/resample_rows.h"
 
 namespace trainer {
@@ -51,6 +52,7 @@ class Resampler {
 
   Axis axis_;
   RowResampler rows_;
+  ColumnResampler columns_;
   std::vector<uint8_t> passed_;  // after the first pass
 };
 

@@ -6,7 +6,21 @@
 
 namespace trainer {
 
-// Writes axis.first.size() rows of window.width pixels.
-void resample_columns(const PixelWindow& window, const ResampledAxis& axis, uint8_t* out);
+// Memory that calls of one thread share.
+class ColumnResampler {
+ public:
+  // Writes axis.first.size() rows of window.width pixels.
+  void resize(const PixelWindow& window, const ResampledAxis& axis, uint8_t* out);
+
+ private:
+  // The weights of two rows, in the halves of a number.
+  struct PairWeights {
+    uint32_t upper, lower;
+  };
+  struct RowSum;
+  static int64_t add_row_pairs(const RowSum& row, const PairWeights* pairs, int64_t end);
+
+  std::vector<PairWeights> pairs_;
+};
 
 }  // namespace trainer

@@ -1,6 +1,8 @@
 // One pass over the pixels of an item, for any combination of steps.
 #include "data/pictures/sampling.h"
 
+#include <algorithm>
+
 #include "data/pictures/vectorized.h"
 
 namespace trainer {
@@ -12,17 +14,20 @@ TRAINER_INLINE void write_even_line(const T* in, float mean, float scale, float*
   for (int64_t i = 0; i < count; ++i) out[i * kOutStep] = (static_cast<float>(in[i * kInStep]) - mean) * scale;
 }
 
-// To descending places, in parts whose pixels come together first, because the compiler has no vectors for both at
-// once.
+// To descending places, in parts, because the compiler makes no vectors of all steps at once.
 template <int kInStep, typename T>
 TRAINER_INLINE void write_reversed_line(const T* in, float mean, float scale, float* out, int64_t count) {
-  constexpr int64_t kPart = 64;
-  T part[kPart];
-  for (; count >= kPart; count -= kPart, in += kInStep * kPart, out -= kPart) {
-    for (int64_t i = 0; i < kPart; ++i) part[i] = in[i * kInStep];
-    write_even_line<1, -1>(part, mean, scale, out, kPart);
+  constexpr int64_t kMost = 512;
+  T part[kMost], reversed[kMost];
+  while (count > 0) {
+    const int64_t n = std::min(count, kMost);
+    for (int64_t i = 0; i < n; ++i) part[i] = in[i * kInStep];
+    for (int64_t i = 0; i < n; ++i) reversed[i] = part[n - 1 - i];
+    write_even_line<1, 1>(reversed, mean, scale, out - (n - 1), n);
+    in += kInStep * n;
+    out -= n;
+    count -= n;
   }
-  write_even_line<kInStep, -1>(in, mean, scale, out, count);
 }
 
 // One line of pixels with one mean. Steps are in elements.
