@@ -154,7 +154,11 @@ std::string_view ImageFileDecoder::file(uint64_t entry, const std::string& path)
   return bytes;
 }
 
-ItemShape ImageFileDecoder::shape(const Record& record) { return reader_.shape(list_->file(record.index)); }
+ItemShape ImageFileDecoder::shape(const Record& record) {
+  PixelView view;
+  if (cache_ != nullptr && cache_->decoded && find_pixels(cache_->blobs, record.index, view)) return view.shape;
+  return reader_.shape(list_->file(record.index));
+}
 
 PixelView ImageFileDecoder::decode(const Record& record, PartChoice& choice, float* label) {
   for (const double value : list_->label(record.index)) *label++ = static_cast<float>(value);
