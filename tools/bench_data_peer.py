@@ -3,10 +3,12 @@
 usage: bench_data_peer.py cut FOLDER COUNT PHOTOGRAPHS
        bench_data_peer.py train NET STAGE BATCH ITERATIONS idx IMAGES.gz
        bench_data_peer.py train NET STAGE BATCH ITERATIONS jpeg FOLDER
+       bench_data_peer.py load FOLDER pil|io
 
 cut writes COUNT patches of 256x256 of photographs as JPEG files, and a list with labels. train prints images per second
 from the first requested batch to the last update, with as many workers as cores; idx keeps the decompressed images in
-memory; jpeg decodes, crops and mirrors in the workers.
+memory; jpeg decodes, crops and mirrors in the workers. load prints images per second of torchvision's loading alone, the
+median of the epochs after the first: pil with its first transforms, io (torchvision.io) with its second ones on tensors.
 """
 import glob
 import gzip
@@ -18,8 +20,6 @@ import time
 import numpy
 import torch
 from PIL import Image
-
-from bench_peer import Net
 
 
 def cut(folder, count, photographs):
@@ -75,7 +75,34 @@ class Idx(torch.utils.data.Dataset):
         return torch.from_numpy(self.images[index].astype("float32") / 256), int(self.labels[index])
 
 
+def load(folder, decoder):
+    from torchvision import datasets, transforms
+    from torchvision.io import decode_image
+    from torchvision.transforms import v2
+
+    mean, deviation = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+    if decoder == "pil":
+        steps = [transforms.RandomResizedCrop(224), transforms.RandomHorizontalFlip(), transforms.ToTensor()]
+        steps.append(transforms.Normalize(mean, deviation))
+        data = datasets.ImageFolder(folder, transforms.Compose(steps))
+    else:
+        steps = [v2.RandomResizedCrop(224, antialias=True), v2.RandomHorizontalFlip()]
+        steps += [v2.ToDtype(torch.float32, scale=True), v2.Normalize(mean, deviation)]
+        data = datasets.ImageFolder(folder, v2.Compose(steps), loader=lambda path: decode_image(path, mode="RGB"))
+    torch.set_num_threads(1)
+    cores = len(os.sched_getaffinity(0))
+    loader = torch.utils.data.DataLoader(data, 50, shuffle=True, num_workers=cores, persistent_workers=True)
+    speeds = []
+    for _ in range(6):
+        start = time.perf_counter()
+        count = sum(len(labels) for _, labels in loader)
+        speeds.append(count / (time.perf_counter() - start))
+    print(f"{sorted(speeds[1:])[2]:.1f}")
+
+
 def train(path, batch, iterations, kind, source):
+    from bench_peer import Net
+
     cores = len(os.sched_getaffinity(0))
     torch.set_num_threads(cores)
     torch.manual_seed(1)
@@ -99,5 +126,7 @@ def train(path, batch, iterations, kind, source):
 
 if sys.argv[1] == "cut":
     cut(*sys.argv[2:])
+elif sys.argv[1] == "load":
+    load(*sys.argv[2:])
 else:
     train(sys.argv[2], int(sys.argv[4]), int(sys.argv[5]), sys.argv[6], sys.argv[7])

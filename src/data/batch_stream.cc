@@ -15,10 +15,10 @@ namespace trainer {
 
 namespace {
 
-constexpr int kMostAutomaticWorkers = 8;
+constexpr int kMostAutomaticWorkers = 16;
 
-// One core in four; the net uses the rest.
-int automatic_workers() { return std::clamp(granted_cores().usable / 4, 1, kMostAutomaticWorkers); }
+// One for each core: they sleep while enough batches are ready.
+int automatic_workers() { return std::clamp(granted_cores().usable, 1, kMostAutomaticWorkers); }
 
 PipelineOptions pipeline_options(const caffe::LayerParameter& layer, const DataSource& source,
                                  const StreamOptions& options) {

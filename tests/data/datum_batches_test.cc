@@ -217,14 +217,14 @@ TEST(DatumBatches, SaysWhatHasNoEffect) {
                                    "rand_skip", "those of " + folder / "db" + " are raw"});
 }
 
-// A quarter of the cores that the scheduler, the control groups and OMP_NUM_THREADS allow, at least one.
+// One for each core that the scheduler, the control groups and OMP_NUM_THREADS allow.
 TEST(DatumBatches, WorkersFollowTheGrantedCores) {
   test::TemporaryFolder folder;
   test::write_lmdb(folder / "db", test::raw_records(10, 1, 2, 2));
   const auto workers = [&] {
     return test::open_stream(test::data_layer(folder / "db", 2), options(caffe::TRAIN, 0))->workers();
   };
-  setenv("OMP_NUM_THREADS", "16", 1);
+  setenv("OMP_NUM_THREADS", "4", 1);
   EXPECT_EQ(workers(), 4);
   setenv("OMP_NUM_THREADS", "1", 1);
   EXPECT_EQ(workers(), 1);
