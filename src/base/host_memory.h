@@ -11,7 +11,7 @@ class HostMemory {
  public:
   virtual ~HostMemory() = default;
   // 64-byte aligned, not cleared; nullptr if no memory is left.
-  virtual void* allocate(int64_t bytes) { return std::aligned_alloc(64, static_cast<size_t>((bytes + 63) / 64 * 64)); }
+  virtual void* allocate(int64_t bytes);
   virtual void release(void* memory) { std::free(memory); }
 
   static HostMemory& plain() {
