@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string_view>
 
 namespace trainer {
 
@@ -23,6 +24,12 @@ class MappedFile {
   uint64_t size() const { return size_; }
   // True after a page could not be loaded: bytes read since then may be zeros that are not in the file.
   bool failed() const;
+
+  // From here on the system reads no bytes around those that are used.
+  void expect_random_access();
+  // Starts to read a part of the bytes, so that the disk can work on several parts at a time. A small part is not worth
+  // the call and is ignored.
+  void prefetch(std::string_view part) const;
 
  private:
   struct Range;

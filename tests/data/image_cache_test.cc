@@ -21,8 +21,8 @@ using test::take_many;
 
 TEST(BlobCache, KeepsTheFirstBytesOfEachBlob) {
   const TempFolder folder;
-  BlobCache memory(3, int64_t{1} << 20), file(3, folder / "");
-  for (BlobCache* cache : {&memory, &file}) {
+  BlobCache memory(3, int64_t{1} << 20), file(3, folder / "", false), large(3, folder / "", true);
+  for (BlobCache* cache : {&memory, &file, &large}) {
     EXPECT_EQ(cache->find(1).data(), nullptr);
     cache->keep(1, "head ", "tail");
     cache->keep(1, "other", "");
@@ -53,7 +53,7 @@ TEST(BlobCache, BlobsMayBeLargerThanASegment) {
 
 TEST(BlobCache, ThreadsShareIt) {
   const TempFolder folder;
-  BlobCache cache(2000, folder / "");
+  BlobCache cache(2000, folder / "", true);
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&] {
@@ -66,7 +66,7 @@ TEST(BlobCache, ThreadsShareIt) {
 
 TEST(BlobCache, AFullDiskEndsTheKeeping) {
   const TempFolder folder;
-  BlobCache cache(2, folder / "");
+  BlobCache cache(2, folder / "", false);
   cache.keep(0, "", "small");
   rlimit before{};
   getrlimit(RLIMIT_FSIZE, &before);
@@ -81,7 +81,8 @@ TEST(BlobCache, AFullDiskEndsTheKeeping) {
 }
 
 TEST(BlobCache, AFolderThatDoesNotExistIsNamed) {
-  test::expect_contains(error_text([] { BlobCache(1, "/nowhere"); }), {"/nowhere cannot hold the cache", "TMPDIR"});
+  test::expect_contains(error_text([] { BlobCache(1, "/nowhere", false); }),
+                        {"/nowhere cannot hold the cache", "TMPDIR"});
 }
 
 // A smooth picture, so that decoders of any kind agree on it.

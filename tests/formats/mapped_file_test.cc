@@ -52,6 +52,19 @@ TEST_F(MappedFileTest, LostPagesAreZerosForEveryThread) {
   EXPECT_TRUE(file->failed());
 }
 
+TEST_F(MappedFileTest, AdviceChangesNoBytes) {
+  const auto file = map();
+  ASSERT_NE(file, nullptr);
+  file->expect_random_access();
+  const std::string_view bytes(file->bytes(), file->size());
+  file->prefetch(bytes);
+  file->prefetch(bytes.substr(page_ + 7, 9 * page_));
+  file->prefetch(bytes.substr(bytes.size() - 5 * page_ + 1));
+  file->prefetch(bytes.substr(3, 10));
+  EXPECT_EQ(sum(*file), static_cast<int64_t>(kPages * page_) * 'x');
+  EXPECT_FALSE(file->failed());
+}
+
 TEST_F(MappedFileTest, OtherMapsAreUnaffected) {
   const auto first = map();
   ASSERT_EQ(ftruncate(descriptor_, 0), 0);

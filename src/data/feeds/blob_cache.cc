@@ -18,6 +18,7 @@ namespace {
 
 constexpr int64_t kSegment = int64_t{64} << 20;
 constexpr int64_t kAlignment = 16;
+constexpr uintptr_t kPage = 4096;
 
 int open_nameless(const std::string& folder) {
   const int file = open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
@@ -41,8 +42,11 @@ int open_file(const std::string& folder) {
 
 BlobCache::BlobCache(uint64_t blobs, int64_t limit) : blobs_(static_cast<size_t>(blobs)), limit_(limit) {}
 
-BlobCache::BlobCache(uint64_t blobs, const std::string& folder)
-    : blobs_(static_cast<size_t>(blobs)), limit_(std::numeric_limits<int64_t>::max()), file_(open_file(folder)) {}
+BlobCache::BlobCache(uint64_t blobs, const std::string& folder, bool larger_than_memory)
+    : blobs_(static_cast<size_t>(blobs)),
+      limit_(std::numeric_limits<int64_t>::max()),
+      file_(open_file(folder)),
+      larger_than_memory_(larger_than_memory) {}
 
 BlobCache::~BlobCache() {
   for (const Segment& segment : segments_) munmap(segment.data, static_cast<size_t>(segment.size));
@@ -54,6 +58,11 @@ std::string_view BlobCache::find(uint64_t blob) const {
   if (kept == nullptr) return {};
   int64_t size = 0;
   std::memcpy(&size, kept, sizeof size);
+  if (larger_than_memory_) {  // read the blob as a whole
+    const uintptr_t first = reinterpret_cast<uintptr_t>(kept) / kPage * kPage;
+    madvise(reinterpret_cast<void*>(first),
+            reinterpret_cast<uintptr_t>(kept) - first + static_cast<size_t>(kAlignment + size), MADV_WILLNEED);
+  }
   return {kept + kAlignment, static_cast<size_t>(size)};
 }
 
@@ -77,6 +86,7 @@ char* BlobCache::reserve(int64_t bytes, int64_t& file_offset) {
       full_ = true;
       return nullptr;
     }
+    if (larger_than_memory_) madvise(data, size, MADV_RANDOM);
     segment.data = static_cast<char*>(data);
     segments_.push_back(segment);
     used_ = 0;

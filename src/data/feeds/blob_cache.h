@@ -15,8 +15,9 @@ class BlobCache {
  public:
   // In memory; it keeps at most `limit` bytes.
   BlobCache(uint64_t blobs, int64_t limit);
-  // In a file of `folder` that has no name and ends with the process. Throws data_error if the folder is not writable.
-  BlobCache(uint64_t blobs, const std::string& folder);
+  // In a file of `folder` that has no name and ends with the process. `larger_than_memory`: it is read from the disk
+  // again and again, blob by blob. Throws data_error if the folder is not writable.
+  BlobCache(uint64_t blobs, const std::string& folder, bool larger_than_memory);
   BlobCache(const BlobCache&) = delete;
   BlobCache& operator=(const BlobCache&) = delete;
   ~BlobCache();
@@ -40,7 +41,8 @@ class BlobCache {
   std::vector<std::atomic<const char*>> blobs_;  // the size of the blob, then its bytes
   const int64_t limit_;
   const int file_ = -1;  // a descriptor; -1: in memory
-  std::mutex mutex_;     // of the following
+  const bool larger_than_memory_ = false;
+  std::mutex mutex_;  // of the following
   std::vector<Segment> segments_;
   int64_t used_ = 0;  // of the last segment
   int64_t total_ = 0;

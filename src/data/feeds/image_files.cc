@@ -110,7 +110,8 @@ std::shared_ptr<ImageCache> cache_in_memory(SourceContext& context, const ImageL
 std::shared_ptr<ImageCache> cache_on_disk(SourceContext& context, const ImageList& list, const Estimate& size) {
   const char* temporary = std::getenv("TMPDIR");
   const std::string folder = temporary == nullptr || *temporary == 0 ? "/tmp" : temporary;
-  std::shared_ptr<ImageCache> cache(new ImageCache{true, {2 * list.size(), folder}});
+  const bool larger_than_memory = size.decoded > static_cast<double>(free_host_memory());
+  std::shared_ptr<ImageCache> cache(new ImageCache{true, {2 * list.size(), folder, larger_than_memory}});
   struct statvfs disk {};
   const double left = statvfs(folder.c_str(), &disk) == 0
                           ? static_cast<double>(disk.f_bavail) * static_cast<double>(disk.f_frsize)

@@ -1,6 +1,7 @@
 // Sequential reading moves one cursor; any other order uses the key index.
 #include "data/records/lmdb_source.h"
 
+#include "base/cgroups.h"
 #include "base/error.h"
 
 namespace trainer {
@@ -41,6 +42,7 @@ void LmdbSource::read(uint64_t index, Record& record) {
     at_ = index;
   }
   give(index, cursor_, record);
+  if (larger_than_memory_) environment_->prefetch(record.value);
 }
 
 void LmdbSource::read_following(const Record& record, Record& following) {
@@ -77,6 +79,9 @@ void LmdbSource::prepare_random_access(const LogLine& log) {
         return true;
       },
       log);
+  if (environment_->size() < free_host_memory()) return;  // its pages soon stay in memory
+  larger_than_memory_ = true;
+  environment_->expect_random_access();
 }
 
 }  // namespace trainer

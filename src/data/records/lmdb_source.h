@@ -29,6 +29,7 @@ class LmdbSource : public RecordSource {
   LmdbCursor neighbour_cursor_;
   std::optional<uint64_t> at_;  // record under cursor_
   std::optional<KeyIndex> keys_;
+  bool larger_than_memory_ = false;  // and read in random order
 };
 
 }  // namespace trainer
