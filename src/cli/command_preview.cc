@@ -217,7 +217,7 @@ REGISTER_COMMAND(
         "The records are evenly spaced over the data set; each has several draws, those of the first epochs, below "
         "each "
         "other under its label; masks are laid over them in colors. Means and factors are undone, so that colors look "
-        "natural.",
+        "natural. Images are not mixed (mix), and sampling has no effect.",
     .flags =
         {
             {"solver", FlagType::kFile, "", "FILE", "The prototxt file of a solver, for its net."},

@@ -34,6 +34,8 @@ struct RowRange {
   uint64_t stride = 1;
 
   uint64_t offset(int64_t i) const { return first_offset + static_cast<uint64_t>(i) * stride; }
+  // Of row 0 of the batch.
+  uint64_t batch_offset() const { return first_offset - static_cast<uint64_t>(first_row) * stride; }
 };
 
 // Bad records skipped in one batch: the row that another record filled, and the reason.
@@ -61,6 +63,9 @@ class FeedWorker {
   virtual void claim(const RowRange& range) = 0;
   // Writes row range.first_row + i of every top. If the feed is parallel(), several workers call this at the same time.
   virtual void fill(int64_t i, const BatchBuffer& batch, SkippedRecords& skipped) = 0;
+  // Changes the batch as a whole: called once for each batch, by the worker that filled its last row, unless a row
+  // failed. `first_offset` is that of row 0. Does not throw.
+  virtual void finish(const BatchBuffer&, uint64_t /*first_offset*/) {}
   // The origin of claimed row i, for messages: `record 7 (key "00000007") of /data/train_lmdb`.
   virtual std::string describe(int64_t i) const = 0;
 };

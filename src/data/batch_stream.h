@@ -34,7 +34,8 @@ struct StreamOptions {
   caffe::Phase phase = caffe::TRAIN;
   uint64_t seed = 0;
   std::string net_name;
-  bool in_order = false;  // the records keep their own order, whatever the layer says
+  // The records keep their own order, each once an epoch, and are not mixed, whatever the layer says.
+  bool in_order = false;
   // Number of worker threads if the layer does not set it (`workers` of its message). 0: derived from the cores that
   // this process may use, at least 1. HDF5 always has one worker.
   int workers = 0;

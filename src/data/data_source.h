@@ -34,7 +34,7 @@ struct DataSource {
   ItemShape (*item)(const caffe::LayerParameter&) = nullptr;
   // The shape of the labels, the second top, for `items`; `unknown` is an extent that the data set determines. nullptr:
   // one value for each item.
-  Shape (*labels)(const caffe::LayerParameter&, const Shape& items, int64_t unknown) = nullptr;
+  Shape (*labels)(const caffe::LayerParameter&, caffe::Phase, const Shape& items, int64_t unknown) = nullptr;
   const char* example;  // prototxt text of one layer, for `help`
 };
 

@@ -211,8 +211,14 @@ void Pipeline::fill(FeedWorker& worker, const RowRange& range, Slot& target) {
   } catch (...) {
     fail(target, range.first_row + i, std::current_exception());
   }
-  std::lock_guard<std::mutex> lock(state_mutex_);
+  std::unique_lock<std::mutex> lock(state_mutex_);
   target.skipped.insert(target.skipped.end(), skipped.begin(), skipped.end());
+  const bool last = target.closed && target.filling == 1;
+  if (last && !target.error) {
+    lock.unlock();
+    worker.finish(target.buffer, range.batch_offset());
+    lock.lock();
+  }
   --target.filling;
   if (target.complete()) batch_changed_.notify_all();
 }

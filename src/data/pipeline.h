@@ -1,8 +1,9 @@
 // Worker threads that fill a ring of batch buffers, and the queue that returns the batches in order.
 //
 // Batch b uses slot b % slots. Workers claim rows of the batches in order under claim_mutex_, fill them outside every
-// lock, and report completion under state_mutex_. The first error by batch and row wins: the batches before it are
-// returned, then it is thrown. All waiting uses condition variables.
+// lock, and report completion under state_mutex_. The worker that fills the last row of a batch finishes the batch. The
+// first error by batch and row wins: the batches before it are returned, then it is thrown. All waiting uses condition
+// variables.
 #pragma once
 
 #include <condition_variable>

@@ -22,6 +22,17 @@ void append_extents(std::string& out, int32_t channels, int32_t height, int32_t 
   append_int(out, kWidth, width);
 }
 
+// Calls `read` after each tag.
+template <typename Read>
+void for_each_field(std::string_view record, const Read& read) {
+  WireReader reader(record);
+  try {
+    while (reader.next()) read(reader);
+  } catch (const WireError& error) {
+    throw data_error("a damaged record: {} at byte {} of {}", error.what(), error.offset(), record.size());
+  }
+}
+
 void check_payload(const DatumView& datum) {
   if (datum.encoded) return;
   if (datum.channels < 0 || datum.height < 0 || datum.width < 0) {
@@ -43,32 +54,39 @@ void parse_datum(std::string_view record, DatumView& out) {
   out.encoded = false;
   out.bytes = {};
   out.float_data.clear();
-  WireReader reader(record);
-  try {
-    while (reader.next()) {
-      const uint32_t field = reader.field();
-      if (reader.type() == WireType::kVarint && field <= kEncoded && field != kData && field != kFloatData) {
-        const uint64_t value = reader.varint();
-        const auto number = static_cast<int32_t>(value);
-        switch (field) {
-          case kChannels: out.channels = number; break;
-          case kHeight: out.height = number; break;
-          case kWidth: out.width = number; break;
-          case kLabel: out.label = number; break;
-          case kEncoded: out.encoded = value != 0; break;
-        }
-      } else if (reader.is(kData, WireType::kBytes)) {
-        out.bytes = reader.view(reader.length());
-      } else if (field == kFloatData) {
-        reader.append_floats(out.float_data);
-      } else {
-        reader.skip();
+  for_each_field(record, [&](WireReader& reader) {
+    const uint32_t field = reader.field();
+    if (reader.type() == WireType::kVarint && field <= kEncoded && field != kData && field != kFloatData) {
+      const uint64_t value = reader.varint();
+      const auto number = static_cast<int32_t>(value);
+      switch (field) {
+        case kChannels: out.channels = number; break;
+        case kHeight: out.height = number; break;
+        case kWidth: out.width = number; break;
+        case kLabel: out.label = number; break;
+        case kEncoded: out.encoded = value != 0; break;
       }
+    } else if (reader.is(kData, WireType::kBytes)) {
+      out.bytes = reader.view(reader.length());
+    } else if (field == kFloatData) {
+      reader.append_floats(out.float_data);
+    } else {
+      reader.skip();
     }
-  } catch (const WireError& error) {
-    throw data_error("a damaged record: {} at byte {} of {}", error.what(), error.offset(), record.size());
-  }
+  });
   check_payload(out);
+}
+
+int32_t datum_label(std::string_view record) {
+  int32_t label = 0;
+  for_each_field(record, [&](WireReader& reader) {
+    if (reader.is(kLabel, WireType::kVarint)) {
+      label = static_cast<int32_t>(reader.varint());
+    } else {
+      reader.skip();
+    }
+  });
+  return label;
 }
 
 std::string serialize_datum(int32_t channels, int32_t height, int32_t width, std::string_view pixels, int32_t label) {

@@ -22,6 +22,9 @@ struct DatumView {
 // height * width values, is a data_error with the byte offset and the numbers; the caller adds file and key.
 void parse_datum(std::string_view record, DatumView& out);
 
+// Only the label. Throws data_error for a damaged record.
+int32_t datum_label(std::string_view record);
+
 // A raw record: `pixels` has channels * height * width bytes. `encoded` = false is written explicitly, as Caffe's
 // converters do.
 std::string serialize_datum(int32_t channels, int32_t height, int32_t width, std::string_view pixels, int32_t label);

@@ -19,7 +19,7 @@ constexpr std::array<int64_t, kTrials> kBatches = {8, 12, 10};
 
 int64_t known_or(int64_t known, int64_t stand_in) { return known > 0 ? known : stand_in; }
 
-std::vector<Shape> stand_ins(const caffe::LayerParameter& layer, size_t trial) {
+std::vector<Shape> stand_ins(const caffe::LayerParameter& layer, caffe::Phase phase, size_t trial) {
   const DataSource& source = *find_data_source(layer.type());
   const auto tops = static_cast<size_t>(layer.top_size());
   const int64_t batch = known_or(number_at(layer, source.batch_size), kBatches[trial]);
@@ -34,7 +34,8 @@ std::vector<Shape> stand_ins(const caffe::LayerParameter& layer, size_t trial) {
   if (tops > 0)
     shapes[0] = Shape{batch, known_or(known.channels, item.channels), known_or(known.height, item.height),
                       known_or(known.width, item.width)};
-  if (tops > 1 && source.labels != nullptr) shapes[1] = source.labels(layer, shapes[0], item.width);
+  if (tops > 1 && source.labels != nullptr)
+    shapes[1] = source.labels(layer, layer.has_phase() ? layer.phase() : phase, shapes[0], item.width);
   return shapes;
 }
 
@@ -53,7 +54,7 @@ void check_with_stand_ins(const caffe::NetParameter& net, const Positions& posit
   std::array<Diagnostics, kTrials> found;
   for (size_t trial = 0; trial < kTrials; ++trial) {
     options.source_shapes = [&](const caffe::LayerParameter& layer) {
-      return lacks_shapes(layer, known) ? stand_ins(layer, trial) : known.source_shapes(layer);
+      return lacks_shapes(layer, known) ? stand_ins(layer, known.phase, trial) : known.source_shapes(layer);
     };
     lower_net(net, positions, options, &found[trial]);
   }

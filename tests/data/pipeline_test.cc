@@ -25,6 +25,11 @@ struct CountingFeed : BatchFeed {
       if (range.offset(i) >= feed.bad_offset) throw data_error("row {}", range.offset(i));
       *batch.row(0, range.first_row + i) = static_cast<float>(range.offset(i));
     }
+    void finish(const BatchBuffer& batch, uint64_t first_offset) override {
+      if (!feed.finishes) return;
+      const int64_t rows = batch.layout[0].shape[0];
+      for (int64_t r = 0; r < rows; ++r) *batch.row(0, r) += 1000.0f * static_cast<float>(first_offset);
+    }
     std::string describe(int64_t i) const override { return "row " + std::to_string(range.offset(i)); }
     CountingFeed& feed;
     RowRange range;
@@ -44,7 +49,7 @@ struct CountingFeed : BatchFeed {
 
   int64_t batch_size_;
   uint64_t bad_offset = ~uint64_t{0}, bad_claim = ~uint64_t{0}, bad_shape = ~uint64_t{0};
-  bool slow = false;
+  bool slow = false, finishes = false;
   std::atomic<int64_t> filled{0};
 };
 
@@ -112,6 +117,23 @@ TEST(Pipeline, TheFirstErrorByPositionComesAfterTheBatchesBefore) {
       // After a seek the stream works again.
       pipeline.seek(8);
       expect_batch(pipeline, 1, 8);
+    }
+  }
+}
+
+TEST(Pipeline, FinishesEachBatchOnceWhenItsRowsAreThere) {
+  for (const int workers : {1, 4}) {
+    auto feed = std::make_unique<CountingFeed>(8);
+    feed->slow = feed->finishes = true;
+    PipelineOptions options = with_workers(workers);
+    options.rank = 1;
+    options.world = 2;
+    Pipeline pipeline(std::move(feed), options);
+    pipeline.start();
+    for (int64_t b = 0; b < 20; ++b) {
+      const auto* values = static_cast<const float*>(pipeline.next()[0]);
+      const int64_t first = 1 + 16 * b;
+      for (int64_t r = 0; r < 8; ++r) ASSERT_EQ(values[r], static_cast<float>(first + 2 * r + 1000 * first));
     }
   }
 }

@@ -18,9 +18,11 @@ void expect_same_after_resume(const caffe::LayerParameter& layer) {
   uninterrupted->start();
   const std::vector<Batch> expected = take_many(*uninterrupted, 17);
 
-  auto many_workers = test::open_stream(layer, options(caffe::TRAIN, 3));
-  many_workers->start();
-  EXPECT_TRUE(take_many(*many_workers, 17) == expected);
+  for (const int workers : {2, 5}) {
+    auto many_workers = test::open_stream(layer, options(caffe::TRAIN, workers));
+    many_workers->start();
+    EXPECT_TRUE(take_many(*many_workers, 17) == expected) << workers;
+  }
 
   for (int stop : {0, 1, 5, 9}) {
     auto before = test::open_stream(layer, options(caffe::TRAIN, 2));
@@ -50,6 +52,20 @@ TEST(Resume, AugmentedLmdb) {
   test::TemporaryFolder folder;
   test::write_lmdb(folder / "db", test::raw_records(20, 3, 24, 20));
   expect_same_after_resume(test::data_layer(folder / "db", 6, "shuffle: true", test::kEveryStep));
+}
+
+TEST(Resume, MixedLmdb) {
+  test::TemporaryFolder folder;
+  test::write_lmdb(folder / "db", test::raw_records(20, 3, 9, 8));
+  expect_same_after_resume(test::data_layer(folder / "db", 6, "shuffle: true",
+                                            "crop_size: 5 mix { mixup: 0.4 cutmix: 1 probability: 0.9 classes: 10 }"));
+}
+
+TEST(Resume, SampledLmdb) {
+  test::TemporaryFolder folder;
+  test::write_lmdb(folder / "db", test::raw_records(20, 1, 4, 4));
+  expect_same_after_resume(
+      test::data_layer(folder / "db", 6, "shuffle: true sampling { class_weight: [1, 2, 3, 0, 5, 6, 7, 8, 9, 1] }"));
 }
 
 TEST(Resume, SequentialLmdb) {

@@ -106,6 +106,7 @@ void PictureFeed::shape_batch(uint64_t offset, std::vector<TensorDesc>& layout) 
 
 Shape PictureFeed::label_shape(const Shape& items) const {
   if (settings_.label_values == 0) return {items[0], 1, items[2], items[3]};
+  if (settings_.mix) return {items[0], settings_.mix->classes()};
   return settings_.label_values == 1 ? Shape{items[0]} : Shape{items[0], settings_.label_values};
 }
 
@@ -123,6 +124,13 @@ class PictureWorker : public FeedWorker {
     const int64_t row = range_.first_row + i;
     feed_.with_good_record(records_[static_cast<size_t>(i)], row, &skipped,
                            [&](const Record& record) { write(record, range_.offset(i), row, batch); });
+    if (feed_.settings_.mix) write_class(i, batch.row(1, row));
+  }
+
+  void finish(const BatchBuffer& batch, uint64_t first_offset) override {
+    const Sampler& sampler = feed_.sampler_;
+    if (feed_.settings_.mix)
+      feed_.settings_.mix->apply(batch, sampler.epoch(first_offset), sampler.position(first_offset));
   }
 
   std::string describe(int64_t i) const override { return feed_.source_->describe(records_[static_cast<size_t>(i)]); }
@@ -155,8 +163,7 @@ class PictureWorker : public FeedWorker {
   };
 
   void write(const Record& record, uint64_t offset, int64_t row, const BatchBuffer& batch) {
-    float unused = 0;
-    float* label = batch.data.size() > 1 ? batch.row(1, row) : &unused;
+    float* label = batch.data.size() > 1 && !feed_.settings_.mix ? batch.row(1, row) : &class_;
     ItemPart part(feed_, offset, batch.layout[0].shape);
     const PixelView pixels = decoder_->decode(record, part, label);
     PictureMask mask;
@@ -165,9 +172,19 @@ class PictureWorker : public FeedWorker {
                              batch.layout[0].order, picture_, batch.row(0, row));
   }
 
+  // The label of a record that will be mixed. A wrong one is no bad record, which could be skipped.
+  void write_class(int64_t i, float* label) const {
+    try {
+      feed_.settings_.mix->write_label(class_, label);
+    } catch (const Error& error) {
+      throw Error(error.code(), fmt::format("{}: {}", describe(i), error.what()));
+    }
+  }
+
   PictureFeed& feed_;
   std::unique_ptr<RecordDecoder> decoder_;
   Picture picture_;
+  float class_ = 0;  // the label of the last record, unless it is in the batch
   RowRange range_;
   std::vector<Record> records_;
 };

@@ -4,7 +4,8 @@
 // outside the mutex. A bad record is an error with its position. If the layer asks to skip bad records, the next good
 // record of the source replaces it.
 //   top 0  (batch_size, C, H, W), after the crop of transform_param
-//   top 1  labels, optional: (batch_size), or (batch_size, K) for K values each, or masks (batch_size, 1, H, W)
+//   top 1  labels, optional: (batch_size), or (batch_size, K) for K values each or K classes of a mixed batch, or masks
+//          (batch_size, 1, H, W)
 #pragma once
 
 #include <cstdint>
@@ -15,6 +16,7 @@
 #include <string>
 
 #include "data/batch_feed.h"
+#include "data/feeds/batch_mix.h"
 #include "data/pictures/transformer.h"
 #include "data/records/record_source.h"
 #include "data/sampler.h"
@@ -45,6 +47,7 @@ struct PictureFeedSettings {
   bool can_skip = false;     // the message has skip_bad_records
   bool skip_bad_records = false;
   bool exact_decode = true;  // pictures are not reduced before they are resized
+  std::optional<BatchMix> mix;
 };
 
 PictureFeedSettings picture_settings(const SourceContext& context, const std::string& message, int64_t batch_size);

@@ -2,7 +2,8 @@
 // transform_param.
 //   top 0  (batch_size, C, H, W): C is 3 (blue, green, red) or 1 (is_color: false); H and W are new_height and
 //          new_width, or the size of the pictures, after the crop of transform_param
-//   top 1  labels by label_kind: (batch_size), (batch_size, K) or masks (batch_size, 1, H, W)
+//   top 1  labels by label_kind: (batch_size), (batch_size, K) or masks (batch_size, 1, H, W); of mixed batches
+//          (batch_size, classes)
 // A record is an image of the list; the worker that decodes it reads its file, or finds it in the cache.
 #include <algorithm>
 #include <filesystem>
@@ -12,6 +13,7 @@
 #include "data/feeds/image_files.h"
 #include "data/feeds/image_folder.h"
 #include "data/pictures/resize.h"
+#include "data/record_weights.h"
 
 namespace trainer {
 
@@ -41,6 +43,13 @@ class ImageListSource : public RecordSource {
 
 void check_labels(SourceContext& context) {
   const ImageDataParameter& param = context.layer().image_data_param();
+  const bool by_class = param.sampling().balance_classes() || param.sampling().class_weight_size() > 0;
+  if (by_class && param.label_kind() != ImageDataParameter::CLASS)
+    context.error("image_data_param.sampling",
+                  fmt::format("{} needs classes, but label_kind is {}",
+                              param.sampling().balance_classes() ? "balance_classes" : "class_weight",
+                              ImageDataParameter::LabelKind_Name(param.label_kind())),
+                  "remove one of the two");
   constexpr uint32_t kLargestMaskValue = 255;
   if (param.has_mask_ignore() && param.label_kind() != ImageDataParameter::MASK)
     context.error("image_data_param.mask_ignore", "mask_ignore without masks", "set label_kind: MASK, or remove it");
@@ -51,6 +60,11 @@ void check_labels(SourceContext& context) {
     context.error("image_data_param.labels", "labels names classes, but label_kind is VALUES", "remove one of the two");
   if (param.has_labels() && param.labels().empty())
     context.error("image_data_param.labels", "labels is empty", "remove the field, or name a file");
+  if (context.layer().transform_param().has_mix() && param.label_kind() != ImageDataParameter::CLASS)
+    context.error(
+        "transform_param.mix",
+        fmt::format("mix needs classes, but label_kind is {}", ImageDataParameter::LabelKind_Name(param.label_kind())),
+        "remove one of the two");
   const float fraction = param.validation_fraction();
   if (param.has_validation_fraction() && !(fraction > 0 && fraction < 1))
     context.error("image_data_param.validation_fraction", fmt::format("validation_fraction is {}", fraction),
@@ -63,8 +77,10 @@ void check(SourceContext& context) {
                   "each image");
   context.require("image_data_param.batch_size", "give the number of images in a batch");
   check_transform(context);
+  check_mix(context, true);
   check_labels(context);
   const ImageDataParameter& param = context.layer().image_data_param();
+  check_sampling(context, "image_data_param", param.sampling(), param.shuffle());
   const char* given = param.new_height() > 0 ? "new_height" : "new_width";
   if ((param.new_height() > 0) != (param.new_width() > 0))
     context.error(fmt::format("image_data_param.{}", given),
@@ -144,6 +160,14 @@ ImageList read_images(SourceContext& context, std::vector<std::string> names) {
   return list;
 }
 
+std::vector<uint32_t> classes_of(const ImageList& list) {
+  std::vector<uint32_t> classes;
+  classes.reserve(static_cast<size_t>(list.size()));
+  for (uint64_t i = 0; i < list.size(); ++i)
+    classes.push_back(class_of(static_cast<int32_t>(list.label(i)[0]), [&] { return list.describe(i); }));
+  return classes;
+}
+
 std::unique_ptr<BatchFeed> open(SourceContext& context) {
   const ImageDataParameter& param = context.layer().image_data_param();
   check_source_kind(context);
@@ -160,13 +184,17 @@ std::unique_ptr<BatchFeed> open(SourceContext& context) {
   if (context.failed()) return nullptr;
   const bool in_order = context.options().in_order;
   const uint64_t first = first_picture(context, list->size());
-  Sampler sampler(list->size(), param.shuffle() && !in_order, context.random_key("shuffle"), in_order ? 0 : first);
+  const auto weights = weigh_records(context, {"image_data_param", param.sampling(), param.source(), list->size(),
+                                               list->class_names(), [&] { return classes_of(*list); }});
+  Sampler sampler(list->size(), param.shuffle() && !in_order, context.random_key("shuffle"), in_order ? 0 : first,
+                  weights);
   PictureFeedSettings settings = picture_settings(context, "image_data_param", param.batch_size());
   settings.can_skip = true;
   settings.skip_bad_records = param.skip_bad_records();
   settings.label_values = static_cast<int64_t>(list->label_values());
   settings.exact_decode = param.exact_decode();
   settings.mask_ignore = static_cast<uint8_t>(param.mask_ignore());
+  settings.mix = BatchMix::make(context, list->class_names());
   return std::make_unique<PictureFeed>(
       std::move(settings), std::make_unique<ImageListSource>(list), std::move(sampler), std::move(transformer),
       [list, reading, cache] { return std::make_unique<ImageFileDecoder>(list, reading, cache); });
@@ -186,11 +214,11 @@ ItemShape item(const caffe::LayerParameter& layer) {
   return item_shape(layer.transform_param(), {param.is_color() ? 3 : 1, param.new_height(), param.new_width()});
 }
 
-Shape labels(const caffe::LayerParameter& layer, const Shape& items, int64_t unknown) {
+Shape labels(const caffe::LayerParameter& layer, caffe::Phase phase, const Shape& items, int64_t unknown) {
   switch (layer.image_data_param().label_kind()) {
     case ImageDataParameter::VALUES: return {items[0], unknown};
     case ImageDataParameter::MASK: return {items[0], 1, items[2], items[3]};
-    default: return {items[0]};
+    default: return class_labels(layer, phase, items, unknown);
   }
 }
 

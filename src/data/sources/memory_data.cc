@@ -1,7 +1,7 @@
 // MemoryData: batches of the items of an HDF5 or .npy file, transformed by transform_param. In Caffe, the program that
 // embeds the net supplies the items.
 //   top 0  (batch_size, channels, height, width), after the transformation
-//   top 1  labels (batch_size)
+//   top 1  labels (batch_size); (batch_size, classes) if batches are mixed
 // A record is one row: the label, then the values of the item.
 #include <filesystem>
 #include <optional>
@@ -132,6 +132,7 @@ void check(SourceContext& context) {
   for (const char* field : {"batch_size", "channels", "height", "width"})
     context.require(fmt::format("memory_data_param.{}", field), "give batch_size, channels, height and width");
   check_transform(context);
+  check_mix(context, false);
   for (const caffe::AugmentStep& step : layer.transform_param().augment()) {
     const StepType* type = find_step_type(step);
     if (type != nullptr && type->target == StepTarget::kPixels)
@@ -182,8 +183,10 @@ std::unique_ptr<BatchFeed> open(SourceContext& context) {
                     "after the last one",
                     source->size(), source->path(), param.batch_size()));
   Sampler sampler(source->size(), false, 0);
-  return std::make_unique<PictureFeed>(picture_settings(context, "memory_data_param", param.batch_size()),
-                                       std::move(source), std::move(sampler), std::move(transformer),
+  PictureFeedSettings settings = picture_settings(context, "memory_data_param", param.batch_size());
+  settings.mix = BatchMix::make(context, {});
+  return std::make_unique<PictureFeed>(std::move(settings), std::move(source), std::move(sampler),
+                                       std::move(transformer),
                                        [stored] { return std::make_unique<ArrayDecoder>(stored); });
 }
 
@@ -192,7 +195,7 @@ void probe(const caffe::LayerParameter& layer) { source_of(layer); }
 REGISTER_SOURCE(memory_data, .type = "MemoryData", .summary = "batches of the items of an HDF5 or .npy file",
                 .min_tops = 2, .max_tops = 2, .source = "memory_data_param.source",
                 .batch_size = "memory_data_param.batch_size", .check = check, .open = open, .probe = probe,
-                .item = item, .example = R"(
+                .item = item, .labels = class_labels, .example = R"(
 layer { name: "data" type: "MemoryData" top: "data" top: "label"
   transform_param { scale: 0.00390625 }
   memory_data_param { source: "items.h5" batch_size: 16 channels: 1 height: 28 width: 28 } }

@@ -237,6 +237,7 @@ void check(SourceContext& context) {
   context.require("window_data_param.batch_size", "give the number of windows in a batch");
   check_transform(context);
   check_cut(context);
+  if (transform.has_mix()) context.error("transform_param.mix", "WindowData does not mix its windows", "remove mix");
   if (transform.mean_value_size() > 1 && transform.mean_value_size() != kChannels)
     context.error("transform_param.mean_value", fmt::format("{} mean values", transform.mean_value_size()),
                   "Specify either 1 mean_value or as many as channels: 3");

@@ -17,6 +17,14 @@ Value LabelledScores::at_label(Value scores) const {
 
 namespace {
 
+// Labels that have a value for each class of an item.
+bool are_soft(const Shape& labels, const Shape& scores, int axis) {
+  if (labels.rank() != scores.rank() || labels[axis] == 1) return false;
+  Shape same = scores;
+  same[axis] = labels[axis];
+  return same == labels;
+}
+
 // Joins scores of this shape, with classes along `axis`, with the labels of bottom 1.
 LabelledScores join_labels(LayerContext& context, const Shape& shape, int axis, std::optional<int> ignore_label) {
   LabelledScores result;
@@ -24,12 +32,21 @@ LabelledScores join_labels(LayerContext& context, const Shape& shape, int axis, 
   result.classes = shape[result.axis];
   result.outer = shape.count(0, result.axis);
   result.inner = shape.count(result.axis + 1);
-  if (context.shape(1).count() != result.outer * result.inner)
+  const Shape& labels = context.shape(1);
+  const std::string &scores_name = context.param().bottom(0), &labels_name = context.param().bottom(1);
+  if (are_soft(labels, shape, result.axis))
+    context.fail("bottom",
+                 fmt::format("\"{}\" ({}) holds a weight for each of {} classes, not a label for each prediction of "
+                             "\"{}\" ({})",
+                             labels_name, labels.text(), labels[result.axis], scores_name, shape.text()),
+                 "SoftmaxWithLoss takes weights of as many classes as scores (num_output); data layers with mix give "
+                 "them in phase TRAIN only, so other layers can have include { phase: TEST }");
+  if (labels.count() != result.outer * result.inner)
     context.fail("bottom",
                  fmt::format("the number of labels must match the number of predictions: \"{}\" ({}) holds {} labels, "
                              "\"{}\" ({}) with its classes along axis {} needs {}",
-                             context.param().bottom(1), context.shape(1).text(), context.shape(1).count(),
-                             context.param().bottom(0), shape.text(), result.axis, result.outer * result.inner),
+                             labels_name, labels.text(), labels.count(), scores_name, shape.text(), result.axis,
+                             result.outer * result.inner),
                  "bottom 0 holds the scores and bottom 1 the labels: one for each prediction, without the class axis");
 
   Shape view = shape;
