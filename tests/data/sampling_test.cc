@@ -119,8 +119,9 @@ class Sampled : public testing::Test {
                             const StreamOptions& options = test::options()) {
     auto stream = test::open_stream(layer, options, &warnings_);
     stream->start();
+    const test::Batch epoch = take_many(*stream, 1)[0];
     std::map<int, int> counts;
-    for (const float value : take_many(*stream, 1)[0].tops[top]) ++counts[static_cast<int>(value)];
+    for (const float value : epoch.tops[top]) ++counts[static_cast<int>(value)];
     return counts;
   }
   std::string mistake(const caffe::LayerParameter& layer, ExitCode code = ExitCode::kConfiguration) {
