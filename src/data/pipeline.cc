@@ -213,8 +213,7 @@ void Pipeline::fill(FeedWorker& worker, const RowRange& range, Slot& target) {
   }
   std::unique_lock<std::mutex> lock(state_mutex_);
   target.skipped.insert(target.skipped.end(), skipped.begin(), skipped.end());
-  const bool last = target.closed && target.filling == 1;
-  if (last && !target.error) {
+  if (target.closed && target.filling == 1 && !target.error) {
     lock.unlock();
     worker.finish(target.buffer, range.batch_offset());
     lock.lock();

@@ -15,11 +15,7 @@ namespace trainer {
 namespace {
 
 bool is_active(const caffe::SamplingParameter& sampling) {
-  return sampling.balance_classes() || sampling.class_weight_size() > 0 || sampling.has_record_weights();
-}
-
-bool depends_on_classes(const caffe::SamplingParameter& sampling) {
-  return sampling.balance_classes() || sampling.class_weight_size() > 0;
+  return needs_classes(sampling) || sampling.has_record_weights();
 }
 
 double parse_weight(const std::string& text, const std::string& file, size_t line) {
@@ -41,8 +37,10 @@ std::vector<double> read_weights(const std::string& file, uint64_t records, cons
   weights.reserve(static_cast<size_t>(records));
   size_t lines = 0;
   for (std::string text; std::getline(in, text);) {
+    const std::string word = trim(text);
+    if (lines >= records && word.empty()) continue;  // the end of the file
     ++lines;
-    if (lines <= records) weights.push_back(parse_weight(trim(text), file, lines));
+    if (lines <= records) weights.push_back(parse_weight(word, file, lines));
   }
   if (in.bad()) throw data_error("{} cannot be read beyond line {}: copy it again", file, lines);
   const auto count = [](uint64_t number) { return format_count(static_cast<int64_t>(number)); };
@@ -114,6 +112,10 @@ void weigh_by_class(SourceContext& context, const SampledSet& set, RecordWeights
 
 }  // namespace
 
+bool needs_classes(const caffe::SamplingParameter& sampling) {
+  return sampling.balance_classes() || sampling.class_weight_size() > 0;
+}
+
 void check_sampling(SourceContext& context, const std::string& message, const caffe::SamplingParameter& sampling,
                     bool shuffle) {
   if (is_active(sampling) && !shuffle)
@@ -143,7 +145,7 @@ std::optional<RecordWeights> weigh_records(SourceContext& context, const Sampled
   if (set.sampling.has_record_weights())
     context.attempt(field + ".record_weights",
                     [&] { result.weights = read_weights(set.sampling.record_weights(), set.records, set.path); });
-  if (depends_on_classes(set.sampling)) context.attempt(field, [&] { weigh_by_class(context, set, result); });
+  if (needs_classes(set.sampling)) context.attempt(field, [&] { weigh_by_class(context, set, result); });
   if (context.failed()) return std::nullopt;
   if (std::all_of(result.weights.begin(), result.weights.end(), [](double weight) { return weight == 0; })) {
     context.data_error(field, fmt::format("each record of {} has the weight 0", set.path),

@@ -22,9 +22,11 @@ struct SampledSet {
   std::string path;
   uint64_t records = 0;
   std::vector<std::string> class_names;               // empty if they are unknown
-  std::function<std::vector<uint32_t>()> classes_of;  // the class of each record; called if the weights depend on it
+  std::function<std::vector<uint32_t>()> classes_of;  // the class of each record; see needs_classes()
 };
 
+// Whether the weights depend on the classes of the records.
+bool needs_classes(const caffe::SamplingParameter& sampling);
 // Reports errors in the text of `sampling`.
 void check_sampling(SourceContext& context, const std::string& message, const caffe::SamplingParameter& sampling,
                     bool shuffle);

@@ -155,6 +155,7 @@ TEST_F(Sampled, WeightsOfRecords) {
   for (int i = 1; i < 29; ++i) lines += i % 2 == 0 ? "0\n" : " 0.0 \r\n";
   const std::string weights = file(lines + "1");
   EXPECT_EQ(counts(list(weights)), (Counts{{0, 20}, {2, 10}}));
+  EXPECT_EQ(counts(list(file(lines + "1\n \n\n"))), (Counts{{0, 20}, {2, 10}}));
   EXPECT_EQ(counts(database(weights)), (Counts{{0, 20}, {2, 10}}));
   // Products: 2 * 1 and 1 * 4.
   EXPECT_EQ(counts(list(weights + " class_weight: [1, 1, 4]")), (Counts{{0, 10}, {2, 20}}));

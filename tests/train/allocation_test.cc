@@ -222,6 +222,24 @@ layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip2" bottom: "label" top: 
 )");
 }
 
+TEST(Allocation, NoneInAnIterationOfMixedBatches) {
+  TempFolder folder;
+  test::write_lmdb(folder / "lmdb", test::raw_records(50, 1, 28, 28));
+  expect_no_allocations(R"(
+layer {
+  name: "data" type: "Data" top: "data" top: "label"
+  transform_param { crop_size: 24 scale: 0.01 mix { mixup: 1 cutmix: 1 classes: 10 } }
+  data_param { backend: LMDB batch_size: 16 shuffle: true sampling { balance_classes: true } source: ")" +
+                        (folder / "lmdb") + R"(" }
+}
+layer {
+  name: "ip" type: "InnerProduct" bottom: "data" top: "ip"
+  inner_product_param { num_output: 10 weight_filler { type: "xavier" } }
+}
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }
+)");
+}
+
 TEST(Allocation, NoneInAnIterationOfANormalisedNet) {
   expect_no_allocations(R"(
 layer {

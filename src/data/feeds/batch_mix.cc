@@ -1,4 +1,4 @@
-// Rows are mixed span by span from the last row on, so that a copy of the span of one row is all that is kept.
+// Mixes rows in place, span by span from the last row on: only a span of one row is copied.
 #include "data/feeds/batch_mix.h"
 
 #include <algorithm>
@@ -10,6 +10,7 @@
 #include "data/data_source.h"
 #include "data/layer_fields.h"
 #include "data/pictures/steps/fields.h"
+#include "data/pictures/vectorized.h"
 
 namespace trainer {
 
@@ -32,7 +33,7 @@ void report_unknown_classes(SourceContext& context) {
 }
 
 // The logarithm of a draw from Gamma(shape, 1): Marsaglia and Tsang, "A simple method for generating gamma variables",
-// ACM TOMS 26 (3), 2000. Draws of small shapes are too small for numbers, but not their logarithms.
+// ACM TOMS 26 (3), 2000. Draws for small shapes underflow; their logarithms do not.
 double draw_log_gamma(double shape, Draws& draws) {
   const auto positive_unit = [&] { return (draws.bits() + 0.5) * 0x1p-32; };
   const auto normal = [&] {
@@ -48,14 +49,17 @@ double draw_log_gamma(double shape, Draws& draws) {
   }
 }
 
+TRAINER_VECTORIZED void add_weighted(float* out, const float* other, int64_t count, float own, float added) {
+  for (int64_t i = 0; i < count; ++i) out[i] = other[i] * added + out[i] * own;
+}
+
 // out = keep * out + (1 - keep) * other
 void blend(float* out, const float* other, int64_t count, double keep) {
   if (keep == 0) {
     std::memcpy(out, other, static_cast<size_t>(count) * sizeof(float));
     return;
   }
-  const auto own = static_cast<float>(keep), added = static_cast<float>(1 - keep);
-  for (int64_t i = 0; i < count; ++i) out[i] = other[i] * added + out[i] * own;
+  add_weighted(out, other, count, static_cast<float>(keep), static_cast<float>(1 - keep));
 }
 
 // Mixes `count` values from `first` on of all rows.

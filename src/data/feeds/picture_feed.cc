@@ -172,7 +172,7 @@ class PictureWorker : public FeedWorker {
                              batch.layout[0].order, picture_, batch.row(0, row));
   }
 
-  // The label of a record that will be mixed. A wrong one is no bad record, which could be skipped.
+  // Writes the class of a record to be mixed. A wrong label is an error even if bad records are skipped.
   void write_class(int64_t i, float* label) const {
     try {
       feed_.settings_.mix->write_label(class_, label);

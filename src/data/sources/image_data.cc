@@ -43,8 +43,7 @@ class ImageListSource : public RecordSource {
 
 void check_labels(SourceContext& context) {
   const ImageDataParameter& param = context.layer().image_data_param();
-  const bool by_class = param.sampling().balance_classes() || param.sampling().class_weight_size() > 0;
-  if (by_class && param.label_kind() != ImageDataParameter::CLASS)
+  if (needs_classes(param.sampling()) && param.label_kind() != ImageDataParameter::CLASS)
     context.error("image_data_param.sampling",
                   fmt::format("{} needs classes, but label_kind is {}",
                               param.sampling().balance_classes() ? "balance_classes" : "class_weight",
