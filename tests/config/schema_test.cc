@@ -15,23 +15,12 @@ namespace {
 namespace pb = google::protobuf;
 
 constexpr int kFirstOwnNumber = 5000;
-const std::set<std::string> kOwnEnums = {"ChannelOrder", "LabelKind"};
-const std::set<std::string> kOwnMessages = {"AttentionParameter",
-                                            "BNParameter",
-                                            "DataCursor",
-                                            "GELUParameter",
-                                            "GroupNormParameter",
-                                            "InterpParameter",
-                                            "LayerNormParameter",
-                                            "MatMulParameter",
-                                            "NamedBlob",
-                                            "NormalizeParameter",
-                                            "PSROIPoolingParameter",
-                                            "PermuteParameter",
-                                            "ROIPoolingParameter",
-                                            "ShuffleChannelParameter",
-                                            "SmoothL1LossParameter",
-                                            "UpsampleParameter"};
+const std::set<std::string> kOwnEnums = {"Cache", "ChannelOrder", "LabelKind"};
+const std::set<std::string> kOwnMessages = {
+    "AttentionParameter",      "BNParameter",           "DataCursor",       "GELUParameter",       "GroupNormParameter",
+    "InterpParameter",         "LayerNormParameter",    "MatMulParameter",  "MixParameter",        "NamedBlob",
+    "NormalizeParameter",      "PSROIPoolingParameter", "PermuteParameter", "ROIPoolingParameter", "SamplingParameter",
+    "ShuffleChannelParameter", "SmoothL1LossParameter", "UpsampleParameter"};
 
 bool is_own(const pb::Descriptor* message) {
   const std::string& name = message->name();
