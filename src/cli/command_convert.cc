@@ -1,8 +1,5 @@
 // trainer convert: makes databases and HDF5 files for Data and HDF5Data layers from other files.
-#include <unistd.h>
-
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <limits>
@@ -11,37 +8,13 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/progress_line.h"
 #include "cli/signals.h"
 #include "data/convert/convert.h"
 #include "report/log.h"
-#include "report/terminal_sink.h"
 
 namespace trainer {
 namespace {
-
-// Shows "12,000 of 60,000" on a terminal, redrawn ten times per second. Ends the conversion after a signal.
-class ProgressLine {
- public:
-  ~ProgressLine() {
-    if (drawn_) std::fputs("\r\x1b[K", stderr);
-  }
-  void operator()(int64_t done, int64_t total) {
-    using namespace std::chrono;
-    signals_.throw_if_stopped();
-    if (!terminal_ || steady_clock::now() - last_ < milliseconds(100)) return;
-    last_ = steady_clock::now();
-    if (in_background(STDERR_FILENO)) return;
-    const std::string all = total > 0 ? " of " + format_count(total) : "";
-    fmt::print(stderr, "\r{}{}\x1b[K", format_count(done), all);
-    drawn_ = true;
-  }
-
- private:
-  const SignalHandlers signals_;
-  const bool terminal_ = isatty(STDERR_FILENO) != 0;
-  bool drawn_ = false;
-  std::chrono::steady_clock::time_point last_{};
-};
 
 ConvertProgress reporter(ProgressLine& line) {
   return [&line](int64_t done, int64_t total) { line(done, total); };

@@ -88,11 +88,11 @@ SignalRequest SignalHandlers::take() {
 
 bool SignalHandlers::stop_requested() const { return stop_signal.load() != 0; }
 
-void SignalHandlers::throw_if_stopped() const {
+void SignalHandlers::throw_if_stopped(const char* stopped) const {
   const int signal = stop_signal.load();
   if (signal != 0)
     throw Error(static_cast<ExitCode>(128 + signal),
-                fmt::format("stopped by SIG{}: unfinished files are removed", sigabbrev_np(signal)));
+                fmt::format("stopped by SIG{}: {}", sigabbrev_np(signal), stopped));
 }
 
 }  // namespace trainer

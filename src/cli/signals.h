@@ -36,8 +36,8 @@ class SignalHandlers {
   SignalRequest take();
   // Whether there is a stop request; keeps it for take().
   bool stop_requested() const;
-  // After a stop request, throws an Error that ends a command that makes files, with exit code 128 + signal.
-  void throw_if_stopped() const;
+  // After a stop request, throws an Error with exit code 128 + signal. `stopped` says what the command leaves behind.
+  void throw_if_stopped(const char* stopped = "unfinished files are removed") const;
 
  private:
   struct Previous {

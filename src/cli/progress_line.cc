@@ -1,0 +1,41 @@
+// Draws the line of a long command.
+#include "cli/progress_line.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <string>
+
+#include "base/text.h"
+#include "report/terminal_sink.h"
+
+namespace trainer {
+namespace {
+
+std::string progress_text(int64_t done, int64_t total) {
+  if (total <= 0) return format_count(done);
+  constexpr int64_t kCells = 30;
+  const auto full = static_cast<size_t>(std::clamp<int64_t>(done * kCells / total, 0, kCells));
+  return fmt::format("[{}{}] {} of {}", std::string(full, '='), std::string(kCells - full, ' '), format_count(done),
+                     format_count(total));
+}
+
+}  // namespace
+
+ProgressLine::~ProgressLine() {
+  if (drawn_) std::fputs("\r\x1b[K", stderr);
+}
+
+void ProgressLine::operator()(int64_t done, int64_t total) {
+  using namespace std::chrono;
+  signals_.throw_if_stopped(stopped_);
+  if (steady_clock::now() - last_ < milliseconds(100)) return;
+  last_ = steady_clock::now();
+  if (isatty(STDERR_FILENO) == 0 || in_background(STDERR_FILENO)) return;
+  fmt::print(stderr, "\r{}\x1b[K", progress_text(done, total));
+  drawn_ = true;
+}
+
+}  // namespace trainer
