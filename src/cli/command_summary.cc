@@ -5,19 +5,17 @@
 #include <cctype>
 #include <charconv>
 #include <cstdio>
-#include <optional>
 
 #include "base/text.h"
 #include "cli/caffe_table.h"
 #include "cli/command.h"
 #include "cli/iteration_cost.h"
 #include "cli/net_flags.h"
+#include "cli/net_plan.h"
 #include "config/diagnostics.h"
 #include "gpus/choose_gpu.h"
 #include "ops/cost.h"
 #include "report/log.h"
-#include "session/parameters.h"
-#include "train/update_rule.h"
 
 namespace trainer {
 namespace {
@@ -207,12 +205,8 @@ int run_summary(const Arguments& arguments) {
     return 0;
   }
   print_layers(net.lowered());
-  declare_parameters(net.lowered(), training, device_session.store);
-  std::optional<UpdateRule> update;
-  if (training) update.emplace(default_solver(), trained_parameters(net.lowered()), device_session);
-  device_session.limit_memory(memory_of(arguments), net.data().batch_bytes());
-  const std::shared_ptr<const Program> compiled = net.program(training ? ProgramKind::kTrain : ProgramKind::kForward);
-  const Program& program = *compiled;
+  const NetPlan plan(net, device_session, training, memory_of(arguments));
+  const Program& program = *plan.program;
   std::printf("planned memory: %s (activations %s, parameters%s %s, data buffers %s)\n",
               format_bytes(program.arena_bytes() + device_session.store.bytes() + net.data().batch_bytes()).c_str(),
               format_bytes(program.arena_bytes()).c_str(), training ? ", gradients and history of SGD" : "",
@@ -224,7 +218,7 @@ int run_summary(const Arguments& arguments) {
   if (device_session.device->is_host()) return 0;
   IterationCost cost(device_session.device->data_sheet());
   cost.add(program);
-  if (update) cost.add(update->program());
+  if (plan.update) cost.add(plan.update->program());
   std::printf("%s\n", cost.text().c_str());
   return 0;
 }

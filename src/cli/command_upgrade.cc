@@ -116,14 +116,7 @@ Outcome upgrade_net_binary(const std::string& in, const Target& out) {
 // "weights" for a binary file; for text "net" or "solver", as which it has fewer mistakes.
 std::string kind_of(const std::string& path) {
   if (Hdf5File::has_signature(path) || !InputFile(path, "file").looks_like_text()) return "weights";
-  const auto mistakes = [&path](google::protobuf::Message&& message) {
-    Diagnostics diagnostics;
-    std::string text;
-    Positions positions;
-    if (read_text_file(path, {}, &text, &diagnostics)) parse_prototxt(text, path, &message, &positions, &diagnostics);
-    return diagnostics.error_count();
-  };
-  return mistakes(caffe::SolverParameter()) < mistakes(caffe::NetParameter()) ? "solver" : "net";
+  return is_solver_text(path) ? "solver" : "net";
 }
 
 int run_upgrade(const Arguments& arguments) {

@@ -79,26 +79,22 @@ int64_t memory_of(const Arguments& arguments) {
 
 std::vector<std::string> stages_of(const Arguments& arguments) { return comma_list(arguments.text("stage")); }
 
-namespace {
-
-caffe::NetState state_of(const Arguments& arguments, caffe::Phase phase) {
+caffe::NetState net_state_of(const Arguments& arguments, caffe::Phase phase) {
   const bool given = arguments.given("level");
   return requested_state(phase, given ? std::optional<int>(static_cast<int>(arguments.integer("level"))) : std::nullopt,
                          stages_of(arguments));
 }
 
-}  // namespace
-
 ConfiguredNet net_to_look_at(const Arguments& arguments, caffe::Phase phase, const GivenShapes& given) {
-  return configure_or_throw(arguments.text("model"), state_of(arguments, phase), {arguments.texts("set"), {}},
+  return configure_or_throw(arguments.text("model"), net_state_of(arguments, phase), {arguments.texts("set"), {}},
                             UnfilledInput::kZeros, given);
 }
 
 ConfiguredNet net_to_run(const Arguments& arguments, const std::string& model, const std::string& weights) {
   std::vector<NamedWeights> named;
   if (weights != "none") named.push_back(weights_of_flag(weights));
-  return configure_or_throw(model, state_of(arguments, caffe::TEST), {arguments.texts("set"), arguments.texts("fill")},
-                            UnfilledInput::kError, {}, named);
+  return configure_or_throw(model, net_state_of(arguments, caffe::TEST),
+                            {arguments.texts("set"), arguments.texts("fill")}, UnfilledInput::kError, {}, named);
 }
 
 }  // namespace trainer

@@ -35,6 +35,9 @@ int64_t memory_of(const Arguments& arguments);
 // The stages of --stage, a comma list.
 std::vector<std::string> stages_of(const Arguments& arguments);
 
+// The state of a net in this phase, with --level and --stage.
+caffe::NetState net_state_of(const Arguments& arguments, caffe::Phase phase);
+
 // A net with --level, --stage, --set and, if the command has it, --fill applied. Throws with all problems; logs
 // warnings.
 //

@@ -80,6 +80,17 @@ std::unique_ptr<NetFile> load_net(const PrototxtSource& source, Diagnostics* dia
   return file;
 }
 
+bool is_solver_text(const std::string& path) {
+  const auto mistakes = [&path](google::protobuf::Message&& message) {
+    Diagnostics diagnostics;
+    std::string text;
+    Positions positions;
+    if (read_text_file(path, {}, &text, &diagnostics)) parse_prototxt(text, path, &message, &positions, &diagnostics);
+    return diagnostics.error_count();
+  };
+  return mistakes(caffe::SolverParameter()) < mistakes(caffe::NetParameter());
+}
+
 std::unique_ptr<SolverFile> load_solver(const PrototxtSource& source, Diagnostics* diagnostics, bool complete_prefix) {
   std::string text;
   if (!read_source(source, {}, &text, diagnostics)) return nullptr;

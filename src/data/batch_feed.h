@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "data/stored_record.h"
 #include "tensor/shape.h"
 
 namespace trainer {
@@ -91,6 +92,12 @@ class BatchFeed {
   // Shapes of the batch that starts at `offset`, batch size first. Never called during a claim().
   virtual void shape_batch(uint64_t offset, std::vector<TensorDesc>& layout) = 0;
   virtual std::unique_ptr<FeedWorker> make_worker() = 0;
+  // Whether another record replaces one that cannot be used.
+  virtual bool skips_bad_records() const { return false; }
+  // The number of records that readers number, and a reader. If the feed is not parallel(), one reader at a time
+  // exists.
+  virtual uint64_t stored_records() const { return static_cast<uint64_t>(records_per_epoch()); }
+  virtual std::unique_ptr<StoredReader> make_stored_reader() = 0;
 };
 
 using LogLine = std::function<void(const std::string&)>;

@@ -7,6 +7,7 @@
 #include "base/cores.h"
 #include "base/error.h"
 #include "data/data_source.h"
+#include "data/label_check.h"
 #include "data/layer_fields.h"
 #include "data/pipeline.h"
 #include "layers/layer.h"
@@ -83,14 +84,8 @@ const std::vector<TensorDesc>& BatchStream::next_batch_descs() {
 }
 void BatchStream::set_orders(const std::vector<MemoryFormat>& orders) { pipeline_->set_orders(orders); }
 void BatchStream::add_label_range(int top, const LabelRange& range) {
-  const auto classes = static_cast<int64_t>(class_names().size());
-  if (classes > range.classes)
-    named([&] {
-      throw data_error(
-          "the data has {} classes, but {} expects labels 0 to {}: the layers before it need {} outputs "
-          "(num_output)",
-          classes, range.consumer, range.classes - 1, classes);
-    });
+  const std::string problem = class_count_problem(class_names().size(), range);
+  if (!problem.empty()) named([&] { throw data_error("{}", problem); });
   pipeline_->add_label_range(static_cast<size_t>(top), range);
 }
 void BatchStream::start() {

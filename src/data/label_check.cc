@@ -16,7 +16,10 @@ bool accepted(float value, const LabelRange& range) {
   return whole >= 0.0 && whole < static_cast<double>(range.classes);
 }
 
-[[noreturn]] void refuse(float value, const LabelRange& range, const std::string& record) {
+}  // namespace
+
+std::string label_problem(float value, const LabelRange& range) {
+  if (accepted(value, range)) return "";
   std::string remedy = "Correct the record, or remove it";
   if (std::isfinite(value) && value != std::trunc(value)) {
     remedy = "Labels are whole numbers; a net that learns real numbers needs a loss such as EuclideanLoss";
@@ -31,18 +34,24 @@ bool accepted(float value, const LabelRange& range) {
     remedy =
         fmt::format("Correct the record, or set ignore_label: {:.0f} if it marks items to ignore", std::trunc(value));
   }
-  throw data_error("{}: its label is {}, but {} expects labels 0 to {}{}. {}", record, value, range.consumer,
-                   range.classes - 1, range.ignore ? fmt::format(" or {} (ignore_label)", *range.ignore) : "", remedy);
+  return fmt::format("its label is {}, but {} expects labels 0 to {}{}. {}", value, range.consumer, range.classes - 1,
+                     range.ignore ? fmt::format(" or {} (ignore_label)", *range.ignore) : "", remedy);
 }
 
-}  // namespace
+std::string class_count_problem(size_t classes, const LabelRange& range) {
+  if (static_cast<int64_t>(classes) <= range.classes) return "";
+  return fmt::format(
+      "the data has {} classes, but {} expects labels 0 to {}: the layers before it need {} outputs (num_output)",
+      classes, range.consumer, range.classes - 1, classes);
+}
 
 void LabelCheck::check(const BatchBuffer& batch, int64_t row, const FeedWorker& worker, int64_t i) const {
   for (const Demand& demand : demands_) {
     const float* values = batch.row(demand.top, row);
     const int64_t count = batch.layout[demand.top].shape.count(1);
     for (int64_t v = 0; v < count; ++v) {
-      if (!accepted(values[v], demand.range)) refuse(values[v], demand.range, worker.describe(i));
+      if (accepted(values[v], demand.range)) continue;
+      throw data_error("{}: {}", worker.describe(i), label_problem(values[v], demand.range));
     }
   }
 }

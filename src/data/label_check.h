@@ -9,6 +9,13 @@
 
 namespace trainer {
 
+// The problem of a label value that a range lacks, with the remedy: "its label is 10, but layer ...". "" for a valid
+// one.
+std::string label_problem(float value, const LabelRange& range);
+
+// The problem of a data set with more classes than a range, with the remedy; "" if there is none.
+std::string class_count_problem(size_t classes, const LabelRange& range);
+
 class LabelCheck {
  public:
   void add(size_t top, const LabelRange& range) { demands_.push_back({top, range}); }

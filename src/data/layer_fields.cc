@@ -49,6 +49,12 @@ std::string blank_text(const caffe::LayerParameter& layer, const std::string& pa
   return !reflection.HasField(message, found.field) ? "missing" : text ? "empty" : "0";
 }
 
+std::string text_at(const caffe::LayerParameter& layer, const std::string& path) {
+  const FieldPath found = find(path);
+  const Message& message = message_at(layer, found);
+  return message.GetReflection()->GetString(message, found.field);
+}
+
 uint32_t number_at(const caffe::LayerParameter& layer, const std::string& path) {
   const FieldPath found = find(path);
   const Message& message = message_at(layer, found);

@@ -11,6 +11,7 @@ namespace trainer {
 bool has_field(const caffe::LayerParameter& layer, const std::string& path);
 // "missing", "empty" or "0" for a field with nothing in it; "" if it has a value.
 std::string blank_text(const caffe::LayerParameter& layer, const std::string& path);
+std::string text_at(const caffe::LayerParameter& layer, const std::string& path);
 uint32_t number_at(const caffe::LayerParameter& layer, const std::string& path);
 void set_number_at(caffe::LayerParameter* layer, const std::string& path, uint32_t value);
 

@@ -9,6 +9,9 @@
 
 namespace trainer {
 
+// The text in quotes, with escapes. Bytes that are not valid UTF-8 become U+FFFD.
+std::string json_string(std::string_view text);
+
 class JsonLine {
  public:
   JsonLine& add(std::string_view key, std::string_view text);

@@ -39,6 +39,7 @@ class NetSession {
   const DataLayers& data() const { return data_; }
   // The warnings about the net as text; "" if there are none.
   std::string warnings() const { return warnings_.render(); }
+  const Diagnostics& warning_list() const { return warnings_; }
   // Images per pass: the largest batch size of the data sources; 0 if there are none.
   int64_t batch_size() const;
 

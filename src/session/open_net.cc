@@ -29,14 +29,18 @@ void check_readable(const std::vector<NamedWeights>& weights, Diagnostics* diagn
   }
 }
 
-ConfiguredNet configure_or_throw(const PrototxtSource& model, const caffe::NetState& state, const Edits& edits,
-                                 UnfilledInput unfilled, const GivenShapes& given,
-                                 const std::vector<NamedWeights>& weights) {
+void require_net_overrides(const Edits& edits) {
   for (const std::string& assignment : edits.overrides) {
     if (!is_net_override(assignment))
       throw config_error("--set {}: this command has no solver; write net.FIELD=... or layer[NAME].FIELD=...",
                          assignment);
   }
+}
+
+ConfiguredNet configure_or_throw(const PrototxtSource& model, const caffe::NetState& state, const Edits& edits,
+                                 UnfilledInput unfilled, const GivenShapes& given,
+                                 const std::vector<NamedWeights>& weights) {
+  require_net_overrides(edits);
   ConfiguredNet out;
   Diagnostics diagnostics;
   out.net = configure_net(model, state, edits, &out.file, &diagnostics);

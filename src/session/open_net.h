@@ -29,6 +29,9 @@ NamedWeights weights_of_flag(const std::string& path);
 // Reports files that cannot be opened. They are read after the device is open.
 void check_readable(const std::vector<NamedWeights>& weights, Diagnostics* diagnostics);
 
+// Throws a config_error for an override of a solver's field.
+void require_net_overrides(const Edits& edits);
+
 // Reads the net, applies the edits, filters it for `state` and checks it. Throws with all problems, weights that cannot
 // be opened included; logs warnings.
 ConfiguredNet configure_or_throw(const PrototxtSource& model, const caffe::NetState& state, const Edits& edits,

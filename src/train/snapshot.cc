@@ -13,7 +13,6 @@
 #include "base/text.h"
 #include "formats/atomic_file.h"
 #include "formats/manifest.h"
-#include "formats/solver_state.h"
 #include "session/loss_scale.h"
 #include "session/state_names.h"
 #include "train/update_rule.h"
@@ -245,6 +244,19 @@ SnapshotPaths write_snapshot(const caffe::SolverParameter& solver, const LoopSta
   return files;
 }
 
+StoredSnapshot read_snapshot(const std::string& path) {
+  StoredSnapshot snapshot;
+  snapshot.state = read_solver_state(path);
+  check_manifest(path);
+  const std::string& recorded = snapshot.state.state.learned_net();
+  if (recorded.empty())
+    throw data_error(
+        "{}: it does not name its weights, so the training cannot resume: the file is damaged, copy it again", path);
+  snapshot.weights_path = find_model(path, recorded);
+  snapshot.weights = read_listed_weights(snapshot.weights_path);
+  return snapshot;
+}
+
 uint64_t seed_of_snapshot(const std::string& path) { return read_solver_state(path).state.seed(); }
 
 std::vector<std::string> restore_snapshot(const std::string& path, const caffe::SolverParameter& solver,
@@ -253,14 +265,8 @@ std::vector<std::string> restore_snapshot(const std::string& path, const caffe::
                                           DeviceSession& device_session) {
   std::vector<std::string> lines;
   NetSession& first = *train.front();
-  const SolverStateFile file = read_solver_state(path);
-  check_manifest(path);
+  const auto [file, model, weights] = read_snapshot(path);
   const caffe::SolverState& state = file.state;
-  if (state.learned_net().empty())
-    throw data_error(
-        "{}: it does not name its weights, so the training cannot resume: the file is damaged, copy it again", path);
-  const std::string model = find_model(path, state.learned_net());
-  const WeightFile weights = read_listed_weights(model);
   const std::vector<WeightMatch> matches = load_weights(weights, first.lowered(), device_session.store);
   require_match(model, matches);
   lines.push_back(all_loaded(matches) ? fmt::format("Model from {}", model) : match_table(model, matches));

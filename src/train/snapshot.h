@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "formats/solver_state.h"
 #include "session/net_session.h"
 #include "session/parameters.h"
 #include "train/learning_rate.h"
@@ -31,9 +32,19 @@ SnapshotPaths write_snapshot(const caffe::SolverParameter& solver, const LoopSta
                              const std::vector<NetSession*>& train, const std::vector<NetPosition>& tests,
                              const DeviceSession& device_session);
 
-// Reads a solver state of either format and the model that it names: beside the state, else at the recorded path. For
-// ranks after the first, sets only their carried states, and only if the state has them. Returns lines for the user:
-// what was resumed, changes of net, solver and data since then, and what Caffe's state lacks.
+// A solver state and the weights that it names.
+struct StoredSnapshot {
+  SolverStateFile state;
+  std::string weights_path;  // beside the state, else the recorded path
+  WeightFile weights;
+};
+// Reads a solver state of either format and its weights. Throws a data_error if they are damaged, missing or differ
+// from their manifest.
+StoredSnapshot read_snapshot(const std::string& path);
+
+// Continues from the snapshot of a solver state. For ranks after the first, sets only their carried states, and only if
+// the state has them. Returns lines for the user: what was resumed, changes of net, solver and data since then, and
+// what Caffe's state lacks.
 std::vector<std::string> restore_snapshot(const std::string& path, const caffe::SolverParameter& solver,
                                           LoopState* loop, const std::vector<NetSession*>& train,
                                           const std::vector<std::unique_ptr<NetSession>>& tests,

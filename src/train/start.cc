@@ -35,10 +35,10 @@ std::string slow_steps(const Program& program, const LoweredNet& net) {
 
 }  // namespace
 
-TrainingStart::TrainingStart(TrainingState& state, const TrainingOptions& options, RunReport& report)
+TrainingStart::TrainingStart(TrainingState& state, const TrainingOptions& options, bool writes, RunReport& report)
     : state_(state), options_(options), report_(report) {
   report_.note(fmt::format("random_seed: {}", state_.loop.seed));
-  lock_snapshots();
+  if (writes) lock_snapshots();
   load_weight_files();
   resume();
   copy_to_other_ranks();

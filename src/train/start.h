@@ -13,8 +13,9 @@ namespace trainer {
 
 class TrainingStart {
  public:
-  // Locks the snapshot prefix for as long as this object exists, then loads weights or resumes from a snapshot.
-  TrainingStart(TrainingState& state, const TrainingOptions& options, RunReport& report);
+  // Loads weights or resumes from a snapshot. With `writes`, first locks the snapshot prefix for as long as this object
+  // exists, and removes unfinished files.
+  TrainingStart(TrainingState& state, const TrainingOptions& options, bool writes, RunReport& report);
 
   RunInfo run_info() const;
 

@@ -20,8 +20,10 @@ void Training::save_weights(const std::string& path) const {
   trainer::save_weights(path, net.lowered(), net.class_names(), state_->session().store);
 }
 
+void Training::load(RunReport& report) { const TrainingStart start(*state_, options_, false, report); }
+
 bool Training::run(RunReport& report) {
-  const TrainingStart start(*state_, options_, report);
+  const TrainingStart start(*state_, options_, true, report);
   report.begin(start.run_info());
   TrainingLoop loop(*state_, options_, report);
   const LoopState& progress = state_->loop;

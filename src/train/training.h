@@ -42,6 +42,9 @@ class Training {
   // Error with ExitCode::kDiverged that names the first bad layer. Bad data end the run after a last snapshot.
   bool run(RunReport& report);
 
+  // Loads weights or the snapshot as run() does, to check them: reports what was loaded, and writes no file.
+  void load(RunReport& report);
+
   NetSession& train_net();
   const Device& device() const;  // the first one
   MemoryPlan memory_plan() const;

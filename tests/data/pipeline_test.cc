@@ -46,6 +46,7 @@ struct CountingFeed : BatchFeed {
     layout[0].shape = Shape{batch_size_};
   }
   std::unique_ptr<FeedWorker> make_worker() override { return std::make_unique<Worker>(*this); }
+  std::unique_ptr<StoredReader> make_stored_reader() override { return nullptr; }
 
   int64_t batch_size_;
   uint64_t bad_offset = ~uint64_t{0}, bad_claim = ~uint64_t{0}, bad_shape = ~uint64_t{0};

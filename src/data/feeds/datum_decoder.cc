@@ -34,6 +34,8 @@ class DatumDecoder : public RecordDecoder {
     return pixels;
   }
 
+  std::string_view image_file() const override { return datum_.encoded ? datum_.bytes : std::string_view(); }
+
  private:
   ItemShape raw_shape() const {
     const ItemShape shape{datum_.channels, datum_.height, datum_.width};

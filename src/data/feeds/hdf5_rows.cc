@@ -26,8 +26,9 @@ int64_t product(const Shape& shape) {
   return count;
 }
 
-// The files that the list names, separated by white space. Throws data_error if it names none.
-std::vector<std::string> listed_files(const std::string& path) {
+}  // namespace
+
+std::vector<std::string> read_hdf5_list(const std::string& path) {
   std::error_code error;
   if (!std::filesystem::exists(path, error)) {
     throw data_error("there is no file {}: it should name the HDF5 files, one per line. `trainer convert` writes both",
@@ -51,12 +52,14 @@ std::vector<std::string> listed_files(const std::string& path) {
   return files;
 }
 
-}  // namespace
-
 Hdf5Rows::Hdf5Rows(const std::string& list_file, std::vector<std::string> datasets, bool shuffle, uint64_t key,
                    const Hdf5Memory& memory)
+    : Hdf5Rows(read_hdf5_list(list_file), list_file, std::move(datasets), shuffle, key, memory) {}
+
+Hdf5Rows::Hdf5Rows(const std::vector<std::string>& files, const std::string& source, std::vector<std::string> datasets,
+                   bool shuffle, uint64_t key, const Hdf5Memory& memory)
     : names_(std::move(datasets)) {
-  for (const std::string& path : listed_files(list_file)) {
+  for (const std::string& path : files) {
     File file;
     file.path = path;
     check_file(file);
@@ -66,17 +69,17 @@ Hdf5Rows::Hdf5Rows(const std::string& list_file, std::vector<std::string> datase
   int64_t row_bytes = 0, total_rows = 0;
   for (const Shape& shape : row_shapes_) {
     const int64_t count = product(shape);
-    if (count <= 0) throw data_error("the datasets listed in {} have rows without values", list_file);
+    if (count <= 0) throw data_error("the datasets listed in {} have rows without values", source);
     if (count > kLargestRow / 4 || (row_bytes += count * 4) > kLargestRow) {
-      throw data_error("a row of the datasets listed in {} takes more than {}", list_file, format_bytes(kLargestRow));
+      throw data_error("a row of the datasets listed in {} takes more than {}", source, format_bytes(kLargestRow));
     }
   }
   for (const File& file : files_) {
     if (file.rows > kLargestTotal / row_bytes || (total_rows += file.rows) > kLargestTotal / row_bytes) {
-      throw data_error("the files listed in {} declare more than {}", list_file, format_bytes(kLargestTotal));
+      throw data_error("the files listed in {} declare more than {}", source, format_bytes(kLargestTotal));
     }
   }
-  if (total_rows == 0) throw data_error("the files listed in {} have no rows", list_file);
+  if (total_rows == 0) throw data_error("the files listed in {} have no rows", source);
 
   const bool whole = shuffle && total_rows * row_bytes <= memory.whole_bytes;
   const int64_t block_rows =

@@ -19,6 +19,9 @@ struct Hdf5Memory {
   int64_t whole_bytes = int64_t{256} << 20;  // up to this total, everything is in memory and shuffled together
 };
 
+// The files that a list names, separated by white space. Throws data_error if it names none.
+std::vector<std::string> read_hdf5_list(const std::string& list_file);
+
 // One thread at a time uses it.
 class Hdf5Rows {
  public:
@@ -26,6 +29,9 @@ class Hdf5Rows {
   // equal row shapes in all files.
   Hdf5Rows(const std::string& list_file, std::vector<std::string> datasets, bool shuffle, uint64_t key,
            const Hdf5Memory& memory = {});
+  // Of `files`; `source` names them in messages.
+  Hdf5Rows(const std::vector<std::string>& files, const std::string& source, std::vector<std::string> datasets,
+           bool shuffle, uint64_t key, const Hdf5Memory& memory = {});
 
   uint64_t rows() const { return order_->rows(); }
   const Shape& row_shape(size_t dataset) const { return row_shapes_[dataset]; }

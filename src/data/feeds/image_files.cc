@@ -135,7 +135,8 @@ std::shared_ptr<ImageCache> open_image_cache(SourceContext& context, const Image
                                              const ImageReading& reading) {
   const ImageDataParameter& param = context.layer().image_data_param();
   std::shared_ptr<ImageCache> cache;
-  if (param.cache() == ImageDataParameter::NONE) return cache;
+  // A preview or a check reads an image once.
+  if (param.cache() == ImageDataParameter::NONE || context.options().in_order) return cache;
   context.attempt("image_data_param.cache", [&] {
     const Estimate size = estimate(list, reading);
     cache = param.cache() == ImageDataParameter::MEMORY ? cache_in_memory(context, list, size)
@@ -161,8 +162,18 @@ ItemShape ImageFileDecoder::shape(const Record& record) {
   return reader_.shape(list_->file(record.index));
 }
 
-PixelView ImageFileDecoder::decode(const Record& record, PartChoice& choice, float* label) {
+void ImageFileDecoder::write_label(const Record& record, float* label) const {
   for (const double value : list_->label(record.index)) *label++ = static_cast<float>(value);
+}
+
+PixelView ImageFileDecoder::decode_stored(const Record& record, float* label) {
+  write_label(record, label);
+  reader_has_image_ = true;
+  return reader_.decode_stored(file(record.index, list_->file(record.index)));
+}
+
+PixelView ImageFileDecoder::decode(const Record& record, PartChoice& choice, float* label) {
+  write_label(record, label);
   const bool decoded = cache_ != nullptr && cache_->decoded;
   PixelView view;
   reader_has_image_ = !decoded || !find_pixels(cache_->blobs, record.index, view);

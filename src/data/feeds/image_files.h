@@ -29,9 +29,13 @@ class ImageFileDecoder : public RecordDecoder {
 
   ItemShape shape(const Record& record) override;
   PixelView decode(const Record& record, PartChoice& choice, float* label) override;
+  PixelView decode_stored(const Record& record, float* label) override;
+  ItemShape resized(const ItemShape& stored) const override { return reader_.resized(stored); }
+  std::string_view image_file() const override { return bytes_; }
   PixelView mask(const Record& record) override;
 
  private:
+  void write_label(const Record& record, float* label) const;
   // The file of an entry of the cache.
   std::string_view file(uint64_t entry, const std::string& path);
 

@@ -189,6 +189,51 @@ class PictureWorker : public FeedWorker {
   std::vector<Record> records_;
 };
 
+class StoredPictures : public StoredReader {
+ public:
+  explicit StoredPictures(PictureFeed& feed)
+      : feed_(feed),
+        decoder_(feed.make_decoder_()),
+        label_(static_cast<size_t>(std::max<int64_t>(1, label_values()))) {}
+
+  void claim(uint64_t first, uint64_t count) override {
+    first_ = first;
+    if (records_.size() < count) records_.resize(count);
+    std::lock_guard<std::mutex> lock(feed_.source_mutex_);
+    for (uint64_t i = 0; i < count; ++i) feed_.source_->read(first + i, records_[i]);
+  }
+
+  StoredRecord read(uint64_t i) override {
+    const Record& record = records_[i - first_];
+    StoredRecord stored;
+    try {
+      stored.pixels = decoder_->decode_stored(record, label_.data());
+      if (label_values() == 0) stored.mask = decoder_->mask(record);
+      stored.item = feed_.transformer_.output_shape(decoder_->resized(stored.pixels.shape));
+    } catch (const Error&) {
+      feed_.source_->check_intact();
+      throw;
+    }
+    feed_.source_->check_intact();
+    stored.file = decoder_->image_file();
+    if (feed_.settings_.tops > 1 && label_values() > 0) stored.labels.push_back({1, label_});
+    return stored;
+  }
+
+  std::string describe(uint64_t i) const override { return feed_.source_->describe(records_[i - first_]); }
+
+ private:
+  int64_t label_values() const { return feed_.settings_.label_values; }
+
+  PictureFeed& feed_;
+  std::unique_ptr<RecordDecoder> decoder_;
+  std::vector<float> label_;
+  uint64_t first_ = 0;
+  std::vector<Record> records_;
+};
+
+std::unique_ptr<StoredReader> PictureFeed::make_stored_reader() { return std::make_unique<StoredPictures>(*this); }
+
 std::unique_ptr<FeedWorker> PictureFeed::make_worker() { return std::make_unique<PictureWorker>(*this); }
 
 }  // namespace trainer

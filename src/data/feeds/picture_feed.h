@@ -33,6 +33,14 @@ class RecordDecoder {
   // Pixels, valid until the next call; it calls choice.choose() once, and may leave out other pixels than those of this
   // part. Writes the values of the label, unless the feed has masks.
   virtual PixelView decode(const Record& record, PartChoice& choice, float* label) = 0;
+  // As decode(), of the whole picture, before the decoder resizes it to resized().
+  virtual PixelView decode_stored(const Record& record, float* label) {
+    WholePicture whole;
+    return decode(record, whole, label);
+  }
+  virtual ItemShape resized(const ItemShape& stored) const { return stored; }
+  // The image file of the record decoded last; empty if its values are raw.
+  virtual std::string_view image_file() const { return {}; }
   // The mask of the record decoded last, in the size of its pixels, for a feed with masks.
   virtual PixelView mask(const Record&) { return {}; }
 };
@@ -69,9 +77,12 @@ class PictureFeed : public BatchFeed {
   }
   void shape_batch(uint64_t offset, std::vector<TensorDesc>& layout) override;
   std::unique_ptr<FeedWorker> make_worker() override;
+  bool skips_bad_records() const override { return settings_.skip_bad_records; }
+  std::unique_ptr<StoredReader> make_stored_reader() override;
 
  private:
   friend class PictureWorker;
+  friend class StoredPictures;
   Shape label_shape(const Shape& items) const;
   void read(uint64_t offset, Record& record);
   // Calls `use` on `record`. If that throws and bad records are skipped, calls it on the following records of the

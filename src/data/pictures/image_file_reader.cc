@@ -15,12 +15,21 @@ void read_image_file(const std::string& path, std::string& bytes, const char* ki
 
 ItemShape ImageFileReader::shape(const std::string& path) {
   read_image_file(path, bytes_);
-  ItemShape shape = decoder_.shape(bytes_, reading_.mode);
+  return resized(decoder_.shape(bytes_, reading_.mode));
+}
+
+ItemShape ImageFileReader::resized(ItemShape stored) const {
   if (reading_.height > 0) {
-    shape.height = reading_.height;
-    shape.width = reading_.width;
+    stored.height = reading_.height;
+    stored.width = reading_.width;
   }
-  return shape;
+  return stored;
+}
+
+PixelView ImageFileReader::decode_stored(std::string_view file, PartChoice* choice) {
+  const PixelView view = decoder_.decode(file, reading_.mode, choice);
+  stored_ = view.shape;
+  return view;
 }
 
 PixelView ImageFileReader::read(const std::string& path) {
@@ -29,8 +38,7 @@ PixelView ImageFileReader::read(const std::string& path) {
 }
 
 PixelView ImageFileReader::decode(std::string_view file, PartChoice* choice) {
-  PixelView view = decoder_.decode(file, reading_.mode, reading_.height == 0 ? choice : nullptr);
-  stored_ = view.shape;
+  PixelView view = decode_stored(file, reading_.height == 0 ? choice : nullptr);
   if (reading_.height == 0) return view;
   const auto channels = static_cast<int>(view.shape.channels);
   resize_bilinear({view.bytes, channels, static_cast<int>(view.shape.height), static_cast<int>(view.shape.width),

@@ -28,6 +28,10 @@ class ImageFileReader {
   PixelView read(const std::string& path);
   // The same of the bytes of a file; with `choice` only the pixels of the part that it selects are set.
   PixelView decode(std::string_view file, PartChoice* choice = nullptr);
+  // As decode(), in the size of the file.
+  PixelView decode_stored(std::string_view file, PartChoice* choice = nullptr);
+  // The extents of the result of decode() for a file of these extents.
+  ItemShape resized(ItemShape stored) const;
   // The class of each pixel of the image that was decoded last, from the bytes of a mask: one channel, in the size of
   // the result of decode(), valid until the next call. Throws data_error, which names `path`, if the mask cannot be
   // decoded or has another size than the image.

@@ -81,6 +81,9 @@ class WindowFeed : public BatchFeed {
     layout[1].shape = Shape{settings_.batch_size};
   }
   std::unique_ptr<FeedWorker> make_worker() override;
+  // An image with its windows.
+  uint64_t stored_records() const override { return list_.pictures.size(); }
+  std::unique_ptr<StoredReader> make_stored_reader() override;
 
   const WindowSettings& settings() const { return settings_; }
   const Window& draw(int64_t row, uint64_t offset) const {
@@ -98,10 +101,11 @@ class WindowFeed : public BatchFeed {
     part.x.first = x + centre;
     return mean.view(part);
   }
-  // `scratch` holds the file if it is not cached.
-  std::string_view picture(const Window& window, std::string& scratch) const {
-    if (!cache_.empty()) return cache_[window.picture];
-    read_image_file(settings_.root + list_.pictures[window.picture], scratch);
+  const WindowList& list() const { return list_; }
+  // The file of an image; `scratch` holds it if it is not cached.
+  std::string_view picture(size_t index, std::string& scratch) const {
+    if (!cache_.empty()) return cache_[index];
+    read_image_file(settings_.root + list_.pictures[index], scratch);
     return scratch;
   }
   std::string describe(const Window& window) const {
@@ -144,7 +148,7 @@ class WindowWorker : public FeedWorker {
 
   // The place is that of a cut that is flipped left to right or top to bottom.
   Cut cut(const Window& window, bool flip_x, bool flip_y) {
-    const PixelView picture = decoder_.decode(feed_.picture(window, bytes_), ColorMode::kColor);
+    const PixelView picture = decoder_.decode(feed_.picture(window.picture, bytes_), ColorMode::kColor);
     Cut cut;
     cut.place = cut_window(window, feed_.settings().shape, static_cast<int>(picture.shape.height),
                            static_cast<int>(picture.shape.width), flip_x, flip_y);
@@ -211,6 +215,51 @@ class WindowWorker : public FeedWorker {
 };
 
 std::unique_ptr<FeedWorker> WindowFeed::make_worker() { return std::make_unique<WindowWorker>(*this); }
+
+class StoredWindows : public StoredReader {
+ public:
+  explicit StoredWindows(const WindowFeed& feed) : feed_(feed) {
+    for (const std::vector<Window>* windows : {&feed.list().foreground, &feed.list().background}) {
+      for (const Window& window : *windows) windows_.push_back(&window);
+    }
+    std::stable_sort(windows_.begin(), windows_.end(),
+                     [](const Window* a, const Window* b) { return a->picture < b->picture; });
+  }
+
+  void claim(uint64_t, uint64_t) override {}
+  StoredRecord read(uint64_t i) override {
+    StoredRecord record;
+    record.file = feed_.picture(i, bytes_);
+    record.pixels = decoder_.decode(record.file, ColorMode::kColor);
+    record.item = feed_.transform().augmentation.output_shape(feed_.settings().cut());
+    labels_.clear();
+    auto window = std::lower_bound(windows_.begin(), windows_.end(), i,
+                                   [](const Window* a, uint64_t picture) { return a->picture < picture; });
+    for (; window != windows_.end() && (*window)->picture == i; ++window) {
+      labels_.push_back(static_cast<float>((*window)->label));
+      try {
+        cut_window(**window, feed_.settings().shape, static_cast<int>(record.pixels.shape.height),
+                   static_cast<int>(record.pixels.shape.width), false, false);
+      } catch (const Error& error) {
+        throw Error(error.code(), fmt::format("line {}: {}", (*window)->line, error.what()));
+      }
+    }
+    record.labels.push_back({1, labels_});
+    return record;
+  }
+  std::string describe(uint64_t i) const override {
+    return fmt::format("image {} of {} ({})", i, feed_.list().file, feed_.list().pictures[i]);
+  }
+
+ private:
+  const WindowFeed& feed_;
+  std::vector<const Window*> windows_;  // by image
+  ImageDecoder decoder_;
+  std::string bytes_;
+  std::vector<float> labels_;
+};
+
+std::unique_ptr<StoredReader> WindowFeed::make_stored_reader() { return std::make_unique<StoredWindows>(*this); }
 
 void check_cut(SourceContext& context) {
   const caffe::WindowDataParameter& param = context.layer().window_data_param();
