@@ -216,7 +216,8 @@ class Validator {
         result_.splits.push_back(set.splits);
       });
       before += static_cast<int64_t>(set.feed->stored_records());
-      if (set.splits.size() > 1)
+      // A net of --model may have a test in name only.
+      if (set.splits.size() > 1 && models_.empty())
         problems().warning(set.position, set.subject,
                            fmt::format("{} read the same data", fmt::join(set.splits, " and ")),
                            "a test on the data of the training does not show how well the net generalizes");

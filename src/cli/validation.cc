@@ -78,14 +78,16 @@ std::string channel_name(const ScannedSet& set, size_t channels, size_t channel)
 }
 
 std::string tables_of_sets(const Validation& validation) {
-  TextTable sets({"data", "source", ">records", ">unusable", "kind", "height x width"});
+  const bool of_nets = std::any_of(validation.splits.begin(), validation.splits.end(),
+                                   [](const auto& splits) { return !splits.empty(); });
+  TextTable sets({"data", ">records", ">unusable", "kind", "height x width", of_nets ? "source" : ""});
   TextTable channels({"data", "channel", ">mean", ">deviation"});
   bool rows = false;
   for (size_t i = 0; i < validation.sets.size(); ++i) {
     const ScannedSet& set = validation.sets[i];
     const DataStatistics& statistics = set.scan.statistics;
-    sets.add({set.name, validation.sources[i], count_of(set.scan.records), count_of(set.scan.unusable.count),
-              kinds_text(statistics.kinds), sizes_text(statistics.stored)});
+    sets.add({set.name, count_of(set.scan.records), count_of(set.scan.unusable.count), kinds_text(statistics.kinds),
+              sizes_text(statistics.stored), of_nets ? validation.sources[i] : ""});
     for (const auto& [number, sums] : statistics.channels) {
       for (size_t c = 0; c < sums.size(); ++c) {
         channels.add({set.name, channel_name(set, sums.size(), c), fmt::format("{:.4g}", sums[c].mean()),
@@ -99,6 +101,14 @@ std::string tables_of_sets(const Validation& validation) {
   return text;
 }
 
+// Whether the numbers of classes are those of the pixels of masks.
+bool counts_pixels(const ScannedSet& set) {
+  const auto& labels = set.scan.statistics.labels;
+  return std::any_of(labels.begin(), labels.end(), [&](const auto& of_top) {
+    return &of_top.second.of_class == class_counts(set) && of_top.second.values > of_top.second.records;
+  });
+}
+
 std::string table_of_classes(const Validation& validation) {
   std::vector<std::string> titles = {">class", "name"};
   std::vector<const std::map<int64_t, uint64_t>*> columns;
@@ -106,7 +116,7 @@ std::string table_of_classes(const Validation& validation) {
   for (const ScannedSet& set : validation.sets) {
     const auto* counts = class_counts(set);
     if (counts == nullptr) continue;
-    titles.push_back(">" + set.name);
+    titles.push_back(">" + set.name + (counts_pixels(set) ? " (pixels)" : ""));
     columns.push_back(counts);
     const std::vector<std::string> own = set.feed->class_names();
     for (const auto& [number, count] : *counts) names.emplace(number, "");
@@ -259,7 +269,8 @@ void add_problems(JsonDocument* json, const Diagnostics& problems) {
         .add("column", problem.position.column)
         .add("subject", problem.subject)
         .add("message", problem.message)
-        .add("remedy", problem.hint);
+        .add("remedy", problem.hint)
+        .add("examples", problem.examples);
     if (error) json->add("exit_code", static_cast<int>(problem.code));
     json->close();
   }
@@ -269,17 +280,12 @@ void add_problems(JsonDocument* json, const Diagnostics& problems) {
 }  // namespace
 
 int exit_code(const Diagnostics& problems) {
-  int worst = 0;
-  const auto rank = [](ExitCode code) {
-    return code == ExitCode::kConfiguration ? 3 : code == ExitCode::kData ? 2 : 1;
-  };
-  int highest = 0;
-  for (const Diagnostic& problem : problems.list()) {
-    if (problem.severity != Diagnostic::kError || rank(problem.code) <= highest) continue;
-    highest = rank(problem.code);
-    worst = static_cast<int>(problem.code);
+  for (const ExitCode code : {ExitCode::kConfiguration, ExitCode::kData, ExitCode::kDevice}) {
+    for (const Diagnostic& problem : problems.list()) {
+      if (problem.severity == Diagnostic::kError && problem.code == code) return static_cast<int>(code);
+    }
   }
-  return worst;
+  return 0;
 }
 
 std::string validation_text(const Validation& validation) {

@@ -86,12 +86,12 @@ void Diagnostics::add_all(const Diagnostics& others) {
 
 void Diagnostics::error(const SourcePosition& position, const std::string& subject, const std::string& message,
                         const std::string& hint, ExitCode code) {
-  add({Diagnostic::kError, position, subject, message, hint, code});
+  add({Diagnostic::kError, position, subject, message, hint, code, {}});
 }
 
 void Diagnostics::warning(const SourcePosition& position, const std::string& subject, const std::string& message,
                           const std::string& hint) {
-  add({Diagnostic::kWarning, position, subject, message, hint});
+  add({Diagnostic::kWarning, position, subject, message, hint, ExitCode::kConfiguration, {}});
 }
 
 int Diagnostics::error_count() const {
@@ -118,6 +118,7 @@ std::string Diagnostics::render(bool color) const {
                        error ? "error" : "warning", plain, shortened(d.subject), d.subject.empty() ? "" : ": ",
                        shortened(d.message), d.hint.empty() ? "" : "; " + shortened(d.hint));
     out += excerpt(d.position);
+    for (const std::string& example : d.examples) out += fmt::format("    {}\n", shortened(example));
   }
   if (sorted.size() > kMostShown) out += fmt::format("... and {} more\n", sorted.size() - kMostShown);
   return out;

@@ -29,6 +29,7 @@ struct Diagnostic {
   std::string message;
   std::string hint;  // the remedy: did you mean "kernel_size"?
   ExitCode code = ExitCode::kConfiguration;
+  std::vector<std::string> examples;  // the first few of several cases, each shown in a line of its own
 };
 
 // All diagnostics have this form:

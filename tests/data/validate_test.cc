@@ -224,10 +224,11 @@ TEST(DataScan, NamesBadRecordsAndLabelsAndReadsOn) {
   EXPECT_EQ(scanned.scan.statistics.records, 98u);
   EXPECT_EQ(scanned.scan.unusable.count, 2u);
   const std::string text = findings(scanned).problems.render();
-  expect_contains(text,
-                  {"error: 2 of 100 records cannot be used:", "record 40 (key \"00000040\") of", "record 70",
-                   "1 record has labels that layer \"loss\" (SoftmaxWithLoss) does not accept; the first: record 20",
-                   "its label is 12", "; repair or remove them"});
+  expect_contains(
+      text,
+      {"error: 2 of 100 records cannot be used; repair or remove them\n", "record 40 (key \"00000040\") of",
+       "record 70", "1 record has a label that layer \"loss\" (SoftmaxWithLoss) does not accept, the first: record 20",
+       "its label is 12"});
   EXPECT_EQ(findings(scanned).problems.error_count(), 2);
 }
 
@@ -248,8 +249,9 @@ TEST(DataScan, GrayAmongColorNamesBothSizes) {
   test::write_lmdb(folder / "db", records);
   const Scanned scanned = scan(test::data_layer(folder / "db", 8));
   expect_contains(findings(scanned).problems.render(),
-                  {"error: the items have 2 sizes, but those of a batch must have one: the channels of gray and color",
-                   "3x8x8: 19 records", "1x8x8: 1 record, first record 7", "force_color"});
+                  {"error: the items have 2 sizes, but those of a batch must have one: some images are gray, others "
+                   "are in color; make all",
+                   "3x8x8: 19 records", "1x8x8: 1 record, the first is record 7", "force_color"});
   EXPECT_TRUE(findings(scan(test::data_layer(folder / "db", 1))).problems.list().empty());
 }
 
@@ -266,7 +268,7 @@ TEST(DataScan, AWrongRootFolderIsOneProblem) {
   const Findings found = find_problems({{"TRAIN", "nowhere/", {}, "", scanned.feed, {}, scanned.scan}}, {});
   ASSERT_EQ(found.problems.list().size(), 1u);
   expect_contains(found.problems.render(),
-                  {"none of the first", "nowhere/0.png", "root_folder: \"nowhere/\" is put before each path"});
+                  {"none of the first 1,", "nowhere/0.png", "is root_folder: \"nowhere/\" right?"});
 }
 
 TEST(DataScan, AnErrorOfTheProgressEndsIt) {

@@ -44,13 +44,12 @@ validates() {
 }
 last_line_is() { [ "$(tail -n 1 out)" = "$1" ]; }
 
-validates sound_folders 0 "train            18         0  PNM color  20x20" "0  cat       6     6" -- train test
+validates sound_folders 0 "train       18         0  PNM color  20x20" "0  cat       6     6" -- train test
 check verdict_of_sound_folders "$(tail -n 3 out)" last_line_is "No errors"
 
 # Ten damaged data sets.
 cp -r train broken; head -c 300 train/cat/1.ppm >broken/cat/1.ppm; : >broken/dog/2.ppm
-validates broken_images 3 "error: 2 of 18 records cannot be used:" "broken/cat/1.ppm: " "broken/dog/2.ppm: " \
-  "repair or remove them" -- broken
+validates broken_images 3 "error: 2 of 18 records cannot be used; repair or remove them" "broken/cat/1.ppm: " "broken/dog/2.ppm: " -- broken
 check verdict_of_broken_images "$(tail -n 3 out)" last_line_is "1 error"
 
 cp -r train empty_class; rm empty_class/fox/*
@@ -60,21 +59,20 @@ validates empty_folder 3 "empty has no folders: a folder of images has a folder 
 validates missing_folder 3 "nowhere" -- nowhere
 
 cp -r test no_fox; rm -r no_fox/fox
-validates missing_class 0 "warning: no_fox has no records of a class that other data has: 2 (fox)" \
-  "add records, or split the data anew" -- train no_fox
+validates missing_class 0 "warning: no_fox has no records of a class: 2 (fox); add records, or split the data anew" -- train no_fox
 
 cp -r test leaking; cp train/cat/[123].ppm leaking/dog/
 for i in 1 2 3; do mv leaking/dog/$i.ppm leaking/dog/copy$i.ppm; done
-validates duplicates_across 0 "warning: 3 records of leaking have the content of a record of train, 3 of them with another label:" \
-  "leaking/dog/copy1.ppm = train/cat/1.ppm" "the results of a test on known records are too good" -- train leaking
+validates duplicates_across 0 "warning: 3 records of leaking have the content of one of train, 3 of them with another label;" \
+  "leaking/dog/copy1.ppm = train/cat/1.ppm" "a test on records of the training is too good" -- train leaking
 
 cp -r train twice; cp train/cat/1.ppm twice/cat/again.ppm
-validates duplicates_within 0 "warning: 1 record of twice has the content of an earlier record:" \
+validates duplicates_within 0 "warning: 1 record of twice has the content of an earlier one; remove the copies" \
   "twice/cat/again.ppm = twice/cat/1.ppm" -- twice
 
 # A picture that differs in a few levels looks alike.
 cp -r test similar; awk 'NR == 1 { print; next } { print NR % 97 ? $1 : ($1 + 2) % 256 }' train/cat/1.ppm >similar/cat/near.ppm
-validates near_duplicates 0 "warning: 1 record of similar looks like a record of train:" \
+validates near_duplicates 0 "warning: 1 record of similar looks like one of train;" \
   "similar/cat/near.ppm ~ train/cat/1.ppm" -- train similar
 
 (cd train && for class in cat dog fox; do for file in $class/*; do echo "$file $((${#class} - 3))"; done; done) >list.txt
@@ -92,8 +90,8 @@ layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "
 END
 }
 net 'source: "list.txt" root_folder: "trian/"' >net.prototxt
-validates wrong_root_folder 3 "none of the first 18 records can be used: list.txt:1 (cat/1.ppm): " \
-  'root_folder: "trian/" is put before each path as it is: is it right?' -- --model=net.prototxt
+validates wrong_root_folder 3 "none of its 18 records can be used, the first: list.txt:1 (cat/1.ppm): " \
+  'is root_folder: "trian/" right? It is put before each path as it is' -- --model=net.prototxt
 check one_message_for_a_wrong_root_folder "$(cat out)" test "$(grep -c error: out)" = 1
 
 printf 'cat\ndog\n' >two.txt
@@ -108,16 +106,16 @@ validates mask_of_another_size 3 "the image is 20x20, but its mask mask.png is 4
 
 sed 's/ 0$/ 7/; 2s/ [0-9]*$/ -1/' list.txt >labels.txt
 net 'source: "labels.txt" root_folder: "train/"' >net.prototxt
-validates wrong_labels 3 'records have labels that layer "loss" (SoftmaxWithLoss) does not accept; the first: labels.txt:1 (cat/1.ppm): its label is 7' \
+validates wrong_labels 3 'records have a label that layer "loss" (SoftmaxWithLoss) does not accept, the first: labels.txt:1 (cat/1.ppm): its label is 7' \
   "net.prototxt:4" -- --model=net.prototxt
 
 cp -r train mixed; picture mixed/cat/1.pgm 77 P2
 (cd mixed && find . -name '*.p?m' | sed 's/$/ 0/' | sort) >mixed.txt
 "$trainer" convert imageset mixed/ mixed.txt mixed_lmdb --encoded >log 2>&1
 sed -e 's/type: "ImageData"/type: "Data"/; s/image_data_param { .*/data_param { source: "mixed_lmdb" backend: LMDB batch_size: 6 }/' net.prototxt >mixed.prototxt
-validates gray_among_color 3 "the channels of gray and color images differ" "1x20x20: 1 record, first record" \
+validates gray_among_color 3 "some images are gray, others are in color" "1x20x20: 1 record, the first is record" \
   "3x20x20: 18 records" 'layer "data" (Data)' -- --model=mixed.prototxt
-validates skipped_records 0 "warning: the items have 2 sizes" -- --model=mixed.prototxt --set 'layer[data].data_param.skip_bad_records=true'
+validates skipped_records 0 'warning: layer "data" (Data): the items have 2 sizes' -- --model=mixed.prototxt --set 'layer[data].data_param.skip_bad_records=true'
 
 # A solver: the training and test nets, their memory, weights and snapshots.
 net 'source: "train" validation_fraction: 0.3' >net.prototxt
@@ -125,7 +123,7 @@ cat >solver.prototxt <<'END'
 net: "net.prototxt" base_lr: 0.01 lr_policy: "fixed" max_iter: 4 snapshot: 2 snapshot_prefix: "run" random_seed: 1
 test_iter: 1 test_interval: 2 solver_mode: CPU
 END
-validates solver 0 'solver of the net "small"' "TRAIN  train" "TEST   train" "The training needs" -- --solver=solver.prototxt
+validates solver 0 'solver of the net "small"' "TRAIN       12         0  PNM color  20x20           train" "TEST         6" "The training needs" -- --solver=solver.prototxt
 check no_file_written "$(ls)" test ! -e run_iter_2.caffemodel
 "$trainer" train --solver=solver.prototxt --run_dir= >log 2>&1
 validates snapshot 0 "snapshot of iteration 2" "weights of" -- --solver=solver.prototxt --snapshot=run_iter_2.solverstate
@@ -138,6 +136,15 @@ head -c 100 run_iter_4.caffemodel >run_iter_2.caffemodel
 validates damaged_snapshot 3 "differ from their manifest" -- --snapshot=run_iter_2.solverstate
 validates mistake_in_the_net 2 'unknown field "num_outputs"' -- --set 'layer[ip].inner_product_param.num_outputs=5' --model=net.prototxt
 validates memory 5 "memory" -- --solver=solver.prototxt --memory=1K
+
+# A signal ends the check. The list has one picture many times, so that the check takes long.
+yes 'train/cat/1.ppm 0' | head -n 300000 >long.txt
+OMP_NUM_THREADS=1 "$trainer" validate long.txt >out 2>err &
+sleep 1
+kill -TERM $!
+wait $!
+check exit_code_after_a_signal "$?" test $? = 143
+check message_after_a_signal "$(cat err)" grep -qF "stopped by SIGTERM: the check is not complete" err
 
 # JSON is all of the standard output, a line that a JSON parser reads.
 "$trainer" validate train leaking --json >out 2>err

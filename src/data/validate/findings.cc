@@ -2,6 +2,7 @@
 #include "data/validate/findings.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/text.h"
 
@@ -11,30 +12,30 @@ namespace {
 constexpr size_t kMostListed = 10;
 constexpr double kImbalance = 10;  // the largest class to the smallest
 
-std::string count_text(uint64_t number, const char* one, const char* many) {
-  return fmt::format("{} {}", format_count(static_cast<int64_t>(number)), number == 1 ? one : many);
-}
+std::string number(uint64_t count) { return format_count(static_cast<int64_t>(count)); }
+std::string records(uint64_t count) { return number(count) + (count == 1 ? " record" : " records"); }
 
-// Each on a line of its own below a message.
-std::string indented(const std::vector<std::string>& lines, uint64_t total) {
-  std::string text;
-  for (const std::string& line : lines) text += "\n    " + printable(line);
-  if (total > lines.size())
-    text += fmt::format("\n    and {} more", format_count(static_cast<int64_t>(total - lines.size())));
-  return text;
-}
-
-std::vector<std::string> texts(const BadRecords& records) {
+std::vector<std::string> examples_of(const BadRecords& bad) {
   std::vector<std::string> lines;
-  for (const auto& [record, text] : records.first) lines.push_back(text);
+  for (const auto& [record, text] : bad.first) lines.push_back(printable(text));
+  if (bad.count > lines.size()) lines.push_back(fmt::format("and {} more", number(bad.count - lines.size())));
   return lines;
 }
 
+// The first few words, separated by commas.
 std::string listed(const std::vector<std::string>& words) {
-  const std::vector<std::string> few(words.begin(),
-                                     words.begin() + static_cast<std::ptrdiff_t>(std::min(words.size(), kMostListed)));
-  return fmt::format("{}{}", fmt::join(few, ", "),
-                     words.size() > few.size() ? fmt::format(" and {} more", words.size() - few.size()) : "");
+  const size_t few = std::min(words.size(), kMostListed);
+  std::string text = fmt::format("{}", fmt::join(words.data(), words.data() + few, ", "));
+  if (words.size() > few) text += fmt::format(" and {} more", words.size() - few);
+  return text;
+}
+
+// "a.jpg = b.jpg" for equal records, "a.jpg ~ b.jpg" for those that look alike.
+std::string pair_text(const RecordPair& pair, bool exact, const std::vector<ScannedSet>& sets) {
+  const auto describe = [&](const RecordPlace& place) {
+    return printable(describe_record(*sets[place.set].feed, place.record));
+  };
+  return fmt::format("{} {} {}", describe(pair.second), exact ? "=" : "~", describe(pair.first));
 }
 
 class Finder {
@@ -48,76 +49,85 @@ class Finder {
     check_balance(set);
   }
 
-  // Classes that one set has and another lacks.
+  // Classes that a set lacks, and another set or a file of class names has.
   void check_classes() {
-    std::set<int64_t> all;
-    size_t labelled = 0;
+    std::map<int64_t, std::string> all;  // "3 (fox)"
     for (const ScannedSet& set : sets_) {
-      const auto* counts = class_counts(set);
+      const std::map<int64_t, uint64_t>* counts = class_counts(set);
       if (counts == nullptr) continue;
-      ++labelled;
-      for (const auto& [number, count] : *counts) all.insert(number);
+      for (size_t i = 0; i < set.feed->class_names().size(); ++i)
+        all[static_cast<int64_t>(i)] = set.class_name(static_cast<int64_t>(i));
+      for (const auto& [label, count] : *counts) all.emplace(label, set.class_name(label));
     }
     for (const ScannedSet& set : sets_) {
-      const auto* counts = class_counts(set);
-      if (counts == nullptr || labelled < 2) continue;
+      const std::map<int64_t, uint64_t>* counts = class_counts(set);
+      if (counts == nullptr) continue;
       std::vector<std::string> missing;
-      for (const int64_t number : all) {
-        if (counts->count(number) == 0) missing.push_back(name_of(number));
+      for (const auto& [label, name] : all) {
+        if (counts->count(label) == 0) missing.push_back(name);
       }
-      if (!missing.empty())
-        warn(set,
-             fmt::format("{} has no records of {}: {}", set.name,
-                         missing.size() == 1 ? "a class that other data has"
-                                             : fmt::format("{} classes that other data has", missing.size()),
-                         listed(missing)),
-             "add records, or split the data anew");
+      if (missing.empty()) continue;
+      add(set, Diagnostic::kWarning,
+          fmt::format("{} has no records of {}: {}", set.name,
+                      missing.size() == 1 ? "a class" : fmt::format("{} classes", missing.size()), listed(missing)),
+          "add records, or split the data anew");
     }
   }
 
-  void check_duplicates(const std::vector<DuplicateGroup>& groups) {
-    for (const DuplicateGroup& group : groups) add(group);
+  void check(const DuplicateGroup& group) {
+    const ScannedSet &first = sets_[group.first_set], &second = sets_[group.second_set];
+    const bool within = group.first_set == group.second_set, one = group.records == 1;
+    const char* alike = group.exact ? (one ? "has the content of" : "have the content of")
+                        : one       ? "looks like"
+                                    : "look like";
+    std::string message = fmt::format("{} of {} {} {}", records(group.records), second.name, alike,
+                                      within ? "an earlier one" : "one of " + first.name);
+    if (group.relabelled > 0) message += fmt::format(", {} of them with another label", number(group.relabelled));
+    std::vector<std::string> examples;
+    for (const RecordPair& pair : group.pairs) examples.push_back(pair_text(pair, group.exact, sets_));
+    if (within && !group.exact) {
+      found_.notes.push_back(fmt::format("{}: {}", message, examples.front()));
+      return;
+    }
+    add(second, Diagnostic::kWarning, message,
+        within ? "remove the copies" : "a test on records of the training is too good: remove them from one of the two",
+        examples);
   }
 
  private:
-  void error(const ScannedSet& set, const std::string& message, const std::string& remedy) {
-    found_.problems.error(set.position, set.subject, message, remedy, ExitCode::kData);
+  void add(const ScannedSet& set, Diagnostic::Severity severity, const std::string& message, const std::string& remedy,
+           std::vector<std::string> examples = {}) {
+    found_.problems.add({severity, set.position, set.subject, message, remedy, ExitCode::kData, std::move(examples)});
   }
-  void warn(const ScannedSet& set, const std::string& message, const std::string& remedy) {
-    found_.problems.warning(set.position, set.subject, message, remedy);
-  }
-  // A problem that only matters if bad records are not skipped.
-  void unless_skipped(const ScannedSet& set, const std::string& message, const std::string& remedy) {
-    if (set.feed->skips_bad_records()) {
-      warn(set, message, "skip_bad_records takes other records in their place");
-    } else {
-      error(set, message, remedy);
-    }
+
+  // Records that are no error if the layer skips them.
+  void add_bad(const ScannedSet& set, const std::string& message, const std::string& remedy,
+               std::vector<std::string> examples) {
+    const bool skips = set.feed->skips_bad_records();
+    add(set, skips ? Diagnostic::kWarning : Diagnostic::kError, message,
+        skips ? "skip_bad_records takes other records in their place" : remedy, std::move(examples));
   }
 
   void check_usable(const ScannedSet& set) {
     const BadRecords& bad = set.scan.unusable;
     if (bad.count == 0) return;
-    if (set.scan.hopeless) {
-      const std::string& root = set.root_folder;
-      error(set,
-            fmt::format("none of the first {} can be used: {}", count_text(bad.count, "record", "records"),
-                        printable(bad.first.begin()->second)),
-            root.empty() ? "correct the data set, or name another one"
-                         : fmt::format("root_folder: \"{}\" is put before each path as it is: is it right?", root));
-      return;
-    }
-    unless_skipped(set,
-                   fmt::format("{} of {} cannot be used:{}", format_count(static_cast<int64_t>(bad.count)),
-                               count_text(set.scan.records, "record", "records"), indented(texts(bad), bad.count)),
-                   "repair or remove them");
+    if (!set.scan.hopeless)
+      return add_bad(set, fmt::format("{} of {} cannot be used", number(bad.count), records(set.scan.records)),
+                     "repair or remove them", examples_of(bad));
+    const std::string remedy =
+        set.root_folder.empty()
+            ? "correct the data set, or name another one"
+            : fmt::format("is root_folder: \"{}\" right? It is put before each path as it is", set.root_folder);
+    add(set, Diagnostic::kError,
+        fmt::format("none of {} {} can be used, the first: {}", bad.count == set.scan.records ? "its" : "the first",
+                    records(bad.count), printable(bad.first.begin()->second)),
+        remedy);
   }
 
   void check_labels(const ScannedSet& set) {
     for (const auto& [consumer, bad] : set.scan.labels)
-      error(
-          set,
-          fmt::format("{} {} labels that {} does not accept; the first: {}", count_text(bad.count, "record", "records"),
+      add(set, Diagnostic::kError,
+          fmt::format("{} {} a label that {} does not accept, the first: {}", records(bad.count),
                       bad.count == 1 ? "has" : "have", consumer, printable(bad.first.begin()->second)),
           "");
   }
@@ -128,63 +138,31 @@ class Finder {
     std::vector<std::pair<ItemShape, ShapeCount>> by_count(items.begin(), items.end());
     std::stable_sort(by_count.begin(), by_count.end(),
                      [](const auto& a, const auto& b) { return a.second.records > b.second.records; });
-    std::vector<std::string> lines;
-    bool channels = false;
-    for (const auto& [shape, count] : by_count) {
-      channels = channels || shape.channels != by_count.front().first.channels;
-      if (lines.size() < kMostListed)
-        lines.push_back(fmt::format("{}: {}, first {}", shape.text(), count_text(count.records, "record", "records"),
-                                    describe_record(*set.feed, count.first)));
-    }
-    unless_skipped(
-        set,
-        fmt::format("the items have {} sizes, but those of a batch must have one{}:{}", items.size(),
-                    channels ? ": the channels of gray and color images differ" : "", indented(lines, items.size())),
-        channels ? "make all gray or all color: for encoded records by transform_param.force_color or force_gray"
-                 : "resize the images, set transform_param.crop_size, or use batch_size: 1");
+    const bool channels = std::any_of(by_count.begin(), by_count.end(), [&](const auto& item) {
+      return item.first.channels != by_count.front().first.channels;
+    });
+    std::vector<std::string> examples;
+    for (size_t i = 0; i < std::min(by_count.size(), kMostListed); ++i)
+      examples.push_back(fmt::format("{}: {}, the first is {}", by_count[i].first.text(),
+                                     records(by_count[i].second.records),
+                                     printable(describe_record(*set.feed, by_count[i].second.first))));
+    add_bad(set,
+            fmt::format("the items have {} sizes, but those of a batch must have one{}", items.size(),
+                        channels ? ": some images are gray, others are in color" : ""),
+            channels ? "make all gray or all color: for encoded records by transform_param.force_gray or force_color"
+                     : "resize the images, set transform_param.crop_size, or use batch_size: 1",
+            std::move(examples));
   }
 
   void check_balance(const ScannedSet& set) {
-    const auto* counts = class_counts(set);
+    const std::map<int64_t, uint64_t>* counts = class_counts(set);
     if (counts == nullptr || counts->size() < 2) return;
     const auto by_count = [](const auto& a, const auto& b) { return a.second < b.second; };
-    const auto least = std::min_element(counts->begin(), counts->end(), by_count);
-    const auto most = std::max_element(counts->begin(), counts->end(), by_count);
+    const auto [least, most] = std::minmax_element(counts->begin(), counts->end(), by_count);
     const double ratio = static_cast<double>(most->second) / static_cast<double>(least->second);
     if (ratio >= kImbalance)
       found_.notes.push_back(fmt::format("{}: class {} is {:.0f} times as frequent as class {}", set.name,
                                          set.class_name(most->first), ratio, set.class_name(least->first)));
-  }
-
-  void add(const DuplicateGroup& group) {
-    const ScannedSet &first = sets_[group.first_set], &second = sets_[group.second_set];
-    const bool within = group.first_set == group.second_set;
-    std::vector<std::string> lines;
-    for (const RecordPair& pair : group.pairs)
-      lines.push_back(fmt::format("{} {} {}", describe_record(*second.feed, pair.second.record),
-                                  group.exact ? "=" : "~", describe_record(*first.feed, pair.first.record)));
-    std::string message = fmt::format("{} of {} {} {}", count_text(group.records, "record", "records"), second.name,
-                                      group.exact ? (group.records == 1 ? "has the content of" : "have the content of")
-                                                  : (group.records == 1 ? "looks like" : "look like"),
-                                      within ? "an earlier record" : "a record of " + first.name);
-    if (group.relabelled > 0)
-      message += fmt::format(", {} of them with another label", format_count(static_cast<int64_t>(group.relabelled)));
-    message += ":" + indented(lines, lines.size());
-    if (within && !group.exact) {
-      found_.notes.push_back(message);
-    } else if (within) {
-      warn(second, message, "remove the copies");
-    } else {
-      warn(second, message, "the results of a test on known records are too good: remove them from one of the two");
-    }
-  }
-
-  std::string name_of(int64_t number) const {
-    for (const ScannedSet& set : sets_) {
-      const std::string name = set.class_name(number);
-      if (name.find('(') != std::string::npos) return name;
-    }
-    return fmt::format("{}", number);
   }
 
   const std::vector<ScannedSet>& sets_;
@@ -193,10 +171,10 @@ class Finder {
 
 }  // namespace
 
-std::string ScannedSet::class_name(int64_t number) const {
+std::string ScannedSet::class_name(int64_t label) const {
   const std::vector<std::string> names = feed->class_names();
-  if (number < 0 || number >= static_cast<int64_t>(names.size())) return fmt::format("{}", number);
-  return fmt::format("{} ({})", number, printable(names[static_cast<size_t>(number)]));
+  if (label < 0 || label >= static_cast<int64_t>(names.size())) return fmt::format("{}", label);
+  return fmt::format("{} ({})", label, printable(names[static_cast<size_t>(label)]));
 }
 
 const std::map<int64_t, uint64_t>* class_counts(const ScannedSet& set) {
@@ -211,7 +189,7 @@ Findings find_problems(const std::vector<ScannedSet>& sets, const std::vector<Du
   Finder finder(sets, &found);
   for (const ScannedSet& set : sets) finder.check(set);
   finder.check_classes();
-  finder.check_duplicates(duplicates);
+  for (const DuplicateGroup& group : duplicates) finder.check(group);
   return found;
 }
 

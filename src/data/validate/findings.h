@@ -24,7 +24,7 @@ struct ScannedSet {
   DataScan scan;
 
   // The name of a class: "3 (fox)", or its number.
-  std::string class_name(int64_t number) const;
+  std::string class_name(int64_t label) const;
 };
 
 struct Findings {

@@ -12,6 +12,7 @@
 #include "data/data_source.h"
 #include "data/feeds/hdf5_feed.h"
 #include "data/feeds/image_list.h"
+#include "data/pictures/formats/image_format.h"
 #include "data/records/database_folder.h"
 #include "formats/hdf5_file.h"
 #include "formats/input_file.h"
@@ -140,6 +141,9 @@ PathKind kind_of_path(const std::string& path) {
   std::error_code absent;
   if (fs::is_directory(path, absent)) return PathKind::kDataSet;
   const InputFile file(path, "file or folder");
+  if (is_image_name(path))
+    throw data_error("{} is a single image: name a list of images, or a folder with a folder of images for each class",
+                     path);
   if (ends_with(path, ".caffemodel") || ends_with(path, ".caffemodel.h5")) return PathKind::kWeights;
   if (ends_with(path, ".solverstate") || ends_with(path, ".solverstate.h5")) return PathKind::kSolverState;
   if (ends_with(path, ".binaryproto")) return PathKind::kMeanImage;
