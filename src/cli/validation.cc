@@ -111,31 +111,23 @@ bool counts_pixels(const ScannedSet& set) {
 
 std::string table_of_classes(const Validation& validation) {
   std::vector<std::string> titles = {">class", "name"};
-  std::vector<const std::map<int64_t, uint64_t>*> columns;
-  std::map<int64_t, std::string> names;
-  for (const ScannedSet& set : validation.sets) {
-    const auto* counts = class_counts(set);
-    if (counts == nullptr) continue;
+  std::vector<size_t> columns;  // the sets with classes
+  for (size_t i = 0; i < validation.sets.size(); ++i) {
+    const ScannedSet& set = validation.sets[i];
+    if (class_counts(set) == nullptr) continue;
     titles.push_back(">" + set.name + (counts_pixels(set) ? " (pixels)" : ""));
-    columns.push_back(counts);
-    const std::vector<std::string> own = set.feed->class_names();
-    for (const auto& [number, count] : *counts) names.emplace(number, "");
-    for (size_t number = 0; number < own.size(); ++number) names[static_cast<int64_t>(number)] = printable(own[number]);
+    columns.push_back(i);
   }
   if (columns.empty()) return "";
+  const std::vector<ClassRow> rows = class_rows(validation.sets);
   TextTable table(titles);
-  size_t rows = 0;
-  for (const auto& [number, name] : names) {
-    if (rows++ == kMostClassRows) break;
-    std::vector<std::string> row = {fmt::format("{}", number), name};
-    for (const auto* counts : columns) {
-      const auto found = counts->find(number);
-      row.push_back(count_of(found == counts->end() ? 0 : found->second));
-    }
-    table.add(std::move(row));
+  for (size_t i = 0; i < std::min(rows.size(), kMostClassRows); ++i) {
+    std::vector<std::string> cells = {fmt::format("{}", rows[i].label), rows[i].name};
+    for (const size_t column : columns) cells.push_back(count_of(rows[i].counts[column]));
+    table.add(std::move(cells));
   }
   std::string text = "\n" + table.text();
-  if (names.size() > kMostClassRows) text += fmt::format("and {} more classes\n", names.size() - kMostClassRows);
+  if (rows.size() > kMostClassRows) text += fmt::format("and {} more classes\n", rows.size() - kMostClassRows);
   return text;
 }
 

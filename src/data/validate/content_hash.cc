@@ -1,6 +1,8 @@
-// Multiplies and folds eight bytes at a time.
+// Multiplies and folds eight bytes at a time, in four lanes that do not wait for each other.
 #include "data/validate/content_hash.h"
 
+#include <algorithm>
+#include <array>
 #include <cstring>
 #include <vector>
 
@@ -17,16 +19,23 @@ uint64_t folded(uint64_t a, uint64_t b) {
 
 uint64_t add(uint64_t hash, uint64_t word) { return folded(hash ^ word ^ kFirst, kSecond) + word; }
 
-// `bytes` may be 0.
 uint64_t add_bytes(uint64_t hash, const uint8_t* data, size_t bytes) {
+  std::array<uint64_t, 4> lanes = {hash, hash ^ kFirst, hash ^ kSecond, ~hash};
   uint64_t word = 0;
-  for (; bytes >= sizeof(word); bytes -= sizeof(word), data += sizeof(word)) {
-    std::memcpy(&word, data, sizeof(word));
-    hash = add(hash, word);
+  for (; bytes >= sizeof(lanes); bytes -= sizeof(lanes)) {
+    for (uint64_t& lane : lanes) {
+      std::memcpy(&word, data, sizeof(word));
+      lane = add(lane, word);
+      data += sizeof(word);
+    }
   }
-  word = 0;
-  for (size_t i = 0; i < bytes; ++i) word |= uint64_t{data[i]} << (8 * i);
-  return add(hash, word);
+  for (size_t i = 0; i < bytes; i += sizeof(word)) {
+    word = 0;
+    std::memcpy(&word, data + i, std::min(sizeof(word), bytes - i));
+    lanes[i / sizeof(word)] = add(lanes[i / sizeof(word)], word);
+  }
+  for (const uint64_t lane : lanes) hash = add(hash, lane);
+  return hash;
 }
 
 }  // namespace

@@ -38,6 +38,13 @@ std::string pair_text(const RecordPair& pair, bool exact, const std::vector<Scan
   return fmt::format("{} {} {}", describe(pair.second), exact ? "=" : "~", describe(pair.first));
 }
 
+bool has_names(const ScannedSet& set) { return !set.feed->class_names().empty(); }
+
+// "3 (fox)", "3".
+std::string class_text(int64_t label, const std::string& name) {
+  return name.empty() ? fmt::format("{}", label) : fmt::format("{} ({})", label, name);
+}
+
 class Finder {
  public:
   Finder(const std::vector<ScannedSet>& sets, Findings* found) : sets_(sets), found_(*found) {}
@@ -51,26 +58,35 @@ class Finder {
 
   // Classes that a set lacks, and another set or a file of class names has.
   void check_classes() {
-    std::map<int64_t, std::string> all;  // "3 (fox)"
-    for (const ScannedSet& set : sets_) {
-      const std::map<int64_t, uint64_t>* counts = class_counts(set);
-      if (counts == nullptr) continue;
-      for (size_t i = 0; i < set.feed->class_names().size(); ++i)
-        all[static_cast<int64_t>(i)] = set.class_name(static_cast<int64_t>(i));
-      for (const auto& [label, count] : *counts) all.emplace(label, set.class_name(label));
-    }
-    for (const ScannedSet& set : sets_) {
-      const std::map<int64_t, uint64_t>* counts = class_counts(set);
-      if (counts == nullptr) continue;
+    const std::vector<ClassRow> rows = class_rows(sets_);
+    for (size_t i = 0; i < sets_.size(); ++i) {
+      if (class_counts(sets_[i]) == nullptr) continue;
       std::vector<std::string> missing;
-      for (const auto& [label, name] : all) {
-        if (counts->count(label) == 0) missing.push_back(name);
+      for (const ClassRow& row : rows) {
+        if (row.counts[i] == 0) missing.push_back(class_text(row.label, row.name));
       }
       if (missing.empty()) continue;
-      add(set, Diagnostic::kWarning,
-          fmt::format("{} has no records of {}: {}", set.name,
+      add(sets_[i], Diagnostic::kWarning,
+          fmt::format("{} has no records of {}: {}", sets_[i].name,
                       missing.size() == 1 ? "a class" : fmt::format("{} classes", missing.size()), listed(missing)),
           "add records, or split the data anew");
+    }
+  }
+
+  // A label that stands for different classes in two sets.
+  void check_names() {
+    const auto first = std::find_if(sets_.begin(), sets_.end(), has_names);
+    for (const ScannedSet& set : sets_) {
+      if (!has_names(set) || &set == &*first) continue;
+      const std::vector<std::string> expected = first->feed->class_names(), names = set.feed->class_names();
+      const size_t common = std::min(expected.size(), names.size());
+      const auto [other, own] =
+          std::mismatch(expected.begin(), expected.begin() + static_cast<std::ptrdiff_t>(common), names.begin());
+      if (own - names.begin() == static_cast<std::ptrdiff_t>(common)) continue;
+      add(set, Diagnostic::kWarning,
+          fmt::format("class {} is \"{}\" in {}, but \"{}\" in {}", own - names.begin(), printable(*other), first->name,
+                      printable(*own), set.name),
+          "give both the same folders, or the same file in image_data_param.labels");
     }
   }
 
@@ -159,10 +175,15 @@ class Finder {
     if (counts == nullptr || counts->size() < 2) return;
     const auto by_count = [](const auto& a, const auto& b) { return a.second < b.second; };
     const auto [least, most] = std::minmax_element(counts->begin(), counts->end(), by_count);
+    const std::vector<std::string> names = set.feed->class_names();
+    const auto text = [&](int64_t label) {
+      const bool named = label >= 0 && label < static_cast<int64_t>(names.size());
+      return class_text(label, named ? printable(names[static_cast<size_t>(label)]) : "");
+    };
     const double ratio = static_cast<double>(most->second) / static_cast<double>(least->second);
     if (ratio >= kImbalance)
       found_.notes.push_back(fmt::format("{}: class {} is {:.0f} times as frequent as class {}", set.name,
-                                         set.class_name(most->first), ratio, set.class_name(least->first)));
+                                         text(most->first), ratio, text(least->first)));
   }
 
   const std::vector<ScannedSet>& sets_;
@@ -171,10 +192,27 @@ class Finder {
 
 }  // namespace
 
-std::string ScannedSet::class_name(int64_t label) const {
-  const std::vector<std::string> names = feed->class_names();
-  if (label < 0 || label >= static_cast<int64_t>(names.size())) return fmt::format("{}", label);
-  return fmt::format("{} ({})", label, printable(names[static_cast<size_t>(label)]));
+std::vector<ClassRow> class_rows(const std::vector<ScannedSet>& sets) {
+  const auto named = std::find_if(sets.begin(), sets.end(), has_names);
+  const std::vector<std::string> known = named == sets.end() ? std::vector<std::string>() : named->feed->class_names();
+  std::vector<ClassRow> rows;
+  std::map<std::string, size_t> places;  // by name, or by label for a class without one
+  for (size_t i = 0; i < sets.size(); ++i) {
+    const std::map<int64_t, uint64_t>* counts = class_counts(sets[i]);
+    if (counts == nullptr) continue;
+    std::map<int64_t, uint64_t> all = *counts;
+    const std::vector<std::string> own = sets[i].feed->class_names(), &names = own.empty() ? known : own;
+    for (size_t label = 0; label < own.size(); ++label) all.emplace(static_cast<int64_t>(label), 0);
+    for (const auto& [label, count] : all) {
+      const bool has_name = label >= 0 && label < static_cast<int64_t>(names.size());
+      const std::string name = has_name ? names[static_cast<size_t>(label)] : "";
+      const auto [place, added] = places.emplace(has_name ? "/" + name : fmt::format("{}", label), rows.size());
+      if (added) rows.push_back({label, printable(name), std::vector<uint64_t>(sets.size())});
+      rows[place->second].counts[i] = count;
+    }
+  }
+  std::stable_sort(rows.begin(), rows.end(), [](const ClassRow& a, const ClassRow& b) { return a.label < b.label; });
+  return rows;
 }
 
 const std::map<int64_t, uint64_t>* class_counts(const ScannedSet& set) {
@@ -189,6 +227,7 @@ Findings find_problems(const std::vector<ScannedSet>& sets, const std::vector<Du
   Finder finder(sets, &found);
   for (const ScannedSet& set : sets) finder.check(set);
   finder.check_classes();
+  finder.check_names();
   for (const DuplicateGroup& group : duplicates) finder.check(group);
   return found;
 }

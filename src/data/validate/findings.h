@@ -22,9 +22,6 @@ struct ScannedSet {
   std::shared_ptr<BatchFeed> feed;
   std::set<size_t> ranged_tops;  // whose labels a layer of the net takes as classes
   DataScan scan;
-
-  // The name of a class: "3 (fox)", or its number.
-  std::string class_name(int64_t label) const;
 };
 
 struct Findings {
@@ -34,6 +31,15 @@ struct Findings {
 
 // Of each set, and of the duplicates in and across them.
 Findings find_problems(const std::vector<ScannedSet>& sets, const std::vector<DuplicateGroup>& duplicates);
+
+// A class with its records in each set; sets without classes have 0.
+struct ClassRow {
+  int64_t label = 0;  // in the first set that has it
+  std::string name;   // "" if it is unknown
+  std::vector<uint64_t> counts;
+};
+// Of all sets, by label. Classes of the same name are one class, whatever their labels.
+std::vector<ClassRow> class_rows(const std::vector<ScannedSet>& sets);
 
 // The labels of a set that are classes, by the number of the class; nullptr if it has none. Of masks, the numbers count
 // pixels.

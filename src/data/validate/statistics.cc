@@ -4,20 +4,37 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <span>
 
 namespace trainer {
 namespace {
 
-// `bytes` of one channel, `step` apart.
-void add_bytes(const uint8_t* bytes, size_t count, size_t step, ChannelSum* channel) {
-  uint64_t sum = 0, squares = 0;
-  for (size_t i = 0; i < count; ++i) {
-    const uint32_t value = bytes[i * step];
-    sum += value;
-    squares += value * value;
+// Sums of interleaved bytes in lanes, which compilers make vector instructions of. 48 lanes hold whole pixels of 1, 2,
+// 3 or 4 channels.
+void add_bytes(const uint8_t* bytes, size_t count, std::span<ChannelSum> sums) {
+  constexpr size_t kLanes = 48, kMostSteps = 60000;  // a lane of 32 bits holds the squares of as many steps
+  const size_t channels = sums.size();
+  size_t done = 0;
+  while (kLanes % channels == 0 && count - done >= kLanes) {
+    std::array<uint32_t, kLanes> sum{}, squares{};
+    const size_t steps = std::min((count - done) / kLanes, kMostSteps);
+    for (size_t step = 0; step < steps; ++step, done += kLanes) {
+      for (size_t lane = 0; lane < kLanes; ++lane) {
+        const uint32_t value = bytes[done + lane];
+        sum[lane] += value;
+        squares[lane] += value * value;
+      }
+    }
+    for (size_t lane = 0; lane < kLanes; ++lane) {
+      sums[lane % channels].sum += sum[lane];
+      sums[lane % channels].squares += squares[lane];
+    }
   }
-  channel->sum += static_cast<double>(sum);
-  channel->squares += static_cast<double>(squares);
+  for (; done < count; ++done) {
+    const uint32_t value = bytes[done];
+    sums[done % channels].sum += value;
+    sums[done % channels].squares += value * value;
+  }
 }
 
 void add_floats(const float* values, size_t count, size_t step, ChannelSum* channel) {
@@ -31,16 +48,15 @@ void add_floats(const float* values, size_t count, size_t step, ChannelSum* chan
 void add_channels(const PixelView& pixels, std::vector<ChannelSum>* sums) {
   const auto channels = static_cast<size_t>(pixels.shape.channels);
   const auto plane = static_cast<size_t>(pixels.shape.height * pixels.shape.width);
-  const size_t step = pixels.interleaved ? channels : 1;
   sums->resize(channels);
+  for (ChannelSum& channel : *sums) channel.count += plane;
+  if (pixels.bytes != nullptr && pixels.interleaved) return add_bytes(pixels.bytes, plane * channels, *sums);
   for (size_t c = 0; c < channels; ++c) {
-    const size_t first = pixels.interleaved ? c : c * plane;
-    ChannelSum& channel = (*sums)[c];
-    channel.count += plane;
     if (pixels.bytes != nullptr) {
-      add_bytes(pixels.bytes + first, plane, step, &channel);
+      add_bytes(pixels.bytes + c * plane, plane, {&(*sums)[c], 1});
     } else {
-      add_floats(pixels.floats + first, plane, step, &channel);
+      const size_t first = pixels.interleaved ? c : c * plane;
+      add_floats(pixels.floats + first, plane, pixels.interleaved ? channels : 1, &(*sums)[c]);
     }
   }
 }
