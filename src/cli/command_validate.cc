@@ -97,8 +97,10 @@ class Validator {
     try {
       action();
     } catch (const DiagnosticsError& error) {
-      if (data == DataErrors::kKnown && error.code() == ExitCode::kData) return;
-      problems().add_all(error.problems());
+      for (const Diagnostic& problem : error.problems().list()) {
+        const bool known = data == DataErrors::kKnown && problem.code == ExitCode::kData;
+        if (!known || problem.severity == Diagnostic::kWarning) problems().add(problem);
+      }
     } catch (const Error& error) {
       if (error.code() != ExitCode::kConfiguration && error.code() != ExitCode::kData &&
           error.code() != ExitCode::kDevice)
@@ -169,14 +171,17 @@ class Validator {
       const Edits edits{arguments_.texts("set"), {}};
       require_net_overrides(edits);
       Model model{path, {}};
+      bool readable = true;
       for (const caffe::Phase phase : {caffe::TRAIN, caffe::TEST}) {
         ConfiguredNet net;
         net.net = configure_net(path, net_state_of(arguments_, phase), edits, &net.file, &problems());
-        if (net.net.net == nullptr || !begins(*net.net.net)) continue;
+        readable = readable && net.net.net != nullptr;
+        if (!readable || !begins(*net.net.net)) continue;
         open_net(net.net, caffe::Phase_Name(phase), 0);
         model.nets.push_back(std::move(net));
       }
-      if (model.nets.empty()) return;
+      if (!readable) return;
+      if (model.nets.empty()) throw config_error("{} has no data or Input layer in any phase", path);
       result_.files.push_back({path, fmt::format("net \"{}\"", printable(model.nets.front().net.net->name()))});
       opened_models_.push_back(std::move(model));
     });
@@ -207,13 +212,12 @@ class Validator {
       options.threads = usable_cores();
       options.labels = set.labels;
       options.progress = [&](int64_t done, int64_t) { line(before + done, total); };
-      ScannedSet scanned{name_of(set), set.root_folder, set.position, set.subject, set.feed, {}, {}};
+      ScannedSet scanned{name_of(set), set.source, set.splits, set.root_folder, set.position, set.subject,
+                         set.feed,     {},         {}};
       for (const auto& [top, range] : set.labels) scanned.ranged_tops.insert(top);
       attempt(set.position, [&] {
         scanned.scan = scan_data_set(*set.feed, options);
         result_.sets.push_back(std::move(scanned));
-        result_.sources.push_back(set.source);
-        result_.splits.push_back(set.splits);
       });
       before += static_cast<int64_t>(set.feed->stored_records());
       // A net of --model may have a test in name only.
@@ -298,8 +302,7 @@ REGISTER_COMMAND(
         "labels that the net does not accept, classes that the training or the test lacks, duplicates in and across "
         "data sets, mistakes of solver and net, memory that does not suffice.\n\n"
         "PATH is a folder with a folder of images for each class, a list of images, a database, an HDF5 or .npy file, "
-        "a "
-        "list of HDF5 files, a net, a solver, weights or a solver state. Several paths are compared with each "
+        "a list of HDF5 files, a net, a solver, weights or a solver state. Several paths are compared with each "
         "other.\n\n"
         "--solver and --model read the data of all data layers of the net, in both phases, and plan the memory. With a "
         "solver, weights and snapshot are loaded as train loads them; nothing is written.\n\n"

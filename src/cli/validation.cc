@@ -78,16 +78,15 @@ std::string channel_name(const ScannedSet& set, size_t channels, size_t channel)
 }
 
 std::string tables_of_sets(const Validation& validation) {
-  const bool of_nets = std::any_of(validation.splits.begin(), validation.splits.end(),
-                                   [](const auto& splits) { return !splits.empty(); });
+  const bool of_nets = std::any_of(validation.sets.begin(), validation.sets.end(),
+                                   [](const ScannedSet& set) { return !set.splits.empty(); });
   TextTable sets({"data", ">records", ">unusable", "kind", "height x width", of_nets ? "source" : ""});
   TextTable channels({"data", "channel", ">mean", ">deviation"});
   bool rows = false;
-  for (size_t i = 0; i < validation.sets.size(); ++i) {
-    const ScannedSet& set = validation.sets[i];
+  for (const ScannedSet& set : validation.sets) {
     const DataStatistics& statistics = set.scan.statistics;
     sets.add({set.name, count_of(set.scan.records), count_of(set.scan.unusable.count), kinds_text(statistics.kinds),
-              sizes_text(statistics.stored), of_nets ? validation.sources[i] : ""});
+              sizes_text(statistics.stored), of_nets ? set.source : ""});
     for (const auto& [number, sums] : statistics.channels) {
       for (size_t c = 0; c < sums.size(); ++c) {
         channels.add({set.name, channel_name(set, sums.size(), c), fmt::format("{:.4g}", sums[c].mean()),
@@ -193,13 +192,12 @@ void add_labels(JsonDocument* json, const ScannedSet& set) {
   json->close();
 }
 
-void add_set(JsonDocument* json, const Validation& validation, size_t index) {
-  const ScannedSet& set = validation.sets[index];
+void add_set(JsonDocument* json, const ScannedSet& set) {
   const DataStatistics& statistics = set.scan.statistics;
   json->open_object()
       .add("name", set.name)
-      .add("source", validation.sources[index])
-      .add("splits", validation.splits[index])
+      .add("source", set.source)
+      .add("splits", set.splits)
       .add("records", set.scan.records)
       .add("usable", statistics.records);
   add_bad(json, "unusable", set.scan.unusable);
@@ -303,7 +301,7 @@ std::string validation_json(const Validation& validation) {
   for (const CheckedFile& file : validation.files)
     json.open_object().add("path", file.path).add("content", file.content).close();
   json.close().open_array("data_sets");
-  for (size_t i = 0; i < validation.sets.size(); ++i) add_set(&json, validation, i);
+  for (const ScannedSet& set : validation.sets) add_set(&json, set);
   json.close();
   add_duplicates(&json, validation);
   json.open_array("memory");

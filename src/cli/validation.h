@@ -22,8 +22,6 @@ struct MemoryNeed {
 struct Validation {
   std::vector<CheckedFile> files;
   std::vector<ScannedSet> sets;
-  std::vector<std::vector<std::string>> splits;  // of each set
-  std::vector<std::string> sources;              // of each set
   std::vector<DuplicateGroup> duplicates;
   std::vector<MemoryNeed> memory;
   Findings findings;

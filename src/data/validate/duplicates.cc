@@ -15,7 +15,7 @@ namespace {
 
 constexpr size_t kPairsKept = 5;
 // Of pictures that agree in three bands, each is compared with this many: beyond it, they are all alike.
-constexpr size_t kMostCompared = 500;
+constexpr size_t kMostCompared = 100;
 constexpr int kBands = 6;
 constexpr std::array<int, kBands + 1> kBandEnds = {0, 11, 22, 33, 44, 54, 64};
 static_assert(kBands - kNearBits >= 3);

@@ -15,10 +15,12 @@ namespace trainer {
 
 // A data set after its scan.
 struct ScannedSet {
-  std::string name;         // for messages: "TRAIN", or its path
-  std::string root_folder;  // before each path of a list; "" for none
-  SourcePosition position;  // of its name in a net
-  std::string subject;      // the layer that reads it; "" for none
+  std::string name;                 // for messages: "TRAIN", or its path
+  std::string source;               // its path
+  std::vector<std::string> splits;  // the nets that read it: "TRAIN", "TEST"; none for a path
+  std::string root_folder;          // before each path of a list; "" for none
+  SourcePosition position;          // of its name in a net
+  std::string subject;              // the layer that reads it; "" for none
   std::shared_ptr<BatchFeed> feed;
   std::set<size_t> ranged_tops;  // whose labels a layer of the net takes as classes
   DataScan scan;
