@@ -188,6 +188,16 @@ Hdf5File Hdf5File::create(const std::string& path, const std::string& shown) {
   return Hdf5File(name, id, std::move(fault));
 }
 
+Hdf5File Hdf5File::reopen(const std::string& path, const std::string& shown) {
+  const Hdf5Call call;
+  const Hdf5Handle access = access_properties();
+  auto fault = std::make_unique<Hdf5WriteFault>();
+  set_write_driver(access, fault.get());
+  const hid_t id = H5Fopen(path.c_str(), H5F_ACC_RDWR, access);
+  if (id < 0) throw data_error("cannot write more to HDF5 file {}: {}", path, hdf5_reason());
+  return Hdf5File(shown.empty() ? path : shown, id, std::move(fault));
+}
+
 Hdf5File::Hdf5File(std::string path, int64_t id, std::unique_ptr<Hdf5WriteFault> fault)
     : path_(std::move(path)), id_(id), fault_(std::move(fault)) {}
 
@@ -297,6 +307,15 @@ void Hdf5File::check_stored(const std::string& name) const {
 
 void Hdf5File::read_rows(const std::string& name, int64_t begin, int64_t end, float* out) const {
   const Hdf5Call call;
+  read_rows(name, begin, end, H5T_NATIVE_FLOAT, out);
+}
+
+void Hdf5File::read_rows(const std::string& name, int64_t begin, int64_t end, uint8_t* out) const {
+  const Hdf5Call call;
+  read_rows(name, begin, end, H5T_NATIVE_UINT8, out);
+}
+
+void Hdf5File::read_rows(const std::string& name, int64_t begin, int64_t end, int64_t type, void* out) const {
   const Hdf5Handle dataset = open_dataset(path_, id_, name);
   const Hdf5DatasetInfo info = describe(path_, dataset, name);
   if (!info.is_number()) {
@@ -315,7 +334,7 @@ void Hdf5File::read_rows(const std::string& name, int64_t begin, int64_t end, fl
   const Hdf5Handle stored(H5Dget_space(dataset), H5Sclose);
   const Hdf5Handle memory(H5Screate_simple(info.shape.rank(), count.data(), nullptr), H5Sclose);
   if (H5Sselect_hyperslab(stored, H5S_SELECT_SET, start.data(), nullptr, count.data(), nullptr) < 0 ||
-      H5Dread(dataset, H5T_NATIVE_FLOAT, memory, stored, H5P_DEFAULT, out) < 0) {
+      H5Dread(dataset, type, memory, stored, H5P_DEFAULT, out) < 0) {
     throw data_error("{}: cannot read rows {} to {} of dataset \"{}\": {}", path_, begin, end - 1, name, hdf5_reason());
   }
 }

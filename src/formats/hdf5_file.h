@@ -39,6 +39,8 @@ class Hdf5File {
   // Creates a file, or truncates an existing one. Errors and path() show `shown` if it is set: the final name of a file
   // that is written under a temporary name.
   static Hdf5File create(const std::string& path, const std::string& shown = "");
+  // Opens a file that create() made, to write more. `shown` as above.
+  static Hdf5File reopen(const std::string& path, const std::string& shown = "");
 
   Hdf5File(Hdf5File&& other) noexcept;
   Hdf5File& operator=(Hdf5File&& other) noexcept;
@@ -65,6 +67,7 @@ class Hdf5File {
   std::vector<float> read_floats(const std::string& name) const;
   // Reads rows [begin, end) of axis 0 into (end - begin) * shape.count(1) floats.
   void read_rows(const std::string& name, int64_t begin, int64_t end, float* out) const;
+  void read_rows(const std::string& name, int64_t begin, int64_t end, uint8_t* out) const;
   std::vector<int32_t> read_ints(const std::string& name) const;
   std::vector<uint8_t> read_bytes(const std::string& name) const;
   // Reads a string of fixed or variable length without a trailing NUL.
@@ -77,6 +80,12 @@ class Hdf5File {
   void write_floats(const std::string& name, const Shape& shape, const float* values);
   void write_ints(const std::string& name, const Shape& shape, const int32_t* values);
   void write_bytes(const std::string& name, const Shape& shape, const uint8_t* values);
+  // Creates a contiguous dataset whose rows (axis 0) are written later. Once the file is closed, writing rows changes
+  // nothing else in it. Rows that are never written are undefined.
+  void make_float_rows(const std::string& name, const Shape& shape);
+  void make_byte_rows(const std::string& name, const Shape& shape);
+  void write_rows(const std::string& name, int64_t begin, int64_t end, const float* values);
+  void write_rows(const std::string& name, int64_t begin, int64_t end, const uint8_t* values);
   // Writes a scalar of fixed length, ended by NUL, as HDF5's lite interface does.
   void write_string(const std::string& name, const std::string& value);
 
@@ -91,6 +100,9 @@ class Hdf5File {
   // Throws if this call or an earlier one could not write to the disk.
   void check_fault() const;
   void write(const std::string& name, const Shape& shape, int64_t type, const void* values);
+  void make_rows(const std::string& name, const Shape& shape, int64_t type);
+  void write_rows(const std::string& name, int64_t begin, int64_t end, int64_t type, const void* values);
+  void read_rows(const std::string& name, int64_t begin, int64_t end, int64_t type, void* out) const;
 
   std::string path_;
   int64_t id_ = -1;

@@ -72,6 +72,54 @@ void Hdf5File::write_bytes(const std::string& name, const Shape& shape, const ui
   write(name, shape, H5T_NATIVE_UINT8, values);
 }
 
+// Early allocation fixes the place of the rows in the file.
+void Hdf5File::make_rows(const std::string& name, const Shape& shape, int64_t type) {
+  const std::vector<hsize_t> dims = extents_of(shape);
+  const Hdf5Handle space(H5Screate_simple(shape.rank(), dims.data(), nullptr), H5Sclose);
+  const Hdf5Handle links = link_properties(), properties = dataset_properties();
+  H5Pset_alloc_time(properties, H5D_ALLOC_TIME_EARLY);
+  H5Pset_fill_time(properties, H5D_FILL_TIME_NEVER);
+  const Hdf5Handle dataset(space < 0 ? -1 : H5Dcreate2(id_, name.c_str(), type, space, links, properties, H5P_DEFAULT),
+                           H5Dclose);
+  if (dataset < 0) throw data_error("{}: cannot create dataset \"{}\": {}", path_, name, hdf5_reason());
+  check_fault();
+}
+
+void Hdf5File::make_float_rows(const std::string& name, const Shape& shape) {
+  const Hdf5Call call;
+  make_rows(name, shape, H5T_NATIVE_FLOAT);
+}
+
+void Hdf5File::make_byte_rows(const std::string& name, const Shape& shape) {
+  const Hdf5Call call;
+  make_rows(name, shape, H5T_NATIVE_UINT8);
+}
+
+void Hdf5File::write_rows(const std::string& name, int64_t begin, int64_t end, int64_t type, const void* values) {
+  const Shape shape = dataset(name).shape;
+  TRAINER_ASSERT(shape.rank() > 0 && begin >= 0 && begin <= end && end <= shape[0]);
+  const Hdf5Handle target(H5Dopen2(id_, name.c_str(), H5P_DEFAULT), H5Dclose);
+  std::vector<hsize_t> start(static_cast<size_t>(shape.rank()), 0), count = extents_of(shape);
+  start[0] = static_cast<hsize_t>(begin);
+  count[0] = static_cast<hsize_t>(end - begin);
+  const Hdf5Handle stored(H5Dget_space(target), H5Sclose);
+  const Hdf5Handle memory(H5Screate_simple(shape.rank(), count.data(), nullptr), H5Sclose);
+  if (H5Sselect_hyperslab(stored, H5S_SELECT_SET, start.data(), nullptr, count.data(), nullptr) < 0 ||
+      H5Dwrite(target, type, memory, stored, H5P_DEFAULT, values) < 0)
+    throw data_error("{}: cannot write rows of dataset \"{}\": {}", path_, name, hdf5_reason());
+  check_fault();
+}
+
+void Hdf5File::write_rows(const std::string& name, int64_t begin, int64_t end, const float* values) {
+  const Hdf5Call call;
+  write_rows(name, begin, end, H5T_NATIVE_FLOAT, values);
+}
+
+void Hdf5File::write_rows(const std::string& name, int64_t begin, int64_t end, const uint8_t* values) {
+  const Hdf5Call call;
+  write_rows(name, begin, end, H5T_NATIVE_UINT8, values);
+}
+
 void Hdf5File::write_string(const std::string& name, const std::string& value) {
   const Hdf5Call call;
   const Hdf5Handle type(H5Tcopy(H5T_C_S1), H5Tclose);

@@ -219,7 +219,7 @@ TEST(ConvertCifar, ReadsTheBinaryFiles) {
   std::string all;
   for (int file = 1; file <= 5; ++file) {
     std::string bytes;
-    for (int i = 0; i < 2; ++i) bytes += static_cast<char>(file) + std::string(3072, static_cast<char>(file * 10 + i));
+    for (int i = 0; i < 2; ++i) bytes.append(1, static_cast<char>(file)).append(3072, static_cast<char>(file * 10 + i));
     write(folder / ("data_batch_" + std::to_string(file) + ".bin"), bytes);
   }
   std::string bytes(1, '\x09');

@@ -1,16 +1,18 @@
 // `trainer convert`: converts common file formats to files that Data and HDF5Data layers read.
 //
-// A target appears complete or not at all; no existing file is overwritten. Errors are data_error (files) or
-// config_error (invalid requests).
+// A target appears complete or not at all; no existing file is overwritten unless a request says so. Errors are
+// data_error (files) or config_error (invalid requests).
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "data/batch_feed.h"
+#include "data/feeds/image_list.h"
 
 namespace trainer {
 
@@ -51,13 +53,45 @@ struct ImagesToDatabase {
 };
 struct ImagesConverted {
   int64_t records = 0;
-  int64_t skipped = 0;  // could not be read; each was reported to `warn`
+  int64_t skipped = 0;  // could not be read
 };
 // Writes the database that Caffe's convert_imageset writes. Keys are %08d_PATH, with the number of the line after
 // shuffling; unreadable pictures are numbered too. A file is stored unchanged if no resize is requested, its extension
-// fits encode_type and it is not converted to grey.
+// fits encode_type and it is not converted to grey. Each unreadable picture is reported to `warn`.
 ImagesConverted convert_images(const ImagesToDatabase& request, const LogLine& warn,
                                const ConvertProgress& progress = {});
+
+// Images of a folder or list for a Data or HDF5Data layer.
+struct ImagesToTarget {
+  std::string source;
+  std::string target;   // an HDF5 file if it ends in .h5, otherwise the folder of an LMDB database
+  bool folder = false;  // `source` has a folder for each class; otherwise it is a list
+  std::string labels;   // as ImageData
+  double validation_fraction = 0;
+  bool validation = false;  // the part, if validation_fraction is above 0
+  std::string root;
+  LabelKind label_kind = caffe::ImageDataParameter::CLASS;
+
+  bool gray = false;
+  bool shuffle = false;         // as ImagesToDatabase
+  bool check_size = false;      // as ImagesToDatabase; HDF5 always checks
+  std::optional<bool> encoded;  // whether a database has image files; unset: unless they are resized or turned gray
+  std::string encode_type;      // of converted image files; "": png
+  int resize_height = 0, resize_width = 0;  // both or neither
+  bool skip_bad_records = false;
+  int shards = 1;    // HDF5 files
+  std::string list;  // as ArraysToHdf5
+  bool resume = false, overwrite = false;
+  int workers = 0;  // 0: one for each core
+  uint64_t images_per_save = 1000;
+};
+// The result does not depend on the number of workers. A conversion that fails or is interrupted after it saved images
+// leaves TARGET.part, and `resume` continues it; the result is that of an uninterrupted one.
+//
+// Databases have the keys of convert_images. A file is stored unchanged if a Data layer decodes it to the pixels that
+// ImageData reads: in 3 channels (1 if `gray`) and upright.
+ImagesConverted convert_images_to_target(const ImagesToTarget& request, const LogLine& note, const LogLine& warn,
+                                         const ConvertProgress& progress = {});
 
 struct DatabaseMean {
   int64_t records = 0;

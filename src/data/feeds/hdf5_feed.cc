@@ -83,6 +83,7 @@ class Hdf5Feed : public BatchFeed {
   size_t tops() const override { return rows_.datasets(); }
   int64_t batch_size() const override { return batch_size_; }
   int64_t records_per_epoch() const override { return static_cast<int64_t>(rows_.rows()); }
+  std::vector<std::string> class_names() const override { return rows_.class_names(); }
   std::string content() override { return rows_.content(); }
   bool parallel() const override { return false; }
   std::vector<std::string> files() const override { return rows_.files(); }

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "formats/weights.h"
 
 namespace trainer {
 
@@ -51,6 +52,18 @@ std::vector<std::string> read_hdf5_list(const std::string& path) {
   if (files.empty()) throw data_error("{} is empty: it should name the HDF5 files, one per line", path);
   return files;
 }
+
+namespace {
+
+// Of a file that `trainer convert` made.
+std::vector<std::string> class_names_of(const Hdf5File& file) {
+  if (!file.has_dataset(kHdf5ClassNames)) return {};
+  const Hdf5DatasetInfo info = file.dataset(kHdf5ClassNames);
+  if (info.kind != Hdf5Kind::kString || info.shape.count() != 1) return {};
+  return split(file.read_string(kHdf5ClassNames), '\n');
+}
+
+}  // namespace
 
 Hdf5Rows::Hdf5Rows(const std::string& list_file, std::vector<std::string> datasets, bool shuffle, uint64_t key,
                    const Hdf5Memory& memory)
@@ -100,6 +113,7 @@ Hdf5Rows::Hdf5Rows(const std::vector<std::string>& files, const std::string& sou
 
 void Hdf5Rows::check_file(File& file) {
   const Hdf5File opened = Hdf5File::open(file.path);
+  if (files_.empty()) class_names_ = class_names_of(opened);
   for (size_t i = 0; i < names_.size(); ++i) {
     if (!opened.has_dataset(names_[i])) {
       const std::vector<std::string> there = opened.children("");

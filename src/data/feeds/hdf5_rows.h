@@ -37,8 +37,9 @@ class Hdf5Rows {
   const Shape& row_shape(size_t dataset) const { return row_shapes_[dataset]; }
   size_t datasets() const { return names_.size(); }
   int64_t memory_bytes() const;
-  std::string content() const;             // as BatchFeed::content()
-  std::vector<std::string> files() const;  // paths of all listed files
+  std::string content() const;                                                  // as BatchFeed::content()
+  const std::vector<std::string>& class_names() const { return class_names_; }  // as BatchFeed::class_names()
+  std::vector<std::string> files() const;                                       // paths of all listed files
 
   // Moves to the row at running offset `offset`. Ascending offsets are cheap.
   void fetch(uint64_t offset);
@@ -70,6 +71,7 @@ class Hdf5Rows {
   std::vector<File> files_;
   size_t open_files_ = 0;
   std::vector<Shape> row_shapes_;
+  std::vector<std::string> class_names_;  // of the first file
   std::optional<BlockOrder> order_;
   int64_t group_memory_ = 0;
   LoadedGroup current_;

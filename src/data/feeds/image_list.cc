@@ -185,4 +185,12 @@ void check_root(const ImageList& list) {
       root, path, root);
 }
 
+void check_class_names(const ImageList& list, const std::vector<std::string>& names, const std::string& file) {
+  for (uint64_t i = 0; i < list.size() && list.label_values() > 0; ++i) {
+    if (list.label(i)[0] >= static_cast<double>(names.size()))
+      throw data_error("{}: its label is {}, but {} has {} names, for the labels 0 to {}: add the missing names",
+                       list.describe(i), list.label(i)[0], file, names.size(), names.size() - 1);
+  }
+}
+
 }  // namespace trainer

@@ -59,6 +59,9 @@ class ImageList {
 ImageList read_image_list(const std::string& file, const std::string& root = "",
                           LabelKind kind = caffe::ImageDataParameter::CLASS);
 
+// Throws data_error if a label has no name. `file` has the names.
+void check_class_names(const ImageList& list, const std::vector<std::string>& names, const std::string& file);
+
 // Throws data_error if the first image is found only with a "/" between root and path.
 void check_root(const ImageList& list);
 

@@ -28,6 +28,10 @@ ItemShape ImageDecoder::shape(std::string_view file, ColorMode mode) {
   return upright_shape(decoder.decode(file, mode, nullptr), orientation_of(decoder, file, mode));
 }
 
+bool ImageDecoder::is_upright(std::string_view file) {
+  return decoder_of(file, ColorMode::kColor).orientation(file) == 1;
+}
+
 PixelView ImageDecoder::decode(std::string_view file, ColorMode mode, PartChoice* choice) {
   FormatDecoder& decoder = decoder_of(file, mode);
   PixelView view;

@@ -21,6 +21,8 @@ class ImageDecoder {
   ItemShape shape(std::string_view file, ColorMode mode);
   // Interleaved pixels, valid until the next call. With `choice` only those of the part that it selects are set.
   PixelView decode(std::string_view file, ColorMode mode, PartChoice* choice = nullptr);
+  // Whether the pixels as stored need no turning.
+  bool is_upright(std::string_view file);
 
  private:
   FormatDecoder& decoder_of(std::string_view file, ColorMode mode);

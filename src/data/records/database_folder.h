@@ -12,6 +12,9 @@ std::string database_remedy(const std::string& path);
 // Makes `path` absolute; follows links.
 std::string absolute_path(const std::string& path);
 
+// The file in the folder of a database with the names of its classes, one in a line; optional.
+constexpr const char* kClassNamesFile = "labels.txt";
+
 enum class DatabaseKind { kNone, kLmdb, kLevelDb };
 // Derived from the files in the folder.
 DatabaseKind database_kind(const std::string& folder);

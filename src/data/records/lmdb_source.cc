@@ -1,8 +1,12 @@
 // Sequential reading moves one cursor; any other order uses the key index.
 #include "data/records/lmdb_source.h"
 
+#include <filesystem>
+
 #include "base/cgroups.h"
 #include "base/error.h"
+#include "data/feeds/image_folder.h"
+#include "data/records/database_folder.h"
 
 namespace trainer {
 
@@ -19,7 +23,11 @@ void give(uint64_t index, const LmdbCursor& cursor, Record& record) {
 LmdbSource::LmdbSource(const std::string& path)
     : environment_(LmdbEnvironment::open(path)),
       cursor_(environment_->tree()),
-      neighbour_cursor_(environment_->tree()) {}
+      neighbour_cursor_(environment_->tree()) {
+  std::error_code absent;
+  const std::string names = this->path() + "/" + kClassNamesFile;
+  if (std::filesystem::exists(names, absent)) class_names_ = read_class_names(names);
+}
 
 void LmdbSource::read(uint64_t index, Record& record) {
   TRAINER_ASSERT(index < size());

@@ -13,12 +13,14 @@ namespace trainer {
 
 class LmdbSource : public RecordSource {
  public:
+  // Also reads the names of the classes, if the folder has them.
   explicit LmdbSource(const std::string& path);
 
   const std::string& path() const override { return environment_->path(); }
   uint64_t size() const override { return environment_->tree().entries(); }
   void read(uint64_t index, Record& record) override;
   void read_following(const Record& record, Record& following) override;
+  std::vector<std::string> class_names() const override { return class_names_; }
   std::string content() override;
   void check_intact() const override { environment_->check_intact(); }
   void prepare_random_access(const LogLine& log) override;
@@ -30,6 +32,7 @@ class LmdbSource : public RecordSource {
   std::optional<uint64_t> at_;  // record under cursor_
   std::optional<KeyIndex> keys_;
   bool larger_than_memory_ = false;  // and read in random order
+  std::vector<std::string> class_names_;
 };
 
 }  // namespace trainer

@@ -136,15 +136,6 @@ void check_source_kind(SourceContext& context) {
                               ImageDataParameter::LabelKind_Name(param.label_kind())));
 }
 
-// Throws data_error if a label has no name.
-void check_names(const ImageList& list, const std::vector<std::string>& names, const std::string& file) {
-  for (uint64_t i = 0; i < list.size() && list.label_values() > 0; ++i) {
-    if (list.label(i)[0] >= static_cast<double>(names.size()))
-      throw data_error("{}: its label is {}, but {} has {} names, for the labels 0 to {}: add the missing names",
-                       list.describe(i), list.label(i)[0], file, names.size(), names.size() - 1);
-  }
-}
-
 ImageList read_images(SourceContext& context, std::vector<std::string> names) {
   const ImageDataParameter& param = context.layer().image_data_param();
   if (is_folder(param.source())) {
@@ -154,7 +145,8 @@ ImageList read_images(SourceContext& context, std::vector<std::string> names) {
   }
   ImageList list = read_image_list(param.source(), param.root_folder(), param.label_kind());
   context.attempt("image_data_param.root_folder", [&] { check_root(list); });
-  if (!names.empty()) context.attempt("image_data_param.labels", [&] { check_names(list, names, param.labels()); });
+  if (!names.empty())
+    context.attempt("image_data_param.labels", [&] { check_class_names(list, names, param.labels()); });
   list.set_class_names(std::move(names));
   return list;
 }

@@ -1,5 +1,5 @@
 // Repeats a transaction if the map was too small.
-#include "data/records/lmdb_writer.h"
+#include "data/records/lmdb_appender.h"
 
 #include <cerrno>
 #include <filesystem>
@@ -9,47 +9,47 @@
 
 namespace trainer {
 
-LmdbWriter::LmdbWriter(const std::string& target, size_t map_bytes) : folder_(target), map_bytes_(map_bytes) {
+LmdbAppender::LmdbAppender(const std::string& folder, const std::string& shown, Flush flush, size_t map_bytes)
+    : folder_(folder), shown_(shown), map_bytes_(map_bytes) {
+  const unsigned int flags = MDB_NOTLS | (flush == Flush::kNever ? MDB_NOSYNC : 0u);
   int result = mdb_env_create(&env_);
   if (result == 0) result = mdb_env_set_mapsize(env_, map_bytes_);
-  // No flush before finish(): an interruption before it leaves no database anyway.
-  if (result == 0) result = mdb_env_open(env_, folder_.folder().c_str(), MDB_NOSYNC | MDB_NOTLS, 0666);
+  if (result == 0) result = mdb_env_open(env_, folder_.c_str(), flags, 0666);
   if (result != 0) {
     close();
-    throw data_error("cannot make {}: {}", folder_.target(), mdb_strerror(result));
+    throw data_error("cannot make {}: {}", shown_, mdb_strerror(result));
   }
 }
 
-LmdbWriter::~LmdbWriter() { close(); }
+LmdbAppender::~LmdbAppender() { close(); }
 
-void LmdbWriter::close() {
+void LmdbAppender::close() {
   if (env_ != nullptr) mdb_env_close(env_);
   env_ = nullptr;
 }
 
-void LmdbWriter::put(std::string_view key, std::string_view value) {
+void LmdbAppender::put(std::string_view key, std::string_view value) {
   const auto longest = static_cast<size_t>(mdb_env_get_maxkeysize(env_));
   if (key.empty() || key.size() > longest) {
     throw data_error(
         "cannot write {}: the key \"{}\" is {} bytes long, and LMDB allows 1 to {}. Shorten the path, or make "
         "a LevelDB database",
-        folder_.target(), key, key.size(), longest);
+        shown_, key, key.size(), longest);
   }
   pending_.emplace_back(key, value);
-  if (pending_.size() == kRecordsPerCommit) commit();
 }
 
 // LMDB reports a write that a full disk cut short as an input/output error.
-void LmdbWriter::fail(int result) const {
+void LmdbAppender::fail(int result) const {
   std::error_code error;
-  const std::filesystem::space_info space = std::filesystem::space(folder_.folder(), error);
-  throw data_error("cannot write {}: {}{}", folder_.target(), mdb_strerror(result),
+  const std::filesystem::space_info space = std::filesystem::space(folder_, error);
+  throw data_error("cannot write {}: {}{}", shown_, mdb_strerror(result),
                    error || result != EIO ? ""
                                           : fmt::format(" ({} are free on the disk)",
                                                         format_bytes(static_cast<int64_t>(space.available))));
 }
 
-int LmdbWriter::try_commit() {
+int LmdbAppender::try_commit() {
   MDB_txn* transaction = nullptr;
   int result = mdb_txn_begin(env_, nullptr, 0, &transaction);
   if (result != 0) return result;
@@ -67,7 +67,7 @@ int LmdbWriter::try_commit() {
   return mdb_txn_commit(transaction);
 }
 
-void LmdbWriter::commit() {
+void LmdbAppender::commit() {
   int result = try_commit();
   while (result == MDB_MAP_FULL) {
     map_bytes_ *= 2;
@@ -78,13 +78,11 @@ void LmdbWriter::commit() {
   pending_.clear();
 }
 
-void LmdbWriter::finish() {
+void LmdbAppender::finish() {
   commit();
   const int result = mdb_env_sync(env_, 1);
   if (result != 0) fail(result);
-  mdb_env_close(env_);
-  env_ = nullptr;
-  folder_.commit();
+  close();
 }
 
 }  // namespace trainer
