@@ -89,7 +89,7 @@ REGISTER_COMMAND(
         "cifar: the binary files of CIFAR-10 into cifar10_train_lmdb and cifar10_test_lmdb in TARGET_FOLDER.\n"
         "hdf5: each NAME=FILE, a .npy array or a table (.csv, .txt: commas; .tsv: tabs), becomes the dataset NAME, for "
         "the top NAME of an HDF5Data layer. All must have the same number of rows (first axis).\n"
-        "Existing files are not overwritten; a conversion that fails leaves no files.\n"
+        "imageset, idx, cifar and hdf5 replace no existing file, and leave no files if they fail.\n"
         "\n"
         "  trainer convert folder pictures/ train_lmdb --validation_fraction=0.1 --split=train --shuffle\n"
         "  trainer convert folder pictures/ test_lmdb --validation_fraction=0.1 --split=validation\n"

@@ -122,7 +122,8 @@ class Conversion {
         order_(image_order(list_.size(), request.shuffle)),
         shards_{order_.size(), static_cast<uint64_t>(request.shards)} {
     if (shards_.count > shards_.images)
-      throw config_error("--shards={}: {} has {} images", request.shards, request.source, shards_.images);
+      throw config_error("--shards={}: {} has {} images: choose at most as many shards", request.shards, request.source,
+                         shards_.images);
     fs::path target = fs::absolute(request.target).lexically_normal();
     if (!target.has_filename()) target = target.parent_path();
     target_ = target.string();
