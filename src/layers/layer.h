@@ -106,7 +106,8 @@ class LayerContext {
   // Whether a pass may write files. Layers that write files compute their inputs in any case.
   virtual bool writes_files() const = 0;
 
-  // Requires the bottom's elements to be labels in this range; they are checked when they are read or computed.
+  // Requires the bottom's elements to be labels in this range; they are checked when they are read or, unless they are
+  // soft labels, computed.
   virtual void require_labels(int bottom, LabelRange range) = 0;
 
   // Reports a mistake at a field and stops lowering the layer. `field` is a path in the layer's message

@@ -24,6 +24,10 @@ void lower_soft_labels(LayerContext& context, int axis) {
                  fmt::format("\"{}\" ({}) holds a weight for each class, so no label can be ignored",
                              context.param().bottom(1), context.shape(1).text()),
                  "remove ignore_label; weights of 0 count nothing");
+  const Shape &scored = context.shape(0), &given = context.shape(1);
+  // A data layer checks the rows of its batches.
+  if (axis > 0 && given.rank() > axis && given[axis] == scored[axis] && given.count(axis) == scored.count(axis))
+    context.require_labels(1, {scored[axis], std::nullopt, "", axis});
   const Value x = context.bottom(0), weights = reshape(context.bottom(1), x.shape());
   LabelledScores scores;
   scores.outer = x.shape().count(0, axis);

@@ -150,6 +150,7 @@ void NetPrograms::add_results(NetProgram& made, LoweredNet& net, Module& module,
   for (const LabelRequirement& label : net.labels) {
     const SourceInfo* source = source_behind(*net.graph, label.value.id());
     if (source != nullptr && data_.gives(*source)) continue;  // the stream checks them
+    if (label.range.class_axis > 0) continue;                 // computed soft labels need not sum to 1
     net.graph->set_context(-1, Pass::kForward);
     made.label_flags.push_back(label.range.consumer);
     bad_labels.push_back(count_bad_labels(label.value, label.range));

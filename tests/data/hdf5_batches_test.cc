@@ -151,6 +151,45 @@ TEST_F(Hdf5Batches, LabelBetweenTwoClassesIsRefused) {
                   {"row 2 of " + folder_ / "a.h5", "its label is 2.5", "whole numbers"});
 }
 
+// Soft labels of 3 classes, (rows, 3, 1, 2): the weights of a place are 2 values apart.
+TEST_F(Hdf5Batches, WrongSoftLabelsAreRefused) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const std::vector<float> good = {0.25f, 0, 0.5f, 0, 0.25f, 0};
+  const auto message = [&](size_t at, float value) {
+    std::vector<float> labels = good;
+    labels.insert(labels.end(), good.begin(), good.end());
+    labels[6 + at] = value;
+    Hdf5File file = Hdf5File::create(folder_ / "a.h5");
+    file.write_floats("data", Shape{2, 3, 1, 2}, labels.data());
+    file.write_floats("label", Shape{2, 3, 1, 2}, labels.data());
+    file.close();
+    write_list({"a.h5"});
+    std::string text;
+    for (const MemoryFormat order : {MemoryFormat::kRowMajor, MemoryFormat::kChannelsLast}) {
+      auto stream = test::open_stream(hdf5_layer(folder_ / "list.txt", 2), options());
+      stream->set_orders({order, order});
+      stream->add_label_range(1, {3, std::nullopt, "layer 'loss' (SoftmaxWithLoss)", 1});
+      stream->start();
+      try {
+        stream->next();
+        text += "accepted";
+      } catch (const Error& error) {
+        text += error.what();
+      }
+      text += "\n";
+    }
+    return text;
+  };
+  EXPECT_EQ(message(2, 0.505f), "accepted\naccepted\n");
+  const std::string record = "layer \"data\" (HDF5Data): row 1 of " + folder_ / "a.h5: ";
+  const auto twice = [&](const std::string& text) { return record + text + "\n" + record + text + "\n"; };
+  EXPECT_EQ(message(3, 0.5f), twice("its 3 weights sum to 0.5, but layer 'loss' (SoftmaxWithLoss) expects soft labels "
+                                    "that sum to 1. Divide them by their sum; weights of 0 ignore an item"));
+  expect_contains(message(4, -0.25f), {"the weight of class 2 is -0.25, but layer 'loss'"});
+  expect_contains(message(0, nan), {"the weight of class 0 is nan"});
+  expect_contains(message(0, -1 / 0.0f), {"the weight of class 0 is -inf"});
+}
+
 // As h5py's resize() leaves a file: 9 rows declared, 4 written.
 TEST_F(Hdf5Batches, RowsThatWereNotWrittenAreRefused) {
   const hsize_t rows = 4, claimed = 9, chunk = 2, most = H5S_UNLIMITED;

@@ -60,7 +60,9 @@ TEST(SoftmaxWithLoss, TakesSoftLabels) {
                -0.0639408f, 0.0952415f, -0.2388646f, 0.0427947f});
   expect_near(NetText(inputs + layer + "loss_param { normalization: BATCH_SIZE } }").forward("loss", given),
               {2.6643682f});
-  EXPECT_TRUE(net.net().labels.empty());
+  ASSERT_EQ(net.net().labels.size(), 1u);
+  EXPECT_EQ(net.net().labels[0].range.class_axis, 1);
+  EXPECT_EQ(net.net().labels[0].range.classes, 3);
 
   // A label of one class gives the loss of that label.
   const Given hard{{"x", uneven(12)}, {"q", {1, 0, 0, 0, 0, 1, 0, 0, 1, 0, 0, 1}}};
