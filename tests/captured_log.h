@@ -10,6 +10,10 @@ namespace trainer {
 
 class CapturedLog : private LogSink {
  public:
+  std::string warnings() const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return warnings_;
+  }
   std::string text() const {
     const std::lock_guard<std::mutex> lock(mutex_);
     return text_;
@@ -19,10 +23,11 @@ class CapturedLog : private LogSink {
   void write(const LogRecord& line) override {
     const std::lock_guard<std::mutex> lock(mutex_);
     text_ += std::string(line.text) + "\n";
+    if (line.severity == LogSeverity::kWarning) warnings_ += std::string(line.text) + "\n";
   }
 
   mutable std::mutex mutex_;
-  std::string text_;
+  std::string text_, warnings_;
   LogAttachment attachment_{*this};
 };
 

@@ -13,6 +13,8 @@
 #include "base/text.h"
 #include "formats/atomic_file.h"
 #include "formats/manifest.h"
+#include "formats/solver_state.h"
+#include "report/log.h"
 #include "session/loss_scale.h"
 #include "session/state_names.h"
 #include "train/update_rule.h"
@@ -271,7 +273,7 @@ std::vector<std::string> restore_snapshot(const std::string& path, const caffe::
   require_match(model, matches);
   lines.push_back(all_loaded(matches) ? fmt::format("Model from {}", model) : match_table(model, matches));
   const std::string renamed = class_difference(weights.class_names, model, first.data().class_names(), "the data");
-  if (!renamed.empty()) lines.push_back("The classes have changed since the snapshot: " + renamed);
+  if (!renamed.empty()) log_warning("The classes have changed since the snapshot: " + renamed);
   first.add_class_names(weights.class_names);
   restore_history(path, file, solver, first.lowered(), device_session);
   restore_loss_scale(path, state, device_session.store);

@@ -1,6 +1,7 @@
 // The names of classes go from the data into weights, snapshots and the run folder.
 #include <filesystem>
 
+#include "captured_log.h"
 #include "session/class_names.h"
 #include "train/train_net.h"
 
@@ -65,6 +66,17 @@ TEST(ClassNames, ResumingKeepsThemAndTheRunFolderHasThem) {
         folder / "a_iter_12.solverstate");
   EXPECT_EQ(read_weights(folder / "b_iter_14.caffemodel").class_names, (ClassNames{"cat", "dog"}));
   EXPECT_EQ(read_all(folder / "b_run/labels.txt"), "cat\ndog\n");
+}
+
+TEST(ClassNames, ResumingWithOthersWarnsOfTheFirstDifference) {
+  const TempFolder folder;
+  write_classes(folder, "photos", {"cat", "dog"});
+  train_net(folder, "a", net(folder / "photos"));
+  std::filesystem::rename(folder / "photos/dog", folder / "photos/eel");
+  const CapturedLog log;
+  train(folder, "b", net(folder / "photos"), folder / "a_iter_12.solverstate");
+  EXPECT_TRUE(contains(log.warnings(),
+                       "class 1 is \"dog\" in " + (folder / "a_iter_12.caffemodel") + ", but \"eel\" in the data"));
 }
 
 TEST(ClassNames, FineTuningTakesThoseOfTheData) {
