@@ -123,6 +123,15 @@ bool has_control_characters(std::string_view text) {
   return false;
 }
 
+bool is_utf8(std::string_view text) {
+  for (size_t i = 0; i < text.size();) {
+    const Character character = character_at(text, i);
+    if (!character.valid) return false;
+    i += character.bytes;
+  }
+  return true;
+}
+
 std::string printable(std::string_view text, bool lines) {
   std::string out;
   out.reserve(text.size());

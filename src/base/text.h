@@ -28,6 +28,7 @@ std::string format_count(int64_t count);
 // True if the text contains a control character (U+0000 to U+001F, U+007F to U+009F), which could control a terminal or
 // start a line.
 bool has_control_characters(std::string_view text);
+bool is_utf8(std::string_view text);
 // Makes untrusted text (names in files, paths) safe for a terminal or a log: control characters and bytes that are not
 // valid UTF-8 become "\x1b". With `lines`, line feeds and tabs stay.
 std::string printable(std::string_view text, bool lines = false);

@@ -105,6 +105,7 @@ TEST(ImageFolder, MistakesInAFileOfNamesHaveTheirLine) {
   expect_contains(mistake("cat\n\ndog\n"), {"l:2:", "the line is empty", "class 1"});
   expect_contains(mistake("cat\ndog\ncat\n"), {"l:3:", "\"cat\" is in line 1, too"});
   expect_contains(mistake("\n \n"), {"is empty"});
+  expect_contains(mistake("cat\ncaf\xE9\n"), {"l:2: the name \"caf\\xe9\" is not UTF-8"});
   expect_contains(mistake(std::string("cat\0", 4)), {"is not a text file"});
   expect_contains(error_text([&] { read_class_names(folder / "none"); }), {"none", "No such file"});
 }
@@ -147,6 +148,8 @@ TEST(ImageFolder, MistakesNameTheFolder) {
   expect_contains(reason(folder), {"the class \"cat\" has no images"});
   write(folder / "photos/cat\n/1.png", "");
   expect_contains(reason(folder), {"\"cat\\x0a\" has control characters"});
+  fs::rename(folder / "photos/cat\n", folder / "photos/caf\xE9");
+  expect_contains(reason(folder), {"the name of the class \"caf\\xe9\" is not UTF-8: rename the folder"});
 }
 
 TEST(ImageFolder, FollowsLinksButNotInCircles) {
@@ -157,7 +160,15 @@ TEST(ImageFolder, FollowsLinksButNotInCircles) {
   EXPECT_EQ(paths(read_image_folder(folder / "photos", {}, {})),
             (std::vector<std::string>{"cat/0.pgm", "cat/link/1.png"}));
   fs::create_directory_symlink(folder / "photos/cat", folder / "photos/cat/back");
-  expect_contains(reason(folder), {"photos/cat/back/back", "more than 32 folders", "link"});
+  expect_contains(reason(folder), {"photos/cat/back/ is a link to " + folder / "photos/cat/", "remove the link"});
+  fs::remove(folder / "photos/cat/back");
+  fs::create_directory_symlink(".", folder / "photos/dog");
+  expect_contains(reason(folder), {"photos/dog/ is a link to " + folder / "photos/, in which it is"});
+  fs::remove(folder / "photos/dog");
+  std::string deep = "photos/cat";
+  for (int i = 0; i < 40; ++i) deep += "/deeper";
+  write(folder / deep + "/1.png", "");
+  EXPECT_EQ(read_image_folder(folder / "photos", {}, {}).size(), 3u);
 }
 
 TEST(ImageFolder, AFolderThatCannotBeReadIsNamed) {

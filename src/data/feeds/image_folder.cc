@@ -21,9 +21,6 @@ namespace fs = std::filesystem;
 
 constexpr const char* kForm = "a folder of images has a folder for each class, with its images: FOLDER/cats/1.jpg";
 
-// A deeper folder is a link that leads back.
-constexpr std::ptrdiff_t kDeepestFolder = 32;
-
 bool is_for_validation(const std::string& path, double fraction) {
   const std::array<uint32_t, 8> digest = sha256(path);
   return static_cast<double>(uint64_t{digest[0]} << 32 | digest[1]) * 0x1p-64 < fraction;
@@ -85,9 +82,9 @@ class FolderReader {
                        kForm);
     if (content.folders.empty()) throw data_error("{} has no folders: {}", folder_, kForm);
     for (const std::string& name : content.folders) {
-      if (has_control_characters(name))
-        throw data_error("{}: the name of the class \"{}\" has control characters: rename the folder", folder_,
-                         printable(name));
+      if (has_control_characters(name) || !is_utf8(name))
+        throw data_error("{}: the name of the class \"{}\" {}: rename the folder", folder_, printable(name),
+                         is_utf8(name) ? "has control characters" : "is not UTF-8");
     }
   }
 
@@ -110,6 +107,7 @@ class FolderReader {
 
   void add_class(const std::string& name, double label) {
     std::vector<std::string> paths;
+    check_loop(name + "/");
     collect(name + "/", paths);
     if (paths.empty())
       throw data_error("the class \"{}\" has no images in {}{}: add images, or remove the folder", name, list_.root(),
@@ -123,12 +121,25 @@ class FolderReader {
   }
 
   void collect(const std::string& below, std::vector<std::string>& paths) {
-    if (std::count(below.begin(), below.end(), '/') > kDeepestFolder)
-      throw data_error("{}{}: more than {} folders in each other: remove the link that leads back", list_.root(),
-                       printable(below), kDeepestFolder);
     const FolderContent content = contents_of(below);
     for (const std::string& image : content.images) paths.push_back(below + image);
-    for (const std::string& folder : content.folders) collect(below + folder + "/", paths);
+    for (const std::string& folder : content.folders) {
+      const std::string deeper = below + folder + "/";
+      check_loop(deeper);
+      collect(deeper, paths);
+    }
+  }
+
+  // Throws if a folder is one of those above it.
+  void check_loop(const std::string& below) const {
+    const std::string folder = list_.root() + below;
+    for (size_t end = 0; end + 1 < below.size();) {
+      const std::string above = list_.root() + below.substr(0, end);
+      std::error_code unknown;
+      if (fs::equivalent(above, folder, unknown))
+        throw data_error("{} is a link to {}, in which it is: remove the link", printable(folder), printable(above));
+      end = below.find('/', end) + 1;
+    }
   }
 
   void check_split() const {
@@ -182,6 +193,8 @@ std::vector<std::string> read_class_names(const std::string& file) {
     if (const auto [same, first] = lines.emplace(name, line); !first)
       throw data_error("{}:{}: the class \"{}\" is in line {}, too: keep one", file, line, printable(name),
                        same->second);
+    if (!is_utf8(name))
+      throw data_error("{}:{}: the name \"{}\" is not UTF-8: save the file as UTF-8", file, line, printable(name));
     names.push_back(name);
   }
   if (names.empty()) throw data_error("{} is empty: it has the name of a class in each line", file);

@@ -51,6 +51,8 @@ std::string_view take_last_word(std::string_view& text) {
   return word;
 }
 
+std::string numbers(size_t count) { return fmt::format("{} number{}", count, count == 1 ? "" : "s"); }
+
 class ListReader {
  public:
   ListReader(ImageList& list, LabelKind kind) : list_(list), kind_(kind) {}
@@ -93,12 +95,12 @@ class ListReader {
     for (size_t i = count_; i-- > 0;) {
       const std::string_view word = take_last_word(text);
       const std::optional<double> value = finite_number(word);
-      if (!value) fail("\"{}\" does not end in {} numbers, as the first line does", whole, count_);
+      if (!value) fail("\"{}\" does not end in {}, as the first line does", whole, numbers(count_));
       values_[i] = *value;
     }
     std::string_view rest = text;
     if (!first && finite_number(take_last_word(rest)))
-      fail("\"{}\" ends in more than {} numbers, but the first line in {}", whole, count_, count_);
+      fail("\"{}\" ends in more than {}, but the first line in {}", whole, numbers(count_), count_);
     list_.add(text, values_, line_);
   }
 
