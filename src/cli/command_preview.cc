@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <filesystem>
 
 #include "base/text.h"
 #include "cli/command.h"
@@ -184,6 +185,9 @@ int run_preview(const Arguments& arguments) {
   constexpr int kMost = 1000;
   if (count < 1 || count > kMost) throw config_error("--count is {}; it must be 1 to {}", count, kMost);
   if (draws < 1 || draws > kMost) throw config_error("--draws is {}; it must be 1 to {}", draws, kMost);
+  const std::string ending = lower(std::filesystem::path(output).extension().string());
+  if (!ending.empty() && ending != ".png")
+    throw config_error("--output={}: the sheet is a PNG file: give a name that ends in .png", output);
   const bool overwrite = arguments.get_bool("overwrite");
   if (!overwrite) refuse_existing(output, "choose another name, or replace it with --overwrite");
   const caffe::Phase phase = arguments.text("phase") == "TRAIN" ? caffe::TRAIN : caffe::TEST;
@@ -217,7 +221,8 @@ REGISTER_COMMAND(
         "The records are evenly spaced over the data set; each has several draws, those of the first epochs, below "
         "each "
         "other under its label; masks are laid over them in colors. Means and factors are undone, so that colors look "
-        "natural. Images are not mixed (mix), and sampling has no effect.",
+        "natural; a mean image counts as its mean of each channel. Images are not mixed (mix), and sampling has no "
+        "effect.",
     .flags =
         {
             {"solver", FlagType::kFile, "", "FILE", "The prototxt file of a solver, for its net."},

@@ -13,7 +13,6 @@
 #include "base/text.h"
 #include "formats/atomic_file.h"
 #include "formats/manifest.h"
-#include "formats/solver_state.h"
 #include "report/log.h"
 #include "session/loss_scale.h"
 #include "session/state_names.h"

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "data/pictures/image_decoder.h"
 
 namespace trainer {
@@ -31,6 +33,30 @@ TEST(ContactSheet, PlacesPicturesBelowCaptions) {
   for (int y = 0; y < 11; ++y) {
     for (int x = 4 + 28; x < 4 + 2 * 32; ++x) EXPECT_EQ(at(4 + y, x, 0), 255);
   }
+}
+
+// The sheet of a caption in a group of 56 pixels, which has 9 letters.
+std::string captioned(const std::string& text) {
+  ContactSheet sheet(1, 1, 56, 56);
+  sheet.caption(0, text);
+  return sheet.png();
+}
+
+TEST(ContactSheet, WritesUtf8) {
+  EXPECT_EQ(captioned("Bär É"), captioned("Bar E"));
+  EXPECT_EQ(captioned("猫 1"), captioned("? 1"));
+  EXPECT_NE(captioned("a"), captioned("A"));
+  EXPECT_EQ(captioned("123456ßßßß"), captioned("123456s.."));
+}
+
+// The glyphs of the alphabet differ from each other and from the question mark.
+TEST(ContactSheet, LettersDiffer) {
+  std::set<std::string> sheets{captioned("?")};
+  for (char letter = 'a'; letter <= 'z'; ++letter) {
+    sheets.insert(captioned(std::string(1, letter)));
+    sheets.insert(captioned(std::string(1, static_cast<char>(letter - 'a' + 'A'))));
+  }
+  EXPECT_EQ(sheets.size(), 53u);
 }
 
 // Large pictures are shown with 160 pixels, many of them in several lines.

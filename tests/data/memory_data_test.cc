@@ -68,6 +68,9 @@ TEST_F(MemoryData, NpyHasNoLabels) {
   const auto wanted = layer("x.npy", 2, "channels: 2 height: 1 width: 1");
   expect_contains(error_text([&] { test::open_stream(wanted, options()); }),
                   {"has no labels to train on", "trainer convert hdf5 data="});
+  StreamOptions looking = options();
+  looking.in_order = true;
+  EXPECT_EQ(test::open_stream(wanted, looking)->records_per_epoch(), 2);
   std::string warnings;
   auto stream = test::open_stream(wanted, options(caffe::TEST), &warnings);
   expect_contains(warnings, {"has no labels: all are 0"});

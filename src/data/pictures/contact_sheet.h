@@ -17,7 +17,7 @@ class ContactSheet {
   // For `groups` groups of `pictures` pictures of this size. Large pictures are shown smaller, small ones larger.
   ContactSheet(int groups, int pictures, int height, int width);
 
-  // Letters, digits and some signs; longer text is cut at the width of the group.
+  // UTF-8; text that is longer than the group is wide ends in "..".
   void caption(int group, const std::string& text);
   // The window has 3 channels (blue, green, red) or 1, and the size of all pictures.
   void place(int group, int picture, const PixelWindow& window);

@@ -157,7 +157,7 @@ void check_item(SourceContext& context, const Transformer& transformer, const Ar
 void check_labels(SourceContext& context, const ArraySource& source) {
   if (source.has_labels()) return;
   const std::string &data = context.layer().top(0), &label = context.layer().top(1);
-  if (context.options().phase == caffe::TRAIN) {
+  if (context.options().phase == caffe::TRAIN && !context.options().in_order) {
     throw data_error(
         "{} has no labels to train on: make an HDF5 file of both, e.g. `trainer convert hdf5 {}={} {}=LABELS.npy "
         "train.h5`",
