@@ -9,6 +9,7 @@
 #include "cli/help_text.h"
 #include "cli/help_topics.h"
 #include "cli/markdown.h"
+#include "layers/layer.h"
 
 namespace trainer {
 namespace {
@@ -26,9 +27,11 @@ std::string log_flags_page() {
 [[noreturn]] void fail_unknown(const std::string& name) {
   std::vector<std::string> names = {"layer", "set"};
   for (const Command* command : commands()) names.push_back(command->name);
-  for (const auto& more : {topic_names(), message_names()}) names.insert(names.end(), more.begin(), more.end());
+  for (const LayerType* layer : layer_types()) names.push_back(layer->type);
+  for (const auto& more : {topic_names(), message_names(), field_names()})
+    names.insert(names.end(), more.begin(), more.end());
   throw config_error(
-      "no command, layer, message or topic is called \"{}\"{}\n`trainer help` lists commands and topics.", name,
+      "no command, layer, message, field or topic is called \"{}\"{}\n`trainer help` lists commands and topics.", name,
       suggest(name, names, "; did you mean {}?"));
 }
 
@@ -42,9 +45,11 @@ std::string page_of(const std::vector<std::string>& words) {
   if (name == "set") return set_page();
   if (const Command* command = find_command(name)) return command_page(*command);
   if (const Topic* topic = find_topic(name)) return std::string(topic->text);
-  const std::string message = message_page(name);
-  if (message.empty()) fail_unknown(name);
-  return message;
+  for (const auto& page : {message_page(name), field_page(name)})
+    if (!page.empty()) return page;
+  for (const LayerType* layer : layer_types())
+    if (lower(layer->type) == lower(name)) return layer_page(name);
+  fail_unknown(name);
 }
 
 int run_help(const Arguments& arguments) {
@@ -68,10 +73,10 @@ int run_help(const Arguments& arguments) {
 
 REGISTER_COMMAND(
     help, .name = "help", .summary = "describes commands, layers, the fields of prototxt files and topics",
-    .usage = "help [COMMAND | TOPIC]\nhelp layer [TYPE]\nhelp solver | net | MESSAGE\nhelp set",
+    .usage = "help [COMMAND | TOPIC]\nhelp layer [TYPE]\nhelp solver | net | MESSAGE | FIELD\nhelp set",
     .description =
         "Without words, lists all commands and topics. MESSAGE is a message of the schema; \"convolution\" means "
-        "ConvolutionParameter. `set` describes the flag --set.",
+        "ConvolutionParameter. FIELD is a field of any message. `set` describes the flag --set.",
     .flags =
         {
             {"man", FlagType::kBool, "false", "", "Write the manual page: trainer help --man | man -l -"},

@@ -169,4 +169,31 @@ std::vector<std::string> message_names() {
   return names;
 }
 
+std::string field_page(const std::string& name) {
+  std::string wanted = lower(name), out;
+  std::replace(wanted.begin(), wanted.end(), '-', '_');
+  std::vector<const Descriptor*> types;
+  const google::protobuf::FileDescriptor* file = caffe::LayerParameter::descriptor()->file();
+  for (int i = 0; i < file->message_type_count(); ++i) {
+    const Descriptor* message = file->message_type(i);
+    const FieldDescriptor* field = message->FindFieldByName(wanted);
+    if (field == nullptr) continue;
+    out += fmt::format("\n## {}\n\n", message->name()) + field_item(field);
+    const Descriptor* type = field->message_type();
+    if (type != nullptr && std::find(types.begin(), types.end(), type) == types.end()) types.push_back(type);
+  }
+  if (out.empty()) return "";
+  for (const Descriptor* type : types) out += "\n" + message_page(type->name());
+  return fmt::format("# The field {}\n", wanted) + out;
+}
+
+std::vector<std::string> field_names() {
+  const google::protobuf::FileDescriptor* file = caffe::LayerParameter::descriptor()->file();
+  std::vector<std::string> names;
+  for (int i = 0; i < file->message_type_count(); ++i)
+    for (int f = 0; f < file->message_type(i)->field_count(); ++f)
+      names.push_back(file->message_type(i)->field(f)->name());
+  return names;
+}
+
 }  // namespace trainer

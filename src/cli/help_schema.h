@@ -15,5 +15,9 @@ std::string layer_page(const std::string& type);
 std::string message_page(const std::string& name);
 // Names that message_page() takes.
 std::vector<std::string> message_names();
+// The messages that have a field of this name, with the field, and the message that it holds. "" if there is none.
+std::string field_page(const std::string& name);
+// Names that field_page() takes.
+std::vector<std::string> field_names();
 
 }  // namespace trainer
