@@ -1,4 +1,5 @@
 // The formats of image files: pixels as OpenCV gives them, EXIF orientation, refused and damaged files.
+#include <array>
 #include <fstream>
 #include <map>
 #include <sstream>
@@ -122,6 +123,43 @@ std::string exif(bool little, uint32_t directory, uint32_t entries, uint32_t tag
   };
   put(directory, 4), put(entries, 2), put(tag, 2), put(type, 2), put(1, 4), put(value, 2), put(0, 2);
   return block;
+}
+
+// A TIFF file of one strip with 4 bytes, without its pixels.
+std::string tiff(uint16_t compression, uint32_t side) {
+  constexpr uint16_t kShort = 3, kLong = 4;
+  const std::array<std::array<uint32_t, 3>, 9> entries{{{256, kLong, side},
+                                                        {257, kLong, side},
+                                                        {258, kShort, 8},
+                                                        {259, kShort, compression},
+                                                        {262, kShort, 1},
+                                                        {273, kLong, 122},
+                                                        {277, kShort, 1},
+                                                        {278, kLong, side},
+                                                        {279, kLong, 4}}};
+  std::string file("II*\0\x08\0\0\0\x09\0", 10);
+  const auto put = [&](uint32_t number, int bytes) {
+    for (int i = 0; i < bytes; ++i) file.push_back(static_cast<char>(number >> 8 * i));
+  };
+  for (const auto& [tag, type, value] : entries) put(tag, 2), put(type, 2), put(1, 4), put(value, 4);
+  put(0, 4);
+  return file + std::string("\1\2\3\4", 4);
+}
+
+TEST(ImageFormats, ATiffFileHoldsTheBytesThatItDeclares) {
+  if (!can_decode(tiff(1, 2))) GTEST_SKIP() << "built without libtiff";
+  ImageDecoder decoder;
+  EXPECT_EQ(decoder.decode(tiff(1, 2), ColorMode::kAsStored).shape, (ItemShape{1, 2, 2}));
+  constexpr uint16_t kNone = 1, kLzw = 5, kDeflate = 8, kPackBits = 32773;
+  for (const auto& [compression, side] : {std::pair{kNone, 11}, {kLzw, 718}, {kDeflate, 360}, {kPackBits, 89}}) {
+    const auto error = [&](int larger) {
+      return error_text(
+          [&] { decoder.decode(tiff(compression, static_cast<uint32_t>(side + larger)), ColorMode::kColor); });
+    };
+    expect_contains(error(0), {"a damaged TIFF file: "});
+    EXPECT_EQ(error(0).find("126 bytes cannot hold"), std::string::npos) << error(0);
+    expect_contains(error(side / 10), {"126 bytes cannot hold"});
+  }
 }
 
 TEST(ImageFormats, DamagedExifMetadataCountsAsUpright) {

@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "data/pictures/formats/exif.h"
 #include "data/pictures/formats/image_format.h"
 
@@ -108,6 +109,32 @@ void convert_pixels(size_t count, int channels, uint8_t* pixels) {
   }
 }
 
+// The most bytes of samples that a stored byte can give; 0: any number.
+double largest_expansion(uint16_t compression, uint16_t photometric) {
+  switch (compression) {
+    case COMPRESSION_NONE: return photometric == PHOTOMETRIC_YCBCR ? 4 : 1;  // colors may be stored at 1/16
+    case COMPRESSION_PACKBITS: return 64;
+    case COMPRESSION_LZW: return 4096;
+    case COMPRESSION_ADOBE_DEFLATE:
+    case COMPRESSION_DEFLATE: return 1032;
+    default: return 0;
+  }
+}
+
+// Throws if the file cannot hold as many samples as its header declares.
+void check_samples(TIFF* tiff, const TiffHeader& header, size_t file_size) {
+  uint16_t compression = COMPRESSION_NONE, photometric = PHOTOMETRIC_RGB, samples = 1, bits = 1;
+  TIFFGetFieldDefaulted(tiff, TIFFTAG_COMPRESSION, &compression);
+  TIFFGetField(tiff, TIFFTAG_PHOTOMETRIC, &photometric);
+  TIFFGetFieldDefaulted(tiff, TIFFTAG_SAMPLESPERPIXEL, &samples);
+  TIFFGetFieldDefaulted(tiff, TIFFTAG_BITSPERSAMPLE, &bits);
+  const double expansion = largest_expansion(compression, photometric);
+  const double declared = static_cast<double>(header.width) * header.height * samples * bits / 8;
+  if (expansion > 0 && declared > expansion * static_cast<double>(file_size))
+    throw data_error("a damaged TIFF file: it declares {}x{} pixels, which {} cannot hold", header.height, header.width,
+                     format_bytes(static_cast<int64_t>(file_size)));
+}
+
 class TiffDecoder : public FormatDecoder {
  public:
   ItemShape decode(std::string_view file, ColorMode mode, std::vector<uint8_t>* pixels) override {
@@ -118,6 +145,7 @@ class TiffDecoder : public FormatDecoder {
     const int channels = channels_of(mode, header.channels);
     const ItemShape shape{channels, header.height, header.width};
     check_picture_size("TIFF", {4, shape.height, shape.width});
+    check_samples(tiff.get(), header, file.size());
     if (pixels == nullptr) return shape;
 
     const size_t count = static_cast<size_t>(shape.height * shape.width);
