@@ -11,6 +11,8 @@ namespace trainer {
 namespace {
 
 using test::data_layer;
+using test::error_text;
+using test::expect_contains;
 using test::options;
 using test::take_many;
 
@@ -77,6 +79,10 @@ TEST_F(Augment, RandomCropReachesEachPlace) {
   }
   EXPECT_EQ(seen, expected);
   EXPECT_EQ(item("augment { random_crop { height: 1 width: 2 padding: 1 } }", caffe::TEST), (std::vector<float>{3, 4}));
+  const std::string larger = "augment { random_crop { height: 4 width: 2 padding: 1 } }";
+  item(larger);
+  expect_contains(error_text([&] { item(larger, caffe::TEST); }),
+                  {"a crop of 4x2", "the image, which is 3x2", "padding of random_crop applies to phase TRAIN only"});
 }
 
 TEST_F(Augment, NormalizeMapsWhiteToOne) {

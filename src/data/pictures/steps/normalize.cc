@@ -6,6 +6,7 @@ namespace trainer {
 namespace {
 
 constexpr float kWhite = 255;
+constexpr float kLeastStd = 1e-6f;  // below it, items have values of millions
 
 class Normalize : public PictureStep {
  public:
@@ -39,13 +40,16 @@ class Normalize : public PictureStep {
 
 void check(const caffe::AugmentStep& step, SourceContext& context) {
   const caffe::NormalizeStep& normalize = step.normalize();
-  const auto report = [&](const char* field, float value, bool holds) {
-    if (!holds)
-      context.error_in(normalize, field, fmt::format("{} {} is not a value of the range 0 to 1", field, value),
-                       "normalize takes 0 as black and 1 as white: divide values for 0 to 255 by 255");
+  const auto report = [&](const char* field, float value, const char* range) {
+    context.error_in(
+        normalize, field, fmt::format("{} is {}, but must be {}", field, value, range),
+        "normalize takes 0 as black and 1 as white, so that std often is about 0.25: divide values for 0 to "
+        "255 by 255");
   };
-  for (const float mean : normalize.mean()) report("mean", mean, mean >= -1 && mean <= 1);
-  for (const float deviation : normalize.std()) report("std", deviation, deviation > 0 && deviation <= 1);
+  for (const float mean : normalize.mean())
+    if (!(mean >= -1 && mean <= 1)) report("mean", mean, "from -1 to 1");
+  for (const float deviation : normalize.std())
+    if (!(deviation >= kLeastStd && deviation <= 1)) report("std", deviation, "from 1e-6 to 1");
 }
 
 std::unique_ptr<PictureStep> make(const caffe::AugmentStep& step, caffe::Phase) {

@@ -1,5 +1,6 @@
 // random_crop: cuts out a rectangle at a random place, after a border was added on request; in TEST the center of the
 // image without a border.
+#include "base/error.h"
 #include "data/pictures/steps/crop.h"
 #include "data/pictures/steps/step.h"
 
@@ -12,10 +13,19 @@ class RandomCrop : public PictureStep {
   RandomCrop(const caffe::RandomCropStep& step, bool random)
       : size_(size_of(step)),
         padding_(random ? step.padding() : 0),
+        unused_padding_(random ? 0 : step.padding()),
         fill_(static_cast<uint8_t>(step.fill())),
         random_(random) {}
 
-  ItemShape output_shape(const ItemShape& picture) const override { return cropped(padded(picture), size_); }
+  ItemShape output_shape(const ItemShape& picture) const override {
+    const bool known = picture.height > 0;
+    if (known && unused_padding_ > 0 && (size_.height > picture.height || size_.width > picture.width))
+      throw data_error(
+          "a crop of {}x{} is larger than the image, which is {}x{}, and the padding of random_crop applies to phase "
+          "TRAIN only: give the layer of phase TEST a smaller crop, or a resize step before it",
+          size_.height, size_.width, picture.height, picture.width);
+    return cropped(padded(picture), size_);
+  }
 
   PicturePart part(const ItemShape& picture, Draws& draws) const override {
     return padding_ > 0 ? PicturePart(picture) : PicturePart(draw(picture, draws));
@@ -41,7 +51,7 @@ class RandomCrop : public PictureStep {
   }
 
   StepSize size_;
-  int64_t padding_;
+  int64_t padding_, unused_padding_;
   uint8_t fill_;
   bool random_;
 };
