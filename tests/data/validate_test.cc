@@ -2,6 +2,7 @@
 #include <bit>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <random>
 
 #include "data/data_source.h"
@@ -11,6 +12,7 @@
 #include "data/validate/findings.h"
 #include "data/validate/open_path.h"
 #include "data/validate/scan.h"
+#include "formats/hdf5_file.h"
 
 namespace trainer {
 namespace {
@@ -282,6 +284,45 @@ TEST(DataScan, AnErrorOfTheProgressEndsIt) {
             "stopped");
 }
 
+// The largest dataset has the items, the others are labels.
+TEST(DataScan, ReadsRowsOfHdf5Files) {
+  const test::TemporaryFolder folder;
+  const std::vector<float> items = {1, 2, 3, 4, 5, std::numeric_limits<float>::quiet_NaN(), 7, 8},
+                           labels = {0, 2, 1, 2};
+  {
+    Hdf5File file = Hdf5File::create(folder / "rows.h5");
+    file.write_floats("data", Shape{4, 2}, items.data());
+    file.write_floats("label", Shape{4}, labels.data());
+    file.close();
+  }
+  const std::shared_ptr<BatchFeed> feed = open_data_path(folder / "rows.h5", {});
+  const Scanned scanned{feed, scan_data_set(*feed, {})};
+  EXPECT_EQ(scanned.scan.statistics.records, 3u);
+  EXPECT_EQ(scanned.scan.statistics.channels.at(1)[0].mean(), 25.0 / 6);  // of 1, 2, 3, 4, 7, 8
+  EXPECT_EQ(scanned.scan.statistics.labels.at(1).of_class, (std::map<int64_t, uint64_t>{{0, 1}, {2, 2}}));
+  expect_contains(findings(scanned).problems.render(), {"row 2 of", "value 1 of the item is nan"});
+}
+
+// A window file counts the classes of its windows, and names the line of a window that leaves its image.
+TEST(DataScan, ReadsTheImagesOfAWindowFile) {
+  const test::TemporaryFolder folder;
+  std::ofstream(folder / "windows.txt") << "# 0\n"
+                                        << folder / "a.ppm"
+                                        << "\n3 4 5\n3\n1 0.9 0 0 2 2\n2 0.8 1 1 3 3\n0 0.1 0 0 1 1\n"
+                                        << "# 1\n"
+                                        << folder / "a.ppm"
+                                        << "\n3 4 5\n1\n1 0.9 0 0 9 9\n";
+  std::ofstream(folder / "a.ppm", std::ios::binary) << "P6 5 4 255\n" << std::string(60, 'x');
+  const Scanned scanned =
+      scan(test::layer_of("name: 'd' type: 'WindowData' top: 'data' top: 'label' transform_param { crop_size: 4 } "
+                          "window_data_param { source: '" +
+                          folder / "windows.txt" + "' batch_size: 4 }"));
+  EXPECT_EQ(scanned.scan.records, 2u);
+  EXPECT_EQ(scanned.scan.statistics.labels.at(1).of_class, (std::map<int64_t, uint64_t>{{0, 1}, {1, 1}, {2, 1}}));
+  expect_contains(findings(scanned).problems.render(),
+                  {"image 1 of", "line 11: its window from (0, 0) to (9, 9) leaves the image"});
+}
+
 void write(const std::string& path, const std::string& text) {
   std::filesystem::create_directories(std::filesystem::path(path).parent_path());
   std::ofstream(path, std::ios::binary) << text;
@@ -303,7 +344,10 @@ TEST(DataPath, IsRecognizedByItsContent) {
   const auto list = open_data_path(folder / "list.txt", {}), values = open_data_path(folder / "values.txt", {});
   EXPECT_EQ(scan_data_set(*list, {}).statistics.records, 2u);
   EXPECT_EQ(scan_data_set(*values, {}).statistics.labels.at(1).values, 2u);
+  write(folder / "empty", "");
   expect_contains(test::error_text([&] { kind_of_path(folder / "nothing"); }), {"nothing"});
+  expect_contains(test::error_text([&] { kind_of_path(folder / "empty"); }), {"empty is empty"});
+  expect_contains(test::error_text([&] { kind_of_path(folder / "photos/a/1.pgm"); }), {"is a single image"});
   expect_contains(test::error_text([&] { open_data_path(folder / "photos/a", {}); }), {"has images, but no folders"});
 }
 

@@ -153,6 +153,7 @@ PathKind kind_of_path(const std::string& path) {
     return opened.has_dataset("learned_net") ? PathKind::kSolverState : PathKind::kDataSet;
   }
   if (ends_with(path, ".npy")) return PathKind::kDataSet;
+  if (file.size() == 0) throw data_error("{} is empty", path);
   if (!file.looks_like_text()) return PathKind::kWeights;
   return begins_prototxt(first_line(path)) ? PathKind::kPrototxt : PathKind::kDataSet;
 }
