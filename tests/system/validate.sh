@@ -137,10 +137,12 @@ validates damaged_snapshot 3 "differ from their manifest" -- --snapshot=run_iter
 validates mistake_in_the_net 2 'unknown field "num_outputs"' -- --set 'layer[ip].inner_product_param.num_outputs=5' --model=net.prototxt
 validates memory 5 "memory" -- --solver=solver.prototxt --memory=1K
 
+# The process has set up its handlers.
+handles_sigterm() { grep -qE '^SigCgt:.*[4-7c-f][0-9a-f]{3}$' "/proc/$1/status"; }
 # A signal ends the check. The list has one picture many times, so that the check takes long.
 yes 'train/cat/1.ppm 0' | head -n 300000 >long.txt
 OMP_NUM_THREADS=1 "$trainer" validate long.txt >out 2>err &
-sleep 1
+wait_for 20 handles_sigterm $!
 kill -TERM $!
 wait $!
 check exit_code_after_a_signal "$?" test $? = 143
