@@ -259,6 +259,10 @@ TEST_F(ConvertToTarget, AnInterruptedConversionContinues) {
 TEST_F(ConvertToTarget, AnotherConversionDoesNotContinue) {
   interrupt("db", 20);
   request_.resume = true;
+  fs::rename(folder_ / "db.part/database", folder_ / "moved");
+  expect_contains(error_text([&] { convert("db"); }), {"lacks records", "--overwrite"});
+  fs::remove_all(folder_ / "db.part/database");
+  fs::rename(folder_ / "moved", folder_ / "db.part/database");
   request_.gray = true;
   expect_contains(error_text([&] { convert("db"); }), {"other images, labels or flags"});
   request_.resume = false;

@@ -180,7 +180,7 @@ class Conversion {
 
   void open_target() {
     target_files_ = is_hdf5(request_) ? make_hdf5_target(list_, shards_, *place_)
-                                      : make_lmdb_target(list_, place_->path(0), target_);
+                                      : make_lmdb_target(list_, place_->path(0), target_, state_);
   }
 
   void convert() {
@@ -203,17 +203,17 @@ class Conversion {
 
   // After an image that cannot be read and is not skipped, the rest is only read.
   void take(const ConvertedImage& image) {
-    if (!image.problem.empty()) {
-      if (request_.skip_bad_records) {
-        log_skipped(image);
-      } else {
-        if (bad_.count() == 0) save();
-        bad_.add(list_.describe(image.index), image.problem);
-      }
+    const bool bad = !image.problem.empty();
+    if (bad && !request_.skip_bad_records) {
+      if (bad_.count() == 0) save();
+      bad_.add(list_.describe(image.index), image.problem);
     }
     if (bad_.count() > 0) return;
     if (state_.done == shards_.begin(state_.shard + 1)) begin_shard();
-    if (image.problem.empty()) {
+    if (bad) {
+      log_skipped(image);
+      ++state_.skipped;
+    } else {
       check_shape(image);
       target_files_->put(image, state_);
     }
@@ -222,11 +222,10 @@ class Conversion {
     if (++unsaved_images_ >= request_.images_per_save || unsaved_bytes_ >= kBytesPerSave) save();
   }
 
-  void log_skipped(const ConvertedImage& image) {
+  void log_skipped(const ConvertedImage& image) const {
     if (warn_ && state_.skipped <= kNamedImages)
       warn_(state_.skipped < kNamedImages ? fmt::format("{}: skipped: {}", list_.describe(image.index), image.problem)
                                           : std::string("Skipping more images without a line for each"));
-    ++state_.skipped;
   }
 
   void check_shape(const ConvertedImage& image) {
@@ -249,7 +248,7 @@ class Conversion {
 
   void report_bad() const {
     if (bad_.count() > 0)
-      throw data_error("{} of the {} images cannot be read:{}\nMend them, or skip them with --skip_bad_records",
+      throw data_error("{} of the {} images cannot be read:{}\nCorrect them, or skip them with --skip_bad_records",
                        format_count(static_cast<int64_t>(bad_.count())),
                        format_count(static_cast<int64_t>(shards_.images)), bad_.text());
     if (state_.skipped == shards_.images)

@@ -32,9 +32,10 @@ struct Shards {
 };
 
 // An LMDB database with Datum records in the folder `folder`, with the keys of convert_imageset, and labels.txt if the
-// classes have names. `shown` is the final path.
+// classes have names. `shown` is the final path. Throws data_error unless
+// it has the records of `state`.
 std::unique_ptr<ImageTarget> make_lmdb_target(const ImageList& list, const std::string& folder,
-                                              const std::string& shown);
+                                              const std::string& shown, const ConversionState& state);
 
 // HDF5 files with the datasets data (N x C x H x W, bytes), label (N or N x K floats, or N x 1 x H x W bytes) and
 // class_names, one for each shard.

@@ -29,9 +29,12 @@ const std::string& prepared(const std::string& folder, const std::vector<std::st
 
 class LmdbTarget : public ImageTarget {
  public:
-  LmdbTarget(const ImageList& list, const std::string& folder, const std::string& shown)
+  LmdbTarget(const ImageList& list, const std::string& folder, const std::string& shown, const ConversionState& state)
       : list_(list),
-        records_(prepared(folder, list.class_names()), shown, LmdbAppender::Flush::kEachCommit, kMapBytes) {}
+        records_(prepared(folder, list.class_names()), shown, LmdbAppender::Flush::kEachCommit, kMapBytes) {
+    if (records_.entries() < state.rows)
+      throw data_error("{} lacks records that were written: begin again with --overwrite in place of --resume", folder);
+  }
 
   void put(const ConvertedImage& image, ConversionState& state) override {
     records_.put(fmt::format("{:08d}_{}", state.done, list_.path(image.index)), image.bytes);
@@ -48,8 +51,8 @@ class LmdbTarget : public ImageTarget {
 }  // namespace
 
 std::unique_ptr<ImageTarget> make_lmdb_target(const ImageList& list, const std::string& folder,
-                                              const std::string& shown) {
-  return std::make_unique<LmdbTarget>(list, folder, shown);
+                                              const std::string& shown, const ConversionState& state) {
+  return std::make_unique<LmdbTarget>(list, folder, shown, state);
 }
 
 }  // namespace trainer

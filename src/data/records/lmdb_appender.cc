@@ -39,6 +39,13 @@ void LmdbAppender::put(std::string_view key, std::string_view value) {
   pending_.emplace_back(key, value);
 }
 
+uint64_t LmdbAppender::entries() const {
+  MDB_stat stat{};
+  const int result = mdb_env_stat(env_, &stat);
+  if (result != 0) fail(result);
+  return stat.ms_entries;
+}
+
 // LMDB reports a write that a full disk cut short as an input/output error.
 void LmdbAppender::fail(int result) const {
   std::error_code error;

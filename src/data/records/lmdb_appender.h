@@ -4,6 +4,7 @@
 #include <lmdb.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -25,6 +26,7 @@ class LmdbAppender {
 
   // Replaces the record of the same key.
   void put(std::string_view key, std::string_view value);
+  uint64_t entries() const;  // without the pending ones
   size_t pending() const { return pending_.size(); }
   // Makes the pending records part of the database.
   void commit();
