@@ -33,7 +33,7 @@ TEST(Commands, AnUnknownFlagNamesTheHelp) {
 
 TEST(Commands, TooFewWordsShowTheUsage) {
   const std::string text = mistake({"convert", "idx", "a"});
-  EXPECT_NE(text.find("\nusage: trainer convert imageset ROOTFOLDER/"), std::string::npos) << text;
+  EXPECT_NE(text.find("\nusage: trainer convert folder SOURCE TARGET"), std::string::npos) << text;
   EXPECT_NE(text.find("\n       trainer convert idx IMAGES LABELS DATABASE\n"), std::string::npos) << text;
 }
 

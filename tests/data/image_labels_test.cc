@@ -70,7 +70,7 @@ TEST(ImageValues, MistakesAreNamedWithTheirLine) {
   expect_contains(reason("a.pgm\n"), {"list:1:", "\"a.pgm\" does not end in a number"});
   expect_contains(reason("a.pgm 1 2\nb.pgm 1\n"), {"list:2:", "does not end in 2 numbers"});
   expect_contains(reason("a.pgm 1\nb.pgm 1 2\n"), {"list:2:", "ends in more than 1 number, but"});
-  expect_contains(reason("a.pgm 1\nb.pgm nan\n"), {"list:2:", "does not end in 1 numbers"});
+  expect_contains(reason("a.pgm 1\nb.pgm nan\n"), {"list:2:", "does not end in 1 number,"});
   expect_contains(reason("a.pgm 1\nb.pgm 1e60\n"), {"list:2:"});
   expect_contains(reason("1 2\n2\n"), {"list:2:"});
 }
