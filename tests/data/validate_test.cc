@@ -320,7 +320,7 @@ TEST(DataScan, ReadsTheImagesOfAWindowFile) {
   EXPECT_EQ(scanned.scan.records, 2u);
   EXPECT_EQ(scanned.scan.statistics.labels.at(1).of_class, (std::map<int64_t, uint64_t>{{0, 1}, {1, 1}, {2, 1}}));
   expect_contains(findings(scanned).problems.render(),
-                  {"image 1 of", "line 11: its window from (0, 0) to (9, 9) leaves the image"});
+                  {"image 1 of", "line 12: its window from (0, 0) to (9, 9) leaves the image"});
 }
 
 void write(const std::string& path, const std::string& text) {
