@@ -17,7 +17,7 @@ void check(SourceContext& context) {
   context.require("data_param.source", "give the path of the database, for example source: \"train_lmdb\"");
   context.require("data_param.batch_size", "give the number of records in a batch, for example batch_size: 64");
   check_transform(context);
-  check_mix(context, false);
+  check_mix(context, true);
   check_sampling(context, "data_param", context.layer().data_param().sampling(),
                  context.layer().data_param().shuffle());
   warn_of_moved_fields(context, "data_param", {"scale", "mean_file", "crop_size", "mirror"});
@@ -89,7 +89,7 @@ std::unique_ptr<BatchFeed> open(SourceContext& context) {
   if (mode != ColorMode::kAsStored) warn_of_raw_records(context, *source);
   PictureFeedSettings settings = picture_settings(context, "data_param", param.batch_size());
   settings.can_skip = true;
-  settings.mix = BatchMix::make(context, {});
+  settings.mix = BatchMix::make(context, source->class_names());
   settings.skip_bad_records = param.skip_bad_records();
   settings.exact_decode = param.exact_decode();
   return std::make_unique<PictureFeed>(std::move(settings), std::move(source), std::move(sampler),
