@@ -17,9 +17,10 @@ namespace pb = google::protobuf;
 constexpr int kFirstOwnNumber = 5000;
 const std::set<std::string> kOwnEnums = {"Cache", "ChannelOrder", "LabelKind"};
 const std::set<std::string> kOwnMessages = {
-    "AttentionParameter",      "BNParameter",           "DataCursor",       "GELUParameter",       "GroupNormParameter",
-    "InterpParameter",         "LayerNormParameter",    "MatMulParameter",  "MixParameter",        "NamedBlob",
-    "NormalizeParameter",      "PSROIPoolingParameter", "PermuteParameter", "ROIPoolingParameter", "SamplingParameter",
+    "AttentionParameter",      "BNParameter",           "DataCursor",          "DropPathParameter",
+    "GELUParameter",           "GroupNormParameter",    "InterpParameter",     "LayerNormParameter",
+    "MatMulParameter",         "MixParameter",          "NamedBlob",           "NormalizeParameter",
+    "PSROIPoolingParameter",   "PermuteParameter",      "ROIPoolingParameter", "SamplingParameter",
     "ShuffleChannelParameter", "SmoothL1LossParameter", "UpsampleParameter"};
 
 bool is_own(const pb::Descriptor* message) {

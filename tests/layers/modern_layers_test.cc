@@ -1,5 +1,7 @@
-// Tests LayerNorm, GroupNorm, GELU, Mish and ReLU6 with numbers from PyTorch in double precision; gradients from
-// autograd.
+// Tests LayerNorm, GroupNorm, GELU, Mish, ReLU6, HardSigmoid and HardSwish with numbers from PyTorch in double
+// precision; gradients from autograd.
+#include <algorithm>
+
 #include "layers/net_run.h"
 
 namespace trainer {
@@ -37,6 +39,24 @@ layer { name: "n" type: "GroupNorm" bottom: "x" top: "y" group_norm_param { grou
 TEST(GroupNorm, RefusesGroupsThatDoNotDivideTheChannels) {
   NetText net(input_layer("x", {2, 4, 3}) + "layer { name: 'n' type: 'GroupNorm' bottom: 'x' top: 'y' }");
   EXPECT_NE(net.problems().find("32 groups of 4 channels"), std::string::npos);
+}
+
+// Each of many items is kept whole and scaled, or dropped whole.
+TEST(DropPath, DropsItems) {
+  const std::string text =
+      input_layer("x", {4000, 3}) +
+      "layer { name: 'd' type: 'DropPath' bottom: 'x' top: 'y' drop_path_param { drop_ratio: 0.2 } }";
+  NetText net(text);
+  ASSERT_EQ(net.problems(), "");
+  const Numbers x = uneven(12000), y = net.forward("y", {{"x", x}});
+  int kept = 0;
+  for (size_t item = 0; item < 4000; ++item) {
+    const bool keep = std::any_of(&y[item * 3], &y[item * 3 + 3], [](float value) { return value != 0; });
+    kept += keep;
+    for (size_t i = item * 3; i < item * 3 + 3; ++i) ASSERT_FLOAT_EQ(y[i], keep ? x[i] * 1.25f : 0);
+  }
+  EXPECT_NEAR(kept, 3200, 5 * 25.3);  // five standard deviations
+  EXPECT_EQ(NetText(text, caffe::TEST).forward("y", {{"x", x}}), x);
 }
 
 struct Activation {
@@ -77,6 +97,16 @@ INSTANTIATE_TEST_SUITE_P(
                    1,
                    {-0.2956564f, -0.3073825f, -0.2825894f, 1.943959f, 1.512181f, 1.077946f, 0.6596998f, 0.2890305f},
                    {-0.06075455f, 0.02402488f, 0.1060361f, 1.497045f, 1.217705f, 0.9041346f, 0.5607028f, 0.2343649f}},
+        Activation{"HardSigmoid",
+                   "type: 'HardSigmoid'",
+                   2,
+                   {0.2f, 0.066666667f, 0, 1, 1, 0.9f, 0.76666667f, 0.63333333f},
+                   {-0.105f, -0.15166667f, 0, 0, 0, 0.14f, 0.093333336f, 0.046666668f}},
+        Activation{"HardSwish",
+                   "type: 'HardSwish'",
+                   2,
+                   {-0.36f, -0.17333333f, 0, 4, 3.2f, 2.16f, 1.2266667f, 0.50666667f},
+                   {0.063f, 0.33366667f, 0, 1.4f, 1.12f, 1.092f, 0.57866667f, 0.21466667f}},
         Activation{
             "Relu6", "type: 'ReLU6'", 4, {0, 0, 0, 6, 6, 4.8f, 3.2f, 1.6f}, {0, 0, 0, 0, 0, 0.84f, 0.56f, 0.28f}}),
     [](const testing::TestParamInfo<Activation>& info) { return info.param.name; });
