@@ -54,9 +54,6 @@ const std::vector<ForkTypes>& fork_types() {
         {"Yolov3DetectionOutput"}}},
       {"NVIDIA's fork",
        {{"DetectNetTransformation", "prepare images and labels beforehand; HDF5Data reads them"},
-        {"L1Loss",
-         "Eltwise with coeff: 1 and coeff: -1, then Reduction with operation: ASUM and loss_weight: 1, is the sum of "
-         "absolute differences"},
         {"TRT", "use the layers that it replaces"},
         {"ImageLabelData", kRowsInHdf5}}},
       {"Intel's fork",
@@ -87,14 +84,13 @@ const std::vector<ForkTypes>& fork_types() {
        {{"ChannelScale", "Reshape, Tile or Scale with two bottoms can multiply by a factor per row"},
         {"Flip"},
         {"GeneralContrastiveLoss", "ContrastiveLoss compares pairs"},
-        {"GeneralTripletLoss"},
+        {"GeneralTripletLoss", "TripletLoss takes anchors, positive and negative items"},
         {"Hotspot"},
         {"InnerDistance"},
         {"LabelSpecificRescale"},
         {"MultiLabelImageData", kRowsInHdf5},
         {"SubRegion"}}},
-      {"the SphereFace fork", {{"MarginInnerProduct", "InnerProduct has no margin"}}},
-      {"the caffe-face fork", {{"CenterLoss"}}},
+      {"the SphereFace fork", {{"MarginInnerProduct", "ArcFaceLoss has a margin on the angle"}}},
       {"the deformable ConvNets fork", {{"DeformableConvolution", "Convolution is the same without offsets"}}},
       {"the Greentea fork (neural tissue)",
        {{"Affinity"},
@@ -140,7 +136,6 @@ const std::vector<ForkTypes>& fork_types() {
         {"SparseData", kRowsInHdf5},
         {"SparseInnerProduct", "InnerProduct takes dense rows"},
         {"TOPK", "ArgMax with top_k"},
-        {"TripletLoss"},
         {"WassersteinLoss"},
         {"XCovLoss"},
         {"locally_connected", "conv shares its weights among positions; innerproduct shares none"}}},
@@ -171,7 +166,9 @@ constexpr const char* kSparsity = "it comes from TI's fork (sparse training); le
 constexpr const char* kVolume =
     "it comes from the C3D fork; write kernel_size, stride or pad three times, for depth, height and width";
 constexpr const char* kCon = "it comes from CaffeConTroll; leave it out: it splits work among processors";
-constexpr const char* kClassWeights = "it comes from the SegNet fork; InfogainLoss weights classes by a matrix";
+constexpr const char* kClassWeights =
+    "it comes from the SegNet fork; write class_weight, once for each class, and normalization: FULL, because VALID "
+    "divides by the weights of the labels";
 
 constexpr ForkField kForkFields[] = {
     {"AccuracyParameter", "min_is_better", "it comes from NVIDIA's fork; leave it out"},

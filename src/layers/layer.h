@@ -40,6 +40,7 @@ struct LayerType {
   std::vector<int> label_bottoms = {};  // bottoms that can take no gradient
   bool data_source = false;             // its tops come from a data set: registered and opened by room data
   bool allows_in_place = true;
+  bool class_weights = false;  // reads label_smoothing, class_weight and class_weight_file of loss_param
 
   bool allows_tops(int count) const { return count >= min_tops && (max_tops == kAnyNumber || count <= max_tops); }
 };

@@ -5,35 +5,14 @@
 // loss_param.normalization sets Z: BATCH_SIZE (default) the first extent, VALID the number of elements that count, FULL
 // the number of all elements, NONE 1. The gradient is (p - t) / Z.
 #include "layers/layer.h"
-#include "layers/shared/class_scores.h"
+#include "layers/shared/element_targets.h"
 
 namespace trainer {
 namespace {
 
 void lower(LayerContext& context) {
-  const caffe::LossParameter& param = context.param().loss_param();
-  const Value x = context.bottom(0);
-  const Shape& shape = x.shape();
-  if (shape.rank() == 0 || context.shape(1).count() != shape.count())
-    context.fail(
-        "bottom",
-        fmt::format("the inputs must have the same count: \"{}\" is {}, \"{}\" is {}", context.param().bottom(0),
-                    shape.text(), context.param().bottom(1), context.shape(1).text()),
-        "give one target for each score");
-  const Value targets = reshape(context.bottom(1), shape);
-  LabelledScores elements;
-  elements.outer = shape[0];
-  elements.inner = shape.count(1);
-  if (param.has_ignore_label())
-    elements.counted = 1.0f - equal(sign(targets) * floor(abs(targets)), static_cast<float>(param.ignore_label()));
-  const Value divisor = loss_divisor(context, elements, normalization_mode(param, caffe::LossParameter::BATCH_SIZE));
-
-  Value surprise = softplus(-abs(x)) - x * (targets - greater_equal(x, 0.0f));
-  if (elements.counted) surprise = surprise * elements.counted;
-  context.set_top(0, with_gradient(total(surprise) / divisor, {x}, [=](Value g) -> std::vector<Value> {
-                    const Value difference = (sigmoid(x) - targets) * (g / divisor);
-                    return {elements.counted ? difference * elements.counted : difference};
-                  }));
+  const ElementTargets elements = element_targets(context);
+  context.set_top(0, elements.mean(sigmoid_cross_entropy(elements.x, elements.targets)));
 }
 
 REGISTER_LAYER(sigmoid_cross_entropy_loss, .type = "SigmoidCrossEntropyLoss",

@@ -1,4 +1,4 @@
-// SoftmaxWithLoss: the mean of -log p[label], p the softmax of the scores along softmax_param.axis (default 1).
+// SoftmaxWithLoss: the cross entropy of labels and p, the softmax of the scores along softmax_param.axis (default 1).
 //   bottom 0  scores, for example (N, C) or (N, C, H, W)
 //   bottom 1  labels, one for each element of the scores without the class axis; or soft labels, as many as scores: the
 //             weight q of each class
@@ -6,62 +6,106 @@
 //   top 1     p, optional
 // loss_param.normalization sets Z: VALID (default) the number of labels that count, FULL the number of all labels,
 // BATCH_SIZE the product of the extents before the class axis, NONE 1. The gradient is (p - onehot) / Z, and 0 at
-// ignored labels. For soft labels L = -1 / Z * sum of q log p, and the gradient is (p * sum of q - q) / Z.
+// ignored labels.
+//
+// For soft labels L = -1 / Z * sum of q log p, and the gradient is (p * sum of q - q) / Z. The same formula has
+// label_smoothing e and class_weight w, as PyTorch's CrossEntropyLoss: a label is q = w * ((1 - e) * onehot + e / C), a
+// soft label becomes w * ((1 - e) * q + e / C). With weights and labels, VALID divides by the sum of w[label] over the
+// labels that count; soft labels count by their number in any case.
 #include <cfloat>
 
 #include "layers/layer.h"
 #include "layers/shared/class_scores.h"
+#include "layers/shared/class_weights.h"
 
 namespace trainer {
 namespace {
 
 constexpr const char* kAxis = "softmax_param.axis";
 
-void lower_soft_labels(LayerContext& context, int axis) {
-  const caffe::LossParameter& param = context.param().loss_param();
-  if (param.has_ignore_label())
+struct Probabilities {
+  Value loss, p;
+};
+
+Probabilities label_loss(Value x, const LabelledScores& scores, Value divisor) {
+  const Value p = softmax(x, scores.axis);
+  Value surprise = -log(maximum(scores.at_label(p), FLT_MIN));
+  if (scores.counted) surprise = surprise * scores.counted;
+  const Value loss = with_gradient(total(surprise) / divisor, {x}, [=](Value g) -> std::vector<Value> {
+    const Value difference = (p - scores.one_hot) * (g / divisor);
+    return {scores.counted ? difference * scores.counted : difference};
+  });
+  return {loss, p};
+}
+
+Probabilities weighted_loss(Value x, int axis, Value q, Value divisor) {
+  const Value log_p = log_softmax(x, axis);
+  return {total(-(q * log_p)) / divisor, exp(log_p)};
+}
+
+float label_smoothing(LayerContext& context) {
+  const float smoothing = context.param().loss_param().label_smoothing();
+  if (!(smoothing >= 0 && smoothing < 1))
+    context.fail("loss_param.label_smoothing", fmt::format("label_smoothing is {}", smoothing),
+                 "it must be at least 0 and less than 1, for example 0.1");
+  return smoothing;
+}
+
+// Bottom 1 as soft labels; sets the extents of `scores`.
+Value soft_labels(LayerContext& context, LabelledScores* scores) {
+  if (context.param().loss_param().has_ignore_label())
     context.fail("loss_param.ignore_label",
                  fmt::format("\"{}\" ({}) holds a weight for each class, so no label can be ignored",
                              context.param().bottom(1), context.shape(1).text()),
                  "remove ignore_label; weights of 0 count nothing");
-  const Shape &scored = context.shape(0), &given = context.shape(1);
+  const Shape &shape = context.shape(0), &given = context.shape(1);
+  const int axis = scores->axis;
   // A data layer checks the rows of its batches.
-  if (axis > 0 && given.rank() > axis && given[axis] == scored[axis] && given.count(axis) == scored.count(axis))
-    context.require_labels(1, {scored[axis], std::nullopt, "", axis});
-  const Value x = context.bottom(0), weights = reshape(context.bottom(1), x.shape());
-  LabelledScores scores;
-  scores.outer = x.shape().count(0, axis);
-  scores.inner = x.shape().count(axis + 1);
-  const Value divisor = loss_divisor(context, scores, normalization_mode(param, caffe::LossParameter::VALID));
-  const Value shifted = x - max(x, {axis});
-  const Value sums = sum(exp(shifted), {axis});
-  const Value probabilities = exp(shifted) / sums;
-  const Value loss = total(-(weights * (shifted - log(sums)))) / divisor;
-  context.set_top(0, with_gradient(loss, {x}, [=](Value g) -> std::vector<Value> {
-                    return {(probabilities * sum(weights, {axis}) - weights) * (g / divisor)};
-                  }));
-  if (context.tops() > 1) context.set_top(1, probabilities);
+  if (axis > 0 && given.rank() > axis && given[axis] == shape[axis] && given.count(axis) == shape.count(axis))
+    context.require_labels(1, {shape[axis], std::nullopt, "", axis});
+  scores->outer = shape.count(0, axis);
+  scores->inner = shape.count(axis + 1);
+  return stop_gradient(reshape(context.bottom(1), shape));
+}
+
+// The sum of the weights of the labels that count; 1 if it is 0.
+Value sum_of_weights(const LabelledScores& scores, Value weights) {
+  const Value of_labels = scores.at_label(weights);
+  const Value sum = total(scores.counted ? of_labels * scores.counted : of_labels);
+  return select(sum, sum, constant(*sum.graph(), Shape{}, 1));
 }
 
 void lower(LayerContext& context) {
   const caffe::LossParameter& param = context.param().loss_param();
-  const Shape& shape = context.shape(0);
-  const int axis = context.canonical_axis(context.param().softmax_param().axis(), shape.rank(), kAxis);
-  if (shape[axis] > 1 && context.shape(1).count() == shape.count()) return lower_soft_labels(context, axis);
-  const std::optional<int> ignore = param.has_ignore_label() ? std::optional<int>(param.ignore_label()) : std::nullopt;
-  const LabelledScores scores = labelled_scores(context, axis, kAxis, ignore);
   const Value x = context.bottom(0);
-  const Value probabilities = softmax(x, scores.axis);
-  const Value divisor = loss_divisor(context, scores, normalization_mode(param, caffe::LossParameter::VALID));
-
-  Value surprise = -log(maximum(scores.at_label(probabilities), FLT_MIN));
-  if (scores.counted) surprise = surprise * scores.counted;
-  const Value loss = total(surprise) / divisor;
-  context.set_top(0, with_gradient(loss, {x}, [=](Value g) -> std::vector<Value> {
-                    const Value difference = (probabilities - scores.one_hot) * (g / divisor);
-                    return {scores.counted ? difference * scores.counted : difference};
-                  }));
-  if (context.tops() > 1) context.set_top(1, probabilities);
+  const Shape& shape = x.shape();
+  LabelledScores scores;
+  scores.axis = context.canonical_axis(context.param().softmax_param().axis(), shape.rank(), kAxis);
+  const float smoothing = label_smoothing(context);
+  const Value weights = class_weights(context, shape, scores.axis);
+  const auto mode = normalization_mode(param, caffe::LossParameter::VALID);
+  const bool soft = shape[scores.axis] > 1 && context.shape(1).count() == shape.count();
+  Value q;
+  if (soft) {
+    q = soft_labels(context, &scores);
+  } else {
+    const auto ignore = param.has_ignore_label() ? std::optional<int>(param.ignore_label()) : std::nullopt;
+    scores = labelled_scores(context, scores.axis, kAxis, ignore);
+    q = scores.one_hot;
+  }
+  const Value divisor = !soft && weights && mode == caffe::LossParameter::VALID ? sum_of_weights(scores, weights)
+                                                                                : loss_divisor(context, scores, mode);
+  Probabilities result;
+  if (!soft && !weights && smoothing == 0) {
+    result = label_loss(x, scores, divisor);
+  } else {
+    if (smoothing > 0) q = q * (1 - smoothing) + smoothing / static_cast<float>(shape[scores.axis]);
+    if (weights) q = q * weights;
+    if (scores.counted) q = q * scores.counted;
+    result = weighted_loss(x, scores.axis, q, divisor);
+  }
+  context.set_top(0, result.loss);
+  if (context.tops() > 1) context.set_top(1, result.p);
 }
 
 REGISTER_LAYER(softmax_with_loss, .type = "SoftmaxWithLoss", .summary = "the cross entropy of scores and labels",
@@ -73,7 +117,7 @@ layer {
   softmax_param { axis: 1 }
 }
 )",
-               .loss = true, .label_bottoms = {1});
+               .loss = true, .label_bottoms = {1}, .class_weights = true);
 
 }  // namespace
 }  // namespace trainer

@@ -44,6 +44,7 @@ class NetAssembly {
   bool resolve_bottoms(LoweredLayer& layer);
   bool name_tops(LoweredLayer& layer);
   bool check_counts(const LoweredLayer& layer);
+  bool check_class_weights(const LoweredLayer& layer);
   bool read_loss_weights(LoweredLayer& layer);
 
   std::string unknown_bottom_hint(const LoweredLayer& layer, const std::string& name);
@@ -182,6 +183,18 @@ bool NetAssembly::check_counts(const LoweredLayer& layer) {
   return good;
 }
 
+bool NetAssembly::check_class_weights(const LoweredLayer& layer) {
+  const caffe::LossParameter& loss = layer.param->loss_param();
+  const char* field = loss.has_label_smoothing()     ? "label_smoothing"
+                      : loss.class_weight_size() > 0 ? "class_weight"
+                      : loss.has_class_weight_file() ? "class_weight_file"
+                                                     : nullptr;
+  if (field == nullptr || layer.type->class_weights) return true;
+  error(layer, fmt::format("loss_param.{}", field), fmt::format("{} has no {}", layer.type->type, field),
+        "remove it, or use SoftmaxWithLoss");
+  return false;
+}
+
 bool NetAssembly::read_loss_weights(LoweredLayer& layer) {
   const caffe::LayerParameter& param = *layer.param;
   if (param.loss_weight_size() == 0) {
@@ -215,6 +228,7 @@ void NetAssembly::add_layer(int index) {
   tops_missing_ = tops_missing_ || (!readable && layer.param->top_size() == 0);
   if (layer.type != nullptr && readable) {
     good = check_counts(layer) && good;
+    good = check_class_weights(layer) && good;
     good = read_loss_weights(layer) && good;
     const std::string random_name = unique_name(layer.param->name());
     if (good) good = LayerLowering(all_, index, random_name).run();

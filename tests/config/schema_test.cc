@@ -16,12 +16,35 @@ namespace pb = google::protobuf;
 
 constexpr int kFirstOwnNumber = 5000;
 const std::set<std::string> kOwnEnums = {"Cache", "ChannelOrder", "LabelKind"};
-const std::set<std::string> kOwnMessages = {
-    "AttentionParameter",      "BNParameter",           "DataCursor",          "DropPathParameter",
-    "GELUParameter",           "GroupNormParameter",    "InterpParameter",     "LayerNormParameter",
-    "MatMulParameter",         "MixParameter",          "NamedBlob",           "NormalizeParameter",
-    "PSROIPoolingParameter",   "PermuteParameter",      "ROIPoolingParameter", "SamplingParameter",
-    "ShuffleChannelParameter", "SmoothL1LossParameter", "UpsampleParameter"};
+const std::set<std::string> kOwnMessages = {"ArcFaceLossParameter",
+                                            "AttentionParameter",
+                                            "BCELossParameter",
+                                            "BNParameter",
+                                            "CenterLossParameter",
+                                            "DataCursor",
+                                            "DiceLossParameter",
+                                            "DropPathParameter",
+                                            "FocalLossParameter",
+                                            "GELUParameter",
+                                            "GroupNormParameter",
+                                            "HuberLossParameter",
+                                            "InterpParameter",
+                                            "KLDivergenceLossParameter",
+                                            "LayerNormParameter",
+                                            "LovaszLossParameter",
+                                            "MatMulParameter",
+                                            "MixParameter",
+                                            "NamedBlob",
+                                            "NormalizeParameter",
+                                            "PSROIPoolingParameter",
+                                            "PermuteParameter",
+                                            "QuantileLossParameter",
+                                            "ROIPoolingParameter",
+                                            "SamplingParameter",
+                                            "ShuffleChannelParameter",
+                                            "SmoothL1LossParameter",
+                                            "TripletLossParameter",
+                                            "UpsampleParameter"};
 
 bool is_own(const pb::Descriptor* message) {
   const std::string& name = message->name();

@@ -156,11 +156,9 @@ TEST_P(LayerContract, ASecondRunGivesTheSameBits) {
 
 // Sources that affect an example's result but take no gradient in Caffe: targets, weights and matrices of losses, and
 // initial states of recurrent layers. By the example's name.
-const std::map<std::string, std::set<size_t>> kWithoutGradient = {{"InfogainLoss", {1}},
-                                                                  {"SigmoidCrossEntropyLoss", {1}},
-                                                                  {"SmoothL1Loss", {2}},
-                                                                  {"loss_modes", {1, 4}},
-                                                                  {"recurrent_modes", {4}}};
+const std::map<std::string, std::set<size_t>> kWithoutGradient = {
+    {"BCELoss", {1}},      {"InfogainLoss", {1}},  {"KLDivergenceLoss", {1}}, {"SigmoidCrossEntropyLoss", {1}},
+    {"SmoothL1Loss", {2}}, {"loss_modes", {1, 4}}, {"recurrent_modes", {4}}};
 
 // Tests points in general position, at which Caffe's gradients are the derivatives. Float differences are coarse: the
 // test finds wrong formulas, not rounding errors.

@@ -9,6 +9,12 @@ Value softmax(Value x, int axis) {
   return with_gradient(y, {x}, [=](Value g) -> std::vector<Value> { return {y * (g - sum(g * y, {axis}))}; });
 }
 
+Value log_softmax(Value x, int axis) {
+  const Value shifted = x - max(x, {axis});
+  const Value y = shifted - log(sum(exp(shifted), {axis}));
+  return with_gradient(y, {x}, [=](Value g) -> std::vector<Value> { return {g - exp(y) * sum(g, {axis})}; });
+}
+
 Value total(Value x) { return reshape(sum(x, all_axes(x.shape())), Shape{}); }
 
 Value LabelledScores::at_label(Value scores) const {
@@ -71,6 +77,16 @@ LabelledScores labelled_rows(LayerContext& context, Value* scores) {
   if (shape.rank() == 0) context.fail("bottom", fmt::format("bottom \"{}\" is a scalar", context.param().bottom(0)));
   *scores = reshape(context.bottom(0), Shape{shape[0], shape.count(1)});
   return join_labels(context, scores->shape(), 1, std::nullopt);
+}
+
+LabelledScores labelled_items(LayerContext& context, int64_t items, int64_t classes) {
+  if (context.shape(1).count() != items)
+    context.fail("bottom[1]",
+                 fmt::format("\"{}\" ({}) holds {} labels, \"{}\" ({}) {} items", context.param().bottom(1),
+                             context.shape(1).text(), context.shape(1).count(), context.param().bottom(0),
+                             context.shape(0).text(), items),
+                 "give one label for each item");
+  return join_labels(context, Shape{items, classes}, 1, std::nullopt);
 }
 
 Value loss_divisor(LayerContext& context, const LabelledScores& scores, caffe::LossParameter::NormalizationMode mode) {

@@ -12,6 +12,8 @@ namespace trainer {
 
 // e^x / sum of e^x along `axis`, computed with x minus its maximum. The gradient is y * (g - sum of g * y).
 Value softmax(Value x, int axis);
+// Its logarithm. The gradient is g - softmax(x) * sum of g.
+Value log_softmax(Value x, int axis);
 
 struct LabelledScores {
   int axis = 0;
@@ -30,6 +32,8 @@ LabelledScores labelled_scores(LayerContext& context, int axis, const std::strin
                                std::optional<int> ignore_label);
 // The same if all axes of bottom 0 after the first are classes; sets `scores` to bottom 0 as (N, classes).
 LabelledScores labelled_rows(LayerContext& context, Value* scores);
+// The same for scores (items, classes) that the layer computes from the items of bottom 0.
+LabelledScores labelled_items(LayerContext& context, int64_t items, int64_t classes);
 
 // The divisor Z of a loss by the normalization mode: a constant, or the number of labels counted, at least 1.
 Value loss_divisor(LayerContext& context, const LabelledScores& scores, caffe::LossParameter::NormalizationMode mode);

@@ -1,0 +1,12 @@
+// The weights of classes that loss_param gives: class_weight, or the text file class_weight_file.
+#pragma once
+
+#include "layers/layer.h"
+
+namespace trainer {
+
+// The weights as a view that broadcasts along `axis`, the classes of scores of this shape; empty if none are given.
+// Reports mistakes.
+Value class_weights(LayerContext& context, const Shape& scores, int axis);
+
+}  // namespace trainer
