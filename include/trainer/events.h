@@ -37,6 +37,7 @@ struct SnapshotFiles {
   std::string weights;
   std::string state;
   bool hdf5 = false;
+  std::string average;  // the weight file of ema or swa; "" if the solver keeps none
 };
 
 }  // namespace trainer

@@ -271,7 +271,7 @@ void AtomicFile::finish() {
 
 void AtomicFile::commit() { commit_together({this}); }
 
-void AtomicFile::commit_together(std::initializer_list<AtomicFile*> files) {
+void AtomicFile::commit_together(const std::vector<AtomicFile*>& files) {
   OpenFiles replaced;
   for (AtomicFile* file : files) {
     file->finish();
@@ -290,7 +290,7 @@ void AtomicFile::commit_together(std::initializer_list<AtomicFile*> files) {
 }
 
 void check_writable_prefix(const std::string& prefix) {
-  constexpr size_t kLongestEnding = 32;  // _iter_2147483647.solverstate.h5
+  constexpr size_t kLongestEnding = 34;  // _iter_2147483647_ema.caffemodel.h5
   const std::string folder = folder_of(prefix);
   const long longest = ::pathconf(folder.c_str(), _PC_NAME_MAX);
   if (longest > 0 && fs::path(prefix).filename().string().size() + kLongestEnding > static_cast<size_t>(longest)) {

@@ -7,8 +7,8 @@
 #pragma once
 
 #include <cstdint>
-#include <initializer_list>
 #include <string>
+#include <vector>
 
 namespace trainer {
 
@@ -39,7 +39,7 @@ class AtomicFile {
   // Calls finish() and renames the file to its final path.
   void commit();
   // Calls finish() on all files, then renames them in this order, with no slow operation in between.
-  static void commit_together(std::initializer_list<AtomicFile*> files);
+  static void commit_together(const std::vector<AtomicFile*>& files);
 
  private:
   void flush();

@@ -18,7 +18,6 @@ namespace fs = std::filesystem;
 
 constexpr const char* kTitle = "trainer snapshot manifest 1";
 constexpr int64_t kLargestManifest = 1 << 20;
-constexpr size_t kFiles = 2;  // weights and state
 
 // Escapes newline and backslash, so that a name fits on one line.
 std::string escaped(const std::string& name) {
@@ -110,16 +109,19 @@ std::vector<ManifestEntry> read_manifest(const std::string& manifest_path) {
     entry.name = unescaped(line.substr(second + 1));
     entries.push_back(std::move(entry));
   }
-  if (entries.size() != kFiles || !text.ends_with('\n'))
-    throw data_error("{} is truncated: it lists {} files, but a snapshot has {}", manifest_path, entries.size(),
-                     kFiles);
+  const bool has_state = std::any_of(entries.begin(), entries.end(), [](const ManifestEntry& entry) {
+    return entry.name.find(".solverstate") != std::string::npos;
+  });
+  if (entries.size() < 2 || !has_state || !text.ends_with('\n'))
+    throw data_error("{} is truncated: it lists {} file{}, but a snapshot has weights and a solver state",
+                     manifest_path, entries.size(), entries.size() == 1 ? "" : "s");
   return entries;
 }
 
 std::string manifest_path_of(const std::string& path) {
   std::string_view base = path;
   if (base.ends_with(".h5")) base.remove_suffix(3);
-  for (const std::string_view ending : {".caffemodel", ".solverstate"}) {
+  for (const std::string_view ending : {"_ema.caffemodel", "_swa.caffemodel", ".caffemodel", ".solverstate"}) {
     if (base.ends_with(ending)) return std::string(base.substr(0, base.size() - ending.size())) + ".manifest";
   }
   return "";

@@ -23,7 +23,7 @@ ManifestEntry describe_file(const std::string& path);
 
 void write_manifest(AtomicFile& manifest, const std::vector<ManifestEntry>& entries);
 
-// Throws a data_error if the manifest is truncated: it does not list the snapshot's two files, or its last line has no
+// Throws a data_error if the manifest is truncated: it lists no weights or no solver state, or its last line has no
 // end.
 std::vector<ManifestEntry> read_manifest(const std::string& manifest_path);
 

@@ -10,6 +10,7 @@
 #include "lowering/dropped_gradients.h"
 #include "lowering/label_gradients.h"
 #include "lowering/layer_lowering.h"
+#include "lowering/multipliers.h"
 #include "lowering/unknown_type.h"
 
 namespace trainer {
@@ -32,6 +33,7 @@ class NetAssembly {
     for (int i = 0; i < all_.source.layer_size(); ++i) add_layer(i);
     all_.net.graph->set_context(-1, Pass::kForward);
     add_outputs();
+    apply_multipliers(all_.options.multipliers, &all_.net);
     report_label_gradients(all_.net, all_.positions, all_.diagnostics);
   }
 

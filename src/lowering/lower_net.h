@@ -80,6 +80,12 @@ struct LoweredNet {
   std::vector<DataExtent> data_extents;
 };
 
+// Multipliers of a solver for lr_mult and decay_mult of the parameters (multipliers.h).
+struct ParameterMultipliers {
+  google::protobuf::RepeatedPtrField<caffe::ParamRule> rules;
+  float layer_decay = 1;
+};
+
 struct LowerOptions {
   caffe::Phase phase = caffe::TRAIN;
   uint64_t seed = 0;
@@ -92,6 +98,7 @@ struct LowerOptions {
   bool separate_readers = false;
   // Whether layers that write files write them.
   bool writes_files = true;
+  ParameterMultipliers multipliers;
 };
 
 // `net` must outlive the result. Adds problems to `diagnostics`; the result is complete only if there are none. After a

@@ -30,6 +30,7 @@ void LogLinesSink::test_result(const TestResult& result, double) {
 
 void LogLinesSink::snapshot(const SnapshotFiles& files) {
   log_info(snapshot_weights_line(files.weights, files.hdf5));
+  if (!files.average.empty()) log_info(snapshot_weights_line(files.average, files.hdf5));
   log_info(snapshot_state_line(files.state, files.hdf5));
 }
 

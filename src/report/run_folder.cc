@@ -160,6 +160,7 @@ void RunFolder::snapshot(const SnapshotFiles& files) {
       .add("iteration", files.iteration)
       .add("weights", files.weights)
       .add("state", files.state);
+  if (!files.average.empty()) line.add("average", files.average);
   write_metrics(line.add("seconds", seconds()).text());
   write_report();
 }

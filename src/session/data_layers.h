@@ -25,6 +25,7 @@ struct NetInPhase {
   caffe::Phase phase;
   uint64_t seed;
   DeviceSession& device_session;
+  ParameterMultipliers multipliers = {};
 };
 
 class DataLayers {

@@ -52,6 +52,7 @@ std::unique_ptr<LoweredNet> NetPrograms::lower(ProgramKind kind, const std::vect
   options.writes_files = writes_files_ && !reads_only(kind);
   options.phase = net_.phase;
   options.seed = net_.seed;
+  options.multipliers = net_.multipliers;
   options.extents = extents;
   options.source_shapes = [&](const caffe::LayerParameter& layer) {
     const std::vector<Shape> of_arrays = inputs_.shapes_of(layer);

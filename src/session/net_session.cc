@@ -20,8 +20,8 @@ ProgramKind debug_kind(ProgramKind kind) {
 }  // namespace
 
 NetSession::NetSession(const caffe::NetParameter& net, const Positions& positions, caffe::Phase phase, uint64_t seed,
-                       DeviceSession& device_session, GivenShapes given, InputUse use)
-    : net_{net, positions, phase, seed, device_session},
+                       DeviceSession& device_session, GivenShapes given, InputUse use, ParameterMultipliers multipliers)
+    : net_{net, positions, phase, seed, device_session, std::move(multipliers)},
       carried_(device_session),
       inputs_(use == InputUse::kArrays ? InputArrays(net, given) : InputArrays()),
       data_(net_, use == InputUse::kArrays ? GivenShapes() : std::move(given), &warnings_),

@@ -33,7 +33,8 @@ class NetSession {
   // of layers whose tops are all in `given`, and lowers the net for the shapes of the first batch. Throws with all
   // problems found.
   NetSession(const caffe::NetParameter& net, const Positions& positions, caffe::Phase phase, uint64_t seed,
-             DeviceSession& device_session, GivenShapes given = {}, InputUse use = InputUse::kZeros);
+             DeviceSession& device_session, GivenShapes given = {}, InputUse use = InputUse::kZeros,
+             ParameterMultipliers multipliers = {});
 
   const LoweredNet& lowered() const { return programs_.lowered(); }
   const DataLayers& data() const { return data_; }

@@ -12,14 +12,18 @@
 
 namespace trainer {
 
-// Groups: the trained parameters as one flat state, and their gradients and history beside it.
+// Groups: the trained parameters as one flat state, and their gradients, history and average beside it.
 inline constexpr const char* kParameterGroup = "parameters";
 inline constexpr const char* kGradientGroup = "gradients";
+inline constexpr const char* kAverageGroup = "average";
 inline std::string history_group(int index) { return fmt::format("history{}", index); }
 
 // Members of the groups, by the state of their parameter.
 inline std::string gradient_state(const std::string& parameter) {
   return fmt::format("{}/{}", kGradientGroup, parameter);
+}
+inline std::string average_state(const std::string& parameter) {
+  return fmt::format("{}/{}", kAverageGroup, parameter);
 }
 inline std::string history_state(int index, const std::string& parameter) {
   return fmt::format("{}/{}", history_group(index), parameter);

@@ -1,15 +1,21 @@
 // The rules for the fields of a solver.
 #include "train/check_solver.h"
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include "base/text.h"
 #include "config/message_fields.h"
 #include "train/learning_rate.h"
-#include "train/update_rule.h"
+#include "train/solver_rules.h"
+#include "train/weight_average.h"
 
 namespace trainer {
 namespace {
+
+// The types with two decay rates, apart from Caffe's.
+constexpr const char* kTwoRates[] = {"AdamW", "NAdam", "RAdam", "Lion", "LAMB"};
 
 class SolverCheck {
  public:
@@ -19,6 +25,9 @@ class SolverCheck {
   void run() {
     check_amounts();
     check_type();
+    check_clipping();
+    check_multipliers();
+    check_average();
     if (complete_) check_schedule();
     if (!solver_.has_base_lr()) error("base_lr", "base_lr is missing: the learning rate to start from");
     if (solver_.has_base_lr() && solver_.base_lr() < 0)
@@ -46,12 +55,13 @@ class SolverCheck {
     std::string field;
     const std::string doubt =
         solver_.max_epochs() > 0 || !solver_.has_max_iter() ? "" : doubt_learning_rate(solver_, &field);
-    if (!doubt.empty()) diagnostics_->warning(positions_.of(solver_, field), "", doubt);
+    if (!doubt.empty()) warning(field, doubt);
   }
 
   void check_amounts() {
-    for (const char* field : {"base_lr", "final_lr", "momentum", "momentum2", "weight_decay", "gamma", "power", "delta",
-                              "rms_decay", "clip_gradients"})
+    for (const char* field :
+         {"base_lr", "final_lr", "momentum", "momentum2", "weight_decay", "gamma", "power", "delta", "rms_decay",
+          "clip_gradients", "clip_adaptive", "clip_value", "trust_coefficient", "layer_decay"})
       check_finite(field);
     if (solver_.momentum() < 0 || solver_.momentum() > 1)
       error("momentum", fmt::format("momentum is {}; it must be in [0, 1]", solver_.momentum()));
@@ -74,8 +84,12 @@ class SolverCheck {
   }
 
   void check_finite(const char* name) {
-    const float value = solver_.GetReflection()->GetFloat(solver_, field_of(solver_, name));
+    const float value = number(solver_, name);
     if (!std::isfinite(value)) error(name, fmt::format("{} is {}; it must be a finite number", name, value));
+  }
+
+  static float number(const google::protobuf::Message& message, const char* name) {
+    return message.GetReflection()->GetFloat(message, field_of(message, name));
   }
 
   void check_type() {
@@ -89,6 +103,69 @@ class SolverCheck {
       error("momentum", fmt::format("momentum cannot be used with {}", type), "remove the field");
     if (type == "RMSProp" && (solver_.rms_decay() < 0 || solver_.rms_decay() >= 1))
       error("rms_decay", fmt::format("rms_decay is {}; it must be in [0, 1)", solver_.rms_decay()));
+    check_decay_rates(type);
+    const Rule* rule = find_rule(type);
+    if (rule != nullptr && rule->owns_decay && solver_.regularization_type() == "L1")
+      error("regularization_type", fmt::format("{} has no regularization_type \"L1\"", type),
+            "remove the field: the decay is proportional to the weights");
+    if (solver_.trust_coefficient() <= 0)
+      error("trust_coefficient",
+            fmt::format("trust_coefficient is {}; it must be above 0", solver_.trust_coefficient()));
+    if (solver_.has_trust_coefficient() && type != "LARS")
+      warning("trust_coefficient",
+              fmt::format("trust_coefficient has no effect with type \"{}\": it belongs to LARS", type));
+  }
+
+  // Caffe's types accept all that Caffe accepts.
+  void check_decay_rates(const std::string& type) {
+    if (std::find(std::begin(kTwoRates), std::end(kTwoRates), type) != std::end(kTwoRates)) {
+      if (solver_.momentum() == 1) error("momentum", fmt::format("momentum is 1; {} needs less than 1", type));
+      if (!(solver_.momentum2() >= 0 && solver_.momentum2() < 1))
+        error("momentum2", fmt::format("momentum2 is {}; it must be in [0, 1)", solver_.momentum2()));
+    } else if (type != "LARS" && type != "SGDW") {
+      return;
+    }
+    if (complete_ && !solver_.has_momentum())
+      warning("type", fmt::format("{} without momentum: it is 0, and the usual value is 0.9", type));
+  }
+
+  void check_clipping() {
+    for (const char* field : {"clip_adaptive", "clip_value"}) {
+      const float most = number(solver_, field);
+      if (is_set(solver_, field_of(solver_, field)) && most <= 0)
+        error(field, fmt::format("{} is {}; it must be above 0", field, most), "remove the field for no limit");
+    }
+  }
+
+  void check_multipliers() {
+    for (const caffe::ParamRule& rule : solver_.param_rule()) {
+      if (rule.pattern().empty())
+        diagnostics_->error(positions_.of(rule, "pattern"), "", "param_rule has no pattern",
+                            "name layers, blobs or parameters, such as \"conv*\"");
+      for (const char* field : {"lr_mult", "decay_mult"}) {
+        const float factor = number(rule, field);
+        if (!std::isfinite(factor) || factor < 0)
+          diagnostics_->error(positions_.of(rule, field), "",
+                              fmt::format("{} is {}; it must be a finite number that is not negative", field, factor));
+      }
+    }
+    if (solver_.layer_decay() <= 0 || solver_.layer_decay() > 1)
+      error("layer_decay", fmt::format("layer_decay is {}; it must be above 0 and at most 1", solver_.layer_decay()));
+  }
+
+  void check_average() {
+    if (solver_.has_ema() && solver_.has_swa())
+      error("swa", "both ema and swa are given", "keep one of them: a training keeps one average");
+    const float decay = solver_.ema().decay();
+    if (!(decay >= 0 && decay < 1)) error("ema.decay", fmt::format("decay is {}; it must be in [0, 1)", decay));
+    if (solver_.swa().interval() == 0) error("swa.interval", "interval is 0; it must be at least 1");
+    if (solver_.has_swa() && solver_.has_max_iter() &&
+        solver_.swa().start() >= static_cast<uint32_t>(solver_.max_iter()))
+      warning("swa.start", fmt::format("nothing is averaged: start is {}, and the training ends at iteration {}",
+                                       solver_.swa().start(), solver_.max_iter()));
+    if (complete_ && tests_average(solver_) && solver_.test_iter_size() == 0)
+      warning(solver_.has_ema() ? "ema.test" : "swa.test", "test has no effect: the solver has no tests",
+              "add test_iter and test_interval");
   }
 
   void check_tests() {
@@ -114,8 +191,12 @@ class SolverCheck {
 
   // In an incomplete file a missing field may be one that could not be read.
   void error(const std::string& field, const std::string& message, const std::string& hint = "", int index = -1) {
-    if (!complete_ && !is_set(solver_, field_of(solver_, field))) return;
+    if (!complete_ && !is_set(solver_, field_of(solver_, field.substr(0, field.find('.'))))) return;
     diagnostics_->error(positions_.of(solver_, field, index), "", message, hint);
+  }
+
+  void warning(const std::string& field, const std::string& message, const std::string& hint = "") {
+    diagnostics_->warning(positions_.of(solver_, field), "", message, hint);
   }
 
   const caffe::SolverParameter& solver_;

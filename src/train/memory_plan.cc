@@ -46,7 +46,7 @@ void check_host_states(const caffe::SolverParameter& solver, const LoweredNet& t
     largest = std::max(largest, size(parameter));
   }
   for (const ParameterInfo* parameter : trained_parameters(train))
-    bytes += size(*parameter) * (1 + history_blobs(solver.type()));
+    bytes += size(*parameter) * (1 + history_blobs(solver.type()) + (average_name(solver).empty() ? 0 : 1));
   if (bytes + largest > device.free)
     throw OutOfMemory::make(device.session.device->name(), bytes + largest, device.free);
 }

@@ -2,7 +2,9 @@
 #include "train/setup.h"
 
 #include "base/error.h"
+#include "base/text.h"
 #include "formats/atomic_file.h"
+#include "lowering/multipliers.h"
 #include "session/check_nets.h"
 #include "session/state_names.h"
 #include "train/memory_plan.h"
@@ -40,16 +42,44 @@ std::vector<Rank> open_devices(const TrainingOptions& options) {
 Nets open_nets(const TrainingFiles& files, uint64_t seed, std::vector<Rank>* ranks) {
   Nets tests;
   NetProblems problems;
+  const ParameterMultipliers multipliers{files.solver->param_rule(), files.solver->layer_decay()};
   const auto open = [&](const FilteredNet& net, caffe::Phase phase, const Rank& rank) {
     std::unique_ptr<NetSession> opened;
-    problems.collect(
-        [&] { opened = std::make_unique<NetSession>(*net.net, *net.positions, phase, seed, rank.session()); });
+    problems.collect([&] {
+      opened = std::make_unique<NetSession>(*net.net, *net.positions, phase, seed, rank.session(), GivenShapes(),
+                                            InputUse::kZeros, multipliers);
+    });
     return opened;
   };
   for (Rank& rank : *ranks) rank.net = open(files.train, caffe::TRAIN, rank);
   for (const FilteredNet& test : files.tests) tests.push_back(open(test, caffe::TEST, ranks->front()));
   problems.throw_if_any();
   return tests;
+}
+
+// The names that patterns of param_rule can match: layers with trained parameters, in order.
+std::vector<std::string> trained_layers(const LoweredNet& net) {
+  std::vector<std::string> names;
+  for (const ParameterInfo& parameter : net.parameters) {
+    const std::string& name = net.layers[static_cast<size_t>(parameter.layer)].param->name();
+    if (!parameter.statistic && (names.empty() || names.back() != name)) names.push_back(name);
+  }
+  return names;
+}
+
+// Throws if a rule matches no parameter of the training net.
+void check_param_rules(const TrainingFiles& files, const LoweredNet& net) {
+  Diagnostics diagnostics;
+  for (const caffe::ParamRule& rule : files.solver->param_rule()) {
+    if (!matched_parameters(rule, net).empty()) continue;
+    const std::vector<std::string> known = trained_layers(net);
+    diagnostics.error(
+        files.solver_positions.of(rule, "pattern"), "",
+        fmt::format("the pattern \"{}\" matches no learned layer, blob or parameter of the net", rule.pattern()),
+        fmt::format("{}layers with learned blobs: {}", suggest(rule.pattern(), known, "did you mean \"{}\"? "),
+                    fmt::join(known, ", ")));
+  }
+  diagnostics.throw_if_errors();
 }
 
 // Throws if a test reads other classes than the training: their labels would have other meanings.
@@ -98,7 +128,7 @@ void check_snapshot_files(const caffe::SolverParameter& solver, const LoweredNet
     weights += solver.snapshot_diff() ? 2 * bytes : bytes;
     if (parameter.owner) history += bytes * history_blobs(solver.type());
   }
-  check_binary_size(weights, paths.weights);
+  check_binary_size(weights, paths.weights);  // the file of an average is no larger
   check_binary_size(history, paths.state);
 }
 
@@ -108,6 +138,11 @@ void add_states(const caffe::SolverParameter& solver, uint64_t seed, const Nets&
   for (const auto& test : tests) add_parameters(test->lowered(), seed, false, ranks->front().session().store);
   for (Rank& rank : *ranks)
     rank.update = std::make_unique<UpdateRule>(solver, trained_parameters(rank.net->lowered()), rank.session());
+}
+
+// nullptr if the solver keeps no average.
+std::unique_ptr<WeightAverage> keep_average(const caffe::SolverParameter& solver, const Rank& first) {
+  return average_name(solver).empty() ? nullptr : std::make_unique<WeightAverage>(first.session());
 }
 
 // nullptr for one rank, or if nothing is trained.
@@ -141,18 +176,21 @@ std::unique_ptr<TrainingState> set_up_training(TrainingFiles files, const Traini
   std::vector<Rank> ranks = open_devices(options);
   Nets tests = open_nets(files, seed, &ranks);
   const NetSession& train = *ranks.front().net;
+  check_param_rules(files, train.lowered());
   check_classes(train, tests);
   caffe::SolverParameter solver = resolve_solver(std::move(files.solver), files.seed_drawn, seed, train, ranks.size());
   check_snapshot_files(solver, train.lowered());
   if (!options.plans_only) check_host_states(solver, train.lowered(), *ranks.front().device);
   add_states(solver, seed, tests, &ranks);
+  std::unique_ptr<WeightAverage> average = keep_average(solver, ranks.front());
   std::unique_ptr<GradientSums> sums = sum_gradients(ranks);
   compile_programs(solver, options.memory, ranks, tests, sums.get());
   if (!options.plans_only) check_planned_memory(ranks, tests);
   LoopState loop;
   loop.seed = seed;
   return std::unique_ptr<TrainingState>(new TrainingState{std::move(files), std::move(solver), std::move(ranks),
-                                                          std::move(tests), std::move(sums), std::move(loop)});
+                                                          std::move(tests), std::move(sums), std::move(average),
+                                                          std::move(loop)});
 }
 
 }  // namespace trainer

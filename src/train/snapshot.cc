@@ -7,6 +7,7 @@
 #include <cmath>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <set>
 
 #include "base/error.h"
@@ -16,7 +17,7 @@
 #include "report/log.h"
 #include "session/loss_scale.h"
 #include "session/state_names.h"
-#include "train/update_rule.h"
+#include "train/solver_rules.h"
 
 namespace trainer {
 namespace {
@@ -183,9 +184,10 @@ void check_manifest(const std::string& state_path) {
 
 SnapshotPaths write_snapshot(const caffe::SolverParameter& solver, const LoopState& loop,
                              const std::vector<NetSession*>& train, const std::vector<NetPosition>& tests,
-                             const DeviceSession& device_session) {
+                             const DeviceSession& device_session, WeightAverage* average) {
   const SnapshotPaths files = snapshot_paths(solver, loop.iteration);
-  for (const std::string& path : {files.weights, files.state, files.manifest}) check_replaceable(path);
+  for (const std::string& path : files.all()) check_replaceable(path);
+  const WeightsInUse trained(average, WeightsInUse::kTrained);
   const LoweredNet& net = train.front()->lowered();
   std::map<std::string, std::vector<float>> parameters;
   for (const ParameterInfo* parameter : owned_parameters(net))
@@ -193,12 +195,20 @@ SnapshotPaths write_snapshot(const caffe::SolverParameter& solver, const LoopSta
   require_finite(net, parameters);
   parameters.clear();
   AtomicFile weights_file(files.weights), state_file(files.state), manifest(files.manifest);
-  save_weights(weights_file, is_hdf5(solver), solver.snapshot_diff(), net, train.front()->class_names(),
-               device_session.store);
+  std::optional<AtomicFile> average_file;
+  const auto save = [&](AtomicFile& file, bool diff) {
+    save_weights(file, is_hdf5(solver), diff, net, train.front()->class_names(), device_session.store);
+  };
+  save(weights_file, solver.snapshot_diff());
+  if (average != nullptr) {
+    const WeightsInUse averaged(average, WeightsInUse::kAverage);
+    save(average_file.emplace(files.average), false);
+  }
 
   caffe::SolverState state;
   state.set_iter(loop.iteration);
   state.set_learned_net(files.weights);
+  if (average != nullptr) state.set_average_net(files.average);
   state.set_current_step(loop.rate.current_step);
   state.set_seed(loop.seed);
   for (size_t rank = 0; rank < train.size(); ++rank) {
@@ -237,11 +247,18 @@ SnapshotPaths write_snapshot(const caffe::SolverParameter& solver, const LoopSta
   } else {
     write_solver_state(state_file, state, history);
   }
-  weights_file.finish();
-  state_file.finish();
-  write_manifest(manifest, {listed(weights_file, files.manifest), listed(state_file, files.manifest)});
+  std::vector<AtomicFile*> written = {&weights_file};
+  if (average_file) written.push_back(&*average_file);
+  written.push_back(&state_file);
+  std::vector<ManifestEntry> entries;
+  for (AtomicFile* file : written) {
+    file->finish();
+    entries.push_back(listed(*file, files.manifest));
+  }
+  write_manifest(manifest, entries);
   // The manifest comes first: if the process is killed while older files are replaced, the check of the manifest fails.
-  AtomicFile::commit_together({&manifest, &weights_file, &state_file});
+  written.insert(written.begin(), &manifest);
+  AtomicFile::commit_together(written);
   return files;
 }
 
@@ -263,17 +280,28 @@ uint64_t seed_of_snapshot(const std::string& path) { return read_solver_state(pa
 std::vector<std::string> restore_snapshot(const std::string& path, const caffe::SolverParameter& solver,
                                           LoopState* loop, const std::vector<NetSession*>& train,
                                           const std::vector<std::unique_ptr<NetSession>>& tests,
-                                          DeviceSession& device_session) {
+                                          DeviceSession& device_session, WeightAverage* average) {
   std::vector<std::string> lines;
   NetSession& first = *train.front();
   const auto [file, model, weights] = read_snapshot(path);
   const caffe::SolverState& state = file.state;
+  if (average != nullptr && state.has_average_net()) {
+    // The average takes the way of the weights into the store.
+    const std::string averaged = find_model(path, state.average_net());
+    require_match(averaged, load_weights(read_listed_weights(averaged), first.lowered(), device_session.store));
+    average->start();
+    lines.push_back(fmt::format("Average from {}", averaged));
+  }
   const std::vector<WeightMatch> matches = load_weights(weights, first.lowered(), device_session.store);
   require_match(model, matches);
   lines.push_back(all_loaded(matches) ? fmt::format("Model from {}", model) : match_table(model, matches));
   const std::string renamed = class_difference(weights.class_names, model, first.data().class_names(), "the data");
   if (!renamed.empty()) log_warning("The classes have changed since the snapshot: " + renamed);
   first.add_class_names(weights.class_names);
+  if (average != nullptr && !state.has_average_net()) {
+    average->start();
+    lines.push_back("The state has no average of the weights: the average starts from the weights");
+  }
   restore_history(path, file, solver, first.lowered(), device_session);
   restore_loss_scale(path, state, device_session.store);
   loop->iteration = state.iter();

@@ -1,6 +1,7 @@
 // Snapshots: the model and the solver state, together all that an exact resume needs.
 //
-// PREFIX_iter_N.caffemodel[.h5] and PREFIX_iter_N.solverstate[.h5] have Caffe's formats. Fields of SolverState from
+// PREFIX_iter_N.caffemodel[.h5] and PREFIX_iter_N.solverstate[.h5] have Caffe's formats. If the solver keeps an average
+// of the weights, PREFIX_iter_N_ema.caffemodel[.h5] or _swa is a third file. Fields of SolverState from
 // 5000 on hold what Caffe does not save: seed, data cursors, pass counts, carried states of each rank, loss window,
 // loss scale. A manifest with sizes and checksums may be missing.
 #pragma once
@@ -13,6 +14,7 @@
 #include "session/parameters.h"
 #include "train/learning_rate.h"
 #include "train/snapshot_files.h"
+#include "train/weight_average.h"
 #include "trainer.pb.h"
 
 namespace trainer {
@@ -25,12 +27,12 @@ struct LoopState {
   std::vector<float> losses;  // the window of the smoothed loss, oldest first
 };
 
-// Writes weights, state and manifest, then renames them to their final names. `train` has the net of each rank,
-// `device_session` is that of the first rank, and `tests` are the positions from which the test nets continue. If a
-// file cannot be written or a parameter is not finite, throws an Error and keeps the earlier snapshot.
+// Writes weights, average, state and manifest, then renames them to their final names. `train` has the net of each
+// rank, `device_session` is that of the first rank, and `tests` are the positions from which the test nets continue. If
+// a file cannot be written or a parameter is not finite, throws an Error and keeps the earlier snapshot.
 SnapshotPaths write_snapshot(const caffe::SolverParameter& solver, const LoopState& loop,
                              const std::vector<NetSession*>& train, const std::vector<NetPosition>& tests,
-                             const DeviceSession& device_session);
+                             const DeviceSession& device_session, WeightAverage* average);
 
 // A solver state and the weights that it names.
 struct StoredSnapshot {
@@ -44,11 +46,11 @@ StoredSnapshot read_snapshot(const std::string& path);
 
 // Continues from the snapshot of a solver state. For ranks after the first, sets only their carried states, and only if
 // the state has them. Returns lines for the user: what was resumed, changes of net, solver and data since then, and
-// what Caffe's state lacks.
+// what Caffe's state lacks. An average that the state lacks starts from the weights.
 std::vector<std::string> restore_snapshot(const std::string& path, const caffe::SolverParameter& solver,
                                           LoopState* loop, const std::vector<NetSession*>& train,
                                           const std::vector<std::unique_ptr<NetSession>>& tests,
-                                          DeviceSession& device_session);
+                                          DeviceSession& device_session, WeightAverage* average);
 
 // The seed of the run that wrote a solver state; 0 if the state has none.
 uint64_t seed_of_snapshot(const std::string& path);

@@ -7,9 +7,11 @@
 #include <algorithm>
 #include <filesystem>
 #include <map>
+#include <string_view>
 #include <vector>
 
 #include "formats/atomic_file.h"
+#include "train/weight_average.h"
 
 namespace trainer {
 namespace {
@@ -30,7 +32,10 @@ std::map<int, std::vector<fs::path>> find_snapshots(const std::string& snapshot_
     if (name.compare(0, stem.size(), stem) != 0) continue;
     const size_t dot = name.find('.', stem.size());
     if (dot == std::string::npos) continue;
-    const std::string number = name.substr(stem.size(), dot - stem.size());
+    std::string_view digits = std::string_view(name).substr(stem.size(), dot - stem.size());
+    for (const std::string_view average : {"_ema", "_swa"})
+      if (digits.ends_with(average)) digits.remove_suffix(average.size());
+    const std::string number(digits);
     const std::string ending = name.substr(dot);
     if (number.empty() || number.find_first_not_of("0123456789") != std::string::npos || number.size() > 9) continue;
     if (ending.rfind(".caffemodel", 0) != 0 && ending.rfind(".solverstate", 0) != 0 && ending != ".manifest") continue;
@@ -48,7 +53,15 @@ bool is_hdf5(const caffe::SolverParameter& solver) {
 SnapshotPaths snapshot_paths(const caffe::SolverParameter& solver, int iteration) {
   const std::string base = fmt::format("{}_iter_{}", solver.snapshot_prefix(), iteration);
   const char* ending = is_hdf5(solver) ? ".h5" : "";
-  return {base + ".caffemodel" + ending, base + ".solverstate" + ending, base + ".manifest"};
+  const std::string average = average_name(solver);
+  return {base + ".caffemodel" + ending, base + ".solverstate" + ending, base + ".manifest",
+          average.empty() ? "" : fmt::format("{}_{}.caffemodel{}", base, average, ending)};
+}
+
+std::vector<std::string> SnapshotPaths::all() const {
+  std::vector<std::string> paths = {weights, state, manifest};
+  if (!average.empty()) paths.push_back(average);
+  return paths;
 }
 
 std::string check_replaced_snapshots(const caffe::SolverParameter& solver, int first, int last) {
@@ -58,7 +71,7 @@ std::string check_replaced_snapshots(const caffe::SolverParameter& solver, int f
     const bool final = solver.snapshot_after_train() && iteration == last;
     if (iteration <= first || !(periodic || final)) continue;
     const SnapshotPaths paths = snapshot_paths(solver, iteration);
-    for (const std::string& path : {paths.weights, paths.state, paths.manifest}) check_replaceable(path);
+    for (const std::string& path : paths.all()) check_replaceable(path);
     if (fs::exists(paths.weights) || fs::exists(paths.state)) replaced.push_back(iteration);
   }
   if (replaced.empty()) return "";

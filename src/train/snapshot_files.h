@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "trainer.pb.h"
 
@@ -11,6 +12,9 @@ bool is_hdf5(const caffe::SolverParameter& solver);
 
 struct SnapshotPaths {
   std::string weights, state, manifest;
+  std::string average;  // "" if the solver keeps none
+
+  std::vector<std::string> all() const;
 };
 SnapshotPaths snapshot_paths(const caffe::SolverParameter& solver, int iteration);
 

@@ -20,12 +20,12 @@ bool SnapshotWriter::due() const {
 void SnapshotWriter::write() {
   const caffe::SolverParameter& solver = state_.solver;
   failed_ = true;
-  const SnapshotPaths paths =
-      write_snapshot(solver, state_.loop, state_.train_nets(), tests_.positions_for_snapshot(), state_.session());
+  const SnapshotPaths paths = write_snapshot(solver, state_.loop, state_.train_nets(), tests_.positions_for_snapshot(),
+                                             state_.session(), state_.average.get());
   failed_ = false;
   saved_iteration_ = state_.loop.iteration;
   last_state_ = paths.state;
-  report_.snapshot({state_.loop.iteration, paths.weights, paths.state, is_hdf5(solver)});
+  report_.snapshot({state_.loop.iteration, paths.weights, paths.state, is_hdf5(solver), paths.average});
   prune_snapshots(solver, state_.loop.iteration);
 }
 

@@ -77,8 +77,10 @@ void TrainingStart::resume() {
   if (!options_.snapshot.empty()) {
     report_.note("Resuming from " + options_.snapshot);
     for (const std::string& line : restore_snapshot(options_.snapshot, state_.solver, &state_.loop, state_.train_nets(),
-                                                    state_.tests, state_.session()))
+                                                    state_.tests, state_.session(), state_.average.get()))
       report_.note(line);
+  } else if (state_.average) {
+    state_.average->start();
   }
   if (!state_.writes_snapshots()) return;
   const std::string replaced = check_replaced_snapshots(state_.solver, state_.loop.iteration, state_.solver.max_iter());

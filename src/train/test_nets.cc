@@ -15,6 +15,8 @@ std::vector<NetPosition> TestNets::positions_for_snapshot() const { return befor
 
 bool TestNets::run(const std::function<bool()>& may_continue) {
   before_ = positions();
+  const WeightsInUse used(state_.average.get(),
+                          tests_average(state_.solver) ? WeightsInUse::kAverage : WeightsInUse::kTrained);
   for (size_t i = 0; i < state_.tests.size(); ++i) {
     if (!run(i, may_continue)) return false;
   }

@@ -33,7 +33,8 @@ struct TrainingState {
   const caffe::SolverParameter solver;  // with random_seed and max_iter resolved
   const std::vector<Rank> ranks;        // the first one tests and writes snapshots
   const std::vector<std::unique_ptr<NetSession>> tests;
-  const std::unique_ptr<GradientSums> sums;  // of several ranks
+  const std::unique_ptr<GradientSums> sums;      // of several ranks
+  const std::unique_ptr<WeightAverage> average;  // on the first rank, if the solver keeps one
   LoopState loop;
 
   DeviceSession& session() const { return ranks.front().session(); }

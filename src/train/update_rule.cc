@@ -1,83 +1,21 @@
-// The update rules. w: parameters, g: gradients, h and h2: history, rate: learning rate times lr_mult.
+// Builds the graph of an update and sets its numbers.
 #include "train/update_rule.h"
 
-#include <cmath>
+#include <algorithm>
+#include <string>
 
 #include "base/error.h"
 #include "compile/compile.h"
 #include "ops/math.h"
 #include "session/loss_scale.h"
 #include "session/state_names.h"
+#include "train/weight_average.h"
 
 namespace trainer {
 namespace {
 
-constexpr size_t kScalarsApart = 16;  // floats from the learning rate to the correction: one cache line each
-
-struct RuleInput {
-  Value g, h, h2, rate, correction;
-  const caffe::SolverParameter& solver;
-};
-struct RuleResult {
-  Value step;  // w becomes w - step
-  Value h, h2;
-};
-
-RuleResult sgd(const RuleInput& in) {
-  const Value h = in.h * in.solver.momentum() + in.rate * in.g;
-  return {h, h, Value()};
-}
-
-// Nesterov's accelerated gradient, in the form of Bengio et al. 2012, "Advances in Optimizing Recurrent Networks".
-RuleResult nesterov(const RuleInput& in) {
-  const float momentum = in.solver.momentum();
-  const Value h = in.h * momentum + in.rate * in.g;
-  return {h * (1 + momentum) - in.h * momentum, h, Value()};
-}
-
-// Duchi et al. 2011, "Adaptive Subgradient Methods".
-RuleResult adagrad(const RuleInput& in) {
-  const Value h = in.h + in.g * in.g;
-  return {in.rate * in.g / (sqrt(h) + in.solver.delta()), h, Value()};
-}
-
-// Tieleman and Hinton 2012, lecture 6.5.
-RuleResult rmsprop(const RuleInput& in) {
-  const float decay = in.solver.rms_decay();
-  const Value h = in.h * decay + in.g * in.g * (1 - decay);
-  return {in.rate * in.g / (sqrt(h) + in.solver.delta()), h, Value()};
-}
-
-// Zeiler 2012, "ADADELTA".
-RuleResult adadelta(const RuleInput& in) {
-  const float decay = in.solver.momentum(), delta = in.solver.delta();
-  const Value h = in.h * decay + in.g * in.g * (1 - decay);
-  const Value step = in.g * sqrt((in.h2 + delta) / (h + delta));
-  return {in.rate * step, h, in.h2 * decay + step * step * (1 - decay)};
-}
-
-// Kingma and Ba 2015, "Adam"; delta is not bias-corrected, as in Caffe.
-RuleResult adam(const RuleInput& in) {
-  const float beta1 = in.solver.momentum(), beta2 = in.solver.momentum2();
-  const Value m = in.h * beta1 + in.g * (1 - beta1);
-  const Value v = in.h2 * beta2 + in.g * in.g * (1 - beta2);
-  return {in.rate * in.correction * m / (sqrt(v) + in.solver.delta()), m, v};
-}
-
-struct Rule {
-  const char* type;
-  int history;
-  RuleResult (*make)(const RuleInput&);
-};
-constexpr Rule kRules[] = {{"SGD", 1, sgd},         {"Nesterov", 1, nesterov}, {"AdaGrad", 1, adagrad},
-                           {"RMSProp", 1, rmsprop}, {"AdaDelta", 2, adadelta}, {"Adam", 2, adam}};
-
-const Rule* find_rule(const std::string& type) {
-  for (const Rule& rule : kRules) {
-    if (type == rule.type) return &rule;
-  }
-  return nullptr;
-}
+constexpr size_t kScalarsApart = 16;  // floats from one scalar to the next: one cache line each
+constexpr float kLeastUnitNorm = 1e-3f, kLeastGradientNorm = 1e-6f;
 
 // One value for each parameter over the flat states; 0 in the padding.
 SegmentTable per_parameter(const StateStore& store, const std::vector<const ParameterInfo*>& parameters,
@@ -108,28 +46,156 @@ bool all_equal(const std::vector<const ParameterInfo*>& parameters, float (*valu
   return true;
 }
 
-// The multiplier as a scalar if all parameters have the same one, else as a segment table.
-Value multiplier(Graph& graph, const StateStore& store, const std::vector<const ParameterInfo*>& parameters,
-                 float (*value)(const ParameterInfo&)) {
-  if (!parameters.empty() && all_equal(parameters, value)) return constant(graph, Shape{1}, value(*parameters.front()));
-  return segments(graph, per_parameter(store, parameters, value));
+// Yang et al. 2021, "High-Performance Large-Scale Image Recognition Without Normalization": each row of g at most
+// `most` times the norm of the row of w.
+Value clip_rows(Value g, Value w, float most) {
+  const Value gradients = norm(g, {1}), limit = maximum(norm(w, {1}), kLeastUnitNorm) * most;
+  return g * select(greater(gradients, limit), limit / maximum(gradients, kLeastGradientNorm),
+                    constant(*g.graph(), Shape{}, 1));
+}
+
+// The states that one map updates: those of all parameters as flat states, or those of one parameter as matrices.
+struct Part {
+  std::string parameter, gradient, average;
+  std::array<std::string, 2> history;
+  Shape shape;
+};
+
+Part all_parameters(const StateStore& store) {
+  return {kParameterGroup,
+          kGradientGroup,
+          kAverageGroup,
+          {history_group(0), history_group(1)},
+          store.shape(kParameterGroup)};
+}
+
+Part one_parameter(const ParameterInfo& info) {
+  const int64_t count = info.shape.count(), rows = info.shape.rank() > 1 && count > 0 ? info.shape[0] : 1;
+  return {info.state,
+          gradient_state(info.state),
+          average_state(info.state),
+          {history_state(0, info.state), history_state(1, info.state)},
+          Shape{rows, count / rows}};
+}
+
+class UpdateGraph {
+ public:
+  UpdateGraph(const caffe::SolverParameter& solver, const Rule& rule, const DeviceSession& device_session,
+              bool follows_pass, bool keeps_average)
+      : solver_(solver), rule_(rule), device_session_(device_session), keeps_average_(keeps_average) {
+    graph_.set_context(-1, Pass::kUpdate);
+    rate_ = graph_.add_source("rate", Shape{});
+    coefficient_ = graph_.add_source("average_coefficient", Shape{});
+    for (Value& scalar : scalars_) scalar = graph_.add_source("rule_scalar", Shape{});
+    if (follows_pass) loss_ = graph_.read_state({kPassLoss, Shape{}, StateOwner::kSolver});
+    const Shape flat = device_session.store.shape(kParameterGroup);
+    const Value g = graph_.read_state({kGradientGroup, flat, StateOwner::kSolver});
+    if (device_session.scales_loss()) finite_ = reshape(update_loss_scale(graph_, g, loss_), Shape{});
+    if (solver.clip_gradients() >= 0) {
+      const float most = solver.clip_gradients();
+      const Value all = norm(mean_over_devices(g), {0});
+      clip_ = reshape(select(greater(all, most), most / all, constant(graph_, Shape{1}, 1)), Shape{});
+    }
+  }
+
+  Module build(const std::vector<const ParameterInfo*>& parameters) {
+    if (!rule_.has_norms && !solver_.has_clip_adaptive()) {
+      add(all_parameters(device_session_.store), parameters);
+    } else {
+      for (const ParameterInfo* parameter : parameters) add(one_parameter(*parameter), {parameter});
+    }
+    return std::move(module_);
+  }
+
+ private:
+  // As in Caffe, the average over devices comes before clipping and the average over iter_size passes after it.
+  Value mean_over_devices(Value g) {
+    if (device_session_.scales_loss()) g = g / read_loss_scale(graph_);
+    if (device_session_.world > 1) g = g * (1.0f / static_cast<float>(device_session_.world));
+    return g;
+  }
+
+  Value clipped_mean(Value g, Value w) {
+    g = mean_over_devices(g);
+    if (clip_) g = g * clip_;
+    if (solver_.iter_size() > 1) g = g * (1.0f / static_cast<float>(solver_.iter_size()));
+    if (solver_.has_clip_adaptive()) g = clip_rows(g, w, solver_.clip_adaptive());
+    if (solver_.has_clip_value()) g = minimum(maximum(g, -solver_.clip_value()), solver_.clip_value());
+    return g;
+  }
+
+  // The multiplier as a scalar if all parameters have the same one, else as a segment table.
+  Value multiplier(const std::vector<const ParameterInfo*>& parameters, float (*value)(const ParameterInfo&)) {
+    if (!parameters.empty() && all_equal(parameters, value))
+      return constant(graph_, Shape{}, value(*parameters.front()));
+    return segments(graph_, per_parameter(device_session_.store, parameters, value));
+  }
+
+  // Updates the states of a part, which has these parameters.
+  void add(const Part& part, const std::vector<const ParameterInfo*>& parameters) {
+    const auto read = [&](const std::string& state) {
+      return graph_.read_state({state, part.shape, StateOwner::kSolver});
+    };
+    const Value w = graph_.read_state({part.parameter, part.shape});
+    // 1 where the pass and the gradients are usable, else 0; part of the map over the states.
+    const Value passed = loss_ ? is_finite(broadcast_to(loss_, part.shape)) : Value();
+    const Value usable = passed && finite_ ? passed * finite_ : finite_ ? finite_ : passed;
+    const auto write = [&](const std::string& state, Value next, Value otherwise, Value condition) {
+      const Value written = condition ? select(condition, next, otherwise) : next;
+      graph_.write_state(state, written);
+      return written;
+    };
+
+    const auto decay_mult = [](const ParameterInfo& p) { return p.decay_mult; };
+    const bool decays = std::any_of(parameters.begin(), parameters.end(), [](auto* p) { return p->decay_mult != 0; });
+    const auto lr_mult = [](const ParameterInfo& p) { return p.lr_mult; };
+    Value g = clipped_mean(read(part.gradient), w), decay;
+    if (solver_.weight_decay() != 0 && decays) decay = multiplier(parameters, decay_mult) * solver_.weight_decay();
+    if (decay && !rule_.owns_decay) g = g + decay * (solver_.regularization_type() == "L1" ? sign(w) : w);
+    const Value h = read(part.history[0]), h2 = rule_.history > 1 ? read(part.history[1]) : Value();
+    const RuleResult result =
+        rule_.make({solver_, w, g, h, h2, rate_ * multiplier(parameters, lr_mult), decay, decays, scalars_});
+
+    const Value next = write(part.parameter, w - result.step, w, usable);
+    // As in Caffe, snapshots save the last step in place of the gradient.
+    if (solver_.snapshot_diff()) write(part.gradient, result.step, constant(graph_, Shape{}, 0), usable);
+    write(part.history[0], result.h, h, usable);
+    if (rule_.history > 1) write(part.history[1], result.h2, h2, usable);
+    if (!keeps_average_) return;
+    const Value average = read(part.average);
+    write(part.average, average + (next - average) * coefficient_, average, passed);
+  }
+
+  const caffe::SolverParameter& solver_;
+  const Rule& rule_;
+  const DeviceSession& device_session_;
+  const bool keeps_average_;
+  Module module_;
+  Graph& graph_ = *module_.graph;
+  Value rate_, coefficient_;
+  std::array<Value, std::tuple_size_v<RuleScalars>> scalars_;
+  Value loss_, finite_, clip_;  // empty if the update does not need them
+};
+
+const Rule& known_rule(const std::string& type) {
+  const Rule* rule = find_rule(type);
+  TRAINER_ASSERT(rule != nullptr);
+  return *rule;
+}
+
+void add_groups(const Rule& rule, bool average, const std::vector<const ParameterInfo*>& parameters,
+                StateStore* store) {
+  const auto add = [&](const std::string& group, const auto& name) {
+    std::vector<StateInfo> members;
+    for (const ParameterInfo* parameter : parameters) members.push_back({name(parameter->state), parameter->shape});
+    store->add_group(group, members);
+  };
+  for (int i = 0; i < rule.history; ++i)
+    add(history_group(i), [&](const std::string& parameter) { return history_state(i, parameter); });
+  if (average) add(kAverageGroup, average_state);
 }
 
 }  // namespace
-
-int history_blobs(const std::string& solver_type) {
-  const Rule* rule = find_rule(solver_type);
-  return rule == nullptr ? 0 : rule->history;
-}
-
-const std::vector<std::string>& solver_types() {
-  static const std::vector<std::string> types = [] {
-    std::vector<std::string> names;
-    for (const Rule& rule : kRules) names.emplace_back(rule.type);
-    return names;
-  }();
-  return types;
-}
 
 caffe::SolverParameter default_solver() {
   caffe::SolverParameter solver;
@@ -143,81 +209,35 @@ caffe::SolverParameter default_solver() {
 UpdateRule::UpdateRule(const caffe::SolverParameter& solver, const std::vector<const ParameterInfo*>& parameters,
                        DeviceSession& device_session)
     : solver_(solver),
+      rule_(known_rule(solver.type())),
       device_session_(device_session),
-      follows_pass_(device_session.world == 1 && !device_session.device->is_host()) {
+      follows_pass_(device_session.world == 1 && !device_session.device->is_host()),
+      keeps_average_(!average_name(solver).empty() && device_session.rank == 0) {
   if (follows_pass_) device_session.store.add(kPassLoss, Shape{});
-  const Rule* rule = find_rule(solver.type());
-  TRAINER_ASSERT(rule != nullptr);
-  for (int i = 0; i < rule->history; ++i) {
-    std::vector<StateInfo> members;
-    for (const ParameterInfo* parameter : parameters)
-      members.push_back({history_state(i, parameter->state), parameter->shape});
-    device_session.store.add_group(history_group(i), members);
-  }
-
-  Module module;
-  Graph& graph = *module.graph;
-  graph.set_context(-1, Pass::kUpdate);
-  const Shape flat = device_session.store.shape(kParameterGroup);
-  const Value rate = graph.add_source("rate", Shape{1});
-  const Value correction = graph.add_source("correction", Shape{1});
-  const Value w = graph.read_state({kParameterGroup, flat});
-  Value g = graph.read_state({kGradientGroup, flat, StateOwner::kSolver});
-
-  Value loss, usable;
-  if (follows_pass_) {
-    loss = graph.read_state({kPassLoss, Shape{}, StateOwner::kSolver});
-    usable = is_finite(broadcast_to(loss, flat));  // part of the map over the flat states
-  }
-  if (device_session.scales_loss()) {
-    const Value finite = update_loss_scale(graph, g, loss);
-    usable = usable ? usable * finite : finite;
-    g = g / read_loss_scale(graph);
-  }
-  const auto if_usable = [&](Value next, Value otherwise) { return usable ? select(usable, next, otherwise) : next; };
-  // As in Caffe, the average over devices comes before clipping and the average over iter_size passes after it.
-  if (device_session.world > 1) g = g * (1.0f / static_cast<float>(device_session.world));
-  if (solver.clip_gradients() >= 0) {
-    const float cap = solver.clip_gradients();
-    const Value norm = sqrt(sum(g * g, {0}));
-    g = g * select(greater(norm, cap), cap / norm, constant(graph, Shape{1}, 1));
-  }
-  if (solver.iter_size() > 1) g = g * (1.0f / static_cast<float>(solver.iter_size()));
-  const float weight_decay = solver.weight_decay();
-  const auto decay_mult = [](const ParameterInfo& p) { return p.decay_mult; };
-  const auto lr_mult = [](const ParameterInfo& p) { return p.lr_mult; };
-  if (weight_decay != 0) {
-    const Value decay = multiplier(graph, device_session.store, parameters, decay_mult) * weight_decay;
-    g = g + decay * (solver.regularization_type() == "L1" ? sign(w) : w);
-  }
-  RuleInput in{g,          Value(), Value(), rate * multiplier(graph, device_session.store, parameters, lr_mult),
-               correction, solver_};
-  in.h = graph.read_state({history_group(0), flat, StateOwner::kSolver});
-  if (rule->history > 1) in.h2 = graph.read_state({history_group(1), flat, StateOwner::kSolver});
-  const RuleResult result = rule->make(in);
-  graph.write_state(kParameterGroup, if_usable(w - result.step, w));
-  // As in Caffe, snapshots save the last step in place of the gradient.
-  if (solver.snapshot_diff()) graph.write_state(kGradientGroup, if_usable(result.step, constant(graph, Shape{1}, 0)));
-  graph.write_state(history_group(0), if_usable(result.h, in.h));
-  if (rule->history > 1) graph.write_state(history_group(1), if_usable(result.h2, in.h2));
-
-  program_ = compile(std::move(module), *device_session.device, device_session.store, device_session.arena);
-  scalars_ = std::make_unique<DeviceBlock>(*device_session.device, 2 * kScalarsApart * size_of(DType::kF32));
-  for (size_t i = 0; i < program_->sources.size(); ++i)
+  add_groups(rule_, keeps_average_, parameters, &device_session.store);
+  program_ = compile(UpdateGraph(solver_, rule_, device_session, follows_pass_, keeps_average_).build(parameters),
+                     *device_session.device, device_session.store, device_session.arena);
+  constexpr size_t kCount = std::tuple_size_v<Scalars>;
+  TRAINER_ASSERT(program_->sources.size() == kCount);
+  scalars_ = std::make_unique<DeviceBlock>(*device_session.device,
+                                           static_cast<int64_t>(kCount * kScalarsApart * sizeof(float)));
+  for (size_t i = 0; i < kCount; ++i)
     program_->set_source(static_cast<int>(i), static_cast<float*>(scalars_->data()) + kScalarsApart * i);
 }
 
 void UpdateRule::prepare(float rate, int iteration) {
-  float correction = 1;
-  if (solver_.type() == "Adam") {
-    const float t = static_cast<float>(iteration + 1);
-    correction = std::sqrt(1.0f - std::pow(solver_.momentum2(), t)) / (1.0f - std::pow(solver_.momentum(), t));
+  Scalars scalars{};
+  scalars[kRate] = rate;
+  if (keeps_average_) scalars[kCoefficient] = average_coefficient(solver_, iteration);
+  if (rule_.scalars_at != nullptr) {
+    const RuleScalars of_rule = rule_.scalars_at(solver_, iteration);
+    std::copy(of_rule.begin(), of_rule.end(), scalars.begin() + kRuleScalars);
   }
-  if (std::pair(rate, correction) == scalars_on_device_) return;
-  float scalars[2 * kScalarsApart] = {rate};
-  scalars[kScalarsApart] = correction;
-  device_session_.device->copy_from_host(scalars_->data(), scalars, sizeof scalars);
-  scalars_on_device_ = {rate, correction};
+  if (scalars == scalars_on_device_) return;
+  std::array<float, std::tuple_size_v<Scalars> * kScalarsApart> spread{};
+  for (size_t i = 0; i < scalars.size(); ++i) spread[kScalarsApart * i] = scalars[i];
+  device_session_.device->copy_from_host(scalars_->data(), spread.data(), sizeof spread);
+  scalars_on_device_ = scalars;
 }
 
 void UpdateRule::run_timed(float rate, int iteration, std::vector<double>* seconds) {

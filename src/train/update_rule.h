@@ -1,33 +1,35 @@
-// The update rule of each solver type as one map over the flat parameters, gradients and history.
+// The update of an iteration as one program over the flat parameters, gradients and history.
 //
 // The order is Caffe's, after the division by the loss scale (loss_scale.h): average over the devices that train
 // together, clip by the global norm of the accumulated gradient, divide by iter_size, regularize, then apply the rule
-// with rate * lr_mult. lr_mult and decay_mult are piecewise constant over the flat states (SegmentTable). In the
-// padding between parameters gradient, weight and history are and stay zero.
+// of the solver type (solver_rules.h) with rate * lr_mult. clip_adaptive and clip_value follow the division by
+// iter_size. The average of the weights (weight_average.h) advances in the same pass.
+//
+// Rules without norms of single parameters are one map: lr_mult and decay_mult are piecewise constant over the flat
+// states (SegmentTable). In the padding between parameters gradient, weight and history are and stay zero. Other rules
+// have maps for each parameter, as a matrix with a row for each unit.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <optional>
-#include <string>
-#include <utility>
 #include <vector>
 
 #include "lowering/lower_net.h"
 #include "runtime/program.h"
 #include "session/device_session.h"
+#include "train/solver_rules.h"
 #include "trainer.pb.h"
 
 namespace trainer {
 
-// The history blobs of a parameter for a solver type; 0 for an unknown type.
-int history_blobs(const std::string& solver_type);
-const std::vector<std::string>& solver_types();
 // SGD with momentum and weight decay, to time or plan an iteration without a solver.
 caffe::SolverParameter default_solver();
 
 class UpdateRule {
  public:
-  // The store must have the parameter and gradient groups; adds the history groups (state_names.h).
+  // The store must have the parameter and gradient groups; adds the groups of history and, on the first rank, of
+  // averages (state_names.h).
   UpdateRule(const caffe::SolverParameter& solver, const std::vector<const ParameterInfo*>& parameters,
              DeviceSession& device_session);
 
@@ -46,12 +48,17 @@ class UpdateRule {
   const Program& program() const { return *program_; }
 
  private:
+  // The numbers of an iteration: rate, coefficient of the average, scalars of the rule.
+  static constexpr size_t kRate = 0, kCoefficient = 1, kRuleScalars = 2;
+  using Scalars = std::array<float, kRuleScalars + std::tuple_size_v<RuleScalars>>;
+
   caffe::SolverParameter solver_;
-  std::unique_ptr<Program> program_;
-  std::unique_ptr<DeviceBlock> scalars_;                      // rate, and Adam's correction
-  std::optional<std::pair<float, float>> scalars_on_device_;  // after the queued work
+  const Rule& rule_;
   DeviceSession& device_session_;
-  const bool follows_pass_;
+  const bool follows_pass_, keeps_average_;
+  std::unique_ptr<Program> program_;
+  std::unique_ptr<DeviceBlock> scalars_;
+  std::optional<Scalars> scalars_on_device_;  // after the queued work
 };
 
 }  // namespace trainer

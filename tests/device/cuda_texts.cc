@@ -123,6 +123,10 @@ SourceSet generated_sources(Precision precision) {
     solver.set_weight_decay(0.0005f);
     solver.set_clip_gradients(35);
     generator.add_update(TRAINER_SOURCE_DIR "/models/lenet/lenet_train_test.prototxt", solver);
+    solver.set_clip_adaptive(0.1f);
+    solver.set_clip_value(1);
+    solver.mutable_ema();
+    generator.add_update(TRAINER_SOURCE_DIR "/models/lenet/lenet_train_test.prototxt", solver);
   }
   const size_t of_models = generator.sources().size();
   for (const ExampleNet& example : example_nets()) {

@@ -63,7 +63,7 @@ class RunFolderTest : public testing::Test {
     report.test_begin(10, 0);
     report.test_step(1, 1);
     report.test_result({10, 0, std::nullopt, {{"accuracy", 0.75, 0}, {"each", 0.5, 0}, {"each", 1, 0}}, 100});
-    report.snapshot({10, "p_iter_10.caffemodel", "p_iter_10.solverstate", false});
+    report.snapshot({10, "p_iter_10.caffemodel", "p_iter_10.solverstate", false, ""});
     report.finish({10, "done", true});
     return testing::internal::GetCapturedStderr();
   }

@@ -91,6 +91,41 @@ TEST_F(LossScale, UpdatesAreThoseWithoutAScale) {
   }
 }
 
+// With the mean over iter_size passes, all kinds of clipping and an average.
+TEST_F(LossScale, ClippingAndAveragesAreThoseWithoutAScale) {
+  for (const std::string& type : solver_types()) {
+    for (const bool adaptive : {false, true}) {
+      SCOPED_TRACE(type);
+      caffe::SolverParameter clipped = solver(type);
+      clipped.set_clip_value(0.02f);
+      if (adaptive) clipped.set_clip_adaptive(0.1f);
+      clipped.mutable_ema()->set_decay(0.75f);
+      Bench plain(clipped, Precision::kFP32), scaled(clipped, Precision::kFP16);
+      for (int i = 0; i < 3; ++i) {
+        plain.step(i, 1);
+        scaled.step(i, kFirstLossScale);
+      }
+      expect_same(plain, scaled);
+      EXPECT_NE(plain.device_session.store.read(average_state("a")), plain.device_session.store.read("a"));
+    }
+  }
+}
+
+// The average of the iteration has the weights that did not change.
+TEST_F(LossScale, ASkippedUpdateAdvancesTheAverage) {
+  caffe::SolverParameter averaged = solver("SGD");
+  averaged.mutable_ema()->set_decay(0.5f);
+  averaged.mutable_ema()->set_warmup(0);
+  Bench bench(averaged, Precision::kFP16);
+  bench.step(0, kFirstLossScale);
+  const std::vector<float> weights = bench.device_session.store.read("b");
+  std::vector<float> expected = bench.device_session.store.read(average_state("b"));
+  for (size_t i = 0; i < expected.size(); ++i) expected[i] += 0.5f * (weights[i] - expected[i]);
+  bench.step(1, std::numeric_limits<float>::infinity());
+  EXPECT_EQ(bench.device_session.store.read("b"), weights);
+  EXPECT_EQ(bench.device_session.store.read(average_state("b")), expected);
+}
+
 TEST_F(LossScale, GradientsThatAreNotFiniteChangeNothing) {
   for (const std::string& type : solver_types()) {
     for (const float bad : {std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(),

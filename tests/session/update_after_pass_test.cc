@@ -152,6 +152,7 @@ TEST_F(UpdateAfterPass, ChangesNothingIfTheLossIsNotFinite) {
         solver.set_type(type);
         solver.set_momentum(0.5);
         solver.set_momentum2(0.5);
+        solver.mutable_ema()->set_decay(0.5);
         Bench bench(kSquare, solver, precision);
         for (int i = 0; i < 3; ++i) bench.step(0.125f, i);
         EXPECT_NE(bench.weight(), 2);

@@ -1,7 +1,9 @@
 // A training that was stopped and resumed ends with the same bits as an uninterrupted one.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <functional>
 
 #include "captured_log.h"
 #include "formats/solver_state.h"
@@ -22,6 +24,7 @@ const char* kLoop =
 // The loop's part of the state. The texts of solver and net differ only by the path of the files.
 std::string loop_fields(caffe::SolverState state) {
   state.clear_learned_net();
+  state.clear_average_net();
   state.clear_resolved_solver();
   state.clear_resolved_net();
   return state.DebugString();
@@ -63,6 +66,11 @@ class Resume : public testing::TestWithParam<Case> {
     EXPECT_FALSE(training.train("parts", solver, base + ".solverstate" + ending));
     expect_same_bytes(training.folder() / ("whole_iter_60.caffemodel" + ending),
                       training.folder() / ("parts_iter_60.caffemodel" + ending));
+    for (const char* average : {"ema", "swa"}) {
+      if (!contains(GetParam().solver, std::string(average) + " {")) continue;
+      const std::string name = fmt::format("_iter_60_{}.caffemodel{}", average, ending);
+      expect_same_bytes(training.folder() / ("whole" + name), training.folder() / ("parts" + name));
+    }
     expect_same_state(training.folder() / ("whole_iter_60.solverstate" + ending),
                       training.folder() / ("parts_iter_60.solverstate" + ending));
   }
@@ -95,8 +103,38 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"AdaDelta", "type: 'AdaDelta' base_lr: 1 lr_policy: 'exp' gamma: 0.99 momentum: 0.95 delta: 1e-6", true},
         Case{"CosineAfterWarmUp", "base_lr: 0.05 lr_policy: 'cosine' final_lr: 0.001 warmup_iter: 30 momentum: 0.9",
              false},
-        Case{"Adam", "type: 'Adam' base_lr: 0.002 lr_policy: 'fixed' momentum: 0.9 momentum2: 0.99", false}),
+        Case{"Adam", "type: 'Adam' base_lr: 0.002 lr_policy: 'fixed' momentum: 0.9 momentum2: 0.99", false},
+        Case{"AdamWEma",
+             "type: 'AdamW' base_lr: 0.002 lr_policy: 'fixed' momentum: 0.9 clip_gradients: 2 clip_value: 0.1 "
+             "ema { decay: 0.9 test: true }",
+             false},
+        Case{"NAdamSwaHdf5",
+             "type: 'NAdam' base_lr: 0.002 lr_policy: 'fixed' momentum: 0.9 swa { start: 10 interval: 4 test: true }",
+             true},
+        Case{"RAdam", "type: 'RAdam' base_lr: 0.002 lr_policy: 'fixed' momentum: 0.9 layer_decay: 0.8", false},
+        Case{"LionEmaHdf5",
+             "type: 'Lion' base_lr: 0.0005 lr_policy: 'fixed' momentum: 0.9 momentum2: 0.99 ema { }"
+             "param_rule { pattern: 'ip1' lr_mult: 0 }",
+             true},
+        Case{"LambSwa", "type: 'LAMB' base_lr: 0.005 lr_policy: 'fixed' momentum: 0.9 swa { interval: 3 }", false},
+        Case{"LarsEma",
+             "type: 'LARS' base_lr: 1 lr_policy: 'fixed' momentum: 0.9 trust_coefficient: 0.01 clip_adaptive: 0.5 "
+             "ema { warmup: 0 }",
+             false},
+        Case{"Sgdw", "type: 'SGDW' base_lr: 0.02 lr_policy: 'fixed' momentum: 0.9", false}),
     [](const testing::TestParamInfo<Case>& info) { return info.param.name; });
+
+// Random cut points, the same in each run.
+TEST_P(Resume, AtOtherIterationsGivesTheSameBits) {
+  SmallTraining training;
+  uint32_t draw = static_cast<uint32_t>(std::hash<std::string>()(GetParam().name));
+  for (int i = 0; i < 2; ++i) {
+    draw = draw * 1664525 + 1013904223;
+    const int iteration = 21 + static_cast<int>(draw >> 8) % 18;  // between the tests at 20 and 40
+    SCOPED_TRACE(iteration);
+    compare(training, iteration + 6, iteration);
+  }
+}
 
 std::string train_and_listen(SmallTraining& training, const std::string& solver, const std::string& snapshot) {
   const CapturedLog log;

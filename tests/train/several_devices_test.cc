@@ -85,7 +85,8 @@ layer {{ name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: 
     RunReport report;
     training.run(report);
     std::vector<float> weights;
-    for (const WeightLayer& layer : read_weights(folder_ / fmt::format("w_iter_{}.caffemodel", iterations)).layers) {
+    const std::string file = folder_ / fmt::format("w_iter_{}{}.caffemodel", iterations, average_);
+    for (const WeightLayer& layer : read_weights(file).layers) {
       for (const auto& blob : layer.blobs) weights.insert(weights.end(), blob.data.begin(), blob.data.end());
     }
     return weights;
@@ -98,7 +99,8 @@ layer {{ name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: 
   }
 
   TempFolder folder_;
-  std::string more_;  // fields of the solver
+  std::string more_;     // fields of the solver
+  std::string average_;  // "_ema" compares the averages
   bool recurrent_ = false;
   int width_ = 10;
   float rate_ = 0.1f;
@@ -120,6 +122,16 @@ TEST_F(SeveralDevices, SumInBuckets) {
 TEST_F(SeveralDevices, SplitABatch) {
   more_ = "clip_gradients: 0.5";
   expect_near(train(2, 8, 1, 6, "", true), train(1, 8, 1, 6));
+}
+
+TEST_F(SeveralDevices, AverageTheSameWeights) {
+  more_ = "type: 'AdamW' clip_adaptive: 0.2 clip_value: 0.05 ema { decay: 0.8 }";
+  average_ = "_ema";
+  rate_ = 0.001f;
+  const std::vector<float> whole = train(2, 4, 3, 5);
+  expect_near(whole, train(1, 4, 6, 5));
+  train(2, 4, 3, 3);
+  EXPECT_EQ(train(2, 4, 3, 5, folder_ / "w_iter_3.solverstate"), whole);
 }
 
 TEST_F(SeveralDevices, GoOnFromASnapshot) {

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "data/small_data.h"
 #include "formats/temp_folder.h"
@@ -24,6 +25,7 @@ class SmallTraining {
 
   const TempFolder& folder() const { return folder_; }
   std::string data = "data_param { source: \"FOLDER/lmdb\" backend: LMDB batch_size: 8 shuffle: SHUFFLE }";
+  std::vector<std::string> weights;  // weight files to start from
 
   // Trains with `solver` (fields beside net and prefix) and files PREFIX_iter_N. Stops after `stop_after` iterations if
   // that is positive; returns true if it stopped.
@@ -36,6 +38,7 @@ class SmallTraining {
     TrainingOptions options;
     options.devices = {test_device()};
     options.snapshot = snapshot;
+    options.weights = weights;
     int polled = 0;
     options.poll = [&] { return ++polled == stop_after ? StopRequest::kStop : StopRequest::kNone; };
     Training training(std::move(files), options);
