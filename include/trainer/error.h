@@ -15,6 +15,7 @@ enum class ExitCode : int {
   kData = 3,           // a data set, weight file or snapshot; a file that cannot be read or written
   kDiverged = 4,       // the loss is NaN or infinite
   kDevice = 5,         // a missing device, or too little memory
+  kOutOfTime = 6,      // max_time ended the run after a snapshot
 };
 
 // what() is the text that the command line shows: for a mistake in a prototxt the listing with file, line and column.

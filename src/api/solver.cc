@@ -91,7 +91,7 @@ bool Solver::train(const TrainCallbacks& callbacks) {
     throw config_error("a Solver trains once: open another one with the snapshot to go on");
   const CallScope scope(impl_->threads, impl_->log);
   impl_->sink->callbacks = &callbacks;
-  return !impl_->open.training->run(impl_->report);
+  return impl_->open.training->run(impl_->report) == TrainingEnd::kDone;
 }
 
 void Solver::save_weights(const std::string& path) const { impl_->open.training->save_weights(path); }

@@ -1,4 +1,4 @@
-// trainer summary: shows the layers, memory and plan of a net without running it.
+// trainer summary: shows the layers, memory and plan of a net without running it, or the schedule of a solver.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -12,6 +12,7 @@
 #include "cli/iteration_cost.h"
 #include "cli/net_flags.h"
 #include "cli/net_plan.h"
+#include "cli/schedule_view.h"
 #include "config/diagnostics.h"
 #include "gpus/choose_gpu.h"
 #include "ops/cost.h"
@@ -190,7 +191,15 @@ DeviceSpec device_to_plan_for(const std::string& gpu) {
 }
 
 int run_summary(const Arguments& arguments) {
-  if (arguments.text("model").empty()) throw UsageError("Need a net: --model=FILE");
+  const bool schedule = !arguments.text("solver").empty();
+  if (schedule == !arguments.text("model").empty())
+    throw UsageError("Give a net or a solver: --model=FILE or --solver=FILE");
+  if (!schedule && arguments.given("output"))
+    throw UsageError("--output belongs to --solver: it is a picture of the schedule");
+  if (schedule) {
+    show_schedule(arguments);
+    return 0;
+  }
   const bool training = arguments.text("phase") == "TRAIN";
   const caffe::Phase phase = training ? caffe::TRAIN : caffe::TEST;
   GivenShapes shapes = given_shapes(arguments);
@@ -224,10 +233,11 @@ int run_summary(const Arguments& arguments) {
 }
 
 REGISTER_COMMAND(
-    summary, .name = "summary", .summary = "shows a net's layers, shapes, parameters, work and memory",
+    summary, .name = "summary", .summary = "shows a net's layers, shapes, parameters, work and memory, or a schedule",
     .usage =
         "summary --model=FILE [--phase=TRAIN|TEST] [--shape=TOP=DIMS] [--gpu=ID|h200|sm_90] "
-        "[--precision=bf16|...] [--memory=SIZE] [--plan | --caffe]",
+        "[--precision=bf16|...] [--memory=SIZE] [--plan | --caffe]\n"
+        "summary --solver=FILE [--output=FILE.svg]",
     .description =
         "Checks and compiles the net without running it. --plan shows each step: the layers fused into it, "
         "its implementation and why faster ones are refused, the memory of its values (%value[shape]/cl for "
@@ -241,10 +251,16 @@ REGISTER_COMMAND(
         "separated by tabs (in names a tab is \\t, a line end \\n, a backslash \\\\):\n"
         "  layer  NAME  TYPE  BOTTOM...\n"
         "  top    LAYER  TYPE  TOP  DIMS   (64,20,24,24; nothing for a scalar)\n"
-        "  blob   LAYER  INDEX  DIMS       learned blobs and statistics, shared ones with each layer",
+        "  blob   LAYER  INDEX  DIMS       learned blobs and statistics, shared ones with each layer\n"
+        "\n"
+        "--solver draws the schedule of the solver: the learning rate of each iteration, and momentum and weight decay "
+        "if they change. Epochs are those of a training on one device.",
     .flags =
         {
             {"model", FlagType::kFile, "", "FILE", "The prototxt file of the net."},
+            {"solver", FlagType::kFile, "", "FILE", "The solver whose schedule is shown, in place of a net."},
+            {"output", FlagType::kFile, "", "FILE", "The SVG file for the picture of the schedule."},
+            {"overwrite", FlagType::kBool, "false", "", "Replace the file if it exists."},
             {"phase", FlagType::kChoice, "TRAIN", "TRAIN|TEST", "The phase of the net."},
             {"plan", FlagType::kBool, "false", "", "Show the steps of the compiled program."},
             {"caffe", FlagType::kBool, "false", "", "Show the layers, tops and blobs that Caffe builds, for scripts."},

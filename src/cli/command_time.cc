@@ -81,7 +81,7 @@ class Timing {
 
   // As in training.
   void iterate(int iteration) {
-    if (update_) update_->prepare(0.0f, iteration);
+    if (update_) update_->prepare({}, iteration);
     net_.queue_next(kind_, false, update_ ? update_->program_after_pass() : nullptr);
     net_.finish();
     if (update_) update_->run_after_loss();
@@ -95,7 +95,7 @@ class Timing {
       const auto before = Clock::now();
       if (by_steps) {
         net_.run_next_timed(kind_, &seconds_);
-        if (update_) update_->run_timed(0.0f, i, &update_seconds_);
+        if (update_) update_->run_timed({}, i, &update_seconds_);
         log_info(fmt::format("Iteration: {} {} time: {}", i + 1, trains() ? "forward-backward" : "forward",
                              milliseconds(since(before))));
       } else {

@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/duration.h"
 #include "base/text.h"
 #include "cli/command.h"
 #include "cli/glog_sink.h"
@@ -45,11 +46,20 @@ std::map<int, SignalEffect> signal_effects(const Arguments& arguments) {
   return effects;
 }
 
+int64_t max_seconds_of(const Arguments& arguments) {
+  if (!arguments.given("max_time")) return 0;
+  const int64_t seconds = parse_duration(arguments.text("max_time"));
+  if (seconds < 0)
+    throw UsageError(fmt::format("--max_time={} is not a duration: {}", arguments.text("max_time"), kDurationForms));
+  return seconds;
+}
+
 std::string command_line_of(const Arguments& arguments) {
   std::string line = "trainer train --solver=" + arguments.text("solver");
   if (arguments.given("precision")) line += " --precision=" + arguments.text("precision");
   if (arguments.get_bool("deterministic")) line += " --deterministic";
   if (arguments.given("memory")) line += " --memory=" + arguments.text("memory");
+  if (arguments.given("max_time")) line += " --max_time=" + arguments.text("max_time");
   for (const std::string& assignment : arguments.texts("set")) line += fmt::format(" --set '{}'", assignment);
   for (const std::string& fill : arguments.texts("fill")) line += fmt::format(" --fill '{}'", fill);
   return line;
@@ -65,6 +75,7 @@ TrainingRequest request_of(const Arguments& arguments) {
   TrainingOptions& options = request.options;
   options.device_options = device_options_of(arguments);
   options.memory = memory_of(arguments);
+  options.max_seconds = max_seconds_of(arguments);
   options.snapshot = arguments.text("snapshot");
   options.weights = comma_list(arguments.text("weights"));
   options.run_folder = arguments.text("run_dir");
@@ -96,7 +107,12 @@ int run_train(const Arguments& arguments) {
   const OpenTraining open = open_training(std::move(request), report);
   if (!arguments.given("precision") && has_tensor_cores(open.training->device()))
     report.note("This GPU has tensor cores: --precision=tf32 or bf16 is usually 3 to 5 times as fast as fp32.");
-  return open.training->run(report) ? 128 + stopped_by : 0;
+  switch (open.training->run(report)) {
+    case TrainingEnd::kDone: return 0;
+    case TrainingEnd::kStopped: return 128 + stopped_by;
+    case TrainingEnd::kOutOfTime: return static_cast<int>(ExitCode::kOutOfTime);
+  }
+  return 0;
 }
 
 REGISTER_COMMAND(
@@ -106,7 +122,7 @@ REGISTER_COMMAND(
         "Trains the net of the solver: from its fillers, from weights (layers are matched by name), or from a "
         "snapshot, with the same results as without the stop.\n\n"
         "SIGINT, SIGTERM, SIGUSR1, SIGUSR2 and SIGXCPU stop after a snapshot, with exit code 128 + the number of the "
-        "signal; SIGHUP writes a snapshot and continues.",
+        "signal; SIGHUP writes a snapshot and continues. --max_time stops after a snapshot with exit code 6.",
     .flags =
         {
             {"solver", FlagType::kFile, "", "FILE", "The solver: net, learning rate, schedule, snapshots."},
@@ -120,6 +136,9 @@ REGISTER_COMMAND(
             memory_flag(),
             {"scale_batch", FlagType::kBool, "false", "",
              "Split batch_size among the GPUs; without it each GPU reads batches of batch_size, as in Caffe."},
+            {"max_time", FlagType::kText, "", "DURATION",
+             "End the run after this time with a snapshot and exit code 6: 90s, 45m, 12h, 2d, H:MM:SS or D-HH:MM:SS. "
+             "It takes precedence over max_time of the solver."},
             set_flag(),
             fill_flag(),
             {"run_dir", FlagType::kFolder, "", "FOLDER",

@@ -130,6 +130,31 @@ std::string line_path(const Frame& frame, const ChartLine& line) {
   return out;
 }
 
+// The content of a chart; "" if no line has a point.
+std::string drawing_of(const std::vector<ChartLine>& lines, bool may_be_logarithmic) {
+  Range x, y;
+  for (const ChartLine& line : lines) {
+    for (const SeriesPoint& point : line.series->points) {
+      x.include(static_cast<double>(point.iteration));
+      y.include(point.value);
+    }
+  }
+  if (y.empty()) return "";
+  y.logarithmic = may_be_logarithmic && y.low > 0 && y.high / y.low > 100;
+  const std::vector<double> rows = ticks(y);
+  Range columns_range = x;
+  std::vector<double> columns = ticks(columns_range);
+  if (x.low == x.high) x = columns_range;
+  columns.erase(std::remove_if(columns.begin(), columns.end(), [&](double c) { return c < x.low || c > x.high; }),
+                columns.end());
+  const Frame frame(x, y);
+  std::string curves;
+  for (const ChartLine& line : lines) {
+    if (!line.series->points.empty()) curves += line_path(frame, line) + "\n";
+  }
+  return grid(frame, columns, rows) + "\n" + curves;
+}
+
 }  // namespace
 
 std::string html_escaped(const std::string& text) {
@@ -148,34 +173,36 @@ std::string html_escaped(const std::string& text) {
 }
 
 std::string svg_chart(const std::string& title, const std::vector<ChartLine>& lines) {
-  Range x, y;
+  const std::string drawing = drawing_of(lines, true);
+  if (drawing.empty()) return "";
+  std::string legend;
   for (const ChartLine& line : lines) {
-    for (const SeriesPoint& point : line.series->points) {
-      x.include(static_cast<double>(point.iteration));
-      y.include(point.value);
-    }
-  }
-  if (y.empty()) return "";
-  y.logarithmic = y.low > 0 && y.high / y.low > 100;
-  const std::vector<double> rows = ticks(y);
-  Range columns_range = x;
-  std::vector<double> columns = ticks(columns_range);
-  if (x.low == x.high) x = columns_range;
-  columns.erase(std::remove_if(columns.begin(), columns.end(), [&](double c) { return c < x.low || c > x.high; }),
-                columns.end());
-
-  const Frame frame(x, y);
-  std::string legend, curves;
-  for (const ChartLine& line : lines) {
-    if (line.series->points.empty()) continue;
-    legend += fmt::format("<span><i style=\"background:var(--series-{})\"></i>{}</span>", line.color,
-                          html_escaped(line.label));
-    curves += line_path(frame, line) + "\n";
+    if (!line.series->points.empty())
+      legend += fmt::format("<span><i style=\"background:var(--series-{})\"></i>{}</span>", line.color,
+                            html_escaped(line.label));
   }
   return fmt::format(
       "<figure><figcaption><b>{0}</b>{1}</figcaption>\n<svg viewBox=\"0 0 {2} {3}\" role=\"img\" "
-      "aria-label=\"{0}\">\n{4}\n{5}</svg></figure>\n",
-      html_escaped(title), legend, kWidth, kHeight, grid(frame, columns, rows), curves);
+      "aria-label=\"{0}\">\n{4}</svg></figure>\n",
+      html_escaped(title), legend, kWidth, kHeight, drawing);
+}
+
+std::string svg_file(const std::vector<ChartPanel>& panels) {
+  constexpr double kTitle = 28;
+  std::string out = fmt::format(
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0} {1}\" width=\"{0}\" height=\"{1}\">\n"
+      "<style>svg {{ --series-0: #2864c8; background: #ffffff; font-family: sans-serif }} .grid {{ stroke: #d9dce0 }} "
+      ".tick {{ fill: #60666d; font-size: 12px }} .title {{ fill: #1c2024; font-size: 14px }} "
+      ".curve {{ fill: none; stroke-width: 1.8; stroke-linejoin: round }}</style>\n",
+      kWidth, static_cast<double>(panels.size()) * (kTitle + kHeight));
+  double top = 0;
+  for (const ChartPanel& panel : panels) {
+    out +=
+        fmt::format("<text class=\"title\" x=\"{}\" y=\"{}\">{}</text>\n<g transform=\"translate(0 {})\">\n{}</g>\n",
+                    kLeft, top + kTitle - 8, html_escaped(panel.title), top + kTitle, drawing_of(panel.lines, false));
+    top += kTitle + kHeight;
+  }
+  return out + "</svg>\n";
 }
 
 }  // namespace trainer

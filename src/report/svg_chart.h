@@ -1,4 +1,5 @@
-// A line chart as inline SVG, colored by the page's CSS variables --series-0 ... --series-5, --axis and --text.
+// A line chart as SVG: inline, colored by the page's CSS variables --series-0 ... --series-5, --axis and --soft, or as
+// a file of its own.
 #pragma once
 
 #include <string>
@@ -18,6 +19,13 @@ struct ChartLine {
 // Returns "" if no line has a point. The value axis is logarithmic if all values are positive and span more than a
 // factor of 100, otherwise linear.
 std::string svg_chart(const std::string& title, const std::vector<ChartLine>& lines);
+
+struct ChartPanel {
+  std::string title;
+  std::vector<ChartLine> lines;
+};
+// An SVG file with the panels below each other. Value axes are linear.
+std::string svg_file(const std::vector<ChartPanel>& panels);
 
 // Escapes & < > and quotes for HTML and SVG.
 std::string html_escaped(const std::string& text);

@@ -5,9 +5,11 @@
 #include <cmath>
 #include <iterator>
 
+#include "base/duration.h"
 #include "base/text.h"
 #include "config/message_fields.h"
-#include "train/learning_rate.h"
+#include "train/epochs.h"
+#include "train/schedule.h"
 #include "train/solver_rules.h"
 #include "train/weight_average.h"
 
@@ -24,38 +26,37 @@ class SolverCheck {
 
   void run() {
     check_amounts();
+    check_epochs();
+    check_max_time();
     check_type();
     check_clipping();
     check_multipliers();
     check_average();
-    if (complete_) check_schedule();
+    if (complete_) check_dependent();
     if (!solver_.has_base_lr()) error("base_lr", "base_lr is missing: the learning rate to start from");
     if (solver_.has_base_lr() && solver_.base_lr() < 0)
       error("base_lr", fmt::format("base_lr is {}; it must not be negative", solver_.base_lr()));
     if (solver_.regularization_type() != "L2" && solver_.regularization_type() != "L1")
       error("regularization_type", fmt::format("unknown regularization_type \"{}\"", solver_.regularization_type()),
             "known are \"L2\" and \"L1\"");
-    if ((solver_.snapshot() > 0 || solver_.snapshot_after_train()) && solver_.snapshot_prefix().empty())
+    if ((solver_.snapshot() > 0 || solver_.snapshot_epochs() > 0 || solver_.snapshot_after_train()) &&
+        solver_.snapshot_prefix().empty())
       error("snapshot_prefix", "snapshot_prefix is empty, but snapshots are to be written",
             "name a prefix of their path, or set snapshot_after_train: false and no snapshot");
   }
 
  private:
   // Fields that depend on each other.
-  void check_schedule() {
-    std::string field;
-    const std::string wrong = check_learning_rate(solver_, &field);
-    if (!wrong.empty()) error(field, wrong);
+  void check_dependent() {
+    for (const FieldProblem& wrong : check_schedule(solver_)) error(wrong.field, wrong.text);
     check_effects();
     check_tests();
   }
 
-  // With max_epochs the number of iterations is known later (TrainingStart).
+  // The iterations of fields in epochs are known later (TrainingStart).
   void check_effects() {
-    std::string field;
-    const std::string doubt =
-        solver_.max_epochs() > 0 || !solver_.has_max_iter() ? "" : doubt_learning_rate(solver_, &field);
-    if (!doubt.empty()) warning(field, doubt);
+    if (first_epoch_field(solver_) != nullptr || !solver_.has_max_iter()) return;
+    for (const FieldProblem& doubt : doubt_schedule(solver_)) warning(doubt.field, doubt.text);
   }
 
   void check_amounts() {
@@ -73,14 +74,33 @@ class SolverCheck {
     if (solver_.max_iter() < 0) error("max_iter", "max_iter must not be negative");
     if (!solver_.has_max_iter() && solver_.max_epochs() == 0)
       error("max_iter", "neither max_iter nor max_epochs is set: how long should the training run?");
-    if (solver_.max_iter() != 0 && solver_.max_epochs() != 0)
-      error("max_epochs", "both max_iter and max_epochs are given", "keep one, or set the other to 0");
-    if (solver_.max_epochs() < 0) error("max_epochs", "max_epochs must not be negative");
     if (solver_.iter_size() < 1) error("iter_size", "iter_size must be at least 1");
     if (solver_.average_loss() < 1) error("average_loss", "average_loss must be at least 1");
     if (solver_.display() < 0) error("display", "display must not be negative; 0 shows nothing");
     if (solver_.snapshot() < 0) error("snapshot", "snapshot must not be negative; 0 writes one at the end only");
     if (solver_.keep_snapshots() < 0) error("keep_snapshots", "keep_snapshots must not be negative; 0 keeps all");
+  }
+
+  void check_epochs() {
+    for (const EpochField& field : kEpochFields) {
+      const std::vector<double> values = numbers_of(solver_, field.epochs);
+      for (size_t i = 0; i < values.size(); ++i) {
+        if (!(values[i] >= 0 && std::isfinite(values[i])))
+          error(field.epochs, fmt::format("{} is {}; it must not be negative or infinite", field.epochs, values[i]), "",
+                values.size() > 1 ? static_cast<int>(i) : -1);
+      }
+      if (!values.empty() && !numbers_of(solver_, field.iterations).empty())
+        error(field.epochs, fmt::format("both {} and {} are given", field.iterations, field.epochs),
+              "keep one, or set the other to 0");
+    }
+  }
+
+  void check_max_time() {
+    if (!solver_.has_max_time()) return;
+    if (parse_duration(solver_.max_time()) < 0)
+      error("max_time", fmt::format("max_time \"{}\" is not a duration", solver_.max_time()), kDurationForms);
+    else if (!solver_.snapshot_after_train())
+      warning("max_time", "snapshot_after_train is false: a run that max_time ends writes no snapshot");
   }
 
   void check_finite(const char* name) {
@@ -182,7 +202,7 @@ class SolverCheck {
     for (int i = 0; i < tests; ++i) {
       if (solver_.test_iter(i) <= 0) error("test_iter", "test_iter must be positive", "", i);
     }
-    if (tests > 0 && solver_.test_interval() <= 0)
+    if (tests > 0 && solver_.test_interval() <= 0 && !(solver_.test_interval_epochs() > 0))
       error(solver_.has_test_interval() ? "test_interval" : "test_iter", "test_iter is set, but test_interval is not",
             "add test_interval: iterations between two tests");
     if (solver_.test_state_size() > 0 && solver_.test_state_size() != tests)

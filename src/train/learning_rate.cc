@@ -11,6 +11,7 @@
 
 #include "base/text.h"
 #include "config/message_fields.h"
+#include "train/plateau.h"
 
 namespace trainer {
 namespace {
@@ -23,7 +24,7 @@ class PolicyCheck {
   // The policy uses the field; `meaning` completes the message.
   void needs(const char* name, const std::string& meaning = "") {
     require(
-        is_set(solver, field_of(solver, name)), "lr_policy",
+        given(name), "lr_policy",
         fmt::format("lr_policy \"{}\" needs {}{}{}", solver.lr_policy(), name, meaning.empty() ? "" : ": ", meaning));
   }
   void require(bool holds, const char* name, const std::string& text) {
@@ -34,12 +35,19 @@ class PolicyCheck {
 
   const caffe::SolverParameter& solver;
   std::string field, problem;
+
+ private:
+  // In iterations or in epochs.
+  bool given(const std::string& name) const {
+    const auto* const epochs = field_of(solver, name + "_epochs");
+    return is_set(solver, field_of(solver, name)) || (epochs != nullptr && is_set(solver, epochs));
+  }
 };
 
 struct RateInput {
   const caffe::SolverParameter& solver;
   int iteration;
-  LearningRateState& state;
+  ScheduleState& state;
 
   float base() const { return solver.base_lr(); }
   float decayed(float exponent) const { return base() * std::pow(solver.gamma(), exponent); }
@@ -51,11 +59,16 @@ void check_gamma(PolicyCheck& check) {
   check.require(gamma >= 0, "gamma", fmt::format("gamma is {}; it must not be negative", gamma));
 }
 
+void check_stepsize(PolicyCheck& check, const char* meaning) {
+  check.needs("stepsize", meaning);
+  const int stepsize = check.solver.stepsize();
+  check.require(stepsize > 0 || check.solver.stepsize_epochs() > 0, "stepsize",
+                fmt::format("stepsize is {}; it must be positive", stepsize));
+}
+
 void check_step(PolicyCheck& check) {
   check_gamma(check);
-  check.needs("stepsize", "iterations between two steps");
-  const int stepsize = check.solver.stepsize();
-  check.require(stepsize > 0, "stepsize", fmt::format("stepsize is {}; it must be positive", stepsize));
+  check_stepsize(check, "iterations between two steps");
 }
 
 void check_inv(PolicyCheck& check) {
@@ -66,8 +79,10 @@ void check_inv(PolicyCheck& check) {
 void check_multistep(PolicyCheck& check) {
   check_gamma(check);
   check.needs("stepvalue", "the iterations of its steps");
-  const auto& values = check.solver.stepvalue();
-  check.require(std::is_sorted(values.begin(), values.end()), "stepvalue", "the values of stepvalue must ascend");
+  const auto ascends = [](const auto& values) { return std::is_sorted(values.begin(), values.end()); };
+  check.require(ascends(check.solver.stepvalue()), "stepvalue", "the values of stepvalue must ascend");
+  check.require(ascends(check.solver.stepvalue_epochs()), "stepvalue_epochs",
+                "the values of stepvalue_epochs must ascend");
 }
 
 // For policies that depend on the last iteration; that neither max_iter nor max_epochs is given is an error of all.
@@ -89,14 +104,39 @@ void check_sigmoid(PolicyCheck& check) {
 
 void check_cosine(PolicyCheck& check) {
   check_length(check);
-  const float rate = check.solver.final_lr();
-  check.require(!(rate < 0), "final_lr", fmt::format("final_lr is {}; it must not be negative", rate));
+  check.require(check.solver.cycles() > 0, "cycles", "cycles is 0; it must be at least 1");
+  const float decay = check.solver.cycle_decay();
+  check.require(decay > 0 && decay <= 1, "cycle_decay",
+                fmt::format("cycle_decay is {}; it must be above 0 and at most 1", decay));
 }
+
+void check_plateau(PolicyCheck& check) {
+  check_gamma(check);
+  const caffe::SolverParameter& solver = check.solver;
+  const caffe::PlateauParameter& plateau = solver.plateau();
+  check.require(solver.gamma() < 1, "gamma",
+                fmt::format("gamma is {}; lr_policy \"plateau\" needs a value below 1", solver.gamma()));
+  check.require(plateau.min_delta() >= 0 && std::isfinite(plateau.min_delta()), "plateau.min_delta",
+                fmt::format("min_delta is {}; it must be a finite number that is not negative", plateau.min_delta()));
+  if (!watches_test(solver)) {
+    check_stepsize(check, "the iterations over which it averages the training loss");
+    return;
+  }
+  check.require(plateau.has_mode(), "plateau.metric",
+                "metric needs mode: MAX if a larger value is better, MIN if a smaller value is");
+  check.require(plateau.net() < static_cast<uint32_t>(solver.test_iter_size()), "plateau.metric",
+                fmt::format("metric is an output of test net {}, but the solver has {} test net{}", plateau.net(),
+                            solver.test_iter_size(), solver.test_iter_size() == 1 ? "" : "s"));
+}
+
+float fixed(const RateInput& in) { return in.base(); }
 
 float step(const RateInput& in) {
   const int steps = in.iteration / in.solver.stepsize();
   return in.decayed(static_cast<float>(steps));
 }
+
+float exponential(const RateInput& in) { return in.decayed(static_cast<float>(in.iteration)); }
 
 float inv(const RateInput& in) {
   return in.base() * std::pow(1.0f + in.solver.gamma() * static_cast<float>(in.iteration), -in.solver.power());
@@ -111,36 +151,83 @@ float multistep(const RateInput& in) {
 
 float poly(const RateInput& in) {
   const float done = static_cast<float>(in.iteration) / static_cast<float>(in.solver.max_iter());
-  return in.base() * std::pow(1.0f - done, in.solver.power());
+  const float last = in.solver.final_lr();
+  return last + (in.base() - last) * std::pow(1.0f - done, in.solver.power());
 }
 
 float sigmoid(const RateInput& in) {
   return in.base() / (1.0f + std::exp(-in.solver.gamma() * static_cast<float>(in.iteration - in.solver.stepsize())));
 }
 
-// Loshchilov and Hutter 2017, "SGDR", without restarts. Starts after the warm-up.
-float cosine(const RateInput& in) {
-  const double warmup = in.solver.warmup_iter();
-  const double length = std::max(in.solver.max_iter() - warmup, 1.0);
-  const double done = std::max(in.iteration - warmup, 0.0) / length;
-  const double last = in.solver.final_lr();
-  return static_cast<float>(last + (in.base() - last) * (1 + std::cos(std::numbers::pi * done)) / 2);
+// Of policies that start after the warm-up: the iterations since then and in all.
+struct AfterWarmup {
+  explicit AfterWarmup(const RateInput& in)
+      : iteration(std::max(in.iteration - static_cast<double>(in.solver.warmup_iter()), 0.0)),
+        length(std::max(in.solver.max_iter() - static_cast<double>(in.solver.warmup_iter()), 1.0)) {}
+  double iteration, length;
+};
+
+// From `first` to `last` along half a cosine wave.
+double along_cosine(double first, double last, double done) {
+  return last + (first - last) * (1 + std::cos(std::numbers::pi * done)) / 2;
 }
+
+// Loshchilov and Hutter 2017, "SGDR", with cycles of equal length.
+float cosine(const RateInput& in) {
+  const AfterWarmup after(in);
+  const double cycles = in.solver.cycles();
+  const double position = after.iteration * cycles / after.length;
+  const double cycle = std::min(std::floor(position), cycles - 1);
+  const double highest = in.base() * std::pow(static_cast<double>(in.solver.cycle_decay()), cycle);
+  return static_cast<float>(along_cosine(highest, in.solver.final_lr(), position - cycle));
+}
+
+float linear(const RateInput& in) {
+  const AfterWarmup after(in);
+  const double last = in.solver.final_lr();
+  return static_cast<float>(last + (in.base() - last) * (1 - after.iteration / after.length));
+}
+
+// Smith and Topin 2018, "Super-Convergence", in the form of PyTorch's OneCycleLR: a value that is `first` in iteration
+// 0, `middle` when the rate is highest and `last` in the last iteration.
+double one_cycle_value(const caffe::SolverParameter& solver, int iteration, double first, double middle, double last) {
+  constexpr double kRisingPart = 0.3;
+  const double length = solver.max_iter(), warmup = solver.warmup_iter();
+  const double highest = std::max((warmup > 0 ? warmup : kRisingPart * length) - 1, 0.0), end = length - 1;
+  if (iteration < highest) return along_cosine(first, middle, iteration / highest);
+  return along_cosine(middle, last, end > highest ? std::min((iteration - highest) / (end - highest), 1.0) : 0);
+}
+
+float one_cycle(const RateInput& in) {
+  constexpr double kStart = 0.04;
+  const double start = in.solver.has_warmup_start() ? in.solver.warmup_start() : kStart;
+  return static_cast<float>(
+      one_cycle_value(in.solver, in.iteration, in.base() * start, in.base(), in.solver.final_lr()));
+}
+
+float plateau(const RateInput& in) { return in.decayed(static_cast<float>(in.state.plateau.reductions())); }
+
+// What final_lr is for a policy.
+enum class FinalRate { kNone, kLowest, kEnd };
 
 struct Policy {
   const char* name;
   void (*check)(PolicyCheck&);  // of the fields that it uses
   float (*rate)(const RateInput&);
+  FinalRate final_rate;
 };
 constexpr Policy kPolicies[] = {
-    {"fixed", [](PolicyCheck&) {}, [](const RateInput& in) { return in.base(); }},
-    {"step", check_step, step},
-    {"exp", check_gamma, [](const RateInput& in) { return in.decayed(static_cast<float>(in.iteration)); }},
-    {"inv", check_inv, inv},
-    {"multistep", check_multistep, multistep},
-    {"poly", check_poly, poly},
-    {"sigmoid", check_sigmoid, sigmoid},
-    {"cosine", check_cosine, cosine},
+    {"fixed", [](PolicyCheck&) {}, fixed, FinalRate::kNone},
+    {"step", check_step, step, FinalRate::kLowest},
+    {"exp", check_gamma, exponential, FinalRate::kLowest},
+    {"inv", check_inv, inv, FinalRate::kLowest},
+    {"multistep", check_multistep, multistep, FinalRate::kLowest},
+    {"poly", check_poly, poly, FinalRate::kEnd},
+    {"sigmoid", check_sigmoid, sigmoid, FinalRate::kLowest},
+    {"cosine", check_cosine, cosine, FinalRate::kEnd},
+    {"linear", check_length, linear, FinalRate::kEnd},
+    {"one_cycle", check_length, one_cycle, FinalRate::kEnd},
+    {"plateau", check_plateau, plateau, FinalRate::kLowest},
 };
 
 const Policy* find_policy(const std::string& name) {
@@ -156,7 +243,17 @@ std::string unknown_policy(const std::string& name) {
                      fmt::join(known, ", "));
 }
 
+float warmed_up(const caffe::SolverParameter& solver, int iteration, float rate) {
+  const auto warmup = static_cast<float>(solver.warmup_iter());
+  if (!solver.has_warmup_start()) return rate * static_cast<float>(iteration + 1) / warmup;
+  const float start = solver.warmup_start(), done = static_cast<float>(iteration) / warmup;
+  const bool exponential_rise = solver.warmup_type() == caffe::SolverParameter::EXPONENTIAL;
+  return rate * (exponential_rise ? std::pow(start, 1 - done) : start + (1 - start) * done);
+}
+
 }  // namespace
+
+bool is_lr_policy(const std::string& name) { return find_policy(name) != nullptr; }
 
 std::string check_learning_rate(const caffe::SolverParameter& solver, std::string* field) {
   *field = "lr_policy";
@@ -169,24 +266,17 @@ std::string check_learning_rate(const caffe::SolverParameter& solver, std::strin
   return check.problem;
 }
 
-std::string doubt_learning_rate(const caffe::SolverParameter& solver, std::string* field) {
-  if (find_policy(solver.lr_policy()) == nullptr) return "";  // an error, which is reported
-  *field = "final_lr";
-  if (solver.has_final_lr() && solver.lr_policy() != "cosine")
-    return fmt::format("final_lr has no effect with lr_policy \"{}\"; it belongs to \"cosine\"", solver.lr_policy());
-  *field = "warmup_iter";
-  if (solver.warmup_iter() > 0 && solver.max_iter() > 0 &&
-      static_cast<int64_t>(solver.warmup_iter()) > solver.max_iter())
-    return fmt::format(
-        "warmup_iter is {}, but training ends after {} iterations: the rate never reaches its full value",
-        solver.warmup_iter(), solver.max_iter());
-  return "";
+float learning_rate(const caffe::SolverParameter& solver, int iteration, ScheduleState* state) {
+  const Policy& policy = *find_policy(solver.lr_policy());
+  float rate = policy.rate({solver, iteration, *state});
+  if (policy.final_rate == FinalRate::kLowest && solver.has_final_lr()) rate = std::max(rate, solver.final_lr());
+  const bool warms_up = iteration < static_cast<int64_t>(solver.warmup_iter()) && policy.rate != one_cycle;
+  return warms_up ? warmed_up(solver, iteration, rate) : rate;
 }
 
-float learning_rate(const caffe::SolverParameter& solver, int iteration, LearningRateState* state) {
-  const float rate = find_policy(solver.lr_policy())->rate({solver, iteration, *state});
-  const int64_t warmup = solver.warmup_iter();
-  return iteration < warmup ? rate * static_cast<float>(iteration + 1) / static_cast<float>(warmup) : rate;
+float one_cycle_momentum(const caffe::SolverParameter& solver, int iteration) {
+  return static_cast<float>(
+      one_cycle_value(solver, iteration, solver.momentum(), solver.min_momentum(), solver.momentum()));
 }
 
 }  // namespace trainer

@@ -4,70 +4,102 @@
 #include <cmath>
 #include <numeric>
 
+#include "base/duration.h"
+#include "base/error.h"
 #include "session/evaluate.h"
 #include "train/divergence.h"
-#include "train/learning_rate.h"
+#include "train/plateau.h"
 
 namespace trainer {
-namespace {
 
-// Whether `iteration` is a multiple of an interval; no iteration is for interval 0.
-bool is_due(int iteration, int interval) { return interval > 0 && iteration % interval == 0; }
-
-}  // namespace
-
-TrainingLoop::TrainingLoop(TrainingState& state, const TrainingOptions& options, RunReport& report)
+TrainingLoop::TrainingLoop(TrainingState& state, const TrainingOptions& options, Clock::time_point start,
+                           RunReport& report)
     : state_(state),
       solver_(state.solver),
       poll_(options.poll),
+      test_interval_(state.test_interval()),
+      display_interval_(state.display_interval()),
       report_(report),
       tests_(state, report),
       snapshots_(state, tests_, options.snapshot, report),
-      skipped_(*state.session().device, state.session().store) {}
+      skipped_(*state.session().device, state.session().store) {
+  const int64_t limit = options.max_seconds > 0 ? options.max_seconds : parse_duration(solver_.max_time());
+  if (limit > 0) deadline_ = start + std::chrono::seconds(limit);
+}
 
 void TrainingLoop::run() {
   int& iteration = state_.loop.iteration;
-  while (iteration < solver_.max_iter() && !stopped_) {
+  while (iteration < solver_.max_iter() && !stopped()) {
     const bool first = iteration == 0 && !solver_.test_initialization();
-    if (is_due(iteration, solver_.test_interval()) && !first && !run_tests()) break;
-    iterate(is_due(iteration, solver_.display()));
-    const StopRequest request = poll_();
-    stopped_ = request == StopRequest::kStop;
-    if (request == StopRequest::kSnapshot || snapshots_.due()) snapshots_.try_write();
+    if (test_interval_.due(iteration) && !first && !run_tests()) break;
+    iterate();
+    if (poll() == StopRequest::kSnapshot || snapshots_.due()) snapshots_.try_write();
   }
   skipped_.start();
   note_skipped_updates();
   snapshots_.write_last();
-  if (stopped_) return;
-  if (is_due(iteration, solver_.display())) {
+  if (stopped()) return;
+  if (display_interval_.due(iteration)) {
     state_.train_net().run_next(ProgramKind::kForward);
     note_loss(state_.train_net().loss());
     report_.final_loss(iteration, smoothed_loss());
   }
-  if (is_due(iteration, solver_.test_interval())) run_tests();
+  if (test_interval_.due(iteration)) run_tests();
+}
+
+StopRequest TrainingLoop::poll() {
+  if (!stopped() && deadline_ && Clock::now() >= *deadline_) {
+    report_.note("The time of this run (max_time) is over");
+    end_ = TrainingEnd::kOutOfTime;
+    return StopRequest::kStop;
+  }
+  const StopRequest request = poll_();
+  if (request == StopRequest::kStop) end_ = TrainingEnd::kStopped;
+  return request;
 }
 
 // False if a stop request interrupted the tests.
 bool TrainingLoop::run_tests() {
-  return tests_.run([this] {
-    const StopRequest request = poll_();
-    if (request == StopRequest::kSnapshot) snapshots_.try_write();
-    stopped_ = stopped_ || request == StopRequest::kStop;
-    return !stopped_;
+  const bool complete = tests_.run([this] {
+    if (poll() == StopRequest::kSnapshot) snapshots_.try_write();
+    return !stopped();
   });
+  if (!complete || !watches_test(solver_)) return complete;
+  const caffe::PlateauParameter& watched = solver_.plateau();
+  std::string problem;
+  const double value = watched_value(watched, tests_.results()[watched.net()].outputs, &problem);
+  if (!problem.empty()) throw config_error("plateau.metric: {}", problem);
+  note_plateau(value, watched.metric());
+  return true;
 }
 
-void TrainingLoop::iterate(bool display) {
+void TrainingLoop::note_plateau(double value, const std::string& metric) {
+  caffe::PlateauState& state = state_.loop.schedule.plateau;
+  if (!note_check(solver_.plateau(), value, &state)) return;
+  report_.note(
+      fmt::format("Iteration {}: {} has stopped improving; its best value is {:.6g}. Reduction {} of the "
+                  "learning rate",
+                  state_.loop.iteration, metric, state.best(), state.reductions()));
+}
+
+void TrainingLoop::iterate() {
   int& iteration = state_.loop.iteration;
-  const float rate = learning_rate(solver_, iteration, &state_.loop.rate);
+  const bool display = display_interval_.due(iteration);
+  const ScheduledValues values = scheduled_values(solver_, iteration, &state_.loop.schedule);
   set_debug_log(display);
   if (display) skipped_.start();
-  for (const Rank& rank : state_.ranks) rank.update->prepare(rate, iteration);
-  note_loss(run_passes(display, rate));
+  for (const Rank& rank : state_.ranks) rank.update->prepare(values, iteration);
+  const float loss = run_passes(display, values.rate);
+  note_loss(loss);
   for (const Rank& rank : state_.ranks) rank.update->run_after_loss();
-  if (display) display_iteration(rate);
+  if (display) display_iteration(values.rate);
   ++iteration;
-  report_.step({iteration, smoothed_loss(), rate, state_.train_net().data().waited_seconds()});
+  if (is_plateau(solver_) && !watches_test(solver_)) {
+    double mean = 0;
+    if (note_training_loss(solver_, loss, &state_.loop.schedule.plateau, &mean))
+      note_plateau(mean, "the training loss");
+  }
+  report_.step({iteration, smoothed_loss(), values.rate, state_.train_net().data().waited_seconds()});
 }
 
 // Runs the iter_size passes of each rank, with the updates that can follow right after them, and returns their mean

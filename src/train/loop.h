@@ -1,7 +1,9 @@
 // The training loop.
 #pragma once
 
+#include <chrono>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "report/run_report.h"
@@ -15,17 +17,23 @@ namespace trainer {
 
 class TrainingLoop {
  public:
-  TrainingLoop(TrainingState& state, const TrainingOptions& options, RunReport& report);
+  using Clock = std::chrono::steady_clock;
+  // The time limit counts from `start`.
+  TrainingLoop(TrainingState& state, const TrainingOptions& options, Clock::time_point start, RunReport& report);
 
   void run();
-  bool stopped() const { return stopped_; }
+  TrainingEnd end() const { return end_; }
   // After an error that ended run(): see SnapshotWriter.
   std::string save_after(const Error& error) { return snapshots_.save_after(error); }
 
  private:
+  bool stopped() const { return end_ != TrainingEnd::kDone; }
+  // Also notes that the run is to stop.
+  StopRequest poll();
   bool run_tests();
-  void iterate(bool display);
+  void iterate();
   float run_passes(bool display, float rate);
+  void note_plateau(double value, const std::string& metric);
   void set_debug_log(bool display);
   void note_loss(float loss);
   float smoothed_loss() const;
@@ -35,11 +43,13 @@ class TrainingLoop {
   TrainingState& state_;
   const caffe::SolverParameter& solver_;
   const std::function<StopRequest()> poll_;
+  const Interval test_interval_, display_interval_;
+  std::optional<Clock::time_point> deadline_;
   RunReport& report_;
   TestNets tests_;
   SnapshotWriter snapshots_;
   SkippedUpdates skipped_;
-  bool stopped_ = false;
+  TrainingEnd end_ = TrainingEnd::kDone;
 };
 
 }  // namespace trainer

@@ -6,8 +6,10 @@
 #include "formats/atomic_file.h"
 #include "lowering/multipliers.h"
 #include "session/check_nets.h"
+#include "session/evaluate.h"
 #include "session/state_names.h"
 #include "train/memory_plan.h"
+#include "train/plateau.h"
 
 namespace trainer {
 namespace {
@@ -92,20 +94,37 @@ void check_classes(const NetSession& train, const Nets& tests) {
   }
 }
 
-// Replaces a drawn seed by the seed in use, and max_epochs by the number of iterations.
-caffe::SolverParameter resolve_solver(std::unique_ptr<caffe::SolverParameter> read, bool seed_drawn, uint64_t seed,
-                                      const NetSession& train, size_t ranks) {
-  caffe::SolverParameter solver = std::move(*read);
-  if (seed_drawn) solver.set_random_seed(static_cast<int64_t>(seed));
-  if (solver.max_epochs() == 0) return solver;
-  const int64_t records = train.data().records_per_epoch();
-  if (records <= 0)
-    throw config_error(
-        "max_epochs is set, but the net \"{}\" reads no data set with a known number of records; set max_iter instead",
-        train.lowered().name);
-  const int64_t step = train.batch_size() * solver.iter_size() * static_cast<int64_t>(ranks);
-  solver.set_max_iter(static_cast<int>((records * solver.max_epochs() + step - 1) / step));
+EpochLength epoch_length(const caffe::SolverParameter& solver, const NetSession& train, size_t ranks) {
+  return {train.data().records_per_epoch(), train.batch_size() * solver.iter_size() * static_cast<int64_t>(ranks)};
+}
+
+// Replaces a drawn seed by the seed in use, and epochs by iterations.
+caffe::SolverParameter resolve_solver(const TrainingFiles& files, uint64_t seed, const NetSession& train,
+                                      const EpochLength& epoch) {
+  caffe::SolverParameter solver = *files.solver;
+  if (files.seed_drawn) solver.set_random_seed(static_cast<int64_t>(seed));
+  const EpochField* const first = first_epoch_field(solver);
+  if (first == nullptr) return solver;
+  if (epoch.records <= 0)
+    throw config_error("{} is set, but the net \"{}\" reads no data set with a known number of records; set {} instead",
+                       first->epochs, train.lowered().name, first->iterations);
+  resolve_epochs(epoch, &solver);
   return solver;
+}
+
+// Throws if the tests do not have the metric that lr_policy "plateau" watches.
+void check_watched_metric(const TrainingFiles& files, const Nets& tests) {
+  const caffe::SolverParameter& solver = *files.solver;
+  if (!watches_test(solver)) return;
+  const LoweredNet& net = tests[solver.plateau().net()]->lowered();
+  std::vector<std::vector<float>> zeros;
+  for (const NetOutput& output : net.outputs)
+    zeros.emplace_back(static_cast<size_t>(output.value.shape().count()), 0.0f);
+  Diagnostics diagnostics;
+  std::string problem;
+  watched_value(solver.plateau(), output_values(net, zeros), &problem);
+  if (!problem.empty()) diagnostics.error(files.solver_positions.of(solver, "plateau.metric"), "", problem);
+  diagnostics.throw_if_errors();
 }
 
 // Binary files end at 2 GiB, and HDF5 cannot store every name: this is an error before the training, not at the first
@@ -170,6 +189,14 @@ void compile_programs(const caffe::SolverParameter& solver, int64_t memory_limit
 
 }  // namespace
 
+caffe::SolverParameter resolved_solver(const TrainingFiles& files) {
+  if (first_epoch_field(*files.solver) == nullptr) return *files.solver;
+  const uint64_t seed = choose_seed(*files.solver, "");
+  DeviceSession device(DeviceSpec().planned(), {});
+  const NetSession train(*files.train.net, *files.train.positions, caffe::TRAIN, seed, device);
+  return resolve_solver(files, seed, train, epoch_length(*files.solver, train, 1));
+}
+
 std::unique_ptr<TrainingState> set_up_training(TrainingFiles files, const TrainingOptions& options) {
   require_layers(files.train);
   const uint64_t seed = choose_seed(*files.solver, options.snapshot);
@@ -178,7 +205,10 @@ std::unique_ptr<TrainingState> set_up_training(TrainingFiles files, const Traini
   const NetSession& train = *ranks.front().net;
   check_param_rules(files, train.lowered());
   check_classes(train, tests);
-  caffe::SolverParameter solver = resolve_solver(std::move(files.solver), files.seed_drawn, seed, train, ranks.size());
+  const EpochLength epoch = epoch_length(*files.solver, train, ranks.size());
+  caffe::SolverParameter solver = resolve_solver(files, seed, train, epoch);
+  check_watched_metric(files, tests);
+  files.solver.reset();
   check_snapshot_files(solver, train.lowered());
   if (!options.plans_only) check_host_states(solver, train.lowered(), *ranks.front().device);
   add_states(solver, seed, tests, &ranks);
@@ -188,7 +218,7 @@ std::unique_ptr<TrainingState> set_up_training(TrainingFiles files, const Traini
   if (!options.plans_only) check_planned_memory(ranks, tests);
   LoopState loop;
   loop.seed = seed;
-  return std::unique_ptr<TrainingState>(new TrainingState{std::move(files), std::move(solver), std::move(ranks),
+  return std::unique_ptr<TrainingState>(new TrainingState{std::move(files), std::move(solver), epoch, std::move(ranks),
                                                           std::move(tests), std::move(sums), std::move(average),
                                                           std::move(loop)});
 }

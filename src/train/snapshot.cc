@@ -17,6 +17,7 @@
 #include "report/log.h"
 #include "session/loss_scale.h"
 #include "session/state_names.h"
+#include "train/plateau.h"
 #include "train/solver_rules.h"
 
 namespace trainer {
@@ -209,7 +210,8 @@ SnapshotPaths write_snapshot(const caffe::SolverParameter& solver, const LoopSta
   state.set_iter(loop.iteration);
   state.set_learned_net(files.weights);
   if (average != nullptr) state.set_average_net(files.average);
-  state.set_current_step(loop.rate.current_step);
+  state.set_current_step(loop.schedule.current_step);
+  if (is_plateau(solver)) *state.mutable_plateau() = loop.schedule.plateau;
   state.set_seed(loop.seed);
   for (size_t rank = 0; rank < train.size(); ++rank) {
     const NetPosition position = train[rank]->position();
@@ -305,7 +307,8 @@ std::vector<std::string> restore_snapshot(const std::string& path, const caffe::
   restore_history(path, file, solver, first.lowered(), device_session);
   restore_loss_scale(path, state, device_session.store);
   loop->iteration = state.iter();
-  loop->rate.current_step = state.current_step();
+  loop->schedule.current_step = state.current_step();
+  loop->schedule.plateau = state.plateau();
   if (!state.has_seed()) {
     first.seek({static_cast<uint64_t>(state.iter()) * static_cast<uint64_t>(solver.iter_size()), {}, {}});
     lines.push_back("The state has no data positions (Caffe does not save them): data starts from the beginning");

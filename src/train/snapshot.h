@@ -3,7 +3,7 @@
 // PREFIX_iter_N.caffemodel[.h5] and PREFIX_iter_N.solverstate[.h5] have Caffe's formats. If the solver keeps an average
 // of the weights, PREFIX_iter_N_ema.caffemodel[.h5] or _swa is a third file. Fields of SolverState from
 // 5000 on hold what Caffe does not save: seed, data cursors, pass counts, carried states of each rank, loss window,
-// loss scale. A manifest with sizes and checksums may be missing.
+// loss scale, progress of lr_policy "plateau". A manifest with sizes and checksums may be missing.
 #pragma once
 
 #include <string>
@@ -12,7 +12,7 @@
 #include "formats/solver_state.h"
 #include "session/net_session.h"
 #include "session/parameters.h"
-#include "train/learning_rate.h"
+#include "train/schedule.h"
 #include "train/snapshot_files.h"
 #include "train/weight_average.h"
 #include "trainer.pb.h"
@@ -22,7 +22,7 @@ namespace trainer {
 // The progress of the training loop, besides the states of the store.
 struct LoopState {
   int iteration = 0;  // updates done
-  LearningRateState rate;
+  ScheduleState schedule;
   uint64_t seed = 0;
   std::vector<float> losses;  // the window of the smoothed loss, oldest first
 };

@@ -64,10 +64,11 @@ std::vector<std::string> SnapshotPaths::all() const {
   return paths;
 }
 
-std::string check_replaced_snapshots(const caffe::SolverParameter& solver, int first, int last) {
+std::string check_replaced_snapshots(const caffe::SolverParameter& solver, const Interval& interval, int first,
+                                     int last) {
   std::vector<int> replaced;
   for (const auto& [iteration, files] : find_snapshots(solver.snapshot_prefix())) {
-    const bool periodic = solver.snapshot() > 0 && iteration % solver.snapshot() == 0 && iteration <= last;
+    const bool periodic = interval.due(iteration) && iteration <= last;
     const bool final = solver.snapshot_after_train() && iteration == last;
     if (iteration <= first || !(periodic || final)) continue;
     const SnapshotPaths paths = snapshot_paths(solver, iteration);

@@ -7,14 +7,10 @@ SnapshotWriter::SnapshotWriter(TrainingState& state, const TestNets& tests, cons
                                RunReport& report)
     : state_(state), tests_(tests), report_(report), last_state_(resumed), saved_iteration_(state.loop.iteration) {}
 
-bool SnapshotWriter::is_periodic() const {
-  const int interval = state_.solver.snapshot();
-  return interval > 0 && state_.loop.iteration % interval == 0;
-}
+bool SnapshotWriter::is_periodic() const { return state_.snapshot_interval().due(state_.loop.iteration); }
 
 bool SnapshotWriter::due() const {
-  const int display = state_.solver.display();
-  return is_periodic() || (failed_ && display > 0 && state_.loop.iteration % display == 0);
+  return is_periodic() || (failed_ && state_.display_interval().due(state_.loop.iteration));
 }
 
 void SnapshotWriter::write() {

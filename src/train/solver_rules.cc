@@ -11,15 +11,14 @@ namespace trainer {
 namespace {
 
 RuleResult sgd(const RuleInput& in) {
-  const Value h = in.h * in.solver.momentum() + in.rate * in.g;
+  const Value h = in.h * in.momentum + in.rate * in.g;
   return {h, h, Value()};
 }
 
 // Nesterov's accelerated gradient, in the form of Bengio et al. 2012, "Advances in Optimizing Recurrent Networks".
 RuleResult nesterov(const RuleInput& in) {
-  const float momentum = in.solver.momentum();
-  const Value h = in.h * momentum + in.rate * in.g;
-  return {h * (1 + momentum) - in.h * momentum, h, Value()};
+  const Value h = in.h * in.momentum + in.rate * in.g;
+  return {h * (1.0f + in.momentum) - in.h * in.momentum, h, Value()};
 }
 
 // Duchi et al. 2011, "Adaptive Subgradient Methods".
@@ -37,10 +36,11 @@ RuleResult rmsprop(const RuleInput& in) {
 
 // Zeiler 2012, "ADADELTA".
 RuleResult adadelta(const RuleInput& in) {
-  const float decay = in.solver.momentum(), delta = in.solver.delta();
-  const Value h = in.h * decay + in.g * in.g * (1 - decay);
+  const float delta = in.solver.delta();
+  const Value decay = in.momentum, rest = 1.0f - decay;
+  const Value h = in.h * decay + in.g * in.g * rest;
   const Value step = in.g * sqrt((in.h2 + delta) / (h + delta));
-  return {in.rate * step, h, in.h2 * decay + step * step * (1 - decay)};
+  return {in.rate * step, h, in.h2 * decay + step * step * rest};
 }
 
 // The means of g and of its square.
@@ -48,8 +48,9 @@ struct Moments {
   Value m, v;
 };
 Moments moments(const RuleInput& in) {
-  const float beta1 = in.solver.momentum(), beta2 = in.solver.momentum2();
-  return {in.h * beta1 + in.g * (1 - beta1), in.h2 * beta2 + in.g * in.g * (1 - beta2)};
+  const Value beta1 = in.momentum;
+  const float beta2 = in.solver.momentum2();
+  return {in.h * beta1 + in.g * (1.0f - beta1), in.h2 * beta2 + in.g * in.g * (1 - beta2)};
 }
 
 Value with_decay(const RuleInput& in, Value update) { return in.decay ? update + in.decay * in.w : update; }
@@ -89,7 +90,7 @@ RuleResult adamw(const RuleInput& in) {
 
 // The same paper. As in AdamW, the decay is multiplied by the learning rate.
 RuleResult sgdw(const RuleInput& in) {
-  const Value h = in.h * in.solver.momentum() + in.rate * in.g;
+  const Value h = in.h * in.momentum + in.rate * in.g;
   return {in.decay ? h + in.rate * (in.decay * in.w) : h, h, Value()};
 }
 
@@ -128,8 +129,9 @@ RuleScalars radam_scalars(const caffe::SolverParameter& solver, int iteration) {
 
 // Chen et al. 2023, "Symbolic Discovery of Optimization Algorithms".
 RuleResult lion(const RuleInput& in) {
-  const float beta1 = in.solver.momentum(), beta2 = in.solver.momentum2();
-  const Value update = sign(in.h * beta1 + in.g * (1 - beta1));
+  const Value beta1 = in.momentum;
+  const float beta2 = in.solver.momentum2();
+  const Value update = sign(in.h * beta1 + in.g * (1.0f - beta1));
   return {in.rate * with_decay(in, update), in.h * beta2 + in.g * (1 - beta2), Value()};
 }
 
@@ -160,7 +162,7 @@ RuleResult lars(const RuleInput& in) {
     const Value sum = in.decay ? gradients + in.decay * weights : gradients;
     update = update * ratio_or_one(weights, gradients, in.solver.trust_coefficient() * weights / sum);
   }
-  const Value h = in.h * in.solver.momentum() + in.rate * update;
+  const Value h = in.h * in.momentum + in.rate * update;
   return {h, h, Value()};
 }
 

@@ -21,6 +21,7 @@ struct RuleInput {
   Value rate;         // the learning rate times lr_mult
   Value decay;        // weight_decay times decay_mult; empty if it is 0
   bool adapts;        // whether the ratio of norms applies: decay_mult is not 0
+  Value momentum;
   std::array<Value, std::tuple_size_v<RuleScalars>> scalars;
 };
 struct RuleResult {
@@ -34,7 +35,8 @@ struct Rule {
   bool owns_decay;  // otherwise the decay is part of g
   bool has_norms;   // of single parameters
   RuleResult (*make)(const RuleInput&);
-  RuleScalars (*scalars_at)(const caffe::SolverParameter&, int iteration);  // nullptr if it has none
+  // Of a solver with the momentum of the iteration; nullptr if the rule has none.
+  RuleScalars (*scalars_at)(const caffe::SolverParameter&, int iteration);
 };
 // nullptr for an unknown type.
 const Rule* find_rule(const std::string& type);

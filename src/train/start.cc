@@ -43,6 +43,7 @@ TrainingStart::TrainingStart(TrainingState& state, const TrainingOptions& option
   resume();
   copy_to_other_ranks();
   warn();
+  for (const std::string& line : describe_epochs(state_.epoch, state_.solver)) report_.note(line);
   note_plan();
 }
 
@@ -83,7 +84,8 @@ void TrainingStart::resume() {
     state_.average->start();
   }
   if (!state_.writes_snapshots()) return;
-  const std::string replaced = check_replaced_snapshots(state_.solver, state_.loop.iteration, state_.solver.max_iter());
+  const std::string replaced = check_replaced_snapshots(state_.solver, state_.snapshot_interval(),
+                                                        state_.loop.iteration, state_.solver.max_iter());
   if (!replaced.empty()) report_.note(replaced);
 }
 
@@ -116,7 +118,7 @@ std::set<std::string> TrainingStart::untrained_layers() const {
 
 void TrainingStart::warn() const {
   const LoweredNet& train = state_.train_net().lowered();
-  std::string warnings = state_.train_net().warnings(), field;
+  std::string warnings = state_.train_net().warnings();
   for (const auto& test : state_.tests) warnings += test->warnings();
   for (const std::string& layer : untrained_layers()) {
     if (test_layers_loaded_.count(layer) == 0)
@@ -125,8 +127,11 @@ void TrainingStart::warn() const {
           "fillers. Is the name right?\n",
           layer);
   }
-  const std::string doubt = state_.solver.max_epochs() > 0 ? doubt_learning_rate(state_.solver, &field) : "";
-  if (!doubt.empty()) warnings += fmt::format("warning: {}\n", doubt);
+  // Those of a solver without epochs are known before its nets are opened.
+  if (first_epoch_field(state_.solver) != nullptr) {
+    for (const FieldProblem& doubt : doubt_schedule(state_.solver))
+      warnings += fmt::format("warning: {}\n", doubt.text);
+  }
   if (trained_parameters(train).empty())
     warnings += "warning: the net has no parameter to train (lr_mult is 0 everywhere, or no layer has any)\n";
   if (!train.loss) warnings += "warning: the net has no loss: nothing will be learned\n";
@@ -153,9 +158,7 @@ RunInfo TrainingStart::run_info() const {
     info.device += fmt::format(", {}", name_of(state_.session().precision));
   info.command_line = options_.command_line;
   google::protobuf::TextFormat::PrintToString(*state_.files.train.net, &info.net_text);
-  caffe::SolverParameter used = solver;
-  if (used.max_epochs() > 0) used.clear_max_epochs();  // max_iter is their number
-  google::protobuf::TextFormat::PrintToString(used, &info.solver_text);
+  google::protobuf::TextFormat::PrintToString(without_epochs(solver), &info.solver_text);
   info.class_names = state_.train_net().class_names();
   info.folder = options_.new_run_folder ? make_run_folder(solver.snapshot_prefix()) : options_.run_folder;
   info.first_iteration = state_.loop.iteration;

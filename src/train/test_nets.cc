@@ -15,6 +15,7 @@ std::vector<NetPosition> TestNets::positions_for_snapshot() const { return befor
 
 bool TestNets::run(const std::function<bool()>& may_continue) {
   before_ = positions();
+  results_.clear();
   const WeightsInUse used(state_.average.get(),
                           tests_average(state_.solver) ? WeightsInUse::kAverage : WeightsInUse::kTrained);
   for (size_t i = 0; i < state_.tests.size(); ++i) {
@@ -44,6 +45,7 @@ bool TestNets::run(size_t index, const std::function<bool()>& may_continue) {
   result.images = net.batch_size() * iterations;
   result.outputs = evaluation.outputs;
   report_.test_result(result);
+  results_.push_back(std::move(result));
   return true;
 }
 

@@ -17,6 +17,8 @@ class TestNets {
   bool run(const std::function<bool()>& may_continue);
   // The positions from which a resumed training tests: those before the test that is running or was interrupted.
   std::vector<NetPosition> positions_for_snapshot() const;
+  // Of the last complete run, one for each test net.
+  const std::vector<TestResult>& results() const { return results_; }
 
  private:
   bool run(size_t index, const std::function<bool()>& may_continue);
@@ -25,6 +27,7 @@ class TestNets {
   TrainingState& state_;
   RunReport& report_;
   std::vector<NetPosition> before_;  // empty if no test was interrupted
+  std::vector<TestResult> results_;
 };
 
 }  // namespace trainer

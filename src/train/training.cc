@@ -8,6 +8,19 @@
 
 namespace trainer {
 
+namespace {
+
+const char* outcome_text(TrainingEnd end) {
+  switch (end) {
+    case TrainingEnd::kDone: return "done";
+    case TrainingEnd::kStopped: return "stopped";
+    case TrainingEnd::kOutOfTime: return "stopped by max_time";
+  }
+  return "";
+}
+
+}  // namespace
+
 Training::Training(TrainingFiles files, const TrainingOptions& options)
     : options_(options), state_(set_up_training(std::move(files), options)) {}
 Training::~Training() = default;
@@ -22,10 +35,10 @@ void Training::save_weights(const std::string& path) const {
 
 void Training::load(RunReport& report) { const TrainingStart start(*state_, options_, false, report); }
 
-bool Training::run(RunReport& report) {
+TrainingEnd Training::run(RunReport& report) {
   const TrainingStart start(*state_, options_, true, report);
   report.begin(start.run_info());
-  TrainingLoop loop(*state_, options_, report);
+  TrainingLoop loop(*state_, options_, start_, report);
   const LoopState& progress = state_->loop;
   try {
     loop.run();
@@ -35,8 +48,8 @@ bool Training::run(RunReport& report) {
     if (advice.empty()) throw;
     throw Error(error.code(), fmt::format("{}\n{}", error.what(), advice));
   }
-  report.finish({progress.iteration, loop.stopped() ? "stopped" : "done", !loop.stopped()});
-  return loop.stopped();
+  report.finish({progress.iteration, outcome_text(loop.end()), loop.end() == TrainingEnd::kDone});
+  return loop.end();
 }
 
 }  // namespace trainer

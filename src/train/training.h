@@ -1,6 +1,7 @@
 // A training: Caffe's order of test, forward, backward, update, display, snapshot and stop.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -18,6 +19,9 @@ struct TrainingState;
 // The request of a signal; polled after each update and before each test batch.
 enum class StopRequest { kNone, kSnapshot, kStop };
 
+// How a run ended.
+enum class TrainingEnd { kDone, kStopped, kOutOfTime };
+
 struct TrainingOptions {
   std::vector<DeviceSpec> devices = {DeviceSpec()};  // that train together, each on batches of its own
   DeviceOptions device_options;
@@ -29,6 +33,7 @@ struct TrainingOptions {
   std::string command_line;          // for the report
   // For memory plans: ignores the memory that is free, and does not run.
   bool plans_only = false;
+  int64_t max_seconds = 0;  // takes precedence over the max_time of the solver; 0: the solver's
   std::function<StopRequest()> poll = [] { return StopRequest::kNone; };
 };
 
@@ -38,9 +43,10 @@ class Training {
   Training(TrainingFiles files, const TrainingOptions& options);
   ~Training();
 
-  // Trains to the end or until a stop request; returns true if it was stopped. If the loss is not finite, throws an
-  // Error with ExitCode::kDiverged that names the first bad layer. Bad data end the run after a last snapshot.
-  bool run(RunReport& report);
+  // Trains to the end, until a stop request or until the time is over, which starts with the constructor. If the loss
+  // is not finite, throws an Error with ExitCode::kDiverged that names the first bad layer. Bad data end the run after
+  // a last snapshot.
+  TrainingEnd run(RunReport& report);
 
   // Loads weights or the snapshot as run() does, to check them: reports what was loaded, and writes no file.
   void load(RunReport& report);
@@ -52,6 +58,7 @@ class Training {
   void save_weights(const std::string& path) const;
 
  private:
+  const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   const TrainingOptions options_;
   const std::unique_ptr<TrainingState> state_;
 };

@@ -7,6 +7,7 @@
 #include "session/gradient_sums.h"
 #include "session/net_session.h"
 #include "train/configure_training.h"
+#include "train/epochs.h"
 #include "train/snapshot.h"
 #include "train/update_rule.h"
 
@@ -30,8 +31,9 @@ struct Rank {
 
 struct TrainingState {
   TrainingFiles files;                  // nets and positions; the solver is the next field
-  const caffe::SolverParameter solver;  // with random_seed and max_iter resolved
-  const std::vector<Rank> ranks;        // the first one tests and writes snapshots
+  const caffe::SolverParameter solver;  // with random_seed and fields in epochs resolved
+  const EpochLength epoch;
+  const std::vector<Rank> ranks;  // the first one tests and writes snapshots
   const std::vector<std::unique_ptr<NetSession>> tests;
   const std::unique_ptr<GradientSums> sums;      // of several ranks
   const std::unique_ptr<WeightAverage> average;  // on the first rank, if the solver keeps one
@@ -47,6 +49,9 @@ struct TrainingState {
   int64_t images_per_iteration() const {
     return train_net().batch_size() * solver.iter_size() * static_cast<int64_t>(ranks.size());
   }
+  Interval test_interval() const { return {solver.test_interval(), solver.test_interval_epochs(), epoch}; }
+  Interval display_interval() const { return {solver.display(), solver.display_epochs(), epoch}; }
+  Interval snapshot_interval() const { return {solver.snapshot(), solver.snapshot_epochs(), epoch}; }
   bool writes_snapshots() const { return solver.snapshot() > 0 || solver.snapshot_after_train(); }
 };
 

@@ -86,6 +86,10 @@ class UpdateGraph {
     graph_.set_context(-1, Pass::kUpdate);
     rate_ = graph_.add_source("rate", Shape{});
     coefficient_ = graph_.add_source("average_coefficient", Shape{});
+    const Value momentum = graph_.add_source("momentum", Shape{});
+    const Value weight_decay = graph_.add_source("weight_decay", Shape{});
+    momentum_ = schedules_momentum(solver) ? momentum : constant(graph_, Shape{}, solver.momentum());
+    weight_decay_ = schedules_weight_decay(solver) ? weight_decay : constant(graph_, Shape{}, solver.weight_decay());
     for (Value& scalar : scalars_) scalar = graph_.add_source("rule_scalar", Shape{});
     if (follows_pass) loss_ = graph_.read_state({kPassLoss, Shape{}, StateOwner::kSolver});
     const Shape flat = device_session.store.shape(kParameterGroup);
@@ -150,11 +154,12 @@ class UpdateGraph {
     const bool decays = std::any_of(parameters.begin(), parameters.end(), [](auto* p) { return p->decay_mult != 0; });
     const auto lr_mult = [](const ParameterInfo& p) { return p.lr_mult; };
     Value g = clipped_mean(read(part.gradient), w), decay;
-    if (solver_.weight_decay() != 0 && decays) decay = multiplier(parameters, decay_mult) * solver_.weight_decay();
+    if (decays && (solver_.weight_decay() != 0 || schedules_weight_decay(solver_)))
+      decay = multiplier(parameters, decay_mult) * weight_decay_;
     if (decay && !rule_.owns_decay) g = g + decay * (solver_.regularization_type() == "L1" ? sign(w) : w);
     const Value h = read(part.history[0]), h2 = rule_.history > 1 ? read(part.history[1]) : Value();
     const RuleResult result =
-        rule_.make({solver_, w, g, h, h2, rate_ * multiplier(parameters, lr_mult), decay, decays, scalars_});
+        rule_.make({solver_, w, g, h, h2, rate_ * multiplier(parameters, lr_mult), decay, decays, momentum_, scalars_});
 
     const Value next = write(part.parameter, w - result.step, w, usable);
     // As in Caffe, snapshots save the last step in place of the gradient.
@@ -172,7 +177,7 @@ class UpdateGraph {
   const bool keeps_average_;
   Module module_;
   Graph& graph_ = *module_.graph;
-  Value rate_, coefficient_;
+  Value rate_, coefficient_, momentum_, weight_decay_;
   std::array<Value, std::tuple_size_v<RuleScalars>> scalars_;
   Value loss_, finite_, clip_;  // empty if the update does not need them
 };
@@ -225,9 +230,12 @@ UpdateRule::UpdateRule(const caffe::SolverParameter& solver, const std::vector<c
     program_->set_source(static_cast<int>(i), static_cast<float*>(scalars_->data()) + kScalarsApart * i);
 }
 
-void UpdateRule::prepare(float rate, int iteration) {
+void UpdateRule::prepare(const ScheduledValues& values, int iteration) {
+  solver_.set_momentum(values.momentum);  // for the scalars of the rule
   Scalars scalars{};
-  scalars[kRate] = rate;
+  scalars[kRate] = values.rate;
+  scalars[kMomentum] = values.momentum;
+  scalars[kWeightDecay] = values.weight_decay;
   if (keeps_average_) scalars[kCoefficient] = average_coefficient(solver_, iteration);
   if (rule_.scalars_at != nullptr) {
     const RuleScalars of_rule = rule_.scalars_at(solver_, iteration);
@@ -240,8 +248,8 @@ void UpdateRule::prepare(float rate, int iteration) {
   scalars_on_device_ = scalars;
 }
 
-void UpdateRule::run_timed(float rate, int iteration, std::vector<double>* seconds) {
-  prepare(rate, iteration);
+void UpdateRule::run_timed(const ScheduledValues& values, int iteration, std::vector<double>* seconds) {
+  prepare(values, iteration);
   seconds->resize(program_->steps.size(), 0.0);
   program_->run_timed({}, seconds);
 }

@@ -18,6 +18,7 @@
 #include "lowering/lower_net.h"
 #include "runtime/program.h"
 #include "session/device_session.h"
+#include "train/schedule.h"
 #include "train/solver_rules.h"
 #include "trainer.pb.h"
 
@@ -33,8 +34,8 @@ class UpdateRule {
   UpdateRule(const caffe::SolverParameter& solver, const std::vector<const ParameterInfo*>& parameters,
              DeviceSession& device_session);
 
-  // Sets the rate of iteration `iteration` for the updates queued after this call.
-  void prepare(float rate, int iteration);
+  // Sets the numbers of iteration `iteration` for the updates queued after this call.
+  void prepare(const ScheduledValues& values, int iteration);
   // On a single GPU the update, which NetSession::queue_next runs right after the last pass of an iteration, before the
   // host has read the loss: it changes nothing if the loss is not finite or labels are bad. Elsewhere nullptr.
   Program* program_after_pass() { return follows_pass_ ? program_.get() : nullptr; }
@@ -43,13 +44,13 @@ class UpdateRule {
     if (!follows_pass_) program_->run({});
   }
   // As prepare and run; adds the seconds of each step.
-  void run_timed(float rate, int iteration, std::vector<double>* seconds);
+  void run_timed(const ScheduledValues& values, int iteration, std::vector<double>* seconds);
 
   const Program& program() const { return *program_; }
 
  private:
-  // The numbers of an iteration: rate, coefficient of the average, scalars of the rule.
-  static constexpr size_t kRate = 0, kCoefficient = 1, kRuleScalars = 2;
+  // The numbers of an iteration; those from kRuleScalars on are the scalars of the rule.
+  static constexpr size_t kRate = 0, kCoefficient = 1, kMomentum = 2, kWeightDecay = 3, kRuleScalars = 4;
   using Scalars = std::array<float, kRuleScalars + std::tuple_size_v<RuleScalars>>;
 
   caffe::SolverParameter solver_;

@@ -59,5 +59,15 @@ TEST(SvgChart, NothingToDraw) {
   EXPECT_EQ(svg_chart("Loss", {{"train", &empty, 0, false}}), "");
 }
 
+TEST(SvgChart, AFileHasItsPanelsBelowEachOther) {
+  const Series series{"", "rate", false, {{0, 1}, {10, 0.001}}, 0};
+  const std::string svg = svg_file({{"A < B", {{"rate", &series, 0, false}}}, {"C", {{"rate", &series, 0, false}}}});
+  EXPECT_EQ(svg.rfind("<svg xmlns=", 0), 0u);
+  EXPECT_NE(svg.find("A &lt; B"), std::string::npos);
+  const auto drawn = points_of(svg);
+  ASSERT_EQ(drawn.size(), 4u);
+  EXPECT_GT(drawn[1].second, drawn[0].second);
+}
+
 }  // namespace
 }  // namespace trainer

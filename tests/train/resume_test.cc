@@ -103,6 +103,24 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"AdaDelta", "type: 'AdaDelta' base_lr: 1 lr_policy: 'exp' gamma: 0.99 momentum: 0.95 delta: 1e-6", true},
         Case{"CosineAfterWarmUp", "base_lr: 0.05 lr_policy: 'cosine' final_lr: 0.001 warmup_iter: 30 momentum: 0.9",
              false},
+        Case{"CosineRestarts",
+             "base_lr: 0.05 lr_policy: 'cosine' cycles: 4 cycle_decay: 0.7 warmup_epochs: 1 warmup_start: 0.1 "
+             "momentum: 0.9",
+             false},
+        Case{"LinearWithWeightDecay",
+             "base_lr: 0.05 lr_policy: 'linear' final_lr: 0.001 momentum: 0.9 final_weight_decay: 0.05", true},
+        Case{"OneCycle",
+             "type: 'Adam' base_lr: 0.01 lr_policy: 'one_cycle' momentum: 0.9 min_momentum: 0.8 momentum2: 0.99 "
+             "final_weight_decay: 0.01 weight_decay_policy: 'linear'",
+             false},
+        Case{"PlateauOfATest",
+             "base_lr: 0.05 lr_policy: 'plateau' gamma: 0.5 momentum: 0.9 "
+             "plateau { metric: 'accuracy' mode: MAX patience: 0 min_delta: 0.2 }",
+             false},
+        Case{"PlateauOfTheLossHdf5",
+             "base_lr: 0.05 lr_policy: 'plateau' gamma: 0.7 momentum: 0.9 stepsize: 4 "
+             "plateau { patience: 1 min_delta: 0.1 cooldown: 1 }",
+             true},
         Case{"Adam", "type: 'Adam' base_lr: 0.002 lr_policy: 'fixed' momentum: 0.9 momentum2: 0.99", false},
         Case{"AdamWEma",
              "type: 'AdamW' base_lr: 0.002 lr_policy: 'fixed' momentum: 0.9 clip_gradients: 2 clip_value: 0.1 "

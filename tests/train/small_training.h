@@ -43,7 +43,7 @@ class SmallTraining {
     options.poll = [&] { return ++polled == stop_after ? StopRequest::kStop : StopRequest::kNone; };
     Training training(std::move(files), options);
     RunReport report;
-    const bool stopped = training.run(report);
+    const bool stopped = training.run(report) != TrainingEnd::kDone;
     if (look) look(training);
     return stopped;
   }

@@ -1,0 +1,122 @@
+// Converts epochs to iterations.
+#include "train/epochs.h"
+
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+#include <limits>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "config/message_fields.h"
+
+namespace trainer {
+namespace {
+
+using google::protobuf::FieldDescriptor;
+
+int64_t records_of(double epochs, const EpochLength& length) {
+  return std::max<int64_t>(1, std::llround(epochs * static_cast<double>(length.records)));
+}
+
+int64_t iterations_of(double epochs, const EpochLength& length) {
+  return (records_of(epochs, length) + length.per_iteration - 1) / length.per_iteration;
+}
+
+void set_iterations(const char* name, const std::vector<int64_t>& values, caffe::SolverParameter* solver) {
+  const FieldDescriptor* const field = field_of(*solver, name);
+  const auto* const reflection = solver->GetReflection();
+  if (field->is_repeated()) reflection->ClearField(solver, field);
+  for (int64_t value : values) {
+    if (field->is_repeated()) {
+      reflection->AddInt32(solver, field, static_cast<int32_t>(value));
+    } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_UINT32) {
+      reflection->SetUInt32(solver, field, static_cast<uint32_t>(value));
+    } else {
+      reflection->SetInt32(solver, field, static_cast<int32_t>(value));
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<double> numbers_of(const caffe::SolverParameter& solver, const std::string& name) {
+  const FieldDescriptor* const field = field_of(solver, name);
+  const auto* const reflection = solver.GetReflection();
+  const bool repeated = field->is_repeated();
+  const int count = repeated ? reflection->FieldSize(solver, field) : 1;
+  std::vector<double> values;
+  for (int i = 0; i < count; ++i) {
+    switch (field->cpp_type()) {
+      case FieldDescriptor::CPPTYPE_FLOAT:
+        values.push_back(repeated ? reflection->GetRepeatedFloat(solver, field, i)
+                                  : reflection->GetFloat(solver, field));
+        break;
+      case FieldDescriptor::CPPTYPE_UINT32: values.push_back(reflection->GetUInt32(solver, field)); break;
+      default:
+        values.push_back(repeated ? reflection->GetRepeatedInt32(solver, field, i)
+                                  : reflection->GetInt32(solver, field));
+    }
+  }
+  if (!repeated && values.front() == 0) values.clear();
+  return values;
+}
+
+const EpochField* first_epoch_field(const caffe::SolverParameter& solver) {
+  const auto* const found =
+      std::find_if(std::begin(kEpochFields), std::end(kEpochFields),
+                   [&](const EpochField& field) { return !numbers_of(solver, field.epochs).empty(); });
+  return found == std::end(kEpochFields) ? nullptr : found;
+}
+
+caffe::SolverParameter without_epochs(caffe::SolverParameter solver) {
+  for (const EpochField& field : kEpochFields)
+    solver.GetReflection()->ClearField(&solver, field_of(solver, field.epochs));
+  return solver;
+}
+
+void resolve_epochs(const EpochLength& length, caffe::SolverParameter* solver) {
+  for (const EpochField& field : kEpochFields) {
+    std::vector<int64_t> values;
+    for (double epochs : numbers_of(*solver, field.epochs)) {
+      // Compared as numbers: the product may exceed int64_t.
+      if (epochs * static_cast<double>(length.records) >
+          static_cast<double>(length.per_iteration) * std::numeric_limits<int32_t>::max())
+        throw config_error("{} is {}: with {} records that is more than {} iterations", field.epochs, epochs,
+                           format_count(length.records), format_count(std::numeric_limits<int32_t>::max()));
+      values.push_back(iterations_of(epochs, length));
+    }
+    if (!values.empty()) set_iterations(field.iterations, values, solver);
+  }
+}
+
+std::vector<std::string> describe_epochs(const EpochLength& length, const caffe::SolverParameter& solver) {
+  if (first_epoch_field(solver) == nullptr) return {};
+  std::vector<std::string> lines = {
+      fmt::format("An epoch is {:.6g} iterations: {} records, {} in an iteration",
+                  static_cast<double>(length.records) / static_cast<double>(length.per_iteration),
+                  format_count(length.records), format_count(length.per_iteration))};
+  for (const EpochField& field : kEpochFields) {
+    const std::vector<double> epochs = numbers_of(solver, field.epochs);
+    if (!epochs.empty())
+      lines.push_back(fmt::format("{}: {} is {}: {}", field.epochs, fmt::join(epochs, ", "), field.iterations,
+                                  fmt::join(numbers_of(solver, field.iterations), ", ")));
+  }
+  return lines;
+}
+
+Interval::Interval(int iterations, float epochs, const EpochLength& length) {
+  if (epochs > 0) {
+    period_ = records_of(epochs, length);
+    step_ = length.per_iteration;
+  } else {
+    period_ = iterations;
+  }
+}
+
+bool Interval::due(int64_t iteration) const {
+  if (period_ <= 0) return false;
+  return iteration == 0 || iteration * step_ / period_ > (iteration - 1) * step_ / period_;
+}
+
+}  // namespace trainer
