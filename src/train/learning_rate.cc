@@ -28,13 +28,11 @@ class PolicyCheck {
         fmt::format("lr_policy \"{}\" needs {}{}{}", solver.lr_policy(), name, meaning.empty() ? "" : ": ", meaning));
   }
   void require(bool holds, const char* name, const std::string& text) {
-    if (holds || !problem.empty()) return;
-    field = name;
-    problem = text;
+    if (!holds && !problem) problem = {name, text};
   }
 
   const caffe::SolverParameter& solver;
-  std::string field, problem;
+  std::optional<FieldProblem> problem;
 
  private:
   // In iterations or in epochs.
@@ -255,14 +253,13 @@ float warmed_up(const caffe::SolverParameter& solver, int iteration, float rate)
 
 bool is_lr_policy(const std::string& name) { return find_policy(name) != nullptr; }
 
-std::string check_learning_rate(const caffe::SolverParameter& solver, std::string* field) {
-  *field = "lr_policy";
-  if (solver.lr_policy().empty()) return "lr_policy is missing; lr_policy: \"fixed\" keeps base_lr throughout";
+std::optional<FieldProblem> check_learning_rate(const caffe::SolverParameter& solver) {
+  if (solver.lr_policy().empty())
+    return FieldProblem{"lr_policy", "lr_policy is missing; lr_policy: \"fixed\" keeps base_lr throughout"};
   const Policy* const policy = find_policy(solver.lr_policy());
-  if (policy == nullptr) return unknown_policy(solver.lr_policy());
+  if (policy == nullptr) return FieldProblem{"lr_policy", unknown_policy(solver.lr_policy())};
   PolicyCheck check(solver);
   policy->check(check);
-  *field = check.field;
   return check.problem;
 }
 

@@ -1,6 +1,7 @@
 // The learning-rate policies (`lr_policy`) and the warm-up.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "train/schedule.h"
@@ -10,8 +11,8 @@ namespace trainer {
 
 bool is_lr_policy(const std::string& name);
 
-// The problem of the policy's fields, or ""; `field` receives the name of the faulty field.
-std::string check_learning_rate(const caffe::SolverParameter& solver, std::string* field);
+// The first problem of the policy's fields, if there is one.
+std::optional<FieldProblem> check_learning_rate(const caffe::SolverParameter& solver);
 
 // The rate of an iteration. Caffe's policies compute in float as Caffe does.
 float learning_rate(const caffe::SolverParameter& solver, int iteration, ScheduleState* state);

@@ -26,7 +26,7 @@ class Problems {
   explicit Problems(const caffe::SolverParameter& solver) : solver_(solver) {}
 
   bool given(const char* name) const { return is_set(solver_, field_of(solver_, name)); }
-  void add(const char* field, std::string text) { list_.push_back({field, std::move(text)}); }
+  void add(const std::string& field, const std::string& text) { list_.push_back({field, text}); }
   void without_effect(const char* field, bool has_effect, const std::string& why) {
     if (given(field) && !has_effect) add(field, fmt::format("{} has no effect {}", field, why));
   }
@@ -112,9 +112,7 @@ ScheduledValues scheduled_values(const caffe::SolverParameter& solver, int itera
 
 std::vector<FieldProblem> check_schedule(const caffe::SolverParameter& solver) {
   Problems problems(solver);
-  std::string field;
-  const std::string wrong = check_learning_rate(solver, &field);
-  if (!wrong.empty()) problems.add(field.c_str(), wrong);
+  if (const auto wrong = check_learning_rate(solver)) problems.add(wrong->field, wrong->text);
   if (solver.final_lr() < 0)
     problems.add("final_lr", fmt::format("final_lr is {}; it must not be negative", solver.final_lr()));
   check_warmup(solver, &problems);

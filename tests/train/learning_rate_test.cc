@@ -12,8 +12,7 @@ namespace {
 caffe::SolverParameter solver_of(const std::string& text) {
   caffe::SolverParameter solver;
   EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &solver)) << text;
-  std::string field;
-  EXPECT_EQ(check_learning_rate(solver, &field), "");
+  EXPECT_FALSE(check_learning_rate(solver)) << text;
   return solver;
 }
 
