@@ -91,7 +91,7 @@ class SolverCheck {
       }
       if (!values.empty() && !numbers_of(solver_, field.iterations).empty())
         error(field.epochs, fmt::format("both {} and {} are given", field.iterations, field.epochs),
-              "keep one, or set the other to 0");
+              field_of(solver_, field.epochs)->is_repeated() ? "keep one" : "keep one, or set the other to 0");
     }
   }
 

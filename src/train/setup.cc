@@ -105,9 +105,14 @@ caffe::SolverParameter resolve_solver(const TrainingFiles& files, uint64_t seed,
   if (files.seed_drawn) solver.set_random_seed(static_cast<int64_t>(seed));
   const EpochField* const first = first_epoch_field(solver);
   if (first == nullptr) return solver;
-  if (epoch.records <= 0)
-    throw config_error("{} is set, but the net \"{}\" reads no data set with a known number of records; set {} instead",
-                       first->epochs, train.lowered().name, first->iterations);
+  if (epoch.records <= 0) {
+    Diagnostics diagnostics;
+    diagnostics.error(files.solver_positions.of(*files.solver, first->epochs), "",
+                      fmt::format("{} is set, but the net \"{}\" reads no data set with a known number of records",
+                                  first->epochs, train.lowered().name),
+                      fmt::format("set {} instead", first->iterations));
+    diagnostics.throw_if_errors();
+  }
   resolve_epochs(epoch, &solver);
   return solver;
 }

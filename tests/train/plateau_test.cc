@@ -13,8 +13,8 @@ namespace trainer {
 namespace {
 
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-constexpr float kMetric[] = {0.5f,  0.4f,  0.41f, 0.42f, 0.395f, 0.43f, 0.39f, 0.44f, 0.45f, 0.3f, 0.31f, 0.32f, 0.33f,
-                             0.34f, 0.35f, 0.36f, 0.37f, 0.2f,   0.2f,  0.2f,  0.2f,  0.2f,  0.2f, kNan,  0.1f};
+constexpr float kMetric[] = {0.5f,  0.4f,  0.41f, 0.42f, 0.395f, 0.43f, 0.392f, 0.44f, 0.45f, 0.3f, 0.31f, 0.32f, 0.33f,
+                             0.34f, 0.35f, 0.36f, 0.37f, 0.2f,   0.2f,  0.2f,   0.2f,  0.2f,  0.2f, kNan,  0.1f};
 
 // The rate after each check.
 std::vector<float> rates_of(const caffe::SolverParameter& solver) {
