@@ -231,7 +231,7 @@ UpdateRule::UpdateRule(const caffe::SolverParameter& solver, const std::vector<c
 }
 
 void UpdateRule::prepare(const ScheduledValues& values, int iteration) {
-  solver_.set_momentum(values.momentum);  // for the scalars of the rule
+  if (schedules_momentum(solver_)) solver_.set_momentum(values.momentum);  // for the scalars of the rule
   Scalars scalars{};
   scalars[kRate] = values.rate;
   scalars[kMomentum] = values.momentum;

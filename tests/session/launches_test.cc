@@ -83,7 +83,7 @@ class Launches : public testing::Test {
     NetSession session(param, positions, caffe::TRAIN, 1, device_session);
     add_parameters(session.lowered(), 1, true, device_session.store);
     UpdateRule update(default_solver(), trained_parameters(session.lowered()), device_session);
-    update.prepare(0, 0);
+    update.prepare({}, 0);
     session.queue_next(ProgramKind::kTrain, false, update.program_after_pass());
     session.finish();
     const int64_t pass = check(*session.program(ProgramKind::kTrain)), step = check(update.program());

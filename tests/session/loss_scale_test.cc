@@ -53,7 +53,7 @@ struct Bench {
   void step(int iteration, float scale) {
     for (const ParameterInfo& parameter : parameters)
       fill(gradient_state(parameter.state), scale * (1.0f + static_cast<float>(iteration)));
-    update->prepare(0.1f, iteration);
+    update->prepare({0.1f}, iteration);
     update->run_after_loss();
   }
   float scalar(const char* state) const { return device_session.store.read(state).front(); }
@@ -137,7 +137,7 @@ TEST_F(LossScale, GradientsThatAreNotFiniteChangeNothing) {
       std::vector<float> gradient(20, 1.0f);
       gradient[19] = bad;
       bench.device_session.store.write(gradient_state("b"), gradient.data());
-      bench.update->prepare(0.1f, 1);
+      bench.update->prepare({0.1f}, 1);
       bench.update->run_after_loss();
       for (const std::string& state : before.device_session.store.names()) {
         if (state.starts_with(kLossScale) || state.starts_with(kGradientGroup)) continue;

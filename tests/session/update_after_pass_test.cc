@@ -63,7 +63,7 @@ struct Bench {
   }
 
   void step(float rate, int iteration, bool outputs = false) {
-    update->prepare(rate, iteration);
+    update->prepare({rate}, iteration);
     net->queue_next(ProgramKind::kTrain, outputs, update->program_after_pass());
     net->finish();
   }

@@ -159,7 +159,7 @@ void expect_no_allocations(const std::string& text) {
   const auto iterate = [&] {
     for (int i = 0; i < 10; ++i) {
       session.run_next(ProgramKind::kTrain);
-      update.prepare(0.01f, iteration++);
+      update.prepare({0.01f}, iteration++);
       update.run_after_loss();
       session.queue_next(ProgramKind::kForward, true);
       session.finish();

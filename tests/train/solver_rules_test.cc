@@ -70,7 +70,7 @@ class Bench {
       session.store.write(gradient_state(info.state), gradient.data());
       first += static_cast<int>(gradient.size());
     }
-    update->prepare(solver.base_lr(), t);
+    update->prepare({solver.base_lr()}, t);
     if (Program* program = update->program_after_pass()) program->run({});
     update->run_after_loss();
   }
