@@ -46,12 +46,9 @@ def values_of(trainer, folder, fields):
         file.write(SOLVER + fields)
     subprocess.run([trainer, "train", "--solver=solver.prototxt", "--run_dir=run"], cwd=folder, check=True,
                    stderr=subprocess.DEVNULL)
-    series = {}
     with open(os.path.join(folder, "run", "metrics.jsonl")) as file:
-        for line in map(json.loads, file):
-            if "value" in line and line["iteration"] < ITERATIONS:
-                series.setdefault(line["name"], []).append(line["value"])
-    return series["loss"], series["learning_rate"]
+        lines = [line for line in map(json.loads, file) if line.get("name") == "smoothed_loss"]
+    return [line["value"] for line in lines][:ITERATIONS], [line["lr"] for line in lines][:ITERATIONS]
 
 
 def main(trainer):
