@@ -226,7 +226,8 @@ TEST(AtomicFile, NamesTheMissingFolder) {
 
 TEST(Manifest, ListsDifferences) {
   const TempFolder folder;
-  const std::string a = folder.write("a b.caffemodel", "hello snapshot"), b = folder.write("back\\slash", "12345");
+  const std::string a = folder.write("a b.caffemodel", "hello snapshot"),
+                    b = folder.write("back\\slash.solverstate", "12345");
   const std::string manifest = folder / "net_iter_5.manifest";
   EXPECT_TRUE(verify_manifest(manifest).empty());
   write_whole(write_manifest, manifest, {describe_file(a), describe_file(b)});
@@ -235,11 +236,11 @@ TEST(Manifest, ListsDifferences) {
   EXPECT_EQ(entries[0].name, "a b.caffemodel");
   EXPECT_EQ(entries[0].bytes, 14);
   EXPECT_EQ(entries[0].crc32, 0xe107b3e1u);  // Python's zlib.crc32
-  EXPECT_EQ(entries[1].name, "back\\slash");
+  EXPECT_EQ(entries[1].name, "back\\slash.solverstate");
   EXPECT_TRUE(verify_manifest(manifest).empty());
 
   folder.write("a b.caffemodel", "hello snapshoT");
-  folder.write("back\\slash", "1234");
+  folder.write("back\\slash.solverstate", "1234");
   std::vector<std::string> problems = verify_manifest(manifest);
   ASSERT_EQ(problems.size(), 2u);
   EXPECT_TRUE(contains(problems[0], "has changed"));
@@ -250,6 +251,9 @@ TEST(Manifest, ListsDifferences) {
   EXPECT_TRUE(contains(verify_manifest(manifest).at(0), "is not a manifest"));
   folder.write("net_iter_5.manifest", "trainer snapshot manifest 1\nzz 5 x\n");
   EXPECT_TRUE(contains(verify_manifest(manifest).at(0), "line 2"));
+  // Cut off before the line of the state, which is the last one.
+  folder.write("net_iter_5.manifest", "trainer snapshot manifest 1\n0 5 x.caffemodel\n0 5 x_ema.caffemodel\n");
+  EXPECT_TRUE(contains(verify_manifest(manifest).at(0), "is truncated: it lists 2 files"));
 }
 
 TEST(Manifest, ChecksListedFiles) {
