@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "report/run_events.h"
 #include "trainer.pb.h"
-#include "trainer/events.h"
 
 namespace trainer {
 
