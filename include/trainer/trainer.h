@@ -133,8 +133,8 @@ class Solver {
   Solver(Solver&&) noexcept;
   Solver& operator=(Solver&&) noexcept;
 
-  // Trains to max_iter or until a callback asks to stop, and returns whether it came to max_iter. A stop writes the
-  // snapshot that the solver's snapshot_after_train asks for. To be called once.
+  // Trains to max_iter, until a callback asks to stop or until the max_time of the solver is over, and returns whether
+  // it came to max_iter. A stop writes the snapshot that the solver's snapshot_after_train asks for. To be called once.
   bool train(const TrainCallbacks& callbacks = {});
 
   // Writes the weights of the training net as they are now, as Net::save_weights does.
