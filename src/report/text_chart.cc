@@ -32,7 +32,8 @@ std::string text_chart(const Series& series) {
         static_cast<size_t>((point.iteration - first) * (kColumns - 1) / std::max<int64_t>(last - first, 1));
     const int row = row_of(point.value, low, high);
     // A step is a vertical line.
-    const auto [from, to] = std::minmax(row, previous < 0 ? row : previous + (row > previous) - (row < previous));
+    const int begin = previous < 0 ? row : previous + (row > previous) - (row < previous);
+    const auto [from, to] = std::minmax({row, begin});
     for (int r = from; r <= to; ++r) rows[static_cast<size_t>(r)][column] = '*';
     previous = row;
   }
