@@ -47,6 +47,8 @@ ImagesToTarget request_of(const Arguments& arguments) {
   ImagesToTarget request;
   const std::vector<std::string>& words = arguments.positional();
   if (words.size() != 3) throw UsageError(fmt::format("convert {} takes two words: SOURCE TARGET", words[0]));
+  if (words[1].empty() || words[2].empty())
+    throw UsageError(fmt::format("convert {}: SOURCE and TARGET must not be empty", words[0]));
   request.source = words[1];
   request.target = words[2];
   request.labels = arguments.text("labels");

@@ -297,6 +297,26 @@ TEST_F(ConvertToTarget, FilesAreReplacedOnRequest) {
   EXPECT_TRUE(Hdf5File::has_signature(folder_ / "a.h5"));
 }
 
+TEST_F(ConvertToTarget, FilesOfOthersAreNeverRemoved) {
+  convert("db");
+  fs::create_directory(folder_ / "db/experiments");
+  request_.overwrite = true;
+  expect_contains(error_text([&] { convert("db"); }), {"db is not replaced", "nothing else in it"});
+  EXPECT_TRUE(exists("db/experiments"));
+
+  // A target that appears during the conversion.
+  request_.overwrite = false;
+  request_.target = folder_ / "late";
+  const auto make = [&](int64_t, int64_t) { fs::create_directories(folder_ / "late/thesis"); };
+  expect_contains(error_text([&] { convert_images_to_target(request_, {}, {}, make); }), {"late exists already"});
+  EXPECT_TRUE(exists("late/thesis"));
+  EXPECT_TRUE(exists("late.part"));
+}
+
+TEST_F(ConvertToTarget, HdfIsNoNameOfADatabase) {
+  expect_contains(error_text([&] { convert("a.hdf5"); }, ExitCode::kConfiguration), {"must end in .h5"});
+}
+
 TEST_F(ConvertToTarget, ImagesOfDifferentSizes) {
   write(folder_ / "photos/dog/39.ppm", "P6 1 1 255\nabc");
   EXPECT_EQ(convert("db").records, 40);

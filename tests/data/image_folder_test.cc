@@ -47,6 +47,19 @@ std::string reason(const test::TemporaryFolder& folder, const ImageFolderOptions
   return error_text([&] { read_image_folder(folder / "photos", options, {}); });
 }
 
+TEST(ImageFolder, WarnsOfAFolderThatIsProbablyNotThatOfTheClasses) {
+  const auto warnings = [](const std::vector<std::string>& classes) {
+    const test::TemporaryFolder folder;
+    for (const std::string& name : classes) write_images(folder, name, 1);
+    std::string text;
+    test::open_stream(folder_layer(folder, 1), options(), &text);
+    return text;
+  };
+  expect_contains(warnings({"train", "test"}), {"named test and train", "photos/test"});
+  expect_contains(warnings({"cat"}), {"images of one class, cat"});
+  EXPECT_EQ(warnings({"cat", "train"}), "");
+}
+
 TEST(ImageFolder, LabelsClassesInTheBytewiseOrderOfTheirNames) {
   const test::TemporaryFolder folder;
   write_images(folder, "cat", 2, 10);

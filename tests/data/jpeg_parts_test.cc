@@ -148,14 +148,17 @@ TEST(JpegParts, AreReducedWhileTheyStayTwiceAsLargeAsTheResult) {
   EXPECT_EQ(part.reduction(), 8);
 }
 
-TEST(JpegParts, ATruncatedFileIsRefusedIfThePartIsMissing) {
+TEST(JpegParts, OfATruncatedFileAreRefused) {
   const std::string file = compressed(240, 320, {TJSAMP_420, 0}, false);
-  const std::string truncated = file.substr(0, file.size() / 2);
   ImageDecoder decoder;
-  Part missing{PicturePart(Rectangle{200, 0, 40, 320})};
-  EXPECT_THROW(decoder.decode(truncated, ColorMode::kColor, &missing), Error);
-  Part there{PicturePart(Rectangle{0, 0, 40, 320})};
-  expect_part(decoder.decode(truncated, ColorMode::kColor, &there), {0, 0, 40, 320}, whole(file, {3, 240, 320}, 1));
+  const PicturePart top(Rectangle{0, 0, 40, 320});
+  for (const std::string& damaged : {file.substr(0, file.size() / 2), file.substr(0, file.size() - 2)}) {
+    Part part(top);
+    EXPECT_THROW(decoder.decode(damaged, ColorMode::kColor, &part), Error);
+  }
+  Part part(top);
+  expect_part(decoder.decode(file + "after the image", ColorMode::kColor, &part), {0, 0, 40, 320},
+              whole(file, {3, 240, 320}, 1));
 }
 
 }  // namespace

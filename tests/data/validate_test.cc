@@ -284,6 +284,21 @@ TEST(DataScan, AnErrorOfTheProgressEndsIt) {
             "stopped");
 }
 
+TEST(DataScan, FindsLabelsThatAreNoNumbers) {
+  const test::TemporaryFolder folder;
+  const std::vector<float> items = {1, 2, 3}, labels = {0, std::numeric_limits<float>::quiet_NaN(), 1};
+  {
+    Hdf5File file = Hdf5File::create(folder / "rows.h5");
+    file.write_floats("data", Shape{3, 1}, items.data());
+    file.write_floats("label", Shape{3}, labels.data());
+    file.close();
+  }
+  const std::shared_ptr<BatchFeed> feed = open_data_path(folder / "rows.h5", {});
+  const Scanned scanned{feed, scan_data_set(*feed, {})};
+  EXPECT_EQ(scanned.scan.statistics.records, 2u);
+  expect_contains(findings(scanned).problems.render(), {"row 1 of", "a value of its label is nan"});
+}
+
 // The largest dataset has the items, the others are labels.
 TEST(DataScan, ReadsRowsOfHdf5Files) {
   const test::TemporaryFolder folder;

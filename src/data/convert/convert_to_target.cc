@@ -21,10 +21,14 @@ constexpr int64_t kBytesPerSave = int64_t{64} << 20;
 constexpr size_t kNamedImages = 10;
 constexpr int kMostShards = 99999;
 
-bool is_hdf5(const ImagesToTarget& request) { return fs::path(request.target).extension() == ".h5"; }
+std::string extension_of(const std::string& target) { return lower(fs::path(target).extension().string()); }
+
+bool is_hdf5(const ImagesToTarget& request) { return extension_of(request.target) == ".h5"; }
 
 void check_request(const ImagesToTarget& request) {
   const bool hdf5 = is_hdf5(request);
+  if (const std::string extension = extension_of(request.target); extension == ".hdf5" || extension == ".hdf")
+    throw config_error("{}: the name of an HDF5 file must end in .h5", request.target);
   if (request.shards < 1 || request.shards > kMostShards)
     throw config_error("--shards={}: give a number of files from 1 to {}", request.shards, kMostShards);
   if (request.shards > 1 && !hdf5)

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -36,11 +37,16 @@ bool exists(const std::string& path) {
   return fs::symlink_status(path, absent).type() != fs::file_type::not_found;
 }
 
-// A database or a regular file.
+// An LMDB database with nothing else in its folder, or a regular file.
 bool is_replaceable(const std::string& path) {
   std::error_code absent;
-  return fs::is_directory(path, absent) ? database_kind(path) != DatabaseKind::kNone
-                                        : fs::is_regular_file(path, absent);
+  if (!fs::is_directory(path, absent)) return fs::is_regular_file(path, absent);
+  const auto of_database = [](const fs::directory_entry& entry) {
+    const fs::path name = entry.path().filename();
+    return name == "data.mdb" || name == "lock.mdb" || name == "labels.txt";
+  };
+  return database_kind(path) == DatabaseKind::kLmdb &&
+         std::all_of(fs::directory_iterator(path), fs::directory_iterator(), of_database);
 }
 
 }  // namespace
@@ -89,7 +95,10 @@ void UnfinishedTarget::check_targets() const {
     if (!exists(file.path) || (state_.complete && !exists(folder_ + "/" + file.name))) continue;
     if (!options_.overwrite) refuse_existing(file.path, "choose another name, or replace it with --overwrite");
     if (!is_replaceable(file.path))
-      throw data_error("{} is not a database or a file, so it is not replaced: choose another name", file.path);
+      throw data_error(
+          "{} is not replaced: it is neither a file nor the folder of an LMDB database with nothing else in it. Choose "
+          "another name",
+          file.path);
   }
 }
 
@@ -134,6 +143,7 @@ std::string UnfinishedTarget::content() const {
 
 void UnfinishedTarget::publish() {
   TRAINER_ASSERT(state_.complete);
+  check_targets();  // again, because the conversion may have taken hours
   for (size_t i = 0; i < files_.size(); ++i) {
     if (!exists(path(i))) continue;  // moved before an interruption
     if (exists(files_[i].path)) rename(files_[i].path, fmt::format("{}/replaced-{}", folder_, i));

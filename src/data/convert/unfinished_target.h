@@ -50,7 +50,7 @@ class UnfinishedTarget {
   void save(const ConversionState& state);
   // `TARGET.part has 12,000 of 60,000 images`; "" if it has none.
   std::string content() const;
-  // After a complete state: moves the files to their paths.
+  // After a complete state: moves the files to their paths. Throws data_error if one exists and may not be replaced.
   void publish();
   // Removes the folder.
   void remove();

@@ -7,8 +7,10 @@
 // A record is an image of the list; the worker that decodes it reads its file, or finds it in the cache.
 #include <algorithm>
 #include <filesystem>
+#include <set>
 
 #include "base/philox.h"
+#include "base/text.h"
 #include "data/data_source.h"
 #include "data/feeds/image_files.h"
 #include "data/feeds/image_folder.h"
@@ -114,6 +116,24 @@ bool is_folder(const std::string& source) {
   return std::filesystem::is_directory(source, absent);
 }
 
+// Warns of a folder that probably is not that of the classes.
+void warn_of_wrong_folder(SourceContext& context, const std::vector<std::string>& classes) {
+  const std::string& source = context.layer().image_data_param().source();
+  const std::set<std::string> splits = {"train", "training", "test", "testing", "val", "valid", "validation"};
+  const bool of_splits =
+      std::all_of(classes.begin(), classes.end(), [&](const std::string& name) { return splits.count(lower(name)); });
+  if (of_splits && !classes.empty())
+    context.warning("image_data_param.source",
+                    fmt::format("the classes of {} are named {}", source, fmt::join(classes, " and ")),
+                    fmt::format("if each of them has a folder for each class, name one of them: {}",
+                                (std::filesystem::path(source) / classes.front()).string()));
+  else if (classes.size() == 1)
+    context.warning(
+        "image_data_param.source",
+        fmt::format("{} has images of one class, {}: a net cannot learn to tell classes", source, classes[0]),
+        "name the folder that has a folder for each class");
+}
+
 // Fields that need a folder as the source, or a list.
 void check_source_kind(SourceContext& context) {
   const ImageDataParameter& param = context.layer().image_data_param();
@@ -141,7 +161,9 @@ ImageList read_images(SourceContext& context, std::vector<std::string> names) {
   if (is_folder(param.source())) {
     ImageFolderOptions options{std::move(names), param.labels(), param.validation_fraction(),
                                context.options().phase == caffe::TEST};
-    return read_image_folder(param.source(), options, [&](const std::string& line) { context.note(line); });
+    ImageList list = read_image_folder(param.source(), options, [&](const std::string& line) { context.note(line); });
+    warn_of_wrong_folder(context, list.class_names());
+    return list;
   }
   ImageList list = read_image_list(param.source(), param.root_folder(), param.label_kind());
   context.attempt("image_data_param.root_folder", [&] { check_root(list); });
@@ -183,7 +205,8 @@ std::unique_ptr<BatchFeed> open(SourceContext& context) {
   settings.can_skip = true;
   settings.skip_bad_records = param.skip_bad_records();
   settings.label_values = static_cast<int64_t>(list->label_values());
-  settings.exact_decode = param.exact_decode();
+  // With a cache, because what it keeps decoded depends on the free memory.
+  settings.exact_decode = param.exact_decode() || param.cache() != ImageDataParameter::NONE;
   settings.mask_ignore = static_cast<uint8_t>(param.mask_ignore());
   settings.mix = BatchMix::make(context, list->class_names());
   return std::make_unique<PictureFeed>(

@@ -45,6 +45,12 @@ std::string kind_of(const StoredRecord& record, ImageDecoder& decoder) {
 
 // Throws a data_error for values that no net computes with.
 void check_finite(const StoredRecord& record) {
+  for (const StoredRecord::Label& label : record.labels) {
+    for (const float value : label.values) {
+      if (!std::isfinite(value))
+        throw data_error("a value of its label is {}: replace it, or remove the record", value);
+    }
+  }
   if (record.pixels.floats == nullptr) return;
   const float* values = record.pixels.floats;
   const float* end = values + record.pixels.shape.count();

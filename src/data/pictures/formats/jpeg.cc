@@ -117,6 +117,7 @@ class JpegDecoder : public FormatDecoder {
   // Begins with a file; the library has read its header.
   ItemShape read_header(std::string_view file, ColorMode mode) {
     jpeg_decompress_struct& jpeg = jpeg_.state;
+    file_ = file;
     jpeg_abort_decompress(&jpeg);
     jpeg_.run([&] {
       jpeg_mem_src(&jpeg, reinterpret_cast<const unsigned char*>(file.data()), file.size());
@@ -144,6 +145,8 @@ class JpegDecoder : public FormatDecoder {
     const auto above = static_cast<JDIMENSION>(part.y), end = static_cast<JDIMENSION>(part.y + part.height);
     const bool whole = columns == jpeg.output_width && end == jpeg.output_height;
     if (cmyk_) inks_.resize(4 * static_cast<size_t>(jpeg.output_width));
+    const bool truncated = !whole && !jpeg_has_multiple_scans(&jpeg) && !has_end(file_);
+    if (truncated) throw data_error("a damaged JPEG file: Premature end of JPEG file");
     jpeg_.run([&] {
       if (columns < jpeg.output_width) jpeg_crop_scanline(&jpeg, &first, &columns);
       if (above > 0) jpeg_skip_scanlines(&jpeg, above);
@@ -157,7 +160,16 @@ class JpegDecoder : public FormatDecoder {
     });
   }
 
+  // Whether the image of a file ends. Only a file with other bytes after the image is searched.
+  static bool has_end(std::string_view file) {
+    constexpr std::string_view kEnd = "\xFF\xD9";
+    if (file.ends_with(kEnd)) return true;
+    const size_t at = file.rfind(kEnd);
+    return at != std::string_view::npos && at > file.size() / 2;
+  }
+
   Jpeg jpeg_;
+  std::string_view file_;
   bool cmyk_ = false;
   std::vector<uint8_t> inks_;  // of one row of a CMYK picture
 };
