@@ -292,7 +292,7 @@ TEST_F(ConvertToTarget, FilesAreReplacedOnRequest) {
   request_.overwrite = true;
   expect_contains(error_text([&] { convert("mine"); }), {"mine.part", "is not an interrupted conversion"});
   EXPECT_TRUE(exists("mine.part/file"));
-  expect_contains(error_text([&] { convert("photos"); }), {"photos is not a database"});
+  expect_contains(error_text([&] { convert("photos"); }), {"photos is not replaced"});
   convert("a.h5");
   EXPECT_TRUE(Hdf5File::has_signature(folder_ / "a.h5"));
 }
