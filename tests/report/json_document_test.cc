@@ -12,7 +12,10 @@ TEST(JsonDocument, NestsObjectsAndArrays) {
   JsonDocument json;
   json.add("text", "a \"b\"\n").add("number", 3).add("share", 0.25);
   json.open_array("list").open_object().add("x", int64_t{1}).close().open_array().add_text("y").close().close();
-  json.open_object("empty").close().add("words", std::vector<std::string>{"p", "q"}).add("nan", std::numeric_limits<double>::quiet_NaN());
+  json.open_object("empty")
+      .close()
+      .add("words", std::vector<std::string>{"p", "q"})
+      .add("nan", std::numeric_limits<double>::quiet_NaN());
   EXPECT_EQ(json.text(),
             "{\"text\":\"a \\\"b\\\"\\n\",\"number\":3,\"share\":0.25,\"list\":[{\"x\":1},[\"y\"]],\"empty\":{},"
             "\"words\":[\"p\",\"q\"],\"nan\":null}\n");
