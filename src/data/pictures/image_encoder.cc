@@ -1,14 +1,13 @@
-// Writes JPEG with libjpeg-turbo and PNG with libpng. libpng reports errors by longjmp, so the function that calls it
+// Writes JPEG, and PNG with libpng. libpng reports errors by longjmp, so the function that calls it
 // has only plain values in its frame.
 #include "data/pictures/image_encoder.h"
 
 #include <png.h>
-#include <turbojpeg.h>
 
 #include <csetjmp>
-#include <memory>
 
 #include "base/error.h"
+#include "data/pictures/jpeg_compressor.h"
 
 namespace trainer {
 
@@ -17,17 +16,10 @@ namespace {
 constexpr int kJpegQuality = 95;
 
 std::string encode_jpeg(const PixelView& pixels) {
-  const std::unique_ptr<void, int (*)(void*)> jpeg(tjInitCompress(), tjDestroy);
-  if (jpeg == nullptr) throw data_error("libjpeg-turbo cannot start: {}", tjGetErrorStr2(nullptr));
-  const bool gray = pixels.shape.channels == 1;
-  unsigned char* bytes = nullptr;
-  unsigned long size = 0;
-  const int result = tjCompress2(jpeg.get(), pixels.bytes, static_cast<int>(pixels.shape.width), 0,
-                                 static_cast<int>(pixels.shape.height), gray ? TJPF_GRAY : TJPF_BGR, &bytes, &size,
-                                 gray ? TJSAMP_GRAY : TJSAMP_420, kJpegQuality, TJFLAG_ACCURATEDCT);
-  const std::unique_ptr<unsigned char, void (*)(unsigned char*)> owner(bytes, tjFree);
-  if (result != 0) throw data_error("it cannot be written as JPEG: {}", tjGetErrorStr2(jpeg.get()));
-  return std::string(reinterpret_cast<const char*>(bytes), size);
+  const auto channels = static_cast<int>(pixels.shape.channels);
+  const PixelWindow window{pixels.bytes, channels, static_cast<int>(pixels.shape.height),
+                           static_cast<int>(pixels.shape.width), pixels.shape.width * channels};
+  return std::string(JpegCompressor().compress(window, kJpegQuality));
 }
 
 void append_bytes(png_structp png, png_bytep bytes, size_t count) {

@@ -2,28 +2,23 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
+#include <memory>
 
-#include "data/pictures/pixel_view.h"
+#include "data/pictures/image_decoder.h"
+#include "data/pictures/jpeg_compressor.h"
 
 namespace trainer {
 
 // The libraries' objects and the memory of one thread.
 class JpegRoundTrip {
  public:
-  JpegRoundTrip() = default;
-  JpegRoundTrip(const JpegRoundTrip&) = delete;
-  JpegRoundTrip& operator=(const JpegRoundTrip&) = delete;
-  ~JpegRoundTrip();
-
   // `quality`: 1 to 100. The window has 1 or 3 channels. Writes an image of the same size. Throws data_error for an
   // image too large for JPEG.
   void apply(const PixelWindow& window, int quality, uint8_t* out);
 
  private:
-  void* compressor_ = nullptr;    // tjhandle, created at the first use
-  void* decompressor_ = nullptr;  // the same
-  std::vector<uint8_t> file_;
+  std::unique_ptr<JpegCompressor> compressor_;  // created at the first use
+  ImageDecoder decoder_;
 };
 
 }  // namespace trainer

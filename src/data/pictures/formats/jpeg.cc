@@ -1,16 +1,11 @@
 // JPEG with libjpeg-turbo. A part of a picture equals the same part of the whole picture.
-#include <csetjmp>
-#include <cstdio>  // jpeglib.h needs it
-
-#include <jpeglib.h>
-
 #include <algorithm>
-#include <cstring>
 
 #include "base/error.h"
 #include "data/pictures/formats/bytes.h"
 #include "data/pictures/formats/exif.h"
 #include "data/pictures/formats/image_format.h"
+#include "data/pictures/jpeg_library.h"
 
 namespace trainer {
 
@@ -26,31 +21,6 @@ void convert_cmyk(const uint8_t* inks, int64_t pixels, int channels, uint8_t* ou
   }
 }
 
-// The library calls these functions. An error jumps to the last Jpeg::run().
-struct Messages : jpeg_error_mgr {
-  std::jmp_buf escape;
-  char reason[JMSG_LENGTH_MAX] = "";
-
-  Messages() {
-    jpeg_std_error(this);
-    error_exit = [](j_common_ptr jpeg) {
-      Messages& messages = of(jpeg);
-      messages.format_message(jpeg, messages.reason);
-      std::longjmp(messages.escape, 1);
-    };
-    // Stray bytes between markers are common and harmless; a truncated file is not.
-    emit_message = [](j_common_ptr jpeg, int level) {
-      if (level >= 0) return;
-      Messages& messages = of(jpeg);
-      messages.format_message(jpeg, messages.reason);
-      if (std::strstr(messages.reason, "remature end") != nullptr) std::longjmp(messages.escape, 1);
-    };
-  }
-
- private:
-  static Messages& of(j_common_ptr jpeg) { return *static_cast<Messages*>(jpeg->err); }
-};
-
 // A decompressor of the library.
 class Jpeg {
  public:
@@ -62,18 +32,16 @@ class Jpeg {
   Jpeg& operator=(const Jpeg&) = delete;
   ~Jpeg() { jpeg_destroy_decompress(&state); }
 
-  // Calls `use`, which may call the library and has no objects to destroy. Throws data_error after an error of the
-  // library, which then can read the next file.
+  // See JpegMessages::run. Throws data_error after an error of the library, which then can read the next file.
   template <typename Use>
   void run(const Use& use) {
-    if (setjmp(messages_.escape) != 0) throw data_error("a damaged JPEG file: {}", messages_.reason);
-    use();
+    if (!messages_.run(use)) throw data_error("a damaged JPEG file: {}", messages_.reason);
   }
 
   jpeg_decompress_struct state{};
 
  private:
-  Messages messages_;
+  JpegMessages messages_;
 };
 
 class JpegDecoder : public FormatDecoder {
