@@ -100,6 +100,7 @@ char* BlobCache::reserve(int64_t bytes, int64_t& file_offset) {
 }
 
 bool BlobCache::write(char* to, int64_t file_offset, std::string_view bytes) {
+  if (bytes.empty()) return true;
   if (file_ < 0) {
     std::memcpy(to, bytes.data(), bytes.size());
     return true;
