@@ -87,14 +87,14 @@ void Resampler::resize(const PixelWindow& window, const ResampledBox& box, int h
 
 void Resampler::resize_rows(const PixelWindow& window, const ResampledBox& box, int width, ResampleFilter filter,
                             uint8_t* out) {
-  if (box.width == width) return copy_rows(window, out);
+  if (window.width == width && box.width == width) return copy_rows(window, out);
   axis_.prepare(window.width, box.x, box.width, width, filter);
   rows_.resize(window, axis_, out);
 }
 
 void Resampler::resize_columns(const PixelWindow& window, const ResampledBox& box, int height, ResampleFilter filter,
                                uint8_t* out) {
-  if (box.height == height) return copy_rows(window, out);
+  if (window.height == height && box.height == height) return copy_rows(window, out);
   axis_.prepare(window.height, box.y, box.height, height, filter);
   columns_.resize(window, axis_, out);
 }
