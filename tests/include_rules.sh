@@ -17,7 +17,7 @@ declare -A below=(
 # Header: the folders that may include it.
 declare -A vendors=(
   [dnnl]="src/device/cpu/onednn" [cblas]="src/device/cpu/openblas" [hdf5]="src/formats" [lmdb]="src/data/records" [leveldb]="src/data/records/leveldb"
-  [opencv2]="src/data/pictures/resize.cc" [turbojpeg]="src/data/pictures" [png]="src/data/pictures"
+  [opencv2]="src/data/pictures/resize.cc" [jpeglib]="src/data/pictures/jpeg_library.h" [png]="src/data/pictures"
   [webp]="src/data/pictures/formats/webp.cc" [tiffio]="src/data/pictures/formats/tiff.cc" [gif_lib]="src/data/pictures/formats/gif.cc"
   [cuda]="src/device/cuda" [cudnn]="src/device/cuda")
 

@@ -45,7 +45,7 @@ std::unique_ptr<NetFile> load_net(const PrototxtSource& source, Diagnostics* dia
 // If `complete_prefix` is false, and for a text, snapshot_prefix stays as it is written.
 std::unique_ptr<SolverFile> load_solver(const PrototxtSource& source, Diagnostics* diagnostics,
                                         bool complete_prefix = true);
-// Whether the text of a file has fewer mistakes as a solver than as a net.
+// Whether a file is more likely a solver than a net: its text has fewer mistakes when it is read as a solver.
 bool is_solver_text(const std::string& path);
 
 // Copies a net that is written inside a solver, with its positions.

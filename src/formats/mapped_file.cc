@@ -110,17 +110,17 @@ MappedFile::~MappedFile() {
   ::munmap(const_cast<char*>(bytes_), static_cast<size_t>(size_));
 }
 
-// Failures of the advice only cost time.
-void MappedFile::expect_random_access() { madvise(const_cast<char*>(bytes_), static_cast<size_t>(size_), MADV_RANDOM); }
-
-void MappedFile::prefetch(std::string_view part) const {
-  const size_t page = static_cast<size_t>(Ranges::page);
-  if (part.size() < 4 * page) return;
-  const size_t first = static_cast<size_t>(part.data() - bytes_) / page * page;
-  const size_t end = static_cast<size_t>(part.data() - bytes_) + part.size();
-  madvise(const_cast<char*>(bytes_) + first, end - first, MADV_WILLNEED);
+void MappedFile::expect_random_access() {
+  madvise(const_cast<char*>(bytes_), static_cast<size_t>(size_), MADV_RANDOM);  // a failure costs only time
 }
 
 bool MappedFile::failed() const { return range_->failed.load(); }
+
+void prefetch(std::string_view mapped) {
+  static const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  if (mapped.size() < 4 * page) return;
+  const auto begin = reinterpret_cast<uintptr_t>(mapped.data()), first = begin / page * page;
+  madvise(reinterpret_cast<void*>(first), begin + mapped.size() - first, MADV_WILLNEED);  // a failure costs only time
+}
 
 }  // namespace trainer

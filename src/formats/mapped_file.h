@@ -27,9 +27,6 @@ class MappedFile {
 
   // From here on the system reads no bytes around those that are used.
   void expect_random_access();
-  // Starts to read a part of the bytes, so that the disk can work on several parts at a time. A small part is not worth
-  // the call and is ignored.
-  void prefetch(std::string_view part) const;
 
  private:
   struct Range;
@@ -40,5 +37,9 @@ class MappedFile {
   uint64_t size_;
   Range* range_;
 };
+
+// Starts to read mapped bytes, so that the disk can work on several parts of a file at a time. A small part is not
+// worth the call and is ignored.
+void prefetch(std::string_view mapped);
 
 }  // namespace trainer

@@ -1,10 +1,11 @@
 // HardSigmoid: y = min(max(0, x + 3), 6) / 6 (Howard et al., "Searching for MobileNetV3", 2019). Any shape.
+#include "layers/shared/hard_sigmoid.h"
 #include "layers/layer.h"
 
 namespace trainer {
 namespace {
 
-void lower(LayerContext& context) { context.set_top(0, minimum(relu(context.bottom(0) + 3.0f), 6.0f) * (1 / 6.0f)); }
+void lower(LayerContext& context) { context.set_top(0, hard_sigmoid(context.bottom(0))); }
 
 REGISTER_LAYER(hard_sigmoid, .type = "HardSigmoid",
                .summary = "a sigmoid of straight lines: max(0, x + 3) / 6, at most 1", .min_bottoms = 1,

@@ -1,12 +1,13 @@
 // HardSwish: y = x * min(max(0, x + 3), 6) / 6 (Howard et al., "Searching for MobileNetV3", 2019). Any shape.
 #include "layers/layer.h"
+#include "layers/shared/hard_sigmoid.h"
 
 namespace trainer {
 namespace {
 
 void lower(LayerContext& context) {
   const Value x = context.bottom(0);
-  context.set_top(0, x * (minimum(relu(x + 3.0f), 6.0f) * (1 / 6.0f)));
+  context.set_top(0, x * hard_sigmoid(x));
 }
 
 REGISTER_LAYER(hard_swish, .type = "HardSwish", .summary = "x times its hard sigmoid", .min_bottoms = 1,

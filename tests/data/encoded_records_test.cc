@@ -1,9 +1,9 @@
 // Encoded records: PNG and JPEG, colour order, forced channels, rejected files.
 #include <png.h>
-#include <turbojpeg.h>
 
 #include <cstdlib>
 
+#include "data/jpeg_file.h"
 #include "data/pictures/image_decoder.h"
 #include "data/small_data.h"
 
@@ -44,14 +44,7 @@ std::string without_gamma(const std::string& file) {
 }
 
 std::string jpeg(const std::vector<uint8_t>& pixels, int width, int height, int format, int subsampling) {
-  tjhandle handle = tjInitCompress();
-  unsigned char* out = nullptr;
-  unsigned long size = 0;
-  EXPECT_EQ(tjCompress2(handle, pixels.data(), width, 0, height, format, &out, &size, subsampling, 95, 0), 0);
-  std::string file(reinterpret_cast<char*>(out), size);
-  tjFree(out);
-  tjDestroy(handle);
-  return file;
+  return test::jpeg_file(pixels, height, width, {format, subsampling, 95, 0});
 }
 
 std::string encoded(const std::string& file, int label) {

@@ -1,6 +1,5 @@
 // ImageData with a cache, and with JPEG files that are decoded in part or reduced.
 #include <sys/resource.h>
-#include <turbojpeg.h>
 
 #include <cmath>
 #include <csignal>
@@ -9,6 +8,7 @@
 
 #include "data/feeds/blob_cache.h"
 #include "data/feeds/image_files.h"
+#include "data/jpeg_file.h"
 #include "data/small_data.h"
 #include "formats/temp_folder.h"
 
@@ -94,14 +94,7 @@ std::string jpeg_file(int height, int width, int phase = 0) {
         pixels.push_back(static_cast<uint8_t>(128 + 60 * std::sin(y * 0.011 + c + phase) + 60 * std::cos(x * 0.017)));
     }
   }
-  tjhandle jpeg = tjInitCompress();
-  unsigned char* bytes = nullptr;
-  unsigned long size = 0;
-  EXPECT_EQ(tjCompress2(jpeg, pixels.data(), width, 0, height, TJPF_BGR, &bytes, &size, TJSAMP_420, 97, 0), 0);
-  std::string file(reinterpret_cast<char*>(bytes), size);
-  tjFree(bytes);
-  tjDestroy(jpeg);
-  return file;
+  return test::jpeg_file(pixels, height, width, {TJPF_BGR, TJSAMP_420, 97, 0});
 }
 
 class CachedImages : public ::testing::Test {

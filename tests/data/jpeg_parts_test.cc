@@ -5,6 +5,7 @@
 #include <random>
 
 #include "base/error.h"
+#include "data/jpeg_file.h"
 #include "data/pictures/image_decoder.h"
 
 namespace trainer {
@@ -25,16 +26,7 @@ std::vector<uint8_t> some_pixels(int height, int width, int channels) {
 
 std::string compressed(int height, int width, const Form& form, bool cmyk) {
   const std::vector<uint8_t> pixels = some_pixels(height, width, cmyk ? 4 : 3);
-  tjhandle jpeg = tjInitCompress();
-  unsigned char* bytes = nullptr;
-  unsigned long size = 0;
-  EXPECT_EQ(tjCompress2(jpeg, pixels.data(), width, 0, height, cmyk ? TJPF_CMYK : TJPF_BGR, &bytes, &size,
-                        form.subsampling, 90, form.flags),
-            0);
-  std::string file(reinterpret_cast<char*>(bytes), size);
-  tjFree(bytes);
-  tjDestroy(jpeg);
-  return file;
+  return test::jpeg_file(pixels, height, width, {cmyk ? TJPF_CMYK : TJPF_BGR, form.subsampling, 90, form.flags});
 }
 
 // The whole picture at 1/reduction.

@@ -57,10 +57,10 @@ TEST_F(MappedFileTest, AdviceChangesNoBytes) {
   ASSERT_NE(file, nullptr);
   file->expect_random_access();
   const std::string_view bytes(file->bytes(), file->size());
-  file->prefetch(bytes);
-  file->prefetch(bytes.substr(page_ + 7, 9 * page_));
-  file->prefetch(bytes.substr(bytes.size() - 5 * page_ + 1));
-  file->prefetch(bytes.substr(3, 10));
+  prefetch(bytes);
+  prefetch(bytes.substr(page_ + 7, 9 * page_));
+  prefetch(bytes.substr(bytes.size() - 5 * page_ + 1));
+  prefetch(bytes.substr(3, 10));
   EXPECT_EQ(sum(*file), static_cast<int64_t>(kPages * page_) * 'x');
   EXPECT_FALSE(file->failed());
 }

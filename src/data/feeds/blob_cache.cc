@@ -10,7 +10,9 @@
 #include <cstring>
 #include <limits>
 
+#include "base/align.h"
 #include "base/error.h"
+#include "formats/mapped_file.h"
 
 namespace trainer {
 
@@ -18,7 +20,6 @@ namespace {
 
 constexpr int64_t kSegment = int64_t{64} << 20;
 constexpr int64_t kAlignment = 16;
-constexpr uintptr_t kPage = 4096;
 
 int open_nameless(const std::string& folder) {
   const int file = open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
@@ -58,12 +59,9 @@ std::string_view BlobCache::find(uint64_t blob) const {
   if (kept == nullptr) return {};
   int64_t size = 0;
   std::memcpy(&size, kept, sizeof size);
-  if (larger_than_memory_) {  // read the blob as a whole
-    const uintptr_t first = reinterpret_cast<uintptr_t>(kept) / kPage * kPage;
-    madvise(reinterpret_cast<void*>(first),
-            reinterpret_cast<uintptr_t>(kept) - first + static_cast<size_t>(kAlignment + size), MADV_WILLNEED);
-  }
-  return {kept + kAlignment, static_cast<size_t>(size)};
+  const std::string_view bytes(kept + kAlignment, static_cast<size_t>(size));
+  if (larger_than_memory_) prefetch(bytes);
+  return bytes;
 }
 
 // Returns nullptr if no space is left.
@@ -120,7 +118,7 @@ void BlobCache::keep(uint64_t blob, std::string_view head, std::string_view tail
   if (kept.load(std::memory_order_relaxed) != nullptr) return;
   const auto size = static_cast<int64_t>(head.size() + tail.size());
   int64_t at = 0;
-  char* place = reserve((kAlignment + size + kAlignment - 1) / kAlignment * kAlignment, at);
+  char* place = reserve(align_up(kAlignment + size, kAlignment), at);
   if (place == nullptr) return;
   char prefix[kAlignment] = {};
   std::memcpy(prefix, &size, sizeof size);

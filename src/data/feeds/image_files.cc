@@ -71,10 +71,10 @@ Estimate estimate(const ImageList& list, const ImageReading& reading) {
 
 std::string bytes_text(double bytes) { return format_bytes(static_cast<int64_t>(bytes)); }
 
-// "; that is about 40% of them".
+// "about 40%"
 std::string part_text(double limit, double all) { return fmt::format("about {:.0f}%", 100 * limit / all); }
 
-// What caches of this process may use.
+// Bytes that the caches of this process may use. One thread opens and closes data sets.
 int64_t memory_promised = 0;
 
 std::shared_ptr<ImageCache> cache_in_memory(SourceContext& context, const ImageList& list, const Estimate& size) {

@@ -1,6 +1,8 @@
 // With AVX2 two rows at a time; otherwise the compiler makes the vectors.
 #include "data/pictures/resample_columns.h"
 
+#include "data/pictures/vectorized.h"
+
 #ifdef __x86_64__
 #include <immintrin.h>
 #endif
@@ -33,10 +35,6 @@ int64_t add_rows(const RowSum& row, int64_t begin, int64_t end) {
 }
 
 #ifdef __x86_64__
-#define TRAINER_AVX2 __attribute__((target("avx2")))
-
-const bool has_row_pairs = __builtin_cpu_supports("avx2");
-
 TRAINER_AVX2 __m256i words_of(const uint8_t* bytes) {
   return _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes)));
 }
@@ -75,8 +73,6 @@ TRAINER_AVX2 int64_t ColumnResampler::add_row_pairs(const RowSum& row, const Pai
   return at;
 }
 #else
-const bool has_row_pairs = false;
-
 }  // namespace
 
 int64_t ColumnResampler::add_row_pairs(const RowSum&, const PairWeights*, int64_t) { return 0; }
@@ -95,7 +91,7 @@ void ColumnResampler::resize(const PixelWindow& window, const ResampledAxis& axi
       const SplitWeight first(row.weights[t]), second(t + 1 == row.count ? 0 : row.weights[t + 1]);
       pairs_.push_back({both(first.upper, second.upper), both(first.lower, second.lower)});
     }
-    int64_t done = has_row_pairs ? add_row_pairs(row, pairs_.data(), bytes) : 0;
+    int64_t done = has_avx2() ? add_row_pairs(row, pairs_.data(), bytes) : 0;
     done = add_rows<32>(row, done, bytes);
     add_rows<1>(row, done, bytes);
   }

@@ -51,10 +51,8 @@ constexpr int kPairTaps = 4;
 constexpr int kPairLanes = 16;
 
 #ifdef __x86_64__
-const bool has_pairs = __builtin_cpu_supports("avx2");
-
-__attribute__((target("avx2"))) void resample_pairs(const uint8_t* in, const int* first, const int16_t* weights,
-                                                    int groups, int width, uint8_t* out) {
+TRAINER_AVX2 void resample_pairs(const uint8_t* in, const int* first, const int16_t* weights, int groups, int width,
+                                 uint8_t* out) {
   const __m256i order = _mm256_setr_epi8(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1,  //
                                          6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1);
   const __m128i half = _mm_set1_epi32(1 << (ResampledAxis::kWeightBits - 1));
@@ -77,8 +75,6 @@ __attribute__((target("avx2"))) void resample_pairs(const uint8_t* in, const int
   }
 }
 #else
-const bool has_pairs = false;
-
 void resample_pairs(const uint8_t*, const int*, const int16_t*, int, int, uint8_t*) {}
 #endif
 
@@ -114,7 +110,7 @@ int RowResampler::prepare_pairs(const ResampledAxis& axis) {
 }
 
 void RowResampler::resize(const PixelWindow& window, const ResampledAxis& axis, uint8_t* out) {
-  const bool pairs = has_pairs && window.channels == 3;
+  const bool pairs = has_avx2() && window.channels == 3;
   const int groups = pairs ? prepare_pairs(axis) : prepare_lanes(axis, window.channels);
   const auto width = static_cast<int>(axis.first.size());
   // A group may reach beyond the row, with weights of 0.

@@ -32,7 +32,6 @@ class LmdbEnvironment {
   int64_t size() const { return static_cast<int64_t>(file_->size()); }  // bytes of the file
   // See MappedFile.
   void expect_random_access() { file_->expect_random_access(); }
-  void prefetch(std::string_view part) const { file_->prefetch(part); }
   // Identifies a state of the database: path, file size, modification time, transaction, entries.
   std::string identity() const;
   // Throws data_error if the file was truncated since it was opened or could not be read: bytes read from the tree

@@ -50,7 +50,7 @@ void LmdbSource::read(uint64_t index, Record& record) {
     at_ = index;
   }
   give(index, cursor_, record);
-  if (larger_than_memory_) environment_->prefetch(record.value);
+  if (larger_than_memory_) prefetch(record.value);
 }
 
 void LmdbSource::read_following(const Record& record, Record& following) {

@@ -9,8 +9,8 @@
 namespace trainer {
 namespace {
 
-// Sums of interleaved bytes in lanes, which compilers make vector instructions of. 48 lanes hold whole pixels of 1, 2,
-// 3 or 4 channels.
+// Adds interleaved bytes in independent lanes, so that the compiler can use vector instructions. 48 lanes hold whole
+// pixels of 1, 2, 3 or 4 channels.
 void add_bytes(const uint8_t* bytes, size_t count, std::span<ChannelSum> sums) {
   constexpr size_t kLanes = 48, kMostSteps = 60000;  // a lane of 32 bits holds the squares of as many steps
   const size_t channels = sums.size();
