@@ -51,7 +51,8 @@ TEST(DropPath, DropsItems) {
   const Numbers x = uneven(12000), y = net.forward("y", {{"x", x}});
   int kept = 0;
   for (size_t item = 0; item < 4000; ++item) {
-    const bool keep = std::any_of(&y[item * 3], &y[item * 3 + 3], [](float value) { return value != 0; });
+    const bool keep =
+        std::any_of(y.begin() + item * 3, y.begin() + item * 3 + 3, [](float value) { return value != 0; });
     kept += keep;
     for (size_t i = item * 3; i < item * 3 + 3; ++i) ASSERT_FLOAT_EQ(y[i], keep ? x[i] * 1.25f : 0);
   }
