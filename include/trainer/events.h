@@ -13,6 +13,27 @@ struct OutputValue {
   std::string name;
   double value = 0;
   double loss_weight = 0;
+  // Half the 95% confidence interval of a share, sqrt(p (1 - p) / n) * 1.96 for n records; 0 for other outputs.
+  double interval = 0;
+};
+
+// Numbers of a metric for each class; NaN where a number has no meaning, such as the precision of a class that is never
+// predicted.
+struct ClassTable {
+  std::string metric;                // the name of the metric
+  std::vector<std::string> columns;  // "precision", "recall"
+  std::vector<double> cells;         // row-major, a row for each class
+};
+
+// The number of records by label (row) and predicted class (column).
+struct ConfusionMatrix {
+  std::string metric;
+  int64_t classes = 0;
+  std::vector<int64_t> counts;  // row-major
+
+  int64_t count(int64_t label, int64_t predicted) const {
+    return counts[static_cast<size_t>(label * classes + predicted)];
+  }
 };
 
 // Sent after every iteration.
@@ -27,8 +48,11 @@ struct TestResult {
   int64_t iteration = 0;
   int net = 0;                       // which test net
   std::optional<double> loss;        // mean total loss, if test_compute_loss is set
-  std::vector<OutputValue> outputs;  // means over the test
-  int64_t images = 0;                // 0 if unknown
+  std::vector<OutputValue> outputs;  // means over the test, and the values of metrics
+  int64_t images = 0;                // records read; 0 if unknown
+  bool whole_set = false;            // each record of the data set was read once in each pass
+  std::vector<ClassTable> tables;
+  std::vector<ConfusionMatrix> confusions;
 };
 
 // Sent after a snapshot is written.

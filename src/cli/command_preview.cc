@@ -37,7 +37,8 @@ PreviewedNet read_net(const Arguments& arguments, caffe::Phase phase) {
   read.of_solver = configure_training(arguments.text("solver"), options, &diagnostics);
   diagnostics.throw_if_errors();
   if (phase == caffe::TEST && read.of_solver.tests.empty())
-    throw config_error("{} has no test net: give test_iter, or preview the phase TRAIN", arguments.text("solver"));
+    throw config_error("{} has no test net: give test_epochs or test_iter, or preview the phase TRAIN",
+                       arguments.text("solver"));
   read.net = phase == caffe::TRAIN ? read.of_solver.train : read.of_solver.tests.front();
   read.seed = static_cast<uint64_t>(read.of_solver.solver->random_seed());
   return read;

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "cli/command.h"
 #include "cli/net_flags.h"
 #include "report/log.h"
@@ -22,26 +23,43 @@ void require_finite(const Evaluation& evaluation) {
                 fmt::format("{} is not finite: weights or data hold values that are NaN or infinite", bad));
 }
 
+// --iterations, or the whole data set once.
+TestLength length_of(const Arguments& arguments) {
+  if (!arguments.given("iterations")) return {0, 1};
+  const int iterations = static_cast<int>(arguments.integer("iterations"));
+  if (iterations < 1) throw config_error("--iterations is {}; it must be at least 1", iterations);
+  return {iterations, 0};
+}
+
 int run_test(const Arguments& arguments) {
   if (arguments.text("model").empty()) throw UsageError("Need a model definition to score: --model=FILE");
   if (arguments.text("weights").empty()) throw UsageError("Need model weights to score: --weights=FILE");
-  const int iterations = static_cast<int>(arguments.integer("iterations"));
-  if (iterations < 1) throw config_error("--iterations is {}; it must be at least 1", iterations);
+  const TestLength length = length_of(arguments);
   ConfiguredNet configured = net_to_run(arguments, arguments.text("model"), arguments.text("weights"));
   OpenNetOptions options;
   options.device = choose_device(device_request_of(arguments));
   options.device_options = device_options_of(arguments);
   options.weights = arguments.text("weights");
   options.allow_fresh = arguments.get_bool("allow_fresh");
+  options.whole_epochs = length.epochs > 0;
+  options.measures = true;
   log_info(options.device.use);
   OpenNet open(std::move(configured), options);
   NetSession& net = open.session();
   if (open.message().debug_info()) net.set_debug_log([](const std::string& line) { log_info(line); });
-  log_info(fmt::format("Running for {} iterations.", iterations));
+  const int64_t batches = length.batches_of(net);
+  if (length.epochs > 0) {
+    const std::string mixing = mixing_layers(net.lowered());
+    if (!mixing.empty()) log_warning("the results depend on batch_size: " + mixing);
+    log_info(fmt::format("Testing all {} records, in {} batches.", format_count(net.data().records_per_epoch()),
+                         format_count(batches)));
+  } else {
+    log_info(fmt::format("Running for {} iterations.", batches));
+  }
 
   const Evaluation evaluation = evaluate(
-      net, iterations, [](int) { return true; },
-      [&](int i, const std::vector<std::vector<float>>& outputs) {
+      net, length, [](int64_t) { return true; },
+      [&](int64_t i, const std::vector<std::vector<float>>& outputs) {
         for (const OutputValue& output : output_values(net.lowered(), outputs))
           log_info(fmt::format("Batch {}, {} = {}", i, output.name, log_number(output.value)));
       });
@@ -59,12 +77,15 @@ int run_test(const Arguments& arguments) {
 
 REGISTER_COMMAND(test, .name = "test", .summary = "scores a net with given weights",
                  .usage = "test --model=FILE --weights=FILE [--iterations=N] [flags]",
-                 .description = "Runs the net forward in phase TEST over N batches and shows the mean of each output.",
+                 .description =
+                     "Runs the net forward in phase TEST over the whole data set, or over N batches, and shows the "
+                     "mean of each output.",
                  .flags =
                      {
                          {"model", FlagType::kFile, "", "FILE", "The prototxt file of the net."},
                          {"weights", FlagType::kFile, "", "FILE", "The weights; layers are matched by name."},
-                         {"iterations", FlagType::kInteger, "50", "N", "Batches to run."},
+                         {"iterations", FlagType::kInteger, "", "N",
+                          "Batches to run. Without it, each record of the data set is read once."},
                          gpu_flag(),
                          cpu_flag(),
                          precision_flag(),

@@ -29,10 +29,11 @@ PipelineOptions pipeline_options(const caffe::LayerParameter& layer, const DataS
                      : options.workers > 0 ? options.workers
                                            : automatic_workers();
   settings.prefetch = static_cast<int>(std::clamp(number_at(layer, source.prefetch), 1u, 1024u));
-  if (options.phase == caffe::TRAIN) {
+  if (options.phase == caffe::TRAIN && !options.whole_epochs) {
     settings.rank = options.rank;
     settings.world = options.world;
   }
+  settings.whole_epochs = options.whole_epochs;
   settings.orders = options.orders;
   settings.memory = options.memory;
   if (options.log)
@@ -48,6 +49,11 @@ std::unique_ptr<BatchStream> BatchStream::open(const caffe::LayerParameter& laye
   if (feed == nullptr) return nullptr;
   const DataSource& source = *find_data_source(layer.type());
   SourceContext context(layer, options, positions, diagnostics, false);
+  if (options.whole_epochs && source.draws_records) {
+    context.error(source.source, fmt::format("{} draws its records at random: no test reads each once", layer.type()),
+                  "give test_iter in the solver, or --iterations for trainer test");
+    return nullptr;
+  }
   std::unique_ptr<BatchStream> stream;
   context.attempt(source.source, [&] {
     std::string content = feed->content();

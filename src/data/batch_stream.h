@@ -36,6 +36,8 @@ struct StreamOptions {
   std::string net_name;
   // The records keep their own order, each once an epoch, and are not mixed, whatever the layer says.
   bool in_order = false;
+  // No batch has records of two epochs: the last batch of an epoch may be smaller. Needs in_order and one rank.
+  bool whole_epochs = false;
   // Number of worker threads if the layer does not set it (`workers` of its message). 0: derived from the cores that
   // this process may use, at least 1. HDF5 always has one worker.
   int workers = 0;

@@ -35,7 +35,8 @@ struct DataSource {
   // The shape of the labels, the second top, for `items`; `unknown` is an extent that the data set determines. nullptr:
   // one value for each item.
   Shape (*labels)(const caffe::LayerParameter&, caffe::Phase, const Shape& items, int64_t unknown) = nullptr;
-  const char* example;  // prototxt text of one layer, for `help`
+  const char* example;         // prototxt text of one layer, for `help`
+  bool draws_records = false;  // at random, so that an epoch may have a record twice or not at all
 };
 
 // nullptr for a type that is not a data source.

@@ -61,15 +61,33 @@ void Pipeline::add_label_range(size_t top, const LabelRange& range) {
   labels_.add(top, range);
 }
 
-uint64_t Pipeline::first_offset(uint64_t batch) const {
+Pipeline::Span Pipeline::span(uint64_t batch) const {
+  if (options_.whole_epochs) return span_in_epoch(batch);
   const auto world = static_cast<uint64_t>(options_.world), rank = static_cast<uint64_t>(options_.rank);
   const uint64_t own_first = base_ + (rank + world - base_ % world) % world;
-  return own_first + batch * static_cast<uint64_t>(feed_->batch_size()) * world;
+  return {own_first + batch * static_cast<uint64_t>(feed_->batch_size()) * world, feed_->batch_size()};
+}
+
+// The last batch of an epoch has the records that are left.
+Pipeline::Span Pipeline::span_in_epoch(uint64_t batch) const {
+  const auto size = static_cast<uint64_t>(feed_->batch_size());
+  const auto records = static_cast<uint64_t>(feed_->records_per_epoch());
+  const auto batches = [size](uint64_t count) { return (count + size - 1) / size; };
+  uint64_t epoch = base_ / records, first = base_ % records;
+  if (const uint64_t left = batches(records - first); batch < left) {
+    first += batch * size;
+  } else {
+    epoch += 1 + (batch - left) / batches(records);
+    first = (batch - left) % batches(records) * size;
+  }
+  return {epoch * records + first, static_cast<int64_t>(std::min(size, records - first))};
 }
 
 void Pipeline::describe_batch(uint64_t batch, std::vector<TensorDesc>& layout) {
-  feed_->shape_batch(first_offset(batch), layout);
+  const Span records = span(batch);
+  feed_->shape_batch(records.first, layout);
   for (size_t top = 0; top < layout.size(); ++top) {
+    layout[top].shape[0] = records.rows;
     layout[top].dtype = DType::kF32;
     layout[top].order = layout[top].shape.rank() >= 3 ? options_.orders[top] : MemoryFormat::kRowMajor;
   }
@@ -114,22 +132,22 @@ void Pipeline::start() {
 // Claims a range of the current batch, or of the next one once a slot is free. Returns false if the worker should end.
 bool Pipeline::claim(FeedWorker& worker, RowRange& range, Slot*& target) {
   std::lock_guard<std::mutex> claiming(claim_mutex_);
-  const int64_t batch_size = feed_->batch_size();
-  if (begun_ == 0 || claimed_rows_ == batch_size) {
+  if (begun_ == 0 || claimed_rows_ == span(begun_ - 1).rows) {
     if (!begin_batch()) return false;
   }
   const uint64_t batch = begun_ - 1;
+  const Span records = span(batch);
   target = &slot(batch);
   range.first_row = claimed_rows_;
-  range.rows = std::min(rows_per_claim_, batch_size - claimed_rows_);
+  range.rows = std::min(rows_per_claim_, records.rows - claimed_rows_);
   range.stride = static_cast<uint64_t>(options_.world);
-  range.first_offset = first_offset(batch) + static_cast<uint64_t>(claimed_rows_) * range.stride;
+  range.first_offset = records.first + static_cast<uint64_t>(claimed_rows_) * range.stride;
   {
     std::lock_guard<std::mutex> lock(state_mutex_);
     if (stopping_ || failed_) return false;
     ++target->filling;
     claimed_rows_ += range.rows;
-    target->closed = claimed_rows_ == batch_size;
+    target->closed = claimed_rows_ == records.rows;
   }
   try {
     worker.claim(range);
@@ -276,6 +294,7 @@ void Pipeline::report_skipped(Slot& target) {
 }
 
 uint64_t Pipeline::position() const {
+  if (options_.whole_epochs) return span(handed_).first;
   return base_ + handed_ * static_cast<uint64_t>(feed_->batch_size()) * static_cast<uint64_t>(options_.world);
 }
 

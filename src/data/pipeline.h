@@ -26,6 +26,7 @@ struct PipelineOptions {
   int prefetch = 4;  // batches prefetched
   int rank = 0;
   int world = 1;
+  bool whole_epochs = false;  // no batch has records of two epochs; for one rank
   std::vector<MemoryFormat> orders;
   HostMemory* memory = &HostMemory::plain();
   LogLine log;
@@ -76,7 +77,13 @@ class Pipeline {
   };
 
   Slot& slot(uint64_t batch) { return slots_[static_cast<size_t>(batch % slots_.size())]; }
-  uint64_t first_offset(uint64_t batch) const;
+  // The records of a batch: `rows` from the offset `first`, `world` apart.
+  struct Span {
+    uint64_t first = 0;
+    int64_t rows = 0;
+  };
+  Span span(uint64_t batch) const;
+  Span span_in_epoch(uint64_t batch) const;
   void describe_batch(uint64_t batch, std::vector<TensorDesc>& layout);
   void work(FeedWorker& worker);
   bool claim(FeedWorker& worker, RowRange& range, Slot*& target);

@@ -6,9 +6,12 @@
 // A score that equals the label's, or that is NaN, counts as better. Passes no gradient.
 #include "layers/layer.h"
 #include "layers/shared/class_scores.h"
+#include "layers/shared/confusion_counts.h"
 
 namespace trainer {
 namespace {
+
+constexpr int64_t kMostClasses = 1000;  // of which tests count a confusion matrix
 
 // 1 where the label's rank is at most top_k, else 0. The label's own score counts: the best label has rank 1.
 Value correct_in(LayerContext& context, const LabelledScores& scores, Value rank, uint32_t top_k) {
@@ -33,18 +36,31 @@ void lower(LayerContext& context) {
   const Value x = stop_gradient(context.bottom(0));
   const Value rank = sum(1.0f - greater(scores.at_label(x), x), {scores.axis});
   const Value counted = scores.counted
-                            ? maximum(total(scores.counted), 1.0f)
+                            ? total(scores.counted)
                             : constant(context.graph(), Shape{}, static_cast<float>(scores.outer * scores.inner));
-  for (int i = 0; i < fractions; ++i)
-    context.set_top(i, total(correct_in(context, scores, rank, top_k[static_cast<size_t>(i)])) / counted);
+  for (int i = 0; i < fractions; ++i) {
+    const Value correct = total(correct_in(context, scores, rank, top_k[static_cast<size_t>(i)]));
+    context.set_top(i, correct / maximum(counted, 1.0f));
+    // The labels of one item are not independent of each other.
+    if (scores.inner == 1) {
+      context.set_share(i, counted);
+    } else {
+      context.set_divisor(i, counted);
+    }
+  }
 
   if (context.tops() > fractions) {
     const std::vector<int> axes = axes_but(x.shape(), scores.axis);
     const Value members = scores.counted ? scores.one_hot * scores.counted : scores.one_hot;
     const Value correct = correct_in(context, scores, rank, top_k.front());
-    const Value share = sum(scores.one_hot * correct, axes) / maximum(sum(members, axes), 1.0f);
+    const Value size = sum(members, axes);
+    const Value share = sum(scores.one_hot * correct, axes) / maximum(size, 1.0f);
     context.set_top(fractions, reshape(share, Shape{scores.classes}));
+    context.set_divisor(fractions, reshape(size, Shape{scores.classes}));
   }
+  if (context.phase() == caffe::TEST && scores.classes <= kMostClasses)
+    context.count([=] { return std::make_unique<ConfusionCounts>(scores.classes, ignore); },
+                  {predicted_class(x, scores.axis), scores.labels});
 }
 
 REGISTER_LAYER(accuracy, .type = "Accuracy", .summary = "the fraction of correct predictions", .min_bottoms = 2,

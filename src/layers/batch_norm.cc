@@ -47,6 +47,7 @@ void lower(LayerContext& context) {
   const Value weight = context.statistic(Shape{1});
   const bool global = param.has_use_global_stats() ? param.use_global_stats() : context.phase() == caffe::TEST;
   if (global) return context.set_top(0, normalized_global(context, mean_sum, variance_sum, weight, param.eps()));
+  context.mixes_records("use_global_stats is false: it normalizes with the statistics of the batch");
 
   const Standardized batch = standardize(x, axes_but(x.shape(), 1), param.eps());
   context.set_top(0, batch.y);

@@ -25,8 +25,11 @@ void lower_segnet(LayerContext& context, const Shape& blob) {
   const int rank = x.shape().rank();
   const Value scale = context.parameter(blob, param.has_scale_filler() ? &param.scale_filler() : nullptr, 1);
   const Value shift = context.parameter(blob, param.has_shift_filler() ? &param.shift_filler() : nullptr, 0);
-  const Value y =
-      param.bn_mode() == caffe::BNParameter::LEARN ? standardize(x, axes_but(x.shape(), 1), kSegNetEps).y : x;
+  Value y = x;
+  if (param.bn_mode() == caffe::BNParameter::LEARN) {
+    y = standardize(x, axes_but(x.shape(), 1), kSegNetEps).y;
+    context.mixes_records("bn_mode is LEARN: it normalizes with the statistics of the batch");
+  }
   context.set_top(0, y * per_channel(scale, rank) + per_channel(shift, rank));
 }
 

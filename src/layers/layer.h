@@ -12,11 +12,14 @@
 #include <fmt/format.h>
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "layers/label_range.h"
+#include "layers/metric.h"
 #include "ops/graph.h"
 #include "ops/math.h"
 #include "trainer.pb.h"
@@ -40,6 +43,7 @@ struct LayerType {
   std::vector<int> label_bottoms = {};  // bottoms that can take no gradient
   bool data_source = false;             // its tops come from a data set: registered and opened by room data
   bool allows_in_place = true;
+  bool metric = false;         // counts values in tests; its top is not a result of a test
   bool class_weights = false;  // reads label_smoothing, class_weight and class_weight_file of loss_param
 
   bool allows_tops(int count) const { return count >= min_tops && (max_tops == kAnyNumber || count <= max_tops); }
@@ -106,6 +110,18 @@ class LayerContext {
 
   // Whether a pass may write files. Layers that write files compute their inputs in any case.
   virtual bool writes_files() const = 0;
+
+  // In tests of a whole data set, the results are those of a single batch of all records. A top whose value is a mean
+  // with another divisor than the number of items gives that divisor, of rank 0 or of the top's shape.
+  virtual void set_divisor(int top, Value divisor) = 0;
+  // The same for a top that is a sum over the items.
+  virtual void set_sum(int top) = 0;
+  // The same for a top that is the share of `divisor` records with a property: tests show its confidence interval.
+  virtual void set_share(int top, Value divisor) = 0;
+  // An item of the top depends on the other items of the batch, in the phase of the net. `reason` says by what.
+  virtual void mixes_records(const std::string& reason) = 0;
+  // In tests, `make` makes the metric that adds up these values of each pass.
+  virtual void count(std::function<std::unique_ptr<Metric>()> make, std::vector<Value> values) = 0;
 
   // Requires the bottom's elements to be labels in this range; they are checked when they are read or, unless they are
   // soft labels, computed.

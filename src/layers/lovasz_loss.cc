@@ -136,6 +136,8 @@ void lower(LayerContext& context) {
   const auto ignore = loss.has_ignore_label() ? std::optional<int>(loss.ignore_label()) : std::nullopt;
   const LabelledScores scores = labelled_scores(context, 1, "bottom[0]", ignore);
   const auto op = std::make_shared<Lovasz>(scores, ignore, context.param().lovasz_loss_param());
+  if (!context.param().lovasz_loss_param().per_image())
+    context.mixes_records("per_image is false: it ranks the errors of the whole batch");
   context.set_top(0, opaque(context.graph(), op, {context.bottom(0), context.bottom(1)}, {Shape{}, shape}).front());
 }
 

@@ -25,6 +25,7 @@ void lower(LayerContext& context) {
   float coeff = param.coeff();
   if (param.operation() == caffe::ReductionParameter::MEAN) coeff /= static_cast<float>(x.shape().count(first));
   const Shape kept(std::vector<int64_t>(x.shape().dims().begin(), x.shape().dims().begin() + first));
+  if (first == 0 && param.operation() != caffe::ReductionParameter::MEAN) context.set_sum(0);
   context.set_top(0, reshape(sum(summand(x, param.operation()), axes), kept) * coeff);
 }
 

@@ -69,9 +69,10 @@ Value soft_labels(LayerContext& context, LabelledScores* scores) {
 }
 
 // The sum of the weights of the labels that count; 1 if it is 0.
-Value sum_of_weights(const LabelledScores& scores, Value weights) {
+Value sum_of_weights(LayerContext& context, const LabelledScores& scores, Value weights) {
   const Value of_labels = scores.at_label(weights);
   const Value sum = total(scores.counted ? of_labels * scores.counted : of_labels);
+  context.set_divisor(0, sum);
   return select(sum, sum, constant(*sum.graph(), Shape{}, 1));
 }
 
@@ -93,8 +94,9 @@ void lower(LayerContext& context) {
     scores = labelled_scores(context, scores.axis, kAxis, ignore);
     q = scores.one_hot;
   }
-  const Value divisor = !soft && weights && mode == caffe::LossParameter::VALID ? sum_of_weights(scores, weights)
-                                                                                : loss_divisor(context, scores, mode);
+  const Value divisor = !soft && weights && mode == caffe::LossParameter::VALID
+                            ? sum_of_weights(context, scores, weights)
+                            : loss_divisor(context, scores, mode);
   Probabilities result;
   if (!soft && !weights && smoothing == 0) {
     result = label_loss(x, scores, divisor);

@@ -91,6 +91,7 @@ void LayerLowering::write_statistic(int index, Value value) {
 }
 
 Value LayerLowering::carried_state(const std::string& name, const Shape& shape) {
+  mixes_records("it carries a state from batch to batch");
   check_own(fmt::format("carried state {}", name), shape);
   return graph_->read_state({random_name_ + ":" + name, shape, StateOwner::kNet});
 }
@@ -143,6 +144,17 @@ int64_t LayerLowering::data_extent(Value deciding, Value count, int64_t largest)
   const size_t index = static_cast<size_t>(found - known.begin());
   if (found == known.end()) known.push_back({count, origin, subject_of(*param_)});
   return index < assembly_.options.extents.size() ? assembly_.options.extents[index] : largest;
+}
+
+void LayerLowering::set_divisor(int top, Value divisor) { averaging(top) = {Averaging::Kind::kDivisor, divisor}; }
+
+void LayerLowering::set_sum(int top) { averaging(top) = {Averaging::Kind::kSum, Value()}; }
+
+void LayerLowering::set_share(int top, Value divisor) { averaging(top) = {Averaging::Kind::kShare, divisor}; }
+
+void LayerLowering::count(std::function<std::unique_ptr<Metric>()> make, std::vector<Value> values) {
+  const std::string& name = lowered().tops.empty() ? param_->name() : lowered().tops.front().name;
+  assembly_.net.metrics.push_back({name, std::move(make), std::move(values)});
 }
 
 void LayerLowering::require_labels(int bottom, LabelRange range) {

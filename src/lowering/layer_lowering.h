@@ -43,6 +43,11 @@ class LayerLowering : public LayerContext {
   Value source(int top, const Shape& shape) override;
   int64_t data_extent(Value deciding, Value count, int64_t largest) override;
   bool writes_files() const override { return assembly_.options.writes_files; }
+  void set_divisor(int top, Value divisor) override;
+  void set_sum(int top) override;
+  void set_share(int top, Value divisor) override;
+  void mixes_records(const std::string& reason) override { lowered().mixes_records = reason; }
+  void count(std::function<std::unique_ptr<Metric>()> make, std::vector<Value> values) override;
   void require_labels(int bottom, LabelRange range) override;
   [[noreturn]] void fail(const std::string& field, const std::string& message, const std::string& hint = "") override;
   void warn(const std::string& field, const std::string& message, const std::string& hint = "") override;
@@ -50,6 +55,7 @@ class LayerLowering : public LayerContext {
  private:
   LoweredLayer& lowered();
   const ParameterInfo& blob(int index);
+  Averaging& averaging(int top) { return lowered().tops[static_cast<size_t>(top)].averaging; }
   void check_results();
   // Fails if a blob that the layer owns cannot have this shape; `what` names the blob.
   void check_own(const std::string& what, const Shape& shape);

@@ -249,8 +249,10 @@ void NetAssembly::add_layer(int index) {
 void NetAssembly::add_loss(const LoweredLayer& layer) {
   for (const LoweredTop& top : layer.tops) {
     if (top.loss_weight == 0) continue;
-    const Value total = reshape(sum(top.value, all_axes(top.value.shape())), Shape{}) * top.loss_weight;
-    all_.net.loss = all_.net.loss ? all_.net.loss + total : total;
+    const Value total = reshape(sum(top.value, all_axes(top.value.shape())), Shape{});
+    const Value weighted = total * top.loss_weight;
+    all_.net.loss = all_.net.loss ? all_.net.loss + weighted : weighted;
+    all_.net.loss_terms.push_back({total, top.loss_weight, top.averaging});
   }
 }
 
@@ -261,7 +263,7 @@ void NetAssembly::add_outputs() {
     const LoweredTop& top = layer.tops[static_cast<size_t>(blob.top)];
     if (blob.readers > 0 && !blob.weighted) continue;
     const std::string name = blob.is_split() ? split_top_name(blob.name, layer.param->name(), blob.top, 0) : blob.name;
-    all_.net.outputs.push_back({name, top.value, top.loss_weight});
+    all_.net.outputs.push_back({name, top.value, top.loss_weight, top.averaging, layer.type->metric});
   }
   std::sort(all_.net.outputs.begin(), all_.net.outputs.end(),
             [](const NetOutput& a, const NetOutput& b) { return a.name < b.name; });

@@ -31,11 +31,19 @@ struct ParameterInfo {
   Value value;                    // in the shape of this layer
 };
 
+// How the values that passes compute become one value of all their records.
+struct Averaging {
+  enum class Kind { kItems, kDivisor, kShare, kSum };  // see LayerContext::set_divisor
+  Kind kind = Kind::kItems;
+  Value divisor;  // of kDivisor and kShare
+};
+
 struct LoweredTop {
   std::string name;  // "(automatic)" for a loss without a top
   Value value;
   float loss_weight = 0;
   bool in_place = false;
+  Averaging averaging;
 };
 
 struct LoweredLayer {
@@ -46,6 +54,7 @@ struct LoweredLayer {
   std::vector<Value> bottoms;
   std::vector<LoweredTop> tops;
   std::vector<int> parameters;  // indices in LoweredNet::parameters
+  std::string mixes_records;    // why its items depend on the other items of the batch; "" if they do not
 };
 
 // A blob that no layer reads. Tests and displays report these, in byte order of names.
@@ -53,6 +62,22 @@ struct NetOutput {
   std::string name;
   Value value;
   float loss_weight = 0;
+  Averaging averaging;
+  bool metric = false;  // the top of a metric
+};
+
+// The total of a top with a loss weight, a scalar.
+struct LossTerm {
+  Value value;
+  float weight = 0;
+  Averaging averaging;
+};
+
+// What a layer counts in tests.
+struct CountedMetric {
+  std::string name;  // of the first top, or of a layer without tops
+  std::function<std::unique_ptr<Metric>()> make;
+  std::vector<Value> values;
 };
 
 struct LabelRequirement {
@@ -75,6 +100,8 @@ struct LoweredNet {
   std::vector<ParameterInfo> parameters;  // in Caffe's order of learnable parameters, sharers included
   std::vector<NetOutput> outputs;
   Value loss;  // rank 0; the weighted sum of all weighted tops; empty if there are none
+  std::vector<LossTerm> loss_terms;
+  std::vector<CountedMetric> metrics;
   std::vector<LabelRequirement> labels;
   // In layer order: an extent depends only on extents before it.
   std::vector<DataExtent> data_extents;

@@ -8,6 +8,7 @@
 
 #include "base/cores.h"
 #include "base/error.h"
+#include "base/text.h"
 #include "report/log.h"
 
 namespace trainer {
@@ -39,7 +40,33 @@ DataLayers::DataLayers(const NetInPhase& net, GivenShapes given, Diagnostics* pr
       open(i, problems);
     }
   }
+  if (net_.whole_epochs && given_.empty() && !problems->has_errors()) check_epochs(problems);
   check_written_files(problems);
+}
+
+// All data layers of a net give the same number of records in each pass.
+void DataLayers::check_epochs(Diagnostics* diagnostics) const {
+  if (streams_.empty()) {
+    diagnostics->error({}, "", "the net reads no data set with an end, so it cannot be tested over all of it",
+                       "give the number of batches: test_iter in the solver, --iterations for trainer test");
+    return;
+  }
+  const BatchStream& first = *streams_.front().stream;
+  for (const Stream& other : streams_) {
+    if (other.stream->records_per_epoch() == first.records_per_epoch() &&
+        other.stream->batch_size() == first.batch_size())
+      continue;
+    const auto describe = [&](const Stream& stream) {
+      return fmt::format("{} has {} records in batches of {}", subject_of(net_.net.layer(stream.layer)),
+                         format_count(stream.stream->records_per_epoch()), stream.stream->batch_size());
+    };
+    diagnostics->error(
+        {}, "",
+        fmt::format("{}, but {}: no test reads each record of both once", describe(streams_.front()), describe(other)),
+        "give both the same number of records and batch_size, or test a number of batches: test_iter in "
+        "the solver, --iterations for trainer test",
+        ExitCode::kData);
+  }
 }
 
 void DataLayers::open(int index, Diagnostics* problems) {
@@ -51,6 +78,7 @@ void DataLayers::open(int index, Diagnostics* problems) {
   options.net_name = net_.net.name();
   options.rank = net_.device_session.rank;
   options.world = net_.device_session.world;
+  options.in_order = options.whole_epochs = net_.whole_epochs;
   options.memory = &device.host_memory();
   if (!device.is_host()) options.workers = std::clamp(usable_cores() - 1, 1, kMostWorkers);
   options.log = [](const std::string& line) { log_warning(line); };
@@ -131,6 +159,13 @@ bool DataLayers::next_has(const std::vector<Shape>& shapes) const {
     }
   }
   return true;
+}
+
+std::vector<Shape> DataLayers::last_shapes() const {
+  std::vector<Shape> shapes = next_shapes();
+  const int64_t left = shapes.empty() ? 0 : records_per_epoch() % batch_size();
+  for (Shape& shape : shapes) shape[0] = left > 0 ? left : batch_size();
+  return shapes;
 }
 
 std::vector<Shape> DataLayers::shapes_of(const caffe::LayerParameter& layer, const std::vector<Shape>& shapes) const {
@@ -241,6 +276,20 @@ int64_t DataLayers::records_per_epoch() const {
   int64_t most = 0;
   for (const Stream& stream : streams_) most = std::max(most, stream.stream->records_per_epoch());
   return most;
+}
+
+int64_t DataLayers::batches_per_epoch() const {
+  return streams_.empty() ? 0 : (records_per_epoch() + batch_size() - 1) / batch_size();
+}
+
+void DataLayers::start_epoch() {
+  for (Stream& stream : streams_) {
+    const auto records = static_cast<uint64_t>(stream.stream->records_per_epoch());
+    Cursor cursor = stream.stream->cursor();
+    if (cursor.records % records == 0) continue;
+    cursor.records += records - cursor.records % records;
+    stream.stream->seek(cursor);
+  }
 }
 
 double DataLayers::waited_seconds() const {

@@ -26,6 +26,7 @@ struct NetInPhase {
   uint64_t seed;
   DeviceSession& device_session;
   ParameterMultipliers multipliers = {};
+  bool whole_epochs = false;  // each batch has records of one epoch; the records keep their own order
 };
 
 class DataLayers {
@@ -38,6 +39,8 @@ class DataLayers {
   std::vector<Shape> next_shapes() const;
   const std::vector<Shape>& shapes() const { return shapes_; }
   bool next_has(const std::vector<Shape>& shapes) const;
+  // The shapes of the last batch of an epoch, with whole_epochs.
+  std::vector<Shape> last_shapes() const;
   // The shapes of the tops of `layer`, given the `shapes` of all streams; empty for a layer without a stream and
   // without given shapes.
   std::vector<Shape> shapes_of(const caffe::LayerParameter& layer, const std::vector<Shape>& shapes) const;
@@ -61,6 +64,11 @@ class DataLayers {
 
   int64_t batch_size() const;  // the largest one; 0 without streams
   int64_t records_per_epoch() const;
+  int64_t batches_per_epoch() const;
+  // The records of the current batch; 0 without streams.
+  int64_t items() const { return shapes_.empty() ? 0 : shapes_.front()[0]; }
+  // Moves streams that are inside an epoch to the start of the next one.
+  void start_epoch();
   double waited_seconds() const;
   // Bytes of batches in the memory that the device reads: on the host those prefetched, else the two buffers of each.
   int64_t batch_bytes() const;
@@ -83,6 +91,7 @@ class DataLayers {
   // The shapes of all tops of the layer; empty if one is not given.
   std::vector<Shape> given_shapes(const caffe::LayerParameter& layer) const;
   void check_given(Diagnostics* diagnostics) const;
+  void check_epochs(Diagnostics* diagnostics) const;
   void check_written_files(Diagnostics* diagnostics) const;
   void open(int layer, Diagnostics* problems);
   const Stream* find(const SourceInfo& source) const;

@@ -1,14 +1,80 @@
-// Runs a net over batches and averages its outputs.
+// Runs a net over batches, averages its outputs and adds up its metrics.
 #include "session/evaluate.h"
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
+#include <memory>
+
 #include "base/error.h"
 #include "report/log.h"
+#include "session/test_sums.h"
 
 namespace trainer {
+namespace {
 
-std::vector<OutputValue> output_values(const LoweredNet& net, const std::vector<std::vector<float>>& outputs) {
+using Values = std::vector<std::vector<float>>;
+using Metrics = std::vector<std::unique_ptr<Metric>>;
+
+Metrics make_metrics(const LoweredNet& net) {
+  Metrics metrics;
+  for (const CountedMetric& metric : net.metrics) metrics.push_back(metric.make());
+  return metrics;
+}
+
+// `counted` has the values of all metrics, one after the other.
+void add_pass(const LoweredNet& net, const Values& counted, Metrics* metrics) {
+  auto next = counted.begin();
+  for (size_t i = 0; i < metrics->size(); ++i) {
+    const auto end = next + static_cast<std::ptrdiff_t>(net.metrics[i].values.size());
+    (*metrics)[i]->add(Values(next, end));
+    next = end;
+  }
+}
+
+void sort_by_name(std::vector<OutputValue>* outputs) {
+  std::stable_sort(outputs->begin(), outputs->end(),
+                   [](const OutputValue& a, const OutputValue& b) { return a.name < b.name; });
+}
+
+void add_results(const LoweredNet& net, const Metrics& metrics, Evaluation* result) {
+  for (size_t i = 0; i < metrics.size(); ++i) {
+    const std::string& name = net.metrics[i].name;
+    MetricResult made = metrics[i]->result();
+    for (const auto& [part, value] : made.values)
+      result->outputs.push_back({part.empty() ? name : fmt::format("{}.{}", name, part), value});
+    if (made.table) result->tables.push_back(std::move(*made.table)), result->tables.back().metric = name;
+    if (made.confusion)
+      result->confusions.push_back(std::move(*made.confusion)), result->confusions.back().metric = name;
+  }
+  sort_by_name(&result->outputs);
+}
+
+// Half the normal approximation's 95% interval of a share.
+double interval_of(double share, double records) {
+  return records > 0 ? 1.96 * std::sqrt(std::max(0.0, share * (1 - share)) / records) : 0;
+}
+
+void add_means(const LoweredNet& net, const TestSums& sums, bool whole_epochs, Evaluation* result) {
+  for (size_t k = 0; k < sums.outputs().size(); ++k) {
+    const NetOutput& output = net.outputs[k];
+    const TestSum& sum = sums.outputs()[k];
+    if (output.metric) continue;
+    if (sum.changed())
+      log_warning(fmt::format("output \"{}\" changes its size from batch to batch: it has no mean", output.name));
+    for (size_t e = 0; e < sum.size(); ++e) {
+      OutputValue value{output.name, static_cast<float>(sum.result(e)), output.loss_weight};
+      if (whole_epochs && output.averaging.kind == Averaging::Kind::kShare)
+        value.interval = interval_of(value.value, sum.divisor(e));
+      result->outputs.push_back(std::move(value));
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<OutputValue> output_values(const LoweredNet& net, const Values& outputs) {
   std::vector<OutputValue> values;
   for (size_t i = 0; i < outputs.size(); ++i) {
     for (float value : outputs[i]) values.push_back({net.outputs[i].name, value, net.outputs[i].loss_weight});
@@ -16,29 +82,47 @@ std::vector<OutputValue> output_values(const LoweredNet& net, const std::vector<
   return values;
 }
 
-Evaluation evaluate(NetSession& net, int iterations, const std::function<bool(int)>& before_batch,
-                    const std::function<void(int, const std::vector<std::vector<float>>&)>& after_batch) {
+std::vector<OutputValue> named_outputs(const LoweredNet& net) {
   Evaluation result;
-  std::vector<std::vector<double>> sums;
-  std::vector<bool> changing;
-  int queued = 0, read = 0;
-  const auto read_until = [&](int end) {
+  for (const NetOutput& output : net.outputs) {
+    if (output.metric) continue;
+    for (int64_t e = 0; e < output.value.shape().count(); ++e) result.outputs.push_back({output.name, 0});
+  }
+  add_results(net, make_metrics(net), &result);
+  for (OutputValue& output : result.outputs) output.value = 0;
+  return result.outputs;
+}
+
+std::string mixing_layers(const LoweredNet& net) {
+  std::string text;
+  for (const LoweredLayer& layer : net.layers) {
+    if (!layer.mixes_records.empty())
+      text += fmt::format("{}{}: {}", text.empty() ? "" : "; ", subject_of(*layer.param), layer.mixes_records);
+  }
+  return text;
+}
+
+Evaluation evaluate(NetSession& net, const TestLength& length, const std::function<bool(int64_t)>& before_batch,
+                    const std::function<void(int64_t, const Values&)>& after_batch) {
+  const bool whole_epochs = length.epochs > 0;
+  TRAINER_ASSERT(whole_epochs == net.reads_whole_epochs());
+  if (whole_epochs) net.start_epoch();
+  const int64_t batches = length.batches_of(net);
+  Evaluation result;
+  TestSums sums(net.lowered(), whole_epochs);
+  Metrics metrics = make_metrics(net.lowered());
+  int64_t queued = 0, read = 0;
+  const auto read_until = [&](int64_t end) {
     for (; read < end; ++read) {
       net.finish();
-      result.loss += net.loss();
-      const std::vector<std::vector<float>>& outputs = net.read_outputs();
-      if (sums.empty()) sums.resize(outputs.size()), changing.resize(outputs.size());
-      for (size_t k = 0; k < outputs.size(); ++k) {
-        if (sums[k].empty()) sums[k].resize(outputs[k].size(), 0.0);
-        // An output whose size changes has no mean.
-        if (sums[k].size() != outputs[k].size()) changing[k] = true;
-        if (changing[k]) continue;
-        for (size_t e = 0; e < outputs[k].size(); ++e) sums[k][e] += outputs[k][e];
-      }
+      const Values& outputs = net.read_outputs();
+      sums.add(outputs, net.measured(), net.loss(), net.items());
+      add_pass(net.lowered(), net.counted(), &metrics);
+      result.records += net.items();
       after_batch(read, outputs);
     }
   };
-  for (; queued < iterations && before_batch(queued); ++queued) {
+  for (; queued < batches && before_batch(queued); ++queued) {
     try {
       net.queue_next(ProgramKind::kForward, true);
     } catch (const Error&) {
@@ -48,17 +132,10 @@ Evaluation evaluate(NetSession& net, int iterations, const std::function<bool(in
     read_until(net.runs_ahead() ? queued : queued + 1);
   }
   read_until(queued);
-  if (queued < iterations) return result;
-  result.loss /= iterations;
-  std::vector<std::vector<float>> means(sums.size());
-  for (size_t k = 0; k < sums.size(); ++k) {
-    if (changing[k])
-      log_warning(fmt::format("output \"{}\" changes its size from batch to batch: it has no mean",
-                              net.lowered().outputs[k].name));
-    else
-      for (double sum : sums[k]) means[k].push_back(static_cast<float>(sum / iterations));
-  }
-  result.outputs = output_values(net.lowered(), means);
+  if (queued < batches) return result;
+  result.loss = sums.loss();
+  add_means(net.lowered(), sums, whole_epochs, &result);
+  add_results(net.lowered(), metrics, &result);
   result.complete = true;
   return result;
 }

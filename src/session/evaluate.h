@@ -1,4 +1,5 @@
-// Runs a net forward over many batches and averages its outputs, for `test` and the tests of a training.
+// Runs a net forward over many batches, averages its outputs and adds up its metrics, for `test` and the tests of a
+// training.
 #pragma once
 
 #include <functional>
@@ -11,16 +12,37 @@ namespace trainer {
 
 // One entry for each element, as Caffe numbers them: outputs in byte order of their names.
 std::vector<OutputValue> output_values(const LoweredNet& net, const std::vector<std::vector<float>>& outputs);
+// The outputs of a test, with the values of metrics in place of their tops; all values are 0.
+std::vector<OutputValue> named_outputs(const LoweredNet& net);
 
-struct Evaluation {
-  bool complete = false;             // false if `before_batch` stopped it
-  double loss = 0;                   // mean weighted loss
-  std::vector<OutputValue> outputs;  // means
+// The batches of a test: a number of them, or all of a number of passes over the data of a net that reads whole epochs.
+struct TestLength {
+  int batches = 0;
+  int epochs = 0;  // 0: `batches`
+
+  int64_t batches_of(const NetSession& net) const {
+    return epochs > 0 ? epochs * net.data().batches_per_epoch() : batches;
+  }
 };
 
-// Calls `before_batch` with the number of each batch and stops if it returns false. Calls `after_batch` with the
-// outputs of each batch in order; on a GPU after the next batch is queued.
-Evaluation evaluate(NetSession& net, int iterations, const std::function<bool(int)>& before_batch,
-                    const std::function<void(int, const std::vector<std::vector<float>>&)>& after_batch);
+struct Evaluation {
+  bool complete = false;  // false if `before_batch` stopped it
+  // As Caffe, a test of a number of batches gives the means of the values of the batches. A test of whole epochs gives
+  // the values of a single batch of all records.
+  double loss = 0;  // weighted
+  std::vector<OutputValue> outputs;
+  int64_t records = 0;  // that were read
+  std::vector<ClassTable> tables;
+  std::vector<ConfusionMatrix> confusions;
+};
+
+// NetSession::measure must have been called. Calls `before_batch` with the number of each batch and stops if it returns
+// false. Calls `after_batch` with the outputs of each batch in order; on a GPU after the next batch is queued.
+Evaluation evaluate(NetSession& net, const TestLength& length, const std::function<bool(int64_t)>& before_batch,
+                    const std::function<void(int64_t, const std::vector<std::vector<float>>&)>& after_batch);
+
+// The layers whose items depend on the other items of a batch, for a warning: a test of the whole data set then depends
+// on batch_size. "" if there are none.
+std::string mixing_layers(const LoweredNet& net);
 
 }  // namespace trainer

@@ -43,6 +43,27 @@ NetPrograms::NetPrograms(const NetInPhase& net, DataLayers& data, const InputArr
                          const CarriedStates& carried, Diagnostics* problems)
     : net_(net), data_(data), inputs_(inputs), carried_(carried), warnings_(*problems) {
   lowered_ = lower(ProgramKind::kForward, data.next_shapes(), {}, problems);
+  if (net.whole_epochs) check_last_batch(problems);
+}
+
+// The last batch of an epoch is smaller if batch_size does not divide the number of records.
+void NetPrograms::check_last_batch(Diagnostics* problems) const {
+  const std::vector<Shape> shapes = data_.last_shapes();
+  if (shapes.empty() || shapes == data_.next_shapes()) return;
+  Diagnostics found;
+  try {
+    lower(ProgramKind::kForward, shapes, {}, &found);
+  } catch (const Error& error) {
+    problems->error(
+        {}, "",
+        fmt::format("the last batch of the data set has {} of {} records, and the net accepts only whole "
+                    "batches: {}",
+                    shapes.front()[0], data_.batch_size(), error.what()),
+        fmt::format("choose a batch_size that divides the {} records, or test a number of batches: test_iter "
+                    "in the solver, --iterations for trainer test",
+                    format_count(data_.records_per_epoch())));
+    problems->throw_if_errors();
+  }
 }
 
 std::unique_ptr<LoweredNet> NetPrograms::lower(ProgramKind kind, const std::vector<Shape>& shapes,
@@ -146,6 +167,7 @@ void NetPrograms::add_results(NetProgram& made, LoweredNet& net, Module& module,
   made.has_loss = static_cast<bool>(net.loss);
   if (made.has_loss) read_each_pass->push_back(add_result(module, net.loss));
   for (const NetOutput& output : net.outputs) made.outputs.push_back(add_result(module, output.value));
+  if (measures_ && made.kind == ProgramKind::kForward) add_measures(made, net, module);
   for (const std::string& blob : kept_) made.kept.push_back(add_result(module, find_blob(net, blob)->value));
   std::vector<Value> bad_labels;
   for (const LabelRequirement& label : net.labels) {
@@ -158,6 +180,20 @@ void NetPrograms::add_results(NetProgram& made, LoweredNet& net, Module& module,
     read_each_pass->push_back(add_result(module, bad_labels.back()));
   }
   if (makes_gradients(made.kind) && net_.device_session.store.contains(kPassLoss)) write_pass_loss(net, bad_labels);
+}
+
+void NetPrograms::add_measures(NetProgram& made, const LoweredNet& net, Module& module) const {
+  const auto measure = [&](Value value) {
+    if (value) made.measured.push_back(add_result(module, value));
+  };
+  for (const NetOutput& output : net.outputs) measure(output.averaging.divisor);
+  for (const LossTerm& term : net.loss_terms) {
+    measure(term.value);
+    measure(term.averaging.divisor);
+  }
+  for (const CountedMetric& metric : net.metrics) {
+    for (const Value& value : metric.values) made.counted.push_back(add_result(module, value));
+  }
 }
 
 // The loss is divided by 0 if there are bad labels.
@@ -221,9 +257,11 @@ NetProgram NetPrograms::compile_program(ProgramKind kind, const std::vector<Shap
 
 void NetPrograms::send_results(std::vector<int> results, NetProgram* out) const {
   int64_t elements = 0;
-  for (int output : out->outputs) elements += out->program->result_desc(output).shape.count();
+  std::vector<int> sent = out->outputs;
+  sent.insert(sent.end(), out->measured.begin(), out->measured.end());
+  for (int result : sent) elements += out->program->result_desc(result).shape.count();
   out->sends_outputs = elements <= kMostSent;
-  if (out->sends_outputs) results.insert(results.end(), out->outputs.begin(), out->outputs.end());
+  if (out->sends_outputs) results.insert(results.end(), sent.begin(), sent.end());
   out->async_results = std::make_unique<AsyncResults>(*net_.device_session.device, *out->program, std::move(results));
 }
 

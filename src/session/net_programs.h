@@ -35,7 +35,10 @@ struct NetProgram {
   bool has_loss = false;
   std::vector<std::string> label_flags;
   std::vector<int> outputs, kept;  // results
-  // Of kForward, kTrain and kAccumulate: the numbers above and, if they are few, the outputs.
+  // Results of a program that measures: the divisor of each output that has one, then the value and divisor of each
+  // loss term; and all values of all metrics.
+  std::vector<int> measured, counted;
+  // Of kForward, kTrain and kAccumulate: the numbers above and, if they are few, the outputs and what is measured.
   std::unique_ptr<AsyncResults> async_results;
   bool sends_outputs = false;
   // Memory of sources that neither a stream nor an array of the host provides, by their index: zeros, or copies of
@@ -60,6 +63,9 @@ class NetPrograms {
   // Before the first program: layers that write files write none.
   void write_no_files() { writes_files_ = false; }
 
+  // Before the first program: forward programs also compute what tests of whole data sets and metrics need.
+  void measure() { measures_ = true; }
+
   // The program for the next batch, with data-dependent extents at their largest.
   std::shared_ptr<NetProgram> next(ProgramKind kind);
   // Keeps the programs used last and compiles the others again. The first program starts the data streams.
@@ -76,6 +82,8 @@ class NetPrograms {
   std::vector<std::string> tops_of_layer(const std::string& name) const;
   std::shared_ptr<NetProgram> use(std::list<std::shared_ptr<NetProgram>>::iterator known);
   void add_results(NetProgram& made, LoweredNet& net, Module& module, std::vector<int>* read_each_pass) const;
+  void add_measures(NetProgram& made, const LoweredNet& net, Module& module) const;
+  void check_last_batch(Diagnostics* problems) const;
   void write_pass_loss(LoweredNet& net, const std::vector<Value>& bad_labels) const;
   void add_debug_results(NetProgram& made, LoweredNet& net, Module& module) const;
   void bind_inputs(NetProgram& made) const;
@@ -95,7 +103,7 @@ class NetPrograms {
   std::unique_ptr<LoweredNet> lowered_;
   std::list<std::shared_ptr<NetProgram>> programs_;  // most recently used first
   std::vector<std::string> kept_;
-  bool writes_files_ = true;
+  bool writes_files_ = true, measures_ = false;
 };
 
 }  // namespace trainer

@@ -20,8 +20,9 @@ ProgramKind debug_kind(ProgramKind kind) {
 }  // namespace
 
 NetSession::NetSession(const caffe::NetParameter& net, const Positions& positions, caffe::Phase phase, uint64_t seed,
-                       DeviceSession& device_session, GivenShapes given, InputUse use, ParameterMultipliers multipliers)
-    : net_{net, positions, phase, seed, device_session, std::move(multipliers)},
+                       DeviceSession& device_session, GivenShapes given, InputUse use, ParameterMultipliers multipliers,
+                       bool whole_epochs)
+    : net_{net, positions, phase, seed, device_session, std::move(multipliers), whole_epochs},
       carried_(device_session),
       inputs_(use == InputUse::kArrays ? InputArrays(net, given) : InputArrays()),
       data_(net_, use == InputUse::kArrays ? GivenShapes() : std::move(given), &warnings_),
@@ -110,8 +111,10 @@ void NetSession::queue(ProgramKind kind, bool outputs, Program* next, std::vecto
   pass.program = taken;
   pass.outputs_sent = taken->sends_outputs && (outputs || !makes_gradients(kind));
   pass.outputs_read = false;
+  pass.items = data_.items();
   if (pass.outputs_sent || !makes_gradients(kind)) taken->async_results->start();
   if (outputs && !pass.outputs_sent) read_outputs(&pass);
+  if (outputs) read_results(*taken, taken->counted, nullptr, &pass.counted);
   if (outputs && next != nullptr) next->run(context);  // overwrites the outputs
 }
 
@@ -173,21 +176,30 @@ std::optional<LayerShare> NetSession::find_bad_layer() {
   return shares.front();
 }
 
-void NetSession::read_outputs(Pass* pass) const {
-  const NetProgram& program = *pass->program;
-  const float* sent =
-      pass->outputs_sent ? async_results(*pass).data() + program.has_loss + program.label_flags.size() : nullptr;
-  pass->outputs.resize(program.outputs.size());
-  for (size_t i = 0; i < pass->outputs.size(); ++i) {
-    std::vector<float>& values = pass->outputs[i];
-    values.resize(static_cast<size_t>(program.program->result_desc(program.outputs[i]).shape.count()));
+// Copies results that were sent to `sent`, or reads them from the device if it is nullptr. Returns the end of those
+// that were sent.
+const float* NetSession::read_results(const NetProgram& program, const std::vector<int>& results, const float* sent,
+                                      std::vector<std::vector<float>>* out) const {
+  out->resize(results.size());
+  for (size_t i = 0; i < results.size(); ++i) {
+    std::vector<float>& values = (*out)[i];
+    values.resize(static_cast<size_t>(program.program->result_desc(results[i]).shape.count()));
     if (sent == nullptr) {
-      program.program->read_result(program.outputs[i], values.data());
+      program.program->read_result(results[i], values.data());
     } else {
       std::copy_n(sent, values.size(), values.data());
       sent += values.size();
     }
   }
+  return sent;
+}
+
+void NetSession::read_outputs(Pass* pass) const {
+  const NetProgram& program = *pass->program;
+  const float* sent =
+      pass->outputs_sent ? async_results(*pass).data() + program.has_loss + program.label_flags.size() : nullptr;
+  sent = read_results(program, program.outputs, sent, &pass->outputs);
+  read_results(program, program.measured, sent, &pass->measured);
   pass->outputs_read = true;
 }
 

@@ -34,7 +34,7 @@ class NetSession {
   // problems found.
   NetSession(const caffe::NetParameter& net, const Positions& positions, caffe::Phase phase, uint64_t seed,
              DeviceSession& device_session, GivenShapes given = {}, InputUse use = InputUse::kZeros,
-             ParameterMultipliers multipliers = {});
+             ParameterMultipliers multipliers = {}, bool whole_epochs = false);
 
   const LoweredNet& lowered() const { return programs_.lowered(); }
   const DataLayers& data() const { return data_; }
@@ -58,7 +58,13 @@ class NetSession {
   }
   const InputArrays& inputs() const { return inputs_; }
 
+  // Whether each pass over the data ends with a batch of the records that are left.
+  bool reads_whole_epochs() const { return net_.whole_epochs; }
+  // With whole epochs: the next batch is the first one of an epoch.
+  void start_epoch() { data_.start_epoch(); }
+
   // See NetPrograms.
+  void measure() { programs_.measure(); }
   void keep_blobs(const std::vector<std::string>& names) { programs_.keep_blobs(names); }
   void write_no_files() { programs_.write_no_files(); }
   // Each further pass first logs its lines of debug_info; an empty function logs none.
@@ -90,6 +96,10 @@ class NetSession {
   float loss() const { return loss_; }
   // The outputs of that pass, in the order of lowered().outputs; valid until a pass is queued.
   const std::vector<std::vector<float>>& read_outputs();
+  // What that pass measured (see NetProgram), after read_outputs, and the records of its batch.
+  const std::vector<std::vector<float>>& measured() const { return finished().measured; }
+  const std::vector<std::vector<float>>& counted() const { return finished().counted; }
+  int64_t items() const { return finished().items; }
   // A blob of keep_blobs, by its index there, row-major; valid until another pass is queued.
   Shape kept_shape(size_t blob) const;
   void read_kept(size_t blob, float* values) const;
@@ -102,7 +112,8 @@ class NetSession {
   struct Pass {
     std::shared_ptr<const NetProgram> program;
     bool outputs_sent = false, outputs_read = false;
-    std::vector<std::vector<float>> outputs;
+    std::vector<std::vector<float>> outputs, measured, counted;
+    int64_t items = 0;
   };
 
   std::shared_ptr<NetProgram> take_next(ProgramKind kind);
@@ -110,6 +121,8 @@ class NetSession {
   Pass& finished() { return last_[(newest_ + unfinished_) % 2]; }
   const Pass& finished() const { return last_[(newest_ + unfinished_) % 2]; }
   std::span<const float> async_results(const Pass& pass) const;
+  const float* read_results(const NetProgram& program, const std::vector<int>& results, const float* sent,
+                            std::vector<std::vector<float>>* out) const;
   void read_outputs(Pass* pass) const;
   // The program for the current batch, with the extents that depend on its data.
   std::shared_ptr<NetProgram> program_for_data(ProgramKind kind);

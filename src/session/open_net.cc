@@ -78,7 +78,7 @@ OpenNet::OpenNet(ConfiguredNet net, const OpenNetOptions& options)
       lease_(options.device.lease),
       device_session_(options.device.spec, options.device_options),
       session_(*configured_.net.net, *configured_.net.positions, configured_.net.state.phase(), 0, device_session_,
-               options.shapes, options.inputs),
+               options.shapes, options.inputs, {}, options.whole_epochs),
       kept_(options.keep) {
   if (!session_.warnings().empty()) log_warning(session_.warnings());
   if (options.keep_outputs) {
@@ -88,6 +88,7 @@ OpenNet::OpenNet(ConfiguredNet net, const OpenNetOptions& options)
     }
   }
   session_.keep_blobs(kept_);
+  if (options.measures) session_.measure();
   add_parameters(session_.lowered(), 0, false, device_session_.store);
   load_trained_weights(options.weights, options.allow_fresh, session_, device_session_.store);
 }

@@ -11,6 +11,7 @@
 #include "train/epochs.h"
 #include "train/schedule.h"
 #include "train/solver_rules.h"
+#include "train/test_count.h"
 #include "train/weight_average.h"
 
 namespace trainer {
@@ -183,27 +184,34 @@ class SolverCheck {
         solver_.swa().start() >= static_cast<uint32_t>(solver_.max_iter()))
       warning("swa.start", fmt::format("nothing is averaged: start is {}, and the training ends at iteration {}",
                                        solver_.swa().start(), solver_.max_iter()));
-    if (complete_ && tests_average(solver_) && solver_.test_iter_size() == 0)
+    if (complete_ && tests_average(solver_) && test_count(solver_) == 0)
       warning(solver_.has_ema() ? "ema.test" : "swa.test", "test has no effect: the solver has no tests",
-              "add test_iter and test_interval");
+              "add test_epochs or test_iter, and test_interval");
   }
 
   void check_tests() {
-    const int named = solver_.test_net_size() + solver_.test_net_param_size();
+    const int named = named_tests(solver_), tests = test_count(solver_);
     const bool generic = solver_.has_net() || solver_.has_net_param();
-    const int tests = solver_.test_iter_size();
-    if (generic ? tests < named : tests != named)
-      error(tests > 0                     ? "test_iter"
-            : solver_.test_net_size() > 0 ? "test_net"
-                                          : "test_net_param",
-            fmt::format("test_iter must be given once for each test net: {} for {} test net{}", tests, named,
-                        named == 1 ? "" : "s"),
-            tests > 0 ? "" : "add test_iter: how many batches a test averages over");
-    for (int i = 0; i < tests; ++i) {
+    if (solver_.has_test_epochs() && solver_.test_iter_size() > 0)
+      error("test_epochs", "both test_epochs and test_iter are given",
+            "keep test_epochs to test with each record of the data set, or test_iter for a number of batches");
+    if (solver_.has_test_epochs() && solver_.test_epochs() == 0)
+      error("test_epochs", "test_epochs is 0; it must be at least 1");
+    if (!solver_.has_test_epochs() && (generic ? tests < named : tests != named))
+      error(
+          tests > 0                     ? "test_iter"
+          : solver_.test_net_size() > 0 ? "test_net"
+                                        : "test_net_param",
+          fmt::format("test_iter must be given once for each test net: {} for {} test net{}", tests, named,
+                      named == 1 ? "" : "s"),
+          tests > 0 ? "" : "add test_epochs: 1 to test with the whole data sets, or test_iter for a number of batches");
+    for (int i = 0; i < solver_.test_iter_size(); ++i) {
       if (solver_.test_iter(i) <= 0) error("test_iter", "test_iter must be positive", "", i);
     }
+    const char* const length = solver_.has_test_epochs() ? "test_epochs" : "test_iter";
     if (tests > 0 && solver_.test_interval() <= 0 && !(solver_.test_interval_epochs() > 0))
-      error(solver_.has_test_interval() ? "test_interval" : "test_iter", "test_iter is set, but test_interval is not",
+      error(solver_.has_test_interval() ? "test_interval" : length,
+            fmt::format("{} is set, but test_interval is not", length),
             "add test_interval: iterations between two tests");
     if (solver_.test_state_size() > 0 && solver_.test_state_size() != tests)
       error("test_state", fmt::format("test_state must be given never or once for each of the {} test nets", tests));

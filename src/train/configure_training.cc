@@ -11,6 +11,7 @@
 #include "data/layer_fields.h"
 #include "layers/layer.h"
 #include "train/check_solver.h"
+#include "train/test_count.h"
 
 namespace trainer {
 
@@ -78,7 +79,7 @@ TrainingFiles configure_training(const PrototxtSource& source, const ConfigureOp
     add(solver.test_net(i), "test_net", i, nullptr, caffe::TEST, test_state());
     ++index;
   }
-  while (generic && index < solver.test_iter_size()) {
+  while (generic && index < test_count(solver)) {
     add(solver.net(), "net", -1, solver.has_net_param() ? &solver.net_param() : nullptr, caffe::TEST, test_state());
     ++index;
   }

@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "config/message_fields.h"
 #include "train/plateau.h"
+#include "train/test_count.h"
 
 namespace trainer {
 namespace {
@@ -122,10 +123,11 @@ void check_plateau(PolicyCheck& check) {
   }
   check.require(plateau.has_mode(), "plateau.metric",
                 "metric needs mode: MAX if a larger value is better, MIN if a smaller value is");
-  check.require(plateau.net() < static_cast<uint32_t>(solver.test_iter_size()), "plateau.metric",
-                fmt::format("metric is an output of test net {}, but the solver has {} test net{}; add test_iter "
-                            "and test_interval",
-                            plateau.net(), solver.test_iter_size(), solver.test_iter_size() == 1 ? "" : "s"));
+  const int tests = test_count(solver);
+  check.require(plateau.net() < static_cast<uint32_t>(tests), "plateau.metric",
+                fmt::format("metric is an output of test net {}, but the solver has {} test net{}; add test_epochs or "
+                            "test_iter, and test_interval",
+                            plateau.net(), tests, tests == 1 ? "" : "s"));
 }
 
 float fixed(const RateInput& in) { return in.base(); }

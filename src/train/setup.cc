@@ -48,8 +48,10 @@ Nets open_nets(const TrainingFiles& files, uint64_t seed, std::vector<Rank>* ran
   const auto open = [&](const FilteredNet& net, caffe::Phase phase, const Rank& rank) {
     std::unique_ptr<NetSession> opened;
     problems.collect([&] {
+      const bool whole_epochs = phase == caffe::TEST && files.solver->test_epochs() > 0;
       opened = std::make_unique<NetSession>(*net.net, *net.positions, phase, seed, rank.session(), GivenShapes(),
-                                            InputUse::kZeros, multipliers);
+                                            InputUse::kZeros, multipliers, whole_epochs);
+      if (phase == caffe::TEST) opened->measure();
     });
     return opened;
   };
@@ -121,13 +123,9 @@ caffe::SolverParameter resolve_solver(const TrainingFiles& files, uint64_t seed,
 void check_watched_metric(const TrainingFiles& files, const Nets& tests) {
   const caffe::SolverParameter& solver = *files.solver;
   if (!watches_test(solver)) return;
-  const LoweredNet& net = tests[solver.plateau().net()]->lowered();
-  std::vector<std::vector<float>> zeros;
-  for (const NetOutput& output : net.outputs)
-    zeros.emplace_back(static_cast<size_t>(output.value.shape().count()), 0.0f);
   Diagnostics diagnostics;
   std::string problem;
-  watched_value(solver.plateau(), output_values(net, zeros), &problem);
+  watched_value(solver.plateau(), named_outputs(tests[solver.plateau().net()]->lowered()), &problem);
   if (!problem.empty()) diagnostics.error(files.solver_positions.of(solver, "plateau.metric"), "", problem);
   diagnostics.throw_if_errors();
 }

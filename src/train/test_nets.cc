@@ -28,12 +28,15 @@ bool TestNets::run(const std::function<bool()>& may_continue) {
 bool TestNets::run(size_t index, const std::function<bool()>& may_continue) {
   const caffe::SolverParameter& solver = state_.solver;
   NetSession& net = *state_.tests[index];
-  const int iterations = solver.test_iter(static_cast<int>(index));
+  TestLength length;
+  length.epochs = static_cast<int>(solver.test_epochs());
+  if (length.epochs == 0) length.batches = solver.test_iter(static_cast<int>(index));
+  const int64_t batches = length.batches_of(net);
   if (solver.debug_info()) net.set_debug_log([this](const std::string& line) { report_.note(line); });
   report_.test_begin(state_.loop.iteration, static_cast<int>(index));
   const Evaluation evaluation = evaluate(
-      net, iterations, [&](int) { return may_continue(); },
-      [&](int i, const auto&) { report_.test_step(i + 1, iterations); });
+      net, length, [&](int64_t) { return may_continue(); },
+      [&](int64_t i, const auto&) { report_.test_step(i + 1, batches); });
   if (!evaluation.complete) {
     report_.test_interrupted();
     return false;
@@ -42,8 +45,11 @@ bool TestNets::run(size_t index, const std::function<bool()>& may_continue) {
   result.iteration = state_.loop.iteration;
   result.net = static_cast<int>(index);
   if (solver.test_compute_loss()) result.loss = evaluation.loss;
-  result.images = net.batch_size() * iterations;
+  result.images = evaluation.records > 0 ? evaluation.records : net.batch_size() * batches;
+  result.whole_set = length.epochs > 0;
   result.outputs = evaluation.outputs;
+  result.tables = evaluation.tables;
+  result.confusions = evaluation.confusions;
   report_.test_result(result);
   results_.push_back(std::move(result));
   return true;

@@ -29,7 +29,7 @@ std::string data_layer(const std::string& folder, int batch_size) {
 // Tests the net over this many batches; stores the results of each batch.
 Evaluation evaluate_text(
     const std::string& text, int iterations, std::vector<Outputs>* batches,
-    const std::function<bool(int)>& before = [](int) { return true; }) {
+    const std::function<bool(int64_t)>& before = [](int64_t) { return true; }) {
   caffe::NetParameter net;
   Positions positions;
   Diagnostics diagnostics;
@@ -37,7 +37,8 @@ Evaluation evaluate_text(
   diagnostics.throw_if_errors();
   DeviceSession device_session(test_device());
   NetSession session(net, positions, caffe::TEST, 1, device_session);
-  return evaluate(session, iterations, before, [&](int i, const Outputs& outputs) {
+  session.measure();
+  return evaluate(session, {iterations, 0}, before, [&](int64_t i, const Outputs& outputs) {
     EXPECT_EQ(static_cast<size_t>(i), batches->size());
     batches->push_back(outputs);
   });
@@ -112,7 +113,7 @@ TEST_F(Evaluate, OutputsMayChangeTheirSizes) {
 TEST_F(Evaluate, WhatStopsItIsAskedBeforeEachBatch) {
   write_pixels({3, 7, 20, 41, 90});
   int asked = 0;
-  const auto before = [&](int i) {
+  const auto before = [&](int64_t i) {
     EXPECT_EQ(i, asked++);
     return i < 2;
   };

@@ -135,8 +135,8 @@ std::shared_ptr<ImageCache> open_image_cache(SourceContext& context, const Image
                                              const ImageReading& reading) {
   const ImageDataParameter& param = context.layer().image_data_param();
   std::shared_ptr<ImageCache> cache;
-  // A preview or a check reads an image once.
-  if (param.cache() == ImageDataParameter::NONE || context.options().in_order) return cache;
+  const bool inspected = context.options().in_order && !context.options().whole_epochs;  // reads an image once
+  if (param.cache() == ImageDataParameter::NONE || inspected) return cache;
   context.attempt("image_data_param.cache", [&] {
     const Estimate size = estimate(list, reading);
     cache = param.cache() == ImageDataParameter::MEMORY ? cache_in_memory(context, list, size)

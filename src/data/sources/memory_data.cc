@@ -176,7 +176,7 @@ std::unique_ptr<BatchFeed> open(SourceContext& context) {
   const ItemShape stored = item_shape(source->shape(), wanted);
   check_item(context, transformer, *source, stored, wanted);
   check_labels(context, *source);
-  if (source->size() % param.batch_size() != 0)
+  if (source->size() % param.batch_size() != 0 && !context.options().whole_epochs)
     context.warning(
         "memory_data_param.batch_size",
         fmt::format("the {} items of {} are not a multiple of batch_size {}: batches continue with the first items "

@@ -382,7 +382,8 @@ REGISTER_SOURCE(window_data, .type = "WindowData", .summary = "batches of window
 layer { name: "data" type: "WindowData" top: "data" top: "label"
   transform_param { crop_size: 227 mirror: true mean_value: 104 mean_value: 117 mean_value: 123 }
   window_data_param { source: "windows.txt" batch_size: 128 fg_fraction: 0.25 context_pad: 16 crop_mode: "warp" } }
-)");
+)",
+                .draws_records = true);
 
 }  // namespace
 }  // namespace trainer

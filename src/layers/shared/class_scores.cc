@@ -93,11 +93,15 @@ Value loss_divisor(LayerContext& context, const LabelledScores& scores, caffe::L
   float divisor = 1;
   switch (mode) {
     case caffe::LossParameter::VALID:
-      if (scores.counted) return maximum(total(scores.counted), 1.0f);
+      if (scores.counted) {
+        const Value counted = total(scores.counted);
+        context.set_divisor(0, counted);
+        return maximum(counted, 1.0f);
+      }
       [[fallthrough]];
     case caffe::LossParameter::FULL: divisor = static_cast<float>(scores.outer * scores.inner); break;
     case caffe::LossParameter::BATCH_SIZE: divisor = static_cast<float>(scores.outer); break;
-    case caffe::LossParameter::NONE: break;
+    case caffe::LossParameter::NONE: context.set_sum(0); break;
   }
   return constant(context.graph(), Shape{}, divisor);
 }

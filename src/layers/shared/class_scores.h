@@ -35,7 +35,8 @@ LabelledScores labelled_rows(LayerContext& context, Value* scores);
 // The same for scores (items, classes) that the layer computes from the items of bottom 0.
 LabelledScores labelled_items(LayerContext& context, int64_t items, int64_t classes);
 
-// The divisor Z of a loss by the normalization mode: a constant, or the number of labels counted, at least 1.
+// The divisor Z of the loss that is top 0, by the normalization mode: a constant, or the number of labels counted, at
+// least 1. Tests of whole data sets divide by it too.
 Value loss_divisor(LayerContext& context, const LabelledScores& scores, caffe::LossParameter::NormalizationMode mode);
 // loss_param.normalization, or the mode that the older field `normalize` selects, or `fallback`.
 caffe::LossParameter::NormalizationMode normalization_mode(const caffe::LossParameter& param,

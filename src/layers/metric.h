@@ -1,0 +1,28 @@
+// The interface of metrics: what tests add up over their passes, on the host, and what they make of it at the end.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "trainer/events.h"
+
+namespace trainer {
+
+struct MetricResult {
+  // Names within the metric, as in "f1"; "" for the only value of a metric.
+  std::vector<std::pair<std::string, double>> values;
+  std::optional<ClassTable> table;
+  std::optional<ConfusionMatrix> confusion;
+};
+
+class Metric {
+ public:
+  virtual ~Metric() = default;
+  // The elements of the values that the layer counts, row-major, in the order of LayerContext::count.
+  virtual void add(const std::vector<std::vector<float>>& pass) = 0;
+  virtual MetricResult result() const = 0;
+};
+
+}  // namespace trainer

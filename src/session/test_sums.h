@@ -1,0 +1,54 @@
+// Averages of the values that the passes of a test compute.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "lowering/lower_net.h"
+
+namespace trainer {
+
+// The sum of a value over passes, and the divisor of each element.
+class TestSum {
+ public:
+  // The mean of the values of all passes.
+  void add(const std::vector<float>& value);
+  // The value of one batch of all records. `divisor` belongs to kinds that have one; `items`: the records of the pass.
+  void add(const std::vector<float>& value, const Averaging& averaging, const std::vector<float>* divisor,
+           int64_t items);
+
+  // Whether the number of elements differed between passes: then there is no result.
+  bool changed() const { return changed_; }
+  size_t size() const { return changed_ ? 0 : sums_.size(); }
+  // 0 if the divisor is 0.
+  double result(size_t element) const { return divisors_[element] == 0 ? 0 : sums_[element] / divisors_[element]; }
+  double divisor(size_t element) const { return divisors_[element]; }
+
+ private:
+  // Whether the pass has as many elements as those before it.
+  bool fits(size_t elements);
+
+  std::vector<double> sums_, divisors_;
+  bool started_ = false, changed_ = false;
+};
+
+// The averages of a whole test.
+class TestSums {
+ public:
+  TestSums(const LoweredNet& net, bool whole_epochs) : net_(net), whole_epochs_(whole_epochs) {}
+
+  // The values of a pass: see NetProgram::measured. `loss` is its weighted loss.
+  void add(const std::vector<std::vector<float>>& outputs, const std::vector<std::vector<float>>& measured, float loss,
+           int64_t items);
+  double loss() const;
+  const std::vector<TestSum>& outputs() const { return outputs_; }
+
+ private:
+  const LoweredNet& net_;
+  const bool whole_epochs_;
+  std::vector<TestSum> outputs_, terms_;
+  TestSum loss_;
+  std::vector<float> one_ = {0};
+};
+
+}  // namespace trainer
