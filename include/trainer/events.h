@@ -51,8 +51,8 @@ struct TestResult {
   std::vector<OutputValue> outputs;  // means over the test, and the values of metrics
   int64_t images = 0;                // records read; 0 if unknown
   bool whole_set = false;            // each record of the data set was read once in each pass
-  std::vector<ClassTable> tables;
-  std::vector<ConfusionMatrix> confusions;
+  std::vector<ClassTable> tables = {};
+  std::vector<ConfusionMatrix> confusions = {};
 };
 
 // Sent after a snapshot is written.

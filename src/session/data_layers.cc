@@ -18,6 +18,11 @@ constexpr int kMostWorkers = 16;  // of a stream, if all cores are free for data
 
 }  // namespace
 
+std::string subject_of(const NetInPhase& net) {
+  return fmt::format("{}phase {}", net.net.name().empty() ? "" : fmt::format("net \"{}\", ", net.net.name()),
+                     caffe::Phase_Name(net.phase));
+}
+
 const SourceInfo* source_behind(const Graph& graph, int value) {
   while (true) {
     const Op& op = graph.producer(value);
@@ -47,7 +52,7 @@ DataLayers::DataLayers(const NetInPhase& net, GivenShapes given, Diagnostics* pr
 // All data layers of a net give the same number of records in each pass.
 void DataLayers::check_epochs(Diagnostics* diagnostics) const {
   if (streams_.empty()) {
-    diagnostics->error({}, "", "the net reads no data set with an end, so it cannot be tested over all of it",
+    diagnostics->error({}, subject_of(net_), "it reads no data set with an end, so it cannot be tested over all of it",
                        "give the number of batches: test_iter in the solver, --iterations for trainer test");
     return;
   }

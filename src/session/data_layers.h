@@ -29,6 +29,9 @@ struct NetInPhase {
   bool whole_epochs = false;  // each batch has records of one epoch; the records keep their own order
 };
 
+// The net in messages: net "lenet", phase TEST.
+std::string subject_of(const NetInPhase& net);
+
 class DataLayers {
  public:
   // Opens the data sets. A layer whose tops are all in `given` has these shapes; its data set is not opened, and it

@@ -55,7 +55,7 @@ void NetPrograms::check_last_batch(Diagnostics* problems) const {
     lower(ProgramKind::kForward, shapes, {}, &found);
   } catch (const Error& error) {
     problems->error(
-        {}, "",
+        {}, subject_of(net_),
         fmt::format("the last batch of the data set has {} of {} records, and the net accepts only whole "
                     "batches: {}",
                     shapes.front()[0], data_.batch_size(), error.what()),
@@ -290,9 +290,7 @@ void NetPrograms::add_gradients(LoweredNet& net, bool accumulate) {
 }
 
 std::unique_ptr<Program> NetPrograms::compiled(Module module, Fusion fusion) const {
-  const std::string net =
-      fmt::format("{}phase {}: ", net_.net.name().empty() ? "" : fmt::format("net \"{}\", ", net_.net.name()),
-                  caffe::Phase_Name(net_.phase));
+  const std::string net = subject_of(net_) + ": ";
   DeviceSession& device_session = net_.device_session;
   try {
     return compile(std::move(module), *device_session.device, device_session.store, device_session.arena,

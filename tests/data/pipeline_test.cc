@@ -155,5 +155,28 @@ TEST(Pipeline, SeekWhileRunningAndRanks) {
   EXPECT_EQ(values[1], 65.0f);
 }
 
+// 1,000 records in batches of 300: each epoch ends with a batch of 100.
+TEST(Pipeline, WholeEpochsEndWithASmallerBatch) {
+  PipelineOptions options = with_workers(3);
+  options.whole_epochs = true;
+  auto feed = std::make_unique<CountingFeed>(300);
+  feed->slow = true;
+  Pipeline pipeline(std::move(feed), options);
+  pipeline.start();
+  const auto expect = [&](int64_t first, int64_t rows) {
+    EXPECT_EQ(pipeline.position(), static_cast<uint64_t>(first));
+    EXPECT_EQ(pipeline.next_batch_descs()[0].shape, Shape{rows});
+    const auto* values = static_cast<const float*>(pipeline.next()[0]);
+    for (int64_t i = 0; i < rows; ++i) ASSERT_EQ(values[i], static_cast<float>(first + i));
+  };
+  for (int64_t epoch = 0; epoch < 2; ++epoch) {
+    for (int64_t batch = 0; batch < 4; ++batch) expect(1000 * epoch + 300 * batch, batch < 3 ? 300 : 100);
+  }
+  pipeline.seek(450);  // inside an epoch
+  expect(450, 300);
+  expect(750, 250);
+  expect(1000, 300);
+}
+
 }  // namespace
 }  // namespace trainer
