@@ -56,7 +56,8 @@ double interval_of(double share, double records) {
   return records > 0 ? 1.96 * std::sqrt(std::max(0.0, share * (1 - share)) / records) : 0;
 }
 
-void add_means(const LoweredNet& net, const TestSums& sums, bool whole_epochs, Evaluation* result) {
+// `epochs`: how often each record was read; 0 for a number of batches.
+void add_means(const LoweredNet& net, const TestSums& sums, int epochs, Evaluation* result) {
   for (size_t k = 0; k < sums.outputs().size(); ++k) {
     const NetOutput& output = net.outputs[k];
     const TestSum& sum = sums.outputs()[k];
@@ -65,8 +66,8 @@ void add_means(const LoweredNet& net, const TestSums& sums, bool whole_epochs, E
       log_warning(fmt::format("output \"{}\" changes its size from batch to batch: it has no mean", output.name));
     for (size_t e = 0; e < sum.size(); ++e) {
       OutputValue value{output.name, static_cast<float>(sum.result(e)), output.loss_weight};
-      if (whole_epochs && output.averaging.kind == Averaging::Kind::kShare)
-        value.interval = interval_of(value.value, sum.divisor(e));
+      if (epochs > 0 && output.averaging.kind == Averaging::Kind::kShare)
+        value.interval = interval_of(value.value, sum.divisor(e) / epochs);
       result->outputs.push_back(std::move(value));
     }
   }
@@ -109,7 +110,7 @@ Evaluation evaluate(NetSession& net, const TestLength& length, const std::functi
   if (whole_epochs) net.start_epoch();
   const int64_t batches = length.batches_of(net);
   Evaluation result;
-  TestSums sums(net.lowered(), whole_epochs);
+  TestSums sums(net.lowered(), length.epochs);
   Metrics metrics = make_metrics(net.lowered());
   int64_t queued = 0, read = 0;
   const auto read_until = [&](int64_t end) {
@@ -134,7 +135,8 @@ Evaluation evaluate(NetSession& net, const TestLength& length, const std::functi
   read_until(queued);
   if (queued < batches) return result;
   result.loss = sums.loss();
-  add_means(net.lowered(), sums, whole_epochs, &result);
+  add_means(net.lowered(), sums, length.epochs, &result);
+  if (whole_epochs) result.records /= length.epochs;
   add_results(net.lowered(), metrics, &result);
   result.complete = true;
   return result;

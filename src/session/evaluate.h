@@ -31,7 +31,7 @@ struct Evaluation {
   // the values of a single batch of all records.
   double loss = 0;  // weighted
   std::vector<OutputValue> outputs;
-  int64_t records = 0;  // that were read
+  int64_t records = 0;  // that were read, in each epoch
   std::vector<ClassTable> tables;
   std::vector<ConfusionMatrix> confusions;
 };

@@ -22,7 +22,7 @@ void TestSum::add(const std::vector<float>& value) {
 }
 
 void TestSum::add(const std::vector<float>& value, const Averaging& averaging, const std::vector<float>* divisor,
-                  int64_t items) {
+                  int64_t items, int epochs) {
   const auto rows = static_cast<size_t>(items);
   switch (averaging.kind) {
     case Averaging::Kind::kItems: {
@@ -38,7 +38,7 @@ void TestSum::add(const std::vector<float>& value, const Averaging& averaging, c
       if (!fits(value.size())) return;
       for (size_t e = 0; e < value.size(); ++e) {
         sums_[e] += value[e];
-        divisors_[e] = 1;
+        divisors_[e] = epochs;
       }
       return;
     default:
@@ -54,7 +54,7 @@ void TestSum::add(const std::vector<float>& value, const Averaging& averaging, c
 void TestSums::add(const std::vector<std::vector<float>>& outputs, const std::vector<std::vector<float>>& measured,
                    float loss, int64_t items) {
   outputs_.resize(outputs.size());
-  if (!whole_epochs_) {
+  if (epochs_ == 0) {
     for (size_t k = 0; k < outputs.size(); ++k) outputs_[k].add(outputs[k]);
     one_[0] = loss;
     loss_.add(one_);
@@ -65,17 +65,17 @@ void TestSums::add(const std::vector<std::vector<float>>& outputs, const std::ve
   const auto divisor_of = [&](const Averaging& averaging) { return averaging.divisor ? &*next++ : nullptr; };
   for (size_t k = 0; k < outputs.size(); ++k) {
     const Averaging& averaging = net_.outputs[k].averaging;
-    outputs_[k].add(outputs[k], averaging, divisor_of(averaging), items);
+    outputs_[k].add(outputs[k], averaging, divisor_of(averaging), items, epochs_);
   }
   for (size_t k = 0; k < terms_.size(); ++k) {
     const std::vector<float>& value = *next++;
     const Averaging& averaging = net_.loss_terms[k].averaging;
-    terms_[k].add(value, averaging, divisor_of(averaging), items);
+    terms_[k].add(value, averaging, divisor_of(averaging), items, epochs_);
   }
 }
 
 double TestSums::loss() const {
-  if (!whole_epochs_) return loss_.size() == 0 ? 0 : loss_.result(0);
+  if (epochs_ == 0) return loss_.size() == 0 ? 0 : loss_.result(0);
   double loss = 0;
   for (size_t k = 0; k < terms_.size(); ++k) {
     if (terms_[k].size() > 0) loss += net_.loss_terms[k].weight * terms_[k].result(0);

@@ -13,9 +13,10 @@ class TestSum {
  public:
   // The mean of the values of all passes.
   void add(const std::vector<float>& value);
-  // The value of one batch of all records. `divisor` belongs to kinds that have one; `items`: the records of the pass.
+  // The value of one batch of all records, read `epochs` times. `divisor` belongs to kinds that have one; `items`: the
+  // records of the pass.
   void add(const std::vector<float>& value, const Averaging& averaging, const std::vector<float>* divisor,
-           int64_t items);
+           int64_t items, int epochs);
 
   // Whether the number of elements differed between passes: then there is no result.
   bool changed() const { return changed_; }
@@ -35,7 +36,8 @@ class TestSum {
 // The averages of a whole test.
 class TestSums {
  public:
-  TestSums(const LoweredNet& net, bool whole_epochs) : net_(net), whole_epochs_(whole_epochs) {}
+  // `epochs`: how often each record is read; 0 for a number of batches.
+  TestSums(const LoweredNet& net, int epochs) : net_(net), epochs_(epochs) {}
 
   // The values of a pass: see NetProgram::measured. `loss` is its weighted loss.
   void add(const std::vector<std::vector<float>>& outputs, const std::vector<std::vector<float>>& measured, float loss,
@@ -45,7 +47,7 @@ class TestSums {
 
  private:
   const LoweredNet& net_;
-  const bool whole_epochs_;
+  const int epochs_;
   std::vector<TestSum> outputs_, terms_;
   TestSum loss_;
   std::vector<float> one_ = {0};

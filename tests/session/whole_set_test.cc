@@ -51,7 +51,7 @@ class WholeSet : public testing::Test {
            " } }\n";
   }
 
-  Evaluation run(const std::string& text, int tests = 1) {
+  Evaluation run(const std::string& text, int tests = 1, int epochs = 1) {
     caffe::NetParameter net;
     Positions positions;
     Diagnostics diagnostics;
@@ -63,7 +63,7 @@ class WholeSet : public testing::Test {
     Evaluation result;
     for (int i = 0; i < tests; ++i)
       result = evaluate(
-          session, {0, 1}, [](int64_t) { return true; }, [](int64_t, const auto&) {});
+          session, {0, epochs}, [](int64_t) { return true; }, [](int64_t, const auto&) {});
     mixing_ = mixing_layers(session.lowered());
     return result;
   }
@@ -158,6 +158,16 @@ TEST_F(WholeSet, ResultsAreThoseOfOneBatch) {
     }
   }
   EXPECT_EQ(mixing_, "");
+}
+
+TEST_F(WholeSet, SeveralEpochsHaveTheResultsOfOne) {
+  const Evaluation once = run(data(4) + kLayers), twice = run(data(4) + kLayers, 1, 2);
+  EXPECT_EQ(twice.records, kRecords);
+  ASSERT_EQ(twice.outputs.size(), once.outputs.size());
+  for (size_t i = 0; i < once.outputs.size(); ++i) {
+    EXPECT_NEAR(twice.outputs[i].value, once.outputs[i].value, 1e-6 * std::abs(once.outputs[i].value));
+    EXPECT_NEAR(twice.outputs[i].interval, once.outputs[i].interval, 1e-6);
+  }
 }
 
 TEST_F(WholeSet, LabelsOfPixelsHaveNoInterval) {
