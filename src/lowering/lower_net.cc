@@ -263,7 +263,8 @@ void NetAssembly::add_outputs() {
     const LoweredTop& top = layer.tops[static_cast<size_t>(blob.top)];
     if (blob.readers > 0 && !blob.weighted) continue;
     const std::string name = blob.is_split() ? split_top_name(blob.name, layer.param->name(), blob.top, 0) : blob.name;
-    all_.net.outputs.push_back({name, top.value, top.loss_weight, top.averaging, layer.type->metric});
+    all_.net.outputs.push_back(
+        {name, top.value, top.loss_weight, top.averaging, layer.type != nullptr && layer.type->metric});
   }
   std::sort(all_.net.outputs.begin(), all_.net.outputs.end(),
             [](const NetOutput& a, const NetOutput& b) { return a.name < b.name; });
