@@ -41,7 +41,7 @@ int run_test(const Arguments& arguments) {
   options.device_options = device_options_of(arguments);
   options.weights = arguments.text("weights");
   options.allow_fresh = arguments.get_bool("allow_fresh");
-  options.whole_epochs = length.epochs > 0;
+  options.reading.whole_epochs = length.epochs > 0;
   options.measures = true;
   log_info(options.device.use);
   OpenNet open(std::move(configured), options);

@@ -30,12 +30,16 @@ struct Cursor {
   std::string content;   // BatchFeed::content() of the data set, for a resumed run to compare; seek() ignores it
 };
 
+class ImageList;
+
 struct StreamOptions {
   caffe::Phase phase = caffe::TRAIN;
   uint64_t seed = 0;
   std::string net_name;
   // The records keep their own order, each once an epoch, and are not mixed, whatever the layer says.
   bool in_order = false;
+  // The images of an ImageData layer, in place of its source.
+  std::shared_ptr<const ImageList> images;
   // No batch has records of two epochs: the last batch of an epoch may be smaller. Needs in_order and one rank.
   bool whole_epochs = false;
   // Number of worker threads if the layer does not set it (`workers` of its message). 0: derived from the cores that

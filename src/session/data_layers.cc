@@ -45,7 +45,7 @@ DataLayers::DataLayers(const NetInPhase& net, GivenShapes given, Diagnostics* pr
       open(i, problems);
     }
   }
-  if (net_.whole_epochs && given_.empty() && !problems->has_errors()) check_epochs(problems);
+  if (net_.reading.whole_epochs && given_.empty() && !problems->has_errors()) check_epochs(problems);
   check_written_files(problems);
 }
 
@@ -83,7 +83,8 @@ void DataLayers::open(int index, Diagnostics* problems) {
   options.net_name = net_.net.name();
   options.rank = net_.device_session.rank;
   options.world = net_.device_session.world;
-  options.in_order = options.whole_epochs = net_.whole_epochs;
+  options.in_order = options.whole_epochs = net_.reading.whole_epochs;
+  options.images = net_.reading.images;
   options.memory = &device.host_memory();
   if (!device.is_host()) options.workers = std::clamp(usable_cores() - 1, 1, kMostWorkers);
   options.log = [](const std::string& line) { log_warning(line); };

@@ -18,6 +18,12 @@ namespace trainer {
 // Shapes of tops of data layers by the tops' names, for a net that is inspected without its data sets.
 using GivenShapes = std::map<std::string, Shape>;
 
+// How a net reads its data.
+struct DataReading {
+  bool whole_epochs = false;                // each batch has records of one epoch; the records keep their own order
+  std::shared_ptr<const ImageList> images;  // of ImageData layers, in place of their source; or nullptr
+};
+
 // A net, filtered for its state, and its device. Everything it refers to must outlive the objects made from it.
 struct NetInPhase {
   const caffe::NetParameter& net;
@@ -26,7 +32,7 @@ struct NetInPhase {
   uint64_t seed;
   DeviceSession& device_session;
   ParameterMultipliers multipliers = {};
-  bool whole_epochs = false;  // each batch has records of one epoch; the records keep their own order
+  DataReading reading = {};
 };
 
 // The net in messages: net "lenet", phase TEST.

@@ -43,7 +43,7 @@ NetPrograms::NetPrograms(const NetInPhase& net, DataLayers& data, const InputArr
                          const CarriedStates& carried, Diagnostics* problems)
     : net_(net), data_(data), inputs_(inputs), carried_(carried), warnings_(*problems) {
   lowered_ = lower(ProgramKind::kForward, data.next_shapes(), {}, problems);
-  if (net.whole_epochs) check_last_batch(problems);
+  if (net.reading.whole_epochs) check_last_batch(problems);
 }
 
 // The last batch of an epoch is smaller if batch_size does not divide the number of records.

@@ -21,8 +21,8 @@ ProgramKind debug_kind(ProgramKind kind) {
 
 NetSession::NetSession(const caffe::NetParameter& net, const Positions& positions, caffe::Phase phase, uint64_t seed,
                        DeviceSession& device_session, GivenShapes given, InputUse use, ParameterMultipliers multipliers,
-                       bool whole_epochs)
-    : net_{net, positions, phase, seed, device_session, std::move(multipliers), whole_epochs},
+                       DataReading reading)
+    : net_{net, positions, phase, seed, device_session, std::move(multipliers), std::move(reading)},
       carried_(device_session),
       inputs_(use == InputUse::kArrays ? InputArrays(net, given) : InputArrays()),
       data_(net_, use == InputUse::kArrays ? GivenShapes() : std::move(given), &warnings_),

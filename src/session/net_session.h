@@ -34,7 +34,7 @@ class NetSession {
   // problems found.
   NetSession(const caffe::NetParameter& net, const Positions& positions, caffe::Phase phase, uint64_t seed,
              DeviceSession& device_session, GivenShapes given = {}, InputUse use = InputUse::kZeros,
-             ParameterMultipliers multipliers = {}, bool whole_epochs = false);
+             ParameterMultipliers multipliers = {}, DataReading reading = {});
 
   const LoweredNet& lowered() const { return programs_.lowered(); }
   const DataLayers& data() const { return data_; }
@@ -59,7 +59,7 @@ class NetSession {
   const InputArrays& inputs() const { return inputs_; }
 
   // Whether each pass over the data ends with a batch of the records that are left.
-  bool reads_whole_epochs() const { return net_.whole_epochs; }
+  bool reads_whole_epochs() const { return net_.reading.whole_epochs; }
   // With whole epochs: the next batch is the first one of an epoch.
   void start_epoch() { data_.start_epoch(); }
 

@@ -78,7 +78,7 @@ OpenNet::OpenNet(ConfiguredNet net, const OpenNetOptions& options)
       lease_(options.device.lease),
       device_session_(options.device.spec, options.device_options),
       session_(*configured_.net.net, *configured_.net.positions, configured_.net.state.phase(), 0, device_session_,
-               options.shapes, options.inputs, {}, options.whole_epochs),
+               options.shapes, options.inputs, {}, options.reading),
       kept_(options.keep) {
   if (!session_.warnings().empty()) log_warning(session_.warnings());
   if (options.keep_outputs) {

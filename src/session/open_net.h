@@ -51,8 +51,8 @@ struct OpenNetOptions {
   bool keep_outputs = false;      // and the outputs of the net
   GivenShapes shapes;             // of Input layers
   InputUse inputs = InputUse::kZeros;
-  bool whole_epochs = false;  // see NetInPhase
-  bool measures = false;      // for evaluate()
+  DataReading reading = {};
+  bool measures = false;  // for evaluate()
 };
 
 class OpenNet {

@@ -48,9 +48,10 @@ Nets open_nets(const TrainingFiles& files, uint64_t seed, std::vector<Rank>* ran
   const auto open = [&](const FilteredNet& net, caffe::Phase phase, const Rank& rank) {
     std::unique_ptr<NetSession> opened;
     problems.collect([&] {
-      const bool whole_epochs = phase == caffe::TEST && files.solver->test_epochs() > 0;
+      DataReading reading;
+      reading.whole_epochs = phase == caffe::TEST && files.solver->test_epochs() > 0;
       opened = std::make_unique<NetSession>(*net.net, *net.positions, phase, seed, rank.session(), GivenShapes(),
-                                            InputUse::kZeros, multipliers, whole_epochs);
+                                            InputUse::kZeros, multipliers, reading);
       if (phase == caffe::TEST) opened->measure();
     });
     return opened;

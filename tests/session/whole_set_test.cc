@@ -58,7 +58,7 @@ class WholeSet : public testing::Test {
     parse_prototxt(text, "net.prototxt", &net, &positions, &diagnostics);
     diagnostics.throw_if_errors();
     DeviceSession device_session(test_device());
-    NetSession session(net, positions, caffe::TEST, 1, device_session, {}, InputUse::kZeros, {}, true);
+    NetSession session(net, positions, caffe::TEST, 1, device_session, {}, InputUse::kZeros, {}, {true});
     session.measure();
     Evaluation result;
     for (int i = 0; i < tests; ++i)

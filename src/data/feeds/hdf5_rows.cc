@@ -35,12 +35,7 @@ std::vector<std::string> read_hdf5_list(const std::string& path) {
     throw data_error("there is no file {}: it should name the HDF5 files, one per line. `trainer convert` writes both",
                      std::filesystem::absolute(path, error).string());
   }
-  if (Hdf5File::has_signature(path)) {
-    throw data_error(
-        "{0} is an HDF5 file itself: hdf5_data_param.source expects a text file that names HDF5 files, one "
-        "per line. `echo {0} > list.txt` makes one",
-        path);
-  }
+  if (Hdf5File::has_signature(path)) return {path};
   std::ifstream in(path);
   skip_byte_order_mark(in);
   std::vector<std::string> files;

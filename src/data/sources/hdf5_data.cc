@@ -1,5 +1,5 @@
 // HDF5Data: batches of rows of HDF5 files, one dataset for each top, with the top's name. `source` is a text file that
-// lists the files; a row is one index of a dataset's first axis.
+// lists the files, or one file; a row is one index of a dataset's first axis.
 #include "data/data_source.h"
 #include "data/feeds/hdf5_feed.h"
 #include "layers/layer.h"
@@ -9,7 +9,7 @@ namespace trainer {
 namespace {
 
 void check(SourceContext& context) {
-  context.require("hdf5_data_param.source", "give a text file that lists HDF5 files, one per line");
+  context.require("hdf5_data_param.source", "give a text file that lists HDF5 files, one per line, or an HDF5 file");
   context.require("hdf5_data_param.batch_size", "give the number of rows in a batch, for example batch_size: 64");
   if (context.layer().has_transform_param())
     context.error("transform_param", "HDF5Data does not transform data",

@@ -173,6 +173,11 @@ ImageList read_images(SourceContext& context, std::vector<std::string> names) {
   return list;
 }
 
+std::shared_ptr<const ImageList> images_of(SourceContext& context, std::vector<std::string> names) {
+  if (context.options().images != nullptr) return context.options().images;
+  return std::make_shared<const ImageList>(read_images(context, std::move(names)));
+}
+
 std::vector<uint32_t> classes_of(const ImageList& list) {
   std::vector<uint32_t> classes;
   classes.reserve(static_cast<size_t>(list.size()));
@@ -192,7 +197,7 @@ std::unique_ptr<BatchFeed> open(SourceContext& context) {
   reading.height = static_cast<int>(param.new_height());
   reading.width = static_cast<int>(param.new_width());
   Transformer transformer(context);
-  const auto list = std::make_shared<const ImageList>(read_images(context, std::move(names)));
+  const std::shared_ptr<const ImageList> list = images_of(context, std::move(names));
   const std::shared_ptr<ImageCache> cache = open_image_cache(context, *list, reading);
   if (context.failed()) return nullptr;
   const bool in_order = context.options().in_order;

@@ -1,0 +1,100 @@
+#!/bin/bash
+# Tests `trainer predict` on pictures, folders, lists, the standard input, rows of HDF5 files and masks.
+#
+#   tests/system/predict.sh TRAINER
+source "$(dirname "${BASH_SOURCE[0]}")/checks.bash"
+
+# Dark and bright pictures in folders of classes.
+picture() { # FILE GREY
+  local row="" x
+  for ((x = 0; x < 6; x++)); do row+="$2 $2 $2 "; done
+  { echo "P3 6 6 255"; for ((x = 0; x < 6; x++)); do echo "$row"; done; } >"$1"
+}
+mkdir -p data/bright data/dark
+for ((i = 0; i < 6; i++)); do
+  picture "data/dark/d $i.ppm" $((10 + 5 * i))
+  picture "data/bright/b $i.ppm" $((200 + 5 * i))
+done
+cat >net.prototxt <<'NET'
+name: "brightness"
+layer {
+  name: "data" type: "ImageData" top: "data" top: "label" transform_param { scale: 0.01 }
+  image_data_param { source: "data" batch_size: 5 shuffle: true }
+}
+layer {
+  name: "ip" type: "InnerProduct" bottom: "data" top: "ip"
+  inner_product_param { num_output: 2 weight_filler { type: "xavier" } }
+}
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }
+layer { name: "accuracy" type: "Accuracy" bottom: "ip" bottom: "label" top: "accuracy" include { phase: TEST } }
+NET
+cat >solver.prototxt <<'SOLVER'
+net: "net.prototxt" base_lr: 0.05 lr_policy: "fixed" momentum: 0.9 max_iter: 60 random_seed: 1 solver_mode: CPU
+snapshot_prefix: "w"
+SOLVER
+touch err
+check trains "" eval '"$trainer" train --solver=solver.prototxt --run_dir= >log 2>&1'
+predict() { "$trainer" predict --model=net.prototxt --weights=w_iter_60.caffemodel "$@" 2>err; }
+
+right() { # OUTPUT: 12 lines, each with the class of its folder first
+  [ "$(wc -l <"$1")" = 12 ] && [ "$(grep -cE '^data/(bright|dark)/. [0-9].ppm: (bright|dark) (0\.[0-9]{4}|1\.0000), ' "$1")" = 12 ] &&
+    ! grep -E '/dark/.*: bright|/bright/.*: dark' "$1"
+}
+check folder "$(cat err)" eval 'predict data >out && right out'
+check each_once "" eval '[ "$(cut -d: -f1 out | sort -u | wc -l)" = 12 ]'
+check files_keep_their_order "" eval 'predict "data/dark/d 3.ppm" "data/bright/b 1.ppm" --top_k=1 >two && [ "$(cut -d: -f1 two | tr "\n" ,)" = "data/dark/d 3.ppm,data/bright/b 1.ppm," ]'
+find data -name '*.ppm' | sort >all.txt
+check list "$(cat err)" eval 'predict all.txt >out2 && cmp out out2'
+check standard_input "$(cat err)" eval 'predict - <all.txt >out3 && cmp out out3'
+sed 's/$/ 1/' all.txt >labelled.txt
+check list_with_labels "$(cat err)" eval 'predict labelled.txt >out4 && cmp out out4'
+check any_batch_size "$(cat err)" eval 'predict data --set layer[data].image_data_param.batch_size=64 >out5 && cmp out out5'
+check json "$(cat err)" eval 'predict data --format=json --top_k=1 >out.json && [ "$(grep -c "^{\"name\":\"data/.*\"classes\":\[{\"class\":[01],\"name\":\"\(bright\|dark\)\",\"probability\":[0-9.e-]*}\]}$" out.json)" = 12 ]'
+check csv "$(cat err)" eval 'predict data --format=csv >out.csv && [ "$(wc -l <out.csv)" = 25 ] && head -n 1 out.csv | grep -q "^name,rank,class,class_name,probability$"'
+check output_file "$(cat err)" eval 'predict data --output=p.txt >nothing && cmp p.txt out && [ ! -s nothing ]'
+check keeps_existing_files "$(cat err)" eval '! predict data --output=p.txt && grep -q -- --overwrite err'
+check overwrites "$(cat err)" eval 'predict data/dark --output=p.txt --overwrite && [ "$(wc -l <p.txt)" = 6 ]'
+check other_blob "$(cat err)" eval 'predict data --blob=ip >values && grep -qE "^data/dark/d 0.ppm: -?[0-9.e-]+ -?[0-9.e-]+$" values'
+
+code() { # CODE TEXT ARGUMENTS...
+  local expected=$1 text=$2
+  shift 2
+  predict "$@" >/dev/null
+  [ $? = "$expected" ] && grep -qF "$text" err
+}
+check missing_file "$(cat err)" code 3 "there is no file" nowhere.jpg
+mkdir empty
+check empty_folder "$(cat err)" code 3 "has no images" empty
+check no_inputs "$(cat err)" code 2 "Need pictures"
+echo "no picture" >data/broken.jpg
+check broken_picture "$(cat err)" code 3 "data/broken.jpg" data/broken.jpg
+
+# A database of the same pictures: a picture is resized to the size of its records.
+sed -n 's|^data/\(dark/.*\)$|\1 1|p; s|^data/\(bright/.*\)$|\1 0|p' all.txt >lmdb.txt
+"$trainer" convert imageset data/ lmdb.txt train_lmdb >log 2>&1
+sed 's|ImageData|Data|; s|image_data_param {.*|data_param { source: "train_lmdb" backend: LMDB batch_size: 5 }|' net.prototxt >lmdb.prototxt
+check net_of_a_database "$(cat err)" eval 'predict data/dark data/bright --model=lmdb.prototxt >out6 && sort out6 | cut -d: -f1 | cmp - <(grep -v broken all.txt | sort) && [ "$(cut -d. -f3- out6 | head -n 1)" != "" ]'
+
+# A class of each pixel.
+cat >pixels.prototxt <<'NET'
+layer {
+  name: "data" type: "ImageData" top: "data" top: "label" transform_param { scale: 0.01 }
+  image_data_param { source: "data" batch_size: 4 }
+}
+layer { name: "prob" type: "Softmax" bottom: "data" top: "prob" }
+layer { name: "none" type: "Silence" bottom: "label" }
+NET
+masks() { "$trainer" predict --model=pixels.prototxt --weights=none "$@" 2>err; }
+check masks_need_a_folder "$(cat err)" eval '! masks data/dark && grep -q -- --output=FOLDER err'
+check masks "$(cat err)" eval 'masks data/dark --output=masks && [ "$(find masks -name "*.png" | wc -l)" = 6 ] && head -c 4 "masks/data/dark/d 0.png" | grep -q PNG'
+
+# Rows of an HDF5 file; the labels are not needed.
+printf '0,1\n1,0\n2,2\n' >rows.csv
+"$trainer" convert hdf5 data=rows.csv rows.h5 >log 2>&1
+cat >rows.prototxt <<'NET'
+layer { name: "data" type: "HDF5Data" top: "data" top: "label" hdf5_data_param { source: "none.txt" batch_size: 2 } }
+layer { name: "twice" type: "Power" bottom: "data" top: "twice" power_param { scale: 2 } }
+layer { name: "loss" type: "EuclideanLoss" bottom: "twice" bottom: "label" }
+NET
+check rows "$(cat err)" eval '"$trainer" predict --model=rows.prototxt --weights=none rows.h5 >rows 2>err; printf "0: 0 2\n1: 2 0\n2: 4 4\n" | cmp - rows'
+finish
