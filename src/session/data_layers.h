@@ -20,8 +20,8 @@ using GivenShapes = std::map<std::string, Shape>;
 
 // How a net reads its data.
 struct DataReading {
-  bool whole_epochs = false;                // each batch has records of one epoch; the records keep their own order
-  std::shared_ptr<const ImageList> images;  // of ImageData layers, in place of their source; or nullptr
+  bool whole_epochs = false;  // each batch has records of one epoch; the records keep their own order
+  std::shared_ptr<const ImageList> images = {};  // of ImageData layers, in place of their source; or nullptr
 };
 
 // A net, filtered for its state, and its device. Everything it refers to must outlive the objects made from it.
