@@ -6,7 +6,7 @@ passed=0 failed=0
 # Room: the rooms it may include besides its own.
 declare -A below=(
   [base]="trainer" [gpus]="base" [tensor]="base" [formats]="tensor base" [config]="formats tensor base" [ops]="config formats tensor base"
-  [layers]="ops config formats tensor base" [runtime]="ops config formats tensor base"
+  [layers]="trainer ops config formats tensor base" [runtime]="ops config formats tensor base"
   [lowering]="layers ops config formats tensor base" [compile]="runtime ops config formats tensor base"
   [data]="layers ops config formats tensor base" [report]="trainer config formats tensor base"
   [session]="gpus report compile data lowering layers runtime ops config formats tensor base"
