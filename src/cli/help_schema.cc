@@ -92,13 +92,21 @@ std::string field_list(const Descriptor* message) {
   return out;
 }
 
+// Of metric_param, only those that the layer reads.
+std::string field_list(const LayerType& layer, const FieldDescriptor* field) {
+  if (field->name() != "metric_param") return field_list(field->message_type());
+  std::string out;
+  for (const std::string& name : layer.metric_fields) out += field_item(field->message_type()->FindFieldByName(name));
+  return out;
+}
+
 std::string range_text(int least, int most) {
   if (most == kAnyNumber) return fmt::format("{} or more", least);
   return least == most ? fmt::format("{}", least) : fmt::format("{} to {}", least, most);
 }
 
-// Fields of LayerParameter that the type reads: named after it, common to losses, or set by a layer of the type in its
-// example.
+// Fields of LayerParameter that the type reads: named after it, common to losses or to metrics, or set by a layer of
+// the type in its example.
 std::vector<const FieldDescriptor*> message_fields(const LayerType& layer) {
   caffe::NetParameter example;
   if (layer.example != nullptr) TRAINER_ASSERT(google::protobuf::TextFormat::ParseFromString(layer.example, &example));
@@ -110,7 +118,8 @@ std::vector<const FieldDescriptor*> message_fields(const LayerType& layer) {
     if (field->type() != FieldDescriptor::TYPE_MESSAGE || field->is_repeated() ||
         name.find("_param") == std::string::npos)
       continue;
-    bool read = plain(name) == plain(layer.type) || (layer.loss && name == "loss_param");
+    bool read = plain(name) == plain(layer.type) || (layer.loss && name == "loss_param") ||
+                (!layer.metric_fields.empty() && name == "metric_param");
     for (const caffe::LayerParameter& shown : example.layer())
       read = read || (shown.type() == layer.type && shown.GetReflection()->HasField(shown, field));
     if (read) fields.push_back(field);
@@ -142,7 +151,7 @@ std::string layer_page(const std::string& type) {
       fmt::format("# {}: {}\n\nBottoms: {}. Tops: {}.\n", layer->type, escape_markdown(layer->summary),
                   range_text(layer->min_bottoms, layer->max_bottoms), range_text(layer->min_tops, layer->max_tops));
   for (const FieldDescriptor* field : message_fields(*layer))
-    out += fmt::format("\n## {}\n\n", field->name()) + field_list(field->message_type());
+    out += fmt::format("\n## {}\n\n", field->name()) + field_list(*layer, field);
   if (layer->example != nullptr && *layer->example != '\0')
     out += "\n## Example\n\n```prototxt\n" + trim(layer->example) + "\n```\n";
   return out;

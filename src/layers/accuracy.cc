@@ -11,8 +11,6 @@
 namespace trainer {
 namespace {
 
-constexpr int64_t kMostClasses = 1000;  // of which tests count a confusion matrix
-
 // 1 where the label's rank is at most top_k, else 0. The label's own score counts: the best label has rank 1.
 Value correct_in(LayerContext& context, const LabelledScores& scores, Value rank, uint32_t top_k) {
   if (top_k < 1 || static_cast<int64_t>(top_k) > scores.classes)
@@ -35,9 +33,7 @@ void lower(LayerContext& context) {
 
   const Value x = stop_gradient(context.bottom(0));
   const Value rank = sum(1.0f - greater(scores.at_label(x), x), {scores.axis});
-  const Value counted = scores.counted
-                            ? total(scores.counted)
-                            : constant(context.graph(), Shape{}, static_cast<float>(scores.outer * scores.inner));
+  const Value counted = scores.count();
   for (int i = 0; i < fractions; ++i) {
     const Value correct = total(correct_in(context, scores, rank, top_k[static_cast<size_t>(i)]));
     context.set_top(i, correct / maximum(counted, 1.0f));
@@ -58,7 +54,7 @@ void lower(LayerContext& context) {
     context.set_top(fractions, reshape(share, Shape{scores.classes}));
     context.set_divisor(fractions, reshape(size, Shape{scores.classes}));
   }
-  if (context.phase() == caffe::TEST && scores.classes <= kMostClasses)
+  if (context.phase() == caffe::TEST && scores.classes <= kMostConfusionClasses)
     context.count([=] { return std::make_unique<ConfusionCounts>(scores.classes, ignore); },
                   {predicted_class(x, scores.axis), scores.labels});
 }

@@ -45,6 +45,7 @@ struct LayerType {
   bool allows_in_place = true;
   bool metric = false;         // counts values in tests; its top is not a result of a test
   bool class_weights = false;  // reads label_smoothing, class_weight and class_weight_file of loss_param
+  std::vector<std::string> metric_fields = {};  // the fields of metric_param that it reads
 
   bool allows_tops(int count) const { return count >= min_tops && (max_tops == kAnyNumber || count <= max_tops); }
 };

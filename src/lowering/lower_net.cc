@@ -47,6 +47,7 @@ class NetAssembly {
   bool name_tops(LoweredLayer& layer);
   bool check_counts(const LoweredLayer& layer);
   bool check_class_weights(const LoweredLayer& layer);
+  bool check_metric_fields(const LoweredLayer& layer);
   bool read_loss_weights(LoweredLayer& layer);
 
   std::string unknown_bottom_hint(const LoweredLayer& layer, const std::string& name);
@@ -197,6 +198,28 @@ bool NetAssembly::check_class_weights(const LoweredLayer& layer) {
   return false;
 }
 
+bool NetAssembly::check_metric_fields(const LoweredLayer& layer) {
+  const caffe::MetricParameter& metric = layer.param->metric_param();
+  const std::vector<std::string>& read = layer.type->metric_fields;
+  std::vector<const google::protobuf::FieldDescriptor*> given;
+  metric.GetReflection()->ListFields(metric, &given);
+  bool good = true;
+  for (const auto* field : given) {
+    if (std::find(read.begin(), read.end(), field->name()) != read.end()) continue;
+    error(layer, fmt::format("metric_param.{}", field->name()),
+          fmt::format("{} has no metric_param.{}", layer.type->type, field->name()),
+          read.empty() ? "remove it: this layer reads no field of metric_param"
+                       : fmt::format("remove it: of metric_param, this layer reads {}", fmt::join(read, " and ")));
+    good = false;
+  }
+  if (layer.type->metric && layer.param->has_loss_param()) {
+    error(layer, "loss_param", fmt::format("{} has no loss_param", layer.type->type),
+          read.empty() ? "remove it" : "ignore_label belongs to metric_param");
+    good = false;
+  }
+  return good;
+}
+
 bool NetAssembly::read_loss_weights(LoweredLayer& layer) {
   const caffe::LayerParameter& param = *layer.param;
   if (param.loss_weight_size() == 0) {
@@ -231,6 +254,7 @@ void NetAssembly::add_layer(int index) {
   if (layer.type != nullptr && readable) {
     good = check_counts(layer) && good;
     good = check_class_weights(layer) && good;
+    good = check_metric_fields(layer) && good;
     good = read_loss_weights(layer) && good;
     const std::string random_name = unique_name(layer.param->name());
     if (good) good = LayerLowering(all_, index, random_name).run();

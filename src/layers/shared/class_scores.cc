@@ -21,6 +21,10 @@ Value LabelledScores::at_label(Value scores) const {
   return sum(select(one_hot, scores, constant(*scores.graph(), Shape{}, 0)), {axis});
 }
 
+Value LabelledScores::count() const {
+  return counted ? total(counted) : constant(*labels.graph(), Shape{}, static_cast<float>(outer * inner));
+}
+
 namespace {
 
 // Labels that have a value for each class of an item.
@@ -79,14 +83,14 @@ LabelledScores labelled_rows(LayerContext& context, Value* scores) {
   return join_labels(context, scores->shape(), 1, std::nullopt);
 }
 
-LabelledScores labelled_items(LayerContext& context, int64_t items, int64_t classes) {
+LabelledScores labelled_items(LayerContext& context, int64_t items, int64_t classes, std::optional<int> ignore_label) {
   if (context.shape(1).count() != items)
     context.fail("bottom[1]",
                  fmt::format("\"{}\" ({}) holds {} labels, \"{}\" ({}) {} items", context.param().bottom(1),
                              context.shape(1).text(), context.shape(1).count(), context.param().bottom(0),
                              context.shape(0).text(), items),
                  "give one label for each item");
-  return join_labels(context, Shape{items, classes}, 1, std::nullopt);
+  return join_labels(context, Shape{items, classes}, 1, ignore_label);
 }
 
 Value loss_divisor(LayerContext& context, const LabelledScores& scores, caffe::LossParameter::NormalizationMode mode) {

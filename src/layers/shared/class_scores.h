@@ -24,6 +24,8 @@ struct LabelledScores {
 
   // The score at the label, of the shape of `labels`; 0 if the label is not a class.
   Value at_label(Value scores) const;
+  // The number of labels that count, of rank 0.
+  Value count() const;
 };
 
 // Bottom 0 holds the scores, bottom 1 the labels. Checks the number of labels and requires them to be classes.
@@ -33,7 +35,8 @@ LabelledScores labelled_scores(LayerContext& context, int axis, const std::strin
 // The same if all axes of bottom 0 after the first are classes; sets `scores` to bottom 0 as (N, classes).
 LabelledScores labelled_rows(LayerContext& context, Value* scores);
 // The same for scores (items, classes) that the layer computes from the items of bottom 0.
-LabelledScores labelled_items(LayerContext& context, int64_t items, int64_t classes);
+LabelledScores labelled_items(LayerContext& context, int64_t items, int64_t classes,
+                              std::optional<int> ignore_label = std::nullopt);
 
 // The divisor Z of the loss that is top 0, by the normalization mode: a constant, or the number of labels counted, at
 // least 1. Tests of whole data sets divide by it too.

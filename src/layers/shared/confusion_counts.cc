@@ -1,6 +1,8 @@
 // Counts predictions by label.
 #include "layers/shared/confusion_counts.h"
 
+#include "layers/shared/metric_scores.h"
+
 namespace trainer {
 
 Value predicted_class(Value scores, int axis) {
@@ -13,7 +15,8 @@ void ConfusionCounts::add(const std::vector<std::vector<float>>& pass) {
   const std::vector<float>&predicted = pass[0], &labels = pass[1];
   const auto classes = static_cast<float>(classes_);
   for (size_t i = 0; i < labels.size(); ++i) {
-    if (ignore_ && labels[i] == static_cast<float>(*ignore_)) continue;
+    if (!label_counts(labels[i], ignore_)) continue;
+    ++labels_;
     if (!(labels[i] >= 0 && labels[i] < classes && predicted[i] >= 0 && predicted[i] < classes)) continue;
     ++counts_[static_cast<size_t>(labels[i]) * static_cast<size_t>(classes_) + static_cast<size_t>(predicted[i])];
   }

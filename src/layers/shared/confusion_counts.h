@@ -9,6 +9,8 @@
 
 namespace trainer {
 
+constexpr int64_t kMostConfusionClasses = 1000;
+
 // The first class along `axis` with the largest score, with extent 1 there; the number of classes if scores are NaN.
 Value predicted_class(Value scores, int axis);
 
@@ -23,6 +25,8 @@ class ConfusionCounts : public Metric {
   MetricResult result() const override;
 
   int64_t classes() const { return classes_; }
+  // Those that count, also with predictions that are no class.
+  int64_t labels() const { return labels_; }
   int64_t count(int64_t label, int64_t predicted) const {
     return counts_[static_cast<size_t>(label * classes_ + predicted)];
   }
@@ -31,6 +35,7 @@ class ConfusionCounts : public Metric {
   const int64_t classes_;
   const std::optional<int> ignore_;
   std::vector<int64_t> counts_;
+  int64_t labels_ = 0;
 };
 
 }  // namespace trainer

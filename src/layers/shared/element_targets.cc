@@ -7,11 +7,8 @@ namespace trainer {
 
 Value ElementTargets::mean(Value losses) const { return total(counted ? losses * counted : losses) / divisor; }
 
-ElementTargets element_targets(LayerContext& context, bool shared) {
-  const caffe::LossParameter& param = context.param().loss_param();
-  ElementTargets result;
-  result.x = context.bottom(0);
-  const Shape& shape = result.x.shape();
+Value joined_targets(LayerContext& context, bool shared) {
+  const Shape& shape = context.shape(0);
   Shape given = shape;
   if (shared && shape.rank() > 1 && context.shape(1).count() != shape.count()) given[1] = 1;
   if (shape.rank() == 0 || context.shape(1).count() != given.count())
@@ -21,8 +18,16 @@ ElementTargets element_targets(LayerContext& context, bool shared) {
                     shape.text(), context.param().bottom(1), context.shape(1).text()),
         shared ? "give one target for each prediction, or one for all channels of an item"
                : "give one target for each prediction");
-  result.targets = reshape(context.bottom(1), given);
-  if (given != shape) result.targets = broadcast_to(result.targets, shape);
+  const Value targets = reshape(context.bottom(1), given);
+  return given == shape ? targets : broadcast_to(targets, shape);
+}
+
+ElementTargets element_targets(LayerContext& context, bool shared) {
+  const caffe::LossParameter& param = context.param().loss_param();
+  ElementTargets result;
+  result.x = context.bottom(0);
+  result.targets = joined_targets(context, shared);
+  const Shape& shape = result.x.shape();
   if (param.has_ignore_label())
     result.counted =
         1.0f - equal(sign(result.targets) * floor(abs(result.targets)), static_cast<float>(param.ignore_label()));

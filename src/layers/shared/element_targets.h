@@ -16,8 +16,10 @@ struct ElementTargets {
   Value mean(Value losses) const;
 };
 
-// Checks that bottom 1 has a target for each element of bottom 0. With `shared`, it may also have one for all channels
-// (axis 1) of an item.
+// Bottom 1 in the shape of bottom 0. Checks that it has a target for each element of bottom 0; with `shared`, it may
+// also have one for all channels (axis 1) of an item.
+Value joined_targets(LayerContext& context, bool shared = false);
+// The same for a loss, by loss_param.
 ElementTargets element_targets(LayerContext& context, bool shared = false);
 
 // -(t * log(p) + (1 - t) * log(1 - p)) with p = sigmoid(x). The gradient is p - t; the targets take none.
