@@ -53,7 +53,7 @@ void parse_state(const std::string& path, const std::string& bytes, caffe::Solve
   }
 }
 
-SolverStateFile read_binary(const std::string& path) {
+SolverStateFile read_binary(const std::string& path, bool with_history) {
   const InputFile file(path, "solver state");
   if (file.size() == 0) throw data_error("{} is empty: not a solver state", path);
   if (file.looks_like_text())
@@ -68,7 +68,9 @@ SolverStateFile read_binary(const std::string& path) {
       if (reader.is(kIter, WireType::kBytes)) {
         throw data_error("{} is not a solver state; it looks like a weight file (pass it with --weights)", path);
       }
-      if (reader.is(kHistory, WireType::kBytes)) {
+      if (reader.is(kHistory, WireType::kBytes) && !with_history) {
+        reader.skip();
+      } else if (reader.is(kHistory, WireType::kBytes)) {
         if (out.history.size() == kMostHistory) throw WireError(reader.position(), "more than a million history blobs");
         const int64_t outer = reader.enter_truncated(promised_end);
         if (promised_end > file.size()) throw WireError(reader.position(), "the message ends too early");
@@ -92,7 +94,7 @@ SolverStateFile read_binary(const std::string& path) {
   return out;
 }
 
-SolverStateFile read_hdf5(const std::string& path) {
+SolverStateFile read_hdf5(const std::string& path, bool with_history) {
   const Hdf5File file = Hdf5File::open(path);
   if (!file.has_dataset("iter") || !file.has_group("history")) {
     throw data_error("{} is an HDF5 file but not a solver state: {} is missing{}", path,
@@ -114,7 +116,7 @@ SolverStateFile read_hdf5(const std::string& path) {
   out.state.set_iter(single("iter"));
   if (file.has_dataset("current_step")) out.state.set_current_step(single("current_step"));
   if (file.has_dataset("learned_net")) out.state.set_learned_net(file.read_string("learned_net"));
-  const size_t count = file.children("history").size();
+  const size_t count = with_history ? file.children("history").size() : 0;
   for (size_t i = 0; i < count; ++i) out.history.push_back(read_hdf5_blob(file, fmt::format("history/{}", i)));
   return out;
 }
@@ -128,6 +130,15 @@ std::string serialized_head(const caffe::SolverState& state) {
   return head.SerializeAsString();
 }
 
+SolverStateFile read_state(const std::string& path, bool with_history) {
+  SolverStateFile file =
+      Hdf5File::has_signature(path) ? read_hdf5(path, with_history) : read_binary(path, with_history);
+  if (file.state.iter() < 0 || file.state.current_step() < 0)
+    throw data_error("{}: iteration {} with current_step {} is impossible: the file is damaged. Copy it again", path,
+                     file.state.iter(), file.state.current_step());
+  return file;
+}
+
 int64_t total_size(size_t head_bytes, const std::vector<BlobRef>& history) {
   auto size = static_cast<int64_t>(head_bytes);
   for (const BlobRef& blob : history) size += bytes_field_size(kHistory, blob_proto_size(blob));
@@ -136,13 +147,8 @@ int64_t total_size(size_t head_bytes, const std::vector<BlobRef>& history) {
 
 }  // namespace
 
-SolverStateFile read_solver_state(const std::string& path) {
-  SolverStateFile file = Hdf5File::has_signature(path) ? read_hdf5(path) : read_binary(path);
-  if (file.state.iter() < 0 || file.state.current_step() < 0)
-    throw data_error("{}: iteration {} with current_step {} is impossible: the file is damaged. Copy it again", path,
-                     file.state.iter(), file.state.current_step());
-  return file;
-}
+SolverStateFile read_solver_state(const std::string& path) { return read_state(path, true); }
+caffe::SolverState read_solver_progress(const std::string& path) { return read_state(path, false).state; }
 
 int64_t binary_solver_state_size(const caffe::SolverState& state, const std::vector<BlobRef>& history) {
   return total_size(serialized_head(state).size(), history);

@@ -23,6 +23,8 @@ struct SolverStateFile {
 
 // Reads either format; HDF5 is recognized by its signature. A state that Caffe wrote has no fields from 5000 on.
 SolverStateFile read_solver_state(const std::string& path);
+// The same without the history, which is most of the file.
+caffe::SolverState read_solver_progress(const std::string& path);
 
 // Streams the history from the caller's memory into `file`, which the caller commits; `state.history` must be empty.
 // current_step is always written.
