@@ -108,7 +108,7 @@ struct SolverOptions : RunOptions {
   std::string solver;                // the prototxt file of the solver, or
   std::string solver_text;           // the text itself, with a snapshot_prefix if it writes snapshots
   std::vector<std::string> weights;  // weight files to start from, later ones over earlier ones
-  std::string snapshot;              // the solver state to resume from
+  std::string snapshot;              // the solver state to resume from; "auto": the newest intact one, if any
   bool scale_batch = false;          // split batch_size among the GPUs
   std::string memory;                // plan for at most so much: "800M", "1.5G"
   std::string run_folder;            // folder of log, metrics and report; "": none
@@ -133,8 +133,9 @@ class Solver {
   Solver(Solver&&) noexcept;
   Solver& operator=(Solver&&) noexcept;
 
-  // Trains to max_iter, until a callback asks to stop or until the max_time of the solver is over, and returns whether
-  // it came to max_iter. A stop writes the snapshot that the solver's snapshot_after_train asks for. To be called once.
+  // Trains to max_iter or early_stop, until a callback asks to stop or until the max_time of the solver is over, and
+  // returns whether nothing is left to train. A stop writes the snapshot that the solver's snapshot_after_train asks
+  // for. To be called once.
   bool train(const TrainCallbacks& callbacks = {});
 
   // Writes the weights of the training net as they are now, as Net::save_weights does.

@@ -42,7 +42,7 @@ PrototxtSource source_of(const SolverOptions& options) {
 }
 
 TrainingRequest request_of(const SolverOptions& options) {
-  if (!options.snapshot.empty() && !options.weights.empty())
+  if (!options.snapshot.empty() && options.snapshot != kLatestSnapshot && !options.weights.empty())
     throw config_error("give a snapshot to resume training or weights to finetune but not both");
   TrainingRequest request{source_of(options), {}, DeviceRequest::of(options.device), options.scale_batch, {}};
   request.configure.edits = {options.set, options.fill};
@@ -91,7 +91,7 @@ bool Solver::train(const TrainCallbacks& callbacks) {
     throw config_error("a Solver trains once: open another one with the snapshot to go on");
   const CallScope scope(impl_->threads, impl_->log);
   impl_->sink->callbacks = &callbacks;
-  return impl_->open.training->run(impl_->report) == TrainingEnd::kDone;
+  return is_complete(impl_->open.training->run(impl_->report));
 }
 
 void Solver::save_weights(const std::string& path) const { impl_->open.training->save_weights(path); }

@@ -32,7 +32,8 @@ bool has_tensor_cores(const Device& device) {
 
 void check_words(const Arguments& arguments) {
   if (arguments.text("solver").empty()) throw UsageError("Need a solver definition to train: --solver=FILE");
-  if (!arguments.text("snapshot").empty() && !arguments.text("weights").empty())
+  const std::string& snapshot = arguments.text("snapshot");
+  if (!snapshot.empty() && snapshot != kLatestSnapshot && !arguments.text("weights").empty())
     throw UsageError("Give a snapshot to resume training or weights to finetune but not both.");
 }
 
@@ -108,7 +109,8 @@ int run_train(const Arguments& arguments) {
   if (!arguments.given("precision") && has_tensor_cores(open.training->device()))
     report.note("This GPU has tensor cores: --precision=tf32 or bf16 is usually 3 to 5 times as fast as fp32.");
   switch (open.training->run(report)) {
-    case TrainingEnd::kDone: return 0;
+    case TrainingEnd::kDone:
+    case TrainingEnd::kStoppedEarly: return 0;
     case TrainingEnd::kStopped: return 128 + stopped_by;
     case TrainingEnd::kOutOfTime: return static_cast<int>(ExitCode::kOutOfTime);
   }
@@ -117,10 +119,12 @@ int run_train(const Arguments& arguments) {
 
 REGISTER_COMMAND(
     train, .name = "train", .summary = "trains a net",
-    .usage = "train --solver=FILE [--weights=FILE,... | --snapshot=FILE] [flags]",
+    .usage = "train --solver=FILE [--weights=FILE,...] [--snapshot=FILE|auto] [flags]",
     .description =
         "Trains the net of the solver: from its fillers, from weights (layers are matched by name), or from a "
-        "snapshot, with the same results as without the stop.\n\n"
+        "snapshot, with the same results as without the stop. --snapshot=auto continues from the newest intact "
+        "snapshot "
+        "of the solver's prefix, or starts anew: the same command line starts and continues a training.\n\n"
         "SIGINT, SIGTERM, SIGUSR1, SIGUSR2 and SIGXCPU stop after a snapshot, with exit code 128 + the number of the "
         "signal; SIGHUP writes a snapshot and continues. --max_time stops after a snapshot with exit code 6.",
     .flags =
@@ -128,7 +132,9 @@ REGISTER_COMMAND(
             {"solver", FlagType::kFile, "", "FILE", "The solver: net, learning rate, schedule, snapshots."},
             {"weights", FlagType::kFiles, "", "FILE,FILE",
              "Weight files to start from; later files replace values of earlier ones."},
-            {"snapshot", FlagType::kFile, "", "FILE", "The solver state to resume from."},
+            {"snapshot", FlagType::kFile, "", "FILE|auto",
+             "The solver state to resume from. auto: the newest intact snapshot, whose report continues; without one a "
+             "fresh start, for which --weights counts."},
             gpu_flag(),
             cpu_flag(),
             precision_flag(),

@@ -16,6 +16,7 @@ AppendFile::~AppendFile() {
 }
 
 bool AppendFile::open(const std::string& path) {
+  if (descriptor_ >= 0) ::close(descriptor_);
   path_ = path;
   descriptor_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   if (descriptor_ < 0) fail("open", errno);

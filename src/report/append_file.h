@@ -14,7 +14,8 @@ class AppendFile {
   AppendFile& operator=(const AppendFile&) = delete;
   ~AppendFile();
 
-  // Opens for appending and creates the file if it does not exist. On failure returns false and sets problem().
+  // Opens for appending and creates the file if it does not exist; closes the file that was open. On failure returns
+  // false and sets problem().
   bool open(const std::string& path);
   // Writes all bytes at once, without a buffer, so that a kill loses nothing.
   void write(std::string_view bytes);

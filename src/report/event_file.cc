@@ -6,6 +6,7 @@
 
 #include <cstring>
 
+#include "formats/wire_reader.h"
 #include "formats/wire_writer.h"
 #include "report/crc32c.h"
 
@@ -33,6 +34,20 @@ void append_double_field(std::string& out, uint32_t field, double value) {
 void append_float_field(std::string& out, uint32_t field, float value) {
   append_varint(out, uint64_t{field} << 3 | 5);
   append_raw(out, value);
+}
+
+// The step of an event; -1 if it has none or cannot be parsed.
+int64_t step_of(std::string_view event) {
+  try {
+    WireReader reader(event);
+    while (reader.next()) {
+      if (reader.is(kEventStep, WireType::kVarint)) return static_cast<int64_t>(reader.varint());
+      reader.skip();
+    }
+  } catch (const WireError&) {
+    // Not an event of trainer.
+  }
+  return -1;
 }
 
 }  // namespace
@@ -67,10 +82,24 @@ std::string scalar_event(double wall_time, int64_t step, const std::string& tag,
   return event;
 }
 
+std::string records_before(std::string_view content, int64_t step) {
+  constexpr size_t kHead = 12, kTail = 4;  // length and its checksum; the checksum of the bytes
+  std::string kept;
+  while (content.size() >= kHead + kTail) {
+    uint64_t length = 0;
+    std::memcpy(&length, content.data(), sizeof length);
+    if (length > content.size() - kHead - kTail) break;
+    const size_t bytes = kHead + length + kTail;
+    if (step_of(content.substr(kHead, length)) < step) kept += content.substr(0, bytes);
+    content.remove_prefix(bytes);
+  }
+  return kept;
+}
+
 std::string event_file_name(double wall_time) {
   char host[256] = "localhost";
   if (gethostname(host, sizeof host - 1) != 0) std::strcpy(host, "localhost");
-  return fmt::format("events.out.tfevents.{}.{}.{}", static_cast<int64_t>(wall_time), host, getpid());
+  return fmt::format("{}{}.{}.{}", kEventFilePrefix, static_cast<int64_t>(wall_time), host, getpid());
 }
 
 }  // namespace trainer

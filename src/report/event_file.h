@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace trainer {
 
@@ -13,6 +14,10 @@ std::string tfrecord(const std::string& bytes);
 std::string version_event(double wall_time);
 std::string scalar_event(double wall_time, int64_t step, const std::string& tag, float value);
 
+// The complete records of a file's content, without scalars of this step and later ones.
+std::string records_before(std::string_view content, int64_t step);
+
+constexpr const char* kEventFilePrefix = "events.out.tfevents.";
 // "events.out.tfevents.1700000000.host": TensorBoard searches for names of this form.
 std::string event_file_name(double wall_time);
 

@@ -61,6 +61,10 @@ std::string facts(const RunHistory& history) {
   out += fact("time", duration_text(history.seconds));
   out += fact("solver", field(history.begin, "solver"));
   out += fact("device", field(history.begin, "device"));
+  if (!history.best.empty())
+    out += fact("best " + field(history.best, "metric"),
+                fmt::format("{:.6g} at {}", std::atof(field(history.best, "value").c_str()),
+                            format_count(integer(history.best, "iteration"))));
   for (const Series& series : history.series) {
     if (!is_test(series) || series.points.empty()) continue;
     const SeriesPoint& best = series.loss ? *series.lowest() : *series.highest();
@@ -74,6 +78,12 @@ std::string facts(const RunHistory& history) {
 
 std::string warnings(const RunHistory& history) {
   std::string out;
+  for (const JsonFields& retry : history.retries)
+    out += fmt::format(
+        "<p>The loss of iteration {} was not finite: the training continued from iteration {} with {} times its "
+        "learning rate.</p>\n",
+        format_count(integer(retry, "iteration")), format_count(integer(retry, "continued_from")),
+        html_escaped(field(retry, "rate_factor")));
   for (const Series& series : history.series) {
     if (series.not_finite > 0)
       out += fmt::format("<p>{} values of {} {} were not finite.</p>\n", format_count(series.not_finite),
@@ -129,9 +139,12 @@ std::string test_table(const RunHistory& history) {
 }
 
 std::string snapshot_table(const RunHistory& history) {
-  if (history.snapshots.empty()) return "";
-  std::string out =
-      "<h2>Snapshots</h2>\n<div class=\"wide\"><table><tr><th>iteration</th><th class=\"text\">weights</th></tr>\n";
+  if (history.snapshots.empty() && history.best.empty()) return "";
+  std::string out = "<h2>Snapshots</h2>\n";
+  if (!history.best.empty())
+    out += fmt::format("<p>The best weights, of iteration {}, are in {}.</p>\n",
+                       format_count(integer(history.best, "iteration")), html_escaped(field(history.best, "weights")));
+  out += "<div class=\"wide\"><table><tr><th>iteration</th><th class=\"text\">weights</th></tr>\n";
   const size_t skipped = history.snapshots.size() > kRowsShown ? history.snapshots.size() - kRowsShown : 0;
   for (size_t i = history.snapshots.size(); i > skipped; --i) {
     const JsonFields& snapshot = history.snapshots[i - 1];
@@ -155,7 +168,7 @@ std::string html_report(const RunHistory& history, const std::string& net_text, 
              "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
              "content=\"width=device-width\">\n<title>{0}: a run of trainer</title>\n<style>{1}</style></head>\n"
              "<body>\n<h1>{0}</h1>\n<p class=\"soft\">{2}<br>{3}</p>\n",
-             net, kStyle, html_escaped(field(history.begin, "time")), html_escaped(field(history.begin, "command"))) +
+             net, kStyle, html_escaped(history.started), html_escaped(field(history.begin, "command"))) +
          facts(history) + warnings(history) + charts(history) + test_table(history) + snapshot_table(history) +
          "<h2>Files</h2>\n" + folded("Solver", solver_text) + folded("Net", net_text) +
          "<p class=\"soft\">Made by trainer " TRAINER_VERSION

@@ -107,4 +107,8 @@ std::string snapshot_state_line(std::string_view path, bool hdf5) {
   return fmt::format("Snapshotting solver state to {} file {}", hdf5 ? "HDF5" : "binary proto", path);
 }
 
+std::string new_best_line(int64_t iteration, std::string_view metric, double value, std::string_view path) {
+  return fmt::format("Iteration {}: {} = {}, the new best; wrote {}", iteration, metric, log_number(value), path);
+}
+
 }  // namespace trainer

@@ -1,8 +1,8 @@
 // The log: lines for people and for scripts that read Caffe's log.
 //
 // Library code writes lines with log_info and log_warning. Sinks receive them: the command line attaches one that
-// writes through glog (cli/glog_sink.h). Without a sink lines are dropped. The functions that make Caffe's lines return
-// the text; numbers have six significant digits, as an ostream prints them.
+// writes through glog (cli/glog_sink.h). Without a sink lines are dropped. The functions that make lines, most of
+// them Caffe's, return the text; numbers have six significant digits, as an ostream prints them.
 #pragma once
 
 #include <chrono>
@@ -66,5 +66,6 @@ std::string test_output_line(int index, std::string_view name, double value, dou
 std::string test_loss_line(double loss);
 std::string snapshot_weights_line(std::string_view path, bool hdf5);
 std::string snapshot_state_line(std::string_view path, bool hdf5);
+std::string new_best_line(int64_t iteration, std::string_view metric, double value, std::string_view path);
 
 }  // namespace trainer

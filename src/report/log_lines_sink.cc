@@ -1,6 +1,8 @@
 // Writes the plain log lines of a run.
 #include "report/log_lines_sink.h"
 
+#include <fmt/format.h>
+
 #include "base/text.h"
 #include "report/log.h"
 
@@ -32,6 +34,17 @@ void LogLinesSink::snapshot(const SnapshotFiles& files) {
   log_info(snapshot_weights_line(files.weights, files.hdf5));
   if (!files.average.empty()) log_info(snapshot_weights_line(files.average, files.hdf5));
   log_info(snapshot_state_line(files.state, files.hdf5));
+}
+
+void LogLinesSink::best(const NewBest& best) {
+  log_info(new_best_line(best.iteration, best.metric, best.value, best.weights));
+}
+
+void LogLinesSink::retry(const Retry& retry) {
+  log_warning(fmt::format(
+      "Retry {} of {}: the training goes back to {}, with {} times its learning rate", retry.number, retry.most,
+      retry.snapshot.empty() ? "its start" : fmt::format("iteration {} ({})", retry.first_iteration, retry.snapshot),
+      log_number(retry.rate_factor)));
 }
 
 void LogLinesSink::final_loss(int64_t iteration, double loss) { log_info(final_loss_line(iteration, loss)); }

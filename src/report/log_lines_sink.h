@@ -12,6 +12,8 @@ class LogLinesSink : public RunSink {
   void test_begin(int64_t iteration, int net) override;
   void test_result(const TestResult& result, double seconds) override;
   void snapshot(const SnapshotFiles& files) override;
+  void best(const NewBest& best) override;
+  void retry(const Retry& retry) override;
   void final_loss(int64_t iteration, double loss) override;
   void note(const std::string& text) override;
   void warning(const std::string& text) override;

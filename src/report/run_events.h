@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,9 @@ struct RunInfo {
   std::vector<std::string> class_names;  // by label; empty if unknown
   std::string folder;                    // run folder; "" for none
   int64_t first_iteration = 0;           // above 0 if a snapshot is resumed
+  // The snapshot at first_iteration, if the folder has the report of the same run until then.
+  std::optional<SnapshotFiles> continued;
+  uint32_t retries = 0;  // of divergence until first_iteration
   int64_t max_iteration = 0;
   int64_t display = 0;               // iterations between train_display calls; 0: none
   int64_t images_per_iteration = 0;  // batch times iter_size; 0 if unknown
@@ -42,10 +46,28 @@ struct TrainPace {
   double data_wait_share = 0;    // 0 to 1
 };
 
+// A test with the best value of the metric so far, after its weights are written.
+struct NewBest {
+  int64_t iteration = 0;
+  std::string metric;
+  double value = 0;
+  std::string weights;
+  uint32_t retries = 0;  // of divergence so far
+};
+
+// The training goes back after a loss that is not finite.
+struct Retry {
+  int64_t iteration = 0;        // of the loss
+  int64_t first_iteration = 0;  // from which the training continues
+  std::string snapshot;         // from which it continues; "": from its start
+  uint32_t number = 0, most = 0;
+  double rate_factor = 0;  // of the learning rate from then on
+};
+
 struct RunEnd {
   int64_t iteration = 0;
   std::string outcome;    // for the report: "done", "stopped by SIGINT", "diverged"
-  bool completed = true;  // reached max_iter: Caffe's "Optimization Done.", else "Optimization stopped early."
+  bool completed = true;  // nothing is left to train: Caffe's "Optimization Done.", else "Optimization stopped early."
 };
 
 // Receives the events of one run, all from the thread of the training loop: begin first, end last.
@@ -59,6 +81,8 @@ class RunSink {
   virtual void test_step(int64_t done, int64_t total) {}
   virtual void test_result(const TestResult& result, double seconds) {}
   virtual void snapshot(const SnapshotFiles& files) {}
+  virtual void best(const NewBest& best) {}
+  virtual void retry(const Retry& retry) {}
   virtual void final_loss(int64_t iteration, double loss) {}
   virtual void note(const std::string& text) {}
   virtual void warning(const std::string& text) {}

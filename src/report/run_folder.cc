@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <ctime>
 #include <filesystem>
+#include <fstream>
+#include <sstream>
 #include <system_error>
 
 #include "base/error.h"
@@ -25,6 +27,15 @@ namespace fs = std::filesystem;
 
 // Minimum time between updates of the page after tests, which may be frequent; snapshots and the end always update it.
 constexpr std::chrono::seconds kReportEvery{10};
+constexpr const char* kMetrics = "/metrics.jsonl";
+
+// The content of a file; "" if it cannot be read.
+std::string read_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream content;
+  content << file.rdbuf();
+  return content.str();
+}
 
 double wall_time() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
@@ -72,6 +83,15 @@ std::string make_run_folder(const std::string& snapshot_prefix) {
   return fs::create_directory(base, error) || error ? base : make_next_folder(base);
 }
 
+bool is_complete_report(const std::string& folder, int64_t iterations) {
+  const RunHistory history = read_history(folder + kMetrics);
+  const auto is = [&](const char* field, int64_t value) {
+    const auto found = history.end.find(field);
+    return found != history.end.end() && found->second == std::to_string(value);
+  };
+  return is("completed", 1) && is("iteration", iterations);
+}
+
 FolderLock::~FolderLock() {
   if (descriptor_ >= 0) ::close(descriptor_);
 }
@@ -84,7 +104,7 @@ bool FolderLock::take(const std::string& folder) {
   return false;
 }
 
-RunFolder::RunFolder(const std::string& path) : path_(path) {
+RunFolder::RunFolder(const std::string& path, const std::optional<RunPoint>& continued) : path_(path) {
   std::error_code error;
   fs::create_directories(path_, error);
   if (error || !fs::is_directory(path_, error))
@@ -93,13 +113,39 @@ RunFolder::RunFolder(const std::string& path) : path_(path) {
     path_ = make_next_folder(path_.substr(0, path_.find_last_not_of('/') + 1));
     log_warning(fmt::format("another run writes to {}: the report of this run goes to {}", path, path_));
     lock_.take(path_);
+  } else if (continued) {
+    go_back(*continued);
   }
-  history_ = read_history(path_ + "/metrics.jsonl");
-  if (!metrics_.open(path_ + "/metrics.jsonl")) throw data_error("{}", metrics_.problem());
+  open_files();
+  if (continued) earlier_seconds_ = history_.seconds;
+}
+
+void RunFolder::open_files() {
+  history_ = read_history(path_ + kMetrics);
+  if (!metrics_.open(path_ + kMetrics)) throw data_error("{}", metrics_.problem());
   if (!events_.open(path_ + "/" + event_file_name(wall_time()))) throw data_error("{}", events_.problem());
 }
 
-double RunFolder::seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
+// Removes the lines and events that a run writes again if it continues from this point, and lines that a kill
+// truncated.
+void RunFolder::go_back(const RunPoint& point) {
+  std::string kept;
+  for (const std::string& line : split(read_file(path_ + kMetrics), '\n')) {
+    const std::optional<JsonFields> fields = parse_json_line(line);
+    if (fields && !is_repeated(*fields, point)) kept += line + "\n";
+  }
+  check(write_whole_file(path_ + kMetrics, kept));
+  std::error_code ignored;
+  for (const fs::directory_entry& entry : fs::directory_iterator(path_, ignored)) {
+    const std::string file = entry.path().string();
+    if (!entry.path().filename().string().starts_with(kEventFilePrefix)) continue;
+    check(write_whole_file(file, records_before(read_file(file), point.iteration)));
+  }
+}
+
+double RunFolder::seconds() const {
+  return earlier_seconds_ + std::chrono::duration<double>(Clock::now() - start_).count();
+}
 
 void RunFolder::begin(const RunInfo& info) {
   start_ = Clock::now();
@@ -116,6 +162,7 @@ void RunFolder::begin(const RunInfo& info) {
   line.add("images_per_epoch", info.images_per_epoch);
   write_metrics(line.text());
   events_.write(tfrecord(version_event(wall_time())));
+  if (info.continued && !history_.has_snapshot(info.first_iteration)) snapshot(*info.continued);
   write_report();
 }
 
@@ -165,9 +212,29 @@ void RunFolder::snapshot(const SnapshotFiles& files) {
   write_report();
 }
 
+void RunFolder::best(const NewBest& best) {
+  JsonLine line;
+  line.add("event", "best").add("iteration", best.iteration).add("metric", best.metric).add("value", best.value);
+  line.add("weights", best.weights).add("retries", int64_t{best.retries});
+  write_metrics(line.add("seconds", seconds()).text());
+}
+
+void RunFolder::retry(const Retry& retry) {
+  const double now = seconds();
+  go_back({retry.first_iteration, retry.number});
+  open_files();
+  events_.write(tfrecord(version_event(wall_time())));
+  JsonLine line;
+  line.add("event", "retry").add("iteration", retry.iteration).add("continued_from", retry.first_iteration);
+  line.add("rate_factor", retry.rate_factor).add("retries", int64_t{retry.number} - 1);
+  write_metrics(line.add("seconds", now).text());
+  write_report();
+}
+
 void RunFolder::end(const RunEnd& end) {
   JsonLine line;
   line.add("event", "end").add("iteration", end.iteration).add("outcome", end.outcome);
+  line.add("completed", int64_t{end.completed});
   write_metrics(line.add("seconds", seconds()).text());
   check(metrics_.problem());
   write_report();

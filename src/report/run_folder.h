@@ -7,12 +7,14 @@
 //   events.out.tfevents.*           the same values for TensorBoard
 //   report.html                     charts, updated at snapshots, tests and the end
 //
-// Lines of metrics.jsonl: {"event":"begin",...}, {"event":"snapshot",...}, {"event":"end",...}, and for values
+// Lines of metrics.jsonl: {"event":"begin",...}, {"event":"snapshot",...}, {"event":"best",...}, {"event":"retry",...},
+// {"event":"end",...}, and for values
 //   {"iteration":100,"split":"train","name":"loss","value":0.5,"loss_weight":1,"seconds":1.5,"lr":0.01}
 // with "value":null,"not_finite":"nan" (or "inf", "-inf") if a value is not finite.
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string>
 
 #include "report/append_file.h"
@@ -23,6 +25,9 @@ namespace trainer {
 
 // Creates SNAPSHOT_PREFIX_run/2026-01-31_14-05-59, with "-2", "-3" appended if that name exists.
 std::string make_run_folder(const std::string& snapshot_prefix);
+
+// Whether the report in the folder says that the training was complete after this number of iterations.
+bool is_complete_report(const std::string& folder, int64_t iterations);
 
 // A lock that is held until the run ends for any reason.
 class FolderLock {
@@ -42,9 +47,10 @@ class FolderLock {
 class RunFolder : public RunSink {
  public:
   // Creates the folder and its parents, and opens its files. An existing folder is appended to; if another run uses it,
-  // the first unused path of path-2, path-3, ... is created. Throws an Error on failure; the run can continue without a
+  // the first unused path of path-2, path-3, ... is created. With `continued`, a run that wrote to the folder continues
+  // from this point: what it wrote after it is removed. Throws an Error on failure; the run can continue without a
   // folder.
-  explicit RunFolder(const std::string& path);
+  explicit RunFolder(const std::string& path, const std::optional<RunPoint>& continued = std::nullopt);
 
   const std::string& path() const { return path_; }
 
@@ -52,12 +58,16 @@ class RunFolder : public RunSink {
   void train_display(const TrainDisplay& display, const TrainPace& pace) override;
   void test_result(const TestResult& result, double seconds) override;
   void snapshot(const SnapshotFiles& files) override;
+  void best(const NewBest& best) override;
+  void retry(const Retry& retry) override;
   void end(const RunEnd& end) override;
 
  private:
   using Clock = std::chrono::steady_clock;
 
   double seconds() const;
+  void go_back(const RunPoint& point);
+  void open_files();
   void write_metrics(const std::string& lines);
   void write_report();
   void write_text(const char* name, const std::string& text);
@@ -70,6 +80,7 @@ class RunFolder : public RunSink {
   AppendFile events_;
   RunHistory history_;  // of the folder, including earlier runs
   std::string net_text_, solver_text_;
+  double earlier_seconds_ = 0;  // of the run until it was continued
   Clock::time_point start_ = Clock::now();
   Clock::time_point last_report_{};
   bool warned_ = false;

@@ -61,8 +61,13 @@ void RunHistory::add(const std::string& line) {
   if (event == "begin") {
     begin = *fields;
     end.clear();
+    if (started.empty() || number(*fields, "first_iteration") == 0) started = field(*fields, "time");
   } else if (event == "end") {
     end = *fields;
+  } else if (event == "best") {
+    best = *fields;
+  } else if (event == "retry") {
+    retries.push_back(*fields);
   } else if (event == "snapshot") {
     snapshots.push_back(*fields);
     if (snapshots.size() > kMostSnapshots) snapshots.erase(snapshots.begin(), snapshots.begin() + kMostSnapshots / 2);
@@ -72,12 +77,29 @@ void RunHistory::add(const std::string& line) {
   if (fields->count("seconds") != 0) seconds = number(*fields, "seconds");
 }
 
+bool RunHistory::has_snapshot(int64_t iteration) const {
+  return std::any_of(snapshots.begin(), snapshots.end(), [&](const JsonFields& snapshot) {
+    return number(snapshot, "iteration") == static_cast<double>(iteration);
+  });
+}
+
 const SeriesPoint* Series::highest() const {
   return points.empty() ? nullptr : &*std::max_element(points.begin(), points.end(), less_value);
 }
 
 const SeriesPoint* Series::lowest() const {
   return points.empty() ? nullptr : &*std::min_element(points.begin(), points.end(), less_value);
+}
+
+// A snapshot is written before the tests and the iteration of its number. Best values and retries of an attempt that a
+// retry ended stay.
+bool is_repeated(const JsonFields& line, const RunPoint& point) {
+  const std::string event = field(line, "event");
+  const double iteration = number(line, "iteration"), first = static_cast<double>(point.iteration);
+  if (event == "begin" || event == "end") return false;
+  if (event == "snapshot") return iteration > first;
+  if (event == "best" || event == "retry") return iteration >= first && number(line, "retries") >= point.retries;
+  return iteration >= first;
 }
 
 RunHistory read_history(const std::string& path) {

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "base/error.h"
 #include "report/log_lines_sink.h"
@@ -12,6 +13,11 @@
 
 namespace trainer {
 namespace {
+
+std::optional<RunPoint> continued_point(const RunInfo& info) {
+  if (!info.continued) return std::nullopt;
+  return RunPoint{info.first_iteration, info.retries};
+}
 
 double seconds(std::chrono::steady_clock::duration duration) { return std::chrono::duration<double>(duration).count(); }
 
@@ -40,7 +46,7 @@ void RunReport::begin(const RunInfo& info) {
     log_file_.close();
   } else {
     try {
-      auto folder = std::make_unique<RunFolder>(info.folder);
+      auto folder = std::make_unique<RunFolder>(info.folder, continued_point(info));
       effective.folder = folder_ = folder->path();
       sinks_.push_back(std::move(folder));
       const std::string problem = log_file_.open(folder_ + "/train.log");
@@ -104,6 +110,17 @@ void RunReport::test_interrupted() {
 
 void RunReport::snapshot(const SnapshotFiles& files) {
   for (const auto& sink : sinks_) sink->snapshot(files);
+}
+
+void RunReport::best(const NewBest& best) {
+  for (const auto& sink : sinks_) sink->best(best);
+}
+
+void RunReport::retry(const Retry& retry) {
+  last_iteration_ = retry.first_iteration;
+  last_time_ = Clock::now();
+  test_time_ = {};
+  for (const auto& sink : sinks_) sink->retry(retry);
 }
 
 void RunReport::final_loss(int64_t iteration, double loss) {

@@ -40,6 +40,8 @@ class RunReport {
   // A test was interrupted: nothing is recorded.
   void test_interrupted();
   void snapshot(const SnapshotFiles& files);
+  void best(const NewBest& best);
+  void retry(const Retry& retry);
   // Caffe's loss line after the last iteration.
   void final_loss(int64_t iteration, double loss);
   void finish(const RunEnd& end);

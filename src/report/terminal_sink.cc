@@ -155,6 +155,17 @@ void TerminalSink::snapshot(const SnapshotFiles& files) {
 
 void TerminalSink::note(const std::string& text) { permanent_line(text); }
 
+void TerminalSink::best(const NewBest& best) {
+  permanent_line(new_best_line(best.iteration, best.metric, best.value, best.weights));
+}
+
+// The log's warning is on the terminal.
+void TerminalSink::retry(const Retry& retry) {
+  pace_iteration_ = retry.first_iteration;
+  pace_time_ = Clock::now();
+  test_time_ = {};
+}
+
 void TerminalSink::end(const RunEnd& end) {
   permanent_line(fmt::format("iteration {}  {}", format_count(end.iteration), end.outcome));
   const std::lock_guard<std::mutex> lock(mutex_);

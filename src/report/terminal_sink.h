@@ -33,6 +33,8 @@ class TerminalSink : public RunSink, private LogSink {
   void test_result(const TestResult& result, double seconds) override;
   void snapshot(const SnapshotFiles& files) override;
   void note(const std::string& text) override;
+  void best(const NewBest& best) override;
+  void retry(const Retry& retry) override;
   void end(const RunEnd& end) override;
 
   // Writes a permanent line above the live line. Thread-safe.

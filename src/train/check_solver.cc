@@ -12,6 +12,7 @@
 #include "train/schedule.h"
 #include "train/solver_rules.h"
 #include "train/test_count.h"
+#include "train/watched_metric.h"
 #include "train/weight_average.h"
 
 namespace trainer {
@@ -33,6 +34,8 @@ class SolverCheck {
     check_clipping();
     check_multipliers();
     check_average();
+    check_choice();
+    check_divergence();
     if (complete_) check_dependent();
     if (!solver_.has_base_lr()) error("base_lr", "base_lr is missing: the learning rate to start from");
     if (solver_.has_base_lr() && solver_.base_lr() < 0)
@@ -44,6 +47,8 @@ class SolverCheck {
         solver_.snapshot_prefix().empty())
       error("snapshot_prefix", "snapshot_prefix is empty, but snapshots are to be written",
             "name a prefix of their path, or set snapshot_after_train: false and no snapshot");
+    else if (solver_.has_best() && solver_.snapshot_prefix().empty())
+      error("snapshot_prefix", "snapshot_prefix is empty, but best writes PREFIX_best.caffemodel", "name a prefix");
   }
 
  private:
@@ -187,6 +192,30 @@ class SolverCheck {
     if (complete_ && tests_average(solver_) && test_count(solver_) == 0)
       warning(solver_.has_ema() ? "ema.test" : "swa.test", "test has no effect: the solver has no tests",
               "add test_epochs or test_iter, and test_interval");
+  }
+
+  // best and early_stop.
+  void check_choice() {
+    if (solver_.has_early_stop() && !solver_.has_best() && complete_)
+      error("early_stop", "early_stop needs best: the metric whose improvement it waits for",
+            "add best { metric: \"accuracy\"  mode: MAX }, with the name of an output of the tests");
+    if (solver_.early_stop().patience() == 0)
+      error("early_stop.patience", "patience is 0; it must be at least 1: the tests without an improvement");
+    const float delta = solver_.early_stop().min_delta();
+    if (!(delta >= 0 && std::isfinite(delta)))
+      error("early_stop.min_delta",
+            fmt::format("min_delta is {}; it must be a finite number that is not negative", delta));
+    if (!solver_.has_best() || !complete_) return;
+    const std::string problem = solver_.best().metric().empty()
+                                    ? "best has no metric: the output of a test net to compare"
+                                    : check_metric(solver_, best_metric(solver_));
+    if (!problem.empty()) error("best.metric", problem);
+  }
+
+  void check_divergence() {
+    const float factor = solver_.divergence().rate_factor();
+    if (!(factor > 0 && factor < 1))
+      error("divergence.rate_factor", fmt::format("rate_factor is {}; it must be above 0 and below 1", factor));
   }
 
   void check_tests() {

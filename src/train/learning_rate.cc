@@ -12,7 +12,7 @@
 #include "base/text.h"
 #include "config/message_fields.h"
 #include "train/plateau.h"
-#include "train/test_count.h"
+#include "train/watched_metric.h"
 
 namespace trainer {
 namespace {
@@ -121,13 +121,8 @@ void check_plateau(PolicyCheck& check) {
     check_stepsize(check, "the iterations over which it averages the training loss");
     return;
   }
-  check.require(plateau.has_mode(), "plateau.metric",
-                "metric needs mode: MAX if a larger value is better, MIN if a smaller value is");
-  const int tests = test_count(solver);
-  check.require(plateau.net() < static_cast<uint32_t>(tests), "plateau.metric",
-                fmt::format("metric is an output of test net {}, but the solver has {} test net{}; add test_epochs or "
-                            "test_iter, and test_interval",
-                            plateau.net(), tests, tests == 1 ? "" : "s"));
+  const std::string problem = check_metric(solver, plateau_metric(solver));
+  check.require(problem.empty(), "plateau.metric", problem);
 }
 
 float fixed(const RateInput& in) { return in.base(); }

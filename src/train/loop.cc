@@ -6,7 +6,9 @@
 
 #include "base/duration.h"
 #include "base/error.h"
+#include "report/log.h"
 #include "session/evaluate.h"
+#include "train/best.h"
 #include "train/divergence.h"
 #include "train/plateau.h"
 
@@ -22,18 +24,32 @@ TrainingLoop::TrainingLoop(TrainingState& state, const TrainingOptions& options,
       report_(report),
       tests_(state, report),
       snapshots_(state, tests_, options.snapshot, report),
+      retries_(state, options.snapshot, report),
       skipped_(*state.session().device, state.session().store) {
   const int64_t limit = options.max_seconds > 0 ? options.max_seconds : parse_duration(solver_.max_time());
   if (limit > 0) deadline_ = start + std::chrono::seconds(limit);
 }
 
 void TrainingLoop::run() {
+  while (true) {
+    try {
+      return train();
+    } catch (const Error& error) {
+      if (error.code() != ExitCode::kDiverged) throw;
+      retries_.go_back(error, snapshots_.last_state());
+      snapshots_.go_back();
+    }
+  }
+}
+
+void TrainingLoop::train() {
   int& iteration = state_.loop.iteration;
   while (iteration < solver_.max_iter() && !stopped()) {
     const bool first = iteration == 0 && !solver_.test_initialization();
     if (test_interval_.due(iteration) && !first && !run_tests()) break;
     iterate();
     if (poll() == StopRequest::kSnapshot || snapshots_.due()) snapshots_.try_write();
+    if (!snapshots_.last_state().empty()) retries_.forget_start();
   }
   skipped_.start();
   note_skipped_updates();
@@ -58,19 +74,62 @@ StopRequest TrainingLoop::poll() {
   return request;
 }
 
-// False if a stop request interrupted the tests.
+// False if the training ends: a stop request interrupted the tests, or early_stop says so.
 bool TrainingLoop::run_tests() {
+  const LoopState before = state_.loop;
   const bool complete = tests_.run([this] {
     if (poll() == StopRequest::kSnapshot) snapshots_.try_write();
     return !stopped();
   });
-  if (!complete || !watches_test(solver_)) return complete;
-  const caffe::PlateauParameter& watched = solver_.plateau();
+  if (!complete) return false;
+  if (watches_test(solver_)) note_plateau(watched(plateau_metric(solver_)), solver_.plateau().metric());
+  if (!solver_.has_best() || !note_best(watched(best_metric(solver_)))) return true;
+  stop_early(before);
+  return false;
+}
+
+double TrainingLoop::watched(const WatchedMetric& metric) const {
   std::string problem;
-  const double value = watched_value(watched, tests_.results()[watched.net()].outputs, &problem);
-  if (!problem.empty()) throw config_error("plateau.metric: {}", problem);
-  note_plateau(value, watched.metric());
-  return true;
+  const double value = watched_value(metric, tests_.results()[metric.net].outputs, &problem);
+  TRAINER_ASSERT(problem.empty());  // set_up_training has checked it
+  return value;
+}
+
+// Returns whether early_stop ends the training.
+bool TrainingLoop::note_best(double value) {
+  const int iteration = state_.loop.iteration;
+  if (std::isnan(value))
+    report_.warning(fmt::format("Iteration {}: {} is NaN: it counts as worse than all other values", iteration,
+                                solver_.best().metric()));
+  if (is_new_best(solver_.best(), value, state_.loop.best)) keep_best(value);
+  return note_test(solver_, value, &state_.loop.best) && iteration < solver_.max_iter();
+}
+
+// If the file cannot be written, the value does not count as the best: the next better one is written.
+void TrainingLoop::keep_best(double value) {
+  try {
+    const WeightsInUse used(state_.average.get(), weights_of_tests(solver_));
+    const std::string path = write_best(solver_, state_.train_net(), state_.session());
+    state_.loop.best.set_value(value);
+    state_.loop.best.set_iter(state_.loop.iteration);
+    report_.best({state_.loop.iteration, solver_.best().metric(), value, path, state_.loop.retries});
+  } catch (const Error& error) {
+    if (error.code() != ExitCode::kData) throw;
+    report_.warning(fmt::format("{}\nThe training continues without this file of the best weights", error.what()));
+  }
+}
+
+// The snapshot is as before the test, as all others: a run that continues from it repeats the test.
+void TrainingLoop::stop_early(const LoopState& before) {
+  const caffe::BestState& best = state_.loop.best;
+  std::string line = fmt::format("Iteration {}: {}", state_.loop.iteration, early_stop_text(solver_));
+  if (best.has_value())
+    line += fmt::format(". The best {} is {}, of iteration {}", solver_.best().metric(), log_number(best.value()),
+                        best.iter());
+  report_.note(line);
+  state_.loop = before;
+  tests_.repeat_last();
+  end_ = TrainingEnd::kStoppedEarly;
 }
 
 void TrainingLoop::note_plateau(double value, const std::string& metric) {
@@ -85,7 +144,8 @@ void TrainingLoop::note_plateau(double value, const std::string& metric) {
 void TrainingLoop::iterate() {
   int& iteration = state_.loop.iteration;
   const bool display = display_interval_.due(iteration);
-  const ScheduledValues values = scheduled_values(solver_, iteration, &state_.loop.schedule);
+  ScheduledValues values = scheduled_values(solver_, iteration, &state_.loop.schedule);
+  values.rate *= retries_.rate_factor();
   set_debug_log(display);
   if (display) skipped_.start();
   for (const Rank& rank : state_.ranks) rank.update->prepare(values, iteration);
@@ -114,8 +174,8 @@ float TrainingLoop::run_passes(bool display, float rate) {
       rank.net->queue_next(kind, outputs, last ? rank.update->program_after_pass() : nullptr);
     }
     if (state_.sums && last) state_.sums->start();
+    for (const Rank& rank : state_.ranks) rank.net->finish();
     for (const Rank& rank : state_.ranks) {
-      rank.net->finish();
       if (!std::isfinite(rank.net->loss())) fail_diverged(rank, state_.loop.iteration, rate);
       loss += rank.net->loss();
     }

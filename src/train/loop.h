@@ -8,10 +8,12 @@
 
 #include "report/run_report.h"
 #include "session/loss_scale.h"
+#include "train/retry.h"
 #include "train/snapshot_writer.h"
 #include "train/test_nets.h"
 #include "train/training.h"
 #include "train/training_state.h"
+#include "train/watched_metric.h"
 
 namespace trainer {
 
@@ -28,12 +30,17 @@ class TrainingLoop {
 
  private:
   bool stopped() const { return end_ != TrainingEnd::kDone; }
+  void train();
   // Also notes that the run is to stop.
   StopRequest poll();
   bool run_tests();
   void iterate();
   float run_passes(bool display, float rate);
+  double watched(const WatchedMetric& metric) const;
   void note_plateau(double value, const std::string& metric);
+  bool note_best(double value);
+  void keep_best(double value);
+  void stop_early(const LoopState& before);
   void set_debug_log(bool display);
   void note_loss(float loss);
   float smoothed_loss() const;
@@ -48,6 +55,7 @@ class TrainingLoop {
   RunReport& report_;
   TestNets tests_;
   SnapshotWriter snapshots_;
+  Retries retries_;
   SkippedUpdates skipped_;
   TrainingEnd end_ = TrainingEnd::kDone;
 };

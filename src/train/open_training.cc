@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "session/check_nets.h"
 #include "session/open_net.h"
+#include "train/latest_snapshot.h"
 #include "train/memory_advice.h"
 
 namespace trainer {
@@ -15,7 +16,7 @@ namespace {
 // The weight files to start from.
 std::vector<NamedWeights> weight_files(const TrainingOptions& options, const TrainingFiles& files) {
   std::vector<NamedWeights> named;
-  if (!options.weights.empty() || !options.snapshot.empty()) {
+  if (!options.weights.empty() || !(options.snapshot.empty() || options.snapshot == kLatestSnapshot)) {
     for (const std::string& path : options.weights) named.push_back(weights_of_flag(path));
     return named;
   }
@@ -26,9 +27,20 @@ std::vector<NamedWeights> weight_files(const TrainingOptions& options, const Tra
   return named;
 }
 
+// Replaces kLatestSnapshot by a snapshot, which takes the place of weight files, or by a fresh start.
+void choose_start(const caffe::SolverParameter& solver, TrainingOptions* options, RunReport& report) {
+  if (options->snapshot != kLatestSnapshot) return;
+  options->snapshot = find_latest_snapshot(solver, report);
+  options->continues_run = !options->snapshot.empty();
+  if (!options->continues_run || options->weights.empty()) return;
+  report.note("--weights is not used: the training continues from a snapshot");
+  options->weights.clear();
+}
+
 // Throws with all problems of the files; those of layers are found by opening the nets.
-TrainingFiles read_files(const TrainingRequest& request, Diagnostics* diagnostics) {
+TrainingFiles read_files(TrainingRequest& request, RunReport& report, Diagnostics* diagnostics) {
   TrainingFiles files = configure_training(request.solver, request.configure, diagnostics);
+  if (!diagnostics->has_errors()) choose_start(*files.solver, &request.options, report);
   if (files.solver != nullptr) check_readable(weight_files(request.options, files), diagnostics);
   if (diagnostics->has_errors()) {
     std::vector<FilteredNet> nets = files.tests;
@@ -65,7 +77,7 @@ std::string advice_for(const OutOfMemory& error, const TrainingOptions& options,
 
 OpenTraining open_training(TrainingRequest request, RunReport& report) {
   Diagnostics diagnostics;
-  TrainingFiles files = read_files(request, &diagnostics);
+  TrainingFiles files = read_files(request, report, &diagnostics);
   if (!diagnostics.list().empty()) report.warning(diagnostics.render());
   TrainingOptions& options = request.options;
   if (options.weights.empty()) {
@@ -75,7 +87,7 @@ OpenTraining open_training(TrainingRequest request, RunReport& report) {
   int parts = 1;
   const auto configure = [&] {
     Diagnostics known;
-    TrainingFiles again = read_files(request, &known);
+    TrainingFiles again = read_files(request, report, &known);
     divide_batches(&again, parts);
     return again;
   };

@@ -16,6 +16,7 @@ struct TrainingRequest {
   DeviceRequest device;
   bool scale_batch = false;  // split batches among the devices
   // `devices` is not used. Without weights and snapshot the training starts from the weights that the solver names.
+  // Weights may be given beside the snapshot kLatestSnapshot only, and count for a fresh start.
   TrainingOptions options;
 };
 

@@ -1,12 +1,7 @@
 // Watches the metric of lr_policy "plateau".
 #include "train/plateau.h"
 
-#include <fmt/format.h>
-
 #include <cmath>
-#include <set>
-
-#include "base/text.h"
 
 namespace trainer {
 
@@ -14,25 +9,6 @@ bool is_plateau(const caffe::SolverParameter& solver) { return solver.lr_policy(
 
 bool watches_test(const caffe::SolverParameter& solver) {
   return is_plateau(solver) && !solver.plateau().metric().empty();
-}
-
-double watched_value(const caffe::PlateauParameter& plateau, const std::vector<OutputValue>& outputs,
-                     std::string* problem) {
-  std::vector<double> values;
-  std::set<std::string> known;
-  for (const OutputValue& output : outputs) {
-    known.insert(output.name);
-    if (output.name == plateau.metric()) values.push_back(output.value);
-  }
-  if (values.size() == 1) return values.front();
-  const std::vector<std::string> names(known.begin(), known.end());
-  *problem =
-      values.empty()
-          ? fmt::format("test net {} has no output \"{}\"; {}its outputs are {}", plateau.net(), plateau.metric(),
-                        suggest(plateau.metric(), names, "did you mean \"{}\"? "), fmt::join(names, ", "))
-          : fmt::format("the output \"{}\" of test net {} has {} values; watch an output with one value",
-                        plateau.metric(), plateau.net(), values.size());
-  return 0;
 }
 
 bool note_check(const caffe::PlateauParameter& plateau, double value, caffe::PlateauState* state) {

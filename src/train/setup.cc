@@ -6,10 +6,9 @@
 #include "formats/atomic_file.h"
 #include "lowering/multipliers.h"
 #include "session/check_nets.h"
-#include "session/evaluate.h"
 #include "session/state_names.h"
 #include "train/memory_plan.h"
-#include "train/plateau.h"
+#include "train/watched_metric.h"
 
 namespace trainer {
 namespace {
@@ -120,22 +119,22 @@ caffe::SolverParameter resolve_solver(const TrainingFiles& files, uint64_t seed,
   return solver;
 }
 
-// Throws if the tests do not have the metric that lr_policy "plateau" watches.
-void check_watched_metric(const TrainingFiles& files, const Nets& tests) {
-  const caffe::SolverParameter& solver = *files.solver;
-  if (!watches_test(solver)) return;
+// Throws if the tests cannot have a metric that the solver watches.
+void check_watched_metrics(const TrainingFiles& files, const Nets& tests) {
   Diagnostics diagnostics;
-  std::string problem;
-  watched_value(solver.plateau(), named_outputs(tests[solver.plateau().net()]->lowered()), &problem);
-  if (!problem.empty()) diagnostics.error(files.solver_positions.of(solver, "plateau.metric"), "", problem);
+  for (const WatchedMetric& metric : watched_metrics(*files.solver)) {
+    const std::string problem = find_missing_metric(metric, tests[metric.net]->lowered());
+    if (!problem.empty()) diagnostics.error(files.solver_positions.of(*files.solver, metric.field), "", problem);
+  }
   diagnostics.throw_if_errors();
 }
 
 // Binary files end at 2 GiB, and HDF5 cannot store every name: this is an error before the training, not at the first
 // snapshot.
 void check_snapshot_files(const caffe::SolverParameter& solver, const LoweredNet& net) {
-  if (solver.snapshot() == 0 && !solver.snapshot_after_train()) return;
+  if (!writes_snapshots(solver) && !solver.has_best()) return;
   check_writable_prefix(solver.snapshot_prefix());
+  if (solver.has_best()) check_replaceable(best_path(solver));
   const SnapshotPaths paths = snapshot_paths(solver, 0);
   if (is_hdf5(solver)) {
     std::vector<Hdf5LayerName> names;
@@ -211,7 +210,7 @@ std::unique_ptr<TrainingState> set_up_training(TrainingFiles files, const Traini
   check_classes(train, tests);
   const EpochLength epoch = epoch_length(*files.solver, train, ranks.size());
   caffe::SolverParameter solver = resolve_solver(files, seed, train, epoch);
-  check_watched_metric(files, tests);
+  check_watched_metrics(files, tests);
   files.solver.reset();
   check_snapshot_files(solver, train.lowered());
   if (!options.plans_only) check_host_states(solver, train.lowered(), *ranks.front().device);

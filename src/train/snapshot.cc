@@ -1,6 +1,7 @@
 // Writes and restores snapshots.
 #include "train/snapshot.h"
 
+#include <google/protobuf/stubs/logging.h>
 #include <google/protobuf/text_format.h>
 
 #include <algorithm>
@@ -45,12 +46,13 @@ std::vector<const ParameterInfo*> owned_parameters(const LoweredNet& net) {
   return owned;
 }
 
-void require_finite(const LoweredNet& net, const std::map<std::string, std::vector<float>>& values) {
-  for (const auto& [state, data] : values) {
+void require_finite(const LoweredNet& net, const StateStore& store) {
+  for (const ParameterInfo* parameter : owned_parameters(net)) {
+    const std::vector<float> data = store.read(parameter->state);
     if (std::all_of(data.begin(), data.end(), [](float x) { return std::isfinite(x); })) continue;
     throw Error(ExitCode::kDiverged,
                 fmt::format("parameter {} of net \"{}\" is not finite: no snapshot is written, the last one is kept",
-                            state, net.name));
+                            parameter->state, net.name));
   }
 }
 
@@ -133,40 +135,63 @@ void restore_history(const std::string& path, const SolverStateFile& file, const
   }
 }
 
-// Adds the lines that only one of the texts has, in diff style.
-void list_changes(const std::string& what, const std::string& before, const std::string& after,
-                  std::vector<std::string>* lines) {
-  if (before.empty() || before == after) return;
+using Note = std::function<void(const std::string&)>;
+
+// Notes the lines that only one of the texts has, in diff style. Returns whether there are any.
+bool note_changes(const std::string& what, const std::string& before, const std::string& after, const Note& note) {
+  if (before.empty() || before == after) return false;
   const std::vector<std::string> old_lines = split(before, '\n'), new_lines = split(after, '\n');
   const std::multiset<std::string> old_set(old_lines.begin(), old_lines.end()),
       new_set(new_lines.begin(), new_lines.end());
-  lines->push_back(fmt::format("The {} has changed since the snapshot:", what));
+  note(fmt::format("The {} has changed since the snapshot:", what));
   for (const std::string& line : old_lines) {
-    if (!new_set.count(line)) lines->push_back("  - " + trim(line));
+    if (!new_set.count(line)) note("  - " + trim(line));
   }
   for (const std::string& line : new_lines) {
-    if (!old_set.count(line)) lines->push_back("  + " + trim(line));
+    if (!old_set.count(line)) note("  + " + trim(line));
   }
+  return true;
 }
 
-// Adds a line for each data set that has changed, if the state has the content of the data sets.
-void list_data_changes(const std::map<std::string, Cursor>& before, const NetSession& net,
-                       std::vector<std::string>* lines) {
+// A line for each data set that has changed, if the state has the content of the data sets.
+void note_data_changes(const std::map<std::string, Cursor>& before, const NetSession& net, const Note& note) {
   for (const auto& [layer, cursor] : net.data().cursors()) {
     const auto found = before.find(layer);
     if (found == before.end() || found->second.content.empty() || found->second.content == cursor.content) continue;
-    lines->push_back(fmt::format("The data of layer \"{}\" has changed since the snapshot: it was {}, it is {}", layer,
-                                 printable(found->second.content), cursor.content));
+    note(fmt::format("The data of layer \"{}\" has changed since the snapshot: it was {}, it is {}", layer,
+                     printable(found->second.content), cursor.content));
   }
+}
+
+// `path` as seen from the folder of `file`.
+std::string seen_from(const std::string& file, const std::string& path) {
+  const fs::path folder = fs::path(file).parent_path();
+  std::error_code problem;
+  const std::string relative = fs::relative(path, folder.empty() ? "." : folder, problem).string();
+  return problem || relative.empty() ? path : relative;
 }
 
 ManifestEntry listed(const AtomicFile& file, const std::string& manifest) {
   ManifestEntry entry = describe_file(file.temporary_path());
-  const fs::path folder = fs::path(manifest).parent_path();
-  std::error_code problem;
-  entry.name = fs::relative(file.path(), folder.empty() ? "." : folder, problem).string();
-  if (problem || entry.name.empty()) entry.name = file.path();
+  entry.name = seen_from(manifest, file.path());
   return entry;
+}
+
+// The progress of best, unless the solver compares another metric than the one that wrote the state.
+caffe::BestState best_of(const caffe::SolverState& state, const caffe::SolverParameter& solver, const Note& note) {
+  const google::protobuf::LogSilencer silent;
+  caffe::SolverParameter before;
+  if (!solver.has_best() || !state.has_best()) return {};
+  const bool same = google::protobuf::TextFormat::ParseFromString(state.resolved_solver(), &before) &&
+                    text_of(before.best()) == text_of(solver.best());
+  if (!same) {
+    note("The metric of best has changed since the snapshot: the search for the best weights starts anew");
+    return {};
+  }
+  if (state.best().has_value())
+    note(fmt::format("The best {} so far is {}, of iteration {}", solver.best().metric(),
+                     log_number(state.best().value()), state.best().iter()));
+  return state.best();
 }
 
 // A killed process, a copy or another run of the same prefix can leave files of two snapshots side by side.
@@ -190,11 +215,7 @@ SnapshotPaths write_snapshot(const caffe::SolverParameter& solver, const LoopSta
   for (const std::string& path : files.all()) check_replaceable(path);
   const WeightsInUse trained(average, WeightsInUse::kTrained);
   const LoweredNet& net = train.front()->lowered();
-  std::map<std::string, std::vector<float>> parameters;
-  for (const ParameterInfo* parameter : owned_parameters(net))
-    parameters[parameter->state] = device_session.store.read(parameter->state);
-  require_finite(net, parameters);
-  parameters.clear();
+  require_finite(net, device_session.store);
   AtomicFile weights_file(files.weights), state_file(files.state), manifest(files.manifest);
   std::optional<AtomicFile> average_file;
   const auto save = [&](AtomicFile& file, bool diff) {
@@ -212,6 +233,9 @@ SnapshotPaths write_snapshot(const caffe::SolverParameter& solver, const LoopSta
   if (average != nullptr) state.set_average_net(files.average);
   state.set_current_step(loop.schedule.current_step);
   if (is_plateau(solver)) *state.mutable_plateau() = loop.schedule.plateau;
+  if (solver.has_best()) *state.mutable_best() = loop.best;
+  if (solver.has_divergence()) state.set_retries(loop.retries);
+  if (!loop.run_folder.empty()) state.set_run_folder(seen_from(files.state, loop.run_folder));
   state.set_seed(loop.seed);
   for (size_t rank = 0; rank < train.size(); ++rank) {
     const NetPosition position = train[rank]->position();
@@ -264,6 +288,15 @@ SnapshotPaths write_snapshot(const caffe::SolverParameter& solver, const LoopSta
   return files;
 }
 
+std::string write_best(const caffe::SolverParameter& solver, const NetSession& train,
+                       const DeviceSession& device_session) {
+  require_finite(train.lowered(), device_session.store);
+  AtomicFile file(best_path(solver));
+  save_weights(file, is_hdf5(solver), false, train.lowered(), train.class_names(), device_session.store);
+  file.commit();
+  return best_path(solver);
+}
+
 StoredSnapshot read_snapshot(const std::string& path) {
   StoredSnapshot snapshot;
   snapshot.state = read_solver_state(path);
@@ -277,42 +310,48 @@ StoredSnapshot read_snapshot(const std::string& path) {
   return snapshot;
 }
 
-uint64_t seed_of_snapshot(const std::string& path) { return read_solver_state(path).state.seed(); }
+std::pair<std::string, WeightFile> read_average(const std::string& path, const caffe::SolverState& state) {
+  const std::string averaged = find_model(path, state.average_net());
+  return {averaged, read_listed_weights(averaged)};
+}
 
-std::vector<std::string> restore_snapshot(const std::string& path, const caffe::SolverParameter& solver,
-                                          LoopState* loop, const std::vector<NetSession*>& train,
-                                          const std::vector<std::unique_ptr<NetSession>>& tests,
-                                          DeviceSession& device_session, WeightAverage* average) {
-  std::vector<std::string> lines;
+uint64_t seed_of_snapshot(const std::string& path) { return read_solver_progress(path).seed(); }
+
+bool restore_snapshot(const std::string& path, const caffe::SolverParameter& solver, LoopState* loop,
+                      const std::vector<NetSession*>& train, const std::vector<std::unique_ptr<NetSession>>& tests,
+                      DeviceSession& device_session, WeightAverage* average, const Note& note) {
   NetSession& first = *train.front();
   const auto [file, model, weights] = read_snapshot(path);
   const caffe::SolverState& state = file.state;
   if (average != nullptr && state.has_average_net()) {
     // The average takes the way of the weights into the store.
-    const std::string averaged = find_model(path, state.average_net());
-    require_match(averaged, load_weights(read_listed_weights(averaged), first.lowered(), device_session.store));
+    const auto [averaged, values] = read_average(path, state);
+    require_match(averaged, load_weights(values, first.lowered(), device_session.store));
     average->start();
-    lines.push_back(fmt::format("Average from {}", averaged));
+    note(fmt::format("Average from {}", averaged));
   }
   const std::vector<WeightMatch> matches = load_weights(weights, first.lowered(), device_session.store);
   require_match(model, matches);
-  lines.push_back(all_loaded(matches) ? fmt::format("Model from {}", model) : match_table(model, matches));
+  note(all_loaded(matches) ? fmt::format("Model from {}", model) : match_table(model, matches));
   const std::string renamed = class_difference(weights.class_names, model, first.data().class_names(), "the data");
   if (!renamed.empty()) log_warning("The classes have changed since the snapshot: " + renamed);
   first.add_class_names(weights.class_names);
   if (average != nullptr && !state.has_average_net()) {
     average->start();
-    lines.push_back("The state has no average of the weights: the average starts from the weights");
+    note("The state has no average of the weights: the average starts from the weights");
   }
   restore_history(path, file, solver, first.lowered(), device_session);
   restore_loss_scale(path, state, device_session.store);
   loop->iteration = state.iter();
   loop->schedule.current_step = state.current_step();
   loop->schedule.plateau = state.plateau();
+  loop->best = best_of(state, solver, note);
+  loop->retries = state.retries();
+  if (state.has_run_folder()) loop->run_folder = (fs::path(path).parent_path() / state.run_folder()).string();
   if (!state.has_seed()) {
     first.seek({static_cast<uint64_t>(state.iter()) * static_cast<uint64_t>(solver.iter_size()), {}, {}});
-    lines.push_back("The state has no data positions (Caffe does not save them): data starts from the beginning");
-    return lines;
+    note("The state has no data positions (Caffe does not save them): data starts from the beginning");
+    return false;
   }
   loop->seed = state.seed();
   loop->losses.assign(state.loss_window().begin(), state.loss_window().end());
@@ -321,21 +360,20 @@ std::vector<std::string> restore_snapshot(const std::string& path, const caffe::
     const NetPosition position{state.forward_passes(), {}, carried_of(path, state, train_net(rank))};
     train[rank]->seek(position);
     if (position.carried.empty() && !first.position().carried.empty())
-      lines.push_back(fmt::format(
+      note(fmt::format(
           "The state is from fewer devices: carried states of recurrent layers start with zeros on device {} of {}",
           rank + 1, train.size()));
   }
   if (!carried_of(path, state, train_net(train.size())).empty())
-    lines.push_back(
-        fmt::format("The state is from more devices than {}: carried states of the others are ignored", train.size()));
+    note(fmt::format("The state is from more devices than {}: carried states of the others are ignored", train.size()));
   for (size_t i = 0; i < tests.size() && static_cast<int>(i) < state.test_passes_size(); ++i)
     tests[i]->seek(
         {state.test_passes(static_cast<int>(i)), cursors_of(state, test_net(i)), carried_of(path, state, test_net(i))});
-  list_data_changes(cursors_of(state, train_net(0)), first, &lines);
-  for (size_t i = 0; i < tests.size(); ++i) list_data_changes(cursors_of(state, test_net(i)), *tests[i], &lines);
-  list_changes("solver", state.resolved_solver(), text_of(solver), &lines);
-  list_changes("net", state.resolved_net(), net_text(first.lowered()), &lines);
-  return lines;
+  note_data_changes(cursors_of(state, train_net(0)), first, note);
+  for (size_t i = 0; i < tests.size(); ++i) note_data_changes(cursors_of(state, test_net(i)), *tests[i], note);
+  const bool changed = note_changes("solver", state.resolved_solver(), text_of(solver), note);
+  note_changes("net", state.resolved_net(), net_text(first.lowered()), note);
+  return !changed;
 }
 
 }  // namespace trainer

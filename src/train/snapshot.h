@@ -3,10 +3,13 @@
 // PREFIX_iter_N.caffemodel[.h5] and PREFIX_iter_N.solverstate[.h5] have Caffe's formats. If the solver keeps an average
 // of the weights, PREFIX_iter_N_ema.caffemodel[.h5] or _swa is a third file. Fields of SolverState from
 // 5000 on hold what Caffe does not save: seed, data cursors, pass counts, carried states of each rank, loss window,
-// loss scale, progress of lr_policy "plateau". A manifest with sizes and checksums may be missing.
+// loss scale, progress of lr_policy "plateau", of best and of divergence, run folder. A manifest with sizes and
+// checksums may be missing.
 #pragma once
 
+#include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "formats/solver_state.h"
@@ -25,6 +28,9 @@ struct LoopState {
   ScheduleState schedule;
   uint64_t seed = 0;
   std::vector<float> losses;  // the window of the smoothed loss, oldest first
+  caffe::BestState best;
+  uint32_t retries = 0;    // of divergence
+  std::string run_folder;  // of the report; "" for none
 };
 
 // Writes weights, average, state and manifest, then renames them to their final names. `train` has the net of each
@@ -33,6 +39,11 @@ struct LoopState {
 SnapshotPaths write_snapshot(const caffe::SolverParameter& solver, const LoopState& loop,
                              const std::vector<NetSession*>& train, const std::vector<NetPosition>& tests,
                              const DeviceSession& device_session, WeightAverage* average);
+
+// Writes the weights in use, trained weights or average, as the file of `best`, and returns its path. Throws as
+// write_snapshot does.
+std::string write_best(const caffe::SolverParameter& solver, const NetSession& train,
+                       const DeviceSession& device_session);
 
 // A solver state and the weights that it names.
 struct StoredSnapshot {
@@ -44,13 +55,16 @@ struct StoredSnapshot {
 // from their manifest.
 StoredSnapshot read_snapshot(const std::string& path);
 
+// The weight file with the average that the state of `path` names, and its path.
+std::pair<std::string, WeightFile> read_average(const std::string& path, const caffe::SolverState& state);
+
 // Continues from the snapshot of a solver state. For ranks after the first, sets only their carried states, and only if
-// the state has them. Returns lines for the user: what was resumed, changes of net, solver and data since then, and
-// what Caffe's state lacks. An average that the state lacks starts from the weights.
-std::vector<std::string> restore_snapshot(const std::string& path, const caffe::SolverParameter& solver,
-                                          LoopState* loop, const std::vector<NetSession*>& train,
-                                          const std::vector<std::unique_ptr<NetSession>>& tests,
-                                          DeviceSession& device_session, WeightAverage* average);
+// the state has them. Notes what was resumed, changes of net, solver and data since then, and what Caffe's state lacks.
+// An average that the state lacks starts from the weights. Returns whether the solver is the same as in the snapshot.
+bool restore_snapshot(const std::string& path, const caffe::SolverParameter& solver, LoopState* loop,
+                      const std::vector<NetSession*>& train, const std::vector<std::unique_ptr<NetSession>>& tests,
+                      DeviceSession& device_session, WeightAverage* average,
+                      const std::function<void(const std::string&)>& note);
 
 // The seed of the run that wrote a solver state; 0 if the state has none.
 uint64_t seed_of_snapshot(const std::string& path);

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <map>
 #include <string_view>
 #include <vector>
 
@@ -20,12 +19,33 @@ namespace fs = std::filesystem;
 
 constexpr ptrdiff_t kNamed = 8;  // snapshots in one line
 
-// The files of each snapshot by iteration, of either format.
-std::map<int, std::vector<fs::path>> find_snapshots(const std::string& snapshot_prefix) {
+}  // namespace
+
+bool is_hdf5(const caffe::SolverParameter& solver) {
+  return solver.snapshot_format() == caffe::SolverParameter_SnapshotFormat_HDF5;
+}
+
+bool writes_snapshots(const caffe::SolverParameter& solver) {
+  return solver.snapshot() > 0 || solver.snapshot_after_train();
+}
+
+SnapshotPaths snapshot_paths(const caffe::SolverParameter& solver, int iteration) {
+  const std::string base = fmt::format("{}_iter_{}", solver.snapshot_prefix(), iteration);
+  const char* ending = is_hdf5(solver) ? ".h5" : "";
+  const std::string average = average_name(solver);
+  return {base + ".caffemodel" + ending, base + ".solverstate" + ending, base + ".manifest",
+          average.empty() ? "" : fmt::format("{}_{}.caffemodel{}", base, average, ending)};
+}
+
+std::string best_path(const caffe::SolverParameter& solver) {
+  return fmt::format("{}_best.caffemodel{}", solver.snapshot_prefix(), is_hdf5(solver) ? ".h5" : "");
+}
+
+std::map<int, std::vector<std::string>> find_snapshots(const std::string& snapshot_prefix) {
   const fs::path prefix = snapshot_prefix;
   const fs::path folder = prefix.has_parent_path() ? prefix.parent_path() : fs::path(".");
   const std::string stem = prefix.filename().string() + "_iter_";
-  std::map<int, std::vector<fs::path>> found;
+  std::map<int, std::vector<std::string>> found;
   std::error_code ignored;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored)) {
     const std::string name = entry.path().filename().string();
@@ -39,23 +59,9 @@ std::map<int, std::vector<fs::path>> find_snapshots(const std::string& snapshot_
     const std::string ending = name.substr(dot);
     if (number.empty() || number.find_first_not_of("0123456789") != std::string::npos || number.size() > 9) continue;
     if (ending.rfind(".caffemodel", 0) != 0 && ending.rfind(".solverstate", 0) != 0 && ending != ".manifest") continue;
-    found[std::stoi(number)].push_back(entry.path());
+    found[std::stoi(number)].push_back((prefix.parent_path() / name).string());
   }
   return found;
-}
-
-}  // namespace
-
-bool is_hdf5(const caffe::SolverParameter& solver) {
-  return solver.snapshot_format() == caffe::SolverParameter_SnapshotFormat_HDF5;
-}
-
-SnapshotPaths snapshot_paths(const caffe::SolverParameter& solver, int iteration) {
-  const std::string base = fmt::format("{}_iter_{}", solver.snapshot_prefix(), iteration);
-  const char* ending = is_hdf5(solver) ? ".h5" : "";
-  const std::string average = average_name(solver);
-  return {base + ".caffemodel" + ending, base + ".solverstate" + ending, base + ".manifest",
-          average.empty() ? "" : fmt::format("{}_{}.caffemodel{}", base, average, ending)};
 }
 
 std::vector<std::string> SnapshotPaths::all() const {
@@ -84,12 +90,12 @@ std::string check_replaced_snapshots(const caffe::SolverParameter& solver, const
 
 void prune_snapshots(const caffe::SolverParameter& solver, int iteration) {
   if (solver.keep_snapshots() <= 0) return;
-  const std::map<int, std::vector<fs::path>> found = find_snapshots(solver.snapshot_prefix());
+  const std::map<int, std::vector<std::string>> found = find_snapshots(solver.snapshot_prefix());
   int kept = 0;
   std::error_code ignored;
   for (auto it = found.rbegin(); it != found.rend(); ++it) {
     if (it->first > iteration || ++kept <= solver.keep_snapshots()) continue;
-    for (const fs::path& path : it->second) fs::remove(path, ignored);
+    for (const std::string& path : it->second) fs::remove(path, ignored);
   }
 }
 

@@ -37,13 +37,16 @@ void SnapshotWriter::try_write() {
 }
 
 void SnapshotWriter::write_last() {
+  const int iteration = state_.loop.iteration;
+  if (!failed_ && iteration == saved_iteration_ && last_state_ == snapshot_paths(state_.solver, iteration).state)
+    return;
   if (failed_ || (state_.solver.snapshot_after_train() && !is_periodic())) write();
 }
 
 std::string SnapshotWriter::save_after(const Error& error) {
   const int iteration = state_.loop.iteration;
   const bool data = error.code() == ExitCode::kData;
-  if (data && !failed_ && saved_iteration_ != iteration && state_.writes_snapshots()) {
+  if (data && !failed_ && saved_iteration_ != iteration && writes_snapshots(state_.solver)) {
     try {
       write();
     } catch (const Error& problem) {

@@ -24,6 +24,14 @@ class SnapshotWriter {
   // continue; "" for none.
   std::string save_after(const Error& error);
 
+  // The state file of the last snapshot, or the one resumed from; "" if there is none.
+  const std::string& last_state() const { return last_state_; }
+  // The training continues from the last snapshot or from its start.
+  void go_back() {
+    failed_ = false;
+    saved_iteration_ = state_.loop.iteration;
+  }
+
  private:
   bool is_periodic() const;
   void write();
@@ -31,9 +39,9 @@ class SnapshotWriter {
   TrainingState& state_;
   const TestNets& tests_;
   RunReport& report_;
-  std::string last_state_;  // the state file of the last snapshot, or the one resumed from
-  int saved_iteration_;     // of that snapshot, or the first of the run
-  bool failed_ = false;     // the last attempt
+  std::string last_state_;
+  int saved_iteration_;  // of that snapshot, or the first of the run
+  bool failed_ = false;  // the last attempt
 };
 
 }  // namespace trainer

@@ -2,6 +2,10 @@
 #include "train/start.h"
 
 #include <google/protobuf/text_format.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <utility>
 
 #include "base/text.h"
 #include "formats/atomic_file.h"
@@ -13,6 +17,8 @@
 
 namespace trainer {
 namespace {
+
+namespace fs = std::filesystem;
 
 // A note on the steps without a fast implementation and their share of the operations; "" for none.
 std::string slow_steps(const Program& program, const LoweredNet& net) {
@@ -41,16 +47,19 @@ TrainingStart::TrainingStart(TrainingState& state, const TrainingOptions& option
   if (writes) lock_snapshots();
   load_weight_files();
   resume();
-  copy_to_other_ranks();
+  copy_to_other_ranks(state_);
+  find_run_folder();
+  if (complete_) return;
   warn();
   for (const std::string& line : describe_epochs(state_.epoch, state_.solver)) report_.note(line);
   note_plan();
 }
 
 void TrainingStart::lock_snapshots() {
-  if (!state_.writes_snapshots()) return;
+  if (!state_.writes_files()) return;
   lock_.emplace(state_.solver.snapshot_prefix());
-  remove_abandoned_temporaries(state_.solver.snapshot_prefix() + "_iter_");
+  for (const char* ending : {"_iter_", "_best."})
+    remove_abandoned_temporaries(state_.solver.snapshot_prefix() + ending);
 }
 
 void TrainingStart::load_weight_files() {
@@ -77,30 +86,55 @@ void TrainingStart::load_weight_files() {
 void TrainingStart::resume() {
   if (!options_.snapshot.empty()) {
     report_.note("Resuming from " + options_.snapshot);
-    for (const std::string& line : restore_snapshot(options_.snapshot, state_.solver, &state_.loop, state_.train_nets(),
-                                                    state_.tests, state_.session(), state_.average.get()))
-      report_.note(line);
+    same_solver_ = restore_snapshot(options_.snapshot, state_.solver, &state_.loop, state_.train_nets(), state_.tests,
+                                    state_.session(), state_.average.get(),
+                                    [this](const std::string& line) { report_.note(line); });
   } else if (state_.average) {
     state_.average->start();
   }
-  if (!state_.writes_snapshots()) return;
+  std::error_code ignored;
+  if (state_.loop.best.has_value() && !fs::exists(best_path(state_.solver), ignored))
+    report_.warning(
+        fmt::format("{} does not exist: it will be written when a test is better", best_path(state_.solver)));
+  if (!writes_snapshots(state_.solver)) return;
   const std::string replaced = check_replaced_snapshots(state_.solver, state_.snapshot_interval(),
                                                         state_.loop.iteration, state_.solver.max_iter());
   if (!replaced.empty()) report_.note(replaced);
 }
 
-// Copies the states of the first rank, except carried ones, which each rank has of its own.
-void TrainingStart::copy_to_other_ranks() {
-  const StateStore& from = state_.session().store;
-  if (state_.ranks.size() == 1) return;
-  NetPosition position = state_.train_net().position();
+// Finds the folder of the run that continues, and whether the run was complete.
+void TrainingStart::find_run_folder() {
+  const std::string recorded = std::exchange(state_.loop.run_folder, "");
+  if (!options_.continues_run) return;
+  const int iteration = state_.loop.iteration;
+  const bool trained = iteration >= state_.solver.max_iter();
+  complete_ = (trained || same_solver_) && !recorded.empty() && is_complete_report(recorded, iteration);
+  if (complete_)
+    report_.note(
+        fmt::format("This training is complete: it ended at iteration {}, and its report is in {}. Nothing is "
+                    "left to train",
+                    iteration, recorded));
+  else if (trained)
+    report_.note(
+        fmt::format("The training has reached its end, iteration {}: only the last tests are repeated", iteration));
+  std::error_code ignored;
+  if (!recorded.empty() && fs::is_directory(recorded, ignored) && access(recorded.c_str(), W_OK | X_OK) == 0)
+    folder_ = recorded;
+  else if (!recorded.empty())
+    report_.note(fmt::format("The run folder {} cannot be continued: it is gone or write-protected", recorded));
+}
+
+void copy_to_other_ranks(const TrainingState& state) {
+  const StateStore& from = state.session().store;
+  if (state.ranks.size() == 1) return;
+  NetPosition position = state.train_net().position();
   position.carried.clear();
-  for (size_t i = 1; i < state_.ranks.size(); ++i) {
-    StateStore& store = state_.ranks[i].session().store;
+  for (size_t i = 1; i < state.ranks.size(); ++i) {
+    StateStore& store = state.ranks[i].session().store;
     for (const std::string& name : from.names()) {
       if (store.contains(name) && !is_carried(name)) store.write(name, from.read(name).data());
     }
-    state_.ranks[i].net->seek(position);
+    state.ranks[i].net->seek(position);
   }
 }
 
@@ -160,8 +194,17 @@ RunInfo TrainingStart::run_info() const {
   google::protobuf::TextFormat::PrintToString(*state_.files.train.net, &info.net_text);
   google::protobuf::TextFormat::PrintToString(without_epochs(solver), &info.solver_text);
   info.class_names = state_.train_net().class_names();
-  info.folder = options_.new_run_folder ? make_run_folder(solver.snapshot_prefix()) : options_.run_folder;
+  if (!options_.new_run_folder)
+    info.folder = options_.run_folder;
+  else
+    info.folder = folder_.empty() ? make_run_folder(solver.snapshot_prefix()) : folder_;
+  std::error_code ignored;
+  if (!folder_.empty() && fs::equivalent(info.folder, folder_, ignored)) {
+    const SnapshotPaths paths = snapshot_paths(solver, state_.loop.iteration);
+    info.continued = {state_.loop.iteration, paths.weights, options_.snapshot, is_hdf5(solver), paths.average};
+  }
   info.first_iteration = state_.loop.iteration;
+  info.retries = state_.loop.retries;
   info.max_iteration = solver.max_iter();
   info.display = solver.display();
   info.images_per_iteration = state_.images_per_iteration();

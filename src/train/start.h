@@ -17,13 +17,15 @@ class TrainingStart {
   // exists, and removes unfinished files.
   TrainingStart(TrainingState& state, const TrainingOptions& options, bool writes, RunReport& report);
 
+  // Whether the run that continues was complete already.
+  bool is_complete() const { return complete_; }
   RunInfo run_info() const;
 
  private:
   void lock_snapshots();
   void load_weight_files();
   void resume();
-  void copy_to_other_ranks();
+  void find_run_folder();
   void warn() const;
   void note_plan() const;
   std::set<std::string> untrained_layers() const;
@@ -33,6 +35,12 @@ class TrainingStart {
   RunReport& report_;
   std::optional<PrefixLock> lock_;
   std::set<std::string> test_layers_loaded_;
+  bool same_solver_ = false;  // as in the snapshot
+  bool complete_ = false;
+  std::string folder_;  // of the run that continues; "" for a report that starts anew
 };
+
+// Copies the states of the first rank, except carried ones, which each rank has of its own.
+void copy_to_other_ranks(const TrainingState& state);
 
 }  // namespace trainer

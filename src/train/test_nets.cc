@@ -11,17 +11,17 @@ std::vector<NetPosition> TestNets::positions() const {
   return positions;
 }
 
-std::vector<NetPosition> TestNets::positions_for_snapshot() const { return before_.empty() ? positions() : before_; }
+std::vector<NetPosition> TestNets::positions_for_snapshot() const { return complete_ ? positions() : before_; }
 
 bool TestNets::run(const std::function<bool()>& may_continue) {
   before_ = positions();
+  complete_ = false;
   results_.clear();
-  const WeightsInUse used(state_.average.get(),
-                          tests_average(state_.solver) ? WeightsInUse::kAverage : WeightsInUse::kTrained);
+  const WeightsInUse used(state_.average.get(), weights_of_tests(state_.solver));
   for (size_t i = 0; i < state_.tests.size(); ++i) {
     if (!run(i, may_continue)) return false;
   }
-  before_.clear();
+  complete_ = true;
   return true;
 }
 

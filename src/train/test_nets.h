@@ -15,8 +15,11 @@ class TestNets {
 
   // Runs and reports all tests. `may_continue` is called before each batch; returns false once it returned false.
   bool run(const std::function<bool()>& may_continue);
-  // The positions from which a resumed training tests: those before the test that is running or was interrupted.
+  // The positions from which a resumed training tests: those before the test that is running, was interrupted or will
+  // be repeated.
   std::vector<NetPosition> positions_for_snapshot() const;
+  // A resumed training repeats the last test.
+  void repeat_last() { complete_ = false; }
   // Of the last complete run, one for each test net.
   const std::vector<TestResult>& results() const { return results_; }
 
@@ -26,7 +29,8 @@ class TestNets {
 
   TrainingState& state_;
   RunReport& report_;
-  std::vector<NetPosition> before_;  // empty if no test was interrupted
+  std::vector<NetPosition> before_;  // the last test
+  bool complete_ = true;
   std::vector<TestResult> results_;
 };
 

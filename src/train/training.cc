@@ -2,6 +2,7 @@
 #include "train/training.h"
 
 #include "session/parameters.h"
+#include "train/best.h"
 #include "train/loop.h"
 #include "train/setup.h"
 #include "train/start.h"
@@ -10,9 +11,10 @@ namespace trainer {
 
 namespace {
 
-const char* outcome_text(TrainingEnd end) {
+std::string outcome_text(TrainingEnd end, const caffe::SolverParameter& solver) {
   switch (end) {
     case TrainingEnd::kDone: return "done";
+    case TrainingEnd::kStoppedEarly: return early_stop_text(solver);
     case TrainingEnd::kStopped: return "stopped";
     case TrainingEnd::kOutOfTime: return "stopped by max_time";
   }
@@ -37,7 +39,9 @@ void Training::load(RunReport& report) { const TrainingStart start(*state_, opti
 
 TrainingEnd Training::run(RunReport& report) {
   const TrainingStart start(*state_, options_, true, report);
+  if (start.is_complete()) return TrainingEnd::kDone;
   report.begin(start.run_info());
+  state_->loop.run_folder = report.folder();
   TrainingLoop loop(*state_, options_, start_, report);
   const LoopState& progress = state_->loop;
   try {
@@ -48,7 +52,7 @@ TrainingEnd Training::run(RunReport& report) {
     if (advice.empty()) throw;
     throw Error(error.code(), fmt::format("{}\n{}", error.what(), advice));
   }
-  report.finish({progress.iteration, outcome_text(loop.end()), loop.end() == TrainingEnd::kDone});
+  report.finish({progress.iteration, outcome_text(loop.end(), state_->solver), is_complete(loop.end())});
   return loop.end();
 }
 

@@ -20,13 +20,19 @@ struct TrainingState;
 enum class StopRequest { kNone, kSnapshot, kStop };
 
 // How a run ended.
-enum class TrainingEnd { kDone, kStopped, kOutOfTime };
+enum class TrainingEnd { kDone, kStoppedEarly, kStopped, kOutOfTime };
+// Whether nothing is left to train.
+inline bool is_complete(TrainingEnd end) { return end == TrainingEnd::kDone || end == TrainingEnd::kStoppedEarly; }
+
+// A value of TrainingOptions::snapshot: the newest intact snapshot of the solver's prefix, or a fresh start.
+inline constexpr const char* kLatestSnapshot = "auto";
 
 struct TrainingOptions {
   std::vector<DeviceSpec> devices = {DeviceSpec()};  // that train together, each on batches of its own
   DeviceOptions device_options;
   int64_t memory = 0;                // bytes that may be planned; 0: no limit
   std::string snapshot;              // solver state to resume from
+  bool continues_run = false;        // the snapshot is of the same run: its report continues
   std::vector<std::string> weights;  // weight files to start from
   std::string run_folder;            // folder of the report; "" for none
   bool new_run_folder = false;       // the report gets a new folder beside the snapshots
@@ -43,9 +49,9 @@ class Training {
   Training(TrainingFiles files, const TrainingOptions& options);
   ~Training();
 
-  // Trains to the end, until a stop request or until the time is over, which starts with the constructor. If the loss
-  // is not finite, throws an Error with ExitCode::kDiverged that names the first bad layer. Bad data end the run after
-  // a last snapshot.
+  // Trains to the end, until early_stop, a stop request or until the time is over, which starts with the constructor.
+  // If the loss is not finite and divergence allows no retry, throws an Error with ExitCode::kDiverged that names the
+  // first bad layer. Bad data end the run after a last snapshot.
   TrainingEnd run(RunReport& report);
 
   // Loads weights or the snapshot as run() does, to check them: reports what was loaded, and writes no file.

@@ -52,7 +52,8 @@ struct TrainingState {
   Interval test_interval() const { return {solver.test_interval(), solver.test_interval_epochs(), epoch}; }
   Interval display_interval() const { return {solver.display(), solver.display_epochs(), epoch}; }
   Interval snapshot_interval() const { return {solver.snapshot(), solver.snapshot_epochs(), epoch}; }
-  bool writes_snapshots() const { return solver.snapshot() > 0 || solver.snapshot_after_train(); }
+  // Whether the run writes files that begin with the snapshot prefix.
+  bool writes_files() const { return writes_snapshots(solver) || solver.has_best(); }
 };
 
 }  // namespace trainer

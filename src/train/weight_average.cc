@@ -46,6 +46,10 @@ void WeightAverage::use(bool average) {
   in_use_ = average;
 }
 
+WeightsInUse::Which weights_of_tests(const caffe::SolverParameter& solver) {
+  return tests_average(solver) ? WeightsInUse::kAverage : WeightsInUse::kTrained;
+}
+
 WeightsInUse::WeightsInUse(WeightAverage* average, Which which)
     : average_(average), before_(average != nullptr && average->in_use_) {
   if (average_ != nullptr) average_->use(which == kAverage);

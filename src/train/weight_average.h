@@ -51,4 +51,6 @@ class WeightsInUse {
   const bool before_;
 };
 
+WeightsInUse::Which weights_of_tests(const caffe::SolverParameter& solver);
+
 }  // namespace trainer

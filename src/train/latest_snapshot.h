@@ -1,0 +1,16 @@
+// The snapshot from which `--snapshot=auto` continues.
+#pragma once
+
+#include <string>
+
+#include "report/run_report.h"
+#include "trainer.pb.h"
+
+namespace trainer {
+
+// The state file of the newest intact snapshot of the solver's prefix; "" if there is none. Of several runs with this
+// prefix, the snapshots of the run that wrote last come first; run folders identify runs. Notes the choice, and the
+// snapshots that are passed over for it.
+std::string find_latest_snapshot(const caffe::SolverParameter& solver, RunReport& report);
+
+}  // namespace trainer

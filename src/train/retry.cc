@@ -1,0 +1,75 @@
+// Goes back to a snapshot or to the start of a training.
+#include "train/retry.h"
+
+#include <cmath>
+#include <utility>
+
+#include "report/log.h"
+#include "session/state_names.h"
+#include "train/start.h"
+
+namespace trainer {
+
+Retries::Retries(TrainingState& state, const std::string& resumed, RunReport& report) : state_(state), report_(report) {
+  if (!state.solver.has_divergence() || !resumed.empty()) return;
+  Start& start = start_.emplace();
+  const StateStore& store = state.session().store;
+  for (const std::string& name : store.names()) {
+    if (!is_carried(name) && name != kSkippedUpdates) start.states[name] = store.read(name);
+  }
+  start.loop = state.loop;
+  for (const Rank& rank : state.ranks) start.train.push_back(rank.net->position());
+  for (const auto& test : state.tests) start.tests.push_back(test->position());
+}
+
+float Retries::rate_factor() const {
+  if (state_.loop.retries == 0) return 1;
+  return static_cast<float>(std::pow(static_cast<double>(state_.solver.divergence().rate_factor()),
+                                     static_cast<double>(state_.loop.retries)));
+}
+
+// Carried states start with zeros.
+void Retries::restore_start() {
+  for (size_t i = 0; i < state_.ranks.size(); ++i) {
+    StateStore& store = state_.ranks[i].session().store;
+    for (const std::string& name : store.names()) {
+      const auto kept = start_->states.find(name);
+      if (kept != start_->states.end())
+        store.write(name, kept->second.data());
+      else if (is_carried(name))
+        store.write(name, std::vector<float>(static_cast<size_t>(store.shape(name).count()), 0.0f).data());
+    }
+    state_.ranks[i].net->seek(start_->train[i]);
+  }
+  for (size_t i = 0; i < state_.tests.size(); ++i) state_.tests[i]->seek(start_->tests[i]);
+  state_.loop = start_->loop;
+}
+
+void Retries::go_back(const Error& error, const std::string& state_file) {
+  const caffe::DivergenceParameter& limits = state_.solver.divergence();
+  const LoopState before = state_.loop;
+  if (!state_.solver.has_divergence()) throw Error(error);
+  if (before.retries >= limits.retries())
+    throw Error(error.code(),
+                fmt::format("{}\nThe retries of divergence are used up: there were {}", error.what(), before.retries));
+  if (state_file.empty()) {
+    restore_start();
+  } else {
+    restore_snapshot(state_file, state_.solver, &state_.loop, state_.train_nets(), state_.tests, state_.session(),
+                     state_.average.get(), [](const std::string&) {});
+    copy_to_other_ranks(state_);
+  }
+  LoopState& loop = state_.loop;
+  loop.retries = before.retries + 1;
+  loop.run_folder = before.run_folder;
+  // The file of the best weights stays as it is.
+  if (before.best.has_value()) {
+    loop.best.set_value(before.best.value());
+    loop.best.set_iter(before.best.iter());
+  }
+  report_.warning(error.what());
+  report_.retry({before.iteration, loop.iteration, state_file, loop.retries, limits.retries(),
+                 static_cast<double>(rate_factor())});
+}
+
+}  // namespace trainer

@@ -1,0 +1,40 @@
+// The continuation of a training after a loss that is not finite (`divergence`).
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "report/run_report.h"
+#include "train/training_state.h"
+
+namespace trainer {
+
+class Retries {
+ public:
+  // The start of a run that resumes no snapshot (`resumed` is "") is kept in host memory until forget_start().
+  Retries(TrainingState& state, const std::string& resumed, RunReport& report);
+
+  // The factor of the learning rate.
+  float rate_factor() const;
+  // Goes back to the snapshot `state_file`, or with "" to the start, and lowers the rate from then on. Throws an error
+  // with the text of `error` if no retry is left.
+  void go_back(const Error& error, const std::string& state_file);
+  void forget_start() { start_.reset(); }
+
+ private:
+  struct Start {
+    std::map<std::string, std::vector<float>> states;  // of the first rank; the other ranks start with the same
+    LoopState loop;
+    std::vector<NetPosition> train, tests;
+  };
+  void restore_start();
+
+  TrainingState& state_;
+  RunReport& report_;
+  std::optional<Start> start_;
+};
+
+}  // namespace trainer
