@@ -27,6 +27,17 @@ TEST(EventFile, RecordsMatchKnownBytes) {
             "2100000000000000017becf609000000000000024010ac022a130a110a0a747261696e2f6c6f7373150000003fd2017983");
 }
 
+TEST(EventFile, RecordsBeforeAStep) {
+  const std::string start = tfrecord(version_event(1.5)), first = tfrecord(scalar_event(2, 0, "a", 1)),
+                    second = tfrecord(scalar_event(3, 300, "a", 2)), third = tfrecord(scalar_event(4, 301, "a", 3));
+  const std::string all = start + first + second + third + start;
+  EXPECT_EQ(records_before(all, 302), all);
+  EXPECT_EQ(records_before(all, 301), start + first + second + start);
+  EXPECT_EQ(records_before(all, 0), start + start);
+  EXPECT_EQ(records_before(start + first + second.substr(0, second.size() - 1), 302), start + first);
+  EXPECT_EQ(records_before("", 0), "");
+}
+
 TEST(EventFile, NameIsFoundByTensorBoard) {
   EXPECT_EQ(event_file_name(1700000000.7).substr(0, 31), "events.out.tfevents.1700000000.");
 }

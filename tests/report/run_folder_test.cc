@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "cli/glog_sink.h"
+#include "report/event_file.h"
 #include "report/run_history.h"
 #include "report/run_report.h"
 
@@ -120,6 +121,67 @@ TEST_F(RunFolderTest, AResumedRunAppends) {
   ASSERT_EQ(history.series[1].points.size(), 2u);
   EXPECT_EQ(history.series[1].points[1].value, 1.0);
   EXPECT_EQ(history.snapshots.size(), 2u);
+}
+
+// The second part of a run writes again what the first one wrote after the snapshot at iteration 10.
+TEST_F(RunFolderTest, AContinuedRunHasNoIterationTwice) {
+  short_run(1.25);
+  const std::string metrics = root_ + "/new/run/metrics.jsonl";
+  std::ofstream(metrics, std::ios::app) << R"({"event":"best","iteration":5,"metric":"accuracy","value":0.5,"retries":0}
+{"event":"best","iteration":10,"metric":"accuracy","value":0.75,"retries":0}
+{"iteration":20,"split":"train","name":"loss","value":3}
+{"iteration":30,"split":"tr)";
+  {
+    RunReport report;
+    RunInfo continued = info();
+    continued.first_iteration = 10;
+    continued.continued = {10, "p_iter_10.caffemodel", "p_iter_10.solverstate", false, ""};
+    report.begin(continued);
+    report.train_display({10, 1.5, 0.1, 0, {{"loss", 1.5, 1}}});
+    report.finish({20, "done", true});
+  }
+  const std::string lines = read(metrics);
+  EXPECT_EQ(lines.find("\"iteration\":10,\"split\":\"test\""), std::string::npos);
+  EXPECT_EQ(lines.find("1.25"), std::string::npos);
+  EXPECT_EQ(lines.find("\"iteration\":20,\"split\""), std::string::npos);
+  EXPECT_EQ(lines.find("\"split\":\"tr\""), std::string::npos);
+  const RunHistory history = read_history(metrics);
+  ASSERT_EQ(history.series[1].points.size(), 2u);
+  EXPECT_EQ(history.series[1].points[0].value, 2.5);
+  EXPECT_EQ(history.series[1].points[1].value, 1.5);
+  EXPECT_EQ(history.snapshots.size(), 1u);
+  EXPECT_EQ(history.best.at("iteration"), "5");
+  EXPECT_TRUE(is_complete_report(root_ + "/new/run", 20));
+  EXPECT_FALSE(is_complete_report(root_ + "/new/run", 10));
+  std::string events;
+  for (const auto& entry : fs::directory_iterator(root_ + "/new/run"))
+    if (entry.path().filename().string().starts_with(kEventFilePrefix)) events += read(entry.path().string());
+  EXPECT_EQ(events.find("accuracy"), std::string::npos);
+  EXPECT_NE(events.find("train/loss"), std::string::npos);
+}
+
+TEST_F(RunFolderTest, ARetryReplacesWhatItWritesAgain) {
+  {
+    RunReport report;
+    report.begin(info());
+    report.train_display({0, 2.5, 0.1, 0, {{"loss", 2.5, 1}}});
+    report.best({5, "accuracy", 0.5, "p_best.caffemodel", 0});
+    report.train_display({10, 9, 0.1, 0, {{"loss", 9, 1}}});
+    report.best({10, "accuracy", 0.75, "p_best.caffemodel", 0});
+    report.retry({12, 10, "p_iter_10.solverstate", 1, 2, 0.5});
+    report.train_display({10, 1.5, 0.05, 0, {{"loss", 1.5, 1}}});
+    report.finish({20, "done", true});
+  }
+  const RunHistory history = read_history(root_ + "/new/run/metrics.jsonl");
+  ASSERT_EQ(history.series[1].points.size(), 2u);
+  EXPECT_EQ(history.series[1].points[1].value, 1.5);
+  EXPECT_EQ(history.best.at("iteration"), "10");
+  ASSERT_EQ(history.retries.size(), 1u);
+  EXPECT_EQ(read(root_ + "/new/run/metrics.jsonl").find("\"value\":9"), std::string::npos);
+  EXPECT_NE(read(root_ + "/new/run/report.html").find("continued from iteration 10 with 0.5 times"), std::string::npos);
+  // A run that continues from a snapshot before the retry repeats it; one after the retry does not.
+  EXPECT_TRUE(is_repeated(history.retries[0], {10, 0}));
+  EXPECT_FALSE(is_repeated(history.retries[0], {10, 1}));
 }
 
 TEST_F(RunFolderTest, AFolderInUseGetsAnotherName) {

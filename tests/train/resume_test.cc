@@ -66,6 +66,9 @@ class Resume : public testing::TestWithParam<Case> {
     EXPECT_FALSE(training.train("parts", solver, base + ".solverstate" + ending));
     expect_same_bytes(training.folder() / ("whole_iter_60.caffemodel" + ending),
                       training.folder() / ("parts_iter_60.caffemodel" + ending));
+    if (contains(GetParam().solver, "best {"))
+      expect_same_bytes(training.folder() / ("whole_best.caffemodel" + ending),
+                        training.folder() / ("parts_best.caffemodel" + ending));
     for (const char* average : {"ema", "swa"}) {
       if (!contains(GetParam().solver, std::string(average) + " {")) continue;
       const std::string name = fmt::format("_iter_60_{}.caffemodel{}", average, ending);
@@ -120,6 +123,14 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"PlateauOfTheLossHdf5",
              "base_lr: 0.05 lr_policy: 'plateau' gamma: 0.7 momentum: 0.9 stepsize: 4 "
              "plateau { patience: 1 min_delta: 0.1 cooldown: 1 }",
+             true},
+        Case{"Best",
+             "base_lr: 0.05 lr_policy: 'fixed' momentum: 0.9 best { metric: 'accuracy' mode: MAX } "
+             "early_stop { patience: 9 min_delta: 0.1 }",
+             false},
+        Case{"BestAverageHdf5",
+             "base_lr: 0.05 lr_policy: 'fixed' momentum: 0.9 best { metric: 'loss' mode: MIN } divergence { } "
+             "early_stop { patience: 9 } ema { decay: 0.9 test: true }",
              true},
         Case{"Adam", "type: 'Adam' base_lr: 0.002 lr_policy: 'fixed' momentum: 0.9 momentum2: 0.99", false},
         Case{"AdamWEma",

@@ -134,6 +134,16 @@ TEST_F(SeveralDevices, AverageTheSameWeights) {
   EXPECT_EQ(train(2, 4, 3, 5, folder_ / "w_iter_3.solverstate"), whole);
 }
 
+// 2^100 * 2^-103 is exactly 0.125.
+TEST_F(SeveralDevices, GoBackAfterABadLoss) {
+  rate_ = 0.125f;
+  recurrent_ = true;
+  const std::vector<float> low = train(2, 4, 1, 5);
+  rate_ = 0x1p100f;
+  more_ = "divergence { rate_factor: 9.860761315262648e-32 }";
+  EXPECT_EQ(train(2, 4, 1, 5), low);
+}
+
 TEST_F(SeveralDevices, GoOnFromASnapshot) {
   const std::vector<float> whole = train(2, 4, 1, 7);
   train(2, 4, 1, 4);
