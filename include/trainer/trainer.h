@@ -121,7 +121,7 @@ enum class TrainRequest { kContinue, kSnapshot, kStop };
 // training and leave train().
 struct TrainCallbacks {
   std::function<TrainRequest(const StepProgress&)> iteration;
-  std::function<void(const TestResult&)> test;
+  std::function<void(const TestResult&)> test;  // with tables of classes and confusion matrices
   std::function<void(const SnapshotFiles&)> snapshot;
 };
 

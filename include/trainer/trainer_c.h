@@ -89,7 +89,8 @@ typedef struct trainer_callbacks {
   void* user;
   /* After each iteration: the iterations done, the smoothed loss and the learning rate. */
   trainer_request (*iteration)(void* user, int64_t iteration, double loss, double learning_rate);
-  /* The mean of each element of an output after a test. */
+  /* After a test: the mean of each element of an output, and each value of a metric, whose name is the metric's or
+   * "metric.value". */
   void (*test)(void* user, int64_t iteration, int net, const char* output, double value);
   void (*snapshot)(void* user, int64_t iteration, const char* weights, const char* state);
 } trainer_callbacks;

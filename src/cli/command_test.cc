@@ -1,22 +1,33 @@
 // trainer test: scores a net with given weights.
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstdio>
+#include <limits>
 
 #include "base/error.h"
 #include "base/text.h"
 #include "cli/command.h"
 #include "cli/net_flags.h"
+#include "cli/test_table.h"
 #include "report/log.h"
+#include "report/test_json.h"
 #include "session/evaluate.h"
 
 namespace trainer {
 namespace {
 
-void require_finite(const Evaluation& evaluation) {
-  std::string bad = std::isfinite(evaluation.loss) ? "" : "the loss";
-  for (const OutputValue& output : evaluation.outputs) {
-    if (bad.empty() && !std::isfinite(output.value)) bad = "output " + output.name;
+// A metric may have no value, such as that of a class without records.
+bool is_metric(const LoweredNet& net, const OutputValue& output) {
+  return std::ranges::none_of(net.outputs, [&](const NetOutput& o) { return !o.metric && o.name == output.name; });
+}
+
+void require_finite(const LoweredNet& net, const TestResult& result) {
+  std::string bad = std::isfinite(*result.loss) ? "" : "the loss";
+  for (const OutputValue& output : result.outputs) {
+    if (bad.empty() && !std::isfinite(output.value) && !is_metric(net, output)) bad = "output " + output.name;
   }
   if (!bad.empty())
     throw Error(ExitCode::kDiverged,
@@ -30,6 +41,21 @@ TestLength length_of(const Arguments& arguments) {
   if (iterations < 1) throw config_error("--iterations is {}; it must be at least 1", iterations);
   return {iterations, 0};
 }
+
+// Caffe's lines.
+void log_means(const TestResult& result) {
+  log_info(fmt::format("Loss: {}", log_number(*result.loss)));
+  for (const OutputValue& output : result.outputs) {
+    std::string line = fmt::format("{} = {}", output.name, log_number(output.value));
+    if (output.loss_weight != 0)
+      line += fmt::format(" (* {} = {} loss)", log_number(output.loss_weight),
+                          log_number(output.loss_weight * output.value));
+    log_info(line);
+  }
+}
+
+// All of them in a pipe or a file.
+size_t classes_shown() { return isatty(STDOUT_FILENO) != 0 ? 50 : std::numeric_limits<size_t>::max(); }
 
 int run_test(const Arguments& arguments) {
   if (arguments.text("model").empty()) throw UsageError("Need a model definition to score: --model=FILE");
@@ -49,43 +75,44 @@ int run_test(const Arguments& arguments) {
   if (open.message().debug_info()) net.set_debug_log([](const std::string& line) { log_info(line); });
   const int64_t batches = length.batches_of(net);
   if (length.epochs > 0) {
-    const std::string mixing = mixing_layers(net.lowered());
-    if (!mixing.empty()) log_warning("the results depend on batch_size: " + mixing);
+    const std::string warning = mixing_warning(net.lowered());
+    if (!warning.empty()) log_warning(warning);
     log_info(fmt::format("Testing all {} records, in {} batches.", format_count(net.data().records_per_epoch()),
                          format_count(batches)));
   } else {
     log_info(fmt::format("Running for {} iterations.", batches));
   }
 
-  const Evaluation evaluation = evaluate(
+  Evaluation evaluation = evaluate(
       net, length, [](int64_t) { return true; },
       [&](int64_t i, const std::vector<std::vector<float>>& outputs) {
         for (const OutputValue& output : output_values(net.lowered(), outputs))
           log_info(fmt::format("Batch {}, {} = {}", i, output.name, log_number(output.value)));
       });
-  log_info(fmt::format("Loss: {}", log_number(evaluation.loss)));
-  for (const OutputValue& output : evaluation.outputs) {
-    std::string line = fmt::format("{} = {}", output.name, log_number(output.value));
-    if (output.loss_weight != 0)
-      line += fmt::format(" (* {} = {} loss)", log_number(output.loss_weight),
-                          log_number(output.loss_weight * output.value));
-    log_info(line);
-  }
-  require_finite(evaluation);
+  const TestResult result = result_of(std::move(evaluation), length, net);
+  log_means(result);
+  const ClassNames& names = net.class_names();
+  const bool json = arguments.get_bool("json");
+  std::fputs((json ? test_json(result, names) : test_table(result, names, classes_shown())).c_str(), stdout);
+  require_finite(net.lowered(), result);
   return 0;
 }
 
 REGISTER_COMMAND(test, .name = "test", .summary = "scores a net with given weights",
-                 .usage = "test --model=FILE --weights=FILE [--iterations=N] [flags]",
+                 .usage = "test --model=FILE --weights=FILE [--iterations=N] [--json] [flags]",
                  .description =
                      "Runs the net forward in phase TEST over the whole data set, or over N batches, and shows the "
-                     "mean of each output.",
+                     "mean of each output, the values of metrics, and for each Accuracy layer precision, recall and f1 "
+                     "of each class and the confusion matrix.\n\n"
+                     "The result is on the standard output, the log with the outputs of each batch on the standard "
+                     "error. A loss or output that is not finite ends the command with exit code 4, after the result.",
                  .flags =
                      {
                          {"model", FlagType::kFile, "", "FILE", "The prototxt file of the net."},
                          {"weights", FlagType::kFile, "", "FILE", "The weights; layers are matched by name."},
                          {"iterations", FlagType::kInteger, "", "N",
                           "Batches to run. Without it, each record of the data set is read once."},
+                         {"json", FlagType::kBool, "false", "", "Write one JSON document instead of the text."},
                          gpu_flag(),
                          cpu_flag(),
                          precision_flag(),

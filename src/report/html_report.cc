@@ -24,7 +24,8 @@ constexpr const char* kStyle = R"(
 @media (prefers-color-scheme: dark) { :root { --back: #15181c; --text: #e4e7ea; --soft: #9aa2ab; --axis: #343a41; --card: #1e2227;
   --series-0: #7fb0ff; --series-1: #ff9d5c; --series-2: #5fd0a2; --series-3: #cf9bf2; --series-4: #ff8197; --series-5: #d8c84a; } }
 body { background: var(--back); color: var(--text); font: 15px/1.5 system-ui, sans-serif; max-width: 860px; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.5rem; margin: 0; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; } .soft { color: var(--soft); }
+h1 { font-size: 1.5rem; margin: 0; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
+h3 { font-size: 1rem; margin: 1.2rem 0 .3rem; } .soft { color: var(--soft); }
 .facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(170px, 1fr)); gap: .6rem; margin: 1.2rem 0; }
 .facts div { background: var(--card); border-radius: 6px; padding: .5rem .7rem; overflow-wrap: anywhere; }
 .facts b { display: block; font-size: 1.1rem; } .facts span { color: var(--soft); font-size: .85rem; }
@@ -33,6 +34,8 @@ figcaption i { display: inline-block; width: 12px; height: 3px; margin-right: .4
 svg { width: 100%; height: auto; } .grid { stroke: var(--axis); stroke-width: 1; }
 .tick { fill: var(--soft); font-size: 12px; font-variant-numeric: tabular-nums; }
 .curve { fill: none; stroke-width: 1.8; stroke-linejoin: round; }
+.right { fill: var(--series-0); background: var(--series-0); } .wrong { fill: var(--series-4); background: var(--series-4); }
+.empty { fill: var(--card); } .low { fill: var(--text); } .high { fill: var(--back); }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; } .wide { overflow-x: auto; }
 th, td { padding: .2rem .9rem .2rem 0; text-align: right; border-bottom: 1px solid var(--axis); } th { color: var(--soft); font-weight: 500; }
 td:first-child, th:first-child { text-align: left; } .text { text-align: left; overflow-wrap: anywhere; }
@@ -162,14 +165,15 @@ std::string folded(const char* title, const std::string& text) {
 
 }  // namespace
 
-std::string html_report(const RunHistory& history, const std::string& net_text, const std::string& solver_text) {
+std::string html_report(const RunHistory& history, const std::string& tests, const std::string& net_text,
+                        const std::string& solver_text) {
   const std::string net = html_escaped(field(history.begin, "net"));
   return fmt::format(
              "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
              "content=\"width=device-width\">\n<title>{0}: a run of trainer</title>\n<style>{1}</style></head>\n"
              "<body>\n<h1>{0}</h1>\n<p class=\"soft\">{2}<br>{3}</p>\n",
              net, kStyle, html_escaped(history.started), html_escaped(field(history.begin, "command"))) +
-         facts(history) + warnings(history) + charts(history) + test_table(history) + snapshot_table(history) +
+         facts(history) + warnings(history) + charts(history) + test_table(history) + tests + snapshot_table(history) +
          "<h2>Files</h2>\n" + folded("Solver", solver_text) + folded("Net", net_text) +
          "<p class=\"soft\">Made by trainer " TRAINER_VERSION
          " from metrics.jsonl beside this file.</p>\n</body></html>\n";

@@ -52,6 +52,12 @@ JsonDocument& JsonDocument::add(std::string_view key, double value) {
   return *this;
 }
 
+JsonDocument& JsonDocument::add_bool(std::string_view key, bool value) {
+  begin_value(key);
+  text_ += value ? "true" : "false";
+  return *this;
+}
+
 JsonDocument& JsonDocument::add(std::string_view key, const std::vector<std::string>& texts) {
   open_array(key);
   for (const std::string& text : texts) add_text(text);

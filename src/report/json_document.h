@@ -20,10 +20,14 @@ class JsonDocument {
   JsonDocument& add(std::string_view key, int64_t value);
   JsonDocument& add(std::string_view key, uint64_t value) { return add(key, static_cast<int64_t>(value)); }
   JsonDocument& add(std::string_view key, int value) { return add(key, int64_t{value}); }
+  JsonDocument& add_bool(std::string_view key, bool value);
   // A value that is not finite becomes null.
   JsonDocument& add(std::string_view key, double value);
   JsonDocument& add(std::string_view key, const std::vector<std::string>& texts);
-  JsonDocument& add_text(std::string_view text) { return add({}, text); }  // an element
+  // Elements of an array.
+  JsonDocument& add_text(std::string_view text) { return add({}, text); }
+  JsonDocument& add_number(int64_t value) { return add(std::string_view(), value); }
+  JsonDocument& add_number(double value) { return add(std::string_view(), value); }
 
   // The document, with its closing brace and a line end.
   std::string text() const { return text_ + "}\n"; }

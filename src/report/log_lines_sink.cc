@@ -26,8 +26,13 @@ void LogLinesSink::test_begin(int64_t iteration, int net) { log_info(testing_lin
 void LogLinesSink::test_result(const TestResult& result, double) {
   if (result.loss) log_info(test_loss_line(*result.loss));
   int index = 0;
-  for (const OutputValue& output : result.outputs)
-    log_info(test_output_line(index++, output.name, output.value, output.loss_weight));
+  for (const OutputValue& output : result.outputs) {
+    std::string line = test_output_line(index++, output.name, output.value, output.loss_weight);
+    // After the value, so that scripts that read Caffe's log find it.
+    if (output.interval > 0)
+      line += fmt::format(" ± {}, {} records", interval_text(output.interval), format_count(result.images));
+    log_info(line);
+  }
 }
 
 void LogLinesSink::snapshot(const SnapshotFiles& files) {

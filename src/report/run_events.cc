@@ -1,9 +1,13 @@
-// Builds the names of series from a net's outputs.
+// The names and the texts of a net's outputs.
 #include "report/run_events.h"
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
 #include <map>
+
+#include "report/log.h"
 
 namespace trainer {
 
@@ -16,6 +20,14 @@ std::vector<std::string> series_names(const std::vector<OutputValue>& outputs) {
     names.push_back(many ? fmt::format("{}[{}]", output.name, seen[output.name]++) : output.name);
   }
   return names;
+}
+
+std::string interval_text(double interval) { return fmt::format("{:#.2g}", interval); }
+
+std::string value_text(const OutputValue& output) {
+  if (output.interval <= 0) return log_number(output.value);
+  const int decimals = std::max(0, 1 - static_cast<int>(std::floor(std::log10(output.interval))));
+  return fmt::format("{:.{}f} ± {}", output.value, decimals, interval_text(output.interval));
 }
 
 }  // namespace trainer

@@ -92,4 +92,9 @@ class RunSink {
 // The names of the outputs, made unique: elements of one blob become "name[0]", "name[1]".
 std::vector<std::string> series_names(const std::vector<OutputValue>& outputs);
 
+// "0.0055": two digits.
+std::string interval_text(double interval);
+// "0.9152 ± 0.0055", as exact as the interval; "0.25" for an output without an interval.
+std::string value_text(const OutputValue& output);
+
 }  // namespace trainer

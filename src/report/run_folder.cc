@@ -6,6 +6,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <ctime>
 #include <filesystem>
@@ -17,8 +18,10 @@
 #include "base/text.h"
 #include "report/event_file.h"
 #include "report/html_report.h"
+#include "report/html_tests.h"
 #include "report/json_line.h"
 #include "report/log.h"
+#include "report/test_json.h"
 
 namespace trainer {
 namespace {
@@ -151,6 +154,7 @@ void RunFolder::begin(const RunInfo& info) {
   start_ = Clock::now();
   net_text_ = info.net_text;
   solver_text_ = info.solver_text;
+  class_names_ = info.class_names;
   write_text("net.prototxt", net_text_);
   write_text("solver.prototxt", solver_text_);
   if (!info.class_names.empty()) write_text("labels.txt", fmt::format("{}\n", fmt::join(info.class_names, "\n")));
@@ -198,6 +202,8 @@ void RunFolder::test_result(const TestResult& result, double) {
   events_.write(batch.events);
   check(metrics_.problem());
   check(events_.problem());
+  keep_result(result);
+  write_text("results.json", results_json(tests_, class_names_));
   if (Clock::now() - last_report_ > kReportEvery) write_report();
 }
 
@@ -245,8 +251,17 @@ void RunFolder::write_metrics(const std::string& lines) {
   for (const std::string& line : split(lines, '\n')) history_.add(line);
 }
 
+void RunFolder::keep_result(const TestResult& result) {
+  const auto place = std::ranges::lower_bound(tests_, result.net, {}, &TestResult::net);
+  if (place != tests_.end() && place->net == result.net) {
+    *place = result;
+  } else {
+    tests_.insert(place, result);
+  }
+}
+
 void RunFolder::write_report() {
-  write_text("report.html", html_report(history_, net_text_, solver_text_));
+  write_text("report.html", html_report(history_, html_tests(tests_, class_names_), net_text_, solver_text_));
   last_report_ = Clock::now();
 }
 

@@ -4,6 +4,7 @@
 //   labels.txt                      the names of the classes, one in a line, if they are known
 //   train.log                       the log's lines (log_file.h writes it)
 //   metrics.jsonl                   every displayed value, one JSON object per line
+//   results.json                    the last result of each test net (test_json.h), replaced after each test
 //   events.out.tfevents.*           the same values for TensorBoard
 //   report.html                     charts, updated at snapshots, tests and the end
 //
@@ -16,6 +17,7 @@
 #include <chrono>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "report/append_file.h"
 #include "report/run_events.h"
@@ -69,6 +71,7 @@ class RunFolder : public RunSink {
   void go_back(const RunPoint& point);
   void open_files();
   void write_metrics(const std::string& lines);
+  void keep_result(const TestResult& result);
   void write_report();
   void write_text(const char* name, const std::string& text);
   // Reports the first failure, once.
@@ -81,6 +84,8 @@ class RunFolder : public RunSink {
   RunHistory history_;  // of the folder, including earlier runs
   std::string net_text_, solver_text_;
   double earlier_seconds_ = 0;  // of the run until it was continued
+  std::vector<std::string> class_names_;
+  std::vector<TestResult> tests_;  // the last one of each test net, in their order
   Clock::time_point start_ = Clock::now();
   Clock::time_point last_report_{};
   bool warned_ = false;

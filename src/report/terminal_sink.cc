@@ -143,8 +143,7 @@ void TerminalSink::test_result(const TestResult& result, double elapsed) {
   if (result.net > 0) line += fmt::format(" net #{}", result.net);
   if (result.loss) line += fmt::format("  total loss {}", log_number(*result.loss));
   const std::vector<std::string> names = series_names(result.outputs);
-  for (size_t i = 0; i < names.size(); ++i)
-    line += fmt::format("  {} {}", names[i], log_number(result.outputs[i].value));
+  for (size_t i = 0; i < names.size(); ++i) line += fmt::format("  {} {}", names[i], value_text(result.outputs[i]));
   if (result.images > 0) line += fmt::format("  over {} images", format_count(result.images));
   permanent_line(fmt::format("{}  ({:.1f} s)", line, elapsed));
 }

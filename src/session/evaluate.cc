@@ -94,11 +94,12 @@ std::vector<OutputValue> named_outputs(const LoweredNet& net) {
   return result.outputs;
 }
 
-std::string mixing_layers(const LoweredNet& net) {
+std::string mixing_warning(const LoweredNet& net) {
   std::string text;
   for (const LoweredLayer& layer : net.layers) {
     if (!layer.mixes_records.empty())
-      text += fmt::format("{}{}: {}", text.empty() ? "" : "; ", subject_of(*layer.param), layer.mixes_records);
+      text += fmt::format("{}{}: {}", text.empty() ? "results in phase TEST depend on batch_size: " : "; ",
+                          subject_of(*layer.param), layer.mixes_records);
   }
   return text;
 }
@@ -139,6 +140,17 @@ Evaluation evaluate(NetSession& net, const TestLength& length, const std::functi
   if (whole_epochs) result.records /= length.epochs;
   add_results(net.lowered(), metrics, &result);
   result.complete = true;
+  return result;
+}
+
+TestResult result_of(Evaluation evaluation, const TestLength& length, const NetSession& net) {
+  TestResult result;
+  result.loss = evaluation.loss;
+  result.outputs = std::move(evaluation.outputs);
+  result.images = evaluation.records > 0 ? evaluation.records : net.batch_size() * length.batches_of(net);
+  result.whole_set = length.epochs > 0;
+  result.tables = std::move(evaluation.tables);
+  result.confusions = std::move(evaluation.confusions);
   return result;
 }
 

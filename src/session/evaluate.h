@@ -40,9 +40,11 @@ struct Evaluation {
 // false. Calls `after_batch` with the outputs of each batch in order; on a GPU after the next batch is queued.
 Evaluation evaluate(NetSession& net, const TestLength& length, const std::function<bool(int64_t)>& before_batch,
                     const std::function<void(int64_t, const std::vector<std::vector<float>>&)>& after_batch);
+// What a complete evaluation of this length shows; without a number of test net and iteration.
+TestResult result_of(Evaluation evaluation, const TestLength& length, const NetSession& net);
 
-// The layers whose items depend on the other items of a batch, for a warning: a test of the whole data set then depends
-// on batch_size. "" if there are none.
-std::string mixing_layers(const LoweredNet& net);
+// A warning that names the layers whose items depend on the other items of a batch, so that a test of the whole data
+// set depends on batch_size; "" if there are none.
+std::string mixing_warning(const LoweredNet& net);
 
 }  // namespace trainer

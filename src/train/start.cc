@@ -12,6 +12,7 @@
 #include "report/log.h"
 #include "report/run_folder.h"
 #include "session/class_names.h"
+#include "session/evaluate.h"
 #include "session/state_names.h"
 #include "train/memory_plan.h"
 
@@ -52,6 +53,7 @@ TrainingStart::TrainingStart(TrainingState& state, const TrainingOptions& option
   if (complete_) return;
   warn();
   for (const std::string& line : describe_epochs(state_.epoch, state_.solver)) report_.note(line);
+  note_tests();
   note_plan();
 }
 
@@ -161,6 +163,10 @@ void TrainingStart::warn() const {
           "fillers. Is the name right?\n",
           layer);
   }
+  for (const auto& test : state_.tests) {
+    const std::string mixing = test->reads_whole_epochs() ? mixing_warning(test->lowered()) : "";
+    if (!mixing.empty()) warnings += fmt::format("warning: {}\n", mixing);
+  }
   // Those of a solver without epochs are known before its nets are opened.
   if (first_epoch_field(state_.solver) != nullptr) {
     for (const FieldProblem& doubt : doubt_schedule(state_.solver))
@@ -170,6 +176,17 @@ void TrainingStart::warn() const {
     warnings += "warning: the net has no parameter to train (lr_mult is 0 everywhere, or no layer has any)\n";
   if (!train.loss) warnings += "warning: the net has no loss: nothing will be learned\n";
   if (!warnings.empty()) report_.warning(trim(warnings));
+}
+
+// Of tests that read whole data sets.
+void TrainingStart::note_tests() const {
+  if (state_.solver.test_epochs() == 0) return;
+  for (size_t i = 0; i < state_.tests.size(); ++i) {
+    const DataLayers& data = state_.tests[i]->data();
+    report_.note(fmt::format("A test of net #{} reads all {} records, in {} batches.", i,
+                             format_count(data.records_per_epoch()),
+                             format_count(data.batches_per_epoch() * state_.solver.test_epochs())));
+  }
 }
 
 void TrainingStart::note_plan() const {

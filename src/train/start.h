@@ -27,6 +27,7 @@ class TrainingStart {
   void resume();
   void find_run_folder();
   void warn() const;
+  void note_tests() const;
   void note_plan() const;
   std::set<std::string> untrained_layers() const;
 

@@ -34,22 +34,17 @@ bool TestNets::run(size_t index, const std::function<bool()>& may_continue) {
   const int64_t batches = length.batches_of(net);
   if (solver.debug_info()) net.set_debug_log([this](const std::string& line) { report_.note(line); });
   report_.test_begin(state_.loop.iteration, static_cast<int>(index));
-  const Evaluation evaluation = evaluate(
+  Evaluation evaluation = evaluate(
       net, length, [&](int64_t) { return may_continue(); },
       [&](int64_t i, const auto&) { report_.test_step(i + 1, batches); });
   if (!evaluation.complete) {
     report_.test_interrupted();
     return false;
   }
-  TestResult result;
+  TestResult result = result_of(std::move(evaluation), length, net);
   result.iteration = state_.loop.iteration;
   result.net = static_cast<int>(index);
-  if (solver.test_compute_loss()) result.loss = evaluation.loss;
-  result.images = evaluation.records > 0 ? evaluation.records : net.batch_size() * batches;
-  result.whole_set = length.epochs > 0;
-  result.outputs = evaluation.outputs;
-  result.tables = evaluation.tables;
-  result.confusions = evaluation.confusions;
+  if (!solver.test_compute_loss()) result.loss.reset();
   report_.test_result(result);
   results_.push_back(std::move(result));
   return true;

@@ -15,6 +15,8 @@
 #include "report/event_file.h"
 #include "report/run_history.h"
 #include "report/run_report.h"
+#include "report/test_json.h"
+#include "report/test_results.h"
 
 namespace trainer {
 namespace {
@@ -102,6 +104,33 @@ TEST_F(RunFolderTest, FilesOfARun) {
   EXPECT_NE(page.find("<polyline"), std::string::npos);
   EXPECT_EQ(page.find("<script"), std::string::npos);
   EXPECT_EQ(page.find("http"), std::string::npos);
+}
+
+// The last result of each net, also after a second round of tests.
+TEST_F(RunFolderTest, ResultsOfTests) {
+  testing::internal::CaptureStderr();
+  {
+    RunReport report;
+    RunInfo run = info();
+    run.class_names = {"cat", "dog", "fox"};
+    report.begin(run);
+    TestResult first = test::small_result(), second{10, 1, std::nullopt, {{"errors.mae", 0.5}}, 20};
+    report.test_result(first);
+    report.test_result(second);
+    first.iteration = 3000;
+    report.test_result(first);
+    report.finish({3000, "done", true});
+    EXPECT_EQ(read(root_ + "/new/run/results.json"), results_json({first, second}, run.class_names));
+  }
+  const std::string lines = testing::internal::GetCapturedStderr();
+  EXPECT_NE(lines.find("]     Test net output #0: accuracy = 0.65 ± 0.21, 20 records\n"), std::string::npos) << lines;
+  EXPECT_NE(lines.find("]     Test net output #3: loss = 0.75 (* 1 = 0.75 loss)\n"), std::string::npos) << lines;
+  const std::string page = read(root_ + "/new/run/report.html");
+  EXPECT_NE(page.find("Last test: iteration 3,000, 20 records"), std::string::npos);
+  EXPECT_NE(page.find("Last test of net 1: iteration 10, 20 records"), std::string::npos);
+  EXPECT_NE(page.find("<title>dog taken for fox: 4 of 10</title>"), std::string::npos);
+  EXPECT_NE(read(root_ + "/new/run/metrics.jsonl").find("\"split\":\"test1\",\"name\":\"errors.mae\",\"value\":0.5"),
+            std::string::npos);
 }
 
 TEST_F(RunFolderTest, NonFiniteValuesAreCountedButNotDrawn) {
