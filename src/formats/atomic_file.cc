@@ -238,6 +238,14 @@ void AtomicFile::write(const void* bytes, size_t count) {
   }
 }
 
+void AtomicFile::replace_begin(const void* bytes, size_t count) {
+  temporary_path();
+  flush();
+  TRAINER_ASSERT(static_cast<int64_t>(count) <= written_);
+  const ssize_t put = ::pwrite(descriptor_, bytes, count, 0);
+  if (put != static_cast<ssize_t>(count)) fail("write", put < 0 ? errno : ENOSPC);
+}
+
 void AtomicFile::flush() {
   size_t done = 0;
   while (done < pending_.size()) {

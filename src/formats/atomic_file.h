@@ -32,6 +32,8 @@ class AtomicFile {
   const std::string& temporary_path() const;
 
   void write(const void* bytes, size_t count);
+  // Replaces the first bytes of what was written. Throws if the target is not a file on a disk.
+  void replace_begin(const void* bytes, size_t count);
   // Compares the final size with the free space.
   void expect(int64_t bytes);
   // Flushes everything to disk under the temporary name.

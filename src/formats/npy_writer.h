@@ -14,12 +14,14 @@ class NpyWriter {
   // Writes the header; shape.count() values in all follow by write(). An existing file is kept and is a data_error.
   NpyWriter(const std::string& path, const Shape& shape);
   void write(const float* values, int64_t count);
-  // Renames the file to its final path; all values must have been written.
+  // Renames the file to its final path. If another number of rows was written, corrects the header: this needs a file
+  // on a disk.
   void finish();
 
  private:
+  Shape shape_;
   AtomicFile file_;
-  int64_t missing_;
+  int64_t written_ = 0;
 };
 
 }  // namespace trainer

@@ -52,8 +52,9 @@ DataLayers::DataLayers(const NetInPhase& net, GivenShapes given, Diagnostics* pr
 // All data layers of a net give the same number of records in each pass.
 void DataLayers::check_epochs(Diagnostics* diagnostics) const {
   if (streams_.empty()) {
-    diagnostics->error({}, subject_of(net_), "it reads no data set with an end, so it cannot be tested over all of it",
-                       "give the number of batches: test_iter in the solver, --iterations for trainer test");
+    diagnostics->error({}, subject_of(net_), "it reads no data set with an end, so it cannot be run over all of it",
+                       "give the number of batches: test_iter in the solver, --iterations for trainer test, "
+                       "NUM_BATCHES for trainer extract_features");
     return;
   }
   const BatchStream& first = *streams_.front().stream;
@@ -67,9 +68,9 @@ void DataLayers::check_epochs(Diagnostics* diagnostics) const {
     };
     diagnostics->error(
         {}, "",
-        fmt::format("{}, but {}: no test reads each record of both once", describe(streams_.front()), describe(other)),
-        "give both the same number of records and batch_size, or test a number of batches: test_iter in "
-        "the solver, --iterations for trainer test",
+        fmt::format("{}, but {}: no run reads each record of both once", describe(streams_.front()), describe(other)),
+        "give both the same number of records and batch_size, or run a number of batches: test_iter in the solver, "
+        "--iterations for trainer test, NUM_BATCHES for trainer extract_features",
         ExitCode::kData);
   }
 }

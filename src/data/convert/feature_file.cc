@@ -15,6 +15,10 @@ namespace {
 
 constexpr int kDatumAxes = 4;
 
+Shape row_of(const Shape& shape) {
+  return shape.rank() == 0 ? shape : Shape(std::vector<int64_t>(shape.dims().begin() + 1, shape.dims().end()));
+}
+
 class DatabaseFeatures : public FeatureFile {
  public:
   explicit DatabaseFeatures(const FeatureRequest& request)
@@ -53,11 +57,7 @@ class Hdf5Features : public FeatureFile {
   }
 
  private:
-  void begin(const Shape& shape) override {
-    Shape row;
-    if (shape.rank() > 0) row = Shape(std::vector<int64_t>(shape.dims().begin() + 1, shape.dims().end()));
-    rows_of_blob_.emplace(file_, blob_, row);
-  }
+  void begin(const Shape& shape) override { rows_of_blob_.emplace(file_, blob_, row_of(shape)); }
   void add(const float* values) override { rows_of_blob_->append(values, batch_rows()); }
 
   std::string blob_;
@@ -88,7 +88,7 @@ class NpyFeatures : public FeatureFile {
 
 void FeatureFile::append(const Shape& shape, const float* values) {
   if (!begun_) begin(shape);
-  if (begun_ && shape != shape_)
+  if (begun_ && (shape.rank() != shape_.rank() || row_of(shape) != row_of(shape_)))
     throw data_error("a blob is {} in one batch and {} in a later one: its rows do not fit into one file",
                      shape_.text(), shape.text());
   shape_ = shape;

@@ -14,8 +14,8 @@ namespace trainer {
 class FeatureFile {
  public:
   virtual ~FeatureFile() = default;
-  // Appends the blob's values of one more batch; axis 0 counts its rows, and a scalar is one row. A change of the
-  // blob's shape is a data_error.
+  // Appends the blob's values of one more batch; axis 0 counts its rows, and a scalar is one row. A change of the shape
+  // of a row is a data_error.
   void append(const Shape& shape, const float* values);
   // Moves the written rows to their target. Without it no files remain.
   virtual void finish() = 0;
@@ -35,7 +35,7 @@ struct FeatureRequest {
   std::string kind;  // one of feature_kinds()
   std::string blob;
   std::string path;
-  int64_t batches = 0;
+  int64_t batches = 0;  // the last one may have fewer rows
 };
 
 // "lmdb", "leveldb": Datum records with channels, height and width (Caffe's axes 1 to 3) and float_data, keys
