@@ -26,7 +26,7 @@ class CalibrationError : public Metric {
   }
 
   // The probability of each prediction, the predicted class and the label.
-  void add(const std::vector<std::vector<float>>& pass) override {
+  void add(std::span<const std::vector<float>> pass) override {
     for (size_t i = 0; i < pass[2].size(); ++i) {
       if (!label_counts(pass[2][i], ignore_)) continue;
       const float probability = pass[0][i];

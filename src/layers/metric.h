@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,7 +22,7 @@ class Metric {
  public:
   virtual ~Metric() = default;
   // The elements of the values that the layer counts, row-major, in the order of LayerContext::count.
-  virtual void add(const std::vector<std::vector<float>>& pass) = 0;
+  virtual void add(std::span<const std::vector<float>> pass) = 0;
   virtual MetricResult result() const = 0;
 };
 

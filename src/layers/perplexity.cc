@@ -16,7 +16,7 @@ class Perplexity : public Metric {
   explicit Perplexity(std::optional<int> ignore) : ignore_(ignore) {}
 
   // The logarithm of p for each item, and the label.
-  void add(const std::vector<std::vector<float>>& pass) override {
+  void add(std::span<const std::vector<float>> pass) override {
     for (size_t i = 0; i < pass[1].size(); ++i) {
       if (!label_counts(pass[1][i], ignore_)) continue;
       sum_ += pass[0][i];

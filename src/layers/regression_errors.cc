@@ -44,7 +44,7 @@ class RegressionErrors : public Metric {
   explicit RegressionErrors(int64_t outputs) : outputs_(static_cast<size_t>(outputs)) {}
 
   // Predictions and targets, in rows of the outputs.
-  void add(const std::vector<std::vector<float>>& pass) override {
+  void add(std::span<const std::vector<float>> pass) override {
     for (size_t i = 0; i < pass[0].size(); ++i) outputs_[i % outputs_.size()].add(pass[0][i], pass[1][i]);
   }
 

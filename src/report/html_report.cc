@@ -42,11 +42,6 @@ td:first-child, th:first-child { text-align: left; } .text { text-align: left; o
 pre { background: var(--card); border-radius: 6px; padding: .8rem; overflow-x: auto; font-size: 13px; } summary { cursor: pointer; margin: .6rem 0; }
 )";
 
-std::string field(const JsonFields& fields, const char* key) {
-  const auto found = fields.find(key);
-  return found == fields.end() ? "" : found->second;
-}
-
 int64_t integer(const JsonFields& fields, const char* key) { return std::atoll(field(fields, key).c_str()); }
 
 bool is_test(const Series& series) { return series.split.compare(0, 4, "test") == 0; }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 
 namespace trainer {
@@ -199,5 +200,12 @@ std::optional<JsonFields> parse_json_line(std::string_view line) {
   if (!LineReader(line).object(&fields)) return std::nullopt;
   return fields;
 }
+
+std::string field(const JsonFields& fields, const char* key) {
+  const auto found = fields.find(key);
+  return found == fields.end() ? "" : found->second;
+}
+
+double number(const JsonFields& fields, const char* key) { return std::atof(field(fields, key).c_str()); }
 
 }  // namespace trainer

@@ -34,4 +34,8 @@ using JsonFields = std::map<std::string, std::string>;
 // other text, for example a line truncated by a kill.
 std::optional<JsonFields> parse_json_line(std::string_view line);
 
+// The value of a key as text, "" if it is absent; as a number, 0 if it is absent or no number.
+std::string field(const JsonFields& fields, const char* key);
+double number(const JsonFields& fields, const char* key);
+
 }  // namespace trainer

@@ -203,7 +203,7 @@ void RunFolder::test_result(const TestResult& result, double) {
   check(metrics_.problem());
   check(events_.problem());
   keep_result(result);
-  write_text("results.json", results_json(tests_, class_names_));
+  write_results();
   if (Clock::now() - last_report_ > kReportEvery) write_report();
 }
 
@@ -223,6 +223,7 @@ void RunFolder::best(const NewBest& best) {
   line.add("event", "best").add("iteration", best.iteration).add("metric", best.metric).add("value", best.value);
   line.add("weights", best.weights).add("retries", int64_t{best.retries});
   write_metrics(line.add("seconds", seconds()).text());
+  write_results();
 }
 
 void RunFolder::retry(const Retry& retry) {
@@ -234,6 +235,8 @@ void RunFolder::retry(const Retry& retry) {
   line.add("event", "retry").add("iteration", retry.iteration).add("continued_from", retry.first_iteration);
   line.add("rate_factor", retry.rate_factor).add("retries", int64_t{retry.number} - 1);
   write_metrics(line.add("seconds", now).text());
+  std::erase_if(tests_, [&](const TestResult& test) { return test.iteration >= retry.first_iteration; });
+  write_results();
   write_report();
 }
 
@@ -259,6 +262,8 @@ void RunFolder::keep_result(const TestResult& result) {
     tests_.insert(place, result);
   }
 }
+
+void RunFolder::write_results() { write_text("results.json", results_json(tests_, class_names_, history_.best)); }
 
 void RunFolder::write_report() {
   write_text("report.html", html_report(history_, html_tests(tests_, class_names_), net_text_, solver_text_));

@@ -4,9 +4,9 @@
 //   labels.txt                      the names of the classes, one in a line, if they are known
 //   train.log                       the log's lines (log_file.h writes it)
 //   metrics.jsonl                   every displayed value, one JSON object per line
-//   results.json                    the last result of each test net (test_json.h), replaced after each test
-//   events.out.tfevents.*           the same values for TensorBoard
-//   report.html                     charts, updated at snapshots, tests and the end
+//   results.json                    the last result of each test net and the best (test_json.h), replaced after each
+//   test events.out.tfevents.*           the same values for TensorBoard report.html                     charts,
+//   updated at snapshots, tests and the end
 //
 // Lines of metrics.jsonl: {"event":"begin",...}, {"event":"snapshot",...}, {"event":"best",...}, {"event":"retry",...},
 // {"event":"end",...}, and for values
@@ -72,6 +72,7 @@ class RunFolder : public RunSink {
   void open_files();
   void write_metrics(const std::string& lines);
   void keep_result(const TestResult& result);
+  void write_results();
   void write_report();
   void write_text(const char* name, const std::string& text);
   // Reports the first failure, once.

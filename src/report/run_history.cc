@@ -12,13 +12,6 @@ namespace {
 constexpr size_t kMostPoints = 4000;
 constexpr size_t kMostSnapshots = 1000;
 
-std::string field(const JsonFields& fields, const char* key) {
-  const auto found = fields.find(key);
-  return found == fields.end() ? "" : found->second;
-}
-
-double number(const JsonFields& fields, const char* key) { return std::atof(field(fields, key).c_str()); }
-
 Series& series_of(RunHistory& history, const std::string& split, const std::string& name) {
   for (Series& series : history.series) {
     if (series.split == split && series.name == name) return series;

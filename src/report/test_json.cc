@@ -63,7 +63,8 @@ std::string test_json(const TestResult& result, const std::vector<std::string>& 
   return json.text();
 }
 
-std::string results_json(const std::vector<TestResult>& tests, const std::vector<std::string>& class_names) {
+std::string results_json(const std::vector<TestResult>& tests, const std::vector<std::string>& class_names,
+                         const JsonFields& best) {
   JsonDocument json;
   json.add("class_names", class_names).open_array("tests");
   for (const TestResult& test : tests) {
@@ -72,6 +73,11 @@ std::string results_json(const std::vector<TestResult>& tests, const std::vector
     json.close();
   }
   json.close();
+  if (!best.empty()) {
+    json.open_object("best").add("metric", field(best, "metric")).add("value", number(best, "value"));
+    json.add("iteration", static_cast<int64_t>(number(best, "iteration"))).add("weights", field(best, "weights"));
+    json.close();
+  }
   return json.text();
 }
 

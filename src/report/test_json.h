@@ -11,13 +11,17 @@
 #include <string>
 #include <vector>
 
+#include "report/json_line.h"
 #include "trainer/events.h"
 
 namespace trainer {
 
 // The members of the test, after "class_names".
 std::string test_json(const TestResult& result, const std::vector<std::string>& class_names);
-// "class_names", and "tests": the members of each test after its "net" and "iteration".
-std::string results_json(const std::vector<TestResult>& tests, const std::vector<std::string>& class_names);
+// "class_names", "tests": the members of each test after its "net" and "iteration"; and, unless `best` is empty,
+// "best":
+// {"metric", "value", "iteration", "weights"}. `best` is the line of metrics.jsonl.
+std::string results_json(const std::vector<TestResult>& tests, const std::vector<std::string>& class_names,
+                         const JsonFields& best);
 
 }  // namespace trainer

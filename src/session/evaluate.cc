@@ -25,11 +25,11 @@ Metrics make_metrics(const LoweredNet& net) {
 
 // `counted` has the values of all metrics, one after the other.
 void add_pass(const LoweredNet& net, const Values& counted, Metrics* metrics) {
-  auto next = counted.begin();
+  std::span<const std::vector<float>> left(counted);
   for (size_t i = 0; i < metrics->size(); ++i) {
-    const auto end = next + static_cast<std::ptrdiff_t>(net.metrics[i].values.size());
-    (*metrics)[i]->add(Values(next, end));
-    next = end;
+    const size_t values = net.metrics[i].values.size();
+    (*metrics)[i]->add(left.first(values));
+    left = left.subspan(values);
   }
 }
 
@@ -65,7 +65,9 @@ void add_means(const LoweredNet& net, const TestSums& sums, int epochs, Evaluati
     if (sum.changed())
       log_warning(fmt::format("output \"{}\" changes its size from batch to batch: it has no mean", output.name));
     for (size_t e = 0; e < sum.size(); ++e) {
-      OutputValue value{output.name, static_cast<float>(sum.result(e)), output.loss_weight};
+      // Caffe's means are floats.
+      const double mean = epochs > 0 ? sum.result(e) : static_cast<float>(sum.result(e));
+      OutputValue value{output.name, mean, output.loss_weight};
       if (epochs > 0 && output.averaging.kind == Averaging::Kind::kShare)
         value.interval = interval_of(value.value, sum.divisor(e) / epochs);
       result->outputs.push_back(std::move(value));

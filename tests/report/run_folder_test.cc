@@ -120,7 +120,7 @@ TEST_F(RunFolderTest, ResultsOfTests) {
     first.iteration = 3000;
     report.test_result(first);
     report.finish({3000, "done", true});
-    EXPECT_EQ(read(root_ + "/new/run/results.json"), results_json({first, second}, run.class_names));
+    EXPECT_EQ(read(root_ + "/new/run/results.json"), results_json({first, second}, run.class_names, {}));
   }
   const std::string lines = testing::internal::GetCapturedStderr();
   EXPECT_NE(lines.find("]     Test net output #0: accuracy = 0.65 ± 0.21, 20 records\n"), std::string::npos) << lines;

@@ -31,11 +31,19 @@ TEST(TestJson, ResultsOfSeveralNets) {
   second.iteration = 1500;
   second.net = 1;
   second.outputs = {{"loss", std::numeric_limits<double>::infinity(), 1}};
-  EXPECT_EQ(results_json({test::small_result(), second}, {}),
+  EXPECT_EQ(results_json({test::small_result(), second}, {}, {}),
             fmt::format("{{\"class_names\":[],\"tests\":[{{\"net\":0,\"iteration\":1500,{},{{\"net\":1,\"iteration\":"
                         "1500,\"records\":0,\"whole_set\":false,\"outputs\":[{{\"name\":\"loss\",\"value\":null,"
                         "\"loss_weight\":1}}],\"tables\":[],\"confusion_matrices\":[]}}]}}\n",
                         kTest));
+}
+
+TEST(TestJson, TheBestResult) {
+  const JsonFields best = {
+      {"iteration", "500"}, {"metric", "accuracy"}, {"value", "0.75"}, {"weights", "p_best.caffemodel"}};
+  EXPECT_EQ(results_json({}, {}, best),
+            "{\"class_names\":[],\"tests\":[],\"best\":{\"metric\":\"accuracy\",\"value\":0.75,\"iteration\":500,"
+            "\"weights\":\"p_best.caffemodel\"}}\n");
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 
 namespace trainer {
 
-void ClassCounts::add(const std::vector<std::vector<float>>& pass) {
+void ClassCounts::add(std::span<const std::vector<float>> pass) {
   const size_t classes = classes_.size();
   for (size_t i = 0; i < pass[0].size(); ++i) {
     ClassCount& count = classes_[i % classes];

@@ -18,7 +18,7 @@ class ClassCounts : public Metric {
  public:
   explicit ClassCounts(int64_t classes) : classes_(static_cast<size_t>(classes)) {}
 
-  void add(const std::vector<std::vector<float>>& pass) override;
+  void add(std::span<const std::vector<float>> pass) override;
 
  protected:
   const std::vector<ClassCount>& classes() const { return classes_; }

@@ -32,7 +32,7 @@ class ClassRanking : public Metric {
       : name_(name), measure_(measure), softmax_(softmax), ignore_(ignore), columns_(static_cast<size_t>(columns)) {}
 
   // Rows of scores, and the label of each row.
-  void add(const std::vector<std::vector<float>>& pass) override {
+  void add(std::span<const std::vector<float>> pass) override {
     const size_t columns = columns_.size();
     std::vector<double> row;
     for (size_t i = 0; i < pass[1].size(); ++i) {

@@ -11,7 +11,7 @@ Value predicted_class(Value scores, int axis) {
   return classes - max(greater_equal(scores, max(scores, {axis})) * distance, {axis});
 }
 
-void ConfusionCounts::add(const std::vector<std::vector<float>>& pass) {
+void ConfusionCounts::add(std::span<const std::vector<float>> pass) {
   const std::vector<float>&predicted = pass[0], &labels = pass[1];
   const auto classes = static_cast<float>(classes_);
   for (size_t i = 0; i < labels.size(); ++i) {

@@ -21,7 +21,7 @@ class ConfusionCounts : public Metric {
   ConfusionCounts(int64_t classes, std::optional<int> ignore)
       : classes_(classes), ignore_(ignore), counts_(static_cast<size_t>(classes * classes)) {}
 
-  void add(const std::vector<std::vector<float>>& pass) override;
+  void add(std::span<const std::vector<float>> pass) override;
   MetricResult result() const override;
 
   int64_t classes() const { return classes_; }
