@@ -16,6 +16,7 @@
 #include "report/log.h"
 #include "session/deploy_net.h"
 #include "session/open_net.h"
+#include "train/run_model.h"
 
 namespace trainer {
 namespace {
@@ -206,9 +207,22 @@ void predict(NetSession& net, Target* target) {
   target->finish();
 }
 
+// The files of --run, or those of --model and --weights.
+RunModel model_of(const Arguments& arguments) {
+  const std::string& run = arguments.text("run");
+  if (!run.empty() && !arguments.text("model").empty())
+    throw UsageError("Give --run, or --model and --weights, not both");
+  if (run.empty() && arguments.text("model").empty())
+    throw UsageError("Need a trained net: --run=FOLDER, or --model=FILE and --weights=FILE");
+  RunReport report;
+  RunModel files = run.empty() ? RunModel{arguments.text("model"), ""} : find_run_model(run, report);
+  if (!arguments.text("weights").empty()) files.weights = arguments.text("weights");
+  if (files.weights.empty()) throw UsageError("Need the weights of the net: --weights=FILE");
+  return files;
+}
+
 int run_predict(const Arguments& arguments) {
-  if (arguments.text("model").empty()) throw UsageError("Need the net: --model=FILE");
-  if (arguments.text("weights").empty()) throw UsageError("Need its weights: --weights=FILE");
+  const RunModel files = model_of(arguments);
   if (arguments.positional().empty())
     throw UsageError("Need pictures: files, folders, lists, or - for a list on the standard input");
   PredictionForm form;
@@ -219,14 +233,14 @@ int run_predict(const Arguments& arguments) {
       !std::filesystem::is_directory(arguments.text("output")))
     refuse_existing(arguments.text("output"), "choose another name, or replace it with --overwrite");
 
-  ConfiguredNet configured = net_to_run(arguments, arguments.text("model"), arguments.text("weights"));
+  ConfiguredNet configured = net_to_run(arguments, files.model, files.weights);
   caffe::NetParameter* const net = configured.file->net.get();
   const Prediction prediction = remove_labels(net);
   const Inputs inputs = feed(arguments.positional(), prediction.data, net, *configured.net.positions);
   OpenNetOptions options;
   options.device = choose_device(device_request_of(arguments));
   options.device_options = device_options_of(arguments);
-  options.weights = arguments.text("weights");
+  options.weights = files.weights;
   options.allow_fresh = arguments.get_bool("allow_fresh");
   options.reading = {true, inputs.images};
   options.keep = {arguments.text("blob").empty() ? prediction.top : arguments.text("blob")};
@@ -241,7 +255,7 @@ int run_predict(const Arguments& arguments) {
 
 REGISTER_COMMAND(
     predict, .name = "predict", .summary = "shows what a trained net says about pictures",
-    .usage = "predict --model=FILE --weights=FILE INPUT...|- [flags]",
+    .usage = "predict --run=FOLDER|--model=FILE --weights=FILE INPUT...|- [flags]",
     .description =
         "Runs the net in phase TEST without its labels, losses and metrics over the inputs, prepared as its data layer "
         "says, and shows the classes with the largest probabilities of each. A net without a softmax or sigmoid at its "
@@ -253,6 +267,9 @@ REGISTER_COMMAND(
         "there.",
     .flags =
         {
+            {"run", FlagType::kFolder, "", "FOLDER",
+             "The run folder of a training: its test net, with the best weights if the solver has best, else those of "
+             "the newest intact snapshot."},
             {"model", FlagType::kFile, "", "FILE", "The prototxt file of the net that was trained."},
             {"weights", FlagType::kFile, "", "FILE", "The weights; layers are matched by name."},
             {"top_k", FlagType::kInteger, "5", "N", "The number of classes to show for each picture."},

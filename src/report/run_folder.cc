@@ -156,6 +156,7 @@ void RunFolder::begin(const RunInfo& info) {
   solver_text_ = info.solver_text;
   class_names_ = info.class_names;
   write_text("net.prototxt", net_text_);
+  if (!info.test_net_text.empty()) write_text("test_net.prototxt", info.test_net_text);
   write_text("solver.prototxt", solver_text_);
   if (!info.class_names.empty()) write_text("labels.txt", fmt::format("{}\n", fmt::join(info.class_names, "\n")));
   JsonLine line;

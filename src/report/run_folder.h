@@ -1,6 +1,7 @@
 // The run folder: the results of a run for people and programs.
 //
 //   net.prototxt, solver.prototxt   as used by the run
+//   test_net.prototxt               the first test net, if there is one
 //   labels.txt                      the names of the classes, one in a line, if they are known
 //   train.log                       the log's lines (log_file.h writes it)
 //   metrics.jsonl                   every displayed value, one JSON object per line

@@ -209,6 +209,8 @@ RunInfo TrainingStart::run_info() const {
     info.device += fmt::format(", {}", name_of(state_.session().precision));
   info.command_line = options_.command_line;
   google::protobuf::TextFormat::PrintToString(*state_.files.train.net, &info.net_text);
+  if (!state_.files.tests.empty())
+    google::protobuf::TextFormat::PrintToString(*state_.files.tests.front().net, &info.test_net_text);
   google::protobuf::TextFormat::PrintToString(without_epochs(solver), &info.solver_text);
   info.class_names = state_.train_net().class_names();
   if (!options_.new_run_folder)

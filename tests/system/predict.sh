@@ -30,10 +30,10 @@ layer { name: "accuracy" type: "Accuracy" bottom: "ip" bottom: "label" top: "acc
 NET
 cat >solver.prototxt <<'SOLVER'
 net: "net.prototxt" base_lr: 0.05 lr_policy: "fixed" momentum: 0.9 max_iter: 60 random_seed: 1 solver_mode: CPU
-snapshot_prefix: "w"
+snapshot_prefix: "w" test_epochs: 1 test_interval: 20 best { metric: "accuracy" mode: MAX } snapshot: 30
 SOLVER
 touch err
-check trains "" eval '"$trainer" train --solver=solver.prototxt --run_dir= >log 2>&1'
+check trains "" eval '"$trainer" train --solver=solver.prototxt >log 2>&1'
 predict() { "$trainer" predict --model=net.prototxt --weights=w_iter_60.caffemodel "$@" 2>err; }
 
 right() { # OUTPUT: 12 lines, each with the class of its folder first
@@ -56,6 +56,19 @@ check keeps_existing_files "$(cat err)" eval '! predict data --output=p.txt && g
 check overwrites "$(cat err)" eval 'predict data/dark --output=p.txt --overwrite && [ "$(wc -l <p.txt)" = 6 ]'
 check other_blob "$(cat err)" eval 'predict data --blob=ip >values && grep -qE "^data/dark/d 0.ppm: -?[0-9.e-]+ -?[0-9.e-]+$" values'
 
+# The run folder names its net and weights, also from another working folder.
+run=$(realpath w_run/*)
+best() { "$trainer" predict --model=net.prototxt --weights=w_best.caffemodel data >best.out 2>err; }
+of_run() { "$trainer" predict --run="$run" "$@" 2>err; }
+check run_folder "$(cat err)" eval 'best && of_run data >run.out && cmp best.out run.out'
+mkdir -p elsewhere && ln -s ../data elsewhere/data
+check run_from_elsewhere "$(cat err)" eval '(cd elsewhere && of_run data) >run.out && cmp best.out run.out'
+check weights_of_another_iteration "$(cat err)" eval 'of_run --weights=w_iter_60.caffemodel data >run.out && cmp out run.out'
+mv w_best.caffemodel kept
+head -c 100 w_iter_60.caffemodel >broken && cp w_iter_60.caffemodel whole && cp broken w_iter_60.caffemodel
+check newest_intact_snapshot "$(cat err)" eval 'of_run data >run.out && grep -q "w_iter_30.caffemodel: 1 layers loaded" err'
+mv kept w_best.caffemodel && mv whole w_iter_60.caffemodel
+
 code() { # CODE TEXT ARGUMENTS...
   local expected=$1 text=$2
   shift 2
@@ -65,6 +78,7 @@ code() { # CODE TEXT ARGUMENTS...
 check missing_file "$(cat err)" code 3 "there is no file" nowhere.jpg
 mkdir empty
 check empty_folder "$(cat err)" code 3 "has no images" empty
+check no_run "$(cat err)" eval '! "$trainer" predict --run=empty data >/dev/null 2>err && grep -q "empty has no net.prototxt" err'
 check no_inputs "$(cat err)" code 2 "Need pictures"
 echo "no picture" >data/broken.jpg
 check broken_picture "$(cat err)" code 3 "data/broken.jpg" data/broken.jpg
