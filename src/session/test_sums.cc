@@ -1,6 +1,8 @@
 // Adds up the values of passes, each with its own divisor.
 #include "session/test_sums.h"
 
+#include <cmath>
+
 namespace trainer {
 
 bool TestSum::fits(size_t elements) {
@@ -44,9 +46,9 @@ void TestSum::add(const std::vector<float>& value, const Averaging& averaging, c
     default:
       if (!fits(value.size())) return;
       for (size_t e = 0; e < value.size(); ++e) {
-        const double share = (*divisor)[divisor->size() == 1 ? 0 : e];
-        sums_[e] += value[e] * share;
-        divisors_[e] += share;
+        const double count = (*divisor)[divisor->size() == 1 ? 0 : e], sum = value[e] * count;
+        sums_[e] += averaging.kind == Averaging::Kind::kShare ? std::round(sum) : sum;  // a number of records
+        divisors_[e] += count;
       }
   }
 }
