@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "data/stored_record.h"
+#include "layers/label_range.h"
 #include "tensor/shape.h"
 
 namespace trainer {
@@ -98,6 +99,8 @@ class BatchFeed {
   // exists.
   virtual uint64_t stored_records() const { return static_cast<uint64_t>(records_per_epoch()); }
   virtual std::unique_ptr<StoredReader> make_stored_reader() = 0;
+  // The labels of all records, if this top has them; nullopt if it has no labels that are classes. Reads the data set.
+  virtual std::optional<LabelCounts> count_labels(size_t /*top*/) { return std::nullopt; }
 };
 
 using LogLine = std::function<void(const std::string&)>;

@@ -94,6 +94,9 @@ void BatchStream::add_label_range(int top, const LabelRange& range) {
   if (!problem.empty()) named([&] { throw data_error("{}", problem); });
   pipeline_->add_label_range(static_cast<size_t>(top), range);
 }
+std::optional<LabelCounts> BatchStream::count_labels(int top) {
+  return named([&] { return pipeline_->count_labels(static_cast<size_t>(top)); });
+}
 void BatchStream::start() {
   named([this] { pipeline_->start(); });
 }

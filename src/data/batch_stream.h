@@ -82,6 +82,9 @@ class BatchStream {
   // has more classes than a range.
   void add_label_range(int top, const LabelRange& range);
 
+  // As BatchFeed::count_labels(). Call before start().
+  std::optional<LabelCounts> count_labels(int top);
+
   // Starts the workers. Allocates buffers for (prefetch + 1) batches.
   void start();
   bool started() const;

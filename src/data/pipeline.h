@@ -44,6 +44,7 @@ class Pipeline {
   bool started() const { return !threads_.empty(); }
   void set_orders(const std::vector<MemoryFormat>& orders);
   void add_label_range(size_t top, const LabelRange& range);
+  std::optional<LabelCounts> count_labels(size_t top) { return feed_->count_labels(top); }
 
   const std::vector<TensorDesc>& next_batch_descs();
   void start();

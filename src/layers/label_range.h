@@ -1,7 +1,8 @@
-// The labels that a layer accepts.
+// The labels that a layer accepts, and how often a data set has each.
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 
@@ -15,5 +16,8 @@ struct LabelRange {
   std::string consumer;  // "layer \"loss\" (SoftmaxWithLoss)"; LayerContext::require_labels fills it in if it is empty
   int class_axis = 0;    // of soft labels; 0: labels are integers
 };
+
+// The number of labels with each value.
+using LabelCounts = std::map<int64_t, uint64_t>;
 
 }  // namespace trainer

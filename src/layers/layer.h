@@ -43,8 +43,8 @@ struct LayerType {
   std::vector<int> label_bottoms = {};  // bottoms that can take no gradient
   bool data_source = false;             // its tops come from a data set: registered and opened by room data
   bool allows_in_place = true;
-  bool metric = false;         // counts values in tests; its top is not a result of a test
-  bool class_weights = false;  // reads label_smoothing, class_weight and class_weight_file of loss_param
+  bool metric = false;                          // counts values in tests; its top is not a result of a test
+  bool class_weights = false;                   // reads label_smoothing and the weights of classes of loss_param
   std::vector<std::string> metric_fields = {};  // the fields of metric_param that it reads
 
   bool allows_tops(int count) const { return count >= min_tops && (max_tops == kAnyNumber || count <= max_tops); }
@@ -133,6 +133,10 @@ class LayerContext {
   [[noreturn]] virtual void fail(const std::string& field, const std::string& message,
                                  const std::string& hint = "") = 0;
   virtual void warn(const std::string& field, const std::string& message, const std::string& hint = "") = 0;
+
+  // The labels in the data set whose batches are this bottom, or no counts if it is not open. Fails at `field` if no
+  // data layer makes the bottom, or one whose labels are no classes.
+  virtual LabelCounts count_labels(int bottom, const std::string& field) = 0;
 
   // Returns `axis` as a non-negative axis; fails at `field` if it is outside [-rank, rank).
   int canonical_axis(int axis, int rank, const std::string& field);

@@ -83,9 +83,14 @@ void lower(LayerContext& context) {
   LabelledScores scores;
   scores.axis = context.canonical_axis(context.param().softmax_param().axis(), shape.rank(), kAxis);
   const float smoothing = label_smoothing(context);
+  const bool soft = shape[scores.axis] > 1 && context.shape(1).count() == shape.count();
+  if (soft && param.balance_classes())
+    context.fail("loss_param.balance_classes",
+                 fmt::format("\"{}\" ({}) holds a weight for each class, so labels cannot be counted",
+                             context.param().bottom(1), context.shape(1).text()),
+                 "give class_weight instead, or labels without mix");
   const Value weights = class_weights(context, shape, scores.axis);
   const auto mode = normalization_mode(param, caffe::LossParameter::VALID);
-  const bool soft = shape[scores.axis] > 1 && context.shape(1).count() == shape.count();
   Value q;
   if (soft) {
     q = soft_labels(context, &scores);

@@ -162,6 +162,22 @@ void LayerLowering::require_labels(int bottom, LabelRange range) {
   assembly_.net.labels.push_back({this->bottom(bottom), std::move(range)});
 }
 
+LabelCounts LayerLowering::count_labels(int bottom, const std::string& field) {
+  constexpr const char* kRemedy = "give class_weight or class_weight_file instead";
+  const std::string& name = param_->bottom(bottom);
+  const Op& op = graph_->producer(origin_of(*graph_, this->bottom(bottom).id()));
+  const SourceInfo* source =
+      op.kind == OpKind::kSource ? &graph_->sources[static_cast<size_t>(op.as<IndexAttributes>().index)] : nullptr;
+  const LoweredLayer* layer = source != nullptr ? &assembly_.net.layers[static_cast<size_t>(source->layer)] : nullptr;
+  if (layer == nullptr || !layer->type->data_source)
+    fail(field, fmt::format("labels are counted in a data set, but no data layer makes \"{}\"", name), kRemedy);
+  if (!assembly_.options.count_labels) return {};
+  const std::optional<LabelCounts> counts = assembly_.options.count_labels(*layer->param, source->top);
+  if (!counts)
+    fail(field, fmt::format("{} has no class for each label of \"{}\"", subject_of(*layer->param), name), kRemedy);
+  return *counts;
+}
+
 void LayerLowering::fail(const std::string& field, const std::string& message, const std::string& hint) {
   assembly_.diagnostics.error(position_of(assembly_.positions, *param_, field), subject_of(*param_), message, hint);
   throw LayerFailure();

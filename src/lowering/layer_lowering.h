@@ -49,6 +49,7 @@ class LayerLowering : public LayerContext {
   void mixes_records(const std::string& reason) override { lowered().mixes_records = reason; }
   void count(std::function<std::unique_ptr<Metric>()> make, std::vector<Value> values) override;
   void require_labels(int bottom, LabelRange range) override;
+  LabelCounts count_labels(int bottom, const std::string& field) override;
   [[noreturn]] void fail(const std::string& field, const std::string& message, const std::string& hint = "") override;
   void warn(const std::string& field, const std::string& message, const std::string& hint = "") override;
 

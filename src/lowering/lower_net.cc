@@ -191,6 +191,7 @@ bool NetAssembly::check_class_weights(const LoweredLayer& layer) {
   const char* field = loss.has_label_smoothing()     ? "label_smoothing"
                       : loss.class_weight_size() > 0 ? "class_weight"
                       : loss.has_class_weight_file() ? "class_weight_file"
+                      : loss.balance_classes()       ? "balance_classes"
                                                      : nullptr;
   if (field == nullptr || layer.type->class_weights) return true;
   error(layer, fmt::format("loss_param.{}", field), fmt::format("{} has no {}", layer.type->type, field),

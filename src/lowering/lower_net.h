@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -119,6 +120,8 @@ struct LowerOptions {
   // The shapes of the tops of a data layer; none if opening its data set failed, which has been reported. Also the
   // shapes that the caller gives for an Input layer; none if it gives none.
   std::function<std::vector<Shape>(const caffe::LayerParameter&)> source_shapes;
+  // The labels in the data set of a data layer, of a top that has classes; no counts if the data set is not open.
+  std::function<std::optional<LabelCounts>(const caffe::LayerParameter&, int top)> count_labels;
   // The first of LoweredNet::data_extents; the others have their largest value.
   std::vector<int64_t> extents;
   // Each reader of a blob or of a shared parameter reads a copy, so that each has a gradient of its own.

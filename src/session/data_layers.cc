@@ -185,6 +185,17 @@ std::vector<Shape> DataLayers::shapes_of(const caffe::LayerParameter& layer, con
   return given_shapes(layer);
 }
 
+std::optional<LabelCounts> DataLayers::count_labels(const caffe::LayerParameter& layer, int top) {
+  for (Stream& stream : streams_) {
+    if (&net_.net.layer(stream.layer) != &layer) continue;
+    const auto [counts, first] = stream.counts.try_emplace(top);
+    if (!first) return counts->second;
+    if (net_.device_session.rank == 0) log_info(subject_of(layer) + ": counting the labels of its classes");
+    return counts->second = stream.stream->count_labels(top);
+  }
+  return LabelCounts();
+}
+
 const DataLayers::Stream* DataLayers::find(const SourceInfo& source) const {
   const auto found = std::find_if(streams_.begin(), streams_.end(),
                                   [&](const Stream& stream) { return stream.layer == source.layer; });

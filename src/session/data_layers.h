@@ -54,6 +54,9 @@ class DataLayers {
   // without given shapes.
   std::vector<Shape> shapes_of(const caffe::LayerParameter& layer, const std::vector<Shape>& shapes) const;
 
+  // As BatchFeed::count_labels() of a top of `layer`, or no counts if its data set is not open.
+  std::optional<LabelCounts> count_labels(const caffe::LayerParameter& layer, int top);
+
   // True if a stream supplies this source of a graph.
   bool gives(const SourceInfo& source) const { return find(source) != nullptr; }
   // Sets the memory formats of the graph's sources to those of the running streams.
@@ -92,8 +95,9 @@ class DataLayers {
   struct Stream {
     int layer;  // index in the net
     std::unique_ptr<BatchStream> stream;
-    std::unique_ptr<Uploads> uploads;    // if the device does not read the host's memory
-    std::vector<Uploads::Buffer> batch;  // a buffer for each top
+    std::unique_ptr<Uploads> uploads;                       // if the device does not read the host's memory
+    std::vector<Uploads::Buffer> batch;                     // a buffer for each top
+    std::map<int, std::optional<LabelCounts>> counts = {};  // by top, of those counted
   };
 
   bool is_given(const caffe::LayerParameter& layer) const;

@@ -79,6 +79,7 @@ std::unique_ptr<LoweredNet> NetPrograms::lower(ProgramKind kind, const std::vect
     const std::vector<Shape> of_arrays = inputs_.shapes_of(layer);
     return of_arrays.empty() ? data_.shapes_of(layer, shapes) : of_arrays;
   };
+  options.count_labels = [&](const caffe::LayerParameter& layer, int top) { return data_.count_labels(layer, top); };
   std::unique_ptr<LoweredNet> net = lower_net(net_.net, net_.positions, options, problems);
   if (problems->has_errors()) check_with_stand_ins(net_.net, net_.positions, options, problems);
   problems->throw_if_errors();

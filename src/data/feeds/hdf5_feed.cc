@@ -1,12 +1,16 @@
 // Copies rows of HDF5 files into batches.
 #include "data/feeds/hdf5_feed.h"
 
+#include <cmath>
 #include <cstring>
+#include <span>
 #include <utility>
 
 namespace trainer {
 
 namespace {
+
+constexpr float kLargestLabel = 1 << 24;  // floats have each integer below it
 
 void place_row(const float* row, const TensorDesc& top, float* out) {
   const int64_t count = top.shape.count(1);
@@ -85,6 +89,7 @@ class Hdf5Feed : public BatchFeed {
   int64_t records_per_epoch() const override { return static_cast<int64_t>(rows_.rows()); }
   std::vector<std::string> class_names() const override { return rows_.class_names(); }
   std::string content() override { return rows_.content(); }
+  std::optional<LabelCounts> count_labels(size_t top) override;
   bool parallel() const override { return false; }
   std::vector<std::string> files() const override { return rows_.files(); }
   int64_t memory_bytes() const override { return rows_.memory_bytes(); }
@@ -105,6 +110,20 @@ class Hdf5Feed : public BatchFeed {
   int64_t batch_size_;
   Hdf5Rows rows_;
 };
+
+// Numbers that are not whole are left out: they are errors of the batches that have them.
+std::optional<LabelCounts> Hdf5Feed::count_labels(size_t top) {
+  Hdf5Rows labels(rows_.files(), "", {rows_.dataset(top)}, false, 0);
+  const auto values = static_cast<size_t>(labels.row_shape(0).count());
+  LabelCounts counts;
+  for (uint64_t row = 0; row < labels.rows(); ++row) {
+    labels.fetch(row);
+    for (const float label : std::span(labels.row(0), values)) {
+      if (label == std::floor(label) && std::fabs(label) < kLargestLabel) ++counts[static_cast<int64_t>(label)];
+    }
+  }
+  return counts;
+}
 
 }  // namespace
 

@@ -36,6 +36,7 @@ class Hdf5Rows {
   uint64_t rows() const { return order_->rows(); }
   const Shape& row_shape(size_t dataset) const { return row_shapes_[dataset]; }
   size_t datasets() const { return names_.size(); }
+  const std::string& dataset(size_t i) const { return names_[i]; }
   int64_t memory_bytes() const;
   std::string content() const;                                                  // as BatchFeed::content()
   const std::vector<std::string>& class_names() const { return class_names_; }  // as BatchFeed::class_names()

@@ -39,6 +39,12 @@ std::string PictureFeed::content() {
   return source_->content();
 }
 
+std::optional<LabelCounts> PictureFeed::count_labels(size_t top) {
+  if (top != 1 || settings_.mix || !settings_.count_labels) return std::nullopt;
+  std::lock_guard<std::mutex> lock(source_mutex_);
+  return settings_.count_labels(*source_);
+}
+
 void PictureFeed::read(uint64_t offset, Record& record) {
   std::lock_guard<std::mutex> lock(source_mutex_);
   source_->read(sampler_.index(offset), record);

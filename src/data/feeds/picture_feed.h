@@ -56,6 +56,7 @@ struct PictureFeedSettings {
   bool skip_bad_records = false;
   bool exact_decode = true;  // pictures are not reduced before they are resized
   std::optional<BatchMix> mix;
+  std::function<LabelCounts(RecordSource&)> count_labels;  // empty if labels are no classes
 };
 
 PictureFeedSettings picture_settings(const SourceContext& context, const std::string& message, int64_t batch_size);
@@ -69,6 +70,7 @@ class PictureFeed : public BatchFeed {
   int64_t batch_size() const override { return settings_.batch_size; }
   std::vector<std::string> class_names() const override { return source_->class_names(); }
   int64_t records_per_epoch() const override { return static_cast<int64_t>(source_->size()); }
+  std::optional<LabelCounts> count_labels(size_t top) override;
   std::string content() override;
   bool parallel() const override { return true; }
   std::optional<ItemColors> colors() const override { return transformer_.colors(); }

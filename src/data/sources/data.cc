@@ -48,17 +48,34 @@ void warn_of_raw_records(SourceContext& context, RecordSource& source) {
       fmt::format("force_color and force_gray act on encoded records; those of {} are raw", source.path()));
 }
 
-uint32_t class_of_record(const RecordSource& source, const Record& record, bool skip_bad_records) {
-  int32_t label = 0;
+// nullopt for a bad record that is skipped.
+std::optional<int32_t> label_of(const RecordSource& source, const Record& record, bool skip_bad_records) {
   try {
-    label = datum_label(record.value);
+    return datum_label(record.value);
   } catch (const Error& error) {
     source.check_intact();
-    if (skip_bad_records) return kNoClass;
+    if (skip_bad_records) return std::nullopt;
     throw data_error("{}: {}. data_param {{ skip_bad_records: true }} skips bad records", source.describe(record),
                      error.what());
   }
-  return class_of(label, [&] { return source.describe(record); });
+}
+
+template <typename Use>
+void for_each_label(RecordSource& source, bool skip_bad_records, const Use& use) {
+  Record record;
+  for (uint64_t i = 0; i < source.size(); ++i) {
+    source.read(i, record);
+    use(record, label_of(source, record, skip_bad_records));
+  }
+  source.check_intact();
+}
+
+LabelCounts count_labels(RecordSource& source, bool skip_bad_records) {
+  LabelCounts counts;
+  for_each_label(source, skip_bad_records, [&](const Record&, std::optional<int32_t> label) {
+    if (label) ++counts[*label];
+  });
+  return counts;
 }
 
 std::vector<uint32_t> read_classes(const SourceContext& context, RecordSource& source) {
@@ -66,12 +83,10 @@ std::vector<uint32_t> read_classes(const SourceContext& context, RecordSource& s
                            source.path()));
   std::vector<uint32_t> classes;
   classes.reserve(static_cast<size_t>(source.size()));
-  Record record;
-  for (uint64_t i = 0; i < source.size(); ++i) {
-    source.read(i, record);
-    classes.push_back(class_of_record(source, record, context.layer().data_param().skip_bad_records()));
-  }
-  source.check_intact();
+  for_each_label(source, context.layer().data_param().skip_bad_records(),
+                 [&](const Record& record, std::optional<int32_t> label) {
+                   classes.push_back(label ? class_of(*label, [&] { return source.describe(record); }) : kNoClass);
+                 });
   return classes;
 }
 
@@ -92,6 +107,9 @@ std::unique_ptr<BatchFeed> open(SourceContext& context) {
   settings.mix = BatchMix::make(context, source->class_names());
   settings.skip_bad_records = param.skip_bad_records();
   settings.exact_decode = param.exact_decode();
+  settings.count_labels = [skip = param.skip_bad_records()](RecordSource& records) {
+    return count_labels(records, skip);
+  };
   return std::make_unique<PictureFeed>(std::move(settings), std::move(source), std::move(sampler),
                                        std::move(transformer), [mode] { return make_datum_decoder(mode); });
 }

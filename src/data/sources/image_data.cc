@@ -186,6 +186,12 @@ std::vector<uint32_t> classes_of(const ImageList& list) {
   return classes;
 }
 
+LabelCounts count_labels(const ImageList& list) {
+  LabelCounts counts;
+  for (uint64_t i = 0; i < list.size(); ++i) ++counts[static_cast<int64_t>(list.label(i)[0])];
+  return counts;
+}
+
 std::unique_ptr<BatchFeed> open(SourceContext& context) {
   const ImageDataParameter& param = context.layer().image_data_param();
   check_source_kind(context);
@@ -214,6 +220,8 @@ std::unique_ptr<BatchFeed> open(SourceContext& context) {
   settings.exact_decode = param.exact_decode() || param.cache() != ImageDataParameter::NONE;
   settings.mask_ignore = static_cast<uint8_t>(param.mask_ignore());
   settings.mix = BatchMix::make(context, list->class_names());
+  if (param.label_kind() == ImageDataParameter::CLASS)
+    settings.count_labels = [list](RecordSource&) { return count_labels(*list); };
   return std::make_unique<PictureFeed>(
       std::move(settings), std::make_unique<ImageListSource>(list), std::move(sampler), std::move(transformer),
       [list, reading, cache] { return std::make_unique<ImageFileDecoder>(list, reading, cache); });

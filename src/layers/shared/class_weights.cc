@@ -1,11 +1,14 @@
 // Reads and checks the weights of classes.
 #include "layers/shared/class_weights.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cmath>
 #include <cstring>
 #include <fstream>
+#include <map>
+#include <vector>
 
 #include "base/text.h"
 #include "layers/shared/axis_view.h"
@@ -16,6 +19,7 @@ namespace {
 
 constexpr const char* kField = "loss_param.class_weight";
 constexpr const char* kFileField = "loss_param.class_weight_file";
+constexpr const char* kBalanceField = "loss_param.balance_classes";
 
 std::vector<float> read_weights(LayerContext& context, const std::string& path) {
   std::ifstream file(path);
@@ -35,12 +39,55 @@ std::vector<float> read_weights(LayerContext& context, const std::string& path) 
   return weights;
 }
 
+// N / (C * n) for a class that n of N labels have, with C such classes; 0 for a class without labels. Equal weights if
+// the labels are unknown.
+std::vector<float> balanced_weights(LayerContext& context, int64_t classes) {
+  LabelCounts counts = context.count_labels(1, kBalanceField);
+  std::vector<float> weights(static_cast<size_t>(classes), counts.empty() ? 1.0f : 0.0f);
+  if (counts.empty()) return weights;
+  if (context.param().loss_param().has_ignore_label()) counts.erase(context.param().loss_param().ignore_label());
+  // Others are errors of the batches that have them.
+  std::erase_if(counts, [&](const auto& entry) { return entry.first < 0 || entry.first >= classes; });
+  double labels = 0;
+  for (const auto& [label, count] : counts) labels += static_cast<double>(count);
+  for (const auto& [label, count] : counts)
+    weights[static_cast<size_t>(label)] =
+        static_cast<float>(labels / (static_cast<double>(counts.size()) * static_cast<double>(count)));
+  return weights;
+}
+
+void warn_of_missing_classes(LayerContext& context, const std::vector<float>& weights) {
+  constexpr size_t kMostShown = 10;
+  const caffe::LossParameter& param = context.param().loss_param();
+  std::vector<size_t> missing;
+  for (size_t c = 0; c < weights.size(); ++c) {
+    const bool ignored = param.has_ignore_label() && param.ignore_label() == static_cast<int>(c);
+    if (weights[c] == 0 && !ignored) missing.push_back(c);
+  }
+  if (missing.empty()) return;
+  const size_t shown = std::min(missing.size(), kMostShown);
+  context.warn(kBalanceField,
+               fmt::format("the training data have no label of {} of {} classes ({}{}), whose weight is 0",
+                           missing.size(), weights.size(),
+                           fmt::join(missing.begin(), missing.begin() + static_cast<std::ptrdiff_t>(shown), ", "),
+                           shown < missing.size() ? ", ..." : ""));
+}
+
 }  // namespace
 
 Value class_weights(LayerContext& context, const Shape& scores, int axis) {
   const caffe::LossParameter& param = context.param().loss_param();
-  const bool from_file = param.has_class_weight_file();
-  if (!from_file && param.class_weight_size() == 0) return Value();
+  const bool from_file = param.has_class_weight_file(), given = from_file || param.class_weight_size() > 0;
+  if (given && param.balance_classes())
+    context.fail(kBalanceField,
+                 fmt::format("both {} and balance_classes are given", from_file ? "class_weight_file" : "class_weight"),
+                 "keep one");
+  if (param.balance_classes() && context.phase() == caffe::TRAIN) {
+    const std::vector<float> weights = balanced_weights(context, scores[axis]);
+    warn_of_missing_classes(context, weights);
+    return along_axis(constant_vector(context.graph(), weights), scores.rank(), axis);
+  }
+  if (!given) return Value();
   if (from_file && param.class_weight_size() > 0)
     context.fail(kFileField, "both class_weight and class_weight_file are given", "keep one");
 

@@ -1,4 +1,5 @@
-// The weights of classes that loss_param gives: class_weight, or the text file class_weight_file.
+// The weights of classes that loss_param gives: class_weight, the text file class_weight_file, or with balance_classes
+// weights computed from the labels of the training data, in phase TRAIN only.
 #pragma once
 
 #include "layers/layer.h"
