@@ -150,18 +150,34 @@ INSTANTIATE_TEST_SUITE_P(
              "type: 'LARS' base_lr: 1 lr_policy: 'fixed' momentum: 0.9 trust_coefficient: 0.01 clip_adaptive: 0.5 "
              "ema { warmup: 0 }",
              false},
+        Case{"SigmoidAfterExponentialWarmUp",
+             "base_lr: 0.05 lr_policy: 'sigmoid' gamma: 0.2 stepsize: 30 warmup_iter: 25 warmup_start: 0.01 "
+             "warmup_type: EXPONENTIAL momentum: 0.9",
+             false},
+        Case{"PlateauOfAnEmaHdf5",
+             "type: 'AdamW' base_lr: 0.002 lr_policy: 'plateau' gamma: 0.5 momentum: 0.9 warmup_iter: 15 "
+             "plateau { metric: 'loss' mode: MIN patience: 0 min_delta: 0.2 } ema { decay: 0.9 test: true }",
+             true},
+        Case{"PlateauOfTheLossWithSwa",
+             "type: 'Nesterov' base_lr: 0.05 lr_policy: 'plateau' gamma: 0.7 momentum: 0.9 stepsize: 4 "
+             "plateau { patience: 1 min_delta: 0.1 } swa { start: 15 interval: 4 }",
+             false},
+        Case{"OneCycleLionEma",
+             "type: 'Lion' base_lr: 0.0005 lr_policy: 'one_cycle' momentum: 0.9 min_momentum: 0.8 momentum2: 0.99 "
+             "ema { decay: 0.9 }",
+             false},
         Case{"Sgdw", "type: 'SGDW' base_lr: 0.02 lr_policy: 'fixed' momentum: 0.9", false}),
     [](const testing::TestParamInfo<Case>& info) { return info.param.name; });
 
-// Random cut points, the same in each run.
+// Random cut points, the same in each run: one in each third, which a test of 3 batches precedes.
 TEST_P(Resume, AtOtherIterationsGivesTheSameBits) {
   SmallTraining training;
   uint32_t draw = static_cast<uint32_t>(std::hash<std::string>()(GetParam().name));
-  for (int i = 0; i < 2; ++i) {
+  for (int third = 0; third < 3; ++third) {
     draw = draw * 1664525 + 1013904223;
-    const int iteration = 21 + static_cast<int>(draw >> 8) % 18;  // between the tests at 20 and 40
+    const int iteration = 20 * third + 1 + static_cast<int>(draw >> 8) % 19;
     SCOPED_TRACE(iteration);
-    compare(training, iteration + 6, iteration);
+    compare(training, iteration + 3 * (third + 1), iteration);
   }
 }
 
