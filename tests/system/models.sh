@@ -1,5 +1,6 @@
 #!/bin/bash
-# Tests that each net of models/ compiles and runs one iteration with its update, in both phases, on random batches.
+# Tests that each net of models/ compiles and runs one iteration with its update, in both phases, on random batches, and
+# that the solvers of models/recipes train and test an epoch of a tiny data set.
 #
 #   tests/system/models.sh TRAINER
 set -uo pipefail
@@ -19,6 +20,37 @@ for net in models/*/*_train_*.prototxt; do
       tail -n 20 <<<"$output"
     fi
   done
+done
+
+# idx MAGIC EXTENT...: an IDX file of zeros.
+idx() {
+  local number bytes count=1
+  for number; do
+    bytes=$(printf %08x "$number")
+    printf "\\x${bytes:0:2}\\x${bytes:2:2}\\x${bytes:4:2}\\x${bytes:6:2}"
+  done
+  for number in "${@:2}"; do count=$((count * number)); done
+  head -c "$count" /dev/zero
+}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+ln -s "$PWD/models" "$work/models"
+mkdir -p "$work/data/fashion-mnist"
+idx 0x803 256 28 28 >"$work/images"
+idx 0x801 256 >"$work/labels"
+for split in train test; do
+  "$trainer" convert idx "$work/images" "$work/labels" "$work/data/fashion-mnist/${split}_lmdb" >/dev/null 2>&1
+done
+for solver in models/recipes/*_solver.prototxt; do
+  if output=$(cd "$work" && "$trainer" train --solver="$solver" --run_dir= --set max_epochs=1 --set test_iter=2 \
+    --set snapshot_prefix="$work/snapshot" 2>&1) && grep -q 'Optimization Done' <<<"$output"; then
+    passed=$((passed + 1))
+    echo "ok      $solver"
+  else
+    failed=$((failed + 1))
+    echo "FAILED  $solver"
+    tail -n 20 <<<"$output"
+  fi
 done
 output=$(tools/bench --tiny --trainer="$trainer" lenet 2>&1)
 if grep -q '^lenet: trainer [0-9]' <<<"$output"; then
