@@ -17,8 +17,9 @@ namespace {
 // about 0.01 ns if the operands are in a cache.
 constexpr int64_t kSerialWork = 800000;
 
-// Prefetching helps if the operands are in memory, and costs a little if they are in a cache.
-constexpr int64_t kCachedBytes = int64_t{24} << 20;
+// Prefetching helps if the operands are in memory or in the cache that cores share, and costs a little if they are in
+// the caches of a core.
+constexpr int64_t kCachedBytes = int64_t{4} << 20;
 
 int worthwhile_threads(const MapBody& body, int threads) {
   int64_t cost = 0;
