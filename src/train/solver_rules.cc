@@ -73,13 +73,15 @@ double bias2(const caffe::SolverParameter& solver, int iteration) {
   return 1 - std::pow(static_cast<double>(solver.momentum2()), iteration + 1);
 }
 
-// The scalars are 1 / bias1 and 1 / sqrt(bias2).
+// (m / bias1) / (sqrt(v / bias2) + delta), with both divided by 1 / bias1. The scalars are bias1 / sqrt(bias2) and
+// bias1 * delta.
 Value corrected_adam(const RuleInput& in, const Moments& mean) {
-  return mean.m * in.scalars[0] / (sqrt(mean.v) * in.scalars[1] + in.solver.delta());
+  return mean.m / (sqrt(mean.v) * in.scalars[0] + in.scalars[1]);
 }
 RuleScalars bias_scalars(const caffe::SolverParameter& solver, int iteration) {
-  return {static_cast<float>(1 / bias1(solver, iteration)),
-          static_cast<float>(1 / std::sqrt(bias2(solver, iteration)))};
+  const double first = bias1(solver, iteration);
+  return {static_cast<float>(first / std::sqrt(bias2(solver, iteration))),
+          static_cast<float>(first * static_cast<double>(solver.delta()))};
 }
 
 // Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization".
