@@ -13,7 +13,8 @@ struct OutputValue {
   std::string name;
   double value = 0;
   double loss_weight = 0;
-  // Half the 95% confidence interval of a share, sqrt(p (1 - p) / n) * 1.96 for n records; 0 for other outputs.
+  // Half of Wilson's 95% confidence interval of a share, about 1.96 * sqrt(p (1 - p) / n) for n records; 0 for other
+  // outputs.
   double interval = 0;
 };
 

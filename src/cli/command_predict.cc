@@ -86,8 +86,7 @@ Inputs feed(const std::vector<std::string>& words, const std::string& data, caff
   if (data.empty())
     throw config_error(
         "the net \"{}\" has no data layer in phase TEST, so it is unknown how pictures are prepared for it: give the "
-        "net "
-        "that was trained, with its data layers",
+        "net that was trained, with its data layers: --model=FILE --weights=FILE",
         net->name());
   caffe::LayerParameter& layer = layer_named(net, data);
   Inputs inputs;
@@ -233,7 +232,10 @@ int run_predict(const Arguments& arguments) {
       !std::filesystem::is_directory(arguments.text("output")))
     refuse_existing(arguments.text("output"), "choose another name, or replace it with --overwrite");
 
-  ConfiguredNet configured = net_to_run(arguments, files.model, files.weights);
+  std::vector<NamedWeights> weights;
+  if (files.weights != "none") weights.push_back(weights_of_flag(files.weights));
+  ConfiguredNet configured = configure_or_throw(files.model, net_state_of(arguments, caffe::TEST),
+                                                {arguments.texts("set"), {}}, UnfilledInput::kZeros, {}, weights);
   caffe::NetParameter* const net = configured.file->net.get();
   const Prediction prediction = remove_labels(net);
   const Inputs inputs = feed(arguments.positional(), prediction.data, net, *configured.net.positions);
@@ -283,7 +285,6 @@ REGISTER_COMMAND(
             precision_flag(),
             deterministic_flag(),
             set_flag(),
-            fill_flag(),
             allow_fresh_flag(),
             level_flag(),
             stage_flag(),

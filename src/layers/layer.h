@@ -113,8 +113,9 @@ class LayerContext {
   virtual bool writes_files() const = 0;
 
   // In tests of a whole data set, the results are those of a single batch of all records. A top whose value is a mean
-  // with another divisor than the number of items gives that divisor, of rank 0 or of the top's shape.
-  virtual void set_divisor(int top, Value divisor) = 0;
+  // with another divisor than the number of items gives that divisor, of rank 0 or of the top's shape. `sum` is what it
+  // divides, if that is not the top times the divisor.
+  virtual void set_divisor(int top, Value divisor, Value sum = Value()) = 0;
   // The same for a top that is a sum over the items.
   virtual void set_sum(int top) = 0;
   // The same for a top that is the share of `divisor` records with a property: tests show its confidence interval.

@@ -68,12 +68,10 @@ Value soft_labels(LayerContext& context, LabelledScores* scores) {
   return stop_gradient(reshape(context.bottom(1), shape));
 }
 
-// The sum of the weights of the labels that count; 1 if it is 0.
-Value sum_of_weights(LayerContext& context, const LabelledScores& scores, Value weights) {
+// The sum of the weights of the labels that count.
+Value sum_of_weights(const LabelledScores& scores, Value weights) {
   const Value of_labels = scores.at_label(weights);
-  const Value sum = total(scores.counted ? of_labels * scores.counted : of_labels);
-  context.set_divisor(0, sum);
-  return select(sum, sum, constant(*sum.graph(), Shape{}, 1));
+  return total(scores.counted ? of_labels * scores.counted : of_labels);
 }
 
 void lower(LayerContext& context) {
@@ -99,9 +97,10 @@ void lower(LayerContext& context) {
     scores = labelled_scores(context, scores.axis, kAxis, ignore);
     q = scores.one_hot;
   }
-  const Value divisor = !soft && weights && mode == caffe::LossParameter::VALID
-                            ? sum_of_weights(context, scores, weights)
-                            : loss_divisor(context, scores, mode);
+  const bool by_weight = !soft && weights && mode == caffe::LossParameter::VALID;
+  const Value sum = by_weight ? sum_of_weights(scores, weights) : Value();
+  const Value divisor =
+      by_weight ? select(sum, sum, constant(context.graph(), Shape{}, 1)) : loss_divisor(context, scores, mode);
   Probabilities result;
   if (!soft && !weights && smoothing == 0) {
     result = label_loss(x, scores, divisor);
@@ -111,6 +110,7 @@ void lower(LayerContext& context) {
     if (scores.counted) q = q * scores.counted;
     result = weighted_loss(x, scores.axis, q, divisor);
   }
+  if (by_weight) context.set_divisor(0, sum, result.loss * divisor);
   context.set_top(0, result.loss);
   if (context.tops() > 1) context.set_top(1, result.p);
 }

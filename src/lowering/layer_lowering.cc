@@ -146,11 +146,13 @@ int64_t LayerLowering::data_extent(Value deciding, Value count, int64_t largest)
   return index < assembly_.options.extents.size() ? assembly_.options.extents[index] : largest;
 }
 
-void LayerLowering::set_divisor(int top, Value divisor) { averaging(top) = {Averaging::Kind::kDivisor, divisor}; }
+void LayerLowering::set_divisor(int top, Value divisor, Value sum) {
+  averaging(top) = {Averaging::Kind::kDivisor, divisor, sum};
+}
 
-void LayerLowering::set_sum(int top) { averaging(top) = {Averaging::Kind::kSum, Value()}; }
+void LayerLowering::set_sum(int top) { averaging(top) = {Averaging::Kind::kSum, Value(), Value()}; }
 
-void LayerLowering::set_share(int top, Value divisor) { averaging(top) = {Averaging::Kind::kShare, divisor}; }
+void LayerLowering::set_share(int top, Value divisor) { averaging(top) = {Averaging::Kind::kShare, divisor, Value()}; }
 
 void LayerLowering::count(std::function<std::unique_ptr<Metric>()> make, std::vector<Value> values) {
   const std::string& name = lowered().tops.empty() ? param_->name() : lowered().tops.front().name;

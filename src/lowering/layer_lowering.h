@@ -43,7 +43,7 @@ class LayerLowering : public LayerContext {
   Value source(int top, const Shape& shape) override;
   int64_t data_extent(Value deciding, Value count, int64_t largest) override;
   bool writes_files() const override { return assembly_.options.writes_files; }
-  void set_divisor(int top, Value divisor) override;
+  void set_divisor(int top, Value divisor, Value sum) override;
   void set_sum(int top) override;
   void set_share(int top, Value divisor) override;
   void mixes_records(const std::string& reason) override { lowered().mixes_records = reason; }

@@ -52,6 +52,7 @@ class NetAssembly {
 
   std::string unknown_bottom_hint(const LoweredLayer& layer, const std::string& name);
   std::string unique_name(const std::string& layer);
+  void note_batch_values(LoweredLayer& layer);
   void add_loss(const LoweredLayer& layer);
   void add_outputs();
 
@@ -260,6 +261,7 @@ void NetAssembly::add_layer(int index) {
     const std::string random_name = unique_name(layer.param->name());
     if (good) good = LayerLowering(all_, index, random_name).run();
   }
+  if (good) note_batch_values(layer);
   if (good) add_loss(layer);
   for (size_t i = 0; i < layer.tops.size(); ++i) {
     const LoweredTop& top = layer.tops[i];
@@ -269,6 +271,16 @@ void NetAssembly::add_layer(int index) {
     std::string& name = all_.net.graph->values[static_cast<size_t>(top.value.id())].name;
     if (name.empty()) name = top.name;
   }
+}
+
+// A layer that is not linear in a value of the whole batch, such as the root of a loss.
+void NetAssembly::note_batch_values(LoweredLayer& layer) {
+  const std::string& type = layer.param->type();
+  const bool linear = type == "Silence" || type == "Eltwise" || type == "Scale" || type == "Reshape" ||
+                      (type == "Power" && layer.param->power_param().power() == 1);
+  const bool of_batch = std::any_of(layer.bottoms.begin(), layer.bottoms.end(),
+                                    [](const Value& bottom) { return bottom && bottom.shape().rank() == 0; });
+  if (of_batch && !linear && layer.mixes_records.empty()) layer.mixes_records = "it reads a value of the whole batch";
 }
 
 void NetAssembly::add_loss(const LoweredLayer& layer) {

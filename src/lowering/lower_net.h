@@ -37,6 +37,7 @@ struct Averaging {
   enum class Kind { kItems, kDivisor, kShare, kSum };  // see LayerContext::set_divisor
   Kind kind = Kind::kItems;
   Value divisor;  // of kDivisor and kShare
+  Value sum;      // that the divisor divides, if it is not the value times the divisor
 };
 
 struct LoweredTop {

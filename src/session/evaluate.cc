@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <memory>
 
 #include "base/error.h"
@@ -43,7 +44,8 @@ void add_results(const LoweredNet& net, const Metrics& metrics, Evaluation* resu
     const std::string& name = net.metrics[i].name;
     MetricResult made = metrics[i]->result();
     for (const auto& [part, value] : made.values)
-      result->outputs.push_back({part.empty() ? name : fmt::format("{}.{}", name, part), value});
+      result->outputs.push_back({part.empty() ? name : fmt::format("{}.{}", name, part),
+                                 std::isnan(value) ? std::numeric_limits<double>::quiet_NaN() : value});
     if (made.table) result->tables.push_back(std::move(*made.table)), result->tables.back().metric = name;
     if (made.confusion)
       result->confusions.push_back(std::move(*made.confusion)), result->confusions.back().metric = name;
@@ -51,9 +53,12 @@ void add_results(const LoweredNet& net, const Metrics& metrics, Evaluation* resu
   sort_by_name(&result->outputs);
 }
 
-// Half the normal approximation's 95% interval of a share.
+// Half of Wilson's 95% interval of a share (Wilson 1927), which is above 0 for shares of 0 and 1 too.
 double interval_of(double share, double records) {
-  return records > 0 ? 1.96 * std::sqrt(std::max(0.0, share * (1 - share)) / records) : 0;
+  constexpr double kQuantile = 1.959964;
+  if (records <= 0) return 0;
+  const double spread = kQuantile * kQuantile / records;
+  return kQuantile / (1 + spread) * std::sqrt(std::max(0.0, share * (1 - share)) / records + spread / (4 * records));
 }
 
 // `epochs`: how often each record was read; 0 for a number of batches.

@@ -187,10 +187,14 @@ void NetPrograms::add_measures(NetProgram& made, const LoweredNet& net, Module& 
   const auto measure = [&](Value value) {
     if (value) made.measured.push_back(add_result(module, value));
   };
-  for (const NetOutput& output : net.outputs) measure(output.averaging.divisor);
+  const auto measure_averaging = [&](const Averaging& averaging) {
+    measure(averaging.divisor);
+    measure(averaging.sum);
+  };
+  for (const NetOutput& output : net.outputs) measure_averaging(output.averaging);
   for (const LossTerm& term : net.loss_terms) {
     measure(term.value);
-    measure(term.averaging.divisor);
+    measure_averaging(term.averaging);
   }
   for (const CountedMetric& metric : net.metrics) {
     for (const Value& value : metric.values) made.counted.push_back(add_result(module, value));

@@ -35,8 +35,8 @@ struct NetProgram {
   bool has_loss = false;
   std::vector<std::string> label_flags;
   std::vector<int> outputs, kept;  // results
-  // Results of a program that measures: the divisor of each output that has one, then the value and divisor of each
-  // loss term; and all values of all metrics.
+  // Results of a program that measures: divisor and sum of each output's averaging, if it has them, then the value
+  // of each loss term with the same; and all values of all metrics.
   std::vector<int> measured, counted;
   // Of kForward, kTrain and kAccumulate: the numbers above and, if they are few, the outputs and what is measured.
   std::unique_ptr<AsyncResults> async_results;

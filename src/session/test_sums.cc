@@ -24,7 +24,7 @@ void TestSum::add(const std::vector<float>& value) {
 }
 
 void TestSum::add(const std::vector<float>& value, const Averaging& averaging, const std::vector<float>* divisor,
-                  int64_t items, int epochs) {
+                  const std::vector<float>* sum, int64_t items, int epochs) {
   const auto rows = static_cast<size_t>(items);
   switch (averaging.kind) {
     case Averaging::Kind::kItems: {
@@ -46,8 +46,9 @@ void TestSum::add(const std::vector<float>& value, const Averaging& averaging, c
     default:
       if (!fits(value.size())) return;
       for (size_t e = 0; e < value.size(); ++e) {
-        const double count = (*divisor)[divisor->size() == 1 ? 0 : e], sum = value[e] * count;
-        sums_[e] += averaging.kind == Averaging::Kind::kShare ? std::round(sum) : sum;  // a number of records
+        const double count = (*divisor)[divisor->size() == 1 ? 0 : e];
+        const double counted = sum != nullptr ? (*sum)[e] : value[e] * count;
+        sums_[e] += averaging.kind == Averaging::Kind::kShare ? std::round(counted) : counted;  // a number of records
         divisors_[e] += count;
       }
   }
@@ -64,15 +65,17 @@ void TestSums::add(const std::vector<std::vector<float>>& outputs, const std::ve
   }
   terms_.resize(net_.loss_terms.size());
   auto next = measured.begin();
-  const auto divisor_of = [&](const Averaging& averaging) { return averaging.divisor ? &*next++ : nullptr; };
+  const auto add_to = [&](TestSum* sum, const std::vector<float>& value, const Averaging& averaging) {
+    const std::vector<float>* const divisor = averaging.divisor ? &*next++ : nullptr;
+    const std::vector<float>* const divided = averaging.sum ? &*next++ : nullptr;
+    sum->add(value, averaging, divisor, divided, items, epochs_);
+  };
   for (size_t k = 0; k < outputs.size(); ++k) {
-    const Averaging& averaging = net_.outputs[k].averaging;
-    outputs_[k].add(outputs[k], averaging, divisor_of(averaging), items, epochs_);
+    add_to(&outputs_[k], outputs[k], net_.outputs[k].averaging);
   }
   for (size_t k = 0; k < terms_.size(); ++k) {
     const std::vector<float>& value = *next++;
-    const Averaging& averaging = net_.loss_terms[k].averaging;
-    terms_[k].add(value, averaging, divisor_of(averaging), items, epochs_);
+    add_to(&terms_[k], value, net_.loss_terms[k].averaging);
   }
 }
 

@@ -13,10 +13,10 @@ class TestSum {
  public:
   // The mean of the values of all passes.
   void add(const std::vector<float>& value);
-  // The value of one batch of all records, read `epochs` times. `divisor` belongs to kinds that have one; `items`: the
-  // records of the pass.
+  // The value of one batch of all records, read `epochs` times. `divisor` and `sum` belong to an
+  // averaging that has them; `items`: the records of the pass.
   void add(const std::vector<float>& value, const Averaging& averaging, const std::vector<float>* divisor,
-           int64_t items, int epochs);
+           const std::vector<float>* sum, int64_t items, int epochs);
 
   // Whether the number of elements differed between passes: then there is no result.
   bool changed() const { return changed_; }

@@ -206,6 +206,9 @@ class SolverCheck {
       error("early_stop.min_delta",
             fmt::format("min_delta is {}; it must be a finite number that is not negative", delta));
     if (!solver_.has_best() || !complete_) return;
+    if (solver_.has_max_iter() && solver_.test_interval() > solver_.max_iter() && !solver_.test_initialization())
+      warning("best", fmt::format("best has no effect: there is no test, because test_interval is {} and max_iter {}",
+                                  solver_.test_interval(), solver_.max_iter()));
     const std::string problem = solver_.best().metric().empty()
                                     ? "best has no metric: the output of a test net to compare"
                                     : check_metric(solver_, best_metric(solver_));

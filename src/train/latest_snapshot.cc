@@ -74,6 +74,29 @@ std::vector<Candidate> newest_first(std::vector<Candidate> candidates) {
 
 }  // namespace
 
+std::string snapshot_before(const caffe::SolverParameter& solver, const std::string& state_file) {
+  const Candidate last = candidate_of(0, {state_file});
+  const int iteration = read_solver_progress(state_file).iter();
+  const auto found = find_snapshots(solver.snapshot_prefix());
+  for (auto it = std::make_reverse_iterator(found.lower_bound(iteration)); it != found.rend(); ++it) {
+    const Candidate candidate = candidate_of(it->first, it->second);
+    if (candidate.run == last.run && find_damage(candidate).empty()) return candidate.state;
+  }
+  return "";
+}
+
+std::string find_snapshot_of(const caffe::SolverParameter& solver, const std::string& run_folder) {
+  const auto found = find_snapshots(solver.snapshot_prefix());
+  for (auto it = found.rbegin(); it != found.rend(); ++it) {
+    const Candidate candidate = candidate_of(it->first, it->second);
+    std::error_code ignored;
+    const bool own = candidate.run.empty() ||
+                     fs::equivalent(fs::path(candidate.state).parent_path() / candidate.run, run_folder, ignored);
+    if (own && find_damage(candidate).empty()) return candidate.state;
+  }
+  return "";
+}
+
 std::string find_latest_snapshot(const caffe::SolverParameter& solver, RunReport& report) {
   std::vector<Candidate> candidates;
   for (const auto& [iteration, files] : find_snapshots(solver.snapshot_prefix()))

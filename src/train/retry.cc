@@ -6,6 +6,7 @@
 
 #include "report/log.h"
 #include "session/state_names.h"
+#include "train/latest_snapshot.h"
 #include "train/start.h"
 
 namespace trainer {
@@ -45,6 +46,17 @@ void Retries::restore_start() {
   state_.loop = start_->loop;
 }
 
+std::string Retries::choose(const std::string& newest) {
+  std::string chosen = newest;
+  if (!newest.empty() && newest == newest_) {
+    chosen = snapshot_before(state_.solver, tried_);
+    if (chosen.empty()) chosen = tried_;
+  }
+  newest_ = newest;
+  tried_ = chosen;
+  return chosen;
+}
+
 void Retries::go_back(const Error& error, const std::string& state_file) {
   const caffe::DivergenceParameter& limits = state_.solver.divergence();
   const LoopState before = state_.loop;
@@ -52,10 +64,11 @@ void Retries::go_back(const Error& error, const std::string& state_file) {
   if (before.retries >= limits.retries())
     throw Error(error.code(),
                 fmt::format("{}\nThe retries of divergence are used up: there were {}", error.what(), before.retries));
-  if (state_file.empty()) {
+  const std::string chosen = choose(state_file);
+  if (chosen.empty()) {
     restore_start();
   } else {
-    restore_snapshot(state_file, state_.solver, &state_.loop, state_.train_nets(), state_.tests, state_.session(),
+    restore_snapshot(chosen, state_.solver, &state_.loop, state_.train_nets(), state_.tests, state_.session(),
                      state_.average.get(), [](const std::string&) {});
     copy_to_other_ranks(state_);
   }
@@ -68,8 +81,8 @@ void Retries::go_back(const Error& error, const std::string& state_file) {
     loop.best.set_iter(before.best.iter());
   }
   report_.warning(error.what());
-  report_.retry({before.iteration, loop.iteration, state_file, loop.retries, limits.retries(),
-                 static_cast<double>(rate_factor())});
+  report_.retry(
+      {before.iteration, loop.iteration, chosen, loop.retries, limits.retries(), static_cast<double>(rate_factor())});
 }
 
 }  // namespace trainer

@@ -19,8 +19,9 @@ class Retries {
 
   // The factor of the learning rate.
   float rate_factor() const;
-  // Goes back to the snapshot `state_file`, or with "" to the start, and lowers the rate from then on. Throws an error
-  // with the text of `error` if no retry is left.
+  // Goes back to the snapshot `state_file`, or with "" to the start, and lowers the rate from then on. If the training
+  // has failed since the last retry without another snapshot, goes back to the snapshot before that of the last retry:
+  // its weights may be the cause. Throws an error with the text of `error` if no retry is left.
   void go_back(const Error& error, const std::string& state_file);
   void forget_start() { start_.reset(); }
 
@@ -31,10 +32,13 @@ class Retries {
     std::vector<NetPosition> train, tests;
   };
   void restore_start();
+  // The snapshot to go back to, if `newest` is the newest one; "" for the start.
+  std::string choose(const std::string& newest);
 
   TrainingState& state_;
   RunReport& report_;
   std::optional<Start> start_;
+  std::string newest_, tried_;  // at the last retry: the newest snapshot, and the one that it went back to
 };
 
 }  // namespace trainer

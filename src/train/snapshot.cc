@@ -189,7 +189,7 @@ caffe::BestState best_of(const caffe::SolverState& state, const caffe::SolverPar
     return {};
   }
   if (state.best().has_value())
-    note(fmt::format("The best {} so far is {}, of iteration {}", solver.best().metric(),
+    note(fmt::format("The best {} up to this snapshot is {}, of iteration {}", solver.best().metric(),
                      log_number(state.best().value()), state.best().iter()));
   return state.best();
 }

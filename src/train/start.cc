@@ -98,6 +98,8 @@ void TrainingStart::resume() {
   if (state_.loop.best.has_value() && !fs::exists(best_path(state_.solver), ignored))
     report_.warning(
         fmt::format("{} does not exist: it will be written when a test is better", best_path(state_.solver)));
+  if (state_.solver.has_best() && options_.snapshot.empty() && fs::exists(best_path(state_.solver), ignored))
+    report_.warning(fmt::format("This run replaces {} of an earlier one", best_path(state_.solver)));
   if (!writes_snapshots(state_.solver)) return;
   const std::string replaced = check_replaced_snapshots(state_.solver, state_.snapshot_interval(),
                                                         state_.loop.iteration, state_.solver.max_iter());

@@ -98,6 +98,8 @@ layer { name: "sum" type: "SoftmaxWithLoss" bottom: "data" bottom: "label" top: 
   loss_param { normalization: NONE } }
 layer { name: "weighted" type: "SoftmaxWithLoss" bottom: "data" bottom: "label" top: "weighted" loss_weight: 0
   loss_param { class_weight: 1 class_weight: 2 class_weight: 0 class_weight: 3 class_weight: 0.5 } }
+layer { name: "smooth" type: "SoftmaxWithLoss" bottom: "data" bottom: "label" top: "smooth" loss_weight: 0
+  loss_param { class_weight: 1 class_weight: 2 class_weight: 0 class_weight: 3 class_weight: 0.5 label_smoothing: 0.1 } }
 layer { name: "accuracy" type: "Accuracy" bottom: "data" bottom: "label" top: "accuracy" top: "top2" top: "classes"
   accuracy_param { top_k: 1 top_k: 2 ignore_label: 4 } }
 layer { name: "total" type: "Reduction" bottom: "data" top: "total" }
@@ -105,6 +107,7 @@ layer { name: "twice" type: "Power" bottom: "data" top: "twice" power_param { sc
 )";
 
 TEST_F(WholeSet, ResultsAreThoseOfOneBatch) {
+  double smooth = 0;
   double loss = 0, some = 0, counted = 0, weighted = 0, weights = 0, correct = 0, top2 = 0, total = 0;
   double of_class[kClasses] = {}, correct_of[kClasses] = {}, twice[kClasses] = {};
   int64_t matrix[kClasses][kClasses] = {};
@@ -115,6 +118,8 @@ TEST_F(WholeSet, ResultsAreThoseOfOneBatch) {
     weighted += weight[label] * cross_entropy(i);
     weights += weight[label];
     for (int c = 0; c < kClasses; ++c) {
+      const double surprise = cross_entropy(i) + score_of(i, label) - score_of(i, c);
+      smooth += weight[c] * ((c == label ? 0.9 : 0) + 0.1 / kClasses) * surprise;
       total += score_of(i, c);
       twice[c] += 2 * score_of(i, c);
     }
@@ -138,6 +143,7 @@ TEST_F(WholeSet, ResultsAreThoseOfOneBatch) {
     EXPECT_NEAR(result.loss, loss / kRecords + 0.5 * some / counted, 2e-6);
     EXPECT_NEAR(value_of(result, "sum"), loss, 1e-6 * loss);
     EXPECT_NEAR(value_of(result, "weighted"), weighted / weights, 2e-6);
+    EXPECT_NEAR(value_of(result, "smooth"), smooth / weights, 2e-6);
     EXPECT_NEAR(value_of(result, "accuracy"), correct / counted, 1e-6);
     EXPECT_NEAR(value_of(result, "top2"), top2 / counted, 1e-6);
     EXPECT_NEAR(value_of(result, "total"), total, 1e-6 * total);
@@ -156,7 +162,10 @@ TEST_F(WholeSet, ResultsAreThoseOfOneBatch) {
       const bool share = output.name == "accuracy" || output.name == "top2";
       EXPECT_EQ(output.interval > 0, share) << output.name;
       if (output.name != "accuracy") continue;
-      EXPECT_NEAR(output.interval, 1.959964 * std::sqrt(p * (1 - p) / counted), 1e-5);
+      const double z = 1.959964, n = counted, middle = (p + z * z / (2 * n)) / (1 + z * z / n);
+      // The ends of Wilson's interval solve (q - p)^2 = z^2 q (1 - q) / n.
+      const double end = middle + output.interval;
+      EXPECT_NEAR((end - p) * (end - p), z * z * end * (1 - end) / n, 1e-6);
     }
   }
   EXPECT_EQ(mixing_, "");

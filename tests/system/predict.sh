@@ -68,6 +68,10 @@ mv w_best.caffemodel kept
 head -c 100 w_iter_60.caffemodel >broken && cp w_iter_60.caffemodel whole && cp broken w_iter_60.caffemodel
 check newest_intact_snapshot "$(cat err)" eval 'of_run data >run.out && grep -q "w_iter_30.caffemodel: 1 layers loaded" err'
 mv kept w_best.caffemodel && mv whole w_iter_60.caffemodel
+# A later training with the same prefix replaces the best weights, but not those of the snapshot.
+sleep 3
+"$trainer" train --solver=solver.prototxt --set max_iter=20 >log 2>&1
+check not_the_weights_of_another_training "$(cat err)" eval 'of_run data >run.out && grep -q "those of another training" err && cmp out run.out'
 
 code() { # CODE TEXT ARGUMENTS...
   local expected=$1 text=$2

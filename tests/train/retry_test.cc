@@ -83,5 +83,19 @@ TEST(RetryLimit, EndsWithTheErrorOfTheLastOne) {
   EXPECT_TRUE(contains(log.warnings(), "Retry 2 of 2: the training goes back to its start, with 0.25 times its"));
 }
 
+// The weights of the newest snapshot may be the cause.
+TEST(RetryLimit, GoesFurtherBackAfterASecondFailure) {
+  SmallTraining training;
+  const std::string solver = "lr_policy: 'fixed' weight_decay: 0.01 ";
+  training.train("x", kLow + solver + "max_iter: 12 snapshot: 4");
+  const CapturedLog log;
+  const std::string last = training.folder() / "x_iter_12.solverstate";
+  EXPECT_THROW(training.train("x", kHigh + solver + "max_iter: 30 divergence { retries: 4 }", last), Error);
+  const int iterations[] = {12, 8, 4, 4};
+  for (int i = 0; i < 4; ++i)
+    EXPECT_TRUE(contains(log.warnings(),
+                         fmt::format("Retry {} of 4: the training goes back to iteration {} (", i + 1, iterations[i])));
+}
+
 }  // namespace
 }  // namespace trainer

@@ -17,6 +17,15 @@ constexpr uint64_t kMostNeighboursTried = 1000;
 
 }  // namespace
 
+void set_skipping(SourceContext& context, const std::string& message, bool wanted, PictureFeedSettings* settings) {
+  settings->can_skip = !context.options().whole_epochs;
+  settings->skip_bad_records = settings->can_skip && wanted;
+  if (wanted && !settings->can_skip)
+    context.warning(message + ".skip_bad_records",
+                    "skip_bad_records has no effect if each record is read once: a bad record is an error",
+                    "remove bad records; `trainer validate` lists them");
+}
+
 PictureFeedSettings picture_settings(const SourceContext& context, const std::string& message, int64_t batch_size) {
   PictureFeedSettings settings;
   settings.message = message;

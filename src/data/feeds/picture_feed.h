@@ -60,6 +60,9 @@ struct PictureFeedSettings {
 };
 
 PictureFeedSettings picture_settings(const SourceContext& context, const std::string& message, int64_t batch_size);
+// Sets whether bad records are skipped, as skip_bad_records of this message asks. Not in whole epochs, in which the
+// record in place of a bad one would count twice.
+void set_skipping(SourceContext& context, const std::string& message, bool wanted, PictureFeedSettings* settings);
 
 class PictureFeed : public BatchFeed {
  public:

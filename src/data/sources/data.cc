@@ -103,9 +103,8 @@ std::unique_ptr<BatchFeed> open(SourceContext& context) {
   if (param.shuffle()) source->prepare_random_access(context.options().log);
   if (mode != ColorMode::kAsStored) warn_of_raw_records(context, *source);
   PictureFeedSettings settings = picture_settings(context, "data_param", param.batch_size());
-  settings.can_skip = true;
   settings.mix = BatchMix::make(context, source->class_names());
-  settings.skip_bad_records = param.skip_bad_records();
+  set_skipping(context, "data_param", param.skip_bad_records(), &settings);
   settings.exact_decode = param.exact_decode();
   settings.count_labels = [skip = param.skip_bad_records()](RecordSource& records) {
     return count_labels(records, skip);

@@ -213,8 +213,7 @@ std::unique_ptr<BatchFeed> open(SourceContext& context) {
   Sampler sampler(list->size(), param.shuffle() && !in_order, context.random_key("shuffle"), in_order ? 0 : first,
                   weights);
   PictureFeedSettings settings = picture_settings(context, "image_data_param", param.batch_size());
-  settings.can_skip = true;
-  settings.skip_bad_records = param.skip_bad_records();
+  set_skipping(context, "image_data_param", param.skip_bad_records(), &settings);
   settings.label_values = static_cast<int64_t>(list->label_values());
   // With a cache, because what it keeps decoded depends on the free memory.
   settings.exact_decode = param.exact_decode() || param.cache() != ImageDataParameter::NONE;
