@@ -5,12 +5,10 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
-#include <cstring>
-#include <limits>
 #include <string>
 
 #include "base/error.h"
+#include "formats/element_type.h"
 #include "formats/wire_reader.h"
 #include "formats/wire_writer.h"
 
@@ -51,39 +49,20 @@ struct RawValues {
   std::string bytes;
 };
 
-float float_of_half(uint16_t half) {
-  const int exponent = half >> 10 & 31, mantissa = half & 1023;
-  float value = exponent == 0 ? std::ldexp(static_cast<float>(mantissa), -24)
-                              : std::ldexp(static_cast<float>(1024 + mantissa), exponent - 25);
-  if (exponent == 31)
-    value = mantissa == 0 ? std::numeric_limits<float>::infinity() : std::numeric_limits<float>::quiet_NaN();
-  return half >> 15 != 0 ? -value : value;
-}
-
-template <typename T, typename Convert>
-std::vector<float> converted(const std::string& bytes, const WireReader& reader, Convert convert) {
-  if (bytes.size() % sizeof(T) != 0)
-    throw WireError(reader.position(), fmt::format("{} bytes of raw values of {} bytes each", bytes.size(), sizeof(T)));
-  std::vector<float> out(bytes.size() / sizeof(T));
-  for (size_t i = 0; i < out.size(); ++i) {
-    T value{};
-    std::memcpy(&value, bytes.data() + i * sizeof(T), sizeof(T));
-    out[i] = convert(value);
-  }
-  return out;
-}
-
 std::vector<float> floats_of(const RawValues& raw, const WireReader& reader) {
-  const auto as_float = [](auto value) { return static_cast<float>(value); };
-  switch (raw.type) {
-    case kRawDouble: return converted<double>(raw.bytes, reader, as_float);
-    case kRawFloat: return converted<float>(raw.bytes, reader, as_float);
-    case kRawFloat16: return converted<uint16_t>(raw.bytes, reader, float_of_half);
-    default:
-      throw WireError(
-          reader.position(),
-          fmt::format("its raw values have type {}; supported are 0 (double), 1 (float) and 2 (float16)", raw.type));
-  }
+  if (raw.type > kRawFloat16)
+    throw WireError(
+        reader.position(),
+        fmt::format("its raw values have type {}; supported are 0 (double), 1 (float) and 2 (float16)", raw.type));
+  const ElementType type = raw.type == kRawDouble  ? ElementType::kF64
+                           : raw.type == kRawFloat ? ElementType::kF32
+                                                   : ElementType::kF16;
+  const auto bytes = static_cast<int64_t>(raw.bytes.size()), count = bytes / size_of(type);
+  if (count * size_of(type) != bytes)
+    throw WireError(reader.position(), fmt::format("{} bytes of raw values of {} bytes each", bytes, size_of(type)));
+  std::vector<float> out(static_cast<size_t>(count));
+  convert_to_floats(type, false, raw.bytes.data(), count, out.data());
+  return out;
 }
 
 std::string shape_bytes(const Shape& shape) {

@@ -1,11 +1,11 @@
-// NumPy arrays: `.npy`, format versions 1 to 3, C order, f4, f8, i1..i8, u1..u8 and b1 in either byte order.
+// A file with a NumPy array in C order.
 #pragma once
 
 #include <cstdint>
 #include <string>
 
 #include "formats/input_file.h"
-#include "tensor/shape.h"
+#include "formats/npy_header.h"
 
 namespace trainer {
 
@@ -15,24 +15,16 @@ class NpyFile {
   explicit NpyFile(const std::string& path);
 
   const std::string& path() const { return file_.path(); }
-  const Shape& shape() const { return shape_; }
-  // 'f' float, 'i' signed, 'u' unsigned (also booleans).
-  char kind() const { return kind_; }
-  int element_bytes() const { return element_bytes_; }
+  const Shape& shape() const { return header_.shape; }
+  ElementType type() const { return header_.type; }
 
   // Reads rows [begin, end) of axis 0, converted to float32, into (end - begin) * shape().count(1) values. A scalar has
   // one row.
   void read_rows(int64_t begin, int64_t end, float* out) const;
 
  private:
-  void parse_header(const std::string& header);
-
   InputFile file_;
-  Shape shape_;
-  char kind_ = 'f';
-  int element_bytes_ = 4;
-  bool swapped_ = false;
-  int64_t data_offset_ = 0;
+  NpyHeader header_;
 };
 
 }  // namespace trainer

@@ -29,8 +29,9 @@ WireReader::WireReader(std::string_view bytes)
       limit_(static_cast<int64_t>(bytes.size())),
       size_(limit_) {}
 
-WireReader::WireReader(int descriptor, int64_t size) : descriptor_(descriptor), limit_(size), size_(size) {
-  buffer_.resize(static_cast<size_t>(std::min<int64_t>(size, kBufferBytes)));
+WireReader::WireReader(int descriptor, int64_t begin, int64_t end)
+    : descriptor_(descriptor), base_(begin), limit_(end), size_(end) {
+  buffer_.resize(static_cast<size_t>(std::min<int64_t>(end - begin, kBufferBytes)));
   begin_ = cursor_ = end_ = buffer_.data();
 }
 

@@ -28,8 +28,9 @@ class WireReader {
  public:
   // Reads memory, which must outlive the reader.
   explicit WireReader(std::string_view bytes);
-  // Reads an open file, `size` bytes from its start, through a buffer. The caller owns the descriptor.
-  WireReader(int descriptor, int64_t size);
+  // Reads an open file from byte `begin` to byte `end`, through a buffer. The caller owns the descriptor.
+  WireReader(int descriptor, int64_t begin, int64_t end);
+  WireReader(int descriptor, int64_t size) : WireReader(descriptor, 0, size) {}
 
   int64_t position() const { return base_ + (cursor_ - begin_); }
   // Bytes left in the current message.
@@ -85,7 +86,7 @@ class WireReader {
   const char* end_ = nullptr;
   int64_t base_ = 0;   // offset of begin_
   int64_t limit_ = 0;  // end of the current message
-  int64_t size_ = 0;
+  int64_t size_ = 0;   // end of all bytes
   uint32_t field_ = 0;
   WireType type_ = WireType::kVarint;
 };

@@ -6,7 +6,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
-#include <cstring>
+
+#include "base/json_reader.h"
 
 namespace trainer {
 namespace {
@@ -37,116 +38,6 @@ std::string valid_utf8(std::string_view text) {
   }
   return out;
 }
-
-void append_utf8(std::string& out, unsigned code) {
-  if (code < 0x80) {
-    out += static_cast<char>(code);
-  } else if (code < 0x800) {
-    out += static_cast<char>(0xC0 | code >> 6);
-    out += static_cast<char>(0x80 | (code & 0x3F));
-  } else if (code >= 0x10000) {
-    out += static_cast<char>(0xF0 | code >> 18);
-    out += static_cast<char>(0x80 | (code >> 12 & 0x3F));
-    out += static_cast<char>(0x80 | (code >> 6 & 0x3F));
-    out += static_cast<char>(0x80 | (code & 0x3F));
-  } else {
-    out += static_cast<char>(0xE0 | code >> 12);
-    out += static_cast<char>(0x80 | (code >> 6 & 0x3F));
-    out += static_cast<char>(0x80 | (code & 0x3F));
-  }
-}
-
-class LineReader {
- public:
-  explicit LineReader(std::string_view text) : text_(text) {}
-
-  bool object(JsonFields* fields) {
-    if (!take('{')) return false;
-    if (take('}')) return at_end();
-    do {
-      std::string key, value;
-      if (!string(&key) || !take(':') || !scalar(&value)) return false;
-      (*fields)[key] = value;
-    } while (take(','));
-    return take('}') && at_end();
-  }
-
- private:
-  void skip_blanks() {
-    while (at_ < text_.size() && std::strchr(" \t\r\n", text_[at_]) != nullptr && text_[at_] != '\0') ++at_;
-  }
-  bool take(char c) {
-    skip_blanks();
-    if (at_ >= text_.size() || text_[at_] != c) return false;
-    ++at_;
-    return true;
-  }
-  bool at_end() {
-    skip_blanks();
-    return at_ == text_.size();
-  }
-  bool string(std::string* out) {
-    if (!take('"')) return false;
-    while (at_ < text_.size()) {
-      const char c = text_[at_++];
-      if (c == '"') return true;
-      if (c != '\\') {
-        *out += c;
-      } else if (!escape(out)) {
-        return false;
-      }
-    }
-    return false;
-  }
-  bool escape(std::string* out) {
-    if (at_ >= text_.size()) return false;
-    const char c = text_[at_++];
-    const char* plain = std::strchr("\"\"\\\\//b\bf\fn\nr\rt\t", c);
-    if (c == 'u') return code_point(out);
-    if (plain == nullptr || c == '\0') return false;
-    *out += plain[1];
-    return true;
-  }
-  bool code_unit(unsigned* code) {
-    *code = 0;
-    for (int i = 0; i < 4; ++i, ++at_) {
-      if (at_ >= text_.size() || std::isxdigit(static_cast<unsigned char>(text_[at_])) == 0) return false;
-      const char digit = text_[at_];
-      *code = *code * 16 + static_cast<unsigned>(digit <= '9' ? digit - '0' : (digit | 0x20) - 'a' + 10);
-    }
-    return true;
-  }
-  // Characters beyond U+FFFF are written as two surrogates; a single surrogate is an error.
-  bool code_point(std::string* out) {
-    unsigned code = 0, low = 0;
-    if (!code_unit(&code)) return false;
-    if (code >= 0xD800 && code < 0xDC00 && text_.substr(at_).starts_with("\\u")) {
-      const size_t before = at_;
-      at_ += 2;
-      if (!code_unit(&low)) return false;
-      if (low >= 0xDC00 && low < 0xE000) {
-        code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
-      } else {
-        at_ = before;
-      }
-    }
-    append_utf8(*out, code >= 0xD800 && code < 0xE000 ? 0xFFFD : code);
-    return true;
-  }
-  bool scalar(std::string* out) {
-    skip_blanks();
-    if (at_ < text_.size() && text_[at_] == '"') return string(out);
-    const size_t begin = at_;
-    while (at_ < text_.size() && (std::isalnum(static_cast<unsigned char>(text_[at_])) != 0 || text_[at_] == '+' ||
-                                  text_[at_] == '-' || text_[at_] == '.'))
-      ++at_;
-    *out = std::string(text_.substr(begin, at_ - begin));
-    return !out->empty();
-  }
-
-  std::string_view text_;
-  size_t at_ = 0;
-};
 
 }  // namespace
 
@@ -197,7 +88,13 @@ JsonLine& JsonLine::add(std::string_view key, double value) {
 
 std::optional<JsonFields> parse_json_line(std::string_view line) {
   JsonFields fields;
-  if (!LineReader(line).object(&fields)) return std::nullopt;
+  try {
+    JsonReader reader(line);
+    reader.object([&](const std::string& key) { fields[key] = reader.scalar(); });
+    reader.end();
+  } catch (const JsonError&) {
+    return std::nullopt;
+  }
   return fields;
 }
 

@@ -34,8 +34,7 @@ TEST(Npy, ReadsNumbers) {
 
   const NpyFile swapped(folder.write(
       "b.npy", npy("{'descr': '>i2', 'fortran_order': False, 'shape': (2, 2), }", from_hex("0001fffe012c0004"))));
-  EXPECT_EQ(swapped.kind(), 'i');
-  EXPECT_EQ(swapped.element_bytes(), 2);
+  EXPECT_EQ(swapped.type(), ElementType::kI16);
   EXPECT_EQ(all_values(swapped), (std::vector<float>{1, -2, 300, 4}));
 
   const NpyFile booleans(
