@@ -99,6 +99,7 @@ int run_extract_features(const Arguments& arguments) {
   OpenNetOptions options;
   options.device_options = device_options_of(arguments);
   options.weights = request.weights;
+  options.matching = weight_matching_of(arguments);
   options.allow_fresh = arguments.get_bool("allow_fresh");
   options.keep = blobs;
   options.reading.whole_epochs = request.batches == 0;
@@ -155,6 +156,8 @@ REGISTER_COMMAND(
         "leaves no files.",
     .flags = {{"model", FlagType::kFile, "", "FILE", "The prototxt file of the net, in place of the word PROTOTXT."},
               {"weights", FlagType::kFile, "", "FILE", "The weights, in place of the word WEIGHTS."},
+              weights_map_flag(),
+              weights_match_flag(),
               precision_flag(),
               deterministic_flag(),
               set_flag(),

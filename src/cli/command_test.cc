@@ -66,6 +66,7 @@ int run_test(const Arguments& arguments) {
   options.device = choose_device(device_request_of(arguments));
   options.device_options = device_options_of(arguments);
   options.weights = arguments.text("weights");
+  options.matching = weight_matching_of(arguments);
   options.allow_fresh = arguments.get_bool("allow_fresh");
   options.reading.whole_epochs = length.epochs > 0;
   options.measures = true;
@@ -110,6 +111,8 @@ REGISTER_COMMAND(test, .name = "test", .summary = "scores a net with given weigh
                      {
                          {"model", FlagType::kFile, "", "FILE", "The prototxt file of the net."},
                          {"weights", FlagType::kFile, "", "FILE", "The weights; layers are matched by name."},
+                         weights_map_flag(),
+                         weights_match_flag(),
                          {"iterations", FlagType::kInteger, "", "N",
                           "Batches to run. Without it, each record of the data set is read once."},
                          {"json", FlagType::kBool, "false", "", "Write one JSON document instead of the text."},

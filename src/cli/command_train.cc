@@ -79,6 +79,7 @@ TrainingRequest request_of(const Arguments& arguments) {
   options.max_seconds = max_seconds_of(arguments);
   options.snapshot = arguments.text("snapshot");
   options.weights = comma_list(arguments.text("weights"));
+  options.matching = weight_matching_of(arguments);
   options.run_folder = arguments.text("run_dir");
   options.new_run_folder = !arguments.given("run_dir");
   options.command_line = command_line_of(arguments);
@@ -132,6 +133,8 @@ REGISTER_COMMAND(
             {"solver", FlagType::kFile, "", "FILE", "The solver: net, learning rate, schedule, snapshots."},
             {"weights", FlagType::kFiles, "", "FILE,FILE",
              "Weight files to start from; later files replace values of earlier ones."},
+            weights_map_flag(),
+            weights_match_flag(),
             {"snapshot", FlagType::kFile, "", "FILE|auto",
              "The solver state to resume from. auto: the newest intact snapshot, whose report continues; without one a "
              "fresh start, for which --weights counts."},

@@ -47,6 +47,11 @@ class WarningSink : public RunSink {
 
 std::string weights_text(const WeightFile& file) {
   int64_t values = 0;
+  if (file.tensors != nullptr) {
+    for (const StoredTensor& tensor : file.tensors->tensors) values += tensor.shape.count();
+    return fmt::format("{} weights of {} tensors, {} values", file.tensors->format, file.tensors->tensors.size(),
+                       format_count(values));
+  }
   for (const WeightLayer& layer : file.layers) {
     for (const WeightBlob& blob : layer.blobs) values += static_cast<int64_t>(blob.data.size());
   }
@@ -55,7 +60,7 @@ std::string weights_text(const WeightFile& file) {
 
 class Validator {
  public:
-  explicit Validator(const Arguments& arguments) : arguments_(arguments) {}
+  explicit Validator(const Arguments& arguments) : arguments_(arguments), matching_(weight_matching_of(arguments)) {}
 
   Validation run() {
     const std::string &solver = arguments_.text("solver"), &model = arguments_.text("model");
@@ -239,6 +244,7 @@ class Validator {
     request.options.device_options = device_options_of(arguments_);
     request.options.memory = memory_of(arguments_);
     request.options.snapshot = arguments_.text("snapshot");
+    request.options.matching = matching_;
     request.options.weights = comma_list(arguments_.text("weights"));
     RunReport report(std::make_unique<WarningSink>(path, &problems()));
     const OpenTraining open = open_training(std::move(request), report);
@@ -267,12 +273,13 @@ class Validator {
     const NetSession session(*net.net, *net.positions, net.state.phase(), 0, device_session);
     add_parameters(session.lowered(), 0, false, device_session.store);
     const std::vector<WeightMatch> matches =
-        load_weights(read_listed_weights(path), session.lowered(), device_session.store);
+        load_weights(read_listed_weights(path), session.lowered(), device_session.store, matching_);
     require_match(path, matches);
     if (!all_loaded(matches)) problems().warning(at(path), "", match_table(path, matches));
   }
 
   const Arguments& arguments_;
+  const WeightMatching matching_;
   Validation result_;
   std::vector<std::string> solvers_, models_;
   // Own the nets that the data sets refer to.
@@ -317,6 +324,8 @@ REGISTER_COMMAND(
             {"model", FlagType::kFile, "", "FILE", "The net to check with its data, in both phases."},
             {"snapshot", FlagType::kFile, "", "FILE", "The solver state to check with its weights."},
             {"weights", FlagType::kFiles, "", "FILE,FILE", "Weight files to check."},
+            weights_map_flag(),
+            weights_match_flag(),
             {"json", FlagType::kBool, "false", "", "Write one JSON document instead of the text."},
             gpu_flag(),
             cpu_flag(),

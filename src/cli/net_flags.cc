@@ -3,6 +3,7 @@
 
 #include <optional>
 
+#include "base/error.h"
 #include "base/text.h"
 
 namespace trainer {
@@ -55,6 +56,16 @@ Flag allow_fresh_flag() {
   return {"allow_fresh", FlagType::kBool, "false", "",
           "Accept layers that the weights lack, with the values of their fillers."};
 }
+Flag weights_map_flag() {
+  return {"weights_map", FlagType::kFile, "", "FILE",
+          "A text file that says which tensors of the weights go into which blobs: lines LAYER/BLOB TENSOR "
+          "[transpose=1,0], with one * in both names for the same text. Other tensors are matched by name."};
+}
+Flag weights_match_flag() {
+  return {"weights_match", FlagType::kChoice, "name", "name|order",
+          "Match the tensors of the weights to learned blobs by name, or one after the other in the order of file and "
+          "net, if the shapes agree."};
+}
 Flag level_flag() {
   return {"level", FlagType::kInteger, "0", "N", "The level of the net's state, for include and exclude rules."};
 }
@@ -71,6 +82,16 @@ DeviceRequest device_request_of(const Arguments& arguments) {
 
 DeviceOptions device_options_of(const Arguments& arguments) {
   return device_options(arguments.text("precision"), arguments.get_bool("deterministic"));
+}
+
+WeightMatching weight_matching_of(const Arguments& arguments) {
+  WeightMatching matching;
+  matching.by_order = arguments.text("weights_match") == "order";
+  if (!arguments.given("weights_map")) return matching;
+  if (matching.by_order)
+    throw config_error("--weights_map and --weights_match=order contradict each other: give one of them");
+  matching.map = read_weight_map(arguments.text("weights_map"));
+  return matching;
 }
 
 int64_t memory_of(const Arguments& arguments) {

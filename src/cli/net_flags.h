@@ -20,6 +20,8 @@ Flag memory_flag();
 Flag set_flag();
 Flag fill_flag();
 Flag allow_fresh_flag();
+Flag weights_map_flag();
+Flag weights_match_flag();
 Flag level_flag();
 Flag stage_flag();
 
@@ -28,6 +30,9 @@ DeviceRequest device_request_of(const Arguments& arguments);
 
 // The values of --precision and --deterministic.
 DeviceOptions device_options_of(const Arguments& arguments);
+
+// The values of --weights_map and --weights_match.
+WeightMatching weight_matching_of(const Arguments& arguments);
 
 // The value of --memory in bytes; 0 if it is not given.
 int64_t memory_of(const Arguments& arguments);

@@ -20,6 +20,8 @@ struct WeightBlob {
   // False for a blob that an HDF5 snapshot omits because another layer owns it; all other members are then empty.
   bool present = true;
   std::vector<float> data;  // row-major, shape.count() values
+  // Reads the values if they are still in the file; `data` is then empty.
+  std::function<std::vector<float>()> read;
   std::vector<float> diff;  // empty, or as many values as `data`: the file has gradients
 };
 

@@ -109,13 +109,11 @@ WeightFile read_binary(const std::string& path) {
   const InputFile file(path, "weight file");
   if (file.size() == 0) throw data_error("{} is empty: not a weight file", path);
   if (file.looks_like_text()) {
-    throw data_error(
-        "{} is text. A weight file is a .caffemodel or .caffemodel.h5 file; pass a prototxt with --model, or name it "
-        "in the solver",
-        path);
+    throw data_error("{} is text, not a weight file. Pass a prototxt with --model, or name it in the solver", path);
   }
   WireReader reader(file.descriptor(), file.size());
   WeightFile out;
+  out.path = path;
   bool in_layer = false;
   int64_t promised_end = 0;
   try {
@@ -204,7 +202,8 @@ WeightFile read_hdf5(const std::string& path) {
                                                 : "");
   }
   WeightFile out;
-  out.hdf5 = true;
+  out.path = path;
+  out.omits_shared = true;
   if (file.has_dataset(kHdf5ClassNames)) out.class_names = split(file.read_string(kHdf5ClassNames), '\n');
   collect_layers(file, "", 0, out.layers);
   return out;
@@ -223,7 +222,14 @@ WeightBlob read_hdf5_blob(const Hdf5File& file, const std::string& dataset) {
 }
 
 WeightFile read_weights(const std::string& path) {
-  return Hdf5File::has_signature(path) ? read_hdf5(path) : read_binary(path);
+  if (Hdf5File::has_signature(path)) return read_hdf5(path);
+  if (std::optional<TensorFile> tensors = open_tensors(path)) {
+    WeightFile out;
+    out.path = path;
+    out.tensors = std::make_shared<const TensorFile>(*std::move(tensors));
+    return out;
+  }
+  return read_binary(path);
 }
 
 }  // namespace trainer

@@ -1,4 +1,5 @@
-// Weight files: `.caffemodel` (binary NetParameter, also the V1 and V0 generations) and `.caffemodel.h5`.
+// Weight files: `.caffemodel` (binary NetParameter, also the V1 and V0 generations) and `.caffemodel.h5`; and those of
+// other programs (formats/tensors), whose tensors belong to layers only together with a net.
 //
 // The reader uses only names, types, blobs and class names and skips all other fields of any type, because forks of
 // Caffe reuse field numbers. Files beyond 2 GiB are supported. Values are floats, doubles or, as NVIDIA's fork and
@@ -7,11 +8,13 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "formats/atomic_file.h"
 #include "formats/blob_proto.h"
+#include "formats/tensors/tensor_file.h"
 
 namespace caffe {
 class LayerParameter;
@@ -33,13 +36,16 @@ struct WeightLayer {
 };
 
 struct WeightFile {
-  std::string net_name;  // "" in HDF5 files
-  bool hdf5 = false;
+  std::string path;
+  std::string net_name;                  // "" in HDF5 files
+  bool omits_shared = false;             // it lacks blobs that another layer owns, as HDF5 files do
   std::vector<std::string> class_names;  // by label; empty if the file has none
   std::vector<WeightLayer> layers;       // in file order; HDF5: by name
+  // Of a file of another program, which has no layers.
+  std::shared_ptr<const TensorFile> tensors;
 };
 
-// Reads either format; HDF5 is recognized by its signature.
+// Reads a file of any format, which is recognized by its content.
 WeightFile read_weights(const std::string& path);
 
 // Reads a dataset of an HDF5 snapshot. Throws a data_error before reading if it has more elements than a blob may have.

@@ -7,10 +7,9 @@
 #include <string>
 #include <string_view>
 
-namespace trainer {
+#include "base/json_text.h"
 
-// The text in quotes, with escapes. Bytes that are not valid UTF-8 become U+FFFD.
-std::string json_string(std::string_view text);
+namespace trainer {
 
 class JsonLine {
  public:

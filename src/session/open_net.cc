@@ -54,7 +54,8 @@ ConfiguredNet configure_or_throw(const PrototxtSource& model, const caffe::NetSt
   return out;
 }
 
-void load_trained_weights(const std::string& path, bool allow_fresh, NetSession& net, StateStore& store) {
+void load_trained_weights(const std::string& path, const WeightMatching& matching, bool allow_fresh, NetSession& net,
+                          StateStore& store) {
   if ((path == "none" || path.empty()) && net.lowered().parameters.empty()) return;
   if (path.empty()) {
     if (allow_fresh) return;
@@ -64,7 +65,7 @@ void load_trained_weights(const std::string& path, bool allow_fresh, NetSession&
         "fillers");
   }
   const WeightFile file = read_listed_weights(path);
-  const std::vector<WeightMatch> matches = load_weights(file, net.lowered(), store);
+  const std::vector<WeightMatch> matches = load_weights(file, net.lowered(), store, matching);
   require_trained(path, matches, allow_fresh);
   log_info(match_table(path, matches));
   const std::string renamed = class_difference(file.class_names, path, net.data().class_names(), "the data");
@@ -90,7 +91,7 @@ OpenNet::OpenNet(ConfiguredNet net, const OpenNetOptions& options)
   session_.keep_blobs(kept_);
   if (options.measures) session_.measure();
   add_parameters(session_.lowered(), 0, false, device_session_.store);
-  load_trained_weights(options.weights, options.allow_fresh, session_, device_session_.store);
+  load_trained_weights(options.weights, options.matching, options.allow_fresh, session_, device_session_.store);
 }
 
 }  // namespace trainer

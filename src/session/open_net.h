@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "session/assign_tensors.h"
 #include "session/choose_device.h"
 #include "session/configure_net.h"
 #include "session/net_session.h"
@@ -40,12 +41,14 @@ ConfiguredNet configure_or_throw(const PrototxtSource& model, const caffe::NetSt
 
 // Loads weights for a net that computes, and logs what was loaded. Layers that the file lacks are a data_error without
 // `allow_fresh`. `path` may be "none" or "" for a net without learned blobs.
-void load_trained_weights(const std::string& path, bool allow_fresh, NetSession& net, StateStore& store);
+void load_trained_weights(const std::string& path, const WeightMatching& matching, bool allow_fresh, NetSession& net,
+                          StateStore& store);
 
 struct OpenNetOptions {
   ChosenDevice device;
   DeviceOptions device_options;
   std::string weights;
+  WeightMatching matching;
   bool allow_fresh = false;
   std::vector<std::string> keep;  // blobs to read
   bool keep_outputs = false;      // and the outputs of the net

@@ -2,6 +2,7 @@
 #include "session/parameters.h"
 
 #include <algorithm>
+#include <cstring>
 #include <map>
 #include <set>
 
@@ -9,6 +10,7 @@
 #include "base/philox.h"
 #include "base/text.h"
 #include "formats/manifest.h"
+#include "formats/weight_tensors.h"
 #include "layers/shared/filler.h"
 #include "session/state_names.h"
 
@@ -73,10 +75,9 @@ bool has_twin_with_blobs(const WeightFile& file, const std::string& name) {
 }
 
 // Why the layer's blobs do not fit, or "".
-std::string misfit(const WeightLayer& source, const LoweredLayer& target, const LoweredNet& net, bool hdf5) {
-  // HDF5 files omit blobs that another layer owns.
+std::string misfit(const WeightLayer& source, const LoweredLayer& target, const LoweredNet& net, bool omits_shared) {
   size_t least = target.parameters.size();
-  while (hdf5 && least > 0 && !net.parameters[static_cast<size_t>(target.parameters[least - 1])].owner) --least;
+  while (omits_shared && least > 0 && !net.parameters[static_cast<size_t>(target.parameters[least - 1])].owner) --least;
   if (source.blobs.size() < least || source.blobs.size() > target.parameters.size())
     return fmt::format("the file has {} blobs, the net's layer has {}", source.blobs.size(), target.parameters.size());
   for (size_t i = 0; i < source.blobs.size(); ++i) {
@@ -97,13 +98,41 @@ size_t count_of(WeightMatch::Kind kind, const std::vector<WeightMatch>& matches)
       std::count_if(matches.begin(), matches.end(), [kind](const WeightMatch& match) { return match.kind == kind; }));
 }
 
+// The names of the layers with this kind of match.
+std::vector<std::string> layers_of(WeightMatch::Kind kind, const std::vector<WeightMatch>& matches) {
+  std::vector<std::string> names;
+  for (const WeightMatch& match : matches) {
+    if (match.kind == kind) names.push_back(match.layer);
+  }
+  return names;
+}
+
+// Shows a layer of the file that has almost the name of a layer of the net: the same end, or few other letters.
+std::string naming_hint(const std::vector<WeightMatch>& matches) {
+  const std::vector<std::string> unused = layers_of(WeightMatch::kUnused, matches);
+  for (const std::string& fresh : layers_of(WeightMatch::kFresh, matches)) {
+    const auto ends_alike = [&](const std::string& name) {
+      return name.size() > fresh.size() && name.ends_with(fresh) &&
+             std::strchr("./_", name[name.size() - fresh.size() - 1]);
+    };
+    const auto longer = std::find_if(unused.begin(), unused.end(), ends_alike);
+    const std::string near = longer == unused.end() ? nearest_name(fresh, unused) : *longer;
+    if (!near.empty())
+      return fmt::format(
+          "The file has \"{}\" and the net \"{}\": give a file of such pairs with --weights_map (trainer help "
+          "fine-tuning)",
+          printable(near), printable(fresh));
+  }
+  return "Is it the right file?";
+}
+
 void require_fit(const std::string& path, const std::vector<WeightMatch>& matches, const char* remedy) {
   if (count_of(WeightMatch::kMismatched, matches) > 0)
     throw data_error("{}\nLayers of the same name must have blobs of the same shape{}", match_table(path, matches),
                      remedy);
   if (count_of(WeightMatch::kLoaded, matches) == 0)
-    throw data_error("{}\nNo layer of this file fits the net: layers are matched by name. Is it the right file?",
-                     match_table(path, matches));
+    throw data_error("{}\nNo layer of this file fits the net: layers are matched by name. {}",
+                     match_table(path, matches), naming_hint(matches));
 }
 
 // Whether a blob of the layer starts from its filler, as neither the file nor the net has values for it.
@@ -120,7 +149,7 @@ std::string twin_hint(const LoweredLayer& layer, const LoweredNet& net, const We
   std::vector<std::string> fitting;
   for (const WeightLayer& source : file.layers) {
     if (!source.blobs.empty() && find_layer(net, source.name) == nullptr &&
-        misfit(source, layer, net, file.hdf5).empty())
+        misfit(source, layer, net, file.omits_shared).empty())
       fitting.push_back(source.name);
   }
   const std::string near = nearest_name(layer.param->name(), fitting);
@@ -186,7 +215,9 @@ WeightFile read_listed_weights(const std::string& path) {
   return read_weights(path);
 }
 
-std::vector<WeightMatch> load_weights(const WeightFile& file, const LoweredNet& net, StateStore& store) {
+namespace {
+
+std::vector<WeightMatch> load_layers(const WeightFile& file, const LoweredNet& net, StateStore& store) {
   std::vector<WeightMatch> matches;
   std::vector<std::string> seen;
   std::set<std::string> loaded;  // states
@@ -199,7 +230,7 @@ std::vector<WeightMatch> load_weights(const WeightFile& file, const LoweredNet& 
       continue;
     }
     if (source.blobs.empty() && (target->parameters.empty() || has_twin_with_blobs(file, source.name))) continue;
-    const std::string why = misfit(source, *target, net, file.hdf5);
+    const std::string why = misfit(source, *target, net, file.omits_shared);
     if (!why.empty()) {
       matches.push_back({WeightMatch::kMismatched, source.name, why});
       continue;
@@ -207,7 +238,8 @@ std::vector<WeightMatch> load_weights(const WeightFile& file, const LoweredNet& 
     for (size_t i = 0; i < source.blobs.size(); ++i) {
       const ParameterInfo& parameter = net.parameters[static_cast<size_t>(target->parameters[i])];
       if (!source.blobs[i].present || store.shape(parameter.state).count() != parameter.shape.count()) continue;
-      store.write(parameter.state, source.blobs[i].data.data());
+      const WeightBlob& blob = source.blobs[i];
+      store.write(parameter.state, blob.read ? blob.read().data() : blob.data.data());
       loaded.insert(parameter.state);
     }
     matches.push_back({WeightMatch::kLoaded, source.name, ""});
@@ -219,6 +251,14 @@ std::vector<WeightMatch> load_weights(const WeightFile& file, const LoweredNet& 
                        "not in the file: starts from its fillers" + twin_hint(layer, net, file)});
   }
   return matches;
+}
+
+}  // namespace
+
+std::vector<WeightMatch> load_weights(const WeightFile& file, const LoweredNet& net, StateStore& store,
+                                      const WeightMatching& matching) {
+  if (file.tensors == nullptr && matching.by_name()) return load_layers(file, net, store);
+  return load_layers(assign_tensors(tensors_of(file), matching, net), net, store);
 }
 
 std::string match_table(const std::string& path, const std::vector<WeightMatch>& matches) {

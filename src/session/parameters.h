@@ -7,6 +7,7 @@
 #include "formats/weights.h"
 #include "lowering/lower_net.h"
 #include "runtime/memory.h"
+#include "session/assign_tensors.h"
 #include "session/class_names.h"
 
 namespace trainer {
@@ -32,10 +33,12 @@ struct WeightMatch {
 // Reads a weight file. A file that differs from its manifest is a data_error.
 WeightFile read_listed_weights(const std::string& path);
 
-// Copies the blobs of the file into the states of layers of the same name. A layer that the file lacks keeps its values
-// (kFresh); a layer that the net lacks is kUnused. If the number or shape of the blobs differs, no blob of the layer is
-// loaded (kMismatched).
-std::vector<WeightMatch> load_weights(const WeightFile& file, const LoweredNet& net, StateStore& store);
+// Copies the blobs of the file into the states of layers of the same name, after its tensors are assigned to layers if
+// it is of another program or `matching` is not by name. A layer that the file lacks keeps its values (kFresh); a layer
+// that the net lacks is kUnused. If the number or shape of the blobs differs, no blob of the layer is loaded
+// (kMismatched).
+std::vector<WeightMatch> load_weights(const WeightFile& file, const LoweredNet& net, StateStore& store,
+                                      const WeightMatching& matching = {});
 
 // Throws if a layer is mismatched or nothing was loaded: require_match for a net to be trained, require_trained for a
 // net to compute with, which also refuses fresh layers without `allow_fresh`.

@@ -68,7 +68,7 @@ void TrainingStart::load_weight_files() {
   StateStore& store = state_.session().store;
   for (const std::string& path : options_.weights) {
     const WeightFile file = read_listed_weights(path);
-    const std::vector<WeightMatch> matches = load_weights(file, state_.train_net().lowered(), store);
+    const std::vector<WeightMatch> matches = load_weights(file, state_.train_net().lowered(), store, options_.matching);
     require_match(path, matches);
     report_.note(match_table(path, matches));
     // A net with layers of its own may learn other classes.
@@ -79,7 +79,8 @@ void TrainingStart::load_weight_files() {
       state_.train_net().add_class_names(file.class_names);
     }
     for (const auto& test : state_.tests) {
-      for (const WeightMatch& match : load_weights(file, test->lowered(), store))
+      if (options_.matching.by_order) break;  // the order is that of the training net
+      for (const WeightMatch& match : load_weights(file, test->lowered(), store, options_.matching))
         if (match.kind == WeightMatch::kLoaded) test_layers_loaded_.insert(match.layer);
     }
   }

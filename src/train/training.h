@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "report/run_report.h"
+#include "session/assign_tensors.h"
 #include "session/net_session.h"
 #include "train/configure_training.h"
 #include "train/memory_plan.h"
@@ -34,6 +35,7 @@ struct TrainingOptions {
   std::string snapshot;              // solver state to resume from
   bool continues_run = false;        // the snapshot is of the same run: its report continues
   std::vector<std::string> weights;  // weight files to start from
+  WeightMatching matching;           // of their tensors
   std::string run_folder;            // folder of the report; "" for none
   bool new_run_folder = false;       // the report gets a new folder beside the snapshots
   std::string command_line;          // for the report

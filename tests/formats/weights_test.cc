@@ -45,7 +45,7 @@ TEST(Weights, ReadsTheBinaryFormAndSkipsUnknownFields) {
   const TempFolder folder;
   const WeightFile file = read_weights(folder.write("a.caffemodel", from_hex(kTiny)));
   EXPECT_EQ(file.net_name, "tiny");
-  EXPECT_FALSE(file.hdf5);
+  EXPECT_FALSE(file.omits_shared);
   ASSERT_EQ(file.layers.size(), 2u);
   const WeightLayer& ip = file.layers[0];
   EXPECT_EQ(ip.name, "ip");
@@ -252,7 +252,7 @@ TEST(Weights, Hdf5KeepsNamesSharingAndGradients) {
                {"relu/x", nullptr, {}}});
   const WeightFile file = read_weights(path);
   EXPECT_EQ(file.class_names, (std::vector<std::string>{"cat", "snow leopard"}));
-  EXPECT_TRUE(file.hdf5);
+  EXPECT_TRUE(file.omits_shared);
   const auto layer = [&](const std::string& name) -> const WeightLayer& {
     const auto found = std::find_if(file.layers.begin(), file.layers.end(),
                                     [&](const WeightLayer& each) { return each.name == name; });

@@ -144,7 +144,8 @@ PathKind kind_of_path(const std::string& path) {
   if (is_image_name(path))
     throw data_error("{} is a single image: name a list of images, or a folder with a folder of images for each class",
                      path);
-  if (ends_with(path, ".caffemodel") || ends_with(path, ".caffemodel.h5")) return PathKind::kWeights;
+  if (ends_with(path, ".caffemodel") || ends_with(path, ".caffemodel.h5") || ends_with(path, ".safetensors.index.json"))
+    return PathKind::kWeights;
   if (ends_with(path, ".solverstate") || ends_with(path, ".solverstate.h5")) return PathKind::kSolverState;
   if (ends_with(path, ".binaryproto")) return PathKind::kMeanImage;
   if (Hdf5File::has_signature(path)) {

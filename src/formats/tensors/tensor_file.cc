@@ -29,6 +29,21 @@ std::vector<float> StoredTensor::values() const {
   return out;
 }
 
+void gather(const float* from, const Shape& shape, const std::vector<int64_t>& strides, float* out) {
+  std::vector<int64_t> index(strides.size(), 0);
+  int64_t at = 0;
+  for (int64_t i = 0, count = shape.count(); i < count; ++i) {
+    out[i] = from[at];
+    for (size_t axis = index.size(); axis-- > 0;) {
+      if (shape[static_cast<int>(axis)] == 1) continue;  // its stride may be any number
+      at += strides[axis];
+      if (++index[axis] < shape[static_cast<int>(axis)]) break;
+      at -= strides[axis] * index[axis];
+      index[axis] = 0;
+    }
+  }
+}
+
 std::optional<TensorFile> open_tensors(const std::string& path) {
   const auto file = std::make_shared<const InputFile>(path, "weight file");
   if (is_safetensors(*file)) return named(*file, "safetensors", open_safetensors(file));
@@ -103,17 +118,7 @@ void read_view(const StridedView& view, ByteStream& stream, float* out) {
   if (is_row_major(view)) return read_floats(stream, view.type, view.swapped, count, out);
   std::vector<float> span(static_cast<size_t>(span_of(view)));
   read_floats(stream, view.type, view.swapped, span_of(view), span.data());
-  std::vector<int64_t> index(static_cast<size_t>(view.shape.rank()), 0);
-  int64_t at = 0;
-  for (int64_t i = 0; i < count; ++i) {
-    out[i] = span[static_cast<size_t>(at)];
-    for (size_t axis = index.size(); axis-- > 0;) {
-      at += view.strides[axis];
-      if (++index[axis] < view.shape[static_cast<int>(axis)]) break;
-      at -= view.strides[axis] * index[axis];
-      index[axis] = 0;
-    }
-  }
+  gather(span.data(), view.shape, view.strides, out);
 }
 
 }  // namespace trainer

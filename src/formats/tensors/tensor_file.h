@@ -34,4 +34,7 @@ struct TensorFile {
 // Opens a file of one of the formats, which is recognized by its content; nothing for any other content.
 std::optional<TensorFile> open_tensors(const std::string& path);
 
+// Copies values at distances of `strides` elements into row-major order.
+void gather(const float* from, const Shape& shape, const std::vector<int64_t>& strides, float* out);
+
 }  // namespace trainer
