@@ -100,7 +100,7 @@ void write_layers(AtomicFile& file, const NamedTensors& named) {
       if (!hdf5 && static_cast<size_t>(blob) != ref.blobs.size())
         throw data_error("cannot write {}: blob {} of layer \"{}\" is missing. Write an .h5 file, which may lack blobs",
                          file.path(), ref.blobs.size(), printable(name));
-      while (ref.blobs.size() < static_cast<size_t>(blob)) ref.blobs.push_back({.shared = true});
+      while (ref.blobs.size() < static_cast<size_t>(blob)) ref.blobs.emplace_back().shared = true;
       values.push_back(tensor->values());
       ref.blobs.push_back({tensor->shape, values.back().data(), nullptr, false});
     }

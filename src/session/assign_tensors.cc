@@ -26,7 +26,7 @@ struct Target {
   std::string layer;
   int blob = 0;
   std::vector<int> transpose;
-  std::string place;  // of the line that asks for it, or the name of the tensor
+  std::string place;  // of the line of a map that asks for it, or ""
 };
 
 struct SplitName {
@@ -87,11 +87,7 @@ class Assignment {
   }
 
  private:
-  struct Assigned {
-    StoredTensor tensor;
-    std::string place;
-  };
-  using Blobs = std::map<int, Assigned>;
+  using Blobs = std::map<int, StoredTensor>;
 
   // The layer of the net with learned blobs and this name, or nullptr.
   const LoweredLayer* learned_layer(const std::string& name) const {
@@ -115,10 +111,7 @@ class Assignment {
     }
     std::string name = tensor.name;
     while (true) {
-      if (std::optional<Target> target = named_target(name)) {
-        target->place = tensor.name;
-        return target;
-      }
+      if (std::optional<Target> target = named_target(name)) return target;
       const auto prefix = std::find_if(kPrefixes.begin(), kPrefixes.end(),
                                        [&](std::string_view begin) { return name.starts_with(begin); });
       if (prefix == kPrefixes.end()) return std::nullopt;
@@ -148,35 +141,43 @@ class Assignment {
       return scale == nullptr ? std::nullopt : std::optional<Target>({scale->param->name(), blob, {}, ""});
     }
     if (index >= 2) return std::nullopt;
-    const bool turned = type == "InnerProduct" && index == 0 && layer.param->inner_product_param().transpose();
-    return Target{name, blob, turned ? std::vector<int>{1, 0} : std::vector<int>{}, ""};
+    return Target{name, blob, axes_of(layer, blob), ""};
+  }
+
+  // The order in which a blob has the axes of its tensor: an InnerProduct layer may store its matrix transposed.
+  static std::vector<int> axes_of(const LoweredLayer& layer, int blob) {
+    const bool turned =
+        layer.param->type() == "InnerProduct" && blob == 0 && layer.param->inner_product_param().transpose();
+    return turned ? std::vector<int>{1, 0} : std::vector<int>{};
   }
 
   void assign(const StoredTensor& tensor, const Target& target) {
-    const auto [position, fresh] = blobs_[target.layer].emplace(target.blob, Assigned{tensor, target.place});
+    const auto [position, fresh] = blobs_[target.layer].emplace(target.blob, tensor);
     if (!fresh)
       throw data_error(
           "{}: the tensors \"{}\" and \"{}\" both fit blob {} of layer \"{}\". Name one of them in a file for "
           "--weights_map, or remove the other with trainer weights strip",
-          file_.path, printable(position->second.tensor.name), printable(tensor.name), target.blob,
+          file_.path, printable(position->second.name), printable(tensor.name), target.blob,
           printable(target.layer));
-    if (!target.transpose.empty()) position->second.tensor = transposed(tensor, target.transpose, target.place);
+    if (!target.transpose.empty()) position->second = transposed(tensor, target.transpose, target.place.empty() ? file_.path : target.place);
   }
 
   // The blobs of the net in the order in which PyTorch has their tensors.
   std::vector<Target> targets_in_order() const {
+    const bool layers = file_.format == std::string_view(kLayerFormat);
     std::vector<Target> targets;
     std::vector<const LoweredLayer*> done;
     const auto add = [&](const LoweredLayer& layer, size_t most) {
       for (size_t i = 0; i < std::min(most, layer.parameters.size()); ++i) {
         if (net_.parameters[static_cast<size_t>(layer.parameters[i])].owner)
-          targets.push_back({layer.param->name(), static_cast<int>(i), {}, ""});
+          targets.push_back({layer.param->name(), static_cast<int>(i),
+                             layers ? std::vector<int>() : axes_of(layer, static_cast<int>(i)), ""});
       }
       done.push_back(&layer);
     };
     for (const LoweredLayer& layer : net_.layers) {
       if (std::find(done.begin(), done.end(), &layer) != done.end()) continue;
-      const bool norm = layer.param->type() == "BatchNorm" && file_.format != std::string_view(kLayerFormat);
+      const bool norm = layer.param->type() == "BatchNorm" && !layers;
       const LoweredLayer* scale = norm ? scale_after(layer) : nullptr;
       if (scale != nullptr) add(*scale, scale->parameters.size());
       add(layer, norm ? 2 : layer.parameters.size());
@@ -212,8 +213,8 @@ class Assignment {
     Blobs& assigned = found->second;
     WeightLayer source{layer.param->name(), layer.param->type(), {}};
     for (const auto& [number, tensor] : assigned) {
-      while (source.blobs.size() < static_cast<size_t>(number)) source.blobs.push_back({.present = false});
-      source.blobs.push_back(blob_of(tensor.tensor));
+      while (source.blobs.size() < static_cast<size_t>(number)) source.blobs.emplace_back().present = false;
+      source.blobs.push_back(blob_of(tensor));
       if (source.blobs.size() > layer.parameters.size()) continue;
       const size_t index = source.blobs.size() - 1;
       const Shape& shape = net_.parameters[static_cast<size_t>(layer.parameters[index])].shape;
@@ -232,7 +233,7 @@ class Assignment {
   // A layer that a map names and the net lacks.
   static void add_foreign(const std::string& name, const Blobs& assigned, WeightFile* out) {
     WeightLayer layer{name, "", {}};
-    for (const auto& [number, tensor] : assigned) layer.blobs.push_back(blob_of(tensor.tensor));
+    for (const auto& [number, tensor] : assigned) layer.blobs.push_back(blob_of(tensor));
     out->layers.push_back(std::move(layer));
   }
 
