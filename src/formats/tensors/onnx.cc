@@ -190,7 +190,6 @@ class OnnxReader {
         reader.skip();
         continue;
       }
-      if (tensors_.size() == kMostTensors) throw WireError(reader.position(), "more than a million tensors");
       const int64_t graph = reader.enter();
       const TensorHead head = read_head(reader);
       reader.leave(graph);
@@ -224,6 +223,7 @@ class OnnxReader {
       };
     }
     tensors_.push_back(std::move(tensor));
+    check_tensor_count(path_, tensors_.size());
   }
 
   std::function<void(float*)> external_reader(const std::string& subject, const TensorHead& head,

@@ -16,8 +16,10 @@ namespace trainer {
 
 using SharedFile = std::shared_ptr<const InputFile>;
 
-// A file with more tensors is damaged.
-constexpr size_t kMostTensors = 1'000'000;
+// A file with more tensors is no model.
+constexpr size_t kMostTensors = 100'000;
+// The data_error of such a file.
+void check_tensor_count(const std::string& path, size_t count);
 
 // The shape, or a data_error that begins with `subject` ("FILE: tensor \"x\"") if no tensor can have these extents.
 Shape checked_shape(const std::string& subject, std::vector<int64_t> dims);

@@ -62,6 +62,10 @@ std::optional<TensorFile> open_tensors(const std::string& path) {
   return std::nullopt;
 }
 
+void check_tensor_count(const std::string& path, size_t count) {
+  if (count > kMostTensors) throw data_error("{} has more than {} tensors", path, kMostTensors);
+}
+
 std::string subject_of(const std::string& path, const std::string& tensor) {
   return fmt::format("{}: tensor \"{}\"", path, printable(tensor));
 }

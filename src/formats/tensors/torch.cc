@@ -20,7 +20,8 @@ using Kind = PickleValue::Kind;
 constexpr int64_t kLargestPickle = 64 << 20;
 constexpr int kDeepestDict = 32;
 // Nested dictionaries that share parts have few bytes and many names.
-constexpr int64_t kMostNames = 4'000'000;
+constexpr int64_t kMostNames = 1'000'000;
+constexpr size_t kMostNameBytes = 64 << 20;
 // A tensor may repeat the elements of its storage up to this size.
 constexpr int64_t kMostRepeated = 1 << 20;
 
@@ -42,10 +43,13 @@ class TensorList {
       : path_(path), swapped_(swapped), find_(std::move(find)) {}
 
   void add(const std::string& name, const PickleValue& value, int depth = 0) {
-    if (++names_ > kMostNames || tensors_.size() == kMostTensors)
-      throw data_error("{}: more than a million tensors", path_);
+    name_bytes_ += name.size();
+    if (++names_ > kMostNames || name_bytes_ > kMostNameBytes)
+      throw data_error("{}: its nested dictionaries have more than {} names, or names of more than {}", path_,
+                       kMostNames, format_bytes(kMostNameBytes));
     if (value.kind == Kind::kTensor) {
       tensors_.push_back(tensor_of(name, value));
+      check_tensor_count(path_, tensors_.size());
       return;
     }
     if (value.kind != Kind::kDict) return;
@@ -96,6 +100,7 @@ class TensorList {
   const FindStorage find_;
   std::vector<StoredTensor> tensors_;
   int64_t names_ = 0;
+  size_t name_bytes_ = 0;
 };
 
 const ZipMember* pickle_member(const ZipFile& zip) {
