@@ -157,9 +157,11 @@ class Assignment {
       throw data_error(
           "{}: the tensors \"{}\" and \"{}\" both fit blob {} of layer \"{}\". Name one of them in a file for "
           "--weights_map, or remove the other with trainer weights strip",
-          file_.path, printable(position->second.name), printable(tensor.name), target.blob,
-          printable(target.layer));
-    if (!target.transpose.empty()) position->second = transposed(tensor, target.transpose, target.place.empty() ? file_.path : target.place);
+          file_.path, printable(position->second.name), printable(tensor.name), target.blob, printable(target.layer));
+    // A tensor that does not fit is shown with its own shape.
+    const bool asked = !target.place.empty();
+    if (!target.transpose.empty() && (asked || tensor.shape.rank() == static_cast<int>(target.transpose.size())))
+      position->second = transposed(tensor, target.transpose, target.place);
   }
 
   // The blobs of the net in the order in which PyTorch has their tensors.

@@ -161,8 +161,9 @@ def check_refusals():
 
 def main():
     with tempfile.TemporaryDirectory() as folder:
-        os.chdir(folder)
-        for _ in range(3):
+        for i in range(3):
+            os.makedirs(f"{folder}/{i}")
+            os.chdir(f"{folder}/{i}")
             tensors = random_tensors()
             for file in write_all(tensors):
                 check_values(file, tensors)

@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <random>
 
 #include "formats/temp_folder.h"
@@ -98,7 +97,7 @@ std::string onnx(const std::vector<std::string>& tensors) {
 
 const std::string kOnnx = onnx({onnx_tensor("raw", 1, 2, bytes_field(9, floats({1, 2}))),
                                 onnx_tensor("float", 1, 2, bytes_field(4, floats({3, 4}))),
-                                onnx_tensor("half", 10, 2, bytes_field(5, from_hex("80788080830c"))),
+                                onnx_tensor("half", 10, 2, bytes_field(5, from_hex("8078808003"))),
                                 onnx_tensor("negative", 7, 1, bytes_field(7, from_hex("ffffffffffffffffff01"))),
                                 onnx_tensor("text", 8, 1, bytes_field(6, "x"))});
 
@@ -171,7 +170,7 @@ TEST(TensorFiles, ReadsInitializersOfOnnx) {
   EXPECT_EQ(file.tensors.size(), 4u);
   EXPECT_EQ(values(file, "raw"), (std::vector<float>{1, 2}));
   EXPECT_EQ(values(file, "float"), (std::vector<float>{3, 4}));
-  EXPECT_EQ(values(file, "half"), (std::vector<float>{1, std::ldexp(-515.0f, -24)}));
+  EXPECT_EQ(values(file, "half"), (std::vector<float>{1, -2}));
   EXPECT_EQ(values(file, "negative"), (std::vector<float>{-1}));
 }
 
@@ -232,7 +231,7 @@ TEST(TensorFiles, NamesThePlaceAndTheRemedy) {
                "impossible extent"));
   EXPECT_TRUE(contains(message(safetensors(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,8]}})", "xxxxxxxx")),
                        "needs 4 bytes for its shape (1); its data_offsets are 0, 8"));
-  EXPECT_TRUE(contains(message(safetensors(R"({"a":)" + std::string(100, '['), "")), "nested too deeply"));
+  EXPECT_TRUE(contains(message(safetensors(R"({"a":{"x":)" + std::string(100, '['), "")), "nested too deeply"));
   EXPECT_TRUE(contains(message(onnx({onnx_tensor("r", 1, 3, bytes_field(9, floats({1, 2})))})),
                        "tensor \"r\" (3) needs 12 bytes; its raw_data have 8"));
   EXPECT_TRUE(contains(message(onnx({onnx_tensor("r", 1, 1 << 30, bytes_field(4, floats({1})))})), "needs 1073741824"));
