@@ -243,6 +243,7 @@ int run_predict(const Arguments& arguments) {
   options.device = choose_device(device_request_of(arguments));
   options.device_options = device_options_of(arguments);
   options.weights = files.weights;
+  options.matching = weight_matching_of(arguments);
   options.allow_fresh = arguments.get_bool("allow_fresh");
   options.reading = {true, inputs.images};
   options.keep = {arguments.text("blob").empty() ? prediction.top : arguments.text("blob")};
@@ -274,6 +275,8 @@ REGISTER_COMMAND(
              "the newest intact snapshot."},
             {"model", FlagType::kFile, "", "FILE", "The prototxt file of the net that was trained."},
             {"weights", FlagType::kFile, "", "FILE", "The weights; layers are matched by name."},
+            weights_map_flag(),
+            weights_match_flag(),
             {"top_k", FlagType::kInteger, "5", "N", "The number of classes to show for each picture."},
             {"format", FlagType::kChoice, "text", "text|json|csv",
              "Lines for people, a JSON object in each line, or CSV with a header."},

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import zipfile
 
 sys.path.pop(0)
 import h5py
@@ -76,11 +77,14 @@ def write_all(tensors):
     with open("model.safetensors.index.json", "w") as file:
         json.dump({"metadata": {}, "weight_map": {name: part for part in parts for name in parts[part]}}, file)
     numpy.savez("stored.npz", **arrays)
+    limit, zipfile.ZIP64_LIMIT = zipfile.ZIP64_LIMIT, 50  # as for archives beyond 4 GiB
+    numpy.savez("large.npz", **arrays)
+    zipfile.ZIP64_LIMIT = limit
     numpy.savez_compressed("deflated.npz", **{n: numpy.asfortranarray(a) for n, a in arrays.items()})
     save_onnx("raw.onnx", [onnx_tensor(*item) for item in dense.items()])
     save_onnx("external.onnx", [onnx_tensor(*item) for item in dense.items()], save_as_external_data=True,
               location="external.data", size_threshold=0)
-    return ["zip.pth", "protocol4.pth", "legacy.pth", "one.safetensors", "model.safetensors.index.json", "stored.npz",
+    return ["zip.pth", "protocol4.pth", "legacy.pth", "one.safetensors", "model.safetensors.index.json", "stored.npz", "large.npz",
             "deflated.npz", "raw.onnx", "external.onnx"]
 
 

@@ -204,7 +204,7 @@ TEST(TensorFiles, RefusesOpcodesAndGlobalsByName) {
   EXPECT_TRUE(contains(message(std::string("\x80\x02(i__main__\nX\n.", 16)), "opcode INST"));
   EXPECT_TRUE(contains(message(std::string("\x80\x02\xff.", 4)), "unknown opcode 0xff"));
   EXPECT_TRUE(contains(message(std::string("\x80\x02}", 3)), "ends too early"));
-  EXPECT_TRUE(contains(message(std::string("\x80\x02}.", 4)), "without tensors"));
+  EXPECT_TRUE(contains(message(std::string("\x80\x02}.", 4)), "has no tensors"));
   EXPECT_TRUE(contains(data_error_of([&] { open(folder, std::string("\x80\x04}.", 4) + std::string(40, ' ')); }),
                        "not one of torch.save"));
   // Dictionaries that contain themselves, and 2^30 names of one tensor.

@@ -15,7 +15,7 @@ namespace {
 
 using Kind = PickleValue::Kind;
 
-constexpr size_t kMostValues = 2'000'000;
+constexpr size_t kMostValues = 1'000'000;
 constexpr size_t kLongestName = 1000;
 constexpr int kHighestProtocol = 5;
 

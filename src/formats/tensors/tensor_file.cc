@@ -17,7 +17,7 @@ TensorFile named(const InputFile& file, const char* format, std::vector<StoredTe
     if (!names.insert(tensor.name).second)
       throw data_error("{}: two tensors have the name \"{}\"", file.path(), printable(tensor.name));
   }
-  if (tensors.empty()) throw data_error("{} is a {} file without tensors", file.path(), format);
+  if (tensors.empty()) throw data_error("{} has no tensors (its format is that of {})", file.path(), format);
   return {file.path(), format, std::move(tensors)};
 }
 
