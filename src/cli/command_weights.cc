@@ -1,4 +1,5 @@
 // trainer weights: shows, compares and rewrites weight files of all formats.
+#include <algorithm>
 #include <cstdio>
 
 #include "base/error.h"
