@@ -158,6 +158,15 @@ def check_net():
     assert abs(mean - state["fc.weight"].double().mean().item()) < 1e-8, mean
 
 
+def check_skipped_values():
+    """Tensors outside dictionaries are left out, and do not displace the others."""
+    wanted = torch.randn(3, 2)
+    saved = {"list": [torch.ones(5), torch.zeros(2)], "tuple": (1, None, 2.5), "kept": wanted, "text": "x"}
+    for name, options in {"zip": {}, "legacy": {"_use_new_zipfile_serialization": False}}.items():
+        torch.save(saved, f"{name}.mixed", **options)
+        check_values(f"{name}.mixed", {"kept": wanted})
+
+
 def check_refusals():
     torch.save(torch.nn.Linear(2, 2), "module.pth")
     assert "torch.nn.modules.linear.Linear" in trainer("weights", "list", "module.pth", code=3)
@@ -173,6 +182,7 @@ def main():
                 check_values(file, tensors)
         check_typed_onnx()
         check_net()
+        check_skipped_values()
         check_refusals()
     print("equal")
 

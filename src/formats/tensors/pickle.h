@@ -40,6 +40,8 @@ class Pickle {
   Pickle(const std::string& subject, std::string_view bytes, int64_t begin);
 
   const PickleValue& result() const { return *result_; }
+  // All of them, with those that only calls used.
+  const std::deque<PickleValue>& values() const { return values_; }
   // The number of bytes that the pickle takes.
   int64_t size() const { return size_; }
 

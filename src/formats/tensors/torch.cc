@@ -141,16 +141,6 @@ class MappedBytes {
   std::unique_ptr<MappedFile> map_;
 };
 
-void collect_storages(const PickleValue& value, int depth, int64_t* left,
-                      std::map<std::string, const PickleValue*>* storages) {
-  if (value.kind == Kind::kTensor) (*storages)[value.storage->text] = value.storage;
-  if (value.kind != Kind::kDict || depth == kDeepestDict) return;
-  for (const auto& [key, member] : value.members) {
-    if (--*left < 0) return;
-    collect_storages(*member, depth + 1, left, storages);
-  }
-}
-
 bool says_big_endian(const PickleValue& machine) {
   for (const auto& [key, value] : machine.members) {
     if (key->text == "little_endian") return value->kind == Kind::kNumber && value->number == 0;
@@ -203,13 +193,14 @@ std::vector<StoredTensor> open_torch_legacy(const SharedFile& file) {
   const Pickle machine = next(), object = next(), keys = next();
 
   std::map<std::string, const PickleValue*> types;
-  int64_t left = kMostNames;
-  collect_storages(object.result(), 0, &left, &types);
+  for (const PickleValue& value : object.values()) {
+    if (value.kind == Kind::kStorage) types[value.text] = &value;
+  }
   std::map<std::string, StorageBytes> storages;
   for (const PickleValue* key : keys.result().items) {
     const auto storage = types.find(key->text);
-    // Sizes of storages that no tensor uses are unknown; those after them would be misplaced.
-    if (storage == types.end()) break;
+    if (storage == types.end())
+      throw data_error("{}: the type of the storage \"{}\" is unknown", path, printable(key->text));
     int64_t count = 0;
     file->read(at, &count, sizeof(count));
     at += static_cast<int64_t>(sizeof(count));
