@@ -12,10 +12,10 @@ namespace trainer {
 
 struct RunInfo {
   std::string net_name;
-  std::string solver_type;   // "SGD"
-  std::string device;        // "CPU, 2 threads"
-  std::string command_line;  // the command line of the run
-  std::string net_text;      // the effective net and solver, in prototxt
+  std::string solver_type;    // "SGD"
+  std::string device;         // "CPU, 2 threads"
+  std::string command_line;   // the command line of the run
+  std::string net_text;       // the effective net and solver, in prototxt
   std::string test_net_text;  // of the first test net; "" without one
   std::string solver_text;
   std::vector<std::string> class_names;  // by label; empty if unknown
