@@ -54,7 +54,7 @@ TEST(Markdown, KeepsLinesOfPlainText) {
 TEST(Topics, AreFoundByTheirNames) {
   const Topic* topic = find_topic("fine-tuning");
   ASSERT_NE(topic, nullptr);
-  for (const char* name : {"finetune", "Fine_Tuning", "weights"}) EXPECT_EQ(find_topic(name), topic) << name;
+  for (const char* name : {"finetune", "Fine_Tuning", "transfer-learning"}) EXPECT_EQ(find_topic(name), topic) << name;
   EXPECT_EQ(find_topic("fine"), nullptr);
 }
 
