@@ -49,7 +49,7 @@ void TrainingLoop::train() {
     if (test_interval_.due(iteration) && !first && !run_tests()) break;
     iterate();
     if (poll() == StopRequest::kSnapshot || snapshots_.due()) snapshots_.try_write();
-    if (!snapshots_.last_state().empty()) retries_.forget_start();
+    retries_.note_snapshot(snapshots_.last_state());
   }
   skipped_.start();
   note_skipped_updates();

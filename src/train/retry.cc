@@ -46,11 +46,17 @@ void Retries::restore_start() {
   state_.loop = start_->loop;
 }
 
+void Retries::note_snapshot(const std::string& last) {
+  if (last == last_snapshot_) return;
+  last_snapshot_ = last;
+  if (++snapshots_ == 2) start_.reset();
+}
+
 std::string Retries::choose(const std::string& newest) {
   std::string chosen = newest;
   if (!newest.empty() && newest == newest_) {
-    chosen = snapshot_before(state_.solver, tried_);
-    if (chosen.empty()) chosen = tried_;
+    chosen = tried_.empty() ? "" : snapshot_before(state_.solver, tried_);
+    if (chosen.empty() && !start_) chosen = tried_;
   }
   newest_ = newest;
   tried_ = chosen;

@@ -14,7 +14,8 @@ namespace trainer {
 
 class Retries {
  public:
-  // The start of a run that resumes no snapshot (`resumed` is "") is kept in host memory until forget_start().
+  // The start of a run that resumes no snapshot (`resumed` is "") is kept in host memory until it has written two
+  // snapshots: the first may already have weights that diverge.
   Retries(TrainingState& state, const std::string& resumed, RunReport& report);
 
   // The factor of the learning rate.
@@ -23,7 +24,8 @@ class Retries {
   // has failed since the last retry without another snapshot, goes back to the snapshot before that of the last retry:
   // its weights may be the cause. Throws an error with the text of `error` if no retry is left.
   void go_back(const Error& error, const std::string& state_file);
-  void forget_start() { start_.reset(); }
+  // `last` is the state file of the last snapshot that was written; "" if there is none.
+  void note_snapshot(const std::string& last);
 
  private:
   struct Start {
@@ -38,6 +40,8 @@ class Retries {
   TrainingState& state_;
   RunReport& report_;
   std::optional<Start> start_;
+  int snapshots_ = 0;  // written since the start
+  std::string last_snapshot_;
   std::string newest_, tried_;  // at the last retry: the newest snapshot, and the one that it went back to
 };
 
