@@ -140,9 +140,10 @@ std::string picture(const ConfusionMatrix& groups) {
   std::string out = fmt::format("<g transform=\"scale({:.4f})\"><rect class=\"empty\" width=\"{}\" height=\"{}\"/>\n",
                                 kWidth / static_cast<double>(groups.classes), groups.classes, groups.classes);
   for (size_t i = 0; i < paths.size(); ++i) {
+    const size_t level = i / 2 + 1;
     if (!paths[i].empty())
       out += fmt::format("<path class=\"{}\" fill-opacity=\"{:.3f}\" d=\"{}\"/>\n", i % 2 == 0 ? "right" : "wrong",
-                         static_cast<double>(i / 2 + 1) / kLevels, paths[i]);
+                         static_cast<double>(level) / kLevels, paths[i]);
   }
   return svg(groups, kWidth, out + "</g>\n");
 }
