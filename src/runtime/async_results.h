@@ -14,7 +14,7 @@ namespace trainer {
 
 class AsyncResults {
  public:
-  // The results are floats and are copied one by one: at most a few dozen elements in total.
+  // The results are floats. A GPU copies each result in one piece: at most a few dozen results.
   AsyncResults(Device& device, const Program& program, std::vector<int> results);
 
   // Queues the copies after the last run of the program.

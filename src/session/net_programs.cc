@@ -18,7 +18,7 @@ namespace trainer {
 namespace {
 
 constexpr size_t kMostPrograms = 16;
-constexpr int64_t kMostSent = 64;  // elements of all outputs that are copied one by one after a pass
+constexpr int64_t kMostSent = 1 << 16;  // elements that are copied to the host after a pass
 
 bool is_debug(ProgramKind kind) { return kind >= ProgramKind::kDebugForward; }
 bool reads_only(ProgramKind kind) { return kind == ProgramKind::kExtent || is_debug(kind); }
@@ -263,7 +263,8 @@ NetProgram NetPrograms::compile_program(ProgramKind kind, const std::vector<Shap
 void NetPrograms::send_results(std::vector<int> results, NetProgram* out) const {
   int64_t elements = 0;
   std::vector<int> sent = out->outputs;
-  sent.insert(sent.end(), out->measured.begin(), out->measured.end());
+  for (const std::vector<int>* more : {&out->measured, &out->counted})
+    sent.insert(sent.end(), more->begin(), more->end());
   for (int result : sent) elements += out->program->result_desc(result).shape.count();
   out->sends_outputs = elements <= kMostSent;
   if (out->sends_outputs) results.insert(results.end(), sent.begin(), sent.end());

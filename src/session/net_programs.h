@@ -38,7 +38,7 @@ struct NetProgram {
   // Results of a program that measures: divisor and sum of each output's averaging, if it has them, then the value
   // of each loss term with the same; and all values of all metrics.
   std::vector<int> measured, counted;
-  // Of kForward, kTrain and kAccumulate: the numbers above and, if they are few, the outputs and what is measured.
+  // Of kForward, kTrain and kAccumulate: the numbers above and, if they are few, the outputs, measures and counts.
   std::unique_ptr<AsyncResults> async_results;
   bool sends_outputs = false;
   // Memory of sources that neither a stream nor an array of the host provides, by their index: zeros, or copies of

@@ -114,7 +114,6 @@ void NetSession::queue(ProgramKind kind, bool outputs, Program* next, std::vecto
   pass.items = data_.items();
   if (pass.outputs_sent || !makes_gradients(kind)) taken->async_results->start();
   if (outputs && !pass.outputs_sent) read_outputs(&pass);
-  if (outputs) read_results(*taken, taken->counted, nullptr, &pass.counted);
   if (outputs && next != nullptr) next->run(context);  // overwrites the outputs
 }
 
@@ -199,7 +198,8 @@ void NetSession::read_outputs(Pass* pass) const {
   const float* sent =
       pass->outputs_sent ? async_results(*pass).data() + program.has_loss + program.label_flags.size() : nullptr;
   sent = read_results(program, program.outputs, sent, &pass->outputs);
-  read_results(program, program.measured, sent, &pass->measured);
+  sent = read_results(program, program.measured, sent, &pass->measured);
+  read_results(program, program.counted, sent, &pass->counted);
   pass->outputs_read = true;
 }
 

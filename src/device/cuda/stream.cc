@@ -61,9 +61,11 @@ class StreamReadback : public Readback {
     if (!arrived_) return;
     context_.make_current();
     const cudaStream_t stream = context_.stream();
-    for (size_t i = 0; i < from.size(); ++i)
-      check(cudaMemcpyAsync(values_ + i, from[i], sizeof(float), cudaMemcpyDeviceToHost, stream),
-            "copying a value to the host");
+    for (size_t first = 0, count = 0; first < from.size(); first += count) {
+      count = neighbors(from.subspan(first));
+      check(cudaMemcpyAsync(values_ + first, from[first], count * sizeof(float), cudaMemcpyDeviceToHost, stream),
+            "copying values to the host");
+    }
     arrived_->record(stream);
   }
   std::span<const float> wait() override {
@@ -72,6 +74,13 @@ class StreamReadback : public Readback {
   }
 
  private:
+  // How many of the first floats follow each other in memory: they travel in one copy.
+  static size_t neighbors(std::span<const void* const> from) {
+    size_t count = 1;
+    while (count < from.size() && from[count] == static_cast<const float*>(from[0]) + count) ++count;
+    return count;
+  }
+
   Context& context_;
   size_t count_;
   float* values_ = nullptr;
