@@ -96,11 +96,7 @@ void warn_of_repeats(int64_t batches, const DataLayers& data) {
 int run_extract_features(const Arguments& arguments) {
   const FeatureRequest request = request_of(arguments);
   const std::vector<std::string>& blobs = request.blobs;
-  OpenNetOptions options;
-  options.device_options = device_options_of(arguments);
-  options.weights = request.weights;
-  options.matching = weight_matching_of(arguments);
-  options.allow_fresh = arguments.get_bool("allow_fresh");
+  OpenNetOptions options = open_options_of(arguments, request.weights);
   options.keep = blobs;
   options.reading.whole_epochs = request.batches == 0;
   ConfiguredNet configured = net_to_run(arguments, request.model, request.weights);

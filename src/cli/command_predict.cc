@@ -239,12 +239,8 @@ int run_predict(const Arguments& arguments) {
   caffe::NetParameter* const net = configured.file->net.get();
   const Prediction prediction = remove_labels(net);
   const Inputs inputs = feed(arguments.positional(), prediction.data, net, *configured.net.positions);
-  OpenNetOptions options;
+  OpenNetOptions options = open_options_of(arguments, files.weights);
   options.device = choose_device(device_request_of(arguments));
-  options.device_options = device_options_of(arguments);
-  options.weights = files.weights;
-  options.matching = weight_matching_of(arguments);
-  options.allow_fresh = arguments.get_bool("allow_fresh");
   options.reading = {true, inputs.images};
   options.keep = {arguments.text("blob").empty() ? prediction.top : arguments.text("blob")};
   log_info(options.device.use);

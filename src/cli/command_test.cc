@@ -62,12 +62,8 @@ int run_test(const Arguments& arguments) {
   if (arguments.text("weights").empty()) throw UsageError("Need model weights to score: --weights=FILE");
   const TestLength length = length_of(arguments);
   ConfiguredNet configured = net_to_run(arguments, arguments.text("model"), arguments.text("weights"));
-  OpenNetOptions options;
+  OpenNetOptions options = open_options_of(arguments, arguments.text("weights"));
   options.device = choose_device(device_request_of(arguments));
-  options.device_options = device_options_of(arguments);
-  options.weights = arguments.text("weights");
-  options.matching = weight_matching_of(arguments);
-  options.allow_fresh = arguments.get_bool("allow_fresh");
   options.reading.whole_epochs = length.epochs > 0;
   options.measures = true;
   log_info(options.device.use);

@@ -152,8 +152,8 @@ REGISTER_COMMAND(
         "weights strip FILE --remove=PATTERN... --output=FILE",
     .description =
         "FILE is a .caffemodel, .caffemodel.h5, .safetensors (or the .index.json of several), a file of torch.save "
-        "with "
-        "tensors, an ONNX model or an .npz. The blobs of layers are tensors with the names LAYER/0, LAYER/1, ...\n\n"
+        "with tensors, an ONNX model or an .npz. The blobs of layers are tensors with the names LAYER/0, LAYER/1, "
+        "...\n\n"
         "  list     shows each tensor: shape, type, number, least, largest and mean value\n"
         "  compare  shows the largest difference between the tensors of equal name\n"
         "  merge    writes all tensors; those of later files replace equal names. One file is converted\n"

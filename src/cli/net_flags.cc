@@ -118,4 +118,13 @@ ConfiguredNet net_to_run(const Arguments& arguments, const std::string& model, c
                             {arguments.texts("set"), arguments.texts("fill")}, UnfilledInput::kError, {}, named);
 }
 
+OpenNetOptions open_options_of(const Arguments& arguments, const std::string& weights) {
+  OpenNetOptions options;
+  options.device_options = device_options_of(arguments);
+  options.weights = weights;
+  options.matching = weight_matching_of(arguments);
+  options.allow_fresh = arguments.get_bool("allow_fresh");
+  return options;
+}
+
 }  // namespace trainer

@@ -51,5 +51,7 @@ ConfiguredNet net_to_look_at(const Arguments& arguments, caffe::Phase phase, con
 // For commands that report computed values: an Input layer without --fill is an error, and weights that cannot be
 // opened. `model` and `weights` are files; "none" as weights is none.
 ConfiguredNet net_to_run(const Arguments& arguments, const std::string& model, const std::string& weights);
+// The options that flags give to a net with trained weights; the device is not among them.
+OpenNetOptions open_options_of(const Arguments& arguments, const std::string& weights);
 
 }  // namespace trainer

@@ -19,12 +19,12 @@ std::vector<size_t> best_classes(std::span<const float> values, int64_t count) {
   std::vector<size_t> order(values.size());
   std::iota(order.begin(), order.end(), size_t{0});
   const auto better = [&](size_t a, size_t b) {
-    if (std::isnan(values[a]) || std::isnan(values[b])) return std::isnan(values[a]) < std::isnan(values[b]);
-    return values[a] != values[b] ? values[a] > values[b] : a < b;
+    const bool first = std::isnan(values[a]), second = std::isnan(values[b]);
+    if (first != second) return second;
+    return first || values[a] == values[b] ? a < b : values[a] > values[b];
   };
   const auto shown = static_cast<std::ptrdiff_t>(std::min<int64_t>(count, static_cast<int64_t>(values.size())));
-  std::partial_sort(order.begin(), order.begin() + shown, order.end(),
-                    [&](size_t a, size_t b) { return better(a, b) || (!better(b, a) && a < b); });
+  std::partial_sort(order.begin(), order.begin() + shown, order.end(), better);
   order.resize(static_cast<size_t>(shown));
   return order;
 }

@@ -15,8 +15,11 @@
 namespace trainer {
 namespace {
 
-// "conv1" of "conv1/0" and of "conv1.weight".
-std::string layer_of(const std::string& tensor) { return tensor.substr(0, tensor.find_last_of("./")); }
+// "conv1" of "conv1/0" and of "conv1.weight"; a name without a separator is that of the layer.
+std::string layer_of(const std::string& tensor) {
+  const TensorName name = split_tensor_name(tensor);
+  return name.separator == '\0' ? tensor : name.layer;
+}
 
 NamedTensors without_tensors(const LoadedWeights& file) {
   return {{}, file.file->net_name, file.file->class_names, file.types};

@@ -52,14 +52,13 @@ struct BlobName {
 };
 
 BlobName blob_name(const std::string& path, const std::string& tensor) {
-  const size_t at = tensor.find_last_of("./");
-  if (at == std::string::npos) return {tensor, 0};
-  const std::string layer = tensor.substr(0, at), part = tensor.substr(at + 1);
-  if (tensor[at] == '.' && part == "weight") return {layer, 0};
-  if (tensor[at] == '.' && part == "bias") return {layer, 1};
+  const auto [layer, part, separator] = split_tensor_name(tensor);
+  if (separator == '\0') return {tensor, 0};
+  if (separator == '.' && part == "weight") return {layer, 0};
+  if (separator == '.' && part == "bias") return {layer, 1};
   int blob = -1;
   const auto parsed = std::from_chars(part.data(), part.data() + part.size(), blob);
-  if (tensor[at] != '/' || parsed.ptr != part.data() + part.size() || blob < 0 || blob >= kMostBlobs)
+  if (separator != '/' || parsed.ptr != part.data() + part.size() || blob < 0 || blob >= kMostBlobs)
     throw data_error(
         "cannot write {}: the tensor \"{}\" belongs to no blob of a layer. Name it LAYER/0, LAYER/1, ... with trainer "
         "weights rename, leave it out with trainer weights strip, or write a .safetensors file",
@@ -139,6 +138,12 @@ void check_weights_ending(const std::string& path) {
 void write_tensors(AtomicFile& file, const NamedTensors& named) {
   if (is_safetensors_name(file.path())) return write_safetensors(file, named.tensors);
   write_layers(file, named);
+}
+
+TensorName split_tensor_name(const std::string& name) {
+  const size_t at = name.find_last_of("./");
+  if (at == std::string::npos) return {"", name, '\0'};
+  return {name.substr(0, at), name.substr(at + 1), name[at]};
 }
 
 }  // namespace trainer

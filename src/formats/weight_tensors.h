@@ -17,6 +17,14 @@ extern const char* const kLayerFormat;
 // The tensors of a file, those of layers in file order. The file must outlive the result.
 TensorFile tensors_of(const WeightFile& file);
 
+// The name of a tensor in parts: "conv1", "weight" and '.' of "conv1.weight"; "", the name and '\0' without a
+// separator.
+struct TensorName {
+  std::string layer, part;
+  char separator;  // '.' or '/'
+};
+TensorName split_tensor_name(const std::string& name);
+
 // Tensors to write, with what only files of layers have.
 struct NamedTensors {
   std::vector<StoredTensor> tensors;

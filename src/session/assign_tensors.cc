@@ -29,16 +29,7 @@ struct Target {
   std::string place;  // of the line of a map that asks for it, or ""
 };
 
-struct SplitName {
-  std::string layer, part;
-};
-
-SplitName split_name(const std::string& name) {
-  const size_t at = name.find_last_of("./");
-  return at == std::string::npos ? SplitName{"", name} : SplitName{name.substr(0, at), name.substr(at + 1)};
-}
-
-bool is_batch_count(const StoredTensor& tensor) { return split_name(tensor.name).part == kBatchCount; }
+bool is_batch_count(const StoredTensor& tensor) { return split_tensor_name(tensor.name).part == kBatchCount; }
 
 // A blob number, or -1.
 int blob_number(const std::string& text) {
@@ -121,11 +112,10 @@ class Assignment {
 
   std::optional<Target> named_target(const std::string& name) const {
     if (learned_layer(name) != nullptr) return Target{name, 0, {}, ""};
-    const auto [prefix, part] = split_name(name);
+    const auto [prefix, part, separator] = split_tensor_name(name);
     const LoweredLayer* layer = learned_layer(prefix);
     if (layer == nullptr) return std::nullopt;
-    if (const int number = blob_number(part); number >= 0 && name[prefix.size()] == '/')
-      return Target{prefix, number, {}, ""};
+    if (const int number = blob_number(part); number >= 0 && separator == '/') return Target{prefix, number, {}, ""};
     const auto known = std::find(kNormTensors.begin(), kNormTensors.end(), part);
     return known == kNormTensors.end() ? std::nullopt : norm_target(*layer, known - kNormTensors.begin());
   }
@@ -241,7 +231,7 @@ class Assignment {
 
   // Tensors of one module in a row are one layer, unless the net has a layer of its name.
   void add_unused(const StoredTensor& tensor, WeightFile* out) const {
-    std::string name = split_name(tensor.name).layer;
+    std::string name = split_tensor_name(tensor.name).layer;
     if (name.empty() || names_.count(name) > 0) name = tensor.name;
     if (out->layers.empty() || out->layers.back().name != name) out->layers.push_back({name, "", {}});
     out->layers.back().blobs.push_back(blob_of(tensor));

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <tuple>
 #include <vector>
@@ -50,6 +51,16 @@ std::string find_damage(const Candidate& candidate) {
   }
 }
 
+// The state file of the snapshot with the most iterations that `wanted` accepts; "" if there is none.
+std::string newest_intact(const caffe::SolverParameter& solver, const std::function<bool(const Candidate&)>& wanted) {
+  const auto found = find_snapshots(solver.snapshot_prefix());
+  for (auto it = found.rbegin(); it != found.rend(); ++it) {
+    const Candidate candidate = candidate_of(it->first, it->second);
+    if (wanted(candidate) && find_damage(candidate).empty()) return candidate.state;
+  }
+  return "";
+}
+
 fs::file_time_type written(const Candidate& candidate) {
   std::error_code ignored;
   return fs::last_write_time(candidate.state, ignored);
@@ -75,26 +86,18 @@ std::vector<Candidate> newest_first(std::vector<Candidate> candidates) {
 }  // namespace
 
 std::string snapshot_before(const caffe::SolverParameter& solver, const std::string& state_file) {
-  const Candidate last = candidate_of(0, {state_file});
-  const int iteration = read_solver_progress(state_file).iter();
-  const auto found = find_snapshots(solver.snapshot_prefix());
-  for (auto it = std::make_reverse_iterator(found.lower_bound(iteration)); it != found.rend(); ++it) {
-    const Candidate candidate = candidate_of(it->first, it->second);
-    if (candidate.run == last.run && find_damage(candidate).empty()) return candidate.state;
-  }
-  return "";
+  const caffe::SolverState last = read_solver_progress(state_file);
+  return newest_intact(solver, [&](const Candidate& candidate) {
+    return candidate.iteration < last.iter() && candidate.run == last.run_folder();
+  });
 }
 
 std::string find_snapshot_of(const caffe::SolverParameter& solver, const std::string& run_folder) {
-  const auto found = find_snapshots(solver.snapshot_prefix());
-  for (auto it = found.rbegin(); it != found.rend(); ++it) {
-    const Candidate candidate = candidate_of(it->first, it->second);
+  return newest_intact(solver, [&](const Candidate& candidate) {
     std::error_code ignored;
-    const bool own = candidate.run.empty() ||
-                     fs::equivalent(fs::path(candidate.state).parent_path() / candidate.run, run_folder, ignored);
-    if (own && find_damage(candidate).empty()) return candidate.state;
-  }
-  return "";
+    return candidate.run.empty() ||
+           fs::equivalent(fs::path(candidate.state).parent_path() / candidate.run, run_folder, ignored);
+  });
 }
 
 std::string find_latest_snapshot(const caffe::SolverParameter& solver, RunReport& report) {

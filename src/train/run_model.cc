@@ -77,8 +77,7 @@ RunModel find_run_model(const std::string& folder, RunReport& report) {
   if (state.empty())
     throw data_error(
         "there are no weights of {}: {} has neither a best file nor an intact snapshot of this training. Name them "
-        "with "
-        "--weights",
+        "with --weights",
         folder, solver.snapshot_prefix());
   found.weights = read_snapshot(state).weights_path;
   return found;

@@ -1,9 +1,7 @@
 // balance_classes of SoftmaxWithLoss. The weights are those of scikit-learn's compute_class_weight("balanced"); the
 // losses are from cross_entropy of PyTorch 2.15 in double precision, with these weights.
-#include "config/prototxt.h"
 #include "data/small_data.h"
-#include "session/net_session.h"
-#include "test_environment.h"
+#include "session/text_session.h"
 
 namespace trainer {
 namespace {
@@ -23,13 +21,8 @@ class BalancedClasses : public testing::Test {
         "layer { name: 'loss' type: 'SoftmaxWithLoss' bottom: 'scores' bottom: 'label' top: "
         "'loss' loss_param { " +
         loss_param + " } }";
-    caffe::NetParameter net;
-    Positions positions;
-    Diagnostics diagnostics;
-    parse_prototxt(text, "net.prototxt", &net, &positions, &diagnostics);
-    diagnostics.throw_if_errors();
-    DeviceSession device_session(test_device());
-    NetSession session(net, positions, phase, 1, device_session);
+    TextSession opened(text, phase);
+    NetSession& session = opened.session;
     warnings_ = session.warnings();
     session.run_next(ProgramKind::kForward);
     return session.loss();

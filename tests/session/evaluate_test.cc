@@ -1,10 +1,9 @@
 // The results of a test over several batches, per batch and on average, also on devices that work asynchronously.
 #include "session/evaluate.h"
 
-#include "config/prototxt.h"
 #include "data/small_data.h"
 #include "formats/temp_folder.h"
-#include "test_environment.h"
+#include "session/text_session.h"
 
 namespace trainer {
 namespace {
@@ -30,13 +29,8 @@ std::string data_layer(const std::string& folder, int batch_size) {
 Evaluation evaluate_text(
     const std::string& text, int iterations, std::vector<Outputs>* batches,
     const std::function<bool(int64_t)>& before = [](int64_t) { return true; }) {
-  caffe::NetParameter net;
-  Positions positions;
-  Diagnostics diagnostics;
-  parse_prototxt(text, "net.prototxt", &net, &positions, &diagnostics);
-  diagnostics.throw_if_errors();
-  DeviceSession device_session(test_device());
-  NetSession session(net, positions, caffe::TEST, 1, device_session);
+  TextSession opened(text);
+  NetSession& session = opened.session;
   session.measure();
   return evaluate(session, {iterations, 0}, before, [&](int64_t i, const Outputs& outputs) {
     EXPECT_EQ(static_cast<size_t>(i), batches->size());

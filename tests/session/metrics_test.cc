@@ -2,11 +2,10 @@
 // double precision. The calibration error follows the formula of Guo et al., the perplexity is e^log_loss.
 #include <cmath>
 
-#include "config/prototxt.h"
 #include "data/small_data.h"
 #include "formats/temp_folder.h"
 #include "session/evaluate.h"
-#include "test_environment.h"
+#include "session/text_session.h"
 
 namespace trainer {
 namespace {
@@ -59,13 +58,8 @@ class EvaluateMetrics : public testing::Test {
   }
 
   Evaluation run(const std::string& text) {
-    caffe::NetParameter net;
-    Positions positions;
-    Diagnostics diagnostics;
-    parse_prototxt(text, "net.prototxt", &net, &positions, &diagnostics);
-    diagnostics.throw_if_errors();
-    DeviceSession device_session(test_device());
-    NetSession session(net, positions, caffe::TEST, 1, device_session, {}, InputUse::kZeros, {}, {true});
+    TextSession opened(text, caffe::TEST, {true});
+    NetSession& session = opened.session;
     session.measure();
     counted_ = 0;
     const Evaluation result = evaluate(

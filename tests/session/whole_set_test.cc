@@ -1,11 +1,10 @@
 // Tests of whole data sets: each record once, and the results of a single batch of all records.
 #include <cmath>
 
-#include "config/prototxt.h"
 #include "data/small_data.h"
 #include "formats/temp_folder.h"
 #include "session/evaluate.h"
-#include "test_environment.h"
+#include "session/text_session.h"
 
 namespace trainer {
 namespace {
@@ -52,13 +51,8 @@ class WholeSet : public testing::Test {
   }
 
   Evaluation run(const std::string& text, int tests = 1, int epochs = 1) {
-    caffe::NetParameter net;
-    Positions positions;
-    Diagnostics diagnostics;
-    parse_prototxt(text, "net.prototxt", &net, &positions, &diagnostics);
-    diagnostics.throw_if_errors();
-    DeviceSession device_session(test_device());
-    NetSession session(net, positions, caffe::TEST, 1, device_session, {}, InputUse::kZeros, {}, {true});
+    TextSession opened(text, caffe::TEST, {true});
+    NetSession& session = opened.session;
     session.measure();
     Evaluation result;
     for (int i = 0; i < tests; ++i)

@@ -18,8 +18,8 @@
 #include <string>
 #include <vector>
 
-#include "config/prototxt.h"
 #include "session/parameters.h"
+#include "session/text_session.h"
 #include "train/small_training.h"
 #include "train/update_rule.h"
 
@@ -143,13 +143,9 @@ std::string callers() {
 }
 
 void expect_no_allocations(const std::string& text) {
-  caffe::NetParameter net;
-  Positions positions;
-  Diagnostics diagnostics;
-  parse_prototxt(text, "net.prototxt", &net, &positions, &diagnostics);
-  diagnostics.throw_if_errors();
-  DeviceSession device_session{DeviceSpec()};
-  NetSession session(net, positions, caffe::TRAIN, 1, device_session);
+  TextSession opened(text, caffe::TRAIN, {}, DeviceSpec());
+  NetSession& session = opened.session;
+  DeviceSession& device_session = opened.device_session;
   add_parameters(session.lowered(), 1, true, device_session.store);
   caffe::SolverParameter solver;
   solver.set_momentum(0.9f);

@@ -52,6 +52,14 @@ class FolderReader {
     return std::move(list_);
   }
 
+  std::vector<std::string> images() {
+    std::vector<std::string> paths;
+    collect("", paths);
+    for (std::string& path : paths) path.insert(0, list_.root());
+    std::sort(paths.begin(), paths.end());
+    return paths;
+  }
+
  private:
   // `below` is "" or the path of a folder below the source, with a "/" at its end.
   FolderContent contents_of(const std::string& below) {
@@ -167,6 +175,11 @@ class FolderReader {
 };
 
 }  // namespace
+
+std::vector<std::string> images_below(const std::string& folder) {
+  const ImageFolderOptions all{};
+  return FolderReader(folder, all).images();
+}
 
 ImageList read_image_folder(const std::string& folder, const ImageFolderOptions& options, const LogLine& note) {
   return FolderReader(folder, options).read(note);

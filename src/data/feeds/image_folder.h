@@ -27,6 +27,10 @@ struct ImageFolderOptions {
 // below validation_fraction: more images move none to the other part.
 ImageList read_image_folder(const std::string& folder, const ImageFolderOptions& options, const LogLine& note);
 
+// The paths of all images below the folder, in bytewise order; names that begin with a dot are skipped. Throws
+// data_error for a folder that cannot be read and for a link to a folder above it.
+std::vector<std::string> images_below(const std::string& folder);
+
 // Reads the names of classes, one in a line. Throws data_error: no file, no names, an empty line between names, a name
 // twice.
 std::vector<std::string> read_class_names(const std::string& file);

@@ -1,7 +1,6 @@
 // Lists the pictures of folders, lists and the standard input.
 #include "data/feeds/picture_inputs.h"
 
-#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -9,7 +8,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "data/pictures/formats/image_format.h"
+#include "data/feeds/image_folder.h"
 
 namespace trainer {
 namespace {
@@ -41,20 +40,8 @@ class Inputs {
   }
 
   void add_folder(const std::string& folder) {
-    std::vector<std::string> paths;
-    std::error_code error;
-    for (auto entry = fs::recursive_directory_iterator(folder, fs::directory_options::follow_directory_symlink, error);
-         !error && entry != fs::recursive_directory_iterator(); entry.increment(error)) {
-      const std::string name = entry->path().filename().string();
-      if (name.front() == '.') {
-        if (entry->is_directory()) entry.disable_recursion_pending();
-      } else if (is_image_name(name) && entry->is_regular_file()) {
-        paths.push_back(entry->path().string());
-      }
-    }
-    if (error) throw data_error("{} cannot be read: {}", folder, error.message());
+    const std::vector<std::string> paths = images_below(folder);
     if (paths.empty()) throw data_error("{} has no images", folder);
-    std::sort(paths.begin(), paths.end());
     for (const std::string& path : paths) add_picture(path);
   }
 
