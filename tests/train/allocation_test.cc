@@ -72,10 +72,13 @@ __attribute__((noinline)) void note_allocation() {
 }  // namespace trainer
 
 extern "C" {
+// glibc's own names of the functions that are replaced below.
+// NOLINTBEGIN(bugprone-reserved-identifier)
 void* __libc_malloc(size_t);
 void* __libc_calloc(size_t, size_t);
 void* __libc_realloc(void*, size_t);
 void* __libc_memalign(size_t, size_t);
+// NOLINTEND(bugprone-reserved-identifier)
 
 #define TRAINER_REPLACED __attribute__((visibility("default")))
 TRAINER_REPLACED void* malloc(size_t bytes) {
