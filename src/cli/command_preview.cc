@@ -30,12 +30,7 @@ PreviewedNet read_net(const Arguments& arguments, caffe::Phase phase) {
     read.net = read.of_model.net;
     return read;
   }
-  Diagnostics diagnostics;
-  ConfigureOptions options;
-  options.edits.overrides = arguments.texts("set");
-  options.stages = stages_of(arguments);
-  read.of_solver = configure_training(arguments.text("solver"), options, &diagnostics);
-  diagnostics.throw_if_errors();
+  read.of_solver = training_to_look_at(arguments);
   if (phase == caffe::TEST && read.of_solver.tests.empty())
     throw config_error("{} has no test net: give test_epochs or test_iter, or preview the phase TRAIN",
                        arguments.text("solver"));

@@ -46,17 +46,19 @@ int64_t peak_memory() {
 
 class Timing {
  public:
-  Timing(const Arguments& arguments, const ConfiguredNet& configured, caffe::Phase phase, DeviceSession& device_session)
+  // `solver` has the update to run, or is nullptr.
+  Timing(const Arguments& arguments, const FilteredNet& net, const caffe::SolverParameter* solver,
+         DeviceSession& device_session)
       : device_session_(device_session),
         device_(*device_session.device),
-        net_(*configured.net.net, *configured.net.positions, phase, 1, device_session),
+        net_(*net.net, *net.positions, net.state.phase(), 1, device_session),
         iterations_(static_cast<int>(arguments.integer("iterations"))),
         trace_(arguments.text("trace")),
         kind_(arguments.get_bool("forward_only") ? ProgramKind::kForward : ProgramKind::kTrain) {
     net_.write_no_files();
     add_parameters(net_.lowered(), 1, true, device_session.store);
-    if (arguments.get_bool("update"))
-      update_ = std::make_unique<UpdateRule>(default_solver(), trained_parameters(net_.lowered()), device_session);
+    if (solver != nullptr)
+      update_ = std::make_unique<UpdateRule>(*solver, trained_parameters(net_.lowered()), device_session);
     device_session.limit_memory(memory_of(arguments), net_.data().batch_bytes());
   }
 
@@ -170,29 +172,50 @@ class Timing {
   double total_ = 0, wait_ = 0, one_by_one_ = 0;
 };
 
-int run_time(const Arguments& arguments) {
-  if (arguments.text("model").empty()) throw UsageError("Need a model definition to time: --model=FILE");
+void check_flags(const Arguments& arguments) {
+  const bool has_solver = arguments.given("solver");
+  if (has_solver == arguments.given("model"))
+    throw UsageError("Need a net or a solver to time: --model=FILE or --solver=FILE");
+  for (const char* flag : {"phase", "forward_only", "update"}) {
+    if (has_solver && arguments.given(flag))
+      throw UsageError(fmt::format("--{} belongs to --model: --solver times its training and its update", flag));
+  }
   if (arguments.get_bool("forward_only") && arguments.get_bool("update"))
     throw config_error("--forward_only and --update contradict each other: give one of them");
   if (arguments.integer("iterations") < 1) throw config_error("--iterations must be at least 1");
+}
+
+int run_time(const Arguments& arguments) {
+  check_flags(arguments);
+  const auto run = [&](const FilteredNet& net, const caffe::SolverParameter* solver) {
+    const ChosenDevice device = choose_device(device_request_of(arguments));
+    log_info(device.use);
+    DeviceSession device_session(device.spec, device_options_of(arguments));
+    Timing(arguments, net, solver, device_session).run();
+  };
+  if (arguments.given("solver")) {
+    const TrainingFiles files = training_to_look_at(arguments);
+    run(files.train, files.solver.get());
+    return 0;
+  }
   const caffe::Phase phase = arguments.text("phase") == "TEST" ? caffe::TEST : caffe::TRAIN;
   const ConfiguredNet configured = net_to_look_at(arguments, phase);
-  const ChosenDevice device = choose_device(device_request_of(arguments));
-  log_info(device.use);
-  DeviceSession device_session(device.spec, device_options_of(arguments));
-  Timing(arguments, configured, phase, device_session).run();
+  const caffe::SolverParameter plain = default_solver();
+  run(configured.net, arguments.get_bool("update") ? &plain : nullptr);
   return 0;
 }
 
 REGISTER_COMMAND(
     time, .name = "time", .summary = "measures a net's forward and backward pass, layer by layer",
-    .usage = "time --model=FILE [--iterations=N] [--update] [flags]",
+    .usage = "time --model=FILE|--solver=FILE [--iterations=N] [--update] [flags]",
     .description =
         "Runs the program that training runs, with its data, and divides the time of fused steps among their layers. "
         "The lines add up to the total. Saves nothing.",
     .flags =
         {
             {"model", FlagType::kFile, "", "FILE", "The prototxt file of the net."},
+            {"solver", FlagType::kFile, "", "FILE",
+             "The solver whose net and update are timed, with one pass for each update."},
             {"iterations", FlagType::kInteger, "50", "N", "Iterations to average over."},
             {"phase", FlagType::kChoice, "TRAIN", "TRAIN|TEST", "The phase of the net."},
             {"update", FlagType::kBool, "false", "", "Also run the update of the weights (SGD with momentum)."},

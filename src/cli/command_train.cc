@@ -67,12 +67,12 @@ std::string command_line_of(const Arguments& arguments) {
 }
 
 TrainingRequest request_of(const Arguments& arguments) {
-  TrainingRequest request{
-      arguments.text("solver"), {}, device_request_of(arguments), arguments.get_bool("scale_batch"), {}};
-  request.configure.edits = {arguments.texts("set"), arguments.texts("fill")};
-  request.configure.has_level = arguments.given("level");
-  request.configure.level = static_cast<int>(arguments.integer("level"));
-  request.configure.stages = stages_of(arguments);
+  TrainingRequest request{arguments.text("solver"),
+                          configure_options_of(arguments),
+                          device_request_of(arguments),
+                          arguments.get_bool("scale_batch"),
+                          {}};
+  request.configure.edits.fills = arguments.texts("fill");
   TrainingOptions& options = request.options;
   options.device_options = device_options_of(arguments);
   options.memory = memory_of(arguments);

@@ -144,15 +144,6 @@ class Validator {
     for (const std::string& path : comma_list(weights)) attempt(at("--weights"), [&] { add_weights(path); });
   }
 
-  ConfigureOptions configure_options() const {
-    ConfigureOptions options;
-    options.edits.overrides = arguments_.texts("set");
-    options.has_level = arguments_.given("level");
-    options.level = static_cast<int>(arguments_.integer("level"));
-    options.stages = stages_of(arguments_);
-    return options;
-  }
-
   void open_net(const FilteredNet& net, const std::string& split, uint64_t seed) {
     if (net.net == nullptr || net.positions->faulty(*net.net)) return;
     attempt(at(net.positions->of(*net.net).file), [&] { sets_.add(net, split, seed, &problems()); });
@@ -160,7 +151,7 @@ class Validator {
 
   void open_solver(const std::string& path) {
     attempt(at(path), [&] {
-      trainings_.push_back(configure_training(path, configure_options(), &problems()));
+      trainings_.push_back(configure_training(path, configure_options_of(arguments_), &problems()));
       const TrainingFiles& files = trainings_.back();
       const auto seed = files.solver == nullptr ? 0 : static_cast<uint64_t>(files.solver->random_seed());
       open_net(files.train, "TRAIN", seed);
@@ -240,7 +231,7 @@ class Validator {
   }
 
   void plan_training(const std::string& path) {
-    TrainingRequest request{path, configure_options(), device_request_of(arguments_), false, {}};
+    TrainingRequest request{path, configure_options_of(arguments_), device_request_of(arguments_), false, {}};
     request.options.device_options = device_options_of(arguments_);
     request.options.memory = memory_of(arguments_);
     request.options.snapshot = arguments_.text("snapshot");

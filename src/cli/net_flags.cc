@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "report/log.h"
 
 namespace trainer {
 
@@ -104,6 +105,23 @@ caffe::NetState net_state_of(const Arguments& arguments, caffe::Phase phase) {
   const bool given = arguments.given("level");
   return requested_state(phase, given ? std::optional<int>(static_cast<int>(arguments.integer("level"))) : std::nullopt,
                          stages_of(arguments));
+}
+
+ConfigureOptions configure_options_of(const Arguments& arguments) {
+  ConfigureOptions options;
+  options.edits.overrides = arguments.texts("set");
+  options.has_level = arguments.given("level");
+  options.level = static_cast<int>(arguments.integer("level"));
+  options.stages = stages_of(arguments);
+  return options;
+}
+
+TrainingFiles training_to_look_at(const Arguments& arguments) {
+  Diagnostics diagnostics;
+  TrainingFiles files = configure_training(arguments.text("solver"), configure_options_of(arguments), &diagnostics);
+  diagnostics.throw_if_errors();
+  if (!diagnostics.list().empty()) log_warning(diagnostics.render());
+  return files;
 }
 
 ConfiguredNet net_to_look_at(const Arguments& arguments, caffe::Phase phase, const GivenShapes& given) {

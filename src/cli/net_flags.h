@@ -43,6 +43,13 @@ std::vector<std::string> stages_of(const Arguments& arguments);
 // The state of a net in this phase, with --level and --stage.
 caffe::NetState net_state_of(const Arguments& arguments, caffe::Phase phase);
 
+// --set, --level and --stage for a solver and its nets.
+ConfigureOptions configure_options_of(const Arguments& arguments);
+
+// The solver of --solver and its nets, to be looked at: Input layers may hold zeros. Throws with all problems; logs
+// warnings.
+TrainingFiles training_to_look_at(const Arguments& arguments);
+
 // A net with --level, --stage, --set and, if the command has it, --fill applied. Throws with all problems; logs
 // warnings.
 //

@@ -20,13 +20,7 @@ namespace trainer {
 namespace {
 
 caffe::SolverParameter read_solver(const Arguments& arguments) {
-  ConfigureOptions configure;
-  configure.edits.overrides = arguments.texts("set");
-  Diagnostics diagnostics;
-  const TrainingFiles files = configure_training(arguments.text("solver"), configure, &diagnostics);
-  diagnostics.throw_if_errors();
-  if (!diagnostics.list().empty()) log_warning(diagnostics.render());
-  return resolved_solver(files);
+  return resolved_solver(training_to_look_at(arguments));
 }
 
 std::string title_of(const Series& curve) {

@@ -310,4 +310,16 @@ layer { name: "o" type: "HDF5Output" bottom: "d" bottom: "l" hdf5_output_param {
 NET
 timing_writes_nothing() { "$trainer" time --model=writes.prototxt --iterations=2 >log 2>&1 && [ ! -e out.h5 ]; }
 check timing_writes_no_hdf5_output "$(tail -n 1 log)" timing_writes_nothing
+
+cat >timed.prototxt <<'NET'
+layer { name: "d" type: "DummyData" top: "d" top: "l" dummy_data_param { shape { dim: 2 dim: 3 } shape { dim: 2 } } }
+layer { name: "f" type: "InnerProduct" bottom: "d" top: "f" inner_product_param { num_output: 1 } include { stage: "s" } }
+layer { name: "o" type: "EuclideanLoss" bottom: "f" bottom: "l" include { stage: "s" } }
+NET
+echo 'net: "timed.prototxt" type: "AdamW" momentum: 0.9 ema { } base_lr: 0.1 lr_policy: "fixed" max_iter: 5' >timed_solver.prototxt
+times_the_update() {
+  "$trainer" time --solver=timed_solver.prototxt --stage=s --iterations=2 >log 2>&1 &&
+    grep -q 'Average Update: [0-9]' log && [ "$(echo timed_solver*)" = timed_solver.prototxt ]
+}
+check timing_of_a_solver_has_its_update "$(tail -n 1 log)" times_the_update
 finish
