@@ -8,11 +8,11 @@ declare -A below=(
   [base]="trainer" [gpus]="base" [tensor]="base" [formats]="tensor base" [config]="formats tensor base" [ops]="config formats tensor base"
   [layers]="trainer ops config formats tensor base" [runtime]="ops config formats tensor base"
   [lowering]="layers ops config formats tensor base" [compile]="runtime ops config formats tensor base"
-  [data]="layers ops config formats tensor base" [report]="trainer config formats tensor base"
+  [nets]="config formats tensor base" [data]="layers ops config formats tensor base" [report]="trainer config formats tensor base"
   [session]="gpus report compile data lowering layers runtime ops config formats tensor base"
   [train]="session report compile data lowering layers runtime ops config formats tensor base"
   [api]="trainer train gpus session report compile data lowering layers runtime ops config formats tensor base"
-  [cli]="gpus train session report compile data lowering layers runtime ops config formats tensor base"
+  [cli]="nets gpus train session report compile data lowering layers runtime ops config formats tensor base"
   [device]="runtime ops config formats tensor base")
 # Header: the folders that may include it.
 declare -A vendors=(

@@ -11,4 +11,7 @@ namespace trainer {
 // of binary messages are omitted.
 std::string prototxt_text(const google::protobuf::Message& message);
 
+// The same in lines of at most 120 columns: a field that fits is one line, scalars stand side by side.
+std::string compact_prototxt(const google::protobuf::Message& message);
+
 }  // namespace trainer

@@ -2,6 +2,7 @@
 #include "train/configure_training.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <random>
 
 #include "base/error.h"
@@ -14,6 +15,25 @@
 #include "train/test_count.h"
 
 namespace trainer {
+namespace {
+
+// Reads a net that a solver names: a file of the working folder, otherwise one beside the solver.
+std::unique_ptr<NetFile> load_named_net(const std::string& path, const std::string& solver,
+                                        const SourcePosition& named_at, Diagnostics* diagnostics) {
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  const fs::path full = fs::absolute(path, ignored), beside = fs::absolute(solver, ignored).parent_path() / path;
+  if (fs::exists(full, ignored) || full == beside) return load_net(path, diagnostics, named_at);
+  if (fs::exists(beside, ignored))
+    return load_net((fs::path(solver).parent_path() / path).string(), diagnostics, named_at);
+  diagnostics->error(named_at, "",
+                     fmt::format("there is no file {} in the working folder, and no file {} beside the solver",
+                                 full.string(), beside.string()),
+                     "give a path from one of the two folders, or an absolute one");
+  return nullptr;
+}
+
+}  // namespace
 
 TrainingFiles configure_training(const PrototxtSource& source, const ConfigureOptions& options,
                                  Diagnostics* diagnostics) {
@@ -44,9 +64,9 @@ TrainingFiles configure_training(const PrototxtSource& source, const ConfigureOp
       loaded.emplace_back();
       return;
     }
-    std::unique_ptr<NetFile> net = inline_net == nullptr
-                                       ? load_net(path, diagnostics, file->positions.of(solver, field, index))
-                                       : inline_net_file(*inline_net, *file, diagnostics);
+    std::unique_ptr<NetFile> net =
+        inline_net == nullptr ? load_named_net(path, file->path, file->positions.of(solver, field, index), diagnostics)
+                              : inline_net_file(*inline_net, *file, diagnostics);
     if (net == nullptr) {
       loaded.emplace_back();
       return;

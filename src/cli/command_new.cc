@@ -1,0 +1,173 @@
+// trainer new: writes a net and a solver for a data set.
+#include <filesystem>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "cli/command.h"
+#include "cli/project_files.h"
+#include "formats/atomic_file.h"
+#include "report/log.h"
+
+namespace trainer {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int64_t kSmallPictures = 40, kLargeDataSet = 20000;
+
+std::vector<std::string> net_names() {
+  std::vector<std::string> names;
+  for (const NetKind& kind : net_kinds()) names.emplace_back(kind.name);
+  return names;
+}
+
+NetTask net_task(const ProjectData& data) {
+  if (data.rows) return data.row.size() == 2 ? NetTask::kSequences : NetTask::kRows;
+  return data.task == ProjectTask::kSegment ? NetTask::kPixels : NetTask::kPictures;
+}
+
+std::string default_net(const Project& project) {
+  switch (net_task(project.content)) {
+    case NetTask::kSequences: return "lstm";
+    case NetTask::kRows: return "mlp";
+    case NetTask::kPixels: return "unet";
+    case NetTask::kPictures: break;
+  }
+  if (!project.weights.empty()) return "resnet50";
+  if (project.content.side <= kSmallPictures) return "lenet";
+  return project.content.records() < kLargeDataSet ? "resnet18" : "resnet50";
+}
+
+const NetKind& kind_of(const Project& project, const std::string& given) {
+  const NetKind* kind = find_net_kind(given.empty() ? default_net(project) : given);
+  if (kind == nullptr)
+    throw config_error("--net={}: there is no such net{}; the nets are {}", given,
+                       suggest(given, net_names(), "; did you mean {}?"), fmt::join(net_names(), ", "));
+  if (kind->task != net_task(project.content)) {
+    std::vector<std::string> fitting;
+    for (const NetKind& other : net_kinds()) {
+      if (other.task == net_task(project.content)) fitting.emplace_back(other.name);
+    }
+    const char* const inputs[] = {"pictures", "pictures with masks", "rows", "sequences of rows"};
+    throw config_error("--net={}: the net takes {}, but {} has {}; nets for these are {}", kind->name,
+                       inputs[static_cast<int>(kind->task)], project.data,
+                       inputs[static_cast<int>(net_task(project.content))], fmt::join(fitting, ", "));
+  }
+  return *kind;
+}
+
+// The given size, or the usual one of the net if the pictures are not much smaller.
+int size_of(const Project& project, const Arguments& arguments) {
+  const NetKind& kind = *project.kind;
+  if (project.content.rows) {
+    if (arguments.given("size")) throw config_error("--size: {} has rows, not pictures", project.data);
+    return 0;
+  }
+  constexpr int kLargest = 4096;
+  if (arguments.given("size")) {
+    const int64_t size = arguments.integer("size");
+    if (size < kind.least || size > kLargest || size % kind.multiple != 0)
+      throw config_error("--size={}: {} takes {} to {} pixels{}", size, kind.name, kind.least, kLargest,
+                         kind.multiple > 1 ? fmt::format(", in multiples of {}", kind.multiple) : "");
+    if (!project.weights.empty() && !kind.any_size && size != kind.size)
+      throw config_error("--size={}: published weights of {} fit {} pixels only; leave out --size or --weights", size,
+                         kind.name, kind.size);
+    return static_cast<int>(size);
+  }
+  if (!project.weights.empty() || project.content.side * 4 >= int64_t{kind.size} * 3) return kind.size;
+  constexpr int kStep = 32;
+  return std::max({kind.least, kind.multiple, static_cast<int>(project.content.side) / kStep * kStep});
+}
+
+struct OutputFile {
+  std::string name;
+  std::string text;
+};
+
+void write_project(const Project& project, const std::vector<OutputFile>& texts) {
+  std::error_code problem;
+  fs::create_directories(project.folder, problem);
+  if (problem) throw data_error("the folder {} cannot be made: {}", project.folder, problem.message());
+  for (const ProjectFile& file : project.content.files) file.write(project.folder + "/" + file.name);
+  for (const OutputFile& file : texts) {
+    AtomicFile out(project.folder + "/" + file.name, static_cast<int64_t>(file.text.size()), Existing::kKept);
+    out.write(file.text.data(), file.text.size());
+    out.commit();
+  }
+}
+
+int run_new(const Arguments& arguments) {
+  if (arguments.positional().size() != 1) throw UsageError("Need one folder to make");
+  if (arguments.text("data").empty()) throw UsageError("Need the data: --data=PATH");
+  Project project;
+  project.folder = fs::absolute(arguments.positional()[0]).lexically_normal().string();
+  while (project.folder.size() > 1 && project.folder.ends_with('/')) project.folder.pop_back();
+  project.data = arguments.text("data");
+  project.epochs = arguments.integer("epochs");
+  constexpr int64_t kMostEpochs = 1000000;
+  if (arguments.given("epochs") && (project.epochs < 1 || project.epochs > kMostEpochs))
+    throw config_error("--epochs={}: it must be 1 to {}", project.epochs, kMostEpochs);
+  for (const char* name : {"net.prototxt", "solver.prototxt", "labels.txt", "README.md", "train.txt", "test.txt",
+                           "train.h5", "test.h5", "train.h5.txt", "test.h5.txt"})
+    refuse_existing(project.folder + "/" + name, "choose another folder, or remove it first");
+  if (!arguments.text("weights").empty()) {
+    project.weights = fs::absolute(arguments.text("weights")).lexically_normal().string();
+    if (!fs::is_regular_file(project.weights))
+      throw data_error("--weights={}: there is no file {}", arguments.text("weights"), project.weights);
+  }
+  const std::string& net = arguments.text("net");
+  if (!net.empty() && find_net_kind(net) == nullptr) kind_of(project, net);
+  project.content = look_at_data(project.data, arguments.text("task"), project.folder);
+  project.kind = &kind_of(project, net);
+  project.size = size_of(project, arguments);
+  // Weights of color pictures are wanted for gray ones too.
+  if (!project.weights.empty()) project.content.color = true;
+  std::vector<OutputFile> texts = {{"net.prototxt", project_net(project)},
+                                   {"solver.prototxt", project_solver(project)}};
+  if (!project.content.classes.empty()) texts.push_back({"labels.txt", project_labels(project)});
+  texts.push_back({"README.md", project_readme(project)});
+  write_project(project, texts);
+  fmt::print(
+      "{}/README.md has the next commands; the first ones:\n  trainer validate --solver={}/solver.prototxt\n"
+      "  trainer train --solver={}/solver.prototxt\n",
+      arguments.positional()[0], arguments.positional()[0], arguments.positional()[0]);
+  return 0;
+}
+
+REGISTER_COMMAND(
+    new_project, .name = "new", .summary = "writes a net and a solver for a data set",
+    .usage = "new DIR --data=PATH [flags]",
+    .description =
+        "Looks at the data and writes DIR/net.prototxt, DIR/solver.prototxt, DIR/labels.txt with the names of the "
+        "classes, and DIR/README.md with the next commands. These files are usable from any folder. No file is "
+        "replaced.\n\n"
+        "The data are one of:\n\n"
+        "  a folder with a folder of pictures for each class, or with folders train and test (or val) of this kind\n"
+        "  a folder with images/ and masks/: a PNG in masks has the classes of the pixels of the image of its name\n"
+        "  a text file with a line for each picture: its path and a class, numbers, or the path of a mask\n"
+        "  a table (.csv, .tsv) with a label in each row: in the column label, class or target, else in the last one\n"
+        "  an HDF5 file with the datasets data (N x D, or N x T x D for sequences) and label (N)\n\n"
+        "A folder may have the parts train and test (or val) as files instead: train.txt and test.txt, or .csv or .h5. "
+        "Otherwise a fifth of the data is for tests.\n\n"
+        "The nets are resnet18, resnet34, resnet50, resnet101, resnext50, vgg16, mobilenet_v1, mobilenet_v2, "
+        "mobilenet_v3, efficientnet_b0, squeezenet, googlenet, densenet121, vit_small and lenet for pictures, unet for "
+        "masks, mlp for rows, and lstm for sequences. Their layers have the names of the modules of torchvision's or "
+        "timm's net.",
+    .flags =
+        {
+            {"data", FlagType::kFile, "", "PATH", "The data."},
+            {"task", FlagType::kChoice, "", "classify|regress|segment",
+             "The meaning of the labels. Default: what the data show."},
+            {"net", FlagType::kText, "", "NAME",
+             "The net. Default: by the size of the pictures and of the data set, resnet50 with --weights."},
+            {"weights", FlagType::kFile, "", "FILE",
+             "Weights to start from. The last layer gets a name of its own, so that it starts from its filler."},
+            {"size", FlagType::kInteger, "0", "PIXELS",
+             "The height and width of the pictures for the net. Default: that of the net, or less for small pictures."},
+            {"epochs", FlagType::kInteger, "0", "N",
+             "The length of the training. Default: by the size of the data set."},
+        },
+    .run = run_new);
+
+}  // namespace
+}  // namespace trainer

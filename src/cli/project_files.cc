@@ -1,0 +1,307 @@
+// Writes the recipe for a data set: data layers with augmentation, the loss, and the solver.
+#include "cli/project_files.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cmath>
+#include <filesystem>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "config/prototxt_text.h"
+
+namespace trainer {
+namespace {
+
+using caffe::LayerParameter;
+
+constexpr int64_t kManyRecords = 20000, kFewRecords = 2000;
+
+bool pictures(const Project& project) { return !project.content.rows; }
+bool small(const Project& project) { return project.size <= 64; }
+
+// The name of the last layer: its own if weights of other classes are loaded, so that it starts from its filler.
+std::string head_of(const Project& project) {
+  if (project.weights.empty()) return "";
+  std::string name = std::filesystem::path(project.folder).filename().string();
+  for (char& c : name) {
+    if (std::isalnum(static_cast<unsigned char>(c)) == 0) c = '_';
+  }
+  return "results_" + name;
+}
+
+void normalize(const Project& project, caffe::TransformationParameter* transform) {
+  caffe::NormalizeStep& step = *transform->add_augment()->mutable_normalize();
+  if (project.content.color) {
+    for (const float value : project.kind->mean) step.add_mean(value);
+    for (const float value : project.kind->deviation) step.add_std(value);
+    return;
+  }
+  // The means of the three colors.
+  float mean = 0, deviation = 0;
+  for (size_t i = 0; i < 3; ++i) {
+    mean += project.kind->mean[i] / 3;
+    deviation += project.kind->deviation[i] / 3;
+  }
+  step.add_mean(std::round(mean * 1000) / 1000);
+  step.add_std(std::round(deviation * 1000) / 1000);
+}
+
+// Random changes of training pictures, more for larger data sets.
+void augment_training(const Project& project, caffe::TransformationParameter* transform) {
+  const auto size = static_cast<uint32_t>(project.size);
+  const ProjectTask task = project.content.task;
+  if (project.size <= 32 && task != ProjectTask::kSegment) {
+    transform->add_augment()->mutable_resize()->set_size(size);
+    caffe::RandomCropStep& crop = *transform->add_augment()->mutable_random_crop();
+    crop.set_size(size);
+    crop.set_padding(2);
+  } else if (task == ProjectTask::kRegress) {
+    transform->add_augment()->mutable_resize()->set_size(size);
+  } else {
+    caffe::RandomResizedCropStep& crop = *transform->add_augment()->mutable_random_resized_crop();
+    crop.set_size(size);
+    crop.set_scale_min(project.content.records() < kManyRecords || task == ProjectTask::kSegment ? 0.35f : 0.08f);
+  }
+  if (task != ProjectTask::kRegress && project.size > 32) transform->add_augment()->mutable_horizontal_flip();
+  if (project.content.color && task != ProjectTask::kRegress) {
+    if (project.content.records() >= kFewRecords && task == ProjectTask::kClassify) {
+      transform->add_augment()->mutable_trivial_augment();
+    } else {
+      caffe::ColorJitterStep& jitter = *transform->add_augment()->mutable_color_jitter();
+      jitter.set_brightness(0.2f);
+      jitter.set_contrast(0.2f);
+      jitter.set_saturation(0.2f);
+    }
+  }
+  normalize(project, transform);
+  if (task == ProjectTask::kClassify && project.content.records() >= kFewRecords)
+    transform->add_augment()->mutable_erase()->set_probability(0.1f);
+}
+
+void prepare_test(const Project& project, caffe::TransformationParameter* transform) {
+  const auto size = static_cast<uint32_t>(project.size);
+  if (small(project) || project.content.task != ProjectTask::kClassify) {
+    transform->add_augment()->mutable_resize()->set_size(size);
+  } else {
+    transform->add_augment()->mutable_resize()->set_short_side(size * 8 / 7);
+    transform->add_augment()->mutable_center_crop()->set_size(size);
+  }
+  normalize(project, transform);
+}
+
+void read_images(const Project& project, bool train, LayerParameter* layer) {
+  const ProjectData& data = project.content;
+  layer->set_type("ImageData");
+  caffe::TransformationParameter& transform = *layer->mutable_transform_param();
+  if (data.color) transform.set_channel_order(caffe::TransformationParameter::RGB);
+  if (train) {
+    augment_training(project, &transform);
+  } else {
+    prepare_test(project, &transform);
+  }
+  caffe::ImageDataParameter& param = *layer->mutable_image_data_param();
+  param.set_source(train ? data.train : data.test);
+  if (!data.root_folder.empty()) param.set_root_folder(data.root_folder);
+  if (data.task == ProjectTask::kRegress) param.set_label_kind(caffe::ImageDataParameter::VALUES);
+  if (data.task == ProjectTask::kSegment) param.set_label_kind(caffe::ImageDataParameter::MASK);
+  if (data.task == ProjectTask::kClassify) param.set_labels(project.folder + "/labels.txt");
+  if (data.validation_fraction > 0) param.set_validation_fraction(static_cast<float>(data.validation_fraction));
+  param.set_batch_size(static_cast<uint32_t>(project.batch()));
+  if (train) param.set_shuffle(true);
+  if (!data.color) param.set_is_color(false);
+}
+
+void add_data(const Project& project, bool train, NetBuilder* net) {
+  LayerParameter& layer = net->add("data", "", {});
+  layer.add_top("label");
+  layer.add_include()->set_phase(train ? caffe::TRAIN : caffe::TEST);
+  if (pictures(project)) return read_images(project, train, &layer);
+  layer.set_type("HDF5Data");
+  caffe::HDF5DataParameter& param = *layer.mutable_hdf5_data_param();
+  param.set_source(train ? project.content.train : project.content.test);
+  param.set_batch_size(static_cast<uint32_t>(project.batch()));
+  if (train) param.set_shuffle(true);
+}
+
+void add_losses(const Project& project, const std::string& results, NetBuilder* net) {
+  const ProjectTask task = project.content.task;
+  const auto ignore = [&](LayerParameter& layer) {
+    if (task != ProjectTask::kSegment) return;
+    if (layer.type() == "Accuracy") {
+      layer.mutable_accuracy_param()->set_ignore_label(255);
+    } else {
+      layer.mutable_loss_param()->set_ignore_label(255);
+    }
+  };
+  if (task == ProjectTask::kRegress) {
+    net->comment("Half the mean squared distance from the labels");
+    net->add("loss", "EuclideanLoss", {results, "label"});
+    return;
+  }
+  net->comment("The loss, with labels that are smoothed in training, and the part of right results in tests");
+  const bool smooth = task == ProjectTask::kClassify;
+  LayerParameter& loss = net->add("loss", "SoftmaxWithLoss", {results, "label"});
+  ignore(loss);
+  if (smooth) {
+    loss.add_include()->set_phase(caffe::TRAIN);
+    loss.mutable_loss_param()->set_label_smoothing(0.1f);
+    net->add("loss", "SoftmaxWithLoss", {results, "label"}).add_include()->set_phase(caffe::TEST);
+  }
+  LayerParameter& accuracy = net->add("accuracy", "Accuracy", {results, "label"});
+  accuracy.add_include()->set_phase(caffe::TEST);
+  ignore(accuracy);
+}
+
+CommentedNet built_net(const Project& project) {
+  const ProjectData& data = project.content;
+  NetBuilder net(project.kind->title);
+  net.comment("Training data" + std::string(pictures(project) ? ", changed at random in each epoch" : ""));
+  add_data(project, true, &net);
+  net.comment("Test data");
+  add_data(project, false, &net);
+  NetOptions options;
+  options.outputs = static_cast<int>(data.outputs);
+  options.head = head_of(project);
+  if (data.row.size() == 2) options.steps = static_cast<int>(data.row[0]);
+  add_losses(project, project.kind->build(net, options), &net);
+  CommentedNet built = net.take();
+  // Of other data, the data layers know the names.
+  if (data.rows || data.task == ProjectTask::kSegment) {
+    for (const std::string& name : data.classes) built.net.add_class_names(name);
+  }
+  return built;
+}
+
+// Whether the net has layers that builder.batch_norm adds.
+bool has_scales(const Project& project) {
+  const CommentedNet built = built_net(project);
+  return std::any_of(built.net.layer().begin(), built.net.layer().end(),
+                     [](const LayerParameter& layer) { return layer.name().ends_with(".scale"); });
+}
+
+std::string count(int64_t number, const char* one, const char* many) {
+  return fmt::format("{} {}", format_count(number), number == 1 ? one : many);
+}
+
+std::string content_text(const Project& project) {
+  const ProjectData& data = project.content;
+  const std::string records =
+      pictures(project) ? count(data.records(), "picture", "pictures") : count(data.records(), "row", "rows");
+  const std::string outputs = data.task == ProjectTask::kRegress ? count(data.outputs, "value", "values")
+                                                                 : count(data.outputs, "class", "classes");
+  return fmt::format("{} ({} for training, {} for tests), {}", records, format_count(data.train_records),
+                     format_count(data.test_records), outputs);
+}
+
+}  // namespace
+
+int64_t Project::batch() const {
+  const int64_t wanted = content.rows || size <= 32              ? 64
+                         : size <= 128                           ? 64
+                         : content.task == ProjectTask::kSegment ? 8
+                                                                 : 32;
+  // Several updates in an epoch.
+  return std::clamp<int64_t>(content.train_records / 4, 1, wanted);
+}
+
+int64_t Project::epoch_count() const {
+  if (epochs > 0) return epochs;
+  const int64_t records = content.records();
+  if (!weights.empty()) return records < kFewRecords ? 20 : records < kManyRecords ? 15 : 10;
+  return records < kFewRecords ? 40 : records < kManyRecords ? 60 : 90;
+}
+
+std::string project_net(const Project& project) {
+  return fmt::format("# {} for {}: {}.\n# Layers have the names of {}.\n", project.kind->title, project.data,
+                     content_text(project), project.kind->origin) +
+         net_text(built_net(project));
+}
+
+std::string project_solver(const Project& project) {
+  const int64_t epochs = project.epoch_count();
+  const int64_t updates = epochs * std::max<int64_t>(1, project.content.train_records / project.batch());
+  const bool tuned = !project.weights.empty();
+  const bool values = project.content.task == ProjectTask::kRegress;
+  const float rate = project.kind->rate * (tuned ? 0.1f : 1.0f);
+  std::string text = fmt::format("# Trains net.prototxt, which is beside this file, on {}.\n", project.data);
+  text += "net: \"net.prototxt\"\n";
+  if (tuned) {
+    caffe::SolverParameter weights;
+    weights.add_weights(project.weights);
+    text += "# Layers of the same names start from these weights; the last layer has another name and starts anew.\n" +
+            compact_prototxt(weights);
+  }
+  text += fmt::format("max_epochs: {}\n", epochs);
+  text += "\n# AdamW: the rate rises during the warm-up, then falls along half a cosine wave.\n";
+  text += fmt::format("type: \"AdamW\"\nmomentum: 0.9\nbase_lr: {:g}\nlr_policy: \"cosine\"\n", rate);
+  text += fmt::format("warmup_epochs: {:g}\n", std::min(5.0, 0.1 * static_cast<double>(epochs)));
+  text += "clip_gradients: 1\n";
+  text += fmt::format("weight_decay: {:g}\n# No decay of biases and of the scales of normalization.\n", 0.05);
+  text += "param_rule { pattern: \"*/1\" decay_mult: 0 }\n";
+  if (has_scales(project)) text += "param_rule { pattern: \"*.scale\" decay_mult: 0 }\n";
+  if (tuned) {
+    caffe::SolverParameter faster;
+    faster.add_param_rule()->set_pattern(head_of(project));
+    faster.mutable_param_rule(0)->set_lr_mult(10);
+    text += "# The last layer learns faster than those with weights.\n" + compact_prototxt(faster);
+  }
+  text += fmt::format("# Tests and predictions use an average of the weights.\nema {{ decay: {:g} test: true }}\n",
+                      updates < 5000 ? 0.99 : 0.999);
+  text += "\n# A test of all test data after each epoch. The best weights are in net_best.caffemodel.\n";
+  text += "test_epochs: 1\ntest_interval_epochs: 1\ntest_initialization: false\n";
+  text += values ? "best { metric: \"loss\" mode: MIN }\n" : "best { metric: \"accuracy\" mode: MAX }\n";
+  text += fmt::format("early_stop {{ patience: {} }}\n", std::max<int64_t>(10, epochs / 3));
+  caffe::SolverParameter prefix;
+  prefix.set_snapshot_prefix(project.folder + "/net");
+  text += "\ndisplay_epochs: 0.5\naverage_loss: 20\nsnapshot_epochs: 1\nkeep_snapshots: 2\n" + compact_prototxt(prefix);
+  text += "# On the CPU, unless the command line has --gpu.\nsolver_mode: CPU\n";
+  return text;
+}
+
+std::string project_labels(const Project& project) {
+  std::string text;
+  for (const std::string& name : project.content.classes) text += name + '\n';
+  return text;
+}
+
+std::string project_readme(const Project& project) {
+  const std::string solver = project.folder + "/solver.prototxt", net = project.folder + "/net.prototxt";
+  const std::string best = project.folder + "/net_best.caffemodel";
+  const auto quoted = [](const std::string& path) {
+    std::string text = "'";
+    for (const char c : path) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    return path.find_first_of(" '\"$`\\&;()<>|*?[]#~!{}") == std::string::npos ? path : text + "'";
+  };
+  std::string text = fmt::format("# {} for {}\n\n{}.\n\n", project.kind->title, project.data, content_text(project));
+  text += "The commands work in any folder. With an NVIDIA GPU add `--gpu=auto`.\n\n";
+  text += fmt::format("Check data, net and solver:\n\n    trainer validate --solver={}\n\n", quoted(solver));
+  if (pictures(project))
+    text +=
+        fmt::format("See the pictures as the net sees them:\n\n    trainer preview --solver={} --output=sheet.png\n\n",
+                    quoted(solver));
+  text += fmt::format("Train for {} epochs; Ctrl-C stops with a snapshot:\n\n    trainer train --solver={}\n\n",
+                      project.epoch_count(), quoted(solver));
+  text +=
+      fmt::format("Test the best weights:\n\n    trainer test --model={} --weights={}\n\n", quoted(net), quoted(best));
+  text += fmt::format("Use them:\n\n    trainer predict --model={} --weights={} {}\n\n", quoted(net), quoted(best),
+                      project.content.rows                            ? "rows.h5"
+                      : project.content.task == ProjectTask::kSegment ? "PICTURES --output=masks"
+                                                                      : "PICTURES");
+  text += "| file | content |\n| --- | --- |\n";
+  text += fmt::format("| net.prototxt | {}, with the data layers and the loss; layers have the names of {} |\n",
+                      project.kind->title, project.kind->origin);
+  text += "| solver.prototxt | the recipe: rates, tests, snapshots |\n";
+  if (!project.content.classes.empty())
+    text += "| labels.txt | the names of the classes, in the order of their numbers |\n";
+  for (const ProjectFile& file : project.content.files)
+    text += fmt::format("| {} | {} |\n", file.name, file.name.starts_with("train") ? "training data" : "test data");
+  if (!project.weights.empty())
+    text += fmt::format(
+        "\nThe training starts from the weights {}. Their publisher determines their licence, which also holds for "
+        "weights trained from them: note it here.\n",
+        project.weights);
+  return text;
+}
+
+}  // namespace trainer

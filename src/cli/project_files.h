@@ -1,0 +1,29 @@
+// The net, solver, class names and README of a project of `trainer new`, as text.
+#pragma once
+
+#include <string>
+
+#include "cli/project_data.h"
+#include "nets/net_kind.h"
+
+namespace trainer {
+
+struct Project {
+  std::string folder;  // absolute
+  std::string data;    // as given on the command line
+  ProjectData content;
+  const NetKind* kind = nullptr;
+  int size = 0;         // of pictures, in pixels
+  std::string weights;  // absolute; "" to start from fillers
+  int64_t epochs = 0;   // 0: by the number of records
+
+  int64_t batch() const;
+  int64_t epoch_count() const;
+};
+
+std::string project_net(const Project& project);
+std::string project_solver(const Project& project);
+std::string project_labels(const Project& project);
+std::string project_readme(const Project& project);
+
+}  // namespace trainer
