@@ -34,5 +34,24 @@ TEST(PrototxtText, NotANumberParsesBack) {
   EXPECT_EQ(prototxt_text(filler), "value: nan\n");
 }
 
+TEST(CompactPrototxt, LinesHaveAtMost120Columns) {
+  caffe::LayerParameter layer;
+  layer.set_name("a {");
+  for (int i = 0; i < 30; ++i) layer.add_bottom("bottom");
+  layer.mutable_transform_param()->add_augment()->mutable_resize()->set_size(8);
+  layer.mutable_relu_param();
+  const std::string text = compact_prototxt(layer);
+  for (size_t begin = 0, end; begin < text.size(); begin = end + 1) {
+    end = text.find('\n', begin);
+    EXPECT_LE(end - begin, 120u);
+  }
+  EXPECT_NE(text.find("\ntransform_param { augment { resize { size: 8 } } }\n"), std::string::npos) << text;
+  caffe::LayerParameter again;
+  Positions positions;
+  Diagnostics diagnostics;
+  ASSERT_TRUE(parse_prototxt(text, "", &again, &positions, &diagnostics)) << text;
+  EXPECT_EQ(again.SerializeAsString(), layer.SerializeAsString());
+}
+
 }  // namespace
 }  // namespace trainer

@@ -232,12 +232,18 @@ def blobs_of(model, layers):
     return {name: blob.detach().numpy().copy() for name, blob in blobs.items()}
 
 
-def randomize_statistics(model):
+def randomize_norms(model):
+    """Gives scales, shifts and statistics other values than 0 and 1."""
     random = torch.Generator().manual_seed(3)
-    for module in model.modules():
-        if isinstance(module, (nn.BatchNorm2d, nn.BatchNorm1d)):
-            module.running_mean.copy_(0.1 * torch.randn(module.num_features, generator=random))
-            module.running_var.copy_(0.5 + torch.rand(module.num_features, generator=random))
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, (nn.BatchNorm2d, nn.BatchNorm1d, nn.LayerNorm)):
+                for name, values in module.state_dict().items():
+                    spread = torch.rand(values.shape, generator=random)
+                    if name in ("weight", "running_var"):
+                        getattr(module, name).copy_(0.5 + spread)
+                    elif name in ("bias", "running_mean"):
+                        getattr(module, name).copy_(0.2 * spread - 0.1)
 
 
 def difference(ours, theirs):
@@ -247,7 +253,7 @@ def difference(ours, theirs):
 def compare(folder, name):
     torch.manual_seed(1)
     model = NETS[name]()
-    randomize_statistics(model)
+    randomize_norms(model)
     x, labels = batch_of(name)
     project, layers = write_net(folder, name, x, labels)
     before = blobs_of(model, layers)
@@ -275,6 +281,7 @@ def compare(folder, name):
         for blob, theirs in after.items():
             ours = file[f"data/{blob}"][()].reshape(theirs.shape)
             step = max(step, difference(ours, theirs))
+            if os.environ.get("SHOW") and difference(ours, theirs) > 1e-4: print(blob, difference(ours, theirs), numpy.abs(theirs).max(), numpy.abs(theirs-before[blob]).max())
             update = max(update, float(numpy.abs(ours - theirs).max() / largest))
     parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
     return parameters, forward, step, update

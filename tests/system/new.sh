@@ -1,0 +1,111 @@
+#!/bin/bash
+# Tests `trainer new`: its files train, test and predict from other folders, for pictures, lists, tables and masks.
+#
+#   tests/system/new.sh TRAINER
+source "$(dirname "${BASH_SOURCE[0]}")/checks.bash"
+
+# A picture of one grey with a darker last column: FILE GREY SIZE.
+picture() {
+  local row="" x
+  for ((x = 1; x < $3; x++)); do row+="$2 $2 $2 "; done
+  row+="$(($2 - 9)) $2 $2 "
+  { echo "P3 $3 $3 255"; for ((x = 0; x < $3; x++)); do echo "$row"; done; } >"$1"
+}
+mkdir -p pictures/dark "pictures/very bright" elsewhere
+for ((i = 0; i < 30; i++)); do
+  picture "pictures/dark/$i.ppm" $((10 + i)) 24
+  picture "pictures/very bright/$i.ppm" $((200 + i)) 24
+done
+
+# new NAME ARGUMENTS...: a project in the folder NAME.
+new() { "$trainer" new "$@" >out 2>err; }
+# runs PROJECT: validates, trains for two epochs and tests in another folder; the best weights are kept.
+runs() {
+  local project=$PWD/$1
+  (
+    cd elsewhere && "$trainer" validate --solver="$project/solver.prototxt" &&
+      "$trainer" train --solver="$project/solver.prototxt" --set random_seed=1 --set max_epochs=2 --set warmup_epochs=0 &&
+      "$trainer" test --model="$project/net.prototxt" --weights="$project/net_best.caffemodel" --iterations=1
+  ) >log 2>&1 && [ -s "$project/net_best.caffemodel" ]
+}
+predict() { # PROJECT ARGUMENTS...
+  local project=$PWD/$1
+  shift
+  (cd elsewhere && "$trainer" predict --model="$project/net.prototxt" --weights="$project/net_best.caffemodel" "$@") >out 2>log
+}
+
+check pictures "" new pictures_project --data=pictures --epochs=3
+check writes_four_files "$(ls pictures_project)" eval '[ "$(ls pictures_project | tr "\n" " ")" = "README.md labels.txt net.prototxt solver.prototxt " ]'
+check labels "" eval 'printf "dark\nvery bright\n" | cmp - pictures_project/labels.txt'
+check small_pictures_get_lenet "" grep -q '^name: "LeNet"' pictures_project/net.prototxt
+check pictures_run "$(tail log)" runs pictures_project
+check pictures_predict "$(cat log)" eval 'predict pictures_project "$PWD/pictures" && [ "$(wc -l <out)" = 60 ] && grep -q ": very bright " out'
+check readme_has_the_commands "" eval 'grep -cE "^    trainer (validate|preview|train|test|predict) " pictures_project/README.md | grep -qx 5'
+commands() { # as the README has them
+  sed -n 's/^    trainer/"$trainer"/p' pictures_project/README.md | grep -E 'validate|preview|predict' | sed "s|PICTURES|'$PWD/pictures'|" >commands.sh
+  (cd elsewhere && source ../commands.sh) >log 2>&1 && [ -s elsewhere/sheet.png ]
+}
+check readme_commands_run "$(tail log)" commands
+before=$(cksum pictures_project/*.prototxt)
+check keeps_existing_files "$(cat err)" eval '! new pictures_project --data=pictures && grep -q "net.prototxt" err && [ "$before" = "$(cksum pictures_project/*.prototxt)" ]'
+
+# Another net, with the weights of the first training; the last layer starts anew.
+check net_and_size "$(cat err)" eval 'new squeeze --data=pictures --net=squeezenet --size=32 --epochs=1 && grep -q "size: 32" squeeze/net.prototxt && runs squeeze'
+check weights "$(cat err)" eval 'new tuned --data=pictures --net=squeezenet --weights=squeeze/net_best.caffemodel --size=32 && grep -q "name: \"results_tuned\"" tuned/net.prototxt && runs tuned'
+check only_the_last_layer_is_fresh "$(cat log)" eval 'grep -qE "results_tuned.*(fresh|starts from its filler)" log'
+
+# The parts train and test as folders.
+mkdir parts && cp -r pictures parts/train && cp -r pictures parts/val
+check parts "$(cat err)" eval 'new parts_project --data=parts && ! grep -q validation_fraction parts_project/net.prototxt && grep -q "source: \"$PWD/parts/val\"" parts_project/net.prototxt'
+
+# A list of values, with paths relative to the list.
+(cd pictures && for ((i = 0; i < 30; i++)); do echo "dark/$i.ppm 0.$i -1.5"; done >values.txt)
+check values "$(cat err)" eval 'new values --data=pictures/values.txt && grep -q EuclideanLoss values/net.prototxt && [ "$(cat values/train.txt values/test.txt | wc -l)" = 30 ] && runs values'
+check values_predict "$(cat log)" eval 'predict values "$PWD/pictures/dark" && grep -qE "0.ppm: -?[0-9.e-]+ -?[0-9.e-]+$" out'
+
+# A table.
+{ echo "a,kind,b"; for ((i = 0; i < 60; i++)); do echo "$((i * 37 % 11)),$((i % 3)),$((i % 3)).5"; done; } | sed 's/kind/class/' >rows.csv
+check table "$(cat err)" eval 'new table --data=rows.csv --epochs=2 && runs table'
+check table_predict "$(cat log)" eval 'predict table "$PWD/table/test.h5" && [ "$(wc -l <out)" = 12 ] && grep -qE "^0: [012] 0\.[0-9]+, " out'
+check table_of_values "$(cat err)" eval 'new table_values --data=rows.csv --task=regress && grep -q EuclideanLoss table_values/net.prototxt && runs table_values'
+# Sequences of 3 rows of 4 values.
+for ((i = 0; i < 20; i++)); do seq -s, $((i % 2)) $((i % 2 + 11)); done >x.csv
+for ((i = 0; i < 20; i++)); do echo $((i % 2)); done >y.csv
+"$trainer" convert hdf5 data=x.csv label=y.csv sequences.h5 --row_shape data=3,4 >log 2>&1
+check sequences "$(cat err)" eval 'new sequences --data=sequences.h5 && grep -q "type: \"LSTM\"" sequences/net.prototxt && runs sequences'
+
+# Masks: a class for each grey value of a mask.
+mkdir -p masked/images masked/masks
+"$trainer" predict --help >/dev/null
+cat >classes.prototxt <<'NET'
+layer { name: "data" type: "ImageData" top: "data" top: "label" image_data_param { source: "pictures" batch_size: 4 } }
+layer { name: "prob" type: "Softmax" bottom: "data" top: "prob" }
+layer { name: "none" type: "Silence" bottom: "label" }
+NET
+"$trainer" predict --model=classes.prototxt --weights=none pictures/dark --output=made >log 2>&1
+for ((i = 0; i < 10; i++)); do
+  cp "pictures/dark/$i.ppm" "masked/images/$i.ppm"
+  cp "made/pictures/dark/$i.png" "masked/masks/$i.png"
+done
+check masks "$(cat err)" eval 'new masks --data=masked --size=16 --epochs=1 && grep -q "name: \"U-Net\"" masks/net.prototxt && runs masks'
+check masks_predict "$(cat log)" eval 'predict masks "$PWD/masked/images" --output=masks_of && [ "$(find elsewhere/masks_of -name "*.png" | wc -l)" = 10 ]'
+
+code() { # CODE TEXT ARGUMENTS...
+  local expected=$1 text=$2
+  shift 2
+  new "$@"
+  [ $? = "$expected" ] && grep -qF -e "$text" err
+}
+mkdir empty
+check no_data "$(cat err)" code 3 "there are no data" nothing --data=nowhere
+check empty_folder "$(cat err)" code 3 "has no folders" nothing --data=empty
+check unknown_net "$(cat err)" code 2 "did you mean resnet18?" nothing --data=pictures --net=resnet81
+check net_of_another_task "$(cat err)" code 2 "the net takes rows" nothing --data=pictures --net=mlp
+check wrong_size "$(cat err)" code 2 "--size=8" nothing --data=pictures --size=8
+check no_weights "$(cat err)" code 3 "there is no file" nothing --data=pictures --weights=nowhere.caffemodel
+check wrong_task "$(cat err)" code 3 "--task=segment" nothing --data=pictures --task=segment
+check no_flag "$(cat err)" code 2 "Need the data" nothing
+check nothing_is_written "" eval '[ ! -e nothing ]'
+cp pictures_project/solver.prototxt lost.prototxt
+check net_beside_the_solver "$(cat err)" eval '! (cd elsewhere && "$trainer" train --solver=../lost.prototxt) >out 2>err && grep -q "in the working folder, and no file .* beside the solver" err'
+finish
