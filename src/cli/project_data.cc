@@ -378,6 +378,8 @@ class DataView {
       throw data_error("{}: data are {} and label is {}: give N x D or N x T x D, and one label for each of N", train,
                        shape.text(), labels.text());
     if (shape[0] < 2) throw data_error("{} has one row only: at least two are needed", train);
+    if (shape.rank() == 3 && shape[1] < 2)
+      throw data_error("{}: data are {}, sequences of one row: give N x D", train, shape.text());
     const std::vector<int64_t> row(shape.dims().begin() + 1, shape.dims().end());
     const std::vector<float> values = file.read_floats("label");
     count_labels(values);

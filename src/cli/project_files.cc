@@ -18,6 +18,9 @@ using caffe::LayerParameter;
 constexpr int64_t kManyRecords = 20000, kFewRecords = 2000;
 
 bool pictures(const Project& project) { return !project.content.rows; }
+bool changes_pictures(const Project& project) {
+  return pictures(project) && (project.content.task != ProjectTask::kRegress || project.size <= 32);
+}
 bool small(const Project& project) { return project.size <= 64; }
 
 // The name of the last layer: its own if weights of other classes are loaded, so that it starts from its filler.
@@ -156,7 +159,7 @@ void add_losses(const Project& project, const std::string& results, NetBuilder* 
 CommentedNet built_net(const Project& project) {
   const ProjectData& data = project.content;
   NetBuilder net(project.kind->title);
-  net.comment("Training data" + std::string(pictures(project) ? ", changed at random in each epoch" : ""));
+  net.comment(changes_pictures(project) ? "Training data, changed at random in each epoch" : "Training data");
   add_data(project, true, &net);
   net.comment("Test data");
   add_data(project, false, &net);
@@ -202,7 +205,7 @@ int64_t Project::batch() const {
                          : content.task == ProjectTask::kSegment ? 8
                                                                  : 32;
   // Several updates in an epoch.
-  return std::clamp<int64_t>(content.train_records / 4, 1, wanted);
+  return std::clamp<int64_t>(content.train_records / 4, std::min<int64_t>(2, content.train_records), wanted);
 }
 
 int64_t Project::epoch_count() const {
@@ -213,7 +216,7 @@ int64_t Project::epoch_count() const {
 }
 
 std::string project_net(const Project& project) {
-  return fmt::format("# {} for {}: {}.\n# Layers have the names of {}.\n", project.kind->title, project.data,
+  return fmt::format("# {} for {}: {}.\n# Layers have the names of {}.\n", project.kind->title, printable(project.data),
                      content_text(project), project.kind->origin) +
          net_text(built_net(project));
 }
@@ -224,7 +227,7 @@ std::string project_solver(const Project& project) {
   const bool tuned = !project.weights.empty();
   const bool values = project.content.task == ProjectTask::kRegress;
   const float rate = project.kind->rate * (tuned ? 0.1f : 1.0f);
-  std::string text = fmt::format("# Trains net.prototxt, which is beside this file, on {}.\n", project.data);
+  std::string text = fmt::format("# Trains net.prototxt, which is beside this file, on {}.\n", printable(project.data));
   text += "net: \"net.prototxt\"\n";
   if (tuned) {
     caffe::SolverParameter weights;
@@ -273,7 +276,8 @@ std::string project_readme(const Project& project) {
     for (const char c : path) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
     return path.find_first_of(" '\"$`\\&;()<>|*?[]#~!{}") == std::string::npos ? path : text + "'";
   };
-  std::string text = fmt::format("# {} for {}\n\n{}.\n\n", project.kind->title, project.data, content_text(project));
+  std::string text =
+      fmt::format("# {} for {}\n\n{}.\n\n", project.kind->title, printable(project.data), content_text(project));
   text += "The commands work in any folder. With an NVIDIA GPU add `--gpu=auto`.\n\n";
   text += fmt::format("Check data, net and solver:\n\n    trainer validate --solver={}\n\n", quoted(solver));
   if (pictures(project))
