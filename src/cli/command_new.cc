@@ -38,11 +38,14 @@ std::string default_net(const Project& project) {
   return project.content.records() < kLargeDataSet ? "resnet18" : "resnet50";
 }
 
+void check_net_name(const std::string& name) {
+  if (!name.empty() && find_net_kind(name) == nullptr)
+    throw config_error("--net={}: there is no such net{}; the nets are {}", name,
+                       suggest(name, net_names(), "; did you mean {}?"), fmt::join(net_names(), ", "));
+}
+
 const NetKind& kind_of(const Project& project, const std::string& given) {
   const NetKind* kind = find_net_kind(given.empty() ? default_net(project) : given);
-  if (kind == nullptr)
-    throw config_error("--net={}: there is no such net{}; the nets are {}", given,
-                       suggest(given, net_names(), "; did you mean {}?"), fmt::join(net_names(), ", "));
   if (kind->task != net_task(project.content)) {
     std::vector<std::string> fitting;
     for (const NetKind& other : net_kinds()) {
@@ -116,7 +119,7 @@ int run_new(const Arguments& arguments) {
       throw data_error("--weights={}: there is no file {}", arguments.text("weights"), project.weights);
   }
   const std::string& net = arguments.text("net");
-  if (!net.empty() && find_net_kind(net) == nullptr) kind_of(project, net);
+  check_net_name(net);
   project.content = look_at_data(project.data, arguments.text("task"), project.folder);
   project.kind = &kind_of(project, net);
   project.size = size_of(project, arguments);
@@ -162,9 +165,9 @@ REGISTER_COMMAND(
              "The net. Default: by the size of the pictures and of the data set, resnet50 with --weights."},
             {"weights", FlagType::kFile, "", "FILE",
              "Weights to start from. The last layer gets a name of its own, so that it starts from its filler."},
-            {"size", FlagType::kInteger, "0", "PIXELS",
+            {"size", FlagType::kInteger, "", "PIXELS",
              "The height and width of the pictures for the net. Default: that of the net, or less for small pictures."},
-            {"epochs", FlagType::kInteger, "0", "N",
+            {"epochs", FlagType::kInteger, "", "N",
              "The length of the training. Default: by the size of the data set."},
         },
     .run = run_new);
