@@ -6,7 +6,6 @@
 #include "cli/command.h"
 #include "cli/project_files.h"
 #include "formats/atomic_file.h"
-#include "report/log.h"
 
 namespace trainer {
 namespace {
@@ -123,8 +122,7 @@ int run_new(const Arguments& arguments) {
   project.content = look_at_data(project.data, arguments.text("task"), project.folder);
   project.kind = &kind_of(project, net);
   project.size = size_of(project, arguments);
-  // Weights of color pictures are wanted for gray ones too.
-  if (!project.weights.empty()) project.content.color = true;
+  if (!project.weights.empty() && project.kind->color_weights) project.content.color = true;
   std::vector<OutputFile> texts = {{"net.prototxt", project_net(project)},
                                    {"solver.prototxt", project_solver(project)}};
   if (!project.content.classes.empty()) texts.push_back({"labels.txt", project_labels(project)});

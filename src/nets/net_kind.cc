@@ -127,6 +127,7 @@ const std::vector<NetKind>& net_kinds() {
        .size = 28,
        .least = 16,
        .any_size = false,
+       .color_weights = false,
        .build = build_lenet},
       {.name = "unet",
        .title = "U-Net",

@@ -35,7 +35,8 @@ struct NetKind {
   int size;       // of pictures, in pixels; 0: none
   int least = 0;  // the smallest size
   int multiple = 1;
-  bool any_size = true;  // otherwise weights fit `size` only
+  bool any_size = true;       // otherwise weights fit `size` only
+  bool color_weights = true;  // published weights are for color pictures
   // Of red, green and blue, from 0 to 1: as for the published weights.
   std::vector<float> mean = {0.485f, 0.456f, 0.406f}, deviation = {0.229f, 0.224f, 0.225f};
   float rate = 1e-3f;  // the learning rate of AdamW without pretrained weights
