@@ -81,6 +81,13 @@ int size_of(const Project& project, const Arguments& arguments) {
   return std::max({kind.least, kind.multiple, static_cast<int>(project.content.side) / kStep * kStep});
 }
 
+// The absolute path of the file that a value of --weights names.
+std::string weights_path(const std::string& value) {
+  const std::string path = fs::absolute(value).lexically_normal().string();
+  if (!fs::is_regular_file(path)) throw data_error("--weights={}: there is no file {}", value, path);
+  return path;
+}
+
 struct OutputFile {
   std::string name;
   std::string text;
@@ -112,11 +119,7 @@ int run_new(const Arguments& arguments) {
   for (const char* name : {"net.prototxt", "solver.prototxt", "labels.txt", "README.md", "train.txt", "test.txt",
                            "train.h5", "test.h5", "train.h5.txt", "test.h5.txt"})
     refuse_existing(project.folder + "/" + name, "choose another folder, or remove it first");
-  if (!arguments.text("weights").empty()) {
-    project.weights = fs::absolute(arguments.text("weights")).lexically_normal().string();
-    if (!fs::is_regular_file(project.weights))
-      throw data_error("--weights={}: there is no file {}", arguments.text("weights"), project.weights);
-  }
+  if (!arguments.text("weights").empty()) project.weights = weights_path(arguments.text("weights"));
   const std::string& net = arguments.text("net");
   check_net_name(net);
   project.content = look_at_data(project.data, arguments.text("task"), project.folder);

@@ -50,21 +50,29 @@ void normalize(const Project& project, caffe::TransformationParameter* transform
   step.add_std(std::round(deviation * 1000) / 1000);
 }
 
+// Adds a step that resizes pictures, with the filter of the published weights.
+caffe::ResizeStep& add_resize(const Project& project, caffe::TransformationParameter* transform) {
+  caffe::ResizeStep& step = *transform->add_augment()->mutable_resize();
+  if (project.kind->bicubic) step.set_filter(caffe::AugmentStep::BICUBIC);
+  return step;
+}
+
 // Random changes of training pictures, more for larger data sets.
 void augment_training(const Project& project, caffe::TransformationParameter* transform) {
   const auto size = static_cast<uint32_t>(project.size);
   const ProjectTask task = project.content.task;
   if (project.size <= 32 && task != ProjectTask::kSegment) {
-    transform->add_augment()->mutable_resize()->set_size(size);
+    add_resize(project, transform).set_size(size);
     caffe::RandomCropStep& crop = *transform->add_augment()->mutable_random_crop();
     crop.set_size(size);
     crop.set_padding(2);
   } else if (task == ProjectTask::kRegress) {
-    transform->add_augment()->mutable_resize()->set_size(size);
+    add_resize(project, transform).set_size(size);
   } else {
     caffe::RandomResizedCropStep& crop = *transform->add_augment()->mutable_random_resized_crop();
     crop.set_size(size);
     crop.set_scale_min(project.content.records() < kManyRecords || task == ProjectTask::kSegment ? 0.35f : 0.08f);
+    if (project.kind->bicubic) crop.set_filter(caffe::AugmentStep::BICUBIC);
   }
   if (task != ProjectTask::kRegress && project.size > 32) transform->add_augment()->mutable_horizontal_flip();
   if (project.content.color && task != ProjectTask::kRegress) {
@@ -85,9 +93,11 @@ void augment_training(const Project& project, caffe::TransformationParameter* tr
 void prepare_test(const Project& project, caffe::TransformationParameter* transform) {
   const auto size = static_cast<uint32_t>(project.size);
   if (small(project) || project.content.task != ProjectTask::kClassify) {
-    transform->add_augment()->mutable_resize()->set_size(size);
+    add_resize(project, transform).set_size(size);
   } else {
-    transform->add_augment()->mutable_resize()->set_short_side(size * 8 / 7);
+    const NetKind& kind = *project.kind;
+    add_resize(project, transform)
+        .set_short_side(size * static_cast<uint32_t>(kind.resized) / static_cast<uint32_t>(kind.size));
     transform->add_augment()->mutable_center_crop()->set_size(size);
   }
   normalize(project, transform);

@@ -37,9 +37,12 @@ struct NetKind {
   int multiple = 1;
   bool any_size = true;       // otherwise weights fit `size` only
   bool color_weights = true;  // published weights are for color pictures
-  // Of red, green and blue, from 0 to 1: as for the published weights.
+  // As for the published weights: of red, green and blue, from 0 to 1, and the shorter side of a picture before the
+  // center of `size` pixels is cut out.
   std::vector<float> mean = {0.485f, 0.456f, 0.406f}, deviation = {0.229f, 0.224f, 0.225f};
-  float rate = 1e-3f;  // the learning rate of AdamW without pretrained weights
+  int resized = 256;
+  bool bicubic = false;  // the filter that resizes; otherwise bilinear
+  float rate = 1e-3f;    // the learning rate of AdamW without pretrained weights
   // Adds the layers from the input to the results, and returns the blob of the results.
   std::string (*build)(NetBuilder& net, const NetOptions& options);
 };
