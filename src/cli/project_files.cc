@@ -250,9 +250,11 @@ std::string project_solver(const Project& project) {
   text += fmt::format("type: \"AdamW\"\nmomentum: 0.9\nbase_lr: {:g}\nlr_policy: \"cosine\"\n", rate);
   text += fmt::format("warmup_epochs: {:g}\n", std::min(5.0, 0.1 * static_cast<double>(epochs)));
   text += "clip_gradients: 1\n";
-  text += fmt::format("weight_decay: {:g}\n# No decay of biases and of the scales of normalization.\n", 0.05);
+  text += fmt::format("weight_decay: {:g}\n", 0.05);
+  const bool scales = has_scales(project);
+  text += fmt::format("# No decay of biases{}.\n", scales ? " and of the scales of BatchNorm" : "");
   text += "param_rule { pattern: \"*/1\" decay_mult: 0 }\n";
-  if (has_scales(project)) text += "param_rule { pattern: \"*.scale\" decay_mult: 0 }\n";
+  if (scales) text += "param_rule { pattern: \"*.scale\" decay_mult: 0 }\n";
   if (tuned) {
     caffe::SolverParameter faster;
     faster.add_param_rule()->set_pattern(head_of(project));
@@ -294,8 +296,10 @@ std::string project_readme(const Project& project) {
     text +=
         fmt::format("See the pictures as the net sees them:\n\n    trainer preview --solver={} --output=sheet.png\n\n",
                     quoted(solver));
-  text += fmt::format("Train for {} epochs; Ctrl-C stops with a snapshot:\n\n    trainer train --solver={}\n\n",
-                      project.epoch_count(), quoted(solver));
+  text += fmt::format(
+      "Train for {}; Ctrl-C stops with a snapshot, and the same command continues from it:\n\n"
+      "    trainer train --solver={} --snapshot=auto\n\n",
+      count(project.epoch_count(), "epoch", "epochs"), quoted(solver));
   text +=
       fmt::format("Test the best weights:\n\n    trainer test --model={} --weights={}\n\n", quoted(net), quoted(best));
   text += fmt::format("Use them:\n\n    trainer predict --model={} --weights={} {}\n\n", quoted(net), quoted(best),
@@ -310,6 +314,10 @@ std::string project_readme(const Project& project) {
     text += "| labels.txt | the names of the classes, in the order of their numbers |\n";
   for (const ProjectFile& file : project.content.files)
     text += fmt::format("| {} | {} |\n", file.name, file.name.starts_with("train") ? "training data" : "test data");
+  text += "\nThe training adds:\n\n| file | content |\n| --- | --- |\n";
+  text += "| net_best.caffemodel | the weights with the best test result |\n";
+  text += "| net_iter_N.* | snapshots after N iterations, to continue from |\n";
+  text += "| net_run/ | for each start a folder: log, curves (report.html), metrics, net and solver |\n";
   if (!project.weights.empty())
     text += fmt::format(
         "\nThe training starts from the weights {}. Their publisher determines their licence, which also holds for "

@@ -53,6 +53,10 @@ check keeps_existing_files "$(cat err)" eval '! new pictures_project --data=pict
 check net_and_size "$(cat err)" eval 'new squeeze --data=pictures --net=squeezenet --size=32 --epochs=1 && grep -q "size: 32" squeeze/net.prototxt && runs squeeze'
 check weights "$(cat err)" eval 'new tuned --data=pictures --net=squeezenet --weights=squeeze/net_best.caffemodel --size=32 && grep -q "name: \"results_tuned\"" tuned/net.prototxt && runs tuned'
 check only_the_last_layer_is_fresh "$(cat log)" eval 'grep -qE "results_tuned.*(fresh|starts from its filler)" log'
+mkdir three && cp -r pictures/* three && cp -r pictures/dark three/grey
+check weights_of_other_classes "$(cat err)" eval 'new three_tuned --data=three --net=squeezenet --weights=squeeze/net_best.caffemodel --size=32 && grep -q "num_output: 3 " three_tuned/net.prototxt && runs three_tuned'
+# Pictures as timm prepares them for the published weights, in color even if they are gray.
+check weights_have_their_preparation "$(cat err)" eval 'new vit --data=pictures --net=vit_small --weights=squeeze/net_best.caffemodel && grep -q "short_side: 248 filter: BICUBIC" vit/net.prototxt && grep -q "center_crop { size: 224 }" vit/net.prototxt && grep -q "mean: 0.5 mean: 0.5 mean: 0.5 std: 0.5" vit/net.prototxt && grep -q "channel_order: RGB" vit/net.prototxt'
 
 # The parts train and test as folders.
 mkdir parts && cp -r pictures parts/train && cp -r pictures parts/val
