@@ -152,8 +152,9 @@ void add_losses(const Project& project, const std::string& results, NetBuilder* 
     net->add("loss", "EuclideanLoss", {results, "label"});
     return;
   }
-  net->comment("The loss, with labels that are smoothed in training, and the part of right results in tests");
   const bool smooth = task == ProjectTask::kClassify;
+  net->comment(smooth ? "The loss, in training with smoothed labels, and the accuracy of tests"
+                      : "The loss, and the accuracy of tests");
   LayerParameter& loss = net->add("loss", "SoftmaxWithLoss", {results, "label"});
   ignore(loss);
   if (smooth) {
@@ -226,9 +227,9 @@ int64_t Project::epoch_count() const {
 }
 
 std::string project_net(const Project& project) {
-  return fmt::format("# {} for {}: {}.\n# Layers have the names of {}.\n", project.kind->title, printable(project.data),
-                     content_text(project), project.kind->origin) +
-         net_text(built_net(project));
+  const std::string origin = project.kind->origin;
+  return fmt::format("# {} for {}: {}.\n", project.kind->title, printable(project.data), content_text(project)) +
+         (origin.empty() ? "" : fmt::format("# Layers have the names of {}.\n", origin)) + net_text(built_net(project));
 }
 
 std::string project_solver(const Project& project) {
@@ -307,13 +308,13 @@ std::string project_readme(const Project& project) {
                       : project.content.task == ProjectTask::kSegment ? "PICTURES --output=masks"
                                                                       : "PICTURES");
   text += "| file | content |\n| --- | --- |\n";
-  text += fmt::format("| net.prototxt | {}, with the data layers and the loss; layers have the names of {} |\n",
-                      project.kind->title, project.kind->origin);
+  text += fmt::format("| net.prototxt | {}, with the data layers and the loss |\n", project.kind->title);
   text += "| solver.prototxt | the recipe: rates, tests, snapshots |\n";
   if (!project.content.classes.empty())
     text += "| labels.txt | the names of the classes, in the order of their numbers |\n";
   for (const ProjectFile& file : project.content.files)
-    text += fmt::format("| {} | {} |\n", file.name, file.name.starts_with("train") ? "training data" : "test data");
+    text += fmt::format("| {} | {}{} |\n", file.name, file.name.ends_with(".h5.txt") ? "the path of the " : "",
+                        file.name.starts_with("train") ? "training data" : "test data");
   text += "\nThe training adds:\n\n| file | content |\n| --- | --- |\n";
   text += "| net_best.caffemodel | the weights with the best test result |\n";
   text += "| net_iter_N.* | snapshots after N iterations, to continue from |\n";

@@ -142,18 +142,8 @@ const std::vector<NetKind>& net_kinds() {
        .least = 16,
        .multiple = 16,
        .build = build_unet},
-      {.name = "mlp",
-       .title = "MLP",
-       .origin = "three inner products",
-       .task = NetTask::kRows,
-       .size = 0,
-       .build = build_mlp},
-      {.name = "lstm",
-       .title = "LSTM",
-       .origin = "an LSTM whose last state is classified",
-       .task = NetTask::kSequences,
-       .size = 0,
-       .build = build_lstm},
+      {.name = "mlp", .title = "MLP", .origin = "", .task = NetTask::kRows, .size = 0, .build = build_mlp},
+      {.name = "lstm", .title = "LSTM", .origin = "", .task = NetTask::kSequences, .size = 0, .build = build_lstm},
   };
   return kinds;
 }

@@ -29,8 +29,8 @@ struct NetOptions {
 
 struct NetKind {
   const char* name;
-  const char* title;  // "ResNet-18"
-  const char* origin;
+  const char* title;   // "ResNet-18"
+  const char* origin;  // "": none
   NetTask task;
   int size;       // of pictures, in pixels; 0: none
   int least = 0;  // the smallest size

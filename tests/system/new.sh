@@ -12,6 +12,7 @@ picture() {
   { echo "P3 $3 $3 255"; for ((x = 0; x < $3; x++)); do echo "$row"; done; } >"$1"
 }
 mkdir -p pictures/dark "pictures/very bright" elsewhere
+: >log
 for ((i = 0; i < 30; i++)); do
   picture "pictures/dark/$i.ppm" $((10 + i)) 24
   picture "pictures/very bright/$i.ppm" $((200 + i)) 24
