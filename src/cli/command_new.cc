@@ -159,7 +159,7 @@ REGISTER_COMMAND(
         "timm's net.",
     .flags =
         {
-            {"data", FlagType::kFile, "", "PATH", "The data."},
+            {"data", FlagType::kFile, "", "PATH", "The data set: a folder or a file, as above."},
             {"task", FlagType::kChoice, "", "classify|regress|segment",
              "The meaning of the labels. Default: what the data show."},
             {"net", FlagType::kText, "", "NAME",
