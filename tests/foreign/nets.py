@@ -222,7 +222,7 @@ def gates(values):
 
 
 def blobs_of(model, layers):
-    """The blobs of the net by "layer/number", and the number by which running sums are multiplied."""
+    """The blobs of the net by "layer/number"."""
     state, blobs = model.state_dict(), {}
     for name, kind, text in layers:
         if kind == "BatchNorm":
@@ -384,8 +384,9 @@ def compare(folder, name):
     prepare_norms(model, draw_batch(name, 0)[0].shape)
     double = copy.deepcopy(model).double()
     expected = published_preparation(name, model)
-    if expected and preparation(folder, name) != expected:
-        raise ValueError(f"{name}: pictures are prepared as {preparation(folder, name)}, but the weights expect {expected}")
+    prepared = preparation(folder, name) if expected else None
+    if prepared != expected:
+        raise ValueError(f"{name}: pictures are prepared as {prepared}, but the weights expect {expected}")
     sensitive, x, labels = conditioned_batch(name, double)
     project, layers = write_net(folder, name, x, labels)
     before = blobs_of(double, layers)
