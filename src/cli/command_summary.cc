@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cctype>
-#include <charconv>
 #include <cstdio>
 
 #include "base/text.h"
@@ -130,37 +129,6 @@ void print_plan(const LoweredNet& net, const Program& program, bool training) {
               reorders, total_work > 0 ? 100 * reference_work / total_work : 0);
 }
 
-// "data=16,3,227,227".
-std::pair<std::string, Shape> read_shape(const std::string& word) {
-  const size_t equals = word.rfind('=');
-  const auto refuse = [&word](const std::string& why) {
-    return config_error("--shape {}: {}; write the name of a data layer's top and its dimensions: data=16,3,227,227",
-                        word, why);
-  };
-  if (equals == std::string::npos || equals == 0) throw refuse("it has no NAME=");
-  std::vector<int64_t> dims;
-  for (const std::string& part : split(word.substr(equals + 1), ',')) {
-    const std::string number = trim(part);
-    if (number.empty() || number.find_first_not_of("0123456789") != std::string::npos)
-      throw refuse(fmt::format("\"{}\" is not a dimension", number));
-    int64_t dim = 0;
-    if (std::from_chars(number.data(), number.data() + number.size(), dim).ec != std::errc()) dim = Shape::kUncountable;
-    dims.push_back(dim);
-  }
-  const std::string problem = check_shape(Shape(dims));
-  if (!problem.empty()) throw refuse(problem);
-  return {word.substr(0, equals), Shape(dims)};
-}
-
-GivenShapes given_shapes(const Arguments& arguments) {
-  GivenShapes shapes;
-  for (const std::string& word : arguments.texts("shape")) {
-    const auto [name, shape] = read_shape(word);
-    if (!shapes.emplace(name, shape).second) throw config_error("--shape gives \"{}\" twice", name);
-  }
-  return shapes;
-}
-
 // Opens a session of the net. If only its data sets are missing, adds the remedy of this command to the error.
 std::unique_ptr<NetSession> open_net(const ConfiguredNet& configured, caffe::Phase phase, DeviceSession& device_session,
                                      GivenShapes shapes) {
@@ -264,8 +232,7 @@ REGISTER_COMMAND(
             {"phase", FlagType::kChoice, "TRAIN", "TRAIN|TEST", "The phase of the net."},
             {"plan", FlagType::kBool, "false", "", "Show the steps of the compiled program."},
             {"caffe", FlagType::kBool, "false", "", "Show the layers, tops and blobs that Caffe builds, for scripts."},
-            {"shape", FlagType::kText, "", "TOP=DIMS",
-             "The shape of a data layer's top (data=16,3,227,227), in place of its data set.", true},
+            shape_flag(),
             {"gpu", FlagType::kText, "", "ID|h200|sm_90",
              "Plan for this NVIDIA GPU, or for a GPU that need not exist, by its name or architecture; any "
              "other word lists the known ones."},

@@ -1,13 +1,40 @@
 // The flags that several commands share.
 #include "cli/net_flags.h"
 
+#include <charconv>
 #include <optional>
+#include <utility>
 
 #include "base/error.h"
 #include "base/text.h"
 #include "report/log.h"
 
 namespace trainer {
+namespace {
+
+// "data=16,3,227,227".
+std::pair<std::string, Shape> read_shape(const std::string& word) {
+  const size_t equals = word.rfind('=');
+  const auto refuse = [&word](const std::string& why) {
+    return config_error("--shape {}: {}; write the name of a data layer's top and its dimensions: data=16,3,227,227",
+                        word, why);
+  };
+  if (equals == std::string::npos || equals == 0) throw refuse("it has no NAME=");
+  std::vector<int64_t> dims;
+  for (const std::string& part : split(word.substr(equals + 1), ',')) {
+    const std::string number = trim(part);
+    if (number.empty() || number.find_first_not_of("0123456789") != std::string::npos)
+      throw refuse(fmt::format("\"{}\" is not a dimension", number));
+    int64_t dim = 0;
+    if (std::from_chars(number.data(), number.data() + number.size(), dim).ec != std::errc()) dim = Shape::kUncountable;
+    dims.push_back(dim);
+  }
+  const std::string problem = check_shape(Shape(dims));
+  if (!problem.empty()) throw refuse(problem);
+  return {word.substr(0, equals), Shape(dims)};
+}
+
+}  // namespace
 
 Flag gpu_flag() {
   return {"gpu", FlagType::kText, "", "N|auto|all",
@@ -51,6 +78,14 @@ Flag fill_flag() {
           "",
           "TOP=VALUE|gaussian",
           "Fill this top of an Input layer with a value (data=0.5), or with new random numbers for each batch.",
+          true};
+}
+Flag shape_flag() {
+  return {"shape",
+          FlagType::kText,
+          "",
+          "TOP=DIMS",
+          "The shape of a data layer's top (data=16,3,227,227), in place of its data set.",
           true};
 }
 Flag allow_fresh_flag() {
@@ -122,6 +157,15 @@ TrainingFiles training_to_look_at(const Arguments& arguments) {
   diagnostics.throw_if_errors();
   if (!diagnostics.list().empty()) log_warning(diagnostics.render());
   return files;
+}
+
+GivenShapes given_shapes(const Arguments& arguments) {
+  GivenShapes shapes;
+  for (const std::string& word : arguments.texts("shape")) {
+    const auto [name, shape] = read_shape(word);
+    if (!shapes.emplace(name, shape).second) throw config_error("--shape gives \"{}\" twice", name);
+  }
+  return shapes;
 }
 
 ConfiguredNet net_to_look_at(const Arguments& arguments, caffe::Phase phase, const GivenShapes& given) {

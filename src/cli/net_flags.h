@@ -19,6 +19,7 @@ Flag deterministic_flag();
 Flag memory_flag();
 Flag set_flag();
 Flag fill_flag();
+Flag shape_flag();
 Flag allow_fresh_flag();
 Flag weights_map_flag();
 Flag weights_match_flag();
@@ -49,6 +50,9 @@ ConfigureOptions configure_options_of(const Arguments& arguments);
 // The solver of --solver and its nets, to be looked at: Input layers may hold zeros. Throws with all problems; logs
 // warnings.
 TrainingFiles training_to_look_at(const Arguments& arguments);
+
+// The shapes of --shape, by top.
+GivenShapes given_shapes(const Arguments& arguments);
 
 // A net with --level, --stage, --set and, if the command has it, --fill applied. Throws with all problems; logs
 // warnings.

@@ -11,9 +11,11 @@ namespace {
 constexpr size_t kAlignment = 64;
 constexpr size_t kMostDigits = 19;
 
+}  // namespace
+
 // Magic, version 1.0, the length of the header in two bytes, a Python dictionary padded with blanks. The length does
 // not depend on the number of rows.
-std::string header(const Shape& shape) {
+std::string npy_header(const Shape& shape) {
   std::string extents;
   for (int64_t extent : shape.dims()) extents += fmt::format("{}, ", extent);
   std::string text = fmt::format("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}", extents);
@@ -27,11 +29,9 @@ std::string header(const Shape& shape) {
   return out + text;
 }
 
-}  // namespace
-
 NpyWriter::NpyWriter(const std::string& path, const Shape& shape)
     : shape_(shape), file_(path, shape.count() * 4, Existing::kKept) {
-  const std::string text = header(shape_);
+  const std::string text = npy_header(shape_);
   file_.write(text.data(), text.size());
 }
 
@@ -46,7 +46,7 @@ void NpyWriter::finish() {
     const int64_t row = shape_.count() / dims.front();
     TRAINER_ASSERT(written_ % row == 0);
     dims.front() = written_ / row;
-    const std::string text = header(Shape(dims));
+    const std::string text = npy_header(Shape(dims));
     file_.replace_begin(text.data(), text.size());
   }
   file_.commit();

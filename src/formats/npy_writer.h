@@ -9,6 +9,9 @@
 
 namespace trainer {
 
+// The bytes before the values of an array.
+std::string npy_header(const Shape& shape);
+
 class NpyWriter {
  public:
   // Writes the header; shape.count() values in all follow by write(). An existing file is kept and is a data_error.

@@ -1,0 +1,19 @@
+// The pair of files that Caffe and OpenCV read: a net with Input layers, and its weights.
+#pragma once
+
+#include "export/exported_net.h"
+#include "formats/atomic_file.h"
+
+namespace trainer {
+
+// Replaces layers by the same in the types of Caffe: BN by Scale, DepthwiseConvolution by Convolution with groups,
+// DropPath by Dropout. `lowered` is the net.
+void use_caffe_types(ExportedNet* net, const LoweredNet& lowered);
+
+// The layers whose types Caffe does not have: layer "a" (GELU).
+std::vector<std::string> layers_unknown_to_caffe(const ExportedNet& net);
+
+// Writes the pair; the caller commits the files.
+void write_deploy_pair(const ExportedNet& net, AtomicFile& model, AtomicFile& weights);
+
+}  // namespace trainer

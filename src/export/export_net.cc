@@ -1,0 +1,350 @@
+// Exports a trained net and checks the files.
+#include "export/export_net.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <set>
+
+#include "base/error.h"
+#include "base/philox.h"
+#include "data/data_source.h"
+#include "export/array_net.h"
+#include "export/deploy_pair.h"
+#include "export/onnx_evaluator.h"
+#include "export/preprocessing.h"
+#include "export/to_onnx.h"
+#include "formats/npz_file.h"
+#include "report/log.h"
+#include "session/deploy_net.h"
+
+namespace trainer {
+namespace {
+
+namespace fs = std::filesystem;
+using caffe::LayerParameter;
+
+constexpr double kLargestDifference = 1e-3;
+constexpr const char* kUnverified = ".unverified";
+
+bool is_read(const caffe::NetParameter& net, const std::string& blob) {
+  return std::any_of(net.layer().begin(), net.layer().end(), [&](const LayerParameter& layer) {
+    return std::find(layer.bottom().begin(), layer.bottom().end(), blob) != layer.bottom().end();
+  });
+}
+
+// Turns a data layer into an Input layer for the tops that other layers read.
+void become_input(LayerParameter* layer, const caffe::NetParameter& net,
+                  const std::function<Shape(const std::string& top, int index)>& shape_of) {
+  LayerParameter input;
+  input.set_name(layer->name());
+  input.set_type("Input");
+  for (int i = 0; i < layer->top_size(); ++i) {
+    if (!is_read(net, layer->top(i))) continue;
+    input.add_top(layer->top(i));
+    const Shape shape = shape_of(layer->top(i), i);
+    caffe::BlobShape* dims = input.mutable_input_param()->add_shape();
+    for (const int64_t dim : shape.dims()) dims->add_dim(dim);
+  }
+  *layer = std::move(input);
+}
+
+// Data layers need no data set if the shapes of all tops that are read are given. Input layers take given shapes too.
+void use_given_shapes(caffe::NetParameter* net, GivenShapes* given) {
+  const caffe::NetParameter whole = *net;
+  for (LayerParameter& layer : *net->mutable_layer()) {
+    if (find_data_source(layer.type()) == nullptr && layer.type() != "Input") continue;
+    const bool known = std::all_of(layer.top().begin(), layer.top().end(), [&](const std::string& top) {
+      return given->count(top) > 0 || !is_read(whole, top);
+    });
+    if (!known) continue;
+    const std::vector<std::string> tops(layer.top().begin(), layer.top().end());
+    become_input(&layer, whole, [&](const std::string& top, int) { return given->at(top); });
+    for (const std::string& top : tops) given->erase(top);
+  }
+}
+
+void use_shapes_of_data(const LoweredNet& lowered, const caffe::NetParameter& message, ExportedNet* net) {
+  for (size_t i = 0; i < net->layers.size(); ++i) {
+    LayerParameter& param = net->layers[i].param;
+    if (find_data_source(param.type()) != nullptr || param.type() == "Input")
+      become_input(&param, message, [&](const std::string&, int index) {
+        return lowered.layers[i].tops[static_cast<size_t>(index)].value.shape();
+      });
+  }
+  std::erase_if(net->layers, [](const ExportedLayer& layer) {
+    return layer.param.type() == "Input" && layer.param.top_size() == 0;
+  });
+}
+
+bool is_recurrent(const ExportedNet& net) {
+  return std::any_of(net.layers.begin(), net.layers.end(), [](const ExportedLayer& layer) {
+    return layer.param.type() == "LSTM" || layer.param.type() == "RNN";
+  });
+}
+
+// The shapes of the inputs that files are checked with: one item, unless a layer computes several steps or needs a
+// batch of one size.
+GivenShapes shapes_to_check(const ExportedNet& net) {
+  const caffe::NetParameter message = net.message();
+  const GivenShapes single = input_shapes(message, 1);
+  return is_recurrent(net) || try_to_lower(message, single) == nullptr ? input_shapes(message, 0) : single;
+}
+
+GivenShapes larger_batch(GivenShapes shapes) {
+  for (auto& [name, shape] : shapes) {
+    if (shape.rank() > 0) ++shape[0];
+  }
+  return shapes;
+}
+
+// Inputs of a net and the outputs that it computes from them.
+struct Sample {
+  NamedArrays inputs, outputs;
+};
+
+Error not_equal(const std::string& path, double difference) {
+  return Error(ExitCode::kInternal,
+               fmt::format("{}{} does not compute the outputs of the net: on random inputs they differ by {:.2g} of "
+                           "the largest value (allowed: {})",
+                           path, kUnverified, difference, kLargestDifference));
+}
+
+void log_check(const std::string& path, double difference) {
+  log_info(
+      fmt::format("{} computes the outputs of the net on random inputs; the largest difference is {:.2g} of the "
+                  "largest value",
+                  path, difference));
+}
+
+// Files that are written, checked and renamed together. `write` fills them; `difference` reads them back.
+struct ExportedFiles {
+  std::vector<std::string> paths;
+  std::function<void(const std::vector<AtomicFile*>&)> write;
+  std::function<double(const std::vector<std::string>&)> difference;  // of the files at these paths
+
+  void commit(Existing existing) const {
+    std::vector<std::unique_ptr<AtomicFile>> owned;
+    const std::vector<AtomicFile*> files = open("", existing, &owned);
+    write(files);
+    std::vector<std::string> written;
+    for (AtomicFile* file : files) {
+      file->finish();
+      written.push_back(file->temporary_path());
+    }
+    const double found = difference(written);
+    if (found <= kLargestDifference) {
+      AtomicFile::commit_together(files);
+      return log_check(paths[0], found);
+    }
+    std::vector<std::unique_ptr<AtomicFile>> kept;
+    const std::vector<AtomicFile*> unverified = open(kUnverified, Existing::kReplaced, &kept);
+    write(unverified);
+    AtomicFile::commit_together(unverified);
+    throw not_equal(paths[0], found);
+  }
+
+ private:
+  std::vector<AtomicFile*> open(const std::string& ending, Existing existing,
+                                std::vector<std::unique_ptr<AtomicFile>>* owned) const {
+    std::vector<AtomicFile*> files;
+    for (const std::string& path : paths) {
+      owned->push_back(std::make_unique<AtomicFile>(path + ending, 0, existing));
+      files.push_back(owned->back().get());
+    }
+    return files;
+  }
+};
+
+// The pixels that become the input after preprocessing, in place of a random input.
+void use_pixels(const Preprocessing& preprocessing, NamedArrays* raw, NamedArrays* prepared) {
+  NamedArray& pixels = raw->at(preprocessing.blob);
+  for (float& value : pixels.values) value = std::round((value + 1) * 127.5f);
+  const int64_t channels = pixels.shape[1], plane = pixels.shape.count(2), item = pixels.shape.count(1);
+  const auto at = [&](const std::vector<float>& values, int64_t i, float fallback) {
+    if (values.empty()) return fallback;
+    const auto count = static_cast<int64_t>(values.size());
+    return values[static_cast<size_t>(count == 1 ? 0 : count == channels ? i / plane % channels : i % item)];
+  };
+  std::vector<float>& values = prepared->at(preprocessing.blob).values;
+  for (int64_t i = 0; i < pixels.shape.count(); ++i)
+    values[static_cast<size_t>(i)] =
+        (pixels.values[static_cast<size_t>(i)] - at(preprocessing.mean, i, 0)) * at(preprocessing.factor, i, 1);
+}
+
+double onnx_difference(const OnnxModel& model, const Sample& sample) {
+  std::map<std::string, OnnxArray> inputs;
+  for (const OnnxValue& input : model.inputs) {
+    const NamedArray& array = sample.inputs.at(input.name);
+    inputs[input.name] = {array.shape, array.values, {}, false};
+  }
+  NamedArrays outputs;
+  for (auto& [name, array] : evaluate_onnx(model, std::move(inputs)))
+    outputs[name] = {array.shape, std::move(array.floats)};
+  return largest_difference(sample.outputs, outputs);
+}
+
+class Exporter {
+ public:
+  Exporter(ConfiguredNet net, const ExportOptions& options)
+      : options_(options), existing_(options.overwrite ? Existing::kReplaced : Existing::kKept) {
+    caffe::NetParameter* const message = net.file->net.get();
+    const Prediction prediction = remove_labels(message);
+    for (const LayerParameter& layer : message->layer()) {
+      if (layer.name() == prediction.data) data_ = layer;
+    }
+    OpenNetOptions open;
+    open.shapes = options.shapes;
+    use_given_shapes(message, &open.shapes);
+    open.device = cpu_device();
+    open.weights = options.weights;
+    open.allow_fresh = options.allow_fresh;
+    const OpenNet opened(std::move(net), open);
+    net_ = exported_net(opened.session().lowered(), opened.store());
+    net_.class_names = opened.session().class_names();
+    use_shapes_of_data(opened.session().lowered(), opened.message(), &net_);
+  }
+
+  void run() {
+    switch (export_format(options_.output)) {
+      case ExportFormat::kOnnx: return write_onnx_file();
+      case ExportFormat::kNpz: return write_npz_file();
+      case ExportFormat::kDeployPair: return write_pair();
+    }
+  }
+
+ private:
+  // The net as it is written.
+  ExportedNet folded() const {
+    ExportedNet net = net_;
+    if (!options_.keep_bn) fold_channel_factors(&net);
+    return net;
+  }
+
+  Sample sample(const GivenShapes& shapes, const std::optional<Preprocessing>& preprocessing = std::nullopt) const {
+    ArrayNet reference(net_, shapes);
+    Sample sample{reference.random_inputs(), {}};
+    NamedArrays prepared = sample.inputs;
+    if (preprocessing) use_pixels(*preprocessing, &sample.inputs, &prepared);
+    sample.outputs = reference.run(prepared);
+    return sample;
+  }
+
+  void write_onnx_file() const {
+    const GivenShapes shapes = shapes_to_check(net_);
+    const ExportedNet net = folded();
+    const caffe::NetParameter message = net.message();
+    const std::unique_ptr<LoweredNet> lowered = try_to_lower(message, shapes),
+                                      other = try_to_lower(message, larger_batch(shapes));
+    TRAINER_ASSERT(lowered != nullptr);
+    if (other == nullptr) log_info("The net computes batches of one size only: the model has a fixed batch");
+    std::optional<Preprocessing> preprocessing;
+    if (options_.preprocessing) {
+      if (shapes.count(data_.top_size() > 0 ? data_.top(0) : "") == 0)
+        throw config_error("--with_preprocessing: the net \"{}\" has no data layer in phase TEST", net.name);
+      preprocessing = preprocessing_of(data_, shapes.at(data_.top(0)));
+    }
+    const OnnxModel model = to_onnx(net, *lowered, other.get(), options_.opset, preprocessing);
+    const Sample expected = sample(shapes, preprocessing);
+    ExportedFiles files;
+    files.paths = {options_.output};
+    if (needs_data_file(model)) files.paths.push_back(options_.output + ".data");
+    const std::string data_name = fs::path(options_.output + ".data").filename();
+    files.write = [&](const std::vector<AtomicFile*>& out) {
+      write_onnx(model, *out[0], out.size() > 1 ? out[1] : nullptr, data_name);
+    };
+    files.difference = [&](const std::vector<std::string>& paths) {
+      return onnx_difference(read_onnx(paths[0], paths.back()), expected);
+    };
+    files.commit(existing_);
+    if (preprocessing) log_preprocessing(*preprocessing);
+  }
+
+  void log_preprocessing(const Preprocessing& preprocessing) const {
+    const auto& param = data_.transform_param();
+    log_info(fmt::format(
+        "The input \"{}\" takes pixels of 0 to 255, channels {}: the model subtracts the mean and scales; "
+        "resizing and cropping are not part of it",
+        preprocessing.blob, param.channel_order() == caffe::TransformationParameter::RGB ? "R, G, B" : "B, G, R"));
+  }
+
+  void write_npz_file() const {
+    std::vector<NpzArray> arrays;
+    for (const ExportedLayer& layer : net_.layers) {
+      for (size_t i = 0; i < layer.blobs.size(); ++i)
+        arrays.push_back(
+            {fmt::format("{}/{}", layer.param.name(), i), layer.blobs[i].shape, layer.blobs[i].data.data()});
+    }
+    const GivenShapes shapes = shapes_to_check(net_);
+    const Sample expected = sample(shapes);
+    ExportedFiles files;
+    files.paths = {options_.output};
+    files.write = [&](const std::vector<AtomicFile*>& out) { write_npz(*out[0], arrays); };
+    files.difference = [&](const std::vector<std::string>& paths) {
+      const auto values = read_npz(paths[0]);
+      ExportedNet read = net_;
+      for (ExportedLayer& layer : read.layers) {
+        for (size_t i = 0; i < layer.blobs.size(); ++i)
+          layer.blobs[i].data = values.at(fmt::format("{}/{}", layer.param.name(), i));
+      }
+      return largest_difference(expected.outputs, ArrayNet(read, shapes).run(expected.inputs));
+    };
+    files.commit(existing_);
+  }
+
+  void write_pair() const {
+    ExportedNet net = folded();
+    const GivenShapes shapes = shapes_to_check(net_);
+    const Sample expected = sample(shapes);
+    use_caffe_types(&net, *try_to_lower(net.message(), shapes));
+    const std::vector<std::string> unknown = layers_unknown_to_caffe(net);
+    if (!unknown.empty())
+      log_warning(
+          fmt::format("Caffe has no layers of these types, forks of it may have them: {}", fmt::join(unknown, ", ")));
+    const bool made = fs::create_directories(options_.output);
+    ExportedFiles files;
+    for (const char* name : {"deploy.prototxt", "weights.caffemodel"}) files.paths.push_back(options_.output + name);
+    files.write = [&](const std::vector<AtomicFile*>& out) { write_deploy_pair(net, *out[0], *out[1]); };
+    files.difference = [&](const std::vector<std::string>& paths) {
+      OpenNetOptions open;
+      open.device = cpu_device();
+      open.weights = paths[1];
+      open.inputs = InputUse::kArrays;
+      open.shapes = shapes;
+      ConfiguredNet configured = configure_or_throw(paths[0], {}, {}, UnfilledInput::kArrays);
+      const OpenNet opened(std::move(configured), open);
+      ExportedNet read = exported_net(opened.session().lowered(), opened.store());
+      return largest_difference(expected.outputs, ArrayNet(read, shapes).run(expected.inputs));
+    };
+    try {
+      files.commit(existing_);
+    } catch (...) {
+      std::error_code ignored;
+      if (made) fs::remove(options_.output, ignored);  // unless files stay in it
+      throw;
+    }
+  }
+
+  const ExportOptions& options_;
+  const Existing existing_;
+  LayerParameter data_;
+  ExportedNet net_;
+};
+
+}  // namespace
+
+ExportFormat export_format(const std::string& path) {
+  if (path.ends_with("/") || fs::is_directory(path)) return ExportFormat::kDeployPair;
+  if (path.ends_with(".onnx")) return ExportFormat::kOnnx;
+  if (path.ends_with(".npz")) return ExportFormat::kNpz;
+  throw config_error(
+      "--output={}: the ending decides what is written: FILE.onnx, FILE.npz, or FOLDER/ for a pair of "
+      "prototxt and weights",
+      path);
+}
+
+void export_net(ConfiguredNet net, const ExportOptions& options) { Exporter(std::move(net), options).run(); }
+
+}  // namespace trainer

@@ -1,0 +1,162 @@
+// Translates a net layer by layer.
+#include "export/to_onnx.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "export/layer_to_onnx.h"
+
+namespace trainer {
+namespace {
+
+bool is_recurrent(const caffe::LayerParameter& layer) { return layer.type() == "LSTM" || layer.type() == "RNN"; }
+
+// Names for all versions of the blobs: the version that the caller sees, an input or the last one, has the name of the
+// blob.
+class BlobNames {
+ public:
+  explicit BlobNames(const ExportedNet& net) {
+    for (size_t i = 0; i < net.layers.size(); ++i) {
+      const caffe::LayerParameter& layer = net.layers[i].param;
+      for (const std::string& top : layer.top()) {
+        if (layer.type() == "Input") inputs_.insert(top);
+        last_[top] = i;
+      }
+    }
+  }
+  std::string of(const std::string& blob, size_t layer, const caffe::LayerParameter& param) const {
+    const bool plain = inputs_.count(blob) > 0 ? param.type() == "Input" : last_.at(blob) == layer;
+    return plain ? blob : fmt::format("{}@{}", blob, param.name());
+  }
+
+ private:
+  std::set<std::string> inputs_;
+  std::map<std::string, size_t> last_;  // layer
+};
+
+OnnxDims dims_of(const Shape& shape, const Shape* other) {
+  OnnxDims dims = shape.dims();
+  if (other == nullptr) return dims;
+  TRAINER_ASSERT(other->rank() == shape.rank());
+  for (int axis = 0; axis < shape.rank(); ++axis) {
+    if (shape[axis] != (*other)[axis]) dims[static_cast<size_t>(axis)] = kBatchExtent;
+  }
+  return dims;
+}
+
+class NetToOnnx {
+ public:
+  NetToOnnx(const ExportedNet& net, const LoweredNet& lowered, const LoweredNet* other)
+      : net_(net), lowered_(lowered), other_(other), names_(net) {
+    for (const ExportedLayer& layer : net.layers) {
+      const std::string& type = layer.param.type();
+      if (type != "Input" && find_translation(type) == nullptr)
+        throw config_error("layer \"{}\" ({}) has no counterpart in ONNX", layer.param.name(), type);
+    }
+    marks_ = sequence_marks(net);
+  }
+
+  OnnxModel run(int64_t opset, const std::optional<Preprocessing>& preprocessing) {
+    model_.name = net_.name;
+    model_.opset = opset;
+    for (size_t i = 0; i < net_.layers.size(); ++i) {
+      const std::vector<LayerToOnnx::Blob> bottoms = bottoms_of(i), tops = tops_of(i);
+      if (net_.layers[i].param.type() == "Input") {
+        for (const LayerToOnnx::Blob& top : tops) add_input(top, preprocessing);
+      } else {
+        check_marks(net_.layers[i].param);
+        LayerToOnnx layer(net_.layers[i], bottoms, tops, &model_);
+        find_translation(net_.layers[i].param.type())(layer);
+      }
+      for (size_t t = 0; t < tops.size(); ++t) {
+        const std::string& name = lowered_.layers[i].tops[t].name;
+        if (values_.count(name) == 0 || net_.layers[i].param.type() != "Input") values_[name] = tops[t];
+      }
+    }
+    for (const NetOutput& output : lowered_.outputs) {
+      const auto found = values_.find(output.name);
+      if (found != values_.end()) model_.outputs.push_back({found->second.value, found->second.dims});
+    }
+    return std::move(model_);
+  }
+
+ private:
+  LayerToOnnx::Blob blob(std::string value, const Value& lowered, const Value* other) const {
+    return {std::move(value), lowered.shape(), dims_of(lowered.shape(), other == nullptr ? nullptr : &other->shape())};
+  }
+
+  std::vector<LayerToOnnx::Blob> bottoms_of(size_t i) const {
+    std::vector<LayerToOnnx::Blob> blobs;
+    const LoweredLayer& layer = lowered_.layers[i];
+    for (size_t b = 0; b < layer.bottoms.size(); ++b)
+      blobs.push_back(blob(values_.at(layer.bottom_names[b]).value, layer.bottoms[b],
+                           other_ == nullptr ? nullptr : &other_->layers[i].bottoms[b]));
+    return blobs;
+  }
+
+  std::vector<LayerToOnnx::Blob> tops_of(size_t i) const {
+    std::vector<LayerToOnnx::Blob> blobs;
+    const LoweredLayer& layer = lowered_.layers[i];
+    for (size_t t = 0; t < layer.tops.size(); ++t)
+      blobs.push_back(blob(names_.of(layer.tops[t].name, i, net_.layers[i].param), layer.tops[t].value,
+                           other_ == nullptr ? nullptr : &other_->layers[i].tops[t].value));
+    return blobs;
+  }
+
+  void add_input(LayerToOnnx::Blob top, const std::optional<Preprocessing>& preprocessing) {
+    const std::string name = top.value;
+    if (std::find(marks_.begin(), marks_.end(), name) == marks_.end()) model_.inputs.push_back({name, top.dims});
+    if (!preprocessing || preprocessing->blob != name) return;
+    const auto add = [&](const char* type, const char* what, const Shape& shape, const std::vector<float>& values) {
+      if (values.empty()) return;
+      const std::string constant = fmt::format("{}/{}", name, what), made = fmt::format("{}@{}", name, what);
+      model_.initializers.push_back({constant, OnnxType::kFloat, shape.dims(), values, {}});
+      model_.nodes.push_back({type, made, {top.value, constant}, {made}, {}});
+      top.value = made;
+    };
+    add("Sub", "mean", preprocessing->mean_shape, preprocessing->mean);
+    add("Mul", "factor", preprocessing->factor_shape, preprocessing->factor);
+    values_[name] = top;
+  }
+
+  void check_marks(const caffe::LayerParameter& layer) const {
+    if (!is_recurrent(layer) || std::find(marks_.begin(), marks_.end(), layer.bottom(1)) != marks_.end()) return;
+    throw config_error(
+        "layer \"{}\" ({}) has no counterpart in ONNX: its marks of sequences, \"{}\", are not an input "
+        "of the net that only recurrent layers read",
+        layer.name(), layer.type(), layer.bottom(1));
+  }
+
+  const ExportedNet& net_;
+  const LoweredNet& lowered_;
+  const LoweredNet* const other_;
+  const BlobNames names_;
+  std::vector<std::string> marks_;
+  OnnxModel model_;
+  std::map<std::string, LayerToOnnx::Blob> values_;  // the current version of each blob
+};
+
+}  // namespace
+
+std::vector<std::string> sequence_marks(const ExportedNet& net) {
+  std::set<std::string> inputs, marks, others;
+  for (const ExportedLayer& layer : net.layers) {
+    const caffe::LayerParameter& param = layer.param;
+    if (param.type() == "Input") inputs.insert(param.top().begin(), param.top().end());
+    for (int i = 0; i < param.bottom_size(); ++i)
+      (is_recurrent(param) && i == 1 ? marks : others).insert(param.bottom(i));
+  }
+  std::vector<std::string> out;
+  for (const std::string& mark : marks) {
+    if (inputs.count(mark) > 0 && others.count(mark) == 0) out.push_back(mark);
+  }
+  return out;
+}
+
+OnnxModel to_onnx(const ExportedNet& net, const LoweredNet& lowered, const LoweredNet* other, int64_t opset,
+                  const std::optional<Preprocessing>& preprocessing) {
+  return NetToOnnx(net, lowered, other).run(opset, preprocessing);
+}
+
+}  // namespace trainer
