@@ -10,9 +10,10 @@ declare -A below=(
   [lowering]="layers ops config formats tensor base" [compile]="runtime ops config formats tensor base"
   [nets]="config formats tensor base" [data]="layers ops config formats tensor base" [report]="trainer config formats tensor base"
   [session]="gpus report compile data lowering layers runtime ops config formats tensor base"
+  [export]="session report data lowering layers runtime ops config formats tensor base"
   [train]="session report compile data lowering layers runtime ops config formats tensor base"
   [api]="trainer train gpus session report compile data lowering layers runtime ops config formats tensor base"
-  [cli]="nets gpus train session report compile data lowering layers runtime ops config formats tensor base"
+  [cli]="nets gpus train export session report compile data lowering layers runtime ops config formats tensor base"
   [device]="runtime ops config formats tensor base")
 # Header: the folders that may include it.
 declare -A vendors=(

@@ -42,6 +42,7 @@ int run_export(const Arguments& arguments) {
   check_target(options);
   std::vector<NamedWeights> weights;
   if (options.weights != "none") weights.push_back(weights_of_flag(options.weights));
+  if (options.weights == "none" && options.allow_fresh) options.weights.clear();
   export_net(configure_or_throw(arguments.text("model"), net_state_of(arguments, caffe::TEST),
                                 {arguments.texts("set"), {}}, UnfilledInput::kZeros, options.shapes, weights),
              options);

@@ -310,7 +310,9 @@ class Exporter {
     files.difference = [&](const std::vector<std::string>& paths) {
       OpenNetOptions open;
       open.device = cpu_device();
-      open.weights = paths[1];
+      const bool learned = std::any_of(net.layers.begin(), net.layers.end(),
+                                       [](const ExportedLayer& layer) { return !layer.blobs.empty(); });
+      open.weights = learned ? paths[1] : "none";
       open.inputs = InputUse::kArrays;
       open.shapes = shapes;
       ConfiguredNet configured = configure_or_throw(paths[0], {}, {}, UnfilledInput::kArrays);

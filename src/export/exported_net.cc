@@ -11,21 +11,20 @@ void clean_for_export(caffe::LayerParameter* layer) {
   layer->clear_param();
   layer->clear_loss_weight();
   layer->clear_propagate_down();
-  // Fillers and engines.
-  if (layer->has_convolution_param()) {
-    layer->mutable_convolution_param()->clear_weight_filler();
-    layer->mutable_convolution_param()->clear_bias_filler();
-    layer->mutable_convolution_param()->clear_engine();
+  // The kind of a BN layer follows from its fillers.
+  if (layer->type() == "BN") return;
+  const google::protobuf::Reflection& fields = *layer->GetReflection();
+  std::vector<const google::protobuf::FieldDescriptor*> given;
+  fields.ListFields(*layer, &given);
+  for (const google::protobuf::FieldDescriptor* field : given) {
+    if (field->cpp_type() != google::protobuf::FieldDescriptor::CPPTYPE_MESSAGE || field->is_repeated()) continue;
+    google::protobuf::Message* const message = fields.MutableMessage(layer, field);
+    for (int i = 0; i < field->message_type()->field_count(); ++i) {
+      const google::protobuf::FieldDescriptor* const inner = field->message_type()->field(i);
+      if (!inner->is_repeated() && (inner->name().ends_with("filler") || inner->name() == "engine"))
+        message->GetReflection()->ClearField(message, inner);
+    }
   }
-  if (layer->has_inner_product_param()) {
-    layer->mutable_inner_product_param()->clear_weight_filler();
-    layer->mutable_inner_product_param()->clear_bias_filler();
-  }
-  if (layer->has_scale_param()) {
-    layer->mutable_scale_param()->clear_filler();
-    layer->mutable_scale_param()->clear_bias_filler();
-  }
-  if (layer->has_batch_norm_param()) layer->mutable_batch_norm_param()->clear_moving_average_fraction();
 }
 
 caffe::NetParameter ExportedNet::message() const {

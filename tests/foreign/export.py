@@ -107,14 +107,46 @@ def fcn():
     return text + layer("scores", "Crop", ["large", "data"], None, "crop_param { axis: 2 offset: 3 }")
 
 
-# Name: the layers, the shape of the input, whether each pixel has scores, whether OpenCV reads the pair.
+def resizing():
+    """Interp, Upsample and normalizations that are several nodes."""
+    text = conv("conv1", "data", 8) + layer("slopes", "PReLU", "conv1")
+    text += layer("up", "Interp", "slopes", None, "interp_param { zoom_factor: 2 pad_beg: -1 }")
+    text += layer("groups", "GroupNorm", "up", None, "group_norm_param { groups: 4 }")
+    text += layer("down", "Interp", "groups", None, "interp_param { height: 7 width: 5 }")
+    text += layer("unit", "Normalize", "down") + layer("twice", "Upsample", "unit", None, "upsample_param { scale: 2 }")
+    text += layer("centered", "MVN", "twice") + layer("shuffled", "ShuffleChannel", "centered", None,
+                                                    "shuffle_channel_param { group: 2 }")
+    text += layer("pixels", "LRN", "shuffled", None,
+                  "lrn_param { norm_region: WITHIN_CHANNEL local_size: 3 alpha: 2 }")
+    return text + layer("scores", "GELU", "pixels")
+
+
+def recurrent(kind):
+    filler = 'weight_filler { type: "uniform" min: -0.5 max: 0.5 } bias_filler { type: "uniform" min: -1 max: 1 }'
+    return layer("scores", kind, ["data", "marks"], None, f"recurrent_param {{ num_output: 6 {filler} }}")
+
+
+def pictures(height, width, channels=3):
+    random = numpy.random.default_rng(1)
+    return {"data": random.uniform(-1, 1, (ITEMS, channels, height, width)), "label": numpy.zeros(ITEMS)}
+
+
+STEPS = {"data": numpy.random.default_rng(2).uniform(-1, 1, (7, 3, 5)), "marks": numpy.ones((7, 3))}
+STEPS["marks"][0] = 0
+PIXELS = dict(pictures(33, 29), label=numpy.zeros((ITEMS, 1, 33, 29)))
+LOSS = layer("loss", "SoftmaxWithLoss", ["scores", "label"])
+
+# Name: the layers, the datasets, and whether OpenCV reads the pair.
 NETS = {
-    "lenet": (lenet(), (1, 28, 28), False, True),
-    "resnet": (resnet(), (3, 45, 45), False, True),
-    "mobilenet": (mobilenet("Convolution"), (3, 32, 32), False, True),
-    "depthwise": (mobilenet("DepthwiseConvolution"), (3, 32, 32), False, True),
-    "googlenet": (googlenet(), (3, 47, 47), False, True),
-    "fcn": (fcn(), (3, 33, 29), True, True),
+    "lenet": (lenet() + LOSS, pictures(28, 28, 1), True),
+    "resnet": (resnet() + LOSS, pictures(45, 45), True),
+    "mobilenet": (mobilenet("Convolution") + LOSS, pictures(32, 32), True),
+    "depthwise": (mobilenet("DepthwiseConvolution") + LOSS, pictures(32, 32), True),
+    "googlenet": (googlenet() + LOSS, pictures(47, 47), True),
+    "fcn": (fcn() + LOSS, PIXELS, True),
+    "resizing": (resizing(), {"data": pictures(9, 11)["data"]}, False),
+    "lstm": (recurrent("LSTM"), STEPS, False),
+    "rnn": (recurrent("RNN"), STEPS, False),
 }
 
 
@@ -123,23 +155,29 @@ def run(trainer, folder, *words):
     assert done.returncode == 0, f"{' '.join(words)}\n{done.stderr}"
 
 
-def write_net(folder, layers, shape, pixels):
-    random = numpy.random.default_rng(1)
+def write_net(folder, layers, datasets):
     with h5py.File(os.path.join(folder, "data.h5"), "w") as file:
-        file["data"] = random.uniform(-1, 1, (ITEMS, *shape)).astype("f")
-        labels = (ITEMS, 1, *shape[1:]) if pixels else (ITEMS,)
-        file["label"] = random.integers(0, 4, labels).astype("f")
-        data = file["data"][:]
-    with open(os.path.join(folder, "list.txt"), "w") as file:
+        for name, values in datasets.items():
+            file[name] = values.astype("f")
+    with open(os.path.join(folder, "list.txt"), "w", encoding="utf-8") as file:
         file.write("data.h5\n")
-    with open(os.path.join(folder, "net.prototxt"), "w") as file:
-        file.write('name: "net" layer { name: "data" type: "HDF5Data" top: "data" top: "label" '
-                   f'hdf5_data_param {{ source: "list.txt" batch_size: {ITEMS} }} }}\n' + layers +
-                   'layer { name: "loss" type: "SoftmaxWithLoss" bottom: "scores" bottom: "label" top: "loss" }\n')
-    with open(os.path.join(folder, "solver.prototxt"), "w") as file:
-        file.write('net: "net.prototxt" base_lr: 0.001 lr_policy: "fixed" max_iter: 3 solver_mode: CPU random_seed: 1 '
-                   'snapshot_prefix: "w"\n')
-    return data
+    tops = " ".join(f'top: "{name}"' for name in datasets)
+    with open(os.path.join(folder, "net.prototxt"), "w", encoding="utf-8") as file:
+        file.write(f'name: "net" layer {{ name: "input" type: "HDF5Data" {tops} '
+                   f'hdf5_data_param {{ source: "list.txt" batch_size: {len(datasets["data"])} }} }}\n' + layers)
+
+
+def write_weights(trainer, folder):
+    """The initial values of the net, with random statistics, as an HDF5 weight file."""
+    run(trainer, folder, "export", "--model=net.prototxt", "--weights=none", "--allow_fresh", "--output=fresh.npz")
+    random = numpy.random.default_rng(3)
+    fresh = numpy.load(os.path.join(folder, "fresh.npz"))
+    with h5py.File(os.path.join(folder, "w.caffemodel.h5"), "w") as file:
+        for name in fresh.files:
+            values = fresh[name]
+            if "_bn/" in name:
+                values = 2 * random.uniform(0.1, 1, values.shape) if not name.endswith("/2") else numpy.full((1,), 2)
+            file[f"data/{name}"] = values.astype("f")
 
 
 def softmax(x):
@@ -153,35 +191,37 @@ def compare(name, expected, actual):
     print(f"{name}: within {difference:.1e}")
 
 
-def check(trainer, name, layers, shape, pixels, opencv):
+def check(trainer, name, layers, datasets, opencv):
     with tempfile.TemporaryDirectory() as folder:
-        data = write_net(folder, layers, shape, pixels)
-        run(trainer, folder, "train", "--solver=solver.prototxt", "--run_dir=")
-        weights = ["--model=net.prototxt", "--weights=w_iter_3.caffemodel"]
-        run(trainer, folder, "extract_features", *weights, "scores", "scores.npy", "1", "npy")
-        expected = softmax(numpy.load(os.path.join(folder, "scores.npy")))
+        write_net(folder, layers, datasets)
+        write_weights(trainer, folder)
+        data = datasets["data"].astype("f")
+        net = ["--model=net.prototxt", "--weights=w.caffemodel.h5"]
+        run(trainer, folder, "extract_features", *net, "scores", "scores.npy", "1", "npy")
+        expected, output = numpy.load(os.path.join(folder, "scores.npy")), "scores"
+        if "label" in datasets:
+            expected, output = softmax(expected), "prob"
+        assert expected.std(axis=0).max() > 0.01 * numpy.abs(expected).max(), f"{name} hardly depends on its input"
         for words in [[], ["--keep_bn"], ["--opset=17"]]:
-            run(trainer, folder, "export", *weights, "--output=net.onnx", "--overwrite", *words)
+            run(trainer, folder, "export", *net, "--output=net.onnx", "--overwrite", *words)
             path = os.path.join(folder, "net.onnx")
             onnx.checker.check_model(path, full_check=True)
             session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
             assert [i.name for i in session.get_inputs()] == ["data"]
-            for count in [1, ITEMS]:
-                (actual,) = session.run(["prob"], {"data": data[:count]})
-                compare(f"{name} {' '.join(words)} onnxruntime, {count} items", expected[:count], actual)
-        run(trainer, folder, "export", *weights, "--output=net.npz")
-        assert "scores/0" in numpy.load(os.path.join(folder, "net.npz")) or pixels
+            for count in [1, len(data)]:
+                (actual,) = session.run([output], {"data": data[:count]})
+                compare(f"{name} {' '.join(words)} onnxruntime, {count} of {len(data)}", expected[:count], actual)
         for words in [[], ["--keep_bn"]] if opencv else []:
-            run(trainer, folder, "export", *weights, "--output=pair/", "--overwrite", *words)
+            run(trainer, folder, "export", *net, "--output=pair/", "--overwrite", *words)
             pair = [os.path.join(folder, "pair", file) for file in ("deploy.prototxt", "weights.caffemodel")]
-            net = cv2.dnn.readNetFromCaffe(*pair)
-            net.setInput(data)
-            compare(f"{name} {' '.join(words)} OpenCV", expected, net.forward("prob"))
+            read = cv2.dnn.readNetFromCaffe(*pair)
+            read.setInput(data)
+            compare(f"{name} {' '.join(words)} OpenCV", expected, read.forward(output))
 
 
 def main(trainer):
-    for name, (layers, shape, pixels, opencv) in NETS.items():
-        check(os.path.abspath(trainer), name, layers, shape, pixels, opencv)
+    for name, (layers, datasets, opencv) in NETS.items():
+        check(os.path.abspath(trainer), name, layers, datasets, opencv)
 
 
 main(sys.argv[1])

@@ -1,0 +1,89 @@
+#!/bin/bash
+# Tests `trainer export` from the command line: formats, existing files, mistakes.
+#
+#   tests/system/export.sh TRAINER
+source "$(dirname "${BASH_SOURCE[0]}")/checks.bash"
+
+cat >net.prototxt <<'NET'
+name: "small"
+layer {
+  name: "data" type: "Input" top: "data" include { phase: TRAIN } input_param { shape { dim: 2 dim: 3 dim: 9 dim: 9 } }
+}
+layer {
+  name: "pictures" type: "Data" top: "data" top: "label" include { phase: TEST }
+  transform_param { scale: 0.01 mean_value: 104 mean_value: 117 mean_value: 123 channel_order: RGB }
+  data_param { source: "nowhere" batch_size: 2 }
+}
+layer {
+  name: "conv" type: "Convolution" bottom: "data" top: "conv"
+  convolution_param { num_output: 4 kernel_size: 3 bias_term: false weight_filler { type: "msra" } }
+}
+layer { name: "bn" type: "BatchNorm" bottom: "conv" top: "conv" }
+layer { name: "relu" type: "ReLU" bottom: "conv" top: "conv" }
+layer {
+  name: "ip" type: "InnerProduct" bottom: "conv" top: "ip"
+  inner_product_param { num_output: 5 weight_filler { type: "xavier" } }
+}
+layer { name: "t" type: "Reduction" bottom: "ip" top: "t" include { phase: TRAIN } loss_weight: 1 }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" include { phase: TEST } }
+NET
+cat >solver.prototxt <<'SOLVER'
+train_net: "net.prototxt" base_lr: 0.001 lr_policy: "fixed" max_iter: 2 random_seed: 1 solver_mode: CPU
+snapshot_prefix: "w"
+SOLVER
+touch err
+check trains "" eval '"$trainer" train --solver=solver.prototxt --fill data=gaussian --run_dir= >log 2>&1'
+export_net() {
+  "$trainer" export --model=net.prototxt --weights=w_iter_2.caffemodel --shape data=2,3,9,9 "$@" >out 2>err
+}
+verified() { grep -q "^I.* computes the outputs of the net on random inputs; the largest difference is [0-9.e-]* of" err; }
+
+check onnx "$(cat err)" eval 'export_net --output=net.onnx && verified && [ -s net.onnx ]'
+check onnx_has_names "" eval 'grep -qa "conv/0" net.onnx && grep -qa prob net.onnx && ! grep -qa BatchNormalization net.onnx'
+check keeps_batch_norm "$(cat err)" eval 'export_net --output=bn.onnx --keep_bn && grep -qa BatchNormalization bn.onnx'
+check preprocessing "$(cat err)" eval 'export_net --output=pixels.onnx --with_preprocessing && grep -q "channels R, G, B" err && grep -qa data/mean pixels.onnx'
+check npz "$(cat err)" eval 'export_net --output=net.npz && verified && grep -qa "ip/1.npy" net.npz'
+check pair "$(cat err)" eval 'export_net --output=pair/ && verified && [ "$(ls pair)" = "deploy.prototxt
+weights.caffemodel" ]'
+check pair_is_clean "$(cat pair/deploy.prototxt)" eval '! grep -E "phase|include|filler|label|Loss|BatchNorm|nowhere" pair/deploy.prototxt && grep -q "type: \"Input\"" pair/deploy.prototxt'
+check pair_is_exported_again "$(cat err)" eval '"$trainer" export --model=pair/deploy.prototxt --weights=pair/weights.caffemodel --output=again.onnx 2>err && verified'
+check folder_without_slash "$(cat err)" eval 'mkdir there && export_net --output=there && [ -s there/deploy.prototxt ]'
+
+code() { # CODE TEXT ARGUMENTS...
+  local expected=$1 text=$2
+  shift 2
+  export_net "$@"
+  [ $? = "$expected" ] && grep -qF -- "$text" err
+}
+cp net.onnx before
+check keeps_existing_files "$(cat err)" code 3 "--overwrite" --output=net.onnx
+check keeps_existing_pairs "$(cat err)" code 3 "--overwrite" --output=pair/
+check leaves_the_existing_file "" cmp net.onnx before
+check overwrites "$(cat err)" code 0 "computes the outputs" --output=net.onnx --overwrite
+check unknown_ending "$(cat err)" code 2 "FILE.onnx, FILE.npz" --output=net.pb
+check no_output "$(cat err)" code 2 "Need a target"
+check opset_too_old "$(cat err)" code 2 "--opset is 9" --output=o.onnx --opset=9
+check no_preprocessing_of_arrays "$(cat err)" code 2 "--with_preprocessing" --output=o.npz --with_preprocessing
+check missing_weights "$(cat err)" eval '"$trainer" export --model=pair/deploy.prototxt --weights=nowhere.caffemodel --output=o.onnx 2>err; [ $? = 3 ] && grep -q nowhere.caffemodel err'
+check missing_data "$(cat err)" eval '! "$trainer" export --model=net.prototxt --weights=w_iter_2.caffemodel --output=o.onnx 2>err && grep -q nowhere err'
+cat >columns.prototxt <<'NET'
+layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 5 } } }
+layer { name: "columns" type: "Im2col" bottom: "x" top: "y" convolution_param { kernel_size: 3 } }
+NET
+check unsupported_layer "$(cat err)" eval '"$trainer" export --model=columns.prototxt --weights=none --output=o.onnx 2>err; [ $? = 2 ] && grep -qF "layer \"columns\" (Im2col) has no counterpart in ONNX" err'
+check caffe_reads_more_layers "$(cat err)" eval '"$trainer" export --model=columns.prototxt --weights=none --output=columns/ 2>err && [ -s columns/deploy.prototxt ]'
+check unsupported_mode "$(cat err)" code 2 'layer "bn" (BatchNorm) has no counterpart in ONNX: it normalizes with the statistics of the batch' --output=o.onnx --set 'layer[bn].batch_norm_param.use_global_stats=false'
+# A product whose terms cancel: rounded sums have no correct digit.
+cat >cancels.prototxt <<'NET'
+layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 1 } } }
+layer { name: "three" type: "Tile" bottom: "x" top: "three" tile_param { tiles: 3 } }
+layer {
+  name: "y" type: "InnerProduct" bottom: "three" top: "y" inner_product_param { num_output: 1 bias_term: false }
+  blobs { shape { dim: 1 dim: 3 } data: 1e8 data: 1 data: -1e8 }
+}
+NET
+check different_outputs "$(cat err)" eval '"$trainer" export --model=cancels.prototxt --weights=none --allow_fresh --output=cancels.onnx 2>err; [ $? = 1 ] && grep -q "cancels.onnx.unverified does not compute the outputs" err'
+check unverified_file_stays "" eval '[ -s cancels.onnx.unverified ] && [ ! -e cancels.onnx ] && rm cancels.onnx.unverified'
+check nothing_is_left "$(ls -A)" eval '! ls -A | grep -E "^o\.|tmp|unverified"'
+
+finish
