@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <set>
 
 #include "base/error.h"
 #include "base/philox.h"
@@ -12,16 +13,34 @@
 #include "session/parameters.h"
 
 namespace trainer {
+namespace {
+
+// The outputs, and the scores that become probabilities: these can be equal where scores are not.
+std::vector<std::string> blobs_to_compare(const ExportedNet& net, const LoweredNet& lowered) {
+  std::vector<std::string> blobs;
+  for (const NetOutput& output : lowered.outputs) {
+    if (find_blob(lowered, output.name) != nullptr) blobs.push_back(output.name);
+  }
+  std::set<std::string> inputs;
+  for (const ExportedLayer& layer : net.layers) {
+    const caffe::LayerParameter& param = layer.param;
+    if (param.type() == "Input") inputs.insert(param.top().begin(), param.top().end());
+    if (param.type() != "Softmax" && param.type() != "Sigmoid") continue;
+    if (std::find(blobs.begin(), blobs.end(), param.top(0)) == blobs.end()) continue;
+    if (param.bottom(0) != param.top(0) && inputs.count(param.bottom(0)) == 0) blobs.push_back(param.bottom(0));
+  }
+  return blobs;
+}
+
+}  // namespace
 
 ArrayNet::ArrayNet(const ExportedNet& net, const GivenShapes& shapes)
     : message_(net.message()),
       device_session_(cpu_device().spec),
       session_(message_, positions_, caffe::TEST, 0, device_session_, shapes, InputUse::kArrays),
+      compared_(blobs_to_compare(net, session_.lowered())),
       marks_(sequence_marks(net)) {
-  for (const NetOutput& output : session_.lowered().outputs) {
-    if (find_blob(session_.lowered(), output.name) != nullptr) outputs_.push_back(output.name);
-  }
-  session_.keep_blobs(outputs_);
+  session_.keep_blobs(compared_);
   add_parameters(lowered(), 0, false, device_session_.store);
   for (size_t i = 0; i < net.layers.size(); ++i) {
     const LoweredLayer& layer = lowered().layers[i];
@@ -62,8 +81,8 @@ NamedArrays ArrayNet::run(const NamedArrays& inputs) {
   for (const auto& [name, input] : inputs) session_.set_input(name, input.values, input.shape);
   session_.run_next(ProgramKind::kForward);
   NamedArrays results;
-  for (size_t i = 0; i < outputs_.size(); ++i) {
-    NamedArray& output = results[outputs_[i]];
+  for (size_t i = 0; i < compared_.size(); ++i) {
+    NamedArray& output = results[compared_[i]];
     output.shape = session_.kept_shape(i);
     output.values.resize(static_cast<size_t>(output.shape.count()));
     session_.read_kept(i, output.values.data());

@@ -25,7 +25,7 @@ class ArrayNet {
   const LoweredNet& lowered() const { return session_.lowered(); }
   // Random numbers in (-1, 1], or labels, for all inputs. The marks of sequences are those of one sequence.
   NamedArrays random_inputs() const;
-  // The outputs by name.
+  // The outputs by name, and the scores of probabilities among them.
   NamedArrays run(const NamedArrays& inputs);
 
  private:
@@ -33,7 +33,7 @@ class ArrayNet {
   const Positions positions_;
   DeviceSession device_session_;
   NetSession session_;
-  std::vector<std::string> outputs_, marks_;
+  const std::vector<std::string> compared_, marks_;
 };
 
 // Lowers the net for these shapes of its inputs; nullptr if it does not fit them.

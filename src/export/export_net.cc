@@ -64,6 +64,10 @@ void use_given_shapes(caffe::NetParameter* net, GivenShapes* given) {
     become_input(&layer, whole, [&](const std::string& top, int) { return given->at(top); });
     for (const std::string& top : tops) given->erase(top);
   }
+  auto* layers = net->mutable_layer();
+  for (int i = layers->size() - 1; i >= 0; --i) {
+    if (layers->Get(i).type() == "Input" && layers->Get(i).top_size() == 0) layers->DeleteSubrange(i, 1);
+  }
 }
 
 void use_shapes_of_data(const LoweredNet& lowered, const caffe::NetParameter& message, ExportedNet* net) {
@@ -104,6 +108,17 @@ GivenShapes larger_batch(GivenShapes shapes) {
 struct Sample {
   NamedArrays inputs, outputs;
 };
+
+void warn_of_no_numbers(const NamedArrays& outputs) {
+  for (const auto& [name, array] : outputs) {
+    if (std::all_of(array.values.begin(), array.values.end(), [](float value) { return std::isfinite(value); }))
+      continue;
+    log_warning(fmt::format(
+        "The blob \"{}\" has values that are not numbers for random inputs: they are not compared. Are these the "
+        "weights of a trained net?",
+        name));
+  }
+}
 
 Error not_equal(const std::string& path, double difference) {
   return Error(ExitCode::kInternal,
@@ -174,6 +189,12 @@ void use_pixels(const Preprocessing& preprocessing, NamedArrays* raw, NamedArray
         (pixels.values[static_cast<size_t>(i)] - at(preprocessing.mean, i, 0)) * at(preprocessing.factor, i, 1);
 }
 
+std::vector<std::string> names_of(const NamedArrays& arrays) {
+  std::vector<std::string> names;
+  for (const auto& [name, array] : arrays) names.push_back(name);
+  return names;
+}
+
 double onnx_difference(const OnnxModel& model, const Sample& sample) {
   std::map<std::string, OnnxArray> inputs;
   for (const OnnxValue& input : model.inputs) {
@@ -181,7 +202,7 @@ double onnx_difference(const OnnxModel& model, const Sample& sample) {
     inputs[input.name] = {array.shape, array.values, {}, false};
   }
   NamedArrays outputs;
-  for (auto& [name, array] : evaluate_onnx(model, std::move(inputs)))
+  for (auto& [name, array] : evaluate_onnx(model, std::move(inputs), names_of(sample.outputs)))
     outputs[name] = {array.shape, std::move(array.floats)};
   return largest_difference(sample.outputs, outputs);
 }
@@ -229,6 +250,7 @@ class Exporter {
     NamedArrays prepared = sample.inputs;
     if (preprocessing) use_pixels(*preprocessing, &sample.inputs, &prepared);
     sample.outputs = reference.run(prepared);
+    warn_of_no_numbers(sample.outputs);
     return sample;
   }
 

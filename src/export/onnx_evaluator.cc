@@ -55,7 +55,8 @@ int OnnxCall::axis(int64_t value) const {
   return static_cast<int>(value < 0 ? value + rank : value);
 }
 
-std::map<std::string, OnnxArray> evaluate_onnx(const OnnxModel& model, std::map<std::string, OnnxArray> inputs) {
+std::map<std::string, OnnxArray> evaluate_onnx(const OnnxModel& model, std::map<std::string, OnnxArray> inputs,
+                                               const std::vector<std::string>& names) {
   std::map<std::string, OnnxArray> values = std::move(inputs);
   for (const OnnxTensor& tensor : model.initializers) values[tensor.name] = array_of(tensor);
   // By name: the last node that reads it, after which its memory is free.
@@ -63,7 +64,7 @@ std::map<std::string, OnnxArray> evaluate_onnx(const OnnxModel& model, std::map<
   for (size_t i = 0; i < model.nodes.size(); ++i) {
     for (const std::string& input : model.nodes[i].inputs) last[input] = i;
   }
-  for (const OnnxValue& output : model.outputs) last[output.name] = model.nodes.size();
+  for (const std::string& name : names) last[name] = model.nodes.size();
   for (size_t i = 0; i < model.nodes.size(); ++i) {
     const OnnxNode& node = model.nodes[i];
     OnnxCall call{node, {}};
@@ -82,7 +83,9 @@ std::map<std::string, OnnxArray> evaluate_onnx(const OnnxModel& model, std::map<
     }
   }
   std::map<std::string, OnnxArray> outputs;
-  for (const OnnxValue& output : model.outputs) outputs[output.name] = std::move(values.at(output.name));
+  for (const std::string& name : names) {
+    if (values.count(name) > 0) outputs[name] = std::move(values.at(name));
+  }
   return outputs;
 }
 

@@ -42,7 +42,8 @@ void add_elementwise_operators(OnnxOperators* operators);
 void add_array_operators(OnnxOperators* operators);
 void add_product_operators(OnnxOperators* operators);
 
-// The outputs of the model by name.
-std::map<std::string, OnnxArray> evaluate_onnx(const OnnxModel& model, std::map<std::string, OnnxArray> inputs);
+// The values with these names; a name that the model lacks is left out.
+std::map<std::string, OnnxArray> evaluate_onnx(const OnnxModel& model, std::map<std::string, OnnxArray> inputs,
+                                               const std::vector<std::string>& names);
 
 }  // namespace trainer

@@ -19,7 +19,9 @@ TEST(NpzFile, IsAZipArchive) {
   EXPECT_EQ(read_npz(folder / "a.npz"), (std::map<std::string, std::vector<float>>{{"ip/0", values}, {"scale", one}}));
   // zlib's checksums and the directory, read by another program.
   const std::string test = "unzip -qq -t " + (folder / "a.npz") + " >" + (folder / "log") + " 2>&1";
-  if (std::system("command -v unzip >/dev/null") == 0) EXPECT_EQ(std::system(test.c_str()), 0);
+  if (std::system("command -v unzip >/dev/null") == 0) {
+    EXPECT_EQ(std::system(test.c_str()), 0);
+  }
 }
 
 }  // namespace
