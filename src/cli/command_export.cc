@@ -22,10 +22,9 @@ void check_target(const ExportOptions& options) {
 
 int run_export(const Arguments& arguments) {
   ExportOptions options;
-  options.weights = arguments.text("weights");
+  const RunModel files = trained_net_of(arguments);
+  options.weights = files.weights;
   options.output = arguments.text("output");
-  if (arguments.text("model").empty()) throw UsageError("Need the net: --model=FILE");
-  if (options.weights.empty()) throw UsageError("Need its weights: --weights=FILE");
   if (options.output.empty()) throw UsageError("Need a target: --output=FILE.onnx, FILE.npz or FOLDER/");
   const ExportFormat format = export_format(options.output);
   if (format == ExportFormat::kDeployPair && !options.output.ends_with("/")) options.output += "/";
@@ -43,15 +42,15 @@ int run_export(const Arguments& arguments) {
   std::vector<NamedWeights> weights;
   if (options.weights != "none") weights.push_back(weights_of_flag(options.weights));
   if (options.weights == "none" && options.allow_fresh) options.weights.clear();
-  export_net(configure_or_throw(arguments.text("model"), net_state_of(arguments, caffe::TEST),
-                                {arguments.texts("set"), {}}, UnfilledInput::kZeros, options.shapes, weights),
+  export_net(configure_or_throw(files.model, net_state_of(arguments, caffe::TEST), {arguments.texts("set"), {}},
+                                UnfilledInput::kZeros, options.shapes, weights),
              options);
   return 0;
 }
 
 REGISTER_COMMAND(
     export, .name = "export", .summary = "writes a trained net for other programs",
-    .usage = "export --model=FILE --weights=FILE --output=FILE.onnx|FILE.npz|FOLDER/ [flags]",
+    .usage = "export --run=FOLDER|--model=FILE --weights=FILE --output=FILE.onnx|FILE.npz|FOLDER/ [flags]",
     .description =
         "Writes the net in phase TEST without its labels, losses and metrics. The ending of --output selects the "
         "format:\n"
@@ -63,8 +62,9 @@ REGISTER_COMMAND(
         "exit code is 1, and the file stays as NAME.unverified.",
     .flags =
         {
-            {"model", FlagType::kFile, "", "FILE", "The prototxt file of the net that was trained."},
-            {"weights", FlagType::kFile, "", "FILE", "The weights; layers are matched by name."},
+            run_flag(),
+            model_flag(),
+            weights_flag(),
             {"output", FlagType::kFile, "", "PATH", "The file or folder to write."},
             {"opset", FlagType::kInteger, "13", "N", "The version of ONNX's operators, 13 to 17."},
             {"keep_bn", FlagType::kBool, "false", "", "Keep BatchNorm, Scale and Bias as separate layers."},

@@ -16,7 +16,6 @@
 #include "report/log.h"
 #include "session/deploy_net.h"
 #include "session/open_net.h"
-#include "train/run_model.h"
 
 namespace trainer {
 namespace {
@@ -206,22 +205,8 @@ void predict(NetSession& net, Target* target) {
   target->finish();
 }
 
-// The files of --run, or those of --model and --weights.
-RunModel model_of(const Arguments& arguments) {
-  const std::string& run = arguments.text("run");
-  if (!run.empty() && !arguments.text("model").empty())
-    throw UsageError("Give --run, or --model and --weights, not both");
-  if (run.empty() && arguments.text("model").empty())
-    throw UsageError("Need a trained net: --run=FOLDER, or --model=FILE and --weights=FILE");
-  RunReport report;
-  RunModel files = run.empty() ? RunModel{arguments.text("model"), ""} : find_run_model(run, report);
-  if (!arguments.text("weights").empty()) files.weights = arguments.text("weights");
-  if (files.weights.empty()) throw UsageError("Need the weights of the net: --weights=FILE");
-  return files;
-}
-
 int run_predict(const Arguments& arguments) {
-  const RunModel files = model_of(arguments);
+  const RunModel files = trained_net_of(arguments);
   if (arguments.positional().empty())
     throw UsageError("Need pictures: files, folders, lists, or - for a list on the standard input");
   PredictionForm form;
@@ -266,11 +251,9 @@ REGISTER_COMMAND(
         "there.",
     .flags =
         {
-            {"run", FlagType::kFolder, "", "FOLDER",
-             "The run folder of a training: its test net, with the best weights if the solver has best, else those of "
-             "the newest intact snapshot."},
-            {"model", FlagType::kFile, "", "FILE", "The prototxt file of the net that was trained."},
-            {"weights", FlagType::kFile, "", "FILE", "The weights; layers are matched by name."},
+            run_flag(),
+            model_flag(),
+            weights_flag(),
             weights_map_flag(),
             weights_match_flag(),
             {"top_k", FlagType::kInteger, "5", "N", "The number of classes to show for each picture."},

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "cli/command.h"
 #include "report/log.h"
 
 namespace trainer {
@@ -80,6 +81,13 @@ Flag fill_flag() {
           "Fill this top of an Input layer with a value (data=0.5), or with new random numbers for each batch.",
           true};
 }
+Flag run_flag() {
+  return {"run", FlagType::kFolder, "", "FOLDER",
+          "The run folder of a training: its test net, with the best weights if the solver has best, else those of "
+          "the newest intact snapshot."};
+}
+Flag model_flag() { return {"model", FlagType::kFile, "", "FILE", "The prototxt file of the net that was trained."}; }
+Flag weights_flag() { return {"weights", FlagType::kFile, "", "FILE", "The weights; layers are matched by name."}; }
 Flag shape_flag() {
   return {"shape",
           FlagType::kText,
@@ -166,6 +174,19 @@ GivenShapes given_shapes(const Arguments& arguments) {
     if (!shapes.emplace(name, shape).second) throw config_error("--shape gives \"{}\" twice", name);
   }
   return shapes;
+}
+
+RunModel trained_net_of(const Arguments& arguments) {
+  const std::string& run = arguments.text("run");
+  if (!run.empty() && !arguments.text("model").empty())
+    throw UsageError("Give --run, or --model and --weights, not both");
+  if (run.empty() && arguments.text("model").empty())
+    throw UsageError("Need a trained net: --run=FOLDER, or --model=FILE and --weights=FILE");
+  RunReport report;
+  RunModel files = run.empty() ? RunModel{arguments.text("model"), ""} : find_run_model(run, report);
+  if (!arguments.text("weights").empty()) files.weights = arguments.text("weights");
+  if (files.weights.empty()) throw UsageError("Need the weights of the net: --weights=FILE");
+  return files;
 }
 
 ConfiguredNet net_to_look_at(const Arguments& arguments, caffe::Phase phase, const GivenShapes& given) {

@@ -9,6 +9,7 @@
 #include "session/choose_device.h"
 #include "session/open_net.h"
 #include "train/configure_training.h"
+#include "train/run_model.h"
 
 namespace trainer {
 
@@ -19,6 +20,11 @@ Flag deterministic_flag();
 Flag memory_flag();
 Flag set_flag();
 Flag fill_flag();
+// A trained net.
+Flag run_flag();
+Flag model_flag();
+Flag weights_flag();
+
 Flag shape_flag();
 Flag allow_fresh_flag();
 Flag weights_map_flag();
@@ -53,6 +59,9 @@ TrainingFiles training_to_look_at(const Arguments& arguments);
 
 // The shapes of --shape, by top.
 GivenShapes given_shapes(const Arguments& arguments);
+
+// The files of --run, or those of --model and --weights.
+RunModel trained_net_of(const Arguments& arguments);
 
 // A net with --level, --stage, --set and, if the command has it, --fill applied. Throws with all problems; logs
 // warnings.

@@ -1,6 +1,7 @@
 // Writes deploy.prototxt and weights.caffemodel.
 #include "export/deploy_pair.h"
 
+#include <algorithm>
 #include <array>
 
 #include "config/prototxt_text.h"

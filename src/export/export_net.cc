@@ -6,6 +6,10 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
 #include <set>
 
 #include "base/error.h"
@@ -281,15 +285,18 @@ class Exporter {
       return onnx_difference(read_onnx(paths[0], paths.back()), expected);
     };
     files.commit(existing_);
-    if (preprocessing) log_preprocessing(*preprocessing);
+    if (preprocessing) log_preprocessing(*preprocessing, shapes.at(preprocessing->blob));
   }
 
-  void log_preprocessing(const Preprocessing& preprocessing) const {
-    const auto& param = data_.transform_param();
-    log_info(fmt::format(
-        "The input \"{}\" takes pixels of 0 to 255, channels {}: the model subtracts the mean and scales; "
-        "resizing and cropping are not part of it",
-        preprocessing.blob, param.channel_order() == caffe::TransformationParameter::RGB ? "R, G, B" : "B, G, R"));
+  void log_preprocessing(const Preprocessing& preprocessing, const Shape& items) const {
+    const bool rgb = data_.transform_param().channel_order() == caffe::TransformationParameter::RGB;
+    log_info(
+        fmt::format("The input \"{}\" takes pixels of 0 to 255{}: the model subtracts the mean and scales; "
+                    "resizing and cropping are not part of it",
+                    preprocessing.blob,
+                    items[1] != 3 ? ""
+                    : rgb         ? ", channels R, G, B"
+                                  : ", channels B, G, R"));
   }
 
   void write_npz_file() const {

@@ -1,4 +1,5 @@
 // ONNX operators that move elements: shapes, axes, parts of arrays.
+#include <algorithm>
 #include <numeric>
 
 #include "base/error.h"

@@ -1,4 +1,5 @@
 // ONNX operators that compute each element by itself.
+#include <algorithm>
 #include <cmath>
 
 #include "base/error.h"

@@ -1,6 +1,9 @@
 // Runs the nodes of an ONNX model in their order.
 #include "export/onnx_evaluator.h"
 
+#include <algorithm>
+#include <map>
+
 #include "base/error.h"
 
 namespace trainer {

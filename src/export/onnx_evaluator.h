@@ -2,7 +2,6 @@
 // them. It is written for clarity and shares no code with the devices, so that it can check an exported file.
 #pragma once
 
-#include <functional>
 #include <map>
 #include <string>
 #include <vector>

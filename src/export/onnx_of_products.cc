@@ -1,4 +1,5 @@
 // Layers of matrix products in ONNX, attention and recurrences among them, and Softmax.
+#include <algorithm>
 #include <cmath>
 
 #include "export/layer_to_onnx.h"

@@ -1,4 +1,5 @@
 // ONNX operators that sum along axes: products of matrices, reductions, Softmax, recurrences.
+#include <algorithm>
 #include <array>
 #include <cmath>
 
