@@ -58,11 +58,10 @@ void log_means(const TestResult& result) {
 size_t classes_shown() { return isatty(STDOUT_FILENO) != 0 ? 50 : std::numeric_limits<size_t>::max(); }
 
 int run_test(const Arguments& arguments) {
-  if (arguments.text("model").empty()) throw UsageError("Need a model definition to score: --model=FILE");
-  if (arguments.text("weights").empty()) throw UsageError("Need model weights to score: --weights=FILE");
+  const RunModel files = trained_net_of(arguments);
   const TestLength length = length_of(arguments);
-  ConfiguredNet configured = net_to_run(arguments, arguments.text("model"), arguments.text("weights"));
-  OpenNetOptions options = open_options_of(arguments, arguments.text("weights"));
+  ConfiguredNet configured = net_to_run(arguments, files.model, files.weights);
+  OpenNetOptions options = open_options_of(arguments, files.weights);
   options.device = choose_device(device_request_of(arguments));
   options.reading.whole_epochs = length.epochs > 0;
   options.measures = true;
@@ -96,7 +95,7 @@ int run_test(const Arguments& arguments) {
 }
 
 REGISTER_COMMAND(test, .name = "test", .summary = "scores a net with given weights",
-                 .usage = "test --model=FILE --weights=FILE [--iterations=N] [--json] [flags]",
+                 .usage = "test --run=FOLDER|--model=FILE --weights=FILE [--iterations=N] [--json] [flags]",
                  .description =
                      "Runs the net forward in phase TEST over the whole data set, or over N batches, and shows the "
                      "mean of each output, the values of metrics, and for each Accuracy layer precision, recall and f1 "
@@ -105,8 +104,9 @@ REGISTER_COMMAND(test, .name = "test", .summary = "scores a net with given weigh
                      "error. A loss or output that is not finite ends the command with exit code 4, after the result.",
                  .flags =
                      {
-                         {"model", FlagType::kFile, "", "FILE", "The prototxt file of the net."},
-                         {"weights", FlagType::kFile, "", "FILE", "The weights; layers are matched by name."},
+                         run_flag(),
+                         model_flag(),
+                         weights_flag(),
                          weights_map_flag(),
                          weights_match_flag(),
                          {"iterations", FlagType::kInteger, "", "N",
