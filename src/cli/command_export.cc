@@ -25,7 +25,8 @@ int run_export(const Arguments& arguments) {
   const RunModel files = trained_net_of(arguments);
   options.weights = files.weights;
   options.output = arguments.text("output");
-  if (options.output.empty()) throw UsageError("Need a target: --output=FILE.onnx, FILE.npz or FOLDER/");
+  if (options.output.empty())
+    throw UsageError("Need a target: --output=FILE.onnx, FILE.safetensors, FILE.npz or FOLDER/");
   const ExportFormat format = export_format(options.output);
   if (format == ExportFormat::kDeployPair && !options.output.ends_with("/")) options.output += "/";
   options.opset = arguments.integer("opset");
@@ -36,40 +37,49 @@ int run_export(const Arguments& arguments) {
   if (options.preprocessing && format != ExportFormat::kOnnx)
     throw config_error("--with_preprocessing is for FILE.onnx: other formats have no place for it");
   options.overwrite = arguments.get_bool("overwrite");
+  options.matching = weight_matching_of(arguments);
   options.allow_fresh = arguments.get_bool("allow_fresh");
   options.shapes = given_shapes(arguments);
   check_target(options);
   std::vector<NamedWeights> weights;
   if (options.weights != "none") weights.push_back(weights_of_flag(options.weights));
   if (options.weights == "none" && options.allow_fresh) options.weights.clear();
-  export_net(configure_or_throw(files.model, net_state_of(arguments, caffe::TEST), {arguments.texts("set"), {}},
-                                UnfilledInput::kZeros, options.shapes, weights),
-             options);
+  ConfiguredNet net = configure_or_throw(files.model, net_state_of(arguments, caffe::TEST),
+                                         {arguments.texts("set"), {}}, UnfilledInput::kZeros, options.shapes, weights);
+  try {
+    export_net(std::move(net), options);
+  } catch (const DiagnosticsError& error) {
+    throw with_shape_remedy(error, "export");
+  }
   return 0;
 }
 
 REGISTER_COMMAND(
     export, .name = "export", .summary = "writes a trained net for other programs",
-    .usage = "export --run=FOLDER|--model=FILE --weights=FILE --output=FILE.onnx|FILE.npz|FOLDER/ [flags]",
+    .usage =
+        "export --run=FOLDER|--model=FILE --weights=FILE --output=FILE.onnx|FILE.safetensors|FILE.npz|FOLDER/ [flags]",
     .description =
         "Writes the net in phase TEST without its labels, losses and metrics. The ending of --output selects the "
         "format:\n"
-        "  FILE.onnx  an ONNX model with a symbolic batch\n"
-        "  FILE.npz   the learned blobs as NumPy arrays, named layer/0, layer/1, ...\n"
-        "  FOLDER/    deploy.prototxt and weights.caffemodel, for Caffe and OpenCV\n\n"
-        "ONNX models and folders have the factors of BatchNorm, Scale and Bias in the weights of the layer before "
-        "them. Every file is read back and computes the outputs of the net from random inputs. If they differ, the "
+        "  FILE.onnx         an ONNX model with a symbolic batch\n"
+        "  FILE.safetensors  the learned blobs as tensors, named LAYER/0, LAYER/1, ...\n"
+        "  FILE.npz          the same as NumPy arrays\n"
+        "  FOLDER/           deploy.prototxt and weights.caffemodel, for Caffe and OpenCV\n\n"
+        "In ONNX models and folders BatchNorm, Scale and Bias are part of the weights of the layer before them. Every "
+        "file is read back and computes the outputs of the net from random inputs. If they differ, the "
         "exit code is 1, and the file stays as NAME.unverified.",
     .flags =
         {
             run_flag(),
             model_flag(),
             weights_flag(),
+            weights_map_flag(),
+            weights_match_flag(),
             {"output", FlagType::kFile, "", "PATH", "The file or folder to write."},
             {"opset", FlagType::kInteger, "13", "N", "The version of ONNX's operators, 13 to 17."},
             {"keep_bn", FlagType::kBool, "false", "", "Keep BatchNorm, Scale and Bias as separate layers."},
             {"with_preprocessing", FlagType::kBool, "false", "",
-             "Let the ONNX model subtract the mean and scale as the first data layer does; its input are pixels of 0 "
+             "Let the ONNX model subtract the mean and scale as the first data layer does; its input is pixels of 0 "
              "to 255."},
             {"overwrite", FlagType::kBool, "false", "", "Replace existing files."},
             shape_flag(),

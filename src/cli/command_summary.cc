@@ -136,12 +136,7 @@ std::unique_ptr<NetSession> open_net(const ConfiguredNet& configured, caffe::Pha
     return std::make_unique<NetSession>(*configured.net.net, *configured.net.positions, phase, 1, device_session,
                                         std::move(shapes));
   } catch (const DiagnosticsError& error) {
-    if (error.code() != ExitCode::kData) throw;
-    throw DiagnosticsError(error.code(),
-                           fmt::format("{}\nTo show a net without its data sets, give the shapes of the tops of its "
-                                       "data layers: --shape data=16,3,227,227",
-                                       error.what()),
-                           error.problems());
+    throw with_shape_remedy(error, "show");
   }
 }
 

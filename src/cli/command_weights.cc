@@ -160,8 +160,8 @@ REGISTER_COMMAND(
         "  average  writes the mean of tensors of equal names, which all files must have\n"
         "  rename   writes tensors under other names, or as --weights_map says\n"
         "  strip    writes all tensors but those that a pattern matches\n\n"
-        "The ending of --output is the format: .caffemodel, .caffemodel.h5 or .safetensors. Values are written as "
-        "32-bit floats. Layers keep their types, as far as the files have them.\n\n"
+        "The ending of --output is the format: .caffemodel, .caffemodel.h5, .safetensors or .npz. Values are "
+        "written as 32-bit floats. Layers keep their types, as far as the files have them.\n\n"
         "Exit code of compare: 0 if no difference is above --tolerance, 3 otherwise.",
     .flags =
         {

@@ -176,6 +176,15 @@ GivenShapes given_shapes(const Arguments& arguments) {
   return shapes;
 }
 
+DiagnosticsError with_shape_remedy(const DiagnosticsError& error, const std::string& action) {
+  if (error.code() != ExitCode::kData) return error;
+  return DiagnosticsError(error.code(),
+                          fmt::format("{}\nTo {} a net without its data sets, give the shapes of the tops of its data "
+                                      "layers: --shape data=16,3,227,227",
+                                      error.what(), action),
+                          error.problems());
+}
+
 RunModel trained_net_of(const Arguments& arguments) {
   const std::string& run = arguments.text("run");
   if (!run.empty() && !arguments.text("model").empty())

@@ -60,6 +60,10 @@ TrainingFiles training_to_look_at(const Arguments& arguments);
 // The shapes of --shape, by top.
 GivenShapes given_shapes(const Arguments& arguments);
 
+// The error of a net that only lacks its data sets, with the remedy: "To show a net without its data sets, ...". Any
+// other error as it is.
+DiagnosticsError with_shape_remedy(const DiagnosticsError& error, const std::string& action);
+
 // The files of --run, or those of --model and --weights.
 RunModel trained_net_of(const Arguments& arguments);
 

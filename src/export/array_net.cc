@@ -43,6 +43,7 @@ ArrayNet::ArrayNet(const ExportedNet& net, const GivenShapes& shapes)
   session_.keep_blobs(compared_);
   add_parameters(lowered(), 0, false, device_session_.store);
   for (size_t i = 0; i < net.layers.size(); ++i) {
+    if (net.layers[i].blobs.empty()) continue;
     const LoweredLayer& layer = lowered().layers[i];
     TRAINER_ASSERT(layer.parameters.size() == net.layers[i].blobs.size());
     for (size_t blob = 0; blob < layer.parameters.size(); ++blob) {
@@ -51,6 +52,11 @@ ArrayNet::ArrayNet(const ExportedNet& net, const GivenShapes& shapes)
       device_session_.store.write(parameter.state, net.layers[i].blobs[blob].data.data());
     }
   }
+}
+
+void ArrayNet::load(const std::string& path) {
+  if (lowered().parameters.empty()) return;
+  require_trained(path, load_weights(read_weights(path), lowered(), device_session_.store, {}), false);
 }
 
 NamedArrays ArrayNet::random_inputs() const {

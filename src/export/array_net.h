@@ -19,10 +19,13 @@ using NamedArrays = std::map<std::string, NamedArray>;
 
 class ArrayNet {
  public:
-  // `net` has Input layers in place of data layers. `shapes`: those of the inputs that differ from the net's own.
+  // `net` has Input layers in place of data layers. A layer without blobs has the values of its fillers. `shapes`:
+  // those of the inputs that differ from the net's own.
   ArrayNet(const ExportedNet& net, const GivenShapes& shapes);
 
   const LoweredNet& lowered() const { return session_.lowered(); }
+  // Takes the values of all layers from a weight file, as --weights does. Throws if the file lacks a layer.
+  void load(const std::string& path);
   // Random numbers in (-1, 1], or labels, for all inputs. The marks of sequences are those of one sequence.
   NamedArrays random_inputs() const;
   // The outputs by name, and the scores of probabilities among them.

@@ -13,14 +13,14 @@
 #include <set>
 
 #include "base/error.h"
-#include "base/philox.h"
+#include "config/prototxt_text.h"
 #include "data/data_source.h"
 #include "export/array_net.h"
 #include "export/deploy_pair.h"
 #include "export/onnx_evaluator.h"
 #include "export/preprocessing.h"
 #include "export/to_onnx.h"
-#include "formats/npz_file.h"
+#include "formats/weight_tensors.h"
 #include "report/log.h"
 #include "session/deploy_net.h"
 
@@ -146,7 +146,11 @@ struct ExportedFiles {
 
   void commit(Existing existing) const {
     std::vector<std::unique_ptr<AtomicFile>> owned;
-    const std::vector<AtomicFile*> files = open("", existing, &owned);
+    std::vector<AtomicFile*> files;
+    for (const std::string& path : paths) {
+      owned.push_back(std::make_unique<AtomicFile>(path, 0, existing));
+      files.push_back(owned.back().get());
+    }
     write(files);
     std::vector<std::string> written;
     for (AtomicFile* file : files) {
@@ -154,26 +158,13 @@ struct ExportedFiles {
       written.push_back(file->temporary_path());
     }
     const double found = difference(written);
-    if (found <= kLargestDifference) {
-      AtomicFile::commit_together(files);
-      return log_check(paths[0], found);
+    const bool verified = found <= kLargestDifference;
+    for (AtomicFile* file : files) {
+      if (!verified) file->redirect(file->path() + kUnverified);
     }
-    std::vector<std::unique_ptr<AtomicFile>> kept;
-    const std::vector<AtomicFile*> unverified = open(kUnverified, Existing::kReplaced, &kept);
-    write(unverified);
-    AtomicFile::commit_together(unverified);
-    throw not_equal(paths[0], found);
-  }
-
- private:
-  std::vector<AtomicFile*> open(const std::string& ending, Existing existing,
-                                std::vector<std::unique_ptr<AtomicFile>>* owned) const {
-    std::vector<AtomicFile*> files;
-    for (const std::string& path : paths) {
-      owned->push_back(std::make_unique<AtomicFile>(path + ending, 0, existing));
-      files.push_back(owned->back().get());
-    }
-    return files;
+    AtomicFile::commit_together(files);
+    if (!verified) throw not_equal(paths[0], found);
+    log_check(paths[0], found);
   }
 };
 
@@ -211,6 +202,14 @@ double onnx_difference(const OnnxModel& model, const Sample& sample) {
   return largest_difference(sample.outputs, outputs);
 }
 
+// `weights` is a weight file.
+double difference_with_weights(const caffe::NetParameter& net, const std::string& weights, const GivenShapes& shapes,
+                               const Sample& sample) {
+  ArrayNet read(net_without_values(net), shapes);
+  read.load(weights);
+  return largest_difference(sample.outputs, read.run(sample.inputs));
+}
+
 class Exporter {
  public:
   Exporter(ConfiguredNet net, const ExportOptions& options)
@@ -225,6 +224,7 @@ class Exporter {
     use_given_shapes(message, &open.shapes);
     open.device = cpu_device();
     open.weights = options.weights;
+    open.matching = options.matching;
     open.allow_fresh = options.allow_fresh;
     const OpenNet opened(std::move(net), open);
     net_ = exported_net(opened.session().lowered(), opened.store());
@@ -235,7 +235,7 @@ class Exporter {
   void run() {
     switch (export_format(options_.output)) {
       case ExportFormat::kOnnx: return write_onnx_file();
-      case ExportFormat::kNpz: return write_npz_file();
+      case ExportFormat::kTensors: return write_tensor_file();
       case ExportFormat::kDeployPair: return write_pair();
     }
   }
@@ -272,11 +272,13 @@ class Exporter {
         throw config_error("--with_preprocessing: the net \"{}\" has no data layer in phase TEST", net.name);
       preprocessing = preprocessing_of(data_, shapes.at(data_.top(0)));
     }
-    const OnnxModel model = to_onnx(net, *lowered, other.get(), options_.opset, preprocessing);
+    OnnxModel model = to_onnx(net, *lowered, other.get(), options_.opset, preprocessing);
+    if (!preprocessing && data_.has_transform_param())
+      model.metadata.emplace_back("transform_param", prototxt_text(data_.transform_param()));
     const Sample expected = sample(shapes, preprocessing);
     ExportedFiles files;
     files.paths = {options_.output};
-    if (needs_data_file(model)) files.paths.push_back(options_.output + ".data");
+    if (needs_data_file(model, options_.largest_model)) files.paths.push_back(options_.output + ".data");
     const std::string data_name = fs::path(options_.output + ".data").filename();
     files.write = [&](const std::vector<AtomicFile*>& out) {
       write_onnx(model, *out[0], out.size() > 1 ? out[1] : nullptr, data_name);
@@ -285,40 +287,35 @@ class Exporter {
       return onnx_difference(read_onnx(paths[0], paths.back()), expected);
     };
     files.commit(existing_);
-    if (preprocessing) log_preprocessing(*preprocessing, shapes.at(preprocessing->blob));
+    if (preprocessing)
+      log_info(
+          fmt::format("The input \"{}\" takes {}: the model subtracts the mean and scales; resizing and cropping "
+                      "are not part of it",
+                      preprocessing->blob, preprocessing->pixels));
+    for (const std::string& mark : sequence_marks(net))
+      log_info(
+          fmt::format("The model lacks the input \"{}\": recurrent layers start each run with states of zero", mark));
   }
 
-  void log_preprocessing(const Preprocessing& preprocessing, const Shape& items) const {
-    const bool rgb = data_.transform_param().channel_order() == caffe::TransformationParameter::RGB;
-    log_info(
-        fmt::format("The input \"{}\" takes pixels of 0 to 255{}: the model subtracts the mean and scales; "
-                    "resizing and cropping are not part of it",
-                    preprocessing.blob,
-                    items[1] != 3 ? ""
-                    : rgb         ? ", channels R, G, B"
-                                  : ", channels B, G, R"));
-  }
-
-  void write_npz_file() const {
-    std::vector<NpzArray> arrays;
+  // Learned blobs as tensors "LAYER/BLOB".
+  void write_tensor_file() const {
+    NamedTensors named;
     for (const ExportedLayer& layer : net_.layers) {
-      for (size_t i = 0; i < layer.blobs.size(); ++i)
-        arrays.push_back(
-            {fmt::format("{}/{}", layer.param.name(), i), layer.blobs[i].shape, layer.blobs[i].data.data()});
+      for (size_t i = 0; i < layer.blobs.size(); ++i) {
+        const WeightBlob& blob = layer.blobs[i];
+        named.tensors.push_back({fmt::format("{}/{}", layer.param.name(), i), blob.shape, ElementType::kF32,
+                                 [&blob](float* out) { std::copy(blob.data.begin(), blob.data.end(), out); }});
+      }
     }
+    if (named.tensors.empty())
+      throw config_error("the net \"{}\" has no learned blobs: {} would be empty", net_.name, options_.output);
     const GivenShapes shapes = shapes_to_check(net_);
     const Sample expected = sample(shapes);
     ExportedFiles files;
     files.paths = {options_.output};
-    files.write = [&](const std::vector<AtomicFile*>& out) { write_npz(*out[0], arrays); };
+    files.write = [&](const std::vector<AtomicFile*>& out) { write_tensors(*out[0], named); };
     files.difference = [&](const std::vector<std::string>& paths) {
-      const auto values = read_npz(paths[0]);
-      ExportedNet read = net_;
-      for (ExportedLayer& layer : read.layers) {
-        for (size_t i = 0; i < layer.blobs.size(); ++i)
-          layer.blobs[i].data = values.at(fmt::format("{}/{}", layer.param.name(), i));
-      }
-      return largest_difference(expected.outputs, ArrayNet(read, shapes).run(expected.inputs));
+      return difference_with_weights(net_.message(), paths[0], shapes, expected);
     };
     files.commit(existing_);
   }
@@ -337,17 +334,8 @@ class Exporter {
     for (const char* name : {"deploy.prototxt", "weights.caffemodel"}) files.paths.push_back(options_.output + name);
     files.write = [&](const std::vector<AtomicFile*>& out) { write_deploy_pair(net, *out[0], *out[1]); };
     files.difference = [&](const std::vector<std::string>& paths) {
-      OpenNetOptions open;
-      open.device = cpu_device();
-      const bool learned = std::any_of(net.layers.begin(), net.layers.end(),
-                                       [](const ExportedLayer& layer) { return !layer.blobs.empty(); });
-      open.weights = learned ? paths[1] : "none";
-      open.inputs = InputUse::kArrays;
-      open.shapes = shapes;
-      ConfiguredNet configured = configure_or_throw(paths[0], {}, {}, UnfilledInput::kArrays);
-      const OpenNet opened(std::move(configured), open);
-      ExportedNet read = exported_net(opened.session().lowered(), opened.store());
-      return largest_difference(expected.outputs, ArrayNet(read, shapes).run(expected.inputs));
+      const ConfiguredNet read = configure_or_throw(paths[0], {}, {}, UnfilledInput::kArrays);
+      return difference_with_weights(*read.net.net, paths[1], shapes, expected);
     };
     try {
       files.commit(existing_);
@@ -369,9 +357,10 @@ class Exporter {
 ExportFormat export_format(const std::string& path) {
   if (path.ends_with("/") || fs::is_directory(path)) return ExportFormat::kDeployPair;
   if (path.ends_with(".onnx")) return ExportFormat::kOnnx;
-  if (path.ends_with(".npz")) return ExportFormat::kNpz;
+  if (path.ends_with(".safetensors") || path.ends_with(".npz")) return ExportFormat::kTensors;
   throw config_error(
-      "--output={}: the ending decides what is written: FILE.onnx, FILE.npz, or FOLDER/ for a pair of "
+      "--output={}: the ending decides what is written: FILE.onnx, FILE.safetensors, FILE.npz, or FOLDER/ for a pair "
+      "of "
       "prototxt and weights",
       path);
 }

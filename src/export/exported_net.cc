@@ -53,4 +53,11 @@ ExportedNet exported_net(const LoweredNet& net, const StateStore& store) {
   return out;
 }
 
+ExportedNet net_without_values(const caffe::NetParameter& net) {
+  ExportedNet out;
+  out.name = net.name();
+  for (const caffe::LayerParameter& layer : net.layer()) out.layers.push_back({layer, {}});
+  return out;
+}
+
 }  // namespace trainer

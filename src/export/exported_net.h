@@ -33,6 +33,9 @@ void clean_for_export(caffe::LayerParameter* layer);
 // The layers of the net, with the values that the store has.
 ExportedNet exported_net(const LoweredNet& net, const StateStore& store);
 
+// The layers of this net without blobs.
+ExportedNet net_without_values(const caffe::NetParameter& net);
+
 // Multiplies BatchNorm with global statistics, BN, Scale and Bias into the Convolution, Deconvolution or InnerProduct
 // before them, if nothing else reads the result of that layer.
 void fold_channel_factors(ExportedNet* net);

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -23,7 +24,7 @@ struct OnnxTensor {
 
 struct OnnxAttribute {
   std::string name;
-  std::variant<float, int64_t, std::string, std::vector<int64_t>, std::vector<std::string>> value;
+  std::variant<float, int64_t, std::string, std::vector<int64_t>> value;
 };
 
 struct OnnxNode {
@@ -45,6 +46,7 @@ constexpr int64_t kBatchExtent = -1;  // the symbolic extent "N"
 struct OnnxValue {
   std::string name;
   std::vector<int64_t> dims;  // may be kBatchExtent
+  std::string doc;            // for the user of the model; the reader leaves it out
 };
 
 struct OnnxModel {
@@ -53,6 +55,9 @@ struct OnnxModel {
   std::vector<OnnxNode> nodes;
   std::vector<OnnxTensor> initializers;
   std::vector<OnnxValue> inputs, outputs;
+  // For the user of the model; the reader leaves them out.
+  std::string doc;
+  std::vector<std::pair<std::string, std::string>> metadata;  // keys and values
 };
 
 // The largest message that protobuf reads, less some room for the readers.
@@ -65,8 +70,9 @@ bool needs_data_file(const OnnxModel& model, int64_t most = kLargestOnnxFile);
 // names that file `data_name`.
 void write_onnx(const OnnxModel& model, AtomicFile& file, AtomicFile* data, const std::string& data_name);
 
-// Reads a model that write_onnx wrote, with external data in the file `data_path`. Throws a data_error for any other
-// content.
+// Reads a model that write_onnx wrote to a file, with external data in the file `data_path`. Only for the check of an
+// export: it does not check models of other programs, whose initializers formats/tensors reads. Throws a data_error if
+// the file is cut or its tensors have other sizes than their dims.
 OnnxModel read_onnx(const std::string& path, const std::string& data_path);
 
 }  // namespace trainer

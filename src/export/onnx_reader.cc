@@ -1,10 +1,10 @@
-// Reads ONNX models that write_onnx wrote.
+// Reads ONNX models that write_onnx wrote. It trusts their structure: no command reads the file of a user with it.
 #include <bit>
 
 #include "base/error.h"
-#include "export/onnx_fields.h"
 #include "export/onnx_model.h"
 #include "formats/input_file.h"
+#include "formats/onnx_fields.h"
 #include "formats/wire_reader.h"
 #include "tensor/shape.h"
 
@@ -72,7 +72,6 @@ class OnnxReader {
   void attribute(OnnxNode& node) {
     OnnxAttribute attribute;
     std::vector<int64_t> ints;
-    std::vector<std::string> strings;
     uint64_t type = 0;
     message([&] {
       switch (reader_.field()) {
@@ -81,13 +80,11 @@ class OnnxReader {
         case kAttributeInt: attribute.value = static_cast<int64_t>(reader_.varint()); return;
         case kAttributeString: attribute.value = reader_.text(); return;
         case kAttributeInts: reader_.append_int64s(ints); return;
-        case kAttributeStrings: strings.push_back(reader_.text()); return;
         case kAttributeType: type = reader_.varint(); return;
         default: reader_.skip();
       }
     });
     if (type == 7) attribute.value = ints;
-    if (type == 8) attribute.value = strings;
     node.attributes.push_back(std::move(attribute));
   }
 

@@ -1,8 +1,8 @@
 // Writes ONNX models. The field numbers are those of onnx.proto.
 #include <cstring>
 
-#include "export/onnx_fields.h"
 #include "export/onnx_model.h"
+#include "formats/onnx_fields.h"
 #include "formats/wire_writer.h"
 
 namespace trainer {
@@ -37,10 +37,6 @@ struct AttributeWriter {
   void operator()(const std::vector<int64_t>& values) const {
     for (const int64_t value : values) append_varint_field(out, kAttributeInts, static_cast<uint64_t>(value));
     type(7);
-  }
-  void operator()(const std::vector<std::string>& values) const {
-    for (const std::string& value : values) append_bytes_field(out, kAttributeStrings, value);
-    type(8);
   }
   void type(uint64_t number) const { append_varint_field(out, kAttributeType, number); }
 };
@@ -77,6 +73,7 @@ std::string value_message(const OnnxValue& value) {
   append_bytes_field(type, kTypeTensor, tensor);
   append_bytes_field(out, kValueName, value.name);
   append_bytes_field(out, kValueType, type);
+  if (!value.doc.empty()) append_bytes_field(out, kValueDoc, value.doc);
   return out;
 }
 
@@ -98,19 +95,19 @@ std::string tensor_head(const OnnxTensor& tensor) {
   return out;
 }
 
-void append_entry(std::string& out, const std::string& key, const std::string& value) {
+void append_entry(std::string& out, uint32_t field, const std::string& key, const std::string& value) {
   std::string entry;
   append_bytes_field(entry, kEntryKey, key);
   append_bytes_field(entry, kEntryValue, value);
-  append_bytes_field(out, kTensorExternal, entry);
+  append_bytes_field(out, field, entry);
 }
 
 // The tensor without its data, which is in `data_name` from `offset` on.
 std::string external_tensor(const OnnxTensor& tensor, const std::string& data_name, int64_t offset) {
   std::string out = tensor_head(tensor);
-  append_entry(out, "location", data_name);
-  append_entry(out, "offset", std::to_string(offset));
-  append_entry(out, "length", std::to_string(bytes_of(tensor)));
+  append_entry(out, kTensorExternal, "location", data_name);
+  append_entry(out, kTensorExternal, "offset", std::to_string(offset));
+  append_entry(out, kTensorExternal, "length", std::to_string(bytes_of(tensor)));
   append_varint_field(out, kTensorLocation, 1);
   return out;
 }
@@ -132,6 +129,8 @@ std::string model_head(const OnnxModel& model) {
   append_varint_field(out, kModelIrVersion, model.opset < 15 ? 7 : 8);
   append_bytes_field(out, kModelProducer, "trainer");
   append_bytes_field(out, kModelProducerVersion, TRAINER_VERSION);
+  if (!model.doc.empty()) append_bytes_field(out, kModelDoc, model.doc);
+  for (const auto& [key, value] : model.metadata) append_entry(out, kModelMetadata, key, value);
   append_bytes_field(out, kModelOpset, opset);
   return out;
 }

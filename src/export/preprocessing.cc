@@ -53,6 +53,10 @@ Preprocessing preprocessing_of(const caffe::LayerParameter& data, const Shape& i
   const caffe::TransformationParameter& param = data.transform_param();
   Preprocessing out;
   out.blob = data.top(0);
+  out.pixels = "pixels of 0 to 255";
+  if (items[1] == 3)
+    out.pixels +=
+        param.channel_order() == caffe::TransformationParameter::RGB ? ", channels R, G, B" : ", channels B, G, R";
   out.mean.assign(param.mean_value().begin(), param.mean_value().end());
   out.factor = inverses(param.std_value(), param.scale());
   if (param.has_mean_file()) out.mean = mean_image(param, items);

@@ -1,6 +1,8 @@
 // Translates a net layer by layer.
 #include "export/to_onnx.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <map>
 #include <set>
@@ -60,6 +62,10 @@ class NetToOnnx {
   OnnxModel run(int64_t opset, const std::optional<Preprocessing>& preprocessing) {
     model_.name = net_.name;
     model_.opset = opset;
+    model_.doc = fmt::format("The net \"{}\" in phase TEST, without labels and losses.", net_.name);
+    if (!marks_.empty()) model_.doc += " Recurrent layers start each run with states of zero.";
+    if (!net_.class_names.empty())
+      model_.metadata.emplace_back("class_names", fmt::format("{}", fmt::join(net_.class_names, "\n")));
     for (size_t i = 0; i < net_.layers.size(); ++i) {
       const std::vector<LayerToOnnx::Blob> bottoms = bottoms_of(i), tops = tops_of(i);
       if (net_.layers[i].param.type() == "Input") {
@@ -76,7 +82,7 @@ class NetToOnnx {
     }
     for (const NetOutput& output : lowered_.outputs) {
       const auto found = values_.find(output.name);
-      if (found != values_.end()) model_.outputs.push_back({found->second.value, found->second.dims});
+      if (found != values_.end()) model_.outputs.push_back({found->second.value, found->second.dims, ""});
     }
     return std::move(model_);
   }
@@ -106,8 +112,9 @@ class NetToOnnx {
 
   void add_input(LayerToOnnx::Blob top, const std::optional<Preprocessing>& preprocessing) {
     const std::string name = top.value;
-    if (std::find(marks_.begin(), marks_.end(), name) == marks_.end()) model_.inputs.push_back({name, top.dims});
+    if (std::find(marks_.begin(), marks_.end(), name) == marks_.end()) model_.inputs.push_back({name, top.dims, ""});
     if (!preprocessing || preprocessing->blob != name) return;
+    model_.inputs.back().doc = preprocessing->pixels;
     const auto add = [&](const char* type, const char* what, const Shape& shape, const std::vector<float>& values) {
       if (values.empty()) return;
       const std::string constant = fmt::format("{}/{}", name, what), made = fmt::format("{}@{}", name, what);

@@ -13,6 +13,7 @@ namespace trainer {
 // The last steps of preparing a picture: (x - mean) * factor, for pixels of 0 to 255.
 struct Preprocessing {
   std::string blob;                 // the input
+  std::string pixels;               // its values: "pixels of 0 to 255, channels B, G, R"
   Shape mean_shape, factor_shape;   // broadcast against the input
   std::vector<float> mean, factor;  // empty for 0 and 1
 };
@@ -22,8 +23,8 @@ struct Preprocessing {
 OnnxModel to_onnx(const ExportedNet& net, const LoweredNet& lowered, const LoweredNet* other, int64_t opset,
                   const std::optional<Preprocessing>& preprocessing);
 
-// The inputs that only recurrent layers read, as the marks of sequences. The model does not have them: each batch is
-// one sequence.
+// The inputs that only recurrent layers read, as the marks of sequences. The model does not have them: its input is one
+// sequence of each item, which starts with states of zero.
 std::vector<std::string> sequence_marks(const ExportedNet& net);
 
 }  // namespace trainer

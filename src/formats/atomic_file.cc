@@ -246,6 +246,14 @@ void AtomicFile::replace_begin(const void* bytes, size_t count) {
   if (put != static_cast<ssize_t>(count)) fail("write", put < 0 ? errno : ENOSPC);
 }
 
+void AtomicFile::redirect(const std::string& path) {
+  temporary_path();
+  check_replaceable(path);
+  TRAINER_ASSERT(folder_of(path) == folder_of(path_));
+  path_ = path;
+  existing_ = Existing::kReplaced;
+}
+
 void AtomicFile::flush() {
   size_t done = 0;
   while (done < pending_.size()) {

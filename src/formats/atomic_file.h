@@ -36,6 +36,8 @@ class AtomicFile {
   void replace_begin(const void* bytes, size_t count);
   // Compares the final size with the free space.
   void expect(int64_t bytes);
+  // Lets commit() replace the file at another path of the same folder instead.
+  void redirect(const std::string& path);
   // Flushes everything to disk under the temporary name.
   void finish();
   // Calls finish() and renames the file to its final path.

@@ -3,10 +3,12 @@
 
 #include <algorithm>
 #include <charconv>
+#include <set>
 
 #include "base/error.h"
 #include "base/json_text.h"
 #include "base/text.h"
+#include "formats/npz_writer.h"
 #include "trainer.pb.h"
 
 namespace trainer {
@@ -16,7 +18,16 @@ constexpr int kMostBlobs = 1 << 16;
 constexpr size_t kAlignment = 8;
 
 bool is_safetensors_name(const std::string& path) { return path.ends_with(".safetensors"); }
+bool is_npz_name(const std::string& path) { return path.ends_with(".npz"); }
 bool is_hdf5_name(const std::string& path) { return path.ends_with(".h5"); }
+
+void check_unique_names(const std::string& path, const std::vector<StoredTensor>& tensors) {
+  std::set<std::string> names;
+  for (const StoredTensor& tensor : tensors) {
+    if (!names.insert(tensor.name).second)
+      throw data_error("cannot write {}: two tensors have the name \"{}\"", path, printable(tensor.name));
+  }
+}
 
 // The header of a safetensors file, with its length.
 std::string safetensors_header(const std::vector<StoredTensor>& tensors) {
@@ -131,13 +142,15 @@ TensorFile tensors_of(const WeightFile& file) {
 }
 
 void check_weights_ending(const std::string& path) {
-  if (is_safetensors_name(path) || is_hdf5_name(path) || path.ends_with(".caffemodel")) return;
-  throw config_error("{}: the name of a weight file ends in .caffemodel, .caffemodel.h5 or .safetensors", path);
+  if (is_safetensors_name(path) || is_npz_name(path) || is_hdf5_name(path) || path.ends_with(".caffemodel")) return;
+  throw config_error("{}: the name of a weight file ends in .caffemodel, .caffemodel.h5, .safetensors or .npz", path);
 }
 
 void write_tensors(AtomicFile& file, const NamedTensors& named) {
-  if (is_safetensors_name(file.path())) return write_safetensors(file, named.tensors);
-  write_layers(file, named);
+  if (!is_safetensors_name(file.path()) && !is_npz_name(file.path())) return write_layers(file, named);
+  check_unique_names(file.path(), named.tensors);
+  if (is_npz_name(file.path())) return write_npz(file, named.tensors);
+  write_safetensors(file, named.tensors);
 }
 
 TensorName split_tensor_name(const std::string& name) {

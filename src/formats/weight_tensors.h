@@ -33,7 +33,7 @@ struct NamedTensors {
   std::map<std::string, std::string> types;  // of layers
 };
 
-// Throws a config_error unless the ending of the path is .caffemodel, .h5 or .safetensors.
+// Throws a config_error unless the ending of the path is .caffemodel, .h5, .safetensors or .npz.
 void check_weights_ending(const std::string& path);
 
 // Writes the tensors as 32-bit floats in the format that the ending of the path names. Files of layers need names

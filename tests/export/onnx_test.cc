@@ -2,11 +2,14 @@
 // computes, also for another size of batch.
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <limits>
 #include <set>
 
 #include "base/philox.h"
 #include "config/prototxt.h"
 #include "export/array_net.h"
+#include "export/export_net.h"
 #include "export/onnx_evaluator.h"
 #include "export/to_onnx.h"
 #include "formats/temp_folder.h"
@@ -290,6 +293,54 @@ TEST(Onnx, ReadsExternalData) {
   ArrayNet reference(net, {});
   const NamedArrays inputs = reference.random_inputs();
   EXPECT_LE(difference_of(model, inputs, reference.run(inputs), true), 1e-6);
+}
+
+TEST(Onnx, WeightsOfLargeModelsAreInASecondFile) {
+  const TempFolder folder;
+  const std::string text =
+      layer_of(kPicture, "type: 'InnerProduct' inner_product_param { num_output: 7 weight_filler { type: 'xavier' } }");
+  caffe::NetState state;
+  state.set_phase(caffe::TEST);
+  ExportOptions options;
+  options.output = folder / "m.onnx";
+  options.allow_fresh = true;
+  options.largest_model = 1000;
+  export_net(configure_or_throw({"net", text}, state, {}, UnfilledInput::kZeros), options);
+  EXPECT_LT(std::filesystem::file_size(options.output), 1000U);
+  const int64_t weights = int64_t{7} * 4 * 9 * 8;
+  EXPECT_EQ(std::filesystem::file_size(options.output + ".data"), static_cast<size_t>(weights) * sizeof(float));
+  const OnnxModel read = read_onnx(options.output, options.output + ".data");
+  EXPECT_EQ(read.initializers.at(1).name, "y/0");
+  EXPECT_EQ(read.initializers.at(1).floats.size(), static_cast<size_t>(weights));
+  EXPECT_EQ(folder.file_count(), 2U);
+}
+
+TEST(Onnx, TellsItsUserOfClassesAndPixels) {
+  ExportedNet net = random_net(layer_of(kPicture, "type: 'TanH'"));
+  net.class_names = {"cat", "red fox"};
+  const GivenShapes shapes = input_shapes(net.message(), 0);
+  const std::unique_ptr<LoweredNet> lowered = try_to_lower(net.message(), shapes);
+  const OnnxModel model = to_onnx(net, *lowered, nullptr, 13, Preprocessing{"x", "pixels of 0 to 255", {}, {}, {}, {}});
+  EXPECT_EQ(model.inputs.at(0).doc, "pixels of 0 to 255");
+  EXPECT_EQ(model.metadata, (std::vector<std::pair<std::string, std::string>>{{"class_names", "cat\nred fox"}}));
+}
+
+TEST(Onnx, DifferencesAreRelativeToTheLargestValue) {
+  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  const auto difference_of_values = [](const std::vector<float>& expected, const std::vector<float>& actual) {
+    const auto arrays = [](const std::vector<float>& values) {
+      return NamedArrays{{"equal", {Shape{1}, {1e6f}}}, {"y", {Shape{static_cast<int64_t>(values.size())}, values}}};
+    };
+    return largest_difference(arrays(expected), arrays(actual));
+  };
+  EXPECT_EQ(difference_of_values({1, -4, 2}, {1, -4, 2}), 0);
+  EXPECT_NEAR(difference_of_values({1, -4, 2}, {1, -4, 2.25f}), 0.0625, 1e-12);
+  EXPECT_EQ(difference_of_values({0, 0}, {0, 0.5f}), 0.5);
+  EXPECT_EQ(difference_of_values({kNan, 1}, {kNan, 1}), 0);
+  EXPECT_EQ(difference_of_values({1, 1}, {kNan, 1}), kInfinity);
+  EXPECT_EQ(difference_of_values({1, 1}, {1}), kInfinity);
+  EXPECT_EQ(largest_difference({{"y", {Shape{1}, {1}}}}, {{"z", {Shape{1}, {1}}}}), kInfinity);
 }
 
 TEST(Onnx, BlobsKeepTheirNames) {

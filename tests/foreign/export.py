@@ -1,5 +1,7 @@
 """Runs exported nets in onnxruntime and OpenCV and compares with what the program computes. Usage: export.py TRAINER"""
+import json
 import os
+import struct
 import subprocess
 import sys
 import tempfile
@@ -94,6 +96,29 @@ def googlenet():
     return text + inner("scores", "last", 10)
 
 
+def poolings():
+    """Windows that reach beyond the image or its padding, in both modes and with unequal sides, and global ones."""
+    parts, text = [], conv("conv1", "data", 4)
+    windows = ["kernel_size: 3 stride: 2", "kernel_size: 3 stride: 2 pad: 1", "kernel_size: 2 stride: 2 pad: 1",
+               "kernel_h: 4 kernel_w: 3 stride_h: 3 stride_w: 2 pad_h: 2 pad_w: 0", "kernel_size: 5 stride: 4 pad: 2",
+               "kernel_size: 3 stride: 3 pad: 2", "kernel_size: 3 stride: 2 round_mode: FLOOR", "global_pooling: true"]
+    for mode in ("MAX", "AVE"):
+        for i, window in enumerate(windows):
+            name = f"{mode}{i}"
+            text += pool(name, "conv1", f"pool: {mode} {window}") + layer(name + "_flat", "Flatten", name)
+            parts.append(name + "_flat")
+    return text + layer("scores", "Concat", parts)
+
+
+def deconvolutions():
+    """Groups with several inputs and outputs, unequal sides, and dilation."""
+    text = conv("conv1", "data", 8)
+    text += conv("a", "conv1", 12, "kernel_size: 4 stride: 2 pad: 1 group: 4", "Deconvolution")
+    text += conv("b", "a", 6, "kernel_h: 3 kernel_w: 2 stride_h: 1 stride_w: 2 pad_h: 1 pad_w: 0 group: 2", "Deconvolution")
+    text += conv("c", "b", 6, "kernel_size: 3 dilation: 2 pad: 1 group: 3", "Deconvolution")
+    return text + conv("scores", "c", 6, "kernel_size: 3 stride: 2 group: 6 bias_term: false", "Deconvolution")
+
+
 def fcn():
     """Dilated convolutions, an upsampling Deconvolution, a skip connection and Crop; scores of each pixel."""
     text = conv("conv1", "data", 8, "kernel_size: 3 pad: 5") + relu("conv1")
@@ -113,7 +138,10 @@ def resizing():
     text += layer("up", "Interp", "slopes", None, "interp_param { zoom_factor: 2 pad_beg: -1 }")
     text += layer("groups", "GroupNorm", "up", None, "group_norm_param { groups: 4 }")
     text += layer("down", "Interp", "groups", None, "interp_param { height: 7 width: 5 }")
-    text += layer("unit", "Normalize", "down") + layer("twice", "Upsample", "unit", None, "upsample_param { scale: 2 }")
+    text += layer("row", "Interp", "groups", None, "interp_param { height: 1 width: 5 }")
+    text += layer("grown", "Interp", "row", None, "interp_param { height: 7 width: 5 pad_end: 0 }")
+    text += layer("both", "Eltwise", ["down", "grown"])
+    text += layer("unit", "Normalize", "both") + layer("twice", "Upsample", "unit", None, "upsample_param { scale: 2 }")
     text += layer("centered", "MVN", "twice") + layer("shuffled", "ShuffleChannel", "centered", None,
                                                     "shuffle_channel_param { group: 2 }")
     text += layer("pixels", "LRN", "shuffled", None,
@@ -144,6 +172,8 @@ NETS = {
     "depthwise": (mobilenet("DepthwiseConvolution") + LOSS, pictures(32, 32), True),
     "googlenet": (googlenet() + LOSS, pictures(47, 47), True),
     "fcn": (fcn() + LOSS, PIXELS, True),
+    "poolings": (poolings(), {"data": pictures(11, 14)["data"]}, False),
+    "deconvolutions": (deconvolutions(), {"data": pictures(5, 6)["data"]}, False),
     "resizing": (resizing(), {"data": pictures(9, 11)["data"]}, False),
     "lstm": (recurrent("LSTM"), STEPS, False),
     "rnn": (recurrent("RNN"), STEPS, False),
@@ -180,6 +210,27 @@ def write_weights(trainer, folder):
             file[f"data/{name}"] = values.astype("f")
 
 
+def read_safetensors(path):
+    with open(path, "rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        header, values = json.loads(file.read(length)), file.read()
+    header.pop("__metadata__", None)
+    return {name: numpy.frombuffer(values[slice(*entry["data_offsets"])], "<f4").reshape(entry["shape"])
+            for name, entry in header.items()}
+
+
+def check_tensors(trainer, folder, net):
+    """Both tensor files have the values of the weights that were exported."""
+    for name in ("net.npz", "net.safetensors"):
+        run(trainer, folder, "export", *net, "--output=" + name)
+    arrays, tensors = numpy.load(os.path.join(folder, "net.npz")), read_safetensors(os.path.join(folder, "net.safetensors"))
+    with h5py.File(os.path.join(folder, "w.caffemodel.h5")) as file:
+        for name in arrays.files:
+            assert numpy.array_equal(arrays[name], file["data/" + name]), name
+            assert numpy.array_equal(arrays[name], tensors[name]), name
+    assert sorted(arrays.files) == sorted(tensors)
+
+
 def softmax(x):
     x = numpy.exp(x - x.max(axis=1, keepdims=True))
     return x / x.sum(axis=1, keepdims=True)
@@ -201,6 +252,7 @@ def check(trainer, name, layers, datasets, opencv):
         expected, output = numpy.load(os.path.join(folder, "scores.npy")), "scores"
         if "label" in datasets:
             expected, output = softmax(expected), "prob"
+        check_tensors(trainer, folder, net)
         assert expected.std(axis=0).max() > 0.01 * numpy.abs(expected).max(), f"{name} hardly depends on its input"
         for words in [[], ["--keep_bn"], ["--opset=17"]]:
             run(trainer, folder, "export", *net, "--output=net.onnx", "--overwrite", *words)
@@ -208,6 +260,8 @@ def check(trainer, name, layers, datasets, opencv):
             onnx.checker.check_model(path, full_check=True)
             session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
             assert [i.name for i in session.get_inputs()] == ["data"]
+            model = onnx.load(path)
+            assert model.producer_name == "trainer" and model.producer_version and model.graph.name == "net"
             for count in [1, len(data)]:
                 (actual,) = session.run([output], {"data": data[:count]})
                 compare(f"{name} {' '.join(words)} onnxruntime, {count} of {len(data)}", expected[:count], actual)
@@ -219,7 +273,45 @@ def check(trainer, name, layers, datasets, opencv):
             compare(f"{name} {' '.join(words)} OpenCV", expected, read.forward(output))
 
 
+def check_pixels(trainer, transform, rgb=False, size=(12, 14)):
+    """--with_preprocessing: the model takes the pixels of the cropped pictures."""
+    with tempfile.TemporaryDirectory() as folder:
+        random = numpy.random.default_rng(4)
+        pictures = random.integers(0, 256, (ITEMS, 12, 14, 3)).astype("u1")
+        for i, picture in enumerate(pictures):
+            cv2.imwrite(os.path.join(folder, f"{i}.png"), picture)
+        for name, text in [("list.txt", "".join(f"{i}.png {i}\n" for i in range(ITEMS))), ("net.prototxt", f'''name: "net"
+                layer {{ name: "input" type: "ImageData" top: "data" top: "label" transform_param {{ {transform} }}
+                  image_data_param {{ source: "list.txt" batch_size: {ITEMS} }} }}\n''' + inner("scores", "data", 10) + LOSS)]:
+            with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+                file.write(text)
+        run(trainer, folder, "convert", "imageset", "./", "list.txt", "db")
+        run(trainer, folder, "compute_mean", "db", "mean.binaryproto")
+        write_weights(trainer, folder)
+        net = ["--model=net.prototxt", "--weights=w.caffemodel.h5"]
+        run(trainer, folder, "extract_features", *net, "scores", "scores.npy", "1", "npy")
+        run(trainer, folder, "export", *net, "--output=net.onnx", "--with_preprocessing")
+        path = os.path.join(folder, "net.onnx")
+        onnx.checker.check_model(path, full_check=True)
+        described = onnx.load(path).graph.input[0].doc_string
+        assert described == "pixels of 0 to 255, channels " + ("R, G, B" if rgb else "B, G, R"), described
+        top, left = (12 - size[0]) // 2, (14 - size[1]) // 2
+        pixels = pictures[:, top:top + size[0], left:left + size[1], ::-1 if rgb else 1].transpose(0, 3, 1, 2)
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        (actual,) = session.run(["prob"], {"data": pixels.astype("f")})
+        compare(f"pixels, {transform}", softmax(numpy.load(os.path.join(folder, "scores.npy"))), actual)
+
+
+MEANS = "mean_value: 104 mean_value: 117 mean_value: 123"
+NORMALIZE = "normalize { mean: [0.4, 0.5, 0.6] std: [0.2, 0.25, 0.3] }"
+
+
 def main(trainer):
+    check_pixels(os.path.abspath(trainer), f"scale: 0.02 {MEANS}")
+    check_pixels(os.path.abspath(trainer), f"channel_order: RGB {MEANS} std_value: 60 std_value: 50 std_value: 70", True)
+    check_pixels(os.path.abspath(trainer), f"channel_order: RGB augment {{ {NORMALIZE} }}", True)
+    check_pixels(os.path.abspath(trainer), 'scale: 0.02 mean_file: "mean.binaryproto" crop_size: 8', False, (8, 8))
+    check_pixels(os.path.abspath(trainer), 'scale: 0.02 channel_order: RGB mean_file: "mean.binaryproto"', True)
     for name, (layers, datasets, opencv) in NETS.items():
         check(os.path.abspath(trainer), name, layers, datasets, opencv)
 

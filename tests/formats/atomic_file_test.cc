@@ -39,6 +39,19 @@ class FileSizeLimit {
   struct rlimit before_ {};
 };
 
+TEST(AtomicFile, MayGetAnotherNameBeforeCommit) {
+  const TempFolder folder;
+  const std::string path = folder.write("a", "old");
+  folder.write("a.unverified", "earlier");
+  AtomicFile file(path);
+  file.write("new", 3);
+  file.redirect(path + ".unverified");
+  file.commit();
+  EXPECT_EQ(read_all(path), "old");
+  EXPECT_EQ(read_all(path + ".unverified"), "new");
+  EXPECT_EQ(folder.file_count(), 2u);
+}
+
 TEST(AtomicFile, AppearsOnlyAfterCommit) {
   const TempFolder folder;
   const std::string path = folder.write("a", "old");

@@ -332,15 +332,23 @@ TEST(WeightTensors, WritesWhatItReads) {
     EXPECT_EQ(values(tensors_of(back), "fc/1"), (std::vector<float>{7, 8}));
     EXPECT_EQ(values(tensors_of(back), "token/0"), (std::vector<float>{9}));
   }
-  {
-    AtomicFile file(folder / "w.safetensors");
+  for (const std::string name : {"w.safetensors", "w.npz"}) {
+    AtomicFile file(folder / name);
     write_tensors(file, named);
     file.commit();
+    const TensorFile back = *open_tensors(folder / name);
+    EXPECT_EQ(tensor(back, "fc.weight").shape, Shape({2, 3}));
+    EXPECT_EQ(values(back, "fc.weight"), (std::vector<float>{1, 2, 3, 4, 5, 6}));
+    EXPECT_EQ(values(back, "token"), (std::vector<float>{9}));
   }
-  EXPECT_EQ(values(*open_tensors(folder / "w.safetensors"), "fc.weight"), (std::vector<float>{1, 2, 3, 4, 5, 6}));
   named.tensors.push_back(stored("bn.running_mean", {1}, {1}));
   AtomicFile file(folder / "x.caffemodel");
   EXPECT_TRUE(contains(data_error_of([&] { write_tensors(file, named); }), "\"bn.running_mean\" belongs to no blob"));
+  named.tensors.push_back(stored("token", {1}, {1}));
+  for (const std::string name : {"x.safetensors", "x.npz"}) {
+    AtomicFile twice(folder / name);
+    EXPECT_TRUE(contains(data_error_of([&] { write_tensors(twice, named); }), "two tensors have the name \"token\""));
+  }
 }
 
 }  // namespace

@@ -64,6 +64,9 @@ check run_folder "$(cat err)" eval 'best && of_run data >run.out && cmp best.out
 mkdir -p elsewhere && ln -s ../data elsewhere/data
 check run_from_elsewhere "$(cat err)" eval '(cd elsewhere && of_run data) >run.out && cmp best.out run.out'
 check weights_of_another_iteration "$(cat err)" eval 'of_run --weights=w_iter_60.caffemodel data >run.out && cmp out run.out'
+check test_of_a_run_folder "$(cat err)" eval '"$trainer" test --run="$run" >run.table 2>err && "$trainer" test --model=net.prototxt --weights=w_best.caffemodel >best.table 2>err && cmp best.table run.table'
+check export_of_a_run_folder "$(cat err)" eval '"$trainer" export --run="$run" --output=run.npz 2>err && "$trainer" weights compare w_best.caffemodel run.npz >differences'
+check export_has_the_classes "$(cat err)" eval '"$trainer" export --run="$run" --output=run.onnx 2>err && grep -qa "class_names" run.onnx && [ "$(grep -aA1 "bright$" run.onnx | tail -n 1 | cut -c 1-4)" = dark ]'
 mv w_best.caffemodel kept
 head -c 100 w_iter_60.caffemodel >broken && cp w_iter_60.caffemodel whole && cp broken w_iter_60.caffemodel
 check newest_intact_snapshot "$(cat err)" eval 'of_run data >run.out && grep -q "w_iter_30.caffemodel: 1 layers loaded" err'

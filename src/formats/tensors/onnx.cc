@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "formats/onnx_fields.h"
 #include "formats/tensors/readers.h"
 #include "formats/wire_reader.h"
 
@@ -16,23 +17,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Field numbers.
-enum Model : uint32_t { kIrVersion = 1, kGraph = 7, kOpsetImport = 8 };
-constexpr uint32_t kInitializer = 5;
-enum Tensor : uint32_t {
-  kDims = 1,
-  kDataType = 2,
-  kFloatData = 4,
-  kInt32Data = 5,
-  kInt64Data = 7,
-  kName = 8,
-  kRawData = 9,
-  kDoubleData = 10,
-  kUint64Data = 11,
-  kExternalData = 13,
-  kDataLocation = 14
-};
-enum Entry : uint32_t { kKey = 1, kValue = 2 };
+using namespace onnx_fields;
+
 constexpr uint64_t kExternal = 1;
 constexpr uint64_t kString = 8;
 constexpr size_t kMostEntries = 100;
@@ -57,17 +43,17 @@ struct TensorHead {
 };
 
 bool is_value_field(uint32_t field) {
-  return field == kFloatData || field == kInt32Data || field == kInt64Data || field == kDoubleData ||
-         field == kUint64Data;
+  return field == kTensorFloatData || field == kTensorInt32Data || field == kTensorInt64Data ||
+         field == kTensorDoubleData || field == kTensorUint64Data;
 }
 
 void read_location(WireReader& reader, TensorHead& head) {
   const int64_t outer = reader.enter();
   std::string key, value;
   while (reader.next()) {
-    if (reader.is(kKey, WireType::kBytes)) {
+    if (reader.is(kEntryKey, WireType::kBytes)) {
       key = reader.text();
-    } else if (reader.is(kValue, WireType::kBytes)) {
+    } else if (reader.is(kEntryValue, WireType::kBytes)) {
       value = reader.text();
     } else {
       reader.skip();
@@ -86,21 +72,21 @@ TensorHead read_head(WireReader& reader) {
   while (reader.next()) {
     const uint32_t field = reader.field();
     const int64_t before = reader.position();
-    if (field == kDims) {
+    if (field == kTensorDims) {
       reader.append_int64s(head.dims);
       if (head.dims.size() > size_t{kMostAxes}) throw WireError(reader.position(), "a tensor of more than 32 axes");
-    } else if (reader.is(kDataType, WireType::kVarint)) {
+    } else if (reader.is(kTensorDataType, WireType::kVarint)) {
       head.type = reader.varint();
-    } else if (reader.is(kName, WireType::kBytes)) {
+    } else if (reader.is(kTensorName, WireType::kBytes)) {
       head.name = reader.text();
-    } else if (reader.is(kRawData, WireType::kBytes)) {
+    } else if (reader.is(kTensorRawData, WireType::kBytes)) {
       const int64_t outer = reader.enter();
       head.raw_begin = reader.position();
       head.raw_bytes = reader.remaining();
       reader.leave(outer);
-    } else if (reader.is(kExternalData, WireType::kBytes)) {
+    } else if (reader.is(kTensorExternal, WireType::kBytes)) {
       read_location(reader, head);
-    } else if (reader.is(kDataLocation, WireType::kVarint)) {
+    } else if (reader.is(kTensorLocation, WireType::kVarint)) {
       head.external = reader.varint() == kExternal;
     } else {
       reader.skip();
@@ -129,9 +115,9 @@ void read_typed(const InputFile& file, const std::string& subject, const TensorH
   std::vector<int64_t> varints;
   try {
     while (reader.next()) {
-      if (reader.field() == kFloatData) {
+      if (reader.field() == kTensorFloatData) {
         reader.append_floats(floats, count);
-      } else if (reader.field() == kDoubleData) {
+      } else if (reader.field() == kTensorDoubleData) {
         reader.append_doubles(floats, count);
       } else if (is_value_field(reader.field())) {
         reader.append_int64s(varints);
@@ -169,7 +155,7 @@ class OnnxReader {
     WireReader reader(file_->descriptor(), file_->size());
     try {
       while (reader.next()) {
-        if (reader.is(kGraph, WireType::kBytes)) {
+        if (reader.is(kModelGraph, WireType::kBytes)) {
           read_graph(reader);
         } else {
           reader.skip();
@@ -186,7 +172,7 @@ class OnnxReader {
   void read_graph(WireReader& reader) {
     const int64_t outer = reader.enter();
     while (reader.next()) {
-      if (!reader.is(kInitializer, WireType::kBytes)) {
+      if (!reader.is(kGraphInitializer, WireType::kBytes)) {
         reader.skip();
         continue;
       }
@@ -276,9 +262,9 @@ bool is_onnx(const InputFile& file) {
   uint64_t version = UINT64_MAX;
   try {
     while (reader.next()) {
-      graph = graph || reader.is(kGraph, WireType::kBytes);
-      opset = opset || reader.is(kOpsetImport, WireType::kBytes);
-      if (reader.is(kIrVersion, WireType::kVarint)) {
+      graph = graph || reader.is(kModelGraph, WireType::kBytes);
+      opset = opset || reader.is(kModelOpset, WireType::kBytes);
+      if (reader.is(kModelIrVersion, WireType::kVarint)) {
         version = reader.varint();
       } else {
         if (version == UINT64_MAX) return false;
