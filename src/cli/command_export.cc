@@ -8,7 +8,7 @@
 namespace trainer {
 namespace {
 
-// Before anything is computed: files that exist already.
+// Refuses existing files before anything is computed.
 void check_target(const ExportOptions& options) {
   const char* const remedy = "choose another name, or replace it with --overwrite";
   if (export_format(options.output) != ExportFormat::kDeployPair) {

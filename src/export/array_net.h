@@ -1,4 +1,4 @@
-// A net on the CPU that computes its outputs from arrays: what an exported file must compute too.
+// A net on the CPU that computes its outputs from arrays. An exported file must compute the same.
 #pragma once
 
 #include <map>

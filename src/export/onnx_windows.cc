@@ -226,7 +226,7 @@ std::vector<OnnxArray> batch_normalization(const OnnxCall& call) {
   return {std::move(y)};
 }
 
-// Where pixel `i` of `to` pixels samples `from` pixels.
+// The position among `from` pixels that pixel `i` of `to` pixels samples.
 double sampled_at(int64_t i, int64_t from, int64_t to, bool linear) {
   if (!linear) return std::floor(static_cast<double>(i) * static_cast<double>(from) / static_cast<double>(to));
   return to == 1 ? 0 : static_cast<double>(i) * static_cast<double>(from - 1) / static_cast<double>(to - 1);
