@@ -5,7 +5,7 @@
 
 #include <cstddef>
 
-#include "gpus/dynamic_library.h"
+#include "base/dynamic_library.h"
 
 namespace trainer {
 namespace {
@@ -44,7 +44,7 @@ struct Driver : DynamicLibrary {
   Result (*attribute)(int*, int, DeviceHandle) = nullptr;
   Result (*uuid)(Uuid*, DeviceHandle) = nullptr;
 
-  Driver() : DynamicLibrary("libcuda.so.1") {
+  Driver() : DynamicLibrary({"libcuda.so.1"}) {
     find(init, "cuInit");
     find(driver_version, "cuDriverGetVersion");
     find(device_count, "cuDeviceGetCount");

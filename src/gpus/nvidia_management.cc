@@ -3,8 +3,8 @@
 
 #include <fmt/format.h>
 
+#include "base/dynamic_library.h"
 #include "base/text.h"
-#include "gpus/dynamic_library.h"
 #include "gpus/processes.h"
 
 namespace trainer {
@@ -32,7 +32,7 @@ struct Management : DynamicLibrary {
   Result (*memory)(DeviceHandle, Memory*) = nullptr;
   Result (*processes)(DeviceHandle, unsigned*, ProcessInfo*) = nullptr;
 
-  Management() : DynamicLibrary("libnvidia-ml.so.1") {
+  Management() : DynamicLibrary({"libnvidia-ml.so.1"}) {
     find(init, "nvmlInit_v2");
     find(shutdown, "nvmlShutdown");
     find(driver_version, "nvmlSystemGetDriverVersion");

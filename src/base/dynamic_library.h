@@ -1,14 +1,15 @@
-// A library of NVIDIA's driver, opened by name at run time: neither the build nor the program needs it.
+// A library that is opened by name at run time: neither the build nor the program needs it.
 #pragma once
 
 #include <string>
+#include <vector>
 
 namespace trainer {
 
 class DynamicLibrary {
  public:
-  // Does not close the library on destruction: the driver keeps threads.
-  explicit DynamicLibrary(const char* name);
+  // Opens the first of the names that is found. Does not close the library on destruction: it may have threads.
+  explicit DynamicLibrary(const std::vector<const char*>& names);
 
   // Why the library cannot be used: it is missing or lacks a required function; or "".
   const std::string& problem() const { return problem_; }
