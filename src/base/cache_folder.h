@@ -6,8 +6,10 @@
 
 namespace trainer {
 
-// $XDG_CACHE_HOME/trainer or ~/.cache/trainer; "" if the environment names neither folder by an absolute path.
+// $TRAINER_CACHE, $XDG_CACHE_HOME/trainer or ~/.cache/trainer; "" if the environment names none of them. The last two
+// need absolute paths.
 inline std::string user_cache_folder() {
+  if (const char* folder = std::getenv("TRAINER_CACHE"); folder != nullptr && *folder != '\0') return folder;
   if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache != nullptr && *cache == '/')
     return std::string(cache) + "/trainer";
   const char* home = std::getenv("HOME");

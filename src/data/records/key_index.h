@@ -26,8 +26,7 @@ class KeyIndex {
   // Returns nothing if the file does not exist, belongs to another state of the database or is damaged.
   static std::optional<KeyIndex> load(const std::string& file, const std::string& identity);
 
-  // $XDG_CACHE_HOME/trainer/keys-<hash of path>, or the same below ~/.cache; "" without a home folder. Does not create
-  // the folder.
+  // keys-<hash of path> in user_cache_folder(); "" without one. Does not create the folder.
   static std::string cache_file(const std::string& database_path);
 
  private:

@@ -78,7 +78,7 @@ std::string cache_folder() {
 
 std::string refuse_disk_cache() {
   const std::string folder = cache_folder();
-  if (folder.empty()) return "neither XDG_CACHE_HOME nor HOME names a folder";
+  if (folder.empty()) return "TRAINER_CACHE, XDG_CACHE_HOME and HOME name no folder";
   std::error_code failed;
   fs::create_directories(folder, failed);
   if (failed) return fmt::format("{}: {}", folder, failed.message());

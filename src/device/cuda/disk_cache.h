@@ -1,7 +1,7 @@
 // Results that are kept for later runs: compiled kernels, and the fastest algorithms and plans of a GPU's libraries.
 //
-// They are in memory and in files of $XDG_CACHE_HOME/trainer/cuda or ~/.cache/trainer/cuda, one file per key, with the
-// whole key in it. If the folder is not writable or a file is damaged, the result is computed again.
+// They are in memory and in files of user_cache_folder()/cuda, one file per key, with the whole key in it. If the
+// folder is not writable or a file is damaged, the result is computed again.
 #pragma once
 
 #include <optional>
