@@ -8,12 +8,12 @@ declare -A below=(
   [base]="trainer" [gpus]="base" [tensor]="base" [formats]="tensor base" [config]="formats tensor base" [ops]="config formats tensor base"
   [layers]="trainer ops config formats tensor base" [runtime]="ops config formats tensor base"
   [lowering]="layers ops config formats tensor base" [compile]="runtime ops config formats tensor base"
-  [nets]="config formats tensor base" [data]="layers ops config formats tensor base" [report]="trainer config formats tensor base"
-  [session]="gpus report compile data lowering layers runtime ops config formats tensor base"
-  [export]="session report data lowering layers runtime ops config formats tensor base"
-  [train]="session report compile data lowering layers runtime ops config formats tensor base"
-  [api]="trainer train gpus session report compile data lowering layers runtime ops config formats tensor base"
-  [cli]="nets gpus train export session report compile data lowering layers runtime ops config formats tensor base"
+  [nets]="config formats tensor base" [data]="layers ops config formats tensor base" [report]="trainer config formats tensor base" [hub]="report config formats tensor base"
+  [session]="gpus hub report compile data lowering layers runtime ops config formats tensor base"
+  [export]="session hub report data lowering layers runtime ops config formats tensor base"
+  [train]="session hub report compile data lowering layers runtime ops config formats tensor base"
+  [api]="trainer train gpus session hub report compile data lowering layers runtime ops config formats tensor base"
+  [cli]="nets gpus train export session hub report compile data lowering layers runtime ops config formats tensor base"
   [device]="runtime ops config formats tensor base")
 # Header: the folders that may include it.
 declare -A vendors=(

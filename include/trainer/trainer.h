@@ -53,7 +53,7 @@ struct NetOptions : RunOptions {
   std::string model;       // the prototxt file of the net, or
   std::string model_text;  // the text itself
   RunPhase phase = RunPhase::kTest;
-  std::string weights;                 // the weight file; none for a net without learned blobs, or with allow_fresh
+  std::string weights;                 // a file or a published name; none without learned blobs or with allow_fresh
   bool allow_fresh = false;            // compute with layers that the weights lack, as their fillers make them
   std::map<std::string, Dims> inputs;  // shapes of tops of Input layers, in place of those that the net gives
   std::vector<std::string> keep;       // more blobs to read than the outputs
@@ -107,7 +107,7 @@ class Net {
 struct SolverOptions : RunOptions {
   std::string solver;                // the prototxt file of the solver, or
   std::string solver_text;           // the text itself, with a snapshot_prefix if it writes snapshots
-  std::vector<std::string> weights;  // weight files to start from, later ones over earlier ones
+  std::vector<std::string> weights;  // files or published names to start from, later ones over earlier ones
   std::string snapshot;              // the solver state to resume from; "auto": the newest intact one, if any
   bool scale_batch = false;          // split batch_size among the GPUs
   std::string memory;                // plan for at most so much: "800M", "1.5G"

@@ -7,6 +7,7 @@
 #include "api/call_scope.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "hub/weight_names.h"
 #include "session/choose_device.h"
 #include "session/open_net.h"
 #include "session/parameters.h"
@@ -50,6 +51,7 @@ class Net::Impl {
     ConfiguredNet configured =
         configure_or_throw(source_of(options), requested_state(phase, options.level, options.stages),
                            {options.set, options.fill}, UnfilledInput::kArrays, open.shapes);
+    fetch_named(options.weights);
     const ChosenDevice device = choose_device(DeviceRequest::of(options.device));
     log_info(device.use);
     open.device = device;

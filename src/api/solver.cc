@@ -3,6 +3,7 @@
 
 #include "api/call_scope.h"
 #include "base/error.h"
+#include "hub/weight_names.h"
 #include "train/open_training.h"
 #include "trainer/trainer.h"
 
@@ -55,6 +56,7 @@ TrainingRequest request_of(const SolverOptions& options) {
   request.options.weights = options.weights;
   request.options.run_folder = options.run_folder;
   request.options.command_line = "libtrainer";
+  request.fetch = [](const std::string& value) { fetch_named(value); };
   return request;
 }
 

@@ -151,7 +151,7 @@ REGISTER_COMMAND(
         "them. WEIGHTS is none for a net without learned blobs. Existing files are not overwritten; a call that fails "
         "leaves no files.",
     .flags = {{"model", FlagType::kFile, "", "FILE", "The prototxt file of the net, in place of the word PROTOTXT."},
-              {"weights", FlagType::kFile, "", "FILE", "The weights, in place of the word WEIGHTS."},
+              {"weights", FlagType::kFile, "", "FILE|NAME", "The weights, in place of the word WEIGHTS."},
               weights_map_flag(),
               weights_match_flag(),
               precision_flag(),

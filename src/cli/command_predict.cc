@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/fetch_weights.h"
 #include "cli/net_flags.h"
 #include "cli/prediction_writer.h"
 #include "cli/signals.h"
@@ -221,6 +222,7 @@ int run_predict(const Arguments& arguments) {
   if (files.weights != "none") weights.push_back(weights_of_flag(files.weights));
   ConfiguredNet configured = configure_or_throw(files.model, net_state_of(arguments, caffe::TEST),
                                                 {arguments.texts("set"), {}}, UnfilledInput::kZeros, {}, weights);
+  fetch_weights(files.weights);
   caffe::NetParameter* const net = configured.file->net.get();
   const Prediction prediction = remove_labels(net);
   const Inputs inputs = feed(arguments.positional(), prediction.data, net, *configured.net.positions);

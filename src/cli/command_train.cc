@@ -11,6 +11,7 @@
 #include "base/duration.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/fetch_weights.h"
 #include "cli/glog_sink.h"
 #include "cli/net_flags.h"
 #include "cli/signals.h"
@@ -106,6 +107,7 @@ int run_train(const Arguments& arguments) {
     }
     return request.snapshot ? StopRequest::kSnapshot : StopRequest::kNone;
   };
+  request.fetch = [&](const std::string& value) { fetch_weights(value, &signals); };
   const OpenTraining open = open_training(std::move(request), report);
   if (!arguments.given("precision") && has_tensor_cores(open.training->device()))
     report.note("This GPU has tensor cores: --precision=tf32 or bf16 is usually 3 to 5 times as fast as fp32.");
@@ -130,8 +132,9 @@ REGISTER_COMMAND(
     .flags =
         {
             {"solver", FlagType::kFile, "", "FILE", "The solver: net, learning rate, schedule, snapshots."},
-            {"weights", FlagType::kFiles, "", "FILE,FILE",
-             "Weight files to start from; later files replace values of earlier ones."},
+            {"weights", FlagType::kFiles, "", "FILE|NAME,...",
+             "Weights to start from: files, or published weights (trainer weights names). Later ones replace values of "
+             "earlier ones."},
             weights_map_flag(),
             weights_match_flag(),
             {"snapshot", FlagType::kFile, "", "FILE|auto",

@@ -12,6 +12,7 @@
 #include "data/validate/open_path.h"
 #include "data/validate/scan.h"
 #include "formats/mean_file.h"
+#include "hub/weight_names.h"
 #include "report/log.h"
 #include "session/data_sets.h"
 #include "session/parameters.h"
@@ -129,9 +130,7 @@ class Validator {
     }
   }
 
-  void add_weights(const std::string& path) {
-    result_.files.push_back({path, weights_text(read_listed_weights(path))});
-  }
+  void add_weights(const std::string& path) { result_.files.push_back({path, weights_text(read_weights_of(path))}); }
 
   void add_snapshot(const std::string& path) {
     const StoredSnapshot snapshot = read_snapshot(path);
@@ -141,7 +140,17 @@ class Validator {
 
   void check_files(const std::string& snapshot, const std::string& weights) {
     if (!snapshot.empty()) attempt(at("--snapshot"), [&] { add_snapshot(snapshot); });
-    for (const std::string& path : comma_list(weights)) attempt(at("--weights"), [&] { add_weights(path); });
+    for (const std::string& path : comma_list(weights)) attempt(at("--weights"), [&] { check_weights(path); });
+  }
+
+  // The plan of a training reports missing weights itself.
+  void check_weights(const std::string& value) {
+    const std::string missing = missing_weights(value);
+    if (missing.empty()) {
+      add_weights(value);
+    } else if (solvers_.empty()) {
+      problems().warning(at("--weights"), "", missing);
+    }
   }
 
   void open_net(const FilteredNet& net, const std::string& split, uint64_t seed) {
@@ -256,7 +265,9 @@ class Validator {
     result_.memory.push_back({device_session.device->name(),
                               training ? "Training by SGD with momentum" : "A forward pass",
                               plan.program->arena_bytes(), device_session.store.bytes(), session.data().batch_bytes()});
-    for (const std::string& path : comma_list(arguments_.text("weights"))) fit_weights(net, path);
+    for (const std::string& value : comma_list(arguments_.text("weights"))) {
+      if (missing_weights(value).empty()) fit_weights(net, value);
+    }
   }
 
   void fit_weights(const FilteredNet& net, const std::string& path) {
@@ -264,7 +275,7 @@ class Validator {
     const NetSession session(*net.net, *net.positions, net.state.phase(), 0, device_session);
     add_parameters(session.lowered(), 0, false, device_session.store);
     const std::vector<WeightMatch> matches =
-        load_weights(read_listed_weights(path), session.lowered(), device_session.store, matching_);
+        load_weights(read_weights_of(path), session.lowered(), device_session.store, matching_);
     require_match(path, matches);
     if (!all_loaded(matches)) problems().warning(at(path), "", match_table(path, matches));
   }
@@ -314,7 +325,8 @@ REGISTER_COMMAND(
             {"solver", FlagType::kFile, "", "FILE", "The solver to check with its nets and their data."},
             {"model", FlagType::kFile, "", "FILE", "The net to check with its data, in both phases."},
             {"snapshot", FlagType::kFile, "", "FILE", "The solver state to check with its weights."},
-            {"weights", FlagType::kFiles, "", "FILE,FILE", "Weight files to check."},
+            {"weights", FlagType::kFiles, "", "FILE|NAME,...",
+             "Weights to check. Published weights that are not in the cache are not downloaded."},
             weights_map_flag(),
             weights_match_flag(),
             {"json", FlagType::kBool, "false", "", "Write one JSON document instead of the text."},

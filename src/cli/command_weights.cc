@@ -5,7 +5,9 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/fetch_weights.h"
 #include "cli/weight_files.h"
+#include "cli/weight_names_table.h"
 #include "formats/atomic_file.h"
 #include "report/json_document.h"
 #include "report/log.h"
@@ -116,16 +118,25 @@ int rewrite(const std::string& action, const std::vector<LoadedWeights>& files, 
   return 0;
 }
 
+int names(const std::vector<std::string>& names, const Arguments& arguments) {
+  const std::vector<hub::Weights> list = select_weights(names);
+  const std::string text = arguments.get_bool("json") ? weight_names_json(list)
+                           : names.empty()            ? weight_names_table(list)
+                                                      : weight_names_details(list);
+  std::fputs(text.c_str(), stdout);
+  return 0;
+}
+
 int run_weights(const Arguments& arguments) {
   std::vector<std::string> words = arguments.positional();
-  const std::vector<std::string> actions{"list", "compare", "rename", "strip", "average", "merge"};
+  const std::vector<std::string> actions{"list", "compare", "rename", "strip", "average", "merge", "names"};
   const std::string action = words.empty() ? "" : words[0];
   if (std::find(actions.begin(), actions.end(), action) == actions.end())
     throw UsageError(fmt::format("weights takes an action, one of {}{}", fmt::join(actions, ", "),
                                  suggest(action, actions, "; did you mean {}?")));
   words.erase(words.begin());
-  if (words.empty()) throw UsageError(fmt::format("weights {} takes files", action));
-  const bool writes = action != "list" && action != "compare";
+  if (words.empty() && action != "names") throw UsageError(fmt::format("weights {} takes files", action));
+  const bool writes = action != "list" && action != "compare" && action != "names";
   if (writes != arguments.given("output"))
     throw UsageError(writes ? fmt::format("weights {} writes a file: give its name with --output", action)
                             : fmt::format("weights {} writes no file: --output has no effect", action));
@@ -134,8 +145,12 @@ int run_weights(const Arguments& arguments) {
     if (!arguments.get_bool("overwrite"))
       refuse_existing(arguments.text("output"), "choose another name, or replace it with --overwrite");
   }
+  if (action == "names") return names(words, arguments);
   std::vector<LoadedWeights> files;
-  for (const std::string& path : words) files.emplace_back(path);
+  for (const std::string& value : words) {
+    fetch_weights(value);
+    files.emplace_back(value);
+  }
   if (action == "list") return list(files, arguments);
   if (action == "compare") return compare(files, arguments);
   return rewrite(action, files, arguments);
@@ -149,17 +164,21 @@ REGISTER_COMMAND(
         "weights merge FILE... --output=FILE\n"
         "weights average FILE... --output=FILE\n"
         "weights rename FILE --rename=OLD=NEW... --output=FILE\n"
-        "weights strip FILE --remove=PATTERN... --output=FILE",
+        "weights strip FILE --remove=PATTERN... --output=FILE\n"
+        "weights names [NAME...] [--json]",
     .description =
         "FILE is a .caffemodel, .caffemodel.h5, .safetensors (or the .index.json of several), a file of torch.save "
-        "with tensors, an ONNX model or an .npz. The blobs of layers are tensors with the names LAYER/0, LAYER/1, "
-        "...\n\n"
+        "with tensors, an ONNX model or an .npz, or the name of published weights. The blobs of layers are tensors "
+        "with the names LAYER/0, LAYER/1, ...\n\n"
         "  list     shows each tensor: shape, type, number, least, largest and mean value\n"
         "  compare  shows the largest difference between the tensors of equal name\n"
         "  merge    writes all tensors; those of later files replace equal names. One file is converted\n"
         "  average  writes the mean of tensors of equal names, which all files must have\n"
         "  rename   writes tensors under other names, or as --weights_map says\n"
-        "  strip    writes all tensors but those that a pattern matches\n\n"
+        "  strip    writes all tensors but those that a pattern matches\n"
+        "  names    lists published weights, which are downloaded when they are first read; with a NAME, shows all "
+        "that "
+        "is known of it\n\n"
         "The ending of --output is the format: .caffemodel, .caffemodel.h5, .safetensors or .npz. Values are "
         "written as 32-bit floats. Layers keep their types, as far as the files have them.\n\n"
         "Exit code of compare: 0 if no difference is above --tolerance, 3 otherwise.",

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/fetch_weights.h"
 #include "report/log.h"
 
 namespace trainer {
@@ -87,7 +88,6 @@ Flag run_flag() {
           "the newest intact snapshot."};
 }
 Flag model_flag() { return {"model", FlagType::kFile, "", "FILE", "The prototxt file of the net that was trained."}; }
-Flag weights_flag() { return {"weights", FlagType::kFile, "", "FILE", "The weights; layers are matched by name."}; }
 Flag shape_flag() {
   return {"shape",
           FlagType::kText,
@@ -99,6 +99,10 @@ Flag shape_flag() {
 Flag allow_fresh_flag() {
   return {"allow_fresh", FlagType::kBool, "false", "",
           "Accept layers that the weights lack, with the values of their fillers."};
+}
+Flag weights_flag() {
+  return {"weights", FlagType::kFile, "", "FILE|NAME",
+          "The weights: a file, or published weights (trainer weights names). Layers are matched by name."};
 }
 Flag weights_map_flag() {
   return {"weights_map", FlagType::kFile, "", "FILE",
@@ -206,8 +210,11 @@ ConfiguredNet net_to_look_at(const Arguments& arguments, caffe::Phase phase, con
 ConfiguredNet net_to_run(const Arguments& arguments, const std::string& model, const std::string& weights) {
   std::vector<NamedWeights> named;
   if (weights != "none") named.push_back(weights_of_flag(weights));
-  return configure_or_throw(model, net_state_of(arguments, caffe::TEST),
-                            {arguments.texts("set"), arguments.texts("fill")}, UnfilledInput::kError, {}, named);
+  ConfiguredNet net =
+      configure_or_throw(model, net_state_of(arguments, caffe::TEST), {arguments.texts("set"), arguments.texts("fill")},
+                         UnfilledInput::kError, {}, named);
+  fetch_weights(weights);
+  return net;
 }
 
 OpenNetOptions open_options_of(const Arguments& arguments, const std::string& weights) {

@@ -24,7 +24,6 @@ Flag fill_flag();
 Flag run_flag();
 Flag model_flag();
 Flag weights_flag();
-
 Flag shape_flag();
 Flag allow_fresh_flag();
 Flag weights_map_flag();
@@ -73,7 +72,7 @@ RunModel trained_net_of(const Arguments& arguments);
 // For commands whose output does not depend on values: Input layers may hold zeros.
 ConfiguredNet net_to_look_at(const Arguments& arguments, caffe::Phase phase, const GivenShapes& given = {});
 // For commands that report computed values: an Input layer without --fill is an error, and weights that cannot be
-// opened. `model` and `weights` are files; "none" as weights is none.
+// opened. `model` is a file; `weights` is a file or a name, which may be downloaded; "none" is none.
 ConfiguredNet net_to_run(const Arguments& arguments, const std::string& model, const std::string& weights);
 // The options that flags give to a net with trained weights; the device is not among them.
 OpenNetOptions open_options_of(const Arguments& arguments, const std::string& weights);

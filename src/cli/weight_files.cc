@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "hub/weight_names.h"
 #include "session/parameters.h"
 
 namespace trainer {
@@ -51,7 +52,7 @@ double largest_difference(const std::vector<float>& a, const std::vector<float>&
 }  // namespace
 
 LoadedWeights::LoadedWeights(const std::string& path)
-    : path(path), file(std::make_shared<const WeightFile>(read_listed_weights(path))), tensors(tensors_of(*file)) {
+    : path(path), file(std::make_shared<const WeightFile>(read_weights_of(path))), tensors(tensors_of(*file)) {
   for (const WeightLayer& layer : file->layers) types.emplace(layer.name, layer.type);
 }
 

@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "config/net_inputs.h"
 #include "config/override.h"
-#include "formats/input_file.h"
+#include "hub/weight_names.h"
 #include "report/log.h"
 #include "session/check_nets.h"
 #include "session/parameters.h"
@@ -22,7 +22,9 @@ NamedWeights weights_of_flag(const std::string& path) {
 void check_readable(const std::vector<NamedWeights>& weights, Diagnostics* diagnostics) {
   for (const NamedWeights& file : weights) {
     try {
-      const InputFile opened(file.path, "weight file");
+      require_weights(file.path);
+    } catch (const DiagnosticsError& error) {
+      diagnostics->add_all(error.problems());
     } catch (const Error& error) {
       diagnostics->error(file.position, "", error.what(), "", error.code());
     }
@@ -64,7 +66,7 @@ void load_trained_weights(const std::string& path, const WeightMatching& matchin
         "the "
         "fillers");
   }
-  const WeightFile file = read_listed_weights(path);
+  const WeightFile file = read_weights_of(path);
   const std::vector<WeightMatch> matches = load_weights(file, net.lowered(), store, matching);
   require_trained(path, matches, allow_fresh);
   log_info(match_table(path, matches));

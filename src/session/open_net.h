@@ -20,14 +20,15 @@ struct ConfiguredNet {
 // How an Input layer without --fill is treated.
 enum class UnfilledInput { kZeros, kError, kArrays };
 
-// A weight file, and the position of its name: a flag or a field.
+// A weight file or the name of published weights, and its position: a flag or a field.
 struct NamedWeights {
   std::string path;
   SourcePosition position;
 };
 NamedWeights weights_of_flag(const std::string& path);
 
-// Reports files that cannot be opened. They are read after the device is open.
+// Reports files that cannot be opened, and words that are no names of published weights. The files are read after the
+// device is open.
 void check_readable(const std::vector<NamedWeights>& weights, Diagnostics* diagnostics);
 
 // Throws a config_error for an override of a solver's field.
@@ -39,8 +40,8 @@ ConfiguredNet configure_or_throw(const PrototxtSource& model, const caffe::NetSt
                                  UnfilledInput unfilled, const GivenShapes& given = {},
                                  const std::vector<NamedWeights>& weights = {});
 
-// Loads weights for a net that computes, and logs what was loaded. Layers that the file lacks are a data_error without
-// `allow_fresh`. `path` may be "none" or "" for a net without learned blobs.
+// Loads weights, a file or published ones, for a net that computes, and logs what was loaded. Layers that the file
+// lacks are a data_error without `allow_fresh`. `path` may be "none" or "" for a net without learned blobs.
 void load_trained_weights(const std::string& path, const WeightMatching& matching, bool allow_fresh, NetSession& net,
                           StateStore& store);
 

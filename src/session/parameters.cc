@@ -9,7 +9,6 @@
 #include "base/error.h"
 #include "base/philox.h"
 #include "base/text.h"
-#include "formats/manifest.h"
 #include "formats/weight_tensors.h"
 #include "layers/shared/filler.h"
 #include "session/state_names.h"
@@ -208,11 +207,6 @@ std::vector<const ParameterInfo*> declare_parameters(const LoweredNet& net, bool
 void add_parameters(const LoweredNet& net, uint64_t seed, bool trained, StateStore& store) {
   for (const ParameterInfo* parameter : declare_parameters(net, trained, store))
     store.write(parameter->state, initial_values(net, *parameter, seed).data());
-}
-
-WeightFile read_listed_weights(const std::string& path) {
-  check_listed(path);
-  return read_weights(path);
 }
 
 namespace {

@@ -30,9 +30,6 @@ struct WeightMatch {
   std::string detail;  // shapes, or the reason
 };
 
-// Reads a weight file. A file that differs from its manifest is a data_error.
-WeightFile read_listed_weights(const std::string& path);
-
 // Copies the blobs of the file into the states of layers of the same name, after its tensors are assigned to layers if
 // it is of another program or `matching` is not by name. A layer that the file lacks keeps its values (kFresh); a layer
 // that the net lacks is kUnused. If the number or shape of the blobs differs, no blob of the layer is loaded

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "hub/weight_names.h"
 #include "session/check_nets.h"
 #include "session/open_net.h"
 #include "train/latest_snapshot.h"
@@ -51,6 +52,22 @@ TrainingFiles read_files(TrainingRequest& request, RunReport& report, Diagnostic
   return files;
 }
 
+// Downloads published weights that are not in the cache or, without `fetch`, leaves them out.
+std::vector<std::string> weights_at_hand(const std::vector<NamedWeights>& files, const TrainingRequest::Fetch& fetch,
+                                         RunReport& report) {
+  std::vector<std::string> values;
+  for (const NamedWeights& file : files) {
+    if (fetch) fetch(file.path);
+    const std::string missing = missing_weights(file.path);
+    if (missing.empty()) {
+      values.push_back(file.path);
+    } else {
+      report.warning("warning: " + missing);
+    }
+  }
+  return values;
+}
+
 // Throws the mistakes of solver, nets and data sets that a plan for the CPU finds.
 void check_without_device(TrainingFiles files, const TrainingOptions& options) {
   TrainingOptions plan;
@@ -80,9 +97,7 @@ OpenTraining open_training(TrainingRequest request, RunReport& report) {
   TrainingFiles files = read_files(request, report, &diagnostics);
   if (!diagnostics.list().empty()) report.warning(diagnostics.render());
   TrainingOptions& options = request.options;
-  if (options.weights.empty()) {
-    for (const NamedWeights& file : weight_files(options, files)) options.weights.push_back(file.path);
-  }
+  options.weights = weights_at_hand(weight_files(options, files), request.fetch, report);
 
   int parts = 1;
   const auto configure = [&] {

@@ -1,7 +1,9 @@
 // Opens a training: reads the files, chooses the devices, checks everything.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "session/choose_device.h"
@@ -11,6 +13,9 @@
 namespace trainer {
 
 struct TrainingRequest {
+  // Downloads published weights that are not in the cache (hub/weight_names.h).
+  using Fetch = std::function<void(const std::string& value)>;
+
   PrototxtSource solver;
   ConfigureOptions configure;
   DeviceRequest device;
@@ -18,6 +23,7 @@ struct TrainingRequest {
   // `devices` is not used. Without weights and snapshot the training starts from the weights that the solver names.
   // Weights may be given beside the snapshot kLatestSnapshot only, and count for a fresh start.
   TrainingOptions options;
+  Fetch fetch = {};  // none: weights that would be downloaded are left out, with a warning
 };
 
 struct OpenTraining {

@@ -15,6 +15,7 @@
 #include "base/text.h"
 #include "formats/atomic_file.h"
 #include "formats/manifest.h"
+#include "hub/weight_names.h"
 #include "report/log.h"
 #include "session/loss_scale.h"
 #include "session/state_names.h"
@@ -306,13 +307,13 @@ StoredSnapshot read_snapshot(const std::string& path) {
     throw data_error(
         "{}: it does not name its weights, so the training cannot resume: the file is damaged, copy it again", path);
   snapshot.weights_path = find_model(path, recorded);
-  snapshot.weights = read_listed_weights(snapshot.weights_path);
+  snapshot.weights = read_weights_of(snapshot.weights_path);
   return snapshot;
 }
 
 std::pair<std::string, WeightFile> read_average(const std::string& path, const caffe::SolverState& state) {
   const std::string averaged = find_model(path, state.average_net());
-  return {averaged, read_listed_weights(averaged)};
+  return {averaged, read_weights_of(averaged)};
 }
 
 uint64_t seed_of_snapshot(const std::string& path) { return read_solver_progress(path).seed(); }

@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "formats/atomic_file.h"
+#include "hub/weight_names.h"
 #include "report/log.h"
 #include "report/run_folder.h"
 #include "session/class_names.h"
@@ -67,7 +68,7 @@ void TrainingStart::lock_snapshots() {
 void TrainingStart::load_weight_files() {
   StateStore& store = state_.session().store;
   for (const std::string& path : options_.weights) {
-    const WeightFile file = read_listed_weights(path);
+    const WeightFile file = read_weights_of(path);
     const std::vector<WeightMatch> matches = load_weights(file, state_.train_net().lowered(), store, options_.matching);
     require_match(path, matches);
     report_.note(match_table(path, matches));
