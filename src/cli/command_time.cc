@@ -11,6 +11,7 @@
 #include "cli/step_times.h"
 #include "report/log.h"
 #include "session/parameters.h"
+#include "train/freezing.h"
 #include "train/update_rule.h"
 
 namespace trainer {
@@ -51,7 +52,8 @@ class Timing {
          DeviceSession& device_session)
       : device_session_(device_session),
         device_(*device_session.device),
-        net_(*net.net, *net.positions, net.state.phase(), 1, device_session),
+        net_(*net.net, *net.positions, net.state.phase(), 1, device_session, {}, InputUse::kZeros,
+             solver == nullptr ? ParameterMultipliers() : multipliers_of(*solver)),
         iterations_(static_cast<int>(arguments.integer("iterations"))),
         trace_(arguments.text("trace")),
         kind_(arguments.get_bool("forward_only") ? ProgramKind::kForward : ProgramKind::kTrain) {

@@ -21,6 +21,8 @@
 namespace trainer {
 namespace {
 
+constexpr const char* kPatternFlags[] = {"freeze", "fresh", "lr_mult"};
+
 const char* stopping_text(bool live_line) {
   return live_line ? "\r\x1b[KStopping after this iteration; press Ctrl-C again to end at once\n"
                    : "Stopping after this iteration; press Ctrl-C again to end at once\n";
@@ -62,9 +64,21 @@ std::string command_line_of(const Arguments& arguments) {
   if (arguments.get_bool("deterministic")) line += " --deterministic";
   if (arguments.given("memory")) line += " --memory=" + arguments.text("memory");
   if (arguments.given("max_time")) line += " --max_time=" + arguments.text("max_time");
+  for (const char* flag : kPatternFlags) {
+    for (const std::string& text : arguments.texts(flag)) line += fmt::format(" --{} '{}'", flag, text);
+  }
   for (const std::string& assignment : arguments.texts("set")) line += fmt::format(" --set '{}'", assignment);
   for (const std::string& fill : arguments.texts("fill")) line += fmt::format(" --fill '{}'", fill);
   return line;
+}
+
+// The values of a repeatable flag, each of which may be a comma list.
+std::vector<std::string> patterns_of(const Arguments& arguments, const char* flag) {
+  std::vector<std::string> patterns;
+  for (const std::string& text : arguments.texts(flag)) {
+    for (const std::string& pattern : split(text, ',')) patterns.push_back(trim(pattern));
+  }
+  return patterns;
 }
 
 TrainingRequest request_of(const Arguments& arguments) {
@@ -74,6 +88,8 @@ TrainingRequest request_of(const Arguments& arguments) {
                           arguments.get_bool("scale_batch"),
                           {}};
   request.configure.edits.fills = arguments.texts("fill");
+  request.configure.patterns = {patterns_of(arguments, "freeze"), patterns_of(arguments, "fresh"),
+                                patterns_of(arguments, "lr_mult")};
   TrainingOptions& options = request.options;
   options.device_options = device_options_of(arguments);
   options.memory = memory_of(arguments);
@@ -137,6 +153,16 @@ REGISTER_COMMAND(
              "earlier ones."},
             weights_map_flag(),
             weights_match_flag(),
+            {"fresh", FlagType::kText, "", "PATTERN,PATTERN",
+             "Layers that start from their fillers, not from the weights: a new last layer. Adds to fresh of the "
+             "solver.",
+             true},
+            {"freeze", FlagType::kText, "", "PATTERN,PATTERN",
+             "Layers that do not learn, except those of --fresh; '*' freezes all others. Batch normalization keeps its "
+             "mean and variance. Adds to freeze of the solver.",
+             true},
+            {"lr_mult", FlagType::kText, "", "PATTERN=X,PATTERN=X",
+             "Multiply the learning rate of these layers by X. Adds to param_rule of the solver.", true},
             {"snapshot", FlagType::kFile, "", "FILE|auto",
              "The solver state to resume from. auto: the newest intact snapshot, whose report continues; without one a "
              "fresh start, for which --weights counts."},

@@ -2,8 +2,8 @@
 // and no bias.
 //
 // Blobs: [0] the running sum of means (C), [1] the running sum of variances (C), [2] the weight of these sums (1). With
-// global statistics (in TEST, or by use_global_stats) mean and variance are blobs 0 and 1 divided by blob 2. Otherwise
-// they are those of the batch, with the biased variance, and each pass updates the sums:
+// global statistics (in TEST, by use_global_stats, or if the blobs are frozen) mean and variance are blobs 0 and 1
+// divided by blob 2. Otherwise they are those of the batch, with the biased variance, and each pass updates the sums:
 //   blob2 <- f * blob2 + 1, blob0 <- f * blob0 + mean, blob1 <- f * blob1 + variance * m / (m - 1),
 // with f = moving_average_fraction and m elements per channel.
 #include "layers/layer.h"
@@ -46,7 +46,8 @@ void lower(LayerContext& context) {
   const Value variance_sum = context.statistic(Shape{channels});
   const Value weight = context.statistic(Shape{1});
   const bool global = param.has_use_global_stats() ? param.use_global_stats() : context.phase() == caffe::TEST;
-  if (global) return context.set_top(0, normalized_global(context, mean_sum, variance_sum, weight, param.eps()));
+  if (global || context.frozen_statistics())
+    return context.set_top(0, normalized_global(context, mean_sum, variance_sum, weight, param.eps()));
   context.mixes_records("use_global_stats is false: it normalizes with the statistics of the batch");
 
   const Standardized batch = standardize(x, axes_but(x.shape(), 1), param.eps());

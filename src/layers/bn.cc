@@ -8,7 +8,7 @@
 // mean (initially 0), running variance (initially 1).
 //   y = slope * (x - mean) / sqrt(variance + eps) + bias, with statistics of the batch in TRAIN, the running ones in
 //   TEST running <- momentum * running + (1 - momentum) * that of the batch, with the biased variance
-// With `frozen` TRAIN uses the running statistics too, and no blob changes.
+// With `frozen` TRAIN uses the running statistics too, and no blob changes; also if the solver freezes these blobs.
 #include "layers/shared/axis_view.h"
 #include "layers/shared/standardize.h"
 
@@ -50,7 +50,7 @@ void lower_pspnet(LayerContext& context, const Shape& blob) {
   const Value bias = learned(param.has_bias_filler(), param.bias_filler(), 0);
   const Value mean = context.statistic(blob), variance = context.statistic(blob, 1);
   Value y;
-  if (param.frozen() || context.phase() == caffe::TEST) {
+  if (param.frozen() || context.phase() == caffe::TEST || context.frozen_statistics()) {
     y = (x - per_channel(mean, rank)) / per_channel(sqrt(variance + param.eps()), rank);
   } else {
     const Standardized batch = standardize(x, axes_but(x.shape(), 1), param.eps());

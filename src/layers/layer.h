@@ -89,6 +89,8 @@ class LayerContext {
   virtual Value statistic(const Shape& shape, float initial = 0) = 0;
   // Sets the blob with this index to `value` at the end of the pass.
   virtual void write_statistic(int blob, Value value) = 0;
+  // Whether the statistics added so far do not change in training: a pass uses them as in TEST.
+  virtual bool frozen_statistics() = 0;
   // A state of the net that is kept from pass to pass but is not stored in weight files (recurrent layers).
   virtual Value carried_state(const std::string& name, const Shape& shape) = 0;
   virtual void write_carried_state(const std::string& name, Value value) = 0;

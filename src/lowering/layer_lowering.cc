@@ -8,6 +8,7 @@
 #include "base/philox.h"
 #include "layers/shared/filler.h"
 #include "layers/shared/given_shape.h"
+#include "lowering/multipliers.h"
 
 namespace trainer {
 
@@ -88,6 +89,14 @@ const ParameterInfo& LayerLowering::blob(int index) {
 void LayerLowering::write_statistic(int index, Value value) {
   TRAINER_ASSERT(blob(index).statistic);
   graph_->write_state(blob(index).state, value);
+}
+
+bool LayerLowering::frozen_statistics() {
+  const std::set<std::string> frozen = frozen_parameters(assembly_.options.multipliers, assembly_.net);
+  return std::all_of(lowered().parameters.begin(), lowered().parameters.end(), [&](int index) {
+    const ParameterInfo& parameter = assembly_.net.parameters[static_cast<size_t>(index)];
+    return !parameter.statistic || frozen.count(parameter.state) != 0;
+  });
 }
 
 Value LayerLowering::carried_state(const std::string& name, const Shape& shape) {

@@ -35,6 +35,7 @@ class LayerLowering : public LayerContext {
   Value parameter(const Shape& shape, const caffe::FillerParameter* filler, float fallback) override;
   Value statistic(const Shape& shape, float initial) override;
   void write_statistic(int blob, Value value) override;
+  bool frozen_statistics() override;
   Value carried_state(const std::string& name, const Shape& shape) override;
   void write_carried_state(const std::string& name, Value value) override;
   uint64_t random_key(const std::string& purpose) const override;

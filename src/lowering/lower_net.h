@@ -113,6 +113,8 @@ struct LoweredNet {
 struct ParameterMultipliers {
   google::protobuf::RepeatedPtrField<caffe::ParamRule> rules;
   float layer_decay = 1;
+  // Patterns of parameters and statistics that do not change, and of those that change all the same.
+  std::vector<std::string> frozen, fresh;
 };
 
 struct LowerOptions {

@@ -19,15 +19,28 @@ bool has_weights(const LoweredNet& net, const LoweredLayer& layer) {
 
 }  // namespace
 
-std::set<std::string> matched_parameters(const caffe::ParamRule& rule, const LoweredNet& net) {
-  const auto matches = [&](const std::string& name) { return fnmatch(rule.pattern().c_str(), name.c_str(), 0) == 0; };
+std::set<std::string> matched_parameters(const std::string& pattern, const LoweredNet& net, Statistics statistics) {
+  const auto matches = [&](const std::string& name) { return fnmatch(pattern.c_str(), name.c_str(), 0) == 0; };
   std::set<std::string> states;
   for (const ParameterInfo& parameter : net.parameters) {
-    if (parameter.statistic) continue;
+    if (parameter.statistic && statistics == Statistics::kIgnored) continue;
     const std::string& layer = net.layers[static_cast<size_t>(parameter.layer)].param->name();
     if (matches(layer) || matches(parameter.state) || (!parameter.param_name.empty() && matches(parameter.param_name)))
       states.insert(parameter.state);
   }
+  return states;
+}
+
+std::set<std::string> matched_parameters(const std::vector<std::string>& patterns, const LoweredNet& net,
+                                         Statistics statistics) {
+  std::set<std::string> states;
+  for (const std::string& pattern : patterns) states.merge(matched_parameters(pattern, net, statistics));
+  return states;
+}
+
+std::set<std::string> frozen_parameters(const ParameterMultipliers& multipliers, const LoweredNet& net) {
+  std::set<std::string> states = matched_parameters(multipliers.frozen, net, Statistics::kMatched);
+  for (const std::string& fresh : matched_parameters(multipliers.fresh, net, Statistics::kMatched)) states.erase(fresh);
   return states;
 }
 
@@ -48,12 +61,16 @@ std::vector<int> weight_layers_after(const LoweredNet& net) {
 
 void apply_multipliers(const ParameterMultipliers& multipliers, LoweredNet* net) {
   for (const caffe::ParamRule& rule : multipliers.rules) {
-    const std::set<std::string> matched = matched_parameters(rule, *net);
+    const std::set<std::string> matched = matched_parameters(rule.pattern(), *net, Statistics::kIgnored);
     for (ParameterInfo& parameter : net->parameters) {
       if (matched.count(parameter.state) == 0) continue;
       parameter.lr_mult *= rule.lr_mult();
       parameter.decay_mult *= rule.decay_mult();
     }
+  }
+  const std::set<std::string> frozen = frozen_parameters(multipliers, *net);
+  for (ParameterInfo& parameter : net->parameters) {
+    if (frozen.count(parameter.state) != 0) parameter.lr_mult = parameter.decay_mult = 0;
   }
   if (multipliers.layer_decay == 1) return;
   const std::vector<int> after = weight_layers_after(*net);

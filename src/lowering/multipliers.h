@@ -1,4 +1,5 @@
-// The multipliers of a solver for the learning rates and the decay of a net's parameters: param_rule and layer_decay.
+// The multipliers of a solver for the learning rates and the decay of a net's parameters: param_rule, layer_decay and
+// freeze.
 #pragma once
 
 #include <set>
@@ -10,9 +11,16 @@
 
 namespace trainer {
 
-// The states of the trained parameters that a rule matches: by the name of a layer that has it, of its state or of the
+// Whether statistics count as parameters.
+enum class Statistics { kIgnored, kMatched };
+// The states of the parameters that a pattern matches: by the name of a layer that has it, of its state or of the
 // parameter.
-std::set<std::string> matched_parameters(const caffe::ParamRule& rule, const LoweredNet& net);
+std::set<std::string> matched_parameters(const std::string& pattern, const LoweredNet& net, Statistics statistics);
+std::set<std::string> matched_parameters(const std::vector<std::string>& patterns, const LoweredNet& net,
+                                         Statistics statistics);
+
+// The states of the parameters and statistics that are frozen.
+std::set<std::string> frozen_parameters(const ParameterMultipliers& multipliers, const LoweredNet& net);
 
 // For each layer, the number of layers with weights on the longest way from its tops to the end of the net. A layer has
 // weights if one of its learned blobs has two or more axes.

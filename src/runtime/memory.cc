@@ -26,11 +26,10 @@ void StateStore::add(const std::string& name, const Shape& shape) {
   const int64_t bytes = std::max<int64_t>(shape.count(), 1) * size_of(DType::kF32);
   blocks_.push_back(std::make_unique<DeviceBlock>(device_, bytes));
   bytes_ += bytes;
-  entries_[name] = {shape, blocks_.back()->data()};
+  entries_[name] = {shape, blocks_.back()->data(), false};
 }
 
 std::vector<int64_t> StateStore::add_group(const std::string& group, const std::vector<StateInfo>& members) {
-  constexpr int64_t kAlignment = 16;
   std::vector<int64_t> offsets;
   int64_t total = 0;
   for (const StateInfo& member : members) {
@@ -41,9 +40,15 @@ std::vector<int64_t> StateStore::add_group(const std::string& group, const std::
   float* base = static_cast<float*>(data(group));
   for (size_t i = 0; i < members.size(); ++i) {
     TRAINER_ASSERT(!contains(members[i].name));
-    entries_[members[i].name] = {members[i].shape, base + offsets[i]};
+    entries_[members[i].name] = {members[i].shape, base + offsets[i], false};
   }
   return offsets;
+}
+
+void StateStore::add_part(const std::string& name, const std::string& state, int64_t begin, int64_t count) {
+  const Entry& whole = find(state);
+  TRAINER_ASSERT(begin >= 0 && begin + count <= whole.shape.count());
+  entries_.emplace(name, Entry{Shape{count}, static_cast<float*>(whole.data) + begin, true});
 }
 
 std::vector<float> StateStore::read(const std::string& name) const {
@@ -60,7 +65,9 @@ void StateStore::write(const std::string& name, const float* values) {
 
 std::vector<std::string> StateStore::names() const {
   std::vector<std::string> out;
-  for (const auto& entry : entries_) out.push_back(entry.first);
+  for (const auto& [name, entry] : entries_) {
+    if (!entry.part) out.push_back(name);
+  }
   return out;
 }
 

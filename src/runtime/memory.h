@@ -44,15 +44,20 @@ class Arena {
 };
 
 // Named float states, row-major, initially zero. A group is contiguous and can be read as one flat state, so that a
-// solver updates all parameters with one map. Members start at multiples of 16 elements; the padding stays zero.
+// solver updates all parameters with one map. Members start at multiples of kAlignment elements; the padding stays
+// zero.
 class StateStore {
  public:
+  static constexpr int64_t kAlignment = 16;
+
   explicit StateStore(Device& device) : device_(device) {}
 
   void add(const std::string& name, const Shape& shape);
   // Adds the members and, under the name of the group, their flat union. Returns the offsets of the members in
   // elements.
   std::vector<int64_t> add_group(const std::string& group, const std::vector<StateInfo>& members);
+  // Gives elements of a state, from `begin` on, a name of their own, unless it is known. names() leaves it out.
+  void add_part(const std::string& name, const std::string& state, int64_t begin, int64_t count);
   bool contains(const std::string& name) const { return entries_.count(name) > 0; }
   const Shape& shape(const std::string& name) const { return find(name).shape; }
   void* data(const std::string& name) const { return find(name).data; }
@@ -65,6 +70,7 @@ class StateStore {
   struct Entry {
     Shape shape;
     void* data = nullptr;
+    bool part = false;
   };
   const Entry& find(const std::string& name) const;
 

@@ -15,6 +15,8 @@ struct WeightMatching {
   std::vector<WeightMapLine> map;
   // The tensors in the order of the file are the learned blobs in the order of the net.
   bool by_order = false;
+  // Patterns of parameters that keep their values, whatever the file has for them (lowering/multipliers.h).
+  std::vector<std::string> fresh = {};
 
   bool by_name() const { return map.empty() && !by_order; }
 };

@@ -6,12 +6,32 @@
 #include "session/state_names.h"
 
 namespace trainer {
+namespace {
 
-GradientSums::GradientSums(const std::vector<DeviceSession*>& ranks, const std::vector<std::string>& gradients) {
+std::vector<Device*> devices_of(const std::vector<DeviceSession*>& ranks) {
+  std::vector<Device*> devices;
+  for (const DeviceSession* rank : ranks) devices.push_back(rank->device.get());
+  return devices;
+}
+
+}  // namespace
+
+GradientSums::GradientSums(const std::vector<DeviceSession*>& ranks, const std::vector<std::string>& gradients)
+    : ranks_(ranks) {
+  divide(gradients);
+  const std::vector<Device*> devices = devices_of(ranks);
+  sum_ = devices.front()->make_all_reduce(devices);
+  // Sums zeros so that NCCL allocates its buffers before programs are fitted into the remaining memory.
+  start();
+  for (Device* device : devices) device->synchronize();
+}
+
+void GradientSums::divide(const std::vector<std::string>& gradients) {
   constexpr int64_t kBucketFloats = int64_t{2} << 20;  // 8 MiB: enough for the full bandwidth of the links
-  const StateStore& store = ranks.front()->store;
+  const StateStore& store = ranks_.front()->store;
   const float* flat = static_cast<const float*>(store.data(kGradientGroup));
   int64_t end = store.shape(kGradientGroup).count();
+  buckets_.clear();
   for (auto gradient = gradients.rbegin(); gradient != gradients.rend(); ++gradient) {
     if (buckets_.empty() || buckets_.back().count >= kBucketFloats) buckets_.emplace_back();
     Bucket& bucket = buckets_.back();
@@ -20,18 +40,12 @@ GradientSums::GradientSums(const std::vector<DeviceSession*>& ranks, const std::
     bucket.count += end - begin;
     end = begin;
     bucket.data.clear();
-    for (const DeviceSession* rank : ranks)
+    for (const DeviceSession* rank : ranks_)
       bucket.data.push_back(static_cast<float*>(rank->store.data(kGradientGroup)) + begin);
   }
-  std::vector<Device*> devices;
-  for (const DeviceSession* rank : ranks) devices.push_back(rank->device.get());
   for (Bucket& bucket : buckets_) {
-    for (Device* device : devices) bucket.events.push_back(device->make_event());
+    for (Device* device : devices_of(ranks_)) bucket.events.push_back(device->make_event());
   }
-  sum_ = devices.front()->make_all_reduce(devices);
-  // Sums zeros so that NCCL allocates its buffers before programs are fitted into the remaining memory.
-  start();
-  for (Device* device : devices) device->synchronize();
 }
 
 void GradientSums::mark(int rank, Program& program) {

@@ -14,8 +14,10 @@ namespace trainer {
 
 class GradientSums {
  public:
-  // All ranks have equal gradient groups; `gradients` are the members in order.
+  // All ranks have equal gradient groups; `gradients` are members in order.
   GradientSums(const std::vector<DeviceSession*>& ranks, const std::vector<std::string>& gradients);
+  // Sums these gradients from then on. No program that was marked runs again.
+  void divide(const std::vector<std::string>& gradients);
 
   // Sets an event of each bucket after the last step of the program that uses its gradients. Call before the first run
   // of a program that makes all gradients.
@@ -31,6 +33,7 @@ class GradientSums {
     std::vector<std::unique_ptr<DeviceEvent>> events;
   };
 
+  const std::vector<DeviceSession*> ranks_;
   std::vector<Bucket> buckets_;
   std::unique_ptr<AllReduce> sum_;
 };

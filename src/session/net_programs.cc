@@ -119,6 +119,11 @@ void NetPrograms::keep_blobs(const std::vector<std::string>& names) {
   kept_ = names;
 }
 
+void NetPrograms::freeze(const std::vector<std::string>& patterns) {
+  net_.multipliers.frozen = patterns;
+  programs_.clear();
+}
+
 std::shared_ptr<NetProgram> NetPrograms::use(std::list<std::shared_ptr<NetProgram>>::iterator known) {
   programs_.splice(programs_.begin(), programs_, known);
   return programs_.front();
@@ -286,13 +291,14 @@ void NetPrograms::add_gradients(LoweredNet& net, bool accumulate) {
     const StateInfo state{gradient_state(trained[i]->state), trained[i]->shape, StateOwner::kSolver};
     if (!gradients[i]) {
       const bool warned = i > 0 && !gradients[i - 1] && trained[i - 1]->layer == trained[i]->layer;
-      if (net.loss && programs_.empty() && !warned) warn_of_no_gradient(net, *trained[i]);
+      if (net.loss && !warned_of_gradients_ && !warned) warn_of_no_gradient(net, *trained[i]);
       // With snapshot_diff the state holds the last step.
       if (!accumulate) graph.write_state(state.name, constant(graph, state.shape, 0));
       continue;
     }
     graph.write_state(state.name, accumulate ? graph.read_state(state) + gradients[i] : gradients[i]);
   }
+  warned_of_gradients_ = true;
 }
 
 std::unique_ptr<Program> NetPrograms::compiled(Module module, Fusion fusion) const {

@@ -66,6 +66,9 @@ class NetPrograms {
   // Before the first program: forward programs also compute what tests of whole data sets and metrics need.
   void measure() { measures_ = true; }
 
+  // Freezes what these patterns match, and nothing else; lowered() stays as it is. Discards the programs.
+  void freeze(const std::vector<std::string>& patterns);
+
   // The program for the next batch, with data-dependent extents at their largest.
   std::shared_ptr<NetProgram> next(ProgramKind kind);
   // Keeps the programs used last and compiles the others again. The first program starts the data streams.
@@ -95,7 +98,7 @@ class NetPrograms {
   void warn_of_no_gradient(const LoweredNet& net, const ParameterInfo& parameter);
   std::unique_ptr<Program> compiled(Module module, Fusion fusion) const;
 
-  const NetInPhase net_;
+  NetInPhase net_;
   DataLayers& data_;
   const InputArrays& inputs_;
   const CarriedStates& carried_;
@@ -103,7 +106,7 @@ class NetPrograms {
   std::unique_ptr<LoweredNet> lowered_;
   std::list<std::shared_ptr<NetProgram>> programs_;  // most recently used first
   std::vector<std::string> kept_;
-  bool writes_files_ = true, measures_ = false;
+  bool writes_files_ = true, measures_ = false, warned_of_gradients_ = false;
 };
 
 }  // namespace trainer

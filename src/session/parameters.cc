@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "formats/weight_tensors.h"
 #include "layers/shared/filler.h"
+#include "lowering/multipliers.h"
 #include "session/state_names.h"
 
 namespace trainer {
@@ -73,14 +74,18 @@ bool has_twin_with_blobs(const WeightFile& file, const std::string& name) {
                      [&](const WeightLayer& layer) { return layer.name == name && !layer.blobs.empty(); });
 }
 
-// Why the layer's blobs do not fit, or "".
-std::string misfit(const WeightLayer& source, const LoweredLayer& target, const LoweredNet& net, bool omits_shared) {
+using States = std::set<std::string>;
+
+// Why the layer's blobs do not fit, or "". Those that start fresh always do.
+std::string misfit(const WeightLayer& source, const LoweredLayer& target, const LoweredNet& net, bool omits_shared,
+                   const States& fresh = {}) {
   size_t least = target.parameters.size();
   while (omits_shared && least > 0 && !net.parameters[static_cast<size_t>(target.parameters[least - 1])].owner) --least;
   if (source.blobs.size() < least || source.blobs.size() > target.parameters.size())
     return fmt::format("the file has {} blobs, the net's layer has {}", source.blobs.size(), target.parameters.size());
   for (size_t i = 0; i < source.blobs.size(); ++i) {
     const ParameterInfo& parameter = net.parameters[static_cast<size_t>(target.parameters[i])];
+    if (fresh.count(parameter.state) != 0) continue;
     if (!source.blobs[i].present) {
       if (parameter.owner) return fmt::format("blob {} is missing from the file", i);
       continue;
@@ -135,10 +140,16 @@ void require_fit(const std::string& path, const std::vector<WeightMatch>& matche
 }
 
 // Whether a blob of the layer starts from its filler, as neither the file nor the net has values for it.
-bool is_fresh(const LoweredLayer& layer, const LoweredNet& net, const std::set<std::string>& loaded) {
+bool is_fresh(const LoweredLayer& layer, const LoweredNet& net, const States& loaded) {
   return std::any_of(layer.parameters.begin(), layer.parameters.end(), [&](int index) {
     const ParameterInfo& parameter = net.parameters[static_cast<size_t>(index)];
     return parameter.owner && loaded.count(parameter.state) == 0 && given_values(net, parameter) == nullptr;
+  });
+}
+
+bool starts_fresh(const LoweredLayer& layer, const LoweredNet& net, const States& fresh) {
+  return !layer.parameters.empty() && std::all_of(layer.parameters.begin(), layer.parameters.end(), [&](int index) {
+    return fresh.count(net.parameters[static_cast<size_t>(index)].state) != 0;
   });
 }
 
@@ -211,10 +222,12 @@ void add_parameters(const LoweredNet& net, uint64_t seed, bool trained, StateSto
 
 namespace {
 
-std::vector<WeightMatch> load_layers(const WeightFile& file, const LoweredNet& net, StateStore& store) {
+std::vector<WeightMatch> load_layers(const WeightFile& file, const LoweredNet& net,
+                                     const std::vector<std::string>& fresh_patterns, StateStore& store) {
+  const States fresh = matched_parameters(fresh_patterns, net, Statistics::kMatched);
   std::vector<WeightMatch> matches;
   std::vector<std::string> seen;
-  std::set<std::string> loaded;  // states
+  States loaded;
   for (const WeightLayer& source : file.layers) {
     const LoweredLayer* target = find_layer(net, source.name);
     seen.push_back(source.name);
@@ -224,14 +237,19 @@ std::vector<WeightMatch> load_layers(const WeightFile& file, const LoweredNet& n
       continue;
     }
     if (source.blobs.empty() && (target->parameters.empty() || has_twin_with_blobs(file, source.name))) continue;
-    const std::string why = misfit(source, *target, net, file.omits_shared);
+    if (starts_fresh(*target, net, fresh)) {
+      matches.push_back({WeightMatch::kFresh, source.name, "named by fresh: starts from its fillers"});
+      continue;
+    }
+    const std::string why = misfit(source, *target, net, file.omits_shared, fresh);
     if (!why.empty()) {
       matches.push_back({WeightMatch::kMismatched, source.name, why});
       continue;
     }
     for (size_t i = 0; i < source.blobs.size(); ++i) {
       const ParameterInfo& parameter = net.parameters[static_cast<size_t>(target->parameters[i])];
-      if (!source.blobs[i].present || store.shape(parameter.state).count() != parameter.shape.count()) continue;
+      if (!source.blobs[i].present || fresh.count(parameter.state) != 0) continue;
+      if (store.shape(parameter.state).count() != parameter.shape.count()) continue;
       const WeightBlob& blob = source.blobs[i];
       store.write(parameter.state, blob.read ? blob.read().data() : blob.data.data());
       loaded.insert(parameter.state);
@@ -251,8 +269,8 @@ std::vector<WeightMatch> load_layers(const WeightFile& file, const LoweredNet& n
 
 std::vector<WeightMatch> load_weights(const WeightFile& file, const LoweredNet& net, StateStore& store,
                                       const WeightMatching& matching) {
-  if (file.tensors == nullptr && matching.by_name()) return load_layers(file, net, store);
-  return load_layers(assign_tensors(tensors_of(file), matching, net), net, store);
+  if (file.tensors == nullptr && matching.by_name()) return load_layers(file, net, matching.fresh, store);
+  return load_layers(assign_tensors(tensors_of(file), matching, net), net, matching.fresh, store);
 }
 
 std::string match_table(const std::string& path, const std::vector<WeightMatch>& matches) {
@@ -270,7 +288,7 @@ std::string match_table(const std::string& path, const std::vector<WeightMatch>&
 }
 
 void require_match(const std::string& path, const std::vector<WeightMatch>& matches) {
-  require_fit(path, matches, ". To learn such a layer from scratch, rename it in the net");
+  require_fit(path, matches, ". To learn such a layer from scratch, name it in fresh (train --fresh=LAYER)");
 }
 
 void require_trained(const std::string& path, const std::vector<WeightMatch>& matches, bool allow_fresh) {

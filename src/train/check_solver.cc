@@ -33,6 +33,7 @@ class SolverCheck {
     check_type();
     check_clipping();
     check_multipliers();
+    check_freeze();
     check_average();
     check_choice();
     check_divergence();
@@ -177,6 +178,28 @@ class SolverCheck {
     }
     if (solver_.layer_decay() <= 0 || solver_.layer_decay() > 1)
       error("layer_decay", fmt::format("layer_decay is {}; it must be above 0 and at most 1", solver_.layer_decay()));
+  }
+
+  void check_freeze() {
+    for (const caffe::FreezeParameter& freeze : solver_.freeze()) {
+      const auto wrong = [&](const char* field, const std::string& message, const std::string& hint) {
+        diagnostics_->error(positions_.of(freeze, field), "", message, hint);
+      };
+      if (freeze.pattern().empty())
+        wrong("pattern", "freeze has no pattern", "name layers, blobs or parameters, such as \"conv*\"");
+      if (freeze.has_until_iter() && freeze.has_until_epochs())
+        wrong("until_epochs", "both until_iter and until_epochs are given", "keep one");
+      if (freeze.has_until_iter() && freeze.until_iter() < 1)
+        wrong("until_iter", fmt::format("until_iter is {}; it must be at least 1", freeze.until_iter()),
+              "remove the field to freeze for the whole training");
+      if (freeze.has_until_epochs() && !(freeze.until_epochs() > 0 && std::isfinite(freeze.until_epochs())))
+        wrong("until_epochs", fmt::format("until_epochs is {}; it must be above 0", freeze.until_epochs()),
+              "remove the field to freeze for the whole training");
+    }
+    for (int i = 0; i < solver_.fresh_size(); ++i) {
+      if (solver_.fresh(i).empty())
+        error("fresh", "fresh is an empty pattern", "name layers, blobs or parameters, such as \"fc*\"", i);
+    }
   }
 
   void check_average() {

@@ -42,6 +42,7 @@ TrainingFiles configure_training(const PrototxtSource& source, const ConfigureOp
   if (file == nullptr) return out;
   for (const std::string& assignment : options.edits.overrides)
     apply_solver_override(assignment, file->solver.get(), &file->positions, diagnostics);
+  add_patterns(options.patterns, file->solver.get(), &file->positions, diagnostics);
   caffe::SolverParameter& solver = *file->solver;
   check_solver(*file, diagnostics);
 

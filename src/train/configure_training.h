@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "session/configure_net.h"
+#include "train/parameter_patterns.h"
 
 namespace trainer {
 
@@ -21,14 +22,15 @@ struct TrainingFiles {
 
 struct ConfigureOptions {
   Edits edits;
+  PatternFlags patterns;
   int level = 0;  // --level and --stage: added to the training net's state
   bool has_level = false;
   std::vector<std::string> stages;
 };
 
-// Reads the solver and its nets, applies overrides, filters each net for its state and checks the fields of the solver.
-// Adds the problems of all files to `diagnostics`; the result is complete only if there are none. Replaces a negative
-// random_seed by a drawn one. An Input layer that nothing fills is an error.
+// Reads the solver and its nets, applies overrides and adds patterns, filters each net for its state and checks the
+// fields of the solver. Adds the problems of all files to `diagnostics`; the result is complete only if there are none.
+// Replaces a negative random_seed by a drawn one. An Input layer that nothing fills is an error.
 TrainingFiles configure_training(const PrototxtSource& source, const ConfigureOptions& options,
                                  Diagnostics* diagnostics);
 

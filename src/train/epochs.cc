@@ -23,6 +23,16 @@ int64_t iterations_of(double epochs, const EpochLength& length) {
   return (records_of(epochs, length) + length.per_iteration - 1) / length.per_iteration;
 }
 
+// Throws a config_error for a number beyond the range of a field in iterations.
+int64_t checked_iterations(const char* name, double epochs, const EpochLength& length) {
+  // Compared as numbers: the product may exceed int64_t.
+  if (epochs * static_cast<double>(length.records) >
+      static_cast<double>(length.per_iteration) * std::numeric_limits<int32_t>::max())
+    throw config_error("{} is {}: with {} records that is more than {} iterations", name, epochs,
+                       format_count(length.records), format_count(std::numeric_limits<int32_t>::max()));
+  return iterations_of(epochs, length);
+}
+
 void set_iterations(const char* name, const std::vector<int64_t>& values, caffe::SolverParameter* solver) {
   const FieldDescriptor* const field = field_of(*solver, name);
   const auto* const reflection = solver->GetReflection();
@@ -66,27 +76,30 @@ const EpochField* first_epoch_field(const caffe::SolverParameter& solver) {
   const auto* const found =
       std::find_if(std::begin(kEpochFields), std::end(kEpochFields),
                    [&](const EpochField& field) { return !numbers_of(solver, field.epochs).empty(); });
-  return found == std::end(kEpochFields) ? nullptr : found;
+  if (found != std::end(kEpochFields)) return found;
+  const bool freezes = std::any_of(solver.freeze().begin(), solver.freeze().end(),
+                                   [](const caffe::FreezeParameter& freeze) { return freeze.has_until_epochs(); });
+  return freezes ? &kFreezeField : nullptr;
 }
 
 caffe::SolverParameter without_epochs(caffe::SolverParameter solver) {
   for (const EpochField& field : kEpochFields)
     solver.GetReflection()->ClearField(&solver, field_of(solver, field.epochs));
+  for (caffe::FreezeParameter& freeze : *solver.mutable_freeze()) freeze.clear_until_epochs();
   return solver;
 }
 
 void resolve_epochs(const EpochLength& length, caffe::SolverParameter* solver) {
   for (const EpochField& field : kEpochFields) {
     std::vector<int64_t> values;
-    for (double epochs : numbers_of(*solver, field.epochs)) {
-      // Compared as numbers: the product may exceed int64_t.
-      if (epochs * static_cast<double>(length.records) >
-          static_cast<double>(length.per_iteration) * std::numeric_limits<int32_t>::max())
-        throw config_error("{} is {}: with {} records that is more than {} iterations", field.epochs, epochs,
-                           format_count(length.records), format_count(std::numeric_limits<int32_t>::max()));
-      values.push_back(iterations_of(epochs, length));
-    }
+    for (double epochs : numbers_of(*solver, field.epochs))
+      values.push_back(checked_iterations(field.epochs, epochs, length));
     if (!values.empty()) set_iterations(field.iterations, values, solver);
+  }
+  for (caffe::FreezeParameter& freeze : *solver->mutable_freeze()) {
+    if (!freeze.has_until_epochs()) continue;
+    const auto epochs = static_cast<double>(freeze.until_epochs());
+    freeze.set_until_iter(static_cast<int32_t>(checked_iterations(kFreezeField.epochs, epochs, length)));
   }
 }
 
@@ -101,6 +114,11 @@ std::vector<std::string> describe_epochs(const EpochLength& length, const caffe:
     if (!epochs.empty())
       lines.push_back(fmt::format("{}: {} is {}: {}", field.epochs, fmt::join(epochs, ", "), field.iterations,
                                   fmt::join(numbers_of(solver, field.iterations), ", ")));
+  }
+  for (const caffe::FreezeParameter& freeze : solver.freeze()) {
+    if (freeze.has_until_epochs())
+      lines.push_back(fmt::format("{} of \"{}\": {} is {}: {}", kFreezeField.epochs, freeze.pattern(),
+                                  freeze.until_epochs(), kFreezeField.iterations, freeze.until_iter()));
   }
   return lines;
 }

@@ -19,6 +19,9 @@ inline constexpr EpochField kEpochFields[] = {
     {"snapshot", "snapshot_epochs"}, {"stepsize", "stepsize_epochs"},           {"stepvalue", "stepvalue_epochs"},
     {"warmup_iter", "warmup_epochs"}};
 
+// The same of a field of freeze.
+inline constexpr EpochField kFreezeField = {"freeze.until_iter", "freeze.until_epochs"};
+
 // The values of a number field: one, or those of a repeated field. An absent field has none, and neither has a field
 // that is 0, unless it is repeated.
 std::vector<double> numbers_of(const caffe::SolverParameter& solver, const std::string& name);

@@ -1,11 +1,13 @@
 // The training loop.
 #include "train/loop.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
 #include "base/duration.h"
 #include "base/error.h"
+#include "base/text.h"
 #include "report/log.h"
 #include "session/evaluate.h"
 #include "train/best.h"
@@ -44,6 +46,7 @@ void TrainingLoop::run() {
 
 void TrainingLoop::train() {
   int& iteration = state_.loop.iteration;
+  state_.enter(iteration);  // a retry may go back to another stage
   while (iteration < solver_.max_iter() && !stopped()) {
     const bool first = iteration == 0 && !solver_.test_initialization();
     if (test_interval_.due(iteration) && !first && !run_tests()) break;
@@ -154,12 +157,31 @@ void TrainingLoop::iterate() {
   for (const Rank& rank : state_.ranks) rank.update->run_after_loss();
   if (display) display_iteration(values.rate);
   ++iteration;
+  enter_stage();
   if (is_plateau(solver_) && !watches_test(solver_)) {
     double mean = 0;
     if (note_training_loss(solver_, loss, &state_.loop.schedule.plateau, &mean))
       note_plateau(mean, "the training loss");
   }
   report_.step({iteration, smoothed_loss(), values.rate, state_.train_net().data().waited_seconds()});
+}
+
+void TrainingLoop::enter_stage() {
+  const int iteration = state_.loop.iteration;
+  if (!state_.enter(iteration)) return;
+  const LoweredNet& net = state_.train_net().lowered();
+  const std::vector<const ParameterInfo*> before = state_.freezing.learning(net, iteration - 1);
+  std::vector<const ParameterInfo*> learning = state_.freezing.learning(net, iteration);
+  std::erase_if(learning, [&](const ParameterInfo* parameter) {
+    return std::find(before.begin(), before.end(), parameter) != before.end();
+  });
+  std::vector<std::string> layers;
+  for (const ParameterInfo* parameter : learning) {
+    const std::string& name = net.layers[static_cast<size_t>(parameter->layer)].param->name();
+    if (layers.empty() || layers.back() != name) layers.push_back(name);
+  }
+  report_.note(fmt::format("Iteration {}: {} more parameters are trained, those of {}", iteration,
+                           format_count(count_of(learning)), list_of(layers)));
 }
 
 // Runs the iter_size passes of each rank, with the updates that can follow right after them, and returns their mean

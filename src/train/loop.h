@@ -35,6 +35,7 @@ class TrainingLoop {
   StopRequest poll();
   bool run_tests();
   void iterate();
+  void enter_stage();
   float run_passes(bool display, float rate);
   double watched(const WatchedMetric& metric) const;
   void note_plateau(double value, const std::string& metric);

@@ -4,10 +4,10 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "formats/atomic_file.h"
-#include "lowering/multipliers.h"
 #include "session/check_nets.h"
 #include "session/state_names.h"
 #include "train/memory_plan.h"
+#include "train/parameter_patterns.h"
 #include "train/watched_metric.h"
 
 namespace trainer {
@@ -43,12 +43,13 @@ std::vector<Rank> open_devices(const TrainingOptions& options) {
 Nets open_nets(const TrainingFiles& files, uint64_t seed, std::vector<Rank>* ranks) {
   Nets tests;
   NetProblems problems;
-  const ParameterMultipliers multipliers{files.solver->param_rule(), files.solver->layer_decay()};
+  const caffe::SolverParameter& solver = *files.solver;
+  const ParameterMultipliers multipliers = multipliers_of(solver);
   const auto open = [&](const FilteredNet& net, caffe::Phase phase, const Rank& rank) {
     std::unique_ptr<NetSession> opened;
     problems.collect([&] {
       DataReading reading;
-      reading.whole_epochs = phase == caffe::TEST && files.solver->test_epochs() > 0;
+      reading.whole_epochs = phase == caffe::TEST && solver.test_epochs() > 0;
       opened = std::make_unique<NetSession>(*net.net, *net.positions, phase, seed, rank.session(), GivenShapes(),
                                             InputUse::kZeros, multipliers, reading);
       if (phase == caffe::TEST) opened->measure();
@@ -59,31 +60,6 @@ Nets open_nets(const TrainingFiles& files, uint64_t seed, std::vector<Rank>* ran
   for (const FilteredNet& test : files.tests) tests.push_back(open(test, caffe::TEST, ranks->front()));
   problems.throw_if_any();
   return tests;
-}
-
-// The names that patterns of param_rule can match: layers with trained parameters, in order.
-std::vector<std::string> trained_layers(const LoweredNet& net) {
-  std::vector<std::string> names;
-  for (const ParameterInfo& parameter : net.parameters) {
-    const std::string& name = net.layers[static_cast<size_t>(parameter.layer)].param->name();
-    if (!parameter.statistic && (names.empty() || names.back() != name)) names.push_back(name);
-  }
-  return names;
-}
-
-// Throws if a rule matches no parameter of the training net.
-void check_param_rules(const TrainingFiles& files, const LoweredNet& net) {
-  Diagnostics diagnostics;
-  for (const caffe::ParamRule& rule : files.solver->param_rule()) {
-    if (!matched_parameters(rule, net).empty()) continue;
-    const std::vector<std::string> known = trained_layers(net);
-    diagnostics.error(
-        files.solver_positions.of(rule, "pattern"), "",
-        fmt::format("the pattern \"{}\" matches no learned layer, blob or parameter of the net", rule.pattern()),
-        fmt::format("{}layers with learned blobs: {}", suggest(rule.pattern(), known, "did you mean \"{}\"? "),
-                    fmt::join(known, ", ")));
-  }
-  diagnostics.throw_if_errors();
 }
 
 // Throws if a test reads other classes than the training: their labels would have other meanings.
@@ -117,6 +93,19 @@ caffe::SolverParameter resolve_solver(const TrainingFiles& files, uint64_t seed,
   }
   resolve_epochs(epoch, &solver);
   return solver;
+}
+
+// Throws if nothing learns in one stage of a training that learns in another.
+void check_stages(const TrainingFiles& files, const Freezing& freezing, const LoweredNet& net) {
+  if (trained_parameters(net).empty()) return;
+  Diagnostics diagnostics;
+  for (int iteration : freezing.stages()) {
+    if (freezing.learning(net, iteration).empty())
+      diagnostics.error(files.solver_positions.of(*files.solver, "freeze"), "",
+                        fmt::format("all parameters are frozen in iteration {}: nothing learns", iteration),
+                        "leave the last layer out of the patterns, or name it in fresh");
+  }
+  diagnostics.throw_if_errors();
 }
 
 // Throws if the tests cannot have a metric that the solver watches.
@@ -190,6 +179,15 @@ void compile_programs(const caffe::SolverParameter& solver, int64_t memory_limit
   for (const auto& test : tests) test->program(ProgramKind::kForward);
 }
 
+// Compiles the programs of all stages, those of the first one last, so that the memory suffices for each.
+void compile_stages(const caffe::SolverParameter& solver, int64_t memory_limit, const std::vector<Rank>& ranks,
+                    const Nets& tests, GradientSums* sums, Freezing* freezing) {
+  for (size_t stage = freezing->stages().size(); stage-- > 0;) {
+    freezing->enter(freezing->stages()[stage], ranks, tests, sums);
+    compile_programs(solver, memory_limit, ranks, tests, sums);
+  }
+}
+
 }  // namespace
 
 caffe::SolverParameter resolved_solver(const TrainingFiles& files) {
@@ -206,24 +204,26 @@ std::unique_ptr<TrainingState> set_up_training(TrainingFiles files, const Traini
   std::vector<Rank> ranks = open_devices(options);
   Nets tests = open_nets(files, seed, &ranks);
   const NetSession& train = *ranks.front().net;
-  check_param_rules(files, train.lowered());
+  check_patterns(*files.solver, files.solver_positions, train.lowered());
   check_classes(train, tests);
   const EpochLength epoch = epoch_length(*files.solver, train, ranks.size());
   caffe::SolverParameter solver = resolve_solver(files, seed, train, epoch);
   check_watched_metrics(files, tests);
+  Freezing freezing(solver);
+  check_stages(files, freezing, train.lowered());
   files.solver.reset();
   check_snapshot_files(solver, train.lowered());
   if (!options.plans_only) check_host_states(solver, train.lowered(), *ranks.front().device);
   add_states(solver, seed, tests, &ranks);
   std::unique_ptr<WeightAverage> average = keep_average(solver, ranks.front());
   std::unique_ptr<GradientSums> sums = sum_gradients(ranks);
-  compile_programs(solver, options.memory, ranks, tests, sums.get());
+  compile_stages(solver, options.memory, ranks, tests, sums.get(), &freezing);
   if (!options.plans_only) check_planned_memory(ranks, tests);
   LoopState loop;
   loop.seed = seed;
   return std::unique_ptr<TrainingState>(new TrainingState{std::move(files), std::move(solver), epoch, std::move(ranks),
                                                           std::move(tests), std::move(sums), std::move(average),
-                                                          std::move(loop)});
+                                                          std::move(freezing), std::move(loop)});
 }
 
 }  // namespace trainer

@@ -55,6 +55,7 @@ TrainingStart::TrainingStart(TrainingState& state, const TrainingOptions& option
   warn();
   for (const std::string& line : describe_epochs(state_.epoch, state_.solver)) report_.note(line);
   note_tests();
+  note_trained();
   note_plan();
 }
 
@@ -67,11 +68,15 @@ void TrainingStart::lock_snapshots() {
 
 void TrainingStart::load_weight_files() {
   StateStore& store = state_.session().store;
+  WeightMatching matching = options_.matching;
+  matching.fresh = {state_.solver.fresh().begin(), state_.solver.fresh().end()};
   for (const std::string& path : options_.weights) {
     const WeightFile file = read_weights_of(path);
-    const std::vector<WeightMatch> matches = load_weights(file, state_.train_net().lowered(), store, options_.matching);
+    const std::vector<WeightMatch> matches = load_weights(file, state_.train_net().lowered(), store, matching);
     require_match(path, matches);
     report_.note(match_table(path, matches));
+    for (const WeightMatch& match : matches)
+      if (match.kind == WeightMatch::kLoaded) layers_loaded_.insert(match.layer);
     // A net with layers of its own may learn other classes.
     if (all_loaded(matches)) {
       const ClassNames learned = state_.train_net().data().class_names();
@@ -80,8 +85,8 @@ void TrainingStart::load_weight_files() {
       state_.train_net().add_class_names(file.class_names);
     }
     for (const auto& test : state_.tests) {
-      if (options_.matching.by_order) break;  // the order is that of the training net
-      for (const WeightMatch& match : load_weights(file, test->lowered(), store, options_.matching))
+      if (matching.by_order) break;  // the order is that of the training net
+      for (const WeightMatch& match : load_weights(file, test->lowered(), store, matching))
         if (match.kind == WeightMatch::kLoaded) test_layers_loaded_.insert(match.layer);
     }
   }
@@ -96,6 +101,7 @@ void TrainingStart::resume() {
   } else if (state_.average) {
     state_.average->start();
   }
+  state_.enter(state_.loop.iteration);
   std::error_code ignored;
   if (state_.loop.best.has_value() && !fs::exists(best_path(state_.solver), ignored))
     report_.warning(
@@ -156,6 +162,20 @@ std::set<std::string> TrainingStart::untrained_layers() const {
   return layers;
 }
 
+// The frozen layers of which no weights were loaded.
+std::vector<std::string> TrainingStart::untrained_frozen_layers() const {
+  std::vector<std::string> layers;
+  if (!options_.snapshot.empty()) return layers;
+  const LoweredNet& net = state_.train_net().lowered();
+  const std::set<std::string> frozen = state_.freezing.frozen(net, 0);
+  for (const ParameterInfo& parameter : net.parameters) {
+    const std::string& layer = net.layers[static_cast<size_t>(parameter.layer)].param->name();
+    if (!parameter.owner || frozen.count(parameter.state) == 0 || layers_loaded_.count(layer) != 0) continue;
+    if (layers.empty() || layers.back() != layer) layers.push_back(layer);
+  }
+  return layers;
+}
+
 void TrainingStart::warn() const {
   const LoweredNet& train = state_.train_net().lowered();
   std::string warnings = state_.train_net().warnings();
@@ -167,6 +187,10 @@ void TrainingStart::warn() const {
           "fillers. Is the name right?\n",
           layer);
   }
+  if (const std::vector<std::string> frozen = untrained_frozen_layers(); !frozen.empty())
+    warnings +=
+        fmt::format("warning: no weights are loaded into frozen layers: {}. They keep the values of their fillers\n",
+                    list_of(frozen));
   for (const auto& test : state_.tests) {
     const std::string mixing = test->reads_whole_epochs() ? mixing_warning(test->lowered()) : "";
     if (!mixing.empty()) warnings += fmt::format("warning: {}\n", mixing);
@@ -191,6 +215,24 @@ void TrainingStart::note_tests() const {
                              format_count(data.records_per_epoch()),
                              format_count(data.batches_per_epoch() * state_.solver.test_epochs())));
   }
+}
+
+// Of a training that does not train all parameters from here on.
+void TrainingStart::note_trained() const {
+  const LoweredNet& net = state_.train_net().lowered();
+  int64_t all = 0;
+  for (const ParameterInfo& parameter : net.parameters) {
+    if (parameter.owner && !parameter.statistic) all += parameter.shape.count();
+  }
+  const auto learning = [&](int iteration) { return count_of(state_.freezing.learning(net, iteration)); };
+  const int64_t trained = learning(state_.loop.iteration);
+  if (trained == all) return;
+  std::string line = fmt::format("Trained parameters: {} of {}", format_count(trained), format_count(all));
+  for (int stage : state_.freezing.stages()) {
+    if (stage > state_.loop.iteration)
+      line += fmt::format(", from iteration {} on {}", format_count(stage), format_count(learning(stage)));
+  }
+  report_.note(line);
 }
 
 void TrainingStart::note_plan() const {

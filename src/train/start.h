@@ -4,6 +4,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "formats/prefix_lock.h"
 #include "train/training.h"
@@ -28,14 +29,16 @@ class TrainingStart {
   void find_run_folder();
   void warn() const;
   void note_tests() const;
+  void note_trained() const;
   void note_plan() const;
   std::set<std::string> untrained_layers() const;
+  std::vector<std::string> untrained_frozen_layers() const;
 
   TrainingState& state_;
   const TrainingOptions& options_;
   RunReport& report_;
   std::optional<PrefixLock> lock_;
-  std::set<std::string> test_layers_loaded_;
+  std::set<std::string> layers_loaded_, test_layers_loaded_;
   bool same_solver_ = false;  // as in the snapshot
   bool complete_ = false;
   std::string folder_;  // of the run that continues; "" for a report that starts anew

@@ -8,6 +8,7 @@
 #include "session/net_session.h"
 #include "train/configure_training.h"
 #include "train/epochs.h"
+#include "train/freezing.h"
 #include "train/snapshot.h"
 #include "train/update_rule.h"
 
@@ -37,8 +38,11 @@ struct TrainingState {
   const std::vector<std::unique_ptr<NetSession>> tests;
   const std::unique_ptr<GradientSums> sums;      // of several ranks
   const std::unique_ptr<WeightAverage> average;  // on the first rank, if the solver keeps one
+  Freezing freezing;
   LoopState loop;
 
+  // Prepares the training for an iteration; see Freezing::enter.
+  bool enter(int iteration) { return freezing.enter(iteration, ranks, tests, sums.get()); }
   DeviceSession& session() const { return ranks.front().session(); }
   NetSession& train_net() const { return *ranks.front().net; }
   std::vector<NetSession*> train_nets() const {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <string>
 
+#include "base/align.h"
 #include "base/error.h"
 #include "compile/compile.h"
 #include "ops/math.h"
@@ -17,11 +18,11 @@ namespace {
 constexpr size_t kScalarsApart = 16;  // floats from one scalar to the next: one cache line each
 constexpr float kLeastUnitNorm = 1e-3f, kLeastGradientNorm = 1e-6f;
 
-// One value for each parameter over the flat states; 0 in the padding.
-SegmentTable per_parameter(const StateStore& store, const std::vector<const ParameterInfo*>& parameters,
-                           float (*value)(const ParameterInfo&)) {
+// One value for each parameter over a part of the flat states; 0 in the padding.
+SegmentTable per_parameter(const StateStore& store, const std::string& part,
+                           const std::vector<const ParameterInfo*>& parameters, float (*value)(const ParameterInfo&)) {
   SegmentTable table;
-  const float* base = static_cast<const float*>(store.data(kParameterGroup));
+  const float* base = static_cast<const float*>(store.data(part));
   for (const ParameterInfo* parameter : parameters) {
     const int64_t begin = static_cast<const float*>(store.data(parameter->state)) - base;
     if (!table.ends.empty() && table.ends.back() < begin) {
@@ -31,7 +32,7 @@ SegmentTable per_parameter(const StateStore& store, const std::vector<const Para
     table.ends.push_back(begin + parameter->shape.count());
     table.values.push_back(value(*parameter));
   }
-  const int64_t total = store.shape(kParameterGroup).count();
+  const int64_t total = store.shape(part).count();
   if (table.ends.empty() || table.ends.back() < total) {
     table.ends.push_back(total);
     table.values.push_back(0);
@@ -54,7 +55,8 @@ Value clip_rows(Value g, Value w, float most) {
                     constant(*g.graph(), Shape{}, 1));
 }
 
-// The states that one map updates: those of all parameters as flat states, or those of one parameter as matrices.
+// The states that one map updates: those of parameters that lie side by side as flat states, or those of one parameter
+// as matrices.
 struct Part {
   std::string parameter, gradient, average;
   std::array<std::string, 2> history;
@@ -69,6 +71,23 @@ Part all_parameters(const StateStore& store) {
           store.shape(kParameterGroup)};
 }
 
+// The states from element `begin` of the groups up to `end`.
+Part neighbors(int64_t begin, int64_t end, StateStore* store) {
+  const Part all = all_parameters(*store);
+  if (begin == 0 && end == all.shape.count()) return all;
+  const auto part_of = [&](const std::string& group) {
+    if (!store->contains(group)) return group;
+    const std::string name = fmt::format("{}[{}, {})", group, begin, end);
+    store->add_part(name, group, begin, end - begin);
+    return name;
+  };
+  return {part_of(all.parameter),
+          part_of(all.gradient),
+          part_of(all.average),
+          {part_of(all.history[0]), part_of(all.history[1])},
+          Shape{end - begin}};
+}
+
 Part one_parameter(const ParameterInfo& info) {
   const int64_t count = info.shape.count(), rows = info.shape.rank() > 1 && count > 0 ? info.shape[0] : 1;
   return {info.state,
@@ -80,8 +99,8 @@ Part one_parameter(const ParameterInfo& info) {
 
 class UpdateGraph {
  public:
-  UpdateGraph(const caffe::SolverParameter& solver, const Rule& rule, const DeviceSession& device_session,
-              bool follows_pass, bool keeps_average)
+  UpdateGraph(const caffe::SolverParameter& solver, const Rule& rule, DeviceSession& device_session, bool follows_pass,
+              bool keeps_average)
       : solver_(solver), rule_(rule), device_session_(device_session), keeps_average_(keeps_average) {
     graph_.set_context(-1, Pass::kUpdate);
     rate_ = graph_.add_source("rate", Shape{});
@@ -103,10 +122,12 @@ class UpdateGraph {
   }
 
   Module build(const std::vector<const ParameterInfo*>& parameters) {
-    if (!rule_.has_norms && !solver_.has_clip_adaptive()) {
+    if (rule_.has_norms || solver_.has_clip_adaptive()) {
+      for (const ParameterInfo* parameter : parameters) add(one_parameter(*parameter), {parameter});
+    } else if (parameters.empty()) {
       add(all_parameters(device_session_.store), parameters);
     } else {
-      for (const ParameterInfo* parameter : parameters) add(one_parameter(*parameter), {parameter});
+      add_neighbors(parameters);
     }
     return std::move(module_);
   }
@@ -129,10 +150,27 @@ class UpdateGraph {
   }
 
   // The multiplier as a scalar if all parameters have the same one, else as a segment table.
-  Value multiplier(const std::vector<const ParameterInfo*>& parameters, float (*value)(const ParameterInfo&)) {
+  Value multiplier(const Part& part, const std::vector<const ParameterInfo*>& parameters,
+                   float (*value)(const ParameterInfo&)) {
     if (!parameters.empty() && all_equal(parameters, value))
       return constant(graph_, Shape{}, value(*parameters.front()));
-    return segments(graph_, per_parameter(device_session_.store, parameters, value));
+    return segments(graph_, per_parameter(device_session_.store, part.parameter, parameters, value));
+  }
+
+  // One map for all parameters, or several with the frozen ones between them.
+  void add_neighbors(const std::vector<const ParameterInfo*>& parameters) {
+    StateStore& store = device_session_.store;
+    const float* base = static_cast<const float*>(store.data(kParameterGroup));
+    std::vector<const ParameterInfo*> together;
+    int64_t begin = 0, end = 0;
+    for (const ParameterInfo* parameter : parameters) {
+      const int64_t at = static_cast<const float*>(store.data(parameter->state)) - base;
+      if (!together.empty() && at != end) add(neighbors(begin, end, &store), std::exchange(together, {}));
+      if (together.empty()) begin = at;
+      end = at + align_up(parameter->shape.count(), StateStore::kAlignment);
+      together.push_back(parameter);
+    }
+    add(neighbors(begin, end, &store), together);
   }
 
   // Updates the states of a part, which has these parameters.
@@ -155,11 +193,11 @@ class UpdateGraph {
     const auto lr_mult = [](const ParameterInfo& p) { return p.lr_mult; };
     Value g = clipped_mean(read(part.gradient), w), decay;
     if (decays && (solver_.weight_decay() != 0 || schedules_weight_decay(solver_)))
-      decay = multiplier(parameters, decay_mult) * weight_decay_;
+      decay = multiplier(part, parameters, decay_mult) * weight_decay_;
     if (decay && !rule_.owns_decay) g = g + decay * (solver_.regularization_type() == "L1" ? sign(w) : w);
     const Value h = read(part.history[0]), h2 = rule_.history > 1 ? read(part.history[1]) : Value();
-    const RuleResult result =
-        rule_.make({solver_, w, g, h, h2, rate_ * multiplier(parameters, lr_mult), decay, decays, momentum_, scalars_});
+    const RuleResult result = rule_.make(
+        {solver_, w, g, h, h2, rate_ * multiplier(part, parameters, lr_mult), decay, decays, momentum_, scalars_});
 
     const Value next = write(part.parameter, w - result.step, w, usable);
     // As in Caffe, snapshots save the last step in place of the gradient.
@@ -173,7 +211,7 @@ class UpdateGraph {
 
   const caffe::SolverParameter& solver_;
   const Rule& rule_;
-  const DeviceSession& device_session_;
+  DeviceSession& device_session_;
   const bool keeps_average_;
   Module module_;
   Graph& graph_ = *module_.graph;
@@ -220,13 +258,17 @@ UpdateRule::UpdateRule(const caffe::SolverParameter& solver, const std::vector<c
       keeps_average_(!average_name(solver).empty() && device_session.rank == 0) {
   if (follows_pass_) device_session.store.add(kPassLoss, Shape{});
   add_groups(rule_, keeps_average_, parameters, &device_session.store);
-  program_ = compile(UpdateGraph(solver_, rule_, device_session, follows_pass_, keeps_average_).build(parameters),
-                     *device_session.device, device_session.store, device_session.arena);
   constexpr size_t kCount = std::tuple_size_v<Scalars>;
-  TRAINER_ASSERT(program_->sources.size() == kCount);
   scalars_ = std::make_unique<DeviceBlock>(*device_session.device,
                                            static_cast<int64_t>(kCount * kScalarsApart * sizeof(float)));
-  for (size_t i = 0; i < kCount; ++i)
+  update_only(parameters);
+}
+
+void UpdateRule::update_only(const std::vector<const ParameterInfo*>& parameters) {
+  program_ = compile(UpdateGraph(solver_, rule_, device_session_, follows_pass_, keeps_average_).build(parameters),
+                     *device_session_.device, device_session_.store, device_session_.arena);
+  TRAINER_ASSERT(program_->sources.size() == std::tuple_size_v<Scalars>);
+  for (size_t i = 0; i < program_->sources.size(); ++i)
     program_->set_source(static_cast<int>(i), static_cast<float*>(scalars_->data()) + kScalarsApart * i);
 }
 

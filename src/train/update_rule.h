@@ -5,9 +5,9 @@
 // of the solver type (solver_rules.h) with rate * lr_mult. clip_adaptive and clip_value follow the division by
 // iter_size. The average of the weights (weight_average.h) advances in the same pass.
 //
-// Rules without norms of single parameters are one map: lr_mult and decay_mult are piecewise constant over the flat
-// states (SegmentTable). In the padding between parameters gradient, weight and history are and stay zero. Other rules
-// have maps for each parameter, as a matrix with a row for each unit.
+// Rules without norms of single parameters are one map, or one for each part between frozen parameters: lr_mult and
+// decay_mult are piecewise constant over the flat states (SegmentTable). In the padding between parameters gradient,
+// weight and history are and stay zero. Other rules have maps for each parameter, as a matrix with a row for each unit.
 #pragma once
 
 #include <array>
@@ -33,6 +33,9 @@ class UpdateRule {
   // averages (state_names.h).
   UpdateRule(const caffe::SolverParameter& solver, const std::vector<const ParameterInfo*>& parameters,
              DeviceSession& device_session);
+
+  // Updates these parameters, in the order of the groups, and leaves the others as they are.
+  void update_only(const std::vector<const ParameterInfo*>& parameters);
 
   // Sets the numbers of iteration `iteration` for the updates queued after this call.
   void prepare(const ScheduledValues& values, int iteration);

@@ -1,6 +1,7 @@
 // Rates and decay by pattern and by depth.
 #include "lowering/multipliers.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "layers/net_run.h"
@@ -33,7 +34,9 @@ using States = std::set<std::string>;
 
 TEST(Multipliers, PatternsMatchLayersBlobsAndParameters) {
   NetText net(kNet);
-  const auto matched = [&](const std::string& pattern) { return matched_parameters(rule(pattern, 1, 1), net.net()); };
+  const auto matched = [&](const std::string& pattern) {
+    return matched_parameters(pattern, net.net(), Statistics::kIgnored);
+  };
   EXPECT_EQ(matched("conv*"), (States{"conv1/0", "conv1/1", "conv2/0"}));
   EXPECT_EQ(matched("conv3"), (States{"conv2/0"}));  // it shares the blob of conv2
   EXPECT_EQ(matched("share?"), (States{"conv2/0"}));
@@ -57,6 +60,23 @@ TEST(Multipliers, RulesMultiply) {
   EXPECT_FLOAT_EQ(factors["conv2/0"].first, 0.5f);
   EXPECT_FLOAT_EQ(factors["scale1/0"].first, 1);
   EXPECT_FLOAT_EQ(factors["ip/1"].first, 0);
+}
+
+// Frozen statistics are stored with an lr_mult of 0 in any case.
+TEST(Multipliers, FrozenParametersKeepTheirValuesExceptFreshOnes) {
+  NetText net(fmt::format("{}{}", kNet, R"(layer { name: "bn" type: "BatchNorm" bottom: "ip" top: "bn" })"));
+  ParameterMultipliers multipliers;
+  *multipliers.rules.Add() = rule("conv1", 5, 5);
+  multipliers.frozen = {"conv*", "b?", "ip"};
+  multipliers.fresh = {"ip/1"};
+  EXPECT_EQ(frozen_parameters(multipliers, net.net()),
+            (States{"conv1/0", "conv1/1", "conv2/0", "bn/0", "bn/1", "bn/2", "ip/0"}));
+  apply_multipliers(multipliers, &net.net());
+  for (const ParameterInfo& p : net.net().parameters) {
+    const bool learns = p.state == "ip/1" || p.state.starts_with("scale1");
+    EXPECT_FLOAT_EQ(p.lr_mult, learns ? 1 : 0) << p.state;
+    EXPECT_FLOAT_EQ(p.decay_mult, learns ? 1 : 0) << p.state;
+  }
 }
 
 // The longest way from conv1 has conv2, conv3 and ip after it; Scale has no weights of its own.

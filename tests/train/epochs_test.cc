@@ -38,7 +38,8 @@ TEST(Epochs, FieldsBecomeIterations) {
   caffe::SolverParameter solver;
   ASSERT_TRUE(google::protobuf::TextFormat::ParseFromString(
       "max_epochs: 4 test_interval_epochs: 1 display_epochs: 0.5 snapshot_epochs: 2 stepsize_epochs: 3 "
-      "stepvalue_epochs: [1, 2.5] warmup_epochs: 0.25",
+      "stepvalue_epochs: [1, 2.5] warmup_epochs: 0.25 freeze { pattern: 'a' until_epochs: 1.5 } freeze { until_iter: 3 "
+      "}",
       &solver));
   resolve_epochs(kEpoch, &solver);
   EXPECT_EQ(solver.max_iter(), 27);
@@ -50,6 +51,8 @@ TEST(Epochs, FieldsBecomeIterations) {
   EXPECT_EQ(solver.stepvalue(0), 7);
   EXPECT_EQ(solver.stepvalue(1), 17);
   EXPECT_EQ(solver.warmup_iter(), 2u);
+  EXPECT_EQ(solver.freeze(0).until_iter(), 10);
+  EXPECT_EQ(solver.freeze(1).until_iter(), 3);
   EXPECT_EQ(first_epoch_field(without_epochs(solver)), nullptr);
 }
 

@@ -166,6 +166,19 @@ INSTANTIATE_TEST_SUITE_P(
              "type: 'Lion' base_lr: 0.0005 lr_policy: 'one_cycle' momentum: 0.9 min_momentum: 0.8 momentum2: 0.99 "
              "ema { decay: 0.9 }",
              false},
+        Case{"GradualUnfreezing",
+             "base_lr: 0.05 lr_policy: 'fixed' momentum: 0.9 clip_gradients: 2 freeze { pattern: 'conv' until_iter: 25 "
+             "} "
+             "freeze { pattern: 'bn' until_epochs: 2 } freeze { pattern: 'lstm*' until_iter: 41 } snapshot_diff: true",
+             false},
+        Case{"GradualUnfreezingAdamWEmaHdf5",
+             "type: 'AdamW' base_lr: 0.002 lr_policy: 'fixed' momentum: 0.9 freeze { pattern: '*/1' } "
+             "freeze { pattern: 'ip*' until_epochs: 3 } ema { decay: 0.9 test: true }",
+             true},
+        Case{"GradualUnfreezingLamb",
+             "type: 'LAMB' base_lr: 0.005 lr_policy: 'fixed' momentum: 0.9 freeze { pattern: 'lstm' until_iter: 20 } "
+             "freeze { pattern: 'scale' until_iter: 25 }",
+             false},
         Case{"Sgdw", "type: 'SGDW' base_lr: 0.02 lr_policy: 'fixed' momentum: 0.9", false}),
     [](const testing::TestParamInfo<Case>& info) { return info.param.name; });
 

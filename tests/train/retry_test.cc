@@ -66,7 +66,11 @@ INSTANTIATE_TEST_SUITE_P(Solvers, Retry,
                          testing::Values(Case{"Sgd", "momentum: 0.9 iter_size: 2 "},
                                          Case{"AdamWEma", "type: 'AdamW' momentum: 0.9 ema { } "},
                                          Case{"SwaBest",
-                                              "momentum: 0.9 swa { interval: 3 } best { metric: 'loss' mode: MIN } "}),
+                                              "momentum: 0.9 swa { interval: 3 } best { metric: 'loss' mode: MIN } "},
+                                         // It goes back from a stage to the one before.
+                                         Case{"Unfreezing",
+                                              "momentum: 0.9 clip_gradients: 2 freeze { pattern: 'ip1' until_iter: 1 } "
+                                              "freeze { pattern: 'conv' until_iter: 13 } "}),
                          [](const testing::TestParamInfo<Case>& info) { return info.param.name; });
 
 TEST(RetryLimit, EndsWithTheErrorOfTheLastOne) {

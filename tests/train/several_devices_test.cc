@@ -134,6 +134,15 @@ TEST_F(SeveralDevices, AverageTheSameWeights) {
   EXPECT_EQ(train(2, 4, 3, 5, folder_ / "w_iter_3.solverstate"), whole);
 }
 
+// "ip1" is between parameters that learn from the start.
+TEST_F(SeveralDevices, UnfreezeTogether) {
+  more_ = "clip_gradients: 0.5 freeze { pattern: 'conv' } freeze { pattern: 'ip1' until_iter: 3 }";
+  const std::vector<float> whole = train(2, 8, 1, 6, "", true);
+  expect_near(whole, train(1, 8, 1, 6));
+  train(2, 8, 1, 2, "", true);
+  EXPECT_EQ(train(2, 8, 1, 6, folder_ / "w_iter_2.solverstate", true), whole);
+}
+
 // 2^100 * 2^-103 is exactly 0.125.
 TEST_F(SeveralDevices, GoBackAfterABadLoss) {
   rate_ = 0.125f;
