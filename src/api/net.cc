@@ -170,7 +170,7 @@ void Net::write_learned(const std::string& layer, int blob, std::span<const floa
 }
 
 void Net::save_weights(const std::string& path) const {
-  trainer::save_weights(path, impl_->lowered(), impl_->net->session().class_names(), impl_->net->store());
+  trainer::save_weights(path, impl_->lowered(), impl_->net->session().notes(), impl_->net->store());
 }
 
 }  // namespace trainer

@@ -7,12 +7,11 @@
 #include "cli/command.h"
 #include "cli/fetch_weights.h"
 #include "cli/net_flags.h"
-#include "cli/prediction_writer.h"
+#include "cli/prediction_target.h"
 #include "cli/signals.h"
 #include "data/data_source.h"
 #include "data/feeds/picture_inputs.h"
-#include "data/pictures/image_encoder.h"
-#include "formats/atomic_file.h"
+#include "data/picture_input.h"
 #include "formats/hdf5_file.h"
 #include "report/log.h"
 #include "session/deploy_net.h"
@@ -21,12 +20,11 @@
 namespace trainer {
 namespace {
 
-constexpr int64_t kMostMaskClasses = 256;  // of a PNG with 8 bits
-
 // The records to predict: pictures, or the rows of an HDF5 file.
 struct Inputs {
   std::shared_ptr<const ImageList> images;  // nullptr for rows
   std::string file;                         // with rows
+  std::string items;                        // the blob of the first top
 
   std::string name_of(int64_t record) const {
     return images ? std::string(images->path(static_cast<uint64_t>(record))) : fmt::format("{}", record);
@@ -40,40 +38,52 @@ caffe::LayerParameter& layer_named(caffe::NetParameter* net, const std::string& 
   TRAINER_ASSERT(false);
 }
 
-// The size that the records of a database have: pictures get it before transform_param.
-ItemShape stored_shape(const caffe::LayerParameter& layer, const Positions& positions) {
+// How a Data or ImageData layer prepares pictures.
+std::optional<caffe::PictureInput> preparation_of(const caffe::LayerParameter& layer, const Positions& positions) {
+  if (layer.type() != "Data") return picture_input_of(layer, {});
   StreamOptions options;
   options.phase = caffe::TEST;
   options.in_order = true;
   Diagnostics problems;
   const std::unique_ptr<BatchFeed> feed = open_feed(layer, options, positions, &problems);
   problems.throw_if_errors();
-  const std::unique_ptr<StoredReader> reader = feed->make_stored_reader();
-  reader->claim(0, 1);
-  const StoredRecord first = reader->read(0);
-  return first.file.empty() ? first.pixels.shape : ItemShape{first.pixels.shape.channels, 0, 0};
+  return picture_input_of(layer, stored_shape(*feed));
 }
 
-// Turns a data layer of pictures into one that reads the given list, with the same transformation.
-void read_pictures(caffe::LayerParameter* layer, const Positions& positions) {
-  caffe::ImageDataParameter reading;
-  if (layer->type() == "ImageData") {
-    reading = layer->image_data_param();
-    for (const char* field : {"root_folder", "shuffle", "rand_skip", "label_kind", "mask_ignore", "validation_fraction",
-                              "labels", "cache", "sampling", "skip_bad_records"})
-      reading.GetReflection()->ClearField(&reading, reading.GetDescriptor()->FindFieldByName(field));
-  } else {
-    const ItemShape stored = stored_shape(*layer, positions);
-    reading.set_batch_size(layer->data_param().batch_size());
-    reading.set_is_color(stored.channels != 1);
-    reading.set_new_height(static_cast<uint32_t>(stored.height));
-    reading.set_new_width(static_cast<uint32_t>(stored.width));
-    layer->clear_data_param();
+// The layer that takes pictures in a net without data layers: its only Input layer, with one top of 4 axes.
+caffe::LayerParameter* input_layer(caffe::NetParameter* net) {
+  caffe::LayerParameter* found = nullptr;
+  for (caffe::LayerParameter& layer : *net->mutable_layer()) {
+    if (layer.type() != "Input") continue;
+    const bool pictures =
+        layer.top_size() == 1 && layer.input_param().shape_size() == 1 && layer.input_param().shape(0).dim_size() == 4;
+    if (found != nullptr || !pictures) return nullptr;
+    found = &layer;
   }
-  reading.set_source("the command line");
-  layer->set_type("ImageData");
-  *layer->mutable_image_data_param() = reading;
-  while (layer->top_size() < 2) layer->add_top("(label)");
+  return found;
+}
+
+// Lets the Input layer read pictures, prepared as the net or its weights say. Returns its top.
+std::string feed_input(const std::string& weights, caffe::NetParameter* net) {
+  std::shared_ptr<const caffe::PictureInput> input = std::make_shared<caffe::PictureInput>(net->picture_input());
+  if (!net->has_picture_input()) input = weights == "none" ? nullptr : read_weights(weights).notes.picture_input;
+  caffe::LayerParameter* const layer = input_layer(net);
+  if (layer == nullptr || input == nullptr)
+    throw config_error(
+        "the net \"{}\" has no data layer in phase TEST, so it is unknown how pictures are prepared for it: give the "
+        "net that was trained, with its data layers: --model=FILE --weights=FILE{}",
+        net->name(), layer == nullptr ? "" : "; or add picture_input { ... } to the net (trainer help PictureInput)");
+  const caffe::BlobShape wanted = layer->input_param().shape(0);
+  const ItemShape shape = item_shape(*input);
+  const int64_t given[] = {shape.channels, shape.height, shape.width};
+  for (int axis = 1; axis < 4; ++axis) {
+    if (given[axis - 1] != 0 && given[axis - 1] != wanted.dim(axis))
+      throw config_error("{} takes pictures of {}x{}x{}, but pictures are prepared to be {} (picture_input of {})",
+                         subject_of(*layer), wanted.dim(1), wanted.dim(2), wanted.dim(3), shape.text(),
+                         net->has_picture_input() ? "the net" : weights);
+  }
+  read_pictures(*input, static_cast<uint32_t>(wanted.dim(0)), layer);
+  return layer->top(0);
 }
 
 bool is_hdf5(const std::vector<std::string>& words) {
@@ -81,15 +91,16 @@ bool is_hdf5(const std::vector<std::string>& words) {
 }
 
 // Gives the data layer the records of the command line.
-Inputs feed(const std::vector<std::string>& words, const std::string& data, caffe::NetParameter* net,
-            const Positions& positions) {
-  if (data.empty())
-    throw config_error(
-        "the net \"{}\" has no data layer in phase TEST, so it is unknown how pictures are prepared for it: give the "
-        "net that was trained, with its data layers: --model=FILE --weights=FILE",
-        net->name());
-  caffe::LayerParameter& layer = layer_named(net, data);
+Inputs feed(const std::vector<std::string>& words, const std::string& data, const std::string& weights,
+            caffe::NetParameter* net, const Positions& positions) {
   Inputs inputs;
+  if (data.empty()) {
+    inputs.items = feed_input(weights, net);
+    inputs.images = std::make_shared<const ImageList>(read_picture_inputs(words));
+    return inputs;
+  }
+  caffe::LayerParameter& layer = layer_named(net, data);
+  inputs.items = layer.top(0);
   if (layer.type() == "HDF5Data") {
     if (!is_hdf5(words))
       throw data_error("{} reads rows: give one HDF5 file with a dataset for each of {}", subject_of(layer),
@@ -98,110 +109,56 @@ Inputs feed(const std::vector<std::string>& words, const std::string& data, caff
     layer.mutable_hdf5_data_param()->set_source(inputs.file);
     return inputs;
   }
-  if (layer.type() != "Data" && layer.type() != "ImageData")
+  const std::optional<caffe::PictureInput> input = preparation_of(layer, positions);
+  if (!input)
     throw config_error("{}: predictions need a net whose first data layer in phase TEST is ImageData, Data or HDF5Data",
                        subject_of(layer));
   inputs.images = std::make_shared<const ImageList>(read_picture_inputs(words));
-  read_pictures(&layer, positions);
+  const uint32_t batch =
+      layer.type() == "Data" ? layer.data_param().batch_size() : layer.image_data_param().batch_size();
+  read_pictures(*input, batch, &layer);
   return inputs;
 }
-
-// Where predictions go: the standard output, a file, or a folder of masks.
-class Target {
- public:
-  Target(const Arguments& arguments, PredictionForm form, const Inputs& inputs)
-      : form_(std::move(form)), inputs_(inputs), output_(arguments.text("output")) {
-    existing_ = arguments.get_bool("overwrite") ? Existing::kReplaced : Existing::kKept;
-  }
-
-  void open(const Shape& shape) {
-    masks_ = form_.probabilities && shape.rank() == 4 && shape.count(2) > 1;
-    if (masks_ && output_.empty())
-      throw config_error("the net gives a class for each pixel: name a folder for the masks with --output=FOLDER");
-    if (masks_ && shape[1] > kMostMaskClasses)
-      throw config_error("a mask holds at most {} classes, but the net has {}", kMostMaskClasses, shape[1]);
-    if (masks_) return;
-    if (!output_.empty()) file_.emplace(output_, 0, existing_);
-    write(prediction_header(form_));
-  }
-
-  // The values of one record, of this shape.
-  void add(int64_t record, const Shape& shape, std::span<const float> values) {
-    if (masks_) return write_mask(inputs_.name_of(record), shape, values);
-    write(prediction_lines(form_, inputs_.name_of(record), values));
-  }
-
-  void finish() {
-    if (file_) file_->commit();
-    std::fflush(stdout);
-  }
-
- private:
-  void write(const std::string& text) {
-    if (file_) {
-      file_->write(text.data(), text.size());
-    } else if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) {
-      throw data_error("the standard output cannot be written");
-    }
-  }
-
-  void write_mask(const std::string& name, const Shape& shape, std::span<const float> values) {
-    const int64_t classes = shape[1], plane = shape.count(2);
-    std::vector<uint8_t> mask(static_cast<size_t>(plane));
-    for (int64_t i = 0; i < plane; ++i) {
-      int64_t best = 0;
-      for (int64_t c = 1; c < classes; ++c) {
-        if (values[static_cast<size_t>(c * plane + i)] > values[static_cast<size_t>(best * plane + i)]) best = c;
-      }
-      mask[static_cast<size_t>(i)] = static_cast<uint8_t>(best);
-    }
-    PixelView view;
-    view.shape = {1, shape[2], shape[3]};
-    view.bytes = mask.data();
-    view.interleaved = true;
-    const std::string png = encode_image(view, "png");
-    namespace fs = std::filesystem;
-    const fs::path relative = fs::path(name).relative_path().lexically_normal().replace_extension(".png");
-    if (relative.begin() != relative.end() && *relative.begin() == "..")
-      throw data_error("the mask of {} would be outside the folder {}: give paths without \"..\"", name, output_);
-    const fs::path path = output_ / relative;
-    fs::create_directories(path.parent_path());
-    AtomicFile file(path.string(), static_cast<int64_t>(png.size()), existing_);
-    file.write(png.data(), png.size());
-    file.commit();
-  }
-
-  const PredictionForm form_;
-  const Inputs& inputs_;
-  const std::string output_;
-  Existing existing_ = Existing::kKept;
-  std::optional<AtomicFile> file_;
-  bool masks_ = false;
-};
 
 PredictionFormat format_of(const std::string& name) {
   return name == "json" ? PredictionFormat::kJson : name == "csv" ? PredictionFormat::kCsv : PredictionFormat::kText;
 }
 
-// All records once, batch by batch.
-void predict(NetSession& net, Target* target) {
-  const SignalHandlers signals;
-  const int64_t records = net.data().records_per_epoch();
+// A blob of the current batch, which must have a row for each record.
+struct Rows {
+  Shape shape;
   std::vector<float> values;
-  for (int64_t done = 0; done < records;) {
+
+  void read(const NetSession& net, size_t blob) {
+    shape = net.kept_shape(blob);
+    values.resize(static_cast<size_t>(shape.count()));
+    net.read_kept(blob, values.data());
+    if (shape.rank() == 0 || shape[0] != net.data().items())
+      throw config_error("the blob to predict has the shape {}: it needs a row for each of the {} records of a batch",
+                         shape.text(), net.data().items());
+  }
+  std::span<const float> row(int64_t i) const {
+    const auto each = static_cast<size_t>(shape.count(1));
+    return std::span(values).subspan(static_cast<size_t>(i) * each, each);
+  }
+};
+
+// All records once, batch by batch. The net keeps the blob to predict and, if the output needs them, the items.
+void predict(const Inputs& inputs, const PredictionForm& form, const PredictionOutput& output, NetSession& net) {
+  const SignalHandlers signals;
+  std::unique_ptr<PredictionTarget> target;
+  Rows predicted, items;
+  for (int64_t done = 0; done < output.records;) {
     signals.throw_if_stopped();
     net.run_next(ProgramKind::kForward);
-    const Shape shape = net.kept_shape(0);
-    values.resize(static_cast<size_t>(shape.count()));
-    net.read_kept(0, values.data());
-    const int64_t rows = net.data().items();
-    if (shape.rank() == 0 || shape[0] != rows)
-      throw config_error("the blob to predict has the shape {}: it needs a row for each of the {} records of a batch",
-                         shape.text(), rows);
-    if (done == 0) target->open(shape);
-    const auto each = static_cast<size_t>(shape.count(1));
-    for (int64_t row = 0; row < rows; ++row, ++done)
-      target->add(done, shape, std::span(values).subspan(static_cast<size_t>(row) * each, each));
+    predicted.read(net, 0);
+    if (output.needs_items()) items.read(net, 1);
+    if (target == nullptr) target = prediction_target(form, output, predicted.shape);
+    for (int64_t row = 0; row < net.data().items(); ++row, ++done) {
+      PredictedRecord record{inputs.name_of(done), predicted.shape, predicted.row(row), {}, {}};
+      if (output.needs_items()) record.item_shape = items.shape, record.item = items.row(row);
+      target->add(record);
+    }
   }
   target->finish();
 }
@@ -214,9 +171,11 @@ int run_predict(const Arguments& arguments) {
   form.format = format_of(arguments.text("format"));
   form.top_k = arguments.integer("top_k");
   if (form.top_k < 1) throw config_error("--top_k is {}; it must be at least 1", form.top_k);
-  if (!arguments.text("output").empty() && !arguments.get_bool("overwrite") &&
-      !std::filesystem::is_directory(arguments.text("output")))
-    refuse_existing(arguments.text("output"), "choose another name, or replace it with --overwrite");
+  PredictionOutput output;
+  output.path = arguments.text("output");
+  if (arguments.get_bool("overwrite")) output.existing = Existing::kReplaced;
+  if (!output.path.empty() && output.existing == Existing::kKept && !std::filesystem::is_directory(output.path))
+    refuse_existing(output.path, "choose another name, or replace it with --overwrite");
 
   std::vector<NamedWeights> weights;
   if (files.weights != "none") weights.push_back(weights_of_flag(files.weights));
@@ -225,17 +184,19 @@ int run_predict(const Arguments& arguments) {
   fetch_weights(files.weights);
   caffe::NetParameter* const net = configured.file->net.get();
   const Prediction prediction = remove_labels(net);
-  const Inputs inputs = feed(arguments.positional(), prediction.data, net, *configured.net.positions);
+  const Inputs inputs = feed(arguments.positional(), prediction.data, files.weights, net, *configured.net.positions);
   OpenNetOptions options = open_options_of(arguments, files.weights);
   options.device = choose_device(device_request_of(arguments));
   options.reading = {true, inputs.images};
   options.keep = {arguments.text("blob").empty() ? prediction.top : arguments.text("blob")};
+  if (output.needs_items()) options.keep.push_back(inputs.items);
   log_info(options.device.use);
   OpenNet open(std::move(configured), options);
   form.probabilities = prediction.probabilities && options.keep[0] == prediction.top;
   form.class_names = open.session().class_names();
-  Target target(arguments, std::move(form), inputs);
-  predict(open.session(), &target);
+  output.records = open.session().data().records_per_epoch();
+  output.colors = open.session().data().colors();
+  predict(inputs, form, output, open.session());
   return 0;
 }
 
@@ -262,7 +223,9 @@ REGISTER_COMMAND(
             {"format", FlagType::kChoice, "text", "text|json|csv",
              "Lines for people, a JSON object in each line, or CSV with a header."},
             {"blob", FlagType::kText, "", "NAME", "The blob to show instead, with its values."},
-            {"output", FlagType::kFile, "", "PATH", "A file for the predictions, or the folder of masks."},
+            {"output", FlagType::kFile, "", "PATH",
+             "A file for the predictions, the folder of masks, or FILE.png: a sheet of the pictures with their "
+             "classes."},
             {"overwrite", FlagType::kBool, "false", "", "Replace an existing file."},
             gpu_flag(),
             cpu_flag(),

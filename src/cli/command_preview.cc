@@ -1,7 +1,5 @@
 // trainer preview: a picture of the items that a data layer gives the net.
 #include <algorithm>
-#include <array>
-#include <cmath>
 #include <filesystem>
 
 #include "base/text.h"
@@ -9,6 +7,7 @@
 #include "cli/net_flags.h"
 #include "data/data_source.h"
 #include "data/pictures/contact_sheet.h"
+#include "data/pictures/item_picture.h"
 #include "formats/atomic_file.h"
 #include "report/log.h"
 
@@ -103,43 +102,6 @@ class Items {
   std::vector<std::vector<float>> memory_;
 };
 
-// Blue, green and red; neighboring numbers differ clearly. Class 0, which often is the background, has none.
-std::array<float, 3> color_of(float number) {
-  const double hue = static_cast<double>(number) * 0.618034;
-  std::array<float, 3> color;
-  for (size_t c = 0; c < 3; ++c)
-    color[c] = static_cast<float>(127.5 + 127.5 * std::cos(2 * 3.14159265358979 * (hue - static_cast<double>(c) / 3)));
-  return color;
-}
-
-// Interleaved bytes, blue first; colors of the classes over the parts of a mask.
-std::vector<uint8_t> overlaid(const std::vector<uint8_t>& pixels, int64_t channels, const std::vector<float>& mask) {
-  std::vector<uint8_t> bytes;
-  for (size_t i = 0; i < mask.size(); ++i) {
-    const std::array<float, 3> color = color_of(mask[i]);
-    for (size_t c = 0; c < 3; ++c) {
-      const float value = pixels[i * static_cast<size_t>(channels) + (channels == 3 ? c : 0)];
-      bytes.push_back(static_cast<uint8_t>(mask[i] == 0 ? value : 0.5f * value + 0.5f * color[c]));
-    }
-  }
-  return bytes;
-}
-
-// Interleaved bytes, blue first.
-std::vector<uint8_t> pixels_of(const Items& items, const ItemColors& colors) {
-  const int64_t channels = items.shape()[1], plane = items.shape().count(2);
-  std::vector<uint8_t> bytes(static_cast<size_t>(channels * plane));
-  for (int64_t c = 0; c < channels; ++c) {
-    const int64_t to = colors.rgb && channels == 3 ? 2 - c : c;
-    for (int64_t i = 0; i < plane; ++i) {
-      const float value = colors.pixel(items.item()[static_cast<size_t>(c * plane + i)], c);
-      bytes[static_cast<size_t>(i * channels + to)] =
-          static_cast<uint8_t>(std::nearbyint(std::isfinite(value) ? std::clamp(value, 0.0f, 255.0f) : 0.0f));
-    }
-  }
-  return bytes;
-}
-
 std::string sheet_of(BatchFeed& feed, const std::string& layer, int count, int draws) {
   const std::optional<ItemColors> colors = feed.colors();
   if (!colors) throw config_error("{} gives no pictures", layer);
@@ -147,7 +109,6 @@ std::string sheet_of(BatchFeed& feed, const std::string& layer, int count, int d
   const int groups = static_cast<int>(std::min<uint64_t>(static_cast<uint64_t>(count), records));
   std::optional<ContactSheet> sheet;
   Items items(feed);
-  Shape first;
   for (int group = 0; group < groups; ++group) {
     const uint64_t record = records * static_cast<uint64_t>(group) / static_cast<uint64_t>(groups);
     for (int draw = 0; draw < draws; ++draw) {
@@ -155,16 +116,10 @@ std::string sheet_of(BatchFeed& feed, const std::string& layer, int count, int d
       const Shape& shape = items.shape();
       if (shape[1] != 1 && shape[1] != 3)
         throw config_error("{} gives items of {} channels: a picture has 1 or 3", layer, shape[1]);
-      if (!sheet) {
-        sheet.emplace(groups, draws, static_cast<int>(shape[2]), static_cast<int>(shape[3]));
-        first = shape;
-      }
-      std::vector<uint8_t> bytes = pixels_of(items, *colors);
-      if (items.mask() != nullptr) bytes = overlaid(bytes, shape[1], *items.mask());
-      const int channels = items.mask() != nullptr ? 3 : static_cast<int>(shape[1]);
-      sheet->place(
-          group, draw,
-          {bytes.data(), channels, static_cast<int>(shape[2]), static_cast<int>(shape[3]), shape[3] * channels});
+      if (!sheet) sheet.emplace(groups, draws, static_cast<int>(shape[2]), static_cast<int>(shape[3]));
+      ItemPicture picture(shape, items.item(), *colors);
+      if (items.mask() != nullptr) picture.overlay(*items.mask());
+      sheet->place(group, draw, picture.window());
     }
     if (!items.label().empty()) sheet->caption(group, items.label());
   }

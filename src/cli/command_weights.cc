@@ -11,6 +11,7 @@
 #include "formats/atomic_file.h"
 #include "report/json_document.h"
 #include "report/log.h"
+#include "trainer.pb.h"
 
 namespace trainer {
 namespace {
@@ -36,11 +37,20 @@ std::string list_text(const LoadedWeights& file) {
                        shape_text(tensor.shape), name_of(tensor.type), format_count(tensor.shape.count()), values.min,
                        values.max, values.mean);
   }
+  const WeightNotes& notes = file.file->notes;
+  std::vector<std::string> names;
+  for (const std::string& name : notes.class_names) names.push_back(printable(name));
+  if (!names.empty()) out += fmt::format("classes: {}\n", fmt::join(names, ", "));
+  if (notes.picture_input != nullptr)
+    out += fmt::format("picture_input {{ {} }}\n", notes.picture_input->ShortDebugString());
   return out;
 }
 
 void add_file(const LoadedWeights& file, JsonDocument* json) {
-  json->open_object().add("file", file.path).add("format", file.tensors.format).open_array("tensors");
+  const WeightNotes& notes = file.file->notes;
+  json->open_object().add("file", file.path).add("format", file.tensors.format).add("class_names", notes.class_names);
+  json->add("picture_input", notes.picture_input == nullptr ? "" : notes.picture_input->ShortDebugString());
+  json->open_array("tensors");
   for (const StoredTensor& tensor : file.tensors.tensors) {
     const TensorStatistics values = statistics_of(tensor);
     json->open_object().add("name", tensor.name).add("layer_type", file.type_of(tensor.name));

@@ -42,12 +42,12 @@ std::string csv_text(const std::string& text) {
   return quoted + "\"";
 }
 
-std::string classes_as_text(const PredictionForm& form, const std::string& name, std::span<const float> values) {
+std::string named_classes(const PredictionForm& form, std::span<const float> values, int64_t count) {
   std::vector<std::string> parts;
-  for (const size_t c : best_classes(values, form.top_k))
+  for (const size_t c : best_classes(values, count))
     parts.push_back(
         fmt::format("{} {:.4f}", form.class_names.empty() ? fmt::format("{}", c) : name_of(form, c), values[c]));
-  return fmt::format("{}: {}\n", printable(name), fmt::join(parts, ", "));
+  return fmt::format("{}", fmt::join(parts, ", "));
 }
 
 std::string classes_as_json(const PredictionForm& form, const std::string& name, std::span<const float> values) {
@@ -85,6 +85,10 @@ std::string prediction_header(const PredictionForm& form) {
   return form.format == PredictionFormat::kCsv && form.probabilities ? "name,rank,class,class_name,probability\n" : "";
 }
 
+std::string prediction_caption(const PredictionForm& form, std::span<const float> values) {
+  return form.probabilities ? named_classes(form, values, 1) : fmt::format("{:.4g}", fmt::join(values, " "));
+}
+
 std::string prediction_lines(const PredictionForm& form, const std::string& name, std::span<const float> values) {
   if (!form.probabilities) return values_in(form.format, name, values);
   switch (form.format) {
@@ -92,7 +96,7 @@ std::string prediction_lines(const PredictionForm& form, const std::string& name
     case PredictionFormat::kCsv: return classes_as_csv(form, name, values);
     case PredictionFormat::kText: break;
   }
-  return classes_as_text(form, name, values);
+  return fmt::format("{}: {}\n", printable(name), named_classes(form, values, form.top_k));
 }
 
 }  // namespace trainer

@@ -19,6 +19,8 @@ struct PredictionForm {
 
 // The first line of the format; "" if it has none.
 std::string prediction_header(const PredictionForm& form);
+// A record in few words: cat 0.9731, or its values.
+std::string prediction_caption(const PredictionForm& form, std::span<const float> values);
 // The lines for one record, which `name` names.
 //   text  cats/1.jpg: cat 0.9731, fox 0.0102           or  rows 7: 0.25 1.5
 //   JSON  {"name":"cats/1.jpg","classes":[{"class":3,"name":"cat","probability":0.9731},...]}

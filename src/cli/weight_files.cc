@@ -23,7 +23,7 @@ std::string layer_of(const std::string& tensor) {
 }
 
 NamedTensors without_tensors(const LoadedWeights& file) {
-  return {{}, file.file->net_name, file.file->class_names, file.types};
+  return {{}, file.file->net_name, file.file->notes, file.types};
 }
 
 std::map<std::string, const StoredTensor*> by_name(const LoadedWeights& file) {
@@ -106,7 +106,7 @@ NamedTensors merged(const std::vector<LoadedWeights>& files) {
   std::map<std::string, size_t> places;
   for (const LoadedWeights& file : files) {
     out.types.insert(file.types.begin(), file.types.end());
-    if (out.class_names.empty()) out.class_names = file.file->class_names;
+    out.notes.complete(file.file->notes);
     for (const StoredTensor& tensor : file.tensors.tensors) {
       const auto [place, fresh] = places.emplace(tensor.name, out.tensors.size());
       if (fresh) {

@@ -9,6 +9,7 @@
 #include "data/data_source.h"
 #include "data/label_check.h"
 #include "data/layer_fields.h"
+#include "data/picture_input.h"
 #include "data/pipeline.h"
 #include "layers/layer.h"
 
@@ -124,5 +125,9 @@ int BatchStream::workers() const { return pipeline_->workers(); }
 int64_t BatchStream::buffer_bytes() const { return pipeline_->buffer_bytes(); }
 std::vector<std::string> BatchStream::files() const { return pipeline_->feed().files(); }
 std::vector<std::string> BatchStream::class_names() const { return pipeline_->feed().class_names(); }
+std::optional<ItemColors> BatchStream::colors() const { return pipeline_->feed().colors(); }
+ItemShape BatchStream::stored_shape() {
+  return named([&] { return trainer::stored_shape(pipeline_->feed()); });
+}
 
 }  // namespace trainer

@@ -17,7 +17,8 @@
 #include <vector>
 
 #include "base/host_memory.h"
-#include "layers/label_range.h"
+#include "data/batch_feed.h"
+#include "data/pictures/pixel_view.h"
 #include "tensor/shape.h"
 #include "trainer.pb.h"
 
@@ -108,6 +109,8 @@ class BatchStream {
   int64_t buffer_bytes() const;                  // bytes that start() allocates for batches of the current layout
   std::vector<std::string> files() const;        // as BatchFeed::files()
   std::vector<std::string> class_names() const;  // as BatchFeed::class_names()
+  std::optional<ItemColors> colors() const;      // as BatchFeed::colors()
+  ItemShape stored_shape();                      // as stored_shape() of the feed, of pictures. Call before start().
 
  private:
   BatchStream(std::unique_ptr<Pipeline> pipeline, std::string layer, std::string content);

@@ -40,6 +40,7 @@ class Pipeline {
   Pipeline& operator=(const Pipeline&) = delete;
 
   const BatchFeed& feed() const { return *feed_; }
+  BatchFeed& feed() { return *feed_; }
   int workers() const { return options_.workers; }
   bool started() const { return !threads_.empty(); }
   void set_orders(const std::vector<MemoryFormat>& orders);

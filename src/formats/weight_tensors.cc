@@ -117,9 +117,9 @@ void write_layers(AtomicFile& file, const NamedTensors& named) {
     refs.push_back(std::move(ref));
   }
   if (hdf5) {
-    write_weights_hdf5(file, named.class_names, refs);
+    write_weights_hdf5(file, named.notes, refs);
   } else {
-    write_weights(file, named.net_name, named.class_names, refs);
+    write_weights(file, named.net_name, named.notes, refs);
   }
 }
 

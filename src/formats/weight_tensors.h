@@ -29,7 +29,7 @@ TensorName split_tensor_name(const std::string& name);
 struct NamedTensors {
   std::vector<StoredTensor> tensors;
   std::string net_name;
-  std::vector<std::string> class_names;
+  WeightNotes notes;
   std::map<std::string, std::string> types;  // of layers
 };
 

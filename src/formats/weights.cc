@@ -1,6 +1,9 @@
 // Reads weight files.
 #include "formats/weights.h"
 
+#include <google/protobuf/io/tokenizer.h>
+#include <google/protobuf/text_format.h>
+
 #include <array>
 
 #include "base/error.h"
@@ -8,6 +11,7 @@
 #include "formats/hdf5_file.h"
 #include "formats/input_file.h"
 #include "formats/wire_reader.h"
+#include "trainer.pb.h"
 
 namespace trainer {
 namespace {
@@ -27,7 +31,7 @@ constexpr LayerFields kV1Layer{4, 6, 5, WireType::kVarint};
 constexpr LayerFields kV0Layer{1, 50, 2, WireType::kBytes};
 constexpr uint32_t kV1NestedV0 = 1;
 
-constexpr uint32_t kNetName = 1, kNetV1Layers = 2, kNetLayers = 100, kNetClassNames = 5001;
+constexpr uint32_t kNetName = 1, kNetV1Layers = 2, kNetLayers = 100, kNetClassNames = 5001, kNetPictureInput = 5002;
 
 // Indexed by V1LayerParameter.LayerType.
 constexpr std::array<const char*, 40> kV1Types = {
@@ -122,7 +126,10 @@ WeightFile read_binary(const std::string& path) {
       if (reader.is(kNetName, WireType::kBytes)) {
         out.net_name = reader.text();
       } else if (reader.is(kNetClassNames, WireType::kBytes)) {
-        out.class_names.push_back(reader.text());
+        out.notes.class_names.push_back(reader.text());
+      } else if (reader.is(kNetPictureInput, WireType::kBytes)) {
+        auto input = std::make_shared<caffe::PictureInput>();
+        if (input->ParseFromString(reader.text())) out.notes.picture_input = input;
       } else if (reader.is(kNetName, WireType::kVarint) && out.layers.empty()) {
         throw data_error(
             "{} is not a weight file; it looks like a solver state (pass it with --snapshot) or a mean image", path);
@@ -193,6 +200,18 @@ void collect_layers(const Hdf5File& file, const std::string& name, int depth, st
   }
 }
 
+// nullptr if the text is damaged.
+std::shared_ptr<const caffe::PictureInput> parsed_input(const std::string& text) {
+  class : public google::protobuf::io::ErrorCollector {
+    void AddError(int, int, const std::string&) override {}
+  } no_log;
+  google::protobuf::TextFormat::Parser parser;
+  parser.RecordErrorsTo(&no_log);
+  parser.AllowUnknownField(true);  // of a later version
+  auto input = std::make_shared<caffe::PictureInput>();
+  return parser.ParseFromString(text, input.get()) ? input : nullptr;
+}
+
 WeightFile read_hdf5(const std::string& path) {
   const Hdf5File file = Hdf5File::open(path);
   if (!file.has_group("data")) {
@@ -204,7 +223,8 @@ WeightFile read_hdf5(const std::string& path) {
   WeightFile out;
   out.path = path;
   out.omits_shared = true;
-  if (file.has_dataset(kHdf5ClassNames)) out.class_names = split(file.read_string(kHdf5ClassNames), '\n');
+  if (file.has_dataset(kHdf5ClassNames)) out.notes.class_names = split(file.read_string(kHdf5ClassNames), '\n');
+  if (file.has_dataset(kHdf5PictureInput)) out.notes.picture_input = parsed_input(file.read_string(kHdf5PictureInput));
   collect_layers(file, "", 0, out.layers);
   return out;
 }

@@ -1,7 +1,7 @@
 // Weight files: `.caffemodel` (binary NetParameter, also the V1 and V0 generations) and `.caffemodel.h5`; and those of
 // other programs (formats/tensors), whose tensors belong to layers only together with a net.
 //
-// The reader uses only names, types, blobs and class names and skips all other fields of any type, because forks of
+// The reader uses only names, types, blobs and notes and skips all other fields of any type, because forks of
 // Caffe reuse field numbers. Files beyond 2 GiB are supported. Values are floats, doubles or, as NVIDIA's fork and
 // OpenCV write them, raw bytes of floats, doubles or float16. The writer streams from the caller's memory into an
 // AtomicFile, which the caller commits. Errors are data_error with file, byte offset and layer.
@@ -15,6 +15,7 @@
 #include "formats/atomic_file.h"
 #include "formats/blob_proto.h"
 #include "formats/tensors/tensor_file.h"
+#include "formats/weight_notes.h"
 
 namespace caffe {
 class LayerParameter;
@@ -24,8 +25,8 @@ namespace trainer {
 
 class Hdf5File;
 
-// The dataset of an HDF5 weight file that has the class names.
-constexpr const char* kHdf5ClassNames = "class_names";
+// The datasets of an HDF5 weight file that have the notes: a class name in each line, and a PictureInput as prototxt.
+constexpr const char *kHdf5ClassNames = "class_names", *kHdf5PictureInput = "picture_input";
 
 struct WeightLayer {
   std::string name;
@@ -37,10 +38,10 @@ struct WeightLayer {
 
 struct WeightFile {
   std::string path;
-  std::string net_name;                  // "" in HDF5 files
-  bool omits_shared = false;             // it lacks blobs that another layer owns, as HDF5 files do
-  std::vector<std::string> class_names;  // by label; empty if the file has none
-  std::vector<WeightLayer> layers;       // in file order; HDF5: by name
+  std::string net_name;       // "" in HDF5 files
+  bool omits_shared = false;  // it lacks blobs that another layer owns, as HDF5 files do
+  WeightNotes notes;
+  std::vector<WeightLayer> layers;  // in file order; HDF5: by name
   // Of a file of another program, which has no layers.
   std::shared_ptr<const TensorFile> tensors;
 };
@@ -63,13 +64,13 @@ struct WeightLayerRef {
 constexpr int64_t kLargestBinaryMessage = 2147483647;
 
 // The exact size of the binary weight file.
-int64_t binary_weights_size(const std::string& net_name, const std::vector<std::string>& class_names,
+int64_t binary_weights_size(const std::string& net_name, const WeightNotes& notes,
                             const std::vector<WeightLayerRef>& layers);
 // Throws a data_error with the remedy (snapshot_format: HDF5) if `bytes` exceeds kLargestBinaryMessage; `what` names
 // the file in the message.
 void check_binary_size(int64_t bytes, const std::string& what);
 
-void write_weights(AtomicFile& file, const std::string& net_name, const std::vector<std::string>& class_names,
+void write_weights(AtomicFile& file, const std::string& net_name, const WeightNotes& notes,
                    const std::vector<WeightLayerRef>& layers);
 
 // A layer of an HDF5 file and its number of blobs.
@@ -83,9 +84,7 @@ struct Hdf5LayerName {
 void check_hdf5_names(const std::string& what, const std::vector<Hdf5LayerName>& layers);
 
 // Writes groups /data/<layer>/<i>, and /diff/<layer>/<i> if there are diffs. A "/" in a layer's name nests groups;
-// names that check_hdf5_names rejects are rejected here too. The class names are one string /class_names, a name in
-// each line.
-void write_weights_hdf5(AtomicFile& target, const std::vector<std::string>& class_names,
-                        const std::vector<WeightLayerRef>& layers);
+// names that check_hdf5_names rejects are rejected here too. Notes are strings in /class_names and /picture_input.
+void write_weights_hdf5(AtomicFile& target, const WeightNotes& notes, const std::vector<WeightLayerRef>& layers);
 
 }  // namespace trainer

@@ -1,4 +1,6 @@
 // Writes weight files.
+#include <google/protobuf/text_format.h>
+
 #include <set>
 
 #include "base/error.h"
@@ -11,7 +13,7 @@
 namespace trainer {
 namespace {
 
-constexpr uint32_t kNetName = 1, kNetLayers = 100, kLayerBlobs = 7, kNetClassNames = 5001;
+constexpr uint32_t kNetName = 1, kNetLayers = 100, kLayerBlobs = 7, kNetClassNames = 5001, kNetPictureInput = 5002;
 
 // The layer's message without its blobs.
 std::string serialized_head(const WeightLayerRef& layer) {
@@ -34,6 +36,15 @@ int64_t layer_size(const WeightLayerRef& layer, int64_t head_bytes) {
   return size;
 }
 
+// The fields of NetParameter that have the notes.
+std::string serialized(const WeightNotes& notes) {
+  std::string fields;
+  for (const std::string& name : notes.class_names) append_bytes_field(fields, kNetClassNames, name);
+  if (notes.picture_input != nullptr)
+    append_bytes_field(fields, kNetPictureInput, notes.picture_input->SerializeAsString());
+  return fields;
+}
+
 // The values, plus an estimate of the file's own structures.
 int64_t hdf5_size_estimate(const std::vector<WeightLayerRef>& layers) {
   int64_t bytes = 4096;
@@ -48,11 +59,10 @@ int64_t hdf5_size_estimate(const std::vector<WeightLayerRef>& layers) {
 
 }  // namespace
 
-int64_t binary_weights_size(const std::string& net_name, const std::vector<std::string>& class_names,
+int64_t binary_weights_size(const std::string& net_name, const WeightNotes& notes,
                             const std::vector<WeightLayerRef>& layers) {
-  int64_t size = bytes_field_size(kNetName, static_cast<int64_t>(net_name.size()));
-  for (const std::string& name : class_names)
-    size += bytes_field_size(kNetClassNames, static_cast<int64_t>(name.size()));
+  int64_t size = bytes_field_size(kNetName, static_cast<int64_t>(net_name.size())) +
+                 static_cast<int64_t>(serialized(notes).size());
   for (const WeightLayerRef& layer : layers) {
     const auto head_bytes = static_cast<int64_t>(serialized_head(layer).size());
     size += bytes_field_size(kNetLayers, layer_size(layer, head_bytes));
@@ -68,9 +78,9 @@ void check_binary_size(int64_t bytes, const std::string& what) {
       what, format_bytes(bytes), bytes, kLargestBinaryMessage);
 }
 
-void write_weights(AtomicFile& file, const std::string& net_name, const std::vector<std::string>& class_names,
+void write_weights(AtomicFile& file, const std::string& net_name, const WeightNotes& notes,
                    const std::vector<WeightLayerRef>& layers) {
-  const int64_t size = binary_weights_size(net_name, class_names, layers);
+  const int64_t size = binary_weights_size(net_name, notes, layers);
   check_binary_size(size, file.path());
   file.expect(size);
   const auto write = [&file](const void* bytes, size_t count) { file.write(bytes, count); };
@@ -90,8 +100,7 @@ void write_weights(AtomicFile& file, const std::string& net_name, const std::vec
       write_blob_proto(blob, write);
     }
   }
-  head.clear();
-  for (const std::string& name : class_names) append_bytes_field(head, kNetClassNames, name);
+  head = serialized(notes);
   file.write(head.data(), head.size());
 }
 
@@ -121,14 +130,19 @@ void check_hdf5_names(const std::string& what, const std::vector<Hdf5LayerName>&
   }
 }
 
-void write_weights_hdf5(AtomicFile& target, const std::vector<std::string>& class_names,
-                        const std::vector<WeightLayerRef>& layers) {
+void write_weights_hdf5(AtomicFile& target, const WeightNotes& notes, const std::vector<WeightLayerRef>& layers) {
   std::vector<Hdf5LayerName> names;
   for (const WeightLayerRef& layer : layers) names.push_back({layer.name, layer.blobs.size()});
   check_hdf5_names(target.path(), names);
   target.expect(hdf5_size_estimate(layers));
   Hdf5File file = Hdf5File::create(target.temporary_path(), target.path());
-  if (!class_names.empty()) file.write_string(kHdf5ClassNames, fmt::format("{}", fmt::join(class_names, "\n")));
+  if (!notes.class_names.empty())
+    file.write_string(kHdf5ClassNames, fmt::format("{}", fmt::join(notes.class_names, "\n")));
+  if (notes.picture_input != nullptr) {
+    std::string text;
+    google::protobuf::TextFormat::PrintToString(*notes.picture_input, &text);
+    file.write_string(kHdf5PictureInput, text);
+  }
   file.make_group("data");
   bool any_diff = false;
   for (const WeightLayerRef& layer : layers) {

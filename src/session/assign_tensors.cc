@@ -4,9 +4,11 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
+#include <utility>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -26,8 +28,37 @@ struct Target {
   std::string layer;
   int blob = 0;
   std::vector<int> transpose;
-  std::string place;  // of the line of a map that asks for it, or ""
+  std::string place;         // of the line of a map that asks for it, or ""
+  bool torch_gates = false;  // the tensor has the rows of an LSTM's gates in PyTorch's order
 };
+
+// The tensors of an LSTM in PyTorch, without the "_l0" of its first layer, and their blobs. PyTorch has two biases, and
+// only their sum counts.
+constexpr std::array<std::pair<std::string_view, int>, 4> kLstmTensors{
+    {{"weight_ih", 0}, {"bias_ih", 1}, {"bias_hh", 1}, {"weight_hh", 2}}};
+
+// From PyTorch's order of gates (input, forget, cell, output) to Caffe's (input, forget, output, cell).
+StoredTensor with_caffe_gates(const StoredTensor& tensor) {
+  if (tensor.shape.rank() == 0 || tensor.shape[0] % 4 != 0) return tensor;  // does not fit any LSTM
+  StoredTensor out = tensor;
+  out.read = [tensor](float* to) {
+    const std::vector<float> values = tensor.values();
+    const auto gate = static_cast<std::ptrdiff_t>(values.size() / 4);
+    to = std::copy(values.begin(), values.begin() + 2 * gate, to);
+    to = std::copy(values.begin() + 3 * gate, values.end(), to);
+    std::copy(values.begin() + 2 * gate, values.begin() + 3 * gate, to);
+  };
+  return out;
+}
+
+StoredTensor sum_of(const StoredTensor& first, const StoredTensor& second) {
+  StoredTensor out = first;
+  out.read = [first, second](float* to) {
+    const std::vector<float> one = first.values(), other = second.values();
+    std::transform(one.begin(), one.end(), other.begin(), to, std::plus<>());
+  };
+  return out;
+}
 
 bool is_batch_count(const StoredTensor& tensor) { return split_tensor_name(tensor.name).part == kBatchCount; }
 
@@ -116,6 +147,11 @@ class Assignment {
     const LoweredLayer* layer = learned_layer(prefix);
     if (layer == nullptr) return std::nullopt;
     if (const int number = blob_number(part); number >= 0 && separator == '/') return Target{prefix, number, {}, ""};
+    if (layer->param->type() == "LSTM") {
+      for (const auto& [tensor, blob] : kLstmTensors) {
+        if (part == tensor || part == std::string(tensor) + "_l0") return Target{prefix, blob, {}, "", true};
+      }
+    }
     const auto known = std::find(kNormTensors.begin(), kNormTensors.end(), part);
     return known == kNormTensors.end() ? std::nullopt : norm_target(*layer, known - kNormTensors.begin());
   }
@@ -141,8 +177,19 @@ class Assignment {
     return turned ? std::vector<int>{1, 0} : std::vector<int>{};
   }
 
+  // Whether the tensors are the two biases of one LSTM.
+  static bool are_biases(const StoredTensor& first, const StoredTensor& second, const Target& target) {
+    return target.torch_gates && target.blob == 1 && first.shape == second.shape &&
+           split_tensor_name(first.name).part != split_tensor_name(second.name).part;
+  }
+
   void assign(const StoredTensor& tensor, const Target& target) {
-    const auto [position, fresh] = blobs_[target.layer].emplace(target.blob, tensor);
+    const StoredTensor given = target.torch_gates ? with_caffe_gates(tensor) : tensor;
+    const auto [position, fresh] = blobs_[target.layer].emplace(target.blob, given);
+    if (!fresh && are_biases(position->second, given, target)) {
+      position->second = sum_of(position->second, given);
+      return;
+    }
     if (!fresh)
       throw data_error(
           "{}: the tensors \"{}\" and \"{}\" both fit blob {} of layer \"{}\". Name one of them in a file for "

@@ -23,8 +23,11 @@ struct WeightMatching {
 
 // The tensors as layers of the net, with blobs in the net's order. By name, "L.weight" and "L.bias" are blobs 0 and 1
 // of layer L, "L/N" is blob N; running_mean and running_var are blobs 0 and 1 of a BatchNorm layer, whose weight and
-// bias are those of the Scale layer that reads it. Names may begin with "state_dict.", "model.", "net." or "module.". A
-// tensor that the net does not need becomes a layer that the net lacks; num_batches_tracked is left out.
+// bias are those of the Scale layer that reads it. weight_ih_l0, weight_hh_l0, bias_ih_l0 and bias_hh_l0, with or
+// without
+// "_l0", are those of an LSTM layer, in PyTorch's order of gates. Names may begin with "state_dict.", "model.", "net."
+// or "module.". A tensor that the net does not need becomes a layer that the net lacks; num_batches_tracked is left
+// out.
 //
 // The values are read from the file when they are loaded. Two tensors for one blob are a data_error.
 WeightFile assign_tensors(const TensorFile& file, const WeightMatching& matching, const LoweredNet& net);

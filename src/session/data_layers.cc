@@ -9,6 +9,7 @@
 #include "base/cores.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "data/picture_input.h"
 #include "report/log.h"
 
 namespace trainer {
@@ -333,6 +334,15 @@ ClassNames DataLayers::class_names() const {
     if (ClassNames names = stream.stream->class_names(); !names.empty()) return names;
   }
   return {};
+}
+
+std::optional<caffe::PictureInput> DataLayers::picture_input() const {
+  for (const Stream& stream : streams_) {
+    const caffe::LayerParameter& layer = net_.net.layer(stream.layer);
+    const ItemShape stored = layer.type() == "Data" ? stream.stream->stored_shape() : ItemShape();
+    if (auto input = picture_input_of(layer, stored)) return input;
+  }
+  return std::nullopt;
 }
 
 std::map<std::string, Cursor> DataLayers::cursors() const {

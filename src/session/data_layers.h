@@ -86,6 +86,12 @@ class DataLayers {
   int64_t batch_bytes() const;
   // Of the first data set that has them.
   ClassNames class_names() const;
+  // Of the first layer.
+  std::optional<ItemColors> colors() const {
+    return streams_.empty() ? std::nullopt : streams_.front().stream->colors();
+  }
+  // Of the first layer that reads pictures. Call before start().
+  std::optional<caffe::PictureInput> picture_input() const;
   // By layer name.
   std::map<std::string, Cursor> cursors() const;
   // Other layers do not change.

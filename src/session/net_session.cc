@@ -26,9 +26,13 @@ NetSession::NetSession(const caffe::NetParameter& net, const Positions& position
       carried_(device_session),
       inputs_(use == InputUse::kArrays ? InputArrays(net, given) : InputArrays()),
       data_(net_, use == InputUse::kArrays ? GivenShapes() : std::move(given), &warnings_),
-      class_names_(data_.class_names()),
+      notes_{data_.class_names()},
       programs_(net_, data_, inputs_, carried_, &warnings_) {
-  add_class_names({net.class_names().begin(), net.class_names().end()});
+  const auto input = phase == caffe::TEST ? data_.picture_input() : std::nullopt;
+  if (input) notes_.picture_input = std::make_shared<caffe::PictureInput>(*input);
+  WeightNotes of_net{{net.class_names().begin(), net.class_names().end()}};
+  if (net.has_picture_input()) of_net.picture_input = std::make_shared<caffe::PictureInput>(net.picture_input());
+  add_notes(of_net);
 }
 
 int64_t NetSession::batch_size() const {

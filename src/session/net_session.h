@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "formats/weight_notes.h"
 #include "session/carried_states.h"
 #include "session/data_layers.h"
 #include "session/net_programs.h"
@@ -45,11 +46,12 @@ class NetSession {
   int64_t batch_size() const;
 
   // The names of the classes: those of the data, of the net's text or of its weights, the first of them that exist.
-  const ClassNames& class_names() const { return class_names_; }
-  // The weights with these names were loaded.
-  void add_class_names(const ClassNames& of_weights) {
-    if (class_names_.empty()) class_names_ = of_weights;
-  }
+  const ClassNames& class_names() const { return notes_.class_names; }
+  // What weight files of this net say: the names of the classes, and in phase TEST how pictures are prepared, from the
+  // same sources.
+  const WeightNotes& notes() const { return notes_; }
+  // Adds what is not known from the data and the net.
+  void add_notes(const WeightNotes& notes) { notes_.complete(notes); }
 
   // The array that fills this top of an Input layer until another one is set; it must stay valid as long. See
   // InputArrays::set.
@@ -138,7 +140,7 @@ class NetSession {
   CarriedStates carried_;
   InputArrays inputs_;
   DataLayers data_;
-  ClassNames class_names_;
+  WeightNotes notes_;
   NetPrograms programs_;
   std::array<Pass, 2> last_;
   size_t newest_ = 0, unfinished_ = 0;  // of these passes

@@ -70,10 +70,12 @@ void load_trained_weights(const std::string& path, const WeightMatching& matchin
   const std::vector<WeightMatch> matches = load_weights(file, net.lowered(), store, matching);
   require_trained(path, matches, allow_fresh);
   log_info(match_table(path, matches));
-  const std::string renamed = class_difference(file.class_names, path, net.data().class_names(), "the data");
+  const std::string renamed = class_difference(file.notes.class_names, path, net.data().class_names(), "the data");
   if (!renamed.empty())
     log_warning(renamed + ": name a file with the classes in the order of the weights in image_data_param.labels");
-  net.add_class_names(file.class_names);
+  const std::string prepared = picture_difference(file.notes, path, net.notes());
+  if (!prepared.empty()) log_warning(prepared);
+  net.add_notes(file.notes);
 }
 
 OpenNet::OpenNet(ConfiguredNet net, const OpenNetOptions& options)

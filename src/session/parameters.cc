@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/philox.h"
 #include "base/text.h"
+#include "data/picture_input.h"
 #include "formats/weight_tensors.h"
 #include "layers/shared/filler.h"
 #include "lowering/multipliers.h"
@@ -300,11 +301,17 @@ void require_trained(const std::string& path, const std::vector<WeightMatch>& ma
       match_table(path, matches));
 }
 
+std::string picture_difference(const WeightNotes& weights, const std::string& path, const WeightNotes& net) {
+  if (weights.picture_input == nullptr || net.picture_input == nullptr) return "";
+  const std::string difference = color_difference(*weights.picture_input, path, *net.picture_input, "the net");
+  return difference.empty() ? "" : "Pictures are prepared differently: " + difference;
+}
+
 bool all_loaded(const std::vector<WeightMatch>& matches) {
   return count_of(WeightMatch::kLoaded, matches) == matches.size();
 }
 
-void save_weights(AtomicFile& file, bool hdf5, bool diff, const LoweredNet& net, const ClassNames& classes,
+void save_weights(AtomicFile& file, bool hdf5, bool diff, const LoweredNet& net, const WeightNotes& notes,
                   const StateStore& store) {
   std::vector<caffe::LayerParameter> params;
   std::vector<const LoweredLayer*> lowered;
@@ -351,15 +358,15 @@ void save_weights(AtomicFile& file, bool hdf5, bool diff, const LoweredNet& net,
     layers.push_back(std::move(layer));
   }
   if (hdf5) {
-    write_weights_hdf5(file, classes, layers);
+    write_weights_hdf5(file, notes, layers);
   } else {
-    write_weights(file, net.name, classes, layers);
+    write_weights(file, net.name, notes, layers);
   }
 }
 
-void save_weights(const std::string& path, const LoweredNet& net, const ClassNames& classes, const StateStore& store) {
+void save_weights(const std::string& path, const LoweredNet& net, const WeightNotes& notes, const StateStore& store) {
   AtomicFile file(path);
-  save_weights(file, path.ends_with(".h5"), false, net, classes, store);
+  save_weights(file, path.ends_with(".h5"), false, net, notes, store);
   file.commit();
 }
 

@@ -8,7 +8,6 @@
 #include "lowering/lower_net.h"
 #include "runtime/memory.h"
 #include "session/assign_tensors.h"
-#include "session/class_names.h"
 
 namespace trainer {
 
@@ -37,6 +36,10 @@ struct WeightMatch {
 std::vector<WeightMatch> load_weights(const WeightFile& file, const LoweredNet& net, StateStore& store,
                                       const WeightMatching& matching = {});
 
+// "Pictures are prepared differently: ..." if the net gives other values to pixels than the net of the weights did; ""
+// if it does not, or if one of them is unknown.
+std::string picture_difference(const WeightNotes& weights, const std::string& path, const WeightNotes& net);
+
 // Throws if a layer is mismatched or nothing was loaded: require_match for a net to be trained, require_trained for a
 // net to compute with, which also refuses fresh layers without `allow_fresh`.
 void require_match(const std::string& path, const std::vector<WeightMatch>& matches);
@@ -48,11 +51,11 @@ bool all_loaded(const std::vector<WeightMatch>& matches);
 std::string match_table(const std::string& path, const std::vector<WeightMatch>& matches);
 
 // Writes the model to a .caffemodel, or to a .caffemodel.h5 if the name ends with ".h5".
-void save_weights(const std::string& path, const LoweredNet& net, const ClassNames& classes, const StateStore& store);
+void save_weights(const std::string& path, const LoweredNet& net, const WeightNotes& notes, const StateStore& store);
 
 // Writes the model as Caffe does: all layers, including Split layers, with their blobs. With `diff` (snapshot_diff)
 // also writes the last step of each blob, zeros for a blob that is not trained.
-void save_weights(AtomicFile& file, bool hdf5, bool diff, const LoweredNet& net, const ClassNames& classes,
+void save_weights(AtomicFile& file, bool hdf5, bool diff, const LoweredNet& net, const WeightNotes& notes,
                   const StateStore& store);
 
 }  // namespace trainer

@@ -72,6 +72,11 @@ void check_classes(const NetSession& train, const Nets& tests) {
   }
 }
 
+// The weights of the training say how its tests prepare pictures.
+void note_picture_input(const Nets& tests, NetSession* train) {
+  for (const auto& test : tests) train->add_notes({{}, test->notes().picture_input});
+}
+
 EpochLength epoch_length(const caffe::SolverParameter& solver, const NetSession& train, size_t ranks) {
   return {train.data().records_per_epoch(), train.batch_size() * solver.iter_size() * static_cast<int64_t>(ranks)};
 }
@@ -203,9 +208,10 @@ std::unique_ptr<TrainingState> set_up_training(TrainingFiles files, const Traini
   const uint64_t seed = choose_seed(*files.solver, options.snapshot);
   std::vector<Rank> ranks = open_devices(options);
   Nets tests = open_nets(files, seed, &ranks);
-  const NetSession& train = *ranks.front().net;
+  NetSession& train = *ranks.front().net;
   check_patterns(*files.solver, files.solver_positions, train.lowered());
   check_classes(train, tests);
+  note_picture_input(tests, &train);
   const EpochLength epoch = epoch_length(*files.solver, train, ranks.size());
   caffe::SolverParameter solver = resolve_solver(files, seed, train, epoch);
   check_watched_metrics(files, tests);

@@ -220,7 +220,7 @@ SnapshotPaths write_snapshot(const caffe::SolverParameter& solver, const LoopSta
   AtomicFile weights_file(files.weights), state_file(files.state), manifest(files.manifest);
   std::optional<AtomicFile> average_file;
   const auto save = [&](AtomicFile& file, bool diff) {
-    save_weights(file, is_hdf5(solver), diff, net, train.front()->class_names(), device_session.store);
+    save_weights(file, is_hdf5(solver), diff, net, train.front()->notes(), device_session.store);
   };
   save(weights_file, solver.snapshot_diff());
   if (average != nullptr) {
@@ -293,7 +293,7 @@ std::string write_best(const caffe::SolverParameter& solver, const NetSession& t
                        const DeviceSession& device_session) {
   require_finite(train.lowered(), device_session.store);
   AtomicFile file(best_path(solver));
-  save_weights(file, is_hdf5(solver), false, train.lowered(), train.class_names(), device_session.store);
+  save_weights(file, is_hdf5(solver), false, train.lowered(), train.notes(), device_session.store);
   file.commit();
   return best_path(solver);
 }
@@ -334,9 +334,10 @@ bool restore_snapshot(const std::string& path, const caffe::SolverParameter& sol
   const std::vector<WeightMatch> matches = load_weights(weights, first.lowered(), device_session.store);
   require_match(model, matches);
   note(all_loaded(matches) ? fmt::format("Model from {}", model) : match_table(model, matches));
-  const std::string renamed = class_difference(weights.class_names, model, first.data().class_names(), "the data");
+  const std::string renamed =
+      class_difference(weights.notes.class_names, model, first.data().class_names(), "the data");
   if (!renamed.empty()) log_warning("The classes have changed since the snapshot: " + renamed);
-  first.add_class_names(weights.class_names);
+  first.add_notes(weights.notes);
   if (average != nullptr && !state.has_average_net()) {
     average->start();
     note("The state has no average of the weights: the average starts from the weights");

@@ -77,12 +77,14 @@ void TrainingStart::load_weight_files() {
     report_.note(match_table(path, matches));
     for (const WeightMatch& match : matches)
       if (match.kind == WeightMatch::kLoaded) layers_loaded_.insert(match.layer);
+    const std::string prepared = picture_difference(file.notes, path, state_.train_net().notes());
+    if (!prepared.empty()) log_warning(prepared);
     // A net with layers of its own may learn other classes.
     if (all_loaded(matches)) {
       const ClassNames learned = state_.train_net().data().class_names();
-      const std::string renamed = class_difference(file.class_names, path, learned, "the data");
+      const std::string renamed = class_difference(file.notes.class_names, path, learned, "the data");
       if (!renamed.empty()) log_warning("The net learned other classes: " + renamed);
-      state_.train_net().add_class_names(file.class_names);
+      state_.train_net().add_notes(file.notes);
     }
     for (const auto& test : state_.tests) {
       if (matching.by_order) break;  // the order is that of the training net

@@ -32,7 +32,7 @@ const Device& Training::device() const { return *state_->session().device; }
 MemoryPlan Training::memory_plan() const { return plan_memory(*state_); }
 void Training::save_weights(const std::string& path) const {
   const NetSession& net = state_->train_net();
-  trainer::save_weights(path, net.lowered(), net.class_names(), state_->session().store);
+  trainer::save_weights(path, net.lowered(), net.notes(), state_->session().store);
 }
 
 void Training::load(RunReport& report) { const TrainingStart start(*state_, options_, false, report); }

@@ -158,6 +158,28 @@ def check_net():
     assert abs(mean - state["fc.weight"].double().mean().item()) < 1e-8, mean
 
 
+def check_lstm():
+    """An LSTM layer with the weights of PyTorch's, whose gates have another order and two biases."""
+    steps, items, width = 5, 3, 4
+    module = torch.nn.ModuleDict({"rnn": torch.nn.LSTM(width, 6)})
+    x, cont = torch.randn(steps, items, width), torch.ones(steps, items)
+    cont[0] = 0
+    with h5py.File("steps.h5", "w") as file:
+        file["x"], file["cont"] = x.numpy(), cont.numpy()
+    with open("lstm.prototxt", "w") as file:
+        file.write(f"""
+            layer {{ name: "data" type: "HDF5Data" top: "x" top: "cont"
+              hdf5_data_param {{ source: "steps.h5" batch_size: {steps} }} }}
+            layer {{ name: "rnn" type: "LSTM" bottom: "x" bottom: "cont" top: "h" recurrent_param {{ num_output: 6 }} }}""")
+    wanted = module["rnn"](x)[0].detach().numpy()
+    torch.save(module.state_dict(), "lstm.pth")
+    cell = {name.removesuffix("_l0"): value for name, value in module.state_dict().items()}
+    safetensors.torch.save_file(cell, "cell.safetensors")
+    for i, weights in enumerate(["lstm.pth", "cell.safetensors"]):
+        trainer("extract_features", "--model=lstm.prototxt", f"--weights={weights}", "h", f"h{i}.npy", "1", "npy")
+        numpy.testing.assert_allclose(numpy.load(f"h{i}.npy").reshape(wanted.shape), wanted, rtol=1e-4, atol=1e-6)
+
+
 def check_skipped_values():
     """Tensors outside dictionaries are left out, and do not displace the others."""
     wanted = torch.randn(3, 2)
@@ -182,6 +204,7 @@ def main():
                 check_values(file, tensors)
         check_typed_onnx()
         check_net()
+        check_lstm()
         check_skipped_values()
         check_refusals()
     print("equal")

@@ -36,6 +36,15 @@ const char* const kRaw =
     "0a0468616c66a206630a026970120c496e6e657250726f647563743a165002620c003c00b8ff7b01005535007c3a040a0202033a1150006208"
     "000000000000f83f3a030a01013a115001620800004040000080403a030a01023a1150025802620200406a0200803a030a0101";
 
+std::shared_ptr<const caffe::PictureInput> gray_pictures() {
+  auto input = std::make_shared<caffe::PictureInput>();
+  input->set_is_color(false);
+  input->set_new_height(28);
+  input->set_new_width(28);
+  input->mutable_transform_param()->add_mean_value(33);
+  return input;
+}
+
 std::string read_error(const TempFolder& folder, const std::string& bytes) {
   const std::string path = folder.write("bad.caffemodel", bytes);
   return data_error_of([&] { read_weights(path); });
@@ -168,7 +177,7 @@ TEST(Weights, ProtobufReadsTheWrittenFile) {
   std::vector<float> values(100'000), diff(values.size());
   for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i), diff[i] = -values[i];
   const float scalar = 4;
-  write_whole(write_weights, folder / "a", "net", {"cat", "dog"},
+  write_whole(write_weights, folder / "a", "net", {{"cat", "dog"}, gray_pictures()},
               {{"conv", &param, {{Shape({10, 10'000}), values.data(), diff.data()}, {Shape(), &scalar}}},
                {"empty", nullptr, {{Shape({0, 3}), nullptr}}}});
   caffe::NetParameter net;
@@ -184,9 +193,12 @@ TEST(Weights, ProtobufReadsTheWrittenFile) {
   EXPECT_EQ(net.layer(1).name(), "empty");
   ASSERT_EQ(net.class_names_size(), 2);
   EXPECT_EQ(net.class_names(1), "dog");
+  EXPECT_EQ(net.picture_input().transform_param().mean_value(0), 33.0f);
 
   const WeightFile back = read_weights(folder / "a");
-  EXPECT_EQ(back.class_names, (std::vector<std::string>{"cat", "dog"}));
+  EXPECT_EQ(back.notes.class_names, (std::vector<std::string>{"cat", "dog"}));
+  ASSERT_NE(back.notes.picture_input, nullptr);
+  EXPECT_EQ(back.notes.picture_input->new_width(), 28u);
   EXPECT_EQ(back.layers[0].blobs[0].data, values);
   EXPECT_EQ(back.layers[0].blobs[0].diff, diff);
   EXPECT_EQ(back.layers[0].blobs[1].shape, Shape());
@@ -245,13 +257,15 @@ TEST(Weights, Hdf5KeepsNamesSharingAndGradients) {
   const TempFolder folder;
   const std::string path = folder / "a.caffemodel.h5";
   const std::vector<float> a = {1, 2, 3, 4, 5, 6}, b = {7}, diff = {6, 5, 4, 3, 2, 1};
-  write_whole(write_weights_hdf5, path, {"cat", "snow leopard"},
+  write_whole(write_weights_hdf5, path, {{"cat", "snow leopard"}, gray_pictures()},
               {{"inception/3x3", nullptr, {{Shape({2, 3}), a.data(), diff.data()}}},
                {"inception", nullptr, {{Shape({1}), b.data()}}},
                {"tied", nullptr, {{Shape({2, 3}), a.data(), nullptr, true}, {Shape({1}), b.data()}}},
                {"relu/x", nullptr, {}}});
   const WeightFile file = read_weights(path);
-  EXPECT_EQ(file.class_names, (std::vector<std::string>{"cat", "snow leopard"}));
+  EXPECT_EQ(file.notes.class_names, (std::vector<std::string>{"cat", "snow leopard"}));
+  ASSERT_NE(file.notes.picture_input, nullptr);
+  EXPECT_FALSE(file.notes.picture_input->is_color());
   EXPECT_TRUE(file.omits_shared);
   const auto layer = [&](const std::string& name) -> const WeightLayer& {
     const auto found = std::find_if(file.layers.begin(), file.layers.end(),
@@ -268,7 +282,7 @@ TEST(Weights, Hdf5KeepsNamesSharingAndGradients) {
   EXPECT_EQ(layer("tied").blobs.at(1).data, b);
   EXPECT_TRUE(layer("relu/x").blobs.empty());
   const Hdf5File raw = Hdf5File::open(path);
-  EXPECT_EQ(raw.children(""), (std::vector<std::string>{"class_names", "data", "diff"}));
+  EXPECT_EQ(raw.children(""), (std::vector<std::string>{"class_names", "data", "diff", "picture_input"}));
   EXPECT_FALSE(raw.has_dataset("data/tied/0"));
   const float value = 0;
   const BlobRef blob{Shape({1}), &value};

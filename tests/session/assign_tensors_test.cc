@@ -141,6 +141,34 @@ TEST_F(AssignTensors, ByOrder) {
   EXPECT_TRUE(contains(match_table("w", matches), "mismatched conv")) << match_table("w", matches);
 }
 
+// Gates in PyTorch's order input, forget, cell, output; a hidden size of 1.
+TEST(AssignLstm, ReordersGatesAndAddsBiases) {
+  caffe::NetParameter net;
+  Positions positions;
+  Diagnostics diagnostics;
+  parse_prototxt(R"(
+layer { name: 'x' type: 'Input' top: 'x' top: 'cont'
+  input_param { shape { dim: 3 dim: 2 dim: 2 } shape { dim: 3 dim: 2 } } }
+layer { name: 'rnn' type: 'LSTM' bottom: 'x' bottom: 'cont' top: 'h' recurrent_param { num_output: 1 } }
+)",
+                 "net.prototxt", &net, &positions, &diagnostics);
+  diagnostics.throw_if_errors();
+  DeviceSession device(test_device());
+  NetSession session(net, positions, caffe::TEST, 1, device);
+  add_parameters(session.lowered(), 1, false, device.store);
+  WeightFile file;
+  file.tensors = std::make_shared<const TensorFile>(
+      TensorFile{"w",
+                 "PyTorch",
+                 {tensor("model.rnn.weight_ih_l0", {4, 2}, 1), tensor("model.rnn.weight_hh_l0", {4, 1}, 20),
+                  tensor("model.rnn.bias_ih_l0", {4}, 30), tensor("model.rnn.bias_hh_l0", {4}, 100)}});
+  const std::vector<WeightMatch> matches = load_weights(file, session.lowered(), device.store);
+  EXPECT_TRUE(all_loaded(matches)) << match_table("w", matches);
+  EXPECT_EQ(device.store.read("rnn/0"), (std::vector<float>{1, 2, 3, 4, 7, 8, 5, 6}));
+  EXPECT_EQ(device.store.read("rnn/1"), (std::vector<float>{130, 132, 136, 134}));
+  EXPECT_EQ(device.store.read("rnn/2"), (std::vector<float>{20, 21, 23, 22}));
+}
+
 TEST_F(AssignTensors, OtherShapesAndTwoTensorsForABlob) {
   std::vector<StoredTensor> tensors = torch_tensors("");
   tensors[0].shape = Shape{4, 1, 1, 1};

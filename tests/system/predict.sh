@@ -96,6 +96,31 @@ sed -n 's|^data/\(dark/.*\)$|\1 1|p; s|^data/\(bright/.*\)$|\1 0|p' all.txt >lmd
 sed 's|ImageData|Data|; s|image_data_param {.*|data_param { source: "train_lmdb" backend: LMDB batch_size: 5 }|' net.prototxt >lmdb.prototxt
 check net_of_a_database "$(cat err)" eval 'predict data/dark data/bright --model=lmdb.prototxt >out6 && sort out6 | cut -d: -f1 | cmp - <(grep -v broken all.txt | sort) && [ "$(cut -d. -f3- out6 | head -n 1)" != "" ]'
 
+# A net without data layers: the weights say how its training prepared pictures.
+cat >deploy.prototxt <<'NET'
+name: "deployed"
+layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 4 dim: 3 dim: 6 dim: 6 } } }
+layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip" inner_product_param { num_output: 2 } }
+layer { name: "prob" type: "Softmax" bottom: "ip" top: "prob" }
+NET
+rm data/broken.jpg
+check weights_prepare_pictures "$(cat err)" eval 'predict data --model=deploy.prototxt >out7 && cmp out out7'
+"$trainer" weights merge w_iter_60.caffemodel --output=merged.h5 >log 2>&1
+check hdf5_weights_prepare_pictures "$(cat err)" eval 'predict data --model=deploy.prototxt --weights=merged.h5 >out8 && cmp out out8'
+sed 's/^name.*/& picture_input { transform_param { scale: 0.01 } }/' deploy.prototxt >told.prototxt
+check weights_show_the_preparation "$(cat err)" eval '"$trainer" weights list w_iter_60.caffemodel >list 2>err && grep -q "^classes: bright, dark$" list && grep -q "^picture_input {.* transform_param { scale: 0.01 } }$" list'
+check net_prepares_pictures "$(cat err)" eval 'predict data --model=told.prototxt >out9 && cmp out out9'
+sed 's/transform_param {/& crop_size: 4/' told.prototxt >small.prototxt
+check pictures_of_another_size "$(cat err)" code 2 'takes pictures of 3x6x6, but pictures are prepared to be 3x4x4' data --model=small.prototxt
+sed 's/scale: 0.01/scale: 0.02/' net.prototxt >brighter.prototxt
+check other_preparation_warns "$(cat err)" eval 'predict data --model=brighter.prototxt >out10 && grep -q "Pictures are prepared differently: scale: 0.01 in w_iter_60.caffemodel, but scale: 0.02 in the net" err'
+sed 's/net.prototxt/brighter.prototxt/; s/"w"/"x"/' solver.prototxt >fine.prototxt
+check other_preparation_warns_in_training "$(cat log)" eval '"$trainer" train --solver=fine.prototxt --weights=w_iter_60.caffemodel >log 2>&1 && grep -q "Pictures are prepared differently" log'
+
+# A sheet of the pictures.
+check sheet "$(cat err)" eval 'predict data --output=sheet.png >nothing && [ ! -s nothing ] && head -c 4 sheet.png | grep -q PNG'
+check sheet_keeps_files "$(cat err)" eval '! predict data --output=sheet.png && grep -q -- --overwrite err'
+
 # A class of each pixel.
 cat >pixels.prototxt <<'NET'
 layer {
@@ -108,6 +133,8 @@ NET
 masks() { "$trainer" predict --model=pixels.prototxt --weights=none "$@" 2>err; }
 check masks_need_a_folder "$(cat err)" eval '! masks data/dark && grep -q -- --output=FOLDER err'
 check masks "$(cat err)" eval 'masks data/dark --output=masks && [ "$(find masks -name "*.png" | wc -l)" = 6 ] && head -c 4 "masks/data/dark/d 0.png" | grep -q PNG'
+
+check sheet_of_masks "$(cat err)" eval 'masks data/dark --output=masks.png && head -c 4 masks.png | grep -q PNG'
 
 # Rows of an HDF5 file; the labels are not needed.
 printf '0,1\n1,0\n2,2\n' >rows.csv

@@ -54,7 +54,7 @@ void train(const TempFolder& folder, const std::string& name, const std::string&
 TEST(ClassNames, GoFromTheFolderIntoTheWeights) {
   const TempFolder folder;
   write_classes(folder, "photos", {"dog", "cat"});
-  EXPECT_EQ(train_net(folder, "a", net(folder / "photos")).class_names, (ClassNames{"cat", "dog"}));
+  EXPECT_EQ(train_net(folder, "a", net(folder / "photos")).notes.class_names, (ClassNames{"cat", "dog"}));
 }
 
 TEST(ClassNames, ResumingKeepsThemAndTheRunFolderHasThem) {
@@ -64,7 +64,7 @@ TEST(ClassNames, ResumingKeepsThemAndTheRunFolderHasThem) {
   folder.write("list.txt", "photos/cat/0.pgm 0\nphotos/dog/0.pgm 1\n");
   train(folder, "b", net(folder / "list.txt", "root_folder: '" + (folder / "") + "'"),
         folder / "a_iter_12.solverstate");
-  EXPECT_EQ(read_weights(folder / "b_iter_14.caffemodel").class_names, (ClassNames{"cat", "dog"}));
+  EXPECT_EQ(read_weights(folder / "b_iter_14.caffemodel").notes.class_names, (ClassNames{"cat", "dog"}));
   EXPECT_EQ(read_all(folder / "b_run/labels.txt"), "cat\ndog\n");
 }
 
@@ -86,9 +86,10 @@ TEST(ClassNames, FineTuningTakesThoseOfTheData) {
   folder.write("list.txt", "photos/cat/0.pgm 0\nphotos/dog/0.pgm 1\n");
   train_net(folder, "a", net(folder / "photos"));
   const std::vector<std::string> weights = {folder / "a_iter_12.caffemodel"};
-  EXPECT_EQ(train_net(folder, "b", net(folder / "birds"), weights).class_names, (ClassNames{"crow", "duck"}));
+  EXPECT_EQ(train_net(folder, "b", net(folder / "birds"), weights).notes.class_names, (ClassNames{"crow", "duck"}));
   const std::string list = "root_folder: '" + (folder / "") + "'";
-  EXPECT_EQ(train_net(folder, "c", net(folder / "list.txt", list), weights).class_names, (ClassNames{"cat", "dog"}));
+  EXPECT_EQ(train_net(folder, "c", net(folder / "list.txt", list), weights).notes.class_names,
+            (ClassNames{"cat", "dog"}));
 }
 
 TEST(ClassNames, TextOfTheNetNamesThoseOfAList) {
@@ -96,8 +97,8 @@ TEST(ClassNames, TextOfTheNetNamesThoseOfAList) {
   write_classes(folder, "photos", {"cat", "dog"});
   folder.write("list.txt", "photos/cat/0.pgm 0\nphotos/dog/0.pgm 1\n");
   const std::string list = net(folder / "list.txt", "root_folder: '" + (folder / "") + "'");
-  EXPECT_EQ(train_net(folder, "a", list).class_names, ClassNames());
-  EXPECT_EQ(train_net(folder, "b", "class_names: 'tabby' class_names: 'poodle'" + list).class_names,
+  EXPECT_EQ(train_net(folder, "a", list).notes.class_names, ClassNames());
+  EXPECT_EQ(train_net(folder, "b", "class_names: 'tabby' class_names: 'poodle'" + list).notes.class_names,
             (ClassNames{"tabby", "poodle"}));
 }
 
