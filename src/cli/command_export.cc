@@ -1,5 +1,6 @@
 // trainer export: writes a trained net for other programs.
 #include "cli/command.h"
+#include "cli/fetch_weights.h"
 #include "cli/net_flags.h"
 #include "export/export_net.h"
 #include "formats/atomic_file.h"
@@ -46,6 +47,7 @@ int run_export(const Arguments& arguments) {
   if (options.weights == "none" && options.allow_fresh) options.weights.clear();
   ConfiguredNet net = configure_or_throw(files.model, net_state_of(arguments, caffe::TEST),
                                          {arguments.texts("set"), {}}, UnfilledInput::kZeros, options.shapes, weights);
+  fetch_weights(options.weights);
   try {
     export_net(std::move(net), options);
   } catch (const DiagnosticsError& error) {

@@ -1,11 +1,13 @@
 // trainer new: writes a net and a solver for a data set.
 #include <filesystem>
+#include <optional>
 
 #include "base/error.h"
 #include "base/text.h"
 #include "cli/command.h"
 #include "cli/project_files.h"
 #include "formats/atomic_file.h"
+#include "hub/weight_names.h"
 
 namespace trainer {
 namespace {
@@ -81,11 +83,22 @@ int size_of(const Project& project, const Arguments& arguments) {
   return std::max({kind.least, kind.multiple, static_cast<int>(project.content.side) / kStep * kStep});
 }
 
-// The absolute path of the file that a value of --weights names.
-std::string weights_path(const std::string& value) {
-  const std::string path = fs::absolute(value).lexically_normal().string();
-  if (!fs::is_regular_file(path)) throw data_error("--weights={}: there is no file {}", value, path);
-  return path;
+PicturePreparation preparation_of(const hub::Preprocessing& published) {
+  PicturePreparation prepared;
+  if (published.mean_size() == 3) prepared.mean = {published.mean().begin(), published.mean().end()};
+  if (published.std_size() == 3) prepared.deviation = {published.std().begin(), published.std().end()};
+  prepared.rgb = published.channel_order() == hub::Preprocessing::RGB;
+  if (published.has_crop_size()) prepared.resized = prepared.cropped = static_cast<int>(published.crop_size());
+  if (published.has_short_side()) prepared.resized = static_cast<int>(published.short_side());
+  prepared.bicubic = published.filter() == hub::Preprocessing::BICUBIC;
+  return prepared;
+}
+
+// Takes a value of --weights: a file, or published weights.
+void use_weights(const std::string& value, const std::optional<hub::Weights>& published, Project* project) {
+  require_weights(value);
+  project->weights = published ? value : fs::absolute(value).lexically_normal().string();
+  if (published) project->licence = published->licence();
 }
 
 struct OutputFile {
@@ -119,11 +132,16 @@ int run_new(const Arguments& arguments) {
   for (const char* name : {"net.prototxt", "solver.prototxt", "labels.txt", "README.md", "train.txt", "test.txt",
                            "train.h5", "test.h5", "train.h5.txt", "test.h5.txt"})
     refuse_existing(project.folder + "/" + name, "choose another folder, or remove it first");
-  if (!arguments.text("weights").empty()) project.weights = weights_path(arguments.text("weights"));
-  const std::string& net = arguments.text("net");
+  const std::string& weights = arguments.text("weights");
+  const std::optional<hub::Weights> published = weights.empty() ? std::nullopt : find_published(weights);
+  if (!weights.empty()) use_weights(weights, published, &project);
+  const bool own_net = arguments.text("net").empty() && published && find_net_kind(published->net()) != nullptr;
+  const std::string net = own_net ? published->net() : arguments.text("net");
   check_net_name(net);
   project.content = look_at_data(project.data, arguments.text("task"), project.folder);
   project.kind = &kind_of(project, net);
+  project.preparation = project.kind->preparation;
+  if (published && published->has_preprocessing()) project.preparation = preparation_of(published->preprocessing());
   project.size = size_of(project, arguments);
   if (!project.weights.empty() && project.kind->color_weights) project.content.color = true;
   std::vector<OutputFile> texts = {{"net.prototxt", project_net(project)},
@@ -164,8 +182,9 @@ REGISTER_COMMAND(
              "The meaning of the labels. Default: what the data show."},
             {"net", FlagType::kText, "", "NAME",
              "The net. Default: by the size of the pictures and of the data set, resnet50 with --weights."},
-            {"weights", FlagType::kFile, "", "FILE",
-             "Weights to start from. The last layer gets a name of its own, so that it starts from its filler."},
+            {"weights", FlagType::kFile, "", "FILE|NAME",
+             "Weights to start from: a file, or published weights (trainer weights names), which also choose the net. "
+             "The last layer gets a name of its own, so that it starts from its filler."},
             {"size", FlagType::kInteger, "", "PIXELS",
              "The height and width of the pictures for the net. Default: that of the net, or less for small pictures."},
             {"epochs", FlagType::kInteger, "", "N",

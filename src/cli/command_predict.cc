@@ -13,6 +13,7 @@
 #include "data/feeds/picture_inputs.h"
 #include "data/picture_input.h"
 #include "formats/hdf5_file.h"
+#include "hub/weight_names.h"
 #include "report/log.h"
 #include "session/deploy_net.h"
 #include "session/open_net.h"
@@ -66,7 +67,7 @@ caffe::LayerParameter* input_layer(caffe::NetParameter* net) {
 // Lets the Input layer read pictures, prepared as the net or its weights say. Returns its top.
 std::string feed_input(const std::string& weights, caffe::NetParameter* net) {
   std::shared_ptr<const caffe::PictureInput> input = std::make_shared<caffe::PictureInput>(net->picture_input());
-  if (!net->has_picture_input()) input = weights == "none" ? nullptr : read_weights(weights).notes.picture_input;
+  if (!net->has_picture_input()) input = weights == "none" ? nullptr : read_weights_of(weights).notes.picture_input;
   caffe::LayerParameter* const layer = input_layer(net);
   if (layer == nullptr || input == nullptr)
     throw config_error(

@@ -36,15 +36,15 @@ std::string head_of(const Project& project) {
 void normalize(const Project& project, caffe::TransformationParameter* transform) {
   caffe::NormalizeStep& step = *transform->add_augment()->mutable_normalize();
   if (project.content.color) {
-    for (const float value : project.kind->mean) step.add_mean(value);
-    for (const float value : project.kind->deviation) step.add_std(value);
+    for (const float value : project.preparation.mean) step.add_mean(value);
+    for (const float value : project.preparation.deviation) step.add_std(value);
     return;
   }
   // The means of the three colors.
   float mean = 0, deviation = 0;
   for (size_t i = 0; i < 3; ++i) {
-    mean += project.kind->mean[i] / 3;
-    deviation += project.kind->deviation[i] / 3;
+    mean += project.preparation.mean[i] / 3;
+    deviation += project.preparation.deviation[i] / 3;
   }
   step.add_mean(std::round(mean * 1000) / 1000);
   step.add_std(std::round(deviation * 1000) / 1000);
@@ -53,7 +53,7 @@ void normalize(const Project& project, caffe::TransformationParameter* transform
 // Adds a step that resizes pictures, with the filter of the published weights.
 caffe::ResizeStep& add_resize(const Project& project, caffe::TransformationParameter* transform) {
   caffe::ResizeStep& step = *transform->add_augment()->mutable_resize();
-  if (project.kind->bicubic) step.set_filter(caffe::AugmentStep::BICUBIC);
+  if (project.preparation.bicubic) step.set_filter(caffe::AugmentStep::BICUBIC);
   return step;
 }
 
@@ -72,7 +72,7 @@ void augment_training(const Project& project, caffe::TransformationParameter* tr
     caffe::RandomResizedCropStep& crop = *transform->add_augment()->mutable_random_resized_crop();
     crop.set_size(size);
     crop.set_scale_min(project.content.records() < kManyRecords || task == ProjectTask::kSegment ? 0.35f : 0.08f);
-    if (project.kind->bicubic) crop.set_filter(caffe::AugmentStep::BICUBIC);
+    if (project.preparation.bicubic) crop.set_filter(caffe::AugmentStep::BICUBIC);
   }
   if (task != ProjectTask::kRegress && project.size > 32) transform->add_augment()->mutable_horizontal_flip();
   if (project.content.color && task != ProjectTask::kRegress) {
@@ -95,9 +95,9 @@ void prepare_test(const Project& project, caffe::TransformationParameter* transf
   if (small(project) || project.content.task != ProjectTask::kClassify) {
     add_resize(project, transform).set_size(size);
   } else {
-    const NetKind& kind = *project.kind;
+    const PicturePreparation& usual = project.preparation;
     add_resize(project, transform)
-        .set_short_side(size * static_cast<uint32_t>(kind.resized) / static_cast<uint32_t>(kind.size));
+        .set_short_side(size * static_cast<uint32_t>(usual.resized) / static_cast<uint32_t>(usual.cropped));
     transform->add_augment()->mutable_center_crop()->set_size(size);
   }
   normalize(project, transform);
@@ -107,7 +107,7 @@ void read_images(const Project& project, bool train, LayerParameter* layer) {
   const ProjectData& data = project.content;
   layer->set_type("ImageData");
   caffe::TransformationParameter& transform = *layer->mutable_transform_param();
-  if (data.color) transform.set_channel_order(caffe::TransformationParameter::RGB);
+  if (data.color && project.preparation.rgb) transform.set_channel_order(caffe::TransformationParameter::RGB);
   if (train) {
     augment_training(project, &transform);
   } else {
@@ -321,9 +321,8 @@ std::string project_readme(const Project& project) {
   text += "| net_run/ | for each start a folder: log, curves (report.html), metrics, net and solver |\n";
   if (!project.weights.empty())
     text += fmt::format(
-        "\nThe training starts from the weights {}. Their publisher determines their licence, which also holds for "
-        "weights trained from them: note it here.\n",
-        project.weights);
+        "\nThe training starts from the weights {}. Their licence also holds for weights trained from them: {}.\n",
+        project.weights, project.licence.empty() ? "ask their publisher, and note it here" : project.licence);
   return text;
 }
 

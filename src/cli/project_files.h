@@ -13,9 +13,11 @@ struct Project {
   std::string data;    // as given on the command line
   ProjectData content;
   const NetKind* kind = nullptr;
-  int size = 0;         // of pictures, in pixels
-  std::string weights;  // absolute; "" to start from fillers
-  int64_t epochs = 0;   // 0: by the number of records
+  int size = 0;                    // of pictures, in pixels
+  PicturePreparation preparation;  // for the weights or, without them, of the net's kind
+  std::string weights;             // the absolute path of a file, or a name; "" to start from fillers
+  std::string licence;             // of the weights; "" if unknown
+  int64_t epochs = 0;              // 0: by the number of records
 
   int64_t batch() const;
   int64_t epoch_count() const;

@@ -69,7 +69,7 @@ void write_deploy_pair(const ExportedNet& net, AtomicFile& model, AtomicFile& we
     for (const WeightBlob& blob : layer.blobs) reference.blobs.push_back({blob.shape, blob.data.data()});
     layers.push_back(std::move(reference));
   }
-  write_weights(weights, net.name, net.class_names, layers);
+  write_weights(weights, net.name, net.notes, layers);
 }
 
 }  // namespace trainer

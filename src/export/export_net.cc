@@ -228,7 +228,7 @@ class Exporter {
     open.allow_fresh = options.allow_fresh;
     const OpenNet opened(std::move(net), open);
     net_ = exported_net(opened.session().lowered(), opened.store());
-    net_.class_names = opened.session().class_names();
+    net_.notes = opened.session().notes();
     use_shapes_of_data(opened.session().lowered(), opened.message(), &net_);
   }
 

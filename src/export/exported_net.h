@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "formats/blob_proto.h"
+#include "formats/weight_notes.h"
 #include "lowering/lower_net.h"
 #include "runtime/memory.h"
-#include "session/class_names.h"
 #include "trainer.pb.h"
 
 namespace trainer {
@@ -19,7 +19,7 @@ struct ExportedLayer {
 
 struct ExportedNet {
   std::string name;
-  ClassNames class_names;
+  WeightNotes notes;
   std::vector<ExportedLayer> layers;
 
   // The net without values.

@@ -64,8 +64,8 @@ class NetToOnnx {
     model_.opset = opset;
     model_.doc = fmt::format("The net \"{}\" in phase TEST, without labels and losses.", net_.name);
     if (!marks_.empty()) model_.doc += " Recurrent layers start each run with states of zero.";
-    if (!net_.class_names.empty())
-      model_.metadata.emplace_back("class_names", fmt::format("{}", fmt::join(net_.class_names, "\n")));
+    if (!net_.notes.class_names.empty())
+      model_.metadata.emplace_back("class_names", fmt::format("{}", fmt::join(net_.notes.class_names, "\n")));
     for (size_t i = 0; i < net_.layers.size(); ++i) {
       const std::vector<LayerToOnnx::Blob> bottoms = bottoms_of(i), tops = tops_of(i);
       if (net_.layers[i].param.type() == "Input") {

@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "formats/input_file.h"
 #include "formats/manifest.h"
+#include "trainer.pb.h"
 
 namespace trainer {
 namespace {
@@ -29,6 +30,23 @@ std::string ending_of(const std::string& url) {
   const std::string path = url.substr(0, url.find_first_of("?#"));
   const std::string ending = fs::path(path).extension().string();
   return ending.size() > 1 && ending.size() <= kLongest && is_published_name(ending.substr(1)) ? ending : "";
+}
+
+caffe::PictureInput picture_input_of(const hub::Preprocessing& published) {
+  caffe::PictureInput input;
+  caffe::TransformationParameter& transform = *input.mutable_transform_param();
+  if (published.channel_order() == hub::Preprocessing::RGB)
+    transform.set_channel_order(caffe::TransformationParameter::RGB);
+  if (published.has_short_side()) {
+    caffe::ResizeStep& resize = *transform.add_augment()->mutable_resize();
+    resize.set_short_side(published.short_side());
+    if (published.filter() == hub::Preprocessing::BICUBIC) resize.set_filter(caffe::AugmentStep::BICUBIC);
+  }
+  if (published.has_crop_size()) transform.add_augment()->mutable_center_crop()->set_size(published.crop_size());
+  caffe::NormalizeStep& normalize = *transform.add_augment()->mutable_normalize();
+  for (const double value : published.mean()) normalize.add_mean(static_cast<float>(value));
+  for (const double value : published.std()) normalize.add_std(static_cast<float>(value));
+  return input;
 }
 
 // "did you mean the published weights A?", for a value that is no file; "" if no name is similar.
@@ -110,6 +128,8 @@ WeightFile read_weights_of(const std::string& value) {
   check_listed(path);
   WeightFile file = read_weights(path);
   if (weights) rename_tensors(*weights, &file);
+  if (weights && weights->has_preprocessing() && file.notes.picture_input == nullptr)
+    file.notes.picture_input = std::make_shared<caffe::PictureInput>(picture_input_of(weights->preprocessing()));
   return file;
 }
 

@@ -27,6 +27,15 @@ struct NetOptions {
   int steps = 2;  // of a sequence
 };
 
+// How pictures are prepared for a net.
+struct PicturePreparation {
+  std::vector<float> mean = {0.485f, 0.456f, 0.406f}, deviation = {0.229f, 0.224f, 0.225f};  // of values of 0 to 1
+  bool rgb = true;       // the order of the colors; otherwise blue, green, red
+  int resized = 256;     // the shorter side, in pixels
+  int cropped = 224;     // both sides of the center that is cut out then
+  bool bicubic = false;  // the filter that resizes; otherwise bilinear
+};
+
 struct NetKind {
   const char* name;
   const char* title;   // "ResNet-18"
@@ -35,14 +44,10 @@ struct NetKind {
   int size;       // of pictures, in pixels; 0: none
   int least = 0;  // the smallest size
   int multiple = 1;
-  bool any_size = true;       // otherwise weights fit `size` only
-  bool color_weights = true;  // published weights are for color pictures
-  // As for the published weights: of red, green and blue, from 0 to 1, and the shorter side of a picture before the
-  // center of `size` pixels is cut out.
-  std::vector<float> mean = {0.485f, 0.456f, 0.406f}, deviation = {0.229f, 0.224f, 0.225f};
-  int resized = 256;
-  bool bicubic = false;  // the filter that resizes; otherwise bilinear
-  float rate = 1e-3f;    // the learning rate of AdamW without pretrained weights
+  bool any_size = true;                 // otherwise weights fit `size` only
+  bool color_weights = true;            // published weights are for color pictures
+  PicturePreparation preparation = {};  // as for most published weights
+  float rate = 1e-3f;                   // the learning rate of AdamW without pretrained weights
   // Adds the layers from the input to the results, and returns the blob of the results.
   std::string (*build)(NetBuilder& net, const NetOptions& options);
 };

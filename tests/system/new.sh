@@ -56,6 +56,8 @@ check weights "$(cat err)" eval 'new tuned --data=pictures --net=squeezenet --we
 check only_the_last_layer_is_fresh "$(cat log)" eval 'grep -qE "results_tuned.*(fresh|starts from its filler)" log'
 mkdir three && cp -r pictures/* three && cp -r pictures/dark three/grey
 check weights_of_other_classes "$(cat err)" eval 'new three_tuned --data=three --net=squeezenet --weights=squeeze/net_best.caffemodel --size=32 && grep -q "num_output: 3 " three_tuned/net.prototxt && runs three_tuned'
+# Published weights choose net, preparation and licence; they are downloaded when the training starts.
+check published_weights "$(cat err)" eval 'new published --data=pictures --weights=resnet50.IMAGENET1K_V2 && grep -q "^# ResNet-50" published/net.prototxt && grep -q "short_side: 232" published/net.prototxt && grep -q "^weights: \"resnet50.IMAGENET1K_V2\"$" published/solver.prototxt && grep -q "code BSD-3-Clause" published/README.md'
 # Pictures as timm prepares them for the published weights, in color even if they are gray.
 check weights_have_their_preparation "$(cat err)" eval 'new vit --data=pictures --net=vit_small --weights=squeeze/net_best.caffemodel && grep -q "short_side: 248 filter: BICUBIC" vit/net.prototxt && grep -q "center_crop { size: 224 }" vit/net.prototxt && grep -q "mean: 0.5 mean: 0.5 mean: 0.5 std: 0.5" vit/net.prototxt && grep -q "channel_order: RGB" vit/net.prototxt'
 
