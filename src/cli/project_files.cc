@@ -282,8 +282,7 @@ std::string project_labels(const Project& project) {
 }
 
 std::string project_readme(const Project& project) {
-  const std::string solver = project.folder + "/solver.prototxt", net = project.folder + "/net.prototxt";
-  const std::string best = project.folder + "/net_best.caffemodel";
+  const std::string solver = project.folder + "/solver.prototxt";
   const auto quoted = [](const std::string& path) {
     std::string text = "'";
     for (const char c : path) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
@@ -301,12 +300,14 @@ std::string project_readme(const Project& project) {
       "Train for {}; Ctrl-C stops with a snapshot, and the same command continues from it:\n\n"
       "    trainer train --solver={} --snapshot=auto\n\n",
       count(project.epoch_count(), "epoch", "epochs"), quoted(solver));
-  text +=
-      fmt::format("Test the best weights:\n\n    trainer test --model={} --weights={}\n\n", quoted(net), quoted(best));
-  text += fmt::format("Use them:\n\n    trainer predict --model={} --weights={} {}\n\n", quoted(net), quoted(best),
+  const std::string run = quoted(project.folder);
+  text += fmt::format("Test the best weights:\n\n    trainer test --run={}\n\n", run);
+  text += fmt::format("Use them:\n\n    trainer predict --run={} {}\n\n", run,
                       project.content.rows                            ? "rows.h5"
                       : project.content.task == ProjectTask::kSegment ? "PICTURES --output=masks"
                                                                       : "PICTURES");
+  text += fmt::format("Use them in other programs:\n\n    trainer export --run={} --output={}\n\n", run,
+                      quoted(project.folder + "/net.onnx"));
   text += "| file | content |\n| --- | --- |\n";
   text += fmt::format("| net.prototxt | {}, with the data layers and the loss |\n", project.kind->title);
   text += "| solver.prototxt | the recipe: rates, tests, snapshots |\n";

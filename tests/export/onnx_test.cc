@@ -317,7 +317,7 @@ TEST(Onnx, WeightsOfLargeModelsAreInASecondFile) {
 
 TEST(Onnx, TellsItsUserOfClassesAndPixels) {
   ExportedNet net = random_net(layer_of(kPicture, "type: 'TanH'"));
-  net.class_names = {"cat", "red fox"};
+  net.notes.class_names = {"cat", "red fox"};
   const GivenShapes shapes = input_shapes(net.message(), 0);
   const std::unique_ptr<LoweredNet> lowered = try_to_lower(net.message(), shapes);
   const OnnxModel model = to_onnx(net, *lowered, nullptr, 13, Preprocessing{"x", "pixels of 0 to 255", {}, {}, {}, {}});

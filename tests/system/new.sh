@@ -108,7 +108,7 @@ check empty_folder "$(cat err)" code 3 "has no folders" nothing --data=empty
 check unknown_net "$(cat err)" code 2 "did you mean resnet18?" nothing --data=pictures --net=resnet81
 check net_of_another_task "$(cat err)" code 2 "the net takes rows" nothing --data=pictures --net=mlp
 check wrong_size "$(cat err)" code 2 "--size=8" nothing --data=pictures --size=8
-check no_weights "$(cat err)" code 3 "there is no file" nothing --data=pictures --weights=nowhere.caffemodel
+check no_weights "$(cat err)" code 3 "nowhere.caffemodel" nothing --data=pictures --weights=nowhere.caffemodel
 check wrong_task "$(cat err)" code 3 "--task=segment" nothing --data=pictures --task=segment
 check no_flag "$(cat err)" code 2 "Need the data" nothing
 check nothing_is_written "" eval '[ ! -e nothing ]'
