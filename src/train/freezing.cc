@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 #include <set>
 
 #include "lowering/multipliers.h"
@@ -78,6 +79,18 @@ std::vector<const ParameterInfo*> Freezing::learning(const LoweredNet& net, int 
   return parameters;
 }
 
+// A parameter that learns in a stage learns in all later ones.
+std::vector<UpdatedParameter> Freezing::updated(const LoweredNet& net, size_t stage) const {
+  std::map<const ParameterInfo*, int> since;
+  for (size_t i = 0; i <= stage; ++i) {
+    for (const ParameterInfo* parameter : learning(net, stages_[i])) since.emplace(parameter, stages_[i]);
+  }
+  std::vector<UpdatedParameter> parameters;
+  for (const ParameterInfo* parameter : learning(net, stages_[stage]))
+    parameters.push_back({parameter, since[parameter]});
+  return parameters;
+}
+
 bool Freezing::enter(int iteration, const std::vector<Rank>& ranks,
                      const std::vector<std::unique_ptr<NetSession>>& tests, GradientSums* sums) {
   const size_t stage = stage_of(iteration);
@@ -88,10 +101,9 @@ bool Freezing::enter(int iteration, const std::vector<Rank>& ranks,
   for (const Rank& rank : ranks) {
     rank.session().device->synchronize();  // it may run a program that is replaced
     const LoweredNet& net = rank.net->lowered();
-    const std::vector<const ParameterInfo*> parameters = learning(net, iteration);
-    clear_frozen_gradients(net, parameters, rank.session().store);
+    clear_frozen_gradients(net, learning(net, iteration), rank.session().store);
     rank.net->freeze(frozen);
-    rank.update->update_only(parameters);
+    rank.update->update_only(updated(net, stage));
   }
   if (sums == nullptr) return true;
   std::vector<std::string> gradients;

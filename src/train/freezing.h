@@ -1,8 +1,8 @@
 // Freezes parameters in the stages of a training. The first stage begins with iteration 0, and each freeze.until_iter
 // begins another one.
 //
-// A frozen parameter has no part in backward pass, sums and update; one that learns in another stage keeps its memory
-// for gradient and history, which are zero.
+// A frozen parameter has no part in backward pass, sums and update. One that learns in another stage has its memory for
+// gradient and history from the start.
 #pragma once
 
 #include <memory>
@@ -13,6 +13,7 @@
 #include "lowering/lower_net.h"
 #include "session/gradient_sums.h"
 #include "session/net_session.h"
+#include "train/update_rule.h"
 
 namespace trainer {
 
@@ -47,6 +48,7 @@ class Freezing {
     int until;
   };
   size_t stage_of(int iteration) const;
+  std::vector<UpdatedParameter> updated(const LoweredNet& net, size_t stage) const;
   std::vector<std::string> patterns(int iteration) const;
 
   std::vector<Pattern> patterns_;

@@ -2,6 +2,9 @@
 #include "train/update_rule.h"
 
 #include <algorithm>
+#include <array>
+#include <map>
+#include <set>
 #include <string>
 
 #include "base/align.h"
@@ -100,7 +103,7 @@ Part one_parameter(const ParameterInfo& info) {
 class UpdateGraph {
  public:
   UpdateGraph(const caffe::SolverParameter& solver, const Rule& rule, DeviceSession& device_session, bool follows_pass,
-              bool keeps_average)
+              bool keeps_average, const std::vector<int>& since)
       : solver_(solver), rule_(rule), device_session_(device_session), keeps_average_(keeps_average) {
     graph_.set_context(-1, Pass::kUpdate);
     rate_ = graph_.add_source("rate", Shape{});
@@ -109,7 +112,9 @@ class UpdateGraph {
     const Value weight_decay = graph_.add_source("weight_decay", Shape{});
     momentum_ = schedules_momentum(solver) ? momentum : constant(graph_, Shape{}, solver.momentum());
     weight_decay_ = schedules_weight_decay(solver) ? weight_decay : constant(graph_, Shape{}, solver.weight_decay());
-    for (Value& scalar : scalars_) scalar = graph_.add_source("rule_scalar", Shape{});
+    for (int first : since) {
+      for (Value& scalar : scalars_[first]) scalar = graph_.add_source("rule_scalar", Shape{});
+    }
     if (follows_pass) loss_ = graph_.read_state({kPassLoss, Shape{}, StateOwner::kSolver});
     const Shape flat = device_session.store.shape(kParameterGroup);
     const Value g = graph_.read_state({kGradientGroup, flat, StateOwner::kSolver});
@@ -121,11 +126,12 @@ class UpdateGraph {
     }
   }
 
-  Module build(const std::vector<const ParameterInfo*>& parameters) {
+  Module build(const std::vector<UpdatedParameter>& parameters) {
     if (rule_.has_norms || solver_.has_clip_adaptive()) {
-      for (const ParameterInfo* parameter : parameters) add(one_parameter(*parameter), {parameter});
+      for (const UpdatedParameter& parameter : parameters)
+        add(one_parameter(*parameter.info), {parameter.info}, parameter.since);
     } else if (parameters.empty()) {
-      add(all_parameters(device_session_.store), parameters);
+      add(all_parameters(device_session_.store), {}, 0);
     } else {
       add_neighbors(parameters);
     }
@@ -157,24 +163,27 @@ class UpdateGraph {
     return segments(graph_, per_parameter(device_session_.store, part.parameter, parameters, value));
   }
 
-  // One map for all parameters, or several with the frozen ones between them.
-  void add_neighbors(const std::vector<const ParameterInfo*>& parameters) {
+  // A map for all parameters, or several: for parts with frozen parameters between them or with another first update.
+  void add_neighbors(const std::vector<UpdatedParameter>& parameters) {
     StateStore& store = device_session_.store;
     const float* base = static_cast<const float*>(store.data(kParameterGroup));
     std::vector<const ParameterInfo*> together;
     int64_t begin = 0, end = 0;
-    for (const ParameterInfo* parameter : parameters) {
-      const int64_t at = static_cast<const float*>(store.data(parameter->state)) - base;
-      if (!together.empty() && at != end) add(neighbors(begin, end, &store), std::exchange(together, {}));
+    int since = 0;
+    for (const UpdatedParameter& parameter : parameters) {
+      const int64_t at = static_cast<const float*>(store.data(parameter.info->state)) - base;
+      const bool joins = at == end && parameter.since == since;
+      if (!together.empty() && !joins) add(neighbors(begin, end, &store), std::exchange(together, {}), since);
       if (together.empty()) begin = at;
-      end = at + align_up(parameter->shape.count(), StateStore::kAlignment);
-      together.push_back(parameter);
+      end = at + align_up(parameter.info->shape.count(), StateStore::kAlignment);
+      since = parameter.since;
+      together.push_back(parameter.info);
     }
-    add(neighbors(begin, end, &store), together);
+    add(neighbors(begin, end, &store), together, since);
   }
 
   // Updates the states of a part, which has these parameters.
-  void add(const Part& part, const std::vector<const ParameterInfo*>& parameters) {
+  void add(const Part& part, const std::vector<const ParameterInfo*>& parameters, int since) {
     const auto read = [&](const std::string& state) {
       return graph_.read_state({state, part.shape, StateOwner::kSolver});
     };
@@ -196,8 +205,8 @@ class UpdateGraph {
       decay = multiplier(part, parameters, decay_mult) * weight_decay_;
     if (decay && !rule_.owns_decay) g = g + decay * (solver_.regularization_type() == "L1" ? sign(w) : w);
     const Value h = read(part.history[0]), h2 = rule_.history > 1 ? read(part.history[1]) : Value();
-    const RuleResult result = rule_.make(
-        {solver_, w, g, h, h2, rate_ * multiplier(part, parameters, lr_mult), decay, decays, momentum_, scalars_});
+    const RuleResult result = rule_.make({solver_, w, g, h, h2, rate_ * multiplier(part, parameters, lr_mult), decay,
+                                          decays, momentum_, scalars_.at(since)});
 
     const Value next = write(part.parameter, w - result.step, w, usable);
     // As in Caffe, snapshots save the last step in place of the gradient.
@@ -216,8 +225,8 @@ class UpdateGraph {
   Module module_;
   Graph& graph_ = *module_.graph;
   Value rate_, coefficient_, momentum_, weight_decay_;
-  std::array<Value, std::tuple_size_v<RuleScalars>> scalars_;
-  Value loss_, finite_, clip_;  // empty if the update does not need them
+  std::map<int, std::array<Value, std::tuple_size_v<RuleScalars>>> scalars_;  // by the first update
+  Value loss_, finite_, clip_;                                                // empty if the update does not need them
 };
 
 const Rule& known_rule(const std::string& type) {
@@ -258,36 +267,48 @@ UpdateRule::UpdateRule(const caffe::SolverParameter& solver, const std::vector<c
       keeps_average_(!average_name(solver).empty() && device_session.rank == 0) {
   if (follows_pass_) device_session.store.add(kPassLoss, Shape{});
   add_groups(rule_, keeps_average_, parameters, &device_session.store);
-  constexpr size_t kCount = std::tuple_size_v<Scalars>;
-  scalars_ = std::make_unique<DeviceBlock>(*device_session.device,
-                                           static_cast<int64_t>(kCount * kScalarsApart * sizeof(float)));
-  update_only(parameters);
+  std::vector<UpdatedParameter> all;
+  for (const ParameterInfo* parameter : parameters) all.push_back({parameter});
+  update_only(all);
 }
 
-void UpdateRule::update_only(const std::vector<const ParameterInfo*>& parameters) {
-  program_ = compile(UpdateGraph(solver_, rule_, device_session_, follows_pass_, keeps_average_).build(parameters),
-                     *device_session_.device, device_session_.store, device_session_.arena);
-  TRAINER_ASSERT(program_->sources.size() == std::tuple_size_v<Scalars>);
-  for (size_t i = 0; i < program_->sources.size(); ++i)
+void UpdateRule::update_only(const std::vector<UpdatedParameter>& parameters) {
+  std::set<int> since;
+  for (const UpdatedParameter& parameter : parameters) since.insert(parameter.since);
+  if (since.empty()) since.insert(0);
+  since_.assign(since.begin(), since.end());
+  program_ =
+      compile(UpdateGraph(solver_, rule_, device_session_, follows_pass_, keeps_average_, since_).build(parameters),
+              *device_session_.device, device_session_.store, device_session_.arena);
+  const size_t count = kRuleScalars + since_.size() * std::tuple_size_v<RuleScalars>;
+  TRAINER_ASSERT(program_->sources.size() == count);
+  next_scalars_.assign(count, 0);
+  spread_.assign(count * kScalarsApart, 0);
+  scalars_on_device_.clear();
+  scalars_ = std::make_unique<DeviceBlock>(*device_session_.device,
+                                           static_cast<int64_t>(count * kScalarsApart * sizeof(float)));
+  for (size_t i = 0; i < count; ++i)
     program_->set_source(static_cast<int>(i), static_cast<float*>(scalars_->data()) + kScalarsApart * i);
 }
 
 void UpdateRule::prepare(const ScheduledValues& values, int iteration) {
   if (schedules_momentum(solver_)) solver_.set_momentum(values.momentum);  // for the scalars of the rule
-  Scalars scalars{};
-  scalars[kRate] = values.rate;
-  scalars[kMomentum] = values.momentum;
-  scalars[kWeightDecay] = values.weight_decay;
-  if (keeps_average_) scalars[kCoefficient] = average_coefficient(solver_, iteration);
-  if (rule_.scalars_at != nullptr) {
-    const RuleScalars of_rule = rule_.scalars_at(solver_, iteration);
-    std::copy(of_rule.begin(), of_rule.end(), scalars.begin() + kRuleScalars);
+  std::vector<float>& next = next_scalars_;
+  next[kRate] = values.rate;
+  next[kMomentum] = values.momentum;
+  next[kWeightDecay] = values.weight_decay;
+  if (keeps_average_) next[kCoefficient] = average_coefficient(solver_, iteration);
+  auto of_rule = next.begin() + kRuleScalars;
+  for (int first : since_) {
+    if (rule_.scalars_at == nullptr) break;
+    const RuleScalars scalars = rule_.scalars_at(solver_, iteration - first);
+    of_rule = std::copy(scalars.begin(), scalars.end(), of_rule);
   }
-  if (scalars == scalars_on_device_) return;
-  std::array<float, std::tuple_size_v<Scalars> * kScalarsApart> spread{};
-  for (size_t i = 0; i < scalars.size(); ++i) spread[kScalarsApart * i] = scalars[i];
-  device_session_.device->copy_from_host(scalars_->data(), spread.data(), sizeof spread);
-  scalars_on_device_ = scalars;
+  if (next == scalars_on_device_) return;
+  for (size_t i = 0; i < next.size(); ++i) spread_[kScalarsApart * i] = next[i];
+  device_session_.device->copy_from_host(scalars_->data(), spread_.data(),
+                                         static_cast<int64_t>(spread_.size() * sizeof(float)));
+  scalars_on_device_ = next;
 }
 
 void UpdateRule::run_timed(const ScheduledValues& values, int iteration, std::vector<double>* seconds) {

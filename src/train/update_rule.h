@@ -10,9 +10,7 @@
 // weight and history are and stay zero. Other rules have maps for each parameter, as a matrix with a row for each unit.
 #pragma once
 
-#include <array>
 #include <memory>
-#include <optional>
 #include <vector>
 
 #include "lowering/lower_net.h"
@@ -27,6 +25,11 @@ namespace trainer {
 // SGD with momentum and weight decay, to time or plan an iteration without a solver.
 caffe::SolverParameter default_solver();
 
+struct UpdatedParameter {
+  const ParameterInfo* info;
+  int since = 0;  // the iteration of its first update
+};
+
 class UpdateRule {
  public:
   // The store must have the parameter and gradient groups; adds the groups of history and, on the first rank, of
@@ -34,8 +37,9 @@ class UpdateRule {
   UpdateRule(const caffe::SolverParameter& solver, const std::vector<const ParameterInfo*>& parameters,
              DeviceSession& device_session);
 
-  // Updates these parameters, in the order of the groups, and leaves the others as they are.
-  void update_only(const std::vector<const ParameterInfo*>& parameters);
+  // Updates these parameters, in the order of the groups, and leaves the others as they are. A rule that corrects the
+  // start of its history counts the iterations of each parameter from its first update on.
+  void update_only(const std::vector<UpdatedParameter>& parameters);
 
   // Sets the numbers of iteration `iteration` for the updates queued after this call.
   void prepare(const ScheduledValues& values, int iteration);
@@ -52,9 +56,8 @@ class UpdateRule {
   const Program& program() const { return *program_; }
 
  private:
-  // The numbers of an iteration; those from kRuleScalars on are the scalars of the rule.
+  // The numbers of an iteration; those from kRuleScalars on are the scalars of the rule, for each of since_.
   static constexpr size_t kRate = 0, kCoefficient = 1, kMomentum = 2, kWeightDecay = 3, kRuleScalars = 4;
-  using Scalars = std::array<float, kRuleScalars + std::tuple_size_v<RuleScalars>>;
 
   caffe::SolverParameter solver_;
   const Rule& rule_;
@@ -62,7 +65,9 @@ class UpdateRule {
   const bool follows_pass_, keeps_average_;
   std::unique_ptr<Program> program_;
   std::unique_ptr<DeviceBlock> scalars_;
-  std::optional<Scalars> scalars_on_device_;  // after the queued work
+  std::vector<int> since_;                    // the different ones of the parameters, ascending
+  std::vector<float> next_scalars_, spread_;  // of prepare(), which allocates nothing
+  std::vector<float> scalars_on_device_;      // after the queued work; empty if unknown
 };
 
 }  // namespace trainer

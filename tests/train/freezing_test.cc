@@ -68,7 +68,6 @@ TEST(Freezing, FrozenLayersKeepTheirBits) {
 TEST(Freezing, FreshLayersStartFromTheirFillers) {
   const std::string net = numbers_net("");
   const TempFolder folder;
-  const std::string keep = "freeze { pattern: 'ip' } ";
   std::string wide = net;
   wide.replace(wide.find("num_output: 1"), 13, "num_output: 2");
   wide.replace(wide.find("dim: 2 dim: 1 }\n"), 15, "dim: 2 dim: 2 }");
@@ -86,7 +85,7 @@ TEST(Freezing, FreshLayersStartFromTheirFillers) {
 
 // A stage is a training with these settings of freeze that continues the one before.
 TEST(Freezing, StagesAreTrainingsThatContinue) {
-  for (const std::string type : {"", "type: 'AdamW' ", "type: 'LARS' "}) {
+  for (const std::string type : {"", "type: 'Lion' ", "type: 'LARS' "}) {
     SCOPED_TRACE(type);
     const std::string fields = kSolver + type;
     SmallTraining training;
@@ -106,6 +105,27 @@ TEST(Freezing, StagesAreTrainingsThatContinue) {
         << log.text();
     EXPECT_EQ(read_all(path("a_iter_20.caffemodel")), read_all(path("b_iter_20.caffemodel")));
   }
+}
+
+// The first step of Adam is the rate times the sign of the gradient.
+TEST(Freezing, AdamCountsFromTheFirstUpdateOfAParameter) {
+  SmallTraining training;
+  training.train(
+      "w",
+      "type: 'Adam' base_lr: 0.0078125 lr_policy: 'fixed' momentum: 0.9 delta: 1e-16 max_iter: 8 snapshot: 7 "
+      "freeze { pattern: 'ip1' until_iter: 7 }");
+  const std::vector<float> before =
+      layer_called(read_weights(training.folder() / "w_iter_7.caffemodel"), "ip1").blobs[0].data;
+  const std::vector<float> after =
+      layer_called(read_weights(training.folder() / "w_iter_8.caffemodel"), "ip1").blobs[0].data;
+  int moved = 0;
+  for (size_t i = 0; i < before.size(); ++i) {
+    const float step = std::abs(after[i] - before[i]);
+    if (step == 0) continue;  // without a gradient: dropout
+    ++moved;
+    EXPECT_NEAR(step, 0.0078125, 1e-5);
+  }
+  EXPECT_GT(moved, 100);
 }
 
 struct Cost {
