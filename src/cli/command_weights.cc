@@ -83,7 +83,7 @@ int compare(const std::vector<LoadedWeights>& files, const Arguments& arguments)
     different += difference.problem.empty() && difference.largest <= tolerance ? 0 : 1;
   if (arguments.get_bool("json")) {
     JsonDocument json;
-    json.add("equal", different == 0 ? "yes" : "no").open_array("tensors");
+    json.add_bool("equal", different == 0).open_array("tensors");
     for (const TensorDifference& difference : differences) {
       json.open_object().add("name", difference.name);
       if (difference.problem.empty()) {

@@ -112,7 +112,7 @@ std::vector<std::string> describe_epochs(const EpochLength& length, const caffe:
   for (const EpochField& field : kEpochFields) {
     const std::vector<double> epochs = numbers_of(solver, field.epochs);
     if (!epochs.empty())
-      lines.push_back(fmt::format("{}: {} is {}: {}", field.epochs, fmt::join(epochs, ", "), field.iterations,
+      lines.push_back(fmt::format("{}: {:.6g} is {}: {}", field.epochs, fmt::join(epochs, ", "), field.iterations,
                                   fmt::join(numbers_of(solver, field.iterations), ", ")));
   }
   for (const caffe::FreezeParameter& freeze : solver.freeze()) {
