@@ -1,6 +1,7 @@
 // Converts exceptions to Errors.
 #include "base/caught_error.h"
 
+#include <filesystem>
 #include <new>
 #include <system_error>
 
@@ -24,6 +25,8 @@ Error caught_error(bool computes) {
   } catch (const std::bad_alloc&) {
     return without_memory(computes);
   } catch (const std::exception& error) {
+    if (const auto* file = dynamic_cast<const std::filesystem::filesystem_error*>(&error))
+      return data_error("{} cannot be used: {}", file->path1().string(), file->code().message());
     const auto* system = dynamic_cast<const std::system_error*>(&error);
     if (system != nullptr && system->code() == std::errc::resource_unavailable_try_again) return too_few_threads();
     return Error(ExitCode::kInternal, fmt::format("internal error: {} (this is a bug in trainer)", error.what()));

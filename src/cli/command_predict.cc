@@ -196,6 +196,7 @@ int run_predict(const Arguments& arguments) {
   form.probabilities = prediction.probabilities && options.keep[0] == prediction.top;
   form.class_names = open.session().class_names();
   output.records = open.session().data().records_per_epoch();
+  output.name_of = [&](int64_t record) { return inputs.name_of(record); };
   output.colors = open.session().data().colors();
   predict(inputs, form, output, open.session());
   return 0;

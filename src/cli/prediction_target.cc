@@ -3,6 +3,7 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <map>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -12,6 +13,8 @@
 
 namespace trainer {
 namespace {
+
+namespace fs = std::filesystem;
 
 constexpr int64_t kMostMaskClasses = 256;  // of a PNG with 8 bits
 constexpr int64_t kMostShown = 1000;       // in a sheet
@@ -64,7 +67,18 @@ class Lines : public PredictionTarget {
 // A grey PNG of class numbers for each picture.
 class Masks : public PredictionTarget {
  public:
-  explicit Masks(const PredictionOutput& output) : output_(output) {}
+  // Throws if two pictures have one mask, or a mask exists already.
+  explicit Masks(const PredictionOutput& output) : output_(output) {
+    std::map<std::string, std::string> pictures;  // by mask
+    for (int64_t record = 0; record < output.records; ++record) {
+      const std::string name = output.name_of(record), path = path_of(name);
+      const auto [other, fresh] = pictures.emplace(path, name);
+      if (!fresh)
+        throw config_error("{} and {} have the same mask, {}: predict them one by one", other->second, name, path);
+      if (output.existing == Existing::kKept)
+        refuse_existing(path, "choose another folder, or replace its masks with --overwrite");
+    }
+  }
 
   void add(const PredictedRecord& record) override {
     const std::vector<float> classes = classes_of_pixels(record);
@@ -74,20 +88,23 @@ class Masks : public PredictionTarget {
     view.bytes = mask.data();
     view.interleaved = true;
     const std::string png = encode_image(view, "png");
-    namespace fs = std::filesystem;
-    const fs::path relative = fs::path(record.name).relative_path().lexically_normal().replace_extension(".png");
-    if (relative.begin() != relative.end() && *relative.begin() == "..")
-      throw data_error("the mask of {} would be outside the folder {}: give paths without \"..\"", record.name,
-                       output_.path);
-    const fs::path path = output_.path / relative;
-    fs::create_directories(path.parent_path());
-    AtomicFile file(path.string(), static_cast<int64_t>(png.size()), output_.existing);
+    const std::string path = path_of(record.name);
+    fs::create_directories(fs::path(path).parent_path());
+    AtomicFile file(path, static_cast<int64_t>(png.size()), output_.existing);
     file.write(png.data(), png.size());
     file.commit();
   }
   void finish() override {}
 
  private:
+  std::string path_of(const std::string& picture) const {
+    const fs::path relative = fs::path(picture).relative_path().lexically_normal().replace_extension(".png");
+    if (relative.begin() != relative.end() && *relative.begin() == "..")
+      throw data_error("the mask of {} would be outside the folder {}: give paths without \"..\"", picture,
+                       output_.path);
+    return output_.path / relative;
+  }
+
   const PredictionOutput output_;
 };
 
@@ -104,8 +121,8 @@ class Sheet : public PredictionTarget {
     const bool pixels = has_classes_of_pixels(form_, record.shape);
     if (pixels && record.shape[2] == height && record.shape[3] == width) picture.overlay(classes_of_pixels(record));
     sheet_->place(group_, 0, picture.window());
-    sheet_->caption(group_++, pixels ? std::filesystem::path(record.name).filename().string()
-                                     : prediction_caption(form_, record.values));
+    sheet_->caption(group_++,
+                    pixels ? fs::path(record.name).filename().string() : prediction_caption(form_, record.values));
   }
 
   void finish() override {
@@ -124,7 +141,7 @@ class Sheet : public PredictionTarget {
 
 }  // namespace
 
-bool PredictionOutput::needs_items() const { return lower(std::filesystem::path(path).extension().string()) == ".png"; }
+bool PredictionOutput::needs_items() const { return lower(fs::path(path).extension().string()) == ".png"; }
 
 std::unique_ptr<PredictionTarget> prediction_target(const PredictionForm& form, const PredictionOutput& output,
                                                     const Shape& shape) {
@@ -140,6 +157,12 @@ std::unique_ptr<PredictionTarget> prediction_target(const PredictionForm& form, 
     throw config_error(
         "the net gives a class for each pixel: name a folder for the masks with --output=FOLDER, or a sheet of the "
         "pictures with --output=FILE.png");
+  for (const char* ending : {".csv", ".json", ".jsonl", ".txt"}) {
+    if (output.path.ends_with(ending))
+      throw config_error(
+          "--output={}: the net gives a class for each pixel, so it must be a folder for masks, or FILE.png",
+          output.path);
+  }
   if (shape[1] > kMostMaskClasses)
     throw config_error("a mask holds at most {} classes, but the net has {}", kMostMaskClasses, shape[1]);
   return std::make_unique<Masks>(output);

@@ -1,6 +1,7 @@
 // Where predictions go: the standard output, a file, a folder of masks, or a sheet of pictures.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -25,7 +26,8 @@ struct PredictionOutput {
   std::string path;  // "": the standard output
   Existing existing = Existing::kKept;
   int64_t records = 0;
-  std::optional<ItemColors> colors;  // of items that are pictures
+  std::function<std::string(int64_t)> name_of;  // a record
+  std::optional<ItemColors> colors;             // of items that are pictures
 
   // Whether the path is that of a sheet, which shows items.
   bool needs_items() const;

@@ -50,7 +50,8 @@ std::unique_ptr<BatchFeed> open_feed(const caffe::LayerParameter& layer, const S
   SourceContext context(layer, options, positions, diagnostics, false);
   source->check(context);
   if (context.failed()) {
-    if (blank_text(layer, source->source).empty()) context.attempt(source->source, [&] { source->probe(layer); });
+    const bool opens = options.images == nullptr && blank_text(layer, source->source).empty();
+    if (opens) context.attempt(source->source, [&] { source->probe(layer); });
     return nullptr;
   }
   std::unique_ptr<BatchFeed> feed;

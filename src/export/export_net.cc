@@ -300,6 +300,7 @@ class Exporter {
   // Learned blobs as tensors "LAYER/BLOB".
   void write_tensor_file() const {
     NamedTensors named;
+    named.notes = net_.notes;
     for (const ExportedLayer& layer : net_.layers) {
       for (size_t i = 0; i < layer.blobs.size(); ++i) {
         const WeightBlob& blob = layer.blobs[i];

@@ -30,8 +30,15 @@ void check_unique_names(const std::string& path, const std::vector<StoredTensor>
 }
 
 // The header of a safetensors file, with its length.
-std::string safetensors_header(const std::vector<StoredTensor>& tensors) {
-  std::string json = "{\"__metadata__\":{\"format\":\"pt\"}";
+std::string safetensors_header(const NamedTensors& named) {
+  const std::vector<StoredTensor>& tensors = named.tensors;
+  std::string json = "{\"__metadata__\":{\"format\":\"pt\"";
+  const WeightNotes& notes = named.notes;
+  if (!notes.class_names.empty())
+    json += fmt::format(",\"{}\":{}", kClassNames, json_string(fmt::format("{}", fmt::join(notes.class_names, "\n"))));
+  if (notes.picture_input != nullptr)
+    json += fmt::format(",\"{}\":{}", kPictureInput, json_string(notes.picture_input->ShortDebugString()));
+  json += '}';
   int64_t at = 0;
   for (const StoredTensor& tensor : tensors) {
     const int64_t end = at + tensor.shape.count() * 4;
@@ -45,8 +52,9 @@ std::string safetensors_header(const std::vector<StoredTensor>& tensors) {
   return std::string(reinterpret_cast<const char*>(&length), sizeof(length)) + json;
 }
 
-void write_safetensors(AtomicFile& file, const std::vector<StoredTensor>& tensors) {
-  const std::string header = safetensors_header(tensors);
+void write_safetensors(AtomicFile& file, const NamedTensors& named) {
+  const std::vector<StoredTensor>& tensors = named.tensors;
+  const std::string header = safetensors_header(named);
   auto bytes = static_cast<int64_t>(header.size());
   for (const StoredTensor& tensor : tensors) bytes += tensor.shape.count() * 4;
   file.expect(bytes);
@@ -150,7 +158,7 @@ void write_tensors(AtomicFile& file, const NamedTensors& named) {
   if (!is_safetensors_name(file.path()) && !is_npz_name(file.path())) return write_layers(file, named);
   check_unique_names(file.path(), named.tensors);
   if (is_npz_name(file.path())) return write_npz(file, named.tensors);
-  write_safetensors(file, named.tensors);
+  write_safetensors(file, named);
 }
 
 TensorName split_tensor_name(const std::string& name) {

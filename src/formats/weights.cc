@@ -223,8 +223,8 @@ WeightFile read_hdf5(const std::string& path) {
   WeightFile out;
   out.path = path;
   out.omits_shared = true;
-  if (file.has_dataset(kHdf5ClassNames)) out.notes.class_names = split(file.read_string(kHdf5ClassNames), '\n');
-  if (file.has_dataset(kHdf5PictureInput)) out.notes.picture_input = parsed_input(file.read_string(kHdf5PictureInput));
+  if (file.has_dataset(kClassNames)) out.notes.class_names = split(file.read_string(kClassNames), '\n');
+  if (file.has_dataset(kPictureInput)) out.notes.picture_input = parsed_input(file.read_string(kPictureInput));
   collect_layers(file, "", 0, out.layers);
   return out;
 }
@@ -246,6 +246,12 @@ WeightFile read_weights(const std::string& path) {
   if (std::optional<TensorFile> tensors = open_tensors(path)) {
     WeightFile out;
     out.path = path;
+    const auto note = [&](const char* key) {
+      const auto found = tensors->metadata.find(key);
+      return found == tensors->metadata.end() ? std::string() : found->second;
+    };
+    if (const std::string names = note(kClassNames); !names.empty()) out.notes.class_names = split(names, '\n');
+    if (const std::string input = note(kPictureInput); !input.empty()) out.notes.picture_input = parsed_input(input);
     out.tensors = std::make_shared<const TensorFile>(*std::move(tensors));
     return out;
   }

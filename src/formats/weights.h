@@ -25,8 +25,9 @@ namespace trainer {
 
 class Hdf5File;
 
-// The datasets of an HDF5 weight file that have the notes: a class name in each line, and a PictureInput as prototxt.
-constexpr const char *kHdf5ClassNames = "class_names", *kHdf5PictureInput = "picture_input";
+// The datasets of an HDF5 weight file, and the entries of the metadata of a safetensors file, that have the notes: a
+// class name in each line, and a PictureInput as prototxt.
+constexpr const char *kClassNames = "class_names", *kPictureInput = "picture_input";
 
 struct WeightLayer {
   std::string name;

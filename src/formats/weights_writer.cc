@@ -136,12 +136,11 @@ void write_weights_hdf5(AtomicFile& target, const WeightNotes& notes, const std:
   check_hdf5_names(target.path(), names);
   target.expect(hdf5_size_estimate(layers));
   Hdf5File file = Hdf5File::create(target.temporary_path(), target.path());
-  if (!notes.class_names.empty())
-    file.write_string(kHdf5ClassNames, fmt::format("{}", fmt::join(notes.class_names, "\n")));
+  if (!notes.class_names.empty()) file.write_string(kClassNames, fmt::format("{}", fmt::join(notes.class_names, "\n")));
   if (notes.picture_input != nullptr) {
     std::string text;
     google::protobuf::TextFormat::PrintToString(*notes.picture_input, &text);
-    file.write_string(kHdf5PictureInput, text);
+    file.write_string(kPictureInput, text);
   }
   file.make_group("data");
   bool any_diff = false;

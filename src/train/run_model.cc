@@ -27,13 +27,18 @@ bool has_weights(const caffe::SolverParameter& solver) {
   return is_there(best_path(solver)) || !find_snapshots(solver.snapshot_prefix()).empty();
 }
 
-// The solver with a prefix that has snapshots: the one beside the run folder PREFIX_run/DATE-TIME, because the training
-// may have had another working folder and folders may have moved; else that of its text.
+// The solver with a prefix that has snapshots, because the training may have had another working folder, and folders
+// may have moved: the one beside the run folder PREFIX_run/DATE-TIME, or in a folder that `trainer new` made; else that
+// of its text.
 caffe::SolverParameter with_prefix(const caffe::SolverParameter& solver, const fs::path& folder) {
   caffe::SolverParameter beside = solver;
-  std::string prefix = fs::absolute(folder).lexically_normal().parent_path().string();
-  if (!prefix.ends_with(kRunSuffix)) return solver;
-  prefix.resize(prefix.size() - std::string(kRunSuffix).size());
+  const fs::path whole = fs::absolute(folder / "").lexically_normal().parent_path();
+  std::string prefix = whole.parent_path().string();
+  if (prefix.ends_with(kRunSuffix)) {
+    prefix.resize(prefix.size() - std::string(kRunSuffix).size());
+  } else {
+    prefix = (whole / fs::path(solver.snapshot_prefix()).filename()).string();
+  }
   beside.set_snapshot_prefix(prefix);
   return has_weights(beside) ? beside : solver;
 }
@@ -49,6 +54,7 @@ bool is_own_best(const std::string& best, const fs::path& metrics) {
 // The state file of the snapshot to take; "" if there is none.
 std::string find_state(const caffe::SolverParameter& solver, const std::string& folder, bool reported,
                        RunReport& report) {
+  if (find_snapshots(solver.snapshot_prefix()).empty()) return "";
   return reported ? find_snapshot_of(solver, folder) : find_latest_snapshot(solver, report);
 }
 

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+#include <memory>
 #include <random>
 
 #include "formats/temp_folder.h"
@@ -10,6 +12,7 @@
 #include "formats/weight_tensors.h"
 #include "formats/wire_writer.h"
 #include "formats/zip_bytes.h"
+#include "trainer.pb.h"
 
 namespace trainer {
 namespace {
@@ -310,12 +313,12 @@ TEST(WeightMap, ReadsLines) {
   EXPECT_TRUE(contains(message("# nothing\n"), "has no line"));
 }
 
+StoredTensor stored(const std::string& name, const Shape& shape, const std::vector<float>& values) {
+  return {name, shape, ElementType::kF32, [values](float* out) { std::copy(values.begin(), values.end(), out); }};
+}
+
 TEST(WeightTensors, WritesWhatItReads) {
   const TempFolder folder;
-  const auto stored = [](const std::string& name, const Shape& shape, const std::vector<float>& values) {
-    return StoredTensor{name, shape, ElementType::kF32,
-                        [values](float* out) { std::copy(values.begin(), values.end(), out); }};
-  };
   NamedTensors named;
   named.tensors = {stored("fc.weight", {2, 3}, {1, 2, 3, 4, 5, 6}), stored("fc.bias", {2}, {7, 8}),
                    stored("token", {1, 1}, {9})};
@@ -349,6 +352,30 @@ TEST(WeightTensors, WritesWhatItReads) {
     AtomicFile twice(folder / name);
     EXPECT_TRUE(contains(data_error_of([&] { write_tensors(twice, named); }), "two tensors have the name \"token\""));
   }
+}
+
+TEST(TensorFiles, SafetensorsKeepNotes) {
+  const TempFolder folder;
+  NamedTensors named;
+  named.tensors = {stored("a", {1}, {2})};
+  named.notes.class_names = {"cat", "\"big\" dog"};
+  auto input = std::make_shared<caffe::PictureInput>();
+  input->mutable_transform_param()->add_mean_value(104);
+  named.notes.picture_input = input;
+  AtomicFile file(folder / "w.safetensors");
+  write_tensors(file, named);
+  file.commit();
+  const WeightNotes notes = read_weights(folder / "w.safetensors").notes;
+  EXPECT_EQ(notes.class_names, named.notes.class_names);
+  ASSERT_NE(notes.picture_input, nullptr);
+  EXPECT_EQ(notes.picture_input->transform_param().mean_value(0), 104.0f);
+}
+
+TEST(TensorFiles, RefusesNumbersBeyondFloats) {
+  StoredTensor large = stored("w", {2}, {1, std::numeric_limits<float>::infinity()});
+  EXPECT_EQ(large.values().size(), 2u);
+  large.type = ElementType::kF64;
+  EXPECT_TRUE(contains(data_error_of([&] { large.values(); }), "\"w\" (float64) has values beyond the range"));
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -43,7 +44,13 @@ template <typename Recognize, typename Open, typename File>
 }
 
 [[maybe_unused]] void safetensors(const std::string& path) {
-  read_recognized(is_safetensors, open_safetensors, opened(path));
+  read_recognized(
+      is_safetensors,
+      [](const SharedFile& file) {
+        std::map<std::string, std::string> metadata;
+        return open_safetensors(file, &metadata);
+      },
+      opened(path));
 }
 [[maybe_unused]] void safetensors_index(const std::string& path) {
   read_recognized(is_safetensors_index, open_safetensors_index, opened(path));

@@ -67,6 +67,9 @@ check weights_of_another_iteration "$(cat err)" eval 'of_run --weights=w_iter_60
 check test_of_a_run_folder "$(cat err)" eval '"$trainer" test --run="$run" >run.table 2>err && "$trainer" test --model=net.prototxt --weights=w_best.caffemodel >best.table 2>err && cmp best.table run.table'
 check export_of_a_run_folder "$(cat err)" eval '"$trainer" export --run="$run" --output=run.npz 2>err && "$trainer" weights compare w_best.caffemodel run.npz >differences'
 check export_has_the_classes "$(cat err)" eval '"$trainer" export --run="$run" --output=run.onnx 2>err && grep -qa "class_names" run.onnx && [ "$(grep -aA1 "bright$" run.onnx | tail -n 1 | cut -c 1-4)" = dark ]'
+# A folder with net, solver and weights that was moved.
+mkdir moved && cp net.prototxt w_best.caffemodel moved && sed 's|"w"|"/nowhere/w"|' solver.prototxt >moved/solver.prototxt
+check moved_folder "$(cat err)" eval '"$trainer" predict --run=moved data >run.out 2>err && cmp best.out run.out && grep -q "Weights from .*moved/w_best.caffemodel" err'
 mv w_best.caffemodel kept
 head -c 100 w_iter_60.caffemodel >broken && cp w_iter_60.caffemodel whole && cp broken w_iter_60.caffemodel
 check newest_intact_snapshot "$(cat err)" eval 'of_run data >run.out && grep -q "w_iter_30.caffemodel: 1 layers loaded" err'
@@ -87,6 +90,7 @@ mkdir empty
 check empty_folder "$(cat err)" code 3 "has no images" empty
 check no_run "$(cat err)" eval '! "$trainer" predict --run=empty data >/dev/null 2>err && grep -q "empty has no net.prototxt" err'
 check no_inputs "$(cat err)" code 2 "Need pictures"
+check impossible_output "$(cat err)" code 3 "File name too long" data --output="$(printf 'x%.0s' {1..300})"
 echo "no picture" >data/broken.jpg
 check broken_picture "$(cat err)" code 3 "data/broken.jpg" data/broken.jpg
 
@@ -107,6 +111,8 @@ rm data/broken.jpg
 check weights_prepare_pictures "$(cat err)" eval 'predict data --model=deploy.prototxt >out7 && cmp out out7'
 "$trainer" weights merge w_iter_60.caffemodel --output=merged.h5 >log 2>&1
 check hdf5_weights_prepare_pictures "$(cat err)" eval 'predict data --model=deploy.prototxt --weights=merged.h5 >out8 && cmp out out8'
+"$trainer" weights merge w_iter_60.caffemodel --output=merged.safetensors >log 2>&1
+check safetensors_prepare_pictures "$(cat err)" eval 'predict data --model=deploy.prototxt --weights=merged.safetensors >out8 && cmp out out8'
 sed 's/^name.*/& picture_input { transform_param { scale: 0.01 } }/' deploy.prototxt >told.prototxt
 check weights_show_the_preparation "$(cat err)" eval '"$trainer" weights list w_iter_60.caffemodel >list 2>err && grep -q "^classes: bright, dark$" list && grep -q "^picture_input {.* transform_param { scale: 0.01 } }$" list'
 check net_prepares_pictures "$(cat err)" eval 'predict data --model=told.prototxt >out9 && cmp out out9'
@@ -134,6 +140,11 @@ masks() { "$trainer" predict --model=pixels.prototxt --weights=none "$@" 2>err; 
 check masks_need_a_folder "$(cat err)" eval '! masks data/dark && grep -q -- --output=FOLDER err'
 check masks "$(cat err)" eval 'masks data/dark --output=masks && [ "$(find masks -name "*.png" | wc -l)" = 6 ] && head -c 4 "masks/data/dark/d 0.png" | grep -q PNG'
 
+cp "data/dark/d 0.ppm" "data/dark/d 0.pgm"
+check two_pictures_of_a_mask "$(cat err)" eval '! masks data/dark --output=other && grep -q "d 0.pgm and data/dark/d 0.ppm have the same mask" err && [ ! -e other ]'
+rm "data/dark/d 0.pgm"
+check masks_are_kept "$(cat err)" eval '! masks data/dark --output=masks && grep -q -- --overwrite err'
+check masks_need_no_file "$(cat err)" eval '! masks data/dark --output=m.csv && grep -q "must be a folder for masks" err'
 check sheet_of_masks "$(cat err)" eval 'masks data/dark --output=masks.png && head -c 4 masks.png | grep -q PNG'
 
 # Rows of an HDF5 file; the labels are not needed.

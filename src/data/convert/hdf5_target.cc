@@ -76,7 +76,7 @@ class Hdf5Target : public ImageTarget {
       file.make_float_rows(kLabel, values == 1 ? Shape{rows} : Shape{rows, values});
     }
     if (!list_.class_names().empty())
-      file.write_string(kHdf5ClassNames, fmt::format("{}", fmt::join(list_.class_names(), "\n")));
+      file.write_string(kClassNames, fmt::format("{}", fmt::join(list_.class_names(), "\n")));
     return file;
   }
 

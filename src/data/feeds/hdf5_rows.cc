@@ -52,10 +52,10 @@ namespace {
 
 // Of a file that `trainer convert` made.
 std::vector<std::string> class_names_of(const Hdf5File& file) {
-  if (!file.has_dataset(kHdf5ClassNames)) return {};
-  const Hdf5DatasetInfo info = file.dataset(kHdf5ClassNames);
+  if (!file.has_dataset(kClassNames)) return {};
+  const Hdf5DatasetInfo info = file.dataset(kClassNames);
   if (info.kind != Hdf5Kind::kString || info.shape.count() != 1) return {};
-  return split(file.read_string(kHdf5ClassNames), '\n');
+  return split(file.read_string(kClassNames), '\n');
 }
 
 }  // namespace

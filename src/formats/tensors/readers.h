@@ -3,6 +3,7 @@
 // Each format has a file. is_FORMAT looks at the content, open_FORMAT throws data_error.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -43,7 +44,9 @@ int64_t span_of(const StridedView& view);
 void read_view(const StridedView& view, ByteStream& stream, float* out);
 
 bool is_safetensors(const InputFile& file);
-std::vector<StoredTensor> open_safetensors(const SharedFile& file);
+// Adds the entries of __metadata__ to `metadata`, if given.
+std::vector<StoredTensor> open_safetensors(const SharedFile& file,
+                                           std::map<std::string, std::string>* metadata = nullptr);
 
 // The index of a model that is divided among several files, model.safetensors.index.json.
 bool is_safetensors_index(const InputFile& file);

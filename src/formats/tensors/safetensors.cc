@@ -114,7 +114,7 @@ SharedFile open_shard(const InputFile& index, const std::string& name) {
 
 bool is_safetensors(const InputFile& file) { return header_length(file) >= 0; }
 
-std::vector<StoredTensor> open_safetensors(const SharedFile& file) {
+std::vector<StoredTensor> open_safetensors(const SharedFile& file, std::map<std::string, std::string>* metadata) {
   const int64_t length = header_length(*file), data = kPrefix + length;
   if (data > file->size())
     throw data_error("{}: its header claims {} bytes, but the file is {} bytes long. Copy or download it again",
@@ -125,7 +125,10 @@ std::vector<StoredTensor> open_safetensors(const SharedFile& file) {
   try {
     JsonReader json(header);
     json.object([&](const std::string& name) {
-      if (name == "__metadata__") return json.skip();
+      if (name == "__metadata__") {
+        if (metadata == nullptr) return json.skip();
+        return json.object([&](const std::string& key) { (*metadata)[key] = json.string(); });
+      }
       const Entry entry = read_entry(json);
       tensors.push_back(tensor_of(file, data, name, entry));
       check_tensor_count(file->path(), tensors.size());

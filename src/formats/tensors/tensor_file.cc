@@ -2,6 +2,7 @@
 #include "formats/tensors/tensor_file.h"
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "base/error.h"
@@ -18,7 +19,7 @@ TensorFile named(const InputFile& file, const char* format, std::vector<StoredTe
       throw data_error("{}: two tensors have the name \"{}\"", file.path(), printable(tensor.name));
   }
   if (tensors.empty()) throw data_error("{} has no tensors (its format is that of {})", file.path(), format);
-  return {file.path(), format, std::move(tensors)};
+  return {file.path(), format, std::move(tensors), {}};
 }
 
 }  // namespace
@@ -26,6 +27,12 @@ TensorFile named(const InputFile& file, const char* format, std::vector<StoredTe
 std::vector<float> StoredTensor::values() const {
   std::vector<float> out(static_cast<size_t>(shape.count()));
   read(out.data());
+  // Its own infinities are as useless in a net.
+  const bool fits =
+      type != ElementType::kF64 || std::none_of(out.begin(), out.end(), [](float value) { return std::isinf(value); });
+  if (!fits)
+    throw data_error("the tensor \"{}\" ({}) has values beyond the range of 32-bit floats, 3.4e38", printable(name),
+                     name_of(type));
   return out;
 }
 
@@ -46,7 +53,12 @@ void gather(const float* from, const Shape& shape, const std::vector<int64_t>& s
 
 std::optional<TensorFile> open_tensors(const std::string& path) {
   const auto file = std::make_shared<const InputFile>(path, "weight file");
-  if (is_safetensors(*file)) return named(*file, "safetensors", open_safetensors(file));
+  if (is_safetensors(*file)) {
+    std::map<std::string, std::string> metadata;
+    TensorFile out = named(*file, "safetensors", open_safetensors(file, &metadata));
+    out.metadata = std::move(metadata);
+    return out;
+  }
   if (is_safetensors_index(*file)) return named(*file, "safetensors", open_safetensors_index(file));
   if (is_torch_legacy(*file)) return named(*file, "PyTorch", open_torch_legacy(file));
   if (ZipFile::has_signature(*file)) {

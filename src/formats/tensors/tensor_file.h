@@ -6,6 +6,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -29,6 +30,7 @@ struct TensorFile {
   std::string path;
   const char* format = "";  // "safetensors"
   std::vector<StoredTensor> tensors;
+  std::map<std::string, std::string> metadata = {};  // of a safetensors file
 };
 
 // Opens a file of one of the formats, which is recognized by its content; nothing for any other content.
