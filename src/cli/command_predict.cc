@@ -104,8 +104,11 @@ Inputs feed(const std::vector<std::string>& words, const std::string& data, cons
   inputs.items = layer.top(0);
   if (layer.type() == "HDF5Data") {
     if (!is_hdf5(words))
-      throw data_error("{} reads rows: give one HDF5 file with a dataset for each of {}", subject_of(layer),
-                       fmt::join(layer.top(), ", "));
+      throw data_error(
+          "{} reads rows: give one HDF5 file with a dataset for each of {}. `trainer convert hdf5 {}=TABLE.csv "
+          "rows.h5` "
+          "makes one of a table, with its columns in the order of the training data",
+          subject_of(layer), fmt::join(layer.top(), ", "), layer.top(0));
     inputs.file = words[0];
     layer.mutable_hdf5_data_param()->set_source(inputs.file);
     return inputs;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <iterator>
 #include <utility>
 
 #include "base/error.h"
@@ -91,9 +92,14 @@ std::vector<hub::Weights> select_weights(const std::vector<std::string>& names) 
   for (const hub::Weights& weights : all) known.push_back(weights.name());
   for (const std::string& name : names) {
     const auto found = std::ranges::find(known, name);
-    if (found == known.end())
+    if (found == known.end()) {
+      std::vector<std::string> of_net;
+      std::ranges::copy_if(known, std::back_inserter(of_net),
+                           [&](const std::string& other) { return other.starts_with(name + "."); });
       throw config_error("no manifest has weights with the name \"{}\"{}", printable(name),
-                         suggest(name, known, "; did you mean {}?"));
+                         of_net.empty() ? suggest(name, known, "; did you mean {}?")
+                                        : fmt::format("; those of this net are {}", fmt::join(of_net, ", ")));
+    }
     selected.push_back(all[static_cast<size_t>(found - known.begin())]);
   }
   return selected;
