@@ -26,6 +26,7 @@ struct Inputs {
   std::shared_ptr<const ImageList> images;  // nullptr for rows
   std::string file;                         // with rows
   std::string items;                        // the blob of the first top
+  bool keep_size = false;                   // pictures are neither resized nor cropped
 
   std::string name_of(int64_t record) const {
     return images ? std::string(images->path(static_cast<uint64_t>(record))) : fmt::format("{}", record);
@@ -120,6 +121,7 @@ Inputs feed(const std::vector<std::string>& words, const std::string& data, cons
   inputs.images = std::make_shared<const ImageList>(read_picture_inputs(words));
   const uint32_t batch =
       layer.type() == "Data" ? layer.data_param().batch_size() : layer.image_data_param().batch_size();
+  inputs.keep_size = item_shape(*input).height == 0;
   read_pictures(*input, batch, &layer);
   return inputs;
 }
@@ -195,7 +197,17 @@ int run_predict(const Arguments& arguments) {
   options.keep = {arguments.text("blob").empty() ? prediction.top : arguments.text("blob")};
   if (output.needs_items()) options.keep.push_back(inputs.items);
   log_info(options.device.use);
-  OpenNet open(std::move(configured), options);
+  std::optional<OpenNet> opened;
+  try {
+    opened.emplace(std::move(configured), options);
+  } catch (const Error& error) {
+    if (error.code() != ExitCode::kData || !inputs.keep_size) throw;
+    throw data_error(
+        "{}\nPictures keep their own size in this net. If theirs is not that of the training, add a resize to the data "
+        "layer (trainer help AugmentStep)",
+        error.what());
+  }
+  OpenNet& open = *opened;
   form.probabilities = prediction.probabilities && options.keep[0] == prediction.top;
   form.class_names = open.session().class_names();
   output.records = open.session().data().records_per_epoch();

@@ -90,6 +90,9 @@ mkdir empty
 check empty_folder "$(cat err)" code 3 "has no images" empty
 check no_run "$(cat err)" eval '! "$trainer" predict --run=empty data >/dev/null 2>err && grep -q "empty has no net.prototxt" err'
 check no_inputs "$(cat err)" code 2 "Need pictures"
+echo "P3 2 2 255 1 2 3 4 5 6 7 8 9 10 11 12" >data/tiny.ppm
+check pictures_of_another_size_than_in_training "$(cat err)" code 3 "Pictures keep their own size in this net" data/tiny.ppm
+rm data/tiny.ppm
 check impossible_output "$(cat err)" code 3 "File name too long" data --output="$(printf 'x%.0s' {1..300})"
 echo "no picture" >data/broken.jpg
 check broken_picture "$(cat err)" code 3 "data/broken.jpg" data/broken.jpg
