@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "base/philox.h"
-#include "export/to_onnx.h"
+#include "export/sequence_marks.h"
 #include "session/choose_device.h"
 #include "session/parameters.h"
 
@@ -39,7 +39,7 @@ ArrayNet::ArrayNet(const ExportedNet& net, const GivenShapes& shapes)
       device_session_(cpu_device().spec),
       session_(message_, positions_, caffe::TEST, 0, device_session_, shapes, InputUse::kArrays),
       compared_(blobs_to_compare(net, session_.lowered())),
-      marks_(sequence_marks(net)) {
+      marks_(input_marks(net)) {
   session_.keep_blobs(compared_);
   add_parameters(lowered(), 0, false, device_session_.store);
   for (size_t i = 0; i < net.layers.size(); ++i) {

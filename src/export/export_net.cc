@@ -19,6 +19,7 @@
 #include "export/deploy_pair.h"
 #include "export/onnx_evaluator.h"
 #include "export/preprocessing.h"
+#include "export/sequence_marks.h"
 #include "export/to_onnx.h"
 #include "formats/weight_tensors.h"
 #include "report/log.h"
@@ -87,10 +88,9 @@ void use_shapes_of_data(const LoweredNet& lowered, const caffe::NetParameter& me
   });
 }
 
-bool is_recurrent(const ExportedNet& net) {
-  return std::any_of(net.layers.begin(), net.layers.end(), [](const ExportedLayer& layer) {
-    return layer.param.type() == "LSTM" || layer.param.type() == "RNN";
-  });
+bool has_recurrence(const ExportedNet& net) {
+  return std::any_of(net.layers.begin(), net.layers.end(),
+                     [](const ExportedLayer& layer) { return is_recurrent(layer.param); });
 }
 
 // The shapes of the inputs that files are checked with: one item, unless a layer computes several steps or needs a
@@ -98,7 +98,7 @@ bool is_recurrent(const ExportedNet& net) {
 GivenShapes shapes_to_check(const ExportedNet& net) {
   const caffe::NetParameter message = net.message();
   const GivenShapes single = input_shapes(message, 1);
-  return is_recurrent(net) || try_to_lower(message, single) == nullptr ? input_shapes(message, 0) : single;
+  return has_recurrence(net) || try_to_lower(message, single) == nullptr ? input_shapes(message, 0) : single;
 }
 
 GivenShapes larger_batch(GivenShapes shapes) {
@@ -272,7 +272,8 @@ class Exporter {
         throw config_error("--with_preprocessing: the net \"{}\" has no data layer in phase TEST", net.name);
       preprocessing = preprocessing_of(data_, shapes.at(data_.top(0)));
     }
-    OnnxModel model = to_onnx(net, *lowered, other.get(), options_.opset, preprocessing);
+    const std::vector<std::string> marks = computed_marks(net, shapes);
+    OnnxModel model = to_onnx(net, *lowered, other.get(), options_.opset, preprocessing, marks);
     if (!preprocessing && data_.has_transform_param())
       model.metadata.emplace_back("transform_param", prototxt_text(data_.transform_param()));
     const Sample expected = sample(shapes, preprocessing);
@@ -292,9 +293,11 @@ class Exporter {
           fmt::format("The input \"{}\" takes {}: the model subtracts the mean and scales; resizing and cropping "
                       "are not part of it",
                       preprocessing->blob, preprocessing->pixels));
-    for (const std::string& mark : sequence_marks(net))
+    for (const std::string& mark : input_marks(net))
       log_info(
           fmt::format("The model lacks the input \"{}\": recurrent layers start each run with states of zero", mark));
+    for (const std::string& mark : marks)
+      log_info(fmt::format("The model lacks \"{}\": recurrent layers start each run with states of zero", mark));
   }
 
   // Learned blobs as tensors "LAYER/BLOB".

@@ -8,11 +8,10 @@
 #include <set>
 
 #include "export/layer_to_onnx.h"
+#include "export/sequence_marks.h"
 
 namespace trainer {
 namespace {
-
-bool is_recurrent(const caffe::LayerParameter& layer) { return layer.type() == "LSTM" || layer.type() == "RNN"; }
 
 // Names for all versions of the blobs: the version that the caller sees, an input or the last one, has the name of the
 // blob.
@@ -49,14 +48,18 @@ OnnxDims dims_of(const Shape& shape, const Shape* other) {
 
 class NetToOnnx {
  public:
-  NetToOnnx(const ExportedNet& net, const LoweredNet& lowered, const LoweredNet* other)
-      : net_(net), lowered_(lowered), other_(other), names_(net) {
-    for (const ExportedLayer& layer : net.layers) {
-      const std::string& type = layer.param.type();
-      if (type != "Input" && find_translation(type) == nullptr)
-        throw config_error("layer \"{}\" ({}) has no counterpart in ONNX", layer.param.name(), type);
+  NetToOnnx(const ExportedNet& net, const LoweredNet& lowered, const LoweredNet* other,
+            const std::vector<std::string>& computed_marks)
+      : net_(net), lowered_(lowered), other_(other), names_(net), marks_(input_marks(net)) {
+    marks_.insert(marks_.end(), computed_marks.begin(), computed_marks.end());
+    std::vector<std::string> outputs;
+    for (const NetOutput& output : lowered.outputs) outputs.push_back(output.name);
+    needed_ = layers_without_marks(net, outputs, marks_);
+    for (size_t i = 0; i < net.layers.size(); ++i) {
+      const caffe::LayerParameter& layer = net.layers[i].param;
+      if (needed_[i] && layer.type() != "Input" && find_translation(layer.type()) == nullptr)
+        throw config_error("layer \"{}\" ({}) has no counterpart in ONNX", layer.name(), layer.type());
     }
-    marks_ = sequence_marks(net);
   }
 
   OnnxModel run(int64_t opset, const std::optional<Preprocessing>& preprocessing) {
@@ -70,7 +73,7 @@ class NetToOnnx {
       const std::vector<LayerToOnnx::Blob> bottoms = bottoms_of(i), tops = tops_of(i);
       if (net_.layers[i].param.type() == "Input") {
         for (const LayerToOnnx::Blob& top : tops) add_input(top, preprocessing);
-      } else {
+      } else if (needed_[i]) {
         check_marks(net_.layers[i].param);
         LayerToOnnx layer(net_.layers[i], bottoms, tops, &model_);
         find_translation(net_.layers[i].param.type())(layer);
@@ -130,9 +133,10 @@ class NetToOnnx {
   void check_marks(const caffe::LayerParameter& layer) const {
     if (!is_recurrent(layer) || std::find(marks_.begin(), marks_.end(), layer.bottom(1)) != marks_.end()) return;
     throw config_error(
-        "layer \"{}\" ({}) has no counterpart in ONNX: its marks of sequences, \"{}\", are not an input "
-        "of the net that only recurrent layers read",
-        layer.name(), layer.type(), layer.bottom(1));
+        "layer \"{}\" ({}) has no counterpart in ONNX: its marks of sequences, \"{}\", are neither an input of the net "
+        "that only recurrent layers read, nor 0 in the first step and 1 in the others for all inputs. Make \"{}\" an "
+        "input: a layer of type Input, or a top of the data layer",
+        layer.name(), layer.type(), layer.bottom(1), layer.bottom(1));
   }
 
   const ExportedNet& net_;
@@ -140,30 +144,16 @@ class NetToOnnx {
   const LoweredNet* const other_;
   const BlobNames names_;
   std::vector<std::string> marks_;
+  std::vector<bool> needed_;  // by layer
   OnnxModel model_;
   std::map<std::string, LayerToOnnx::Blob> values_;  // the current version of each blob
 };
 
 }  // namespace
 
-std::vector<std::string> sequence_marks(const ExportedNet& net) {
-  std::set<std::string> inputs, marks, others;
-  for (const ExportedLayer& layer : net.layers) {
-    const caffe::LayerParameter& param = layer.param;
-    if (param.type() == "Input") inputs.insert(param.top().begin(), param.top().end());
-    for (int i = 0; i < param.bottom_size(); ++i)
-      (is_recurrent(param) && i == 1 ? marks : others).insert(param.bottom(i));
-  }
-  std::vector<std::string> out;
-  for (const std::string& mark : marks) {
-    if (inputs.count(mark) > 0 && others.count(mark) == 0) out.push_back(mark);
-  }
-  return out;
-}
-
 OnnxModel to_onnx(const ExportedNet& net, const LoweredNet& lowered, const LoweredNet* other, int64_t opset,
-                  const std::optional<Preprocessing>& preprocessing) {
-  return NetToOnnx(net, lowered, other).run(opset, preprocessing);
+                  const std::optional<Preprocessing>& preprocessing, const std::vector<std::string>& computed_marks) {
+  return NetToOnnx(net, lowered, other, computed_marks).run(opset, preprocessing);
 }
 
 }  // namespace trainer

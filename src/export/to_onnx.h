@@ -19,12 +19,10 @@ struct Preprocessing {
 };
 
 // Throws a config_error, which names the layer, if a layer has no counterpart. `lowered` is the net for the batch of
-// the check; `other`, if it is not nullptr, for another size of batch: the extents that differ are symbolic.
+// the check; `other`, if it is not nullptr, for another size of batch: the extents that differ are symbolic. The model
+// has neither the input_marks of the net nor its `computed_marks` (export/sequence_marks.h).
 OnnxModel to_onnx(const ExportedNet& net, const LoweredNet& lowered, const LoweredNet* other, int64_t opset,
-                  const std::optional<Preprocessing>& preprocessing);
-
-// The inputs that only recurrent layers read, as the marks of sequences. The model does not have them: its input is one
-// sequence of each item, which starts with states of zero.
-std::vector<std::string> sequence_marks(const ExportedNet& net);
+                  const std::optional<Preprocessing>& preprocessing,
+                  const std::vector<std::string>& computed_marks = {});
 
 }  // namespace trainer

@@ -92,6 +92,32 @@ layer {
 NET
 check different_outputs "$(cat err)" eval '"$trainer" export --model=cancels.prototxt --weights=none --allow_fresh --output=cancels.onnx 2>err; [ $? = 1 ] && grep -q "cancels.onnx.unverified does not compute the outputs" err'
 check unverified_file_stays "" eval '[ -s cancels.onnx.unverified ] && [ ! -e cancels.onnx ] && rm cancels.onnx.unverified'
+# Marks of sequences that the net computes: zeros of the first step and ones of the others, whatever the input is.
+marks_net() { # SHIFT: the marks of the other steps
+  cat <<NET
+layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 4 dim: 3 } } }
+layer { name: "steps" type: "Permute" bottom: "x" top: "steps" permute_param { order: 1 order: 0 order: 2 } }
+layer { name: "sums" type: "Reduction" bottom: "steps" top: "sums" reduction_param { axis: 2 } }
+layer {
+  name: "sum" type: "Slice" bottom: "sums" top: "first" top: "others" slice_param { slice_point: 1 axis: 0 }
+}
+layer { name: "begin" type: "Power" bottom: "first" top: "begin" power_param { scale: 0 } }
+layer { name: "continue" type: "Power" bottom: "others" top: "continue" power_param { $1 } }
+layer { name: "cont" type: "Concat" bottom: "begin" bottom: "continue" top: "cont" concat_param { axis: 0 } }
+layer {
+  name: "lstm" type: "LSTM" bottom: "steps" bottom: "cont" top: "y"
+  recurrent_param { num_output: 5 weight_filler { type: "xavier" } }
+}
+NET
+}
+marks_net "scale: 0 shift: 1" >marks.prototxt
+export_marks() { "$trainer" export --model=marks.prototxt --weights=none --allow_fresh --output="$1" 2>err; }
+check computed_marks "$(cat err)" eval 'export_marks marks.onnx && verified && ! grep -q "fixed batch" err && grep -q "The model lacks \"cont\"" err'
+check computed_marks_are_removed "" eval 'grep -qa LSTM marks.onnx && ! grep -qaE "ReduceSum|sums|cont" marks.onnx'
+marks_net "scale: 1" >marks.prototxt
+check marks_of_values "$(cat err)" eval 'export_marks o.onnx; [ $? = 2 ] && grep -q "its marks of sequences, \"cont\", are neither an input" err'
+marks_net "scale: 0" >marks.prototxt
+check marks_of_many_sequences "$(cat err)" eval 'export_marks o.onnx; [ $? = 2 ] && grep -q "its marks of sequences, \"cont\", are neither an input" err'
 check nothing_is_left "$(ls -A)" eval '! ls -A | grep -E "^o\.|tmp|unverified"'
 
 finish
