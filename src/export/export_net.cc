@@ -22,6 +22,7 @@
 #include "export/sequence_marks.h"
 #include "export/to_onnx.h"
 #include "formats/weight_tensors.h"
+#include "layers/layer.h"
 #include "report/log.h"
 #include "session/deploy_net.h"
 
@@ -113,15 +114,34 @@ struct Sample {
   NamedArrays inputs, outputs;
 };
 
-void warn_of_no_numbers(const NamedArrays& outputs) {
-  for (const auto& [name, array] : outputs) {
-    if (std::all_of(array.values.begin(), array.values.end(), [](float value) { return std::isfinite(value); }))
-      continue;
-    log_warning(fmt::format(
-        "The blob \"{}\" has values that are not numbers for random inputs: they are not compared. Are these the "
-        "weights of a trained net?",
-        name));
+bool all_finite(const std::vector<float>& values) {
+  return std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); });
+}
+
+void require_finite_weights(const ExportedNet& net, const std::string& weights) {
+  for (const ExportedLayer& layer : net.layers) {
+    for (size_t i = 0; i < layer.blobs.size(); ++i) {
+      if (!all_finite(layer.blobs[i].data))
+        throw data_error(
+            "{}: blob {} of {} has values that are infinite or not numbers: export the weights of an earlier snapshot",
+            weights.empty() ? "the net" : weights, i, subject_of(layer.param));
+    }
   }
+}
+
+// A blob that has values that are not finite; "" if there is none.
+std::string blob_without_numbers(const NamedArrays& outputs) {
+  for (const auto& [name, array] : outputs) {
+    if (!all_finite(array.values)) return name;
+  }
+  return "";
+}
+
+Error not_finite(const std::string& path, const std::string& blob) {
+  return Error(ExitCode::kInternal,
+               fmt::format("{}{} is not checked: the net computes values of the blob \"{}\" that are infinite or not "
+                           "numbers from random inputs. Are these the weights of a trained net?",
+                           path, kUnverified, blob));
 }
 
 Error not_equal(const std::string& path, double difference) {
@@ -143,6 +163,7 @@ struct ExportedFiles {
   std::vector<std::string> paths;
   std::function<void(const std::vector<AtomicFile*>&)> write;
   std::function<double(const std::vector<std::string>&)> difference;  // of the files at these paths
+  std::string unchecked;  // a blob of the net without finite values; "" if there is none
 
   void commit(Existing existing) const {
     std::vector<std::unique_ptr<AtomicFile>> owned;
@@ -158,11 +179,12 @@ struct ExportedFiles {
       written.push_back(file->temporary_path());
     }
     const double found = difference(written);
-    const bool verified = found <= kLargestDifference;
+    const bool verified = unchecked.empty() && found <= kLargestDifference;
     for (AtomicFile* file : files) {
       if (!verified) file->redirect(file->path() + kUnverified);
     }
     AtomicFile::commit_together(files);
+    if (!unchecked.empty()) throw not_finite(paths[0], unchecked);
     if (!verified) throw not_equal(paths[0], found);
     log_check(paths[0], found);
   }
@@ -228,6 +250,7 @@ class Exporter {
     open.allow_fresh = options.allow_fresh;
     const OpenNet opened(std::move(net), open);
     net_ = exported_net(opened.session().lowered(), opened.store());
+    require_finite_weights(net_, options.weights);
     net_.notes = opened.session().notes();
     use_shapes_of_data(opened.session().lowered(), opened.message(), &net_);
   }
@@ -254,7 +277,6 @@ class Exporter {
     NamedArrays prepared = sample.inputs;
     if (preprocessing) use_pixels(*preprocessing, &sample.inputs, &prepared);
     sample.outputs = reference.run(prepared);
-    warn_of_no_numbers(sample.outputs);
     return sample;
   }
 
@@ -278,6 +300,7 @@ class Exporter {
       model.metadata.emplace_back("transform_param", prototxt_text(data_.transform_param()));
     const Sample expected = sample(shapes, preprocessing);
     ExportedFiles files;
+    files.unchecked = blob_without_numbers(expected.outputs);
     files.paths = {options_.output};
     if (needs_data_file(model, options_.largest_model)) files.paths.push_back(options_.output + ".data");
     const std::string data_name = fs::path(options_.output + ".data").filename();
@@ -316,6 +339,7 @@ class Exporter {
     const GivenShapes shapes = shapes_to_check(net_);
     const Sample expected = sample(shapes);
     ExportedFiles files;
+    files.unchecked = blob_without_numbers(expected.outputs);
     files.paths = {options_.output};
     files.write = [&](const std::vector<AtomicFile*>& out) { write_tensors(*out[0], named); };
     files.difference = [&](const std::vector<std::string>& paths) {
@@ -335,6 +359,7 @@ class Exporter {
           fmt::format("Caffe has no layers of these types, forks of it may have them: {}", fmt::join(unknown, ", ")));
     const bool made = fs::create_directories(options_.output);
     ExportedFiles files;
+    files.unchecked = blob_without_numbers(expected.outputs);
     for (const char* name : {"deploy.prototxt", "weights.caffemodel"}) files.paths.push_back(options_.output + name);
     files.write = [&](const std::vector<AtomicFile*>& out) { write_deploy_pair(net, *out[0], *out[1]); };
     files.difference = [&](const std::vector<std::string>& paths) {

@@ -118,6 +118,24 @@ marks_net "scale: 1" >marks.prototxt
 check marks_of_values "$(cat err)" eval 'export_marks o.onnx; [ $? = 2 ] && grep -q "its marks of sequences, \"cont\", are neither an input" err'
 marks_net "scale: 0" >marks.prototxt
 check marks_of_many_sequences "$(cat err)" eval 'export_marks o.onnx; [ $? = 2 ] && grep -q "its marks of sequences, \"cont\", are neither an input" err'
+cat >infinite.prototxt <<'NET'
+layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 2 } } }
+layer {
+  name: "y" type: "InnerProduct" bottom: "x" top: "y" inner_product_param { num_output: 1 }
+  blobs { shape { dim: 1 dim: 2 } data: 1 data: 2 }
+  blobs { shape { dim: 1 } data: inf }
+}
+NET
+infinite() { "$trainer" export --model=infinite.prototxt --weights=none --allow_fresh --output="$1" 2>err; }
+for output in o.onnx o.npz o/; do
+  check infinite_weights_$output "$(cat err)" eval 'infinite $output; [ $? = 3 ] && grep -q "blob 1 of layer \"y\" (InnerProduct) has values that are infinite" err'
+done
+cat >roots.prototxt <<'NET'
+layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 8 } } }
+layer { name: "y" type: "Power" bottom: "x" top: "y" power_param { power: 0.5 } }
+NET
+check outputs_without_numbers "$(cat err)" eval '"$trainer" export --model=roots.prototxt --weights=none --output=roots.onnx 2>err; [ $? = 1 ] && grep -q "values of the blob \"y\" that are infinite or not numbers" err && ! grep -q "computes the outputs" err'
+check unchecked_file_stays "" eval '[ -s roots.onnx.unverified ] && [ ! -e roots.onnx ] && rm roots.onnx.unverified'
 check nothing_is_left "$(ls -A)" eval '! ls -A | grep -E "^o\.|tmp|unverified"'
 
 finish
