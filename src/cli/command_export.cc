@@ -33,6 +33,8 @@ int run_export(const Arguments& arguments) {
   options.opset = arguments.integer("opset");
   if (options.opset < kLeastOpset || options.opset > kLargestOpset)
     throw config_error("--opset is {}; it must be from {} to {}", options.opset, kLeastOpset, kLargestOpset);
+  if (arguments.given("opset") && format != ExportFormat::kOnnx)
+    throw config_error("--opset is for FILE.onnx: other formats have no operators");
   options.keep_bn = arguments.get_bool("keep_bn");
   options.preprocessing = arguments.get_bool("with_preprocessing");
   if (options.preprocessing && format != ExportFormat::kOnnx)
