@@ -32,12 +32,28 @@ void use_scale(ExportedLayer* layer) {
   layer->blobs[1].data.assign(map.shift.begin(), map.shift.end());
 }
 
+// The weights as (outputs, inputs): OpenCV ignores the field `transpose`.
+void transpose_back(ExportedLayer* layer) {
+  caffe::InnerProductParameter& param = *layer->param.mutable_inner_product_param();
+  if (!param.transpose()) return;
+  param.clear_transpose();
+  WeightBlob& blob = layer->blobs[0];
+  const int64_t outputs = param.num_output(), inputs = blob.shape.count() / outputs;
+  std::vector<float> rows;
+  for (int64_t o = 0; o < outputs; ++o) {
+    for (int64_t i = 0; i < inputs; ++i) rows.push_back(blob.data[static_cast<size_t>(i * outputs + o)]);
+  }
+  blob.shape = Shape{outputs, inputs};
+  blob.data = std::move(rows);
+}
+
 }  // namespace
 
 void use_caffe_types(ExportedNet* net, const LoweredNet& lowered) {
   for (size_t i = 0; i < net->layers.size(); ++i) {
     LayerParameter& param = net->layers[i].param;
     if (param.type() == "BN") use_scale(&net->layers[i]);
+    if (param.type() == "InnerProduct") transpose_back(&net->layers[i]);
     if (param.type() == "DropPath") {
       param.set_type("Dropout");
       param.clear_drop_path_param();

@@ -6,8 +6,8 @@
 
 namespace trainer {
 
-// Replaces layers by the same in the types of Caffe: BN by Scale, DepthwiseConvolution by Convolution with groups,
-// DropPath by Dropout. `lowered` is the net.
+// Replaces layers by the same in types and fields that Caffe and OpenCV read: BN by Scale, DepthwiseConvolution by
+// Convolution with groups, DropPath by Dropout, InnerProduct by one without `transpose`. `lowered` is the net.
 void use_caffe_types(ExportedNet* net, const LoweredNet& lowered);
 
 // The layers whose types Caffe does not have: layer "a" (GELU).

@@ -136,6 +136,26 @@ layer { name: "y" type: "Power" bottom: "x" top: "y" power_param { power: 0.5 } 
 NET
 check outputs_without_numbers "$(cat err)" eval '"$trainer" export --model=roots.prototxt --weights=none --output=roots.onnx 2>err; [ $? = 1 ] && grep -q "values of the blob \"y\" that are infinite or not numbers" err && ! grep -q "computes the outputs" err'
 check unchecked_file_stays "" eval '[ -s roots.onnx.unverified ] && [ ! -e roots.onnx ] && rm roots.onnx.unverified'
+# OpenCV ignores `transpose`: the pair has the weights of each output in a row.
+cat >transposed.prototxt <<'NET'
+layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } }
+layer {
+  name: "y" type: "InnerProduct" bottom: "x" top: "y"
+  inner_product_param { num_output: 2 bias_term: false transpose: true }
+  blobs { shape { dim: 3 dim: 2 } data: 1 data: 2 data: 3 data: 4 data: 5 data: 6 }
+}
+NET
+cat >rows.prototxt <<'NET'
+layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } }
+layer {
+  name: "y" type: "InnerProduct" bottom: "x" top: "y" inner_product_param { num_output: 2 bias_term: false }
+  blobs { shape { dim: 2 dim: 3 } data: 1 data: 3 data: 5 data: 2 data: 4 data: 6 }
+}
+NET
+for weights in transposed rows; do
+  check pair_of_$weights "$(cat err)" eval '"$trainer" export --model=$weights.prototxt --weights=none --allow_fresh --output=$weights/ 2>err && verified'
+done
+check transposed_weights "" eval '! grep -q transpose transposed/deploy.prototxt && cmp transposed/weights.caffemodel rows/weights.caffemodel'
 check nothing_is_left "$(ls -A)" eval '! ls -A | grep -E "^o\.|tmp|unverified"'
 
 finish
