@@ -5,6 +5,7 @@
 #include <array>
 
 #include "config/prototxt_text.h"
+#include "export/array_net.h"
 #include "formats/weights.h"
 #include "layers/layer.h"
 
@@ -47,12 +48,40 @@ void transpose_back(ExportedLayer* layer) {
   blob.data = std::move(rows);
 }
 
+// The shape of the top of a Pooling layer that rounds up.
+Shape rounded_up(LayerParameter pooling, const Shape& bottom) {
+  caffe::NetParameter net;
+  LayerParameter& input = *net.add_layer();
+  input.set_name("input");
+  input.set_type("Input");
+  input.add_top(pooling.bottom(0));
+  caffe::BlobShape& shape = *input.mutable_input_param()->add_shape();
+  for (const int64_t dim : bottom.dims()) shape.add_dim(dim);
+  pooling.mutable_pooling_param()->clear_ceil_mode();
+  pooling.mutable_pooling_param()->clear_round_mode();
+  const GivenShapes shapes{{pooling.bottom(0), bottom}};
+  *net.add_layer() = std::move(pooling);
+  const std::unique_ptr<LoweredNet> lowered = try_to_lower(net, shapes);
+  return lowered == nullptr ? Shape() : lowered->layers[1].tops[0].value.shape();
+}
+
+// Caffe and OpenCV round up, and have different fields for the other way. Leaves out the field if both ways give the
+// same shape, and takes that of OpenCV otherwise.
+void use_rounding(LayerParameter* layer, const LoweredLayer& lowered) {
+  caffe::PoolingParameter& param = *layer->mutable_pooling_param();
+  const bool same = rounded_up(*layer, lowered.bottoms[0].shape()) == lowered.tops[0].value.shape();
+  param.clear_round_mode();
+  param.clear_ceil_mode();
+  if (!same) param.set_ceil_mode(false);
+}
+
 }  // namespace
 
 void use_caffe_types(ExportedNet* net, const LoweredNet& lowered) {
   for (size_t i = 0; i < net->layers.size(); ++i) {
     LayerParameter& param = net->layers[i].param;
     if (param.type() == "BN") use_scale(&net->layers[i]);
+    if (param.type() == "Pooling") use_rounding(&param, lowered.layers[i]);
     if (param.type() == "InnerProduct") transpose_back(&net->layers[i]);
     if (param.type() == "DropPath") {
       param.set_type("Dropout");
@@ -74,6 +103,14 @@ std::vector<std::string> layers_unknown_to_caffe(const ExportedNet& net) {
       unknown.push_back(subject_of(layer.param));
   }
   return unknown;
+}
+
+std::vector<std::string> layers_that_round_down(const ExportedNet& net) {
+  std::vector<std::string> layers;
+  for (const ExportedLayer& layer : net.layers) {
+    if (layer.param.pooling_param().has_ceil_mode()) layers.push_back(subject_of(layer.param));
+  }
+  return layers;
 }
 
 void write_deploy_pair(const ExportedNet& net, AtomicFile& model, AtomicFile& weights) {

@@ -357,6 +357,12 @@ class Exporter {
     if (!unknown.empty())
       log_warning(
           fmt::format("Caffe has no layers of these types, forks of it may have them: {}", fmt::join(unknown, ", ")));
+    const std::vector<std::string> down = layers_that_round_down(net);
+    if (!down.empty())
+      log_warning(
+          fmt::format("OpenCV reads the pair, Caffe does not: these layers have ceil_mode: false. For Caffe, write "
+                      "round_mode: FLOOR in its place in deploy.prototxt: {}",
+                      fmt::join(down, ", ")));
     const bool made = fs::create_directories(options_.output);
     ExportedFiles files;
     files.unchecked = blob_without_numbers(expected.outputs);

@@ -156,6 +156,21 @@ for weights in transposed rows; do
   check pair_of_$weights "$(cat err)" eval '"$trainer" export --model=$weights.prototxt --weights=none --allow_fresh --output=$weights/ 2>err && verified'
 done
 check transposed_weights "" eval '! grep -q transpose transposed/deploy.prototxt && cmp transposed/weights.caffemodel rows/weights.caffemodel'
+# Caffe and OpenCV have different fields for pooling that rounds down.
+pooling_net() { # EXTENT
+  cat <<NET
+layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: $1 dim: $1 } } }
+layer {
+  name: "y" type: "Pooling" bottom: "x" top: "y" pooling_param { kernel_size: 2 stride: 2 round_mode: FLOOR }
+}
+NET
+}
+export_pooling() { # EXTENT
+  pooling_net $1 >pool.prototxt
+  "$trainer" export --model=pool.prototxt --weights=none --output=pool$1/ 2>err && verified && ! grep round_mode pool$1/deploy.prototxt
+}
+check rounding_without_effect "$(cat err)" eval 'export_pooling 6 && ! grep -q "ceil_mode" pool6/deploy.prototxt err'
+check rounding_down "$(cat err)" eval 'export_pooling 7 && grep -q "ceil_mode: false" pool7/deploy.prototxt && grep -q "ceil_mode: false.*layer \"y\" (Pooling)" err'
 check nothing_is_left "$(ls -A)" eval '! ls -A | grep -E "^o\.|tmp|unverified"'
 
 finish
