@@ -232,6 +232,36 @@ double difference_with_weights(const caffe::NetParameter& net, const std::string
   return largest_difference(sample.outputs, read.run(sample.inputs));
 }
 
+// A net without data layers: its only Input layer, if it takes pictures, as a data layer with the transform_param that
+// the net or its weights note. Otherwise a layer without tops.
+LayerParameter noted_data(const ExportedNet& net) {
+  LayerParameter data;
+  if (net.notes.picture_input == nullptr) return data;
+  for (const ExportedLayer& layer : net.layers) {
+    if (layer.param.type() != "Input") continue;
+    const caffe::InputParameter& input = layer.param.input_param();
+    const bool pictures = layer.param.top_size() == 1 && input.shape(0).dim_size() == 4;
+    if (data.top_size() > 0 || !pictures) return {};
+    data = layer.param;
+    *data.mutable_transform_param() = net.notes.picture_input->transform_param();
+  }
+  return data;
+}
+
+// How the user of the model prepares pictures, as far as the model does not.
+void add_preparation(const LayerParameter& data, const WeightNotes& notes, bool preprocessing, OnnxModel* model) {
+  if (data.has_transform_param()) {
+    const caffe::TransformationParameter& param = data.transform_param();
+    model->metadata.emplace_back("transform_param",
+                                 prototxt_text(preprocessing ? without_preprocessing(param) : param));
+  }
+  if (notes.picture_input == nullptr) return;
+  for (const auto& [name, extent] : {std::pair{"new_height", notes.picture_input->new_height()},
+                                     std::pair{"new_width", notes.picture_input->new_width()}}) {
+    if (extent > 0) model->metadata.emplace_back(name, std::to_string(extent));
+  }
+}
+
 class Exporter {
  public:
   Exporter(ConfiguredNet net, const ExportOptions& options)
@@ -253,6 +283,7 @@ class Exporter {
     require_finite_weights(net_, options.weights);
     net_.notes = opened.session().notes();
     use_shapes_of_data(opened.session().lowered(), opened.message(), &net_);
+    if (data_.top_size() == 0) data_ = noted_data(net_);
   }
 
   void run() {
@@ -291,13 +322,15 @@ class Exporter {
     std::optional<Preprocessing> preprocessing;
     if (options_.preprocessing) {
       if (shapes.count(data_.top_size() > 0 ? data_.top(0) : "") == 0)
-        throw config_error("--with_preprocessing: the net \"{}\" has no data layer in phase TEST", net.name);
+        throw config_error(
+            "--with_preprocessing: the net \"{}\" has no data layer in phase TEST, and neither it nor its weights have "
+            "picture_input for one Input layer of 4 axes: add picture_input {{ transform_param {{ ... }} }} to the net",
+            net.name);
       preprocessing = preprocessing_of(data_, shapes.at(data_.top(0)));
     }
     const std::vector<std::string> marks = computed_marks(net, shapes);
     OnnxModel model = to_onnx(net, *lowered, other.get(), options_.opset, preprocessing, marks);
-    if (!preprocessing && data_.has_transform_param())
-      model.metadata.emplace_back("transform_param", prototxt_text(data_.transform_param()));
+    add_preparation(data_, net_.notes, preprocessing.has_value(), &model);
     const Sample expected = sample(shapes, preprocessing);
     ExportedFiles files;
     files.unchecked = blob_without_numbers(expected.outputs);

@@ -68,4 +68,16 @@ Preprocessing preprocessing_of(const caffe::LayerParameter& data, const Shape& i
   return out;
 }
 
+caffe::TransformationParameter without_preprocessing(caffe::TransformationParameter param) {
+  param.clear_mean_value();
+  param.clear_mean_file();
+  param.clear_std_value();
+  param.clear_scale();
+  auto* const steps = param.mutable_augment();
+  steps->erase(
+      std::remove_if(steps->begin(), steps->end(), [](const caffe::AugmentStep& step) { return step.has_normalize(); }),
+      steps->end());
+  return param;
+}
+
 }  // namespace trainer

@@ -9,4 +9,7 @@ namespace trainer {
 // config_error if the layer has no transform_param.
 Preprocessing preprocessing_of(const caffe::LayerParameter& data, const Shape& items);
 
+// The preparation that remains for the user of a model with this preprocessing: resizing and cropping.
+caffe::TransformationParameter without_preprocessing(caffe::TransformationParameter param);
+
 }  // namespace trainer

@@ -171,6 +171,17 @@ export_pooling() { # EXTENT
 }
 check rounding_without_effect "$(cat err)" eval 'export_pooling 6 && ! grep -q "ceil_mode" pool6/deploy.prototxt err'
 check rounding_down "$(cat err)" eval 'export_pooling 7 && grep -q "ceil_mode: false" pool7/deploy.prototxt && grep -q "ceil_mode: false.*layer \"y\" (Pooling)" err'
+# A net without data layers: the preparation of pictures that it notes.
+cat >noted.prototxt <<'NET'
+picture_input {
+  new_height: 8 new_width: 9 transform_param { scale: 0.5 mean_value: 104 crop_size: 5 channel_order: RGB }
+}
+layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 5 } } }
+layer { name: "y" type: "ReLU" bottom: "x" top: "y" }
+NET
+export_noted() { "$trainer" export --model=noted.prototxt --weights=none --overwrite --output=noted.onnx "$@" 2>err && verified; }
+check noted_preparation "$(cat err)" eval 'export_noted && grep -qa "mean_value: 104" noted.onnx && grep -qa "crop_size: 5" noted.onnx && grep -qa new_height noted.onnx'
+check noted_preprocessing "$(cat err)" eval 'export_noted --with_preprocessing && grep -q "channels R, G, B" err && grep -qa x/mean noted.onnx && grep -qa "crop_size: 5" noted.onnx && ! grep -qa mean_value noted.onnx'
 check nothing_is_left "$(ls -A)" eval '! ls -A | grep -E "^o\.|tmp|unverified"'
 
 finish
