@@ -1,6 +1,8 @@
 // Recognizes data sets, counts them and divides them into parts for training and testing.
 #include "cli/project_data.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -224,6 +226,22 @@ class DataView {
       data_.outputs = last + 1;
       name_classes(fs::path(train).parent_path());
     }
+    if (tested) check_test_list(*tested, train);
+  }
+
+  void check_test_list(const ImageList& tested, const std::string& train) {
+    if (data_.task == ProjectTask::kRegress && static_cast<int64_t>(tested.label_values()) != data_.outputs)
+      throw data_error("{} has {} values in each line, but {} has {}: give both the same number", tested.source(),
+                       tested.label_values(), train, data_.outputs);
+    if (data_.task == ProjectTask::kSegment) {
+      if (const int64_t classes = mask_classes(tested); classes > data_.outputs)
+        throw data_error("the masks of {} have the class {}, but those of {} have the classes 0 to {}", tested.source(),
+                         classes - 1, train, data_.outputs - 1);
+      return;
+    }
+    std::vector<double> labels;
+    for (uint64_t i = 0; i < tested.size(); ++i) labels.push_back(tested.label(i)[0]);
+    check_test_labels(labels, train, [&](size_t i) { return tested.describe(i); });
   }
 
   // Writes the lines of a list into train.txt and test.txt.
@@ -327,43 +345,102 @@ class DataView {
   // Tables.
 
   struct Table {
-    std::vector<float> values, labels;
-    int64_t columns = 0;  // of values, for each row
-    int64_t rows() const { return static_cast<int64_t>(labels.size()); }
+    std::string file;
+    std::vector<std::string> header;  // empty without a header line
+    std::vector<std::vector<float>> rows;
+    std::vector<int64_t> lines;
+    size_t columns = 0;
+    size_t label = 0;  // its column
+
+    std::string order() const { return fmt::format("{}", fmt::join(header, ", ")); }
+    std::vector<float> labels() const {
+      std::vector<float> all;
+      for (const std::vector<float>& row : rows) all.push_back(row[label]);
+      return all;
+    }
+    std::vector<float> values() const {
+      std::vector<float> all;
+      for (const std::vector<float>& row : rows) {
+        for (size_t i = 0; i < row.size(); ++i) {
+          if (i != label) all.push_back(row[i]);
+        }
+      }
+      return all;
+    }
   };
 
   // The label is the column label, class or target, else the last one.
   static Table read_table(const std::string& file) {
     CsvFile csv(file, lower(fs::path(file).extension().string()) == ".tsv" ? '\t' : ',');
-    const int columns = csv.columns();
-    if (columns < 2) throw data_error("{} has {} columns: it needs values and a label in each row", file, columns);
-    auto label = static_cast<size_t>(columns - 1);
-    for (size_t i = 0; i < csv.header().size(); ++i) {
-      const std::string name = lower(trim(csv.header()[i]));
-      if (name == "label" || name == "class" || name == "target") label = i;
-    }
     Table table;
-    table.columns = columns - 1;
-    for (std::vector<float> row; csv.next_row(row);) {
-      for (size_t i = 0; i < row.size(); ++i) (i == label ? table.labels : table.values).push_back(row[i]);
+    table.file = file;
+    table.columns = static_cast<size_t>(csv.columns());
+    if (table.columns < 2)
+      throw data_error("{} has {} columns: it needs values and a label in each row", file, table.columns);
+    table.label = table.columns - 1;
+    for (size_t i = 0; i < csv.header().size(); ++i) {
+      table.header.push_back(trim(csv.header()[i]));
+      const std::string name = lower(table.header[i]);
+      if (name == "label" || name == "class" || name == "target") table.label = i;
     }
-    if (table.rows() < 2) throw data_error("{} has {} rows: at least two are needed", file, table.rows());
+    for (std::vector<float> row; csv.next_row(row);) {
+      table.rows.push_back(row);
+      table.lines.push_back(csv.line());
+    }
+    if (table.rows.size() < 2) throw data_error("{} has {} rows: at least two are needed", file, table.rows.size());
     return table;
+  }
+
+  // Puts the columns of the test table in the order of the training table, by name.
+  static void match_columns(const Table& train, Table* test) {
+    if (test->columns != train.columns)
+      throw data_error("{} has {} columns, but {} has {}", test->file, test->columns, train.file, train.columns);
+    if (test->header.empty() != train.header.empty())
+      throw data_error("{} has {} header line, but {} has {}: give both a line with the same names, or none",
+                       test->file, test->header.empty() ? "no" : "a", train.file,
+                       train.header.empty() ? "none" : "one");
+    test->label = train.label;
+    if (test->header == train.header) return;
+    const std::set<std::string> names(train.header.begin(), train.header.end());
+    if (names.size() != train.columns || names != std::set<std::string>(test->header.begin(), test->header.end()))
+      throw data_error("the columns of {} are {}, but those of {} are {}: give both the same names", test->file,
+                       test->order(), train.file, train.order());
+    std::vector<size_t> from;
+    for (const std::string& name : train.header)
+      from.push_back(static_cast<size_t>(std::ranges::find(test->header, name) - test->header.begin()));
+    for (std::vector<float>& row : test->rows) {
+      std::vector<float> ordered;
+      for (const size_t column : from) ordered.push_back(row[column]);
+      row = std::move(ordered);
+    }
+    test->header = train.header;
   }
 
   void look_at_table(const std::string& train, const std::string& test) {
     const Table table = read_table(train);
-    count_labels(table.labels);
-    if (test.empty()) {
-      add_rows(table.values, table.labels, {table.columns});
-    } else {
-      const Table tested = read_table(test);
-      if (tested.columns != table.columns)
-        throw data_error("{} has {} columns, but {} has {}", test, tested.columns + 1, train, table.columns + 1);
-      add_part("train", table.values, table.labels, {table.columns});
-      add_part("test", tested.values, tested.labels, {table.columns});
-      data_.train_records = table.rows();
-      data_.test_records = tested.rows();
+    count_labels(table.labels());
+    const std::vector<int64_t> row = {static_cast<int64_t>(table.columns) - 1};
+    if (test.empty()) return add_rows(table.values(), table.labels(), row);
+    Table tested = read_table(test);
+    match_columns(table, &tested);
+    const std::vector<float> labels = tested.labels();
+    check_test_labels(labels, train, [&](size_t i) { return fmt::format("{}, line {}", test, tested.lines[i]); });
+    add_part("train", table.values(), table.labels(), row);
+    add_part("test", tested.values(), labels, row);
+    data_.train_records = static_cast<int64_t>(table.rows.size());
+    data_.test_records = static_cast<int64_t>(tested.rows.size());
+  }
+
+  // Throws if a test label is no class of the training data. `place` names a record.
+  template <typename Label>
+  void check_test_labels(const std::vector<Label>& labels, const std::string& train,
+                         const std::function<std::string(size_t)>& place) const {
+    if (data_.task != ProjectTask::kClassify) return;
+    for (size_t i = 0; i < labels.size(); ++i) {
+      const auto label = static_cast<double>(labels[i]);
+      if (label >= 0 && label < static_cast<double>(data_.outputs) && label == std::floor(label)) continue;
+      throw data_error("{}: the label {} is no class of {}, which has the classes 0 to {}: correct it, or add records",
+                       place(i), label, train, data_.outputs - 1);
     }
   }
 
@@ -384,11 +461,31 @@ class DataView {
     const std::vector<float> values = file.read_floats("label");
     count_labels(values);
     if (test.empty()) return add_rows(file.read_floats("data"), values, row);
+    const Hdf5File tested = Hdf5File::open(test);
+    check_test_rows(tested, test, train, shape);
+    check_test_labels(tested.read_floats("label"), train,
+                      [&](size_t i) { return fmt::format("{}, row {} of label", test, i); });
     data_.row = row;
     data_.train_records = shape[0];
-    data_.test_records = Hdf5File::open(test).dataset("label").shape[0];
+    data_.test_records = tested.dataset("label").shape[0];
     add_list("train", train);
     add_list("test", test);
+  }
+
+  // Throws unless the rows of the test file are as those of the training file.
+  static void check_test_rows(const Hdf5File& file, const std::string& test, const std::string& train,
+                              const Shape& trained) {
+    for (const char* name : {"data", "label"}) {
+      if (!file.has_dataset(name)) throw data_error("{} has no dataset {}, but {} has", test, name, train);
+    }
+    const Shape shape = file.dataset("data").shape, labels = file.dataset("label").shape;
+    if (shape.rank() != trained.rank() || shape.count(1) != trained.count(1) ||
+        (shape.rank() == 3 && shape[1] != trained[1]))
+      throw data_error("{}: data are {}, but those of {} are {}: all extents after the first must be equal", test,
+                       shape.text(), train, trained.text());
+    if (labels.count() != shape[0])
+      throw data_error("{}: data are {} and label is {}: give one label for each of {} rows", test, shape.text(),
+                       labels.text(), shape[0]);
   }
 
   // Whole numbers from 0 are classes; other numbers are values.

@@ -60,7 +60,6 @@ check weights_of_other_classes "$(cat err)" eval 'new three_tuned --data=three -
 check published_weights "$(cat err)" eval 'new published --data=pictures --weights=resnet50.IMAGENET1K_V2 && grep -q "^# ResNet-50" published/net.prototxt && grep -q "short_side: 232" published/net.prototxt && grep -q "^weights: \"resnet50.IMAGENET1K_V2\"$" published/solver.prototxt && grep -q "code BSD-3-Clause" published/README.md'
 # Pictures as timm prepares them for the published weights, in color even if they are gray.
 check weights_have_their_preparation "$(cat err)" eval 'new vit --data=pictures --net=vit_small --weights=squeeze/net_best.caffemodel && grep -q "short_side: 248 filter: BICUBIC" vit/net.prototxt && grep -q "center_crop { size: 224 }" vit/net.prototxt && grep -q "mean: 0.5 mean: 0.5 mean: 0.5 std: 0.5" vit/net.prototxt && grep -q "channel_order: RGB" vit/net.prototxt'
-
 # The parts train and test as folders.
 mkdir parts && cp -r pictures parts/train && cp -r pictures parts/val
 check parts "$(cat err)" eval 'new parts_project --data=parts && ! grep -q validation_fraction parts_project/net.prototxt && grep -q "source: \"$PWD/parts/val\"" parts_project/net.prototxt'
@@ -75,6 +74,11 @@ check values_predict "$(cat log)" eval 'predict values "$PWD/pictures/dark" && g
 check table "$(cat err)" eval 'new table --data=rows.csv --epochs=2 && runs table'
 check table_predict "$(cat log)" eval 'predict table "$PWD/table/test.h5" && [ "$(wc -l <out)" = 12 ] && grep -qE "^0: [012] 0\.[0-9]+, " out'
 check table_of_values "$(cat err)" eval 'new table_values --data=rows.csv --task=regress && grep -q EuclideanLoss table_values/net.prototxt && runs table_values'
+# Columns of the test table in another order, matched by name.
+mkdir ordered
+{ echo "a,b,label"; for ((i = 0; i < 8; i++)); do echo "$i,1$i,$((i % 2))"; done; } >ordered/train.csv
+{ echo "label,b,a"; for ((i = 0; i < 8; i++)); do echo "$((i % 2)),1$i,$i"; done; } >ordered/test.csv
+check columns_by_name "$(cat err)" eval 'new ordered_project --data=ordered && cmp ordered_project/train.h5 ordered_project/test.h5'
 # Sequences of 3 rows of 4 values.
 for ((i = 0; i < 20; i++)); do seq -s, $((i % 2)) $((i % 2 + 11)); done >x.csv
 for ((i = 0; i < 20; i++)); do echo $((i % 2)); done >y.csv
@@ -105,6 +109,14 @@ code() { # CODE TEXT ARGUMENTS...
 mkdir empty
 check no_data "$(cat err)" code 3 "there are no data" nothing --data=nowhere
 check empty_folder "$(cat err)" code 3 "has no folders" nothing --data=empty
+mkdir other
+printf 'a,b,label\n1,2,0\n2,3,1\n' >other/train.csv
+printf '1,2,0\n2,3,1\n' >other/test.csv
+check header_of_one_table "$(cat err)" code 3 "test.csv has no header line" nothing --data=other
+printf 'a,c,label\n1,2,0\n2,3,1\n' >other/test.csv
+check other_columns "$(cat err)" code 3 "test.csv are a, c, label, but those of $PWD/other/train.csv are a, b, label" nothing --data=other
+printf 'a,b,label\n1,2,0\n2,3,7\n' >other/test.csv
+check other_classes "$(cat err)" code 3 "test.csv, line 3: the label 7 is no class of" nothing --data=other
 check unknown_net "$(cat err)" code 2 "did you mean resnet18?" nothing --data=pictures --net=resnet81
 check net_of_another_task "$(cat err)" code 2 "the net takes rows" nothing --data=pictures --net=mlp
 check wrong_size "$(cat err)" code 2 "--size=8" nothing --data=pictures --size=8
