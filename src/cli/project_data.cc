@@ -11,6 +11,7 @@
 #include <numeric>
 #include <optional>
 #include <set>
+#include <span>
 
 #include "base/error.h"
 #include "base/sha256.h"
@@ -217,6 +218,9 @@ class DataView {
     sample(all);
     if (kind == caffe::ImageDataParameter::VALUES) {
       data_.outputs = static_cast<int64_t>(all.label_values());
+      std::vector<double> values;
+      for (uint64_t i = 0; i < all.size(); ++i) values.insert(values.end(), all.label(i).begin(), all.label(i).end());
+      measure_values(values);
     } else if (kind == caffe::ImageDataParameter::MASK) {
       data_.outputs = mask_classes(all);
       name_classes(fs::path(train).parent_path());
@@ -242,6 +246,19 @@ class DataView {
     std::vector<double> labels;
     for (uint64_t i = 0; i < tested.size(); ++i) labels.push_back(tested.label(i)[0]);
     check_test_labels(labels, train, [&](size_t i) { return tested.describe(i); });
+  }
+
+  // The mean and the deviation of each value of a label; `values` has one label after the other.
+  void measure_values(std::span<const double> values) {
+    const auto outputs = static_cast<size_t>(data_.outputs);
+    const auto count = static_cast<double>(values.size() / outputs);
+    std::vector<double> means(outputs), squares(outputs);
+    for (size_t i = 0; i < values.size(); ++i) means[i % outputs] += values[i] / count;
+    for (size_t i = 0; i < values.size(); ++i) {
+      const double difference = values[i] - means[i % outputs];
+      squares[i % outputs] += difference * difference / count;
+    }
+    for (size_t i = 0; i < outputs; ++i) data_.scales.push_back({means[i], std::sqrt(squares[i])});
   }
 
   // Writes the lines of a list into train.txt and test.txt.
@@ -503,7 +520,7 @@ class DataView {
     if (!classes || task_ == "regress") {
       data_.task = ProjectTask::kRegress;
       data_.outputs = 1;
-      return;
+      return measure_values(std::vector<double>(labels.begin(), labels.end()));
     }
     data_.outputs = static_cast<int64_t>(largest) + 1;
     name_classes(fs::path(path_).parent_path());

@@ -16,6 +16,11 @@ struct ProjectFile {
   std::function<void(const std::string& path)> write;
 };
 
+// Of the labels of a regression.
+struct ValueScale {
+  double mean = 0, deviation = 1;
+};
+
 struct ProjectData {
   ProjectTask task = ProjectTask::kClassify;
   bool rows = false;  // of HDF5 files; otherwise pictures
@@ -26,6 +31,7 @@ struct ProjectData {
   std::vector<ProjectFile> files;    // to write: lists, or HDF5 files
   int64_t outputs = 0;               // classes, or values
   std::vector<std::string> classes;  // names; empty for kRegress
+  std::vector<ValueScale> scales;    // for kRegress, one for each value
   int64_t train_records = 0, test_records = 0;
   // Pictures: whether any has colors, and the median of their shorter sides.
   bool color = true;

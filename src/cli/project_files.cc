@@ -137,6 +137,72 @@ void add_data(const Project& project, bool train, NetBuilder* net) {
   if (train) param.set_shuffle(true);
 }
 
+// Values with at most this number get a scale each; more values share one.
+constexpr size_t kMostScales = 16;
+
+// The scale of all values together: the mean, and the deviation from it.
+ValueScale common_scale(const std::vector<ValueScale>& scales) {
+  const auto count = static_cast<double>(scales.size());
+  double mean = 0, square = 0;
+  for (const ValueScale& scale : scales) mean += scale.mean / count;
+  for (const ValueScale& scale : scales)
+    square += (scale.deviation * scale.deviation + (scale.mean - mean) * (scale.mean - mean)) / count;
+  return {mean, std::sqrt(square)};
+}
+
+// factor * blob + shift, for each value its own pair.
+struct Line {
+  double factor, shift;
+};
+
+void add_line(const std::string& name, const std::string& blob, Line line, NetBuilder* net) {
+  caffe::PowerParameter& param = *net->add(name, "Power", {blob}).mutable_power_param();
+  param.set_scale(static_cast<float>(line.factor));
+  param.set_shift(static_cast<float>(line.shift));
+}
+
+void add_lines(const std::string& name, const std::string& blob, const std::vector<Line>& lines, NetBuilder* net) {
+  std::vector<std::string> parts;
+  LayerParameter& slice = net->add(name + ".slice", "Slice", {blob});
+  slice.clear_top();
+  slice.mutable_slice_param()->set_axis(1);
+  for (size_t i = 0; i < lines.size(); ++i) {
+    slice.add_top(fmt::format("{}.{}.in", name, i));
+    if (i > 0) slice.mutable_slice_param()->add_slice_point(static_cast<uint32_t>(i));
+  }
+  for (size_t i = 0; i < lines.size(); ++i) {
+    parts.push_back(fmt::format("{}.{}", name, i));
+    add_line(parts.back(), parts.back() + ".in", lines[i], net);
+  }
+  net->concat(name, parts);
+}
+
+// The layers from the last learned layer, whose results have mean 0 and deviation 1 for the labels, to values, and the
+// loss.
+void add_values(const std::vector<ValueScale>& scales, const std::string& last, NetBuilder* net) {
+  const auto deviation = [](const ValueScale& scale) { return scale.deviation > 0 ? scale.deviation : 1; };
+  if (scales.size() == 1 || scales.size() > kMostScales) {
+    const ValueScale scale = common_scale(scales);
+    net->comment("The values: those of the last layer times the deviation of the labels, plus their mean");
+    add_line("values", last, {deviation(scale), scale.mean}, net);
+    net->comment("Half the mean squared distance from the labels; the weight makes it one of deviations");
+    net->add("loss", "EuclideanLoss", {"values", "label"})
+        .add_loss_weight(static_cast<float>(1 / (deviation(scale) * deviation(scale))));
+    return;
+  }
+  std::vector<Line> to_values, from_labels;
+  for (const ValueScale& scale : scales) {
+    to_values.push_back({deviation(scale), scale.mean});
+    from_labels.push_back({1 / deviation(scale), -scale.mean / deviation(scale)});
+  }
+  net->comment("The values: those of the last layer times the deviation of each label, plus its mean");
+  add_lines("values", last, to_values, net);
+  net->comment("Labels with mean 0 and deviation 1");
+  add_lines("scaled", "label", from_labels, net);
+  net->comment("Half the mean squared distance from them");
+  net->add("loss", "EuclideanLoss", {last, "scaled"});
+}
+
 void add_losses(const Project& project, const std::string& results, NetBuilder* net) {
   const ProjectTask task = project.content.task;
   const auto ignore = [&](LayerParameter& layer) {
@@ -147,11 +213,7 @@ void add_losses(const Project& project, const std::string& results, NetBuilder* 
       layer.mutable_loss_param()->set_ignore_label(255);
     }
   };
-  if (task == ProjectTask::kRegress) {
-    net->comment("Half the mean squared distance from the labels");
-    net->add("loss", "EuclideanLoss", {results, "label"});
-    return;
-  }
+  if (task == ProjectTask::kRegress) return add_values(project.content.scales, results, net);
   const bool smooth = task == ProjectTask::kClassify;
   net->comment(smooth ? "The loss, in training with smoothed labels, and the accuracy of tests"
                       : "The loss, and the accuracy of tests");
@@ -167,6 +229,14 @@ void add_losses(const Project& project, const std::string& results, NetBuilder* 
   ignore(accuracy);
 }
 
+NetOptions options_of(const Project& project) {
+  NetOptions options;
+  options.outputs = static_cast<int>(project.content.outputs);
+  options.head = head_of(project);
+  if (project.content.row.size() == 2) options.steps = static_cast<int>(project.content.row[0]);
+  return options;
+}
+
 CommentedNet built_net(const Project& project) {
   const ProjectData& data = project.content;
   NetBuilder net(project.kind->title);
@@ -174,11 +244,7 @@ CommentedNet built_net(const Project& project) {
   add_data(project, true, &net);
   net.comment("Test data");
   add_data(project, false, &net);
-  NetOptions options;
-  options.outputs = static_cast<int>(data.outputs);
-  options.head = head_of(project);
-  if (data.row.size() == 2) options.steps = static_cast<int>(data.row[0]);
-  add_losses(project, project.kind->build(net, options), &net);
+  add_losses(project, project.kind->build(net, options_of(project)), &net);
   CommentedNet built = net.take();
   // Of other data, the data layers know the names.
   if (data.rows || data.task == ProjectTask::kSegment) {

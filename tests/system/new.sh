@@ -79,6 +79,16 @@ mkdir ordered
 { echo "a,b,label"; for ((i = 0; i < 8; i++)); do echo "$i,1$i,$((i % 2))"; done; } >ordered/train.csv
 { echo "label,b,a"; for ((i = 0; i < 8; i++)); do echo "$((i % 2)),1$i,$i"; done; } >ordered/test.csv
 check columns_by_name "$(cat err)" eval 'new ordered_project --data=ordered && cmp ordered_project/train.h5 ordered_project/test.h5'
+# Values far from 0: 100 a + 5000.5, of a from -3 to 3. The errors are below a fifth of the deviation, 173.
+{ echo "a,value"; for ((i = 0; i < 240; i++)); do awk "BEGIN { a = ($i * 37 % 240) / 40 - 3; print a \",\" 100 * a + 5000.5 }"; done; } >far.csv
+seq -3 0.5 3 >grid.csv
+"$trainer" convert hdf5 data=grid.csv grid.h5 --row_shape data=1 >log 2>&1
+check far_values "$(cat err)" eval 'new far --data=far.csv && runs far 20'
+check far_values_are_learned "$(cat out)" eval 'predict far "$PWD/grid.h5" && paste grid.csv out | awk "{ e = \$3 - 5000.5 - 100 * \$1; if (e < 0) e = -e; if (e > 35) bad = 1 } END { exit bad || NR != 13 }"'
+# Two values, each with its scale.
+for ((i = 0; i < 30; i++)); do echo "$((i)).ppm $((9000 + i)) 0.0$i"; done >pictures/dark/two.txt
+check two_values "$(cat err)" eval 'new two --data=pictures/dark/two.txt && grep -q "top: \"scaled.1\"" two/net.prototxt && runs two'
+check two_values_predict "$(cat out)" eval 'predict two "$PWD/pictures/dark" && grep -qE "0.ppm: 90[0-9.]+ 0?[0-9.e-]+$" out'
 # Sequences of 3 rows of 4 values.
 for ((i = 0; i < 20; i++)); do seq -s, $((i % 2)) $((i % 2 + 11)); done >x.csv
 for ((i = 0; i < 20; i++)); do echo $((i % 2)); done >y.csv
