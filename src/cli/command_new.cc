@@ -60,22 +60,25 @@ const NetKind& kind_of(const Project& project, const std::string& given) {
   return *kind;
 }
 
-// The given size, or the usual one of the net if the pictures are not much smaller.
-int size_of(const Project& project, const Arguments& arguments) {
+// The given size, that of the published weights, or the usual one of the net if the pictures are not much smaller.
+int size_of(const Project& project, const Arguments& arguments, const std::optional<hub::Weights>& published) {
   const NetKind& kind = *project.kind;
   if (project.content.rows) {
     if (arguments.given("size")) throw config_error("--size: {} has rows, not pictures", project.data);
     return 0;
   }
   constexpr int kLargest = 4096;
-  if (arguments.given("size")) {
-    const int64_t size = arguments.integer("size");
+  const bool states_size = published && published->preprocessing().has_crop_size();
+  if (arguments.given("size") || states_size) {
+    const int64_t size = arguments.given("size") ? arguments.integer("size") : published->preprocessing().crop_size();
+    const std::string origin = arguments.given("size") ? fmt::format("--size={}", size)
+                                                       : fmt::format("crop_size {} of {}", size, published->name());
     if (size < kind.least || size > kLargest || size % kind.multiple != 0)
-      throw config_error("--size={}: {} takes {} to {} pixels{}", size, kind.name, kind.least, kLargest,
+      throw config_error("{}: {} takes {} to {} pixels{}", origin, kind.name, kind.least, kLargest,
                          kind.multiple > 1 ? fmt::format(", in multiples of {}", kind.multiple) : "");
     if (!project.weights.empty() && !kind.any_size && size != kind.size)
-      throw config_error("--size={}: published weights of {} fit {} pixels only; leave out --size or --weights", size,
-                         kind.name, kind.size);
+      throw config_error("{}: published weights of {} fit {} pixels only; leave out {}", origin, kind.name, kind.size,
+                         arguments.given("size") ? "--size or --weights" : "--weights");
     return static_cast<int>(size);
   }
   if (!project.weights.empty() || project.content.side * 4 >= int64_t{kind.size} * 3) return kind.size;
@@ -83,13 +86,20 @@ int size_of(const Project& project, const Arguments& arguments) {
   return std::max({kind.least, kind.multiple, static_cast<int>(project.content.side) / kStep * kStep});
 }
 
+// A value for each channel; one value is that of all.
+std::vector<float> channel_values(const google::protobuf::RepeatedField<double>& values, float absent) {
+  if (values.size() == 3) return {values.begin(), values.end()};
+  return std::vector<float>(3, values.empty() ? absent : static_cast<float>(values[0]));
+}
+
 PicturePreparation preparation_of(const hub::Preprocessing& published) {
   PicturePreparation prepared;
-  if (published.mean_size() == 3) prepared.mean = {published.mean().begin(), published.mean().end()};
-  if (published.std_size() == 3) prepared.deviation = {published.std().begin(), published.std().end()};
+  prepared.mean = channel_values(published.mean(), 0);
+  prepared.deviation = channel_values(published.std(), 1);
   prepared.rgb = published.channel_order() == hub::Preprocessing::RGB;
   if (published.has_crop_size()) prepared.resized = prepared.cropped = static_cast<int>(published.crop_size());
-  if (published.has_short_side()) prepared.resized = static_cast<int>(published.short_side());
+  if (published.has_short_side())
+    prepared.resized = std::max(prepared.cropped, static_cast<int>(published.short_side()));
   prepared.bicubic = published.filter() == hub::Preprocessing::BICUBIC;
   return prepared;
 }
@@ -99,6 +109,17 @@ void use_weights(const std::string& value, const std::optional<hub::Weights>& pu
   require_weights(value);
   project->weights = published ? value : fs::absolute(value).lexically_normal().string();
   if (published) project->licence = published->licence();
+}
+
+// The net that is given, or that of the published weights; "" if neither is.
+std::string net_for(const std::string& given, const std::optional<hub::Weights>& published) {
+  check_net_name(given);
+  if (!published || published->net().empty()) return given;
+  const std::string& own = published->net();
+  if (given.empty() && find_net_kind(own) == nullptr)
+    throw config_error("--weights={}: the net \"{}\" of the manifest is no net of `trainer new`: choose one with --net",
+                       published->name(), printable(own));
+  return given.empty() ? own : given;
 }
 
 struct OutputFile {
@@ -135,14 +156,12 @@ int run_new(const Arguments& arguments) {
   const std::string& weights = arguments.text("weights");
   const std::optional<hub::Weights> published = weights.empty() ? std::nullopt : find_published(weights);
   if (!weights.empty()) use_weights(weights, published, &project);
-  const bool own_net = arguments.text("net").empty() && published && find_net_kind(published->net()) != nullptr;
-  const std::string net = own_net ? published->net() : arguments.text("net");
-  check_net_name(net);
+  const std::string net = net_for(arguments.text("net"), published);
   project.content = look_at_data(project.data, arguments.text("task"), project.folder);
   project.kind = &kind_of(project, net);
   project.preparation = project.kind->preparation;
   if (published && published->has_preprocessing()) project.preparation = preparation_of(published->preprocessing());
-  project.size = size_of(project, arguments);
+  project.size = size_of(project, arguments, published);
   if (!project.weights.empty() && project.kind->color_weights) project.content.color = true;
   std::vector<OutputFile> texts = {{"net.prototxt", project_net(project)},
                                    {"solver.prototxt", project_solver(project)}};

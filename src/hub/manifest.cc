@@ -2,6 +2,7 @@
 #include "hub/manifest.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <set>
 
@@ -34,6 +35,7 @@ class EntryCheck {
       error("mib", fmt::format("is {}; it must be above 0 and at most {}", entry_.mib(), kMostMiB));
     check_channels("mean", entry_.preprocessing().mean());
     check_channels("std", entry_.preprocessing().std());
+    check_values();
     for (const hub::Rename& rename : entry_.rename()) {
       if (rename.from().empty()) error("rename", "has no from");
     }
@@ -78,9 +80,26 @@ class EntryCheck {
   void check_channels(const std::string& field, const google::protobuf::RepeatedField<double>& values) {
     const auto count = static_cast<size_t>(values.size());
     if (count != 0 && count != 1 && count != kMostChannels)
-      diagnostics_.error(
-          positions_.of(entry_.preprocessing(), field), fmt::format("weights \"{}\"", printable(entry_.name())),
-          fmt::format("{} has {} values; give one, or one for each of {} channels", field, count, kMostChannels));
+      preprocessing_error(field,
+                          fmt::format("has {} values; give one, or one for each of {} channels", count, kMostChannels));
+  }
+
+  void preprocessing_error(const std::string& field, const std::string& problem, const std::string& hint = "") {
+    diagnostics_.error(positions_.of(entry_.preprocessing(), field),
+                       fmt::format("weights \"{}\"", printable(entry_.name())), fmt::format("{} {}", field, problem),
+                       hint);
+  }
+
+  void check_values() {
+    const hub::Preprocessing& used = entry_.preprocessing();
+    if (std::ranges::any_of(used.std(), [](double value) { return !(value > 0) || !std::isfinite(value); }))
+      preprocessing_error("std", "has a value that is not above 0", "pixels are divided by it; leave it out for 1");
+    if (std::ranges::any_of(used.mean(), [](double value) { return !std::isfinite(value); }))
+      preprocessing_error("mean", "has a value that is no number");
+    if (used.has_crop_size() && used.crop_size() == 0) preprocessing_error("crop_size", "is 0");
+    if (used.has_short_side() && used.has_crop_size() && used.short_side() < used.crop_size())
+      preprocessing_error("short_side", fmt::format("is {}, below crop_size, {}", used.short_side(), used.crop_size()),
+                          "the center that is cut out cannot be larger than the picture");
   }
 
   const hub::Weights& entry_;
