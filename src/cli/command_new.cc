@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "cli/command.h"
 #include "cli/project_files.h"
+#include "cli/project_weights.h"
 #include "formats/atomic_file.h"
 #include "hub/weight_names.h"
 
@@ -119,6 +120,9 @@ std::string net_for(const std::string& given, const std::optional<hub::Weights>&
   if (given.empty() && find_net_kind(own) == nullptr)
     throw config_error("--weights={}: the net \"{}\" of the manifest is no net of `trainer new`: choose one with --net",
                        published->name(), printable(own));
+  if (!given.empty() && find_net_kind(own) != nullptr && given != own)
+    throw config_error("--net={}: the weights {} are for the net {}: leave out --net, or choose other weights", given,
+                       published->name(), own);
   return given.empty() ? own : given;
 }
 
@@ -163,6 +167,7 @@ int run_new(const Arguments& arguments) {
   if (published && published->has_preprocessing()) project.preparation = preparation_of(published->preprocessing());
   project.size = size_of(project, arguments, published);
   if (!project.weights.empty() && project.kind->color_weights) project.content.color = true;
+  if (!project.weights.empty() && !published) check_weights_fit(project);
   std::vector<OutputFile> texts = {{"net.prototxt", project_net(project)},
                                    {"solver.prototxt", project_solver(project)}};
   if (!project.content.classes.empty()) texts.push_back({"labels.txt", project_labels(project)});

@@ -292,6 +292,19 @@ int64_t Project::epoch_count() const {
   return records < kFewRecords ? 40 : records < kManyRecords ? 60 : 90;
 }
 
+caffe::NetParameter project_core(const Project& project) {
+  NetBuilder net(project.kind->title);
+  caffe::BlobShape& shape = *net.add("data", "Input", {}).mutable_input_param()->add_shape();
+  shape.add_dim(1);
+  if (pictures(project)) {
+    shape.add_dim(project.content.color ? 3 : 1);
+    for (int i = 0; i < 2; ++i) shape.add_dim(project.size);
+  }
+  for (const int64_t extent : project.content.row) shape.add_dim(extent);
+  project.kind->build(net, options_of(project));
+  return net.take().net;
+}
+
 std::string project_net(const Project& project) {
   const std::string origin = project.kind->origin;
   return fmt::format("# {} for {}: {}.\n", project.kind->title, printable(project.data), content_text(project)) +

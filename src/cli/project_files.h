@@ -23,6 +23,8 @@ struct Project {
   int64_t epoch_count() const;
 };
 
+// The layers from an Input layer to the results.
+caffe::NetParameter project_core(const Project& project);
 std::string project_net(const Project& project);
 std::string project_solver(const Project& project);
 std::string project_labels(const Project& project);

@@ -59,7 +59,7 @@ check weights_of_other_classes "$(cat err)" eval 'new three_tuned --data=three -
 # Published weights choose net, preparation and licence; they are downloaded when the training starts.
 check published_weights "$(cat err)" eval 'new published --data=pictures --weights=resnet50.IMAGENET1K_V2 && grep -q "^# ResNet-50" published/net.prototxt && grep -q "short_side: 232" published/net.prototxt && grep -q "^weights: \"resnet50.IMAGENET1K_V2\"$" published/solver.prototxt && grep -q "code BSD-3-Clause" published/README.md'
 # Pictures as timm prepares them for the published weights, in color even if they are gray.
-check weights_have_their_preparation "$(cat err)" eval 'new vit --data=pictures --net=vit_small --weights=squeeze/net_best.caffemodel && grep -q "short_side: 248 filter: BICUBIC" vit/net.prototxt && grep -q "center_crop { size: 224 }" vit/net.prototxt && grep -q "mean: 0.5 mean: 0.5 mean: 0.5 std: 0.5" vit/net.prototxt && grep -q "channel_order: RGB" vit/net.prototxt'
+check weights_have_their_preparation "$(cat err)" eval 'new vit --data=pictures --weights=vit_small_patch16_224.augreg_in1k && grep -q "short_side: 248 filter: BICUBIC" vit/net.prototxt && grep -q "center_crop { size: 224 }" vit/net.prototxt && grep -q "mean: 0.5 mean: 0.5 mean: 0.5 std: 0.5" vit/net.prototxt && grep -q "channel_order: RGB" vit/net.prototxt'
 entry() { echo "weights { name: '$1' net: '$2' url: 'https://example.org/$1.pth' preprocessing { $3 } }"; }
 { entry one resnet18 'mean: 0.25 std: 0.125 crop_size: 64 short_side: 80'; entry tiny tinynet 'mean: 0.5'; } >published.prototxt
 export TRAINER_WEIGHTS=$PWD/published.prototxt
@@ -136,7 +136,9 @@ printf 'a,b,label\n1,2,0\n2,3,7\n' >other/test.csv
 check other_classes "$(cat err)" code 3 "test.csv, line 3: the label 7 is no class of" nothing --data=other
 check unknown_net "$(cat err)" code 2 "did you mean resnet18?" nothing --data=pictures --net=resnet81
 check net_of_another_task "$(cat err)" code 2 "the net takes rows" nothing --data=pictures --net=mlp
+check net_of_other_weights "$(cat err)" code 2 "--net=resnet34: the weights one are for the net resnet18" nothing --data=pictures --net=resnet34 --weights=one
 check weights_of_no_net "$(cat err)" code 2 "the net \"tinynet\" of the manifest is no net of" nothing --data=pictures --weights=tiny
+check weights_of_another_net "$(cat err)" code 3 "no layer of resnet18 has its parameters in the file" nothing --data=pictures --net=resnet18 --weights=squeeze/net_best.caffemodel
 check wrong_size "$(cat err)" code 2 "--size=8" nothing --data=pictures --size=8
 check no_weights "$(cat err)" code 3 "nowhere.caffemodel" nothing --data=pictures --weights=nowhere.caffemodel
 check wrong_task "$(cat err)" code 3 "--task=segment" nothing --data=pictures --task=segment
