@@ -1,4 +1,5 @@
 // trainer new: writes a net and a solver for a data set.
+#include <algorithm>
 #include <filesystem>
 #include <optional>
 
@@ -126,6 +127,15 @@ std::string net_for(const std::string& given, const std::optional<hub::Weights>&
   return given.empty() ? own : given;
 }
 
+// The files of a project in the folder of the data would become data.
+void require_outside(const Project& project) {
+  const fs::path data = fs::weakly_canonical(project.data), folder = fs::weakly_canonical(project.folder);
+  if (!fs::is_directory(data)) return;
+  if (std::mismatch(data.begin(), data.end(), folder.begin(), folder.end()).first == data.end())
+    throw config_error("{} is in the folder of the data, {}: choose a folder outside of it", project.folder,
+                       data.string());
+}
+
 struct OutputFile {
   std::string name;
   std::string text;
@@ -157,6 +167,7 @@ int run_new(const Arguments& arguments) {
   for (const char* name : {"net.prototxt", "solver.prototxt", "labels.txt", "README.md", "train.txt", "test.txt",
                            "train.h5", "test.h5", "train.h5.txt", "test.h5.txt"})
     refuse_existing(project.folder + "/" + name, "choose another folder, or remove it first");
+  require_outside(project);
   const std::string& weights = arguments.text("weights");
   const std::optional<hub::Weights> published = weights.empty() ? std::nullopt : find_published(weights);
   if (!weights.empty()) use_weights(weights, published, &project);
