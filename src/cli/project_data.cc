@@ -161,10 +161,14 @@ class DataView {
     const auto size = static_cast<int64_t>(list.size()), sampled = std::min(size, kSampledPictures);
     data_.color = false;
     for (int64_t i = 0; i < sampled; ++i) {
-      const std::string file = list.file(static_cast<uint64_t>(size * i / sampled));
-      const ItemShape shape = reader.shape(file);
-      data_.color = data_.color || shape.channels > 1;
-      sides.push_back(std::min(shape.height, shape.width));
+      const auto index = static_cast<uint64_t>(size * i / sampled);
+      try {
+        const ItemShape shape = reader.shape(list.file(index));
+        data_.color = data_.color || shape.channels > 1;
+        sides.push_back(std::min(shape.height, shape.width));
+      } catch (const Error& error) {
+        throw data_error("{}: {}", list.describe(index), error.what());
+      }
     }
     std::sort(sides.begin(), sides.end());
     data_.side = sides[sides.size() / 2];
@@ -327,7 +331,7 @@ class DataView {
       const std::string mask = (masks / name).replace_extension(".png").string();
       if (!fs::exists(mask)) throw data_error("{} has no mask {}: add it, or move the image", image, mask);
       lines.push_back(image + '\t' + mask);
-      list.add_with_mask(image, mask, static_cast<int64_t>(lines.size()));
+      list.add_with_mask(image, mask, 0);
     }
     divide_lines(lines, names);
     sample(list);
@@ -342,13 +346,14 @@ class DataView {
     int largest = 0;
     const auto size = static_cast<int64_t>(list.size()), sampled = std::min(size, kSampledMasks);
     for (int64_t i = 0; i < sampled; ++i) {
-      const std::string file = list.mask_file(static_cast<uint64_t>(size * i / sampled));
-      read_image_file(file, bytes, "mask");
+      const auto index = static_cast<uint64_t>(size * i / sampled);
+      const std::string file = list.mask_file(index);
       PixelView mask;
       try {
+        read_image_file(file, bytes, "mask");
         mask = decoder.decode(bytes, ColorMode::kIndices);
       } catch (const Error& error) {
-        throw data_error("{}: {}", file, error.what());
+        throw data_error("{}, mask {}: {}", list.describe(index), file, error.what());
       }
       for (int64_t p = 0; p < mask.shape.count(); ++p) {
         if (mask.bytes[p] != kNoClass) largest = std::max(largest, static_cast<int>(mask.bytes[p]));

@@ -134,6 +134,16 @@ printf 'a,c,label\n1,2,0\n2,3,1\n' >other/test.csv
 check other_columns "$(cat err)" code 3 "test.csv are a, c, label, but those of $PWD/other/train.csv are a, b, label" nothing --data=other
 printf 'a,b,label\n1,2,0\n2,3,7\n' >other/test.csv
 check other_classes "$(cat err)" code 3 "test.csv, line 3: the label 7 is no class of" nothing --data=other
+check project_in_the_data "$(cat err)" code 2 "is in the folder of the data" pictures/project --data=pictures
+check project_is_the_data "$(cat err)" code 2 "is in the folder of the data" pictures --data=pictures/
+check no_folder_in_the_data "" [ ! -e pictures/project ]
+mkdir damaged
+for ((i = 0; i < 4; i++)); do echo "$i.png 1" >>damaged/list.txt; head -c 99 /dev/urandom >damaged/$i.png; done
+check damaged_picture "$(cat err)" code 3 "list.txt:1 (0.png): " nothing --data=damaged/list.txt
+rm damaged/[1-3].png && cp made/pictures/dark/0.png damaged/0.png
+check missing_picture "$(cat err)" code 3 "list.txt:2 (1.png): " nothing --data=damaged/list.txt
+mkdir -p broken/a broken/b && cp pictures/dark/* broken/a && echo no picture >broken/b/x.png && cp broken/b/x.png broken/b/y.png
+check damaged_picture_of_a_folder "$(cat err)" code 3 "broken/b/" nothing --data=broken
 check unknown_net "$(cat err)" code 2 "did you mean resnet18?" nothing --data=pictures --net=resnet81
 check net_of_another_task "$(cat err)" code 2 "the net takes rows" nothing --data=pictures --net=mlp
 check net_of_other_weights "$(cat err)" code 2 "--net=resnet34: the weights one are for the net resnet18" nothing --data=pictures --net=resnet34 --weights=one
