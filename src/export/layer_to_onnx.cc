@@ -60,6 +60,8 @@ std::string LayerToOnnx::add(const std::string& type, const std::vector<std::str
   return model_.nodes.back().outputs[0];
 }
 
+// A copy of `value`, which may be an output that is renamed here.
+// NOLINTNEXTLINE(performance-unnecessary-value-param)
 void LayerToOnnx::set_top(int top, std::string value) {
   const std::string& name = tops_[static_cast<size_t>(top)].value;
   const bool own = value.starts_with(param().name() + ":");

@@ -91,7 +91,10 @@ void interp(LayerToOnnx& layer) {
 
 void upsample(LayerToOnnx& layer) {
   if (layer.bottoms() > 1) layer.fail("a second bottom, the positions of the maxima");
-  const auto factor = [&](int axis) { return static_cast<float>(layer.top_shape(0)[axis] / layer.shape(0)[axis]); };
+  const auto factor = [&](int axis) {
+    const int64_t times = layer.top_shape(0)[axis] / layer.shape(0)[axis];
+    return static_cast<float>(times);
+  };
   layer.set_top(0, layer.add("Resize", {layer.bottom(0), "", layer.floats(Shape{4}, {1, 1, factor(2), factor(3)})},
                              {{"mode", std::string("nearest")},
                               {"coordinate_transformation_mode", std::string("asymmetric")},
