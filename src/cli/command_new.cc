@@ -141,20 +141,41 @@ struct OutputFile {
   std::string text;
 };
 
+// The folder with all folders above it that it needs. Unless it is kept, those that were made are removed.
+class ProjectFolder {
+ public:
+  explicit ProjectFolder(const fs::path& folder) {
+    for (fs::path missing = folder; !fs::exists(missing); missing = missing.parent_path()) made_ = missing;
+    std::error_code problem;
+    fs::create_directories(folder, problem);
+    if (problem) throw data_error("the folder {} cannot be made: {}", folder.string(), problem.message());
+  }
+  ProjectFolder(const ProjectFolder&) = delete;
+  ProjectFolder& operator=(const ProjectFolder&) = delete;
+  ~ProjectFolder() {
+    std::error_code ignored;
+    if (!made_.empty()) fs::remove_all(made_, ignored);
+  }
+  void keep() { made_.clear(); }
+
+ private:
+  fs::path made_;  // the topmost
+};
+
 void write_project(const Project& project, const std::vector<OutputFile>& texts) {
-  std::error_code problem;
-  fs::create_directories(project.folder, problem);
-  if (problem) throw data_error("the folder {} cannot be made: {}", project.folder, problem.message());
+  ProjectFolder folder(project.folder);
   for (const ProjectFile& file : project.content.files) file.write(project.folder + "/" + file.name);
   for (const OutputFile& file : texts) {
     AtomicFile out(project.folder + "/" + file.name, static_cast<int64_t>(file.text.size()), Existing::kKept);
     out.write(file.text.data(), file.text.size());
     out.commit();
   }
+  folder.keep();
 }
 
 int run_new(const Arguments& arguments) {
-  if (arguments.positional().size() != 1) throw UsageError("Need one folder to make");
+  if (arguments.positional().size() != 1 || arguments.positional()[0].empty())
+    throw UsageError("Need one folder to make");
   if (arguments.text("data").empty()) throw UsageError("Need the data: --data=PATH");
   Project project;
   project.folder = fs::absolute(arguments.positional()[0]).lexically_normal().string();
@@ -184,10 +205,11 @@ int run_new(const Arguments& arguments) {
   if (!project.content.classes.empty()) texts.push_back({"labels.txt", project_labels(project)});
   texts.push_back({"README.md", project_readme(project)});
   write_project(project, texts);
+  const std::string given = arguments.positional()[0], solver = quoted(given + "/solver.prototxt");
   fmt::print(
-      "{}/README.md has the next commands; the first ones:\n  trainer validate --solver={}/solver.prototxt\n"
-      "  trainer train --solver={}/solver.prototxt\n",
-      arguments.positional()[0], arguments.positional()[0], arguments.positional()[0]);
+      "{}\n{} has the next commands; the first ones:\n  trainer validate --solver={}\n"
+      "  trainer train --solver={}\n",
+      project_summary(project), quoted(given + "/README.md"), solver, solver);
   return 0;
 }
 

@@ -58,15 +58,20 @@ std::vector<bool> test_part(const std::vector<std::string>& keys) {
   return tested;
 }
 
-// The file or folder of this stem in `folder` that is for training or testing; "" if there is none.
+// The file or folder in `folder` whose name, without regard to case, says that it is for training or testing; "" if
+// there is none.
 std::string part_in(const fs::path& folder, bool test, const std::string& extension) {
   const std::vector<std::string> stems = test
                                              ? std::vector<std::string>{"test", "testing", "val", "valid", "validation"}
                                              : std::vector<std::string>{"train", "training"};
   for (const std::string& stem : stems) {
-    const fs::path path = folder / (stem + extension);
-    std::error_code absent;
-    if (extension.empty() ? fs::is_directory(path, absent) : fs::is_regular_file(path, absent)) return path.string();
+    std::vector<std::string> paths;
+    for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+      std::error_code absent;
+      const bool kind = extension.empty() ? entry.is_directory(absent) : entry.is_regular_file(absent);
+      if (kind && lower(entry.path().filename().string()) == stem + extension) paths.push_back(entry.path().string());
+    }
+    if (!paths.empty()) return *std::ranges::min_element(paths);
   }
   return "";
 }
@@ -139,6 +144,10 @@ class DataView {
     }
     options.validation = true;
     const ImageList tested = read_image_folder(data_.test, options, {});
+    if (data_.classes.size() < 2 && !parts && !(train.empty() && test.empty()))
+      throw data_error(
+          "{} has a part for {} only: add the other part, or give --data={}, of which a fifth is for tests then", path_,
+          train.empty() ? "tests" : "training", train.empty() ? test : train);
     if (data_.classes.size() < 2)
       throw data_error("{} has one class only, {}: a net cannot learn to tell classes. {}", data_.train,
                        data_.classes[0], kForms);

@@ -354,6 +354,19 @@ std::string project_solver(const Project& project) {
   return text;
 }
 
+std::string quoted(const std::string& path) {
+  std::string text = "'";
+  for (const char c : path) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return path.find_first_of(" '\"$`\\&;()<>|*?[]#~!{}") == std::string::npos ? path : text + "'";
+}
+
+std::string project_summary(const Project& project) {
+  const char* const tasks[] = {"classification", "regression", "segmentation"};
+  return fmt::format("{}: {}; {} with {}{}", printable(project.data), content_text(project),
+                     tasks[static_cast<int>(project.content.task)], project.kind->title,
+                     pictures(project) ? fmt::format(", {0} x {0} pixels", project.size) : "");
+}
+
 std::string project_labels(const Project& project) {
   std::string text;
   for (const std::string& name : project.content.classes) text += name + '\n';
@@ -362,11 +375,6 @@ std::string project_labels(const Project& project) {
 
 std::string project_readme(const Project& project) {
   const std::string solver = project.folder + "/solver.prototxt";
-  const auto quoted = [](const std::string& path) {
-    std::string text = "'";
-    for (const char c : path) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
-    return path.find_first_of(" '\"$`\\&;()<>|*?[]#~!{}") == std::string::npos ? path : text + "'";
-  };
   std::string text =
       fmt::format("# {} for {}\n\n{}.\n\n", project.kind->title, printable(project.data), content_text(project));
   text += "The commands work in any folder. With an NVIDIA GPU add `--gpu=auto`.\n\n";

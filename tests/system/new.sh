@@ -37,6 +37,7 @@ predict() { # PROJECT ARGUMENTS...
 
 check pictures "" new pictures_project --data=pictures --epochs=3
 check writes_four_files "$(ls pictures_project)" eval '[ "$(ls pictures_project | tr "\n" " ")" = "README.md labels.txt net.prototxt solver.prototxt " ]'
+check says_what_it_found "$(cat out)" grep -qE "^pictures: 60 pictures \([0-9]+ for training, [0-9]+ for tests\), 2 classes; classification with LeNet, 28 x 28 pixels$" out
 check labels "" eval 'printf "dark\nvery bright\n" | cmp - pictures_project/labels.txt'
 check small_pictures_get_lenet "" grep -q '^name: "LeNet"' pictures_project/net.prototxt
 check pictures_run "$(tail log)" runs pictures_project 10
@@ -67,9 +68,14 @@ check one_mean_is_that_of_each_channel "$(cat err)" eval 'new one --data=picture
 check published_weights_have_their_size "" grep -q "random_resized_crop { size: 64 " one/net.prototxt
 check size_wins "$(cat err)" eval 'new one_smaller --data=pictures --weights=one --size=96 && grep -q "size: 96 " one_smaller/net.prototxt && grep -q "short_side: 120" one_smaller/net.prototxt'
 
+check printed_paths_are_quoted "$(cat err)" eval 'new "a project" --data=pictures && grep -qF "trainer train --solver='"'a project/solver.prototxt'"'" out'
+
 # The parts train and test as folders.
 mkdir parts && cp -r pictures parts/train && cp -r pictures parts/val
 check parts "$(cat err)" eval 'new parts_project --data=parts && ! grep -q validation_fraction parts_project/net.prototxt && grep -q "source: \"$PWD/parts/val\"" parts_project/net.prototxt'
+
+mkdir upper && cp -r pictures upper/Train && cp -r pictures upper/TEST
+check parts_in_capitals "$(cat err)" eval 'new upper_project --data=upper && grep -q "source: \"$PWD/upper/Train\"" upper_project/net.prototxt && grep -q "source: \"$PWD/upper/TEST\"" upper_project/net.prototxt'
 
 # A list of values, with paths relative to the list.
 (cd pictures && for ((i = 0; i < 30; i++)); do echo "dark/$i.ppm 0.$i -1.5"; done >values.txt)
@@ -144,6 +150,12 @@ rm damaged/[1-3].png && cp made/pictures/dark/0.png damaged/0.png
 check missing_picture "$(cat err)" code 3 "list.txt:2 (1.png): " nothing --data=damaged/list.txt
 mkdir -p broken/a broken/b && cp pictures/dark/* broken/a && echo no picture >broken/b/x.png && cp broken/b/x.png broken/b/y.png
 check damaged_picture_of_a_folder "$(cat err)" code 3 "broken/b/" nothing --data=broken
+mkdir half && cp -r pictures half/train
+check one_part "$(cat err)" code 3 "give --data=$PWD/half/train" nothing --data=half
+check empty_name_of_a_folder "$(cat err)" code 2 "Need one folder" "" --data=pictures
+limited() { (trap '' XFSZ; ulimit -f 0; exec "$trainer" new full/project --data=pictures) 2>&1 | grep -q "File too large"; }
+check full_disk "" limited
+check full_disk_leaves_no_folder "" [ ! -e full ]
 check unknown_net "$(cat err)" code 2 "did you mean resnet18?" nothing --data=pictures --net=resnet81
 check net_of_another_task "$(cat err)" code 2 "the net takes rows" nothing --data=pictures --net=mlp
 check net_of_other_weights "$(cat err)" code 2 "--net=resnet34: the weights one are for the net resnet18" nothing --data=pictures --net=resnet34 --weights=one

@@ -69,7 +69,7 @@ class FolderReader {
     for (; !problem && entry != fs::directory_iterator(); entry.increment(problem)) {
       std::string name = entry->path().filename().string();
       std::error_code absent;
-      if (name.starts_with('.')) {
+      if (name.starts_with('.') || name == "__MACOSX") {
         ++skipped_;
       } else if (entry->is_directory(absent)) {
         content.folders.push_back(std::move(name));

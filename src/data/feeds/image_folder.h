@@ -19,9 +19,10 @@ struct ImageFolderOptions {
 };
 
 // Lists the images below the folders of `folder`, at any depth, by class and then in the bytewise order of their paths.
-// Names that begin with a dot, files whose extension is not that of an image and files beside the class folders are
-// skipped. Writes one line with the counts to `note`. Throws data_error: no folders, a class without images, class
-// names that are not those of the folders, a part without images, a folder that cannot be read.
+// Names that begin with a dot, __MACOSX (of archives made on a Mac), files whose extension is not that of an image and
+// files beside the class folders are skipped. Writes one line with the counts to `note`. Throws data_error: no folders,
+// a class without images, class names that are not those of the folders, a part without images, a folder that cannot be
+// read.
 //
 // An image is for validation if the first 8 bytes of the SHA-256 of its path below `folder`, as a fraction of 2^64, are
 // below validation_fraction: more images move none to the other part.
