@@ -94,12 +94,29 @@ bool has_recurrence(const ExportedNet& net) {
                      [](const ExportedLayer& layer) { return is_recurrent(layer.param); });
 }
 
+// Lowers the net for these shapes of its inputs; nullptr if they do not fit the net or its blobs. After a Reshape that
+// states the batch, for example, another batch needs weights of other shapes.
+// `message` is the net, and outlives the result.
+std::unique_ptr<LoweredNet> lower_with_blobs(const ExportedNet& net, const caffe::NetParameter& message,
+                                             const GivenShapes& shapes) {
+  std::unique_ptr<LoweredNet> lowered = try_to_lower(message, shapes);
+  if (lowered == nullptr) return nullptr;
+  for (size_t i = 0; i < net.layers.size(); ++i) {
+    const std::vector<int>& parameters = lowered->layers[i].parameters;
+    for (size_t blob = 0; blob < net.layers[i].blobs.size(); ++blob) {
+      const Shape& shape = lowered->parameters[static_cast<size_t>(parameters[blob])].shape;
+      if (shape.count() != net.layers[i].blobs[blob].shape.count()) return nullptr;
+    }
+  }
+  return lowered;
+}
+
 // The shapes of the inputs that files are checked with: one item, unless a layer computes several steps or needs a
 // batch of one size.
 GivenShapes shapes_to_check(const ExportedNet& net) {
   const caffe::NetParameter message = net.message();
   const GivenShapes single = input_shapes(message, 1);
-  return has_recurrence(net) || try_to_lower(message, single) == nullptr ? input_shapes(message, 0) : single;
+  return has_recurrence(net) || lower_with_blobs(net, message, single) == nullptr ? input_shapes(message, 0) : single;
 }
 
 GivenShapes larger_batch(GivenShapes shapes) {
@@ -315,8 +332,8 @@ class Exporter {
     const GivenShapes shapes = shapes_to_check(net_);
     const ExportedNet net = folded();
     const caffe::NetParameter message = net.message();
-    const std::unique_ptr<LoweredNet> lowered = try_to_lower(message, shapes),
-                                      other = try_to_lower(message, larger_batch(shapes));
+    const std::unique_ptr<LoweredNet> lowered = lower_with_blobs(net, message, shapes),
+                                      other = lower_with_blobs(net, message, larger_batch(shapes));
     TRAINER_ASSERT(lowered != nullptr);
     if (other == nullptr) log_info("The net computes batches of one size only: the model has a fixed batch");
     std::optional<Preprocessing> preprocessing;

@@ -15,7 +15,11 @@ LayerToOnnx::LayerToOnnx(const ExportedLayer& layer, std::vector<Blob> bottoms, 
 
 int64_t LayerToOnnx::extent(int bottom, int axis) const {
   const int64_t extent = dims(bottom)[static_cast<size_t>(axis)];
-  if (extent == kBatchExtent) fail(fmt::format("it needs a fixed extent along axis {}, that of the batch", axis));
+  if (extent == kBatchExtent)
+    fail(
+        fmt::format("axis {} of \"{}\" depends on the size of the batch; if a Reshape before it states the batch, let "
+                    "it take that of its bottom: dim: 0",
+                    axis, param().bottom(bottom)));
   return extent;
 }
 

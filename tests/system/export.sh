@@ -182,6 +182,21 @@ NET
 export_noted() { "$trainer" export --model=noted.prototxt --weights=none --overwrite --output=noted.onnx "$@" 2>err && verified; }
 check noted_preparation "$(cat err)" eval 'export_noted && grep -qa "mean_value: 104" noted.onnx && grep -qa "crop_size: 5" noted.onnx && grep -qa new_height noted.onnx'
 check noted_preprocessing "$(cat err)" eval 'export_noted --with_preprocessing && grep -q "channels R, G, B" err && grep -qa x/mean noted.onnx && grep -qa "crop_size: 5" noted.onnx && ! grep -qa mean_value noted.onnx'
+# A Reshape that states the batch: batches of other sizes do not fit the weights after it.
+reshape_net() { # BATCH
+  cat <<NET
+layer { name: "x" type: "Input" top: "x" input_param { shape { dim: $1 dim: 8 } } }
+layer { name: "rows" type: "Reshape" bottom: "x" top: "rows" reshape_param { shape { dim: $1 dim: -1 } } }
+layer {
+  name: "y" type: "InnerProduct" bottom: "rows" top: "y"
+  inner_product_param { num_output: 2 weight_filler { type: "xavier" } }
+}
+NET
+}
+for batch in 1 4; do
+  reshape_net $batch >reshape.prototxt
+  check stated_batch_$batch "$(cat err)" eval '"$trainer" export --model=reshape.prototxt --weights=none --allow_fresh --output=rows$batch.onnx 2>err && verified && grep -q "the model has a fixed batch" err'
+done
 check nothing_is_left "$(ls -A)" eval '! ls -A | grep -E "^o\.|tmp|unverified"'
 
 finish
