@@ -264,7 +264,8 @@ class DataView {
   // The mean and the deviation of each value of a label; `values` has one label after the other.
   void measure_values(std::span<const double> values) {
     const auto outputs = static_cast<size_t>(data_.outputs);
-    const auto count = static_cast<double>(values.size() / outputs);
+    const size_t labels = values.size() / outputs;
+    const auto count = static_cast<double>(labels);
     std::vector<double> means(outputs), squares(outputs);
     for (size_t i = 0; i < values.size(); ++i) means[i % outputs] += values[i] / count;
     for (size_t i = 0; i < values.size(); ++i) {
