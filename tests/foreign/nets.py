@@ -349,31 +349,36 @@ class Errors:
 PUBLISHED = {"resnext50": "resnext50_32x4d", "mobilenet_v3": "mobilenet_v3_large", "squeezenet": "squeezenet1_1"}
 
 
-def published_preparation(name, model):
-    """How published weights expect pictures: shorter side, size, filter, means and deviations; None if there are none."""
+def published_preparations(name, model):
+    """How published weights of a net expect pictures, by their names: shorter side, size, filter, means and deviations."""
     if hasattr(model, "default_cfg"):
         config = model.default_cfg
         size = config["input_size"][-1]
-        return int(size / config["crop_pct"]), size, config["interpolation"], [*config["mean"], *config["std"]]
+        return {f"{config['architecture']}.{config['tag']}": (
+            int(size / config["crop_pct"]), size, config["interpolation"], [*config["mean"], *config["std"]])}
     name = PUBLISHED.get(name, name)
     if name not in torchvision.models.list_models(torchvision.models):
-        return None
-    weights = list(torchvision.models.get_model_weights(name))[0].transforms()
-    # GoogLeNet changes its input to the mean 0.5 and the deviation 0.5.
-    numbers = [0.5] * 6 if name == "googlenet" else [*weights.mean, *weights.std]
-    return weights.resize_size[0], weights.crop_size[0], weights.interpolation.value, numbers
+        return {}
+    expected = {}
+    for weights in torchvision.models.get_model_weights(name):
+        steps = weights.transforms()
+        # GoogLeNet changes its input to the mean 0.5 and the deviation 0.5.
+        numbers = [0.5] * 6 if name == "googlenet" else [*steps.mean, *steps.std]
+        if re.fullmatch(r"IMAGENET1K_V\d+", weights.name):
+            expected[f"{name}.{weights.name}"] = (steps.resize_size[0], steps.crop_size[0], steps.interpolation.value, numbers)
+    return expected
 
 
-def preparation(folder, name):
+def preparation(folder, weights):
     """How the net of `trainer new` for published weights prepares pictures in phase TEST."""
-    project = os.path.join(folder, f"tuned_{name}")
-    subprocess.run([sys.argv[1], "new", project, f"--data={folder}/pictures", f"--net={name}",
-                    f"--weights={folder}/rows.csv"], check=True, capture_output=True)
+    project = os.path.join(folder, f"tuned_{weights}")
+    subprocess.run([sys.argv[1], "new", project, f"--data={folder}/pictures", f"--weights={weights}"], check=True,
+                   capture_output=True)
     with open(f"{project}/net.prototxt") as file:
         data = [layer for layer in layers_of(file.read()) if "phase: TEST" in layer][0]
     number = lambda text: int(re.search(rf"{text}: (\d+)", data).group(1))
     if "channel_order: RGB" not in data:
-        raise ValueError(f"{name}: no RGB")
+        raise ValueError(f"{weights}: no RGB")
     return (number("short_side"), number(r"center_crop { size"), "bicubic" if "filter: BICUBIC" in data else "bilinear",
             [float(value) for value in re.findall(r"(?:mean|std): ([0-9.]+)", data)])
 
@@ -383,10 +388,10 @@ def compare(folder, name):
     model = NETS[name]()
     prepare_norms(model, draw_batch(name, 0)[0].shape)
     double = copy.deepcopy(model).double()
-    expected = published_preparation(name, model)
-    prepared = preparation(folder, name) if expected else None
-    if prepared != expected:
-        raise ValueError(f"{name}: pictures are prepared as {prepared}, but the weights expect {expected}")
+    for weights, expected in published_preparations(name, model).items():
+        prepared = preparation(folder, weights)
+        if prepared != expected:
+            raise ValueError(f"{weights}: pictures are prepared as {prepared}, but the weights expect {expected}")
     sensitive, x, labels = conditioned_batch(name, double)
     project, layers = write_net(folder, name, x, labels)
     before = blobs_of(double, layers)
