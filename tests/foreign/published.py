@@ -1,6 +1,7 @@
 """Runs published weights, found by their names, and compares with their net in PyTorch. Usage: published.py TRAINER
 
-The safetensors file of the package silero-vad has convolutions and an LSTM; its net is the one that the package describes.
+The safetensors file of the package silero-vad has convolutions and an LSTM; pnet.pt of facenet-pytorch has convolutions
+with PReLU and a pooling that rounds up. The nets are those that the packages describe.
 """
 import importlib.util
 import os
@@ -15,8 +16,14 @@ import safetensors.torch
 import torch
 
 TRAINER = os.path.realpath(sys.argv[1])
-PACKAGE = importlib.util.find_spec("silero_vad").submodule_search_locations[0]
-WEIGHTS = os.path.join(PACKAGE, "data", "silero_vad_16k.safetensors")
+
+
+def file_of(package, name):
+    return os.path.join(importlib.util.find_spec(package).submodule_search_locations[0], "data", name)
+
+
+WEIGHTS = file_of("silero_vad", "silero_vad_16k.safetensors")
+PNET = file_of("facenet_pytorch", "pnet.pt")
 STEPS, CHUNK, CONTEXT, PAD = 50, 512, 64, 64
 CONVOLUTIONS = {"conv1": (128, 1), "conv2": (64, 2), "conv3": (64, 2), "conv4": (128, 1)}  # outputs, stride
 
@@ -77,24 +84,73 @@ def expected(chunks):
     return numpy.array(speech)
 
 
-def main():
+def extract(net, weights, blobs, layers):
+    with open("net.prototxt", "w") as file:
+        file.write(net)
+    run = subprocess.run([TRAINER, "extract_features", "--model=net.prototxt", f"--weights={weights}", ",".join(blobs),
+                          ",".join(f"{blob}.npy" for blob in blobs), "1", "npy"], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert f"{layers} layers loaded, 0 fresh, 0 mismatched, 0 unused" in run.stderr, run.stderr
+    return [numpy.load(f"{blob}.npy") for blob in blobs]
+
+
+def check_vad():
     chunks = chunks_of_sound()
-    with tempfile.TemporaryDirectory() as folder:
-        os.chdir(folder)
-        with h5py.File("x.h5", "w") as file:
-            file["x"] = chunks.reshape(STEPS, 1, -1, 1)
-            file["cont"] = numpy.float32([[step > 0] for step in range(STEPS)])
-        with open("net.prototxt", "w") as file:
-            file.write(net_text())
-        run = subprocess.run([TRAINER, "extract_features", "--model=net.prototxt", f"--weights={WEIGHTS}", "speech",
-                              "speech.npy", "1", "npy"], capture_output=True, text=True)
-        assert run.returncode == 0, run.stderr
-        assert "7 layers loaded, 0 fresh, 0 mismatched, 0 unused" in run.stderr, run.stderr
-        speech = numpy.load("speech.npy").ravel()
+    with h5py.File("x.h5", "w") as file:
+        file["x"] = chunks.reshape(STEPS, 1, -1, 1)
+        file["cont"] = numpy.float32([[step > 0] for step in range(STEPS)])
+    speech = extract(net_text(), WEIGHTS, ["speech"], 7)[0].ravel()
     wanted = expected(chunks)
     assert wanted.max() > 0.5 and wanted.min() < 0.1, wanted
     numpy.testing.assert_allclose(speech, wanted, rtol=1e-4, atol=1e-5)
-    print(f"equal: largest difference {numpy.abs(speech - wanted).max():.1e}")
+    print(f"silero-vad: largest difference {numpy.abs(speech - wanted).max():.1e}")
+
+
+def check_pnet():
+    net, bottom, layers = """
+layer { name: "data" type: "HDF5Data" top: "image" hdf5_data_param { source: "image.h5" batch_size: 2 } }
+""", "image", torch.nn.Sequential()
+    sizes = [3, 10, 16, 32]
+    for i in (1, 2, 3):
+        net += f"""
+layer {{ name: "conv{i}" type: "Convolution" bottom: "{bottom}" top: "conv{i}"
+  convolution_param {{ num_output: {sizes[i]} kernel_size: 3 }} }}
+layer {{ name: "prelu{i}" type: "PReLU" bottom: "conv{i}" top: "conv{i}" }}
+"""
+        layers.add_module(f"conv{i}", torch.nn.Conv2d(sizes[i - 1], sizes[i], 3))
+        layers.add_module(f"prelu{i}", torch.nn.PReLU(sizes[i]))
+        bottom = f"conv{i}"
+        if i == 1:
+            net += 'layer { name: "pool" type: "Pooling" bottom: "conv1" top: "pool" pooling_param { kernel_size: 2 stride: 2 } }'
+            layers.add_module("pool", torch.nn.MaxPool2d(2, 2, ceil_mode=True))
+            bottom = "pool"
+    net += """
+layer { name: "conv4_1" type: "Convolution" bottom: "conv3" top: "conv4_1" convolution_param { num_output: 2 kernel_size: 1 } }
+layer { name: "face" type: "Softmax" bottom: "conv4_1" top: "face" }
+layer { name: "conv4_2" type: "Convolution" bottom: "conv3" top: "box" convolution_param { num_output: 4 kernel_size: 1 } }
+"""
+    weights = torch.load(PNET)
+    layers.load_state_dict({name: value for name, value in weights.items() if not name.startswith("conv4")})
+    torch.manual_seed(0)
+    image = torch.rand(2, 3, 37, 50) * 2 - 1
+    with h5py.File("image.h5", "w") as file:
+        file["image"] = image.numpy()
+    with torch.no_grad():
+        features = layers(image)
+        conv = torch.nn.functional.conv2d
+        face = conv(features, weights["conv4_1.weight"], weights["conv4_1.bias"]).softmax(1).numpy()
+        box = conv(features, weights["conv4_2.weight"], weights["conv4_2.bias"]).numpy()
+    for ours, wanted in zip(extract(net, PNET, ["face", "box"], 8), (face, box)):
+        numpy.testing.assert_allclose(ours.reshape(wanted.shape), wanted, rtol=1e-4, atol=1e-5)
+    print(f"pnet of facenet-pytorch: equal, faces from {face[:, 1].min():.2g} to {face[:, 1].max():.2g}")
+
+
+def main():
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        check_vad()
+        check_pnet()
+    print("equal")
 
 
 main()
