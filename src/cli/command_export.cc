@@ -1,6 +1,5 @@
 // trainer export: writes a trained net for other programs.
 #include "cli/command.h"
-#include "cli/fetch_weights.h"
 #include "cli/net_flags.h"
 #include "export/export_net.h"
 #include "formats/atomic_file.h"
@@ -44,12 +43,8 @@ int run_export(const Arguments& arguments) {
   options.allow_fresh = arguments.get_bool("allow_fresh");
   options.shapes = given_shapes(arguments);
   check_target(options);
-  std::vector<NamedWeights> weights;
-  if (options.weights != "none") weights.push_back(weights_of_flag(options.weights));
   if (options.weights == "none" && options.allow_fresh) options.weights.clear();
-  ConfiguredNet net = configure_or_throw(files.model, net_state_of(arguments, caffe::TEST),
-                                         {arguments.texts("set"), {}}, UnfilledInput::kZeros, options.shapes, weights);
-  fetch_weights(options.weights);
+  ConfiguredNet net = net_to_run(arguments, files, UnfilledInput::kZeros, options.shapes);
   try {
     export_net(std::move(net), options);
   } catch (const DiagnosticsError& error) {

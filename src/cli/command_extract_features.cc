@@ -99,7 +99,7 @@ int run_extract_features(const Arguments& arguments) {
   OpenNetOptions options = open_options_of(arguments, request.weights);
   options.keep = blobs;
   options.reading.whole_epochs = request.batches == 0;
-  ConfiguredNet configured = net_to_run(arguments, request.model, request.weights);
+  ConfiguredNet configured = net_to_run(arguments, {request.model, request.weights}, UnfilledInput::kError);
   options.device = request.gpu ? gpu_device(*request.gpu) : cpu_device();
   log_info(options.device.spec.kind == DeviceSpec::Kind::kCpu ? "Using CPU" : options.device.use);
   OpenNet open(std::move(configured), options);

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/shell_text.h"
 #include "base/text.h"
 #include "cli/command.h"
 #include "cli/project_files.h"
@@ -165,11 +166,7 @@ class ProjectFolder {
 void write_project(const Project& project, const std::vector<OutputFile>& texts) {
   ProjectFolder folder(project.folder);
   for (const ProjectFile& file : project.content.files) file.write(project.folder + "/" + file.name);
-  for (const OutputFile& file : texts) {
-    AtomicFile out(project.folder + "/" + file.name, static_cast<int64_t>(file.text.size()), Existing::kKept);
-    out.write(file.text.data(), file.text.size());
-    out.commit();
-  }
+  for (const OutputFile& file : texts) write_file(project.folder + "/" + file.name, file.text, Existing::kKept);
   folder.keep();
 }
 
@@ -205,11 +202,11 @@ int run_new(const Arguments& arguments) {
   if (!project.content.classes.empty()) texts.push_back({"labels.txt", project_labels(project)});
   texts.push_back({"README.md", project_readme(project)});
   write_project(project, texts);
-  const std::string given = arguments.positional()[0], solver = quoted(given + "/solver.prototxt");
+  const std::string given = arguments.positional()[0], solver = shell_quoted(given + "/solver.prototxt");
   fmt::print(
       "{}\n{} has the next commands; the first ones:\n  trainer validate --solver={}\n"
       "  trainer train --solver={}\n",
-      project_summary(project), quoted(given + "/README.md"), solver, solver);
+      project_summary(project), shell_quoted(given + "/README.md"), solver, solver);
   return 0;
 }
 

@@ -5,7 +5,6 @@
 
 #include "base/text.h"
 #include "cli/command.h"
-#include "cli/fetch_weights.h"
 #include "cli/net_flags.h"
 #include "cli/prediction_target.h"
 #include "cli/signals.h"
@@ -183,11 +182,7 @@ int run_predict(const Arguments& arguments) {
   if (!output.path.empty() && output.existing == Existing::kKept && !std::filesystem::is_directory(output.path))
     refuse_existing(output.path, "choose another name, or replace it with --overwrite");
 
-  std::vector<NamedWeights> weights;
-  if (files.weights != "none") weights.push_back(weights_of_flag(files.weights));
-  ConfiguredNet configured = configure_or_throw(files.model, net_state_of(arguments, caffe::TEST),
-                                                {arguments.texts("set"), {}}, UnfilledInput::kZeros, {}, weights);
-  fetch_weights(files.weights);
+  ConfiguredNet configured = net_to_run(arguments, files, UnfilledInput::kZeros);
   caffe::NetParameter* const net = configured.file->net.get();
   const Prediction prediction = remove_labels(net);
   const Inputs inputs = feed(arguments.positional(), prediction.data, files.weights, net, *configured.net.positions);

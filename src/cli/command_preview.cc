@@ -155,9 +155,7 @@ int run_preview(const Arguments& arguments) {
   const std::unique_ptr<BatchFeed> feed = open_feed(layer, options, *read.net.positions, &diagnostics);
   diagnostics.throw_if_errors();
   const std::string png = sheet_of(*feed, subject_of(layer), count, draws);
-  AtomicFile file(output, static_cast<int64_t>(png.size()), overwrite ? Existing::kReplaced : Existing::kKept);
-  file.write(png.data(), png.size());
-  file.commit();
+  write_file(output, png, overwrite ? Existing::kReplaced : Existing::kKept);
   const int64_t shown = std::min<int64_t>(count, feed->records_per_epoch());
   log_info(fmt::format("Wrote {} record{} of {}, {} draw{} each, to {}", shown, shown == 1 ? "" : "s",
                        subject_of(layer), draws, draws == 1 ? "" : "s", output));

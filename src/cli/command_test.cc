@@ -60,7 +60,7 @@ size_t classes_shown() { return isatty(STDOUT_FILENO) != 0 ? 50 : std::numeric_l
 int run_test(const Arguments& arguments) {
   const RunModel files = trained_net_of(arguments);
   const TestLength length = length_of(arguments);
-  ConfiguredNet configured = net_to_run(arguments, files.model, files.weights);
+  ConfiguredNet configured = net_to_run(arguments, files, UnfilledInput::kError);
   OpenNetOptions options = open_options_of(arguments, files.weights);
   options.device = choose_device(device_request_of(arguments));
   options.reading.whole_epochs = length.epochs > 0;

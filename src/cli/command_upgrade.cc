@@ -33,9 +33,7 @@ struct Target {
 
 void write_text(const Target& target, const google::protobuf::Message& message) {
   const std::string text = prototxt_text(message);
-  AtomicFile file(target.path, static_cast<int64_t>(text.size()), target.existing);
-  file.write(text.data(), text.size());
-  file.commit();
+  write_file(target.path, text, target.existing);
 }
 
 Outcome outcome_of(std::vector<std::string> notes, const Diagnostics& diagnostics) {

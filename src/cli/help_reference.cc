@@ -61,9 +61,7 @@ void write_page(const Page& page) {
   fs::create_directories(folder, failed);
   if (failed) throw data_error("cannot make folder {}: {}", folder.string(), failed.message());
   const std::string text = fmt::format("{}\n{}", kMark, page.text);
-  AtomicFile file(page.path.string());
-  file.write(text.data(), text.size());
-  file.commit();
+  write_file(page.path.string(), text);
 }
 
 }  // namespace

@@ -207,13 +207,15 @@ ConfiguredNet net_to_look_at(const Arguments& arguments, caffe::Phase phase, con
                             UnfilledInput::kZeros, given);
 }
 
-ConfiguredNet net_to_run(const Arguments& arguments, const std::string& model, const std::string& weights) {
-  std::vector<NamedWeights> named;
-  if (weights != "none") named.push_back(weights_of_flag(weights));
+ConfiguredNet net_to_run(const Arguments& arguments, const RunModel& files, UnfilledInput unfilled,
+                         const GivenShapes& given) {
+  Edits edits{arguments.texts("set"), {}};
+  if (unfilled == UnfilledInput::kError) edits.fills = arguments.texts("fill");
+  std::vector<NamedWeights> weights;
+  if (files.weights != "none") weights.push_back(weights_of_flag(files.weights));
   ConfiguredNet net =
-      configure_or_throw(model, net_state_of(arguments, caffe::TEST), {arguments.texts("set"), arguments.texts("fill")},
-                         UnfilledInput::kError, {}, named);
-  fetch_weights(weights);
+      configure_or_throw(files.model, net_state_of(arguments, caffe::TEST), edits, unfilled, given, weights);
+  fetch_weights(files.weights);
   return net;
 }
 

@@ -71,9 +71,10 @@ RunModel trained_net_of(const Arguments& arguments);
 //
 // For commands whose output does not depend on values: Input layers may hold zeros.
 ConfiguredNet net_to_look_at(const Arguments& arguments, caffe::Phase phase, const GivenShapes& given = {});
-// For commands that report computed values: an Input layer without --fill is an error, and weights that cannot be
-// opened. `model` is a file; `weights` is a file or a name, which may be downloaded; "none" is none.
-ConfiguredNet net_to_run(const Arguments& arguments, const std::string& model, const std::string& weights);
+// For commands that use trained weights: weights that cannot be opened are an error, and with kError an Input layer
+// without --fill. `weights` is a file or a name, which may be downloaded; "none" is none.
+ConfiguredNet net_to_run(const Arguments& arguments, const RunModel& files, UnfilledInput unfilled,
+                         const GivenShapes& given = {});
 // The options that flags give to a net with trained weights; the device is not among them.
 OpenNetOptions open_options_of(const Arguments& arguments, const std::string& weights);
 

@@ -90,9 +90,7 @@ class Masks : public PredictionTarget {
     const std::string png = encode_image(view, "png");
     const std::string path = path_of(record.name);
     fs::create_directories(fs::path(path).parent_path());
-    AtomicFile file(path, static_cast<int64_t>(png.size()), output_.existing);
-    file.write(png.data(), png.size());
-    file.commit();
+    write_file(path, png, output_.existing);
   }
   void finish() override {}
 
@@ -125,12 +123,7 @@ class Sheet : public PredictionTarget {
                     pixels ? fs::path(record.name).filename().string() : prediction_caption(form_, record.values));
   }
 
-  void finish() override {
-    const std::string png = sheet_->png();
-    AtomicFile file(output_.path, static_cast<int64_t>(png.size()), output_.existing);
-    file.write(png.data(), png.size());
-    file.commit();
-  }
+  void finish() override { write_file(output_.path, sheet_->png(), output_.existing); }
 
  private:
   const PredictionForm form_;

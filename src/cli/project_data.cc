@@ -10,18 +10,17 @@
 #include <fstream>
 #include <numeric>
 #include <optional>
-#include <set>
 #include <span>
 
 #include "base/error.h"
 #include "base/sha256.h"
 #include "base/text.h"
+#include "cli/labelled_table.h"
 #include "data/feeds/image_folder.h"
 #include "data/feeds/image_list.h"
 #include "data/pictures/formats/image_format.h"
 #include "data/pictures/image_file_reader.h"
 #include "formats/atomic_file.h"
-#include "formats/csv.h"
 #include "formats/hdf5_file.h"
 #include "report/log.h"
 
@@ -38,12 +37,6 @@ constexpr const char* kForms =
     "(.txt), a table (.csv) or an HDF5 file with the datasets data and label";
 
 std::string absolute(const fs::path& path) { return fs::absolute(path).lexically_normal().string(); }
-
-void write_text(const std::string& path, const std::string& text) {
-  AtomicFile file(path, static_cast<int64_t>(text.size()), Existing::kKept);
-  file.write(text.data(), text.size());
-  file.commit();
-}
 
 // A fifth of the records, at least one, selected by the digests of their keys.
 std::vector<bool> test_part(const std::vector<std::string>& keys) {
@@ -303,7 +296,7 @@ class DataView {
   }
 
   void add_file(const std::string& name, const std::string& text) {
-    data_.files.push_back({name, [text](const std::string& path) { write_text(path, text); }});
+    data_.files.push_back({name, [text](const std::string& path) { write_file(path, text, Existing::kKept); }});
   }
 
   // Names of labels.txt in the folder of the data, else numbers.
@@ -376,84 +369,12 @@ class DataView {
 
   // Tables.
 
-  struct Table {
-    std::string file;
-    std::vector<std::string> header;  // empty without a header line
-    std::vector<std::vector<float>> rows;
-    std::vector<int64_t> lines;
-    size_t columns = 0;
-    size_t label = 0;  // its column
-
-    std::string order() const { return fmt::format("{}", fmt::join(header, ", ")); }
-    std::vector<float> labels() const {
-      std::vector<float> all;
-      for (const std::vector<float>& row : rows) all.push_back(row[label]);
-      return all;
-    }
-    std::vector<float> values() const {
-      std::vector<float> all;
-      for (const std::vector<float>& row : rows) {
-        for (size_t i = 0; i < row.size(); ++i) {
-          if (i != label) all.push_back(row[i]);
-        }
-      }
-      return all;
-    }
-  };
-
-  // The label is the column label, class or target, else the last one.
-  static Table read_table(const std::string& file) {
-    CsvFile csv(file, lower(fs::path(file).extension().string()) == ".tsv" ? '\t' : ',');
-    Table table;
-    table.file = file;
-    table.columns = static_cast<size_t>(csv.columns());
-    if (table.columns < 2)
-      throw data_error("{} has {} columns: it needs values and a label in each row", file, table.columns);
-    table.label = table.columns - 1;
-    for (size_t i = 0; i < csv.header().size(); ++i) {
-      table.header.push_back(trim(csv.header()[i]));
-      const std::string name = lower(table.header[i]);
-      if (name == "label" || name == "class" || name == "target") table.label = i;
-    }
-    for (std::vector<float> row; csv.next_row(row);) {
-      table.rows.push_back(row);
-      table.lines.push_back(csv.line());
-    }
-    if (table.rows.size() < 2) throw data_error("{} has {} rows: at least two are needed", file, table.rows.size());
-    return table;
-  }
-
-  // Puts the columns of the test table in the order of the training table, by name.
-  static void match_columns(const Table& train, Table* test) {
-    if (test->columns != train.columns)
-      throw data_error("{} has {} columns, but {} has {}", test->file, test->columns, train.file, train.columns);
-    if (test->header.empty() != train.header.empty())
-      throw data_error("{} has {} header line, but {} has {}: give both a line with the same names, or none",
-                       test->file, test->header.empty() ? "no" : "a", train.file,
-                       train.header.empty() ? "none" : "one");
-    test->label = train.label;
-    if (test->header == train.header) return;
-    const std::set<std::string> names(train.header.begin(), train.header.end());
-    if (names.size() != train.columns || names != std::set<std::string>(test->header.begin(), test->header.end()))
-      throw data_error("the columns of {} are {}, but those of {} are {}: give both the same names", test->file,
-                       test->order(), train.file, train.order());
-    std::vector<size_t> from;
-    for (const std::string& name : train.header)
-      from.push_back(static_cast<size_t>(std::ranges::find(test->header, name) - test->header.begin()));
-    for (std::vector<float>& row : test->rows) {
-      std::vector<float> ordered;
-      for (const size_t column : from) ordered.push_back(row[column]);
-      row = std::move(ordered);
-    }
-    test->header = train.header;
-  }
-
   void look_at_table(const std::string& train, const std::string& test) {
-    const Table table = read_table(train);
+    const LabelledTable table = read_labelled_table(train);
     count_labels(table.labels());
     const std::vector<int64_t> row = {static_cast<int64_t>(table.columns) - 1};
     if (test.empty()) return add_rows(table.values(), table.labels(), row);
-    Table tested = read_table(test);
+    LabelledTable tested = read_labelled_table(test);
     match_columns(table, &tested);
     const std::vector<float> labels = tested.labels();
     check_test_labels(labels, train, [&](size_t i) { return fmt::format("{}, line {}", test, tested.lines[i]); });

@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "base/error.h"
+#include "base/shell_text.h"
 #include "base/text.h"
 #include "config/prototxt_text.h"
 
@@ -354,12 +355,6 @@ std::string project_solver(const Project& project) {
   return text;
 }
 
-std::string quoted(const std::string& path) {
-  std::string text = "'";
-  for (const char c : path) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return path.find_first_of(" '\"$`\\&;()<>|*?[]#~!{}") == std::string::npos ? path : text + "'";
-}
-
 std::string project_summary(const Project& project) {
   const char* const tasks[] = {"classification", "regression", "segmentation"};
   return fmt::format("{}: {}; {} with {}{}", printable(project.data), content_text(project),
@@ -378,23 +373,23 @@ std::string project_readme(const Project& project) {
   std::string text =
       fmt::format("# {} for {}\n\n{}.\n\n", project.kind->title, printable(project.data), content_text(project));
   text += "The commands work in any folder. With an NVIDIA GPU add `--gpu=auto`.\n\n";
-  text += fmt::format("Check data, net and solver:\n\n    trainer validate --solver={}\n\n", quoted(solver));
+  text += fmt::format("Check data, net and solver:\n\n    trainer validate --solver={}\n\n", shell_quoted(solver));
   if (pictures(project))
     text +=
         fmt::format("See the pictures as the net sees them:\n\n    trainer preview --solver={} --output=sheet.png\n\n",
-                    quoted(solver));
+                    shell_quoted(solver));
   text += fmt::format(
       "Train for {}; Ctrl-C stops with a snapshot, and the same command continues from it:\n\n"
       "    trainer train --solver={} --snapshot=auto\n\n",
-      count(project.epoch_count(), "epoch", "epochs"), quoted(solver));
-  const std::string run = quoted(project.folder);
+      count(project.epoch_count(), "epoch", "epochs"), shell_quoted(solver));
+  const std::string run = shell_quoted(project.folder);
   text += fmt::format("Test the best weights:\n\n    trainer test --run={}\n\n", run);
   text += fmt::format("Use them:\n\n    trainer predict --run={} {}\n\n", run,
                       project.content.rows                            ? "rows.h5"
                       : project.content.task == ProjectTask::kSegment ? "PICTURES --output=masks"
                                                                       : "PICTURES");
   text += fmt::format("Use them in other programs:\n\n    trainer export --run={} --output={}\n\n", run,
-                      quoted(project.folder + "/net.onnx"));
+                      shell_quoted(project.folder + "/net.onnx"));
   text += "| file | content |\n| --- | --- |\n";
   text += fmt::format("| net.prototxt | {}, with the data layers and the loss |\n", project.kind->title);
   text += "| solver.prototxt | the recipe: rates, tests, snapshots |\n";

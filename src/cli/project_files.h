@@ -29,8 +29,6 @@ std::string project_net(const Project& project);
 std::string project_solver(const Project& project);
 // One line: the data, their number and labels, the task and the net.
 std::string project_summary(const Project& project);
-// The path as an argument of a shell command.
-std::string quoted(const std::string& path);
 std::string project_labels(const Project& project);
 std::string project_readme(const Project& project);
 

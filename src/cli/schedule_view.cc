@@ -46,10 +46,7 @@ std::string table_of(const std::vector<Series>& curves) {
 void write_svg(const std::string& path, const std::vector<Series>& curves, Existing existing) {
   std::vector<ChartPanel> panels;
   for (const Series& curve : curves) panels.push_back({title_of(curve), {{curve.name, &curve, 0, false}}});
-  const std::string svg = svg_file(panels);
-  AtomicFile file(path, static_cast<int64_t>(svg.size()), existing);
-  file.write(svg.data(), svg.size());
-  file.commit();
+  write_file(path, svg_file(panels), existing);
   log_info("Wrote the schedule to " + path);
 }
 

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <iterator>
 #include <utility>
 
 #include "base/error.h"
@@ -93,9 +92,7 @@ std::vector<hub::Weights> select_weights(const std::vector<std::string>& names) 
   for (const std::string& name : names) {
     const auto found = std::ranges::find(known, name);
     if (found == known.end()) {
-      std::vector<std::string> of_net;
-      std::ranges::copy_if(known, std::back_inserter(of_net),
-                           [&](const std::string& other) { return other.starts_with(name + "."); });
+      const std::vector<std::string> of_net = published_names_of(name);
       throw config_error("no manifest has weights with the name \"{}\"{}", printable(name),
                          of_net.empty() ? suggest(name, known, "; did you mean {}?")
                                         : fmt::format("; those of this net are {}", fmt::join(of_net, ", ")));

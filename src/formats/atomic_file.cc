@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/shell_text.h"
 #include "base/text.h"
 #include "formats/temporaries.h"
 
@@ -47,16 +48,6 @@ std::string owner_of(const std::string& path) {
   struct passwd* found = nullptr;
   ::getpwuid_r(status.st_uid, &entry, buffer, sizeof buffer, &found);
   return found != nullptr ? found->pw_name : fmt::format("user {}", status.st_uid);
-}
-
-std::string shell_quoted(const std::string& text) {
-  const bool plain = std::all_of(text.begin(), text.end(), [](char c) {
-    return std::isalnum(static_cast<unsigned char>(c)) || std::strchr("/._-+,@%", c) != nullptr;
-  });
-  if (plain && !text.empty() && text[0] != '-') return text;
-  std::string out = "'";
-  for (char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return out + "'";
 }
 
 // The reason why no file can be created in `folder`, from the system's error number.
@@ -128,6 +119,12 @@ class OpenFiles {
 };
 
 }  // namespace
+
+void write_file(const std::string& path, std::string_view content, Existing existing) {
+  AtomicFile file(path, static_cast<int64_t>(content.size()), existing);
+  file.write(content.data(), content.size());
+  file.commit();
+}
 
 void refuse_existing(const std::string& path, const std::string& remedy) {
   struct stat link {

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace trainer {
@@ -61,6 +62,9 @@ class AtomicFile {
   int descriptor_ = -1;
   bool finished_ = false;
 };
+
+// Writes a whole file. Its size is compared with the free space first.
+void write_file(const std::string& path, std::string_view content, Existing existing = Existing::kReplaced);
 
 // Throws a data_error with the remedy if a file is at `path`. For long operations, to check before they start.
 void refuse_existing(const std::string& path, const std::string& remedy = "choose another name, or remove it first");

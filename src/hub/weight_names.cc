@@ -52,13 +52,11 @@ caffe::PictureInput picture_input_of(const hub::Preprocessing& published) {
 // "did you mean the published weights A?", for a value that is no file; "" if no name is similar.
 std::string similar_names(const std::string& value) {
   if (!is_published_name(value) || is_file(value)) return "";
-  std::vector<std::string> names, of_net;
-  for (const hub::Weights& weights : published_weights()) {
-    names.push_back(weights.name());
-    if (weights.net() == value || weights.name().starts_with(value + ".")) of_net.push_back(weights.name());
-  }
-  if (of_net.empty()) return suggest(value, names, "did you mean the published weights {}?");
-  return fmt::format("published weights of this net: {}", fmt::join(of_net, ", "));
+  if (const std::vector<std::string> of_net = published_names_of(value); !of_net.empty())
+    return fmt::format("published weights of this net: {}", fmt::join(of_net, ", "));
+  std::vector<std::string> names;
+  for (const hub::Weights& weights : published_weights()) names.push_back(weights.name());
+  return suggest(value, names, "did you mean the published weights {}?");
 }
 
 void rename_tensors(const hub::Weights& weights, WeightFile* file) {
@@ -74,6 +72,14 @@ void rename_tensors(const hub::Weights& weights, WeightFile* file) {
 }
 
 }  // namespace
+
+std::vector<std::string> published_names_of(const std::string& net) {
+  std::vector<std::string> names;
+  for (const hub::Weights& weights : published_weights()) {
+    if (weights.net() == net || weights.name().starts_with(net + ".")) names.push_back(weights.name());
+  }
+  return names;
+}
 
 std::optional<hub::Weights> find_published(const std::string& value) {
   if (!is_published_name(value) || is_file(value)) return std::nullopt;

@@ -6,6 +6,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "formats/weights.h"
 #include "hub/fetch.h"
@@ -15,6 +16,9 @@ namespace trainer {
 
 // The published weights that a value names; nothing if it is the path of a file, or if no manifest has the name.
 std::optional<hub::Weights> find_published(const std::string& value);
+
+// The names of published weights of this net or model: "resnet50" has resnet50.IMAGENET1K_V1 and others.
+std::vector<std::string> published_names_of(const std::string& net);
 
 // Throws a data_error, with similar names, if the value is neither a file that can be opened nor a name.
 void require_weights(const std::string& value);
