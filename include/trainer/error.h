@@ -16,6 +16,7 @@ enum class ExitCode : int {
   kDiverged = 4,       // the loss is NaN or infinite
   kDevice = 5,         // a missing device, or too little memory
   kOutOfTime = 6,      // max_time ended the run after a snapshot
+  kRankFailed = 7,     // another process of the run failed, left or did not arrive
 };
 
 // what() is the text that the command line shows: for a mistake in a prototxt the listing with file, line and column.
