@@ -14,9 +14,10 @@
 #include "cli/fetch_weights.h"
 #include "cli/glog_sink.h"
 #include "cli/net_flags.h"
+#include "cli/rank_flags.h"
 #include "cli/signals.h"
 #include "report/terminal_sink.h"
-#include "train/open_training.h"
+#include "train/run_training.h"
 
 namespace trainer {
 namespace {
@@ -94,6 +95,7 @@ TrainingRequest request_of(const Arguments& arguments) {
   options.device_options = device_options_of(arguments);
   options.memory = memory_of(arguments);
   options.max_seconds = max_seconds_of(arguments);
+  options.rate_scaling = rate_scaling_of(arguments);
   options.snapshot = arguments.text("snapshot");
   options.weights = comma_list(arguments.text("weights"));
   options.matching = weight_matching_of(arguments);
@@ -103,34 +105,66 @@ TrainingRequest request_of(const Arguments& arguments) {
   return request;
 }
 
+// What a training shows on this terminal: nothing of processes that are not the first of a group.
+class CommandView : public TrainingView {
+ public:
+  CommandView(bool live_line, bool names_precision) : live_line_(live_line), names_precision_(names_precision) {}
+
+  std::unique_ptr<RunReport> make_report(bool first) override {
+    quiet_log_.reset();
+    if (live_line_ || !first) quiet_log_.emplace();
+    return std::make_unique<RunReport>(live_line_ && first);
+  }
+  void opened(const Training& training, RunReport& report) override {
+    if (!names_precision_ && has_tensor_cores(training.device()))
+      report.note("This GPU has tensor cores: --precision=tf32 or bf16 is usually 3 to 5 times as fast as fp32.");
+  }
+
+ private:
+  const bool live_line_, names_precision_;
+  std::optional<QuietLog> quiet_log_;
+};
+
+RanksRequest ranks_request_of(const Arguments& arguments, const SignalHandlers& signals) {
+  RanksRequest ranks;
+  ranks.launched = find_rank(ranks_of(arguments));
+  ranks.elastic = elastic_limits_of(arguments);
+  if (ranks.elastic.least > 0 && ranks.launched.ends_together)
+    throw config_error(
+        "--elastic cannot work under {}, which ends all processes when one fails. Start them with srun "
+        "--no-kill --wait=0, torchrun or trainer launch",
+        ranks.launched.launcher);
+  if (ranks.elastic.least > ranks.launched.world)
+    throw config_error("--elastic={}: only {} process{} started", arguments.text("elastic"), ranks.launched.world,
+                       ranks.launched.world == 1 ? " is" : "es are");
+  ranks.wait.note = [](const std::string& line) { std::fprintf(stderr, "trainer: %s\n", line.c_str()); };
+  ranks.wait.check = [&signals] { signals.throw_if_stopped("the processes had not all arrived"); };
+  return ranks;
+}
+
 int run_train(const Arguments& arguments) {
   check_words(arguments);
   const std::map<int, SignalEffect> effects = signal_effects(arguments);
   const bool live_line = can_show_live_line(STDERR_FILENO) && !log_lines_demanded();
-  std::optional<QuietLog> quiet_log;
-  if (live_line) quiet_log.emplace();
-  RunReport report(live_line);
   TrainingRequest request = request_of(arguments);
 
   std::signal(SIGPIPE, SIG_IGN);  // a closed log pipe must not end the run
   SignalHandlers signals(effects, stopping_text(live_line));
-  int stopped_by = 0;
   request.options.poll = [&] {
     const SignalRequest request = signals.take();
     if (request.stop) {
-      stopped_by = request.signal;
-      return StopRequest::kStop;
+      return StopRequest(StopRequest::kStop, request.signal);
     }
-    return request.snapshot ? StopRequest::kSnapshot : StopRequest::kNone;
+    return StopRequest(request.snapshot ? StopRequest::kSnapshot : StopRequest::kNone);
   };
   request.fetch = [&](const std::string& value) { fetch_weights(value, &signals); };
-  const OpenTraining open = open_training(std::move(request), report);
-  if (!arguments.given("precision") && has_tensor_cores(open.training->device()))
-    report.note("This GPU has tensor cores: --precision=tf32 or bf16 is usually 3 to 5 times as fast as fp32.");
-  switch (open.training->run(report)) {
+  CommandView view(live_line, arguments.given("precision"));
+  const TrainingOutcome outcome = run_training(request, ranks_request_of(arguments, signals), view);
+  switch (outcome.end) {
     case TrainingEnd::kDone:
+    case TrainingEnd::kNewcomers:
     case TrainingEnd::kStoppedEarly: return 0;
-    case TrainingEnd::kStopped: return 128 + stopped_by;
+    case TrainingEnd::kStopped: return 128 + outcome.stop_signal;
     case TrainingEnd::kOutOfTime: return static_cast<int>(ExitCode::kOutOfTime);
   }
   return 0;
@@ -173,6 +207,9 @@ REGISTER_COMMAND(
             memory_flag(),
             {"scale_batch", FlagType::kBool, "false", "",
              "Split batch_size among the GPUs; without it each GPU reads batches of batch_size, as in Caffe."},
+            ranks_flag(),
+            elastic_flag(),
+            scale_rate_flag(),
             {"max_time", FlagType::kText, "", "DURATION",
              "End the run after this time with a snapshot and exit code 6: 90s, 45m, 12h, 2d, H:MM:SS or D-HH:MM:SS. "
              "It takes precedence over max_time of the solver."},

@@ -1,7 +1,7 @@
 // The processes that train together.
 //
-// Rank 0 keeps a meeting (ranks/meeting_server.h) that all others join; it compares what they run, numbers them and
-// watches over them. Numbers go through lanes (ranks/lane.h) of an engine.
+// One of them, at first rank 0, keeps a meeting (ranks/meeting_server.h) that all others join; it compares what they
+// run, numbers them and watches over them. Numbers go through lanes (ranks/lane.h) of an engine.
 #pragma once
 
 #include <cstdint>
@@ -47,8 +47,16 @@ class Group {
 
   // A second lane, for exchanges of another thread.
   virtual Lane& gradient_lane() = 0;
-  // Throws the RankFailed that explains a LaneError of gradient_lane().
+  // Throws the RankFailed that explains a LaneError.
   [[noreturn]] virtual void explain(const LaneError& error) = 0;
+  // Whether this is the first of the processes that are not lost.
+  virtual bool is_first_left() const = 0;
+  // Throws if a process is lost.
+  virtual void check() = 0;
+  // Before the group is destroyed: tells the others that this process ends with an error, unless they know of a loss.
+  virtual void leave(const Error& error) = 0;
+  // Processes that wait to take part, as this process knows.
+  virtual int newcomers() const { return 0; }
 };
 
 }  // namespace trainer

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "tensor/bf16.h"
+
 namespace trainer {
 
 // An exchange ended early: a peer is gone, or abort() was called. The message is the engine's.
@@ -23,8 +25,7 @@ class Lane {
   virtual ~Lane() = default;
   // Replaces the numbers by their sums over all processes: the same bits on each.
   virtual void sum(float* data, int64_t count) = 0;
-  // The same for bfloat16 numbers, as their bits.
-  virtual void sum_bf16(uint16_t* data, int64_t count) = 0;
+  virtual void sum(Bf16* data, int64_t count) = 0;
   // Replaces the bytes by those of process `root`.
   virtual void broadcast(void* data, int64_t bytes, int root) = 0;
   // The texts of all processes, by rank; they may differ in length.

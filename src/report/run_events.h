@@ -20,6 +20,7 @@ struct RunInfo {
   std::string solver_text;
   std::vector<std::string> class_names;  // by label; empty if unknown
   std::string folder;                    // run folder; "" for none
+  std::string log_path;                  // of the log alone, without a run folder; "" for none
   int64_t first_iteration = 0;           // above 0 if a snapshot is resumed
   // The snapshot at first_iteration, if the folder has the report of the same run until then.
   std::optional<SnapshotFiles> continued;

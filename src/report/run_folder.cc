@@ -167,7 +167,7 @@ void RunFolder::begin(const RunInfo& info) {
   line.add("images_per_epoch", info.images_per_epoch);
   write_metrics(line.text());
   events_.write(tfrecord(version_event(wall_time())));
-  if (info.continued && !history_.has_snapshot(info.first_iteration)) snapshot(*info.continued);
+  if (info.continued && !info.continued->state.empty() && !history_.has_snapshot(info.first_iteration)) snapshot(*info.continued);
   write_report();
 }
 

@@ -42,7 +42,10 @@ void RunReport::warning(const std::string& text) {
 
 void RunReport::begin(const RunInfo& info) {
   RunInfo effective = info;
-  if (info.folder.empty()) {
+  if (info.folder.empty() && !info.log_path.empty()) {
+    const std::string problem = log_file_.open(info.log_path);
+    if (!problem.empty()) warning(problem);
+  } else if (info.folder.empty()) {
     log_file_.close();
   } else {
     try {

@@ -2,18 +2,14 @@
 #include <dlfcn.h>
 #include <fmt/ranges.h>
 
-#include <filesystem>
-#include <vector>
-
 #include "base/error.h"
+#include "base/plugin_places.h"
 #include "device/cpu/cpu_device.h"
 #include "runtime/open_device.h"
 #include "runtime/planning_device.h"
 
 namespace trainer {
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr const char* kPlugin = "libtrainer_cuda.so";
 using OpenCudaDevice = Device* (*)(const DeviceSpec* spec, const char* version, const DeviceOptions* options);
@@ -24,37 +20,25 @@ struct Plugin {
   OpenCudaLibraries open_libraries = nullptr;
 };
 
-fs::path library_folder() {
-  Dl_info library{};
-  std::error_code ignored;
-  dladdr(reinterpret_cast<void*>(&library_folder), &library);
-  return library.dli_fname == nullptr ? fs::path() : fs::canonical(fs::path(library.dli_fname).parent_path(), ignored);
-}
-
-// Looks beside the program, then beside libtrainer.so. Never closes the plugin: the driver keeps threads.
+// Never closes the plugin: the driver keeps threads.
 Plugin open_plugin() {
-  std::error_code ignored;
-  const fs::path program = fs::read_symlink("/proc/self/exe", ignored).parent_path();
-  std::vector<std::string> places = {program / kPlugin, library_folder() / kPlugin};
-  if (places[0] == places[1]) places.pop_back();
-  for (const std::string& place : places) {
-    if (!fs::exists(place, ignored)) continue;
-    void* library = dlopen(place.c_str(), RTLD_NOW | RTLD_LOCAL);
-    if (library == nullptr) {
-      const char* reason = dlerror();
-      throw device_error("the CUDA device cannot be loaded: {}. Run on the CPU with --cpu",
-                         reason == nullptr ? place : reason);
-    }
-    const Plugin plugin = {reinterpret_cast<OpenCudaDevice>(dlsym(library, "trainer_open_cuda_device")),
-                           reinterpret_cast<OpenCudaLibraries>(dlsym(library, "trainer_open_cuda_libraries"))};
-    if (plugin.open_device == nullptr || plugin.open_libraries == nullptr)
-      throw device_error("{} is not the CUDA device of this program", place);
-    return plugin;
+  const std::string place = find_plugin(kPlugin);
+  if (place.empty())
+    throw device_error(
+        "this installation has no CUDA device: there is no {}. Run on the CPU: with --cpu and without --gpu, or with "
+        "CPU in place of GPU",
+        fmt::join(plugin_places(kPlugin), " and no "));
+  void* library = dlopen(place.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (library == nullptr) {
+    const char* reason = dlerror();
+    throw device_error("the CUDA device cannot be loaded: {}. Run on the CPU with --cpu",
+                       reason == nullptr ? place : reason);
   }
-  throw device_error(
-      "this installation has no CUDA device: there is no {}. Run on the CPU: with --cpu and without --gpu, or with CPU "
-      "in place of GPU",
-      fmt::join(places, " and no "));
+  const Plugin plugin = {reinterpret_cast<OpenCudaDevice>(dlsym(library, "trainer_open_cuda_device")),
+                         reinterpret_cast<OpenCudaLibraries>(dlsym(library, "trainer_open_cuda_libraries"))};
+  if (plugin.open_device == nullptr || plugin.open_libraries == nullptr)
+    throw device_error("{} is not the CUDA device of this program", place);
+  return plugin;
 }
 
 const Plugin& plugin() {

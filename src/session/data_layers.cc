@@ -90,7 +90,7 @@ void DataLayers::open(int index, Diagnostics* problems) {
   options.memory = &device.host_memory();
   if (!device.is_host()) options.workers = std::clamp(usable_cores() - 1, 1, kMostWorkers);
   options.log = [](const std::string& line) { log_warning(line); };
-  if (options.rank == 0) options.note = [](const std::string& line) { log_info(line); };
+  if (net_.device_session.local == 0) options.note = [](const std::string& line) { log_info(line); };
   std::unique_ptr<BatchStream> stream = BatchStream::open(layer, options, net_.positions, problems);
   if (stream != nullptr) streams_.push_back({index, std::move(stream), device.make_uploads(), {}});
 }
@@ -191,7 +191,7 @@ std::optional<LabelCounts> DataLayers::count_labels(const caffe::LayerParameter&
     if (&net_.net.layer(stream.layer) != &layer) continue;
     const auto [counts, first] = stream.counts.try_emplace(top);
     if (!first) return counts->second;
-    if (net_.device_session.rank == 0) log_info(subject_of(layer) + ": counting the labels of its classes");
+    if (net_.device_session.local == 0) log_info(subject_of(layer) + ": counting the labels of its classes");
     return counts->second = stream.stream->count_labels(top);
   }
   return LabelCounts();

@@ -11,6 +11,7 @@
 namespace trainer {
 
 class GradientSums;
+class Group;
 
 struct DeviceSession {
   // Throws a device_error if the device does not compute with this precision.
@@ -30,7 +31,9 @@ struct DeviceSession {
   StateStore store;
   Arena arena;
   int sessions = 0;              // net sessions opened so far
-  int rank = 0, world = 1;       // among the devices that train together
+  int rank = 0, world = 1;       // among the devices that train together, those of other processes too
+  int local = 0;                 // among those of this process
+  Group* group = nullptr;        // of the processes that train together; nullptr for one process
   GradientSums* sums = nullptr;  // nullptr for one device
 
  private:

@@ -14,20 +14,30 @@ std::vector<Device*> devices_of(const std::vector<DeviceSession*>& ranks) {
   return devices;
 }
 
+// 8 MiB: enough for the full bandwidth of the links.
+constexpr int64_t kBucketFloats = int64_t{2} << 20;
+
 }  // namespace
 
-GradientSums::GradientSums(const std::vector<DeviceSession*>& ranks, const std::vector<std::string>& gradients)
+GradientSums::GradientSums(const std::vector<DeviceSession*>& ranks, const std::vector<std::string>& gradients,
+                           caffe::SolverParameter::GradientExchange exchange)
     : ranks_(ranks) {
+  Group* const group = ranks.front()->group;
+  if (group != nullptr) {
+    TRAINER_ASSERT(ranks.size() == 1);
+    processes_ = std::make_unique<ProcessSums>(*group, exchange);
+    divide(gradients);
+    return;
+  }
   divide(gradients);
   const std::vector<Device*> devices = devices_of(ranks);
   sum_ = devices.front()->make_all_reduce(devices);
   // Sums zeros so that NCCL allocates its buffers before programs are fitted into the remaining memory.
-  start();
+  finish();
   for (Device* device : devices) device->synchronize();
 }
 
 void GradientSums::divide(const std::vector<std::string>& gradients) {
-  constexpr int64_t kBucketFloats = int64_t{2} << 20;  // 8 MiB: enough for the full bandwidth of the links
   const StateStore& store = ranks_.front()->store;
   const float* flat = static_cast<const float*>(store.data(kGradientGroup));
   int64_t end = store.shape(kGradientGroup).count();
@@ -44,7 +54,8 @@ void GradientSums::divide(const std::vector<std::string>& gradients) {
       bucket.data.push_back(static_cast<float*>(rank->store.data(kGradientGroup)) + begin);
   }
   for (Bucket& bucket : buckets_) {
-    for (Device* device : devices_of(ranks_)) bucket.events.push_back(device->make_event());
+    for (Device* device : devices_of(ranks_))
+      bucket.events.push_back(processes_ ? processes_->make_event() : device->make_event());
   }
 }
 
@@ -56,7 +67,13 @@ void GradientSums::mark(int rank, Program& program) {
   }
 }
 
-void GradientSums::start() {
+void GradientSums::begin() {
+  if (!processes_) return;
+  for (const Bucket& bucket : buckets_) processes_->expect(*bucket.events.front(), bucket.data.front(), bucket.count);
+}
+
+void GradientSums::finish() {
+  if (processes_) return processes_->finish();
   std::vector<DeviceEvent*> events;
   for (const Bucket& bucket : buckets_) {
     events.clear();
@@ -64,6 +81,10 @@ void GradientSums::start() {
     sum_->start(events, bucket.data, bucket.count);
   }
   sum_->finish();
+}
+
+void GradientSums::abandon() {
+  if (processes_) processes_->abandon();
 }
 
 }  // namespace trainer

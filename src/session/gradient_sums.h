@@ -1,4 +1,5 @@
-// Sums the gradients of devices that train together, bucket by bucket during the backward pass.
+// Sums the gradients of devices that train together, bucket by bucket during the backward pass: over the devices of
+// this process (AllReduce), or over processes of one device each (ProcessSums).
 //
 // A bucket is a contiguous part of the flat gradients. Buckets begin at the end, as backward passes compute the
 // gradients of the last parameters first.
@@ -9,21 +10,29 @@
 
 #include "runtime/program.h"
 #include "session/device_session.h"
+#include "session/process_sums.h"
 
 namespace trainer {
 
 class GradientSums {
  public:
-  // All ranks have equal gradient groups; `gradients` are members in order.
-  GradientSums(const std::vector<DeviceSession*>& ranks, const std::vector<std::string>& gradients);
+  // All ranks have equal gradient groups; `gradients` are members in order. `ranks` are those of this process.
+  GradientSums(const std::vector<DeviceSession*>& ranks, const std::vector<std::string>& gradients,
+               caffe::SolverParameter::GradientExchange exchange = caffe::SolverParameter::FP32);
   // Sums these gradients from then on. No program that was marked runs again.
   void divide(const std::vector<std::string>& gradients);
 
   // Sets an event of each bucket after the last step of the program that uses its gradients. Call before the first run
   // of a program that makes all gradients.
   void mark(int rank, Program& program);
-  // Queues the sums of the gradients of the last run on each rank. Kernels queued after this call read the sums.
-  void start();
+  // Before the pass on each rank whose gradients are to be summed.
+  void begin();
+  // After that pass: kernels queued after this call read the sums. Throws RankFailed if a process is lost.
+  void finish();
+  // The pass ended with an error: nothing is summed.
+  void abandon();
+  // nullptr unless processes exchange the sums.
+  const ProcessSums* process_sums() const { return processes_.get(); }
 
  private:
   struct Bucket {
@@ -35,7 +44,8 @@ class GradientSums {
 
   const std::vector<DeviceSession*> ranks_;
   std::vector<Bucket> buckets_;
-  std::unique_ptr<AllReduce> sum_;
+  std::unique_ptr<ProcessSums> processes_;
+  std::unique_ptr<AllReduce> sum_;  // of one process
 };
 
 }  // namespace trainer

@@ -260,7 +260,7 @@ NetProgram NetPrograms::compile_program(ProgramKind kind, const std::vector<Shap
   made.program->watch(makes_gradients(kind) ? read_each_pass : std::vector<int>());
   if (!reads_only(kind)) send_results(std::move(read_each_pass), &made);
   if (net_.device_session.sums != nullptr && makes_gradients(kind))
-    net_.device_session.sums->mark(net_.device_session.rank, *made.program);
+    net_.device_session.sums->mark(net_.device_session.local, *made.program);
   bind_inputs(made);
   return made;
 }

@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
+#include <utility>
 
 #include "base/duration.h"
 #include "base/error.h"
@@ -21,6 +23,7 @@ TrainingLoop::TrainingLoop(TrainingState& state, const TrainingOptions& options,
     : state_(state),
       solver_(state.solver),
       poll_(options.poll),
+      meets_again_(options.meets_again),
       test_interval_(state.test_interval()),
       display_interval_(state.display_interval()),
       report_(report),
@@ -30,6 +33,9 @@ TrainingLoop::TrainingLoop(TrainingState& state, const TrainingOptions& options,
       skipped_(*state.session().device, state.session().store) {
   const int64_t limit = options.max_seconds > 0 ? options.max_seconds : parse_duration(solver_.max_time());
   if (limit > 0) deadline_ = start + std::chrono::seconds(limit);
+  if (group() == nullptr) return;
+  iteration_start_.emplace(state);
+  stragglers_.emplace(*group());
 }
 
 void TrainingLoop::run() {
@@ -51,7 +57,10 @@ void TrainingLoop::train() {
     const bool first = iteration == 0 && !solver_.test_initialization();
     if (test_interval_.due(iteration) && !first && !run_tests()) break;
     iterate();
-    if (poll() == StopRequest::kSnapshot || snapshots_.due()) snapshots_.try_write();
+    if (poll() == StopRequest::kSnapshot || snapshots_.due()) {
+      snapshots_.try_write();
+      if (agreement_.newcomers && !stopped()) end_ = TrainingEnd::kNewcomers;
+    }
     retries_.note_snapshot(snapshots_.last_state());
   }
   skipped_.start();
@@ -66,25 +75,47 @@ void TrainingLoop::train() {
   if (test_interval_.due(iteration)) run_tests();
 }
 
-StopRequest TrainingLoop::poll() {
-  if (!stopped() && deadline_ && Clock::now() >= *deadline_) {
+StopRequest::Kind TrainingLoop::poll() {
+  if (group() != nullptr) return note(std::exchange(agreement_.request, {}), agreement_.out_of_time);
+  return note(poll_(), is_out_of_time());
+}
+
+StopRequest::Kind TrainingLoop::note(const StopRequest& request, bool out_of_time) {
+  if (!stopped() && out_of_time) {
     report_.note("The time of this run (max_time) is over");
     end_ = TrainingEnd::kOutOfTime;
     return StopRequest::kStop;
   }
-  const StopRequest request = poll_();
-  if (request == StopRequest::kStop) end_ = TrainingEnd::kStopped;
-  return request;
+  if (request.kind == StopRequest::kStop) {
+    end_ = TrainingEnd::kStopped;
+    stop_signal_ = request.signal;
+  }
+  return request.kind;
 }
 
 // False if the training ends: a stop request interrupted the tests, or early_stop says so.
 bool TrainingLoop::run_tests() {
   const LoopState before = state_.loop;
-  const bool complete = tests_.run([this] {
+  StopRequest asked;
+  const bool complete = tests_.run([&] {
+    if (group() != nullptr) {
+      // The processes agree at the end of the tests.
+      if (asked.kind != StopRequest::kStop) asked = poll_();
+      return asked.kind != StopRequest::kStop && !is_out_of_time();
+    }
     if (poll() == StopRequest::kSnapshot) snapshots_.try_write();
     return !stopped();
   });
-  if (!complete) return false;
+  if (group() != nullptr) {
+    IterationRecord record;
+    record.passes = 1;
+    record.request = asked.kind;
+    record.signal = asked.signal;
+    record.out_of_time = is_out_of_time();
+    const Agreement agreed = agree(exchange_records(*group(), record));
+    if (note(agreed.request, agreed.out_of_time && !complete) == StopRequest::kSnapshot) snapshots_.try_write();
+  }
+  if (!complete || stopped()) return false;
   if (watches_test(solver_)) note_plateau(watched(plateau_metric(solver_)), solver_.plateau().metric());
   if (!solver_.has_best() || !note_best(watched(best_metric(solver_)))) return true;
   stop_early(before);
@@ -110,16 +141,20 @@ bool TrainingLoop::note_best(double value) {
 
 // If the file cannot be written, the value does not count as the best: the next better one is written.
 void TrainingLoop::keep_best(double value) {
+  std::string path, problem;
   try {
     const WeightsInUse used(state_.average.get(), weights_of_tests(solver_));
-    const std::string path = write_best(solver_, state_.train_net(), state_.session());
-    state_.loop.best.set_value(value);
-    state_.loop.best.set_iter(state_.loop.iteration);
-    report_.best({state_.loop.iteration, solver_.best().metric(), value, path, state_.loop.retries});
+    if (state_.is_first_process()) path = write_best(solver_, state_.train_net(), state_.session());
   } catch (const Error& error) {
     if (error.code() != ExitCode::kData) throw;
-    report_.warning(fmt::format("{}\nThe training continues without this file of the best weights", error.what()));
+    problem = error.what();
   }
+  if (group() != nullptr) problem = group()->broadcast_text(problem, 0);
+  if (!problem.empty())
+    return report_.warning(fmt::format("{}\nThe training continues without this file of the best weights", problem));
+  state_.loop.best.set_value(value);
+  state_.loop.best.set_iter(state_.loop.iteration);
+  report_.best({state_.loop.iteration, solver_.best().metric(), value, path, state_.loop.retries});
 }
 
 // The snapshot is as before the test, as all others: a run that continues from it repeats the test.
@@ -152,11 +187,13 @@ void TrainingLoop::iterate() {
   set_debug_log(display);
   if (display) skipped_.start();
   for (const Rank& rank : state_.ranks) rank.update->prepare(values, iteration);
+  if (iteration_start_) iteration_start_->remember();
   const float loss = run_passes(display, values.rate);
   note_loss(loss);
   for (const Rank& rank : state_.ranks) rank.update->run_after_loss();
   if (display) display_iteration(values.rate);
   ++iteration;
+  if (iteration_start_) iteration_start_->forget();
   enter_stage();
   if (is_plateau(solver_) && !watches_test(solver_)) {
     double mean = 0;
@@ -188,21 +225,66 @@ void TrainingLoop::enter_stage() {
 // loss.
 float TrainingLoop::run_passes(bool display, float rate) {
   float loss = 0;
+  computing_since_ = Clock::now();
+  const Rank* bad = nullptr;
   for (int i = 0; i < solver_.iter_size(); ++i) {
     const ProgramKind kind = i == 0 ? ProgramKind::kTrain : ProgramKind::kAccumulate;
     const bool last = i + 1 == solver_.iter_size();
+    if (state_.sums && last) state_.sums->begin();
     for (const Rank& rank : state_.ranks) {
       const bool outputs = last && display && &rank == &state_.ranks.front();
       rank.net->queue_next(kind, outputs, last ? rank.update->program_after_pass() : nullptr);
     }
-    if (state_.sums && last) state_.sums->start();
+    const Clock::duration computed = Clock::now() - computing_since_;
+    if (state_.sums && last) state_.sums->finish();
     for (const Rank& rank : state_.ranks) rank.net->finish();
     for (const Rank& rank : state_.ranks) {
-      if (!std::isfinite(rank.net->loss())) fail_diverged(rank, state_.loop.iteration, rate);
       loss += rank.net->loss();
+      if (!std::isfinite(rank.net->loss()) && bad == nullptr) bad = &rank;
     }
+    if (bad != nullptr && group() == nullptr) fail_diverged(*bad, state_.loop.iteration, rate);
+    if (group() != nullptr && last) return agreed_loss(loss, bad, computed, rate);
   }
   return loss / static_cast<float>(solver_.iter_size() * static_cast<int>(state_.ranks.size()));
+}
+
+// Exchanges what the processes decide by. Returns the mean loss of all passes.
+float TrainingLoop::agreed_loss(float sum, const Rank* bad, Clock::duration computed, float rate) {
+  const StopRequest request = poll_();
+  IterationRecord record;
+  record.loss = bad != nullptr ? std::numeric_limits<double>::quiet_NaN() : static_cast<double>(sum);
+  record.seconds = std::chrono::duration<double>(computed).count();
+  record.passes = solver_.iter_size() * static_cast<int>(state_.ranks.size());
+  record.newcomers = group()->newcomers();
+  record.request = request.kind;
+  record.signal = request.signal;
+  record.out_of_time = is_out_of_time();
+  const std::vector<IterationRecord> records = exchange_records(*group(), record);
+  agreement_ = agree(records);
+  stragglers_->add(records);
+  for (size_t i = 0; i < records.size(); ++i) {
+    if (!std::isfinite(records[i].loss)) fail_together(bad, static_cast<int>(i), rate);
+  }
+  return static_cast<float>(agreement_.loss);
+}
+
+// The process with the bad loss says to all where it comes from.
+void TrainingLoop::fail_together(const Rank* bad, int process, float rate) {
+  std::string text;
+  try {
+    if (bad != nullptr) fail_diverged(*bad, state_.loop.iteration, rate);
+  } catch (const Error& error) {
+    text = error.what();
+  }
+  text = group()->broadcast_text(text, process);
+  throw Error(ExitCode::kDiverged,
+              fmt::format("{}: {}", text_of(group()->members()[static_cast<size_t>(process)]), text));
+}
+
+std::string TrainingLoop::save_after(const Error& error) {
+  if (state_.sums) state_.sums->abandon();
+  if (error.code() == ExitCode::kRankFailed) iteration_start_->go_back();
+  return meets_again_ && error.code() == ExitCode::kRankFailed ? "" : snapshots_.save_after(error);
 }
 
 void TrainingLoop::set_debug_log(bool display) {
@@ -224,6 +306,10 @@ void TrainingLoop::display_iteration(float rate) {
   shown.outputs = output_values(net.lowered(), net.read_outputs());
   report_.train_display(shown);
   note_skipped_updates();
+  if (stragglers_) {
+    const std::string slow = stragglers_->describe();
+    if (!slow.empty()) report_.warning(slow);
+  }
 }
 
 void TrainingLoop::note_skipped_updates() {

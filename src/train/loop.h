@@ -8,6 +8,8 @@
 
 #include "report/run_report.h"
 #include "session/loss_scale.h"
+#include "train/agreement.h"
+#include "train/iteration_start.h"
 #include "train/retry.h"
 #include "train/snapshot_writer.h"
 #include "train/test_nets.h"
@@ -25,18 +27,24 @@ class TrainingLoop {
 
   void run();
   TrainingEnd end() const { return end_; }
+  int stop_signal() const { return stop_signal_; }
   // After an error that ended run(): see SnapshotWriter.
-  std::string save_after(const Error& error) { return snapshots_.save_after(error); }
+  std::string save_after(const Error& error);
 
  private:
   bool stopped() const { return end_ != TrainingEnd::kDone; }
+  Group* group() const { return state_.group(); }
   void train();
+  bool is_out_of_time() const { return deadline_ && Clock::now() >= *deadline_; }
   // Also notes that the run is to stop.
-  StopRequest poll();
+  StopRequest::Kind poll();
+  StopRequest::Kind note(const StopRequest& request, bool out_of_time);
   bool run_tests();
   void iterate();
   void enter_stage();
   float run_passes(bool display, float rate);
+  float agreed_loss(float sum, const Rank* bad, Clock::duration computed, float rate);
+  [[noreturn]] void fail_together(const Rank* bad, int process, float rate);
   double watched(const WatchedMetric& metric) const;
   void note_plateau(double value, const std::string& metric);
   bool note_best(double value);
@@ -51,6 +59,7 @@ class TrainingLoop {
   TrainingState& state_;
   const caffe::SolverParameter& solver_;
   const std::function<StopRequest()> poll_;
+  const bool meets_again_;
   const Interval test_interval_, display_interval_;
   std::optional<Clock::time_point> deadline_;
   RunReport& report_;
@@ -59,6 +68,12 @@ class TrainingLoop {
   Retries retries_;
   SkippedUpdates skipped_;
   TrainingEnd end_ = TrainingEnd::kDone;
+  int stop_signal_ = 0;
+  // With several processes.
+  std::optional<IterationStart> iteration_start_;
+  std::optional<Stragglers> stragglers_;
+  Agreement agreement_;
+  Clock::time_point computing_since_;
 };
 
 }  // namespace trainer

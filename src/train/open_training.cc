@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "hub/weight_names.h"
+#include "ranks/group.h"
 #include "session/check_nets.h"
 #include "session/open_net.h"
 #include "train/latest_snapshot.h"
@@ -14,9 +15,15 @@
 namespace trainer {
 namespace {
 
+// Whether this process loads weights or a snapshot, and not another one.
+bool loads_files(const TrainingOptions& options) {
+  return options.saved == nullptr && (options.group == nullptr || options.group->is_first());
+}
+
 // The weight files to start from.
 std::vector<NamedWeights> weight_files(const TrainingOptions& options, const TrainingFiles& files) {
   std::vector<NamedWeights> named;
+  if (!loads_files(options)) return named;
   if (!options.weights.empty() || !(options.snapshot.empty() || options.snapshot == kLatestSnapshot)) {
     for (const std::string& path : options.weights) named.push_back(weights_of_flag(path));
     return named;
@@ -30,6 +37,7 @@ std::vector<NamedWeights> weight_files(const TrainingOptions& options, const Tra
 
 // Replaces kLatestSnapshot by a snapshot, which takes the place of weight files, or by a fresh start.
 void choose_start(const caffe::SolverParameter& solver, TrainingOptions* options, RunReport& report) {
+  if (!loads_files(*options)) options->snapshot.clear();
   if (options->snapshot != kLatestSnapshot) return;
   options->snapshot = find_latest_snapshot(solver, report);
   options->continues_run = !options->snapshot.empty();

@@ -5,45 +5,21 @@
 #include <utility>
 
 #include "report/log.h"
-#include "session/state_names.h"
 #include "train/latest_snapshot.h"
-#include "train/start.h"
 
 namespace trainer {
 
 Retries::Retries(TrainingState& state, const std::string& resumed, RunReport& report) : state_(state), report_(report) {
   if (!state.solver.has_divergence() || !resumed.empty()) return;
-  Start& start = start_.emplace();
-  const StateStore& store = state.session().store;
-  for (const std::string& name : store.names()) {
-    if (!is_carried(name) && name != kSkippedUpdates) start.states[name] = store.read(name);
-  }
-  start.loop = state.loop;
-  for (const Rank& rank : state.ranks) start.train.push_back(rank.net->position());
-  for (const auto& test : state.tests) start.tests.push_back(test->position());
+  std::vector<NetPosition> tests;
+  for (const auto& test : state.tests) tests.push_back(test->position());
+  start_ = save_states(state, tests);
 }
 
 float Retries::rate_factor() const {
   if (state_.loop.retries == 0) return 1;
   return static_cast<float>(std::pow(static_cast<double>(state_.solver.divergence().rate_factor()),
                                      static_cast<double>(state_.loop.retries)));
-}
-
-// Carried states start with zeros.
-void Retries::restore_start() {
-  for (size_t i = 0; i < state_.ranks.size(); ++i) {
-    StateStore& store = state_.ranks[i].session().store;
-    for (const std::string& name : store.names()) {
-      const auto kept = start_->states.find(name);
-      if (kept != start_->states.end())
-        store.write(name, kept->second.data());
-      else if (is_carried(name))
-        store.write(name, std::vector<float>(static_cast<size_t>(store.shape(name).count()), 0.0f).data());
-    }
-    state_.ranks[i].net->seek(start_->train[i]);
-  }
-  for (size_t i = 0; i < state_.tests.size(); ++i) state_.tests[i]->seek(start_->tests[i]);
-  state_.loop = start_->loop;
 }
 
 void Retries::note_snapshot(const std::string& last) {
@@ -70,14 +46,19 @@ void Retries::go_back(const Error& error, const std::string& state_file) {
   if (before.retries >= limits.retries())
     throw Error(error.code(),
                 fmt::format("{}\nThe retries of divergence are used up: there were {}", error.what(), before.retries));
-  const std::string chosen = choose(state_file);
-  if (chosen.empty()) {
-    restore_start();
-  } else {
-    restore_snapshot(chosen, state_.solver, &state_.loop, state_.train_nets(), state_.tests, state_.session(),
-                     state_.average.get(), [](const std::string&) {});
-    copy_to_other_ranks(state_);
+  Group* const group = state_.session().group;
+  const bool first = group == nullptr || group->is_first();
+  const std::string chosen = first ? choose(state_file) : "";
+  if (first) {
+    if (chosen.empty()) {
+      restore_states(*start_, &state_);
+    } else {
+      restore_snapshot(chosen, state_.solver, &state_.loop, state_.train_nets(), state_.tests, state_.session(),
+                       state_.average.get(), [](const std::string&) {});
+    }
   }
+  if (group != nullptr) share_states(*group, 0, &state_);
+  copy_to_other_devices(state_);
   LoopState& loop = state_.loop;
   loop.retries = before.retries + 1;
   loop.run_folder = before.run_folder;

@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "report/run_report.h"
-#include "train/training_state.h"
+#include "train/saved_states.h"
 
 namespace trainer {
 
@@ -28,18 +28,12 @@ class Retries {
   void note_snapshot(const std::string& last);
 
  private:
-  struct Start {
-    std::map<std::string, std::vector<float>> states;  // of the first rank; the other ranks start with the same
-    LoopState loop;
-    std::vector<NetPosition> train, tests;
-  };
-  void restore_start();
   // The snapshot to go back to, if `newest` is the newest one; "" for the start.
   std::string choose(const std::string& newest);
 
   TrainingState& state_;
   RunReport& report_;
-  std::optional<Start> start_;
+  std::optional<SavedStates> start_;
   int snapshots_ = 0;  // written since the start
   std::string last_snapshot_;
   std::string newest_, tried_;  // at the last retry: the newest snapshot, and the one that it went back to

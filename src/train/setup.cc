@@ -4,10 +4,12 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "formats/atomic_file.h"
+#include "report/log.h"
 #include "session/check_nets.h"
 #include "session/state_names.h"
 #include "train/memory_plan.h"
 #include "train/parameter_patterns.h"
+#include "train/saved_states.h"
 #include "train/watched_metric.h"
 
 namespace trainer {
@@ -20,21 +22,46 @@ void require_layers(const FilteredNet& train) {
     throw config_error("the net \"{}\" has no layers in phase TRAIN: nothing can be trained", train.net->name());
 }
 
-// The seed of the snapshot, if it has one, else that of the solver.
-uint64_t choose_seed(const caffe::SolverParameter& solver, const std::string& snapshot) {
-  const uint64_t resumed = snapshot.empty() ? 0 : seed_of_snapshot(snapshot);
-  return resumed != 0 ? resumed : static_cast<uint64_t>(solver.random_seed());
+// The seed of the snapshot, if it has one, else that of the solver. All processes have that of the first one.
+uint64_t choose_seed(const caffe::SolverParameter& solver, const TrainingOptions& options) {
+  Group* const group = options.group;
+  const bool reads = !options.snapshot.empty() && (group == nullptr || group->is_first());
+  uint64_t seed = options.saved != nullptr ? options.saved->progress.seed() : 0;
+  if (seed == 0 && reads) seed = seed_of_snapshot(options.snapshot);
+  if (seed == 0) seed = static_cast<uint64_t>(solver.random_seed());
+  if (group != nullptr) group->broadcast(&seed, sizeof(seed), 0);
+  return seed;
+}
+
+// The number of the first device of this process among those of all, and the number of all.
+std::pair<int, int> place_of_devices(const TrainingOptions& options) {
+  const int own = static_cast<int>(options.devices.size());
+  if (options.group == nullptr) return {0, own};
+  int before = 0, all = 0;
+  const std::vector<std::string> counts = options.group->gather(std::to_string(own));
+  for (size_t i = 0; i < counts.size(); ++i) {
+    if (static_cast<int>(i) == options.group->rank()) before = all;
+    all += std::stoi(counts[i]);
+  }
+  return {before, all};
 }
 
 // The ranks with their devices only.
 std::vector<Rank> open_devices(const TrainingOptions& options) {
+  const auto [before, all] = place_of_devices(options);
   std::vector<Rank> ranks;
   for (const DeviceSpec& spec : options.devices) {
     ranks.emplace_back();
     ranks.back().device =
         std::make_unique<TrainingDevice>(options.plans_only ? spec.planned() : spec, options.device_options);
-    ranks.back().session().rank = static_cast<int>(ranks.size()) - 1;
-    ranks.back().session().world = static_cast<int>(options.devices.size());
+    DeviceSession& session = ranks.back().session();
+    session.local = static_cast<int>(ranks.size()) - 1;
+    session.rank = before + session.local;
+    session.world = all;
+    session.group = options.group;
+    if (options.group != nullptr && !session.device->is_host())
+      throw device_error(
+          "several processes train on CPUs only; the GPUs of one machine train in one process: --ranks=none --gpu=all");
   }
   return ranks;
 }
@@ -77,8 +104,8 @@ void note_picture_input(const Nets& tests, NetSession* train) {
   for (const auto& test : tests) train->add_notes({{}, test->notes().picture_input});
 }
 
-EpochLength epoch_length(const caffe::SolverParameter& solver, const NetSession& train, size_t ranks) {
-  return {train.data().records_per_epoch(), train.batch_size() * solver.iter_size() * static_cast<int64_t>(ranks)};
+EpochLength epoch_length(const caffe::SolverParameter& solver, const NetSession& train, int devices) {
+  return {train.data().records_per_epoch(), train.batch_size() * solver.iter_size() * devices};
 }
 
 // Replaces a drawn seed by the seed in use, and epochs by iterations.
@@ -161,15 +188,15 @@ std::unique_ptr<WeightAverage> keep_average(const caffe::SolverParameter& solver
   return average_name(solver).empty() ? nullptr : std::make_unique<WeightAverage>(first.session());
 }
 
-// nullptr for one rank, or if nothing is trained.
-std::unique_ptr<GradientSums> sum_gradients(const std::vector<Rank>& ranks) {
+// nullptr for one device, or if nothing is trained.
+std::unique_ptr<GradientSums> sum_gradients(const caffe::SolverParameter& solver, const std::vector<Rank>& ranks) {
   std::vector<std::string> gradients;
   for (const ParameterInfo* parameter : trained_parameters(ranks.front().net->lowered()))
     gradients.push_back(gradient_state(parameter->state));
-  if (ranks.size() == 1 || gradients.empty()) return nullptr;
+  if (ranks.front().session().world == 1 || gradients.empty()) return nullptr;
   std::vector<DeviceSession*> sessions;
   for (const Rank& rank : ranks) sessions.push_back(&rank.session());
-  return std::make_unique<GradientSums>(sessions, gradients);
+  return std::make_unique<GradientSums>(sessions, gradients, solver.gradient_exchange());
 }
 
 // The values of a pass get the part of the memory limit that states and batches leave.
@@ -197,7 +224,7 @@ void compile_stages(const caffe::SolverParameter& solver, int64_t memory_limit, 
 
 caffe::SolverParameter resolved_solver(const TrainingFiles& files) {
   if (first_epoch_field(*files.solver) == nullptr) return *files.solver;
-  const uint64_t seed = choose_seed(*files.solver, "");
+  const uint64_t seed = choose_seed(*files.solver, {});
   DeviceSession device(DeviceSpec().planned(), {});
   const NetSession train(*files.train.net, *files.train.positions, caffe::TRAIN, seed, device);
   return resolve_solver(files, seed, train, epoch_length(*files.solver, train, 1));
@@ -205,15 +232,17 @@ caffe::SolverParameter resolved_solver(const TrainingFiles& files) {
 
 std::unique_ptr<TrainingState> set_up_training(TrainingFiles files, const TrainingOptions& options) {
   require_layers(files.train);
-  const uint64_t seed = choose_seed(*files.solver, options.snapshot);
+  const uint64_t seed = choose_seed(*files.solver, options);
   std::vector<Rank> ranks = open_devices(options);
   Nets tests = open_nets(files, seed, &ranks);
   NetSession& train = *ranks.front().net;
   check_patterns(*files.solver, files.solver_positions, train.lowered());
   check_classes(train, tests);
   note_picture_input(tests, &train);
-  const EpochLength epoch = epoch_length(*files.solver, train, ranks.size());
+  const EpochLength epoch = epoch_length(*files.solver, train, ranks.front().session().world);
   caffe::SolverParameter solver = resolve_solver(files, seed, train, epoch);
+  const std::string scaled = scale_rate(options.rate_scaling, ranks.front().session().world, epoch, &solver);
+  if (!scaled.empty()) log_info(scaled);
   check_watched_metrics(files, tests);
   Freezing freezing(solver);
   check_stages(files, freezing, train.lowered());
@@ -222,7 +251,7 @@ std::unique_ptr<TrainingState> set_up_training(TrainingFiles files, const Traini
   if (!options.plans_only) check_host_states(solver, train.lowered(), *ranks.front().device);
   add_states(solver, seed, tests, &ranks);
   std::unique_ptr<WeightAverage> average = keep_average(solver, ranks.front());
-  std::unique_ptr<GradientSums> sums = sum_gradients(ranks);
+  std::unique_ptr<GradientSums> sums = sum_gradients(solver, ranks);
   compile_stages(solver, options.memory, ranks, tests, sums.get(), &freezing);
   if (!options.plans_only) check_planned_memory(ranks, tests);
   LoopState loop;

@@ -57,53 +57,6 @@ void require_finite(const LoweredNet& net, const StateStore& store) {
   }
 }
 
-void add_cursors(const NetPosition& position, const std::string& net, caffe::SolverState* state) {
-  for (const auto& [layer, cursor] : position.cursors) {
-    caffe::DataCursor* entry = state->add_cursors();
-    entry->set_net(net);
-    entry->set_layer(layer);
-    entry->set_records(cursor.records);
-    entry->set_epoch(cursor.epoch);
-    entry->set_content(cursor.content);
-  }
-}
-
-std::map<std::string, Cursor> cursors_of(const caffe::SolverState& state, const std::string& net) {
-  std::map<std::string, Cursor> cursors;
-  for (const caffe::DataCursor& entry : state.cursors()) {
-    if (entry.net() == net) cursors[entry.layer()] = {entry.records(), entry.epoch(), entry.content()};
-  }
-  return cursors;
-}
-
-void add_carried(const NetPosition& position, const std::string& net, caffe::SolverState* state) {
-  for (const auto& [name, carried] : position.carried) {
-    caffe::NamedBlob* entry = state->add_states();
-    entry->set_name(net + "/" + name);
-    for (int64_t dim : carried.shape.dims()) entry->mutable_blob()->mutable_shape()->add_dim(dim);
-    entry->mutable_blob()->mutable_data()->Add(carried.values.begin(), carried.values.end());
-  }
-}
-
-std::map<std::string, CarriedState> carried_of(const std::string& path, const caffe::SolverState& state,
-                                               const std::string& net) {
-  std::map<std::string, CarriedState> carried;
-  const std::string prefix = net + "/";
-  for (const caffe::NamedBlob& entry : state.states()) {
-    if (entry.name().compare(0, prefix.size(), prefix) != 0) continue;
-    const auto& dims = entry.blob().shape().dim();
-    const Shape shape(std::vector<int64_t>(dims.begin(), dims.end()));
-    if (!check_shape(shape).empty() || shape.count() != entry.blob().data_size())
-      throw data_error("{}: the carried state {} has {} values for the shape {}: the file is damaged, copy it again",
-                       path, entry.name(), entry.blob().data_size(), shape.text());
-    carried[entry.name().substr(prefix.size())] = {shape, {entry.blob().data().begin(), entry.blob().data().end()}};
-  }
-  return carried;
-}
-
-std::string train_net(size_t rank) { return rank == 0 ? "train" : fmt::format("train{}", rank); }
-std::string test_net(size_t index) { return fmt::format("test{}", index); }
-
 // Prefers the model beside the state: another run may have replaced the one at the recorded path.
 std::string find_model(const std::string& state_path, const std::string& recorded) {
   const fs::path beside = fs::path(state_path).parent_path() / fs::path(recorded).filename();
@@ -195,6 +148,25 @@ caffe::BestState best_of(const caffe::SolverState& state, const caffe::SolverPar
   return state.best();
 }
 
+// What is different because another number of devices trains. Each record is still read once in an epoch.
+void note_devices(const caffe::SolverState& state, const NetSession& net, int devices, const Note& note) {
+  const int before = state.has_devices() ? static_cast<int>(state.devices()) : 1;
+  if (before != devices)
+    note(
+        fmt::format("The snapshot is of a training on {} device{}, this one has {}: an iteration has {} images instead "
+                    "of {} for each pass",
+                    before, before == 1 ? "" : "s", devices, format_count(net.batch_size() * devices),
+                    format_count(net.batch_size() * before)));
+  if (!has_carried(state, 0)) return;
+  for (int device = 1; device < devices; ++device) {
+    if (!has_carried(state, device))
+      note(fmt::format("The state has no carried states of device {} of {}: its recurrent layers start with zeros",
+                       device + 1, devices));
+  }
+  if (has_carried(state, devices))
+    note(fmt::format("The state is from more devices than {}: carried states of the others are ignored", devices));
+}
+
 // A killed process, a copy or another run of the same prefix can leave files of two snapshots side by side.
 void check_manifest(const std::string& state_path) {
   const std::string manifest = manifest_path_of(state_path);
@@ -211,7 +183,8 @@ void check_manifest(const std::string& state_path) {
 
 SnapshotPaths write_snapshot(const caffe::SolverParameter& solver, const LoopState& loop,
                              const std::vector<NetSession*>& train, const std::vector<NetPosition>& tests,
-                             const DeviceSession& device_session, WeightAverage* average) {
+                             const DeviceSession& device_session, WeightAverage* average,
+                             const std::vector<caffe::SolverState>& others) {
   const SnapshotPaths files = snapshot_paths(solver, loop.iteration);
   for (const std::string& path : files.all()) check_replaceable(path);
   const WeightsInUse trained(average, WeightsInUse::kTrained);
@@ -228,30 +201,14 @@ SnapshotPaths write_snapshot(const caffe::SolverParameter& solver, const LoopSta
     save(average_file.emplace(files.average), false);
   }
 
-  caffe::SolverState state;
-  state.set_iter(loop.iteration);
+  caffe::SolverState state = progress_of(loop, train, tests, device_session);
+  for (const caffe::SolverState& other : others) state.mutable_states()->MergeFrom(other.states());
+  if (!is_plateau(solver)) state.clear_plateau();
+  if (!solver.has_best()) state.clear_best();
+  if (!solver.has_divergence()) state.clear_retries();
+  if (!loop.run_folder.empty()) state.set_run_folder(seen_from(files.state, loop.run_folder));
   state.set_learned_net(files.weights);
   if (average != nullptr) state.set_average_net(files.average);
-  state.set_current_step(loop.schedule.current_step);
-  if (is_plateau(solver)) *state.mutable_plateau() = loop.schedule.plateau;
-  if (solver.has_best()) *state.mutable_best() = loop.best;
-  if (solver.has_divergence()) state.set_retries(loop.retries);
-  if (!loop.run_folder.empty()) state.set_run_folder(seen_from(files.state, loop.run_folder));
-  state.set_seed(loop.seed);
-  for (size_t rank = 0; rank < train.size(); ++rank) {
-    const NetPosition position = train[rank]->position();
-    if (rank == 0) {
-      state.set_forward_passes(position.passes);
-      add_cursors(position, train_net(0), &state);
-    }
-    add_carried(position, train_net(rank), &state);
-  }
-  for (size_t i = 0; i < tests.size(); ++i) {
-    add_cursors(tests[i], test_net(i), &state);
-    add_carried(tests[i], test_net(i), &state);
-    state.add_test_passes(tests[i].passes);
-  }
-  for (float loss : loop.losses) state.add_loss_window(loss);
   save_loss_scale(device_session.store, &state);
   state.set_resolved_solver(text_of(solver));
   state.set_resolved_net(net_text(net));
@@ -344,35 +301,19 @@ bool restore_snapshot(const std::string& path, const caffe::SolverParameter& sol
   }
   restore_history(path, file, solver, first.lowered(), device_session);
   restore_loss_scale(path, state, device_session.store);
-  loop->iteration = state.iter();
-  loop->schedule.current_step = state.current_step();
-  loop->schedule.plateau = state.plateau();
+  const uint64_t drawn = loop->seed;
+  continue_from(path, state, loop, train, tests, device_session);
   loop->best = best_of(state, solver, note);
-  loop->retries = state.retries();
   if (state.has_run_folder()) loop->run_folder = (fs::path(path).parent_path() / state.run_folder()).string();
   if (!state.has_seed()) {
+    loop->seed = drawn;
     first.seek({static_cast<uint64_t>(state.iter()) * static_cast<uint64_t>(solver.iter_size()), {}, {}});
     note("The state has no data positions (Caffe does not save them): data starts from the beginning");
     return false;
   }
-  loop->seed = state.seed();
-  loop->losses.assign(state.loss_window().begin(), state.loss_window().end());
-  first.seek({state.forward_passes(), cursors_of(state, train_net(0)), carried_of(path, state, train_net(0))});
-  for (size_t rank = 1; rank < train.size(); ++rank) {
-    const NetPosition position{state.forward_passes(), {}, carried_of(path, state, train_net(rank))};
-    train[rank]->seek(position);
-    if (position.carried.empty() && !first.position().carried.empty())
-      note(fmt::format(
-          "The state is from fewer devices: carried states of recurrent layers start with zeros on device {} of {}",
-          rank + 1, train.size()));
-  }
-  if (!carried_of(path, state, train_net(train.size())).empty())
-    note(fmt::format("The state is from more devices than {}: carried states of the others are ignored", train.size()));
-  for (size_t i = 0; i < tests.size() && static_cast<int>(i) < state.test_passes_size(); ++i)
-    tests[i]->seek(
-        {state.test_passes(static_cast<int>(i)), cursors_of(state, test_net(i)), carried_of(path, state, test_net(i))});
-  note_data_changes(cursors_of(state, train_net(0)), first, note);
-  for (size_t i = 0; i < tests.size(); ++i) note_data_changes(cursors_of(state, test_net(i)), *tests[i], note);
+  note_devices(state, first, device_session.world, note);
+  note_data_changes(train_cursors(state), first, note);
+  for (size_t i = 0; i < tests.size(); ++i) note_data_changes(test_cursors(state, i), *tests[i], note);
   const bool changed = note_changes("solver", state.resolved_solver(), text_of(solver), note);
   note_changes("net", state.resolved_net(), net_text(first.lowered()), note);
   return !changed;

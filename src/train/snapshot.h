@@ -13,32 +13,22 @@
 #include <vector>
 
 #include "formats/solver_state.h"
-#include "session/net_session.h"
 #include "session/parameters.h"
-#include "train/schedule.h"
+#include "train/progress.h"
 #include "train/snapshot_files.h"
 #include "train/weight_average.h"
 #include "trainer.pb.h"
 
 namespace trainer {
 
-// The progress of the training loop, besides the states of the store.
-struct LoopState {
-  int iteration = 0;  // updates done
-  ScheduleState schedule;
-  uint64_t seed = 0;
-  std::vector<float> losses;  // the window of the smoothed loss, oldest first
-  caffe::BestState best;
-  uint32_t retries = 0;    // of divergence
-  std::string run_folder;  // of the report; "" for none
-};
-
 // Writes weights, average, state and manifest, then renames them to their final names. `train` has the net of each
-// rank, `device_session` is that of the first rank, and `tests` are the positions from which the test nets continue. If
-// a file cannot be written or a parameter is not finite, throws an Error and keeps the earlier snapshot.
+// rank of this process, `device_session` is that of the first one, and `tests` are the positions from which the test
+// nets continue. `others` has the carried states of other processes. If a file cannot be written or a parameter is not
+// finite, throws an Error and keeps the earlier snapshot.
 SnapshotPaths write_snapshot(const caffe::SolverParameter& solver, const LoopState& loop,
                              const std::vector<NetSession*>& train, const std::vector<NetPosition>& tests,
-                             const DeviceSession& device_session, WeightAverage* average);
+                             const DeviceSession& device_session, WeightAverage* average,
+                             const std::vector<caffe::SolverState>& others = {});
 
 // Writes the weights in use, trained weights or average, as the file of `best`, and returns its path. Throws as
 // write_snapshot does.

@@ -13,16 +13,41 @@ bool SnapshotWriter::due() const {
   return is_periodic() || (failed_ && state_.display_interval().due(state_.loop.iteration));
 }
 
-void SnapshotWriter::write() {
+// Returns the path of the state.
+std::string SnapshotWriter::write_files(const std::vector<caffe::SolverState>& others) {
   const caffe::SolverParameter& solver = state_.solver;
-  failed_ = true;
   const SnapshotPaths paths = write_snapshot(solver, state_.loop, state_.train_nets(), tests_.positions_for_snapshot(),
-                                             state_.session(), state_.average.get());
-  failed_ = false;
-  saved_iteration_ = state_.loop.iteration;
-  last_state_ = paths.state;
+                                             state_.session(), state_.average.get(), others);
   report_.snapshot({state_.loop.iteration, paths.weights, paths.state, is_hdf5(solver), paths.average});
   prune_snapshots(solver, state_.loop.iteration);
+  return paths.state;
+}
+
+// The first process writes the files, and all know whether it could.
+std::string SnapshotWriter::write_together(Group& group) {
+  std::vector<caffe::SolverState> others;
+  const std::string carried = carried_states_of(state_.train_nets(), state_.session()).SerializeAsString();
+  for (const std::string& text : group.gather(group.is_first() ? "" : carried))
+    TRAINER_ASSERT(others.emplace_back().ParseFromString(text));
+  std::string path, problem;
+  ExitCode code = ExitCode::kDone;
+  try {
+    if (group.is_first()) path = write_files(others);
+  } catch (const Error& error) {
+    code = error.code();
+    problem = error.what();
+  }
+  group.broadcast(&code, sizeof(code), 0);
+  const std::string outcome = group.broadcast_text(code == ExitCode::kDone ? path : problem, 0);
+  if (code != ExitCode::kDone) throw Error(code, outcome);
+  return outcome;
+}
+
+void SnapshotWriter::write() {
+  failed_ = true;
+  last_state_ = state_.group() == nullptr ? write_files({}) : write_together(*state_.group());
+  failed_ = false;
+  saved_iteration_ = state_.loop.iteration;
 }
 
 void SnapshotWriter::try_write() {
@@ -43,21 +68,33 @@ void SnapshotWriter::write_last() {
   if (failed_ || (state_.solver.snapshot_after_train() && !is_periodic())) write();
 }
 
+// Whether a training that ended with this error is whole, at the end of its last iteration.
+bool SnapshotWriter::can_save_after(const Error& error) const {
+  if (failed_ || saved_iteration_ == state_.loop.iteration || !writes_snapshots(state_.solver)) return false;
+  if (error.code() == ExitCode::kRankFailed) return state_.group()->is_first_left();
+  return error.code() == ExitCode::kData && state_.is_first_process();
+}
+
 std::string SnapshotWriter::save_after(const Error& error) {
   const int iteration = state_.loop.iteration;
-  const bool data = error.code() == ExitCode::kData;
-  if (data && !failed_ && saved_iteration_ != iteration && writes_snapshots(state_.solver)) {
+  if (can_save_after(error)) {
     try {
-      write();
+      last_state_ = write_files({});
     } catch (const Error& problem) {
       return fmt::format("No snapshot of iteration {} can be written: {}", iteration, problem.what());
     }
   }
   const std::string resume = last_state_.empty() ? "" : "resume with --snapshot=" + last_state_;
-  if (error.code() == ExitCode::kDevice)
-    return fmt::format("No snapshot of iteration {} can be written; {}", iteration,
-                       resume.empty() ? "there is none to resume from" : resume);
-  return data && !resume.empty() ? fmt::format("Correct the data, then {}", resume) : "";
+  switch (error.code()) {
+    case ExitCode::kDevice:
+      return fmt::format("No snapshot of iteration {} can be written; {}", iteration,
+                         resume.empty() ? "there is none to resume from" : resume);
+    case ExitCode::kData: return resume.empty() ? "" : fmt::format("Correct the data, then {}", resume);
+    case ExitCode::kRankFailed:
+      return fmt::format("This process ends too, at iteration {}{}", iteration,
+                         resume.empty() ? "" : fmt::format("; {}, with any number of processes", resume));
+    default: return "";
+  }
 }
 
 }  // namespace trainer

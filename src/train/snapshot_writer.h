@@ -20,8 +20,8 @@ class SnapshotWriter {
   void try_write();
   // At the end of the loop: writes a snapshot if the solver asks for it or the last attempt failed. Throws on failure.
   void write_last();
-  // After an error that ended the loop: writes a last snapshot if the error is in the data. Returns advice on how to
-  // continue; "" for none.
+  // After an error that ended the loop: writes a last snapshot if the error is in the data, or if another process is
+  // lost and this one is the first that is left. Returns advice on how to continue; "" for none.
   std::string save_after(const Error& error);
 
   // The state file of the last snapshot, or the one resumed from; "" if there is none.
@@ -34,7 +34,10 @@ class SnapshotWriter {
 
  private:
   bool is_periodic() const;
+  bool can_save_after(const Error& error) const;
   void write();
+  std::string write_files(const std::vector<caffe::SolverState>& others);
+  std::string write_together(Group& group);
 
   TrainingState& state_;
   const TestNets& tests_;

@@ -16,6 +16,7 @@
 #include "session/evaluate.h"
 #include "session/state_names.h"
 #include "train/memory_plan.h"
+#include "train/saved_states.h"
 
 namespace trainer {
 namespace {
@@ -46,11 +47,19 @@ std::string slow_steps(const Program& program, const LoweredNet& net) {
 TrainingStart::TrainingStart(TrainingState& state, const TrainingOptions& options, bool writes, RunReport& report)
     : state_(state), options_(options), report_(report) {
   report_.note(fmt::format("random_seed: {}", state_.loop.seed));
-  if (writes) lock_snapshots();
-  load_weight_files();
-  resume();
-  copy_to_other_ranks(state_);
-  find_run_folder();
+  const bool first = state_.is_first_process();
+  if (writes && first) lock_snapshots();
+  if (options_.saved != nullptr) {
+    restore_states(*options_.saved, &state_);
+  } else if (first) {
+    load_weight_files();
+    resume();
+  }
+  if (state_.group() != nullptr) share_states(*state_.group(), furthest_process(), &state_);
+  copy_to_other_devices(state_);
+  state_.enter(state_.loop.iteration);
+  if (first) find_run_folder();
+  if (state_.group() != nullptr) complete_ = state_.group()->broadcast_text(complete_ ? "1" : "0", 0) == "1";
   if (complete_) return;
   warn();
   for (const std::string& line : describe_epochs(state_.epoch, state_.solver)) report_.note(line);
@@ -103,7 +112,6 @@ void TrainingStart::resume() {
   } else if (state_.average) {
     state_.average->start();
   }
-  state_.enter(state_.loop.iteration);
   std::error_code ignored;
   if (state_.loop.best.has_value() && !fs::exists(best_path(state_.solver), ignored))
     report_.warning(
@@ -138,18 +146,16 @@ void TrainingStart::find_run_folder() {
     report_.note(fmt::format("The run folder {} cannot be continued: it is gone or write-protected", recorded));
 }
 
-void copy_to_other_ranks(const TrainingState& state) {
-  const StateStore& from = state.session().store;
-  if (state.ranks.size() == 1) return;
-  NetPosition position = state.train_net().position();
-  position.carried.clear();
-  for (size_t i = 1; i < state.ranks.size(); ++i) {
-    StateStore& store = state.ranks[i].session().store;
-    for (const std::string& name : from.names()) {
-      if (store.contains(name) && !is_carried(name)) store.write(name, from.read(name).data());
-    }
-    state.ranks[i].net->seek(position);
+// The first of the processes that have done most iterations.
+int TrainingStart::furthest_process() const {
+  int furthest = 0, most = -1;
+  const std::vector<std::string> done = state_.group()->gather(std::to_string(state_.loop.iteration));
+  for (size_t i = 0; i < done.size(); ++i) {
+    if (std::stoi(done[i]) <= most) continue;
+    most = std::stoi(done[i]);
+    furthest = static_cast<int>(i);
   }
+  return furthest;
 }
 
 // The layers of test nets whose learned blobs the training net lacks.
@@ -261,7 +267,7 @@ RunInfo TrainingStart::run_info() const {
     google::protobuf::TextFormat::PrintToString(*state_.files.tests.front().net, &info.test_net_text);
   google::protobuf::TextFormat::PrintToString(without_epochs(solver), &info.solver_text);
   info.class_names = state_.train_net().class_names();
-  if (!options_.new_run_folder)
+  if (!state_.is_first_process() || !options_.new_run_folder)
     info.folder = options_.run_folder;
   else
     info.folder = folder_.empty() ? make_run_folder(solver.snapshot_prefix()) : folder_;

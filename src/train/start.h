@@ -27,6 +27,7 @@ class TrainingStart {
   void load_weight_files();
   void resume();
   void find_run_folder();
+  int furthest_process() const;
   void warn() const;
   void note_tests() const;
   void note_trained() const;
@@ -43,8 +44,5 @@ class TrainingStart {
   bool complete_ = false;
   std::string folder_;  // of the run that continues; "" for a report that starts anew
 };
-
-// Copies the states of the first rank, except carried ones, which each rank has of its own.
-void copy_to_other_ranks(const TrainingState& state);
 
 }  // namespace trainer

@@ -4,6 +4,7 @@
 #include "session/parameters.h"
 #include "train/best.h"
 #include "train/loop.h"
+#include "train/saved_states.h"
 #include "train/setup.h"
 #include "train/start.h"
 
@@ -17,6 +18,7 @@ std::string outcome_text(TrainingEnd end, const caffe::SolverParameter& solver) 
     case TrainingEnd::kStoppedEarly: return early_stop_text(solver);
     case TrainingEnd::kStopped: return "stopped";
     case TrainingEnd::kOutOfTime: return "stopped by max_time";
+    case TrainingEnd::kNewcomers: return "goes on with more processes";
   }
   return "";
 }
@@ -35,13 +37,32 @@ void Training::save_weights(const std::string& path) const {
   trainer::save_weights(path, net.lowered(), net.notes(), state_->session().store);
 }
 
+SavedStates Training::take_states() const {
+  std::vector<NetPosition> tests;
+  for (const auto& test : state_->tests) tests.push_back(test->position());
+  return save_states(*state_, tests);
+}
+
 void Training::load(RunReport& report) { const TrainingStart start(*state_, options_, false, report); }
+
+// The first process has the run folder; the others keep their logs there.
+void Training::begin_report(const TrainingStart& start, RunReport& report) {
+  RunInfo info = start.run_info();
+  Group* const group = state_->group();
+  if (group == nullptr || group->is_first()) report.begin(info);
+  state_->loop.run_folder = group == nullptr ? report.folder() : group->broadcast_text(report.folder(), 0);
+  if (group == nullptr || group->is_first()) return;
+  info.folder.clear();
+  info.continued.reset();
+  const int number = group->members()[static_cast<size_t>(group->rank())].launched_rank;
+  if (!state_->loop.run_folder.empty()) info.log_path = fmt::format("{}/rank-{}.log", state_->loop.run_folder, number);
+  report.begin(info);
+}
 
 TrainingEnd Training::run(RunReport& report) {
   const TrainingStart start(*state_, options_, true, report);
   if (start.is_complete()) return TrainingEnd::kDone;
-  report.begin(start.run_info());
-  state_->loop.run_folder = report.folder();
+  begin_report(start, report);
   TrainingLoop loop(*state_, options_, start_, report);
   const LoopState& progress = state_->loop;
   try {
@@ -52,6 +73,7 @@ TrainingEnd Training::run(RunReport& report) {
     if (advice.empty()) throw;
     throw Error(error.code(), fmt::format("{}\n{}", error.what(), advice));
   }
+  stop_signal_ = loop.stop_signal();
   report.finish({progress.iteration, outcome_text(loop.end(), state_->solver), is_complete(loop.end())});
   return loop.end();
 }

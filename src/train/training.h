@@ -12,16 +12,25 @@
 #include "session/net_session.h"
 #include "train/configure_training.h"
 #include "train/memory_plan.h"
+#include "train/rate_scaling.h"
 
 namespace trainer {
 
+class Group;
+struct SavedStates;
+class TrainingStart;
 struct TrainingState;
 
 // The request of a signal; polled after each update and before each test batch.
-enum class StopRequest { kNone, kSnapshot, kStop };
+struct StopRequest {
+  enum Kind : uint8_t { kNone, kSnapshot, kStop };
+  StopRequest(Kind kind = kNone, int signal = 0) : kind(kind), signal(signal) {}
+  Kind kind;
+  int signal;  // that asked to stop; 0 for none
+};
 
-// How a run ended.
-enum class TrainingEnd { kDone, kStoppedEarly, kStopped, kOutOfTime };
+// How a run ended. kNewcomers: after a snapshot, for a meeting with processes that wait to take part.
+enum class TrainingEnd { kDone, kStoppedEarly, kStopped, kOutOfTime, kNewcomers };
 // Whether nothing is left to train.
 inline bool is_complete(TrainingEnd end) { return end == TrainingEnd::kDone || end == TrainingEnd::kStoppedEarly; }
 
@@ -41,6 +50,15 @@ struct TrainingOptions {
   std::string command_line;          // for the report
   // For memory plans: ignores the memory that is free, and does not run.
   bool plans_only = false;
+  // The processes that train together; outlives the training. The first one loads weights or snapshot and writes all
+  // files.
+  Group* group = nullptr;
+  // When a process is lost, those that are left meet again: no snapshot is needed.
+  bool meets_again = false;
+  RateScaling rate_scaling = RateScaling::kNone;
+  // What the training continues from in place of weights and snapshot: the processes take that of the one that is
+  // furthest ahead.
+  const SavedStates* saved = nullptr;
   int64_t max_seconds = 0;  // takes precedence over the max_time of the solver; 0: the solver's
   std::function<StopRequest()> poll = [] { return StopRequest::kNone; };
 };
@@ -55,6 +73,11 @@ class Training {
   // If the loss is not finite and divergence allows no retry, throws an Error with ExitCode::kDiverged that names the
   // first bad layer. Bad data end the run after a last snapshot.
   TrainingEnd run(RunReport& report);
+  // The signal that stopped run(), in this process or another one; 0 for none.
+  int stop_signal() const { return stop_signal_; }
+
+  // The states after run() ended with kNewcomers or RankFailed, for a training with other processes.
+  SavedStates take_states() const;
 
   // Loads weights or the snapshot as run() does, to check them: reports what was loaded, and writes no file.
   void load(RunReport& report);
@@ -66,9 +89,12 @@ class Training {
   void save_weights(const std::string& path) const;
 
  private:
+  void begin_report(const TrainingStart& start, RunReport& report);
+
   const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   const TrainingOptions options_;
   const std::unique_ptr<TrainingState> state_;
+  int stop_signal_ = 0;
 };
 
 }  // namespace trainer

@@ -34,7 +34,7 @@ struct TrainingState {
   TrainingFiles files;                  // nets and positions; the solver is the next field
   const caffe::SolverParameter solver;  // with random_seed and fields in epochs resolved
   const EpochLength epoch;
-  const std::vector<Rank> ranks;  // the first one tests and writes snapshots
+  const std::vector<Rank> ranks;  // of this process; the first one tests, and writes snapshots in the first process
   const std::vector<std::unique_ptr<NetSession>> tests;
   const std::unique_ptr<GradientSums> sums;      // of several ranks
   const std::unique_ptr<WeightAverage> average;  // on the first rank, if the solver keeps one
@@ -45,14 +45,17 @@ struct TrainingState {
   bool enter(int iteration) { return freezing.enter(iteration, ranks, tests, sums.get()); }
   DeviceSession& session() const { return ranks.front().session(); }
   NetSession& train_net() const { return *ranks.front().net; }
+  // nullptr for one process.
+  Group* group() const { return session().group; }
+  bool is_first_process() const { return group() == nullptr || group()->is_first(); }
+  // The devices that train together, those of other processes too.
+  int devices() const { return session().world; }
   std::vector<NetSession*> train_nets() const {
     std::vector<NetSession*> nets;
     for (const Rank& rank : ranks) nets.push_back(rank.net.get());
     return nets;
   }
-  int64_t images_per_iteration() const {
-    return train_net().batch_size() * solver.iter_size() * static_cast<int64_t>(ranks.size());
-  }
+  int64_t images_per_iteration() const { return train_net().batch_size() * solver.iter_size() * devices(); }
   Interval test_interval() const { return {solver.test_interval(), solver.test_interval_epochs(), epoch}; }
   Interval display_interval() const { return {solver.display(), solver.display_epochs(), epoch}; }
   Interval snapshot_interval() const { return {solver.snapshot(), solver.snapshot_epochs(), epoch}; }

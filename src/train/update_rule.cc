@@ -264,7 +264,7 @@ UpdateRule::UpdateRule(const caffe::SolverParameter& solver, const std::vector<c
       rule_(known_rule(solver.type())),
       device_session_(device_session),
       follows_pass_(device_session.world == 1 && !device_session.device->is_host()),
-      keeps_average_(!average_name(solver).empty() && device_session.rank == 0) {
+      keeps_average_(!average_name(solver).empty() && device_session.local == 0) {
   if (follows_pass_) device_session.store.add(kPassLoss, Shape{});
   add_groups(rule_, keeps_average_, parameters, &device_session.store);
   std::vector<UpdatedParameter> all;

@@ -1,0 +1,90 @@
+// A process at the meeting: its connection to the process that keeps it.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "ranks/message_socket.h"
+
+namespace trainer {
+
+// A lost process, and why it is thought to be lost.
+struct LostMember {
+  int launched_rank = 0;
+  std::string text;
+  bool certain = false;  // it has ended, and does not only seem so
+};
+
+// The connection ended before the table came: the other side is no meeting of this run, or not yet.
+class MeetingGone : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+struct MeetingWait {
+  std::function<void(const std::string&)> note = [](const std::string&) {};  // for the log
+  std::function<void()> check = [] {};                                       // called while waiting; may throw
+};
+
+class MeetingClient {
+ public:
+  // Proves that it knows the token, says hello, and waits for the table. `server_rank` is the launched rank of the
+  // process that keeps the meeting. Throws MeetingGone, or the Error with which the meeting refuses this process.
+  MeetingClient(int descriptor, const std::string& token, meeting::Hello hello, int server_rank,
+                const MeetingWait& wait);
+  ~MeetingClient();
+  MeetingClient(const MeetingClient&) = delete;
+  MeetingClient& operator=(const MeetingClient&) = delete;
+
+  const meeting::Table& table() const { return table_; }
+  // Called once, by another thread, when a process is lost; at once if one is lost already.
+  void on_loss(std::function<void()> action);
+
+  // Gives `own` to the other members and returns what all gave, by rank; nullopt once a process is lost.
+  std::optional<std::vector<std::string>> exchange(const std::string& own);
+  // The processes lost so far, in order.
+  std::vector<LostMember> losses() const;
+  // Waits for the first loss, but not longer than so long.
+  std::vector<LostMember> wait_for_loss(std::chrono::milliseconds most);
+  // Processes that wait to take part.
+  int newcomers() const;
+
+  // Leaves: with code 0 waits for the others to leave too, `most` at the longest; else `text` is for them.
+  void leave(int code, const std::string& text, std::chrono::milliseconds most);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  void prove(const std::string& token, meeting::Hello* hello, const MeetingWait& wait);
+  void await_table(const std::string& token, const meeting::Hello& hello, const MeetingWait& wait);
+  std::vector<meeting::Message> await_messages(const MeetingWait& wait);
+  void run();
+  void take(const meeting::Message& message);
+  void lose(LostMember lost);
+  bool send(const meeting::Message& message);
+  void beat();
+
+  const int server_rank_;
+  MessageSocket socket_;
+  meeting::Table table_;
+  mutable std::mutex mutex_;  // guards all below, and the socket while the thread runs
+  std::condition_variable changed_;
+  std::vector<LostMember> losses_;
+  std::optional<std::vector<std::string>> offers_;
+  std::function<void()> on_loss_;
+  int newcomers_ = 0;
+  bool over_ = false, leaving_ = false;
+  Clock::time_point heard_ = Clock::now(), last_beat_ = heard_;
+  std::atomic<bool> stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace trainer

@@ -1,0 +1,105 @@
+// The meeting of the processes that train together, in a thread of rank 0.
+//
+// First it gathers: processes prove that they know the token, and once all expected ones are there and run the same,
+// each gets the table of all. Then it passes texts between them (Offer), watches over them by their connections and
+// heartbeats, and tells all when one is lost or leaves with an error. Nothing that it receives is executed.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "ranks/message_socket.h"
+
+namespace trainer {
+
+// A process that sends nothing for this time is lost; each sends a heartbeat every second.
+inline constexpr auto kMostSilence = std::chrono::seconds(10);
+
+struct MeetingOptions {
+  int listener = -1;  // a listening socket; stays open
+  std::string token;
+  int world = 1;              // processes as launched
+  std::vector<int> expected;  // their numbers, as launched, ascending
+  std::vector<int> optional;  // more that may come in the first seconds
+  std::chrono::seconds patience{300};
+  // With --elastic: starts with at least so many once the patience is over; 0: all must come.
+  int least = 0;
+  int most = 0;  // 0: no limit
+  // For a meeting after a loss: the processes before it, apart from those that have ended for certain. More than half
+  // of them must come, or half with the first of them: those that are only cut off do not go on too.
+  std::vector<int> former;
+};
+
+class MeetingServer {
+ public:
+  explicit MeetingServer(MeetingOptions options);
+  // Lets the members know that they meet again, if `end_for_new_meeting` was called.
+  ~MeetingServer();
+  MeetingServer(const MeetingServer&) = delete;
+  MeetingServer& operator=(const MeetingServer&) = delete;
+
+  // The other end of a connection for a member in this process.
+  int connect_inside();
+  // The launched ranks of processes that wait to take part.
+  std::vector<int> newcomers() const;
+  // Takes no further connections. Call once the table is out.
+  void stop_listening() { listening_ = false; }
+  // The members are to meet again, at another server.
+  void end_for_new_meeting() { meets_again_ = true; }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  enum class Stage : uint8_t { kGathering, kRunning, kOver };
+  struct Peer {
+    explicit Peer(MessageSocket connected) : socket(std::move(connected)) {}
+    MessageSocket socket;
+    enum class State : uint8_t { kStranger, kArrived, kMember, kLeft, kGone } state = State::kStranger;
+    std::string nonce;
+    meeting::Hello hello;
+    Clock::time_point heard = Clock::now();
+    std::optional<std::string> offer;
+  };
+
+  void run();
+  void accept_all();
+  void take_inside();
+  void read(Peer& peer);
+  void take(Peer& peer, const meeting::Message& message);
+  void greet(Peer& peer);
+  void hear_hello(Peer& peer, const meeting::Hello& hello);
+  void refuse(Peer& peer, int code, const std::string& text);
+  void refuse_all(int code, const std::string& text);
+  void advance();
+  void gather();
+  bool enough(const std::vector<Peer*>& arrived) const;
+  std::string difference(const std::vector<Peer*>& arrived) const;
+  void open_table(const std::vector<Peer*>& arrived);
+  std::string missing_text() const;
+  void end_late_peers();
+  void lose(Peer& peer, const std::string& text, bool certain);
+  void tell_members(const meeting::Message& message, const Peer* except = nullptr);
+  void pass_offers();
+  void count_newcomers();
+  void announce_end();
+  std::vector<Peer*> peers_in(Peer::State state);
+  Peer* arrived_as(int launched_rank);
+
+  const MeetingOptions options_;
+  Stage stage_ = Stage::kGathering;
+  std::vector<std::unique_ptr<Peer>> peers_;
+  const Clock::time_point start_ = Clock::now();
+  Clock::time_point last_wait_ = start_, last_beat_ = start_, last_arrival_ = start_;
+  mutable std::mutex mutex_;
+  std::vector<int> inside_;     // descriptors of connect_inside(), guarded by mutex_
+  std::vector<int> newcomers_;  // guarded by mutex_
+  std::atomic<bool> stopping_ = false, meets_again_ = false, listening_ = true;
+  std::thread thread_;
+};
+
+}  // namespace trainer

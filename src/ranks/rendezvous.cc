@@ -1,0 +1,353 @@
+// Meets, connects the lanes, and meets again.
+#include "ranks/rendezvous.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <numeric>
+#include <thread>
+#include <utility>
+
+#include "base/sha256.h"
+#include "base/text.h"
+#include "ranks/meeting_server.h"
+#include "ranks/open_lane.h"
+
+namespace trainer {
+namespace {
+
+constexpr auto kConnectTime = std::chrono::seconds(2);
+constexpr auto kRetryInterval = std::chrono::milliseconds(200);
+constexpr auto kNoteInterval = std::chrono::seconds(30);
+// How long those that are left try to reach one of them before they take it for lost, and wait for each other.
+constexpr auto kReachTime = std::chrono::seconds(15), kRegroupTime = std::chrono::seconds(60);
+// How long a failed exchange waits for the meeting to say which process is lost.
+constexpr auto kExplainTime = std::chrono::seconds(12);
+// How long a process that has finished waits for the others to finish.
+constexpr auto kLeaveTime = std::chrono::seconds(10);
+
+std::chrono::seconds patience_of(const Environment& environment) {
+  const auto text = environment("TRAINER_MEETING_SECONDS");
+  if (!text || text->empty()) return std::chrono::seconds(300);
+  int seconds = 0;
+  const auto [end, problem] = std::from_chars(text->data(), text->data() + text->size(), seconds);
+  if (problem != std::errc() || end != text->data() + text->size() || seconds < 1)
+    throw config_error("TRAINER_MEETING_SECONDS={}: give a whole number of seconds, at least 1", *text);
+  return std::chrono::seconds(seconds);
+}
+
+void close_socket(int* descriptor) {
+  if (*descriptor >= 0) close(*descriptor);
+  *descriptor = -1;
+}
+
+const meeting::Table::Entry* find_entry(const meeting::Table& table, int launched_rank) {
+  for (const meeting::Table::Entry& entry : table.entries()) {
+    if (entry.launched_rank() == launched_rank) return &entry;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+// The processes of one meeting.
+class Rendezvous::JoinedGroup : public Group {
+ public:
+  JoinedGroup(Rendezvous& owner, std::unique_ptr<MeetingClient> client) : owner_(owner), client_(std::move(client)) {
+    const meeting::Table& table = client_->table();
+    for (const meeting::Table::Entry& entry : table.entries()) {
+      if (entry.launched_rank() == owner.request_.launched.rank) rank_ = static_cast<int>(members_.size());
+      members_.push_back({static_cast<int>(members_.size()), entry.launched_rank(), printable(entry.host())});
+    }
+    LaneRequest request;
+    request.rank = rank_;
+    request.size = size();
+    request.address = table.entries(rank_).address();
+    request.swap = [this](const std::string& own) {
+      std::optional<std::vector<std::string>> all = client_->exchange(own);
+      if (!all) explain(LaneError("a process is lost"));
+      return *all;
+    };
+    try {
+      loop_lane_ = open_gloo_lane(request);
+      gradient_lane_ = open_gloo_lane(request);
+    } catch (const LaneError& error) {
+      explain(error);
+    }
+    client_->on_loss([this] {
+      loop_lane_->abort("another process is lost");
+      gradient_lane_->abort("another process is lost");
+    });
+  }
+
+  // The group ends when all leave, or for a new meeting.
+  ~JoinedGroup() override {
+    owner_.losses_ = client_->losses();
+    if (!left_ && owner_.losses_.empty()) client_->leave(0, "", kLeaveTime);
+    client_.reset();  // its thread may end the lanes
+  }
+
+  int rank() const override { return rank_; }
+  const std::vector<Member>& members() const override { return members_; }
+  void sum(float* data, int64_t count) override {
+    explained([&] { loop_lane_->sum(data, count); });
+  }
+  void broadcast(void* data, int64_t bytes, int root) override {
+    explained([&] { loop_lane_->broadcast(data, bytes, root); });
+  }
+  std::vector<std::string> gather(const std::string& own) override {
+    std::vector<std::string> all;
+    explained([&] { all = loop_lane_->gather(own); });
+    return all;
+  }
+  Lane& gradient_lane() override { return *gradient_lane_; }
+  int newcomers() const override { return client_->newcomers(); }
+
+  bool is_first_left() const override {
+    const std::vector<LostMember> losses = client_->losses();
+    for (const Member& member : members_) {
+      const bool lost = std::any_of(losses.begin(), losses.end(),
+                                    [&](const LostMember& loss) { return loss.launched_rank == member.launched_rank; });
+      if (!lost) return member.rank == rank_;
+    }
+    return false;
+  }
+
+  void check() override {
+    if (!client_->losses().empty()) explain(LaneError(""));
+  }
+
+  [[noreturn]] void explain(const LaneError& error) override {
+    const std::vector<LostMember> losses = client_->wait_for_loss(kExplainTime);
+    if (losses.empty())
+      throw RankFailed(fmt::format(
+          "an exchange with the other processes failed, but none of them is known to be lost: {}", error.what()));
+    std::string text;
+    for (const LostMember& lost : losses) {
+      const meeting::Table::Entry* entry = find_entry(client_->table(), lost.launched_rank);
+      text += fmt::format("{}rank {} on {} is lost: {}", text.empty() ? "" : "\n", lost.launched_rank,
+                          entry == nullptr ? "an unknown host" : printable(entry->host()), lost.text);
+    }
+    throw RankFailed(text);
+  }
+
+  void leave(const Error& error) override {
+    if (std::exchange(left_, true) || !client_->losses().empty()) return;
+    client_->leave(static_cast<int>(error.code()),
+                   fmt::format("it ended with exit code {}: {}", static_cast<int>(error.code()), error.what()),
+                   kLeaveTime);
+  }
+
+ private:
+  template <typename Exchange>
+  void explained(const Exchange& exchange) {
+    try {
+      exchange();
+    } catch (const LaneError& error) {
+      explain(error);
+    }
+  }
+
+  Rendezvous& owner_;
+  std::unique_ptr<MeetingClient> client_;
+  int rank_ = 0;
+  bool left_ = false;
+  std::vector<Member> members_;
+  std::unique_ptr<Lane> loop_lane_, gradient_lane_;
+};
+
+Rendezvous::Rendezvous(RendezvousRequest request)
+    : request_(std::move(request)),
+      file_(request_.file),
+      patience_(patience_of(request_.environment)),
+      token_(token_of(request_.environment)) {}
+
+Rendezvous::~Rendezvous() {
+  server_.reset();
+  close_socket(&listener_);
+}
+
+std::optional<MeetingPlace> Rendezvous::known_place() const {
+  const LaunchedRank& launched = request_.launched;
+  if (launched.master_host.empty() || token_.empty()) return std::nullopt;
+  return MeetingPlace{{launched.master_host}, launched.master_port, token_};
+}
+
+meeting::Hello Rendezvous::hello(const std::string& address) {
+  meeting::Hello hello;
+  hello.set_rank(request_.launched.rank);
+  hello.set_world(request_.launched.world);
+  hello.set_host(host_name());
+  hello.set_address(address);
+  hello.set_takeover_port(is_elastic() ? listener_port_ : 0);
+  for (const auto& [what, text] : request_.compared) {
+    meeting::Digest& digest = *hello.add_digests();
+    digest.set_what(what);
+    digest.set_digest(fmt::format("{:08x}", fmt::join(sha256(text), "")));
+  }
+  return hello;
+}
+
+// Rank 0 at the start, or the first of those that are left.
+std::unique_ptr<MeetingClient> Rendezvous::keep_meeting(const std::vector<int>& expected,
+                                                        const std::vector<int>& optional,
+                                                        const std::vector<int>& former) {
+  const LaunchedRank& launched = request_.launched;
+  MeetingPlace place;
+  if (listener_ < 0) {
+    const bool same_host = launched.local_size == launched.world;
+    listener_port_ = launched.master_port;
+    place.addresses = {!launched.master_host.empty() ? launched.master_host
+                       : same_host                   ? "127.0.0.1"
+                                                     : cluster_address(request_.environment)};
+    listener_ = listen_at(place.addresses.front(), &listener_port_);
+  } else if (const meeting::Table::Entry* own = find_entry(table_, launched.rank); own != nullptr) {
+    place.addresses = {own->address()};
+  }
+  if (token_.empty()) token_ = random_token();
+  place.port = listener_port_;
+  place.token = token_;
+  const bool needs_file = !known_place() || is_elastic();
+  if (needs_file) file_.write(place, launched.job);
+
+  MeetingOptions options;
+  options.listener = listener_;
+  options.token = token_;
+  options.world = launched.world;
+  options.expected = expected;
+  options.optional = optional;
+  options.former = former;
+  options.least = request_.elastic.least;
+  options.most = request_.elastic.most;
+  options.patience = former.empty() ? patience_ : std::min<std::chrono::seconds>(patience_, kRegroupTime);
+  server_ = std::make_unique<MeetingServer>(options);
+  try {
+    auto client =
+        std::make_unique<MeetingClient>(server_->connect_inside(), token_, hello(""), launched.rank, request_.wait);
+    if (!is_elastic()) {
+      server_->stop_listening();
+      close_socket(&listener_);
+      if (needs_file) file_.remove();
+    }
+    return client;
+  } catch (...) {
+    server_.reset();
+    if (needs_file) file_.remove();
+    throw;
+  }
+}
+
+// Tries until the meeting lets this process in. Throws MeetingGone once it was out of reach for so long.
+std::unique_ptr<MeetingClient> Rendezvous::connect(const std::function<std::optional<MeetingPlace>()>& place,
+                                                   int keeper, std::chrono::seconds patience) {
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point reached = Clock::now(), noted = reached;
+  std::string problem;
+  while (true) {
+    request_.wait.check();
+    const std::optional<MeetingPlace> known = place();
+    if (!known) problem = fmt::format("there is no {} of this run, which rank {} writes", file_.path(), keeper);
+    for (const std::string& address : known ? known->addresses : std::vector<std::string>()) {
+      std::string own_address;
+      const int connected = connect_to(
+          address, known->port,
+          static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(kConnectTime).count()), &own_address);
+      if (connected < 0) {
+        problem = fmt::format("nobody listens at {} port {}", address, known->port);
+        continue;
+      }
+      try {
+        if (is_elastic() && listener_ < 0) {
+          listener_port_ = 0;
+          listener_ = listen_at(own_address, &listener_port_);
+        }
+        auto client =
+            std::make_unique<MeetingClient>(connected, known->token, hello(own_address), keeper, request_.wait);
+        token_ = known->token;
+        return client;
+      } catch (const MeetingGone& error) {
+        problem = fmt::format("{} port {}: {}", address, known->port, error.what());
+        if (!table_.entries().empty()) reached = Clock::now();
+      }
+    }
+    if (Clock::now() - reached > patience) throw MeetingGone(problem);
+    if (Clock::now() - noted > kNoteInterval) {
+      noted = Clock::now();
+      request_.wait.note(fmt::format("Rank {} waits for rank {}: {}", request_.launched.rank, keeper, problem));
+    }
+    std::this_thread::sleep_for(kRetryInterval);
+  }
+}
+
+std::unique_ptr<MeetingClient> Rendezvous::join(int* keeper) {
+  const LaunchedRank& launched = request_.launched;
+  *keeper = 0;
+  const auto place = [&]() -> std::optional<MeetingPlace> {
+    const std::optional<MeetingPlace> known = known_place();
+    if (known && !is_elastic()) return known;
+    std::optional<MeetingPlace> written = file_.read(launched.job);
+    if (written && known) written->token = known->token;
+    return written ? written : known;
+  };
+  if (launched.rank == 0) {
+    // A run that goes on without its first rank takes it in again.
+    if (is_elastic() && file_.read(launched.job)) {
+      try {
+        return connect([&] { return file_.read(launched.job); }, 0, std::chrono::seconds(0));
+      } catch (const MeetingGone&) {
+        close_socket(&listener_);
+      }
+    }
+    std::vector<int> all(static_cast<size_t>(launched.world));
+    std::iota(all.begin(), all.end(), 0);
+    return keep_meeting(all, {}, {});
+  }
+  try {
+    return connect(place, 0, patience_);
+  } catch (const MeetingGone& error) {
+    throw RankFailed(fmt::format("rank 0 did not arrive within {} s (TRAINER_MEETING_SECONDS): {}", patience_.count(),
+                                 error.what()));
+  }
+}
+
+// The first of those that are left keeps the meeting.
+std::unique_ptr<MeetingClient> Rendezvous::join_again(int* keeper) {
+  std::vector<int> newcomers;
+  if (server_ != nullptr) {
+    newcomers = server_->newcomers();
+    server_->end_for_new_meeting();
+    server_.reset();
+  }
+  std::vector<int> left, former;
+  for (const meeting::Table::Entry& entry : table_.entries()) {
+    const int rank = entry.launched_rank();
+    const auto lost =
+        std::find_if(losses_.begin(), losses_.end(), [rank](const LostMember& l) { return l.launched_rank == rank; });
+    if (lost == losses_.end()) left.push_back(rank);
+    if (lost == losses_.end() || !lost->certain) former.push_back(rank);
+  }
+  for (size_t i = 0; i < left.size(); ++i) {
+    *keeper = left[i];
+    if (left[i] == request_.launched.rank)
+      return keep_meeting({left.begin() + static_cast<long>(i), left.end()}, newcomers, former);
+    const meeting::Table::Entry& entry = *find_entry(table_, left[i]);
+    const MeetingPlace place{{entry.address()}, static_cast<uint16_t>(entry.takeover_port()), token_};
+    try {
+      return connect([&] { return std::optional(place); }, left[i], kReachTime);
+    } catch (const MeetingGone& error) {
+      request_.wait.note(fmt::format("Rank {} on {} cannot be reached: {}", left[i], entry.host(), error.what()));
+    }
+  }
+  throw RankFailed("none of the other processes can be reached");
+}
+
+std::unique_ptr<Group> Rendezvous::meet() {
+  int keeper = 0;
+  std::unique_ptr<MeetingClient> client = table_.entries().empty() ? join(&keeper) : join_again(&keeper);
+  table_ = client->table();
+  losses_.clear();
+  return std::make_unique<JoinedGroup>(*this, std::move(client));
+}
+
+}  // namespace trainer

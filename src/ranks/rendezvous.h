@@ -1,0 +1,66 @@
+// Brings the processes of a run together, at its start and again after a loss.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ranks/elastic_limits.h"
+#include "ranks/group.h"
+#include "ranks/launcher.h"
+#include "ranks/meeting_client.h"
+#include "ranks/meeting_place.h"
+
+namespace trainer {
+
+class MeetingServer;
+
+struct RendezvousRequest {
+  LaunchedRank launched;
+  std::string file;  // of the meeting, unless the launcher says where rank 0 listens and there is a token
+  // What all processes must run the same of: "the solver", and its text.
+  std::vector<std::pair<std::string, std::string>> compared;
+  ElasticLimits elastic;
+  MeetingWait wait;
+  Environment environment = process_environment;
+};
+
+class Rendezvous {
+ public:
+  // Throws a config_error for variables of the environment that make no sense.
+  explicit Rendezvous(RendezvousRequest request);
+  ~Rendezvous();
+
+  // Waits for the others and connects to them. Once more after the group of an earlier call has lost a process or takes
+  // newcomers in, and is destroyed. Throws the Error with which the meeting ends: RankFailed if processes do not come.
+  std::unique_ptr<Group> meet();
+  bool is_elastic() const { return request_.elastic.least > 0; }
+
+ private:
+  class JoinedGroup;
+
+  std::unique_ptr<MeetingClient> join(int* keeper);
+  std::unique_ptr<MeetingClient> join_again(int* keeper);
+  std::unique_ptr<MeetingClient> keep_meeting(const std::vector<int>& expected, const std::vector<int>& optional,
+                                              const std::vector<int>& former);
+  std::unique_ptr<MeetingClient> connect(const std::function<std::optional<MeetingPlace>()>& place, int keeper,
+                                         std::chrono::seconds patience);
+  meeting::Hello hello(const std::string& address);
+  void listen();
+  std::optional<MeetingPlace> known_place() const;
+
+  const RendezvousRequest request_;
+  const MeetingFile file_;
+  const std::chrono::seconds patience_;
+  std::string token_;
+  int listener_ = -1;
+  uint16_t listener_port_ = 0;
+  std::unique_ptr<MeetingServer> server_;
+  // Of the former group.
+  meeting::Table table_;
+  std::vector<LostMember> losses_;
+};
+
+}  // namespace trainer

@@ -1,0 +1,58 @@
+// Exchanges records and decides by them.
+#include "train/agreement.h"
+
+#include <algorithm>
+#include <cstring>
+#include <type_traits>
+
+namespace trainer {
+
+std::vector<IterationRecord> exchange_records(Group& group, const IterationRecord& own) {
+  static_assert(std::is_trivially_copyable_v<IterationRecord>);
+  const std::vector<std::string> texts = group.gather({reinterpret_cast<const char*>(&own), sizeof(own)});
+  std::vector<IterationRecord> records(texts.size());
+  for (size_t i = 0; i < texts.size(); ++i) {
+    TRAINER_ASSERT(texts[i].size() == sizeof(IterationRecord));
+    std::memcpy(&records[i], texts[i].data(), sizeof(IterationRecord));
+  }
+  return records;
+}
+
+Agreement agree(const std::vector<IterationRecord>& records) {
+  Agreement agreement;
+  int64_t passes = 0;
+  for (const IterationRecord& record : records) {
+    agreement.loss += record.loss;
+    passes += record.passes;
+    if (record.request > agreement.request.kind) agreement.request = {record.request, record.signal};
+    agreement.out_of_time |= record.out_of_time;
+  }
+  agreement.loss /= static_cast<double>(passes);
+  agreement.newcomers = records.front().newcomers > 0;
+  return agreement;
+}
+
+void Stragglers::add(const std::vector<IterationRecord>& records) {
+  ++iterations_;
+  for (size_t i = 0; i < records.size(); ++i) seconds_[i] += records[i].seconds;
+}
+
+std::string Stragglers::describe() {
+  constexpr double kMuchLonger = 1.5;
+  std::vector<double> sorted = seconds_;
+  std::sort(sorted.begin(), sorted.end());
+  // Of an even number the lower one, so that one of two processes can be slow.
+  const double median = sorted[(sorted.size() - 1) / 2];
+  const size_t slowest = static_cast<size_t>(std::max_element(seconds_.begin(), seconds_.end()) - seconds_.begin());
+  std::string line;
+  if (iterations_ > 0 && seconds_[slowest] > kMuchLonger * median)
+    line = fmt::format(
+        "{} is slow: its passes take {:.1f} times as long as the median, {:.3g} s an iteration; all "
+        "others wait for it",
+        text_of(group_.members()[slowest]), seconds_[slowest] / median, seconds_[slowest] / iterations_);
+  std::fill(seconds_.begin(), seconds_.end(), 0.0);
+  iterations_ = 0;
+  return line;
+}
+
+}  // namespace trainer
