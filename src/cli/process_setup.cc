@@ -4,16 +4,20 @@
 #include <cpuid.h>
 #include <immintrin.h>
 #include <omp.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <string>
 
 #include "base/cores.h"
+#include "base/error.h"
 #include "base/thread_start.h"
 #include "cli/glog_sink.h"
+#include "ranks/launcher.h"
 
 namespace trainer {
 namespace {
@@ -44,11 +48,26 @@ bool openblas_misses_avx512() {
          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
 }
 
+// The threads of this process if others of its run share the host's cores, and the launcher has not divided the cores
+// among them; 0 if it has all cores that it may use.
+int share_of_threads() {
+  try {
+    const int processes = find_rank(RanksFlag::kAuto).local_size.value_or(1);
+    const CoreGrant cores = granted_cores();
+    if (processes <= 1 || cores.omp_threads > 0 || cores.affinity < cores.machine) return 0;
+    return std::max(1, cores.granted / processes);
+  } catch (const Error&) {
+    return 0;  // the command reports it
+  }
+}
+
 // Returns true if it set a variable, which the loaded libraries have not seen.
 bool complete_environment() {
   bool changed = false;
+  if (const int threads = share_of_threads(); threads > 0)
+    changed = setenv("OMP_NUM_THREADS", std::to_string(threads).c_str(), 1) == 0;
   if (std::getenv(kWaitVariable) == nullptr && std::getenv(kSpinVariable) == nullptr)
-    changed = setenv(kWaitVariable, kWaitValue, 1) == 0;
+    changed = setenv(kWaitVariable, kWaitValue, 1) == 0 || changed;
   if (std::getenv(kBlasVariable) == nullptr && openblas_misses_avx512())
     changed = setenv(kBlasVariable, kBlasValue, 1) == 0 || changed;
   return changed;
@@ -61,6 +80,7 @@ void set_up_process(char** argv, bool computes) {
     if (std::getenv(kGuard) == nullptr && complete_environment() && setenv(kGuard, "1", 1) == 0)
       execv("/proc/self/exe", argv);
     unsetenv(kGuard);
+    prctl(PR_SET_NAME, "trainer");  // the restart has made it "exe"
     // New threads inherit the mode.
     _MM_SET_FLUSH_ZERO_MODE(_MM_FLUSH_ZERO_ON);
     _mm_setcsr(_mm_getcsr() | 0x0040);  // denormals are read as zero, too

@@ -38,14 +38,14 @@ void Stragglers::add(const std::vector<IterationRecord>& records) {
 }
 
 std::string Stragglers::describe() {
-  constexpr double kMuchLonger = 1.5;
+  constexpr double kMuchLonger = 1.5, kNoticeable = 0.005;  // seconds an iteration
   std::vector<double> sorted = seconds_;
   std::sort(sorted.begin(), sorted.end());
   // Of an even number the lower one, so that one of two processes can be slow.
   const double median = sorted[(sorted.size() - 1) / 2];
   const size_t slowest = static_cast<size_t>(std::max_element(seconds_.begin(), seconds_.end()) - seconds_.begin());
   std::string line;
-  if (iterations_ > 0 && seconds_[slowest] > kMuchLonger * median)
+  if (seconds_[slowest] > kMuchLonger * median && seconds_[slowest] - median > kNoticeable * iterations_)
     line = fmt::format(
         "{} is slow: its passes take {:.1f} times as long as the median, {:.3g} s an iteration; all "
         "others wait for it",

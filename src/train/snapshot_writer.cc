@@ -1,6 +1,13 @@
 // Writes the snapshots of a run.
 #include "train/snapshot_writer.h"
 
+#include <zlib.h>
+
+#include <algorithm>
+
+#include "session/state_names.h"
+#include "train/saved_states.h"
+
 namespace trainer {
 
 SnapshotWriter::SnapshotWriter(TrainingState& state, const TestNets& tests, const std::string& resumed,
@@ -23,8 +30,26 @@ std::string SnapshotWriter::write_files(const std::vector<caffe::SolverState>& o
   return paths.state;
 }
 
+// Processors of different kinds may round an update differently. Then all processes take the weights of the first one.
+void SnapshotWriter::equalize(Group& group) {
+  const StateStore& store = state_.session().store;
+  if (!store.contains(kParameterGroup)) return;
+  const std::vector<float> weights = store.read(kParameterGroup);
+  const auto* bytes = reinterpret_cast<const Bytef*>(weights.data());
+  const std::vector<std::string> sums = group.gather(std::to_string(crc32_z(0, bytes, weights.size() * sizeof(float))));
+  const auto other = std::find_if(sums.begin(), sums.end(), [&](const std::string& sum) { return sum != sums[0]; });
+  if (other == sums.end()) return;
+  report_.warning(fmt::format(
+      "Iteration {}: the weights of {} differ from those of {}: their processors compute differently. All take the "
+      "weights of the first",
+      state_.loop.iteration, text_of(group.members()[static_cast<size_t>(other - sums.begin())]),
+      text_of(group.members()[0])));
+  share_states(group, 0, &state_);
+}
+
 // The first process writes the files, and all know whether it could.
 std::string SnapshotWriter::write_together(Group& group) {
+  equalize(group);
   std::vector<caffe::SolverState> others;
   const std::string carried = carried_states_of(state_.train_nets(), state_.session()).SerializeAsString();
   for (const std::string& text : group.gather(group.is_first() ? "" : carried))

@@ -37,6 +37,7 @@ class SnapshotWriter {
   bool can_save_after(const Error& error) const;
   void write();
   std::string write_files(const std::vector<caffe::SolverState>& others);
+  void equalize(Group& group);
   std::string write_together(Group& group);
 
   TrainingState& state_;

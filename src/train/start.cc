@@ -4,6 +4,7 @@
 #include <google/protobuf/text_format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <utility>
 
@@ -62,6 +63,7 @@ TrainingStart::TrainingStart(TrainingState& state, const TrainingOptions& option
   if (state_.group() != nullptr) complete_ = state_.group()->broadcast_text(complete_ ? "1" : "0", 0) == "1";
   if (complete_) return;
   warn();
+  note_processes();
   for (const std::string& line : describe_epochs(state_.epoch, state_.solver)) report_.note(line);
   note_tests();
   note_trained();
@@ -212,6 +214,30 @@ void TrainingStart::warn() const {
     warnings += "warning: the net has no parameter to train (lr_mult is 0 everywhere, or no layer has any)\n";
   if (!train.loss) warnings += "warning: the net has no loss: nothing will be learned\n";
   if (!warnings.empty()) report_.warning(trim(warnings));
+}
+
+// Of several processes.
+void TrainingStart::note_processes() const {
+  const Group* const group = state_.group();
+  if (group == nullptr) return;
+  std::vector<std::pair<std::string, int>> hosts;
+  for (const Member& member : group->members()) {
+    const auto known = std::find_if(hosts.begin(), hosts.end(), [&](const auto& h) { return h.first == member.host; });
+    if (known == hosts.end()) {
+      hosts.emplace_back(member.host, 1);
+    } else {
+      ++known->second;
+    }
+  }
+  std::vector<std::string> parts;
+  for (const auto& [host, processes] : hosts) parts.push_back(fmt::format("{} on {}", processes, host));
+  report_.note(
+      fmt::format("{} processes train together: {}. An iteration has {} images: {} on each of {} devices{}",
+                  group->size(), list_of(parts), format_count(state_.images_per_iteration()),
+                  format_count(state_.images_per_iteration() / state_.devices()), state_.devices(),
+                  state_.solver.iter_size() > 1 ? fmt::format(", in {} passes", state_.solver.iter_size()) : ""));
+  if (options_.saved != nullptr)
+    report_.note(fmt::format("The training goes on from iteration {}", format_count(state_.loop.iteration)));
 }
 
 // Of tests that read whole data sets.

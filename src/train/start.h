@@ -29,6 +29,7 @@ class TrainingStart {
   void find_run_folder();
   int furthest_process() const;
   void warn() const;
+  void note_processes() const;
   void note_tests() const;
   void note_trained() const;
   void note_plan() const;
