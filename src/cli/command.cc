@@ -10,6 +10,7 @@
 #include "cli/glog_sink.h"
 #include "cli/help_text.h"
 #include "cli/markdown.h"
+#include "ranks/launcher.h"
 
 namespace trainer {
 namespace {
@@ -42,6 +43,11 @@ Arguments parse_flags(const Command& command, const std::vector<std::string>& wo
   }
 }
 
+// Without ranks, each process of a launcher would do all the work of the command.
+bool leaves_to_rank_0(const Command& command) {
+  return !command.joins && !command.runs_on_all_ranks && find_rank(RanksFlag::kAuto).rank != 0;
+}
+
 }  // namespace
 
 CommandRegistration::CommandRegistration(Command command) {
@@ -60,6 +66,13 @@ const Command* find_command(const std::string& name) {
     if (command->name == name) return command;
   }
   return nullptr;
+}
+
+Arguments parse_command(const Command& command, const std::vector<std::string>& words) {
+  Arguments arguments = parse_flags(command, words);
+  if (command.flags_only && !arguments.positional().empty())
+    throw UsageError("unexpected word: " + arguments.positional().front());
+  return arguments;
 }
 
 const Command* command_of(const std::vector<std::string>& words) {
@@ -94,10 +107,9 @@ int run_command_line(const std::vector<std::string>& words) {
   std::vector<std::string> rest = words;
   rest.erase(rest.begin() + index);
   try {
-    const Arguments arguments = parse_flags(*command, rest);
+    const Arguments arguments = parse_command(*command, rest);
+    if (leaves_to_rank_0(*command)) return 0;
     apply_log_flags();
-    if (command->flags_only && !arguments.positional().empty())
-      throw UsageError("unexpected word: " + arguments.positional().front());
     return command->run(arguments);
   } catch (const UsageError& error) {
     throw config_error("{}\nusage: trainer {}\nSee `trainer help {}`.", error.what(),

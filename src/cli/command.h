@@ -27,6 +27,10 @@ struct Command {
   bool computes = false;
   // The command line has flags only: a word is a UsageError.
   bool flags_only = false;
+  // Several processes that a launcher starts (ranks/launcher.h) run the command together.
+  bool joins = false;
+  // The command runs in each process of a launcher. Commands with neither run on rank 0 only.
+  bool runs_on_all_ranks = false;
 };
 
 // All registered commands by name.
@@ -42,6 +46,9 @@ struct CommandRegistration {
 // Runs the command of a command line (without the name of the program). All commands accept --help and --version. An
 // unknown command is a config_error that names the nearest one and all others.
 int run_command_line(const std::vector<std::string>& words);
+
+// The flags and words of a command line after the command's name, checked against the command's table.
+Arguments parse_command(const Command& command, const std::vector<std::string>& words);
 
 // The command that run_command_line would run, or nullptr.
 const Command* command_of(const std::vector<std::string>& words);

@@ -87,7 +87,7 @@ REGISTER_COMMAND(
              "but no other file."},
             {"log_flags", FlagType::kBool, "false", "", "List the flags of the log, which all commands accept."},
         },
-    .run = run_help);
+    .run = run_help, .runs_on_all_ranks = true);
 
 }  // namespace
 }  // namespace trainer

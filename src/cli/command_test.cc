@@ -122,7 +122,7 @@ REGISTER_COMMAND(test, .name = "test", .summary = "scores a net with given weigh
                          level_flag(),
                          stage_flag(),
                      },
-                 .run = run_test, .computes = true, .flags_only = true);
+                 .run = run_test, .computes = true, .flags_only = true, .joins = true);
 
 }  // namespace
 }  // namespace trainer

@@ -234,7 +234,7 @@ REGISTER_COMMAND(
             level_flag(),
             stage_flag(),
         },
-    .run = run_time, .computes = true, .flags_only = true);
+    .run = run_time, .computes = true, .flags_only = true, .joins = true);
 
 }  // namespace
 }  // namespace trainer

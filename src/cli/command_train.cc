@@ -226,7 +226,7 @@ REGISTER_COMMAND(
              "The effect of SIGUSR1, which batch systems send as a warning."},
             {"sigusr2_effect", FlagType::kChoice, "stop", "stop|snapshot|none", "The effect of SIGUSR2."},
         },
-    .run = run_train, .computes = true, .flags_only = true);
+    .run = run_train, .computes = true, .flags_only = true, .joins = true);
 
 }  // namespace
 }  // namespace trainer
