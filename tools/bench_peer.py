@@ -20,6 +20,9 @@ ITERATIONS iterations without a wait in between) and the peak memory in MiB: on 
 has two more modes of torch.compile, max-autotune and reduce-overhead (channels-last), and one more precision, tf32. peak
 prints for each precision the operations per second of a product of large matrices.
 
+With RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT, time measures one of several processes that train together
+(DistributedDataParallel with Gloo).
+
 The net is that of phase TRAIN with stage "bench"; DummyData gives the shapes of its data. OMP_NUM_THREADS sets the number
 of threads; the default is the process's cores.
 """
@@ -246,10 +249,13 @@ def training(path, mode, precision, device="cpu", batch=None):
         net, data = net.to(memory_format=torch.channels_last), data.to(memory_format=torch.channels_last)
     optimizer = net.optimizer(0.001)
     run = net
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        torch.distributed.init_process_group("gloo")
+        run = nn.parallel.DistributedDataParallel(net)
     if mode == "compile":
-        run = torch.compile(net)
+        run = torch.compile(run)
     elif mode not in ("nchw", "nhwc"):
-        run = torch.compile(net, mode=mode)
+        run = torch.compile(run, mode=mode)
 
     def iteration():
         optimizer.zero_grad(set_to_none=True)

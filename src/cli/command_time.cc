@@ -1,13 +1,17 @@
 // trainer time: measures an iteration, layer by layer.
 #include <fmt/format.h>
+#include <google/protobuf/text_format.h>
 
 #include <sys/resource.h>
 
 #include <algorithm>
 #include <chrono>
 
+#include "base/text.h"
 #include "cli/command.h"
+#include "cli/joined_processes.h"
 #include "cli/net_flags.h"
+#include "cli/rank_flags.h"
 #include "cli/step_times.h"
 #include "report/log.h"
 #include "session/parameters.h"
@@ -61,6 +65,10 @@ class Timing {
     add_parameters(net_.lowered(), 1, true, device_session.store);
     if (solver != nullptr)
       update_ = std::make_unique<UpdateRule>(*solver, trained_parameters(net_.lowered()), device_session);
+    if (trains())
+      sums_ = sum_gradients(net_.lowered(), {&device_session},
+                            solver == nullptr ? caffe::SolverParameter::FP32 : solver->gradient_exchange());
+    device_session.sums = sums_.get();
     device_session.limit_memory(memory_of(arguments), net_.data().batch_bytes());
   }
 
@@ -73,6 +81,7 @@ class Timing {
     if (trains()) log_info("Performing Backward");
     log_info("*** Benchmark begins ***");
     log_info(fmt::format("Testing for {} iterations.", iterations_));
+    exchange_ = exchange_rest_ = 0;
     const double waited = net_.data().waited_seconds();
     total_ = seconds_of_iterations(device_.is_host());
     wait_ = net_.data().waited_seconds() - waited;
@@ -86,9 +95,20 @@ class Timing {
   // As in training.
   void iterate(int iteration) {
     if (update_) update_->prepare({}, iteration);
+    if (sums_) sums_->begin();
     net_.queue_next(kind_, false, update_ ? update_->program_after_pass() : nullptr);
+    finish_sums();
     net_.finish();
     if (update_) update_->run_after_loss();
+  }
+
+  // Adds the time of the exchange that is not hidden by the pass.
+  void finish_sums() {
+    if (!sums_) return;
+    const auto start = Clock::now();
+    sums_->finish();
+    exchange_rest_ += since(start);
+    for (const BucketTimes& bucket : sums_->process_sums()->times()) exchange_ += bucket.end - bucket.begin;
   }
 
   // Measures each step, or runs iterations as training does, on a GPU without waiting between steps.
@@ -98,7 +118,9 @@ class Timing {
     for (int i = 0; i < iterations_; ++i) {
       const auto before = Clock::now();
       if (by_steps) {
+        if (sums_) sums_->begin();
         net_.run_next_timed(kind_, &seconds_);
+        finish_sums();
         if (update_) update_->run_timed({}, i, &update_seconds_);
         log_info(fmt::format("Iteration: {} {} time: {}", i + 1, trains() ? "forward-backward" : "forward",
                              milliseconds(since(before))));
@@ -133,7 +155,8 @@ class Timing {
     log_info(fmt::format("Average wait for data: {}", milliseconds(wait_ / n)));
     if (device_.is_host())
       log_info(fmt::format("Average rest (feeding, reading the loss, this log): {}",
-                           milliseconds((total_ - sum.forward - sum.backward - update - wait_) / n)));
+                           milliseconds((total_ - sum.forward - sum.backward - update - wait_ - exchange_rest_) / n)));
+    report_exchange();
     log_info(fmt::format("Average Forward pass: {}", milliseconds(sum.forward / n)));
     if (trains()) log_info(fmt::format("Average Backward pass: {}", milliseconds(sum.backward / n)));
     if (update_) log_info(fmt::format("Average Update: {}", milliseconds(update / n)));
@@ -151,11 +174,25 @@ class Timing {
     log_info(fmt::format("Average {}: {}", trains() ? "Forward-Backward" : "Forward", milliseconds(total_ / n)));
   }
 
+  void report_exchange() {
+    if (!sums_) return;
+    const std::vector<BucketTimes>& buckets = sums_->process_sums()->times();
+    int64_t bytes = 0;
+    for (const BucketTimes& bucket : buckets) bytes += bucket.bytes;
+    const int processes = device_session_.group->size();
+    log_info(fmt::format("Average exchange with {} other process{}: {} {} of it after the backward pass", processes - 1,
+                         processes == 2 ? "" : "es", milliseconds(exchange_ / iterations_),
+                         milliseconds(exchange_rest_ / iterations_)));
+    log_info(fmt::format("Each process sends {} an iteration, in {} parts",
+                         format_bytes(2 * (processes - 1) * bytes / processes), buckets.size()));
+  }
+
   // Reports the slowest steps.
   void report_steps() {
     std::vector<StepTime> steps = step_times(*net_.program(kind_), net_.lowered().layers, seconds_, iterations_);
     const DeviceSpeed best = device_.best_speed();
-    if (!trace_.empty()) write_trace(trace_, steps, best);
+    if (!trace_.empty())
+      write_trace(trace_, steps, best, sums_ ? sums_->process_sums()->times() : std::vector<BucketTimes>());
     log_info(fmt::format("The machine's best: {:.1f} GFLOP/s, {:.1f} GB/s", best.operations * 1e-9, best.bytes * 1e-9));
     constexpr size_t kShown = 3;
     std::sort(steps.begin(), steps.end(), [](const StepTime& a, const StepTime& b) { return a.seconds > b.seconds; });
@@ -170,12 +207,16 @@ class Timing {
   std::string trace_;
   ProgramKind kind_;
   std::unique_ptr<UpdateRule> update_;
+  std::unique_ptr<GradientSums> sums_;
+  double exchange_ = 0, exchange_rest_ = 0;
   std::vector<double> seconds_, update_seconds_;
   double total_ = 0, wait_ = 0, one_by_one_ = 0;
 };
 
+bool solver_given(const Arguments& arguments) { return arguments.given("solver"); }
+
 void check_flags(const Arguments& arguments) {
-  const bool has_solver = arguments.given("solver");
+  const bool has_solver = solver_given(arguments);
   if (has_solver == arguments.given("model"))
     throw UsageError("Need a net or a solver to time: --model=FILE or --solver=FILE");
   for (const char* flag : {"phase", "forward_only", "update"}) {
@@ -190,12 +231,19 @@ void check_flags(const Arguments& arguments) {
 int run_time(const Arguments& arguments) {
   check_flags(arguments);
   const auto run = [&](const FilteredNet& net, const caffe::SolverParameter* solver) {
-    const ChosenDevice device = choose_device(device_request_of(arguments));
-    log_info(device.use);
-    DeviceSession device_session(device.spec, device_options_of(arguments));
-    Timing(arguments, net, solver, device_session).run();
+    std::string text;
+    google::protobuf::TextFormat::PrintToString(*net.net, &text);
+    JoinedProcesses processes(arguments, arguments.text(solver_given(arguments) ? "solver" : "model"),
+                              {{"the net", text}});
+    processes.run([&] {
+      const ChosenDevice device = choose_device(device_request_of(arguments));
+      log_info(device.use);
+      DeviceSession device_session(device.spec, device_options_of(arguments));
+      join(device_session, processes.group());
+      Timing(arguments, net, solver, device_session).run();
+    });
   };
-  if (arguments.given("solver")) {
+  if (solver_given(arguments)) {
     const TrainingFiles files = training_to_look_at(arguments);
     run(files.train, files.solver.get());
     return 0;
@@ -212,7 +260,8 @@ REGISTER_COMMAND(
     .usage = "time --model=FILE|--solver=FILE [--iterations=N] [--update] [flags]",
     .description =
         "Runs the program that training runs, with its data, and divides the time of fused steps among their layers. "
-        "The lines add up to the total. Saves nothing.",
+        "The lines add up to the total. Saves nothing.\n\n"
+        "Several processes of a launcher exchange their gradients as in training; the first one reports.",
     .flags =
         {
             {"model", FlagType::kFile, "", "FILE", "The prototxt file of the net."},
@@ -230,6 +279,7 @@ REGISTER_COMMAND(
             precision_flag(),
             deterministic_flag(),
             memory_flag(),
+            ranks_flag(),
             set_flag(),
             level_flag(),
             stage_flag(),

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "formats/atomic_file.h"
 #include "report/json_line.h"
 #include "report/log.h"
@@ -41,7 +42,8 @@ std::string describe(const StepTime& step, const DeviceSpeed& best) {
                      100 * bytes * 1e9 / best.bytes, bound_by_memory(step, best) ? "memory" : "compute");
 }
 
-void write_trace(const std::string& path, const std::vector<StepTime>& steps, const DeviceSpeed& best) {
+void write_trace(const std::string& path, const std::vector<StepTime>& steps, const DeviceSpeed& best,
+                 const std::vector<BucketTimes>& exchanges) {
   AtomicFile file(path);
   std::string text = "{\"traceEvents\": [\n";
   double start = 0;
@@ -57,8 +59,16 @@ void write_trace(const std::string& path, const std::vector<StepTime>& steps, co
     // The closing brace of the event moves after its values.
     const std::string head = event.text(), body = values.text();
     text += fmt::format("{}, \"args\": {}}}{}\n", head.substr(0, head.rfind('}')), body.substr(0, body.rfind('}') + 1),
-                        i + 1 < steps.size() ? "," : "");
+                        i + 1 < steps.size() || !exchanges.empty() ? "," : "");
     start += step.seconds;
+  }
+  for (size_t i = 0; i < exchanges.size(); ++i) {
+    const BucketTimes& bucket = exchanges[i];
+    JsonLine event;
+    event.add("name", fmt::format("exchange of {}", format_bytes(bucket.bytes))).add("ph", "X");
+    event.add("pid", int64_t{1}).add("tid", int64_t{2});
+    event.add("ts", bucket.begin * 1e6).add("dur", (bucket.end - bucket.begin) * 1e6);
+    text += fmt::format("{}{}\n", trim(event.text()), i + 1 < exchanges.size() ? "," : "");
   }
   text += "]}\n";
   file.write(text.data(), text.size());

@@ -6,6 +6,7 @@
 
 #include "lowering/lower_net.h"
 #include "runtime/program.h"
+#include "session/process_sums.h"
 
 namespace trainer {
 
@@ -24,7 +25,8 @@ std::vector<StepTime> step_times(const Program& program, const std::vector<Lower
 std::string describe(const StepTime& step, const DeviceSpeed& best);
 
 // Writes one iteration in Chrome's trace format (chrome://tracing, ui.perfetto.dev): each step with its average time
-// and its rates. Replaces the file.
-void write_trace(const std::string& path, const std::vector<StepTime>& steps, const DeviceSpeed& best);
+// and its rates, and in a second row the exchanges of gradients in the last iteration. Replaces the file.
+void write_trace(const std::string& path, const std::vector<StepTime>& steps, const DeviceSpeed& best,
+                 const std::vector<BucketTimes>& exchanges);
 
 }  // namespace trainer

@@ -72,6 +72,7 @@ void MeetingClient::await_table(const std::string& token, const meeting::Hello& 
   Clock::time_point noted = Clock::now();
   while (true) {
     for (const Message& message : await_messages(wait)) {
+      if (message.refusal().token_is_wrong()) throw MeetingGone("the token is not that of this meeting");
       if (message.has_refusal())
         throw Error(static_cast<ExitCode>(message.refusal().code()), printable(message.refusal().text(), true));
       if (message.has_waiting()) missing = printable(message.waiting().text());

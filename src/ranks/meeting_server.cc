@@ -176,8 +176,10 @@ void MeetingServer::take(Peer& peer, const Message& message) {
 void MeetingServer::hear_hello(Peer& peer, const meeting::Hello& hello) {
   peer.hello = hello;
   if (hello.proof() != proof_of(options_.token, peer.nonce)) {
-    refuse(peer, static_cast<int>(ExitCode::kRankFailed),
-           "the token is not that of this meeting: another run, or a token of an earlier one");
+    Message message;
+    message.mutable_refusal()->set_token_is_wrong(true);
+    peer.socket.send(message);
+    peer.state = Peer::State::kGone;
   } else if (hello.world() != options_.world) {
     refuse(peer, static_cast<int>(ExitCode::kConfiguration),
            fmt::format("{} belongs to a run of {} processes, but this meeting is one of {}", name_of(hello),

@@ -157,6 +157,10 @@ class Rendezvous::JoinedGroup : public Group {
   std::unique_ptr<Lane> loop_lane_, gradient_lane_;
 };
 
+std::string named_process(const LaunchedRank& launched, const std::string& text) {
+  return fmt::format("rank {} of {} on {}: {}", launched.rank, launched.world, host_name(), text);
+}
+
 Rendezvous::Rendezvous(RendezvousRequest request)
     : request_(std::move(request)),
       file_(request_.file),

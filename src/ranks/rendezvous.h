@@ -27,6 +27,9 @@ struct RendezvousRequest {
   Environment environment = process_environment;
 };
 
+// "rank 2 of 4 on node7: TEXT".
+std::string named_process(const LaunchedRank& launched, const std::string& text);
+
 class Rendezvous {
  public:
   // Throws a config_error for variables of the environment that make no sense.

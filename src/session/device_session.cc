@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "ranks/group.h"
 #include "session/loss_scale.h"
 #include "session/state_names.h"
 
@@ -31,6 +32,13 @@ int64_t DeviceSession::arena_limit() const {
         format_bytes(store.bytes()), format_bytes(buffer_bytes_), format_bytes(store.bytes() + buffer_bytes_),
         store.bytes() < memory_limit_ ? ", or a smaller batch_size" : ": no batch_size makes them smaller");
   return left;
+}
+
+void join(DeviceSession& device_session, Group* group) {
+  device_session.group = group;
+  if (group == nullptr) return;
+  device_session.rank = group->rank();
+  device_session.world = group->size();
 }
 
 std::string repeated_text(const Program& program) {

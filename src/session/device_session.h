@@ -40,6 +40,9 @@ struct DeviceSession {
   int64_t memory_limit_ = 0, buffer_bytes_ = 0;
 };
 
+// Makes the device that of this process in a group with one device in each process; nullptr for one process.
+void join(DeviceSession& device_session, Group* group);
+
 // A note on what a program recomputes to save memory: "To fit ..."; "" for nothing.
 std::string repeated_text(const Program& program);
 

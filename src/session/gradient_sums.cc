@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "session/parameters.h"
 #include "session/state_names.h"
 
 namespace trainer {
@@ -85,6 +86,14 @@ void GradientSums::finish() {
 
 void GradientSums::abandon() {
   if (processes_) processes_->abandon();
+}
+
+std::unique_ptr<GradientSums> sum_gradients(const LoweredNet& net, const std::vector<DeviceSession*>& ranks,
+                                            caffe::SolverParameter::GradientExchange exchange) {
+  std::vector<std::string> gradients;
+  for (const ParameterInfo* parameter : trained_parameters(net)) gradients.push_back(gradient_state(parameter->state));
+  if (ranks.front()->world == 1 || gradients.empty()) return nullptr;
+  return std::make_unique<GradientSums>(ranks, gradients, exchange);
 }
 
 }  // namespace trainer

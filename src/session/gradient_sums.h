@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "lowering/lower_net.h"
 #include "runtime/program.h"
 #include "session/device_session.h"
 #include "session/process_sums.h"
@@ -47,5 +48,10 @@ class GradientSums {
   std::unique_ptr<ProcessSums> processes_;
   std::unique_ptr<AllReduce> sum_;  // of one process
 };
+
+// The sums of the gradients of a net with these copies in this process; nullptr for one device in all, or if the net
+// trains nothing.
+std::unique_ptr<GradientSums> sum_gradients(const LoweredNet& net, const std::vector<DeviceSession*>& ranks,
+                                            caffe::SolverParameter::GradientExchange exchange);
 
 }  // namespace trainer

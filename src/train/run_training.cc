@@ -113,8 +113,7 @@ TrainingOutcome run_training(const TrainingRequest& request, const RanksRequest&
   } catch (const DiagnosticsError&) {
     throw;
   } catch (const Error& error) {
-    throw Error(error.code(), fmt::format("rank {} of {} on {}: {}", ranks.launched.rank, ranks.launched.world,
-                                          host_name(), error.what()));
+    throw Error(error.code(), named_process(ranks.launched, error.what()));
   }
 }
 

@@ -188,17 +188,6 @@ std::unique_ptr<WeightAverage> keep_average(const caffe::SolverParameter& solver
   return average_name(solver).empty() ? nullptr : std::make_unique<WeightAverage>(first.session());
 }
 
-// nullptr for one device, or if nothing is trained.
-std::unique_ptr<GradientSums> sum_gradients(const caffe::SolverParameter& solver, const std::vector<Rank>& ranks) {
-  std::vector<std::string> gradients;
-  for (const ParameterInfo* parameter : trained_parameters(ranks.front().net->lowered()))
-    gradients.push_back(gradient_state(parameter->state));
-  if (ranks.front().session().world == 1 || gradients.empty()) return nullptr;
-  std::vector<DeviceSession*> sessions;
-  for (const Rank& rank : ranks) sessions.push_back(&rank.session());
-  return std::make_unique<GradientSums>(sessions, gradients, solver.gradient_exchange());
-}
-
 // The values of a pass get the part of the memory limit that states and batches leave.
 void compile_programs(const caffe::SolverParameter& solver, int64_t memory_limit, const std::vector<Rank>& ranks,
                       const Nets& tests, GradientSums* sums) {
@@ -251,7 +240,9 @@ std::unique_ptr<TrainingState> set_up_training(TrainingFiles files, const Traini
   if (!options.plans_only) check_host_states(solver, train.lowered(), *ranks.front().device);
   add_states(solver, seed, tests, &ranks);
   std::unique_ptr<WeightAverage> average = keep_average(solver, ranks.front());
-  std::unique_ptr<GradientSums> sums = sum_gradients(solver, ranks);
+  std::vector<DeviceSession*> sessions;
+  for (const Rank& rank : ranks) sessions.push_back(&rank.session());
+  std::unique_ptr<GradientSums> sums = sum_gradients(train.lowered(), sessions, solver.gradient_exchange());
   compile_stages(solver, options.memory, ranks, tests, sums.get(), &freezing);
   if (!options.plans_only) check_planned_memory(ranks, tests);
   LoopState loop;

@@ -1,0 +1,36 @@
+// Meets the processes of a command.
+#include "cli/joined_processes.h"
+
+#include <cstdio>
+
+#include "base/error.h"
+#include "cli/rank_flags.h"
+
+namespace trainer {
+
+JoinedProcesses::JoinedProcesses(const Arguments& arguments, const std::string& prefix,
+                                 std::vector<std::pair<std::string, std::string>> compared)
+    : launched_(find_rank(ranks_of(arguments))) {
+  if (launched_.world == 1) return;
+  if (launched_.rank != 0) quiet_log_.emplace();
+  RendezvousRequest request;
+  request.launched = launched_;
+  request.file = prefix + ".meeting";
+  request.compared = std::move(compared);
+  request.compared.insert(request.compared.begin(), {"the version of trainer", TRAINER_VERSION});
+  request.wait.note = [](const std::string& line) { std::fprintf(stderr, "trainer: %s\n", line.c_str()); };
+  rendezvous_ = std::make_unique<Rendezvous>(std::move(request));
+  run([this] { group_ = rendezvous_->meet(); });
+}
+
+void JoinedProcesses::run(const std::function<void()>& command) {
+  try {
+    command();
+  } catch (const Error& error) {
+    if (launched_.world == 1) throw;
+    if (group_ != nullptr) group_->leave(error);
+    throw Error(error.code(), named_process(launched_, error.what()));
+  }
+}
+
+}  // namespace trainer
