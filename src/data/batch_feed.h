@@ -40,6 +40,14 @@ struct RowRange {
   uint64_t batch_offset() const { return first_offset - static_cast<uint64_t>(first_row) * stride; }
 };
 
+// The batches of a stream that its owner takes: every `every`-th one, beginning with `first` batches after a position.
+// Others take the rest.
+struct BatchShare {
+  uint64_t first = 0, every = 1;
+
+  bool operator==(const BatchShare&) const = default;
+};
+
 // Bad records skipped in one batch: the row that another record filled, and the reason.
 using SkippedRecords = std::vector<std::pair<int64_t, std::string>>;
 

@@ -114,8 +114,9 @@ Cursor BatchStream::cursor() const {
   const uint64_t records = pipeline_->position();
   return {records, records / static_cast<uint64_t>(records_per_epoch()), content_};
 }
-void BatchStream::seek(const Cursor& cursor) {
-  named([&] { pipeline_->seek(cursor.records); });
+void BatchStream::pass_over() { pipeline_->pass_over(); }
+void BatchStream::seek(const Cursor& cursor, const BatchShare& share) {
+  named([&] { pipeline_->seek(cursor.records, share); });
 }
 
 int64_t BatchStream::batch_size() const { return pipeline_->feed().batch_size(); }

@@ -98,9 +98,13 @@ class BatchStream {
   // Total time that await_next(), next() and next_batch_descs() have blocked.
   double waited_seconds() const;
   Cursor cursor() const;
+  // The next batch is another's, by the share of seek(): steps over it in place of next(). next_batch_descs() and
+  // await_next() are of the next batch of the share.
+  void pass_over();
   // Continues from `cursor`, with running workers if there are any. The following batches are bit for bit those of an
-  // uninterrupted stream.
-  void seek(const Cursor& cursor);
+  // uninterrupted stream. With a `share` of the batches, in phase TEST, the stream makes only these: the caller calls
+  // next() or pass_over() for each batch.
+  void seek(const Cursor& cursor, const BatchShare& share = {});
 
   int64_t batch_size() const;
   int64_t records_per_epoch() const;

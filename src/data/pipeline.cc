@@ -61,24 +61,24 @@ void Pipeline::add_label_range(size_t top, const LabelRange& range) {
   labels_.add(top, range);
 }
 
-Pipeline::Span Pipeline::span(uint64_t batch) const {
-  if (options_.whole_epochs) return span_in_epoch(batch);
+Pipeline::Span Pipeline::numbered_span(uint64_t number) const {
+  if (options_.whole_epochs) return span_in_epoch(number);
   const auto world = static_cast<uint64_t>(options_.world), rank = static_cast<uint64_t>(options_.rank);
   const uint64_t own_first = base_ + (rank + world - base_ % world) % world;
-  return {own_first + batch * static_cast<uint64_t>(feed_->batch_size()) * world, feed_->batch_size()};
+  return {own_first + number * static_cast<uint64_t>(feed_->batch_size()) * world, feed_->batch_size()};
 }
 
 // The last batch of an epoch has the records that are left.
-Pipeline::Span Pipeline::span_in_epoch(uint64_t batch) const {
+Pipeline::Span Pipeline::span_in_epoch(uint64_t number) const {
   const auto size = static_cast<uint64_t>(feed_->batch_size());
   const auto records = static_cast<uint64_t>(feed_->records_per_epoch());
   const auto batches = [size](uint64_t count) { return (count + size - 1) / size; };
   uint64_t epoch = base_ / records, first = base_ % records;
-  if (const uint64_t left = batches(records - first); batch < left) {
-    first += batch * size;
+  if (const uint64_t left = batches(records - first); number < left) {
+    first += number * size;
   } else {
-    epoch += 1 + (batch - left) / batches(records);
-    first = (batch - left) % batches(records) * size;
+    epoch += 1 + (number - left) / batches(records);
+    first = (number - left) % batches(records) * size;
   }
   return {epoch * records + first, static_cast<int64_t>(std::min(size, records - first))};
 }
@@ -272,10 +272,12 @@ void Pipeline::await_next() {
 }
 
 const std::vector<void*>& Pipeline::next() {
+  TRAINER_ASSERT(!next_is_others());
   await_next();
   std::unique_lock<std::mutex> lock(state_mutex_);
   Slot& ready = slot(handed_);
   ++handed_;
+  ++passed_;
   lock.unlock();
   if (!ready.skipped.empty()) report_skipped(ready);
   return ready.buffer.data;
@@ -293,16 +295,23 @@ void Pipeline::report_skipped(Slot& target) {
   }
 }
 
-uint64_t Pipeline::position() const {
-  if (options_.whole_epochs) return span(handed_).first;
-  return base_ + handed_ * static_cast<uint64_t>(feed_->batch_size()) * static_cast<uint64_t>(options_.world);
+void Pipeline::pass_over() {
+  TRAINER_ASSERT(next_is_others());
+  ++passed_;
 }
 
-void Pipeline::seek(uint64_t position) {
+uint64_t Pipeline::position() const {
+  if (options_.whole_epochs) return span_in_epoch(passed_).first;
+  return base_ + passed_ * static_cast<uint64_t>(feed_->batch_size()) * static_cast<uint64_t>(options_.world);
+}
+
+void Pipeline::seek(uint64_t position, const BatchShare& share) {
+  TRAINER_ASSERT(share.first < share.every && (share.every == 1 || options_.world == 1));
   const bool running = started();
   stop();
   base_ = position;
-  begun_ = handed_ = released_ = 0;
+  share_ = share;
+  begun_ = handed_ = released_ = passed_ = 0;
   claimed_rows_ = 0;
   failed_ = false;
   if (running) start();

@@ -1,9 +1,9 @@
 // Worker threads that fill a ring of batch buffers, and the queue that returns the batches in order.
 //
-// Batch b uses slot b % slots. Workers claim rows of the batches in order under claim_mutex_, fill them outside every
-// lock, and report completion under state_mutex_. The worker that fills the last row of a batch finishes the batch. The
-// first error by batch and row wins: the batches before it are returned, then it is thrown. All waiting uses condition
-// variables.
+// Batch b of the share uses slot b % slots. Workers claim rows of the batches in order under claim_mutex_, fill them
+// outside every lock, and report completion under state_mutex_. The worker that fills the last row of a batch finishes
+// the batch. The first error by batch and row wins: the batches before it are returned, then it is thrown. All waiting
+// uses condition variables.
 #pragma once
 
 #include <condition_variable>
@@ -52,9 +52,13 @@ class Pipeline {
   // Returns the batch of the last next() and waits for the following one.
   void await_next();
   const std::vector<void*>& next();
-  // Records consumed: the start of the next batch.
+  // Whether the next batch is not in the share; pass_over() then steps over it.
+  bool next_is_others() const { return passed_ != number(handed_); }
+  void pass_over();
+  // Records consumed by all that share the batches: the start of the next batch.
   uint64_t position() const;
-  void seek(uint64_t position);
+  // `share`: of the batches from the position on. Only for one rank if it is not all of them.
+  void seek(uint64_t position, const BatchShare& share = {});
 
   double waited_seconds() const { return waited_; }
   int64_t skipped_records() const { return skipped_records_; }
@@ -84,8 +88,12 @@ class Pipeline {
     uint64_t first = 0;
     int64_t rows = 0;
   };
-  Span span(uint64_t batch) const;
-  Span span_in_epoch(uint64_t batch) const;
+  // The number, from base_ on, of a batch of the share.
+  uint64_t number(uint64_t batch) const { return share_.first + batch * share_.every; }
+  // Of a batch of the share.
+  Span span(uint64_t batch) const { return numbered_span(number(batch)); }
+  Span numbered_span(uint64_t number) const;
+  Span span_in_epoch(uint64_t number) const;
   void describe_batch(uint64_t batch, std::vector<TensorDesc>& layout);
   void work(FeedWorker& worker);
   bool claim(FeedWorker& worker, RowRange& range, Slot*& target);
@@ -102,7 +110,9 @@ class Pipeline {
   PipelineOptions options_;
   LabelCheck labels_;
   int64_t rows_per_claim_ = 1;
-  uint64_t base_ = 0;  // position at which batch 0 begins
+  uint64_t base_ = 0;    // position at which batch number 0 begins
+  BatchShare share_;     // of the batches from base_ on
+  uint64_t passed_ = 0;  // batches from base_ on that were handed out or passed over
   std::vector<std::thread> threads_;
   std::vector<std::unique_ptr<FeedWorker>> feed_workers_;
   std::vector<Slot> slots_;

@@ -139,6 +139,47 @@ TEST(Pipeline, FinishesEachBatchOnceWhenItsRowsAreThere) {
   }
 }
 
+// Each takes its share, and all together take the batches of one pipeline.
+TEST(Pipeline, SharesOfTheBatches) {
+  constexpr uint64_t kSharers = 3;
+  for (const bool whole_epochs : {false, true}) {
+    PipelineOptions options = with_workers(2);
+    options.whole_epochs = whole_epochs;
+    std::vector<std::unique_ptr<Pipeline>> sharers;
+    std::vector<CountingFeed*> feeds;
+    for (uint64_t s = 0; s < kSharers; ++s) {
+      auto feed = std::make_unique<CountingFeed>(300);  // 1000 records: the last batch of an epoch has 100
+      feeds.push_back(feed.get());
+      sharers.push_back(std::make_unique<Pipeline>(std::move(feed), options));
+      sharers.back()->start();
+      sharers.back()->seek(600, {(s + 1) % kSharers, kSharers});
+      feeds.back()->filled = 0;
+    }
+    Pipeline alone(std::make_unique<CountingFeed>(300), options);
+    alone.seek(600);
+    alone.start();
+    for (uint64_t batch = 0; batch < 13; ++batch) {
+      const std::vector<TensorDesc> layout = alone.next_batch_descs();
+      const auto* expected = static_cast<const float*>(alone.next()[0]);
+      for (uint64_t s = 0; s < kSharers; ++s) {
+        const bool others = (s + 1) % kSharers != batch % kSharers;
+        ASSERT_EQ(sharers[s]->next_is_others(), others);
+        if (others) {
+          sharers[s]->pass_over();
+        } else {
+          const int64_t rows = sharers[s]->next_batch_descs()[0].shape[0];
+          ASSERT_EQ(rows, layout[0].shape[0]);
+          const auto* values = static_cast<const float*>(sharers[s]->next()[0]);
+          for (int64_t r = 0; r < rows; ++r) ASSERT_EQ(values[r], expected[r]);
+        }
+        ASSERT_EQ(sharers[s]->position(), alone.position());
+      }
+    }
+    // No batch is made twice, and none of another share: 5 were taken at most, and 3 are made ahead.
+    for (const CountingFeed* feed : feeds) EXPECT_LE(feed->filled, 8 * 300);
+  }
+}
+
 TEST(Pipeline, SeekWhileRunningAndRanks) {
   PipelineOptions options = with_workers(2);
   options.rank = 2;
