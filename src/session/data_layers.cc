@@ -301,14 +301,22 @@ int64_t DataLayers::batches_per_epoch() const {
   return streams_.empty() ? 0 : (records_per_epoch() + batch_size() - 1) / batch_size();
 }
 
-void DataLayers::start_epoch() {
+void DataLayers::start_epoch(const BatchShare& share) {
   for (Stream& stream : streams_) {
     const auto records = static_cast<uint64_t>(stream.stream->records_per_epoch());
     Cursor cursor = stream.stream->cursor();
     if (cursor.records % records == 0) continue;
     cursor.records += records - cursor.records % records;
-    stream.stream->seek(cursor);
+    stream.stream->seek(cursor, share);
   }
+}
+
+void DataLayers::share(const BatchShare& share) {
+  for (Stream& stream : streams_) stream.stream->seek(stream.stream->cursor(), share);
+}
+
+void DataLayers::pass_over() {
+  for (Stream& stream : streams_) stream.stream->pass_over();
 }
 
 double DataLayers::waited_seconds() const {
@@ -351,10 +359,14 @@ std::map<std::string, Cursor> DataLayers::cursors() const {
   return cursors;
 }
 
-void DataLayers::seek(const std::map<std::string, Cursor>& cursors) {
+void DataLayers::seek(const std::map<std::string, Cursor>& cursors, const BatchShare& share) {
   for (Stream& stream : streams_) {
     const auto found = cursors.find(net_.net.layer(stream.layer).name());
-    if (found != cursors.end()) stream.stream->seek(found->second);
+    if (found != cursors.end()) {
+      stream.stream->seek(found->second, share);
+    } else if (share != BatchShare()) {
+      stream.stream->seek(stream.stream->cursor(), share);
+    }
   }
 }
 

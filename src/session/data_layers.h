@@ -79,8 +79,12 @@ class DataLayers {
   int64_t batches_per_epoch() const;
   // The records of the current batch; 0 without streams.
   int64_t items() const { return shapes_.empty() ? 0 : shapes_.front()[0]; }
-  // Moves streams that are inside an epoch to the start of the next one.
-  void start_epoch();
+  // Moves streams that are inside an epoch to the start of the next one. `share`: see BatchStream::seek.
+  void start_epoch(const BatchShare& share = {});
+  // Takes only the batches of the share, from the next one on; the caller calls pass_over() in place of take() for the
+  // others.
+  void share(const BatchShare& share);
+  void pass_over();
   double waited_seconds() const;
   // Bytes of batches in the memory that the device reads: on the host those prefetched, else the two buffers of each.
   int64_t batch_bytes() const;
@@ -94,8 +98,8 @@ class DataLayers {
   std::optional<caffe::PictureInput> picture_input() const;
   // By layer name.
   std::map<std::string, Cursor> cursors() const;
-  // Other layers do not change.
-  void seek(const std::map<std::string, Cursor>& cursors);
+  // Other layers keep their position.
+  void seek(const std::map<std::string, Cursor>& cursors, const BatchShare& share = {});
 
  private:
   struct Stream {

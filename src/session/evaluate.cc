@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "report/log.h"
+#include "session/test_batches.h"
 #include "session/test_sums.h"
 
 namespace trainer {
@@ -22,16 +23,6 @@ Metrics make_metrics(const LoweredNet& net) {
   Metrics metrics;
   for (const CountedMetric& metric : net.metrics) metrics.push_back(metric.make());
   return metrics;
-}
-
-// `counted` has the values of all metrics, one after the other.
-void add_pass(const LoweredNet& net, const Values& counted, Metrics* metrics) {
-  std::span<const std::vector<float>> left(counted);
-  for (size_t i = 0; i < metrics->size(); ++i) {
-    const size_t values = net.metrics[i].values.size();
-    (*metrics)[i]->add(left.first(values));
-    left = left.subspan(values);
-  }
 }
 
 void sort_by_name(std::vector<OutputValue>* outputs) {
@@ -80,6 +71,35 @@ void add_means(const LoweredNet& net, const TestSums& sums, int epochs, Evaluati
   }
 }
 
+// What a test adds up, batch after batch.
+class Tally {
+ public:
+  Tally(const LoweredNet& net, int epochs)
+      : net_(net), epochs_(epochs), sums_(net, epochs), metrics_(make_metrics(net)) {}
+
+  void add(const PassView& pass) {
+    sums_.add(pass.outputs, pass.measured, pass.loss, pass.items);
+    std::span<const std::vector<float>> left(pass.counted);
+    for (size_t i = 0; i < metrics_.size(); ++i) {
+      const size_t values = net_.metrics[i].values.size();
+      metrics_[i]->add(left.first(values));
+      left = left.subspan(values);
+    }
+  }
+
+  void finish(Evaluation* result) const {
+    result->loss = sums_.loss();
+    add_means(net_, sums_, epochs_, result);
+    add_results(net_, metrics_, result);
+  }
+
+ private:
+  const LoweredNet& net_;
+  const int epochs_;
+  TestSums sums_;
+  const Metrics metrics_;
+};
+
 }  // namespace
 
 std::vector<OutputValue> output_values(const LoweredNet& net, const Values& outputs) {
@@ -115,38 +135,18 @@ Evaluation evaluate(NetSession& net, const TestLength& length, const std::functi
                     const std::function<void(int64_t, const Values&)>& after_batch) {
   const bool whole_epochs = length.epochs > 0;
   TRAINER_ASSERT(whole_epochs == net.reads_whole_epochs());
+  net.share_batches();
   if (whole_epochs) net.start_epoch();
-  const int64_t batches = length.batches_of(net);
   Evaluation result;
-  TestSums sums(net.lowered(), length.epochs);
-  Metrics metrics = make_metrics(net.lowered());
-  int64_t queued = 0, read = 0;
-  const auto read_until = [&](int64_t end) {
-    for (; read < end; ++read) {
-      net.finish();
-      const Values& outputs = net.read_outputs();
-      sums.add(outputs, net.measured(), net.loss(), net.items());
-      add_pass(net.lowered(), net.counted(), &metrics);
-      result.records += net.items();
-      after_batch(read, outputs);
-    }
-  };
-  for (; queued < batches && before_batch(queued); ++queued) {
-    try {
-      net.queue_next(ProgramKind::kForward, true);
-    } catch (const Error&) {
-      read_until(queued);  // batches before a bad one count
-      throw;
-    }
-    read_until(net.runs_ahead() ? queued : queued + 1);
-  }
-  read_until(queued);
-  if (queued < batches) return result;
-  result.loss = sums.loss();
-  add_means(net.lowered(), sums, length.epochs, &result);
+  Tally tally(net.lowered(), length.epochs);
+  result.complete = run_batches(net, length.batches_of(net), before_batch, [&](int64_t batch, const PassView& pass) {
+    tally.add(pass);
+    result.records += pass.items;
+    after_batch(batch, pass.outputs);
+  });
+  if (!result.complete) return result;
   if (whole_epochs) result.records /= length.epochs;
-  add_results(net.lowered(), metrics, &result);
-  result.complete = true;
+  tally.finish(&result);
   return result;
 }
 

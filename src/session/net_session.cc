@@ -5,6 +5,8 @@
 #include <functional>
 
 #include "base/error.h"
+#include "ranks/group.h"
+#include "report/log.h"
 
 namespace trainer {
 namespace {
@@ -33,6 +35,46 @@ NetSession::NetSession(const caffe::NetParameter& net, const Positions& position
   WeightNotes of_net{{net.class_names().begin(), net.class_names().end()}};
   if (net.has_picture_input()) of_net.picture_input = std::make_shared<caffe::PictureInput>(net.picture_input());
   add_notes(of_net);
+  if (group() != nullptr && !group()->is_first()) programs_.write_no_files();
+}
+
+void NetSession::measure() {
+  programs_.measure();
+  if (group() == nullptr || group()->size() == 1) return;
+  const std::string reason = refuse_to_share();
+  if (!reason.empty() && group()->is_first())
+    log_info(fmt::format("{}: each process tests all batches, because {}", subject_of(net_), reason));
+  share_batches();
+}
+
+std::string NetSession::refuse_to_share() const {
+  for (const LoweredLayer& layer : lowered().layers) {
+    if (layer.type == nullptr) continue;
+    if (layer.param->type() == "HDF5Output") return subject_of(*layer.param) + " writes a file";
+    if (layer.type->data_source && layer.param->has_phase() && layer.param->phase() == caffe::TRAIN)
+      return subject_of(*layer.param) + " has phase: TRAIN";
+  }
+  const Graph& graph = *lowered().graph;
+  if (graph.writes.empty()) return "";
+  const std::vector<LayerShare>& shares = graph.producer(graph.writes.front().value).shares;
+  const bool known = !shares.empty() && shares.front().layer >= 0;
+  return (known ? subject_of(*lowered().layers[static_cast<size_t>(shares.front().layer)].param) : "a layer") +
+         " changes a state in each pass";
+}
+
+void NetSession::share_batches() {
+  const bool shared = group() != nullptr && net_.phase == caffe::TEST && refuse_to_share().empty();
+  const auto own = static_cast<uint64_t>(shared ? group()->rank() : 0);
+  const auto sharers = static_cast<uint64_t>(shared ? group()->size() : 1);
+  if (own == own_share_ && sharers == sharers_) return;
+  own_share_ = own;
+  sharers_ = sharers;
+  data_.share(share());
+}
+
+void NetSession::pass_over() {
+  data_.pass_over();
+  ++passes_;
 }
 
 int64_t NetSession::batch_size() const {
@@ -225,7 +267,7 @@ void NetSession::read_kept(size_t blob, float* values) const {
 
 void NetSession::seek(const NetPosition& position) {
   passes_ = position.passes;
-  data_.seek(position.cursors);
+  data_.seek(position.cursors, share());
   carried_.set(position.carried);
 }
 

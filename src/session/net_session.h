@@ -63,10 +63,25 @@ class NetSession {
   // Whether each pass over the data ends with a batch of the records that are left.
   bool reads_whole_epochs() const { return net_.reading.whole_epochs; }
   // With whole epochs: the next batch is the first one of an epoch.
-  void start_epoch() { data_.start_epoch(); }
+  void start_epoch() { data_.start_epoch(share()); }
+
+  Group* group() const { return net_.device_session.group; }
+  uint64_t passes() const { return passes_; }  // see NetPosition
+
+  // Before the first program: prepares the net for evaluate().
+  void measure();
+  // In phase TEST, the processes of the device session's group share the batches of a net: batch p of the position's
+  // numbering (see NetPosition::passes) belongs to process p mod their number. Not if its passes change states, which
+  // the next pass may read, or write files.
+  void share_batches();
+  bool shares_batches() const { return sharers_ > 1; }
+  // The process that the next batch belongs to; 0 if they do not share.
+  int next_owner() const { return static_cast<int>(passes_ % sharers_); }
+  bool owns_next() const { return passes_ % sharers_ == own_share_; }
+  // In place of a pass over a batch of another process.
+  void pass_over();
 
   // See NetPrograms.
-  void measure() { programs_.measure(); }
   void keep_blobs(const std::vector<std::string>& names) { programs_.keep_blobs(names); }
   void write_no_files() { programs_.write_no_files(); }
   void freeze(const std::vector<std::string>& patterns) { programs_.freeze(patterns); }
@@ -134,6 +149,10 @@ class NetSession {
   // The number of devices that run this net, and the number of the current pass on this one.
   uint64_t ranks() const;
   uint64_t pass_number() const;
+  // Why the processes of a group do not share its batches; "" if they do.
+  std::string refuse_to_share() const;
+  // Of the batches from the next one on.
+  BatchShare share() const { return {(own_share_ + sharers_ - passes_ % sharers_) % sharers_, sharers_}; }
 
   const NetInPhase net_;
   Diagnostics warnings_;
@@ -145,6 +164,7 @@ class NetSession {
   std::array<Pass, 2> last_;
   size_t newest_ = 0, unfinished_ = 0;  // of these passes
   uint64_t passes_ = 0;                 // on all ranks
+  uint64_t own_share_ = 0, sharers_ = 1;
   float loss_ = 0;
   std::function<void(const std::string&)> debug_log_;
 };

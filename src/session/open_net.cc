@@ -78,12 +78,21 @@ void load_trained_weights(const std::string& path, const WeightMatching& matchin
   net.add_notes(file.notes);
 }
 
+namespace {
+
+DeviceSession& joined(DeviceSession& device_session, Group* group) {
+  device_session.group = group;
+  return device_session;
+}
+
+}  // namespace
+
 OpenNet::OpenNet(ConfiguredNet net, const OpenNetOptions& options)
     : configured_(std::move(net)),
       lease_(options.device.lease),
       device_session_(options.device.spec, options.device_options),
-      session_(*configured_.net.net, *configured_.net.positions, configured_.net.state.phase(), 0, device_session_,
-               options.shapes, options.inputs, {}, options.reading),
+      session_(*configured_.net.net, *configured_.net.positions, configured_.net.state.phase(), 0,
+               joined(device_session_, options.group), options.shapes, options.inputs, {}, options.reading),
       kept_(options.keep) {
   if (!session_.warnings().empty()) log_warning(session_.warnings());
   if (options.keep_outputs) {

@@ -56,7 +56,8 @@ struct OpenNetOptions {
   GivenShapes shapes;             // of Input layers
   InputUse inputs = InputUse::kZeros;
   DataReading reading = {};
-  bool measures = false;  // for evaluate()
+  bool measures = false;   // for evaluate()
+  Group* group = nullptr;  // that evaluates together
 };
 
 class OpenNet {

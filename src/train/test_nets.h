@@ -13,7 +13,8 @@ class TestNets {
  public:
   TestNets(TrainingState& state, RunReport& report) : state_(state), report_(report) {}
 
-  // Runs and reports all tests. `may_continue` is called before each batch; returns false once it returned false.
+  // Runs and reports all tests. `may_continue` is called before each batch of this process; returns false once it
+  // returned false, on any process of a group: see evaluate(). It may not use the group.
   bool run(const std::function<bool()>& may_continue);
   // The positions from which a resumed training tests: those before the test that is running, was interrupted or will
   // be repeated.

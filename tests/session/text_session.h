@@ -13,10 +13,10 @@ namespace trainer {
 struct TextSession {
   // Throws the mistakes of the text and of the net.
   explicit TextSession(const std::string& text, caffe::Phase phase = caffe::TEST, DataReading reading = {},
-                       const DeviceSpec& device = test_device())
+                       const DeviceSpec& device = test_device(), Group* group = nullptr)
       : positions(parse(text, &net)),
         device_session(device),
-        session(net, positions, phase, 1, device_session, {}, InputUse::kZeros, {}, std::move(reading)) {}
+        session(net, positions, phase, 1, in_group(group), {}, InputUse::kZeros, {}, std::move(reading)) {}
 
   caffe::NetParameter net;
   Positions positions;
@@ -24,6 +24,10 @@ struct TextSession {
   NetSession session;
 
  private:
+  DeviceSession& in_group(Group* group) {
+    device_session.group = group;
+    return device_session;
+  }
   static Positions parse(const std::string& text, caffe::NetParameter* net) {
     Positions positions;
     Diagnostics diagnostics;
