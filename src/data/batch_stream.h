@@ -48,6 +48,7 @@ struct StreamOptions {
   int workers = 0;
   int rank = 0;
   int world = 1;
+  int processes = 1;                          // in which the ranks are
   std::vector<MemoryFormat> orders;           // wanted memory format of each top; row-major if missing
   HostMemory* memory = &HostMemory::plain();  // of the batches; outlives the stream
   // Lines for the log (a long scan, a skipped record); always called from the thread that uses the stream.

@@ -118,7 +118,7 @@ bool MappedFile::failed() const { return range_->failed.load(); }
 
 void prefetch(std::string_view mapped) {
   static const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-  if (mapped.size() < 4 * page) return;
+  if (mapped.size() < page) return;
   const auto begin = reinterpret_cast<uintptr_t>(mapped.data()), first = begin / page * page;
   madvise(reinterpret_cast<void*>(first), begin + mapped.size() - first, MADV_WILLNEED);  // a failure costs only time
 }

@@ -38,8 +38,8 @@ class MappedFile {
   Range* range_;
 };
 
-// Starts to read mapped bytes, so that the disk can work on several parts of a file at a time. A small part is not
-// worth the call and is ignored.
+// Starts to read mapped bytes, so that the disk can work on several parts of a file at a time. A part
+// that is smaller than a page is ignored.
 void prefetch(std::string_view mapped);
 
 }  // namespace trainer

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "data/picture_input.h"
+#include "ranks/group.h"
 #include "report/log.h"
 
 namespace trainer {
@@ -85,6 +86,7 @@ void DataLayers::open(int index, Diagnostics* problems) {
   options.net_name = net_.net.name();
   options.rank = net_.device_session.rank;
   options.world = net_.device_session.world;
+  if (net_.device_session.group != nullptr) options.processes = net_.device_session.group->size();
   options.in_order = options.whole_epochs = net_.reading.whole_epochs;
   options.images = net_.reading.images;
   options.memory = &device.host_memory();

@@ -52,6 +52,32 @@ class Hdf5Batches : public testing::Test {
   test::TemporaryFolder folder_;
 };
 
+// Each file is a block. Those in which a rank has no row are not opened again.
+TEST_F(Hdf5Batches, BlocksOfOtherRanksAreNotRead) {
+  std::vector<std::string> names;
+  for (int id = 0; id < 6; ++id) {
+    names.push_back(std::to_string(id) + ".h5");
+    write_file(folder_ / names.back(), id, 2, Shape{3});
+  }
+  write_list(names);
+  for (const uint64_t rank : {0u, 2u, 3u}) {
+    Hdf5Rows rows(folder_ / "list.txt", {"data", "label"}, false, 0);
+    const auto move = [&](const std::string& from, const std::string& to) {
+      for (uint64_t id = 0; id < 6; ++id) {
+        if (id % 2 != rank / 2) std::filesystem::rename(folder_ / (names[id] + from), folder_ / (names[id] + to));
+      }
+    };
+    move("", ".away");
+    for (uint64_t offset = rank; offset < 24; offset += 4) {
+      rows.fetch(offset, 4);
+      const uint64_t row = offset % 12;
+      EXPECT_EQ(*rows.row(1), static_cast<float>(row / 2 + row % 2)) << offset;
+      EXPECT_EQ(*rows.row(0), static_cast<float>(100 * (row / 2) + row % 2)) << offset;
+    }
+    move(".away", "");
+  }
+}
+
 TEST_F(Hdf5Batches, StraddleFilesAndEpochs) {
   write_file(folder_ / "a.h5", 0, 3, Shape{2, 2, 3});
   write_file(folder_ / "b.h5", 1, 4, Shape{2, 2, 3});

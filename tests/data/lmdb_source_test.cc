@@ -1,7 +1,9 @@
 // Reads records by number, and the cached key index.
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
+#include <functional>
 #include <iterator>
 
 #include "data/records/key_index.h"
@@ -86,6 +88,49 @@ TEST(LmdbTree, ReadsWhatTheLibraryReads) {
     by_key.read(other, record);
     ASSERT_EQ(record.key, records[other].first);
     ASSERT_EQ(record.value, records[other].second);
+  }
+}
+
+// Overwrites the header of each large value's first page that `damage` selects by record.
+void damage_large_values(const std::string& file, const std::function<bool(int)>& damage) {
+  std::fstream data(file, std::ios::in | std::ios::out | std::ios::binary);
+  std::string bytes((std::istreambuf_iterator<char>(data)), std::istreambuf_iterator<char>());
+  int found = 0;
+  for (size_t page = 0; page + 4096 <= bytes.size(); page += 4096) {
+    uint16_t flags = 0;
+    uint32_t pages = 0;
+    std::memcpy(&flags, bytes.data() + page + 10, sizeof flags);
+    std::memcpy(&pages, bytes.data() + page + 12, sizeof pages);
+    if (flags != 4) continue;  // overflow
+    const std::string value = bytes.substr(page + 16, pages * 4096 - 16);
+    const int record = std::stoi(value.substr(0, 8));
+    if (damage(record)) {
+      data.seekp(static_cast<std::streamoff>(page + 10));
+      data.put(0);
+      ++found;
+    }
+    page += (pages - 1) * 4096;
+  }
+  EXPECT_GT(found, 0);
+}
+
+// Records of others are stepped over: damage in their values is never seen.
+TEST(LmdbSource, ReadsNoValuesOfOtherRecords) {
+  test::TemporaryFolder folder;
+  test::Records records;
+  for (int i = 0; i < 400; ++i) records.emplace_back(test::key(i), test::key(i) + std::string(9000, 'x'));
+  test::write_lmdb(folder / "db", records);
+  damage_large_values(folder / "db/data.mdb", [](int record) { return record % 4 != 1; });
+  for (const bool random : {false, true}) {
+    LmdbSource source(folder / "db");
+    source.prepare_sparse_access();
+    if (random) source.prepare_random_access({});
+    for (uint64_t i = 0; i < 100; ++i) {
+      const uint64_t index = (random ? i * 37 % 100 : i) * 4 + 1;
+      ASSERT_EQ(value_at(source, index), records[index].second);
+    }
+    test::expect_contains(test::error_text([&] { value_at(source, 2); }), {"is damaged: a large record"});
+    EXPECT_EQ(value_at(source, 5), records[5].second);
   }
 }
 

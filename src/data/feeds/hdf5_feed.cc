@@ -30,7 +30,7 @@ class Hdf5Worker : public FeedWorker {
 
   void claim(const RowRange& range) override { range_ = range; }
   void fill(int64_t i, const BatchBuffer& batch, SkippedRecords&) override {
-    rows_.fetch(range_.offset(i));
+    rows_.fetch(range_.offset(i), range_.stride);
     for (size_t top = 0; top < rows_.datasets(); ++top) {
       place_row(rows_.row(top), batch.layout[top], batch.row(top, range_.first_row + i));
     }

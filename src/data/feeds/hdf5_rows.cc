@@ -193,22 +193,22 @@ void Hdf5Rows::load_block(LoadedGroup& loaded) {
   loaded.loaded_rows += block.rows;
 }
 
-// Loads the same share of the next group as was used of the current one, so that no row waits for a whole group.
-void Hdf5Rows::load_ahead(uint64_t epoch, uint64_t position) {
+// Loads the same share of the next group in which a row is wanted as was used of the current one, so that no row waits
+// for a whole group.
+void Hdf5Rows::load_ahead(uint64_t offset, uint64_t stride) {
   if (order_->one_group()) return;
   const Group& group = current_.group;
-  const uint64_t end = group.first + group.rows;
-  const uint64_t next_epoch = end == order_->rows() ? epoch + 1 : epoch;
-  const uint64_t next_position = end == order_->rows() ? 0 : end;
+  const uint64_t used = offset % order_->rows() - group.first + 1;
+  const uint64_t next = offset + ((group.rows - used) / stride + 1) * stride;
+  const uint64_t next_epoch = next / order_->rows(), next_position = next % order_->rows();
   if (!coming_.group.holds(next_epoch, next_position)) set(coming_, next_epoch, next_position);
-  const uint64_t used = position - group.first + 1;
   while (coming_.loaded_blocks < coming_.group.blocks.size() &&
          coming_.loaded_blocks * group.rows < coming_.group.blocks.size() * used) {
     load_block(coming_);
   }
 }
 
-void Hdf5Rows::fetch(uint64_t offset) {
+void Hdf5Rows::fetch(uint64_t offset, uint64_t stride) {
   const uint64_t epoch = offset / order_->rows(), position = offset % order_->rows();
   if (!current_.group.holds(epoch, position)) {
     if (coming_.group.holds(epoch, position)) {
@@ -220,7 +220,7 @@ void Hdf5Rows::fetch(uint64_t offset) {
   }
   while (current_.loaded_blocks < current_.group.blocks.size()) load_block(current_);
   stored_row_ = current_.group.stored_row(position);
-  load_ahead(epoch, position);
+  load_ahead(offset, stride);
 }
 
 const float* Hdf5Rows::row(size_t dataset) const {

@@ -42,8 +42,8 @@ class Hdf5Rows {
   const std::vector<std::string>& class_names() const { return class_names_; }  // as BatchFeed::class_names()
   std::vector<std::string> files() const;                                       // paths of all listed files
 
-  // Moves to the row at running offset `offset`. Ascending offsets are cheap.
-  void fetch(uint64_t offset);
+  // Moves to the row at running offset `offset`. Ascending offsets are cheap; `stride`: to the next one.
+  void fetch(uint64_t offset, uint64_t stride = 1);
   // The row fetched last, row-major; valid until the next fetch().
   const float* row(size_t dataset) const;
   // `row 7 of /data/train.h5`, for the row fetched last.
@@ -66,7 +66,7 @@ class Hdf5Rows {
   const Hdf5File& opened(size_t file);
   void set(LoadedGroup& loaded, uint64_t epoch, uint64_t position);
   void load_block(LoadedGroup& loaded);
-  void load_ahead(uint64_t epoch, uint64_t position);
+  void load_ahead(uint64_t offset, uint64_t stride);
 
   std::vector<std::string> names_;
   std::vector<File> files_;

@@ -50,7 +50,7 @@ void LmdbSource::read(uint64_t index, Record& record) {
     at_ = index;
   }
   give(index, cursor_, record);
-  if (larger_than_memory_) prefetch(record.value);
+  if (prefetches_) prefetch(record.value);
 }
 
 void LmdbSource::read_following(const Record& record, Record& following) {
@@ -88,7 +88,15 @@ void LmdbSource::prepare_random_access(const LogLine& log) {
       },
       log);
   if (environment_->size() < free_host_memory()) return;  // its pages soon stay in memory
-  larger_than_memory_ = true;
+  prefetches_ = true;
+  environment_->expect_random_access();
+}
+
+// Small records share pages, and the system reads ahead more than the gaps between them.
+void LmdbSource::prepare_sparse_access() {
+  constexpr uint64_t kLeastRecordBytes = 4096;
+  if (static_cast<uint64_t>(environment_->size()) / size() < kLeastRecordBytes) return;
+  prefetches_ = true;
   environment_->expect_random_access();
 }
 

@@ -24,6 +24,7 @@ class LmdbSource : public RecordSource {
   std::string content() override;
   void check_intact() const override { environment_->check_intact(); }
   void prepare_random_access(const LogLine& log) override;
+  void prepare_sparse_access() override;
 
  private:
   std::shared_ptr<LmdbEnvironment> environment_;
@@ -31,7 +32,7 @@ class LmdbSource : public RecordSource {
   LmdbCursor neighbour_cursor_;
   std::optional<uint64_t> at_;  // record under cursor_
   std::optional<KeyIndex> keys_;
-  bool larger_than_memory_ = false;  // and read in random order
+  bool prefetches_ = false;  // records: the system does not read ahead
   std::vector<std::string> class_names_;
 };
 

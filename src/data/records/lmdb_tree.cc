@@ -125,17 +125,18 @@ LmdbTree::Node LmdbTree::node(const Page& page, uint32_t index) const {
     throw data_error("{} holds databases within the database: only an unnamed database is supported", path_);
   }
   const char* value = bytes + kNodeHeader + key_size;
-  if ((flags & kLargeValue) != 0) {
-    if (left - key_size < sizeof(uint64_t)) damaged("a record lies outside its page");
-    node.value = large_value(load<uint64_t>(value), size);
-  } else {
-    if (size > left - key_size) damaged("a record lies outside its page");
-    node.value = std::string_view(value, size);
-  }
+  node.large = (flags & kLargeValue) != 0;
+  node.large_bytes = node.large ? size : 0;
+  const uint64_t in_page = node.large ? sizeof(uint64_t) : size;
+  if (in_page > left - key_size) damaged("a record lies outside its page");
+  node.value = std::string_view(value, in_page);
   return node;
 }
 
-std::string_view LmdbTree::large_value(uint64_t first_page, uint64_t size) const {
+std::string_view LmdbTree::value_of(const Node& node) const {
+  if (!node.large) return node.value;
+  const auto first_page = load<uint64_t>(node.value.data());
+  const uint64_t size = node.large_bytes;
   if (first_page < 2 || first_page >= size_ / page_size_) damaged("a large record lies outside the file");
   const uint64_t at = first_page * page_size_;
   if (kPageHeader + size > size_ - at) damaged("a large record reaches beyond the file");

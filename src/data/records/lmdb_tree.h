@@ -30,8 +30,10 @@ class LmdbTree {
   friend class LmdbCursor;
   struct Node {
     std::string_view key;
-    std::string_view value;  // leaves
-    uint64_t child = 0;      // branches
+    std::string_view value;  // leaves; the number of its first page if it is large
+    bool large = false;
+    uint64_t large_bytes = 0;
+    uint64_t child = 0;  // branches
   };
   // A page whose header is valid.
   struct Page {
@@ -44,7 +46,7 @@ class LmdbTree {
   bool read_head(uint64_t offset, uint64_t transaction);
   Page page(uint64_t number) const;
   Node node(const Page& page, uint32_t index) const;
-  std::string_view large_value(uint64_t first_page, uint64_t size) const;
+  std::string_view value_of(const Node& node) const;
   [[noreturn]] void damaged(const char* what) const;
 
   const char* bytes_;
@@ -57,8 +59,9 @@ class LmdbTree {
   uint64_t transaction_ = 0;
 };
 
-// A position in a tree. Every move throws data_error if the tree is damaged or ends too early; then call first() or
-// find() before another move. The views are valid as long as the mapping.
+// A position in a tree. Moves read pages of keys, not large values. Every move, and value(), throws data_error if the
+// tree is damaged or ends too early; after a move that throws, call first() or find() before another one. The views are
+// valid as long as the mapping.
 class LmdbCursor {
  public:
   explicit LmdbCursor(const LmdbTree& tree) : tree_(&tree) {}
@@ -69,7 +72,7 @@ class LmdbCursor {
   // Moves to exactly this key.
   void find(std::string_view key);
   std::string_view key() const { return node_.key; }
-  std::string_view value() const { return node_.value; }
+  std::string_view value() const { return tree_->value_of(node_); }
 
  private:
   struct Level {

@@ -34,6 +34,8 @@ class RecordSource {
   virtual void check_intact() const {}
   // Makes read() cheap for any order of numbers.
   virtual void prepare_random_access(const LogLine&) {}
+  // This process will read only some of the records, so that the bytes between them are best left alone.
+  virtual void prepare_sparse_access() {}
   // As BatchFeed::class_names().
   virtual std::vector<std::string> class_names() const { return {}; }
   // As BatchFeed::content(). Does not move the position of read().

@@ -100,6 +100,7 @@ std::unique_ptr<BatchFeed> open(SourceContext& context) {
                                                }});
   Sampler sampler(source->size(), param.shuffle() && !context.options().in_order, context.random_key("shuffle"), 0,
                   weights);
+  if (context.options().phase == caffe::TRAIN && context.options().processes > 1) source->prepare_sparse_access();
   if (param.shuffle()) source->prepare_random_access(context.options().log);
   if (mode != ColorMode::kAsStored) warn_of_raw_records(context, *source);
   PictureFeedSettings settings = picture_settings(context, "data_param", param.batch_size());
