@@ -331,6 +331,25 @@ TEST_F(SpreadTests, ALostProcessIsAnErrorOfTheOthers) {
   EXPECT_EQ(test::message_of(thrown[0]), "rank 1 is lost");
 }
 
+// The processes meet again without one that is lost.
+TEST_F(SpreadTests, TheGroupMayChange) {
+  const std::string text = data(4) + kLosses;
+  const Seen alone = run([&](int) { return text; }, {{5, 0}, {4, 0}, {5, 0}}, nullptr);
+  for (const auto& thrown : test::run_ranks(2, [&](test::ThreadGroup& group) {
+         TextSession opened(text, caffe::TEST, {}, test_device(), &group);
+         opened.session.measure();
+         for (size_t i = 0; i < alone.tests.size(); ++i) {
+           opened.device_session.group = i == 1 ? nullptr : &group;
+           const TestLength length{i == 1 ? 4 : 5, 0};
+           expect_equal(evaluate(
+                            opened.session, length, [](int64_t) { return true; }, [](int64_t, const auto&) {}),
+                        alone.tests[i]);
+         }
+         EXPECT_EQ(opened.session.position().cursors.at("data").records, alone.cursors.at("data").records);
+       }))
+    EXPECT_EQ(test::message_of(thrown), "");
+}
+
 // A resumed training continues its tests from a position.
 TEST_F(SpreadTests, TestsContinueFromAPosition) {
   const std::string text = data(4) + kLosses;
