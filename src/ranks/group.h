@@ -51,8 +51,6 @@ class Group {
   [[noreturn]] virtual void explain(const LaneError& error) = 0;
   // Whether this is the first of the processes that are not lost.
   virtual bool is_first_left() const = 0;
-  // Throws if a process is lost.
-  virtual void check() = 0;
   // Before the group is destroyed: tells the others that this process ends with an error, unless they know of a loss.
   virtual void leave(const Error& error) = 0;
   // Processes that wait to take part, as this process knows.

@@ -114,10 +114,6 @@ class Rendezvous::JoinedGroup : public Group {
     return false;
   }
 
-  void check() override {
-    if (!client_->losses().empty()) explain(LaneError(""));
-  }
-
   [[noreturn]] void explain(const LaneError& error) override {
     const std::vector<LostMember> losses = client_->wait_for_loss(kExplainTime);
     if (losses.empty())

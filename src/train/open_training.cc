@@ -119,7 +119,8 @@ OpenTraining open_training(TrainingRequest request, RunReport& report) {
     open.devices = choose_devices(request.device, *files.solver);
     options.devices.clear();
     for (const ChosenDevice& device : open.devices) options.devices.push_back(device.spec);
-    if (request.scale_batch) parts = static_cast<int>(open.devices.size());
+    if (request.scale_batch)
+      parts = static_cast<int>(open.devices.size()) * (options.group == nullptr ? 1 : options.group->size());
     divide_batches(&files, parts);
     for (const ChosenDevice& device : open.devices) report.note(device.use);
     open.training = std::make_unique<Training>(std::move(files), options);

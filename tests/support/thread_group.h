@@ -68,10 +68,9 @@ class ThreadLane : public Lane {
     sum_values(
         data, count, [](float value) { return value; }, [](float sum) { return sum; });
   }
-  void sum_bf16(uint16_t* data, int64_t count) override {
+  void sum(Bf16* data, int64_t count) override {
     sum_values(
-        data, count, [](uint16_t value) { return to_float(static_cast<Bf16>(value)); },
-        [](float sum) { return static_cast<uint16_t>(to_bf16(sum)); });
+        data, count, [](Bf16 value) { return to_float(value); }, [](float sum) { return to_bf16(sum); });
   }
   void broadcast(void* data, int64_t bytes, int root) override {
     meeting_->exchange(rank_, data, [&](const std::vector<const void*>& shown) {
@@ -126,10 +125,11 @@ class ThreadGroup : public Group {
   }
   Lane& gradient_lane() override { return gradients_; }
   [[noreturn]] void explain(const LaneError& error) override { throw RankFailed(error.what()); }
+  bool is_first_left() const override { return is_first(); }
   // The process is lost: the functions of all others throw.
-  void leave(const std::string& reason) {
-    lane_.abort(reason);
-    gradients_.abort(reason);
+  void leave(const Error& error) override {
+    lane_.abort(error.what());
+    gradients_.abort(error.what());
   }
 
   int gathers = 0;  // by this rank
@@ -165,7 +165,7 @@ std::vector<std::exception_ptr> run_ranks(int size, const Action& action) {
         action(group);
       } catch (...) {
         thrown[static_cast<size_t>(rank)] = std::current_exception();
-        group.leave("rank " + std::to_string(rank) + " is lost");
+        group.leave(data_error("rank {} is lost", rank));
       }
     });
   }

@@ -157,7 +157,7 @@ if [ -x "$build/bundled/trainer_tests" ]; then
   elsewhere=$(ldd "$checked/bin/trainer" "$checked/bin/trainer_tests" | grep '=>' | grep -vE "=> ($checked/bin/\.\./lib/\S+|/\S*/($of_the_host)) \(")
   check gpu_check_has_its_libraries "$elsewhere" [ -z "$elsewhere" ]
   "$checked/bin/trainer_tests" --gtest_list_tests >tests 2>&1
-  check gpu_check_has_its_tests "$(cat tests)" [ "$(grep -cE '^(Gpu|SeveralDevices|Cases/Conformance|Layers/LayerContract)\.' tests)" = 4 ]
+  check gpu_check_has_its_tests "$(cat tests)" [ "$(grep -cE '^(Gpu|OneOrManyProcesses/SeveralDevices|Cases/Conformance|Layers/LayerContract)\.' tests)" = 4 ]
   TRAINER_SOURCE_DIR=$checked "$checked/bin/trainer_tests" --gtest_filter='*Conformance*/solver_sgd*:*Conformance*/tile' >log 2>&1
   check gpu_check_reads_cases "$(last_lines)" grep -q '^\[  PASSED  \] [1-9][0-9]* tests' log
   check stand_ins_are_listed "$(tail -n 8 "$checked/licences/LIBRARIES")" grep -q 'libcurl.so.4: a stand-in' "$checked/licences/LIBRARIES"

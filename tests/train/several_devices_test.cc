@@ -1,4 +1,5 @@
-// Compares training on several devices with one device that makes all passes itself.
+// Compares training on several devices, of one process or each of a process of its own, with one device that makes all
+// passes itself.
 #include <gtest/gtest.h>
 
 #include "captured_log.h"
@@ -6,6 +7,7 @@
 #include "device/test_gpu.h"
 #include "formats/temp_folder.h"
 #include "formats/weights.h"
+#include "support/thread_group.h"
 #include "test_environment.h"
 #include "train/configure_training.h"
 #include "train/training.h"
@@ -13,11 +15,13 @@
 namespace trainer {
 namespace {
 
-class SeveralDevices : public testing::Test {
+// Whether each device has a process.
+class SeveralDevices : public testing::TestWithParam<bool> {
  protected:
   SeveralDevices() { test::write_lmdb(folder_ / "lmdb", test::raw_records(53, 3, 10, 10)); }
   void SetUp() override {
     if (!has_devices(2)) GTEST_SKIP() << "it takes two GPUs";
+    if (GetParam() && tests_run_on_gpu()) GTEST_SKIP() << "several processes run on CPUs";
   }
 
   static bool has_devices(int count) { return !tests_run_on_gpu() || has_gpus(count); }
@@ -72,21 +76,42 @@ layer {{ name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: 
         fmt::format("net: \"{}\" snapshot_prefix: \"{}\" random_seed: 3 base_lr: {} momentum: 0.9 lr_policy: \"fixed\" "
                     "weight_decay: 0.01 iter_size: {} max_iter: {} {}",
                     net, folder_ / "w", rate_, iter_size, iterations, more_));
-    Diagnostics diagnostics;
-    TrainingFiles files = configure_training(solver, {}, &diagnostics);
-    diagnostics.throw_if_errors();
-    if (divide) divide_batches(&files, devices);
     TrainingOptions options;
     options.snapshot = snapshot;
     options.devices = {test_device()};
-    for (int i = 1; i < devices; ++i)
-      options.devices.push_back(tests_run_on_gpu() ? DeviceSpec::cuda(i) : DeviceSpec());
+    if (GetParam() && devices > 1) {
+      for (const auto& thrown : test::run_ranks(devices, [&](Group& group) {
+             TrainingOptions own = options;
+             own.group = &group;
+             const std::string weights = folder_ / fmt::format("weights{}.caffemodel", group.rank());
+             run(solver, own, divide ? devices : 1, weights);
+           }))
+        if (thrown) std::rethrow_exception(thrown);
+      for (int rank = 1; rank < devices; ++rank)
+        EXPECT_EQ(weights_of("weights0.caffemodel"), weights_of(fmt::format("weights{}.caffemodel", rank)));
+    } else {
+      for (int i = 1; i < devices; ++i)
+        options.devices.push_back(tests_run_on_gpu() ? DeviceSpec::cuda(i) : DeviceSpec());
+      run(solver, options, divide ? devices : 1, folder_ / "weights0.caffemodel");
+    }
+    return weights_of(fmt::format("w_iter_{}{}.caffemodel", iterations, average_));
+  }
+
+  static void run(const std::string& solver, const TrainingOptions& options, int parts, const std::string& weights) {
+    Diagnostics diagnostics;
+    TrainingFiles files = configure_training(solver, {}, &diagnostics);
+    diagnostics.throw_if_errors();
+    divide_batches(&files, parts);
     Training training(std::move(files), options);
     RunReport report;
     training.run(report);
+    training.save_weights(weights);
+  }
+
+  // The weights of a file, layer by layer.
+  std::vector<float> weights_of(const std::string& file) const {
     std::vector<float> weights;
-    const std::string file = folder_ / fmt::format("w_iter_{}{}.caffemodel", iterations, average_);
-    for (const WeightLayer& layer : read_weights(file).layers) {
+    for (const WeightLayer& layer : read_weights(folder_ / file).layers) {
       for (const auto& blob : layer.blobs) weights.insert(weights.end(), blob.data.begin(), blob.data.end());
     }
     return weights;
@@ -106,25 +131,28 @@ layer {{ name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: 
   float rate_ = 0.1f;
 };
 
-TEST_F(SeveralDevices, DoWhatOneDoesInSeveralPasses) {
+INSTANTIATE_TEST_SUITE_P(OneOrManyProcesses, SeveralDevices, testing::Bool(),
+                         [](const auto& info) { return info.param ? "Processes" : "Devices"; });
+
+TEST_P(SeveralDevices, DoWhatOneDoesInSeveralPasses) {
   const std::vector<float> one = train(1, 4, 6, 5);
   if (has_devices(3)) expect_near(train(3, 4, 2, 5), one);
   expect_near(train(2, 4, 3, 5), one);
 }
 
 // More gradients than a bucket can hold.
-TEST_F(SeveralDevices, SumInBuckets) {
+TEST_P(SeveralDevices, SumInBuckets) {
   width_ = 150'000;
   rate_ = 1e-5f;
   expect_near(train(2, 4, 1, 3), train(1, 4, 2, 3));
 }
 
-TEST_F(SeveralDevices, SplitABatch) {
+TEST_P(SeveralDevices, SplitABatch) {
   more_ = "clip_gradients: 0.5";
   expect_near(train(2, 8, 1, 6, "", true), train(1, 8, 1, 6));
 }
 
-TEST_F(SeveralDevices, AverageTheSameWeights) {
+TEST_P(SeveralDevices, AverageTheSameWeights) {
   more_ = "type: 'AdamW' clip_adaptive: 0.2 clip_value: 0.05 ema { decay: 0.8 }";
   average_ = "_ema";
   rate_ = 0.001f;
@@ -135,7 +163,7 @@ TEST_F(SeveralDevices, AverageTheSameWeights) {
 }
 
 // "ip1" is between parameters that learn from the start.
-TEST_F(SeveralDevices, UnfreezeTogether) {
+TEST_P(SeveralDevices, UnfreezeTogether) {
   more_ = "clip_gradients: 0.5 freeze { pattern: 'conv' } freeze { pattern: 'ip1' until_iter: 3 }";
   const std::vector<float> whole = train(2, 8, 1, 6, "", true);
   expect_near(whole, train(1, 8, 1, 6));
@@ -144,7 +172,7 @@ TEST_F(SeveralDevices, UnfreezeTogether) {
 }
 
 // 2^100 * 2^-103 is exactly 0.125.
-TEST_F(SeveralDevices, GoBackAfterABadLoss) {
+TEST_P(SeveralDevices, GoBackAfterABadLoss) {
   rate_ = 0.125f;
   recurrent_ = true;
   const std::vector<float> low = train(2, 4, 1, 5);
@@ -153,13 +181,13 @@ TEST_F(SeveralDevices, GoBackAfterABadLoss) {
   EXPECT_EQ(train(2, 4, 1, 5), low);
 }
 
-TEST_F(SeveralDevices, GoOnFromASnapshot) {
+TEST_P(SeveralDevices, GoOnFromASnapshot) {
   const std::vector<float> whole = train(2, 4, 1, 7);
   train(2, 4, 1, 4);
   EXPECT_EQ(train(2, 4, 1, 7, folder_ / "w_iter_4.solverstate"), whole);
 }
 
-TEST_F(SeveralDevices, GoOnWithWhatEachCarries) {
+TEST_P(SeveralDevices, GoOnWithWhatEachCarries) {
   recurrent_ = true;
   const std::vector<float> whole = train(2, 4, 1, 7);
   train(2, 4, 1, 4);
@@ -178,7 +206,7 @@ TEST_F(SeveralDevices, GoOnWithWhatEachCarries) {
   EXPECT_EQ(log.text().find("on device 2 of 3"), std::string::npos) << log.text();
 }
 
-TEST_F(SeveralDevices, ABatchThatCannotBeSplitIsNamed) {
+TEST_P(SeveralDevices, ABatchThatCannotBeSplitIsNamed) {
   try {
     train(3, 8, 1, 1, "", true);
     FAIL();

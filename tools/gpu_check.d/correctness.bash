@@ -83,7 +83,7 @@ check_tests() {
     # Whole nets first: with an empty cache, autotuning of the kernels may use up the remaining time.
     run_tests conformance 120 '*Conformance*'
     run_tests contract 120 '*Contract*'
-    run_tests several_gpus 60 'SeveralDevices.*'
+    run_tests several_gpus 60 '*SeveralDevices.*'
     run_tests far_offsets 60 Gpu.FarOffsets
     run_tests kernels 180 'Gpu.*-Gpu.FarOffsets'
   fi
