@@ -5,7 +5,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 2
 passed=0 failed=0
 # Room: the rooms it may include besides its own.
 declare -A below=(
-  [base]="trainer" [gpus]="base" [ranks]="base" [tensor]="base" [formats]="tensor base" [config]="formats tensor base" [ops]="config formats tensor base"
+  [base]="trainer" [gpus]="base" [ranks]="tensor base" [tensor]="base" [formats]="tensor base" [config]="formats tensor base" [ops]="config formats tensor base"
   [layers]="trainer ops config formats tensor base" [runtime]="ops config formats tensor base"
   [lowering]="layers ops config formats tensor base" [compile]="runtime ops config formats tensor base"
   [nets]="config formats tensor base" [data]="layers ops config formats tensor base" [report]="trainer config formats tensor base" [hub]="report config formats tensor base"

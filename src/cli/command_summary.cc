@@ -11,11 +11,13 @@
 #include "cli/iteration_cost.h"
 #include "cli/net_flags.h"
 #include "cli/net_plan.h"
+#include "cli/scaling.h"
 #include "cli/schedule_view.h"
 #include "config/diagnostics.h"
 #include "gpus/choose_gpu.h"
 #include "ops/cost.h"
 #include "report/log.h"
+#include "session/parameters.h"
 
 namespace trainer {
 namespace {
@@ -153,6 +155,21 @@ DeviceSpec device_to_plan_for(const std::string& gpu) {
   return DeviceSpec::cuda(request.numbers.front()).planned();
 }
 
+// Runs some iterations on this machine and predicts those of more.
+void show_scaling(const Arguments& arguments, const ConfiguredNet& configured, GivenShapes shapes) {
+  const int64_t world = arguments.given("world") ? arguments.integer("world") : 1;
+  if (world < 1 || world > 1 << 20) throw config_error("--world={}: not a number of devices", world);
+  const Network network = parse_network(arguments.text("network"));
+  const ChosenDevice device = choose_device(DeviceRequest::of(arguments.text("gpu")));
+  DeviceSession device_session(device.spec, device_options_of(arguments));
+  const std::unique_ptr<NetSession> net = open_net(configured, caffe::TRAIN, device_session, std::move(shapes));
+  add_parameters(net->lowered(), 1, true, device_session.store);
+  UpdateRule update(default_solver(), trained_parameters(net->lowered()), device_session);
+  device_session.limit_memory(memory_of(arguments), net->data().batch_bytes());
+  const MeasuredPass measured = measure_pass(*net, device_session, update, caffe::SolverParameter::FP32);
+  std::fputs(scaling_table(measured, static_cast<int>(world), network, net->batch_size()).c_str(), stdout);
+}
+
 int run_summary(const Arguments& arguments) {
   const bool schedule = !arguments.text("solver").empty();
   if (schedule == !arguments.text("model").empty())
@@ -167,6 +184,11 @@ int run_summary(const Arguments& arguments) {
   const caffe::Phase phase = training ? caffe::TRAIN : caffe::TEST;
   GivenShapes shapes = given_shapes(arguments);
   const ConfiguredNet configured = net_to_look_at(arguments, phase, shapes);
+  if (arguments.given("world") || arguments.given("network")) {
+    if (!training) throw config_error("--world and --network are about training: leave out --phase=TEST");
+    show_scaling(arguments, configured, std::move(shapes));
+    return 0;
+  }
   DeviceSession device_session(device_to_plan_for(arguments.text("gpu")), device_options_of(arguments));
   const std::unique_ptr<NetSession> session = open_net(configured, phase, device_session, std::move(shapes));
   NetSession& net = *session;
@@ -200,6 +222,7 @@ REGISTER_COMMAND(
     .usage =
         "summary --model=FILE [--phase=TRAIN|TEST] [--shape=TOP=DIMS] [--gpu=ID|h200|sm_90] "
         "[--precision=bf16|...] [--memory=SIZE] [--plan | --caffe]\n"
+        "summary --model=FILE --world=N [--network=RATE] [--gpu=ID]\n"
         "summary --solver=FILE [--output=FILE.svg]",
     .description =
         "Checks and compiles the net without running it. --plan shows each step: the layers fused into it, "
@@ -216,6 +239,10 @@ REGISTER_COMMAND(
         "  top    LAYER  TYPE  TOP  DIMS   (64,20,24,24; nothing for a scalar)\n"
         "  blob   LAYER  INDEX  DIMS       learned blobs and statistics, shared ones with each layer\n"
         "\n"
+        "--world predicts the training of N processes with a device like this one each, and of up to 1,024: it "
+        "measures "
+        "some iterations here, and sums the times of the exchanges that the backward pass does not hide.\n"
+        "\n"
         "--solver draws the schedule of the solver: the learning rate of each iteration, and momentum and weight decay "
         "if they change. Epochs are those of a training on one device.",
     .flags =
@@ -224,6 +251,9 @@ REGISTER_COMMAND(
             {"solver", FlagType::kFile, "", "FILE", "The solver whose schedule is shown, in place of a net."},
             {"output", FlagType::kFile, "", "FILE", "The SVG file for the picture of the schedule."},
             {"overwrite", FlagType::kBool, "false", "", "Replace the file if it exists."},
+            {"world", FlagType::kInteger, "", "N", "Predict the training of N devices, by measuring one."},
+            {"network", FlagType::kText, "10G", "RATE",
+             "The rate of the network for --world, in bits per second: 10G, 100G, 800M."},
             {"phase", FlagType::kChoice, "TRAIN", "TRAIN|TEST", "The phase of the net."},
             {"plan", FlagType::kBool, "false", "", "Show the steps of the compiled program."},
             {"caffe", FlagType::kBool, "false", "", "Show the layers, tops and blobs that Caffe builds, for scripts."},

@@ -1,5 +1,6 @@
 // trainer test: scores a net with given weights.
 #include <fmt/format.h>
+#include <google/protobuf/text_format.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,7 +11,9 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/joined_processes.h"
 #include "cli/net_flags.h"
+#include "cli/rank_flags.h"
 #include "cli/test_table.h"
 #include "report/log.h"
 #include "report/test_json.h"
@@ -57,14 +60,14 @@ void log_means(const TestResult& result) {
 // All of them in a pipe or a file.
 size_t classes_shown() { return isatty(STDOUT_FILENO) != 0 ? 50 : std::numeric_limits<size_t>::max(); }
 
-int run_test(const Arguments& arguments) {
-  const RunModel files = trained_net_of(arguments);
+void run_test(const Arguments& arguments, const RunModel& files, ConfiguredNet configured,
+              const JoinedProcesses& processes) {
   const TestLength length = length_of(arguments);
-  ConfiguredNet configured = net_to_run(arguments, files, UnfilledInput::kError);
   OpenNetOptions options = open_options_of(arguments, files.weights);
   options.device = choose_device(device_request_of(arguments));
   options.reading.whole_epochs = length.epochs > 0;
   options.measures = true;
+  options.group = processes.group();
   log_info(options.device.use);
   OpenNet open(std::move(configured), options);
   NetSession& net = open.session();
@@ -89,40 +92,55 @@ int run_test(const Arguments& arguments) {
   log_means(result);
   const ClassNames& names = net.class_names();
   const bool json = arguments.get_bool("json");
-  std::fputs((json ? test_json(result, names) : test_table(result, names, classes_shown())).c_str(), stdout);
+  if (processes.is_first())
+    std::fputs((json ? test_json(result, names) : test_table(result, names, classes_shown())).c_str(), stdout);
   require_finite(net.lowered(), result);
+}
+
+int run_test(const Arguments& arguments) {
+  const RunModel files = trained_net_of(arguments);
+  length_of(arguments);
+  ConfiguredNet configured = net_to_run(arguments, files, UnfilledInput::kError);
+  std::string text;
+  google::protobuf::TextFormat::PrintToString(*configured.net.net, &text);
+  JoinedProcesses processes(arguments, files.weights.empty() ? files.model : files.weights,
+                            {{"the net", text}, {"--weights", files.weights}});
+  processes.run([&] { run_test(arguments, files, std::move(configured), processes); });
   return 0;
 }
 
-REGISTER_COMMAND(test, .name = "test", .summary = "scores a net with given weights",
-                 .usage = "test --run=FOLDER|--model=FILE --weights=FILE [--iterations=N] [--json] [flags]",
-                 .description =
-                     "Runs the net forward in phase TEST over the whole data set, or over N batches, and shows the "
-                     "mean of each output, the values of metrics, and for each Accuracy layer precision, recall and f1 "
-                     "of each class and the confusion matrix.\n\n"
-                     "The result is on the standard output, the log with the outputs of each batch on the standard "
-                     "error. A loss or output that is not finite ends the command with exit code 4, after the result.",
-                 .flags =
-                     {
-                         run_flag(),
-                         model_flag(),
-                         weights_flag(),
-                         weights_map_flag(),
-                         weights_match_flag(),
-                         {"iterations", FlagType::kInteger, "", "N",
-                          "Batches to run. Without it, each record of the data set is read once."},
-                         {"json", FlagType::kBool, "false", "", "Write one JSON document instead of the text."},
-                         gpu_flag(),
-                         cpu_flag(),
-                         precision_flag(),
-                         deterministic_flag(),
-                         set_flag(),
-                         fill_flag(),
-                         allow_fresh_flag(),
-                         level_flag(),
-                         stage_flag(),
-                     },
-                 .run = run_test, .computes = true, .flags_only = true, .joins = true);
+REGISTER_COMMAND(
+    test, .name = "test", .summary = "scores a net with given weights",
+    .usage = "test --run=FOLDER|--model=FILE --weights=FILE [--iterations=N] [--json] [flags]",
+    .description =
+        "Runs the net forward in phase TEST over the whole data set, or over N batches, and shows the "
+        "mean of each output, the values of metrics, and for each Accuracy layer precision, recall and f1 "
+        "of each class and the confusion matrix.\n\n"
+        "The result is on the standard output, the log with the outputs of each batch on the standard "
+        "error. A loss or output that is not finite ends the command with exit code 4, after the result.\n\n"
+        "Several processes of a launcher share the batches, with the same result.",
+    .flags =
+        {
+            run_flag(),
+            model_flag(),
+            weights_flag(),
+            weights_map_flag(),
+            weights_match_flag(),
+            {"iterations", FlagType::kInteger, "", "N",
+             "Batches to run. Without it, each record of the data set is read once."},
+            {"json", FlagType::kBool, "false", "", "Write one JSON document instead of the text."},
+            gpu_flag(),
+            cpu_flag(),
+            precision_flag(),
+            deterministic_flag(),
+            ranks_flag(),
+            set_flag(),
+            fill_flag(),
+            allow_fresh_flag(),
+            level_flag(),
+            stage_flag(),
+        },
+    .run = run_test, .computes = true, .flags_only = true, .joins = true);
 
 }  // namespace
 }  // namespace trainer

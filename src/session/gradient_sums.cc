@@ -38,39 +38,48 @@ GradientSums::GradientSums(const std::vector<DeviceSession*>& ranks, const std::
   for (Device* device : devices) device->synchronize();
 }
 
-void GradientSums::divide(const std::vector<std::string>& gradients) {
-  const StateStore& store = ranks_.front()->store;
+int GradientBucket::last_step(const Program& program) const {
+  int last = 0;
+  for (const std::string& gradient : gradients) last = std::max(last, program.last_use(gradient));
+  return last;
+}
+
+std::vector<GradientBucket> divide_gradients(const StateStore& store, const std::vector<std::string>& gradients) {
   const float* flat = static_cast<const float*>(store.data(kGradientGroup));
   int64_t end = store.shape(kGradientGroup).count();
-  buckets_.clear();
+  std::vector<GradientBucket> buckets;
   for (auto gradient = gradients.rbegin(); gradient != gradients.rend(); ++gradient) {
-    if (buckets_.empty() || buckets_.back().count >= kBucketFloats) buckets_.emplace_back();
-    Bucket& bucket = buckets_.back();
-    const int64_t begin = static_cast<const float*>(store.data(*gradient)) - flat;
+    if (buckets.empty() || buckets.back().count >= kBucketFloats) buckets.emplace_back();
+    GradientBucket& bucket = buckets.back();
+    bucket.begin = static_cast<const float*>(store.data(*gradient)) - flat;
     bucket.gradients.push_back(*gradient);
-    bucket.count += end - begin;
-    end = begin;
-    bucket.data.clear();
-    for (const DeviceSession* rank : ranks_)
-      bucket.data.push_back(static_cast<float*>(rank->store.data(kGradientGroup)) + begin);
+    bucket.count += end - bucket.begin;
+    end = bucket.begin;
   }
-  for (Bucket& bucket : buckets_) {
-    for (Device* device : devices_of(ranks_))
-      bucket.events.push_back(processes_ ? processes_->make_event() : device->make_event());
+  return buckets;
+}
+
+void GradientSums::divide(const std::vector<std::string>& gradients) {
+  buckets_.clear();
+  for (GradientBucket& part : divide_gradients(ranks_.front()->store, gradients)) {
+    Bucket& bucket = buckets_.emplace_back();
+    for (const DeviceSession* rank : ranks_) {
+      bucket.data.push_back(static_cast<float*>(rank->store.data(kGradientGroup)) + part.begin);
+      bucket.events.push_back(processes_ ? processes_->make_event() : rank->device->make_event());
+    }
+    bucket.part = std::move(part);
   }
 }
 
 void GradientSums::mark(int rank, Program& program) {
-  for (Bucket& bucket : buckets_) {
-    int last = 0;
-    for (const std::string& gradient : bucket.gradients) last = std::max(last, program.last_use(gradient));
-    program.mark_after(last, *bucket.events[static_cast<size_t>(rank)]);
-  }
+  for (Bucket& bucket : buckets_)
+    program.mark_after(bucket.part.last_step(program), *bucket.events[static_cast<size_t>(rank)]);
 }
 
 void GradientSums::begin() {
   if (!processes_) return;
-  for (const Bucket& bucket : buckets_) processes_->expect(*bucket.events.front(), bucket.data.front(), bucket.count);
+  for (const Bucket& bucket : buckets_)
+    processes_->expect(*bucket.events.front(), bucket.data.front(), bucket.part.count);
 }
 
 void GradientSums::finish() {
@@ -79,7 +88,7 @@ void GradientSums::finish() {
   for (const Bucket& bucket : buckets_) {
     events.clear();
     for (const auto& event : bucket.events) events.push_back(event.get());
-    sum_->start(events, bucket.data, bucket.count);
+    sum_->start(events, bucket.data, bucket.part.count);
   }
   sum_->finish();
 }

@@ -15,6 +15,17 @@
 
 namespace trainer {
 
+// A contiguous part of the flat gradients that is summed at once.
+struct GradientBucket {
+  std::vector<std::string> gradients;
+  int64_t begin = 0, count = 0;  // in floats of the group
+
+  // The last step that uses its gradients.
+  int last_step(const Program& program) const;
+};
+// The buckets of these gradients, members of the group in order. The first bucket has the last gradients.
+std::vector<GradientBucket> divide_gradients(const StateStore& store, const std::vector<std::string>& gradients);
+
 class GradientSums {
  public:
   // All ranks have equal gradient groups; `gradients` are members in order. `ranks` are those of this process.
@@ -37,9 +48,8 @@ class GradientSums {
 
  private:
   struct Bucket {
-    std::vector<std::string> gradients;
+    GradientBucket part;
     std::vector<float*> data;  // for each rank
-    int64_t count = 0;
     std::vector<std::unique_ptr<DeviceEvent>> events;
   };
 

@@ -65,7 +65,7 @@ class RendezvousTest : public testing::Test {
     return all;
   }
 
-  test::TempFolder folder_;
+  TempFolder folder_;
   const std::string file_ = folder_ / "run.meeting";
   std::string patience_ = "20";
 };

@@ -1,0 +1,144 @@
+#!/bin/bash
+# Tests training, test and time in several processes on the loopback address: equal results, the meeting, stops, lost
+# processes and --elastic.
+source "$(dirname "${BASH_SOURCE[0]}")/checks.bash"
+unset RANK WORLD_SIZE LOCAL_RANK LOCAL_WORLD_SIZE MASTER_ADDR MASTER_PORT TRAINER_TOKEN TRAINER_TOKEN_FILE
+[ -e "$(dirname "$trainer")/libtrainer_gloo.so" ] || { echo "SKIPPED: this build has no Gloo"; finish; exit; }
+export OMP_NUM_THREADS=1 TRAINER_MEETING_SECONDS=30
+
+# start N [WORD...]: starts N processes; sets pids. The output of rank R is in out.R.
+start() {
+  local n=$1 rank
+  shift
+  pids=()
+  for ((rank = 0; rank < n; rank++)); do
+    RANK=$rank WORLD_SIZE=$n LOCAL_RANK=$rank LOCAL_WORLD_SIZE=$n setsid "$trainer" "$@" >out.$rank 2>&1 </dev/null &
+    pids+=($!)
+  done
+}
+# Waits for the processes; sets codes to their exit codes.
+await() {
+  codes=
+  local pid
+  for pid in "${pids[@]}"; do
+    wait "$pid" 2>/dev/null
+    codes+="$? "
+  done
+  codes=${codes% }
+}
+run() { start "$@"; await; }
+has_line() { grep -q "$2" "$1" 2>/dev/null; }
+last_lines() { tail -n 3 out.* | cut -c 1-300; }
+
+# 200 images of 8 x 8 in 5 classes, 53 of them for tests.
+images() {
+  printf '\0\0\010\003\0\0\0\%o\0\0\0\010\0\0\0\010' "$1"
+  head -c $(($1 * 64)) < <(yes "$2" | tr -d '\n')
+}
+labels() {
+  printf '\0\0\010\001\0\0\0\%o' "$1"
+  local i
+  for ((i = 0; i < $1; i++)); do printf "\\$((i % 5))"; done
+}
+images 200 '0xq~ A7mZ' >train-images && labels 200 >train-labels
+images 53 'Q ~z0 b9q' >test-images && labels 53 >test-labels
+"$trainer" convert idx train-images train-labels train >/dev/null 2>&1 && "$trainer" convert idx test-images test-labels test >/dev/null 2>&1
+cat >net.prototxt <<'NET'
+name: "small"
+layer { name: "data" type: "Data" top: "data" top: "label" include { phase: TRAIN } transform_param { scale: 0.004 }
+  data_param { source: "train" backend: LMDB batch_size: 4 } }
+layer { name: "data" type: "Data" top: "data" top: "label" include { phase: TEST } transform_param { scale: 0.004 }
+  data_param { source: "test" backend: LMDB batch_size: 7 } }
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
+  convolution_param { num_output: 4 kernel_size: 3 weight_filler { type: "xavier" } } }
+layer { name: "relu" type: "ReLU" bottom: "conv" top: "conv" }
+layer { name: "ip" type: "InnerProduct" bottom: "conv" top: "ip"
+  inner_product_param { num_output: 5 weight_filler { type: "xavier" } } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }
+layer { name: "accuracy" type: "Accuracy" bottom: "ip" bottom: "label" top: "accuracy" include { phase: TEST } }
+NET
+write_solver solver.prototxt "base_lr: 0.01 max_iter: 24 test_epochs: 1 test_interval: 12 display: 6 snapshot: 12 snapshot_prefix: 'w' type: 'Adam'"
+sed -i 's/base_lr: 0.001 //' solver.prototxt
+
+# The difference of two weight files is rounding.
+close() { "$trainer" weights compare "$1" "$2" 2>/dev/null | awk 'NF == 2 && $2 + 0 > 1e-5 { bad = 1 } END { exit bad }'; }
+
+"$trainer" train --solver=solver.prototxt --run_dir= --set iter_size=4 --set snapshot_prefix=one >log 2>&1
+one=$(grep -c 'Test net output' log)
+run 4 train --solver=solver.prototxt
+check four_processes_end_with_0 "$codes: $(last_lines)" [ "$codes" = "0 0 0 0" ]
+check they_train_what_one_does "" close w_iter_24.caffemodel one_iter_24.caffemodel
+check tests_are_equal "$(diff <(grep -o 'Test net output.*' log) <(grep -o 'Test net output.*' out.0))" [ "$one" = "$(grep -c 'Test net output' out.0)" ]
+check only_rank_0_shows_the_log "$(cat out.1 out.2 out.3 | head -n 3)" [ "$(cat out.1 out.2 out.3 | wc -c)" = 0 ]
+check the_start_names_processes "" has_line out.0 '4 processes train together: 4 on .*\. An iteration has 16 images: 4 on each of 4 devices'
+check the_others_keep_logs "$(ls w_run/*)" [ "$(ls w_run/*/rank-?.log | wc -l)" = 3 ]
+check no_token_is_left "$(ls)" [ ! -e w.meeting ]
+
+# test gives the same table, from rank 0 only; time reports the exchange.
+"$trainer" test --model=net.prototxt --weights=one_iter_24.caffemodel --json >one.json 2>/dev/null
+RANK='' run 3 test --model=net.prototxt --weights=one_iter_24.caffemodel --json
+check test_ends_with_0 "$codes: $(last_lines)" [ "$codes" = "0 0 0" ]
+check test_gives_the_same "" grep -qFx -f <(grep -v '^[{}]' one.json) out.0
+run 2 time --model=net.prototxt --iterations=3 --trace=trace.json
+check time_ends_with_0 "$codes: $(last_lines)" [ "$codes" = "0 0" ]
+check time_shows_the_exchange "$(last_lines)" has_line out.0 'Average exchange with 1 other process'
+check trace_shows_the_exchange "" has_line trace.json 'exchange of'
+run 2 convert idx test-images test-labels once
+check other_commands_run_once "$codes: $(last_lines)" [ "$codes $(cat out.1 | wc -c)" = "0 0 0" ]
+
+# Mistakes.
+RANK=0 WORLD_SIZE=2 "$trainer" train --solver=solver.prototxt --set max_iter=5 >other 2>&1 &
+RANK=1 WORLD_SIZE=2 "$trainer" train --solver=solver.prototxt --set max_iter=6 >another 2>&1
+code=$?
+wait
+check differing_solvers_end_with_2 "$code: $(cat other another)" [ $code = 2 ]
+check differing_solvers_are_named "$(cat another)" grep -qE 'the (command line|solver) of rank 1 on .* differs from that of rank 0 on .*--ranks=none' another
+TRAINER_MEETING_SECONDS=1 RANK=1 WORLD_SIZE=2 "$trainer" train --solver=solver.prototxt >other 2>&1
+code=$?
+check a_missing_rank_ends_with_7 "$code: $(cat other)" [ $code = 7 ]
+check a_missing_rank_is_named "$(cat other)" grep -q 'rank 0 did not arrive within 1 s' other
+RANK=1 WORLD_SIZE=2 "$trainer" train --solver=solver.prototxt --ranks=none --run_dir= --set max_iter=2 --set snapshot_prefix=alone >other 2>&1
+code=$?
+check ranks_none_trains_alone "$code: $(tail -n 1 other)" [ $code = 0 ]
+
+# Stops and losses, in a run without an end.
+long() { start 3 train --solver=solver.prototxt --set max_iter=1000000000 --set snapshot=0 --set test_interval=1000 --set display=100 "$@"; wait_for 20 has_line out.0 'Iteration 100 '; }
+rm -rf w_*
+long && kill -TERM "${pids[1]}"
+await
+check a_signal_to_one_stops_all "$codes: $(last_lines)" [ "$codes" = "143 143 143" ]
+check one_snapshot_is_written "$(ls)" [ "$(ls w_iter_*.solverstate | wc -l)" = 1 ]
+rm -rf w_*
+for lost in 2 0; do
+  long && kill -KILL "${pids[lost]}"
+  await
+  expected=(7 7 7) && expected[lost]=137
+  check "the_loss_of_rank_${lost}_ends_with_7" "$codes: $(last_lines)" [ "$codes" = "${expected[*]}" ]
+  check "the_loss_of_rank_${lost}_is_named" "$(cat out.1)" has_line out.1 "rank $lost on .* is lost"
+  state=$(ls w_iter_*.solverstate)
+  check "the_loss_of_rank_${lost}_leaves_a_snapshot" "$(cat out.*)" grep -qh "resume with --snapshot=$state" out.0 out.1
+  run 2 train --solver=solver.prototxt --snapshot="$state" --run_dir= --set max_iter=$((${state//[^0-9]/} + 3)) --set snapshot_prefix=again
+  check "fewer_go_on_after_the_loss_of_rank_$lost" "$codes: $(last_lines)" [ "$codes" = "0 0" ]
+  check "the_change_is_named_$lost" "" has_line out.0 'The snapshot is of a training on 3 devices, this one has 2'
+  rm -rf w_* again_*
+done
+long && kill -STOP "${pids[1]}"
+wait_for 30 has_line out.2 'is lost: nothing was heard from it' || true
+kill -KILL "${pids[1]}"
+await
+check a_hanging_rank_is_noticed "$codes: $(last_lines)" [ "$codes" = "7 137 7" ]
+rm -rf w_*
+
+# --elastic goes on without the lost, and takes it in again.
+long --elastic=1 --set snapshot=500 && kill -KILL "${pids[0]}"
+check the_first_one_left_takes_over "$(last_lines)" wait_for 30 has_line out.1 'The training goes on from iteration'
+RANK=0 WORLD_SIZE=3 LOCAL_RANK=0 LOCAL_WORLD_SIZE=3 "$trainer" train --solver=solver.prototxt --set max_iter=1000000000 \
+  --set snapshot=0 --set test_interval=1000 --set display=100 --elastic=1 --set snapshot=500 >out.0 2>&1 &
+back=$!
+check the_lost_is_taken_in "$(last_lines)" wait_for 60 has_line out.0 '3 processes train together'
+kill -TERM "${pids[1]}"
+await
+wait $back
+check elastic_stops_together "$codes $?" [ "$codes" = "137 143 143" ]
+check elastic_leaves_a_snapshot "$(ls)" ls w_iter_*.solverstate
+finish
