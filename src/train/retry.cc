@@ -49,15 +49,17 @@ void Retries::go_back(const Error& error, const std::string& state_file) {
   Group* const group = state_.session().group;
   const bool first = group == nullptr || group->is_first();
   const std::string chosen = first ? choose(state_file) : "";
+  caffe::SolverState carried;
   if (first) {
     if (chosen.empty()) {
       restore_states(*start_, &state_);
     } else {
-      restore_snapshot(chosen, state_.solver, &state_.loop, state_.train_nets(), state_.tests, state_.session(),
-                       state_.average.get(), [](const std::string&) {});
+      restore_snapshot(
+          chosen, state_.solver, &state_.loop, state_.train_nets(), state_.tests, state_.session(),
+          state_.average.get(), [](const std::string&) {}, &carried);
     }
   }
-  if (group != nullptr) share_states(*group, 0, &state_);
+  if (group != nullptr) share_states(*group, 0, &state_, &carried);
   copy_to_other_devices(state_);
   LoopState& loop = state_.loop;
   loop.retries = before.retries + 1;

@@ -28,6 +28,13 @@ std::vector<std::string> lasting_states(const StateStore& store) {
   return lasting;
 }
 
+void clear_carried(StateStore& store) {
+  for (const std::string& name : store.names()) {
+    if (is_carried(name))
+      store.write(name, std::vector<float>(static_cast<size_t>(store.shape(name).count()), 0.0f).data());
+  }
+}
+
 std::vector<NetPosition> positions_of(const std::vector<std::unique_ptr<NetSession>>& nets) {
   std::vector<NetPosition> positions;
   for (const auto& net : nets) positions.push_back(net->position());
@@ -38,7 +45,8 @@ std::vector<NetPosition> positions_of(const std::vector<std::unique_ptr<NetSessi
 
 SavedStates save_states(const TrainingState& state, const std::vector<NetPosition>& tests) {
   SavedStates saved;
-  saved.progress = progress_of(state.loop, state.train_nets(), tests, state.session());
+  saved.progress = progress_of(state.loop, {&state.train_net()}, tests, state.session());
+  for (const Rank& rank : state.ranks) saved.carried.push_back(rank.net->position().carried);
   const StateStore& store = state.session().store;
   for (const std::string& name : lasting_states(store)) saved.values[name] = store.read(name);
   return saved;
@@ -47,23 +55,25 @@ SavedStates save_states(const TrainingState& state, const std::vector<NetPositio
 void restore_states(const SavedStates& saved, TrainingState* state) {
   for (const Rank& rank : state->ranks) {
     StateStore& store = rank.session().store;
-    for (const std::string& name : store.names()) {
-      const auto kept = saved.values.find(name);
-      if (kept != saved.values.end()) {
-        store.write(name, kept->second.data());
-      } else if (is_carried(name)) {
-        store.write(name, std::vector<float>(static_cast<size_t>(store.shape(name).count()), 0.0f).data());
-      }
+    for (const auto& [name, values] : saved.values) {
+      if (store.contains(name)) store.write(name, values.data());
     }
+    clear_carried(store);
   }
   continue_from("", saved.progress, &state->loop, state->train_nets(), state->tests, state->session());
+  for (size_t i = 0; i < state->ranks.size() && i < saved.carried.size(); ++i) {
+    NetPosition position = state->ranks[i].net->position();
+    position.carried = saved.carried[i];
+    state->ranks[i].net->seek(position);
+  }
 }
 
-void share_states(Group& group, int root, TrainingState* state) {
+void share_states(Group& group, int root, TrainingState* state, const caffe::SolverState* carried) {
   const bool gives = group.rank() == root;
   caffe::SolverState progress;
-  if (gives) progress = progress_of(state->loop, state->train_nets(), positions_of(state->tests), state->session());
+  if (gives) progress = progress_of(state->loop, {&state->train_net()}, positions_of(state->tests), state->session());
   progress.clear_states();
+  if (gives && carried != nullptr) *progress.mutable_states() = carried->states();
   const std::string text = group.broadcast_text(progress.SerializeAsString(), root);
   StateStore& store = state->session().store;
   std::vector<float> values;
@@ -74,6 +84,7 @@ void share_states(Group& group, int root, TrainingState* state) {
   }
   if (gives) return;
   TRAINER_ASSERT(progress.ParseFromString(text));
+  if (carried != nullptr) clear_carried(store);
   continue_from("", progress, &state->loop, state->train_nets(), state->tests, state->session());
 }
 

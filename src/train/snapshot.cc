@@ -160,8 +160,9 @@ void note_devices(const caffe::SolverState& state, const NetSession& net, int de
   if (!has_carried(state, 0)) return;
   for (int device = 1; device < devices; ++device) {
     if (!has_carried(state, device))
-      note(fmt::format("The state has no carried states of device {} of {}: its recurrent layers start with zeros",
-                       device + 1, devices));
+      note(fmt::format(
+          "The state is from fewer devices: carried states of recurrent layers start with zeros on device {} of {}",
+          device + 1, devices));
   }
   if (has_carried(state, devices))
     note(fmt::format("The state is from more devices than {}: carried states of the others are ignored", devices));
@@ -277,7 +278,8 @@ uint64_t seed_of_snapshot(const std::string& path) { return read_solver_progress
 
 bool restore_snapshot(const std::string& path, const caffe::SolverParameter& solver, LoopState* loop,
                       const std::vector<NetSession*>& train, const std::vector<std::unique_ptr<NetSession>>& tests,
-                      DeviceSession& device_session, WeightAverage* average, const Note& note) {
+                      DeviceSession& device_session, WeightAverage* average, const Note& note,
+                      caffe::SolverState* carried) {
   NetSession& first = *train.front();
   const auto [file, model, weights] = read_snapshot(path);
   const caffe::SolverState& state = file.state;
@@ -301,6 +303,7 @@ bool restore_snapshot(const std::string& path, const caffe::SolverParameter& sol
   }
   restore_history(path, file, solver, first.lowered(), device_session);
   restore_loss_scale(path, state, device_session.store);
+  *carried->mutable_states() = state.states();
   const uint64_t drawn = loop->seed;
   continue_from(path, state, loop, train, tests, device_session);
   loop->best = best_of(state, solver, note);

@@ -50,11 +50,12 @@ std::pair<std::string, WeightFile> read_average(const std::string& path, const c
 
 // Continues from the snapshot of a solver state. For ranks after the first, sets only their carried states, and only if
 // the state has them. Notes what was resumed, changes of net, solver and data since then, and what Caffe's state lacks.
-// An average that the state lacks starts from the weights. Returns whether the solver is the same as in the snapshot.
+// An average that the state lacks starts from the weights. `carried` gets the carried states of all devices. Returns
+// whether the solver is the same as in the snapshot.
 bool restore_snapshot(const std::string& path, const caffe::SolverParameter& solver, LoopState* loop,
                       const std::vector<NetSession*>& train, const std::vector<std::unique_ptr<NetSession>>& tests,
                       DeviceSession& device_session, WeightAverage* average,
-                      const std::function<void(const std::string&)>& note);
+                      const std::function<void(const std::string&)>& note, caffe::SolverState* carried);
 
 // The seed of the run that wrote a solver state; 0 if the state has none.
 uint64_t seed_of_snapshot(const std::string& path);

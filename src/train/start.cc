@@ -56,7 +56,8 @@ TrainingStart::TrainingStart(TrainingState& state, const TrainingOptions& option
     load_weight_files();
     resume();
   }
-  if (state_.group() != nullptr) share_states(*state_.group(), furthest_process(), &state_);
+  if (state_.group() != nullptr)
+    share_states(*state_.group(), furthest_process(), &state_, shares_carried() ? &carried_ : nullptr);
   copy_to_other_devices(state_);
   state_.enter(state_.loop.iteration);
   if (first) find_run_folder();
@@ -108,9 +109,9 @@ void TrainingStart::load_weight_files() {
 void TrainingStart::resume() {
   if (!options_.snapshot.empty()) {
     report_.note("Resuming from " + options_.snapshot);
-    same_solver_ = restore_snapshot(options_.snapshot, state_.solver, &state_.loop, state_.train_nets(), state_.tests,
-                                    state_.session(), state_.average.get(),
-                                    [this](const std::string& line) { report_.note(line); });
+    same_solver_ = restore_snapshot(
+        options_.snapshot, state_.solver, &state_.loop, state_.train_nets(), state_.tests, state_.session(),
+        state_.average.get(), [this](const std::string& line) { report_.note(line); }, &carried_);
   } else if (state_.average) {
     state_.average->start();
   }

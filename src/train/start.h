@@ -41,7 +41,11 @@ class TrainingStart {
   RunReport& report_;
   std::optional<PrefixLock> lock_;
   std::set<std::string> layers_loaded_, test_layers_loaded_;
-  bool same_solver_ = false;  // as in the snapshot
+  // Processes that meet again keep what their recurrent layers carry.
+  bool shares_carried() const { return options_.saved == nullptr; }
+
+  caffe::SolverState carried_;  // of the snapshot, of all devices
+  bool same_solver_ = false;    // as in the snapshot
   bool complete_ = false;
   std::string folder_;  // of the run that continues; "" for a report that starts anew
 };
