@@ -164,6 +164,7 @@ Rendezvous::Rendezvous(RendezvousRequest request)
       token_(token_of(request_.environment)) {}
 
 Rendezvous::~Rendezvous() {
+  if (server_ != nullptr && is_elastic()) file_.remove();
   server_.reset();
   close_socket(&listener_);
 }

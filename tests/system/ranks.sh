@@ -32,17 +32,17 @@ last_lines() { tail -n 3 out.* | cut -c 1-300; }
 
 # 200 images of 8 x 8 in 5 classes, 53 of them for tests.
 images() {
-  printf '\0\0\010\003\0\0\0\%o\0\0\0\010\0\0\0\010' "$1"
+  printf "\\0\\0\\010\\003\\0\\0\\0\\$(printf %o "$1")\\0\\0\\0\\010\\0\\0\\0\\010"
   head -c $(($1 * 64)) < <(yes "$2" | tr -d '\n')
 }
 labels() {
-  printf '\0\0\010\001\0\0\0\%o' "$1"
+  printf "\\0\\0\\010\\001\\0\\0\\0\\$(printf %o "$1")"
   local i
   for ((i = 0; i < $1; i++)); do printf "\\$((i % 5))"; done
 }
 images 200 '0xq~ A7mZ' >train-images && labels 200 >train-labels
 images 53 'Q ~z0 b9q' >test-images && labels 53 >test-labels
-"$trainer" convert idx train-images train-labels train >/dev/null 2>&1 && "$trainer" convert idx test-images test-labels test >/dev/null 2>&1
+for set in train test; do "$trainer" convert idx $set-images $set-labels $set >log 2>&1 || { cat log; exit 1; }; done
 cat >net.prototxt <<'NET'
 name: "small"
 layer { name: "data" type: "Data" top: "data" top: "label" include { phase: TRAIN } transform_param { scale: 0.004 }
@@ -130,15 +130,16 @@ check a_hanging_rank_is_noticed "$codes: $(last_lines)" [ "$codes" = "7 137 7" ]
 rm -rf w_*
 
 # --elastic goes on without the lost, and takes it in again.
-long --elastic=1 --set snapshot=500 && kill -KILL "${pids[0]}"
+long --elastic=1 --set snapshot=500 --set keep_snapshots=2 && kill -KILL "${pids[0]}"
 check the_first_one_left_takes_over "$(last_lines)" wait_for 30 has_line out.1 'The training goes on from iteration'
 RANK=0 WORLD_SIZE=3 LOCAL_RANK=0 LOCAL_WORLD_SIZE=3 "$trainer" train --solver=solver.prototxt --set max_iter=1000000000 \
-  --set snapshot=0 --set test_interval=1000 --set display=100 --elastic=1 --set snapshot=500 >out.0 2>&1 &
+  --set snapshot=0 --set test_interval=1000 --set display=100 --elastic=1 --set snapshot=500 --set keep_snapshots=2 >out.0 2>&1 &
 back=$!
 check the_lost_is_taken_in "$(last_lines)" wait_for 60 has_line out.0 '3 processes train together'
 kill -TERM "${pids[1]}"
 await
 wait $back
 check elastic_stops_together "$codes $?" [ "$codes" = "137 143 143" ]
-check elastic_leaves_a_snapshot "$(ls)" ls w_iter_*.solverstate
+check elastic_leaves_a_snapshot "$(ls)" test -n "$(ls w_iter_*.solverstate)"
+check elastic_leaves_no_token "$(ls)" test ! -e w.meeting
 finish
