@@ -61,13 +61,17 @@ int draw_port() {
   return std::uniform_int_distribution<int>(20000, 29999)(device);
 }
 
+// Hexadecimal digits, eight for each part.
+std::string draw_digits(int parts) {
+  std::random_device device;
+  std::string digits;
+  for (int i = 0; i < parts; ++i) digits += fmt::format("{:08x}", static_cast<uint32_t>(device()));
+  return digits;
+}
+
 std::string token_of_run() {
   const char* const given = std::getenv("TRAINER_TOKEN");
-  if (given != nullptr && *given != '\0') return given;
-  std::random_device device;
-  std::string token;
-  for (int i = 0; i < 8; ++i) token += fmt::format("{:08x}", static_cast<uint32_t>(device()));
-  return token;
+  return given != nullptr && *given != '\0' ? given : draw_digits(8);
 }
 
 int run_launch(const Arguments& arguments) {
@@ -84,6 +88,7 @@ int run_launch(const Arguments& arguments) {
   plan.words = {std::filesystem::read_symlink("/proc/self/exe")};
   plan.words.insert(plan.words.end(), words.begin(), words.end());
   plan.master_port = draw_port();
+  plan.job = draw_digits(2);
   plan.token = token_of_run();
   plan.passed = passed_variables(environ);
   return run_ranks(plan, slots, options);

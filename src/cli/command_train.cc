@@ -132,7 +132,7 @@ RanksRequest ranks_request_of(const Arguments& arguments, const SignalHandlers& 
   if (ranks.elastic.least > 0 && ranks.launched.ends_together)
     throw config_error(
         "--elastic cannot work under {}, which ends all processes when one fails. Start them with srun "
-        "--no-kill --wait=0, torchrun or trainer launch",
+        "--no-kill --wait=0 or trainer launch",
         ranks.launched.launcher);
   if (ranks.elastic.least > ranks.launched.world)
     throw config_error("--elastic={}: only {} process{} started", arguments.text("elastic"), ranks.launched.world,

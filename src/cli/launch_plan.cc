@@ -136,6 +136,7 @@ std::string rank_script(const LaunchPlan& plan, const std::vector<Slot>& slots, 
                                      {"LOCAL_WORLD_SIZE", std::to_string(slot.local_size)},
                                      {"MASTER_ADDR", address_of(slots.front())},
                                      {"MASTER_PORT", std::to_string(plan.master_port)},
+                                     {"TRAINER_JOB", plan.job},
                                      {"TRAINER_TOKEN", plan.token}});
   const std::string folder = shell_quoted(plan.folder), program = shell_quoted(plan.words.front());
   // A function, so that a script that does not arrive whole does nothing.

@@ -32,6 +32,7 @@ struct LaunchPlan {
   std::string folder;              // the working folder
   std::vector<std::string> words;  // the program's path and its arguments
   int master_port = 0;
+  std::string job;  // tells runs apart
   std::string token;
   Variables passed;  // to other hosts
 };

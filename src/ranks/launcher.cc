@@ -145,6 +145,7 @@ std::string slurm_job(const Reader& reader) {
 std::string job_of(const Launcher& launcher, const Reader& reader) {
   switch (launcher.flag) {
     case RanksFlag::kEnv: {
+      if (reader.is_set("TRAINER_JOB")) return reader.text("TRAINER_JOB");  // of trainer launch
       const std::string id = reader.text("TORCHELASTIC_RUN_ID");
       return id == "none" ? "" : id;  // torchrun's default
     }

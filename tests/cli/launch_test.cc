@@ -82,6 +82,7 @@ class LaunchTest : public testing::Test {
     plan.folder = folder_.path();
     plan.words = {folder_ / "program", "it's", "a b"};
     plan.master_port = 20001;
+    plan.job = "7";
     plan.token = "secret";
     plan.passed = {{"PASSED", "one 'two'\nthree"}};
     testing::internal::CaptureStdout();
@@ -113,13 +114,13 @@ class LaunchTest : public testing::Test {
 
 TEST_F(LaunchTest, VariablesWordsAndFolder) {
   EXPECT_EQ(run("a,b:2",
-                "{ echo $RANK $WORLD_SIZE $LOCAL_RANK $LOCAL_WORLD_SIZE $MASTER_ADDR $MASTER_PORT; echo "
+                "{ echo $RANK $WORLD_SIZE $LOCAL_RANK $LOCAL_WORLD_SIZE $MASTER_ADDR $MASTER_PORT $TRAINER_JOB; echo "
                 "$TRAINER_TOKEN; echo \"$1|$2\"; echo \"$PASSED\"; pwd; cat; } >out$RANK\n"),
             "code 0");
   const std::string rest = "secret\nit's|a b\none 'two'\nthree\n" + folder_.path() + "\n";
-  EXPECT_EQ(file("out0"), "0 3 0 1 a 20001\n" + rest);
-  EXPECT_EQ(file("out1"), "1 3 0 2 a 20001\n" + rest);
-  EXPECT_EQ(file("out2"), "2 3 1 2 a 20001\n" + rest);
+  EXPECT_EQ(file("out0"), "0 3 0 1 a 20001 7\n" + rest);
+  EXPECT_EQ(file("out1"), "1 3 0 2 a 20001 7\n" + rest);
+  EXPECT_EQ(file("out2"), "2 3 1 2 a 20001 7\n" + rest);
 }
 
 TEST_F(LaunchTest, OutputNamesTheRank) {

@@ -96,6 +96,7 @@ TEST(Launcher, RankAndWorldSize) {
   EXPECT_EQ(found.master_host, "");
   EXPECT_EQ(found.master_port, 0);
   EXPECT_EQ(found.job, "");
+  EXPECT_EQ(find({{"RANK", "0"}, {"WORLD_SIZE", "2"}, {"TRAINER_JOB", "4d"}}).job, "4d");
 }
 
 TEST(Launcher, OpenMpi) {

@@ -2,7 +2,7 @@
 # Tests `trainer launch` with stand-ins: for ssh a script that runs the command here, for the program that it starts a script
 # of sh. Ranks on localhost run the program itself.
 source "$(dirname "${BASH_SOURCE[0]}")/checks.bash"
-unset RANK WORLD_SIZE TRAINER_TOKEN
+unset RANK WORLD_SIZE TRAINER_TOKEN TRAINER_TOKEN_FILE TRAINER_JOB
 
 # The shell of a host. It runs `program` in place of trainer.
 cat >ssh <<END
@@ -42,6 +42,7 @@ for rank in 0 1 2; do
 done
 same() { [ "$(grep "^$1=" environment0)" = "$(grep "^$1=" environment1)" ] && grep -q "^$1=$2\$" environment0; }
 check one_token "$(grep ^TRAINER_TOKEN= environment?)" same TRAINER_TOKEN '[0-9a-f]\{64\}'
+check one_job "$(grep ^TRAINER_JOB= environment?)" same TRAINER_JOB '[0-9a-f]\{16\}'
 check one_port "$(grep ^MASTER_PORT= environment?)" same MASTER_PORT '2[0-9]\{4\}'
 check output "$(cat out)" test "$(sort out)" = "[rank 1 on b] line of 1
 [rank 2 on b] line of 2
