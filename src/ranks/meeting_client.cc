@@ -71,7 +71,13 @@ void MeetingClient::await_table(const std::string& token, const meeting::Hello& 
   std::string missing;
   Clock::time_point noted = Clock::now();
   while (true) {
-    for (const Message& message : await_messages(wait)) {
+    std::vector<Message> messages;
+    try {
+      messages = await_messages(wait);
+    } catch (const MeetingGone& error) {
+      throw MeetingGone(error.what(), !missing.empty());
+    }
+    for (const Message& message : messages) {
       if (message.refusal().token_is_wrong()) throw MeetingGone("the token is not that of this meeting");
       if (message.has_refusal())
         throw Error(static_cast<ExitCode>(message.refusal().code()), printable(message.refusal().text(), true));

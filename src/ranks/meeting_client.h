@@ -26,7 +26,9 @@ struct LostMember {
 // The connection ended before the table came: the other side is no meeting of this run, or not yet.
 class MeetingGone : public std::runtime_error {
  public:
-  using std::runtime_error::runtime_error;
+  explicit MeetingGone(const std::string& text, bool was_let_in = false)
+      : std::runtime_error(text), was_let_in(was_let_in) {}
+  const bool was_let_in;  // the meeting knew this process: there will be another one
 };
 
 struct MeetingWait {

@@ -269,7 +269,8 @@ std::unique_ptr<MeetingClient> Rendezvous::connect(const std::function<std::opti
         return client;
       } catch (const MeetingGone& error) {
         problem = fmt::format("{} port {}: {}", address, known->port, error.what());
-        if (!table_.entries().empty()) reached = Clock::now();
+        if (!table_.entries().empty() || error.was_let_in) reached = Clock::now();
+        if (error.was_let_in) patience = std::max<std::chrono::seconds>(patience, kReachTime);
       }
     }
     if (Clock::now() - reached > patience) throw MeetingGone(problem);
