@@ -22,8 +22,6 @@
 namespace trainer {
 namespace {
 
-constexpr const char* kPatternFlags[] = {"freeze", "fresh", "lr_mult"};
-
 const char* stopping_text(bool live_line) {
   return live_line ? "\r\x1b[KStopping after this iteration; press Ctrl-C again to end at once\n"
                    : "Stopping after this iteration; press Ctrl-C again to end at once\n";
@@ -59,20 +57,6 @@ int64_t max_seconds_of(const Arguments& arguments) {
   return seconds;
 }
 
-std::string command_line_of(const Arguments& arguments) {
-  std::string line = "trainer train --solver=" + arguments.text("solver");
-  if (arguments.given("precision")) line += " --precision=" + arguments.text("precision");
-  if (arguments.get_bool("deterministic")) line += " --deterministic";
-  if (arguments.given("memory")) line += " --memory=" + arguments.text("memory");
-  if (arguments.given("max_time")) line += " --max_time=" + arguments.text("max_time");
-  for (const char* flag : kPatternFlags) {
-    for (const std::string& text : arguments.texts(flag)) line += fmt::format(" --{} '{}'", flag, text);
-  }
-  for (const std::string& assignment : arguments.texts("set")) line += fmt::format(" --set '{}'", assignment);
-  for (const std::string& fill : arguments.texts("fill")) line += fmt::format(" --fill '{}'", fill);
-  return line;
-}
-
 // The values of a repeatable flag, each of which may be a comma list.
 std::vector<std::string> patterns_of(const Arguments& arguments, const char* flag) {
   std::vector<std::string> patterns;
@@ -101,7 +85,7 @@ TrainingRequest request_of(const Arguments& arguments) {
   options.matching = weight_matching_of(arguments);
   options.run_folder = arguments.text("run_dir");
   options.new_run_folder = !arguments.given("run_dir");
-  options.command_line = command_line_of(arguments);
+  options.command_line = "trainer train " + arguments.given_text();
   return request;
 }
 

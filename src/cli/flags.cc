@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/shell_text.h"
 #include "base/text.h"
 
 namespace trainer {
@@ -174,6 +175,9 @@ Arguments Arguments::parse(const std::vector<Flag>& table, const std::vector<std
     if (!flag->repeatable) entry.values.clear();
     entry.values.push_back(value);
     entry.given = true;
+    const bool truth = flag->type == FlagType::kBool;
+    arguments.given_text_ += fmt::format("{}--{}{}", arguments.given_text_.empty() ? "" : " ", flag->name,
+                                         truth && parse_bool(value).value_or(false) ? "" : "=" + shell_quoted(value));
   }
   return arguments;
 }

@@ -42,6 +42,8 @@ class Arguments {
   const std::string& text(const std::string& name) const;                // also kChoice and paths
   const std::vector<std::string>& texts(const std::string& name) const;  // of a repeatable flag
   const std::vector<std::string>& positional() const { return positional_; }
+  // The flags that were given, in their order, as words for a shell: "--solver=a.prototxt --set='max_iter=5'".
+  const std::string& given_text() const { return given_text_; }
 
  private:
   struct Entry {
@@ -53,6 +55,7 @@ class Arguments {
 
   std::map<std::string, Entry> entries_;
   std::vector<std::string> positional_;
+  std::string given_text_;
 };
 
 // The index in `words` of the first word that is neither a flag nor the value of a flag, or -1. The command is not

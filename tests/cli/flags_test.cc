@@ -44,6 +44,13 @@ TEST(Flags, EverySpellingOfAValue) {
   EXPECT_EQ(parse({"-iterations", "-3"}).integer("iterations"), -3);
 }
 
+TEST(Flags, TheGivenOnesAreWordsForAShell) {
+  EXPECT_EQ(parse({"-solver", "a b", "--nonormalise", "--update=t", "--set", "x=1", "--run-dir=", "--set", "y={ 2 }"})
+                .given_text(),
+            "--solver='a b' --normalise=false --update --set='x=1' --run_dir='' --set='y={ 2 }'");
+  EXPECT_EQ(parse({}).given_text(), "");
+}
+
 TEST(Flags, DefaultsHoldWhereNothingIsGiven) {
   const Arguments arguments = parse({});
   EXPECT_FALSE(arguments.given("solver"));
