@@ -3,7 +3,7 @@
 // probability. The error is the sum of n_b / n * |accuracy - mean probability| over the bins, for n_b of n items in a
 // bin.
 //   bottom 0   scores with the classes along axis (default 1). metric_param.input SCORES: their softmax has the
-//              probabilities; PROBABILITIES: they are probabilities
+//              probabilities; PROBABILITIES: they are probabilities, with the sum 1
 //   bottom 1   labels, one for each element of the scores without the class axis; ignore_label does not count
 //   top        names the results; its element is the number of items of the batch that count; optional
 // In a test, the results are NAME, the expected error, and NAME.max, the largest error of a bin with items. Both are
@@ -72,7 +72,7 @@ void lower(LayerContext& context) {
                  fmt::format("it must be at least 1 and at most {}", kMostBins));
   const std::optional<int> ignore = scores.ignore;
   const Value probabilities = metric_probabilities(context, scores);
-  context.count([=] { return std::make_unique<CalibrationError>(bins, ignore); },
+  count_checked(context, scores, ClassSum::kOne, [=] { return std::make_unique<CalibrationError>(bins, ignore); },
                 {max(probabilities, {scores.labelled.axis}), predicted_class(scores.scores, scores.labelled.axis),
                  scores.labelled.labels});
 }

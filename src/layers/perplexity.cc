@@ -1,6 +1,6 @@
 // Perplexity: e^(mean of -log p), p being the probability of the label.
 //   bottom 0   scores with the classes along axis (default 1). metric_param.input SCORES: their softmax has the
-//              probabilities; PROBABILITIES: they are probabilities
+//              probabilities; PROBABILITIES: they are probabilities, with the sum 1
 //   bottom 1   labels, one for each element of the scores without the class axis; ignore_label does not count
 //   top        names the result; its element is the number of items of the batch that count; optional
 // In a test, the result is NAME; NaN if no item counts. Passes no gradient.
@@ -39,11 +39,12 @@ class Perplexity : public Metric {
 void lower(LayerContext& context) {
   const MetricScores scores = metric_scores(context);
   const LabelledScores& labelled = scores.labelled;
-  const Value log_probability = context.param().metric_param().input() == caffe::MetricParameter::PROBABILITIES
+  const Value log_probability = are_probabilities(context)
                                     ? log(labelled.at_label(scores.scores))
                                     : labelled.at_label(log_softmax(scores.scores, labelled.axis));
   const std::optional<int> ignore = scores.ignore;
-  context.count([=] { return std::make_unique<Perplexity>(ignore); }, {log_probability, labelled.labels});
+  count_checked(context, scores, ClassSum::kOne, [=] { return std::make_unique<Perplexity>(ignore); },
+                {log_probability, labelled.labels});
 }
 
 REGISTER_LAYER(perplexity, .type = "Perplexity", .summary = "how many classes the net hesitates between, on average",

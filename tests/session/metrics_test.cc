@@ -106,6 +106,13 @@ std::string metric(const std::string& type, const std::string& fields = "") {
 }
 
 const std::string kIgnored = "metric_param { ignore_label: 2 }";
+// A layer that takes the scores, moved into the range of probabilities, as they are.
+std::string numbers(const std::string& type, const std::string& fields = "") {
+  return "layer { name: 'p' type: 'Power' bottom: 'x' top: 'p' power_param { scale: 0.0625 shift: 0.5 } }"
+         "layer { name: 'm' type: '" +
+         type + "' bottom: 'p' bottom: 'y' metric_param { input: PROBABILITIES " + fields + " } }";
+}
+
 
 TEST_F(EvaluateMetrics, ConfusionMatrix) {
   write_scores(6);
@@ -152,15 +159,14 @@ TEST_F(EvaluateMetrics, RocAuc) {
   write_scores(6);
   expect(6, metric("RocAuc"), {{"m", 0.466192826}}, {0.379464286, 0.592105263, 0.445833333, 0.447368421, NAN, NAN});
   expect(6, metric("RocAuc", kIgnored), {{"m", 0.458333333}}, {0.375, 0.625, NAN, 0.375, NAN, NAN});
-  expect(6, metric("RocAuc", "metric_param { input: PROBABILITIES }"), {{"m", 0.488964599}},
-         {0.321428571, 0.618421053, 0.529166667, 0.486842105, NAN, NAN});
+  expect(6, numbers("RocAuc"), {{"m", 0.488964599}}, {0.321428571, 0.618421053, 0.529166667, 0.486842105, NAN, NAN});
 }
 
 TEST_F(EvaluateMetrics, AveragePrecision) {
   write_scores(6);
   expect(6, metric("AveragePrecision"), {{"m", 0.285633695}},
          {0.27990374, 0.238247863, 0.443459976, 0.180923203, NAN, NAN});
-  expect(6, metric("AveragePrecision", "metric_param { input: PROBABILITIES ignore_label: 2 }"), {{"m", 0.341061716}},
+  expect(6, numbers("AveragePrecision", "ignore_label: 2"), {{"m", 0.341061716}},
          {0.398185148, 0.391666667, NAN, 0.233333333, NAN, NAN});
 }
 
@@ -193,8 +199,11 @@ TEST_F(EvaluateMetrics, CalibrationError) {
 
 // 0.2 and 0.4 are the upper ends of the first two of five bins: errors of 0.2 for 11 items and 0.4 for 12.
 TEST_F(EvaluateMetrics, ABinHasItsUpperEnd) {
-  write([](int i) { return Row{i < 11 ? 0.2f : 0.4f, 0.1f, 1}; });
-  expect(2, metric("CalibrationError", "calibration_error_param { bins: 5 } metric_param { input: PROBABILITIES }"),
+  write([](int i) {
+    const float p = i < 11 ? 0.2f : 0.4f;
+    return Row{p, 0.1f, 0.15f, 0.15f, 0.05f, 0.55f - p - (i < 11 ? 0.2f : 0), i < 11 ? 0.2f : 0, 1};
+  });
+  expect(7, metric("CalibrationError", "calibration_error_param { bins: 5 } metric_param { input: PROBABILITIES }"),
          {{"m", (0.2 * 11 + 0.4 * 12) / 23}, {"m.max", 0.4}});
 }
 

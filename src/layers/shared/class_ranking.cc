@@ -102,9 +102,10 @@ void lower_ranking(LayerContext& context, const char* name, RankingMeasure measu
   const MetricScores scores = metric_scores(context, true);
   const Value rows = rows_along(scores.scores, scores.labelled.axis);
   const int64_t columns = rows.shape()[1];
-  const bool softmax = columns > 1 && context.param().metric_param().input() == caffe::MetricParameter::SCORES;
+  const bool softmax = columns > 1 && !are_probabilities(context);
   const std::optional<int> ignore = scores.ignore;
-  context.count([=] { return std::make_unique<ClassRanking>(name, measure, columns, softmax, ignore); },
+  count_checked(context, scores, ClassSum::kAny,
+                [=] { return std::make_unique<ClassRanking>(name, measure, columns, softmax, ignore); },
                 {rows, scores.labelled.labels});
 }
 

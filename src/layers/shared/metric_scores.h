@@ -18,8 +18,17 @@ struct MetricScores {
 // of class 1 of two classes.
 MetricScores metric_scores(LayerContext& context, bool one_column = false);
 
+// Whether metric_param.input says that the scores are probabilities.
+bool are_probabilities(LayerContext& context);
 // The scores as probabilities, by metric_param.input.
 Value metric_probabilities(LayerContext& context, const MetricScores& scores);
+
+// What the probabilities of the classes of an item have to add up to.
+enum class ClassSum { kAny, kOne };
+// LayerContext::count for a layer that reads metric_param.input. If the scores are said to be probabilities, those of
+// items that count are checked: a config_error says what they are instead.
+void count_checked(LayerContext& context, const MetricScores& scores, ClassSum sum_of_classes,
+                   std::function<std::unique_ptr<Metric>()> make, std::vector<Value> values);
 
 // The elements of x as (items, extent of the axis).
 Value rows_along(Value x, int axis);
