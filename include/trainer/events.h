@@ -16,6 +16,9 @@ struct OutputValue {
   // Half of Wilson's 95% confidence interval of a share, about 1.96 * sqrt(p (1 - p) / n) for n records; 0 for other
   // outputs.
   double interval = 0;
+  // The items that the value counts in a test: records, labels that are not ignored, elements; none if it is the mean
+  // of all records.
+  std::optional<int64_t> counted = std::nullopt;
 };
 
 // Numbers of a metric for each class; NaN where a number has no meaning, such as the precision of a class that is never

@@ -88,6 +88,7 @@ void run_test(const Arguments& arguments, const RunModel& files, ConfiguredNet c
         for (const OutputValue& output : output_values(net.lowered(), outputs))
           log_info(fmt::format("Batch {}, {} = {}", i, output.name, log_number(output.value)));
       });
+  if (!evaluation.mixing.empty()) log_warning(evaluation.mixing);
   const TestResult result = result_of(std::move(evaluation), length, net);
   log_means(result);
   const ClassNames& names = net.class_names();

@@ -25,7 +25,7 @@ size_t width(const std::string& text) {
 }
 
 struct Line {
-  std::string name, value;
+  std::string name, value, counted;
 };
 
 std::vector<Line> lines_of(const TestResult& result) {
@@ -37,16 +37,18 @@ std::vector<Line> lines_of(const TestResult& result) {
     const OutputValue& output = result.outputs[i];
     int& count = elements[output.name];
     if (count <= kElementsShown) {
-      lines.push_back({printable(names[i]), value_text(output)});
+      lines.push_back({printable(names[i]), value_text(output), counted_text(output, result.images)});
     } else if (names[i].ends_with("[0]")) {
-      lines.push_back({printable(output.name), fmt::format("{} values; --json has them", format_count(count))});
+      lines.push_back({printable(output.name), fmt::format("{} values; --json has them", format_count(count)),
+                       counted_text({}, result.images)});
     }
   }
   const std::string total = result.loss ? log_number(*result.loss) : "0";
   const auto is_total = [&](const OutputValue& output) {
     return output.loss_weight == 1 && log_number(output.value) == total;
   };
-  if (total != "0" && std::ranges::none_of(result.outputs, is_total)) lines.push_back({"total loss", total});
+  if (total != "0" && std::ranges::none_of(result.outputs, is_total))
+    lines.push_back({"total loss", total, counted_text({}, result.images)});
   return lines;
 }
 
@@ -58,11 +60,10 @@ std::string outputs(const TestResult& result) {
     value_width = std::max(value_width, width(line.value));
   }
   std::string text;
-  const std::string records = result.images > 0 ? fmt::format("{} records", format_count(result.images)) : "";
   for (const Line& line : lines)
-    text += records.empty()
+    text += line.counted.empty()
                 ? fmt::format("{:<{}}  {}\n", line.name, name_width, line.value)
-                : fmt::format("{:<{}}  {:<{}}  {}\n", line.name, name_width, line.value, value_width, records);
+                : fmt::format("{:<{}}  {:<{}}  {}\n", line.name, name_width, line.value, value_width, line.counted);
   return text;
 }
 

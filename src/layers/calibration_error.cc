@@ -38,18 +38,20 @@ class CalibrationError : public Metric {
   }
 
   MetricResult result() const override {
-    double sum = 0, items = 0, largest = 0;
+    double sum = 0, largest = 0;
+    int64_t items = 0;
     for (const Bin& bin : bins_) {
       if (bin.items == 0) continue;
       const double difference = std::abs(static_cast<double>(bin.correct) - bin.probability);
       sum += difference;
-      items += static_cast<double>(bin.items);
+      items += bin.items;
       largest = std::max(largest, difference / static_cast<double>(bin.items));
     }
-    const double error = sum / items;
+    const double error = sum / static_cast<double>(items);
     if (std::isnan(error)) largest = error;
     MetricResult result;
     result.values = {{"", error}, {"max", largest}};
+    result.items = items;
     return result;
   }
 

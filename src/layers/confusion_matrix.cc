@@ -19,6 +19,7 @@ class Matrix : public ConfusionCounts {
     int64_t correct = 0;
     for (int64_t c = 0; c < classes(); ++c) correct += count(c, c);
     result.values.emplace_back("accuracy", share_of(correct, labels()));
+    result.items = labels();
     return result;
   }
 };

@@ -26,6 +26,7 @@ class Perplexity : public Metric {
 
   MetricResult result() const override {
     MetricResult result;
+    result.items = items_;
     result.values.emplace_back("", std::exp(-sum_ / static_cast<double>(items_)));
     return result;
   }

@@ -47,6 +47,7 @@ class PrecisionRecall : public ClassCounts {
       result.values.emplace_back(names[k] + "_weighted", weighted[k] / static_cast<double>(labels));
     }
     result.values.emplace_back("balanced_accuracy", sums[1] / static_cast<double>(with_labels));
+    result.items = labels;
     result.table = std::move(table);
     return result;
   }

@@ -49,16 +49,18 @@ class RegressionErrors : public Metric {
   }
 
   MetricResult result() const override {
-    double absolute = 0, error = 0, r2 = 0, elements = 0;
+    double absolute = 0, error = 0, r2 = 0;
+    int64_t elements = 0;
     for (const Output& output : outputs_) {
       absolute += output.absolute;
       error += output.error;
       r2 += output.r2();
-      elements += static_cast<double>(output.elements);
+      elements += output.elements;
     }
     MetricResult result;
-    result.values = {{"mae", absolute / elements},
-                     {"rmse", std::sqrt(error / elements)},
+    result.items = elements;
+    result.values = {{"mae", absolute / static_cast<double>(elements)},
+                     {"rmse", std::sqrt(error / static_cast<double>(elements))},
                      {"r2", r2 / static_cast<double>(outputs_.size())}};
     return result;
   }

@@ -38,6 +38,7 @@ class SegmentationAccuracy : public ClassCounts {
                      {"frequency_weighted_iou", weighted / static_cast<double>(labels)},
                      {"mean_accuracy", accuracies / static_cast<double>(with_labels)},
                      {"pixel_accuracy", share_of(hits, labels)}};
+    result.items = labels;
     result.table = std::move(table);
     return result;
   }

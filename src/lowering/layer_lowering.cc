@@ -100,7 +100,6 @@ bool LayerLowering::frozen_statistics() {
 }
 
 Value LayerLowering::carried_state(const std::string& name, const Shape& shape) {
-  mixes_records("it carries a state from batch to batch");
   check_own(fmt::format("carried state {}", name), shape);
   return graph_->read_state({random_name_ + ":" + name, shape, StateOwner::kNet});
 }

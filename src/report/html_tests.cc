@@ -23,11 +23,18 @@ std::string heading(const TestResult& test) {
   return fmt::format("<h2>Last test{}: iteration {}{}</h2>\n", net, format_count(test.iteration), records);
 }
 
+// The number of items of an output that does not count the records of the heading.
+std::string other_count(const OutputValue& output, int64_t records) {
+  if (!output.counted || *output.counted == records) return "";
+  return fmt::format("<td class=\"soft\">{}</td>", counted_text(output, records));
+}
+
 std::string outputs(const TestResult& test) {
   const Names names = series_names(test.outputs);
   std::string out = "<div class=\"wide\"><table>\n";
   for (size_t i = 0; i < names.size() && i < kOutputsShown; ++i)
-    out += fmt::format("<tr><td>{}</td><td>{}</td></tr>\n", html_escaped(names[i]), value_text(test.outputs[i]));
+    out += fmt::format("<tr><td>{}</td><td>{}</td>{}</tr>\n", html_escaped(names[i]), value_text(test.outputs[i]),
+                       other_count(test.outputs[i], test.images));
   out += "</table></div>\n";
   if (names.size() > kOutputsShown)
     out += fmt::format("<p class=\"soft\">The first {} of {} values; all are in results.json.</p>\n", kOutputsShown,

@@ -30,7 +30,7 @@ void LogLinesSink::test_result(const TestResult& result, double) {
     std::string line = test_output_line(index++, output.name, output.value, output.loss_weight);
     // After the value, so that scripts that read Caffe's log find it.
     if (output.interval > 0)
-      line += fmt::format(" ± {}, {} records", interval_text(output.interval), format_count(result.images));
+      line += fmt::format(" ± {}, {}", interval_text(output.interval), counted_text(output, result.images));
     log_info(line);
   }
 }

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <map>
 
+#include "base/text.h"
 #include "report/log.h"
 
 namespace trainer {
@@ -20,6 +21,11 @@ std::vector<std::string> series_names(const std::vector<OutputValue>& outputs) {
     names.push_back(many ? fmt::format("{}[{}]", output.name, seen[output.name]++) : output.name);
   }
   return names;
+}
+
+std::string counted_text(const OutputValue& output, int64_t records) {
+  if (output.counted && *output.counted != records) return fmt::format("{} items", format_count(*output.counted));
+  return records > 0 ? fmt::format("{} records", format_count(records)) : "";
 }
 
 std::string interval_text(double interval) { return fmt::format("{:#.2g}", interval); }

@@ -96,6 +96,9 @@ std::vector<std::string> series_names(const std::vector<OutputValue>& outputs);
 
 // "0.0055": two digits.
 std::string interval_text(double interval);
+// "10,000 records"; "9,812 items" for an output that counts another number than the records of its test; "" if it is
+// not known.
+std::string counted_text(const OutputValue& output, int64_t records);
 // "0.9152 ± 0.0055", as exact as the interval; "0.25" for an output without an interval.
 std::string value_text(const OutputValue& output);
 

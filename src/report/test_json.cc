@@ -19,6 +19,7 @@ void add_outputs(const std::vector<OutputValue>& outputs, JsonDocument* json) {
   }
   json->close();
 }
+    if (outputs[i].counted) json->add("counted", *outputs[i].counted);
 
 // The numbers in rows of `width`.
 template <typename T>

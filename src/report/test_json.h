@@ -3,7 +3,8 @@
 // A test is an object; numbers that are not finite are null:
 //   "records": read in the test, and "whole_set": whether each record of the data set was read once in each pass
 //   "loss": the weighted sum of all losses; in a training only with test_compute_loss
-//   "outputs": [{"name", "value", "interval", "loss_weight"}]; interval only of shares, loss_weight only of losses
+//   "outputs": [{"name", "value", "interval", "counted", "loss_weight"}]; interval only of shares, loss_weight only of
+//              losses, counted (the number of items) only of what may count others than the records
 //   "tables": [{"metric", "columns", "rows"}], a row for each class; for each matrix and for the metrics that have one
 //   "confusion_matrices": [{"metric", "counts"}], a row for each label, a column for each predicted class
 #pragma once

@@ -30,13 +30,23 @@ void sort_by_name(std::vector<OutputValue>* outputs) {
                    [](const OutputValue& a, const OutputValue& b) { return a.name < b.name; });
 }
 
-void add_results(const LoweredNet& net, const Metrics& metrics, Evaluation* result) {
+// `reason` names the layer; "" adds nothing.
+void add_mixing(const std::string& reason, std::string* text) {
+  if (reason.empty()) return;
+  *text += (text->empty() ? "results in phase TEST depend on batch_size: " : "; ") + reason;
+}
+
+// `epochs`: how often each record was read; 0 for a number of batches.
+void add_results(const LoweredNet& net, const Metrics& metrics, int epochs, Evaluation* result) {
   for (size_t i = 0; i < metrics.size(); ++i) {
     const std::string& name = net.metrics[i].name;
     MetricResult made = metrics[i]->result();
+    if (made.items) *made.items /= std::max(epochs, 1);
     for (const auto& [part, value] : made.values)
       result->outputs.push_back({part.empty() ? name : fmt::format("{}.{}", name, part),
-                                 std::isnan(value) ? std::numeric_limits<double>::quiet_NaN() : value});
+                                 std::isnan(value) ? std::numeric_limits<double>::quiet_NaN() : value, 0, 0,
+                                 made.items});
+    if (epochs > 0) add_mixing(made.mixes_records, &result->mixing);
     if (made.table) result->tables.push_back(std::move(*made.table)), result->tables.back().metric = name;
     if (made.confusion)
       result->confusions.push_back(std::move(*made.confusion)), result->confusions.back().metric = name;
@@ -52,7 +62,11 @@ double interval_of(double share, double records) {
   return kQuantile / (1 + spread) * std::sqrt(std::max(0.0, share * (1 - share)) / records + spread / (4 * records));
 }
 
-// `epochs`: how often each record was read; 0 for a number of batches.
+// Whether the divisor is a number of items, not a sum of weights.
+bool counts_items(const Averaging& averaging) {
+  return averaging.kind == Averaging::Kind::kShare || (averaging.kind == Averaging::Kind::kDivisor && !averaging.sum);
+}
+
 void add_means(const LoweredNet& net, const TestSums& sums, int epochs, Evaluation* result) {
   for (size_t k = 0; k < sums.outputs().size(); ++k) {
     const NetOutput& output = net.outputs[k];
@@ -66,6 +80,7 @@ void add_means(const LoweredNet& net, const TestSums& sums, int epochs, Evaluati
       OutputValue value{output.name, mean, output.loss_weight};
       if (epochs > 0 && output.averaging.kind == Averaging::Kind::kShare)
         value.interval = interval_of(value.value, sum.divisor(e) / epochs);
+      if (epochs > 0 && counts_items(output.averaging)) value.counted = std::llround(sum.divisor(e) / epochs);
       result->outputs.push_back(std::move(value));
     }
   }
@@ -90,7 +105,7 @@ class Tally {
   void finish(Evaluation* result) const {
     result->loss = sums_.loss();
     add_means(net_, sums_, epochs_, result);
-    add_results(net_, metrics_, result);
+    add_results(net_, metrics_, epochs_, result);
   }
 
  private:
@@ -116,7 +131,7 @@ std::vector<OutputValue> named_outputs(const LoweredNet& net) {
     if (output.metric) continue;
     for (int64_t e = 0; e < output.value.shape().count(); ++e) result.outputs.push_back({output.name, 0});
   }
-  add_results(net, make_metrics(net), &result);
+  add_results(net, make_metrics(net), 1, &result);
   for (OutputValue& output : result.outputs) output.value = 0;
   return result.outputs;
 }
@@ -125,8 +140,7 @@ std::string mixing_warning(const LoweredNet& net) {
   std::string text;
   for (const LoweredLayer& layer : net.layers) {
     if (!layer.mixes_records.empty())
-      text += fmt::format("{}{}: {}", text.empty() ? "results in phase TEST depend on batch_size: " : "; ",
-                          subject_of(*layer.param), layer.mixes_records);
+      add_mixing(fmt::format("{}: {}", subject_of(*layer.param), layer.mixes_records), &text);
   }
   return text;
 }

@@ -32,6 +32,7 @@ struct Evaluation {
   double loss = 0;  // weighted
   std::vector<OutputValue> outputs;
   int64_t records = 0;  // that were read, in each epoch
+  std::string mixing;   // of whole epochs: as mixing_warning, by what the test counted
   std::vector<ClassTable> tables;
   std::vector<ConfusionMatrix> confusions;
 };
@@ -48,8 +49,8 @@ Evaluation evaluate(NetSession& net, const TestLength& length, const std::functi
 // What a complete evaluation of this length shows; without a number of test net and iteration.
 TestResult result_of(Evaluation evaluation, const TestLength& length, const NetSession& net);
 
-// A warning that names the layers whose items depend on the other items of a batch, so that a test of the whole data
-// set depends on batch_size; "" if there are none.
+// A warning that names the layers whose items depend on the other items of a batch for all data, so that a test of the
+// whole data set depends on batch_size; "" if there are none.
 std::string mixing_warning(const LoweredNet& net);
 
 }  // namespace trainer

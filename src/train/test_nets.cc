@@ -1,6 +1,8 @@
 // Runs and reports the tests of a training.
 #include "train/test_nets.h"
 
+#include <fmt/format.h>
+
 #include "session/evaluate.h"
 
 namespace trainer {
@@ -41,6 +43,8 @@ bool TestNets::run(size_t index, const std::function<bool()>& may_continue) {
     report_.test_interrupted();
     return false;
   }
+  if (!evaluation.mixing.empty() && warned_.insert(index).second)
+    report_.warning(fmt::format("Test net #{}: {}", index, evaluation.mixing));
   TestResult result = result_of(std::move(evaluation), length, net);
   result.iteration = state_.loop.iteration;
   result.net = static_cast<int>(index);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <set>
 #include <vector>
 
 #include "report/run_report.h"
@@ -33,6 +34,7 @@ class TestNets {
   std::vector<NetPosition> before_;  // the last test
   bool complete_ = true;
   std::vector<TestResult> results_;
+  std::set<size_t> warned_;  // test nets whose results depend on batch_size, which has been said
 };
 
 }  // namespace trainer

@@ -112,13 +112,16 @@ def ours(trainer, folder, batch):
     outputs = {output["name"]: output["value"] for output in result["outputs"]}
     tables = {table["metric"]: numpy.array(table["rows"], dtype=float) for table in result["tables"]}
     matrices = {matrix["metric"]: matrix["counts"] for matrix in result["confusion_matrices"]}
-    return outputs, tables, matrices["matrix"]
+    counted = {output["name"]: output["counted"] for output in result["outputs"] if "counted" in output}
+    return outputs, counted, tables, matrices["matrix"]
 
 
 def main(trainer):
     trainer = os.path.abspath(trainer)
     data = random_data()
     outputs, tables, matrix = expected(data)
+    some = numpy.sum(data["label"] != IGNORED)
+    counts = {"some": some, "perplexity_some": some, "pixels": numpy.sum(data["mask"] != 255), "numbers": data["t"].size}
     wrong = []
     with tempfile.TemporaryDirectory() as folder:
         with h5py.File(os.path.join(folder, "data.h5"), "w") as file:
@@ -129,12 +132,13 @@ def main(trainer):
         with h5py.File(os.path.join(folder, "one.caffemodel.h5"), "w") as weights:
             weights["data/scale/0"] = numpy.ones(3, numpy.float32)
         for batch in (1, 64, RECORDS):
-            mine, my_tables, my_matrix = ours(trainer, folder, batch)
+            mine, my_counts, my_tables, my_matrix = ours(trainer, folder, batch)
             compare = lambda what, a, b: numpy.allclose(a, b, rtol=1e-6, atol=1e-6, equal_nan=True) or wrong.append(
                 f"batch {batch}: {what} is {a}, in scikit-learn {b}")
             assert set(outputs) <= set(mine) and set(tables) <= set(my_tables), (sorted(mine), sorted(my_tables))
             for name, value in outputs.items():
                 compare(name, mine[name], value)
+                compare(f"the number of items of {name}", my_counts[name], counts.get(name.split(".")[0], RECORDS))
             for name, table in tables.items():
                 compare(f"the table of {name}", my_tables[name], table)
             compare("the confusion matrix", my_matrix, matrix)

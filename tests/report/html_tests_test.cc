@@ -21,6 +21,7 @@ TEST(HtmlTests, SectionOfATest) {
   const std::string page = html_tests({test::small_result()}, {"<cat>", "dog", "fox"});
   EXPECT_HAS(page, "<h2>Last test: iteration 1,500, 20 records</h2>");
   EXPECT_HAS(page, "<td>accuracy</td><td>0.65 ± 0.21</td>");
+  EXPECT_HAS(page, "<td>top2</td><td>0.90 ± 0.13</td><td class=\"soft\">18 items</td>");
   EXPECT_HAS(page, "<td>&lt;cat&gt;</td><td>0.8889</td><td>0.8000</td><td>0.8421</td><td>10</td>");
   EXPECT_HAS(page, "<title>dog taken for fox: 4 of 10</title>");
   EXPECT_HAS(page, "<td>dog</td><td class=\"text\">fox</td><td>4</td>");

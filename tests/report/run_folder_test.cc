@@ -125,6 +125,7 @@ TEST_F(RunFolderTest, ResultsOfTests) {
   const std::string lines = testing::internal::GetCapturedStderr();
   EXPECT_NE(lines.find("]     Test net output #0: accuracy = 0.65 ± 0.21, 20 records\n"), std::string::npos) << lines;
   EXPECT_NE(lines.find("]     Test net output #3: loss = 0.75 (* 1 = 0.75 loss)\n"), std::string::npos) << lines;
+  EXPECT_NE(lines.find("]     Test net output #4: top2 = 0.9 ± 0.13, 18 items\n"), std::string::npos) << lines;
   const std::string page = read(root_ + "/new/run/report.html");
   EXPECT_NE(page.find("Last test: iteration 3,000, 20 records"), std::string::npos);
   EXPECT_NE(page.find("Last test of net 1: iteration 10, 20 records"), std::string::npos);

@@ -16,7 +16,7 @@ namespace {
 constexpr const char* kTest =
     "\"records\":20,\"whole_set\":true,\"loss\":0.75,\"outputs\":[{\"name\":\"accuracy\",\"value\":0.65,\"interval\":"
     "0.209},{\"name\":\"each[0]\",\"value\":0.5},{\"name\":\"each[1]\",\"value\":1},{\"name\":\"loss\",\"value\":0.75,"
-    "\"loss_weight\":1},{\"name\":\"top2\",\"value\":0.9,\"interval\":0.13}],\"tables\":["
+    "\"loss_weight\":1},{\"name\":\"top2\",\"value\":0.9,\"interval\":0.13,\"counted\":18}],\"tables\":["
     MATRIX_TABLE("accuracy") MATRIX_TABLE("top2")
     "{\"metric\":\"areas\",\"columns\":[\"area\"],\"rows\":[[0.25],[1],[null]]}],\"confusion_matrices\":[{\"metric\":"
     "\"accuracy\",\"counts\":[[8,2,0],[1,5,4],[0,0,0]]},{\"metric\":\"top2\",\"counts\":[[8,2,0],[1,5,4],[0,0,0]]}]}";

@@ -14,7 +14,7 @@ inline TestResult small_result() {
   result.iteration = 1500;
   result.loss = 0.75;
   result.outputs = {
-      {"accuracy", 0.65, 0, 0.209}, {"each", 0.5}, {"each", 1}, {"loss", 0.75, 1}, {"top2", 0.9, 0, 0.13}};
+      {"accuracy", 0.65, 0, 0.209}, {"each", 0.5}, {"each", 1}, {"loss", 0.75, 1}, {"top2", 0.9, 0, 0.13, 18}};
   result.images = 20;
   result.whole_set = true;
   result.tables = {{"areas", {"area"}, {0.25, 1, kNaN}}};

@@ -2,6 +2,7 @@
 // double precision. The calibration error follows the formula of Guo et al., the perplexity is e^log_loss.
 #include <cmath>
 
+#include "base/error.h"
 #include "data/small_data.h"
 #include "formats/temp_folder.h"
 #include "session/evaluate.h"
@@ -105,7 +106,6 @@ std::string metric(const std::string& type, const std::string& fields = "") {
   return "layer { name: 'm' type: '" + type + "' bottom: 'x' bottom: 'y' " + fields + " }";
 }
 
-const std::string kIgnored = "metric_param { ignore_label: 2 }";
 // A layer that takes the scores, moved into the range of probabilities, as they are.
 std::string numbers(const std::string& type, const std::string& fields = "") {
   return "layer { name: 'p' type: 'Power' bottom: 'x' top: 'p' power_param { scale: 0.0625 shift: 0.5 } }"
@@ -113,6 +113,7 @@ std::string numbers(const std::string& type, const std::string& fields = "") {
          type + "' bottom: 'p' bottom: 'y' metric_param { input: PROBABILITIES " + fields + " } }";
 }
 
+const std::string kIgnored = "metric_param { ignore_label: 2 }";
 
 TEST_F(EvaluateMetrics, ConfusionMatrix) {
   write_scores(6);
@@ -291,6 +292,60 @@ TEST_F(EvaluateMetrics, ResultsAreNaNIfNoItemCounts) {
     for (const OutputValue& output : result.outputs)
       EXPECT_TRUE(std::isnan(output.value)) << type << " " << output.name;
     EXPECT_EQ(counted_, 0) << type;
+  }
+}
+
+// 15 of 23 labels are not 2.
+TEST_F(EvaluateMetrics, ResultsSayHowManyItemsCount) {
+  write_scores(6);
+  for (const char* type : kScoreMetrics) {
+    const Evaluation all = run(split_records(4, 6) + metric(type)),
+                     some = run(split_records(4, 6) + metric(type, kIgnored));
+    for (const OutputValue& output : all.outputs) EXPECT_EQ(output.counted, kRecords) << type << " " << output.name;
+    for (const OutputValue& output : some.outputs) EXPECT_EQ(output.counted, 15) << type << " " << output.name;
+  }
+  write([](int i) { return Row{1, 2, 3, 4, 5, static_cast<float>(i)}; });
+  for (const OutputValue& output : run(split_records(4, 3) + metric("RegressionErrors")).outputs)
+    EXPECT_EQ(output.counted, 3 * kRecords) << output.name;
+}
+
+TEST_F(EvaluateMetrics, ProbabilitiesAreChecked) {
+  const auto refusal = [&](const char* type, const std::string& fields, const Row& scores, float bad) {
+    write([&](int i) {
+      Row row = scores;
+      if (i == 20) row[0] = bad;
+      row.push_back(static_cast<float>(i == 20 ? 0 : 1));
+      return row;
+    });
+    try {
+      run(split_records(4, static_cast<int>(scores.size())) +
+          metric(type, "metric_param { input: PROBABILITIES " + fields + "}"));
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::kConfiguration);
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  const std::string remedy = "Take the output of a Softmax layer, or leave input at SCORES";
+  for (const char* type : {"CalibrationError", "Perplexity"}) {
+    const std::string of = std::string("\"x\", bottom of layer \"m\" (") + type + "), is ";
+    EXPECT_EQ(refusal(type, "", {0.25f, 0.75f}, 1.5f),
+              of + "1.5, but metric_param.input is PROBABILITIES, which are from 0 to 1. " + remedy);
+    EXPECT_EQ(refusal(type, "", {0.25f, 0.75f}, -2),
+              of + "-2, but metric_param.input is PROBABILITIES, which are from 0 to 1. " + remedy);
+    EXPECT_EQ(refusal(type, "", {0.25f, 0.75f}, 0.75f),
+              "the sum over the classes of " + of +
+                  "1.5, but metric_param.input is PROBABILITIES, which have the sum 1. " + remedy);
+    EXPECT_NE(refusal(type, "", {0.25f, 0.75f}, 0).find("is 0.75, but"), std::string::npos);
+    EXPECT_EQ(refusal(type, "", {0.25f, 0.75f}, 0.251f), "");
+    EXPECT_EQ(refusal(type, "ignore_label: 0", {0.25f, 0.75f}, 9), "");
+    EXPECT_EQ(refusal(type, "", {0.25f, 0.75f}, NAN), "");
+  }
+  for (const char* type : {"RocAuc", "AveragePrecision"}) {
+    EXPECT_NE(refusal(type, "", {0.25f, 0.75f}, 1.5f).find("which are from 0 to 1"), std::string::npos);
+    EXPECT_NE(refusal(type, "", {0.25f}, -1).find("which are from 0 to 1"), std::string::npos);
+    EXPECT_EQ(refusal(type, "", {0.25f, 0.75f}, 0.75f), "");
+    EXPECT_EQ(refusal(type, "ignore_label: 0", {0.25f, 0.75f, 0}, 9), "");
   }
 }
 

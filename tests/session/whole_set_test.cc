@@ -4,6 +4,7 @@
 #include "data/small_data.h"
 #include "formats/temp_folder.h"
 #include "session/evaluate.h"
+#include "session/parameters.h"
 #include "session/text_session.h"
 
 namespace trainer {
@@ -54,6 +55,7 @@ class WholeSet : public testing::Test {
     TextSession opened(text, caffe::TEST, {true});
     NetSession& session = opened.session;
     session.measure();
+    add_parameters(session.lowered(), 1, false, opened.device_session.store);
     Evaluation result;
     for (int i = 0; i < tests; ++i)
       result = evaluate(
@@ -152,9 +154,15 @@ TEST_F(WholeSet, ResultsAreThoseOfOneBatch) {
         EXPECT_EQ(result.confusions[0].count(label, p), matrix[label][p]) << label << " " << p;
     }
     const double p = correct / counted;
+    size_t classes = 0;
     for (const OutputValue& output : result.outputs) {
       const bool share = output.name == "accuracy" || output.name == "top2";
       EXPECT_EQ(output.interval > 0, share) << output.name;
+      const bool counts = share || output.name == "some";
+      EXPECT_EQ(output.counted.value_or(-1), counts                     ? std::lround(counted)
+                                             : output.name == "classes" ? of_class[classes++]
+                                                                        : -1)
+          << output.name;
       if (output.name != "accuracy") continue;
       const double z = 1.959964, n = counted, middle = (p + z * z / (2 * n)) / (1 + z * z / n);
       // The ends of Wilson's interval solve (q - p)^2 = z^2 q (1 - q) / n.
@@ -172,6 +180,7 @@ TEST_F(WholeSet, SeveralEpochsHaveTheResultsOfOne) {
   for (size_t i = 0; i < once.outputs.size(); ++i) {
     EXPECT_NEAR(twice.outputs[i].value, once.outputs[i].value, 1e-6 * std::abs(once.outputs[i].value));
     EXPECT_NEAR(twice.outputs[i].interval, once.outputs[i].interval, 1e-6);
+    EXPECT_EQ(twice.outputs[i].counted, once.outputs[i].counted);
   }
 }
 
@@ -197,6 +206,31 @@ TEST_F(WholeSet, NamesLayersThatMixRecords) {
   EXPECT_EQ(mixing_,
             "results in phase TEST depend on batch_size: layer \"bn\" (BatchNorm): use_global_stats is false: it "
             "normalizes with the statistics of the batch");
+}
+
+// A layer whose marks of sequences are `scale` times the first score, plus `shift`.
+std::string lstm(const std::string& scale, const std::string& shift) {
+  return "layer { name: 'x' type: 'Reshape' bottom: 'data' top: 'x' reshape_param { shape { dim: -1 dim: 1 dim: 5 } } }"
+         "layer { name: 'first' type: 'Slice' bottom: 'data' top: 'first' top: 'rest' slice_param { slice_point: 1 } }"
+         "layer { name: 'mark' type: 'Power' bottom: 'first' top: 'mark' power_param { scale: " +
+         scale + " shift: " + shift +
+         " } }"
+         "layer { name: 'cont' type: 'Reshape' bottom: 'mark' top: 'cont' reshape_param { shape { dim: -1 dim: 1 } } }"
+         "layer { name: 'lstm' type: 'LSTM' bottom: 'x' bottom: 'cont' top: 'h' recurrent_param { num_output: 2 } }"
+         "layer { name: 'none' type: 'Silence' bottom: 'label' bottom: 'rest' }";
+}
+
+TEST_F(WholeSet, NamesRecurrentLayersThatCarryAState) {
+  const std::string carries =
+      "results in phase TEST depend on batch_size: layer \"lstm\" (LSTM): it carries a state from batch to batch";
+  EXPECT_EQ(run(data(5) + lstm("0", "1")).mixing, carries);
+  EXPECT_EQ(mixing_, "");
+  EXPECT_EQ(run(data(5) + lstm("0", "0")).mixing, "");
+  EXPECT_EQ(run(data(40) + lstm("0", "1")).mixing, "");
+  // The first score of record 5 is not 0; that of record 0 is.
+  EXPECT_EQ(score_of(0, 0), 0);
+  EXPECT_NE(score_of(5, 0), 0);
+  EXPECT_EQ(run(data(5) + lstm("1", "0")).mixing, carries);
 }
 
 TEST_F(WholeSet, RefusesNetsWithoutAnEnd) {

@@ -50,6 +50,7 @@ class ClassRanking : public Metric {
 
   MetricResult result() const override {
     MetricResult result;
+    result.items = std::ssize(labels_);
     const size_t columns = columns_.size();
     if (columns == 1) {
       result.values.emplace_back("", measure_of(0, 1));

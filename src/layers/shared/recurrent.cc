@@ -11,6 +11,28 @@ void check_bottom(LayerContext& context, int bottom, const std::string& what, bo
                "it needs the shape " + needed);
 }
 
+// Finds out whether a test carries states from batch to batch: `cont` of the first steps of a batch, which is 0 where
+// sequences begin, says so.
+class CarryingBatches : public Metric {
+ public:
+  explicit CarryingBatches(std::string layer) : layer_(std::move(layer)) {}
+
+  void add(std::span<const std::vector<float>> pass) override {
+    carried_ = carried_ || (passes_++ > 0 && pass[0][0] > 0);
+  }
+
+  MetricResult result() const override {
+    MetricResult result;
+    if (carried_) result.mixes_records = layer_ + ": it carries a state from batch to batch";
+    return result;
+  }
+
+ private:
+  const std::string layer_;  // its name in messages
+  int64_t passes_ = 0;
+  bool carried_ = false;
+};
+
 }  // namespace
 
 RecurrentInput recurrent_input(LayerContext& context, int states) {
@@ -66,6 +88,9 @@ Value input_sums(LayerContext& context, const RecurrentInput& input, int64_t sum
 
 Value first_state(LayerContext& context, const RecurrentInput& input, int index, const std::string& name) {
   const Shape shape{input.items, input.hidden};
+  if (!input.exposed && index == 0 && context.phase() == caffe::TEST)
+    context.count([layer = subject_of(context.param())] { return std::make_unique<CarryingBatches>(layer); },
+                  {reshape(max(abs(slice(stop_gradient(input.cont), 0, 0, 1)), {0, 1}), Shape{})});
   if (!input.exposed) return context.carried_state(name, shape);
   const int bottom = (input.x_static ? 3 : 2) + index;
   return stop_gradient(reshape(context.bottom(bottom), shape));
