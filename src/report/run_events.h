@@ -21,8 +21,10 @@ struct RunInfo {
   std::vector<std::string> class_names;  // by label; empty if unknown
   std::string folder;                    // run folder; "" for none
   std::string log_path;                  // of the log alone, without a run folder; "" for none
-  int64_t first_iteration = 0;           // above 0 if a snapshot is resumed
-  // The snapshot at first_iteration, if the folder has the report of the same run until then.
+  std::string snapshot_prefix;
+  int64_t first_iteration = 0;  // above 0 if a snapshot is resumed
+  // The snapshot at first_iteration, if the folder has the report of the same run until then; without files if the run
+  // begins again.
   std::optional<SnapshotFiles> continued;
   uint32_t retries = 0;  // of divergence until first_iteration
   int64_t max_iteration = 0;
@@ -94,11 +96,11 @@ class RunSink {
 // The names of the outputs, made unique: elements of one blob become "name[0]", "name[1]".
 std::vector<std::string> series_names(const std::vector<OutputValue>& outputs);
 
-// "0.0055": two digits.
-std::string interval_text(double interval);
 // "10,000 records"; "9,812 items" for an output that counts another number than the records of its test; "" if it is
 // not known.
 std::string counted_text(const OutputValue& output, int64_t records);
+// "0.0055": two digits.
+std::string interval_text(double interval);
 // "0.9152 ± 0.0055", as exact as the interval; "0.25" for an output without an interval.
 std::string value_text(const OutputValue& output);
 

@@ -31,6 +31,8 @@ namespace fs = std::filesystem;
 // Minimum time between updates of the page after tests, which may be frequent; snapshots and the end always update it.
 constexpr std::chrono::seconds kReportEvery{10};
 constexpr const char* kMetrics = "/metrics.jsonl";
+constexpr const char* kResults = "results.json";
+constexpr const char* kFolderName = "%Y-%m-%d_%H-%M-%S";
 
 // The content of a file; "" if it cannot be read.
 std::string read_file(const std::string& path) {
@@ -68,6 +70,22 @@ struct Batch {
   }
 };
 
+std::string runs_of(const std::string& snapshot_prefix) { return snapshot_prefix + "_run"; }
+
+// Whether make_run_folder makes such names.
+bool is_run_name(const std::string& name) {
+  std::tm parts{};
+  return strptime(name.c_str(), kFolderName, &parts) != nullptr;
+}
+
+// `prefix` as seen from the folder; "" if there is no way.
+std::string prefix_from(const std::string& folder, const fs::path& prefix) {
+  if (prefix.empty()) return "";
+  std::error_code error;
+  const fs::path way = fs::relative(prefix.has_parent_path() ? prefix.parent_path() : ".", folder, error);
+  return error || way.empty() ? "" : (way / prefix.filename()).string();
+}
+
 // Creates the first of base-2, base-3, ... that does not exist.
 std::string make_next_folder(const std::string& base) {
   std::error_code error;
@@ -80,10 +98,31 @@ std::string make_next_folder(const std::string& base) {
 }  // namespace
 
 std::string make_run_folder(const std::string& snapshot_prefix) {
-  const std::string base = snapshot_prefix + "_run/" + local_time("%Y-%m-%d_%H-%M-%S");
+  const std::string base = runs_of(snapshot_prefix) + "/" + local_time(kFolderName);
   std::error_code error;
   fs::create_directories(fs::path(base).parent_path(), error);
   return fs::create_directory(base, error) || error ? base : make_next_folder(base);
+}
+
+std::string newest_run_folder(const std::string& snapshot_prefix) {
+  fs::path newest;
+  std::error_code ignored;
+  for (const fs::directory_entry& entry : fs::directory_iterator(runs_of(snapshot_prefix), ignored)) {
+    const fs::path& path = entry.path();
+    if (is_run_name(path.filename().string()) && path > newest) newest = path;
+  }
+  return newest.string();
+}
+
+bool is_unsaved_run(const std::string& folder, const std::string& command_line) {
+  const RunHistory history = read_history(folder + kMetrics);
+  const bool same = history.begin.empty() || field(history.begin, "command") == command_line;
+  return same && history.end.empty() && history.snapshots.empty();
+}
+
+std::string prefix_of_report(const std::string& folder) {
+  const std::string prefix = field(read_history(folder + kMetrics).begin, "prefix");
+  return prefix.empty() ? "" : (fs::path(folder) / prefix).lexically_normal().string();
 }
 
 bool is_complete_report(const std::string& folder, int64_t iterations) {
@@ -164,10 +203,12 @@ void RunFolder::begin(const RunInfo& info) {
   line.add("net", info.net_name).add("solver", info.solver_type).add("device", info.device);
   line.add("command", info.command_line).add("first_iteration", info.first_iteration);
   line.add("max_iteration", info.max_iteration).add("images_per_iteration", info.images_per_iteration);
-  line.add("images_per_epoch", info.images_per_epoch);
+  line.add("images_per_epoch", info.images_per_epoch).add("prefix", prefix_from(path_, info.snapshot_prefix));
   write_metrics(line.text());
   events_.write(tfrecord(version_event(wall_time())));
-  if (info.continued && !info.continued->state.empty() && !history_.has_snapshot(info.first_iteration)) snapshot(*info.continued);
+  if (info.continued && !info.continued->state.empty() && !history_.has_snapshot(info.first_iteration))
+    snapshot(*info.continued);
+  if (info.continued || info.first_iteration > 0) continue_results(info.first_iteration);
   write_report();
 }
 
@@ -255,6 +296,14 @@ void RunFolder::write_metrics(const std::string& lines) {
   for (const std::string& line : split(lines, '\n')) history_.add(line);
 }
 
+void RunFolder::continue_results(int64_t iteration) {
+  const std::string text = read_file(path_ + "/" + kResults);
+  if (text.empty()) return;
+  tests_ = read_results(text);
+  std::erase_if(tests_, [&](const TestResult& test) { return test.iteration >= iteration; });
+  write_results();
+}
+
 void RunFolder::keep_result(const TestResult& result) {
   const auto place = std::ranges::lower_bound(tests_, result.net, {}, &TestResult::net);
   if (place != tests_.end() && place->net == result.net) {
@@ -264,7 +313,7 @@ void RunFolder::keep_result(const TestResult& result) {
   }
 }
 
-void RunFolder::write_results() { write_text("results.json", results_json(tests_, class_names_, history_.best)); }
+void RunFolder::write_results() { write_text(kResults, results_json(tests_, class_names_, history_.best)); }
 
 void RunFolder::write_report() {
   write_text("report.html", html_report(history_, html_tests(tests_, class_names_), net_text_, solver_text_));

@@ -5,9 +5,9 @@
 //   labels.txt                      the names of the classes, one in a line, if they are known
 //   train.log                       the log's lines (log_file.h writes it)
 //   metrics.jsonl                   every displayed value, one JSON object per line
-//   results.json                    the last result of each test net and the best (test_json.h), replaced after each
-//   test events.out.tfevents.*           the same values for TensorBoard report.html                     charts,
-//   updated at snapshots, tests and the end
+//   results.json                    the last result of each test net and the best (test_json.h), replaced by each test
+//   events.out.tfevents.*           the same values for TensorBoard
+//   report.html                     charts, updated at snapshots, tests and the end
 //
 // Lines of metrics.jsonl: {"event":"begin",...}, {"event":"snapshot",...}, {"event":"best",...}, {"event":"retry",...},
 // {"event":"end",...}, and for values
@@ -28,6 +28,16 @@ namespace trainer {
 
 // Creates SNAPSHOT_PREFIX_run/2026-01-31_14-05-59, with "-2", "-3" appended if that name exists.
 std::string make_run_folder(const std::string& snapshot_prefix);
+
+// The newest folder that make_run_folder has made for this prefix; "" if there is none.
+std::string newest_run_folder(const std::string& snapshot_prefix);
+
+// Whether the report in the folder is that of a run of this command line that was killed before its first snapshot, or
+// was not begun.
+bool is_unsaved_run(const std::string& folder, const std::string& command_line);
+
+// The snapshot prefix of the run that wrote the report in the folder last; "" if the report does not say.
+std::string prefix_of_report(const std::string& folder);
 
 // Whether the report in the folder says that the training was complete after this number of iterations.
 bool is_complete_report(const std::string& folder, int64_t iterations);
@@ -72,6 +82,8 @@ class RunFolder : public RunSink {
   void go_back(const RunPoint& point);
   void open_files();
   void write_metrics(const std::string& lines);
+  // The results of tests before this iteration.
+  void continue_results(int64_t iteration);
   void keep_result(const TestResult& result);
   void write_results();
   void write_report();

@@ -1,6 +1,11 @@
 // Writes the results of tests as JSON.
 #include "report/test_json.h"
 
+#include <algorithm>
+#include <cstdlib>
+#include <limits>
+
+#include "base/json_reader.h"
 #include "report/class_tables.h"
 #include "report/json_document.h"
 #include "report/run_events.h"
@@ -14,12 +19,12 @@ void add_outputs(const std::vector<OutputValue>& outputs, JsonDocument* json) {
   for (size_t i = 0; i < outputs.size(); ++i) {
     json->open_object().add("name", names[i]).add("value", outputs[i].value);
     if (outputs[i].interval > 0) json->add("interval", outputs[i].interval);
+    if (outputs[i].counted) json->add("counted", *outputs[i].counted);
     if (outputs[i].loss_weight != 0) json->add("loss_weight", outputs[i].loss_weight);
     json->close();
   }
   json->close();
 }
-    if (outputs[i].counted) json->add("counted", *outputs[i].counted);
 
 // The numbers in rows of `width`.
 template <typename T>
@@ -55,6 +60,118 @@ void add_test(const TestResult& result, JsonDocument* json) {
   json->close();
 }
 
+// Reads what add_test writes.
+class ResultsReader {
+ public:
+  explicit ResultsReader(const std::string& text) : json_(text) {}
+
+  std::vector<TestResult> tests() {
+    std::vector<TestResult> tests;
+    json_.object([&](const std::string& key) {
+      if (key != "tests") return json_.skip();
+      json_.array([&] { tests.push_back(test()); });
+    });
+    json_.end();
+    return tests;
+  }
+
+ private:
+  double number() {
+    const std::string text = json_.scalar();
+    return text == "null" ? std::numeric_limits<double>::quiet_NaN() : std::strtod(text.c_str(), nullptr);
+  }
+
+  TestResult test() {
+    TestResult test;
+    json_.object([&](const std::string& key) {
+      if (key == "net") {
+        test.net = static_cast<int>(json_.integer());
+      } else if (key == "iteration") {
+        test.iteration = json_.integer();
+      } else if (key == "records") {
+        test.images = json_.integer();
+      } else if (key == "whole_set") {
+        test.whole_set = json_.scalar() == "true";
+      } else if (key == "loss") {
+        test.loss = number();
+      } else if (key == "outputs") {
+        json_.array([&] { test.outputs.push_back(output()); });
+      } else if (key == "tables") {
+        json_.array([&] { test.tables.push_back(table()); });
+      } else if (key == "confusion_matrices") {
+        json_.array([&] { test.confusions.push_back(matrix()); });
+      } else {
+        json_.skip();
+      }
+    });
+    // The first tables are those of the matrices.
+    test.tables.erase(test.tables.begin(),
+                      test.tables.begin() + std::min(std::ssize(test.tables), std::ssize(test.confusions)));
+    return test;
+  }
+
+  OutputValue output() {
+    OutputValue output;
+    json_.object([&](const std::string& key) {
+      if (key == "name") {
+        output.name = json_.string();
+      } else if (key == "value") {
+        output.value = number();
+      } else if (key == "interval") {
+        output.interval = number();
+      } else if (key == "counted") {
+        output.counted = json_.integer();
+      } else if (key == "loss_weight") {
+        output.loss_weight = number();
+      } else {
+        json_.skip();
+      }
+    });
+    return output;
+  }
+
+  ClassTable table() {
+    ClassTable table;
+    json_.object([&](const std::string& key) {
+      if (key == "metric") {
+        table.metric = json_.string();
+      } else if (key == "columns") {
+        json_.array([&] { table.columns.push_back(json_.string()); });
+      } else if (key == "rows") {
+        json_.array([&] { json_.array([&] { table.cells.push_back(number()); }); });
+      } else {
+        json_.skip();
+      }
+    });
+    require(!table.columns.empty() && table.cells.size() % table.columns.size() == 0);
+    return table;
+  }
+
+  ConfusionMatrix matrix() {
+    ConfusionMatrix matrix;
+    json_.object([&](const std::string& key) {
+      if (key == "metric") {
+        matrix.metric = json_.string();
+      } else if (key == "counts") {
+        json_.array([&] {
+          ++matrix.classes;
+          json_.array([&] { matrix.counts.push_back(json_.integer()); });
+        });
+      } else {
+        json_.skip();
+      }
+    });
+    require(matrix.classes > 0 && std::ssize(matrix.counts) == matrix.classes * matrix.classes);
+    return matrix;
+  }
+
+  static void require(bool complete) {
+    if (!complete) throw JsonError(0, "rows of other lengths");
+  }
+
+  JsonReader json_;
+};
+
 }  // namespace
 
 std::string test_json(const TestResult& result, const std::vector<std::string>& class_names) {
@@ -80,6 +197,14 @@ std::string results_json(const std::vector<TestResult>& tests, const std::vector
     json.close();
   }
   return json.text();
+}
+
+std::vector<TestResult> read_results(const std::string& text) {
+  try {
+    return ResultsReader(text).tests();
+  } catch (const JsonError&) {
+    return {};
+  }
 }
 
 }  // namespace trainer

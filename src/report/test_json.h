@@ -24,5 +24,7 @@ std::string test_json(const TestResult& result, const std::vector<std::string>& 
 // {"metric", "value", "iteration", "weights"}. `best` is the line of metrics.jsonl.
 std::string results_json(const std::vector<TestResult>& tests, const std::vector<std::string>& class_names,
                          const JsonFields& best);
+// The tests of such a text; none of any other text. Numbers that are not finite are NaN.
+std::vector<TestResult> read_results(const std::string& text);
 
 }  // namespace trainer

@@ -41,6 +41,7 @@ void choose_start(const caffe::SolverParameter& solver, TrainingOptions* options
   if (options->snapshot != kLatestSnapshot) return;
   options->snapshot = find_latest_snapshot(solver, report);
   options->continues_run = !options->snapshot.empty();
+  options->restarts_run = options->snapshot.empty();
   if (!options->continues_run || options->weights.empty()) return;
   report.note("--weights is not used: the training continues from a snapshot");
   options->weights.clear();

@@ -43,6 +43,20 @@ std::string slow_steps(const Program& program, const LoweredNet& net) {
                      total > 0 ? 100 * slow / total : 0, first);
 }
 
+// The prefix of the snapshots that a run folder belongs to, if it is another one than `prefix`; "" if snapshots were
+// moved here, or if the report does not say.
+std::string other_owner(const std::string& folder, const fs::path& prefix) {
+  const fs::path owner = prefix_of_report(folder);
+  if (owner.empty() || find_snapshots(owner.string()).empty()) return "";
+  const auto folder_of = [](const fs::path& path) {
+    return path.has_parent_path() ? path.parent_path() : fs::path(".");
+  };
+  std::error_code ignored;
+  const bool same =
+      owner.filename() == prefix.filename() && fs::equivalent(folder_of(owner), folder_of(prefix), ignored);
+  return same ? "" : owner.string();
+}
+
 }  // namespace
 
 TrainingStart::TrainingStart(TrainingState& state, const TrainingOptions& options, bool writes, RunReport& report)
@@ -130,7 +144,15 @@ void TrainingStart::resume() {
 // Finds the folder of the run that continues, and whether the run was complete.
 void TrainingStart::find_run_folder() {
   const std::string recorded = std::exchange(state_.loop.run_folder, "");
-  if (!options_.continues_run) return;
+  if (options_.continues_run) find_recorded_folder(recorded);
+  if (complete_ || !(options_.continues_run || options_.restarts_run)) return;
+  std::error_code ignored;
+  const bool continues =
+      !folder_.empty() && (options_.new_run_folder || fs::equivalent(folder_, options_.run_folder, ignored));
+  if (!continues) find_unsaved_folder();
+}
+
+void TrainingStart::find_recorded_folder(const std::string& recorded) {
   const int iteration = state_.loop.iteration;
   const bool trained = iteration >= state_.solver.max_iter();
   complete_ = (trained || same_solver_) && !recorded.empty() && is_complete_report(recorded, iteration);
@@ -142,11 +164,29 @@ void TrainingStart::find_run_folder() {
   else if (trained)
     report_.note(
         fmt::format("The training has reached its end, iteration {}: only the last tests are repeated", iteration));
+  if (recorded.empty()) return;
   std::error_code ignored;
-  if (!recorded.empty() && fs::is_directory(recorded, ignored) && access(recorded.c_str(), W_OK | X_OK) == 0)
-    folder_ = recorded;
-  else if (!recorded.empty())
+  const std::string owner = other_owner(recorded, state_.solver.snapshot_prefix());
+  if (!fs::is_directory(recorded, ignored) || access(recorded.c_str(), W_OK | X_OK) != 0)
     report_.note(fmt::format("The run folder {} cannot be continued: it is gone or write-protected", recorded));
+  else if (options_.new_run_folder && !owner.empty())
+    report_.note(fmt::format("The run folder {} is that of the snapshots of {}: the report of this run starts anew",
+                             recorded, owner));
+  else
+    folder_ = recorded;
+}
+
+// Finds the folder that this run began, if it was killed before its first snapshot there.
+void TrainingStart::find_unsaved_folder() {
+  const std::string folder =
+      options_.new_run_folder ? newest_run_folder(state_.solver.snapshot_prefix()) : options_.run_folder;
+  std::error_code ignored;
+  if (!fs::is_directory(folder, ignored) || (!options_.new_run_folder && fs::is_empty(folder, ignored))) return;
+  if (!is_unsaved_run(folder, options_.command_line)) return;
+  folder_ = folder;
+  unsaved_ = true;
+  report_.note(
+      fmt::format("The report in {} is of a run that was killed before its first snapshot: it starts anew", folder));
 }
 
 // The first of the processes that have done most iterations.
@@ -298,8 +338,11 @@ RunInfo TrainingStart::run_info() const {
     info.folder = options_.run_folder;
   else
     info.folder = folder_.empty() ? make_run_folder(solver.snapshot_prefix()) : folder_;
+  info.snapshot_prefix = solver.snapshot_prefix();
   std::error_code ignored;
-  if (!folder_.empty() && fs::equivalent(info.folder, folder_, ignored)) {
+  if (unsaved_) {
+    info.continued.emplace();
+  } else if (!folder_.empty() && fs::equivalent(info.folder, folder_, ignored)) {
     const SnapshotPaths paths = snapshot_paths(solver, state_.loop.iteration);
     info.continued = {state_.loop.iteration, paths.weights, options_.snapshot, is_hdf5(solver), paths.average};
   }

@@ -28,7 +28,11 @@ class TrainingStart {
   void resume();
   void find_run_folder();
   int furthest_process() const;
+  void find_recorded_folder(const std::string& recorded);
+  void find_unsaved_folder();
   void warn() const;
+  // Processes that meet again keep what their recurrent layers carry.
+  bool shares_carried() const { return options_.saved == nullptr; }
   void note_processes() const;
   void note_tests() const;
   void note_trained() const;
@@ -41,13 +45,11 @@ class TrainingStart {
   RunReport& report_;
   std::optional<PrefixLock> lock_;
   std::set<std::string> layers_loaded_, test_layers_loaded_;
-  // Processes that meet again keep what their recurrent layers carry.
-  bool shares_carried() const { return options_.saved == nullptr; }
-
   caffe::SolverState carried_;  // of the snapshot, of all devices
   bool same_solver_ = false;    // as in the snapshot
   bool complete_ = false;
-  std::string folder_;  // of the run that continues; "" for a report that starts anew
+  std::string folder_;    // of the run that continues; "" for a report that starts anew
+  bool unsaved_ = false;  // the folder has no snapshot: its report starts anew
 };
 
 }  // namespace trainer

@@ -43,6 +43,7 @@ struct TrainingOptions {
   int64_t memory = 0;                // bytes that may be planned; 0: no limit
   std::string snapshot;              // solver state to resume from
   bool continues_run = false;        // the snapshot is of the same run: its report continues
+  bool restarts_run = false;         // so does the report of the same run that was killed before its first snapshot
   std::vector<std::string> weights;  // weight files to start from
   WeightMatching matching;           // of their tensors
   std::string run_folder;            // folder of the report; "" for none

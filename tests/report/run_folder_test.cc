@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <limits>
 #include <regex>
 #include <sstream>
@@ -124,8 +125,8 @@ TEST_F(RunFolderTest, ResultsOfTests) {
   }
   const std::string lines = testing::internal::GetCapturedStderr();
   EXPECT_NE(lines.find("]     Test net output #0: accuracy = 0.65 ± 0.21, 20 records\n"), std::string::npos) << lines;
-  EXPECT_NE(lines.find("]     Test net output #3: loss = 0.75 (* 1 = 0.75 loss)\n"), std::string::npos) << lines;
   EXPECT_NE(lines.find("]     Test net output #4: top2 = 0.9 ± 0.13, 18 items\n"), std::string::npos) << lines;
+  EXPECT_NE(lines.find("]     Test net output #3: loss = 0.75 (* 1 = 0.75 loss)\n"), std::string::npos) << lines;
   const std::string page = read(root_ + "/new/run/report.html");
   EXPECT_NE(page.find("Last test: iteration 3,000, 20 records"), std::string::npos);
   EXPECT_NE(page.find("Last test of net 1: iteration 10, 20 records"), std::string::npos);
@@ -188,6 +189,86 @@ TEST_F(RunFolderTest, AContinuedRunHasNoIterationTwice) {
     if (entry.path().filename().string().starts_with(kEventFilePrefix)) events += read(entry.path().string());
   EXPECT_EQ(events.find("accuracy"), std::string::npos);
   EXPECT_NE(events.find("train/loss"), std::string::npos);
+}
+
+// A net that is tested in one part of a run only keeps its result.
+TEST_F(RunFolderTest, AContinuedRunKeepsEarlierResults) {
+  testing::internal::CaptureStderr();
+  TestResult early = test::small_result(), late = early;
+  early.iteration = 5;
+  late.iteration = 10;
+  late.net = 1;
+  {
+    RunReport report;
+    report.begin(info());
+    report.test_result(early);
+    report.test_result(late);
+  }
+  const std::string results = root_ + "/new/run/results.json";
+  EXPECT_EQ(read(results), results_json({early, late}, {}, {}));
+  {
+    RunReport report;
+    RunInfo continued = info();
+    continued.first_iteration = 10;
+    continued.continued = {10, "p_iter_10.caffemodel", "p_iter_10.solverstate", false, ""};
+    report.begin(continued);
+    EXPECT_EQ(read(results), results_json({early}, {}, {}));
+    EXPECT_NE(read(root_ + "/new/run/report.html").find("Last test: iteration 5, 20 records"), std::string::npos);
+    report.test_result(late);
+    EXPECT_EQ(read(results), results_json({early, late}, {}, {}));
+  }
+  testing::internal::GetCapturedStderr();
+}
+
+// A run of the same command line that was killed before its first snapshot begins again in its folder.
+TEST_F(RunFolderTest, AKilledRunBeginsAgain) {
+  EXPECT_EQ(newest_run_folder(root_ + "/net"), "");
+  make_run_folder(root_ + "/net");
+  RunInfo run = info();
+  run.folder = make_run_folder(root_ + "/net");
+  run.command_line = "trainer train --solver='a b'";
+  fs::create_directory(root_ + "/net_run/notes");
+  EXPECT_EQ(newest_run_folder(root_ + "/net"), run.folder);
+  EXPECT_TRUE(is_unsaved_run(run.folder, run.command_line));  // killed before its report began
+  const auto begin = [&](const std::function<void(RunReport&)>& more) {
+    RunReport report;
+    report.begin(run);
+    report.train_display({0, 2.5, 0.1, 0, {{"loss", 2.5, 1}}});
+    more(report);
+  };
+  begin([](RunReport&) {});
+  EXPECT_TRUE(is_unsaved_run(run.folder, run.command_line));
+  EXPECT_FALSE(is_unsaved_run(run.folder, "trainer train --solver=b"));
+  run.continued.emplace();
+  begin([](RunReport&) {});
+  const std::string metrics = run.folder + "/metrics.jsonl";
+  EXPECT_EQ(read_history(metrics).snapshots.size(), 0u);
+  const std::string lines = read(metrics);
+  EXPECT_EQ(lines.find("smoothed_loss"), lines.rfind("smoothed_loss"));
+  begin([](RunReport& report) { report.snapshot({10, "p_iter_10.caffemodel", "p_iter_10.solverstate", false, ""}); });
+  EXPECT_FALSE(is_unsaved_run(run.folder, run.command_line));
+}
+
+TEST_F(RunFolderTest, ARunThatEndedDoesNotBeginAgain) {
+  {
+    RunReport report;
+    report.begin(info());
+    report.finish({20, "diverged", false});
+  }
+  EXPECT_FALSE(is_unsaved_run(root_ + "/new/run", ""));
+}
+
+TEST_F(RunFolderTest, NamesThePrefixOfItsSnapshots) {
+  RunInfo run = info();
+  run.snapshot_prefix = root_ + "/weights/net";
+  fs::create_directory(root_ + "/weights");
+  RunReport().begin(run);
+  EXPECT_EQ(prefix_of_report(run.folder), root_ + "/weights/net");
+  // All folders may move together.
+  fs::create_directory(root_ + "/moved");
+  fs::rename(root_ + "/new", root_ + "/moved/new");
+  EXPECT_EQ(prefix_of_report(root_ + "/moved/new/run"), root_ + "/moved/weights/net");
+  EXPECT_EQ(prefix_of_report(root_), "");
 }
 
 TEST_F(RunFolderTest, ARetryReplacesWhatItWritesAgain) {

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "report/test_results.h"
 
 namespace trainer {
@@ -36,6 +38,31 @@ TEST(TestJson, ResultsOfSeveralNets) {
                         "1500,\"records\":0,\"whole_set\":false,\"outputs\":[{{\"name\":\"loss\",\"value\":null,"
                         "\"loss_weight\":1}}],\"tables\":[],\"confusion_matrices\":[]}}]}}\n",
                         kTest));
+}
+
+TEST(TestJson, ResultsCanBeReadAgain) {
+  TestResult second = test::small_result();
+  second.net = 1;
+  second.loss.reset();
+  second.whole_set = false;
+  second.outputs.push_back({"worst", std::numeric_limits<double>::infinity(), 2, 0, 0});
+  second.confusions.clear();
+  const std::string text = results_json({test::small_result(), second}, {"a", "b", "c"}, {});
+  const std::vector<TestResult> read = read_results(text);
+  ASSERT_EQ(read.size(), 2u);
+  EXPECT_EQ(read[0].iteration, 1500);
+  EXPECT_EQ(read[0].tables.size(), 1u);
+  EXPECT_EQ(read[0].confusions.at(1).count(1, 2), 4);
+  EXPECT_EQ(read[1].outputs.back().counted, 0);
+  EXPECT_FALSE(read[1].loss);
+  EXPECT_EQ(results_json(read, {"a", "b", "c"}, {}), text);
+}
+
+TEST(TestJson, OtherTextHasNoResults) {
+  for (const char* text : {"", "{", "[]", "{\"tests\":[{\"net\":0,\"iteration\":\"two\"}]}",
+                           "{\"tests\":[{\"confusion_matrices\":[{\"metric\":\"a\",\"counts\":[[1,2],[3]]}]}]}",
+                           "{\"tests\":[{\"tables\":[{\"columns\":[\"a\",\"b\"],\"rows\":[[1]]}]}]}"})
+    EXPECT_TRUE(read_results(text).empty()) << text;
 }
 
 TEST(TestJson, TheBestResult) {

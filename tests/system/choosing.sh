@@ -49,8 +49,7 @@ check killed_training_continued "" grep -q 'Resuming from x_iter_' parts.log
 # The values without their times; best, retry and snapshot lines.
 folder() { ls -d "$1"/x_run/* | tail -n 1; }
 values() { grep -h -E '"value"|"snapshot"' "$(folder "$1")/metrics.jsonl" | sed -E 's/,"(seconds|data_wait_share|images_per_second)":[^,}]*//g'; }
-# A run that was killed before its first snapshot leaves a folder that nothing continues.
-check one_run_folder "$(ls parts/x_run)" [ "$(ls parts/x_run | wc -l)" -le "$(grep -c 'the training starts anew' parts.log)" ]
+check one_run_folder "$(ls parts/x_run)" [ "$(ls parts/x_run | wc -l)" -eq 1 ]
 check same_files "$(diff <(cd whole && ls x_*.*) <(cd parts && ls x_*.*))" diff -q <(cd whole && ls x_*.*) <(cd parts && ls x_*.*)
 for file in whole/*.caffemodel; do
   check "same_$(basename "$file")" "" cmp "$file" "parts/$(basename "$file")"
@@ -67,6 +66,48 @@ code=$?
 check complete_ends_with_0 "exit code $code" [ $code = 0 ]
 check complete_says_so "$(tail -n 1 again.log)" grep -q 'This training is complete: it ended at iteration' again.log
 check complete_changes_nothing "$(diff -rq parts copy)" diff -rq parts copy
+
+# Copies of snapshots do not write into the run folder of the original; snapshots that were moved do.
+write_solver solver.prototxt "max_iter: 20 snapshot: 10 display: 5"
+continue_to() { "$trainer" train --solver=solver.prototxt --snapshot=auto --set max_iter="$@" >log 2>&1; }
+mkdir original
+continue_to 20 --set snapshot_prefix=original/m --run_dir=report
+cp -r original copied
+cp -r report before_copy
+for file in original/m_iter_*; do cp "$file" "original/n${file#original/m}"; done
+for prefix in copied/m original/n; do
+  name=${prefix//\//_}
+  continue_to 30 --set snapshot_prefix=$prefix
+  check "${name}_continues" "$(tail -n 1 log)" grep -q "Resuming from ${prefix}_iter_20" log
+  check "${name}_says_so" "$(head -n 9 log)" grep -q 'report is that of the snapshots of original/m: the report of this run starts anew' log
+  check "${name}_has_a_run_folder" "" [ "$(ls ${prefix}_run | wc -l)" -eq 1 ]
+  continue_to 40 --set snapshot_prefix=$prefix
+  check "${name}_keeps_its_run_folder" "$(head -n 9 log)" [ "$(ls ${prefix}_run | wc -l)" -eq 1 ]
+done
+check copies_leave_the_report "$(diff -rq report before_copy)" diff -rq report before_copy
+mv original moved
+continue_to 30 --set snapshot_prefix=moved/m
+check moved_snapshots_continue "$(head -n 9 log)" [ ! -e moved/m_run ]
+check moved_snapshots_have_their_report "" grep -q '"iteration":25,"split":"train"' report/metrics.jsonl
+check command_is_complete "$(head -n 1 report/metrics.jsonl)" grep -qF \
+  '"command":"trainer train --solver=solver.prototxt --snapshot=auto --set='"'max_iter=20' --set='snapshot_prefix=original/m' --run_dir=report"'"' report/metrics.jsonl
+
+# A run that is killed before its first snapshot begins again in its folder; another command line has a folder of its own.
+write_solver solver.prototxt "max_iter: 1000000 display: 10 snapshot_prefix: 'k'"
+killed_early() {
+  "$trainer" train --solver=solver.prototxt --snapshot=auto "$@" >killed.log 2>&1 &
+  wait_for 60 grep -q 'Iteration 20 ' killed.log
+  kill -9 $!
+  wait $! 2>/dev/null
+}
+for _ in 1 2 3; do killed_early; done
+check killed_run_has_one_folder "$(ls k_run)" [ "$(ls k_run | wc -l)" -eq 1 ]
+check killed_run_says_so "$(head -n 9 killed.log)" grep -q 'killed before its first snapshot: it starts anew' killed.log
+check killed_run_has_no_iteration_twice "" [ -z "$(grep -h '"smoothed_loss"' k_run/*/metrics.jsonl | grep -o '"iteration":[0-9]*' | uniq -d)" ]
+killed_early --set display=20
+check other_run_has_another_folder "$(ls k_run)" [ "$(ls k_run | wc -l)" -eq 2 ]
+for _ in 1 2; do killed_early --run_dir=named; done
+check named_folder_has_no_iteration_twice "" [ -z "$(grep -h '"smoothed_loss"' named/metrics.jsonl | grep -o '"iteration":[0-9]*' | uniq -d)" ]
 
 # Half-written and damaged snapshots are passed over.
 newest=$(cd whole && ls x_iter_*.solverstate | sort -V | tail -n 1)
