@@ -95,6 +95,7 @@ check command_is_complete "$(head -n 1 report/metrics.jsonl)" grep -qF \
 # A run that is killed before its first snapshot begins again in its folder; another command line has a folder of its own.
 write_solver solver.prototxt "max_iter: 1000000 display: 10 snapshot_prefix: 'k'"
 killed_early() {
+  rm -f killed.log
   "$trainer" train --solver=solver.prototxt --snapshot=auto "$@" >killed.log 2>&1 &
   wait_for 60 grep -q 'Iteration 20 ' killed.log
   kill -9 $!
