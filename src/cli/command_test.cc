@@ -105,7 +105,7 @@ int run_test(const Arguments& arguments) {
   std::string text;
   google::protobuf::TextFormat::PrintToString(*configured.net.net, &text);
   JoinedProcesses processes(arguments, files.weights.empty() ? files.model : files.weights,
-                            {{"the net", text}, {"--weights", files.weights}});
+                            {{"the command", "test"}, {"the net", text}, {"--weights", files.weights}});
   processes.run([&] { run_test(arguments, files, std::move(configured), processes); });
   return 0;
 }

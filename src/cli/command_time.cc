@@ -234,7 +234,7 @@ int run_time(const Arguments& arguments) {
     std::string text;
     google::protobuf::TextFormat::PrintToString(*net.net, &text);
     JoinedProcesses processes(arguments, arguments.text(solver_given(arguments) ? "solver" : "model"),
-                              {{"the net", text}});
+                              {{"the command", "time"}, {"the net", text}});
     processes.run([&] {
       const ChosenDevice device = choose_device(device_request_of(arguments));
       log_info(device.use);

@@ -243,7 +243,8 @@ std::unique_ptr<MeetingClient> Rendezvous::keep_meeting(const std::vector<int>& 
 std::unique_ptr<MeetingClient> Rendezvous::connect(const std::function<std::optional<MeetingPlace>()>& place,
                                                    int keeper, std::chrono::seconds patience) {
   using Clock = std::chrono::steady_clock;
-  Clock::time_point reached = Clock::now(), noted = reached;
+  const Clock::time_point start = Clock::now();
+  Clock::time_point reached = start, noted = start;
   std::string problem;
   while (true) {
     request_.wait.check();
@@ -269,7 +270,9 @@ std::unique_ptr<MeetingClient> Rendezvous::connect(const std::function<std::opti
         return client;
       } catch (const MeetingGone& error) {
         problem = fmt::format("{} port {}: {}", address, known->port, error.what());
-        if (!table_.entries().empty() || error.was_let_in) reached = Clock::now();
+        // It may still be in the iteration that the others have left.
+        const bool meets_again = !table_.entries().empty() && Clock::now() - start < kRegroupTime;
+        if (meets_again || error.was_let_in) reached = Clock::now();
         if (error.was_let_in) patience = std::max<std::chrono::seconds>(patience, kReachTime);
       }
     }

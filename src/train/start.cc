@@ -277,8 +277,12 @@ void TrainingStart::note_processes() const {
                   group->size(), list_of(parts), format_count(state_.images_per_iteration()),
                   format_count(state_.images_per_iteration() / state_.devices()), state_.devices(),
                   state_.solver.iter_size() > 1 ? fmt::format(", in {} passes", state_.solver.iter_size()) : ""));
-  if (options_.saved != nullptr)
-    report_.note(fmt::format("The training goes on from iteration {}", format_count(state_.loop.iteration)));
+  if (options_.saved == nullptr) return;
+  report_.note(fmt::format("The training goes on from iteration {}", format_count(state_.loop.iteration)));
+  if (!options_.saved->carried.empty() && !options_.saved->carried.front().empty())
+    report_.note(
+        "What recurrent layers of lost processes carried is lost; those of processes that return start with "
+        "zeros");
 }
 
 // Of tests that read whole data sets.

@@ -52,23 +52,23 @@ for solver in models/recipes/*_solver.prototxt; do
     tail -n 20 <<<"$output"
   fi
 done
-output=$(tools/bench --tiny --trainer="$trainer" lenet 2>&1)
-if grep -q '^lenet: trainer [0-9]' <<<"$output"; then
-  passed=$((passed + 1))
-else
-  failed=$((failed + 1))
-  echo "FAILED  tools/bench --tiny"
-  tail -n 20 <<<"$output"
-fi
-if [[ -x $(dirname "$trainer")/bench_kernels ]]; then
-  output=$(tools/bench --kernels --tiny --trainer="$trainer" cifar10_full 2>&1)
-  if grep -qE '^CIFAR10_full +winograd +convolution .* oneDNN .* times' <<<"$output"; then
+# bench PATTERN TOOL [WORD...]: a benchmark, at a tiny size, has a line like this.
+bench() {
+  local pattern=$1
+  shift
+  output=$("tools/$1" --tiny --trainer="$trainer" "${@:2}" 2>&1)
+  if grep -qE "$pattern" <<<"$output"; then
     passed=$((passed + 1))
   else
     failed=$((failed + 1))
-    echo "FAILED  tools/bench --kernels --tiny"
+    echo "FAILED  tools/$* --tiny"
     tail -n 20 <<<"$output"
   fi
-fi
+}
+folder=$(dirname "$trainer")
+bench '^lenet: trainer [0-9]' bench lenet
+[[ ! -e $folder/libtrainer_gloo.so ]] || bench '^lenet +[0-9.]+ ms +[0-9.]+ ms +[0-9.]+' bench_ranks lenet
+[[ ! -x $folder/bench_kernels ]] ||
+  bench '^CIFAR10_full +winograd +convolution .* oneDNN .* times' bench --kernels cifar10_full
 echo "$passed passed, $failed failed"
 ((failed == 0))
