@@ -4,6 +4,9 @@
 #include <bit>
 #include <cstring>
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 namespace trainer {
 
 namespace {
@@ -71,5 +74,14 @@ std::array<uint32_t, 8> sha256(std::string_view bytes) {
   for (size_t block = 0; block < length; block += kBlockBytes) compress(end.data() + block, state);
   return state;
 }
+
+void TextDigest::add(std::string_view text) {
+  constexpr size_t kLongestPart = size_t{1} << 16;
+  part_.append(text);
+  part_ += '\0';
+  if (part_.size() >= kLongestPart) part_ = value();
+}
+
+std::string TextDigest::value() const { return fmt::format("{:08x}", fmt::join(sha256(part_), "")); }
 
 }  // namespace trainer

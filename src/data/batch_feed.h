@@ -86,7 +86,8 @@ class BatchFeed {
   virtual size_t tops() const = 0;
   virtual int64_t batch_size() const = 0;
   virtual int64_t records_per_epoch() const = 0;
-  // Identifies the data set across runs: the number of records, the first and the last record. One line.
+  // Identifies the data set across runs: the number of records, the first and the last record, and of lists a digest.
+  // One line.
   virtual std::string content() = 0;
   // False: only one worker.
   virtual bool parallel() const = 0;

@@ -31,5 +31,19 @@ TEST(Sha256, PadsAtTheEdgesOfBlocks) {
   EXPECT_EQ(digest(std::string(120, 'a')), "2f3d335432c70b580af0e8e1b3674a7c020d683aa5f73aaaedfdc55af904c21c");
 }
 
+// The digest of the first 65536 bytes, with their zeros, stands in the place of these bytes.
+TEST(TextDigest, AddsPartsOfBoundedSize) {
+  TextDigest all;
+  EXPECT_EQ(all.value(), digest(""));
+  all.add("a");
+  all.add("bc");
+  EXPECT_EQ(all.value(), digest(std::string("a\0bc\0", 5)));
+  all.add(std::string(65530, 'x'));
+  const std::string first = digest(std::string("a\0bc\0", 5) + std::string(65530, 'x') + std::string(1, '\0'));
+  EXPECT_EQ(all.value(), digest(first));
+  all.add("d");
+  EXPECT_EQ(all.value(), digest(first + "d" + std::string(1, '\0')));
+}
+
 }  // namespace
 }  // namespace trainer

@@ -221,6 +221,28 @@ TEST(ImageData, ResumesBitForBit) {
   EXPECT_EQ(take_many(*resumed, 4), take_many(*whole, 4));
 }
 
+// Snapshots keep the content to notice changes.
+TEST(ImageData, TheContentChangesWithEachPathAndLabel) {
+  const test::TemporaryFolder folder;
+  write_pictures(folder, 4);
+  const auto content = [&](const std::string& list, const std::string& fields = "") {
+    write(folder / "list.txt", list);
+    return test::open_stream(image_layer(folder, 2, fields), options())->cursor().content;
+  };
+  const std::string before = content("0.pgm 1\n1.pgm 2\n2.pgm 3\n3.pgm 4\n");
+  // (printf '0.pgm\0001\0001.pgm\0002\0002.pgm\0003\0003.pgm\0004\000') | sha256sum
+  EXPECT_EQ(before, "4 records from \"0.pgm\" to \"3.pgm\", digest of paths and labels b287438c35492bf8");
+  EXPECT_EQ(content("0.pgm 1\n\n1.pgm 2\n2.pgm +3\n3.pgm 4"), before);
+  std::set<std::string> contents = {before};
+  contents.insert(content("0.pgm 1\n2.pgm 2\n1.pgm 3\n3.pgm 4\n"));
+  contents.insert(content("0.pgm 1\n1.pgm 2\n2.pgm 2\n3.pgm 4\n"));
+  contents.insert(content("0.pgm 1\n1.pgm 2\n2.pgm 3\n3.pgm 5\n"));
+  contents.insert(content("0.pgm 1\n1.pgm 2\n2.pgm 3.5\n3.pgm 4\n", "label_kind: VALUES"));
+  contents.insert(content("0.pgm 1.pgm\n1.pgm 2.pgm\n2.pgm 3.pgm\n3.pgm 1.pgm\n", "label_kind: MASK"));
+  contents.insert(content("0.pgm 1.pgm\n1.pgm 0.pgm\n2.pgm 3.pgm\n3.pgm 1.pgm\n", "label_kind: MASK"));
+  EXPECT_EQ(contents.size(), 7u);
+}
+
 TEST(ImageData, BadPicturesAreNamedOrLeftOut) {
   const test::TemporaryFolder folder;
   write_pictures(folder, 4);

@@ -213,6 +213,21 @@ TEST_F(WindowData, DoesNotDependOnWorkersAndResumes) {
   EXPECT_EQ(take_many(*resumed, 3), take_many(*one, 3));
 }
 
+// Snapshots keep the content to notice changes.
+TEST_F(WindowData, TheContentChangesWithEachWindow) {
+  const auto content = [&](const std::string& window) {
+    write(folder_ / "w", "# 0\nb.ppm\n3 1 1\n2\n7 1.0 0 0 0 0\n" + window);
+    return test::open_stream(layer(2, "fg_fraction: 1", "crop_size: 2"), options())->cursor().content;
+  };
+  const std::string before = content("5 0.9 0 0 1 1\n");
+  EXPECT_EQ(content("5 0.8 0 0 1 1 \n"), before) << "the sides of the threshold are the same";
+  EXPECT_NE(content("6 0.9 0 0 1 1\n"), before);
+  EXPECT_NE(content("5 0.9 0 0 1 2\n"), before);
+  write(folder_ / "c.ppm", std::string("P6 1 1 255\n") + "\x1e\x14\x0a");
+  EXPECT_NE(content("5 0.9 0 0 1 1\n# 1\nc.ppm\n3 1 1\n0\n# 2\nb.ppm\n3 1 1\n0\n"),
+            content("5 0.9 0 0 1 1\n# 1\nb.ppm\n3 1 1\n0\n# 2\nb.ppm\n3 1 1\n0\n"));
+}
+
 TEST_F(WindowData, MistakesAreNamed) {
   const auto reason = [&](const std::string& fields, const std::string& transform, ExitCode code) {
     return error_text([&] { test::open_stream(layer(4, fields, transform), options()); }, code);

@@ -245,6 +245,40 @@ TEST(ResumeNotes, AnotherDatabaseIsReported) {
   EXPECT_EQ(train_and_listen(training, solver, path).find("The data of layer"), std::string::npos);
 }
 
+// A list with the same first and last line, of as many lines.
+TEST(ResumeNotes, AnEditedListIsReported) {
+  SmallTraining training;
+  std::string list;
+  for (int i = 0; i < 40; ++i) {
+    const std::string image = training.folder().write(fmt::format("{}.ppm", i),
+                                                      "P6 10 10 255\n" + std::string(300, static_cast<char>('A' + i)));
+    list += fmt::format("{} {}\n", image, i % 10);
+  }
+  training.folder().write("list.txt", list);
+  training.data_type = "ImageData";
+  training.data = "image_data_param { source: \"FOLDER/list.txt\" batch_size: 8 shuffle: SHUFFLE }";
+  const std::string solver = "max_iter: 12 base_lr: 0.01 lr_policy: 'fixed' momentum: 0.9 ";
+  EXPECT_TRUE(training.train("first", solver, "", 5));
+  const std::string path = training.folder() / "first_iter_5.solverstate";
+  EXPECT_EQ(train_and_listen(training, solver, path).find("The data of layer"), std::string::npos);
+  list.replace(list.find("7.ppm 7"), 7, "7.ppm 6");
+  training.folder().write("list.txt", list);
+  EXPECT_TRUE(contains(train_and_listen(training, solver, path),
+                       "The data of layer \"data\" has changed since the snapshot: it was 40 records from "));
+
+  // A state of an earlier version has no digest.
+  caffe::SolverState old;
+  ASSERT_TRUE(old.ParseFromString(read_all(path)));
+  for (caffe::DataCursor& cursor : *old.mutable_cursors()) {
+    const size_t end = cursor.content().find(", digest of paths and labels ");
+    ASSERT_NE(end, std::string::npos);
+    cursor.mutable_content()->resize(end);
+  }
+  training.folder().write("first_iter_5.solverstate", old.SerializeAsString());
+  std::filesystem::remove(training.folder() / "first_iter_5.manifest");
+  EXPECT_EQ(train_and_listen(training, solver, path).find("The data of layer"), std::string::npos);
+}
+
 TEST(ResumeNotes, AStateOfCaffesOwnResumes) {
   SmallTraining training;
   const std::string solver = "max_iter: 12 base_lr: 0.01 lr_policy: 'fixed' momentum: 0.9 ";

@@ -24,6 +24,7 @@ class SmallTraining {
   SmallTraining() { test::write_lmdb(folder_ / "lmdb", test::raw_records(53, 3, 10, 10)); }
 
   const TempFolder& folder() const { return folder_; }
+  std::string data_type = "Data";
   std::string data = "data_param { source: \"FOLDER/lmdb\" backend: LMDB batch_size: 8 shuffle: SHUFFLE }";
   std::vector<std::string> weights;  // weight files to start from
 
@@ -51,11 +52,13 @@ class SmallTraining {
   std::string net_text() const {
     return R"(name: "small"
 layer {
-  name: "data" type: "Data" top: "data" top: "label" include { phase: TRAIN }
+  name: "data" type: ")" +
+           data_type + R"(" top: "data" top: "label" include { phase: TRAIN }
   transform_param { crop_size: 8 mirror: true scale: 0.01 } )" +
            placed(data, "true") + R"( }
 layer {
-  name: "data" type: "Data" top: "data" top: "label" include { phase: TEST }
+  name: "data" type: ")" +
+           data_type + R"(" top: "data" top: "label" include { phase: TEST }
   transform_param { crop_size: 8 scale: 0.01 } )" +
            placed(data, "false") + R"( }
 layer {

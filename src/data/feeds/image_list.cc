@@ -143,6 +143,15 @@ std::string ImageList::describe(uint64_t index) const {
   return fmt::format("{}:{} ({})", source_, lines_[static_cast<size_t>(index)], path(index));
 }
 
+TextDigest ImageList::digest() const {
+  TextDigest digest;
+  for (uint64_t i = 0; i < size(); ++i) {
+    digest.add(path(i));
+    digest.add(label_values_ == 0 ? std::string(masks_.key(i)) : fmt::format("{}", fmt::join(label(i), " ")));
+  }
+  return digest;
+}
+
 int64_t ImageList::memory_bytes() const {
   return paths_.memory_bytes() + masks_.memory_bytes() +
          static_cast<int64_t>(values_.capacity() * sizeof(double) + lines_.capacity() * sizeof(int64_t));

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/sha256.h"
 #include "data/records/key_index.h"
 #include "trainer.pb.h"
 
@@ -40,6 +41,8 @@ class ImageList {
   const std::vector<std::string>& class_names() const { return class_names_; }
   // `list.txt:7 (cats/1.jpg)`, or the path of an image of a folder.
   std::string describe(uint64_t index) const;
+  // Of the paths and labels, not of the root.
+  TextDigest digest() const;
   int64_t memory_bytes() const;
 
  private:

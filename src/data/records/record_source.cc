@@ -25,6 +25,11 @@ std::string content_text(uint64_t records, std::string_view first, std::string_v
                      shown_key(last));
 }
 
+std::string with_digest(const std::string& content, const TextDigest& digest) {
+  constexpr size_t kDigits = 16;
+  return fmt::format("{}, digest of paths and labels {}", content, digest.value().substr(0, kDigits));
+}
+
 std::string RecordSource::describe(const Record& record) const { return trainer::describe(record, path()); }
 
 }  // namespace trainer

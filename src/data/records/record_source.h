@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/sha256.h"
 #include "data/batch_feed.h"
 
 namespace trainer {
@@ -51,5 +52,7 @@ std::string describe(const Record& record, const std::string& path);
 
 // `2,000 records from "00000000" to "00001999"`.
 std::string content_text(uint64_t records, std::string_view first, std::string_view last);
+// The content of a data set with a digest of its paths and labels at the end.
+std::string with_digest(const std::string& content, const TextDigest& digest);
 
 }  // namespace trainer

@@ -34,7 +34,9 @@ class ImageListSource : public RecordSource {
     record.key = list_->path(index);
     record.value = {};
   }
-  std::string content() override { return content_text(size(), list_->path(0), list_->path(size() - 1)); }
+  std::string content() override {
+    return with_digest(content_text(size(), list_->path(0), list_->path(size() - 1)), list_->digest());
+  }
   std::vector<std::string> class_names() const override { return list_->class_names(); }
   int64_t memory_bytes() const override { return list_->memory_bytes(); }
   std::string describe(const Record& record) const override { return list_->describe(record.index); }

@@ -22,6 +22,7 @@
 #include "data/pictures/picture_mean.h"
 #include "data/pictures/resize.h"
 #include "data/pictures/transformer.h"
+#include "data/records/record_source.h"
 
 namespace trainer {
 
@@ -62,9 +63,17 @@ class WindowFeed : public BatchFeed {
   }
   std::string content() override {
     // Snapshots compare this text.
-    return fmt::format("{} pictures from \"{}\" to \"{}\", {} foreground and {} background windows",
-                       list_.pictures.size(), printable(list_.pictures.front()), printable(list_.pictures.back()),
-                       list_.foreground.size(), list_.background.size());
+    const std::string counts =
+        fmt::format("{} pictures from \"{}\" to \"{}\", {} foreground and {} background windows", list_.pictures.size(),
+                    printable(list_.pictures.front()), printable(list_.pictures.back()), list_.foreground.size(),
+                    list_.background.size());
+    TextDigest digest;
+    for (const std::string& picture : list_.pictures) digest.add(picture);
+    for (const auto* windows : {&list_.foreground, &list_.background}) {
+      for (const Window& w : *windows)
+        digest.add(fmt::format("{} {} {} {} {} {}", w.picture, w.label, w.x1, w.y1, w.x2, w.y2));
+    }
+    return with_digest(counts, digest);
   }
   bool parallel() const override { return true; }
   std::optional<ItemColors> colors() const override {
