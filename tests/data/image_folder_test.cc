@@ -86,7 +86,12 @@ TEST(ImageFolder, ReadsFoldersBelowAClassAndSkipsOtherFiles) {
   EXPECT_EQ(paths(list), (std::vector<std::string>{"a/1.png", "a/x/2.JPG", "a/y.tar/10.bmp", "b/1.Jpeg"}));
   EXPECT_EQ(list.file(0), folder / "photos/a/1.png");
   EXPECT_EQ(list.describe(0), list.file(0));
-  EXPECT_EQ(line, folder / "photos: 2 classes, 4 images; other files, skipped: 7");
+  EXPECT_EQ(line, folder /
+                      "photos: 2 classes, 4 images; other files, skipped: 7, with the image stray.png, which is in "
+                      "no folder of a class");
+  write(folder / "photos/cat.png", "");
+  read_image_folder(folder / "photos", {}, [&](const std::string& text) { line = text; });
+  expect_contains(line, {"skipped: 8, with the image cat.png, which"});
 }
 
 TEST(ImageFolder, AFileOfNamesGivesTheOrder) {

@@ -39,6 +39,7 @@ class FolderReader {
     const FolderContent content = contents_of("");
     check(content);
     skipped_ += content.images.size();
+    if (!content.images.empty()) stray_ = *std::min_element(content.images.begin(), content.images.end());
     std::vector<std::string> classes = content.folders;
     std::sort(classes.begin(), classes.end());
     if (!options_.class_names.empty()) {
@@ -165,6 +166,8 @@ class FolderReader {
     if (options_.validation_fraction > 0)
       text += fmt::format(" ({} for training, {} for validation)", count(training_), count(validation_));
     if (skipped_ > 0) text += fmt::format("; other files, skipped: {}", count(skipped_));
+    if (!stray_.empty())
+      text += fmt::format(", with the image {}, which is in no folder of a class", printable(stray_));
     return text;
   }
 
@@ -172,6 +175,7 @@ class FolderReader {
   const ImageFolderOptions& options_;
   ImageList list_;
   uint64_t training_ = 0, validation_ = 0, skipped_ = 0;
+  std::string stray_;  // an image beside the folders of classes, the first by name; "" if there is none
 };
 
 }  // namespace
