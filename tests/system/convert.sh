@@ -73,9 +73,28 @@ full() {
     convert disk/$0; [ $? = 3 ] && grep -q -- "--resume continues" log && [ ! -e disk/$0 ] &&
     mount -o remount,size=200m disk && convert disk/$0 --resume && cp -r disk/$0 .' "$1" && same "whole${1#full}" "$1"
 }
+# full_at_once TARGET: a disk that is full before the first images are saved keeps nothing, and the error says why.
+full_at_once() {
+  mkdir -p disk
+  export -f convert
+  export trainer
+  unshare -rm bash -c 'mount -t tmpfs -o size=1m none disk
+    for kilobytes in 0 4 8 12 16 40 200; do
+      rm -rf disk/*
+      head -c $((1024 * (1024 - kilobytes))) /dev/zero >disk/other 2>/dev/null
+      convert disk/$0
+      code=$?
+      [ $code = 3 ] && grep -q "cannot \(write\|make\|create\).*disk/" log && [ "$(ls disk)" = other ] || { ls -lA disk >>log; echo "$kilobytes kB: code $code" >>log; exit 1; }
+    done
+    rm -rf disk/* && mount -o remount,size=200m disk && convert disk/$0 --resume && cp -r disk/$0 .' "$1" &&
+    same "whole${1#full}" "$1"
+}
 if unshare -rm bash -c 'mkdir -p disk && mount -t tmpfs none disk' 2>/dev/null; then
   check full_disk_database_continues "$(cat log)" full full_lmdb
   check full_disk_hdf5_continues "$(cat log)" full full.h5
+  rm -rf full_lmdb full.h5
+  check disk_full_at_once_database "$(cat log)" full_at_once full_lmdb
+  check disk_full_at_once_hdf5 "$(cat log)" full_at_once full.h5
 else
   echo "skipped full_disk: no file system can be mounted here"
 fi

@@ -13,12 +13,11 @@ namespace {
 
 constexpr size_t kMapBytes = size_t{64} << 20;
 
-// Makes the folder of the database. Removes the lock file of a killed process.
+// Makes the folder of the database.
 const std::string& prepared(const std::string& folder, const std::vector<std::string>& class_names) {
   std::error_code error;
   std::filesystem::create_directory(folder, error);
   if (error) throw data_error("cannot make the folder {}: {}", folder, error.message());
-  std::filesystem::remove(folder + "/lock.mdb", error);
   if (class_names.empty()) return folder;
   const std::string text = fmt::format("{}\n", fmt::join(class_names, "\n"));
   AtomicFile file(folder + "/" + kClassNamesFile);

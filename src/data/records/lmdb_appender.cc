@@ -11,7 +11,8 @@ namespace trainer {
 
 LmdbAppender::LmdbAppender(const std::string& folder, const std::string& shown, Flush flush, size_t map_bytes)
     : folder_(folder), shown_(shown), map_bytes_(map_bytes) {
-  const unsigned int flags = MDB_NOTLS | (flush == Flush::kNever ? MDB_NOSYNC : 0u);
+  // No other process uses the database. A lock file would be a map, whose pages a full disk cannot take: SIGBUS.
+  const unsigned int flags = MDB_NOTLS | MDB_NOLOCK | (flush == Flush::kNever ? MDB_NOSYNC : 0u);
   int result = mdb_env_create(&env_);
   if (result == 0) result = mdb_env_set_mapsize(env_, map_bytes_);
   if (result == 0) result = mdb_env_open(env_, folder_.c_str(), flags, 0666);
