@@ -297,6 +297,34 @@ TEST_F(ConvertToTarget, FilesAreReplacedOnRequest) {
   EXPECT_TRUE(Hdf5File::has_signature(folder_ / "a.h5"));
 }
 
+TEST_F(ConvertToTarget, ShardsOfAnotherNumberAreNotLeftBeside) {
+  request_.shards = 3;
+  convert("a.h5");
+  for (const char* name : {"a-00000-of-00001.h5", "a-00003-of-00003.h5", "a-0-of-4.h5", "a-00000-of-00003.h5.bak"})
+    write(folder_ / name, "of a user");
+  fs::remove(folder_ / "a.h5.txt");
+  request_.shards = 2;
+  expect_contains(error_text([&] { convert("a.h5"); }),
+                  {"a-00000-of-00003.h5 exists already", "another number of shards", "--overwrite"});
+  EXPECT_TRUE(exists("a-00002-of-00003.h5"));
+  EXPECT_FALSE(exists("a.h5.part"));
+
+  request_.overwrite = true;
+  convert("a.h5");
+  for (const char* name : {"a-00000-of-00003.h5", "a-00001-of-00003.h5", "a-00002-of-00003.h5", "a.h5.part"})
+    EXPECT_FALSE(exists(name)) << name;
+  expect_contains(lines_.back(), {"Removed", "a-00000-of-00003.h5, ", "a-00002-of-00003.h5"});
+  request_.shards = 1;
+  convert("a.h5");
+  EXPECT_FALSE(exists("a-00001-of-00002.h5"));
+  EXPECT_TRUE(exists("a.h5"));
+  request_.shards = 2;
+  convert("a.h5");
+  EXPECT_FALSE(exists("a.h5"));
+  for (const char* name : {"a-00000-of-00001.h5", "a-00003-of-00003.h5", "a-0-of-4.h5", "a-00000-of-00003.h5.bak"})
+    EXPECT_EQ(bytes_of(folder_ / name), "of a user") << name;
+}
+
 TEST_F(ConvertToTarget, FilesOfOthersAreNeverRemoved) {
   convert("db");
   fs::create_directory(folder_ / "db/experiments");

@@ -1,8 +1,10 @@
 // Converts the images of a folder or list to LMDB or HDF5, and continues an interrupted conversion.
+#include <algorithm>
+#include <cinttypes>
+#include <cstdio>
 #include <filesystem>
 
 #include "base/error.h"
-#include "base/sha256.h"
 #include "base/text.h"
 #include "data/convert/convert.h"
 #include "data/convert/converted_images.h"
@@ -81,16 +83,37 @@ ImageList images_of(const ImagesToTarget& request, const LogLine& note) {
 
 // Identifies all that determines the records.
 std::string digest_of(const ImageList& list, const ImagesToTarget& request, const ImageForm& form) {
-  std::string hash;
-  const auto add = [&](const std::string& text) { hash = fmt::format("{:08x}", fmt::join(sha256(hash + text), "")); };
-  add(fmt::format("1 {} {} {} {} {} {} {} {}", static_cast<int>(form.storage), form.gray, form.resize_height,
-                  form.resize_width, form.encode_type, form.masks, request.shuffle, request.shards));
-  for (const std::string& name : list.class_names()) add(name);
-  for (uint64_t i = 0; i < list.size(); ++i) {
-    add(list.file(i));
-    add(form.masks ? list.mask_file(i) : fmt::format("{}", fmt::join(list.label(i), " ")));
+  TextDigest digest = list.digest();
+  digest.add(list.root());
+  for (const std::string& name : list.class_names()) digest.add(name);
+  digest.add(fmt::format("2 {} {} {} {} {} {} {} {}", static_cast<int>(form.storage), form.gray, form.resize_height,
+                         form.resize_width, form.encode_type, form.masks, request.shuffle, request.shards));
+  return digest.value();
+}
+
+// The path without .h5.
+std::string shard_prefix(const std::string& target) { return target.substr(0, target.size() - 3); }
+
+std::string shard_path(const std::string& target, uint64_t shard, uint64_t count) {
+  return count == 1 ? target : fmt::format("{}-{:05d}-of-{:05d}.h5", shard_prefix(target), shard, count);
+}
+
+// Files of conversions to the same target with another number of shards.
+std::vector<std::string> shards_of_others(const std::string& target, const std::vector<MadeFile>& files) {
+  std::vector<std::string> found;
+  if (files.size() > 1) found.push_back(target);
+  std::error_code problem;
+  for (fs::directory_iterator entry(fs::path(target).parent_path(), problem), end; !problem && entry != end;
+       entry.increment(problem)) {
+    const std::string path = entry->path().string();
+    uint64_t shard = 0, count = 0;
+    if (path.starts_with(shard_prefix(target)) &&
+        std::sscanf(path.c_str() + shard_prefix(target).size(), "-%5" SCNu64 "-of-%5" SCNu64, &shard, &count) == 2 &&
+        count > 1 && shard < count && count != files.size() && path == shard_path(target, shard, count))
+      found.push_back(path);
   }
-  return hash;
+  std::sort(found.begin(), found.end());
+  return found;
 }
 
 // The first images that cannot be read, and their number.
@@ -132,8 +155,9 @@ class Conversion {
     if (!target.has_filename()) target = target.parent_path();
     target_ = target.string();
     name_files();
+    if (is_hdf5(request)) outdated_ = shards_of_others(target_, files_);
     UnfinishedTarget::Options options{request.resume, request.overwrite, shards_.images,
-                                      digest_of(list_, request, form_)};
+                                      digest_of(list_, request, form_), outdated_};
     place_.emplace(target_, files_, std::move(options));
     state_ = place_->state();
     if (!list_file_.empty() && !request.overwrite && !state_.complete)
@@ -163,10 +187,8 @@ class Conversion {
     list_file_ = request_.list.empty() ? target_ + ".txt" : request_.list;
     if (target_.find_first_of(" \t\r\n") != std::string::npos)
       throw config_error("'{}' has a space in it: names in the list of HDF5 files are separated by spaces", target_);
-    const std::string begin = target_.substr(0, target_.size() - 3);
     for (uint64_t shard = 0; shard < shards_.count; ++shard) {
-      const std::string path =
-          shards_.count == 1 ? target_ : fmt::format("{}-{:05d}-of-{:05d}.h5", begin, shard, shards_.count);
+      const std::string path = shard_path(target_, shard, shards_.count);
       files_.push_back({fs::path(path).filename().string(), path});
     }
   }
@@ -262,6 +284,8 @@ class Conversion {
 
   void publish() {
     place_->publish();
+    if (!outdated_.empty() && note_)
+      note_(fmt::format("Removed {}, of a conversion with another number of shards", fmt::join(outdated_, ", ")));
     if (!list_file_.empty()) {
       AtomicFile file(list_file_);
       for (const MadeFile& made : files_) file.write((made.path + "\n").data(), made.path.size() + 1);
@@ -280,6 +304,7 @@ class Conversion {
   const Shards shards_;
   std::string target_, list_file_;
   std::vector<MadeFile> files_;
+  std::vector<std::string> outdated_;  // as UnfinishedTarget::Options
   std::optional<UnfinishedTarget> place_;
   std::unique_ptr<ImageTarget> target_files_;
   ConversionState state_;

@@ -91,6 +91,14 @@ void UnfinishedTarget::lock_folder() {
 }
 
 void UnfinishedTarget::check_targets() const {
+  for (const std::string& path : options_.outdated) {
+    if (!exists(path)) continue;
+    if (!options_.overwrite)
+      refuse_existing(path,
+                      "it is of a conversion with another number of shards. Choose another name, or replace all its "
+                      "files with --overwrite");
+    if (!is_replaceable(path)) throw data_error("{} is not replaced: it is no file. Choose another name", path);
+  }
   for (const MadeFile& file : files_) {
     if (!exists(file.path) || (state_.complete && !exists(folder_ + "/" + file.name))) continue;
     if (!options_.overwrite) refuse_existing(file.path, "choose another name, or replace it with --overwrite");
@@ -148,6 +156,9 @@ void UnfinishedTarget::publish() {
     if (!exists(path(i))) continue;  // moved before an interruption
     if (exists(files_[i].path)) rename(files_[i].path, fmt::format("{}/replaced-{}", folder_, i));
     rename(path(i), files_[i].path);
+  }
+  for (const std::string& path : options_.outdated) {
+    if (exists(path)) rename(path, folder_ + "/" + fs::path(path).filename().string());
   }
   flush_folder(fs::path(folder_).parent_path().string());
 }

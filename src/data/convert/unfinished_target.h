@@ -34,11 +34,13 @@ class UnfinishedTarget {
     uint64_t total = 0;  // images
     // A resumed conversion must have the same.
     std::string digest;
+    // Files of earlier conversions that these files replace.
+    std::vector<std::string> outdated;
   };
 
-  // Makes the folder, or opens that of an interrupted conversion. Throws data_error: a file of `files` exists and may
-  // not be replaced, another process has the folder, it has files of others or another conversion, or it has images
-  // and neither `resume` nor `overwrite` is set.
+  // Makes the folder, or opens that of an interrupted conversion. Throws data_error: a file of `files` or `outdated`
+  // exists and may not be replaced, another process has the folder, it has files of others or another conversion, or it
+  // has images and neither `resume` nor `overwrite` is set.
   UnfinishedTarget(const std::string& target, std::vector<MadeFile> files, Options options);
   // Keeps the folder if the saved state has images.
   ~UnfinishedTarget();
@@ -50,7 +52,8 @@ class UnfinishedTarget {
   void save(const ConversionState& state);
   // `TARGET.part has 12,000 of 60,000 images`; "" if it has none.
   std::string content() const;
-  // After a complete state: moves the files to their paths. Throws data_error if one exists and may not be replaced.
+  // After a complete state: moves the files to their paths, and those that they replace into the folder. Throws
+  // data_error if one exists and may not be replaced.
   void publish();
   // Removes the folder.
   void remove();
