@@ -6,6 +6,8 @@
 // divided by blob 2. Otherwise they are those of the batch, with the biased variance, and each pass updates the sums:
 //   blob2 <- f * blob2 + 1, blob0 <- f * blob0 + mean, blob1 <- f * blob1 + variance * m / (m - 1),
 // with f = moving_average_fraction and m elements per channel.
+//
+// With synchronize, the batch is that of all devices that train together.
 #include "layers/layer.h"
 #include "layers/shared/axis_view.h"
 #include "layers/shared/standardize.h"
@@ -37,6 +39,11 @@ Value normalized_global(LayerContext& context, Value mean_sum, Value variance_su
   return (context.bottom(0) - mean) * along_axis(inverse, rank, 1);
 }
 
+Value unbiased(const Standardized& batch, Value variance) {
+  if (batch.joint_count) return variance * (batch.joint_count / (batch.joint_count - 1.0f));
+  return variance * (batch.count > 1 ? batch.count / (batch.count - 1) : 1);
+}
+
 void lower(LayerContext& context) {
   check(context);
   const caffe::BatchNormParameter& param = context.param().batch_norm_param();
@@ -50,13 +57,14 @@ void lower(LayerContext& context) {
     return context.set_top(0, normalized_global(context, mean_sum, variance_sum, weight, param.eps()));
   context.mixes_records("use_global_stats is false: it normalizes with the statistics of the batch");
 
-  const Standardized batch = standardize(x, axes_but(x.shape(), 1), param.eps());
+  const std::shared_ptr<RankSums> ranks =
+      param.synchronize() ? context.rank_sums("batch_norm_param.synchronize") : nullptr;
+  const Standardized batch = standardize(x, axes_but(x.shape(), 1), param.eps(), ranks);
   context.set_top(0, batch.y);
 
   const float fraction = param.moving_average_fraction();
-  const float unbiased = batch.count > 1 ? batch.count / (batch.count - 1) : 1;
   context.write_statistic(0, mean_sum * fraction + reshape(batch.mean, Shape{channels}));
-  context.write_statistic(1, variance_sum * fraction + reshape(batch.variance, Shape{channels}) * unbiased);
+  context.write_statistic(1, variance_sum * fraction + unbiased(batch, reshape(batch.variance, Shape{channels})));
   context.write_statistic(2, weight * fraction + 1.0f);
 }
 

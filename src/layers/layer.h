@@ -27,6 +27,7 @@
 namespace trainer {
 
 class LayerContext;
+class RankSums;
 
 constexpr int kAnyNumber = -1;
 
@@ -140,6 +141,10 @@ class LayerContext {
   // The labels in the data set whose batches are this bottom, or no counts if it is not open. Fails at `field` if no
   // data layer makes the bottom, or one whose labels are no classes.
   virtual LabelCounts count_labels(int bottom, const std::string& field) = 0;
+
+  // The sums over the devices that train together; nullptr if the net is not trained, or by one device only. Fails at
+  // `field` unless each device is a process of its own.
+  virtual std::shared_ptr<RankSums> rank_sums(const std::string& field) = 0;
 
   // Returns `axis` as a non-negative axis; fails at `field` if it is outside [-rank, rank).
   int canonical_axis(int axis, int rank, const std::string& field);

@@ -99,6 +99,15 @@ bool LayerLowering::frozen_statistics() {
   });
 }
 
+std::shared_ptr<RankSums> LayerLowering::rank_sums(const std::string& field) {
+  if (assembly_.options.ranks > 1 && !assembly_.options.rank_sums)
+    fail(
+        field,
+        fmt::format("{} devices train together, but not each of them in a process of its own", assembly_.options.ranks),
+        fmt::format("start one process for each device, or remove {}", field.substr(field.rfind('.') + 1)));
+  return assembly_.options.rank_sums;
+}
+
 Value LayerLowering::carried_state(const std::string& name, const Shape& shape) {
   check_own(fmt::format("carried state {}", name), shape);
   return graph_->read_state({random_name_ + ":" + name, shape, StateOwner::kNet});

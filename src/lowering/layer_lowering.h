@@ -51,6 +51,7 @@ class LayerLowering : public LayerContext {
   void count(std::function<std::unique_ptr<Metric>()> make, std::vector<Value> values) override;
   void require_labels(int bottom, LabelRange range) override;
   LabelCounts count_labels(int bottom, const std::string& field) override;
+  std::shared_ptr<RankSums> rank_sums(const std::string& field) override;
   [[noreturn]] void fail(const std::string& field, const std::string& message, const std::string& hint = "") override;
   void warn(const std::string& field, const std::string& message, const std::string& hint = "") override;
 

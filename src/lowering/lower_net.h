@@ -132,6 +132,9 @@ struct LowerOptions {
   // Whether layers that write files write them.
   bool writes_files = true;
   ParameterMultipliers multipliers;
+  // The devices that train together on this net, and the sums over them if each is a process of its own.
+  int ranks = 1;
+  std::shared_ptr<RankSums> rank_sums;
 };
 
 // `net` must outlive the result. Adds problems to `diagnostics`; the result is complete only if there are none. After a

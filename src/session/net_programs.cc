@@ -9,6 +9,7 @@
 #include "compile/differentiate.h"
 #include "ops/math.h"
 #include "session/gradient_sums.h"
+#include "session/group_sums.h"
 #include "session/loss_scale.h"
 #include "session/parameters.h"
 #include "session/stand_in_shapes.h"
@@ -32,6 +33,15 @@ Value count_bad_labels(Value labels, const LabelRange& range) {
   return reshape(sum(bad, all_axes(bad.shape())), Shape{});
 }
 
+// The number of devices that train together on the net.
+int ranks_of(const NetInPhase& net) { return net.phase == caffe::TRAIN ? net.device_session.world : 1; }
+
+std::shared_ptr<GroupSums> make_group_sums(const NetInPhase& net) {
+  Group* const group = net.device_session.group;
+  const bool one_each = group != nullptr && group->size() == net.device_session.world;
+  return ranks_of(net) > 1 && one_each ? std::make_shared<GroupSums>(*group) : nullptr;
+}
+
 int add_result(Module& module, Value value) {
   module.results.push_back(value.id());
   return static_cast<int>(module.results.size()) - 1;
@@ -41,7 +51,12 @@ int add_result(Module& module, Value value) {
 
 NetPrograms::NetPrograms(const NetInPhase& net, DataLayers& data, const InputArrays& inputs,
                          const CarriedStates& carried, Diagnostics* problems)
-    : net_(net), data_(data), inputs_(inputs), carried_(carried), warnings_(*problems) {
+    : net_(net),
+      data_(data),
+      inputs_(inputs),
+      carried_(carried),
+      warnings_(*problems),
+      group_sums_(make_group_sums(net)) {
   lowered_ = lower(ProgramKind::kForward, data.next_shapes(), {}, problems);
   if (net.reading.whole_epochs) check_last_batch(problems);
 }
@@ -75,6 +90,8 @@ std::unique_ptr<LoweredNet> NetPrograms::lower(ProgramKind kind, const std::vect
   options.seed = net_.seed;
   options.multipliers = net_.multipliers;
   options.extents = extents;
+  options.ranks = ranks_of(net_);
+  options.rank_sums = group_sums_;
   options.source_shapes = [&](const caffe::LayerParameter& layer) {
     const std::vector<Shape> of_arrays = inputs_.shapes_of(layer);
     return of_arrays.empty() ? data_.shapes_of(layer, shapes) : of_arrays;
@@ -151,6 +168,12 @@ std::shared_ptr<NetProgram> NetPrograms::get_or_compile(ProgramKind kind, const 
   programs_.push_front(std::move(made));
   return programs_.front();
 }
+
+void NetPrograms::repeat_sums(bool repeats) {
+  if (group_sums_) group_sums_->repeat(repeats);
+}
+
+double NetPrograms::seconds_in_sums() const { return group_sums_ ? group_sums_->seconds() : 0; }
 
 NetProgram NetPrograms::unfused(const NetProgram& program) {
   return compile_program(program.kind, program.shapes, program.extents, Fusion::kOff);

@@ -17,6 +17,8 @@
 
 namespace trainer {
 
+class GroupSums;
+
 // Train programs write parameter gradients to the gradient states (state_names.h); kAccumulate adds to them. kExtent
 // computes the next extent that depends on the data of a batch, and the debug kinds compute the values of debug_info
 // for the other kinds. kExtent and the debug kinds write no state.
@@ -75,6 +77,11 @@ class NetPrograms {
   // `data_shapes`: of the streams' tops.
   std::shared_ptr<NetProgram> get_or_compile(ProgramKind kind, const std::vector<Shape>& data_shapes,
                                              const std::vector<int64_t>& extents);
+  // Whether sums over the processes that train together are those of the last pass: for a pass that this process
+  // repeats alone.
+  void repeat_sums(bool repeats);
+  // Spent so far in these sums, which wait for the slowest process.
+  double seconds_in_sums() const;
   // A program of the same kind and shapes with one step for each op of the graph.
   NetProgram unfused(const NetProgram& program);
 
@@ -103,6 +110,7 @@ class NetPrograms {
   const InputArrays& inputs_;
   const CarriedStates& carried_;
   Diagnostics& warnings_;
+  const std::shared_ptr<GroupSums> group_sums_;  // nullptr unless processes of one device each train together
   std::unique_ptr<LoweredNet> lowered_;
   std::list<std::shared_ptr<NetProgram>> programs_;  // most recently used first
   std::vector<std::string> kept_;

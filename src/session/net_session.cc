@@ -19,6 +19,18 @@ ProgramKind debug_kind(ProgramKind kind) {
   }
 }
 
+// Other processes take no part in the passes of its lifetime.
+class RepeatedSums {
+ public:
+  explicit RepeatedSums(NetPrograms& programs) : programs_(programs) { programs_.repeat_sums(true); }
+  ~RepeatedSums() { programs_.repeat_sums(false); }
+  RepeatedSums(const RepeatedSums&) = delete;
+  RepeatedSums& operator=(const RepeatedSums&) = delete;
+
+ private:
+  NetPrograms& programs_;
+};
+
 }  // namespace
 
 NetSession::NetSession(const caffe::NetParameter& net, const Positions& positions, caffe::Phase phase, uint64_t seed,
@@ -198,6 +210,7 @@ void NetSession::run_next_timed(ProgramKind kind, std::vector<double>* seconds) 
 std::optional<LayerShare> NetSession::find_bad_layer() {
   TRAINER_ASSERT(passes_ > 0 && last_[newest_].program != nullptr);
   const RunContext context{pass_number() - ranks()};
+  const RepeatedSums repeated(programs_);
   const NetProgram& fused = *last_[newest_].program;
   Program& program = *fused.program;
   const int step = program.run_checked(context);

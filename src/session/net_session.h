@@ -85,6 +85,7 @@ class NetSession {
   void keep_blobs(const std::vector<std::string>& names) { programs_.keep_blobs(names); }
   void write_no_files() { programs_.write_no_files(); }
   void freeze(const std::vector<std::string>& patterns) { programs_.freeze(patterns); }
+  double seconds_in_sums() const { return programs_.seconds_in_sums(); }
   // Each further pass first logs its lines of debug_info; an empty function logs none.
   void set_debug_log(std::function<void(const std::string&)> log) { debug_log_ = std::move(log); }
 

@@ -226,6 +226,7 @@ void TrainingLoop::enter_stage() {
 float TrainingLoop::run_passes(bool display, float rate) {
   float loss = 0;
   computing_since_ = Clock::now();
+  const double waited = state_.train_net().seconds_in_sums();
   const Rank* bad = nullptr;
   for (int i = 0; i < solver_.iter_size(); ++i) {
     const ProgramKind kind = i == 0 ? ProgramKind::kTrain : ProgramKind::kAccumulate;
@@ -235,7 +236,8 @@ float TrainingLoop::run_passes(bool display, float rate) {
       const bool outputs = last && display && &rank == &state_.ranks.front();
       rank.net->queue_next(kind, outputs, last ? rank.update->program_after_pass() : nullptr);
     }
-    const Clock::duration computed = Clock::now() - computing_since_;
+    const double computed = std::chrono::duration<double>(Clock::now() - computing_since_).count() -
+                            (state_.train_net().seconds_in_sums() - waited);
     if (state_.sums && last) state_.sums->finish();
     for (const Rank& rank : state_.ranks) rank.net->finish();
     for (const Rank& rank : state_.ranks) {
@@ -249,11 +251,11 @@ float TrainingLoop::run_passes(bool display, float rate) {
 }
 
 // Exchanges what the processes decide by. Returns the mean loss of all passes.
-float TrainingLoop::agreed_loss(float sum, const Rank* bad, Clock::duration computed, float rate) {
+float TrainingLoop::agreed_loss(float sum, const Rank* bad, double computed, float rate) {
   const StopRequest request = poll_();
   IterationRecord record;
   record.loss = bad != nullptr ? std::numeric_limits<double>::quiet_NaN() : static_cast<double>(sum);
-  record.seconds = std::chrono::duration<double>(computed).count();
+  record.seconds = computed;
   record.passes = solver_.iter_size() * static_cast<int>(state_.ranks.size());
   record.newcomers = group()->newcomers();
   record.request = request.kind;

@@ -43,7 +43,7 @@ class TrainingLoop {
   void iterate();
   void enter_stage();
   float run_passes(bool display, float rate);
-  float agreed_loss(float sum, const Rank* bad, Clock::duration computed, float rate);
+  float agreed_loss(float sum, const Rank* bad, double computed, float rate);
   [[noreturn]] void fail_together(const Rank* bad, int process, float rate);
   double watched(const WatchedMetric& metric) const;
   void note_plateau(double value, const std::string& metric);

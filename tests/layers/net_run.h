@@ -33,11 +33,14 @@ inline void expect_near(const Numbers& actual, const Numbers& expected, float to
 
 class NetText {
  public:
-  explicit NetText(const std::string& text, caffe::Phase phase = caffe::TRAIN) {
+  explicit NetText(const std::string& text, caffe::Phase phase = caffe::TRAIN, int ranks = 1,
+                   std::shared_ptr<RankSums> rank_sums = nullptr) {
     parse_prototxt(text, "net.prototxt", &param_, &positions_, &diagnostics_);
     LowerOptions options;
     options.phase = phase;
     options.seed = 1;
+    options.ranks = ranks;
+    options.rank_sums = std::move(rank_sums);
     lowered_ = lower_net(param_, positions_, options, &diagnostics_);
   }
 
