@@ -15,7 +15,8 @@ namespace {
 namespace pb = google::protobuf;
 
 constexpr int kFirstOwnNumber = 5000;
-const std::set<std::string> kOwnEnums = {"Cache", "ChannelOrder", "Input", "LabelKind", "MetricMode", "WarmupType"};
+const std::set<std::string> kOwnEnums = {"Cache",     "ChannelOrder", "GradientExchange", "Input",
+                                         "LabelKind", "MetricMode",   "WarmupType"};
 const std::set<std::string> kOwnMessages = {"ArcFaceLossParameter",
                                             "AttentionParameter",
                                             "BCELossParameter",
