@@ -12,7 +12,7 @@
 
 # A plugin that another CMakeLists.txt builds is included if its target is named here.
 set(BUNDLE_PLUGINS)
-foreach(plugin trainer_cuda)
+foreach(plugin trainer_cuda trainer_gloo)
   if(TARGET ${plugin})
     list(APPEND BUNDLE_PLUGINS ${plugin})
   endif()

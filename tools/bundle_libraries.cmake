@@ -69,8 +69,10 @@ endforeach()
 set(ours "")
 foreach(plugin IN LISTS BUNDLE_PLUGINS)
   get_filename_component(name ${plugin} NAME)
-  string(APPEND ours "lib/${name}: ours; in it the runtime of NVIDIA's CUDA Toolkit ${CUDA_RUNTIME} (libcudart_static.a), whose licence is "
-                     "https://docs.nvidia.com/cuda/eula/\n")
+  if(name MATCHES "cuda")
+    string(APPEND ours "lib/${name}: ours; in it the runtime of NVIDIA's CUDA Toolkit ${CUDA_RUNTIME} (libcudart_static.a), whose licence is "
+                       "https://docs.nvidia.com/cuda/eula/\n")
+  endif()
 endforeach()
 if(table OR ours)
   file(WRITE $ENV{DESTDIR}${CMAKE_INSTALL_PREFIX}/licences/LIBRARIES

@@ -1,12 +1,8 @@
 // Synchronized batch normalization: several ranks, each a thread, against one device with their joint batch.
 #include <gtest/gtest.h>
 
-#include <condition_variable>
-#include <cstring>
 #include <exception>
-#include <mutex>
 #include <numeric>
-#include <thread>
 
 #include "data/small_data.h"
 #include "formats/temp_folder.h"
@@ -14,98 +10,41 @@
 #include "layers/net_run.h"
 #include "ops/opaque.h"
 #include "ops/rank_sums.h"
-#include "ranks/group.h"
 #include "session/parameters.h"
 #include "session/text_session.h"
+#include "support/thread_group.h"
 #include "train/training.h"
 
 namespace trainer {
 namespace {
 
-// Where threads meet: each shows the others an address, and all wait for each other.
-class Meeting {
- public:
-  explicit Meeting(int ranks) : shown_(static_cast<size_t>(ranks)) {}
-
-  int ranks() const { return static_cast<int>(shown_.size()); }
-
-  template <typename Use>
-  void exchange(int rank, const void* own, const Use& use) {
-    shown_[static_cast<size_t>(rank)] = own;
-    arrive();
-    use(shown_);
-    arrive();
-  }
-  void sum(int rank, float* data, size_t count) {
-    std::vector<float> sums(count);
-    exchange(rank, data, [&](const std::vector<const void*>& shown) {
-      for (const void* values : shown)
-        for (size_t i = 0; i < count; ++i) sums[i] += static_cast<const float*>(values)[i];
-    });
-    std::copy(sums.begin(), sums.end(), data);
-  }
-  void abort() {
-    const std::lock_guard lock(mutex_);
-    aborted_ = true;
-    changed_.notify_all();
-  }
-
- private:
-  void arrive() {
-    std::unique_lock lock(mutex_);
-    const int64_t round = round_;
-    if (++arrived_ == shown_.size()) {
-      arrived_ = 0;
-      ++round_;
-      changed_.notify_all();
-    }
-    changed_.wait(lock, [&] { return round_ != round || aborted_; });
-    if (round_ == round) throw LaneError("a rank is lost");
-  }
-
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::vector<const void*> shown_;
-  size_t arrived_ = 0;
-  int64_t round_ = 0;
-  bool aborted_ = false;
-};
-
-// Runs `action` for each rank in a thread, and throws what the first rank threw.
+// Runs `action` with the group of each rank, in a thread each, and throws what the first one threw.
 template <typename Action>
-void run_ranks(Meeting& meeting, Meeting& other, const Action& action) {
-  std::vector<std::exception_ptr> thrown(static_cast<size_t>(meeting.ranks()));
-  std::vector<std::thread> threads;
-  for (int rank = 0; rank < meeting.ranks(); ++rank) {
-    threads.emplace_back([&, rank] {
-      try {
-        action(rank);
-      } catch (...) {
-        thrown[static_cast<size_t>(rank)] = std::current_exception();
-        meeting.abort();
-        other.abort();
-      }
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  for (const std::exception_ptr& error : thrown)
+void run_ranks(int size, const Action& action) {
+  for (const std::exception_ptr& error : test::run_ranks(size, action))
     if (error) std::rethrow_exception(error);
 }
 
-class MeetingSums : public RankSums {
+class CountedSums : public RankSums {
  public:
-  MeetingSums(Meeting& meeting, int rank) : meeting_(meeting), rank_(rank) {}
-  int ranks() const override { return meeting_.ranks(); }
+  explicit CountedSums(Group& group) : group_(group) {}
+  int ranks() const override { return group_.size(); }
   void sum(int number, std::span<float> values) override {
     numbers.push_back(number);
-    meeting_.sum(rank_, values.data(), values.size());
+    group_.sum(values.data(), static_cast<int64_t>(values.size()));
   }
 
   std::vector<int> numbers;  // of the sums so far
 
  private:
-  Meeting& meeting_;
-  const int rank_;
+  Group& group_;
+};
+
+// For graphs that do not run.
+class NoSums : public RankSums {
+ public:
+  int ranks() const override { return 2; }
+  void sum(int, std::span<float>) override { FAIL(); }
 };
 
 // What a rank, or one device alone, computes of a net with input "x", layer "bn" and output "y".
@@ -141,16 +80,16 @@ Numbers part(const Numbers& all, size_t begin, size_t count) {
 // ranks together give `joint`.
 void expect_together(const std::vector<int>& items, const Given& given, const Numbers& weights, const Computed& joint,
                      const std::string& fields) {
-  Meeting meeting(static_cast<int>(items.size()));
   std::vector<Computed> computed(items.size());
-  run_ranks(meeting, meeting, [&](int rank) {
+  run_ranks(static_cast<int>(items.size()), [&](Group& group) {
+    const int rank = group.rank();
     const auto at = static_cast<size_t>(rank);
     const auto begin = 6 * static_cast<size_t>(std::accumulate(items.begin(), items.begin() + rank, 0));
     const auto count = 6 * static_cast<size_t>(items[at]);
     Given own = given;
     own["x"] = part(given.at("x"), begin, count);
     computed[at] = compute(norm_net({items[at], 2, 1, 3}, fields + " synchronize: true"), own,
-                           part(weights, begin, count), meeting.ranks(), std::make_shared<MeetingSums>(meeting, rank));
+                           part(weights, begin, count), group.size(), std::make_shared<CountedSums>(group));
   });
   Computed all = computed.front();
   for (size_t rank = 1; rank < computed.size(); ++rank) {
@@ -233,8 +172,7 @@ TEST(SynchronizedBatchNorm, KeepsItsDigitsFarFromZero) {
 }
 
 TEST(SynchronizedBatchNorm, SumsNothingWithStoredStatistics) {
-  Meeting meeting(2);
-  const auto sums = std::make_shared<MeetingSums>(meeting, 0);
+  const auto sums = std::make_shared<NoSums>();
   for (const char* fields : {"synchronize: true use_global_stats: true", "synchronize: false", ""}) {
     NetText net(norm_net({2, 2, 1, 3}, fields), caffe::TRAIN, 2, sums);
     for (const Op& op : net.graph().ops) EXPECT_NE(op.kind, OpKind::kOpaque) << fields;
@@ -254,10 +192,10 @@ TEST(SynchronizedBatchNorm, NeedsAProcessForEachDevice) {
 
 // The derivative of the op itself: d/dx of the sum over the ranks of w * s, with s the sum of x over the ranks.
 TEST(SumOverRanks, PassesTheSumOfTheGradients) {
-  Meeting meeting(2);
-  run_ranks(meeting, meeting, [&](int rank) {
+  run_ranks(2, [&](Group& group) {
+    const int rank = group.rank();
     Graph graph;
-    const auto sums = std::make_shared<MeetingSums>(meeting, rank);
+    const auto sums = std::make_shared<CountedSums>(group);
     const Value x = graph.add_source("x", Shape{2}), z = graph.add_source("z", Shape{});
     const std::vector<Value> s = sum_over_ranks(sums, {x, z});
     const Value loss = reshape(sum(s[0] * (3.0f + 2.0f * static_cast<float>(rank)), {0}), Shape{}) + 7.0f * s[1];
@@ -274,8 +212,7 @@ TEST(SumOverRanks, PassesTheSumOfTheGradients) {
 
 // Layers in parallel branches do not depend on each other, but all ranks must sum in one order.
 TEST(SumOverRanks, DependsOnTheSumBefore) {
-  Meeting meeting(2);
-  const auto sums = std::make_shared<MeetingSums>(meeting, 0);
+  const auto sums = std::make_shared<NoSums>();
   NetText net(input_layer("x", {2, 2, 1, 3}) + R"(
 layer { name: "bn" type: "BatchNorm" bottom: "x" top: "a" batch_norm_param { synchronize: true } }
 layer { name: "bn2" type: "BatchNorm" bottom: "x" top: "b" batch_norm_param { synchronize: true } }
@@ -325,70 +262,6 @@ TEST(SynchronizedBatchNorm, ChangesNoPlanOfOneDevice) {
   }
 }
 
-class ThreadLane : public Lane {
- public:
-  ThreadLane(Meeting& meeting, int rank) : meeting_(meeting), rank_(rank) {}
-  void sum(float* data, int64_t count) override { meeting_.sum(rank_, data, static_cast<size_t>(count)); }
-  void sum(Bf16*, int64_t) override { FAIL(); }
-  void broadcast(void* data, int64_t bytes, int root) override {
-    meeting_.exchange(rank_, data, [&](const std::vector<const void*>& shown) {
-      if (rank_ != root) std::memcpy(data, shown[static_cast<size_t>(root)], static_cast<size_t>(bytes));
-    });
-  }
-  std::vector<std::string> gather(const std::string& own) override {
-    std::vector<std::string> all;
-    meeting_.exchange(rank_, &own, [&](const std::vector<const void*>& shown) {
-      for (const void* text : shown) all.push_back(*static_cast<const std::string*>(text));
-    });
-    return all;
-  }
-  void abort(const std::string&) noexcept override { meeting_.abort(); }
-
- private:
-  Meeting& meeting_;
-  const int rank_;
-};
-
-class ThreadGroup : public Group {
- public:
-  ThreadGroup(Meeting& meeting, Meeting& gradients, int rank)
-      : rank_(rank), lane_(meeting, rank), gradient_lane_(gradients, rank) {
-    for (int i = 0; i < meeting.ranks(); ++i) members_.push_back({i, i, "host"});
-  }
-  int rank() const override { return rank_; }
-  const std::vector<Member>& members() const override { return members_; }
-  void sum(float* data, int64_t count) override {
-    explained([&] { lane_.sum(data, count); });
-  }
-  void broadcast(void* data, int64_t bytes, int root) override {
-    explained([&] { lane_.broadcast(data, bytes, root); });
-  }
-  std::vector<std::string> gather(const std::string& own) override {
-    std::vector<std::string> all;
-    explained([&] { all = lane_.gather(own); });
-    return all;
-  }
-  Lane& gradient_lane() override { return gradient_lane_; }
-  [[noreturn]] void explain(const LaneError& error) override { throw RankFailed(error.what()); }
-  bool is_first_left() const override { return is_first(); }
-  void check() override {}
-  void leave(const Error&) override {}
-
- private:
-  template <typename Exchange>
-  void explained(const Exchange& exchange) {
-    try {
-      exchange();
-    } catch (const LaneError& error) {
-      explain(error);
-    }
-  }
-
-  const int rank_;
-  std::vector<Member> members_;
-  ThreadLane lane_, gradient_lane_;
-};
-
 // Training with synchronized layers, two of them in parallel branches.
 class TrainTogether : public testing::Test {
  protected:
@@ -428,12 +301,11 @@ layer {{ name: "loss" type: "SoftmaxWithLoss" bottom: "ip2" bottom: "label" top:
         "solver.prototxt", fmt::format("net: \"{}\" snapshot_prefix: \"{}\" random_seed: 3 base_lr: {} momentum: 0.9 "
                                        "lr_policy: \"fixed\" iter_size: 2 max_iter: 4 display: 2 {}",
                                        net, folder_ / "w", rate_, more_));
-    Meeting meeting(ranks), gradients(ranks);
-    run_ranks(meeting, gradients, [&](int rank) {
+    run_ranks(ranks, [&](Group& group) {
+      const int rank = group.rank();
       Diagnostics diagnostics;
       TrainingFiles files = configure_training(solver, {}, &diagnostics);
       diagnostics.throw_if_errors();
-      ThreadGroup group(meeting, gradients, rank);
       TrainingOptions options;
       options.devices = {DeviceSpec()};
       options.memory = memory_;
