@@ -202,4 +202,13 @@ void MeetingClient::leave(int code, const std::string& text, std::chrono::millis
   }
 }
 
+void MeetingClient::leave_after_loss() {
+  Message message;
+  message.mutable_bye()->set_after_loss(true);
+  const std::lock_guard lock(mutex_);
+  leaving_ = true;
+  socket_.send(message);
+  socket_.drain(1000);
+}
+
 }  // namespace trainer

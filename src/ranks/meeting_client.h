@@ -61,6 +61,8 @@ class MeetingClient {
 
   // Leaves: with code 0 waits for the others to leave too, `most` at the longest; else `text` is for them.
   void leave(int code, const std::string& text, std::chrono::milliseconds most);
+  // Leaves because of a loss: the others do not take this process for lost too.
+  void leave_after_loss();
 
  private:
   using Clock = std::chrono::steady_clock;

@@ -165,7 +165,7 @@ void MeetingServer::take(Peer& peer, const Message& message) {
     peer.offer = message.offer().text();
   } else if (message.has_bye()) {
     const meeting::Bye& bye = message.bye();
-    if (bye.code() == 0) {
+    if (bye.code() == 0 || bye.after_loss()) {
       peer.state = Peer::State::kLeft;
     } else {
       lose(peer, bye.text(), true);

@@ -84,7 +84,11 @@ class Rendezvous::JoinedGroup : public Group {
   // The group ends when all leave, or for a new meeting.
   ~JoinedGroup() override {
     owner_.losses_ = client_->losses();
-    if (!left_ && owner_.losses_.empty()) client_->leave(0, "", kLeaveTime);
+    if (!owner_.losses_.empty()) {
+      client_->leave_after_loss();
+    } else if (!left_) {
+      client_->leave(0, "", kLeaveTime);
+    }
     client_.reset();  // its thread may end the lanes
   }
 
