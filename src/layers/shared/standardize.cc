@@ -7,7 +7,6 @@
 // The shift of several ranks is the mean of theirs, so that the sums of all ranks can be added.
 #include "layers/shared/standardize.h"
 
-#include <array>
 #include <utility>
 
 #include "ops/rank_sums.h"
@@ -28,11 +27,12 @@ class Means {
     joint_count_ = sums[1];
     return sums[0] / static_cast<float>(ranks_->ranks());
   }
-  std::array<Value, 2> of(Value a, Value b) const {
-    if (!ranks_) return {sum(a, axes_) / count_, sum(b, axes_) / count_};
-    const std::vector<Value> sums = sum_over_ranks(ranks_, {sum(a, axes_), sum(b, axes_)});
-    return {sums[0] / joint_count_, sums[1] / joint_count_};
+  // Of a and of a * b.
+  std::vector<Value> sums(Value a, Value b) const {
+    std::vector<Value> sums{sum(a, axes_), sum(a * b, axes_)};
+    return ranks_ ? sum_over_ranks(ranks_, sums) : sums;
   }
+  Value mean(Value sum) const { return ranks_ ? sum / joint_count_ : sum / count_; }
   Value joint_count() const { return joint_count_; }
 
  private:
@@ -54,13 +54,16 @@ Standardized standardize(Value x, const std::vector<int>& axes, float eps, const
   Means means(axes, count, ranks);
   const Value shift = means.joint_shift(sum(line, {axes.back()}) / static_cast<float>(x.shape()[axes.back()]));
   const Value apart = x - shift;
-  const auto [mean_apart, mean_square] = means.of(apart, apart * apart);
+  const std::vector<Value> sums = means.sums(apart, apart);
+  const Value mean_apart = means.mean(sums[0]);
   const Value mean = shift + mean_apart;
-  const Value variance = maximum(mean_square - mean_apart * mean_apart, 0.0f);
+  const Value variance = maximum(means.mean(sums[1]) - mean_apart * mean_apart, 0.0f);
   const Value inverse = 1.0f / sqrt(variance + eps);
   const Value y = (x - mean) * inverse;
   const Value marked = with_gradient(y, {x}, [=](Value g) -> std::vector<Value> {
-    const auto [mean_g, mean_gy] = means.of(g, g * y);
+    const std::vector<Value> of_g = means.sums(g, y);
+    const Value mean_g = means.mean(of_g[0]);
+    const Value mean_gy = means.mean(of_g[1]);
     return {(g - mean_g - y * mean_gy) * inverse};
   });
   return {marked, mean, variance, count, means.joint_count()};
