@@ -55,6 +55,8 @@ class Group {
   virtual void leave(const Error& error) = 0;
   // Processes that wait to take part, as this process knows.
   virtual int newcomers() const { return 0; }
+  // All processes throw the same error: if no exchange follows, all leave with it, and none of them is lost.
+  virtual void share_error() {}
 };
 
 }  // namespace trainer

@@ -132,8 +132,11 @@ class Rendezvous::JoinedGroup : public Group {
     throw RankFailed(text);
   }
 
+  void share_error() override { error_is_shared_ = true; }
+
   void leave(const Error& error) override {
     if (std::exchange(left_, true) || !client_->losses().empty()) return;
+    if (error_is_shared_) return client_->leave(0, "", kLeaveTime);
     client_->leave(static_cast<int>(error.code()),
                    fmt::format("it ended with exit code {}: {}", static_cast<int>(error.code()), error.what()),
                    kLeaveTime);
@@ -142,6 +145,7 @@ class Rendezvous::JoinedGroup : public Group {
  private:
   template <typename Exchange>
   void explained(const Exchange& exchange) {
+    error_is_shared_ = false;
     try {
       exchange();
     } catch (const LaneError& error) {
@@ -152,7 +156,7 @@ class Rendezvous::JoinedGroup : public Group {
   Rendezvous& owner_;
   std::unique_ptr<MeetingClient> client_;
   int rank_ = 0;
-  bool left_ = false;
+  bool left_ = false, error_is_shared_ = false;
   std::vector<Member> members_;
   std::unique_ptr<Lane> loop_lane_, gradient_lane_;
 };

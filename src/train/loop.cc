@@ -279,6 +279,7 @@ void TrainingLoop::fail_together(const Rank* bad, int process, float rate) {
     text = error.what();
   }
   text = group()->broadcast_text(text, process);
+  group()->share_error();
   throw Error(ExitCode::kDiverged,
               fmt::format("{}: {}", text_of(group()->members()[static_cast<size_t>(process)]), text));
 }

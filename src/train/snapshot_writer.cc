@@ -64,8 +64,9 @@ std::string SnapshotWriter::write_together(Group& group) {
   }
   group.broadcast(&code, sizeof(code), 0);
   const std::string outcome = group.broadcast_text(code == ExitCode::kDone ? path : problem, 0);
-  if (code != ExitCode::kDone) throw Error(code, outcome);
-  return outcome;
+  if (code == ExitCode::kDone) return outcome;
+  group.share_error();
+  throw Error(code, group.is_first() ? outcome : fmt::format("{}: {}", text_of(group.members()[0]), outcome));
 }
 
 void SnapshotWriter::write() {

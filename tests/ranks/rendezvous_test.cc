@@ -197,6 +197,18 @@ TEST_F(RendezvousTest, AllKnowWhoEndedAndWhy) {
   }
 }
 
+TEST_F(RendezvousTest, NobodyIsLostByASharedError) {
+  const auto errors = run(requests(3), [](Rendezvous& rendezvous) {
+    const std::unique_ptr<Group> group = rendezvous.meet();
+    group->gather("");
+    group->share_error();
+    usleep(static_cast<useconds_t>(200'000 * group->rank()));
+    EXPECT_EQ(group->is_first_left(), group->rank() == 0);
+    group->leave(data_error("the disk is full"));
+  });
+  EXPECT_THAT(errors, testing::Each(""));
+}
+
 TEST_F(RendezvousTest, MeetsAgainWithoutTheLost) {
   auto all = requests(3);
   for (RendezvousRequest& request : all) request.elastic.least = 1;

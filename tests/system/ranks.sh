@@ -62,6 +62,14 @@ await
 check a_signal_to_one_stops_all "$codes: $(last_lines)" [ "$codes" = "143 143 143" ]
 check one_snapshot_is_written "$(ls)" [ "$(ls w_iter_*.solverstate | wc -l)" = 1 ]
 rm -rf w_*
+for elastic in "" --elastic=1; do
+  mkdir folder
+  long --set "snapshot_prefix='folder/w'" --run_dir= $elastic && mv folder gone && kill -TERM "${pids[1]}"
+  await
+  check "a_snapshot_that_cannot_be_written_ends_all$elastic" "$codes: $(last_lines)" [ "$codes" = "3 3 3" ]
+  check "the_rank_that_cannot_write_is_named$elastic" "$(cat out.1)" has_line out.1 'rank 0 on .*: cannot write folder/w'
+  rm -rf gone
+done
 for lost in 2 0; do
   long && kill -KILL "${pids[lost]}"
   await
