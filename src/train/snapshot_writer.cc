@@ -94,11 +94,12 @@ void SnapshotWriter::write_last() {
   if (failed_ || (state_.solver.snapshot_after_train() && !is_periodic())) write();
 }
 
-// Whether a training that ended with this error is whole, at the end of its last iteration.
+// Whether a training that ended with this error is whole, at the end of its last iteration. The loss of a process may
+// have broken off a snapshot that all were writing.
 bool SnapshotWriter::can_save_after(const Error& error) const {
-  if (failed_ || saved_iteration_ == state_.loop.iteration || !writes_snapshots(state_.solver)) return false;
+  if (saved_iteration_ == state_.loop.iteration || !writes_snapshots(state_.solver)) return false;
   if (error.code() == ExitCode::kRankFailed) return state_.group()->is_first_left();
-  return error.code() == ExitCode::kData && state_.is_first_process();
+  return !failed_ && error.code() == ExitCode::kData && state_.is_first_process();
 }
 
 std::string SnapshotWriter::save_after(const Error& error) {

@@ -83,6 +83,11 @@ for lost in 2 0; do
   check "the_change_is_named_$lost" "" has_line out.0 'The snapshot is of a training on 3 devices, this one has 2'
   rm -rf w_* again_*
 done
+long --set snapshot=1 --set keep_snapshots=2 && kill -KILL "${pids[2]}"
+await
+state=$(ls w_iter_*.solverstate | sort -t _ -k 3 -n | tail -n 1)
+check a_loss_in_a_snapshot_leaves_one "$state, $(last_lines)" has_line out.0 "ends too, at iteration ${state//[^0-9]/}; resume with --snapshot=$state"
+rm -rf w_*
 long && kill -STOP "${pids[1]}"
 wait_for 30 has_line out.2 'is lost: nothing was heard from it' || true
 kill -KILL "${pids[1]}"
