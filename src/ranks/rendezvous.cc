@@ -214,10 +214,10 @@ std::unique_ptr<MeetingClient> Rendezvous::keep_meeting(const std::vector<int>& 
   } else if (const meeting::Table::Entry* own = find_entry(table_, launched.rank); own != nullptr) {
     place.addresses = {own->address()};
   }
+  const bool needs_file = !known_place() || is_elastic();  // the others cannot know a token that is drawn here
   if (token_.empty()) token_ = random_token();
   place.port = listener_port_;
   place.token = token_;
-  const bool needs_file = !known_place() || is_elastic();
   if (needs_file) file_.write(place, launched.job);
 
   MeetingOptions options;

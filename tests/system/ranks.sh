@@ -36,6 +36,9 @@ run 2 time --model=net.prototxt --iterations=3 --trace=trace.json
 check time_ends_with_0 "$codes: $(last_lines)" [ "$codes" = "0 0" ]
 check time_shows_the_exchange "$(last_lines)" has_line out.0 'Average exchange with 1 other process'
 check trace_shows_the_exchange "" has_line trace.json 'exchange of'
+port=$((RANDOM % 9000 + 20000))
+MASTER_ADDR=127.0.0.1 MASTER_PORT=$port run 2 test --model=net.prototxt --weights=one_iter_24.caffemodel --json
+check a_given_port_without_a_token "$codes: $(last_lines)" [ "$codes" = "0 0" ]
 run 2 convert idx test-images test-labels once
 check other_commands_run_once "$codes: $(last_lines)" [ "$codes $(cat out.1 | wc -c)" = "0 0 0" ]
 
