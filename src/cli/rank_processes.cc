@@ -417,14 +417,15 @@ class Launch {
   }
 
   // The process whose code is that of the run, or nullptr if none failed: the first one that failed by itself, but one
-  // that only lost another one, or was stopped, comes last.
+  // that only lost another one, or was stopped, comes last. In an elastic run a stop comes first: it went on without
+  // the lost ones.
   const RankProcess* decisive() const {
     const auto order = [&](const RankProcess* process) {
       const int code = *process->code();
       if (code == 0) return 4;
       if (!process->failed()) return 3;
       if (code == static_cast<int>(ExitCode::kRankFailed)) return 2;
-      return is_stop(code) ? 1 : 0;
+      return is_stop(code) == options_.elastic ? 0 : 1;
     };
     const auto first = std::min_element(
         ended_.begin(), ended_.end(), [&](const RankProcess* a, const RankProcess* b) { return order(a) < order(b); });

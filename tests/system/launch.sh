@@ -80,7 +80,8 @@ exit 5
 END
 start() {
   rm -f ready* signals* end
-  env --default-signal=INT,HUP,TERM,USR1,USR2,XCPU "$trainer" launch --hosts=a,b --ssh="$work/ssh" -- train >out 2>errors &
+  env --default-signal=INT,HUP,TERM,USR1,USR2,XCPU "$trainer" launch --hosts=a,b --ssh="$work/ssh" -- "${@:-train}" \
+    >out 2>errors &
   pid=$!
   wait_for 20 test -e ready0 -a -e ready1
 }
@@ -103,6 +104,21 @@ kill -KILL $pid
 wait $pid 2>/dev/null
 check without_the_launcher_all_get_SIGTERM "not after 20 s" wait_for 20 told TERM
 touch end
+
+# An elastic run goes on without a lost rank; the signal that stops it later is its end.
+write_program <<'END'
+trap 'exit 138' USR1
+>ready$RANK
+[ $RANK = 0 ] || exit 3
+while [ ! -e end ]; do sleep 0.05; done
+END
+start train --elastic=1
+check the_others_go_on "$(cat errors)" wait_for 20 grep -q '^trainer: rank 1 on b ended with exit code 3; the others go on$' errors
+kill -USR1 $pid
+wait $pid
+code=$?
+touch end
+check code_of_a_stop_after_a_loss "$code, $(cat errors)" test $code = 138
 
 # The program itself: both ranks find the mistake.
 write_tiny_net net.prototxt
