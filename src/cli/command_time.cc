@@ -85,7 +85,9 @@ class Timing {
     const double waited = net_.data().waited_seconds();
     total_ = seconds_of_iterations(device_.is_host());
     wait_ = net_.data().waited_seconds() - waited;
+    const double rest = exchange_rest_;
     if (!device_.is_host()) one_by_one_ = seconds_of_iterations(true);
+    exchange_rest_ = rest;
     report();
   }
 
@@ -107,8 +109,8 @@ class Timing {
     if (!sums_) return;
     const auto start = Clock::now();
     sums_->finish();
-    exchange_rest_ += since(start);
-    for (const BucketTimes& bucket : sums_->process_sums()->times()) exchange_ += bucket.end - bucket.begin;
+    exchange_rest_ += since(std::max(start, sums_->computed().value_or(start)));
+    for (const BucketTimes& bucket : sums_->times()) exchange_ += bucket.end - bucket.begin;
   }
 
   // Measures each step, or runs iterations as training does, on a GPU without waiting between steps.
@@ -176,23 +178,24 @@ class Timing {
 
   void report_exchange() {
     if (!sums_) return;
-    const std::vector<BucketTimes>& buckets = sums_->process_sums()->times();
-    int64_t bytes = 0;
-    for (const BucketTimes& bucket : buckets) bytes += bucket.bytes;
     const int processes = device_session_.group->size();
-    log_info(fmt::format("Average exchange with {} other process{}: {} {} of it after the backward pass", processes - 1,
-                         processes == 2 ? "" : "es", milliseconds(exchange_ / iterations_),
-                         milliseconds(exchange_rest_ / iterations_)));
+    const std::string others = fmt::format("{} other process{}", processes - 1, processes == 2 ? "" : "es");
+    const std::string rest = milliseconds(exchange_rest_ / iterations_);
+    if (device_.is_host()) {
+      log_info(fmt::format("Average exchange with {}: {} {} of it after the backward pass", others,
+                           milliseconds(exchange_ / iterations_), rest));
+    } else {
+      log_info(fmt::format("Average exchange with {} after the backward pass: {}", others, rest));
+    }
     log_info(fmt::format("Each process sends {} an iteration, in {} parts",
-                         format_bytes(2 * (processes - 1) * bytes / processes), buckets.size()));
+                         format_bytes(2 * (processes - 1) * sums_->bytes() / processes), sums_->buckets()));
   }
 
   // Reports the slowest steps.
   void report_steps() {
     std::vector<StepTime> steps = step_times(*net_.program(kind_), net_.lowered().layers, seconds_, iterations_);
     const DeviceSpeed best = device_.best_speed();
-    if (!trace_.empty())
-      write_trace(trace_, steps, best, sums_ ? sums_->process_sums()->times() : std::vector<BucketTimes>());
+    if (!trace_.empty()) write_trace(trace_, steps, best, sums_ ? sums_->times() : std::vector<BucketTimes>());
     log_info(fmt::format("The machine's best: {:.1f} GFLOP/s, {:.1f} GB/s", best.operations * 1e-9, best.bytes * 1e-9));
     constexpr size_t kShown = 3;
     std::sort(steps.begin(), steps.end(), [](const StepTime& a, const StepTime& b) { return a.seconds > b.seconds; });
@@ -236,7 +239,8 @@ int run_time(const Arguments& arguments) {
     JoinedProcesses processes(arguments, arguments.text(solver_given(arguments) ? "solver" : "model"),
                               {{"the command", "time"}, {"the net", text}});
     processes.run([&] {
-      const ChosenDevice device = choose_device(device_request_of(arguments));
+      const ChosenDevice device = choose_device(processes.device_request(arguments));
+      if (processes.group() != nullptr) count_devices(*processes.group(), {device});
       log_info(device.use);
       DeviceSession device_session(device.spec, device_options_of(arguments));
       join(device_session, processes.group());

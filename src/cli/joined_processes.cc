@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "base/error.h"
+#include "cli/net_flags.h"
 #include "cli/rank_flags.h"
 
 namespace trainer {
@@ -21,6 +22,14 @@ JoinedProcesses::JoinedProcesses(const Arguments& arguments, const std::string& 
   request.wait.note = [](const std::string& line) { std::fprintf(stderr, "trainer: %s\n", line.c_str()); };
   rendezvous_ = std::make_unique<Rendezvous>(std::move(request));
   run([this] { group_ = rendezvous_->meet(); });
+}
+
+DeviceRequest JoinedProcesses::device_request(const Arguments& arguments) const {
+  DeviceRequest request = device_request_of(arguments);
+  if (group_ == nullptr) return request;
+  request.local_rank = launched_.local_rank.value_or(0);
+  request.local_size = launched_.local_size.value_or(1);
+  return request;
 }
 
 void JoinedProcesses::run(const std::function<void()>& command) {

@@ -10,6 +10,7 @@
 #include "cli/flags.h"
 #include "cli/glog_sink.h"
 #include "ranks/rendezvous.h"
+#include "session/choose_device.h"
 
 namespace trainer {
 
@@ -23,6 +24,8 @@ class JoinedProcesses {
 
   // nullptr for one process.
   Group* group() const { return group_.get(); }
+  // The device that the command asks for. On a host with several processes each gets its own GPU.
+  DeviceRequest device_request(const Arguments& arguments) const;
   bool is_first() const { return group_ == nullptr || group_->is_first(); }
 
   // Runs the command. The other processes know of an Error that it throws, which names this process.

@@ -2,6 +2,7 @@
 #include "gpus/choose_gpu.h"
 
 #include <algorithm>
+#include <numeric>
 #include <tuple>
 
 #include "base/error.h"
@@ -44,6 +45,7 @@ TakenGpu taken(const KnownGpu& known, const GpuLock& lock) {
   TakenGpu out;
   out.lease = lock.lease;
   out.id = known.gpu.id;
+  out.uuid = known.gpu.uuid;
   out.text = known.name();
   if (known.use.known) out.text += ", free " + format_bytes(known.use.free);
   out.beside = processes_text(known.use);
@@ -156,9 +158,26 @@ std::vector<int> named_gpus(const GpuRequest& request, size_t count) {
     }
     return request.numbers;
   }
-  std::vector<int> all(count);
-  for (size_t i = 0; i < count; ++i) all[i] = static_cast<int>(i);
-  return all;
+  const auto processes = static_cast<size_t>(request.processes), process = static_cast<size_t>(request.process);
+  size_t first = 0, own = count;
+  if (processes > 1 && count > 1) {
+    const bool one = request.kind == GpuRequest::Kind::kOwn;
+    if (one && process >= count)
+      throw device_error(
+          "there is no GPU {} for process {} of {} on this host: the driver sees {} (CUDA_VISIBLE_DEVICES may hide "
+          "others). Start one process for each GPU, or one for all of them with --gpu=all",
+          process, process, processes, count);
+    if (!one && count % processes != 0)
+      throw device_error(
+          "--gpu=all: {} GPUs cannot be divided evenly among {} processes on this host. Start one process for all of "
+          "them, or one for each",
+          count, processes);
+    own = one ? 1 : count / processes;
+    first = process * own;
+  }
+  std::vector<int> numbers(own);
+  std::iota(numbers.begin(), numbers.end(), static_cast<int>(first));
+  return numbers;
 }
 
 std::vector<TakenGpu> take_gpus(const GpuRequest& request) {

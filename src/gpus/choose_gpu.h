@@ -10,20 +10,25 @@
 namespace trainer {
 
 struct GpuRequest {
-  enum class Kind { kAuto, kAll, kNumbers };
+  enum class Kind { kAuto, kAll, kOwn, kNumbers };
   Kind kind = Kind::kNumbers;
   std::vector<int> numbers;
+  // The number of this process among those of its run on this host, and their number: kAll means an equal part of the
+  // GPUs, kOwn the GPU with the number of the process. If the driver shows only one GPU, it is that of the process:
+  // launchers can show each process its own.
+  int process = 0, processes = 1;
 };
 
 // "auto", "all", "0", "0,1"; throws a config_error for any other text and for a number that is given twice.
 GpuRequest parse_gpu_request(const std::string& text);
 
-// The numbers of the request; for kAll those of all `count` GPUs; not for kAuto. Throws a device_error for a number
-// that no GPU has.
+// The numbers of the request, of `count` GPUs; not for kAuto. Throws a device_error for a number that no GPU has, and
+// if processes cannot have equal parts.
 std::vector<int> named_gpus(const GpuRequest& request, size_t count);
 
 struct TakenGpu {
   int id = 0;
+  std::string uuid;
   std::string text;                       // "GPU 1 (NVIDIA H100), free 79.1 GiB, also used by pid 77 (bob, ...)"
   std::string beside;                     // other processes that use it; or ""
   std::string warning;                    // another run holds its lock, or it cannot be locked; or ""

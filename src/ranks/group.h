@@ -47,6 +47,8 @@ class Group {
 
   // A second lane, for exchanges of another thread.
   virtual Lane& gradient_lane() = 0;
+  // Whether a process is lost. Any thread may ask.
+  virtual bool has_loss() const = 0;
   // Throws the RankFailed that explains a LaneError.
   [[noreturn]] virtual void explain(const LaneError& error) = 0;
   // Whether this is the first of the processes that are not lost.

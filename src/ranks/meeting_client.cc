@@ -177,6 +177,11 @@ std::vector<LostMember> MeetingClient::losses() const {
   return losses_;
 }
 
+bool MeetingClient::has_loss() const {
+  const std::lock_guard lock(mutex_);
+  return !losses_.empty();
+}
+
 std::vector<LostMember> MeetingClient::wait_for_loss(std::chrono::milliseconds most) {
   std::unique_lock lock(mutex_);
   changed_.wait_for(lock, most, [this] { return !losses_.empty(); });

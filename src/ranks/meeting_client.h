@@ -54,6 +54,7 @@ class MeetingClient {
   std::optional<std::vector<std::string>> exchange(const std::string& own);
   // The processes lost so far, in order.
   std::vector<LostMember> losses() const;
+  bool has_loss() const;
   // Waits for the first loss, but not longer than so long.
   std::vector<LostMember> wait_for_loss(std::chrono::milliseconds most);
   // Processes that wait to take part.

@@ -118,6 +118,7 @@ class Rendezvous::JoinedGroup : public Group {
     return false;
   }
 
+  bool has_loss() const override { return client_->has_loss(); }
   [[noreturn]] void explain(const LaneError& error) override {
     const std::vector<LostMember> losses = client_->wait_for_loss(kExplainTime);
     if (losses.empty())
@@ -135,7 +136,7 @@ class Rendezvous::JoinedGroup : public Group {
   void share_error() override { error_is_shared_ = true; }
 
   void leave(const Error& error) override {
-    if (std::exchange(left_, true) || !client_->losses().empty()) return;
+    if (std::exchange(left_, true) || client_->has_loss()) return;
     if (error_is_shared_) return client_->leave(0, "", kLeaveTime);
     client_->leave(static_cast<int>(error.code()),
                    fmt::format("it ended with exit code {}: {}", static_cast<int>(error.code()), error.what()),

@@ -81,7 +81,11 @@ std::unique_ptr<Readback> Device::make_readback(size_t count) { return std::make
 std::unique_ptr<StepTimer> Device::make_step_timer() { return std::make_unique<HostTimer>(); }
 
 std::unique_ptr<DeviceEvent> Device::make_event() { return std::make_unique<HostEvent>(); }
-std::unique_ptr<AllReduce> Device::make_all_reduce(std::span<Device* const>) {
+void Device::copy_within(void* to, const void* from, int64_t bytes) {
+  std::memcpy(to, from, static_cast<size_t>(bytes));
+}
+std::unique_ptr<AllReduce> Device::make_all_reduce(std::span<Device* const>, const AllReduceLink* link) {
+  TRAINER_ASSERT(link == nullptr);
   return std::make_unique<HostAllReduce>();
 }
 

@@ -4,11 +4,13 @@
 // chooses the first that supports the attributes, shapes, types and memory formats of the op; the others give a reason.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -156,14 +158,37 @@ class DeviceEvent {
   virtual void set() = 0;
 };
 
-// Sums floats over several devices, concurrently with their kernels. Spans have one entry for each device.
+// An exchange between processes ended early, because one of them is lost or cannot be reached.
+class ExchangeFailed : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// What an all-reduce over several processes needs.
+struct AllReduceLink {
+  int first = 0, all = 0;  // the number of the first device of this process among all devices, and their number
+  bool rounds = false;     // numbers travel as bf16: half the bytes
+  // Returns the text of the process with the first device.
+  std::function<std::string(const std::string& own)> share;
+  // Whether a process is lost. An exchange in which this is so ends with an error.
+  std::function<bool()> is_lost;
+};
+
+// Sums floats over several devices, concurrently with their kernels. Spans have one entry for each device of this
+// process. Several processes call start() and finish() in the same order. With them, each function may throw
+// ExchangeFailed; the object is then of no more use, and the memory of the devices is intact apart from the sums.
 class AllReduce {
  public:
   virtual ~AllReduce() = default;
+  // Call before sums of up to `count` floats, while none is queued.
+  virtual void reserve(int64_t) {}
   // After the event of each device, replaces the `count` floats at data[i] on device i by their sum over all devices.
   virtual void start(std::span<DeviceEvent* const> events, std::span<float* const> data, int64_t count) = 0;
-  // Kernels queued after this call on any of the devices read the sums.
+  // Kernels queued after this call on any of the devices read the sums. With several processes, waits for the sums:
+  // no kernel reads those of an exchange that failed.
   virtual void finish() = 0;
+  // With several processes on GPUs: when the devices of this process had done the kernels before the last finish().
+  virtual std::optional<std::chrono::steady_clock::time_point> computed() const { return std::nullopt; }
 };
 
 // Measures the seconds between marks in the queue of kernels.
@@ -207,6 +232,8 @@ class Device {
   virtual void copy_to_host(void* host, const void* device, int64_t bytes) = 0;
   // Has read the host memory when it returns.
   virtual void copy_from_host(void* device, const void* host, int64_t bytes) = 0;
+  // Copies within the memory of the device, after the queued kernels.
+  virtual void copy_within(void* to, const void* from, int64_t bytes);
 
   // Whether kernels run on the host's cores and read its memory.
   virtual bool is_host() const { return true; }
@@ -219,8 +246,8 @@ class Device {
   virtual std::unique_ptr<Uploads> make_uploads() { return nullptr; }
   virtual std::unique_ptr<StepTimer> make_step_timer();
   virtual std::unique_ptr<DeviceEvent> make_event();
-  // `devices` are all of one kind; the first is this one.
-  virtual std::unique_ptr<AllReduce> make_all_reduce(std::span<Device* const> devices);
+  // `devices` are all of one kind; the first is this one. `link`: to other processes; nullptr for none.
+  virtual std::unique_ptr<AllReduce> make_all_reduce(std::span<Device* const> devices, const AllReduceLink* link);
   // Captures the work that `queue` queues, without running it; nullptr if the device cannot capture it or gains
   // nothing.
   virtual std::unique_ptr<CapturedPass> record(const std::function<void()>&) { return nullptr; }

@@ -45,7 +45,7 @@ class PlanningDevice : public Device {
 
   void copy_to_host(void*, const void*, int64_t) override { TRAINER_ASSERT(!"a plan has no values"); }
   void copy_from_host(void*, const void*, int64_t) override {}
-  std::unique_ptr<AllReduce> make_all_reduce(std::span<Device* const>) override {
+  std::unique_ptr<AllReduce> make_all_reduce(std::span<Device* const>, const AllReduceLink*) override {
     return std::make_unique<PlannedAllReduce>();
   }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "gpus/gpu_lock.h"
+#include "ranks/group.h"
 #include "runtime/device.h"
 #include "runtime/device_spec.h"
 #include "trainer.pb.h"
@@ -16,6 +17,7 @@ namespace trainer {
 struct ChosenDevice {
   DeviceSpec spec;
   std::shared_ptr<const GpuLease> lease;  // of a GPU; destroyed after the device
+  std::string uuid;                       // of a GPU
   std::string beside;                     // other processes that use the GPU; or ""
   std::string use;                        // for the log: "Use CPU.", "Use GPU 0 (NVIDIA H100), free 79.1 GiB"
 };
@@ -23,6 +25,9 @@ struct ChosenDevice {
 struct DeviceRequest {
   std::optional<std::string> gpu;  // --gpu
   bool cpu = false;                // --cpu
+  // The number of this process among those of its run on this host, and their number. They divide the GPUs: with
+  // --gpu=all evenly, and without --gpu each takes the GPU with its number if the solver requests one.
+  int local_rank = 0, local_size = 1;
 
   // "" is no request, "cpu" is --cpu, any other text is the value of --gpu.
   static DeviceRequest of(const std::string& text);
@@ -33,6 +38,9 @@ struct DeviceRequest {
 std::vector<ChosenDevice> choose_devices(const DeviceRequest& request, const caffe::SolverParameter& solver);
 // As choose_devices, for a run on one device: several are a config_error.
 ChosenDevice choose_device(const DeviceRequest& request);
+// Returns the number of devices of all processes. Throws an error that names two of them, on all, if they have
+// different kinds of devices, or both have one GPU.
+int count_devices(Group& group, const std::vector<ChosenDevice>& devices);
 ChosenDevice cpu_device();
 ChosenDevice gpu_device(int number);
 

@@ -22,19 +22,32 @@ constexpr int64_t kBucketFloats = int64_t{2} << 20;
 
 GradientSums::GradientSums(const std::vector<DeviceSession*>& ranks, const std::vector<std::string>& gradients,
                            caffe::SolverParameter::GradientExchange exchange)
-    : ranks_(ranks) {
-  Group* const group = ranks.front()->group;
-  if (group != nullptr) {
+    : ranks_(ranks), rounds_(ranks.front()->group != nullptr && exchange == caffe::SolverParameter::BF16) {
+  const DeviceSession& first = *ranks.front();
+  if (first.group != nullptr && first.device->is_host()) {
     TRAINER_ASSERT(ranks.size() == 1);
-    processes_ = std::make_unique<ProcessSums>(*group, exchange);
-    divide(gradients);
-    return;
+    processes_ = std::make_unique<ProcessSums>(*first.group, exchange);
   }
   divide(gradients);
-  const std::vector<Device*> devices = devices_of(ranks);
-  sum_ = devices.front()->make_all_reduce(devices);
+  if (!processes_) explained([this] { connect(); });
+}
+
+void GradientSums::connect() {
+  const DeviceSession& first = *ranks_.front();
+  Group* const group = first.group;
+  const std::vector<Device*> devices = devices_of(ranks_);
+  AllReduceLink link;
+  if (group != nullptr) {
+    link.first = first.rank;
+    link.all = first.world;
+    link.rounds = rounds_;
+    link.share = [group](const std::string& own) { return group->broadcast_text(own, 0); };
+    link.is_lost = [group] { return group->has_loss(); };
+  }
+  sum_ = devices.front()->make_all_reduce(devices, group == nullptr ? nullptr : &link);
+  reserve();
   // Sums zeros so that NCCL allocates its buffers before programs are fitted into the remaining memory.
-  finish();
+  sum();
   for (Device* device : devices) device->synchronize();
 }
 
@@ -42,6 +55,15 @@ int GradientBucket::last_step(const Program& program) const {
   int last = 0;
   for (const std::string& gradient : gradients) last = std::max(last, program.last_use(gradient));
   return last;
+}
+
+template <typename Exchange>
+void GradientSums::explained(const Exchange& exchange) {
+  try {
+    exchange();
+  } catch (const ExchangeFailed& failed) {
+    ranks_.front()->group->explain(LaneError(failed.what()));
+  }
 }
 
 std::vector<GradientBucket> divide_gradients(const StateStore& store, const std::vector<std::string>& gradients) {
@@ -69,6 +91,11 @@ void GradientSums::divide(const std::vector<std::string>& gradients) {
     }
     bucket.part = std::move(part);
   }
+  if (sum_) reserve();
+}
+
+void GradientSums::reserve() {
+  for (const Bucket& bucket : buckets_) sum_->reserve(bucket.part.count);
 }
 
 void GradientSums::mark(int rank, Program& program) {
@@ -84,6 +111,10 @@ void GradientSums::begin() {
 
 void GradientSums::finish() {
   if (processes_) return processes_->finish();
+  explained([this] { sum(); });
+}
+
+void GradientSums::sum() {
   std::vector<DeviceEvent*> events;
   for (const Bucket& bucket : buckets_) {
     events.clear();
@@ -95,6 +126,20 @@ void GradientSums::finish() {
 
 void GradientSums::abandon() {
   if (processes_) processes_->abandon();
+}
+
+std::optional<std::chrono::steady_clock::time_point> GradientSums::computed() const {
+  return sum_ ? sum_->computed() : std::nullopt;
+}
+
+std::vector<BucketTimes> GradientSums::times() const {
+  return processes_ ? processes_->times() : std::vector<BucketTimes>();
+}
+
+int64_t GradientSums::bytes() const {
+  int64_t numbers = 0;
+  for (const Bucket& bucket : buckets_) numbers += bucket.part.count;
+  return numbers * static_cast<int64_t>(rounds_ ? sizeof(Bf16) : sizeof(float));
 }
 
 std::unique_ptr<GradientSums> sum_gradients(const LoweredNet& net, const std::vector<DeviceSession*>& ranks,

@@ -1,11 +1,14 @@
-// Sums the gradients of devices that train together, bucket by bucket during the backward pass: over the devices of
-// this process (AllReduce), or over processes of one device each (ProcessSums).
+// Sums the gradients of devices that train together, bucket by bucket during the backward pass: of processes on CPUs
+// through ProcessSums, of all others through AllReduce.
 //
 // A bucket is a contiguous part of the flat gradients. Buckets begin at the end, as backward passes compute the
 // gradients of the last parameters first.
 #pragma once
 
+#include <chrono>
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "lowering/lower_net.h"
@@ -43,8 +46,14 @@ class GradientSums {
   void finish();
   // The pass ended with an error: nothing is summed.
   void abandon();
-  // nullptr unless processes exchange the sums.
-  const ProcessSums* process_sums() const { return processes_.get(); }
+  // Of several processes: when the devices of this one had computed the gradients of the last finish(); nullopt if that
+  // was when the pass returned.
+  std::optional<std::chrono::steady_clock::time_point> computed() const;
+  // Of the exchange of processes on CPUs, in order; else empty.
+  std::vector<BucketTimes> times() const;
+  // The bytes of the gradients as they are exchanged.
+  int64_t bytes() const;
+  size_t buckets() const { return buckets_.size(); }
 
  private:
   struct Bucket {
@@ -53,10 +62,18 @@ class GradientSums {
     std::vector<std::unique_ptr<DeviceEvent>> events;
   };
 
+  void connect();
+  void reserve();
+  void sum();
+  // Runs `exchange`. Throws RankFailed if a process is lost.
+  template <typename Exchange>
+  void explained(const Exchange& exchange);
+
   const std::vector<DeviceSession*> ranks_;
+  const bool rounds_;  // to 16 bits
   std::vector<Bucket> buckets_;
   std::unique_ptr<ProcessSums> processes_;
-  std::unique_ptr<AllReduce> sum_;  // of one process
+  std::unique_ptr<AllReduce> sum_;
 };
 
 // The sums of the gradients of a net with these copies in this process; nullptr for one device in all, or if the net

@@ -4,24 +4,33 @@
 namespace trainer {
 
 IterationStart::IterationStart(TrainingState& state) : state_(state) {
+  int64_t total = 0;
   for (const ParameterInfo& parameter : state.train_net().lowered().parameters) {
-    if (parameter.owner && parameter.statistic)
-      statistics_.emplace_back(parameter.state, std::vector<float>(static_cast<size_t>(parameter.shape.count())));
+    if (!parameter.owner || !parameter.statistic) continue;
+    const int64_t bytes = parameter.shape.count() * static_cast<int64_t>(sizeof(float));
+    statistics_.push_back({parameter.state, bytes, total});
+    total += bytes;
   }
+  for (const Rank& rank : state.ranks) blocks_.push_back(std::make_unique<DeviceBlock>(*rank.session().device, total));
 }
 
 void IterationStart::remember() {
-  const StateStore& store = state_.session().store;
-  for (auto& [name, values] : statistics_)
-    state_.session().device->copy_to_host(values.data(), store.data(name),
-                                          static_cast<int64_t>(values.size() * sizeof(float)));
   positions_.clear();
-  for (const Rank& rank : state_.ranks) positions_.push_back(rank.net->position());
+  for (size_t i = 0; i < blocks_.size(); ++i) {
+    const DeviceSession& session = state_.ranks[i].session();
+    char* const block = static_cast<char*>(blocks_[i]->data());
+    for (const Kept& kept : statistics_)
+      session.device->copy_within(block + kept.offset, session.store.data(kept.state), kept.bytes);
+    positions_.push_back(state_.ranks[i].net->position());
+  }
 }
 
 void IterationStart::go_back() {
   for (size_t i = 0; i < positions_.size(); ++i) {
-    for (const auto& [name, values] : statistics_) state_.ranks[i].session().store.write(name, values.data());
+    const DeviceSession& session = state_.ranks[i].session();
+    const char* const block = static_cast<const char*>(blocks_[i]->data());
+    for (const Kept& kept : statistics_)
+      session.device->copy_within(session.store.data(kept.state), block + kept.offset, kept.bytes);
     state_.ranks[i].net->seek(positions_[i]);
   }
 }

@@ -236,9 +236,13 @@ float TrainingLoop::run_passes(bool display, float rate) {
       const bool outputs = last && display && &rank == &state_.ranks.front();
       rank.net->queue_next(kind, outputs, last ? rank.update->program_after_pass() : nullptr);
     }
-    const double computed = std::chrono::duration<double>(Clock::now() - computing_since_).count() -
-                            (state_.train_net().seconds_in_sums() - waited);
-    if (state_.sums && last) state_.sums->finish();
+    Clock::time_point end = Clock::now();
+    if (state_.sums && last) {
+      state_.sums->finish();
+      end = state_.sums->computed().value_or(end);
+    }
+    const double computed =
+        std::chrono::duration<double>(end - computing_since_).count() - (state_.train_net().seconds_in_sums() - waited);
     for (const Rank& rank : state_.ranks) rank.net->finish();
     for (const Rank& rank : state_.ranks) {
       loss += rank.net->loss();

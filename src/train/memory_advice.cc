@@ -18,6 +18,7 @@ constexpr size_t kLargestLayers = 3;
 // nullopt if the training cannot be planned.
 std::optional<MemoryPlan> plan_of(TrainingFiles files, TrainingOptions options, int parts, int64_t memory) {
   options.plans_only = true;
+  options.group = nullptr;  // the other processes do not plan
   options.memory = memory;
   try {
     divide_batches(&files, parts);

@@ -6,7 +6,6 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "hub/weight_names.h"
-#include "ranks/group.h"
 #include "session/check_nets.h"
 #include "session/open_net.h"
 #include "train/latest_snapshot.h"
@@ -120,8 +119,9 @@ OpenTraining open_training(TrainingRequest request, RunReport& report) {
     open.devices = choose_devices(request.device, *files.solver);
     options.devices.clear();
     for (const ChosenDevice& device : open.devices) options.devices.push_back(device.spec);
-    if (request.scale_batch)
-      parts = static_cast<int>(open.devices.size()) * (options.group == nullptr ? 1 : options.group->size());
+    const int devices =
+        options.group == nullptr ? static_cast<int>(open.devices.size()) : count_devices(*options.group, open.devices);
+    if (request.scale_batch) parts = devices;
     divide_batches(&files, parts);
     for (const ChosenDevice& device : open.devices) report.note(device.use);
     open.training = std::make_unique<Training>(std::move(files), options);

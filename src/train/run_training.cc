@@ -74,7 +74,10 @@ class Round {
 class TogetherRun {
  public:
   TogetherRun(const TrainingRequest& request, const RanksRequest& ranks, TrainingView& view)
-      : request_(request), view_(view), launched_(ranks.launched), rendezvous_(rendezvous_of(request, ranks)) {}
+      : request_(request), view_(view), rendezvous_(rendezvous_of(request, ranks)) {
+    request_.device.local_rank = ranks.launched.local_rank.value_or(0);
+    request_.device.local_size = ranks.launched.local_size.value_or(1);
+  }
 
   TrainingOutcome run() {
     while (true) {
@@ -97,9 +100,8 @@ class TogetherRun {
   }
 
  private:
-  const TrainingRequest& request_;
+  TrainingRequest request_;
   TrainingView& view_;
-  const LaunchedRank launched_;
   Rendezvous rendezvous_;
   std::optional<SavedStates> saved_;
 };

@@ -59,9 +59,6 @@ std::vector<Rank> open_devices(const TrainingOptions& options) {
     session.rank = before + session.local;
     session.world = all;
     session.group = options.group;
-    if (options.group != nullptr && !session.device->is_host())
-      throw device_error(
-          "several processes train on CPUs only; the GPUs of one machine train in one process: --ranks=none --gpu=all");
   }
   return ranks;
 }

@@ -803,7 +803,7 @@ class TwoGpus {
       markers_.push_back(devices_[i]->make_event());
     }
     Device* const devices[] = {devices_[0].get(), devices_[1].get()};
-    sum_ = devices_[0]->make_all_reduce(devices);
+    sum_ = devices_[0]->make_all_reduce(devices, nullptr);
   }
 
   Device& device(size_t i) { return *devices_[i]; }

@@ -131,11 +131,12 @@ void emulated_give_up_failed() {
 }
 
 cudaError_t emulated_enqueue_together(const std::vector<std::pair<int, cudaStream_t>>& handles, const char* name,
-                                      std::function<void()> run) {
+                                      std::function<void()> run, std::function<bool()> ready) {
   const Call call;
   Work work;
   work.name = name;
   work.run = std::move(run);
+  work.ready = std::move(ready);
   std::vector<std::shared_ptr<Stream>> all;
   for (const auto& [device, handle] : handles) {
     all.push_back(find(handle));

@@ -35,9 +35,11 @@
 __attribute__((visibility("default"))) cudaError_t emulated_enqueue(cudaStream_t stream, const char* name,
                                                                     std::function<void()> work);
 // Queues collective work on one stream of each of several devices. It runs when all streams have reached it, with
-// access to the memories of all devices; no stream continues before.
+// access to the memories of all devices; no stream continues before. `ready`: whether work that waits for another
+// process can run; empty for other work.
 __attribute__((visibility("default"))) cudaError_t emulated_enqueue_together(
-    const std::vector<std::pair<int, cudaStream_t>>& streams, const char* name, std::function<void()> work);
+    const std::vector<std::pair<int, cudaStream_t>>& streams, const char* name, std::function<void()> work,
+    std::function<bool()> ready = nullptr);
 // A thread calls this before and after it launches collective work. If another thread waits for all devices in between,
 // the process ends.
 __attribute__((visibility("default"))) void emulated_starts_together(bool starts);

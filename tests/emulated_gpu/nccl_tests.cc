@@ -3,11 +3,15 @@
 #include <gtest/gtest.h>
 #include <nccl.h>
 
+#include <array>
+#include <chrono>
+#include <cmath>
 #include <cstdint>
 #include <cstdlib>
 #include <string>
 #include <thread>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "emulated_runtime.h"
@@ -180,6 +184,121 @@ TEST_P(EmulatedNccl, EndsWhatWouldHang) {
                "writes memory that another of them uses");
 }
 
+// Two communicators of one rank each, as of two processes: on devices 0 and 1, by ncclCommInitRankConfig.
+class EmulatedNcclProcesses : public testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    setenv("EMULATED_GPU_ORDER", GetParam(), 1);
+    ncclUniqueId id;
+    ASSERT_EQ(ncclGetUniqueId(&id), ncclSuccess);
+    for (int rank = 0; rank < 2; ++rank) {
+      Gpu& gpu = gpus_[static_cast<size_t>(rank)];
+      cudaSetDevice(rank);
+      cudaStreamCreateWithFlags(&gpu.exchange, cudaStreamNonBlocking);
+      ASSERT_EQ(cudaMalloc(reinterpret_cast<void**>(&gpu.memory), kFloats * sizeof(float)), cudaSuccess);
+      ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+      EXPECT_EQ(ncclCommInitRankConfig(&gpu.communicator, 2, id, rank, &config), ncclInvalidArgument);
+      config.blocking = 0;
+      ASSERT_EQ(ncclCommInitRankConfig(&gpu.communicator, 2, id, rank, &config), ncclInProgress);
+      if (rank == 0) {
+        EXPECT_EQ(state(gpu), ncclInProgress);  // the other one is not there
+        EXPECT_EQ(sum(gpu), ncclInvalidArgument);
+      }
+    }
+    for (Gpu& gpu : gpus_) ASSERT_EQ(settled(gpu), ncclSuccess);
+  }
+  void TearDown() override {
+    for (int rank = 0; rank < 2; ++rank) {
+      Gpu& gpu = gpus_[static_cast<size_t>(rank)];
+      if (gpu.communicator != nullptr) {
+        EXPECT_EQ(ncclCommAbort(gpu.communicator), ncclSuccess);
+      }
+      cudaSetDevice(rank);
+      cudaStreamDestroy(gpu.exchange);
+      cudaFree(gpu.memory);
+    }
+    cudaSetDevice(0);
+    EXPECT_EQ(cudaGetLastError(), cudaSuccess);
+  }
+
+  static ncclResult_t state(const Gpu& gpu) {
+    ncclResult_t state = ncclInternalError;
+    EXPECT_EQ(ncclCommGetAsyncError(gpu.communicator, &state), ncclSuccess);
+    return state;
+  }
+  // The state once it differs from `passing`.
+  static ncclResult_t settled(const Gpu& gpu, ncclResult_t passing = ncclInProgress) {
+    ncclResult_t now = state(gpu);
+    for (int i = 0; now == passing && i < 5000; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      now = state(gpu);
+    }
+    return now;
+  }
+  static ncclResult_t sum(const Gpu& gpu, ncclDataType_t type = ncclFloat32) {
+    return ncclAllReduce(gpu.memory, gpu.memory, 2, type, ncclSum, gpu.communicator, gpu.exchange);
+  }
+  // Queues a fill and a sum.
+  void start(int rank, float first, float second) {
+    const Gpu& gpu = gpus_[static_cast<size_t>(rank)];
+    cudaSetDevice(rank);
+    float* const memory = gpu.memory;
+    emulated_enqueue(gpu.exchange, "fill", [=] {
+      memory[0] = first;
+      memory[1] = second;
+    });
+    EXPECT_EQ(sum(gpu), ncclInProgress);
+    EXPECT_EQ(settled(gpu), ncclSuccess);
+  }
+  std::array<float, 2> read(int rank) {
+    const Gpu& gpu = gpus_[static_cast<size_t>(rank)];
+    cudaSetDevice(rank);
+    std::array<float, 2> floats = {};
+    EXPECT_EQ(cudaMemcpyAsync(floats.data(), gpu.memory, sizeof floats, cudaMemcpyDeviceToHost, gpu.exchange),
+              cudaSuccess);
+    EXPECT_EQ(cudaStreamSynchronize(gpu.exchange), cudaSuccess);
+    return floats;
+  }
+  bool is_done(int rank) {
+    cudaSetDevice(rank);
+    for (int i = 0; i < 100; ++i) {
+      if (cudaStreamQuery(gpus_[static_cast<size_t>(rank)].exchange) == cudaSuccess) return true;
+      cudaGetLastError();
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    return false;
+  }
+
+  std::array<Gpu, 2> gpus_;
+};
+
+TEST_P(EmulatedNcclProcesses, Sum) {
+  for (int step = 0; step < 3; ++step) {
+    start(0, 1, 2);
+    EXPECT_FALSE(is_done(0));
+    start(1, 10, static_cast<float>(20 + step));
+    EXPECT_TRUE(is_done(1));  // what is queued on device 0 has been asked for
+    for (int rank : {0, 1}) EXPECT_EQ(read(rank), (std::array<float, 2>{11, static_cast<float>(22 + step)}));
+  }
+}
+
+TEST_P(EmulatedNcclProcesses, AnAbortEndsASumWithWrongNumbers) {
+  start(0, 1, 2);
+  EXPECT_FALSE(is_done(0));
+  EXPECT_EQ(ncclCommAbort(std::exchange(gpus_[1].communicator, nullptr)), ncclSuccess);
+  EXPECT_EQ(settled(gpus_[0], ncclSuccess), ncclRemoteError);
+  EXPECT_FALSE(is_done(0));
+  EXPECT_EQ(ncclCommAbort(std::exchange(gpus_[0].communicator, nullptr)), ncclSuccess);
+  EXPECT_TRUE(std::isnan(read(0)[0]));
+}
+
+TEST_P(EmulatedNcclProcesses, ALossIsNoticedBetweenSums) {
+  EXPECT_EQ(ncclCommAbort(std::exchange(gpus_[0].communicator, nullptr)), ncclSuccess);
+  EXPECT_EQ(settled(gpus_[1], ncclSuccess), ncclRemoteError);
+  EXPECT_EQ(sum(gpus_[1]), ncclRemoteError);
+}
+
+INSTANTIATE_TEST_SUITE_P(Orders, EmulatedNcclProcesses, testing::Values("late", "eager"));
 INSTANTIATE_TEST_SUITE_P(Orders, EmulatedNccl,
                          testing::Combine(testing::Values("late", "eager"), testing::Values(2, 3)));
 

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <thread>
+#include <utility>
 
 #include "device_memory.h"
 
@@ -63,6 +64,7 @@ Work waiting(std::shared_ptr<Record> record) {
 }
 
 uint32_t failed = 0, given_up = 0;  // one bit per device
+bool waits_outside = false;         // the last work that could not run waits for another process
 
 // Marks a device as failed if this is the work at which it fails.
 void fail_at(const Work& work) {
@@ -108,6 +110,10 @@ void execute(Stream& stream, const Record* until) {
     }
     fail_at(stream.queue.front());
     if (has_failed(stream.device) || (stream.queue.front().devices & failed & ~given_up) != 0) return;
+    if (const auto& ready = stream.queue.front().ready; ready && !ready()) {
+      waits_outside = true;
+      return;
+    }
     const Work work = std::move(stream.queue.front());
     stream.queue.pop_front();
     if (work.run && (work.devices & failed) == 0) {
@@ -132,9 +138,12 @@ void execute_device(int device) {
 
 cudaError_t synchronize(Stream& stream, const Record* until) {
   if (until != nullptr && until->done) return cudaSuccess;
-  execute(stream, until);
-  if (has_failed(stream.device)) return cudaErrorIllegalAddress;
-  if (until == nullptr ? stream.queue.empty() : until->done) return cudaSuccess;
+  do {
+    if (std::exchange(waits_outside, false)) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    execute(stream, until);
+    if (has_failed(stream.device)) return cudaErrorIllegalAddress;
+    if (until == nullptr ? stream.queue.empty() : until->done) return cudaSuccess;
+  } while (waits_outside);
   std::fprintf(stderr, "emulated GPU: a thread waits forever for stream %d, whose work waits for a GPU that failed\n",
                stream.number);
   std::abort();

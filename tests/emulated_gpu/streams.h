@@ -37,6 +37,7 @@ struct Work {
   std::string name;
   uint32_t devices = 0;  // a mask: whose memories it may access
   std::function<void()> run;
+  std::function<bool()> ready;  // whether work that waits for another process can run; empty for other work
   std::shared_ptr<Record> reaches, waits_for;
   std::weak_ptr<Event> outside;  // in a graph: the event of an external record or wait
 };
@@ -87,8 +88,8 @@ cudaError_t enqueue(const std::shared_ptr<Stream>& stream, Work work);
 // Runs queued work, up to `until` if it is set, as far as failed devices permit.
 void execute(Stream& stream, const Record* until = nullptr);
 void execute_device(int device);
-// The same for a thread that waits. Returns an error if the stream's device has failed. Ends the process if the wait
-// would be endless because another device has failed.
+// The same for a thread that waits, also for other processes. Returns an error if the stream's device has failed. Ends
+// the process if the wait would be endless because another device has failed.
 cudaError_t synchronize(Stream& stream, const Record* until = nullptr);
 
 cudaError_t record(const std::shared_ptr<Event>& event, const std::shared_ptr<Stream>& stream, bool external);

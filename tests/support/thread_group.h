@@ -38,6 +38,10 @@ class ThreadMeeting {
     if (reason_.empty()) reason_ = reason;
     changed_.notify_all();
   }
+  bool is_aborted() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return !reason_.empty();
+  }
 
  private:
   void arrive() {
@@ -85,6 +89,7 @@ class ThreadLane : public Lane {
     return texts;
   }
   void abort(const std::string& reason) noexcept override { meeting_->abort(reason); }
+  bool is_aborted() const { return meeting_->is_aborted(); }
 
  private:
   // In the order of the ranks, so that all get the same bits.
@@ -124,6 +129,7 @@ class ThreadGroup : public Group {
     return texts;
   }
   Lane& gradient_lane() override { return gradients_; }
+  bool has_loss() const override { return gradients_.is_aborted(); }
   [[noreturn]] void explain(const LaneError& error) override { throw RankFailed(error.what()); }
   bool is_first_left() const override { return is_first(); }
   // The process is lost: the functions of all others throw.

@@ -48,7 +48,7 @@ void Context::check_partners() const {
 }
 
 template <typename Query>
-void Context::poll_with_partners(Query query) const {
+void Context::poll_with_partners(Query query, const std::function<void()>& meanwhile) const {
   constexpr int kPollsWithoutSleep = 100;  // about 100 microseconds: an iteration of a small net
   constexpr std::chrono::microseconds kBetweenPolls(20);
   cudaError_t state = cudaSuccess;
@@ -56,6 +56,7 @@ void Context::poll_with_partners(Query query) const {
     ignore_result(state);
     if (polls < kPollsWithoutSleep) continue;
     check_partners();
+    if (meanwhile) meanwhile();
     std::this_thread::sleep_for(kBetweenPolls);
   }
   check_on(ordinal_, state, "running");
@@ -69,6 +70,10 @@ void Context::wait() const {
 void Context::wait(cudaEvent_t event) const {
   if (partners.empty()) return check_on(ordinal_, cudaEventSynchronize(event), "running");
   poll_with_partners([event] { return cudaEventQuery(event); });
+}
+
+void Context::wait(cudaEvent_t event, const std::function<void()>& meanwhile) const {
+  poll_with_partners([event] { return cudaEventQuery(event); }, meanwhile);
 }
 
 void Context::make_current() const { check_on(ordinal_, cudaSetDevice(ordinal_), "selecting the GPU"); }

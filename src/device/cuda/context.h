@@ -4,6 +4,7 @@
 #include <cuda_runtime_api.h>
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -47,6 +48,8 @@ class Context {
   // Wait for all queued work, or for an event of this GPU. They throw if this GPU or one of `partners` has failed.
   void wait() const;
   void wait(cudaEvent_t event) const;
+  // The same; calls `meanwhile` again and again, which may throw.
+  void wait(cudaEvent_t event, const std::function<void()>& meanwhile) const;
   // Throws if one of `partners` has failed.
   void check_partners() const;
 
@@ -63,7 +66,7 @@ class Context {
 
  private:
   template <typename Query>
-  void poll_with_partners(Query query) const;
+  void poll_with_partners(Query query, const std::function<void()>& meanwhile = nullptr) const;
   void copy_pageable(void* to, const void* from, int64_t bytes, cudaMemcpyKind kind, const char* doing) const;
 
   int ordinal_;

@@ -158,6 +158,12 @@ void CudaDevice::copy_from_host(void* device, const void* host, int64_t bytes) {
   context_->copy_to_device(device, host, bytes);
 }
 
+void CudaDevice::copy_within(void* to, const void* from, int64_t bytes) {
+  current_context();
+  check(cudaMemcpyAsync(to, from, static_cast<size_t>(bytes), cudaMemcpyDeviceToDevice, context_->stream()),
+        "copying on the GPU");
+}
+
 void CudaDevice::synchronize() { context_->wait(); }
 
 std::unique_ptr<Readback> CudaDevice::make_readback(size_t count) {
@@ -168,10 +174,10 @@ std::unique_ptr<Uploads> CudaDevice::make_uploads() {
 }
 std::unique_ptr<StepTimer> CudaDevice::make_step_timer() { return cuda::make_step_timer(current_context()); }
 std::unique_ptr<DeviceEvent> CudaDevice::make_event() { return cuda::make_event(current_context()); }
-std::unique_ptr<AllReduce> CudaDevice::make_all_reduce(std::span<Device* const> devices) {
+std::unique_ptr<AllReduce> CudaDevice::make_all_reduce(std::span<Device* const> devices, const AllReduceLink* link) {
   std::vector<Context*> contexts;
   for (Device* device : devices) contexts.push_back(static_cast<CudaDevice*>(device)->context_.get());
-  return cuda::make_all_reduce(std::move(contexts));
+  return cuda::make_all_reduce(std::move(contexts), link);
 }
 std::unique_ptr<CapturedPass> CudaDevice::record(const std::function<void()>& queue) {
   return cuda::capture(current_context(), queue);

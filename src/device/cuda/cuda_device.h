@@ -31,6 +31,7 @@ class CudaDevice : public Device {
   void release(void* memory, int64_t bytes) override;
   void copy_to_host(void* host, const void* device, int64_t bytes) override;
   void copy_from_host(void* device, const void* host, int64_t bytes) override;
+  void copy_within(void* to, const void* from, int64_t bytes) override;
   bool is_host() const override { return false; }
   void synchronize() override;
   void begin_pass(const RunContext& context) override { current_context().set_pass(context.pass); }
@@ -38,7 +39,7 @@ class CudaDevice : public Device {
   std::unique_ptr<Uploads> make_uploads() override;
   std::unique_ptr<StepTimer> make_step_timer() override;
   std::unique_ptr<DeviceEvent> make_event() override;
-  std::unique_ptr<AllReduce> make_all_reduce(std::span<Device* const> devices) override;
+  std::unique_ptr<AllReduce> make_all_reduce(std::span<Device* const> devices, const AllReduceLink* link) override;
   std::unique_ptr<CapturedPass> record(const std::function<void()>& queue) override;
   HostMemory& host_memory() override { return *host_memory_; }
 

@@ -180,13 +180,17 @@ const Nccl& nccl() {
   static const Nccl table = [] {
     Nccl t;
     const Finder find{open_library("libnccl.so.2"), "libnccl.so.2"};
+    find(&t.get_unique_id, "ncclGetUniqueId");
     find(&t.init_all, "ncclCommInitAll");
+    find(&t.init_rank, "ncclCommInitRankConfig");
+    find(&t.get_async_error, "ncclCommGetAsyncError");
     find(&t.destroy, "ncclCommDestroy");
     find(&t.abort, "ncclCommAbort");
     find(&t.group_start, "ncclGroupStart");
     find(&t.group_end, "ncclGroupEnd");
     find(&t.all_reduce, "ncclAllReduce");
     find(&t.error_text, "ncclGetErrorString");
+    find(&t.last_error_text, "ncclGetLastError");
     return t;
   }();
   return table;

@@ -67,13 +67,17 @@ struct Cudnn {
 const Cudnn& cudnn();
 
 struct Nccl {
+  decltype(&ncclGetUniqueId) get_unique_id;
   decltype(&ncclCommInitAll) init_all;
+  decltype(&ncclCommInitRankConfig) init_rank;
+  decltype(&ncclCommGetAsyncError) get_async_error;
   decltype(&ncclCommDestroy) destroy;
   decltype(&ncclCommAbort) abort;
   decltype(&ncclGroupStart) group_start;
   decltype(&ncclGroupEnd) group_end;
   decltype(&ncclAllReduce) all_reduce;
   decltype(&ncclGetErrorString) error_text;
+  decltype(&ncclGetLastError) last_error_text;
 };
 const Nccl& nccl();
 

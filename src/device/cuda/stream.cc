@@ -3,16 +3,20 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdlib>
 #include <exception>
 #include <mutex>
 #include <optional>
 #include <set>
+#include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 
 #include "base/error.h"
 #include "device/cuda/check.h"
+#include "device/cuda/kernels/round.h"
 #include "device/cuda/libraries.h"
 
 namespace trainer::cuda {
@@ -102,76 +106,216 @@ class StreamEvent : public DeviceEvent {
 // half-launched collective.
 std::mutex collective_launch_mutex;
 
+std::string nccl_error(ncclResult_t result, const char* doing) {
+  const char* const detail = nccl().last_error_text(nullptr);
+  return fmt::format("NCCL, {}: {}{}", doing, nccl().error_text(result),
+                     detail == nullptr || *detail == '\0' ? "" : fmt::format(" ({})", detail));
+}
 void check_nccl(ncclResult_t result, const char* doing) {
-  if (result != ncclSuccess) throw device_error("NCCL, {}: {}", doing, nccl().error_text(result));
+  if (result != ncclSuccess) throw device_error("{}", nccl_error(result, doing));
+}
+// Whether a result can come from a process that is gone.
+bool may_be_of_peer(ncclResult_t result) {
+  return result == ncclRemoteError || result == ncclSystemError || result == ncclInternalError;
 }
 
+// With several processes, the communicators do not block: a call may end with ncclInProgress and go on in the
+// background. All waits look for losses; then the communicators are aborted, which ends the kernels of NCCL.
 class NcclAllReduce : public AllReduce {
  public:
-  explicit NcclAllReduce(std::vector<Context*> contexts) : contexts_(std::move(contexts)) {
+  NcclAllReduce(std::vector<Context*> contexts, const AllReduceLink* link)
+      : contexts_(std::move(contexts)), rounded_(contexts_.size()), communicators_(contexts_.size()) {
+    if (link != nullptr) link_ = *link;
     // One thread launches the collective on all GPUs. It would block in the first launch, which waits for the others.
     const char* const blocking = std::getenv("CUDA_LAUNCH_BLOCKING");
     if (blocking != nullptr && std::string_view(blocking) == "1")
       throw device_error(
           "with CUDA_LAUNCH_BLOCKING=1 several GPUs wait for each other forever: unset it, or train on one GPU");
-    std::vector<int> ordinals;
     for (Context* context : contexts_) {
-      ordinals.push_back(context->ordinal());
       context->make_current();
       int least = 0, greatest = 0;
       check(cudaDeviceGetStreamPriorityRange(&least, &greatest), "reading stream priorities");
       streams_.emplace_back();
       check(cudaStreamCreateWithPriority(&streams_.back(), cudaStreamNonBlocking, greatest), "creating a stream");
       done_.emplace_back();
+      computed_.emplace_back();
     }
-    communicators_.resize(contexts_.size());
-    check_nccl(nccl().init_all(communicators_.data(), static_cast<int>(ordinals.size()), ordinals.data()),
-               "creating communicators");
+    try {
+      link_ ? join_processes() : join_gpus();
+    } catch (...) {
+      abort();
+      throw;
+    }
     for (Context* context : contexts_) context->partners = contexts_;
   }
   ~NcclAllReduce() override {
-    // If a GPU failed, the all-reduce of the others never ends: abort it.
-    const bool failed = std::uncaught_exceptions() > 0;
-    for (ncclComm_t communicator : communicators_) {
-      if (failed && communicator != nullptr) nccl().abort(communicator);
-    }
+    // If a GPU failed, the all-reduce of the others never ends: abort it. Nor does the end of a communicator wait for
+    // other processes, which may be gone: all sums are done.
+    if (link_ || std::uncaught_exceptions() > 0) abort();
     for (const cudaStream_t stream : streams_) ignore_result(cudaStreamSynchronize(stream));
     for (ncclComm_t communicator : communicators_) {
-      if (!failed && communicator != nullptr) nccl().destroy(communicator);
+      if (communicator != nullptr) nccl().destroy(communicator);
     }
     for (const cudaStream_t stream : streams_) ignore_result(cudaStreamDestroy(stream));
+    for (size_t i = 0; i < contexts_.size(); ++i) {
+      ignore_result(cudaSetDevice(contexts_[i]->ordinal()));
+      ignore_result(cudaFree(rounded_[i]));
+    }
     for (Context* context : contexts_) context->partners.clear();
   }
 
+  void reserve(int64_t count) override {
+    if (!link_ || !link_->rounds || count <= reserved_) return;
+    for (size_t i = 0; i < contexts_.size(); ++i) {
+      contexts_[i]->make_current();
+      ignore_result(cudaFree(std::exchange(rounded_[i], nullptr)));
+      const auto bytes = std::max(count * int64_t{sizeof(uint16_t)}, int64_t{sizeof(float)});
+      if (!succeeds(cudaMalloc(&rounded_[i], static_cast<size_t>(bytes)))) {
+        size_t free = 0, total = 0;
+        ignore_result(cudaMemGetInfo(&free, &total));
+        throw OutOfMemory::make(fmt::format("GPU {}", contexts_[i]->ordinal()), bytes, static_cast<int64_t>(free));
+      }
+      // The first launch of a kernel may wait for the device: this is before the first exchange.
+      convert(i, launch_round, rounded_[i], rounded_[i], 1);
+      convert(i, launch_widen, rounded_[i], rounded_[i], 1);
+      check(cudaStreamSynchronize(streams_[i]), "rounding numbers");
+    }
+    reserved_ = count;
+  }
   void start(std::span<DeviceEvent* const> events, std::span<float* const> data, int64_t count) override {
+    if (aborted_) throw ExchangeFailed("an earlier exchange failed");
     for (size_t i = 0; i < contexts_.size(); ++i) {
       contexts_[i]->make_current();
       check(cudaStreamWaitEvent(streams_[i], static_cast<const StreamEvent*>(events[i])->event().get(), 0),
             "waiting for gradients");
     }
-    const std::lock_guard<std::mutex> guard(collective_launch_mutex);
-    check_nccl(nccl().group_start(), "summing gradients");
-    ncclResult_t result = ncclSuccess;
-    for (size_t i = 0; i < contexts_.size() && result == ncclSuccess; ++i)
-      result = nccl().all_reduce(data[i], data[i], static_cast<size_t>(count), ncclFloat, ncclSum, communicators_[i],
-                                 streams_[i]);
-    const ncclResult_t ended = nccl().group_end();
-    if (result != ncclSuccess || ended != ncclSuccess) contexts_[0]->check_partners();  // their errors say more
-    check_nccl(result == ncclSuccess ? ended : result, "summing gradients");
+    const bool rounds = link_ && link_->rounds;
+    TRAINER_ASSERT(!rounds || count <= reserved_);
+    for (size_t i = 0; i < contexts_.size() && rounds; ++i) convert(i, launch_round, data[i], rounded_[i], count);
+    {
+      const std::lock_guard<std::mutex> guard(collective_launch_mutex);
+      call_together("summing gradients", [&](size_t i) {
+        void* const numbers = rounds ? rounded_[i] : data[i];
+        return nccl().all_reduce(numbers, numbers, static_cast<size_t>(count), rounds ? ncclBfloat16 : ncclFloat,
+                                 ncclSum, communicators_[i], streams_[i]);
+      });
+    }
+    for (size_t i = 0; i < contexts_.size() && rounds; ++i) convert(i, launch_widen, rounded_[i], data[i], count);
   }
   void finish() override {
     for (size_t i = 0; i < contexts_.size(); ++i) {
       contexts_[i]->make_current();
+      if (link_) computed_[i].record(contexts_[i]->stream());
       done_[i].record(streams_[i]);
       check(cudaStreamWaitEvent(contexts_[i]->stream(), done_[i].get(), 0), "waiting for sums");
     }
+    if (!link_) return;
+    await(computed_);
+    computed_at_ = std::chrono::steady_clock::now();
+    await(done_);
   }
+  std::optional<std::chrono::steady_clock::time_point> computed() const override { return computed_at_; }
 
  private:
+  void join_gpus() {
+    std::vector<int> ordinals;
+    for (const Context* context : contexts_) ordinals.push_back(context->ordinal());
+    check_nccl(nccl().init_all(communicators_.data(), static_cast<int>(ordinals.size()), ordinals.data()),
+               "creating communicators");
+  }
+  void join_processes() {
+    ncclUniqueId id = {};
+    if (link_->first == 0) check_nccl(nccl().get_unique_id(&id), "creating an identifier");
+    const std::string shared = link_->share({id.internal, sizeof id.internal});
+    TRAINER_ASSERT(shared.size() == sizeof id.internal);
+    std::copy(shared.begin(), shared.end(), id.internal);
+    ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+    config.blocking = 0;
+    call_together("connecting the GPUs of all processes", [&](size_t i) {
+      contexts_[i]->make_current();
+      return nccl().init_rank(&communicators_[i], link_->all, id, link_->first + static_cast<int>(i), &config);
+    });
+  }
+
+  // Calls `call` for each GPU, and waits until NCCL has done the calls.
+  template <typename Call>
+  void call_together(const char* doing, const Call& call) {
+    check_nccl(nccl().group_start(), doing);
+    ncclResult_t result = ncclSuccess;
+    for (size_t i = 0; i < contexts_.size() && (result == ncclSuccess || result == ncclInProgress); ++i)
+      result = call(i);
+    const ncclResult_t ended = nccl().group_end();
+    if (result == ncclSuccess || result == ncclInProgress) result = ended;
+    while (result == ncclInProgress) {
+      result = state();
+      if (result != ncclInProgress) break;
+      require_no_loss();
+      std::this_thread::sleep_for(kBetweenPolls);
+    }
+    if (result != ncclSuccess) contexts_[0]->check_partners();  // their errors say more
+    require(result, doing);
+  }
+
+  using Launch = cudaError_t(const RoundArguments& arguments, cudaStream_t stream);
+  void convert(size_t i, Launch* launch, const void* from, void* to, int64_t count) {
+    contexts_[i]->make_current();
+    check(launch({from, to, count}, streams_[i]), "rounding numbers");
+  }
+
+  // The first error of the communicators; else ncclInProgress if one of them is not ready.
+  ncclResult_t state() const {
+    ncclResult_t all = ncclSuccess;
+    for (ncclComm_t communicator : communicators_) {
+      ncclResult_t one = ncclSuccess;
+      const ncclResult_t read = nccl().get_async_error(communicator, &one);
+      if (read != ncclSuccess) return read;
+      if (one != ncclSuccess && one != ncclInProgress) return one;
+      if (one == ncclInProgress) all = one;
+    }
+    return all;
+  }
+
+  void require(ncclResult_t result, const char* doing) {
+    if (!link_ || !may_be_of_peer(result)) return check_nccl(result, doing);
+    const std::string error = nccl_error(result, doing);
+    abort();
+    throw ExchangeFailed(error);
+  }
+  void require_no_loss() {
+    if (!link_ || !link_->is_lost()) return;
+    abort();
+    throw ExchangeFailed("another process is lost");
+  }
+  void await(const std::vector<Event>& events) {
+    constexpr const char* kDoing = "waiting for the sums of other processes";
+    for (size_t i = 0; i < events.size(); ++i) {
+      contexts_[i]->make_current();
+      contexts_[i]->wait(events[i].get(), [this] {
+        require_no_loss();
+        if (const ncclResult_t result = state(); result != ncclInProgress) require(result, kDoing);
+      });
+    }
+  }
+
+  // Ends the kernels of NCCL, and frees what NCCL has.
+  void abort() noexcept {
+    aborted_ = true;
+    for (size_t i = 0; i < communicators_.size(); ++i) {
+      ignore_result(cudaSetDevice(contexts_[i]->ordinal()));
+      if (ncclComm_t communicator = std::exchange(communicators_[i], nullptr)) nccl().abort(communicator);
+    }
+  }
+
+  static constexpr std::chrono::microseconds kBetweenPolls{20};
   std::vector<Context*> contexts_;
+  std::optional<AllReduceLink> link_;
   std::vector<cudaStream_t> streams_;
-  std::vector<Event> done_;
+  std::vector<Event> done_, computed_;
+  std::optional<std::chrono::steady_clock::time_point> computed_at_;
+  std::vector<void*> rounded_;  // of each GPU: the numbers as they travel
+  int64_t reserved_ = 0;        // so many
   std::vector<ncclComm_t> communicators_;
+  bool aborted_ = false;
 };
 
 class StreamUploads : public Uploads {
@@ -316,8 +460,8 @@ std::unique_ptr<Uploads> make_uploads(Device& device, Context& context) {
   return std::make_unique<StreamUploads>(device, context);
 }
 std::unique_ptr<DeviceEvent> make_event(Context& context) { return std::make_unique<StreamEvent>(context); }
-std::unique_ptr<AllReduce> make_all_reduce(std::vector<Context*> contexts) {
-  return std::make_unique<NcclAllReduce>(std::move(contexts));
+std::unique_ptr<AllReduce> make_all_reduce(std::vector<Context*> contexts, const AllReduceLink* link) {
+  return std::make_unique<NcclAllReduce>(std::move(contexts), link);
 }
 std::unique_ptr<StepTimer> make_step_timer(Context& context) { return std::make_unique<StreamTimer>(context); }
 double seconds_of(Context& context, const std::function<void()>& queue) {
