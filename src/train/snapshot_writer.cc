@@ -111,7 +111,9 @@ std::string SnapshotWriter::save_after(const Error& error) {
       return fmt::format("No snapshot of iteration {} can be written: {}", iteration, problem.what());
     }
   }
-  const std::string resume = last_state_.empty() ? "" : "resume with --snapshot=" + last_state_;
+  // Of several processes only the one that writes knows the newest snapshot.
+  const bool knows_newest = error.code() != ExitCode::kRankFailed || state_.group()->is_first_left();
+  const std::string resume = last_state_.empty() || !knows_newest ? "" : "resume with --snapshot=" + last_state_;
   switch (error.code()) {
     case ExitCode::kDevice:
       return fmt::format("No snapshot of iteration {} can be written; {}", iteration,
