@@ -26,7 +26,7 @@ void poll_once(const MessageSocket& socket, int milliseconds) {
 
 MeetingClient::MeetingClient(int descriptor, const std::string& token, meeting::Hello hello, int server_rank,
                              const MeetingWait& wait)
-    : server_rank_(server_rank), socket_(descriptor) {
+    : server_rank_(server_rank), own_rank_(hello.rank()), socket_(descriptor) {
   prove(token, &hello, wait);
   await_table(token, hello, wait);
   thread_ = std::thread([this] { run(); });
@@ -132,6 +132,9 @@ void MeetingClient::run() {
 void MeetingClient::take(const Message& message) {
   if (message.has_offers()) {
     offers_.emplace(message.offers().texts().begin(), message.offers().texts().end());
+  } else if (message.has_loss() && message.loss().launched_rank() == own_rank_) {
+    over_ = true;
+    lose({server_rank_, "it took this process for lost: " + printable(message.loss().text(), true), false});
   } else if (message.has_loss()) {
     lose({message.loss().launched_rank(), printable(message.loss().text(), true), message.loss().certain()});
   } else if (message.has_newcomers()) {

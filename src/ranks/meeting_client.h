@@ -77,7 +77,7 @@ class MeetingClient {
   bool send(const meeting::Message& message);
   void beat();
 
-  const int server_rank_;
+  const int server_rank_, own_rank_;
   MessageSocket socket_;
   meeting::Table table_;
   mutable std::mutex mutex_;  // guards all below, and the socket while the thread runs

@@ -359,6 +359,8 @@ void MeetingServer::lose(Peer& peer, const std::string& text, bool certain) {
   message.mutable_loss()->set_text(text);
   message.mutable_loss()->set_certain(certain);
   tell_members(message, &peer);
+  // If it is still there, it must not take the end of the connection for that of this process.
+  if (!certain) peer.socket.send(message);
 }
 
 void MeetingServer::tell_members(const Message& message, const Peer* except) {

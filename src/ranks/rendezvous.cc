@@ -219,7 +219,9 @@ std::unique_ptr<MeetingClient> Rendezvous::keep_meeting(const std::vector<int>& 
   if (token_.empty()) token_ = random_token();
   place.port = listener_port_;
   place.token = token_;
-  if (needs_file) file_.write(place, launched.job);
+  // Those that are left meet without the file, and leave it alone until enough have come.
+  const bool again = !former.empty();
+  if (needs_file && !again) file_.write(place, launched.job);
 
   MeetingOptions options;
   options.listener = listener_;
@@ -235,6 +237,7 @@ std::unique_ptr<MeetingClient> Rendezvous::keep_meeting(const std::vector<int>& 
   try {
     auto client =
         std::make_unique<MeetingClient>(server_->connect_inside(), token_, hello(""), launched.rank, request_.wait);
+    if (needs_file && again) file_.write(place, launched.job);
     if (!is_elastic()) {
       server_->stop_listening();
       close_socket(&listener_);
@@ -243,7 +246,7 @@ std::unique_ptr<MeetingClient> Rendezvous::keep_meeting(const std::vector<int>& 
     return client;
   } catch (...) {
     server_.reset();
-    if (needs_file) file_.remove();
+    if (needs_file && !again) file_.remove();
     throw;
   }
 }

@@ -160,6 +160,7 @@ code=$?
 check a_minority_ends_with_7 "$code: $(last_lines elastic)" [ $code = 7 ]
 check a_minority_does_not_go_on "$(last_lines elastic)" has_line elastic/out.1 \
   '1 of 3 processes can be reached: the others may go on'
+check a_minority_does_not_end_the_meeting "$(ls elastic)" [ -e elastic/w.meeting ]
 pids=("${elastic[0]}" "${elastic[2]}")
 kill -TERM "${pids[0]}"
 await

@@ -98,6 +98,17 @@ await
 check a_hanging_rank_is_noticed "$codes: $(last_lines)" [ "$codes" = "7 137 7" ]
 rm -rf w_*
 
+# One that hangs and wakes up does not go on alone.
+TRAINER_MEETING_SECONDS=10 long --elastic=1 && kill -STOP "${pids[1]}"
+check elastic_goes_on_without_a_hanging_rank "$(last_lines)" wait_for 30 has_line out.0 'The training goes on from iteration'
+kill -CONT "${pids[1]}"
+wait "${pids[1]}"
+check a_rank_that_wakes_up_does_not_go_on "$(last_lines)" has_line out.1 '1 of 3 processes can be reached'
+kill -TERM "${pids[0]}"
+await
+check the_others_go_on "$codes: $(last_lines)" [ "$codes" = "143 7 143" ]
+rm -rf w_*
+
 # --elastic goes on without the lost, and takes it in again.
 long --elastic=1 --set snapshot=500 --set keep_snapshots=2 && kill -KILL "${pids[0]}"
 check the_first_one_left_takes_over "$(last_lines)" wait_for 30 has_line out.1 'The training goes on from iteration'
