@@ -87,7 +87,13 @@ TrainingStart::TrainingStart(TrainingState& state, const TrainingOptions& option
 
 void TrainingStart::lock_snapshots() {
   if (!state_.writes_files()) return;
-  lock_.emplace(state_.solver.snapshot_prefix());
+  try {
+    lock_.emplace(state_.solver.snapshot_prefix());
+  } catch (const Error& error) {
+    if (options_.saved == nullptr) throw;
+    // A lost process that hangs still has the lock. It writes nothing when it wakes up.
+    report_.warning(fmt::format("{}\nThe training continues, as a process that is lost holds the lock", error.what()));
+  }
   for (const char* ending : {"_iter_", "_best."})
     remove_abandoned_temporaries(state_.solver.snapshot_prefix() + ending);
 }

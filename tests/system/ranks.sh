@@ -109,6 +109,15 @@ await
 check the_others_go_on "$codes: $(last_lines)" [ "$codes" = "143 7 143" ]
 rm -rf w_*
 
+# The first one hangs, with the lock of the snapshots.
+long --elastic=1 && kill -STOP "${pids[0]}"
+check elastic_goes_on_without_a_hanging_first_rank "$(last_lines)" wait_for 40 has_line out.1 'The training goes on from iteration'
+kill -TERM "${pids[1]}"
+kill -KILL "${pids[0]}"
+await
+check the_rest_of_a_hanging_first_rank_stops "$codes: $(last_lines)" [ "$codes" = "137 143 143" ]
+rm -rf w_*
+
 # --elastic goes on without the lost, and takes it in again.
 long --elastic=1 --set snapshot=500 --set keep_snapshots=2 && kill -KILL "${pids[0]}"
 check the_first_one_left_takes_over "$(last_lines)" wait_for 30 has_line out.1 'The training goes on from iteration'
