@@ -30,7 +30,9 @@ RendezvousRequest rendezvous_of(const TrainingRequest& request, const RanksReque
   meeting.elastic = ranks.elastic;
   meeting.wait = ranks.wait;
   meeting.file = solver.snapshot_prefix() + ".meeting";
-  meeting.compared = {{"the version of trainer", TRAINER_VERSION}, {"the command line", request.options.command_line}};
+  meeting.compared = {
+      {"the version of trainer", TRAINER_VERSION},
+      {"the command", fmt::format("train --precision={}", name_of(request.options.device_options.precision))}};
   meeting.compared.emplace_back("the solver", text_of(solver));
   meeting.compared.emplace_back("the net", text_of(*files.train.net));
   for (const FilteredNet& test : files.tests) meeting.compared.emplace_back("a test net", text_of(*test.net));
