@@ -159,7 +159,8 @@ TEST_F(RendezvousTest, LetsNoStrangerIn) {
   for (size_t rank = 0; rank < 2; ++rank) {
     all[rank].environment = [rank](const char* name) -> std::optional<std::string> {
       if (std::string(name) == "TRAINER_TOKEN") return rank == 0 ? "right" : "wrong";
-      return std::string(name) == "TRAINER_MEETING_SECONDS" ? std::optional<std::string>("3") : std::nullopt;
+      if (std::string(name) != "TRAINER_MEETING_SECONDS") return std::nullopt;
+      return rank == 0 ? "4" : "2";  // rank 0 still listens when rank 1 gives up
     };
   }
   const auto errors = run(all, [](Rendezvous& rendezvous) { rendezvous.meet(); });
