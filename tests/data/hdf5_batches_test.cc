@@ -70,9 +70,9 @@ TEST_F(Hdf5Batches, BlocksOfOtherRanksAreNotRead) {
     move("", ".away");
     for (uint64_t offset = rank; offset < 24; offset += 4) {
       rows.fetch(offset, 4);
-      const uint64_t row = offset % 12;
-      EXPECT_EQ(*rows.row(1), static_cast<float>(row / 2 + row % 2)) << offset;
-      EXPECT_EQ(*rows.row(0), static_cast<float>(100 * (row / 2) + row % 2)) << offset;
+      const uint64_t row = offset % 12, half = row / 2;
+      EXPECT_EQ(*rows.row(1), static_cast<float>(half + row % 2)) << offset;
+      EXPECT_EQ(*rows.row(0), static_cast<float>(100 * half + row % 2)) << offset;
     }
     move(".away", "");
   }

@@ -1,7 +1,7 @@
 // Tests that several processes run together: the results, states and positions of one process, bit for bit.
 #include <algorithm>
 #include <atomic>
-#include <cstring>
+#include <bit>
 #include <functional>
 #include <map>
 
@@ -31,7 +31,7 @@ struct Seen {
   int gathers = 0;
 };
 
-bool same_bits(double a, double b) { return std::memcmp(&a, &b, sizeof a) == 0; }
+bool same_bits(double a, double b) { return std::bit_cast<uint64_t>(a) == std::bit_cast<uint64_t>(b); }
 
 void expect_equal(const Evaluation& a, const Evaluation& b) {
   EXPECT_EQ(a.complete, b.complete);

@@ -165,7 +165,8 @@ TEST(SynchronizedBatchNorm, KeepsItsDigitsFarFromZero) {
   // 1e-5.
   for (size_t i = 0; i < 36; ++i) {
     const float apart = static_cast<float>((i % 6 * 37 + i / 12 * 5 + 11) % 41) / 8;
-    given["x"].push_back(4000 + static_cast<float>(i / 12) + (i % 12 < 6 ? apart : 5 - apart));
+    const size_t rank = i / 12;
+    given["x"].push_back(4000 + static_cast<float>(rank) + (i % 12 < 6 ? apart : 5 - apart));
   }
   const Numbers weights = uneven(36, 0.7f);
   expect_together({2, 2, 2}, given, weights, by_formula(given, weights), kFields);

@@ -112,7 +112,10 @@ class ThreadGroup : public Group {
  public:
   ThreadGroup(int rank, std::vector<Member> members, std::shared_ptr<ThreadMeeting> meeting,
               std::shared_ptr<ThreadMeeting> of_gradients)
-      : rank_(rank), members_(std::move(members)), lane_(std::move(meeting), rank), gradients_(of_gradients, rank) {}
+      : rank_(rank),
+        members_(std::move(members)),
+        lane_(std::move(meeting), rank),
+        gradients_(std::move(of_gradients), rank) {}
 
   int rank() const override { return rank_; }
   const std::vector<Member>& members() const override { return members_; }
