@@ -1,26 +1,20 @@
 // trainer launch: starts the processes of a training on several hosts.
-#include <unistd.h>
-
 #include <algorithm>
-#include <climits>
 #include <cstdlib>
 #include <filesystem>
 #include <random>
 
 #include "base/error.h"
+#include "base/host_name.h"
 #include "base/text.h"
 #include "cli/command.h"
 #include "cli/rank_processes.h"
+#include "ranks/message_socket.h"
 
 extern char** environ;
 
 namespace trainer {
 namespace {
-
-std::string own_host_name() {
-  char name[HOST_NAME_MAX + 1] = {};
-  return gethostname(name, HOST_NAME_MAX) == 0 ? name : "";
-}
 
 std::vector<std::string> joining_commands() {
   std::vector<std::string> names;
@@ -61,24 +55,16 @@ int draw_port() {
   return std::uniform_int_distribution<int>(20000, 29999)(device);
 }
 
-// Hexadecimal digits, eight for each part.
-std::string draw_digits(int parts) {
-  std::random_device device;
-  std::string digits;
-  for (int i = 0; i < parts; ++i) digits += fmt::format("{:08x}", static_cast<uint32_t>(device()));
-  return digits;
-}
-
 std::string token_of_run() {
   const char* const given = std::getenv("TRAINER_TOKEN");
-  return given != nullptr && *given != '\0' ? given : draw_digits(8);
+  return given != nullptr && *given != '\0' ? given : random_digits(32);
 }
 
 int run_launch(const Arguments& arguments) {
   if (trim(arguments.text("hosts")).empty()) throw UsageError("Need the hosts: --hosts=a,b:4");
   const std::vector<std::string>& words = arguments.positional();
   const Arguments of_command = check_command(words);
-  const std::vector<Slot> slots = parse_hosts(arguments.text("hosts"), own_host_name());
+  const std::vector<Slot> slots = parse_hosts(arguments.text("hosts"), host_name());
   LaunchOptions options;
   options.ssh = words_of(arguments.text("ssh"));
   if (options.ssh.empty()) throw config_error("--ssh is empty; write the command that reaches other hosts: --ssh=ssh");
@@ -88,7 +74,7 @@ int run_launch(const Arguments& arguments) {
   plan.words = {std::filesystem::read_symlink("/proc/self/exe")};
   plan.words.insert(plan.words.end(), words.begin(), words.end());
   plan.master_port = draw_port();
-  plan.job = draw_digits(2);
+  plan.job = random_digits(8);
   plan.token = token_of_run();
   plan.passed = passed_variables(environ);
   return run_ranks(plan, slots, options);

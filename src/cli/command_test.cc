@@ -1,6 +1,5 @@
 // trainer test: scores a net with given weights.
 #include <fmt/format.h>
-#include <google/protobuf/text_format.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,6 +14,7 @@
 #include "cli/net_flags.h"
 #include "cli/rank_flags.h"
 #include "cli/test_table.h"
+#include "config/prototxt_text.h"
 #include "report/log.h"
 #include "report/test_json.h"
 #include "session/evaluate.h"
@@ -102,10 +102,9 @@ int run_test(const Arguments& arguments) {
   const RunModel files = trained_net_of(arguments);
   length_of(arguments);
   ConfiguredNet configured = net_to_run(arguments, files, UnfilledInput::kError);
-  std::string text;
-  google::protobuf::TextFormat::PrintToString(*configured.net.net, &text);
-  JoinedProcesses processes(arguments, files.weights.empty() ? files.model : files.weights,
-                            {{"the command", "test"}, {"the net", text}, {"--weights", files.weights}});
+  JoinedProcesses processes(
+      arguments, files.weights.empty() ? files.model : files.weights,
+      {{"the command", "test"}, {"the net", prototxt_text(*configured.net.net)}, {"--weights", files.weights}});
   processes.run([&] { run_test(arguments, files, std::move(configured), processes); });
   return 0;
 }

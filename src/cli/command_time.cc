@@ -1,6 +1,5 @@
 // trainer time: measures an iteration, layer by layer.
 #include <fmt/format.h>
-#include <google/protobuf/text_format.h>
 
 #include <sys/resource.h>
 
@@ -13,6 +12,7 @@
 #include "cli/net_flags.h"
 #include "cli/rank_flags.h"
 #include "cli/step_times.h"
+#include "config/prototxt_text.h"
 #include "report/log.h"
 #include "session/parameters.h"
 #include "train/freezing.h"
@@ -234,10 +234,8 @@ void check_flags(const Arguments& arguments) {
 int run_time(const Arguments& arguments) {
   check_flags(arguments);
   const auto run = [&](const FilteredNet& net, const caffe::SolverParameter* solver) {
-    std::string text;
-    google::protobuf::TextFormat::PrintToString(*net.net, &text);
     JoinedProcesses processes(arguments, arguments.text(solver_given(arguments) ? "solver" : "model"),
-                              {{"the command", "time"}, {"the net", text}});
+                              {{"the command", "time"}, {"the net", prototxt_text(*net.net)}});
     processes.run([&] {
       const ChosenDevice device = choose_device(processes.device_request(arguments));
       if (processes.group() != nullptr) count_devices(*processes.group(), {device});

@@ -121,7 +121,7 @@ RanksRequest ranks_request_of(const Arguments& arguments, const SignalHandlers& 
   if (ranks.elastic.least > ranks.launched.world)
     throw config_error("--elastic={}: only {} process{} started", arguments.text("elastic"), ranks.launched.world,
                        ranks.launched.world == 1 ? " is" : "es are");
-  ranks.wait.note = [](const std::string& line) { std::fprintf(stderr, "trainer: %s\n", line.c_str()); };
+  ranks.wait.note = show_wait;
   ranks.wait.check = [&signals] { signals.throw_if_stopped("the processes had not all arrived"); };
   return ranks;
 }

@@ -1,8 +1,6 @@
 // Meets the processes of a command.
 #include "cli/joined_processes.h"
 
-#include <cstdio>
-
 #include "base/error.h"
 #include "cli/net_flags.h"
 #include "cli/rank_flags.h"
@@ -19,7 +17,7 @@ JoinedProcesses::JoinedProcesses(const Arguments& arguments, const std::string& 
   request.file = prefix + ".meeting";
   request.compared = std::move(compared);
   request.compared.insert(request.compared.begin(), {"the version of trainer", TRAINER_VERSION});
-  request.wait.note = [](const std::string& line) { std::fprintf(stderr, "trainer: %s\n", line.c_str()); };
+  request.wait.note = show_wait;
   rendezvous_ = std::make_unique<Rendezvous>(std::move(request));
   run([this] { group_ = rendezvous_->meet(); });
 }

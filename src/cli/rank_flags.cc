@@ -2,6 +2,7 @@
 #include "cli/rank_flags.h"
 
 #include <charconv>
+#include <cstdio>
 #include <string>
 
 #include "base/error.h"
@@ -70,5 +71,7 @@ RateScaling rate_scaling_of(const Arguments& arguments) {
   if (text == "linear") return RateScaling::kLinear;
   return text == "sqrt" ? RateScaling::kSqrt : RateScaling::kNone;
 }
+
+void show_wait(const std::string& line) { std::fprintf(stderr, "trainer: %s\n", line.c_str()); }
 
 }  // namespace trainer

@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "base/host_name.h"
 #include "base/lock_holder.h"
 
 namespace trainer {
@@ -18,11 +19,7 @@ namespace {
 
 constexpr std::string_view kSignature = "trainer: ";
 
-std::string own_name() {
-  char host[256] = "";
-  gethostname(host, sizeof host - 1);
-  return fmt::format("{}pid {} on {}", kSignature, getpid(), host);
-}
+std::string own_name() { return fmt::format("{}pid {} on {}", kSignature, getpid(), host_name()); }
 
 // First without O_CREAT: Linux refuses that flag for other users' files in a folder like /tmp (fs.protected_regular).
 int open_lock(const std::string& path) {

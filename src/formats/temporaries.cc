@@ -16,6 +16,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/host_name.h"
+
 namespace trainer {
 namespace {
 
@@ -25,10 +27,8 @@ constexpr size_t kLongestHost = 32;
 constexpr time_t kDay = 24 * 60 * 60;
 
 // Without dots and slashes, which separate the parts of names and paths.
-std::string host_name() {
-  char host[256] = "";
-  gethostname(host, sizeof host - 1);
-  std::string name = std::string(host).substr(0, kLongestHost);
+std::string short_host_name() {
+  std::string name = host_name().substr(0, kLongestHost);
   std::replace_if(
       name.begin(), name.end(), [](char c) { return c == '.' || c == '/'; }, '_');
   return name;
@@ -75,7 +75,7 @@ void remove_if_abandoned(const fs::path& path, bool own_host) {
 
 std::string temporary_tag() {
   static std::atomic<unsigned> next{0};
-  return fmt::format("{}.{}.{}", host_name(), ::getpid(), next++);
+  return fmt::format("{}.{}.{}", short_host_name(), ::getpid(), next++);
 }
 
 bool lock_temporary(int descriptor) {
@@ -87,7 +87,7 @@ bool lock_temporary(int descriptor) {
 
 void remove_abandoned(const std::string& begin, const std::string& ending) {
   const fs::path path(begin);
-  const std::string name = path.filename().string(), host = host_name();
+  const std::string name = path.filename().string(), host = short_host_name();
   std::vector<std::pair<fs::path, bool>> found;
   std::error_code ignored;
   for (const fs::directory_entry& entry :

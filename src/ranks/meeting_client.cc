@@ -14,7 +14,6 @@ namespace {
 
 using meeting::Message;
 
-constexpr auto kBeatInterval = std::chrono::seconds(1);
 constexpr auto kNoteInterval = std::chrono::seconds(30);
 
 void poll_once(const MessageSocket& socket, int milliseconds) {

@@ -21,6 +21,7 @@
 #include <memory>
 
 #include "base/error.h"
+#include "base/host_name.h"
 #include "base/text.h"
 
 namespace trainer {
@@ -124,6 +125,14 @@ std::optional<MeetingPlace> MeetingFile::read(const std::string& job) const {
 
 void MeetingFile::remove() const noexcept { ::unlink(path_.c_str()); }
 
+std::string local_address(int descriptor) {
+  sockaddr_storage own{};
+  socklen_t size = sizeof(own);
+  return getsockname(descriptor, reinterpret_cast<sockaddr*>(&own), &size) == 0
+             ? text_of(reinterpret_cast<sockaddr*>(&own))
+             : "";
+}
+
 int listen_at(const std::string& address, uint16_t* port) {
   const Addresses addresses = resolve(address, *port);
   if (addresses == nullptr) throw config_error("rank 0 cannot listen at {}: the name is unknown", printable(address));
@@ -169,20 +178,13 @@ int connect_to(const std::string& address, uint16_t port, int milliseconds, std:
       if (problem == EINPROGRESS && poll(&waiting, 1, milliseconds) == 1)
         getsockopt(connected, SOL_SOCKET, SO_ERROR, &problem, &size);
     }
-    sockaddr_storage own{};
-    socklen_t size = sizeof(own);
-    if (problem == 0 && getsockname(connected, reinterpret_cast<sockaddr*>(&own), &size) == 0) {
-      *own_address = text_of(reinterpret_cast<sockaddr*>(&own));
+    if (problem == 0) {
+      *own_address = local_address(connected);
       return connected;
     }
     close(connected);
   }
   return -1;
-}
-
-std::string host_name() {
-  std::array<char, 256> name{};
-  return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "unknown host";
 }
 
 std::string cluster_address(const Environment& environment) {

@@ -42,12 +42,13 @@ class MeetingFile {
 // A socket that listens at this address (a name or a number), or at a free port if `port` is 0, which is then set.
 // Throws an Error that says what to do if the address is not of this machine or the port is taken.
 int listen_at(const std::string& address, uint16_t* port);
+// The address of this side of a connection, in numbers; "" if it is not IP.
+std::string local_address(int descriptor);
 // A connected socket, or -1. `own_address`: that of this side, in numbers.
 int connect_to(const std::string& address, uint16_t port, int milliseconds, std::string* own_address);
 
 // The address of this machine in the cluster's network: that of the interface GLOO_SOCKET_IFNAME, that of the host's
 // name, or the first that is not loopback.
 std::string cluster_address(const Environment& environment);
-std::string host_name();
 
 }  // namespace trainer

@@ -1,8 +1,6 @@
 // Gathers processes and watches over them.
 #include "ranks/meeting_server.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -15,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "ranks/meeting_place.h"
 
 namespace trainer {
 namespace {
@@ -23,7 +22,6 @@ using meeting::Message;
 
 // How often a waiting process hears for whom it waits.
 constexpr auto kWaitingInterval = std::chrono::seconds(5);
-constexpr auto kBeatInterval = std::chrono::seconds(1);
 // How long a meeting that may start without some waits for more.
 constexpr auto kOptionalTime = std::chrono::seconds(5);
 // The most connections of processes that are not members.
@@ -34,19 +32,6 @@ std::string name_of(const meeting::Hello& hello) {
 }
 
 bool is_loopback(const std::string& address) { return address.empty() || address.starts_with("127."); }
-
-// The address of this side of a connection, in numbers; "" if it is not IP.
-std::string local_address(int descriptor) {
-  sockaddr_storage address{};
-  socklen_t size = sizeof(address);
-  std::array<char, INET6_ADDRSTRLEN> text{};
-  if (getsockname(descriptor, reinterpret_cast<sockaddr*>(&address), &size) != 0) return "";
-  if (address.ss_family == AF_INET)
-    inet_ntop(AF_INET, &reinterpret_cast<sockaddr_in&>(address).sin_addr, text.data(), text.size());
-  if (address.ss_family == AF_INET6)
-    inet_ntop(AF_INET6, &reinterpret_cast<sockaddr_in6&>(address).sin6_addr, text.data(), text.size());
-  return text.data();
-}
 
 }  // namespace
 
@@ -80,7 +65,7 @@ std::vector<MeetingServer::Peer*> MeetingServer::peers_in(Peer::State state) {
   return found;
 }
 
-MeetingServer::Peer* MeetingServer::arrived_as(int launched_rank) {
+MeetingServer::Peer* MeetingServer::arrived_as(int launched_rank) const {
   for (const auto& peer : peers_) {
     if (peer->state == Peer::State::kArrived && peer->hello.rank() == launched_rank) return peer.get();
   }
@@ -239,7 +224,7 @@ void MeetingServer::advance() {
 std::string MeetingServer::missing_text() const {
   std::vector<std::string> missing;
   for (const int rank : options_.expected) {
-    if (const_cast<MeetingServer*>(this)->arrived_as(rank) == nullptr) missing.push_back(fmt::format("{}", rank));
+    if (arrived_as(rank) == nullptr) missing.push_back(fmt::format("{}", rank));
   }
   constexpr size_t kMost = 8;
   const size_t all = missing.size();

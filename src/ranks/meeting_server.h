@@ -18,8 +18,8 @@
 
 namespace trainer {
 
-// A process that sends nothing for this time is lost; each sends a heartbeat every second.
-inline constexpr auto kMostSilence = std::chrono::seconds(10);
+// A process that sends nothing for the first time is lost; each sends a heartbeat after the second.
+inline constexpr auto kMostSilence = std::chrono::seconds(10), kBeatInterval = std::chrono::seconds(1);
 
 struct MeetingOptions {
   int listener = -1;  // a listening socket; stays open
@@ -88,7 +88,7 @@ class MeetingServer {
   void count_newcomers();
   void announce_end();
   std::vector<Peer*> peers_in(Peer::State state);
-  Peer* arrived_as(int launched_rank);
+  Peer* arrived_as(int launched_rank) const;
 
   const MeetingOptions options_;
   Stage stage_ = Stage::kGathering;

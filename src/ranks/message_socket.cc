@@ -130,10 +130,10 @@ std::string random_bytes(size_t count) {
   return bytes;
 }
 
-std::string random_token() {
-  std::string token;
-  for (const char byte : random_bytes(16)) token += fmt::format("{:02x}", static_cast<unsigned char>(byte));
-  return token;
+std::string random_digits(size_t bytes) {
+  std::string digits;
+  for (const char byte : random_bytes(bytes)) digits += fmt::format("{:02x}", static_cast<unsigned char>(byte));
+  return digits;
 }
 
 }  // namespace trainer

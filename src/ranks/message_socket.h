@@ -40,7 +40,7 @@ inline constexpr size_t kMostFromStrangers = 64 << 10, kMostFromMembers = 64 << 
 // HMAC-SHA256 (RFC 2104) of a nonce, with the token as key.
 std::string proof_of(const std::string& token, const std::string& nonce);
 std::string random_bytes(size_t count);
-// 16 random bytes in hexadecimal digits.
-std::string random_token();
+// So many random bytes in hexadecimal digits.
+std::string random_digits(size_t bytes);
 
 }  // namespace trainer

@@ -9,6 +9,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/host_name.h"
 #include "base/sha256.h"
 #include "base/text.h"
 #include "ranks/meeting_server.h"
@@ -216,7 +217,7 @@ std::unique_ptr<MeetingClient> Rendezvous::keep_meeting(const std::vector<int>& 
     place.addresses = {own->address()};
   }
   const bool needs_file = !known_place() || is_elastic();  // the others cannot know a token that is drawn here
-  if (token_.empty()) token_ = random_token();
+  if (token_.empty()) token_ = random_digits(16);
   place.port = listener_port_;
   place.token = token_;
   // Those that are left meet without the file, and leave it alone until enough have come.

@@ -6,6 +6,7 @@
 
 #include <cstring>
 
+#include "base/host_name.h"
 #include "formats/wire_reader.h"
 #include "formats/wire_writer.h"
 #include "report/crc32c.h"
@@ -97,9 +98,9 @@ std::string records_before(std::string_view content, int64_t step) {
 }
 
 std::string event_file_name(double wall_time) {
-  char host[256] = "localhost";
-  if (gethostname(host, sizeof host - 1) != 0) std::strcpy(host, "localhost");
-  return fmt::format("{}{}.{}.{}", kEventFilePrefix, static_cast<int64_t>(wall_time), host, getpid());
+  const std::string host = host_name();
+  return fmt::format("{}{}.{}.{}", kEventFilePrefix, static_cast<int64_t>(wall_time), host.empty() ? "localhost" : host,
+                     getpid());
 }
 
 }  // namespace trainer

@@ -39,7 +39,7 @@ std::vector<ChosenDevice> choose_devices(const DeviceRequest& request, const caf
 // As choose_devices, for a run on one device: several are a config_error.
 ChosenDevice choose_device(const DeviceRequest& request);
 // Returns the number of devices of all processes. Throws an error that names two of them, on all, if they have
-// different kinds of devices, or both have one GPU.
+// different kinds of devices, or share a GPU.
 int count_devices(Group& group, const std::vector<ChosenDevice>& devices);
 ChosenDevice cpu_device();
 ChosenDevice gpu_device(int number);

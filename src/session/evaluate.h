@@ -42,8 +42,8 @@ struct Evaluation {
 //
 // The processes of the device session's group evaluate together: all call this function, and all get the results that
 // one process gets, bit for bit. Each runs the batches that it owns (NetSession::share_batches) and asks `before_batch`
-// before these; all stop, after the same batch, once it returned false on one of them. `after_batch` is called for all
-// batches on each process. Neither may use the group. An error of one process is a RankFailed on the others.
+// before these; once it has returned false on one of them, all stop after the same batch. `after_batch` is called for
+// all batches on each process. Neither may use the group. An error of one process is a RankFailed on the others.
 Evaluation evaluate(NetSession& net, const TestLength& length, const std::function<bool(int64_t)>& before_batch,
                     const std::function<void(int64_t, const std::vector<std::vector<float>>&)>& after_batch);
 // What a complete evaluation of this length shows; without a number of test net and iteration.

@@ -1,23 +1,16 @@
 // Meets the other processes, trains, and meets again.
 #include "train/run_training.h"
 
-#include <google/protobuf/text_format.h>
-
 #include <optional>
 #include <utility>
 
 #include "base/error.h"
+#include "config/prototxt_text.h"
 #include "ranks/rendezvous.h"
 #include "train/saved_states.h"
 
 namespace trainer {
 namespace {
-
-std::string text_of(const google::protobuf::Message& message) {
-  std::string text;
-  google::protobuf::TextFormat::PrintToString(message, &text);
-  return text;
-}
 
 RendezvousRequest rendezvous_of(const TrainingRequest& request, const RanksRequest& ranks) {
   Diagnostics diagnostics;
@@ -33,9 +26,9 @@ RendezvousRequest rendezvous_of(const TrainingRequest& request, const RanksReque
   meeting.compared = {
       {"the version of trainer", TRAINER_VERSION},
       {"the command", fmt::format("train --precision={}", name_of(request.options.device_options.precision))}};
-  meeting.compared.emplace_back("the solver", text_of(solver));
-  meeting.compared.emplace_back("the net", text_of(*files.train.net));
-  for (const FilteredNet& test : files.tests) meeting.compared.emplace_back("a test net", text_of(*test.net));
+  meeting.compared.emplace_back("the solver", prototxt_text(solver));
+  meeting.compared.emplace_back("the net", prototxt_text(*files.train.net));
+  for (const FilteredNet& test : files.tests) meeting.compared.emplace_back("a test net", prototxt_text(*test.net));
   return meeting;
 }
 

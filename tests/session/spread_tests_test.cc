@@ -235,7 +235,7 @@ layer { name: "lstm" type: "LSTM" bottom: "steps" bottom: "cont" top: "h"
   expect_equal_results(data(4) + lstm, {{5, 0}, {4, 0}}, false);
 }
 
-// Each pass draws other numbers, which are those of its batch.
+// Each pass draws different numbers: those of its batch.
 TEST_F(SpreadTests, RandomNumbersAreThoseOfTheBatch) {
   const std::string random =
       "layer { name: 'r' type: 'DummyData' top: 'r' dummy_data_param { shape { dim: 3 } data_filler { type: 'gaussian' "
@@ -331,7 +331,7 @@ TEST_F(SpreadTests, ALostProcessIsAnErrorOfTheOthers) {
   EXPECT_EQ(test::message_of(thrown[0]), "rank 1 is lost");
 }
 
-// The processes meet again without one that is lost.
+// The processes meet again without a lost one.
 TEST_F(SpreadTests, TheGroupMayChange) {
   const std::string text = data(4) + kLosses;
   const Seen alone = run([&](int) { return text; }, {{5, 0}, {4, 0}, {5, 0}}, nullptr);
