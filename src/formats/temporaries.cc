@@ -48,7 +48,10 @@ std::optional<std::string> host_in(std::string_view name, const std::string& beg
   if (!name.starts_with(begin) || !name.ends_with(ending) || name.size() < begin.size() + ending.size())
     return std::nullopt;
   name.remove_suffix(ending.size());
-  if (!take_number(&name) || !take_number(&name) || name.size() < begin.size()) return std::nullopt;
+  for (int numbers = 0; numbers < 2; ++numbers) {
+    if (!take_number(&name)) return std::nullopt;
+  }
+  if (name.size() < begin.size()) return std::nullopt;
   const size_t dot = name.rfind('.');
   // The tag follows `begin` directly, or after a dot.
   return std::string(name.substr(std::max(begin.size(), dot == name.npos ? 0 : dot + 1)));
