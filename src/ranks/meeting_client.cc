@@ -39,7 +39,6 @@ MeetingClient::~MeetingClient() {
 // What arrives before the thread runs. Throws MeetingGone when the connection ends without a message.
 std::vector<Message> MeetingClient::await_messages(const MeetingWait& wait) {
   wait.check();
-  beat();
   poll_once(socket_, 100);
   socket_.flush();
   std::vector<Message> messages;
@@ -51,7 +50,6 @@ std::vector<Message> MeetingClient::await_messages(const MeetingWait& wait) {
 }
 
 void MeetingClient::prove(const std::string& token, meeting::Hello* hello, const MeetingWait& wait) {
-  last_beat_ = Clock::time_point::max();  // no heartbeat before the hello
   while (true) {
     for (const Message& message : await_messages(wait)) {
       if (!message.has_challenge()) throw MeetingGone("it is no meeting");
@@ -72,6 +70,7 @@ void MeetingClient::await_table(const std::string& token, const meeting::Hello& 
   while (true) {
     std::vector<Message> messages;
     try {
+      beat();
       messages = await_messages(wait);
     } catch (const MeetingGone& error) {
       throw MeetingGone(error.what(), !missing.empty());
@@ -93,7 +92,7 @@ void MeetingClient::await_table(const std::string& token, const meeting::Hello& 
 }
 
 void MeetingClient::beat() {
-  if (Clock::now() < last_beat_ + kBeatInterval || last_beat_ == Clock::time_point::max()) return;
+  if (Clock::now() < last_beat_ + kBeatInterval) return;
   last_beat_ = Clock::now();
   Message message;
   message.mutable_beat();

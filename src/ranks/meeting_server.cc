@@ -51,6 +51,12 @@ int MeetingServer::connect_inside() {
   return ends[1];
 }
 
+// The thread may wait on the socket, so it stays open.
+void MeetingServer::stop_listening() {
+  listening_ = false;
+  shutdown(options_.listener, SHUT_RD);
+}
+
 std::vector<int> MeetingServer::newcomers() const {
   const std::lock_guard lock(mutex_);
   return newcomers_;

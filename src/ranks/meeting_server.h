@@ -22,7 +22,7 @@ namespace trainer {
 inline constexpr auto kMostSilence = std::chrono::seconds(10), kBeatInterval = std::chrono::seconds(1);
 
 struct MeetingOptions {
-  int listener = -1;  // a listening socket; stays open
+  int listener = -1;  // a listening socket, which the caller closes after the server has ended
   std::string token;
   int world = 1;              // processes as launched
   std::vector<int> expected;  // their numbers, as launched, ascending
@@ -48,8 +48,8 @@ class MeetingServer {
   int connect_inside();
   // The launched ranks of processes that wait to take part.
   std::vector<int> newcomers() const;
-  // Takes no further connections. Call once the table is out.
-  void stop_listening() { listening_ = false; }
+  // Takes no further connections, and the system refuses them. Call once the table is out.
+  void stop_listening();
   // The members are to meet again, at another server.
   void end_for_new_meeting() { meets_again_ = true; }
 

@@ -241,7 +241,6 @@ std::unique_ptr<MeetingClient> Rendezvous::keep_meeting(const std::vector<int>& 
     if (needs_file && again) file_.write(place, launched.job);
     if (!is_elastic()) {
       server_->stop_listening();
-      close_socket(&listener_);
       if (needs_file) file_.remove();
     }
     return client;

@@ -51,7 +51,6 @@ class Rendezvous {
   std::unique_ptr<MeetingClient> connect(const std::function<std::optional<MeetingPlace>()>& place, int keeper,
                                          std::chrono::seconds patience);
   meeting::Hello hello(const std::string& address);
-  void listen();
   std::optional<MeetingPlace> known_place() const;
 
   const RendezvousRequest request_;
