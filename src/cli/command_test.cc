@@ -64,7 +64,7 @@ void run_test(const Arguments& arguments, const RunModel& files, ConfiguredNet c
               const JoinedProcesses& processes) {
   const TestLength length = length_of(arguments);
   OpenNetOptions options = open_options_of(arguments, files.weights);
-  options.device = choose_device(device_request_of(arguments));
+  options.device = processes.choose_device(arguments);
   options.reading.whole_epochs = length.epochs > 0;
   options.measures = true;
   options.group = processes.group();

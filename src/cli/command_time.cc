@@ -237,8 +237,7 @@ int run_time(const Arguments& arguments) {
     JoinedProcesses processes(arguments, arguments.text(solver_given(arguments) ? "solver" : "model"),
                               {{"the command", "time"}, {"the net", prototxt_text(*net.net)}});
     processes.run([&] {
-      const ChosenDevice device = choose_device(processes.device_request(arguments));
-      if (processes.group() != nullptr) count_devices(*processes.group(), {device});
+      const ChosenDevice device = processes.choose_device(arguments);
       log_info(device.use);
       DeviceSession device_session(device.spec, device_options_of(arguments));
       join(device_session, processes.group());

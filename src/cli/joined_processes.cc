@@ -22,12 +22,14 @@ JoinedProcesses::JoinedProcesses(const Arguments& arguments, const std::string& 
   run([this] { group_ = rendezvous_->meet(); });
 }
 
-DeviceRequest JoinedProcesses::device_request(const Arguments& arguments) const {
+ChosenDevice JoinedProcesses::choose_device(const Arguments& arguments) const {
   DeviceRequest request = device_request_of(arguments);
-  if (group_ == nullptr) return request;
+  if (group_ == nullptr) return trainer::choose_device(request);
   request.local_rank = launched_.local_rank.value_or(0);
   request.local_size = launched_.local_size.value_or(1);
-  return request;
+  const ChosenDevice device = trainer::choose_device(request);
+  count_devices(*group_, {device});
+  return device;
 }
 
 void JoinedProcesses::run(const std::function<void()>& command) {

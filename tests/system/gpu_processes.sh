@@ -39,19 +39,21 @@ on_gpus() {
   FAKE_GPUS=$gpus EMULATED_GPUS=$1 "${@:2}"
 }
 number=0
-# together NAME SIZE GPUS WORD...: starts SIZE processes of one training, `pids`, on a host with so many GPUs. The output of
-# each is NAME.RANK.
-together() {
+# start_together NAME SIZE GPUS WORD...: starts SIZE processes, `pids`, on a host with so many GPUs. The output of each is
+# NAME.RANK.
+start_together() {
   local name=$1 size=$2 gpus=$3 rank
   shift 3
   number=$((number + 1)) pids=()
   for ((rank = 0; rank < size; ++rank)); do
     RANK=$rank WORLD_SIZE=$size LOCAL_RANK=$rank LOCAL_WORLD_SIZE=$size MASTER_ADDR=127.0.0.1 TRAINER_TOKEN=secret \
-      MASTER_PORT=$((20000 + ($$ * 31 + number) % 10000)) on_gpus "$gpus" exec "$emulated" train --solver=solver.prototxt \
-      --set snapshot_prefix="$name" "$@" >"$name.$rank" 2>&1 &
+      MASTER_PORT=$((20000 + ($$ * 31 + number) % 10000)) on_gpus "$gpus" exec "$emulated" "$@" \
+      >"$name.$rank" 2>&1 &
     pids+=($!)
   done
 }
+# together NAME SIZE GPUS WORD...: the processes train.
+together() { start_together "${@:1:3}" train --solver=solver.prototxt --set snapshot_prefix="$1" "${@:4}"; }
 # Waits for all processes of `together`; their exit codes come into `codes`.
 runs() { kill -0 "$1" 2>/dev/null; }
 none_runs() {
@@ -100,6 +102,17 @@ tests_of() { grep -o 'Test net output.*' "$1"; }
 check tests_are_the_same "$(diff <(tests_of each_late.0) <(tests_of two.0))" [ "$(tests_of each_late.0 | wc -l)" -ge 4 ]
 check devices_are_told "$(grep together pairs_late.0)" grep -q '2 processes train together: .* on each of 4 devices' pairs_late.0
 check own_gpus "$(grep 'Use GPU' each_late.0 pairs_late.0)" [ "$(grep -ho 'Use GPU [0-9]' each_late.0 pairs_late.0 | tr -d '\n')" = 'Use GPU 0Use GPU 0Use GPU 1' ]
+
+# test in two processes, each with its own GPU.
+scored=(test --model=net.prototxt --weights=two_iter_12.caffemodel --json)
+on_gpus 1 "$emulated" "${scored[@]}" --gpu=0 >scores 2>log || cat log
+start_together scored 2 2 "${scored[@]}" --gpu=all
+wait_for_all
+check test_on_own_gpus "${codes[*]}: $(tail -n 3 scored.?)" [ "${codes[*]}" = '0 0' ]
+check test_gives_the_same "$(diff scores <(sed -n '/^{/,/^}/p' scored.0))" diff -q scores <(sed -n '/^{/,/^}/p' scored.0)
+start_together one_gpu 2 2 "${scored[@]}" --gpu=0
+wait_for_all
+check test_with_a_shared_gpu "${codes[*]}: $(tail -n 3 one_gpu.?)" [ "${codes[*]}" = '5 5' ]
 
 # Mistakes.
 together uneven 2 3 --gpu=all
