@@ -16,16 +16,16 @@ using meeting::Message;
 
 constexpr auto kNoteInterval = std::chrono::seconds(30);
 
-void poll_once(const MessageSocket& socket, int milliseconds) {
-  pollfd waiting{socket.descriptor(), static_cast<short>(POLLIN | (socket.has_unsent() ? POLLOUT : 0)), 0};
+// Waits for the other side, also until it takes more if something is unsent.
+void await(int descriptor, bool unsent, int milliseconds) {
+  pollfd waiting{descriptor, static_cast<short>(POLLIN | (unsent ? POLLOUT : 0)), 0};
   poll(&waiting, 1, milliseconds);
 }
 
 }  // namespace
 
-MeetingClient::MeetingClient(int descriptor, const std::string& token, meeting::Hello hello, int server_rank,
-                             const MeetingWait& wait)
-    : server_rank_(server_rank), own_rank_(hello.rank()), socket_(descriptor) {
+MeetingClient::MeetingClient(int descriptor, const std::string& token, meeting::Hello hello, const MeetingWait& wait)
+    : own_rank_(hello.rank()), socket_(descriptor) {
   prove(token, &hello, wait);
   await_table(token, hello, wait);
   thread_ = std::thread([this] { run(); });
@@ -39,7 +39,7 @@ MeetingClient::~MeetingClient() {
 // What arrives before the thread runs. Throws MeetingGone when the connection ends without a message.
 std::vector<Message> MeetingClient::await_messages(const MeetingWait& wait) {
   wait.check();
-  poll_once(socket_, 100);
+  await(socket_.descriptor(), socket_.has_unsent(), 100);
   socket_.flush();
   std::vector<Message> messages;
   const bool open = socket_.receive(&messages, kMostFromMembers);
@@ -77,6 +77,7 @@ void MeetingClient::await_table(const std::string& token, const meeting::Hello& 
     }
     for (const Message& message : messages) {
       if (message.refusal().token_is_wrong()) throw MeetingGone("the token is not that of this meeting");
+      if (message.refusal().cut_off()) throw CutOff(printable(message.refusal().text(), true));
       if (message.has_refusal())
         throw Error(static_cast<ExitCode>(message.refusal().code()), printable(message.refusal().text(), true));
       if (message.has_waiting()) missing = printable(message.waiting().text());
@@ -101,15 +102,16 @@ void MeetingClient::beat() {
 
 void MeetingClient::run() {
   std::vector<Message> messages;
-  bool open = true;
+  bool open = true, unsent = false;
   while (!stopping_ && open) {
-    poll_once(socket_, 20);
+    await(socket_.descriptor(), unsent, 20);
     messages.clear();
     const std::unique_lock lock(mutex_);
     socket_.flush();
     beat();
     open = socket_.receive(&messages, kMostFromMembers);
     if (!messages.empty()) heard_ = Clock::now();
+    unsent = socket_.has_unsent();
     for (const Message& message : messages) take(message);
     const bool silent = Clock::now() - heard_ > kMostSilence;
     if ((open && !silent) || over_) continue;
@@ -119,7 +121,7 @@ void MeetingClient::run() {
       changed_.notify_all();
       continue;
     }
-    lose({server_rank_,
+    lose({table_.keeper(),
           silent ? fmt::format("nothing was heard from it for {} s: it hangs, or the network is down",
                                kMostSilence.count())
                  : "it has ended, or its connection broke",
@@ -132,7 +134,7 @@ void MeetingClient::take(const Message& message) {
     offers_.emplace(message.offers().texts().begin(), message.offers().texts().end());
   } else if (message.has_loss() && message.loss().launched_rank() == own_rank_) {
     over_ = true;
-    lose({server_rank_, "it took this process for lost: " + printable(message.loss().text(), true), false});
+    lose({table_.keeper(), "it took this process for lost: " + printable(message.loss().text(), true), false});
   } else if (message.has_loss()) {
     lose({message.loss().launched_rank(), printable(message.loss().text(), true), message.loss().certain()});
   } else if (message.has_newcomers()) {

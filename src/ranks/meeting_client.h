@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "ranks/group.h"
 #include "ranks/message_socket.h"
 
 namespace trainer {
@@ -31,6 +32,12 @@ class MeetingGone : public std::runtime_error {
   const bool was_let_in;  // the meeting knew this process: there will be another one
 };
 
+// This process and those that it reaches are too few to go on: the others may do so without them.
+class CutOff : public RankFailed {
+ public:
+  using RankFailed::RankFailed;
+};
+
 struct MeetingWait {
   std::function<void(const std::string&)> note = [](const std::string&) {};  // for the log
   std::function<void()> check = [] {};                                       // called while waiting; may throw
@@ -38,10 +45,9 @@ struct MeetingWait {
 
 class MeetingClient {
  public:
-  // Proves that it knows the token, says hello, and waits for the table. `server_rank` is the launched rank of the
-  // process that keeps the meeting. Throws MeetingGone, or the Error with which the meeting refuses this process.
-  MeetingClient(int descriptor, const std::string& token, meeting::Hello hello, int server_rank,
-                const MeetingWait& wait);
+  // Proves that it knows the token, says hello, and waits for the table. Throws MeetingGone, CutOff, or the Error with
+  // which the meeting refuses this process.
+  MeetingClient(int descriptor, const std::string& token, meeting::Hello hello, const MeetingWait& wait);
   ~MeetingClient();
   MeetingClient(const MeetingClient&) = delete;
   MeetingClient& operator=(const MeetingClient&) = delete;
@@ -77,7 +83,7 @@ class MeetingClient {
   bool send(const meeting::Message& message);
   void beat();
 
-  const int server_rank_, own_rank_;
+  const int own_rank_;
   MessageSocket socket_;
   meeting::Table table_;
   mutable std::mutex mutex_;  // guards all below, and the socket while the thread runs

@@ -31,6 +31,13 @@ std::string name_of(const meeting::Hello& hello) {
   return fmt::format("rank {} on {}", hello.rank(), printable(hello.host()));
 }
 
+meeting::Refusal refusal_of(ExitCode code, const std::string& text) {
+  meeting::Refusal refusal;
+  refusal.set_code(static_cast<int>(code));
+  refusal.set_text(text);
+  return refusal;
+}
+
 bool is_loopback(const std::string& address) { return address.empty() || address.starts_with("127."); }
 
 }  // namespace
@@ -166,26 +173,27 @@ void MeetingServer::take(Peer& peer, const Message& message) {
 
 void MeetingServer::hear_hello(Peer& peer, const meeting::Hello& hello) {
   peer.hello = hello;
+  const auto refuse_for = [&](ExitCode code, const std::string& text) { refuse(peer, refusal_of(code, text)); };
   if (hello.proof() != proof_of(options_.token, peer.nonce)) {
-    Message message;
-    message.mutable_refusal()->set_token_is_wrong(true);
-    peer.socket.send(message);
-    peer.state = Peer::State::kGone;
+    meeting::Refusal refusal;
+    refusal.set_token_is_wrong(true);
+    refuse(peer, refusal);
   } else if (hello.world() != options_.world) {
-    refuse(peer, static_cast<int>(ExitCode::kConfiguration),
-           fmt::format("{} belongs to a run of {} processes, but this meeting is one of {}", name_of(hello),
-                       hello.world(), options_.world));
+    refuse_for(ExitCode::kConfiguration,
+               fmt::format("{} belongs to a run of {} processes, but this meeting is one of {}", name_of(hello),
+                           hello.world(), options_.world));
   } else if (hello.rank() < 0 || hello.rank() >= options_.world) {
-    refuse(peer, static_cast<int>(ExitCode::kConfiguration),
-           fmt::format("there is no rank {} of {} processes", hello.rank(), options_.world));
+    refuse_for(ExitCode::kConfiguration,
+               fmt::format("there is no rank {} of {} processes", hello.rank(), options_.world));
   } else if (Peer* same = arrived_as(hello.rank()); same != nullptr && stage_ == Stage::kGathering) {
-    refuse(peer, static_cast<int>(ExitCode::kConfiguration),
-           fmt::format("two processes are rank {}: on {} and on {}. Does another run have the same snapshot_prefix or "
-                       "MASTER_PORT?",
-                       hello.rank(), printable(same->hello.host()), printable(hello.host())));
+    refuse_for(
+        ExitCode::kConfiguration,
+        fmt::format("two processes are rank {}: on {} and on {}. Does another run have the same snapshot_prefix or "
+                    "MASTER_PORT?",
+                    hello.rank(), printable(same->hello.host()), printable(hello.host())));
   } else if (stage_ != Stage::kGathering && options_.least == 0) {
-    refuse(peer, static_cast<int>(ExitCode::kRankFailed),
-           "the run has begun without this process. Processes are only taken in with --elastic");
+    refuse_for(ExitCode::kRankFailed,
+               "the run has begun without this process. Processes are only taken in with --elastic");
   } else {
     peer.state = Peer::State::kArrived;
     last_arrival_ = Clock::now();
@@ -193,16 +201,15 @@ void MeetingServer::hear_hello(Peer& peer, const meeting::Hello& hello) {
   }
 }
 
-void MeetingServer::refuse(Peer& peer, int code, const std::string& text) {
+void MeetingServer::refuse(Peer& peer, const meeting::Refusal& refusal) {
   Message message;
-  message.mutable_refusal()->set_code(code);
-  message.mutable_refusal()->set_text(text);
+  *message.mutable_refusal() = refusal;
   if (peer.socket.send(message)) peer.socket.drain(100);
   peer.state = Peer::State::kGone;
 }
 
-void MeetingServer::refuse_all(int code, const std::string& text) {
-  for (Peer* peer : peers_in(Peer::State::kArrived)) refuse(*peer, code, text);
+void MeetingServer::refuse_all(const meeting::Refusal& refusal) {
+  for (Peer* peer : peers_in(Peer::State::kArrived)) refuse(*peer, refusal);
   stage_ = Stage::kOver;
 }
 
@@ -224,6 +231,7 @@ void MeetingServer::advance() {
   Message message;
   message.mutable_beat();
   tell_members(message);
+  for (Peer* peer : peers_in(Peer::State::kArrived)) peer->socket.send(message);
 }
 
 // The launched ranks that have not arrived: "rank 2 and rank 5".
@@ -248,12 +256,14 @@ void MeetingServer::gather() {
   if (all && (all_optional || waited > kOptionalTime)) {
     open_table(arrived);
   } else if (waited > options_.patience) {
-    if (options_.least > 0 && static_cast<int>(arrived.size()) >= options_.least) {
+    // Those that meet again learn whether too few are left, or only cut off.
+    const int least = options_.former.empty() ? options_.least : 1;
+    if (options_.least > 0 && static_cast<int>(arrived.size()) >= least) {
       open_table(arrived);
     } else {
-      refuse_all(static_cast<int>(ExitCode::kRankFailed),
-                 fmt::format("{} did not arrive within {} s (TRAINER_MEETING_SECONDS)", missing_text(),
-                             options_.patience.count()));
+      refuse_all(
+          refusal_of(ExitCode::kRankFailed, fmt::format("{} did not arrive within {} s (TRAINER_MEETING_SECONDS)",
+                                                        missing_text(), options_.patience.count())));
     }
   } else if (Clock::now() - last_wait_ >= kWaitingInterval) {
     last_wait_ = Clock::now();
@@ -297,15 +307,18 @@ void MeetingServer::open_table(const std::vector<Peer*>& all) {
   if (options_.most > 0 && static_cast<int>(arrived.size()) > options_.most)
     arrived.resize(static_cast<size_t>(options_.most));
   const std::string differing = difference(arrived);
-  if (!differing.empty()) return refuse_all(static_cast<int>(ExitCode::kConfiguration), differing);
+  if (!differing.empty()) return refuse_all(refusal_of(ExitCode::kConfiguration, differing));
+  if (!enough(arrived)) {
+    meeting::Refusal refusal = refusal_of(
+        ExitCode::kRankFailed, fmt::format("{} of {} processes can be reached: the others may go on without these",
+                                           arrived.size(), options_.former.size()));
+    refusal.set_cut_off(true);
+    return refuse_all(refusal);
+  }
   if (static_cast<int>(arrived.size()) < options_.least)
-    return refuse_all(static_cast<int>(ExitCode::kRankFailed),
-                      fmt::format("{} of {} processes are left, fewer than --elastic={} asks for", arrived.size(),
-                                  options_.world, options_.least));
-  if (!enough(arrived))
-    return refuse_all(static_cast<int>(ExitCode::kRankFailed),
-                      fmt::format("{} of {} processes can be reached: the others may go on without these",
-                                  arrived.size(), options_.former.size()));
+    return refuse_all(
+        refusal_of(ExitCode::kRankFailed, fmt::format("{} of {} processes are left, fewer than --elastic={} asks for",
+                                                      arrived.size(), options_.world, options_.least)));
   // The address at which others reach a process inside this one.
   std::string own_address = "127.0.0.1";
   for (Peer* peer : arrived) {
@@ -313,6 +326,7 @@ void MeetingServer::open_table(const std::vector<Peer*>& all) {
     if (!is_loopback(address)) own_address = address;
   }
   Message message;
+  message.mutable_table()->set_keeper(options_.keeper);
   for (Peer* peer : arrived) {
     meeting::Table::Entry& entry = *message.mutable_table()->add_entries();
     entry.set_launched_rank(peer->hello.rank());

@@ -24,6 +24,7 @@ inline constexpr auto kMostSilence = std::chrono::seconds(10), kBeatInterval = s
 struct MeetingOptions {
   int listener = -1;  // a listening socket, which the caller closes after the server has ended
   std::string token;
+  int keeper = 0;             // the launched rank of this process
   int world = 1;              // processes as launched
   std::vector<int> expected;  // their numbers, as launched, ascending
   std::vector<int> optional;  // more that may come in the first seconds
@@ -73,8 +74,8 @@ class MeetingServer {
   void take(Peer& peer, const meeting::Message& message);
   void greet(Peer& peer);
   void hear_hello(Peer& peer, const meeting::Hello& hello);
-  void refuse(Peer& peer, int code, const std::string& text);
-  void refuse_all(int code, const std::string& text);
+  void refuse(Peer& peer, const meeting::Refusal& refusal);
+  void refuse_all(const meeting::Refusal& refusal);
   void advance();
   void gather();
   bool enough(const std::vector<Peer*>& arrived) const;

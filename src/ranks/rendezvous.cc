@@ -185,6 +185,15 @@ std::optional<MeetingPlace> Rendezvous::known_place() const {
   return MeetingPlace{{launched.master_host}, launched.master_port, token_};
 }
 
+// Of the meeting of other processes. The file of an elastic run names the process that keeps it.
+std::optional<MeetingPlace> Rendezvous::find_place() const {
+  const std::optional<MeetingPlace> known = known_place();
+  if (known && !is_elastic()) return known;
+  std::optional<MeetingPlace> written = file_.read(request_.launched.job);
+  if (written && known) written->token = known->token;
+  return written ? written : known;
+}
+
 meeting::Hello Rendezvous::hello(const std::string& address) {
   meeting::Hello hello;
   hello.set_rank(request_.launched.rank);
@@ -227,6 +236,7 @@ std::unique_ptr<MeetingClient> Rendezvous::keep_meeting(const std::vector<int>& 
   MeetingOptions options;
   options.listener = listener_;
   options.token = token_;
+  options.keeper = launched.rank;
   options.world = launched.world;
   options.expected = expected;
   options.optional = optional;
@@ -236,8 +246,7 @@ std::unique_ptr<MeetingClient> Rendezvous::keep_meeting(const std::vector<int>& 
   options.patience = former.empty() ? patience_ : std::min<std::chrono::seconds>(patience_, kRegroupTime);
   server_ = std::make_unique<MeetingServer>(options);
   try {
-    auto client =
-        std::make_unique<MeetingClient>(server_->connect_inside(), token_, hello(""), launched.rank, request_.wait);
+    auto client = std::make_unique<MeetingClient>(server_->connect_inside(), token_, hello(""), request_.wait);
     if (needs_file && again) file_.write(place, launched.job);
     if (!is_elastic()) {
       server_->stop_listening();
@@ -253,7 +262,7 @@ std::unique_ptr<MeetingClient> Rendezvous::keep_meeting(const std::vector<int>& 
 
 // Tries until the meeting lets this process in. Throws MeetingGone once it was out of reach for so long.
 std::unique_ptr<MeetingClient> Rendezvous::connect(const std::function<std::optional<MeetingPlace>()>& place,
-                                                   int keeper, std::chrono::seconds patience) {
+                                                   const std::string& keeper, std::chrono::seconds patience) {
   using Clock = std::chrono::steady_clock;
   const Clock::time_point start = Clock::now();
   Clock::time_point reached = start, noted = start;
@@ -261,7 +270,7 @@ std::unique_ptr<MeetingClient> Rendezvous::connect(const std::function<std::opti
   while (true) {
     request_.wait.check();
     const std::optional<MeetingPlace> known = place();
-    if (!known) problem = fmt::format("there is no {} of this run, which rank {} writes", file_.path(), keeper);
+    if (!known) problem = fmt::format("there is no {} of this run, which {} writes", file_.path(), keeper);
     for (const std::string& address : known ? known->addresses : std::vector<std::string>()) {
       std::string own_address;
       const int connected = connect_to(
@@ -276,8 +285,7 @@ std::unique_ptr<MeetingClient> Rendezvous::connect(const std::function<std::opti
           listener_port_ = 0;
           listener_ = listen_at(own_address, &listener_port_);
         }
-        auto client =
-            std::make_unique<MeetingClient>(connected, known->token, hello(own_address), keeper, request_.wait);
+        auto client = std::make_unique<MeetingClient>(connected, known->token, hello(own_address), request_.wait);
         token_ = known->token;
         return client;
       } catch (const MeetingGone& error) {
@@ -291,27 +299,19 @@ std::unique_ptr<MeetingClient> Rendezvous::connect(const std::function<std::opti
     if (Clock::now() - reached > patience) throw MeetingGone(problem);
     if (Clock::now() - noted > kNoteInterval) {
       noted = Clock::now();
-      request_.wait.note(fmt::format("Rank {} waits for rank {}: {}", request_.launched.rank, keeper, problem));
+      request_.wait.note(fmt::format("Rank {} waits for {}: {}", request_.launched.rank, keeper, problem));
     }
     std::this_thread::sleep_for(kRetryInterval);
   }
 }
 
-std::unique_ptr<MeetingClient> Rendezvous::join(int* keeper) {
+std::unique_ptr<MeetingClient> Rendezvous::join() {
   const LaunchedRank& launched = request_.launched;
-  *keeper = 0;
-  const auto place = [&]() -> std::optional<MeetingPlace> {
-    const std::optional<MeetingPlace> known = known_place();
-    if (known && !is_elastic()) return known;
-    std::optional<MeetingPlace> written = file_.read(launched.job);
-    if (written && known) written->token = known->token;
-    return written ? written : known;
-  };
   if (launched.rank == 0) {
     // A run that goes on without its first rank takes it in again.
     if (is_elastic() && file_.read(launched.job)) {
       try {
-        return connect([&] { return file_.read(launched.job); }, 0, std::chrono::seconds(0));
+        return connect([&] { return file_.read(launched.job); }, "the first of the others", std::chrono::seconds(0));
       } catch (const MeetingGone&) {
         close_socket(&listener_);
       }
@@ -321,7 +321,7 @@ std::unique_ptr<MeetingClient> Rendezvous::join(int* keeper) {
     return keep_meeting(all, {}, {});
   }
   try {
-    return connect(place, 0, patience_);
+    return connect([this] { return find_place(); }, "rank 0", patience_);
   } catch (const MeetingGone& error) {
     throw RankFailed(fmt::format("rank 0 did not arrive within {} s (TRAINER_MEETING_SECONDS): {}", patience_.count(),
                                  error.what()));
@@ -329,7 +329,7 @@ std::unique_ptr<MeetingClient> Rendezvous::join(int* keeper) {
 }
 
 // The first of those that are left keeps the meeting.
-std::unique_ptr<MeetingClient> Rendezvous::join_again(int* keeper) {
+std::unique_ptr<MeetingClient> Rendezvous::join_again() {
   std::vector<int> newcomers;
   if (server_ != nullptr) {
     newcomers = server_->newcomers();
@@ -345,13 +345,12 @@ std::unique_ptr<MeetingClient> Rendezvous::join_again(int* keeper) {
     if (lost == losses_.end() || !lost->certain) former.push_back(rank);
   }
   for (size_t i = 0; i < left.size(); ++i) {
-    *keeper = left[i];
     if (left[i] == request_.launched.rank)
       return keep_meeting({left.begin() + static_cast<long>(i), left.end()}, newcomers, former);
     const meeting::Table::Entry& entry = *find_entry(table_, left[i]);
     const MeetingPlace place{{entry.address()}, static_cast<uint16_t>(entry.takeover_port()), token_};
     try {
-      return connect([&] { return std::optional(place); }, left[i], kReachTime);
+      return connect([&] { return std::optional(place); }, fmt::format("rank {}", left[i]), kReachTime);
     } catch (const MeetingGone& error) {
       request_.wait.note(fmt::format("Rank {} on {} cannot be reached: {}", left[i], entry.host(), error.what()));
     }
@@ -359,9 +358,26 @@ std::unique_ptr<MeetingClient> Rendezvous::join_again(int* keeper) {
   throw RankFailed("none of the other processes can be reached");
 }
 
+// The others may go on without this process, or have taken it for lost while it did not run.
+std::unique_ptr<MeetingClient> Rendezvous::come_back(const CutOff& reason) {
+  request_.wait.note(fmt::format("Rank {} is cut off: {}. It asks the others to take it in again",
+                                 request_.launched.rank, reason.what()));
+  table_.Clear();
+  try {
+    return connect([this] { return find_place(); }, "the first of the others", patience_);
+  } catch (const MeetingGone& error) {
+    throw RankFailed(fmt::format("{}, and they did not take it in again within {} s (TRAINER_MEETING_SECONDS): {}",
+                                 reason.what(), patience_.count(), error.what()));
+  }
+}
+
 std::unique_ptr<Group> Rendezvous::meet() {
-  int keeper = 0;
-  std::unique_ptr<MeetingClient> client = table_.entries().empty() ? join(&keeper) : join_again(&keeper);
+  std::unique_ptr<MeetingClient> client;
+  try {
+    client = table_.entries().empty() ? join() : join_again();
+  } catch (const CutOff& reason) {
+    client = come_back(reason);
+  }
   table_ = client->table();
   losses_.clear();
   return std::make_unique<JoinedGroup>(*this, std::move(client));

@@ -37,21 +37,24 @@ class Rendezvous {
   ~Rendezvous();
 
   // Waits for the others and connects to them. Once more after the group of an earlier call has lost a process or takes
-  // newcomers in, and is destroyed. Throws the Error with which the meeting ends: RankFailed if processes do not come.
+  // newcomers in, and is destroyed; a process that is cut off then comes back to the others as a newcomer. Throws the
+  // Error with which the meeting ends: RankFailed if processes do not come. The group must end before this object.
   std::unique_ptr<Group> meet();
   bool is_elastic() const { return request_.elastic.least > 0; }
 
  private:
   class JoinedGroup;
 
-  std::unique_ptr<MeetingClient> join(int* keeper);
-  std::unique_ptr<MeetingClient> join_again(int* keeper);
+  std::unique_ptr<MeetingClient> join();
+  std::unique_ptr<MeetingClient> join_again();
+  std::unique_ptr<MeetingClient> come_back(const CutOff& reason);
   std::unique_ptr<MeetingClient> keep_meeting(const std::vector<int>& expected, const std::vector<int>& optional,
                                               const std::vector<int>& former);
-  std::unique_ptr<MeetingClient> connect(const std::function<std::optional<MeetingPlace>()>& place, int keeper,
-                                         std::chrono::seconds patience);
+  std::unique_ptr<MeetingClient> connect(const std::function<std::optional<MeetingPlace>()>& place,
+                                         const std::string& keeper, std::chrono::seconds patience);
   meeting::Hello hello(const std::string& address);
   std::optional<MeetingPlace> known_place() const;
+  std::optional<MeetingPlace> find_place() const;
 
   const RendezvousRequest request_;
   const MeetingFile file_;

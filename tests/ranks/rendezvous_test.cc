@@ -258,10 +258,10 @@ TEST_F(RendezvousTest, TakesNewcomersIn) {
       RendezvousRequest newcomer = request(2, 3);
       newcomer.elastic.least = 1;
       Rendezvous again(newcomer);
-      group = again.meet();
-      EXPECT_EQ(group->size(), 3);
-      EXPECT_EQ(group->rank(), 2);
-      group->gather("");
+      const std::unique_ptr<Group> joined = again.meet();
+      EXPECT_EQ(joined->size(), 3);
+      EXPECT_EQ(joined->rank(), 2);
+      joined->gather("");
       return;
     }
     EXPECT_THROW(while (true) group->gather(""), RankFailed);

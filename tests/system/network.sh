@@ -132,8 +132,10 @@ fi
 
 # The network loses host 1: the hosts with rank 0 end with a snapshot, or go on. Host 1 does not go on alone.
 long() {
-  start "$@" --set max_iter=1000000000 --set snapshot=0 --set test_interval=1000 --set display=20
-  wait_for 20 has_line "$1/out.0" 'Iteration 20 '
+  local folder=$1
+  shift
+  start "$folder" --set max_iter=1000000000 --set snapshot=0 --set test_interval=1000 --set display=20 "$@"
+  wait_for 20 has_line "$folder/out.0" 'Iteration 20 '
 }
 long plain
 plain=("${pids[@]}")
@@ -159,7 +161,7 @@ wait "${elastic[1]}"
 code=$?
 check a_minority_ends_with_7 "$code: $(last_lines elastic)" [ $code = 7 ]
 check a_minority_does_not_go_on "$(last_lines elastic)" has_line elastic/out.1 \
-  '1 of 3 processes can be reached: the others may go on'
+  'others may go on without these, and they did not take it in again within 15 s'
 check a_minority_does_not_end_the_meeting "$(ls elastic)" [ -e elastic/w.meeting ]
 pids=("${elastic[0]}" "${elastic[2]}")
 kill -TERM "${pids[0]}"
@@ -172,6 +174,19 @@ for state in plain/*.solverstate elastic/*.solverstate; do
   check "${state%/*}_snapshots_are_intact" "$state $code: $(tail -n 3 log)" [ $code = 0 ]
 done
 ip -n "$switch" link set port1 up
+
+# The network loses host 0, where the meeting is, and finds it again: the host comes back at the next snapshot.
+TRAINER_MEETING_SECONDS=15 long back --elastic=2 --set snapshot=400 --set keep_snapshots=2
+ip -n "$switch" link set port0 down
+check elastic_goes_on_without_the_first_host "$(last_lines back)" wait_for 60 has_line back/out.1 \
+  '2 processes train together: 1 on node-1, 1 on node-2'
+check the_first_host_does_not_go_on "$(last_lines back)" wait_for 60 has_line back/out.0 'Rank 0 is cut off: 1 of 3'
+ip -n "$switch" link set port0 up
+all_again() { [ "$(grep -c '3 processes train together: 1 on node-0, 1 on node-1, 1 on node-2' back/out.0)" = 2 ]; }
+check the_first_host_comes_back "$(last_lines back)" wait_for 60 all_again
+kill -TERM "${pids[2]}"
+await
+check all_hosts_stop_after_a_return "$codes: $(last_lines back)" [ "$codes" = "143 143 143" ]
 
 # A host that runs only a part of the time.
 long slow --set iter_size=40

@@ -8,6 +8,7 @@ source "$source_folder/tests/system/ranks.bash"
 start() {
   local n=$1 rank
   shift
+  rm -f out.*
   pids=()
   for ((rank = 0; rank < n; rank++)); do
     RANK=$rank WORLD_SIZE=$n LOCAL_RANK=$rank LOCAL_WORLD_SIZE=$n setsid "$trainer" "$@" >out.$rank 2>&1 </dev/null &
@@ -98,15 +99,16 @@ await
 check a_hanging_rank_is_noticed "$codes: $(last_lines)" [ "$codes" = "7 137 7" ]
 rm -rf w_*
 
-# One that hangs and wakes up does not go on alone.
-TRAINER_MEETING_SECONDS=10 long --elastic=1 && kill -STOP "${pids[1]}"
+# One that hangs and wakes up does not go on alone, and comes back at the next snapshot.
+TRAINER_MEETING_SECONDS=10 long --elastic=2 --set snapshot=500 --set keep_snapshots=2 && kill -STOP "${pids[1]}"
 check elastic_goes_on_without_a_hanging_rank "$(last_lines)" wait_for 30 has_line out.0 'The training goes on from iteration'
 kill -CONT "${pids[1]}"
-wait "${pids[1]}"
-check a_rank_that_wakes_up_does_not_go_on "$(last_lines)" has_line out.1 '1 of 3 processes can be reached'
+check a_rank_that_wakes_up_is_cut_off "$(last_lines)" wait_for 20 has_line out.1 'Rank 1 is cut off: 1 of 3 processes can be reached'
+all_again() { [ "$(grep -c '3 processes train together' out.0)" = 2 ]; }
+check a_rank_that_wakes_up_comes_back "$(last_lines)" wait_for 30 all_again
 kill -TERM "${pids[0]}"
 await
-check the_others_go_on "$codes: $(last_lines)" [ "$codes" = "143 7 143" ]
+check all_stop_after_a_return "$codes: $(last_lines)" [ "$codes" = "143 143 143" ]
 rm -rf w_*
 
 # The first one hangs, with the lock of the snapshots.
