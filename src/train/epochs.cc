@@ -19,18 +19,22 @@ int64_t records_of(double epochs, const EpochLength& length) {
   return std::max<int64_t>(1, std::llround(epochs * static_cast<double>(length.records)));
 }
 
-int64_t iterations_of(double epochs, const EpochLength& length) {
-  return (records_of(epochs, length) + length.per_iteration - 1) / length.per_iteration;
+// The iterations that read so many records, rounded up.
+int64_t iterations_for(int64_t records, const EpochLength& length) {
+  const int64_t whole = records / length.per_iteration;
+  return records > whole * length.per_iteration ? whole + 1 : whole;
 }
 
 // Throws a config_error for a number beyond the range of a field in iterations.
-int64_t checked_iterations(const char* name, double epochs, const EpochLength& length) {
+int64_t iterations_of(const EpochField& field, double epochs, const EpochLength& length) {
+  constexpr int64_t kMost = std::numeric_limits<int32_t>::max();
   // Compared as numbers: the product may exceed int64_t.
-  if (epochs * static_cast<double>(length.records) >
-      static_cast<double>(length.per_iteration) * std::numeric_limits<int32_t>::max())
-    throw config_error("{} is {}: with {} records that is more than {} iterations", name, epochs,
-                       format_count(length.records), format_count(std::numeric_limits<int32_t>::max()));
-  return iterations_of(epochs, length);
+  if (epochs * static_cast<double>(length.records) > static_cast<double>(length.per_iteration) * kMost)
+    throw config_error("{} is {}: with {} records that is more than {} iterations", field.epochs, epochs,
+                       format_count(length.records), format_count(kMost));
+  const int64_t records = records_of(epochs, length);
+  if (field.is_distance) return iterations_for(records, length);
+  return std::clamp<int64_t>(length.since + iterations_for(records - length.before, length), 1, kMost);
 }
 
 void set_iterations(const char* name, const std::vector<int64_t>& values, caffe::SolverParameter* solver) {
@@ -92,14 +96,13 @@ caffe::SolverParameter without_epochs(caffe::SolverParameter solver) {
 void resolve_epochs(const EpochLength& length, caffe::SolverParameter* solver) {
   for (const EpochField& field : kEpochFields) {
     std::vector<int64_t> values;
-    for (double epochs : numbers_of(*solver, field.epochs))
-      values.push_back(checked_iterations(field.epochs, epochs, length));
+    for (double epochs : numbers_of(*solver, field.epochs)) values.push_back(iterations_of(field, epochs, length));
     if (!values.empty()) set_iterations(field.iterations, values, solver);
   }
   for (caffe::FreezeParameter& freeze : *solver->mutable_freeze()) {
     if (!freeze.has_until_epochs()) continue;
     const auto epochs = static_cast<double>(freeze.until_epochs());
-    freeze.set_until_iter(static_cast<int32_t>(checked_iterations(kFreezeField.epochs, epochs, length)));
+    freeze.set_until_iter(static_cast<int32_t>(iterations_of(kFreezeField, epochs, length)));
   }
 }
 
@@ -126,7 +129,7 @@ std::vector<std::string> describe_epochs(const EpochLength& length, const caffe:
 Interval::Interval(int iterations, float epochs, const EpochLength& length) {
   if (epochs > 0) {
     period_ = records_of(epochs, length);
-    step_ = length.per_iteration;
+    length_ = length;
   } else {
     period_ = iterations;
   }
@@ -134,7 +137,7 @@ Interval::Interval(int iterations, float epochs, const EpochLength& length) {
 
 bool Interval::due(int64_t iteration) const {
   if (period_ <= 0) return false;
-  return iteration == 0 || iteration * step_ / period_ > (iteration - 1) * step_ / period_;
+  return iteration == 0 || length_.records_after(iteration) / period_ > length_.records_after(iteration - 1) / period_;
 }
 
 }  // namespace trainer

@@ -13,14 +13,16 @@ namespace trainer {
 struct EpochField {
   const char* iterations;
   const char* epochs;
+  bool is_distance;  // between iterations; others name an iteration
 };
 inline constexpr EpochField kEpochFields[] = {
-    {"max_iter", "max_epochs"},      {"test_interval", "test_interval_epochs"}, {"display", "display_epochs"},
-    {"snapshot", "snapshot_epochs"}, {"stepsize", "stepsize_epochs"},           {"stepvalue", "stepvalue_epochs"},
-    {"warmup_iter", "warmup_epochs"}};
+    {"max_iter", "max_epochs", false},      {"test_interval", "test_interval_epochs", true},
+    {"display", "display_epochs", true},    {"snapshot", "snapshot_epochs", true},
+    {"stepsize", "stepsize_epochs", true},  {"stepvalue", "stepvalue_epochs", false},
+    {"warmup_iter", "warmup_epochs", false}};
 
 // The same of a field of freeze.
-inline constexpr EpochField kFreezeField = {"freeze.until_iter", "freeze.until_epochs"};
+inline constexpr EpochField kFreezeField = {"freeze.until_iter", "freeze.until_epochs", false};
 
 // The values of a number field: one, or those of a repeated field. An absent field has none, and neither has a field
 // that is 0, unless it is repeated.
@@ -30,13 +32,19 @@ const EpochField* first_epoch_field(const caffe::SolverParameter& solver);
 // The solver without its fields in epochs.
 caffe::SolverParameter without_epochs(caffe::SolverParameter solver);
 
+// How iterations count epochs. A training that continues with other batches or devices counts from where it stands.
 struct EpochLength {
   int64_t records = 0;        // of the training data
   int64_t per_iteration = 0;  // records that an iteration reads, on all devices together
+  int64_t since = 0;          // iterations done at the start
+  int64_t before = 0;         // records that they have read
+
+  int64_t records_after(int64_t iteration) const { return before + (iteration - since) * per_iteration; }
 };
 
-// Sets each field in iterations whose form in epochs the solver gives, rounded up. Throws a config_error for a number
-// beyond the range of the field.
+// Sets each field in iterations whose form in epochs the solver gives, rounded up. Fields that name an iteration, and
+// no distance, name the one in which so many epochs are complete. Throws a config_error for a number beyond the range
+// of the field.
 void resolve_epochs(const EpochLength& length, caffe::SolverParameter* solver);
 // Lines that show the conversions of a resolved solver; none if it has no field in epochs.
 std::vector<std::string> describe_epochs(const EpochLength& length, const caffe::SolverParameter& solver);
@@ -52,7 +60,8 @@ class Interval {
   bool due(int64_t iteration) const;
 
  private:
-  int64_t period_ = 0, step_ = 1;  // `step_` of each `period_` pass in an iteration
+  int64_t period_ = 0;  // in records or iterations
+  EpochLength length_ = {0, 1};
 };
 
 }  // namespace trainer

@@ -182,7 +182,7 @@ void TrainingLoop::note_plateau(double value, const std::string& metric) {
 void TrainingLoop::iterate() {
   int& iteration = state_.loop.iteration;
   const bool display = display_interval_.due(iteration);
-  ScheduledValues values = scheduled_values(solver_, iteration, &state_.loop.schedule);
+  ScheduledValues values = state_.schedule.values(iteration, &state_.loop.schedule);
   values.rate *= retries_.rate_factor();
   set_debug_log(display);
   if (display) skipped_.start();

@@ -68,6 +68,17 @@ void restore_states(const SavedStates& saved, TrainingState* state) {
   }
 }
 
+int furthest_process(Group& group, int iteration) {
+  int furthest = 0, most = -1;
+  const std::vector<std::string> done = group.gather(std::to_string(iteration));
+  for (size_t i = 0; i < done.size(); ++i) {
+    if (std::stoi(done[i]) <= most) continue;
+    most = std::stoi(done[i]);
+    furthest = static_cast<int>(i);
+  }
+  return furthest;
+}
+
 void share_states(Group& group, int root, TrainingState* state, const caffe::SolverState* carried) {
   const bool gives = group.rank() == root;
   caffe::SolverState progress;

@@ -110,6 +110,22 @@ ScheduledValues scheduled_values(const caffe::SolverParameter& solver, int itera
   return values;
 }
 
+Schedule::Schedule(const caffe::SolverParameter& solver, const EpochLength& epoch) : solver_(solver) {
+  const std::string& policy = solver.lr_policy();
+  // These count iterations from the first one.
+  const bool by_iterations =
+      policy == "exp" || policy == "inv" || policy == "sigmoid" || (policy == "step" && solver.stepsize_epochs() == 0);
+  if (by_iterations || first_epoch_field(solver) == nullptr) return;
+  const double as_many = static_cast<double>(epoch.before) / static_cast<double>(epoch.per_iteration);
+  shift_ = static_cast<int>(std::llround(as_many) - epoch.since);
+  resolve_epochs({epoch.records, epoch.per_iteration}, &solver_);
+  if (solver.max_epochs() == 0) solver_.set_max_iter(solver.max_iter() + shift_);
+  if (solver.warmup_epochs() == 0 && solver.warmup_iter() > 0)
+    solver_.set_warmup_iter(static_cast<uint32_t>(std::max<int64_t>(int64_t{solver.warmup_iter()} + shift_, 1)));
+  if (solver.stepvalue_epochs_size() > 0) return;
+  for (int32_t& value : *solver_.mutable_stepvalue()) value += shift_;
+}
+
 std::vector<FieldProblem> check_schedule(const caffe::SolverParameter& solver) {
   Problems problems(solver);
   if (const auto wrong = check_learning_rate(solver)) problems.add(wrong->field, wrong->text);

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "train/epochs.h"
 #include "trainer.pb.h"
 
 namespace trainer {
@@ -21,6 +22,22 @@ struct ScheduledValues {
 // By the formulas in the comments of SolverParameter (proto/trainer.proto). Call once for each iteration, in order: a
 // policy with a state advances it.
 ScheduledValues scheduled_values(const caffe::SolverParameter& solver, int iteration, ScheduleState* state);
+
+// The schedule of a training. If its solver counts in epochs and the training continues with other batches or devices,
+// the schedule continues at the same part of its length.
+class Schedule {
+ public:
+  // Of a solver whose fields in epochs are resolved.
+  Schedule(const caffe::SolverParameter& solver, const EpochLength& epoch);
+  // As scheduled_values.
+  ScheduledValues values(int iteration, ScheduleState* state) const {
+    return scheduled_values(solver_, iteration + shift_, state);
+  }
+
+ private:
+  int shift_ = 0;  // the iterations that would have read as many records, less those that have
+  caffe::SolverParameter solver_;
+};
 
 // Whether the value differs between iterations.
 bool schedules_momentum(const caffe::SolverParameter& solver);

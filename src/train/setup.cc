@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "formats/atomic_file.h"
+#include "formats/solver_state.h"
 #include "report/log.h"
 #include "session/check_nets.h"
 #include "session/state_names.h"
@@ -22,13 +23,26 @@ void require_layers(const FilteredNet& train) {
     throw config_error("the net \"{}\" has no layers in phase TRAIN: nothing can be trained", train.net->name());
 }
 
-// The seed of the snapshot, if it has one, else that of the solver. All processes have that of the first one.
-uint64_t choose_seed(const caffe::SolverParameter& solver, const TrainingOptions& options) {
+// The progress from which the training continues, of all processes that of the first one that is furthest ahead; empty
+// for a fresh start.
+caffe::SolverState starting_progress(const TrainingOptions& options) {
   Group* const group = options.group;
   const bool reads = !options.snapshot.empty() && (group == nullptr || group->is_first());
-  uint64_t seed = options.saved != nullptr ? options.saved->progress.seed() : 0;
-  if (seed == 0 && reads) seed = seed_of_snapshot(options.snapshot);
-  if (seed == 0) seed = static_cast<uint64_t>(solver.random_seed());
+  caffe::SolverState progress;
+  if (options.saved != nullptr) {
+    progress = options.saved->progress;
+  } else if (reads) {
+    progress = read_solver_progress(options.snapshot);
+  }
+  if (group == nullptr) return progress;
+  const int root = furthest_process(*group, progress.iter());
+  TRAINER_ASSERT(progress.ParseFromString(group->broadcast_text(progress.SerializeAsString(), root)));
+  return progress;
+}
+
+// That of the progress, if it has one, else that of the solver of the first process.
+uint64_t choose_seed(const caffe::SolverParameter& solver, const caffe::SolverState& progress, Group* group) {
+  uint64_t seed = progress.seed() != 0 ? progress.seed() : static_cast<uint64_t>(solver.random_seed());
   if (group != nullptr) group->broadcast(&seed, sizeof(seed), 0);
   return seed;
 }
@@ -101,8 +115,15 @@ void note_picture_input(const Nets& tests, NetSession* train) {
   for (const auto& test : tests) train->add_notes({{}, test->notes().picture_input});
 }
 
-EpochLength epoch_length(const caffe::SolverParameter& solver, const NetSession& train, int devices) {
-  return {train.data().records_per_epoch(), train.batch_size() * solver.iter_size() * devices};
+EpochLength epoch_length(const caffe::SolverParameter& solver, const NetSession& train, int devices,
+                         const caffe::SolverState& progress) {
+  EpochLength length = {train.data().records_per_epoch(), train.batch_size() * solver.iter_size() * devices};
+  length.since = progress.iter();
+  length.before = length.since * length.per_iteration;  // Caffe's states have no positions
+  uint64_t read = 0;
+  for (const auto& [layer, cursor] : train_cursors(progress)) read = std::max(read, cursor.records);
+  if (read > 0) length.before = static_cast<int64_t>(read);
+  return length;
 }
 
 // Replaces a drawn seed by the seed in use, and epochs by iterations.
@@ -210,22 +231,23 @@ void compile_stages(const caffe::SolverParameter& solver, int64_t memory_limit, 
 
 caffe::SolverParameter resolved_solver(const TrainingFiles& files) {
   if (first_epoch_field(*files.solver) == nullptr) return *files.solver;
-  const uint64_t seed = choose_seed(*files.solver, {});
+  const auto seed = static_cast<uint64_t>(files.solver->random_seed());
   DeviceSession device(DeviceSpec().planned(), {});
   const NetSession train(*files.train.net, *files.train.positions, caffe::TRAIN, seed, device);
-  return resolve_solver(files, seed, train, epoch_length(*files.solver, train, 1));
+  return resolve_solver(files, seed, train, epoch_length(*files.solver, train, 1, {}));
 }
 
 std::unique_ptr<TrainingState> set_up_training(TrainingFiles files, const TrainingOptions& options) {
   require_layers(files.train);
-  const uint64_t seed = choose_seed(*files.solver, options);
+  const caffe::SolverState progress = starting_progress(options);
+  const uint64_t seed = choose_seed(*files.solver, progress, options.group);
   std::vector<Rank> ranks = open_devices(options);
   Nets tests = open_nets(files, seed, &ranks);
   NetSession& train = *ranks.front().net;
   check_patterns(*files.solver, files.solver_positions, train.lowered());
   check_classes(train, tests);
   note_picture_input(tests, &train);
-  const EpochLength epoch = epoch_length(*files.solver, train, ranks.front().session().world);
+  const EpochLength epoch = epoch_length(*files.solver, train, ranks.front().session().world, progress);
   caffe::SolverParameter solver = resolve_solver(files, seed, train, epoch);
   const std::string scaled = scale_rate(options.rate_scaling, ranks.front().session().world, epoch, &solver);
   if (!scaled.empty()) log_info(scaled);
@@ -244,9 +266,10 @@ std::unique_ptr<TrainingState> set_up_training(TrainingFiles files, const Traini
   if (!options.plans_only) check_planned_memory(ranks, tests);
   LoopState loop;
   loop.seed = seed;
-  return std::unique_ptr<TrainingState>(new TrainingState{std::move(files), std::move(solver), epoch, std::move(ranks),
-                                                          std::move(tests), std::move(sums), std::move(average),
-                                                          std::move(freezing), std::move(loop)});
+  Schedule schedule(solver, epoch);
+  return std::unique_ptr<TrainingState>(
+      new TrainingState{std::move(files), std::move(solver), epoch, std::move(schedule), std::move(ranks),
+                        std::move(tests), std::move(sums), std::move(average), std::move(freezing), std::move(loop)});
 }
 
 }  // namespace trainer

@@ -276,8 +276,6 @@ std::pair<std::string, WeightFile> read_average(const std::string& path, const c
   return {averaged, read_weights_of(averaged)};
 }
 
-uint64_t seed_of_snapshot(const std::string& path) { return read_solver_progress(path).seed(); }
-
 bool restore_snapshot(const std::string& path, const caffe::SolverParameter& solver, LoopState* loop,
                       const std::vector<NetSession*>& train, const std::vector<std::unique_ptr<NetSession>>& tests,
                       DeviceSession& device_session, WeightAverage* average, const Note& note,

@@ -57,7 +57,4 @@ bool restore_snapshot(const std::string& path, const caffe::SolverParameter& sol
                       DeviceSession& device_session, WeightAverage* average,
                       const std::function<void(const std::string&)>& note, caffe::SolverState* carried);
 
-// The seed of the run that wrote a solver state; 0 if the state has none.
-uint64_t seed_of_snapshot(const std::string& path);
-
 }  // namespace trainer

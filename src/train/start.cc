@@ -71,7 +71,8 @@ TrainingStart::TrainingStart(TrainingState& state, const TrainingOptions& option
     resume();
   }
   if (state_.group() != nullptr)
-    share_states(*state_.group(), furthest_process(), &state_, shares_carried() ? &carried_ : nullptr);
+    share_states(*state_.group(), furthest_process(*state_.group(), state_.loop.iteration), &state_,
+                 shares_carried() ? &carried_ : nullptr);
   copy_to_other_devices(state_);
   state_.enter(state_.loop.iteration);
   if (first) find_run_folder();
@@ -193,18 +194,6 @@ void TrainingStart::find_unsaved_folder() {
   unsaved_ = true;
   report_.note(
       fmt::format("The report in {} is of a run that was killed before its first snapshot: it starts anew", folder));
-}
-
-// The first of the processes that have done most iterations.
-int TrainingStart::furthest_process() const {
-  int furthest = 0, most = -1;
-  const std::vector<std::string> done = state_.group()->gather(std::to_string(state_.loop.iteration));
-  for (size_t i = 0; i < done.size(); ++i) {
-    if (std::stoi(done[i]) <= most) continue;
-    most = std::stoi(done[i]);
-    furthest = static_cast<int>(i);
-  }
-  return furthest;
 }
 
 // The layers of test nets whose learned blobs the training net lacks.

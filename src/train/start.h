@@ -27,7 +27,6 @@ class TrainingStart {
   void load_weight_files();
   void resume();
   void find_run_folder();
-  int furthest_process() const;
   void find_recorded_folder(const std::string& recorded);
   void find_unsaved_folder();
   void warn() const;

@@ -34,6 +34,7 @@ struct TrainingState {
   TrainingFiles files;                  // nets and positions; the solver is the next field
   const caffe::SolverParameter solver;  // with random_seed and fields in epochs resolved
   const EpochLength epoch;
+  const Schedule schedule;
   const std::vector<Rank> ranks;  // of this process; the first one tests, and writes snapshots in the first process
   const std::vector<std::unique_ptr<NetSession>> tests;
   const std::unique_ptr<GradientSums> sums;      // of several ranks

@@ -4,6 +4,7 @@
 #include <google/protobuf/text_format.h>
 
 #include "captured_log.h"
+#include "train/schedule.h"
 #include "train/small_training.h"
 
 namespace trainer {
@@ -54,6 +55,44 @@ TEST(Epochs, FieldsBecomeIterations) {
   EXPECT_EQ(solver.freeze(0).until_iter(), 10);
   EXPECT_EQ(solver.freeze(1).until_iter(), 3);
   EXPECT_EQ(first_epoch_field(without_epochs(solver)), nullptr);
+}
+
+// 10 iterations have read 53 records, one epoch; each further one reads 8.
+TEST(Epochs, ContinueWithOtherBatches) {
+  const EpochLength epoch = {53, 8, 10, 53};
+  EXPECT_EQ(due(Interval(7, 1, epoch), 40), (std::vector<int>{0, 10, 17, 24, 30, 37}));
+  EXPECT_EQ(due(Interval(7, 0, epoch), 20), (std::vector<int>{0, 7, 14}));
+  caffe::SolverParameter solver;
+  ASSERT_TRUE(google::protobuf::TextFormat::ParseFromString(
+      "max_epochs: 4 test_interval_epochs: 1 stepvalue_epochs: [1, 2.5] freeze { pattern: 'a' until_epochs: 1.5 }",
+      &solver));
+  resolve_epochs(epoch, &solver);
+  EXPECT_EQ(solver.max_iter(), 30);  // 3 epochs are 159 records: 19.9 iterations
+  EXPECT_EQ(solver.test_interval(), 7);
+  EXPECT_EQ(solver.stepvalue(0), 10);
+  EXPECT_EQ(solver.stepvalue(1), 20);
+  EXPECT_EQ(solver.freeze(0).until_iter(), 14);
+}
+
+// The rate depends on the part of the epochs that is done, not on the iterations that it took.
+TEST(Epochs, TheScheduleContinuesWithOtherBatches) {
+  caffe::SolverParameter solver;
+  ASSERT_TRUE(google::protobuf::TextFormat::ParseFromString(
+      "base_lr: 1 lr_policy: 'cosine' max_epochs: 8 warmup_epochs: 1", &solver));
+  const EpochLength start = {100, 10}, smaller = {100, 5, 40, 400}, larger = {100, 20, 40, 400};
+  const auto rate = [&](const EpochLength& epoch, int iteration) {
+    caffe::SolverParameter resolved = solver;
+    resolve_epochs(epoch, &resolved);
+    ScheduleState state;
+    return Schedule(resolved, epoch).values(iteration, &state).rate;
+  };
+  for (const int epochs : {0, 1, 2, 3}) {
+    EXPECT_FLOAT_EQ(rate(smaller, 40 + 20 * epochs), rate(start, 40 + 10 * epochs)) << epochs;
+    EXPECT_FLOAT_EQ(rate(larger, 40 + 5 * epochs), rate(start, 40 + 10 * epochs)) << epochs;
+  }
+  solver.set_lr_policy("exp");
+  solver.set_gamma(0.9f);
+  EXPECT_FLOAT_EQ(rate(smaller, 60), rate(start, 60));
 }
 
 TEST(Epochs, TooManyIterations) {
