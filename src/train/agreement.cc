@@ -32,6 +32,23 @@ Agreement agree(const std::vector<IterationRecord>& records) {
   return agreement;
 }
 
+std::string run_on_first(Group* group, const std::function<std::string()>& action) {
+  if (group == nullptr) return action();
+  std::string text;
+  ExitCode code = ExitCode::kDone;
+  try {
+    if (group->is_first()) text = action();
+  } catch (const Error& error) {
+    code = error.code();
+    text = error.what();
+  }
+  group->broadcast(&code, sizeof(code), 0);
+  text = group->broadcast_text(text, 0);
+  if (code == ExitCode::kDone) return text;
+  group->share_error();
+  throw Error(code, group->is_first() ? text : fmt::format("{}: {}", text_of(group->members()[0]), text));
+}
+
 void Stragglers::add(const std::vector<IterationRecord>& records) {
   ++iterations_;
   for (size_t i = 0; i < records.size(); ++i) seconds_[i] += records[i].seconds;

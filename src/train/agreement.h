@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,10 @@ struct Agreement {
   bool newcomers = false;
 };
 Agreement agree(const std::vector<IterationRecord>& records);
+
+// Runs an action in the first process only. Returns what it returns, or throws the Error that it throws, in all
+// processes; `group` is nullptr for one.
+std::string run_on_first(Group* group, const std::function<std::string()>& action);
 
 // Finds processes that are slower than the others.
 class Stragglers {

@@ -17,6 +17,14 @@
 #include "train/plateau.h"
 
 namespace trainer {
+namespace {
+
+// Only the first process knows the snapshot that the run resumes from.
+std::string known_snapshot(const TrainingOptions& options) {
+  return options.group == nullptr ? options.snapshot : options.group->broadcast_text(options.snapshot, 0);
+}
+
+}  // namespace
 
 TrainingLoop::TrainingLoop(TrainingState& state, const TrainingOptions& options, Clock::time_point start,
                            RunReport& report)
@@ -28,8 +36,8 @@ TrainingLoop::TrainingLoop(TrainingState& state, const TrainingOptions& options,
       display_interval_(state.display_interval()),
       report_(report),
       tests_(state, report),
-      snapshots_(state, tests_, options.snapshot, report),
-      retries_(state, options.snapshot, report),
+      snapshots_(state, tests_, known_snapshot(options), report),
+      retries_(state, snapshots_.last_state(), report),
       skipped_(*state.session().device, state.session().store) {
   const int64_t limit = options.max_seconds > 0 ? options.max_seconds : parse_duration(solver_.max_time());
   if (limit > 0) deadline_ = start + std::chrono::seconds(limit);
@@ -100,7 +108,7 @@ bool TrainingLoop::run_tests() {
   const bool complete = tests_.run([&] {
     if (group() != nullptr) {
       // The processes agree at the end of the tests.
-      if (asked.kind != StopRequest::kStop) asked = poll_();
+      if (const StopRequest request = poll_(); request.kind > asked.kind) asked = request;
       return asked.kind != StopRequest::kStop && !is_out_of_time();
     }
     if (poll() == StopRequest::kSnapshot) snapshots_.try_write();
@@ -141,17 +149,15 @@ bool TrainingLoop::note_best(double value) {
 
 // If the file cannot be written, the value does not count as the best: the next better one is written.
 void TrainingLoop::keep_best(double value) {
-  std::string path, problem;
+  std::string path;
   try {
     const WeightsInUse used(state_.average.get(), weights_of_tests(solver_));
-    if (state_.is_first_process()) path = write_best(solver_, state_.train_net(), state_.session());
+    path = run_on_first(group(), [&] { return write_best(solver_, state_.train_net(), state_.session()); });
   } catch (const Error& error) {
     if (error.code() != ExitCode::kData) throw;
-    problem = error.what();
+    return report_.warning(
+        fmt::format("{}\nThe training continues without this file of the best weights", error.what()));
   }
-  if (group() != nullptr) problem = group()->broadcast_text(problem, 0);
-  if (!problem.empty())
-    return report_.warning(fmt::format("{}\nThe training continues without this file of the best weights", problem));
   state_.loop.best.set_value(value);
   state_.loop.best.set_iter(state_.loop.iteration);
   report_.best({state_.loop.iteration, solver_.best().metric(), value, path, state_.loop.retries});

@@ -30,6 +30,8 @@ class TrainingLoop {
   int stop_signal() const { return stop_signal_; }
   // After an error that ended run(): see SnapshotWriter.
   std::string save_after(const Error& error);
+  // From where a training that continues tests: see TestNets.
+  std::vector<NetPosition> test_positions() const { return tests_.positions_for_snapshot(); }
 
  private:
   bool stopped() const { return end_ != TrainingEnd::kDone; }

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "session/state_names.h"
+#include "train/agreement.h"
 #include "train/saved_states.h"
 
 namespace trainer {
@@ -45,6 +46,7 @@ void SnapshotWriter::equalize(Group& group) {
       state_.loop.iteration, text_of(group.members()[static_cast<size_t>(other - sums.begin())]),
       text_of(group.members()[0])));
   share_states(group, 0, &state_);
+  copy_to_other_devices(state_);
 }
 
 // The first process writes the files, and all know whether it could.
@@ -54,19 +56,7 @@ std::string SnapshotWriter::write_together(Group& group) {
   const std::string carried = carried_states_of(state_.train_nets(), state_.session()).SerializeAsString();
   for (const std::string& text : group.gather(group.is_first() ? "" : carried))
     TRAINER_ASSERT(others.emplace_back().ParseFromString(text));
-  std::string path, problem;
-  ExitCode code = ExitCode::kDone;
-  try {
-    if (group.is_first()) path = write_files(others);
-  } catch (const Error& error) {
-    code = error.code();
-    problem = error.what();
-  }
-  group.broadcast(&code, sizeof(code), 0);
-  const std::string outcome = group.broadcast_text(code == ExitCode::kDone ? path : problem, 0);
-  if (code == ExitCode::kDone) return outcome;
-  group.share_error();
-  throw Error(code, group.is_first() ? outcome : fmt::format("{}: {}", text_of(group.members()[0]), outcome));
+  return run_on_first(&group, [&] { return write_files(others); });
 }
 
 void SnapshotWriter::write() {

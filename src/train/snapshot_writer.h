@@ -10,7 +10,7 @@ namespace trainer {
 
 class SnapshotWriter {
  public:
-  // `resumed` is the solver state that the run resumed from, or "".
+  // `resumed` is the solver state that the run resumed from, or ""; the same in all processes.
   SnapshotWriter(TrainingState& state, const TestNets& tests, const std::string& resumed, RunReport& report);
 
   // Whether the iterations done so far call for a snapshot: at the solver's interval, and after a failure at each

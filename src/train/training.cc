@@ -38,6 +38,7 @@ void Training::save_weights(const std::string& path) const {
 }
 
 SavedStates Training::take_states() const {
+  if (test_positions_) return save_states(*state_, *test_positions_);
   std::vector<NetPosition> tests;
   for (const auto& test : state_->tests) tests.push_back(test->position());
   return save_states(*state_, tests);
@@ -68,6 +69,7 @@ TrainingEnd Training::run(RunReport& report) {
   try {
     loop.run();
   } catch (const Error& error) {
+    test_positions_ = loop.test_positions();
     const std::string advice = loop.save_after(error);
     report.finish({progress.iteration, error.code() == ExitCode::kDiverged ? "diverged" : "failed", false});
     if (advice.empty()) throw;

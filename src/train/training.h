@@ -4,6 +4,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -96,6 +97,7 @@ class Training {
   const TrainingOptions options_;
   const std::unique_ptr<TrainingState> state_;
   int stop_signal_ = 0;
+  std::optional<std::vector<NetPosition>> test_positions_;  // if an error ended the loop: where it tests again
 };
 
 }  // namespace trainer

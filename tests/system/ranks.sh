@@ -58,6 +58,27 @@ RANK=1 WORLD_SIZE=2 "$trainer" train --solver=solver.prototxt --ranks=none --run
 code=$?
 check ranks_none_trains_alone "$code: $(tail -n 1 other)" [ $code = 0 ]
 
+# The end is the same for all, also of a run that resumes there.
+run 2 train --solver=solver.prototxt --run_dir= --set max_iter=8 --set snapshot=0 --set snapshot_prefix=end
+run 2 train --solver=solver.prototxt --run_dir= --set max_iter=8 --set snapshot=0 --set snapshot_prefix=end \
+  --snapshot=end_iter_8.solverstate
+check a_resume_at_the_end_ends_with_0 "$codes: $(last_lines)" [ "$codes" = "0 0" ]
+
+# A training of 4 epochs of 200 images has 4 epochs, whatever the number of processes: 100, 50 or 25 iterations.
+sed 's/max_iter: 24/max_epochs: 4/; s/snapshot: 12/snapshot_epochs: 1/' solver.prototxt >epochs.prototxt
+epochs=(train --solver=epochs.prototxt --run_dir= --set snapshot_prefix=epochs)
+run 2 "${epochs[@]}"
+check epochs_of_two_processes "$(ls)" [ -e epochs_iter_100.solverstate ]
+run 4 "${epochs[@]}" --snapshot=epochs_iter_50.solverstate
+check epochs_with_more_processes "$codes: $(last_lines)" has_line out.0 'Snapshotting to binary proto file epochs_iter_75.caffemodel'
+run 1 "${epochs[@]}" --snapshot=epochs_iter_50.solverstate
+check epochs_with_fewer_processes "$codes: $(last_lines)" has_line out.0 'Snapshotting to binary proto file epochs_iter_150.caffemodel'
+
+# Weights that are not finite end all, though only the first process writes them.
+sed "s/base_lr: 0.01/base_lr: 1e38 best { metric: 'accuracy' mode: MAX } divergence { }/" solver.prototxt >bad.prototxt
+run 2 train --solver=bad.prototxt --run_dir= --set test_interval=1 --set test_initialization=false --set snapshot_prefix=bad
+check bad_best_weights_end_all "$codes: $(last_lines)" [ "$codes" = "4 4" ]
+
 # Stops and losses, in a run without an end.
 long() { start 3 train --solver=solver.prototxt --set max_iter=1000000000 --set snapshot=0 --set test_interval=1000 --set display=100 "$@"; wait_for 20 has_line out.0 'Iteration 100 '; }
 rm -rf w_*
