@@ -1,6 +1,7 @@
 // Meets the processes of a command.
 #include "cli/joined_processes.h"
 
+#include "base/caught_error.h"
 #include "base/error.h"
 #include "cli/net_flags.h"
 #include "cli/rank_flags.h"
@@ -35,8 +36,9 @@ ChosenDevice JoinedProcesses::choose_device(const Arguments& arguments) const {
 void JoinedProcesses::run(const std::function<void()>& command) {
   try {
     command();
-  } catch (const Error& error) {
+  } catch (...) {
     if (launched_.world == 1) throw;
+    const Error error = caught_error(true);
     if (group_ != nullptr) group_->leave(error);
     throw Error(error.code(), named_process(launched_, error.what()));
   }

@@ -51,6 +51,8 @@ class Group {
   virtual bool has_loss() const = 0;
   // Throws the RankFailed that explains a LaneError.
   [[noreturn]] virtual void explain(const LaneError& error) = 0;
+  // The number of processes that have not ended for certain: a lost one may only be out of reach.
+  virtual int possibly_alive() const { return size(); }
   // Whether this is the first of the processes that are not lost.
   virtual bool is_first_left() const = 0;
   // Before the group is destroyed: tells the others that this process ends with an error, unless they know of a loss.

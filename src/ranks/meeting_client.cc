@@ -76,6 +76,10 @@ void MeetingClient::await_table(const std::string& token, const meeting::Hello& 
       throw MeetingGone(error.what(), !missing.empty());
     }
     for (const Message& message : messages) {
+      if (!table_.entries().empty()) {
+        take(message);
+        continue;
+      }
       if (message.refusal().token_is_wrong()) throw MeetingGone("the token is not that of this meeting");
       if (message.refusal().cut_off()) throw CutOff(printable(message.refusal().text(), true));
       if (message.has_refusal())
@@ -84,8 +88,8 @@ void MeetingClient::await_table(const std::string& token, const meeting::Hello& 
       if (!message.has_table()) continue;
       if (message.table().proof() != proof_of(token, hello.nonce())) throw MeetingGone("it does not know the token");
       table_ = message.table();
-      return;
     }
+    if (!table_.entries().empty()) return;
     if (missing.empty() || Clock::now() - noted < kNoteInterval) continue;
     noted = Clock::now();
     wait.note(fmt::format("Rank {} waits for {}", hello.rank(), missing));

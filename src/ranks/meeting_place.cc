@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -19,6 +20,7 @@
 #include <cstring>
 #include <fstream>
 #include <memory>
+#include <sstream>
 
 #include "base/error.h"
 #include "base/host_name.h"
@@ -69,6 +71,34 @@ std::string interface_address(const std::function<bool(const ifaddrs&)>& wanted)
   return "";
 }
 
+bool write_all(int file, const std::string& text) {
+  for (size_t done = 0; done < text.size();) {
+    const ssize_t count = ::write(file, &text[done], text.size() - done);
+    if (count < 0 && errno != EINTR) return false;
+    if (count > 0) done += static_cast<size_t>(count);
+  }
+  return true;
+}
+
+// The text of a file of this user that others may neither read nor write; "" if there is none. Throws for other files.
+std::string read_private(const std::string& path) {
+  const int file = open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+  if (file < 0 && errno != ELOOP) return "";
+  struct stat status {};
+  const bool is_private = file >= 0 && fstat(file, &status) == 0 && S_ISREG(status.st_mode) &&
+                          status.st_uid == geteuid() && (status.st_mode & 077) == 0;
+  std::string text(64 << 10, '\0');
+  const ssize_t count = is_private ? ::read(file, text.data(), text.size()) : 0;
+  if (file >= 0) close(file);
+  if (!is_private)
+    throw data_error(
+        "{} is not a private file of this user, so it does not tell where the run meets: remove it, or give another "
+        "snapshot_prefix",
+        path);
+  text.resize(static_cast<size_t>(std::max<ssize_t>(count, 0)));
+  return text;
+}
+
 }  // namespace
 
 std::string token_of(const Environment& environment) {
@@ -96,8 +126,8 @@ void MeetingFile::write(const MeetingPlace& place, const std::string& job) const
   if (file < 0) throw fail("create");
   const std::string text = fmt::format("trainer meeting\njob {}\nport {}\ntoken {}\naddress {}\nend\n", job, place.port,
                                        place.token, fmt::join(place.addresses, "\naddress "));
-  const bool written = ::write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size());
-  if (!written || close(file) != 0 || rename(temporary.c_str(), path_.c_str()) != 0) {
+  const bool written = write_all(file, text);
+  if (close(file) != 0 || !written || rename(temporary.c_str(), path_.c_str()) != 0) {
     const Error error = fail("write");
     ::unlink(temporary.c_str());
     throw Error(error);
@@ -105,7 +135,7 @@ void MeetingFile::write(const MeetingPlace& place, const std::string& job) const
 }
 
 std::optional<MeetingPlace> MeetingFile::read(const std::string& job) const {
-  std::ifstream file(path_);
+  std::istringstream file(read_private(path_));
   std::string line;
   MeetingPlace place;
   bool complete = false, same_job = false;

@@ -19,6 +19,8 @@ struct MeetingPlace {
   std::vector<std::string> addresses;  // names or numbers, to be tried in order
   uint16_t port = 0;
   std::string token;
+
+  bool operator==(const MeetingPlace&) const = default;
 };
 
 // The token of the environment; "" for none. Throws a config_error for a file that cannot be read or is empty.
@@ -31,7 +33,8 @@ class MeetingFile {
   const std::string& path() const { return path_; }
   // Throws a data_error if the file cannot be written.
   void write(const MeetingPlace& place, const std::string& job) const;
-  // nullopt if there is none, it is not complete, or is of another job.
+  // nullopt if there is none, it is not complete, or is of another job. Throws a data_error if it is not a file of this
+  // user that nobody else may read: it may be made to lead the process astray.
   std::optional<MeetingPlace> read(const std::string& job) const;
   void remove() const noexcept;
 

@@ -302,10 +302,20 @@ std::string MeetingServer::difference(const std::vector<Peer*>& arrived) const {
   return "";
 }
 
+// The most that may take part: first those that are expected, because they have the states of the training.
+std::vector<MeetingServer::Peer*> MeetingServer::chosen(std::vector<Peer*> arrived) const {
+  if (options_.most == 0 || static_cast<int>(arrived.size()) <= options_.most) return arrived;
+  const auto is_expected = [this](const Peer* peer) {
+    return std::find(options_.expected.begin(), options_.expected.end(), peer->hello.rank()) != options_.expected.end();
+  };
+  std::stable_partition(arrived.begin(), arrived.end(), is_expected);
+  arrived.resize(static_cast<size_t>(options_.most));
+  std::sort(arrived.begin(), arrived.end(), [](Peer* a, Peer* b) { return a->hello.rank() < b->hello.rank(); });
+  return arrived;
+}
+
 void MeetingServer::open_table(const std::vector<Peer*>& all) {
-  std::vector<Peer*> arrived = all;
-  if (options_.most > 0 && static_cast<int>(arrived.size()) > options_.most)
-    arrived.resize(static_cast<size_t>(options_.most));
+  const std::vector<Peer*> arrived = chosen(all);
   const std::string differing = difference(arrived);
   if (!differing.empty()) return refuse_all(refusal_of(ExitCode::kConfiguration, differing));
   if (!enough(arrived)) {
@@ -344,12 +354,15 @@ void MeetingServer::open_table(const std::vector<Peer*>& all) {
   count_newcomers();
 }
 
-// Drops strangers that say nothing, and loses members that are silent.
+// Drops strangers and newcomers that say nothing, and loses members that are silent.
 void MeetingServer::end_late_peers() {
   const Clock::time_point time = Clock::now();
   for (const auto& peer : peers_) {
     if (time - peer->heard < kMostSilence) continue;
-    if (peer->state == Peer::State::kStranger) peer->state = Peer::State::kGone;
+    if (peer->state == Peer::State::kStranger || peer->state == Peer::State::kArrived) {
+      peer->state = Peer::State::kGone;
+      count_newcomers();
+    }
     if (peer->state == Peer::State::kMember)
       lose(*peer,
            fmt::format("nothing was heard from it for {} s: it hangs, or the network is down", kMostSilence.count()),
@@ -401,7 +414,9 @@ void MeetingServer::count_newcomers() {
     const std::lock_guard lock(mutex_);
     newcomers_ = ranks;
   }
-  message.mutable_newcomers()->set_count(static_cast<int>(ranks.size()));
+  const auto members = static_cast<int>(peers_in(Peer::State::kMember).size());
+  const int room = options_.most == 0 ? options_.world : std::max(options_.most - members, 0);
+  message.mutable_newcomers()->set_count(std::min(static_cast<int>(ranks.size()), room));
   tell_members(message);
 }
 

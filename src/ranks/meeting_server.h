@@ -80,6 +80,7 @@ class MeetingServer {
   void gather();
   bool enough(const std::vector<Peer*>& arrived) const;
   std::string difference(const std::vector<Peer*>& arrived) const;
+  std::vector<Peer*> chosen(std::vector<Peer*> arrived) const;
   void open_table(const std::vector<Peer*>& arrived);
   std::string missing_text() const;
   void end_late_peers();

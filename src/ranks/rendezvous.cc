@@ -67,13 +67,15 @@ class Rendezvous::JoinedGroup : public Group {
     request.address = table.entries(rank_).address();
     request.swap = [this](const std::string& own) {
       std::optional<std::vector<std::string>> all = client_->exchange(own);
-      if (!all) explain(LaneError("a process is lost"));
+      if (!all || all->size() != members_.size()) throw LaneError("a process is lost");
       return *all;
     };
     try {
       loop_lane_ = open_gloo_lane(request);
       gradient_lane_ = open_gloo_lane(request);
     } catch (const LaneError& error) {
+      owner_.losses_ = client_->wait_for_loss(kExplainTime);
+      client_->leave_after_loss();
       explain(error);
     }
     client_->on_loss([this] {
@@ -109,6 +111,12 @@ class Rendezvous::JoinedGroup : public Group {
   Lane& gradient_lane() override { return *gradient_lane_; }
   int newcomers() const override { return client_->newcomers(); }
 
+  int possibly_alive() const override {
+    const std::vector<LostMember> losses = client_->losses();
+    const auto ended = std::count_if(losses.begin(), losses.end(), [](const LostMember& loss) { return loss.certain; });
+    return size() - static_cast<int>(ended);
+  }
+
   bool is_first_left() const override {
     const std::vector<LostMember> losses = client_->losses();
     for (const Member& member : members_) {
@@ -138,6 +146,8 @@ class Rendezvous::JoinedGroup : public Group {
 
   void leave(const Error& error) override {
     if (std::exchange(left_, true) || client_->has_loss()) return;
+    // The failed process will be known as lost. This one is not.
+    if (error.code() == ExitCode::kRankFailed) return client_->leave_after_loss();
     if (error_is_shared_) return client_->leave(0, "", kLeaveTime);
     client_->leave(static_cast<int>(error.code()),
                    fmt::format("it ended with exit code {}: {}", static_cast<int>(error.code()), error.what()),
@@ -174,7 +184,7 @@ Rendezvous::Rendezvous(RendezvousRequest request)
       token_(token_of(request_.environment)) {}
 
 Rendezvous::~Rendezvous() {
-  if (server_ != nullptr && is_elastic()) file_.remove();
+  if (server_ != nullptr && is_elastic()) remove_file();
   server_.reset();
   close_socket(&listener_);
 }
@@ -183,6 +193,21 @@ std::optional<MeetingPlace> Rendezvous::known_place() const {
   const LaunchedRank& launched = request_.launched;
   if (launched.master_host.empty() || token_.empty()) return std::nullopt;
   return MeetingPlace{{launched.master_host}, launched.master_port, token_};
+}
+
+void Rendezvous::write_file(const MeetingPlace& place) {
+  file_.write(place, request_.launched.job);
+  written_ = place;
+}
+
+// Another process may keep the meeting by then, and have replaced the file.
+void Rendezvous::remove_file() noexcept {
+  try {
+    if (written_ && file_.read(request_.launched.job) == written_) file_.remove();
+  } catch (const Error&) {
+    // It is not the file of this process.
+  }
+  written_.reset();
 }
 
 // Of the meeting of other processes. The file of an elastic run names the process that keeps it.
@@ -231,7 +256,7 @@ std::unique_ptr<MeetingClient> Rendezvous::keep_meeting(const std::vector<int>& 
   place.token = token_;
   // Those that are left meet without the file, and leave it alone until enough have come.
   const bool again = !former.empty();
-  if (needs_file && !again) file_.write(place, launched.job);
+  if (needs_file && !again) write_file(place);
 
   MeetingOptions options;
   options.listener = listener_;
@@ -247,15 +272,15 @@ std::unique_ptr<MeetingClient> Rendezvous::keep_meeting(const std::vector<int>& 
   server_ = std::make_unique<MeetingServer>(options);
   try {
     auto client = std::make_unique<MeetingClient>(server_->connect_inside(), token_, hello(""), request_.wait);
-    if (needs_file && again) file_.write(place, launched.job);
+    if (needs_file && again) write_file(place);
     if (!is_elastic()) {
       server_->stop_listening();
-      if (needs_file) file_.remove();
+      remove_file();
     }
     return client;
   } catch (...) {
     server_.reset();
-    if (needs_file && !again) file_.remove();
+    remove_file();
     throw;
   }
 }
@@ -371,16 +396,26 @@ std::unique_ptr<MeetingClient> Rendezvous::come_back(const CutOff& reason) {
   }
 }
 
-std::unique_ptr<Group> Rendezvous::meet() {
-  std::unique_ptr<MeetingClient> client;
+std::unique_ptr<MeetingClient> Rendezvous::find_others() {
   try {
-    client = table_.entries().empty() ? join() : join_again();
+    return table_.entries().empty() ? join() : join_again();
   } catch (const CutOff& reason) {
-    client = come_back(reason);
+    return come_back(reason);
   }
-  table_ = client->table();
-  losses_.clear();
-  return std::make_unique<JoinedGroup>(*this, std::move(client));
+}
+
+std::unique_ptr<Group> Rendezvous::meet() {
+  while (true) {
+    std::unique_ptr<MeetingClient> client = find_others();
+    table_ = client->table();
+    losses_.clear();
+    try {
+      return std::make_unique<JoinedGroup>(*this, std::move(client));
+    } catch (const RankFailed& error) {
+      if (!is_elastic() || losses_.empty()) throw;
+      request_.wait.note(error.what());
+    }
+  }
 }
 
 }  // namespace trainer

@@ -45,6 +45,7 @@ class Rendezvous {
  private:
   class JoinedGroup;
 
+  std::unique_ptr<MeetingClient> find_others();
   std::unique_ptr<MeetingClient> join();
   std::unique_ptr<MeetingClient> join_again();
   std::unique_ptr<MeetingClient> come_back(const CutOff& reason);
@@ -53,6 +54,8 @@ class Rendezvous {
   std::unique_ptr<MeetingClient> connect(const std::function<std::optional<MeetingPlace>()>& place,
                                          const std::string& keeper, std::chrono::seconds patience);
   meeting::Hello hello(const std::string& address);
+  void write_file(const MeetingPlace& place);
+  void remove_file() noexcept;
   std::optional<MeetingPlace> known_place() const;
   std::optional<MeetingPlace> find_place() const;
 
@@ -62,6 +65,7 @@ class Rendezvous {
   std::string token_;
   int listener_ = -1;
   uint16_t listener_port_ = 0;
+  std::optional<MeetingPlace> written_;  // into the file, by this process
   std::unique_ptr<MeetingServer> server_;
   // Of the former group.
   meeting::Table table_;

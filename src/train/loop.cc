@@ -31,7 +31,7 @@ TrainingLoop::TrainingLoop(TrainingState& state, const TrainingOptions& options,
     : state_(state),
       solver_(state.solver),
       poll_(options.poll),
-      meets_again_(options.meets_again),
+      least_processes_(options.least_processes),
       test_interval_(state.test_interval()),
       display_interval_(state.display_interval()),
       report_(report),
@@ -297,7 +297,9 @@ void TrainingLoop::fail_together(const Rank* bad, int process, float rate) {
 std::string TrainingLoop::save_after(const Error& error) {
   if (state_.sums) state_.sums->abandon();
   if (error.code() == ExitCode::kRankFailed) iteration_start_->go_back();
-  return meets_again_ && error.code() == ExitCode::kRankFailed ? "" : snapshots_.save_after(error);
+  const bool lost = error.code() == ExitCode::kRankFailed;
+  const bool meets_again = lost && least_processes_ > 0 && group()->possibly_alive() >= least_processes_;
+  return meets_again ? "" : snapshots_.save_after(error);
 }
 
 void TrainingLoop::set_debug_log(bool display) {

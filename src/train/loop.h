@@ -61,7 +61,7 @@ class TrainingLoop {
   TrainingState& state_;
   const caffe::SolverParameter& solver_;
   const std::function<StopRequest()> poll_;
-  const bool meets_again_;
+  const int least_processes_;
   const Interval test_interval_, display_interval_;
   std::optional<Clock::time_point> deadline_;
   RunReport& report_;

@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/caught_error.h"
 #include "base/error.h"
 #include "config/prototxt_text.h"
 #include "ranks/rendezvous.h"
@@ -35,10 +36,10 @@ RendezvousRequest rendezvous_of(const TrainingRequest& request, const RanksReque
 // Trains with one group of processes, or alone.
 class Round {
  public:
-  Round(const TrainingRequest& request, Group* group, bool meets_again, const SavedStates* saved, TrainingView& view)
+  Round(const TrainingRequest& request, Group* group, int least, const SavedStates* saved, TrainingView& view)
       : request_(request), report_(view.make_report(group == nullptr || group->is_first())), view_(view) {
     request_.options.group = group;
-    request_.options.meets_again = meets_again;
+    request_.options.least_processes = least;
     request_.options.saved = saved;
     if (saved != nullptr) {
       request_.options.snapshot.clear();
@@ -69,7 +70,7 @@ class Round {
 class TogetherRun {
  public:
   TogetherRun(const TrainingRequest& request, const RanksRequest& ranks, TrainingView& view)
-      : request_(request), view_(view), rendezvous_(rendezvous_of(request, ranks)) {
+      : request_(request), view_(view), least_(ranks.elastic.least), rendezvous_(rendezvous_of(request, ranks)) {
     request_.device.local_rank = ranks.launched.local_rank.value_or(0);
     request_.device.local_size = ranks.launched.local_size.value_or(1);
   }
@@ -77,7 +78,7 @@ class TogetherRun {
   TrainingOutcome run() {
     while (true) {
       const std::unique_ptr<Group> group = rendezvous_.meet();
-      Round round(request_, group.get(), rendezvous_.is_elastic(), saved_ ? &*saved_ : nullptr, view_);
+      Round round(request_, group.get(), least_, saved_ ? &*saved_ : nullptr, view_);
       try {
         const TrainingOutcome outcome = round.run();
         if (outcome.end != TrainingEnd::kNewcomers) return outcome;
@@ -86,8 +87,8 @@ class TogetherRun {
         if (!rendezvous_.is_elastic()) throw;
         round.report().warning(error.what());
         round.report().note("The processes that are left meet again");
-      } catch (const Error& error) {
-        group->leave(error);
+      } catch (...) {
+        group->leave(caught_error(true));
         throw;
       }
       if (std::optional<SavedStates> states = round.states()) saved_ = std::move(states);
@@ -97,6 +98,7 @@ class TogetherRun {
  private:
   TrainingRequest request_;
   TrainingView& view_;
+  const int least_;  // of processes that go on after a loss; 0: none do
   Rendezvous rendezvous_;
   std::optional<SavedStates> saved_;
 };
@@ -104,7 +106,7 @@ class TogetherRun {
 }  // namespace
 
 TrainingOutcome run_training(const TrainingRequest& request, const RanksRequest& ranks, TrainingView& view) {
-  if (ranks.launched.world == 1) return Round(request, nullptr, false, nullptr, view).run();
+  if (ranks.launched.world == 1) return Round(request, nullptr, 0, nullptr, view).run();
   try {
     return TogetherRun(request, ranks, view).run();
   } catch (const DiagnosticsError&) {

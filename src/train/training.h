@@ -55,8 +55,9 @@ struct TrainingOptions {
   // The processes that train together; outlives the training. The first one loads weights or snapshot and writes all
   // files.
   Group* group = nullptr;
-  // When a process is lost, those that are left meet again: no snapshot is needed.
-  bool meets_again = false;
+  // When a process is lost, those that are left meet again if they can be at least so many: no snapshot is needed. 0:
+  // they do not.
+  int least_processes = 0;
   RateScaling rate_scaling = RateScaling::kNone;
   // What the training continues from in place of weights and snapshot: the processes take that of the one that is
   // furthest ahead.

@@ -110,6 +110,19 @@ TEST_F(RendezvousTest, OnlyTheOwnerReadsTheToken) {
   EXPECT_EQ(mode, mode_t{0600});
 }
 
+TEST_F(RendezvousTest, ReadsNoFileOfOthers) {
+  const MeetingFile file(file_);
+  const MeetingPlace place{{"10.0.0.1"}, 29400, "token"};
+  file.write(place, "");
+  EXPECT_EQ(file.read(""), place);
+  EXPECT_EQ(file.read("another job"), std::nullopt);
+  EXPECT_EQ(MeetingFile(folder_ / "absent").read(""), std::nullopt);
+  std::filesystem::create_symlink(file_, folder_ / "link");
+  EXPECT_THROW(MeetingFile(folder_ / "link").read(""), Error);
+  std::filesystem::permissions(file_, std::filesystem::perms::group_read, std::filesystem::perm_options::add);
+  EXPECT_THROW(file.read(""), Error);
+}
+
 TEST_F(RendezvousTest, NamesWhatDiffers) {
   auto all = requests(3);
   all[2].compared = {{"the solver", "base_lr: 2"}};
@@ -230,6 +243,28 @@ TEST_F(RendezvousTest, MeetsAgainWithoutTheLost) {
     });
     EXPECT_THAT(errors, testing::Each("")) << "without rank " << lost;
   }
+}
+
+// Both others learn of a failure before they know of a loss: neither takes the other for lost.
+TEST_F(RendezvousTest, MeetsAgainAfterAFailureThatAllKnow) {
+  patience_ = "3";
+  auto all = requests(3);
+  for (RendezvousRequest& request : all) request.elastic.least = 2;
+  const auto errors = run(all, [](Rendezvous& rendezvous) {
+    std::unique_ptr<Group> group = rendezvous.meet();
+    group->gather("");
+    const Error failure = data_error("record 7 is damaged");
+    if (group->rank() == 2) {
+      usleep(500'000);
+      return group->leave(failure);
+    }
+    group->leave(RankFailed(failure.what()));
+    group.reset();
+    group = rendezvous.meet();
+    EXPECT_EQ(group->size(), 2);
+    group->gather("");
+  });
+  EXPECT_THAT(errors, testing::Each(""));
 }
 
 TEST_F(RendezvousTest, EndsWithTooFewLeft) {

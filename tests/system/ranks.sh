@@ -141,9 +141,17 @@ await
 check the_rest_of_a_hanging_first_rank_stops "$codes: $(last_lines)" [ "$codes" = "137 143 143" ]
 rm -rf w_*
 
+# Too few are left.
+long --elastic=3 && kill -KILL "${pids[2]}"
+await
+check too_few_end_with_7 "$codes: $(last_lines)" [ "$codes" = "7 7 137" ]
+check too_few_leave_a_snapshot "$(last_lines)" has_line out.0 "resume with --snapshot=$(ls w_iter_*.solverstate)"
+rm -rf w_*
+
 # --elastic goes on without the lost, and takes it in again.
 long --elastic=1 --set snapshot=500 --set keep_snapshots=2 && kill -KILL "${pids[0]}"
 check the_first_one_left_takes_over "$(last_lines)" wait_for 30 has_line out.1 'The training goes on from iteration'
+rm out.0
 RANK=0 WORLD_SIZE=3 LOCAL_RANK=0 LOCAL_WORLD_SIZE=3 "$trainer" train --solver=solver.prototxt --set max_iter=1000000000 \
   --set snapshot=0 --set test_interval=1000 --set display=100 --elastic=1 --set snapshot=500 --set keep_snapshots=2 >out.0 2>&1 &
 back=$!

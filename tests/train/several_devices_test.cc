@@ -2,6 +2,10 @@
 // passes itself.
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <filesystem>
+#include <functional>
+
 #include "captured_log.h"
 #include "data/small_data.h"
 #include "device/test_gpu.h"
@@ -10,6 +14,8 @@
 #include "support/thread_group.h"
 #include "test_environment.h"
 #include "train/configure_training.h"
+#include "train/progress.h"
+#include "train/saved_states.h"
 #include "train/training.h"
 
 namespace trainer {
@@ -45,9 +51,10 @@ layer {{ name: "shared1" type: "InnerProduct" bottom: "narrow" top: "s1" param {
 layer {{ name: "relu" type: "ReLU" bottom: "s1" top: "s1" }}
 layer {{ name: "shared2" type: "InnerProduct" bottom: "s1" top: "s2" param {{ name: "w" }} param {{ name: "b" }}
   inner_product_param {{ num_output: 10 }} }}
-layer {{ name: "loss" type: "SoftmaxWithLoss" bottom: "s2" bottom: "label" top: "loss" }}
+layer {{ name: "loss" type: "SoftmaxWithLoss" bottom: "s2" bottom: "label" top: "loss" loss_weight: {} }}
+layer {{ name: "accuracy" type: "Accuracy" bottom: "s2" bottom: "label" top: "accuracy" include {{ phase: TEST }} }}
 )",
-                       folder_ / "lmdb", batch, width_);
+                       folder_ / "lmdb", batch, width_, loss_weight_);
   }
 
   // A layer that carries its states from batch to batch and never resets them.
@@ -79,10 +86,12 @@ layer {{ name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: 
     TrainingOptions options;
     options.snapshot = snapshot;
     options.devices = {test_device()};
+    options.poll = poll_;
     if (GetParam() && devices > 1) {
       for (const auto& thrown : test::run_ranks(devices, [&](Group& group) {
              TrainingOptions own = options;
              own.group = &group;
+             if (!group.is_first()) own.snapshot.clear();  // as open_training does
              const std::string weights = folder_ / fmt::format("weights{}.caffemodel", group.rank());
              run(solver, own, divide ? devices : 1, weights);
            }))
@@ -126,9 +135,10 @@ layer {{ name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: 
   TempFolder folder_;
   std::string more_;     // fields of the solver
   std::string average_;  // "_ema" compares the averages
+  std::function<StopRequest()> poll_ = [] { return StopRequest::kNone; };
   bool recurrent_ = false;
   int width_ = 10;
-  float rate_ = 0.1f;
+  float rate_ = 0.1f, loss_weight_ = 1;
 };
 
 INSTANTIATE_TEST_SUITE_P(OneOrManyProcesses, SeveralDevices, testing::Bool(),
@@ -181,10 +191,78 @@ TEST_P(SeveralDevices, GoBackAfterABadLoss) {
   EXPECT_EQ(train(2, 4, 1, 5), low);
 }
 
+// An update makes parameters infinite, and the next test has a best value: no loss shows it before.
+TEST_P(SeveralDevices, GoBackFromBestWeightsThatAreNotFinite) {
+  rate_ = 0x1p127f;
+  loss_weight_ = 0x1p20f;
+  more_ =
+      "test_iter: 2 test_interval: 1 test_initialization: false best { metric: 'accuracy' mode: MAX } "
+      "divergence { retries: 1 }";
+  const CapturedLog log;
+  try {
+    train(2, 4, 1, 3);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::kDiverged);
+    EXPECT_NE(std::string(error.what()).find("is not finite: no snapshot is written"), std::string::npos)
+        << error.what();
+    EXPECT_NE(std::string(error.what()).find("there were 1"), std::string::npos) << error.what();
+  }
+  EXPECT_NE(log.warnings().find("Retry 1 of 1"), std::string::npos) << log.warnings();
+}
+
 TEST_P(SeveralDevices, GoOnFromASnapshot) {
   const std::vector<float> whole = train(2, 4, 1, 7);
   train(2, 4, 1, 4);
   EXPECT_EQ(train(2, 4, 1, 7, folder_ / "w_iter_4.solverstate"), whole);
+}
+
+// No iteration is left, and the snapshot of the last one exists.
+TEST_P(SeveralDevices, GoOnFromTheEnd) {
+  const std::vector<float> whole = train(2, 4, 1, 5);
+  EXPECT_EQ(train(2, 4, 1, 5, folder_ / "w_iter_5.solverstate"), whole);
+}
+
+// Before the first batch of a test, on one process; more batches follow.
+TEST_P(SeveralDevices, WriteASnapshotThatIsAskedForInATest) {
+  more_ = "test_iter: 6 test_interval: 5";
+  std::atomic<int> polled = 0;
+  poll_ = [&] { return ++polled == 1 ? StopRequest::kSnapshot : StopRequest::kNone; };
+  train(2, 4, 1, 2);
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "w_iter_0.solverstate"));
+}
+
+// A process fails before its second batch of the first test.
+TEST_P(SeveralDevices, RepeatATestThatALossBreaksOff) {
+  if (!GetParam()) GTEST_SKIP() << "it takes two processes";
+  const std::string net = folder_.write("net.prototxt", net_text(4));
+  const std::string solver = folder_.write(
+      "solver.prototxt", fmt::format("net: \"{}\" snapshot_prefix: \"{}\" random_seed: 3 base_lr: 0.1 max_iter: 2 "
+                                     "lr_policy: \"fixed\" test_iter: 6 test_interval: 5",
+                                     net, folder_ / "w"));
+  SavedStates left;
+  const auto thrown = test::run_ranks(2, [&](Group& group) {
+    Diagnostics diagnostics;
+    TrainingFiles files = configure_training(solver, {}, &diagnostics);
+    diagnostics.throw_if_errors();
+    TrainingOptions options;
+    options.devices = {test_device()};
+    options.group = &group;
+    options.least_processes = 1;
+    int polled = 0;
+    options.poll = [&]() -> StopRequest {
+      if (!group.is_first() && ++polled == 2) throw data_error("it fails");
+      return StopRequest::kNone;
+    };
+    Training training(std::move(files), options);
+    RunReport report;
+    EXPECT_THROW(training.run(report), Error);
+    if (group.is_first()) left = training.take_states();
+  });
+  for (const auto& error : thrown) EXPECT_EQ(test::message_of(error), "");
+  ASSERT_EQ(left.progress.test_passes_size(), 1);
+  EXPECT_EQ(left.progress.test_passes(0), 0u);
+  for (const auto& [layer, cursor] : test_cursors(left.progress, 0)) EXPECT_EQ(cursor.records, 0u) << layer;
 }
 
 TEST_P(SeveralDevices, GoOnWithWhatEachCarries) {
