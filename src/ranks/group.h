@@ -50,11 +50,11 @@ class Group {
   // Whether a process is lost. Any thread may ask.
   virtual bool has_loss() const = 0;
   // Throws the RankFailed that explains a LaneError.
-  [[noreturn]] virtual void explain(const LaneError& error) = 0;
+  [[noreturn]] virtual void throw_rank_failed(const LaneError& error) = 0;
   // The number of processes that have not ended for certain: a lost one may only be out of reach.
   virtual int possibly_alive() const { return size(); }
   // Whether this is the first of the processes that are not lost.
-  virtual bool is_first_left() const = 0;
+  virtual bool is_first_survivor() const = 0;
   // Before the group is destroyed: tells the others that this process ends with an error, unless they know of a loss.
   virtual void leave(const Error& error) = 0;
   // Processes that wait to take part, as this process knows.

@@ -76,7 +76,7 @@ class Rendezvous::JoinedGroup : public Group {
     } catch (const LaneError& error) {
       owner_.losses_ = client_->wait_for_loss(kExplainTime);
       client_->leave_after_loss();
-      explain(error);
+      throw_rank_failed(error);
     }
     client_->on_loss([this] {
       loop_lane_->abort("another process is lost");
@@ -117,7 +117,7 @@ class Rendezvous::JoinedGroup : public Group {
     return size() - static_cast<int>(ended);
   }
 
-  bool is_first_left() const override {
+  bool is_first_survivor() const override {
     const std::vector<LostMember> losses = client_->losses();
     for (const Member& member : members_) {
       const bool lost = std::any_of(losses.begin(), losses.end(),
@@ -128,7 +128,7 @@ class Rendezvous::JoinedGroup : public Group {
   }
 
   bool has_loss() const override { return client_->has_loss(); }
-  [[noreturn]] void explain(const LaneError& error) override {
+  [[noreturn]] void throw_rank_failed(const LaneError& error) override {
     const std::vector<LostMember> losses = client_->wait_for_loss(kExplainTime);
     if (losses.empty())
       throw RankFailed(fmt::format(
@@ -161,7 +161,7 @@ class Rendezvous::JoinedGroup : public Group {
     try {
       exchange();
     } catch (const LaneError& error) {
-      explain(error);
+      throw_rank_failed(error);
     }
   }
 
@@ -361,23 +361,23 @@ std::unique_ptr<MeetingClient> Rendezvous::join_again() {
     server_->end_for_new_meeting();
     server_.reset();
   }
-  std::vector<int> left, former;
+  std::vector<int> remaining, former;
   for (const meeting::Table::Entry& entry : table_.entries()) {
     const int rank = entry.launched_rank();
     const auto lost =
         std::find_if(losses_.begin(), losses_.end(), [rank](const LostMember& l) { return l.launched_rank == rank; });
-    if (lost == losses_.end()) left.push_back(rank);
+    if (lost == losses_.end()) remaining.push_back(rank);
     if (lost == losses_.end() || !lost->certain) former.push_back(rank);
   }
-  for (size_t i = 0; i < left.size(); ++i) {
-    if (left[i] == request_.launched.rank)
-      return keep_meeting({left.begin() + static_cast<long>(i), left.end()}, newcomers, former);
-    const meeting::Table::Entry& entry = *find_entry(table_, left[i]);
+  for (size_t i = 0; i < remaining.size(); ++i) {
+    if (remaining[i] == request_.launched.rank)
+      return keep_meeting({remaining.begin() + static_cast<long>(i), remaining.end()}, newcomers, former);
+    const meeting::Table::Entry& entry = *find_entry(table_, remaining[i]);
     const MeetingPlace place{{entry.address()}, static_cast<uint16_t>(entry.takeover_port()), token_};
     try {
-      return connect([&] { return std::optional(place); }, fmt::format("rank {}", left[i]), kReachTime);
+      return connect([&] { return std::optional(place); }, fmt::format("rank {}", remaining[i]), kReachTime);
     } catch (const MeetingGone& error) {
-      request_.wait.note(fmt::format("Rank {} on {} cannot be reached: {}", left[i], entry.host(), error.what()));
+      request_.wait.note(fmt::format("Rank {} on {} cannot be reached: {}", remaining[i], entry.host(), error.what()));
     }
   }
   throw RankFailed("none of the other processes can be reached");

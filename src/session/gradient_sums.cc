@@ -62,7 +62,7 @@ void GradientSums::explained(const Exchange& exchange) {
   try {
     exchange();
   } catch (const ExchangeFailed& failed) {
-    ranks_.front()->group->explain(LaneError(failed.what()));
+    ranks_.front()->group->throw_rank_failed(LaneError(failed.what()));
   }
 }
 

@@ -109,7 +109,7 @@ void ProcessSums::finish() {
     try {
       std::rethrow_exception(error);
     } catch (const LaneError& failed) {
-      group_.explain(failed);
+      group_.throw_rank_failed(failed);
     }
   }
   times_.swap(next_times_);

@@ -88,7 +88,7 @@ void SnapshotWriter::write_last() {
 // have broken off a snapshot that all were writing.
 bool SnapshotWriter::can_save_after(const Error& error) const {
   if (saved_iteration_ == state_.loop.iteration || !writes_snapshots(state_.solver)) return false;
-  if (error.code() == ExitCode::kRankFailed) return state_.group()->is_first_left();
+  if (error.code() == ExitCode::kRankFailed) return state_.group()->is_first_survivor();
   return !failed_ && error.code() == ExitCode::kData && state_.is_first_process();
 }
 
@@ -102,7 +102,7 @@ std::string SnapshotWriter::save_after(const Error& error) {
     }
   }
   // Of several processes only the one that writes knows the newest snapshot.
-  const bool knows_newest = error.code() != ExitCode::kRankFailed || state_.group()->is_first_left();
+  const bool knows_newest = error.code() != ExitCode::kRankFailed || state_.group()->is_first_survivor();
   const std::string resume = last_state_.empty() || !knows_newest ? "" : "resume with --snapshot=" + last_state_;
   switch (error.code()) {
     case ExitCode::kDevice:

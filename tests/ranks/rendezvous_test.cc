@@ -217,7 +217,7 @@ TEST_F(RendezvousTest, NobodyIsLostByASharedError) {
     group->gather("");
     group->share_error();
     usleep(static_cast<useconds_t>(200'000 * group->rank()));
-    EXPECT_EQ(group->is_first_left(), group->rank() == 0);
+    EXPECT_EQ(group->is_first_survivor(), group->rank() == 0);
     group->leave(data_error("the disk is full"));
   });
   EXPECT_THAT(errors, testing::Each(""));

@@ -133,8 +133,8 @@ class ThreadGroup : public Group {
   }
   Lane& gradient_lane() override { return gradients_; }
   bool has_loss() const override { return gradients_.is_aborted(); }
-  [[noreturn]] void explain(const LaneError& error) override { throw RankFailed(error.what()); }
-  bool is_first_left() const override { return is_first(); }
+  [[noreturn]] void throw_rank_failed(const LaneError& error) override { throw RankFailed(error.what()); }
+  bool is_first_survivor() const override { return is_first(); }
   // The process is lost: the functions of all others throw.
   void leave(const Error& error) override {
     lane_.abort(error.what());
@@ -149,7 +149,7 @@ class ThreadGroup : public Group {
     try {
       exchange();
     } catch (const LaneError& error) {
-      explain(error);
+      throw_rank_failed(error);
     }
   }
 
