@@ -57,12 +57,10 @@ bool is_local(const std::string& name, const std::string& own_name) {
   return name == "localhost" || name == own_name || name == own_name.substr(0, own_name.find('.'));
 }
 
-bool begins_with(std::string_view text, std::string_view start) { return text.substr(0, start.size()) == start; }
-
 bool is_passed(std::string_view name) {
   if (name == "TRAINER_TOKEN" || name == "TRAINER_TOKEN_FILE" || name == "TRAINER_STARTED_AGAIN") return false;
   for (const char* start : {"TRAINER_", "NCCL_", "GLOO_", "OMP_", "GOMP_", "DNNL_", "GLOG_"}) {
-    if (begins_with(name, start)) return true;
+    if (name.starts_with(start)) return true;
   }
   for (const char* known : {"CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH", "OPENBLAS_CORETYPE"}) {
     if (name == known) return true;

@@ -14,8 +14,6 @@ namespace {
 
 using meeting::Message;
 
-constexpr auto kNoteInterval = std::chrono::seconds(30);
-
 // Waits for the other side, also until it takes more if something is unsent.
 void await(int descriptor, bool unsent, int milliseconds) {
   pollfd waiting{descriptor, static_cast<short>(POLLIN | (unsent ? POLLOUT : 0)), 0};
@@ -125,11 +123,7 @@ void MeetingClient::run() {
       changed_.notify_all();
       continue;
     }
-    lose({table_.keeper(),
-          silent ? fmt::format("nothing was heard from it for {} s: it hangs, or the network is down",
-                               kMostSilence.count())
-                 : "it has ended, or its connection broke",
-          !silent});
+    lose({table_.keeper(), silent ? silence_text() : kConnectionEnded, !silent});
   }
 }
 

@@ -38,6 +38,9 @@ class CutOff : public RankFailed {
   using RankFailed::RankFailed;
 };
 
+// How often a waiting process notes for whom it waits.
+inline constexpr auto kNoteInterval = std::chrono::seconds(30);
+
 struct MeetingWait {
   std::function<void(const std::string&)> note = [](const std::string&) {};  // for the log
   std::function<void()> check = [] {};                                       // called while waiting; may throw

@@ -42,6 +42,10 @@ bool is_loopback(const std::string& address) { return address.empty() || address
 
 }  // namespace
 
+std::string silence_text() {
+  return fmt::format("nothing was heard from it for {} s: it hangs, or the network is down", kMostSilence.count());
+}
+
 MeetingServer::MeetingServer(MeetingOptions options) : options_(std::move(options)), thread_([this] { run(); }) {}
 
 MeetingServer::~MeetingServer() {
@@ -140,7 +144,7 @@ void MeetingServer::read(Peer& peer) {
   }
   if (open || peer.state == Peer::State::kGone) return;
   if (peer.state == Peer::State::kMember) {
-    lose(peer, "it has ended, or its connection broke", true);
+    lose(peer, kConnectionEnded, true);
   } else {
     const bool newcomer = peer.state == Peer::State::kArrived && stage_ == Stage::kRunning;
     peer.state = Peer::State::kGone;
@@ -423,7 +427,7 @@ void MeetingServer::count_newcomers() {
 void MeetingServer::announce_end() {
   if (!meets_again_) return;
   Message message;
-  message.mutable_over()->set_again(true);
+  message.mutable_over();
   tell_members(message);
   for (const auto& peer : peers_) peer->socket.drain(200);
 }

@@ -21,6 +21,10 @@ namespace trainer {
 // A process that sends nothing for the first time is lost; each sends a heartbeat after the second.
 inline constexpr auto kMostSilence = std::chrono::seconds(10), kBeatInterval = std::chrono::seconds(1);
 
+// Why a process is lost: its connection ended, or it is silent.
+inline constexpr const char* kConnectionEnded = "it has ended, or its connection broke";
+std::string silence_text();
+
 struct MeetingOptions {
   int listener = -1;  // a listening socket, which the caller closes after the server has ended
   std::string token;

@@ -20,7 +20,6 @@ namespace {
 
 constexpr auto kConnectTime = std::chrono::seconds(2);
 constexpr auto kRetryInterval = std::chrono::milliseconds(200);
-constexpr auto kNoteInterval = std::chrono::seconds(30);
 // How long those that are left try to reach one of them before they take it for lost, and wait for each other.
 constexpr auto kReachTime = std::chrono::seconds(15), kRegroupTime = std::chrono::seconds(60);
 // How long a failed exchange waits for the meeting to say which process is lost.

@@ -9,7 +9,7 @@
 
 namespace trainer {
 
-// The values of a pass that a test adds up: see NetSession.
+// The PassValues of session/round_report.h, without copies.
 struct PassView {
   const std::vector<std::vector<float>>&outputs, &measured, &counted;
   float loss;

@@ -70,6 +70,7 @@ TrainingStart::TrainingStart(TrainingState& state, const TrainingOptions& option
     load_weight_files();
     resume();
   }
+  // Processes that meet again keep their carried states.
   if (state_.group() != nullptr)
     share_states(*state_.group(), furthest_process(*state_.group(), state_.loop.iteration), &state_,
                  shares_carried() ? &carried_ : nullptr);

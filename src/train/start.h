@@ -30,8 +30,6 @@ class TrainingStart {
   void find_recorded_folder(const std::string& recorded);
   void find_unsaved_folder();
   void warn() const;
-  // Processes that meet again keep what their recurrent layers carry.
-  bool shares_carried() const { return options_.saved == nullptr; }
   void note_processes() const;
   void note_tests() const;
   void note_trained() const;
