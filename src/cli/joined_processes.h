@@ -16,9 +16,8 @@ namespace trainer {
 
 class JoinedProcesses {
  public:
-  // Waits for the other processes of the launcher, unless there are none or --ranks says so. `prefix` begins the name
-  // of the meeting's file, and `compared` is what all must run the same of. The log of processes that are not the first
-  // is not shown.
+  // Waits for the other processes of the launcher, if any (see --ranks). The meeting's file is PREFIX.meeting.
+  // `compared`: names and texts that must be equal on all processes. Only the first process shows its log.
   JoinedProcesses(const Arguments& arguments, const std::string& prefix,
                   std::vector<std::pair<std::string, std::string>> compared);
 
@@ -29,7 +28,7 @@ class JoinedProcesses {
   ChosenDevice choose_device(const Arguments& arguments) const;
   bool is_first() const { return group_ == nullptr || group_->is_first(); }
 
-  // Runs the command. The other processes know of an Error that it throws, which names this process.
+  // Runs the command. An Error names this process and is reported to the others.
   void run(const std::function<void()>& command);
 
  private:

@@ -15,8 +15,8 @@ struct Slot {
 };
 
 // The slots of "a,b:4,user@c:2,[fe80::1]:2" in their order: their index is the rank. `own_name` is the name of this
-// machine, which is local as is "localhost". Throws a config_error for a list that is no such list, a host that is
-// named twice, and a first host "localhost" that the other hosts cannot reach.
+// machine, which is local as is "localhost". Throws a config_error for malformed text, a host that is named twice,
+// and a first host "localhost" that the other hosts cannot reach.
 std::vector<Slot> parse_hosts(const std::string& text, const std::string& own_name);
 
 // The host of rank 0 as the others reach it: without user and brackets.

@@ -19,7 +19,7 @@ ElasticLimits elastic_limits_of(const Arguments& arguments);
 // The value of --scale_rate.
 RateScaling rate_scaling_of(const Arguments& arguments);
 
-// Shows for whom a process waits: its log is not shown.
+// Writes a line about the wait to stderr, because the log of other ranks than 0 is not shown.
 void show_wait(const std::string& line);
 
 }  // namespace trainer

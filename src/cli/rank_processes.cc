@@ -398,7 +398,7 @@ class Launch {
     for (const auto& process : processes_) process->end_output();
   }
 
-  // Whether the code says that a signal or max_time stopped the run. Rank 0 may still write the snapshot then.
+  // Whether `code` means that a signal or max_time stopped the process. Rank 0 may then still be writing the snapshot.
   bool is_stop(int code) const {
     return code == static_cast<int>(ExitCode::kOutOfTime) ||
            std::any_of(stopped_by_.begin(), stopped_by_.end(), [&](int signal) { return code == 128 + signal; });
@@ -416,9 +416,8 @@ class Launch {
                              : fmt::format("{} ended with exit code {}", process.text(), code);
   }
 
-  // The process whose code is that of the run, or nullptr if none failed: the first one that failed by itself, but one
-  // that only lost another one, or was stopped, comes last. In an elastic run a stop comes first: it went on without
-  // the lost ones.
+  // The process that determines the exit code; nullptr if none failed. Order: a failure of its own; then a stop (in an
+  // elastic run the stop comes first); then kRankFailed; then a process that was told to end.
   const RankProcess* decisive() const {
     const auto order = [&](const RankProcess* process) {
       const int code = *process->code();

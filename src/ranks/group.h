@@ -55,11 +55,13 @@ class Group {
   virtual int possibly_alive() const { return size(); }
   // Whether this is the first of the processes that are not lost.
   virtual bool is_first_survivor() const = 0;
-  // Before the group is destroyed: tells the others that this process ends with an error, unless they know of a loss.
+  // Before the group is destroyed: tells the others that this process ends with an error, unless a loss has
+  // already been reported.
   virtual void leave(const Error& error) = 0;
   // Processes that wait to take part, as this process knows.
   virtual int newcomers() const { return 0; }
-  // All processes throw the same error: if no exchange follows, all leave with it, and none of them is lost.
+  // Call before all processes throw the same error: unless an exchange follows, they leave with it and none is reported
+  // as lost.
   virtual void share_error() {}
 };
 

@@ -80,7 +80,7 @@ bool is_pmi_of_slurm(const Reader& reader) {
          reader.text(kPmi.rank) == reader.text(kSlurm.rank) && reader.text(kPmi.world) == reader.text(kSlurm.world);
 }
 
-// nullptr if the flag asks for none, or no launcher's variables are set and the flag asks for no certain one.
+// nullptr for --ranks=none, or for auto if no launcher's variables are set.
 const Launcher* find_launcher(RanksFlag flag, const Reader& reader) {
   if (flag == RanksFlag::kNone) return nullptr;
   std::vector<std::string> missing;

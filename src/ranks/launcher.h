@@ -29,9 +29,9 @@ struct LaunchedRank {
 using Environment = std::function<std::optional<std::string>(const char* name)>;
 std::optional<std::string> process_environment(const char* name);
 
-// The innermost launcher counts: RANK with WORLD_SIZE; else OMPI_COMM_WORLD_RANK with _SIZE; else PMI_RANK with
+// The innermost launcher is used: RANK with WORLD_SIZE; else OMPI_COMM_WORLD_RANK with _SIZE; else PMI_RANK with
 // PMI_SIZE; else SLURM_PROCID with SLURM_STEP_NUM_TASKS, which only srun sets. A variable that is empty counts as one
-// that is not set. Throws a config_error if a variable is no number, a rank is not below the number of ranks, or the
+// that is not set. Throws a config_error if a variable is not a number, a rank is not below the number of ranks, or the
 // flag names a launcher whose variables are not set.
 LaunchedRank find_rank(RanksFlag flag, const Environment& environment = process_environment);
 

@@ -1,4 +1,4 @@
-// A process at the meeting: its connection to the process that keeps it.
+// The connection of one process to the process that runs the meeting.
 #pragma once
 
 #include <atomic>
@@ -24,7 +24,7 @@ struct LostMember {
   bool certain = false;  // it has ended, and does not only seem so
 };
 
-// The connection ended before the table came: the other side is no meeting of this run, or not yet.
+// The connection ended before the table arrived: the other side is not this run's meeting, or not yet.
 class MeetingGone : public std::runtime_error {
  public:
   explicit MeetingGone(const std::string& text, bool was_let_in = false)
@@ -32,7 +32,7 @@ class MeetingGone : public std::runtime_error {
   const bool was_let_in;  // the meeting knew this process: there will be another one
 };
 
-// This process and those that it reaches are too few to go on: the others may do so without them.
+// The reachable processes are too few to continue; the others may be able to.
 class CutOff : public RankFailed {
  public:
   using RankFailed::RankFailed;
@@ -64,14 +64,14 @@ class MeetingClient {
   // The processes lost so far, in order.
   std::vector<LostMember> losses() const;
   bool has_loss() const;
-  // Waits for the first loss, but not longer than so long.
+  // Waits at most `most` for the first loss.
   std::vector<LostMember> wait_for_loss(std::chrono::milliseconds most);
   // Processes that wait to take part.
   int newcomers() const;
 
   // Leaves: with code 0 waits for the others to leave too, `most` at the longest; else `text` is for them.
   void leave(int code, const std::string& text, std::chrono::milliseconds most);
-  // Leaves because of a loss: the others do not take this process for lost too.
+  // Leaves because of a loss, so that the others do not declare this process lost too.
   void leave_after_loss();
 
  private:

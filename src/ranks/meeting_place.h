@@ -1,8 +1,8 @@
 // Where the processes of a run meet, and the token that they prove to know.
 //
-// With MASTER_ADDR and MASTER_PORT rank 0 listens there; otherwise it writes its address into a file beside the
-// snapshots, which is readable for its owner only. The token is TRAINER_TOKEN, the first line of the file
-// TRAINER_TOKEN_FILE, or a random one in that file.
+// With MASTER_ADDR and MASTER_PORT rank 0 listens there; otherwise it writes its address into the meeting's file, which
+// only its owner may read. The token is TRAINER_TOKEN, the first line of the file that TRAINER_TOKEN_FILE names, or a
+// random one, which the meeting's file then holds.
 #pragma once
 
 #include <cstdint>

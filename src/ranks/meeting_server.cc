@@ -238,7 +238,7 @@ void MeetingServer::advance() {
   for (Peer* peer : peers_in(Peer::State::kArrived)) peer->socket.send(message);
 }
 
-// The launched ranks that have not arrived: "rank 2 and rank 5".
+// The launched ranks that have not arrived: "rank 2", or "ranks 2, 5"; of more than 8 the first ones "and 3 more".
 std::string MeetingServer::missing_text() const {
   std::vector<std::string> missing;
   for (const int rank : options_.expected) {
@@ -260,7 +260,7 @@ void MeetingServer::gather() {
   if (all && (all_optional || waited > kOptionalTime)) {
     open_table(arrived);
   } else if (waited > options_.patience) {
-    // Those that meet again learn whether too few are left, or only cut off.
+    // Those that meet again learn whether too few remain, or are only cut off.
     const int least = options_.former.empty() ? options_.least : 1;
     if (options_.least > 0 && static_cast<int>(arrived.size()) >= least) {
       open_table(arrived);
@@ -277,7 +277,7 @@ void MeetingServer::gather() {
   }
 }
 
-// Whether those that came may go on without the others.
+// Whether those that arrived may continue without the others.
 bool MeetingServer::enough(const std::vector<Peer*>& arrived) const {
   if (options_.former.empty()) return true;
   size_t present = 0;

@@ -18,7 +18,7 @@
 
 namespace trainer {
 
-// A process that sends nothing for the first time is lost; each sends a heartbeat after the second.
+// A process that is silent for kMostSilence is lost. Each process sends a heartbeat every kBeatInterval.
 inline constexpr auto kMostSilence = std::chrono::seconds(10), kBeatInterval = std::chrono::seconds(1);
 
 // Why a process is lost: its connection ended, or it is silent.
@@ -33,11 +33,11 @@ struct MeetingOptions {
   std::vector<int> expected;  // their numbers, as launched, ascending
   std::vector<int> optional;  // more that may come in the first seconds
   std::chrono::seconds patience{300};
-  // With --elastic: starts with at least so many once the patience is over; 0: all must come.
+  // With --elastic: the least number of processes to start with once the patience is over; 0: all must come.
   int least = 0;
   int most = 0;  // 0: no limit
-  // For a meeting after a loss: the processes before it, apart from those that have ended for certain. More than half
-  // of them must come, or half with the first of them: those that are only cut off do not go on too.
+  // For a meeting after a loss: the members of the group before it, without those that certainly ended. A majority of
+  // them, or half including the first, must arrive, so that two separated parts cannot both continue.
   std::vector<int> former;
 };
 

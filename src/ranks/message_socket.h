@@ -18,14 +18,14 @@ class MessageSocket {
   MessageSocket& operator=(const MessageSocket&) = delete;
 
   int descriptor() const { return descriptor_; }
-  // Reads what has arrived. Returns false once the other side has closed the connection, or has sent what is no message
-  // or longer than `most` bytes.
+  // Reads the messages that have arrived. Returns false once the other side has closed the connection, or has sent an
+  // invalid message or one longer than `most` bytes.
   bool receive(std::vector<meeting::Message>* messages, size_t most);
   // Sends as much as the connection takes. Returns false if the connection is broken.
   bool send(const meeting::Message& message);
   bool flush();
   bool has_unsent() const { return sent_ < unsent_.size(); }
-  // Waits until all is sent, but not longer than so many milliseconds.
+  // Waits at most `milliseconds` until everything is sent.
   void drain(int milliseconds);
 
  private:
@@ -40,7 +40,7 @@ inline constexpr size_t kMostFromStrangers = 64 << 10, kMostFromMembers = 64 << 
 // HMAC-SHA256 (RFC 2104) of a nonce, with the token as key.
 std::string proof_of(const std::string& token, const std::string& nonce);
 std::string random_bytes(size_t count);
-// So many random bytes in hexadecimal digits.
+// `bytes` random bytes as hexadecimal digits.
 std::string random_digits(size_t bytes);
 
 }  // namespace trainer

@@ -20,7 +20,8 @@ namespace {
 
 constexpr auto kConnectTime = std::chrono::seconds(2);
 constexpr auto kRetryInterval = std::chrono::milliseconds(200);
-// How long those that are left try to reach one of them before they take it for lost, and wait for each other.
+// How long the remaining processes try to reach one of them before they consider it lost, and how long they wait for
+// each other.
 constexpr auto kReachTime = std::chrono::seconds(15), kRegroupTime = std::chrono::seconds(60);
 // How long a failed exchange waits for the meeting to say which process is lost.
 constexpr auto kExplainTime = std::chrono::seconds(12);
@@ -233,7 +234,7 @@ meeting::Hello Rendezvous::hello(const std::string& address) {
   return hello;
 }
 
-// Rank 0 at the start, or the first of those that are left.
+// By rank 0 at the start, or by the first of the remaining processes.
 std::unique_ptr<MeetingClient> Rendezvous::keep_meeting(const std::vector<int>& expected,
                                                         const std::vector<int>& optional,
                                                         const std::vector<int>& former) {
@@ -253,7 +254,7 @@ std::unique_ptr<MeetingClient> Rendezvous::keep_meeting(const std::vector<int>& 
   if (token_.empty()) token_ = random_digits(16);
   place.port = listener_port_;
   place.token = token_;
-  // Those that are left meet without the file, and leave it alone until enough have come.
+  // The remaining processes meet without the file, and do not change it until enough have come.
   const bool again = !former.empty();
   if (needs_file && !again) write_file(place);
 
@@ -284,7 +285,7 @@ std::unique_ptr<MeetingClient> Rendezvous::keep_meeting(const std::vector<int>& 
   }
 }
 
-// Tries until the meeting lets this process in. Throws MeetingGone once it was out of reach for so long.
+// Retries until the meeting accepts this process. Throws MeetingGone if it cannot be reached for `patience`.
 std::unique_ptr<MeetingClient> Rendezvous::connect(const std::function<std::optional<MeetingPlace>()>& place,
                                                    const std::string& keeper, std::chrono::seconds patience) {
   using Clock = std::chrono::steady_clock;
@@ -332,7 +333,7 @@ std::unique_ptr<MeetingClient> Rendezvous::connect(const std::function<std::opti
 std::unique_ptr<MeetingClient> Rendezvous::join() {
   const LaunchedRank& launched = request_.launched;
   if (launched.rank == 0) {
-    // A run that goes on without its first rank takes it in again.
+    // A run that continues without its first rank readmits it.
     if (is_elastic() && file_.read(launched.job)) {
       try {
         return connect([&] { return file_.read(launched.job); }, "the first of the others", std::chrono::seconds(0));
@@ -352,7 +353,7 @@ std::unique_ptr<MeetingClient> Rendezvous::join() {
   }
 }
 
-// The first of those that are left keeps the meeting.
+// The first of the remaining processes runs the meeting.
 std::unique_ptr<MeetingClient> Rendezvous::join_again() {
   std::vector<int> newcomers;
   if (server_ != nullptr) {
@@ -382,7 +383,7 @@ std::unique_ptr<MeetingClient> Rendezvous::join_again() {
   throw RankFailed("none of the other processes can be reached");
 }
 
-// The others may go on without this process, or have taken it for lost while it did not run.
+// The others may continue without this process, or may have declared it lost while it was suspended.
 std::unique_ptr<MeetingClient> Rendezvous::come_back(const CutOff& reason) {
   request_.wait.note(fmt::format("Rank {} is cut off: {}. It asks the others to take it in again",
                                  request_.launched.rank, reason.what()));

@@ -19,7 +19,8 @@ class MeetingServer;
 
 struct RendezvousRequest {
   LaunchedRank launched;
-  std::string file;  // of the meeting, unless the launcher says where rank 0 listens and there is a token
+  // The meeting's file; not used if MASTER_ADDR and a token are given and the run is not elastic.
+  std::string file;
   // What all processes must run the same of: "the solver", and its text.
   std::vector<std::pair<std::string, std::string>> compared;
   ElasticLimits elastic;
@@ -37,7 +38,7 @@ class Rendezvous {
   ~Rendezvous();
 
   // Waits for the others and connects to them. Once more after the group of an earlier call has lost a process or takes
-  // newcomers in, and is destroyed; a process that is cut off then comes back to the others as a newcomer. Throws the
+  // newcomers in, and is destroyed; a process that is cut off then returns to the others as a newcomer. Throws the
   // Error with which the meeting ends: RankFailed if processes do not come. The group must end before this object.
   std::unique_ptr<Group> meet();
   bool is_elastic() const { return request_.elastic.least > 0; }

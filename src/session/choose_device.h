@@ -29,14 +29,14 @@ struct DeviceRequest {
   // --gpu=all evenly, and without --gpu each takes the GPU with its number if the solver requests one.
   int local_rank = 0, local_size = 1;
 
-  // "" is no request, "cpu" is --cpu, any other text is the value of --gpu.
+  // "" means no request, "cpu" is --cpu, any other text is the value of --gpu.
   static DeviceRequest of(const std::string& text);
 };
 
 // The CPU, or the GPUs of the request; `solver` may request one by an explicit solver_mode. Locks each GPU; logs a
 // warning if another run holds the lock.
 std::vector<ChosenDevice> choose_devices(const DeviceRequest& request, const caffe::SolverParameter& solver);
-// As choose_devices, for a run on one device: several are a config_error.
+// As choose_devices, but without a solver_mode: the CPU, or the one GPU of the request; several are a config_error.
 ChosenDevice choose_device(const DeviceRequest& request);
 // Returns the number of devices of all processes. Throws an error that names two of them, on all, if they have
 // different kinds of devices, or share a GPU.

@@ -1,4 +1,4 @@
-// Sums gradients over the processes that train together, in a thread of its own while the pass goes on.
+// Sums gradients over the processes that train together, in a separate thread while the pass continues.
 #pragma once
 
 #include <chrono>

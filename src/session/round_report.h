@@ -1,4 +1,4 @@
-// What a process tells the others of a group about its batches of a round of a test.
+// What a process reports to its group about the batches of one test round.
 #pragma once
 
 #include <cstdint>

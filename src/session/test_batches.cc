@@ -84,7 +84,7 @@ RoundReport run_round(NetSession& net, int64_t first, int64_t end, bool reports_
   RoundReport report;
   const auto start = std::chrono::steady_clock::now();
   int64_t run = 0;
-  // After a request to stop, the round goes on: all processes stand before the same batch in the end.
+  // After a request to stop, the round continues, so that all processes stop at the same batch.
   const auto ask = [&](int64_t batch) {
     report.stop = report.stop || !before_batch(batch);
     return true;

@@ -1,4 +1,4 @@
-// What the processes of a training tell each other after the passes of each iteration, so that all decide the same.
+// The record that processes exchange after each iteration so that all make the same decisions.
 #pragma once
 
 #include <cstdint>
@@ -42,7 +42,7 @@ class Stragglers {
  public:
   explicit Stragglers(const Group& group) : group_(group), seconds_(group.members().size()) {}
   void add(const std::vector<IterationRecord>& records);
-  // A line that names the slowest process if it takes much longer than the median; "" for none. Starts anew.
+  // A line that names the slowest process if it takes much longer than the median; "" for none. Resets the sums.
   std::string describe();
 
  private:

@@ -28,7 +28,8 @@ class Retries {
   void note_snapshot(const std::string& last);
 
  private:
-  // The snapshot to go back to, if `newest` is the newest one; "" for the start.
+  // The snapshot to go back to, if `newest` is the newest one; "" for the start. A second failure without a new
+  // snapshot means that the snapshot itself may be bad.
   std::string choose(const std::string& newest);
 
   TrainingState& state_;

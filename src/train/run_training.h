@@ -1,4 +1,4 @@
-// Runs a training, alone or together with other processes, and goes on when one of them is lost.
+// Runs a training, alone or together with other processes, and continues when one of them is lost.
 #pragma once
 
 #include <functional>
@@ -33,7 +33,8 @@ class TrainingView {
   virtual void opened(const Training& training, RunReport& report) = 0;
 };
 
-// Throws what open_training and Training::run throw. An Error of a process that is not the first names the process.
+// Throws what open_training and Training::run throw. With several processes, an Error names the process that
+// throws it; a DiagnosticsError is passed on unchanged.
 TrainingOutcome run_training(const TrainingRequest& request, const RanksRequest& ranks, TrainingView& view);
 
 }  // namespace trainer

@@ -1,4 +1,4 @@
-// The states and the progress of a training in memory, and their way to other processes.
+// The states and the progress of a training in memory, and their transfer to other processes.
 #pragma once
 
 #include <map>
@@ -28,7 +28,8 @@ int furthest_process(Group& group, int iteration);
 // the other processes is not read.
 void share_states(Group& group, int root, TrainingState* state, const caffe::SolverState* carried = nullptr);
 
-// Copies the states of the first device of this process to the others, except carried ones, which each has of its own.
+// Copies the states of the first device of this process to the others, except carried states, which differ between
+// devices.
 void copy_to_other_devices(const TrainingState& state);
 
 }  // namespace trainer

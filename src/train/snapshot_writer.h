@@ -21,7 +21,7 @@ class SnapshotWriter {
   // At the end of the loop: writes a snapshot if the solver asks for it or the last attempt failed. Throws on failure.
   void write_last();
   // After an error that ended the loop: writes a last snapshot if the error is in the data, or if another process is
-  // lost and this one is the first that is left. Returns advice on how to continue; "" for none.
+  // lost and this one is the first of the remaining processes. Returns advice on how to continue; "" for none.
   std::string save_after(const Error& error);
 
   // The state file of the last snapshot, or the one resumed from; "" if there is none.

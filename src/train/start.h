@@ -45,8 +45,8 @@ class TrainingStart {
   caffe::SolverState carried_;  // of the snapshot, of all devices
   bool same_solver_ = false;    // as in the snapshot
   bool complete_ = false;
-  std::string folder_;    // of the run that continues; "" for a report that starts anew
-  bool unsaved_ = false;  // the folder has no snapshot: its report starts anew
+  std::string folder_;    // of the run that continues; "" for a report that starts over
+  bool unsaved_ = false;  // the folder has no snapshot: its report starts over
 };
 
 }  // namespace trainer

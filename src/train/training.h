@@ -41,10 +41,11 @@ inline constexpr const char* kLatestSnapshot = "auto";
 struct TrainingOptions {
   std::vector<DeviceSpec> devices = {DeviceSpec()};  // that train together, each on batches of its own
   DeviceOptions device_options;
-  int64_t memory = 0;                // bytes that may be planned; 0: no limit
-  std::string snapshot;              // solver state to resume from
-  bool continues_run = false;        // the snapshot is of the same run: its report continues
-  bool restarts_run = false;         // so does the report of the same run that was killed before its first snapshot
+  int64_t memory = 0;          // bytes that may be planned; 0: no limit
+  std::string snapshot;        // solver state to resume from
+  bool continues_run = false;  // the snapshot is of the same run: its report continues
+  // There is no snapshot: the run was killed before its first one; its report starts over in the same folder.
+  bool restarts_run = false;
   std::vector<std::string> weights;  // weight files to start from
   WeightMatching matching;           // of their tensors
   std::string run_folder;            // folder of the report; "" for none
@@ -59,8 +60,7 @@ struct TrainingOptions {
   // they do not.
   int least_processes = 0;
   RateScaling rate_scaling = RateScaling::kNone;
-  // What the training continues from in place of weights and snapshot: the processes take that of the one that is
-  // furthest ahead.
+  // Replaces weights and snapshot: all processes take the state of the process with the most iterations.
   const SavedStates* saved = nullptr;
   int64_t max_seconds = 0;  // takes precedence over the max_time of the solver; 0: the solver's
   std::function<StopRequest()> poll = [] { return StopRequest::kNone; };
