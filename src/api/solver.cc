@@ -90,7 +90,7 @@ Solver& Solver::operator=(Solver&&) noexcept = default;
 
 bool Solver::train(const TrainCallbacks& callbacks) {
   if (std::exchange(impl_->has_run, true))
-    throw config_error("a Solver trains once: open another one with the snapshot to go on");
+    throw config_error("a Solver trains once: open another one with the snapshot to continue");
   const CallScope scope(impl_->threads, impl_->log);
   impl_->sink->callbacks = &callbacks;
   return is_complete(impl_->open.training->run(impl_->report));

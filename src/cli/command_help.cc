@@ -38,10 +38,10 @@ std::string log_flags_page() {
 std::string page_of(const std::vector<std::string>& words) {
   if (words.empty()) return overview_page();
   const std::string& name = words[0];
-  if (words.size() > 2) throw UsageError(fmt::format("\"{}\" takes one further word at most", name));
+  if (words.size() > 2) throw UsageError(fmt::format("\"{}\" takes one more argument at most", name));
   if (name == "layer" || name == "layers")
     return words.size() == 1 ? layer_table() + "\n`trainer help layer TYPE` describes one.\n" : layer_page(words[1]);
-  if (words.size() > 1) throw UsageError(fmt::format("\"{}\" takes no further word", name));
+  if (words.size() > 1) throw UsageError(fmt::format("\"{}\" takes no more arguments", name));
   if (name == "set") return set_page();
   if (const Command* command = find_command(name)) return command_page(*command);
   if (const Topic* topic = find_topic(name)) return std::string(topic->text);

@@ -31,7 +31,7 @@ Arguments check_command(const std::vector<std::string>& words) {
   if (std::find(known.begin(), known.end(), name) == known.end())
     throw UsageError(words.empty()
                          ? fmt::format("Need the command that all processes run after --: {}", fmt::join(known, ", "))
-                         : fmt::format("several processes cannot run \"{}\" together{}; after -- comes one of {}", name,
+                         : fmt::format("several processes cannot run \"{}\" together{}; after -- give one of {}", name,
                                        suggest(name, known, "; did you mean {}?"), fmt::join(known, ", ")));
   return parse_command(*find_command(name), {words.begin() + 1, words.end()});
 }
@@ -85,16 +85,17 @@ REGISTER_COMMAND(
     .usage = "launch --hosts=HOST[:N],... [--ssh=COMMAND] -- train|test|time [flags]",
     .description =
         "Starts N processes of the command on each host (1 without N), numbered in the order of the hosts; they train "
-        "together. This host and localhost are started directly, others by ssh, which must work without a question. "
+        "together. This host and localhost are started directly, others by ssh, which must work without prompting. "
         "All hosts need the program and the files at the same paths.\n\n"
         "Shows the output of rank 0, and lines of the others with their rank and host. Signals go to all processes. "
-        "When one fails, the others end; the exit code is that of the first one that failed.",
+        "When one fails, the others end, or continue with --elastic; the exit code is that of the first one that "
+        "failed.",
     .flags =
         {
             {"hosts", FlagType::kText, "", "HOST[:N],...",
              "The hosts, each with its number of processes. The first one must have a name that the others reach."},
             {"ssh", FlagType::kText, "ssh -o BatchMode=yes", "COMMAND",
-             "The command that runs a command on a host: it gets the host and one further word. It is split at "
+             "The command that runs a command on a host: it gets the host and one more argument. It is split at "
              "blanks."},
         },
     .run = run_launch, .runs_on_all_ranks = true);

@@ -30,8 +30,8 @@ Flag ranks_flag() {
 }
 Flag elastic_flag() {
   return {"elastic", FlagType::kText, "", "MIN[:MAX]",
-          "Go on without processes that fail, as long as MIN are left, and take them in again when they return, MAX in "
-          "all. Without it the run ends with exit code 7 when a process fails."};
+          "Continue without processes that fail, as long as MIN remain, and readmit them when they return, MAX in all. "
+          "Without it the run ends with exit code 7 when a process fails."};
 }
 Flag scale_rate_flag() {
   return {"scale_rate", FlagType::kChoice, "none", "none|linear|sqrt",

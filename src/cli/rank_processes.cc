@@ -363,7 +363,7 @@ class Launch {
     ended_.push_back(&process);
     const bool broke = process.failed() && !is_stop(*process.code());
     if (options_.elastic && broke && running() > 0)
-      std::fprintf(stderr, "trainer: %s; the others go on\n", end_text(process).c_str());
+      std::fprintf(stderr, "trainer: %s; the others continue\n", end_text(process).c_str());
     const bool ends_the_run = options_.elastic ? *process.code() == 0 : broke;
     if (ends_the_run && !next_step_ && running() > 0) next_step_ = Clock::now() + options_.by_itself;
   }
@@ -375,7 +375,7 @@ class Launch {
     if (step_ < std::size(kSteps)) {
       for (const auto& process : processes_) {
         if (!process->code())
-          std::fprintf(stderr, "trainer: %s still runs: it gets SIG%s\n", process->text().c_str(), kSteps[step_]);
+          std::fprintf(stderr, "trainer: %s is still running: sending SIG%s\n", process->text().c_str(), kSteps[step_]);
         process->tell_to_end(kSteps[step_]);
       }
     } else {
@@ -408,11 +408,11 @@ class Launch {
     const int code = *process.code();
     if (code == kSshFailed && !process.local())
       return fmt::format(
-          "{}: there is no connection to the host, or it broke: `{} {} true` must work without a question; check the "
-          "name of the host, its keys and its network",
+          "{}: cannot connect to the host, or the connection was lost: `{} {} true` must work without prompting; check "
+          "the name of the host, its keys and its network",
           process.text(), fmt::join(options_.ssh, " "), process.host());
     const char* const signal = code > 128 ? sigabbrev_np(code - 128) : nullptr;
-    return signal != nullptr ? fmt::format("{} was ended by SIG{}", process.text(), signal)
+    return signal != nullptr ? fmt::format("{} was killed by SIG{}", process.text(), signal)
                              : fmt::format("{} ended with exit code {}", process.text(), code);
   }
 

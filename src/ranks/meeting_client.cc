@@ -50,7 +50,7 @@ std::vector<Message> MeetingClient::await_messages(const MeetingWait& wait) {
 void MeetingClient::prove(const std::string& token, meeting::Hello* hello, const MeetingWait& wait) {
   while (true) {
     for (const Message& message : await_messages(wait)) {
-      if (!message.has_challenge()) throw MeetingGone("it is no meeting");
+      if (!message.has_challenge()) throw MeetingGone("the other side is not a trainer meeting");
       hello->set_proof(proof_of(token, message.challenge().nonce()));
       hello->set_nonce(random_bytes(16));
       Message answer;
@@ -132,7 +132,7 @@ void MeetingClient::take(const Message& message) {
     offers_.emplace(message.offers().texts().begin(), message.offers().texts().end());
   } else if (message.has_loss() && message.loss().launched_rank() == own_rank_) {
     over_ = true;
-    lose({table_.keeper(), "it took this process for lost: " + printable(message.loss().text(), true), false});
+    lose({table_.keeper(), "it declared this process lost: " + printable(message.loss().text(), true), false});
   } else if (message.has_loss()) {
     lose({message.loss().launched_rank(), printable(message.loss().text(), true), message.loss().certain()});
   } else if (message.has_newcomers()) {

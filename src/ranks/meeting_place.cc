@@ -117,8 +117,8 @@ void MeetingFile::write(const MeetingPlace& place, const std::string& job) const
   const std::string temporary = fmt::format("{}.{}", path_, getpid());
   const auto fail = [&](const char* action) {
     return data_error(
-        "cannot {} {}, where the other processes look for rank 0: {}. Give a snapshot_prefix in a folder that all can "
-        "write and read, or set MASTER_ADDR, MASTER_PORT and TRAINER_TOKEN",
+        "cannot {} {}, where the other processes look for rank 0: {}. Put this file in a folder that all processes can "
+        "read and write (for train: change snapshot_prefix), or set MASTER_ADDR, MASTER_PORT and TRAINER_TOKEN",
         action, path_, std::strerror(errno));
   };
   ::unlink(temporary.c_str());
@@ -190,8 +190,8 @@ int listen_at(const std::string& address, uint16_t* port) {
                        *port);
   if (problem == EADDRNOTAVAIL)
     throw config_error(
-        "rank 0 cannot listen at {}: that is no address of this host, {}. MASTER_ADDR is the host of rank 0", address,
-        host_name());
+        "rank 0 cannot listen at {}: this host, {}, does not have that address. MASTER_ADDR is the host of rank 0",
+        address, host_name());
   throw device_error("rank 0 cannot listen at {} port {}: {}", address, *port, std::strerror(problem));
 }
 

@@ -197,7 +197,7 @@ void MeetingServer::hear_hello(Peer& peer, const meeting::Hello& hello) {
                     hello.rank(), printable(same->hello.host()), printable(hello.host())));
   } else if (stage_ != Stage::kGathering && options_.least == 0) {
     refuse_for(ExitCode::kRankFailed,
-               "the run has begun without this process. Processes are only taken in with --elastic");
+               "the run has begun without this process. Only a run with --elastic admits processes later");
   } else {
     peer.state = Peer::State::kArrived;
     last_arrival_ = Clock::now();
@@ -324,14 +324,14 @@ void MeetingServer::open_table(const std::vector<Peer*>& all) {
   if (!differing.empty()) return refuse_all(refusal_of(ExitCode::kConfiguration, differing));
   if (!enough(arrived)) {
     meeting::Refusal refusal = refusal_of(
-        ExitCode::kRankFailed, fmt::format("{} of {} processes can be reached: the others may go on without these",
+        ExitCode::kRankFailed, fmt::format("{} of {} processes can be reached: the others may continue without these",
                                            arrived.size(), options_.former.size()));
     refusal.set_cut_off(true);
     return refuse_all(refusal);
   }
   if (static_cast<int>(arrived.size()) < options_.least)
     return refuse_all(
-        refusal_of(ExitCode::kRankFailed, fmt::format("{} of {} processes are left, fewer than --elastic={} asks for",
+        refusal_of(ExitCode::kRankFailed, fmt::format("only {} of {} processes remain, but --elastic={} requires more",
                                                       arrived.size(), options_.world, options_.least)));
   // The address at which others reach a process inside this one.
   std::string own_address = "127.0.0.1";
@@ -411,7 +411,7 @@ void MeetingServer::count_newcomers() {
   for (Peer* peer : peers_in(Peer::State::kArrived)) {
     ranks.push_back(peer->hello.rank());
     Message waiting;
-    waiting.mutable_waiting()->set_text("the next snapshot of the run, which goes on");
+    waiting.mutable_waiting()->set_text("the run to reach its next snapshot");
     peer->socket.send(waiting);
   }
   {

@@ -126,7 +126,7 @@ std::string proof_of(const std::string& token, const std::string& nonce) {
 std::string random_bytes(size_t count) {
   std::string bytes(count, '\0');
   if (getrandom(bytes.data(), count, 0) != static_cast<ssize_t>(count))
-    throw device_error("the system gives no random numbers: {}", std::strerror(errno));
+    throw device_error("cannot get random numbers from the system: {}", std::strerror(errno));
   return bytes;
 }
 

@@ -24,7 +24,7 @@ OpenGlooLane open_plugin() {
   if (reason != nullptr)
     throw device_error("{} cannot be loaded: {}. Start one process with --ranks=none", kPlugin, reason);
   const auto open = reinterpret_cast<OpenGlooLane>(dlsym(library, "trainer_open_gloo_lane"));
-  if (open == nullptr) throw device_error("{} is not the exchange engine of this program", place);
+  if (open == nullptr) throw device_error("{} is not a Gloo plugin of this version of trainer", place);
   return open;
 }
 

@@ -385,13 +385,13 @@ std::unique_ptr<MeetingClient> Rendezvous::join_again() {
 
 // The others may continue without this process, or may have declared it lost while it was suspended.
 std::unique_ptr<MeetingClient> Rendezvous::come_back(const CutOff& reason) {
-  request_.wait.note(fmt::format("Rank {} is cut off: {}. It asks the others to take it in again",
+  request_.wait.note(fmt::format("Rank {} is cut off: {}. It is asking the others to readmit it",
                                  request_.launched.rank, reason.what()));
   table_.Clear();
   try {
     return connect([this] { return find_place(); }, "the first of the others", patience_);
   } catch (const MeetingGone& error) {
-    throw RankFailed(fmt::format("{}, and they did not take it in again within {} s (TRAINER_MEETING_SECONDS): {}",
+    throw RankFailed(fmt::format("{}, and they did not readmit it within {} s (TRAINER_MEETING_SECONDS): {}",
                                  reason.what(), patience_.count(), error.what()));
   }
 }

@@ -90,7 +90,7 @@ StopRequest::Kind TrainingLoop::poll() {
 
 StopRequest::Kind TrainingLoop::note(const StopRequest& request, bool out_of_time) {
   if (!stopped() && out_of_time) {
-    report_.note("The time of this run (max_time) is over");
+    report_.note("This run has reached its time limit (max_time)");
     end_ = TrainingEnd::kOutOfTime;
     return StopRequest::kStop;
   }
@@ -141,8 +141,8 @@ double TrainingLoop::watched(const WatchedMetric& metric) const {
 bool TrainingLoop::note_best(double value) {
   const int iteration = state_.loop.iteration;
   if (std::isnan(value))
-    report_.warning(fmt::format("Iteration {}: {} is NaN: it counts as worse than all other values", iteration,
-                                solver_.best().metric()));
+    report_.warning(
+        fmt::format("Iteration {}: {} is NaN: it ranks below all other values", iteration, solver_.best().metric()));
   if (is_new_best(solver_.best(), value, state_.loop.best)) keep_best(value);
   return note_test(solver_, value, &state_.loop.best) && iteration < solver_.max_iter();
 }

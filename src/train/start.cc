@@ -94,7 +94,7 @@ void TrainingStart::lock_snapshots() {
   } catch (const Error& error) {
     if (options_.saved == nullptr) throw;
     // A lost process that hangs still has the lock. It writes nothing when it wakes up.
-    report_.warning(fmt::format("{}\nThe training continues, as a process that is lost holds the lock", error.what()));
+    report_.warning(fmt::format("{}\nThe training continues: a lost process still holds the lock", error.what()));
   }
   for (const char* ending : {"_iter_", "_best."})
     remove_abandoned_temporaries(state_.solver.snapshot_prefix() + ending);
@@ -274,11 +274,11 @@ void TrainingStart::note_processes() const {
                   format_count(state_.images_per_iteration() / state_.devices()), state_.devices(),
                   state_.solver.iter_size() > 1 ? fmt::format(", in {} passes", state_.solver.iter_size()) : ""));
   if (options_.saved == nullptr) return;
-  report_.note(fmt::format("The training goes on from iteration {}", format_count(state_.loop.iteration)));
+  report_.note(fmt::format("The training continues from iteration {}", format_count(state_.loop.iteration)));
   if (!options_.saved->carried.empty() && !options_.saved->carried.front().empty())
     report_.note(
-        "What recurrent layers of lost processes carried is lost; those of processes that return start with "
-        "zeros");
+        "The carried states of recurrent layers on lost processes are gone; on processes that return they start at "
+        "zero");
 }
 
 // Of tests that read whole data sets.

@@ -18,7 +18,7 @@ std::string outcome_text(TrainingEnd end, const caffe::SolverParameter& solver) 
     case TrainingEnd::kStoppedEarly: return early_stop_text(solver);
     case TrainingEnd::kStopped: return "stopped";
     case TrainingEnd::kOutOfTime: return "stopped by max_time";
-    case TrainingEnd::kNewcomers: return "goes on with more processes";
+    case TrainingEnd::kNewcomers: return "continues with more processes";
   }
   return "";
 }

@@ -146,7 +146,7 @@ TEST_F(LaunchTest, TheFirstFailureCounts) {
             "code 3: rank 1 on b ended with exit code 3");
   EXPECT_EQ(run("a,b", "exit $((RANK * 7))\n"), "code 7: rank 1 on b ended with exit code 7");
   // ssh itself would say 255.
-  EXPECT_EQ(run("a,b", "[ $RANK = 0 ] || kill -KILL $$\n"), "code 137: rank 1 on b was ended by SIGKILL");
+  EXPECT_EQ(run("a,b", "[ $RANK = 0 ] || kill -KILL $$\n"), "code 137: rank 1 on b was killed by SIGKILL");
 }
 
 TEST_F(LaunchTest, TheOthersEndToo) {
@@ -156,15 +156,16 @@ TEST_F(LaunchTest, TheOthersEndToo) {
   EXPECT_EQ(run("localhost:2", fails + "trap 'echo asked >asked; exit 0' TERM" + forever),
             "code 4: rank 1 on localhost ended with exit code 4");
   EXPECT_EQ(file("asked"), "asked\n");
-  EXPECT_EQ(errors_, "trainer: rank 0 on localhost still runs: it gets SIGTERM\n");
+  EXPECT_EQ(errors_, "trainer: rank 0 on localhost is still running: sending SIGTERM\n");
   EXPECT_EQ(run("localhost:2", fails + "trap '' TERM" + forever), "code 4: rank 1 on localhost ended with exit code 4");
-  EXPECT_NE(errors_.find("trainer: rank 0 on localhost still runs: it gets SIGKILL\n"), std::string::npos) << errors_;
+  EXPECT_NE(errors_.find("trainer: rank 0 on localhost is still running: sending SIGKILL\n"), std::string::npos)
+      << errors_;
 }
 
 TEST_F(LaunchTest, AHostThatIsNotThere) {
   be_impatient();
   const std::string end = run("a,gone", "sleep 100\n");
-  EXPECT_EQ(end.find("code 7: rank 1 on gone: there is no connection to the host, or it broke: `"), 0u) << end;
+  EXPECT_EQ(end.find("code 7: rank 1 on gone: cannot connect to the host, or the connection was lost: `"), 0u) << end;
   EXPECT_NE(end.find("/ssh gone true` must work"), std::string::npos) << end;
 }
 
@@ -172,7 +173,7 @@ TEST_F(LaunchTest, ElasticRunsGoOn) {
   options_.elastic = true;
   EXPECT_EQ(run("a,b", "[ $RANK = 0 ] || exit 3\nsleep 1\necho done\n"), "code 0");
   EXPECT_EQ(out_, "done\n");
-  EXPECT_EQ(errors_, "trainer: rank 1 on b ended with exit code 3; the others go on\n");
+  EXPECT_EQ(errors_, "trainer: rank 1 on b ended with exit code 3; the others continue\n");
   EXPECT_EQ(run("a,b", "exit $((RANK + 3))\n").find("code "), 0u);
 }
 

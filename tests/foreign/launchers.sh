@@ -210,7 +210,7 @@ JOB
     'has_line job.out "^srun 0" && has_line srun.out "4 processes train together"'
 }
 
-# A job that a signal stops goes on from its snapshot: the script of docs/several-machines.md, with an end in the second
+# A job that a signal stops continues from its snapshot: the script of docs/several-machines.md, with an end in the second
 # start.
 try_preemption() {
   rm -rf w_*
@@ -234,12 +234,12 @@ JOB
   wait_for 30 job_has_ended || scancel "$job"
 }
 
-# try_elastic NAME CODE: goes on without a lost rank, and ends with this code by a signal.
+# try_elastic NAME CODE: continues without a lost rank, and ends with this code by a signal.
 try_elastic() {
   check "$1_trains_elastic" "$(last_lines)" long "$1" --elastic=2
   local variable=rank_$1
   kill -KILL $(rank_processes "${!variable}=2$")
-  check "$1_goes_on_without_the_lost" "$(last_lines)" wait_for 60 says 'The training goes on from iteration'
+  check "$1_goes_on_without_the_lost" "$(last_lines)" wait_for 60 says 'The training continues from iteration'
   kill -USR1 "$pid"
   await 60
   check "$1_elastic_ends_by_the_signal" "$(last_lines)" says "Snapshotting solver state.*$(newest_snapshot)"

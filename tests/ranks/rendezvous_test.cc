@@ -277,7 +277,7 @@ TEST_F(RendezvousTest, EndsWithTooFewLeft) {
     group.reset();
     rendezvous.meet();
   });
-  EXPECT_THAT(errors[0], HasSubstr("7: 1 of 2 processes are left, fewer than --elastic=2 asks for"));
+  EXPECT_THAT(errors[0], HasSubstr("7: only 1 of 2 processes remain, but --elastic=2 requires more"));
 }
 
 TEST_F(RendezvousTest, TakesNewcomersIn) {

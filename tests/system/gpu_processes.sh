@@ -172,13 +172,13 @@ wait_for_all
 check hanging_exit_code "${codes[*]}: $(tail -n 3 hanging.0)" [ "${codes[0]}" -eq 7 ]
 check hanging_within_seconds "$took s" [ $took -le 40 ]
 check hanging_is_named "$(tail -n 3 hanging.0)" grep -q 'rank 1 on .* is lost' hanging.0
-# The others go on.
+# The others continue.
 together elastic 3 3 --elastic=2 --set max_iter=120 --set display=5
 wait_for 120 has_done elastic.0 4
 kill -9 "${pids[2]}"
 wait_for_all
 check elastic "${codes[*]}: $(tail -n 3 elastic.0 elastic.1)" [ "${codes[*]:0:2}" = '0 0' ]
-check elastic_meets_again "$(tail -n 8 elastic.0)" grep -q 'The processes that are left meet again' elastic.0
+check elastic_meets_again "$(tail -n 8 elastic.0)" grep -q 'The remaining processes meet again' elastic.0
 
 # A GPU fails during an exchange.
 for fault in 1:9:ncclAllReduce '1:9:kernel interpret<kMaps>'; do

@@ -68,7 +68,7 @@ exit 0
 END
 launch a,gone
 check unreachable_host "$code" test $code = 7
-check unreachable_host_is_named "$(cat errors)" grep -q '^trainer: error: rank 1 on gone: there is no connection to the host' errors
+check unreachable_host_is_named "$(cat errors)" grep -q '^trainer: error: rank 1 on gone: cannot connect to the host' errors
 
 # A run that waits: its processes, signals, and the end of the launcher.
 write_program <<'END'
@@ -105,7 +105,7 @@ wait $pid 2>/dev/null
 check without_the_launcher_all_get_SIGTERM "not after 20 s" wait_for 20 told TERM
 touch end
 
-# An elastic run goes on without a lost rank; the signal that stops it later is its end.
+# An elastic run continues without a lost rank; the signal that stops it later is its end.
 write_program <<'END'
 trap 'exit 138' USR1
 >ready$RANK
@@ -113,7 +113,7 @@ trap 'exit 138' USR1
 while [ ! -e end ]; do sleep 0.05; done
 END
 start train --elastic=1
-check the_others_go_on "$(cat errors)" wait_for 20 grep -q '^trainer: rank 1 on b ended with exit code 3; the others go on$' errors
+check the_others_continue "$(cat errors)" wait_for 20 grep -q '^trainer: rank 1 on b ended with exit code 3; the others continue$' errors
 kill -USR1 $pid
 wait $pid
 code=$?

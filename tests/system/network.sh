@@ -130,7 +130,7 @@ else
   echo "SKIPPED delay: this user may not make network interfaces, or there is no perl"
 fi
 
-# The network loses host 1: the hosts with rank 0 end with a snapshot, or go on. Host 1 does not go on alone.
+# The network loses host 1: the hosts with rank 0 end with a snapshot, or continue. Host 1 does not continue alone.
 long() {
   local folder=$1
   shift
@@ -154,14 +154,14 @@ check a_partition_ends_with_7 "$codes: $(last_lines plain)" [ "$codes" = "7 7 7"
 check a_partition_leaves_a_snapshot "$(last_lines plain)" has_line plain/out.0 \
   'resume with --snapshot=plain/w_iter_[0-9]*.solverstate'
 check elastic_goes_on_after_a_partition "$(last_lines elastic)" wait_for 20 has_line elastic/out.0 \
-  'The training goes on from iteration'
+  'The training continues from iteration'
 check elastic_goes_on_with_the_majority "$(last_lines elastic)" has_line elastic/out.0 \
   '2 processes train together: 1 on node-0, 1 on node-2'
 wait "${elastic[1]}"
 code=$?
 check a_minority_ends_with_7 "$code: $(last_lines elastic)" [ $code = 7 ]
 check a_minority_does_not_go_on "$(last_lines elastic)" has_line elastic/out.1 \
-  'others may go on without these, and they did not take it in again within 15 s'
+  'others may continue without these, and they did not readmit it within 15 s'
 check a_minority_does_not_end_the_meeting "$(ls elastic)" [ -e elastic/w.meeting ]
 pids=("${elastic[0]}" "${elastic[2]}")
 kill -TERM "${pids[0]}"

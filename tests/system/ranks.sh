@@ -120,9 +120,9 @@ await
 check a_hanging_rank_is_noticed "$codes: $(last_lines)" [ "$codes" = "7 137 7" ]
 rm -rf w_*
 
-# One that hangs and wakes up does not go on alone, and comes back at the next snapshot.
+# One that hangs and wakes up does not continue alone, and returns at the next snapshot.
 TRAINER_MEETING_SECONDS=10 long --elastic=2 --set snapshot=500 --set keep_snapshots=2 && kill -STOP "${pids[1]}"
-check elastic_goes_on_without_a_hanging_rank "$(last_lines)" wait_for 30 has_line out.0 'The training goes on from iteration'
+check elastic_goes_on_without_a_hanging_rank "$(last_lines)" wait_for 30 has_line out.0 'The training continues from iteration'
 kill -CONT "${pids[1]}"
 check a_rank_that_wakes_up_is_cut_off "$(last_lines)" wait_for 20 has_line out.1 'Rank 1 is cut off: 1 of 3 processes can be reached'
 all_again() { [ "$(grep -c '3 processes train together' out.0)" = 2 ]; }
@@ -134,7 +134,7 @@ rm -rf w_*
 
 # The first one hangs, with the lock of the snapshots.
 long --elastic=1 && kill -STOP "${pids[0]}"
-check elastic_goes_on_without_a_hanging_first_rank "$(last_lines)" wait_for 40 has_line out.1 'The training goes on from iteration'
+check elastic_goes_on_without_a_hanging_first_rank "$(last_lines)" wait_for 40 has_line out.1 'The training continues from iteration'
 kill -TERM "${pids[1]}"
 kill -KILL "${pids[0]}"
 await
