@@ -120,8 +120,9 @@ std::string net_for(const std::string& given, const std::optional<hub::Weights>&
   if (!published || published->net().empty()) return given;
   const std::string& own = published->net();
   if (given.empty() && find_net_kind(own) == nullptr)
-    throw config_error("--weights={}: the net \"{}\" of the manifest is no net of `trainer new`: choose one with --net",
-                       published->name(), printable(own));
+    throw config_error(
+        "--weights={}: the net \"{}\" of the manifest is not a net of `trainer new`: choose one with --net",
+        published->name(), printable(own));
   if (!given.empty() && find_net_kind(own) != nullptr && given != own)
     throw config_error("--net={}: the weights {} are for the net {}: leave out --net, or choose other weights", given,
                        published->name(), own);

@@ -116,7 +116,7 @@ class DataView {
     } else if (extension == ".txt") {
       look_at_list(train, test);
     } else {
-      throw data_error("{} is no known kind of data: {}", train, kForms);
+      throw data_error("{} is not a supported kind of data: {}", train, kForms);
     }
   }
 
@@ -384,7 +384,7 @@ class DataView {
     data_.test_records = static_cast<int64_t>(tested.rows.size());
   }
 
-  // Throws if a test label is no class of the training data. `place` names a record.
+  // Throws if a test label is not a class of the training data. `place` names a record.
   template <typename Label>
   void check_test_labels(const std::vector<Label>& labels, const std::string& train,
                          const std::function<std::string(size_t)>& place) const {
@@ -392,8 +392,9 @@ class DataView {
     for (size_t i = 0; i < labels.size(); ++i) {
       const auto label = static_cast<double>(labels[i]);
       if (label >= 0 && label < static_cast<double>(data_.outputs) && label == std::floor(label)) continue;
-      throw data_error("{}: the label {} is no class of {}, which has the classes 0 to {}: correct it, or add records",
-                       place(i), label, train, data_.outputs - 1);
+      throw data_error(
+          "{}: the label {} is not a class of {}, which has the classes 0 to {}: correct it, or add records", place(i),
+          label, train, data_.outputs - 1);
     }
   }
 

@@ -9,7 +9,7 @@
 
 namespace trainer {
 
-// A file that is no data set.
+// A file that is not a data set.
 struct CheckedFile {
   std::string path, content;
 };

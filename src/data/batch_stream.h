@@ -53,7 +53,7 @@ struct StreamOptions {
   HostMemory* memory = &HostMemory::plain();  // of the batches; outlives the stream
   // Lines for the log (a long scan, a skipped record); always called from the thread that uses the stream.
   std::function<void(const std::string&)> log;
-  // A line about the data set that is no warning.
+  // A line about the data set that is not a warning.
   std::function<void(const std::string&)> note;
 };
 

@@ -23,7 +23,7 @@ double parse_weight(const std::string& text, const std::string& file, size_t lin
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), weight);
   const bool number = error == std::errc() && end == text.data() + text.size();
   if (!number || !(weight >= 0 && std::isfinite(static_cast<float>(weight))))
-    throw data_error("{}:{}: \"{}\" is no weight: each line is a number, 0 or more", file, line, printable(text));
+    throw data_error("{}:{}: \"{}\" is not a weight: each line is a number, 0 or more", file, line, printable(text));
   return weight;
 }
 

@@ -34,7 +34,7 @@ void check_sampling(SourceContext& context, const std::string& message, const ca
 // errors.
 std::optional<RecordWeights> weigh_records(SourceContext& context, const SampledSet& set);
 
-// Throws data_error for a label that is no class. `record` gives the name of the record.
+// Throws data_error for a label that is not a class. `record` gives the name of the record.
 uint32_t class_of(int32_t label, const std::function<std::string()>& record);
 
 }  // namespace trainer

@@ -33,7 +33,7 @@ void parse_transpose(const std::string& word, WeightMapLine* line) {
   std::sort(sorted.begin(), sorted.end());
   std::iota(axes.begin(), axes.end(), 0);
   if (sorted != axes)
-    throw data_error("{}: {} is no order of axes: name each axis from 0 once, as in transpose=1,0", line->place,
+    throw data_error("{}: {} is not an order of axes: name each axis from 0 once, as in transpose=1,0", line->place,
                      printable(word));
 }
 

@@ -138,8 +138,9 @@ GpuRequest parse_gpu_request(const std::string& text) {
     const std::string digits = trim(part);
     if (digits.empty() || digits.size() > kMostDigits || digits.find_first_not_of("0123456789") != std::string::npos)
       throw config_error(
-          "--gpu={}: \"{}\" is no GPU's number; write a number, several with commas between (0,1), all, or auto", text,
-          digits);
+          "--gpu={}: \"{}\" is not the number of a GPU; write a number, several with commas between (0,1), all, or "
+          "auto",
+          text, digits);
     const int number = std::stoi(digits);
     if (std::find(request.numbers.begin(), request.numbers.end(), number) != request.numbers.end())
       throw config_error("--gpu={}: GPU {} is named twice", text, number);

@@ -50,7 +50,7 @@ class EntryCheck {
   void check_name() {
     if (!is_published_name(entry_.name()))
       error(
-          "name", entry_.has_name() ? "is no name of weights" : "is missing",
+          "name", entry_.has_name() ? "is not a name of weights" : "is missing",
           fmt::format("use at most {} letters, digits, \".\", \"_\" and \"-\", first a letter or digit", kLongestName));
   }
 
@@ -95,7 +95,7 @@ class EntryCheck {
     if (std::ranges::any_of(used.std(), [](double value) { return !(value > 0) || !std::isfinite(value); }))
       preprocessing_error("std", "has a value that is not above 0", "pixels are divided by it; leave it out for 1");
     if (std::ranges::any_of(used.mean(), [](double value) { return !std::isfinite(value); }))
-      preprocessing_error("mean", "has a value that is no number");
+      preprocessing_error("mean", "has a value that is not a number");
     if (used.has_crop_size() && used.crop_size() == 0) preprocessing_error("crop_size", "is 0");
     if (used.has_short_side() && used.has_crop_size() && used.short_side() < used.crop_size())
       preprocessing_error("short_side", fmt::format("is {}, below crop_size, {}", used.short_side(), used.crop_size()),

@@ -49,7 +49,7 @@ caffe::PictureInput picture_input_of(const hub::Preprocessing& published) {
   return input;
 }
 
-// "did you mean the published weights A?", for a value that is no file; "" if no name is similar.
+// "did you mean the published weights A?", for a value that is not a file; "" if no name is similar.
 std::string similar_names(const std::string& value) {
   if (!is_published_name(value) || is_file(value)) return "";
   if (const std::vector<std::string> of_net = published_names_of(value); !of_net.empty())

@@ -139,7 +139,7 @@ class LayerContext {
   virtual void warn(const std::string& field, const std::string& message, const std::string& hint = "") = 0;
 
   // The labels in the data set whose batches are this bottom, or no counts if it is not open. Fails at `field` if no
-  // data layer makes the bottom, or one whose labels are no classes.
+  // data layer makes the bottom, or one whose labels are not classes.
   virtual LabelCounts count_labels(int bottom, const std::string& field) = 0;
 
   // The sums over the devices that train together; nullptr if the net is not trained, or by one device only. Fails at

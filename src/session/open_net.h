@@ -27,7 +27,7 @@ struct NamedWeights {
 };
 NamedWeights weights_of_flag(const std::string& path);
 
-// Reports files that cannot be opened, and words that are no names of published weights. The files are read after the
+// Reports files that cannot be opened, and words that are not names of published weights. The files are read after the
 // device is open.
 void check_readable(const std::vector<NamedWeights>& weights, Diagnostics* diagnostics);
 

@@ -201,10 +201,10 @@ TEST_F(Sampled, MistakesInAFileOfWeights) {
   for (int i = 0; i < 31; ++i) lines += "0\n";
   expect_contains(data_mistake(lines), {"w.txt has 31 lines"});
   expect_contains(data_mistake(lines.substr(2)), {"each record of", "has the weight 0"});
-  expect_contains(data_mistake("1\n-2\n"), {"w.txt:2: \"-2\" is no weight"});
-  expect_contains(data_mistake("1\n\n2\n"), {"w.txt:2: \"\" is no weight"});
+  expect_contains(data_mistake("1\n-2\n"), {"w.txt:2: \"-2\" is not a weight"});
+  expect_contains(data_mistake("1\n\n2\n"), {"w.txt:2: \"\" is not a weight"});
   for (const char* word : {"much", "nan", "inf", "1e39", "1 2"})
-    expect_contains(data_mistake(std::string(word) + "\n"), {"w.txt:1: \"" + std::string(word) + "\" is no weight"});
+    expect_contains(data_mistake(std::string(word) + "\n"), {"w.txt:1: \"" + std::string(word) + "\" is not a weight"});
   expect_contains(data_mistake(std::string("1\n\0", 3)), {"is not a text file"});
   expect_contains(mistake(list("record_weights: 'none'"), ExitCode::kData), {"none"});
 }

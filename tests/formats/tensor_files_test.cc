@@ -308,7 +308,7 @@ TEST(WeightMap, ReadsLines) {
   };
   EXPECT_TRUE(contains(message("\nconv1 x\n"), "map:2: \"conv1\" is not LAYER/BLOB"));
   EXPECT_TRUE(contains(message("a*/0 x\n"), "one \"*\" each"));
-  EXPECT_TRUE(contains(message("a/0 x transpose=0,2\n"), "no order of axes"));
+  EXPECT_TRUE(contains(message("a/0 x transpose=0,2\n"), "not an order of axes"));
   EXPECT_TRUE(contains(message("a/0\n"), "this one has 1 words"));
   EXPECT_TRUE(contains(message("# nothing\n"), "has no line"));
 }

@@ -42,9 +42,10 @@ TEST(Manifest, TheManifestOfTheProgramHasNoProblem) {
 }
 
 TEST(Manifest, MistakesHavePlaceAndRemedy) {
-  EXPECT_EQ(problems_of("weights {\n  name: \"a/../b\"\n  url: \"https://example.org/a\"\n}"),
-            "own.prototxt:2:3: error: weights \"a/../b\": name is no name of weights; use at most 100 letters, digits, "
-            "\".\", \"_\" and \"-\", first a letter or digit\n    name: \"a/../b\"\n    ^~~~~~~~~~~~~~\n");
+  EXPECT_EQ(
+      problems_of("weights {\n  name: \"a/../b\"\n  url: \"https://example.org/a\"\n}"),
+      "own.prototxt:2:3: error: weights \"a/../b\": name is not a name of weights; use at most 100 letters, digits, "
+      "\".\", \"_\" and \"-\", first a letter or digit\n    name: \"a/../b\"\n    ^~~~~~~~~~~~~~\n");
   const auto has = [](const std::string& fields, const std::string& part) {
     const std::string text = problems_of("weights {\n  name: \"a\"\n" + fields + "\n}");
     EXPECT_NE(text.find(part), std::string::npos) << text;

@@ -60,10 +60,10 @@ FAKE_GPUS=$(gpu 0)$(gpu 1)
 tells several 2 'only trainer train runs on several GPUs, but --gpu=0,1 names 2: name one' timing --gpu=0,1
 tells all_of_several 2 'only trainer train runs on several GPUs, but --gpu=all names 2: name one' timing --gpu=all
 tells doubled 2 'GPU 1 is named twice' timing --gpu=1,0,01
-tells unset_variable 2 "\"\" is no GPU's number; write a number" timing --gpu=
+tells unset_variable 2 "\"\" is not the number of a GPU; write a number" timing --gpu=
 tells out_of_range 5 'there is no GPU 2: the driver sees 2' timing --gpu=2
 for junk in x 0x 1.5 -1 0, ,0 '0 1' 12345678901234567890 Auto; do
-  tells "junk '$junk'" 2 'no GPU.s number; write a number, several with commas between \(0,1\), all, or auto' timing --gpu="$junk"
+  tells "junk '$junk'" 2 'is not the number of a GPU; write a number, several with commas between \(0,1\), all, or auto' timing --gpu="$junk"
 done
 planning() { "$trainer" summary --model=net.prototxt "$@"; }
 tells plan_out_of_range 5 'there is no GPU 2: the driver sees 2' planning --gpu=2
@@ -247,7 +247,7 @@ mkdir alone && cp "$trainer" "$(dirname "$trainer")/libtrainer.so.0" alone
 tells query_no_plugin 0 '^Can compute: +no: this installation has no CUDA device' alone/trainer device_query --gpu=0
 tells query_out_of_range 5 'there is no GPU 3: the driver sees 3' query --gpu=3
 tells query_doubled 2 'GPU 1 is named twice' query --gpu=1,1
-tells query_junk 2 "no GPU's number" query --gpu=x
+tells query_junk 2 "is not the number of a GPU" query --gpu=x
 tells query_auto 2 'write all, or the numbers' query --gpu=auto
 shown=$(query --gpu=2,0 2>&1 | sed -n 's/^Device id: *//p' | xargs)
 check query_shows_what_is_asked_for "$shown" [ "$shown" = '2 0' ]

@@ -139,7 +139,7 @@ check header_of_one_table "$(cat err)" code 3 "test.csv has no header line" noth
 printf 'a,c,label\n1,2,0\n2,3,1\n' >other/test.csv
 check other_columns "$(cat err)" code 3 "test.csv are a, c, label, but those of $PWD/other/train.csv are a, b, label" nothing --data=other
 printf 'a,b,label\n1,2,0\n2,3,7\n' >other/test.csv
-check other_classes "$(cat err)" code 3 "test.csv, line 3: the label 7 is no class of" nothing --data=other
+check other_classes "$(cat err)" code 3 "test.csv, line 3: the label 7 is not a class of" nothing --data=other
 check project_in_the_data "$(cat err)" code 2 "is in the folder of the data" pictures/project --data=pictures
 check project_is_the_data "$(cat err)" code 2 "is in the folder of the data" pictures --data=pictures/
 check no_folder_in_the_data "" [ ! -e pictures/project ]
@@ -159,7 +159,7 @@ check full_disk_leaves_no_folder "" [ ! -e full ]
 check unknown_net "$(cat err)" code 2 "did you mean resnet18?" nothing --data=pictures --net=resnet81
 check net_of_another_task "$(cat err)" code 2 "the net takes rows" nothing --data=pictures --net=mlp
 check net_of_other_weights "$(cat err)" code 2 "--net=resnet34: the weights one are for the net resnet18" nothing --data=pictures --net=resnet34 --weights=one
-check weights_of_no_net "$(cat err)" code 2 "the net \"tinynet\" of the manifest is no net of" nothing --data=pictures --weights=tiny
+check weights_of_no_net "$(cat err)" code 2 "the net \"tinynet\" of the manifest is not a net of" nothing --data=pictures --weights=tiny
 check weights_of_another_net "$(cat err)" code 3 "no layer of resnet18 has its parameters in the file" nothing --data=pictures --net=resnet18 --weights=squeeze/net_best.caffemodel
 check wrong_size "$(cat err)" code 2 "--size=8" nothing --data=pictures --size=8
 check no_weights "$(cat err)" code 3 "nowhere.caffemodel" nothing --data=pictures --weights=nowhere.caffemodel

@@ -97,7 +97,8 @@ void UnfinishedTarget::check_targets() const {
       refuse_existing(path,
                       "it is of a conversion with another number of shards. Choose another name, or replace all its "
                       "files with --overwrite");
-    if (!is_replaceable(path)) throw data_error("{} is not replaced: it is no file. Choose another name", path);
+    if (!is_replaceable(path))
+      throw data_error("{} is not replaced: it is not a regular file. Choose another name", path);
   }
   for (const MadeFile& file : files_) {
     if (!exists(file.path) || (state_.complete && !exists(folder_ + "/" + file.name))) continue;

@@ -47,7 +47,7 @@ class BatchMix {
   static std::optional<BatchMix> make(SourceContext& context, const std::vector<std::string>& class_names);
 
   int64_t classes() const { return classes_; }
-  // Writes 1 at the class and 0 elsewhere. Throws data_error (without the record) for a label that is no class.
+  // Writes 1 at the class and 0 elsewhere. Throws data_error (without the record) for a label that is not a class.
   void write_label(float label, float* row) const;
   // Mixes both tops. The draws are a pure function of the epoch and the position of the first record. Thread-safe.
   void apply(const BatchBuffer& batch, uint64_t epoch, uint64_t position) const;

@@ -56,7 +56,7 @@ struct PictureFeedSettings {
   bool skip_bad_records = false;
   bool exact_decode = true;  // pictures are not reduced before they are resized
   std::optional<BatchMix> mix;
-  std::function<LabelCounts(RecordSource&)> count_labels;  // empty if labels are no classes
+  std::function<LabelCounts(RecordSource&)> count_labels;  // empty if labels are not classes
 };
 
 PictureFeedSettings picture_settings(const SourceContext& context, const std::string& message, int64_t batch_size);

@@ -116,7 +116,7 @@ class Finder {
     found_.problems.add({severity, set.position, set.subject, message, remedy, ExitCode::kData, std::move(examples)});
   }
 
-  // Records that are no error if the layer skips them.
+  // Records that are not an error if the layer skips them.
   void add_bad(const ScannedSet& set, const std::string& message, const std::string& remedy,
                std::vector<std::string> examples) {
     const bool skips = set.feed->skips_bad_records();

@@ -29,7 +29,7 @@ bool near(const Appearance& a, const Appearance& b);
 // For one thread; reuses its memory.
 class PerceptualHash {
  public:
-  // nullopt for what is no picture of bytes with 1, 3 or 4 channels and at least 16 pixels on each side, and for a
+  // nullopt for anything but a picture of bytes with 1, 3 or 4 channels and at least 16 pixels on each side, and for a
   // picture of one color, which has no appearance.
   std::optional<Appearance> of(const PixelView& pixels);
 

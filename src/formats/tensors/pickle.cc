@@ -215,7 +215,7 @@ class Unpickler {
     stack_.push_back(found->second);
   }
 
-  // A whole number of `count` bytes, least significant first. Those beyond 64 bits are no size or position.
+  // A whole number of `count` bytes, least significant first. Those beyond 64 bits are not a size or position.
   void push_long(uint64_t count) {
     const std::string_view digits = take(count);
     if (digits.size() > 8) {
@@ -231,7 +231,7 @@ class Unpickler {
     const std::string global = module + " " + name;
     if (!is_known_global(global))
       throw data_error(
-          "{}: it asks for {}.{} (byte {}), which is no part of a tensor; the file is not executed. Save the tensors "
+          "{}: it asks for {}.{} (byte {}), which is not part of a tensor; the file is not executed. Save the tensors "
           "alone, in Python with torch.save(model.state_dict(), FILE)",
           subject_, printable(module), printable(name), begin_ + static_cast<int64_t>(opcode_at_));
     push(Kind::kGlobal)->text = global;

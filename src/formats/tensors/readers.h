@@ -17,7 +17,7 @@ namespace trainer {
 
 using SharedFile = std::shared_ptr<const InputFile>;
 
-// A file with more tensors is no model.
+// A file with more tensors is not a model.
 constexpr size_t kMostTensors = 100'000;
 // The data_error of such a file.
 void check_tensor_count(const std::string& path, size_t count);

@@ -15,7 +15,7 @@ constexpr int64_t kMostConfusionClasses = 1000;
 Value predicted_class(Value scores, int axis);
 
 // Counts {predicted class, label} of each pass, one pair for each prediction. Labels that are `ignore` do not count,
-// nor do predictions that are no class.
+// nor do predictions that are not a class.
 class ConfusionCounts : public Metric {
  public:
   ConfusionCounts(int64_t classes, std::optional<int> ignore)
@@ -25,7 +25,7 @@ class ConfusionCounts : public Metric {
   MetricResult result() const override;
 
   int64_t classes() const { return classes_; }
-  // Those that count, also with predictions that are no class.
+  // Those that count, also with predictions that are not a class.
   int64_t labels() const { return labels_; }
   int64_t count(int64_t label, int64_t predicted) const {
     return counts_[static_cast<size_t>(label * classes_ + predicted)];

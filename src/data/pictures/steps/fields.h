@@ -11,7 +11,7 @@
 
 namespace trainer {
 
-// Reports a number field that is not in [low, high], or is no number.
+// Reports a number field that is not in [low, high], or is not a number.
 void check_between(const google::protobuf::Message& step, const std::string& field, double low, double high,
                    SourceContext& context);
 // The field `probability`; nullopt for a message without it.
