@@ -160,7 +160,8 @@ REGISTER_COMMAND(
     .description =
         "Trains the net of the solver: from its fillers, from weights (layers are matched by name), or from a "
         "snapshot, with the same results as without the stop. --snapshot=auto continues from the newest intact "
-        "snapshot of the solver's prefix, or starts anew: the same command line starts and continues a training.\n\n"
+        "snapshot of the solver's prefix, or starts from the beginning: the same command line starts and continues a "
+        "training.\n\n"
         "SIGINT, SIGTERM, SIGUSR1, SIGUSR2 and SIGXCPU stop after a snapshot, with exit code 128 + the number of the "
         "signal; SIGHUP writes a snapshot and continues. --max_time stops after a snapshot with exit code 6.",
     .flags =

@@ -318,13 +318,16 @@ std::string project_solver(const Project& project) {
   const bool tuned = !project.weights.empty();
   const bool values = project.content.task == ProjectTask::kRegress;
   const float rate = project.kind->rate * (tuned ? 0.1f : 1.0f);
-  std::string text = fmt::format("# Trains net.prototxt, which is beside this file, on {}.\n", printable(project.data));
+  std::string text =
+      fmt::format("# Trains net.prototxt, which is next to this file, on {}.\n", printable(project.data));
   text += "net: \"net.prototxt\"\n";
   if (tuned) {
     caffe::SolverParameter weights;
     weights.add_weights(project.weights);
-    text += "# Layers of the same names start from these weights; the last layer has another name and starts anew.\n" +
-            compact_prototxt(weights);
+    text +=
+        "# Layers of the same names start from these weights; the last layer has another name and starts from "
+        "scratch.\n" +
+        compact_prototxt(weights);
   }
   text += fmt::format("max_epochs: {}\n", epochs);
   text += "\n# AdamW: the rate rises during the warm-up, then falls along half a cosine wave.\n";

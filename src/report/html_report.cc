@@ -171,7 +171,7 @@ std::string html_report(const RunHistory& history, const std::string& tests, con
          facts(history) + warnings(history) + charts(history) + test_table(history) + tests + snapshot_table(history) +
          "<h2>Files</h2>\n" + folded("Solver", solver_text) + folded("Net", net_text) +
          "<p class=\"soft\">Made by trainer " TRAINER_VERSION
-         " from metrics.jsonl beside this file.</p>\n</body></html>\n";
+         " from metrics.jsonl next to this file.</p>\n</body></html>\n";
 }
 
 }  // namespace trainer

@@ -17,7 +17,7 @@
 namespace trainer {
 namespace {
 
-// Reads a net that a solver names: a file of the working folder, otherwise one beside the solver.
+// Reads a net that a solver names: a file of the working folder, otherwise one next to the solver.
 std::unique_ptr<NetFile> load_named_net(const std::string& path, const std::string& solver,
                                         const SourcePosition& named_at, Diagnostics* diagnostics) {
   namespace fs = std::filesystem;
@@ -27,7 +27,7 @@ std::unique_ptr<NetFile> load_named_net(const std::string& path, const std::stri
   if (fs::exists(beside, ignored))
     return load_net((fs::path(solver).parent_path() / path).string(), diagnostics, named_at);
   diagnostics->error(named_at, "",
-                     fmt::format("there is no file {} in the working folder, and no file {} beside the solver",
+                     fmt::format("there is no file {} in the working folder, and no file {} next to the solver",
                                  full.string(), beside.string()),
                      "give a path from one of the two folders, or an absolute one");
   return nullptr;

@@ -114,13 +114,13 @@ std::string find_latest_snapshot(const caffe::SolverParameter& solver, RunReport
   for (auto other = candidates.begin(); other != candidates.end(); ++other) {
     if (found && other >= chosen && other->iteration <= chosen->iteration) continue;
     if (other->damage.empty())
-      report.note(fmt::format("Passed over {}: it is of an earlier run", other->state));
+      report.note(fmt::format("Skipped {}: it belongs to an earlier run", other->state));
     else
-      report.warning(fmt::format("Passed over a snapshot that is not intact: {}", other->damage));
+      report.warning(fmt::format("Skipped a damaged snapshot: {}", other->damage));
   }
   if (!found)
-    report.note(fmt::format("--snapshot=auto: {} has no {}snapshot; the training starts anew", solver.snapshot_prefix(),
-                            candidates.empty() ? "" : "intact "));
+    report.note(fmt::format("--snapshot=auto: {} has no {}snapshot; the training starts from the beginning",
+                            solver.snapshot_prefix(), candidates.empty() ? "" : "intact "));
   return found ? chosen->state : "";
 }
 

@@ -10,7 +10,7 @@ namespace trainer {
 
 // The state file of the newest intact snapshot of the solver's prefix; "" if there is none. Of several runs with this
 // prefix, the snapshots of the run that wrote last come first; run folders identify runs. Notes the choice, and the
-// snapshots that are passed over for it.
+// snapshots that are skipped for it.
 std::string find_latest_snapshot(const caffe::SolverParameter& solver, RunReport& report);
 // The newest intact snapshot with fewer iterations than that of this state file, of the same run; "" if there is none.
 std::string snapshot_before(const caffe::SolverParameter& solver, const std::string& state_file);

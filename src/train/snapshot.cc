@@ -141,7 +141,7 @@ caffe::BestState best_of(const caffe::SolverState& state, const caffe::SolverPar
   const bool same = google::protobuf::TextFormat::ParseFromString(state.resolved_solver(), &before) &&
                     text_of(before.best()) == text_of(solver.best());
   if (!same) {
-    note("The metric of best has changed since the snapshot: the search for the best weights starts anew");
+    note("The metric of best has changed since the snapshot: the search for the best weights starts over");
     return {};
   }
   if (state.best().has_value())

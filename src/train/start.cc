@@ -178,7 +178,7 @@ void TrainingStart::find_recorded_folder(const std::string& recorded) {
   if (!fs::is_directory(recorded, ignored) || access(recorded.c_str(), W_OK | X_OK) != 0)
     report_.note(fmt::format("The run folder {} cannot be continued: it is gone or write-protected", recorded));
   else if (options_.new_run_folder && !owner.empty())
-    report_.note(fmt::format("The run folder {} is that of the snapshots of {}: the report of this run starts anew",
+    report_.note(fmt::format("The run folder {} is that of the snapshots of {}: the report of this run starts over",
                              recorded, owner));
   else
     folder_ = recorded;
@@ -194,7 +194,7 @@ void TrainingStart::find_unsaved_folder() {
   folder_ = folder;
   unsaved_ = true;
   report_.note(
-      fmt::format("The report in {} is of a run that was killed before its first snapshot: it starts anew", folder));
+      fmt::format("The report in {} is of a run that was killed before its first snapshot: it starts over", folder));
 }
 
 // The layers of test nets whose learned blobs the training net lacks.

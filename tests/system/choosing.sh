@@ -22,7 +22,7 @@ code=$?
 check early_stop_ends_with_0 "exit code $code: $(tail -n 1 whole.log)" [ $code = 0 ]
 check early_stop_says_so "" grep -q 'early stop: no improvement for 3 tests' whole.log
 check best_says_so "" grep -q ': loss = .*, the new best; wrote x_best.caffemodel' whole.log
-check auto_without_snapshot_says_so "" grep -q 'x has no snapshot; the training starts anew' whole.log
+check auto_without_snapshot_says_so "" grep -q 'x has no snapshot; the training starts from the beginning' whole.log
 check early_stop_is_in_the_report "" grep -q 'early stop: no improvement for 3 tests' whole/x_run/*/report.html
 check best_is_in_the_report "" grep -q 'The best weights, of iteration' whole/x_run/*/report.html
 
@@ -79,7 +79,7 @@ for prefix in copied/m original/n; do
   name=${prefix//\//_}
   continue_to 30 --set snapshot_prefix=$prefix
   check "${name}_continues" "$(tail -n 1 log)" grep -q "Resuming from ${prefix}_iter_20" log
-  check "${name}_says_so" "$(head -n 9 log)" grep -q 'report is that of the snapshots of original/m: the report of this run starts anew' log
+  check "${name}_says_so" "$(head -n 9 log)" grep -q 'report is that of the snapshots of original/m: the report of this run starts over' log
   check "${name}_has_a_run_folder" "" [ "$(ls ${prefix}_run | wc -l)" -eq 1 ]
   continue_to 40 --set snapshot_prefix=$prefix
   check "${name}_keeps_its_run_folder" "$(head -n 9 log)" [ "$(ls ${prefix}_run | wc -l)" -eq 1 ]
@@ -103,20 +103,20 @@ killed_early() {
 }
 for _ in 1 2 3; do killed_early; done
 check killed_run_has_one_folder "$(ls k_run)" [ "$(ls k_run | wc -l)" -eq 1 ]
-check killed_run_says_so "$(head -n 9 killed.log)" grep -q 'killed before its first snapshot: it starts anew' killed.log
+check killed_run_says_so "$(head -n 9 killed.log)" grep -q 'killed before its first snapshot: it starts over' killed.log
 check killed_run_has_no_iteration_twice "" [ -z "$(grep -h '"smoothed_loss"' k_run/*/metrics.jsonl | grep -o '"iteration":[0-9]*' | uniq -d)" ]
 killed_early --set display=20
 check other_run_has_another_folder "$(ls k_run)" [ "$(ls k_run | wc -l)" -eq 2 ]
 for _ in 1 2; do killed_early --run_dir=named; done
 check named_folder_has_no_iteration_twice "" [ -z "$(grep -h '"smoothed_loss"' named/metrics.jsonl | grep -o '"iteration":[0-9]*' | uniq -d)" ]
 
-# Half-written and damaged snapshots are passed over.
+# Half-written and damaged snapshots are skipped.
 newest=$(cd whole && ls x_iter_*.solverstate | sort -V | tail -n 1)
 older=$(cd whole && ls x_iter_*.solverstate | sort -V | tail -n 2 | head -n 1)
 cp -r whole before
 truncate -s 1000 "whole/$newest"
 (cd whole && train >../damaged.log 2>&1)
-check damaged_snapshot_is_named "" grep -q "Passed over a snapshot that is not intact: .*$newest" damaged.log
+check damaged_snapshot_is_named "" grep -q "Skipped a damaged snapshot: .*$newest" damaged.log
 check older_snapshot_is_taken "" grep -q "Resuming from $older" damaged.log
 check damaged_snapshot_is_written_again "" cmp "whole/$newest" "before/$newest"
 

@@ -51,7 +51,7 @@ check readme_commands_run "$(tail log)" commands
 before=$(cksum pictures_project/*.prototxt)
 check keeps_existing_files "$(cat err)" eval '! new pictures_project --data=pictures && grep -q "net.prototxt" err && [ "$before" = "$(cksum pictures_project/*.prototxt)" ]'
 
-# Another net, with the weights of the first training; the last layer starts anew.
+# Another net, with the weights of the first training; the last layer starts from scratch.
 check net_and_size "$(cat err)" eval 'new squeeze --data=pictures --net=squeezenet --size=32 --epochs=1 && grep -q "size: 32" squeeze/net.prototxt && runs squeeze'
 check weights "$(cat err)" eval 'new tuned --data=pictures --net=squeezenet --weights=squeeze/net_best.caffemodel --size=32 && grep -q "name: \"results_tuned\"" tuned/net.prototxt && runs tuned'
 check only_the_last_layer_is_fresh "$(cat log)" eval 'grep -qE "results_tuned.*(fresh|starts from its filler)" log'
@@ -167,5 +167,5 @@ check wrong_task "$(cat err)" code 3 "--task=segment" nothing --data=pictures --
 check no_flag "$(cat err)" code 2 "Need the data" nothing
 check nothing_is_written "" eval '[ ! -e nothing ]'
 cp pictures_project/solver.prototxt lost.prototxt
-check net_beside_the_solver "$(cat err)" eval '! (cd elsewhere && "$trainer" train --solver=../lost.prototxt) >out 2>err && grep -q "in the working folder, and no file .* beside the solver" err'
+check net_beside_the_solver "$(cat err)" eval '! (cd elsewhere && "$trainer" train --solver=../lost.prototxt) >out 2>err && grep -q "in the working folder, and no file .* next to the solver" err'
 finish

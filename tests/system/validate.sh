@@ -59,7 +59,7 @@ validates empty_folder 3 "empty has no folders: a folder of images has a folder 
 validates missing_folder 3 "nowhere" -- nowhere
 
 cp -r test no_fox; rm -r no_fox/fox
-validates missing_class 0 "warning: no_fox has no records of a class: 2 (fox); add records, or split the data anew" -- train no_fox
+validates missing_class 0 "warning: no_fox has no records of a class: 2 (fox); add records, or split the data again" -- train no_fox
 
 cp -r test leaking; cp train/cat/[123].ppm leaking/dog/
 for i in 1 2 3; do mv leaking/dog/$i.ppm leaking/dog/copy$i.ppm; done

@@ -52,8 +52,8 @@ TEST_F(LatestSnapshot, PassesOverDamagedFiles) {
   truncate(file(12, ".solverstate"));
   truncate(file(8, ".caffemodel"));
   EXPECT_EQ(choose(), "a_iter_4.solverstate");
-  EXPECT_TRUE(contains(said, "Passed over a snapshot that is not intact: " + file(12, ".solverstate")));
-  EXPECT_TRUE(contains(said, "Passed over a snapshot that is not intact: " + file(8, ".solverstate")));
+  EXPECT_TRUE(contains(said, "Skipped a damaged snapshot: " + file(12, ".solverstate")));
+  EXPECT_TRUE(contains(said, "Skipped a damaged snapshot: " + file(8, ".solverstate")));
   // Without a manifest the files themselves show the damage.
   for (const int iteration : {8, 12}) fs::remove(file(iteration, ".manifest"));
   EXPECT_EQ(choose(), "a_iter_4.solverstate");
@@ -90,15 +90,15 @@ TEST_F(LatestSnapshot, IsOfTheRunThatWroteLast) {
   write("first", "12");
   write("second", "8");
   EXPECT_EQ(choose(), "a_iter_8.solverstate");
-  EXPECT_TRUE(contains(said, "Passed over " + file(12, ".solverstate") + ": it is of an earlier run"));
+  EXPECT_TRUE(contains(said, "Skipped " + file(12, ".solverstate") + ": it belongs to an earlier run"));
 }
 
 TEST_F(LatestSnapshot, MayNotExist) {
   EXPECT_EQ(choose("b"), "");
-  EXPECT_TRUE(contains(said, "b has no snapshot; the training starts anew"));
+  EXPECT_TRUE(contains(said, "b has no snapshot; the training starts from the beginning"));
   for (const int iteration : {4, 8, 12}) truncate(file(iteration, ".solverstate"));
   EXPECT_EQ(choose(), "");
-  EXPECT_TRUE(contains(said, "a has no intact snapshot; the training starts anew"));
+  EXPECT_TRUE(contains(said, "a has no intact snapshot; the training starts from the beginning"));
 }
 
 }  // namespace

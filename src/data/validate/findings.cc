@@ -69,7 +69,7 @@ class Finder {
       add(sets_[i], Diagnostic::kWarning,
           fmt::format("{} has no records of {}: {}", sets_[i].name,
                       missing.size() == 1 ? "a class" : fmt::format("{} classes", missing.size()), listed(missing)),
-          "add records, or split the data anew");
+          "add records, or split the data again");
     }
   }
 
