@@ -222,7 +222,7 @@ REGISTER_COMMAND(
         "An INPUT is an image file, a folder (with all images below it), a text file that lists images, or - for such "
         "a "
         "list on the standard input. A net that reads HDF5Data takes one HDF5 file.\n\n"
-        "If the net gives classes of pixels, --output is a folder: each picture gets a grey PNG of class numbers "
+        "If the net gives classes of pixels, --output is a folder: each picture gets a gray PNG of class numbers "
         "there.",
     .flags =
         {

@@ -407,7 +407,7 @@ std::string project_readme(const Project& project) {
   text += "| net_run/ | for each start a folder: log, curves (report.html), metrics, net and solver |\n";
   if (!project.weights.empty())
     text += fmt::format(
-        "\nThe training starts from the weights {}. Their licence also holds for weights trained from them: {}.\n",
+        "\nThe training starts from the weights {}. Their license also holds for weights trained from them: {}.\n",
         project.weights, project.licence.empty() ? "ask their publisher, and note it here" : project.licence);
   return text;
 }

@@ -21,16 +21,15 @@ void lower(LayerContext& context) {
                  "LRN takes 4 axes: num, channels, height, width");
   if (param.local_size() % 2 == 0 || param.local_size() > 0xFFFF)
     context.fail("lrn_param.local_size", fmt::format("local_size is {}", param.local_size()),
-                 "the window is centred: give an odd number, for example 5");
+                 "the window is centered: give an odd number, for example 5");
   const int64_t size = param.local_size();
   if (param.norm_region() == caffe::LRNParameter::WITHIN_CHANNEL)
     return context.set_top(0, within_channel(x, size, param.alpha(), param.beta()));
   context.set_top(0, lrn(x, {size, param.alpha(), param.beta(), param.k()}));
 }
 
-REGISTER_LAYER(lrn, .type = "LRN",
-               .summary = "local response normalization: divides by the size of neighbouring values", .min_bottoms = 1,
-               .max_bottoms = 1, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
+REGISTER_LAYER(lrn, .type = "LRN", .summary = "local response normalization: divides by the size of neighboring values",
+               .min_bottoms = 1, .max_bottoms = 1, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 7 dim: 5 dim: 4 } } }
 layer { name: "norm" type: "LRN" bottom: "x" top: "y" lrn_param { local_size: 5 alpha: 0.5 beta: 0.75 } }
 )");

@@ -108,7 +108,7 @@ void lower(LayerContext& context) {
   context.set_top(0, repeated(context.bottom(0), shape));
 }
 
-REGISTER_LAYER(upsample, .type = "Upsample", .summary = "max unpooling, or nearest-neighbour upsampling",
+REGISTER_LAYER(upsample, .type = "Upsample", .summary = "max unpooling, or nearest-neighbor upsampling",
                .min_bottoms = 1, .max_bottoms = 2, .min_tops = 1, .max_tops = 1, .lower = lower, .example = R"(
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 4 } } }
 layer { name: "pool" type: "Pooling" bottom: "x" top: "m" top: "where" pooling_param { kernel_size: 2 stride: 2 } }

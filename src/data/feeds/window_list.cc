@@ -72,7 +72,7 @@ WindowList read_window_list(const std::string& file, float fg_threshold, float b
     list.pictures.push_back(word);
     const auto channels = words.number<int64_t>("the number of channels");
     if (channels != 3) {
-      words.fail(fmt::format("{} channels, but images are read as colour: write 3", channels));
+      words.fail(fmt::format("{} channels, but images are read as color: write 3", channels));
     }
     words.number<int64_t>("an image's height");
     words.number<int64_t>("an image's width");

@@ -71,7 +71,7 @@ class BmpDecoder : public FormatDecoder {
       for (int64_t x = 0; x < header.width; ++x, line += pixel_bytes, out += channels) {
         const uint8_t* colour = line;
         if (header.bits == 8) {
-          if (*line >= header.colours) throw data_error("a damaged BMP file: a colour outside its palette");
+          if (*line >= header.colours) throw data_error("a damaged BMP file: a color outside its palette");
           colour = bytes + header.palette_at + size_t{*line} * 4;
         }
         put_pixel(colour[0], colour[1], colour[2], channels, out);

@@ -165,7 +165,7 @@ class GifDecoder : public FormatDecoder {
 
   void put_line(int channels, uint8_t* out) const {
     for (const uint8_t index : line_) {
-      if (index >= colours_.size()) throw data_error("a damaged GIF file: a colour outside its palette");
+      if (index >= colours_.size()) throw data_error("a damaged GIF file: a color outside its palette");
       out = std::copy_n(colours_[index].data(), channels, out);
     }
   }
