@@ -1,4 +1,4 @@
-// trainer predict: what a trained net says about pictures or rows.
+// trainer predict: the predictions of a trained net for pictures or rows.
 #include <algorithm>
 #include <filesystem>
 #include <optional>
@@ -213,7 +213,7 @@ int run_predict(const Arguments& arguments) {
 }
 
 REGISTER_COMMAND(
-    predict, .name = "predict", .summary = "shows what a trained net says about pictures",
+    predict, .name = "predict", .summary = "runs a trained net on images and shows its predictions",
     .usage = "predict --run=FOLDER|--model=FILE --weights=FILE INPUT...|- [flags]",
     .description =
         "Runs the net in phase TEST without its labels, losses and metrics over the inputs, prepared as its data layer "
