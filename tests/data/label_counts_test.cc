@@ -65,7 +65,7 @@ TEST_F(CountedLabels, OfImages) {
   EXPECT_EQ(count(images("", "mix { cutmix: 1 classes: 5 }")), std::nullopt);
 }
 
-// Labels of two files, two in a row; 0.5 is no class.
+// Labels of two files, two in a row; 0.5 is not a class.
 TEST_F(CountedLabels, OfHdf5Files) {
   const std::vector<float> images(6), labels = {0, 2, 0, 0, 4, 0.5f};
   std::ofstream list(folder_ / "files.txt");

@@ -184,7 +184,7 @@ TEST_F(RendezvousTest, LetsNoStrangerIn) {
 TEST_F(RendezvousTest, SurvivesNoise) {
   auto all = requests(2);
   all[1].wait.check = [&] {
-    // Each attempt to find rank 0 also sends noise there: what is no message, a huge length, and nothing.
+    // Each attempt to find rank 0 also sends noise there: an invalid message, a huge length, and nothing.
     const std::optional<MeetingPlace> place = MeetingFile(file_).read("");
     if (!place) return;
     for (const std::string& noise : {std::string("GET / HTTP/1.0\r\n\r\n"), std::string(8, '\xff'), std::string()}) {
