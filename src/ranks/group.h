@@ -49,7 +49,7 @@ class Group {
   virtual Lane& gradient_lane() = 0;
   // Whether a process is lost. Any thread may ask.
   virtual bool has_loss() const = 0;
-  // Throws the RankFailed that explains a LaneError.
+  // Throws a RankFailed that says which process is lost, for a LaneError.
   [[noreturn]] virtual void throw_rank_failed(const LaneError& error) = 0;
   // The number of processes that have not ended for certain: a lost one may only be out of reach.
   virtual int possibly_alive() const { return size(); }

@@ -367,10 +367,7 @@ void MeetingServer::end_late_peers() {
       peer->state = Peer::State::kGone;
       count_newcomers();
     }
-    if (peer->state == Peer::State::kMember)
-      lose(*peer,
-           fmt::format("nothing was heard from it for {} s: it hangs, or the network is down", kMostSilence.count()),
-           false);
+    if (peer->state == Peer::State::kMember) lose(*peer, silence_text(), false);
   }
 }
 

@@ -86,7 +86,7 @@ class TogetherRun {
         group->leave(error);
         if (!rendezvous_.is_elastic()) throw;
         round.report().warning(error.what());
-        round.report().note("The processes that are left meet again");
+        round.report().note("The remaining processes meet again");
       } catch (...) {
         group->leave(caught_error(true));
         throw;

@@ -56,8 +56,8 @@ struct TrainingOptions {
   // The processes that train together; outlives the training. The first one loads weights or snapshot and writes all
   // files.
   Group* group = nullptr;
-  // When a process is lost, those that are left meet again if they can be at least so many: no snapshot is needed. 0:
-  // they do not.
+  // When a process is lost, the remaining processes meet again if they can be at least so many: no snapshot is needed.
+  // 0: they do not.
   int least_processes = 0;
   RateScaling rate_scaling = RateScaling::kNone;
   // Replaces weights and snapshot: all processes take the state of the process with the most iterations.

@@ -150,7 +150,7 @@ rm -rf w_*
 
 # --elastic goes on without the lost, and takes it in again.
 long --elastic=1 --set snapshot=500 --set keep_snapshots=2 && kill -KILL "${pids[0]}"
-check the_first_one_left_takes_over "$(last_lines)" wait_for 30 has_line out.1 'The training goes on from iteration'
+check the_first_one_left_takes_over "$(last_lines)" wait_for 30 has_line out.1 'The training continues from iteration'
 rm out.0
 RANK=0 WORLD_SIZE=3 LOCAL_RANK=0 LOCAL_WORLD_SIZE=3 "$trainer" train --solver=solver.prototxt --set max_iter=1000000000 \
   --set snapshot=0 --set test_interval=1000 --set display=100 --elastic=1 --set snapshot=500 --set keep_snapshots=2 >out.0 2>&1 &
