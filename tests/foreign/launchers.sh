@@ -41,6 +41,7 @@ label_launch='^' others_launch='^\[rank [1-9] on localhost\] ' rank_launch=RANK
 
 # start NAME N WORD...: its output is in out and errors. await SECONDS: sets code.
 start() {
+  rm -f out errors
   "$@" >out 2>errors </dev/null &
   pid=$!
 }
