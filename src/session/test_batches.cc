@@ -131,7 +131,8 @@ bool run_in_rounds(Group& group, NetSession& net, int64_t batches, const BeforeB
     if (error) std::rethrow_exception(error);
     for (size_t i = 0; i < processes; ++i) {
       if (!reports[i].error.empty())
-        group.throw_rank_failed(LaneError(fmt::format("{} failed in a test: {}", text_of(group.members()[i]), reports[i].error)));
+        group.throw_rank_failed(
+            LaneError(fmt::format("{} failed in a test: {}", text_of(group.members()[i]), reports[i].error)));
     }
     const auto stops = [](const RoundReport& report) { return report.stop; };
     if (std::any_of(reports.begin(), reports.end(), stops)) return false;
