@@ -23,9 +23,8 @@ class JoinedProcesses {
 
   // nullptr for one process.
   Group* group() const { return group_.get(); }
-  // The one device that the command asks for. On a host with several processes each gets its own GPU. Throws a
-  // config_error for several devices, for processes with GPUs and others without, and for a GPU that two processes
-  // have.
+  // The one device that the command asks for. On a host with several processes each gets its own GPU. Throws what
+  // trainer::choose_device() and count_devices() throw.
   ChosenDevice choose_device(const Arguments& arguments) const;
   bool is_first() const { return group_ == nullptr || group_->is_first(); }
 

@@ -47,17 +47,15 @@ class Group {
 
   // A second lane, for exchanges of another thread.
   virtual Lane& gradient_lane() = 0;
-  // Whether a process is lost. Any thread may ask.
-  virtual bool has_loss() const = 0;
+  // Whether a process is lost, or an exchange failed in another one. Any thread may ask.
+  virtual bool has_failed() const = 0;
   // Throws a RankFailed that says which process is lost, for a LaneError.
   [[noreturn]] virtual void throw_rank_failed(const LaneError& error) = 0;
-  // The number of processes that have not ended for certain: a lost one may only be out of reach.
-  virtual int possibly_alive() const { return size(); }
-  // Whether this is the first of the processes that are not lost.
-  virtual bool is_first_survivor() const = 0;
-  // Before the group is destroyed: tells the others that this process ends with an error, unless a loss has
-  // already been reported.
+  // Leaves the group, of which only lanes and members are used then: tells the others that this process ends with an
+  // error, unless a loss has already been reported.
   virtual void leave(const Error& error) = 0;
+  // Leaves without an error: waits until the others leave too.
+  virtual void leave() = 0;
   // Processes that wait to take part, as this process knows.
   virtual int newcomers() const { return 0; }
   // Call before all processes throw the same error: unless an exchange follows, they leave with it and none is reported

@@ -14,7 +14,7 @@ namespace {
 
 using meeting::Message;
 
-// Waits for the other side, also until it takes more if something is unsent.
+// Waits until the other side has sent something or, with `unsent`, until it accepts more.
 void await(int descriptor, bool unsent, int milliseconds) {
   pollfd waiting{descriptor, static_cast<short>(POLLIN | (unsent ? POLLOUT : 0)), 0};
   poll(&waiting, 1, milliseconds);
@@ -22,8 +22,9 @@ void await(int descriptor, bool unsent, int milliseconds) {
 
 }  // namespace
 
-MeetingClient::MeetingClient(int descriptor, const std::string& token, meeting::Hello hello, const MeetingWait& wait)
-    : own_rank_(hello.rank()), socket_(descriptor) {
+MeetingClient::MeetingClient(MessageSocket socket, const std::string& token, meeting::Hello hello,
+                             const MeetingWait& wait)
+    : own_rank_(hello.rank()), socket_(std::move(socket)) {
   prove(token, &hello, wait);
   await_table(token, hello, wait);
   thread_ = std::thread([this] { run(); });
@@ -38,6 +39,7 @@ MeetingClient::~MeetingClient() {
 std::vector<Message> MeetingClient::await_messages(const MeetingWait& wait) {
   wait.check();
   await(socket_.descriptor(), socket_.has_unsent(), 100);
+  if (suspension_.ended()) heard_ = Clock::now();
   socket_.flush();
   std::vector<Message> messages;
   const bool open = socket_.receive(&messages, kMostFromMembers);
@@ -109,6 +111,7 @@ void MeetingClient::run() {
     await(socket_.descriptor(), unsent, 20);
     messages.clear();
     const std::unique_lock lock(mutex_);
+    if (suspension_.ended()) heard_ = Clock::now();
     socket_.flush();
     beat();
     open = socket_.receive(&messages, kMostFromMembers);
@@ -132,9 +135,11 @@ void MeetingClient::take(const Message& message) {
     offers_.emplace(message.offers().texts().begin(), message.offers().texts().end());
   } else if (message.has_loss() && message.loss().launched_rank() == own_rank_) {
     over_ = true;
-    lose({table_.keeper(), "it declared this process lost: " + printable(message.loss().text(), true), false});
+    lose({own_rank_, printable(message.loss().text(), true), false});
   } else if (message.has_loss()) {
     lose({message.loss().launched_rank(), printable(message.loss().text(), true), message.loss().certain()});
+  } else if (message.has_broken()) {
+    note_failure();
   } else if (message.has_newcomers()) {
     newcomers_ = message.newcomers().count();
   } else if (message.has_over()) {
@@ -145,16 +150,21 @@ void MeetingClient::take(const Message& message) {
 
 void MeetingClient::lose(LostMember lost) {
   losses_.push_back(std::move(lost));
-  if (on_loss_) std::exchange(on_loss_, nullptr)();
+  note_failure();
+}
+
+void MeetingClient::note_failure() {
+  failed_ = true;
+  if (on_failure_) std::exchange(on_failure_, nullptr)();
   changed_.notify_all();
 }
 
-void MeetingClient::on_loss(std::function<void()> action) {
+void MeetingClient::on_failure(std::function<void()> action) {
   const std::lock_guard lock(mutex_);
-  if (losses_.empty()) {
-    on_loss_ = std::move(action);
-  } else {
+  if (failed_) {
     action();
+  } else {
+    on_failure_ = std::move(action);
   }
 }
 
@@ -168,8 +178,8 @@ std::optional<std::vector<std::string>> MeetingClient::exchange(const std::strin
   message.mutable_offer()->set_text(own);
   send(message);
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return offers_.has_value() || !losses_.empty(); });
-  if (!losses_.empty()) return std::nullopt;
+  changed_.wait(lock, [this] { return offers_.has_value() || failed_; });
+  if (failed_) return std::nullopt;
   return std::exchange(offers_, std::nullopt);
 }
 
@@ -178,14 +188,14 @@ std::vector<LostMember> MeetingClient::losses() const {
   return losses_;
 }
 
-bool MeetingClient::has_loss() const {
+bool MeetingClient::has_failed() const {
   const std::lock_guard lock(mutex_);
-  return !losses_.empty();
+  return failed_;
 }
 
-std::vector<LostMember> MeetingClient::wait_for_loss(std::chrono::milliseconds most) {
+std::vector<LostMember> MeetingClient::wait_for_failure(std::chrono::milliseconds most) {
   std::unique_lock lock(mutex_);
-  changed_.wait_for(lock, most, [this] { return !losses_.empty(); });
+  changed_.wait_for(lock, most, [this] { return failed_; });
   return losses_;
 }
 
@@ -202,15 +212,15 @@ void MeetingClient::leave(int code, const std::string& text, std::chrono::millis
   leaving_ = true;
   socket_.send(message);
   if (code == 0) {
-    changed_.wait_for(lock, most, [this] { return over_ || !losses_.empty(); });
+    changed_.wait_for(lock, most, [this] { return over_ || failed_; });
   } else {
     socket_.drain(1000);
   }
 }
 
-void MeetingClient::leave_after_loss() {
+void MeetingClient::leave_after_failure() {
   Message message;
-  message.mutable_bye()->set_after_loss(true);
+  message.mutable_bye()->set_after_failure(true);
   const std::lock_guard lock(mutex_);
   leaving_ = true;
   socket_.send(message);

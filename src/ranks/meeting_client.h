@@ -14,6 +14,7 @@
 
 #include "ranks/group.h"
 #include "ranks/message_socket.h"
+#include "ranks/suspension.h"
 
 namespace trainer {
 
@@ -50,29 +51,30 @@ class MeetingClient {
  public:
   // Proves that it knows the token, says hello, and waits for the table. Throws MeetingGone, CutOff, or the Error with
   // which the meeting refuses this process.
-  MeetingClient(int descriptor, const std::string& token, meeting::Hello hello, const MeetingWait& wait);
+  MeetingClient(MessageSocket socket, const std::string& token, meeting::Hello hello, const MeetingWait& wait);
   ~MeetingClient();
   MeetingClient(const MeetingClient&) = delete;
   MeetingClient& operator=(const MeetingClient&) = delete;
 
   const meeting::Table& table() const { return table_; }
-  // Called once, by another thread, when a process is lost; at once if one is lost already.
-  void on_loss(std::function<void()> action);
+  // Called once, by another thread, when a process is lost or an exchange failed in another one; at once if that was
+  // before.
+  void on_failure(std::function<void()> action);
 
-  // Gives `own` to the other members and returns what all gave, by rank; nullopt once a process is lost.
+  // Gives `own` to the other members and returns what all gave, by rank; nullopt after a failure.
   std::optional<std::vector<std::string>> exchange(const std::string& own);
-  // The processes lost so far, in order.
+  // The processes lost so far, in order. One with the number of this process: the others declared it lost.
   std::vector<LostMember> losses() const;
-  bool has_loss() const;
-  // Waits at most `most` for the first loss.
-  std::vector<LostMember> wait_for_loss(std::chrono::milliseconds most);
+  bool has_failed() const;
+  // Waits at most `most` for the first failure. Returns the losses.
+  std::vector<LostMember> wait_for_failure(std::chrono::milliseconds most);
   // Processes that wait to take part.
   int newcomers() const;
 
   // Leaves: with code 0 waits for the others to leave too, `most` at the longest; else `text` is for them.
   void leave(int code, const std::string& text, std::chrono::milliseconds most);
-  // Leaves because of a loss, so that the others do not declare this process lost too.
-  void leave_after_loss();
+  // Leaves because of a failure, so that the others do not declare this process lost too.
+  void leave_after_failure();
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -83,6 +85,7 @@ class MeetingClient {
   void run();
   void take(const meeting::Message& message);
   void lose(LostMember lost);
+  void note_failure();
   bool send(const meeting::Message& message);
   void beat();
 
@@ -93,10 +96,11 @@ class MeetingClient {
   std::condition_variable changed_;
   std::vector<LostMember> losses_;
   std::optional<std::vector<std::string>> offers_;
-  std::function<void()> on_loss_;
+  std::function<void()> on_failure_;
   int newcomers_ = 0;
-  bool over_ = false, leaving_ = false;
+  bool failed_ = false, over_ = false, leaving_ = false;
   Clock::time_point heard_ = Clock::now(), last_beat_ = heard_;
+  Suspension suspension_;
   std::atomic<bool> stopping_ = false;
   std::thread thread_;
 };

@@ -124,8 +124,8 @@ void MeetingFile::write(const MeetingPlace& place, const std::string& job) const
   ::unlink(temporary.c_str());
   const int file = open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (file < 0) throw fail("create");
-  const std::string text = fmt::format("trainer meeting\njob {}\nport {}\ntoken {}\naddress {}\nend\n", job, place.port,
-                                       place.token, fmt::join(place.addresses, "\naddress "));
+  const std::string text = fmt::format("trainer meeting\njob {}\nnumber {}\nport {}\ntoken {}\naddress {}\nend\n", job,
+                                       place.number, place.port, place.token, fmt::join(place.addresses, "\naddress "));
   const bool written = write_all(file, text);
   if (close(file) != 0 || !written || rename(temporary.c_str(), path_.c_str()) != 0) {
     const Error error = fail("write");
@@ -144,6 +144,7 @@ std::optional<MeetingPlace> MeetingFile::read(const std::string& job) const {
     const size_t blank = line.find(' ');
     const std::string name = line.substr(0, blank), value = blank == std::string::npos ? "" : line.substr(blank + 1);
     if (name == "job") same_job = value == job;
+    if (name == "number") std::from_chars(value.data(), value.data() + value.size(), place.number);
     if (name == "port") std::from_chars(value.data(), value.data() + value.size(), place.port);
     if (name == "token") place.token = value;
     if (name == "address") place.addresses.push_back(value);

@@ -19,6 +19,7 @@ struct MeetingPlace {
   std::vector<std::string> addresses;  // names or numbers, to be tried in order
   uint16_t port = 0;
   std::string token;
+  int number = 1;  // of the meeting in its run: of two, the higher one is later
 
   bool operator==(const MeetingPlace&) const = default;
 };
@@ -33,8 +34,8 @@ class MeetingFile {
   const std::string& path() const { return path_; }
   // Throws a data_error if the file cannot be written.
   void write(const MeetingPlace& place, const std::string& job) const;
-  // nullopt if there is none, it is not complete, or is of another job. Throws a data_error if it is not a file of this
-  // user that nobody else may read: it may be made to lead the process astray.
+  // nullopt if there is none, it is not complete, or is of another job. Throws a data_error if it is not a file
+  // that only this user may read: another user could redirect the process with it.
   std::optional<MeetingPlace> read(const std::string& job) const;
   void remove() const noexcept;
 

@@ -53,13 +53,13 @@ MeetingServer::~MeetingServer() {
   thread_.join();
 }
 
-int MeetingServer::connect_inside() {
+MessageSocket MeetingServer::connect_inside() {
   std::array<int, 2> ends{};
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0)
     throw device_error("cannot open a connection in this process: {}", std::strerror(errno));
   const std::lock_guard lock(mutex_);
   inside_.push_back(ends[0]);
-  return ends[1];
+  return MessageSocket(ends[1]);
 }
 
 // The thread may wait on the socket, so it stays open.
@@ -98,6 +98,9 @@ void MeetingServer::run() {
       waiting.push_back(
           {peer->socket.descriptor(), static_cast<short>(POLLIN | (peer->socket.has_unsent() ? POLLOUT : 0)), 0});
     poll(waiting.data(), waiting.size(), 20);
+    if (suspension_.ended()) {
+      for (const auto& peer : peers_) peer->heard = Clock::now();
+    }
     for (size_t i = 1; i < waiting.size(); ++i) {
       Peer& peer = *peers_[i - 1];
       if ((waiting[i].revents & POLLOUT) != 0) peer.socket.flush();
@@ -166,13 +169,17 @@ void MeetingServer::take(Peer& peer, const Message& message) {
   if (message.has_offer()) {
     peer.offer = message.offer().text();
   } else if (message.has_bye()) {
-    const meeting::Bye& bye = message.bye();
-    if (bye.code() == 0 || bye.after_loss()) {
-      peer.state = Peer::State::kLeft;
-    } else {
-      lose(peer, bye.text(), true);
-    }
+    note_departure(peer, message.bye());
   }
+}
+
+void MeetingServer::note_departure(Peer& peer, const meeting::Bye& bye) {
+  if (bye.code() != 0) return lose(peer, bye.text(), true);
+  peer.state = Peer::State::kLeft;
+  if (!bye.after_failure() || std::exchange(failed_, true)) return;
+  Message message;
+  message.mutable_broken();
+  tell_members(message);
 }
 
 void MeetingServer::hear_hello(Peer& peer, const meeting::Hello& hello) {
@@ -200,7 +207,6 @@ void MeetingServer::hear_hello(Peer& peer, const meeting::Hello& hello) {
                "the run has begun without this process. Only a run with --elastic admits processes later");
   } else {
     peer.state = Peer::State::kArrived;
-    last_arrival_ = Clock::now();
     count_newcomers();
   }
 }
@@ -306,7 +312,7 @@ std::string MeetingServer::difference(const std::vector<Peer*>& arrived) const {
   return "";
 }
 
-// The most that may take part: first those that are expected, because they have the states of the training.
+// Those that take part, at most `most`: first the expected ones, because they have the states of the training.
 std::vector<MeetingServer::Peer*> MeetingServer::chosen(std::vector<Peer*> arrived) const {
   if (options_.most == 0 || static_cast<int>(arrived.size()) <= options_.most) return arrived;
   const auto is_expected = [this](const Peer* peer) {
@@ -341,6 +347,7 @@ void MeetingServer::open_table(const std::vector<Peer*>& all) {
   }
   Message message;
   message.mutable_table()->set_keeper(options_.keeper);
+  message.mutable_table()->set_number(options_.number);
   for (Peer* peer : arrived) {
     meeting::Table::Entry& entry = *message.mutable_table()->add_entries();
     entry.set_launched_rank(peer->hello.rank());
@@ -373,6 +380,7 @@ void MeetingServer::end_late_peers() {
 
 void MeetingServer::lose(Peer& peer, const std::string& text, bool certain) {
   peer.state = Peer::State::kGone;
+  failed_ = true;
   Message message;
   message.mutable_loss()->set_launched_rank(peer.hello.rank());
   message.mutable_loss()->set_text(text);

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "ranks/message_socket.h"
+#include "ranks/suspension.h"
 
 namespace trainer {
 
@@ -29,6 +30,7 @@ struct MeetingOptions {
   int listener = -1;  // a listening socket, which the caller closes after the server has ended
   std::string token;
   int keeper = 0;             // the launched rank of this process
+  int number = 1;             // of the meeting in its run
   int world = 1;              // processes as launched
   std::vector<int> expected;  // their numbers, as launched, ascending
   std::vector<int> optional;  // more that may come in the first seconds
@@ -50,7 +52,7 @@ class MeetingServer {
   MeetingServer& operator=(const MeetingServer&) = delete;
 
   // The other end of a connection for a member in this process.
-  int connect_inside();
+  MessageSocket connect_inside();
   // The launched ranks of processes that wait to take part.
   std::vector<int> newcomers() const;
   // Takes no further connections, and the system refuses them. Call once the table is out.
@@ -89,6 +91,7 @@ class MeetingServer {
   std::string missing_text() const;
   void end_late_peers();
   void lose(Peer& peer, const std::string& text, bool certain);
+  void note_departure(Peer& peer, const meeting::Bye& bye);
   void tell_members(const meeting::Message& message, const Peer* except = nullptr);
   void pass_offers();
   void count_newcomers();
@@ -98,9 +101,11 @@ class MeetingServer {
 
   const MeetingOptions options_;
   Stage stage_ = Stage::kGathering;
+  bool failed_ = false;  // a process is lost, or an exchange failed
+  Suspension suspension_;
   std::vector<std::unique_ptr<Peer>> peers_;
   const Clock::time_point start_ = Clock::now();
-  Clock::time_point last_wait_ = start_, last_beat_ = start_, last_arrival_ = start_;
+  Clock::time_point last_wait_ = start_, last_beat_ = start_;
   mutable std::mutex mutex_;
   std::vector<int> inside_;     // descriptors of connect_inside(), guarded by mutex_
   std::vector<int> newcomers_;  // guarded by mutex_

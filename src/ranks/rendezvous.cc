@@ -43,6 +43,14 @@ void close_socket(int* descriptor) {
   *descriptor = -1;
 }
 
+// The others have met without this process.
+struct KeptElsewhere {};
+
+// Of this process.
+std::string declared_lost_text(const LostMember& lost) {
+  return "the other processes declared this one lost: " + lost.text;
+}
+
 const meeting::Table::Entry* find_entry(const meeting::Table& table, int launched_rank) {
   for (const meeting::Table::Entry& entry : table.entries()) {
     if (entry.launched_rank() == launched_rank) return &entry;
@@ -74,24 +82,18 @@ class Rendezvous::JoinedGroup : public Group {
       loop_lane_ = open_gloo_lane(request);
       gradient_lane_ = open_gloo_lane(request);
     } catch (const LaneError& error) {
-      owner_.losses_ = client_->wait_for_loss(kExplainTime);
-      client_->leave_after_loss();
-      throw_rank_failed(error);
+      owner_.losses_ = client_->wait_for_failure(kExplainTime);
+      client_->leave_after_failure();
+      throw failure_of(owner_.losses_, error);
     }
-    client_->on_loss([this] {
+    client_->on_failure([this] {
       loop_lane_->abort("another process is lost");
       gradient_lane_->abort("another process is lost");
     });
   }
 
-  // The group ends when all leave, or for a new meeting.
   ~JoinedGroup() override {
-    owner_.losses_ = client_->losses();
-    if (!owner_.losses_.empty()) {
-      client_->leave_after_loss();
-    } else if (!left_) {
-      client_->leave(0, "", kLeaveTime);
-    }
+    JoinedGroup::leave();
     client_.reset();  // its thread may end the lanes
   }
 
@@ -111,50 +113,50 @@ class Rendezvous::JoinedGroup : public Group {
   Lane& gradient_lane() override { return *gradient_lane_; }
   int newcomers() const override { return client_->newcomers(); }
 
-  int possibly_alive() const override {
-    const std::vector<LostMember> losses = client_->losses();
-    const auto ended = std::count_if(losses.begin(), losses.end(), [](const LostMember& loss) { return loss.certain; });
-    return size() - static_cast<int>(ended);
-  }
-
-  bool is_first_survivor() const override {
-    const std::vector<LostMember> losses = client_->losses();
-    for (const Member& member : members_) {
-      const bool lost = std::any_of(losses.begin(), losses.end(),
-                                    [&](const LostMember& loss) { return loss.launched_rank == member.launched_rank; });
-      if (!lost) return member.rank == rank_;
-    }
-    return false;
-  }
-
-  bool has_loss() const override { return client_->has_loss(); }
+  bool has_failed() const override { return client_->has_failed(); }
   [[noreturn]] void throw_rank_failed(const LaneError& error) override {
-    const std::vector<LostMember> losses = client_->wait_for_loss(kExplainTime);
-    if (losses.empty())
-      throw RankFailed(fmt::format(
-          "an exchange with the other processes failed, but none of them is known to be lost: {}", error.what()));
-    std::string text;
-    for (const LostMember& lost : losses) {
-      const meeting::Table::Entry* entry = find_entry(client_->table(), lost.launched_rank);
-      text += fmt::format("{}rank {} on {} is lost: {}", text.empty() ? "" : "\n", lost.launched_rank,
-                          entry == nullptr ? "an unknown host" : printable(entry->host()), lost.text);
-    }
-    throw RankFailed(text);
+    throw failure_of(client_->wait_for_failure(kExplainTime), error);
   }
 
   void share_error() override { error_is_shared_ = true; }
 
   void leave(const Error& error) override {
-    if (std::exchange(left_, true) || client_->has_loss()) return;
-    // The failed process will be known as lost. This one is not.
-    if (error.code() == ExitCode::kRankFailed) return client_->leave_after_loss();
-    if (error_is_shared_) return client_->leave(0, "", kLeaveTime);
-    client_->leave(static_cast<int>(error.code()),
-                   fmt::format("it ended with exit code {}: {}", static_cast<int>(error.code()), error.what()),
-                   kLeaveTime);
+    if (error_is_shared_) return leave();
+    const int code = static_cast<int>(error.code());
+    leave_with(error.code() == ExitCode::kRankFailed, [&] {
+      client_->leave(code, fmt::format("it ended with exit code {}: {}", code, error.what()), kLeaveTime);
+    });
+  }
+  void leave() override {
+    leave_with(false, [this] { client_->leave(0, "", kLeaveTime); });
   }
 
  private:
+  template <typename Leave>
+  void leave_with(bool after_failure, const Leave& leave) {
+    if (std::exchange(left_, true)) return;
+    owner_.losses_ = client_->losses();
+    if (after_failure || !owner_.losses_.empty()) {
+      client_->leave_after_failure();
+    } else {
+      leave();
+    }
+  }
+
+  RankFailed failure_of(const std::vector<LostMember>& losses, const LaneError& error) const {
+    if (losses.empty())
+      return RankFailed(fmt::format(
+          "an exchange with the other processes failed, but none of them is known to be lost: {}", error.what()));
+    std::string text;
+    for (const LostMember& lost : losses) {
+      if (lost.launched_rank == owner_.request_.launched.rank) return RankFailed(declared_lost_text(lost));
+      const meeting::Table::Entry* entry = find_entry(client_->table(), lost.launched_rank);
+      text += fmt::format("{}rank {} on {} is lost: {}", text.empty() ? "" : "\n", lost.launched_rank,
+                          entry == nullptr ? "an unknown host" : printable(entry->host()), lost.text);
+    }
+    return RankFailed(text);
+  }
+
   template <typename Exchange>
   void explained(const Exchange& exchange) {
     error_is_shared_ = false;
@@ -172,6 +174,25 @@ class Rendezvous::JoinedGroup : public Group {
   std::vector<Member> members_;
   std::unique_ptr<Lane> loop_lane_, gradient_lane_;
 };
+
+bool Rendezvous::is_lost(int launched_rank) const {
+  return std::any_of(losses_.begin(), losses_.end(),
+                     [&](const LostMember& lost) { return lost.launched_rank == launched_rank; });
+}
+
+bool Rendezvous::is_first_remaining() const {
+  const int own_rank = request_.launched.rank;
+  const meeting::Table::Entry* const own = find_entry(table_, own_rank);
+  const meeting::Table::Entry* const keeper = find_entry(table_, table_.keeper());
+  if (own == nullptr || is_lost(own_rank)) return false;
+  const bool meeting_is_lost = keeper != nullptr && is_lost(table_.keeper());
+  for (const meeting::Table::Entry& entry : table_.entries()) {
+    if (entry.launched_rank() == own_rank) return true;
+    const bool may_be_lost = meeting_is_lost && entry.host() == keeper->host() && entry.host() != own->host();
+    if (!is_lost(entry.launched_rank()) && !may_be_lost) return false;
+  }
+  return false;
+}
 
 std::string named_process(const LaunchedRank& launched, const std::string& text) {
   return fmt::format("rank {} of {} on {}: {}", launched.rank, launched.world, host_name(), text);
@@ -219,6 +240,17 @@ std::optional<MeetingPlace> Rendezvous::find_place() const {
   return written ? written : known;
 }
 
+// Of a meeting of an elastic run that the others have held without this process.
+std::optional<MeetingPlace> Rendezvous::find_later_place() const {
+  std::optional<MeetingPlace> place = file_.read(request_.launched.job);
+  return place && place->number > std::max(table_.number(), 1) ? place : std::nullopt;
+}
+
+// While this process meets others in an elastic run: throws KeptElsewhere if they have met without it.
+void Rendezvous::check_place() const {
+  if (find_later_place()) throw KeptElsewhere();
+}
+
 meeting::Hello Rendezvous::hello(const std::string& address) {
   meeting::Hello hello;
   hello.set_rank(request_.launched.rank);
@@ -234,7 +266,7 @@ meeting::Hello Rendezvous::hello(const std::string& address) {
   return hello;
 }
 
-// By rank 0 at the start, or by the first of the remaining processes.
+// Runs the meeting in this process: rank 0 at the start, later the first of the remaining processes.
 std::unique_ptr<MeetingClient> Rendezvous::keep_meeting(const std::vector<int>& expected,
                                                         const std::vector<int>& optional,
                                                         const std::vector<int>& former) {
@@ -254,6 +286,7 @@ std::unique_ptr<MeetingClient> Rendezvous::keep_meeting(const std::vector<int>& 
   if (token_.empty()) token_ = random_digits(16);
   place.port = listener_port_;
   place.token = token_;
+  place.number = table_.number() + 1;
   // The remaining processes meet without the file, and do not change it until enough have come.
   const bool again = !former.empty();
   if (needs_file && !again) write_file(place);
@@ -262,6 +295,7 @@ std::unique_ptr<MeetingClient> Rendezvous::keep_meeting(const std::vector<int>& 
   options.listener = listener_;
   options.token = token_;
   options.keeper = launched.rank;
+  options.number = place.number;
   options.world = launched.world;
   options.expected = expected;
   options.optional = optional;
@@ -270,8 +304,15 @@ std::unique_ptr<MeetingClient> Rendezvous::keep_meeting(const std::vector<int>& 
   options.most = request_.elastic.most;
   options.patience = former.empty() ? patience_ : std::min<std::chrono::seconds>(patience_, kRegroupTime);
   server_ = std::make_unique<MeetingServer>(options);
+  MeetingWait wait = request_.wait;
+  if (is_elastic()) {
+    wait.check = [this] {
+      request_.wait.check();
+      check_place();
+    };
+  }
   try {
-    auto client = std::make_unique<MeetingClient>(server_->connect_inside(), token_, hello(""), request_.wait);
+    auto client = std::make_unique<MeetingClient>(server_->connect_inside(), token_, hello(""), wait);
     if (needs_file && again) write_file(place);
     if (!is_elastic()) {
       server_->stop_listening();
@@ -305,12 +346,14 @@ std::unique_ptr<MeetingClient> Rendezvous::connect(const std::function<std::opti
         problem = fmt::format("nobody listens at {} port {}", address, known->port);
         continue;
       }
+      MessageSocket socket(connected);
       try {
         if (is_elastic() && listener_ < 0) {
           listener_port_ = 0;
           listener_ = listen_at(own_address, &listener_port_);
         }
-        auto client = std::make_unique<MeetingClient>(connected, known->token, hello(own_address), request_.wait);
+        auto client =
+            std::make_unique<MeetingClient>(std::move(socket), known->token, hello(own_address), request_.wait);
         token_ = known->token;
         return client;
       } catch (const MeetingGone& error) {
@@ -332,18 +375,22 @@ std::unique_ptr<MeetingClient> Rendezvous::connect(const std::function<std::opti
 
 std::unique_ptr<MeetingClient> Rendezvous::join() {
   const LaunchedRank& launched = request_.launched;
-  if (launched.rank == 0) {
-    // A run that continues without its first rank readmits it.
+  std::vector<int> all(static_cast<size_t>(launched.world));
+  std::iota(all.begin(), all.end(), 0);
+  // A run that continues without its first rank readmits it.
+  while (launched.rank == 0) {
     if (is_elastic() && file_.read(launched.job)) {
       try {
-        return connect([&] { return file_.read(launched.job); }, "the first of the others", std::chrono::seconds(0));
+        return connect([&] { return file_.read(launched.job); }, "the first of the others", kConnectTime);
       } catch (const MeetingGone&) {
         close_socket(&listener_);
       }
     }
-    std::vector<int> all(static_cast<size_t>(launched.world));
-    std::iota(all.begin(), all.end(), 0);
-    return keep_meeting(all, {}, {});
+    try {
+      return keep_meeting(all, {}, {});
+    } catch (const KeptElsewhere&) {
+      request_.wait.note("The other processes continue without rank 0. It is asking them to readmit it");
+    }
   }
   try {
     return connect([this] { return find_place(); }, "rank 0", patience_);
@@ -375,32 +422,42 @@ std::unique_ptr<MeetingClient> Rendezvous::join_again() {
     const meeting::Table::Entry& entry = *find_entry(table_, remaining[i]);
     const MeetingPlace place{{entry.address()}, static_cast<uint16_t>(entry.takeover_port()), token_};
     try {
-      return connect([&] { return std::optional(place); }, fmt::format("rank {}", remaining[i]), kReachTime);
+      const auto check_and_give = [&] {
+        check_place();
+        return std::optional(place);
+      };
+      return connect(check_and_give, fmt::format("rank {}", remaining[i]), kReachTime);
     } catch (const MeetingGone& error) {
       request_.wait.note(fmt::format("Rank {} on {} cannot be reached: {}", remaining[i], entry.host(), error.what()));
+      losses_.push_back({remaining[i], "it cannot be reached", false});
     }
   }
   throw RankFailed("none of the other processes can be reached");
 }
 
 // The others may continue without this process, or may have declared it lost while it was suspended.
-std::unique_ptr<MeetingClient> Rendezvous::come_back(const CutOff& reason) {
-  request_.wait.note(fmt::format("Rank {} is cut off: {}. It is asking the others to readmit it",
-                                 request_.launched.rank, reason.what()));
-  table_.Clear();
+std::unique_ptr<MeetingClient> Rendezvous::come_back(const std::string& reason) {
+  request_.wait.note(
+      fmt::format("Rank {} is cut off: {}. It is asking the others to readmit it", request_.launched.rank, reason));
   try {
-    return connect([this] { return find_place(); }, "the first of the others", patience_);
+    return connect([this] { return find_later_place(); }, "the first of the others", patience_);
   } catch (const MeetingGone& error) {
-    throw RankFailed(fmt::format("{}, and they did not readmit it within {} s (TRAINER_MEETING_SECONDS): {}",
-                                 reason.what(), patience_.count(), error.what()));
+    throw RankFailed(fmt::format("{}, and they did not readmit it within {} s (TRAINER_MEETING_SECONDS): {}", reason,
+                                 patience_.count(), error.what()));
   }
 }
 
 std::unique_ptr<MeetingClient> Rendezvous::find_others() {
+  if (table_.entries().empty()) return join();
+  for (const LostMember& lost : losses_) {
+    if (lost.launched_rank == request_.launched.rank) return come_back(declared_lost_text(lost));
+  }
   try {
-    return table_.entries().empty() ? join() : join_again();
+    return join_again();
   } catch (const CutOff& reason) {
-    return come_back(reason);
+    return come_back(reason.what());
+  } catch (const KeptElsewhere&) {
+    return come_back("the other processes continue without this one");
   }
 }
 

@@ -37,11 +37,18 @@ class Rendezvous {
   explicit Rendezvous(RendezvousRequest request);
   ~Rendezvous();
 
-  // Waits for the others and connects to them. Once more after the group of an earlier call has lost a process or takes
-  // newcomers in, and is destroyed; a process that is cut off then returns to the others as a newcomer. Throws the
-  // Error with which the meeting ends: RankFailed if processes do not come. The group must end before this object.
+  // Waits for the others and connects to them. Once more after this process has left the group of an earlier call; a
+  // process that is cut off then returns to the others as a newcomer. Throws the Error with which the meeting ends:
+  // RankFailed if processes do not come. The group must end before this object.
   std::unique_ptr<Group> meet();
   bool is_elastic() const { return request_.elastic.least > 0; }
+
+  // After this process has left a group, whether or not it could meet others again:
+  // Whether a process is known to be lost.
+  bool has_loss() const { return !losses_.empty(); }
+  // Whether this process is the first of those that remain. If the meeting is lost, whose process alone knew of other
+  // losses, this is true for the first process on its host and for the first on the other hosts.
+  bool is_first_remaining() const;
 
  private:
   class JoinedGroup;
@@ -49,7 +56,7 @@ class Rendezvous {
   std::unique_ptr<MeetingClient> find_others();
   std::unique_ptr<MeetingClient> join();
   std::unique_ptr<MeetingClient> join_again();
-  std::unique_ptr<MeetingClient> come_back(const CutOff& reason);
+  std::unique_ptr<MeetingClient> come_back(const std::string& reason);
   std::unique_ptr<MeetingClient> keep_meeting(const std::vector<int>& expected, const std::vector<int>& optional,
                                               const std::vector<int>& former);
   std::unique_ptr<MeetingClient> connect(const std::function<std::optional<MeetingPlace>()>& place,
@@ -59,6 +66,9 @@ class Rendezvous {
   void remove_file() noexcept;
   std::optional<MeetingPlace> known_place() const;
   std::optional<MeetingPlace> find_place() const;
+  std::optional<MeetingPlace> find_later_place() const;
+  void check_place() const;
+  bool is_lost(int launched_rank) const;
 
   const RendezvousRequest request_;
   const MeetingFile file_;

@@ -42,7 +42,7 @@ void GradientSums::connect() {
     link.all = first.world;
     link.rounds = rounds_;
     link.share = [group](const std::string& own) { return group->broadcast_text(own, 0); };
-    link.is_lost = [group] { return group->has_loss(); };
+    link.is_lost = [group] { return group->has_failed(); };
   }
   sum_ = devices.front()->make_all_reduce(devices, group == nullptr ? nullptr : &link);
   reserve();

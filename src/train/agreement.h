@@ -1,4 +1,5 @@
-// The record that processes exchange after each iteration so that all make the same decisions.
+// How the processes of a training make the same decisions: by the records that they exchange after each iteration, and
+// by what the first process alone does.
 #pragma once
 
 #include <cstdint>

@@ -42,9 +42,8 @@ struct EpochLength {
   int64_t records_after(int64_t iteration) const { return before + (iteration - since) * per_iteration; }
 };
 
-// Sets each field in iterations whose form in epochs the solver gives, rounded up. Fields that name an iteration, and
-// no distance, name the one in which so many epochs are complete. Throws a config_error for a number beyond the range
-// of the field.
+// Sets each field in iterations whose form in epochs the solver gives, rounded up. A field that is not a distance gets
+// the iteration in which its epochs are complete. Throws a config_error for a number beyond the range of the field.
 void resolve_epochs(const EpochLength& length, caffe::SolverParameter* solver);
 // Lines that show the conversions of a resolved solver; none if it has no field in epochs.
 std::vector<std::string> describe_epochs(const EpochLength& length, const caffe::SolverParameter& solver);

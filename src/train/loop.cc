@@ -31,7 +31,6 @@ TrainingLoop::TrainingLoop(TrainingState& state, const TrainingOptions& options,
     : state_(state),
       solver_(state.solver),
       poll_(options.poll),
-      least_processes_(options.least_processes),
       test_interval_(state.test_interval()),
       display_interval_(state.display_interval()),
       report_(report),
@@ -172,7 +171,6 @@ void TrainingLoop::stop_early(const LoopState& before) {
                         best.iter());
   report_.note(line);
   state_.loop = before;
-  tests_.repeat_last();
   end_ = TrainingEnd::kStoppedEarly;
 }
 
@@ -296,10 +294,12 @@ void TrainingLoop::fail_together(const Rank* bad, int process, float rate) {
 
 std::string TrainingLoop::save_after(const Error& error) {
   if (state_.sums) state_.sums->abandon();
-  if (error.code() == ExitCode::kRankFailed) iteration_start_->go_back();
-  const bool lost = error.code() == ExitCode::kRankFailed;
-  const bool meets_again = lost && least_processes_ > 0 && group()->possibly_alive() >= least_processes_;
-  return meets_again ? "" : snapshots_.save_after(error);
+  return snapshots_.save_after(error);
+}
+
+void TrainingLoop::go_back() {
+  if (state_.sums) state_.sums->abandon();
+  iteration_start_->go_back();
 }
 
 void TrainingLoop::set_debug_log(bool display) {

@@ -30,7 +30,10 @@ class TrainingLoop {
   int stop_signal() const { return stop_signal_; }
   // After an error that ended run(): see SnapshotWriter.
   std::string save_after(const Error& error);
-  // From where a training that continues tests: see TestNets.
+  std::string save_after_loss(bool writes) { return snapshots_.save_after_loss(writes); }
+  // After a RankFailed: the iteration that failed is not begun.
+  void go_back();
+  // The positions from which a resumed training tests: see TestNets.
   std::vector<NetPosition> test_positions() const { return tests_.positions_for_snapshot(); }
 
  private:
@@ -61,7 +64,6 @@ class TrainingLoop {
   TrainingState& state_;
   const caffe::SolverParameter& solver_;
   const std::function<StopRequest()> poll_;
-  const int least_processes_;
   const Interval test_interval_, display_interval_;
   std::optional<Clock::time_point> deadline_;
   RunReport& report_;

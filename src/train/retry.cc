@@ -11,9 +11,7 @@ namespace trainer {
 
 Retries::Retries(TrainingState& state, const std::string& resumed, RunReport& report) : state_(state), report_(report) {
   if (!state.solver.has_divergence() || !resumed.empty()) return;
-  std::vector<NetPosition> tests;
-  for (const auto& test : state.tests) tests.push_back(test->position());
-  start_ = save_states(state, tests);
+  start_ = save_states(state, state.test_positions());
 }
 
 float Retries::rate_factor() const {

@@ -36,10 +36,9 @@ RendezvousRequest rendezvous_of(const TrainingRequest& request, const RanksReque
 // Trains with one group of processes, or alone.
 class Round {
  public:
-  Round(const TrainingRequest& request, Group* group, int least, const SavedStates* saved, TrainingView& view)
+  Round(const TrainingRequest& request, Group* group, const SavedStates* saved, TrainingView& view)
       : request_(request), report_(view.make_report(group == nullptr || group->is_first())), view_(view) {
     request_.options.group = group;
-    request_.options.least_processes = least;
     request_.options.saved = saved;
     if (saved != nullptr) {
       request_.options.snapshot.clear();
@@ -53,12 +52,18 @@ class Round {
     const TrainingEnd end = open_.training->run(*report_);
     return {end, open_.training->stop_signal()};
   }
-  // After run() ended with kNewcomers or RankFailed; nothing if the training was not yet open.
-  std::optional<SavedStates> states() const {
-    if (open_.training == nullptr) return std::nullopt;
-    return open_.training->take_states();
-  }
   RunReport& report() { return *report_; }
+  // -1: the training is not open.
+  int iteration() const { return open_.training == nullptr ? -1 : open_.training->iteration(); }
+
+  // After run() ended with kNewcomers or RankFailed; nullopt if the training had not begun.
+  std::optional<SavedStates> take_states() const {
+    return open_.training == nullptr ? std::nullopt : open_.training->take_states();
+  }
+  // After RankFailed, if the processes do not meet again: see Training::end_after_loss.
+  std::string end_after_loss(bool writes) {
+    return open_.training == nullptr ? "" : open_.training->end_after_loss(writes, *report_);
+  }
 
  private:
   TrainingRequest request_;
@@ -67,46 +72,78 @@ class Round {
   OpenTraining open_;
 };
 
+// A training in rounds, each with the processes that are there. A round ends when a process is lost or others come.
 class TogetherRun {
  public:
   TogetherRun(const TrainingRequest& request, const RanksRequest& ranks, TrainingView& view)
-      : request_(request), view_(view), least_(ranks.elastic.least), rendezvous_(rendezvous_of(request, ranks)) {
+      : request_(request), view_(view), rendezvous_(rendezvous_of(request, ranks)) {
     request_.device.local_rank = ranks.launched.local_rank.value_or(0);
     request_.device.local_size = ranks.launched.local_size.value_or(1);
   }
 
   TrainingOutcome run() {
+    std::unique_ptr<Group> group = rendezvous_.meet();
     while (true) {
-      const std::unique_ptr<Group> group = rendezvous_.meet();
-      Round round(request_, group.get(), least_, saved_ ? &*saved_ : nullptr, view_);
+      auto round = std::make_unique<Round>(request_, group.get(), saved_ ? &*saved_ : nullptr, view_);
+      std::optional<RankFailed> loss;
       try {
-        const TrainingOutcome outcome = round.run();
+        const TrainingOutcome outcome = round->run();
         if (outcome.end != TrainingEnd::kNewcomers) return outcome;
+        group->leave();
       } catch (const RankFailed& error) {
         group->leave(error);
-        if (!rendezvous_.is_elastic()) throw;
-        round.report().warning(error.what());
-        round.report().note("The remaining processes meet again");
+        loss = error;
       } catch (...) {
         group->leave(caught_error(true));
         throw;
       }
-      if (std::optional<SavedStates> states = round.states()) saved_ = std::move(states);
+      std::unique_ptr<Group> next = loss ? meet_after(*loss, *round) : rendezvous_.meet();
+      if (std::optional<SavedStates> states = round->take_states()) {
+        saved_ = std::move(states);
+        if (loss) round->report().finish({round->iteration(), "continues without lost processes", false});
+      }
+      round.reset();  // it uses the group
+      group = std::move(next);
     }
   }
 
  private:
+  std::unique_ptr<Group> meet_after(const RankFailed& loss, Round& round) {
+    try {
+      if (!rendezvous_.is_elastic()) throw RankFailed(loss);
+      count_failure(loss, round);
+      round.report().warning(loss.what());
+      round.report().note("The remaining processes meet again");
+      return rendezvous_.meet();
+    } catch (...) {
+      const Error error = caught_error(true);
+      const std::string advice = round.end_after_loss(rendezvous_.is_first_remaining());
+      throw Error(error.code(), advice.empty() ? error.what() : fmt::format("{}\n{}", error.what(), advice));
+    }
+  }
+
+  // Throws if exchanges fail again and again although no process is lost: the network may pass the meeting only.
+  void count_failure(const RankFailed& failure, const Round& round) {
+    const bool advanced = round.iteration() > failed_at_;
+    failed_at_ = round.iteration();
+    failures_ = rendezvous_.has_loss() ? 0 : advanced ? 1 : failures_ + 1;
+    if (failures_ < kMostFailures) return;
+    throw RankFailed(fmt::format("{}. This was attempt {} at the same iteration", failure.what(), failures_));
+  }
+
   TrainingRequest request_;
   TrainingView& view_;
-  const int least_;  // of processes that go on after a loss; 0: none do
   Rendezvous rendezvous_;
   std::optional<SavedStates> saved_;
+  static constexpr int kMostFailures = 3;
+  int failed_at_ = -1;  // the iteration of the last failure
+  int failures_ = 0;    // in that iteration, without a loss
 };
 
 }  // namespace
 
 TrainingOutcome run_training(const TrainingRequest& request, const RanksRequest& ranks, TrainingView& view) {
-  if (ranks.launched.world == 1) return Round(request, nullptr, 0, nullptr, view).run();
+  if (ranks.launched.world == 1) return Round(request, nullptr, nullptr, view).run();
   try {
     return TogetherRun(request, ranks, view).run();
   } catch (const DiagnosticsError&) {

@@ -35,12 +35,6 @@ void clear_carried(StateStore& store) {
   }
 }
 
-std::vector<NetPosition> positions_of(const std::vector<std::unique_ptr<NetSession>>& nets) {
-  std::vector<NetPosition> positions;
-  for (const auto& net : nets) positions.push_back(net->position());
-  return positions;
-}
-
 }  // namespace
 
 SavedStates save_states(const TrainingState& state, const std::vector<NetPosition>& tests) {
@@ -68,21 +62,10 @@ void restore_states(const SavedStates& saved, TrainingState* state) {
   }
 }
 
-int furthest_process(Group& group, int iteration) {
-  int furthest = 0, most = -1;
-  const std::vector<std::string> done = group.gather(std::to_string(iteration));
-  for (size_t i = 0; i < done.size(); ++i) {
-    if (std::stoi(done[i]) <= most) continue;
-    most = std::stoi(done[i]);
-    furthest = static_cast<int>(i);
-  }
-  return furthest;
-}
-
 void share_states(Group& group, int root, TrainingState* state, const caffe::SolverState* carried) {
   const bool gives = group.rank() == root;
   caffe::SolverState progress;
-  if (gives) progress = progress_of(state->loop, {&state->train_net()}, positions_of(state->tests), state->session());
+  if (gives) progress = progress_of(state->loop, {&state->train_net()}, state->test_positions(), state->session());
   progress.clear_states();
   if (gives && carried != nullptr) *progress.mutable_states() = carried->states();
   const std::string text = group.broadcast_text(progress.SerializeAsString(), root);

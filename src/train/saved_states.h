@@ -21,8 +21,6 @@ SavedStates save_states(const TrainingState& state, const std::vector<NetPositio
 // For all devices of this process. Carried states that were not saved start with zeros.
 void restore_states(const SavedStates& saved, TrainingState* state);
 
-// The first of the processes that have done most iterations; `iteration`: those of this process.
-int furthest_process(Group& group, int iteration);
 // Gives all processes the states and the progress of process `root`. With `carried`, which has the carried states of
 // all devices, each process also takes its own, or zeros; without it carried states remain as they are. `carried` of
 // the other processes is not read.

@@ -1,6 +1,8 @@
 // The steps that set a training up. The parameters of each step are what the steps before it made.
 #include "train/setup.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/text.h"
 #include "formats/atomic_file.h"
@@ -23,21 +25,32 @@ void require_layers(const FilteredNet& train) {
     throw config_error("the net \"{}\" has no layers in phase TRAIN: nothing can be trained", train.net->name());
 }
 
-// The progress from which the training continues, of all processes that of the first one that is furthest ahead; empty
-// for a fresh start.
-caffe::SolverState starting_progress(const TrainingOptions& options) {
+// The first of the processes that have done most iterations; `iteration`: those of this process.
+int furthest_process(Group& group, int iteration) {
+  std::vector<int> done;
+  for (const std::string& text : group.gather(std::to_string(iteration))) done.push_back(std::stoi(text));
+  return static_cast<int>(std::max_element(done.begin(), done.end()) - done.begin());
+}
+
+struct StartingPoint {
+  caffe::SolverState progress;  // empty for a fresh start
+  int process = 0;              // whose progress it is: the one that is furthest ahead
+};
+
+StartingPoint find_start(const TrainingOptions& options) {
   Group* const group = options.group;
   const bool reads = !options.snapshot.empty() && (group == nullptr || group->is_first());
-  caffe::SolverState progress;
+  StartingPoint start;
   if (options.saved != nullptr) {
-    progress = options.saved->progress;
+    start.progress = options.saved->progress;
   } else if (reads) {
-    progress = read_solver_progress(options.snapshot);
+    start.progress = read_solver_progress(options.snapshot);
   }
-  if (group == nullptr) return progress;
-  const int root = furthest_process(*group, progress.iter());
-  TRAINER_ASSERT(progress.ParseFromString(group->broadcast_text(progress.SerializeAsString(), root)));
-  return progress;
+  if (group == nullptr) return start;
+  start.process = furthest_process(*group, start.progress.iter());
+  const std::string text = group->broadcast_text(start.progress.SerializeAsString(), start.process);
+  TRAINER_ASSERT(start.progress.ParseFromString(text));
+  return start;
 }
 
 // That of the progress, if it has one, else that of the solver of the first process.
@@ -239,15 +252,15 @@ caffe::SolverParameter resolved_solver(const TrainingFiles& files) {
 
 std::unique_ptr<TrainingState> set_up_training(TrainingFiles files, const TrainingOptions& options) {
   require_layers(files.train);
-  const caffe::SolverState progress = starting_progress(options);
-  const uint64_t seed = choose_seed(*files.solver, progress, options.group);
+  const StartingPoint start = find_start(options);
+  const uint64_t seed = choose_seed(*files.solver, start.progress, options.group);
   std::vector<Rank> ranks = open_devices(options);
   Nets tests = open_nets(files, seed, &ranks);
   NetSession& train = *ranks.front().net;
   check_patterns(*files.solver, files.solver_positions, train.lowered());
   check_classes(train, tests);
   note_picture_input(tests, &train);
-  const EpochLength epoch = epoch_length(*files.solver, train, ranks.front().session().world, progress);
+  const EpochLength epoch = epoch_length(*files.solver, train, ranks.front().session().world, start.progress);
   caffe::SolverParameter solver = resolve_solver(files, seed, train, epoch);
   const std::string scaled = scale_rate(options.rate_scaling, ranks.front().session().world, epoch, &solver);
   if (!scaled.empty()) log_info(scaled);
@@ -267,9 +280,9 @@ std::unique_ptr<TrainingState> set_up_training(TrainingFiles files, const Traini
   LoopState loop;
   loop.seed = seed;
   Schedule schedule(solver, epoch);
-  return std::unique_ptr<TrainingState>(
-      new TrainingState{std::move(files), std::move(solver), epoch, std::move(schedule), std::move(ranks),
-                        std::move(tests), std::move(sums), std::move(average), std::move(freezing), std::move(loop)});
+  return std::unique_ptr<TrainingState>(new TrainingState{
+      std::move(files), std::move(solver), epoch, std::move(schedule), std::move(ranks), std::move(tests),
+      std::move(sums), std::move(average), std::move(freezing), start.process, std::move(loop)});
 }
 
 }  // namespace trainer

@@ -13,7 +13,11 @@ namespace trainer {
 
 SnapshotWriter::SnapshotWriter(TrainingState& state, const TestNets& tests, const std::string& resumed,
                                RunReport& report)
-    : state_(state), tests_(tests), report_(report), last_state_(resumed), saved_iteration_(state.loop.iteration) {}
+    : state_(state),
+      tests_(tests),
+      report_(report),
+      last_state_(resumed),
+      saved_iteration_(resumed.empty() && state.loop.iteration > 0 ? kNone : state.loop.iteration) {}
 
 bool SnapshotWriter::is_periodic() const { return state_.snapshot_interval().due(state_.loop.iteration); }
 
@@ -84,36 +88,42 @@ void SnapshotWriter::write_last() {
   if (failed_ || (state_.solver.snapshot_after_train() && !is_periodic())) write();
 }
 
-// Whether a training that ended with this error is whole, at the end of its last iteration. The loss of a process may
-// have broken off a snapshot that all were writing.
-bool SnapshotWriter::can_save_after(const Error& error) const {
-  if (saved_iteration_ == state_.loop.iteration || !writes_snapshots(state_.solver)) return false;
-  if (error.code() == ExitCode::kRankFailed) return state_.group()->is_first_survivor();
-  return !failed_ && error.code() == ExitCode::kData && state_.is_first_process();
+// Writes the files unless there is a snapshot of this iteration. Returns what is wrong, "" for nothing.
+std::string SnapshotWriter::save_alone() {
+  if (saved_iteration_ == state_.loop.iteration || !writes_snapshots(state_.solver)) return "";
+  try {
+    last_state_ = write_files({});
+  } catch (const Error& problem) {
+    return fmt::format("No snapshot of iteration {} can be written: {}", state_.loop.iteration, problem.what());
+  }
+  return "";
 }
 
 std::string SnapshotWriter::save_after(const Error& error) {
-  const int iteration = state_.loop.iteration;
-  if (can_save_after(error)) {
-    try {
-      last_state_ = write_files({});
-    } catch (const Error& problem) {
-      return fmt::format("No snapshot of iteration {} can be written: {}", iteration, problem.what());
-    }
-  }
-  // Of several processes only the one that writes knows the newest snapshot.
-  const bool knows_newest = error.code() != ExitCode::kRankFailed || state_.group()->is_first_survivor();
-  const std::string resume = last_state_.empty() || !knows_newest ? "" : "resume with --snapshot=" + last_state_;
+  const bool saves = error.code() == ExitCode::kData && !failed_ && state_.is_first_process();
+  const std::string problem = saves ? save_alone() : "";
+  if (!problem.empty()) return problem;
+  const std::string resume = resume_text();
   switch (error.code()) {
     case ExitCode::kDevice:
-      return fmt::format("No snapshot of iteration {} can be written; {}", iteration,
+      return fmt::format("No snapshot of iteration {} can be written; {}", state_.loop.iteration,
                          resume.empty() ? "there is none to resume from" : resume);
     case ExitCode::kData: return resume.empty() ? "" : fmt::format("Correct the data, then {}", resume);
-    case ExitCode::kRankFailed:
-      return fmt::format("This process ends too, at iteration {}{}", iteration,
-                         resume.empty() ? "" : fmt::format("; {}, with any number of processes", resume));
     default: return "";
   }
+}
+
+// The loss may have broken off a snapshot that all were writing. Only the process that writes knows the newest one.
+std::string SnapshotWriter::save_after_loss(bool writes) {
+  const std::string problem = writes ? save_alone() : "";
+  if (!problem.empty()) return problem;
+  const std::string resume = writes ? resume_text() : "";
+  return fmt::format("This process ends at iteration {}{}", state_.loop.iteration,
+                     resume.empty() ? "" : fmt::format("; {}, with any number of processes", resume));
+}
+
+std::string SnapshotWriter::resume_text() const {
+  return last_state_.empty() ? "" : "resume with --snapshot=" + last_state_;
 }
 
 }  // namespace trainer

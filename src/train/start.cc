@@ -72,8 +72,7 @@ TrainingStart::TrainingStart(TrainingState& state, const TrainingOptions& option
   }
   // Processes that meet again keep their carried states.
   if (state_.group() != nullptr)
-    share_states(*state_.group(), furthest_process(*state_.group(), state_.loop.iteration), &state_,
-                 options_.saved == nullptr ? &carried_ : nullptr);
+    share_states(*state_.group(), state_.furthest, &state_, options_.saved == nullptr ? &carried_ : nullptr);
   copy_to_other_devices(state_);
   state_.enter(state_.loop.iteration);
   if (first) find_run_folder();

@@ -7,16 +7,13 @@
 
 namespace trainer {
 
-std::vector<NetPosition> TestNets::positions() const {
-  std::vector<NetPosition> positions;
-  for (const auto& test : state_.tests) positions.push_back(test->position());
-  return positions;
+std::vector<NetPosition> TestNets::positions_for_snapshot() const {
+  return complete_ && iteration_ != state_.loop.iteration ? state_.test_positions() : before_;
 }
 
-std::vector<NetPosition> TestNets::positions_for_snapshot() const { return complete_ ? positions() : before_; }
-
 bool TestNets::run(const std::function<bool()>& may_continue) {
-  before_ = positions();
+  before_ = state_.test_positions();
+  iteration_ = state_.loop.iteration;
   complete_ = false;
   results_.clear();
   const WeightsInUse used(state_.average.get(), weights_of_tests(state_.solver));

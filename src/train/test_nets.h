@@ -17,21 +17,19 @@ class TestNets {
   // Runs and reports all tests. `may_continue` is called before each batch of this process; returns false once it
   // returned false, on any process of a group: see evaluate(). It may not use the group.
   bool run(const std::function<bool()>& may_continue);
-  // The positions from which a resumed training tests: those before the test that is running, was interrupted or will
-  // be repeated.
+  // The positions from which a resumed training tests. It repeats a test of this iteration and one that was
+  // interrupted: then those before that test.
   std::vector<NetPosition> positions_for_snapshot() const;
-  // A resumed training repeats the last test.
-  void repeat_last() { complete_ = false; }
   // Of the last complete run, one for each test net.
   const std::vector<TestResult>& results() const { return results_; }
 
  private:
   bool run(size_t index, const std::function<bool()>& may_continue);
-  std::vector<NetPosition> positions() const;
 
   TrainingState& state_;
   RunReport& report_;
   std::vector<NetPosition> before_;  // the last test
+  int iteration_ = -1;               // of the last test
   bool complete_ = true;
   std::vector<TestResult> results_;
   std::set<size_t> warned_;  // test nets whose results depend on batch_size, which has been said

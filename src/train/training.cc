@@ -29,6 +29,7 @@ Training::Training(TrainingFiles files, const TrainingOptions& options)
     : options_(options), state_(set_up_training(std::move(files), options)) {}
 Training::~Training() = default;
 
+int Training::iteration() const { return state_->loop.iteration; }
 NetSession& Training::train_net() { return state_->train_net(); }
 const Device& Training::device() const { return *state_->session().device; }
 MemoryPlan Training::memory_plan() const { return plan_memory(*state_); }
@@ -37,11 +38,11 @@ void Training::save_weights(const std::string& path) const {
   trainer::save_weights(path, net.lowered(), net.notes(), state_->session().store);
 }
 
-SavedStates Training::take_states() const {
-  if (test_positions_) return save_states(*state_, *test_positions_);
-  std::vector<NetPosition> tests;
-  for (const auto& test : state_->tests) tests.push_back(test->position());
-  return save_states(*state_, tests);
+int Training::stop_signal() const { return loop_ == nullptr ? 0 : loop_->stop_signal(); }
+
+std::optional<SavedStates> Training::take_states() const {
+  if (loop_ == nullptr) return std::nullopt;
+  return save_states(*state_, loop_->test_positions());
 }
 
 void Training::load(RunReport& report) { const TrainingStart start(*state_, options_, false, report); }
@@ -61,23 +62,32 @@ void Training::begin_report(const TrainingStart& start, RunReport& report) {
 }
 
 TrainingEnd Training::run(RunReport& report) {
-  const TrainingStart start(*state_, options_, true, report);
-  if (start.is_complete()) return TrainingEnd::kDone;
-  begin_report(start, report);
-  TrainingLoop loop(*state_, options_, start_, report);
+  auto start = std::make_unique<TrainingStart>(*state_, options_, true, report);
+  if (start->is_complete()) return TrainingEnd::kDone;
+  begin_report(*start, report);
+  loop_ = std::make_unique<TrainingLoop>(*state_, options_, start_, report);
   const LoopState& progress = state_->loop;
   try {
-    loop.run();
+    loop_->run();
+  } catch (const RankFailed&) {
+    loop_->go_back();
+    lock_holder_ = std::move(start);
+    throw;
   } catch (const Error& error) {
-    test_positions_ = loop.test_positions();
-    const std::string advice = loop.save_after(error);
+    const std::string advice = loop_->save_after(error);
     report.finish({progress.iteration, error.code() == ExitCode::kDiverged ? "diverged" : "failed", false});
     if (advice.empty()) throw;
     throw Error(error.code(), fmt::format("{}\n{}", error.what(), advice));
   }
-  stop_signal_ = loop.stop_signal();
-  report.finish({progress.iteration, outcome_text(loop.end(), state_->solver), is_complete(loop.end())});
-  return loop.end();
+  report.finish({progress.iteration, outcome_text(loop_->end(), state_->solver), is_complete(loop_->end())});
+  return loop_->end();
+}
+
+std::string Training::end_after_loss(bool writes, RunReport& report) {
+  if (loop_ == nullptr) return "";
+  const std::string advice = loop_->save_after_loss(writes);
+  report.finish({state_->loop.iteration, "failed", false});
+  return advice;
 }
 
 }  // namespace trainer

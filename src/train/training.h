@@ -19,6 +19,7 @@ namespace trainer {
 
 class Group;
 struct SavedStates;
+class TrainingLoop;
 class TrainingStart;
 struct TrainingState;
 
@@ -56,9 +57,6 @@ struct TrainingOptions {
   // The processes that train together; outlives the training. The first one loads weights or snapshot and writes all
   // files.
   Group* group = nullptr;
-  // When a process is lost, the remaining processes meet again if they can be at least so many: no snapshot is needed.
-  // 0: they do not.
-  int least_processes = 0;
   RateScaling rate_scaling = RateScaling::kNone;
   // Replaces weights and snapshot: all processes take the state of the process with the most iterations.
   const SavedStates* saved = nullptr;
@@ -74,17 +72,24 @@ class Training {
 
   // Trains to the end, until early_stop, a stop request or until the time is over, which starts with the constructor.
   // If the loss is not finite and divergence allows no retry, throws an Error with ExitCode::kDiverged that names the
-  // first bad layer. Bad data end the run after a last snapshot.
+  // first bad layer. Bad data end the run after a last snapshot. After a RankFailed the training is at the start of the
+  // iteration that failed, and its report, which must still exist, is not finished: see take_states and end_after_loss.
   TrainingEnd run(RunReport& report);
   // The signal that stopped run(), in this process or another one; 0 for none.
-  int stop_signal() const { return stop_signal_; }
+  int stop_signal() const;
 
-  // The states after run() ended with kNewcomers or RankFailed, for a training with other processes.
-  SavedStates take_states() const;
+  // After run() ended with kNewcomers or RankFailed, for a training with other processes: its states; nullopt if it
+  // ended before the first iteration began.
+  std::optional<SavedStates> take_states() const;
+  // After run() threw RankFailed, if the processes do not meet again. `writes`: this process writes a last snapshot.
+  // Finishes the report, and returns how to continue.
+  std::string end_after_loss(bool writes, RunReport& report);
 
   // Loads weights or the snapshot as run() does, to check them: reports what was loaded, and writes no file.
   void load(RunReport& report);
 
+  // Iterations done.
+  int iteration() const;
   NetSession& train_net();
   const Device& device() const;  // the first one
   MemoryPlan memory_plan() const;
@@ -97,8 +102,8 @@ class Training {
   const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   const TrainingOptions options_;
   const std::unique_ptr<TrainingState> state_;
-  int stop_signal_ = 0;
-  std::optional<std::vector<NetPosition>> test_positions_;  // if an error ended the loop: where it tests again
+  std::unique_ptr<TrainingLoop> loop_;
+  std::unique_ptr<TrainingStart> lock_holder_;  // after RankFailed: the snapshots remain locked
 };
 
 }  // namespace trainer

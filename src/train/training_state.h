@@ -40,6 +40,7 @@ struct TrainingState {
   const std::unique_ptr<GradientSums> sums;      // of several ranks
   const std::unique_ptr<WeightAverage> average;  // on the first rank, if the solver keeps one
   Freezing freezing;
+  const int furthest;  // the rank of the process whose states all others take at the start
   LoopState loop;
 
   // Prepares the training for an iteration; see Freezing::enter.
@@ -55,6 +56,11 @@ struct TrainingState {
     std::vector<NetSession*> nets;
     for (const Rank& rank : ranks) nets.push_back(rank.net.get());
     return nets;
+  }
+  std::vector<NetPosition> test_positions() const {
+    std::vector<NetPosition> positions;
+    for (const auto& test : tests) positions.push_back(test->position());
+    return positions;
   }
   int64_t images_per_iteration() const { return train_net().batch_size() * solver.iter_size() * devices(); }
   Interval test_interval() const { return {solver.test_interval(), solver.test_interval_epochs(), epoch}; }

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
 #include <future>
 #include <map>
@@ -42,12 +43,18 @@ class RendezvousTest : public testing::Test {
   // Runs `body` as each rank and returns the error of each, "" for none.
   static std::vector<std::string> run(const std::vector<RendezvousRequest>& requests,
                                       const std::function<void(Rendezvous&)>& body) {
+    return run_requests(requests, [&](const RendezvousRequest& request) {
+      Rendezvous rendezvous(request);
+      body(rendezvous);
+    });
+  }
+  static std::vector<std::string> run_requests(const std::vector<RendezvousRequest>& requests,
+                                               const std::function<void(const RendezvousRequest&)>& body) {
     std::vector<std::future<std::string>> threads;
     for (const RendezvousRequest& request : requests) {
       threads.push_back(std::async(std::launch::async, [&body, request]() -> std::string {
         try {
-          Rendezvous rendezvous(request);
-          body(rendezvous);
+          body(request);
           return "";
         } catch (const Error& error) {
           return fmt::format("{}: {}", static_cast<int>(error.code()), error.what());
@@ -59,10 +66,22 @@ class RendezvousTest : public testing::Test {
     return errors;
   }
 
-  std::vector<RendezvousRequest> requests(int world) const {
+  std::vector<RendezvousRequest> requests(int world, ElasticLimits elastic = {}) const {
     std::vector<RendezvousRequest> all;
     for (int rank = 0; rank < world; ++rank) all.push_back(request(rank, world));
+    for (RendezvousRequest& request : all) request.elastic = elastic;
     return all;
+  }
+
+  // Meets the others once more when this process has left its group, and again when one waits for the next snapshot.
+  static std::unique_ptr<Group> meet_with_newcomer(Rendezvous& rendezvous, int size) {
+    std::unique_ptr<Group> group = rendezvous.meet();
+    while (group->size() < size) {
+      while (group->broadcast_text(group->newcomers() > 0 ? "1" : "0", 0) != "1") usleep(1000);
+      group.reset();
+      group = rendezvous.meet();
+    }
+    return group;
   }
 
   TempFolder folder_;
@@ -217,15 +236,13 @@ TEST_F(RendezvousTest, NobodyIsLostByASharedError) {
     group->gather("");
     group->share_error();
     usleep(static_cast<useconds_t>(200'000 * group->rank()));
-    EXPECT_EQ(group->is_first_survivor(), group->rank() == 0);
     group->leave(data_error("the disk is full"));
   });
   EXPECT_THAT(errors, testing::Each(""));
 }
 
 TEST_F(RendezvousTest, MeetsAgainWithoutTheLost) {
-  auto all = requests(3);
-  for (RendezvousRequest& request : all) request.elastic.least = 1;
+  const auto all = requests(3, {1, 0});
   for (const int lost : {0, 1, 2}) {
     const auto errors = run(all, [lost](Rendezvous& rendezvous) {
       std::unique_ptr<Group> group = rendezvous.meet();
@@ -245,11 +262,10 @@ TEST_F(RendezvousTest, MeetsAgainWithoutTheLost) {
   }
 }
 
-// Both others learn of a failure before they know of a loss: neither takes the other for lost.
+// Both others learn of a failure before they know of a loss: neither declares the other lost.
 TEST_F(RendezvousTest, MeetsAgainAfterAFailureThatAllKnow) {
   patience_ = "3";
-  auto all = requests(3);
-  for (RendezvousRequest& request : all) request.elastic.least = 2;
+  const auto all = requests(3, {2, 0});
   const auto errors = run(all, [](Rendezvous& rendezvous) {
     std::unique_ptr<Group> group = rendezvous.meet();
     group->gather("");
@@ -267,9 +283,102 @@ TEST_F(RendezvousTest, MeetsAgainAfterAFailureThatAllKnow) {
   EXPECT_THAT(errors, testing::Each(""));
 }
 
+// A process leaves because an exchange failed, and nobody is lost: the others do not wait for it.
+TEST_F(RendezvousTest, AllAbandonAFailedExchange) {
+  std::atomic<int> abandoned = 0;
+  const auto errors = run(requests(3, {3, 0}), [&](Rendezvous& rendezvous) {
+    std::unique_ptr<Group> group = rendezvous.meet();
+    group->gather("");
+    if (group->rank() == 1) {
+      group->leave(RankFailed("the network is bad"));
+      for (int tenths = 0; abandoned < 2 && tenths < 100; ++tenths) usleep(100'000);
+      EXPECT_EQ(abandoned, 2);
+    } else {
+      try {
+        group->gather("");
+        ADD_FAILURE();
+      } catch (const RankFailed& error) {
+        EXPECT_THAT(error.what(), HasSubstr("none of them is known to be lost"));
+        group->leave(error);
+      }
+      ++abandoned;
+    }
+    EXPECT_FALSE(rendezvous.has_loss());
+    group.reset();
+    group = rendezvous.meet();
+    EXPECT_EQ(group->size(), 3);
+    group->gather("");
+  });
+  EXPECT_THAT(errors, testing::Each(""));
+}
+
+// Rank 0 starts again before the others have met without it, and waits for them.
+TEST_F(RendezvousTest, ReadmitsAFirstRankThatStartsAgain) {
+  std::atomic<bool> ended = false;
+  const auto errors = run_requests(requests(3, {1, 0}), [&](const RendezvousRequest& request) {
+    auto rendezvous = std::make_unique<Rendezvous>(request);
+    std::unique_ptr<Group> group = rendezvous->meet();
+    if (request.launched.rank == 0) {
+      group->leave(data_error("lost"));
+      group.reset();
+      rendezvous = std::make_unique<Rendezvous>(request);
+      ended = true;
+      group = rendezvous->meet();
+    } else {
+      EXPECT_THROW(while (true) group->gather(""), RankFailed);
+      group.reset();
+      while (!ended || !MeetingFile(file_).read("")) usleep(1000);
+      group = meet_with_newcomer(*rendezvous, 3);
+    }
+    EXPECT_EQ(group->size(), 3);
+    EXPECT_EQ(group->rank(), request.launched.rank);
+    group->gather("");
+  });
+  EXPECT_THAT(errors, testing::Each(""));
+}
+
+// With at most two, rank 2 takes part when rank 1 is lost.
+TEST_F(RendezvousTest, LimitsTheNumber) {
+  std::atomic<bool> ended = false;
+  const auto errors = run_requests(requests(3, {1, 2}), [&](const RendezvousRequest& request) {
+    Rendezvous rendezvous(request);
+    std::unique_ptr<Group> group = rendezvous.meet();
+    EXPECT_EQ(group->size(), 2);
+    if (request.launched.rank == 2) {
+      EXPECT_TRUE(ended);
+      group->gather("");
+      return;
+    }
+    EXPECT_EQ(group->newcomers(), 0);
+    usleep(300'000);
+    EXPECT_EQ(group->newcomers(), 0) << "there is no room for rank 2";
+    group->gather("");
+    if (request.launched.rank == 1) {
+      ended = true;
+      return group->leave(data_error("lost"));
+    }
+    EXPECT_THROW(while (true) group->gather(""), RankFailed);
+    group.reset();
+    group = meet_with_newcomer(rendezvous, 2);
+    EXPECT_EQ(group->members()[1].launched_rank, 2);
+    group->gather("");
+  });
+  EXPECT_THAT(errors, testing::Each(""));
+}
+
+TEST_F(RendezvousTest, RemovesNoFileOfOthers) {
+  const MeetingPlace place{{"10.0.0.1"}, 29400, "token", 7};
+  const auto errors = run(requests(2, {1, 0}), [&](Rendezvous& rendezvous) {
+    const std::unique_ptr<Group> group = rendezvous.meet();
+    if (group->is_first()) MeetingFile(file_).write(place, "");
+    group->gather("");
+  });
+  EXPECT_THAT(errors, testing::Each(""));
+  EXPECT_EQ(MeetingFile(file_).read(""), place);
+}
+
 TEST_F(RendezvousTest, EndsWithTooFewLeft) {
-  auto all = requests(2);
-  for (RendezvousRequest& request : all) request.elastic.least = 2;
+  const auto all = requests(2, {2, 0});
   const auto errors = run(all, [](Rendezvous& rendezvous) {
     std::unique_ptr<Group> group = rendezvous.meet();
     if (group->rank() == 1) return group->leave(data_error("lost"));
@@ -281,8 +390,7 @@ TEST_F(RendezvousTest, EndsWithTooFewLeft) {
 }
 
 TEST_F(RendezvousTest, TakesNewcomersIn) {
-  auto all = requests(3);
-  for (RendezvousRequest& request : all) request.elastic.least = 1;
+  const auto all = requests(3, {1, 0});
   const auto errors = run(all, [&](Rendezvous& rendezvous) {
     std::unique_ptr<Group> group = rendezvous.meet();
     const int launched = group->rank();
@@ -301,17 +409,7 @@ TEST_F(RendezvousTest, TakesNewcomersIn) {
     }
     EXPECT_THROW(while (true) group->gather(""), RankFailed);
     group.reset();
-    group = rendezvous.meet();
-    if (group->size() == 2) {
-      // Until rank 0 knows of the newcomer.
-      bool known = false;
-      while (!known) {
-        known = group->broadcast_text(group->newcomers() > 0 ? "1" : "0", 0) == "1";
-        usleep(1000);
-      }
-      group.reset();
-      group = rendezvous.meet();
-    }
+    group = meet_with_newcomer(rendezvous, 3);
     EXPECT_EQ(group->size(), 3);
     group->gather("");
   });

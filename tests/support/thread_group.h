@@ -132,14 +132,14 @@ class ThreadGroup : public Group {
     return texts;
   }
   Lane& gradient_lane() override { return gradients_; }
-  bool has_loss() const override { return gradients_.is_aborted(); }
+  bool has_failed() const override { return gradients_.is_aborted(); }
   [[noreturn]] void throw_rank_failed(const LaneError& error) override { throw RankFailed(error.what()); }
-  bool is_first_survivor() const override { return is_first(); }
   // The process is lost: the functions of all others throw.
   void leave(const Error& error) override {
     lane_.abort(error.what());
     gradients_.abort(error.what());
   }
+  void leave() override {}
 
   int gathers = 0;  // by this rank
 

@@ -58,6 +58,14 @@ RANK=1 WORLD_SIZE=2 "$trainer" train --solver=solver.prototxt --ranks=none --run
 code=$?
 check ranks_none_trains_alone "$code: $(tail -n 1 other)" [ $code = 0 ]
 
+# Rank 0 is suspended while it waits for rank 1; see the end.
+one_of_two() { TRAINER_MEETING_SECONDS=300 RANK=$1 WORLD_SIZE=2 exec setsid "$trainer" train --solver=solver.prototxt --run_dir= --set snapshot_prefix=late; }
+one_of_two 0 >late.0 2>&1 &
+suspended=$!
+wait_for 10 [ -e late.meeting ]
+kill -STOP $suspended
+suspended_at=$SECONDS
+
 # The end is the same for all, also of a run that resumes there.
 run 2 train --solver=solver.prototxt --run_dir= --set max_iter=8 --set snapshot=0 --set snapshot_prefix=end
 run 2 train --solver=solver.prototxt --run_dir= --set max_iter=8 --set snapshot=0 --set snapshot_prefix=end \
@@ -111,7 +119,7 @@ done
 long --set snapshot=1 --set keep_snapshots=2 && kill -KILL "${pids[2]}"
 await
 state=$(ls w_iter_*.solverstate | sort -t _ -k 3 -n | tail -n 1)
-check a_loss_in_a_snapshot_leaves_one "$state, $(last_lines)" has_line out.0 "ends too, at iteration ${state//[^0-9]/}; resume with --snapshot=$state"
+check a_loss_in_a_snapshot_leaves_one "$state, $(last_lines)" has_line out.0 "ends at iteration ${state//[^0-9]/}; resume with --snapshot=$state"
 rm -rf w_*
 long && kill -STOP "${pids[1]}"
 wait_for 30 has_line out.2 'is lost: nothing was heard from it' || true
@@ -124,7 +132,7 @@ rm -rf w_*
 TRAINER_MEETING_SECONDS=10 long --elastic=2 --set snapshot=500 --set keep_snapshots=2 && kill -STOP "${pids[1]}"
 check elastic_goes_on_without_a_hanging_rank "$(last_lines)" wait_for 30 has_line out.0 'The training continues from iteration'
 kill -CONT "${pids[1]}"
-check a_rank_that_wakes_up_is_cut_off "$(last_lines)" wait_for 20 has_line out.1 'Rank 1 is cut off: 1 of 3 processes can be reached'
+check a_rank_that_wakes_up_is_cut_off "$(last_lines)" wait_for 20 has_line out.1 'Rank 1 is cut off: the other processes declared this one lost: nothing was heard'
 all_again() { [ "$(grep -c '3 processes train together' out.0)" = 2 ]; }
 check a_rank_that_wakes_up_comes_back "$(last_lines)" wait_for 30 all_again
 kill -TERM "${pids[0]}"
@@ -141,11 +149,26 @@ await
 check the_rest_of_a_hanging_first_rank_stops "$codes: $(last_lines)" [ "$codes" = "137 143 143" ]
 rm -rf w_*
 
-# Too few are left.
-long --elastic=3 && kill -KILL "${pids[2]}"
+# Too few are left, for certain or perhaps.
+for signal in KILL STOP; do
+  long --elastic=3 && kill -$signal "${pids[2]}"
+  wait_for 40 has_line out.1 'This process ends at iteration'
+  kill -KILL "${pids[2]}"
+  await
+  check "too_few_end_with_7_after_$signal" "$codes: $(last_lines)" [ "$codes" = "7 7 137" ]
+  check "too_few_leave_a_snapshot_after_$signal" "$(last_lines)" has_line out.0 "resume with --snapshot=$(ls w_iter_*.solverstate)"
+  rm -rf w_*
+done
+
+# A signal while rank 0 waits for a rank that hangs.
+long --elastic=1 && kill -STOP "${pids[1]}" && kill -KILL "${pids[2]}"
+check the_rest_meets_again "$(last_lines)" wait_for 10 has_line out.0 'The remaining processes meet again'
+kill -TERM "${pids[0]}"
+wait_for 10 has_line out.0 'This process ends at iteration'
+kill -KILL "${pids[1]}"
 await
-check too_few_end_with_7 "$codes: $(last_lines)" [ "$codes" = "7 7 137" ]
-check too_few_leave_a_snapshot "$(last_lines)" has_line out.0 "resume with --snapshot=$(ls w_iter_*.solverstate)"
+check a_signal_in_a_meeting_ends_it "$codes: $(last_lines)" [ "$codes" = "143 137 137" ]
+check a_signal_in_a_meeting_leaves_a_snapshot "$(last_lines)" has_line out.0 "resume with --snapshot=$(ls w_iter_*.solverstate)"
 rm -rf w_*
 
 # --elastic goes on without the lost, and takes it in again.
@@ -162,4 +185,13 @@ wait $back
 check elastic_stops_together "$codes $?" [ "$codes" = "137 143 143" ]
 check elastic_leaves_a_snapshot "$(ls)" test -n "$(ls w_iter_*.solverstate)"
 check elastic_leaves_no_token "$(ls)" test ! -e w.meeting
+
+while ((SECONDS < suspended_at + 12)); do sleep 1; done
+kill -CONT $suspended
+one_of_two 1 >late.1 2>&1 &
+wait $!
+code=$?
+wait $suspended
+code+=" $?"
+check a_suspended_meeting_goes_on "$code: $(tail -n 2 late.*)" [ "$code" = "0 0" ]
 finish

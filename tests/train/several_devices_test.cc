@@ -111,8 +111,8 @@ layer {{ name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: 
     TrainingFiles files = configure_training(solver, {}, &diagnostics);
     diagnostics.throw_if_errors();
     divide_batches(&files, parts);
-    Training training(std::move(files), options);
     RunReport report;
+    Training training(std::move(files), options);
     training.run(report);
     training.save_weights(weights);
   }
@@ -217,7 +217,7 @@ TEST_P(SeveralDevices, GoOnFromASnapshot) {
   EXPECT_EQ(train(2, 4, 1, 7, folder_ / "w_iter_4.solverstate"), whole);
 }
 
-// No iteration is left, and the snapshot of the last one exists.
+// No iteration remains, and the snapshot of the last one exists.
 TEST_P(SeveralDevices, GoOnFromTheEnd) {
   const std::vector<float> whole = train(2, 4, 1, 5);
   EXPECT_EQ(train(2, 4, 1, 5, folder_ / "w_iter_5.solverstate"), whole);
@@ -229,7 +229,9 @@ TEST_P(SeveralDevices, WriteASnapshotThatIsAskedForInATest) {
   std::atomic<int> polled = 0;
   poll_ = [&] { return ++polled == 1 ? StopRequest::kSnapshot : StopRequest::kNone; };
   train(2, 4, 1, 2);
-  EXPECT_TRUE(std::filesystem::exists(folder_ / "w_iter_0.solverstate"));
+  const caffe::SolverState state = read_solver_progress(folder_ / "w_iter_0.solverstate");
+  ASSERT_EQ(state.test_passes_size(), 1);
+  EXPECT_EQ(state.test_passes(0), 0u) << "a training that continues from it repeats the test";
 }
 
 // A process fails before its second batch of the first test.
@@ -248,21 +250,52 @@ TEST_P(SeveralDevices, RepeatATestThatALossBreaksOff) {
     TrainingOptions options;
     options.devices = {test_device()};
     options.group = &group;
-    options.least_processes = 1;
     int polled = 0;
     options.poll = [&]() -> StopRequest {
       if (!group.is_first() && ++polled == 2) throw data_error("it fails");
       return StopRequest::kNone;
     };
-    Training training(std::move(files), options);
     RunReport report;
+    Training training(std::move(files), options);
     EXPECT_THROW(training.run(report), Error);
-    if (group.is_first()) left = training.take_states();
+    if (group.is_first()) left = training.take_states().value();
   });
   for (const auto& error : thrown) EXPECT_EQ(test::message_of(error), "");
   ASSERT_EQ(left.progress.test_passes_size(), 1);
   EXPECT_EQ(left.progress.test_passes(0), 0u);
   for (const auto& [layer, cursor] : test_cursors(left.progress, 0)) EXPECT_EQ(cursor.records, 0u) << layer;
+}
+
+// It has nothing but another seed, and takes all from the process that continues.
+TEST_P(SeveralDevices, ReadmitTheFirstProcess) {
+  if (!GetParam()) GTEST_SKIP() << "it takes two processes";
+  more_ = "type: 'Adam'";
+  const std::vector<float> whole = train(2, 4, 1, 5);
+  const std::string solver = folder_ / "solver.prototxt";
+  std::optional<SavedStates> saved;
+  const auto run_both = [&](int iterations, int first_seed) {
+    const auto thrown = test::run_ranks(2, [&](Group& group) {
+      ConfigureOptions configure;
+      configure.edits.overrides = {fmt::format("max_iter={}", iterations),
+                                   fmt::format("random_seed={}", group.is_first() ? first_seed : 3)};
+      Diagnostics diagnostics;
+      TrainingFiles files = configure_training(solver, configure, &diagnostics);
+      diagnostics.throw_if_errors();
+      TrainingOptions options;
+      options.devices = {test_device()};
+      options.group = &group;
+      if (!group.is_first() && saved) options.saved = &*saved;
+      RunReport report;
+      Training training(std::move(files), options);
+      training.run(report);
+      if (!group.is_first() && !saved) saved = training.take_states();
+    });
+    for (const auto& error : thrown) EXPECT_EQ(test::message_of(error), "");
+  };
+  run_both(3, 3);
+  run_both(5, 99);
+  EXPECT_EQ(weights_of("w_iter_5.caffemodel"), whole);
+  EXPECT_EQ(read_solver_progress(folder_ / "w_iter_5.solverstate").seed(), 3u);
 }
 
 TEST_P(SeveralDevices, GoOnWithWhatEachCarries) {

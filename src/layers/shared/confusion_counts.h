@@ -15,7 +15,7 @@ constexpr int64_t kMostConfusionClasses = 1000;
 Value predicted_class(Value scores, int axis);
 
 // Counts {predicted class, label} of each pass, one pair for each prediction. Labels that are `ignore` do not count,
-// nor do predictions that are not a class.
+// nor do predictions that are not classes.
 class ConfusionCounts : public Metric {
  public:
   ConfusionCounts(int64_t classes, std::optional<int> ignore)
