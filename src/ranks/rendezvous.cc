@@ -23,6 +23,9 @@ constexpr auto kRetryInterval = std::chrono::milliseconds(200);
 // How long the remaining processes try to reach one of them before they consider it lost, and how long they wait for
 // each other.
 constexpr auto kReachTime = std::chrono::seconds(15), kRegroupTime = std::chrono::seconds(60);
+// How often, and with which pause, processes that have met and are not lost try to connect to each other.
+constexpr int kMostAttempts = 5;
+constexpr auto kConnectInterval = std::chrono::seconds(1);
 // How long a failed exchange waits for the meeting to say which process is lost.
 constexpr auto kExplainTime = std::chrono::seconds(12);
 // How long a process that has finished waits for the others to finish.
@@ -462,6 +465,7 @@ std::unique_ptr<MeetingClient> Rendezvous::find_others() {
 }
 
 std::unique_ptr<Group> Rendezvous::meet() {
+  int attempts = 0;
   while (true) {
     std::unique_ptr<MeetingClient> client = find_others();
     table_ = client->table();
@@ -469,9 +473,11 @@ std::unique_ptr<Group> Rendezvous::meet() {
     try {
       return std::make_unique<JoinedGroup>(*this, std::move(client));
     } catch (const RankFailed& error) {
-      if (!is_elastic() || losses_.empty()) throw;
+      if (!is_elastic() || (losses_.empty() && ++attempts == kMostAttempts)) throw;
       request_.wait.note(error.what());
     }
+    // A host whose network is back may not be reachable from all others at once.
+    if (losses_.empty()) std::this_thread::sleep_for(kConnectInterval);
   }
 }
 
